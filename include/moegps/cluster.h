@@ -1,0 +1,48 @@
+/** cluster.h: the machine that the gpu clock prices: GPU, links, and which
+ *  cost model speaks for it.
+ *
+ *  Profiles are jobs/clusters/NAME.yaml; every number there says where it
+ *  comes from. Bandwidths are per direction and GPU, in B/s.
+ */
+#ifndef MOEGPS_CLUSTER_H
+#define MOEGPS_CLUSTER_H
+
+#include "moegps/options.h"
+#include "moegps/status.h"
+
+typedef enum moe_link_topology {
+    MOE_LINK_SWITCH, /* every GPU reaches every other at full speed */
+    MOE_LINK_RING    /* neighbours only; collectives go round */
+} moe_link_topology;
+
+typedef struct moe_cluster {
+    char name[64];
+    char gpu[32];   /* a100_sxm, h100_sxm, l40s, ... */
+    char cost[32];  /* name of the cost model: see cost.h */
+    char stack[32]; /* silicon: kernel library; else empty */
+    int gpus_per_node;
+    double memory_bytes;       /* of one GPU */
+    double memory_bandwidth;   /* B/s */
+    double peak_flops;         /* dense bf16 tensor FLOP/s */
+    double vector_flops;       /* FLOP/s outside the tensor cores */
+    double compute_efficiency; /* share of peak a large GEMM reaches */
+    double memory_efficiency;  /* share of bandwidth a large copy reaches */
+    int sms;                   /* streaming multiprocessors: a wave */
+    int tile_m, tile_n;        /* output tile of one SM, rows and columns */
+    double launch_s;           /* of one kernel */
+    double link_bandwidth;     /* inside a node, B/s */
+    double link_latency_s;     /* inside a node, one message */
+    int link_topology;         /* moe_link_topology */
+    double network_bandwidth;  /* between nodes, B/s per GPU */
+    double network_latency_s;
+    char origin[512]; /* where the numbers come from */
+} moe_cluster;
+
+extern const moe_opt moe_cluster_options[];
+
+/** Read a profile from YAML text. Not collective.
+ *  @return MOE_OK, MOE_USAGE. */
+moe_status moe_cluster_parse(const char *text, const char *origin,
+                             moe_cluster *out, moe_error *err);
+
+#endif

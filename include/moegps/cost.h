@@ -1,0 +1,82 @@
+/** cost.h: what an operation would take on the emulated GPU: the gpu clock.
+ *
+ *  A cost model is a family member (DESIGN section 5). It prices operations
+ *  at the model's full size from *actual* counts; it never sees the clock of
+ *  this machine. All hooks are local, deterministic, allocate nothing and may
+ *  be called from several threads: state is read-only after init.
+ */
+#ifndef MOEGPS_COST_H
+#define MOEGPS_COST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moegps/cluster.h"
+#include "moegps/model.h"
+#include "moegps/status.h"
+
+typedef enum moe_price_source {
+    MOE_PRICE_TABULATED,    /* a measured row */
+    MOE_PRICE_INTERPOLATED, /* between measured rows */
+    MOE_PRICE_EXTRAPOLATED, /* outside them, by a fitted model */
+    MOE_PRICE_ANALYTIC      /* from data sheet numbers */
+} moe_price_source;
+
+typedef struct moe_price {
+    double time_s;
+    moe_price_source source; /* the least certain of its parts */
+    double relative_error;   /* expected, 1 = 100 %; NaN: unknown */
+} moe_price;
+
+/** A collective or exchange among GPUs, as seen from the busiest GPU. */
+typedef struct moe_exchange {
+    int gpus;             /* that take part */
+    int nodes;            /* that they spread over */
+    double node_bytes;    /* max(sent, received) within the node */
+    double network_bytes; /* max(sent, received) across nodes */
+} moe_exchange;
+
+/** Dense matrix product [m][k] x [k][n]. */
+typedef struct moe_gemm {
+    double m, n, k;
+} moe_gemm;
+
+typedef struct moe_cost {
+    const char *name, *help;
+    size_t state_size; /* the caller allocates and zeroes the state */
+    /** Once per run. Copies what it needs of model and cluster.
+     *  @return MOE_OK, MOE_USAGE (a configuration outside the model, saying
+     *  what is missing), MOE_NOMEM. */
+    moe_status (*init)(void *state, const moe_model *model,
+                       const moe_cluster *cluster, moe_error *err);
+    /** FFN of one GPU for one layer. Shared experts are not included.
+     *  @param rows  [n] pairs of each replica on this GPU, >= 0; a replica
+     *  with rows costs the reading of its weights, one with none is free. */
+    moe_price (*ffn)(const void *state, const uint32_t *rows, size_t n);
+    /** Attention block of one GPU under tensor parallelism: QKV and output
+     *  projections, scores, softmax, norm; without communication.
+     *  @param batch  sequences  @param seq  tokens of each
+     *  @param tp     GPUs that share the heads. */
+    moe_price (*attention)(const void *state, double batch, double seq, int tp);
+    /** Any other matrix product on one GPU (router, predictors). */
+    moe_price (*gemm)(const void *state, const moe_gemm *shape);
+    /** Sum-all-reduce of `bytes` on each of x->gpus GPUs (x->*_bytes are
+     *  ignored). A reduce-scatter or all-gather is half of it. */
+    moe_price (*allreduce)(const void *state, const moe_exchange *x,
+                           double bytes);
+    /** All-to-all, from the busiest GPU's bytes. */
+    moe_price (*alltoall)(const void *state, const moe_exchange *x);
+    /** One GPU sends node_bytes and network_bytes point to point. */
+    moe_price (*transfer)(const void *state, const moe_exchange *x);
+    /** A broadcast or reduction of few bytes over x->gpus GPUs. */
+    moe_price (*tree)(const void *state, const moe_exchange *x, double bytes);
+    void (*fini)(void *state); /* accepts a partly initialised state */
+} moe_cost;
+
+/** @return the member of this name, or NULL. */
+const moe_cost *moe_cost_find(const char *name);
+
+/** @return member i, or NULL past the last. */
+const moe_cost *moe_cost_at(size_t i);
+
+#endif

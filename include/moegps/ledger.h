@@ -1,0 +1,76 @@
+/** ledger.h: everything that a run measures, in memory, before it is written.
+ *
+ *  The engine fills it, the results writer empties it, nobody else knows it.
+ *  Every rank holds its own column (index [.., rank] of the file's datasets);
+ *  what is known globally is held by rank 0 alone. Arrays are dense and
+ *  allocated once, filled with NaN (doubles) or -1 (integers), so that what
+ *  was never measured stays visibly so.
+ *
+ *  Dimensions: s strategy, i measured iteration, l layer (of the selected
+ *  ones), p phase, e expert, g GPU, k slot.
+ */
+#ifndef MOEGPS_LEDGER_H
+#define MOEGPS_LEDGER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moegps/ctx.h"
+#include "moegps/phase.h"
+#include "moegps/status.h"
+
+typedef struct moe_ledger_dims {
+    int strategies, iterations, warmup, layers, experts;
+    int gpus;  /* GPU g is rank g */
+    int ranks; /* gpus, or gpus + 1 with a dedicated coordinator (the last) */
+    int slots; /* most slots of any strategy */
+} moe_ledger_dims;
+
+typedef struct moe_ledger {
+    moe_ledger_dims dims;
+
+    /* This rank's own. */
+    double *wall;    /* [s][i][l][p] s, CLOCK_MONOTONIC, without wait */
+    double *cpu;     /* [s][i][l][p] s, CLOCK_PROCESS_CPUTIME_ID */
+    double *gpu;     /* [s][i][l][p] s, modelled: this GPU's own work */
+    double *exposed; /* [s][i][l][p] s, modelled: the part of gpu that the
+                        attention does not hide; equals gpu for phases that
+                        are never hidden */
+    double *wait;    /* [s][i][l][p] s, barrier before the phase's collective */
+    int32_t *rank_pairs;     /* [s][i][l] pairs this GPU's replicas computed */
+    int64_t *dispatch_bytes; /* [s][g] bytes sent to GPU g in dispatch, over
+                                 all measured iterations and layers */
+
+    /* Rank 0 only; NULL elsewhere. */
+    int32_t *order;          /* [s][i] position of s within iteration i */
+    double *warmup_wall;     /* [s][warmup] s, an iteration, max over ranks */
+    int32_t *true_pairs;     /* [i][l][e] pairs per expert */
+    double *predicted_pairs; /* [s][i][l][e]; NaN where nothing predicts */
+    double *error;           /* [s][i][l] mean_e |p^ - p| / (1/E) */
+    double *top1;            /* [s][i][l] share of tokens; NaN: no such */
+    double *recall;          /* [s][i][l] |predicted and true| / k; NaN */
+    int16_t *slot_expert;    /* [s][i][l][g][k] expert; -1: empty */
+    float *slot_quota;       /* [s][i][l][g][k] share of its expert's pairs */
+    int64_t *moved_bytes;    /* [s][i][l] full-size weights migrated, all
+                                 GPUs together, B on the emulated GPU */
+    int64_t *wire_bytes;     /* [s][i] plan as broadcast, B */
+    double *planner_cpu;     /* [s][i][l] s, CPU time of the planner alone */
+} moe_ledger;
+
+/** Allocate for this rank. Not collective. Release with moe_ledger_fini().
+ *  @return MOE_OK, MOE_NOMEM. */
+moe_status moe_ledger_init(moe_ledger *ledger, const moe_ledger_dims *dims,
+                           int rank, moe_error *err);
+
+void moe_ledger_fini(moe_ledger *ledger);
+
+/** Index of [s][i][l] in the per-layer arrays. */
+static inline size_t moe_ledger_at(const moe_ledger *ledger, int s, int i,
+                                   int l)
+{
+    const moe_ledger_dims *d = &ledger->dims;
+    return ((size_t)s * (size_t)d->iterations + (size_t)i) * (size_t)d->layers +
+           (size_t)l;
+}
+
+#endif

@@ -1,0 +1,51 @@
+/** model.h: what of an MoE model matters here: its sizes.
+ *
+ *  Profiles are jobs/models/NAME.yaml; every number there says where it comes
+ *  from. Layers are the MoE layers only; dense layers of a model are not run.
+ */
+#ifndef MOEGPS_MODEL_H
+#define MOEGPS_MODEL_H
+
+#include "moegps/options.h"
+#include "moegps/status.h"
+
+typedef enum moe_dtype { MOE_BF16, MOE_F32, MOE_FP8 } moe_dtype;
+
+typedef enum moe_ffn_form {
+    MOE_FFN_SWIGLU, /* (silu(x Wg) * (x Wu)) Wd : three matrices */
+    MOE_FFN_LINEAR  /* act(x W1) W2 : two matrices (Switch) */
+} moe_ffn_form;
+
+typedef struct moe_model {
+    char name[64];
+    int layers;         /* MoE layers */
+    int experts;        /* routed experts per layer */
+    int top_k;          /* experts per token */
+    int hidden;         /* width of a token's hidden vector */
+    int intermediate;   /* inner width of one routed expert */
+    int shared_experts; /* experts every token visits, same width; 0: none */
+    int heads, kv_heads, head_dim; /* attention */
+    int dtype;        /* moe_dtype: of weights and activations, on the GPU */
+    int form;         /* moe_ffn_form */
+    char origin[256]; /* where the numbers come from */
+} moe_model;
+
+extern const moe_opt moe_model_options[];
+
+/** @return bytes of one element on the GPU: 1, 2 or 4. */
+int moe_dtype_size(moe_dtype dtype);
+
+/** @return bytes of one routed expert's weights on the GPU. */
+double moe_model_expert_bytes(const moe_model *model);
+
+/** @return floating-point operations of one pair in one expert. */
+double moe_model_pair_flops(const moe_model *model);
+
+/** Read a profile from YAML text. Not collective.
+ *  @param origin  file name for messages.
+ *  @return MOE_OK, MOE_USAGE (unknown key, out of range, top_k > experts,
+ *  kv_heads not dividing heads, ...). */
+moe_status moe_model_parse(const char *text, const char *origin, moe_model *out,
+                           moe_error *err);
+
+#endif

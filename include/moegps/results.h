@@ -1,0 +1,90 @@
+/** results.h: the result file of one run: created, filled, finished.
+ *
+ *  PATH.partial is created before anything is measured: rank 0 writes the
+ *  whole skeleton (groups, strings, scales, datasets, provenance) serially,
+ *  all ranks reopen it with MPI-IO and write numeric blocks as iterations
+ *  finish. At the end rank 0 writes the summary and the status, and renames
+ *  it to PATH. A killed run leaves PATH.partial, readable, with every flushed
+ *  iteration. Schema: results/README.md.
+ */
+#ifndef MOEGPS_RESULTS_H
+#define MOEGPS_RESULTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "moegps/ctx.h"
+#include "moegps/ledger.h"
+#include "moegps/status.h"
+#include "moegps/topo.h"
+
+/* 1.0.0: MAJOR breaks readers, MINOR adds; readers ignore what they do not
+ * know. */
+#define MOE_RESULTS_SCHEMA "moe-gps"
+#define MOE_RESULTS_SCHEMA_VERSION "1.0.0"
+
+/** A named number for /config attributes. */
+typedef struct moe_results_note {
+    const char *key, *text;
+} moe_results_note;
+
+/** What a file says about its run besides numbers. All borrowed. */
+typedef struct moe_results_meta {
+    const char *title;
+    const char *config_input;    /* experiment file, verbatim */
+    const char *config_resolved; /* YAML with every option's value */
+    const char *command_line;
+    const moe_results_note *notes; /* [n_notes] scalar options and facts:
+                                      model, cluster, trace, trace_sha256,
+                                      seed, batch, seq, ffn, dtype, ... */
+    size_t n_notes;
+    const char *const *strategies; /* [dims.strategies] names */
+    const char *reference;         /* strategy that ratios refer to */
+    const int32_t *layers;         /* [dims.layers] numbers in the model */
+    const moe_topo *topo;          /* this rank's */
+    int gpu;                       /* this rank's GPU; -1: coordinator */
+    bool force;                    /* replace an existing file */
+} moe_results_meta;
+
+typedef struct moe_results moe_results;
+
+/** Create PATH.partial with its skeleton. Collective over ctx.
+ *  @param path     of the finished file; its folder must exist.
+ *  @param results_out  end with moe_results_close().
+ *  @return merged status: MOE_EXISTS, MOE_IO (disk full: early, as all space
+ *  is taken here), MOE_NOMEM, MOE_INJECTED. Nothing is left behind then. */
+moe_status moe_results_create(moe_ctx *ctx, const char *path,
+                              const moe_results_meta *meta,
+                              const moe_ledger *ledger,
+                              moe_results **results_out);
+
+/** Write iterations [first, end) of the ledger and flush. Collective.
+ *  @return merged status. */
+moe_status moe_results_write(moe_ctx *ctx, moe_results *results,
+                             const moe_ledger *ledger, int first, int end);
+
+/** How a run ended. */
+typedef enum moe_run_state {
+    MOE_RUN_COMPLETE,
+    MOE_RUN_INTERRUPTED,
+    MOE_RUN_FAILED
+} moe_run_state;
+
+/** What the checks of a run found. */
+typedef struct moe_results_validation {
+    bool run; /* checks were run */
+    bool passed;
+    char text[256];          /* what was checked, or what failed */
+    double max_output_error; /* largest relative difference between outputs of
+                                strategies; NaN: not compared */
+} moe_results_validation;
+
+/** Write traffic, warnings, summary and status, close, and rename to PATH
+ *  (state complete or interrupted; failed keeps PATH.partial). Collective;
+ *  `results` is released in any case.
+ *  @return merged status. */
+moe_status moe_results_close(moe_ctx *ctx, moe_results *results,
+                             const moe_ledger *ledger, moe_run_state state,
+                             const moe_results_validation *validation);
+
+#endif

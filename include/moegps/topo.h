@@ -1,0 +1,39 @@
+/** topo.h: which cores this rank may use, and whether ranks share them.
+ *
+ *  Wall-clock results mean something only with a core per rank; this module
+ *  finds out (hwloc), and everything that prints a time says so.
+ */
+#ifndef MOEGPS_TOPO_H
+#define MOEGPS_TOPO_H
+
+#include <stdbool.h>
+
+#include "moegps/ctx.h"
+#include "moegps/status.h"
+
+typedef struct moe_topo {
+    char cpuset[256];    /* hwloc list format, "0-3,8": PUs of this rank */
+    char cpu_model[128]; /* "AMD EPYC 9354 32-Core Processor" */
+    int cores;           /* physical cores this rank may use */
+    int numa_node;       /* that holds them; -1: several or unknown */
+    bool bound;          /* may use fewer PUs than the node has */
+    int sharers;         /* ranks of this node whose cores overlap, self too */
+    int node_cores;      /* physical cores of all ranks of the node together */
+    bool oversubscribed; /* more ranks than cores among the sharers */
+    int threads;         /* for OpenMP: cores / sharers, at least 1 */
+    double cpu_limit;    /* cgroup CPU limit in cores; inf: none */
+} moe_topo;
+
+/** Describe this rank. Collective over ctx (asks the ranks of the node).
+ *  @return merged status: MOE_OK, MOE_LIBRARY. */
+moe_status moe_topo_discover(moe_ctx *ctx, moe_topo *out);
+
+/** XML of the node's topology, heap; the caller frees it. Not collective.
+ *  @return NULL when hwloc cannot. */
+char *moe_topo_xml(void);
+
+/** Warn about oversubscription, missing binding and CPU limits. Collective
+ *  (the worst rank is named). */
+void moe_topo_warn(moe_ctx *ctx, const moe_topo *topo);
+
+#endif

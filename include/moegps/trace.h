@@ -1,0 +1,103 @@
+/** trace.h: routing traces, the evidence that every run is made from.
+ *
+ *  A token trace knows the experts of every token; a load trace knows only
+ *  how many pairs every expert got in every step (a request, a batch) and is
+ *  expanded to tokens with exactly those counts. Both number their tokens
+ *  globally, 0..n_tokens-1, sequence after sequence (step after step).
+ *  File format: DESIGN section 7; jobs/README.md documents every dataset.
+ */
+#ifndef MOEGPS_TRACE_H
+#define MOEGPS_TRACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "moegps/ctx.h"
+#include "moegps/rng.h"
+#include "moegps/status.h"
+
+typedef enum moe_trace_kind {
+    MOE_TRACE_TOKENS,
+    MOE_TRACE_LOADS
+} moe_trace_kind;
+
+typedef enum moe_split_part { MOE_PART_TRAIN, MOE_PART_TEST } moe_split_part;
+
+enum {
+    MOE_MAX_EXPERTS = 4096, /* per layer; ids are uint16_t */
+    MOE_MAX_TOP_K = 64
+};
+
+typedef struct moe_trace {
+    moe_trace_kind kind;
+    char model[64];   /* name of the model profile it was recorded from */
+    char source[512]; /* where the numbers come from */
+    char licence[64]; /* SPDX expression */
+    char note[1024];  /* how it was made, how the split was drawn */
+    char sha256[65];  /* of the content, hexadecimal; see moe_trace_hash */
+    int layers, experts, top_k;
+    bool ordered;        /* token traces: experts by falling gate weight */
+    bool has_position;   /* token traces: position is meaningful */
+    bool has_gate;       /* token traces: gate is present */
+    uint64_t n_tokens;   /* in all */
+    uint64_t n_seqs;     /* sequences, or steps of a load trace */
+    uint32_t vocab_size; /* token traces: token ids are below; 0: no ids */
+    /* Arrays, owned unless shared != 0. Absent ones are NULL. */
+    uint64_t *seq_offset; /* [n_seqs + 1] first token of each sequence */
+    uint8_t *seq_part;    /* [n_seqs] moe_split_part */
+    uint16_t *experts_of; /* token traces: [layers][n_tokens][top_k] */
+    float *gate;          /* token traces: [layers][n_tokens][top_k] */
+    uint32_t *token_id;   /* token traces: [n_tokens] */
+    int32_t *position;    /* token traces: [n_tokens] */
+    uint32_t *counts;     /* load traces: [n_seqs][layers][experts] pairs */
+    char *vocab;          /* token pieces joined by NUL, or NULL */
+    size_t vocab_bytes;   /* of vocab */
+    MPI_Win shared;       /* MPI_WIN_NULL: arrays are on this rank's heap */
+} moe_trace;
+
+/** Read and validate a trace file. Not collective.
+ *  Every expert id and count is checked: ids in range and distinct within a
+ *  token, counts of a step summing to tokens * top_k, no count above the
+ *  tokens of its step, content hash as recorded.
+ *  @param trace_out  release with moe_trace_free(). Untouched on error.
+ *  @return MOE_OK, MOE_USAGE (no such file), MOE_FORMAT (says which dataset,
+ *  layer and token), MOE_NOMEM. */
+moe_status moe_trace_read(const char *path, moe_trace *trace_out,
+                          moe_error *err);
+
+/** Read a trace on rank 0 and give it to all: one copy per node, in shared
+ *  memory. The vocabulary is left out. Collective over ctx.
+ *  @return merged status. Release with moe_trace_free(), collective then. */
+moe_status moe_trace_load(moe_ctx *ctx, const char *path, moe_trace *trace_out);
+
+/** Write a trace file; it must not exist. Sets trace->sha256. Not collective.
+ *  @return MOE_OK, MOE_EXISTS, MOE_IO. */
+moe_status moe_trace_write(const char *path, moe_trace *trace, moe_error *err);
+
+/** SHA-256 over kind, sizes and arrays in file order, little-endian.
+ *  Not collective. @param hex_out  65 bytes. */
+moe_status moe_trace_hash(const moe_trace *trace, char *hex_out,
+                          moe_error *err);
+
+/** Release. Collective if the trace came from moe_trace_load(). A
+ *  zero-initialised trace is fine. */
+void moe_trace_free(moe_trace *trace);
+
+/** Pairs per expert of one part. Not collective.
+ *  @param counts_out  [experts], overwritten. */
+void moe_trace_counts(const moe_trace *trace, moe_split_part part, int layer,
+                      uint64_t *counts_out);
+
+/** Tokens of one part. */
+uint64_t moe_trace_part_tokens(const moe_trace *trace, moe_split_part part);
+
+/** Experts of all tokens of one sequence or step. Not collective.
+ *  Token traces: a copy. Load traces: the step's counts expanded with k
+ *  distinct experts per token: the pairs sorted by expert fill a
+ *  [tokens][top_k] matrix column by column, then the rows are permuted by
+ *  (seed, MOE_RNG_EXPAND, step, layer).
+ *  @param experts_out  [tokens of the sequence][top_k], overwritten. */
+void moe_trace_expand(const moe_trace *trace, uint64_t seed, uint64_t seq,
+                      int layer, uint16_t *experts_out);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/inject.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *name, *help;
+} sites[MOE_N_SITES] = {
+#define MOE_SITE_ROW(id, name, help) [MOE_SITE_##id] = {name, help},
+    MOE_SITE_MAP(MOE_SITE_ROW)
+#undef MOE_SITE_ROW
+};
+
+const char *moe_site_name(moe_site site)
+{
+    return sites[site].name;
+}
+
+const char *moe_site_help(moe_site site)
+{
+    return sites[site].help;
+}
+
+moe_status moe_injection_parse(const char *text, moe_injection *out,
+                               moe_error *err)
+{
+    const char *colon = strchr(text, ':');
+    char *end = NULL;
+    long rank = colon != NULL ? strtol(colon + 1, &end, 10) : -1;
+    if (colon == NULL || end == colon + 1 || *end != '\0' || rank < 0 ||
+        rank > INT_MAX)
+        return moe_fail(err, MOE_USAGE,
+                        "--inject '%s': expected SITE:RANK, as in plan:0",
+                        text);
+    size_t len = (size_t)(colon - text);
+    char known[256] = "";
+    for (int s = 0; s < MOE_N_SITES; s++) {
+        if (strlen(sites[s].name) == len &&
+            memcmp(sites[s].name, text, len) == 0) {
+            *out = (moe_injection){true, (moe_site)s, (int)rank};
+            return MOE_OK;
+        }
+        strncat(known, s > 0 ? ", " : "", sizeof known - strlen(known) - 1);
+        strncat(known, sites[s].name, sizeof known - strlen(known) - 1);
+    }
+    return moe_fail(err, MOE_USAGE, "--inject '%s': no site '%.*s' (sites: %s)",
+                    text, (int)len, text, known);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/options.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+static const struct {
+    const char *text;
+    bool value;
+} booleans[] = {{"true", true}, {"false", false}, {"yes", true},
+                {"no", false},  {"on", true},     {"off", false}};
+
+static moe_status refuse(const moe_opt *row, const char *text, moe_error *err)
+{
+    char allowed[256];
+    moe_opt_allowed(row, allowed, sizeof allowed);
+    return moe_fail(err, MOE_USAGE, "%s: '%s' is not %s", row->key, text,
+                    allowed);
+}
+
+static bool parse_int(const moe_opt *row, const char *text, void *at)
+{
+    char *end = NULL;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0 ||
+        isspace((unsigned char)*text))
+        return false;
+    if (v < INT_MIN || v > INT_MAX || (double)v < row->min ||
+        (double)v > row->max)
+        return false;
+    *(int *)at = (int)v;
+    return true;
+}
+
+static bool parse_u64(const moe_opt *row, const char *text, void *at)
+{
+    char *end = NULL;
+    errno = 0;
+    if (!isdigit((unsigned char)*text))
+        return false;
+    unsigned long long v = strtoull(text, &end, 10);
+    if (*end != '\0' || errno != 0 || (double)v < row->min ||
+        (double)v > row->max)
+        return false;
+    *(uint64_t *)at = v;
+    return true;
+}
+
+static bool parse_real(const moe_opt *row, const char *text, void *at)
+{
+    char *end = NULL;
+    errno = 0;
+    double v = strtod(text, &end);
+    if (end == text || *end != '\0' || errno == ERANGE || isnan(v) ||
+        isspace((unsigned char)*text) || v < row->min || v > row->max)
+        return false;
+    *(double *)at = v;
+    return true;
+}
+
+static bool parse_bool(const char *text, void *at)
+{
+    for (size_t i = 0; i < MOE_ARRAY_LEN(booleans); i++)
+        if (strcmp(text, booleans[i].text) == 0) {
+            *(bool *)at = booleans[i].value;
+            return true;
+        }
+    return false;
+}
+
+static bool parse_enum(const moe_opt *row, const char *text, void *at)
+{
+    for (int i = 0; row->choices[i] != NULL; i++)
+        if (strcmp(text, row->choices[i]) == 0) {
+            *(int *)at = i;
+            return true;
+        }
+    return false;
+}
+
+static bool parse_text(const moe_opt *row, const char *text, void *at)
+{
+    size_t len = strlen(text);
+    if (len >= row->size)
+        return false;
+    memset(at, 0, row->size); /* equal values are equal bytes */
+    memcpy(at, text, len);
+    return true;
+}
+
+moe_status moe_opt_parse(const moe_opt *row, const char *text, void *settings,
+                         moe_error *err)
+{
+    void *at = (char *)settings + row->offset;
+    bool ok = false;
+    switch (row->type) {
+    case MOE_OPT_INT:
+        ok = parse_int(row, text, at);
+        break;
+    case MOE_OPT_U64:
+        ok = parse_u64(row, text, at);
+        break;
+    case MOE_OPT_REAL:
+        ok = parse_real(row, text, at);
+        break;
+    case MOE_OPT_BOOL:
+        ok = parse_bool(text, at);
+        break;
+    case MOE_OPT_TEXT:
+        ok = parse_text(row, text, at);
+        break;
+    case MOE_OPT_ENUM:
+        ok = parse_enum(row, text, at);
+        break;
+    }
+    return ok ? MOE_OK : refuse(row, text, err);
+}
+
+void moe_opt_defaults(const moe_opt *rows, void *settings)
+{
+    for (const moe_opt *row = rows; row != NULL && row->key != NULL; row++) {
+        if (row->initial == NULL)
+            continue;
+        moe_error err = {0};
+        moe_opt_parse(row, row->initial, settings, &err);
+        assert(err.status == MOE_OK && "a default that does not parse");
+    }
+}
+
+const moe_opt *moe_opt_find(const moe_opt *rows, const char *key)
+{
+    for (const moe_opt *row = rows; row != NULL && row->key != NULL; row++)
+        if (strcmp(row->key, key) == 0)
+            return row;
+    return NULL;
+}
+
+/* The shortest of %.15g, %.16g, %.17g that reads back to the same double. */
+static void format_real(double v, char *text, size_t size)
+{
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, v);
+        if (strtod(text, NULL) == v)
+            return;
+    }
+}
+
+void moe_opt_format(const moe_opt *row, const void *settings, char *text,
+                    size_t size)
+{
+    const void *at = (const char *)settings + row->offset;
+    switch (row->type) {
+    case MOE_OPT_INT:
+        snprintf(text, size, "%d", *(const int *)at);
+        break;
+    case MOE_OPT_U64:
+        snprintf(text, size, "%" PRIu64, *(const uint64_t *)at);
+        break;
+    case MOE_OPT_REAL:
+        format_real(*(const double *)at, text, size);
+        break;
+    case MOE_OPT_BOOL:
+        snprintf(text, size, "%s", *(const bool *)at ? "true" : "false");
+        break;
+    case MOE_OPT_TEXT:
+        snprintf(text, size, "%s", (const char *)at);
+        break;
+    case MOE_OPT_ENUM:
+        snprintf(text, size, "%s", row->choices[*(const int *)at]);
+        break;
+    }
+}
+
+static void allowed_enum(const moe_opt *row, char *text, size_t size)
+{
+    snprintf(text, size, "one of ");
+    for (int i = 0; row->choices[i] != NULL; i++) {
+        size_t len = strlen(text);
+        snprintf(text + len, size - len, "%s%s", i > 0 ? ", " : "",
+                 row->choices[i]);
+    }
+}
+
+void moe_opt_allowed(const moe_opt *row, char *text, size_t size)
+{
+    const char *unit =
+        row->unit != NULL && strcmp(row->unit, "1") != 0 ? row->unit : "";
+    const char *gap = *unit != '\0' ? " " : "";
+    switch (row->type) {
+    case MOE_OPT_INT:
+    case MOE_OPT_U64:
+        snprintf(text, size, "an integer in %.0f..%.0f%s%s", row->min, row->max,
+                 gap, unit);
+        break;
+    case MOE_OPT_REAL:
+        snprintf(text, size, "a number in %g..%g%s%s", row->min, row->max, gap,
+                 unit);
+        break;
+    case MOE_OPT_BOOL:
+        snprintf(text, size, "true or false");
+        break;
+    case MOE_OPT_TEXT:
+        snprintf(text, size, "a text of at most %zu characters", row->size - 1);
+        break;
+    case MOE_OPT_ENUM:
+        allowed_enum(row, text, size);
+        break;
+    }
+}
