@@ -12,6 +12,17 @@
 
 #include "moegps/ctx.h"
 
+/* Add a test, or a test per row of a table; the test's name is what TAP
+ * prints, so each gets a case of its own. */
+#define MOE_TEST(suite, fn) MOE_TEST_LOOP(suite, fn, 1)
+#define MOE_TEST_LOOP(suite, fn, n)                \
+    do {                                           \
+        TCase *tc_ = tcase_create(#fn);            \
+        tcase_set_timeout(tc_, 120);               \
+        tcase_add_loop_test(tc_, fn, 0, (int)(n)); \
+        suite_add_tcase(suite, tc_);               \
+    } while (0)
+
 /** Defined by each test file. */
 Suite *moe_test_suite(void);
 
