@@ -133,6 +133,9 @@ void moe_engine_coordinate(moe_engine *e, moe_runner *r)
 {
     predict(e, r);
     collect(e);
+    e->predicted_any = true;
+    if (!r->spec->planner->plans)
+        return;
     plan(e, r);
     broadcast(e, r);
     migrate(e, r);

@@ -60,7 +60,7 @@ static void count_hits(const moe_engine *e, int layer, uint64_t *hits)
     }
 }
 
-static void record_hits(const moe_engine *e, const moe_runner *r, int i,
+static void record_hits(moe_engine *e, const moe_runner *r, int i,
                         moe_ledger *ledger)
 {
     if (r->forecast != MOE_FORECAST_TOKENS)
