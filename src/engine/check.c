@@ -75,17 +75,17 @@ void moe_engine_check_output(moe_engine *e, const moe_runner *r, int layer)
 /* Every pair was computed exactly once, in every layer. */
 void moe_engine_check_pairs(moe_engine *e, const moe_runner *r)
 {
-    for (int l = 0; l < e->p.n_layers; l++) {
-        uint64_t rows = e->gpu >= 0 ? e->facts[l].rows : 0, sum = 0;
-        MOE_MPI(
-            MPI_Allreduce(&rows, &sum, 1, MPI_UINT64_T, MPI_SUM, e->ctx->comm));
-        uint64_t pairs = e->batch->tokens * (uint64_t)e->batch->top_k;
-        if (sum != pairs)
+    const uint64_t pairs = e->batch->tokens * (uint64_t)e->batch->top_k;
+    for (int l = 0; l < e->p.n_layers; l++)
+        e->tally[l] = e->gpu >= 0 ? e->facts[l].rows : 0;
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->tally, e->p.n_layers, MPI_UINT64_T,
+                          MPI_SUM, e->ctx->comm));
+    for (int l = 0; l < e->p.n_layers; l++)
+        if (e->tally[l] != pairs)
             moe_fail(&e->ctx->err, MOE_INVALID,
                      "strategy %s: layer %d: %" PRIu64 " pairs were computed, "
                      "the batch has %" PRIu64,
-                     r->spec->name, e->p.layers[l], sum, pairs);
-    }
+                     r->spec->name, e->p.layers[l], e->tally[l], pairs);
 }
 
 moe_status moe_engine_check_done(moe_engine *e)

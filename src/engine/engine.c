@@ -169,6 +169,7 @@ static moe_status make_scratch(moe_engine *e, moe_error *err)
     e->planner_cpu = moe_array_new(l, sizeof *e->planner_cpu, err);
     e->sent_bytes =
         moe_array_new((size_t)e->layout.gpus, sizeof *e->sent_bytes, err);
+    e->tally = moe_array_new(2 * l, sizeof *e->tally, err);
     e->times = moe_array_new(l, sizeof *e->times, err);
     e->facts = moe_array_new(l, sizeof *e->facts, err);
     e->slot_rows =
@@ -367,7 +368,7 @@ void moe_engine_free(moe_engine *e)
                       e->rows,     e->exact_rows, e->out,         e->load_own,
                       e->load_sum, e->load,       e->share,       e->predicted,
                       e->moves,    e->wire,       e->planner_cpu, e->sent_bytes,
-                      e->times,    e->facts,      e->slot_rows,   e->reference};
+                      e->times,    e->facts,      e->slot_rows,   e->reference, e->tally};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
     if (e->gpu_comm != MPI_COMM_NULL)
@@ -434,13 +435,13 @@ static void clear_iteration(moe_engine *e)
     memset(e->planner_cpu, 0, l * sizeof *e->planner_cpu);
     memset(e->sent_bytes, 0, (size_t)e->layout.gpus * sizeof *e->sent_bytes);
     e->wire_bytes = 0;
-    e->planned = false;
+    e->predicted_any = e->planned = false;
 }
 
 static void coordinate_if_due(moe_engine *e, moe_runner *r)
 {
     const uint64_t every = (uint64_t)e->p.experiment->emulation.rebalance_every;
-    if (r->spec->planner->plans && e->batch->iteration % every == 0)
+    if (r->forecast != MOE_FORECAST_NONE && e->batch->iteration % every == 0)
         moe_engine_coordinate(e, r);
 }
 

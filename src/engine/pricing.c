@@ -109,8 +109,9 @@ void moe_engine_price(moe_engine *e, const moe_runner *r, int i,
         if (e->gpu < 0)
             continue;
         const moe_layer_facts *f = &e->facts[l];
-        if (e->planned) {
+        if (e->predicted_any)
             gpu[MOE_PHASE_COLLECT] = collect(e);
+        if (e->planned) {
             /* Planning is the host's work: its CPU time here is its price. */
             gpu[MOE_PHASE_PLAN] = e->planner_cpu[l];
             gpu[MOE_PHASE_BROADCAST] = broadcast(e);

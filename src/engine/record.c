@@ -65,18 +65,20 @@ static void record_hits(moe_engine *e, const moe_runner *r, int i,
 {
     if (r->forecast != MOE_FORECAST_TOKENS)
         return;
-    for (int l = 0; l < e->p.n_layers; l++) {
-        uint64_t hits[2] = {0, 0}, all[2] = {0, 0};
-        count_hits(e, l, hits);
-        MOE_MPI(
-            MPI_Reduce(hits, all, 2, MPI_UINT64_T, MPI_SUM, 0, e->ctx->comm));
-        if (e->ctx->rank != 0)
-            continue;
+    const int n = 2 * e->p.n_layers;
+    memset(e->tally, 0, (size_t)n * sizeof *e->tally);
+    for (int l = 0; l < e->p.n_layers; l++)
+        count_hits(e, l, e->tally + 2 * l);
+    const bool root = e->ctx->rank == 0;
+    MOE_MPI(MPI_Reduce(root ? MPI_IN_PLACE : e->tally, e->tally, n,
+                       MPI_UINT64_T, MPI_SUM, 0, e->ctx->comm));
+    const double tokens = (double)e->batch->tokens;
+    for (int l = 0; l < e->p.n_layers && root; l++) {
         const size_t sil = moe_ledger_at(ledger, r->index, i, l);
-        const double tokens = (double)e->batch->tokens;
-        ledger->recall[sil] = (double)all[1] / (tokens * e->batch->top_k);
+        ledger->recall[sil] = (double)e->tally[2 * l + 1] /
+                              (tokens * e->batch->top_k);
         if (e->p.trace->ordered)
-            ledger->top1[sil] = (double)all[0] / tokens;
+            ledger->top1[sil] = (double)e->tally[2 * l] / tokens;
     }
 }
 
@@ -115,7 +117,7 @@ static void record_global(moe_engine *e, const moe_runner *r, int i,
             truth[x] = (int32_t)e->batch->true_pairs[x];
         record_plan(e, r, i, ledger);
     }
-    if (!e->planned)
+    if (!e->predicted_any)
         return;
     /* load_sum is free by now, and the coordinator may be another rank. */
     MOE_MPI(MPI_Reduce(e->load_own, e->load_sum, (int)n_le(e), MPI_UINT64_T,
