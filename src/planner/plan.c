@@ -185,23 +185,34 @@ moe_status moe_plan_layer_check(const moe_plan_layer *layer, moe_error *err)
     return MOE_OK;
 }
 
+/* A holder may serve if the plan leaves its slot alone; a slot that is itself
+ * overwritten serves only when there is no other. */
+static bool may_serve(const moe_plan_layer *current, const moe_plan_layer *next,
+                      size_t s, int expert, bool stable)
+{
+    return current->expert[s] == expert &&
+           (!stable || next->expert[s] == expert);
+}
+
 /* @return a holder's slot index in `current`, or -1. Holders on the node of
  * `gpu` come first; `turn` picks among equally near ones. */
-static int find_holder(const moe_plan_layer *current, int expert, int gpu,
-                       const moe_layout *layout, unsigned turn)
+static int find_holder(const moe_plan_layer *current,
+                       const moe_plan_layer *next, int expert, bool stable,
+                       int gpu, const moe_layout *layout, unsigned turn)
 {
-    int near = 0, far = 0, node = moe_layout_node(layout, gpu);
+    unsigned near = 0, far = 0;
+    const int node = moe_layout_node(layout, gpu);
     for (size_t s = 0; s < n_slots(current); s++)
-        if (current->expert[s] == expert) {
+        if (may_serve(current, next, s, expert, stable)) {
             int at = moe_layout_node(layout, (int)s / current->slots);
             near += at == node;
             far += at != node;
         }
-    unsigned pick = near > 0  ? turn % (unsigned)near
-                    : far > 0 ? turn % (unsigned)far
-                              : 0;
+    if (near + far == 0)
+        return -1;
+    unsigned pick = turn % (near > 0 ? near : far);
     for (size_t s = 0; s < n_slots(current); s++) {
-        if (current->expert[s] != expert)
+        if (!may_serve(current, next, s, expert, stable))
             continue;
         bool is_near = moe_layout_node(layout, (int)s / current->slots) == node;
         if (is_near == (near > 0) && pick-- == 0)
@@ -224,7 +235,10 @@ size_t moe_plan_moves(const moe_plan *current, const moe_plan *next,
             if (e < 0 || was.expert[s] == e)
                 continue;
             int gpu = s / now.slots;
-            int from = find_holder(&was, e, gpu, layout, turn++);
+            int from = find_holder(&was, &now, e, true, gpu, layout, turn);
+            if (from < 0)
+                from = find_holder(&was, &now, e, false, gpu, layout, turn);
+            turn++;
             assert(from >= 0 && "an expert without a holder");
             moves_out[n++] = (moe_move){(int16_t)l,       e,   from / was.slots,
                                         from % was.slots, gpu, s % now.slots};

@@ -22,6 +22,26 @@ static moe_status init(void *state, const moe_layout *layout, int experts,
     return s->weight != NULL ? MOE_OK : MOE_NOMEM;
 }
 
+/* Divide this rank's pairs alone. Bounds are rounded with an offset that
+ * differs from rank to rank (multiples of the golden ratio), or else ranks
+ * with few pairs would all favour the same replica. */
+static void divide_own(const uint32_t *weight, uint32_t n, uint32_t own,
+                       int gpu, uint32_t *pairs_out)
+{
+    const uint64_t phase = (uint32_t)gpu * UINT32_C(2654435769);
+    uint64_t sum = 0, before = 0, at = 0;
+    for (uint32_t r = 0; r < n; r++)
+        sum += weight[r];
+    for (uint32_t r = 0; r < n; r++) {
+        before += weight[r];
+        uint64_t bound =
+            before == sum ? own : (own * before + ((sum * phase) >> 32)) / sum;
+        bound = bound > own ? own : bound;
+        pairs_out[r] = (uint32_t)(bound - at);
+        at = bound;
+    }
+}
+
 /* Keep the weights of the nearest replicas only. @return false when that is
  * all of them. */
 static bool keep_nearest(const moe_split_input *in, const moe_replica *replica,
@@ -53,8 +73,7 @@ static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
     for (int e = 0; e < r->experts; e++) {
         const uint32_t first = r->first[e], n = r->first[e + 1] - first;
         if (keep_nearest(in, &r->replica[first], n, s->weight))
-            moe_split_by_weight(s->weight, n, in->own[e], 0, in->own[e],
-                                pairs_out + first);
+            divide_own(s->weight, n, in->own[e], in->gpu, pairs_out + first);
         else
             moe_split_by_weight(s->weight, n, in->total[e], in->first[e],
                                 in->own[e], pairs_out + first);
