@@ -276,6 +276,19 @@ START_TEST(xml_describes_this_machine)
 }
 END_TEST
 
+START_TEST(alone_nobody_shares)
+{
+    moe_topo t;
+    char node[128] = "";
+    ck_assert_int_eq(moe_topo_alone(&t, node, sizeof node, NULL), MOE_OK);
+    ck_assert_int_eq(t.sharers, 1);
+    ck_assert_int_ge(t.cores, 1);
+    ck_assert_int_eq(t.node_cores, t.cores);
+    ck_assert_uint_gt(strlen(t.cpuset), 0);
+    ck_assert_ptr_nonnull(strstr(node, "cores"));
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("topo");
@@ -284,6 +297,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, cpu_limit_is_the_least_of_the_cgroups,
                   MOE_ARRAY_LEN(limits));
     MOE_TEST(suite, cpu_limit_without_cgroups_is_none);
+    MOE_TEST(suite, alone_nobody_shares);
     MOE_TEST(suite, xml_describes_this_machine);
     return suite;
 }

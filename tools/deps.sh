@@ -61,7 +61,7 @@ words() {
     local l p rest
     while IFS='|' read -r l p rest; do
         [ "${p%% *}" = "$1" ] && wanted "$l" && eval "echo ${p#* }"
-    done < <(requirements)
+    done <<< "$(requirements)"
     return 0
 }
 
@@ -90,7 +90,7 @@ missing() {
         python*) pythons "${p#* }" ;;
         have*) have "$(eval "echo ${p#* }")" ;;
         esac || echo "$debian|$rest"
-    done < <(requirements)
+    done <<< "$(requirements)"
 }
 
 # Run as root; fails where that is not possible.
@@ -122,7 +122,7 @@ install_debian() {
 lacking=$(missing)
 [ -n "$lacking" ] || exit 0
 
-mapfile -t packages < <(cut -d'|' -f1 <<< "$lacking" | sort -u)
+mapfile -t packages <<< "$(cut -d"|" -f1 <<< "$lacking" | sort -u)"
 if install_debian "${packages[@]}"; then
     lacking=$(missing)
     [ -n "$lacking" ] || exit 0

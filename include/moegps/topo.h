@@ -7,6 +7,7 @@
 #define MOEGPS_TOPO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "moegps/ctx.h"
 #include "moegps/status.h"
@@ -38,6 +39,14 @@ char *moe_topo_xml(void);
 /** Warn about oversubscription, missing binding and CPU limits. Collective
  *  (the worst rank is named). */
 void moe_topo_warn(moe_ctx *ctx, const moe_topo *topo);
+
+/** Describe this process as if it were alone on its node. Not collective;
+ *  MPI need not be initialised.
+ *  @param node_out  [size] a line about the node: packages, NUMA nodes, cores
+ *  and PUs.
+ *  @return MOE_OK, MOE_LIBRARY, MOE_NOMEM. */
+moe_status moe_topo_alone(moe_topo *out, char *node_out, size_t size,
+                          moe_error *err);
 
 /* What the functions above are made of. */
 

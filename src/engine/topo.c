@@ -385,6 +385,27 @@ out:
     return ctx->err.status;
 }
 
+moe_status moe_topo_alone(moe_topo *out, char *node_out, size_t size,
+                          moe_error *err)
+{
+    cpu_mask mine = {{0}};
+    hwloc_topology_t t = load_topology();
+    if (t == NULL)
+        return moe_fail(err, MOE_LIBRARY, "topology: hwloc cannot load it");
+    moe_status status = read_binding(t, &mine, err);
+    if (status == MOE_OK)
+        status = analyse_masks(t, &mine, 1, 0, out, err);
+    if (status == MOE_OK)
+        snprintf(node_out, size,
+                 "packages %d, NUMA nodes %d, cores %d, hardware threads %d",
+                 hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_PACKAGE),
+                 hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_NUMANODE),
+                 hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_CORE),
+                 hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_PU));
+    hwloc_topology_destroy(t);
+    return status;
+}
+
 char *moe_topo_xml(void)
 {
     char *xml = NULL, *copy = NULL;
