@@ -8,6 +8,7 @@
 #include "moegps/rng.h"
 #include "moegps/trace.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,25 +31,32 @@ static inline moe_model fixture_model(void)
 
 static inline moe_cluster fixture_cluster(void)
 {
-    return (moe_cluster){.name = "tiny",
-                         .gpu = "a100_sxm",
-                         .cost = "analytic",
-                         .gpus_per_node = 2,
-                         .memory_bytes = 80e9,
-                         .memory_bandwidth = 2e12,
-                         .peak_flops = 312e12,
-                         .vector_flops = 78e12,
-                         .compute_efficiency = 0.9,
-                         .memory_efficiency = 0.9,
-                         .sms = 108,
-                         .tile_m = 128,
-                         .tile_n = 128,
-                         .launch_s = 5e-6,
-                         .link_bandwidth = 300e9,
-                         .link_latency_s = 2e-6,
-                         .network_bandwidth = 25e9,
-                         .network_latency_s = 5e-6,
-                         .origin = "made for tests"};
+    static const char *const text = "name: tiny\n"
+                                    "gpu: a100_sxm\n"
+                                    "cost: analytic\n"
+                                    "gpus_per_node: 2\n"
+                                    "memory_bytes: 80e9\n"
+                                    "memory_bandwidth: 2e12\n"
+                                    "peak_flops: 312e12\n"
+                                    "vector_flops: 78e12\n"
+                                    "compute_efficiency: 0.9\n"
+                                    "memory_efficiency: 0.9\n"
+                                    "sms: 108\n"
+                                    "tile_m: 128\n"
+                                    "tile_n: 128\n"
+                                    "launch_s: 5e-6\n"
+                                    "link_bandwidth: 300e9\n"
+                                    "link_latency_s: 2e-6\n"
+                                    "network_bandwidth: 25e9\n"
+                                    "network_latency_s: 5e-6\n"
+                                    "origin: made for tests\n";
+    moe_cluster cluster = {.name = ""};
+    moe_error err = {0};
+    if (moe_cluster_parse(text, "fixture", &cluster, &err) != MOE_OK) {
+        fprintf(stderr, "# fixture: %s\n", err.text);
+        abort();
+    }
+    return cluster;
 }
 
 /** A token trace of 12 sequences of 50 tokens, skewed to expert 0, with

@@ -79,19 +79,57 @@ static void plan(moe_engine *e, moe_runner *r)
     moe_engine_charge(e, MOE_PHASE_PLAN, 0, n_layers(e), start);
 }
 
-static void broadcast(moe_engine *e, moe_runner *r)
+/* FNV-1a over a plan's tables. */
+static uint64_t plan_hash(const moe_plan *p)
 {
-    if (replicated(e))
+    const size_t n = (size_t)p->layers * (size_t)p->gpus * (size_t)p->slots;
+    uint64_t h = UINT64_C(14695981039346656037);
+    for (size_t s = 0; s < n; s++) {
+        h = (h ^ (uint16_t)p->expert[s]) * UINT64_C(1099511628211);
+        h = (h ^ p->quota[s]) * UINT64_C(1099511628211);
+    }
+    return h;
+}
+
+/* Ranks that planned alone must have planned alike, or rows and weights
+ * would go where nobody waits for them. On any difference or failure all
+ * keep the old plan. */
+static void confirm(moe_engine *e, moe_runner *r)
+{
+    const uint64_t hash = plan_hash(&r->next);
+    uint64_t most[3] = {hash, ~hash, (uint64_t)e->ctx->err.status};
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, most, 3, MPI_UINT64_T, MPI_MAX,
+                          e->ctx->comm));
+    if (most[0] == ~most[1] && most[2] == MOE_OK)
         return;
-    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_BROADCAST, 0, n_layers(e));
-    const moe_stamp start = moe_stamp_now();
+    moe_plan_copy(&r->next, &r->plan);
+    if (most[2] == MOE_OK)
+        moe_fail(&e->ctx->err, MOE_INVALID,
+                 "strategy %s: ranks made different plans of equal loads",
+                 r->spec->name);
+}
+
+/* The coordinator tells its plan, as differences to the one in force. */
+static void tell(moe_engine *e, moe_runner *r)
+{
     MOE_MPI(MPI_Bcast(&e->wire_bytes, 1, MPI_UINT64_T, e->coordinator,
                       e->ctx->comm));
-    if (e->wire_bytes > 0)
-        MOE_MPI(MPI_Bcast(e->wire, (int)e->wire_bytes, MPI_BYTE, e->coordinator,
-                          e->ctx->comm));
-    if (r->planner == NULL && e->wire_bytes > 0)
+    if (e->wire_bytes == 0)
+        return;
+    MOE_MPI(MPI_Bcast(e->wire, (int)e->wire_bytes, MPI_BYTE, e->coordinator,
+                      e->ctx->comm));
+    if (r->planner == NULL)
         moe_plan_decode(&r->next, e->wire, e->wire_bytes, &e->ctx->err);
+}
+
+static void broadcast(moe_engine *e, moe_runner *r)
+{
+    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_BROADCAST, 0, n_layers(e));
+    const moe_stamp start = moe_stamp_now();
+    if (replicated(e))
+        confirm(e, r);
+    else
+        tell(e, r);
     moe_engine_charge(e, MOE_PHASE_BROADCAST, 0, n_layers(e), start);
 }
 

@@ -368,7 +368,8 @@ void moe_engine_free(moe_engine *e)
                       e->rows,     e->exact_rows, e->out,         e->load_own,
                       e->load_sum, e->load,       e->share,       e->predicted,
                       e->moves,    e->wire,       e->planner_cpu, e->sent_bytes,
-                      e->times,    e->facts,      e->slot_rows,   e->reference, e->tally};
+                      e->times,    e->facts,      e->slot_rows,   e->reference,
+                      e->tally};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
     if (e->gpu_comm != MPI_COMM_NULL)

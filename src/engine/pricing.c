@@ -56,7 +56,9 @@ static double broadcast(const moe_engine *e)
 {
     const moe_exchange all = everyone(e);
     if (e->p.experiment->emulation.coordination != MOE_CENTRAL)
-        return 0.0;
+        return e->cost->allreduce(e->cost_state, &all, 3 * sizeof(uint64_t))
+                   .time_s /
+               e->p.n_layers;
     double bytes = (double)e->wire_bytes / e->p.n_layers + sizeof(uint64_t);
     return e->cost->tree(e->cost_state, &all, bytes).time_s;
 }

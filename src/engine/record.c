@@ -75,8 +75,8 @@ static void record_hits(moe_engine *e, const moe_runner *r, int i,
     const double tokens = (double)e->batch->tokens;
     for (int l = 0; l < e->p.n_layers && root; l++) {
         const size_t sil = moe_ledger_at(ledger, r->index, i, l);
-        ledger->recall[sil] = (double)e->tally[2 * l + 1] /
-                              (tokens * e->batch->top_k);
+        ledger->recall[sil] =
+            (double)e->tally[2 * l + 1] / (tokens * e->batch->top_k);
         if (e->p.trace->ordered)
             ledger->top1[sil] = (double)e->tally[2 * l] / tokens;
     }
