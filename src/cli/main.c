@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-int main(void)
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+
+int main(int argc, char **argv)
 {
-    return 0;
+    if (argc > 1 && strcmp(argv[1], "trace") == 0)
+        return moe_cmd_trace(argc - 1, argv + 1);
+    fputs("moegps: expected a subcommand: trace\n", stderr);
+    return 2;
 }
