@@ -71,7 +71,8 @@ void moe_synth_inclusion(const double *weight, int n, int k, double *out);
 
 /** Round tokens * inclusion[e] to whole pairs: largest remainder, no expert
  *  above `tokens`, sum exactly tokens * k. Equal remainders: lower id first.
- *  @param inclusion  [n] from moe_synth_inclusion().  @param counts_out  [n]. */
+ *  @param inclusion   [n] from moe_synth_inclusion().
+ *  @param counts_out  [n]. */
 void moe_synth_apportion(const double *inclusion, int n, int k, uint32_t tokens,
                          uint32_t *counts_out);
 
