@@ -44,8 +44,18 @@ class TraceFile:
     """A trace file under construction: scales first, then datasets."""
 
     def __init__(self, path):
-        self.h5 = h5py.File(path, "x", libver=("v108", "v108"),
-                            track_order=True)
+        create = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+        access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+        order = h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED
+        create.set_link_creation_order(order)
+        create.set_attr_creation_order(order)
+        create.set_obj_track_times(False)  # or each run makes another file
+        access.set_libver_bounds(h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
+        try:
+            self.h5 = h5py.File(h5py.h5f.create(
+                path.encode(), h5py.h5f.ACC_EXCL, create, access))
+        except OSError as error:
+            sys.exit(f"{path}: cannot create: {error}")
 
     def attributes(self, **values):
         for name, value in values.items():

@@ -34,6 +34,13 @@ void trace_set(moe_trace *trace, trace_array which, void *data);
  *  @return MOE_OK, MOE_FORMAT (overflow), MOE_NOMEM. */
 moe_status trace_allocate(moe_trace *trace, moe_error *err);
 
+/** @return MOE_OK, MOE_FORMAT (experts or top_k out of range). */
+moe_status trace_check_choice(const moe_trace *trace, moe_error *err);
+
+/** Fill seq_offset and n_tokens of a load trace from layer 0 of its counts.
+ *  @return MOE_OK, MOE_FORMAT (a step's pairs are no multiple of top_k). */
+moe_status trace_count_tokens(moe_trace *trace, moe_error *err);
+
 /** @return "token" or "load": the spelling in files. */
 const char *trace_kind_name(moe_trace_kind kind);
 

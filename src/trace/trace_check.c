@@ -7,6 +7,19 @@
 
 #include "internal.h"
 
+moe_status trace_check_choice(const moe_trace *t, moe_error *err)
+{
+    if (t->experts < 1 || t->experts > MOE_MAX_EXPERTS)
+        return moe_fail(err, MOE_FORMAT, "experts is %d, not in 1..%d",
+                        t->experts, MOE_MAX_EXPERTS);
+    int most = t->experts < MOE_MAX_TOP_K ? t->experts : MOE_MAX_TOP_K;
+    if (t->top_k < 1 || t->top_k > most)
+        return moe_fail(err, MOE_FORMAT,
+                        "top_k is %d, not in 1..%d (of %d experts)", t->top_k,
+                        most, t->experts);
+    return MOE_OK;
+}
+
 static moe_status check_sizes(const moe_trace *t, moe_error *err)
 {
     if (t->layers < 1 || t->n_seqs < 1 || t->n_tokens < 1)
@@ -14,21 +27,13 @@ static moe_status check_sizes(const moe_trace *t, moe_error *err)
                         "trace is empty: %d layers, %" PRIu64
                         " sequences, %" PRIu64 " tokens",
                         t->layers, t->n_seqs, t->n_tokens);
-    if (t->experts < 1 || t->experts > MOE_MAX_EXPERTS)
-        return moe_fail(err, MOE_FORMAT, "experts is %d, not in 1..%d",
-                        t->experts, MOE_MAX_EXPERTS);
     if (t->n_seqs > INT32_MAX ||
         (t->kind == MOE_TRACE_TOKENS && t->n_tokens > INT32_MAX))
         return moe_fail(err, MOE_FORMAT,
                         "%" PRIu64 " sequences of %" PRIu64
                         " tokens are more than the format's %d",
                         t->n_seqs, t->n_tokens, INT32_MAX);
-    int most = t->experts < MOE_MAX_TOP_K ? t->experts : MOE_MAX_TOP_K;
-    if (t->top_k < 1 || t->top_k > most)
-        return moe_fail(err, MOE_FORMAT,
-                        "top_k is %d, not in 1..%d (of %d experts)", t->top_k,
-                        most, t->experts);
-    return MOE_OK;
+    return trace_check_choice(t, err);
 }
 
 static moe_status check_sequences(const moe_trace *t, moe_error *err)
@@ -207,4 +212,25 @@ moe_status moe_trace_validate(const moe_trace *trace, moe_error *err)
         return status;
     return trace->kind == MOE_TRACE_TOKENS ? check_tokens(trace, err)
                                            : check_loads(trace, err);
+}
+
+moe_status trace_count_tokens(moe_trace *trace, moe_error *err)
+{
+    const size_t n_experts = (size_t)trace->experts;
+    const uint64_t k = (uint64_t)trace->top_k;
+    for (uint64_t s = 0; s < trace->n_seqs; s++) {
+        const uint32_t *row =
+            trace->counts + s * (size_t)trace->layers * n_experts;
+        uint64_t pairs = 0;
+        for (size_t e = 0; e < n_experts; e++)
+            pairs += row[e];
+        if (pairs % k != 0)
+            return moe_fail(err, MOE_FORMAT,
+                            "step %" PRIu64 ", layer 0: %" PRIu64
+                            " pairs are no multiple of top_k, %d",
+                            s, pairs, trace->top_k);
+        trace->seq_offset[s + 1] = trace->seq_offset[s] + pairs / k;
+    }
+    trace->n_tokens = trace->seq_offset[trace->n_seqs];
+    return MOE_OK;
 }
