@@ -1,11 +1,12 @@
 /** results.h: the result file of one run: created, filled, finished.
  *
  *  PATH.partial is created before anything is measured: rank 0 writes the
- *  whole skeleton (groups, strings, scales, datasets, provenance) serially,
- *  all ranks reopen it with MPI-IO and write numeric blocks as iterations
- *  finish. At the end rank 0 writes the summary and the status, and renames
- *  it to PATH. A killed run leaves PATH.partial, readable, with every flushed
- *  iteration. Schema: results/README.md.
+ *  whole skeleton (groups, strings, scales, datasets, provenance) serially
+ *  and takes all space. Numeric blocks follow as iterations finish: rank 0
+ *  gathers and writes them, or, in large runs, all ranks reopen the file with
+ *  MPI-IO and write their own. At the end rank 0 writes the summary and the
+ *  status, and renames the file to PATH. A killed run leaves PATH.partial,
+ *  readable, with every flushed iteration. Schema: results/README.md.
  */
 #ifndef MOEGPS_RESULTS_H
 #define MOEGPS_RESULTS_H
@@ -28,6 +29,13 @@ typedef struct moe_results_note {
     const char *key, *text;
 } moe_results_note;
 
+/** How the ranks' columns reach the file. */
+typedef enum moe_results_writer {
+    MOE_WRITER_AUTO,   /* by size, and by what the nodes can see */
+    MOE_WRITER_SERIAL, /* rank 0 gathers and writes alone */
+    MOE_WRITER_MPIO    /* every rank writes, through MPI-IO */
+} moe_results_writer;
+
 /** What a file says about its run besides numbers. All borrowed. */
 typedef struct moe_results_meta {
     const char *title;
@@ -44,11 +52,13 @@ typedef struct moe_results_meta {
     const moe_topo *topo;          /* this rank's */
     int gpu;                       /* this rank's GPU; -1: coordinator */
     bool force;                    /* replace an existing file */
+    moe_results_writer writer;
 } moe_results_meta;
 
 typedef struct moe_results moe_results;
 
-/** Create PATH.partial with its skeleton. Collective over ctx.
+/** Create PATH.partial with its skeleton. Collective over ctx. Ignores
+ *  SIGXFSZ from then on, so that a size limit is an error and not a death.
  *  @param path     of the finished file; its folder must exist.
  *  @param results_out  end with moe_results_close().
  *  @return merged status: MOE_EXISTS, MOE_IO (disk full: early, as all space
@@ -59,7 +69,8 @@ moe_status moe_results_create(moe_ctx *ctx, const char *path,
                               moe_results **results_out);
 
 /** Write iterations [first, end) of the ledger and flush. Collective.
- *  @return merged status. */
+ *  @return merged status. After an error other than MOE_INJECTED the file is
+ *  written no further; what was flushed before stays readable. */
 moe_status moe_results_write(moe_ctx *ctx, moe_results *results,
                              const moe_ledger *ledger, int first, int end);
 
@@ -80,8 +91,9 @@ typedef struct moe_results_validation {
 } moe_results_validation;
 
 /** Write traffic, warnings, summary and status, close, and rename to PATH
- *  (state complete or interrupted; failed keeps PATH.partial). Collective;
- *  `results` is released in any case.
+ *  (state complete or interrupted; failed keeps PATH.partial, as does an
+ *  error here). Collective; `results` is released in any case; NULL is fine.
+ *  An error that ctx holds already is kept and returned: it explains.
  *  @return merged status. */
 moe_status moe_results_close(moe_ctx *ctx, moe_results *results,
                              const moe_ledger *ledger, moe_run_state state,

@@ -34,7 +34,7 @@ moe_status moe_summarise(const double *x, size_t n, moe_summary *out,
                          moe_error *err);
 
 typedef struct moe_ratio {
-    size_t n;               /* pairs in which neither is NaN */
+    size_t n;               /* pairs with a ratio: neither NaN, not 0/0 */
     double ratio;           /* median over pairs of a[i] / b[i] */
     double ci_low, ci_high; /* 95 %; NaN below MOE_STATS_MIN_CI pairs */
 } moe_ratio;

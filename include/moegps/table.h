@@ -34,9 +34,13 @@ void moe_table_number(moe_table *table, double value, int digits);
 /** Print aligned; widths count characters, not bytes (UTF-8). */
 void moe_table_print(const moe_table *table, FILE *out);
 
-/** Print as CSV (RFC 4180): heading_unit row, then rows; "n/a" becomes
- *  empty. */
+/** Print as CSV (quoting of RFC 4180, lines end with LF): heading_unit row,
+ *  then rows; "n/a" becomes empty. */
 void moe_table_csv(const moe_table *table, FILE *out);
+
+/** Write a number as moe_table_number() prints it: "12.3", "0.00120", fixed
+ *  point from 1e-4 to 1e9. */
+void moe_format_number(double value, int digits, char *text, size_t size);
 
 /** Write a time with a fitting unit: "12.3 us", "1.20 ms"; NaN is "n/a". */
 void moe_format_time(double s, char *text, size_t size);

@@ -49,14 +49,20 @@ typedef struct moe_strategy_view {
 } moe_strategy_view;
 
 typedef struct moe_view {
-    char path[1024], run_id[64], title[256], status[32], validation[512];
+    char path[1024], run_id[64], title[256], status[32];
+    char date[32], source[128];  /* when, and by which version */
+    char validation[16];         /* pass, fail, not_run */
+    char validation_text[512];   /* what was checked, or what failed */
+    char model[64], cluster[64]; /* "" where the run did not say */
+    char trace[256];
     char reference[64];
     int reference_index;
     moe_ledger_dims dims;
-    int measured; /* iterations that every strategy completed */
-    bool valid;   /* checks were run and passed */
-    bool oversubscribed;
-    char **warnings; /* [n_warnings] */
+    int nodes;           /* hosts the ranks ran on */
+    int measured;        /* iterations that every strategy completed */
+    bool valid;          /* checks were run and passed */
+    bool oversubscribed; /* of any rank */
+    char **warnings;     /* [n_warnings] */
     size_t n_warnings;
     moe_strategy_view *strategy; /* [dims.strategies] */
 } moe_view;
@@ -67,5 +73,28 @@ typedef struct moe_view {
 moe_status moe_view_read(const char *path, moe_view *out, moe_error *err);
 
 void moe_view_free(moe_view *view);
+
+/** A named figure of a strategy: a row of /summary, of CSV and of JSON. */
+typedef struct moe_metric {
+    const char *name; /* "layer_time_gpu" */
+    const char *unit; /* "s", "B" or "1" */
+    const char *help; /* one line */
+    size_t offset;    /* in moe_strategy_view: of a moe_summary, or of a double
+                         that is the mean */
+    size_t ratio;     /* of a moe_ratio; MOE_NO_RATIO: none */
+    bool mean_only;
+} moe_metric;
+
+#define MOE_NO_RATIO SIZE_MAX
+
+/** @return metric i, or NULL past the last. */
+const moe_metric *moe_metric_at(size_t i);
+
+/** All figures of a metric; what it lacks is NaN. A metric that is a mean
+ *  only has n = 0. */
+moe_summary moe_metric_summary(const moe_metric *metric,
+                               const moe_strategy_view *strategy);
+moe_ratio moe_metric_ratio(const moe_metric *metric,
+                           const moe_strategy_view *strategy);
 
 #endif

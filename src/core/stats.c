@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/stats.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+static const double HALF_ALPHA = 0.025; /* each tail of a 95 % interval */
+
+static int compare_reals(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorted copy without NaN; the caller frees it. */
+static double *sorted_copy(const double *x, size_t n, size_t *n_out,
+                           moe_error *err)
+{
+    double *sorted = moe_array_new(n, sizeof *sorted, err);
+    if (sorted == NULL)
+        return NULL;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(x[i]))
+            sorted[kept++] = x[i];
+    qsort(sorted, kept, sizeof *sorted, compare_reals);
+    *n_out = kept;
+    return sorted;
+}
+
+double moe_quantile_sorted(const double *sorted, size_t n, double q)
+{
+    assert(n >= 1 && q >= 0 && q <= 1);
+    double at = q * (double)(n - 1);
+    size_t below = (size_t)at;
+    if (below + 1 >= n)
+        return sorted[n - 1];
+    double part = at - (double)below;
+    if (part == 0) /* 0 * inf is NaN */
+        return sorted[below];
+    return sorted[below] + part * (sorted[below + 1] - sorted[below]);
+}
+
+/* Smallest sample with at least a share q of all samples at or below it. */
+static double nearest_rank(const double *sorted, size_t n, double q)
+{
+    /* 0.9 * 100 is a little above 90 in binary: do not round that up. */
+    double rank = ceil(q * (double)n - 1e-9);
+    return sorted[rank < 1 ? 0 : (size_t)rank - 1];
+}
+
+void moe_median_ci_ranks(size_t n, size_t *low_out, size_t *high_out)
+{
+    assert(n >= MOE_STATS_MIN_CI);
+    /* In logarithms, as 2^-n is 0 in a double beyond n = 1074. */
+    double log_p = -(double)n * M_LN2, tail = exp(log_p);
+    size_t low = 0;
+    for (size_t k = 1; k < n / 2; k++) {
+        log_p += log((double)(n - k + 1) / (double)k);
+        tail += exp(log_p);
+        if (tail > HALF_ALPHA)
+            break;
+        low = k;
+    }
+    *low_out = low;
+    *high_out = n - 1 - low;
+}
+
+/* Median of sorted samples and the interval around it. */
+static void median_ci(const double *sorted, size_t n, double *median,
+                      double *ci_low, double *ci_high)
+{
+    *median = *ci_low = *ci_high = NAN;
+    if (n == 0)
+        return;
+    *median = moe_quantile_sorted(sorted, n, 0.5);
+    if (n < MOE_STATS_MIN_CI)
+        return;
+    size_t low = 0, high = 0;
+    moe_median_ci_ranks(n, &low, &high);
+    *ci_low = sorted[low];
+    *ci_high = sorted[high];
+}
+
+/* Two passes: the textbook formula loses all digits of times that differ
+ * little. */
+static void moments(const double *x, size_t n, double *mean, double *sd)
+{
+    double sum = 0, square = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += x[i];
+    *mean = n > 0 ? sum / (double)n : NAN;
+    for (size_t i = 0; i < n; i++)
+        square += (x[i] - *mean) * (x[i] - *mean);
+    *sd = n > 1 ? sqrt(square / (double)(n - 1)) : NAN;
+}
+
+moe_status moe_summarise(const double *x, size_t n, moe_summary *out,
+                         moe_error *err)
+{
+    size_t kept = 0;
+    moe_error local = {0};
+    double *sorted = sorted_copy(x, n, &kept, &local);
+    if (sorted == NULL)
+        return moe_fail(err, local.status, "%s", local.text);
+    moe_summary s = {.n = kept, .min = NAN, .max = NAN};
+    s.p50 = s.p90 = s.p99 = NAN;
+    median_ci(sorted, kept, &s.median, &s.ci_low, &s.ci_high);
+    moments(sorted, kept, &s.mean, &s.sd);
+    if (kept > 0) {
+        s.min = sorted[0];
+        s.max = sorted[kept - 1];
+    }
+    if (kept >= MOE_STATS_MIN_TAIL) {
+        s.p50 = nearest_rank(sorted, kept, 0.50);
+        s.p90 = nearest_rank(sorted, kept, 0.90);
+        s.p99 = nearest_rank(sorted, kept, 0.99);
+    }
+    free(sorted);
+    *out = s;
+    return MOE_OK;
+}
+
+moe_status moe_paired_ratio(const double *a, const double *b, size_t n,
+                            moe_ratio *out, moe_error *err)
+{
+    moe_error local = {0};
+    size_t kept = 0;
+    double *sorted = NULL;
+    double *ratio = moe_array_new(n, sizeof *ratio, &local);
+    for (size_t i = 0; ratio != NULL && i < n; i++)
+        ratio[i] = a[i] / b[i]; /* 0/0 is NaN, and left out with the others */
+    if (ratio != NULL)
+        sorted = sorted_copy(ratio, n, &kept, &local);
+    if (sorted != NULL) {
+        moe_ratio r = {.n = kept};
+        median_ci(sorted, kept, &r.ratio, &r.ci_low, &r.ci_high);
+        *out = r;
+    }
+    free(sorted);
+    free(ratio);
+    if (local.status != MOE_OK)
+        return moe_fail(err, local.status, "%s", local.text);
+    return MOE_OK;
+}

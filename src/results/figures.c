@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reader.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+static double largest(const double *x, size_t n)
+{
+    double most = NAN;
+    for (size_t j = 0; j < n; j++)
+        most = fmax(most, x[j]);
+    return most;
+}
+
+/* Mean of what is there. */
+static double mean_present(const double *x, size_t n)
+{
+    double sum = 0;
+    size_t kept = 0;
+    for (size_t j = 0; j < n; j++)
+        if (!isnan(x[j])) {
+            sum += x[j];
+            kept++;
+        }
+    return kept > 0 ? sum / (double)kept : (double)NAN;
+}
+
+/* max / mean of what is there; NaN without pairs. */
+static double peak(const double *x, size_t n)
+{
+    double mean = mean_present(x, n);
+    return mean > 0 ? largest(x, n) / mean : (double)NAN;
+}
+
+/* An iteration counts only when all its layers were measured. */
+static void visit_layer_time(const moe_reader *rd, int s, int i,
+                             const double *x, void *arg)
+{
+    double **samples = rd->view->strategy[s].layer_time;
+    double sum = 0;
+    for (int l = 0; l < rd->view->dims.layers; l++)
+        sum += x[l];
+    samples[*(const int *)arg][i] = sum / rd->view->dims.layers;
+}
+
+static bool measured(const moe_reader *rd, int s, int i)
+{
+    return !isnan(rd->view->strategy[s].layer_time[MOE_CLOCK_WALL][i]);
+}
+
+static void read_layer_times(moe_reader *rd)
+{
+    moe_view *v = rd->view;
+    size_t n = (size_t)v->dims.iterations;
+    for (int c = 0; c < MOE_N_CLOCKS; c++) {
+        for (int s = 0; s < v->dims.strategies && !moe_reader_failed(rd); s++)
+            v->strategy[s].layer_time[c] =
+                moe_array_new(n, sizeof(double), rd->err);
+        moe_reader_each(rd, MOE_FIELD_LAYER_WALL + (moe_field_id)c,
+                        visit_layer_time, &c);
+    }
+    for (int i = 0; i < v->dims.iterations && !moe_reader_failed(rd); i++) {
+        int all = 1;
+        for (int s = 0; s < v->dims.strategies; s++)
+            all = all && measured(rd, s, i);
+        v->measured += all;
+    }
+    for (int s = 0; s < v->dims.strategies && !moe_reader_failed(rd); s++)
+        for (int c = 0; c < MOE_N_CLOCKS; c++) {
+            moe_strategy_view *strategy = &v->strategy[s];
+            moe_summarise(strategy->layer_time[c], n, &strategy->summary[c],
+                          rd->err);
+            moe_paired_ratio(v->strategy[v->reference_index].layer_time[c],
+                             strategy->layer_time[c], n, &strategy->speedup[c],
+                             rd->err);
+        }
+}
+
+/* a + b where what was not measured adds nothing; NaN if neither was. */
+static double add(double a, double b)
+{
+    return isnan(a) ? b : isnan(b) ? a : a + b;
+}
+
+/* Samples of every phase, means over layers: [strategy][phase][iteration];
+ * NaN where no layer had the phase. */
+typedef struct phase_samples {
+    double *x;
+    bool mean; /* over ranks, not the slowest rank */
+} phase_samples;
+
+static void visit_phases(const moe_reader *rd, int s, int i, const double *x,
+                         void *arg)
+{
+    const phase_samples *to = arg;
+    const moe_ledger_dims *d = &rd->view->dims;
+    size_t ranks = (size_t)d->ranks, iterations = (size_t)d->iterations;
+    for (size_t p = 0; p < MOE_N_PHASES; p++) {
+        double sum = NAN;
+        for (size_t l = 0; l < (size_t)d->layers; l++) {
+            const double *cell = x + (l * MOE_N_PHASES + p) * ranks;
+            sum = add(sum, to->mean ? mean_present(cell, ranks)
+                                    : largest(cell, ranks));
+        }
+        to->x[((size_t)s * MOE_N_PHASES + p) * iterations + (size_t)i] =
+            sum / d->layers;
+    }
+}
+
+/* Medians over the iterations of strategy s, by turning samples in x[] into
+ * what a measured iteration spent: a phase that it did not have took 0. */
+static double median_spent(const moe_reader *rd, size_t s, double *x)
+{
+    moe_summary summary = {.median = NAN};
+    size_t n = (size_t)rd->view->dims.iterations;
+    if (isnan(largest(x, n)))
+        return NAN; /* no iteration had it: not 0 s, but nothing */
+    for (size_t i = 0; i < n; i++)
+        if (!measured(rd, (int)s, (int)i))
+            x[i] = NAN;
+        else if (isnan(x[i]))
+            x[i] = 0;
+    moe_summarise(x, n, &summary, rd->err);
+    return summary.median;
+}
+
+/* The same of all phases together, added up in those of the first. */
+static double median_total(const moe_reader *rd, size_t s, double *x)
+{
+    size_t n = (size_t)rd->view->dims.iterations;
+    for (size_t p = 1; p < MOE_N_PHASES; p++)
+        for (size_t i = 0; i < n; i++)
+            x[i] = add(x[i], x[p * n + i]);
+    return median_spent(rd, s, x);
+}
+
+/* Hidden is what the gpu clock spends beyond what is exposed. */
+static void read_hidden(moe_reader *rd, double *gpu, const double *exposed)
+{
+    moe_view *v = rd->view;
+    size_t block = MOE_N_PHASES * (size_t)v->dims.iterations;
+    size_t strategies = (size_t)v->dims.strategies;
+    phase_samples all = {.x = gpu};
+    moe_reader_each(rd, MOE_FIELD_GPU, visit_phases, &all);
+    for (size_t j = 0; j < strategies * block; j++)
+        gpu[j] -= exposed[j];
+    for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++)
+        v->strategy[s].hidden = median_total(rd, s, gpu + s * block);
+}
+
+static void read_wait(moe_reader *rd, double *wait)
+{
+    moe_view *v = rd->view;
+    size_t block = MOE_N_PHASES * (size_t)v->dims.iterations;
+    phase_samples all = {.x = wait, .mean = true};
+    moe_reader_each(rd, MOE_FIELD_WAIT, visit_phases, &all);
+    for (int s = 0; s < v->dims.strategies && !moe_reader_failed(rd); s++)
+        v->strategy[s].wait =
+            median_total(rd, (size_t)s, wait + (size_t)s * block);
+}
+
+static void read_phases(moe_reader *rd)
+{
+    static const moe_field_id clocks[MOE_N_CLOCKS] = {
+        [MOE_CLOCK_WALL] = MOE_FIELD_WALL,
+        [MOE_CLOCK_CPU] = MOE_FIELD_CPU,
+        [MOE_CLOCK_GPU] = MOE_FIELD_EXPOSED,
+    };
+    moe_view *v = rd->view;
+    size_t n = (size_t)v->dims.iterations, block = MOE_N_PHASES * n;
+    size_t all = (size_t)v->dims.strategies * block;
+    phase_samples a = {.x = moe_array_new(all, sizeof(double), rd->err)};
+    double *b = moe_array_new(all, sizeof *b, rd->err);
+    if (!moe_reader_failed(rd)) { /* first, while a[] is as read */
+        moe_reader_each(rd, MOE_FIELD_EXPOSED, visit_phases, &a);
+        read_hidden(rd, b, a.x);
+        read_wait(rd, b);
+    }
+    for (int c = 0; c < MOE_N_CLOCKS && !moe_reader_failed(rd); c++) {
+        moe_reader_each(rd, clocks[c], visit_phases, &a);
+        for (int s = 0; s < v->dims.strategies && !moe_reader_failed(rd); s++)
+            for (size_t p = 0; p < MOE_N_PHASES; p++)
+                v->strategy[s].phase[c][p] = median_spent(
+                    rd, (size_t)s, a.x + (size_t)s * block + p * n);
+    }
+    free(b);
+    free(a.x);
+}
+
+/* Reduce an iteration to one sample: the mean over layers of a figure. */
+typedef struct layer_mean {
+    double *x;     /* [strategy][iteration] */
+    size_t n, row; /* values used, and values present, per layer */
+    double (*figure)(const double *x, size_t n);
+} layer_mean;
+
+static void visit_layers(const moe_reader *rd, int s, int i, const double *x,
+                         void *arg)
+{
+    const layer_mean *to = arg;
+    const moe_ledger_dims *d = &rd->view->dims;
+    double sum = 0;
+    int kept = 0;
+    for (int l = 0; l < d->layers; l++) {
+        double y = to->figure(x + (size_t)l * to->row, to->n);
+        kept += !isnan(y);
+        sum += isnan(y) ? 0 : y;
+    }
+    to->x[s * d->iterations + i] = kept > 0 ? sum / kept : (double)NAN;
+}
+
+static double only(const double *x, size_t n)
+{
+    (void)n;
+    return x[0];
+}
+
+/* Summarise a per-layer field for every strategy, at `offset` of its view. */
+static void read_figure(moe_reader *rd, moe_field_id id, layer_mean how,
+                        size_t offset)
+{
+    moe_view *v = rd->view;
+    size_t n = (size_t)v->dims.iterations;
+    size_t strategies = (size_t)v->dims.strategies;
+    bool own = strcmp(moe_fields[id].dims[0], "strategy") == 0;
+    how.x = moe_array_new(strategies * n, sizeof(double), rd->err);
+    moe_reader_each(rd, id, visit_layers, &how);
+    for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++) {
+        moe_summary summary;
+        moe_summarise(how.x + (own ? s * n : 0), n, &summary, rd->err);
+        memcpy((char *)&v->strategy[s] + offset, &summary, sizeof summary);
+    }
+    free(how.x);
+}
+
+/* Bytes over all iterations of each strategy. */
+typedef struct total {
+    double *sum;   /* [strategy] */
+    size_t *count; /* [strategy] values added */
+    size_t n;      /* values of an iteration */
+} total;
+
+static void visit_total(const moe_reader *rd, int s, int i, const double *x,
+                        void *arg)
+{
+    const total *to = arg;
+    (void)rd;
+    (void)i;
+    for (size_t j = 0; j < to->n; j++)
+        if (!isnan(x[j])) {
+            to->sum[s] += x[j];
+            to->count[s]++;
+        }
+}
+
+static void read_mean(moe_reader *rd, moe_field_id id, size_t n, size_t offset)
+{
+    moe_view *v = rd->view;
+    size_t strategies = (size_t)v->dims.strategies;
+    total t = {.n = n};
+    t.sum = moe_array_new(strategies, sizeof *t.sum, rd->err);
+    t.count = moe_array_new(strategies, sizeof *t.count, rd->err);
+    moe_reader_each(rd, id, visit_total, &t);
+    for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++) {
+        double mean = t.count[s] > 0 ? t.sum[s] / (double)t.count[s] : NAN;
+        memcpy((char *)&v->strategy[s] + offset, &mean, sizeof mean);
+    }
+    free(t.count);
+    free(t.sum);
+}
+
+static int iterations_of(const moe_reader *rd, int s)
+{
+    int n = 0;
+    for (int i = 0; i < rd->view->dims.iterations; i++)
+        n += measured(rd, s, i);
+    return n;
+}
+
+/* Traffic is a sum over what was measured; it is written at the end. */
+static void read_traffic(moe_reader *rd)
+{
+    moe_view *v = rd->view;
+    size_t g = (size_t)v->dims.gpus;
+    hsize_t dims[MOE_H5_MAX_RANK], start[3] = {0}, count[3] = {1, g, g};
+    hid_t dataset = moe_reader_open(rd, MOE_FIELD_DISPATCH_BYTES, dims);
+    double *x = moe_reader_failed(rd) ? NULL : moe_reader_buffer(rd, g * g);
+    for (int s = 0; s < v->dims.strategies && !moe_reader_failed(rd); s++) {
+        double all = 0, own = 0;
+        start[0] = (hsize_t)s;
+        moe_h5_read_block(dataset, start, count, H5T_NATIVE_DOUBLE, x, rd->err);
+        if (moe_reader_failed(rd))
+            break;
+        moe_reader_mark(MOE_ELEMENT_I64, x, g * g);
+        for (size_t j = 0; j < g * g; j++)
+            all += x[j];
+        for (size_t j = 0; j < g; j++)
+            own += x[j * g + j];
+        int layers = iterations_of(rd, s) * v->dims.layers;
+        v->strategy[s].dispatch_bytes = layers > 0 ? all / layers : NAN;
+        v->strategy[s].remote_share = all > 0 ? 1 - own / all : NAN;
+    }
+    moe_h5_close(dataset);
+}
+
+/* Planner time is per iteration: the sum over layers. */
+static void scale_summary(moe_summary *s, double factor)
+{
+    double *all[] = {&s->median, &s->ci_low, &s->ci_high, &s->mean, &s->sd,
+                     &s->min,    &s->max,    &s->p50,     &s->p90,  &s->p99};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(all); i++)
+        *all[i] *= factor;
+}
+
+static void read_loads(moe_reader *rd)
+{
+    moe_view *v = rd->view;
+    const moe_ledger_dims *d = &v->dims;
+    size_t gpus = (size_t)d->gpus, ranks = (size_t)d->ranks;
+    size_t experts = (size_t)d->experts, layers = (size_t)d->layers;
+    const layer_mean one = {.n = 1, .row = 1, .figure = only};
+    read_figure(rd, MOE_FIELD_RANK_PAIRS,
+                (layer_mean){.n = gpus, .row = ranks, .figure = peak},
+                offsetof(moe_strategy_view, imbalance));
+    read_figure(rd, MOE_FIELD_TRUE_PAIRS,
+                (layer_mean){.n = experts, .row = experts, .figure = peak},
+                offsetof(moe_strategy_view, skewness));
+    read_figure(rd, MOE_FIELD_ERROR, one, offsetof(moe_strategy_view, error));
+    read_figure(rd, MOE_FIELD_TOP1, one, offsetof(moe_strategy_view, top1));
+    read_figure(rd, MOE_FIELD_RECALL, one, offsetof(moe_strategy_view, recall));
+    read_figure(rd, MOE_FIELD_PLANNER_TIME, one,
+                offsetof(moe_strategy_view, planner_cpu));
+    for (int s = 0; s < d->strategies && !moe_reader_failed(rd); s++)
+        scale_summary(&v->strategy[s].planner_cpu, d->layers);
+    read_mean(rd, MOE_FIELD_MOVED_BYTES, layers,
+              offsetof(moe_strategy_view, moved_bytes));
+    read_mean(rd, MOE_FIELD_WIRE_BYTES, 1,
+              offsetof(moe_strategy_view, wire_bytes));
+    read_traffic(rd);
+}
+
+void moe_figures_read(moe_reader *rd)
+{
+    if (!moe_reader_failed(rd))
+        read_layer_times(rd);
+    if (!moe_reader_failed(rd))
+        read_phases(rd);
+    if (!moe_reader_failed(rd))
+        read_loads(rd);
+}

@@ -1,0 +1,165 @@
+/** internal.h: what the files of src/results share: the datasets of a result
+ *  file as one table, and the steps of writing it.
+ *
+ *  A field is one dataset. The table drives the skeleton, the writing of
+ *  blocks and the closing; results/README.md documents each row.
+ */
+#ifndef MOEGPS_RESULTS_INTERNAL_H
+#define MOEGPS_RESULTS_INTERNAL_H
+
+#include <hdf5.h>
+#include <mpi.h>
+
+#include "moegps/h5.h"
+#include "moegps/results.h"
+#include "moegps/view.h"
+
+/* Who has the numbers of a field. */
+typedef enum moe_holder {
+    MOE_HELD_BY_RANKS, /* each rank its column: the last dimension is rank */
+    MOE_HELD_BY_ROOT,  /* rank 0 alone */
+    MOE_HELD_BY_NONE,  /* reduced over ranks while it is written */
+    MOE_HELD_TO_END    /* written once, by moe_results_close() */
+} moe_holder;
+
+/* Element types: of the ledger, of the file and of messages alike. */
+typedef enum moe_element {
+    MOE_ELEMENT_F64,
+    MOE_ELEMENT_F32,
+    MOE_ELEMENT_I64,
+    MOE_ELEMENT_I32,
+    MOE_ELEMENT_I16
+} moe_element;
+
+typedef struct moe_field {
+    const char *group, *name;
+    moe_element element;
+    moe_holder holder;
+    const char *const *dims; /* NULL-terminated */
+    const char *units, *long_name;
+    size_t offset; /* of the array's pointer in moe_ledger */
+} moe_field;
+
+typedef enum moe_field_id {
+    MOE_FIELD_WALL,
+    MOE_FIELD_CPU,
+    MOE_FIELD_GPU,
+    MOE_FIELD_EXPOSED,
+    MOE_FIELD_WAIT,
+    MOE_FIELD_LAYER_WALL, /* clocks in the order of moe_clock */
+    MOE_FIELD_LAYER_CPU,
+    MOE_FIELD_LAYER_GPU,
+    MOE_FIELD_ITERATION_WALL,
+    MOE_FIELD_ITERATION_CPU,
+    MOE_FIELD_ITERATION_GPU,
+    MOE_FIELD_ORDER,
+    MOE_FIELD_WARMUP_TIME,
+    MOE_FIELD_TRUE_PAIRS,
+    MOE_FIELD_PREDICTED_PAIRS,
+    MOE_FIELD_RANK_PAIRS,
+    MOE_FIELD_ERROR,
+    MOE_FIELD_TOP1,
+    MOE_FIELD_RECALL,
+    MOE_FIELD_SLOT_EXPERT,
+    MOE_FIELD_SLOT_QUOTA,
+    MOE_FIELD_MOVED_BYTES,
+    MOE_FIELD_WIRE_BYTES,
+    MOE_FIELD_PLANNER_TIME,
+    MOE_FIELD_DISPATCH_BYTES,
+    MOE_N_FIELDS
+} moe_field_id;
+
+extern const moe_field moe_fields[MOE_N_FIELDS];
+
+hid_t moe_element_file_type(moe_element element);
+hid_t moe_element_mem_type(moe_element element);
+MPI_Datatype moe_element_mpi_type(moe_element element);
+size_t moe_element_size(moe_element element);
+
+/** Size of a dimension by name; 0: a run has none of it (no warm-up). */
+size_t moe_dims_extent(const moe_ledger_dims *dims, const char *name);
+
+/** Number of dimensions of a field. */
+int moe_field_rank(const moe_field *field);
+
+/** Whether a run of these sizes has the field: no dimension is empty. */
+bool moe_field_present(const moe_field *field, const moe_ledger_dims *dims);
+
+/** Elements per iteration of one rank and strategy: the product of the
+ *  dimensions other than strategy, iteration and rank. */
+size_t moe_field_inner(const moe_field *field, const moe_ledger_dims *dims);
+
+/** Array of a field in the ledger; NULL where this rank has none. */
+const void *moe_field_data(const moe_field *field, const moe_ledger *ledger);
+
+/** What every rank contributes to /provenance. Plain bytes, gathered. */
+typedef struct moe_rank_facts {
+    char host[64], cpuset[256], cpu_model[128];
+    int32_t node, gpu, numa_node, cores, threads;
+    int8_t bound, oversubscribed;
+} moe_rank_facts;
+
+void moe_rank_facts_fill(moe_rank_facts *facts, const moe_ctx *ctx,
+                         const moe_results_meta *meta);
+
+/** Write /config and /provenance. Rank 0 only.
+ *  @param facts  [ctx->size], by rank. */
+void moe_provenance_write(hid_t file, const moe_ctx *ctx,
+                          const moe_results_meta *meta,
+                          const moe_rank_facts *facts, bool mpio,
+                          moe_error *err);
+
+/** Write the whole skeleton of a file: root attributes, groups, scales and
+ *  filled datasets. Rank 0 only. */
+void moe_skeleton_write(hid_t file, const moe_ctx *ctx,
+                        const moe_results_meta *meta, const moe_ledger *ledger,
+                        const moe_rank_facts *facts, bool mpio, moe_error *err);
+
+/** Create the empty /summary; fill it from a view. Rank 0 only. */
+void moe_summary_create(hid_t file, const char *const *strategies,
+                        size_t n_strategies, moe_error *err);
+void moe_summary_write(hid_t file, const moe_view *view, moe_error *err);
+
+/** Write the warnings said so far to /log, replacing it; none: no /log. */
+void moe_log_write(hid_t file, const moe_ctx *ctx, moe_error *err);
+
+/** Check that PATH and PATH.partial can be created; with `force`, remove an
+ *  earlier PATH.partial. Rank 0 only.
+ *  @param bytes  the file will need. */
+void moe_target_check(const char *path, const char *partial, uint64_t bytes,
+                      bool force, moe_error *err);
+
+/** Close a file that was opened serially and cannot be written any more,
+ *  leaving the disk as it is and nothing open. */
+void moe_target_abandon(hid_t file);
+
+/** Make sure that PATH.partial can grow a little; else MOE_IO. */
+void moe_target_reserve(const char *partial, moe_error *err);
+
+/** Rename PATH.partial to PATH, durably. MOE_EXISTS if there is a PATH by now
+ *  and no `force`. */
+void moe_target_publish(const char *path, const char *partial, bool force,
+                        moe_error *err);
+
+/** Put an attribute that is a list of texts (NeXus axes). */
+void moe_results_put_list(hid_t obj, const char *name, const char *const *texts,
+                          size_t n, moe_error *err);
+
+/** Write iterations [first, end) of the fields that ranks hold, that rank 0
+ *  holds and that are reduced. Collective; errors go to ctx->err, to be
+ *  agreed on by the caller. */
+typedef struct moe_blocks {
+    bool mpio; /* all ranks write; else rank 0 writes what it gathers */
+    hid_t dataset[MOE_N_FIELDS]; /* open where written, else invalid */
+    hid_t xfer;                  /* collective transfer; mpio only */
+} moe_blocks;
+
+void moe_blocks_write(moe_ctx *ctx, const moe_blocks *blocks,
+                      const moe_ledger *ledger, int first, int end);
+
+/** Write what is known at the end: warm-up and traffic. Collective, as
+ *  moe_blocks_write(). */
+void moe_blocks_write_end(moe_ctx *ctx, const moe_blocks *blocks,
+                          const moe_ledger *ledger);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reader.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+/* Bytes of one dataset that are in memory at a time. */
+static const size_t BLOCK_BYTES = (size_t)16 << 20;
+
+/* Iterations of one strategy per read, so that a block stays small. */
+static size_t block_iterations(const moe_reader *rd, moe_field_id id)
+{
+    const moe_field *field = &moe_fields[id];
+    size_t one =
+        moe_element_size(field->element) *
+        moe_field_inner(field, &rd->view->dims) *
+        (field->holder == MOE_HELD_BY_RANKS ? (size_t)rd->view->dims.ranks : 1);
+    size_t n = BLOCK_BYTES / one;
+    return n > 0 ? n : 1;
+}
+
+double *moe_reader_buffer(moe_reader *rd, size_t n)
+{
+    if (n * sizeof(double) > rd->room) {
+        free(rd->buffer);
+        rd->buffer = moe_array_new(n, sizeof(double), rd->err);
+        rd->room = rd->buffer != NULL ? n * sizeof(double) : 0;
+    }
+    return rd->buffer;
+}
+
+hid_t moe_reader_open(moe_reader *rd, moe_field_id id, hsize_t *dims)
+{
+    const moe_field *field = &moe_fields[id];
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", field->group, field->name);
+    moe_h5_dims(rd->file, path, moe_field_rank(field), dims, rd->err);
+    for (int d = 0; field->dims[d] != NULL && !moe_reader_failed(rd); d++)
+        if (dims[d] != moe_dims_extent(&rd->view->dims, field->dims[d]))
+            moe_fail(rd->err, MOE_FORMAT,
+                     "dataset '%s' does not fit the file's dimensions", path);
+    return moe_h5_open_dataset(rd->file, path, rd->err);
+}
+
+void moe_reader_mark(moe_element element, double *x, size_t n)
+{
+    for (size_t j = 0;
+         j < n && element != MOE_ELEMENT_F64 && element != MOE_ELEMENT_F32; j++)
+        if (x[j] < 0)
+            x[j] = NAN;
+}
+
+void moe_reader_each(moe_reader *rd, moe_field_id id, moe_visit visit,
+                     void *arg)
+{
+    const moe_field *field = &moe_fields[id];
+    hsize_t count[MOE_H5_MAX_RANK], start[MOE_H5_MAX_RANK] = {0};
+    hid_t dataset = moe_reader_open(rd, id, count);
+    int at = strcmp(field->dims[0], "strategy") == 0; /* of iteration */
+    size_t strategies = at ? (size_t)count[0] : 1, inner = 1;
+    for (int d = at + 1; field->dims[d] != NULL && !moe_reader_failed(rd); d++)
+        inner *= (size_t)count[d];
+    if (moe_reader_failed(rd))
+        goto out;
+    size_t all = (size_t)count[at], step = block_iterations(rd, id);
+    step = step < all ? step : all;
+    double *x = moe_reader_buffer(rd, step * inner);
+    count[0] = 1; /* strategies go one by one */
+    for (size_t s = 0; s < strategies; s++)
+        for (size_t i = 0; i < all; i += step) {
+            start[0] = s;
+            start[at] = i;
+            count[at] = all - i < step ? all - i : step;
+            size_t n = (size_t)count[at];
+            moe_h5_read_block(dataset, start, count, H5T_NATIVE_DOUBLE, x,
+                              rd->err);
+            if (moe_reader_failed(rd))
+                goto out;
+            moe_reader_mark(field->element, x, n * inner);
+            for (size_t j = 0; j < n; j++)
+                visit(rd, (int)s, (int)(i + j), x + j * inner, arg);
+        }
+out:
+    moe_h5_close(dataset);
+}

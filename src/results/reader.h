@@ -1,0 +1,45 @@
+/** reader.h: a result file being read: block by block, into samples.
+ */
+#ifndef MOEGPS_RESULTS_READER_H
+#define MOEGPS_RESULTS_READER_H
+
+#include "internal.h"
+
+/** What reading needs: the file, its sizes, and one buffer for a block. */
+typedef struct moe_reader {
+    hid_t file;
+    moe_view *view;
+    moe_error *err; /* sticky: after an error nothing is read */
+    void *buffer;
+    size_t room; /* bytes of buffer */
+} moe_reader;
+
+static inline bool moe_reader_failed(const moe_reader *rd)
+{
+    return rd->err->status != MOE_OK;
+}
+
+/** Open a dataset and check that its shape is the run's. @return its id, or
+ *  invalid with MOE_FORMAT. */
+hid_t moe_reader_open(moe_reader *rd, moe_field_id id, hsize_t *dims);
+
+/** @return room for n doubles until the next call; NULL with MOE_NOMEM. */
+double *moe_reader_buffer(moe_reader *rd, size_t n);
+
+/** What a reduction is told about one iteration of one strategy.
+ *  @param x  [elements of an iteration] as in the file, NaN where missing. */
+typedef void (*moe_visit)(const moe_reader *rd, int s, int i, const double *x,
+                          void *arg);
+
+/** Read a field block by block, and visit every iteration of it. Fields
+ *  without a strategy dimension are visited as strategy 0. */
+void moe_reader_each(moe_reader *rd, moe_field_id id, moe_visit visit,
+                     void *arg);
+
+/** Missing integers are the fill value -1: make them NaN. */
+void moe_reader_mark(moe_element element, double *x, size_t n);
+
+/** Fill the view's figures; its sizes and names are there already. */
+void moe_figures_read(moe_reader *rd);
+
+#endif

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/results.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "moegps/mem.h"
+
+/* Above this many bytes of ranks' columns all ranks write. */
+static const uint64_t MPIO_BYTES = (uint64_t)1 << 30;
+
+struct moe_results {
+    char *path, *partial;
+    hid_t file;  /* serial: on rank 0; shared: on all */
+    bool shared; /* open with MPI-IO */
+    moe_blocks blocks;
+    bool force;
+    bool broken; /* a write failed: the file is left as it was flushed last */
+    char io[64]; /* MPI-IO component; "": not known */
+};
+
+static uint64_t field_bytes(const moe_ledger_dims *dims, int from, int to)
+{
+    uint64_t bytes = 0;
+    for (int f = from; f < to; f++) {
+        uint64_t n = moe_element_size(moe_fields[f].element);
+        for (int d = 0; moe_fields[f].dims[d] != NULL; d++)
+            n *= moe_dims_extent(dims, moe_fields[f].dims[d]);
+        bytes += n;
+    }
+    return bytes;
+}
+
+static void release(moe_results *r)
+{
+    if (r == NULL)
+        return;
+    free(r->partial);
+    free(r->path);
+    free(r);
+}
+
+static moe_results *new_results(const char *path, bool force, moe_error *err)
+{
+    moe_results *r = moe_array_new(1, sizeof *r, err);
+    if (r == NULL)
+        return NULL;
+    size_t size = strlen(path) + sizeof ".partial";
+    r->path = moe_strdup(path, err);
+    r->partial = moe_array_new(size, 1, err);
+    if (r->partial != NULL)
+        snprintf(r->partial, size, "%s.partial", path);
+    r->force = force;
+    r->file = r->blocks.xfer = H5I_INVALID_HID;
+    for (int f = 0; f < MOE_N_FIELDS; f++)
+        r->blocks.dataset[f] = H5I_INVALID_HID;
+    return r;
+}
+
+static void open_datasets(moe_results *r, const moe_ledger_dims *dims,
+                          moe_error *err)
+{
+    char path[128];
+    for (int f = 0; f < MOE_N_FIELDS; f++) {
+        const moe_field *field = &moe_fields[f];
+        if (!moe_field_present(field, dims))
+            continue;
+        snprintf(path, sizeof path, "%s/%s", field->group, field->name);
+        r->blocks.dataset[f] = moe_h5_open_dataset(r->file, path, err);
+    }
+}
+
+static void close_datasets(moe_results *r)
+{
+    for (int f = 0; f < MOE_N_FIELDS; f++) {
+        moe_h5_close(r->blocks.dataset[f]);
+        r->blocks.dataset[f] = H5I_INVALID_HID;
+    }
+    moe_h5_close(r->blocks.xfer);
+    r->blocks.xfer = H5I_INVALID_HID;
+}
+
+/* All ranks see the file that rank 0 made: a condition of MPI-IO, and false
+ * where every node has a disk of its own. Collective. */
+static bool visible_to_all(moe_ctx *ctx, const char *path)
+{
+    int mine = access(path, F_OK) == 0, all = 0;
+    MOE_MPI(MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MIN, ctx->comm));
+    return all != 0;
+}
+
+/* Whether all ranks write. Collective, equal on all ranks. */
+static bool choose_mpio(moe_ctx *ctx, const moe_results *r,
+                        const moe_results_meta *meta,
+                        const moe_ledger_dims *dims)
+{
+    bool large = field_bytes(dims, 0, MOE_N_FIELDS) > MPIO_BYTES;
+    if (meta->writer == MOE_WRITER_SERIAL ||
+        (meta->writer == MOE_WRITER_AUTO && (!large || ctx->size == 1)))
+        return false;
+    bool visible = visible_to_all(ctx, r->partial);
+    if (!visible && meta->writer == MOE_WRITER_MPIO)
+        moe_fail(&ctx->err, MOE_IO, "%s: is not visible on all nodes",
+                 r->partial);
+    return visible;
+}
+
+/* Name the component that serves MPI-IO, from the hints it shows. */
+static void ask_io_component(moe_results *r)
+{
+    MPI_File *file = NULL;
+    MPI_Info info = MPI_INFO_NULL;
+    int n = 0, flag = 0;
+    char key[MPI_MAX_INFO_KEY + 1], value[8];
+    if (H5Fget_vfd_handle(r->file, H5P_DEFAULT, (void **)&file) < 0 ||
+        file == NULL || MPI_File_get_info(*file, &info) != MPI_SUCCESS)
+        return;
+    snprintf(r->io, sizeof r->io, "ompio");
+    MOE_MPI(MPI_Info_get_nkeys(info, &n));
+    for (int i = 0; i < n; i++) {
+        MOE_MPI(MPI_Info_get_nthkey(info, i, key));
+        MOE_MPI(MPI_Info_get(info, key, sizeof value - 1, value, &flag));
+        if (strncmp(key, "romio", 5) == 0)
+            snprintf(r->io, sizeof r->io, "romio");
+    }
+    MOE_MPI(MPI_Info_free(&info));
+}
+
+/* Reopen the skeleton on all ranks. Collective; errors go to ctx->err. */
+static void open_parallel(moe_ctx *ctx, moe_results *r)
+{
+    hid_t list = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fapl_mpio(list, ctx->comm, MPI_INFO_NULL);
+    H5Pset_all_coll_metadata_ops(list, true);
+    H5Pset_coll_metadata_write(list, true);
+    r->file = H5Fopen(r->partial, H5F_ACC_RDWR, list);
+    moe_h5_close(list);
+    if (r->file < 0) {
+        moe_fail(&ctx->err, MOE_IO, "%s: cannot be opened with MPI-IO",
+                 r->partial);
+        return;
+    }
+    r->shared = true;
+    r->blocks.xfer = H5Pcreate(H5P_DATASET_XFER);
+    H5Pset_dxpl_mpio(r->blocks.xfer, H5FD_MPIO_COLLECTIVE);
+    ask_io_component(r);
+}
+
+/* Rank 0: fill the new file; keep it open only for the serial writer. */
+static void write_skeleton(moe_ctx *ctx, moe_results *r,
+                           const moe_results_meta *meta,
+                           const moe_ledger *ledger,
+                           const moe_rank_facts *facts)
+{
+    moe_skeleton_write(r->file, ctx, meta, ledger, facts, r->blocks.mpio,
+                       &ctx->err);
+    if (ctx->err.status == MOE_OK && H5Fflush(r->file, H5F_SCOPE_GLOBAL) < 0)
+        moe_fail(&ctx->err, MOE_IO, "%s: cannot write", r->partial);
+    if (!r->blocks.mpio || ctx->err.status != MOE_OK)
+        return;
+    moe_h5_close_file(r->file, &ctx->err);
+    r->file = H5I_INVALID_HID;
+}
+
+/* Take a failed file back; gone for all when this returns. `made` on rank 0:
+ * this call created it. Collective. */
+static void discard(moe_ctx *ctx, moe_results *r, bool made)
+{
+    if (r != NULL) {
+        close_datasets(r);
+        if (r->shared)
+            H5Fclose(r->file);
+        else
+            moe_target_abandon(r->file);
+        if (made)
+            unlink(r->partial);
+    }
+    release(r);
+    MOE_MPI(MPI_Barrier(ctx->comm));
+}
+
+/* @return facts of all ranks on rank 0, NULL elsewhere. Collective; errors go
+ * to ctx->err. */
+static moe_rank_facts *gather_facts(moe_ctx *ctx, const moe_results_meta *meta)
+{
+    moe_rank_facts mine, *all = NULL;
+    moe_rank_facts_fill(&mine, ctx, meta);
+    if (ctx->rank == 0)
+        all = moe_array_new((size_t)ctx->size, sizeof *all, &ctx->err);
+    if (moe_agree(ctx) != MOE_OK) {
+        free(all);
+        return NULL;
+    }
+    MOE_MPI(MPI_Gather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE,
+                       0, ctx->comm));
+    return all;
+}
+
+moe_status moe_results_create(moe_ctx *ctx, const char *path,
+                              const moe_results_meta *meta,
+                              const moe_ledger *ledger,
+                              moe_results **results_out)
+{
+    assert(ledger->dims.ranks == ctx->size);
+    bool made = false;
+    moe_rank_facts *facts = NULL;
+    moe_results *r = new_results(path, meta->force, &ctx->err);
+    if (moe_agree(ctx) != MOE_OK)
+        goto out;
+    if (ctx->rank == 0) {
+        moe_target_check(path, r->partial,
+                         field_bytes(&ledger->dims, 0, MOE_N_FIELDS),
+                         meta->force, &ctx->err);
+        r->file = moe_h5_create(r->partial, &ctx->err);
+        made = r->file >= 0;
+    }
+    if (moe_agree(ctx) != MOE_OK)
+        goto out;
+    r->blocks.mpio = choose_mpio(ctx, r, meta, &ledger->dims);
+    facts = gather_facts(ctx, meta);
+    if (moe_agree(ctx) != MOE_OK)
+        goto out;
+    if (ctx->rank == 0)
+        write_skeleton(ctx, r, meta, ledger, facts);
+    moe_inject(ctx, MOE_SITE_CREATE);
+    if (moe_agree(ctx) != MOE_OK)
+        goto out;
+    if (r->blocks.mpio)
+        open_parallel(ctx, r);
+    if (moe_agree(ctx) == MOE_OK && r->file >= 0)
+        open_datasets(r, &ledger->dims, &ctx->err);
+    if (moe_agree(ctx) != MOE_OK)
+        goto out;
+    *results_out = r;
+out:
+    free(facts);
+    if (ctx->err.status != MOE_OK)
+        discard(ctx, r, made);
+    return ctx->err.status;
+}
+
+/* Collective with MPI-IO; errors go to ctx->err. */
+static void flush(moe_ctx *ctx, moe_results *r)
+{
+    if (r->file >= 0 && H5Fflush(r->file, H5F_SCOPE_GLOBAL) < 0)
+        moe_fail(&ctx->err, MOE_IO, "%s: cannot write", r->partial);
+}
+
+moe_status moe_results_write(moe_ctx *ctx, moe_results *results,
+                             const moe_ledger *ledger, int first, int end)
+{
+    moe_inject(ctx, MOE_SITE_WRITE);
+    if (moe_agree(ctx) != MOE_OK)
+        return ctx->err.status;
+    moe_blocks_write(ctx, &results->blocks, ledger, first, end);
+    flush(ctx, results);
+    results->broken = moe_agree(ctx) != MOE_OK || results->broken;
+    return ctx->err.status;
+}
+
+static const char *state_name(moe_run_state state)
+{
+    static const char *const names[] = {
+        [MOE_RUN_COMPLETE] = "complete",
+        [MOE_RUN_INTERRUPTED] = "interrupted",
+        [MOE_RUN_FAILED] = "failed",
+    };
+    return names[state];
+}
+
+static void put_outcome(hid_t file, const moe_results *r, moe_run_state state,
+                        const moe_results_validation *validation,
+                        moe_error *err)
+{
+    const char *outcome = !validation->run     ? "not_run"
+                          : validation->passed ? "pass"
+                                               : "fail";
+    moe_h5_put_text(file, "validation", outcome, err);
+    moe_h5_put_text(file, "validation_text", validation->text, err);
+    moe_h5_put_real(file, "max_output_error", validation->max_output_error,
+                    err);
+    if (r->io[0] != '\0') {
+        hid_t group = moe_h5_open_group(file, "provenance", err);
+        moe_h5_put_text(group, "mpi_io_component", r->io, err);
+        moe_h5_close(group);
+    }
+    moe_h5_put_text(file, "status", state_name(state), err);
+}
+
+/* Rank 0: complete the closed file, and give it its name. The summary is
+ * computed by the reader that everybody uses, so that it cannot differ. */
+static void finish(moe_ctx *ctx, const moe_results *r, moe_run_state state,
+                   const moe_results_validation *validation)
+{
+    moe_error *err = &ctx->err;
+    moe_view view = {0};
+    moe_view_read(r->partial, &view, err);
+    moe_target_reserve(r->partial, err);
+    hid_t file = moe_h5_open(r->partial, true, err);
+    if (file >= 0) {
+        moe_summary_write(file, &view, err);
+        moe_log_write(file, ctx, err);
+        put_outcome(file, r, state, validation, err);
+        if (err->status == MOE_OK && H5Fflush(file, H5F_SCOPE_GLOBAL) < 0)
+            moe_fail(err, MOE_IO, "%s: cannot write", r->partial);
+        if (err->status == MOE_OK)
+            moe_h5_close_file(file, err);
+        else
+            moe_target_abandon(file);
+    }
+    moe_view_free(&view);
+    if (state != MOE_RUN_FAILED)
+        moe_target_publish(r->path, r->partial, r->force, err);
+}
+
+/* Write what is left, and close on all ranks. Collective. */
+static void close_file(moe_ctx *ctx, moe_results *r, const moe_ledger *ledger)
+{
+    if (!r->broken) {
+        moe_blocks_write_end(ctx, &r->blocks, ledger);
+        flush(ctx, r);
+        r->broken = moe_agree(ctx) != MOE_OK;
+    }
+    close_datasets(r);
+    if (!r->broken || r->shared)
+        moe_h5_close_file(r->file, &ctx->err);
+    else
+        moe_target_abandon(r->file);
+}
+
+moe_status moe_results_close(moe_ctx *ctx, moe_results *results,
+                             const moe_ledger *ledger, moe_run_state state,
+                             const moe_results_validation *validation)
+{
+    if (results == NULL)
+        return ctx->err.status;
+    moe_error before = ctx->err;
+    ctx->err = (moe_error){0};
+    close_file(ctx, results, ledger);
+    moe_inject(ctx, MOE_SITE_FINISH);
+    if (moe_agree(ctx) == MOE_OK && !results->broken && ctx->rank == 0)
+        finish(ctx, results, state, validation);
+    moe_agree(ctx);
+    if (before.status != MOE_OK)
+        ctx->err = before;
+    release(results);
+    return ctx->err.status;
+}

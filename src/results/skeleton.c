@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "moegps/mem.h"
+#include "version.h"
+
+enum { UUID_LEN = 37, DATE_LEN = 32 }; /* bytes with NUL */
+
+/* A group of measured data, and what H5Web draws first of it. */
+static const struct {
+    const char *name, *signal;
+    const char *axes[4]; /* of the signal; ".": no coordinate to draw with */
+} groups[] = {
+    {"timing", "layer_time_wall", {".", "iteration", "layer"}},
+    {"load", "true_pairs", {"iteration", "layer", "expert"}},
+    {"prediction", "error", {".", "iteration", "layer"}},
+    {"plan", "moved_bytes", {".", "iteration", "layer"}},
+    {"traffic", "dispatch_bytes", {".", "source", "destination"}},
+};
+
+static const struct {
+    const char *name, *long_name;
+} scales[] = {
+    {"strategy", "predictor, planner and split"},
+    {"iteration", "measured iteration"},
+    {"layer", "MoE layer of the model"},
+    {"phase", "phase of a layer, in order"},
+    {"rank", "MPI rank"},
+    {"expert", "expert of a layer"},
+    {"warmup", "warm-up iteration"},
+    {"gpu", "emulated GPU"},
+    {"slot", "place for an expert's weights"},
+    {"source", "GPU that sends"},
+    {"destination", "GPU that receives"},
+};
+
+/* Version 4 UUID: random but for six bits. */
+static void make_uuid(char *text)
+{
+    unsigned char b[16] = {0};
+    if (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b)
+        memcpy(b, &(time_t){time(NULL)}, sizeof(time_t));
+    b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+    b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+    for (size_t i = 0; i < sizeof b; i++) {
+        bool dash = i == 4 || i == 6 || i == 8 || i == 10;
+        text += snprintf(text, 4, "%s%02x", dash ? "-" : "", b[i]);
+    }
+}
+
+static void make_date(char *text)
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    strftime(text, DATE_LEN, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
+static void write_root(hid_t file, const moe_results_meta *meta, moe_error *err)
+{
+    char uuid[UUID_LEN], date[DATE_LEN];
+    make_uuid(uuid);
+    make_date(date);
+    moe_h5_put_text(file, "schema", MOE_RESULTS_SCHEMA, err);
+    moe_h5_put_text(file, "schema_version", MOE_RESULTS_SCHEMA_VERSION, err);
+    moe_h5_put_text(file, "run_id", uuid, err);
+    moe_h5_put_text(file, "title", meta->title, err);
+    moe_h5_put_text(file, "date_created", date, err);
+    moe_h5_put_text(file, "source", "moe-gps " MOE_VERSION, err);
+    moe_h5_put_text(file, "status", "running", err);
+    moe_h5_put_text(file, "validation", "not_run", err);
+    moe_h5_put_text(file, "validation_text", "the run did not end", err);
+    moe_h5_put_text(file, "reference", meta->reference, err);
+    moe_h5_put_text(file, "NX_class", "NXroot", err);
+    moe_h5_put_text(file, "default", "timing", err);
+}
+
+void moe_results_put_list(hid_t obj, const char *name, const char *const *texts,
+                          size_t n, moe_error *err)
+{
+    if (obj < 0 || err->status != MOE_OK)
+        return;
+    hsize_t dim = n;
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    hid_t space = H5Screate_simple(1, &dim, NULL);
+    hid_t attr = H5Acreate2(obj, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    if (attr < 0 || H5Awrite(attr, type, texts) < 0)
+        moe_fail(err, MOE_IO, "cannot write attribute '%s'", name);
+    moe_h5_close(attr);
+    moe_h5_close(space);
+    moe_h5_close(type);
+}
+
+static const char *scale_text(const char *name)
+{
+    for (size_t i = 0; i < MOE_ARRAY_LEN(scales); i++)
+        if (strcmp(scales[i].name, name) == 0)
+            return scales[i].long_name;
+    return NULL;
+}
+
+static void write_scale(hid_t group, const char *name,
+                        const moe_results_meta *meta,
+                        const moe_ledger_dims *dims, moe_error *err)
+{
+    size_t n = moe_dims_extent(dims, name);
+    const char *text = scale_text(name);
+    if (strcmp(name, "strategy") == 0) {
+        moe_h5_scale_text(group, name, n, meta->strategies, text, err);
+    } else if (strcmp(name, "phase") == 0) {
+        const char *phases[MOE_N_PHASES];
+        for (int p = 0; p < MOE_N_PHASES; p++)
+            phases[p] = moe_phase_name((moe_phase)p);
+        moe_h5_scale_text(group, name, n, phases, text, err);
+    } else {
+        bool layer = strcmp(name, "layer") == 0;
+        moe_h5_scale(group, name, n, layer ? meta->layers : NULL, text, err);
+    }
+}
+
+/* Create a dataset, and the scales it is the first to need. */
+static void write_field(hid_t group, const moe_field *field,
+                        const moe_results_meta *meta,
+                        const moe_ledger_dims *dims, moe_error *err)
+{
+    moe_h5_spec spec = {.name = field->name,
+                        .type = moe_element_file_type(field->element),
+                        .rank = moe_field_rank(field),
+                        .units = field->units,
+                        .long_name = field->long_name};
+    for (int d = 0; d < spec.rank; d++) {
+        spec.dims[d] = field->dims[d];
+        if (err->status == MOE_OK && !moe_h5_exists(group, field->dims[d]))
+            write_scale(group, field->dims[d], meta, dims, err);
+    }
+    moe_h5_close(moe_h5_create_dataset(group, &spec, err));
+}
+
+static void write_groups(hid_t file, const moe_results_meta *meta,
+                         const moe_ledger_dims *dims, moe_error *err)
+{
+    for (size_t g = 0; g < MOE_ARRAY_LEN(groups); g++) {
+        hid_t group = moe_h5_create_group(file, groups[g].name, err);
+        moe_h5_put_text(group, "NX_class", "NXdata", err);
+        moe_h5_put_text(group, "signal", groups[g].signal, err);
+        moe_results_put_list(group, "axes", groups[g].axes, 3, err);
+        for (int f = 0; f < MOE_N_FIELDS; f++)
+            if (strcmp(moe_fields[f].group, groups[g].name) == 0 &&
+                moe_field_present(&moe_fields[f], dims))
+                write_field(group, &moe_fields[f], meta, dims, err);
+        moe_h5_close(group);
+    }
+}
+
+void moe_log_write(hid_t file, const moe_ctx *ctx, moe_error *err)
+{
+    if (err->status != MOE_OK || ctx->n_warnings == 0)
+        return;
+    if (moe_h5_exists(file, "log") && H5Ldelete(file, "log", H5P_DEFAULT) < 0)
+        moe_fail(err, MOE_IO, "cannot replace group 'log'");
+    hid_t group = moe_h5_create_group(file, "log", err);
+    moe_h5_scale_text(group, "warning", ctx->n_warnings,
+                      (const char *const *)ctx->warnings, "said during the run",
+                      err);
+    moe_h5_close(group);
+}
+
+void moe_skeleton_write(hid_t file, const moe_ctx *ctx,
+                        const moe_results_meta *meta, const moe_ledger *ledger,
+                        const moe_rank_facts *facts, bool mpio, moe_error *err)
+{
+    write_root(file, meta, err);
+    moe_provenance_write(file, ctx, meta, facts, mpio, err);
+    write_groups(file, meta, &ledger->dims, err);
+    moe_summary_create(file, meta->strategies, (size_t)ledger->dims.strategies,
+                       err);
+    moe_log_write(file, ctx, err);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "moegps/mem.h"
+
+enum {
+    METADATA_BYTES = 4 << 20, /* generous: groups, texts, topology */
+    CLOSING_BYTES = 1 << 20   /* that closing may add: warnings */
+};
+
+static const double MIB = 1 << 20;
+
+/* HDF5 would find out too, but late and in its own words. */
+static void check_space(const char *partial, int fd, uint64_t bytes,
+                        moe_error *err)
+{
+    struct statvfs disk;
+    struct rlimit limit;
+    if (fstatvfs(fd, &disk) == 0 &&
+        (uint64_t)disk.f_bavail * disk.f_frsize < bytes)
+        moe_fail(err, MOE_IO, "%s: disk full: needs %.1f MiB, %.1f are free",
+                 partial, (double)bytes / MIB,
+                 (double)disk.f_bavail * (double)disk.f_frsize / MIB);
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+        limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < bytes)
+        moe_fail(err, MOE_IO,
+                 "%s: needs %.1f MiB, the limit of a file (ulimit -f) is %.1f",
+                 partial, (double)bytes / MIB, (double)limit.rlim_cur / MIB);
+}
+
+/* Whether a file can be made there, asked by making one. */
+static void probe(const char *partial, uint64_t bytes, moe_error *err)
+{
+    int fd = open(partial, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        moe_fail(err, errno == EEXIST ? MOE_EXISTS : MOE_IO,
+                 "%s: cannot create: %s", partial, strerror(errno));
+        return;
+    }
+    check_space(partial, fd, bytes + METADATA_BYTES, err);
+    close(fd);
+    unlink(partial);
+}
+
+void moe_target_check(const char *path, const char *partial, uint64_t bytes,
+                      bool force, moe_error *err)
+{
+    struct stat info;
+    signal(SIGXFSZ, SIG_IGN);
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        moe_fail(err, MOE_USAGE, "%s: is a folder", path);
+    } else if (!force && access(path, F_OK) == 0) {
+        moe_fail(err, MOE_EXISTS,
+                 "%s: exists, and is not overwritten (--force replaces it)",
+                 path);
+    } else if (!force && access(partial, F_OK) == 0) {
+        moe_fail(err, MOE_EXISTS,
+                 "%s: of a run that did not end, or has not yet (--force "
+                 "replaces it)",
+                 partial);
+    } else if (unlink(partial) != 0 && errno != ENOENT && errno != ENOTDIR) {
+        moe_fail(err, MOE_IO, "%s: cannot remove: %s", partial,
+                 strerror(errno));
+    } else {
+        probe(partial, bytes, err);
+    }
+}
+
+/* HDF5 1.10 cannot drop what it failed to write: a close that fails leaves
+ * the file open, and the exit handler crashes on it. So its descriptor is
+ * turned to anonymous memory first, where everything can be written, and what
+ * is on the disk stays as it was. */
+void moe_target_abandon(hid_t file)
+{
+    if (file < 0)
+        return;
+    int *fd = NULL;
+    struct rlimit limit, most;
+    bool limited = getrlimit(RLIMIT_FSIZE, &limit) == 0;
+    most = (struct rlimit){limit.rlim_max, limit.rlim_max};
+    if (limited) /* anonymous memory counts as a file */
+        setrlimit(RLIMIT_FSIZE, &most);
+    int memory = memfd_create("moegps-abandoned", MFD_CLOEXEC);
+    if (memory >= 0 &&
+        H5Fget_vfd_handle(file, H5P_DEFAULT, (void **)&fd) >= 0 && fd != NULL)
+        dup2(memory, *fd);
+    if (memory >= 0)
+        close(memory);
+    hid_t open[64];
+    ssize_t n = H5Fget_obj_ids(file, H5F_OBJ_ALL & ~(unsigned)H5F_OBJ_FILE,
+                               MOE_ARRAY_LEN(open), open);
+    for (ssize_t i = 0; i < n; i++)
+        moe_h5_close(open[i]);
+    H5Fclose(file);
+    if (limited)
+        setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+void moe_target_reserve(const char *partial, moe_error *err)
+{
+    struct stat info;
+    if (err->status != MOE_OK)
+        return;
+    int fd = open(partial, O_WRONLY | O_CLOEXEC);
+    int rc = fd < 0 || fstat(fd, &info) != 0
+                 ? errno
+                 : posix_fallocate(fd, info.st_size, CLOSING_BYTES);
+    if (rc != 0)
+        moe_fail(err, MOE_IO, "%s: cannot be finished: %s", partial,
+                 strerror(rc));
+    if (rc != 0 && fd >= 0 && ftruncate(fd, info.st_size) != 0)
+        moe_fail(err, MOE_IO, "%s: %s", partial, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+}
+
+static int sync_path(const char *path, int flags)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    int rc = fd >= 0 ? fsync(fd) : -1;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* Not all file systems can refuse to replace; then asking first must do. */
+static int rename_new(const char *from, const char *to)
+{
+    int rc = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+    if (rc == 0 || (errno != EINVAL && errno != ENOSYS))
+        return rc;
+    if (access(to, F_OK) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return rename(from, to);
+}
+
+void moe_target_publish(const char *path, const char *partial, bool force,
+                        moe_error *err)
+{
+    if (err->status != MOE_OK)
+        return;
+    if (sync_path(partial, 0) != 0) {
+        moe_fail(err, MOE_IO, "%s: cannot write: %s", partial, strerror(errno));
+        return;
+    }
+    int rc = force ? rename(partial, path) : rename_new(partial, path);
+    if (rc != 0) {
+        moe_fail(err, errno == EEXIST ? MOE_EXISTS : MOE_IO,
+                 "%s: cannot be renamed to %s: %s", partial, path,
+                 strerror(errno));
+        return;
+    }
+    char *folder = moe_strdup(path, NULL);
+    if (folder != NULL) /* a lost rename is a nuisance, not a loss of data */
+        sync_path(dirname(folder), O_DIRECTORY);
+    free(folder);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/view.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reader.h"
+#include "moegps/mem.h"
+
+const char *moe_clock_name(moe_clock clock)
+{
+    static const char *const names[MOE_N_CLOCKS] = {
+        [MOE_CLOCK_WALL] = "wall",
+        [MOE_CLOCK_CPU] = "cpu",
+        [MOE_CLOCK_GPU] = "gpu",
+    };
+    return names[clock];
+}
+
+static void check_schema(moe_reader *rd)
+{
+    char schema[32] = "", version[32] = "";
+    if (moe_reader_failed(rd))
+        return;
+    if (!moe_h5_has(rd->file, "schema") ||
+        !moe_h5_has(rd->file, "schema_version")) {
+        moe_fail(rd->err, MOE_FORMAT, "is not a result file");
+        return;
+    }
+    moe_h5_get_text(rd->file, "schema", schema, sizeof schema, rd->err);
+    moe_h5_get_text(rd->file, "schema_version", version, sizeof version,
+                    rd->err);
+    if (!moe_reader_failed(rd) && strcmp(schema, MOE_RESULTS_SCHEMA) != 0)
+        moe_fail(rd->err, MOE_FORMAT, "is a '%s' file, not a result file",
+                 schema);
+    if (atol(version) > atol(MOE_RESULTS_SCHEMA_VERSION))
+        moe_fail(rd->err, MOE_FORMAT,
+                 "has schema %s, this program reads up to %s", version,
+                 MOE_RESULTS_SCHEMA_VERSION);
+}
+
+static int extent(moe_reader *rd, const char *scale, bool optional)
+{
+    hsize_t n = 0;
+    if (optional && !moe_h5_exists(rd->file, scale))
+        return 0;
+    moe_h5_dims(rd->file, scale, 1, &n, rd->err);
+    if (!moe_reader_failed(rd) && (n == 0 || n > INT_MAX))
+        moe_fail(rd->err, MOE_FORMAT, "dimension '%s' has %llu values", scale,
+                 (unsigned long long)n);
+    return (int)n;
+}
+
+static void read_dims(moe_reader *rd)
+{
+    moe_ledger_dims *d = &rd->view->dims;
+    d->strategies = extent(rd, "timing/strategy", false);
+    d->iterations = extent(rd, "timing/iteration", false);
+    d->layers = extent(rd, "timing/layer", false);
+    d->ranks = extent(rd, "timing/rank", false);
+    d->warmup = extent(rd, "timing/warmup", true);
+    d->experts = extent(rd, "load/expert", false);
+    d->gpus = extent(rd, "traffic/source", false);
+    d->slots = extent(rd, "plan/slot", true);
+    if (!moe_reader_failed(rd) && d->gpus > d->ranks)
+        moe_fail(rd->err, MOE_FORMAT, "has %d GPUs on %d ranks", d->gpus,
+                 d->ranks);
+}
+
+/* A text that a file may lack; numbers become text again. */
+static void get_optional(hid_t obj, const char *name, char *text, size_t size)
+{
+    moe_error ignored = {0};
+    text[0] = '\0';
+    if (moe_h5_has(obj, name))
+        moe_h5_get_text(obj, name, text, size, &ignored);
+}
+
+static void read_identity(moe_reader *rd)
+{
+    moe_view *v = rd->view;
+    const struct {
+        const char *name;
+        char *text;
+        size_t size;
+    } texts[] = {
+        {"run_id", v->run_id, sizeof v->run_id},
+        {"title", v->title, sizeof v->title},
+        {"date_created", v->date, sizeof v->date},
+        {"source", v->source, sizeof v->source},
+        {"status", v->status, sizeof v->status},
+        {"validation", v->validation, sizeof v->validation},
+        {"validation_text", v->validation_text, sizeof v->validation_text},
+        {"reference", v->reference, sizeof v->reference},
+    };
+    for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++)
+        moe_h5_get_text(rd->file, texts[i].name, texts[i].text, texts[i].size,
+                        rd->err);
+    v->valid = strcmp(v->validation, "pass") == 0;
+    hid_t group = moe_h5_open_group(rd->file, "config", rd->err);
+    get_optional(group, "model", v->model, sizeof v->model);
+    get_optional(group, "cluster", v->cluster, sizeof v->cluster);
+    get_optional(group, "trace", v->trace, sizeof v->trace);
+    moe_h5_close(group);
+}
+
+static void read_provenance(moe_reader *rd)
+{
+    moe_view *v = rd->view;
+    hid_t group = moe_h5_open_group(rd->file, "provenance", rd->err);
+    v->nodes = (int)moe_h5_get_int(group, "nodes", rd->err);
+    int32_t *shared =
+        moe_h5_read(group, "oversubscribed", H5T_NATIVE_INT32, sizeof *shared,
+                    (size_t)v->dims.ranks, rd->err);
+    for (int r = 0; shared != NULL && r < v->dims.ranks; r++)
+        v->oversubscribed = v->oversubscribed || shared[r] > 0;
+    free(shared);
+    moe_h5_close(group);
+    if (moe_h5_exists(rd->file, "log") && !moe_reader_failed(rd))
+        v->warnings = moe_h5_read_strings(rd->file, "log/warning",
+                                          &v->n_warnings, rd->err);
+}
+
+static void read_strategies(moe_reader *rd)
+{
+    moe_view *v = rd->view;
+    size_t n = 0;
+    char **names =
+        moe_h5_read_strings(rd->file, "timing/strategy", &n, rd->err);
+    v->strategy = moe_array_new(n, sizeof *v->strategy, rd->err);
+    for (size_t s = 0; v->strategy != NULL && names != NULL && s < n; s++) {
+        snprintf(v->strategy[s].name, sizeof v->strategy[s].name, "%s",
+                 names[s]);
+        if (strcmp(names[s], v->reference) == 0)
+            v->reference_index = (int)s;
+    }
+    moe_h5_free_strings(names, n);
+}
+
+moe_status moe_view_read(const char *path, moe_view *out, moe_error *err)
+{
+    moe_view view = {0};
+    moe_error local = {0};
+    moe_reader rd = {.view = &view, .err = &local};
+    snprintf(view.path, sizeof view.path, "%s", path);
+    rd.file = moe_h5_open(path, false, &local);
+    if (moe_reader_failed(&rd)) /* the sentence names the file already */
+        return moe_fail(err, local.status, "%s", local.text);
+    check_schema(&rd);
+    read_dims(&rd);
+    read_identity(&rd);
+    read_provenance(&rd);
+    if (!moe_reader_failed(&rd))
+        read_strategies(&rd);
+    moe_figures_read(&rd);
+    H5Fclose(rd.file);
+    free(rd.buffer);
+    if (moe_reader_failed(&rd)) {
+        moe_view_free(&view);
+        return moe_fail(err, local.status, "%s: %s", path, local.text);
+    }
+    *out = view;
+    return MOE_OK;
+}
+
+void moe_view_free(moe_view *view)
+{
+    for (int s = 0; view->strategy != NULL && s < view->dims.strategies; s++)
+        for (int c = 0; c < MOE_N_CLOCKS; c++)
+            free(view->strategy[s].layer_time[c]);
+    free(view->strategy);
+    moe_h5_free_strings(view->warnings, view->n_warnings);
+    *view = (moe_view){0};
+}

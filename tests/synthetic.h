@@ -1,0 +1,169 @@
+/** synthetic.h: a ledger whose every number is a formula, and what a reader
+ *  must find in a file made from it. All numbers are exact in binary, so
+ *  that sums and means can be compared exactly.
+ */
+#ifndef MOEGPS_TESTS_SYNTHETIC_H
+#define MOEGPS_TESTS_SYNTHETIC_H
+
+#include <math.h>
+#include <string.h>
+
+#include "moegps/ledger.h"
+#include "moegps/results.h"
+
+enum { SYN_S = 3, SYN_I = 8, SYN_W = 2, SYN_L = 4, SYN_E = 8, SYN_K = 3 };
+
+static const char *const syn_strategies[SYN_S] = {"baseline", "duplicate",
+                                                  "oracle"};
+static const int32_t syn_layers[SYN_L] = {0, 5, 6, 31};
+static const moe_results_note syn_notes[] = {
+    {"model", "mixtral-8x7b"}, {"cluster", "a100-nvlink"},
+    {"trace", "synthetic"},    {"seed", "1"},
+    {"scale", "0.125"},        {"trace_sha256", "00e1a2"},
+};
+
+/* The slowest rank is the last on the wall clock, the first on the cpu one. */
+static inline double syn_wall(int s, int i, int l, int p, int r)
+{
+    return p == MOE_PHASE_ATTENTION ? (double)NAN : 1 + s + 2 * i + l + p + r;
+}
+
+static inline double syn_wait(int p, int r, int ranks)
+{
+    return p == MOE_PHASE_DISPATCH ? (ranks - 1 - r) / 2.0 : (double)NAN;
+}
+
+static inline double syn_cpu(int s, int i, int l, int p, int r, int ranks)
+{
+    return syn_wall(s, i, l, p, ranks - 1 - r) / 2;
+}
+
+/* Each phase has its own slowest GPU. */
+static inline double syn_gpu(int s, int i, int l, int p, int r, int gpus)
+{
+    return r < gpus ? 4 + s + i + l + p + (p % gpus == r ? 2 : 0) : (double)NAN;
+}
+
+static inline double syn_exposed(int s, int i, int l, int p, int r, int gpus)
+{
+    return syn_gpu(s, i, l, p, r, gpus) - (p < MOE_PHASE_ATTENTION ? 1 : 0);
+}
+
+static inline int32_t syn_rank_pairs(int s, int r, int gpus)
+{
+    return r >= gpus ? -1 : r == 0 ? 4 + 2 * s : 4;
+}
+
+static inline int32_t syn_true_pairs(int i, int l, int e)
+{
+    return e == 0 ? 8 : (i + l + e) % 2 == 0 ? 2 : 0;
+}
+
+static inline int64_t syn_traffic(int s, int from, int to)
+{
+    return (int64_t)SYN_I * SYN_L * (from == to ? 300 : 100 + s);
+}
+
+static inline moe_ledger_dims syn_dims(int ranks, bool dedicated)
+{
+    return (moe_ledger_dims){.strategies = SYN_S,
+                             .iterations = SYN_I,
+                             .warmup = SYN_W,
+                             .layers = SYN_L,
+                             .experts = SYN_E,
+                             .gpus = ranks - dedicated,
+                             .ranks = ranks,
+                             .slots = SYN_K};
+}
+
+static inline void syn_fill_rank(moe_ledger *ledger, int s, int i, int l, int r)
+{
+    const moe_ledger_dims *d = &ledger->dims;
+    size_t at = moe_ledger_at(ledger, s, i, l);
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        size_t j = at * MOE_N_PHASES + (size_t)p;
+        ledger->wall[j] = syn_wall(s, i, l, p, r);
+        ledger->wait[j] = syn_wait(p, r, d->ranks);
+        ledger->cpu[j] = syn_cpu(s, i, l, p, r, d->ranks);
+        ledger->gpu[j] = syn_gpu(s, i, l, p, r, d->gpus);
+        ledger->exposed[j] = syn_exposed(s, i, l, p, r, d->gpus);
+    }
+    ledger->rank_pairs[at] = syn_rank_pairs(s, r, d->gpus);
+}
+
+static inline void syn_fill_root(moe_ledger *ledger, int s, int i, int l)
+{
+    const moe_ledger_dims *d = &ledger->dims;
+    size_t at = moe_ledger_at(ledger, s, i, l);
+    size_t slots = (size_t)d->gpus * SYN_K;
+    for (int e = 0; e < SYN_E; e++) {
+        ledger->true_pairs[(i * SYN_L + l) * SYN_E + e] =
+            syn_true_pairs(i, l, e);
+        ledger->predicted_pairs[at * SYN_E + (size_t)e] =
+            s == 0 ? (double)NAN : e + s;
+    }
+    ledger->error[at] = s == 0 ? (double)NAN : 0.25 * s;
+    ledger->top1[at] = s == 2 ? 0.5 : (double)NAN;
+    ledger->recall[at] = s == 2 ? 0.75 : (double)NAN;
+    for (size_t k = 0; k < slots; k++) {
+        ledger->slot_expert[at * slots + k] =
+            (int16_t)(k % 3 == 2 ? -1 : (int)(k + (size_t)s) % SYN_E);
+        ledger->slot_quota[at * slots + k] = k % 3 == 2 ? (float)NAN : 0.5F;
+    }
+    ledger->moved_bytes[at] = (int64_t)s << 33; /* beyond 32 bits */
+    ledger->planner_cpu[at] = 0.125 * (s + 1);
+}
+
+static inline void syn_fill(moe_ledger *ledger, int rank)
+{
+    const moe_ledger_dims *d = &ledger->dims;
+    for (int s = 0; s < SYN_S; s++) {
+        for (int i = 0; i < SYN_I; i++)
+            for (int l = 0; l < SYN_L; l++) {
+                syn_fill_rank(ledger, s, i, l, rank);
+                if (rank == 0)
+                    syn_fill_root(ledger, s, i, l);
+            }
+        for (int i = 0; i < SYN_I && rank == 0; i++) {
+            ledger->order[s * SYN_I + i] = (s + i) % SYN_S;
+            ledger->wire_bytes[s * SYN_I + i] = 64 * s;
+        }
+        for (int w = 0; w < SYN_W && rank == 0; w++)
+            ledger->warmup_wall[s * SYN_W + w] = 100 + s + w;
+        for (int g = 0; g < d->gpus && rank < d->gpus; g++)
+            ledger->dispatch_bytes[s * d->gpus + g] = syn_traffic(s, rank, g);
+    }
+}
+
+/* Text with characters that readers like to stumble over. */
+static inline moe_results_meta syn_meta(const moe_topo *topo, int gpu)
+{
+    return (moe_results_meta){.title = "synthetic \xc3\xa9\xe2\x82\xac run",
+                              .config_input = "model: mixtral-8x7b\n",
+                              .config_resolved = "model: mixtral-8x7b\n",
+                              .command_line = "moegps run x.yaml",
+                              .notes = syn_notes,
+                              .n_notes = sizeof syn_notes / sizeof *syn_notes,
+                              .strategies = syn_strategies,
+                              .reference = "baseline",
+                              .layers = syn_layers,
+                              .topo = topo,
+                              .gpu = gpu};
+}
+
+static inline moe_topo syn_topo(int rank, bool oversubscribed)
+{
+    moe_topo topo = {.cores = 2,
+                     .numa_node = rank == 0 ? 0 : -1,
+                     .bound = rank % 2 == 1,
+                     .sharers = 1,
+                     .node_cores = 2,
+                     .oversubscribed = oversubscribed,
+                     .threads = 2,
+                     .cpu_limit = INFINITY};
+    strcpy(topo.cpuset, "0-1");
+    strcpy(topo.cpu_model, "Some Processor");
+    return topo;
+}
+
+#endif
