@@ -122,12 +122,42 @@ START_TEST(shares_give_exactly_these_loads)
     p.shape = MOE_SYNTH_SHARES;
     p.experts = 4;
     p.tokens = 1000;
+    p.noise = false;
     strcpy(p.shares, "0.4,0.3,0.2,0.1");
     moe_trace t = make(&p);
     const uint32_t expected[] = {800, 600, 400, 200};
     for (uint64_t s = 0; s < t.n_seqs * (uint64_t)t.layers; s++)
         ck_assert_mem_eq(t.counts + 4 * s, expected, sizeof expected);
     moe_trace_free(&t);
+}
+END_TEST
+
+START_TEST(drawn_loads_scatter_about_the_expected_ones)
+{
+    const double inclusion[] = {0.8, 0.6, 0.4, 0.2, 0.0};
+    enum { N = 5, K = 2, TOKENS = 500, STEPS = 400 };
+    uint64_t sum[N] = {0};
+    double square = 0;
+    for (uint64_t s = 0; s < STEPS; s++) {
+        moe_rng rng = moe_rng_at(1, MOE_RNG_TEST, s, 0, 0);
+        uint32_t n[N], all = 0;
+        moe_synth_draw(inclusion, N, K, TOKENS, &rng, n);
+        for (int e = 0; e < N; e++) {
+            ck_assert_uint_le(n[e], TOKENS);
+            all += n[e];
+            sum[e] += n[e];
+        }
+        ck_assert_uint_eq(all, TOKENS * K);
+        square += (n[1] - 300.0) * (n[1] - 300.0);
+    }
+    ck_assert_uint_eq(sum[4], 0);
+    for (int e = 0; e < N; e++) { /* binomial: five sd of the mean */
+        double p = inclusion[e], sd = sqrt(p * (1 - p) / (TOKENS * STEPS));
+        ck_assert_double_le(fabs((double)sum[e] / (TOKENS * STEPS) - p),
+                            5 * sd);
+    }
+    /* variance n p (1 - p) = 120, known to about 7 % */
+    ck_assert_double_eq_tol(square / STEPS, 120, 36);
 }
 END_TEST
 
@@ -153,6 +183,7 @@ START_TEST(sigma_0_is_level)
 {
     moe_synth_params p = defaults();
     p.sigma = 0;
+    p.noise = false;
     moe_trace t = make(&p);
     for (int l = 0; l < t.layers; l++)
         ck_assert_double_eq_tol(skewness(&t, l), 1, 1e-12);
@@ -165,6 +196,7 @@ static uint64_t walked(double drift)
 {
     moe_synth_params p = defaults();
     p.drift = drift;
+    p.noise = false;
     moe_trace t = make(&p);
     const size_t stride = (size_t)t.layers * (size_t)t.experts;
     const uint32_t *last = t.counts + (t.n_seqs - 1) * stride;
@@ -297,6 +329,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(roundings));
     MOE_TEST(suite, sums_hold_for_random_weights);
     MOE_TEST(suite, shares_give_exactly_these_loads);
+    MOE_TEST(suite, drawn_loads_scatter_about_the_expected_ones);
     MOE_TEST_LOOP(suite, zipf_has_its_skewness, 2);
     MOE_TEST(suite, sigma_0_is_level);
     MOE_TEST(suite, drift_moves_the_load);

@@ -48,6 +48,8 @@ typedef struct moe_synth_params {
                               their id; the others are drawn afresh */
     double test_share;     /* of the sequences */
     int split;             /* moe_synth_split */
+    bool noise;            /* load traces: draw every token's experts, instead
+                              of rounding the expected counts */
     uint64_t seed;
 } moe_synth_params;
 
@@ -55,8 +57,8 @@ typedef struct moe_synth_params {
 extern const moe_opt moe_synth_options[];
 
 /** Make a trace. Not collective; deterministic.
- *  Load traces hold expected counts rounded by largest remainder, without
- *  sampling noise. Token traces are ordered and have positions and ids.
+ *  Load traces hold the counts of drawn tokens, or, without noise, expected
+ *  counts rounded by largest remainder. Token traces are ordered and have positions and ids.
  *  @param out  release with moe_trace_free(). Untouched on error.
  *  @return MOE_OK, MOE_USAGE (parameters that contradict each other),
  *  MOE_NOMEM. */
@@ -75,5 +77,13 @@ void moe_synth_inclusion(const double *weight, int n, int k, double *out);
  *  @param counts_out  [n]. */
 void moe_synth_apportion(const double *inclusion, int n, int k, uint32_t tokens,
                          uint32_t *counts_out);
+
+/** Draw the experts of `tokens` tokens and count them: k distinct ones each,
+ *  every expert with its inclusion probability, tokens independent.
+ *  Systematic sampling: Madow 1949, doi 10.1214/aoms/1177729988.
+ *  @param inclusion   [n] from moe_synth_inclusion().
+ *  @param counts_out  [n], summing to tokens * k, none above `tokens`. */
+void moe_synth_draw(const double *inclusion, int n, int k, uint32_t tokens,
+                    moe_rng *rng, uint32_t *counts_out);
 
 #endif

@@ -12,7 +12,7 @@
 #include "moegps/mem.h"
 #include "version.h"
 
-enum { MAX_FOLDERS = 4 };
+enum { MAX_FOLDERS = 5 };
 
 /* Folders that hold profiles, first to last. */
 typedef struct {
@@ -37,13 +37,14 @@ static void find_folders(const char *kind, folders *f)
     add_folder(f, ".", "/jobs", kind);
     char program[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (len > 0) {
+    if (len > 0)
         program[len] = '\0';
+    for (int up = 0; len > 0 && up < 2; up++) { /* build/moegps: one more up */
         char *slash = strrchr(program, '/');
-        if (slash != NULL) {
-            *slash = '\0';
-            add_folder(f, program, "/jobs", kind);
-        }
+        if (slash == NULL)
+            break;
+        *slash = '\0';
+        add_folder(f, program, "/jobs", kind);
     }
     add_folder(f, MOE_PREFIX, "/share/moegps/jobs", kind);
 }

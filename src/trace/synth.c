@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "internal.h"
 #include "synth_parts.h"
@@ -47,6 +48,8 @@ const moe_opt moe_synth_options[] = {
      "share of sequences or steps for testing"},
     {"split", MOE_OPT_ENUM, NULL, "random", 0, 0, splits, AT(split),
      "test on sequences drawn at random, or on the last ones"},
+    {"noise", MOE_OPT_BOOL, NULL, "true", 0, 0, NULL, AT(noise),
+     "load: draw every token's experts, not just their expected counts"},
     {"seed", MOE_OPT_U64, NULL, "1", 0, (double)UINT64_MAX, NULL, AT(seed),
      "of all random numbers"},
     {0}};
@@ -59,16 +62,47 @@ moe_rng synth_rng(const moe_synth_params *p, synth_draw what, uint64_t seq,
                       (uint64_t)layer, token);
 }
 
+void moe_synth_draw(const double *inclusion, int n, int k, uint32_t tokens,
+                    moe_rng *rng, uint32_t *counts_out)
+{
+    memset(counts_out, 0, (size_t)n * sizeof *counts_out);
+    for (uint32_t t = 0; t < tokens; t++) {
+        const double start = moe_rng_unit(rng);
+        double below = 0.0;
+        int taken = 0, last = 0;
+        /* Expert e is taken when a point start + j falls into its stretch;
+         * stretches are at most 1 long, so no expert is taken twice. */
+        for (int e = 0; e < n && taken < k; e++) {
+            below += inclusion[e];
+            if (below > start + taken) {
+                counts_out[e]++;
+                taken++;
+                last = e;
+            }
+        }
+        /* The sum may end a rounding error below k: then the last stretch
+         * that was not taken, as the point lies at its very end. */
+        if (taken < k)
+            counts_out[last == n - 1 ? n - 2 : n - 1]++;
+    }
+}
+
 static void make_loads(const moe_synth_params *p, synth_walk *walk,
                        moe_trace *t)
 {
     const size_t n = (size_t)p->experts;
     for (int l = 0; l < p->layers; l++)
         for (uint64_t s = 0; s < t->n_seqs; s++) {
+            uint32_t *counts =
+                t->counts + (s * (size_t)p->layers + (size_t)l) * n;
+            moe_rng rng = synth_rng(p, DRAW_STEP, s, l, 0);
             synth_walk_to(walk, p, l, s);
-            moe_synth_apportion(
-                walk->inclusion, p->experts, p->top_k, (uint32_t)p->tokens,
-                t->counts + (s * (size_t)p->layers + (size_t)l) * n);
+            if (p->noise)
+                moe_synth_draw(walk->inclusion, p->experts, p->top_k,
+                               (uint32_t)p->tokens, &rng, counts);
+            else
+                moe_synth_apportion(walk->inclusion, p->experts, p->top_k,
+                                    (uint32_t)p->tokens, counts);
         }
 }
 

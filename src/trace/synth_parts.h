@@ -12,7 +12,8 @@ typedef enum synth_draw {
     DRAW_TOKEN_ID,
     DRAW_PREFERENCE,
     DRAW_ORDER,
-    DRAW_CHOICE
+    DRAW_CHOICE,
+    DRAW_STEP
 } synth_draw;
 
 /** @return a generator at the address of one use. seq < 2^56. */
