@@ -151,7 +151,7 @@ void moe_results_put_list(hid_t obj, const char *name, const char *const *texts,
 typedef struct moe_blocks {
     bool mpio; /* all ranks write; else rank 0 writes what it gathers */
     hid_t dataset[MOE_N_FIELDS]; /* open where written, else invalid */
-    hid_t xfer;                  /* collective transfer; mpio only */
+    hid_t xfer; /* of the ranks' columns: collective with mpio */
 } moe_blocks;
 
 void moe_blocks_write(moe_ctx *ctx, const moe_blocks *blocks,

@@ -55,7 +55,8 @@ static moe_results *new_results(const char *path, bool force, moe_error *err)
     if (r->partial != NULL)
         snprintf(r->partial, size, "%s.partial", path);
     r->force = force;
-    r->file = r->blocks.xfer = H5I_INVALID_HID;
+    r->file = H5I_INVALID_HID;
+    r->blocks.xfer = H5P_DEFAULT;
     for (int f = 0; f < MOE_N_FIELDS; f++)
         r->blocks.dataset[f] = H5I_INVALID_HID;
     return r;
@@ -80,8 +81,9 @@ static void close_datasets(moe_results *r)
         moe_h5_close(r->blocks.dataset[f]);
         r->blocks.dataset[f] = H5I_INVALID_HID;
     }
-    moe_h5_close(r->blocks.xfer);
-    r->blocks.xfer = H5I_INVALID_HID;
+    if (r->blocks.xfer != H5P_DEFAULT)
+        moe_h5_close(r->blocks.xfer);
+    r->blocks.xfer = H5P_DEFAULT;
 }
 
 /* All ranks see the file that rank 0 made: a condition of MPI-IO, and false

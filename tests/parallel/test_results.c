@@ -163,8 +163,8 @@ static int wrong_root(const char *path, const run *r)
 static int wrong_pairs_and_traffic(const char *path, const run *r)
 {
     const moe_ledger_dims *d = &r->ledger.dims;
-    int32_t pairs[SYN_S * SYN_I * SYN_L * 4];
-    int64_t bytes[SYN_S * 4 * 4];
+    int32_t pairs[SYN_S * SYN_I * SYN_L * 8];
+    int64_t bytes[SYN_S * 8 * 8];
     size_t n = 0, m = 0;
     for (int j = 0; j < SYN_S * SYN_I * SYN_L; j++)
         for (int k = 0; k < d->ranks; k++)
