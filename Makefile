@@ -36,9 +36,13 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
 all: moegps ## build the program
 
-moegps: $(BUILD)/cli/main.o $(LIB)
+$(BUILD)/moegps: $(BUILD)/cli/main.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# A link, so that `make` and `make asan` each leave their own program here.
+moegps: $(BUILD)/moegps FORCE
+	@ln -sfn $< $@
 
 $(LIB): $(OBJ)
 	$(call say,AR,$@)
@@ -90,7 +94,7 @@ asan: ## the tests under address and undefined-behaviour sanitizers
 	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
 
 install: moegps ## install below PREFIX
-	install -D -m 755 moegps $(DESTDIR)$(PREFIX)/bin/moegps
+	install -D -m 755 $(BUILD)/moegps $(DESTDIR)$(PREFIX)/bin/moegps
 	cd jobs && find . -type f -exec install -D -m 644 {} \
 	    $(DESTDIR)$(PREFIX)/share/moegps/jobs/{} \;
 

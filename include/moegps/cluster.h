@@ -7,12 +7,16 @@
 #ifndef MOEGPS_CLUSTER_H
 #define MOEGPS_CLUSTER_H
 
+#include <stdbool.h>
+
 #include "moegps/options.h"
 #include "moegps/status.h"
 
 typedef enum moe_link_topology {
     MOE_LINK_SWITCH, /* every GPU reaches every other at full speed */
-    MOE_LINK_RING    /* neighbours only; collectives go round */
+    MOE_LINK_RING,   /* neighbours only; collectives go round */
+    MOE_LINK_MESH    /* a link to each other GPU of the node, which share the
+                        GPU's bandwidth evenly */
 } moe_link_topology;
 
 typedef struct moe_cluster {
@@ -24,16 +28,23 @@ typedef struct moe_cluster {
     double memory_bytes;       /* of one GPU */
     double memory_bandwidth;   /* B/s */
     double peak_flops;         /* dense bf16 tensor FLOP/s */
+    double fp8_flops;          /* dense fp8 tensor FLOP/s; 0: as peak_flops */
     double vector_flops;       /* FLOP/s outside the tensor cores */
     double compute_efficiency; /* share of peak a large GEMM reaches */
     double memory_efficiency;  /* share of bandwidth a large copy reaches */
     int sms;                   /* streaming multiprocessors: a wave */
-    int tile_m, tile_n;        /* output tile of one SM, rows and columns */
+    int tile_m, tile_n;        /* output tile of one SM, rows and columns: the
+                                  granularity that GEMM times show */
+    int tile_fill;             /* inner steps lost to filling and draining the
+                                  pipeline of a tile */
+    bool fused_attention;      /* scores stay on chip, masked half skipped */
     double launch_s;           /* of one kernel */
     double link_bandwidth;     /* inside a node, B/s */
+    double link_efficiency;    /* share of it that is payload */
     double link_latency_s;     /* inside a node, one message */
     int link_topology;         /* moe_link_topology */
     double network_bandwidth;  /* between nodes, B/s per GPU */
+    double network_efficiency; /* share of it that is payload */
     double network_latency_s;
     char origin[512]; /* where the numbers come from */
 } moe_cluster;
@@ -41,7 +52,10 @@ typedef struct moe_cluster {
 extern const moe_opt moe_cluster_options[];
 
 /** Read a profile from YAML text. Not collective.
- *  @return MOE_OK, MOE_USAGE. */
+ *  @param origin  file name for messages; without a `name` key its last part,
+ *  less the suffix, becomes the cluster's name.
+ *  @return MOE_OK, MOE_USAGE (unknown key, out of range, no such cost
+ *  model). */
 moe_status moe_cluster_parse(const char *text, const char *origin,
                              moe_cluster *out, moe_error *err);
 

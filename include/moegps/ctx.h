@@ -66,6 +66,9 @@ void moe_warn(moe_ctx *ctx, const char *fmt, ...)
  *  @return true after recording MOE_INJECTED in ctx->err. */
 bool moe_inject(moe_ctx *ctx, moe_site site);
 
+/** @return whether `--inject` names this site and rank; records nothing. */
+bool moe_inject_here(const moe_ctx *ctx, moe_site site);
+
 /** Abort with rank, call and MPI's text unless rc is MPI_SUCCESS. */
 void moe_mpi_check(int rc, const char *call, const char *file, int line);
 

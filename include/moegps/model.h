@@ -25,15 +25,19 @@ typedef struct moe_model {
     int intermediate;   /* inner width of one routed expert */
     int shared_experts; /* experts every token visits, same width; 0: none */
     int heads, kv_heads, head_dim; /* attention */
-    int dtype;        /* moe_dtype: of weights and activations, on the GPU */
-    int form;         /* moe_ffn_form */
-    char origin[256]; /* where the numbers come from */
+    int dtype;          /* moe_dtype: of weights and activations, on the GPU */
+    double weight_bits; /* of one expert weight, scales included; 0: dtype's */
+    int form;           /* moe_ffn_form */
+    char origin[256];   /* where the numbers come from */
 } moe_model;
 
 extern const moe_opt moe_model_options[];
 
 /** @return bytes of one element on the GPU: 1, 2 or 4. */
 int moe_dtype_size(moe_dtype dtype);
+
+/** @return bytes of one weight of a routed expert on the GPU. */
+double moe_model_weight_bytes(const moe_model *model);
 
 /** @return bytes of one routed expert's weights on the GPU. */
 double moe_model_expert_bytes(const moe_model *model);
@@ -42,7 +46,8 @@ double moe_model_expert_bytes(const moe_model *model);
 double moe_model_pair_flops(const moe_model *model);
 
 /** Read a profile from YAML text. Not collective.
- *  @param origin  file name for messages.
+ *  @param origin  file name for messages; without a `name` key its last part,
+ *  less the suffix, becomes the model's name.
  *  @return MOE_OK, MOE_USAGE (unknown key, out of range, top_k > experts,
  *  kv_heads not dividing heads, ...). */
 moe_status moe_model_parse(const char *text, const char *origin, moe_model *out,

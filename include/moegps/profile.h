@@ -2,7 +2,7 @@
  *
  *  A name with a '/' or a suffix is a path. Otherwise it is looked up as
  *  KIND/NAME.SUFFIX below, in this order: $MOEGPS_JOBS, ./jobs, the `jobs`
- *  folder beside the program, and PREFIX/share/moegps/jobs of the build.
+ *  folder beside the program or one folder above, and PREFIX/share/moegps/jobs of the build.
  */
 #ifndef MOEGPS_PROFILE_H
 #define MOEGPS_PROFILE_H

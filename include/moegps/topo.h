@@ -7,25 +7,29 @@
 #define MOEGPS_TOPO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "moegps/ctx.h"
 #include "moegps/status.h"
 
 typedef struct moe_topo {
     char cpuset[256];    /* hwloc list format, "0-3,8": PUs of this rank */
-    char cpu_model[128]; /* "AMD EPYC 9354 32-Core Processor" */
+    char cpu_model[128]; /* "AMD EPYC 9354 32-Core Processor"; empty: unknown */
     int cores;           /* physical cores this rank may use */
     int numa_node;       /* that holds them; -1: several or unknown */
     bool bound;          /* may use fewer PUs than the node has */
     int sharers;         /* ranks of this node whose cores overlap, self too */
     int node_cores;      /* physical cores of all ranks of the node together */
-    bool oversubscribed; /* more ranks than cores among the sharers */
-    int threads;         /* for OpenMP: cores / sharers, at least 1 */
+    bool oversubscribed; /* the ranks that share cores with this one, directly
+                            or through others, cannot each have one; or the
+                            CPU limit is below one core per rank of the node */
+    int threads;         /* for OpenMP: cores / sharers and the rank's part of
+                            the CPU limit, at least 1 */
     double cpu_limit;    /* cgroup CPU limit in cores; inf: none */
 } moe_topo;
 
 /** Describe this rank. Collective over ctx (asks the ranks of the node).
- *  @return merged status: MOE_OK, MOE_LIBRARY. */
+ *  @return merged status: MOE_OK, MOE_LIBRARY, MOE_NOMEM. */
 moe_status moe_topo_discover(moe_ctx *ctx, moe_topo *out);
 
 /** XML of the node's topology, heap; the caller frees it. Not collective.
@@ -35,5 +39,40 @@ char *moe_topo_xml(void);
 /** Warn about oversubscription, missing binding and CPU limits. Collective
  *  (the worst rank is named). */
 void moe_topo_warn(moe_ctx *ctx, const moe_topo *topo);
+
+/** Describe this process as if it were alone on its node. Not collective;
+ *  MPI need not be initialised.
+ *  @param node_out  [size] a line about the node: packages, NUMA nodes, cores
+ *  and PUs.
+ *  @return MOE_OK, MOE_LIBRARY, MOE_NOMEM. */
+moe_status moe_topo_alone(moe_topo *out, char *node_out, size_t size,
+                          moe_error *err);
+
+/* What the functions above are made of. */
+
+struct hwloc_topology;
+struct hwloc_bitmap_s;
+
+/** A node as moe_topo_analyse() sees it. All borrowed. */
+typedef struct moe_topo_node {
+    struct hwloc_topology *topology;             /* loaded */
+    const struct hwloc_bitmap_s *const *cpusets; /* [n_ranks] PUs of each */
+    int n_ranks;                                 /* of the node */
+    double cpu_limit;                            /* cores; inf: none */
+} moe_topo_node;
+
+/** Describe one rank of a node. Not collective, pure: needs no MPI and no
+ *  machine but the one in `node`.
+ *  @param self  which of the ranks, 0..n_ranks-1.
+ *  @return MOE_OK, MOE_LIBRARY, MOE_NOMEM. */
+moe_status moe_topo_analyse(const moe_topo_node *node, int self, moe_topo *out,
+                            moe_error *err);
+
+/** CPU limit of this process's cgroup and those above it, version 2 or 1.
+ *  Not collective.
+ *  @param proc_cgroup  normally "/proc/self/cgroup".
+ *  @param mount        normally "/sys/fs/cgroup".
+ *  @return cores; inf without a limit or where it cannot be read. */
+double moe_topo_cpu_limit(const char *proc_cgroup, const char *mount);
 
 #endif

@@ -55,6 +55,11 @@ typedef struct moe_trace {
     MPI_Win shared;       /* MPI_WIN_NULL: arrays are on this rank's heap */
 } moe_trace;
 
+/* 1.0.0: MAJOR breaks readers, MINOR adds; readers ignore what they do not
+ * know. */
+#define MOE_TRACE_SCHEMA "moe-gps-trace"
+#define MOE_TRACE_SCHEMA_VERSION "1.0.0"
+
 /** Read and validate a trace file. Not collective.
  *  Every expert id and count is checked: ids in range and distinct within a
  *  token, counts of a step summing to tokens * top_k, no count above the
@@ -70,18 +75,58 @@ moe_status moe_trace_read(const char *path, moe_trace *trace_out,
  *  @return merged status. Release with moe_trace_free(), collective then. */
 moe_status moe_trace_load(moe_ctx *ctx, const char *path, moe_trace *trace_out);
 
-/** Write a trace file; it must not exist. Sets trace->sha256. Not collective.
- *  @return MOE_OK, MOE_EXISTS, MOE_IO. */
+/** Check every number of a trace in memory, all but its hash. Not collective.
+ *  @return MOE_OK, MOE_FORMAT (says which dataset, layer and token). */
+moe_status moe_trace_validate(const moe_trace *trace, moe_error *err);
+
+/** Validate and write a trace; the file must not exist and is removed again
+ *  when writing fails. Sets trace->sha256. Not collective.
+ *  @return MOE_OK, MOE_EXISTS, MOE_IO, MOE_FORMAT, MOE_NOMEM. */
 moe_status moe_trace_write(const char *path, moe_trace *trace, moe_error *err);
 
-/** SHA-256 over kind, sizes and arrays in file order, little-endian.
- *  Not collective. @param hex_out  65 bytes. */
+/** SHA-256 of what the trace says, however the file stores it. Little-endian,
+ *  without padding, in this order:
+ *
+ *      uint64 [11]  1 (version of this list), kind (moe_trace_kind), layers,
+ *                   experts, top_k, ordered (0, 1), n_tokens, n_seqs,
+ *                   vocab_size, has_position (0, 1), has_gate (0, 1)
+ *      uint64       seq_offset [n_seqs + 1]
+ *      uint8        seq_part [n_seqs]
+ *      token trace: uint16  experts_of [layers][n_tokens][top_k]
+ *                   uint32  token_id [n_tokens]               if vocab_size > 0
+ *                   int32   position [n_tokens]               if has_position
+ *                   float32 gate [layers][n_tokens][top_k]    if has_gate
+ *      load trace:  uint32  counts [n_seqs][layers][experts]
+ *
+ *  Texts (model, source, note, vocabulary, ...) are labels and are left out.
+ *  Not collective. @param hex_out  65 bytes.
+ *  @return MOE_OK, MOE_LIBRARY. */
 moe_status moe_trace_hash(const moe_trace *trace, char *hex_out,
                           moe_error *err);
 
 /** Release. Collective if the trace came from moe_trace_load(). A
  *  zero-initialised trace is fine. */
 void moe_trace_free(moe_trace *trace);
+
+/** What to keep of a trace. */
+typedef struct moe_trace_range {
+    uint64_t first_seq, end_seq; /* sequences or steps [first, end) */
+    const int *layers;           /* [n_layers] distinct; NULL: all of them */
+    int n_layers;
+} moe_trace_range;
+
+/** Copy some sequences and layers; both are numbered from 0 again.
+ *  Not collective.
+ *  @param out  release with moe_trace_free(). Untouched on error.
+ *  @return MOE_OK, MOE_USAGE (range outside the trace), MOE_NOMEM. */
+moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
+                           moe_trace *out, moe_error *err);
+
+/** Draw round(test_share * n_seqs) sequences for the test part, the others
+ *  train. Deterministic in the seed. Not collective.
+ *  @return MOE_OK, MOE_USAGE (a share outside 0..1). */
+moe_status moe_trace_split(moe_trace *trace, double test_share, uint64_t seed,
+                           moe_error *err);
 
 /** Pairs per expert of one part. Not collective.
  *  @param counts_out  [experts], overwritten. */

@@ -178,10 +178,15 @@ void moe_warn(moe_ctx *ctx, const char *fmt, ...)
         ctx->n_warnings++;
 }
 
-bool moe_inject(moe_ctx *ctx, moe_site site)
+bool moe_inject_here(const moe_ctx *ctx, moe_site site)
 {
     const moe_injection *in = &ctx->injection;
-    if (!in->armed || in->site != site || in->rank != ctx->rank)
+    return in->armed && in->site == site && in->rank == ctx->rank;
+}
+
+bool moe_inject(moe_ctx *ctx, moe_site site)
+{
+    if (!moe_inject_here(ctx, site))
         return false;
     moe_fail(&ctx->err, MOE_INJECTED, "%s: injected fault",
              moe_site_name(site));

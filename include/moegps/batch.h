@@ -1,0 +1,65 @@
+/** batch.h: the tokens of one iteration, as one rank sees them.
+ *
+ *  The test part's sequences (steps), permuted by the seed, form one stream
+ *  of tokens; iteration i is the i-th piece of it, wrapping around. GPU g
+ *  holds tokens [T g / G, T (g+1) / G) of a batch of T. Nothing here depends
+ *  on how many ranks there are.
+ */
+#ifndef MOEGPS_BATCH_H
+#define MOEGPS_BATCH_H
+
+#include <stdint.h>
+
+#include "moegps/status.h"
+#include "moegps/trace.h"
+
+typedef struct moe_batch {
+    uint64_t iteration;
+    uint64_t tokens; /* of the whole batch */
+    uint64_t first;  /* of this rank's tokens within the batch */
+    uint32_t own;    /* tokens of this rank */
+    int layers, experts, top_k;
+    uint16_t *experts_of; /* [layers][own][top_k] true experts */
+    float *gate;          /* [layers][own][top_k] weights, or NULL: 1/k */
+    uint64_t *id;         /* [own] token number in the trace */
+    uint32_t *token_id;   /* [own], or NULL: the trace has none */
+    int32_t *position;    /* [own], or NULL */
+    int64_t *true_pairs;  /* [layers][experts] of the whole batch; summed over
+                             ranks by the engine */
+} moe_batch;
+
+typedef struct moe_batcher moe_batcher;
+
+typedef struct moe_batcher_params {
+    const moe_trace *trace; /* borrowed */
+    uint64_t seed;
+    int batch;         /* sequences per iteration */
+    int seq;           /* tokens of each; 0: sequences (steps) as they are */
+    const int *layers; /* [n_layers] numbers in the trace; copied */
+    int n_layers;
+    int iterations; /* to prepare for, warm-up included */
+    int gpu, gpus;  /* gpu -1: holds no tokens */
+} moe_batcher_params;
+
+/** Prepare batches. Not collective. Release with moe_batcher_free().
+ *  @return MOE_OK, MOE_USAGE (no test tokens), MOE_NOMEM. */
+moe_status moe_batcher_new(const moe_batcher_params *params,
+                           moe_batcher **batcher_out, moe_error *err);
+void moe_batcher_free(moe_batcher *batcher);
+
+/** @return most tokens of any iteration's batch. */
+uint64_t moe_batcher_max_tokens(const moe_batcher *batcher);
+
+/** @return how often the stream is used up by all iterations; above 1 the
+ *  iterations repeat tokens. */
+double moe_batcher_passes(const moe_batcher *batcher);
+
+/** @return most tokens this or any rank gets of a batch of `tokens`. */
+uint32_t moe_batch_share_max(uint64_t tokens, int gpus);
+
+/** Fill the batch of an iteration: this rank's tokens; true_pairs counts them
+ *  alone. Not collective; allocates nothing.
+ *  @return the batch, borrowed until the next call or free. */
+moe_batch *moe_batcher_load(moe_batcher *batcher, uint64_t iteration);
+
+#endif

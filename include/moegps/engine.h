@@ -1,0 +1,64 @@
+/** engine.h: a run: the pipeline of DESIGN section 2, measured.
+ *
+ *  Everything a run needs is set up before anything is timed; iterations then
+ *  run every strategy on the same batch, in an order shuffled by the seed.
+ */
+#ifndef MOEGPS_ENGINE_H
+#define MOEGPS_ENGINE_H
+
+#include <stdbool.h>
+
+#include "moegps/ctx.h"
+#include "moegps/experiment.h"
+#include "moegps/ledger.h"
+#include "moegps/results.h"
+#include "moegps/topo.h"
+#include "moegps/trace.h"
+
+typedef struct moe_engine moe_engine;
+
+/** What an engine is made from. All borrowed while it lives. */
+typedef struct moe_engine_params {
+    const moe_experiment *experiment;
+    const moe_model *model;
+    const moe_cluster *cluster;
+    const moe_trace *trace;
+    const int *layers; /* [n_layers] numbers in model and trace */
+    int n_layers;
+    int threads; /* OpenMP threads of this rank */
+} moe_engine_params;
+
+/** Check that model, trace, cluster and experiment go together, then allocate
+ *  buffers, generate weights and set up every strategy. Collective over ctx.
+ *  @param engine_out  release with moe_engine_free(), collective.
+ *  @return merged status. */
+moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
+                          moe_engine **engine_out);
+void moe_engine_free(moe_engine *engine);
+
+/** Sizes of the ledger that this engine fills. */
+moe_ledger_dims moe_engine_dims(const moe_engine *engine);
+
+/** @return this rank's GPU; -1: a dedicated coordinator. */
+int moe_engine_gpu(const moe_engine *engine);
+
+/** What is executed, which emulation.scale and dtype decided. */
+const moe_ffn_shape *moe_engine_shape(const moe_engine *engine);
+
+/** @return tokens of the largest batch. */
+uint64_t moe_engine_max_tokens(const moe_engine *engine);
+
+/** Run one warm-up iteration w of all strategies with its checks. Collective.
+ *  The exact back end proves the routing of every strategy; in the last
+ *  warm-up iteration the outputs of all strategies are compared.
+ *  @return merged status; MOE_INVALID is recorded in the validation too. */
+moe_status moe_engine_warm_up(moe_engine *engine, int w, moe_ledger *ledger);
+
+/** Run measured iteration i of all strategies and record it. Collective.
+ *  @return merged status. */
+moe_status moe_engine_measure(moe_engine *engine, int i, moe_ledger *ledger);
+
+/** What the checks found so far. Equal on all ranks. */
+const moe_results_validation *moe_engine_validation(const moe_engine *engine);
+
+#endif

@@ -1,0 +1,94 @@
+/** experiment.h: what a run is asked to do: the experiment file, resolved.
+ *
+ *  Reading is local and works on text, so that rank 0 alone touches files and
+ *  every rank parses the same bytes to the same result.
+ */
+#ifndef MOEGPS_EXPERIMENT_H
+#define MOEGPS_EXPERIMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "moegps/cluster.h"
+#include "moegps/ffn.h"
+#include "moegps/model.h"
+#include "moegps/options.h"
+#include "moegps/planner.h"
+#include "moegps/predictor.h"
+#include "moegps/split.h"
+#include "moegps/status.h"
+
+typedef struct moe_workload {
+    int batch, seq;
+    char layers[256]; /* "all", or numbers and ranges: "0,4,8-11" */
+    int iterations, warmup;
+    uint64_t seed;
+} moe_workload;
+
+typedef enum { MOE_DTYPE_AUTO, MOE_DTYPE_BF16, MOE_DTYPE_F32 } moe_run_dtype;
+typedef enum { MOE_SYNC_PHASE, MOE_SYNC_NONE } moe_sync;
+typedef enum { MOE_CENTRAL, MOE_REPLICATED } moe_coordination;
+typedef enum { MOE_SHARED, MOE_DEDICATED } moe_coordinator;
+
+typedef struct moe_emulation {
+    char ffn[32];        /* name of the FFN back end */
+    int scale;           /* divides hidden and intermediate sizes */
+    int dtype;           /* moe_run_dtype */
+    int attention;       /* only "model": charged, never executed */
+    int sync;            /* moe_sync */
+    int coordination;    /* moe_coordination */
+    int coordinator;     /* moe_coordinator */
+    int rebalance_every; /* iterations between plans */
+    int threads;         /* OpenMP threads per rank; 0: from the binding */
+} moe_emulation;
+
+/** One row of the comparison. */
+typedef struct moe_strategy {
+    char name[64];
+    char predictor_name[32], planner_name[32], split_name[32];
+    int slots; /* per GPU and layer; 0: as many as the home placement needs */
+    const moe_predictor *predictor;
+    const moe_planner *planner;
+    const moe_split *split;
+    void *predictor_params, *planner_params, *split_params; /* owned */
+} moe_strategy;
+
+typedef struct moe_experiment {
+    char model_name[256], cluster_name[256], trace_name[1024];
+    char output[1024];  /* pattern: %m model, %c cluster, %t trace, %n GPUs */
+    char reference[64]; /* strategy that ratios refer to; "": the first */
+    moe_workload workload;
+    moe_emulation emulation;
+    moe_strategy *strategy; /* [n_strategies], owned */
+    int n_strategies;
+    int reference_index;
+} moe_experiment;
+
+extern const moe_opt moe_experiment_options[], moe_workload_options[],
+    moe_emulation_options[], moe_strategy_options[];
+
+/** Read an experiment. Not collective. Release with moe_experiment_fini().
+ *  @param text    YAML
+ *  @param origin  file name for messages
+ *  @param sets    [n_sets] `key=value` from --set, applied in order
+ *  @return MOE_OK, MOE_USAGE naming file, line, key, value and what is
+ *  allowed, MOE_NOMEM. */
+moe_status moe_experiment_parse(const char *text, const char *origin,
+                                const char *const *sets, int n_sets,
+                                moe_experiment *out, moe_error *err);
+void moe_experiment_fini(moe_experiment *x);
+
+/** Write every setting as YAML that moe_experiment_parse() reads back.
+ *  @return heap text, the caller frees it; NULL when out of memory. */
+char *moe_experiment_resolved(const moe_experiment *x);
+
+/** Fill in the pattern of the output path. @return MOE_OK, MOE_USAGE. */
+moe_status moe_experiment_output(const moe_experiment *x, int gpus, char *path,
+                                 size_t size, moe_error *err);
+
+/** Parse a list of layers. @param layers_out  [n_model_layers] room.
+ *  @return MOE_OK, MOE_USAGE (not a list, out of range, twice). */
+moe_status moe_experiment_layers(const char *text, int n_model_layers,
+                                 int *layers_out, int *n_out, moe_error *err);
+
+#endif

@@ -1,0 +1,89 @@
+/** ffn.h: the family of expert FFNs that are really executed.
+ *
+ *  A back end says what a row is, what an expert's weights are, runs the
+ *  experts of one GPU on grouped rows, and sums results at the token's home.
+ *  The `exact` member is an integer function of (token, expert, layer) that
+ *  proves where every pair went; `none` measures the harness alone.
+ */
+#ifndef MOEGPS_FFN_H
+#define MOEGPS_FFN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moegps/batch.h"
+#include "moegps/model.h"
+#include "moegps/status.h"
+
+/** Sizes that are executed, which `emulation.scale` made smaller. */
+typedef struct moe_ffn_shape {
+    int hidden, inter, top_k;
+    int dtype;         /* MOE_BF16 or MOE_F32: of rows and weights */
+    int form;          /* moe_ffn_form */
+    uint64_t seed;     /* of weights and hidden vectors */
+    const int *layers; /* [n_layers] numbers in the model; borrowed */
+} moe_ffn_shape;
+
+/* Every expert's weights begin with this, whatever the back end, and it
+ * travels with them: the exact back end reads who it is from here, so a
+ * replica that never arrived is found out. */
+typedef struct moe_expert_tag {
+    uint64_t magic;
+    int32_t layer, expert; /* layer: 0..n_layers-1 */
+    uint8_t pad[48];
+} moe_expert_tag;
+
+/** The experts of one GPU in one layer, rows grouped by slot. */
+typedef struct moe_ffn_work {
+    int slots;
+    void *const *weights; /* [slots], each a moe_expert_tag and its matrices */
+    const uint32_t *rows; /* [slots] rows of each */
+    void *data;           /* [sum of rows][row bytes], results in place */
+} moe_ffn_work;
+
+typedef struct moe_ffn {
+    const char *name, *help; /* spelling; one line for `moegps list` */
+    size_t state_size;       /* the caller allocates and zeroes the state */
+    bool checks;             /* has a check hook that proves routing */
+    moe_status (*init)(void *state, const moe_ffn_shape *shape, moe_error *err);
+    /** Write the matrices of one expert (behind the tag), from the seed. */
+    void (*fill_weights)(void *state, int layer, int expert, void *weights);
+    /** Write the hidden vectors of the batch's own tokens: [own][row bytes]. */
+    void (*fill_rows)(void *state, const moe_batch *batch, void *rows_out);
+    /** Run. Inside the timed ffn phase; allocates no buffers.
+     *  @return MOE_OK, MOE_LIBRARY, MOE_INVALID (weights of nobody). */
+    moe_status (*run)(void *state, const moe_ffn_work *work, moe_error *err);
+    /** Sum k results per token by gate weight, in order of k.
+     *  @param rows   returned rows, any order
+     *  @param where  [own][top_k] index of each pair's row in `rows`
+     *  @param out    [own][moe_ffn_out_bytes()] */
+    void (*combine)(void *state, const moe_batch *batch, int layer,
+                    const void *rows, const uint32_t *where, void *out);
+    /** `checks` only: compare with what must come out.
+     *  @return MOE_OK, MOE_INVALID naming token and layer. */
+    moe_status (*check)(void *state, const moe_batch *batch, int layer,
+                        const void *out, moe_error *err);
+    void (*fini)(void *state); /* accepts a partly initialised state */
+} moe_ffn;
+
+/** @return the member of this name, or NULL. */
+const moe_ffn *moe_ffn_find(const char *name);
+
+/** @return member i, or NULL past the last. */
+const moe_ffn *moe_ffn_at(size_t i);
+
+/** @return bytes of one row that travels; of one expert's weights with tag;
+ *  of one summed token (float per element, at least 8). Equal for all
+ *  back ends, so that they share buffers. */
+size_t moe_ffn_row_bytes(const moe_ffn_shape *shape);
+size_t moe_ffn_weight_bytes(const moe_ffn_shape *shape);
+size_t moe_ffn_out_bytes(const moe_ffn_shape *shape);
+
+/** Write the tag of an expert. */
+void moe_ffn_tag(void *weights, int layer, int expert);
+
+/** @return the best data type this CPU runs natively: MOE_BF16 or MOE_F32. */
+moe_dtype moe_ffn_native_dtype(void);
+
+#endif

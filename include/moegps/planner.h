@@ -1,0 +1,54 @@
+/** planner.h: the family that turns predicted load into placement.
+ *
+ *  A planner works on one layer at a time, is local, deterministic and
+ *  allocates only in init; the coordinator calls it inside the timed plan
+ *  phase (with replicated coordination every rank does).
+ */
+#ifndef MOEGPS_PLANNER_H
+#define MOEGPS_PLANNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "moegps/layout.h"
+#include "moegps/options.h"
+#include "moegps/plan.h"
+#include "moegps/status.h"
+
+/** What a planner is told once. */
+typedef struct moe_planner_env {
+    moe_layout layout;
+    int experts, slots;
+} moe_planner_env;
+
+typedef struct moe_planner {
+    const char *name, *help; /* spelling; one line for `moegps list` */
+    const moe_opt *opts;     /* own options, or NULL */
+    size_t params_size;      /* of the struct that opts fill */
+    size_t state_size;       /* the caller allocates and zeroes the state */
+    bool plans;      /* false: keeps the home placement, needs no load */
+    bool keeps_home; /* never empties or changes a home slot, so that
+                                strategies can share the home weights */
+    /** Once per run. @param params  borrowed while the state lives.
+     *  @return MOE_OK, MOE_USAGE, MOE_NOMEM. */
+    moe_status (*init)(void *state, const moe_planner_env *env,
+                       const void *params, moe_error *err);
+    /** Plan one layer.
+     *  @param load     [experts] predicted pairs, >= 0, finite.
+     *  @param current  the placement in force.
+     *  @param next     filled completely; slots in any order (the caller
+     *                  settles them); every expert at least once.
+     *  @return MOE_OK, MOE_INVALID. */
+    moe_status (*plan)(void *state, const double *load,
+                       const moe_plan_layer *current, moe_plan_layer *next,
+                       moe_error *err);
+    void (*fini)(void *state); /* accepts a partly initialised state */
+} moe_planner;
+
+/** @return the member of this name, or NULL. */
+const moe_planner *moe_planner_find(const char *name);
+
+/** @return member i, or NULL past the last. */
+const moe_planner *moe_planner_at(size_t i);
+
+#endif

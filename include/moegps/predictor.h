@@ -1,0 +1,80 @@
+/** predictor.h: the family that foretells the load.
+ *
+ *  A predictor speaks of loads (a share per expert, the same for every
+ *  token) or of tokens (k experts for each of the rank's own tokens). It is
+ *  local: the harness sums what it says over ranks. predict hooks run inside
+ *  the timed predict phase and allocate nothing.
+ */
+#ifndef MOEGPS_PREDICTOR_H
+#define MOEGPS_PREDICTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moegps/batch.h"
+#include "moegps/options.h"
+#include "moegps/status.h"
+#include "moegps/trace.h"
+
+typedef enum moe_forecast {
+    MOE_FORECAST_NONE,  /* says nothing; only planner static goes with it */
+    MOE_FORECAST_LOAD,  /* a distribution over experts per layer */
+    MOE_FORECAST_TOKENS /* k experts for every token */
+} moe_forecast;
+
+/** What a predictor is told once. All borrowed while the state lives. */
+typedef struct moe_predictor_env {
+    const moe_trace *trace; /* only its training part may be learned from */
+    const int *layers;      /* [n_layers] numbers in the trace */
+    int n_layers;
+    uint64_t seed;
+    uint32_t max_own; /* most tokens this rank gets in a batch */
+} moe_predictor_env;
+
+typedef struct moe_predictor {
+    const char *name, *help; /* spelling; one line for `moegps list` */
+    const moe_opt *opts;     /* own options, or NULL */
+    size_t params_size;      /* of the struct that opts fill */
+    size_t state_size;       /* the caller allocates and zeroes the state */
+    /** What it speaks of, with these parameters. */
+    moe_forecast (*forecast)(const void *params);
+    /** Once per run, outside timing; learns. @param params  borrowed while
+     *  the state lives. @return MOE_OK, MOE_USAGE (the trace lacks what it
+     *  needs), MOE_NOMEM. */
+    moe_status (*init)(void *state, const moe_predictor_env *env,
+                       const void *params, moe_error *err);
+    /** LOAD: the share of each expert in the coming batch.
+     *  @param layer      0..n_layers-1
+     *  @param share_out  [experts], >= 0, summing to 1; equal on all ranks. */
+    void (*load)(void *state, const moe_batch *batch, int layer,
+                 double *share_out);
+    /** TOKENS: experts of the rank's own tokens, distinct within a token,
+     *  likeliest first.
+     *  @param experts_out  [batch->own][top_k] */
+    void (*tokens)(void *state, const moe_batch *batch, int layer,
+                   uint16_t *experts_out);
+    void (*fini)(void *state); /* accepts a partly initialised state */
+} moe_predictor;
+
+/** @return the member of this name, or NULL. */
+const moe_predictor *moe_predictor_find(const char *name);
+
+/** @return member i, or NULL past the last. */
+const moe_predictor *moe_predictor_at(size_t i);
+
+/* A predicted load travels as an integer, so that its sum over ranks is the
+ * same in every order and for every number of ranks: pairs * 2^32. */
+static const double MOE_LOAD_ONE = 4294967296.0;
+
+/** Ask a predictor for this rank's part of one layer's predicted load.
+ *  Timed by the caller; allocates nothing.
+ *  @param tokens_out  [own][top_k], filled for TOKENS; else unused, NULL.
+ *  @param share       [experts] scratch.
+ *  @param load_out    [experts] pairs in units of 1 / MOE_LOAD_ONE. */
+void moe_predictor_load(const moe_predictor *predictor, moe_forecast forecast,
+                        void *state, const moe_batch *batch, int layer,
+                        uint16_t *tokens_out, double *share,
+                        uint64_t *load_out);
+
+#endif

@@ -1,0 +1,59 @@
+/** split.h: the family that divides true pairs among an expert's replicas.
+ *
+ *  Every rank knows the pairs of all ranks per expert (a sum) and where its
+ *  own begin in rank order (a prefix sum), and so can tell without talk which
+ *  replica each of its pairs goes to. Local, deterministic, inside the timed
+ *  dispatch phase: allocates nothing.
+ */
+#ifndef MOEGPS_SPLIT_H
+#define MOEGPS_SPLIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moegps/layout.h"
+#include "moegps/options.h"
+#include "moegps/plan.h"
+#include "moegps/status.h"
+
+/** One layer at dispatch time. All borrowed. */
+typedef struct moe_split_input {
+    const moe_replicas *replicas;
+    const moe_layout *layout;
+    int gpu;               /* this rank's */
+    const uint64_t *total; /* [experts] pairs of all ranks */
+    const uint64_t *first; /* [experts] pairs of lower ranks */
+    const uint32_t *own;   /* [experts] pairs of this rank */
+} moe_split_input;
+
+typedef struct moe_split {
+    const char *name, *help; /* spelling; one line for `moegps list` */
+    const moe_opt *opts;     /* own options, or NULL */
+    size_t params_size;      /* of the struct that opts fill */
+    size_t state_size;       /* the caller allocates and zeroes the state */
+    /** Once per run. @return MOE_OK, MOE_NOMEM. */
+    moe_status (*init)(void *state, const moe_layout *layout, int experts,
+                       int slots, const void *params, moe_error *err);
+    /** Divide. The pairs of an expert go to its replicas in order.
+     *  @param pairs_out  [replicas] of this rank's pairs each replica gets;
+     *  sums to own[e] over the replicas of e. */
+    void (*divide)(void *state, const moe_split_input *in, uint32_t *pairs_out);
+    void (*fini)(void *state); /* accepts a partly initialised state */
+} moe_split;
+
+/** @return the member of this name, or NULL. */
+const moe_split *moe_split_find(const char *name);
+
+/** @return member i, or NULL past the last. */
+const moe_split *moe_split_at(size_t i);
+
+/** Divide one expert by shares, exactly: of n pairs in all, replica r gets
+ *  those numbered [floor(n C_r / C), floor(n C_r+1 / C)), C_r the sum of the
+ *  weights before r. This rank's are [first, first + own).
+ *  @param weight     [n_replicas], sum below 2^31, n below 2^32.
+ *  @param pairs_out  [n_replicas]. */
+void moe_split_by_weight(const uint32_t *weight, uint32_t n_replicas,
+                         uint64_t n, uint64_t first, uint32_t own,
+                         uint32_t *pairs_out);
+
+#endif

@@ -1,0 +1,24 @@
+/** commands.h: one function per subcommand; returns the program's exit code.
+ *
+ *  argv[0] is the subcommand's name. Only `run` uses MPI; the others are
+ *  ordinary programs.
+ */
+#ifndef MOEGPS_CLI_COMMANDS_H
+#define MOEGPS_CLI_COMMANDS_H
+
+/** Run an experiment. Collective: under mpirun or srun. */
+int moe_cmd_run(int argc, char **argv);
+
+/** Show, make, cut and convert traces. */
+int moe_cmd_trace(int argc, char **argv);
+
+/** Show result files as tables, CSV or JSON. */
+int moe_cmd_report(int argc, char **argv);
+
+/** Name what there is to choose from. */
+int moe_cmd_list(int argc, char **argv);
+
+/** Say what this machine and this build can do. */
+int moe_cmd_doctor(int argc, char **argv);
+
+#endif

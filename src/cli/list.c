@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/cluster.h"
+#include "moegps/cost.h"
+#include "moegps/ctx.h"
+#include "moegps/experiment.h"
+#include "moegps/ffn.h"
+#include "moegps/h5.h"
+#include "moegps/inject.h"
+#include "moegps/mem.h"
+#include "moegps/model.h"
+#include "moegps/phase.h"
+#include "moegps/planner.h"
+#include "moegps/predictor.h"
+#include "moegps/profile.h"
+#include "moegps/split.h"
+
+static void print_row(const char *name, const char *text)
+{
+    printf("%-20s %s\n", name, text);
+}
+
+/* ---- options ---- */
+
+/* `path` comes before each key, as --set wants it. */
+static void print_options(const char *heading, const char *path,
+                          const moe_opt *rows)
+{
+    if (rows == NULL || rows->key == NULL)
+        return;
+    printf("# %s\n", heading);
+    for (const moe_opt *r = rows; r->key != NULL; r++) {
+        char name[128], allowed[256];
+        snprintf(name, sizeof name, "%s%s", path, r->key);
+        moe_opt_allowed(r, allowed, sizeof allowed);
+        printf("%-32s %s\n%-32s   %s; %s%s\n", name, r->help, "", allowed,
+               r->initial == NULL ? "required" : "default ",
+               r->initial == NULL    ? ""
+               : *r->initial == '\0' ? "empty"
+                                     : r->initial);
+    }
+}
+
+/* A member's own options, indented below it. */
+static void print_own_options(const moe_opt *rows)
+{
+    for (const moe_opt *r = rows; r != NULL && r->key != NULL; r++) {
+        char allowed[256];
+        moe_opt_allowed(r, allowed, sizeof allowed);
+        printf("  %-18s %s (%s; default %s)\n", r->key, r->help, allowed,
+               r->initial != NULL ? r->initial : "none");
+    }
+}
+
+/* Options of the members of families are keys of a strategy, too. */
+static void print_member(const char *family, const char *name,
+                         const moe_opt *rows)
+{
+    char heading[128];
+    snprintf(heading, sizeof heading, "strategies with %s: %s", family, name);
+    print_options(heading, "strategies.NAME.", rows);
+}
+
+static int list_options(void)
+{
+    const moe_predictor *predictor;
+    const moe_planner *planner;
+    const moe_split *split;
+    print_options("experiment", "", moe_experiment_options);
+    print_options("workload of an experiment", "workload.",
+                  moe_workload_options);
+    print_options("emulation of an experiment", "emulation.",
+                  moe_emulation_options);
+    print_options("each strategy of an experiment", "strategies.NAME.",
+                  moe_strategy_options);
+    for (size_t i = 0; (predictor = moe_predictor_at(i)) != NULL; i++)
+        print_member("predictor", predictor->name, predictor->opts);
+    for (size_t i = 0; (planner = moe_planner_at(i)) != NULL; i++)
+        print_member("planner", planner->name, planner->opts);
+    for (size_t i = 0; (split = moe_split_at(i)) != NULL; i++)
+        print_member("split", split->name, split->opts);
+    print_options("model profile", "", moe_model_options);
+    print_options("cluster profile", "", moe_cluster_options);
+    return 0;
+}
+
+/* ---- families ---- */
+
+static int list_predictors(void)
+{
+    const moe_predictor *p;
+    for (size_t i = 0; (p = moe_predictor_at(i)) != NULL; i++) {
+        print_row(p->name, p->help);
+        print_own_options(p->opts);
+    }
+    return 0;
+}
+
+static int list_planners(void)
+{
+    const moe_planner *p;
+    for (size_t i = 0; (p = moe_planner_at(i)) != NULL; i++) {
+        print_row(p->name, p->help);
+        print_own_options(p->opts);
+    }
+    return 0;
+}
+
+static int list_splits(void)
+{
+    const moe_split *s;
+    for (size_t i = 0; (s = moe_split_at(i)) != NULL; i++) {
+        print_row(s->name, s->help);
+        print_own_options(s->opts);
+    }
+    return 0;
+}
+
+static int list_costs(void)
+{
+    const moe_cost *c;
+    for (size_t i = 0; (c = moe_cost_at(i)) != NULL; i++)
+        print_row(c->name, c->help);
+    return 0;
+}
+
+static int list_backends(void)
+{
+    const moe_ffn *f;
+    for (size_t i = 0; (f = moe_ffn_at(i)) != NULL; i++)
+        print_row(f->name, f->help);
+    return 0;
+}
+
+/* ---- names in the code ---- */
+
+static int list_phases(void)
+{
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        print_row(moe_phase_name((moe_phase)p), moe_phase_help((moe_phase)p));
+    return 0;
+}
+
+static int list_sites(void)
+{
+    for (int s = 0; s < MOE_N_SITES; s++)
+        print_row(moe_site_name((moe_site)s), moe_site_help((moe_site)s));
+    return 0;
+}
+
+/* ---- files ---- */
+
+/* A visitor's memory: was every file readable? */
+typedef struct {
+    int n, bad;
+} visit;
+
+/* Complain about a file where its row would be, and go on. */
+static void report_bad(visit *v, const char *name, const moe_error *err)
+{
+    print_row(name, "cannot be used:");
+    fprintf(stderr, "moegps: %s\n", err->text);
+    v->bad++;
+}
+
+static void print_model(const char *name, const char *path, void *arg)
+{
+    visit *v = arg;
+    char *text = NULL;
+    moe_model m;
+    moe_error err = {0};
+    v->n++;
+    if (moe_read_text(path, &text, &err) == MOE_OK)
+        moe_model_parse(text, path, &m, &err);
+    free(text);
+    if (err.status != MOE_OK) {
+        report_bad(v, name, &err);
+        return;
+    }
+    printf("%-20s %3d layers, %3d experts, top-%d, %d x %d, %.1f MB an "
+           "expert\n",
+           name, m.layers, m.experts, m.top_k, m.hidden, m.intermediate,
+           moe_model_expert_bytes(&m) / 1e6);
+}
+
+static void print_cluster(const char *name, const char *path, void *arg)
+{
+    visit *v = arg;
+    char *text = NULL;
+    moe_cluster c;
+    moe_error err = {0};
+    v->n++;
+    if (moe_read_text(path, &text, &err) == MOE_OK)
+        moe_cluster_parse(text, path, &c, &err);
+    free(text);
+    if (err.status != MOE_OK) {
+        report_bad(v, name, &err);
+        return;
+    }
+    printf("%-20s %d x %s a node, %.0f GB/s link, %.1f GB/s network, priced "
+           "by %s\n",
+           name, c.gpus_per_node, c.gpu, c.link_bandwidth / 1e9,
+           c.network_bandwidth / 1e9, c.cost);
+}
+
+static void print_trace(const char *name, const char *path, void *arg)
+{
+    visit *v = arg;
+    char kind[32] = "", model[64] = "";
+    moe_error err = {0};
+    v->n++;
+    hid_t file = moe_h5_open(path, false, &err);
+    moe_h5_get_text(file, "kind", kind, sizeof kind, &err);
+    moe_h5_get_text(file, "model", model, sizeof model, &err);
+    int layers = (int)moe_h5_get_int(file, "layers", &err);
+    int experts = (int)moe_h5_get_int(file, "experts", &err);
+    int top_k = (int)moe_h5_get_int(file, "top_k", &err);
+    moe_h5_close_file(file, &err);
+    if (err.status != MOE_OK)
+        report_bad(v, name, &err);
+    else
+        printf("%-28s %s of %s: %d layers, %d experts, top-%d\n", name, kind,
+               model, layers, experts, top_k);
+}
+
+static int list_files(const char *kind, const char *suffix,
+                      void (*print)(const char *name, const char *path,
+                                    void *arg))
+{
+    visit v = {0, 0};
+    moe_profile_each(kind, suffix, print, &v);
+    if (v.n == 0)
+        fprintf(stderr,
+                "moegps: no %s found in $MOEGPS_JOBS, ./jobs or the "
+                "installation\n",
+                kind);
+    return v.bad > 0 ? 2 : 0;
+}
+
+static int list_models(void)
+{
+    return list_files("models", ".yaml", print_model);
+}
+
+static int list_clusters(void)
+{
+    return list_files("clusters", ".yaml", print_cluster);
+}
+
+static int list_traces(void)
+{
+    moe_h5_quiet();
+    return list_files("traces", ".h5", print_trace);
+}
+
+static const struct {
+    const char *name;
+    int (*list)(void);
+    const char *help;
+} kinds[] = {
+    {"predictors", list_predictors, "who predicts the load of experts"},
+    {"planners", list_planners, "who decides on placement"},
+    {"splits", list_splits, "how replicas share the pairs of an expert"},
+    {"models", list_models, "model profiles"},
+    {"clusters", list_clusters, "cluster profiles"},
+    {"traces", list_traces, "routing traces"},
+    {"phases", list_phases, "what is timed, in order"},
+    {"options", list_options, "every key of an experiment and of profiles"},
+    {"costs", list_costs, "cost models of the gpu clock"},
+    {"backends", list_backends, "who runs the experts"},
+    {"sites", list_sites, "where a fault can be injected"},
+};
+
+static void usage(FILE *out)
+{
+    fprintf(out, "usage: moegps list KIND, where KIND is one of\n");
+    for (size_t i = 0; i < MOE_ARRAY_LEN(kinds); i++)
+        fprintf(out, "  %-12s %s\n", kinds[i].name, kinds[i].help);
+}
+
+int moe_cmd_list(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : NULL;
+    bool help = word != NULL &&
+                (strcmp(word, "--help") == 0 || strcmp(word, "-?") == 0);
+    for (size_t i = 0; argc == 2 && i < MOE_ARRAY_LEN(kinds); i++)
+        if (strcmp(kinds[i].name, word) == 0)
+            return kinds[i].list();
+    if (!help && argc == 2)
+        fprintf(stderr, "moegps: list: there is no list of '%s'\n", word);
+    usage(help ? stdout : stderr);
+    return help ? 0 : 2;
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "trace.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "args.h"
+#include "moegps/mem.h"
+
+enum { WHOLE = 2, N_PARTS = 3, TEXT_WIDTH = 64 };
+enum { KEY_JSON = 1, KEY_LAYERS, KEY_FORCE };
+
+static const char *const parts[N_PARTS] = {
+    [MOE_PART_TRAIN] = "train", [MOE_PART_TEST] = "test", [WHOLE] = "whole"};
+
+/* Pairs of the most popular expert / mean pairs per expert; NaN: no pairs. */
+typedef struct {
+    double skewness[N_PARTS];
+    int popular; /* the most popular expert of the whole trace */
+} layer_info;
+
+typedef struct {
+    moe_trace trace;
+    uint64_t n_seqs[N_PARTS], n_tokens[N_PARTS];
+    layer_info *layer;             /* [layers] */
+    double skewness[N_PARTS];      /* mean over layers */
+    double step_skewness[N_PARTS]; /* load traces: mean over steps, layers */
+} trace_info;
+
+typedef struct {
+    const char *name, *json;
+    bool layers, force;
+} options;
+
+static double skewness(const uint64_t *pairs, int n, int *popular_out)
+{
+    uint64_t sum = 0;
+    int most = 0;
+    for (int e = 0; e < n; e++) {
+        sum += pairs[e];
+        most = pairs[e] > pairs[most] ? e : most;
+    }
+    if (popular_out != NULL)
+        *popular_out = most;
+    return sum > 0 ? (double)pairs[most] * n / (double)sum : NAN;
+}
+
+static void describe_layer(const moe_trace *t, int layer, layer_info *out)
+{
+    uint64_t pairs[N_PARTS][MOE_MAX_EXPERTS];
+    for (int p = 0; p < WHOLE; p++)
+        moe_trace_counts(t, (moe_split_part)p, layer, pairs[p]);
+    for (int e = 0; e < t->experts; e++)
+        pairs[WHOLE][e] = pairs[MOE_PART_TRAIN][e] + pairs[MOE_PART_TEST][e];
+    for (int p = 0; p < N_PARTS; p++)
+        out->skewness[p] = skewness(pairs[p], t->experts, &out->popular);
+}
+
+static void describe_steps(trace_info *info)
+{
+    const moe_trace *t = &info->trace;
+    const uint32_t *row = t->counts;
+    double sum[N_PARTS] = {0};
+    for (uint64_t s = 0; row != NULL && s < t->n_seqs; s++)
+        for (int l = 0; l < t->layers; l++, row += t->experts) {
+            uint64_t pairs[MOE_MAX_EXPERTS];
+            for (int e = 0; e < t->experts; e++)
+                pairs[e] = row[e];
+            sum[t->seq_part[s]] += skewness(pairs, t->experts, NULL);
+        }
+    sum[WHOLE] = sum[MOE_PART_TRAIN] + sum[MOE_PART_TEST];
+    for (int p = 0; p < N_PARTS; p++)
+        info->step_skewness[p] =
+            row != NULL && info->n_seqs[p] > 0
+                ? sum[p] / ((double)info->n_seqs[p] * t->layers)
+                : NAN;
+}
+
+static moe_status describe(const char *name, trace_info *info, moe_error *err)
+{
+    moe_trace *t = &info->trace;
+    moe_status status = trace_by_name(name, t, err);
+    if (status != MOE_OK)
+        return status;
+    info->layer = moe_array_new((size_t)t->layers, sizeof *info->layer, err);
+    if (info->layer == NULL)
+        return MOE_NOMEM;
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        info->n_seqs[t->seq_part[s]]++;
+    info->n_seqs[WHOLE] = t->n_seqs;
+    for (int p = 0; p < WHOLE; p++)
+        info->n_tokens[p] = moe_trace_part_tokens(t, (moe_split_part)p);
+    info->n_tokens[WHOLE] = t->n_tokens;
+    for (int l = 0; l < t->layers; l++) {
+        describe_layer(t, l, &info->layer[l]);
+        for (int p = 0; p < N_PARTS; p++)
+            info->skewness[p] += info->layer[l].skewness[p] / t->layers;
+    }
+    describe_steps(info);
+    return MOE_OK;
+}
+
+/* Print a text behind its label, broken at spaces. */
+static void print_text(const char *label, const char *text)
+{
+    while (*text != '\0') {
+        size_t n = strlen(text);
+        if (n > TEXT_WIDTH) {
+            n = TEXT_WIDTH;
+            while (n > 0 && text[n] != ' ')
+                n--;
+            if (n == 0) /* one long word */
+                n = strcspn(text, " ");
+        }
+        printf("%-13s%.*s\n", label, (int)n, text);
+        label = "";
+        text += n + (text[n] == ' ');
+    }
+}
+
+/* @param width  as printf's. */
+static void print_number(double value, int width)
+{
+    if (isnan(value))
+        printf("%*s", width, "n/a");
+    else
+        printf("%*.3f", width, value);
+}
+
+static void print_skewness(const char *label, const double *value,
+                           const char *what)
+{
+    printf("%-13s", label);
+    print_number(value[WHOLE], 0);
+    fputs(" (", stdout);
+    print_number(value[MOE_PART_TRAIN], 0);
+    fputs(" train, ", stdout);
+    print_number(value[MOE_PART_TEST], 0);
+    printf(" test), %s\n", what);
+}
+
+static void print_info(const trace_info *info)
+{
+    const moe_trace *t = &info->trace;
+    const bool tokens = t->kind == MOE_TRACE_TOKENS;
+    printf("%-13s%s\n", "kind", tokens ? "token" : "load");
+    printf("%-13s%s\n", "model", t->model);
+    printf("%-13s%d\n", "layers", t->layers);
+    printf("%-13s%d, %d per token%s\n", "experts", t->experts, t->top_k,
+           t->ordered ? ", by falling gate weight" : "");
+    printf("%-13s%" PRIu64 " (%" PRIu64 " train, %" PRIu64 " test)\n",
+           tokens ? "sequences" : "steps", info->n_seqs[WHOLE],
+           info->n_seqs[MOE_PART_TRAIN], info->n_seqs[MOE_PART_TEST]);
+    printf("%-13s%" PRIu64 " (%" PRIu64 " train, %" PRIu64 " test)%s%s\n",
+           "tokens", info->n_tokens[WHOLE], info->n_tokens[MOE_PART_TRAIN],
+           info->n_tokens[MOE_PART_TEST],
+           t->has_position ? ", with positions" : "",
+           t->has_gate ? ", with gate weights" : "");
+    if (t->vocab_size > 0)
+        printf("%-13s%" PRIu32 " token ids%s\n", "vocabulary", t->vocab_size,
+               t->vocab != NULL ? ", with texts" : "");
+    print_skewness("skewness", info->skewness, "mean over layers");
+    if (!tokens)
+        print_skewness("", info->step_skewness, "mean over steps, layers");
+    print_text("source", t->source);
+    print_text("licence", t->licence);
+    print_text("note", t->note);
+    printf("%-13s%s\n", "sha256", t->sha256);
+}
+
+static void print_layers(const trace_info *info)
+{
+    printf("\n%5s%7s%7s%7s%9s\n", "layer", "whole", "train", "test", "popular");
+    for (int l = 0; l < info->trace.layers; l++) {
+        const layer_info *layer = &info->layer[l];
+        printf("%5d", l);
+        print_number(layer->skewness[WHOLE], 7);
+        print_number(layer->skewness[MOE_PART_TRAIN], 7);
+        print_number(layer->skewness[MOE_PART_TEST], 7);
+        printf("%9d\n", layer->popular);
+    }
+}
+
+/* JSON has no NaN. */
+static json_t *real_or_null(double value)
+{
+    return isnan(value) ? json_null() : json_real(value);
+}
+
+static json_t *reals(const double *value)
+{
+    json_t *object = json_object();
+    for (int p = 0; p < N_PARTS; p++)
+        json_object_set_new(object, parts[p], real_or_null(value[p]));
+    return object;
+}
+
+static json_t *integers(const uint64_t *value)
+{
+    json_t *object = json_object();
+    for (int p = 0; p < N_PARTS; p++)
+        json_object_set_new(object, parts[p],
+                            json_integer((json_int_t)value[p]));
+    return object;
+}
+
+/* Texts come from files and need not be UTF-8. */
+static json_t *text_or_null(const char *text)
+{
+    json_t *string = json_string(text);
+    return string != NULL ? string : json_null();
+}
+
+static json_t *to_json(const trace_info *info)
+{
+    const moe_trace *t = &info->trace;
+    const bool tokens = t->kind == MOE_TRACE_TOKENS;
+    json_t *layers = json_array();
+    for (int l = 0; l < t->layers; l++) {
+        json_t *row = json_pack("{s:i, s:o, s:i}", "layer", l, "skewness",
+                                reals(info->layer[l].skewness),
+                                "popular_expert", info->layer[l].popular);
+        json_array_append_new(layers, row);
+    }
+    json_t *root = json_pack(
+        "{s:s, s:o, s:i, s:i, s:i, s:b, s:o, s:o, s:I, s:b, s:b}", "kind",
+        tokens ? "token" : "load", "model", text_or_null(t->model), "layers",
+        t->layers, "experts", t->experts, "top_k", t->top_k, "ordered",
+        (int)t->ordered, tokens ? "sequences" : "steps", integers(info->n_seqs),
+        "tokens", integers(info->n_tokens), "vocab_size",
+        (json_int_t)t->vocab_size, "has_position", (int)t->has_position,
+        "has_gate", (int)t->has_gate);
+    json_object_set_new(root, "skewness", reals(info->skewness));
+    if (!tokens)
+        json_object_set_new(root, "step_skewness", reals(info->step_skewness));
+    json_object_set_new(root, "per_layer", layers);
+    json_object_set_new(root, "source", text_or_null(t->source));
+    json_object_set_new(root, "licence", text_or_null(t->licence));
+    json_object_set_new(root, "note", text_or_null(t->note));
+    json_object_set_new(root, "sha256", text_or_null(t->sha256));
+    return root;
+}
+
+static moe_status print_json(const trace_info *info, const char *path,
+                             moe_error *err)
+{
+    const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
+    json_t *root = to_json(info);
+    int rc = strcmp(path, "-") == 0 ? json_dumpf(root, stdout, flags)
+                                    : json_dump_file(root, path, flags);
+    json_decref(root);
+    if (rc != 0)
+        return moe_fail(err, MOE_IO, "%s: cannot write JSON", path);
+    if (strcmp(path, "-") == 0)
+        putchar('\n');
+    return MOE_OK;
+}
+
+static moe_status take(int key, char *arg, void *input, moe_error *err)
+{
+    options *o = input;
+    switch (key) {
+    case KEY_JSON:
+        o->json = arg;
+        return MOE_OK;
+    case KEY_LAYERS:
+        o->layers = true;
+        return MOE_OK;
+    case KEY_FORCE:
+        o->force = true;
+        return MOE_OK;
+    default:
+        if (o->name != NULL)
+            return moe_fail(err, MOE_USAGE, "'%s': one trace only", arg);
+        o->name = arg;
+        return MOE_OK;
+    }
+}
+
+static const struct argp_option info_options[] = {
+    {"json", KEY_JSON, "FILE", 0, "write JSON; - is stdout, and then only JSON",
+     0},
+    {"layers", KEY_LAYERS, NULL, 0, "a line for every layer", 0},
+    {"force", KEY_FORCE, NULL, 0, "replace an existing JSON file", 0},
+    MOE_ARGS_HELP,
+    {0}};
+
+static const moe_args info_args = {
+    .name = "moegps trace info",
+    .args = "FILE_OR_NAME",
+    .help = "Say what a trace holds. Skewness is the pairs of the most popular "
+            "expert over the mean pairs per expert.",
+    .options = info_options,
+    .take = take};
+
+int cmd_trace_info(int argc, char **argv)
+{
+    moe_error err = {0};
+    options o = {0};
+    bool help = false;
+    trace_info info = {.trace = {.shared = MPI_WIN_NULL}};
+    moe_args_parse(&info_args, argc, argv, &o, &help, &err);
+    if (help)
+        return 0;
+    const bool only_json = o.json != NULL && strcmp(o.json, "-") == 0;
+    if (err.status == MOE_OK && o.name == NULL)
+        moe_fail(&err, MOE_USAGE, "no trace given (see %s --help)",
+                 info_args.name);
+    if (err.status == MOE_OK && o.json != NULL && !only_json)
+        trace_output_check(&(trace_output){o.json, o.force}, &err);
+    if (err.status == MOE_OK)
+        describe(o.name, &info, &err);
+    if (err.status == MOE_OK && !only_json) {
+        print_info(&info);
+        if (o.layers)
+            print_layers(&info);
+    }
+    if (err.status == MOE_OK && o.json != NULL)
+        print_json(&info, o.json, &err);
+    free(info.layer);
+    moe_trace_free(&info.trace);
+    return err.status == MOE_OK ? 0 : moe_args_fail(&err);
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/cluster.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/conf.h"
+#include "moegps/cost.h"
+
+static const char *const topologies[] = {[MOE_LINK_SWITCH] = "switch",
+                                         [MOE_LINK_RING] = "ring",
+                                         [MOE_LINK_MESH] = "mesh",
+                                         NULL};
+
+/* Limits are wide; they catch units that slipped: GB/s for B/s, us for s. */
+const moe_opt moe_cluster_options[] = {
+    {.key = "name",
+     .type = MOE_OPT_TEXT,
+     .initial = "",
+     MOE_OPT_AT(moe_cluster, name),
+     .help = "name of the cluster; empty: the file's"},
+    {.key = "gpu",
+     .type = MOE_OPT_TEXT,
+     MOE_OPT_AT(moe_cluster, gpu),
+     .help = "GPU, spelled as in the measured tables: a100_sxm"},
+    {.key = "cost",
+     .type = MOE_OPT_TEXT,
+     .initial = "analytic",
+     MOE_OPT_AT(moe_cluster, cost),
+     .help = "cost model that prices this cluster"},
+    {.key = "stack",
+     .type = MOE_OPT_TEXT,
+     .initial = "",
+     MOE_OPT_AT(moe_cluster, stack),
+     .help = "kernel library whose measured tables are used"},
+    {.key = "gpus_per_node",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .min = 1,
+     .max = 1024,
+     MOE_OPT_AT(moe_cluster, gpus_per_node),
+     .help = "GPUs that share the links of a node"},
+    {.key = "memory_bytes",
+     .type = MOE_OPT_REAL,
+     .unit = "B",
+     .min = 1e9,
+     .max = 1e13,
+     MOE_OPT_AT(moe_cluster, memory_bytes),
+     .help = "memory of one GPU"},
+    {.key = "memory_bandwidth",
+     .type = MOE_OPT_REAL,
+     .unit = "B s-1",
+     .min = 1e9,
+     .max = 1e15,
+     MOE_OPT_AT(moe_cluster, memory_bandwidth),
+     .help = "of one GPU's memory"},
+    {.key = "peak_flops",
+     .type = MOE_OPT_REAL,
+     .unit = "s-1",
+     .min = 1e11,
+     .max = 1e17,
+     MOE_OPT_AT(moe_cluster, peak_flops),
+     .help = "dense bf16 FLOP/s of the tensor cores"},
+    {.key = "fp8_flops",
+     .type = MOE_OPT_REAL,
+     .unit = "s-1",
+     .initial = "0",
+     .min = 0,
+     .max = 1e17,
+     MOE_OPT_AT(moe_cluster, fp8_flops),
+     .help = "dense fp8 FLOP/s of the tensor cores; 0: as peak_flops"},
+    {.key = "vector_flops",
+     .type = MOE_OPT_REAL,
+     .unit = "s-1",
+     .min = 1e10,
+     .max = 1e16,
+     MOE_OPT_AT(moe_cluster, vector_flops),
+     .help = "FLOP/s outside the tensor cores"},
+    {.key = "compute_efficiency",
+     .type = MOE_OPT_REAL,
+     .unit = "1",
+     .initial = "1",
+     .min = 0.01,
+     .max = 1,
+     MOE_OPT_AT(moe_cluster, compute_efficiency),
+     .help = "share of peak_flops that a large GEMM reaches"},
+    {.key = "memory_efficiency",
+     .type = MOE_OPT_REAL,
+     .unit = "1",
+     .initial = "1",
+     .min = 0.01,
+     .max = 1,
+     MOE_OPT_AT(moe_cluster, memory_efficiency),
+     .help = "share of memory_bandwidth that a large copy reaches"},
+    {.key = "sms",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .min = 1,
+     .max = 10000,
+     MOE_OPT_AT(moe_cluster, sms),
+     .help = "streaming multiprocessors: tiles of one wave"},
+    {.key = "tile_m",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .min = 1,
+     .max = 1024,
+     MOE_OPT_AT(moe_cluster, tile_m),
+     .help = "rows of a GEMM's output tile"},
+    {.key = "tile_n",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .min = 1,
+     .max = 1024,
+     MOE_OPT_AT(moe_cluster, tile_n),
+     .help = "columns of a GEMM's output tile"},
+    {.key = "tile_fill",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .initial = "0",
+     .min = 0,
+     .max = 4096,
+     MOE_OPT_AT(moe_cluster, tile_fill),
+     .help = "inner steps lost to filling and draining a tile"},
+    {.key = "fused_attention",
+     .type = MOE_OPT_BOOL,
+     .initial = "true",
+     MOE_OPT_AT(moe_cluster, fused_attention),
+     .help = "attention scores stay on the chip, the masked half is skipped"},
+    {.key = "launch_s",
+     .type = MOE_OPT_REAL,
+     .unit = "s",
+     .initial = "0",
+     .min = 0,
+     .max = 1e-2,
+     MOE_OPT_AT(moe_cluster, launch_s),
+     .help = "what every kernel costs besides its work"},
+    {.key = "link_bandwidth",
+     .type = MOE_OPT_REAL,
+     .unit = "B s-1",
+     .min = 1e6,
+     .max = 1e14,
+     MOE_OPT_AT(moe_cluster, link_bandwidth),
+     .help = "of one GPU to its node, per direction"},
+    {.key = "link_efficiency",
+     .type = MOE_OPT_REAL,
+     .unit = "1",
+     .initial = "1",
+     .min = 0.01,
+     .max = 1,
+     MOE_OPT_AT(moe_cluster, link_efficiency),
+     .help = "share of link_bandwidth that is payload"},
+    {.key = "link_latency_s",
+     .type = MOE_OPT_REAL,
+     .unit = "s",
+     .min = 0,
+     .max = 1,
+     MOE_OPT_AT(moe_cluster, link_latency_s),
+     .help = "of one message inside a node"},
+    {.key = "link_topology",
+     .type = MOE_OPT_ENUM,
+     .initial = "switch",
+     .choices = topologies,
+     MOE_OPT_AT(moe_cluster, link_topology),
+     .help = "how the GPUs of a node are connected"},
+    {.key = "network_bandwidth",
+     .type = MOE_OPT_REAL,
+     .unit = "B s-1",
+     .min = 1e6,
+     .max = 1e14,
+     MOE_OPT_AT(moe_cluster, network_bandwidth),
+     .help = "of one GPU to other nodes, per direction"},
+    {.key = "network_efficiency",
+     .type = MOE_OPT_REAL,
+     .unit = "1",
+     .initial = "1",
+     .min = 0.01,
+     .max = 1,
+     MOE_OPT_AT(moe_cluster, network_efficiency),
+     .help = "share of network_bandwidth that is payload"},
+    {.key = "network_latency_s",
+     .type = MOE_OPT_REAL,
+     .unit = "s",
+     .min = 0,
+     .max = 1,
+     MOE_OPT_AT(moe_cluster, network_latency_s),
+     .help = "of one message between nodes"},
+    {.key = "origin",
+     .type = MOE_OPT_TEXT,
+     .initial = "",
+     MOE_OPT_AT(moe_cluster, origin),
+     .help = "where the numbers come from"},
+    {.key = NULL}};
+
+static moe_status check_cost(const moe_conf *root, const moe_cluster *cluster,
+                             moe_error *err)
+{
+    if (moe_cost_find(cluster->cost) != NULL)
+        return MOE_OK;
+    char known[128] = "";
+    const moe_cost *cost;
+    for (size_t i = 0; (cost = moe_cost_at(i)) != NULL; i++) {
+        size_t len = strlen(known);
+        snprintf(known + len, sizeof known - len, "%s%s", i > 0 ? ", " : "",
+                 cost->name);
+    }
+    return moe_conf_fail(root, moe_conf_get(root, "cost"), err,
+                         "cluster.cost: no cost model '%s' (there are: %s)",
+                         cluster->cost, known);
+}
+
+moe_status moe_cluster_parse(const char *text, const char *origin,
+                             moe_cluster *out, moe_error *err)
+{
+    moe_conf *root = NULL;
+    moe_cluster cluster = {0};
+    const moe_conf_target target = {moe_cluster_options, &cluster};
+    moe_status status = moe_conf_parse(text, origin, &root, err);
+    if (status == MOE_OK)
+        status = moe_conf_read(root, root, "cluster", &target, 1, NULL, err);
+    if (status == MOE_OK)
+        status = check_cost(root, &cluster, err);
+    moe_conf_free(root);
+    if (status != MOE_OK)
+        return status;
+    moe_profile_name(origin, cluster.name, sizeof cluster.name);
+    *out = cluster;
+    return MOE_OK;
+}

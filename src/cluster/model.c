@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/conf.h"
+#include "moegps/trace.h"
+
+static const char *const dtypes[] = {
+    [MOE_BF16] = "bf16", [MOE_F32] = "f32", [MOE_FP8] = "fp8", NULL};
+
+static const char *const forms[] = {
+    [MOE_FFN_SWIGLU] = "swiglu", [MOE_FFN_LINEAR] = "linear", NULL};
+
+/* Upper limits are far above any model known; they catch a slipped key. */
+const moe_opt moe_model_options[] = {
+    {.key = "name",
+     .type = MOE_OPT_TEXT,
+     .initial = "",
+     MOE_OPT_AT(moe_model, name),
+     .help = "name of the model; empty: the file's"},
+    {.key = "layers",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .min = 1,
+     .max = 1000,
+     MOE_OPT_AT(moe_model, layers),
+     .help = "MoE layers; dense layers are not run"},
+    {.key = "experts",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .min = 1,
+     .max = MOE_MAX_EXPERTS,
+     MOE_OPT_AT(moe_model, experts),
+     .help = "routed experts of a layer"},
+    {.key = "top_k",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .min = 1,
+     .max = MOE_MAX_TOP_K,
+     MOE_OPT_AT(moe_model, top_k),
+     .help = "experts that a token visits"},
+    {.key = "hidden",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .min = 1,
+     .max = 1 << 20,
+     MOE_OPT_AT(moe_model, hidden),
+     .help = "width of a token's hidden vector"},
+    {.key = "intermediate",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .min = 1,
+     .max = 1 << 20,
+     MOE_OPT_AT(moe_model, intermediate),
+     .help = "inner width of one routed expert"},
+    {.key = "shared_experts",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .initial = "0",
+     .min = 0,
+     .max = 64,
+     MOE_OPT_AT(moe_model, shared_experts),
+     .help = "experts that every token visits, of the same width"},
+    {.key = "heads",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .min = 1,
+     .max = 4096,
+     MOE_OPT_AT(moe_model, heads),
+     .help = "query heads of the attention"},
+    {.key = "kv_heads",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .min = 1,
+     .max = 4096,
+     MOE_OPT_AT(moe_model, kv_heads),
+     .help = "key and value heads; divides heads"},
+    {.key = "head_dim",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .min = 1,
+     .max = 4096,
+     MOE_OPT_AT(moe_model, head_dim),
+     .help = "width of one head"},
+    {.key = "dtype",
+     .type = MOE_OPT_ENUM,
+     .initial = "bf16",
+     .choices = dtypes,
+     MOE_OPT_AT(moe_model, dtype),
+     .help = "of weights and activations on the GPU"},
+    {.key = "weight_bits",
+     .type = MOE_OPT_REAL,
+     .unit = "1",
+     .initial = "0",
+     .min = 0,
+     .max = 32,
+     MOE_OPT_AT(moe_model, weight_bits),
+     .help = "bits of an expert weight with its scales; 0: as dtype"},
+    {.key = "form",
+     .type = MOE_OPT_ENUM,
+     .initial = "swiglu",
+     .choices = forms,
+     MOE_OPT_AT(moe_model, form),
+     .help = "of an expert: three matrices (swiglu) or two (linear)"},
+    {.key = "origin",
+     .type = MOE_OPT_TEXT,
+     .initial = "",
+     MOE_OPT_AT(moe_model, origin),
+     .help = "where the numbers come from"},
+    {.key = NULL}};
+
+int moe_dtype_size(moe_dtype dtype)
+{
+    switch (dtype) {
+    case MOE_FP8:
+        return 1;
+    case MOE_BF16:
+        return 2;
+    case MOE_F32:
+        break;
+    }
+    return 4;
+}
+
+static double matrices(const moe_model *model)
+{
+    return model->form == MOE_FFN_SWIGLU ? 3 : 2;
+}
+
+double moe_model_weight_bytes(const moe_model *model)
+{
+    if (model->weight_bits > 0)
+        return model->weight_bits / 8;
+    return moe_dtype_size((moe_dtype)model->dtype);
+}
+
+double moe_model_expert_bytes(const moe_model *model)
+{
+    return matrices(model) * model->hidden * model->intermediate *
+           moe_model_weight_bytes(model);
+}
+
+double moe_model_pair_flops(const moe_model *model)
+{
+    return 2 * matrices(model) * model->hidden * model->intermediate;
+}
+
+void moe_profile_name(const char *origin, char *name, size_t size)
+{
+    if (name[0] != '\0')
+        return;
+    const char *slash = strrchr(origin, '/');
+    const char *base = slash != NULL ? slash + 1 : origin;
+    const char *dot = strstr(base, ".yaml");
+    size_t len = dot != NULL ? (size_t)(dot - base) : strlen(base);
+    snprintf(name, size, "%.*s", (int)(len < size ? len : size - 1), base);
+}
+
+/* What no single row can say. */
+static moe_status cross_check(const moe_conf *root, const moe_model *m,
+                              moe_error *err)
+{
+    if (m->top_k > m->experts)
+        return moe_conf_fail(root, moe_conf_get(root, "top_k"), err,
+                             "model.top_k: %d of %d experts cannot be chosen "
+                             "(allowed: 1..%d)",
+                             m->top_k, m->experts, m->experts);
+    if (m->heads % m->kv_heads != 0)
+        return moe_conf_fail(root, moe_conf_get(root, "kv_heads"), err,
+                             "model.kv_heads: %d does not divide heads = %d",
+                             m->kv_heads, m->heads);
+    return MOE_OK;
+}
+
+moe_status moe_model_parse(const char *text, const char *origin, moe_model *out,
+                           moe_error *err)
+{
+    moe_conf *root = NULL;
+    moe_model model = {0};
+    const moe_conf_target target = {moe_model_options, &model};
+    moe_status status = moe_conf_parse(text, origin, &root, err);
+    if (status == MOE_OK)
+        status = moe_conf_read(root, root, "model", &target, 1, NULL, err);
+    if (status == MOE_OK)
+        status = cross_check(root, &model, err);
+    moe_conf_free(root);
+    if (status != MOE_OK)
+        return status;
+    moe_profile_name(origin, model.name, sizeof model.name);
+    *out = model;
+    return MOE_OK;
+}

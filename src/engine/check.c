@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Outputs of two strategies come from the same weights and rows; only the
+ * number of rows per call differs, and with it the order of summation. bf16
+ * has 8 significant bits: two roundings of intermediates differ by at most
+ * 2^-7 of the largest element; f32 sums of some thousand terms by 1e-4. */
+static const double TOLERANCE_BF16 = 0x1p-6, TOLERANCE_F32 = 1e-4;
+
+/* The exact back end on one layer. */
+void moe_engine_check_layer(moe_engine *e, moe_runner *r, int layer)
+{
+    if (e->gpu < 0)
+        return;
+    e->corrupt = moe_inject_here(e->ctx, MOE_SITE_CHECK);
+    moe_engine_layer(e, r, layer, e->exact, e->exact_state, e->exact_rows);
+    e->exact->check(e->exact_state, e->batch, layer, e->out, &e->ctx->err);
+    if (e->ctx->err.status == MOE_INVALID)
+        moe_error_prefix(&e->ctx->err, "strategy %s", r->spec->name);
+}
+
+static size_t n_compared(const moe_engine *e)
+{
+    return e->batch->own < MOE_CHECK_TOKENS ? e->batch->own : MOE_CHECK_TOKENS;
+}
+
+/* @return the largest |a - b| in units of the largest |a| of the row. */
+static double row_difference(const float *a, const float *b, size_t n)
+{
+    double worst = 0.0, size = 0.0;
+    for (size_t j = 0; j < n; j++) {
+        double d = fabs((double)a[j] - (double)b[j]);
+        worst = d > worst || isnan(d) ? d : worst;
+        size = fabs((double)a[j]) > size ? fabs((double)a[j]) : size;
+    }
+    return size > 0 ? worst / size : worst;
+}
+
+void moe_engine_check_output(moe_engine *e, const moe_runner *r, int layer)
+{
+    if (e->gpu < 0 || strcmp(e->ffn->name, "dnnl") != 0)
+        return;
+    const size_t h = (size_t)e->shape.hidden;
+    const size_t stride = moe_ffn_out_bytes(&e->shape);
+    float *reference = e->reference + (size_t)layer * MOE_CHECK_TOKENS * h;
+    const double limit =
+        e->shape.dtype == MOE_BF16 ? TOLERANCE_BF16 : TOLERANCE_F32;
+    for (size_t t = 0; t < n_compared(e); t++) {
+        const float *out = (const float *)(const void *)(e->out + t * stride);
+        if (r->index == e->p.experiment->reference_index) {
+            memcpy(reference + t * h, out, h * sizeof *out);
+            continue;
+        }
+        double d = row_difference(reference + t * h, out, h);
+        if (d > e->validation.max_output_error ||
+            isnan(e->validation.max_output_error) || isnan(d))
+            e->validation.max_output_error = d;
+        if (!(d <= limit)) {
+            moe_fail(&e->ctx->err, MOE_INVALID,
+                     "strategy %s: output of token %" PRIu64
+                     " in layer %d differs by %.3g of its size from strategy "
+                     "%s (allowed: %.3g)",
+                     r->spec->name, e->batch->first + t, e->p.layers[layer], d,
+                     e->p.experiment->reference, limit);
+            return;
+        }
+    }
+}
+
+/* Every pair was computed exactly once, in every layer. */
+void moe_engine_check_pairs(moe_engine *e, const moe_runner *r)
+{
+    const uint64_t pairs = e->batch->tokens * (uint64_t)e->batch->top_k;
+    for (int l = 0; l < e->p.n_layers; l++)
+        e->tally[l] = e->gpu >= 0 ? e->facts[l].rows : 0;
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->tally, e->p.n_layers, MPI_UINT64_T,
+                          MPI_SUM, e->ctx->comm));
+    for (int l = 0; l < e->p.n_layers; l++)
+        if (e->tally[l] != pairs)
+            moe_fail(&e->ctx->err, MOE_INVALID,
+                     "strategy %s: layer %d: %" PRIu64 " pairs were computed, "
+                     "the batch has %" PRIu64,
+                     r->spec->name, e->p.layers[l], e->tally[l], pairs);
+}
+
+moe_status moe_engine_check_done(moe_engine *e)
+{
+    moe_results_validation *v = &e->validation;
+    double worst = isnan(v->max_output_error) ? -1.0 : v->max_output_error;
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, &worst, 1, MPI_DOUBLE, MPI_MAX,
+                          e->ctx->comm));
+    v->max_output_error = worst >= 0 ? worst : NAN;
+    moe_status status = moe_agree(e->ctx);
+    v->run = true;
+    v->passed = status != MOE_INVALID;
+    if (status == MOE_OK)
+        snprintf(v->text, sizeof v->text,
+                 "pairs conserved, exact routing of %d strategies%s",
+                 e->n_runners, worst >= 0 ? ", outputs agree" : "");
+    else
+        snprintf(v->text, sizeof v->text, "%.255s", e->ctx->err.text);
+    return status;
+}

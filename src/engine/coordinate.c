@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <string.h>
+
+/* Predict .. migrate. All predictors so far know all layers before the first
+ * begins, so one collective serves all layers; each layer is charged its
+ * part. */
+
+static int n_layers(const moe_engine *e)
+{
+    return e->p.n_layers;
+}
+
+static bool replicated(const moe_engine *e)
+{
+    return e->p.experiment->emulation.coordination == MOE_REPLICATED;
+}
+
+static void predict(moe_engine *e, moe_runner *r)
+{
+    const moe_stamp start = moe_stamp_now();
+    const size_t n_e = (size_t)e->batch->experts;
+    const size_t pairs = e->batch->own * (size_t)e->batch->top_k;
+    for (int l = 0; l < n_layers(e); l++)
+        moe_predictor_load(r->spec->predictor, r->forecast, r->predictor,
+                           e->batch, l, e->predicted + (size_t)l * pairs,
+                           e->share, e->load_own + (size_t)l * n_e);
+    moe_inject(e->ctx, MOE_SITE_PREDICT);
+    moe_engine_charge(e, MOE_PHASE_PREDICT, 0, n_layers(e), start);
+}
+
+static void collect(moe_engine *e)
+{
+    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_COLLECT, 0, n_layers(e));
+    const moe_stamp start = moe_stamp_now();
+    const int n = n_layers(e) * e->batch->experts;
+    if (replicated(e))
+        MOE_MPI(MPI_Allreduce(e->load_own, e->load_sum, n, MPI_UINT64_T,
+                              MPI_SUM, e->ctx->comm));
+    else
+        MOE_MPI(MPI_Reduce(e->load_own, e->load_sum, n, MPI_UINT64_T, MPI_SUM,
+                           e->coordinator, e->ctx->comm));
+    moe_engine_charge(e, MOE_PHASE_COLLECT, 0, n_layers(e), start);
+}
+
+static void plan_layer(moe_engine *e, moe_runner *r, int l)
+{
+    const int n_e = e->batch->experts;
+    const uint64_t *sum = e->load_sum + (size_t)l * (size_t)n_e;
+    for (int x = 0; x < n_e; x++)
+        e->load[x] = (double)sum[x] / MOE_LOAD_ONE;
+    moe_plan_layer current = moe_plan_at(&r->plan, l);
+    moe_plan_layer next = moe_plan_at(&r->next, l);
+    const double before = moe_clock_read(CLOCK_PROCESS_CPUTIME_ID);
+    moe_status s = r->spec->planner->plan(r->planner, e->load, &current, &next,
+                                          &e->ctx->err);
+    if (s == MOE_OK)
+        moe_plan_layer_settle(&current, &next);
+    e->planner_cpu[l] = moe_clock_read(CLOCK_PROCESS_CPUTIME_ID) - before;
+}
+
+/* Ranks that do not plan pass through with time 0. */
+static void plan(moe_engine *e, moe_runner *r)
+{
+    const moe_stamp start = moe_stamp_now();
+    e->wire_bytes = 0;
+    if (r->planner == NULL)
+        return;
+    for (int l = 0; l < n_layers(e); l++)
+        plan_layer(e, r, l);
+    /* A failed plan is not sent: the old one stays in force everywhere, and
+     * the error surfaces at the end of the iteration. */
+    if (moe_inject(e->ctx, MOE_SITE_PLAN) || e->ctx->err.status != MOE_OK)
+        moe_plan_copy(&r->next, &r->plan);
+    if (!replicated(e))
+        e->wire_bytes =
+            moe_plan_encode(&r->plan, &r->next, 0, n_layers(e), e->wire);
+    moe_engine_charge(e, MOE_PHASE_PLAN, 0, n_layers(e), start);
+}
+
+/* FNV-1a over a plan's tables. */
+static uint64_t plan_hash(const moe_plan *p)
+{
+    const size_t n = (size_t)p->layers * (size_t)p->gpus * (size_t)p->slots;
+    uint64_t h = UINT64_C(14695981039346656037);
+    for (size_t s = 0; s < n; s++) {
+        h = (h ^ (uint16_t)p->expert[s]) * UINT64_C(1099511628211);
+        h = (h ^ p->quota[s]) * UINT64_C(1099511628211);
+    }
+    return h;
+}
+
+/* Ranks that planned alone must have planned alike, or rows and weights
+ * would go where nobody waits for them. On any difference or failure all
+ * keep the old plan. */
+static void confirm(moe_engine *e, moe_runner *r)
+{
+    const uint64_t hash = plan_hash(&r->next);
+    uint64_t most[3] = {hash, ~hash, (uint64_t)e->ctx->err.status};
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, most, 3, MPI_UINT64_T, MPI_MAX,
+                          e->ctx->comm));
+    if (most[0] == ~most[1] && most[2] == MOE_OK)
+        return;
+    moe_plan_copy(&r->next, &r->plan);
+    if (most[2] == MOE_OK)
+        moe_fail(&e->ctx->err, MOE_INVALID,
+                 "strategy %s: ranks made different plans of equal loads",
+                 r->spec->name);
+}
+
+/* The coordinator tells its plan, as differences to the one in force. */
+static void tell(moe_engine *e, moe_runner *r)
+{
+    MOE_MPI(MPI_Bcast(&e->wire_bytes, 1, MPI_UINT64_T, e->coordinator,
+                      e->ctx->comm));
+    if (e->wire_bytes == 0)
+        return;
+    MOE_MPI(MPI_Bcast(e->wire, (int)e->wire_bytes, MPI_BYTE, e->coordinator,
+                      e->ctx->comm));
+    if (r->planner == NULL)
+        moe_plan_decode(&r->next, e->wire, e->wire_bytes, &e->ctx->err);
+}
+
+static void broadcast(moe_engine *e, moe_runner *r)
+{
+    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_BROADCAST, 0, n_layers(e));
+    const moe_stamp start = moe_stamp_now();
+    if (replicated(e))
+        confirm(e, r);
+    else
+        tell(e, r);
+    moe_engine_charge(e, MOE_PHASE_BROADCAST, 0, n_layers(e), start);
+}
+
+/* Full-size bytes of the moves, per layer: this GPU's and all GPUs'. */
+static void note_moves(moe_engine *e, size_t n_moves)
+{
+    const double bytes = moe_model_expert_bytes(e->p.model);
+    for (size_t m = 0; m < n_moves; m++) {
+        const moe_move *v = &e->moves[m];
+        moe_layer_facts *f = &e->facts[v->layer];
+        int far = moe_layout_node(&e->layout, v->from_gpu) !=
+                  moe_layout_node(&e->layout, v->to_gpu);
+        f->moved += (int64_t)bytes;
+        if (v->from_gpu == e->gpu)
+            f->move_sent[far] += bytes;
+        if (v->to_gpu == e->gpu)
+            f->move_received[far] += bytes;
+    }
+}
+
+static void migrate(moe_engine *e, moe_runner *r)
+{
+    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_MIGRATE, 0, n_layers(e));
+    const moe_stamp start = moe_stamp_now();
+    size_t n = moe_plan_moves(&r->plan, &r->next, 0, n_layers(e), &e->layout,
+                              e->moves);
+    if (e->gpu >= 0)
+        moe_slots_migrate(&r->weights, e->moves, n, e->gpu_comm);
+    for (int l = 0; l < n_layers(e); l++) {
+        moe_plan_layer next = moe_plan_at(&r->next, l);
+        moe_replicas_index(&r->replicas[l], &next);
+    }
+    moe_plan_copy(&r->plan, &r->next);
+    moe_engine_charge(e, MOE_PHASE_MIGRATE, 0, n_layers(e), start);
+    note_moves(e, n);
+}
+
+void moe_engine_coordinate(moe_engine *e, moe_runner *r)
+{
+    predict(e, r);
+    collect(e);
+    e->predicted_any = true;
+    if (!r->spec->planner->plans)
+        return;
+    plan(e, r);
+    broadcast(e, r);
+    migrate(e, r);
+    e->planned = true;
+}

@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/experiment.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/conf.h"
+#include "moegps/mem.h"
+
+enum { MAX_STRATEGIES = 64 };
+
+static const char *const dtypes[] = {"auto", "bf16", "f32", NULL};
+static const char *const attentions[] = {"model", NULL};
+static const char *const syncs[] = {"phase", "none", NULL};
+static const char *const coordinations[] = {"central", "replicated", NULL};
+static const char *const coordinators[] = {"shared", "dedicated", NULL};
+
+#define AT(member) MOE_OPT_AT(moe_experiment, member)
+const moe_opt moe_experiment_options[] = {
+    {.key = "model",
+     .type = MOE_OPT_TEXT,
+     AT(model_name),
+     .help = "profile in jobs/models, or a path"},
+    {.key = "cluster",
+     .type = MOE_OPT_TEXT,
+     AT(cluster_name),
+     .help = "profile in jobs/clusters, or a path"},
+    {.key = "trace",
+     .type = MOE_OPT_TEXT,
+     AT(trace_name),
+     .help = "trace in jobs/traces, or a path"},
+    {.key = "output",
+     .type = MOE_OPT_TEXT,
+     .initial = "results/%m-%c-%n.h5",
+     AT(output),
+     .help = "result file: %m model, %c cluster, %t trace, %n GPUs, %% a %"},
+    {.key = "reference",
+     .type = MOE_OPT_TEXT,
+     .initial = "",
+     AT(reference),
+     .help = "strategy that ratios refer to; empty: the first"},
+    {.key = NULL}};
+#undef AT
+
+#define AT(member) MOE_OPT_AT(moe_workload, member)
+const moe_opt moe_workload_options[] = {
+    {.key = "batch",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .initial = "1",
+     .min = 1,
+     .max = 1 << 20,
+     AT(batch),
+     .help = "sequences per iteration, over all GPUs"},
+    {.key = "seq",
+     .type = MOE_OPT_INT,
+     .unit = "tokens",
+     .initial = "512",
+     .min = 0,
+     .max = 1 << 20,
+     AT(seq),
+     .help = "tokens per sequence; 0: sequences or steps of the trace whole"},
+    {.key = "layers",
+     .type = MOE_OPT_TEXT,
+     .initial = "all",
+     AT(layers),
+     .help = "MoE layers to run: all, or numbers and ranges, 0,4,8-11"},
+    {.key = "iterations",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .initial = "20",
+     .min = 1,
+     .max = 1000000,
+     AT(iterations),
+     .help = "measured iterations, every strategy on the same batches"},
+    {.key = "warmup",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .initial = "2",
+     .min = 1,
+     .max = 1000,
+     AT(warmup),
+     .help = "iterations before, which also carry the correctness checks"},
+    {.key = "seed",
+     .type = MOE_OPT_U64,
+     .unit = "1",
+     .initial = "1",
+     .min = 0,
+     .max = 9007199254740992.0,
+     AT(seed),
+     .help = "of batches, weights, hidden vectors and the order of strategies"},
+    {.key = NULL}};
+#undef AT
+
+#define AT(member) MOE_OPT_AT(moe_emulation, member)
+const moe_opt moe_emulation_options[] = {
+    {.key = "ffn",
+     .type = MOE_OPT_TEXT,
+     .initial = "dnnl",
+     AT(ffn),
+     .help = "expert FFN: dnnl (real), exact (proves routing), none"},
+    {.key = "scale",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .initial = "8",
+     .min = 1,
+     .max = 4096,
+     AT(scale),
+     .help = "divides hidden and intermediate size of what is executed; the "
+             "gpu clock always prices the full size"},
+    {.key = "dtype",
+     .type = MOE_OPT_ENUM,
+     .initial = "auto",
+     .choices = dtypes,
+     AT(dtype),
+     .help = "of executed rows and weights; auto: bf16 if the CPU has it"},
+    {.key = "attention",
+     .type = MOE_OPT_ENUM,
+     .initial = "model",
+     .choices = attentions,
+     AT(attention),
+     .help = "charged on the gpu clock, not executed"},
+    {.key = "sync",
+     .type = MOE_OPT_ENUM,
+     .initial = "phase",
+     .choices = syncs,
+     AT(sync),
+     .help = "phase: a barrier before every collective, recorded as wait"},
+    {.key = "coordination",
+     .type = MOE_OPT_ENUM,
+     .initial = "central",
+     .choices = coordinations,
+     AT(coordination),
+     .help = "central: one rank plans and broadcasts; replicated: all reduce "
+             "and plan alike"},
+    {.key = "coordinator",
+     .type = MOE_OPT_ENUM,
+     .initial = "shared",
+     .choices = coordinators,
+     AT(coordinator),
+     .help = "shared: rank 0 is also GPU 0; dedicated: the last rank has no "
+             "GPU and only coordinates"},
+    {.key = "rebalance_every",
+     .type = MOE_OPT_INT,
+     .unit = "iterations",
+     .initial = "1",
+     .min = 1,
+     .max = 1000000,
+     AT(rebalance_every),
+     .help = "iterations between plans"},
+    {.key = "threads",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .initial = "0",
+     .min = 0,
+     .max = 1024,
+     AT(threads),
+     .help = "OpenMP threads per rank; 0: the cores it is bound to"},
+    {.key = NULL}};
+#undef AT
+
+#define AT(member) MOE_OPT_AT(moe_strategy, member)
+const moe_opt moe_strategy_options[] = {
+    {.key = "name",
+     .type = MOE_OPT_TEXT,
+     AT(name),
+     .help = "how tables and files call it"},
+    {.key = "predictor",
+     .type = MOE_OPT_TEXT,
+     .initial = "none",
+     AT(predictor_name),
+     .help = "see `moegps list predictors`"},
+    {.key = "planner",
+     .type = MOE_OPT_TEXT,
+     .initial = "static",
+     AT(planner_name),
+     .help = "see `moegps list planners`"},
+    {.key = "split",
+     .type = MOE_OPT_TEXT,
+     .initial = "quota",
+     AT(split_name),
+     .help = "see `moegps list splits`"},
+    {.key = "slots",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .initial = "0",
+     .min = 0,
+     .max = 4096,
+     AT(slots),
+     .help = "expert slots per GPU and layer; 0: what the home placement "
+             "needs"},
+    {.key = NULL}};
+#undef AT
+
+/* The names of a family, for messages. */
+static void append_name(char *text, size_t size, const char *name)
+{
+    size_t len = strlen(text);
+    snprintf(text + len, size - len, "%s%s", len > 0 ? ", " : "", name);
+}
+
+static moe_status find_members(moe_strategy *s, const moe_conf *root,
+                               const moe_conf *node, moe_error *err)
+{
+    char known[256] = "";
+    s->predictor = moe_predictor_find(s->predictor_name);
+    if (s->predictor == NULL) {
+        for (size_t i = 0; moe_predictor_at(i) != NULL; i++)
+            append_name(known, sizeof known, moe_predictor_at(i)->name);
+        return moe_conf_fail(root, moe_conf_get(node, "predictor"), err,
+                             "strategy %s: no predictor '%s' (allowed: %s)",
+                             s->name, s->predictor_name, known);
+    }
+    s->planner = moe_planner_find(s->planner_name);
+    if (s->planner == NULL) {
+        for (size_t i = 0; moe_planner_at(i) != NULL; i++)
+            append_name(known, sizeof known, moe_planner_at(i)->name);
+        return moe_conf_fail(root, moe_conf_get(node, "planner"), err,
+                             "strategy %s: no planner '%s' (allowed: %s)",
+                             s->name, s->planner_name, known);
+    }
+    s->split = moe_split_find(s->split_name);
+    if (s->split == NULL) {
+        for (size_t i = 0; moe_split_at(i) != NULL; i++)
+            append_name(known, sizeof known, moe_split_at(i)->name);
+        return moe_conf_fail(root, moe_conf_get(node, "split"), err,
+                             "strategy %s: no split '%s' (allowed: %s)",
+                             s->name, s->split_name, known);
+    }
+    return MOE_OK;
+}
+
+/* The common keys alone, to learn which members' options are legal. */
+static moe_status read_names(moe_strategy *s, const moe_conf *root,
+                             const moe_conf *node, moe_error *err)
+{
+    moe_opt_defaults(moe_strategy_options, s);
+    for (const moe_opt *row = moe_strategy_options; row->key != NULL; row++) {
+        const moe_conf *value = moe_conf_get(node, row->key);
+        if (value != NULL && value->kind == MOE_CONF_SCALAR &&
+            row->type == MOE_OPT_TEXT) {
+            moe_error local = {0};
+            if (moe_opt_parse(row, value->text, s, &local) != MOE_OK)
+                return moe_conf_fail(root, value, err, "strategies.%s",
+                                     local.text);
+        }
+    }
+    return find_members(s, root, node, err);
+}
+
+static moe_status read_strategy(moe_strategy *s, const moe_conf *root,
+                                const moe_conf *node, moe_error *err)
+{
+    if (node->kind != MOE_CONF_MAP)
+        return moe_conf_fail(root, node, err,
+                             "strategies: expected {name: ..., ...}");
+    if (read_names(s, root, node, err) != MOE_OK)
+        return err->status;
+    s->predictor_params = moe_array_new(1, s->predictor->params_size, err);
+    s->planner_params = moe_array_new(1, s->planner->params_size, err);
+    s->split_params = moe_array_new(1, s->split->params_size, err);
+    if (err->status != MOE_OK)
+        return err->status;
+    const moe_conf_target targets[] = {
+        {moe_strategy_options, s},
+        {s->predictor->opts, s->predictor_params},
+        {s->planner->opts, s->planner_params},
+        {s->split->opts, s->split_params}};
+    char where[96];
+    snprintf(where, sizeof where, "strategy %s", s->name);
+    if (moe_conf_read(root, node, where, targets, MOE_ARRAY_LEN(targets), NULL,
+                      err) != MOE_OK)
+        return err->status;
+    bool foretells =
+        s->predictor->forecast(s->predictor_params) != MOE_FORECAST_NONE;
+    if (s->planner->plans && !foretells)
+        return moe_conf_fail(root, node, err,
+                             "strategy %s: planner '%s' needs a prediction, "
+                             "predictor '%s' gives none",
+                             s->name, s->planner_name, s->predictor_name);
+    return MOE_OK;
+}
+
+static moe_status read_strategies(moe_experiment *x, const moe_conf *root,
+                                  moe_error *err)
+{
+    const moe_conf *list = moe_conf_get(root, "strategies");
+    if (list == NULL || list->kind != MOE_CONF_LIST || list->n_children == 0)
+        return moe_conf_fail(root, list, err,
+                             "strategies: a list of at least one strategy is "
+                             "missing");
+    if (list->n_children > MAX_STRATEGIES)
+        return moe_conf_fail(root, list, err,
+                             "strategies: %zu of them, at "
+                             "most %d are allowed",
+                             list->n_children, MAX_STRATEGIES);
+    x->strategy = moe_array_new(list->n_children, sizeof *x->strategy, err);
+    if (x->strategy == NULL)
+        return err->status;
+    for (size_t i = 0; i < list->n_children; i++) {
+        x->n_strategies++;
+        if (read_strategy(&x->strategy[i], root, list->child[i], err) != MOE_OK)
+            return err->status;
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(x->strategy[i].name, x->strategy[j].name) == 0)
+                return moe_conf_fail(root, list->child[i], err,
+                                     "strategies: two are named '%s'",
+                                     x->strategy[i].name);
+    }
+    for (int i = 0; i < x->n_strategies; i++)
+        if (strcmp(x->strategy[i].name, x->reference) == 0)
+            x->reference_index = i;
+    if (x->reference[0] == '\0')
+        x->reference_index = 0;
+    else if (strcmp(x->strategy[x->reference_index].name, x->reference) != 0)
+        return moe_conf_fail(root, moe_conf_get(root, "reference"), err,
+                             "reference: no strategy is named '%s'",
+                             x->reference);
+    snprintf(x->reference, sizeof x->reference, "%s",
+             x->strategy[x->reference_index].name);
+    return MOE_OK;
+}
+
+static moe_status read_all(moe_experiment *x, const moe_conf *root,
+                           moe_error *err)
+{
+    static const char *const groups[] = {"workload", "emulation", "strategies",
+                                         NULL};
+    const moe_conf_target top = {moe_experiment_options, x};
+    const moe_conf_target load = {moe_workload_options, &x->workload};
+    const moe_conf_target emu = {moe_emulation_options, &x->emulation};
+    const moe_conf *workload = moe_conf_get(root, "workload");
+    const moe_conf *emulation = moe_conf_get(root, "emulation");
+    if (moe_conf_read(root, root, "experiment", &top, 1, groups, err) ||
+        moe_conf_read(root, workload, "workload", &load, 1, NULL, err) ||
+        moe_conf_read(root, emulation, "emulation", &emu, 1, NULL, err))
+        return err->status;
+    if (moe_ffn_find(x->emulation.ffn) == NULL) {
+        char known[128] = "";
+        for (size_t i = 0; moe_ffn_at(i) != NULL; i++)
+            append_name(known, sizeof known, moe_ffn_at(i)->name);
+        return moe_conf_fail(root, moe_conf_get(emulation, "ffn"), err,
+                             "emulation.ffn: no back end '%s' (allowed: %s)",
+                             x->emulation.ffn, known);
+    }
+    return read_strategies(x, root, err);
+}
+
+moe_status moe_experiment_parse(const char *text, const char *origin,
+                                const char *const *sets, int n_sets,
+                                moe_experiment *out, moe_error *err)
+{
+    moe_conf *root = NULL;
+    moe_experiment x = {0};
+    moe_error local = {0};
+    if (moe_conf_parse(text, origin, &root, &local) == MOE_OK)
+        for (int i = 0; i < n_sets && local.status == MOE_OK; i++)
+            moe_conf_set(root, sets[i], &local);
+    if (local.status == MOE_OK)
+        read_all(&x, root, &local);
+    moe_conf_free(root);
+    if (local.status != MOE_OK) {
+        moe_experiment_fini(&x);
+        return moe_fail(err, local.status, "%s", local.text);
+    }
+    *out = x;
+    return MOE_OK;
+}
+
+void moe_experiment_fini(moe_experiment *x)
+{
+    for (int i = 0; i < x->n_strategies; i++) {
+        free(x->strategy[i].predictor_params);
+        free(x->strategy[i].planner_params);
+        free(x->strategy[i].split_params);
+    }
+    free(x->strategy);
+    *x = (moe_experiment){0};
+}
+
+static void print_options(FILE *out, const moe_opt *rows, const void *settings,
+                          const char *indent, const char *end)
+{
+    for (; rows != NULL && rows->key != NULL; rows++) {
+        char value[1100];
+        moe_opt_format(rows, settings, value, sizeof value);
+        fprintf(out, "%s%s: ", indent, rows->key);
+        if (rows->type != MOE_OPT_TEXT) {
+            fprintf(out, "%s%s", value, end);
+            continue;
+        }
+        fputc('\'', out); /* YAML: a quote inside is doubled */
+        for (const char *c = value; *c != '\0'; c++)
+            fprintf(out, *c == '\'' ? "''" : "%c", *c);
+        fprintf(out, "'%s", end);
+    }
+}
+
+char *moe_experiment_resolved(const moe_experiment *x)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        return NULL;
+    print_options(out, moe_experiment_options, x, "", "\n");
+    fputs("workload:\n", out);
+    print_options(out, moe_workload_options, &x->workload, "  ", "\n");
+    fputs("emulation:\n", out);
+    print_options(out, moe_emulation_options, &x->emulation, "  ", "\n");
+    fputs("strategies:\n", out);
+    for (int i = 0; i < x->n_strategies; i++) {
+        const moe_strategy *s = &x->strategy[i];
+        fputs("  - {", out);
+        print_options(out, moe_strategy_options, s, "", ", ");
+        print_options(out, s->predictor->opts, s->predictor_params, "", ", ");
+        print_options(out, s->planner->opts, s->planner_params, "", ", ");
+        print_options(out, s->split->opts, s->split_params, "", ", ");
+        fputs("}\n", out);
+    }
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* The last part of a path without its suffix: what a name is called by. */
+static void put_stem(FILE *out, const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    const char *base = slash != NULL ? slash + 1 : name;
+    const char *dot = strrchr(base, '.');
+    bool suffix =
+        dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".h5") == 0);
+    fprintf(out, "%.*s", suffix ? (int)(dot - base) : (int)strlen(base), base);
+}
+
+moe_status moe_experiment_output(const moe_experiment *x, int gpus, char *path,
+                                 size_t size, moe_error *err)
+{
+    memset(path, 0, size);
+    FILE *out = fmemopen(path, size - 1, "w");
+    if (out == NULL)
+        return moe_fail(err, MOE_NOMEM, "out of memory");
+    for (const char *c = x->output; *c != '\0'; c++) {
+        if (*c != '%') {
+            fputc(*c, out);
+            continue;
+        }
+        switch (*++c) {
+        case 'm':
+            put_stem(out, x->model_name);
+            break;
+        case 'c':
+            put_stem(out, x->cluster_name);
+            break;
+        case 't':
+            put_stem(out, x->trace_name);
+            break;
+        case 'n':
+            fprintf(out, "%d", gpus);
+            break;
+        case '%':
+            fputc('%', out);
+            break;
+        default:
+            fclose(out);
+            return moe_fail(err, MOE_USAGE,
+                            "output: '%s': after %% one of m, c, t, n, %% is "
+                            "allowed",
+                            x->output);
+        }
+    }
+    bool full = fflush(out) != 0 || ftell(out) >= (long)size - 1;
+    fclose(out);
+    return full ? moe_fail(err, MOE_USAGE, "output: path is too long") : MOE_OK;
+}
+
+moe_status moe_experiment_layers(const char *text, int n_model_layers,
+                                 int *layers_out, int *n_out, moe_error *err)
+{
+    int n = 0;
+    if (strcmp(text, "all") == 0) {
+        for (; n < n_model_layers; n++)
+            layers_out[n] = n;
+        *n_out = n;
+        return MOE_OK;
+    }
+    for (const char *at = text;; at++) {
+        char *end = NULL;
+        errno = 0;
+        long first = strtol(at, &end, 10), last = first;
+        bool ok = end != at && errno == 0;
+        if (ok && *end == '-') {
+            at = end + 1;
+            last = strtol(at, &end, 10);
+            ok = end != at && errno == 0;
+        }
+        if (!ok || first < 0 || last < first || last >= n_model_layers ||
+            (*end != ',' && *end != '\0'))
+            return moe_fail(err, MOE_USAGE,
+                            "workload.layers: '%s' is not `all` or a list of "
+                            "numbers and ranges in 0..%d",
+                            text, n_model_layers - 1);
+        for (long l = first; l <= last; l++) {
+            if (n > 0 && layers_out[n - 1] >= l)
+                return moe_fail(err, MOE_USAGE,
+                                "workload.layers: '%s': numbers must rise",
+                                text);
+            layers_out[n++] = (int)l;
+        }
+        at = end;
+        if (*at == '\0')
+            break;
+    }
+    *n_out = n;
+    return MOE_OK;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/ffn.h"
+
+#include <string.h>
+
+#include <dnnl.h>
+
+#include "ffn_internal.h"
+#include "moegps/mem.h"
+
+#define X(name) extern const moe_ffn moe_ffn_##name;
+#include "ffn_members.h"
+#undef X
+
+static const moe_ffn *const members[] = {
+#define X(name) &moe_ffn_##name,
+#include "ffn_members.h"
+#undef X
+};
+
+const moe_ffn *moe_ffn_at(size_t i)
+{
+    return i < MOE_ARRAY_LEN(members) ? members[i] : NULL;
+}
+
+const moe_ffn *moe_ffn_find(const char *name)
+{
+    for (size_t i = 0; i < MOE_ARRAY_LEN(members); i++)
+        if (strcmp(members[i]->name, name) == 0)
+            return members[i];
+    return NULL;
+}
+
+size_t moe_ffn_row_bytes(const moe_ffn_shape *shape)
+{
+    size_t bytes =
+        (size_t)shape->hidden * (size_t)moe_dtype_size((moe_dtype)shape->dtype);
+    return bytes < sizeof(uint64_t) ? sizeof(uint64_t) : bytes;
+}
+
+size_t moe_ffn_matrices(const moe_ffn_shape *shape)
+{
+    return shape->form == MOE_FFN_SWIGLU ? 3 : 2;
+}
+
+size_t moe_ffn_weight_bytes(const moe_ffn_shape *shape)
+{
+    size_t bytes = moe_ffn_matrices(shape) * (size_t)shape->hidden *
+                   (size_t)shape->inter *
+                   (size_t)moe_dtype_size((moe_dtype)shape->dtype);
+    bytes += sizeof(moe_expert_tag);
+    return (bytes + MOE_ALIGNMENT - 1) / MOE_ALIGNMENT * MOE_ALIGNMENT;
+}
+
+size_t moe_ffn_out_bytes(const moe_ffn_shape *shape)
+{
+    size_t bytes = (size_t)shape->hidden * sizeof(float);
+    return bytes < sizeof(uint64_t) ? sizeof(uint64_t) : bytes;
+}
+
+void moe_ffn_tag(void *weights, int layer, int expert)
+{
+    moe_expert_tag tag = {MOE_EXPERT_MAGIC, layer, expert, {0}};
+    memcpy(weights, &tag, sizeof tag);
+}
+
+moe_dtype moe_ffn_native_dtype(void)
+{
+    /* Below this oneDNN emulates bf16, slower than f32. */
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
+                   dnnl_cpu_isa_avx512_core_bf16
+               ? MOE_BF16
+               : MOE_F32;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ffn_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Proof of routing. A row carries its token's number; the expert replaces it
+ * by a 64-bit mix of (token, expert, layer), reading who it is from the tag
+ * of the weights that sit in its slot; the home sums the k results modulo
+ * 2^64. Any pair lost, doubled, sent to another expert or brought home to
+ * another token changes the sum, but for a chance of 2^-64. */
+
+typedef struct {
+    size_t row_bytes, out_bytes;
+    int top_k;
+} state_t;
+
+static moe_status init(void *state, const moe_ffn_shape *shape, moe_error *err)
+{
+    (void)err;
+    *(state_t *)state = (state_t){moe_ffn_row_bytes(shape),
+                                  moe_ffn_out_bytes(shape), shape->top_k};
+    return MOE_OK;
+}
+
+/* Finaliser of splitmix64 (Steele et al., OOPSLA'14), applied in turn. */
+static uint64_t mix(uint64_t z)
+{
+    z += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static uint64_t expert_of(uint64_t token, int expert, int layer)
+{
+    return mix(token ^ mix((uint64_t)(uint32_t)expert << 32 | (uint32_t)layer));
+}
+
+static void fill_weights(void *state, int layer, int expert, void *weights)
+{
+    (void)state, (void)layer, (void)expert, (void)weights;
+}
+
+static void fill_rows(void *state, const moe_batch *batch, void *rows_out)
+{
+    const state_t *s = state;
+    memset(rows_out, 0, s->row_bytes * batch->own);
+    for (uint32_t t = 0; t < batch->own; t++)
+        memcpy((char *)rows_out + t * s->row_bytes, &batch->id[t],
+               sizeof batch->id[t]);
+}
+
+static moe_status run(void *state, const moe_ffn_work *work, moe_error *err)
+{
+    const state_t *s = state;
+    char *row = work->data;
+    for (int k = 0; k < work->slots; k++) {
+        moe_expert_tag tag = {0};
+        if (work->rows[k] > 0)
+            memcpy(&tag, work->weights[k], sizeof tag);
+        if (work->rows[k] > 0 && tag.magic != MOE_EXPERT_MAGIC)
+            return moe_fail(err, MOE_INVALID,
+                            "exact check: slot %d got rows but holds no "
+                            "expert",
+                            k);
+        for (uint32_t r = 0; r < work->rows[k]; r++, row += s->row_bytes) {
+            uint64_t token = 0;
+            memcpy(&token, row, sizeof token);
+            uint64_t result = expert_of(token, tag.expert, tag.layer);
+            memcpy(row, &result, sizeof result);
+        }
+    }
+    return MOE_OK;
+}
+
+static void combine(void *state, const moe_batch *batch, int layer,
+                    const void *rows, const uint32_t *where, void *out)
+{
+    (void)layer;
+    const state_t *s = state;
+    for (uint32_t t = 0; t < batch->own; t++) {
+        uint64_t sum = 0;
+        for (int j = 0; j < s->top_k; j++) {
+            uint64_t result = 0;
+            memcpy(&result,
+                   (const char *)rows +
+                       where[t * (size_t)s->top_k + (size_t)j] * s->row_bytes,
+                   sizeof result);
+            sum += result;
+        }
+        memcpy((char *)out + t * s->out_bytes, &sum, sizeof sum);
+    }
+}
+
+static moe_status check(void *state, const moe_batch *batch, int layer,
+                        const void *out, moe_error *err)
+{
+    const state_t *s = state;
+    const size_t k = (size_t)s->top_k;
+    const uint16_t *experts =
+        batch->experts_of + (size_t)layer * batch->own * k;
+    for (uint32_t t = 0; t < batch->own; t++) {
+        uint64_t expected = 0, found = 0;
+        for (size_t j = 0; j < k; j++)
+            expected += expert_of(batch->id[t], experts[t * k + j], layer);
+        memcpy(&found, (const char *)out + t * s->out_bytes, sizeof found);
+        if (found != expected)
+            return moe_fail(err, MOE_INVALID,
+                            "exact check: token %" PRIu64
+                            " of iteration %" PRIu64
+                            " did not meet its experts in layer %d",
+                            batch->first + t, batch->iteration, layer);
+    }
+    return MOE_OK;
+}
+
+static void fini(void *state)
+{
+    (void)state;
+}
+
+const moe_ffn moe_ffn_exact = {
+    .name = "exact",
+    .help = "an integer function of token, expert and layer: proves routing",
+    .state_size = sizeof(state_t),
+    .checks = true,
+    .init = init,
+    .fill_weights = fill_weights,
+    .fill_rows = fill_rows,
+    .run = run,
+    .combine = combine,
+    .check = check,
+    .fini = fini,
+};

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/ffn.h"
+
+#include <string.h>
+
+/* The do-nothing member: rows travel, nobody computes. */
+
+typedef struct {
+    size_t row_bytes;
+} state_t;
+
+static moe_status init(void *state, const moe_ffn_shape *shape, moe_error *err)
+{
+    (void)err;
+    ((state_t *)state)->row_bytes = moe_ffn_row_bytes(shape);
+    return MOE_OK;
+}
+
+static void fill_weights(void *state, int layer, int expert, void *weights)
+{
+    (void)state, (void)layer, (void)expert, (void)weights;
+}
+
+static void fill_rows(void *state, const moe_batch *batch, void *rows_out)
+{
+    memset(rows_out, 0, ((const state_t *)state)->row_bytes * batch->own);
+}
+
+static moe_status run(void *state, const moe_ffn_work *work, moe_error *err)
+{
+    (void)state, (void)work, (void)err;
+    return MOE_OK;
+}
+
+static void combine(void *state, const moe_batch *batch, int layer,
+                    const void *rows, const uint32_t *where, void *out)
+{
+    (void)state, (void)batch, (void)layer, (void)rows, (void)where, (void)out;
+}
+
+static void fini(void *state)
+{
+    (void)state;
+}
+
+const moe_ffn moe_ffn_none = {
+    .name = "none",
+    .help = "rows travel but nothing is computed: the harness alone",
+    .state_size = sizeof(state_t),
+    .init = init,
+    .fill_weights = fill_weights,
+    .fill_rows = fill_rows,
+    .run = run,
+    .combine = combine,
+    .fini = fini,
+};

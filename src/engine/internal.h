@@ -1,0 +1,155 @@
+/* internal.h: the engine's state, shared by its files.
+ *
+ *   engine.c      set-up, iterations
+ *   coordinate.c  predict, collect, plan, broadcast, migrate
+ *   layer.c       route, dispatch, ffn, combine
+ *   pricing.c     the gpu clock
+ *   record.c      into the ledger
+ *   check.c       correctness
+ */
+#ifndef MOEGPS_ENGINE_INTERNAL_H
+#define MOEGPS_ENGINE_INTERNAL_H
+
+#include <time.h>
+
+#include "moegps/cost.h"
+#include "moegps/dispatch.h"
+#include "moegps/engine.h"
+#include "moegps/mem.h"
+#include "weights.h"
+
+/* One strategy as it runs on this rank. */
+typedef struct moe_runner {
+    const moe_strategy *spec;
+    int index; /* in the experiment */
+    int slots; /* per GPU and layer */
+    moe_forecast forecast;
+    void *predictor, *planner, *split; /* states; planner NULL where this rank
+                                          does not plan */
+    moe_plan plan;                     /* in force, equal on all ranks */
+    moe_plan next;          /* being made; equal to plan between rounds */
+    moe_replicas *replicas; /* [layers] of plan */
+    moe_slots weights;
+} moe_runner;
+
+/* What one layer of one iteration did here; the gpu clock prices it. */
+typedef struct moe_layer_facts {
+    double node_bytes;    /* full-size rows, max(sent, received) in the node */
+    double network_bytes; /* across nodes */
+    double move_sent[2], move_received[2]; /* full-size weights; 0: within the
+                                              node, 1: across nodes */
+    int64_t moved;                         /* full-size weights of all GPUs */
+    uint64_t rows; /* that this GPU's replicas computed */
+} moe_layer_facts;
+
+/* Seconds of one layer. */
+typedef struct moe_layer_times {
+    double wall[MOE_N_PHASES], cpu[MOE_N_PHASES], wait[MOE_N_PHASES];
+} moe_layer_times;
+
+struct moe_engine {
+    moe_ctx *ctx;
+    moe_engine_params p;
+    moe_layout layout;
+    int gpu;           /* -1: dedicated coordinator */
+    int coordinator;   /* rank that plans, with central coordination */
+    MPI_Comm gpu_comm; /* the GPUs; MPI_COMM_NULL on a dedicated rank */
+
+    moe_batcher *batcher;
+    moe_batch *batch; /* of the current iteration; borrowed */
+
+    moe_ffn_shape shape;
+    const moe_ffn *ffn, *exact;
+    void *ffn_state, *exact_state;
+    moe_home_weights home;
+    moe_dispatch dispatch;
+    bool dispatch_ready;
+    char *rows;       /* [max_own][row bytes] hidden vectors, real */
+    char *exact_rows; /* the same for the exact back end */
+    char *out;        /* [max_own][out bytes] */
+
+    const moe_cost *cost;
+    void *cost_state;
+
+    moe_runner *runner; /* [n_runners] */
+    int n_runners;
+    int max_slots;
+
+    /* Scratch of the iteration in progress. */
+    uint64_t *load_own;  /* [layers][experts] predicted, 1/MOE_LOAD_ONE pair */
+    uint64_t *load_sum;  /* the same, all ranks */
+    double *load;        /* [experts] pairs */
+    double *share;       /* [experts] */
+    uint16_t *predicted; /* [layers][max_own][top_k] */
+    moe_move *moves;     /* [layers][gpus][max_slots] */
+    uint8_t *wire;       /* encoded plan */
+    double *planner_cpu; /* [layers] s */
+    uint64_t wire_bytes;
+    bool predicted_any;   /* this iteration of this strategy predicted */
+    bool planned;         /* ... and made a plan */
+    uint64_t *tally;      /* [layers][2] counts to be summed over ranks */
+    int64_t *sent_bytes;    /* [gpus] full-size rows, over layers */
+    moe_layer_times *times; /* [layers] */
+    moe_layer_facts *facts; /* [layers] */
+    uint32_t *slot_rows;    /* [layers][max_slots] */
+
+    /* Checks. */
+    moe_results_validation validation;
+    float *reference; /* [layers][CHECK_TOKENS][hidden] */
+    bool corrupt;     /* --inject check: spoil one row */
+};
+
+/* One reading of both clocks, in s. */
+typedef struct moe_stamp {
+    double wall, cpu;
+} moe_stamp;
+
+static inline double moe_clock_read(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static inline moe_stamp moe_stamp_now(void)
+{
+    return (moe_stamp){moe_clock_read(CLOCK_MONOTONIC),
+                       moe_clock_read(CLOCK_PROCESS_CPUTIME_ID)};
+}
+
+/* Add the time since `start` to a phase of layers [first, end), shared out
+ * evenly: what one call does for all layers is each layer's part. */
+void moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
+                       moe_stamp start);
+
+/* Wait for all ranks of `comm`, unless sync is none, and record how long, for
+ * the phase that follows. */
+void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
+                        int first, int end);
+
+/* coordinate.c: predict, collect, plan, broadcast, migrate for all layers.
+ * Collective over ctx. Errors go to ctx->err; the caller agrees later. */
+void moe_engine_coordinate(moe_engine *e, moe_runner *r);
+
+/* layer.c: route, dispatch, ffn, combine of one layer with the given back
+ * end; leaves the sums in e->out. Collective over gpu_comm. */
+void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
+                      const moe_ffn *ffn, void *ffn_state, const char *rows);
+
+/* pricing.c: fill gpu and exposed of one (strategy, iteration). Local. */
+void moe_engine_price(moe_engine *e, const moe_runner *r, int i,
+                      moe_ledger *ledger);
+
+/* record.c: everything else of one (strategy, iteration). Collective. */
+void moe_engine_record(moe_engine *e, const moe_runner *r, int i,
+                       moe_ledger *ledger);
+
+/* check.c. Collective over ctx; errors go to ctx->err. */
+void moe_engine_check_layer(moe_engine *e, moe_runner *r, int layer);
+void moe_engine_check_output(moe_engine *e, const moe_runner *r, int layer);
+void moe_engine_check_pairs(moe_engine *e, const moe_runner *r);
+moe_status moe_engine_check_done(moe_engine *e);
+
+enum { MOE_CHECK_TOKENS = 64 }; /* per rank and layer, compared in outputs */
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <math.h>
+#include <string.h>
+
+static size_t n_le(const moe_engine *e)
+{
+    return (size_t)e->p.n_layers * (size_t)e->batch->experts;
+}
+
+static void record_times(const moe_engine *e, const moe_runner *r, int i,
+                         moe_ledger *ledger)
+{
+    for (int l = 0; l < e->p.n_layers; l++) {
+        const size_t sil = moe_ledger_at(ledger, r->index, i, l);
+        const size_t at = sil * MOE_N_PHASES;
+        const moe_layer_times *t = &e->times[l];
+        memcpy(ledger->wall + at, t->wall, sizeof t->wall);
+        memcpy(ledger->cpu + at, t->cpu, sizeof t->cpu);
+        memcpy(ledger->wait + at, t->wait, sizeof t->wait);
+        ledger->rank_pairs[sil] = e->gpu >= 0 ? (int32_t)e->facts[l].rows : 0;
+    }
+}
+
+/* Distribution error of the prediction: mean_e |p^(e) - p(e)| / (1/E), which
+ * is sum_e |p^ - p| (MoE-GPS, section 4). */
+static void record_error(const moe_engine *e, const moe_runner *r, int i,
+                         const uint64_t *predicted, moe_ledger *ledger)
+{
+    const int n_e = e->batch->experts;
+    for (int l = 0; l < e->p.n_layers; l++) {
+        const size_t sil = moe_ledger_at(ledger, r->index, i, l);
+        double *pairs = ledger->predicted_pairs + sil * (size_t)n_e;
+        double sum = 0.0, truth = 0.0, error = 0.0;
+        for (int x = 0; x < n_e; x++) {
+            pairs[x] = (double)predicted[l * n_e + x] / MOE_LOAD_ONE;
+            sum += pairs[x];
+            truth += (double)e->batch->true_pairs[l * n_e + x];
+        }
+        for (int x = 0; x < n_e; x++)
+            error += fabs(pairs[x] / sum -
+                          (double)e->batch->true_pairs[l * n_e + x] / truth);
+        ledger->error[sil] = error;
+    }
+}
+
+/* Hits of a token forecast: [l][0] first experts right, [l][1] pairs right. */
+static void count_hits(const moe_engine *e, int layer, uint64_t *hits)
+{
+    const size_t k = (size_t)e->batch->top_k;
+    const size_t at = (size_t)layer * e->batch->own * k;
+    for (uint32_t t = 0; t < e->batch->own; t++) {
+        const uint16_t *truth = e->batch->experts_of + at + t * k;
+        const uint16_t *said = e->predicted + at + t * k;
+        hits[0] += truth[0] == said[0];
+        for (size_t j = 0; j < k; j++)
+            for (size_t m = 0; m < k; m++)
+                hits[1] += said[j] == truth[m];
+    }
+}
+
+static void record_hits(moe_engine *e, const moe_runner *r, int i,
+                        moe_ledger *ledger)
+{
+    if (r->forecast != MOE_FORECAST_TOKENS)
+        return;
+    const int n = 2 * e->p.n_layers;
+    memset(e->tally, 0, (size_t)n * sizeof *e->tally);
+    for (int l = 0; l < e->p.n_layers; l++)
+        count_hits(e, l, e->tally + 2 * l);
+    const bool root = e->ctx->rank == 0;
+    MOE_MPI(MPI_Reduce(root ? MPI_IN_PLACE : e->tally, e->tally, n,
+                       MPI_UINT64_T, MPI_SUM, 0, e->ctx->comm));
+    const double tokens = (double)e->batch->tokens;
+    for (int l = 0; l < e->p.n_layers && root; l++) {
+        const size_t sil = moe_ledger_at(ledger, r->index, i, l);
+        ledger->recall[sil] =
+            (double)e->tally[2 * l + 1] / (tokens * e->batch->top_k);
+        if (e->p.trace->ordered)
+            ledger->top1[sil] = (double)e->tally[2 * l] / tokens;
+    }
+}
+
+static void record_plan(const moe_engine *e, const moe_runner *r, int i,
+                        moe_ledger *ledger)
+{
+    const int slots = ledger->dims.slots;
+    for (int l = 0; l < e->p.n_layers; l++) {
+        const size_t sil = moe_ledger_at(ledger, r->index, i, l);
+        const moe_plan_layer p = moe_plan_at(&r->plan, l);
+        ledger->moved_bytes[sil] = e->facts[l].moved;
+        ledger->planner_cpu[sil] = e->planner_cpu[l];
+        for (int g = 0; g < p.gpus; g++)
+            for (int s = 0; s < p.slots; s++) {
+                size_t to = (sil * (size_t)p.gpus + (size_t)g) * (size_t)slots +
+                            (size_t)s;
+                int from = g * p.slots + s;
+                ledger->slot_expert[to] = p.expert[from];
+                ledger->slot_quota[to] =
+                    (float)((double)p.quota[from] / MOE_QUOTA_ONE);
+            }
+    }
+    ledger->wire_bytes[r->index * ledger->dims.iterations + i] =
+        (int64_t)e->wire_bytes;
+}
+
+static void record_global(moe_engine *e, const moe_runner *r, int i,
+                          moe_ledger *ledger)
+{
+    for (int g = 0; g < e->layout.gpus; g++)
+        ledger->dispatch_bytes[r->index * e->layout.gpus + g] +=
+            e->sent_bytes[g];
+    if (e->ctx->rank == 0) {
+        int32_t *truth = ledger->true_pairs + (size_t)i * n_le(e);
+        for (size_t x = 0; x < n_le(e); x++)
+            truth[x] = (int32_t)e->batch->true_pairs[x];
+        record_plan(e, r, i, ledger);
+    }
+    if (!e->predicted_any)
+        return;
+    /* load_sum is free by now, and the coordinator may be another rank. */
+    MOE_MPI(MPI_Reduce(e->load_own, e->load_sum, (int)n_le(e), MPI_UINT64_T,
+                       MPI_SUM, 0, e->ctx->comm));
+    if (e->ctx->rank == 0)
+        record_error(e, r, i, e->load_sum, ledger);
+    record_hits(e, r, i, ledger);
+}
+
+void moe_engine_record(moe_engine *e, const moe_runner *r, int i,
+                       moe_ledger *ledger)
+{
+    /* The planner's time is known where it ran; the gpu clock of every rank
+     * waits for it. */
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->planner_cpu, e->p.n_layers,
+                          MPI_DOUBLE, MPI_MAX, e->ctx->comm));
+    record_times(e, r, i, ledger);
+    moe_engine_price(e, r, i, ledger);
+    record_global(e, r, i, ledger);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "weights.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/ctx.h"
+#include "moegps/mem.h"
+
+moe_status moe_home_weights_init(moe_home_weights *home, int layers,
+                                 int experts, const moe_layout *layout, int gpu,
+                                 size_t bytes, const moe_ffn *ffn,
+                                 void *ffn_state, moe_error *err)
+{
+    *home = (moe_home_weights){.layers = layers, .bytes = bytes};
+    if (gpu < 0)
+        return MOE_OK;
+    const int first = moe_layout_home_first(layout, experts, gpu);
+    home->count = moe_layout_home_count(layout, experts, gpu);
+    home->data =
+        moe_array_new((size_t)layers * (size_t)home->count, bytes, err);
+    if (home->data == NULL)
+        return MOE_NOMEM;
+    char *at = home->data;
+    for (int l = 0; l < layers; l++)
+        for (int k = 0; k < home->count; k++, at += bytes) {
+            moe_ffn_tag(at, l, first + k);
+            ffn->fill_weights(ffn_state, l, first + k, at);
+        }
+    return MOE_OK;
+}
+
+void moe_home_weights_fini(moe_home_weights *home)
+{
+    free(home->data);
+    *home = (moe_home_weights){0};
+}
+
+static void point_slots(moe_slots *s, const moe_home_weights *home,
+                        bool share_home)
+{
+    char *at = s->data;
+    for (int l = 0; l < s->layers; l++)
+        for (int k = 0; k < s->slots; k++) {
+            char *of_home =
+                k < home->count
+                    ? home->data + (size_t)(l * home->count + k) * home->bytes
+                    : NULL;
+            void **slot = &s->weights[l * s->slots + k];
+            if (of_home != NULL && share_home) {
+                *slot = of_home;
+                continue;
+            }
+            *slot = at;
+            if (of_home != NULL)
+                memcpy(at, of_home, s->bytes);
+            at += s->bytes;
+        }
+}
+
+moe_status moe_slots_init(moe_slots *s, const moe_home_weights *home, int slots,
+                          bool share_home, int gpu, int gpus, moe_error *err)
+{
+    *s = (moe_slots){.layers = home->layers,
+                     .slots = slots,
+                     .gpu = gpu,
+                     .bytes = home->bytes};
+    const size_t all = (size_t)home->layers * (size_t)slots;
+    const size_t shared =
+        share_home ? (size_t)home->layers * (size_t)home->count : 0;
+    moe_error local = {0};
+    moe_to_int(home->bytes, "bytes of one expert", &local);
+    s->weights = moe_array_new(all, sizeof *s->weights, &local);
+    /* One GPU may serve every new replica of all GPUs at once. */
+    s->max_requests = all + all * (size_t)gpus;
+    s->request = moe_array_new(s->max_requests, sizeof *s->request, &local);
+    if (gpu >= 0)
+        s->data = moe_array_new(all - shared, home->bytes, &local);
+    if (local.status != MOE_OK) {
+        moe_slots_fini(s);
+        return moe_fail(err, local.status, "expert weights: %s", local.text);
+    }
+    if (gpu >= 0)
+        point_slots(s, home, share_home);
+    return MOE_OK;
+}
+
+void moe_slots_fini(moe_slots *s)
+{
+    free(s->weights);
+    free(s->data);
+    free(s->request);
+    *s = (moe_slots){0};
+}
+
+size_t moe_slots_migrate(moe_slots *s, const moe_move *moves, size_t n_moves,
+                         MPI_Comm comm)
+{
+    size_t n = 0, received = 0;
+    for (size_t m = 0; m < n_moves; m++) {
+        if (moves[m].to_gpu != s->gpu)
+            continue;
+        assert(n < s->max_requests);
+        int at = moves[m].layer * s->slots + moves[m].to_slot;
+        MOE_MPI(MPI_Irecv(s->weights[at], (int)s->bytes, MPI_BYTE,
+                          moves[m].from_gpu, at, comm, &s->request[n++]));
+        received += s->bytes;
+    }
+    for (size_t m = 0; m < n_moves; m++) {
+        if (moves[m].from_gpu != s->gpu)
+            continue;
+        assert(n < s->max_requests);
+        int from = moves[m].layer * s->slots + moves[m].from_slot;
+        int to = moves[m].layer * s->slots + moves[m].to_slot;
+        MOE_MPI(MPI_Isend(s->weights[from], (int)s->bytes, MPI_BYTE,
+                          moves[m].to_gpu, to, comm, &s->request[n++]));
+    }
+    MOE_MPI(MPI_Waitall((int)n, s->request, MPI_STATUSES_IGNORE));
+    return received;
+}

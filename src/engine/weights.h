@@ -1,0 +1,53 @@
+/* weights.h: the expert weights that a rank holds, and how they travel.
+ *
+ * Home experts are stored once and shared by all strategies whose planner
+ * keeps the home placement; every strategy has memory of its own for its
+ * other slots. All of a rank's weights are one reservation, backed as far as
+ * it is used.
+ */
+#ifndef MOEGPS_ENGINE_WEIGHTS_H
+#define MOEGPS_ENGINE_WEIGHTS_H
+
+#include <mpi.h>
+#include <stddef.h>
+
+#include "moegps/ffn.h"
+#include "moegps/plan.h"
+
+typedef struct moe_home_weights {
+    int layers, count; /* experts per layer at home on this GPU */
+    size_t bytes;      /* of one expert */
+    char *data;        /* [layers][count][bytes] */
+} moe_home_weights;
+
+/* Allocate and generate. Not collective. */
+moe_status moe_home_weights_init(moe_home_weights *home, int layers,
+                                 int experts, const moe_layout *layout, int gpu,
+                                 size_t bytes, const moe_ffn *ffn,
+                                 void *ffn_state, moe_error *err);
+void moe_home_weights_fini(moe_home_weights *home);
+
+/* One strategy's slots on this GPU. */
+typedef struct moe_slots {
+    int layers, slots, gpu;
+    size_t bytes;   /* of one expert */
+    void **weights; /* [layers][slots] */
+    char *data;     /* slots that are not shared home slots */
+    size_t data_bytes;
+    MPI_Request *request; /* [max_requests] */
+    size_t max_requests;
+} moe_slots;
+
+/* Allocate; the home placement is in force. `share_home`: home slots point
+ * into `home`, which must outlive this; else they are copies. */
+moe_status moe_slots_init(moe_slots *s, const moe_home_weights *home, int slots,
+                          bool share_home, int gpu, int gpus, moe_error *err);
+void moe_slots_fini(moe_slots *s);
+
+/* Carry out moves: all receives and sends of this GPU posted together, then
+ * waited for. Collective over the GPUs of comm in the sense that senders and
+ * receivers must both call. @return bytes this GPU received. */
+size_t moe_slots_migrate(moe_slots *s, const moe_move *moves, size_t n_moves,
+                         MPI_Comm comm);
+
+#endif

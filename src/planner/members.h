@@ -1,0 +1,3 @@
+/* Every planner: one line here and one file beside it. */
+X(static)
+X(duplicate)

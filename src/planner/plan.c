@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/plan.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+moe_status moe_plan_init(moe_plan *plan, int layers, int experts, int gpus,
+                         int slots, moe_error *err)
+{
+    size_t n = (size_t)layers * (size_t)gpus * (size_t)slots;
+    *plan = (moe_plan){
+        .layers = layers, .experts = experts, .gpus = gpus, .slots = slots};
+    moe_error local = {0};
+    plan->expert = moe_array_new(n, sizeof *plan->expert, &local);
+    plan->quota = moe_array_new(n, sizeof *plan->quota, &local);
+    if (local.status != MOE_OK) {
+        moe_plan_fini(plan);
+        return moe_fail(err, local.status, "plan: %s", local.text);
+    }
+    memset(plan->expert, 0xff, n * sizeof *plan->expert);
+    return MOE_OK;
+}
+
+void moe_plan_fini(moe_plan *plan)
+{
+    free(plan->expert);
+    free(plan->quota);
+    *plan = (moe_plan){0};
+}
+
+moe_plan_layer moe_plan_at(const moe_plan *plan, int layer)
+{
+    size_t at = (size_t)layer * (size_t)plan->gpus * (size_t)plan->slots;
+    return (moe_plan_layer){plan->experts, plan->gpus, plan->slots,
+                            plan->expert + at, plan->quota + at};
+}
+
+static size_t n_slots(const moe_plan_layer *layer)
+{
+    return (size_t)layer->gpus * (size_t)layer->slots;
+}
+
+static size_t slot_of(const moe_plan_layer *layer, const moe_replica *r)
+{
+    return (size_t)r->gpu * (size_t)layer->slots + (size_t)r->slot;
+}
+
+void moe_plan_layer_set_home(moe_plan_layer *layer, const moe_layout *layout)
+{
+    assert(layer->slots >= moe_layout_home_slots(layout, layer->experts));
+    for (size_t s = 0; s < n_slots(layer); s++) {
+        layer->expert[s] = -1;
+        layer->quota[s] = 0;
+    }
+    for (int g = 0; g < layer->gpus; g++) {
+        int first = moe_layout_home_first(layout, layer->experts, g);
+        int count = moe_layout_home_count(layout, layer->experts, g);
+        for (int k = 0; k < count; k++) {
+            layer->expert[g * layer->slots + k] = (int16_t)(first + k);
+            layer->quota[g * layer->slots + k] = MOE_QUOTA_ONE;
+        }
+    }
+}
+
+void moe_plan_set_home(moe_plan *plan, const moe_layout *layout)
+{
+    for (int l = 0; l < plan->layers; l++) {
+        moe_plan_layer layer = moe_plan_at(plan, l);
+        moe_plan_layer_set_home(&layer, layout);
+    }
+}
+
+void moe_plan_copy(moe_plan *to, const moe_plan *from)
+{
+    size_t n = (size_t)from->layers * (size_t)from->gpus * (size_t)from->slots;
+    assert(to->layers == from->layers && to->gpus == from->gpus &&
+           to->slots == from->slots);
+    memcpy(to->expert, from->expert, n * sizeof *to->expert);
+    memcpy(to->quota, from->quota, n * sizeof *to->quota);
+}
+
+static void swap_slots(moe_plan_layer *layer, int a, int b)
+{
+    int16_t e = layer->expert[a];
+    uint32_t q = layer->quota[a];
+    layer->expert[a] = layer->expert[b];
+    layer->quota[a] = layer->quota[b];
+    layer->expert[b] = e;
+    layer->quota[b] = q;
+}
+
+void moe_plan_layer_settle(const moe_plan_layer *current, moe_plan_layer *next)
+{
+    for (int g = 0; g < next->gpus; g++) {
+        int base = g * next->slots;
+        for (int k = 0; k < next->slots; k++) {
+            int16_t want = current->expert[base + k];
+            if (want < 0 || next->expert[base + k] == want)
+                continue;
+            for (int j = 0; j < next->slots; j++)
+                if (next->expert[base + j] == want)
+                    swap_slots(next, base + j, base + k);
+        }
+    }
+}
+
+/* Hand out what truncation left over, one unit each by largest remainder. */
+static void hand_out_rest(moe_plan_layer *layer, const moe_replica *replica,
+                          uint32_t copies, const double *share, double scale,
+                          uint32_t rest)
+{
+    for (; rest > 0; rest--) {
+        size_t best = 0;
+        double best_gap = -2.0;
+        for (uint32_t r = 0; r < copies; r++) {
+            size_t s = slot_of(layer, &replica[r]);
+            double gap = share[s] * scale - layer->quota[s];
+            if (gap > best_gap) {
+                best_gap = gap;
+                best = s;
+            }
+        }
+        layer->quota[best]++;
+    }
+}
+
+static void divide(moe_plan_layer *layer, const moe_replica *replica,
+                   uint32_t copies, const double *share)
+{
+    double total = 0.0;
+    uint32_t given = 0;
+    for (uint32_t r = 0; r < copies; r++)
+        total += share[slot_of(layer, &replica[r])];
+    double scale = total > 0 ? MOE_QUOTA_ONE / total : 0.0;
+    for (uint32_t r = 0; r < copies; r++) {
+        size_t s = slot_of(layer, &replica[r]);
+        double part =
+            total > 0 ? share[s] * scale : (double)MOE_QUOTA_ONE / copies;
+        layer->quota[s] = (uint32_t)part;
+        given += layer->quota[s];
+    }
+    hand_out_rest(layer, replica, copies, share, scale, MOE_QUOTA_ONE - given);
+}
+
+void moe_plan_layer_set_quota(moe_plan_layer *layer, const double *share,
+                              moe_replicas *scratch)
+{
+    moe_replicas_index(scratch, layer);
+    for (int e = 0; e < layer->experts; e++) {
+        const moe_replica *replica = &scratch->replica[scratch->first[e]];
+        uint32_t copies = scratch->first[e + 1] - scratch->first[e];
+        if (copies == 1)
+            layer->quota[slot_of(layer, replica)] = MOE_QUOTA_ONE;
+        else if (copies > 1)
+            divide(layer, replica, copies, share);
+    }
+}
+
+moe_status moe_plan_layer_check(const moe_plan_layer *layer, moe_error *err)
+{
+    for (int e = 0; e < layer->experts; e++) {
+        uint64_t sum = 0;
+        int copies = 0, last_gpu = -1;
+        for (size_t s = 0; s < n_slots(layer); s++) {
+            if (layer->expert[s] != e)
+                continue;
+            int gpu = (int)s / layer->slots;
+            if (gpu == last_gpu)
+                return moe_fail(err, MOE_INVALID,
+                                "plan: expert %d is twice on GPU %d", e, gpu);
+            last_gpu = gpu;
+            copies++;
+            sum += layer->quota[s];
+        }
+        if (copies == 0)
+            return moe_fail(err, MOE_INVALID, "plan: expert %d is nowhere", e);
+        if (sum != MOE_QUOTA_ONE)
+            return moe_fail(err, MOE_INVALID,
+                            "plan: quotas of expert %d sum to %.9f, not 1", e,
+                            (double)sum / MOE_QUOTA_ONE);
+    }
+    return MOE_OK;
+}
+
+/* A holder may serve if the plan leaves its slot alone; a slot that is itself
+ * overwritten serves only when there is no other. */
+static bool may_serve(const moe_plan_layer *current, const moe_plan_layer *next,
+                      size_t s, int expert, bool stable)
+{
+    return current->expert[s] == expert &&
+           (!stable || next->expert[s] == expert);
+}
+
+/* @return a holder's slot index in `current`, or -1. Holders on the node of
+ * `gpu` come first; `turn` picks among equally near ones. */
+static int find_holder(const moe_plan_layer *current,
+                       const moe_plan_layer *next, int expert, bool stable,
+                       int gpu, const moe_layout *layout, unsigned turn)
+{
+    unsigned near = 0, far = 0;
+    const int node = moe_layout_node(layout, gpu);
+    for (size_t s = 0; s < n_slots(current); s++)
+        if (may_serve(current, next, s, expert, stable)) {
+            int at = moe_layout_node(layout, (int)s / current->slots);
+            near += at == node;
+            far += at != node;
+        }
+    if (near + far == 0)
+        return -1;
+    unsigned pick = turn % (near > 0 ? near : far);
+    for (size_t s = 0; s < n_slots(current); s++) {
+        if (!may_serve(current, next, s, expert, stable))
+            continue;
+        bool is_near = moe_layout_node(layout, (int)s / current->slots) == node;
+        if (is_near == (near > 0) && pick-- == 0)
+            return (int)s;
+    }
+    return -1;
+}
+
+size_t moe_plan_moves(const moe_plan *current, const moe_plan *next,
+                      int first_layer, int end_layer, const moe_layout *layout,
+                      moe_move *moves_out)
+{
+    size_t n = 0;
+    for (int l = first_layer; l < end_layer; l++) {
+        moe_plan_layer was = moe_plan_at(current, l);
+        moe_plan_layer now = moe_plan_at(next, l);
+        unsigned turn = 0;
+        for (int s = 0; s < (int)n_slots(&now); s++) {
+            int16_t e = now.expert[s];
+            if (e < 0 || was.expert[s] == e)
+                continue;
+            int gpu = s / now.slots;
+            int from = find_holder(&was, &now, e, true, gpu, layout, turn);
+            if (from < 0)
+                from = find_holder(&was, &now, e, false, gpu, layout, turn);
+            turn++;
+            assert(from >= 0 && "an expert without a holder");
+            moves_out[n++] = (moe_move){(int16_t)l,       e,   from / was.slots,
+                                        from % was.slots, gpu, s % now.slots};
+        }
+    }
+    return n;
+}
+
+/* Wire format: records of 2 + 4 bytes per changed layer (layer, changes) and
+ * 4 + 2 + 4 per change (slot index, expert, quota). */
+enum { LAYER_BYTES = 6, CHANGE_BYTES = 10 };
+
+size_t moe_plan_wire_max(const moe_plan *plan)
+{
+    return (size_t)plan->layers *
+           (LAYER_BYTES +
+            CHANGE_BYTES * (size_t)plan->gpus * (size_t)plan->slots);
+}
+
+static uint8_t *put(uint8_t *at, uint32_t value, int bytes)
+{
+    for (int b = 0; b < bytes; b++)
+        *at++ = (uint8_t)(value >> (8 * b));
+    return at;
+}
+
+static uint32_t get(const uint8_t *at, int bytes)
+{
+    uint32_t value = 0;
+    for (int b = 0; b < bytes; b++)
+        value |= (uint32_t)at[b] << (8 * b);
+    return value;
+}
+
+size_t moe_plan_encode(const moe_plan *current, const moe_plan *next,
+                       int first_layer, int end_layer, uint8_t *wire)
+{
+    uint8_t *at = wire;
+    for (int l = first_layer; l < end_layer; l++) {
+        moe_plan_layer was = moe_plan_at(current, l);
+        moe_plan_layer now = moe_plan_at(next, l);
+        uint8_t *head = at;
+        uint32_t changes = 0;
+        at += LAYER_BYTES;
+        for (size_t s = 0; s < n_slots(&now); s++) {
+            if (was.expert[s] == now.expert[s] && was.quota[s] == now.quota[s])
+                continue;
+            at = put(at, (uint32_t)s, 4);
+            at = put(at, (uint16_t)now.expert[s], 2);
+            at = put(at, now.quota[s], 4);
+            changes++;
+        }
+        if (changes == 0)
+            at = head;
+        else
+            put(put(head, (uint32_t)l, 2), changes, 4);
+    }
+    return (size_t)(at - wire);
+}
+
+moe_status moe_plan_decode(moe_plan *plan, const uint8_t *wire, size_t bytes,
+                           moe_error *err)
+{
+    const uint8_t *at = wire, *end = wire + bytes;
+    while (end - at >= LAYER_BYTES) {
+        int l = (int)get(at, 2);
+        uint32_t changes = get(at + 2, 4);
+        at += LAYER_BYTES;
+        if (l >= plan->layers || (size_t)(end - at) / CHANGE_BYTES < changes)
+            break;
+        moe_plan_layer layer = moe_plan_at(plan, l);
+        for (; changes > 0; changes--, at += CHANGE_BYTES) {
+            uint32_t s = get(at, 4);
+            int16_t e = (int16_t)get(at + 4, 2);
+            if (s >= n_slots(&layer) || e >= plan->experts)
+                return moe_fail(err, MOE_FORMAT, "plan on the wire is damaged");
+            layer.expert[s] = e;
+            layer.quota[s] = get(at + 6, 4);
+        }
+    }
+    if (at != end)
+        return moe_fail(err, MOE_FORMAT, "plan on the wire is damaged");
+    return MOE_OK;
+}
+
+moe_status moe_replicas_init(moe_replicas *r, int experts, int gpus, int slots,
+                             moe_error *err)
+{
+    *r = (moe_replicas){.experts = experts};
+    moe_error local = {0};
+    r->first = moe_array_new((size_t)experts + 1, sizeof *r->first, &local);
+    r->replica =
+        moe_array_new((size_t)gpus * (size_t)slots, sizeof *r->replica, &local);
+    if (local.status == MOE_OK)
+        return MOE_OK;
+    moe_replicas_fini(r);
+    return moe_fail(err, local.status, "%s", local.text);
+}
+
+void moe_replicas_fini(moe_replicas *r)
+{
+    free(r->first);
+    free(r->replica);
+    *r = (moe_replicas){0};
+}
+
+/* A counting sort of slots by expert; slot order within an expert. */
+void moe_replicas_index(moe_replicas *r, const moe_plan_layer *layer)
+{
+    memset(r->first, 0, ((size_t)r->experts + 1) * sizeof *r->first);
+    for (size_t s = 0; s < n_slots(layer); s++)
+        if (layer->expert[s] >= 0)
+            r->first[layer->expert[s] + 1]++;
+    for (int e = 0; e < r->experts; e++)
+        r->first[e + 1] += r->first[e];
+    for (size_t s = 0; s < n_slots(layer); s++) {
+        if (layer->expert[s] < 0)
+            continue;
+        moe_replica *at = &r->replica[r->first[layer->expert[s]]++];
+        *at =
+            (moe_replica){(int32_t)(s / (size_t)layer->slots),
+                          (int32_t)(s % (size_t)layer->slots), layer->quota[s]};
+    }
+    for (int e = r->experts; e > 0; e--) /* each start moved to its end */
+        r->first[e] = r->first[e - 1];
+    r->first[0] = 0;
+}

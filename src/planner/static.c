@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/planner.h"
+
+/* The do-nothing member: the home placement, whatever the load. */
+
+typedef struct {
+    moe_layout layout;
+} state_t;
+
+static moe_status init(void *state, const moe_planner_env *env,
+                       const void *params, moe_error *err)
+{
+    (void)params, (void)err;
+    ((state_t *)state)->layout = env->layout;
+    return MOE_OK;
+}
+
+static moe_status plan(void *state, const double *load,
+                       const moe_plan_layer *current, moe_plan_layer *next,
+                       moe_error *err)
+{
+    (void)load, (void)current, (void)err;
+    moe_plan_layer_set_home(next, &((state_t *)state)->layout);
+    return MOE_OK;
+}
+
+static void fini(void *state)
+{
+    (void)state;
+}
+
+const moe_planner moe_planner_static = {
+    .name = "static",
+    .help = "the home placement, never changed",
+    .state_size = sizeof(state_t),
+    .keeps_home = true,
+    .init = init,
+    .plan = plan,
+    .fini = fini,
+};

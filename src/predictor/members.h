@@ -1,0 +1,4 @@
+/* Every predictor: one line here and one file beside it. */
+X(none)
+X(oracle)
+X(distribution)

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/split.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+/* Nearest first: a replica on the own GPU takes all of a rank's pairs of its
+ * expert, else those on the own node share them, else all by quota. */
+
+typedef struct {
+    uint32_t *weight; /* [gpus] of one expert's replicas */
+} state_t;
+
+static moe_status init(void *state, const moe_layout *layout, int experts,
+                       int slots, const void *params, moe_error *err)
+{
+    (void)experts, (void)slots, (void)params;
+    state_t *s = state;
+    s->weight = moe_array_new((size_t)layout->gpus, sizeof *s->weight, err);
+    return s->weight != NULL ? MOE_OK : MOE_NOMEM;
+}
+
+/* Divide this rank's pairs alone. Bounds are rounded with an offset that
+ * differs from rank to rank (multiples of the golden ratio), or else ranks
+ * with few pairs would all favour the same replica. */
+static void divide_own(const uint32_t *weight, uint32_t n, uint32_t own,
+                       int gpu, uint32_t *pairs_out)
+{
+    const uint64_t phase = (uint32_t)gpu * UINT32_C(2654435769);
+    uint64_t sum = 0, before = 0, at = 0;
+    for (uint32_t r = 0; r < n; r++)
+        sum += weight[r];
+    for (uint32_t r = 0; r < n; r++) {
+        before += weight[r];
+        uint64_t bound =
+            before == sum ? own : (own * before + ((sum * phase) >> 32)) / sum;
+        bound = bound > own ? own : bound;
+        pairs_out[r] = (uint32_t)(bound - at);
+        at = bound;
+    }
+}
+
+/* Keep the weights of the nearest replicas only. @return false when that is
+ * all of them. */
+static bool keep_nearest(const moe_split_input *in, const moe_replica *replica,
+                         uint32_t n, uint32_t *weight)
+{
+    const int node = moe_layout_node(in->layout, in->gpu);
+    int nearest = 2; /* 0: own GPU, 1: own node, 2: anywhere */
+    for (uint32_t j = 0; j < n; j++) {
+        int far = replica[j].gpu == in->gpu                             ? 0
+                  : moe_layout_node(in->layout, replica[j].gpu) == node ? 1
+                                                                        : 2;
+        nearest = far < nearest ? far : nearest;
+    }
+    for (uint32_t j = 0; j < n; j++) {
+        int at = moe_layout_node(in->layout, replica[j].gpu);
+        bool keep = nearest == 0   ? replica[j].gpu == in->gpu
+                    : nearest == 1 ? at == node
+                                   : true;
+        /* A near replica that the plan gave nothing still is the nearest. */
+        weight[j] = keep ? replica[j].quota + (nearest < 2) : 0;
+    }
+    return nearest < 2;
+}
+
+static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
+{
+    const state_t *s = state;
+    const moe_replicas *r = in->replicas;
+    for (int e = 0; e < r->experts; e++) {
+        const uint32_t first = r->first[e], n = r->first[e + 1] - first;
+        if (keep_nearest(in, &r->replica[first], n, s->weight))
+            divide_own(s->weight, n, in->own[e], in->gpu, pairs_out + first);
+        else
+            moe_split_by_weight(s->weight, n, in->total[e], in->first[e],
+                                in->own[e], pairs_out + first);
+    }
+}
+
+static void fini(void *state)
+{
+    free(((state_t *)state)->weight);
+}
+
+const moe_split moe_split_local = {
+    .name = "local",
+    .help = "a replica on the own GPU, else on the own node, else the quota",
+    .state_size = sizeof(state_t),
+    .init = init,
+    .divide = divide,
+    .fini = fini,
+};

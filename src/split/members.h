@@ -1,0 +1,4 @@
+/* Every split: one line here and one file beside it. */
+X(quota)
+X(equal)
+X(local)

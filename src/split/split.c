@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/split.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+#define X(name) extern const moe_split moe_split_##name;
+#include "members.h"
+#undef X
+
+static const moe_split *const members[] = {
+#define X(name) &moe_split_##name,
+#include "members.h"
+#undef X
+};
+
+const moe_split *moe_split_at(size_t i)
+{
+    return i < MOE_ARRAY_LEN(members) ? members[i] : NULL;
+}
+
+const moe_split *moe_split_find(const char *name)
+{
+    for (size_t i = 0; i < MOE_ARRAY_LEN(members); i++)
+        if (strcmp(members[i]->name, name) == 0)
+            return members[i];
+    return NULL;
+}
+
+void moe_split_by_weight(const uint32_t *weight, uint32_t n_replicas,
+                         uint64_t n, uint64_t first, uint32_t own,
+                         uint32_t *pairs_out)
+{
+    uint64_t sum = 0, before = 0, at = first;
+    const uint64_t end = first + own;
+    for (uint32_t r = 0; r < n_replicas; r++)
+        sum += weight[r];
+    assert(sum > 0 && sum < (UINT64_C(1) << 31) && n < (UINT64_C(1) << 32));
+    for (uint32_t r = 0; r < n_replicas; r++) {
+        before += weight[r];
+        uint64_t bound = n * before / sum; /* end of r's interval */
+        uint64_t stop = bound < end ? bound : end;
+        pairs_out[r] = stop > at ? (uint32_t)(stop - at) : 0;
+        at += pairs_out[r];
+    }
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/batch.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+struct moe_batcher {
+    moe_batcher_params p;
+    int *layers;     /* [p.n_layers] */
+    uint32_t *order; /* [n_seqs] test sequences, permuted */
+    uint64_t *start; /* [n_seqs + 1] place of each in the stream */
+    uint32_t n_seqs;
+    uint64_t max_tokens;
+    uint16_t *expanded; /* [longest sequence][top_k] scratch */
+    moe_batch batch;
+};
+
+/* A batch as a piece of the endless stream. */
+typedef struct {
+    uint64_t first, tokens;
+} piece;
+
+static piece piece_of(const moe_batcher *b, uint64_t iteration)
+{
+    if (b->p.seq > 0) {
+        uint64_t tokens = (uint64_t)b->p.batch * (uint64_t)b->p.seq;
+        return (piece){iteration * tokens, tokens};
+    }
+    uint64_t per_pass = b->start[b->n_seqs];
+    uint64_t first = iteration * (uint64_t)b->p.batch,
+             end = first + (uint64_t)b->p.batch;
+    uint64_t from = first / b->n_seqs * per_pass + b->start[first % b->n_seqs];
+    uint64_t to = end / b->n_seqs * per_pass + b->start[end % b->n_seqs];
+    return (piece){from, to - from};
+}
+
+static moe_status order_sequences(moe_batcher *b, moe_error *err)
+{
+    const moe_trace *t = b->p.trace;
+    b->order = moe_array_new(t->n_seqs, sizeof *b->order, err);
+    b->start = moe_array_new(t->n_seqs + 1, sizeof *b->start, err);
+    if (b->order == NULL || b->start == NULL)
+        return err->status;
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        if (t->seq_part[s] == MOE_PART_TEST &&
+            t->seq_offset[s + 1] > t->seq_offset[s])
+            b->order[b->n_seqs++] = (uint32_t)s;
+    if (b->n_seqs == 0)
+        return moe_fail(err, MOE_USAGE, "trace: the test part is empty");
+    moe_rng rng = moe_rng_at(b->p.seed, MOE_RNG_BATCH, 0, 0, 0);
+    moe_rng_shuffle(&rng, b->order, b->n_seqs, sizeof *b->order);
+    for (uint32_t s = 0; s < b->n_seqs; s++)
+        b->start[s + 1] = b->start[s] + t->seq_offset[b->order[s] + 1] -
+                          t->seq_offset[b->order[s]];
+    return MOE_OK;
+}
+
+static uint64_t longest_sequence(const moe_trace *t)
+{
+    uint64_t longest = 0;
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        if (t->seq_offset[s + 1] - t->seq_offset[s] > longest)
+            longest = t->seq_offset[s + 1] - t->seq_offset[s];
+    return longest;
+}
+
+static moe_status allocate(moe_batcher *b, moe_error *err)
+{
+    const moe_trace *t = b->p.trace;
+    moe_batch *x = &b->batch;
+    x->layers = b->p.n_layers;
+    x->experts = t->experts;
+    x->top_k = t->top_k;
+    size_t k = (size_t)t->top_k, n_l = (size_t)b->p.n_layers;
+    for (int i = 0; i < b->p.iterations; i++) {
+        uint64_t tokens = piece_of(b, (uint64_t)i).tokens;
+        if (tokens > b->max_tokens)
+            b->max_tokens = tokens;
+    }
+    size_t own = moe_batch_share_max(b->max_tokens, b->p.gpus);
+    b->layers = moe_array_new(n_l, sizeof *b->layers, err);
+    b->expanded =
+        moe_array_new(longest_sequence(t) * k, sizeof *b->expanded, err);
+    x->experts_of = moe_array_new(n_l * own * k, sizeof *x->experts_of, err);
+    x->id = moe_array_new(own, sizeof *x->id, err);
+    x->true_pairs =
+        moe_array_new(n_l * (size_t)t->experts, sizeof *x->true_pairs, err);
+    if (t->has_gate)
+        x->gate = moe_array_new(n_l * own * k, sizeof *x->gate, err);
+    if (t->token_id != NULL)
+        x->token_id = moe_array_new(own, sizeof *x->token_id, err);
+    if (t->has_position)
+        x->position = moe_array_new(own, sizeof *x->position, err);
+    if (err->status == MOE_OK)
+        memcpy(b->layers, b->p.layers, n_l * sizeof *b->layers);
+    return err->status;
+}
+
+moe_status moe_batcher_new(const moe_batcher_params *params,
+                           moe_batcher **batcher_out, moe_error *err)
+{
+    moe_error local = {0};
+    moe_batcher *b = moe_array_new(1, sizeof *b, &local);
+    if (b == NULL)
+        return moe_fail(err, local.status, "%s", local.text);
+    b->p = *params;
+    if (order_sequences(b, &local) != MOE_OK || allocate(b, &local) != MOE_OK) {
+        moe_batcher_free(b);
+        return moe_fail(err, local.status, "%s", local.text);
+    }
+    *batcher_out = b;
+    return MOE_OK;
+}
+
+void moe_batcher_free(moe_batcher *b)
+{
+    if (b == NULL)
+        return;
+    free(b->layers);
+    free(b->order);
+    free(b->start);
+    free(b->expanded);
+    free(b->batch.experts_of);
+    free(b->batch.gate);
+    free(b->batch.id);
+    free(b->batch.token_id);
+    free(b->batch.position);
+    free(b->batch.true_pairs);
+    free(b);
+}
+
+uint64_t moe_batcher_max_tokens(const moe_batcher *b)
+{
+    return b->max_tokens;
+}
+
+double moe_batcher_passes(const moe_batcher *b)
+{
+    piece last = piece_of(b, (uint64_t)b->p.iterations - 1);
+    return (double)(last.first + last.tokens) / (double)b->start[b->n_seqs];
+}
+
+uint32_t moe_batch_share_max(uint64_t tokens, int gpus)
+{
+    return (uint32_t)((tokens + (uint64_t)gpus - 1) / (uint64_t)gpus);
+}
+
+/* @return the sequence (index into order) that holds a place of one pass. */
+static uint32_t find_sequence(const moe_batcher *b, uint64_t place)
+{
+    uint32_t low = 0, high = b->n_seqs;
+    while (high - low > 1) {
+        uint32_t mid = low + (high - low) / 2;
+        if (b->start[mid] <= place)
+            low = mid;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* Copy `n` tokens of one sequence, from its token `from` on, to the batch's
+ * tokens `at`... */
+static void take(moe_batcher *b, uint64_t seq, uint64_t from, uint32_t n,
+                 uint32_t at)
+{
+    const moe_trace *t = b->p.trace;
+    moe_batch *x = &b->batch;
+    const uint64_t first = t->seq_offset[seq] + from;
+    const size_t k = (size_t)x->top_k;
+    for (uint32_t j = 0; j < n; j++)
+        x->id[at + j] = first + j;
+    if (x->token_id != NULL)
+        memcpy(x->token_id + at, t->token_id + first, n * sizeof *x->token_id);
+    if (x->position != NULL)
+        memcpy(x->position + at, t->position + first, n * sizeof *x->position);
+    for (int l = 0; l < x->layers; l++) {
+        const size_t to = ((size_t)l * x->own + at) * k;
+        if (t->kind == MOE_TRACE_TOKENS) {
+            const size_t row = (size_t)b->layers[l] * t->n_tokens + first;
+            memcpy(x->experts_of + to, t->experts_of + row * k,
+                   n * k * sizeof *x->experts_of);
+            if (x->gate != NULL)
+                memcpy(x->gate + to, t->gate + row * k,
+                       n * k * sizeof *x->gate);
+        } else {
+            moe_trace_expand(t, b->p.seed, seq, b->layers[l], b->expanded);
+            memcpy(x->experts_of + to, b->expanded + from * k,
+                   n * k * sizeof *x->experts_of);
+        }
+    }
+}
+
+static void count_pairs(moe_batch *x)
+{
+    memset(x->true_pairs, 0,
+           (size_t)x->layers * (size_t)x->experts * sizeof *x->true_pairs);
+    const size_t pairs = (size_t)x->own * (size_t)x->top_k;
+    for (int l = 0; l < x->layers; l++)
+        for (size_t p = 0; p < pairs; p++)
+            x->true_pairs[l * x->experts +
+                          x->experts_of[(size_t)l * pairs + p]]++;
+}
+
+moe_batch *moe_batcher_load(moe_batcher *b, uint64_t iteration)
+{
+    moe_batch *x = &b->batch;
+    const piece whole = piece_of(b, iteration);
+    const uint64_t g = (uint64_t)b->p.gpu, gpus = (uint64_t)b->p.gpus;
+    x->iteration = iteration;
+    x->tokens = whole.tokens;
+    x->first = b->p.gpu < 0 ? 0 : whole.tokens * g / gpus;
+    x->own =
+        b->p.gpu < 0 ? 0 : (uint32_t)(whole.tokens * (g + 1) / gpus - x->first);
+    const uint64_t per_pass = b->start[b->n_seqs];
+    for (uint32_t done = 0; done < x->own;) {
+        uint64_t place = (whole.first + x->first + done) % per_pass;
+        uint32_t s = find_sequence(b, place);
+        uint64_t from = place - b->start[s];
+        uint64_t left = b->start[s + 1] - place;
+        uint32_t n = left < x->own - done ? (uint32_t)left : x->own - done;
+        take(b, b->order[s], from, n, done);
+        done += n;
+    }
+    count_pairs(x);
+    return x;
+}

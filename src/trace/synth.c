@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/synth.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "internal.h"
+#include "synth_parts.h"
+
+static const char *const kinds[] = {"token", "load", NULL};
+static const char *const shapes[] = {"lognormal", "zipf", "shares", NULL};
+static const char *const splits[] = {"random", "tail", NULL};
+
+#define AT(member) MOE_OPT_AT(moe_synth_params, member)
+const moe_opt moe_synth_options[] = {
+    {"kind", MOE_OPT_ENUM, NULL, "load", 0, 0, kinds, AT(kind),
+     "experts of every token, or pairs per expert of every step"},
+    {"model", MOE_OPT_TEXT, NULL, "synthetic", 0, 0, NULL, AT(model),
+     "name of the model that the trace is for"},
+    {"layers", MOE_OPT_INT, "1", "4", 1, 4096, NULL, AT(layers), "MoE layers"},
+    {"experts", MOE_OPT_INT, "1", "8", 1, MOE_MAX_EXPERTS, NULL, AT(experts),
+     "experts per layer"},
+    {"top_k", MOE_OPT_INT, "1", "2", 1, MOE_MAX_TOP_K, NULL, AT(top_k),
+     "experts per token"},
+    {"seqs", MOE_OPT_INT, "1", "64", 1, INT_MAX, NULL, AT(seqs),
+     "sequences, or steps of a load trace"},
+    {"tokens", MOE_OPT_INT, "1", "512", 1, INT_MAX, NULL, AT(tokens),
+     "tokens in each of them"},
+    {"shape", MOE_OPT_ENUM, NULL, "lognormal", 0, 0, shapes, AT(shape),
+     "how unequal the experts are"},
+    {"sigma", MOE_OPT_REAL, "1", "0.3", 0, 10, NULL, AT(sigma),
+     "lognormal: sd of the logarithm of popularity"},
+    {"exponent", MOE_OPT_REAL, "1", "1", 0, 10, NULL, AT(exponent),
+     "zipf: popularity = rank^-exponent"},
+    {"shares", MOE_OPT_TEXT, NULL, "", 0, 0, NULL, AT(shares),
+     "shares: popularity of each expert, comma-separated"},
+    {"drift", MOE_OPT_REAL, "1", "0", 0, 10, NULL, AT(drift),
+     "sd of the change of log-popularity per sequence or step"},
+    {"vocab", MOE_OPT_INT, "1", "1000", 1, INT_MAX, NULL, AT(vocab),
+     "token: number of token ids"},
+    {"vocab_exponent", MOE_OPT_REAL, "1", "1", 0, 10, NULL, AT(vocab_exponent),
+     "token: frequency of ids = rank^-exponent"},
+    {"strength", MOE_OPT_REAL, "1", "0.5", 0, 1, NULL, AT(strength),
+     "token: share of tokens whose experts follow from their id"},
+    {"test_share", MOE_OPT_REAL, "1", "0.3", 0, 1, NULL, AT(test_share),
+     "share of sequences or steps for testing"},
+    {"split", MOE_OPT_ENUM, NULL, "random", 0, 0, splits, AT(split),
+     "test on sequences drawn at random, or on the last ones"},
+    {"noise", MOE_OPT_BOOL, NULL, "true", 0, 0, NULL, AT(noise),
+     "load: draw every token's experts, not just their expected counts"},
+    {"seed", MOE_OPT_U64, NULL, "1", 0, (double)UINT64_MAX, NULL, AT(seed),
+     "of all random numbers"},
+    {0}};
+#undef AT
+
+moe_rng synth_rng(const moe_synth_params *p, synth_draw what, uint64_t seq,
+                  int layer, uint64_t token)
+{
+    return moe_rng_at(p->seed, MOE_RNG_SYNTH, (uint64_t)what << 56 | seq,
+                      (uint64_t)layer, token);
+}
+
+void moe_synth_draw(const double *inclusion, int n, int k, uint32_t tokens,
+                    moe_rng *rng, uint32_t *counts_out)
+{
+    memset(counts_out, 0, (size_t)n * sizeof *counts_out);
+    for (uint32_t t = 0; t < tokens; t++) {
+        const double start = moe_rng_unit(rng);
+        double below = 0.0;
+        int taken = 0, last = 0;
+        /* Expert e is taken when a point start + j falls into its stretch;
+         * stretches are at most 1 long, so no expert is taken twice. */
+        for (int e = 0; e < n && taken < k; e++) {
+            below += inclusion[e];
+            if (below > start + taken) {
+                counts_out[e]++;
+                taken++;
+                last = e;
+            }
+        }
+        /* The sum may end a rounding error below k: then the last stretch
+         * that was not taken, as the point lies at its very end. */
+        if (taken < k)
+            counts_out[last == n - 1 ? n - 2 : n - 1]++;
+    }
+}
+
+static void make_loads(const moe_synth_params *p, synth_walk *walk,
+                       moe_trace *t)
+{
+    const size_t n = (size_t)p->experts;
+    for (int l = 0; l < p->layers; l++)
+        for (uint64_t s = 0; s < t->n_seqs; s++) {
+            uint32_t *counts =
+                t->counts + (s * (size_t)p->layers + (size_t)l) * n;
+            moe_rng rng = synth_rng(p, DRAW_STEP, s, l, 0);
+            synth_walk_to(walk, p, l, s);
+            if (p->noise)
+                moe_synth_draw(walk->inclusion, p->experts, p->top_k,
+                               (uint32_t)p->tokens, &rng, counts);
+            else
+                moe_synth_apportion(walk->inclusion, p->experts, p->top_k,
+                                    (uint32_t)p->tokens, counts);
+        }
+}
+
+static moe_status check(const moe_synth_params *p, moe_error *err)
+{
+    if (p->top_k > p->experts)
+        return moe_fail(err, MOE_USAGE, "top_k: %d distinct experts of only %d",
+                        p->top_k, p->experts);
+    if (p->kind == MOE_TRACE_TOKENS && p->seqs > INT_MAX / p->tokens)
+        return moe_fail(err, MOE_USAGE,
+                        "seqs x tokens: %d x %d is more than %d tokens",
+                        p->seqs, p->tokens, INT_MAX);
+    return MOE_OK;
+}
+
+/* All that is said about the dials goes into the note. */
+static void describe(const moe_synth_params *p, moe_trace *t)
+{
+    size_t used = 0;
+    for (const moe_opt *row = moe_synth_options; row->key != NULL; row++) {
+        char value[64];
+        moe_opt_format(row, p, value, sizeof value);
+        if (used < sizeof t->note)
+            used += (size_t)snprintf(t->note + used, sizeof t->note - used,
+                                     "%s%s=%s", used > 0 ? " " : "", row->key,
+                                     value);
+    }
+    snprintf(t->source, sizeof t->source, "moegps trace synth");
+    snprintf(t->licence, sizeof t->licence, "CC0-1.0");
+    snprintf(t->model, sizeof t->model, "%s", p->model);
+}
+
+static void split_tail(const moe_synth_params *p, moe_trace *t)
+{
+    uint64_t n_test = (uint64_t)llround(p->test_share * (double)t->n_seqs);
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        t->seq_part[s] =
+            s >= t->n_seqs - n_test ? MOE_PART_TEST : MOE_PART_TRAIN;
+}
+
+moe_status moe_synth(const moe_synth_params *params, moe_trace *out,
+                     moe_error *err)
+{
+    const moe_synth_params *p = params;
+    const bool tokens = p->kind == MOE_TRACE_TOKENS;
+    moe_error local = {0};
+    synth_walk walk = {0};
+    moe_trace t = {.kind = tokens ? MOE_TRACE_TOKENS : MOE_TRACE_LOADS,
+                   .layers = p->layers,
+                   .experts = p->experts,
+                   .top_k = p->top_k,
+                   .ordered = tokens,
+                   .has_position = tokens,
+                   .n_seqs = (uint64_t)p->seqs,
+                   .n_tokens = (uint64_t)p->seqs * (uint64_t)p->tokens,
+                   .vocab_size = tokens ? (uint32_t)p->vocab : 0,
+                   .shared = MPI_WIN_NULL};
+    if (check(p, &local) != MOE_OK ||
+        synth_walk_init(&walk, p, &local) != MOE_OK ||
+        trace_allocate(&t, &local) != MOE_OK)
+        goto out;
+    describe(p, &t);
+    for (uint64_t s = 0; s <= t.n_seqs; s++)
+        t.seq_offset[s] = s * (uint64_t)p->tokens;
+    if (p->split == MOE_SYNTH_TAIL)
+        split_tail(p, &t);
+    else
+        moe_trace_split(&t, p->test_share, p->seed, &local);
+    if (tokens)
+        synth_tokens(p, &walk, &t, &local);
+    else
+        make_loads(p, &walk, &t);
+    if (local.status == MOE_OK) {
+        *out = t;
+        t = (moe_trace){.shared = MPI_WIN_NULL};
+    }
+out:
+    synth_walk_fini(&walk);
+    moe_trace_free(&t);
+    if (local.status == MOE_OK)
+        return MOE_OK;
+    return moe_fail(err, local.status, "%s", local.text);
+}

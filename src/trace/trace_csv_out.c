@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/trace_convert.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+static const char *const parts[] = {
+    [MOE_PART_TRAIN] = "train", [MOE_PART_TEST] = "test"};
+
+static void write_token(const moe_trace *t, int layer, uint64_t seq, uint64_t i,
+                        FILE *out)
+{
+    const size_t k = (size_t)t->top_k;
+    const size_t at = ((size_t)layer * t->n_tokens + i) * k;
+    fprintf(out, "%d,%" PRIu64 ",%" PRIu64 ",%s", layer, i, seq,
+            parts[t->seq_part[seq]]);
+    if (t->vocab_size > 0)
+        fprintf(out, ",%" PRIu32, t->token_id[i]);
+    if (t->has_position)
+        fprintf(out, ",%" PRId32, t->position[i]);
+    for (size_t j = 0; j < k; j++)
+        fprintf(out, ",%d", t->experts_of[at + j]);
+    for (size_t j = 0; t->has_gate && j < k; j++)
+        fprintf(out, ",%.9g", (double)t->gate[at + j]);
+    fputc('\n', out);
+}
+
+static void write_tokens(const moe_trace *t, FILE *out)
+{
+    fprintf(out, "layer,token,sequence,split%s%s",
+            t->vocab_size > 0 ? ",token_id" : "",
+            t->has_position ? ",position" : "");
+    for (int j = 0; j < t->top_k; j++)
+        fprintf(out, ",expert%d", j);
+    for (int j = 0; t->has_gate && j < t->top_k; j++)
+        fprintf(out, ",gate%d", j);
+    fputc('\n', out);
+    for (int l = 0; l < t->layers; l++)
+        for (uint64_t s = 0; s < t->n_seqs; s++)
+            for (uint64_t i = t->seq_offset[s]; i < t->seq_offset[s + 1]; i++)
+                write_token(t, l, s, i, out);
+}
+
+static void write_loads(const moe_trace *t, FILE *out)
+{
+    const uint32_t *count = t->counts;
+    fputs("step,layer,expert,count,split\n", out);
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        for (int l = 0; l < t->layers; l++)
+            for (int e = 0; e < t->experts; e++)
+                fprintf(out, "%" PRIu64 ",%d,%d,%" PRIu32 ",%s\n", s, l, e,
+                        *count++, parts[t->seq_part[s]]);
+}
+
+moe_status moe_trace_to_csv(const moe_trace *trace, FILE *out, moe_error *err)
+{
+    if (trace->kind == MOE_TRACE_TOKENS)
+        write_tokens(trace, out);
+    else
+        write_loads(trace, out);
+    if (fflush(out) != 0 || ferror(out))
+        return moe_fail(err, MOE_IO, "cannot write CSV: %s", strerror(errno));
+    return MOE_OK;
+}

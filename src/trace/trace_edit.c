@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/trace.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/mem.h"
+
+static moe_status check_range(const moe_trace *in, const moe_trace_range *range,
+                              moe_error *err)
+{
+    if (range->first_seq >= range->end_seq || range->end_seq > in->n_seqs)
+        return moe_fail(err, MOE_USAGE,
+                        "sequences %" PRIu64 ":%" PRIu64
+                        " are not a range within 0:%" PRIu64,
+                        range->first_seq, range->end_seq, in->n_seqs);
+    if (range->layers == NULL)
+        return MOE_OK;
+    if (range->n_layers < 1)
+        return moe_fail(err, MOE_USAGE, "no layers to keep");
+    for (int j = 0; j < range->n_layers; j++) {
+        if (range->layers[j] < 0 || range->layers[j] >= in->layers)
+            return moe_fail(err, MOE_USAGE, "layer %d is not in 0..%d",
+                            range->layers[j], in->layers - 1);
+        for (int i = 0; i < j; i++)
+            if (range->layers[i] == range->layers[j])
+                return moe_fail(err, MOE_USAGE, "layer %d is given twice",
+                                range->layers[j]);
+    }
+    return MOE_OK;
+}
+
+/* Layer j of the copy is this layer of the original. */
+static size_t source_layer(const moe_trace_range *range, int j)
+{
+    return (size_t)(range->layers != NULL ? range->layers[j] : j);
+}
+
+static void copy_tokens(const moe_trace *in, const moe_trace_range *range,
+                        moe_trace *t)
+{
+    const size_t first = in->seq_offset[range->first_seq], n = t->n_tokens;
+    const size_t k = (size_t)in->top_k;
+    for (int j = 0; j < t->layers; j++) {
+        const size_t from = (source_layer(range, j) * in->n_tokens + first) * k;
+        const size_t to = (size_t)j * n * k;
+        memcpy(t->experts_of + to, in->experts_of + from,
+               n * k * sizeof *t->experts_of);
+        if (t->has_gate)
+            memcpy(t->gate + to, in->gate + from, n * k * sizeof *t->gate);
+    }
+    if (t->vocab_size > 0)
+        memcpy(t->token_id, in->token_id + first, n * sizeof *t->token_id);
+    if (t->has_position)
+        memcpy(t->position, in->position + first, n * sizeof *t->position);
+}
+
+static void copy_counts(const moe_trace *in, const moe_trace_range *range,
+                        moe_trace *t)
+{
+    const size_t e = (size_t)in->experts;
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        for (int j = 0; j < t->layers; j++) {
+            const size_t from = (range->first_seq + s) * (size_t)in->layers +
+                                source_layer(range, j);
+            const size_t to = s * (size_t)t->layers + (size_t)j;
+            memcpy(t->counts + to * e, in->counts + from * e,
+                   e * sizeof *t->counts);
+        }
+}
+
+moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
+                           moe_trace *out, moe_error *err)
+{
+    moe_error local = {0};
+    moe_trace t = *trace;
+    for (int a = 0; a < N_ARRAYS; a++)
+        trace_set(&t, a, NULL);
+    t.vocab = NULL;
+    t.shared = MPI_WIN_NULL;
+    t.sha256[0] = '\0';
+    if (check_range(trace, range, &local) != MOE_OK)
+        goto out;
+    const uint64_t first = trace->seq_offset[range->first_seq];
+    t.layers = range->layers != NULL ? range->n_layers : trace->layers;
+    t.n_seqs = range->end_seq - range->first_seq;
+    t.n_tokens = trace->seq_offset[range->end_seq] - first;
+    if (trace_allocate(&t, &local) != MOE_OK)
+        goto out;
+    for (uint64_t s = 0; s <= t.n_seqs; s++)
+        t.seq_offset[s] = trace->seq_offset[range->first_seq + s] - first;
+    memcpy(t.seq_part, trace->seq_part + range->first_seq, t.n_seqs);
+    if (trace->kind == MOE_TRACE_TOKENS)
+        copy_tokens(trace, range, &t);
+    else
+        copy_counts(trace, range, &t);
+    if (trace->vocab != NULL) {
+        t.vocab = moe_array_new(trace->vocab_bytes, 1, &local);
+        if (t.vocab == NULL)
+            goto out;
+        memcpy(t.vocab, trace->vocab, trace->vocab_bytes);
+    }
+    *out = t;
+    return MOE_OK;
+out:
+    moe_trace_free(&t);
+    return moe_fail(err, local.status, "%s", local.text);
+}
+
+moe_status moe_trace_split(moe_trace *trace, double test_share, uint64_t seed,
+                           moe_error *err)
+{
+    if (!(test_share >= 0 && test_share <= 1))
+        return moe_fail(err, MOE_USAGE, "a share of %g is not in 0..1",
+                        test_share);
+    const uint64_t n = trace->n_seqs;
+    const uint64_t n_test = (uint64_t)llround(test_share * (double)n);
+    for (uint64_t s = 0; s < n; s++)
+        trace->seq_part[s] = s < n_test ? MOE_PART_TEST : MOE_PART_TRAIN;
+    moe_rng rng = moe_rng_at(seed, MOE_RNG_SYNTH, 0, 0, 0);
+    moe_rng_shuffle(&rng, trace->seq_part, n, sizeof *trace->seq_part);
+    return MOE_OK;
+}

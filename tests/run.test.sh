@@ -1,0 +1,221 @@
+#!/usr/bin/env bash
+# `moegps run` as a user meets it: bad input, failing ranks, any number of
+# ranks, ways to coordinate. Prints TAP.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+: "${MPIRUN:=mpirun}"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_hwloc_base_binding_policy=none
+python=/usr/bin/python3
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+n=0
+
+# check NAME COMMAND...: one TAP line by the command's outcome.
+check() {
+    n=$((n + 1))
+    local name=$1
+    shift
+    if "$@" > "$dir/said" 2>&1; then
+        echo "ok - $name"
+    else
+        echo "not ok - $name"
+        sed 's/^/# /' "$dir/said" "$dir/out" "$dir/err" | head -n 30 >&2
+    fi
+}
+
+# moegps RANKS ARGUMENTS...: output in $dir/out, errors in $dir/err.
+moegps() {
+    local ranks=$1
+    shift
+    timeout -k 5 120 "$MPIRUN" -n "$ranks" ./moegps "$@" > "$dir/out" 2> "$dir/err"
+}
+
+# refused CODE WORDS RANKS ARGUMENTS...: that exit code, one line of ours that
+# says the words, nothing on stdout.
+refused() {
+    local code=$1 words=$2 rc=0 lines
+    shift 2
+    moegps "$@" || rc=$?
+    lines=$(grep -c '^moegps: ' "$dir/err")
+    [ "$rc" -eq "$code" ] || { echo "exit $rc, not $code"; return 1; }
+    grep -v '^moegps: \(warning\|one rank\)' "$dir/err" | grep '^moegps: ' > "$dir/ours"
+    lines=$(wc -l < "$dir/ours")
+    [ "$lines" -eq 1 ] || { echo "$lines lines of ours"; return 1; }
+    grep -qF -- "$words" "$dir/ours" || { echo "does not say: $words"; return 1; }
+    [ ! -s "$dir/out" ] || { echo "something on stdout"; return 1; }
+}
+
+# A model small enough to run in a moment, and traces for it.
+cat > "$dir/tiny.yaml" <<EOF
+name: tiny
+layers: 3
+experts: 16
+top_k: 2
+hidden: 64
+intermediate: 128
+heads: 8
+kv_heads: 8
+head_dim: 8
+dtype: bf16
+origin: made for tests
+EOF
+sed 's/top_k: 2/top_k: 17/' "$dir/tiny.yaml" > "$dir/manyk.yaml"
+synth() {
+    ./moegps trace synth --model tiny --layers 3 --experts 16 --top-k 2 --seqs 12 \
+        --tokens 100 --seed 2 "$@"
+}
+synth --kind token -o "$dir/tiny.h5"
+synth --kind load -o "$dir/loads.h5"
+synth --kind load --model other -o "$dir/other.h5"
+head -c 5000 "$dir/tiny.h5" > "$dir/short.h5"
+echo "no trace" > "$dir/text.h5"
+: > "$dir/empty.h5"
+cp "$dir/tiny.h5" "$dir/range.h5"
+$python - "$dir/range.h5" <<'EOF'
+import h5py, sys
+with h5py.File(sys.argv[1], "r+") as f:
+    f["experts"][1, 7, 0] = 200
+EOF
+cat > "$dir/x.yaml" <<EOF
+model: $dir/tiny.yaml
+cluster: a100-nvlink
+trace: $dir/tiny.h5
+workload: {batch: 2, seq: 60, iterations: 6, warmup: 1, seed: 4}
+emulation: {ffn: none, scale: 1}
+strategies:
+  - {name: baseline}
+  - {name: distribution, predictor: distribution, planner: duplicate, slots: 17}
+  - {name: oracle, predictor: oracle, planner: duplicate, slots: 17, split: equal}
+  - {name: dimmed, predictor: oracle, accuracy: 0.6, planner: duplicate, slots: 17, split: local}
+output: $dir/%m-%n.h5
+EOF
+x=$dir/x.yaml
+
+# --- bad input: one line, exit 2, nothing made ---
+echo "modle: x" | cat - "$x" > "$dir/key.yaml"
+check "an unknown key is named with its line" \
+    refused 2 "key.yaml:1: experiment: unknown key 'modle' (allowed: " 2 run "$dir/key.yaml"
+check "a wrong type is named" refused 2 "workload.batch: 'many' is not an integer" 2 run "$x" --set workload.batch=many
+check "a value out of range is named" refused 2 "is not an integer in 1.." 2 run "$x" --set workload.iterations=0
+check "a list where a value belongs" refused 2 "workload.seed: a list where" 2 run "$x" --set workload.seed=[1]
+check "k above E is refused" refused 2 "top_k" 2 run "$x" --set model="$dir/manyk.yaml"
+check "too few slots, and how many are needed" refused 2 "16 experts on 2 GPUs need 8" 2 run "$x" --set strategies.oracle.slots=7
+check "a trace of another model" refused 2 "trace is of model 'other'" 2 run "$x" --set trace="$dir/other.h5"
+check "a truncated trace" refused 2 "truncated" 2 run "$x" --set trace="$dir/short.h5"
+check "a trace that is no HDF5 file" refused 2 "is not an HDF5 file" 2 run "$x" --set trace="$dir/text.h5"
+check "an empty trace file" refused 2 "empty.h5" 2 run "$x" --set trace="$dir/empty.h5"
+check "expert ids out of range in a trace" refused 2 "range.h5" 2 run "$x" --set trace="$dir/range.h5"
+check "a trace that is not there" refused 2 "nowhere" 2 run "$x" --set trace=nowhere
+check "a model that is not there" refused 2 "mixtral-8x7b" 2 run "$x" --set model=nothing
+check "an experiment that is not there" refused 2 "cannot open" 2 run "$dir/none.yaml"
+check "no experiment" refused 2 "an experiment file is missing" 2 run
+check "an unknown option" refused 2 "--frobnicate" 2 run "$x" --frobnicate
+check "a planner without a prediction" refused 2 "needs a prediction" 2 run "$x" --set strategies.0.planner=duplicate
+check "an option of another predictor" refused 2 "unknown key 'accuracy'" 2 run "$x" --set strategies.distribution.accuracy=1
+check "an unknown injection site" refused 2 "no site 'nowhere'" 2 run "$x" --inject nowhere:0
+check "an injection on a rank that is not there" refused 2 "there are 2 ranks" 2 run "$x" --inject plan:2
+check "layers that are not there" refused 2 "workload.layers" 2 run "$x" --set workload.layers=0-3
+check "a dedicated coordinator needs a rank" refused 2 "at least 2 ranks" 1 run "$x" --set emulation.coordinator=dedicated
+check "an output that cannot be written" refused 1 "cannot create" 2 run "$x" -o "$dir/no/such/folder/x.h5"
+untouched() { [ "$(find "$dir" -name 'tiny-*' | wc -l)" -eq 0 ]; }
+check "refused runs leave nothing behind" untouched
+
+# --- an ordinary run ---
+valid() {
+    moegps "$@" || { echo "exit $?"; return 1; }
+    [ "$(tail -n 1 "$dir/out")" = "RESULT: VALID" ] || { echo "not valid"; return 1; }
+}
+check "a run is valid" valid 2 run "$x"
+existing() {
+    local before
+    before=$(sha256sum "$dir/tiny-2.h5")
+    refused 2 "exists" 2 run "$x" || return 1
+    [ "$before" = "$(sha256sum "$dir/tiny-2.h5")" ]
+}
+check "an existing output is neither lost nor changed" existing
+check "--force replaces it" valid 2 run "$x" --force
+alone() {
+    timeout 60 ./moegps run "$x" > "$dir/out" 2> "$dir/err" || return 1
+    grep -q "one rank, so one GPU" "$dir/err" && grep -q "RESULT: VALID" "$dir/out"
+}
+check "without mpirun it is one GPU, and says so" alone
+json() { moegps 2 run "$x" -o "$dir/j.h5" --json - && $python -m json.tool "$dir/out" > /dev/null; }
+check "--json - prints JSON and nothing else" json
+dry() { moegps 2 run "$x" -o "$dir/dry.h5" --dry-run && grep -q "^# 2 GPUs" "$dir/out" && [ ! -e "$dir/dry.h5" ]; }
+check "--dry-run runs nothing" dry
+help() { moegps 2 run --help && [ "$(grep -c "Usage:" "$dir/out")" -eq 1 ]; }
+check "--help is printed once" help
+
+# --- any number of ranks, any way to coordinate ---
+for ranks in 1 2 4 7 8; do
+    check "token trace on $ranks ranks" valid $ranks run "$x" -o "$dir/t$ranks.h5"
+    check "load trace on $ranks ranks" valid $ranks run "$x" --set trace="$dir/loads.h5" -o "$dir/l$ranks.h5"
+done
+check "real experts" valid 4 run "$x" --set emulation.ffn=dnnl -o "$dir/dnnl.h5"
+check "real experts in f32" valid 2 run "$x" --set emulation.ffn=dnnl --set emulation.dtype=f32 -o "$dir/f32.h5"
+check "the exact back end throughout" valid 4 run "$x" --set emulation.ffn=exact -o "$dir/exact.h5"
+check "replicated" valid 4 run "$x" --set emulation.coordination=replicated -o "$dir/replicated.h5"
+check "again" valid 4 run "$x" -o "$dir/again.h5"
+check "a dedicated coordinator" valid 5 run "$x" --set emulation.coordinator=dedicated -o "$dir/dedicated.h5"
+check "planning every third iteration" valid 4 run "$x" --set emulation.rebalance_every=3 -o "$dir/every3.h5"
+same() {
+    $python - "$@" <<'EOF'
+import sys, h5py, numpy as np
+names, files = sys.argv[1].split(","), [h5py.File(f) for f in sys.argv[2:]]
+for name in names:
+    a = files[0][name][...]
+    for f in files[1:]:
+        assert np.array_equal(a, f[name][...], equal_nan=a.dtype.kind == "f"), (name, f.filename)
+    assert np.nanmax(a) > 0, name + " is empty"
+EOF
+}
+loads=load/true_pairs,load/predicted_pairs,prediction/error,prediction/recall
+check "true loads and predictions are the same on 1, 2, 4, 7 and 8 ranks" \
+    same $loads "$dir"/t[12478].h5
+check "likewise for a load trace" same load/true_pairs,load/predicted_pairs,prediction/error "$dir"/l[12478].h5
+plans=plan/slot_expert,plan/slot_quota
+check "plans are the same again, replicated and with a dedicated coordinator" \
+    same $plans "$dir/t4.h5" "$dir/again.h5" "$dir/replicated.h5" "$dir/dedicated.h5"
+direct() {
+    $python - "$dir" <<'EOF'
+import sys, h5py, numpy as np
+d = sys.argv[1]
+with h5py.File(d + "/t4.h5") as f, h5py.File(d + "/tiny.h5") as t:
+    true = f["load/true_pairs"][...].astype(float)
+    p = true / true.sum(axis=2, keepdims=True)
+    said = f["load/predicted_pairs"][1]
+    q = said / said.sum(axis=2, keepdims=True)
+    assert np.allclose(np.abs(p - q).sum(axis=2), f["prediction/error"][1], atol=1e-9)
+    # the distribution predictor, counted directly from the training part
+    start, split = t["seq_offset"][...].astype(int), t["split"][...]
+    ends = np.append(start[1:], t["experts"].shape[1])
+    keep = np.concatenate([np.arange(a, b) for a, b, s in zip(start, ends, split) if s == 0])
+    e = t["experts"][:, keep, :]
+    share = np.stack([np.bincount(l.ravel(), minlength=16) for l in e]) / (e.shape[1] * 2)
+    assert np.allclose(q[0], share, atol=1e-6)
+    assert true.sum(axis=2).min() == true.sum(axis=2).max() == 240
+    pairs = f["load/rank_pairs"][...]
+    assert (pairs.sum(axis=3) == 240).all()
+EOF
+}
+check "errors and predictions equal a direct computation" direct
+
+# --- faults: every site on every rank ends all ranks, once ---
+for site in config trace setup predictor batch predict plan ffn create write finish; do
+    for rank in 0 1; do
+        [ $site$rank = plan1 ] && continue # only rank 0 plans
+        [ $site$rank = trace1 ] && continue # only rank 0 reads the trace
+        check "a fault at $site on rank $rank ends all ranks" \
+            refused 1 "injected" 2 run "$x" -o "$dir/fault.h5" --inject $site:$rank
+        rm -f "$dir"/fault.h5*
+    done
+done
+invalid() {
+    local rc=0
+    moegps 2 run "$x" -o "$dir/invalid.h5" --inject check:1 || rc=$?
+    [ "$rc" -eq 3 ] && [ "$(tail -n 1 "$dir/out")" = "RESULT: INVALID" ] && grep -q "did not meet" "$dir/err"
+}
+check "a corrupted row makes the run invalid" invalid
+echo "1..$n"

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/cost.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "harness.h"
+#include "moegps/ctx.h"
+#include "moegps/mem.h"
+#include "moegps/profile.h"
+#include "moegps/rng.h"
+
+/* A priced machine; ends with stop(). */
+typedef struct {
+    moe_model model;
+    moe_cluster cluster;
+    const moe_cost *cost;
+    void *state;
+} pricing;
+
+static char *read_profile(const char *kind, const char *name)
+{
+    char path[512], *text = NULL;
+    moe_error err = {0};
+    moe_profile_find(kind, name, ".yaml", path, sizeof path, &err);
+    if (err.status == MOE_OK)
+        moe_read_text(path, &text, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    return text;
+}
+
+static void read_profiles(pricing *p, const char *model, const char *cluster)
+{
+    moe_error err = {0};
+    char *text = read_profile("models", model);
+    moe_model_parse(text, model, &p->model, &err);
+    free(text);
+    text = read_profile("clusters", cluster);
+    moe_cluster_parse(text, cluster, &p->cluster, &err);
+    free(text);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+}
+
+/* @return false when the cost model has nothing for this machine. */
+static bool begin(pricing *p, const moe_cost *cost)
+{
+    p->cost = cost;
+    p->state = moe_array_new(1, cost->state_size, NULL);
+    ck_assert_ptr_nonnull(p->state);
+    moe_status s = cost->init(p->state, &p->model, &p->cluster, NULL);
+    ck_assert(s == MOE_OK || s == MOE_USAGE);
+    return s == MOE_OK;
+}
+
+static void stop(pricing *p)
+{
+    p->cost->fini(p->state);
+    free(p->state);
+}
+
+static pricing paper(void)
+{
+    pricing p;
+    read_profiles(&p, "mixtral-8x7b", "a100-paper");
+    ck_assert(begin(&p, moe_cost_find("analytic")));
+    return p;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Median and largest of |e|; sorts e. */
+static void check_errors(double *e, size_t n, double median, double largest)
+{
+    for (size_t i = 0; i < n; i++)
+        e[i] = fabs(e[i]);
+    qsort(e, n, sizeof *e, by_value);
+    ck_assert_double_le(e[n / 2], median);
+    ck_assert_double_le(e[n - 1], largest);
+}
+
+/* ---- the paper's simulator ----
+ * LLMCompass 2e015fd on its A100, times without kernel launches. */
+
+static const struct {
+    moe_gemm shape;
+    double time_s;
+} matmuls[] = {
+    {{1, 14336, 4096}, 5.7615e-05},    {{64, 14336, 4096}, 5.9316e-05},
+    {{128, 14336, 4096}, 6.3616e-05},  {{256, 14336, 4096}, 1.1726e-04},
+    {{512, 14336, 4096}, 2.2080e-04},  {{1024, 14336, 4096}, 4.2777e-04},
+    {{4096, 14336, 4096}, 1.6864e-03}, {{1, 4096, 14336}, 5.7615e-05},
+    {{64, 4096, 14336}, 5.9945e-05},   {{128, 4096, 14336}, 6.4609e-05},
+    {{256, 4096, 14336}, 1.1720e-04},  {{512, 4096, 14336}, 2.2098e-04},
+    {{1024, 4096, 14336}, 4.3358e-04}, {{4096, 4096, 14336}, 1.7092e-03},
+    {{1, 4096, 4096}, 1.6464e-05},     {{64, 4096, 4096}, 1.7443e-05},
+    {{128, 4096, 4096}, 2.0013e-05},   {{256, 4096, 4096}, 3.6142e-05},
+    {{512, 4096, 4096}, 6.7494e-05},   {{1024, 4096, 4096}, 1.2810e-04},
+    {{4096, 4096, 4096}, 4.8771e-04},  {{1, 1024, 4096}, 4.1191e-06},
+    {{64, 1024, 4096}, 4.8418e-06},    {{128, 1024, 4096}, 6.1553e-06},
+    {{256, 1024, 4096}, 1.0600e-05},   {{512, 1024, 4096}, 1.9318e-05},
+    {{1024, 1024, 4096}, 3.6058e-05},  {{4096, 1024, 4096}, 1.2810e-04},
+    {{1, 2048, 7168}, 1.4408e-05},     {{64, 2048, 7168}, 1.5601e-05},
+    {{128, 2048, 7168}, 1.8665e-05},   {{256, 2048, 7168}, 3.3496e-05},
+    {{512, 2048, 7168}, 6.2010e-05},   {{1024, 2048, 7168}, 1.1796e-04},
+    {{4096, 2048, 7168}, 4.4538e-04},  {{1, 7168, 2048}, 1.4408e-05},
+    {{64, 7168, 2048}, 1.5277e-05},    {{128, 7168, 2048}, 1.7987e-05},
+    {{256, 7168, 2048}, 3.2443e-05},   {{512, 7168, 2048}, 6.1573e-05},
+    {{1024, 7168, 2048}, 1.1682e-04},  {{4096, 7168, 2048}, 4.5493e-04},
+    {{1, 768, 2048}, 1.5455e-06},      {{64, 768, 2048}, 1.9787e-06},
+    {{128, 768, 2048}, 2.7638e-06},    {{256, 768, 2048}, 4.5745e-06},
+    {{512, 768, 2048}, 8.1191e-06},    {{1024, 768, 2048}, 1.4816e-05},
+    {{4096, 768, 2048}, 5.3892e-05},
+};
+
+START_TEST(matmuls_agree_with_the_simulator)
+{
+    double e[MOE_ARRAY_LEN(matmuls)];
+    pricing p = paper();
+    for (size_t i = 0; i < MOE_ARRAY_LEN(e); i++) {
+        double time_s = p.cost->gemm(p.state, &matmuls[i].shape).time_s;
+        e[i] = time_s / matmuls[i].time_s - 1;
+    }
+    stop(&p);
+    check_errors(e, MOE_ARRAY_LEN(e), 0.05, 0.32);
+}
+END_TEST
+
+static const struct {
+    double batch, seq;
+    int tp;
+    double time_s;
+} attentions[] = {
+    {1, 512, 4, 7.1343e-05},
+    {1, 512, 1, 2.3916e-04},
+    {1, 2048, 4, 4.2087e-04},
+    {16, 2048, 4, 6.3628e-03},
+};
+
+START_TEST(attention_agrees_with_the_simulator)
+{
+    double e[MOE_ARRAY_LEN(attentions)];
+    pricing p = paper();
+    for (size_t i = 0; i < MOE_ARRAY_LEN(e); i++) {
+        moe_price price = p.cost->attention(
+            p.state, attentions[i].batch, attentions[i].seq, attentions[i].tp);
+        e[i] = price.time_s / attentions[i].time_s - 1;
+    }
+    stop(&p);
+    check_errors(e, MOE_ARRAY_LEN(e), 0.05, 0.06);
+}
+END_TEST
+
+/* 512 x 4096 fp16 on 4 GPUs; bandwidth per direction. The mesh rows are what
+ * its tables call FC with links of 600 and 64 GB/s in both directions. */
+static const struct {
+    int topology;
+    double bandwidth, time_s;
+} allreduces[] = {
+    {MOE_LINK_MESH, 300e9, 5.4613e-05}, {MOE_LINK_MESH, 32e9, 2.8788e-04},
+    {MOE_LINK_RING, 300e9, 7.5803e-05}, {MOE_LINK_RING, 32e9, 2.6242e-04},
+    {MOE_LINK_RING, 600e9, 6.4661e-05},
+};
+
+START_TEST(allreduces_agree_with_the_simulator)
+{
+    pricing p;
+    read_profiles(&p, "mixtral-8x7b", "a100-paper");
+    p.cluster.link_topology = allreduces[_i].topology;
+    p.cluster.link_bandwidth = allreduces[_i].bandwidth;
+    ck_assert(begin(&p, moe_cost_find("analytic")));
+    const moe_exchange x = {.gpus = 4, .nodes = 1};
+    double time_s = p.cost->allreduce(p.state, &x, 512 * 4096 * 2).time_s;
+    stop(&p);
+    ck_assert_double_lt(fabs(time_s / allreduces[_i].time_s - 1), 1e-3);
+}
+END_TEST
+
+/* A layer of Mixtral 8x7B, 512 tokens on 4 GPUs, when the busiest GPU has
+ * `skew` times the mean of 256 pairs: attention, all-reduce, scatter, FFN,
+ * gather. `linear` scales the FFN of a balanced layer, which is what the
+ * paper does; `pair` runs two experts, each with half of the pairs. */
+static const struct {
+    double bandwidth, skew, linear_s, pair_s;
+} layers[] = {
+    {300e9, 1.0, 5.1591e-04, 5.4787e-04}, {300e9, 1.4, 6.6476e-04, 7.2644e-04},
+    {300e9, 2.0, 8.8803e-04, 8.8803e-04}, {300e9, 4.0, 1.6323e-03, 1.5504e-03},
+    {32e9, 1.0, 8.4249e-04, 8.7445e-04},  {32e9, 1.4, 1.0287e-03, 1.0903e-03},
+    {32e9, 2.0, 1.3079e-03, 1.3079e-03},  {32e9, 4.0, 2.2388e-03, 2.1569e-03},
+};
+
+static double layer_time(double bandwidth, double skew)
+{
+    pricing p;
+    read_profiles(&p, "mixtral-8x7b", "a100-paper");
+    p.cluster.link_bandwidth = bandwidth;
+    ck_assert(begin(&p, moe_cost_find("analytic")));
+    const uint32_t rows[] = {(uint32_t)(128 * skew), (uint32_t)(128 * skew)};
+    const moe_exchange x = {
+        .gpus = 4, .nodes = 1, .node_bytes = skew * 256 * 0.75 * 4096 * 2};
+    double time_s = p.cost->attention(p.state, 1, 512, 4).time_s +
+                    p.cost->allreduce(p.state, &x, 512 * 4096 * 2).time_s +
+                    2 * p.cost->alltoall(p.state, &x).time_s +
+                    p.cost->ffn(p.state, rows, 2).time_s;
+    stop(&p);
+    return time_s;
+}
+
+START_TEST(layers_agree_with_the_simulator)
+{
+    enum { N = MOE_ARRAY_LEN(layers) };
+    double linear[N], pair[N];
+    for (size_t i = 0; i < N; i++) {
+        double time_s = layer_time(layers[i].bandwidth, layers[i].skew);
+        linear[i] = time_s / layers[i].linear_s - 1;
+        pair[i] = time_s / layers[i].pair_s - 1;
+    }
+    check_errors(linear, N, 0.03, 0.06);
+    check_errors(pair, N, 0.03, 0.06);
+}
+END_TEST
+
+/* ---- properties of every cost model on every machine ---- */
+
+static const char *const clusters[] = {"a100-paper", "a100-nvlink", "a100-pcie",
+                                       "h100-nvlink", "l40s-pcie"};
+static const char *const models[] = {"mixtral-8x7b", "deepseek-v3",
+                                     "gpt-oss-20b", "switch-base-128"};
+
+enum {
+    N_MACHINES = 5 * 4, /* clusters x models */
+    MAX_COSTS = 8
+};
+
+/* Call check() for every cost model that can price machine i. */
+static void each_cost(int i, void (*check)(const pricing *p))
+{
+    const moe_cost *cost;
+    pricing p;
+    read_profiles(&p, models[i / 5], clusters[i % 5]);
+    for (size_t c = 0; (cost = moe_cost_at(c)) != NULL; c++) {
+        ck_assert_uint_lt(c, MAX_COSTS);
+        if (begin(&p, cost))
+            check(&p);
+        stop(&p);
+    }
+}
+
+static double ffn_time(const pricing *p, const uint32_t *rows, size_t n)
+{
+    moe_price price = p->cost->ffn(p->state, rows, n);
+    ck_assert(isfinite(price.time_s) && price.time_s >= 0);
+    return price.time_s;
+}
+
+static void check_empty(const pricing *p)
+{
+    const uint32_t rows[] = {40, 0, 7, 0, 0};
+    const uint32_t same[] = {40, 7};
+    const moe_exchange alone = {.gpus = 1, .nodes = 1};
+    ck_assert_double_eq(ffn_time(p, rows + 3, 2), 0);
+    ck_assert_double_eq(ffn_time(p, NULL, 0), 0);
+    ck_assert_double_eq(ffn_time(p, rows, 5), ffn_time(p, same, 2));
+    ck_assert_double_eq(p->cost->allreduce(p->state, &alone, 1e6).time_s, 0);
+    ck_assert_double_eq(p->cost->tree(p->state, &alone, 1e6).time_s, 0);
+    ck_assert_double_eq(p->cost->alltoall(p->state, &alone).time_s, 0);
+    ck_assert_double_eq(p->cost->transfer(p->state, &alone).time_s, 0);
+    ck_assert_double_eq(p->cost->gemm(p->state, &(moe_gemm){0, 8, 8}).time_s,
+                        0);
+}
+
+START_TEST(nothing_to_do_is_free)
+{
+    each_cost(_i, check_empty);
+}
+END_TEST
+
+static void check_monotone(const pricing *p)
+{
+    moe_rng rng = moe_rng_at(1, MOE_RNG_TEST, 0, 0, 0);
+    for (int trial = 0; trial < 200; trial++) {
+        uint32_t rows[6];
+        for (size_t i = 0; i < MOE_ARRAY_LEN(rows); i++)
+            rows[i] = (uint32_t)moe_rng_below(&rng, 1u << (4 + i));
+        double before = ffn_time(p, rows, MOE_ARRAY_LEN(rows));
+        rows[moe_rng_below(&rng, 6)] += 1 + (uint32_t)moe_rng_below(&rng, 300);
+        double after = ffn_time(p, rows, MOE_ARRAY_LEN(rows));
+        ck_assert_double_ge(after, before * (1 - 1e-12));
+    }
+}
+
+START_TEST(more_rows_never_take_less_time)
+{
+    each_cost(_i, check_monotone);
+}
+END_TEST
+
+static void check_exchanges(const pricing *p)
+{
+    moe_exchange x = {.gpus = 4, .nodes = 1};
+    double last[5] = {0};
+    for (double bytes = 1e3; bytes < 1e10; bytes *= 3) {
+        x.node_bytes = bytes;
+        double now[] = {
+            p->cost->alltoall(p->state, &x).time_s,
+            p->cost->transfer(p->state, &x).time_s,
+            p->cost->allreduce(p->state, &x, bytes).time_s,
+            p->cost->tree(p->state, &x, bytes).time_s,
+            p->cost->alltoall(p->state, &(moe_exchange){16, 4, bytes, bytes})
+                .time_s};
+        for (size_t i = 0; i < MOE_ARRAY_LEN(now); i++) {
+            ck_assert(isfinite(now[i]));
+            ck_assert_double_ge(now[i], last[i]);
+            last[i] = now[i];
+        }
+        ck_assert_double_ge(now[4], now[0] * (1 - 1e-12));
+    }
+}
+
+START_TEST(more_bytes_never_take_less_time)
+{
+    each_cost(_i, check_exchanges);
+}
+END_TEST
+
+static void check_attention(const pricing *p)
+{
+    double last = 0;
+    for (double seq = 16; seq <= 16384; seq *= 2) {
+        double now = p->cost->attention(p->state, 2, seq, 4).time_s;
+        ck_assert(isfinite(now));
+        ck_assert_double_ge(now, last);
+        ck_assert_double_ge(p->cost->attention(p->state, 2, seq, 1).time_s,
+                            now);
+        last = now;
+    }
+}
+
+START_TEST(attention_grows_with_tokens_and_shrinks_with_gpus)
+{
+    each_cost(_i, check_attention);
+}
+END_TEST
+
+/* ---- properties of the analytic model ---- */
+
+START_TEST(ffn_is_above_the_roofline)
+{
+    pricing p;
+    read_profiles(&p, models[_i / 5], clusters[_i % 5]);
+    ck_assert(begin(&p, moe_cost_find("analytic")));
+    moe_rng rng = moe_rng_at(2, MOE_RNG_TEST, 0, 0, 0);
+    double peak = fmax(p.cluster.peak_flops, p.cluster.fp8_flops);
+    for (int trial = 0; trial < 100; trial++) {
+        uint32_t rows[4];
+        double pairs = 0, replicas = 0;
+        for (size_t i = 0; i < 4; i++) {
+            rows[i] = (uint32_t)moe_rng_below(&rng, 2000);
+            pairs += rows[i];
+            replicas += rows[i] > 0;
+        }
+        double time_s = ffn_time(&p, rows, 4);
+        ck_assert_double_ge(time_s, replicas *
+                                        moe_model_expert_bytes(&p.model) /
+                                        p.cluster.memory_bandwidth);
+        ck_assert_double_ge(time_s,
+                            pairs * moe_model_pair_flops(&p.model) / peak);
+    }
+    stop(&p);
+}
+END_TEST
+
+START_TEST(splitting_an_expert_reads_its_weights_twice)
+{
+    pricing p = paper();
+    const uint32_t whole[] = {16}, half[] = {8};
+    double weights_s =
+        moe_model_expert_bytes(&p.model) / p.cluster.memory_bandwidth;
+    double one = ffn_time(&p, whole, 1), each = ffn_time(&p, half, 1);
+    ck_assert_double_ge(each, weights_s);
+    ck_assert_double_ge(2 * each, one + 0.9 * weights_s);
+    /* with many rows compute dominates, and halving them pays */
+    const uint32_t many[] = {4096}, fewer[] = {2048};
+    ck_assert_double_lt(ffn_time(&p, fewer, 1), 0.52 * ffn_time(&p, many, 1));
+    stop(&p);
+}
+END_TEST
+
+START_TEST(prices_say_where_they_come_from)
+{
+    pricing p = paper();
+    const uint32_t rows[] = {5};
+    moe_price price = p.cost->ffn(p.state, rows, 1);
+    ck_assert_int_eq(price.source, MOE_PRICE_ANALYTIC);
+    ck_assert(isnan(price.relative_error));
+    stop(&p);
+}
+END_TEST
+
+START_TEST(registry_finds_what_it_lists)
+{
+    const moe_cost *cost;
+    size_t n = 0;
+    for (; (cost = moe_cost_at(n)) != NULL; n++)
+        ck_assert_ptr_eq(moe_cost_find(cost->name), cost);
+    ck_assert_uint_ge(n, 1);
+    ck_assert_ptr_null(moe_cost_find("guess"));
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("cost");
+    MOE_TEST(suite, matmuls_agree_with_the_simulator);
+    MOE_TEST(suite, attention_agrees_with_the_simulator);
+    MOE_TEST_LOOP(suite, allreduces_agree_with_the_simulator,
+                  MOE_ARRAY_LEN(allreduces));
+    MOE_TEST(suite, layers_agree_with_the_simulator);
+    MOE_TEST_LOOP(suite, nothing_to_do_is_free, N_MACHINES);
+    MOE_TEST_LOOP(suite, more_rows_never_take_less_time, N_MACHINES);
+    MOE_TEST_LOOP(suite, more_bytes_never_take_less_time, N_MACHINES);
+    MOE_TEST_LOOP(suite, attention_grows_with_tokens_and_shrinks_with_gpus,
+                  N_MACHINES);
+    MOE_TEST_LOOP(suite, ffn_is_above_the_roofline, N_MACHINES);
+    MOE_TEST(suite, splitting_an_expert_reads_its_weights_twice);
+    MOE_TEST(suite, prices_say_where_they_come_from);
+    MOE_TEST(suite, registry_finds_what_it_lists);
+    return suite;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/profile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "harness.h"
+#include "moegps/cluster.h"
+#include "moegps/ctx.h"
+#include "moegps/mem.h"
+#include "moegps/model.h"
+
+/* Names seen by a visitor, each followed by a space. */
+typedef struct {
+    char text[2048];
+    int n, bad;
+} seen_list;
+
+static void see(const char *name, const char *path, void *arg)
+{
+    seen_list *seen = arg;
+    size_t len = strlen(seen->text);
+    snprintf(seen->text + len, sizeof seen->text - len, "%s ", name);
+    seen->n++;
+    seen->bad += strstr(path, name) == NULL;
+}
+
+static void see_model(const char *name, const char *path, void *arg)
+{
+    seen_list *seen = arg;
+    char *text = NULL;
+    moe_model model;
+    moe_error err = {0};
+    moe_read_text(path, &text, &err);
+    if (err.status == MOE_OK)
+        moe_model_parse(text, path, &model, &err);
+    free(text);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    ck_assert_str_eq(model.name, name);
+    ck_assert_msg(model.origin[0] != '\0', "%s says no origin", name);
+    see(name, path, seen);
+}
+
+static void see_cluster(const char *name, const char *path, void *arg)
+{
+    seen_list *seen = arg;
+    char *text = NULL;
+    moe_cluster cluster;
+    moe_error err = {0};
+    moe_read_text(path, &text, &err);
+    if (err.status == MOE_OK)
+        moe_cluster_parse(text, path, &cluster, &err);
+    free(text);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    ck_assert_str_eq(cluster.name, name);
+    ck_assert_msg(cluster.origin[0] != '\0', "%s says no origin", name);
+    see(name, path, seen);
+}
+
+START_TEST(every_shipped_profile_is_valid)
+{
+    seen_list models = {0}, clusters = {0};
+    moe_profile_each("models", ".yaml", see_model, &models);
+    moe_profile_each("clusters", ".yaml", see_cluster, &clusters);
+    ck_assert_int_ge(models.n, 10);
+    ck_assert_int_ge(clusters.n, 5);
+}
+END_TEST
+
+static void put(const char *name)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/things", test_dir);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/things/%s", test_dir, name);
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fclose(f);
+}
+
+START_TEST(profiles_are_listed_by_name_without_strangers)
+{
+    seen_list seen = {0};
+    setenv("MOEGPS_JOBS", test_dir, 1);
+    put("b-3.5.yaml");
+    put("a.yaml");
+    put("a.yaml~");
+    put(".hidden.yaml");
+    put("note.txt");
+    moe_profile_each("things", ".yaml", see, &seen);
+    ck_assert_str_eq(seen.text, "a b-3.5 ");
+    ck_assert_int_eq(seen.bad, 0);
+}
+END_TEST
+
+START_TEST(environment_comes_first)
+{
+    char path[512], command[600];
+    snprintf(command, sizeof command,
+             "mkdir -p '%s/models' && cp "
+             "jobs/models/olmoe-1b-7b.yaml '%s/models'",
+             test_dir, test_dir);
+    ck_assert_int_eq(system(command), 0);
+    setenv("MOEGPS_JOBS", test_dir, 1);
+    ck_assert_int_eq(moe_profile_find("models", "olmoe-1b-7b", ".yaml", path,
+                                      sizeof path, NULL),
+                     MOE_OK);
+    ck_assert_int_eq(strncmp(path, test_dir, strlen(test_dir)), 0);
+    ck_assert_int_eq(moe_profile_find("models", "mixtral-8x7b", ".yaml", path,
+                                      sizeof path, NULL),
+                     MOE_OK);
+    ck_assert_str_eq(path, "./jobs/models/mixtral-8x7b.yaml");
+    seen_list seen = {0};
+    moe_profile_each("models", ".yaml", see, &seen);
+    char *first = strstr(seen.text, "olmoe-1b-7b ");
+    ck_assert_ptr_nonnull(first);
+    ck_assert_ptr_null(strstr(first + 1, "olmoe-1b-7b "));
+}
+END_TEST
+
+START_TEST(unknown_name_is_answered_with_the_known)
+{
+    char path[512] = "untouched";
+    moe_error err = {0};
+    ck_assert_int_eq(
+        moe_profile_find("clusters", "h200", ".yaml", path, sizeof path, &err),
+        MOE_USAGE);
+    ck_assert_str_eq(path, "untouched");
+    ck_assert_ptr_nonnull(strstr(err.text, "h200"));
+    ck_assert_ptr_nonnull(strstr(err.text, "a100-nvlink"));
+}
+END_TEST
+
+START_TEST(paths_are_taken_as_they_are)
+{
+    char path[64];
+    const char *file = "jobs/models/mixtral-8x7b.yaml";
+    ck_assert_int_eq(
+        moe_profile_find("models", file, ".yaml", path, sizeof path, NULL),
+        MOE_OK);
+    ck_assert_str_eq(path, file);
+    ck_assert_int_eq(moe_profile_find("models", "./jobs/absent.yaml", ".yaml",
+                                      path, sizeof path, NULL),
+                     MOE_USAGE);
+    ck_assert_int_eq(moe_profile_find("models", file, ".yaml", path, 8, NULL),
+                     MOE_USAGE);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("profile");
+    MOE_TEST(suite, every_shipped_profile_is_valid);
+    MOE_TEST(suite, profiles_are_listed_by_name_without_strangers);
+    MOE_TEST(suite, environment_comes_first);
+    MOE_TEST(suite, unknown_name_is_answered_with_the_known);
+    MOE_TEST(suite, paths_are_taken_as_they_are);
+    return suite;
+}

@@ -1,0 +1,266 @@
+#!/usr/bin/env bash
+# moegps trace: what users type and what they get back. Speaks TAP.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+n=0
+
+# check NAME COMMAND...: a test that passes when the command succeeds.
+check() {
+    n=$((n + 1))
+    if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
+}
+skip() {
+    n=$((n + 1))
+    echo "ok - $1 # SKIP $2"
+}
+trace() { ./moegps trace "$@"; }
+
+# fails RC TEXT COMMAND...: ends with RC, says one line with TEXT, prints none.
+fails() {
+    local rc=0 out
+    out=$(trace "${@:3}" 2> "$dir/err") || rc=$?
+    [ "$rc" -eq "$1" ] && [ -z "$out" ] && [ "$(wc -l < "$dir/err")" -eq 1 ] &&
+        grep -q "^moegps: " "$dir/err" && grep -qF -- "$2" "$dir/err" ||
+        { sed 's/^/# /' "$dir/err"; echo "# exit $rc"; return 1; }
+}
+
+# says TEXT COMMAND...: succeeds, with TEXT on stdout and nothing on stderr.
+says() {
+    trace "${@:2}" > "$dir/out" 2> "$dir/err" && [ ! -s "$dir/err" ] &&
+        grep -qF -- "$1" "$dir/out"
+}
+sha() { trace info "$1" | sed -n 's/^sha256 *//p'; }
+same() { [ -n "$(sha "$1")" ] && [ "$(sha "$1")" = "$(sha "$2")" ]; }
+not() { ! "$@"; }
+clean() { [ ! -e "$dir/x.h5" ] && ! compgen -G "$dir/*.partial" > /dev/null; }
+
+# info
+check "info finds a bundled trace by name" says "mixtral-8x7b" info mixtral-8x7b-mmlu
+check "info takes a path" says "152445 (91425 train, 61020 test)" \
+    info jobs/traces/gpt-oss-20b-mmlu.h5
+check "info gives the skewness of single steps" \
+    says "1.424 (1.439 train, 1.394 test), mean over steps, layers" info mixtral-8x7b-mmlu
+layers() { [ "$(trace info --layers gpt-oss-20b-mmlu | grep -cE '^ +[0-9]+ ')" -eq 24 ]; }
+check "info --layers has a line per layer" layers
+json() {
+    trace info --json - mixtral-8x7b-mmlu | /usr/bin/python3 -c '
+import json, sys
+t = json.load(sys.stdin)
+assert t["kind"] == "load" and t["steps"]["test"] == 3823, t
+assert len(t["per_layer"]) == 32
+assert abs(t["step_skewness"]["whole"] - 1.424) < 1e-3'
+}
+check "info --json - prints only JSON" json
+check "info --json FILE writes it and prints the text too" \
+    says "sha256" info mixtral-8x7b-mmlu --json "$dir/info.json"
+check "info does not overwrite" \
+    fails 2 "exists; --force replaces it" info mixtral-8x7b-mmlu --json "$dir/info.json"
+check "info --force does" says "sha256" info mixtral-8x7b-mmlu --force --json "$dir/info.json"
+check "--help prints usage" says "Usage: moegps trace info" info --help
+for word in synth slice import export; do
+    check "$word --help prints usage" says "Usage: moegps trace $word" $word --help
+done
+
+# wrong use
+check "no word is refused" fails 2 "expected one of info, synth"
+check "an unknown word is refused" fails 2 "'inof' is not one of info" inof
+check "info without a trace is refused" fails 2 "no trace given" info
+check "info of two traces is refused" fails 2 "one trace only" info a.h5 b.h5
+check "an unknown option is refused" fails 2 "'--layer-list'" info a.h5 --layer-list
+check "an option without its value is refused" fails 2 "'--json'" info a.h5 --json
+check "a missing file is refused" fails 2 "$dir/none.h5" info "$dir/none.h5"
+printf "layer,token\n" > "$dir/text.h5"
+check "a file of another format is refused" fails 2 "is not an HDF5 file" info "$dir/text.h5"
+
+# synth
+make() { trace synth --seed 5 "${@:2}" -o "$dir/$1"; }
+check "synth makes a load trace" make load.h5 --shape zipf --layers 2 --seqs 20
+check "synth makes a token trace" make token.h5 --kind token --layers 3 --seqs 20 \
+    --tokens 50 --vocab 30
+make again.h5 --kind token --layers 3 --seqs 20 --tokens 50 --vocab 30
+check "equal options make equal traces" same "$dir/token.h5" "$dir/again.h5"
+make other.h5 --kind token --layers 3 --seqs 20 --tokens 50 --vocab 30 --seed 6
+check "another seed makes another trace" not same "$dir/token.h5" "$dir/other.h5"
+check "synth reports its dials" says "shape=zipf" info "$dir/load.h5"
+check "synth does not overwrite" fails 2 "exists" synth -o "$dir/load.h5"
+check "synth --force does" make load.h5 --force --shape zipf --layers 2 --seqs 20
+check "synth without -o is refused" fails 2 "-o FILE is missing" synth
+check "synth names a bad value" fails 2 "top_k: 'x' is not an integer in 1..64" \
+    synth --top-k x -o "$dir/x.h5"
+check "synth refuses contradictions" fails 2 "9 distinct experts of only 8" \
+    synth --top-k 9 -o "$dir/x.h5"
+check "synth into no folder fails" fails 1 "cannot create" synth -o "$dir/none/x.h5"
+check "failed commands leave nothing" clean
+
+# slice
+check "slice keeps a range" trace slice "$dir/token.h5" --seqs 5:15 --layers 0,2 \
+    --split train=0.5,seed=3 -o "$dir/slice.h5"
+check "slice has what was asked for" says "sequences    10 (5 train, 5 test)" \
+    info "$dir/slice.h5"
+check "slice of all is the same trace" trace slice "$dir/token.h5" -o "$dir/all.h5"
+check "slice of all has the same hash" same "$dir/all.h5" "$dir/token.h5"
+check "slice replaces its own input" trace slice "$dir/all.h5" --layers 0-1 \
+    --force -o "$dir/all.h5"
+check "slice refuses a far range" fails 2 "not a range within 0:20" \
+    slice "$dir/token.h5" --seqs 5:21 -o "$dir/x.h5"
+check "slice refuses a bad range" fails 2 "is not FIRST:END" \
+    slice "$dir/token.h5" --seqs 5-8 -o "$dir/x.h5"
+check "slice refuses a far layer" fails 2 "not all are in 0..2" \
+    slice "$dir/token.h5" --layers 1-3 -o "$dir/x.h5"
+check "slice refuses a layer twice" fails 2 "twice" \
+    slice "$dir/token.h5" --layers 1,1 -o "$dir/x.h5"
+check "slice refuses a bad split" fails 2 "is not train=SHARE" \
+    slice "$dir/token.h5" --split test=0.3 -o "$dir/x.h5"
+
+# export and import
+for kind in load token; do
+    flags=(--model synthetic --experts 8 --top-k 2)
+    [ $kind = token ] && flags+=(--ordered)
+    check "export writes a $kind trace as CSV" \
+        trace export "$dir/$kind.h5" --csv -o "$dir/$kind.csv"
+    check "import reads it" trace import "$dir/$kind.csv" "${flags[@]}" -o "$dir/$kind.in.h5"
+    # ids above the largest that occurs are unknown to a CSV file
+    [ $kind = token ] || check "$kind trace survives CSV" same "$dir/$kind.h5" "$dir/$kind.in.h5"
+    trace export "$dir/$kind.in.h5" --csv -o "$dir/$kind.again.csv"
+    check "$kind trace is the same CSV again" cmp "$dir/$kind.csv" "$dir/$kind.again.csv"
+    check "export writes a $kind trace as .npy" \
+        trace export "$dir/$kind.h5" --npy -o "$dir/$kind.npy"
+    trace import "$dir/$kind.npy" --kind $kind "${flags[@]}" -o "$dir/$kind.npy.h5"
+    trace export "$dir/$kind.npy.h5" --npy -o "$dir/$kind.again.npy"
+    check "$kind trace survives .npy" cmp "$dir/$kind.npy" "$dir/$kind.again.npy"
+done
+check "export writes to stdout" says "step,layer,expert,count,split" \
+    export "$dir/load.h5" --csv -o -
+numpy() {
+    /usr/bin/python3 - "$dir" <<'PY'
+import sys
+import numpy as np
+d = sys.argv[1]
+counts = np.load(d + "/load.npy")
+assert counts.shape == (20, 2, 8) and counts.dtype == np.uint32
+assert (counts.sum(2) == 2 * 512).all()
+assert np.load(d + "/token.npy").shape == (3, 1000, 2)
+np.save(d + "/i8.npy", counts.astype(np.int64))
+np.save(d + "/f8.npy", counts.astype(float))
+np.save(d + "/fortran.npy", np.asfortranarray(counts))
+np.save(d + "/flat.npy", counts.ravel())
+counts[3, 1, 2] += 1
+np.save(d + "/sum.npy", counts)
+np.save(d + "/negative.npy", -counts.astype(np.int16))
+PY
+}
+if /usr/bin/python3 -c 'import numpy' 2> /dev/null; then
+    check "numpy reads what export wrote" numpy
+    check "import takes int64" trace import "$dir/i8.npy" --model m --experts 8 --top-k 2 \
+        -o "$dir/i8.h5"
+    # file, and what is wrong with it
+    while IFS='|' read -r file text; do
+        check "import refuses $file.npy" fails 2 "$text" import "$dir/$file.npy" --model m \
+            --experts 8 --top-k 2 -o "$dir/x.h5"
+    done <<- END
+	f8|not an array of little-endian integers
+	fortran|in C order
+	flat|has not three dimensions
+	sum|step 3, layer 1: 1025 pairs, not 1024
+	negative|is not in 0..
+	END
+else
+    skip "numpy reads what export wrote" "python3-numpy is missing"
+fi
+
+# csv NAME TEXT LINES: a CSV file with these lines is refused, saying TEXT.
+csv() {
+    printf "$3" > "$dir/bad.csv"
+    check "import refuses $1" fails 2 "$2" import "$dir/bad.csv" --model m --experts 4 \
+        --top-k 2 -o "$dir/x.h5"
+}
+csv "an empty file" "is empty" ""
+csv "a heading alone" "0 rows are not" "layer,token,expert0,expert1\n"
+csv "foreign columns" "has no column 'layer'" "a,b\n1,2\n"
+csv "columns of neither kind" "the heading has neither" "layer,expert\n1,2\n"
+csv "too few experts" "fewer expert or gate columns" "layer,token,expert0\n0,0,1\n"
+csv "too many experts" "more expert columns" \
+    "layer,token,expert0,expert1,expert2\n0,0,1,2,3\n"
+csv "a text for a number" "bad.csv:3: expected an integer in 0..3: 'x'" \
+    "layer,token,expert0,expert1\n0,0,1,2\n0,1,x,2\n"
+csv "an expert out of range" "bad.csv:2: expected an integer in 0..3: '4'" \
+    "layer,token,expert0,expert1\n0,0,1,4\n"
+csv "an expert twice" "layer 0, token 0: expert 1 is there twice" \
+    "layer,token,expert0,expert1\n0,0,1,1\n"
+csv "a token twice" "bad.csv:4: layer and token were there before" \
+    "layer,token,expert0,expert1\n0,0,1,2\n0,1,1,2\n0,0,1,2\n0,3,1,2\n"
+csv "a hole" "3 rows are not 1 layers x 4 tokens" \
+    "layer,token,expert0,expert1\n0,0,1,2\n0,1,1,2\n0,3,1,2\n"
+csv "a short row" "bad.csv:2: has another number of columns" \
+    "layer,token,expert0,expert1\n0,0,1\n"
+csv "a sequence in two parts" "bad.csv:3: earlier rows of this sequence" \
+    "layer,token,split,expert0,expert1\n0,0,train,1,2\n0,1,test,1,2\n"
+csv "sequences out of order" "neither 1 nor the next one" \
+    "layer,token,sequence,expert0,expert1\n0,0,0,1,2\n0,1,1,1,2\n0,2,0,1,2\n"
+csv "pairs that are no tokens" "step 0, layer 0: 3 pairs are no multiple" \
+    "step,layer,expert,count\n0,0,1,2\n0,0,2,1\n"
+csv "layers that disagree" "step 0, layer 1: 2 pairs, not 4" \
+    "step,layer,expert,count\n0,0,1,2\n0,0,2,2\n0,1,1,1\n0,1,2,1\n"
+csv "more pairs than tokens" "4 pairs of only 2 tokens" \
+    "step,layer,expert,count\n0,0,1,4\n"
+check "import wants a model" fails 2 "--model is missing" import "$dir/load.csv" --experts 8 \
+    --top-k 2 -o "$dir/x.h5"
+check "refused imports leave nothing" clean
+
+# other programs
+if command -v ncdump > /dev/null; then
+    check "ncdump reads what is written" \
+        eval 'ncdump "$dir/token.h5" > /dev/null && ncdump "$dir/load.h5" > /dev/null'
+else
+    skip "ncdump reads what is written" "netcdf-bin is missing"
+fi
+xarray() {
+    /usr/bin/python3 - "$dir" <<'PY'
+import sys
+import xarray
+for engine in "netcdf4", "h5netcdf":
+    t = xarray.open_dataset(sys.argv[1] + "/token.h5", engine=engine).load()
+    assert t.experts.dims == ("layer", "token", "k"), t
+    assert t.experts.dtype == "uint8" and t.seq_offset.dtype == "uint64", t
+    t = xarray.open_dataset(sys.argv[1] + "/load.h5", engine=engine).load()
+    assert (t.counts.sum("expert") == 2 * t.tokens).all()
+PY
+}
+if /usr/bin/python3 -c 'import xarray, netCDF4, h5netcdf' 2> /dev/null; then
+    check "xarray reads what is written" xarray
+else
+    skip "xarray reads what is written" "python3-xarray is missing"
+fi
+hash() {
+    /usr/bin/python3 -B - "$dir" <<'PY'
+import sys
+sys.path.insert(0, "tools")
+import h5py
+import numpy as np
+from convert_traces import content_hash
+for name in "token", "load":
+    f = h5py.File(f"{sys.argv[1]}/{name}.h5", "r")
+    a = f.attrs
+    tokens = name == "token"
+    meta = dict(kind=0 if tokens else 1, layers=a["layers"],
+                experts=a["experts"], top_k=a["top_k"], ordered=a["ordered"],
+                vocab_size=a.get("vocab_size", 0), has_position=tokens,
+                has_gate=0)
+    if tokens:
+        start = np.append(f["seq_offset"][:], f["token"].size)
+        arrays = [("<u2", f["experts"][:]), ("<u4", f["token_id"][:]),
+                  ("<i4", f["position"][:])]
+    else:
+        start = np.append(0, np.cumsum(f["tokens"][:]))
+        arrays = [("<u4", f["counts"][:])]
+    assert content_hash(meta, start, f["split"][:], arrays) == a["sha256"]
+PY
+}
+if /usr/bin/python3 -c 'import h5py' 2> /dev/null; then
+    check "the converter computes the same hash" hash
+else
+    skip "the converter computes the same hash" "python3-h5py is missing"
+fi
+echo "1..$n"

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Run the main experiment on emulated GPUs, one MPI rank each, and show what it
+# found. GPUS=8 EXPERIMENT=mine.yaml OUT=mine.h5 tools/demo.sh runs another.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+: "${GPUS:=4}" "${MPIRUN:=mpirun}" "${EXPERIMENT:=jobs/demo.yaml}" "${OUT:=results/demo.h5}"
+
+# Root in a container is common; Open MPI wants to be told twice.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+options=(-n "$GPUS")
+cores=$(lscpu -p=CORE,SOCKET 2> /dev/null | grep -v '^#' | sort -u | wc -l)
+if [ "$cores" -lt "$GPUS" ]; then
+    # Ranks that wait must let others run.
+    options+=(--oversubscribe --bind-to none)
+    export OMPI_MCA_mpi_yield_when_idle=1
+fi
+
+mkdir -p "$(dirname "$OUT")"
+echo "\$ $MPIRUN ${options[*]} ./moegps run $EXPERIMENT --force -o $OUT"
+"$MPIRUN" "${options[@]}" ./moegps run "$EXPERIMENT" --force -o "$OUT"
+cat <<EOF
+
+The numbers are in $OUT (results/README.md says which):
+  ./moegps report $OUT
+  python3 -c 'import xarray; print(xarray.open_dataset("$OUT", group="summary"))'
+EOF
