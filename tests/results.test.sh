@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Result files in the hands of other readers: xarray with both engines, h5py,
-# ncdump, h5dump; files of killed runs; full disks.
+# ncdump, h5dump; files of killed runs; full disks; moegps report.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 : "${BUILD:=build}" "${MPIRUN:=mpirun}" "${PYTHON:=/usr/bin/python3}"
+: "${MOEGPS:=./moegps}"
 maker=$BUILD/tests/parallel/test_results
 dir=$(mktemp -d "${TMPDIR:-/tmp}/moegps-test-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
@@ -125,6 +126,7 @@ is_documented() {
 
 # The examples of results/README.md, run as they are printed.
 examples_work() {
+    # shellcheck disable=SC2016
     sed -n '/^```python/,/^```/p' results/README.md | grep -v '^```' \
         > "$dir/example.py"
     cp "$1" "$dir/run.h5"
@@ -196,6 +198,66 @@ assert timing.layer_time_gpu.notnull().all()
 PY
 }
 
+# A copy of FILE whose validation failed.
+make_invalid() {
+    cp "$1" "$2"
+    "$PYTHON" -c 'import h5py, sys
+with h5py.File(sys.argv[1], "r+") as f:
+    f.attrs["validation"] = "fail"' "$2"
+}
+
+report_ends_with_result() {
+    "$MOEGPS" report "$1" > "$dir/text" &&
+        grep -q '^FOM layer_time_gpu oracle = 170 s$' "$dir/text" &&
+        [ "$(tail -n 1 "$dir/text")" = "RESULT: VALID" ]
+}
+
+json_is_all_there_is() {
+    "$MOEGPS" report --json - "$1" "$1" > "$dir/json" &&
+        "$PYTHON" - "$dir/json" <<'PY'
+import json
+import sys
+
+def refuse(constant):
+    raise ValueError(constant)
+
+report = json.load(open(sys.argv[1]), parse_constant=refuse)
+assert report["schema_version"] == "1.0.0" and len(report["runs"]) == 2
+run = report["runs"][1]
+assert run["result"] == "VALID" and run["oversubscribed"] is True
+oracle = run["strategies"][2]
+assert oracle["metrics"]["layer_time_gpu"]["median"] == 170
+assert oracle["metrics"]["layer_time_gpu"]["p99"] is None
+assert oracle["phases_s"]["wall"]["attention"] is None
+PY
+}
+
+csv_replaces_nothing() {
+    echo precious > "$dir/kept.csv"
+    "$MOEGPS" report --csv "$dir/kept.csv" "$1"
+    [ $? -eq 2 ] && grep -qx precious "$dir/kept.csv" &&
+        "$MOEGPS" report --force --csv "$dir/kept.csv" "$1" > /dev/null &&
+        grep -q ',oracle,layer_time_gpu,s,8,170,' "$dir/kept.csv"
+}
+
+# exits_with CODE FILE
+exits_with() {
+    "$MOEGPS" report "$2" > "$dir/text"
+    [ $? -eq "$1" ]
+}
+
+invalid_is_said() {
+    make_invalid "$1" "$dir/invalid.h5" && exits_with 3 "$dir/invalid.h5" &&
+        [ "$(tail -n 1 "$dir/text")" = "RESULT: INVALID" ]
+}
+
+killed_is_incomplete() {
+    is_killed X=1 && exits_with 0 "$dir/killed.h5.partial" &&
+        grep -q '^iterations  n = 3 of 8 measured' "$dir/text" &&
+        grep -q '^intervals   none' "$dir/text" &&
+        [ "$(tail -n 1 "$dir/text")" = "RESULT: INCOMPLETE" ]
+}
+
 for writer in serial mpio; do
     file=$dir/$writer.h5
     set -- MOEGPS_TEST_X=
@@ -221,6 +283,20 @@ for writer in serial mpio; do
 done
 check "every dataset is documented" is_documented "$dir/serial.h5"
 check "the examples of results/README.md work" examples_work "$dir/serial.h5"
+if [ -x "$MOEGPS" ]; then
+    check "report ends with its result" \
+        report_ends_with_result "$dir/serial.h5"
+    check "report --json - prints JSON alone" \
+        json_is_all_there_is "$dir/serial.h5"
+    check "report --csv replaces nothing unasked" \
+        csv_replaces_nothing "$dir/serial.h5"
+    check "report of a failed validation exits with 3" \
+        invalid_is_said "$dir/serial.h5"
+    check "report of a killed run is incomplete" killed_is_incomplete
+    check "report of no file exits with 2" exits_with 2 "$dir/nothing.h5"
+else
+    skip "moegps report" "$MOEGPS is not built"
+fi
 if unshare -m mount -t tmpfs tmpfs /mnt 2> /dev/null; then
     check "a full disk leaves nothing (64k)" full_disk_leaves_nothing 64k
     check "a full disk leaves nothing (1m)" full_disk_leaves_nothing 1m
