@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,106 +9,110 @@
 #include "args.h"
 #include "moegps/mem.h"
 #include "moegps/report.h"
-#include "moegps/view.h"
 
-enum { KEY_JSON = 'j', KEY_CSV = 'c' };
+enum { KEY_CSV = 256, KEY_JSON, KEY_FORCE };
 
 typedef struct {
-    const char **paths; /* [n_paths], room for all arguments */
-    size_t n_paths;
-    const char *json, *csv;
-} options_t;
+    const char **files; /* [n_files], into argv */
+    size_t n_files;
+    const char *csv, *json; /* NULL: not asked for; "-": standard output */
+    bool force;
+} settings;
 
 static const struct argp_option options[] = {
-    {"json", KEY_JSON, "FILE", 0,
-     "write every figure as JSON; - is stdout, and then nothing else is", 0},
-    {"csv", KEY_CSV, "FILE", 0,
-     "write every figure as CSV; - is stdout, and then nothing else is", 0},
+    {"csv", KEY_CSV, "FILE|-", 0, "write a row per strategy and metric", 0},
+    {"json", KEY_JSON, "FILE|-", 0,
+     "write one JSON object; - prints it and nothing else", 0},
+    {"force", KEY_FORCE, NULL, 0, "replace FILE if it exists", 0},
     MOE_ARGS_HELP,
-    {0}};
+    {0},
+};
 
 static moe_status take(int key, char *arg, void *input, moe_error *err)
 {
+    settings *s = input;
     (void)err;
-    options_t *o = input;
     switch (key) {
-    case KEY_JSON:
-        o->json = arg;
-        break;
     case KEY_CSV:
-        o->csv = arg;
+        s->csv = arg;
+        break;
+    case KEY_JSON:
+        s->json = arg;
+        break;
+    case KEY_FORCE:
+        s->force = true;
         break;
     default:
-        o->paths[o->n_paths++] = arg;
-        break;
+        s->files[s->n_files++] = arg;
     }
     return MOE_OK;
 }
 
 static const moe_args args = {
     .name = "moegps report",
-    .args = "RESULT.h5...",
-    .help = "Show result files: time of a layer on three clocks, speed-up, "
-            "load, traffic and phases of every strategy.",
+    .args = "RESULTS.h5...",
+    .help = "Show result files as tables, CSV or JSON. Files of runs that were "
+            "interrupted or killed (RESULTS.h5.partial) are fine. Exit code 3 "
+            "if a run failed its validation.",
     .options = options,
-    .take = take};
+    .take = take,
+};
 
-static bool is_stdout(const char *path)
+static bool to_stdout(const char *path)
 {
     return path != NULL && strcmp(path, "-") == 0;
 }
 
-static void show(const moe_view *const *views, const options_t *o,
-                 moe_error *err)
+static void print(const settings *s, const moe_view *views, moe_error *err)
 {
-    if (o->json != NULL)
-        moe_report_json(views, o->n_paths, o->json, err);
-    if (o->csv != NULL && err->status == MOE_OK)
-        moe_report_csv(views, o->n_paths, o->csv, err);
-    if (is_stdout(o->json) || is_stdout(o->csv))
-        return;
-    for (size_t i = 0; i < o->n_paths; i++) {
+    moe_report_write(s->csv, moe_report_csv, views, s->n_files, s->force, err);
+    moe_report_write(s->json, moe_report_json, views, s->n_files, s->force,
+                     err);
+    bool tables = !to_stdout(s->csv) && !to_stdout(s->json);
+    for (size_t i = 0; i < s->n_files && tables; i++) {
         if (i > 0)
             putchar('\n');
-        moe_report_print(views[i], stdout);
-        if (strcmp(moe_report_result(views[i]), "INVALID") == 0)
-            moe_fail(err, MOE_INVALID, "%s: %s", views[i]->path,
-                     views[i]->validation_text);
+        moe_report_print(&views[i], stdout);
     }
+    if (fflush(stdout) != 0 || ferror(stdout))
+        moe_fail(err, MOE_IO, "standard output: cannot write");
 }
 
-static void report(const options_t *o, moe_error *err)
+static void check(const settings *s, moe_error *err)
 {
-    moe_view *view = moe_array_new(o->n_paths, sizeof *view, err);
-    const moe_view **views = moe_array_new(o->n_paths, sizeof *views, err);
-    size_t n = 0;
-    while (err->status == MOE_OK && n < o->n_paths) {
-        views[n] = &view[n];
-        if (moe_view_read(o->paths[n], &view[n], err) == MOE_OK)
-            n++;
-    }
-    if (err->status == MOE_OK)
-        show(views, o, err);
-    for (size_t i = 0; i < n; i++)
-        moe_view_free(&view[i]);
-    free(view);
-    free(views);
+    if (s->n_files == 0)
+        moe_fail(err, MOE_USAGE, "which file? (see moegps report --help)");
+    else if (to_stdout(s->csv) && to_stdout(s->json))
+        moe_fail(err, MOE_USAGE,
+                 "--csv and --json cannot both print on standard output");
 }
 
 int moe_cmd_report(int argc, char **argv)
 {
     moe_error err = {0};
+    settings s = {0};
     bool help = false;
-    options_t o = {.paths = moe_array_new((size_t)argc, sizeof *o.paths, &err)};
-    if (o.paths != NULL)
-        moe_args_parse(&args, argc, argv, &o, &help, &err);
-    if (err.status == MOE_OK && !help && o.n_paths == 0)
-        moe_fail(&err, MOE_USAGE,
-                 "a result file is missing (see moegps report --help)");
-    if (err.status == MOE_OK && is_stdout(o.json) && is_stdout(o.csv))
-        moe_fail(&err, MOE_USAGE, "--json - and --csv -: one of them only");
-    if (err.status == MOE_OK && !help)
-        report(&o, &err);
-    free(o.paths);
+    moe_view *views = NULL;
+    s.files = moe_array_new((size_t)argc, sizeof *s.files, &err);
+    if (s.files != NULL)
+        moe_args_parse(&args, argc, argv, &s, &help, &err);
+    if (help || err.status != MOE_OK)
+        goto out;
+    check(&s, &err);
+    if (err.status == MOE_OK)
+        views = moe_array_new(s.n_files, sizeof *views, &err);
+    for (size_t i = 0; i < s.n_files && err.status == MOE_OK; i++)
+        moe_view_read(s.files[i], &views[i], &err);
+    if (err.status == MOE_OK)
+        print(&s, views, &err);
+    for (size_t i = 0; i < s.n_files && err.status == MOE_OK; i++)
+        if (strcmp(moe_report_result(&views[i]), "INVALID") == 0)
+            moe_fail(&err, MOE_INVALID, "%s: validation failed: %s", s.files[i],
+                     views[i].validation_text);
+out:
+    for (size_t i = 0; views != NULL && i < s.n_files; i++)
+        moe_view_free(&views[i]);
+    free(views);
+    free(s.files);
     return err.status == MOE_OK ? 0 : moe_args_fail(&err);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <mpi.h>
 
@@ -213,6 +214,11 @@ static moe_status prepare_output(run_t *r)
         mkdir(r->out, 0777); /* creating the file tells when it failed */
         *slash = '/';
     }
+    const char *json = r->o.json;
+    if (ctx->rank == 0 && json != NULL && strcmp(json, "-") != 0 &&
+        !r->o.force && access(json, F_OK) == 0)
+        moe_fail(&ctx->err, MOE_EXISTS, "%s: exists (--force replaces it)",
+                 json);
     return moe_agree(ctx);
 }
 
@@ -406,9 +412,8 @@ static void print_report(run_t *r)
     if (moe_view_read(r->out, &view, &err) == MOE_OK) {
         if (!json_only)
             moe_report_print(&view, stdout);
-        if (r->o.json != NULL)
-            moe_report_json((const moe_view *const[]){&view}, 1, r->o.json,
-                            &err);
+        moe_report_write(r->o.json, moe_report_json, &view, 1, r->o.force,
+                         &err);
     }
     if (r->ctx.err.status == MOE_OK)
         r->ctx.err = err;
