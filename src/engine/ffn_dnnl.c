@@ -85,23 +85,38 @@ static void init_levels(state_t *s)
     }
 }
 
-static dnnl_status_t describe(dnnl_memory_desc_t *md, int64_t rows,
-                              int64_t columns, dnnl_data_type_t type)
+/* A row-major matrix whose rows may be padded. */
+typedef struct {
+    int64_t rows, columns, stride; /* stride: elements from row to row */
+} form;
+
+/* Rows of tokens are at least as long as a token's number. */
+static form hidden_form(const state_t *s, int64_t rows)
 {
-    dnnl_dims_t dims = {rows, columns}, strides = {columns, 1};
-    return dnnl_memory_desc_init_by_strides(md, 2, dims, type, strides);
+    return (form){rows, s->shape.hidden, (int64_t)(s->row_bytes / s->element)};
 }
 
-/* A [rows at run time][k] x [k][n] product. */
-static dnnl_status_t make_matmul(state_t *s, int64_t k, int64_t n,
+static form dense_form(int64_t rows, int64_t columns)
+{
+    return (form){rows, columns, columns};
+}
+
+static dnnl_status_t describe(const state_t *s, form f, dnnl_memory_desc_t *md)
+{
+    dnnl_dims_t dims = {f.rows, f.columns}, strides = {f.stride, 1};
+    return dnnl_memory_desc_init_by_strides(md, 2, dims, data_type(s), strides);
+}
+
+/* A product of matrices with as many rows as are given at run time. */
+static dnnl_status_t make_matmul(state_t *s, form from, form to,
                                  dnnl_primitive_t *out)
 {
     dnnl_memory_desc_t a, b, c;
     dnnl_matmul_desc_t desc;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t rc = describe(&a, DNNL_RUNTIME_DIM_VAL, k, data_type(s));
-    rc = rc ? rc : describe(&b, k, n, data_type(s));
-    rc = rc ? rc : describe(&c, DNNL_RUNTIME_DIM_VAL, n, data_type(s));
+    dnnl_status_t rc = describe(s, from, &a);
+    rc = rc ? rc : describe(s, dense_form(from.columns, to.columns), &b);
+    rc = rc ? rc : describe(s, to, &c);
     rc = rc ? rc : dnnl_matmul_desc_init(&desc, &a, &b, NULL, &c);
     rc =
         rc ? rc : dnnl_primitive_desc_create(&pd, &desc, NULL, s->engine, NULL);
@@ -111,26 +126,27 @@ static dnnl_status_t make_matmul(state_t *s, int64_t k, int64_t n,
     return rc;
 }
 
-static dnnl_status_t make_memory(const state_t *s, int64_t rows,
-                                 int64_t columns, dnnl_memory_t *out)
+static dnnl_status_t make_memory(const state_t *s, form f, dnnl_memory_t *out)
 {
     dnnl_memory_desc_t md;
-    dnnl_status_t rc = describe(&md, rows, columns, data_type(s));
+    dnnl_status_t rc = describe(s, f, &md);
     return rc ? rc : dnnl_memory_create(out, &md, s->engine, DNNL_MEMORY_NONE);
 }
 
 static dnnl_status_t make_primitives(state_t *s)
 {
     const int64_t h = s->shape.hidden, i = s->shape.inter;
+    const form outer = hidden_form(s, DNNL_RUNTIME_DIM_VAL),
+               inner = dense_form(DNNL_RUNTIME_DIM_VAL, i);
     dnnl_status_t rc = dnnl_engine_create(&s->engine, dnnl_cpu, 0);
     rc = rc ? rc
             : dnnl_stream_create(&s->stream, s->engine,
                                  dnnl_stream_default_flags);
-    rc = rc ? rc : make_matmul(s, h, i, &s->widen);
-    rc = rc ? rc : make_matmul(s, i, h, &s->narrow);
-    rc = rc ? rc : make_memory(s, h, i, &s->weights[MAT_GATE]);
-    rc = rc ? rc : make_memory(s, h, i, &s->weights[MAT_UP]);
-    rc = rc ? rc : make_memory(s, i, h, &s->weights[MAT_DOWN]);
+    rc = rc ? rc : make_matmul(s, outer, inner, &s->widen);
+    rc = rc ? rc : make_matmul(s, inner, outer, &s->narrow);
+    rc = rc ? rc : make_memory(s, dense_form(h, i), &s->weights[MAT_GATE]);
+    rc = rc ? rc : make_memory(s, dense_form(h, i), &s->weights[MAT_UP]);
+    rc = rc ? rc : make_memory(s, dense_form(i, h), &s->weights[MAT_DOWN]);
     return rc;
 }
 
@@ -261,11 +277,12 @@ static void activate(state_t *s, size_t n)
 static dnnl_status_t rows_memory(state_t *s, uint32_t rows, row_memory **out)
 {
     row_memory *m = &s->memory[rows];
+    const form inner = dense_form(rows, s->shape.inter);
     dnnl_status_t rc = dnnl_success;
     if (m->hidden == NULL) {
-        rc = make_memory(s, rows, s->shape.hidden, &m->hidden);
-        rc = rc ? rc : make_memory(s, rows, s->shape.inter, &m->inner_a);
-        rc = rc ? rc : make_memory(s, rows, s->shape.inter, &m->inner_b);
+        rc = make_memory(s, hidden_form(s, rows), &m->hidden);
+        rc = rc ? rc : make_memory(s, inner, &m->inner_a);
+        rc = rc ? rc : make_memory(s, inner, &m->inner_b);
         rc = rc ? rc : dnnl_memory_set_data_handle(m->inner_a, s->inner_a);
         rc = rc ? rc : dnnl_memory_set_data_handle(m->inner_b, s->inner_b);
     }
