@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
@@ -113,9 +114,10 @@ static inline void bench_header(moe_ctx *ctx, const char *title)
         MPI_Abort(MPI_COMM_WORLD, 1);
     }
     if (ctx->rank == 0)
-        printf("\n== %s\n   %s, %d cores, %d rank%s, %s, %s\n", title,
+        printf("\n== %s\n   %s, %ld CPUs, %d rank%s, %s, %s\n", title,
                t.cpu_model[0] != '\0' ? t.cpu_model : "unknown CPU",
-               t.node_cores, ctx->size, ctx->size == 1 ? "" : "s",
+               sysconf(_SC_NPROCESSORS_ONLN), ctx->size,
+               ctx->size == 1 ? "" : "s",
                t.oversubscribed ? "OVERSUBSCRIBED" : "a core per rank",
                t.bound ? "bound" : "not bound");
 }

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 export BUILD MPIRUN
 export OMP_NUM_THREADS=1
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-cores=$(nproc)
+cores=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc) # it heeds them
 failed=0
 
 # One core per rank where there are enough; else ranks share, and yield.
