@@ -56,29 +56,65 @@ static double at(const bench *b, const void *p, size_t i)
     return f;
 }
 
-/* One row through one expert, in double. Matrices are row-major behind the
- * tag: gate and up [hidden][inter], down [inter][hidden]; without gate for a
- * linear FFN, whose activation is ReLU. */
-static void reference(const bench *b, const void *weights, const void *row,
+/* Round to bf16, nearest even. */
+static double rounded(const bench *b, float x)
+{
+    if (b->shape.dtype == MOE_F32)
+        return x;
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* The matrices of an expert, as they are specified: one of 256 levels for
+ * each byte of the expert's random numbers, gate and up [hidden][inter], then
+ * down [inter][hidden]; no gate in a linear FFN. How they are stored is the
+ * back end's affair. */
+static double *plain_weights(const bench *b, const void *weights)
+{
+    moe_expert_tag tag;
+    memcpy(&tag, weights, sizeof tag);
+    const size_t n = (size_t)b->shape.hidden * (size_t)b->shape.inter;
+    const size_t mats = b->shape.form == MOE_FFN_SWIGLU ? 3 : 2;
+    const double scale =
+        sqrt(3.0 / sqrt((double)b->shape.hidden * (double)b->shape.inter));
+    double *w = moe_array_new(mats * n, sizeof *w, NULL);
+    moe_rng rng =
+        moe_rng_at(b->shape.seed, MOE_RNG_WEIGHT, 0,
+                   (uint64_t)b->shape.layers[tag.layer], (uint64_t)tag.expert);
+    for (size_t m = 0; m < mats; m++)
+        for (size_t i = 0; i < n; i += 8) {
+            uint64_t bits = moe_rng_u64(&rng);
+            for (size_t j = i; j < i + 8 && j < n; j++, bits >>= 8) {
+                double level = ((double)(bits & 0xff) - 127.5) / 127.5;
+                w[m * n + j] = rounded(b, (float)(level * scale));
+            }
+        }
+    return w;
+}
+
+/* One row through one expert, in double; a linear FFN's activation is ReLU. */
+static void reference(const bench *b, const double *w, const void *row,
                       double *out)
 {
     const size_t h = (size_t)b->shape.hidden, n = (size_t)b->shape.inter;
     const bool swiglu = b->shape.form == MOE_FFN_SWIGLU;
-    const char *w = (const char *)weights + sizeof(moe_expert_tag);
     double *inner = moe_array_new(n, sizeof *inner, NULL);
     for (size_t j = 0; j < n; j++) {
         double a = 0, up = 0;
         for (size_t i = 0; i < h; i++) {
-            a += at(b, row, i) * at(b, w, i * n + j);
+            a += at(b, row, i) * w[i * n + j];
             if (swiglu)
-                up += at(b, row, i) * at(b, w, h * n + i * n + j);
+                up += at(b, row, i) * w[h * n + i * n + j];
         }
         inner[j] = swiglu ? a / (1 + exp(-a)) * up : fmax(a, 0);
     }
     for (size_t i = 0; i < h; i++) {
         out[i] = 0;
         for (size_t j = 0; j < n; j++)
-            out[i] += inner[j] * at(b, w, (swiglu ? 2 : 1) * h * n + j * h + i);
+            out[i] += inner[j] * w[(swiglu ? 2 : 1) * h * n + j * h + i];
     }
     free(inner);
 }
@@ -87,8 +123,8 @@ static const struct {
     int hidden, inter;
     uint32_t rows[4]; /* of four slots */
 } jobs[] = {
-    {1, 1, {1, 2, 0, 3}},        {3, 5, {2, 0, 17, 1}},
-    {2, 9, {5, 5, 5, 5}},        {33, 17, {0, 17, 1, 40}},
+    {4, 1, {1, 2, 0, 3}},        {5, 5, {2, 0, 17, 1}},
+    {4, 9, {5, 5, 5, 5}},        {33, 17, {0, 17, 1, 40}},
     {64, 128, {1, 0, 0, 17}},    {7, 129, {513, 0, 1, 0}},
     {16, 24, {0, 1100, 3, 512}}, {40, 8, {0, 0, 0, 0}},
 };
@@ -112,15 +148,18 @@ static double miss(const bench *b, const moe_ffn_work *work, const void *in)
     double *right = moe_array_new(h, sizeof *right, NULL);
     double wrong = 0, norm = 0;
     size_t r = 0;
-    for (int k = 0; k < work->slots; k++)
+    for (int k = 0; k < work->slots; k++) {
+        double *w = plain_weights(b, work->weights[k]);
         for (uint32_t j = 0; j < work->rows[k]; j++, r++) {
-            reference(b, work->weights[k], (const char *)in + r * bytes, right);
+            reference(b, w, (const char *)in + r * bytes, right);
             for (size_t i = 0; i < h; i++) {
                 double x = at(b, (const char *)work->data + r * bytes, i);
                 wrong += (x - right[i]) * (x - right[i]);
                 norm += right[i] * right[i];
             }
         }
+        free(w);
+    }
     free(right);
     return norm > 0 ? sqrt(wrong / norm) : sqrt(wrong);
 }
@@ -411,8 +450,9 @@ static const struct {
 } sizes[] = {
     {64, 128, MOE_BF16, MOE_FFN_SWIGLU, 128, 64 + 3 * 64 * 128 * 2, 256},
     {64, 128, MOE_F32, MOE_FFN_LINEAR, 256, 64 + 2 * 64 * 128 * 4, 256},
-    {1, 1, MOE_BF16, MOE_FFN_SWIGLU, 8, 128, 8},
-    {3, 5, MOE_BF16, MOE_FFN_LINEAR, 8, 128, 12},
+    /* matrices take whole blocks of the layout they are stored in */
+    {1, 1, MOE_BF16, MOE_FFN_SWIGLU, 8, 64 + 3 * 8192, 8},
+    {3, 5, MOE_BF16, MOE_FFN_LINEAR, 8, 64 + 2 * 8192, 12},
 };
 
 START_TEST(sizes_hold_a_number_and_keep_alignment)

@@ -18,11 +18,11 @@
 
 /** Sizes that are executed, which `emulation.scale` made smaller. */
 typedef struct moe_ffn_shape {
-    int hidden, inter, top_k;
-    int dtype;         /* MOE_BF16 or MOE_F32: of rows and weights */
-    int form;          /* moe_ffn_form */
-    uint64_t seed;     /* of weights and hidden vectors */
-    const int *layers; /* [n_layers] numbers in the model; borrowed */
+    int hidden, inter, top_k; /* hidden >= 4: a row holds a token's number */
+    int dtype;                /* MOE_BF16 or MOE_F32: of rows and weights */
+    int form;                 /* moe_ffn_form */
+    uint64_t seed;            /* of weights and hidden vectors */
+    const int *layers;        /* [n_layers] numbers in the model; borrowed */
 } moe_ffn_shape;
 
 /* Every expert's weights begin with this, whatever the back end, and it

@@ -43,13 +43,21 @@ size_t moe_ffn_matrices(const moe_ffn_shape *shape)
     return shape->form == MOE_FFN_SWIGLU ? 3 : 2;
 }
 
+static size_t padded(int size)
+{
+    return ((size_t)size + MOE_FFN_PAD - 1) / MOE_FFN_PAD * MOE_FFN_PAD;
+}
+
+size_t moe_ffn_matrix_bytes(const moe_ffn_shape *shape)
+{
+    return padded(shape->hidden) * padded(shape->inter) *
+           (size_t)moe_dtype_size((moe_dtype)shape->dtype);
+}
+
 size_t moe_ffn_weight_bytes(const moe_ffn_shape *shape)
 {
-    size_t bytes = moe_ffn_matrices(shape) * (size_t)shape->hidden *
-                   (size_t)shape->inter *
-                   (size_t)moe_dtype_size((moe_dtype)shape->dtype);
-    bytes += sizeof(moe_expert_tag);
-    return (bytes + MOE_ALIGNMENT - 1) / MOE_ALIGNMENT * MOE_ALIGNMENT;
+    return sizeof(moe_expert_tag) +
+           moe_ffn_matrices(shape) * moe_ffn_matrix_bytes(shape);
 }
 
 size_t moe_ffn_out_bytes(const moe_ffn_shape *shape)
