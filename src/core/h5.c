@@ -13,7 +13,11 @@
 
 #include "moegps/mem.h"
 
-enum { DEFLATE_LEVEL = 6 };
+enum {
+    DEFLATE_LEVEL = 6,
+    MAX_SHOWN = 160, /* bytes of a name in a message */
+    MAX_REASON = 256 /* bytes of HDF5's own reason */
+};
 
 static bool failed(const moe_error *err)
 {
@@ -24,17 +28,30 @@ static bool failed(const moe_error *err)
 static herr_t innermost(unsigned n, const H5E_error2_t *e, void *arg)
 {
     (void)n;
-    snprintf(arg, 160, "%s", e->desc != NULL ? e->desc : "");
+    snprintf(arg, MAX_REASON, "%s", e->desc != NULL ? e->desc : "");
     return 1;
+}
+
+/* Why the last HDF5 call failed; any further call forgets it. */
+static void reason(char why[MAX_REASON])
+{
+    snprintf(why, MAX_REASON, "HDF5 gave no reason");
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, why);
+}
+
+static void fail_with(moe_error *err, moe_status status, const char *what,
+                      const char *name, const char *why)
+{
+    moe_fail(err, status, "%s '%.*s%s': %s", what, MAX_SHOWN, name,
+             strlen(name) > MAX_SHOWN ? "..." : "", why);
 }
 
 static void fail_h5(moe_error *err, moe_status status, const char *what,
                     const char *name)
 {
-    char why[160] = "";
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, why);
-    moe_fail(err, status, "%s '%s': %s", what, name,
-             why[0] != '\0' ? why : "HDF5 gave no reason");
+    char why[MAX_REASON];
+    reason(why);
+    fail_with(err, status, what, name, why);
 }
 
 /* Pass an id on, or record that the call which made it failed. */
@@ -43,6 +60,17 @@ static hid_t checked(hid_t id, const char *what, const char *name,
 {
     if (id < 0) {
         fail_h5(err, MOE_LIBRARY, what, name);
+        return H5I_INVALID_HID;
+    }
+    return id;
+}
+
+/* The same for an object of a file: then the file is not what it should be. */
+static hid_t opened(hid_t id, const char *what, const char *name,
+                    moe_error *err)
+{
+    if (id < 0) {
+        fail_h5(err, MOE_FORMAT, what, name);
         return H5I_INVALID_HID;
     }
     return id;
@@ -109,22 +137,38 @@ hid_t moe_h5_create(const char *path, moe_error *err)
     return file;
 }
 
-hid_t moe_h5_open(const char *path, bool writable, moe_error *err)
+/* Whether the system lets us at the file at all. */
+static bool accessible(const char *path, bool writable, moe_error *err)
 {
-    if (failed(err))
-        return H5I_INVALID_HID;
-    FILE *f = fopen(path, "rb");
+    FILE *f = fopen(path, writable ? "r+b" : "rb");
     if (f == NULL) {
         moe_fail(err, MOE_USAGE, "%s: cannot open: %s", path, strerror(errno));
-        return H5I_INVALID_HID;
+        return false;
     }
+    bool readable = fgetc(f) != EOF || !ferror(f); /* a folder is not */
+    if (!readable)
+        moe_fail(err, MOE_USAGE, "%s: cannot read: %s", path, strerror(errno));
     fclose(f);
+    return readable;
+}
+
+hid_t moe_h5_open(const char *path, bool writable, moe_error *err)
+{
+    if (failed(err) || !accessible(path, writable, err))
+        return H5I_INVALID_HID;
     hid_t file =
         H5Fopen(path, writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, H5P_DEFAULT);
     if (file >= 0)
         return file;
-    if (H5Fis_hdf5(path) > 0)
-        fail_h5(err, MOE_FORMAT, "truncated or damaged HDF5 file", path);
+    char why[MAX_REASON];
+    reason(why);
+    hid_t unchanged =
+        writable ? H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT) : H5I_INVALID_HID;
+    if (unchanged >= 0) {
+        H5Fclose(unchanged);
+        moe_fail(err, MOE_USAGE, "%s: cannot be changed: %s", path, why);
+    } else if (H5Fis_hdf5(path) > 0)
+        fail_with(err, MOE_FORMAT, "truncated or damaged HDF5 file", path, why);
     else
         moe_fail(err, MOE_FORMAT, "%s: is not an HDF5 file", path);
     return H5I_INVALID_HID;
@@ -134,10 +178,8 @@ void moe_h5_close_file(hid_t file, moe_error *err)
 {
     if (file < 0)
         return;
-    herr_t flushed = H5Fflush(file, H5F_SCOPE_GLOBAL);
-    herr_t closed = H5Fclose(file);
-    if (!failed(err) && (flushed < 0 || closed < 0))
-        fail_h5(err, MOE_IO, "cannot write", "file");
+    check(H5Fflush(file, H5F_SCOPE_GLOBAL), "cannot write", "file", err);
+    check(H5Fclose(file), "cannot close", "file", err);
 }
 
 hid_t moe_h5_create_group(hid_t where, const char *name, moe_error *err)
@@ -148,9 +190,11 @@ hid_t moe_h5_create_group(hid_t where, const char *name, moe_error *err)
     hid_t list = H5Pcreate(H5P_GROUP_CREATE);
     H5Pset_link_creation_order(list, order);
     H5Pset_attr_creation_order(list, order);
-    hid_t group = H5Gcreate2(where, name, H5P_DEFAULT, list, H5P_DEFAULT);
+    hid_t group =
+        checked(H5Gcreate2(where, name, H5P_DEFAULT, list, H5P_DEFAULT),
+                "cannot create group", name, err);
     moe_h5_close(list);
-    return checked(group, "cannot create group", name, err);
+    return group;
 }
 
 hid_t moe_h5_open_group(hid_t where, const char *name, moe_error *err)
@@ -161,8 +205,8 @@ hid_t moe_h5_open_group(hid_t where, const char *name, moe_error *err)
         moe_fail(err, MOE_FORMAT, "group '%s' is missing", name);
         return H5I_INVALID_HID;
     }
-    return checked(H5Gopen2(where, name, H5P_DEFAULT), "cannot open group",
-                   name, err);
+    return opened(H5Gopen2(where, name, H5P_DEFAULT), "cannot open group", name,
+                  err);
 }
 
 hid_t moe_h5_open_dataset(hid_t where, const char *name, moe_error *err)
@@ -173,8 +217,8 @@ hid_t moe_h5_open_dataset(hid_t where, const char *name, moe_error *err)
         moe_fail(err, MOE_FORMAT, "dataset '%s' is missing", name);
         return H5I_INVALID_HID;
     }
-    return checked(H5Dopen2(where, name, H5P_DEFAULT), "cannot open dataset",
-                   name, err);
+    return opened(H5Dopen2(where, name, H5P_DEFAULT), "cannot open dataset",
+                  name, err);
 }
 
 bool moe_h5_exists(hid_t where, const char *name)
@@ -254,6 +298,42 @@ static hid_t open_attribute(hid_t obj, const char *name, H5T_class_t class,
     return attr;
 }
 
+/* @return the text of an attribute of variable length; NULL with err set. */
+static char *read_variable(hid_t attr, hid_t type, const char *name,
+                           moe_error *err)
+{
+    char *value = NULL, *copy = NULL;
+    hid_t mem = text_type();
+    H5Tset_cset(mem, H5Tget_cset(type));
+    if (H5Aread(attr, mem, &value) < 0)
+        fail_h5(err, MOE_IO, "cannot read attribute", name);
+    else /* some writers leave an empty text out */
+        copy = moe_strdup(value != NULL ? value : "", err);
+    H5free_memory(value);
+    moe_h5_close(mem);
+    return copy;
+}
+
+/* The same for fixed length, with or without its padding. */
+static char *read_fixed(hid_t attr, hid_t type, const char *name,
+                        moe_error *err)
+{
+    const size_t size = H5Tget_size(type);
+    char *value = moe_array_new(size + 1, 1, err);
+    if (value == NULL)
+        return NULL;
+    if (H5Aread(attr, type, value) < 0) {
+        fail_h5(err, MOE_IO, "cannot read attribute", name);
+        free(value);
+        return NULL;
+    }
+    size_t len = strlen(value);
+    while (H5Tget_strpad(type) == H5T_STR_SPACEPAD && len > 0 &&
+           value[len - 1] == ' ')
+        value[--len] = '\0';
+    return value;
+}
+
 void moe_h5_get_text(hid_t obj, const char *name, char *text, size_t size,
                      moe_error *err)
 {
@@ -261,25 +341,12 @@ void moe_h5_get_text(hid_t obj, const char *name, char *text, size_t size,
     if (attr < 0)
         return;
     hid_t type = H5Aget_type(attr);
-    if (H5Tis_variable_str(type) > 0) {
-        char *value = NULL;
-        hid_t mem = text_type();
-        H5Tset_cset(mem, H5Tget_cset(type));
-        check(H5Aread(attr, mem, &value), "cannot read attribute", name, err);
-        if (value != NULL) {
-            snprintf(text, size, "%s", value);
-            H5free_memory(value);
-        }
-        moe_h5_close(mem);
-    } else {
-        char *value = moe_array_new(H5Tget_size(type) + 1, 1, err);
-        if (value != NULL) {
-            check(H5Aread(attr, type, value), "cannot read attribute", name,
-                  err);
-            snprintf(text, size, "%s", value);
-        }
-        free(value);
-    }
+    char *value = H5Tis_variable_str(type) > 0
+                      ? read_variable(attr, type, name, err)
+                      : read_fixed(attr, type, name, err);
+    if (value != NULL)
+        snprintf(text, size, "%s", value);
+    free(value);
     moe_h5_close(type);
     moe_h5_close(attr);
 }
@@ -465,6 +532,10 @@ hid_t moe_h5_create_dataset(hid_t group, const moe_h5_spec *spec,
         moe_h5_put_text(dataset, "long_name", spec->long_name, err);
     put_fill_attribute(dataset, spec->type, spec->name, err);
     attach_scales(group, dataset, spec, err);
+    if (failed(err)) {
+        moe_h5_close(dataset);
+        return H5I_INVALID_HID;
+    }
     return dataset;
 }
 
@@ -472,7 +543,7 @@ void moe_h5_write(hid_t group, const moe_h5_spec *spec, hid_t mem_type,
                   const void *data, moe_error *err)
 {
     hid_t dataset = moe_h5_create_dataset(group, spec, err);
-    if (dataset >= 0 && !failed(err))
+    if (dataset >= 0)
         check(H5Dwrite(dataset, mem_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data),
               "cannot write dataset", spec->name, err);
     moe_h5_close(dataset);
@@ -497,6 +568,16 @@ static hid_t select_block(hid_t dataset, const hsize_t *start,
     return space;
 }
 
+/* Looking up the name forgets the reason, so that comes first. */
+static void fail_block(moe_error *err, moe_status status, const char *what,
+                       hid_t dataset)
+{
+    char why[MAX_REASON], name[MAX_SHOWN] = "";
+    reason(why);
+    H5Iget_name(dataset, name, sizeof name);
+    fail_with(err, status, what, name, why);
+}
+
 void moe_h5_write_block(hid_t dataset, const hsize_t *start,
                         const hsize_t *count, hid_t mem_type, const void *data,
                         hid_t xfer, moe_error *err)
@@ -505,8 +586,8 @@ void moe_h5_write_block(hid_t dataset, const hsize_t *start,
         return;
     hid_t memory = H5I_INVALID_HID;
     hid_t space = select_block(dataset, start, count, &memory);
-    check(H5Dwrite(dataset, mem_type, memory, space, xfer, data),
-          "cannot write", "block", err);
+    if (H5Dwrite(dataset, mem_type, memory, space, xfer, data) < 0)
+        fail_block(err, MOE_IO, "cannot write a block of", dataset);
     moe_h5_close(memory);
     moe_h5_close(space);
 }
@@ -520,7 +601,7 @@ void moe_h5_read_block(hid_t dataset, const hsize_t *start,
     hid_t memory = H5I_INVALID_HID;
     hid_t space = select_block(dataset, start, count, &memory);
     if (H5Dread(dataset, mem_type, memory, space, H5P_DEFAULT, data) < 0)
-        fail_h5(err, MOE_FORMAT, "cannot read", "block");
+        fail_block(err, MOE_FORMAT, "cannot read a block of", dataset);
     moe_h5_close(memory);
     moe_h5_close(space);
 }
