@@ -48,11 +48,12 @@ moe_status moe_slots_init(moe_slots *s, const moe_home_weights *home, int slots,
                           bool share_home, int gpu, int gpus, moe_error *err);
 void moe_slots_fini(moe_slots *s);
 
-/* Carry out moves of moe_plan_moves(): all receives and sends of this GPU posted together, then
- * waited for. Collective over the GPUs of comm in the sense that senders and
- * receivers must both call. A slot may send its old expert while its new one
- * arrives, unless home slots are shared: then it must not be asked to.
- * @return bytes this GPU received. */
+/* Carry out moves of moe_plan_moves(): all receives and sends of this GPU
+ * posted together, then waited for. Collective over the GPUs of comm in the
+ * sense that senders and receivers must both call. A slot may send its old
+ * expert while its new one arrives, unless home slots are shared: then it must
+ * not be asked to. Pointers in `weights` may change. @return bytes this GPU
+ * received. */
 size_t moe_slots_migrate(moe_slots *s, const moe_move *moves, size_t n_moves,
                          MPI_Comm comm);
 
