@@ -370,63 +370,85 @@ static void damage_places(uint32_t *where, sabotage what)
         where[2 * TOP_K] = where[2 * TOP_K + 1];
 }
 
+typedef struct {
+    bench b;
+    size_t bytes; /* of a row */
+    uint64_t id[TOKENS];
+    uint16_t experts[2 * PAIRS]; /* of layers 0 and 1 */
+    uint32_t count[EXPERTS], where[PAIRS];
+    void *weights[EXPERTS];
+    char *rows, *data, *out;
+    moe_batch batch;
+} exact_run;
+
+/* Layer 1: each token's two experts, its rows grouped by expert. */
+static void exact_init(exact_run *x)
+{
+    const moe_ffn_shape shape = {
+        .hidden = 5, .inter = 3, .top_k = TOP_K, .layers = layers};
+    *x = (exact_run){.bytes = moe_ffn_row_bytes(&shape)};
+    bench_init(&x->b, "exact", &shape);
+    x->batch = (moe_batch){.own = TOKENS,
+                           .first = 40,
+                           .id = x->id,
+                           .top_k = TOP_K,
+                           .experts = EXPERTS,
+                           .layers = 2,
+                           .experts_of = x->experts};
+    for (size_t p = 0; p < PAIRS; p++) {
+        x->id[p / TOP_K] = 1000 + p / TOP_K;
+        x->experts[PAIRS + p] = (uint16_t)((p / TOP_K + p % TOP_K) % EXPERTS);
+    }
+    x->rows = moe_array_new(TOKENS, x->bytes, NULL);
+    x->data = moe_array_new(PAIRS, x->bytes, NULL);
+    x->out = moe_array_new(TOKENS, moe_ffn_out_bytes(&shape), NULL);
+    x->b.ffn->fill_rows(x->b.state, &x->batch, x->rows);
+    uint32_t n = 0;
+    for (int e = 0; e < EXPERTS; e++) {
+        x->weights[e] = new_weights(&x->b, 1, e);
+        for (size_t p = 0; p < PAIRS; p++)
+            if (x->experts[PAIRS + p] == e) {
+                memcpy(x->data + n * x->bytes, x->rows + p / TOP_K * x->bytes,
+                       x->bytes);
+                x->where[p] = n++;
+                x->count[e]++;
+            }
+    }
+}
+
+static void exact_fini(exact_run *x)
+{
+    for (int e = 0; e < EXPERTS; e++)
+        free(x->weights[e]);
+    free(x->rows);
+    free(x->data);
+    free(x->out);
+    bench_fini(&x->b);
+}
+
 START_TEST(exact_finds_every_kind_of_misrouting)
 {
     const sabotage what = sabotages[_i].what;
-    const moe_ffn_shape shape = {
-        .hidden = 5, .inter = 3, .top_k = TOP_K, .layers = layers};
-    const size_t bytes = moe_ffn_row_bytes(&shape);
-    bench b;
-    bench_init(&b, "exact", &shape);
-    uint64_t id[TOKENS];
-    uint16_t experts[2 * PAIRS] = {0};
-    uint32_t count[EXPERTS] = {0}, where[PAIRS], n = 0;
-    void *weights[EXPERTS];
-    char *rows = moe_array_new(TOKENS, bytes, NULL);
-    char *data = moe_array_new(PAIRS, bytes, NULL);
-    char *out = moe_array_new(TOKENS, moe_ffn_out_bytes(&shape), NULL);
-    const moe_batch batch = {.own = TOKENS,
-                             .first = 40,
-                             .id = id,
-                             .top_k = TOP_K,
-                             .experts = EXPERTS,
-                             .layers = 2,
-                             .experts_of = experts};
-    for (uint16_t t = 0; t < TOKENS; t++) {
-        id[t] = 1000 + t;
-        experts[PAIRS + t * TOP_K] = t % EXPERTS;
-        experts[PAIRS + t * TOP_K + 1] = (uint16_t)((t + 1) % EXPERTS);
-    }
-    b.ffn->fill_rows(b.state, &batch, rows);
-    for (int e = 0; e < EXPERTS; e++) {
-        weights[e] = new_weights(&b, 1, e);
-        for (size_t p = 0; p < PAIRS; p++)
-            if (experts[PAIRS + p] == e) {
-                memcpy(data + n * bytes, rows + p / TOP_K * bytes, bytes);
-                where[p] = n++;
-                count[e]++;
-            }
-    }
-    damage_weights(weights, what);
+    exact_run x;
+    exact_init(&x);
+    const moe_ffn *ffn = x.b.ffn;
+    damage_weights(x.weights, what);
     if (what == STALE_ROW)
-        memcpy(data, data + bytes, bytes);
+        memcpy(x.data, x.data + x.bytes, x.bytes);
     moe_error err = {0};
-    const moe_ffn_work work = {EXPERTS, weights, count, data};
-    moe_status s = b.ffn->run(b.state, &work, &err);
+    const moe_ffn_work work = {EXPERTS, x.weights, x.count, x.data};
+    moe_status s = ffn->run(x.b.state, &work, &err);
     if (what == LOST_PAIR) /* comes home as it left */
-        memcpy(data + where[3 * TOP_K] * bytes, rows + 3 * bytes, bytes);
-    damage_places(where, what);
-    b.ffn->combine(b.state, &batch, 1, data, where, out);
-    s = s == MOE_OK ? b.ffn->check(b.state, &batch, 1, out, &err) : s;
+        memcpy(x.data + x.where[3 * TOP_K] * x.bytes, x.rows + 3 * x.bytes,
+               x.bytes);
+    damage_places(x.where, what);
+    ffn->combine(x.b.state, &x.batch, 1, x.data, x.where, x.out);
+    if (s == MOE_OK)
+        s = ffn->check(x.b.state, &x.batch, 1, x.out, &err);
     ck_assert_msg(s == sabotages[_i].status, "%s", sabotages[_i].name);
     ck_assert_msg(strstr(err.text, sabotages[_i].says) != NULL, "%s: %s",
                   sabotages[_i].name, err.text);
-    for (int e = 0; e < EXPERTS; e++)
-        free(weights[e]);
-    free(rows);
-    free(data);
-    free(out);
-    bench_fini(&b);
+    exact_fini(&x);
 }
 END_TEST
 
