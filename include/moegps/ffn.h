@@ -47,7 +47,8 @@ typedef struct moe_ffn {
     size_t state_size;       /* the caller allocates and zeroes the state */
     bool checks;             /* has a check hook that proves routing */
     moe_status (*init)(void *state, const moe_ffn_shape *shape, moe_error *err);
-    /** Write the matrices of one expert (behind the tag), from the seed. */
+    /** Write the matrices of one expert (behind the tag), from the seed, in
+     *  the back end's own layout: the bytes that migrate. */
     void (*fill_weights)(void *state, int layer, int expert, void *weights);
     /** Write the hidden vectors of the batch's own tokens: [own][row bytes]. */
     void (*fill_rows)(void *state, const moe_batch *batch, void *rows_out);
@@ -73,9 +74,9 @@ const moe_ffn *moe_ffn_find(const char *name);
 /** @return member i, or NULL past the last. */
 const moe_ffn *moe_ffn_at(size_t i);
 
-/** @return bytes of one row that travels; of one expert's weights with tag;
- *  of one summed token (float per element, at least 8). Equal for all
- *  back ends, so that they share buffers. */
+/** @return bytes of one row that travels; of one expert's weights with tag
+ *  and padding; of one summed token (float per element, at least 8). Equal
+ *  for all back ends, so that they share buffers. */
 size_t moe_ffn_row_bytes(const moe_ffn_shape *shape);
 size_t moe_ffn_weight_bytes(const moe_ffn_shape *shape);
 size_t moe_ffn_out_bytes(const moe_ffn_shape *shape);

@@ -11,12 +11,13 @@
 #include "moegps/rng.h"
 
 /* Experts on oneDNN. Weights lie in the blocked layout that oneDNN likes
- * best, which up to 16 rows is about twice as fast as row-major weights;
- * the reordered bytes are what migrates. The number of rows changes with
- * every call and creating a matmul costs about 150 us, so every number up to
- * EXACT_ROWS has its own from the start, and more rows are cut into blocks
- * that have one. The product of the two halves of SwiGLU is a loop of our
- * own, as a swish post-op is slower than that. */
+ * best, which up to 16 rows is about twice as fast as row-major weights; the
+ * reordered bytes are what migrates, so all GPUs of a run need CPUs of one
+ * kind (the comparison of outputs finds it out). The number of rows changes
+ * with every call and creating a matmul costs about 150 us, so every number
+ * up to EXACT_ROWS has its own from the start, and more rows are cut into
+ * blocks that have one. The product of the two halves of SwiGLU is a loop of
+ * our own, as a swish post-op is slower than that. */
 
 enum {
     EXACT_ROWS = 64, /* every number of rows up to here has its matmuls */

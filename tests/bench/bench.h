@@ -90,14 +90,7 @@ static inline void bench_print(const char *name, const bench_series *b,
                1e6 * m.min, 1e6 * m.max, m.n);
 }
 
-/** Print a figure beside its target; higher is better. */
-static inline void bench_verdict(const char *name, double value, double target)
-{
-    printf("  %-40s %9.3f  target >= %g  %s\n", name, value, target,
-           value >= target ? "ok" : "below");
-}
-
-/** Print a figure that should stay below its target. */
+/** Print a figure beside the target that it should stay below. */
 static inline void bench_limit(const char *name, double value, double target,
                                const char *unit)
 {
