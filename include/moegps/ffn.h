@@ -8,6 +8,7 @@
 #ifndef MOEGPS_FFN_H
 #define MOEGPS_FFN_H
 
+#include <mpi.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -86,5 +87,10 @@ void moe_ffn_tag(void *weights, int layer, int expert);
 
 /** @return the best data type this CPU runs natively: MOE_BF16 or MOE_F32. */
 moe_dtype moe_ffn_native_dtype(void);
+
+/** Make oneDNN use only what every rank's CPU has: rows and weights that
+ *  travel must mean the same everywhere. Call before any back end is set up.
+ *  Collective over comm. @return whether the CPUs differ. */
+bool moe_ffn_level_cpus(MPI_Comm comm);
 
 #endif

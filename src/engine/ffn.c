@@ -6,6 +6,7 @@
 #include <dnnl.h>
 
 #include "ffn_internal.h"
+#include "moegps/ctx.h"
 #include "moegps/mem.h"
 
 #define X(name) extern const moe_ffn moe_ffn_##name;
@@ -79,4 +80,16 @@ moe_dtype moe_ffn_native_dtype(void)
                    dnnl_cpu_isa_avx512_core_bf16
                ? MOE_BF16
                : MOE_F32;
+}
+
+bool moe_ffn_level_cpus(MPI_Comm comm)
+{
+    /* Instruction sets are bit masks: what all have is their intersection. */
+    int own = (int)dnnl_get_effective_cpu_isa(), common = own, differ;
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, &common, 1, MPI_INT, MPI_BAND, comm));
+    differ = common != own;
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, &differ, 1, MPI_INT, MPI_MAX, comm));
+    if (differ)
+        dnnl_set_max_cpu_isa((dnnl_cpu_isa_t)common);
+    return differ != 0;
 }
