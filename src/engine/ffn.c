@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/ffn.h"
 
-#include <string.h>
-
 #include <dnnl.h>
 
 #include "ffn_internal.h"
 #include "moegps/ctx.h"
-#include "moegps/mem.h"
+#include "moegps/registry.h"
 
 #define X(name) extern const moe_ffn moe_ffn_##name;
 #include "ffn_members.h"
@@ -19,18 +17,7 @@ static const moe_ffn *const members[] = {
 #undef X
 };
 
-const moe_ffn *moe_ffn_at(size_t i)
-{
-    return i < MOE_ARRAY_LEN(members) ? members[i] : NULL;
-}
-
-const moe_ffn *moe_ffn_find(const char *name)
-{
-    for (size_t i = 0; i < MOE_ARRAY_LEN(members); i++)
-        if (strcmp(members[i]->name, name) == 0)
-            return members[i];
-    return NULL;
-}
+MOE_REGISTRY(moe_ffn)
 
 size_t moe_ffn_row_bytes(const moe_ffn_shape *shape)
 {
