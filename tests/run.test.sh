@@ -160,6 +160,11 @@ check "replicated" valid 4 run "$x" --set emulation.coordination=replicated -o "
 check "again" valid 4 run "$x" -o "$dir/again.h5"
 check "a dedicated coordinator" valid 5 run "$x" --set emulation.coordinator=dedicated -o "$dir/dedicated.h5"
 check "planning every third iteration" valid 4 run "$x" --set emulation.rebalance_every=3 -o "$dir/every3.h5"
+outlived() {
+    valid 2 run "$x" --set emulation.rebalance_every=7 -o "$dir/every7.h5" &&
+        grep -q "WARNING: emulation.rebalance_every: 7 is more than the 6" "$dir/out"
+}
+check "a plan that outlives the run is warned about" outlived
 same() {
     $python - "$@" <<'EOF'
 import sys, h5py, numpy as np

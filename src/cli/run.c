@@ -459,6 +459,14 @@ static moe_status run_all(run_t *r, int argc, char **argv)
         return ctx->err.status;
     if (!r->ctx.quiet)
         moe_topo_warn(ctx, &r->topo);
+    if (r->experiment.emulation.rebalance_every >
+        r->experiment.workload.iterations)
+        moe_warn(ctx,
+                 "emulation.rebalance_every: %d is more than the %d iterations "
+                 "measured: their times leave out what planning and moving "
+                 "weights cost",
+                 r->experiment.emulation.rebalance_every,
+                 r->experiment.workload.iterations);
     if (make_engine(r) != MOE_OK || prepare_output(r) != MOE_OK)
         return ctx->err.status;
     if (r->o.dry_run) {
