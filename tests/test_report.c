@@ -343,6 +343,20 @@ START_TEST(result_needs_an_end_and_a_check)
 }
 END_TEST
 
+START_TEST(name_is_cut_between_characters)
+{
+    moe_strategy_view strategies[2] = {0};
+    moe_view v = example(strategies, 2); /* it sets the names */
+    strcpy(strategies[1].name,
+           "x\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac");
+    char *text = printed(&v);
+    ck_assert_ptr_nonnull(
+        strstr(text, "\nx\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac~ "));
+    ck_assert_ptr_nonnull(strstr(text, "  x\u20ac\u20ac\u20ac\u20ac\u20ac~\n"));
+    free(text);
+}
+END_TEST
+
 START_TEST(samples_of_several_iterations_are_told)
 {
     moe_strategy_view strategies[2] = {0};
@@ -453,6 +467,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, gpu_clock_is_called_modelled);
     MOE_TEST_LOOP(suite, result_needs_an_end_and_a_check,
                   MOE_ARRAY_LEN(results));
+    MOE_TEST(suite, name_is_cut_between_characters);
     MOE_TEST(suite, samples_of_several_iterations_are_told);
     MOE_TEST(suite, nothing_measured_is_not_a_number);
     MOE_TEST(suite, json_holds_the_same_figures);

@@ -51,13 +51,17 @@ static cell number_cell(double x)
     return c;
 }
 
-/* A name in at most `n` bytes; a longer one ends in "~". */
+/* A name in at most `n` bytes; a longer one is cut between characters of
+ * UTF-8 and ends in "~". */
 static cell name_cell(const char *name, size_t n)
 {
     cell c;
-    bool cut = strlen(name) > n;
-    snprintf(c.text, sizeof c.text, "%.*s%s", (int)(cut ? n - 1 : n), name,
-             cut ? "~" : "");
+    size_t len = strlen(name);
+    bool cut = len > n;
+    if (cut)
+        for (len = n - 1; len > 0 && (name[len] & 0xc0) == 0x80;)
+            len--;
+    snprintf(c.text, sizeof c.text, "%.*s%s", (int)len, name, cut ? "~" : "");
     return c;
 }
 
