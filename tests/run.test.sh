@@ -119,6 +119,15 @@ check "an injection on a rank that is not there" refused 2 "there are 2 ranks" 2
 check "layers that are not there" refused 2 "workload.layers" 2 run "$x" --set workload.layers=0-3
 check "a dedicated coordinator needs a rank" refused 2 "at least 2 ranks" 1 run "$x" --set emulation.coordinator=dedicated
 check "an output that cannot be written" refused 1 "cannot create" 2 run "$x" -o "$dir/no/such/folder/x.h5"
+check "an empty path" refused 2 "--out: path of 0 characters" 2 run "$x" -o ""
+check "a path that is too long" refused 2 "--out: path of 1100 characters" 2 run "$x" -o "$(printf '%01100d' 1)"
+check "a folder that cannot be made" refused 1 "/proc/x: cannot create this folder" 2 run "$x" -o /proc/x/y.h5
+unsaid() {
+    local rc=0
+    ./moegps list options > /dev/full 2> "$dir/err" || rc=$?
+    [ "$rc" -eq 1 ] && grep -q "standard output: cannot write" "$dir/err"
+}
+check "output that nobody can read is a failure" unsaid
 untouched() { [ "$(find "$dir" -name 'tiny-*' | wc -l)" -eq 0 ]; }
 check "refused runs leave nothing behind" untouched
 
@@ -128,6 +137,14 @@ valid() {
     [ "$(tail -n 1 "$dir/out")" = "RESULT: VALID" ] || { echo "not valid"; return 1; }
 }
 check "a run is valid" valid 2 run "$x"
+far() { # 150 characters
+    local folder
+    folder=$dir/$(printf 'f%.0s' {1..150})
+    mkdir "$folder" && cp "$dir/tiny.h5" "$folder/t.h5" &&
+        valid 1 run "$x" --set trace="$folder/t.h5" -o "$dir/far.h5" &&
+        h5dump -a /config/trace "$dir/far.h5" | tr -d '\n ' | grep -qF "$folder/t.h5"
+}
+check "a long path of a trace is recorded whole" far
 existing() {
     local before
     before=$(sha256sum "$dir/tiny-2.h5")
