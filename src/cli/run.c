@@ -475,8 +475,7 @@ static moe_status run_all(run_t *r, int argc, char **argv)
     join_command_line(r, argc, argv);
     if (read_inputs(r) != MOE_OK || moe_topo_discover(ctx, &r->topo) != MOE_OK)
         return ctx->err.status;
-    if (!r->ctx.quiet)
-        moe_topo_warn(ctx, &r->topo);
+    moe_topo_warn(ctx, &r->topo);
     if (r->experiment.emulation.rebalance_every >
         r->experiment.workload.iterations)
         moe_warn(ctx,
