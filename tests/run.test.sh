@@ -145,6 +145,23 @@ far() { # 150 characters
         h5dump -a /config/trace "$dir/far.h5" | tr -d '\n ' | grep -qF "$folder/t.h5"
 }
 check "a long path of a trace is recorded whole" far
+warned() {
+    valid 2 run "$x" --set workload.iterations="$1" --set workload.layers=0 -q \
+        -o "$dir/warned$1.h5" && grep -q "is used $2 times over" "$dir/err" &&
+        h5dump -d /log/warning "$dir/warned$1.h5" | grep -q "is used $2 times"
+}
+unwarned() { ! warned 1 ".*"; }
+check "tokens that come again are warned about, and quiet runs record it" warned 12 ".*"
+check "tokens that come once are not" unwarned
+once() {
+    $python - "$dir/tiny-2.h5" "$dir/warned12.h5" <<'EOF'
+import sys, h5py
+three, one = (h5py.File(f)["timing/gpu"][2, 0, :, :, 0] for f in sys.argv[1:])
+for phase in 1, 3: # collect, broadcast
+    assert 0 < three[:, phase].sum() < 1.5 * one[:, phase].sum(), phase
+EOF
+}
+check "the gpu clock pays a collective for all layers once" once
 existing() {
     local before
     before=$(sha256sum "$dir/tiny-2.h5")

@@ -43,24 +43,32 @@ static double attention(const moe_engine *e)
            (tp > 1 ? e->cost->allreduce(e->cost_state, &x, bytes).time_s : 0.0);
 }
 
-static double collect(const moe_engine *e)
+/* One layer's part of a collective that serves all layers at once. */
+static double part_of(const moe_engine *e, bool to_one, double bytes)
 {
     const moe_exchange all = everyone(e);
-    const double bytes = (double)e->batch->experts * sizeof(uint64_t);
-    bool central = e->p.experiment->emulation.coordination == MOE_CENTRAL;
-    return central ? e->cost->tree(e->cost_state, &all, bytes).time_s
-                   : e->cost->allreduce(e->cost_state, &all, bytes).time_s;
+    moe_price whole = to_one ? e->cost->tree(e->cost_state, &all, bytes)
+                             : e->cost->allreduce(e->cost_state, &all, bytes);
+    return whole.time_s / e->p.n_layers;
 }
 
+static bool central(const moe_engine *e)
+{
+    return e->p.experiment->emulation.coordination == MOE_CENTRAL;
+}
+
+static double collect(const moe_engine *e)
+{
+    return part_of(e, central(e),
+                   (double)e->p.n_layers * e->batch->experts *
+                       sizeof(uint64_t));
+}
+
+/* The plan with its length; or the hash by which ranks confirm theirs. */
 static double broadcast(const moe_engine *e)
 {
-    const moe_exchange all = everyone(e);
-    if (e->p.experiment->emulation.coordination != MOE_CENTRAL)
-        return e->cost->allreduce(e->cost_state, &all, 3 * sizeof(uint64_t))
-                   .time_s /
-               e->p.n_layers;
-    double bytes = (double)e->wire_bytes / e->p.n_layers + sizeof(uint64_t);
-    return e->cost->tree(e->cost_state, &all, bytes).time_s;
+    const double plan = (double)e->wire_bytes + sizeof(uint64_t);
+    return part_of(e, central(e), central(e) ? plan : 3 * sizeof(uint64_t));
 }
 
 static double migrate(const moe_engine *e, const moe_layer_facts *f)
