@@ -254,6 +254,7 @@ done
 invalid() {
     local rc=0
     moegps 2 run "$x" -o "$dir/invalid.h5" --inject check:1 || rc=$?
+    [ "$(grep -o 'strategy ' "$dir/err" | wc -l)" -eq 1 ] || { echo "blames several"; return 1; }
     [ "$rc" -eq 3 ] && [ "$(tail -n 1 "$dir/out")" = "RESULT: INVALID" ] && grep -q "did not meet" "$dir/err"
 }
 check "a corrupted row makes the run invalid" invalid
