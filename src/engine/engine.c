@@ -296,6 +296,17 @@ static void set_up(moe_engine *e, moe_error *err)
         make_runners(e, err);
 }
 
+/* Batches with the same tokens are no independent samples. */
+static void warn_of_repeats(const moe_engine *e)
+{
+    const double passes = moe_batcher_passes(e->batcher);
+    if (passes > 1)
+        moe_warn(e->ctx,
+                 "the test part of the trace is used %.1f times over: "
+                 "iterations repeat tokens, so intervals are too narrow",
+                 passes);
+}
+
 moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
                           moe_engine **engine_out)
 {
@@ -320,6 +331,7 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
         e->max_slots = widest_slots(e);
         set_up(e, &ctx->err);
         if (moe_agree(ctx) == MOE_OK) {
+            warn_of_repeats(e);
             make_dispatch(e, &ctx->err); /* collective over the GPUs */
             moe_agree(ctx);
         }
