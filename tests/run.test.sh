@@ -175,6 +175,8 @@ alone() {
     grep -q "one rank, so one GPU" "$dir/err" && grep -q "RESULT: VALID" "$dir/out"
 }
 check "without mpirun it is one GPU, and says so" alone
+check "slots that mean nothing on one GPU do not stop it" \
+    valid 1 run "$x" --set strategies.oracle.slots=3 -o "$dir/slots.h5"
 json() { moegps 2 run "$x" -o "$dir/j.h5" --json - && $python -m json.tool "$dir/out" > /dev/null; }
 check "--json - prints JSON and nothing else" json
 dry() { moegps 2 run "$x" -o "$dir/dry.h5" --dry-run && grep -q "^# 2 GPUs" "$dir/out" && [ ! -e "$dir/dry.h5" ]; }

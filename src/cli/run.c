@@ -459,8 +459,15 @@ static void print_plan(const run_t *r)
            shape->hidden, shape->inter,
            shape->dtype == MOE_BF16 ? "bf16" : "f32", r->model.hidden,
            r->model.intermediate);
-    printf("# expert weights: at most %.2f GiB in all ranks together\n",
-           expert * d.layers * (d.experts + slots * d.gpus) / (1 << 30));
+    const double pairs =
+        (double)moe_engine_max_tokens(r->engine) * r->model.top_k;
+    printf("# memory: expert weights at most %.2f GiB in all ranks together, "
+           "rows about %.1f MiB and measurements %.1f MiB per rank (rank 0: "
+           "%.1f MiB)\n",
+           expert * d.layers * (d.experts + slots * d.gpus) / (1 << 30),
+           3.0 * pairs / d.gpus * (double)moe_ffn_row_bytes(shape) / (1 << 20),
+           moe_ledger_bytes(&d, 1) / (1 << 20),
+           moe_ledger_bytes(&d, 0) / (1 << 20));
     printf("# output: %s\n", r->out);
 }
 

@@ -82,7 +82,8 @@ static void charge_attention(sheet *s)
     const moe_pricer *p = s->p;
     const int tp = moe_layer_attention_gpus(p);
     const double groups = (double)p->layout.gpus / tp;
-    const double batch = s->w->sequences / groups;
+    /* A sequence is not cut: the busiest group has whole ones. */
+    const double batch = ceil(s->w->sequences / groups);
     const double seq = s->w->tokens / s->w->sequences;
     const moe_exchange x = {.gpus = tp, .nodes = 1};
     charge(s, MOE_PHASE_ATTENTION, p->cost->attention(p->state, batch, seq, tp),
