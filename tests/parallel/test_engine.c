@@ -268,8 +268,10 @@ START_TEST(bad_combinations_are_refused)
     const engine_case c = {"", false, {refused[_i].set}, 1};
     moe_status s = bench_init(&b, &c);
     bench_fini(&b);
-    if (test_ctx.size > 4)
+    if (test_ctx.size == 1 || test_ctx.size >= 8) { /* there 1 slot will do */
+        ck_assert_int_eq(s, MOE_OK);
         return;
+    }
     ck_assert_int_eq(s, MOE_USAGE);
     ck_assert_msg(strstr(test_ctx.err.text, refused[_i].says) != NULL, "%s",
                   test_ctx.err.text);
