@@ -6,7 +6,7 @@
 #include "internal.h"
 #include "moegps/mem.h"
 
-static const moe_cost *const costs[] = {&moe_cost_analytic};
+static const moe_cost *const costs[] = {&moe_cost_analytic, &moe_cost_silicon};
 
 const moe_cost *moe_cost_find(const char *name)
 {
