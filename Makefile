@@ -48,7 +48,7 @@ $(LIB): $(OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/%.o: src/%.c $(BUILD)/version.h
+$(BUILD)/%.o: src/%.c | $(BUILD)/version.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -58,6 +58,12 @@ $(BUILD)/tests/%: tests/%.c tests/harness.c tests/harness.h $(LIB)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ \
 	    $< tests/harness.c $(LIB) $(LIBS) $(shell pkg-config --libs check)
+
+$(BUILD)/tests/bench/%: tests/bench/%.c $(LIB)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ \
+	    $< $(LIB) $(LIBS)
 
 # Rewritten only when its content changes.
 $(BUILD)/version.h: FORCE
@@ -85,7 +91,7 @@ check-only: moegps $(TESTS)
 bench: deps ## print speed as ratios to the raw alternatives
 	@$(MAKE) --no-print-directory bench-only
 
-bench-only: moegps $(BENCHES)
+bench-only: $(BENCHES)
 	@BUILD=$(BUILD) MPIRUN=$(MPIRUN) tests/bench/run.sh $(BENCHES)
 
 asan: ## the tests under address and undefined-behaviour sanitizers

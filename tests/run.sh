@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 export BUILD MPIRUN
 export OMP_NUM_THREADS=1
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export ASAN_OPTIONS=fast_unwind_on_malloc=0 # sees through unloaded MPI modules
+# Whole stacks, for lsan.supp; and let malloc fail, as it does without.
+export ASAN_OPTIONS=fast_unwind_on_malloc=0:allocator_may_return_null=1
 export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
 export OMPI_MCA_hwloc_base_binding_policy=none
 export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0

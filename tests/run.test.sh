@@ -114,7 +114,7 @@ check "no experiment" refused 2 "an experiment file is missing" 2 run
 check "an unknown option" refused 2 "--frobnicate" 2 run "$x" --frobnicate
 check "a planner without a prediction" refused 2 "needs a prediction" 2 run "$x" --set strategies.0.planner=duplicate
 check "an option of another predictor" refused 2 "unknown key 'accuracy'" 2 run "$x" --set strategies.distribution.accuracy=1
-check "an unknown injection site" refused 2 "no site 'nowhere'" 2 run "$x" --inject nowhere:0
+check "an unknown injection site" refused 2 "no such site (sites: config, " 2 run "$x" --inject nowhere:0
 check "an injection on a rank that is not there" refused 2 "there are 2 ranks" 2 run "$x" --inject plan:2
 check "layers that are not there" refused 2 "workload.layers" 2 run "$x" --set workload.layers=0-3
 check "a dedicated coordinator needs a rank" refused 2 "at least 2 ranks" 1 run "$x" --set emulation.coordinator=dedicated

@@ -84,6 +84,8 @@ check "equal options make equal traces" same "$dir/token.h5" "$dir/again.h5"
 make other.h5 --kind token --layers 3 --seqs 20 --tokens 50 --vocab 30 --seed 6
 check "another seed makes another trace" not same "$dir/token.h5" "$dir/other.h5"
 check "synth reports its dials" says "shape=zipf" info "$dir/load.h5"
+check "synth takes sizes from a model's profile" make profile.h5 --model gpt-oss-20b --seqs 2 --tokens 8 --top-k 3
+check "... unless they are given" says "32, 3 per token" info "$dir/profile.h5"
 check "synth does not overwrite" fails 2 "exists" synth -o "$dir/load.h5"
 check "synth --force does" make load.h5 --force --shape zipf --layers 2 --seqs 20
 check "synth without -o is refused" fails 2 "-o FILE is missing" synth

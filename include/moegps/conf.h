@@ -1,8 +1,8 @@
 /** conf.h: YAML text as a tree, and trees read into settings structs.
  *
- *  The tree is libyaml's document with the line of every node, so that each
- *  complaint names file, line, key, value and what is allowed. `--set` edits
- *  the tree before it is read; there is one way in for every setting.
+ *  The tree holds the line of every node, so that each complaint names file,
+ *  line, key, value and what is allowed. `--set` edits the tree before it is
+ *  read; there is one way in for every setting.
  */
 #ifndef MOEGPS_CONF_H
 #define MOEGPS_CONF_H
@@ -28,8 +28,8 @@ typedef struct moe_conf {
     size_t n_children;
 } moe_conf;
 
-/** Parse YAML text; anchors are refused, duplicate keys are refused.
- *  Not collective.
+/** Parse YAML text of one document. Anchors, aliases and duplicate keys are
+ *  refused, and more than 16 levels of nesting. Not collective.
  *  @param origin    file name for messages; copied.
  *  @param root_out  a map; release with moe_conf_free().
  *  @return MOE_OK, MOE_USAGE with origin:line, MOE_NOMEM. */
@@ -38,13 +38,17 @@ moe_status moe_conf_parse(const char *text, const char *origin,
 
 /** Apply one `a.b=value`; list items are addressed by index or by the value
  *  of their `name` (strategies.oracle.slots=5). The value is YAML.
+ *  Maps on the way that are not there are made; the tree stays as it is when
+ *  the assignment is refused.
  *  @return MOE_OK, MOE_USAGE, MOE_NOMEM. */
 moe_status moe_conf_set(moe_conf *root, const char *assignment, moe_error *err);
 
 /** @return the child with this key, or NULL. `map` may be NULL. */
 const moe_conf *moe_conf_get(const moe_conf *map, const char *key);
 
-/** Record a complaint about a node: `origin:line: fmt...`. */
+/** Record a complaint about a node: `origin:line: fmt...`, or `--set: fmt...`
+ *  for a node that came from there. Of a long origin the end is shown.
+ *  @param node  NULL: the whole of root. */
 moe_status moe_conf_fail(const moe_conf *root, const moe_conf *node,
                          moe_error *err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

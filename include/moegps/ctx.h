@@ -40,7 +40,7 @@ void moe_ctx_fini(moe_ctx *ctx);
 /** Make the worst error of any rank the error of all. Collective.
  *  The lowest of the worst ranks explains: on return every rank's ctx->err
  *  holds `rank R (host): its sentence` (without that prefix when all ranks
- *  failed alike, as with a bad option).
+ *  say the same, as with a bad option).
  *  @return the merged status, equal on all ranks. */
 moe_status moe_agree(moe_ctx *ctx);
 
@@ -49,8 +49,10 @@ moe_status moe_agree(moe_ctx *ctx);
  *  @return merged status. */
 moe_status moe_ctx_read_text(moe_ctx *ctx, const char *path, char **text_out);
 
-/** Read a whole text file. Not collective. @return MOE_OK, MOE_USAGE (cannot
- *  be read), MOE_NOMEM. */
+/** Read a whole text file. Not collective.
+ *  @param text_out  as above; untouched on error.
+ *  @return MOE_OK, MOE_USAGE (cannot be read, holds zero bytes), MOE_NOMEM;
+ *  of this call, whatever `err` held before. */
 moe_status moe_read_text(const char *path, char **text_out, moe_error *err);
 
 /** Say something on stderr, rank 0 only, unless quiet. Not collective. */

@@ -46,7 +46,7 @@ typedef struct moe_dispatch {
     uint64_t *total;  /* [experts] pairs of all ranks */
     uint64_t *first;  /* [experts] pairs of lower ranks */
     uint32_t *pairs;  /* [replicas] of this rank */
-    uint32_t *cursor; /* [replicas] next send position */
+    uint32_t *cursor; /* [replicas] next send position; also scratch */
     uint32_t *where;  /* [own][top_k] row of each pair in `send` */
     int slots;        /* of the plan in force */
     int *send_slot;   /* [gpus][slots] rows sent */

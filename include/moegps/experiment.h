@@ -82,12 +82,15 @@ void moe_experiment_fini(moe_experiment *x);
  *  @return heap text, the caller frees it; NULL when out of memory. */
 char *moe_experiment_resolved(const moe_experiment *x);
 
-/** Fill in the pattern of the output path. @return MOE_OK, MOE_USAGE. */
+/** Fill in the pattern of the output path.
+ *  @param path  [size] bytes; untouched on error.
+ *  @return MOE_OK, MOE_USAGE (unknown %x; empty or too long), MOE_NOMEM. */
 moe_status moe_experiment_output(const moe_experiment *x, int gpus, char *path,
                                  size_t size, moe_error *err);
 
-/** Parse a list of layers. @param layers_out  [n_model_layers] room.
- *  @return MOE_OK, MOE_USAGE (not a list, out of range, twice). */
+/** Parse a list of layers.
+ *  @param layers_out  [n_model_layers] room; rising.
+ *  @return MOE_OK, MOE_USAGE (not a list, out of range, not rising). */
 moe_status moe_experiment_layers(const char *text, int n_model_layers,
                                  int *layers_out, int *n_out, moe_error *err);
 

@@ -8,6 +8,7 @@
 #ifndef MOEGPS_FFN_H
 #define MOEGPS_FFN_H
 
+#include <mpi.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,11 +19,11 @@
 
 /** Sizes that are executed, which `emulation.scale` made smaller. */
 typedef struct moe_ffn_shape {
-    int hidden, inter, top_k;
-    int dtype;         /* MOE_BF16 or MOE_F32: of rows and weights */
-    int form;          /* moe_ffn_form */
-    uint64_t seed;     /* of weights and hidden vectors */
-    const int *layers; /* [n_layers] numbers in the model; borrowed */
+    int hidden, inter, top_k; /* hidden >= 4: a row holds a token's number */
+    int dtype;                /* MOE_BF16 or MOE_F32: of rows and weights */
+    int form;                 /* moe_ffn_form */
+    uint64_t seed;            /* of weights and hidden vectors */
+    const int *layers;        /* [n_layers] numbers in the model; borrowed */
 } moe_ffn_shape;
 
 /* Every expert's weights begin with this, whatever the back end, and it
@@ -47,7 +48,8 @@ typedef struct moe_ffn {
     size_t state_size;       /* the caller allocates and zeroes the state */
     bool checks;             /* has a check hook that proves routing */
     moe_status (*init)(void *state, const moe_ffn_shape *shape, moe_error *err);
-    /** Write the matrices of one expert (behind the tag), from the seed. */
+    /** Write the matrices of one expert (behind the tag), from the seed, in
+     *  the back end's own layout: the bytes that migrate. */
     void (*fill_weights)(void *state, int layer, int expert, void *weights);
     /** Write the hidden vectors of the batch's own tokens: [own][row bytes]. */
     void (*fill_rows)(void *state, const moe_batch *batch, void *rows_out);
@@ -73,9 +75,9 @@ const moe_ffn *moe_ffn_find(const char *name);
 /** @return member i, or NULL past the last. */
 const moe_ffn *moe_ffn_at(size_t i);
 
-/** @return bytes of one row that travels; of one expert's weights with tag;
- *  of one summed token (float per element, at least 8). Equal for all
- *  back ends, so that they share buffers. */
+/** @return bytes of one row that travels; of one expert's weights with tag
+ *  and padding; of one summed token (float per element, at least 8). Equal
+ *  for all back ends, so that they share buffers. */
 size_t moe_ffn_row_bytes(const moe_ffn_shape *shape);
 size_t moe_ffn_weight_bytes(const moe_ffn_shape *shape);
 size_t moe_ffn_out_bytes(const moe_ffn_shape *shape);
@@ -85,5 +87,10 @@ void moe_ffn_tag(void *weights, int layer, int expert);
 
 /** @return the best data type this CPU runs natively: MOE_BF16 or MOE_F32. */
 moe_dtype moe_ffn_native_dtype(void);
+
+/** Make oneDNN use only what every rank's CPU has: rows and weights that
+ *  travel must mean the same everywhere. Call before any back end is set up.
+ *  Collective over comm. @return whether the CPUs differ. */
+bool moe_ffn_level_cpus(MPI_Comm comm);
 
 #endif

@@ -31,7 +31,8 @@ void moe_h5_quiet(void);
 hid_t moe_h5_create(const char *path, moe_error *err);
 
 /** Open a file to read, or to change. @return file id, or invalid with
- *  MOE_USAGE (not there, not readable) or MOE_FORMAT (not HDF5, truncated).
+ *  MOE_USAGE (not there, not readable, not to be changed) or MOE_FORMAT (not
+ *  HDF5, truncated).
  *  Not collective. */
 hid_t moe_h5_open(const char *path, bool writable, moe_error *err);
 
@@ -41,12 +42,15 @@ void moe_h5_close_file(hid_t file, moe_error *err);
 /** Close a group, dataset, space, ... H5I_INVALID_HID is fine. */
 void moe_h5_close(hid_t id);
 
+/* To open what is missing or of another kind is MOE_FORMAT. */
 hid_t moe_h5_create_group(hid_t where, const char *name, moe_error *err);
 hid_t moe_h5_open_group(hid_t where, const char *name, moe_error *err);
 hid_t moe_h5_open_dataset(hid_t where, const char *name, moe_error *err);
 bool moe_h5_exists(hid_t where, const char *name);
 
-/* Attributes. A getter without the attribute: MOE_FORMAT, naming it. */
+/* Attributes; to put one again replaces it. A getter without the attribute,
+ * or with one of another type: MOE_FORMAT, naming it, `text` untouched. A
+ * text is cut to `size`. */
 void moe_h5_put_text(hid_t obj, const char *name, const char *text,
                      moe_error *err);
 void moe_h5_put_int(hid_t obj, const char *name, int64_t value, moe_error *err);

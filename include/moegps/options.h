@@ -40,7 +40,8 @@ typedef struct moe_opt {
 
 /** Parse text into one option's member. Not collective.
  *  @param settings  the struct that the row's offset points into.
- *  @return MOE_OK, or MOE_USAGE with `'text' is not ... (allowed: ...)`. */
+ *  @return MOE_OK, or MOE_USAGE with `key: 'text' is not ` what is allowed;
+ *  a long text is cut there. */
 moe_status moe_opt_parse(const moe_opt *row, const char *text, void *settings,
                          moe_error *err);
 

@@ -52,8 +52,8 @@ void moe_plan_copy(moe_plan *to, const moe_plan *from);
  *  on that GPU keep their slot: then only new replicas travel. */
 void moe_plan_layer_settle(const moe_plan_layer *current, moe_plan_layer *next);
 
-/** Check a layer: every expert somewhere, no expert twice on a GPU, quotas
- *  summing to MOE_QUOTA_ONE. @return MOE_OK, MOE_INVALID saying what. */
+/** Check a layer: known experts only, every expert somewhere, none twice on a
+ *  GPU, quotas summing to MOE_QUOTA_ONE. @return MOE_OK, MOE_INVALID saying what. */
 moe_status moe_plan_layer_check(const moe_plan_layer *layer, moe_error *err);
 
 /** One replica that has to travel. */
@@ -63,8 +63,9 @@ typedef struct moe_move {
 } moe_move;
 
 /** List what must travel to turn `current` into `next`: for each slot whose
- *  expert is new, from a holder in `current` - the own node's first, those on
- *  one node taken in turn, so that no holder serves all.
+ *  expert is new, from a holder in `current` - first those whose slot is not
+ *  overwritten, of these the own node's, of these the GPU that has served
+ *  least, so that no holder serves all.
  *  @param moves_out  [layers * gpus * slots] room; caller's.
  *  @return number of moves. */
 size_t moe_plan_moves(const moe_plan *current, const moe_plan *next,
@@ -77,12 +78,14 @@ size_t moe_plan_wire_max(const moe_plan *plan);
 /** Encode layers [first, end) of `next` for the wire, as differences against
  *  `current`, which the receiver has too: per changed layer its number and
  *  count of changes, then (gpu * slots + slot, expert, quota) per changed
- *  slot. 0 bytes: nothing changed. Little-endian, no padding.
+ *  slot. 0 bytes: nothing changed. Little-endian, no padding; at most 32768
+ *  layers.
  *  @return bytes written to `wire`. */
 size_t moe_plan_encode(const moe_plan *current, const moe_plan *next,
                        int first_layer, int end_layer, uint8_t *wire);
 
-/** Apply a wire image to a copy of the sender's `current`.
+/** Apply a wire image to a copy of the sender's `current`, which is untouched
+ *  when the image is cut short or names what the plan does not have.
  *  @return MOE_OK, MOE_FORMAT. */
 moe_status moe_plan_decode(moe_plan *plan, const uint8_t *wire, size_t bytes,
                            moe_error *err);

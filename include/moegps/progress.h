@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 typedef struct moe_progress {
-    const char *what;  /* "iterations" */
+    const char *what; /* "iterations" */
     int total;
     bool show, terminal;
     double start_s, said_s; /* CLOCK_MONOTONIC */

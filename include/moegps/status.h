@@ -41,13 +41,15 @@ typedef struct moe_error {
 } moe_error;
 
 /** Record an error unless one is recorded already; the first one explains.
- *  Not collective.
+ *  Not collective. A sentence too long for a moe_error is cut.
  *  @param err  may be NULL: then only the status is returned.
  *  @return the status now in force: the recorded one, else `status`. */
 moe_status moe_fail(moe_error *err, moe_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/** Put `fmt...: ` in front of a recorded error. No-op without an error. */
+/** Put `fmt...: ` in front of a recorded error. No-op without an error.
+ *  Where both do not fit, the prefix is cut first, to no less than a quarter
+ *  of MOE_ERROR_LEN, then the end of the sentence. */
 void moe_error_prefix(moe_error *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -9,7 +9,10 @@
 #include <string.h>
 
 #include "args.h"
+#include "moegps/ctx.h"
 #include "moegps/mem.h"
+#include "moegps/model.h"
+#include "moegps/profile.h"
 #include "moegps/synth.h"
 
 enum { KEY_FIRST_ROW = 1000, MAX_ROWS = 32 }; /* keys of moe_synth_options */
@@ -17,6 +20,7 @@ enum { KEY_OUTPUT = 'o', KEY_FORCE = 'f', KEY_SEQS = 1, KEY_LAYERS, KEY_SPLIT };
 
 typedef struct {
     moe_synth_params params;
+    bool sized[3]; /* layers, experts, top_k were given */
     trace_output out;
 } synth_options;
 
@@ -54,17 +58,40 @@ static void fill_table(synth_table *table)
     table->option[n] = (struct argp_option)MOE_ARGS_HELP;
 }
 
+/* Sizes that were not given are those of the named model, if there is a
+ * profile of it. */
+static void size_by_model(synth_options *o, moe_error *err)
+{
+    char path[1024], *text = NULL;
+    moe_error unknown = {0};
+    moe_model m;
+    if (moe_profile_find("models", o->params.model, ".yaml", path, sizeof path,
+                         &unknown) != MOE_OK ||
+        moe_read_text(path, &text, err) != MOE_OK)
+        return;
+    if (moe_model_parse(text, path, &m, err) == MOE_OK) {
+        snprintf(o->params.model, sizeof o->params.model, "%s", m.name);
+        o->params.layers = o->sized[0] ? o->params.layers : m.layers;
+        o->params.experts = o->sized[1] ? o->params.experts : m.experts;
+        o->params.top_k = o->sized[2] ? o->params.top_k : m.top_k;
+    }
+    free(text);
+}
+
 static moe_status take_synth(int key, char *arg, void *input, moe_error *err)
 {
+    static const char *const sizes[] = {"layers", "experts", "top_k"};
     synth_options *o = input;
     if (key == KEY_OUTPUT)
         o->out.path = arg;
     else if (key == KEY_FORCE)
         o->out.force = true;
-    else if (key >= KEY_FIRST_ROW)
-        return moe_opt_parse(&moe_synth_options[key - KEY_FIRST_ROW], arg,
-                             &o->params, err);
-    else
+    else if (key >= KEY_FIRST_ROW) {
+        const moe_opt *row = &moe_synth_options[key - KEY_FIRST_ROW];
+        for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++)
+            o->sized[i] = o->sized[i] || strcmp(row->key, sizes[i]) == 0;
+        return moe_opt_parse(row, arg, &o->params, err);
+    } else
         return moe_fail(err, MOE_USAGE, "'%s': no argument is expected", arg);
     return MOE_OK;
 }
@@ -89,6 +116,8 @@ int cmd_trace_synth(int argc, char **argv)
     moe_args_parse(&args, argc, argv, &o, &help, &err);
     if (help)
         return 0;
+    if (err.status == MOE_OK)
+        size_by_model(&o, &err);
     if (err.status == MOE_OK && trace_output_check(&o.out, &err) == MOE_OK &&
         moe_synth(&o.params, &t, &err) == MOE_OK)
         trace_output_write(&o.out, &t, &err);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/conf.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,10 @@
 
 #include "moegps/mem.h"
 
-enum { MAX_DEPTH = 16 }; /* levels of nesting; ours need three */
+enum {
+    MAX_DEPTH = 16,  /* levels of nesting; ours need three */
+    MAX_ORIGIN = 128 /* bytes of a file name in a message */
+};
 
 void moe_conf_free(moe_conf *node)
 {
@@ -26,12 +28,17 @@ void moe_conf_free(moe_conf *node)
     free(node);
 }
 
+/* Line 0: the origin is a --set, which has no lines. Of a long path the end is
+ * shown, so that the complaint itself fits. */
 static moe_status fail_at(const char *origin, size_t line, moe_error *err,
                           const char *message)
 {
+    size_t len = strlen(origin);
+    const char *tail = len > MAX_ORIGIN ? origin + len - MAX_ORIGIN : origin;
+    const char *cut = len > MAX_ORIGIN ? "..." : "";
     if (line == 0)
-        return moe_fail(err, MOE_USAGE, "--set: %s", message);
-    return moe_fail(err, MOE_USAGE, "%s:%zu: %s", origin, line, message);
+        return moe_fail(err, MOE_USAGE, "%s: %s", origin, message);
+    return moe_fail(err, MOE_USAGE, "%s%s:%zu: %s", cut, tail, line, message);
 }
 
 moe_status moe_conf_fail(const moe_conf *root, const moe_conf *node,
@@ -42,8 +49,8 @@ moe_status moe_conf_fail(const moe_conf *root, const moe_conf *node,
     va_start(ap, fmt);
     vsnprintf(message, sizeof message, fmt, ap);
     va_end(ap);
-    return fail_at(root->origin, node != NULL ? node->line : root->line, err,
-                   message);
+    size_t line = node != NULL ? node->line : root->line;
+    return fail_at(line > 0 ? root->origin : "--set", line, err, message);
 }
 
 static moe_conf *new_node(moe_conf_kind kind, size_t line, moe_error *err)
@@ -70,86 +77,169 @@ static moe_status add_child(moe_conf *parent, moe_conf *child, moe_error *err)
     return MOE_OK;
 }
 
-/* What a document is built with. */
+/* What a tree is built with. It is built from events, not from libyaml's
+ * document: that hides anchors, and an alias of an alias of an alias would
+ * grow without end. */
 typedef struct {
-    yaml_document_t doc;
-    const char *origin;
+    yaml_parser_t parser;
+    const char *text, *origin;
     bool from_set; /* lines are meaningless: 0 */
     moe_error *err;
 } builder;
 
-static moe_conf *build(builder *b, int index, int depth);
+static moe_conf *build(builder *b, yaml_event_t *event, int depth);
 
-static size_t line_of(const builder *b, const yaml_node_t *node)
+static size_t line_of(const builder *b, yaml_mark_t mark)
 {
-    return b->from_set ? 0 : node->start_mark.line + 1;
+    return b->from_set ? 0 : mark.line + 1;
 }
 
-static bool build_map(builder *b, const yaml_node_t *node, moe_conf *map,
-                      int depth)
+/* Where the parser stopped. Of bytes that are not text it tells the offset. */
+static size_t line_of_problem(const builder *b)
 {
-    const yaml_node_pair_t *p = node->data.mapping.pairs.start;
-    for (; p < node->data.mapping.pairs.top; p++) {
-        const yaml_node_t *k = yaml_document_get_node(&b->doc, p->key);
-        if (k->type != YAML_SCALAR_NODE) {
-            fail_at(b->origin, line_of(b, k), b->err, "a key must be a word");
+    const yaml_parser_t *p = &b->parser;
+    if (p->error != YAML_READER_ERROR)
+        return line_of(b, p->problem_mark);
+    yaml_mark_t mark = {0, 0, 0};
+    for (size_t i = 0; i < p->problem_offset && b->text[i] != '\0'; i++)
+        mark.line += b->text[i] == '\n';
+    return line_of(b, mark);
+}
+
+/* @return the next event, to be deleted; false with err set. */
+static bool next_event(builder *b, yaml_event_t *event)
+{
+    const yaml_parser_t *p = &b->parser;
+    if (yaml_parser_parse(&b->parser, event))
+        return true;
+    char message[256];
+    snprintf(message, sizeof message, "not YAML: %s%s%s",
+             p->problem != NULL ? p->problem : "unreadable",
+             p->context != NULL ? " " : "",
+             p->context != NULL ? p->context : "");
+    if (p->error == YAML_MEMORY_ERROR)
+        moe_fail(b->err, MOE_NOMEM, "out of memory");
+    else
+        fail_at(b->origin, line_of_problem(b), b->err, message);
+    return false;
+}
+
+/* @return true, with err set, for a node that has or is a reference. */
+static bool refuse_anchor(const builder *b, const yaml_event_t *event)
+{
+    const yaml_char_t *anchor = NULL;
+    if (event->type == YAML_SCALAR_EVENT)
+        anchor = event->data.scalar.anchor;
+    else if (event->type == YAML_SEQUENCE_START_EVENT)
+        anchor = event->data.sequence_start.anchor;
+    else if (event->type == YAML_MAPPING_START_EVENT)
+        anchor = event->data.mapping_start.anchor;
+    else if (event->type == YAML_ALIAS_EVENT)
+        anchor = event->data.alias.anchor;
+    if (anchor != NULL)
+        fail_at(b->origin, line_of(b, event->start_mark), b->err,
+                "anchors and aliases are not allowed");
+    return anchor != NULL;
+}
+
+/* The text of a scalar. A C string ends at the first zero character, which
+ * YAML can spell: "\0". */
+static char *scalar_text(const builder *b, const yaml_event_t *event)
+{
+    const char *text = (const char *)event->data.scalar.value;
+    if (strlen(text) == event->data.scalar.length)
+        return moe_strdup(text, b->err);
+    fail_at(b->origin, line_of(b, event->start_mark), b->err,
+            "a zero character in a text");
+    return NULL;
+}
+
+/* @return the key that an event holds, on the heap; NULL with err set. */
+static char *new_key(const builder *b, const yaml_event_t *event,
+                     const moe_conf *map)
+{
+    const size_t line = line_of(b, event->start_mark);
+    if (refuse_anchor(b, event))
+        return NULL;
+    if (event->type != YAML_SCALAR_EVENT) {
+        fail_at(b->origin, line, b->err, "a key must be a word");
+        return NULL;
+    }
+    char *key = scalar_text(b, event);
+    if (key != NULL && moe_conf_get(map, key) != NULL) {
+        char message[128];
+        snprintf(message, sizeof message, "key '%.64s' is given twice", key);
+        fail_at(b->origin, line, b->err, message);
+        free(key);
+        return NULL;
+    }
+    return key;
+}
+
+static bool build_map(builder *b, moe_conf *map, int depth)
+{
+    yaml_event_t event;
+    while (next_event(b, &event)) {
+        const bool end = event.type == YAML_MAPPING_END_EVENT;
+        const size_t line = line_of(b, event.start_mark);
+        char *key = end ? NULL : new_key(b, &event, map);
+        yaml_event_delete(&event);
+        if (key == NULL)
+            return end;
+        moe_conf *child =
+            next_event(b, &event) ? build(b, &event, depth + 1) : NULL;
+        if (child == NULL) {
+            free(key);
             return false;
         }
-        const char *key = (const char *)k->data.scalar.value;
-        if (moe_conf_get(map, key) != NULL) {
-            char message[128];
-            snprintf(message, sizeof message, "key '%.64s' is given twice",
-                     key);
-            fail_at(b->origin, line_of(b, k), b->err, message);
-            return false;
-        }
-        moe_conf *child = build(b, p->value, depth + 1);
-        if (child == NULL)
-            return false;
-        child->line = line_of(b, k);
-        child->key = moe_strdup(key, b->err);
-        if (add_child(map, child, b->err) != MOE_OK || child->key == NULL)
+        child->key = key;
+        child->line = line;
+        if (add_child(map, child, b->err) != MOE_OK)
             return false;
     }
-    return true;
+    return false;
 }
 
-static bool build_list(builder *b, const yaml_node_t *node, moe_conf *list,
-                       int depth)
+static bool build_list(builder *b, moe_conf *list, int depth)
 {
-    const yaml_node_item_t *i = node->data.sequence.items.start;
-    for (; i < node->data.sequence.items.top; i++) {
-        moe_conf *child = build(b, *i, depth + 1);
+    yaml_event_t event;
+    while (next_event(b, &event)) {
+        if (event.type == YAML_SEQUENCE_END_EVENT) {
+            yaml_event_delete(&event);
+            return true;
+        }
+        moe_conf *child = build(b, &event, depth + 1);
         if (child == NULL || add_child(list, child, b->err) != MOE_OK)
             return false;
     }
-    return true;
+    return false;
 }
 
-/* @return the tree below a document node, or NULL with err set. */
-static moe_conf *build(builder *b, int index, int depth)
+/* @return the tree that starts with this event, which is consumed; NULL with
+ * err set. */
+static moe_conf *build(builder *b, yaml_event_t *event, int depth)
 {
-    const yaml_node_t *node = yaml_document_get_node(&b->doc, index);
-    size_t line = line_of(b, node);
-    if (depth > MAX_DEPTH) { /* also ends anchors that contain themselves */
+    const size_t line = line_of(b, event->start_mark);
+    const yaml_event_type_t type = event->type;
+    const moe_conf_kind kind = type == YAML_MAPPING_START_EVENT ? MOE_CONF_MAP
+                               : type == YAML_SEQUENCE_START_EVENT
+                                   ? MOE_CONF_LIST
+                                   : MOE_CONF_SCALAR;
+    moe_conf *out = NULL;
+    bool ok = false;
+    if (depth > MAX_DEPTH)
         fail_at(b->origin, line, b->err, "nested too deeply");
-        return NULL;
-    }
-    moe_conf_kind kind = node->type == YAML_MAPPING_NODE    ? MOE_CONF_MAP
-                         : node->type == YAML_SEQUENCE_NODE ? MOE_CONF_LIST
-                                                            : MOE_CONF_SCALAR;
-    moe_conf *out = new_node(kind, line, b->err);
-    if (out == NULL)
-        return NULL;
-    bool ok = true;
-    if (kind == MOE_CONF_MAP)
-        ok = build_map(b, node, out, depth);
-    else if (kind == MOE_CONF_LIST)
-        ok = build_list(b, node, out, depth);
-    else {
-        out->text = moe_strdup((const char *)node->data.scalar.value, b->err);
+    else if (!refuse_anchor(b, event))
+        out = new_node(kind, line, b->err);
+    if (out != NULL && kind == MOE_CONF_SCALAR) {
+        out->text = scalar_text(b, event);
         ok = out->text != NULL;
     }
+    yaml_event_delete(event);
+    if (out != NULL && kind == MOE_CONF_MAP)
+        ok = build_map(b, out, depth);
+    else if (out != NULL && kind == MOE_CONF_LIST)
+        ok = build_list(b, out, depth);
     if (!ok) {
         moe_conf_free(out);
         return NULL;
@@ -157,36 +247,49 @@ static moe_conf *build(builder *b, int index, int depth)
     return out;
 }
 
-/* Parse any YAML value. @return NULL with err set on failure. */
+/* The one document of a stream; what follows it must not be lost. */
+static moe_conf *build_stream(builder *b)
+{
+    yaml_event_t event;
+    moe_conf *root = NULL;
+    int documents = 0;
+    while (next_event(b, &event)) {
+        const size_t line = line_of(b, event.start_mark);
+        const yaml_event_type_t type = event.type;
+        if (type == YAML_DOCUMENT_START_EVENT && ++documents > 1)
+            fail_at(b->origin, line, b->err, "a second document begins");
+        if (type == YAML_STREAM_END_EVENT && root == NULL)
+            fail_at(b->origin, b->from_set ? 0 : 1, b->err, "is empty");
+        if (type == YAML_STREAM_START_EVENT || type == YAML_STREAM_END_EVENT ||
+            type == YAML_DOCUMENT_START_EVENT ||
+            type == YAML_DOCUMENT_END_EVENT)
+            yaml_event_delete(&event);
+        else
+            root = build(b, &event, 0);
+        if (b->err->status != MOE_OK || type == YAML_STREAM_END_EVENT)
+            break;
+    }
+    if (b->err->status != MOE_OK) {
+        moe_conf_free(root);
+        return NULL;
+    }
+    return root;
+}
+
+/* Parse any YAML value. @return NULL with err, free of errors before, set. */
 static moe_conf *parse_value(const char *text, const char *origin,
                              bool from_set, moe_error *err)
 {
-    builder b = {.origin = origin, .from_set = from_set, .err = err};
-    yaml_parser_t parser;
-    moe_conf *root = NULL;
-    if (!yaml_parser_initialize(&parser)) {
+    builder b = {
+        .text = text, .origin = origin, .from_set = from_set, .err = err};
+    if (!yaml_parser_initialize(&b.parser)) {
         moe_fail(err, MOE_NOMEM, "out of memory");
         return NULL;
     }
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text,
+    yaml_parser_set_input_string(&b.parser, (const unsigned char *)text,
                                  strlen(text));
-    if (!yaml_parser_load(&parser, &b.doc)) {
-        char message[256];
-        snprintf(message, sizeof message, "not YAML: %s%s%s",
-                 parser.problem != NULL ? parser.problem : "unreadable",
-                 parser.context != NULL ? " " : "",
-                 parser.context != NULL ? parser.context : "");
-        fail_at(origin, from_set ? 0 : parser.problem_mark.line + 1, err,
-                message);
-        goto out;
-    }
-    if (yaml_document_get_root_node(&b.doc) != NULL)
-        root = build(&b, 1, 0);
-    else
-        fail_at(origin, from_set ? 0 : 1, err, "is empty");
-    yaml_document_delete(&b.doc);
-out:
-    yaml_parser_delete(&parser);
+    moe_conf *root = build_stream(&b);
+    yaml_parser_delete(&b.parser);
     return root;
 }
 
@@ -218,10 +321,10 @@ const moe_conf *moe_conf_get(const moe_conf *map, const char *key)
 /* A list item by index or by the value of its `name`. */
 static moe_conf *find_item(const moe_conf *list, const char *word)
 {
-    char *end = NULL;
-    unsigned long index = strtoul(word, &end, 10);
-    if (end != word && *end == '\0')
+    if (*word != '\0' && word[strspn(word, "0123456789")] == '\0') {
+        unsigned long index = strtoul(word, NULL, 10); /* may saturate */
         return index < list->n_children ? list->child[index] : NULL;
+    }
     for (size_t i = 0; i < list->n_children; i++) {
         const moe_conf *name = moe_conf_get(list->child[i], "name");
         if (name != NULL && name->text != NULL && strcmp(name->text, word) == 0)
@@ -231,19 +334,19 @@ static moe_conf *find_item(const moe_conf *list, const char *word)
 }
 
 /* Step from `at` to the child that `word` names; a map grows one. */
-static moe_conf *descend(moe_conf *at, const char *word, const char *assignment,
+static moe_conf *descend(moe_conf *at, const char *word, const char *origin,
                          moe_error *err)
 {
     if (at->kind == MOE_CONF_LIST) {
         moe_conf *item = find_item(at, word);
         if (item == NULL)
-            moe_fail(err, MOE_USAGE, "--set %s: no item '%s' in '%s'",
-                     assignment, word, at->key != NULL ? at->key : "list");
+            moe_fail(err, MOE_USAGE, "%s: no item '%.64s' in '%.64s'", origin,
+                     word, at->key != NULL ? at->key : "list");
         return item;
     }
     if (at->kind == MOE_CONF_SCALAR) {
-        moe_fail(err, MOE_USAGE, "--set %s: '%s' is a value, not a map",
-                 assignment, at->key != NULL ? at->key : "item");
+        moe_fail(err, MOE_USAGE, "%s: '%.64s' is a value, not a map", origin,
+                 at->key != NULL ? at->key : "item");
         return NULL;
     }
     for (size_t i = 0; i < at->n_children; i++)
@@ -275,29 +378,33 @@ static void replace(moe_conf *at, moe_conf *value)
 
 moe_status moe_conf_set(moe_conf *root, const char *assignment, moe_error *err)
 {
+    char path[256], origin[MAX_ORIGIN];
+    snprintf(origin, sizeof origin, "--set '%.64s%s'", assignment,
+             strlen(assignment) > 64 ? "..." : "");
     const char *equals = strchr(assignment, '=');
     if (equals == NULL || equals == assignment)
         return moe_fail(err, MOE_USAGE,
-                        "--set '%s': expected key=value, as in "
-                        "workload.batch=4",
-                        assignment);
-    char path[256];
+                        "%s: expected key=value, as in workload.batch=4",
+                        origin);
     size_t len = (size_t)(equals - assignment);
     if (len >= sizeof path)
-        return moe_fail(err, MOE_USAGE, "--set: key of %zu characters", len);
+        return moe_fail(err, MOE_USAGE, "%s: key of %zu characters", origin,
+                        len);
     memcpy(path, assignment, len);
     path[len] = '\0';
+    if (path[0] == '.' || path[len - 1] == '.' || strstr(path, "..") != NULL)
+        return moe_fail(err, MOE_USAGE, "%s: a key is empty", origin);
     moe_error local = {0};
-    moe_conf *at = root, *value = NULL;
+    moe_conf *value = parse_value(equals + 1, origin, true, &local);
+    moe_conf *at = value != NULL ? root : NULL;
     char *rest = path, *word;
     while (at != NULL && (word = strsep(&rest, ".")) != NULL)
-        at = descend(at, word, assignment, &local);
-    if (at != NULL)
-        value = parse_value(equals + 1, "--set", true, &local);
-    if (value != NULL)
-        replace(at, value);
-    if (local.status != MOE_OK)
+        at = descend(at, word, origin, &local);
+    if (local.status != MOE_OK) {
+        moe_conf_free(value);
         return moe_fail(err, local.status, "%s", local.text);
+    }
+    replace(at, value);
     return MOE_OK;
 }
 
@@ -333,15 +440,16 @@ static moe_status unknown_key(const moe_conf *root, const moe_conf *node,
                               size_t n_targets, const char *const *also,
                               moe_error *err)
 {
-    char known[384] = "";
+    char known[320] = "";
     for (; also != NULL && *also != NULL; also++)
         append(known, sizeof known, *also);
     for (size_t t = 0; t < n_targets; t++)
         for (const moe_opt *r = targets[t].rows; r != NULL && r->key != NULL;
              r++)
             append(known, sizeof known, r->key);
-    return moe_conf_fail(root, node, err, "%s: unknown key '%s' (allowed: %s)",
-                         where, node->key, known);
+    return moe_conf_fail(root, node, err,
+                         "%s: unknown key '%.64s' (allowed: %s)", where,
+                         node->key, known);
 }
 
 static moe_status read_key(const moe_conf *root, const moe_conf *node,

@@ -77,50 +77,68 @@ moe_status moe_agree(moe_ctx *ctx)
     MOE_MPI(MPI_Allreduce(&mine, &worst, 1, MPI_2INT, MPI_MAXLOC, ctx->comm));
     if (worst.status == MOE_OK)
         return MOE_OK;
-    int alike = mine.status == worst.status, all_alike = 0;
-    MOE_MPI(MPI_Allreduce(&alike, &all_alike, 1, MPI_INT, MPI_MIN, ctx->comm));
-    if (ctx->rank == worst.rank && !all_alike)
-        moe_error_prefix(&ctx->err, "rank %d (%s)", ctx->rank, ctx->host);
-    MOE_MPI(MPI_Bcast(ctx->err.text, sizeof ctx->err.text, MPI_CHAR, worst.rank,
+    moe_error theirs = ctx->err;
+    MOE_MPI(MPI_Bcast(theirs.text, sizeof theirs.text, MPI_CHAR, worst.rank,
                       ctx->comm));
-    ctx->err.status = (moe_status)worst.status;
-    return ctx->err.status;
+    int alike =
+        mine.status == worst.status && strcmp(theirs.text, ctx->err.text) == 0;
+    int all_alike = 0;
+    MOE_MPI(MPI_Allreduce(&alike, &all_alike, 1, MPI_INT, MPI_MIN, ctx->comm));
+    if (!all_alike) { /* only that rank knows its host */
+        if (ctx->rank == worst.rank)
+            moe_error_prefix(&theirs, "rank %d (%s)", ctx->rank, ctx->host);
+        MOE_MPI(MPI_Bcast(theirs.text, sizeof theirs.text, MPI_CHAR, worst.rank,
+                          ctx->comm));
+    }
+    theirs.status = (moe_status)worst.status;
+    ctx->err = theirs;
+    return theirs.status;
 }
 
-moe_status moe_read_text(const char *path, char **text_out, moe_error *err)
+/* Append what is left of a file. @return MOE_OK, MOE_NOMEM, MOE_USAGE. */
+static moe_status read_all(FILE *f, const char *path, char **text,
+                           size_t *len_out, moe_error *err)
 {
-    char *text = NULL;
     size_t len = 0, room = 0;
-    FILE *f = fopen(path, "rb");
-    if (f == NULL)
-        return moe_fail(err, MOE_USAGE, "%s: cannot open: %s", path,
-                        strerror(errno));
     for (;;) {
         if (room - len < 4097) {
             room = room > 0 ? 2 * room : 8192;
-            char *bigger = realloc(text, room);
-            if (bigger == NULL) {
-                moe_fail(err, MOE_NOMEM, "%s: out of memory", path);
-                goto out;
-            }
-            text = bigger;
+            char *bigger = realloc(*text, room);
+            if (bigger == NULL)
+                return moe_fail(err, MOE_NOMEM, "%s: out of memory", path);
+            *text = bigger;
         }
-        size_t n = fread(text + len, 1, room - len - 1, f);
+        size_t n = fread(*text + len, 1, room - len - 1, f);
         len += n;
         if (n == 0)
             break;
     }
-    if (ferror(f)) {
-        moe_fail(err, MOE_USAGE, "%s: cannot read: %s", path, strerror(errno));
-        goto out;
-    }
-    text[len] = '\0';
-    *text_out = text;
-    text = NULL;
-out:
-    free(text);
+    if (ferror(f))
+        return moe_fail(err, MOE_USAGE, "%s: cannot read: %s", path,
+                        strerror(errno));
+    (*text)[len] = '\0';
+    *len_out = len;
+    return MOE_OK;
+}
+
+moe_status moe_read_text(const char *path, char **text_out, moe_error *err)
+{
+    moe_error local = {0};
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = fopen(path, "rb");
+    if (f == NULL)
+        return moe_fail(err, MOE_USAGE, "%s: cannot open: %s", path,
+                        strerror(errno));
+    if (read_all(f, path, &text, &len, &local) == MOE_OK && strlen(text) != len)
+        moe_fail(&local, MOE_USAGE, "%s: is not a text", path);
     fclose(f);
-    return err != NULL ? err->status : MOE_OK;
+    if (local.status != MOE_OK) {
+        free(text);
+        return moe_fail(err, local.status, "%s", local.text);
+    }
+    *text_out = text;
+    return MOE_OK;
 }
 
 moe_status moe_ctx_read_text(moe_ctx *ctx, const char *path, char **text_out)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/inject.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,11 +29,11 @@ moe_status moe_injection_parse(const char *text, moe_injection *out,
 {
     const char *colon = strchr(text, ':');
     char *end = NULL;
-    long rank = colon != NULL ? strtol(colon + 1, &end, 10) : -1;
-    if (colon == NULL || end == colon + 1 || *end != '\0' || rank < 0 ||
-        rank > INT_MAX)
+    bool digit = colon != NULL && isdigit((unsigned char)colon[1]);
+    long rank = digit ? strtol(colon + 1, &end, 10) : -1;
+    if (rank < 0 || rank > INT_MAX || *end != '\0')
         return moe_fail(err, MOE_USAGE,
-                        "--inject '%s': expected SITE:RANK, as in plan:0",
+                        "--inject '%.64s': expected SITE:RANK, as in plan:0",
                         text);
     size_t len = (size_t)(colon - text);
     char known[256] = "";
@@ -45,6 +46,6 @@ moe_status moe_injection_parse(const char *text, moe_injection *out,
         strncat(known, s > 0 ? ", " : "", sizeof known - strlen(known) - 1);
         strncat(known, sites[s].name, sizeof known - strlen(known) - 1);
     }
-    return moe_fail(err, MOE_USAGE, "--inject '%s': no site '%.*s' (sites: %s)",
-                    text, (int)len, text, known);
+    return moe_fail(err, MOE_USAGE,
+                    "--inject '%.64s': no such site (sites: %s)", text, known);
 }

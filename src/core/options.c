@@ -13,6 +13,9 @@
 
 #include "moegps/mem.h"
 
+/* Of a refused text in a message, so that what is allowed fits behind it. */
+enum { MAX_SHOWN = 64 };
+
 static const struct {
     const char *text;
     bool value;
@@ -23,8 +26,9 @@ static moe_status refuse(const moe_opt *row, const char *text, moe_error *err)
 {
     char allowed[256];
     moe_opt_allowed(row, allowed, sizeof allowed);
-    return moe_fail(err, MOE_USAGE, "%s: '%s' is not %s", row->key, text,
-                    allowed);
+    bool cut = strlen(text) > MAX_SHOWN;
+    return moe_fail(err, MOE_USAGE, "%s: '%.*s%s' is not %s", row->key,
+                    MAX_SHOWN, text, cut ? "..." : "", allowed);
 }
 
 static bool parse_int(const moe_opt *row, const char *text, void *at)
@@ -49,8 +53,11 @@ static bool parse_u64(const moe_opt *row, const char *text, void *at)
     if (!isdigit((unsigned char)*text))
         return false;
     unsigned long long v = strtoull(text, &end, 10);
-    if (*end != '\0' || errno != 0 || (double)v < row->min ||
-        (double)v > row->max)
+    if (*end != '\0' || errno != 0)
+        return false;
+    /* As integers: as doubles 2^53 + 1 would not exceed a limit of 2^53. */
+    if ((row->min > 0 && v < (uint64_t)row->min) ||
+        (row->max < 0x1p64 && v > (uint64_t)row->max))
         return false;
     *(uint64_t *)at = v;
     return true;
@@ -61,7 +68,9 @@ static bool parse_real(const moe_opt *row, const char *text, void *at)
     char *end = NULL;
     errno = 0;
     double v = strtod(text, &end);
-    if (end == text || *end != '\0' || errno == ERANGE || isnan(v) ||
+    /* The C library also reports denormal numbers, which are fine. */
+    bool overflow = errno == ERANGE && (isinf(v) || v == 0);
+    if (end == text || *end != '\0' || overflow || isnan(v) ||
         isspace((unsigned char)*text) || v < row->min || v > row->max)
         return false;
     *(double *)at = v;
@@ -145,7 +154,7 @@ const moe_opt *moe_opt_find(const moe_opt *rows, const char *key)
     return NULL;
 }
 
-/* The shortest of %.15g, %.16g, %.17g that reads back to the same double. */
+/* The shortest of %.6g to %.17g that reads back to the same double. */
 static void format_real(double v, char *text, size_t size)
 {
     for (int digits = 6; digits <= 17; digits++) {

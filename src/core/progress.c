@@ -37,9 +37,8 @@ void moe_progress_step(moe_progress *p, int done)
     if (!p->terminal && done == p->total)
         return;
     p->said_s = now;
-    const double left = done > 0 ? (now - p->start_s) / done *
-                                       (p->total - done)
-                                 : 0.0;
+    const double left =
+        done > 0 ? (now - p->start_s) / done * (p->total - done) : 0.0;
     if (!p->terminal) {
         fprintf(stderr, "moegps: %d of %d %s, %.0f s to go\n", done, p->total,
                 p->what, left);

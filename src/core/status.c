@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What a prefix may always have, however long the sentence: a file name. */
+enum { MIN_PREFIX = MOE_ERROR_LEN / 4 };
+
 static const struct {
     int exit_code;
     const char *text;
@@ -32,16 +35,20 @@ void moe_error_prefix(moe_error *err, const char *fmt, ...)
 {
     if (err == NULL || err->status == MOE_OK)
         return;
-    char text[MOE_ERROR_LEN];
+    char prefix[MOE_ERROR_LEN];
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, ap);
+    vsnprintf(prefix, sizeof prefix, fmt, ap);
     va_end(ap);
-    if (n < 0 || (size_t)n + 2 >= sizeof text)
-        return;
-    snprintf(text + n, sizeof text - (size_t)n, ": %.*s",
-             (int)(sizeof text - (size_t)n - 3), err->text);
-    memcpy(err->text, text, sizeof text);
+    const size_t all = MOE_ERROR_LEN - sizeof ": ";
+    size_t old = strlen(err->text), len = strlen(prefix);
+    size_t room = old + MIN_PREFIX < all ? all - old : MIN_PREFIX;
+    len = len < room ? len : room;
+    old = old < all - len ? old : all - len;
+    memmove(err->text + len + 2, err->text, old);
+    memcpy(err->text, prefix, len);
+    memcpy(err->text + len, ": ", 2);
+    err->text[len + 2 + old] = '\0';
 }
 
 const char *moe_status_text(moe_status status)

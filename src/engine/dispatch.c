@@ -221,19 +221,21 @@ void moe_dispatch_send(moe_dispatch *d)
 static void regroup(moe_dispatch *d, bool to_grouped)
 {
     const size_t bytes = d->p.row_bytes;
-    for (int s = 0; s < d->slots; s++) {
-        char *grouped = d->grouped + d->slot_at[s] * bytes;
-        for (int g = 0; g < d->p.layout.gpus; g++) {
-            size_t before = (size_t)d->recv_at[g];
-            for (int j = 0; j < s; j++)
-                before += (size_t)d->recv_slot[g * d->slots + j];
-            size_t n = (size_t)d->recv_slot[g * d->slots + s] * bytes;
-            char *received = d->recv + before * bytes;
+    uint32_t *next = d->cursor; /* borrowed: next grouped row of each slot */
+    memcpy(next, d->slot_at, (size_t)d->slots * sizeof *next);
+    char *received = d->recv;
+    const int *rows = d->recv_slot;
+    for (int g = 0; g < d->p.layout.gpus; g++)
+        for (int s = 0; s < d->slots; s++, rows++) {
+            if (*rows == 0)
+                continue;
+            char *grouped = d->grouped + next[s] * bytes;
+            const size_t n = (size_t)*rows * bytes;
             memcpy(to_grouped ? grouped : received,
                    to_grouped ? received : grouped, n);
-            grouped += n;
+            next[s] += (uint32_t)*rows;
+            received += n;
         }
-    }
 }
 
 void *moe_dispatch_group(moe_dispatch *d)

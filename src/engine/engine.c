@@ -313,6 +313,9 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
         moe_fail(&ctx->err, MOE_USAGE,
                  "emulation.coordinator: dedicated needs at least 2 ranks");
     if (moe_agree(ctx) == MOE_OK) {
+        if (moe_ffn_level_cpus(ctx->comm))
+            moe_warn(ctx, "the ranks' CPUs differ: experts use only the "
+                          "instructions that all of them have");
         find_place(e);
         e->max_slots = widest_slots(e);
         set_up(e, &ctx->err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/experiment.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,6 +257,9 @@ static moe_status read_strategy(moe_strategy *s, const moe_conf *root,
     if (node->kind != MOE_CONF_MAP)
         return moe_conf_fail(root, node, err,
                              "strategies: expected {name: ..., ...}");
+    if (moe_conf_get(node, "name") == NULL)
+        return moe_conf_fail(root, node, err,
+                             "strategies: key 'name' is missing");
     if (read_names(s, root, node, err) != MOE_OK)
         return err->status;
     s->predictor_params = moe_array_new(1, s->predictor->params_size, err);
@@ -273,6 +277,9 @@ static moe_status read_strategy(moe_strategy *s, const moe_conf *root,
     if (moe_conf_read(root, node, where, targets, MOE_ARRAY_LEN(targets), NULL,
                       err) != MOE_OK)
         return err->status;
+    if (s->name[0] == '\0') /* as a reference that means the first */
+        return moe_conf_fail(root, moe_conf_get(node, "name"), err,
+                             "strategies: a name is empty");
     bool foretells =
         s->predictor->forecast(s->predictor_params) != MOE_FORECAST_NONE;
     if (s->planner->plans && !foretells)
@@ -380,6 +387,45 @@ void moe_experiment_fini(moe_experiment *x)
     *x = (moe_experiment){0};
 }
 
+/* @return bytes of the UTF-8 character at c, its number in *code_out. */
+static int decode(const unsigned char *c, unsigned long *code_out)
+{
+    const int n = *c < 0x80 ? 1 : *c < 0xe0 ? 2 : *c < 0xf0 ? 3 : 4;
+    unsigned long code = n == 1 ? *c : *c & (0xffu >> (n + 1));
+    for (int i = 1; i < n; i++) {
+        if ((c[i] & 0xc0) != 0x80) { /* not UTF-8: byte by byte */
+            *code_out = *c;
+            return 1;
+        }
+        code = code << 6 | (c[i] & 0x3fu);
+    }
+    *code_out = code;
+    return n;
+}
+
+/* Print a YAML scalar in double quotes. What YAML does not allow raw, and the
+ * line breaks that it would fold, are escaped. */
+static void print_quoted(FILE *out, const char *text)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    fputc('"', out);
+    while (*c != '\0') {
+        unsigned long code = 0;
+        int n = decode(c, &code);
+        bool raw = (code >= 0x20 && code < 0x7f) ||
+                   (code >= 0xa0 && code < 0xd800) ||
+                   (code >= 0xe000 && code < 0xfffe) || code >= 0x10000;
+        if (code == '"' || code == '\\')
+            fprintf(out, "\\%c", (int)code);
+        else if (!raw || code == 0x2028 || code == 0x2029 || code == 0xfeff)
+            fprintf(out, "\\u%04lx", code);
+        else
+            fprintf(out, "%.*s", n, (const char *)c);
+        c += n;
+    }
+    fputc('"', out);
+}
+
 static void print_options(FILE *out, const moe_opt *rows, const void *settings,
                           const char *indent, const char *end)
 {
@@ -391,10 +437,8 @@ static void print_options(FILE *out, const moe_opt *rows, const void *settings,
             fprintf(out, "%s%s", value, end);
             continue;
         }
-        fputc('\'', out); /* YAML: a quote inside is doubled */
-        for (const char *c = value; *c != '\0'; c++)
-            fprintf(out, *c == '\'' ? "''" : "%c", *c);
-        fprintf(out, "'%s", end);
+        print_quoted(out, value);
+        fputs(end, out);
     }
 }
 
@@ -438,45 +482,71 @@ static void put_stem(FILE *out, const char *name)
     fprintf(out, "%.*s", suffix ? (int)(dot - base) : (int)strlen(base), base);
 }
 
+/* Print what the character after a % stands for. @return whether it does. */
+static bool put_field(FILE *out, const moe_experiment *x, char field, int gpus)
+{
+    switch (field) {
+    case 'm':
+        put_stem(out, x->model_name);
+        return true;
+    case 'c':
+        put_stem(out, x->cluster_name);
+        return true;
+    case 't':
+        put_stem(out, x->trace_name);
+        return true;
+    case 'n':
+        fprintf(out, "%d", gpus);
+        return true;
+    case '%':
+        fputc('%', out);
+        return true;
+    default:
+        return false;
+    }
+}
+
 moe_status moe_experiment_output(const moe_experiment *x, int gpus, char *path,
                                  size_t size, moe_error *err)
 {
-    memset(path, 0, size);
-    FILE *out = fmemopen(path, size - 1, "w");
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
     if (out == NULL)
         return moe_fail(err, MOE_NOMEM, "out of memory");
-    for (const char *c = x->output; *c != '\0'; c++) {
-        if (*c != '%') {
+    bool known = true;
+    for (const char *c = x->output; known && *c != '\0'; c++) {
+        if (*c != '%')
             fputc(*c, out);
-            continue;
-        }
-        switch (*++c) {
-        case 'm':
-            put_stem(out, x->model_name);
-            break;
-        case 'c':
-            put_stem(out, x->cluster_name);
-            break;
-        case 't':
-            put_stem(out, x->trace_name);
-            break;
-        case 'n':
-            fprintf(out, "%d", gpus);
-            break;
-        case '%':
-            fputc('%', out);
-            break;
-        default:
-            fclose(out);
-            return moe_fail(err, MOE_USAGE,
-                            "output: '%s': after %% one of m, c, t, n, %% is "
-                            "allowed",
-                            x->output);
-        }
+        else
+            known = put_field(out, x, *++c, gpus);
     }
-    bool full = fflush(out) != 0 || ftell(out) >= (long)size - 1;
-    fclose(out);
-    return full ? moe_fail(err, MOE_USAGE, "output: path is too long") : MOE_OK;
+    moe_status s = MOE_OK;
+    if (fclose(out) != 0)
+        s = moe_fail(err, MOE_NOMEM, "out of memory");
+    else if (!known)
+        s = moe_fail(err, MOE_USAGE,
+                     "output: after %% one of m, c, t, n, %% is allowed: '%s'",
+                     x->output);
+    else if (len == 0 || len >= size)
+        s = moe_fail(err, MOE_USAGE,
+                     "output: path of %zu characters, 1 to %zu are allowed",
+                     len, size - 1);
+    else
+        memcpy(path, text, len + 1);
+    free(text);
+    return s;
+}
+
+/* Step over blanks and a number without a sign. */
+static bool read_number(const char **at, long *value_out)
+{
+    const char *start = *at + strspn(*at, " ");
+    char *end = NULL;
+    errno = 0;
+    *value_out = strtol(start, &end, 10);
+    *at = end;
+    return isdigit((unsigned char)*start) && errno == 0;
 }
 
 moe_status moe_experiment_layers(const char *text, int n_model_layers,
@@ -490,17 +560,15 @@ moe_status moe_experiment_layers(const char *text, int n_model_layers,
         return MOE_OK;
     }
     for (const char *at = text;; at++) {
-        char *end = NULL;
-        errno = 0;
-        long first = strtol(at, &end, 10), last = first;
-        bool ok = end != at && errno == 0;
-        if (ok && *end == '-') {
-            at = end + 1;
-            last = strtol(at, &end, 10);
-            ok = end != at && errno == 0;
+        long first = 0, last = 0;
+        bool ok = read_number(&at, &first);
+        last = first;
+        if (ok && *at == '-') {
+            at++;
+            ok = read_number(&at, &last);
         }
-        if (!ok || first < 0 || last < first || last >= n_model_layers ||
-            (*end != ',' && *end != '\0'))
+        if (!ok || last < first || last >= n_model_layers ||
+            (*at != ',' && *at != '\0'))
             return moe_fail(err, MOE_USAGE,
                             "workload.layers: '%s' is not `all` or a list of "
                             "numbers and ranges in 0..%d",
@@ -512,7 +580,6 @@ moe_status moe_experiment_layers(const char *text, int n_model_layers,
                                 text);
             layers_out[n++] = (int)l;
         }
-        at = end;
         if (*at == '\0')
             break;
     }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/ffn.h"
 
-#include <string.h>
-
 #include <dnnl.h>
 
 #include "ffn_internal.h"
-#include "moegps/mem.h"
+#include "moegps/ctx.h"
+#include "moegps/registry.h"
 
 #define X(name) extern const moe_ffn moe_ffn_##name;
 #include "ffn_members.h"
@@ -18,18 +17,7 @@ static const moe_ffn *const members[] = {
 #undef X
 };
 
-const moe_ffn *moe_ffn_at(size_t i)
-{
-    return i < MOE_ARRAY_LEN(members) ? members[i] : NULL;
-}
-
-const moe_ffn *moe_ffn_find(const char *name)
-{
-    for (size_t i = 0; i < MOE_ARRAY_LEN(members); i++)
-        if (strcmp(members[i]->name, name) == 0)
-            return members[i];
-    return NULL;
-}
+MOE_REGISTRY(moe_ffn)
 
 size_t moe_ffn_row_bytes(const moe_ffn_shape *shape)
 {
@@ -43,13 +31,21 @@ size_t moe_ffn_matrices(const moe_ffn_shape *shape)
     return shape->form == MOE_FFN_SWIGLU ? 3 : 2;
 }
 
+static size_t padded(int size)
+{
+    return ((size_t)size + MOE_FFN_PAD - 1) / MOE_FFN_PAD * MOE_FFN_PAD;
+}
+
+size_t moe_ffn_matrix_bytes(const moe_ffn_shape *shape)
+{
+    return padded(shape->hidden) * padded(shape->inter) *
+           (size_t)moe_dtype_size((moe_dtype)shape->dtype);
+}
+
 size_t moe_ffn_weight_bytes(const moe_ffn_shape *shape)
 {
-    size_t bytes = moe_ffn_matrices(shape) * (size_t)shape->hidden *
-                   (size_t)shape->inter *
-                   (size_t)moe_dtype_size((moe_dtype)shape->dtype);
-    bytes += sizeof(moe_expert_tag);
-    return (bytes + MOE_ALIGNMENT - 1) / MOE_ALIGNMENT * MOE_ALIGNMENT;
+    return sizeof(moe_expert_tag) +
+           moe_ffn_matrices(shape) * moe_ffn_matrix_bytes(shape);
 }
 
 size_t moe_ffn_out_bytes(const moe_ffn_shape *shape)
@@ -71,4 +67,16 @@ moe_dtype moe_ffn_native_dtype(void)
                    dnnl_cpu_isa_avx512_core_bf16
                ? MOE_BF16
                : MOE_F32;
+}
+
+bool moe_ffn_level_cpus(MPI_Comm comm)
+{
+    /* Instruction sets are bit masks: what all have is their intersection. */
+    int own = (int)dnnl_get_effective_cpu_isa(), common = own, differ;
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, &common, 1, MPI_INT, MPI_BAND, comm));
+    differ = common != own;
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, &differ, 1, MPI_INT, MPI_MAX, comm));
+    if (differ)
+        dnnl_set_max_cpu_isa((dnnl_cpu_isa_t)common);
+    return differ != 0;
 }

@@ -10,64 +10,58 @@
 #include "moegps/mem.h"
 #include "moegps/rng.h"
 
-/* Experts on oneDNN. The number of rows changes with every call and creating
- * a matmul costs about 80 us, so each matrix has one primitive whose number
- * of rows is given at run time, on plain row-major weights. Memory objects
- * are made once per number of rows and kept. The product of the two halves of
- * SwiGLU is a loop of our own: oneDNN refuses a binary post-op there. */
-
-/* Clones let the compiler's vectors be as wide as the CPU's without tying
- * the build to one machine. Sanitizers cannot run before ifunc resolution. */
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define WIDE        \
-    __attribute__(( \
-        target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define WIDE
-#endif
+/* Experts on oneDNN. Weights lie in the blocked layout that oneDNN likes
+ * best, which up to 16 rows is about twice as fast as row-major weights; the
+ * reordered bytes are what migrates, so all GPUs of a run need CPUs of one
+ * kind (the comparison of outputs finds it out). The number of rows changes
+ * with every call and creating a matmul costs about 150 us, so every number
+ * up to EXACT_ROWS has its own from the start, and more rows are cut into
+ * blocks that have one. The product of the two halves of SwiGLU is a loop of
+ * our own, as a swish post-op is slower than that. */
 
 enum {
-    CHUNK_ROWS = 512, /* inner activations stay in cache: 2 x 512 x inter */
-    LEVELS = 256      /* weights and hidden vectors take one of these values */
+    EXACT_ROWS = 64, /* every number of rows up to here has its matmuls */
+    DOUBLINGS = 2,   /* ... and so have twice as many, and so on */
+    BLOCK_ROWS = EXACT_ROWS << DOUBLINGS, /* the most rows of one call */
+    N_BLOCKS = EXACT_ROWS + DOUBLINGS,
+    LEVELS = 256 /* weights and hidden vectors take one of these values */
 };
 
 typedef enum { MAT_GATE, MAT_UP, MAT_DOWN, N_MATS } matrix;
 
+/* All that a block of so many rows needs. */
 typedef struct {
-    dnnl_memory_t hidden, inner_a, inner_b; /* of one number of rows */
-} row_memory;
+    uint32_t rows;
+    dnnl_primitive_t widen, narrow; /* hidden -> inner -> hidden */
+    dnnl_memory_t hidden, inner_a, inner_b;
+} block;
+
+/* One kind of weight matrix: how it is generated and how it is stored. */
+typedef struct {
+    dnnl_memory_desc_t stored;
+    dnnl_primitive_t reorder; /* from row-major */
+    dnnl_memory_t plain;
+} layout;
 
 typedef struct {
     moe_ffn_shape shape;
-    size_t element, row_bytes, out_bytes, matrix_bytes;
+    moe_dtype dtype;
+    size_t row_bytes, out_bytes, room; /* room: bytes of one matrix */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    dnnl_primitive_t widen, narrow; /* hidden -> inner -> hidden */
+    layout widen, narrow;
     dnnl_memory_t weights[N_MATS];
-    row_memory *memory;      /* [CHUNK_ROWS + 1] */
-    void *inner_a, *inner_b; /* [CHUNK_ROWS][inter] */
+    block block[N_BLOCKS];
+    void *inner_a, *inner_b; /* [BLOCK_ROWS][inter] */
+    void *plain;             /* [hidden][inter] before reordering */
+    dnnl_status_t filled;    /* the first failure of a fill_weights */
     float weight_level_f32[LEVELS], row_level_f32[LEVELS];
     uint16_t weight_level_bf16[LEVELS], row_level_bf16[LEVELS];
 } state_t;
 
-static uint16_t to_bf16(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
-static float from_bf16(uint16_t x)
-{
-    uint32_t bits = (uint32_t)x << 16;
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
 static dnnl_data_type_t data_type(const state_t *s)
 {
-    return s->shape.dtype == MOE_BF16 ? dnnl_bf16 : dnnl_f32;
+    return s->dtype == MOE_BF16 ? dnnl_bf16 : dnnl_f32;
 }
 
 static void init_levels(state_t *s)
@@ -80,8 +74,8 @@ static void init_levels(state_t *s)
         double x = (i - (LEVELS - 1) / 2.0) / ((LEVELS - 1) / 2.0);
         s->row_level_f32[i] = (float)x;
         s->weight_level_f32[i] = (float)(x * scale);
-        s->row_level_bf16[i] = to_bf16(s->row_level_f32[i]);
-        s->weight_level_bf16[i] = to_bf16(s->weight_level_f32[i]);
+        s->row_level_bf16[i] = moe_ffn_bf16(s->row_level_f32[i]);
+        s->weight_level_bf16[i] = moe_ffn_bf16(s->weight_level_f32[i]);
     }
 }
 
@@ -92,31 +86,110 @@ static dnnl_status_t describe(dnnl_memory_desc_t *md, int64_t rows,
     return dnnl_memory_desc_init_by_strides(md, 2, dims, type, strides);
 }
 
-/* A [rows at run time][k] x [k][n] product. */
-static dnnl_status_t make_matmul(state_t *s, int64_t k, int64_t n,
+/* A [rows][k] x [k][n] product. @param weights  layout of the second factor;
+ * the chosen one where it is left open. */
+static dnnl_status_t make_matmul(const state_t *s, int64_t rows, int64_t k,
+                                 int64_t n, dnnl_memory_desc_t *weights,
                                  dnnl_primitive_t *out)
 {
-    dnnl_memory_desc_t a, b, c;
+    dnnl_memory_desc_t a, c;
     dnnl_matmul_desc_t desc;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t rc = describe(&a, DNNL_RUNTIME_DIM_VAL, k, data_type(s));
-    rc = rc ? rc : describe(&b, k, n, data_type(s));
-    rc = rc ? rc : describe(&c, DNNL_RUNTIME_DIM_VAL, n, data_type(s));
-    rc = rc ? rc : dnnl_matmul_desc_init(&desc, &a, &b, NULL, &c);
+    dnnl_status_t rc = describe(&a, rows, k, data_type(s));
+    rc = rc ? rc : describe(&c, rows, n, data_type(s));
+    rc = rc ? rc : dnnl_matmul_desc_init(&desc, &a, weights, NULL, &c);
     rc =
         rc ? rc : dnnl_primitive_desc_create(&pd, &desc, NULL, s->engine, NULL);
     rc = rc ? rc : dnnl_primitive_create(out, pd);
+    if (rc == dnnl_success)
+        *weights = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     if (pd != NULL)
         dnnl_primitive_desc_destroy(pd);
     return rc;
 }
 
 static dnnl_status_t make_memory(const state_t *s, int64_t rows,
-                                 int64_t columns, dnnl_memory_t *out)
+                                 int64_t columns, void *data,
+                                 dnnl_memory_t *out)
 {
     dnnl_memory_desc_t md;
     dnnl_status_t rc = describe(&md, rows, columns, data_type(s));
-    return rc ? rc : dnnl_memory_create(out, &md, s->engine, DNNL_MEMORY_NONE);
+    return rc ? rc : dnnl_memory_create(out, &md, s->engine, data);
+}
+
+static void free_block(block *b)
+{
+    if (b->widen != NULL)
+        dnnl_primitive_destroy(b->widen);
+    if (b->narrow != NULL)
+        dnnl_primitive_destroy(b->narrow);
+    dnnl_memory_destroy(b->hidden);
+    dnnl_memory_destroy(b->inner_a);
+    dnnl_memory_destroy(b->inner_b);
+    *b = (block){0};
+}
+
+static dnnl_status_t make_block(state_t *s, block *b, uint32_t rows)
+{
+    const int64_t h = s->shape.hidden, i = s->shape.inter;
+    b->rows = rows;
+    dnnl_status_t rc = make_matmul(s, rows, h, i, &s->widen.stored, &b->widen);
+    rc = rc ? rc : make_matmul(s, rows, i, h, &s->narrow.stored, &b->narrow);
+    rc = rc ? rc : make_memory(s, rows, h, DNNL_MEMORY_NONE, &b->hidden);
+    rc = rc ? rc : make_memory(s, rows, i, s->inner_a, &b->inner_a);
+    rc = rc ? rc : make_memory(s, rows, i, s->inner_b, &b->inner_b);
+    return rc;
+}
+
+/* The largest block first: its matmul chooses the layout of the weights, and
+ * the others have to agree. */
+static dnnl_status_t make_blocks(state_t *s)
+{
+    dnnl_status_t rc = dnnl_success;
+    for (int b = N_BLOCKS - 1; b >= 0 && rc == dnnl_success; b--) {
+        int rows = b < EXACT_ROWS ? b + 1 : EXACT_ROWS << (b + 1 - EXACT_ROWS);
+        rc = make_block(s, &s->block[b], (uint32_t)rows);
+        if (dnnl_memory_desc_get_size(&s->widen.stored) > s->room ||
+            dnnl_memory_desc_get_size(&s->narrow.stored) > s->room)
+            rc = dnnl_unimplemented;
+    }
+    return rc;
+}
+
+static dnnl_status_t choose_layouts(state_t *s)
+{
+    const int64_t h = s->shape.hidden, i = s->shape.inter;
+    dnnl_dims_t wide = {h, i}, tall = {i, h};
+    dnnl_status_t rc = dnnl_memory_desc_init_by_tag(
+        &s->widen.stored, 2, wide, data_type(s), dnnl_format_tag_any);
+    rc = rc ? rc
+            : dnnl_memory_desc_init_by_tag(&s->narrow.stored, 2, tall,
+                                           data_type(s), dnnl_format_tag_any);
+    rc = rc ? rc : make_blocks(s);
+    if (rc != dnnl_unimplemented)
+        return rc;
+    /* No layout suits all numbers of rows: then row-major. */
+    for (int b = 0; b < N_BLOCKS; b++)
+        free_block(&s->block[b]);
+    rc = describe(&s->widen.stored, h, i, data_type(s));
+    rc = rc ? rc : describe(&s->narrow.stored, i, h, data_type(s));
+    return rc ? rc : make_blocks(s);
+}
+
+static dnnl_status_t make_reorder(const state_t *s, int64_t rows,
+                                  int64_t columns, layout *l)
+{
+    dnnl_memory_desc_t plain;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t rc = describe(&plain, rows, columns, data_type(s));
+    rc = rc ? rc : dnnl_memory_create(&l->plain, &plain, s->engine, s->plain);
+    rc = rc ? rc
+            : dnnl_reorder_primitive_desc_create(&pd, &plain, s->engine,
+                                                 &l->stored, s->engine, NULL);
+    rc = rc ? rc : dnnl_primitive_create(&l->reorder, pd);
+    if (pd != NULL)
+        dnnl_primitive_desc_destroy(pd);
+    return rc;
 }
 
 static dnnl_status_t make_primitives(state_t *s)
@@ -126,11 +199,15 @@ static dnnl_status_t make_primitives(state_t *s)
     rc = rc ? rc
             : dnnl_stream_create(&s->stream, s->engine,
                                  dnnl_stream_default_flags);
-    rc = rc ? rc : make_matmul(s, h, i, &s->widen);
-    rc = rc ? rc : make_matmul(s, i, h, &s->narrow);
-    rc = rc ? rc : make_memory(s, h, i, &s->weights[MAT_GATE]);
-    rc = rc ? rc : make_memory(s, h, i, &s->weights[MAT_UP]);
-    rc = rc ? rc : make_memory(s, i, h, &s->weights[MAT_DOWN]);
+    rc = rc ? rc : choose_layouts(s);
+    rc = rc ? rc : make_reorder(s, h, i, &s->widen);
+    rc = rc ? rc : make_reorder(s, i, h, &s->narrow);
+    for (int m = 0; m < N_MATS; m++) {
+        const layout *l = m == MAT_DOWN ? &s->narrow : &s->widen;
+        rc = rc ? rc
+                : dnnl_memory_create(&s->weights[m], &l->stored, s->engine,
+                                     DNNL_MEMORY_NONE);
+    }
     return rc;
 }
 
@@ -138,15 +215,16 @@ static moe_status init(void *state, const moe_ffn_shape *shape, moe_error *err)
 {
     state_t *s = state;
     s->shape = *shape;
-    s->element = (size_t)moe_dtype_size((moe_dtype)shape->dtype);
+    s->dtype = (moe_dtype)shape->dtype;
     s->row_bytes = moe_ffn_row_bytes(shape);
     s->out_bytes = moe_ffn_out_bytes(shape);
-    s->matrix_bytes = (size_t)shape->hidden * (size_t)shape->inter * s->element;
-    const size_t inner = (size_t)CHUNK_ROWS * (size_t)shape->inter;
+    s->room = moe_ffn_matrix_bytes(shape);
+    const size_t element = (size_t)moe_dtype_size(s->dtype);
+    const size_t h = (size_t)shape->hidden, i = (size_t)shape->inter;
     moe_error local = {0};
-    s->memory = moe_array_new(CHUNK_ROWS + 1, sizeof *s->memory, &local);
-    s->inner_a = moe_array_new(inner, s->element, &local);
-    s->inner_b = moe_array_new(inner, s->element, &local);
+    s->inner_a = moe_array_new(BLOCK_ROWS * i, element, &local);
+    s->inner_b = moe_array_new(BLOCK_ROWS * i, element, &local);
+    s->plain = moe_array_new(h * i, element, &local);
     if (local.status != MOE_OK)
         return moe_fail(err, local.status, "ffn dnnl: %s", local.text);
     init_levels(s);
@@ -160,117 +238,18 @@ static moe_status init(void *state, const moe_ffn_shape *shape, moe_error *err)
 }
 
 /* Eight values from every 64 random bits. */
-static void fill_levels(moe_rng rng, const state_t *s, const float *f32,
+static void fill_levels(moe_rng *rng, const state_t *s, const float *f32,
                         const uint16_t *bf16, void *out, size_t n)
 {
     for (size_t at = 0; at < n; at += 8) {
-        uint64_t bits = moe_rng_u64(&rng);
+        uint64_t bits = moe_rng_u64(rng);
         for (size_t j = 0; j < 8 && at + j < n; j++, bits >>= 8) {
-            if (s->shape.dtype == MOE_BF16)
+            if (s->dtype == MOE_BF16)
                 ((uint16_t *)out)[at + j] = bf16[bits & 0xff];
             else
                 ((float *)out)[at + j] = f32[bits & 0xff];
         }
     }
-}
-
-static void fill_weights(void *state, int layer, int expert, void *weights)
-{
-    const state_t *s = state;
-    const size_t n = moe_ffn_matrices(&s->shape) * s->matrix_bytes / s->element;
-    moe_rng rng =
-        moe_rng_at(s->shape.seed, MOE_RNG_WEIGHT, 0,
-                   (uint64_t)s->shape.layers[layer], (uint64_t)expert);
-    fill_levels(rng, s, s->weight_level_f32, s->weight_level_bf16,
-                (char *)weights + sizeof(moe_expert_tag), n);
-}
-
-static void fill_rows(void *state, const moe_batch *batch, void *rows_out)
-{
-    const state_t *s = state;
-    for (uint32_t t = 0; t < batch->own; t++) {
-        moe_rng rng =
-            moe_rng_at(s->shape.seed, MOE_RNG_HIDDEN, 0, 0, batch->id[t]);
-        fill_levels(rng, s, s->row_level_f32, s->row_level_bf16,
-                    (char *)rows_out + t * s->row_bytes,
-                    (size_t)s->shape.hidden);
-    }
-}
-
-/* silu(x) = x / (1 + e^-x), with e^y by range reduction and a polynomial of
- * degree 5 (relative error 2e-7): unlike expf it lets the loop vectorise. */
-static inline float silu(float x)
-{
-    float y = -x * 1.44269504f; /* log2 e */
-    y = y > 126.0f ? 126.0f : y;
-    y = y < -126.0f ? -126.0f : y;
-    float whole = (float)(int32_t)(y + (y < 0 ? -0.5f : 0.5f));
-    float f = (y - whole) * 0.693147181f; /* ln 2; |f| <= 0.35 */
-    float e =
-        1.0f +
-        f * (1.0f +
-             f * (0.5f + f * (0.166666667f +
-                              f * (0.0416666667f + f * (0.00833333333f +
-                                                        f * 0.00138888889f)))));
-    int32_t bits = ((int32_t)whole + 127) * (1 << 23);
-    float power;
-    memcpy(&power, &bits, sizeof power);
-    return x / (1.0f + e * power);
-}
-
-WIDE static void swiglu_bf16(uint16_t *restrict gate,
-                             const uint16_t *restrict up, size_t n)
-{
-    for (size_t j = 0; j < n; j++)
-        gate[j] = to_bf16(silu(from_bf16(gate[j])) * from_bf16(up[j]));
-}
-
-WIDE static void swiglu_f32(float *restrict gate, const float *restrict up,
-                            size_t n)
-{
-    for (size_t j = 0; j < n; j++)
-        gate[j] = silu(gate[j]) * up[j];
-}
-
-WIDE static void relu_bf16(uint16_t *x, size_t n)
-{
-    for (size_t j = 0; j < n; j++)
-        x[j] = (x[j] & 0x8000) ? 0 : x[j];
-}
-
-WIDE static void relu_f32(float *x, size_t n)
-{
-    for (size_t j = 0; j < n; j++)
-        x[j] = x[j] > 0 ? x[j] : 0;
-}
-
-static void activate(state_t *s, size_t n)
-{
-    bool swiglu = s->shape.form == MOE_FFN_SWIGLU;
-    if (s->shape.dtype == MOE_BF16 && swiglu)
-        swiglu_bf16(s->inner_a, s->inner_b, n);
-    else if (s->shape.dtype == MOE_BF16)
-        relu_bf16(s->inner_a, n);
-    else if (swiglu)
-        swiglu_f32(s->inner_a, s->inner_b, n);
-    else
-        relu_f32(s->inner_a, n);
-}
-
-/* The memory objects for a number of rows, made at its first use. */
-static dnnl_status_t rows_memory(state_t *s, uint32_t rows, row_memory **out)
-{
-    row_memory *m = &s->memory[rows];
-    dnnl_status_t rc = dnnl_success;
-    if (m->hidden == NULL) {
-        rc = make_memory(s, rows, s->shape.hidden, &m->hidden);
-        rc = rc ? rc : make_memory(s, rows, s->shape.inter, &m->inner_a);
-        rc = rc ? rc : make_memory(s, rows, s->shape.inter, &m->inner_b);
-        rc = rc ? rc : dnnl_memory_set_data_handle(m->inner_a, s->inner_a);
-        rc = rc ? rc : dnnl_memory_set_data_handle(m->inner_b, s->inner_b);
-    }
-    *out = m;
-    return rc;
 }
 
 static dnnl_status_t multiply(state_t *s, dnnl_primitive_t matmul,
@@ -281,74 +260,120 @@ static dnnl_status_t multiply(state_t *s, dnnl_primitive_t matmul,
     return dnnl_primitive_execute(matmul, s->stream, MOE_ARRAY_LEN(args), args);
 }
 
-/* One expert on at most CHUNK_ROWS rows, in place. */
-static dnnl_status_t run_chunk(state_t *s, uint32_t rows, void *data)
+/* Which of an expert's matrices are there. */
+static bool has(const state_t *s, int m)
 {
-    row_memory *m = NULL;
-    dnnl_status_t rc = rows_memory(s, rows, &m);
-    rc = rc ? rc : dnnl_memory_set_data_handle(m->hidden, data);
-    rc =
-        rc ? rc
-           : multiply(s, s->widen, m->hidden, s->weights[MAT_GATE], m->inner_a);
-    if (s->shape.form == MOE_FFN_SWIGLU)
-        rc = rc ? rc
-                : multiply(s, s->widen, m->hidden, s->weights[MAT_UP],
-                           m->inner_b);
-    rc = rc ? rc : dnnl_stream_wait(s->stream);
-    if (rc == dnnl_success)
-        activate(s, (size_t)rows * (size_t)s->shape.inter);
-    rc = rc ? rc
-            : multiply(s, s->narrow, m->inner_a, s->weights[MAT_DOWN],
-                       m->hidden);
-    return rc ? rc : dnnl_stream_wait(s->stream);
+    return m != MAT_UP || s->shape.form == MOE_FFN_SWIGLU;
 }
 
 static dnnl_status_t use_weights(state_t *s, void *weights)
 {
     char *at = (char *)weights + sizeof(moe_expert_tag);
-    bool swiglu = s->shape.form == MOE_FFN_SWIGLU;
-    dnnl_status_t rc = dnnl_memory_set_data_handle(s->weights[MAT_GATE], at);
-    if (swiglu) {
-        at += s->matrix_bytes;
-        rc = rc ? rc : dnnl_memory_set_data_handle(s->weights[MAT_UP], at);
+    dnnl_status_t rc = dnnl_success;
+    for (int m = 0; m < N_MATS && rc == dnnl_success; m++)
+        if (has(s, m)) {
+            rc = dnnl_memory_set_data_handle(s->weights[m], at);
+            at += s->room;
+        }
+    return rc;
+}
+
+static void fill_weights(void *state, int layer, int expert, void *weights)
+{
+    state_t *s = state;
+    const size_t n = (size_t)s->shape.hidden * (size_t)s->shape.inter;
+    moe_rng rng =
+        moe_rng_at(s->shape.seed, MOE_RNG_WEIGHT, 0,
+                   (uint64_t)s->shape.layers[layer], (uint64_t)expert);
+    dnnl_status_t rc = use_weights(s, weights);
+    for (int m = 0; m < N_MATS; m++) {
+        if (!has(s, m))
+            continue;
+        const layout *l = m == MAT_DOWN ? &s->narrow : &s->widen;
+        fill_levels(&rng, s, s->weight_level_f32, s->weight_level_bf16,
+                    s->plain, n);
+        dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, l->plain},
+                                  {DNNL_ARG_TO, s->weights[m]}};
+        rc = rc ? rc
+                : dnnl_primitive_execute(l->reorder, s->stream,
+                                         MOE_ARRAY_LEN(args), args);
+        rc = rc ? rc : dnnl_stream_wait(s->stream);
     }
-    at += s->matrix_bytes;
-    return rc ? rc : dnnl_memory_set_data_handle(s->weights[MAT_DOWN], at);
+    if (s->filled == dnnl_success)
+        s->filled = rc;
+}
+
+static void fill_rows(void *state, const moe_batch *batch, void *rows_out)
+{
+    const state_t *s = state;
+    for (uint32_t t = 0; t < batch->own; t++) {
+        moe_rng rng =
+            moe_rng_at(s->shape.seed, MOE_RNG_HIDDEN, 0, 0, batch->id[t]);
+        fill_levels(&rng, s, s->row_level_f32, s->row_level_bf16,
+                    (char *)rows_out + t * s->row_bytes,
+                    (size_t)s->shape.hidden);
+    }
+}
+
+static void activate(state_t *s, size_t n)
+{
+    if (s->shape.form == MOE_FFN_SWIGLU)
+        moe_ffn_swiglu(s->dtype, s->inner_a, s->inner_b, n);
+    else
+        moe_ffn_relu(s->dtype, s->inner_a, n);
+}
+
+/* One expert on one block of rows, in place. */
+static dnnl_status_t run_block(state_t *s, const block *b, void *data)
+{
+    dnnl_status_t rc = dnnl_memory_set_data_handle(b->hidden, data);
+    rc =
+        rc ? rc
+           : multiply(s, b->widen, b->hidden, s->weights[MAT_GATE], b->inner_a);
+    if (has(s, MAT_UP))
+        rc = rc ? rc
+                : multiply(s, b->widen, b->hidden, s->weights[MAT_UP],
+                           b->inner_b);
+    rc = rc ? rc : dnnl_stream_wait(s->stream);
+    if (rc == dnnl_success)
+        activate(s, (size_t)b->rows * (size_t)s->shape.inter);
+    rc = rc ? rc
+            : multiply(s, b->narrow, b->inner_a, s->weights[MAT_DOWN],
+                       b->hidden);
+    return rc ? rc : dnnl_stream_wait(s->stream);
+}
+
+/* The largest block for this many rows, at least 1. */
+static const block *block_for(const state_t *s, uint32_t rows)
+{
+    if (rows <= EXACT_ROWS)
+        return &s->block[rows - 1];
+    int b = N_BLOCKS - 1;
+    while (s->block[b].rows > rows)
+        b--;
+    return &s->block[b];
 }
 
 static moe_status run(void *state, const moe_ffn_work *work, moe_error *err)
 {
     state_t *s = state;
+    dnnl_status_t rc = s->filled;
     char *at = work->data;
-    for (int k = 0; k < work->slots; k++) {
+    for (int k = 0; k < work->slots && rc == dnnl_success; k++) {
         if (work->rows[k] == 0)
             continue;
-        dnnl_status_t rc = use_weights(s, work->weights[k]);
+        rc = use_weights(s, work->weights[k]);
         for (uint32_t left = work->rows[k]; left > 0 && rc == dnnl_success;) {
-            uint32_t rows = left < CHUNK_ROWS ? left : CHUNK_ROWS;
-            rc = run_chunk(s, rows, at);
-            at += rows * s->row_bytes;
-            left -= rows;
+            const block *b = block_for(s, left);
+            rc = run_block(s, b, at);
+            at += b->rows * s->row_bytes;
+            left -= b->rows;
         }
-        if (rc != dnnl_success)
-            return moe_fail(err, MOE_LIBRARY, "ffn dnnl: oneDNN status %d",
-                            (int)rc);
     }
+    if (rc != dnnl_success)
+        return moe_fail(err, MOE_LIBRARY, "ffn dnnl: oneDNN status %d",
+                        (int)rc);
     return MOE_OK;
-}
-
-WIDE static void add_bf16(float *restrict out, const uint16_t *restrict row,
-                          float gate, size_t n)
-{
-    for (size_t j = 0; j < n; j++)
-        out[j] += gate * from_bf16(row[j]);
-}
-
-WIDE static void add_f32(float *restrict out, const float *restrict row,
-                         float gate, size_t n)
-{
-    for (size_t j = 0; j < n; j++)
-        out[j] += gate * row[j];
 }
 
 static void combine(void *state, const moe_batch *batch, int layer,
@@ -366,35 +391,34 @@ static void combine(void *state, const moe_batch *batch, int layer,
             const void *row =
                 (const char *)rows + where[t * k + j] * s->row_bytes;
             float g = gate != NULL ? gate[t * k + j] : 1.0f / (float)k;
-            if (s->shape.dtype == MOE_BF16)
-                add_bf16(sum, row, g, h);
-            else
-                add_f32(sum, row, g, h);
+            moe_ffn_add(s->dtype, sum, row, g, h);
         }
     }
+}
+
+static void free_layout(layout *l)
+{
+    if (l->reorder != NULL)
+        dnnl_primitive_destroy(l->reorder);
+    dnnl_memory_destroy(l->plain);
 }
 
 static void fini(void *state)
 {
     state_t *s = state;
-    for (int r = 0; s->memory != NULL && r <= CHUNK_ROWS; r++) {
-        dnnl_memory_destroy(s->memory[r].hidden);
-        dnnl_memory_destroy(s->memory[r].inner_a);
-        dnnl_memory_destroy(s->memory[r].inner_b);
-    }
+    for (int b = 0; b < N_BLOCKS; b++)
+        free_block(&s->block[b]);
+    free_layout(&s->widen);
+    free_layout(&s->narrow);
     for (int m = 0; m < N_MATS; m++)
         dnnl_memory_destroy(s->weights[m]);
-    if (s->widen != NULL)
-        dnnl_primitive_destroy(s->widen);
-    if (s->narrow != NULL)
-        dnnl_primitive_destroy(s->narrow);
     if (s->stream != NULL)
         dnnl_stream_destroy(s->stream);
     if (s->engine != NULL)
         dnnl_engine_destroy(s->engine);
-    free(s->memory);
     free(s->inner_a);
     free(s->inner_b);
+    free(s->plain);
 }
 
 const moe_ffn moe_ffn_dnnl = {

@@ -85,9 +85,9 @@ struct moe_engine {
     uint8_t *wire;       /* encoded plan */
     double *planner_cpu; /* [layers] s */
     uint64_t wire_bytes;
-    bool predicted_any;   /* this iteration of this strategy predicted */
-    bool planned;         /* ... and made a plan */
-    uint64_t *tally;      /* [layers][2] counts to be summed over ranks */
+    bool predicted_any;     /* this iteration of this strategy predicted */
+    bool planned;           /* ... and made a plan */
+    uint64_t *tally;        /* [layers][2] counts to be summed over ranks */
     int64_t *sent_bytes;    /* [gpus] full-size rows, over layers */
     moe_layer_times *times; /* [layers] */
     moe_layer_facts *facts; /* [layers] */

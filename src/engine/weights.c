@@ -60,6 +60,20 @@ static void point_slots(moe_slots *s, const moe_home_weights *home,
         }
 }
 
+/* Slots that send and receive at once need a second place. How many is known
+ * only when they do, so there is one for each, not touched and so not backed
+ * before it is used. */
+static void add_spares(moe_slots *s, size_t n, moe_error *err)
+{
+    s->spare = moe_array_new(n, sizeof *s->spare, err);
+    s->rest = aligned_alloc(MOE_ALIGNMENT, n * s->bytes);
+    if (s->rest == NULL)
+        moe_fail(err, MOE_NOMEM, "out of memory: needed %.1f MiB",
+                 (double)(n * s->bytes) / (1 << 20));
+    for (size_t i = 0; i < n && err->status == MOE_OK; i++)
+        s->spare[i] = s->rest + i * s->bytes;
+}
+
 moe_status moe_slots_init(moe_slots *s, const moe_home_weights *home, int slots,
                           bool share_home, int gpu, int gpus, moe_error *err)
 {
@@ -76,8 +90,11 @@ moe_status moe_slots_init(moe_slots *s, const moe_home_weights *home, int slots,
     /* One GPU may serve every new replica of all GPUs at once. */
     s->max_requests = all + all * (size_t)gpus;
     s->request = moe_array_new(s->max_requests, sizeof *s->request, &local);
+    s->serves = moe_array_new(all, sizeof *s->serves, &local);
     if (gpu >= 0)
         s->data = moe_array_new(all - shared, home->bytes, &local);
+    if (gpu >= 0 && !share_home && local.status == MOE_OK)
+        add_spares(s, all, &local);
     if (local.status != MOE_OK) {
         moe_slots_fini(s);
         return moe_fail(err, local.status, "expert weights: %s", local.text);
@@ -91,23 +108,16 @@ void moe_slots_fini(moe_slots *s)
 {
     free(s->weights);
     free(s->data);
+    free(s->rest);
+    free(s->spare);
+    free(s->serves);
     free(s->request);
     *s = (moe_slots){0};
 }
 
-size_t moe_slots_migrate(moe_slots *s, const moe_move *moves, size_t n_moves,
-                         MPI_Comm comm)
+static size_t post_sends(moe_slots *s, const moe_move *moves, size_t n_moves,
+                         MPI_Comm comm, size_t n)
 {
-    size_t n = 0, received = 0;
-    for (size_t m = 0; m < n_moves; m++) {
-        if (moves[m].to_gpu != s->gpu)
-            continue;
-        assert(n < s->max_requests);
-        int at = moves[m].layer * s->slots + moves[m].to_slot;
-        MOE_MPI(MPI_Irecv(s->weights[at], (int)s->bytes, MPI_BYTE,
-                          moves[m].from_gpu, at, comm, &s->request[n++]));
-        received += s->bytes;
-    }
     for (size_t m = 0; m < n_moves; m++) {
         if (moves[m].from_gpu != s->gpu)
             continue;
@@ -117,6 +127,52 @@ size_t moe_slots_migrate(moe_slots *s, const moe_move *moves, size_t n_moves,
         MOE_MPI(MPI_Isend(s->weights[from], (int)s->bytes, MPI_BYTE,
                           moves[m].to_gpu, to, comm, &s->request[n++]));
     }
+    return n;
+}
+
+/* What arrives in a slot that serves goes to a spare place meanwhile. */
+static size_t post_receives(moe_slots *s, const moe_move *moves, size_t n_moves,
+                            MPI_Comm comm)
+{
+    size_t n = 0, spares = 0;
+    for (size_t m = 0; m < n_moves; m++) {
+        if (moves[m].to_gpu != s->gpu)
+            continue;
+        assert(n < s->max_requests);
+        int at = moves[m].layer * s->slots + moves[m].to_slot;
+        assert((!s->serves[at] || s->spare != NULL) && "a home slot moves");
+        void *to = s->serves[at] ? s->spare[spares++] : s->weights[at];
+        MOE_MPI(MPI_Irecv(to, (int)s->bytes, MPI_BYTE, moves[m].from_gpu, at,
+                          comm, &s->request[n++]));
+    }
+    return n;
+}
+
+/* The spare places become the slots', and theirs are spare. */
+static void take_spares(moe_slots *s, const moe_move *moves, size_t n_moves)
+{
+    size_t spares = 0;
+    for (size_t m = 0; m < n_moves; m++) {
+        int at = moves[m].layer * s->slots + moves[m].to_slot;
+        if (moves[m].to_gpu != s->gpu || !s->serves[at])
+            continue;
+        void *old = s->weights[at];
+        s->weights[at] = s->spare[spares];
+        s->spare[spares++] = old;
+    }
+}
+
+size_t moe_slots_migrate(moe_slots *s, const moe_move *moves, size_t n_moves,
+                         MPI_Comm comm)
+{
+    memset(s->serves, 0,
+           (size_t)s->layers * (size_t)s->slots * sizeof *s->serves);
+    for (size_t m = 0; m < n_moves; m++)
+        if (moves[m].from_gpu == s->gpu)
+            s->serves[moves[m].layer * s->slots + moves[m].from_slot] = true;
+    const size_t received = post_receives(s, moves, n_moves, comm);
+    const size_t n = post_sends(s, moves, n_moves, comm, received);
     MOE_MPI(MPI_Waitall((int)n, s->request, MPI_STATUSES_IGNORE));
-    return received;
+    take_spares(s, moves, n_moves);
+    return received * s->bytes;
 }

@@ -9,6 +9,7 @@
 #define MOEGPS_ENGINE_WEIGHTS_H
 
 #include <mpi.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "moegps/ffn.h"
@@ -33,7 +34,10 @@ typedef struct moe_slots {
     size_t bytes;   /* of one expert */
     void **weights; /* [layers][slots] */
     char *data;     /* slots that are not shared home slots */
-    size_t data_bytes;
+    char *rest;     /* as many bytes again; NULL when home slots are shared */
+    void **spare;   /* [layers][slots] memory in `rest` or `data` that holds no
+                       slot's weights */
+    bool *serves;   /* [layers][slots] scratch: sends in this migration */
     MPI_Request *request; /* [max_requests] */
     size_t max_requests;
 } moe_slots;
@@ -44,9 +48,12 @@ moe_status moe_slots_init(moe_slots *s, const moe_home_weights *home, int slots,
                           bool share_home, int gpu, int gpus, moe_error *err);
 void moe_slots_fini(moe_slots *s);
 
-/* Carry out moves: all receives and sends of this GPU posted together, then
- * waited for. Collective over the GPUs of comm in the sense that senders and
- * receivers must both call. @return bytes this GPU received. */
+/* Carry out moves of moe_plan_moves(): all receives and sends of this GPU
+ * posted together, then waited for. Collective over the GPUs of comm in the
+ * sense that senders and receivers must both call. A slot may send its old
+ * expert while its new one arrives, unless home slots are shared: then it must
+ * not be asked to. Pointers in `weights` may change. @return bytes this GPU
+ * received. */
 size_t moe_slots_migrate(moe_slots *s, const moe_move *moves, size_t n_moves,
                          MPI_Comm comm);
 

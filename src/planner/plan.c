@@ -2,6 +2,7 @@
 #include "moegps/plan.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,17 +108,35 @@ void moe_plan_layer_settle(const moe_plan_layer *current, moe_plan_layer *next)
     }
 }
 
-/* Hand out what truncation left over, one unit each by largest remainder. */
-static void hand_out_rest(moe_plan_layer *layer, const moe_replica *replica,
-                          uint32_t copies, const double *share, double scale,
-                          uint32_t rest)
+/* Shares are seen relative to the largest, so that neither tiny nor huge ones
+ * leave the range of a double; all zero means equal parts. */
+static double relative(const double *share, size_t s, double most)
 {
+    return most > 0 ? share[s] / most : 1.0;
+}
+
+/* Truncate, then hand out what is left over, one unit each. */
+static void divide(moe_plan_layer *layer, const moe_replica *replica,
+                   uint32_t copies, const double *share)
+{
+    double most = 0.0, total = 0.0;
+    uint32_t rest = MOE_QUOTA_ONE;
+    for (uint32_t r = 0; r < copies; r++)
+        most = fmax(most, share[slot_of(layer, &replica[r])]);
+    for (uint32_t r = 0; r < copies; r++)
+        total += relative(share, slot_of(layer, &replica[r]), most);
+    const double scale = MOE_QUOTA_ONE / total;
+    for (uint32_t r = 0; r < copies; r++) {
+        size_t s = slot_of(layer, &replica[r]);
+        layer->quota[s] = (uint32_t)(relative(share, s, most) * scale);
+        rest -= layer->quota[s];
+    }
     for (; rest > 0; rest--) {
-        size_t best = 0;
+        size_t best = slot_of(layer, &replica[0]);
         double best_gap = -2.0;
         for (uint32_t r = 0; r < copies; r++) {
             size_t s = slot_of(layer, &replica[r]);
-            double gap = share[s] * scale - layer->quota[s];
+            double gap = relative(share, s, most) * scale - layer->quota[s];
             if (gap > best_gap) {
                 best_gap = gap;
                 best = s;
@@ -125,24 +144,6 @@ static void hand_out_rest(moe_plan_layer *layer, const moe_replica *replica,
         }
         layer->quota[best]++;
     }
-}
-
-static void divide(moe_plan_layer *layer, const moe_replica *replica,
-                   uint32_t copies, const double *share)
-{
-    double total = 0.0;
-    uint32_t given = 0;
-    for (uint32_t r = 0; r < copies; r++)
-        total += share[slot_of(layer, &replica[r])];
-    double scale = total > 0 ? MOE_QUOTA_ONE / total : 0.0;
-    for (uint32_t r = 0; r < copies; r++) {
-        size_t s = slot_of(layer, &replica[r]);
-        double part =
-            total > 0 ? share[s] * scale : (double)MOE_QUOTA_ONE / copies;
-        layer->quota[s] = (uint32_t)part;
-        given += layer->quota[s];
-    }
-    hand_out_rest(layer, replica, copies, share, scale, MOE_QUOTA_ONE - given);
 }
 
 void moe_plan_layer_set_quota(moe_plan_layer *layer, const double *share,
@@ -161,6 +162,10 @@ void moe_plan_layer_set_quota(moe_plan_layer *layer, const double *share,
 
 moe_status moe_plan_layer_check(const moe_plan_layer *layer, moe_error *err)
 {
+    for (size_t s = 0; s < n_slots(layer); s++)
+        if (layer->expert[s] < -1 || layer->expert[s] >= layer->experts)
+            return moe_fail(err, MOE_INVALID, "plan: there is no expert %d",
+                            layer->expert[s]);
     for (int e = 0; e < layer->experts; e++) {
         uint64_t sum = 0;
         int copies = 0, last_gpu = -1;
@@ -185,40 +190,49 @@ moe_status moe_plan_layer_check(const moe_plan_layer *layer, moe_error *err)
     return MOE_OK;
 }
 
-/* A holder may serve if the plan leaves its slot alone; a slot that is itself
- * overwritten serves only when there is no other. */
-static bool may_serve(const moe_plan_layer *current, const moe_plan_layer *next,
-                      size_t s, int expert, bool stable)
+/* How well a slot serves an expert to a GPU. Its contents travel while others
+ * arrive, so one that is overwritten serves only when there is no other; an
+ * emptied one keeps what it holds. Then the own node comes first.
+ * @return 0 if it does not hold the expert. */
+static int worth(const moe_plan_layer *was, const moe_plan_layer *now, size_t s,
+                 int expert, int gpu, const moe_layout *layout)
 {
-    return current->expert[s] == expert &&
-           (!stable || next->expert[s] == expert);
+    if (was->expert[s] != expert)
+        return 0;
+    bool stays = now->expert[s] == expert || now->expert[s] < 0;
+    bool near = moe_layout_node(layout, (int)s / was->slots) ==
+                moe_layout_node(layout, gpu);
+    return 1 + 2 * stays + near;
 }
 
-/* @return a holder's slot index in `current`, or -1. Holders on the node of
- * `gpu` come first; `turn` picks among equally near ones. */
-static int find_holder(const moe_plan_layer *current,
-                       const moe_plan_layer *next, int expert, bool stable,
-                       int gpu, const moe_layout *layout, unsigned turn)
+static size_t count_served(const moe_move *moves, size_t n, int gpu)
 {
-    unsigned near = 0, far = 0;
-    const int node = moe_layout_node(layout, gpu);
-    for (size_t s = 0; s < n_slots(current); s++)
-        if (may_serve(current, next, s, expert, stable)) {
-            int at = moe_layout_node(layout, (int)s / current->slots);
-            near += at == node;
-            far += at != node;
-        }
-    if (near + far == 0)
-        return -1;
-    unsigned pick = turn % (near > 0 ? near : far);
-    for (size_t s = 0; s < n_slots(current); s++) {
-        if (!may_serve(current, next, s, expert, stable))
+    size_t served = 0;
+    for (size_t m = 0; m < n; m++)
+        served += moves[m].from_gpu == gpu;
+    return served;
+}
+
+/* @return of the holders worth most, the slot of the GPU that served least of
+ * this layer's moves so far; -1 without a holder. */
+static int find_holder(const moe_plan_layer *was, const moe_plan_layer *now,
+                       int expert, int gpu, const moe_layout *layout,
+                       const moe_move *moves, size_t n)
+{
+    int best = -1, most = 0;
+    size_t least = 0;
+    for (size_t s = 0; s < n_slots(was); s++) {
+        int w = worth(was, now, s, expert, gpu, layout);
+        if (w == 0 || w < most)
             continue;
-        bool is_near = moe_layout_node(layout, (int)s / current->slots) == node;
-        if (is_near == (near > 0) && pick-- == 0)
-            return (int)s;
+        size_t served = count_served(moves, n, (int)s / was->slots);
+        if (w > most || served < least) {
+            best = (int)s;
+            most = w;
+            least = served;
+        }
     }
-    return -1;
+    return best;
 }
 
 size_t moe_plan_moves(const moe_plan *current, const moe_plan *next,
@@ -229,16 +243,14 @@ size_t moe_plan_moves(const moe_plan *current, const moe_plan *next,
     for (int l = first_layer; l < end_layer; l++) {
         moe_plan_layer was = moe_plan_at(current, l);
         moe_plan_layer now = moe_plan_at(next, l);
-        unsigned turn = 0;
+        const size_t start = n;
         for (int s = 0; s < (int)n_slots(&now); s++) {
             int16_t e = now.expert[s];
             if (e < 0 || was.expert[s] == e)
                 continue;
             int gpu = s / now.slots;
-            int from = find_holder(&was, &now, e, true, gpu, layout, turn);
-            if (from < 0)
-                from = find_holder(&was, &now, e, false, gpu, layout, turn);
-            turn++;
+            int from = find_holder(&was, &now, e, gpu, layout,
+                                   moves_out + start, n - start);
             assert(from >= 0 && "an expert without a holder");
             moves_out[n++] = (moe_move){(int16_t)l,       e,   from / was.slots,
                                         from % was.slots, gpu, s % now.slots};
@@ -248,8 +260,10 @@ size_t moe_plan_moves(const moe_plan *current, const moe_plan *next,
 }
 
 /* Wire format: records of 2 + 4 bytes per changed layer (layer, changes) and
- * 4 + 2 + 4 per change (slot index, expert, quota). */
-enum { LAYER_BYTES = 6, CHANGE_BYTES = 10 };
+ * 4 + 2 + 4 per change (slot index, expert, quota). The top bit of a layer's
+ * number says that another record follows, or a wire cut between two would
+ * look whole. */
+enum { LAYER_BYTES = 6, CHANGE_BYTES = 10, MORE = 0x8000 };
 
 size_t moe_plan_wire_max(const moe_plan *plan)
 {
@@ -276,7 +290,8 @@ static uint32_t get(const uint8_t *at, int bytes)
 size_t moe_plan_encode(const moe_plan *current, const moe_plan *next,
                        int first_layer, int end_layer, uint8_t *wire)
 {
-    uint8_t *at = wire;
+    uint8_t *at = wire, *last = NULL;
+    assert(end_layer <= MORE);
     for (int l = first_layer; l < end_layer; l++) {
         moe_plan_layer was = moe_plan_at(current, l);
         moe_plan_layer now = moe_plan_at(next, l);
@@ -291,36 +306,55 @@ size_t moe_plan_encode(const moe_plan *current, const moe_plan *next,
             at = put(at, now.quota[s], 4);
             changes++;
         }
-        if (changes == 0)
+        if (changes == 0) {
             at = head;
-        else
-            put(put(head, (uint32_t)l, 2), changes, 4);
+            continue;
+        }
+        if (last != NULL)
+            put(last, get(last, 2) | MORE, 2);
+        put(put(head, (uint32_t)l, 2), changes, 4);
+        last = head;
     }
     return (size_t)(at - wire);
 }
 
-moe_status moe_plan_decode(moe_plan *plan, const uint8_t *wire, size_t bytes,
-                           moe_error *err)
+/* @return whether the wire is whole and all it says lies in the plan. */
+static bool read_wire(const moe_plan *plan, const uint8_t *at, size_t bytes,
+                      bool apply)
 {
-    const uint8_t *at = wire, *end = wire + bytes;
-    while (end - at >= LAYER_BYTES) {
-        int l = (int)get(at, 2);
+    const uint8_t *end = at + bytes;
+    for (bool more = bytes > 0; more;) {
+        if (end - at < LAYER_BYTES)
+            return false;
+        int l = (int)(get(at, 2) & (MORE - 1));
+        more = (get(at, 2) & MORE) != 0;
         uint32_t changes = get(at + 2, 4);
         at += LAYER_BYTES;
         if (l >= plan->layers || (size_t)(end - at) / CHANGE_BYTES < changes)
-            break;
+            return false;
         moe_plan_layer layer = moe_plan_at(plan, l);
         for (; changes > 0; changes--, at += CHANGE_BYTES) {
-            uint32_t s = get(at, 4);
+            uint32_t s = get(at, 4), quota = get(at + 6, 4);
             int16_t e = (int16_t)get(at + 4, 2);
-            if (s >= n_slots(&layer) || e >= plan->experts)
-                return moe_fail(err, MOE_FORMAT, "plan on the wire is damaged");
-            layer.expert[s] = e;
-            layer.quota[s] = get(at + 6, 4);
+            if (s >= n_slots(&layer) || e < -1 || e >= plan->experts ||
+                quota > MOE_QUOTA_ONE)
+                return false;
+            if (apply) {
+                layer.expert[s] = e;
+                layer.quota[s] = quota;
+            }
         }
     }
-    if (at != end)
+    return at == end;
+}
+
+/* Read twice: a plan half of whose changes were made is nobody's plan. */
+moe_status moe_plan_decode(moe_plan *plan, const uint8_t *wire, size_t bytes,
+                           moe_error *err)
+{
+    if (!read_wire(plan, wire, bytes, false))
         return moe_fail(err, MOE_FORMAT, "plan on the wire is damaged");
+    read_wire(plan, wire, bytes, true);
     return MOE_OK;
 }
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/planner.h"
 
-#include <string.h>
-
-#include "moegps/mem.h"
+#include "moegps/registry.h"
 
 #define X(name) extern const moe_planner moe_planner_##name;
 #include "members.h"
@@ -15,15 +13,4 @@ static const moe_planner *const members[] = {
 #undef X
 };
 
-const moe_planner *moe_planner_at(size_t i)
-{
-    return i < MOE_ARRAY_LEN(members) ? members[i] : NULL;
-}
-
-const moe_planner *moe_planner_find(const char *name)
-{
-    for (size_t i = 0; i < MOE_ARRAY_LEN(members); i++)
-        if (strcmp(members[i]->name, name) == 0)
-            return members[i];
-    return NULL;
-}
+MOE_REGISTRY(moe_planner)

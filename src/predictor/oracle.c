@@ -32,7 +32,7 @@ static const moe_opt options[] = {
      .max = 1.99,
      MOE_OPT_AT(params_t, l1),
      .help = "error of the distribution, mean |p^ - p| / (1/E); then only the "
-             "distribution is foretold; -1: off"},
+             "distribution is foretold, clipped at 2 (1 - min p); -1: off"},
     {.key = NULL}};
 
 typedef struct {
@@ -106,8 +106,22 @@ static void tokens(void *state, const moe_batch *batch, int layer,
     }
 }
 
+/* Let the smallest share be the last of the order. */
+static void smallest_last(const double *p, int experts, uint16_t *order)
+{
+    int at = 0;
+    for (int j = 1; j < experts; j++)
+        at = p[order[j]] < p[order[at]] ? j : at;
+    uint16_t e = order[at];
+    order[at] = order[experts - 1];
+    order[experts - 1] = e;
+}
+
 /* Take x/2 of the mass from a random set of experts, in proportion, and give
- * it to the others in equal parts: then sum |p^ - p| is exactly x. */
+ * it to the others in equal parts: then sum |p^ - p| is exactly x. Half of
+ * the experts lose, more if they hold too little; if all but one still do,
+ * that one must be the smallest. Beyond 2 (1 - min p), which is the most that
+ * two distributions can differ by, x is clipped. */
 static void corrupt(double *p, int experts, double x, uint16_t *order,
                     moe_rng *rng)
 {
@@ -115,13 +129,19 @@ static void corrupt(double *p, int experts, double x, uint16_t *order,
         order[e] = (uint16_t)e;
     moe_rng_shuffle(rng, order, (size_t)experts, sizeof *order);
     double mass = 0.0;
-    int n =
-        0; /* experts that lose: half of them, more if they hold too little */
+    int n = 0;
     while (n < experts - 1 && (n < experts / 2 || mass < x / 2))
         mass += p[order[n++]];
-    double moved = x / 2 < mass ? x / 2 : mass;
+    if (mass < x / 2) {
+        smallest_last(p, experts, order);
+        mass = 0.0;
+        for (int j = 0; j < n; j++)
+            mass += p[order[j]];
+    }
+    const double kept = x / 2 < mass ? 1.0 - x / 2 / mass : 0.0;
+    const double moved = x / 2 < mass ? x / 2 : mass;
     for (int j = 0; j < n; j++)
-        p[order[j]] -= mass > 0 ? p[order[j]] / mass * moved : 0.0;
+        p[order[j]] *= kept;
     for (int j = n; j < experts; j++)
         p[order[j]] += moved / (experts - n);
 }

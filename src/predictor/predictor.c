@@ -2,9 +2,8 @@
 #include "moegps/predictor.h"
 
 #include <math.h>
-#include <string.h>
 
-#include "moegps/mem.h"
+#include "moegps/registry.h"
 
 #define X(name) extern const moe_predictor moe_predictor_##name;
 #include "members.h"
@@ -16,18 +15,7 @@ static const moe_predictor *const members[] = {
 #undef X
 };
 
-const moe_predictor *moe_predictor_at(size_t i)
-{
-    return i < MOE_ARRAY_LEN(members) ? members[i] : NULL;
-}
-
-const moe_predictor *moe_predictor_find(const char *name)
-{
-    for (size_t i = 0; i < MOE_ARRAY_LEN(members); i++)
-        if (strcmp(members[i]->name, name) == 0)
-            return members[i];
-    return NULL;
-}
+MOE_REGISTRY(moe_predictor)
 
 /* A share is rounded per token, not per rank, so that the sum over ranks
  * depends on the batch's size alone. */

@@ -129,6 +129,10 @@ void moe_log_write(hid_t file, const moe_ctx *ctx, moe_error *err);
 void moe_target_check(const char *path, const char *partial, uint64_t bytes,
                       bool force, moe_error *err);
 
+/** Flush a file that was opened serially; MOE_IO when the disk is full. Then
+ *  only moe_target_abandon() may follow. */
+void moe_target_flush(hid_t file, const char *partial, moe_error *err);
+
 /** Close a file that was opened serially and cannot be written any more,
  *  leaving the disk as it is and nothing open. */
 void moe_target_abandon(hid_t file);

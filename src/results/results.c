@@ -2,6 +2,7 @@
 #include "moegps/results.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,8 +161,7 @@ static void write_skeleton(moe_ctx *ctx, moe_results *r,
 {
     moe_skeleton_write(r->file, ctx, meta, ledger, facts, r->blocks.mpio,
                        &ctx->err);
-    if (ctx->err.status == MOE_OK && H5Fflush(r->file, H5F_SCOPE_GLOBAL) < 0)
-        moe_fail(&ctx->err, MOE_IO, "%s: cannot write", r->partial);
+    moe_target_flush(r->file, r->partial, &ctx->err);
     if (!r->blocks.mpio || ctx->err.status != MOE_OK)
         return;
     moe_h5_close_file(r->file, &ctx->err);
@@ -208,6 +208,7 @@ moe_status moe_results_create(moe_ctx *ctx, const char *path,
                               moe_results **results_out)
 {
     assert(ledger->dims.ranks == ctx->size);
+    signal(SIGXFSZ, SIG_IGN);
     bool made = false;
     moe_rank_facts *facts = NULL;
     moe_results *r = new_results(path, meta->force, &ctx->err);
@@ -307,8 +308,7 @@ static void finish(moe_ctx *ctx, const moe_results *r, moe_run_state state,
         moe_summary_write(file, &view, err);
         moe_log_write(file, ctx, err);
         put_outcome(file, r, state, validation, err);
-        if (err->status == MOE_OK && H5Fflush(file, H5F_SCOPE_GLOBAL) < 0)
-            moe_fail(err, MOE_IO, "%s: cannot write", r->partial);
+        moe_target_flush(file, r->partial, err);
         if (err->status == MOE_OK)
             moe_h5_close_file(file, err);
         else

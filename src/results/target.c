@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 
 enum {
     METADATA_BYTES = 4 << 20, /* generous: groups, texts, topology */
+    FLUSH_BYTES = 256 << 10,  /* that a flush may add: places for metadata */
     CLOSING_BYTES = 1 << 20   /* that closing may add: warnings */
 };
 
@@ -59,7 +59,6 @@ void moe_target_check(const char *path, const char *partial, uint64_t bytes,
                       bool force, moe_error *err)
 {
     struct stat info;
-    signal(SIGXFSZ, SIG_IGN);
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
         moe_fail(err, MOE_USAGE, "%s: is a folder", path);
     } else if (!force && access(path, F_OK) == 0) {
@@ -79,24 +78,48 @@ void moe_target_check(const char *path, const char *partial, uint64_t bytes,
     }
 }
 
-/* HDF5 1.10 cannot drop what it failed to write: a close that fails leaves
- * the file open, and the exit handler crashes on it. So its descriptor is
- * turned to anonymous memory first, where everything can be written, and what
- * is on the disk stays as it was. */
+/* Descriptor of a file that was opened serially; -1 if there is none. */
+static int *descriptor(hid_t file)
+{
+    static int none = -1;
+    int *fd = NULL;
+    if (H5Fget_vfd_handle(file, H5P_DEFAULT, (void **)&fd) < 0 || fd == NULL)
+        return &none;
+    return fd;
+}
+
+/* HDF5 1.10 does not survive a flush of metadata that fails: every later one
+ * fails too, and so does the close. So space is asked for before. */
+void moe_target_flush(hid_t file, const char *partial, moe_error *err)
+{
+    hsize_t size = 0;
+    if (err->status != MOE_OK)
+        return;
+    if (H5Fget_filesize(file, &size) >= 0 && size > 0 &&
+        fallocate(*descriptor(file), 0, 0, (off_t)size + FLUSH_BYTES) != 0 &&
+        (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
+        moe_fail(err, MOE_IO, "%s: cannot write: %s", partial, strerror(errno));
+    else if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0)
+        moe_fail(err, MOE_IO, "%s: cannot write", partial);
+}
+
+/* HDF5 1.10 cannot drop what it did not write: a close that fails leaves the
+ * file's id, and the exit handler crashes on it. So the descriptor is turned
+ * to anonymous memory first, where everything can be written, and what is on
+ * the disk stays as it was. */
 void moe_target_abandon(hid_t file)
 {
     if (file < 0)
         return;
-    int *fd = NULL;
+    int fd = *descriptor(file);
     struct rlimit limit, most;
     bool limited = getrlimit(RLIMIT_FSIZE, &limit) == 0;
     most = (struct rlimit){limit.rlim_max, limit.rlim_max};
     if (limited) /* anonymous memory counts as a file */
         setrlimit(RLIMIT_FSIZE, &most);
     int memory = memfd_create("moegps-abandoned", MFD_CLOEXEC);
-    if (memory >= 0 &&
-        H5Fget_vfd_handle(file, H5P_DEFAULT, (void **)&fd) >= 0 && fd != NULL)
-        dup2(memory, *fd);
+    if (memory >= 0 && fd >= 0)
+        dup2(memory, fd);
     if (memory >= 0)
         close(memory);
     hid_t open[64];

@@ -22,9 +22,11 @@ static moe_status init(void *state, const moe_layout *layout, int experts,
     return s->weight != NULL ? MOE_OK : MOE_NOMEM;
 }
 
-/* Divide this rank's pairs alone. Bounds are rounded with an offset that
- * differs from rank to rank (multiples of the golden ratio), or else ranks
- * with few pairs would all favour the same replica. */
+/* Divide this rank's pairs alone: ranks with a nearer choice keep theirs to
+ * themselves, so the intervals of the others in the numbering of all pairs say
+ * nothing about shares. Bounds are rounded with an offset that differs from
+ * rank to rank (multiples of the golden ratio), or else ranks with few pairs
+ * would all favour the same replica. */
 static void divide_own(const uint32_t *weight, uint32_t n, uint32_t own,
                        int gpu, uint32_t *pairs_out)
 {
@@ -42,9 +44,8 @@ static void divide_own(const uint32_t *weight, uint32_t n, uint32_t own,
     }
 }
 
-/* Keep the weights of the nearest replicas only. @return false when that is
- * all of them. */
-static bool keep_nearest(const moe_split_input *in, const moe_replica *replica,
+/* Keep the weights of the nearest replicas only. */
+static void keep_nearest(const moe_split_input *in, const moe_replica *replica,
                          uint32_t n, uint32_t *weight)
 {
     const int node = moe_layout_node(in->layout, in->gpu);
@@ -63,7 +64,6 @@ static bool keep_nearest(const moe_split_input *in, const moe_replica *replica,
         /* A near replica that the plan gave nothing still is the nearest. */
         weight[j] = keep ? replica[j].quota + (nearest < 2) : 0;
     }
-    return nearest < 2;
 }
 
 static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
@@ -72,11 +72,8 @@ static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
     const moe_replicas *r = in->replicas;
     for (int e = 0; e < r->experts; e++) {
         const uint32_t first = r->first[e], n = r->first[e + 1] - first;
-        if (keep_nearest(in, &r->replica[first], n, s->weight))
-            divide_own(s->weight, n, in->own[e], in->gpu, pairs_out + first);
-        else
-            moe_split_by_weight(s->weight, n, in->total[e], in->first[e],
-                                in->own[e], pairs_out + first);
+        keep_nearest(in, &r->replica[first], n, s->weight);
+        divide_own(s->weight, n, in->own[e], in->gpu, pairs_out + first);
     }
 }
 

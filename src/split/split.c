@@ -2,9 +2,8 @@
 #include "moegps/split.h"
 
 #include <assert.h>
-#include <string.h>
 
-#include "moegps/mem.h"
+#include "moegps/registry.h"
 
 #define X(name) extern const moe_split moe_split_##name;
 #include "members.h"
@@ -16,18 +15,7 @@ static const moe_split *const members[] = {
 #undef X
 };
 
-const moe_split *moe_split_at(size_t i)
-{
-    return i < MOE_ARRAY_LEN(members) ? members[i] : NULL;
-}
-
-const moe_split *moe_split_find(const char *name)
-{
-    for (size_t i = 0; i < MOE_ARRAY_LEN(members); i++)
-        if (strcmp(members[i]->name, name) == 0)
-            return members[i];
-    return NULL;
-}
+MOE_REGISTRY(moe_split)
 
 void moe_split_by_weight(const uint32_t *weight, uint32_t n_replicas,
                          uint64_t n, uint64_t first, uint32_t own,

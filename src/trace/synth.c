@@ -18,7 +18,7 @@ const moe_opt moe_synth_options[] = {
     {"kind", MOE_OPT_ENUM, NULL, "load", 0, 0, kinds, AT(kind),
      "experts of every token, or pairs per expert of every step"},
     {"model", MOE_OPT_TEXT, NULL, "synthetic", 0, 0, NULL, AT(model),
-     "name of the model that the trace is for"},
+     "model that the trace is for; a profile gives layers, experts and top_k"},
     {"layers", MOE_OPT_INT, "1", "4", 1, 4096, NULL, AT(layers), "MoE layers"},
     {"experts", MOE_OPT_INT, "1", "8", 1, MOE_MAX_EXPERTS, NULL, AT(experts),
      "experts per layer"},

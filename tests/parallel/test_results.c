@@ -13,6 +13,7 @@
 #include "moegps/mem.h"
 #include "moegps/view.h"
 #include "synthetic.h"
+#include "../../src/results/internal.h"
 
 /* A run of the synthetic ledger: what a test does to it is in between. */
 typedef struct {
@@ -593,6 +594,35 @@ START_TEST(full_disk_at_creation_leaves_nothing)
 }
 END_TEST
 
+/* A disk that fills while HDF5 writes the skeleton, past the check before it:
+ * nothing stays open that the exit handler of HDF5 would fall over. */
+START_TEST(full_disk_within_hdf5_leaves_nothing_open)
+{
+    run r;
+    moe_rank_facts facts[8] = {0};
+    begin_ledger(&r, "within.h5", false);
+    snprintf(r.path, sizeof r.path, "%s/within-%d.h5", test_dir, test_ctx.rank);
+    int failures = 0, wrong = 0;
+    signal(SIGXFSZ, SIG_IGN);
+    for (rlim_t kib = 0; kib < 400; kib += 4) {
+        moe_error err = {0};
+        hid_t file = moe_h5_create(r.path, &err);
+        limit_file_size(kib << 10);
+        moe_skeleton_write(file, &test_ctx, &r.meta, &r.ledger, facts, false,
+                           &err);
+        moe_target_flush(file, r.path, &err);
+        failures += err.status != MOE_OK;
+        moe_target_abandon(file);
+        limit_file_size(RLIM_INFINITY);
+        wrong += H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL) != 0;
+        unlink(r.path);
+    }
+    end(&r);
+    ck_assert_int_ge(failures, 5);
+    ck_assert_int_eq(wrong, 0);
+}
+END_TEST
+
 /* Space is taken early, so the size limit of a file strikes when a block is
  * written or at the end, and never costs what was flushed before. */
 START_TEST(full_disk_later_keeps_what_was_flushed)
@@ -681,6 +711,18 @@ START_TEST(view_refuses_other_files)
 }
 END_TEST
 
+/* Write until the disk is full. */
+static void fill_disk(const char *path)
+{
+    static const char zeros[4096];
+    FILE *f = fopen(path, "w");
+    while (f != NULL && fwrite(zeros, sizeof zeros, 1, f) == 1 &&
+           fflush(f) == 0)
+        continue;
+    if (f != NULL)
+        fclose(f);
+}
+
 /* Not a test: make a file for tests/results.test.sh, or die making it. */
 START_TEST(file_for_other_readers)
 {
@@ -695,9 +737,14 @@ START_TEST(file_for_other_readers)
     MPI_Barrier(test_ctx.comm);
     if (getenv("MOEGPS_TEST_KILL") != NULL)
         raise(SIGKILL);
+    if (getenv("MOEGPS_TEST_FILL") != NULL && test_ctx.rank == 0)
+        fill_disk(getenv("MOEGPS_TEST_FILL"));
     if (r.status == MOE_OK)
         put(&r, 3, SYN_I);
-    finish(&r, MOE_RUN_COMPLETE);
+    if (r.status == MOE_OK)
+        finish(&r, MOE_RUN_COMPLETE);
+    if (test_ctx.rank == 0)
+        fprintf(stderr, "# %s\n", test_ctx.err.text);
     end(&r);
     ck_assert_int_eq(r.status, MOE_OK);
 }
@@ -724,6 +771,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(impossible));
     MOE_TEST_LOOP(suite, injected_fault_is_everybodys, N_FAULTS);
     MOE_TEST(suite, full_disk_at_creation_leaves_nothing);
+    MOE_TEST(suite, full_disk_within_hdf5_leaves_nothing_open);
     MOE_TEST(suite, full_disk_later_keeps_what_was_flushed);
     MOE_TEST(suite, full_disk_at_the_end_keeps_the_partial_file);
     MOE_TEST(suite, view_refuses_other_files);

@@ -1,0 +1,60 @@
+/** layer_price.h: the gpu clock of one MoE layer on one GPU.
+ *
+ *  What a GPU did in a layer - counted in a run, or expected by `advise` -
+ *  becomes seconds per phase, and what of them attention hides. Run and
+ *  advice share this, so they cannot disagree about equal counts.
+ */
+#ifndef MOEGPS_LAYER_PRICE_H
+#define MOEGPS_LAYER_PRICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moegps/cost.h"
+#include "moegps/layout.h"
+#include "moegps/model.h"
+#include "moegps/phase.h"
+
+/** Who prices. All borrowed. */
+typedef struct moe_pricer {
+    const moe_cost *cost;
+    const void *state; /* of cost, after its init */
+    const moe_model *model;
+    moe_layout layout;
+} moe_pricer;
+
+/** One GPU's part of one layer. Bytes are at the model's full size. */
+typedef struct moe_layer_work {
+    double tokens, sequences; /* of the whole batch */
+    bool collects;            /* predicted counts went to the planner */
+    bool plans;               /* a plan was made and made known */
+    bool central;             /* by one rank; else by all alike */
+    int layers;               /* that one collection and plan serve */
+    double planner_s;         /* host time of the planner for this layer */
+    double plan_bytes;        /* of this layer on the wire */
+    double move_bytes[2];     /* weights, max(sent, received); 0: within the
+                                 node, 1: across nodes */
+    double row_bytes[2];      /* rows of dispatch, likewise */
+    const uint32_t *rows;     /* [slots] pairs of each replica here; borrowed */
+    size_t slots;
+} moe_layer_work;
+
+typedef struct moe_layer_price {
+    double gpu_s[MOE_N_PHASES];     /* what the phase takes */
+    double exposed_s[MOE_N_PHASES]; /* what of it attention does not hide */
+    moe_price_source source;        /* the least certain of all parts */
+    double error_s; /* expected error of the sum of exposed_s, parts taken as
+                       wrong together; NaN: unknown */
+} moe_layer_price;
+
+/** Price one layer. Local, deterministic, allocates nothing. */
+void moe_layer_price_of(const moe_pricer *pricer, const moe_layer_work *work,
+                        moe_layer_price *out);
+
+/** @return GPUs that share one attention by tensor parallelism: those of a
+ *  node as far as they divide heads and GPUs; further GPUs work on other
+ *  tokens. */
+int moe_layer_attention_gpus(const moe_pricer *pricer);
+
+#endif

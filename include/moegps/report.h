@@ -1,0 +1,56 @@
+/** report.h: a result file as people and programs read it.
+ *
+ *  All forms show the figures of a moe_view and compute nothing themselves.
+ *  The gpu clock is always called modelled, and where ranks share cores the
+ *  wall clock is said to be no result before anything else is said.
+ */
+#ifndef MOEGPS_REPORT_H
+#define MOEGPS_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "moegps/status.h"
+#include "moegps/view.h"
+
+/* Of the JSON form; as for result files, MAJOR breaks readers, MINOR adds. */
+#define MOE_REPORT_SCHEMA "moe-gps-report"
+#define MOE_REPORT_SCHEMA_VERSION "1.0.0"
+
+/** @return "VALID" (complete, and its checks passed), "INVALID" (a check
+ *  failed) or "INCOMPLETE" (stopped early, or not checked). */
+const char *moe_report_result(const moe_view *view);
+
+/** Print tables of at most 100 columns, then `FOM <metric> <strategy> =
+ *  <value> <unit>` lines, then `RESULT: ...`. Not collective. */
+void moe_report_print(const moe_view *view, FILE *out);
+
+/** Print a row per run, strategy and metric. Not collective.
+ *  @param views  [n]
+ *  @return MOE_OK, MOE_NOMEM. */
+moe_status moe_report_csv(const moe_view *views, size_t n, FILE *out,
+                          moe_error *err);
+
+/** Print one JSON object with an item of `runs` per view; what is not known is
+ *  null. Not collective.
+ *  @param views  [n]
+ *  @return MOE_OK, MOE_NOMEM, MOE_IO. */
+moe_status moe_report_json(const moe_view *views, size_t n, FILE *out,
+                           moe_error *err);
+
+/** A form that takes several runs: moe_report_csv or moe_report_json. */
+typedef moe_status (*moe_report_form)(const moe_view *views, size_t n,
+                                      FILE *out, moe_error *err);
+
+/** Write one form to a file. Not collective. Does nothing when `path` is NULL
+ *  or `err` holds an error already.
+ *  @param path   "-" is stdout.
+ *  @param force  replace an existing file; a result file given by mistake as
+ *  the output survives without it.
+ *  @return MOE_OK, MOE_EXISTS, MOE_IO. */
+moe_status moe_report_write(const char *path, moe_report_form form,
+                            const moe_view *views, size_t n, bool force,
+                            moe_error *err);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "args.h"
+#include "moegps/mem.h"
+#include "moegps/report.h"
+
+enum { KEY_CSV = 256, KEY_JSON, KEY_FORCE };
+
+typedef struct {
+    const char **files; /* [n_files], into argv */
+    size_t n_files;
+    const char *csv, *json; /* NULL: not asked for; "-": standard output */
+    bool force;
+} settings;
+
+static const struct argp_option options[] = {
+    {"csv", KEY_CSV, "FILE|-", 0, "write a row per strategy and metric", 0},
+    {"json", KEY_JSON, "FILE|-", 0,
+     "write one JSON object; - prints it and nothing else", 0},
+    {"force", KEY_FORCE, NULL, 0, "replace FILE if it exists", 0},
+    MOE_ARGS_HELP,
+    {0},
+};
+
+static moe_status take(int key, char *arg, void *input, moe_error *err)
+{
+    settings *s = input;
+    (void)err;
+    switch (key) {
+    case KEY_CSV:
+        s->csv = arg;
+        break;
+    case KEY_JSON:
+        s->json = arg;
+        break;
+    case KEY_FORCE:
+        s->force = true;
+        break;
+    default:
+        s->files[s->n_files++] = arg;
+    }
+    return MOE_OK;
+}
+
+static const moe_args args = {
+    .name = "moegps report",
+    .args = "RESULTS.h5...",
+    .help = "Show result files as tables, CSV or JSON. Files of runs that were "
+            "interrupted or killed (RESULTS.h5.partial) are fine. Exit code 3 "
+            "if a run failed its validation.",
+    .options = options,
+    .take = take,
+};
+
+static bool to_stdout(const char *path)
+{
+    return path != NULL && strcmp(path, "-") == 0;
+}
+
+static void print(const settings *s, const moe_view *views, moe_error *err)
+{
+    moe_report_write(s->csv, moe_report_csv, views, s->n_files, s->force, err);
+    moe_report_write(s->json, moe_report_json, views, s->n_files, s->force,
+                     err);
+    bool tables = !to_stdout(s->csv) && !to_stdout(s->json);
+    for (size_t i = 0; i < s->n_files && tables; i++) {
+        if (i > 0)
+            putchar('\n');
+        moe_report_print(&views[i], stdout);
+    }
+    if (fflush(stdout) != 0 || ferror(stdout))
+        moe_fail(err, MOE_IO, "standard output: cannot write");
+}
+
+static void check(const settings *s, moe_error *err)
+{
+    if (s->n_files == 0)
+        moe_fail(err, MOE_USAGE, "which file? (see moegps report --help)");
+    else if (to_stdout(s->csv) && to_stdout(s->json))
+        moe_fail(err, MOE_USAGE,
+                 "--csv and --json cannot both print on standard output");
+}
+
+int moe_cmd_report(int argc, char **argv)
+{
+    moe_error err = {0};
+    settings s = {0};
+    bool help = false;
+    moe_view *views = NULL;
+    s.files = moe_array_new((size_t)argc, sizeof *s.files, &err);
+    if (s.files != NULL)
+        moe_args_parse(&args, argc, argv, &s, &help, &err);
+    if (help || err.status != MOE_OK)
+        goto out;
+    check(&s, &err);
+    if (err.status == MOE_OK)
+        views = moe_array_new(s.n_files, sizeof *views, &err);
+    for (size_t i = 0; i < s.n_files && err.status == MOE_OK; i++)
+        moe_view_read(s.files[i], &views[i], &err);
+    if (err.status == MOE_OK)
+        print(&s, views, &err);
+    for (size_t i = 0; i < s.n_files && err.status == MOE_OK; i++)
+        if (strcmp(moe_report_result(&views[i]), "INVALID") == 0)
+            moe_fail(&err, MOE_INVALID, "%s: validation failed: %s", s.files[i],
+                     views[i].validation_text);
+out:
+    for (size_t i = 0; views != NULL && i < s.n_files; i++)
+        moe_view_free(&views[i]);
+    free(views);
+    free(s.files);
+    return err.status == MOE_OK ? 0 : moe_args_fail(&err);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/layer_price.h"
+
+#include <math.h>
+
+/* Price and its certainty, phase by phase. */
+typedef struct {
+    const moe_pricer *p;
+    const moe_layer_work *w;
+    moe_layer_price *out;
+    double error_s[MOE_N_PHASES];
+} sheet;
+
+static void charge(sheet *s, moe_phase phase, moe_price price, double share)
+{
+    const double time_s = price.time_s * share;
+    s->out->gpu_s[phase] += time_s;
+    s->error_s[phase] += time_s * price.relative_error;
+    if (price.source > s->out->source)
+        s->out->source = price.source;
+}
+
+static moe_exchange everyone(const moe_pricer *p)
+{
+    return (moe_exchange){.gpus = p->layout.gpus,
+                          .nodes = moe_layout_nodes(&p->layout)};
+}
+
+int moe_layer_attention_gpus(const moe_pricer *p)
+{
+    int tp = p->layout.gpus < p->layout.gpus_per_node ? p->layout.gpus
+                                                      : p->layout.gpus_per_node;
+    while (tp > 1 && (p->model->heads % tp != 0 || p->layout.gpus % tp != 0))
+        tp--;
+    return tp;
+}
+
+static double row_bytes(const moe_model *m)
+{
+    return (double)m->hidden * moe_dtype_size((moe_dtype)m->dtype);
+}
+
+static void charge_coordination(sheet *s)
+{
+    const moe_pricer *p = s->p;
+    const moe_layer_work *w = s->w;
+    const moe_exchange all = everyone(p);
+    const double counts = (double)p->model->experts * sizeof(uint64_t);
+    if (w->collects && w->central)
+        charge(s, MOE_PHASE_COLLECT, p->cost->tree(p->state, &all, counts), 1);
+    else if (w->collects)
+        charge(s, MOE_PHASE_COLLECT, p->cost->allreduce(p->state, &all, counts),
+               1);
+    if (!w->plans)
+        return;
+    /* Planning is the host's work: its CPU time is its price. */
+    s->out->gpu_s[MOE_PHASE_PLAN] = w->planner_s;
+    if (w->central)
+        charge(s, MOE_PHASE_BROADCAST,
+               p->cost->tree(p->state, &all, w->plan_bytes + sizeof(uint64_t)),
+               1);
+    else /* one small sum for all layers confirms that plans are equal */
+        charge(s, MOE_PHASE_BROADCAST,
+               p->cost->allreduce(p->state, &all, 3 * sizeof(uint64_t)),
+               1.0 / w->layers);
+    moe_exchange move = all;
+    move.node_bytes = w->move_bytes[0];
+    move.network_bytes = w->move_bytes[1];
+    if (move.node_bytes + move.network_bytes > 0)
+        charge(s, MOE_PHASE_MIGRATE, p->cost->transfer(p->state, &move), 1);
+}
+
+/* Tensor-parallel attention and the all-reduce that ends it. */
+static void charge_attention(sheet *s)
+{
+    const moe_pricer *p = s->p;
+    const int tp = moe_layer_attention_gpus(p);
+    const double groups = (double)p->layout.gpus / tp;
+    const double batch = s->w->sequences / groups;
+    const double seq = s->w->tokens / s->w->sequences;
+    const moe_exchange x = {.gpus = tp, .nodes = 1};
+    charge(s, MOE_PHASE_ATTENTION, p->cost->attention(p->state, batch, seq, tp),
+           1);
+    if (tp > 1)
+        charge(
+            s, MOE_PHASE_ATTENTION,
+            p->cost->allreduce(p->state, &x, batch * seq * row_bytes(p->model)),
+            1);
+}
+
+static void charge_exchange(sheet *s)
+{
+    moe_exchange x = everyone(s->p);
+    x.node_bytes = s->w->row_bytes[0];
+    x.network_bytes = s->w->row_bytes[1];
+    if (x.gpus < 2)
+        return;
+    const moe_price price = s->p->cost->alltoall(s->p->state, &x);
+    charge(s, MOE_PHASE_DISPATCH, price, 1);
+    charge(s, MOE_PHASE_COMBINE, price, 1);
+}
+
+/* Routed experts at their rows, and the shared ones, which every GPU runs on
+ * its part of the tokens. */
+static void charge_experts(sheet *s)
+{
+    const moe_pricer *p = s->p;
+    const double part = ceil(s->w->tokens / p->layout.gpus);
+    const moe_gemm router = {part, p->model->experts, p->model->hidden};
+    const uint32_t own = (uint32_t)part;
+    charge(s, MOE_PHASE_ROUTE, p->cost->gemm(p->state, &router), 1);
+    charge(s, MOE_PHASE_FFN, p->cost->ffn(p->state, s->w->rows, s->w->slots),
+           1);
+    if (p->model->shared_experts > 0)
+        charge(s, MOE_PHASE_FFN, p->cost->ffn(p->state, &own, 1),
+               p->model->shared_experts);
+}
+
+/* The phases before attention run beside it, and it hides them in order
+ * (DESIGN section 2). */
+static void expose(sheet *s)
+{
+    double cover = s->out->gpu_s[MOE_PHASE_ATTENTION];
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        const double time_s = s->out->gpu_s[p];
+        double hidden = 0.0;
+        if (p < MOE_PHASE_ATTENTION)
+            hidden = time_s < cover ? time_s : cover;
+        cover -= hidden;
+        s->out->exposed_s[p] = time_s - hidden;
+        if (time_s > 0)
+            s->out->error_s += s->error_s[p] * (time_s - hidden) / time_s;
+    }
+}
+
+void moe_layer_price_of(const moe_pricer *pricer, const moe_layer_work *work,
+                        moe_layer_price *out)
+{
+    *out = (moe_layer_price){.source = MOE_PRICE_TABULATED};
+    sheet s = {.p = pricer, .w = work, .out = out};
+    charge_coordination(&s);
+    charge_attention(&s);
+    charge_exchange(&s);
+    charge_experts(&s);
+    expose(&s);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "h5_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+hid_t moe_h5_text_type(void)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    return type;
+}
+
+static void put_attribute(hid_t obj, const char *name, hid_t file_type,
+                          hid_t mem_type, const void *value, moe_error *err)
+{
+    if (moe_h5_failed(err))
+        return;
+    if (H5Aexists(obj, name) > 0)
+        H5Adelete(obj, name);
+    hid_t space = H5Screate(H5S_SCALAR);
+    hid_t attr =
+        H5Acreate2(obj, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
+    moe_h5_check(attr < 0 ? -1 : H5Awrite(attr, mem_type, value),
+                 "cannot write attribute", name, err);
+    moe_h5_close(attr);
+    moe_h5_close(space);
+}
+
+void moe_h5_put_text(hid_t obj, const char *name, const char *text,
+                     moe_error *err)
+{
+    hid_t type = moe_h5_text_type();
+    put_attribute(obj, name, type, type, &text, err);
+    moe_h5_close(type);
+}
+
+void moe_h5_put_int(hid_t obj, const char *name, int64_t value, moe_error *err)
+{
+    put_attribute(obj, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value, err);
+}
+
+void moe_h5_put_real(hid_t obj, const char *name, double value, moe_error *err)
+{
+    put_attribute(obj, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value, err);
+}
+
+bool moe_h5_has(hid_t obj, const char *name)
+{
+    return obj >= 0 && H5Aexists(obj, name) > 0;
+}
+
+/* Open an attribute of the given class. */
+static hid_t open_attribute(hid_t obj, const char *name, H5T_class_t class,
+                            moe_error *err)
+{
+    if (moe_h5_failed(err))
+        return H5I_INVALID_HID;
+    if (!moe_h5_has(obj, name)) {
+        moe_fail(err, MOE_FORMAT, "attribute '%s' is missing", name);
+        return H5I_INVALID_HID;
+    }
+    hid_t attr = H5Aopen(obj, name, H5P_DEFAULT);
+    hid_t type = H5Aget_type(attr);
+    hid_t space = H5Aget_space(attr);
+    H5T_class_t found = H5Tget_class(type);
+    bool fits = found == class || (class == H5T_FLOAT && found == H5T_INTEGER);
+    if (!fits || H5Sget_simple_extent_npoints(space) != 1) {
+        moe_fail(err, MOE_FORMAT, "attribute '%s' has another type", name);
+        moe_h5_close(attr);
+        attr = H5I_INVALID_HID;
+    }
+    moe_h5_close(space);
+    moe_h5_close(type);
+    return attr;
+}
+
+/* @return the text of an attribute of variable length; NULL with err set. */
+static char *read_variable(hid_t attr, hid_t type, const char *name,
+                           moe_error *err)
+{
+    char *value = NULL, *copy = NULL;
+    hid_t mem = moe_h5_text_type();
+    H5Tset_cset(mem, H5Tget_cset(type));
+    if (H5Aread(attr, mem, &value) < 0)
+        moe_h5_fail(err, MOE_IO, "cannot read attribute", name);
+    else /* some writers leave an empty text out */
+        copy = moe_strdup(value != NULL ? value : "", err);
+    H5free_memory(value);
+    moe_h5_close(mem);
+    return copy;
+}
+
+/* The same for fixed length, with or without its padding. */
+static char *read_fixed(hid_t attr, hid_t type, const char *name,
+                        moe_error *err)
+{
+    const size_t size = H5Tget_size(type);
+    char *value = moe_array_new(size + 1, 1, err);
+    if (value == NULL)
+        return NULL;
+    if (H5Aread(attr, type, value) < 0) {
+        moe_h5_fail(err, MOE_IO, "cannot read attribute", name);
+        free(value);
+        return NULL;
+    }
+    size_t len = strlen(value);
+    while (H5Tget_strpad(type) == H5T_STR_SPACEPAD && len > 0 &&
+           value[len - 1] == ' ')
+        value[--len] = '\0';
+    return value;
+}
+
+void moe_h5_get_text(hid_t obj, const char *name, char *text, size_t size,
+                     moe_error *err)
+{
+    hid_t attr = open_attribute(obj, name, H5T_STRING, err);
+    if (attr < 0)
+        return;
+    hid_t type = H5Aget_type(attr);
+    char *value = H5Tis_variable_str(type) > 0
+                      ? read_variable(attr, type, name, err)
+                      : read_fixed(attr, type, name, err);
+    if (value != NULL)
+        snprintf(text, size, "%s", value);
+    free(value);
+    moe_h5_close(type);
+    moe_h5_close(attr);
+}
+
+int64_t moe_h5_get_int(hid_t obj, const char *name, moe_error *err)
+{
+    int64_t value = 0;
+    hid_t attr = open_attribute(obj, name, H5T_INTEGER, err);
+    if (attr >= 0)
+        moe_h5_check(H5Aread(attr, H5T_NATIVE_INT64, &value),
+                     "cannot read attribute", name, err);
+    moe_h5_close(attr);
+    return value;
+}
+
+double moe_h5_get_real(hid_t obj, const char *name, moe_error *err)
+{
+    double value = NAN;
+    hid_t attr = open_attribute(obj, name, H5T_FLOAT, err);
+    if (attr >= 0)
+        moe_h5_check(H5Aread(attr, H5T_NATIVE_DOUBLE, &value),
+                     "cannot read attribute", name, err);
+    moe_h5_close(attr);
+    return value;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/report.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "moegps/mem.h"
+#include "moegps/table.h"
+
+/* A figure of a metric by name: a column of CSV, a member of JSON. */
+typedef struct figure {
+    const char *name;
+    size_t offset; /* in moe_summary, or moe_ratio */
+    enum { OF_SUMMARY, OF_RATIO } from;
+} figure;
+
+static const figure figures[] = {
+    {"median", offsetof(moe_summary, median), OF_SUMMARY},
+    {"ci_low", offsetof(moe_summary, ci_low), OF_SUMMARY},
+    {"ci_high", offsetof(moe_summary, ci_high), OF_SUMMARY},
+    {"mean", offsetof(moe_summary, mean), OF_SUMMARY},
+    {"sd", offsetof(moe_summary, sd), OF_SUMMARY},
+    {"min", offsetof(moe_summary, min), OF_SUMMARY},
+    {"p50", offsetof(moe_summary, p50), OF_SUMMARY},
+    {"p90", offsetof(moe_summary, p90), OF_SUMMARY},
+    {"p99", offsetof(moe_summary, p99), OF_SUMMARY},
+    {"max", offsetof(moe_summary, max), OF_SUMMARY},
+    {"ratio", offsetof(moe_ratio, ratio), OF_RATIO},
+    {"ratio_ci_low", offsetof(moe_ratio, ci_low), OF_RATIO},
+    {"ratio_ci_high", offsetof(moe_ratio, ci_high), OF_RATIO},
+};
+
+static double figure_of(const figure *f, const moe_summary *s,
+                        const moe_ratio *r)
+{
+    double value = NAN;
+    const char *from = f->from == OF_RATIO ? (const char *)r : (const char *)s;
+    memcpy(&value, from + f->offset, sizeof value);
+    return value;
+}
+
+/* The median of something that has no more figures than that. */
+static moe_summary lone_median(double median)
+{
+    moe_summary s = {.median = median, .ci_low = NAN, .ci_high = NAN};
+    s.mean = s.sd = s.min = s.max = s.p50 = s.p90 = s.p99 = NAN;
+    return s;
+}
+
+static void csv_row(moe_table *table, const moe_view *view,
+                    const moe_strategy_view *y, const char *metric,
+                    const char *unit, const moe_summary *s, const moe_ratio *r)
+{
+    moe_table_cell(table, "%s", view->run_id);
+    moe_table_cell(table, "%s", y->name);
+    moe_table_cell(table, "%s", metric);
+    moe_table_cell(table, "%s", unit);
+    moe_table_cell(table, "%zu", s->n);
+    for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++) {
+        double value = figure_of(&figures[f], s, r);
+        if (isfinite(value))
+            moe_table_cell(table, "%.12g", value);
+        else
+            moe_table_cell(table, "n/a");
+    }
+}
+
+static void csv_strategy(moe_table *table, const moe_view *view,
+                         const moe_strategy_view *y)
+{
+    static const moe_ratio none = {0, NAN, NAN, NAN};
+    char name[64];
+    const moe_metric *m;
+    for (size_t i = 0; (m = moe_metric_at(i)) != NULL; i++) {
+        moe_summary s = moe_metric_summary(m, y);
+        moe_ratio r = moe_metric_ratio(m, y);
+        csv_row(table, view, y, m->name, m->unit, &s, &r);
+    }
+    for (int c = 0; c < MOE_N_CLOCKS; c++)
+        for (int p = 0; p < MOE_N_PHASES; p++) {
+            moe_summary s = lone_median(y->phase[c][p]);
+            snprintf(name, sizeof name, "phase_%s_%s",
+                     moe_clock_name((moe_clock)c),
+                     moe_phase_name((moe_phase)p));
+            csv_row(table, view, y, name, "s", &s, &none);
+        }
+    moe_summary hidden = lone_median(y->hidden), wait = lone_median(y->wait);
+    csv_row(table, view, y, "hidden_gpu", "s", &hidden, &none);
+    csv_row(table, view, y, "wait_wall", "s", &wait, &none);
+}
+
+moe_status moe_report_csv(const moe_view *views, size_t n, FILE *out,
+                          moe_error *err)
+{
+    static const char *const keys[] = {"run_id", "strategy", "metric", "unit",
+                                       "n"};
+    enum { N_KEYS = 5, N_COLUMNS = N_KEYS + MOE_ARRAY_LEN(figures) };
+    moe_column columns[N_COLUMNS] = {{0}};
+    for (size_t c = 0; c < N_COLUMNS; c++)
+        columns[c].heading = c < N_KEYS ? keys[c] : figures[c - N_KEYS].name;
+    moe_table *table = moe_table_new(columns, N_COLUMNS);
+    if (table == NULL)
+        return moe_fail(err, MOE_NOMEM, "out of memory");
+    for (size_t v = 0; v < n; v++)
+        for (int s = 0; s < views[v].dims.strategies; s++)
+            csv_strategy(table, &views[v], &views[v].strategy[s]);
+    moe_table_csv(table, out);
+    moe_table_free(table);
+    return MOE_OK;
+}
+
+/* JSON has no NaN and no infinity. */
+static json_t *number(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+/* Text that was cut within a character is not UTF-8: '?' then. */
+static json_t *text(const char *s)
+{
+    json_t *value = json_string(s);
+    char *plain = value == NULL ? moe_strdup(s, NULL) : NULL;
+    for (char *p = plain; p != NULL && *p != '\0'; p++)
+        if ((unsigned char)*p >= 0x80)
+            *p = '?';
+    if (plain != NULL)
+        value = json_string(plain);
+    free(plain);
+    return value;
+}
+
+/* Put a value that the object owns from then on; `ok` says if all went well,
+ * as jansson takes a NULL value for an error. */
+static void put(json_t *object, const char *key, json_t *value, bool *ok)
+{
+    if (json_object_set_new(object, key, value) != 0)
+        *ok = false;
+}
+
+static json_t *json_metric(const moe_metric *m, const moe_strategy_view *y,
+                           bool *ok)
+{
+    json_t *object = json_object();
+    moe_summary s = moe_metric_summary(m, y);
+    moe_ratio r = moe_metric_ratio(m, y);
+    put(object, "unit", text(m->unit), ok);
+    put(object, "n", json_integer((json_int_t)s.n), ok);
+    for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++)
+        if (figures[f].from == OF_SUMMARY || m->ratio != MOE_NO_RATIO)
+            put(object, figures[f].name, number(figure_of(&figures[f], &s, &r)),
+                ok);
+    return object;
+}
+
+static json_t *json_phases(const double *phase, bool *ok)
+{
+    json_t *object = json_object();
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        put(object, moe_phase_name((moe_phase)p), number(phase[p]), ok);
+    return object;
+}
+
+static json_t *json_strategy(const moe_strategy_view *y, bool *ok)
+{
+    json_t *object = json_object(), *metrics = json_object();
+    json_t *phases = json_object();
+    const moe_metric *m;
+    put(object, "name", text(y->name), ok);
+    for (size_t i = 0; (m = moe_metric_at(i)) != NULL; i++)
+        put(metrics, m->name, json_metric(m, y, ok), ok);
+    put(object, "metrics", metrics, ok);
+    for (int c = 0; c < MOE_N_CLOCKS; c++)
+        put(phases, moe_clock_name((moe_clock)c), json_phases(y->phase[c], ok),
+            ok);
+    put(object, "phases_s", phases, ok);
+    put(object, "hidden_gpu_s", number(y->hidden), ok);
+    put(object, "wait_wall_s", number(y->wait), ok);
+    return object;
+}
+
+/* What a run was: texts and sizes. */
+static void put_identity(json_t *object, const moe_view *v, bool *ok)
+{
+    const struct {
+        const char *key, *text;
+    } texts[] = {
+        {"path", v->path},
+        {"run_id", v->run_id},
+        {"title", v->title},
+        {"date_created", v->date},
+        {"source", v->source},
+        {"status", v->status},
+        {"validation", v->validation},
+        {"validation_text", v->validation_text},
+        {"result", moe_report_result(v)},
+        {"model", v->model},
+        {"cluster", v->cluster},
+        {"trace", v->trace},
+        {"reference", v->reference},
+    };
+    const struct {
+        const char *key;
+        int n;
+    } sizes[] = {
+        {"gpus", v->dims.gpus},       {"ranks", v->dims.ranks},
+        {"nodes", v->nodes},          {"layers", v->dims.layers},
+        {"experts", v->dims.experts}, {"iterations", v->dims.iterations},
+        {"measured", v->measured},    {"warmup", v->dims.warmup},
+    };
+    for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++)
+        put(object, texts[i].key, text(texts[i].text), ok);
+    for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++)
+        put(object, sizes[i].key, json_integer(sizes[i].n), ok);
+    put(object, "oversubscribed", json_boolean(v->oversubscribed), ok);
+}
+
+static json_t *json_run(const moe_view *v, bool *ok)
+{
+    json_t *object = json_object(), *warnings = json_array();
+    json_t *strategies = json_array();
+    put_identity(object, v, ok);
+    for (size_t i = 0; i < v->n_warnings; i++)
+        if (json_array_append_new(warnings, text(v->warnings[i])) != 0)
+            *ok = false;
+    put(object, "warnings", warnings, ok);
+    for (int s = 0; s < v->dims.strategies; s++)
+        if (json_array_append_new(strategies,
+                                  json_strategy(&v->strategy[s], ok)) != 0)
+            *ok = false;
+    put(object, "strategies", strategies, ok);
+    return object;
+}
+
+moe_status moe_report_json(const moe_view *views, size_t n, FILE *out,
+                           moe_error *err)
+{
+    bool ok = true;
+    moe_status status = MOE_OK;
+    json_t *root = json_object(), *runs = json_array();
+    json_t *clocks = json_object();
+    put(root, "schema", text(MOE_REPORT_SCHEMA), &ok);
+    put(root, "schema_version", text(MOE_REPORT_SCHEMA_VERSION), &ok);
+    put(clocks, "wall", text("measured"), &ok);
+    put(clocks, "cpu", text("measured"), &ok);
+    put(clocks, "gpu", text("modelled"), &ok);
+    put(root, "clocks", clocks, &ok);
+    for (size_t v = 0; v < n; v++)
+        if (json_array_append_new(runs, json_run(&views[v], &ok)) != 0)
+            ok = false;
+    put(root, "runs", runs, &ok);
+    if (!ok)
+        status = moe_fail(err, MOE_NOMEM, "out of memory");
+    else if (json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) !=
+                 0 ||
+             fputc('\n', out) == EOF)
+        status = moe_fail(err, MOE_IO, "cannot write JSON");
+    json_decref(root);
+    return status;
+}
+
+moe_status moe_report_write(const char *path, moe_report_form form,
+                            const moe_view *views, size_t n, bool force,
+                            moe_error *err)
+{
+    if (path == NULL || err->status != MOE_OK)
+        return err->status;
+    if (strcmp(path, "-") == 0)
+        return form(views, n, stdout, err);
+    FILE *out = fopen(path, force ? "w" : "wx");
+    if (out == NULL) {
+        const bool exists = errno == EEXIST;
+        return moe_fail(err, exists ? MOE_EXISTS : MOE_IO, "%s: %s%s", path,
+                        strerror(errno),
+                        exists ? " (--force replaces it)" : "");
+    }
+    form(views, n, out, err);
+    if (ferror(out) | fclose(out))
+        moe_fail(err, MOE_IO, "%s: cannot write", path);
+    return err->status;
+}

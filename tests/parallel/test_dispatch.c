@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/dispatch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+#include "moegps/mem.h"
+#include "random_plan.h"
+
+typedef enum { EVEN, RAMP, FIRST_ONLY, LAST_ONLY, NOBODY } crowd;
+typedef enum { RANDOM, HOME, ALL_ON_LAST } placing;
+
+static const struct {
+    const char *name;
+    int experts, top_k, spare; /* slots more than home needs */
+    uint32_t tokens;           /* most of a rank */
+    crowd crowd;
+    placing placing;
+    int hot; /* pairs go to experts below this; 0: to all */
+} cases[] = {
+    {"even", 8, 2, 2, 40, EVEN, RANDOM, 0},
+    {"home", 8, 2, 0, 40, EVEN, HOME, 0},
+    {"unequal ranks", 8, 3, 4, 50, RAMP, RANDOM, 0},
+    {"one rank has all tokens", 6, 2, 3, 64, FIRST_ONLY, RANDOM, 0},
+    {"the last rank has all tokens", 6, 1, 3, 64, LAST_ONLY, RANDOM, 0},
+    {"no tokens at all", 4, 2, 1, 0, NOBODY, RANDOM, 0},
+    {"all pairs to one GPU", 8, 4, 8, 60, EVEN, ALL_ON_LAST, 0},
+    {"all pairs to one GPU from one rank", 8, 4, 8, 60, FIRST_ONLY, ALL_ON_LAST,
+     0},
+    {"hot experts", 16, 2, 4, 100, RAMP, RANDOM, 2},
+    {"many slots", 64, 8, 40, 80, EVEN, RANDOM, 0},
+    {"one expert", 1, 1, 1, 30, EVEN, RANDOM, 0},
+    {"one token", 5, 5, 2, 1, EVEN, RANDOM, 0},
+};
+
+enum { ROW = 40, ROUNDS = 4 };
+
+/* What a row says, before and after its expert. */
+typedef struct {
+    uint64_t token, answer;
+    uint8_t fill[ROW - 2 * sizeof(uint64_t)];
+} row_t;
+
+/* Everybody can tell everybody's experts. */
+static void experts_of(int c, uint64_t token, uint16_t *out)
+{
+    const int k = cases[c].top_k;
+    moe_rng rng = moe_rng_at(6, MOE_RNG_TEST, (uint64_t)c, 0, token);
+    int n = cases[c].hot > 0 ? cases[c].hot : cases[c].experts;
+    int first = random_below(&rng, n);
+    for (int j = 0; j < k; j++) /* distinct; 1 and 3 in any order */
+        out[j] = (uint16_t)((first + (k - j)) % n);
+}
+
+static uint64_t answer(uint64_t token, int expert)
+{
+    return token * 1000 + (uint64_t)expert + 1;
+}
+
+static uint32_t tokens_of(int c, int rank)
+{
+    const uint32_t most = cases[c].tokens;
+    switch (cases[c].crowd) {
+    case EVEN:
+        return most;
+    case RAMP:
+        return most * (uint32_t)rank / (uint32_t)test_ctx.size;
+    case FIRST_ONLY:
+        return rank == 0 ? most : 0;
+    case LAST_ONLY:
+        return rank == test_ctx.size - 1 ? most : 0;
+    default:
+        return 0;
+    }
+}
+
+/* One rank's tokens, its dispatch and a plan that all know. */
+typedef struct {
+    int c;
+    moe_layout layout;
+    moe_batch batch;
+    row_t *rows;
+    moe_dispatch d;
+    moe_plan plan;
+    moe_replicas replicas;
+    moe_status status;
+} post;
+
+static void make_batch(post *p)
+{
+    moe_batch *b = &p->batch;
+    *b = (moe_batch){.layers = 2,
+                     .experts = cases[p->c].experts,
+                     .top_k = cases[p->c].top_k,
+                     .own = tokens_of(p->c, test_ctx.rank)};
+    for (int r = 0; r < test_ctx.size; r++) {
+        b->first += r < test_ctx.rank ? tokens_of(p->c, r) : 0;
+        b->tokens += tokens_of(p->c, r);
+    }
+    const size_t k = (size_t)b->top_k;
+    b->experts_of = moe_array_new(2 * b->own * k, sizeof(uint16_t), NULL);
+    p->rows = moe_array_new(b->own, sizeof *p->rows, NULL);
+    for (uint32_t t = 0; t < b->own; t++) {
+        p->rows[t].token = b->first + t;
+        memset(p->rows[t].fill, (int)(b->first + t) & 0xff,
+               sizeof p->rows[t].fill);
+        experts_of(p->c, b->first + t, b->experts_of + (b->own + t) * k);
+    }
+}
+
+static void post_init(post *p, int c)
+{
+    *p = (post){.c = c, .layout = {test_ctx.size, 2}};
+    make_batch(p);
+    const int slots =
+        moe_layout_home_slots(&p->layout, cases[c].experts) + cases[c].spare;
+    const moe_dispatch_params params = {.comm = test_ctx.comm,
+                                        .layout = p->layout,
+                                        .experts = cases[c].experts,
+                                        .top_k = cases[c].top_k,
+                                        .max_slots = slots + 3,
+                                        .max_tokens = p->batch.tokens,
+                                        .max_own = p->batch.own,
+                                        .row_bytes = sizeof(row_t)};
+    p->status = moe_dispatch_init(&p->d, &params, NULL);
+    moe_plan_init(&p->plan, 1, cases[c].experts, test_ctx.size, slots, NULL);
+    moe_replicas_init(&p->replicas, cases[c].experts, test_ctx.size, slots,
+                      NULL);
+}
+
+static void post_fini(post *p)
+{
+    moe_dispatch_fini(&p->d);
+    moe_plan_fini(&p->plan);
+    moe_replicas_fini(&p->replicas);
+    free(p->batch.experts_of);
+    free(p->rows);
+}
+
+static void draw_plan(post *p, int round)
+{
+    moe_plan_layer layer = moe_plan_at(&p->plan, 0);
+    moe_rng rng = moe_rng_at(7, MOE_RNG_TEST, (uint64_t)p->c, 0,
+                             (uint64_t)round); /* alike on all ranks */
+    const int last = (layer.gpus - 1) * layer.slots;
+    switch (cases[p->c].placing) {
+    case RANDOM:
+        random_layer(&rng, &p->layout, round % 2 == 0, &layer);
+        break;
+    case HOME:
+        moe_plan_layer_set_home(&layer, &p->layout);
+        break;
+    case ALL_ON_LAST:
+        for (int s = 0; s < layer.gpus * layer.slots; s++) {
+            bool taken = s >= last && s - last < layer.experts;
+            layer.expert[s] = taken ? (int16_t)(s - last) : -1;
+            layer.quota[s] = taken ? MOE_QUOTA_ONE : 0;
+        }
+        break;
+    }
+    moe_replicas_index(&p->replicas, &layer);
+}
+
+/* Every grouped row is of a token that chose the expert of its slot; leaves
+ * the expert's answer in it. */
+static bool answer_rows(post *p, row_t *row)
+{
+    const moe_plan_layer layer = moe_plan_at(&p->plan, 0);
+    uint64_t n = 0;
+    bool right = true;
+    for (int s = 0; s < layer.slots; s++) {
+        const int e = layer.expert[test_ctx.rank * layer.slots + s];
+        right = right && p->d.slot_at[s] == n;
+        right = right && (e >= 0 || p->d.slot_rows[s] == 0);
+        for (uint32_t r = 0; r < p->d.slot_rows[s]; r++, n++, row++) {
+            uint16_t chosen[16];
+            bool asked = false;
+            right = right && row->token < p->batch.tokens &&
+                    row->fill[0] == (row->token & 0xff) &&
+                    row->fill[sizeof row->fill - 1] == (row->token & 0xff);
+            experts_of(p->c, row->token, chosen);
+            for (int j = 0; j < cases[p->c].top_k; j++)
+                asked = asked || chosen[j] == e;
+            right = right && asked && row->answer == 0;
+            row->answer = answer(row->token, e);
+        }
+    }
+    return right && n == p->d.n_recv;
+}
+
+/* Every pair's answer is at its place. */
+static bool got_answers(const post *p)
+{
+    const size_t k = (size_t)p->batch.top_k;
+    const row_t *send = (const row_t *)(void *)p->d.send;
+    bool right = p->d.n_send == p->batch.own * k;
+    for (uint32_t t = 0; t < p->batch.own && right; t++)
+        for (size_t j = 0; j < k; j++) {
+            const row_t *row = &send[p->d.where[t * k + j]];
+            const int e = p->batch.experts_of[(p->batch.own + t) * k + j];
+            right = right && row->token == p->batch.first + t &&
+                    row->answer == answer(row->token, e) &&
+                    row->fill[3] == (row->token & 0xff);
+        }
+    return right;
+}
+
+/* No two pairs share a place. */
+static bool places_are_distinct(const post *p)
+{
+    const size_t n = p->batch.own * (size_t)p->batch.top_k;
+    bool *taken = moe_array_new(n, sizeof *taken, NULL), right = true;
+    for (size_t i = 0; i < n; i++) {
+        right = right && p->d.where[i] < n && !taken[p->d.where[i]];
+        if (right)
+            taken[p->d.where[i]] = true;
+    }
+    free(taken);
+    return right;
+}
+
+/* There and back again; the trace of layer 0 is not looked at. */
+static bool travel(post *p, const moe_split *split, void *state)
+{
+    moe_dispatch *d = &p->d;
+    moe_dispatch_count(d, &p->batch, 1);
+    moe_dispatch_number(d);
+    uint64_t sent = 0, pairs = 0;
+    for (int e = 0; e < cases[p->c].experts; e++)
+        pairs += d->total[e];
+    moe_dispatch_address(d, &p->batch, 1, &p->replicas, p->plan.slots, split,
+                         state);
+    bool right = places_are_distinct(p);
+    moe_dispatch_pack(d, &p->batch, p->rows);
+    moe_dispatch_tell(d);
+    moe_dispatch_send(d);
+    right = answer_rows(p, moe_dispatch_group(d)) && right;
+    moe_dispatch_ungroup(d);
+    moe_dispatch_send_back(d);
+    MPI_Allreduce(&d->n_recv, &sent, 1, MPI_UINT64_T, MPI_SUM, test_ctx.comm);
+    return right && got_answers(p) && sent == pairs &&
+           pairs == p->batch.tokens * (uint64_t)p->batch.top_k;
+}
+
+START_TEST(every_row_meets_its_expert_and_comes_home)
+{
+    post p;
+    post_init(&p, _i);
+    const char *wrong = p.status == MOE_OK ? NULL : "init";
+    for (size_t i = 0; moe_split_at(i) != NULL; i++) {
+        const moe_split *split = moe_split_at(i);
+        void *state = moe_array_new(1, split->state_size, NULL);
+        split->init(state, &p.layout, cases[_i].experts, p.plan.slots, NULL,
+                    NULL);
+        for (int round = 0; round < ROUNDS; round++) {
+            draw_plan(&p, round);
+            if (!travel(&p, split, state))
+                wrong = split->name;
+        }
+        split->fini(state);
+        free(state);
+    }
+    post_fini(&p);
+    ck_assert_msg(wrong == NULL, "%s: %s", cases[_i].name, wrong);
+}
+END_TEST
+
+START_TEST(more_pairs_than_an_int_are_refused)
+{
+    const moe_dispatch_params params = {.comm = test_ctx.comm,
+                                        .layout = {test_ctx.size, 1},
+                                        .experts = 2,
+                                        .top_k = 2,
+                                        .max_slots = 2,
+                                        .max_tokens = UINT64_C(1) << 30,
+                                        .max_own = 1,
+                                        .row_bytes = 8};
+    moe_dispatch d;
+    moe_error err = {0};
+    moe_status s = moe_dispatch_init(&d, &params, &err);
+    moe_dispatch_fini(&d);
+    ck_assert_int_eq(s, MOE_USAGE);
+    ck_assert_ptr_nonnull(strstr(err.text, "pairs of a batch"));
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("dispatch");
+    MOE_TEST_LOOP(suite, every_row_meets_its_expert_and_comes_home,
+                  MOE_ARRAY_LEN(cases));
+    MOE_TEST(suite, more_pairs_than_an_int_are_refused);
+    return suite;
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/batch.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixture.h"
+#include "harness.h"
+#include "moegps/mem.h"
+
+static const int layers[] = {2, 0};
+enum { N_LAYERS = 2, TEST_TOKENS = 300, TEST_SEQS = 6 };
+
+/* The fixture's token trace has 6 test sequences of 50 tokens, its load trace
+ * 3 test steps of 40. */
+static moe_trace make_trace(bool loads)
+{
+    const moe_model model = fixture_model();
+    return loads ? fixture_loads(&model) : fixture_tokens(&model);
+}
+
+static moe_batcher *make(const moe_trace *trace, int batch, int seq, int gpu,
+                         int gpus)
+{
+    const moe_batcher_params params = {.trace = trace,
+                                       .seed = 11,
+                                       .batch = batch,
+                                       .seq = seq,
+                                       .layers = layers,
+                                       .n_layers = N_LAYERS,
+                                       .iterations = 12,
+                                       .gpu = gpu,
+                                       .gpus = gpus};
+    moe_batcher *b = NULL;
+    moe_error err = {0};
+    if (moe_batcher_new(&params, &b, &err) != MOE_OK)
+        ck_abort_msg("%s", err.text);
+    return b;
+}
+
+static uint64_t sequence_of(const moe_trace *t, uint64_t token)
+{
+    uint64_t s = 0;
+    while (t->seq_offset[s + 1] <= token)
+        s++;
+    return s;
+}
+
+/* Shapes of a batch: sequences, tokens of each (0: as they are). */
+static const struct {
+    bool loads;
+    int batch, seq;
+    uint64_t tokens, stream; /* of a batch; of one pass */
+} shapes[] = {
+    {false, 1, 25, 25, 300}, {false, 2, 30, 60, 300}, {false, 1, 300, 300, 300},
+    {false, 1, 1, 1, 300},   {false, 7, 1, 7, 300},   {false, 3, 250, 750, 300},
+    {false, 1, 0, 50, 300},  {false, 4, 0, 200, 300}, {false, 13, 0, 650, 300},
+    {true, 1, 0, 40, 120},   {true, 2, 0, 80, 120},   {true, 1, 17, 17, 120},
+    {true, 5, 30, 150, 120},
+};
+
+static bool rows_equal(const moe_batch *whole, const moe_batch *part)
+{
+    const size_t k = (size_t)whole->top_k;
+    for (uint32_t t = 0; t < part->own; t++) {
+        const size_t w = part->first + t;
+        bool same = part->id[t] == whole->id[w] &&
+                    (whole->token_id == NULL ||
+                     part->token_id[t] == whole->token_id[w]) &&
+                    (whole->position == NULL ||
+                     part->position[t] == whole->position[w]);
+        for (size_t l = 0; l < N_LAYERS; l++) {
+            const size_t a = (l * part->own + t) * k,
+                         b = (l * whole->own + w) * k;
+            same = same && memcmp(part->experts_of + a, whole->experts_of + b,
+                                  k * sizeof *whole->experts_of) == 0;
+            same = same && (whole->gate == NULL ||
+                            memcmp(part->gate + a, whole->gate + b,
+                                   k * sizeof *whole->gate) == 0);
+        }
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
+START_TEST(ranks_hold_contiguous_parts_of_the_same_batch)
+{
+    static const int counts[] = {2, 3, 4, 7, 64};
+    moe_trace trace = make_trace(shapes[_i].loads);
+    moe_batcher *one = make(&trace, shapes[_i].batch, shapes[_i].seq, 0, 1);
+    ck_assert_uint_eq(moe_batcher_max_tokens(one), shapes[_i].tokens);
+    for (size_t c = 0; c < MOE_ARRAY_LEN(counts); c++)
+        for (uint64_t i = 0; i < 5; i++) {
+            const moe_batch *whole = moe_batcher_load(one, i);
+            const uint64_t tokens = whole->tokens;
+            uint64_t next = 0;
+            int64_t pairs[N_LAYERS * 8] = {0};
+            bool right = whole->own == tokens && whole->first == 0;
+            for (int g = 0; g < counts[c]; g++) {
+                moe_batcher *b = make(&trace, shapes[_i].batch, shapes[_i].seq,
+                                      g, counts[c]);
+                const moe_batch *part = moe_batcher_load(b, i);
+                right =
+                    right && part->tokens == tokens && part->iteration == i &&
+                    part->first == next &&
+                    part->first == tokens * (uint64_t)g / (uint64_t)counts[c] &&
+                    part->own <= moe_batch_share_max(tokens, counts[c]) &&
+                    rows_equal(whole, part);
+                next += part->own;
+                for (size_t x = 0; x < MOE_ARRAY_LEN(pairs); x++)
+                    pairs[x] += part->true_pairs[x];
+                moe_batcher_free(b);
+            }
+            ck_assert(right);
+            ck_assert_uint_eq(next, tokens);
+            ck_assert_mem_eq(pairs, whole->true_pairs, sizeof pairs);
+        }
+    moe_batcher_free(one);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+/* Rows come from the trace as it stands there. */
+static bool is_of_trace(const moe_trace *t, const moe_batch *b)
+{
+    const size_t k = (size_t)t->top_k;
+    for (uint32_t i = 0; i < b->own; i++) {
+        const uint64_t id = b->id[i];
+        if (id >= t->n_tokens ||
+            t->seq_part[sequence_of(t, id)] != MOE_PART_TEST ||
+            b->token_id[i] != t->token_id[id] ||
+            b->position[i] != t->position[id])
+            return false;
+        for (size_t l = 0; l < N_LAYERS; l++) {
+            const size_t row = ((size_t)layers[l] * t->n_tokens + id) * k,
+                         at = (l * b->own + i) * k;
+            if (memcmp(b->experts_of + at, t->experts_of + row,
+                       k * sizeof *t->experts_of) != 0 ||
+                memcmp(b->gate + at, t->gate + row, k * sizeof *t->gate) != 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+START_TEST(tokens_carry_all_that_the_test_part_knows_of_them)
+{
+    moe_trace trace = make_trace(false);
+    moe_batcher *b = make(&trace, shapes[_i].batch, shapes[_i].seq, 0, 1);
+    for (uint64_t i = 0; i < 12; i++)
+        ck_assert(is_of_trace(&trace, moe_batcher_load(b, i)));
+    moe_batcher_free(b);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(the_stream_is_used_up_before_it_repeats)
+{
+    moe_trace trace = make_trace(shapes[_i].loads);
+    moe_batcher *b = make(&trace, shapes[_i].batch, shapes[_i].seq, 0, 1);
+    const uint64_t stream = shapes[_i].stream;
+    uint64_t place = 0;
+    uint64_t *order = moe_array_new(stream, sizeof *order, NULL);
+    int *seen = moe_array_new(trace.n_tokens, sizeof *seen, NULL);
+    bool right = true;
+    for (uint64_t i = 0; i < 12; i++) {
+        const moe_batch *x = moe_batcher_load(b, i);
+        for (uint32_t t = 0; t < x->own; t++, place++) {
+            if (place < stream) {
+                order[place] = x->id[t];
+                right = right && seen[x->id[t]]++ == 0;
+            }
+            right =
+                right && x->id[t] == order[place % stream] &&
+                trace.seq_part[sequence_of(&trace, x->id[t])] == MOE_PART_TEST;
+        }
+    }
+    ck_assert(right);
+    ck_assert_double_eq_tol(moe_batcher_passes(b),
+                            (double)place / (double)stream, 1e-12);
+    free(order);
+    free(seen);
+    moe_batcher_free(b);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(seq_0_takes_sequences_as_they_are)
+{
+    moe_trace trace = make_trace(false);
+    /* Of different lengths, one of them empty. */
+    static const uint64_t cuts[] = {300, 310, 310, 400, 401, 500, 600};
+    memcpy(trace.seq_offset + 6, cuts, sizeof cuts);
+    moe_batcher *b = make(&trace, 2, 0, 0, 1);
+    uint64_t longest = 0;
+    bool right = true;
+    for (uint64_t i = 0; i < 10; i++) {
+        const moe_batch *x = moe_batcher_load(b, i);
+        uint64_t at = 0;
+        for (int j = 0; j < 2; j++) {
+            uint64_t s = sequence_of(&trace, x->id[at]);
+            right = right && x->id[at] == trace.seq_offset[s];
+            for (uint64_t t = trace.seq_offset[s]; t < trace.seq_offset[s + 1];)
+                right = right && at < x->own && x->id[at++] == t++;
+        }
+        right = right && at == x->own && x->own == x->tokens;
+        longest = x->tokens > longest ? x->tokens : longest;
+    }
+    ck_assert(right);
+    ck_assert_uint_le(longest, moe_batcher_max_tokens(b));
+    moe_batcher_free(b);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(whole_steps_have_exactly_the_recorded_loads)
+{
+    moe_trace trace = make_trace(true);
+    moe_batcher *b = make(&trace, 1, 0, 0, 1);
+    for (uint64_t i = 0; i < 6; i++) {
+        const moe_batch *x = moe_batcher_load(b, i);
+        const uint64_t s = sequence_of(&trace, x->id[0]);
+        ck_assert_ptr_null(x->gate);
+        ck_assert_ptr_null(x->token_id);
+        ck_assert_ptr_null(x->position);
+        for (size_t l = 0; l < N_LAYERS; l++)
+            for (size_t e = 0; e < 8; e++)
+                ck_assert_int_eq(
+                    x->true_pairs[l * 8 + e],
+                    trace.counts[(s * 3 + (size_t)layers[l]) * 8 + e]);
+        for (size_t p = 0; p < (size_t)N_LAYERS * x->own; p++)
+            ck_assert_uint_ne(x->experts_of[2 * p], x->experts_of[2 * p + 1]);
+    }
+    moe_batcher_free(b);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(more_gpus_than_tokens_leave_some_without)
+{
+    moe_trace trace = make_trace(false);
+    uint64_t tokens = 0;
+    for (int g = 0; g < 10; g++) {
+        moe_batcher *b = make(&trace, 1, 3, g, 10);
+        const moe_batch *x = moe_batcher_load(b, 0);
+        ck_assert_uint_le(x->own, 1);
+        tokens += x->own;
+        moe_batcher_free(b);
+    }
+    ck_assert_uint_eq(tokens, 3);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(a_rank_without_a_gpu_holds_no_tokens)
+{
+    moe_trace trace = make_trace(_i == 1);
+    moe_batcher *b = make(&trace, 1, 30, -1, 2);
+    const moe_batch *x = moe_batcher_load(b, 3);
+    ck_assert_uint_eq(x->own, 0);
+    ck_assert_uint_eq(x->tokens, 30);
+    for (int e = 0; e < N_LAYERS * 8; e++)
+        ck_assert_int_eq(x->true_pairs[e], 0);
+    moe_batcher_free(b);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(the_seed_orders_sequences)
+{
+    moe_trace trace = make_trace(false);
+    moe_batcher_params params = {.trace = &trace,
+                                 .batch = TEST_SEQS,
+                                 .layers = layers,
+                                 .n_layers = N_LAYERS,
+                                 .iterations = 1,
+                                 .gpus = 1};
+    uint64_t id[2][TEST_TOKENS];
+    for (int s = 0; s < 2; s++) {
+        moe_batcher *b = NULL;
+        params.seed = (uint64_t)s;
+        ck_assert_int_eq(moe_batcher_new(&params, &b, NULL), MOE_OK);
+        memcpy(id[s], moe_batcher_load(b, 0)->id, sizeof id[s]);
+        moe_batcher_free(b);
+    }
+    ck_assert_mem_ne(id[0], id[1], sizeof id[0]);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(a_trace_without_test_tokens_is_refused)
+{
+    moe_trace trace = make_trace(false);
+    memset(trace.seq_part, MOE_PART_TRAIN, trace.n_seqs);
+    if (_i == 1) { /* a test sequence without tokens is no help */
+        trace.seq_part[11] = MOE_PART_TEST;
+        trace.seq_offset[11] = trace.seq_offset[12];
+    }
+    const moe_batcher_params params = {.trace = &trace,
+                                       .batch = 1,
+                                       .seq = 1,
+                                       .layers = layers,
+                                       .n_layers = N_LAYERS,
+                                       .iterations = 1,
+                                       .gpus = 1};
+    moe_batcher *b = NULL;
+    moe_error err = {0};
+    ck_assert_int_eq(moe_batcher_new(&params, &b, &err), MOE_USAGE);
+    ck_assert_ptr_nonnull(strstr(err.text, "test part is empty"));
+    ck_assert_ptr_null(b);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("batch");
+    const size_t n = MOE_ARRAY_LEN(shapes);
+    MOE_TEST_LOOP(suite, ranks_hold_contiguous_parts_of_the_same_batch, n);
+    MOE_TEST_LOOP(suite, tokens_carry_all_that_the_test_part_knows_of_them, 9);
+    MOE_TEST_LOOP(suite, the_stream_is_used_up_before_it_repeats, n);
+    MOE_TEST(suite, seq_0_takes_sequences_as_they_are);
+    MOE_TEST(suite, whole_steps_have_exactly_the_recorded_loads);
+    MOE_TEST(suite, more_gpus_than_tokens_leave_some_without);
+    MOE_TEST_LOOP(suite, a_rank_without_a_gpu_holds_no_tokens, 2);
+    MOE_TEST(suite, the_seed_orders_sequences);
+    MOE_TEST_LOOP(suite, a_trace_without_test_tokens_is_refused, 2);
+    return suite;
+}

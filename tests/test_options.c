@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/options.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "harness.h"
+#include "moegps/mem.h"
+
+static const char *const colours[] = {"red", "green", "blue", NULL};
+
+typedef struct {
+    int count, any;
+    uint64_t seed, wide;
+    double share, real;
+    bool flag;
+    char text[8];
+    int colour;
+} settings;
+
+static const moe_opt rows[] = {
+    {.key = "count",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .initial = "3",
+     .min = -2,
+     .max = 64,
+     MOE_OPT_AT(settings, count)},
+    {.key = "any",
+     .type = MOE_OPT_INT,
+     .unit = "tokens",
+     .initial = "0",
+     .min = INT_MIN,
+     .max = INT_MAX,
+     MOE_OPT_AT(settings, any)},
+    {.key = "seed",
+     .type = MOE_OPT_U64,
+     .initial = "1",
+     .min = 1,
+     .max = 0x1p53,
+     MOE_OPT_AT(settings, seed)},
+    {.key = "wide",
+     .type = MOE_OPT_U64,
+     .initial = "18446744073709551615",
+     .min = 0,
+     .max = 0x1p64,
+     MOE_OPT_AT(settings, wide)},
+    {.key = "share",
+     .type = MOE_OPT_REAL,
+     .unit = "s",
+     .initial = "0.5",
+     .min = 0,
+     .max = 1.5,
+     MOE_OPT_AT(settings, share)},
+    {.key = "real",
+     .type = MOE_OPT_REAL,
+     .initial = "0.1",
+     .min = -INFINITY,
+     .max = INFINITY,
+     MOE_OPT_AT(settings, real)},
+    {.key = "flag",
+     .type = MOE_OPT_BOOL,
+     .initial = "on",
+     MOE_OPT_AT(settings, flag)},
+    {.key = "text", .type = MOE_OPT_TEXT, MOE_OPT_AT(settings, text)},
+    {.key = "colour",
+     .type = MOE_OPT_ENUM,
+     .initial = "green",
+     .choices = colours,
+     MOE_OPT_AT(settings, colour)},
+    {.key = NULL}};
+
+/* A text, and how its value is written again. */
+static const struct {
+    const char *key, *text, *again;
+} good[] = {
+    {"count", "-2", "-2"},
+    {"count", "64", "64"},
+    {"count", "007", "7"},
+    {"count", "+5", "5"},
+    {"count", "-0", "0"},
+    {"any", "2147483647", "2147483647"},
+    {"any", "-2147483648", "-2147483648"},
+    {"seed", "1", "1"},
+    {"seed", "9007199254740992", "9007199254740992"},
+    {"wide", "0", "0"},
+    {"wide", "18446744073709551615", "18446744073709551615"},
+    {"share", "0", "0"},
+    {"share", "1.5", "1.5"},
+    {"share", "1e-3", "0.001"},
+    {"share", ".25", "0.25"},
+    {"real", "600e9", "6e+11"},
+    {"real", "123456789", "123456789"},
+    {"real", "0.1", "0.1"},
+    {"real", "0.30000000000000004", "0.30000000000000004"},
+    {"real", "1.7976931348623157e308", "1.7976931348623157e+308"},
+    {"real", "4.9406564584124654e-324", "4.94066e-324"},
+    {"real", "inf", "inf"},
+    {"real", "-inf", "-inf"},
+    {"flag", "true", "true"},
+    {"flag", "false", "false"},
+    {"flag", "yes", "true"},
+    {"flag", "no", "false"},
+    {"flag", "on", "true"},
+    {"flag", "off", "false"},
+    {"text", "", ""},
+    {"text", "1234567", "1234567"},
+    {"text", " 'x' ", " 'x' "},
+    {"colour", "red", "red"},
+    {"colour", "blue", "blue"},
+};
+
+START_TEST(value_in_range_is_read_and_written_back)
+{
+    settings s, t;
+    memset(&s, 0, sizeof s);
+    memset(&t, 0, sizeof t);
+    char text[64];
+    moe_error err = {0};
+    const moe_opt *row = moe_opt_find(rows, good[_i].key);
+    ck_assert_int_eq(moe_opt_parse(row, good[_i].text, &s, &err), MOE_OK);
+    ck_assert_str_eq(err.text, "");
+    moe_opt_format(row, &s, text, sizeof text);
+    ck_assert_str_eq(text, good[_i].again);
+    ck_assert_int_eq(moe_opt_parse(row, text, &t, &err), MOE_OK);
+    ck_assert_mem_eq(&s, &t, sizeof s);
+}
+END_TEST
+
+static const struct {
+    const char *key, *text;
+} bad[] = {
+    {"count", "-3"},                   /* below */
+    {"count", "65"},                   /* above */
+    {"count", ""},                     /* nothing */
+    {"count", "3x"},                   /* trailing text */
+    {"count", "3 "},                   /* trailing space */
+    {"count", " 3"},                   /* leading space */
+    {"count", "3.0"},                  /* not an integer */
+    {"count", "0x3"},                  /* not decimal */
+    {"count", "1e1"},                  /* not decimal */
+    {"count", "--3"},                  /* sign */
+    {"count", "nan"},                  /* no number */
+    {"any", "2147483648"},             /* overflow of int */
+    {"any", "-2147483649"},            /* overflow of int */
+    {"any", "99999999999999999999"},   /* overflow of long */
+    {"seed", "0"},                     /* below */
+    {"seed", "9007199254740993"},      /* above, by less than a double tells */
+    {"seed", "-1"},                    /* sign */
+    {"seed", "+1"},                    /* sign */
+    {"seed", "1x"},                    /* trailing text */
+    {"seed", " 1"},                    /* leading space */
+    {"seed", ""},                      /* nothing */
+    {"wide", "18446744073709551616"},  /* overflow */
+    {"wide", "-18446744073709551615"}, /* wraps to 1 in C */
+    {"share", "-0.1"},                 /* below */
+    {"share", "1.500001"},             /* above */
+    {"share", "inf"},                  /* above */
+    {"share", "nan"},                  /* NaN */
+    {"share", "1.5s"},                 /* trailing text */
+    {"share", " 1"},                   /* leading space */
+    {"share", ""},                     /* nothing */
+    {"share", "."},                    /* nothing */
+    {"real", "nan"},                   /* NaN in any range */
+    {"real", "NAN(1)"},                /* NaN in any spelling */
+    {"real", "1e309"},                 /* overflow */
+    {"real", "-1e309"},                /* overflow */
+    {"real", "1e-400"},                /* vanishes */
+    {"flag", "TRUE"},                  /* spelling */
+    {"flag", "1"},                     /* spelling */
+    {"flag", "y"},                     /* spelling */
+    {"flag", ""},                      /* nothing */
+    {"text", "12345678"},              /* too long by one */
+    {"colour", "Red"},                 /* unknown */
+    {"colour", "gre"},                 /* part of one */
+    {"colour", "greens"},              /* more than one */
+    {"colour", "0"},                   /* index */
+    {"colour", ""},                    /* nothing */
+};
+
+START_TEST(value_out_of_range_is_refused_and_nothing_changes)
+{
+    settings s, before;
+    memset(&s, 0x5a, sizeof s);
+    memcpy(&before, &s, sizeof s);
+    char allowed[128], expect[256];
+    moe_error err = {0};
+    const moe_opt *row = moe_opt_find(rows, bad[_i].key);
+    ck_assert_int_eq(moe_opt_parse(row, bad[_i].text, &s, &err), MOE_USAGE);
+    moe_opt_allowed(row, allowed, sizeof allowed);
+    snprintf(expect, sizeof expect, "%s: '%s' is not %s", bad[_i].key,
+             bad[_i].text, allowed);
+    ck_assert_str_eq(err.text, expect);
+    ck_assert_mem_eq(&s, &before, sizeof s);
+    ck_assert_int_eq(moe_opt_parse(row, bad[_i].text, &s, NULL), MOE_USAGE);
+}
+END_TEST
+
+static const struct {
+    const char *key, *text;
+} allowances[] = {
+    {"count", "an integer in -2..64"},
+    {"any", "an integer in -2147483648..2147483647 tokens"},
+    {"seed", "an integer in 1..9007199254740992"},
+    {"share", "a number in 0..1.5 s"},
+    {"real", "a number in -inf..inf"},
+    {"flag", "true or false"},
+    {"text", "a text of at most 7 characters"},
+    {"colour", "one of red, green, blue"},
+};
+
+START_TEST(message_says_what_is_allowed_however_long_the_text)
+{
+    char allowed[128], text[2000];
+    settings s;
+    moe_error err = {0};
+    const moe_opt *row = moe_opt_find(rows, allowances[_i].key);
+    moe_opt_allowed(row, allowed, sizeof allowed);
+    ck_assert_str_eq(allowed, allowances[_i].text);
+    memset(text, '9', sizeof text);
+    text[sizeof text - 1] = '\0';
+    ck_assert_int_eq(moe_opt_parse(row, text, &s, &err), MOE_USAGE);
+    ck_assert_msg(strstr(err.text, allowed) != NULL, "%s", err.text);
+    ck_assert_msg(strstr(err.text, "999...'") != NULL, "%s", err.text);
+}
+END_TEST
+
+START_TEST(texts_are_cut_at_the_end_of_the_buffer)
+{
+    settings s;
+    memset(&s, 0, sizeof s);
+    char text[16];
+    for (const moe_opt *row = rows; row->key != NULL; row++)
+        for (size_t size = 1; size <= 8; size++) {
+            memset(text, 'x', sizeof text);
+            moe_opt_allowed(row, text, size);
+            ck_assert_uint_eq(strlen(text), size - 1);
+            ck_assert_int_eq(text[size], 'x');
+            memset(text, 'x', sizeof text);
+            moe_opt_format(row, &s, text, size);
+            ck_assert_uint_lt(strlen(text), size);
+            ck_assert_int_eq(text[size], 'x');
+        }
+}
+END_TEST
+
+START_TEST(defaults_fill_all_but_required_members)
+{
+    settings s;
+    memset(&s, 0, sizeof s);
+    snprintf(s.text, sizeof s.text, "keep");
+    moe_opt_defaults(rows, &s);
+    ck_assert_int_eq(s.count, 3);
+    ck_assert_uint_eq(s.wide, UINT64_MAX);
+    ck_assert_double_eq(s.share, 0.5);
+    ck_assert(s.flag);
+    ck_assert_int_eq(s.colour, 1);
+    ck_assert_str_eq(s.text, "keep");
+    moe_opt_defaults(NULL, NULL);
+}
+END_TEST
+
+START_TEST(rows_are_found_by_their_whole_key)
+{
+    ck_assert_ptr_eq(moe_opt_find(rows, "count"), &rows[0]);
+    ck_assert_ptr_eq(moe_opt_find(rows, "colour")->choices, colours);
+    ck_assert_ptr_null(moe_opt_find(rows, "coun"));
+    ck_assert_ptr_null(moe_opt_find(rows, "counts"));
+    ck_assert_ptr_null(moe_opt_find(rows, ""));
+    ck_assert_ptr_null(moe_opt_find(NULL, "count"));
+}
+END_TEST
+
+START_TEST(equal_texts_are_equal_bytes)
+{
+    settings a, b;
+    memset(&a, 0, sizeof a);
+    memset(&b, 0, sizeof b);
+    const moe_opt *row = moe_opt_find(rows, "text");
+    moe_opt_parse(row, "long", &a, NULL);
+    moe_opt_parse(row, "x", &a, NULL);
+    moe_opt_parse(row, "x", &b, NULL);
+    ck_assert_mem_eq(&a, &b, sizeof a);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("options");
+    MOE_TEST_LOOP(suite, value_in_range_is_read_and_written_back,
+                  MOE_ARRAY_LEN(good));
+    MOE_TEST_LOOP(suite, value_out_of_range_is_refused_and_nothing_changes,
+                  MOE_ARRAY_LEN(bad));
+    MOE_TEST_LOOP(suite, message_says_what_is_allowed_however_long_the_text,
+                  MOE_ARRAY_LEN(allowances));
+    MOE_TEST(suite, texts_are_cut_at_the_end_of_the_buffer);
+    MOE_TEST(suite, defaults_fill_all_but_required_members);
+    MOE_TEST(suite, rows_are_found_by_their_whole_key);
+    MOE_TEST(suite, equal_texts_are_equal_bytes);
+    return suite;
+}

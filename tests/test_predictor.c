@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/predictor.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixture.h"
+#include "harness.h"
+#include "moegps/mem.h"
+
+static const int layers[] = {2, 0};
+enum { N_LAYERS = 2, MAX_OWN = 400, MAX_E = 64, SEQS = 4, LEN = 25 };
+
+/* A predictor set up on a trace. */
+typedef struct {
+    const moe_predictor *predictor;
+    moe_predictor_env env;
+    void *params, *state;
+    moe_forecast forecast;
+    moe_status status; /* of init */
+    moe_error err;
+} seer;
+
+/* @param set  "key=value", or NULL. */
+static void seer_init(seer *s, const char *name, const moe_trace *trace,
+                      const char *set)
+{
+    const moe_predictor *p = moe_predictor_find(name);
+    *s = (seer){.predictor = p, .env = {trace, layers, N_LAYERS, 7, MAX_OWN}};
+    s->params = moe_array_new(1, p->params_size, NULL);
+    s->state = moe_array_new(1, p->state_size, NULL);
+    if (p->opts != NULL)
+        moe_opt_defaults(p->opts, s->params);
+    while (set != NULL) {
+        char key[32] = "", value[32] = "";
+        ck_assert_int_eq(sscanf(set, "%31[^=]=%31[^,]", key, value), 2);
+        ck_assert_int_eq(
+            moe_opt_parse(moe_opt_find(p->opts, key), value, s->params, NULL),
+            MOE_OK);
+        set = strchr(set, ',') != NULL ? strchr(set, ',') + 1 : NULL;
+    }
+    s->forecast = p->forecast(s->params);
+    s->status = p->init(s->state, &s->env, s->params, &s->err);
+}
+
+static void seer_fini(seer *s)
+{
+    s->predictor->fini(s->state);
+    free(s->params);
+    free(s->state);
+}
+
+/* One rank's part of iteration 1, true pairs summed over ranks as the engine
+ * does it. */
+typedef struct {
+    moe_batcher *batcher;
+    moe_batch *batch;
+} hand;
+
+static void hand_init(hand *h, const moe_trace *trace, int gpu, int gpus)
+{
+    const moe_batcher_params params = {.trace = trace,
+                                       .seed = 7,
+                                       .batch = SEQS,
+                                       .seq = LEN,
+                                       .layers = layers,
+                                       .n_layers = N_LAYERS,
+                                       .iterations = 3,
+                                       .gpu = gpu,
+                                       .gpus = gpus};
+    ck_assert_int_eq(moe_batcher_new(&params, &h->batcher, NULL), MOE_OK);
+    h->batch = moe_batcher_load(h->batcher, 1);
+    if (gpus == 1)
+        return;
+    hand whole;
+    hand_init(&whole, trace, 0, 1);
+    memcpy(h->batch->true_pairs, whole.batch->true_pairs,
+           (size_t)(N_LAYERS * trace->experts) * sizeof(int64_t));
+    moe_batcher_free(whole.batcher);
+}
+
+static moe_trace make_trace(bool loads)
+{
+    const moe_model model = fixture_model();
+    return loads ? fixture_loads(&model) : fixture_tokens(&model);
+}
+
+static bool is_distribution(const double *share, int n)
+{
+    double sum = 0;
+    bool positive = true;
+    for (int e = 0; e < n; e++) {
+        positive = positive && share[e] >= 0;
+        sum += share[e];
+    }
+    return positive && fabs(sum - 1) < 1e-12;
+}
+
+static bool are_tokens(const uint16_t *experts, const moe_batch *batch)
+{
+    for (uint32_t t = 0; t < batch->own; t++, experts += batch->top_k)
+        for (int j = 0; j < batch->top_k; j++)
+            for (int i = 0; i <= j; i++)
+                if (experts[j] >= batch->experts ||
+                    (i < j && experts[i] == experts[j]))
+                    return false;
+    return true;
+}
+
+/* What members are asked with; every member also with its defaults. */
+static const struct {
+    const char *name, *set;
+} askings[] = {
+    {"oracle", "accuracy=0.5"},
+    {"oracle", "accuracy=0"},
+    {"oracle", "l1=0"},
+    {"oracle", "l1=0.7"},
+    {"oracle", "l1=1.99"},
+    {"distribution", "smoothing=1"},
+    {"distribution", "smoothing=1e9"},
+};
+
+/* Call `ask` for every member with its defaults, then for all askings. */
+static void for_all(const moe_trace *trace,
+                    void (*ask)(seer *s, const moe_trace *trace))
+{
+    size_t members = 0;
+    while (moe_predictor_at(members) != NULL)
+        members++;
+    for (size_t i = 0; i < members + MOE_ARRAY_LEN(askings); i++) {
+        seer s;
+        bool plain = i < members;
+        seer_init(&s,
+                  plain ? moe_predictor_at(i)->name : askings[i - members].name,
+                  trace, plain ? NULL : askings[i - members].set);
+        if (s.status != MOE_OK)
+            ck_abort_msg("%s: %s", s.predictor->name, s.err.text);
+        ask(&s, trace);
+        seer_fini(&s);
+    }
+}
+
+static void ask_soundly(seer *s, const moe_trace *trace)
+{
+    uint16_t experts[MAX_OWN * 2];
+    double share[MAX_E];
+    hand h;
+    hand_init(&h, trace, 0, 1);
+    for (int l = 0; l < N_LAYERS; l++) {
+        if (s->forecast == MOE_FORECAST_LOAD) {
+            ck_assert(s->predictor->load != NULL);
+            s->predictor->load(s->state, h.batch, l, share);
+            ck_assert_msg(is_distribution(share, trace->experts), "%s",
+                          s->predictor->name);
+        } else if (s->forecast == MOE_FORECAST_TOKENS) {
+            ck_assert(s->predictor->tokens != NULL);
+            s->predictor->tokens(s->state, h.batch, l, experts);
+            ck_assert_msg(are_tokens(experts, h.batch), "%s",
+                          s->predictor->name);
+        }
+    }
+    moe_batcher_free(h.batcher);
+}
+
+START_TEST(every_forecast_is_what_it_says_it_is)
+{
+    moe_trace trace = make_trace(_i == 1);
+    for_all(&trace, ask_soundly);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+/* Sum of the loads that `gpus` ranks foretell, in fixed point. */
+static void foretell(seer *s, const moe_trace *trace, int gpus, int layer,
+                     uint64_t *sum)
+{
+    uint16_t experts[MAX_OWN * 2];
+    double share[MAX_E];
+    uint64_t load[MAX_E];
+    memset(sum, 0, MAX_E * sizeof *sum);
+    for (int g = 0; g < gpus; g++) {
+        hand h;
+        hand_init(&h, trace, g, gpus);
+        moe_predictor_load(s->predictor, s->forecast, s->state, h.batch, layer,
+                           s->forecast == MOE_FORECAST_TOKENS ? experts : NULL,
+                           share, load);
+        for (int e = 0; e < trace->experts; e++)
+            sum[e] += load[e];
+        moe_batcher_free(h.batcher);
+    }
+}
+
+static void ask_in_parts(seer *s, const moe_trace *trace)
+{
+    static const int parts[] = {1, 2, 4, 7, 113};
+    uint64_t whole[MAX_E], sum[MAX_E];
+    if (s->forecast == MOE_FORECAST_NONE)
+        return;
+    for (int l = 0; l < N_LAYERS; l++) {
+        double total = 0;
+        foretell(s, trace, 1, l, whole);
+        for (int e = 0; e < trace->experts; e++)
+            total += (double)whole[e] / MOE_LOAD_ONE;
+        ck_assert_double_eq_tol(total, SEQS * LEN * trace->top_k, 1e-6);
+        for (size_t i = 0; i < MOE_ARRAY_LEN(parts); i++) {
+            foretell(s, trace, parts[i], l, sum);
+            ck_assert_msg(memcmp(sum, whole, sizeof sum) == 0,
+                          "%s: %d ranks foretell another load",
+                          s->predictor->name, parts[i]);
+        }
+    }
+}
+
+START_TEST(loads_do_not_depend_on_the_number_of_ranks)
+{
+    moe_trace trace = make_trace(_i == 1);
+    for_all(&trace, ask_in_parts);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+static void ask_twice(seer *s, const moe_trace *trace)
+{
+    uint64_t a[MAX_E], b[MAX_E];
+    if (s->forecast == MOE_FORECAST_NONE)
+        return;
+    foretell(s, trace, 2, 0, a);
+    foretell(s, trace, 2, 1, b); /* another layer in between */
+    foretell(s, trace, 2, 0, b);
+    ck_assert_mem_eq(a, b, sizeof a);
+    seer again = *s; /* another instance, same parameters */
+    again.state = moe_array_new(1, s->predictor->state_size, NULL);
+    ck_assert_int_eq(s->predictor->init(again.state, &s->env, s->params, NULL),
+                     MOE_OK);
+    foretell(&again, trace, 2, 0, b);
+    ck_assert_mem_eq(a, b, sizeof a);
+    s->predictor->fini(again.state);
+    free(again.state);
+}
+
+START_TEST(predictors_foretell_the_same_again)
+{
+    moe_trace trace = make_trace(_i == 1);
+    for_all(&trace, ask_twice);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(predictors_are_found_by_name)
+{
+    for (size_t i = 0; moe_predictor_at(i) != NULL; i++) {
+        const moe_predictor *p = moe_predictor_at(i);
+        ck_assert_ptr_eq(moe_predictor_find(p->name), p);
+        ck_assert_ptr_nonnull(p->help);
+        void *state = moe_array_new(1, p->state_size, NULL);
+        p->fini(state); /* zeroed, never set up */
+        free(state);
+    }
+    ck_assert_ptr_null(moe_predictor_find("oracl"));
+}
+END_TEST
+
+/* Pairs per expert of the training part, counted token by token. */
+static void count_train(const moe_trace *t, int layer, double *count)
+{
+    memset(count, 0, MAX_E * sizeof *count);
+    const size_t k = (size_t)t->top_k;
+    for (uint64_t s = 0; s < t->n_seqs; s++) {
+        if (t->seq_part[s] != MOE_PART_TRAIN)
+            continue;
+        if (t->kind == MOE_TRACE_LOADS)
+            for (int e = 0; e < t->experts; e++)
+                count[e] +=
+                    t->counts[(s * (uint64_t)t->layers + (uint64_t)layer) *
+                                  (uint64_t)t->experts +
+                              (uint64_t)e];
+        for (uint64_t i = t->seq_offset[s];
+             t->kind == MOE_TRACE_TOKENS && i < t->seq_offset[s + 1]; i++)
+            for (size_t j = 0; j < k; j++)
+                count[t->experts_of[((uint64_t)layer * t->n_tokens + i) * k +
+                                    j]]++;
+    }
+}
+
+START_TEST(distribution_counts_the_training_part)
+{
+    static const double smoothings[] = {0, 0.5, 1000};
+    moe_trace trace = make_trace(_i % 2 == 1);
+    char set[32];
+    const double smoothing = smoothings[_i / 2];
+    snprintf(set, sizeof set, "smoothing=%g", smoothing);
+    seer s;
+    seer_init(&s, "distribution", &trace, set);
+    for (int l = 0; l < N_LAYERS; l++) {
+        double count[MAX_E], share[MAX_E], total = 0;
+        count_train(&trace, layers[l], count);
+        for (int e = 0; e < trace.experts; e++)
+            total += count[e] + smoothing;
+        s.predictor->load(s.state, NULL, l, share);
+        for (int e = 0; e < trace.experts; e++)
+            ck_assert_double_eq_tol(share[e], (count[e] + smoothing) / total,
+                                    1e-15);
+    }
+    seer_fini(&s);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+/* Turn every expert of the test part into another. */
+static void spoil_test_part(moe_trace *t)
+{
+    const size_t k = (size_t)t->top_k;
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        for (uint64_t i = t->seq_offset[s];
+             t->seq_part[s] == MOE_PART_TEST && i < t->seq_offset[s + 1]; i++)
+            for (uint64_t l = 0; l < (uint64_t)t->layers; l++)
+                for (size_t j = 0; j < k; j++)
+                    t->experts_of[(l * t->n_tokens + i) * k + j] = (uint16_t)j;
+}
+
+START_TEST(distribution_never_looks_at_the_test_part)
+{
+    moe_trace trace = make_trace(false);
+    double before[MAX_E], after[MAX_E];
+    seer s;
+    seer_init(&s, "distribution", &trace, NULL);
+    s.predictor->load(s.state, NULL, 0, before);
+    seer_fini(&s);
+    spoil_test_part(&trace);
+    seer_init(&s, "distribution", &trace, NULL);
+    s.predictor->load(s.state, NULL, 0, after);
+    ck_assert_mem_eq(before, after, (size_t)trace.experts * sizeof *after);
+    seer_fini(&s);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+static const struct {
+    const char *name, *set, *says;
+    int experts;    /* that the trace claims to have */
+    bool untrained; /* all of it is the test part */
+} refusals[] = {
+    {"distribution", NULL, "training part is empty", 8, true},
+    {"oracle", "accuracy=0.5,l1=0.5", "not both", 8, false},
+    {"oracle", "accuracy=0.9", "the model has 1", 3, false},
+    {"oracle", "accuracy=0", "the model has 0", 2, false},
+    {"oracle", "accuracy=1", NULL, 3, false},
+    {"oracle", "l1=0.5", NULL, 3, false},
+    {"distribution", "smoothing=1", NULL, 8, true},
+};
+
+START_TEST(what_cannot_be_foretold_is_refused)
+{
+    moe_trace trace = make_trace(false);
+    trace.experts = refusals[_i].experts;
+    for (size_t i = 0; trace.experts < 8 && i < 600 * 3 * 2; i++)
+        trace.experts_of[i] = (uint16_t)(i % 2);
+    if (refusals[_i].untrained)
+        memset(trace.seq_part, MOE_PART_TEST, trace.n_seqs);
+    seer s;
+    seer_init(&s, refusals[_i].name, &trace, refusals[_i].set);
+    ck_assert_int_eq(s.status, refusals[_i].says != NULL ? MOE_USAGE : MOE_OK);
+    if (refusals[_i].says != NULL)
+        ck_assert_msg(strstr(s.err.text, refusals[_i].says) != NULL, "%s",
+                      s.err.text);
+    seer_fini(&s); /* partly initialised */
+    moe_trace_free(&trace);
+}
+END_TEST
+
+/* Tokens of a batch: pairs foretold that are true, and tokens all right. */
+static void score(const moe_batch *batch, int layer, const uint16_t *experts,
+                  int *pairs_right, int *tokens_right)
+{
+    const size_t k = (size_t)batch->top_k;
+    const uint16_t *truth = batch->experts_of + (size_t)layer * batch->own * k;
+    for (uint32_t t = 0; t < batch->own; t++) {
+        int right = 0;
+        for (size_t i = 0; i < k; i++)
+            for (size_t j = 0; j < k; j++)
+                right += experts[t * k + i] == truth[t * k + j];
+        *pairs_right += right;
+        *tokens_right +=
+            memcmp(experts + t * k, truth + t * k, k * sizeof *truth) == 0;
+    }
+}
+
+static const struct {
+    const char *set;
+    double accuracy;
+} dials[] = {
+    {NULL, 1},
+    {"accuracy=1", 1},
+    {"accuracy=0", 0},
+    {"accuracy=0.3", .3},
+    {"accuracy=0.97", .97},
+};
+
+START_TEST(oracle_is_right_as_often_as_it_should)
+{
+    moe_trace trace = make_trace(false);
+    seer s;
+    seer_init(&s, "oracle", &trace, dials[_i].set);
+    ck_assert_int_eq(s.forecast, MOE_FORECAST_TOKENS);
+    hand h;
+    hand_init(&h, &trace, 0, 1);
+    int pairs = 0, tokens = 0, n = 0;
+    uint16_t experts[MAX_OWN * 2];
+    for (uint64_t i = 0; i < 200; i++) { /* the dial sees the number only */
+        h.batch->iteration = i;
+        for (int l = 0; l < N_LAYERS; l++, n += SEQS * LEN) {
+            s.predictor->tokens(s.state, h.batch, l, experts);
+            score(h.batch, l, experts, &pairs, &tokens);
+        }
+    }
+    /* All k or none; five standard deviations. */
+    ck_assert_int_eq(pairs, 2 * tokens);
+    double sd = sqrt(dials[_i].accuracy * (1 - dials[_i].accuracy) / n);
+    ck_assert_double_le(fabs((double)tokens / n - dials[_i].accuracy), 5 * sd);
+    moe_batcher_free(h.batcher);
+    seer_fini(&s);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+/* True distributions to move away from. */
+static const struct {
+    const char *name;
+    int experts;
+    int64_t pairs[16];
+} truths[] = {
+    {"even", 8, {25, 25, 25, 25, 25, 25, 25, 25}},
+    {"skewed", 8, {90, 50, 30, 15, 10, 4, 1, 0}},
+    {"one hot", 8, {200}},
+    {"one hot, last", 8, {0, 0, 0, 0, 0, 0, 0, 200}},
+    {"two hot", 16, {100, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100}},
+    {"a pair of experts", 2, {150, 50}},
+    {"two even", 2, {100, 100}},
+    {"three", 3, {199, 1, 0}},
+    {"one", 1, {200}},
+    {"many", 16, {20, 3, 17, 9, 11, 15, 5, 8, 12, 25, 25, 5, 10, 15, 10, 10}},
+};
+
+START_TEST(oracle_misses_by_l1_exactly)
+{
+    static const double errors[] = {0,  1e-6, .01, .1,  .25, .4,  .5,
+                                    .7, .9,   1,   1.2, 1.5, 1.8, 1.99};
+    const int n_e = truths[_i].experts;
+    moe_trace trace = make_trace(false);
+    trace.experts = n_e; /* the oracle reads the batch alone */
+    moe_batch batch = {.tokens = 100,
+                       .own = 100,
+                       .layers = N_LAYERS,
+                       .experts = n_e,
+                       .top_k = 2};
+    batch.true_pairs = moe_array_new(2 * MAX_E, sizeof(int64_t), NULL);
+    memcpy(batch.true_pairs, truths[_i].pairs, 16 * sizeof(int64_t));
+    double least = 1;
+    for (int e = 0; e < n_e; e++)
+        least = fmin(least, (double)truths[_i].pairs[e] / 200);
+    for (size_t x = 0; x < MOE_ARRAY_LEN(errors); x++) {
+        const double expected = fmin(errors[x], 2 * (1 - least));
+        char set[32];
+        snprintf(set, sizeof set, "l1=%g", errors[x]);
+        seer s;
+        seer_init(&s, "oracle", &trace, set);
+        ck_assert_int_eq(s.forecast, MOE_FORECAST_LOAD);
+        for (batch.iteration = 0; batch.iteration < 30; batch.iteration++) {
+            double share[16], l1 = 0;
+            s.predictor->load(s.state, &batch, 0, share);
+            for (int e = 0; e < n_e; e++)
+                l1 += fabs(share[e] - (double)truths[_i].pairs[e] / 200);
+            ck_assert_msg(is_distribution(share, n_e), "%s, l1 %g",
+                          truths[_i].name, errors[x]);
+            ck_assert_msg(fabs(l1 - expected) < 1e-12, "%s, l1 %g: is %.15g",
+                          truths[_i].name, errors[x], l1);
+        }
+        seer_fini(&s);
+    }
+    free(batch.true_pairs);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(oracle_misses_differently_every_time)
+{
+    moe_trace trace = make_trace(false);
+    hand h;
+    hand_init(&h, &trace, 0, 1);
+    seer s;
+    seer_init(&s, "oracle", &trace, "l1=0.5");
+    double a[MAX_E], b[MAX_E];
+    s.predictor->load(s.state, h.batch, 0, a);
+    h.batch->iteration++;
+    s.predictor->load(s.state, h.batch, 0, b);
+    ck_assert_mem_ne(a, b, (size_t)trace.experts * sizeof *a);
+    moe_batcher_free(h.batcher);
+    seer_fini(&s);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("predictor");
+    MOE_TEST_LOOP(suite, every_forecast_is_what_it_says_it_is, 2);
+    MOE_TEST_LOOP(suite, loads_do_not_depend_on_the_number_of_ranks, 2);
+    MOE_TEST_LOOP(suite, predictors_foretell_the_same_again, 2);
+    MOE_TEST(suite, predictors_are_found_by_name);
+    MOE_TEST_LOOP(suite, distribution_counts_the_training_part, 6);
+    MOE_TEST(suite, distribution_never_looks_at_the_test_part);
+    MOE_TEST_LOOP(suite, what_cannot_be_foretold_is_refused,
+                  MOE_ARRAY_LEN(refusals));
+    MOE_TEST_LOOP(suite, oracle_is_right_as_often_as_it_should,
+                  MOE_ARRAY_LEN(dials));
+    MOE_TEST_LOOP(suite, oracle_misses_by_l1_exactly, MOE_ARRAY_LEN(truths));
+    MOE_TEST(suite, oracle_misses_differently_every_time);
+    return suite;
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/report.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "harness.h"
+#include "moegps/mem.h"
+
+enum { MAX_STRATEGIES = 12 };
+
+static moe_summary around(double median, size_t n)
+{
+    return (moe_summary){.n = n,
+                         .median = median,
+                         .ci_low = n < MOE_STATS_MIN_CI ? NAN : median * 0.9,
+                         .ci_high = n < MOE_STATS_MIN_CI ? NAN : median * 1.2,
+                         .mean = median,
+                         .sd = median / 8,
+                         .min = median / 2,
+                         .max = median * 2,
+                         .p50 = NAN,
+                         .p90 = NAN,
+                         .p99 = NAN};
+}
+
+static void fill_strategy(moe_strategy_view *y, int s, size_t n)
+{
+    static const char *const names[] = {"baseline", "token-ffn"};
+    snprintf(y->name, sizeof y->name, "%s",
+             s < 2 ? names[s] : "a-strategy-with-quite-a-long-name");
+    for (int c = 0; c < MOE_N_CLOCKS; c++) {
+        double time = (c + 1) * 1e-3 / (s + 1);
+        y->summary[c] = around(time, n);
+        y->speedup[c] = (moe_ratio){n, s + 1, 0.9 * (s + 1), 1.1 * (s + 1)};
+        for (int p = 0; p < MOE_N_PHASES; p++)
+            y->phase[c][p] = time * p / 45;
+        if (c != MOE_CLOCK_GPU)
+            y->phase[c][MOE_PHASE_ATTENTION] = NAN;
+    }
+    y->hidden = s * 1e-6;
+    y->wait = 2e-6;
+    y->imbalance = around(2.5 - s, n);
+    y->skewness = around(1.39, n);
+    y->error = s == 0 ? around(NAN, 0) : around(0.018, n);
+    y->top1 = s == 0 ? around(NAN, 0) : around(0.5, n);
+    y->recall = s == 0 ? around(NAN, 0) : around(0.75, n);
+    y->moved_bytes = s * 352e6;
+    y->wire_bytes = 64 * s;
+    y->dispatch_bytes = 1 << 20;
+    y->remote_share = 0.75;
+    y->planner_cpu = around(12.3e-6, n);
+}
+
+/* A view as moe_view_read() would make it; its arrays are the caller's. */
+static moe_view example(moe_strategy_view *strategies, int n)
+{
+    moe_view v = {.path = "results/x.h5",
+                  .run_id = "01234567-89ab-4def-8123-456789abcdef",
+                  .title = "which predictor pays",
+                  .status = "complete",
+                  .date = "2030-01-02T03:04:05Z",
+                  .source = "moe-gps 1.0",
+                  .validation = "pass",
+                  .validation_text = "pairs conserved, outputs agree",
+                  .model = "mixtral-8x7b",
+                  .cluster = "a100-nvlink",
+                  .reference = "baseline",
+                  .dims = {.strategies = n,
+                           .iterations = 20,
+                           .warmup = 2,
+                           .layers = 32,
+                           .experts = 8,
+                           .gpus = 4,
+                           .ranks = 5,
+                           .slots = 4},
+                  .nodes = 1,
+                  .measured = 20,
+                  .valid = true,
+                  .strategy = strategies};
+    for (int s = 0; s < n; s++)
+        fill_strategy(&strategies[s], s, 20);
+    return v;
+}
+
+/* What is printed; the caller frees it. */
+static char *printed(const moe_view *view)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    moe_report_print(view, out);
+    fclose(out);
+    return text;
+}
+
+static const char *const golden[] = {
+    "which predictor pays",
+    "",
+    "file        results/x.h5",
+    "run         01234567-89ab-4def-8123-456789abcdef, 2030-01-02T03:04:05Z, "
+    "moe-gps 1.0",
+    "model       mixtral-8x7b: 32 layers of 8 experts",
+    "cluster     a100-nvlink: 4 GPUs, emulated by 5 ranks on 1 node",
+    "trace       not recorded",
+    "iterations  n = 20 of 20 measured, after 2 to warm up",
+    "status      complete",
+    "validation  pass",
+    "            pairs conserved, outputs agree",
+    "",
+    "Time of a layer, wall clock (measured, slowest rank)",
+    "speed-up over baseline, by pairs of iterations",
+    "",
+    "strategy    median      95 % interval  speed-up  95 % interval   n",
+    "---------  -------  -----------------  --------  -------------  --",
+    "baseline   1.00 ms  900 us .. 1.20 ms      1.00  0.900 .. 1.10  20",
+    "token-ffn   500 us   450 us .. 600 us      2.00   1.80 .. 2.20  20",
+    "",
+    "Time of a layer, cpu clock (measured CPU time, busiest rank)",
+    "speed-up over baseline, by pairs of iterations",
+    "",
+    "strategy    median       95 % interval  speed-up  95 % interval   n",
+    "---------  -------  ------------------  --------  -------------  --",
+    "baseline   2.00 ms  1.80 ms .. 2.40 ms      1.00  0.900 .. 1.10  20",
+    "token-ffn  1.00 ms   900 us .. 1.20 ms      2.00   1.80 .. 2.20  20",
+    "",
+    "Time of a layer, gpu clock (modelled, not measured)",
+    "speed-up over baseline, by pairs of iterations",
+    "",
+    "strategy    median       95 % interval  speed-up  95 % interval   n",
+    "---------  -------  ------------------  --------  -------------  --",
+    "baseline   3.00 ms  2.70 ms .. 3.60 ms      1.00  0.900 .. 1.10  20",
+    "token-ffn  1.50 ms  1.35 ms .. 1.80 ms      2.00   1.80 .. 2.20  20",
+    "",
+    "Load and prediction, medians over iterations",
+    "",
+    "strategy      imbalance         skewness            error      top-1      "
+    "recall",
+    "           max/mean GPU  max/mean expert  of distribution  of tokens  of "
+    "experts",
+    "---------  ------------  ---------------  ---------------  ---------  "
+    "----------",
+    "baseline           2.50             1.39              n/a        n/a      "
+    "   n/a",
+    "token-ffn          1.50             1.39           1.80 %     50.0 %      "
+    "75.0 %",
+    "",
+    "What balancing costs, means (planner: median)",
+    "",
+    "strategy   weights moved  dispatched         remote      plan sent    "
+    "planner CPU",
+    "               per layer   per layer  of dispatched  per iteration  per "
+    "iteration",
+    "---------  -------------  ----------  -------------  -------------  "
+    "-------------",
+    "baseline             0 B     1.0 MiB         75.0 %            0 B        "
+    "12.3 us",
+    "token-ffn      335.7 MiB     1.0 MiB         75.0 %           64 B        "
+    "12.3 us",
+    "",
+    "Phases of a layer, wall clock (measured); waiting: mean over ranks",
+    "",
+    "phase      baseline  token-ffn",
+    "---------  --------  ---------",
+    "predict         0 s        0 s",
+    "collect     22.2 us    11.1 us",
+    "plan        44.4 us    22.2 us",
+    "broadcast   66.7 us    33.3 us",
+    "migrate     88.9 us    44.4 us",
+    "attention       n/a        n/a",
+    "route        133 us    66.7 us",
+    "dispatch     156 us    77.8 us",
+    "ffn          178 us    88.9 us",
+    "combine      200 us     100 us",
+    "(wait)      2.00 us    2.00 us",
+    "",
+    "Phases of a layer, cpu clock (measured CPU time)",
+    "",
+    "phase      baseline  token-ffn",
+    "---------  --------  ---------",
+    "predict         0 s        0 s",
+    "collect     44.4 us    22.2 us",
+    "plan        88.9 us    44.4 us",
+    "broadcast    133 us    66.7 us",
+    "migrate      178 us    88.9 us",
+    "attention       n/a        n/a",
+    "route        267 us     133 us",
+    "dispatch     311 us     156 us",
+    "ffn          356 us     178 us",
+    "combine      400 us     200 us",
+    "",
+    "Phases of a layer, gpu clock (modelled), what attention does not hide",
+    "",
+    "phase      baseline  token-ffn",
+    "---------  --------  ---------",
+    "predict         0 s        0 s",
+    "collect     66.7 us    33.3 us",
+    "plan         133 us    66.7 us",
+    "broadcast    200 us     100 us",
+    "migrate      267 us     133 us",
+    "attention    333 us     167 us",
+    "route        400 us     200 us",
+    "dispatch     467 us     233 us",
+    "ffn          533 us     267 us",
+    "combine      600 us     300 us",
+    "(hidden)        0 s    1.00 us",
+    "",
+    "Against baseline, per layer on the wall clock (measured):",
+    "  token-ffn: 2.00 times as fast: combine -100 us, ffn -88.9 us",
+    "",
+    "FOM layer_time_wall baseline = 0.001 s",
+    "FOM layer_time_wall token-ffn = 0.0005 s",
+    "FOM layer_time_cpu baseline = 0.002 s",
+    "FOM layer_time_cpu token-ffn = 0.001 s",
+    "FOM layer_time_gpu baseline = 0.003 s",
+    "FOM layer_time_gpu token-ffn = 0.0015 s",
+    "FOM imbalance baseline = 2.5 1",
+    "FOM imbalance token-ffn = 1.5 1",
+    "FOM skewness baseline = 1.39 1",
+    "FOM skewness token-ffn = 1.39 1",
+    "FOM error token-ffn = 0.018 1",
+    "FOM top1 token-ffn = 0.5 1",
+    "FOM recall token-ffn = 0.75 1",
+    "FOM planner_time baseline = 1.23e-05 s",
+    "FOM planner_time token-ffn = 1.23e-05 s",
+    "FOM moved_bytes baseline = 0 B",
+    "FOM moved_bytes token-ffn = 352000000 B",
+    "FOM wire_bytes baseline = 0 B",
+    "FOM wire_bytes token-ffn = 64 B",
+    "FOM dispatch_bytes baseline = 1048576 B",
+    "FOM dispatch_bytes token-ffn = 1048576 B",
+    "FOM remote_share baseline = 0.75 1",
+    "FOM remote_share token-ffn = 0.75 1",
+    "FOM speedup_wall baseline = 1 1",
+    "FOM speedup_wall token-ffn = 2 1",
+    "FOM speedup_cpu baseline = 1 1",
+    "FOM speedup_cpu token-ffn = 2 1",
+    "FOM speedup_gpu baseline = 1 1",
+    "FOM speedup_gpu token-ffn = 2 1",
+    "RESULT: VALID",
+};
+
+START_TEST(text_is_as_agreed)
+{
+    moe_strategy_view strategies[2] = {0};
+    moe_view v = example(strategies, 2);
+    char *text = printed(&v);
+    const char *at = text;
+    for (size_t i = 0; i < MOE_ARRAY_LEN(golden); i++) {
+        size_t n = strcspn(at, "\n");
+        ck_assert_msg(n == strlen(golden[i]) && memcmp(at, golden[i], n) == 0,
+                      "'%.*s' and not '%s'", (int)n, at, golden[i]);
+        at += n + (at[n] != '\0');
+    }
+    ck_assert_str_eq(at, "");
+    free(text);
+}
+END_TEST
+
+static size_t longest_line(const char *text)
+{
+    size_t most = 0;
+    while (*text != '\0') {
+        size_t len = strcspn(text, "\n");
+        most = len > most ? len : most;
+        text += len + (text[len] != '\0');
+    }
+    return most;
+}
+
+START_TEST(lines_fit_a_terminal)
+{
+    static moe_strategy_view strategies[MAX_STRATEGIES];
+    char *warnings[] = {"rank 3 may use one core of eight, and shares it with "
+                        "rank 4, rank 5, rank 6 and others: bind the ranks, "
+                        "or read the clock that is modelled"};
+    moe_view v = example(strategies, MAX_STRATEGIES);
+    v.warnings = warnings;
+    v.n_warnings = 1;
+    v.oversubscribed = true;
+    char *text = printed(&v);
+    ck_assert_uint_le(longest_line(text), 100);
+    free(text);
+}
+END_TEST
+
+START_TEST(shared_cores_are_said_first)
+{
+    moe_strategy_view strategies[2] = {0};
+    moe_view v = example(strategies, 2);
+    v.oversubscribed = true;
+    char *text = printed(&v);
+    static const char first[] = "WARNING: wall clock is not a result here: "
+                                "ranks share cores; read the gpu clock\n";
+    ck_assert_int_eq(strncmp(text, first, sizeof first - 1), 0);
+    ck_assert_ptr_nonnull(strstr(
+        text, "wall clock (measured, slowest rank): not a result, ranks"));
+    free(text);
+}
+END_TEST
+
+/* Every mention of the gpu clock's times says where they come from. */
+START_TEST(gpu_clock_is_called_modelled)
+{
+    moe_strategy_view strategies[2] = {0};
+    moe_view v = example(strategies, 2);
+    char *text = printed(&v);
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, ", gpu clock")) != NULL; n++) {
+        ck_assert_int_eq(strncmp(at, ", gpu clock (modelled", 21), 0);
+        at++;
+    }
+    ck_assert_int_eq(n, 2);
+    free(text);
+}
+END_TEST
+
+static const struct {
+    const char *status, *validation, *result;
+} results[] = {
+    {"complete", "pass", "VALID"},
+    {"complete", "fail", "INVALID"},
+    {"complete", "not_run", "INCOMPLETE"},
+    {"interrupted", "pass", "INCOMPLETE"},
+    {"interrupted", "fail", "INVALID"},
+    {"running", "not_run", "INCOMPLETE"},
+    {"failed", "not_run", "INCOMPLETE"},
+    {"failed", "fail", "INVALID"},
+};
+
+START_TEST(result_needs_an_end_and_a_check)
+{
+    moe_strategy_view strategies[1] = {0};
+    moe_view v = example(strategies, 1);
+    strcpy(v.status, results[_i].status);
+    strcpy(v.validation, results[_i].validation);
+    v.valid = strcmp(v.validation, "pass") == 0;
+    ck_assert_str_eq(moe_report_result(&v), results[_i].result);
+}
+END_TEST
+
+START_TEST(nothing_measured_is_not_a_number)
+{
+    moe_strategy_view strategies[1] = {0};
+    moe_view v = example(strategies, 1);
+    moe_strategy_view *y = &strategies[0];
+    for (int c = 0; c < MOE_N_CLOCKS; c++) {
+        y->summary[c] = around(NAN, 0);
+        y->speedup[c] = (moe_ratio){0, NAN, NAN, NAN};
+    }
+    v.measured = 0;
+    char *text = printed(&v);
+    ck_assert_ptr_null(strstr(text, "nan"));
+    ck_assert_ptr_null(strstr(text, "FOM layer_time"));
+    ck_assert_ptr_nonnull(strstr(text, "intervals   none"));
+    free(text);
+}
+END_TEST
+
+static char *exported(moe_status (*write)(const moe_view *, size_t, FILE *,
+                                          moe_error *),
+                      const moe_view *views, size_t n)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    ck_assert_int_eq(write(views, n, out, NULL), MOE_OK);
+    fclose(out);
+    return text;
+}
+
+START_TEST(json_holds_the_same_figures)
+{
+    moe_strategy_view strategies[2] = {0};
+    moe_view v = example(strategies, 2);
+    strcpy(v.title, "cut within a character: \xc3");
+    char *text = exported(moe_report_json, &v, 1);
+    ck_assert_ptr_null(strstr(text, "nan"));
+    json_error_t why;
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+    ck_assert_msg(root != NULL, "%s", why.text);
+    ck_assert_str_eq(json_string_value(json_object_get(root, "schema_version")),
+                     "1.0.0");
+    json_t *run = json_array_get(json_object_get(root, "runs"), 0);
+    ck_assert_str_eq(json_string_value(json_object_get(run, "title")),
+                     "cut within a character: ?");
+    ck_assert_str_eq(json_string_value(json_object_get(run, "result")),
+                     "VALID");
+    json_t *y = json_array_get(json_object_get(run, "strategies"), 1);
+    json_t *metrics = json_object_get(y, "metrics");
+    json_t *gpu = json_object_get(metrics, "layer_time_gpu");
+    ck_assert_double_eq(json_real_value(json_object_get(gpu, "median")),
+                        1.5e-3);
+    ck_assert_double_eq(json_real_value(json_object_get(gpu, "ratio")), 2);
+    ck_assert(json_is_null(json_object_get(gpu, "p99")));
+    json_t *imbalance = json_object_get(metrics, "imbalance");
+    ck_assert_ptr_null(json_object_get(imbalance, "ratio"));
+    json_t *wall = json_object_get(json_object_get(y, "phases_s"), "wall");
+    ck_assert_uint_eq(json_object_size(wall), MOE_N_PHASES);
+    ck_assert(json_is_null(json_object_get(wall, "attention")));
+    json_decref(root);
+    free(text);
+}
+END_TEST
+
+START_TEST(csv_has_a_row_per_strategy_and_metric)
+{
+    moe_strategy_view strategies[2] = {0};
+    moe_view v[2] = {example(strategies, 2), example(strategies, 2)};
+    char *text = exported(moe_report_csv, v, 2);
+    static const char head[] =
+        "run_id,strategy,metric,unit,n,median,ci_low,ci_high,mean,sd,min,p50,"
+        "p90,p99,max,ratio,ratio_ci_low,ratio_ci_high\n";
+    ck_assert_int_eq(strncmp(text, head, sizeof head - 1), 0);
+    ck_assert_ptr_nonnull(
+        strstr(text, "01234567-89ab-4def-8123-456789abcdef,token-ffn,"
+                     "layer_time_gpu,s,20,0.0015,0.00135,0.0018,0.0015,"
+                     "0.0001875,0.00075,,,,0.003,2,1.8,2.2\n"));
+    ck_assert_ptr_nonnull(
+        strstr(text, ",baseline,phase_wall_attention,s,0,,,,,,,,,,,,,\n"));
+    size_t lines = 0, metrics = 0;
+    for (const char *p = text; *p != '\0'; p++)
+        lines += *p == '\n';
+    while (moe_metric_at(metrics) != NULL)
+        metrics++;
+    ck_assert_uint_eq(lines, 1 + 2 * 2 * (metrics + 3 * MOE_N_PHASES + 2));
+    free(text);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("report");
+    MOE_TEST(suite, text_is_as_agreed);
+    MOE_TEST(suite, lines_fit_a_terminal);
+    MOE_TEST(suite, shared_cores_are_said_first);
+    MOE_TEST(suite, gpu_clock_is_called_modelled);
+    MOE_TEST_LOOP(suite, result_needs_an_end_and_a_check,
+                  MOE_ARRAY_LEN(results));
+    MOE_TEST(suite, nothing_measured_is_not_a_number);
+    MOE_TEST(suite, json_holds_the_same_figures);
+    MOE_TEST(suite, csv_has_a_row_per_strategy_and_metric);
+    return suite;
+}
