@@ -113,10 +113,9 @@ typedef struct moe_dense_change {
     double bandwidth; /* memory bandwidth over that measured */
 } moe_dense_change;
 
-/** @param skip  leave the measurement nearest to this point out; for
- *  validation. */
+/** @param change  NULL: none. */
 moe_price moe_silicon_gemm(const moe_silicon_dense *d, const moe_gemm *shape,
-                           const moe_dense_change *change, bool skip);
+                           const moe_dense_change *change);
 
 /** Causal attention over a prompt, without projections. */
 typedef struct moe_prefill {
@@ -125,11 +124,13 @@ typedef struct moe_prefill {
 
 moe_price moe_silicon_attention(const moe_silicon_dense *d,
                                 const moe_prefill *shape,
-                                const moe_dense_change *change, bool skip);
+                                const moe_dense_change *change);
 
-/** Expected relative error of interpolated prices: mean over points left
- *  out one by one. */
-double moe_silicon_dense_error(const moe_silicon_dense *d);
+/** Price every inner row of every table from its neighbours, for validation.
+ *  @param visit  gets |relative error| of a line on logarithms, and ours. */
+void moe_silicon_dense_leave_out(const moe_silicon_dense *d,
+                                 void (*visit)(void *arg, const double *error),
+                                 void *arg);
 
 /** Time of a launch that does nothing, s. */
 double moe_silicon_dense_launch(const moe_silicon_dense *d);

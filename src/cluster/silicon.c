@@ -322,16 +322,15 @@ static moe_price attention(const void *state, double batch, double seq, int tp)
     const moe_gemm out = {tokens, m->hidden, heads * dim};
     const moe_prefill core = {batch, seq, heads, kv_heads, dim};
     moe_price price = norm(s, tokens * m->hidden);
-    price = then(price, moe_silicon_gemm(s->gemm, &qkv, &s->dense, false));
-    price = then(price, moe_silicon_gemm(s->gemm, &out, &s->dense, false));
-    return then(price,
-                moe_silicon_attention(s->attention, &core, &s->dense, false));
+    price = then(price, moe_silicon_gemm(s->gemm, &qkv, &s->dense));
+    price = then(price, moe_silicon_gemm(s->gemm, &out, &s->dense));
+    return then(price, moe_silicon_attention(s->attention, &core, &s->dense));
 }
 
 static moe_price gemm(const void *state, const moe_gemm *shape)
 {
     const silicon *s = state;
-    return moe_silicon_gemm(s->gemm, shape, &s->dense, false);
+    return moe_silicon_gemm(s->gemm, shape, &s->dense);
 }
 
 static double node_count(const moe_exchange *x)

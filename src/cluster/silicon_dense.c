@@ -132,27 +132,20 @@ static void load_line(const moe_silicon_dense *d, const silicon_op *t,
     }
 }
 
-static double line_value(const line *l, double x, bool skip, bool *exact_out)
+static double line_value(const line *l, double x, bool *exact_out)
 {
     size_t i;
     double w;
     moe_silicon_bracket(l->log_x, l->n, x, &i, &w);
     size_t j = l->n > 1 ? i + 1 : i;
     *exact_out = fabs(x - l->log_x[w > 0.5 ? j : i]) < 1e-9;
-    if (skip && l->n > 2) {
-        size_t near = w > 0.5 ? j : i;
-        i = near > 0 ? near - 1 : 1;
-        j = near + 1 < l->n ? near + 1 : l->n - 2;
-        w = j > i ? (x - l->log_x[i]) / (l->log_x[j] - l->log_x[i]) : 0;
-        w = fmin(fmax(w, 0), 1);
-    }
     return l->residual[i] + w * (l->residual[j] - l->residual[i]);
 }
 
 /* Interpolate between the tables around a point, in all axes; where one is
  * missing the others share its weight. */
 static double residual_at(const moe_silicon_dense *d, const double *size,
-                          double x, bool skip, moe_price_source *source_out)
+                          double x, moe_price_source *source_out)
 {
     size_t left[MAX_AXES];
     double weight[MAX_AXES], sum = 0, total = 0;
@@ -179,14 +172,14 @@ static double residual_at(const moe_silicon_dense *d, const double *size,
         if (l->n == 0)
             continue;
         bool at_point;
-        sum += w * line_value(l, x, skip, &at_point);
+        sum += w * line_value(l, x, &at_point);
         total += w;
         exact = exact && at_point;
         inside =
             inside && x > l->log_x[0] - 1e-9 && x < l->log_x[l->n - 1] + 1e-9;
     }
     *source_out = !inside || total < 1 - 1e-6 ? MOE_PRICE_EXTRAPOLATED
-                  : exact && !skip            ? MOE_PRICE_TABULATED
+                  : exact                     ? MOE_PRICE_TABULATED
                                               : MOE_PRICE_INTERPOLATED;
     return total > 0 ? sum / total : 0;
 }
@@ -211,35 +204,30 @@ static moe_price finish(const moe_silicon_dense *d, double us,
 }
 
 moe_price moe_silicon_gemm(const moe_silicon_dense *d, const moe_gemm *shape,
-                           const moe_dense_change *change, bool skip)
+                           const moe_dense_change *change)
 {
     const moe_dense_change *c = change != NULL ? change : &AS_MEASURED;
     const double size[MAX_AXES] = {shape->n, shape->k};
     moe_price_source source;
     if (!(shape->m > 0 && shape->n > 0 && shape->k > 0))
         return (moe_price){0, MOE_PRICE_TABULATED, 0};
-    double r = residual_at(d, size, log(shape->m), skip, &source);
+    double r = residual_at(d, size, log(shape->m), &source);
     return finish(d, gemm_us(d, shape, c) * exp(r), source, c);
 }
 
 moe_price moe_silicon_attention(const moe_silicon_dense *d,
                                 const moe_prefill *shape,
-                                const moe_dense_change *change, bool skip)
+                                const moe_dense_change *change)
 {
     const moe_dense_change *c = change != NULL ? change : &AS_MEASURED;
     const double size[] = {shape->heads, shape->kv_heads, shape->batch};
     moe_price_source source;
     if (!(shape->batch > 0 && shape->seq > 0 && shape->heads > 0))
         return (moe_price){0, MOE_PRICE_TABULATED, 0};
-    double r = residual_at(d, size, log(shape->seq), skip, &source);
+    double r = residual_at(d, size, log(shape->seq), &source);
     if (fabs(shape->head_dim - d->dim) > 0.5)
         source = MOE_PRICE_EXTRAPOLATED;
     return finish(d, attention_us(d, shape, c) * exp(r), source, c);
-}
-
-double moe_silicon_dense_error(const moe_silicon_dense *d)
-{
-    return d->inner_error;
 }
 
 double moe_silicon_dense_launch(const moe_silicon_dense *d)
@@ -259,20 +247,41 @@ void moe_silicon_dense_smooth(moe_silicon_dense *d)
     }
 }
 
-/* Mean error over all rows, each left out. */
-static double left_out_error(const moe_silicon_dense *d)
+void moe_silicon_dense_leave_out(const moe_silicon_dense *d,
+                                 void (*visit)(void *arg, const double *error),
+                                 void *arg)
 {
-    double sum = 0;
-    size_t n = 0;
     for (size_t i = 0; i < d->n_lines; i++) {
         const line *l = d->lines + i;
-        for (size_t p = 1; p + 1 < l->n; p++, n++) {
-            bool exact;
-            sum += fabs(expm1(line_value(l, l->log_x[p], true, &exact) -
-                              l->residual[p]));
+        for (size_t p = 1; p + 1 < l->n; p++) {
+            const double *x = l->log_x + p, *f = l->log_fit + p;
+            const double *r = l->residual + p;
+            double w = (x[0] - x[-1]) / (x[1] - x[-1]);
+            double ours = r[-1] * (1 - w) + r[1] * w - r[0];
+            double plain = ours + f[-1] * (1 - w) + f[1] * w - f[0];
+            visit(arg, (const double[]){fabs(expm1(plain)), fabs(expm1(ours))});
         }
     }
-    return n > 0 ? sum / (double)n : 0;
+}
+
+/* Running sum over rows. */
+typedef struct {
+    double sum;
+    size_t n;
+} mean;
+
+static void add_error(void *arg, const double *error)
+{
+    mean *m = arg;
+    m->sum += error[1];
+    m->n++;
+}
+
+static double left_out_error(const moe_silicon_dense *d)
+{
+    mean m = {0, 0};
+    moe_silicon_dense_leave_out(d, add_error, &m);
+    return m.n > 0 ? m.sum / (double)m.n : 0;
 }
 
 static moe_status find(const moe_silicon *s, int op, const char *gpu,
