@@ -50,14 +50,19 @@ static void read_profiles(pricing *p, const char *model, const char *cluster)
     check(&err);
 }
 
-static void begin(pricing *p)
+static void begin_with(pricing *p, const char *cost)
 {
     moe_error err = {0};
-    p->cost = moe_cost_find("analytic");
+    p->cost = moe_cost_find(cost);
     p->state = moe_array_new(1, p->cost->state_size, &err);
     check(&err);
     p->cost->init(p->state, &p->model, &p->cluster, &err);
     check(&err);
+}
+
+static void begin(pricing *p)
+{
+    begin_with(p, "analytic");
 }
 
 static void stop(pricing *p)
@@ -281,13 +286,62 @@ static void compare_links(size_t machine, const moe_silicon *s, error_table *t)
     stop(&p);
 }
 
+/* Attention blocks as the silicon model puts them together. */
+static void compare_attention(size_t machine, error_table *t)
+{
+    pricing p, q;
+    read_profiles(&p, "mixtral-8x7b", machines[machine].cluster);
+    q = p;
+    begin(&p);
+    begin_with(&q, "silicon");
+    for (double batch = 1; batch <= 16; batch *= 4)
+        for (double seq = 128; seq <= 8192; seq *= 2)
+            for (int tp = 1; tp <= 8; tp *= 2) {
+                double e =
+                    distance(p.cost->attention(p.state, batch, seq, tp).time_s,
+                             q.cost->attention(q.state, batch, seq, tp).time_s);
+                table_add(t, machines[machine].cluster, &e);
+            }
+    stop(&p);
+    stop(&q);
+}
+
+static void compare_gemm(size_t machine, error_table *t)
+{
+    pricing p, q;
+    read_profiles(&p, "mixtral-8x7b", machines[machine].cluster);
+    q = p;
+    begin(&p);
+    begin_with(&q, "silicon");
+    for (double m = 1; m <= 16384; m *= 2)
+        for (double n = 512; n <= 8192; n *= 2)
+            for (double k = 1024; k <= 8192; k *= 2) {
+                const moe_gemm shape = {m, n, k};
+                double e = distance(p.cost->gemm(p.state, &shape).time_s,
+                                    q.cost->gemm(q.state, &shape).time_s);
+                table_add(t, machines[machine].cluster, &e);
+            }
+    stop(&p);
+    stop(&q);
+}
+
 void validate_clusters(const moe_silicon *s)
 {
     error_table ffn = {.methods = 1}, link = {.methods = 1};
+    error_table attention = {.methods = 1}, gemm = {.methods = 1};
     for (size_t m = 0; m < MOE_ARRAY_LEN(machines); m++) {
         compare_ffn(m, s, &ffn);
         compare_links(m, s, &link);
+        compare_attention(m, &attention);
+        compare_gemm(m, &gemm);
     }
+    table_print(&gemm, "Analytic: GEMM against measurements",
+                "bf16, 1 to 16384 rows, 512 to 8192 columns.",
+                (const char *[]){"analytic"});
+    table_print(&attention, "Analytic: attention against measurements",
+                "Mixtral 8x7B, 1 to 16 sequences of 128 to 8192 tokens on 1 "
+                "to 8 GPUs; measured GEMMs and attention put together.",
+                (const char *[]){"analytic"});
     table_print(&ffn, "Analytic: FFN against measured kernels",
                 "bf16, balanced, one GPU with all experts. What the data "
                 "sheets promise and the kernels keep.",
