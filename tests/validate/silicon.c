@@ -162,10 +162,11 @@ static void shares(const moe_silicon *s)
     }
     table_print(&t, "FFN: a GPU's experts as shares of all",
                 "Tables of ep > 1 priced as launch + 1/ep of the rest of the "
-                "ep = 1 table, at one row per expert or more. The kernels of "
-                "vLLM and SGLang also walk over the rows of other GPUs, which "
-                "an exchange would not have sent, so this overstates the "
-                "error of the rule there; TensorRT-LLM's do not.",
+                "ep = 1 table, at one row per expert or more. Only "
+                "TensorRT-LLM tests the rule: in vLLM and SGLang high ep "
+                "approaches a floor that grows with the tokens of the whole "
+                "group, as if the kernel walked over rows of other GPUs, "
+                "which an exchange does not send.",
                 (const char *[]){"shares"});
 }
 
