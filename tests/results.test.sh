@@ -5,6 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 : "${BUILD:=build}" "${MPIRUN:=mpirun}" "${PYTHON:=/usr/bin/python3}"
 : "${MOEGPS:=./moegps}"
+export BUILD # a shell below uses it
 maker=$BUILD/tests/parallel/test_results
 dir=$(mktemp -d "${TMPDIR:-/tmp}/moegps-test-XXXXXX")
 trap 'rm -rf "$dir"' EXIT

@@ -119,6 +119,15 @@ check "an injection on a rank that is not there" refused 2 "there are 2 ranks" 2
 check "layers that are not there" refused 2 "workload.layers" 2 run "$x" --set workload.layers=0-3
 check "a dedicated coordinator needs a rank" refused 2 "at least 2 ranks" 1 run "$x" --set emulation.coordinator=dedicated
 check "an output that cannot be written" refused 1 "cannot create" 2 run "$x" -o "$dir/no/such/folder/x.h5"
+check "an empty path" refused 2 "--out: path of 0 characters" 2 run "$x" -o ""
+check "a path that is too long" refused 2 "--out: path of 1100 characters" 2 run "$x" -o "$(printf '%01100d' 1)"
+check "a folder that cannot be made" refused 1 "/proc/x: cannot create this folder" 2 run "$x" -o /proc/x/y.h5
+unsaid() {
+    local rc=0
+    ./moegps list options > /dev/full 2> "$dir/err" || rc=$?
+    [ "$rc" -eq 1 ] && grep -q "standard output: cannot write" "$dir/err"
+}
+check "output that nobody can read is a failure" unsaid
 untouched() { [ "$(find "$dir" -name 'tiny-*' | wc -l)" -eq 0 ]; }
 check "refused runs leave nothing behind" untouched
 
@@ -128,6 +137,31 @@ valid() {
     [ "$(tail -n 1 "$dir/out")" = "RESULT: VALID" ] || { echo "not valid"; return 1; }
 }
 check "a run is valid" valid 2 run "$x"
+far() { # 150 characters
+    local folder
+    folder=$dir/$(printf 'f%.0s' {1..150})
+    mkdir "$folder" && cp "$dir/tiny.h5" "$folder/t.h5" &&
+        valid 1 run "$x" --set trace="$folder/t.h5" -o "$dir/far.h5" &&
+        h5dump -a /config/trace "$dir/far.h5" | tr -d '\n ' | grep -qF "$folder/t.h5"
+}
+check "a long path of a trace is recorded whole" far
+warned() {
+    valid 2 run "$x" --set workload.iterations="$1" --set workload.layers=0 -q \
+        -o "$dir/warned$1.h5" && grep -q "is used $2 times over" "$dir/err" &&
+        h5dump -d /log/warning "$dir/warned$1.h5" | grep -q "is used $2 times"
+}
+unwarned() { ! warned 1 ".*"; }
+check "tokens that come again are warned about, and quiet runs record it" warned 12 ".*"
+check "tokens that come once are not" unwarned
+once() {
+    $python - "$dir/tiny-2.h5" "$dir/warned12.h5" <<'EOF'
+import sys, h5py
+three, one = (h5py.File(f)["timing/gpu"][2, 0, :, :, 0] for f in sys.argv[1:])
+for phase in 1, 3: # collect, broadcast
+    assert 0 < three[:, phase].sum() < 1.5 * one[:, phase].sum(), phase
+EOF
+}
+check "the gpu clock pays a collective for all layers once" once
 existing() {
     local before
     before=$(sha256sum "$dir/tiny-2.h5")
@@ -141,6 +175,8 @@ alone() {
     grep -q "one rank, so one GPU" "$dir/err" && grep -q "RESULT: VALID" "$dir/out"
 }
 check "without mpirun it is one GPU, and says so" alone
+check "slots that mean nothing on one GPU do not stop it" \
+    valid 1 run "$x" --set strategies.oracle.slots=3 -o "$dir/slots.h5"
 json() { moegps 2 run "$x" -o "$dir/j.h5" --json - && $python -m json.tool "$dir/out" > /dev/null; }
 check "--json - prints JSON and nothing else" json
 dry() { moegps 2 run "$x" -o "$dir/dry.h5" --dry-run && grep -q "^# 2 GPUs" "$dir/out" && [ ! -e "$dir/dry.h5" ]; }
@@ -160,6 +196,11 @@ check "replicated" valid 4 run "$x" --set emulation.coordination=replicated -o "
 check "again" valid 4 run "$x" -o "$dir/again.h5"
 check "a dedicated coordinator" valid 5 run "$x" --set emulation.coordinator=dedicated -o "$dir/dedicated.h5"
 check "planning every third iteration" valid 4 run "$x" --set emulation.rebalance_every=3 -o "$dir/every3.h5"
+outlived() {
+    valid 2 run "$x" --set emulation.rebalance_every=7 -o "$dir/every7.h5" &&
+        grep -q "WARNING: emulation.rebalance_every: 7 is more than the 6" "$dir/out"
+}
+check "a plan that outlives the run is warned about" outlived
 same() {
     $python - "$@" <<'EOF'
 import sys, h5py, numpy as np
@@ -215,6 +256,7 @@ done
 invalid() {
     local rc=0
     moegps 2 run "$x" -o "$dir/invalid.h5" --inject check:1 || rc=$?
+    [ "$(grep -o 'strategy ' "$dir/err" | wc -l)" -eq 1 ] || { echo "blames several"; return 1; }
     [ "$rc" -eq 3 ] && [ "$(tail -n 1 "$dir/out")" = "RESULT: INVALID" ] && grep -q "did not meet" "$dir/err"
 }
 check "a corrupted row makes the run invalid" invalid

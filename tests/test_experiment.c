@@ -260,6 +260,8 @@ static const struct {
     {TOP "strategies:\n  - {name: a}\n  - {predictor: none}\n",
      "x.yaml:6: strategies: key 'name' is missing"},
     {TOP "strategies: [{name: ''}]\n", "x.yaml:4: strategies: a name is empty"},
+    {TOP "strategies: [{name: \"a\\nb\"}]\n",
+     "x.yaml:4: strategies: a name has a control character"},
     {TOP "strategies:\n  - {name: a}\n  - {name: a, slots: 3}\n",
      "x.yaml:6: strategies: two are named 'a'"},
     {TOP "strategies: [{name: [a]}]\n", "a list where a text|63 characters"},

@@ -79,6 +79,7 @@ static moe_view example(moe_strategy_view *strategies, int n)
                            .slots = 4},
                   .nodes = 1,
                   .measured = 20,
+                  .period = 1,
                   .valid = true,
                   .strategy = strategies};
     for (int s = 0; s < n; s++)
@@ -342,6 +343,32 @@ START_TEST(result_needs_an_end_and_a_check)
 }
 END_TEST
 
+START_TEST(name_is_cut_between_characters)
+{
+    moe_strategy_view strategies[2] = {0};
+    moe_view v = example(strategies, 2); /* it sets the names */
+    strcpy(strategies[1].name,
+           "x\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac");
+    char *text = printed(&v);
+    ck_assert_ptr_nonnull(
+        strstr(text, "\nx\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac~ "));
+    ck_assert_ptr_nonnull(strstr(text, "  x\u20ac\u20ac\u20ac\u20ac\u20ac~\n"));
+    free(text);
+}
+END_TEST
+
+START_TEST(samples_of_several_iterations_are_told)
+{
+    moe_strategy_view strategies[2] = {0};
+    moe_view v = example(strategies, 2);
+    v.period = 4; /* 20 iterations are 5 samples, intervals need 6 */
+    char *text = printed(&v);
+    ck_assert_ptr_nonnull(strstr(text, "samples     n / 4: means over"));
+    ck_assert_ptr_nonnull(strstr(text, "none: they need 24 iterations"));
+    free(text);
+}
+END_TEST
+
 START_TEST(nothing_measured_is_not_a_number)
 {
     moe_strategy_view strategies[1] = {0};
@@ -440,6 +467,8 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, gpu_clock_is_called_modelled);
     MOE_TEST_LOOP(suite, result_needs_an_end_and_a_check,
                   MOE_ARRAY_LEN(results));
+    MOE_TEST(suite, name_is_cut_between_characters);
+    MOE_TEST(suite, samples_of_several_iterations_are_told);
     MOE_TEST(suite, nothing_measured_is_not_a_number);
     MOE_TEST(suite, json_holds_the_same_figures);
     MOE_TEST(suite, csv_has_a_row_per_strategy_and_metric);

@@ -30,9 +30,9 @@ typedef struct moe_layer_work {
     bool collects;            /* predicted counts went to the planner */
     bool plans;               /* a plan was made and made known */
     bool central;             /* by one rank; else by all alike */
-    int layers;               /* that one collection and plan serve */
+    int layers;               /* that one collection and one plan serve */
     double planner_s;         /* host time of the planner for this layer */
-    double plan_bytes;        /* of this layer on the wire */
+    double plan_bytes;        /* on the wire, of all those layers */
     double move_bytes[2];     /* weights, max(sent, received); 0: within the
                                  node, 1: across nodes */
     double row_bytes[2];      /* rows of dispatch, likewise */

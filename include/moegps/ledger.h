@@ -64,6 +64,9 @@ moe_status moe_ledger_init(moe_ledger *ledger, const moe_ledger_dims *dims,
 
 void moe_ledger_fini(moe_ledger *ledger);
 
+/** @return bytes that a ledger of these sizes takes on a rank. */
+double moe_ledger_bytes(const moe_ledger_dims *dims, int rank);
+
 /** Index of [s][i][l] in the per-layer arrays. */
 static inline size_t moe_ledger_at(const moe_ledger *ledger, int s, int i,
                                    int l)

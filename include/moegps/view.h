@@ -24,20 +24,21 @@ typedef enum moe_clock {
 /** @return "wall", "cpu", "gpu". */
 const char *moe_clock_name(moe_clock clock);
 
-/** Figures of one strategy. A layer-time sample is the mean over layers of
- *  one iteration, so samples are as independent as batches are. */
+/** Figures of one strategy. A sample is the mean over layers of one iteration,
+ *  so samples are as independent as batches are. Where a plan serves several
+ *  iterations it is the mean over those, or else the median would not see
+ *  what rebalancing costs. */
 typedef struct moe_strategy_view {
     char name[64];
     double *layer_time[MOE_N_CLOCKS];  /* [iterations] s, mean over layers of
                                            the slowest rank's time */
-    moe_summary summary[MOE_N_CLOCKS]; /* of layer_time */
+    moe_summary summary[MOE_N_CLOCKS]; /* of the samples of layer_time */
     moe_ratio speedup[MOE_N_CLOCKS];   /* reference / this, paired */
-    double phase[MOE_N_CLOCKS][MOE_N_PHASES]; /* s, median over iterations of
-                                           the mean over layers; gpu: exposed */
+    double phase[MOE_N_CLOCKS][MOE_N_PHASES]; /* s, median over samples; gpu:
+                                           exposed */
     double hidden; /* s, gpu clock: what attention hides, likewise */
     double wait;   /* s, wall: barrier time, mean over ranks, likewise */
-    moe_summary imbalance;    /* max/mean pairs over GPUs; per iteration, mean
-                                   over layers */
+    moe_summary imbalance;    /* max/mean pairs over GPUs, per sample */
     moe_summary skewness;     /* of the true load, likewise */
     moe_summary error;        /* of the predicted distribution, likewise */
     moe_summary top1, recall; /* likewise */
@@ -60,6 +61,8 @@ typedef struct moe_view {
     moe_ledger_dims dims;
     int nodes;           /* hosts the ranks ran on */
     int measured;        /* iterations that every strategy completed */
+    int period;          /* iterations of a sample: those a plan serves; 1 where
+                            a plan outlives the run */
     bool valid;          /* checks were run and passed */
     bool oversubscribed; /* of any rank */
     char **warnings;     /* [n_warnings] */

@@ -34,6 +34,15 @@ static void usage(FILE *out)
           out);
 }
 
+/* A command that could not say what it found has failed, too. */
+static int said(int code)
+{
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || code != 0)
+        return code;
+    fputs("moegps: standard output: cannot write\n", stderr);
+    return moe_status_exit_code(MOE_IO);
+}
+
 int main(int argc, char **argv)
 {
     moe_h5_quiet();
@@ -51,7 +60,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < MOE_ARRAY_LEN(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+            return said(commands[i].run(argc - 1, argv + 1));
     fprintf(stderr, "moegps: no command '%s' (see moegps --help)\n", argv[1]);
     return moe_status_exit_code(MOE_USAGE);
 }

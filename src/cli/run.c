@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,23 +198,40 @@ static moe_status read_inputs(run_t *r)
     return moe_agree(ctx) == MOE_OK ? read_trace(r) : ctx->err.status;
 }
 
+/* Make the result file's folder; those above it must be there. */
+static void make_folder(run_t *r)
+{
+    struct stat info;
+    char *slash = strrchr(r->out, '/');
+    if (slash == NULL || slash == r->out)
+        return;
+    *slash = '\0';
+    if (mkdir(r->out, 0777) != 0) {
+        const int why = errno;
+        if (stat(r->out, &info) != 0 || !S_ISDIR(info.st_mode))
+            moe_fail(&r->ctx.err, MOE_IO, "%s: cannot create this folder: %s",
+                     r->out, strerror(why));
+    }
+    *slash = '/';
+}
+
 /* The result file's path, and its folder, before anything expensive. */
 static moe_status prepare_output(run_t *r)
 {
     moe_ctx *ctx = &r->ctx;
     const int gpus = moe_engine_dims(r->engine).gpus;
-    if (r->o.out != NULL)
-        snprintf(r->out, sizeof r->out, "%s", r->o.out);
-    else
+    const size_t len = r->o.out != NULL ? strlen(r->o.out) : 0;
+    if (r->o.out == NULL)
         moe_experiment_output(&r->experiment, gpus, r->out, sizeof r->out,
                               &ctx->err);
-    char *slash = strrchr(r->out, '/');
-    if (ctx->rank == 0 && ctx->err.status == MOE_OK && slash != NULL &&
-        slash != r->out) {
-        *slash = '\0';
-        mkdir(r->out, 0777); /* creating the file tells when it failed */
-        *slash = '/';
-    }
+    else if (len == 0 || len >= sizeof r->out)
+        moe_fail(&ctx->err, MOE_USAGE,
+                 "--out: path of %zu characters, 1 to %zu are allowed", len,
+                 sizeof r->out - 1);
+    else
+        memcpy(r->out, r->o.out, len + 1);
+    if (ctx->rank == 0 && ctx->err.status == MOE_OK && !r->o.dry_run)
+        make_folder(r);
     const char *json = r->o.json;
     if (ctx->rank == 0 && json != NULL && strcmp(json, "-") != 0 &&
         !r->o.force && access(json, F_OK) == 0)
@@ -255,7 +273,7 @@ static moe_status make_engine(run_t *r)
 /* Facts for /config, as text. The list lives as long as `room`. */
 typedef struct {
     moe_results_note note[MAX_NOTES];
-    char room[MAX_NOTES][72];
+    char room[MAX_NOTES][1024];
     size_t n;
 } notes_t;
 
@@ -441,8 +459,15 @@ static void print_plan(const run_t *r)
            shape->hidden, shape->inter,
            shape->dtype == MOE_BF16 ? "bf16" : "f32", r->model.hidden,
            r->model.intermediate);
-    printf("# expert weights: at most %.2f GiB in all ranks together\n",
-           expert * d.layers * (d.experts + slots * d.gpus) / (1 << 30));
+    const double pairs =
+        (double)moe_engine_max_tokens(r->engine) * r->model.top_k;
+    printf("# memory: expert weights at most %.2f GiB in all ranks together, "
+           "rows about %.1f MiB and measurements %.1f MiB per rank (rank 0: "
+           "%.1f MiB)\n",
+           expert * d.layers * (d.experts + slots * d.gpus) / (1 << 30),
+           3.0 * pairs / d.gpus * (double)moe_ffn_row_bytes(shape) / (1 << 20),
+           moe_ledger_bytes(&d, 1) / (1 << 20),
+           moe_ledger_bytes(&d, 0) / (1 << 20));
     printf("# output: %s\n", r->out);
 }
 
@@ -457,8 +482,15 @@ static moe_status run_all(run_t *r, int argc, char **argv)
     join_command_line(r, argc, argv);
     if (read_inputs(r) != MOE_OK || moe_topo_discover(ctx, &r->topo) != MOE_OK)
         return ctx->err.status;
-    if (!r->ctx.quiet)
-        moe_topo_warn(ctx, &r->topo);
+    moe_topo_warn(ctx, &r->topo);
+    if (r->experiment.emulation.rebalance_every >
+        r->experiment.workload.iterations)
+        moe_warn(ctx,
+                 "emulation.rebalance_every: %d is more than the %d iterations "
+                 "measured: their times leave out what planning and moving "
+                 "weights cost",
+                 r->experiment.emulation.rebalance_every,
+                 r->experiment.workload.iterations);
     if (make_engine(r) != MOE_OK || prepare_output(r) != MOE_OK)
         return ctx->err.status;
     if (r->o.dry_run) {

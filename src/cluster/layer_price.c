@@ -40,29 +40,35 @@ static double row_bytes(const moe_model *m)
     return (double)m->hidden * moe_dtype_size((moe_dtype)m->dtype);
 }
 
+/* One layer's part of a collective that serves `layers` at once: to or from
+ * the planner when one rank plans, else among all. */
+static void charge_collective(sheet *s, moe_phase phase, double bytes)
+{
+    const moe_pricer *p = s->p;
+    const moe_exchange all = everyone(p);
+    charge(s, phase,
+           s->w->central ? p->cost->tree(p->state, &all, bytes)
+                         : p->cost->allreduce(p->state, &all, bytes),
+           1.0 / s->w->layers);
+}
+
 static void charge_coordination(sheet *s)
 {
     const moe_pricer *p = s->p;
     const moe_layer_work *w = s->w;
-    const moe_exchange all = everyone(p);
-    const double counts = (double)p->model->experts * sizeof(uint64_t);
-    if (w->collects && w->central)
-        charge(s, MOE_PHASE_COLLECT, p->cost->tree(p->state, &all, counts), 1);
-    else if (w->collects)
-        charge(s, MOE_PHASE_COLLECT, p->cost->allreduce(p->state, &all, counts),
-               1);
+    if (w->collects)
+        charge_collective(s, MOE_PHASE_COLLECT,
+                          (double)w->layers * p->model->experts *
+                              sizeof(uint64_t));
     if (!w->plans)
         return;
     /* Planning is the host's work: its CPU time is its price. */
     s->out->gpu_s[MOE_PHASE_PLAN] = w->planner_s;
-    if (w->central)
-        charge(s, MOE_PHASE_BROADCAST,
-               p->cost->tree(p->state, &all, w->plan_bytes + sizeof(uint64_t)),
-               1);
-    else /* one small sum for all layers confirms that plans are equal */
-        charge(s, MOE_PHASE_BROADCAST,
-               p->cost->allreduce(p->state, &all, 3 * sizeof(uint64_t)),
-               1.0 / w->layers);
+    /* The plan with its length; or the hash by which ranks confirm theirs. */
+    charge_collective(s, MOE_PHASE_BROADCAST,
+                      w->central ? w->plan_bytes + sizeof(uint64_t)
+                                 : 3 * sizeof(uint64_t));
+    const moe_exchange all = everyone(p);
     moe_exchange move = all;
     move.node_bytes = w->move_bytes[0];
     move.network_bytes = w->move_bytes[1];
@@ -76,7 +82,8 @@ static void charge_attention(sheet *s)
     const moe_pricer *p = s->p;
     const int tp = moe_layer_attention_gpus(p);
     const double groups = (double)p->layout.gpus / tp;
-    const double batch = s->w->sequences / groups;
+    /* A sequence is not cut: the busiest group has whole ones. */
+    const double batch = ceil(s->w->sequences / groups);
     const double seq = s->w->tokens / s->w->sequences;
     const moe_exchange x = {.gpus = tp, .nodes = 1};
     charge(s, MOE_PHASE_ATTENTION, p->cost->attention(p->state, batch, seq, tp),

@@ -83,7 +83,8 @@ static moe_status not_found(const char *kind, const char *name,
                      &(name_list){known, sizeof known});
     return moe_fail(err, MOE_USAGE,
                     "%s: no '%.64s' (there are: %s); looked in $MOEGPS_JOBS, "
-                    "./jobs and " MOE_PREFIX,
+                    "./jobs, beside the program and " MOE_PREFIX
+                    "/share/moegps/jobs",
                     kind, name, *known != '\0' ? known : "none");
 }
 

@@ -51,7 +51,7 @@ static moe_status check_inputs(const moe_engine *e, moe_error *err)
     const int need = moe_layout_home_slots(&e->layout, m->experts);
     for (int i = 0; i < p->experiment->n_strategies; i++) {
         const moe_strategy *s = &p->experiment->strategy[i];
-        if (s->slots != 0 && s->slots < need)
+        if (s->slots != 0 && s->slots < need && e->layout.gpus > 1)
             return moe_fail(err, MOE_USAGE,
                             "strategy %s: slots: %d is too few for the home "
                             "placement: %d experts on %d GPUs need %d",
@@ -247,6 +247,14 @@ static moe_status make_runner(moe_engine *e, moe_runner *r, moe_error *err)
                           s->planner->keeps_home, e->gpu, e->layout.gpus, err);
 }
 
+/* Slots per GPU and layer. A single GPU holds every expert at home, so there
+ * the number that was asked for means nothing. */
+static int slots_of(const moe_engine *e, const moe_strategy *s)
+{
+    const int need = moe_layout_home_slots(&e->layout, e->p.model->experts);
+    return s->slots > 0 && e->layout.gpus > 1 ? s->slots : need;
+}
+
 static void make_runners(moe_engine *e, moe_error *err)
 {
     const moe_experiment *x = e->p.experiment;
@@ -255,9 +263,7 @@ static void make_runners(moe_engine *e, moe_error *err)
         moe_runner *r = &e->runner[e->n_runners++];
         r->spec = &x->strategy[i];
         r->index = i;
-        r->slots = r->spec->slots > 0
-                       ? r->spec->slots
-                       : moe_layout_home_slots(&e->layout, e->p.model->experts);
+        r->slots = slots_of(e, r->spec);
         if (make_runner(e, r, err) != MOE_OK)
             moe_error_prefix(err, "strategy %s", r->spec->name);
     }
@@ -265,10 +271,11 @@ static void make_runners(moe_engine *e, moe_error *err)
 
 static int widest_slots(const moe_engine *e)
 {
-    int most = moe_layout_home_slots(&e->layout, e->p.model->experts);
-    for (int i = 0; i < e->p.experiment->n_strategies; i++)
-        if (e->p.experiment->strategy[i].slots > most)
-            most = e->p.experiment->strategy[i].slots;
+    int most = 0;
+    for (int i = 0; i < e->p.experiment->n_strategies; i++) {
+        int slots = slots_of(e, &e->p.experiment->strategy[i]);
+        most = slots > most ? slots : most;
+    }
     return most;
 }
 
@@ -296,6 +303,17 @@ static void set_up(moe_engine *e, moe_error *err)
         make_runners(e, err);
 }
 
+/* Batches with the same tokens are no independent samples. */
+static void warn_of_repeats(const moe_engine *e)
+{
+    const double passes = moe_batcher_passes(e->batcher);
+    if (passes > 1)
+        moe_warn(e->ctx,
+                 "the test part of the trace is used %.1f times over: "
+                 "iterations repeat tokens, so intervals are too narrow",
+                 passes);
+}
+
 moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
                           moe_engine **engine_out)
 {
@@ -320,6 +338,7 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
         e->max_slots = widest_slots(e);
         set_up(e, &ctx->err);
         if (moe_agree(ctx) == MOE_OK) {
+            warn_of_repeats(e);
             make_dispatch(e, &ctx->err); /* collective over the GPUs */
             moe_agree(ctx);
         }

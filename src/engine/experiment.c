@@ -280,6 +280,10 @@ static moe_status read_strategy(moe_strategy *s, const moe_conf *root,
     if (s->name[0] == '\0') /* as a reference that means the first */
         return moe_conf_fail(root, moe_conf_get(node, "name"), err,
                              "strategies: a name is empty");
+    for (const char *c = s->name; *c != '\0'; c++)
+        if (iscntrl((unsigned char)*c)) /* tables and FOM lines have one line */
+            return moe_conf_fail(root, moe_conf_get(node, "name"), err,
+                                 "strategies: a name has a control character");
     bool foretells =
         s->predictor->forecast(s->predictor_params) != MOE_FORECAST_NONE;
     if (s->planner->plans && !foretells)

@@ -99,3 +99,17 @@ void moe_ledger_fini(moe_ledger *ledger)
         free(arrays[j]);
     *ledger = (moe_ledger){0};
 }
+
+double moe_ledger_bytes(const moe_ledger_dims *d, int rank)
+{
+    const double si = (double)d->strategies * d->iterations;
+    const double sil = si * d->layers;
+    double bytes =
+        sil * (5.0 * MOE_N_PHASES * sizeof(double) + sizeof(int32_t));
+    if (rank != 0)
+        return bytes;
+    const double slot = sizeof(int16_t) + sizeof(float);
+    bytes += (double)d->iterations * d->layers * d->experts * sizeof(int32_t);
+    bytes += sil * (d->experts + 4.0) * sizeof(double);
+    return bytes + sil * d->gpus * d->slots * slot;
+}

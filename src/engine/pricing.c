@@ -21,7 +21,7 @@ static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
         .central = x->emulation.coordination == MOE_CENTRAL,
         .layers = e->p.n_layers,
         .planner_s = e->planner_cpu[l],
-        .plan_bytes = (double)e->wire_bytes / e->p.n_layers,
+        .plan_bytes = (double)e->wire_bytes,
         .move_bytes = {fmax(f->move_sent[0], f->move_received[0]),
                        fmax(f->move_sent[1], f->move_received[1])},
         .row_bytes = {f->node_bytes, f->network_bytes},

@@ -448,13 +448,13 @@ void moe_topo_warn(moe_ctx *ctx, const moe_topo *topo)
     bool crowded = topo->oversubscribed && !limited;
     double share = (double)topo->sharers / (topo->cores > 0 ? topo->cores : 1);
     snprintf(text, sizeof text,
-             "oversubscribed: rank %d (%s) shares CPUs %.64s with %d others, "
+             "oversubscribed: rank %d (%s) shares CPUs %.64s with %d more, "
              "less than a core each; wall-clock times are no result, the gpu "
              "clock is",
              ctx->rank, ctx->host, topo->cpuset, topo->sharers - 1);
     warn_worst(ctx, crowded ? share : 0, text);
     snprintf(text, sizeof text,
-             "not bound: rank %d (%s) shares CPUs %.64s with %d others; bind "
+             "not bound: rank %d (%s) shares CPUs %.64s with %d more; bind "
              "ranks (mpirun --bind-to core, srun --cpu-bind=cores)",
              ctx->rank, ctx->host, topo->cpuset, topo->sharers - 1);
     warn_worst(ctx, topo->sharers > 1 && !topo->oversubscribed ? share : 0,

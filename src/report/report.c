@@ -51,13 +51,17 @@ static cell number_cell(double x)
     return c;
 }
 
-/* A name in at most `n` bytes; a longer one ends in "~". */
+/* A name in at most `n` bytes; a longer one is cut between characters of
+ * UTF-8 and ends in "~". */
 static cell name_cell(const char *name, size_t n)
 {
     cell c;
-    bool cut = strlen(name) > n;
-    snprintf(c.text, sizeof c.text, "%.*s%s", (int)(cut ? n - 1 : n), name,
-             cut ? "~" : "");
+    size_t len = strlen(name);
+    bool cut = len > n;
+    if (cut)
+        for (len = n - 1; len > 0 && (name[len] & 0xc0) == 0x80;)
+            len--;
+    snprintf(c.text, sizeof c.text, "%.*s%s", (int)len, name, cut ? "~" : "");
     return c;
 }
 
@@ -132,15 +136,20 @@ static void print_header(const moe_view *view, FILE *out)
     fprintf(out, "trace       %s\n", known(view->trace));
     fprintf(out, "iterations  n = %d of %d measured, after %d to warm up\n",
             view->measured, d->iterations, d->warmup);
+    if (view->period > 1)
+        fprintf(out,
+                "samples     n / %d: means over the iterations that a plan "
+                "serves\n",
+                view->period);
     fprintf(out, "status      %s\n",
             strcmp(view->status, "running") == 0
                 ? "running, or killed before its end"
                 : view->status);
     fprintf(out, "validation  %s\n", view->validation);
     print_wrapped("            ", known(view->validation_text), out);
-    if (view->measured < MOE_STATS_MIN_CI)
+    if (view->measured < MOE_STATS_MIN_CI * view->period)
         fprintf(out, "intervals   none: they need %d iterations\n",
-                MOE_STATS_MIN_CI);
+                MOE_STATS_MIN_CI * view->period);
 }
 
 static void print_times(const moe_view *view, moe_clock clock, FILE *out)

@@ -35,6 +35,27 @@ static double peak(const double *x, size_t n)
     return mean > 0 ? largest(x, n) / mean : (double)NAN;
 }
 
+/* Mean of all; NaN where one is. */
+static double mean_all(const double *x, size_t n)
+{
+    double sum = 0;
+    for (size_t j = 0; j < n; j++)
+        sum += x[j];
+    return sum / (double)n;
+}
+
+/* Turn iterations into samples, in place: a plan serves `period` iterations
+ * and is paid for in one of them, so that a median of iterations would not
+ * see its price. What is left over at the end is no sample. */
+static void merge_periods(const moe_reader *rd, double *x,
+                          double (*mean)(const double *x, size_t n))
+{
+    const size_t n = (size_t)rd->view->dims.iterations;
+    const size_t period = (size_t)rd->view->period;
+    for (size_t j = 0; j < n && period > 1; j++)
+        x[j] = j < n / period ? mean(x + j * period, period) : (double)NAN;
+}
+
 /* An iteration counts only when all its layers were measured. */
 static void visit_layer_time(const moe_reader *rd, int s, int i,
                              const double *x, void *arg)
@@ -49,6 +70,35 @@ static void visit_layer_time(const moe_reader *rd, int s, int i,
 static bool measured(const moe_reader *rd, int s, int i)
 {
     return !isnan(rd->view->strategy[s].layer_time[MOE_CLOCK_WALL][i]);
+}
+
+/* @return the samples of a strategy's layer time; the caller frees them. */
+static double *layer_samples(moe_reader *rd, int s, moe_clock clock)
+{
+    size_t n = (size_t)rd->view->dims.iterations;
+    double *x = moe_array_new(n, sizeof *x, rd->err);
+    if (x == NULL)
+        return NULL;
+    memcpy(x, rd->view->strategy[s].layer_time[clock], n * sizeof *x);
+    merge_periods(rd, x, mean_all);
+    return x;
+}
+
+static void summarise_clock(moe_reader *rd, moe_clock clock)
+{
+    moe_view *v = rd->view;
+    size_t n = (size_t)v->dims.iterations;
+    double *reference = layer_samples(rd, v->reference_index, clock);
+    for (int s = 0; s < v->dims.strategies && !moe_reader_failed(rd); s++) {
+        moe_strategy_view *strategy = &v->strategy[s];
+        double *x = layer_samples(rd, s, clock);
+        if (x == NULL)
+            break;
+        moe_summarise(x, n, &strategy->summary[clock], rd->err);
+        moe_paired_ratio(reference, x, n, &strategy->speedup[clock], rd->err);
+        free(x);
+    }
+    free(reference);
 }
 
 static void read_layer_times(moe_reader *rd)
@@ -68,15 +118,8 @@ static void read_layer_times(moe_reader *rd)
             all = all && measured(rd, s, i);
         v->measured += all;
     }
-    for (int s = 0; s < v->dims.strategies && !moe_reader_failed(rd); s++)
-        for (int c = 0; c < MOE_N_CLOCKS; c++) {
-            moe_strategy_view *strategy = &v->strategy[s];
-            moe_summarise(strategy->layer_time[c], n, &strategy->summary[c],
-                          rd->err);
-            moe_paired_ratio(v->strategy[v->reference_index].layer_time[c],
-                             strategy->layer_time[c], n, &strategy->speedup[c],
-                             rd->err);
-        }
+    for (int c = 0; c < MOE_N_CLOCKS && !moe_reader_failed(rd); c++)
+        summarise_clock(rd, (moe_clock)c);
 }
 
 /* a + b where what was not measured adds nothing; NaN if neither was. */
@@ -123,6 +166,7 @@ static double median_spent(const moe_reader *rd, size_t s, double *x)
             x[i] = NAN;
         else if (isnan(x[i]))
             x[i] = 0;
+    merge_periods(rd, x, mean_all);
     moe_summarise(x, n, &summary, rd->err);
     return summary.median;
 }
@@ -228,6 +272,8 @@ static void read_figure(moe_reader *rd, moe_field_id id, layer_mean how,
     bool own = strcmp(moe_fields[id].dims[0], "strategy") == 0;
     how.x = moe_array_new(strategies * n, sizeof(double), rd->err);
     moe_reader_each(rd, id, visit_layers, &how);
+    for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++)
+        merge_periods(rd, how.x + s * n, mean_present);
     for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++) {
         moe_summary summary;
         moe_summarise(how.x + (own ? s * n : 0), n, &summary, rd->err);

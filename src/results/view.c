@@ -69,13 +69,23 @@ static void read_dims(moe_reader *rd)
                  d->ranks);
 }
 
-/* A text that a file may lack; numbers become text again. */
+/* A text that a file may lack. */
 static void get_optional(hid_t obj, const char *name, char *text, size_t size)
 {
     moe_error ignored = {0};
     text[0] = '\0';
     if (moe_h5_has(obj, name))
         moe_h5_get_text(obj, name, text, size, &ignored);
+}
+
+/* A plan that outlives the run is never paid for in it. */
+static int read_period(const moe_reader *rd, hid_t config)
+{
+    moe_error ignored = {0};
+    int64_t every = 1;
+    if (moe_h5_has(config, "rebalance_every"))
+        every = moe_h5_get_int(config, "rebalance_every", &ignored);
+    return every >= 1 && every <= rd->view->dims.iterations ? (int)every : 1;
 }
 
 static void read_identity(moe_reader *rd)
@@ -103,6 +113,7 @@ static void read_identity(moe_reader *rd)
     get_optional(group, "model", v->model, sizeof v->model);
     get_optional(group, "cluster", v->cluster, sizeof v->cluster);
     get_optional(group, "trace", v->trace, sizeof v->trace);
+    v->period = read_period(rd, group);
     moe_h5_close(group);
 }
 

@@ -316,6 +316,48 @@ START_TEST(view_finds_what_the_formulas_say)
 }
 END_TEST
 
+/* A plan is paid for in one iteration and serves three: the median of single
+ * iterations would not see its price. Samples 0..2 and 3..5; 6 and 7 are no
+ * whole period. */
+START_TEST(sample_is_all_iterations_of_a_plan)
+{
+    run r;
+    moe_view v = {0};
+    moe_results_note every = {"rebalance_every", "3"};
+    begin_ledger(&r, "period.h5", false);
+    r.meta.notes = &every;
+    r.meta.n_notes = 1;
+    if (test_ctx.rank == 0)
+        for (int s = 0; s < SYN_S; s++)
+            for (int i = 0; i < SYN_I; i++)
+                for (int l = 0; l < SYN_L; l++)
+                    r.ledger.planner_cpu[moe_ledger_at(&r.ledger, s, i, l)] =
+                        i % 3 == 1 ? 6 : 0;
+    create(&r);
+    put(&r, 0, SYN_I);
+    finish(&r, MOE_RUN_COMPLETE);
+    moe_status status = moe_view_read(r.path, &v, NULL);
+    end(&r);
+    ck_assert_int_eq(status, MOE_OK);
+    ck_assert_int_eq(v.period, 3);
+    ck_assert_int_eq(v.measured, SYN_I);
+    const moe_summary *gpu = &v.strategy[1].summary[MOE_CLOCK_GPU];
+    ck_assert_uint_eq(gpu->n, 2);
+    ck_assert_double_eq_tol(gpu->min,
+                            expected_time(MOE_CLOCK_GPU, 1, 1, &v.dims), 1e-12);
+    ck_assert_double_eq_tol(gpu->max,
+                            expected_time(MOE_CLOCK_GPU, 1, 4, &v.dims), 1e-12);
+    ck_assert_uint_eq(v.strategy[1].speedup[MOE_CLOCK_GPU].n, 2);
+    ck_assert_uint_eq(v.strategy[1].skewness.n, 2);
+    ck_assert_double_eq_tol(
+        v.strategy[1].phase[MOE_CLOCK_GPU][MOE_PHASE_PREDICT],
+        4 + 1 + 2.5 + 1.5 + 2 - 1, 1e-12);
+    ck_assert_double_eq_tol(v.strategy[1].planner_cpu.median, 2.0 * SYN_L,
+                            1e-12);
+    moe_view_free(&v);
+}
+END_TEST
+
 /* /summary holds what the reader computes, and NaN below enough samples. */
 START_TEST(summary_equals_view)
 {
@@ -760,6 +802,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, blocks_read_back_exactly, MOE_ARRAY_LEN(variants));
     MOE_TEST_LOOP(suite, view_finds_what_the_formulas_say,
                   MOE_ARRAY_LEN(variants));
+    MOE_TEST(suite, sample_is_all_iterations_of_a_plan);
     MOE_TEST(suite, summary_equals_view);
     MOE_TEST_LOOP(suite, unfinished_file_shows_flushed_iterations,
                   MOE_ARRAY_LEN(variants));
