@@ -8,7 +8,7 @@ INPUT_DIR holds moe_ffn.csv, collectives.csv, prefill_attention.csv and
 gemm.csv. Rows that contradict their neighbours are reported and left out;
 LEFT_OUT.txt gets a line per table with such rows. Then a small physical model
 is fitted to every kernel. Needs numpy and h5py, no build of this project. jobs/README.md describes the file;
-src/cluster/silicon_fit.c computes the same models.
+src/cluster/silicon_curve.c and silicon_dense.c compute the same models.
 """
 import collections
 import csv
@@ -248,7 +248,7 @@ def clean(op, tables, out):
                      "1.6 times off both neighbours", out)
 
 
-# ---- physical models; keep in step with src/cluster/silicon_fit.c ----
+# ---- physical models; keep in step with src/cluster/silicon_*.c ----
 
 WEIGHT_BYTES = {"bfloat16": 2, "fp8": 1, "fp8_block": 1}
 MOE_PARAMS = 6

@@ -20,7 +20,7 @@ enum {
 
 enum { LAUNCH, BANDWIDTH, RATE, PARAMETERS };
 
-/* As for the FFN, see silicon_ffn.c. */
+/* As for the FFN, see silicon_curve.c. */
 static const double REPEAT_ERROR = 0.02;
 static const double GAP_FACTOR = 0.5;
 

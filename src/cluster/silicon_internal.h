@@ -80,6 +80,17 @@ void moe_silicon_known(const moe_silicon *s, int op, const int *codes, int want,
 void moe_silicon_bracket(const double *sorted, size_t n, double x,
                          size_t *left_out, double *weight_out);
 
+/** us of a curve's kernel by its physical model.
+ *  @param target  of what is to be priced, else of what was measured. */
+double moe_curve_model(const moe_curve *c, double tokens, bool target);
+
+/** Append a point; tokens rise.
+ *  @param residual  log of measured over modelled time. */
+void moe_curve_add(moe_curve *c, double tokens, double residual);
+
+/** Fill the errors of all points, each left out. */
+void moe_curve_leave_out(moe_curve *c);
+
 /** Replace values by the rising ones nearest to them in squares, as means of
  *  neighbours (isotonic regression).   Source: Barlow et al. 1972, pool
  *  adjacent violators. */
