@@ -94,6 +94,16 @@ bench: deps ## print speed as ratios to the raw alternatives
 bench-only: $(BENCHES)
 	@BUILD=$(BUILD) MPIRUN=$(MPIRUN) tests/bench/run.sh $(BENCHES)
 
+$(BUILD)/validate: $(wildcard tests/validate/*.[ch]) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ \
+	    $(filter %.c %.a,$^) $(LIBS)
+
+validate: deps ## print how far the cost models are off: results/validation.md
+	@$(MAKE) --no-print-directory $(BUILD)/validate
+	@$(BUILD)/validate > $(BUILD)/validation.md; rc=$$?; \
+	 cat $(BUILD)/validation.md; cp $(BUILD)/validation.md results/; exit $$rc
+
 asan: ## the tests under address and undefined-behaviour sanitizers
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan check-only \
@@ -114,5 +124,5 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 FORCE:
-.PHONY: all deps demo check check-only bench bench-only asan install format \
+.PHONY: all deps demo check check-only validate bench bench-only asan install format \
         clean help FORCE

@@ -225,13 +225,15 @@ END_TEST
 
 /* ---- properties of every cost model on every machine ---- */
 
-static const char *const clusters[] = {"a100-paper", "a100-nvlink", "a100-pcie",
-                                       "h100-nvlink", "l40s-pcie"};
+static const char *const clusters[] = {
+    "a100-paper", "a100-nvlink", "a100-pcie",  "h100-nvlink",
+    "l40s-pcie",  "b200-nvlink", "h200-nvlink"};
 static const char *const models[] = {"mixtral-8x7b", "deepseek-v3",
                                      "gpt-oss-20b", "switch-base-128"};
 
 enum {
-    N_MACHINES = 5 * 4, /* clusters x models */
+    N_CLUSTERS = 7,
+    N_MACHINES = N_CLUSTERS * 4, /* clusters x models */
     MAX_COSTS = 8
 };
 
@@ -240,7 +242,7 @@ static void each_cost(int i, void (*check)(const pricing *p))
 {
     const moe_cost *cost;
     pricing p;
-    read_profiles(&p, models[i / 5], clusters[i % 5]);
+    read_profiles(&p, models[i / N_CLUSTERS], clusters[i % N_CLUSTERS]);
     for (size_t c = 0; (cost = moe_cost_at(c)) != NULL; c++) {
         ck_assert_uint_lt(c, MAX_COSTS);
         if (begin(&p, cost))
@@ -332,7 +334,8 @@ static void check_attention(const pricing *p)
     for (double seq = 16; seq <= 16384; seq *= 2) {
         double now = p->cost->attention(p->state, 2, seq, 4).time_s;
         ck_assert(isfinite(now));
-        ck_assert_double_ge(now, last);
+        /* a sum of measured kernels is flat within their noise */
+        ck_assert_double_ge(now, last * 0.98);
         ck_assert_double_ge(p->cost->attention(p->state, 2, seq, 1).time_s,
                             now);
         last = now;
@@ -350,7 +353,7 @@ END_TEST
 START_TEST(ffn_is_above_the_roofline)
 {
     pricing p;
-    read_profiles(&p, models[_i / 5], clusters[_i % 5]);
+    read_profiles(&p, models[_i / N_CLUSTERS], clusters[_i % N_CLUSTERS]);
     ck_assert(begin(&p, moe_cost_find("analytic")));
     moe_rng rng = moe_rng_at(2, MOE_RNG_TEST, 0, 0, 0);
     double peak = fmax(p.cluster.peak_flops, p.cluster.fp8_flops);
@@ -395,7 +398,11 @@ START_TEST(prices_say_where_they_come_from)
     const uint32_t rows[] = {5};
     moe_price price = p.cost->ffn(p.state, rows, 1);
     ck_assert_int_eq(price.source, MOE_PRICE_ANALYTIC);
-    ck_assert(isnan(price.relative_error));
+    ck_assert_double_gt(price.relative_error, 0);
+    stop(&p);
+    p.cluster.error_ffn = 0;
+    ck_assert(begin(&p, moe_cost_find("analytic")));
+    ck_assert(isnan(p.cost->ffn(p.state, rows, 1).relative_error));
     stop(&p);
 }
 END_TEST

@@ -21,9 +21,14 @@ typedef enum moe_link_topology {
 
 typedef struct moe_cluster {
     char name[64];
-    char gpu[32];   /* a100_sxm, h100_sxm, l40s, ... */
-    char cost[32];  /* name of the cost model: see cost.h */
-    char stack[32]; /* silicon: kernel library; else empty */
+    char gpu[32];        /* a100_sxm, h100_sxm, l40s, ... */
+    char cost[32];       /* name of the cost model: see cost.h */
+    char stack[32];      /* silicon: kernel library; else empty */
+    char tables_gpu[32]; /* silicon: GPU whose tables are used; empty: gpu */
+    double tables_bandwidth; /* silicon: memory bandwidth of that GPU, B/s, to
+                                scale memory-bound time by; 0: not scaled */
+    double error_gemm, error_attention, error_ffn,
+        error_link; /* analytic: relative error by validation; 0: unknown */
     int gpus_per_node;
     double memory_bytes;       /* of one GPU */
     double memory_bandwidth;   /* B/s */

@@ -15,6 +15,9 @@ int moe_cmd_trace(int argc, char **argv);
 /** Show result files as tables, CSV or JSON. */
 int moe_cmd_report(int argc, char **argv);
 
+/** Price operations from the measured tables. */
+int moe_cmd_cost(int argc, char **argv);
+
 /** Name what there is to choose from. */
 int moe_cmd_list(int argc, char **argv);
 

@@ -29,10 +29,12 @@ typedef struct {
     double network_rate;  /* B/s of payload, per GPU to other nodes */
 } analytic;
 
-static moe_price price_of(double time_s)
+/* @param error  of the profile, 0: unknown. */
+static moe_price price_of(double time_s, double error)
 {
-    return (moe_price){
-        .time_s = time_s, .source = MOE_PRICE_ANALYTIC, .relative_error = NAN};
+    return (moe_price){.time_s = time_s,
+                       .source = MOE_PRICE_ANALYTIC,
+                       .relative_error = error > 0 ? error : NAN};
 }
 
 /* FLOP/s of the tensor cores for a type. Without fp8 units the operands are
@@ -138,13 +140,13 @@ static moe_price ffn(const void *state, const uint32_t *rows, size_t n)
     for (size_t i = 0; i < n; i++)
         pairs += rows[i];
     if (!(pairs > 0))
-        return price_of(0);
+        return price_of(0, a->cluster.error_ffn);
     /* SwiGLU multiplies by Wg and Wu in one GEMM, then reads both halves. */
     bool gated = a->model.form == MOE_FFN_SWIGLU;
     double time_s = grouped_time(a, rows, n, hidden, gated ? 2 * inner : inner);
     time_s += vector_time(a, pairs * inner, gated ? 3 : 2, ACTIVATION_FLOPS);
     time_s += grouped_time(a, rows, n, inner, hidden);
-    return price_of(time_s);
+    return price_of(time_s, a->cluster.error_ffn);
 }
 
 /* Scores, softmax and weighted values as three kernels, with the scores in
@@ -176,7 +178,7 @@ static moe_price attention(const void *state, double batch, double seq, int tp)
     const moe_model *m = &a->model;
     const double tokens = batch * seq, dim = m->head_dim;
     if (!(tokens > 0) || tp < 1)
-        return price_of(0);
+        return price_of(0, a->cluster.error_attention);
     /* Heads that do not divide leave the busiest GPU with one more; keys and
      * values are repeated where there are fewer of them than GPUs. */
     const double heads = ceil((double)m->heads / tp);
@@ -194,12 +196,13 @@ static moe_price attention(const void *state, double batch, double seq, int tp)
         time_s += matmul_time(a, &query, 1, 1) +
                   2 * matmul_time(a, &key, 1, 1) +
                   unfused_core(a, batch, seq, heads, kv_heads);
-    return price_of(time_s);
+    return price_of(time_s, a->cluster.error_attention);
 }
 
 static moe_price gemm(const void *state, const moe_gemm *shape)
 {
-    return price_of(matmul_time(state, shape, 1, 1));
+    const analytic *a = state;
+    return price_of(matmul_time(a, shape, 1, 1), a->cluster.error_gemm);
 }
 
 /* What a collective spends on one kind of link. */
@@ -274,7 +277,7 @@ static moe_price allreduce(const void *state, const moe_exchange *x,
     const analytic *a = state;
     const double nodes = node_count(x), local = local_count(x);
     if (x->gpus < 2)
-        return price_of(0);
+        return price_of(0, a->cluster.error_link);
     leg node = local_allreduce(a, local, bytes), network = {0, 0};
     if (nodes > 1) {
         network.latency_s =
@@ -283,7 +286,8 @@ static moe_price allreduce(const void *state, const moe_exchange *x,
             2 * (nodes - 1) / nodes * bytes / local / a->network_rate;
     }
     return price_of(a->cluster.launch_s + node.latency_s + network.latency_s +
-                    fmax(node.transfer_s, network.transfer_s));
+                        fmax(node.transfer_s, network.transfer_s),
+                    a->cluster.error_link);
 }
 
 /* Links a message crosses on the node, mean over the other GPUs. Only a ring
@@ -307,7 +311,8 @@ static moe_price exchange(const analytic *a, const moe_exchange *x, double far)
         network_s =
             a->cluster.network_latency_s + x->network_bytes / a->network_rate;
     double time_s = fmax(node_s, network_s);
-    return price_of(time_s > 0 ? time_s + a->cluster.launch_s : 0);
+    return price_of(time_s > 0 ? time_s + a->cluster.launch_s : 0,
+                    a->cluster.error_link);
 }
 
 static moe_price alltoall(const void *state, const moe_exchange *x)
@@ -327,11 +332,12 @@ static moe_price tree(const void *state, const moe_exchange *x, double bytes)
     const analytic *a = state;
     const double local = local_count(x);
     if (x->gpus < 2)
-        return price_of(0);
+        return price_of(0, a->cluster.error_link);
     double node_s = a->cluster.link_latency_s + bytes / reach(a, local, 1);
     double network_s = a->cluster.network_latency_s + bytes / a->network_rate;
     return price_of(a->cluster.launch_s + ceil(log2(local)) * node_s +
-                    ceil(log2(node_count(x))) * network_s);
+                        ceil(log2(node_count(x))) * network_s,
+                    a->cluster.error_link);
 }
 
 const moe_cost moe_cost_analytic = {

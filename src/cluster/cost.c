@@ -4,6 +4,7 @@
 #include "internal.h"
 #include "moegps/registry.h"
 
-static const moe_cost *const members[] = {&moe_cost_analytic};
+static const moe_cost *const members[] = {&moe_cost_analytic,
+                                          &moe_cost_silicon};
 
 MOE_REGISTRY(moe_cost)

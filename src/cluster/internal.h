@@ -8,6 +8,7 @@
 
 /* Cost models, one file each; the registry is in cost.c. */
 extern const moe_cost moe_cost_analytic;
+extern const moe_cost moe_cost_silicon;
 
 /** Name a profile after its file unless it has a name: the last part of the
  *  path, less its suffix, cut to size - 1 characters. */

@@ -1,0 +1,51 @@
+/** csv.h: a table of text with a header, in memory.
+ *
+ *  Fields may be quoted; they are kept as they are written, quotes included,
+ *  so that a table can be written back with columns added. Every complaint
+ *  names file and line.
+ */
+#ifndef MOEGPS_CSV_H
+#define MOEGPS_CSV_H
+
+#include <stddef.h>
+
+#include "moegps/status.h"
+
+typedef struct moe_csv {
+    char *path;   /* for messages */
+    char *text;   /* that all fields point into */
+    char **field; /* [1 + n_rows][n_columns]; the header comes first */
+    size_t *line; /* [1 + n_rows] 1-based */
+    size_t n_columns, n_rows;
+} moe_csv;
+
+/** Read a file. Empty lines are skipped. Not collective.
+ *  @param out  zero-initialised; release with moe_csv_free() in any case.
+ *  @return MOE_OK, MOE_USAGE (not readable), MOE_FORMAT (no header, a column
+ *  twice, a row with more or fewer fields), MOE_NOMEM. */
+moe_status moe_csv_read(const char *path, moe_csv *out, moe_error *err);
+void moe_csv_free(moe_csv *csv);
+
+/** @return the column of this name, or -1. */
+int moe_csv_find(const moe_csv *csv, const char *name);
+
+/** As moe_csv_find(), but a missing column is an error. */
+int moe_csv_column(const moe_csv *csv, const char *name, moe_error *err);
+
+/** @return a field of data row `row`, 0-based. */
+const char *moe_csv_text(const moe_csv *csv, size_t row, int column);
+
+/** Read a field as a number of [min, max].
+ *  @return MOE_OK, MOE_USAGE with path:line, column, text and what is allowed;
+ *  nothing is done when `err` holds an error already. */
+moe_status moe_csv_number(const moe_csv *csv, size_t row, int column,
+                          double min, double max, double *out, moe_error *err);
+
+/** As moe_csv_number(), whole numbers only. */
+moe_status moe_csv_int(const moe_csv *csv, size_t row, int column, int min,
+                       int max, int *out, moe_error *err);
+
+/** Put path:line in front of an error about a data row. */
+void moe_csv_blame(const moe_csv *csv, size_t row, moe_error *err);
+
+#endif

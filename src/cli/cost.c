@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "args.h"
+#include "moegps/csv.h"
+#include "moegps/mem.h"
+#include "moegps/silicon.h"
+
+enum { KEY_OP = 256, KEY_CSV, KEY_TABLES, KEY_FORCE };
+enum { MAX_COLUMNS = 11, MAX_SIZE = 1 << 20, MAX_KEY = 512 };
+
+/* Largest token counts and buffers that make sense. */
+static const double MAX_TOKENS = 1e9, MAX_BYTES = 1e13;
+
+/* What one key (a shape, a link, ...) was looked up as. Rows of a file share
+ * few keys. */
+typedef struct {
+    uint64_t hash;
+    char *key;
+    moe_curve *curve;
+    moe_link *link;
+    moe_silicon_dense *dense;
+} entry;
+
+typedef struct {
+    moe_silicon *tables;
+    moe_csv csv;
+    const char *op;
+    int column[MAX_COLUMNS]; /* of the operation's columns; -1: not there */
+    entry *entries;
+    size_t n_entries, room;
+    moe_price *prices; /* [n_rows] */
+} job;
+
+typedef struct op {
+    const char *name;
+    const char *columns[MAX_COLUMNS + 1]; /* a leading '?': may be missing */
+    moe_price (*price)(job *j, size_t row, moe_error *err);
+} op;
+
+/* ---- keys ---- */
+
+static const char *text_at(const job *j, size_t row, int column)
+{
+    return j->column[column] >= 0
+               ? moe_csv_text(&j->csv, row, j->column[column])
+               : NULL;
+}
+
+static void int_at(const job *j, size_t row, int column, int *out,
+                   moe_error *err)
+{
+    moe_csv_int(&j->csv, row, j->column[column], 1, MAX_SIZE, out, err);
+}
+
+/* Fields of the first n columns, joined. */
+static void key_of(const job *j, size_t row, int n, char *key, moe_error *err)
+{
+    size_t len = 0;
+    key[0] = '\0';
+    for (int c = 0; c < n; c++) {
+        const char *text = text_at(j, row, c);
+        int more =
+            snprintf(key + len, MAX_KEY - len, "%s,", text != NULL ? text : "");
+        if (more < 0 || (size_t)more >= MAX_KEY - len) {
+            moe_fail(err, MOE_USAGE, "fields too long");
+            moe_csv_blame(&j->csv, row, err);
+            return;
+        }
+        len += (size_t)more;
+    }
+}
+
+/* FNV-1a. */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
+    return hash;
+}
+
+/* The entry of a row's key, new and empty if it is not known yet; NULL with
+ * an error. */
+static entry *find_entry(job *j, size_t row, int n_columns, moe_error *err)
+{
+    char key[MAX_KEY];
+    key_of(j, row, n_columns, key, err);
+    if (err->status != MOE_OK)
+        return NULL;
+    const uint64_t hash = hash_of(key);
+    for (size_t i = 0; i < j->n_entries; i++)
+        if (j->entries[i].hash == hash && strcmp(j->entries[i].key, key) == 0)
+            return &j->entries[i];
+    if (j->n_entries == j->room) {
+        size_t room = j->room > 0 ? 2 * j->room : 64;
+        entry *entries = realloc(j->entries, room * sizeof *entries);
+        if (entries == NULL) {
+            moe_fail(err, MOE_NOMEM, "out of memory");
+            return NULL;
+        }
+        j->entries = entries;
+        j->room = room;
+    }
+    entry *e = &j->entries[j->n_entries];
+    *e = (entry){.hash = hash, .key = moe_strdup(key, err)};
+    if (e->key == NULL)
+        return NULL;
+    j->n_entries++;
+    return e;
+}
+
+/* ---- operations ---- */
+
+enum {
+    F_GPU,
+    F_STACK,
+    F_DTYPE,
+    F_HIDDEN,
+    F_INTER,
+    F_TOP_K,
+    F_EXPERTS,
+    F_EP,
+    F_DISTRIBUTION,
+    F_KERNEL,
+    F_TOKENS
+};
+
+static void look_up_ffn(job *j, size_t row, entry *e, moe_error *err)
+{
+    moe_ffn_key key = {
+        .gpu = text_at(j, row, F_GPU),
+        .stack = text_at(j, row, F_STACK),
+        .dtype = text_at(j, row, F_DTYPE),
+        .kernel = text_at(j, row, F_KERNEL),
+        .distribution = text_at(j, row, F_DISTRIBUTION),
+    };
+    if (key.kernel != NULL && *key.kernel == '\0')
+        key.kernel = NULL;
+    int_at(j, row, F_HIDDEN, &key.hidden, err);
+    int_at(j, row, F_INTER, &key.inter, err);
+    int_at(j, row, F_TOP_K, &key.top_k, err);
+    int_at(j, row, F_EXPERTS, &key.experts, err);
+    int_at(j, row, F_EP, &key.ep, err);
+    if (err->status != MOE_OK)
+        return;
+    e->curve = moe_array_new(1, sizeof *e->curve, err);
+    if (e->curve != NULL &&
+        moe_silicon_ffn(j->tables, &key, NULL, e->curve, err) != MOE_OK)
+        moe_csv_blame(&j->csv, row, err);
+}
+
+static moe_price price_ffn(job *j, size_t row, moe_error *err)
+{
+    double tokens = 1;
+    entry *e = find_entry(j, row, F_TOKENS, err);
+    moe_csv_number(&j->csv, row, j->column[F_TOKENS], 1, MAX_TOKENS, &tokens,
+                   err);
+    if (err->status == MOE_OK && e->curve == NULL)
+        look_up_ffn(j, row, e, err);
+    return err->status == MOE_OK ? moe_curve_price(e->curve, tokens)
+                                 : (moe_price){0};
+}
+
+enum { L_GPU, L_NCCL, L_OP, L_GPUS, L_BYTES };
+
+static moe_price price_link(job *j, size_t row, moe_error *err)
+{
+    double bytes = 0;
+    int gpus = 0;
+    entry *e = find_entry(j, row, L_GPUS, err);
+    int_at(j, row, L_GPUS, &gpus, err);
+    moe_csv_number(&j->csv, row, j->column[L_BYTES], 1, MAX_BYTES, &bytes, err);
+    if (err->status == MOE_OK && e->link == NULL) {
+        const char *which = text_at(j, row, L_OP);
+        if (which == NULL)
+            which = strcmp(j->op, "allreduce") == 0 ? "all_reduce" : "alltoall";
+        e->link = moe_array_new(1, sizeof *e->link, err);
+        if (e->link != NULL &&
+            moe_silicon_link(j->tables, which, text_at(j, row, L_GPU),
+                             text_at(j, row, L_NCCL), e->link, err) != MOE_OK)
+            moe_csv_blame(&j->csv, row, err);
+    }
+    if (err->status != MOE_OK)
+        return (moe_price){0};
+    return moe_link_price(e->link, gpus, bytes);
+}
+
+enum { D_GPU, D_STACK, D_SIZES };
+
+/* The sizes that follow gpu and stack. */
+static entry *look_up_dense(job *j, size_t row, int n, double *size,
+                            moe_error *err)
+{
+    entry *e = find_entry(j, row, D_SIZES, err);
+    for (int i = 0; i < n; i++)
+        moe_csv_number(&j->csv, row, j->column[D_SIZES + i], 1, MAX_TOKENS,
+                       &size[i], err);
+    if (err->status != MOE_OK || e->dense != NULL)
+        return e;
+    e->dense = moe_silicon_dense_new(j->tables, j->op, text_at(j, row, D_GPU),
+                                     text_at(j, row, D_STACK), err);
+    if (e->dense == NULL)
+        moe_csv_blame(&j->csv, row, err);
+    return e;
+}
+
+static moe_price price_attention(job *j, size_t row, moe_error *err)
+{
+    double size[5];
+    const entry *e = look_up_dense(j, row, 5, size, err);
+    if (err->status != MOE_OK)
+        return (moe_price){0};
+    const moe_prefill shape = {size[0], size[1], size[2], size[3], size[4]};
+    return moe_silicon_attention(e->dense, &shape, NULL);
+}
+
+static moe_price price_gemm(job *j, size_t row, moe_error *err)
+{
+    double size[3];
+    const entry *e = look_up_dense(j, row, 3, size, err);
+    if (err->status != MOE_OK)
+        return (moe_price){0};
+    const moe_gemm shape = {size[0], size[1], size[2]};
+    return moe_silicon_gemm(e->dense, &shape, NULL);
+}
+
+static const op ops[] = {
+    {"moe_ffn",
+     {"gpu", "stack", "dtype", "hidden", "inter", "top_k", "experts", "ep",
+      "distribution", "?kernel", "tokens"},
+     price_ffn},
+    {"alltoall", {"gpu", "?nccl", "?op", "gpus", "buffer_bytes"}, price_link},
+    {"allreduce", {"gpu", "?nccl", "?op", "gpus", "buffer_bytes"}, price_link},
+    {"attention",
+     {"gpu", "stack", "batch", "seq", "heads", "kv_heads", "head_dim"},
+     price_attention},
+    {"gemm", {"gpu", "stack", "m", "n", "k"}, price_gemm},
+};
+
+/* ---- the command ---- */
+
+typedef struct {
+    const op *op;
+    const char *csv, *output, *tables;
+    bool force;
+} settings;
+
+static const struct argp_option options[] = {
+    {"op", KEY_OP, "OP", 0, "moe_ffn, alltoall, allreduce, attention or gemm",
+     0},
+    {"csv", KEY_CSV, "FILE", 0, "rows to price, with a header", 0},
+    {"output", 'o', "FILE|-", 0,
+     "write the rows with prices; without it, or -: standard output", 0},
+    {"tables", KEY_TABLES, "FILE", 0, "other tables than those bundled", 0},
+    {"force", KEY_FORCE, NULL, 0, "replace FILE if it exists", 0},
+    MOE_ARGS_HELP,
+    {0},
+};
+
+static moe_status take_op(settings *s, const char *name, moe_error *err)
+{
+    for (size_t i = 0; i < MOE_ARRAY_LEN(ops); i++)
+        if (strcmp(ops[i].name, name) == 0) {
+            s->op = &ops[i];
+            return MOE_OK;
+        }
+    return moe_fail(err, MOE_USAGE,
+                    "--op: '%s' is not one of moe_ffn, alltoall, allreduce, "
+                    "attention, gemm",
+                    name);
+}
+
+static moe_status take(int key, char *arg, void *input, moe_error *err)
+{
+    settings *s = input;
+    switch (key) {
+    case KEY_OP:
+        return take_op(s, arg, err);
+    case KEY_CSV:
+        s->csv = arg;
+        return MOE_OK;
+    case 'o':
+        s->output = arg;
+        return MOE_OK;
+    case KEY_TABLES:
+        s->tables = arg;
+        return MOE_OK;
+    case KEY_FORCE:
+        s->force = true;
+        return MOE_OK;
+    default:
+        return moe_fail(err, MOE_USAGE, "'%s' is not an option", arg);
+    }
+}
+
+static const moe_args args = {
+    .name = "moegps cost",
+    .help =
+        "Price rows from the measured tables. Columns, in any order: moe_ffn "
+        "gpu, stack, dtype, hidden, inter, top_k, experts, ep, distribution, "
+        "tokens (and kernel, to ask for one); alltoall, allreduce gpu, gpus, "
+        "buffer_bytes (and op, nccl); attention gpu, stack, batch, seq, "
+        "heads, kv_heads, head_dim; gemm gpu, stack, m, n, k. Other columns "
+        "are kept. Appended: latency_us, source (tabulated, interpolated, "
+        "extrapolated) and relative_error (expected; 0.1 is 10 %). A column "
+        "that has one of these names already is kept as input_NAME.",
+    .options = options,
+    .take = take,
+};
+
+static void find_columns(job *j, const op *which, moe_error *err)
+{
+    for (int c = 0; c < MAX_COLUMNS && which->columns[c] != NULL; c++) {
+        const char *name = which->columns[c];
+        j->column[c] = name[0] == '?' ? moe_csv_find(&j->csv, name + 1)
+                                      : moe_csv_column(&j->csv, name, err);
+    }
+}
+
+static bool reserved(const char *column)
+{
+    return strcmp(column, "latency_us") == 0 || strcmp(column, "source") == 0 ||
+           strcmp(column, "relative_error") == 0;
+}
+
+static void write_rows(const job *j, FILE *out)
+{
+    static const char *const sources[] = {
+        [MOE_PRICE_TABULATED] = "tabulated",
+        [MOE_PRICE_INTERPOLATED] = "interpolated",
+        [MOE_PRICE_EXTRAPOLATED] = "extrapolated",
+        [MOE_PRICE_ANALYTIC] = "analytic",
+    };
+    const moe_csv *csv = &j->csv;
+    for (size_t c = 0; c < csv->n_columns; c++)
+        fprintf(out, "%s%s,", reserved(csv->field[c]) ? "input_" : "",
+                csv->field[c]);
+    fputs("latency_us,source,relative_error\n", out);
+    for (size_t r = 0; r < csv->n_rows; r++) {
+        for (size_t c = 0; c < csv->n_columns; c++)
+            fprintf(out, "%s,", moe_csv_text(csv, r, (int)c));
+        fprintf(out, "%.3f,%s,%.4f\n", 1e6 * j->prices[r].time_s,
+                sources[j->prices[r].source], j->prices[r].relative_error);
+    }
+}
+
+static void write_output(const job *j, const settings *s, moe_error *err)
+{
+    const bool console = s->output == NULL || strcmp(s->output, "-") == 0;
+    FILE *out = console ? stdout : fopen(s->output, s->force ? "w" : "wx");
+    if (out == NULL) {
+        if (errno == EEXIST)
+            moe_fail(err, MOE_EXISTS, "%s: exists (--force replaces it)",
+                     s->output);
+        else
+            moe_fail(err, MOE_IO, "%s: %s", s->output, strerror(errno));
+        return;
+    }
+    write_rows(j, out);
+    bool failed = fflush(out) != 0 || ferror(out);
+    if (!console)
+        failed = fclose(out) != 0 || failed;
+    if (failed)
+        moe_fail(err, MOE_IO, "%s: cannot write",
+                 console ? "standard output" : s->output);
+}
+
+static void run(job *j, const settings *s, moe_error *err)
+{
+    if (s->op == NULL || s->csv == NULL) {
+        moe_fail(err, MOE_USAGE,
+                 "--op and --csv are needed (see moegps cost "
+                 "--help)");
+        return;
+    }
+    j->op = s->op->name;
+    if (moe_csv_read(s->csv, &j->csv, err) == MOE_OK)
+        find_columns(j, s->op, err);
+    if (err->status == MOE_OK)
+        j->tables = moe_silicon_open(s->tables, err);
+    if (err->status == MOE_OK)
+        j->prices = moe_array_new(j->csv.n_rows, sizeof *j->prices, err);
+    for (size_t r = 0; r < j->csv.n_rows && err->status == MOE_OK; r++)
+        j->prices[r] = s->op->price(j, r, err);
+    if (err->status == MOE_OK)
+        write_output(j, s, err);
+}
+
+int moe_cmd_cost(int argc, char **argv)
+{
+    moe_error err = {0};
+    settings s = {0};
+    job j = {0};
+    bool help = false;
+    moe_args_parse(&args, argc, argv, &s, &help, &err);
+    if (!help && err.status == MOE_OK)
+        run(&j, &s, &err);
+    for (size_t i = 0; i < j.n_entries; i++) {
+        free(j.entries[i].key);
+        free(j.entries[i].curve);
+        free(j.entries[i].link);
+        moe_silicon_dense_free(j.entries[i].dense);
+    }
+    free(j.entries);
+    free(j.prices);
+    moe_csv_free(&j.csv);
+    moe_silicon_close(j.tables);
+    return err.status == MOE_OK ? 0 : moe_args_fail(&err);
+}

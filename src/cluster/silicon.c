@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Prices from measurements. What is not measured (unequal experts, several
+ * nodes, other element widths) is put together from what is. */
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/mem.h"
+#include "silicon_internal.h"
+
+enum {
+    EXACT = 64,  /* rows up to here have a grid point each */
+    OCTAVE = 16, /* grid points per doubling of rows above */
+    DOUBLINGS = 18,
+    GRID = EXACT + 1 + OCTAVE * DOUBLINGS
+};
+
+/* What composing costs in accuracy, by `make validate`: shares of a whole
+ * layer, put together again, against measured parts of it. */
+static const double SHARE_ERROR = 0.05;
+/* Stand-ins: bf16 kernels for another dtype, skewed loads for balanced. */
+static const double DTYPE_ERROR = 0.5, LOAD_ERROR = 0.1;
+/* Links between nodes are data sheet numbers. */
+static const double NETWORK_ERROR = 0.3;
+
+typedef struct {
+    moe_model model;
+    moe_cluster cluster;
+    moe_silicon_dense *gemm, *attention;
+    moe_dense_change dense;
+    moe_link allreduce, alltoall, allgather;
+    double network_rate;  /* B/s of payload, per GPU to other nodes */
+    double launch_s;      /* of the FFN kernel, paid once */
+    double share_s[GRID]; /* of one expert by rows, rising */
+    double share_error[GRID];
+    moe_price_source share_source[GRID];
+} silicon;
+
+static double grid_rows(size_t i)
+{
+    if (i <= EXACT)
+        return (double)i;
+    return EXACT * exp2((double)(i - EXACT) / OCTAVE);
+}
+
+/* Each expert contributes its share of the balanced latency of all experts
+ * at its own number of rows. Measured times may fall where a library changes
+ * kernels; a planner must not be paid for adding rows, so shares rise. */
+static void fill_shares(silicon *s, const moe_curve *curve, double error)
+{
+    const double experts = s->model.experts, top_k = s->model.top_k;
+    /* TF32 has half the rate of bf16; traffic is doubled as well. */
+    const double slower_by = s->model.dtype == MOE_F32 ? 2 : 1;
+    s->launch_s = moe_curve_launch(curve);
+    s->share_source[0] = MOE_PRICE_INTERPOLATED;
+    for (size_t i = 1; i < GRID; i++) {
+        double tokens = grid_rows(i) * experts / top_k;
+        moe_price price = moe_curve_price(curve, tokens);
+        s->share_s[i] = slower_by * (price.time_s - s->launch_s) / experts;
+        s->share_error[i] = price.relative_error + SHARE_ERROR + error;
+        s->share_source[i] = price.source == MOE_PRICE_EXTRAPOLATED || error > 0
+                                 ? MOE_PRICE_EXTRAPOLATED
+                                 : MOE_PRICE_INTERPOLATED;
+    }
+    moe_silicon_rise(s->share_s, GRID);
+}
+
+/* ---- choosing tables ---- */
+
+typedef struct {
+    const char *dtype, *distribution;
+    double error;
+} choice;
+
+static const choice bf16_choices[] = {
+    {"bfloat16", "balanced", 0},
+    {"bfloat16", "power_law_1.01", LOAD_ERROR},
+};
+/* Without fp8 kernels, fp8 weights are widened and computed as bf16. */
+static const choice fp8_choices[] = {
+    {"fp8_block", "balanced", 0},
+    {"fp8", "balanced", 0},
+    {"bfloat16", "balanced", DTYPE_ERROR},
+    {"bfloat16", "power_law_1.01", DTYPE_ERROR},
+};
+static const choice f32_choices[] = {
+    {"bfloat16", "balanced", DTYPE_ERROR},
+    {"bfloat16", "power_law_1.01", DTYPE_ERROR},
+};
+
+static const char *tables_gpu(const moe_cluster *c)
+{
+    return c->tables_gpu[0] != '\0' ? c->tables_gpu : c->gpu;
+}
+
+/* The first choice with the very shape, else the first there is at all. */
+static moe_status choose_curve(const silicon *s, const moe_silicon *tables,
+                               moe_curve *out, double *error_out,
+                               moe_error *err)
+{
+    const moe_model *m = &s->model;
+    const choice *choices = bf16_choices;
+    size_t n = MOE_ARRAY_LEN(bf16_choices);
+    if (m->dtype == MOE_FP8) {
+        choices = fp8_choices;
+        n = MOE_ARRAY_LEN(fp8_choices);
+    } else if (m->dtype == MOE_F32) {
+        choices = f32_choices;
+        n = MOE_ARRAY_LEN(f32_choices);
+    }
+    const moe_ffn_change change = {
+        .weight_bytes = m->dtype == MOE_F32 ? 0 : moe_model_weight_bytes(m),
+        .matrices = m->form == MOE_FFN_SWIGLU ? 3 : 2,
+        .bandwidth = s->dense.bandwidth,
+    };
+    bool found = false;
+    for (size_t i = 0; i < n; i++) {
+        const moe_ffn_key key = {
+            .gpu = tables_gpu(&s->cluster),
+            .stack = s->cluster.stack,
+            .dtype = choices[i].dtype,
+            .distribution = choices[i].distribution,
+            .hidden = m->hidden,
+            .inter = m->intermediate,
+            .top_k = m->top_k,
+            .experts = m->experts,
+            .ep = 1,
+        };
+        moe_curve curve;
+        moe_error why = {0};
+        if (moe_silicon_ffn(tables, &key, &change, &curve, &why) != MOE_OK) {
+            if (i == 0)
+                moe_fail(err, why.status, "silicon: %s", why.text);
+            continue;
+        }
+        if (found && !curve.measured)
+            continue;
+        *out = curve;
+        *error_out = choices[i].error;
+        found = true;
+        if (curve.measured)
+            break;
+    }
+    if (!found)
+        return MOE_USAGE;
+    if (err != NULL)
+        *err = (moe_error){0};
+    return MOE_OK;
+}
+
+static moe_status load_links(silicon *s, const moe_silicon *tables,
+                             moe_error *err)
+{
+    const struct {
+        const char *op;
+        moe_link *link;
+    } ops[] = {{"all_reduce", &s->allreduce},
+               {"alltoall", &s->alltoall},
+               {"all_gather", &s->allgather}};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(ops); i++) {
+        if (moe_silicon_link(tables, ops[i].op, tables_gpu(&s->cluster), NULL,
+                             ops[i].link, err) != MOE_OK)
+            return MOE_USAGE;
+        moe_link_smooth(ops[i].link);
+    }
+    return MOE_OK;
+}
+
+/* GEMM and attention of the same stack, else of any: they are measured for
+ * one stack per GPU, and libraries differ less there than in MoE kernels. */
+static moe_silicon_dense *load_dense(const silicon *s,
+                                     const moe_silicon *tables, const char *op,
+                                     moe_error *err)
+{
+    const char *gpu = tables_gpu(&s->cluster);
+    moe_silicon_dense *d =
+        moe_silicon_dense_new(tables, op, gpu, s->cluster.stack, NULL);
+    return d != NULL ? d : moe_silicon_dense_new(tables, op, gpu, NULL, err);
+}
+
+static moe_status load(silicon *s, const moe_silicon *tables, moe_error *err)
+{
+    moe_curve curve;
+    double error = 0;
+    if (choose_curve(s, tables, &curve, &error, err) != MOE_OK)
+        return MOE_USAGE;
+    fill_shares(s, &curve, error);
+    s->gemm = load_dense(s, tables, "gemm", err);
+    s->attention = load_dense(s, tables, "attention", err);
+    if (s->gemm == NULL || s->attention == NULL)
+        return err->status;
+    moe_silicon_dense_smooth(s->gemm);
+    moe_silicon_dense_smooth(s->attention);
+    return load_links(s, tables, err);
+}
+
+static moe_status init(void *state, const moe_model *model,
+                       const moe_cluster *cluster, moe_error *err)
+{
+    silicon *s = state;
+    moe_error own = {0};
+    s->model = *model;
+    s->cluster = *cluster;
+    s->network_rate = cluster->network_bandwidth * cluster->network_efficiency;
+    s->dense = (moe_dense_change){
+        .bytes = moe_dtype_size((moe_dtype)model->dtype) / 2.0,
+        .rate = 1,
+        .bandwidth = cluster->tables_bandwidth > 0
+                         ? cluster->memory_bandwidth / cluster->tables_bandwidth
+                         : 1,
+    };
+    if (model->dtype == MOE_FP8 && cluster->fp8_flops > 0)
+        s->dense.rate = cluster->fp8_flops / cluster->peak_flops;
+    if (model->dtype == MOE_F32)
+        s->dense.rate = 0.5;
+    moe_silicon *tables = moe_silicon_open(NULL, &own);
+    if (tables != NULL)
+        load(s, tables, &own);
+    moe_silicon_close(tables);
+    if (own.status != MOE_OK)
+        moe_fail(err, own.status, "%s", own.text);
+    return own.status;
+}
+
+static void fini(void *state)
+{
+    silicon *s = state;
+    moe_silicon_dense_free(s->gemm);
+    moe_silicon_dense_free(s->attention);
+    s->gemm = s->attention = NULL;
+}
+
+/* ---- prices ---- */
+
+static const moe_price FREE = {0, MOE_PRICE_TABULATED, 0};
+
+/* One after the other: times add up, and so do what they may be wrong by. */
+static moe_price then(moe_price a, moe_price b)
+{
+    const double time_s = a.time_s + b.time_s;
+    double wrong_s = a.time_s * a.relative_error + b.time_s * b.relative_error;
+    return (moe_price){
+        .time_s = time_s,
+        .source = a.source > b.source ? a.source : b.source,
+        .relative_error = time_s > 0 ? wrong_s / time_s : 0,
+    };
+}
+
+static moe_price slower(moe_price a, moe_price b)
+{
+    return a.time_s >= b.time_s ? a : b;
+}
+
+static void grid_place(double rows, size_t *left, double *weight)
+{
+    double place = rows;
+    if (rows > EXACT)
+        place = EXACT + OCTAVE * log2(rows / EXACT);
+    if (place > GRID - 2)
+        place = GRID - 2;
+    *left = (size_t)place;
+    const double from = grid_rows(*left), to = grid_rows(*left + 1);
+    *weight = (rows - from) / (to - from); /* above 1 beyond the grid */
+}
+
+static moe_price ffn(const void *state, const uint32_t *rows, size_t n)
+{
+    const silicon *s = state;
+    double time_s = 0, wrong_s = 0;
+    moe_price_source source = MOE_PRICE_TABULATED;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = rows[i];
+        double share_s = 0;
+        if (at == 0)
+            continue;
+        if (at <= EXACT) {
+            share_s = s->share_s[at];
+        } else {
+            double w;
+            grid_place(rows[i], &at, &w);
+            share_s =
+                s->share_s[at] + w * (s->share_s[at + 1] - s->share_s[at]);
+        }
+        time_s += share_s;
+        wrong_s += share_s * s->share_error[at];
+        if (s->share_source[at] > source)
+            source = s->share_source[at];
+    }
+    if (!(time_s > 0))
+        return FREE;
+    wrong_s += s->launch_s * SHARE_ERROR;
+    time_s += s->launch_s;
+    return (moe_price){time_s, source, wrong_s / time_s};
+}
+
+static moe_price norm(const silicon *s, double elements)
+{
+    const double launch_s = moe_silicon_dense_launch(s->gemm);
+    const double bytes =
+        2 * elements * moe_dtype_size((moe_dtype)s->model.dtype);
+    const double reach =
+        s->cluster.memory_bandwidth * s->cluster.memory_efficiency;
+    return (moe_price){launch_s + bytes / reach, MOE_PRICE_EXTRAPOLATED, 0.3};
+}
+
+static moe_price attention(const void *state, double batch, double seq, int tp)
+{
+    const silicon *s = state;
+    const moe_model *m = &s->model;
+    const double tokens = batch * seq, dim = m->head_dim;
+    if (!(tokens > 0) || tp < 1)
+        return FREE;
+    /* Heads that do not divide leave the busiest GPU with one more; keys and
+     * values are repeated where there are fewer of them than GPUs. */
+    const double heads = ceil((double)m->heads / tp);
+    const double kv_heads = ceil((double)m->kv_heads / tp);
+    const moe_gemm qkv = {tokens, (heads + 2 * kv_heads) * dim, m->hidden};
+    const moe_gemm out = {tokens, m->hidden, heads * dim};
+    const moe_prefill core = {batch, seq, heads, kv_heads, dim};
+    moe_price price = norm(s, tokens * m->hidden);
+    price = then(price, moe_silicon_gemm(s->gemm, &qkv, &s->dense));
+    price = then(price, moe_silicon_gemm(s->gemm, &out, &s->dense));
+    return then(price, moe_silicon_attention(s->attention, &core, &s->dense));
+}
+
+static moe_price gemm(const void *state, const moe_gemm *shape)
+{
+    const silicon *s = state;
+    return moe_silicon_gemm(s->gemm, shape, &s->dense);
+}
+
+static double node_count(const moe_exchange *x)
+{
+    return x->nodes > 1 ? x->nodes : 1;
+}
+
+/* GPUs that take part on the fullest node. */
+static double local_count(const moe_exchange *x)
+{
+    return ceil((x->gpus > 1 ? x->gpus : 1) / node_count(x));
+}
+
+static moe_price network(const silicon *s, double steps, double bytes)
+{
+    if (!(steps > 0))
+        return FREE;
+    double time_s =
+        steps * s->cluster.network_latency_s + bytes / s->network_rate;
+    return (moe_price){time_s, MOE_PRICE_EXTRAPOLATED, NETWORK_ERROR};
+}
+
+/* Hierarchical: the node's part as measured, the rest by latency and
+ * bandwidth across nodes; transfers overlap, latencies add up. */
+static moe_price allreduce(const void *state, const moe_exchange *x,
+                           double bytes)
+{
+    const silicon *s = state;
+    const double nodes = node_count(x), local = local_count(x);
+    if (x->gpus < 2)
+        return FREE;
+    moe_price node = FREE;
+    if (local > 1)
+        node = moe_link_price(&s->allreduce, local, bytes);
+    if (nodes < 2)
+        return node;
+    moe_price far = network(s, 2 * ceil(log2(nodes)),
+                            2 * (nodes - 1) / nodes * bytes / local);
+    double steps_s = 2 * ceil(log2(nodes)) * s->cluster.network_latency_s;
+    moe_price latency = {steps_s, MOE_PRICE_EXTRAPOLATED, NETWORK_ERROR};
+    far.time_s -= steps_s;
+    return then(slower(node, far), latency);
+}
+
+/* The busiest GPU's bytes on the table of balanced exchanges, where each of
+ * g GPUs keeps 1/g of its buffer; both kinds of link work at once. */
+static moe_price exchange(const silicon *s, const moe_exchange *x)
+{
+    const double local = fmax(local_count(x), 2);
+    moe_price node = FREE, far = FREE;
+    if (x->node_bytes > 0)
+        node = moe_link_price(&s->alltoall, local,
+                              x->node_bytes * local / (local - 1));
+    if (x->network_bytes > 0)
+        far = network(s, 1, x->network_bytes);
+    return slower(node, far);
+}
+
+static moe_price alltoall(const void *state, const moe_exchange *x)
+{
+    return exchange(state, x);
+}
+
+/* As if every GPU of the node sent as much: replicas move together, and on
+ * PCIe they share the host. */
+static moe_price transfer(const void *state, const moe_exchange *x)
+{
+    return exchange(state, x);
+}
+
+/* NCCL's broadcast is not in the tables; an all-gather brings as many bytes
+ * to every GPU. */
+static moe_price tree(const void *state, const moe_exchange *x, double bytes)
+{
+    const silicon *s = state;
+    const double nodes = node_count(x), local = local_count(x);
+    if (x->gpus < 2)
+        return FREE;
+    moe_price price = FREE;
+    if (local > 1)
+        price =
+            moe_link_price(&s->allgather, local, bytes * local / (local - 1));
+    double steps = ceil(log2(nodes));
+    return then(price, network(s, steps, steps * bytes));
+}
+
+const moe_cost moe_cost_silicon = {
+    .name = "silicon",
+    .help = "measured kernels and collectives of a GPU and stack",
+    .state_size = sizeof(silicon),
+    .init = init,
+    .ffn = ffn,
+    .attention = attention,
+    .gemm = gemm,
+    .allreduce = allreduce,
+    .alltoall = alltoall,
+    .transfer = transfer,
+    .tree = tree,
+    .fini = fini,
+};

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Which tables a curve is made of: those of the shape itself, or those of the
+ * nearest shapes of the same kernel. */
+
+#include <math.h>
+#include <string.h>
+
+#include "silicon_internal.h"
+
+enum { MAX_SHAPES = 128 }; /* of one kernel that a new shape is drawn from */
+
+/* A new shape takes ratios from measured ones with weight exp(-d2 / (2 s2));
+ * d2 is a squared distance in octaves. s = 0.5 gave the smallest errors of
+ * shapes left out among 0.5, 1 and 2, on all stacks. */
+static const double NEARNESS = 0.5;
+static const double SHAPE_WEIGHT[4] = {1, 1, 0.25, 0.5}; /* hidden, inter,
+                                                            top_k, experts */
+static const double LOCAL_WEIGHT = 0.5;                  /* experts per GPU */
+
+/* A key in codes; -1: any. */
+typedef struct {
+    int code[FFN_COLUMNS];
+} coded_key;
+
+static bool same(const moe_silicon *s, size_t table, const coded_key *key,
+                 int from, int to)
+{
+    for (int c = from; c < to; c++)
+        if (key->code[c] >= 0 &&
+            s->op[SILICON_FFN].column[c][table] != key->code[c])
+            return false;
+    return true;
+}
+
+static double octaves(double a, double b)
+{
+    return log2(a / b);
+}
+
+static double distance2(const moe_silicon *s, size_t table,
+                        const coded_key *key)
+{
+    int32_t *const *c = s->op[SILICON_FFN].column;
+    double d2 = 0;
+    for (int i = 0; i < 4; i++) {
+        double d = octaves(c[FFN_HIDDEN + i][table], key->code[FFN_HIDDEN + i]);
+        d2 += SHAPE_WEIGHT[i] * d * d;
+    }
+    double local = octaves((double)c[FFN_EXPERTS][table] / c[FFN_EP][table],
+                           (double)key->code[FFN_EXPERTS] / key->code[FFN_EP]);
+    return d2 + LOCAL_WEIGHT * local * local;
+}
+
+static bool ends_with(const char *text, const char *suffix)
+{
+    size_t n = strlen(text), m = strlen(suffix);
+    return n >= m && strcmp(text + n - m, suffix) == 0;
+}
+
+/* Experts of two matrices. */
+static bool nongated(const moe_silicon *s, int kernel)
+{
+    return ends_with(s->names[kernel], "nongated");
+}
+
+/* Tables whose kernel suits: the asked one, or one with the right number of
+ * matrices where the caller says how many. */
+static bool kernel_suits(const moe_silicon *s, size_t table,
+                         const coded_key *key, const moe_ffn_change *change)
+{
+    int kernel = s->op[SILICON_FFN].column[FFN_KERNEL][table];
+    if (key->code[FFN_KERNEL] >= 0)
+        return kernel == key->code[FFN_KERNEL];
+    return change == NULL || change->matrices != 3 || !nongated(s, kernel);
+}
+
+/* The kernel that a stack takes: that of the same shape, else of the nearest
+ * one; stacks choose by whether experts are split as well. @return -1: none */
+static int choose_kernel(const moe_silicon *s, const coded_key *key,
+                         const moe_ffn_change *change, bool unseen)
+{
+    const silicon_op *t = &s->op[SILICON_FFN];
+    double least = INFINITY;
+    int kernel = -1;
+    for (size_t i = 0; i < t->n; i++) {
+        if (!same(s, i, key, FFN_GPU, FFN_KERNEL) ||
+            !same(s, i, key, FFN_DTYPE, FFN_DISTRIBUTION) ||
+            !kernel_suits(s, i, key, change))
+            continue;
+        if (unseen && same(s, i, key, FFN_HIDDEN, FFN_EP))
+            continue;
+        double d2 = distance2(s, i, key);
+        if ((t->column[FFN_EP][i] == 1) != (key->code[FFN_EP] == 1))
+            d2 += 100;
+        if (d2 < least) {
+            least = d2;
+            kernel = t->column[FFN_KERNEL][i];
+        }
+    }
+    return kernel;
+}
+
+static const double *parameters_of(const moe_silicon *s, const coded_key *key,
+                                   bool unseen, double *error_out)
+{
+    const silicon_fit *fit = &s->ffn_fit;
+    const double *whole = NULL;
+    for (size_t i = 0; i < fit->n; i++) {
+        bool kernel = true, shape = true;
+        for (int c = 0; c < 4; c++) {
+            kernel = kernel && fit->column[c][i] == key->code[FFN_GPU + c];
+            shape = shape && fit->without[c][i] == key->code[FFN_HIDDEN + c];
+        }
+        if (kernel && fit->without[0][i] == 0) {
+            whole = fit->parameters + i * fit->width;
+            *error_out = fit->error[i];
+        }
+        if (kernel && unseen && shape)
+            return fit->parameters + i * fit->width;
+    }
+    return whole;
+}
+
+static void set_shape(const moe_silicon *s, moe_curve *c, const coded_key *key)
+{
+    c->hidden = key->code[FFN_HIDDEN];
+    c->inter = key->code[FFN_INTER];
+    c->top_k = key->code[FFN_TOP_K];
+    c->experts = key->code[FFN_EXPERTS];
+    c->ep = key->code[FFN_EP];
+    c->balanced =
+        strcmp(s->names[key->code[FFN_DISTRIBUTION]], "balanced") == 0;
+    c->n = 0;
+}
+
+static void load_table(const moe_silicon *s, size_t table, moe_curve *c)
+{
+    const silicon_op *t = &s->op[SILICON_FFN];
+    coded_key key;
+    for (int i = 0; i < FFN_COLUMNS; i++)
+        key.code[i] = t->column[i][table];
+    set_shape(s, c, &key);
+    for (int32_t r = t->first[table]; r < t->first[table + 1]; r++) {
+        if (c->n == MOE_CURVE_POINTS)
+            break;
+        const double us = moe_curve_model(c, t->x[r], false);
+        moe_curve_add(c, t->x[r], log((double)t->time_us[r] / us));
+    }
+}
+
+/* One table per shape, that with most nearly as many experts per GPU, of the
+ * same kernel. @return how many. */
+static size_t neighbours(const moe_silicon *s, const coded_key *key,
+                         int distribution, bool unseen, size_t *out)
+{
+    const silicon_op *t = &s->op[SILICON_FFN];
+    size_t n = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        if (!same(s, i, key, FFN_GPU, FFN_DISTRIBUTION) ||
+            t->column[FFN_DISTRIBUTION][i] != distribution ||
+            (unseen && same(s, i, key, FFN_HIDDEN, FFN_EP)))
+            continue;
+        coded_key shape = {0};
+        for (int c = 0; c < FFN_COLUMNS; c++)
+            shape.code[c] = t->column[c][i];
+        size_t at = 0;
+        while (at < n && !same(s, out[at], &shape, FFN_HIDDEN, FFN_EP))
+            at++;
+        if (at == MAX_SHAPES)
+            continue;
+        if (at == n || distance2(s, i, key) < distance2(s, out[at], key))
+            out[at] = i;
+        n += at == n;
+    }
+    return n;
+}
+
+/* Points of a shape that was not measured: at every half octave of tokens the
+ * ratio of measured to modelled time of other shapes, taken at as many pairs
+ * per expert. */
+static void borrow_points(const moe_silicon *s, const coded_key *key,
+                          const size_t *tables, size_t n, moe_curve *c)
+{
+    double sum[MOE_CURVE_POINTS] = {0}, weights[MOE_CURVE_POINTS] = {0};
+    const double octave = log(2);
+    enum { STEPS = 35 }; /* 1 to 2^17 tokens */
+    for (size_t k = 0; k < n; k++) {
+        moe_curve other = *c;
+        load_table(s, tables[k], &other);
+        double d2 = distance2(s, tables[k], key);
+        double weight = exp(-d2 / (2 * NEARNESS * NEARNESS)) + 1e-9;
+        double shift =
+            log(c->top_k / c->experts) - log(other.top_k / other.experts);
+        for (size_t i = 0; i < STEPS; i++) {
+            double x = 0.5 * octave * (double)i + shift, w;
+            size_t at;
+            moe_silicon_bracket(other.log_x, other.n, x, &at, &w);
+            size_t next = other.n > 1 ? at + 1 : at;
+            sum[i] += weight *
+                      (other.residual[at] * (1 - w) + other.residual[next] * w);
+            weights[i] += weight;
+        }
+    }
+    for (size_t i = 0; i < STEPS; i++)
+        moe_curve_add(c, exp(0.5 * octave * (double)i), sum[i] / weights[i]);
+}
+
+static moe_status unknown(const moe_silicon *s, const coded_key *key, int what,
+                          const char *name, const char *value, moe_error *err)
+{
+    char known[320];
+    coded_key any = *key;
+    any.code[FFN_KERNEL] = -1;
+    moe_silicon_known(s, SILICON_FFN, any.code, what, known, sizeof known);
+    return moe_fail(err, MOE_USAGE, "%s: no measured '%.60s' (there are: %s)",
+                    name, value, known);
+}
+
+static moe_status encode(const moe_silicon *s, const moe_ffn_key *key,
+                         coded_key *out, moe_error *err)
+{
+    const char *dtype =
+        strcmp(key->dtype, "bf16") == 0 ? "bfloat16" : key->dtype;
+    const char *names[] = {"gpu", "stack", "kernel", "dtype", "distribution"};
+    const char *values[] = {key->gpu, key->stack, key->kernel, dtype,
+                            key->distribution != NULL ? key->distribution
+                                                      : "balanced"};
+    const silicon_op *t = &s->op[SILICON_FFN];
+    *out = (coded_key){{0}};
+    for (int c = FFN_GPU; c <= FFN_DISTRIBUTION; c++)
+        out->code[c] = -1;
+    for (int c = FFN_GPU; c <= FFN_DISTRIBUTION; c++) {
+        if (values[c] == NULL)
+            continue;
+        out->code[c] = moe_silicon_code(s, values[c]);
+        bool there = false;
+        for (size_t i = 0; i < t->n && !there; i++)
+            there = out->code[c] >= 0 && same(s, i, out, FFN_GPU, c + 1);
+        if (!there)
+            return unknown(s, out, c, names[c], values[c], err);
+    }
+    out->code[FFN_HIDDEN] = key->hidden;
+    out->code[FFN_INTER] = key->inter;
+    out->code[FFN_TOP_K] = key->top_k;
+    out->code[FFN_EXPERTS] = key->experts;
+    out->code[FFN_EP] = key->ep;
+    if (key->hidden < 1 || key->inter < 1 || key->top_k < 1 ||
+        key->experts < key->top_k || key->ep < 1 || key->ep > key->experts)
+        return moe_fail(err, MOE_USAGE,
+                        "no kernel has hidden %d, inter %d, top_k %d of %d "
+                        "experts, ep %d",
+                        key->hidden, key->inter, key->top_k, key->experts,
+                        key->ep);
+    return MOE_OK;
+}
+
+static double dtype_bytes(const char *dtype)
+{
+    return strcmp(dtype, "bfloat16") == 0 ? 2 : 1;
+}
+
+static void apply_change(moe_curve *c, const moe_ffn_change *change)
+{
+    c->target_bytes = c->weight_bytes;
+    c->target_matrices = c->matrices;
+    c->bandwidth = 1;
+    c->changed = false;
+    if (change == NULL)
+        return;
+    if (change->weight_bytes > 0)
+        c->target_bytes = change->weight_bytes;
+    if (change->matrices > 0)
+        c->target_matrices = change->matrices;
+    if (change->bandwidth > 0)
+        c->bandwidth = change->bandwidth;
+    c->changed = c->target_bytes < c->weight_bytes ||
+                 c->target_bytes > c->weight_bytes ||
+                 c->target_matrices < c->matrices ||
+                 c->target_matrices > c->matrices || c->bandwidth < 1 ||
+                 c->bandwidth > 1;
+}
+
+/* Distribution of the tables to borrow from: the asked one, else balanced,
+ * else whatever the kernel has. */
+static size_t find_neighbours(const moe_silicon *s, const coded_key *key,
+                              bool unseen, size_t *out)
+{
+    const silicon_op *t = &s->op[SILICON_FFN];
+    size_t n = neighbours(s, key, key->code[FFN_DISTRIBUTION], unseen, out);
+    if (n == 0)
+        n = neighbours(s, key, moe_silicon_code(s, "balanced"), unseen, out);
+    for (size_t i = 0; i < t->n && n == 0; i++)
+        if (same(s, i, key, FFN_GPU, FFN_DISTRIBUTION))
+            n = neighbours(s, key, t->column[FFN_DISTRIBUTION][i], unseen, out);
+    return n;
+}
+
+static moe_status make_curve(const moe_silicon *s, const moe_ffn_key *asked,
+                             const moe_ffn_change *change, bool unseen,
+                             moe_curve *out, moe_error *err)
+{
+    const silicon_op *t = &s->op[SILICON_FFN];
+    size_t tables[MAX_SHAPES];
+    moe_curve c = {0};
+    coded_key key;
+    if (encode(s, asked, &key, err) != MOE_OK)
+        return MOE_USAGE;
+    if (key.code[FFN_KERNEL] < 0)
+        key.code[FFN_KERNEL] = choose_kernel(s, &key, change, unseen);
+    const double *parameters = parameters_of(s, &key, unseen, &c.spread);
+    if (key.code[FFN_KERNEL] < 0 || parameters == NULL)
+        return moe_fail(err, MOE_USAGE, "no kernel of %s on %s suits %s",
+                        asked->stack, asked->gpu, asked->dtype);
+    memcpy(c.parameters, parameters, sizeof c.parameters);
+    c.weight_bytes = dtype_bytes(s->names[key.code[FFN_DTYPE]]);
+    c.matrices = nongated(s, key.code[FFN_KERNEL]) ? 2 : 3;
+    apply_change(&c, change);
+    set_shape(s, &c, &key);
+    for (size_t i = 0; i < t->n && !unseen && !c.measured; i++)
+        if (same(s, i, &key, FFN_GPU, FFN_COLUMNS)) {
+            load_table(s, i, &c);
+            c.measured = true;
+        }
+    if (c.measured) {
+        moe_curve_leave_out(&c);
+        /* Half of what the model misses on shapes it was fitted to. */
+        c.spread = c.changed ? 0.5 * c.spread : 0;
+    } else {
+        size_t n = find_neighbours(s, &key, unseen, tables);
+        if (n == 0)
+            return moe_fail(err, MOE_USAGE, "no other shape of %s on %s",
+                            asked->stack, asked->gpu);
+        set_shape(s, &c, &key);
+        borrow_points(s, &key, tables, n, &c);
+    }
+    *out = c;
+    return MOE_OK;
+}
+
+moe_status moe_silicon_ffn(const moe_silicon *s, const moe_ffn_key *key,
+                           const moe_ffn_change *change, moe_curve *out,
+                           moe_error *err)
+{
+    return make_curve(s, key, change, false, out, err);
+}
+
+moe_status moe_silicon_ffn_unseen(const moe_silicon *s, const moe_ffn_key *key,
+                                  moe_curve *out, moe_error *err)
+{
+    return make_curve(s, key, NULL, true, out, err);
+}

@@ -1,0 +1,99 @@
+/** silicon_internal.h: the measured tables in memory. */
+#ifndef MOEGPS_CLUSTER_SILICON_INTERNAL_H
+#define MOEGPS_CLUSTER_SILICON_INTERNAL_H
+
+#include <stdint.h>
+
+#include "moegps/silicon.h"
+
+enum {
+    SILICON_FFN,
+    SILICON_LINK,
+    SILICON_ATTENTION,
+    SILICON_GEMM,
+    SILICON_OPS
+};
+
+/* Columns of a table's key, in the file's order; texts are codes of names. */
+enum {
+    FFN_GPU,
+    FFN_STACK,
+    FFN_KERNEL,
+    FFN_DTYPE,
+    FFN_DISTRIBUTION,
+    FFN_HIDDEN,
+    FFN_INTER,
+    FFN_TOP_K,
+    FFN_EXPERTS,
+    FFN_EP,
+    FFN_COLUMNS
+};
+enum { LINK_GPU, LINK_NCCL, LINK_OP, LINK_GPUS, LINK_COLUMNS };
+enum {
+    ATTENTION_GPU,
+    ATTENTION_STACK,
+    ATTENTION_HEADS,
+    ATTENTION_KV_HEADS,
+    ATTENTION_DIM,
+    ATTENTION_BATCH,
+    ATTENTION_COLUMNS
+};
+enum { GEMM_GPU, GEMM_STACK, GEMM_N, GEMM_K, GEMM_COLUMNS };
+enum { SILICON_COLUMNS = FFN_COLUMNS };
+
+/* All tables of one operation. */
+typedef struct {
+    size_t n, rows;
+    int32_t *column[SILICON_COLUMNS]; /* [n] each */
+    int32_t *first;                   /* [n + 1] first row of each table */
+    int32_t *x;                       /* [rows] tokens, bytes, ... */
+    float *time_us;                   /* [rows] */
+} silicon_op;
+
+/* Fitted parameters of kernels. */
+typedef struct {
+    size_t n;
+    int32_t *column[4];  /* [n]: gpu, stack (, kernel, dtype) */
+    int32_t *without[4]; /* [n]: hidden, inter, top_k, experts left out */
+    double *parameters;  /* [n][width] */
+    double *error;       /* [n] median of |relative error| */
+    size_t width;
+} silicon_fit;
+
+struct moe_silicon {
+    char **names;
+    size_t n_names;
+    silicon_op op[SILICON_OPS];
+    silicon_fit ffn_fit, attention_fit, gemm_fit;
+};
+
+/** @return code of a text, or -1. */
+int moe_silicon_code(const moe_silicon *s, const char *text);
+
+/** Append the different values of column `want` among tables that agree with
+ *  `codes` in the columns before it, as "a, b". */
+void moe_silicon_known(const moe_silicon *s, int op, const int *codes, int want,
+                       char *text, size_t size);
+
+/** Place of x between sorted values: index of the left one and the weight of
+ *  the right one, both within the values. @param n  >= 1. */
+void moe_silicon_bracket(const double *sorted, size_t n, double x,
+                         size_t *left_out, double *weight_out);
+
+/** us of a curve's kernel by its physical model.
+ *  @param target  of what is to be priced, else of what was measured. */
+double moe_curve_model(const moe_curve *c, double tokens, bool target);
+
+/** Append a point; tokens rise.
+ *  @param residual  log of measured over modelled time. */
+void moe_curve_add(moe_curve *c, double tokens, double residual);
+
+/** Fill the errors of all points, each left out. */
+void moe_curve_leave_out(moe_curve *c);
+
+/** Replace values by the rising ones nearest to them in squares, as means of
+ *  neighbours (isotonic regression).   Source: Barlow et al. 1972, pool
+ *  adjacent violators. */
+void moe_silicon_rise(double *y, size_t n);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Collectives: straight lines between measured sizes, as a collective is a
+ * latency plus bytes over a bandwidth, piecewise. Left out one by one, points
+ * are met within 2.1 % (median); lines on logarithms miss them by 3.1 %. */
+
+#include <math.h>
+#include <string.h>
+
+#include "silicon_internal.h"
+
+/* Of a measured point: neighbours among the smallest sizes, where only the
+ * latency counts, scatter by 1 to 3 %. */
+static const double REPEAT_ERROR = 0.02;
+/* Left-out points have neighbours twice as far as a point in between. */
+static const double GAP_FACTOR = 0.5;
+/* Of a GPU count that was not measured: per octave away from those that
+ * were; doubling GPUs changes times by 10 to 25 % on switches. */
+static const double COUNT_ERROR = 0.2;
+
+static void load_count(const moe_silicon *s, size_t table, moe_link *link)
+{
+    const silicon_op *t = &s->op[SILICON_LINK];
+    const size_t c = link->n_counts++;
+    link->count[c].gpus = t->column[LINK_GPUS][table];
+    size_t n = 0;
+    for (int32_t r = t->first[table]; r < t->first[table + 1]; r++) {
+        if (n == MOE_CURVE_POINTS)
+            break;
+        link->count[c].bytes[n] = t->x[r];
+        link->count[c].time_us[n] = t->time_us[r];
+        link->count[c].error[n++] = 0;
+    }
+    link->count[c].n = n;
+    for (size_t i = 1; i + 1 < n; i++) {
+        const double *x = link->count[c].bytes, *y = link->count[c].time_us;
+        double w = (x[i] - x[i - 1]) / (x[i + 1] - x[i - 1]);
+        double us = y[i - 1] + w * (y[i + 1] - y[i - 1]);
+        link->count[c].error[i] = fabs(us / y[i] - 1);
+    }
+}
+
+static void sort_counts(moe_link *link)
+{
+    for (size_t i = 1; i < link->n_counts; i++)
+        for (size_t j = i; j > 0; j--)
+            if (link->count[j].gpus < link->count[j - 1].gpus) {
+                moe_link swap = {0};
+                swap.count[0] = link->count[j];
+                link->count[j] = link->count[j - 1];
+                link->count[j - 1] = swap.count[0];
+            }
+}
+
+static moe_status unknown(const moe_silicon *s, const int *codes, int what,
+                          const char *name, const char *value, moe_error *err)
+{
+    char known[256];
+    moe_silicon_known(s, SILICON_LINK, codes, what, known, sizeof known);
+    return moe_fail(err, MOE_USAGE, "%s: no measured '%.60s' (there are: %s)",
+                    name, value, known);
+}
+
+moe_status moe_silicon_link(const moe_silicon *s, const char *op,
+                            const char *gpu, const char *nccl, moe_link *out,
+                            moe_error *err)
+{
+    const silicon_op *t = &s->op[SILICON_LINK];
+    const char *names[] = {"gpu", "nccl", "op"};
+    const char *values[] = {gpu, nccl, op};
+    int codes[] = {-1, -1, -1};
+    for (int c = LINK_GPU; c <= LINK_OP; c++) {
+        bool there = values[c] == NULL;
+        if (!there)
+            codes[c] = moe_silicon_code(s, values[c]);
+        for (size_t i = 0; i < t->n && !there && codes[c] >= 0; i++)
+            there = t->column[c][i] == codes[c] &&
+                    (c == 0 || t->column[0][i] == codes[0]);
+        if (!there)
+            return unknown(s, codes, c, names[c], values[c], err);
+    }
+    moe_link link = {0};
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->column[LINK_GPU][i] != codes[LINK_GPU] ||
+            t->column[LINK_OP][i] != codes[LINK_OP])
+            continue;
+        if (codes[LINK_NCCL] < 0)
+            codes[LINK_NCCL] = t->column[LINK_NCCL][i];
+        if (t->column[LINK_NCCL][i] == codes[LINK_NCCL] &&
+            link.n_counts < MOE_LINK_COUNTS)
+            load_count(s, i, &link);
+    }
+    sort_counts(&link);
+    *out = link;
+    return MOE_OK;
+}
+
+void moe_link_smooth(moe_link *link)
+{
+    for (size_t c = 0; c < link->n_counts; c++)
+        moe_silicon_rise(link->count[c].time_us, link->count[c].n);
+}
+
+/* At one measured GPU count: the latency below the first size, the bandwidth
+ * of the last two above the last. */
+static double time_at(const moe_link *link, size_t c, double bytes,
+                      moe_price *price)
+{
+    const double *x = link->count[c].bytes, *y = link->count[c].time_us;
+    const size_t n = link->count[c].n, last = n - 1;
+    size_t i;
+    double w;
+    moe_silicon_bracket(x, n, bytes, &i, &w);
+    size_t next = n > 1 ? i + 1 : i;
+    double us = y[i] + w * (y[next] - y[i]);
+    price->relative_error = REPEAT_ERROR + GAP_FACTOR * 0.5 *
+                                               (link->count[c].error[i] +
+                                                link->count[c].error[next]);
+    price->source = MOE_PRICE_INTERPOLATED;
+    if (bytes > x[last]) {
+        double slope = n > 1 ? (y[last] - y[last - 1]) / (x[last] - x[last - 1])
+                             : y[last] / x[last];
+        us += slope * (bytes - x[last]);
+        price->source = MOE_PRICE_EXTRAPOLATED;
+    } else if (bytes < x[0]) {
+        price->source = MOE_PRICE_EXTRAPOLATED;
+    } else if (w == 0 || w == 1) {
+        price->source = MOE_PRICE_TABULATED;
+        price->relative_error = REPEAT_ERROR;
+    }
+    return us;
+}
+
+moe_price moe_link_price(const moe_link *link, double gpus, double bytes)
+{
+    double counts[MOE_LINK_COUNTS], w;
+    size_t c;
+    moe_price price = {0}, other = {0};
+    for (size_t i = 0; i < link->n_counts; i++)
+        counts[i] = log2(link->count[i].gpus);
+    moe_silicon_bracket(counts, link->n_counts, log2(gpus), &c, &w);
+    if (w == 1 && ++c > 0)
+        w = 0;
+    double us = time_at(link, c, bytes, &price);
+    if (w > 0) {
+        double far = time_at(link, c + 1, bytes, &other);
+        us = exp(log(us) * (1 - w) + log(far) * w);
+        price.relative_error =
+            fmax(price.relative_error, other.relative_error) +
+            COUNT_ERROR * fmin(w, 1 - w);
+        price.source =
+            price.source > other.source ? price.source : other.source;
+        if (price.source == MOE_PRICE_TABULATED)
+            price.source = MOE_PRICE_INTERPOLATED;
+    }
+    double beyond =
+        fmax(log2(gpus) - counts[link->n_counts - 1], counts[0] - log2(gpus));
+    if (beyond > 0) {
+        price.source = MOE_PRICE_EXTRAPOLATED;
+        price.relative_error += COUNT_ERROR * beyond;
+    }
+    price.time_s = us * 1e-6;
+    return price;
+}

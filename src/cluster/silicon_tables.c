@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/h5.h"
+#include "moegps/mem.h"
+#include "moegps/profile.h"
+#include "silicon_internal.h"
+
+enum { MAX_ROWS = 1 << 24, MAX_PATH = 4096 };
+
+/* Measured kernels do get faster with more work, by up to half, where a
+ * library changes to a better kernel; more than this is a mistake. */
+static const double MAX_FALL = 4;
+/* Anything outside is in another unit than microseconds. */
+static const double MIN_US = 0.5, MAX_US = 1e8;
+
+/* Groups of the file and the columns of a table's key; texts come first. */
+static const struct {
+    const char *group;
+    int n_texts;
+    const char *columns[SILICON_COLUMNS + 1];
+} layout[SILICON_OPS] = {
+    [SILICON_FFN] = {"moe",
+                     5,
+                     {"gpu", "stack", "kernel", "dtype", "distribution",
+                      "hidden", "inter", "top_k", "experts", "ep"}},
+    [SILICON_LINK] = {"collectives", 3, {"gpu", "nccl", "op", "gpus"}},
+    [SILICON_ATTENTION] = {"attention",
+                           2,
+                           {"gpu", "stack", "heads", "kv_heads", "head_dim",
+                            "batch"}},
+    [SILICON_GEMM] = {"gemm", 2, {"gpu", "stack", "n", "k"}},
+};
+
+static int32_t *read_ints(hid_t group, const char *name, size_t n,
+                          moe_error *err)
+{
+    return moe_h5_read(group, name, H5T_NATIVE_INT32, sizeof(int32_t), n, err);
+}
+
+static size_t length_of(hid_t group, const char *name, moe_error *err)
+{
+    hsize_t n = 0;
+    moe_h5_dims(group, name, 1, &n, err);
+    if (err->status == MOE_OK && (n < 1 || n > MAX_ROWS))
+        moe_fail(err, MOE_FORMAT, "%s: %llu entries", name,
+                 (unsigned long long)n);
+    return err->status == MOE_OK ? (size_t)n : 0;
+}
+
+/* "gpu stack kernel ..." of a table, for messages. */
+static void describe(const moe_silicon *s, int op, size_t i, char *text,
+                     size_t size)
+{
+    text[0] = '\0';
+    for (int c = 0; layout[op].columns[c] != NULL; c++) {
+        size_t len = strlen(text);
+        int32_t v = s->op[op].column[c][i];
+        if (c < layout[op].n_texts)
+            snprintf(text + len, size - len, "%s%s", c > 0 ? " " : "",
+                     s->names[v]);
+        else
+            snprintf(text + len, size - len, " %s=%d", layout[op].columns[c],
+                     v);
+    }
+}
+
+static moe_status check_key(const moe_silicon *s, int op, size_t i,
+                            moe_error *err)
+{
+    for (int c = 0; layout[op].columns[c] != NULL; c++) {
+        int32_t v = s->op[op].column[c][i];
+        bool text = c < layout[op].n_texts;
+        if (text ? v < 0 || (size_t)v >= s->n_names : v < 1)
+            return moe_fail(err, MOE_FORMAT, "%s: table %zu: %s is %d",
+                            layout[op].group, i, layout[op].columns[c], v);
+    }
+    return MOE_OK;
+}
+
+static moe_status check_rows(const moe_silicon *s, int op, size_t i,
+                             moe_error *err)
+{
+    const silicon_op *t = &s->op[op];
+    char what[256];
+    double highest = 0;
+    describe(s, op, i, what, sizeof what);
+    for (int32_t r = t->first[i]; r < t->first[i + 1]; r++) {
+        const double us = t->time_us[r];
+        if (t->x[r] < 1 || (r > t->first[i] && t->x[r] <= t->x[r - 1]))
+            return moe_fail(err, MOE_FORMAT, "%s: %s: row %d: %d does not rise",
+                            layout[op].group, what, r, t->x[r]);
+        if (!(us > 0))
+            return moe_fail(err, MOE_FORMAT,
+                            "%s: %s: at %d: latency of %g us is not above zero",
+                            layout[op].group, what, t->x[r], us);
+        if (us < MIN_US || us > MAX_US)
+            return moe_fail(err, MOE_FORMAT,
+                            "%s: %s: at %d: %g cannot be microseconds "
+                            "(allowed: %g..%g)",
+                            layout[op].group, what, t->x[r], us, MIN_US,
+                            MAX_US);
+        highest = fmax(highest, us);
+        if (us * MAX_FALL < highest)
+            return moe_fail(err, MOE_FORMAT,
+                            "%s: %s: at %d: %g us, but less work took %g us",
+                            layout[op].group, what, t->x[r], us, highest);
+    }
+    return MOE_OK;
+}
+
+static moe_status check_op(const moe_silicon *s, int op, moe_error *err)
+{
+    const silicon_op *t = &s->op[op];
+    if (t->first[0] != 0 || (size_t)t->first[t->n] != t->rows)
+        return moe_fail(err, MOE_FORMAT, "%s: first does not span the rows",
+                        layout[op].group);
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->first[i + 1] <= t->first[i] ||
+            t->first[i + 1] - t->first[i] > 2 * MOE_CURVE_POINTS)
+            return moe_fail(err, MOE_FORMAT, "%s: table %zu has %d rows",
+                            layout[op].group, i, t->first[i + 1] - t->first[i]);
+        if (check_key(s, op, i, err) != MOE_OK ||
+            check_rows(s, op, i, err) != MOE_OK)
+            return err->status;
+    }
+    return MOE_OK;
+}
+
+static void read_op(hid_t file, moe_silicon *s, int op, moe_error *err)
+{
+    silicon_op *t = &s->op[op];
+    hid_t group = moe_h5_open_group(file, layout[op].group, err);
+    t->n = length_of(group, layout[op].columns[0], err);
+    t->rows = length_of(group, "x", err);
+    for (int c = 0; layout[op].columns[c] != NULL; c++)
+        t->column[c] = read_ints(group, layout[op].columns[c], t->n, err);
+    t->first = read_ints(group, "first", t->n + 1, err);
+    t->x = read_ints(group, "x", t->rows, err);
+    t->time_us = moe_h5_read(group, "latency_us", H5T_NATIVE_FLOAT,
+                             sizeof *t->time_us, t->rows, err);
+    moe_h5_close(group);
+    if (err->status == MOE_OK)
+        check_op(s, op, err);
+}
+
+static moe_status check_fit(const silicon_fit *fit, const char *name,
+                            moe_error *err)
+{
+    for (size_t i = 0; i < fit->n * fit->width; i++)
+        if (!(fit->parameters[i] > 0 && isfinite(fit->parameters[i])))
+            return moe_fail(err, MOE_FORMAT, "%s: parameter %zu of fit %zu",
+                            name, i % fit->width, i / fit->width);
+    for (size_t i = 0; i < fit->n; i++)
+        if (!(fit->error[i] >= 0 && isfinite(fit->error[i])))
+            return moe_fail(err, MOE_FORMAT, "%s: error of fit %zu", name, i);
+    return MOE_OK;
+}
+
+static void read_fit(hid_t file, const char *name, size_t width, bool kernels,
+                     silicon_fit *fit, moe_error *err)
+{
+    static const char *const columns[] = {"gpu", "stack", "kernel", "dtype"};
+    static const char *const without[] = {"without_hidden", "without_inter",
+                                          "without_top_k", "without_experts"};
+    hsize_t dims[2] = {0, 0};
+    hid_t group = moe_h5_open_group(file, name, err);
+    fit->n = length_of(group, "gpu", err);
+    fit->width = width;
+    for (size_t c = 0; c < (kernels ? 4u : 2u); c++)
+        fit->column[c] = read_ints(group, columns[c], fit->n, err);
+    for (size_t c = 0; kernels && c < 4; c++)
+        fit->without[c] = read_ints(group, without[c], fit->n, err);
+    moe_h5_dims(group, "parameters", 2, dims, err);
+    if (err->status == MOE_OK && dims[1] != width)
+        moe_fail(err, MOE_FORMAT, "%s: %llu parameters instead of %zu", name,
+                 (unsigned long long)dims[1], width);
+    fit->parameters = moe_h5_read(group, "parameters", H5T_NATIVE_DOUBLE,
+                                  sizeof(double), fit->n * width, err);
+    fit->error = moe_h5_read(group, "median_error", H5T_NATIVE_DOUBLE,
+                             sizeof(double), fit->n, err);
+    moe_h5_close(group);
+    if (err->status == MOE_OK)
+        check_fit(fit, name, err);
+}
+
+static void check_schema(hid_t file, moe_error *err)
+{
+    char schema[64] = "", version[32] = "";
+    moe_h5_get_text(file, "schema", schema, sizeof schema, err);
+    moe_h5_get_text(file, "schema_version", version, sizeof version, err);
+    if (err->status != MOE_OK)
+        return;
+    if (strcmp(schema, "moe-gps-silicon") != 0)
+        moe_fail(err, MOE_FORMAT, "schema is '%s', not moe-gps-silicon",
+                 schema);
+    else if (strncmp(version, "1.", 2) != 0)
+        moe_fail(err, MOE_FORMAT, "schema_version %s, this reads 1.x", version);
+}
+
+static void read_all(const char *path, moe_silicon *s, moe_error *err)
+{
+    hid_t file = moe_h5_open(path, false, err);
+    if (err->status != MOE_OK)
+        return;
+    check_schema(file, err);
+    s->names = moe_h5_read_strings(file, "names", &s->n_names, err);
+    for (int op = 0; op < SILICON_OPS; op++)
+        read_op(file, s, op, err);
+    read_fit(file, "moe_fit", MOE_FFN_PARAMETERS, true, &s->ffn_fit, err);
+    read_fit(file, "attention_fit", 3, false, &s->attention_fit, err);
+    read_fit(file, "gemm_fit", 3, false, &s->gemm_fit, err);
+    moe_h5_close_file(file, err);
+    moe_error_prefix(err, "%s", path);
+}
+
+moe_silicon *moe_silicon_open(const char *path, moe_error *err)
+{
+    moe_error own = {0};
+    char found[MAX_PATH];
+    if (path == NULL)
+        moe_profile_find("silicon", "tables", ".h5", found, sizeof found, &own);
+    moe_silicon *s = moe_array_new(1, sizeof *s, &own);
+    if (own.status == MOE_OK)
+        read_all(path != NULL ? path : found, s, &own);
+    if (own.status == MOE_OK)
+        return s;
+    moe_silicon_close(s);
+    moe_fail(err, own.status, "%s", own.text);
+    return NULL;
+}
+
+static void free_fit(silicon_fit *fit)
+{
+    for (size_t c = 0; c < 4; c++) {
+        free(fit->column[c]);
+        free(fit->without[c]);
+    }
+    free(fit->parameters);
+    free(fit->error);
+}
+
+void moe_silicon_close(moe_silicon *s)
+{
+    if (s == NULL)
+        return;
+    for (int op = 0; op < SILICON_OPS; op++) {
+        for (int c = 0; c < SILICON_COLUMNS; c++)
+            free(s->op[op].column[c]);
+        free(s->op[op].first);
+        free(s->op[op].x);
+        free(s->op[op].time_us);
+    }
+    free_fit(&s->ffn_fit);
+    free_fit(&s->attention_fit);
+    free_fit(&s->gemm_fit);
+    moe_h5_free_strings(s->names, s->n_names);
+    free(s);
+}
+
+int moe_silicon_code(const moe_silicon *s, const char *text)
+{
+    for (size_t i = 0; i < s->n_names; i++)
+        if (strcmp(s->names[i], text) == 0)
+            return (int)i;
+    return -1;
+}
+
+void moe_silicon_known(const moe_silicon *s, int op, const int *codes, int want,
+                       char *text, size_t size)
+{
+    const silicon_op *t = &s->op[op];
+    text[0] = '\0';
+    for (size_t name = 0; name < s->n_names; name++) {
+        bool there = false;
+        for (size_t i = 0; i < t->n && !there; i++) {
+            there = t->column[want][i] == (int32_t)name;
+            for (int c = 0; c < want && there; c++)
+                there = codes[c] < 0 || t->column[c][i] == codes[c];
+        }
+        size_t len = strlen(text);
+        if (there)
+            snprintf(text + len, size - len, "%s%s", len > 0 ? ", " : "",
+                     s->names[name]);
+    }
+}
+
+void moe_silicon_bracket(const double *sorted, size_t n, double x,
+                         size_t *left_out, double *weight_out)
+{
+    *left_out = 0;
+    *weight_out = 0;
+    if (n < 2 || !(x > sorted[0]))
+        return;
+    size_t low = 0, high = n - 1;
+    if (x >= sorted[high]) {
+        *left_out = high - 1;
+        *weight_out = 1;
+        return;
+    }
+    while (high - low > 1) {
+        size_t middle = (low + high) / 2;
+        if (sorted[middle] <= x)
+            low = middle;
+        else
+            high = middle;
+    }
+    *left_out = low;
+    *weight_out = (x - sorted[low]) / (sorted[high] - sorted[low]);
+}
+
+/* A block of equal values ends at i; blocks before it are merged in while
+ * they are higher. */
+void moe_silicon_rise(double *y, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        double sum = y[i];
+        size_t from = i;
+        while (from > 0 && y[from - 1] > sum / (double)(i - from + 1))
+            sum += y[--from];
+        for (size_t k = from; k <= i; k++)
+            y[k] = sum / (double)(i - from + 1);
+    }
+}
+
+size_t moe_silicon_n_ffn(const moe_silicon *s)
+{
+    return s->op[SILICON_FFN].n;
+}
+
+void moe_silicon_ffn_key(const moe_silicon *s, size_t i, moe_ffn_key *out)
+{
+    int32_t *const *c = s->op[SILICON_FFN].column;
+    *out = (moe_ffn_key){
+        .gpu = s->names[c[FFN_GPU][i]],
+        .stack = s->names[c[FFN_STACK][i]],
+        .kernel = s->names[c[FFN_KERNEL][i]],
+        .dtype = s->names[c[FFN_DTYPE][i]],
+        .distribution = s->names[c[FFN_DISTRIBUTION][i]],
+        .hidden = c[FFN_HIDDEN][i],
+        .inter = c[FFN_INTER][i],
+        .top_k = c[FFN_TOP_K][i],
+        .experts = c[FFN_EXPERTS][i],
+        .ep = c[FFN_EP][i],
+    };
+}

@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# moegps cost: rows in, prices out. Speaks TAP.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+n=0
+
+# check NAME COMMAND...: a test that passes when the command succeeds.
+check() {
+    n=$((n + 1))
+    if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
+}
+cost() { ./moegps cost "$@"; }
+
+# fails RC TEXT COMMAND...: ends with RC, says one line with TEXT, prints none.
+fails() {
+    local rc=0 out
+    out=$(cost "${@:3}" 2> "$dir/err") || rc=$?
+    [ "$rc" -eq "$1" ] && [ -z "$out" ] && [ "$(wc -l < "$dir/err")" -eq 1 ] &&
+        grep -q "^moegps: " "$dir/err" && grep -qF -- "$2" "$dir/err" ||
+        { sed 's/^/# /' "$dir/err"; echo "# exit $rc"; return 1; }
+}
+
+# says TEXT COMMAND...: succeeds, with a line TEXT on stdout.
+says() {
+    cost "${@:2}" > "$dir/out" 2> "$dir/err" && [ ! -s "$dir/err" ] &&
+        grep -qxF -- "$1" "$dir/out" || { sed 's/^/# /' "$dir/out" "$dir/err"; return 1; }
+}
+
+# row OP ROW: a file of one row under OP's usual header.
+row() {
+    case $1 in
+    moe_ffn) echo "gpu,stack,dtype,hidden,inter,top_k,experts,ep,distribution,tokens" ;;
+    link) echo "gpu,gpus,buffer_bytes" ;;
+    attention) echo "gpu,stack,batch,seq,heads,kv_heads,head_dim" ;;
+    gemm) echo "gpu,stack,m,n,k" ;;
+    esac > "$dir/in.csv"
+    printf '%s\n' "${@:2}" >> "$dir/in.csv"
+}
+price() { says "$2,$3" --op "$1" --csv "$dir/in.csv"; }
+bad() { fails 2 "$dir/in.csv:$2: $3" --op "$1" --csv "$dir/in.csv"; }
+
+# measured rows come back as they are
+mixtral=a100_sxm,sglang-0.5.10,bfloat16,4096,14336,2,8,1,balanced
+row moe_ffn $mixtral,1
+check "a measured FFN is tabulated" price moe_ffn $mixtral,1 463.740,tabulated,0.0100
+row link a100_sxm,4,536870912
+check "a measured all-reduce is tabulated" \
+    price allreduce a100_sxm,4,536870912 3716.300,tabulated,0.0200
+check "a measured all-to-all is tabulated" \
+    price alltoall a100_sxm,4,536870912 2065.700,tabulated,0.0200
+row attention a100_sxm,sglang-0.5.10,4,16384,64,1,128
+check "measured attention is tabulated" \
+    price attention a100_sxm,sglang-0.5.10,4,16384,64,1,128 85771.547,tabulated,0.0200
+row gemm a100_sxm,sglang-0.5.10,2049,4096,7168
+check "a measured GEMM is tabulated" \
+    price gemm a100_sxm,sglang-0.5.10,2049,4096,7168 533.565,tabulated,0.0200
+
+# between and beyond
+source_is() { row moe_ffn "$1"; cost --op moe_ffn --csv "$dir/in.csv" | tail -n 1 | grep -q ",$2,0\.[0-9]*$"; }
+check "between token counts it is interpolated" source_is $mixtral,48 interpolated
+check "beyond them it is extrapolated" source_is $mixtral,100000 extrapolated
+check "another shape is extrapolated" \
+    source_is l40s,vllm-0.24.0,fp8,2880,2880,4,32,4,balanced,48 extrapolated
+check "a row that was left out is extrapolated" \
+    source_is a100_sxm,sglang-0.5.10,bfloat16,4096,14336,2,8,2,balanced,64 extrapolated
+
+# columns
+printf 'note,tokens,distribution,ep,experts,top_k,inter,hidden,dtype,stack,gpu,latency_us\n"a, b",2,balanced,1,8,2,14336,4096,bf16,sglang-0.5.10,a100_sxm,843.716\n' > "$dir/in.csv"
+check "columns may come in any order, others are kept" \
+    says '"a, b",2,balanced,1,8,2,14336,4096,bf16,sglang-0.5.10,a100_sxm,843.716,843.716,tabulated,0.0100' \
+    --op moe_ffn --csv "$dir/in.csv"
+check "a column in the way is renamed" \
+    says note,tokens,distribution,ep,experts,top_k,inter,hidden,dtype,stack,gpu,input_latency_us,latency_us,source,relative_error \
+    --op moe_ffn --csv "$dir/in.csv"
+printf 'gpu,op,gpus,buffer_bytes,nccl\r\nh100_sxm,all_gather,8,1048576,2.29.2\r\n\r\n' > "$dir/in.csv"
+gather() { cost --op alltoall --csv "$dir/in.csv" | grep -q "^h100_sxm,all_gather,8,1048576,2.29.2,[0-9.]*,tabulated,"; }
+check "a column op is obeyed, line ends of DOS are fine" gather
+row moe_ffn
+check "no rows give a header" says \
+    gpu,stack,dtype,hidden,inter,top_k,experts,ep,distribution,tokens,latency_us,source,relative_error \
+    --op moe_ffn --csv "$dir/in.csv"
+
+# output
+row moe_ffn $mixtral,1
+into() { cost --op moe_ffn --csv "$dir/in.csv" -o "$dir/o.csv" "$@" && [ "$(wc -l < "$dir/o.csv")" -eq 2 ]; }
+check "-o writes a file" into
+check "-o does not overwrite" fails 2 "exists (--force replaces it)" \
+    --op moe_ffn --csv "$dir/in.csv" -o "$dir/o.csv"
+check "--force does" into --force
+check "a missing folder is said" fails 1 "$dir/none/o.csv" \
+    --op moe_ffn --csv "$dir/in.csv" -o "$dir/none/o.csv"
+
+# bad rows: file, line, and what there is
+row moe_ffn $mixtral,1 h300,sglang-0.5.10,bfloat16,4096,14336,2,8,1,balanced,1
+check "an unknown gpu names the known" \
+    bad moe_ffn 3 "gpu: no measured 'h300' (there are: a100_sxm, h100_sxm, b200_sxm, l40s)"
+row moe_ffn a100_sxm,vllm-0.24.0,bfloat16,4096,14336,2,8,1,balanced,1
+check "an unknown stack names those of the gpu" \
+    bad moe_ffn 2 "stack: no measured 'vllm-0.24.0' (there are: sglang-0.5.10, trtllm-1.0.0)"
+row moe_ffn a100_sxm,sglang-0.5.10,int4,4096,14336,2,8,1,balanced,1
+check "an unknown dtype names those of the stack" \
+    bad moe_ffn 2 "dtype: no measured 'int4' (there are: bfloat16)"
+row moe_ffn $mixtral,-4
+check "a negative number is refused" bad moe_ffn 2 "tokens: '-4' is not a number in 1.."
+row moe_ffn $mixtral,many
+check "a text for a number is refused" bad moe_ffn 2 "tokens: 'many' is not a number"
+row moe_ffn a100_sxm,sglang-0.5.10,bfloat16,4096.5,14336,2,8,1,balanced,1
+check "a broken size is refused" bad moe_ffn 2 "hidden: '4096.5' is not whole"
+row moe_ffn a100_sxm,sglang-0.5.10,bfloat16,4096,14336,9,8,1,balanced,1
+check "more experts chosen than there are is refused" bad moe_ffn 2 "no kernel has hidden 4096"
+row moe_ffn $mixtral,1 a100_sxm,sglang-0.5.10
+check "a short row is refused" bad moe_ffn 3 "2 fields where the header has 10"
+row gemm
+check "a missing column is named" bad moe_ffn 1 "no column 'dtype'"
+row link a100_sxm,4,0
+check "an empty buffer is refused" bad alltoall 2 "buffer_bytes: '0' is not a number"
+printf 'gpu,gpu\n' > "$dir/in.csv"
+check "a column twice is refused" bad gemm 1 "column 'gpu' twice"
+: > "$dir/in.csv"
+check "an empty file is refused" bad gemm 1 "no header"
+
+# wrong use
+check "--help prints usage" says "Usage: moegps cost [OPTION...]" --help
+check "no operation is refused" fails 2 "--op and --csv are needed" --csv x
+check "an unknown operation names the known" fails 2 "'moe' is not one of moe_ffn, alltoall" --op moe
+check "a file that is not there is named" fails 2 "$dir/none.csv" --op gemm --csv "$dir/none.csv"
+row moe_ffn $mixtral,1
+check "tables that are none are refused" fails 2 "$dir/in.csv" \
+    --op moe_ffn --csv "$dir/in.csv" --tables "$dir/in.csv"
+
+# the converter's own checks
+python=/usr/bin/python3
+converter() {
+    [ -x "$python" ] && "$python" -c 'import numpy, h5py' 2> /dev/null
+}
+mkdir "$dir/csv"
+converts() { # converts TEXT: refuses moe_ffn.csv with TEXT
+    local rc=0
+    "$python" tools/convert_silicon.py "$dir/csv" "$dir/t.h5" > /dev/null 2> "$dir/err" || rc=$?
+    [ "$rc" -eq 2 ] && grep -qF "moe_ffn.csv:$1" "$dir/err" && [ ! -e "$dir/t.h5" ] ||
+        { sed 's/^/# /' "$dir/err"; return 1; }
+}
+header=gpu,stack,kernel,dtype,hidden,inter,top_k,experts,ep,distribution,tokens,latency_us
+refuse() { # refuse NAME ROW TEXT
+    if converter; then
+        printf '%s\n%s\n' "$header" "$2" > "$dir/csv/moe_ffn.csv"
+        check "$1" converts "$3"
+    else
+        n=$((n + 1))
+        echo "ok - $1 # SKIP no python3 with numpy and h5py"
+    fi
+}
+refuse "a negative latency is not converted" g,s,k,fp8,1,1,1,1,1,balanced,1,-5 "2: latency_us: -5"
+refuse "seconds are not converted" g,s,k,fp8,1,1,1,1,1,balanced,1,1e-5 "2: latency_us: 1e-05 cannot be in microseconds"
+refuse "a text is not converted" g,s,k,fp8,1,1,1,1,1,balanced,x,5 "2: tokens: 'x' is not a number"
+header=gpu,stack,latency_us refuse "missing columns are named" g,s,1 "1: no column 'kernel'"
+
+echo "1..$n"

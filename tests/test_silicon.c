@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/silicon.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+#include "moegps/ctx.h"
+#include "moegps/h5.h"
+#include "moegps/mem.h"
+#include "moegps/profile.h"
+#include "moegps/rng.h"
+
+static moe_silicon *tables(void)
+{
+    moe_error err = {0};
+    moe_silicon *s = moe_silicon_open(NULL, &err);
+    ck_assert_msg(s != NULL, "%s", err.text);
+    return s;
+}
+
+static moe_curve curve_of(const moe_silicon *s, const moe_ffn_key *key)
+{
+    moe_curve c;
+    moe_error err = {0};
+    moe_status status = moe_silicon_ffn(s, key, NULL, &c, &err);
+    ck_assert_msg(status == MOE_OK, "%s", err.text);
+    return c;
+}
+
+/* Mixtral 8x7B on one GPU in bf16. */
+static moe_ffn_key mixtral(const char *gpu, const char *stack)
+{
+    return (moe_ffn_key){.gpu = gpu,
+                         .stack = stack,
+                         .dtype = "bf16",
+                         .distribution = "balanced",
+                         .hidden = 4096,
+                         .inter = 14336,
+                         .top_k = 2,
+                         .experts = 8,
+                         .ep = 1};
+}
+
+/* ---- measured rows ---- */
+
+static const struct {
+    const char *gpu, *stack, *dtype, *distribution;
+    int hidden, inter, top_k, experts, ep;
+    double tokens, time_us;
+} golden[] = {
+    {"a100_sxm", "sglang-0.5.10", "bfloat16", "balanced", 4096, 14336, 2, 8, 1,
+     1, 463.74},
+    {"a100_sxm", "trtllm-1.0.0", "bfloat16", "power_law_1.2", 4096, 14336, 2, 8,
+     1, 4096, 19394.969},
+    {"h100_sxm", "vllm-0.24.0", "bfloat16", "balanced", 4096, 14336, 2, 8, 1,
+     4096, 5625.397},
+    {"h100_sxm", "trtllm-1.3.0rc20", "fp8_block", "balanced", 7168, 2048, 8,
+     256, 32, 128, 148.283},
+    {"b200_sxm", "sglang-0.5.14", "bfloat16", "balanced", 4096, 2048, 8, 256, 1,
+     64, 2028.199},
+    {"l40s", "vllm-0.24.0", "fp8_block", "balanced", 7168, 2048, 8, 256, 1, 32,
+     8323.462},
+};
+
+START_TEST(measured_rows_are_their_own_price)
+{
+    moe_silicon *s = tables();
+    const moe_ffn_key key = {
+        golden[_i].gpu,   golden[_i].stack,        NULL,
+        golden[_i].dtype, golden[_i].distribution, golden[_i].hidden,
+        golden[_i].inter, golden[_i].top_k,        golden[_i].experts,
+        golden[_i].ep};
+    const moe_curve c = curve_of(s, &key);
+    moe_price price = moe_curve_price(&c, golden[_i].tokens);
+    ck_assert_int_eq(price.source, MOE_PRICE_TABULATED);
+    ck_assert_double_lt(price.relative_error, 0.05);
+    ck_assert_double_eq_tol(1e6 * price.time_s / golden[_i].time_us, 1, 1e-3);
+    moe_silicon_close(s);
+}
+END_TEST
+
+/* Call check() for the curve of every table. */
+static void each_curve(void (*check)(const moe_curve *c))
+{
+    moe_silicon *s = tables();
+    for (size_t i = 0; i < moe_silicon_n_ffn(s); i++) {
+        moe_ffn_key key;
+        moe_silicon_ffn_key(s, i, &key);
+        const moe_curve c = curve_of(s, &key);
+        ck_assert(c.measured);
+        check(&c);
+    }
+    moe_silicon_close(s);
+}
+
+static double price_s(const moe_curve *c, double tokens)
+{
+    moe_price p = moe_curve_price(c, tokens);
+    ck_assert(isfinite(p.time_s) && p.time_s > 0);
+    ck_assert(isfinite(p.relative_error) && p.relative_error > 0);
+    return p.time_s;
+}
+
+static void check_continuous(const moe_curve *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        double at = price_s(c, c->tokens[i]);
+        double below = price_s(c, c->tokens[i] * (1 - 1e-7));
+        double above = price_s(c, c->tokens[i] * (1 + 1e-7));
+        ck_assert_double_eq_tol(below / at, 1, 1e-5);
+        ck_assert_double_eq_tol(above / at, 1, 1e-5);
+    }
+}
+
+START_TEST(prices_are_continuous_at_measured_points_and_edges)
+{
+    each_curve(check_continuous);
+}
+END_TEST
+
+/* Between two measured points the price stays between them, but for what the
+ * model says of tiles and active experts. */
+static void check_between(const moe_curve *c)
+{
+    for (size_t i = 0; i + 1 < c->n; i++) {
+        double a = price_s(c, c->tokens[i]), b = price_s(c, c->tokens[i + 1]);
+        for (int k = 1; k < 8; k++) {
+            double t = c->tokens[i] + k * (c->tokens[i + 1] - c->tokens[i]) / 8;
+            moe_price p = moe_curve_price(c, t);
+            ck_assert_int_eq(p.source, MOE_PRICE_INTERPOLATED);
+            ck_assert_double_ge(p.time_s, 0.8 * fmin(a, b));
+            ck_assert_double_le(p.time_s, 1.25 * fmax(a, b));
+        }
+    }
+}
+
+START_TEST(interpolated_prices_lie_between_measured_ones)
+{
+    each_curve(check_between);
+}
+END_TEST
+
+static void check_beyond(const moe_curve *c)
+{
+    const double end = c->tokens[c->n - 1];
+    double last = price_s(c, end);
+    double error = moe_curve_price(c, end).relative_error;
+    for (int octave = 1; octave <= 6; octave++) {
+        moe_price p = moe_curve_price(c, ldexp(end, octave));
+        ck_assert_int_eq(p.source, MOE_PRICE_EXTRAPOLATED);
+        ck_assert_double_ge(p.time_s, last);
+        ck_assert_double_gt(p.relative_error, error);
+        last = p.time_s;
+        error = p.relative_error;
+    }
+}
+
+START_TEST(beyond_the_table_time_and_doubt_grow)
+{
+    each_curve(check_beyond);
+}
+END_TEST
+
+START_TEST(shapes_never_measured_are_extrapolated)
+{
+    moe_silicon *s = tables();
+    moe_rng rng = moe_rng_at(3, MOE_RNG_TEST, 0, 0, 0);
+    for (int trial = 0; trial < 50; trial++) {
+        moe_ffn_key key = mixtral("h100_sxm", "vllm-0.24.0");
+        key.hidden = 512 + (int)moe_rng_below(&rng, 16000);
+        key.inter = 256 + (int)moe_rng_below(&rng, 20000);
+        key.experts = 4 + (int)moe_rng_below(&rng, 500);
+        key.top_k = 1 + (int)moe_rng_below(&rng, 4);
+        key.ep = 1 + (int)moe_rng_below(&rng, (uint64_t)key.experts);
+        const moe_curve c = curve_of(s, &key);
+        for (double t = 1; t < 1e6; t *= 3) {
+            price_s(&c, t);
+            ck_assert_int_eq(moe_curve_price(&c, t).source,
+                             MOE_PRICE_EXTRAPOLATED);
+        }
+    }
+    moe_silicon_close(s);
+}
+END_TEST
+
+/* ---- what there is not ---- */
+
+static const struct {
+    const char *gpu, *stack, *dtype, *distribution, *says, *lists;
+} unknown[] = {
+    {"h300", "vllm-0.24.0", "fp8", "balanced", "gpu: no measured 'h300'",
+     "a100_sxm"},
+    {"l40s", "vllm-9", "fp8", "balanced", "stack: no measured 'vllm-9'",
+     "vllm-0.24.0"},
+    {"l40s", "trtllm-1.0.0", "fp8", "balanced", "stack: no measured",
+     "sglang-0.5.14"},
+    {"a100_sxm", "sglang-0.5.10", "fp8", "balanced", "dtype: no measured 'fp8'",
+     "bfloat16"},
+    {"a100_sxm", "sglang-0.5.10", "bf16", "zipf",
+     "distribution: no measured 'zipf'", "power_law_1.2"},
+};
+
+START_TEST(unknown_names_are_answered_with_what_there_is)
+{
+    moe_silicon *s = tables();
+    moe_error err = {0};
+    moe_curve c;
+    moe_ffn_key key = mixtral(unknown[_i].gpu, unknown[_i].stack);
+    key.dtype = unknown[_i].dtype;
+    key.distribution = unknown[_i].distribution;
+    ck_assert_int_eq(moe_silicon_ffn(s, &key, NULL, &c, &err), MOE_USAGE);
+    ck_assert_msg(strstr(err.text, unknown[_i].says) != NULL, "%s", err.text);
+    ck_assert_msg(strstr(err.text, unknown[_i].lists) != NULL, "%s", err.text);
+    moe_silicon_close(s);
+}
+END_TEST
+
+START_TEST(impossible_shapes_are_refused)
+{
+    moe_silicon *s = tables();
+    moe_curve c;
+    moe_ffn_key key = mixtral("l40s", "vllm-0.24.0");
+    key.ep = 9;
+    ck_assert_int_eq(moe_silicon_ffn(s, &key, NULL, &c, NULL), MOE_USAGE);
+    key = mixtral("l40s", "vllm-0.24.0");
+    key.top_k = 9;
+    ck_assert_int_eq(moe_silicon_ffn(s, &key, NULL, &c, NULL), MOE_USAGE);
+    key = mixtral("l40s", "vllm-0.24.0");
+    key.hidden = 0;
+    ck_assert_int_eq(moe_silicon_ffn(s, &key, NULL, &c, NULL), MOE_USAGE);
+    moe_silicon_close(s);
+}
+END_TEST
+
+/* ---- collectives, attention, GEMM ---- */
+
+START_TEST(collectives_are_lines_between_measurements)
+{
+    moe_silicon *s = tables();
+    moe_link link;
+    ck_assert_int_eq(
+        moe_silicon_link(s, "all_reduce", "a100_sxm", NULL, &link, NULL),
+        MOE_OK);
+    moe_price a = moe_link_price(&link, 4, 1 << 28);
+    moe_price b = moe_link_price(&link, 4, 1 << 29);
+    moe_price middle = moe_link_price(&link, 4, 1.5 * (1 << 28));
+    ck_assert_double_eq_tol(1e6 * b.time_s, 3716, 1);
+    ck_assert_int_eq(b.source, MOE_PRICE_TABULATED);
+    ck_assert_int_eq(middle.source, MOE_PRICE_INTERPOLATED);
+    ck_assert_double_eq_tol(2 * middle.time_s / (a.time_s + b.time_s), 1, 1e-9);
+    moe_price three = moe_link_price(&link, 3, 1 << 29);
+    ck_assert_double_lt(three.time_s, b.time_s);
+    ck_assert_int_eq(three.source, MOE_PRICE_INTERPOLATED);
+    moe_price beyond = moe_link_price(&link, 4, 1ll << 31);
+    ck_assert_int_eq(beyond.source, MOE_PRICE_EXTRAPOLATED);
+    ck_assert_double_eq_tol(beyond.time_s / b.time_s, 4, 0.3);
+    ck_assert_int_eq(moe_link_price(&link, 16, 1 << 20).source,
+                     MOE_PRICE_EXTRAPOLATED);
+    moe_error err = {0};
+    ck_assert_int_eq(
+        moe_silicon_link(s, "all_reduce", "a100_sxm", "2.0", &link, &err),
+        MOE_USAGE);
+    ck_assert_ptr_nonnull(strstr(err.text, "2.27.3"));
+    moe_silicon_close(s);
+}
+END_TEST
+
+START_TEST(dense_kernels_are_their_own_price)
+{
+    moe_silicon *s = tables();
+    moe_silicon_dense *gemm =
+        moe_silicon_dense_new(s, "gemm", "a100_sxm", "sglang-0.5.10", NULL);
+    moe_silicon_dense *attention =
+        moe_silicon_dense_new(s, "attention", "a100_sxm", NULL, NULL);
+    ck_assert_ptr_nonnull(gemm);
+    ck_assert_ptr_nonnull(attention);
+    moe_price p = moe_silicon_gemm(gemm, &(moe_gemm){2049, 4096, 7168}, NULL);
+    ck_assert_int_eq(p.source, MOE_PRICE_TABULATED);
+    ck_assert_double_eq_tol(1e6 * p.time_s, 533.565, 0.01);
+    p = moe_silicon_gemm(gemm, &(moe_gemm){2049, 5000, 7168}, NULL);
+    ck_assert_int_eq(p.source, MOE_PRICE_INTERPOLATED);
+    p = moe_silicon_gemm(gemm, &(moe_gemm){128, 8, 4096}, NULL);
+    ck_assert_int_eq(p.source, MOE_PRICE_EXTRAPOLATED);
+    p = moe_silicon_attention(attention, &(moe_prefill){4, 16384, 64, 2, 128},
+                              NULL);
+    ck_assert_int_eq(p.source, MOE_PRICE_TABULATED);
+    ck_assert_double_eq_tol(1e6 * p.time_s, 85644.07, 0.1);
+    p = moe_silicon_attention(attention, &(moe_prefill){4, 700, 64, 2, 64},
+                              NULL);
+    ck_assert_int_eq(p.source, MOE_PRICE_EXTRAPOLATED);
+    moe_error err = {0};
+    ck_assert_ptr_null(
+        moe_silicon_dense_new(s, "gemm", "h100_sxm", "trtllm-1", &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "vllm-0.24.0"));
+    moe_silicon_dense_free(gemm);
+    moe_silicon_dense_free(attention);
+    moe_silicon_close(s);
+}
+END_TEST
+
+/* ---- the cost model ---- */
+
+typedef struct {
+    moe_model model;
+    moe_cluster cluster;
+    const moe_cost *cost;
+    void *state;
+} pricing;
+
+static char *profile(const char *kind, const char *name)
+{
+    char path[512], *text = NULL;
+    moe_error err = {0};
+    moe_profile_find(kind, name, ".yaml", path, sizeof path, &err);
+    if (err.status == MOE_OK)
+        moe_read_text(path, &text, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    return text;
+}
+
+static void read_profiles(pricing *p, const char *model, const char *cluster)
+{
+    moe_error err = {0};
+    char *text = profile("models", model);
+    moe_model_parse(text, model, &p->model, &err);
+    free(text);
+    text = profile("clusters", cluster);
+    moe_cluster_parse(text, cluster, &p->cluster, &err);
+    free(text);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    p->cost = moe_cost_find("silicon");
+    p->state = moe_array_new(1, p->cost->state_size, NULL);
+}
+
+static pricing priced(const char *model, const char *cluster)
+{
+    pricing p;
+    moe_error err = {0};
+    read_profiles(&p, model, cluster);
+    p.cost->init(p.state, &p.model, &p.cluster, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    return p;
+}
+
+static void stop(pricing *p)
+{
+    p->cost->fini(p->state);
+    free(p->state);
+}
+
+static double ffn(const pricing *p, uint32_t a, uint32_t b)
+{
+    const uint32_t rows[] = {a, b};
+    return p->cost->ffn(p->state, rows, 2).time_s;
+}
+
+START_TEST(unequal_experts_add_up_beside_one_launch)
+{
+    pricing p = priced("mixtral-8x7b", "h100-nvlink");
+    const uint32_t sizes[] = {1, 7, 64, 300, 5000, 100000};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++)
+        for (size_t k = 0; k < MOE_ARRAY_LEN(sizes); k++) {
+            double more = ffn(&p, sizes[i], sizes[k]) - ffn(&p, sizes[k], 0);
+            double same = ffn(&p, sizes[i], 40) - ffn(&p, 40, 0);
+            ck_assert_double_eq_tol(more / same, 1, 1e-6);
+        }
+    stop(&p);
+}
+END_TEST
+
+START_TEST(all_experts_alike_take_the_measured_time)
+{
+    pricing p = priced("mixtral-8x7b", "h100-nvlink");
+    uint32_t rows[8];
+    for (int i = 0; i < 8; i++)
+        rows[i] = 1024; /* 4096 tokens */
+    moe_price price = p.cost->ffn(p.state, rows, 8);
+    ck_assert_double_eq_tol(1e6 * price.time_s / 5625.397, 1, 5e-3);
+    ck_assert_double_lt(price.relative_error, 0.15);
+    ck_assert_int_eq(price.source, MOE_PRICE_INTERPOLATED);
+    stop(&p);
+}
+END_TEST
+
+START_TEST(faster_memory_helps_small_batches_only)
+{
+    pricing h100 = priced("mixtral-8x7b", "h100-nvlink");
+    pricing h200 = priced("mixtral-8x7b", "h200-nvlink");
+    double small = ffn(&h200, 8, 8) / ffn(&h100, 8, 8);
+    double large = ffn(&h200, 8192, 8192) / ffn(&h100, 8192, 8192);
+    ck_assert_double_lt(small, 0.8);
+    ck_assert_double_gt(small, 3.35 / 4.8 - 1e-3);
+    ck_assert_double_gt(large, 0.9);
+    const uint32_t rows[] = {8};
+    ck_assert_int_eq(h200.cost->ffn(h200.state, rows, 1).source,
+                     MOE_PRICE_EXTRAPOLATED);
+    stop(&h100);
+    stop(&h200);
+}
+END_TEST
+
+START_TEST(stand_ins_are_never_silent)
+{
+    pricing p = priced("deepseek-v3", "a100-nvlink"); /* fp8 on bf16 tables */
+    const uint32_t rows[] = {64};
+    moe_price price = p.cost->ffn(p.state, rows, 1);
+    ck_assert_int_eq(price.source, MOE_PRICE_EXTRAPOLATED);
+    ck_assert_double_gt(price.relative_error, 0.4);
+    stop(&p);
+}
+END_TEST
+
+START_TEST(a_stack_that_is_not_measured_is_refused)
+{
+    pricing p;
+    moe_error err = {0};
+    read_profiles(&p, "mixtral-8x7b", "a100-nvlink");
+    snprintf(p.cluster.stack, sizeof p.cluster.stack, "vllm-0.24.0");
+    ck_assert_int_eq(p.cost->init(p.state, &p.model, &p.cluster, &err),
+                     MOE_USAGE);
+    ck_assert_msg(strstr(err.text, "sglang-0.5.10, trtllm-1.0.0") != NULL, "%s",
+                  err.text);
+    stop(&p);
+}
+END_TEST
+
+START_TEST(nodes_cost_what_their_links_do)
+{
+    pricing p = priced("mixtral-8x7b", "h100-nvlink");
+    const moe_exchange one = {8, 1, 1e7, 0}, two = {16, 2, 1e7, 1e7};
+    double near = p.cost->alltoall(p.state, &one).time_s;
+    moe_price far = p.cost->alltoall(p.state, &two);
+    ck_assert_double_gt(far.time_s, near);
+    ck_assert_double_ge(far.time_s, 1e7 / (0.9 * 50e9));
+    ck_assert_int_eq(far.source, MOE_PRICE_EXTRAPOLATED);
+    ck_assert_double_gt(p.cost->allreduce(p.state, &two, 1e7).time_s,
+                        p.cost->allreduce(p.state, &one, 1e7).time_s);
+    ck_assert_double_gt(p.cost->tree(p.state, &two, 1e3).time_s,
+                        p.cost->tree(p.state, &one, 1e3).time_s);
+    stop(&p);
+}
+END_TEST
+
+/* ---- bad tables ---- */
+
+static void copy_tables(const char *to, size_t limit)
+{
+    char from[512], buffer[65536];
+    moe_error err = {0};
+    moe_profile_find("silicon", "tables", ".h5", from, sizeof from, &err);
+    ck_assert_int_eq(err.status, MOE_OK);
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    ck_assert(in != NULL && out != NULL);
+    size_t n;
+    while (limit > 0 && (n = fread(buffer, 1, sizeof buffer, in)) > 0) {
+        n = n < limit ? n : limit;
+        ck_assert_uint_eq(fwrite(buffer, 1, n, out), n);
+        limit -= n;
+    }
+    fclose(in);
+    ck_assert_int_eq(fclose(out), 0);
+}
+
+static void refused(const char *path, const char *says)
+{
+    moe_error err = {0};
+    ck_assert_ptr_null(moe_silicon_open(path, &err));
+    ck_assert_int_eq(moe_status_exit_code(err.status), 2);
+    ck_assert_msg(strstr(err.text, says) != NULL, "%s", err.text);
+    ck_assert_msg(strstr(err.text, path) != NULL, "%s", err.text);
+}
+
+static const struct {
+    const char *group, *dataset;
+    hsize_t row;
+    double value;
+    const char *says;
+} damages[] = {
+    {"moe", "latency_us", 5, -3, "not above zero"},
+    {"moe", "latency_us", 5, NAN, "not above zero"},
+    {"moe", "latency_us", 5, 4e-4, "cannot be microseconds"},
+    {"moe", "latency_us", 0, 9e6, "less work took"},
+    {"moe", "x", 5, 1, "does not rise"},
+    {"moe", "hidden", 7, 0, "hidden is 0"},
+    {"moe", "gpu", 7, 250, "gpu is 250"},
+    {"moe", "first", 1, 0, "has 0 rows"},
+    {"gemm", "latency_us", 3, -1, "gemm"},
+    {"moe_fit", "parameters", 0, -1, "parameter 0 of fit 0"},
+};
+
+START_TEST(damaged_tables_are_refused)
+{
+    char path[300];
+    moe_error err = {0};
+    moe_h5_quiet();
+    snprintf(path, sizeof path, "%s/t.h5", test_dir);
+    copy_tables(path, SIZE_MAX);
+    hid_t file = moe_h5_open(path, true, &err);
+    hid_t group = moe_h5_open_group(file, damages[_i].group, &err);
+    hid_t dataset = moe_h5_open_dataset(group, damages[_i].dataset, &err);
+    const hsize_t start[2] = {damages[_i].row, 0}, count[2] = {1, 1};
+    moe_h5_write_block(dataset, start, count, H5T_NATIVE_DOUBLE,
+                       &damages[_i].value, H5P_DEFAULT, &err);
+    moe_h5_close(dataset);
+    moe_h5_close(group);
+    moe_h5_close_file(file, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    refused(path, damages[_i].says);
+}
+END_TEST
+
+START_TEST(incomplete_tables_are_refused)
+{
+    char path[300];
+    moe_error err = {0};
+    moe_h5_quiet();
+    snprintf(path, sizeof path, "%s/t.h5", test_dir);
+    copy_tables(path, 100000);
+    refused(path, path);
+    copy_tables(path, SIZE_MAX);
+    hid_t file = moe_h5_open(path, true, &err);
+    ck_assert_int_ge(H5Ldelete(file, "moe/experts", H5P_DEFAULT), 0);
+    moe_h5_close_file(file, &err);
+    refused(path, "experts");
+    FILE *text = fopen(path, "w");
+    fputs("gpu,stack\n", text);
+    fclose(text);
+    refused(path, "HDF5");
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("silicon");
+    MOE_TEST_LOOP(suite, measured_rows_are_their_own_price,
+                  MOE_ARRAY_LEN(golden));
+    MOE_TEST(suite, prices_are_continuous_at_measured_points_and_edges);
+    MOE_TEST(suite, interpolated_prices_lie_between_measured_ones);
+    MOE_TEST(suite, beyond_the_table_time_and_doubt_grow);
+    MOE_TEST(suite, shapes_never_measured_are_extrapolated);
+    MOE_TEST_LOOP(suite, unknown_names_are_answered_with_what_there_is,
+                  MOE_ARRAY_LEN(unknown));
+    MOE_TEST(suite, impossible_shapes_are_refused);
+    MOE_TEST(suite, collectives_are_lines_between_measurements);
+    MOE_TEST(suite, dense_kernels_are_their_own_price);
+    MOE_TEST(suite, unequal_experts_add_up_beside_one_launch);
+    MOE_TEST(suite, all_experts_alike_take_the_measured_time);
+    MOE_TEST(suite, faster_memory_helps_small_batches_only);
+    MOE_TEST(suite, stand_ins_are_never_silent);
+    MOE_TEST(suite, a_stack_that_is_not_measured_is_refused);
+    MOE_TEST(suite, nodes_cost_what_their_links_do);
+    MOE_TEST_LOOP(suite, damaged_tables_are_refused, MOE_ARRAY_LEN(damages));
+    MOE_TEST(suite, incomplete_tables_are_refused);
+    return suite;
+}
