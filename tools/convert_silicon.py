@@ -359,6 +359,28 @@ def fit_dense(tables, model, width, start, limits):
 
 # ---- writing ----
 
+def untimed(kind):
+    """Creation properties: in order, without times, so that each run makes
+    the same file."""
+    properties = h5py.h5p.create(kind)
+    properties.set_link_creation_order(h5py.h5p.CRT_ORDER_TRACKED
+                                       | h5py.h5p.CRT_ORDER_INDEXED)
+    properties.set_obj_track_times(False)
+    return properties
+
+
+def create_file(path):
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
+    return h5py.File(h5py.h5f.create(path.encode(), h5py.h5f.ACC_TRUNC,
+                                     untimed(h5py.h5p.FILE_CREATE), access))
+
+
+def create_group(file, name):
+    return h5py.Group(h5py.h5g.create(file.id, name.encode(), gcpl=untimed(
+        h5py.h5p.GROUP_CREATE)))
+
+
 class Names(dict):
     """Text to code: one dictionary for the whole file."""
 
@@ -377,7 +399,7 @@ def put(group, name, values, dtype, units=None):
 
 
 def put_tables(file, op, texts, numbers, axis, tables, names, digest):
-    group = file.create_group(op, track_order=True)
+    group = create_group(file, op)
     first = np.cumsum([0] + [len(t.x) for t in tables])
     for i, column in enumerate(texts):
         put(group, column, [names.code(t.key[i]) for t in tables], "u1")
@@ -394,7 +416,7 @@ def put_tables(file, op, texts, numbers, axis, tables, names, digest):
 
 
 def put_fits(file, op, texts, fits, shape_columns, names):
-    group = file.create_group(op + "_fit", track_order=True)
+    group = create_group(file, op + "_fit")
     for i, column in enumerate(texts):
         put(group, column, [names.code(f[0][i]) for f in fits], "u1")
     for i, column in enumerate(shape_columns):  # 0: no shape left out
@@ -405,19 +427,19 @@ def put_fits(file, op, texts, fits, shape_columns, names):
 
 
 def put_left_out(file, out):
-    group = file.create_group("left_out", track_order=True)
+    group = create_group(file, "left_out")
     rows = sorted(out.counts.items())
     text = h5py.string_dtype()
     for i, column in enumerate(("op", "gpu", "stack", "reason")):
-        group.create_dataset(column, data=[k[i] for k, _ in rows], dtype=text)
+        group.create_dataset(column, data=[k[i] for k, _ in rows], dtype=text,
+                             track_times=False)
     put(group, "rows", [n for _, n in rows], "<i4")
 
 
 def write(path, converted, fits, out):
     names, digest = Names(), hashlib.sha256()
     partial = path + ".partial"
-    with h5py.File(partial, "w", libver=("v108", "v108"),
-                   track_order=True) as file:
+    with create_file(partial) as file:
         for (_, op, texts, numbers, axis), tables in zip(OPS, converted):
             put_tables(file, op, texts, numbers, axis, tables, names, digest)
         put_fits(file, "moe", ["gpu", "stack", "kernel", "dtype"], fits["moe"],
@@ -425,7 +447,7 @@ def write(path, converted, fits, out):
         for op in ("attention", "gemm"):
             put_fits(file, op, ["gpu", "stack"], fits[op], [], names)
         file.create_dataset("names", data=list(names),
-                            dtype=h5py.string_dtype())
+                            dtype=h5py.string_dtype(), track_times=False)
         put_left_out(file, out)
         file.attrs["schema"] = "moe-gps-silicon"
         file.attrs["schema_version"] = "1.0.0"
