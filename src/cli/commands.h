@@ -15,6 +15,9 @@ int moe_cmd_trace(int argc, char **argv);
 /** Show result files as tables, CSV or JSON. */
 int moe_cmd_report(int argc, char **argv);
 
+/** Recommend a strategy from modelled layer times. */
+int moe_cmd_advise(int argc, char **argv);
+
 /** Name what there is to choose from. */
 int moe_cmd_list(int argc, char **argv);
 
