@@ -32,10 +32,15 @@ moe_status advise_load_init(advise_load *load, int experts, int gpus,
                             bool alike, moe_error *err);
 void advise_load_fini(advise_load *load);
 
-/** Fill with whole pairs of the described load; experts find their homes by
- *  (seed, sample). */
+/** Shares of the described load, the busiest first.
+ *  @param share_out  [experts] */
+void advise_shares_by_hand(const moe_advise_params *p, double *share_out);
+
+/** Fill with whole pairs by shares; experts find their homes by (seed,
+ *  sample). */
 moe_status advise_load_by_hand(advise_load *load, const moe_advise_params *p,
-                               int sample, moe_error *err);
+                               const double *shares, int sample,
+                               moe_error *err);
 
 /** Fill from a layer of a whole batch. @param experts_of  [tokens][top_k] */
 void advise_load_of_tokens(advise_load *load, const uint16_t *experts_of,
@@ -44,6 +49,8 @@ void advise_load_of_tokens(advise_load *load, const uint16_t *experts_of,
 /** Solve a power law over ranks, p(r) ~ r^-s, for max / mean = skew.
  *  @param share_out  [n], falling, summing to 1. */
 void advise_power_law(double skew, int n, double *share_out);
+
+enum { ADVISE_STANDOUTS = 10 };
 
 /** What every GPU does in a layer under one placement. */
 typedef struct advise_side {
@@ -54,8 +61,10 @@ typedef struct advise_side {
     double (*move_sent)[2]; /* [gpus] bytes of weights */
     double (*move_received)[2];
     double plan_bytes, planner_s;
-    double copies; /* replicas beside one per expert */
-    int busiest;   /* GPU with most pairs */
+    double copies;                  /* replicas beside one per expert */
+    int busiest;                    /* GPU with most pairs */
+    int standout[ADVISE_STANDOUTS]; /* GPUs that are first in something */
+    int n_standouts;
 } advise_side;
 
 moe_status advise_side_init(advise_side *side, int gpus, int slots,
@@ -111,7 +120,7 @@ struct moe_advise {
     advise_scene *scene; /* [samples][layers] */
     const moe_cost *cost;
     void *cost_state;
-    moe_advise_dials dials;
+    bool quick; /* price the GPUs that stand out, not all */
 };
 
 moe_status advise_build_by_hand(moe_advise *a, moe_error *err);

@@ -18,7 +18,8 @@ typedef struct {
     moe_cluster cluster;
     moe_advise_strategy winner;
     bool network;
-    int steps; /* of a bisection: fewer where one is dear */
+    double stride; /* of a scan over skewness, a factor */
+    int steps;     /* of a bisection: fewer where one is dear */
 } quest;
 
 /* @return whether the answer at x is yes. */
@@ -103,6 +104,7 @@ static bool same_winner_at_skew(quest *q, double skew)
     p.skew = skew;
     if (moe_advise_new(&p, &a, NULL) != MOE_OK)
         return true;
+    a->quick = q->base->quick;
     const bool same = moe_advise_winner(a, NULL, CASE) == q->winner;
     moe_advise_free(a);
     return same;
@@ -149,8 +151,10 @@ static void find_skew(quest *q, moe_advise_limits *out)
     const double most = p->bottleneck ? p->gpus : (double)m->experts / m->top_k;
     q->p = *p;
     q->p.planner_s = 0.0; /* noise of the clock would look like a turn */
-    out->skew_low = find_turn(q, same_winner_at_skew, p->skew, 1 / 1.25, 1.0);
-    out->skew_high = find_turn(q, same_winner_at_skew, p->skew, 1.25, most);
+    out->skew_low =
+        find_turn(q, same_winner_at_skew, p->skew, 1 / q->stride, 1.0);
+    out->skew_high =
+        find_turn(q, same_winner_at_skew, p->skew, q->stride, most);
 }
 
 static bool amortised(quest *q, double every)
@@ -187,6 +191,7 @@ static bool pays_at_tokens(quest *q, double tokens)
     p.tokens = tokens;
     if (moe_advise_new(&p, &a, NULL) != MOE_OK)
         return false;
+    a->quick = q->base->quick;
     const bool pays =
         moe_advise_layer_s(a, NULL, MOE_ADVISE_DISTRIBUTION, CASE) <
         moe_advise_layer_s(a, NULL, MOE_ADVISE_BASELINE, CASE);
@@ -194,12 +199,31 @@ static bool pays_at_tokens(quest *q, double tokens)
     return pays;
 }
 
+/* Beyond a few GPUs a price of all of them for each question would take
+ * seconds: then some samples and the GPUs that stand out must do. */
+static moe_advise few_of(const moe_advise *a)
+{
+    moe_advise few = *a;
+    few.quick = a->p.gpus > 16;
+    const int most = a->p.trace == NULL ? 3 : 8;
+    if (few.quick && few.samples > most)
+        few.samples = most;
+    if (a->p.gpus > 64)
+        few.samples = 1;
+    few.p.samples = few.samples;
+    return few;
+}
+
 void advise_find_limits(const moe_advise *a, const moe_advice *advice,
                         moe_advise_limits *out)
 {
-    quest q = {.base = a,
-               .winner = advice->winner[CASE],
-               .steps = a->p.gpus <= 64 ? 24 : 10};
+    const moe_advise few = few_of(a);
+    quest q = {.base = &few,
+               .winner = few.quick ? moe_advise_winner(&few, NULL, CASE)
+                                   : advice->winner[CASE],
+
+               .stride = few.quick ? 2.0 : 1.25,
+               .steps = few.quick ? 8 : 20};
     *out =
         (moe_advise_limits){.skew_low = NAN, .skew_high = NAN, .tokens = NAN};
     out->accuracy = find_accuracy(&q);
@@ -208,6 +232,7 @@ void advise_find_limits(const moe_advise *a, const moe_advice *advice,
     out->rebalance = find_first(&q, amortised, 24);
     if (a->p.trace != NULL)
         return;
+    q.steps = few.quick ? 5 : 20; /* each needs a plan */
     find_skew(&q, out);
     q.p.skew = a->p.skew;
     out->tokens = find_first(&q, pays_at_tokens, 20);

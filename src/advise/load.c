@@ -38,24 +38,28 @@ void advise_load_fini(advise_load *load)
     *load = (advise_load){0};
 }
 
+/* Fill with r^-s. @return the sum. */
+static double powers(double s, int n, double *out)
+{
+    double sum = 0.0;
+    for (int r = 1; r <= n; r++)
+        sum += out[r - 1] = exp(-s * log(r));
+    return sum;
+}
+
 void advise_power_law(double skew, int n, double *share_out)
 {
     /* The first share is 1 / sum r^-s, which rises with s. At s = 64 all but
      * one expert are idle. */
-    double low = 0.0, high = 64.0, sum = 0.0;
-    for (int step = 0; step < 60; step++) {
+    double low = 0.0, high = skew > 1 ? 64.0 : 0.0;
+    for (int step = 0; step < 40 && high > low; step++) {
         const double s = 0.5 * (low + high);
-        sum = 0.0;
-        for (int r = 1; r <= n; r++)
-            sum += pow(r, -s);
-        if (n / sum < skew)
+        if (n / powers(s, n, share_out) < skew)
             low = s;
         else
             high = s;
     }
-    sum = 0.0;
-    for (int r = 1; r <= n; r++)
-        sum += share_out[r - 1] = pow(r, -low);
+    const double sum = powers(low, n, share_out);
     for (int r = 0; r < n; r++)
         share_out[r] /= sum;
 }
@@ -78,31 +82,33 @@ static void scatter(double *share, int n, uint64_t seed, int sample)
     moe_rng_shuffle(&rng, share, (size_t)n, sizeof *share);
 }
 
+void advise_shares_by_hand(const moe_advise_params *p, double *share_out)
+{
+    const moe_layout one = {p->gpus, p->gpus};
+    if (p->bottleneck)
+        bottleneck(p->skew, p->model->experts, &one, share_out);
+    else
+        advise_power_law(p->skew, p->model->experts, share_out);
+}
+
 moe_status advise_load_by_hand(advise_load *load, const moe_advise_params *p,
-                               int sample, moe_error *err)
+                               const double *shares, int sample, moe_error *err)
 {
     const int n = load->experts, k = p->model->top_k;
-    double *share = moe_array_new((size_t)n, sizeof *share, err);
-    double *inclusion = moe_array_new((size_t)n, sizeof *inclusion, err);
+    double *share = moe_array_new(2 * (size_t)n, sizeof *share, err);
     uint32_t *pairs = moe_array_new((size_t)n, sizeof *pairs, err);
-    if (share == NULL || inclusion == NULL || pairs == NULL)
-        goto out;
-    load->tokens = p->tokens > 0 ? p->tokens : (double)p->batch * p->seq;
-    load->sequences = load->tokens / p->seq;
-    if (p->bottleneck) {
-        const moe_layout one = {p->gpus, p->gpus};
-        bottleneck(p->skew, n, &one, share);
-    } else {
-        advise_power_law(p->skew, n, share);
-        scatter(share, n, p->seed, sample);
+    if (share != NULL && pairs != NULL) {
+        load->tokens = p->tokens > 0 ? p->tokens : (double)p->batch * p->seq;
+        load->sequences = load->tokens / p->seq;
+        memcpy(share, shares, (size_t)n * sizeof *share);
+        if (!p->bottleneck)
+            scatter(share, n, p->seed, sample);
+        moe_synth_inclusion(share, n, k, share + n);
+        moe_synth_apportion(share + n, n, k, (uint32_t)load->tokens, pairs);
+        for (int e = 0; e < n; e++)
+            load->total[e] = pairs[e];
     }
-    moe_synth_inclusion(share, n, k, inclusion);
-    moe_synth_apportion(inclusion, n, k, (uint32_t)load->tokens, pairs);
-    for (int e = 0; e < n; e++)
-        load->total[e] = pairs[e];
-out:
     free(share);
-    free(inclusion);
     free(pairs);
     return err->status;
 }

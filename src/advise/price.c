@@ -153,9 +153,10 @@ static void price_scene(const job *j, bool due, advise_sheet *out)
                                .model = a->p.model,
                                .layout = a->layout};
     *out = (advise_sheet){.source = MOE_PRICE_TABULATED};
-    for (int g = 0; g < a->p.gpus; g++) {
+    const int n = a->quick ? j->side->n_standouts : a->p.gpus;
+    for (int i = 0; i < n; i++) {
         moe_layer_price price;
-        price_gpu(j, &pricer, g, due, &price);
+        price_gpu(j, &pricer, a->quick ? j->side->standout[i] : i, due, &price);
         for (int p = 0; p < MOE_N_PHASES; p++) {
             out->gpu_s[p] = fmax(out->gpu_s[p], price.gpu_s[p]);
             out->exposed_s[p] = fmax(out->exposed_s[p], price.exposed_s[p]);

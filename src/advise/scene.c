@@ -16,6 +16,7 @@ static const double SCENE_BYTES = 512e6;
 typedef struct {
     moe_plan home, current[N_SIDES], next;
     double *predicted; /* [experts] */
+    double *shares;    /* [experts] by hand */
 } desk;
 
 static moe_status desk_init(desk *d, const moe_advise *a, moe_error *err)
@@ -27,6 +28,7 @@ static moe_status desk_init(desk *d, const moe_advise *a, moe_error *err)
         if (moe_plan_init(plan[i], 1, n_e, a->p.gpus, a->slots, err) == MOE_OK)
             moe_plan_set_home(plan[i], &a->layout);
     d->predicted = moe_array_new((size_t)n_e, sizeof *d->predicted, err);
+    d->shares = moe_array_new((size_t)n_e, sizeof *d->shares, err);
     return err->status;
 }
 
@@ -37,6 +39,7 @@ static void desk_fini(desk *d)
     moe_plan_fini(&d->current[SIDE_TRUTH]);
     moe_plan_fini(&d->current[SIDE_PREDICTED]);
     free(d->predicted);
+    free(d->shares);
 }
 
 static void describe(const advise_load *load, advise_scene *scene)
@@ -80,7 +83,7 @@ static moe_status make_sample(moe_advise *a, advise_planning *w, desk *d, int i,
         MOE_OK)
         return err->status;
     if (scene_init(a, scene, err) == MOE_OK &&
-        advise_load_by_hand(&load, &a->p, i, err) == MOE_OK) {
+        advise_load_by_hand(&load, &a->p, d->shares, i, err) == MOE_OK) {
         describe(&load, scene);
         scene->error = a->p.error;
         advise_count(w, &load, &d->home, &scene->side[SIDE_HOME]);
@@ -104,8 +107,8 @@ moe_status advise_build_by_hand(moe_advise *a, moe_error *err)
     a->layers = 1;
     a->scene = moe_array_new((size_t)a->samples, sizeof *a->scene, &local);
     advise_planning_init(&w, &a->p, a->slots, &local);
-    if (local.status == MOE_OK)
-        desk_init(&d, a, &local);
+    if (local.status == MOE_OK && desk_init(&d, a, &local) == MOE_OK)
+        advise_shares_by_hand(&a->p, d.shares);
     for (int i = 0; i < a->samples && local.status == MOE_OK; i++)
         make_sample(a, &w, &d, i, &local);
     desk_fini(&d);

@@ -212,6 +212,47 @@ static void clear_counts(const advise_planning *w, const advise_load *load,
     }
 }
 
+static void stand_out(advise_side *side, int gpu)
+{
+    for (int i = 0; i < side->n_standouts; i++)
+        if (side->standout[i] == gpu)
+            return;
+    side->standout[side->n_standouts++] = gpu;
+}
+
+static int replicas_of(const advise_side *side, int gpu, int slots)
+{
+    int n = 0;
+    for (int s = 0; s < slots; s++)
+        n += side->rows[gpu * slots + s] > 0;
+    return n;
+}
+
+/* Which GPUs compute, read, send, receive or give most? */
+static void find_standouts(const advise_planning *w, advise_side *s)
+{
+    int most[ADVISE_STANDOUTS] = {0}, replicas = 0;
+    for (int g = 0; g < w->layout.gpus; g++) {
+        const int n = replicas_of(s, g, w->slots);
+        most[0] = s->pairs[g] > s->pairs[most[0]] ? g : most[0];
+        most[1] = n > replicas ? g : most[1];
+        replicas = n > replicas ? n : replicas;
+        for (int far = 0; far < 2; far++) {
+            int *at = most + 2 + 4 * far;
+            at[0] = s->sent[g][far] > s->sent[at[0]][far] ? g : at[0];
+            at[1] = s->received[g][far] > s->received[at[1]][far] ? g : at[1];
+            at[2] = s->move_sent[g][far] > s->move_sent[at[2]][far] ? g : at[2];
+            at[3] = s->move_received[g][far] > s->move_received[at[3]][far]
+                        ? g
+                        : at[3];
+        }
+    }
+    s->busiest = most[0];
+    s->n_standouts = 0;
+    for (int i = 0; i < ADVISE_STANDOUTS; i++)
+        stand_out(s, most[i]);
+}
+
 /* One call of the split as if a single rank held all pairs gives the interval
  * of every replica; splits by share number pairs over all ranks, so a rank's
  * part of it is where its own interval meets that one. */
@@ -243,8 +284,5 @@ void advise_count(advise_planning *w, const advise_load *load,
         }
     }
     side->copies = (double)r->first[w->experts] - w->experts;
-    side->busiest = 0;
-    for (int g = 1; g < w->layout.gpus; g++)
-        if (side->pairs[g] > side->pairs[side->busiest])
-            side->busiest = g;
+    find_standouts(w, side);
 }
