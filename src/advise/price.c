@@ -162,7 +162,7 @@ static void price_scene(const job *j, bool due, advise_sheet *out)
             out->exposed_s[p] = fmax(out->exposed_s[p], price.exposed_s[p]);
         }
         /* fmax would drop a NaN, which means unknown. */
-        if (!(price.error_s <= out->error_s))
+        if (!isnan(out->error_s) && !(price.error_s <= out->error_s))
             out->error_s = price.error_s;
         if (price.source > out->source)
             out->source = price.source;
