@@ -43,6 +43,8 @@ check "break-even numbers" says "another winner at link bandwidth" \
 check "the paper's reading of skewness" says "busiest GPU as told" \
     advise --gpus 4 --skew 2 --bottleneck
 check "--help prints usage" says "Usage: moegps advise" ./moegps advise --help
+without() { advise --gpus 4 --skew 2 --no-limits > "$dir/out" && ! grep -q break-even "$dir/out"; }
+check "--no-limits leaves them out" without
 for g in 5 64 1024; do
     check "$g GPUs" says "use       " advise --gpus "$g" --skew 2
 done

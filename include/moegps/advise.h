@@ -68,6 +68,7 @@ typedef struct moe_advise_params {
     int samples;      /* trace: batches; by hand: ways to place the experts */
     int warmup;       /* trace: batches that go before, as in a run */
     uint64_t seed;
+    bool no_limits; /* leave out where verdicts turn: all NaN */
     moe_advise_dials dials;
 } moe_advise_params;
 

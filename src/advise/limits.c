@@ -214,9 +214,21 @@ static moe_advise few_of(const moe_advise *a)
     return few;
 }
 
+static const moe_advise_limits nothing = {.accuracy = NAN,
+                                          .overhead_s = NAN,
+                                          .bandwidth_low = NAN,
+                                          .bandwidth_high = NAN,
+                                          .skew_low = NAN,
+                                          .skew_high = NAN,
+                                          .rebalance = NAN,
+                                          .tokens = NAN};
+
 void advise_find_limits(const moe_advise *a, const moe_advice *advice,
                         moe_advise_limits *out)
 {
+    *out = nothing;
+    if (a->p.no_limits)
+        return;
     const moe_advise few = few_of(a);
     quest q = {.base = &few,
                .winner = few.quick ? moe_advise_winner(&few, NULL, CASE)

@@ -20,7 +20,7 @@ typedef struct {
     char json[1024];
     int gpus, batch, seq, slots, rebalance_every, samples, warmup;
     double skew, error, accuracy, token_error, moving, planner_s;
-    bool bottleneck, overhead_exposed, no_direct, force;
+    bool bottleneck, overhead_exposed, no_direct, no_limits, force;
     uint64_t seed;
 } settings;
 
@@ -80,6 +80,8 @@ static const moe_opt rows[] = {
          "of its load; default 1 - accuracy"),
     FLAG("no-direct-routing", no_direct,
          "pairs predicted right are dispatched like the others"),
+    FLAG("no-limits", no_limits,
+         "leave out the break-even numbers, most of the work"),
     TEXT("planner", planner, "duplicate", "see moegps list planners"),
     REAL("planner-time", planner_s, NULL, 0, 1e6,
          "s of the host per plan; default: measured here"),
@@ -200,6 +202,7 @@ static moe_status fill_params(const settings *s, moe_advise_params *p,
     p->samples = s->samples;
     p->warmup = s->warmup;
     p->seed = s->seed;
+    p->no_limits = s->no_limits;
     p->dials.accuracy = s->accuracy;
     p->dials.token_error = s->token_error;
     p->dials.overhead_exposed = s->overhead_exposed;

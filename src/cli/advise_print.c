@@ -217,7 +217,8 @@ void advise_print(const moe_advise_params *p, const moe_advice *v, FILE *out)
     print_cases(v, out);
     print_phases(v, out);
     print_verdict(v, out);
-    print_limits(p, v, out);
+    if (!p->no_limits)
+        print_limits(p, v, out);
     print_memory(p, v, out);
 }
 
@@ -322,7 +323,8 @@ moe_status advise_write_json(const moe_advise_params *p, const moe_advice *v,
     }
     json_object_set_new(root, "strategies", all);
     json_object_set_new(root, "verdict", verdict_json(v));
-    json_object_set_new(root, "break_even", limits_json(&v->limits));
+    json_object_set_new(root, "break_even",
+                        p->no_limits ? json_null() : limits_json(&v->limits));
     const bool to_stdout = strcmp(path, "-") == 0;
     const int rc = to_stdout ? json_dumpf(root, stdout, flags)
                              : json_dump_file(root, path, flags);
