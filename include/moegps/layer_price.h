@@ -31,6 +31,7 @@ typedef struct moe_layer_work {
     bool plans;               /* a plan was made and made known */
     bool central;             /* by one rank; else by all alike */
     int layers;               /* that one collection and one plan serve */
+    double predict_s;         /* of the predictor on this GPU; 0: none */
     double planner_s;         /* host time of the planner for this layer */
     double plan_bytes;        /* on the wire, of all those layers */
     double move_bytes[2];     /* weights, max(sent, received); 0: within the

@@ -17,6 +17,11 @@ int moe_cmd_report(int argc, char **argv);
 
 /** Price operations from the measured tables. */
 int moe_cmd_cost(int argc, char **argv);
+/** Recommend a strategy from modelled layer times. */
+int moe_cmd_advise(int argc, char **argv);
+
+/** Sweep skewness and bandwidth for the winning strategy. */
+int moe_cmd_map(int argc, char **argv);
 
 /** Name what there is to choose from. */
 int moe_cmd_list(int argc, char **argv);

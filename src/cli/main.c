@@ -18,6 +18,8 @@ static const struct {
     {"report", moe_cmd_report, "show result files as tables, CSV or JSON"},
     {"trace", moe_cmd_trace, "show, make, cut and convert routing traces"},
     {"cost", moe_cmd_cost, "price kernels and collectives from measurements"},
+    {"advise", moe_cmd_advise, "say which strategy to use, and how sure"},
+    {"map", moe_cmd_map, "show which strategy wins where"},
     {"list", moe_cmd_list, "name predictors, planners, models, options, ..."},
     {"doctor", moe_cmd_doctor, "say what this machine and build can do"},
 };

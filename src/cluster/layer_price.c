@@ -145,6 +145,7 @@ void moe_layer_price_of(const moe_pricer *pricer, const moe_layer_work *work,
 {
     *out = (moe_layer_price){.source = MOE_PRICE_TABULATED};
     sheet s = {.p = pricer, .w = work, .out = out};
+    out->gpu_s[MOE_PHASE_PREDICT] = work->predict_s;
     charge_coordination(&s);
     charge_attention(&s);
     charge_exchange(&s);

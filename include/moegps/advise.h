@@ -1,0 +1,174 @@
+/** advise.h: what each strategy would take, without running it.
+ *
+ *  A load - sampled from a trace, or described by its skewness - goes through
+ *  the planners and splits that a run uses; what every GPU then does is priced
+ *  by moe_layer_price_of(), as in a run. So advice and the gpu clock of a run
+ *  agree on equal counts. Everything here is modelled, nothing is measured,
+ *  except the planner's own time. Local; no MPI.
+ */
+#ifndef MOEGPS_ADVISE_H
+#define MOEGPS_ADVISE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "moegps/cluster.h"
+#include "moegps/cost.h"
+#include "moegps/model.h"
+#include "moegps/phase.h"
+#include "moegps/planner.h"
+#include "moegps/trace.h"
+
+typedef enum moe_advise_strategy {
+    MOE_ADVISE_BASELINE,     /* home placement, nothing predicted */
+    MOE_ADVISE_DISTRIBUTION, /* duplication on a predicted distribution */
+    MOE_ADVISE_TOKEN,        /* duplication and routing on predicted tokens */
+    MOE_ADVISE_ORACLE,       /* duplication on the true future, for free */
+    MOE_ADVISE_STRATEGIES
+} moe_advise_strategy;
+
+/* What an error e of the prediction does to the busiest GPU, on top of what
+ * the plan gives it; the others share the rest (MoE-GPS, DESIGN section 3). */
+typedef enum moe_advise_case {
+    MOE_ADVISE_OPTIMISTIC,  /* nothing */
+    MOE_ADVISE_TYPICAL,     /* load (1 + e) */
+    MOE_ADVISE_PESSIMISTIC, /* all errors there: load + mean G e, at most all */
+    MOE_ADVISE_CASES
+} moe_advise_case;
+
+/** @return spelling, static storage. */
+const char *moe_advise_strategy_name(moe_advise_strategy s);
+const char *moe_advise_case_name(moe_advise_case c);
+
+/** What may change without planning anew. */
+typedef struct moe_advise_dials {
+    double accuracy;       /* token-to-expert: share of pairs predicted right */
+    double token_error;    /* its error of the load; < 0: 1 - accuracy */
+    double overhead_s;     /* of its predictor, per layer */
+    double overhead_share; /* of the baseline layer's time, added to that */
+    bool overhead_exposed; /* attention does not hide the predictor */
+    bool direct;           /* pairs predicted right need no dispatch */
+    int rebalance_every;   /* iterations between plans */
+    double moving;         /* share of the copies that travel at each plan; by
+                              hand only, a trace shows what moves */
+} moe_advise_dials;
+
+typedef struct moe_advise_params {
+    const moe_model *model;     /* borrowed */
+    const moe_cluster *cluster; /* borrowed */
+    const moe_trace *trace;     /* borrowed; NULL: a load by hand */
+    const moe_planner *planner; /* NULL: duplicate */
+    int gpus, batch, seq;       /* seq 0, with a trace: sequences as they are */
+    int slots;                  /* per GPU and layer; 0: moe_advise_slots() */
+    double tokens;              /* by hand: of a batch; 0: batch * seq */
+    double skew;      /* by hand: busiest expert (GPU) over the mean */
+    bool bottleneck;  /* by hand: skew is of GPUs, the paper's own reading */
+    double error;     /* by hand: of the distribution, sum |p^ - p| */
+    double planner_s; /* host time of one plan; < 0: measured here */
+    int samples;      /* trace: batches; by hand: ways to place the experts */
+    int warmup;       /* trace: batches that go before, as in a run */
+    uint64_t seed;
+    bool no_limits; /* leave out where verdicts turn: all NaN */
+    moe_advise_dials dials;
+} moe_advise_params;
+
+/** Fill in defaults: batch 1, seq 512, error 0, accuracy 0.9, direct routing,
+ *  a plan per iteration for which all copies travel, seed 1. */
+void moe_advise_params_init(moe_advise_params *p);
+
+/** @return slots per GPU when none are asked for: those of the home placement
+ *  and two more, or an eighth of them where that is more, but never more than
+ *  experts. For Mixtral on 4 GPUs that is 4, as in the paper; for DeepSeek-V3
+ *  on 32 GPUs 10, where its authors take 9. */
+int moe_advise_slots(int experts, int gpus);
+
+/** A layer's modelled time: medians over samples. */
+typedef struct moe_advise_time {
+    double layer_s, ci_low, ci_high; /* NaN below 6 samples */
+    double gpu_s[MOE_N_PHASES];      /* busiest GPU of each phase */
+    double exposed_s[MOE_N_PHASES];  /* layer_s is of their sum */
+    double error_s;                  /* of the cost model; NaN: unknown */
+    double imbalance;        /* pairs of the busiest GPU over the mean */
+    moe_price_source source; /* the least certain of all parts */
+} moe_advise_time;
+
+typedef struct moe_advise moe_advise;
+
+/** Sample loads, plan and count. Release with moe_advise_free().
+ *  @return MOE_OK, MOE_USAGE (a value out of range, saying which), MOE_MISMATCH
+ *  (a trace of another model), MOE_NOMEM. */
+moe_status moe_advise_new(const moe_advise_params *params, moe_advise **out,
+                          moe_error *err);
+void moe_advise_free(moe_advise *a);
+
+/** Price with another cluster of the same shape (gpus_per_node); counts and
+ *  plans stay. @return MOE_OK, MOE_USAGE (outside the cost model). */
+moe_status moe_advise_set_cluster(moe_advise *a, const moe_cluster *cluster,
+                                  moe_error *err);
+
+/** Price a strategy. @param dials  NULL: those of the params. */
+moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
+                            moe_advise_strategy s, moe_advise_case c,
+                            moe_advise_time *out, moe_error *err);
+
+/** @return the median alone; NaN when out of memory. */
+double moe_advise_layer_s(const moe_advise *a, const moe_advise_dials *dials,
+                          moe_advise_strategy s, moe_advise_case c);
+
+/** Samples of the layer time, paired between strategies.
+ *  @param x_out  [moe_advise_samples()] */
+int moe_advise_samples(const moe_advise *a);
+void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
+                         moe_advise_strategy s, moe_advise_case c,
+                         double *x_out);
+
+/** What the counted loads look like, medians over samples. */
+typedef struct moe_advise_facts {
+    int slots, home_slots, samples;
+    double tokens;
+    double skew;         /* busiest expert over the mean */
+    double error;        /* sum |p^ - p| of the distribution */
+    double copies;       /* replicas beside the homes, of all GPUs */
+    double copy_bytes;   /* a GPU's room for copies, all layers */
+    double expert_bytes; /* all experts of a GPU, copies included */
+    double planner_s;    /* one plan of one layer */
+} moe_advise_facts;
+void moe_advise_facts_of(const moe_advise *a, moe_advise_facts *out);
+
+/** Where a verdict turns. NaN: nowhere within the range looked at. */
+typedef struct moe_advise_limits {
+    double accuracy;   /* token-to-expert wins from here on, dials else equal */
+    double overhead_s; /* ... and below this */
+    double bandwidth_low;  /* nearest link bandwidths, B/s, at which the */
+    double bandwidth_high; /* winner changes: below, above the cluster's */
+    bool network; /* ... of the network between nodes, not of the links */
+    double skew_low, skew_high; /* likewise; by hand only */
+    double rebalance; /* iterations per plan from which duplication pays */
+    double tokens;    /* per batch from which duplication pays; by hand only */
+} moe_advise_limits;
+
+typedef struct moe_advice {
+    moe_advise_facts facts;
+    moe_advise_time time[MOE_ADVISE_STRATEGIES][MOE_ADVISE_CASES];
+    moe_advise_strategy winner[MOE_ADVISE_CASES], second[MOE_ADVISE_CASES];
+    double margin;          /* typical: second over winner, less 1 */
+    double ci_low, ci_high; /* 95 % of second / winner; NaN: too few samples */
+    double error_s;   /* the cost model's, of what differs; NaN: unknown */
+    double tolerance; /* relative error of the differing phases at which the
+                         verdict could turn */
+    bool survives_cases, survives_ci, survives_error;
+    moe_advise_limits limits;
+} moe_advice;
+
+/** Price all, recommend among baseline, distribution and token (the oracle
+ *  cannot be had), and find the limits under the typical case.
+ *  @return as moe_advise_new(). */
+moe_status moe_advise_run(const moe_advise_params *params, moe_advice *out,
+                          moe_error *err);
+
+/** @return the faster of the strategies that can be had. */
+moe_advise_strategy moe_advise_winner(const moe_advise *a,
+                                      const moe_advise_dials *dials,
+                                      moe_advise_case c);
+
+#endif

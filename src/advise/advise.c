@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/mem.h"
+#include "moegps/stats.h"
+
+static const char *const strategy_names[MOE_ADVISE_STRATEGIES] = {
+    "baseline", "distribution-only", "token-to-expert", "oracle"};
+static const char *const case_names[MOE_ADVISE_CASES] = {
+    "optimistic", "typical", "pessimistic"};
+
+const char *moe_advise_strategy_name(moe_advise_strategy s)
+{
+    return strategy_names[s];
+}
+
+const char *moe_advise_case_name(moe_advise_case c)
+{
+    return case_names[c];
+}
+
+void moe_advise_params_init(moe_advise_params *p)
+{
+    *p = (moe_advise_params){.batch = 1,
+                             .seq = 512,
+                             .skew = 1.0,
+                             .planner_s = -1.0,
+                             .warmup = 1,
+                             .seed = 1,
+                             .dials = {.accuracy = 0.9,
+                                       .token_error = -1.0,
+                                       .direct = true,
+                                       .rebalance_every = 1,
+                                       .moving = 1.0}};
+}
+
+int moe_advise_slots(int experts, int gpus)
+{
+    const moe_layout layout = {gpus, gpus};
+    const int home = moe_layout_home_slots(&layout, experts);
+    const int extra = (home + 7) / 8 > 2 ? (home + 7) / 8 : 2;
+    return home + extra < experts ? home + extra : experts;
+}
+
+enum { MAX_GPUS = 65536, MAX_SAMPLES = 4096, MAX_WARMUP = 1000 };
+
+/* By hand, more ways to place the experts make the median surer; thousands of
+ * GPUs average over many homes by themselves. */
+static int default_samples(const moe_advise_params *p)
+{
+    if (p->trace != NULL)
+        return 8;
+    if (p->bottleneck)
+        return 1;
+    return p->gpus <= 16 ? 15 : p->gpus <= 64 ? 9 : p->gpus <= 256 ? 3 : 1;
+}
+
+static moe_status outside(moe_error *err, const char *what, double value,
+                          double low, double high)
+{
+    return moe_fail(err, MOE_USAGE, "%s: %g is not in %g..%g", what, value, low,
+                    high);
+}
+
+static void check_range(const char *what, double value, double low, double high,
+                        moe_error *err)
+{
+    if (!(value >= low && value <= high))
+        outside(err, what, value, low, high);
+}
+
+static void check_trace(const moe_advise_params *p, moe_error *err)
+{
+    const moe_trace *t = p->trace;
+    const moe_model *m = p->model;
+    if (strcmp(t->model, m->name) != 0)
+        moe_fail(err, MOE_MISMATCH, "trace is of model '%s', not of '%s'",
+                 t->model, m->name);
+    else if (t->layers != m->layers || t->experts != m->experts ||
+             t->top_k != m->top_k)
+        moe_fail(err, MOE_MISMATCH,
+                 "trace has %d layers, %d experts, top %d; model %s has %d, "
+                 "%d, %d",
+                 t->layers, t->experts, t->top_k, m->name, m->layers,
+                 m->experts, m->top_k);
+}
+
+static void check_hand(const moe_advise_params *p, moe_error *err)
+{
+    const moe_model *m = p->model;
+    const moe_layout layout = {p->gpus, p->gpus};
+    const int home = moe_layout_home_count(&layout, m->experts, 0);
+    const double most = p->bottleneck
+                            ? fmin(p->gpus, (double)p->gpus * home / m->top_k)
+                            : (double)m->experts / m->top_k;
+    check_range("seq", p->seq, 1, 1 << 24, err);
+    const double tokens = p->tokens > 0 ? p->tokens : (double)p->batch * p->seq;
+    check_range("tokens", tokens, 1, 1e8, err);
+    if (!(p->skew >= 1 && p->skew <= most))
+        moe_fail(err, MOE_USAGE,
+                 "skew: %g is not in 1..%g (%s, top %d of %d experts%s)",
+                 p->skew, most,
+                 p->bottleneck ? "busiest GPU over the mean"
+                               : "busiest expert over the mean",
+                 m->top_k, m->experts,
+                 p->bottleneck ? "" : ", a token's experts being distinct");
+    check_range("error", p->error, 0, 2, err);
+}
+
+static void check(const moe_advise_params *p, moe_error *err)
+{
+    const moe_advise_dials *d = &p->dials;
+    check_range("gpus", p->gpus, 1, MAX_GPUS, err);
+    check_range("batch", p->batch, 1, 1 << 24, err);
+    check_range("accuracy", d->accuracy, 0, 1, err);
+    check_range("overhead", d->overhead_s, 0, 1e6, err);
+    check_range("overhead share", d->overhead_share, 0, 1e6, err);
+    check_range("rebalance-every", d->rebalance_every, 1, 1e9, err);
+    check_range("moving", d->moving, 0, 1, err);
+    check_range("samples", p->samples, 0, MAX_SAMPLES, err);
+    check_range("warmup", p->warmup, 0, MAX_WARMUP, err);
+    if (d->token_error >= 0)
+        check_range("token error", d->token_error, 0, 2, err);
+    if (err->status != MOE_OK)
+        return;
+    const moe_layout layout = {p->gpus, p->gpus};
+    const int need = moe_layout_home_slots(&layout, p->model->experts);
+    if (p->slots != 0 && (p->slots < need || p->slots > p->model->experts))
+        moe_fail(err, MOE_USAGE,
+                 "slots: %d is not in %d..%d: %d experts on %d GPUs need %d "
+                 "for their homes",
+                 p->slots, need, p->model->experts, p->model->experts, p->gpus,
+                 need);
+    if (p->trace != NULL)
+        check_trace(p, err);
+    else
+        check_hand(p, err);
+}
+
+moe_status moe_advise_set_cluster(moe_advise *a, const moe_cluster *cluster,
+                                  moe_error *err)
+{
+    const moe_cost *cost = moe_cost_find(cluster->cost);
+    if (cost == NULL)
+        return moe_fail(err, MOE_USAGE, "no cost model '%s'", cluster->cost);
+    moe_error local = {0};
+    void *state = moe_array_new(1, cost->state_size, &local);
+    if (state == NULL ||
+        cost->init(state, a->p.model, cluster, &local) != MOE_OK) {
+        if (state != NULL)
+            cost->fini(state);
+        free(state);
+        return moe_fail(err, local.status, "%s", local.text);
+    }
+    if (a->cost_state != NULL)
+        a->cost->fini(a->cost_state);
+    free(a->cost_state);
+    a->cost = cost;
+    a->cost_state = state;
+    return MOE_OK;
+}
+
+moe_status moe_advise_new(const moe_advise_params *params, moe_advise **out,
+                          moe_error *err)
+{
+    moe_error local = {0};
+    moe_advise *a = NULL;
+    check(params, &local);
+    if (local.status == MOE_OK)
+        a = moe_array_new(1, sizeof *a, &local);
+    if (a == NULL)
+        return moe_fail(err, local.status, "advise: %s", local.text);
+    a->p = *params;
+    a->layout = (moe_layout){params->gpus, params->cluster->gpus_per_node};
+    a->slots = params->slots > 0
+                   ? params->slots
+                   : moe_advise_slots(params->model->experts, params->gpus);
+    a->samples =
+        params->samples > 0 ? params->samples : default_samples(params);
+    if (moe_advise_set_cluster(a, params->cluster, &local) == MOE_OK) {
+        if (params->trace != NULL)
+            advise_build_from_trace(a, &local);
+        else
+            advise_build_by_hand(a, &local);
+    }
+    if (local.status != MOE_OK) {
+        moe_advise_free(a);
+        return moe_fail(err, local.status, "advise: %s", local.text);
+    }
+    *out = a;
+    return MOE_OK;
+}
+
+void moe_advise_free(moe_advise *a)
+{
+    if (a == NULL)
+        return;
+    for (int i = 0; a->scene != NULL && i < a->samples * a->layers; i++)
+        for (int s = 0; s < N_SIDES; s++)
+            advise_side_fini(&a->scene[i].side[s]);
+    free(a->scene);
+    if (a->cost_state != NULL)
+        a->cost->fini(a->cost_state);
+    free(a->cost_state);
+    free(a);
+}
+
+void moe_advise_facts_of(const moe_advise *a, moe_advise_facts *out)
+{
+    const moe_model *m = a->p.model;
+    const int n = a->samples * a->layers;
+    *out = (moe_advise_facts){.slots = a->slots,
+                              .home_slots =
+                                  moe_layout_home_slots(&a->layout, m->experts),
+                              .samples = a->samples};
+    for (int i = 0; i < n; i++) {
+        const advise_scene *s = &a->scene[i];
+        out->tokens += s->tokens / n;
+        out->skew += s->skew / n;
+        out->error += s->error / n;
+        out->copies += s->side[SIDE_TRUTH].copies / n;
+        out->planner_s += s->side[SIDE_TRUTH].planner_s / n;
+    }
+    const double per_slot = moe_model_expert_bytes(m) * m->layers;
+    out->copy_bytes = (out->slots - out->home_slots) * per_slot;
+    out->expert_bytes = out->slots * per_slot;
+}
+
+moe_advise_strategy moe_advise_winner(const moe_advise *a,
+                                      const moe_advise_dials *dials,
+                                      moe_advise_case c)
+{
+    moe_advise_strategy best = MOE_ADVISE_BASELINE;
+    double least = INFINITY;
+    for (int s = 0; s < MOE_ADVISE_ORACLE; s++) {
+        const double t =
+            moe_advise_layer_s(a, dials, (moe_advise_strategy)s, c);
+        if (t < least) {
+            least = t;
+            best = (moe_advise_strategy)s;
+        }
+    }
+    return best;
+}
+
+/* ---- the recommendation ---- */
+
+static void rank(moe_advice *v, int c)
+{
+    int first = 0, second = -1;
+    for (int s = 1; s < MOE_ADVISE_ORACLE; s++)
+        if (v->time[s][c].layer_s < v->time[first][c].layer_s)
+            first = s;
+    for (int s = 0; s < MOE_ADVISE_ORACLE; s++)
+        if (s != first &&
+            (second < 0 || v->time[s][c].layer_s < v->time[second][c].layer_s))
+            second = s;
+    v->winner[c] = (moe_advise_strategy)first;
+    v->second[c] = (moe_advise_strategy)second;
+}
+
+/* The cost model's errors in phases that both strategies have alike cancel;
+ * what remains is its relative error of what differs. */
+static void judge_error(moe_advice *v)
+{
+    const moe_advise_time *a = &v->time[v->winner[1]][1];
+    const moe_advise_time *b = &v->time[v->second[1]][1];
+    double differs = 0.0;
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        differs += fabs(a->exposed_s[p] - b->exposed_s[p]);
+    const double gain = b->layer_s - a->layer_s;
+    const double relative =
+        (a->error_s + b->error_s) / (a->layer_s + b->layer_s);
+    v->tolerance = differs > 0 ? gain / differs : 0.0;
+    v->error_s = relative * differs;
+    v->survives_error = gain > v->error_s; /* not when it is unknown */
+}
+
+static moe_status judge_samples(const moe_advise *a, moe_advice *v,
+                                moe_error *err)
+{
+    const size_t n = (size_t)a->samples;
+    moe_ratio ratio = {0};
+    double *x = moe_array_new(2 * n, sizeof *x, err);
+    if (x == NULL)
+        return MOE_NOMEM;
+    moe_advise_sample_s(a, NULL, v->winner[1], MOE_ADVISE_TYPICAL, x);
+    moe_advise_sample_s(a, NULL, v->second[1], MOE_ADVISE_TYPICAL, x + n);
+    moe_paired_ratio(x + n, x, n, &ratio, err);
+    free(x);
+    v->ci_low = ratio.ci_low;
+    v->ci_high = ratio.ci_high;
+    v->survives_ci = ratio.ci_low > 1.0;
+    return err->status;
+}
+
+static moe_status judge(const moe_advise *a, moe_advice *v, moe_error *err)
+{
+    for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++)
+        for (int c = 0; c < MOE_ADVISE_CASES; c++)
+            if (moe_advise_price(a, NULL, (moe_advise_strategy)s,
+                                 (moe_advise_case)c, &v->time[s][c],
+                                 err) != MOE_OK)
+                return err->status;
+    v->survives_cases = true;
+    for (int c = 0; c < MOE_ADVISE_CASES; c++)
+        rank(v, c);
+    for (int c = 0; c < MOE_ADVISE_CASES; c++)
+        v->survives_cases &= v->winner[c] == v->winner[MOE_ADVISE_TYPICAL];
+    v->margin =
+        v->time[v->second[1]][1].layer_s / v->time[v->winner[1]][1].layer_s -
+        1.0;
+    judge_error(v);
+    return judge_samples(a, v, err);
+}
+
+moe_status moe_advise_run(const moe_advise_params *params, moe_advice *out,
+                          moe_error *err)
+{
+    moe_advise *a = NULL;
+    moe_error local = {0};
+    moe_advice v = {0};
+    if (moe_advise_new(params, &a, &local) != MOE_OK)
+        return moe_fail(err, local.status, "%s", local.text);
+    moe_advise_facts_of(a, &v.facts);
+    if (judge(a, &v, &local) == MOE_OK)
+        advise_find_limits(a, &v, &v.limits);
+    moe_advise_free(a);
+    if (local.status != MOE_OK)
+        return moe_fail(err, local.status, "%s", local.text);
+    *out = v;
+    return MOE_OK;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+
+#include "internal.h"
+
+/* Where verdicts turn, by bisection between a value where the answer is yes
+ * and one where it is no. Scans step by a factor, so that of several turns
+ * the nearest is found; one that hides between two steps is not. */
+
+static const moe_advise_case CASE = MOE_ADVISE_TYPICAL;
+
+/* What a question is asked about. */
+typedef struct {
+    const moe_advise *base; /* by value below where it must change */
+    moe_advise_params p;
+    moe_advise work; /* base with another cost state */
+    moe_cluster cluster;
+    moe_advise_strategy winner;
+    bool network;
+    double stride; /* of a scan over skewness, a factor */
+    int steps;     /* of a bisection: fewer where one is dear */
+} quest;
+
+/* @return whether the answer at x is yes. */
+typedef bool (*question)(quest *q, double x);
+
+/* @param yes  where the answer is yes.  @param no  where it is not.
+ *  @return the last value still yes. */
+static double bisect(quest *q, question ask, double yes, double no, bool ratio)
+{
+    for (int i = 0; i < q->steps; i++) {
+        const double middle = ratio ? sqrt(yes * no) : 0.5 * (yes + no);
+        if (ask(q, middle))
+            yes = middle;
+        else
+            no = middle;
+    }
+    return yes;
+}
+
+static double token_s(quest *q, double accuracy, double overhead_s)
+{
+    moe_advise_dials d = q->base->p.dials;
+    d.accuracy = accuracy;
+    d.overhead_s = overhead_s;
+    if (!isnan(overhead_s))
+        d.overhead_share = 0.0;
+    else
+        d.overhead_s = q->base->p.dials.overhead_s;
+    return moe_advise_layer_s(q->base, &d, MOE_ADVISE_TOKEN, CASE);
+}
+
+static double rival_s(const quest *q)
+{
+    return moe_advise_layer_s(q->base, NULL, MOE_ADVISE_DISTRIBUTION, CASE);
+}
+
+static bool accurate_enough(quest *q, double accuracy)
+{
+    return token_s(q, accuracy, NAN) < rival_s(q);
+}
+
+static bool cheap_enough(quest *q, double overhead_s)
+{
+    return token_s(q, q->base->p.dials.accuracy, overhead_s) < rival_s(q);
+}
+
+static double find_accuracy(quest *q)
+{
+    if (!accurate_enough(q, 1.0))
+        return NAN;
+    return accurate_enough(q, 0.0)
+               ? 0.0
+               : bisect(q, accurate_enough, 1.0, 0.0, false);
+}
+
+static double find_overhead(quest *q)
+{
+    if (!cheap_enough(q, 0.0))
+        return NAN;
+    double high = rival_s(q);
+    while (cheap_enough(q, high))
+        high *= 2;
+    return bisect(q, cheap_enough, 0.0, high, false);
+}
+
+static bool same_winner_at_bandwidth(quest *q, double bandwidth)
+{
+    moe_cluster c = q->cluster;
+    if (q->network)
+        c.network_bandwidth = bandwidth;
+    else
+        c.link_bandwidth = bandwidth;
+    if (moe_advise_set_cluster(&q->work, &c, NULL) != MOE_OK)
+        return true;
+    return moe_advise_winner(&q->work, NULL, CASE) == q->winner;
+}
+
+static bool same_winner_at_skew(quest *q, double skew)
+{
+    moe_advise *a = NULL;
+    moe_advise_params p = q->p;
+    p.skew = skew;
+    if (moe_advise_new(&p, &a, NULL) != MOE_OK)
+        return true;
+    a->quick = q->base->quick;
+    const bool same = moe_advise_winner(a, NULL, CASE) == q->winner;
+    moe_advise_free(a);
+    return same;
+}
+
+/* Step away from `from` until the winner is another, then bisect. */
+static double find_turn(quest *q, question same, double from, double factor,
+                        double end)
+{
+    double last = from;
+    while (factor > 1 ? last < end : last > end) {
+        double next = last * factor;
+        next = factor > 1 ? fmin(next, end) : fmax(next, end);
+        if (!same(q, next))
+            return bisect(q, same, last, next, true);
+        last = next;
+    }
+    return NAN;
+}
+
+static void find_bandwidth(quest *q, moe_advise_limits *out)
+{
+    static const double STEP = 2.0, SPAN = 256.0;
+    q->network = moe_layout_nodes(&q->base->layout) > 1;
+    out->network = q->network;
+    q->cluster = *q->base->p.cluster;
+    const double now =
+        q->network ? q->cluster.network_bandwidth : q->cluster.link_bandwidth;
+    q->work = *q->base;
+    q->work.cost_state = NULL; /* its own; the scenes are borrowed */
+    out->bandwidth_low =
+        find_turn(q, same_winner_at_bandwidth, now, 1 / STEP, now / SPAN);
+    out->bandwidth_high =
+        find_turn(q, same_winner_at_bandwidth, now, STEP, now * SPAN);
+    if (q->work.cost_state != NULL)
+        q->work.cost->fini(q->work.cost_state);
+    free(q->work.cost_state);
+}
+
+static void find_skew(quest *q, moe_advise_limits *out)
+{
+    const moe_advise_params *p = &q->base->p;
+    const moe_model *m = p->model;
+    const double most = p->bottleneck ? p->gpus : (double)m->experts / m->top_k;
+    q->p = *p;
+    q->p.planner_s = 0.0; /* noise of the clock would look like a turn */
+    out->skew_low =
+        find_turn(q, same_winner_at_skew, p->skew, 1 / q->stride, 1.0);
+    out->skew_high =
+        find_turn(q, same_winner_at_skew, p->skew, q->stride, most);
+}
+
+static bool amortised(quest *q, double every)
+{
+    moe_advise_dials d = q->base->p.dials;
+    d.rebalance_every = (int)every;
+    return moe_advise_layer_s(q->base, &d, MOE_ADVISE_DISTRIBUTION, CASE) <
+           moe_advise_layer_s(q->base, &d, MOE_ADVISE_BASELINE, CASE);
+}
+
+/* Smallest whole number in [1, 2^most] where the answer is yes, if it stays
+ * yes from there on; NaN if it is never yes. */
+static double find_first(quest *q, question ask, int most)
+{
+    double high = 1;
+    for (int i = 0; !ask(q, high); i++, high *= 2)
+        if (i == most)
+            return NAN;
+    double low = high / 2; /* no there, or below 1 */
+    while (high - low > 1 && low >= 1) {
+        const double middle = floor(0.5 * (low + high));
+        if (ask(q, middle))
+            high = middle;
+        else
+            low = middle;
+    }
+    return high;
+}
+
+static bool pays_at_tokens(quest *q, double tokens)
+{
+    moe_advise *a = NULL;
+    moe_advise_params p = q->p;
+    p.tokens = tokens;
+    if (moe_advise_new(&p, &a, NULL) != MOE_OK)
+        return false;
+    a->quick = q->base->quick;
+    const bool pays =
+        moe_advise_layer_s(a, NULL, MOE_ADVISE_DISTRIBUTION, CASE) <
+        moe_advise_layer_s(a, NULL, MOE_ADVISE_BASELINE, CASE);
+    moe_advise_free(a);
+    return pays;
+}
+
+/* Beyond a few GPUs a price of all of them for each question would take
+ * seconds: then some samples and the GPUs that stand out must do. */
+static moe_advise few_of(const moe_advise *a)
+{
+    moe_advise few = *a;
+    few.quick = a->p.gpus > 16;
+    const int most = a->p.trace == NULL ? 3 : 8;
+    if (few.quick && few.samples > most)
+        few.samples = most;
+    if (a->p.gpus > 64)
+        few.samples = 1;
+    few.p.samples = few.samples;
+    return few;
+}
+
+static const moe_advise_limits nothing = {.accuracy = NAN,
+                                          .overhead_s = NAN,
+                                          .bandwidth_low = NAN,
+                                          .bandwidth_high = NAN,
+                                          .skew_low = NAN,
+                                          .skew_high = NAN,
+                                          .rebalance = NAN,
+                                          .tokens = NAN};
+
+void advise_find_limits(const moe_advise *a, const moe_advice *advice,
+                        moe_advise_limits *out)
+{
+    *out = nothing;
+    if (a->p.no_limits)
+        return;
+    const moe_advise few = few_of(a);
+    quest q = {.base = &few,
+               .winner = few.quick ? moe_advise_winner(&few, NULL, CASE)
+                                   : advice->winner[CASE],
+
+               .stride = few.quick ? 2.0 : 1.25,
+               .steps = few.quick ? 8 : 20};
+    *out =
+        (moe_advise_limits){.skew_low = NAN, .skew_high = NAN, .tokens = NAN};
+    out->accuracy = find_accuracy(&q);
+    out->overhead_s = find_overhead(&q);
+    find_bandwidth(&q, out);
+    out->rebalance = find_first(&q, amortised, 24);
+    if (a->p.trace != NULL)
+        return;
+    q.steps = few.quick ? 5 : 20; /* each needs a plan */
+    find_skew(&q, out);
+    q.p.skew = a->p.skew;
+    out->tokens = find_first(&q, pays_at_tokens, 20);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/mem.h"
+#include "moegps/rng.h"
+#include "moegps/synth.h"
+
+uint64_t advise_load_before(const advise_load *load, int gpu, int expert)
+{
+    if (load->before != NULL)
+        return load
+            ->before[(size_t)gpu * (size_t)load->experts + (size_t)expert];
+    return load->total[expert] * (uint64_t)gpu / (uint64_t)load->gpus;
+}
+
+moe_status advise_load_init(advise_load *load, int experts, int gpus,
+                            bool alike, moe_error *err)
+{
+    *load = (advise_load){.experts = experts, .gpus = gpus};
+    const size_t n = (size_t)experts;
+    load->total = moe_array_new(n, sizeof *load->total, err);
+    if (!alike)
+        load->before =
+            moe_array_new(((size_t)gpus + 1) * n, sizeof *load->before, err);
+    if (load->total != NULL && (alike || load->before != NULL))
+        return MOE_OK;
+    advise_load_fini(load);
+    return MOE_NOMEM;
+}
+
+void advise_load_fini(advise_load *load)
+{
+    free(load->total);
+    free(load->before);
+    *load = (advise_load){0};
+}
+
+/* Fill with r^-s. @return the sum. */
+static double powers(double s, int n, double *out)
+{
+    double sum = 0.0;
+    for (int r = 1; r <= n; r++)
+        sum += out[r - 1] = exp(-s * log(r));
+    return sum;
+}
+
+void advise_power_law(double skew, int n, double *share_out)
+{
+    /* The first share is 1 / sum r^-s, which rises with s. At s = 64 all but
+     * one expert are idle. */
+    double low = 0.0, high = skew > 1 ? 64.0 : 0.0;
+    for (int step = 0; step < 40 && high > low; step++) {
+        const double s = 0.5 * (low + high);
+        if (n / powers(s, n, share_out) < skew)
+            low = s;
+        else
+            high = s;
+    }
+    const double sum = powers(low, n, share_out);
+    for (int r = 0; r < n; r++)
+        share_out[r] /= sum;
+}
+
+/* The first GPU has skew times its part, in equal parts on its experts; the
+ * other experts share the rest evenly. */
+static void bottleneck(double skew, int n, const moe_layout *layout,
+                       double *share)
+{
+    const int home = moe_layout_home_count(layout, n, 0);
+    const double first = n > home ? fmin(skew / layout->gpus, 1.0) : 1.0;
+    for (int e = 0; e < n; e++)
+        share[e] = e < home ? first / home : (1 - first) / (n - home);
+}
+
+static void scatter(double *share, int n, uint64_t seed, int sample)
+{
+    moe_rng rng =
+        moe_rng_at(seed, MOE_RNG_SYNTH, (uint64_t)sample, UINT64_MAX, 0);
+    moe_rng_shuffle(&rng, share, (size_t)n, sizeof *share);
+}
+
+void advise_shares_by_hand(const moe_advise_params *p, double *share_out)
+{
+    const moe_layout one = {p->gpus, p->gpus};
+    if (p->bottleneck)
+        bottleneck(p->skew, p->model->experts, &one, share_out);
+    else
+        advise_power_law(p->skew, p->model->experts, share_out);
+}
+
+moe_status advise_load_by_hand(advise_load *load, const moe_advise_params *p,
+                               const double *shares, int sample, moe_error *err)
+{
+    const int n = load->experts, k = p->model->top_k;
+    double *share = moe_array_new(2 * (size_t)n, sizeof *share, err);
+    uint32_t *pairs = moe_array_new((size_t)n, sizeof *pairs, err);
+    if (share != NULL && pairs != NULL) {
+        load->tokens = p->tokens > 0 ? p->tokens : (double)p->batch * p->seq;
+        load->sequences = load->tokens / p->seq;
+        memcpy(share, shares, (size_t)n * sizeof *share);
+        if (!p->bottleneck)
+            scatter(share, n, p->seed, sample);
+        moe_synth_inclusion(share, n, k, share + n);
+        moe_synth_apportion(share + n, n, k, (uint32_t)load->tokens, pairs);
+        for (int e = 0; e < n; e++)
+            load->total[e] = pairs[e];
+    }
+    free(share);
+    free(pairs);
+    return err->status;
+}
+
+void advise_load_of_tokens(advise_load *load, const uint16_t *experts_of,
+                           uint64_t tokens, int top_k)
+{
+    const size_t n = (size_t)load->experts;
+    const uint64_t gpus = (uint64_t)load->gpus;
+    memset(load->before, 0, (size_t)(gpus + 1) * n * sizeof *load->before);
+    for (uint64_t g = 0; g < gpus; g++) {
+        uint32_t *row = load->before + (g + 1) * n;
+        memcpy(row, row - n, n * sizeof *row);
+        const uint64_t from = tokens * g / gpus, to = tokens * (g + 1) / gpus;
+        for (uint64_t i = from * (uint64_t)top_k; i < to * (uint64_t)top_k; i++)
+            row[experts_of[i]]++;
+    }
+    for (size_t e = 0; e < n; e++)
+        load->total[e] = load->before[gpus * n + e];
+    load->tokens = (double)tokens;
+}

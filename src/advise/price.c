@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/mem.h"
+#include "moegps/stats.h"
+
+/* One strategy on one scene. */
+typedef struct {
+    const moe_advise *a;
+    const moe_advise_dials *dials;
+    const advise_scene *scene;
+    const advise_side *side;
+    moe_advise_strategy strategy;
+    double target;     /* pairs of the busiest GPU under the error */
+    double up, down;   /* factors of its rows and of the others' */
+    double overhead_s; /* of the predictor */
+    uint32_t *rows;    /* [slots] scratch */
+} job;
+
+static double mean_pairs(const job *j)
+{
+    return j->scene->tokens * j->a->p.model->top_k / j->a->p.gpus;
+}
+
+static double error_of(const job *j)
+{
+    const moe_advise_dials *d = j->dials;
+    if (j->strategy == MOE_ADVISE_TOKEN)
+        return d->token_error >= 0 ? d->token_error : 1.0 - d->accuracy;
+    return j->strategy == MOE_ADVISE_DISTRIBUTION ? j->scene->error : 0.0;
+}
+
+/* A trace shows what a distribution's error does: that is its typical case. */
+static void choose_side(job *j, moe_advise_case c)
+{
+    const bool shown = j->a->p.trace != NULL && c == MOE_ADVISE_TYPICAL &&
+                       j->strategy == MOE_ADVISE_DISTRIBUTION;
+    j->side = &j->scene->side[j->strategy == MOE_ADVISE_BASELINE ? SIDE_HOME
+                              : shown ? SIDE_PREDICTED
+                                      : SIDE_TRUTH];
+    const double total = mean_pairs(j) * j->a->p.gpus;
+    const double load = (double)j->side->pairs[j->side->busiest];
+    const double e = shown ? 0.0 : error_of(j);
+    j->target = load;
+    if (c == MOE_ADVISE_TYPICAL)
+        j->target = fmin(load * (1 + e), total);
+    else if (c == MOE_ADVISE_PESSIMISTIC)
+        j->target = fmin(load + e * total, total);
+    j->up = load > 0 ? j->target / load : 1.0;
+    j->down = total > load ? (total - j->target) / (total - load) : 1.0;
+}
+
+/* Rows of one GPU scaled to whole pairs, so that their sum is right. */
+static const uint32_t *scaled_rows(const job *j, int gpu)
+{
+    const size_t n = (size_t)j->a->slots;
+    const uint32_t *rows = j->side->rows + (size_t)gpu * n;
+    const double by = gpu == j->side->busiest ? j->up : j->down;
+    if (by == 1.0)
+        return rows;
+    double exact = 0.0, given = 0.0;
+    for (size_t s = 0; s < n; s++) {
+        exact += rows[s] * by;
+        const double upto = floor(exact + 0.5);
+        j->rows[s] = (uint32_t)(upto - given);
+        given = upto;
+    }
+    return j->rows;
+}
+
+static moe_layer_work work_of(const job *j, int gpu)
+{
+    const moe_advise *a = j->a;
+    const advise_side *s = j->side;
+    const double row = (double)a->p.model->hidden *
+                       moe_dtype_size((moe_dtype)a->p.model->dtype);
+    const double by = gpu == s->busiest ? j->up : j->down;
+    const double moving = a->p.trace != NULL ? 1.0 : j->dials->moving;
+    const bool plans = j->strategy != MOE_ADVISE_BASELINE;
+    moe_layer_work w = {.tokens = j->scene->tokens,
+                        .sequences = j->scene->sequences,
+                        .collects = plans,
+                        .plans = plans,
+                        .central = true,
+                        .layers = a->p.model->layers,
+                        .planner_s = s->planner_s,
+                        .plan_bytes = s->plan_bytes * a->p.model->layers,
+                        .rows = scaled_rows(j, gpu),
+                        .slots = (size_t)a->slots};
+    if (j->strategy == MOE_ADVISE_TOKEN && !j->dials->overhead_exposed)
+        w.predict_s = j->overhead_s;
+    for (int far = 0; far < 2; far++) {
+        w.row_bytes[far] =
+            row * fmax(s->sent[gpu][far], s->received[gpu][far] * by);
+        w.move_bytes[far] = plans ? moving * fmax(s->move_sent[gpu][far],
+                                                  s->move_received[gpu][far])
+                                  : 0.0;
+    }
+    return w;
+}
+
+/* With direct routing the scatter that ends attention has brought the pairs
+ * predicted right already; dispatch carries the others. */
+static void route_direct(const job *j, const moe_pricer *p,
+                         const moe_layer_work *w, moe_layer_price *out)
+{
+    const double part = 1.0 - j->dials->accuracy;
+    if (j->strategy != MOE_ADVISE_TOKEN || !j->dials->direct)
+        return;
+    moe_exchange x = {.gpus = p->layout.gpus,
+                      .nodes = moe_layout_nodes(&p->layout),
+                      .node_bytes = w->row_bytes[0],
+                      .network_bytes = w->row_bytes[1]};
+    if (x.gpus < 2 || !(out->gpu_s[MOE_PHASE_DISPATCH] > 0))
+        return;
+    const moe_price full = p->cost->alltoall(p->state, &x);
+    moe_price rest = {.time_s = 0.0, .relative_error = full.relative_error};
+    x.node_bytes *= part;
+    x.network_bytes *= part;
+    if (x.node_bytes + x.network_bytes > 0)
+        rest = p->cost->alltoall(p->state, &x);
+    /* A measured table need not be monotone; a smaller exchange is never
+     * made to look slower. */
+    rest.time_s = fmin(rest.time_s, full.time_s);
+    out->gpu_s[MOE_PHASE_DISPATCH] = rest.time_s;
+    out->exposed_s[MOE_PHASE_DISPATCH] = rest.time_s;
+    out->error_s +=
+        rest.time_s * rest.relative_error - full.time_s * full.relative_error;
+}
+
+static void price_gpu(const job *j, const moe_pricer *p, int gpu, bool due,
+                      moe_layer_price *out)
+{
+    moe_layer_work w = work_of(j, gpu);
+    w.collects = w.collects && due;
+    w.plans = w.plans && due;
+    moe_layer_price_of(p, &w, out);
+    route_direct(j, p, &w, out);
+    if (j->strategy == MOE_ADVISE_TOKEN && j->dials->overhead_exposed) {
+        out->gpu_s[MOE_PHASE_PREDICT] += j->overhead_s;
+        out->exposed_s[MOE_PHASE_PREDICT] += j->overhead_s;
+    }
+}
+
+static void price_scene(const job *j, bool due, advise_sheet *out)
+{
+    const moe_advise *a = j->a;
+    const moe_pricer pricer = {.cost = a->cost,
+                               .state = a->cost_state,
+                               .model = a->p.model,
+                               .layout = a->layout};
+    *out = (advise_sheet){.source = MOE_PRICE_TABULATED};
+    const int n = a->quick ? j->side->n_standouts : a->p.gpus;
+    for (int i = 0; i < n; i++) {
+        moe_layer_price price;
+        price_gpu(j, &pricer, a->quick ? j->side->standout[i] : i, due, &price);
+        for (int p = 0; p < MOE_N_PHASES; p++) {
+            out->gpu_s[p] = fmax(out->gpu_s[p], price.gpu_s[p]);
+            out->exposed_s[p] = fmax(out->exposed_s[p], price.exposed_s[p]);
+        }
+        /* fmax would drop a NaN, which means unknown. */
+        if (!isnan(out->error_s) && !(price.error_s <= out->error_s))
+            out->error_s = price.error_s;
+        if (price.source > out->source)
+            out->source = price.source;
+    }
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        out->layer_s += out->exposed_s[p];
+    out->imbalance = j->target / mean_pairs(j);
+}
+
+static void mix(advise_sheet *with, const advise_sheet *without, int every)
+{
+    const double part = 1.0 / every;
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        with->gpu_s[p] =
+            without->gpu_s[p] + part * (with->gpu_s[p] - without->gpu_s[p]);
+        with->exposed_s[p] =
+            without->exposed_s[p] +
+            part * (with->exposed_s[p] - without->exposed_s[p]);
+    }
+    with->layer_s =
+        without->layer_s + part * (with->layer_s - without->layer_s);
+    with->error_s =
+        without->error_s + part * (with->error_s - without->error_s);
+}
+
+/* The mean over an interval between two plans. */
+static void price_one(job *j, moe_advise_case c, advise_sheet *out)
+{
+    choose_side(j, c);
+    price_scene(j, true, out);
+    if (j->dials->rebalance_every > 1 && j->strategy != MOE_ADVISE_BASELINE) {
+        advise_sheet without;
+        price_scene(j, false, &without);
+        mix(out, &without, j->dials->rebalance_every);
+    }
+}
+
+/* A sample: a batch's mean over layers. */
+static void price_sample(job *j, moe_advise_case c, int i, advise_sheet *out)
+{
+    const moe_advise *a = j->a;
+    *out = (advise_sheet){.source = MOE_PRICE_TABULATED};
+    for (int l = 0; l < a->layers; l++) {
+        advise_sheet one;
+        j->scene = &a->scene[i * a->layers + l];
+        const moe_advise_strategy s = j->strategy;
+        j->overhead_s = j->dials->overhead_s;
+        if (s == MOE_ADVISE_TOKEN && j->dials->overhead_share > 0) {
+            j->strategy = MOE_ADVISE_BASELINE;
+            price_one(j, c, &one);
+            j->overhead_s += j->dials->overhead_share * one.layer_s;
+            j->strategy = s;
+        }
+        price_one(j, c, &one);
+        for (int p = 0; p < MOE_N_PHASES; p++) {
+            out->gpu_s[p] += one.gpu_s[p] / a->layers;
+            out->exposed_s[p] += one.exposed_s[p] / a->layers;
+        }
+        out->layer_s += one.layer_s / a->layers;
+        out->error_s += one.error_s / a->layers;
+        out->imbalance += one.imbalance / a->layers;
+        if (one.source > out->source)
+            out->source = one.source;
+    }
+}
+
+static bool job_begin(job *j, const moe_advise *a,
+                      const moe_advise_dials *dials, moe_advise_strategy s)
+{
+    *j = (job){.a = a,
+               .dials = dials != NULL ? dials : &a->p.dials,
+               .strategy = s,
+               .rows = moe_array_new((size_t)a->slots, sizeof *j->rows, NULL)};
+    return j->rows != NULL;
+}
+
+int moe_advise_samples(const moe_advise *a)
+{
+    return a->samples;
+}
+
+void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
+                         moe_advise_strategy s, moe_advise_case c,
+                         double *x_out)
+{
+    job j;
+    const bool ready = job_begin(&j, a, dials, s);
+    for (int i = 0; i < a->samples; i++) {
+        advise_sheet sheet = {.layer_s = NAN};
+        if (ready)
+            price_sample(&j, c, i, &sheet);
+        x_out[i] = sheet.layer_s;
+    }
+    free(j.rows);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorts the samples. */
+static double median_of(double *x, int n)
+{
+    qsort(x, (size_t)n, sizeof *x, by_value);
+    return moe_quantile_sorted(x, (size_t)n, 0.5);
+}
+
+double moe_advise_layer_s(const moe_advise *a, const moe_advise_dials *dials,
+                          moe_advise_strategy s, moe_advise_case c)
+{
+    double *x = moe_array_new((size_t)a->samples, sizeof *x, NULL);
+    if (x == NULL)
+        return NAN;
+    moe_advise_sample_s(a, dials, s, c, x);
+    const double median = median_of(x, a->samples);
+    free(x);
+    return median;
+}
+
+/* Median of one member over sheets. */
+static double over(const advise_sheet *sheet, int n, size_t offset, double *x)
+{
+    bool known = true;
+    for (int i = 0; i < n; i++) {
+        memcpy(&x[i], (const char *)&sheet[i] + offset, sizeof *x);
+        known = known && !isnan(x[i]);
+    }
+    return known ? median_of(x, n) : NAN;
+}
+
+static void summarise(const advise_sheet *sheet, int n, double *x,
+                      moe_advise_time *out, moe_error *err)
+{
+    moe_summary m;
+    *out = (moe_advise_time){.source = MOE_PRICE_TABULATED};
+    for (int i = 0; i < n; i++) {
+        x[i] = sheet[i].layer_s;
+        if (sheet[i].source > out->source)
+            out->source = sheet[i].source;
+    }
+    if (moe_summarise(x, (size_t)n, &m, err) != MOE_OK)
+        return;
+    out->layer_s = m.median;
+    out->ci_low = m.ci_low;
+    out->ci_high = m.ci_high;
+    for (size_t p = 0; p < MOE_N_PHASES; p++) {
+        const size_t at = p * sizeof(double);
+        out->gpu_s[p] = over(sheet, n, offsetof(advise_sheet, gpu_s) + at, x);
+        out->exposed_s[p] =
+            over(sheet, n, offsetof(advise_sheet, exposed_s) + at, x);
+    }
+    out->error_s = over(sheet, n, offsetof(advise_sheet, error_s), x);
+    out->imbalance = over(sheet, n, offsetof(advise_sheet, imbalance), x);
+}
+
+moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
+                            moe_advise_strategy s, moe_advise_case c,
+                            moe_advise_time *out, moe_error *err)
+{
+    job j;
+    moe_error local = {0};
+    const size_t n = (size_t)a->samples;
+    advise_sheet *sheet = moe_array_new(n, sizeof *sheet, &local);
+    double *x = moe_array_new(n, sizeof *x, &local);
+    if (!job_begin(&j, a, dials, s))
+        moe_fail(&local, MOE_NOMEM, "out of memory");
+    if (local.status == MOE_OK) {
+        for (int i = 0; i < a->samples; i++)
+            price_sample(&j, c, i, &sheet[i]);
+        summarise(sheet, a->samples, x, out, &local);
+    }
+    free(j.rows);
+    free(sheet);
+    free(x);
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local.status, "%s", local.text);
+}

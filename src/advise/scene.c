@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/batch.h"
+#include "moegps/mem.h"
+#include "moegps/predictor.h"
+
+/* Memory that counted scenes may take; a trace's layers are thinned out to
+ * stay below. */
+static const double SCENE_BYTES = 512e6;
+
+/* Plans of one layer as they stand, and scratch. */
+typedef struct {
+    moe_plan home, current[N_SIDES], next;
+    double *predicted; /* [experts] */
+    double *shares;    /* [experts] by hand */
+} desk;
+
+static moe_status desk_init(desk *d, const moe_advise *a, moe_error *err)
+{
+    const int n_e = a->p.model->experts;
+    moe_plan *plan[] = {&d->home, &d->next, &d->current[SIDE_TRUTH],
+                        &d->current[SIDE_PREDICTED]};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(plan); i++)
+        if (moe_plan_init(plan[i], 1, n_e, a->p.gpus, a->slots, err) == MOE_OK)
+            moe_plan_set_home(plan[i], &a->layout);
+    d->predicted = moe_array_new((size_t)n_e, sizeof *d->predicted, err);
+    d->shares = moe_array_new((size_t)n_e, sizeof *d->shares, err);
+    return err->status;
+}
+
+static void desk_fini(desk *d)
+{
+    moe_plan_fini(&d->home);
+    moe_plan_fini(&d->next);
+    moe_plan_fini(&d->current[SIDE_TRUTH]);
+    moe_plan_fini(&d->current[SIDE_PREDICTED]);
+    free(d->predicted);
+    free(d->shares);
+}
+
+static void describe(const advise_load *load, advise_scene *scene)
+{
+    uint64_t sum = 0, most = 0;
+    for (int e = 0; e < load->experts; e++) {
+        sum += load->total[e];
+        most = load->total[e] > most ? load->total[e] : most;
+    }
+    scene->skew = (double)most * load->experts / (double)sum;
+    scene->tokens = load->tokens;
+    scene->sequences = load->sequences;
+}
+
+static moe_status scene_init(const moe_advise *a, advise_scene *scene,
+                             moe_error *err)
+{
+    for (int s = 0; s < N_SIDES && err->status == MOE_OK; s++)
+        if (s != SIDE_PREDICTED || a->p.trace != NULL)
+            advise_side_init(&scene->side[s], a->p.gpus, a->slots, err);
+    return err->status;
+}
+
+static void keep_moves(const advise_side *from, int gpus, advise_side *to)
+{
+    const size_t bytes = (size_t)gpus * sizeof *to->move_sent;
+    memcpy(to->move_sent, from->move_sent, bytes);
+    memcpy(to->move_received, from->move_received, bytes);
+    to->plan_bytes = from->plan_bytes;
+    to->planner_s = from->planner_s;
+}
+
+/* ---- by hand ---- */
+
+static moe_status make_sample(moe_advise *a, advise_planning *w, desk *d, int i,
+                              moe_error *err)
+{
+    advise_load load;
+    advise_scene *scene = &a->scene[i];
+    if (advise_load_init(&load, a->p.model->experts, a->p.gpus, true, err) !=
+        MOE_OK)
+        return err->status;
+    if (scene_init(a, scene, err) == MOE_OK &&
+        advise_load_by_hand(&load, &a->p, d->shares, i, err) == MOE_OK) {
+        describe(&load, scene);
+        scene->error = a->p.error;
+        advise_count(w, &load, &d->home, &scene->side[SIDE_HOME]);
+        for (int e = 0; e < load.experts; e++)
+            d->predicted[e] = (double)load.total[e];
+        moe_plan *plan = &d->current[SIDE_TRUTH];
+        moe_plan_copy(plan, &d->home);
+        if (advise_replan(w, d->predicted, plan, &d->next, true,
+                          &scene->side[SIDE_TRUTH], err) == MOE_OK)
+            advise_count(w, &load, plan, &scene->side[SIDE_TRUTH]);
+    }
+    advise_load_fini(&load);
+    return err->status;
+}
+
+moe_status advise_build_by_hand(moe_advise *a, moe_error *err)
+{
+    advise_planning w;
+    desk d = {0};
+    moe_error local = {0};
+    a->layers = 1;
+    a->scene = moe_array_new((size_t)a->samples, sizeof *a->scene, &local);
+    advise_planning_init(&w, &a->p, a->slots, &local);
+    if (local.status == MOE_OK && desk_init(&d, a, &local) == MOE_OK)
+        advise_shares_by_hand(&a->p, d.shares);
+    for (int i = 0; i < a->samples && local.status == MOE_OK; i++)
+        make_sample(a, &w, &d, i, &local);
+    desk_fini(&d);
+    advise_planning_fini(&w);
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local.status, "%s", local.text);
+}
+
+/* ---- from a trace ---- */
+
+/* All that walks through a trace together. */
+typedef struct {
+    moe_batcher *batcher;
+    int *layers; /* [a->layers] numbers in the trace */
+    advise_planning planning;
+    desk *desk;    /* [a->layers] */
+    double *share; /* [a->layers][experts] of the training part */
+    advise_load load;
+    advise_scene warm; /* counts of warm-up batches: kept for the moves */
+} walk;
+
+static double distance(const double *share, const advise_load *load)
+{
+    double sum = 0.0, error = 0.0;
+    for (int e = 0; e < load->experts; e++)
+        sum += (double)load->total[e];
+    for (int e = 0; e < load->experts; e++)
+        error += fabs(share[e] - (double)load->total[e] / sum);
+    return error;
+}
+
+static moe_status visit_layer(moe_advise *a, walk *k, const moe_batch *batch,
+                              int l, bool due, advise_scene *scene,
+                              moe_error *err)
+{
+    const int n_e = batch->experts;
+    desk *d = &k->desk[l];
+    const double *share = k->share + (size_t)l * (size_t)n_e;
+    const double pairs = (double)batch->tokens * batch->top_k;
+    advise_load_of_tokens(&k->load,
+                          batch->experts_of +
+                              (size_t)l * batch->own * (size_t)batch->top_k,
+                          batch->tokens, batch->top_k);
+    k->load.sequences = a->p.batch;
+    for (int s = SIDE_TRUTH; due && s < N_SIDES; s++) {
+        for (int e = 0; e < n_e; e++)
+            d->predicted[e] =
+                s == SIDE_TRUTH ? (double)k->load.total[e] : share[e] * pairs;
+        if (advise_replan(&k->planning, d->predicted, &d->current[s], &d->next,
+                          false, &scene->side[s], err) != MOE_OK)
+            return err->status;
+    }
+    describe(&k->load, scene);
+    scene->error = distance(share, &k->load);
+    advise_count(&k->planning, &k->load, &d->home, &scene->side[SIDE_HOME]);
+    for (int s = SIDE_TRUTH; s < N_SIDES; s++)
+        advise_count(&k->planning, &k->load, &d->current[s], &scene->side[s]);
+    return MOE_OK;
+}
+
+static moe_status visit_batches(moe_advise *a, walk *k, moe_error *err)
+{
+    const int every = a->p.dials.rebalance_every;
+    for (int i = 0; i < a->p.warmup + a->samples; i++) {
+        const moe_batch *batch = moe_batcher_load(k->batcher, (uint64_t)i);
+        const int sample = i - a->p.warmup;
+        for (int l = 0; l < a->layers; l++) {
+            advise_scene *scene =
+                sample < 0 ? &k->warm : &a->scene[sample * a->layers + l];
+            if (sample >= 0 && scene_init(a, scene, err) != MOE_OK)
+                return err->status;
+            const bool due = i % every == 0;
+            if (visit_layer(a, k, batch, l, due, scene, err) != MOE_OK)
+                return err->status;
+            /* Between plans the last one's cost is shared out. */
+            for (int s = SIDE_TRUTH; !due && sample > 0 && s < N_SIDES; s++)
+                keep_moves(&scene[-a->layers].side[s], a->p.gpus,
+                           &scene->side[s]);
+        }
+    }
+    return MOE_OK;
+}
+
+static void thin_layers(moe_advise *a)
+{
+    const double one = (double)a->p.gpus * N_SIDES * (72.0 + 4.0 * a->slots);
+    const double room = SCENE_BYTES / one / a->samples;
+    const int n = a->p.trace->layers;
+    a->layers = room < n ? (int)fmax(room, 1) : n;
+}
+
+static void learn_shares(const moe_advise *a, walk *k, uint64_t *counts)
+{
+    const int n_e = a->p.model->experts;
+    for (int l = 0; l < a->layers; l++) {
+        double total = 0.0, *share = k->share + (size_t)l * (size_t)n_e;
+        moe_trace_counts(a->p.trace, MOE_PART_TRAIN, k->layers[l], counts);
+        for (int e = 0; e < n_e; e++)
+            total += (double)counts[e];
+        for (int e = 0; e < n_e; e++)
+            share[e] = total > 0 ? (double)counts[e] / total : 1.0 / n_e;
+    }
+}
+
+static moe_status open_batches(moe_advise *a, walk *k, moe_error *err)
+{
+    for (int l = 0; l < a->layers; l++)
+        k->layers[l] = (int)((long)l * a->p.trace->layers / a->layers);
+    const moe_batcher_params params = {.trace = a->p.trace,
+                                       .seed = a->p.seed,
+                                       .batch = a->p.batch,
+                                       .seq = a->p.seq,
+                                       .layers = k->layers,
+                                       .n_layers = a->layers,
+                                       .iterations = a->p.warmup + a->samples,
+                                       .gpu = 0,
+                                       .gpus = 1};
+    return moe_batcher_new(&params, &k->batcher, err);
+}
+
+static moe_status start_walk(moe_advise *a, walk *k, moe_error *err)
+{
+    const size_t n_e = (size_t)a->p.model->experts, n_l = (size_t)a->layers;
+    k->layers = moe_array_new(n_l, sizeof *k->layers, err);
+    k->desk = moe_array_new(n_l, sizeof *k->desk, err);
+    k->share = moe_array_new(n_l * n_e, sizeof *k->share, err);
+    a->scene = moe_array_new((size_t)a->samples * n_l, sizeof *a->scene, err);
+    uint64_t *counts = moe_array_new(n_e, sizeof *counts, err);
+    advise_planning_init(&k->planning, &a->p, a->slots, err);
+    if (err->status == MOE_OK)
+        advise_load_init(&k->load, (int)n_e, a->p.gpus, false, err);
+    if (err->status == MOE_OK)
+        open_batches(a, k, err);
+    if (err->status == MOE_OK)
+        scene_init(a, &k->warm, err);
+    for (size_t l = 0; l < n_l && err->status == MOE_OK; l++)
+        desk_init(&k->desk[l], a, err);
+    if (err->status == MOE_OK)
+        learn_shares(a, k, counts);
+    free(counts);
+    return err->status;
+}
+
+moe_status advise_build_from_trace(moe_advise *a, moe_error *err)
+{
+    walk k = {0};
+    moe_error local = {0};
+    thin_layers(a);
+    if (start_walk(a, &k, &local) == MOE_OK)
+        visit_batches(a, &k, &local);
+    moe_batcher_free(k.batcher);
+    for (int l = 0; k.desk != NULL && l < a->layers; l++)
+        desk_fini(&k.desk[l]);
+    for (int s = 0; s < N_SIDES; s++)
+        advise_side_fini(&k.warm.side[s]);
+    advise_load_fini(&k.load);
+    advise_planning_fini(&k.planning);
+    free(k.layers);
+    free(k.desk);
+    free(k.share);
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local.status, "%s", local.text);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "internal.h"
+#include "moegps/mem.h"
+
+moe_status advise_side_init(advise_side *s, int gpus, int slots, moe_error *err)
+{
+    const size_t g = (size_t)gpus;
+    moe_error local = {0};
+    s->rows = moe_array_new(g * (size_t)slots, sizeof *s->rows, &local);
+    s->pairs = moe_array_new(g, sizeof *s->pairs, &local);
+    s->sent = moe_array_new(g, sizeof *s->sent, &local);
+    s->received = moe_array_new(g, sizeof *s->received, &local);
+    s->move_sent = moe_array_new(g, sizeof *s->move_sent, &local);
+    s->move_received = moe_array_new(g, sizeof *s->move_received, &local);
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local.status, "%s", local.text);
+}
+
+void advise_side_fini(advise_side *s)
+{
+    free(s->rows);
+    free(s->pairs);
+    free(s->sent);
+    free(s->received);
+    free(s->move_sent);
+    free(s->move_received);
+    *s = (advise_side){0};
+}
+
+static moe_status start_families(advise_planning *w, moe_error *err)
+{
+    const moe_planner_env env = {
+        .layout = w->layout, .experts = w->experts, .slots = w->slots};
+    w->planner_params = moe_array_new(1, w->planner->params_size, err);
+    w->planner_state = moe_array_new(1, w->planner->state_size, err);
+    w->split_state = moe_array_new(1, w->split->state_size, err);
+    if (err->status != MOE_OK)
+        return err->status;
+    if (w->planner->opts != NULL)
+        moe_opt_defaults(w->planner->opts, w->planner_params);
+    w->planner->init(w->planner_state, &env, w->planner_params, err);
+    if (err->status == MOE_OK)
+        w->split->init(w->split_state, &w->layout, w->experts, w->slots, NULL,
+                       err);
+    return err->status;
+}
+
+moe_status advise_planning_init(advise_planning *w, const moe_advise_params *p,
+                                int slots, moe_error *err)
+{
+    *w = (advise_planning){.planner = p->planner != NULL
+                                          ? p->planner
+                                          : moe_planner_find("duplicate"),
+                           .split = moe_split_find("quota"),
+                           .layout = {p->gpus, p->cluster->gpus_per_node},
+                           .experts = p->model->experts,
+                           .slots = slots,
+                           .expert_bytes = moe_model_expert_bytes(p->model),
+                           .fixed_planner_s = p->planner_s};
+    const size_t n = (size_t)p->gpus * (size_t)slots;
+    const size_t e = (size_t)w->experts;
+    moe_error local = {0};
+    moe_replicas_init(&w->replicas, w->experts, p->gpus, slots, &local);
+    w->pairs = moe_array_new(n, sizeof *w->pairs, &local);
+    w->first = moe_array_new(e, sizeof *w->first, &local);
+    w->own = moe_array_new(e, sizeof *w->own, &local);
+    w->moves = moe_array_new(n, sizeof *w->moves, &local);
+    w->wire = moe_array_new(n * 10 + 6, 1, &local);
+    start_families(w, &local);
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local.status, "%s", local.text);
+}
+
+void advise_planning_fini(advise_planning *w)
+{
+    if (w->planner_state != NULL)
+        w->planner->fini(w->planner_state);
+    if (w->split_state != NULL)
+        w->split->fini(w->split_state);
+    free(w->planner_state);
+    free(w->planner_params);
+    free(w->split_state);
+    moe_replicas_fini(&w->replicas);
+    free(w->pairs);
+    free(w->first);
+    free(w->own);
+    free(w->moves);
+    free(w->wire);
+    *w = (advise_planning){0};
+}
+
+static double cpu_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void note_move(const advise_planning *w, int from, int to,
+                      advise_side *side)
+{
+    const int far =
+        moe_layout_node(&w->layout, from) != moe_layout_node(&w->layout, to);
+    side->move_sent[from][far] += w->expert_bytes;
+    side->move_received[to][far] += w->expert_bytes;
+}
+
+/* From the home placement every expert has one holder, so nothing is to be
+ * chosen and thousands of GPUs are quickly done. */
+static void list_home_moves(const advise_planning *w, const moe_plan *home,
+                            const moe_plan *next, advise_side *side)
+{
+    int *holder = (int *)w->own; /* borrowed */
+    const int n = home->gpus * home->slots;
+    for (int s = 0; s < n; s++)
+        if (home->expert[s] >= 0)
+            holder[home->expert[s]] = s / home->slots;
+    for (int s = 0; s < n; s++)
+        if (next->expert[s] >= 0 && next->expert[s] != home->expert[s])
+            note_move(w, holder[next->expert[s]], s / next->slots, side);
+}
+
+static void list_moves(advise_planning *w, const moe_plan *current,
+                       const moe_plan *next, bool from_home, advise_side *side)
+{
+    const size_t bytes = (size_t)w->layout.gpus * sizeof *side->move_sent;
+    memset(side->move_sent, 0, bytes);
+    memset(side->move_received, 0, bytes);
+    if (from_home) {
+        list_home_moves(w, current, next, side);
+        return;
+    }
+    const size_t n = moe_plan_moves(current, next, 0, 1, &w->layout, w->moves);
+    for (size_t m = 0; m < n; m++)
+        note_move(w, w->moves[m].from_gpu, w->moves[m].to_gpu, side);
+}
+
+moe_status advise_replan(advise_planning *w, const double *predicted,
+                         moe_plan *current, moe_plan *next, bool from_home,
+                         advise_side *side, moe_error *err)
+{
+    const moe_plan_layer was = moe_plan_at(current, 0);
+    moe_plan_layer now = moe_plan_at(next, 0);
+    const double start = cpu_s();
+    moe_status s =
+        w->planner->plan(w->planner_state, predicted, &was, &now, err);
+    if (s != MOE_OK)
+        return s;
+    moe_plan_layer_settle(&was, &now);
+    side->planner_s =
+        w->fixed_planner_s >= 0 ? w->fixed_planner_s : cpu_s() - start;
+    side->plan_bytes = (double)moe_plan_encode(current, next, 0, 1, w->wire);
+    list_moves(w, current, next, from_home, side);
+    moe_plan_copy(current, next);
+    return MOE_OK;
+}
+
+/* Pairs numbered both in [a, b) and in [c, d). */
+static double overlap(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    const uint64_t from = a > c ? a : c, to = b < d ? b : d;
+    return to > from ? (double)(to - from) : 0.0;
+}
+
+/* Who of the replica's node sends it which of its pairs [from, to)? The rest
+ * comes from other nodes. What a GPU keeps costs nothing. */
+static void count_replica(const advise_planning *w, const advise_load *load,
+                          int e, int gpu, uint64_t from, uint64_t to,
+                          advise_side *side)
+{
+    const int node = moe_layout_node(&w->layout, gpu);
+    const int first = node * w->layout.gpus_per_node;
+    int end = first + w->layout.gpus_per_node;
+    end = end < w->layout.gpus ? end : w->layout.gpus;
+    double near = 0.0, kept = 0.0;
+    uint64_t at = advise_load_before(load, first, e);
+    for (int g = first; g < end; g++) {
+        const uint64_t stop = advise_load_before(load, g + 1, e);
+        const double n = overlap(from, to, at, stop);
+        if (g == gpu)
+            kept = n;
+        else
+            side->sent[g][0] += n;
+        /* Far pairs of g: all of them, less those that stay on the node. */
+        side->sent[g][1] -= n;
+        near += n;
+        at = stop;
+    }
+    side->received[gpu][0] += near - kept;
+    side->received[gpu][1] += (double)(to - from) - near;
+}
+
+static void clear_counts(const advise_planning *w, const advise_load *load,
+                         advise_side *side)
+{
+    const size_t g_n = (size_t)w->layout.gpus;
+    memset(side->rows, 0, g_n * (size_t)w->slots * sizeof *side->rows);
+    memset(side->pairs, 0, g_n * sizeof *side->pairs);
+    memset(side->received, 0, g_n * sizeof *side->received);
+    for (int g = 0; g < w->layout.gpus; g++) {
+        side->sent[g][0] = side->sent[g][1] = 0.0;
+        for (int e = 0; e < w->experts; e++)
+            side->sent[g][1] += (double)(advise_load_before(load, g + 1, e) -
+                                         advise_load_before(load, g, e));
+    }
+}
+
+static void stand_out(advise_side *side, int gpu)
+{
+    for (int i = 0; i < side->n_standouts; i++)
+        if (side->standout[i] == gpu)
+            return;
+    side->standout[side->n_standouts++] = gpu;
+}
+
+static int replicas_of(const advise_side *side, int gpu, int slots)
+{
+    int n = 0;
+    for (int s = 0; s < slots; s++)
+        n += side->rows[gpu * slots + s] > 0;
+    return n;
+}
+
+/* Which GPUs compute, read, send, receive or give most? */
+static void find_standouts(const advise_planning *w, advise_side *s)
+{
+    int most[ADVISE_STANDOUTS] = {0}, replicas = 0;
+    for (int g = 0; g < w->layout.gpus; g++) {
+        const int n = replicas_of(s, g, w->slots);
+        most[0] = s->pairs[g] > s->pairs[most[0]] ? g : most[0];
+        most[1] = n > replicas ? g : most[1];
+        replicas = n > replicas ? n : replicas;
+        for (int far = 0; far < 2; far++) {
+            int *at = most + 2 + 4 * far;
+            at[0] = s->sent[g][far] > s->sent[at[0]][far] ? g : at[0];
+            at[1] = s->received[g][far] > s->received[at[1]][far] ? g : at[1];
+            at[2] = s->move_sent[g][far] > s->move_sent[at[2]][far] ? g : at[2];
+            at[3] = s->move_received[g][far] > s->move_received[at[3]][far]
+                        ? g
+                        : at[3];
+        }
+    }
+    s->busiest = most[0];
+    s->n_standouts = 0;
+    for (int i = 0; i < ADVISE_STANDOUTS; i++)
+        stand_out(s, most[i]);
+}
+
+/* One call of the split as if a single rank held all pairs gives the interval
+ * of every replica; splits by share number pairs over all ranks, so a rank's
+ * part of it is where its own interval meets that one. */
+void advise_count(advise_planning *w, const advise_load *load,
+                  const moe_plan *plan, advise_side *side)
+{
+    const moe_plan_layer layer = moe_plan_at(plan, 0);
+    moe_replicas_index(&w->replicas, &layer);
+    memset(w->first, 0, (size_t)w->experts * sizeof *w->first);
+    for (int e = 0; e < w->experts; e++)
+        w->own[e] = (uint32_t)load->total[e];
+    const moe_split_input in = {.replicas = &w->replicas,
+                                .layout = &w->layout,
+                                .gpu = 0,
+                                .total = load->total,
+                                .first = w->first,
+                                .own = w->own};
+    w->split->divide(w->split_state, &in, w->pairs);
+    clear_counts(w, load, side);
+    const moe_replicas *r = &w->replicas;
+    for (int e = 0; e < w->experts; e++) {
+        uint64_t at = 0;
+        for (uint32_t j = r->first[e]; j < r->first[e + 1]; j++) {
+            const int gpu = r->replica[j].gpu;
+            side->rows[gpu * w->slots + r->replica[j].slot] = w->pairs[j];
+            side->pairs[gpu] += w->pairs[j];
+            count_replica(w, load, e, gpu, at, at + w->pairs[j], side);
+            at += w->pairs[j];
+        }
+    }
+    side->copies = (double)r->first[w->experts] - w->experts;
+    find_standouts(w, side);
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "advise.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "commands.h"
+#include "moegps/ctx.h"
+#include "moegps/mem.h"
+#include "moegps/profile.h"
+#include "trace.h"
+
+/* What is typed, by moe_opt rows; rows without a default are "not given"
+ * when they are still below their least value. */
+typedef struct {
+    char model[256], cluster[256], trace[1024], planner[32], overhead[32];
+    char json[1024];
+    int gpus, batch, seq, slots, rebalance_every, samples, warmup;
+    double skew, error, accuracy, token_error, moving, planner_s;
+    bool bottleneck, overhead_exposed, no_direct, no_limits, force;
+    uint64_t seed;
+} settings;
+
+#define AT(member) MOE_OPT_AT(settings, member)
+#define TEXT(name, member, value, text)                                  \
+    {                                                                    \
+        .key = name, .type = MOE_OPT_TEXT, .initial = value, AT(member), \
+        .help = text                                                     \
+    }
+#define INT(name, member, value, low, high, text)                       \
+    {                                                                   \
+        .key = name, .type = MOE_OPT_INT, .initial = value, .min = low, \
+        .max = high, AT(member), .help = text                           \
+    }
+#define REAL(name, member, value, low, high, text)                       \
+    {                                                                    \
+        .key = name, .type = MOE_OPT_REAL, .initial = value, .min = low, \
+        .max = high, AT(member), .help = text                            \
+    }
+#define FLAG(name, member, text)                                           \
+    {                                                                      \
+        .key = name, .type = MOE_OPT_BOOL, .initial = "false", AT(member), \
+        .help = text                                                       \
+    }
+
+/* The error's default is the paper's of Mixtral on MMLU (MoE-GPS, arXiv
+ * 2506.07366); accuracy and overhead are assumptions, to be replaced by what
+ * `moegps evaluate` measures. */
+static const moe_opt rows[] = {
+    TEXT("model", model, "", "profile in jobs/models, or a path"),
+    TEXT("cluster", cluster, "", "profile in jobs/clusters, or a path"),
+    INT("gpus", gpus, NULL, 1, 65536, "that hold the experts"),
+    TEXT("trace", trace, "", "sample batches of this trace; else --skew"),
+    REAL("skew", skew, NULL, 0, 4096,
+         "busiest expert over the mean: loads follow a power law"),
+    FLAG("bottleneck", bottleneck,
+         "skew is of the busiest GPU, the paper's reading"),
+    REAL("error", error, "0.018", 0, 2,
+         "of the predicted distribution, sum |p^ - p|; default 0.018"),
+    INT("batch", batch, "1", 1, 16777216, "sequences; default 1"),
+    INT("seq", seq, NULL, 0, 16777216,
+        "tokens of each; default 512, or with a trace 0: as they are"),
+    INT("slots", slots, "0", 0, 4096,
+        "per GPU and layer; default: homes and two more, or an eighth"),
+    INT("rebalance-every", rebalance_every, "1", 1, 1000000000,
+        "iterations per plan; default 1"),
+    REAL("moving", moving, "1", 0, 1,
+         "share of the copies that travel at each plan; default 1"),
+    REAL("accuracy", accuracy, "0.9", 0, 1,
+         "of token-to-expert, share of pairs; default 0.9"),
+    TEXT("overhead", overhead, "10%",
+         "of its predictor, s per layer, or % of the baseline layer; default "
+         "10%"),
+    FLAG("overhead-exposed", overhead_exposed,
+         "attention does not hide the predictor"),
+    REAL("token-error", token_error, NULL, 0, 2,
+         "of its load; default 1 - accuracy"),
+    FLAG("no-direct-routing", no_direct,
+         "pairs predicted right are dispatched like the others"),
+    FLAG("no-limits", no_limits,
+         "leave out the break-even numbers, most of the work"),
+    TEXT("planner", planner, "duplicate", "see moegps list planners"),
+    REAL("planner-time", planner_s, NULL, 0, 1e6,
+         "s of the host per plan; default: measured here"),
+    INT("samples", samples, "0", 0, 4096,
+        "batches of the trace, or ways to place the experts"),
+    INT("warmup", warmup, "1", 0, 1000, "batches of the trace that go before"),
+    {.key = "seed",
+     .type = MOE_OPT_U64,
+     .initial = "1",
+     .max = 1.8e19,
+     AT(seed),
+     .help = "of batches or placements; default 1"},
+    TEXT("json", json, "", "write JSON; - is stdout, and then only JSON"),
+    FLAG("force", force, "replace an existing JSON file"),
+    {.key = NULL}};
+
+enum { N_ROWS = MOE_ARRAY_LEN(rows) - 1, FIRST_KEY = 256 };
+
+static moe_status take(int key, char *arg, void *input, moe_error *err)
+{
+    if (key == ARGP_KEY_ARG)
+        return moe_fail(err, MOE_USAGE, "'%s': no argument is wanted", arg);
+    return moe_opt_parse(&rows[key - FIRST_KEY], arg != NULL ? arg : "true",
+                         input, err);
+}
+
+/* argp's table from ours. */
+static void make_options(struct argp_option *out)
+{
+    for (int i = 0; i < N_ROWS; i++) {
+        static const char *const kinds[] = {[MOE_OPT_INT] = "N",
+                                            [MOE_OPT_U64] = "N",
+                                            [MOE_OPT_REAL] = "X",
+                                            [MOE_OPT_BOOL] = NULL,
+                                            [MOE_OPT_TEXT] = "TEXT"};
+        out[i] = (struct argp_option){.name = rows[i].key,
+                                      .key = FIRST_KEY + i,
+                                      .arg = kinds[rows[i].type],
+                                      .doc = rows[i].help};
+    }
+    out[N_ROWS] = (struct argp_option)MOE_ARGS_HELP;
+}
+
+static char *read_profile(const char *kind, const char *name, char *path,
+                          size_t size, moe_error *err)
+{
+    char *text = NULL;
+    if (moe_profile_find(kind, name, ".yaml", path, size, err) == MOE_OK)
+        moe_read_text(path, &text, err);
+    return text;
+}
+
+moe_status advise_read_model(const char *name, moe_model *out, moe_error *err)
+{
+    char path[1024];
+    char *text = read_profile("models", name, path, sizeof path, err);
+    if (text != NULL)
+        moe_model_parse(text, path, out, err);
+    free(text);
+    return err->status;
+}
+
+moe_status advise_read_cluster(const char *name, moe_cluster *out,
+                               moe_error *err)
+{
+    char path[1024];
+    char *text = read_profile("clusters", name, path, sizeof path, err);
+    if (text != NULL)
+        moe_cluster_parse(text, path, out, err);
+    free(text);
+    return err->status;
+}
+
+moe_status advise_parse_overhead(const char *text, moe_advise_dials *dials,
+                                 moe_error *err)
+{
+    char *end = NULL;
+    const double value = strtod(text, &end);
+    const bool share = strcmp(end, "%") == 0;
+    if (end == text || (*end != '\0' && !share) || !(value >= 0 && value < 1e6))
+        return moe_fail(err, MOE_USAGE,
+                        "overhead: '%s' is neither seconds per layer (20e-6) "
+                        "nor a share of the baseline layer (10%%)",
+                        text);
+    dials->overhead_s = share ? 0.0 : value;
+    dials->overhead_share = share ? value / 100 : 0.0;
+    return MOE_OK;
+}
+
+static moe_status check_given(const settings *s, moe_error *err)
+{
+    if (*s->model == '\0' || *s->cluster == '\0' || s->gpus == 0)
+        return moe_fail(err, MOE_USAGE,
+                        "--model, --cluster and --gpus are needed (see moegps "
+                        "advise --help)");
+    if ((*s->trace != '\0') == (s->skew >= 0))
+        return moe_fail(err, MOE_USAGE,
+                        "either --trace or --skew says what the load is");
+    if (*s->trace != '\0' && s->bottleneck)
+        return moe_fail(err, MOE_USAGE, "--bottleneck goes with --skew");
+    if (*s->json != '\0' && strcmp(s->json, "-") != 0)
+        return trace_output_check(&(trace_output){s->json, s->force}, err);
+    return MOE_OK;
+}
+
+static moe_status fill_params(const settings *s, moe_advise_params *p,
+                              moe_error *err)
+{
+    moe_advise_params_init(p);
+    p->gpus = s->gpus;
+    p->batch = s->batch;
+    p->seq = s->seq >= 0 ? s->seq : *s->trace != '\0' ? 0 : 512;
+    p->slots = s->slots;
+    p->skew = s->skew;
+    p->bottleneck = s->bottleneck;
+    p->error = s->error;
+    p->planner_s = s->planner_s;
+    p->samples = s->samples;
+    p->warmup = s->warmup;
+    p->seed = s->seed;
+    p->no_limits = s->no_limits;
+    p->dials.accuracy = s->accuracy;
+    p->dials.token_error = s->token_error;
+    p->dials.overhead_exposed = s->overhead_exposed;
+    p->dials.direct = !s->no_direct;
+    p->dials.rebalance_every = s->rebalance_every;
+    p->dials.moving = s->moving;
+    p->planner = moe_planner_find(s->planner);
+    if (p->planner == NULL)
+        return moe_fail(err, MOE_USAGE,
+                        "no planner '%s' (see moegps list planners)",
+                        s->planner);
+    return advise_parse_overhead(s->overhead, &p->dials, err);
+}
+
+static moe_status advise(const settings *s, moe_error *err)
+{
+    moe_model model;
+    moe_cluster cluster;
+    moe_trace trace = {.shared = MPI_WIN_NULL};
+    moe_advise_params p;
+    moe_advice v;
+    if (check_given(s, err) != MOE_OK || fill_params(s, &p, err) != MOE_OK ||
+        advise_read_model(s->model, &model, err) != MOE_OK ||
+        advise_read_cluster(s->cluster, &cluster, err) != MOE_OK)
+        return err->status;
+    p.model = &model;
+    p.cluster = &cluster;
+    if (*s->trace != '\0' && trace_by_name(s->trace, &trace, err) == MOE_OK)
+        p.trace = &trace;
+    if (err->status == MOE_OK && moe_advise_run(&p, &v, err) == MOE_OK) {
+        if (strcmp(s->json, "-") != 0)
+            advise_print(&p, &v, stdout);
+        if (*s->json != '\0')
+            advise_write_json(&p, &v, s->json, err);
+        if (fflush(stdout) != 0)
+            moe_fail(err, MOE_IO, "standard output: cannot write");
+    }
+    moe_trace_free(&trace);
+    return err->status;
+}
+
+int moe_cmd_advise(int argc, char **argv)
+{
+    moe_error err = {0};
+    settings s = {.skew = -1, .seq = -1, .token_error = -1, .planner_s = -1};
+    bool help = false;
+    struct argp_option options[N_ROWS + 2] = {{0}};
+    make_options(options);
+    const moe_args args = {
+        .name = "moegps advise",
+        .help = "Say which strategy a layer would be fastest with, by how "
+                "much, why, how sure that is and where it turns. All of it is "
+                "modelled: real planners and splits on sampled or described "
+                "loads, priced as a run's gpu clock.",
+        .options = options,
+        .take = take};
+    moe_opt_defaults(rows, &s);
+    moe_args_parse(&args, argc, argv, &s, &help, &err);
+    if (help)
+        return 0;
+    if (err.status == MOE_OK)
+        advise(&s, &err);
+    return err.status == MOE_OK ? 0 : moe_args_fail(&err);
+}

@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# moegps advise: what users type, and that it agrees with a run. Speaks TAP.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+: "${MPIRUN:=mpirun}"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_hwloc_base_binding_policy=none
+python=/usr/bin/python3
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+n=0
+
+# check NAME COMMAND...: a test that passes when the command succeeds.
+check() {
+    n=$((n + 1))
+    if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
+}
+advise() { ./moegps advise --model mixtral-8x7b --cluster a100-paper "$@"; }
+
+# says TEXT COMMAND...: succeeds, with TEXT on stdout and nothing on stderr.
+says() {
+    "${@:2}" > "$dir/out" 2> "$dir/err" && [ ! -s "$dir/err" ] &&
+        grep -qF -- "$1" "$dir/out"
+}
+
+# refused RC TEXT ARGUMENTS...: RC, one line with TEXT, nothing on stdout.
+refused() {
+    local rc=0
+    advise "${@:3}" > "$dir/out" 2> "$dir/err" || rc=$?
+    [ "$rc" -eq "$1" ] && [ ! -s "$dir/out" ] &&
+        [ "$(wc -l < "$dir/err")" -eq 1 ] && grep -q "^moegps: " "$dir/err" &&
+        grep -qF -- "$2" "$dir/err" ||
+        { sed 's/^/# /' "$dir/err"; echo "# exit $rc"; return 1; }
+}
+
+# by hand
+check "a recommendation with its margin" says "% faster than" advise --gpus 4 --skew 2
+check "all of it is said to be modelled" says "modelled: mixtral-8x7b on 4 GPUs" \
+    advise --gpus 4 --skew 2
+check "break-even numbers" says "another winner at link bandwidth" \
+    advise --gpus 4 --skew 2 --error 0.16 --overhead 50e-6
+check "the paper's reading of skewness" says "busiest GPU as told" \
+    advise --gpus 4 --skew 2 --bottleneck
+check "--help prints usage" says "Usage: moegps advise" ./moegps advise --help
+without() { advise --gpus 4 --skew 2 --no-limits > "$dir/out" && ! grep -q break-even "$dir/out"; }
+check "--no-limits leaves them out" without
+for g in 5 64 1024; do
+    check "$g GPUs" says "use       " advise --gpus "$g" --skew 2
+done
+warns() {
+    ./moegps advise --model deepseek-v3 --cluster l40s-pcie --gpus 4 --skew 2 \
+        > "$dir/out" 2> "$dir/err" && grep -q "warning: experts and copies" "$dir/err"
+}
+check "too little memory is warned of" warns
+json() {
+    advise --gpus 4 --skew 2 --error 0.16 --json - > "$dir/a.json" && $python -c '
+import json, sys
+a = json.load(open(sys.argv[1]))
+assert a["modelled"] and a["slots"] == 4, a
+for s in "baseline", "distribution-only", "token-to-expert", "oracle":
+    for c in "optimistic", "typical", "pessimistic":
+        t = a["strategies"][s][c]
+        assert all(t["exposed_s"][p] <= t["gpu_s"][p] + 1e-12 for p in t["gpu_s"])
+w = a["verdict"]["winner"]["typical"]
+assert all(a["strategies"][w]["typical"]["layer_s"] <=
+           a["strategies"][s]["typical"]["layer_s"]
+           for s in ("baseline", "distribution-only", "token-to-expert"))
+assert a["verdict"]["margin"] >= 0' "$dir/a.json"
+}
+check "--json - prints only JSON" json
+same() {
+    for i in 1 2; do
+        advise --gpus 4 --skew 2 --planner-time 0 --json - > "$dir/same$i"
+    done
+    cmp -s "$dir/same1" "$dir/same2"
+}
+check "the same question has the same answer" same
+
+# agreement with a run, on the same batches
+cat > "$dir/run.yaml" <<EOF
+model: mixtral-8x7b
+cluster: a100-nvlink
+trace: mixtral-8x7b-mmlu
+workload: {batch: 2, seq: 300, layers: all, iterations: 6, warmup: 2, seed: 3}
+emulation: {ffn: none, scale: 64}
+strategies:
+  - {name: baseline,          predictor: none,         planner: static}
+  - {name: distribution-only, predictor: distribution, planner: duplicate, slots: 4}
+  - {name: oracle,            predictor: oracle,       planner: duplicate, slots: 4}
+output: $dir/run.h5
+EOF
+agrees() {
+    "$MPIRUN" -n 4 ./moegps run "$dir/run.yaml" > "$dir/out" 2> "$dir/err" || return 1
+    ./moegps advise --model mixtral-8x7b --cluster a100-nvlink --gpus 4 \
+        --trace mixtral-8x7b-mmlu --batch 2 --seq 300 --slots 4 --samples 6 \
+        --warmup 2 --seed 3 --json - > "$dir/a.json" || return 1
+    $python -c '
+import json, sys, h5py, numpy
+run, advice = h5py.File(sys.argv[1]), json.load(open(sys.argv[2]))
+for s, name in enumerate(("baseline", "distribution-only", "oracle")):
+    ran = numpy.median(run["timing/layer_time_gpu"][s].mean(axis=1))
+    said = advice["strategies"][name]["typical"]["layer_s"]
+    print("#", name, ran, said)
+    assert abs(said / ran - 1) < 0.03' "$dir/run.h5" "$dir/a.json"
+}
+if $python -c 'import h5py' 2> /dev/null; then
+    check "a run's gpu clock agrees within 3 %" agrees
+else
+    n=$((n + 1))
+    echo "ok - a run's gpu clock agrees within 3 % # SKIP no h5py"
+fi
+check "a trace's batches" says "of the trace" advise --gpus 4 --trace mixtral-8x7b-mmlu
+
+# wrong use
+check "no load is refused" refused 2 "either --trace or --skew" --gpus 4
+check "two loads are refused" refused 2 "either --trace or --skew" --gpus 4 \
+    --skew 2 --trace mixtral-8x7b-mmlu
+check "no GPUs are refused" refused 2 "gpus: '0' is not" --gpus 0 --skew 2
+check "missing GPUs are refused" refused 2 "--gpus are needed" --skew 2
+check "skew below 1 is refused" refused 2 "skew: 0.5 is not in 1..4" --gpus 4 --skew 0.5
+check "skew above what experts allow is refused" refused 2 "skew: 9 is not in 1..4" \
+    --gpus 4 --skew 9
+check "a negative error is refused" refused 2 "error: '-0.1' is not" --gpus 4 \
+    --skew 2 --error=-0.1
+check "an unknown model is refused" refused 2 "no 'mixtrol'" --gpus 4 --skew 2 \
+    --model mixtrol
+check "an unknown cluster is refused" refused 2 "no 'z100'" --gpus 4 --skew 2 \
+    --cluster z100
+check "an unknown trace is refused" refused 2 "no 'nothing'" --gpus 4 --trace nothing
+check "an unknown planner is refused" refused 2 "no planner 'best'" --gpus 4 --skew 2 \
+    --planner best
+check "a trace of another model is refused" refused 2 "trace is of model 'gpt-oss-20b'" \
+    --gpus 4 --trace gpt-oss-20b-mmlu
+check "too few slots are refused" refused 2 "slots: 1 is not in 2..8" --gpus 4 \
+    --skew 2 --slots 1
+check "an overhead that is none is refused" refused 2 "overhead: 'fast' is neither" \
+    --gpus 4 --skew 2 --overhead fast
+check "an unknown option is refused" refused 2 "'--gpu-count'" --gpu-count 4
+check "an argument is refused" refused 2 "no argument is wanted" mixtral
+sed 's/^top_k:.*/top_k: 17/; s/^experts:.*/experts: 16/' jobs/models/mixtral-8x7b.yaml \
+    > "$dir/manyk.yaml"
+check "more experts per token than there are is refused" refused 2 "top_k" --gpus 4 \
+    --skew 2 --model "$dir/manyk.yaml"
+echo "{}" > "$dir/there.json"
+check "an existing file is not overwritten" refused 2 "exists; --force" --gpus 4 \
+    --skew 2 --json "$dir/there.json"
+
+echo "1..$n"

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# moegps map: its file, its presets, wrong use. Speaks TAP.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+python=/usr/bin/python3
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+n=0
+
+# check NAME COMMAND...: a test that passes when the command succeeds.
+check() {
+    n=$((n + 1))
+    if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
+}
+map() { ./moegps map "$@"; }
+small() { map --model mixtral-8x7b --cluster a100-paper --skews 1,2 "$@"; }
+
+# says TEXT COMMAND...: succeeds, with TEXT on stdout and nothing on stderr.
+says() {
+    "${@:2}" > "$dir/out" 2> "$dir/err" && [ ! -s "$dir/err" ] &&
+        grep -qF -- "$1" "$dir/out"
+}
+
+# refused TEXT COMMAND...: exit 2, one line with TEXT, nothing on stdout.
+refused() {
+    local rc=0
+    "${@:2}" > "$dir/out" 2> "$dir/err" || rc=$?
+    [ "$rc" -eq 2 ] && [ ! -s "$dir/out" ] &&
+        [ "$(wc -l < "$dir/err")" -eq 1 ] && grep -q "^moegps: " "$dir/err" &&
+        grep -qF -- "$1" "$dir/err" ||
+        { sed 's/^/# /' "$dir/err"; echo "# exit $rc"; return 1; }
+}
+
+for p in mixtral llama-moe switch; do
+    check "preset paper-$p" says "Rows: link bandwidth" map --preset "paper-$p"
+done
+check "--help prints usage" says "Usage: moegps map" map --help
+check "another case" says "pessimistic case" small --case pessimistic
+check "a map is written" says "B baseline" map --preset paper-mixtral \
+    --accuracies 0.8,1 --batches 1,16 -o "$dir/m.h5"
+file() {
+    $python -c '
+import sys, h5py, numpy
+f = h5py.File(sys.argv[1])
+assert f.attrs["schema"] in ("moe-gps-map", b"moe-gps-map")
+assert f.attrs["clock"] in ("modelled", b"modelled")
+g = f["map"]
+t, w, m = g["layer_time"][:], g["winner"][:], g["margin"][:]
+assert t.shape == (3, 2, 2, 7, 4, 4) and w.shape == t.shape[:-1]
+assert (numpy.argmin(t[..., :3], axis=-1) == w).all() and (m >= 0).all()
+s = numpy.sort(t[..., :3], axis=-1)
+assert numpy.allclose(s[..., 1] / s[..., 0] - 1, m)
+assert (numpy.diff(t, axis=4)[..., 0] >= 0).all()  # baseline, slower links
+assert g["bandwidth_value"].attrs["units"] in ("B/s", b"B/s")' "$dir/m.h5"
+}
+if $python -c 'import h5py' 2> /dev/null; then
+    check "its cells are consistent" file
+else
+    n=$((n + 1))
+    echo "ok - its cells are consistent # SKIP no h5py"
+fi
+same() {
+    small -o "$dir/a.h5" > "$dir/1" && small -o "$dir/a.h5" --force > "$dir/2" &&
+        cmp -s "$dir/1" "$dir/2"
+}
+check "the same map twice" same
+clean() { ! compgen -G "$dir/*.partial" > /dev/null; }
+check "no partial file is left" clean
+# A cell of the map is the advice for it.
+agrees() {
+    small --skews 2 --samples 9 -o "$dir/c.h5" > /dev/null &&
+        ./moegps advise --model mixtral-8x7b --cluster a100-paper --gpus 4 \
+            --skew 2 --samples 9 --planner-time 0 --json "$dir/c.json" > /dev/null &&
+        $python -c '
+import json, sys, h5py
+cell = h5py.File(sys.argv[1])["map/layer_time"][1, 0, 0, 0, 0]
+said = json.load(open(sys.argv[2]))["strategies"]
+for s, name in enumerate(("baseline", "distribution-only", "token-to-expert", "oracle")):
+    assert abs(cell[s] / said[name]["typical"]["layer_s"] - 1) < 1e-9, name' \
+            "$dir/c.h5" "$dir/c.json"
+}
+check "a cell is the advice for it" agrees
+
+check "an existing file is not overwritten" refused "exists; --force" \
+    small -o "$dir/m.h5"
+check "an unknown preset is refused" refused "preset: 'figure-7' is not one of" \
+    map --preset figure-7
+check "no model is refused" refused "are needed" map --cluster a100-paper
+check "an unknown model is refused" refused "no 'mixtrol'" \
+    map --model mixtrol --cluster a100-paper
+check "skew below 1 is refused" refused "skews: 0.5 is not in" small --skews 0.5,1
+check "skew above what experts allow is refused" refused "skew: 5 is not in 1..4" \
+    small --skews 1:5:1
+check "a range without a step is refused" refused "skews: '" small --skews 1:2
+check "a range that goes nowhere is refused" refused "has not 1 to 256 values" \
+    small --skews 1:2:0
+check "text in a list is refused" refused "'fast' is not a number" \
+    small --bandwidths 1e9,fast
+check "a negative error is refused" refused "error: -1 is not in 0..2" small --error=-1
+check "no GPUs are refused" refused "gpus: 0 is not in" small --gpus 0
+check "an unknown case is refused" refused "case: 'usual'" small --case usual
+echo "1..$n"

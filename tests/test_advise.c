@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/advise.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "../src/advise/internal.h"
+#include "harness.h"
+#include "moegps/ctx.h"
+#include "moegps/mem.h"
+#include "moegps/profile.h"
+
+static moe_model model;
+static moe_cluster cluster;
+
+static char *read_profile(const char *kind, const char *name)
+{
+    char path[512], *text = NULL;
+    moe_error err = {0};
+    moe_profile_find(kind, name, ".yaml", path, sizeof path, &err);
+    if (err.status == MOE_OK)
+        moe_read_text(path, &text, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    return text;
+}
+
+/* Mixtral on four GPUs of the paper's A100, planning for free. */
+static moe_advise_params paper(double skew, double error)
+{
+    moe_error err = {0};
+    char *text = read_profile("models", "mixtral-8x7b");
+    moe_model_parse(text, "mixtral-8x7b", &model, &err);
+    free(text);
+    text = read_profile("clusters", "a100-paper");
+    moe_cluster_parse(text, "a100-paper", &cluster, &err);
+    free(text);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    moe_advise_params p;
+    moe_advise_params_init(&p);
+    p.model = &model;
+    p.cluster = &cluster;
+    p.gpus = 4;
+    p.skew = skew;
+    p.error = error;
+    p.planner_s = 0;
+    p.dials.accuracy = 1.0;
+    return p;
+}
+
+static moe_advise *make(const moe_advise_params *p)
+{
+    moe_advise *a = NULL;
+    moe_error err = {0};
+    moe_advise_new(p, &a, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    return a;
+}
+
+static double typical(const moe_advise *a, const moe_advise_dials *d,
+                      moe_advise_strategy s)
+{
+    return moe_advise_layer_s(a, d, s, MOE_ADVISE_TYPICAL);
+}
+
+static const double skews[] = {1.0, 1.4, 2.0, 3.0, 4.0};
+
+START_TEST(power_law_has_the_skewness_asked_for)
+{
+    static const int sizes[] = {2, 8, 60, 256};
+    double share[256];
+    for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++) {
+        const double skew = fmin(skews[_i], 0.9 * sizes[i]);
+        double sum = 0.0;
+        advise_power_law(skew, sizes[i], share);
+        for (int e = 0; e < sizes[i]; e++)
+            sum += share[e];
+        ck_assert_double_eq_tol(sum, 1.0, 1e-12);
+        ck_assert_double_eq_tol(share[0] * sizes[i], skew, 1e-6);
+    }
+}
+END_TEST
+
+static void check_side(const moe_advise *a, const advise_side *s, double pairs)
+{
+    double rows = 0, sum = 0, sent = 0, received = 0, given = 0, taken = 0;
+    for (int g = 0; g < a->p.gpus; g++) {
+        sum += (double)s->pairs[g];
+        for (int k = 0; k < a->slots; k++)
+            rows += s->rows[g * a->slots + k];
+        for (int far = 0; far < 2; far++) {
+            ck_assert_double_ge(s->sent[g][far], 0);
+            ck_assert_double_ge(s->received[g][far], 0);
+            sent += s->sent[g][far];
+            received += s->received[g][far];
+            given += s->move_sent[g][far];
+            taken += s->move_received[g][far];
+        }
+    }
+    ck_assert_double_eq(rows, pairs);
+    ck_assert_double_eq(sum, pairs);
+    ck_assert_double_eq(sent, received);
+    ck_assert_double_eq_tol(given, taken, 1e-3);
+}
+
+START_TEST(pairs_rows_and_weights_are_conserved)
+{
+    static const int gpus[] = {1, 3, 4, 8, 12, 40};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(gpus); i++) {
+        moe_advise_params p = paper(skews[_i], 0.1);
+        p.gpus = gpus[i];
+        moe_advise *a = make(&p);
+        for (int n = 0; n < a->samples; n++)
+            for (int s = SIDE_HOME; s <= SIDE_TRUTH; s++)
+                check_side(a, &a->scene[n].side[s], 512.0 * model.top_k);
+        moe_advise_free(a);
+    }
+}
+END_TEST
+
+START_TEST(without_skew_baseline_never_loses_to_duplication)
+{
+    moe_advise_params p = paper(1.0, 0.0);
+    p.batch = 1 << _i;
+    moe_advise *a = make(&p);
+    ck_assert_double_le(typical(a, NULL, MOE_ADVISE_BASELINE),
+                        typical(a, NULL, MOE_ADVISE_DISTRIBUTION));
+    moe_advise_free(a);
+}
+END_TEST
+
+START_TEST(perfect_free_tokens_never_lose_to_distribution)
+{
+    static const double errors[] = {0.0, 0.02, 0.16, 1.0};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(errors); i++) {
+        moe_advise_params p = paper(skews[_i], errors[i]);
+        p.batch = 16;
+        moe_advise *a = make(&p);
+        for (int c = 0; c < MOE_ADVISE_CASES; c++)
+            ck_assert_double_le(moe_advise_layer_s(a, NULL, MOE_ADVISE_TOKEN,
+                                                   (moe_advise_case)c),
+                                moe_advise_layer_s(a, NULL,
+                                                   MOE_ADVISE_DISTRIBUTION,
+                                                   (moe_advise_case)c) *
+                                    (1 + 1e-12));
+        moe_advise_free(a);
+    }
+}
+END_TEST
+
+START_TEST(time_never_falls_with_overhead)
+{
+    moe_advise_params p = paper(skews[_i], 0.1);
+    p.batch = 16;
+    moe_advise *a = make(&p);
+    moe_advise_dials d = p.dials;
+    for (int exposed = 0; exposed < 2; exposed++) {
+        double last = 0.0;
+        d.overhead_exposed = exposed;
+        for (d.overhead_s = 0.0; d.overhead_s < 5e-3; d.overhead_s += 1e-4) {
+            const double now = typical(a, &d, MOE_ADVISE_TOKEN);
+            ck_assert_double_ge(now, last);
+            last = now;
+        }
+    }
+    moe_advise_free(a);
+}
+END_TEST
+
+START_TEST(cases_are_in_order)
+{
+    moe_advise_params p = paper(skews[_i], 0.1);
+    p.batch = 16;
+    moe_advise *a = make(&p);
+    for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
+        moe_advise_time t[MOE_ADVISE_CASES];
+        for (int c = 0; c < MOE_ADVISE_CASES; c++)
+            moe_advise_price(a, NULL, (moe_advise_strategy)s,
+                             (moe_advise_case)c, &t[c], NULL);
+        ck_assert_double_le(t[0].imbalance, t[1].imbalance);
+        ck_assert_double_le(t[1].imbalance, t[2].imbalance);
+    }
+    moe_advise_free(a);
+}
+END_TEST
+
+START_TEST(errors_reach_the_busiest_gpu_as_the_paper_says)
+{
+    moe_advise_params p = paper(2.0, 0.1);
+    p.bottleneck = true;
+    p.batch = 64;
+    moe_advise_time t[MOE_ADVISE_CASES];
+    moe_advise *a = make(&p);
+    for (int c = 0; c < MOE_ADVISE_CASES; c++)
+        moe_advise_price(a, NULL, MOE_ADVISE_DISTRIBUTION, (moe_advise_case)c,
+                         &t[c], NULL);
+    ck_assert_double_eq_tol(t[MOE_ADVISE_OPTIMISTIC].imbalance, 1.0, 1e-3);
+    ck_assert_double_eq_tol(t[MOE_ADVISE_TYPICAL].imbalance, 1.1, 1e-3);
+    ck_assert_double_eq_tol(t[MOE_ADVISE_PESSIMISTIC].imbalance, 1.4, 1e-3);
+    moe_advise_price(a, NULL, MOE_ADVISE_BASELINE, MOE_ADVISE_TYPICAL, &t[0],
+                     NULL);
+    ck_assert_double_eq_tol(t[0].imbalance, 2.0, 1e-3);
+    moe_advise_free(a);
+}
+END_TEST
+
+/* A load that duplication pays for, with copies that stay. */
+static moe_advise_params worthwhile(void)
+{
+    moe_advise_params p = paper(2.0, 0.16);
+    p.batch = 16;
+    p.dials.moving = 0.0;
+    p.dials.accuracy = 0.95;
+    return p;
+}
+
+START_TEST(overhead_and_accuracy_limits_reproduce_the_flip)
+{
+    moe_advise_params p = worthwhile();
+    moe_advice v;
+    moe_error err = {0};
+    moe_advise_run(&p, &v, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    moe_advise *a = make(&p);
+    const double rival = typical(a, NULL, MOE_ADVISE_DISTRIBUTION);
+    ck_assert(!isnan(v.limits.overhead_s) && !isnan(v.limits.accuracy));
+    moe_advise_dials d = p.dials;
+    d.overhead_s = v.limits.overhead_s * 0.999;
+    ck_assert_double_lt(typical(a, &d, MOE_ADVISE_TOKEN), rival);
+    d.overhead_s = v.limits.overhead_s * 1.001;
+    ck_assert_double_ge(typical(a, &d, MOE_ADVISE_TOKEN), rival);
+    d = p.dials;
+    d.accuracy = v.limits.accuracy;
+    ck_assert_double_lt(typical(a, &d, MOE_ADVISE_TOKEN), rival);
+    d.accuracy = v.limits.accuracy - 1e-3;
+    ck_assert(d.accuracy < 0 || typical(a, &d, MOE_ADVISE_TOKEN) >= rival);
+    moe_advise_free(a);
+}
+END_TEST
+
+/* @return the winner with this link bandwidth and skew. */
+static moe_advise_strategy winner_at(moe_advise_params p, double bandwidth,
+                                     double skew)
+{
+    moe_cluster c = *p.cluster;
+    c.link_bandwidth = bandwidth;
+    p.cluster = &c;
+    p.skew = skew;
+    moe_advise *a = make(&p);
+    moe_advise_strategy s = moe_advise_winner(a, NULL, MOE_ADVISE_TYPICAL);
+    moe_advise_free(a);
+    return s;
+}
+
+START_TEST(bandwidth_and_skew_limits_reproduce_the_flip)
+{
+    moe_advise_params p = worthwhile();
+    p.dials.moving = 1.0;
+    moe_advice v;
+    moe_error err = {0};
+    moe_advise_run(&p, &v, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    const moe_advise_limits *l = &v.limits;
+    const moe_advise_strategy now = v.winner[MOE_ADVISE_TYPICAL];
+    const double at[][3] = {{l->bandwidth_low, 0.999, 1},
+                            {l->bandwidth_high, 1.001, 1},
+                            {l->skew_low, 0.998, 0},
+                            {l->skew_high, 1.002, 0}};
+    int turns = 0;
+    for (size_t i = 0; i < MOE_ARRAY_LEN(at); i++) {
+        const double x = at[i][0], beyond = x * at[i][1];
+        if (isnan(x) || (at[i][2] == 0 && (beyond < 1 || beyond > 4)))
+            continue;
+        const bool link = at[i][2] == 1;
+        turns++;
+        ck_assert_int_eq(
+            winner_at(p, link ? x : cluster.link_bandwidth, link ? p.skew : x),
+            now);
+        ck_assert_int_ne(winner_at(p, link ? beyond : cluster.link_bandwidth,
+                                   link ? p.skew : beyond),
+                         now);
+    }
+    ck_assert_int_ge(turns, 2);
+}
+END_TEST
+
+START_TEST(rebalance_and_token_limits_reproduce_the_flip)
+{
+    moe_advise_params p = worthwhile();
+    p.dials.moving = 1.0;
+    p.batch = 10;
+    moe_advice v;
+    moe_error err = {0};
+    moe_advise_run(&p, &v, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    moe_advise *a = make(&p);
+    moe_advise_dials d = p.dials;
+    ck_assert(!isnan(v.limits.rebalance) && v.limits.rebalance > 1);
+    for (int below = 0; below < 2; below++) {
+        d.rebalance_every = (int)v.limits.rebalance - below;
+        ck_assert_int_eq(typical(a, &d, MOE_ADVISE_DISTRIBUTION) <
+                             typical(a, &d, MOE_ADVISE_BASELINE),
+                         !below);
+    }
+    moe_advise_free(a);
+    ck_assert(!isnan(v.limits.tokens) && v.limits.tokens > 1);
+    for (int below = 0; below < 2; below++) {
+        p.tokens = v.limits.tokens - below;
+        a = make(&p);
+        ck_assert_int_eq(typical(a, NULL, MOE_ADVISE_DISTRIBUTION) <
+                             typical(a, NULL, MOE_ADVISE_BASELINE),
+                         !below);
+        moe_advise_free(a);
+    }
+}
+END_TEST
+
+START_TEST(slots_default_to_homes_and_some_more)
+{
+    ck_assert_int_eq(moe_advise_slots(8, 4), 4);
+    ck_assert_int_eq(moe_advise_slots(256, 32), 10);
+    ck_assert_int_eq(moe_advise_slots(256, 4096), 3);
+    ck_assert_int_eq(moe_advise_slots(128, 4), 36);
+    ck_assert_int_eq(moe_advise_slots(8, 1), 8);
+}
+END_TEST
+
+START_TEST(impossible_settings_are_refused)
+{
+    moe_advise_params good = paper(2.0, 0.1), p[10];
+    for (size_t i = 0; i < MOE_ARRAY_LEN(p); i++)
+        p[i] = good;
+    p[0].gpus = 0;
+    p[1].skew = 0.5;
+    p[2].skew = 4.5;
+    p[3].error = -0.1;
+    p[4].slots = 1;
+    p[5].slots = 9;
+    p[6].dials.accuracy = 1.5;
+    p[7].dials.overhead_s = -1;
+    p[8].seq = 0;
+    p[9].dials.rebalance_every = 0;
+    for (size_t i = 0; i < MOE_ARRAY_LEN(p); i++) {
+        moe_advise *a = NULL;
+        moe_error err = {0};
+        ck_assert_int_eq(moe_advise_new(&p[i], &a, &err), MOE_USAGE);
+        ck_assert_ptr_null(a);
+    }
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *s = suite_create("advise");
+    const size_t n = MOE_ARRAY_LEN(skews);
+    MOE_TEST_LOOP(s, power_law_has_the_skewness_asked_for, n);
+    MOE_TEST_LOOP(s, pairs_rows_and_weights_are_conserved, n);
+    MOE_TEST_LOOP(s, without_skew_baseline_never_loses_to_duplication, 10);
+    MOE_TEST_LOOP(s, perfect_free_tokens_never_lose_to_distribution, n);
+    MOE_TEST_LOOP(s, time_never_falls_with_overhead, n);
+    MOE_TEST_LOOP(s, cases_are_in_order, n);
+    MOE_TEST(s, errors_reach_the_busiest_gpu_as_the_paper_says);
+    MOE_TEST(s, overhead_and_accuracy_limits_reproduce_the_flip);
+    MOE_TEST(s, bandwidth_and_skew_limits_reproduce_the_flip);
+    MOE_TEST(s, rebalance_and_token_limits_reproduce_the_flip);
+    MOE_TEST(s, slots_default_to_homes_and_some_more);
+    MOE_TEST(s, impossible_settings_are_refused);
+    return s;
+}
