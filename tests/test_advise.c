@@ -153,9 +153,9 @@ START_TEST(time_never_falls_with_overhead)
     p.batch = 16;
     moe_advise *a = make(&p);
     moe_advise_dials d = p.dials;
-    for (int exposed = 0; exposed < 2; exposed++) {
+    for (int hidden = 0; hidden < 2; hidden++) {
         double last = 0.0;
-        d.overhead_exposed = exposed;
+        d.overhead_hidden = hidden;
         for (d.overhead_s = 0.0; d.overhead_s < 5e-3; d.overhead_s += 1e-4) {
             const double now = typical(a, &d, MOE_ADVISE_TOKEN);
             ck_assert_double_ge(now, last);

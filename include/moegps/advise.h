@@ -46,7 +46,8 @@ typedef struct moe_advise_dials {
     double token_error;    /* its error of the load; < 0: 1 - accuracy */
     double overhead_s;     /* of its predictor, per layer */
     double overhead_share; /* of the baseline layer's time, added to that */
-    bool overhead_exposed; /* attention does not hide the predictor */
+    bool overhead_hidden;  /* the predictor has a device of its own, beside
+                              attention */
     bool direct;           /* pairs predicted right need no dispatch */
     int rebalance_every;   /* iterations between plans */
     double moving;         /* share of the copies that travel at each plan; by

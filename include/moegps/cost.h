@@ -41,6 +41,12 @@ typedef struct moe_gemm {
     double m, n, k;
 } moe_gemm;
 
+/** A product that is computed `times` times, one after the other. */
+typedef struct moe_gemm_run {
+    moe_gemm shape;
+    double times;
+} moe_gemm_run;
+
 typedef struct moe_cost {
     const char *name, *help;
     size_t state_size; /* the caller allocates and zeroes the state */

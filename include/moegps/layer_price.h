@@ -26,17 +26,24 @@ typedef struct moe_pricer {
 
 /** One GPU's part of one layer. Bytes are at the model's full size. */
 typedef struct moe_layer_work {
-    double tokens, sequences; /* of the whole batch */
-    bool collects;            /* predicted counts went to the planner */
-    bool plans;               /* a plan was made and made known */
-    bool central;             /* by one rank; else by all alike */
-    int layers;               /* that one collection and one plan serve */
-    double predict_s;         /* of the predictor on this GPU; 0: none */
-    double planner_s;         /* host time of the planner for this layer */
-    double plan_bytes;        /* on the wire, of all those layers */
-    double move_bytes[2];     /* weights, max(sent, received); 0: within the
+    double tokens, sequences;    /* of the whole batch */
+    bool collects;               /* predicted counts went to the planner */
+    bool plans;                  /* a plan was made and made known */
+    bool central;                /* by one rank; else by all alike */
+    int layers;                  /* that one collection and one plan serve */
+    const moe_gemm_run *predict; /* [n_predict] of the predictor; borrowed */
+    int n_predict;
+    double predict_s;     /* time of the predictor known otherwise; added */
+    bool predict_hidden;  /* it runs on a device of its own, beside attention */
+    double planner_s;     /* host time of the planner for this layer */
+    double plan_bytes;    /* on the wire, of all those layers */
+    double move_bytes[2]; /* weights, max(sent, received); 0: within the
                                  node, 1: across nodes */
-    double row_bytes[2];      /* rows of dispatch, likewise */
+    double dispatch_bytes[2]; /* rows, likewise; less than combine_bytes with
+                                 direct routing, where the scatter that ends
+                                 attention has brought the others */
+    double combine_bytes[2];  /* rows, likewise */
+    bool direct;              /* an empty dispatch is left out */
     const uint32_t *rows;     /* [slots] pairs of each replica here; borrowed */
     size_t slots;
 } moe_layer_work;

@@ -13,9 +13,12 @@
 #include <stdint.h>
 
 #include "moegps/batch.h"
+#include "moegps/cost.h"
 #include "moegps/options.h"
 #include "moegps/status.h"
 #include "moegps/trace.h"
+
+enum { MOE_PREDICT_GEMMS = 16 }; /* most kinds of products of a predictor */
 
 typedef enum moe_forecast {
     MOE_FORECAST_NONE,  /* says nothing; only planner static goes with it */
@@ -54,6 +57,18 @@ typedef struct moe_predictor {
      *  @param experts_out  [batch->own][top_k] */
     void (*tokens)(void *state, const moe_batch *batch, int layer,
                    uint16_t *experts_out);
+    /** Optional. Learn from an iteration that has ended: batch->true_pairs is
+     *  summed over ranks by now. Called once per iteration, warm-up included,
+     *  equal on all ranks; timed with the predict phase. */
+    void (*observe)(void *state, const moe_batch *batch);
+    /** Optional. The dense products by which a GPU would predict one layer of
+     *  its own tokens; a look-up is a product of depth 1. They are what the
+     *  gpu clock charges, at the sizes of the predictor itself.
+     *  @param tokens, sequences  of one GPU
+     *  @param runs_out           [MOE_PREDICT_GEMMS]
+     *  @return how many. */
+    int (*work)(const void *state, double tokens, double sequences,
+                moe_gemm_run *runs_out);
     void (*fini)(void *state); /* accepts a partly initialised state */
 } moe_predictor;
 

@@ -90,45 +90,22 @@ static moe_layer_work work_of(const job *j, int gpu)
                         .plan_bytes = s->plan_bytes * a->p.model->layers,
                         .rows = scaled_rows(j, gpu),
                         .slots = (size_t)a->slots};
-    if (j->strategy == MOE_ADVISE_TOKEN && !j->dials->overhead_exposed)
+    if (j->strategy == MOE_ADVISE_TOKEN) {
         w.predict_s = j->overhead_s;
+        w.predict_hidden = j->dials->overhead_hidden;
+        w.direct = j->dials->direct;
+    }
+    /* Direct routing has brought the pairs predicted right already. */
+    const double left = w.direct ? 1.0 - j->dials->accuracy : 1.0;
     for (int far = 0; far < 2; far++) {
-        w.row_bytes[far] =
+        w.combine_bytes[far] =
             row * fmax(s->sent[gpu][far], s->received[gpu][far] * by);
+        w.dispatch_bytes[far] = left * w.combine_bytes[far];
         w.move_bytes[far] = plans ? moving * fmax(s->move_sent[gpu][far],
                                                   s->move_received[gpu][far])
                                   : 0.0;
     }
     return w;
-}
-
-/* With direct routing the scatter that ends attention has brought the pairs
- * predicted right already; dispatch carries the others. */
-static void route_direct(const job *j, const moe_pricer *p,
-                         const moe_layer_work *w, moe_layer_price *out)
-{
-    const double part = 1.0 - j->dials->accuracy;
-    if (j->strategy != MOE_ADVISE_TOKEN || !j->dials->direct)
-        return;
-    moe_exchange x = {.gpus = p->layout.gpus,
-                      .nodes = moe_layout_nodes(&p->layout),
-                      .node_bytes = w->row_bytes[0],
-                      .network_bytes = w->row_bytes[1]};
-    if (x.gpus < 2 || !(out->gpu_s[MOE_PHASE_DISPATCH] > 0))
-        return;
-    const moe_price full = p->cost->alltoall(p->state, &x);
-    moe_price rest = {.time_s = 0.0, .relative_error = full.relative_error};
-    x.node_bytes *= part;
-    x.network_bytes *= part;
-    if (x.node_bytes + x.network_bytes > 0)
-        rest = p->cost->alltoall(p->state, &x);
-    /* A measured table need not be monotone; a smaller exchange is never
-     * made to look slower. */
-    rest.time_s = fmin(rest.time_s, full.time_s);
-    out->gpu_s[MOE_PHASE_DISPATCH] = rest.time_s;
-    out->exposed_s[MOE_PHASE_DISPATCH] = rest.time_s;
-    out->error_s +=
-        rest.time_s * rest.relative_error - full.time_s * full.relative_error;
 }
 
 static void price_gpu(const job *j, const moe_pricer *p, int gpu, bool due,
@@ -138,11 +115,6 @@ static void price_gpu(const job *j, const moe_pricer *p, int gpu, bool due,
     w.collects = w.collects && due;
     w.plans = w.plans && due;
     moe_layer_price_of(p, &w, out);
-    route_direct(j, p, &w, out);
-    if (j->strategy == MOE_ADVISE_TOKEN && j->dials->overhead_exposed) {
-        out->gpu_s[MOE_PHASE_PREDICT] += j->overhead_s;
-        out->exposed_s[MOE_PHASE_PREDICT] += j->overhead_s;
-    }
 }
 
 static void price_scene(const job *j, bool due, advise_sheet *out)

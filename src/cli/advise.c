@@ -20,7 +20,7 @@ typedef struct {
     char json[1024];
     int gpus, batch, seq, slots, rebalance_every, samples, warmup;
     double skew, error, accuracy, token_error, moving, planner_s;
-    bool bottleneck, overhead_exposed, no_direct, no_limits, force;
+    bool bottleneck, overhead_hidden, no_direct, no_limits, force;
     uint64_t seed;
 } settings;
 
@@ -74,8 +74,8 @@ static const moe_opt rows[] = {
     TEXT("overhead", overhead, "10%",
          "of its predictor, s per layer, or % of the baseline layer; default "
          "10%"),
-    FLAG("overhead-exposed", overhead_exposed,
-         "attention does not hide the predictor"),
+    FLAG("overhead-hidden", overhead_hidden,
+         "the predictor runs on a device of its own, beside attention"),
     REAL("token-error", token_error, NULL, 0, 2,
          "of its load; default 1 - accuracy"),
     FLAG("no-direct-routing", no_direct,
@@ -205,7 +205,7 @@ static moe_status fill_params(const settings *s, moe_advise_params *p,
     p->no_limits = s->no_limits;
     p->dials.accuracy = s->accuracy;
     p->dials.token_error = s->token_error;
-    p->dials.overhead_exposed = s->overhead_exposed;
+    p->dials.overhead_hidden = s->overhead_hidden;
     p->dials.direct = !s->no_direct;
     p->dials.rebalance_every = s->rebalance_every;
     p->dials.moving = s->moving;

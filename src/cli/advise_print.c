@@ -45,7 +45,7 @@ static void print_inputs(const moe_advise_params *p, const moe_advice *v,
             "the baseline, %s\n\n",
             100 * p->dials.accuracy, 1e6 * p->dials.overhead_s,
             100 * p->dials.overhead_share,
-            p->dials.overhead_exposed ? "exposed" : "hidden by attention");
+            p->dials.overhead_hidden ? "hidden by attention" : "exposed");
 }
 
 static void print_cases(const moe_advice *v, FILE *out)

@@ -95,16 +95,40 @@ static void charge_attention(sheet *s)
             1);
 }
 
-static void charge_exchange(sheet *s)
+static moe_price exchange_price(const sheet *s, const double *bytes)
 {
     moe_exchange x = everyone(s->p);
-    x.node_bytes = s->w->row_bytes[0];
-    x.network_bytes = s->w->row_bytes[1];
-    if (x.gpus < 2)
+    x.node_bytes = bytes[0];
+    x.network_bytes = bytes[1];
+    return s->p->cost->alltoall(s->p->state, &x);
+}
+
+/* With direct routing and no row left to dispatch there is no exchange. */
+static void charge_exchange(sheet *s)
+{
+    const double *out = s->w->dispatch_bytes, *home = s->w->combine_bytes;
+    if (s->p->layout.gpus < 2)
         return;
-    const moe_price price = s->p->cost->alltoall(s->p->state, &x);
-    charge(s, MOE_PHASE_DISPATCH, price, 1);
-    charge(s, MOE_PHASE_COMBINE, price, 1);
+    const moe_price combine = exchange_price(s, home);
+    charge(s, MOE_PHASE_COMBINE, combine, 1);
+    if (s->w->direct && out[0] + out[1] == 0)
+        return;
+    moe_price dispatch = exchange_price(s, out);
+    /* A measured table need not be monotone; a smaller exchange is never
+     * made to look slower. */
+    if (out[0] <= home[0] && out[1] <= home[1])
+        dispatch.time_s = fmin(dispatch.time_s, combine.time_s);
+    charge(s, MOE_PHASE_DISPATCH, dispatch, 1);
+}
+
+/* The predictor shares the GPU with attention, so that nothing hides it. */
+static void charge_predictor(sheet *s)
+{
+    s->out->gpu_s[MOE_PHASE_PREDICT] = s->w->predict_s;
+    for (int i = 0; i < s->w->n_predict; i++)
+        charge(s, MOE_PHASE_PREDICT,
+               s->p->cost->gemm(s->p->state, &s->w->predict[i].shape),
+               s->w->predict[i].times);
 }
 
 /* Routed experts at their rows, and the shared ones, which every GPU runs on
@@ -123,15 +147,16 @@ static void charge_experts(sheet *s)
                p->model->shared_experts);
 }
 
-/* The phases before attention run beside it, and it hides them in order
- * (DESIGN section 2). */
+/* The coordination before attention runs beside it, and attention hides it in
+ * order (DESIGN section 2). */
 static void expose(sheet *s)
 {
     double cover = s->out->gpu_s[MOE_PHASE_ATTENTION];
     for (int p = 0; p < MOE_N_PHASES; p++) {
         const double time_s = s->out->gpu_s[p];
         double hidden = 0.0;
-        if (p < MOE_PHASE_ATTENTION)
+        if (p < MOE_PHASE_ATTENTION &&
+            (p != MOE_PHASE_PREDICT || s->w->predict_hidden))
             hidden = time_s < cover ? time_s : cover;
         cover -= hidden;
         s->out->exposed_s[p] = time_s - hidden;
@@ -145,7 +170,7 @@ void moe_layer_price_of(const moe_pricer *pricer, const moe_layer_work *work,
 {
     *out = (moe_layer_price){.source = MOE_PRICE_TABULATED};
     sheet s = {.p = pricer, .w = work, .out = out};
-    out->gpu_s[MOE_PHASE_PREDICT] = work->predict_s;
+    charge_predictor(&s);
     charge_coordination(&s);
     charge_attention(&s);
     charge_exchange(&s);

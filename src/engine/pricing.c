@@ -24,7 +24,8 @@ static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
         .plan_bytes = (double)e->wire_bytes,
         .move_bytes = {fmax(f->move_sent[0], f->move_received[0]),
                        fmax(f->move_sent[1], f->move_received[1])},
-        .row_bytes = {f->node_bytes, f->network_bytes},
+        .dispatch_bytes = {f->node_bytes, f->network_bytes},
+        .combine_bytes = {f->node_bytes, f->network_bytes},
         .rows = e->slot_rows + (size_t)l * (size_t)e->max_slots,
         .slots = (size_t)r->slots};
 }
