@@ -16,7 +16,7 @@ static void dispatch(moe_engine *e, moe_runner *r, int layer, const char *rows)
     const moe_stamp start = moe_stamp_now();
     moe_dispatch *d = &e->dispatch;
     moe_dispatch_number(d);
-    moe_dispatch_address(d, e->batch, layer, &r->replicas[layer], r->slots,
+    moe_dispatch_address(d, e->batch, &r->replicas[layer], r->slots,
                          r->spec->split, r->split);
     moe_dispatch_pack(d, e->batch, rows);
     moe_dispatch_tell(d);
@@ -27,7 +27,7 @@ static void dispatch(moe_engine *e, moe_runner *r, int layer, const char *rows)
 /* Spoil one received row, so that tests see the checks fail. */
 static void corrupt(moe_engine *e, char *grouped)
 {
-    if (!e->corrupt || e->dispatch.n_recv == 0)
+    if (!e->corrupt || e->dispatch.n_rows == 0)
         return;
     for (size_t b = 0; b < e->dispatch.p.row_bytes; b++)
         grouped[b] = (char)~grouped[b];
@@ -58,7 +58,7 @@ static void combine(moe_engine *e, int layer, const moe_ffn *ffn,
     const moe_stamp start = moe_stamp_now();
     moe_dispatch_send_back(&e->dispatch);
     ffn->combine(ffn_state, e->batch, layer, e->dispatch.send,
-                 e->dispatch.where, e->out);
+                 e->dispatch.rest.where, e->out);
     moe_engine_charge(e, MOE_PHASE_COMBINE, layer, layer + 1, start);
 }
 
@@ -73,17 +73,17 @@ static void note_rows(moe_engine *e, const moe_runner *r, int layer)
     for (int g = 0; g < e->layout.gpus; g++) {
         int far = moe_layout_node(&e->layout, g) != node;
         if (g == e->gpu) { /* stays where it is, costs nothing */
-            e->sent_bytes[g] += (int64_t)(d->send_count[g] * bytes);
+            e->sent_bytes[g] += (int64_t)(d->rest.send_count[g] * bytes);
             continue;
         }
-        sent[far] += d->send_count[g] * bytes;
-        e->sent_bytes[g] += (int64_t)(d->send_count[g] * bytes);
-        received[far] += d->recv_count[g] * bytes;
+        sent[far] += d->rest.send_count[g] * bytes;
+        e->sent_bytes[g] += (int64_t)(d->rest.send_count[g] * bytes);
+        received[far] += d->rest.recv_count[g] * bytes;
     }
     moe_layer_facts *f = &e->facts[layer];
     f->node_bytes = sent[0] > received[0] ? sent[0] : received[0];
     f->network_bytes = sent[1] > received[1] ? sent[1] : received[1];
-    f->rows = d->n_recv;
+    f->rows = d->n_rows;
     memcpy(e->slot_rows + (size_t)layer * (size_t)e->max_slots, d->slot_rows,
            (size_t)r->slots * sizeof *e->slot_rows);
 }
