@@ -93,7 +93,7 @@ import sys
 import h5py
 
 with h5py.File(sys.argv[1]) as f:
-    assert f.attrs["schema_version"] == "1.0.0"
+    assert f.attrs["schema_version"] == "1.1.0"
     assert set(f) == {"config", "provenance", "timing", "load", "prediction",
                       "plan", "traffic", "summary"}, list(f)
     assert f["timing/wall"].dims[3].keys() == ["phase"]
