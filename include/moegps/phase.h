@@ -10,8 +10,7 @@
     X(BROADCAST, "broadcast", "the plan reaches every rank")               \
     X(MIGRATE, "migrate", "weights of new replicas travel to their slots") \
     X(ATTENTION, "attention",                                              \
-      "charged on the gpu clock, not executed; direct routing's first "    \
-      "exchange, which ends it, is")                                       \
+      "not executed, but for the rows that direct routing sends ahead")    \
     X(ROUTE, "route", "true experts become destinations of pairs")         \
     X(DISPATCH, "dispatch",                                                \
       "rows that are not there yet travel to replicas of their experts")   \
