@@ -415,7 +415,7 @@ START_TEST(json_holds_the_same_figures)
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &why);
     ck_assert_msg(root != NULL, "%s", why.text);
     ck_assert_str_eq(json_string_value(json_object_get(root, "schema_version")),
-                     "1.0.0");
+                     "1.1.0");
     json_t *run = json_array_get(json_object_get(root, "runs"), 0);
     ck_assert_str_eq(json_string_value(json_object_get(run, "title")),
                      "cut within a character: ?");
