@@ -50,7 +50,8 @@ typedef struct moe_ledger {
     double *top1;            /* [s][i][l] share of tokens; NaN: no such */
     double *recall;          /* [s][i][l] |predicted and true| / k; NaN */
     int16_t *slot_expert;    /* [s][i][l][g][k] expert; -1: empty */
-    float *slot_quota;       /* [s][i][l][g][k] share of its expert's pairs */
+    double *slot_quota;      /* [s][i][l][g][k] share of its expert's pairs,
+                                 exactly: a multiple of 1 / MOE_QUOTA_ONE */
     int64_t *moved_bytes;    /* [s][i][l] full-size weights migrated, all
                                  GPUs together, B on the emulated GPU */
     int64_t *wire_bytes;     /* [s][i] plan as broadcast, B */

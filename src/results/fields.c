@@ -90,7 +90,7 @@ const moe_field moe_fields[MOE_N_FIELDS] = {
                                MOE_HELD_BY_ROOT, SLOTS, "1",
                                "expert whose weights the slot holds",
                                AT(slot_expert)},
-    [MOE_FIELD_SLOT_QUOTA] = {"plan", "slot_quota", MOE_ELEMENT_F32,
+    [MOE_FIELD_SLOT_QUOTA] = {"plan", "slot_quota", MOE_ELEMENT_F64,
                               MOE_HELD_BY_ROOT, SLOTS, "1",
                               "planned share of the expert's pairs",
                               AT(slot_quota)},
@@ -116,8 +116,6 @@ hid_t moe_element_file_type(moe_element element)
     switch (element) {
     case MOE_ELEMENT_F64:
         return H5T_IEEE_F64LE;
-    case MOE_ELEMENT_F32:
-        return H5T_IEEE_F32LE;
     case MOE_ELEMENT_I64:
         return H5T_STD_I64LE;
     case MOE_ELEMENT_I32:
@@ -134,8 +132,6 @@ hid_t moe_element_mem_type(moe_element element)
     switch (element) {
     case MOE_ELEMENT_F64:
         return H5T_NATIVE_DOUBLE;
-    case MOE_ELEMENT_F32:
-        return H5T_NATIVE_FLOAT;
     case MOE_ELEMENT_I64:
         return H5T_NATIVE_INT64;
     case MOE_ELEMENT_I32:
@@ -152,8 +148,6 @@ MPI_Datatype moe_element_mpi_type(moe_element element)
     switch (element) {
     case MOE_ELEMENT_F64:
         return MPI_DOUBLE;
-    case MOE_ELEMENT_F32:
-        return MPI_FLOAT;
     case MOE_ELEMENT_I64:
         return MPI_INT64_T;
     case MOE_ELEMENT_I32:
@@ -168,7 +162,7 @@ MPI_Datatype moe_element_mpi_type(moe_element element)
 size_t moe_element_size(moe_element element)
 {
     static const size_t size[] = {
-        [MOE_ELEMENT_F64] = 8, [MOE_ELEMENT_F32] = 4, [MOE_ELEMENT_I64] = 8,
+        [MOE_ELEMENT_F64] = 8, [MOE_ELEMENT_I64] = 8,
         [MOE_ELEMENT_I32] = 4, [MOE_ELEMENT_I16] = 2,
     };
     return size[element];

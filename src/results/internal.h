@@ -25,7 +25,6 @@ typedef enum moe_holder {
 /* Element types: of the ledger, of the file and of messages alike. */
 typedef enum moe_element {
     MOE_ELEMENT_F64,
-    MOE_ELEMENT_F32,
     MOE_ELEMENT_I64,
     MOE_ELEMENT_I32,
     MOE_ELEMENT_I16
