@@ -162,8 +162,10 @@ MPI_Datatype moe_element_mpi_type(moe_element element)
 size_t moe_element_size(moe_element element)
 {
     static const size_t size[] = {
-        [MOE_ELEMENT_F64] = 8, [MOE_ELEMENT_I64] = 8,
-        [MOE_ELEMENT_I32] = 4, [MOE_ELEMENT_I16] = 2,
+        [MOE_ELEMENT_F64] = 8,
+        [MOE_ELEMENT_I64] = 8,
+        [MOE_ELEMENT_I32] = 4,
+        [MOE_ELEMENT_I16] = 2,
     };
     return size[element];
 }
@@ -216,10 +218,15 @@ size_t moe_field_inner(const moe_field *field, const moe_ledger_dims *dims)
     return inner;
 }
 
-const void *moe_field_data(const moe_field *field, const moe_ledger *ledger)
+char *moe_field_room(const moe_field *field, const moe_ledger *ledger)
 {
-    const void *data = NULL;
+    char *data = NULL;
     assert(field->holder != MOE_HELD_BY_NONE);
     memcpy(&data, (const char *)ledger + field->offset, sizeof data);
     return data;
+}
+
+const void *moe_field_data(const moe_field *field, const moe_ledger *ledger)
+{
+    return moe_field_room(field, ledger);
 }
