@@ -6,6 +6,7 @@
  *   pricing.c     the gpu clock
  *   record.c      into the ledger
  *   check.c       correctness
+ *   resume.c      going on where an earlier run stopped
  */
 #ifndef MOEGPS_ENGINE_INTERNAL_H
 #define MOEGPS_ENGINE_INTERNAL_H
@@ -130,6 +131,9 @@ void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
 /* coordinate.c: predict, collect, plan, broadcast, migrate for all layers.
  * Collective over ctx. Errors go to ctx->err; the caller agrees later. */
 void moe_engine_coordinate(moe_engine *e, moe_runner *r);
+
+/* Weights travel to their slots in r->next, which then is in force. */
+void moe_engine_migrate(moe_engine *e, moe_runner *r);
 
 /* layer.c: route, dispatch, ffn, combine of one layer with the given back
  * end; leaves the sums in e->out. Collective over gpu_comm. */
