@@ -65,6 +65,10 @@ typedef struct moe_view {
                             a plan outlives the run */
     bool valid;          /* checks were run and passed */
     bool oversubscribed; /* of any rank */
+    char trace_sha256[65];
+    char *config;         /* every setting, as YAML; owned */
+    uint64_t *batch_hash; /* [iterations] of the true loads: equal batches have
+                             equal ones; 0: not measured */
     char **warnings;     /* [n_warnings] */
     size_t n_warnings;
     moe_strategy_view *strategy; /* [dims.strategies] */
@@ -76,6 +80,11 @@ typedef struct moe_view {
 moe_status moe_view_read(const char *path, moe_view *out, moe_error *err);
 
 void moe_view_free(moe_view *view);
+
+/** Samples of a strategy's layer time: iterations, or their means over those
+ *  that a plan serves. @param x_out  [dims.iterations] s; NaN: no sample. */
+void moe_view_samples(const moe_view *view, int strategy, moe_clock clock,
+                      double *x_out);
 
 /** A named figure of a strategy: a row of /summary, of CSV and of JSON. */
 typedef struct moe_metric {

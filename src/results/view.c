@@ -113,6 +113,10 @@ static void read_identity(moe_reader *rd)
     get_optional(group, "model", v->model, sizeof v->model);
     get_optional(group, "cluster", v->cluster, sizeof v->cluster);
     get_optional(group, "trace", v->trace, sizeof v->trace);
+    get_optional(group, "trace_sha256", v->trace_sha256,
+                 sizeof v->trace_sha256);
+    if (!moe_reader_failed(rd))
+        v->config = moe_h5_read_text(group, "resolved", rd->err);
     v->period = read_period(rd, group);
     moe_h5_close(group);
 }
@@ -182,6 +186,8 @@ void moe_view_free(moe_view *view)
         for (int c = 0; c < MOE_N_CLOCKS; c++)
             free(view->strategy[s].layer_time[c]);
     free(view->strategy);
+    free(view->config);
+    free(view->batch_hash);
     moe_h5_free_strings(view->warnings, view->n_warnings);
     *view = (moe_view){0};
 }
