@@ -213,7 +213,7 @@ static double rest_time(const moe_strategy_view *y, int phase, moe_clock clock)
 static void print_phase_table(const moe_view *view, moe_clock clock, int first,
                               int n, FILE *out)
 {
-    cell heading[PER_TABLE];
+    moe_cell heading[PER_TABLE];
     moe_column columns[PER_TABLE + 1] = {{"phase", NULL, MOE_LEFT}};
     for (int j = 0; j < n; j++) {
         heading[j] = moe_name_cell(view->strategy[first + j].name, HEADING_LEN);
