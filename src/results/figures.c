@@ -374,11 +374,15 @@ static void visit_batch(const moe_reader *rd, int s, int i, const double *x,
     const size_t n =
         (size_t)rd->view->dims.layers * (size_t)rd->view->dims.experts;
     uint64_t h = UINT64_C(14695981039346656037);
+    double *pairs = arg;
     (void)s;
-    (void)arg;
-    for (size_t j = 0; j < n; j++)
+    if (isnan(x[0]))
+        return;
+    for (size_t j = 0; j < n; j++) {
         h = (h ^ (uint64_t)(int64_t)x[j]) * UINT64_C(1099511628211);
-    rd->view->batch_hash[i] = isnan(x[0]) ? 0 : h;
+        *pairs += x[j];
+    }
+    rd->view->batch_hash[i] = h;
 }
 
 static void read_batches(moe_reader *rd)
@@ -386,7 +390,15 @@ static void read_batches(moe_reader *rd)
     const size_t n = (size_t)rd->view->dims.iterations;
     rd->view->batch_hash =
         moe_array_new(n, sizeof *rd->view->batch_hash, rd->err);
-    moe_reader_each(rd, MOE_FIELD_TRUE_PAIRS, visit_batch, NULL);
+    double pairs = 0;
+    moe_reader_each(rd, MOE_FIELD_TRUE_PAIRS, visit_batch, &pairs);
+    size_t counted = 0;
+    for (size_t i = 0; i < n && !moe_reader_failed(rd); i++)
+        counted += rd->view->batch_hash[i] != 0;
+    rd->view->tokens =
+        counted > 0 && rd->view->top_k > 0
+            ? pairs / (double)counted / rd->view->dims.layers / rd->view->top_k
+            : (double)NAN;
 }
 
 static void read_loads(moe_reader *rd)
