@@ -13,13 +13,13 @@
 
 typedef struct moe_watchdog moe_watchdog;
 
-/** Start watching. Collective over ctx.
+/** Start watching; what comes before the first step is set-up. Collective over ctx.
  *  @param limit_s  <= 0: no watchdog, and the others do nothing.
  *  @param out      NULL without one; end with moe_watchdog_free().
  *  @return merged status: MOE_NOMEM, MOE_LIBRARY. */
 moe_status moe_watchdog_new(moe_ctx *ctx, double limit_s, moe_watchdog **out);
 
-/** Tell that iteration `step` begins. Not collective. NULL is fine. */
+/** Tell that iteration `step` >= 0, warm-up included, begins. Not collective. NULL is fine. */
 void moe_watchdog_feed(moe_watchdog *w, int step);
 
 /** Collective. NULL is fine. */

@@ -69,7 +69,9 @@ static const struct argp_option options[] = {
      "s, or M:S, H:M:S",
      0},
     {"watchdog", KEY_WATCHDOG, "S", 0,
-     "end the run when an iteration takes longer than this: a rank hangs", 0},
+     "end the run when set-up or an iteration takes longer than this: a rank "
+     "hangs",
+     0},
     {"inject", KEY_INJECT, "SITE:RANK", 0,
      "make one call fail, see `moegps list sites`", 0},
     {"quiet", KEY_QUIET, NULL, 0, "no progress and no notes", 0},
@@ -497,12 +499,9 @@ static moe_status measure(run_t *r)
     moe_progress progress;
     moe_progress_begin(&progress, "iterations", d->warmup + d->iterations,
                        r->ctx.rank == 0 && !r->ctx.quiet);
-    moe_status s = moe_watchdog_new(&r->ctx, r->o.watchdog_s, &r->watchdog);
-    if (s == MOE_OK)
-        s = warm_up(r, &progress);
+    moe_status s = warm_up(r, &progress);
     if (s == MOE_OK)
         s = iterate(r, &progress);
-    moe_watchdog_free(r->watchdog);
     moe_progress_end(&progress);
     return s;
 }
@@ -587,6 +586,8 @@ static moe_status run_all(run_t *r, int argc, char **argv)
     moe_ctx *ctx = &r->ctx;
     if (parse_arguments(r, argc, argv) != MOE_OK)
         return moe_agree(ctx);
+    if (moe_watchdog_new(ctx, r->o.watchdog_s, &r->watchdog) != MOE_OK)
+        return ctx->err.status;
     if (ctx->size == 1)
         moe_note(ctx, "one rank, so one GPU: nothing is exchanged; for more, "
                       "start with mpirun -n N or srun -n N");
@@ -625,6 +626,7 @@ static moe_status run_all(run_t *r, int argc, char **argv)
 
 static void release(run_t *r)
 {
+    moe_watchdog_free(r->watchdog);
     moe_engine_free(r->engine);
     moe_ledger_fini(&r->ledger);
     moe_trace_free(&r->trace);

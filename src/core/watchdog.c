@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/watchdog.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -64,20 +65,24 @@ static int find_culprit(const moe_watchdog *w, const char **why_out)
 static void bark(const moe_watchdog *w, int step)
 {
     const char *why;
+    char where[32] = "set-up";
     const int r = find_culprit(w, &why);
+    if (step >= 0)
+        snprintf(where, sizeof where, "iteration %d", step);
     const int speaker = r == 0 && w->ctx->node_size > 1 ? 1 : 0;
     if (r < 0 || w->ctx->node_rank != speaker)
         sleep(r < 0 ? 4 : 2);
     if (r < 0)
-        fprintf(stderr,
-                "moegps: rank %d (%s): no progress in iteration %d for %g s, "
-                "a rank hangs (--watchdog)\n",
-                w->ctx->rank, w->ctx->host, step, w->limit_s);
+        fprintf(
+            stderr,
+            "moegps: rank %d (%s): no progress in %s for %g s, a rank hangs "
+            "(--watchdog)\n",
+            w->ctx->rank, w->ctx->host, where, w->limit_s);
     else if (w->ctx->node_rank == speaker)
         fprintf(stderr,
-                "moegps: rank %d (%s): %s: no progress in iteration %d for "
-                "%g s (--watchdog)\n",
-                w->ranks[r], w->ctx->host, why, step, w->limit_s);
+                "moegps: rank %d (%s): %s: no progress in %s for %g s "
+                "(--watchdog)\n",
+                w->ranks[r], w->ctx->host, why, where, w->limit_s);
     fflush(stderr);
     _exit(1);
 }
@@ -95,7 +100,7 @@ static void *watch(void *arg)
     moe_watchdog *w = arg;
     sign *mine = &w->signs[w->ctx->node_rank];
     const int64_t pause = (int64_t)(1e9 * w->limit_s / LOOKS);
-    int seen = -1, looks = 0;
+    int seen = INT_MIN, looks = 0;
     pthread_mutex_lock(&w->lock);
     while (!w->ended) {
         atomic_store(&mine->alive_ns, now_ns());
@@ -120,7 +125,7 @@ static moe_status share_steps(moe_ctx *ctx, moe_watchdog *w)
     MOE_MPI(MPI_Win_allocate_shared(size, sizeof *w->signs, MPI_INFO_NULL,
                                     ctx->node_comm, &base, &w->window));
     MOE_MPI(MPI_Win_shared_query(w->window, 0, &bytes, &unit, &w->signs));
-    atomic_store(&w->signs[ctx->node_rank].step, 0);
+    atomic_store(&w->signs[ctx->node_rank].step, -1);
     atomic_store(&w->signs[ctx->node_rank].alive_ns, now_ns());
     w->ranks =
         moe_array_new((size_t)ctx->node_size, sizeof *w->ranks, &ctx->err);
