@@ -71,8 +71,10 @@ static void bark(const moe_watchdog *w, int step)
         snprintf(where, sizeof where, "iteration %d", step);
     const int speaker = r == 0 && w->ctx->node_size > 1 ? 1 : 0;
     if (r < 0 || w->ctx->node_rank != speaker)
-        sleep(r < 0 ? 4 : 2);
-    if (r < 0)
+        sleep(r < 0 ? 2 : 1);
+    if (r < 0 && w->ctx->node_rank != speaker)
+        sleep(1);
+    else if (r < 0)
         fprintf(
             stderr,
             "moegps: rank %d (%s): no progress in %s for %g s, a rank hangs "
