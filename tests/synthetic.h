@@ -109,7 +109,7 @@ static inline void syn_fill_root(moe_ledger *ledger, int s, int i, int l)
     for (size_t k = 0; k < slots; k++) {
         ledger->slot_expert[at * slots + k] =
             (int16_t)(k % 3 == 2 ? -1 : (int)(k + (size_t)s) % SYN_E);
-        ledger->slot_quota[at * slots + k] = k % 3 == 2 ? (float)NAN : 0.5F;
+        ledger->slot_quota[at * slots + k] = k % 3 == 2 ? (double)NAN : 0.5;
     }
     ledger->moved_bytes[at] = (int64_t)s << 33; /* beyond 32 bits */
     ledger->planner_cpu[at] = 0.125 * (s + 1);

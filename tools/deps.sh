@@ -39,6 +39,10 @@ test|python netCDF4|python3-netcdf4|python3-netcdf4|py-netcdf4
 test|python h5py|python3-h5py|python3-h5py|py-h5py
 test|have ncdump|netcdf-bin|netcdf|netcdf-c
 test|have h5dump|hdf5-tools|hdf5|hdf5
+test|have slurmctld|slurm-wlm|slurm-slurmctld|slurm
+test|have munged|munge|munge|munge
+test|module pmix|libpmix-dev|pmix-devel|pmix
+test|have ip|iproute2|iproute|iproute2
 report|have gnuplot|gnuplot-nox|gnuplot-minimal|gnuplot
 TABLE
 }

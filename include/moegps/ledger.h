@@ -54,7 +54,8 @@ typedef struct moe_ledger {
     double *in_place;        /* [s][i][l] share of pairs in place before
                                  dispatch; NaN without direct routing */
     int16_t *slot_expert;    /* [s][i][l][g][k] expert; -1: empty */
-    float *slot_quota;       /* [s][i][l][g][k] share of its expert's pairs */
+    double *slot_quota;      /* [s][i][l][g][k] share of its expert's pairs,
+                                 exactly: a multiple of 1 / MOE_QUOTA_ONE */
     int64_t *moved_bytes;    /* [s][i][l] full-size weights migrated, all
                                  GPUs together, B on the emulated GPU */
     int64_t *wire_bytes;     /* [s][i] plan as broadcast, B */

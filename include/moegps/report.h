@@ -26,6 +26,13 @@ const char *moe_report_result(const moe_view *view);
  *  <value> <unit>` lines, then `RESULT: ...`. Not collective. */
 void moe_report_print(const moe_view *view, FILE *out);
 
+/** Print how time and efficiency go with the number of GPUs; nothing unless
+ *  the runs differ in it. Not collective.
+ *  @param views  [n]
+ *  @return MOE_OK, MOE_NOMEM. */
+moe_status moe_report_scaling(const moe_view *views, size_t n, FILE *out,
+                              moe_error *err);
+
 /** Print a row per run, strategy and metric. Not collective.
  *  @param views  [n]
  *  @return MOE_OK, MOE_NOMEM. */

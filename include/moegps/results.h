@@ -68,6 +68,21 @@ moe_status moe_results_create(moe_ctx *ctx, const char *path,
                               const moe_ledger *ledger,
                               moe_results **results_out);
 
+/** Go on with the file of a run that did not end: PATH.partial, or PATH whose
+ *  status is not complete. It must be of the same experiment, trace and number
+ *  of ranks. Collective over ctx.
+ *  @param ledger       gets what goes on: rank 0 the true loads so far and the
+ *                      plans of the last iteration, every rank its traffic.
+ *  @param results_out  as above; NULL if there is no such file, or if PATH is
+ *                      complete.
+ *  @param done_out     iterations in the file; all of them if complete, else 0
+ *                      without a file.
+ *  @return merged status: MOE_MISMATCH (says what differs), MOE_FORMAT,
+ *  MOE_EXISTS (both files are there), MOE_IO. The file is as it was then. */
+moe_status moe_results_resume(moe_ctx *ctx, const char *path,
+                              const moe_results_meta *meta, moe_ledger *ledger,
+                              moe_results **results_out, int *done_out);
+
 /** Write iterations [first, end) of the ledger and flush. Collective.
  *  @return merged status. After an error other than MOE_INJECTED the file is
  *  written no further; what was flushed before stays readable. */

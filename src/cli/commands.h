@@ -15,6 +15,12 @@ int moe_cmd_trace(int argc, char **argv);
 /** Show result files as tables, CSV or JSON. */
 int moe_cmd_report(int argc, char **argv);
 
+/** Compare two result files. */
+int moe_cmd_compare(int argc, char **argv);
+
+/** Bring runs into one file. */
+int moe_cmd_merge(int argc, char **argv);
+
 /** Price operations from the measured tables. */
 int moe_cmd_cost(int argc, char **argv);
 /** Recommend a strategy from modelled layer times. */

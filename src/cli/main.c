@@ -16,6 +16,8 @@ static const struct {
 } commands[] = {
     {"run", moe_cmd_run, "run an experiment, under mpirun or srun"},
     {"report", moe_cmd_report, "show result files as tables, CSV or JSON"},
+    {"compare", moe_cmd_compare, "compare two result files, with intervals"},
+    {"merge", moe_cmd_merge, "bring runs into one file"},
     {"trace", moe_cmd_trace, "show, make, cut and convert routing traces"},
     {"cost", moe_cmd_cost, "price kernels and collectives from measurements"},
     {"advise", moe_cmd_advise, "say which strategy to use, and how sure"},

@@ -151,7 +151,7 @@ static void note_moves(moe_engine *e, size_t n_moves)
     }
 }
 
-static void migrate(moe_engine *e, moe_runner *r)
+void moe_engine_migrate(moe_engine *e, moe_runner *r)
 {
     moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_MIGRATE, 0, n_layers(e));
     const moe_stamp start = moe_stamp_now();
@@ -176,6 +176,6 @@ void moe_engine_coordinate(moe_engine *e, moe_runner *r)
         return;
     plan(e, r);
     broadcast(e, r);
-    migrate(e, r);
+    moe_engine_migrate(e, r);
     e->planned = true;
 }

@@ -6,6 +6,7 @@
  *   pricing.c     the gpu clock
  *   record.c      into the ledger
  *   check.c       correctness
+ *   resume.c      going on where an earlier run stopped
  */
 #ifndef MOEGPS_ENGINE_INTERNAL_H
 #define MOEGPS_ENGINE_INTERNAL_H
@@ -144,6 +145,9 @@ void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
  * agrees later. */
 void moe_engine_predict(moe_engine *e, moe_runner *r);
 void moe_engine_coordinate(moe_engine *e, moe_runner *r);
+
+/* Weights travel to their slots in r->next, which then is in force. */
+void moe_engine_migrate(moe_engine *e, moe_runner *r);
 
 /* layer.c: attention's end, route, dispatch, ffn, combine of one layer with the
  * given back end; leaves the sums in e->out. Direct routing goes by what was

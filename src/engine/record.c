@@ -102,8 +102,7 @@ static void record_plan(const moe_engine *e, const moe_runner *r, int i,
                             (size_t)s;
                 int from = g * p.slots + s;
                 ledger->slot_expert[to] = p.expert[from];
-                ledger->slot_quota[to] =
-                    (float)((double)p.quota[from] / MOE_QUOTA_ONE);
+                ledger->slot_quota[to] = (double)p.quota[from] / MOE_QUOTA_ONE;
             }
     }
     ledger->wire_bytes[r->index * ledger->dims.iterations + i] =

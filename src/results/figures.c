@@ -47,11 +47,11 @@ static double mean_all(const double *x, size_t n)
 /* Turn iterations into samples, in place: a plan serves `period` iterations
  * and is paid for in one of them, so that a median of iterations would not
  * see its price. What is left over at the end is no sample. */
-static void merge_periods(const moe_reader *rd, double *x,
+static void merge_periods(const moe_view *view, double *x,
                           double (*mean)(const double *x, size_t n))
 {
-    const size_t n = (size_t)rd->view->dims.iterations;
-    const size_t period = (size_t)rd->view->period;
+    const size_t n = (size_t)view->dims.iterations;
+    const size_t period = (size_t)view->period;
     for (size_t j = 0; j < n && period > 1; j++)
         x[j] = j < n / period ? mean(x + j * period, period) : (double)NAN;
 }
@@ -72,15 +72,21 @@ static bool measured(const moe_reader *rd, int s, int i)
     return !isnan(rd->view->strategy[s].layer_time[MOE_CLOCK_WALL][i]);
 }
 
-/* @return the samples of a strategy's layer time; the caller frees them. */
+void moe_view_samples(const moe_view *view, int strategy, moe_clock clock,
+                      double *x_out)
+{
+    memcpy(x_out, view->strategy[strategy].layer_time[clock],
+           (size_t)view->dims.iterations * sizeof *x_out);
+    merge_periods(view, x_out, mean_all);
+}
+
+/* The same in heap memory, which the caller frees. */
 static double *layer_samples(moe_reader *rd, int s, moe_clock clock)
 {
     size_t n = (size_t)rd->view->dims.iterations;
     double *x = moe_array_new(n, sizeof *x, rd->err);
-    if (x == NULL)
-        return NULL;
-    memcpy(x, rd->view->strategy[s].layer_time[clock], n * sizeof *x);
-    merge_periods(rd, x, mean_all);
+    if (x != NULL)
+        moe_view_samples(rd->view, s, clock, x);
     return x;
 }
 
@@ -166,7 +172,7 @@ static double median_spent(const moe_reader *rd, size_t s, double *x)
             x[i] = NAN;
         else if (isnan(x[i]))
             x[i] = 0;
-    merge_periods(rd, x, mean_all);
+    merge_periods(rd->view, x, mean_all);
     moe_summarise(x, n, &summary, rd->err);
     return summary.median;
 }
@@ -277,7 +283,7 @@ static void read_figure(moe_reader *rd, moe_field_id id, layer_mean how,
         for (size_t j = 0; how.x != NULL && j < strategies * n; j++)
             how.x[j] = NAN;
     for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++)
-        merge_periods(rd, how.x + s * n, mean_present);
+        merge_periods(rd->view, how.x + s * n, mean_present);
     for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++) {
         moe_summary summary;
         moe_summarise(how.x + (own ? s * n : 0), n, &summary, rd->err);
@@ -372,6 +378,40 @@ static void scale_summary(moe_summary *s, double factor)
         *all[i] *= factor;
 }
 
+/* FNV-1a over the true loads of an iteration. */
+static void visit_batch(const moe_reader *rd, int s, int i, const double *x,
+                        void *arg)
+{
+    const size_t n =
+        (size_t)rd->view->dims.layers * (size_t)rd->view->dims.experts;
+    uint64_t h = UINT64_C(14695981039346656037);
+    double *pairs = arg;
+    (void)s;
+    if (isnan(x[0]))
+        return;
+    for (size_t j = 0; j < n; j++) {
+        h = (h ^ (uint64_t)(int64_t)x[j]) * UINT64_C(1099511628211);
+        *pairs += x[j];
+    }
+    rd->view->batch_hash[i] = h;
+}
+
+static void read_batches(moe_reader *rd)
+{
+    const size_t n = (size_t)rd->view->dims.iterations;
+    rd->view->batch_hash =
+        moe_array_new(n, sizeof *rd->view->batch_hash, rd->err);
+    double pairs = 0;
+    moe_reader_each(rd, MOE_FIELD_TRUE_PAIRS, visit_batch, &pairs);
+    size_t counted = 0;
+    for (size_t i = 0; i < n && !moe_reader_failed(rd); i++)
+        counted += rd->view->batch_hash[i] != 0;
+    rd->view->tokens =
+        counted > 0 && rd->view->top_k > 0
+            ? pairs / (double)counted / rd->view->dims.layers / rd->view->top_k
+            : (double)NAN;
+}
+
 static void read_loads(moe_reader *rd)
 {
     moe_view *v = rd->view;
@@ -416,4 +456,6 @@ void moe_figures_read(moe_reader *rd)
         read_phases(rd);
     if (!moe_reader_failed(rd))
         read_loads(rd);
+    if (!moe_reader_failed(rd))
+        read_batches(rd);
 }

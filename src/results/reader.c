@@ -56,8 +56,7 @@ hid_t moe_reader_open(moe_reader *rd, moe_field_id id, hsize_t *dims)
 
 void moe_reader_mark(moe_element element, double *x, size_t n)
 {
-    for (size_t j = 0;
-         j < n && element != MOE_ELEMENT_F64 && element != MOE_ELEMENT_F32; j++)
+    for (size_t j = 0; j < n && element != MOE_ELEMENT_F64; j++)
         if (x[j] < 0)
             x[j] = NAN;
 }

@@ -179,7 +179,7 @@ static uint64_t plan_digest(const engine_case *c, moe_status *status)
         size_t n = (size_t)(d->strategies * d->iterations * d->layers) *
                    (size_t)(d->gpus * d->slots);
         h = digest(1, b.ledger.slot_expert, n * sizeof(int16_t));
-        h = digest(h, b.ledger.slot_quota, n * sizeof(float));
+        h = digest(h, b.ledger.slot_quota, n * sizeof(double));
     }
     bench_fini(&b);
     return h;

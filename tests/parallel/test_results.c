@@ -150,7 +150,7 @@ static int wrong_root(const char *path, const run *r)
         {"prediction/recall", H5T_NATIVE_DOUBLE, 8, g->recall, sil},
         {"prediction/in_place", H5T_NATIVE_DOUBLE, 8, g->in_place, sil},
         {"plan/slot_expert", H5T_NATIVE_INT16, 2, g->slot_expert, sil * gk},
-        {"plan/slot_quota", H5T_NATIVE_FLOAT, 4, g->slot_quota, sil * gk},
+        {"plan/slot_quota", H5T_NATIVE_DOUBLE, 8, g->slot_quota, sil * gk},
         {"plan/moved_bytes", H5T_NATIVE_INT64, 8, g->moved_bytes, sil},
         {"plan/wire_bytes", H5T_NATIVE_INT64, 8, g->wire_bytes, si},
         {"plan/planner_time", H5T_NATIVE_DOUBLE, 8, g->planner_cpu, sil},
