@@ -190,7 +190,8 @@ static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
         .layers = e->p.layers,
         .n_layers = e->p.n_layers,
         .seed = e->p.experiment->workload.seed,
-        .max_own = moe_batch_share_max(tokens, e->layout.gpus)};
+        .max_own = moe_batch_share_max(tokens, e->layout.gpus),
+        .file = {.data = r->file.data, .bytes = r->file.bytes}};
     r->predictor = moe_array_new(1, p->state_size, err);
     if (err->status == MOE_OK)
         p->init(r->predictor, &env, r->spec->predictor_params, err);
@@ -257,16 +258,48 @@ static int slots_of(const moe_engine *e, const moe_strategy *s)
 
 static void make_runners(moe_engine *e, moe_error *err)
 {
-    const moe_experiment *x = e->p.experiment;
-    e->runner = moe_array_new((size_t)x->n_strategies, sizeof *e->runner, err);
-    for (int i = 0; i < x->n_strategies && err->status == MOE_OK; i++) {
-        moe_runner *r = &e->runner[e->n_runners++];
-        r->spec = &x->strategy[i];
-        r->index = i;
+    for (int i = 0; i < e->n_runners && err->status == MOE_OK; i++) {
+        moe_runner *r = &e->runner[i];
         r->slots = slots_of(e, r->spec);
         if (make_runner(e, r, err) != MOE_OK)
             moe_error_prefix(err, "strategy %s", r->spec->name);
     }
+}
+
+/* Name the runners and read the files that their predictors ask for: rank 0
+ * alone touches the file system. Collective. */
+static moe_status share_files(moe_engine *e)
+{
+    moe_ctx *ctx = e->ctx;
+    const moe_experiment *x = e->p.experiment;
+    e->runner =
+        moe_array_new((size_t)x->n_strategies, sizeof *e->runner, &ctx->err);
+    if (moe_agree(ctx) != MOE_OK)
+        return ctx->err.status;
+    e->n_runners = x->n_strategies;
+    for (int i = 0; i < e->n_runners; i++) {
+        moe_runner *r = &e->runner[i];
+        r->spec = &x->strategy[i];
+        r->index = i;
+        const char *path =
+            r->spec->predictor->file != NULL
+                ? r->spec->predictor->file(r->spec->predictor_params)
+                : NULL;
+        if (path == NULL || *path == '\0')
+            continue;
+        if (moe_shared_file(ctx, path, &r->file) != MOE_OK) {
+            moe_error_prefix(&ctx->err, "strategy %s", r->spec->name);
+            return ctx->err.status;
+        }
+    }
+    return MOE_OK;
+}
+
+/* Predictors have taken what they need. Collective. */
+static void drop_files(moe_engine *e)
+{
+    for (int i = 0; i < e->n_runners; i++)
+        moe_shared_free(&e->runner[i].file);
 }
 
 static int widest_slots(const moe_engine *e)
@@ -336,8 +369,11 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
                           "instructions that all of them have");
         find_place(e);
         e->max_slots = widest_slots(e);
-        set_up(e, &ctx->err);
-        if (moe_agree(ctx) == MOE_OK) {
+        if (share_files(e) == MOE_OK)
+            set_up(e, &ctx->err);
+        moe_agree(ctx);
+        drop_files(e);
+        if (ctx->err.status == MOE_OK) {
             warn_of_repeats(e);
             make_dispatch(e, &ctx->err); /* collective over the GPUs */
             moe_agree(ctx);
@@ -468,6 +504,16 @@ static void coordinate_if_due(moe_engine *e, moe_runner *r)
         moe_engine_coordinate(e, r);
 }
 
+/* What the predictor learns from the iteration that has ended here. */
+static void observe(moe_engine *e, moe_runner *r)
+{
+    if (r->spec->predictor->observe == NULL)
+        return;
+    const moe_stamp start = moe_stamp_now();
+    r->spec->predictor->observe(r->predictor, e->batch);
+    moe_engine_charge(e, MOE_PHASE_PREDICT, 0, e->p.n_layers, start);
+}
+
 /* The order of strategies in an iteration, so that none always runs in the
  * wake of the same other. */
 static void shuffle_order(const moe_engine *e, int *order)
@@ -504,6 +550,7 @@ static double warm_up_runner(moe_engine *e, moe_runner *r, bool compare)
         if (compare)
             moe_engine_check_output(e, r, l);
     }
+    observe(e, r);
     return slowest(e);
 }
 
@@ -538,6 +585,7 @@ moe_status moe_engine_measure(moe_engine *e, int i, moe_ledger *ledger)
         coordinate_if_due(e, r);
         for (int l = 0; l < e->p.n_layers; l++)
             moe_engine_layer(e, r, l, e->ffn, e->ffn_state, e->rows);
+        observe(e, r);
         moe_engine_record(e, r, i, ledger);
         moe_engine_check_pairs(e, r);
         if (ledger->order != NULL)

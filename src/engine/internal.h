@@ -16,6 +16,7 @@
 #include "moegps/dispatch.h"
 #include "moegps/engine.h"
 #include "moegps/mem.h"
+#include "moegps/shared.h"
 #include "weights.h"
 
 /* One strategy as it runs on this rank. */
@@ -24,6 +25,8 @@ typedef struct moe_runner {
     int index; /* in the experiment */
     int slots; /* per GPU and layer */
     moe_forecast forecast;
+    moe_shared file;                   /* that the predictor learns from, until
+                                         it has */
     void *predictor, *planner, *split; /* states; planner NULL where this rank
                                           does not plan */
     moe_plan plan;                     /* in force, equal on all ranks */

@@ -45,7 +45,9 @@ void moe_predictor_load(const moe_predictor *predictor, moe_forecast forecast,
 {
     if (forecast == MOE_FORECAST_TOKENS) {
         predictor->tokens(state, batch, layer, tokens_out);
-        load_from_tokens(tokens_out, batch, load_out);
+        if (predictor->expect == NULL ||
+            !predictor->expect(state, batch, layer, load_out))
+            load_from_tokens(tokens_out, batch, load_out);
     } else {
         predictor->load(state, batch, layer, share);
         load_from_share(share, batch, load_out);
