@@ -23,7 +23,7 @@ typedef struct moe_engine_params {
     const moe_model *model;
     const moe_cluster *cluster;
     const moe_trace *trace;
-    const int *layers; /* [n_layers] numbers in model and trace */
+    const int *layers; /* [n_layers] numbers in the model */
     int n_layers;
     int threads; /* OpenMP threads of this rank */
 } moe_engine_params;

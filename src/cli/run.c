@@ -181,6 +181,24 @@ static moe_status read_trace(run_t *r)
     return moe_trace_load(ctx, path, &r->trace);
 }
 
+/* All layers are those that the trace has. */
+static void choose_layers(run_t *r)
+{
+    const moe_trace *t = &r->trace;
+    const char *list = r->experiment.workload.layers;
+    if (r->model.layers > MAX_LAYERS || t->layers > MAX_LAYERS) {
+        moe_fail(&r->ctx.err, MOE_USAGE, "at most %d layers can be run",
+                 MAX_LAYERS);
+    } else if (t->has_layer_number && strcmp(list, "all") == 0) {
+        r->n_layers = t->layers;
+        memcpy(r->layers, t->layer_number,
+               (size_t)t->layers * sizeof *r->layers);
+    } else {
+        moe_experiment_layers(list, r->model.layers, r->layers, &r->n_layers,
+                              &r->ctx.err);
+    }
+}
+
 static moe_status read_inputs(run_t *r)
 {
     moe_ctx *ctx = &r->ctx;
@@ -191,11 +209,11 @@ static moe_status read_inputs(run_t *r)
     moe_inject(ctx, MOE_SITE_CONFIG);
     if (moe_agree(ctx) != MOE_OK || read_profiles(r) != MOE_OK)
         return ctx->err.status;
-    if (r->model.layers <= MAX_LAYERS)
-        moe_experiment_layers(r->experiment.workload.layers, r->model.layers,
-                              r->layers, &r->n_layers, &ctx->err);
     r->resolved = moe_experiment_resolved(&r->experiment);
-    return moe_agree(ctx) == MOE_OK ? read_trace(r) : ctx->err.status;
+    if (moe_agree(ctx) != MOE_OK || read_trace(r) != MOE_OK)
+        return ctx->err.status;
+    choose_layers(r);
+    return moe_agree(ctx);
 }
 
 /* Make the result file's folder; those above it must be there. */

@@ -35,19 +35,10 @@ void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
 static moe_status check_inputs(const moe_engine *e, moe_error *err)
 {
     const moe_engine_params *p = &e->p;
-    const moe_trace *t = p->trace;
     const moe_model *m = p->model;
-    if (strcmp(t->model, m->name) != 0)
-        return moe_fail(err, MOE_MISMATCH,
-                        "trace is of model '%s', the experiment's is '%s'",
-                        t->model, m->name);
-    if (t->layers != m->layers || t->experts != m->experts ||
-        t->top_k != m->top_k)
-        return moe_fail(err, MOE_MISMATCH,
-                        "trace has %d layers, %d experts, top %d; model %s "
-                        "has %d, %d, %d",
-                        t->layers, t->experts, t->top_k, m->name, m->layers,
-                        m->experts, m->top_k);
+    if (moe_trace_fits(p->trace, m->name, m->layers, m->experts, m->top_k,
+                       err) != MOE_OK)
+        return err->status;
     const int need = moe_layout_home_slots(&e->layout, m->experts);
     for (int i = 0; i < p->experiment->n_strategies; i++) {
         const moe_strategy *s = &p->experiment->strategy[i];
@@ -64,6 +55,25 @@ static moe_status check_inputs(const moe_engine *e, moe_error *err)
                             s->name, s->planner_name);
     }
     return MOE_OK;
+}
+
+/* Layers are numbered as in the model; the trace may hold some of them. */
+static moe_status find_layers(moe_engine *e, moe_error *err)
+{
+    const moe_trace *t = e->p.trace;
+    e->trace_layer =
+        moe_array_new((size_t)e->p.n_layers, sizeof *e->trace_layer, err);
+    for (int l = 0; e->trace_layer != NULL && l < e->p.n_layers; l++) {
+        e->trace_layer[l] = moe_trace_find_layer(t, e->p.layers[l]);
+        if (e->trace_layer[l] < 0)
+            return moe_fail(err, MOE_MISMATCH,
+                            "workload.layers: the trace has no layer %d, only "
+                            "%d of the model's %d, from %d to %d",
+                            e->p.layers[l], t->layers, e->p.model->layers,
+                            moe_trace_layer_number(t, 0),
+                            moe_trace_layer_number(t, t->layers - 1));
+    }
+    return err->status;
 }
 
 static void find_place(moe_engine *e)
@@ -85,7 +95,7 @@ static moe_status make_batcher(moe_engine *e, moe_error *err)
                                        .seed = w->seed,
                                        .batch = w->batch,
                                        .seq = w->seq,
-                                       .layers = e->p.layers,
+                                       .layers = e->trace_layer,
                                        .n_layers = e->p.n_layers,
                                        .iterations = w->warmup + w->iterations,
                                        .gpu = e->gpu,
@@ -187,7 +197,7 @@ static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
     const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
     const moe_predictor_env env = {
         .trace = e->p.trace,
-        .layers = e->p.layers,
+        .layers = e->trace_layer,
         .n_layers = e->p.n_layers,
         .seed = e->p.experiment->workload.seed,
         .max_own = moe_batch_share_max(tokens, e->layout.gpus),
@@ -329,8 +339,9 @@ static void set_up(moe_engine *e, moe_error *err)
 {
     moe_inject(e->ctx, MOE_SITE_SETUP);
     if (err->status != MOE_OK || check_inputs(e, err) != MOE_OK ||
-        make_cost(e, err) != MOE_OK || make_batcher(e, err) != MOE_OK ||
-        make_ffn(e, err) != MOE_OK || make_scratch(e, err) != MOE_OK)
+        find_layers(e, err) != MOE_OK || make_cost(e, err) != MOE_OK ||
+        make_batcher(e, err) != MOE_OK || make_ffn(e, err) != MOE_OK ||
+        make_scratch(e, err) != MOE_OK)
         return;
     if (!moe_inject(e->ctx, MOE_SITE_PREDICTOR))
         make_runners(e, err);
@@ -427,7 +438,7 @@ void moe_engine_free(moe_engine *e)
                       e->load_sum, e->load,       e->share,       e->predicted,
                       e->moves,    e->wire,       e->planner_cpu, e->sent_bytes,
                       e->times,    e->facts,      e->slot_rows,   e->reference,
-                      e->tally};
+                      e->tally,    e->trace_layer};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
     if (e->gpu_comm != MPI_COMM_NULL)

@@ -58,6 +58,7 @@ struct moe_engine {
     int coordinator;   /* rank that plans, with central coordination */
     MPI_Comm gpu_comm; /* the GPUs; MPI_COMM_NULL on a dedicated rank */
 
+    int *trace_layer; /* [n_layers] numbers in the trace */
     moe_batcher *batcher;
     moe_batch *batch; /* of the current iteration; borrowed */
 
