@@ -17,6 +17,10 @@ int moe_cmd_report(int argc, char **argv);
 
 /** Price operations from the measured tables. */
 int moe_cmd_cost(int argc, char **argv);
+
+/** Say how good predictors are and what they cost. */
+int moe_cmd_evaluate(int argc, char **argv);
+
 /** Recommend a strategy from modelled layer times. */
 int moe_cmd_advise(int argc, char **argv);
 

@@ -17,6 +17,8 @@ static const struct {
     {"run", moe_cmd_run, "run an experiment, under mpirun or srun"},
     {"report", moe_cmd_report, "show result files as tables, CSV or JSON"},
     {"trace", moe_cmd_trace, "show, make, cut and convert routing traces"},
+    {"evaluate", moe_cmd_evaluate,
+     "say how good predictors are, and their cost"},
     {"cost", moe_cmd_cost, "price kernels and collectives from measurements"},
     {"advise", moe_cmd_advise, "say which strategy to use, and how sure"},
     {"map", moe_cmd_map, "show which strategy wins where"},
