@@ -46,8 +46,16 @@ moe_status predictor_table_make(const moe_predictor_env *env,
 void predictor_table_fini(predictor_table *table);
 
 /** Experts of one token. @param experts_out  [top_k]. */
-void predictor_table_choose(const predictor_table *table, int layer, size_t row,
-                            uint16_t *experts_out);
+static inline void predictor_table_choose(const predictor_table *table,
+                                          int layer, size_t row,
+                                          uint16_t *experts_out)
+{
+    const size_t k = (size_t)table->top_k;
+    const uint16_t *choice =
+        table->choice + ((size_t)layer * table->rows + row) * k;
+    for (size_t j = 0; j < k; j++)
+        experts_out[j] = choice[j];
+}
 
 /** Add one token's expected load: its k experts by their scores, the others
  *  by what is left, as all tokens visit them.

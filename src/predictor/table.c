@@ -287,14 +287,6 @@ void predictor_table_fini(predictor_table *table)
     *table = (predictor_table){0};
 }
 
-void predictor_table_choose(const predictor_table *table, int layer, size_t row,
-                            uint16_t *experts_out)
-{
-    const size_t k = (size_t)table->top_k;
-    memcpy(experts_out, table->choice + ((size_t)layer * table->rows + row) * k,
-           k * sizeof *experts_out);
-}
-
 void predictor_table_expect(const predictor_table *table, int layer, size_t row,
                             uint64_t *load)
 {
