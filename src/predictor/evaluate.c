@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/evaluate.h"
+#include "evaluate_scene.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -8,37 +8,8 @@
 #include <time.h>
 
 #include "moegps/mem.h"
-#include "moegps/rng.h"
 
-enum { MAX_GROUPS = 512, RESAMPLES = 200, MAX_BATCHES = 1000 };
-
-/* Normal quantile of a two-sided 95 % interval. */
-static const double z95 = 1.959964;
-
-/* What the pass over sequences counted, by group of sequences. */
-typedef struct {
-    int n;             /* groups */
-    double *truth;     /* [n][n_layers][experts] pairs */
-    double *predicted; /* the same */
-    double *first;     /* [n][n_layers] first experts foretold */
-    double *hits;      /* the same: pairs foretold */
-    double *tokens;    /* [n] */
-} sums;
-
-typedef struct {
-    const moe_evaluate_params *p;
-    int n_layers;
-    int *layers;                        /* [n_layers] numbers in the trace */
-    uint64_t n_seqs, n_tokens, longest; /* of the test part */
-    uint64_t n_batches, max_tokens;
-    moe_forecast forecast;
-    void *state;         /* of the predictor */
-    uint16_t *choice;    /* [max_tokens][top_k] */
-    double *share;       /* [experts] */
-    uint64_t *load;      /* [experts] */
-    double *batch_error; /* [n_layers + 1][n_batches]; last the mean */
-    sums sums;
-} scene;
+enum { MAX_GROUPS = 512, MAX_BATCHES = 1000 };
 
 static double cpu_now(void)
 {
@@ -47,26 +18,9 @@ static double cpu_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-double moe_noise_floor(const double *share, int n, int k, double tokens)
-{
-    double sum = 0;
-    for (int e = 0; e < n; e++) {
-        const double q = fmin(k * share[e], 1);
-        if (!(q > 0 && q < 1))
-            continue;
-        const double m = floor(tokens * q) + 1;
-        if (m > tokens)
-            continue; /* q is 1 but for rounding */
-        sum += 2 * exp(log(m) + lgamma(tokens + 1) - lgamma(m + 1) -
-                       lgamma(tokens - m + 1) + m * log(q) +
-                       (tokens - m + 1) * log1p(-q));
-    }
-    return sum / (tokens * k);
-}
-
 /* ---- set-up ---- */
 
-static moe_status choose_layers(scene *c, moe_error *err)
+static moe_status choose_layers(evaluate_scene *c, moe_error *err)
 {
     const moe_evaluate_params *p = c->p;
     c->n_layers = p->layers != NULL ? p->n_layers : p->trace->layers;
@@ -77,7 +31,7 @@ static moe_status choose_layers(scene *c, moe_error *err)
 }
 
 /* Sequences and tokens of the test part, and its longest sequence. */
-static void measure_test_part(scene *c)
+static void measure_test_part(evaluate_scene *c)
 {
     const moe_trace *t = c->p->trace;
     for (uint64_t s = 0; s < t->n_seqs; s++) {
@@ -90,7 +44,7 @@ static void measure_test_part(scene *c)
     }
 }
 
-static moe_status count_batches(scene *c, moe_error *err)
+static moe_status count_batches(evaluate_scene *c, moe_error *err)
 {
     const moe_evaluate_params *p = c->p;
     const uint64_t batch = (uint64_t)p->batch, seq = (uint64_t)p->seq;
@@ -113,7 +67,7 @@ static moe_status count_batches(scene *c, moe_error *err)
 }
 
 /* @param iterations  to prepare for */
-static moe_batcher *open_batches(const scene *c, int batch, int seq,
+static moe_batcher *open_batches(const evaluate_scene *c, int batch, int seq,
                                  uint64_t iterations, moe_error *err)
 {
     const moe_batcher_params params = {.trace = c->p->trace,
@@ -130,10 +84,10 @@ static moe_batcher *open_batches(const scene *c, int batch, int seq,
     return batcher;
 }
 
-static moe_status allocate(scene *c, moe_error *err)
+static moe_status allocate(evaluate_scene *c, moe_error *err)
 {
     const moe_trace *t = c->p->trace;
-    sums *s = &c->sums;
+    evaluate_sums *s = &c->sums;
     s->n = c->n_seqs < MAX_GROUPS ? (int)c->n_seqs : MAX_GROUPS;
     const size_t gl = (size_t)s->n * (size_t)c->n_layers;
     const size_t n_e = (size_t)t->experts, k = (size_t)t->top_k;
@@ -152,7 +106,7 @@ static moe_status allocate(scene *c, moe_error *err)
 }
 
 /* A fresh predictor, which has seen the training part and no iteration. */
-static moe_status renew(scene *c, moe_evaluation *out, moe_error *err)
+static moe_status renew(evaluate_scene *c, moe_evaluation *out, moe_error *err)
 {
     const moe_evaluate_params *p = c->p;
     const moe_predictor_env env = {.trace = p->trace,
@@ -177,13 +131,14 @@ static moe_status renew(scene *c, moe_evaluation *out, moe_error *err)
 
 /* ---- accuracy, sequence by sequence ---- */
 
-static void foretell(scene *c, const moe_batch *b, int l)
+static void foretell(evaluate_scene *c, const moe_batch *b, int l)
 {
     moe_predictor_load(c->p->predictor, c->forecast, c->state, b, l, c->choice,
                        c->share, c->load);
 }
 
-static void count_hits(const scene *c, const moe_batch *b, int l, size_t at)
+static void count_hits(const evaluate_scene *c, const moe_batch *b, int l,
+                       size_t at)
 {
     const size_t k = (size_t)b->top_k;
     const uint16_t *truth = b->experts_of + (size_t)l * b->own * k;
@@ -199,7 +154,7 @@ static void count_hits(const scene *c, const moe_batch *b, int l, size_t at)
     c->sums.hits[at] += (double)hits;
 }
 
-static void add_sequence(scene *c, const moe_batch *b, int group)
+static void add_sequence(evaluate_scene *c, const moe_batch *b, int group)
 {
     const size_t n_e = (size_t)b->experts;
     c->sums.tokens[group] += (double)b->tokens;
@@ -217,13 +172,13 @@ static void add_sequence(scene *c, const moe_batch *b, int group)
     }
 }
 
-static void observe(scene *c, const moe_batch *b)
+static void observe(evaluate_scene *c, const moe_batch *b)
 {
     if (c->p->predictor->observe != NULL)
         c->p->predictor->observe(c->state, b);
 }
 
-static moe_status pass_sequences(scene *c, moe_error *err)
+static moe_status pass_sequences(evaluate_scene *c, moe_error *err)
 {
     moe_batcher *batcher = open_batches(c, 1, 0, c->n_seqs, err);
     for (uint64_t i = 0; batcher != NULL && i < c->n_seqs; i++) {
@@ -237,20 +192,7 @@ static moe_status pass_sequences(scene *c, moe_error *err)
 
 /* ---- batch by batch ---- */
 
-/* sum |a / sum a - b / sum b| */
-static double distance(const double *a, const double *b, size_t n)
-{
-    double sum_a = 0, sum_b = 0, error = 0;
-    for (size_t e = 0; e < n; e++) {
-        sum_a += a[e];
-        sum_b += b[e];
-    }
-    for (size_t e = 0; e < n; e++)
-        error += fabs(a[e] / sum_a - b[e] / sum_b);
-    return error;
-}
-
-static double error_of_batch(scene *c, const moe_batch *b, int l)
+static double error_of_batch(evaluate_scene *c, const moe_batch *b, int l)
 {
     const int64_t *pairs = b->true_pairs + l * b->experts;
     const double total = (double)b->tokens * b->top_k;
@@ -264,8 +206,8 @@ static double error_of_batch(scene *c, const moe_batch *b, int l)
 }
 
 /* CPU time of a prediction, per token and layer. */
-static moe_status time_batch(scene *c, const moe_batch *b, moe_evaluation *out,
-                             moe_error *err)
+static moe_status time_batch(evaluate_scene *c, const moe_batch *b,
+                             moe_evaluation *out, moe_error *err)
 {
     const int n = c->p->repeats;
     double *sample = moe_array_new((size_t)n, sizeof *sample, err);
@@ -281,7 +223,8 @@ static moe_status time_batch(scene *c, const moe_batch *b, moe_evaluation *out,
     return err->status;
 }
 
-static moe_status pass_batches(scene *c, moe_evaluation *out, moe_error *err)
+static moe_status pass_batches(evaluate_scene *c, moe_evaluation *out,
+                               moe_error *err)
 {
     const size_t n = c->n_batches;
     double *mean = c->batch_error + (size_t)c->n_layers * n, tokens = 0;
@@ -304,182 +247,7 @@ static moe_status pass_batches(scene *c, moe_evaluation *out, moe_error *err)
     return err->status;
 }
 
-/* ---- figures ---- */
-
-/* The figures that are resampled. */
-enum { ERROR, TOP1, RECALL, N_FIGURES };
-
-/* One layer's figures when group g counts weight[g] times.
- * @param truth, predicted  [experts] overwritten. */
-static void figures_of(const scene *c, int l, const double *weight,
-                       double *truth, double *predicted, double *out)
-{
-    const sums *s = &c->sums;
-    const size_t n_e = (size_t)c->p->trace->experts;
-    double tokens = 0, first = 0, hits = 0;
-    memset(truth, 0, n_e * sizeof *truth);
-    memset(predicted, 0, n_e * sizeof *predicted);
-    for (int g = 0; g < s->n; g++) {
-        const size_t at = (size_t)g * (size_t)c->n_layers + (size_t)l;
-        const double w = weight[g];
-        if (!(w > 0))
-            continue;
-        tokens += w * s->tokens[g];
-        first += w * s->first[at];
-        hits += w * s->hits[at];
-        for (size_t e = 0; e < n_e; e++) {
-            truth[e] += w * s->truth[at * n_e + e];
-            predicted[e] += w * s->predicted[at * n_e + e];
-        }
-    }
-    const bool choices = c->forecast == MOE_FORECAST_TOKENS;
-    out[ERROR] = distance(predicted, truth, n_e);
-    out[TOP1] = choices && c->p->trace->ordered ? first / tokens : NAN;
-    out[RECALL] = choices ? hits / (tokens * c->p->trace->top_k) : NAN;
-}
-
-/* Squared deviations from the value, over resamples; the last row is the
- * mean over layers. */
-static void resample(const scene *c, double (*value)[N_FIGURES],
-                     double (*square)[N_FIGURES], double *weight,
-                     double *scratch)
-{
-    const int n = c->sums.n, n_l = c->n_layers;
-    for (int r = 0; r < RESAMPLES; r++) {
-        double mean[N_FIGURES] = {0}, now[N_FIGURES];
-        moe_rng rng = moe_rng_at(c->p->seed, MOE_RNG_STATS, (uint64_t)r, 0, 0);
-        memset(weight, 0, (size_t)n * sizeof *weight);
-        for (int g = 0; g < n; g++)
-            weight[moe_rng_below(&rng, (uint64_t)n)]++;
-        for (int l = 0; l < n_l; l++) {
-            figures_of(c, l, weight, scratch, scratch + c->p->trace->experts,
-                       now);
-            for (int f = 0; f < N_FIGURES; f++) {
-                square[l][f] += (now[f] - value[l][f]) * (now[f] - value[l][f]);
-                mean[f] += now[f] / n_l;
-            }
-        }
-        for (int f = 0; f < N_FIGURES; f++)
-            square[n_l][f] +=
-                (mean[f] - value[n_l][f]) * (mean[f] - value[n_l][f]);
-    }
-}
-
-/* Squares are about the value, not about the mean of the resamples: noise of
- * resampling raises an error, and the interval covers that, too. */
-static moe_estimate estimate(const scene *c, double value, double square,
-                             double most)
-{
-    if (c->sums.n < MOE_STATS_MIN_CI)
-        return (moe_estimate){value, NAN, NAN};
-    const double half = z95 * sqrt(square / RESAMPLES);
-    return (moe_estimate){value, fmax(value - half, 0),
-                          fmin(value + half, most)};
-}
-
-static moe_estimate estimate_median(const double *x, size_t n, moe_error *err)
-{
-    moe_summary m = {0};
-    moe_summarise(x, n, &m, err);
-    return (moe_estimate){m.median, m.ci_low, m.ci_high};
-}
-
-static void fill_row(const scene *c, int l, const double *value,
-                     const double *square, moe_evaluation_row *row,
-                     moe_error *err)
-{
-    row->error = estimate(c, value[ERROR], square[ERROR], 2);
-    row->top1 = estimate(c, value[TOP1], square[TOP1], 1);
-    row->recall = estimate(c, value[RECALL], square[RECALL], 1);
-    row->batch_error = estimate_median(
-        c->batch_error + (size_t)l * c->n_batches, c->n_batches, err);
-}
-
-/* Skewness and chance, which need the true distribution alone. */
-static void describe_truth(const scene *c, const double *truth,
-                           const moe_evaluation *v, moe_evaluation_row *row)
-{
-    const int n_e = c->p->trace->experts, k = c->p->trace->top_k;
-    double *share = c->share, most = 0, total = 0;
-    for (int e = 0; e < n_e; e++)
-        total += truth[e];
-    for (int e = 0; e < n_e; e++) {
-        share[e] = truth[e] / total;
-        most = fmax(most, share[e]);
-    }
-    row->skewness = most * n_e;
-    row->error_floor = moe_noise_floor(share, n_e, k, (double)c->n_tokens);
-    row->batch_floor = moe_noise_floor(share, n_e, k, round(v->batch_tokens));
-}
-
-static void figure(const scene *c, moe_evaluation *v,
-                   double (*value)[N_FIGURES], double (*square)[N_FIGURES],
-                   double *weight, double *scratch, moe_error *err)
-{
-    const int n_l = c->n_layers;
-    for (int l = 0; l < n_l; l++) {
-        moe_evaluation_row *row = &v->layer[l];
-        for (int g = 0; g < c->sums.n; g++)
-            weight[g] = 1;
-        figures_of(c, l, weight, scratch, scratch + c->p->trace->experts,
-                   value[l]);
-        describe_truth(c, scratch, v, row);
-        for (int f = 0; f < N_FIGURES; f++)
-            value[n_l][f] += value[l][f] / n_l;
-        v->mean.skewness += row->skewness / n_l;
-        v->mean.error_floor += row->error_floor / n_l;
-        v->mean.batch_floor += row->batch_floor / n_l;
-    }
-    resample(c, value, square, weight, scratch);
-    for (int l = 0; l <= n_l; l++)
-        fill_row(c, l, value[l], square[l], l < n_l ? &v->layer[l] : &v->mean,
-                 err);
-}
-
-static moe_status make_figures(const scene *c, moe_evaluation *v,
-                               moe_error *err)
-{
-    const size_t rows = (size_t)c->n_layers + 1;
-    double(*value)[N_FIGURES] = moe_array_new(rows, sizeof *value, err);
-    double(*square)[N_FIGURES] = moe_array_new(rows, sizeof *square, err);
-    double *weight = moe_array_new((size_t)c->sums.n, sizeof *weight, err);
-    double *scratch =
-        moe_array_new(2 * (size_t)c->p->trace->experts, sizeof *scratch, err);
-    v->layer = moe_array_new((size_t)c->n_layers, sizeof *v->layer, err);
-    if (err->status == MOE_OK)
-        figure(c, v, value, square, weight, scratch, err);
-    free(value);
-    free(square);
-    free(weight);
-    free(scratch);
-    return err->status;
-}
-
-/* Products by which a GPU would predict, and what they would take there. */
-static void price(const scene *c, moe_evaluation *v)
-{
-    const moe_evaluate_params *p = c->p;
-    moe_gemm_run run[MOE_PREDICT_GEMMS];
-    const int gpus = p->pricer != NULL ? p->pricer->layout.gpus : 1;
-    const double tokens = v->batch_tokens / gpus;
-    const int n =
-        p->predictor->work != NULL
-            ? p->predictor->work(c->state, tokens, (double)p->batch / gpus, run)
-            : 0;
-    v->price_s = p->pricer != NULL ? 0 : NAN;
-    for (int i = 0; i < n; i++) {
-        const moe_gemm *g = &run[i].shape;
-        v->flops += 2 * g->m * g->n * g->k * run[i].times / tokens;
-        if (p->pricer == NULL)
-            continue;
-        const moe_price one = p->pricer->cost->gemm(p->pricer->state, g);
-        v->price_s += one.time_s * run[i].times;
-        v->price_source =
-            one.source > v->price_source ? one.source : v->price_source;
-    }
-}
-
-static moe_status run(scene *c, moe_evaluation *v, moe_error *err)
+static moe_status run(evaluate_scene *c, moe_evaluation *v, moe_error *err)
 {
     const moe_evaluate_params *p = c->p;
     c->forecast = v->forecast = p->predictor->forecast(p->params);
@@ -503,21 +271,22 @@ static moe_status run(scene *c, moe_evaluation *v, moe_error *err)
         return err->status;
     if (p->predictor->observe != NULL && renew(c, v, err) != MOE_OK)
         return err->status;
-    if (pass_batches(c, v, err) != MOE_OK || make_figures(c, v, err) != MOE_OK)
+    if (pass_batches(c, v, err) != MOE_OK ||
+        evaluate_figures(c, v, err) != MOE_OK)
         return err->status;
     v->tokens = c->n_tokens;
     v->sequences = c->n_seqs;
     v->batches = c->n_batches;
     if (p->predictor->parameters != NULL)
         v->parameters = p->predictor->parameters(c->state);
-    price(c, v);
+    evaluate_price(c, v);
     return MOE_OK;
 }
 
 moe_status moe_evaluate(const moe_evaluate_params *params, moe_evaluation *out,
                         moe_error *err)
 {
-    scene c = {.p = params};
+    evaluate_scene c = {.p = params};
     moe_evaluation v = {0};
     moe_error local = {0};
     run(&c, &v, &local);
