@@ -309,7 +309,7 @@ static moe_status share_files(moe_engine *e)
 static void drop_files(moe_engine *e)
 {
     for (int i = 0; i < e->n_runners; i++)
-        moe_shared_free(&e->runner[i].file);
+        moe_shared_file_free(&e->runner[i].file);
 }
 
 static int widest_slots(const moe_engine *e)

@@ -16,7 +16,7 @@
 #include "moegps/dispatch.h"
 #include "moegps/engine.h"
 #include "moegps/mem.h"
-#include "moegps/shared.h"
+#include "moegps/shared_file.h"
 #include "weights.h"
 
 /* One strategy as it runs on this rank. */
@@ -25,7 +25,7 @@ typedef struct moe_runner {
     int index; /* in the experiment */
     int slots; /* per GPU and layer */
     moe_forecast forecast;
-    moe_shared file;                   /* that the predictor learns from, until
+    moe_shared_bytes file;             /* that the predictor learns from, until
                                          it has */
     void *predictor, *planner, *split; /* states; planner NULL where this rank
                                           does not plan */

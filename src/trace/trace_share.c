@@ -50,26 +50,24 @@ static void share_header(moe_ctx *ctx, const moe_trace *read, moe_trace *out)
 /* Rank 0 gives up each array as soon as it is in the window, so that the
  * trace is never twice in its memory for long. */
 static void fill_window(moe_ctx *ctx, moe_trace *read, const layout *lo,
-                        moe_shared *shared)
+                        char *base)
 {
     for (int a = 0; a < N_ARRAYS; a++) {
         if (lo->bytes[a] == 0)
             continue;
         if (ctx->rank == 0) {
-            memcpy(shared->data + lo->at[a], trace_get(read, a), lo->bytes[a]);
+            memcpy(base + lo->at[a], trace_get(read, a), lo->bytes[a]);
             free(trace_get(read, a));
             trace_set(read, a, NULL);
         }
-        moe_shared_spread(ctx, shared, lo->at[a], lo->bytes[a]);
+        moe_shared_bcast(ctx, base + lo->at[a], lo->bytes[a]);
     }
-    moe_shared_ready(shared);
 }
 
 moe_status moe_trace_load(moe_ctx *ctx, const char *path, moe_trace *trace_out)
 {
     moe_trace read = {.shared = MPI_WIN_NULL};
     moe_trace t = {.shared = MPI_WIN_NULL};
-    moe_shared shared = {0};
     if (ctx->rank == 0)
         moe_trace_read(path, &read, &ctx->err);
     moe_inject(ctx, MOE_SITE_TRACE);
@@ -77,12 +75,15 @@ moe_status moe_trace_load(moe_ctx *ctx, const char *path, moe_trace *trace_out)
         goto out;
     share_header(ctx, &read, &t);
     const layout lo = lay_out(&t);
-    if (moe_shared_new(ctx, lo.total, "trace", &shared) != MOE_OK)
+    char *base = moe_shared_open(ctx, lo.total, "trace", &t.shared);
+    if (moe_agree(ctx) != MOE_OK)
         goto out;
-    fill_window(ctx, &read, &lo, &shared);
+    MOE_MPI(MPI_Win_fence(0, t.shared));
+    if (ctx->lead_comm != MPI_COMM_NULL)
+        fill_window(ctx, &read, &lo, base);
+    MOE_MPI(MPI_Win_fence(0, t.shared));
     for (int a = 0; a < N_ARRAYS; a++)
-        trace_set(&t, a, lo.bytes[a] > 0 ? shared.data + lo.at[a] : NULL);
-    t.shared = shared.win;
+        trace_set(&t, a, lo.bytes[a] > 0 ? base + lo.at[a] : NULL);
     *trace_out = t;
     t = (moe_trace){.shared = MPI_WIN_NULL};
 out:
