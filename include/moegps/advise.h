@@ -42,7 +42,9 @@ const char *moe_advise_case_name(moe_advise_case c);
 
 /** What may change without planning anew. */
 typedef struct moe_advise_dials {
-    double accuracy;       /* token-to-expert: share of pairs predicted right */
+    double accuracy;       /* token-to-expert: share of pairs predicted right;
+                              the others are assumed to be spread over GPUs as
+                              all pairs are */
     double token_error;    /* its error of the load; < 0: 1 - accuracy */
     double overhead_s;     /* of its predictor, per layer */
     double overhead_share; /* of the baseline layer's time, added to that */

@@ -16,7 +16,7 @@
 
 /* Of the JSON form; as for result files, MAJOR breaks readers, MINOR adds. */
 #define MOE_REPORT_SCHEMA "moe-gps-report"
-#define MOE_REPORT_SCHEMA_VERSION "1.0.0"
+#define MOE_REPORT_SCHEMA_VERSION "1.1.0"
 
 /** @return "VALID" (complete, and its checks passed), "INVALID" (a check
  *  failed) or "INCOMPLETE" (stopped early, or not checked). */

@@ -42,10 +42,14 @@ typedef struct moe_strategy_view {
     moe_summary skewness;     /* of the true load, likewise */
     moe_summary error;        /* of the predicted distribution, likewise */
     moe_summary top1, recall; /* likewise */
+    moe_summary in_place;     /* share of pairs in place before dispatch, with
+                                 direct routing; likewise */
     double moved_bytes;       /* B per iteration and layer, mean */
     double wire_bytes;        /* B per iteration, mean */
     double dispatch_bytes;    /* B per iteration and layer, all GPUs, mean */
     double remote_share;      /* of dispatch_bytes that leaves its GPU */
+    double ahead_bytes;       /* B sent before dispatch by direct routing,
+                                 likewise */
     moe_summary planner_cpu;  /* s per iteration, sum over layers */
 } moe_strategy_view;
 

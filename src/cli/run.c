@@ -310,6 +310,18 @@ static void add_note(notes_t *n, const char *key, const char *fmt, ...)
     n->n++;
 }
 
+/* How each strategy routes, in their order. */
+static void note_routing(const run_t *r, notes_t *n)
+{
+    char text[1024] = "";
+    size_t len = 0;
+    for (int i = 0; i < r->experiment.n_strategies; i++)
+        len += (size_t)snprintf(
+            text + len, sizeof text - len, "%s%s", i > 0 ? ", " : "",
+            r->experiment.strategy[i].direct ? "direct" : "dispatch");
+    add_note(n, "routing", "%s", text);
+}
+
 static void note_facts(const run_t *r, notes_t *n)
 {
     const moe_workload *w = &r->experiment.workload;
@@ -340,6 +352,7 @@ static void note_facts(const run_t *r, notes_t *n)
     add_note(n, "threads", "%d", threads_of(r));
     add_note(n, "coordination", "%s",
              e->coordination == MOE_CENTRAL ? "central" : "replicated");
+    note_routing(r, n);
     add_note(n, "rebalance_every", "%d", e->rebalance_every);
     add_note(n, "gpus_per_node", "%d", r->cluster.gpus_per_node);
 }

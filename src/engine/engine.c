@@ -179,7 +179,9 @@ static moe_status make_scratch(moe_engine *e, moe_error *err)
     e->planner_cpu = moe_array_new(l, sizeof *e->planner_cpu, err);
     e->sent_bytes =
         moe_array_new((size_t)e->layout.gpus, sizeof *e->sent_bytes, err);
-    e->tally = moe_array_new(2 * l, sizeof *e->tally, err);
+    e->ahead_bytes =
+        moe_array_new((size_t)e->layout.gpus, sizeof *e->ahead_bytes, err);
+    e->tally = moe_array_new(3 * l, sizeof *e->tally, err);
     e->times = moe_array_new(l, sizeof *e->times, err);
     e->facts = moe_array_new(l, sizeof *e->facts, err);
     e->slot_rows =
@@ -244,6 +246,7 @@ static moe_status make_runner(moe_engine *e, moe_runner *r, moe_error *err)
 {
     const moe_strategy *s = r->spec;
     r->forecast = s->predictor->forecast(s->predictor_params);
+    r->direct = s->direct;
     if (make_predictor(e, r, err) != MOE_OK ||
         make_planner(e, r, err) != MOE_OK || make_plans(e, r, err) != MOE_OK)
         return err->status;
@@ -433,12 +436,13 @@ void moe_engine_free(moe_engine *e)
     if (e->cost_state != NULL)
         e->cost->fini(e->cost_state);
     moe_batcher_free(e->batcher);
-    void *arrays[] = {e->runner,   e->ffn_state,  e->exact_state, e->cost_state,
-                      e->rows,     e->exact_rows, e->out,         e->load_own,
-                      e->load_sum, e->load,       e->share,       e->predicted,
-                      e->moves,    e->wire,       e->planner_cpu, e->sent_bytes,
-                      e->times,    e->facts,      e->slot_rows,   e->reference,
-                      e->tally,    e->trace_layer};
+    void *arrays[] = {
+        e->runner,   e->ffn_state,   e->exact_state, e->cost_state,
+        e->rows,     e->exact_rows,  e->out,         e->load_own,
+        e->load_sum, e->load,        e->share,       e->predicted,
+        e->moves,    e->wire,        e->planner_cpu, e->sent_bytes,
+        e->times,    e->facts,       e->slot_rows,   e->reference,
+        e->tally,    e->trace_layer, e->ahead_bytes};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
     if (e->gpu_comm != MPI_COMM_NULL)
@@ -504,14 +508,19 @@ static void clear_iteration(moe_engine *e)
     memset(e->facts, 0, l * sizeof *e->facts);
     memset(e->planner_cpu, 0, l * sizeof *e->planner_cpu);
     memset(e->sent_bytes, 0, (size_t)e->layout.gpus * sizeof *e->sent_bytes);
+    memset(e->ahead_bytes, 0, (size_t)e->layout.gpus * sizeof *e->ahead_bytes);
     e->wire_bytes = 0;
-    e->predicted_any = e->planned = false;
+    e->predicted_any = e->collected = e->planned = false;
 }
 
 static void coordinate_if_due(moe_engine *e, moe_runner *r)
 {
     const uint64_t every = (uint64_t)e->p.experiment->emulation.rebalance_every;
-    if (r->forecast != MOE_FORECAST_NONE && e->batch->iteration % every == 0)
+    const bool due =
+        r->forecast != MOE_FORECAST_NONE && e->batch->iteration % every == 0;
+    if (due || r->direct) /* which rows go ahead is new with every batch */
+        moe_engine_predict(e, r);
+    if (due)
         moe_engine_coordinate(e, r);
 }
 

@@ -220,8 +220,9 @@ static void print_costs(const moe_view *view, FILE *out)
     static const moe_column columns[] = {
         {"strategy", NULL, MOE_LEFT},
         {"weights moved", "per layer", MOE_RIGHT},
+        {"in place", "of pairs", MOE_RIGHT},
         {"dispatched", "per layer", MOE_RIGHT},
-        {"remote", "of dispatched", MOE_RIGHT},
+        {"remote", "of it", MOE_RIGHT},
         {"plan sent", "per iteration", MOE_RIGHT},
         {"planner CPU", "per iteration", MOE_RIGHT},
     };
@@ -230,12 +231,14 @@ static void print_costs(const moe_view *view, FILE *out)
         const moe_strategy_view *y = &view->strategy[s];
         moe_table_cell(table, "%s", name_cell(y->name, NAME_LEN).text);
         moe_table_cell(table, "%s", bytes_cell(y->moved_bytes).text);
+        moe_table_cell(table, "%s", percent_cell(y->in_place.median).text);
         moe_table_cell(table, "%s", bytes_cell(y->dispatch_bytes).text);
         moe_table_cell(table, "%s", percent_cell(y->remote_share).text);
         moe_table_cell(table, "%s", bytes_cell(y->wire_bytes).text);
         moe_table_cell(table, "%s", time_cell(y->planner_cpu.median).text);
     }
-    fprintf(out, "\nWhat balancing costs, means (planner: median)\n\n");
+    fprintf(out,
+            "\nWhat balancing costs, means (in place, planner: medians)\n\n");
     moe_table_print(table, out);
     moe_table_free(table);
 }

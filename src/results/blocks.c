@@ -360,8 +360,9 @@ void moe_blocks_write(moe_ctx *ctx, const moe_blocks *blocks,
     block_fini(&b);
 }
 
-static void write_traffic(moe_ctx *ctx, const moe_block *b)
+static void write_traffic(moe_ctx *ctx, const moe_block *b, moe_field_id id)
 {
+    const void *mine = moe_field_data(&moe_fields[id], b->ledger);
     size_t gpus = (size_t)b->ledger->dims.gpus;
     size_t n = n_strategies(b) * gpus, ranks = (size_t)ctx->size;
     int64_t *all = NULL, *dense = NULL;
@@ -371,16 +372,15 @@ static void write_traffic(moe_ctx *ctx, const moe_block *b)
     }
     moe_to_int(n, "traffic of a rank", &ctx->err);
     if (moe_agree(ctx) == MOE_OK) {
-        MOE_MPI(MPI_Gather(b->ledger->dispatch_bytes, (int)n, MPI_INT64_T, all,
-                           (int)n, MPI_INT64_T, 0, ctx->comm));
+        MOE_MPI(MPI_Gather(mine, (int)n, MPI_INT64_T, all, (int)n, MPI_INT64_T,
+                           0, ctx->comm));
         if (ctx->rank == 0) { /* [rank][s][g] becomes [s][source][g] */
             for (size_t s = 0; s < n_strategies(b); s++)
                 for (size_t g = 0; g < gpus; g++)
                     memcpy(dense + (s * gpus + g) * gpus,
                            all + (g * n_strategies(b) + s) * gpus,
                            gpus * sizeof *dense);
-            write_field(ctx, b, MOE_FIELD_DISPATCH_BYTES, all_layers(b), dense,
-                        H5P_DEFAULT);
+            write_field(ctx, b, id, all_layers(b), dense, H5P_DEFAULT);
         }
     }
     free(dense);
@@ -394,5 +394,6 @@ void moe_blocks_write_end(moe_ctx *ctx, const moe_blocks *blocks,
     if (ctx->rank == 0 && ledger->dims.warmup > 0)
         write_field(ctx, &b, MOE_FIELD_WARMUP_TIME, all_layers(&b),
                     ledger->warmup_wall, H5P_DEFAULT);
-    write_traffic(ctx, &b);
+    write_traffic(ctx, &b, MOE_FIELD_DISPATCH_BYTES);
+    write_traffic(ctx, &b, MOE_FIELD_AHEAD_BYTES);
 }

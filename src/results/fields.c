@@ -86,6 +86,10 @@ const moe_field moe_fields[MOE_N_FIELDS] = {
                           MOE_HELD_BY_ROOT, LAYERS, "1",
                           "share of a token's experts that were predicted",
                           AT(recall)},
+    [MOE_FIELD_IN_PLACE] = {"prediction", "in_place", MOE_ELEMENT_F64,
+                            MOE_HELD_BY_ROOT, LAYERS, "1",
+                            "share of pairs that direct routing had in place",
+                            AT(in_place)},
     [MOE_FIELD_SLOT_EXPERT] = {"plan", "slot_expert", MOE_ELEMENT_I16,
                                MOE_HELD_BY_ROOT, SLOTS, "1",
                                "expert whose weights the slot holds",
@@ -109,6 +113,10 @@ const moe_field moe_fields[MOE_N_FIELDS] = {
         {"traffic", "dispatch_bytes", MOE_ELEMENT_I64, MOE_HELD_TO_END, TRAFFIC,
          "B", "sent in dispatch, all measured iterations and layers",
          AT(dispatch_bytes)},
+    [MOE_FIELD_AHEAD_BYTES] =
+        {"traffic", "ahead_bytes", MOE_ELEMENT_I64, MOE_HELD_TO_END, TRAFFIC,
+         "B", "sent before dispatch by direct routing, likewise",
+         AT(ahead_bytes)},
 };
 
 hid_t moe_element_file_type(moe_element element)

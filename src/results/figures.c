@@ -271,7 +271,11 @@ static void read_figure(moe_reader *rd, moe_field_id id, layer_mean how,
     size_t strategies = (size_t)v->dims.strategies;
     bool own = strcmp(moe_fields[id].dims[0], "strategy") == 0;
     how.x = moe_array_new(strategies * n, sizeof(double), rd->err);
-    moe_reader_each(rd, id, visit_layers, &how);
+    if (moe_reader_has(rd, id))
+        moe_reader_each(rd, id, visit_layers, &how);
+    else
+        for (size_t j = 0; how.x != NULL && j < strategies * n; j++)
+            how.x[j] = NAN;
     for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++)
         merge_periods(rd, how.x + s * n, mean_present);
     for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++) {
@@ -326,13 +330,16 @@ static int iterations_of(const moe_reader *rd, int s)
     return n;
 }
 
-/* Traffic is a sum over what was measured; it is written at the end. */
-static void read_traffic(moe_reader *rd)
+/* Traffic is a sum over what was measured; it is written at the end.
+ * @param remote_offset  where the share that leaves its GPU goes; SIZE_MAX:
+ * nowhere. */
+static void read_traffic(moe_reader *rd, moe_field_id id, size_t offset,
+                         size_t remote_offset)
 {
     moe_view *v = rd->view;
     size_t g = (size_t)v->dims.gpus;
     hsize_t dims[MOE_H5_MAX_RANK], start[3] = {0}, count[3] = {1, g, g};
-    hid_t dataset = moe_reader_open(rd, MOE_FIELD_DISPATCH_BYTES, dims);
+    hid_t dataset = moe_reader_open(rd, id, dims);
     double *x = moe_reader_failed(rd) ? NULL : moe_reader_buffer(rd, g * g);
     for (int s = 0; s < v->dims.strategies && !moe_reader_failed(rd); s++) {
         double all = 0, own = 0;
@@ -346,8 +353,12 @@ static void read_traffic(moe_reader *rd)
         for (size_t j = 0; j < g; j++)
             own += x[j * g + j];
         int layers = iterations_of(rd, s) * v->dims.layers;
-        v->strategy[s].dispatch_bytes = layers > 0 ? all / layers : NAN;
-        v->strategy[s].remote_share = all > 0 ? 1 - own / all : NAN;
+        const double mean = layers > 0 ? all / layers : NAN;
+        const double remote = all > 0 ? 1 - own / all : NAN;
+        memcpy((char *)&v->strategy[s] + offset, &mean, sizeof mean);
+        if (remote_offset != SIZE_MAX)
+            memcpy((char *)&v->strategy[s] + remote_offset, &remote,
+                   sizeof remote);
     }
     moe_h5_close(dataset);
 }
@@ -377,6 +388,8 @@ static void read_loads(moe_reader *rd)
     read_figure(rd, MOE_FIELD_ERROR, one, offsetof(moe_strategy_view, error));
     read_figure(rd, MOE_FIELD_TOP1, one, offsetof(moe_strategy_view, top1));
     read_figure(rd, MOE_FIELD_RECALL, one, offsetof(moe_strategy_view, recall));
+    read_figure(rd, MOE_FIELD_IN_PLACE, one,
+                offsetof(moe_strategy_view, in_place));
     read_figure(rd, MOE_FIELD_PLANNER_TIME, one,
                 offsetof(moe_strategy_view, planner_cpu));
     for (int s = 0; s < d->strategies && !moe_reader_failed(rd); s++)
@@ -385,7 +398,14 @@ static void read_loads(moe_reader *rd)
               offsetof(moe_strategy_view, moved_bytes));
     read_mean(rd, MOE_FIELD_WIRE_BYTES, 1,
               offsetof(moe_strategy_view, wire_bytes));
-    read_traffic(rd);
+    read_traffic(rd, MOE_FIELD_DISPATCH_BYTES,
+                 offsetof(moe_strategy_view, dispatch_bytes),
+                 offsetof(moe_strategy_view, remote_share));
+    for (int s = 0; s < d->strategies && !moe_reader_failed(rd); s++)
+        v->strategy[s].ahead_bytes = NAN;
+    if (moe_reader_has(rd, MOE_FIELD_AHEAD_BYTES))
+        read_traffic(rd, MOE_FIELD_AHEAD_BYTES,
+                     offsetof(moe_strategy_view, ahead_bytes), SIZE_MAX);
 }
 
 void moe_figures_read(moe_reader *rd)

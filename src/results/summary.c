@@ -29,6 +29,8 @@ static const moe_metric metrics[] = {
      MOE_NO_RATIO, false},
     {"recall", "1", "experts of a token that were predicted", VIEW(recall),
      MOE_NO_RATIO, false},
+    {"in_place", "1", "pairs that direct routing had in place", VIEW(in_place),
+     MOE_NO_RATIO, false},
     {"planner_time", "s", "CPU time of the planner per iteration",
      VIEW(planner_cpu), MOE_NO_RATIO, false},
     {"moved_bytes", "B", "weights migrated per layer, all GPUs",
@@ -39,6 +41,8 @@ static const moe_metric metrics[] = {
      VIEW(dispatch_bytes), MOE_NO_RATIO, true},
     {"remote_share", "1", "of dispatch_bytes that leaves its GPU",
      VIEW(remote_share), MOE_NO_RATIO, true},
+    {"ahead_bytes", "B", "rows sent ahead per layer, all GPUs",
+     VIEW(ahead_bytes), MOE_NO_RATIO, true},
 };
 
 const moe_metric *moe_metric_at(size_t i)
