@@ -14,6 +14,7 @@
 
 #include "moegps/batch.h"
 #include "moegps/cost.h"
+#include "moegps/learned.h"
 #include "moegps/options.h"
 #include "moegps/status.h"
 #include "moegps/trace.h"
@@ -32,8 +33,22 @@ typedef struct moe_predictor_env {
     const int *layers;      /* [n_layers] numbers in the trace */
     int n_layers;
     uint64_t seed;
-    uint32_t max_own; /* most tokens this rank gets in a batch */
+    uint32_t max_own;           /* most tokens this rank gets in a batch */
+    const moe_learned *learned; /* what training made; NULL: nothing */
 } moe_predictor_env;
+
+/** What training is told. All borrowed. */
+typedef struct moe_train_env {
+    const moe_trace *trace;
+    uint64_t seed;
+    int epochs;    /* at most; 0: the predictor's train_epochs */
+    int kept_bits; /* of each weight's fraction at the end, 1..23 */
+    /** Called after each epoch, when `part` is a whole checkpoint.
+     *  @return MOE_OK, or why training stops here. */
+    moe_status (*epoch)(void *arg, const moe_learned_part *part,
+                        moe_error *err);
+    void *arg;
+} moe_train_env;
 
 typedef struct moe_predictor {
     const char *name, *help; /* spelling; one line for `moegps list` */
@@ -69,6 +84,14 @@ typedef struct moe_predictor {
      *  @return how many. */
     int (*work)(const void *state, double tokens, double sequences,
                 moe_gemm_run *runs_out);
+    /** Optional: predictors that run only on a predictor file. Learn from the
+     *  trace's training part; a part with arrays is a checkpoint to go on
+     *  from. Not collective; exact in the seed for a number of threads.
+     *  @return MOE_OK, MOE_NOMEM, MOE_FORMAT (not its checkpoint),
+     *  MOE_LIBRARY, or what env->epoch returned. */
+    moe_status (*train)(const moe_train_env *env, moe_learned_part *part,
+                        moe_error *err);
+    int train_epochs;          /* at most, unless told */
     void (*fini)(void *state); /* accepts a partly initialised state */
 } moe_predictor;
 
