@@ -2,3 +2,4 @@
 X(none)
 X(oracle)
 X(distribution)
+X(ffn)
