@@ -15,6 +15,7 @@
 #include "moegps/batch.h"
 #include "moegps/cost.h"
 #include "moegps/h5.h"
+#include "moegps/learned.h"
 #include "moegps/options.h"
 #include "moegps/status.h"
 #include "moegps/trace.h"
@@ -34,9 +35,23 @@ typedef struct moe_predictor_env {
     const int *layers;      /* [n_layers] numbers in the trace */
     int n_layers;
     uint64_t seed;
-    uint32_t max_own;  /* most tokens this rank gets in a batch */
-    moe_h5_image file; /* that the file hook names */
+    uint32_t max_own;           /* most tokens this rank gets in a batch */
+    moe_h5_image file;          /* that the file hook names */
+    const moe_learned *learned; /* what training made; NULL: nothing */
 } moe_predictor_env;
+
+/** What training is told. All borrowed. */
+typedef struct moe_train_env {
+    const moe_trace *trace;
+    uint64_t seed;
+    int epochs;    /* at most; 0: the predictor's train_epochs */
+    int kept_bits; /* of each weight's fraction at the end, 1..23 */
+    /** Called after each epoch, when `part` is a whole checkpoint.
+     *  @return MOE_OK, or why training stops here. */
+    moe_status (*epoch)(void *arg, const moe_learned_part *part,
+                        moe_error *err);
+    void *arg;
+} moe_train_env;
 
 typedef struct moe_predictor {
     const char *name, *help; /* spelling; one line for `moegps list` */
@@ -87,6 +102,14 @@ typedef struct moe_predictor {
     /** Optional. Numbers that it holds, learned or handed over, all layers;
      *  without it none. */
     size_t (*parameters)(const void *state);
+    /** Optional: predictors that run only on a predictor file. Learn from the
+     *  trace's training part; a part with arrays is a checkpoint to go on
+     *  from. Not collective; exact in the seed for a number of threads.
+     *  @return MOE_OK, MOE_NOMEM, MOE_FORMAT (not its checkpoint),
+     *  MOE_LIBRARY, or what env->epoch returned. */
+    moe_status (*train)(const moe_train_env *env, moe_learned_part *part,
+                        moe_error *err);
+    int train_epochs;          /* at most, unless told */
     void (*fini)(void *state); /* accepts a partly initialised state */
 } moe_predictor;
 

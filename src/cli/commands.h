@@ -9,6 +9,9 @@
 /** Run an experiment. Collective: under mpirun or srun. */
 int moe_cmd_run(int argc, char **argv);
 
+/** Train predictors; uses OpenMP threads. */
+int moe_cmd_train(int argc, char **argv);
+
 /** Show, make, cut and convert traces. */
 int moe_cmd_trace(int argc, char **argv);
 

@@ -15,6 +15,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"run", moe_cmd_run, "run an experiment, under mpirun or srun"},
+    {"train", moe_cmd_train, "train predictors on a routing trace"},
     {"report", moe_cmd_report, "show result files as tables, CSV or JSON"},
     {"trace", moe_cmd_trace, "show, make, cut and convert routing traces"},
     {"evaluate", moe_cmd_evaluate,

@@ -15,12 +15,14 @@
 #include "moegps/ctx.h"
 #include "moegps/engine.h"
 #include "moegps/h5.h"
+#include "moegps/learned.h"
 #include "moegps/mem.h"
 #include "moegps/profile.h"
 #include "moegps/progress.h"
 #include "moegps/report.h"
 #include "moegps/results.h"
 
+enum { MAX_STRATEGIES = 64 }; /* as many as an experiment may have */
 enum { MAX_SETS = 64, MAX_LAYERS = 4096, MAX_NOTES = 48 };
 
 /* Seconds between flushes of the result file. */
@@ -112,6 +114,9 @@ typedef struct {
     moe_model model;
     moe_cluster cluster;
     moe_trace trace;
+    moe_learned file[MAX_STRATEGIES];           /* distinct predictor files */
+    const moe_learned *learned[MAX_STRATEGIES]; /* of each strategy, or NULL */
+    int n_files;
     moe_topo topo;
     int layers[MAX_LAYERS], n_layers;
     char *input, *resolved, *command_line;
@@ -199,6 +204,30 @@ static void choose_layers(run_t *r)
     }
 }
 
+/* The predictor files that strategies ask for, each once. */
+static moe_status read_learned(run_t *r)
+{
+    moe_ctx *ctx = &r->ctx;
+    const moe_experiment *x = &r->experiment;
+    for (int i = 0; i < x->n_strategies; i++) {
+        const char *name = x->strategy[i].load;
+        char path[1024] = "";
+        for (int j = 0; j < i && r->learned[i] == NULL; j++)
+            if (strcmp(name, x->strategy[j].load) == 0)
+                r->learned[i] = r->learned[j];
+        if (name[0] == '\0' || r->learned[i] != NULL)
+            continue;
+        if (ctx->rank == 0)
+            moe_profile_find("predictors", name, ".h5", path, sizeof path,
+                             &ctx->err);
+        if (moe_agree(ctx) != MOE_OK ||
+            moe_learned_load(ctx, path, &r->file[r->n_files]) != MOE_OK)
+            return ctx->err.status;
+        r->learned[i] = &r->file[r->n_files++];
+    }
+    return MOE_OK;
+}
+
 static moe_status read_inputs(run_t *r)
 {
     moe_ctx *ctx = &r->ctx;
@@ -213,7 +242,7 @@ static moe_status read_inputs(run_t *r)
     if (moe_agree(ctx) != MOE_OK || read_trace(r) != MOE_OK)
         return ctx->err.status;
     choose_layers(r);
-    return moe_agree(ctx);
+    return moe_agree(ctx) == MOE_OK ? read_learned(r) : ctx->err.status;
 }
 
 /* Make the result file's folder; those above it must be there. */
@@ -284,7 +313,8 @@ static moe_status make_engine(run_t *r)
                                       .trace = &r->trace,
                                       .layers = r->layers,
                                       .n_layers = r->n_layers,
-                                      .threads = threads_of(r)};
+                                      .threads = threads_of(r),
+                                      .learned = r->learned};
     return moe_engine_new(&r->ctx, &params, &r->engine);
 }
 
@@ -541,6 +571,8 @@ static void release(run_t *r)
 {
     moe_engine_free(r->engine);
     moe_ledger_fini(&r->ledger);
+    for (int f = 0; f < r->n_files; f++)
+        moe_learned_free(&r->file[f]);
     moe_trace_free(&r->trace);
     moe_experiment_fini(&r->experiment);
     free(r->input);

@@ -203,7 +203,8 @@ static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
         .n_layers = e->p.n_layers,
         .seed = e->p.experiment->workload.seed,
         .max_own = moe_batch_share_max(tokens, e->layout.gpus),
-        .file = {.data = r->file.data, .bytes = r->file.bytes}};
+        .file = {.data = r->file.data, .bytes = r->file.bytes},
+        .learned = e->p.learned != NULL ? e->p.learned[r->index] : NULL};
     r->predictor = moe_array_new(1, p->state_size, err);
     if (err->status == MOE_OK)
         p->init(r->predictor, &env, r->spec->predictor_params, err);
