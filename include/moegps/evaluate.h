@@ -63,9 +63,10 @@ typedef struct moe_evaluation {
 typedef struct moe_evaluate_params {
     const moe_trace *trace;
     const moe_predictor *predictor;
-    const void *params; /* of the predictor */
-    moe_h5_image file;  /* that the predictor names */
-    const int *layers;  /* [n_layers] numbers in the trace; NULL: all */
+    const void *params;         /* of the predictor */
+    moe_h5_image file;          /* that the predictor names */
+    const moe_learned *learned; /* what training made; NULL: nothing */
+    const int *layers;          /* [n_layers] numbers in the trace; NULL: all */
     int n_layers;
     int batch, seq; /* sequences of a batch and tokens of each; seq 0: whole
                        sequences (steps) of the trace */

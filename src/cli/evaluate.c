@@ -9,11 +9,12 @@
 #include "commands.h"
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
+#include "moegps/profile.h"
 #include "trace.h"
 
 typedef struct {
     char trace[1024], predictors[4096], model[256], cluster[256];
-    char json[1024], csv[1024];
+    char load[1024], json[1024], csv[1024];
     int batch, seq, gpus, repeats;
     bool per_layer, force;
     uint64_t seed;
@@ -40,6 +41,8 @@ static const moe_opt rows[] = {
     TEXT("trace", trace, "", "in jobs/traces, or a path"),
     TEXT("predictors", predictors, "",
          "with options after colons: token,ema:alpha=0.2"),
+    TEXT("load", load, "",
+         "predictor file of moegps train: a path, or in jobs/predictors"),
     INT("batch", batch, "1", 1, 1 << 20, "sequences of a batch; default 1"),
     INT("seq", seq, "512", 0, 1 << 20,
         "tokens of each; 0: sequences or steps whole; default 512"),
@@ -202,21 +205,34 @@ static moe_status read_pricer(const settings *s, const moe_trace *trace,
     return cost->init(r->cost_state, &r->model, &r->cluster, err);
 }
 
+/* What training made; whoever saw the test tokens is not judged by them. */
+static moe_status read_learned(const settings *s, const moe_trace *trace,
+                               evaluate_report *r, moe_error *err)
+{
+    char path[1024];
+    if (moe_profile_find("predictors", s->load, ".h5", path, sizeof path,
+                         err) != MOE_OK ||
+        moe_learned_read(path, &r->learned, err) != MOE_OK)
+        return err->status;
+    return moe_learned_check(&r->learned, trace, err);
+}
+
 static moe_status evaluate_one(const settings *s, const evaluate_report *r,
                                evaluate_subject *subject, moe_error *err)
 {
     const moe_predictor *p = subject->predictor;
     const char *path = p->file != NULL ? p->file(subject->params) : NULL;
     char *data = NULL;
-    moe_evaluate_params params = {.trace = r->trace,
-                                  .predictor = p,
-                                  .params = subject->params,
-                                  .batch = s->batch,
-                                  .seq = s->seq,
-                                  .seed = s->seed,
-                                  .repeats = s->repeats,
-                                  .pricer =
-                                      *s->cluster != '\0' ? &r->pricer : NULL};
+    moe_evaluate_params params = {
+        .trace = r->trace,
+        .predictor = p,
+        .params = subject->params,
+        .batch = s->batch,
+        .seq = s->seq,
+        .seed = s->seed,
+        .learned = r->learned.n_parts > 0 ? &r->learned : NULL,
+        .repeats = s->repeats,
+        .pricer = *s->cluster != '\0' ? &r->pricer : NULL};
     if (path != NULL && *path != '\0' &&
         moe_read_bytes(path, &data, &params.file.bytes, err) == MOE_OK) {
         params.file.path = path;
@@ -238,9 +254,12 @@ static moe_status evaluate(const settings *s, moe_error *err)
                          .gpus = s->gpus,
                          .seed = s->seed,
                          .priced = *s->cluster != '\0',
-                         .per_layer = s->per_layer};
+                         .per_layer = s->per_layer,
+                         .learned = {.shared = MPI_WIN_NULL}};
     if (check_given(s, err) == MOE_OK && take_subjects(s, &r, err) == MOE_OK)
         trace_by_name(s->trace, &trace, err);
+    if (err->status == MOE_OK && *s->load != '\0')
+        read_learned(s, &trace, &r, err);
     if (err->status == MOE_OK && r.priced)
         read_pricer(s, &trace, &r, err);
     for (size_t i = 0; i < r.n && err->status == MOE_OK; i++)
@@ -260,6 +279,7 @@ static moe_status evaluate(const settings *s, moe_error *err)
         moe_evaluation_fini(&r.subject[i].result);
     }
     free(r.subject);
+    moe_learned_free(&r.learned);
     if (r.cost_state != NULL)
         r.pricer.cost->fini(r.cost_state);
     free(r.cost_state);

@@ -15,6 +15,7 @@ typedef struct evaluate_subject {
 
 typedef struct evaluate_report {
     const moe_trace *trace;
+    moe_learned learned; /* n_parts 0: no file was asked for */
     const char *trace_name;
     int batch, seq, gpus;
     uint64_t seed;

@@ -114,7 +114,8 @@ static moe_status renew(evaluate_scene *c, moe_evaluation *out, moe_error *err)
                                    .n_layers = c->n_layers,
                                    .seed = p->seed,
                                    .max_own = (uint32_t)c->max_tokens,
-                                   .file = p->file};
+                                   .file = p->file,
+                                   .learned = p->learned};
     if (c->state != NULL) {
         p->predictor->fini(c->state);
         memset(c->state, 0, p->predictor->state_size);
