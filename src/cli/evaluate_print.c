@@ -175,7 +175,8 @@ void evaluate_print(const evaluate_report *r, FILE *out)
           "alone, from the very distribution foretold\n\n",
           out);
     print_accuracy(r, out);
-    fputs("\nCost. CPU time: measured on this machine, one thread", out);
+    fputs("\nCost. CPU time: measured on this machine, all threads together",
+          out);
     if (r->priced)
         fprintf(out, "; gpu clock: modelled, %s prices,\none of %d GPUs of %s",
                 sources[least_certain(r)], r->gpus, r->cluster.name);
