@@ -104,6 +104,9 @@ validate: deps ## print how far the cost models are off: results/validation.md
 	@$(BUILD)/validate > $(BUILD)/validation.md; rc=$$?; \
 	 cat $(BUILD)/validation.md; cp $(BUILD)/validation.md results/; exit $$rc
 
+evaluate: moegps ## judge the predictors on the bundled traces: results/evaluate.md
+	@tools/evaluate.sh
+
 asan: ## the tests under address and undefined-behaviour sanitizers
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan check-only \
@@ -124,5 +127,5 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 FORCE:
-.PHONY: all deps demo check check-only validate bench bench-only asan install format \
+.PHONY: all deps demo check check-only validate evaluate bench bench-only asan install format \
         clean help FORCE

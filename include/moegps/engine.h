@@ -10,6 +10,7 @@
 
 #include "moegps/ctx.h"
 #include "moegps/experiment.h"
+#include "moegps/learned.h"
 #include "moegps/ledger.h"
 #include "moegps/results.h"
 #include "moegps/topo.h"
@@ -23,9 +24,11 @@ typedef struct moe_engine_params {
     const moe_model *model;
     const moe_cluster *cluster;
     const moe_trace *trace;
-    const int *layers; /* [n_layers] numbers in model and trace */
+    const int *layers; /* [n_layers] numbers in the model */
     int n_layers;
     int threads; /* OpenMP threads of this rank */
+    /* [strategies] what `load` names, NULL where it names nothing; or NULL */
+    const moe_learned *const *learned;
 } moe_engine_params;
 
 /** Check that model, trace, cluster and experiment go together, then allocate

@@ -53,6 +53,7 @@ typedef struct moe_emulation {
 typedef struct moe_strategy {
     char name[64];
     char predictor_name[32], planner_name[32], split_name[32];
+    char load[1024]; /* predictor file, or its name; "": none */
     int slots;   /* per GPU and layer; 0: as many as the home placement needs */
     int routing; /* moe_routing as asked for */
     bool direct; /* and as it will be */

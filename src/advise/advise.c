@@ -74,18 +74,8 @@ static void check_range(const char *what, double value, double low, double high,
 
 static void check_trace(const moe_advise_params *p, moe_error *err)
 {
-    const moe_trace *t = p->trace;
     const moe_model *m = p->model;
-    if (strcmp(t->model, m->name) != 0)
-        moe_fail(err, MOE_MISMATCH, "trace is of model '%s', not of '%s'",
-                 t->model, m->name);
-    else if (t->layers != m->layers || t->experts != m->experts ||
-             t->top_k != m->top_k)
-        moe_fail(err, MOE_MISMATCH,
-                 "trace has %d layers, %d experts, top %d; model %s has %d, "
-                 "%d, %d",
-                 t->layers, t->experts, t->top_k, m->name, m->layers,
-                 m->experts, m->top_k);
+    moe_trace_fits(p->trace, m->name, m->layers, m->experts, m->top_k, err);
 }
 
 static void check_hand(const moe_advise_params *p, moe_error *err)

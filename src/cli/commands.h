@@ -9,6 +9,9 @@
 /** Run an experiment. Collective: under mpirun or srun. */
 int moe_cmd_run(int argc, char **argv);
 
+/** Train predictors; uses OpenMP threads. */
+int moe_cmd_train(int argc, char **argv);
+
 /** Show, make, cut and convert traces. */
 int moe_cmd_trace(int argc, char **argv);
 
@@ -23,6 +26,10 @@ int moe_cmd_merge(int argc, char **argv);
 
 /** Price operations from the measured tables. */
 int moe_cmd_cost(int argc, char **argv);
+
+/** Say how good predictors are and what they cost. */
+int moe_cmd_evaluate(int argc, char **argv);
+
 /** Recommend a strategy from modelled layer times. */
 int moe_cmd_advise(int argc, char **argv);
 

@@ -15,10 +15,13 @@ static const struct {
     const char *help;
 } commands[] = {
     {"run", moe_cmd_run, "run an experiment, under mpirun or srun"},
+    {"train", moe_cmd_train, "train predictors on a routing trace"},
     {"report", moe_cmd_report, "show result files as tables, CSV or JSON"},
     {"compare", moe_cmd_compare, "compare two result files, with intervals"},
     {"merge", moe_cmd_merge, "bring runs into one file"},
     {"trace", moe_cmd_trace, "show, make, cut and convert routing traces"},
+    {"evaluate", moe_cmd_evaluate,
+     "say how good predictors are, and their cost"},
     {"cost", moe_cmd_cost, "price kernels and collectives from measurements"},
     {"advise", moe_cmd_advise, "say which strategy to use, and how sure"},
     {"map", moe_cmd_map, "show which strategy wins where"},

@@ -16,6 +16,7 @@
 #include "moegps/ctx.h"
 #include "moegps/engine.h"
 #include "moegps/h5.h"
+#include "moegps/learned.h"
 #include "moegps/mem.h"
 #include "moegps/profile.h"
 #include "moegps/progress.h"
@@ -24,6 +25,7 @@
 #include "moegps/stop.h"
 #include "moegps/watchdog.h"
 
+enum { MAX_STRATEGIES = 64 }; /* as many as an experiment may have */
 enum { MAX_SETS = 64, MAX_LAYERS = 4096, MAX_NOTES = 48 };
 
 /* Seconds between flushes of the result file. */
@@ -163,6 +165,9 @@ typedef struct {
     moe_model model;
     moe_cluster cluster;
     moe_trace trace;
+    moe_learned file[MAX_STRATEGIES];           /* distinct predictor files */
+    const moe_learned *learned[MAX_STRATEGIES]; /* of each strategy, or NULL */
+    int n_files;
     moe_topo topo;
     int layers[MAX_LAYERS], n_layers;
     char *input, *resolved, *command_line;
@@ -238,6 +243,48 @@ static moe_status read_trace(run_t *r)
     return moe_trace_load(ctx, path, &r->trace);
 }
 
+/* All layers are those that the trace has. */
+static void choose_layers(run_t *r)
+{
+    const moe_trace *t = &r->trace;
+    const char *list = r->experiment.workload.layers;
+    if (r->model.layers > MAX_LAYERS || t->layers > MAX_LAYERS) {
+        moe_fail(&r->ctx.err, MOE_USAGE, "at most %d layers can be run",
+                 MAX_LAYERS);
+    } else if (t->has_layer_number && strcmp(list, "all") == 0) {
+        r->n_layers = t->layers;
+        memcpy(r->layers, t->layer_number,
+               (size_t)t->layers * sizeof *r->layers);
+    } else {
+        moe_experiment_layers(list, r->model.layers, r->layers, &r->n_layers,
+                              &r->ctx.err);
+    }
+}
+
+/* The predictor files that strategies ask for, each once. */
+static moe_status read_learned(run_t *r)
+{
+    moe_ctx *ctx = &r->ctx;
+    const moe_experiment *x = &r->experiment;
+    for (int i = 0; i < x->n_strategies; i++) {
+        const char *name = x->strategy[i].load;
+        char path[1024] = "";
+        for (int j = 0; j < i && r->learned[i] == NULL; j++)
+            if (strcmp(name, x->strategy[j].load) == 0)
+                r->learned[i] = r->learned[j];
+        if (name[0] == '\0' || r->learned[i] != NULL)
+            continue;
+        if (ctx->rank == 0)
+            moe_profile_find("predictors", name, ".h5", path, sizeof path,
+                             &ctx->err);
+        if (moe_agree(ctx) != MOE_OK ||
+            moe_learned_load(ctx, path, &r->file[r->n_files]) != MOE_OK)
+            return ctx->err.status;
+        r->learned[i] = &r->file[r->n_files++];
+    }
+    return MOE_OK;
+}
+
 static moe_status read_inputs(run_t *r)
 {
     moe_ctx *ctx = &r->ctx;
@@ -248,11 +295,11 @@ static moe_status read_inputs(run_t *r)
     moe_inject(ctx, MOE_SITE_CONFIG);
     if (moe_agree(ctx) != MOE_OK || read_profiles(r) != MOE_OK)
         return ctx->err.status;
-    if (r->model.layers <= MAX_LAYERS)
-        moe_experiment_layers(r->experiment.workload.layers, r->model.layers,
-                              r->layers, &r->n_layers, &ctx->err);
     r->resolved = moe_experiment_resolved(&r->experiment);
-    return moe_agree(ctx) == MOE_OK ? read_trace(r) : ctx->err.status;
+    if (moe_agree(ctx) != MOE_OK || read_trace(r) != MOE_OK)
+        return ctx->err.status;
+    choose_layers(r);
+    return moe_agree(ctx) == MOE_OK ? read_learned(r) : ctx->err.status;
 }
 
 /* Make the result file's folder; those above it must be there. */
@@ -323,7 +370,8 @@ static moe_status make_engine(run_t *r)
                                       .trace = &r->trace,
                                       .layers = r->layers,
                                       .n_layers = r->n_layers,
-                                      .threads = threads_of(r)};
+                                      .threads = threads_of(r),
+                                      .learned = r->learned};
     return moe_engine_new(&r->ctx, &params, &r->engine);
 }
 
@@ -642,6 +690,8 @@ static void release(run_t *r)
     moe_watchdog_free(r->watchdog);
     moe_engine_free(r->engine);
     moe_ledger_fini(&r->ledger);
+    for (int f = 0; f < r->n_files; f++)
+        moe_learned_free(&r->file[f]);
     moe_trace_free(&r->trace);
     moe_experiment_fini(&r->experiment);
     free(r->input);

@@ -35,19 +35,10 @@ void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
 static moe_status check_inputs(const moe_engine *e, moe_error *err)
 {
     const moe_engine_params *p = &e->p;
-    const moe_trace *t = p->trace;
     const moe_model *m = p->model;
-    if (strcmp(t->model, m->name) != 0)
-        return moe_fail(err, MOE_MISMATCH,
-                        "trace is of model '%s', the experiment's is '%s'",
-                        t->model, m->name);
-    if (t->layers != m->layers || t->experts != m->experts ||
-        t->top_k != m->top_k)
-        return moe_fail(err, MOE_MISMATCH,
-                        "trace has %d layers, %d experts, top %d; model %s "
-                        "has %d, %d, %d",
-                        t->layers, t->experts, t->top_k, m->name, m->layers,
-                        m->experts, m->top_k);
+    if (moe_trace_fits(p->trace, m->name, m->layers, m->experts, m->top_k,
+                       err) != MOE_OK)
+        return err->status;
     const int need = moe_layout_home_slots(&e->layout, m->experts);
     for (int i = 0; i < p->experiment->n_strategies; i++) {
         const moe_strategy *s = &p->experiment->strategy[i];
@@ -64,6 +55,25 @@ static moe_status check_inputs(const moe_engine *e, moe_error *err)
                             s->name, s->planner_name);
     }
     return MOE_OK;
+}
+
+/* Layers are numbered as in the model; the trace may hold some of them. */
+static moe_status find_layers(moe_engine *e, moe_error *err)
+{
+    const moe_trace *t = e->p.trace;
+    e->trace_layer =
+        moe_array_new((size_t)e->p.n_layers, sizeof *e->trace_layer, err);
+    for (int l = 0; e->trace_layer != NULL && l < e->p.n_layers; l++) {
+        e->trace_layer[l] = moe_trace_find_layer(t, e->p.layers[l]);
+        if (e->trace_layer[l] < 0)
+            return moe_fail(err, MOE_MISMATCH,
+                            "workload.layers: the trace has no layer %d, only "
+                            "%d of the model's %d, from %d to %d",
+                            e->p.layers[l], t->layers, e->p.model->layers,
+                            moe_trace_layer_number(t, 0),
+                            moe_trace_layer_number(t, t->layers - 1));
+    }
+    return err->status;
 }
 
 static void find_place(moe_engine *e)
@@ -85,7 +95,7 @@ static moe_status make_batcher(moe_engine *e, moe_error *err)
                                        .seed = w->seed,
                                        .batch = w->batch,
                                        .seq = w->seq,
-                                       .layers = e->p.layers,
+                                       .layers = e->trace_layer,
                                        .n_layers = e->p.n_layers,
                                        .iterations = w->warmup + w->iterations,
                                        .gpu = e->gpu,
@@ -189,10 +199,12 @@ static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
     const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
     const moe_predictor_env env = {
         .trace = e->p.trace,
-        .layers = e->p.layers,
+        .layers = e->trace_layer,
         .n_layers = e->p.n_layers,
         .seed = e->p.experiment->workload.seed,
-        .max_own = moe_batch_share_max(tokens, e->layout.gpus)};
+        .max_own = moe_batch_share_max(tokens, e->layout.gpus),
+        .file = {.data = r->file.data, .bytes = r->file.bytes},
+        .learned = e->p.learned != NULL ? e->p.learned[r->index] : NULL};
     r->predictor = moe_array_new(1, p->state_size, err);
     if (err->status == MOE_OK)
         p->init(r->predictor, &env, r->spec->predictor_params, err);
@@ -260,16 +272,48 @@ static int slots_of(const moe_engine *e, const moe_strategy *s)
 
 static void make_runners(moe_engine *e, moe_error *err)
 {
-    const moe_experiment *x = e->p.experiment;
-    e->runner = moe_array_new((size_t)x->n_strategies, sizeof *e->runner, err);
-    for (int i = 0; i < x->n_strategies && err->status == MOE_OK; i++) {
-        moe_runner *r = &e->runner[e->n_runners++];
-        r->spec = &x->strategy[i];
-        r->index = i;
+    for (int i = 0; i < e->n_runners && err->status == MOE_OK; i++) {
+        moe_runner *r = &e->runner[i];
         r->slots = slots_of(e, r->spec);
         if (make_runner(e, r, err) != MOE_OK)
             moe_error_prefix(err, "strategy %s", r->spec->name);
     }
+}
+
+/* Name the runners and read the files that their predictors ask for: rank 0
+ * alone touches the file system. Collective. */
+static moe_status share_files(moe_engine *e)
+{
+    moe_ctx *ctx = e->ctx;
+    const moe_experiment *x = e->p.experiment;
+    e->runner =
+        moe_array_new((size_t)x->n_strategies, sizeof *e->runner, &ctx->err);
+    if (moe_agree(ctx) != MOE_OK)
+        return ctx->err.status;
+    e->n_runners = x->n_strategies;
+    for (int i = 0; i < e->n_runners; i++) {
+        moe_runner *r = &e->runner[i];
+        r->spec = &x->strategy[i];
+        r->index = i;
+        const char *path =
+            r->spec->predictor->file != NULL
+                ? r->spec->predictor->file(r->spec->predictor_params)
+                : NULL;
+        if (path == NULL || *path == '\0')
+            continue;
+        if (moe_shared_file(ctx, path, &r->file) != MOE_OK) {
+            moe_error_prefix(&ctx->err, "strategy %s", r->spec->name);
+            return ctx->err.status;
+        }
+    }
+    return MOE_OK;
+}
+
+/* Predictors have taken what they need. Collective. */
+static void drop_files(moe_engine *e)
+{
+    for (int i = 0; i < e->n_runners; i++)
+        moe_shared_file_free(&e->runner[i].file);
 }
 
 static int widest_slots(const moe_engine *e)
@@ -299,8 +343,9 @@ static void set_up(moe_engine *e, moe_error *err)
 {
     moe_inject(e->ctx, MOE_SITE_SETUP);
     if (err->status != MOE_OK || check_inputs(e, err) != MOE_OK ||
-        make_cost(e, err) != MOE_OK || make_batcher(e, err) != MOE_OK ||
-        make_ffn(e, err) != MOE_OK || make_scratch(e, err) != MOE_OK)
+        find_layers(e, err) != MOE_OK || make_cost(e, err) != MOE_OK ||
+        make_batcher(e, err) != MOE_OK || make_ffn(e, err) != MOE_OK ||
+        make_scratch(e, err) != MOE_OK)
         return;
     if (!moe_inject(e->ctx, MOE_SITE_PREDICTOR))
         make_runners(e, err);
@@ -339,8 +384,11 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
                           "instructions that all of them have");
         find_place(e);
         e->max_slots = widest_slots(e);
-        set_up(e, &ctx->err);
-        if (moe_agree(ctx) == MOE_OK) {
+        if (share_files(e) == MOE_OK)
+            set_up(e, &ctx->err);
+        moe_agree(ctx);
+        drop_files(e);
+        if (ctx->err.status == MOE_OK) {
             warn_of_repeats(e);
             make_dispatch(e, &ctx->err); /* collective over the GPUs */
             moe_agree(ctx);
@@ -389,12 +437,13 @@ void moe_engine_free(moe_engine *e)
     if (e->cost_state != NULL)
         e->cost->fini(e->cost_state);
     moe_batcher_free(e->batcher);
-    void *arrays[] = {e->runner,   e->ffn_state,  e->exact_state, e->cost_state,
-                      e->rows,     e->exact_rows, e->out,         e->load_own,
-                      e->load_sum, e->load,       e->share,       e->predicted,
-                      e->moves,    e->wire,       e->planner_cpu, e->sent_bytes,
-                      e->times,    e->facts,      e->slot_rows,   e->reference,
-                      e->tally,    e->ahead_bytes};
+    void *arrays[] = {
+        e->runner,   e->ffn_state,   e->exact_state, e->cost_state,
+        e->rows,     e->exact_rows,  e->out,         e->load_own,
+        e->load_sum, e->load,        e->share,       e->predicted,
+        e->moves,    e->wire,        e->planner_cpu, e->sent_bytes,
+        e->times,    e->facts,       e->slot_rows,   e->reference,
+        e->tally,    e->trace_layer, e->ahead_bytes};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
     if (e->gpu_comm != MPI_COMM_NULL)
@@ -476,6 +525,16 @@ static void coordinate_if_due(moe_engine *e, moe_runner *r)
         moe_engine_coordinate(e, r);
 }
 
+/* What the predictor learns from the iteration that has ended here. */
+static void observe(moe_engine *e, moe_runner *r)
+{
+    if (r->spec->predictor->observe == NULL)
+        return;
+    const moe_stamp start = moe_stamp_now();
+    r->spec->predictor->observe(r->predictor, e->batch);
+    moe_engine_charge(e, MOE_PHASE_PREDICT, 0, e->p.n_layers, start);
+}
+
 /* The order of strategies in an iteration, so that none always runs in the
  * wake of the same other. */
 static void shuffle_order(const moe_engine *e, int *order)
@@ -512,6 +571,7 @@ static double warm_up_runner(moe_engine *e, moe_runner *r, bool compare)
         if (compare)
             moe_engine_check_output(e, r, l);
     }
+    observe(e, r);
     return slowest(e);
 }
 
@@ -546,6 +606,7 @@ moe_status moe_engine_measure(moe_engine *e, int i, moe_ledger *ledger)
         coordinate_if_due(e, r);
         for (int l = 0; l < e->p.n_layers; l++)
             moe_engine_layer(e, r, l, e->ffn, e->ffn_state, e->rows);
+        observe(e, r);
         moe_engine_record(e, r, i, ledger);
         moe_engine_check_pairs(e, r);
         if (ledger->order != NULL)

@@ -174,6 +174,12 @@ const moe_opt moe_strategy_options[] = {
      .initial = "none",
      AT(predictor_name),
      .help = "see `moegps list predictors`"},
+    {.key = "load",
+     .type = MOE_OPT_TEXT,
+     .initial = "",
+     AT(load),
+     .help = "predictor file of `moegps train`: a path, or a name in "
+             "jobs/predictors"},
     {.key = "planner",
      .type = MOE_OPT_TEXT,
      .initial = "static",
@@ -316,6 +322,10 @@ static moe_status read_strategy(moe_strategy *s, const moe_conf *root,
         if (iscntrl((unsigned char)*c)) /* tables and FOM lines have one line */
             return moe_conf_fail(root, moe_conf_get(node, "name"), err,
                                  "strategies: a name has a control character");
+    if (s->load[0] != '\0' && s->predictor->train == NULL)
+        return moe_conf_fail(root, moe_conf_get(node, "load"), err,
+                             "strategy %s: predictor '%s' loads no file",
+                             s->name, s->predictor_name);
     return check_forecast(s, root, node, err);
 }
 

@@ -17,6 +17,7 @@
 #include "moegps/dispatch.h"
 #include "moegps/engine.h"
 #include "moegps/mem.h"
+#include "moegps/shared_file.h"
 #include "weights.h"
 
 /* One strategy as it runs on this rank. */
@@ -25,6 +26,8 @@ typedef struct moe_runner {
     int index; /* in the experiment */
     int slots; /* per GPU and layer */
     moe_forecast forecast;
+    moe_shared_bytes file;             /* that the predictor learns from, until
+                                         it has */
     bool direct;                       /* rows go ahead to predicted experts */
     void *predictor, *planner, *split; /* states; planner NULL where this rank
                                           does not plan */
@@ -59,6 +62,7 @@ struct moe_engine {
     int coordinator;   /* rank that plans, with central coordination */
     MPI_Comm gpu_comm; /* the GPUs; MPI_COMM_NULL on a dedicated rank */
 
+    int *trace_layer; /* [n_layers] numbers in the trace */
     moe_batcher *batcher;
     moe_batch *batch; /* of the current iteration; borrowed */
 

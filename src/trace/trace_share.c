@@ -6,8 +6,7 @@
 
 #include "internal.h"
 #include "moegps/mem.h"
-
-enum { BCAST_BYTES = 1 << 28 }; /* per call; counts are int */
+#include "moegps/shared.h"
 
 /* Where the arrays of a trace lie in a window. */
 typedef struct {
@@ -48,39 +47,6 @@ static void share_header(moe_ctx *ctx, const moe_trace *read, moe_trace *out)
     out->shared = MPI_WIN_NULL;
 }
 
-/* One window per node, all of it on the node's first rank.
- * @return its aligned base in this rank's address space; NULL on failure. */
-static char *open_window(moe_ctx *ctx, size_t bytes, MPI_Win *win)
-{
-    char *base = NULL;
-    MPI_Aint mine = 0;
-    if (ctx->node_rank == 0)
-        mine = (MPI_Aint)(bytes + MOE_ALIGNMENT);
-    int rc = MPI_Win_allocate_shared(mine, 1, MPI_INFO_NULL, ctx->node_comm,
-                                     &base, win);
-    if (rc != MPI_SUCCESS) {
-        *win = MPI_WIN_NULL;
-        moe_fail(&ctx->err, MOE_NOMEM,
-                 "trace: no shared memory window of %.1f MiB (is /dev/shm "
-                 "large enough?)",
-                 (double)bytes / (1 << 20));
-        return NULL;
-    }
-    int unit = 0;
-    MPI_Aint size = 0;
-    MOE_MPI(MPI_Win_shared_query(*win, 0, &size, &unit, &base));
-    /* Segments are mapped at pages, so every rank skips the same bytes. */
-    return base + (align_up((uintptr_t)base) - (uintptr_t)base);
-}
-
-static void bcast_among_leaders(moe_ctx *ctx, char *data, size_t bytes)
-{
-    for (size_t at = 0; at < bytes; at += BCAST_BYTES) {
-        size_t now = bytes - at < BCAST_BYTES ? bytes - at : BCAST_BYTES;
-        MOE_MPI(MPI_Bcast(data + at, (int)now, MPI_BYTE, 0, ctx->lead_comm));
-    }
-}
-
 /* Rank 0 gives up each array as soon as it is in the window, so that the
  * trace is never twice in its memory for long. */
 static void fill_window(moe_ctx *ctx, moe_trace *read, const layout *lo,
@@ -94,7 +60,7 @@ static void fill_window(moe_ctx *ctx, moe_trace *read, const layout *lo,
             free(trace_get(read, a));
             trace_set(read, a, NULL);
         }
-        bcast_among_leaders(ctx, base + lo->at[a], lo->bytes[a]);
+        moe_shared_bcast(ctx, base + lo->at[a], lo->bytes[a]);
     }
 }
 
@@ -109,7 +75,7 @@ moe_status moe_trace_load(moe_ctx *ctx, const char *path, moe_trace *trace_out)
         goto out;
     share_header(ctx, &read, &t);
     const layout lo = lay_out(&t);
-    char *base = open_window(ctx, lo.total, &t.shared);
+    char *base = moe_shared_open(ctx, lo.total, "trace", &t.shared);
     if (moe_agree(ctx) != MOE_OK)
         goto out;
     MOE_MPI(MPI_Win_fence(0, t.shared));

@@ -7,6 +7,7 @@
 
 #include "fixture.h"
 #include "harness.h"
+#include "moegps/h5.h"
 
 static const char *const experiment_text =
     "model: tiny\n"
@@ -70,17 +71,18 @@ typedef struct {
 } bench;
 
 /* @param predictor  of the last strategy instead of its own; NULL: its own. */
-static moe_status bench_init_with(bench *b, const engine_case *c,
-                                  const moe_predictor *predictor)
+static moe_status bench_init_on(moe_ctx *ctx, bench *b, const engine_case *c,
+                                const char *text,
+                                const moe_predictor *predictor)
 {
     memset(b, 0, sizeof *b);
-    moe_error *err = &test_ctx.err;
+    moe_error *err = &ctx->err;
     *err = (moe_error){0};
     b->model = fixture_model();
     b->cluster = fixture_cluster();
     b->trace = c->loads ? fixture_loads(&b->model) : fixture_tokens(&b->model);
-    if (moe_experiment_parse(experiment_text, "test", c->sets, c->n_sets, &b->x,
-                             err) != MOE_OK)
+    if (moe_experiment_parse(text, "test", c->sets, c->n_sets, &b->x, err) !=
+        MOE_OK)
         return err->status;
     if (predictor != NULL)
         b->x.strategy[b->x.n_strategies - 1].predictor = predictor;
@@ -93,11 +95,17 @@ static moe_status bench_init_with(bench *b, const engine_case *c,
                                       .layers = b->layers,
                                       .n_layers = b->n_layers,
                                       .threads = 1};
-    if (moe_engine_new(&test_ctx, &params, &b->engine) != MOE_OK)
+    if (moe_engine_new(ctx, &params, &b->engine) != MOE_OK)
         return err->status;
     moe_ledger_dims dims = moe_engine_dims(b->engine);
-    moe_ledger_init(&b->ledger, &dims, test_ctx.rank, err);
-    return moe_agree(&test_ctx);
+    moe_ledger_init(&b->ledger, &dims, ctx->rank, err);
+    return moe_agree(ctx);
+}
+
+static moe_status bench_init_with(bench *b, const engine_case *c,
+                                  const moe_predictor *predictor)
+{
+    return bench_init_on(&test_ctx, b, c, experiment_text, predictor);
 }
 
 static moe_status bench_init(bench *b, const engine_case *c)
@@ -164,6 +172,91 @@ START_TEST(loads_and_predictions_do_not_depend_on_ranks)
     ck_assert_int_eq(s, MOE_OK);
     if (test_ctx.rank == 0)
         ck_assert_msg(h == expected[_i], "%#llx", (unsigned long long)h);
+}
+END_TEST
+
+/* An experiment with one strategy per predictor that token traces allow;
+ * `file` gets predictions of its own. */
+static const char *every_predictor(void)
+{
+    static char text[4096], path[512];
+    int at = snprintf(text, sizeof text,
+                      "model: tiny\ncluster: tiny\ntrace: tiny\n"
+                      "workload: {batch: 2, seq: 30, iterations: 4, warmup: "
+                      "2, seed: 3}\n"
+                      "emulation: {scale: 1}\nstrategies:\n"
+                      "  - {name: baseline}\n");
+    snprintf(path, sizeof path, "%s/experts.h5", test_dir);
+    for (size_t i = 0; moe_predictor_at(i) != NULL; i++) {
+        const moe_predictor *p = moe_predictor_at(i);
+        if (strcmp(p->name, "none") == 0 || p->train != NULL)
+            continue;
+        at += snprintf(text + at, sizeof text - (size_t)at,
+                       "  - {name: %s, predictor: %s, planner: duplicate, "
+                       "slots: 9%s%s}\n",
+                       p->name, p->name, p->file != NULL ? ", path: " : "",
+                       p->file != NULL ? path : "");
+    }
+    at += snprintf(text + at, sizeof text - (size_t)at,
+                   "  - {name: soft, predictor: token, collects: "
+                   "probabilities, planner: duplicate, slots: 9}\n");
+    if (test_ctx.rank == 0) {
+        const moe_model model = fixture_model();
+        moe_trace t = fixture_tokens(&model);
+        const hsize_t dims[3] = {(hsize_t)t.layers, t.n_tokens, 2};
+        hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+        hid_t space = H5Screate_simple(3, dims, NULL);
+        hid_t set = H5Dcreate2(file, "experts", H5T_STD_U16LE, space,
+                               H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        H5Dwrite(set, H5T_NATIVE_UINT16, H5S_ALL, H5S_ALL, H5P_DEFAULT,
+                 t.experts_of);
+        H5Dclose(set);
+        H5Sclose(space);
+        H5Fclose(file);
+        moe_trace_free(&t);
+    }
+    moe_agree(&test_ctx);
+    return text;
+}
+
+START_TEST(every_predictor_says_the_same_on_any_ranks)
+{
+    const engine_case c = {"", false, {NULL}, 0};
+    const char *text = every_predictor();
+    moe_ctx alone;
+    bench all, one;
+    moe_ctx_init(&alone, MPI_COMM_SELF);
+    moe_status s = bench_init_on(&test_ctx, &all, &c, text, NULL);
+    s = s == MOE_OK ? bench_run(&all) : s;
+    moe_status t = bench_init_on(&alone, &one, &c, text, NULL);
+    t = t == MOE_OK ? bench_run(&one) : t;
+    const moe_ledger_dims d = all.ledger.dims;
+    int differs = -1;
+    for (int i = 0;
+         test_ctx.rank == 0 && s == MOE_OK && t == MOE_OK && i < d.strategies;
+         i++) {
+        const size_t n = (size_t)(d.iterations * d.layers * d.experts);
+        const size_t at = moe_ledger_at(&all.ledger, i, 0, 0);
+        if (i > 0 && memcmp(all.ledger.predicted_pairs + (size_t)i * n,
+                            one.ledger.predicted_pairs + (size_t)i * n,
+                            n * sizeof(double)) != 0)
+            differs = i;
+        for (int j = 0; j < d.iterations * d.layers; j++)
+            if (!(isnan(all.ledger.recall[at + (size_t)j]) &&
+                  isnan(one.ledger.recall[at + (size_t)j])) &&
+                all.ledger.recall[at + (size_t)j] !=
+                    one.ledger.recall[at + (size_t)j])
+                differs = i;
+    }
+    const char *name = differs >= 0 ? all.x.strategy[differs].name : "";
+    char said[64];
+    snprintf(said, sizeof said, "%s", name);
+    bench_fini(&all);
+    bench_fini(&one);
+    moe_ctx_fini(&alone);
+    ck_assert_msg(s == MOE_OK, "%s", test_ctx.err.text);
+    ck_assert_int_eq(t, MOE_OK);
+    ck_assert_msg(differs < 0, "%s", said);
 }
 END_TEST
 
@@ -469,6 +562,7 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("engine");
     MOE_TEST_LOOP(suite, every_strategy_routes_exactly, MOE_ARRAY_LEN(cases));
     MOE_TEST_LOOP(suite, loads_and_predictions_do_not_depend_on_ranks, 2);
+    MOE_TEST(suite, every_predictor_says_the_same_on_any_ranks);
     MOE_TEST(suite, plans_are_the_same_again_and_replicated);
     MOE_TEST(suite, the_ledger_is_complete_and_consistent);
     MOE_TEST_LOOP(suite, direct_routing_dispatches_what_was_foretold_wrong, 2);

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "neural.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+/* The FFN predictor of MoE-GPS (arXiv 2506.07366, section 3.2): the token's
+ * embedding through 128 and 64 units, and a head per layer, all layers at
+ * once: the trunk is shared. */
+
+enum {
+    HIDDEN1 = 128,
+    HIDDEN2 = NEURAL_WIDTH,
+    BATCH = 1024, /* tokens of a training step */
+    N_ARRAYS = 7
+};
+enum { EPOCHS = 40 }; /* of training, at most */
+enum { EMBEDDING, WEIGHT1, BIAS1, WEIGHT2, BIAS2, HEAD, HEAD_BIAS };
+
+static int declare(const moe_learned_shape *heads, uint32_t vocab,
+                   neural_row *rows)
+{
+    /* Variance 2 / fan-in before a rectifier (He et al. 2015). */
+    const neural_row trunk[] = {
+        {{"embedding", 2, {"token", "feature"}, {vocab + 1, NEURAL_WIDTH}},
+         0.1},
+        {{"weight_1", 2, {"hidden_1", "feature"}, {HIDDEN1, NEURAL_WIDTH}},
+         0.177},
+        {{"bias_1", 1, {"hidden_1"}, {HIDDEN1}}, 0},
+        {{"weight_2", 2, {"width", "hidden_1"}, {HIDDEN2, HIDDEN1}}, 0.125},
+        {{"bias_2", 1, {"width"}, {HIDDEN2}}, 0}};
+    memcpy(rows, trunk, sizeof trunk);
+    const int n = (int)MOE_ARRAY_LEN(trunk);
+    return n + neural_declare_heads(heads, rows + n);
+}
+
+/* ---- training ---- */
+
+typedef struct {
+    const neural_task *task;
+    const neural_array *array;
+    neural_lib lib;
+    neural_dense dense[3];
+    neural_loss loss;
+    size_t width;    /* of the logits */
+    uint32_t *word;  /* [BATCH] */
+    uint64_t *token; /* [BATCH] */
+    float *x, *h1, *h2, *z, *dx, *d1, *d2;
+} net;
+
+static moe_status net_init(void *state, const neural_task *task,
+                           const neural_array *arrays, moe_error *err)
+{
+    net *s = state;
+    const int64_t width = (int64_t)task->trace->layers * task->trace->experts;
+    s->task = task;
+    s->array = arrays;
+    s->width = (size_t)width;
+    s->word = moe_array_new(BATCH, sizeof *s->word, err);
+    s->token = moe_array_new(BATCH, sizeof *s->token, err);
+    s->x = moe_array_new(BATCH * NEURAL_WIDTH, sizeof(float), err);
+    s->dx = moe_array_new(BATCH * NEURAL_WIDTH, sizeof(float), err);
+    s->h1 = moe_array_new(BATCH * HIDDEN1, sizeof(float), err);
+    s->d1 = moe_array_new(BATCH * HIDDEN1, sizeof(float), err);
+    s->h2 = moe_array_new(BATCH * HIDDEN2, sizeof(float), err);
+    s->d2 = moe_array_new(BATCH * HIDDEN2, sizeof(float), err);
+    s->z = moe_array_new(BATCH * s->width, sizeof(float), err);
+    if (err->status != MOE_OK)
+        return err->status;
+    dnnl_status_t rc = neural_lib_init(&s->lib);
+    rc = rc ? rc
+            : neural_dense_init(&s->dense[0], &s->lib, BATCH, NEURAL_WIDTH,
+                                HIDDEN1);
+    rc = rc ? rc
+            : neural_dense_init(&s->dense[1], &s->lib, BATCH, HIDDEN1, HIDDEN2);
+    rc = rc ? rc
+            : neural_dense_init(&s->dense[2], &s->lib, BATCH, HIDDEN2, width);
+    if (neural_fail(rc, "inner product", err) != MOE_OK)
+        return err->status;
+    return neural_loss_init(&s->loss, &s->lib, task, BATCH, err);
+}
+
+static uint64_t net_list(const neural_task *task, neural_part part,
+                         uint64_t *out)
+{
+    const moe_trace *t = task->trace;
+    uint64_t n = 0;
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        for (uint64_t i = t->seq_offset[s];
+             i < t->seq_offset[s + 1] && task->part[s] == part; i++, n++)
+            if (out != NULL)
+                out[n] = i;
+    return n;
+}
+
+static dnnl_status_t forward(net *s, uint64_t step)
+{
+    const neural_array *a = s->array;
+    neural_lookup(a[EMBEDDING].value, s->word, BATCH, s->x);
+    dnnl_status_t rc = neural_dense_forward(
+        &s->dense[0], &s->lib, s->x, a[WEIGHT1].value, a[BIAS1].value, s->h1);
+    neural_relu(BATCH * HIDDEN1, s->h1);
+    rc = rc ? rc
+            : neural_dense_forward(&s->dense[1], &s->lib, s->h1,
+                                   a[WEIGHT2].value, a[BIAS2].value, s->h2);
+    neural_relu(BATCH * HIDDEN2, s->h2);
+    if (step > 0)
+        neural_drop(s->task, step, NEURAL_DRAW_OUT, BATCH, HIDDEN2, s->h2);
+    return rc ? rc
+              : neural_dense_forward(&s->dense[2], &s->lib, s->h2,
+                                     a[HEAD].value, a[HEAD_BIAS].value, s->z);
+}
+
+/* With the gradient of the logits in z. */
+static dnnl_status_t backward(net *s, uint64_t step)
+{
+    const neural_array *a = s->array;
+    dnnl_status_t rc =
+        neural_dense_backward(&s->dense[2], &s->lib, s->h2, a[HEAD].value, s->z,
+                              s->d2, a[HEAD].grad, a[HEAD_BIAS].grad);
+    neural_drop(s->task, step, NEURAL_DRAW_OUT, BATCH, HIDDEN2, s->d2);
+    neural_relu_back(BATCH * HIDDEN2, s->h2, s->d2);
+    rc = rc ? rc
+            : neural_dense_backward(&s->dense[1], &s->lib, s->h1,
+                                    a[WEIGHT2].value, s->d2, s->d1,
+                                    a[WEIGHT2].grad, a[BIAS2].grad);
+    neural_relu_back(BATCH * HIDDEN1, s->h1, s->d1);
+    rc = rc ? rc
+            : neural_dense_backward(&s->dense[0], &s->lib, s->x,
+                                    a[WEIGHT1].value, s->d1, s->dx,
+                                    a[WEIGHT1].grad, a[BIAS1].grad);
+    neural_lookup_back(s->word, BATCH, s->dx, a[EMBEDDING].grad,
+                       a[EMBEDDING].n);
+    return rc;
+}
+
+static moe_status net_run(void *state, const uint64_t *samples, int n,
+                          uint64_t step, neural_score *score, moe_error *err)
+{
+    net *s = state;
+    for (int r = 0; r < BATCH; r++) {
+        s->token[r] = r < n ? samples[r] : UINT64_MAX;
+        s->word[r] = r < n ? neural_word(s->task, samples[r], step)
+                           : s->task->trace->vocab_size;
+    }
+    dnnl_status_t rc = forward(s, step);
+    rc = rc ? rc
+            : neural_loss_run(&s->loss, &s->lib, s->z, s->token, step > 0,
+                              score);
+    if (step > 0)
+        rc = rc ? rc : backward(s, step);
+    return neural_fail(rc, "training", err);
+}
+
+static void net_fini(void *state)
+{
+    net *s = state;
+    for (int d = 0; d < 3; d++)
+        neural_dense_fini(&s->dense[d]);
+    neural_loss_fini(&s->loss);
+    neural_lib_fini(&s->lib);
+    free(s->word);
+    free(s->token);
+    free(s->x);
+    free(s->dx);
+    free(s->h1);
+    free(s->d1);
+    free(s->h2);
+    free(s->d2);
+    free(s->z);
+}
+
+const neural_kind neural_ffn = {.name = "ffn",
+                                .state_size = sizeof(net),
+                                .rate = 2e-3,
+                                .batch = BATCH,
+                                .declare = declare,
+                                .init = net_init,
+                                .list = net_list,
+                                .run = net_run,
+                                .fini = net_fini};
+
+static moe_status train(const moe_train_env *env, moe_learned_part *part,
+                        moe_error *err)
+{
+    return neural_train(&neural_ffn, EPOCHS, env, part, err);
+}
+
+/* ---- prediction ---- */
+
+/* A product of the trunk on a block of rows, with bias and rectifier. */
+typedef struct {
+    dnnl_primitive_t run;
+    dnnl_memory_t x, w, b, y;
+    float *weight; /* as oneDNN likes it */
+} product;
+
+typedef struct {
+    neural_lib lib;
+    product trunk[2];
+    neural_heads heads;
+    neural_memo memo;
+    const float *embedding; /* [vocabulary + 1][NEURAL_WIDTH], borrowed */
+    float *x, *h1, *h2;     /* [NEURAL_ROWS] */
+} state_t;
+
+static moe_forecast forecast(const void *params)
+{
+    (void)params;
+    return MOE_FORECAST_TOKENS;
+}
+
+static dnnl_status_t describe_layer(const neural_lib *lib,
+                                    const dnnl_memory_desc_t md[4],
+                                    dnnl_primitive_desc_t *pd)
+{
+    dnnl_matmul_desc_t desc;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_post_ops_t ops = NULL;
+    dnnl_status_t rc = dnnl_post_ops_create(&ops);
+    rc =
+        rc ? rc : dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, 0, 0);
+    rc = rc ? rc : dnnl_primitive_attr_create(&attr);
+    rc = rc ? rc : dnnl_primitive_attr_set_post_ops(attr, ops);
+    rc = rc ? rc : dnnl_matmul_desc_init(&desc, &md[0], &md[1], &md[2], &md[3]);
+    rc = rc ? rc
+            : dnnl_primitive_desc_create(pd, &desc, attr, lib->engine, NULL);
+    if (ops != NULL)
+        dnnl_post_ops_destroy(ops);
+    if (attr != NULL)
+        dnnl_primitive_attr_destroy(attr);
+    return rc;
+}
+
+static dnnl_status_t make_layer(product *y, const neural_lib *lib, int64_t in,
+                                int64_t out, const float *weight,
+                                const float *bias, moe_error *err)
+{
+    dnnl_memory_desc_t md[] = {neural_desc(2, (int64_t[]){NEURAL_ROWS, in}),
+                               {.ndims = 0},
+                               neural_desc(2, (int64_t[]){1, out}),
+                               neural_desc(2, (int64_t[]){NEURAL_ROWS, out})};
+    dnnl_dims_t dims = {in, out}, strides = {1, in};
+    dnnl_memory_desc_t plain;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t rc = dnnl_memory_desc_init_by_tag(&md[1], 2, dims, dnnl_f32,
+                                                    dnnl_format_tag_any);
+    rc = rc ? rc : describe_layer(lib, md, &pd);
+    rc = rc ? rc : dnnl_primitive_create(&y->run, pd);
+    if (rc == dnnl_success)
+        md[1] = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    if (pd != NULL)
+        dnnl_primitive_desc_destroy(pd);
+    y->weight = moe_array_new(dnnl_memory_desc_get_size(&md[1]), 1, err);
+    if (y->weight == NULL)
+        return dnnl_out_of_memory;
+    rc = rc ? rc
+            : dnnl_memory_desc_init_by_strides(&plain, 2, dims, dnnl_f32,
+                                               strides);
+    rc = rc ? rc : neural_reorder(lib, &plain, weight, &md[1], y->weight);
+    dnnl_memory_t *const memory[] = {&y->x, &y->w, &y->b, &y->y};
+    for (int i = 0; i < 4 && rc == dnnl_success; i++)
+        rc = dnnl_memory_create(memory[i], &md[i], lib->engine,
+                                DNNL_MEMORY_NONE);
+    rc = rc ? rc : dnnl_memory_set_data_handle(y->w, y->weight);
+    return rc ? rc : dnnl_memory_set_data_handle(y->b, (void *)(uintptr_t)bias);
+}
+
+static moe_status make_trunk(state_t *s, const float *const *value,
+                             moe_error *err)
+{
+    dnnl_status_t rc = neural_lib_init(&s->lib);
+    rc = rc ? rc
+            : make_layer(&s->trunk[0], &s->lib, NEURAL_WIDTH, HIDDEN1,
+                         value[WEIGHT1], value[BIAS1], err);
+    rc = rc ? rc
+            : make_layer(&s->trunk[1], &s->lib, HIDDEN1, HIDDEN2,
+                         value[WEIGHT2], value[BIAS2], err);
+    return neural_fail(rc, "matmul", err);
+}
+
+static moe_status init(void *state, const moe_predictor_env *env,
+                       const void *params, moe_error *err)
+{
+    state_t *s = state;
+    (void)params;
+    moe_error local = {0};
+    const moe_learned_part *part = neural_part_of("ffn", env, &local);
+    if (part == NULL)
+        return moe_fail(err, local.status, "%s", local.text);
+    neural_row rows[NEURAL_ARRAYS];
+    const moe_learned_shape heads =
+        neural_heads_shape(env->trace->layers, env->trace->experts);
+    const float *value[N_ARRAYS];
+    declare(&heads, env->learned->vocab_size, rows);
+    for (int a = 0; a < N_ARRAYS; a++)
+        value[a] = moe_learned_get(part, &rows[a].shape, &local);
+    s->x = moe_array_new(NEURAL_ROWS * NEURAL_WIDTH, sizeof(float), &local);
+    s->h1 = moe_array_new(NEURAL_ROWS * HIDDEN1, sizeof(float), &local);
+    s->h2 = moe_array_new(NEURAL_ROWS * HIDDEN2, sizeof(float), &local);
+    s->embedding = value[EMBEDDING];
+    if (local.status == MOE_OK && make_trunk(s, value, &local) == MOE_OK &&
+        neural_memo_init(&s->memo, env, &local) == MOE_OK)
+        neural_heads_init(&s->heads, &s->lib, env, part, &local);
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local.status, "%s", local.text);
+}
+
+static dnnl_status_t run_layer(const product *y, const neural_lib *lib,
+                               const float *in, float *out)
+{
+    const neural_arg args[] = {{DNNL_ARG_SRC, y->x, in},
+                               {DNNL_ARG_WEIGHTS, y->w, NULL},
+                               {DNNL_ARG_BIAS, y->b, NULL},
+                               {DNNL_ARG_DST, y->y, out}};
+    return neural_execute(lib, y->run, args, MOE_ARRAY_LEN(args));
+}
+
+static void predict(state_t *s, const moe_batch *batch)
+{
+    const size_t k = (size_t)s->memo.top_k;
+    for (uint32_t at = 0; at < batch->own; at += NEURAL_ROWS) {
+        const uint32_t left = batch->own - at;
+        const uint32_t rows = left < NEURAL_ROWS ? left : NEURAL_ROWS;
+        neural_lookup(s->embedding, batch->token_id + at, rows, s->x);
+        run_layer(&s->trunk[0], &s->lib, s->x, s->h1);
+        run_layer(&s->trunk[1], &s->lib, s->h1, s->h2);
+        neural_heads_run(&s->heads, &s->lib, s->h2, rows, s->memo.max_own * k,
+                         s->memo.experts + at * k);
+    }
+}
+
+static void tokens(void *state, const moe_batch *batch, int layer,
+                   uint16_t *experts_out)
+{
+    state_t *s = state;
+    if (!neural_memo_holds(&s->memo, batch, layer))
+        predict(s, batch);
+    neural_memo_copy(&s->memo, batch, layer, experts_out);
+}
+
+/* The trunk is computed once for all layers: each is charged its part. */
+static int work(const void *state, double n, double sequences,
+                moe_gemm_run *runs_out)
+{
+    const state_t *s = state;
+    const double part = 1.0 / s->heads.layers;
+    (void)sequences;
+    runs_out[0] = (moe_gemm_run){{n, NEURAL_WIDTH, 1}, part};
+    runs_out[1] = (moe_gemm_run){{n, HIDDEN1, NEURAL_WIDTH}, part};
+    runs_out[2] = (moe_gemm_run){{n, HIDDEN2, HIDDEN1}, part};
+    runs_out[3] = (moe_gemm_run){{n, s->heads.experts, HIDDEN2}, 1};
+    return 4;
+}
+
+static void fini(void *state)
+{
+    state_t *s = state;
+    for (int i = 0; i < 2; i++) {
+        product *y = &s->trunk[i];
+        if (y->run != NULL)
+            dnnl_primitive_destroy(y->run);
+        dnnl_memory_destroy(y->x);
+        dnnl_memory_destroy(y->w);
+        dnnl_memory_destroy(y->b);
+        dnnl_memory_destroy(y->y);
+        free(y->weight);
+    }
+    neural_heads_fini(&s->heads);
+    neural_lib_fini(&s->lib);
+    free(s->memo.experts);
+    free(s->x);
+    free(s->h1);
+    free(s->h2);
+}
+
+const moe_predictor moe_predictor_ffn = {
+    .name = "ffn",
+    .help = "trained on the token alone: embedding, 128, 64, a head per layer",
+    .state_size = sizeof(state_t),
+    .forecast = forecast,
+    .init = init,
+    .tokens = tokens,
+    .work = work,
+    .train = train,
+    .train_epochs = EPOCHS,
+    .fini = fini,
+};

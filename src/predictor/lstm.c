@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "neural_recur.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+/* The LSTM predictor of MoE-GPS (arXiv 2506.07366, section 3.2): two layers
+ * of 64, sparse attention (here: to the last tokens), residual, and a head
+ * per MoE layer. It knows a token and those before it, never those after. */
+
+enum { EPOCHS = 60 }; /* of training, at most */
+enum { GROUP = 4 };   /* chunks that run together */
+
+typedef struct {
+    const moe_trace *trace; /* borrowed */
+    neural_lib lib;
+    recur_trunk trunk;
+    neural_heads heads;
+    neural_memo memo;
+    const float *value[TRUNK_ARRAYS]; /* borrowed */
+    uint32_t *chunk_of; /* [max_own] chunk, in order of appearance */
+    uint16_t *step_of;  /* [max_own] place in it */
+    uint64_t *first;    /* [max_own + 1] first token of each chunk */
+    uint64_t *end;      /* [max_own] behind the last of its sequence */
+    float *rows;        /* [max_own, rounded up][NEURAL_WIDTH] for the heads */
+} state_t;
+
+static moe_forecast forecast(const void *params)
+{
+    (void)params;
+    return MOE_FORECAST_TOKENS;
+}
+
+static moe_status allocate(state_t *s, uint32_t max_own, moe_error *err)
+{
+    const size_t n = max_own, rows = n / NEURAL_ROWS + 1;
+    s->chunk_of = moe_array_new(n, sizeof *s->chunk_of, err);
+    s->step_of = moe_array_new(n, sizeof *s->step_of, err);
+    s->first = moe_array_new(n, sizeof *s->first, err);
+    s->end = moe_array_new(n, sizeof *s->end, err);
+    s->rows =
+        moe_array_new(rows * NEURAL_ROWS * NEURAL_WIDTH, sizeof(float), err);
+    return err->status;
+}
+
+static moe_status set_up(state_t *s, const moe_predictor_env *env,
+                         moe_error *err)
+{
+    const moe_learned_part *part = neural_part_of("lstm", env, err);
+    if (part == NULL)
+        return err->status;
+    neural_row rows[NEURAL_ARRAYS];
+    const moe_learned_shape heads =
+        neural_heads_shape(env->trace->layers, env->trace->experts);
+    const int n = recur_declare(&heads, env->learned->vocab_size, rows);
+    for (int a = 0; a < n; a++)
+        s->value[a] = moe_learned_get(part, &rows[a].shape, err);
+    s->trace = env->trace;
+    if (err->status != MOE_OK || allocate(s, env->max_own, err) != MOE_OK ||
+        neural_fail(neural_lib_init(&s->lib), "engine", err) != MOE_OK ||
+        recur_trunk_init(&s->trunk, &s->lib, GROUP, false, err) != MOE_OK ||
+        neural_memo_init(&s->memo, env, err) != MOE_OK ||
+        neural_heads_init(&s->heads, &s->lib, env, part, err) != MOE_OK)
+        return err->status;
+    return neural_fail(recur_lstm_load(&s->trunk.lstm, &s->lib,
+                                       s->value[TRUNK_INPUT],
+                                       s->value[TRUNK_STATE]),
+                       "LSTM", err);
+}
+
+static moe_status init(void *state, const moe_predictor_env *env,
+                       const void *params, moe_error *err)
+{
+    moe_error local = {0};
+    (void)params;
+    if (set_up(state, env, &local) == MOE_OK)
+        return MOE_OK;
+    return moe_fail(err, local.status, "%s", local.text);
+}
+
+static uint64_t sequence_of(const moe_trace *t, uint64_t token)
+{
+    uint64_t low = 0, high = t->n_seqs;
+    while (high - low > 1) {
+        const uint64_t mid = low + (high - low) / 2;
+        if (t->seq_offset[mid] <= token)
+            low = mid;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* Which chunks the rank's tokens need. @return how many. */
+static uint32_t find_chunks(state_t *s, const moe_batch *batch)
+{
+    const moe_trace *t = s->trace;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < batch->own; i++) {
+        const uint64_t seq = sequence_of(t, batch->id[i]);
+        const uint64_t place = batch->id[i] - t->seq_offset[seq];
+        const uint64_t at = recur_chunk_of(place) * RECUR_STRIDE;
+        const uint64_t first = t->seq_offset[seq] + at;
+        if (n == 0 || s->first[n - 1] != first) {
+            s->first[n] = first;
+            s->end[n++] = t->seq_offset[seq + 1];
+        }
+        s->chunk_of[i] = n - 1;
+        s->step_of[i] = (uint16_t)(place - at);
+    }
+    return n;
+}
+
+/* Embeddings of the chunks from `from` on; what is missing is zero. */
+static void fill_group(state_t *s, uint32_t from, uint32_t n)
+{
+    memset(s->trunk.x, 0, s->trunk.rows * NEURAL_WIDTH * sizeof(float));
+    for (uint32_t q = 0; q < n; q++)
+        for (uint64_t step = 0; step < RECUR_STEPS; step++) {
+            const uint64_t token = s->first[from + q] + step;
+            if (token >= s->end[from + q])
+                break;
+            neural_lookup(s->value[TRUNK_EMBEDDING], s->trace->token_id + token,
+                          1, s->trunk.x + (step * GROUP + q) * NEURAL_WIDTH);
+        }
+}
+
+static void predict(state_t *s, const moe_batch *batch)
+{
+    const uint32_t chunks = find_chunks(s, batch);
+    const size_t k = (size_t)s->memo.top_k;
+    for (uint32_t from = 0, i = 0; from < chunks; from += GROUP) {
+        const uint32_t n = chunks - from < GROUP ? chunks - from : GROUP;
+        fill_group(s, from, n);
+        recur_trunk_run(&s->trunk, &s->lib, s->value);
+        for (; i < batch->own && s->chunk_of[i] < from + n; i++) {
+            const size_t row =
+                (size_t)s->step_of[i] * GROUP + (s->chunk_of[i] - from);
+            memcpy(s->rows + (size_t)i * NEURAL_WIDTH,
+                   s->trunk.sum + row * NEURAL_WIDTH,
+                   NEURAL_WIDTH * sizeof(float));
+        }
+    }
+    for (uint32_t at = 0; at < batch->own; at += NEURAL_ROWS) {
+        const uint32_t left = batch->own - at;
+        neural_heads_run(&s->heads, &s->lib,
+                         s->rows + (size_t)at * NEURAL_WIDTH,
+                         left < NEURAL_ROWS ? left : NEURAL_ROWS,
+                         s->memo.max_own * k, s->memo.experts + at * k);
+    }
+}
+
+static void tokens(void *state, const moe_batch *batch, int layer,
+                   uint16_t *experts_out)
+{
+    state_t *s = state;
+    if (!neural_memo_holds(&s->memo, batch, layer))
+        predict(s, batch);
+    neural_memo_copy(&s->memo, batch, layer, experts_out);
+}
+
+/* As a GPU would decode: the input's part of the gates for all tokens at once,
+ * the state's part step after step, of all sequences together. The trunk is
+ * computed once for all layers: each is charged its part. */
+static int work(const void *state, double n, double sequences,
+                moe_gemm_run *runs_out)
+{
+    const state_t *s = state;
+    const double part = 1.0 / s->heads.layers;
+    const double gates = RECUR_GATES * NEURAL_WIDTH;
+    const double steps = sequences > 0 ? n / sequences : 0;
+    runs_out[0] = (moe_gemm_run){{n, NEURAL_WIDTH, 1}, part};
+    runs_out[1] = (moe_gemm_run){{n, gates, NEURAL_WIDTH}, RECUR_LAYERS * part};
+    runs_out[2] = (moe_gemm_run){{sequences, gates, NEURAL_WIDTH},
+                                 RECUR_LAYERS * steps * part};
+    runs_out[3] = (moe_gemm_run){{n, RECUR_QKV, NEURAL_WIDTH}, part};
+    runs_out[4] = (moe_gemm_run){{n, RECUR_REACH, NEURAL_WIDTH}, part};
+    runs_out[5] = (moe_gemm_run){{n, NEURAL_WIDTH, RECUR_REACH}, part};
+    runs_out[6] = (moe_gemm_run){{n, s->heads.experts, NEURAL_WIDTH}, 1};
+    return 7;
+}
+
+static void fini(void *state)
+{
+    state_t *s = state;
+    recur_trunk_fini(&s->trunk);
+    neural_heads_fini(&s->heads);
+    neural_lib_fini(&s->lib);
+    free(s->memo.experts);
+    free(s->chunk_of);
+    free(s->step_of);
+    free(s->first);
+    free(s->end);
+    free(s->rows);
+}
+
+static moe_status train(const moe_train_env *env, moe_learned_part *part,
+                        moe_error *err)
+{
+    return neural_train(&neural_lstm, EPOCHS, env, part, err);
+}
+
+const moe_predictor moe_predictor_lstm = {
+    .name = "lstm",
+    .help = "trained on the token and those before it: LSTM of 2 x 64, "
+            "attention, residual",
+    .state_size = sizeof(state_t),
+    .forecast = forecast,
+    .init = init,
+    .tokens = tokens,
+    .work = work,
+    .train = train,
+    .train_epochs = EPOCHS,
+    .fini = fini,
+};

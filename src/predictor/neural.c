@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "neural.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "moegps/mem.h"
+
+/* Adam, Kingma and Ba 2015, with a shorter memory of squares than theirs, as
+ * most rows of an embedding are met seldom. */
+static const float BETA1 = 0.9F, BETA2 = 0.99F, EPSILON = 1e-8F;
+
+static const double VALID_SHARE = 0.1; /* of the training sequences */
+enum { PATIENCE = 6 }; /* epochs without a better validation loss */
+
+/* Histories that are kept with the weights. */
+static const char *const histories[] = {"train_loss", "valid_loss",
+                                        "valid_recall", "valid_top1"};
+enum { TRAIN_LOSS, VALID_LOSS, VALID_RECALL, VALID_TOP1, N_HISTORIES };
+
+/* ---- the task ---- */
+
+static moe_status split_sequences(neural_task *task, moe_error *err)
+{
+    const moe_trace *t = task->trace;
+    uint32_t *order = moe_array_new(t->n_seqs, sizeof *order, err);
+    if (order == NULL)
+        return err->status;
+    size_t n = 0;
+    for (uint64_t s = 0; s < t->n_seqs; s++) {
+        const bool fit = t->seq_part[s] == MOE_PART_TRAIN;
+        task->part[s] = fit ? NEURAL_FIT : NEURAL_TEST;
+        if (fit && t->seq_offset[s + 1] > t->seq_offset[s])
+            order[n++] = (uint32_t)s;
+    }
+    moe_rng rng =
+        moe_rng_at(task->seed, MOE_RNG_TRAIN, 0, NEURAL_DRAW_SPLIT, 0);
+    moe_rng_shuffle(&rng, order, n, sizeof *order);
+    size_t valid = (size_t)ceil(VALID_SHARE * (double)n);
+    if (n < 2)
+        moe_fail(err, MOE_USAGE,
+                 "the trace's training part has %zu sequence%s; two are "
+                 "needed, one of them to validate on",
+                 n, n == 1 ? "" : "s");
+    for (size_t s = 0; s < valid && n >= 2; s++)
+        task->part[order[s]] = NEURAL_VALID;
+    free(order);
+    return err->status;
+}
+
+/* The loss wants the experts of a token in proportion to these: the likelier
+ * ones more, from 1 down to a half, so that the first is found, too. */
+static void weigh_ranks(neural_task *task)
+{
+    const int k = task->trace->top_k;
+    double sum = 0;
+    for (int j = 0; j < k; j++) {
+        const bool flat = !task->trace->ordered || k == 1;
+        task->rank_weight[j] =
+            flat ? 1.0F : 1 - 0.5F * (float)j / (float)(k - 1);
+        sum += task->rank_weight[j];
+    }
+    for (int j = 0; j < k; j++)
+        task->rank_weight[j] /= (float)sum;
+}
+
+moe_status neural_task_init(neural_task *task, const moe_trace *trace,
+                            uint64_t seed, moe_error *err)
+{
+    *task = (neural_task){.trace = trace, .seed = seed};
+    task->part = moe_array_new(trace->n_seqs, sizeof *task->part, err);
+    task->seen = moe_array_new(trace->vocab_size, sizeof *task->seen, err);
+    task->rank_weight =
+        moe_array_new((size_t)trace->top_k, sizeof *task->rank_weight, err);
+    if (err->status != MOE_OK || split_sequences(task, err) != MOE_OK)
+        return err->status;
+    for (uint64_t s = 0; s < trace->n_seqs; s++)
+        for (uint64_t i = trace->seq_offset[s];
+             i < trace->seq_offset[s + 1] && task->part[s] == NEURAL_FIT; i++)
+            task->seen[trace->token_id[i]]++;
+    weigh_ranks(task);
+    return MOE_OK;
+}
+
+void neural_task_fini(neural_task *task)
+{
+    free(task->part);
+    free(task->seen);
+    free(task->rank_weight);
+    *task = (neural_task){.trace = NULL};
+}
+
+/* ---- arrays ---- */
+
+moe_learned_shape neural_heads_shape(int layers, int experts)
+{
+    return (moe_learned_shape){
+        .name = "head",
+        .rank = 3,
+        .dim_name = {"layer", "expert", "width"},
+        .dim = {(uint64_t)layers, (uint64_t)experts, NEURAL_WIDTH}};
+}
+
+int neural_declare_heads(const moe_learned_shape *heads, neural_row *rows)
+{
+    rows[0] = (neural_row){*heads, 0.1};
+    rows[1] = (neural_row){{.name = "head_bias",
+                            .rank = 2,
+                            .dim_name = {"layer", "expert"},
+                            .dim = {heads->dim[0], heads->dim[1]}},
+                           0};
+    return 2;
+}
+
+/* One training in progress. */
+typedef struct {
+    const neural_kind *kind;
+    const moe_train_env *env;
+    moe_learned_part *part;
+    neural_task task;
+    neural_row rows[NEURAL_ARRAYS];
+    neural_array array[NEURAL_ARRAYS];
+    int n_arrays, epochs;
+    float *history[N_HISTORIES]; /* [epochs] */
+    uint64_t *fit, *valid;       /* samples */
+    uint64_t n_fit, n_valid;
+    void *state;
+} training;
+
+/* The same shape under another name, for the state of training. */
+static float *array_of(training *t, const moe_learned_shape *shape,
+                       const char *prefix, bool fresh, moe_error *err)
+{
+    char name[48];
+    moe_learned_shape s = *shape;
+    snprintf(name, sizeof name, "%s%s", prefix, shape->name);
+    s.name = name;
+    return fresh ? moe_learned_put(t->part, &s, err)
+                 : moe_learned_get(t->part, &s, err);
+}
+
+static void fill(training *t, int a)
+{
+    moe_rng rng = moe_rng_at(t->env->seed, MOE_RNG_TRAIN, 0,
+                             (uint64_t)(NEURAL_DRAW_INIT + a), 0);
+    for (size_t i = 0; i < t->array[a].n && t->rows[a].spread > 0; i++)
+        t->array[a].value[i] =
+            (float)(t->rows[a].spread * moe_rng_normal(&rng));
+}
+
+/* Heads start at what the layers choose anyway. */
+static void fill_bias(training *t, int a, moe_error *err)
+{
+    const moe_trace *trace = t->env->trace;
+    const size_t n_e = (size_t)trace->experts;
+    uint64_t *counts = moe_array_new(n_e, sizeof *counts, err);
+    for (int l = 0; l < trace->layers && counts != NULL; l++) {
+        double sum = 0;
+        moe_trace_counts(trace, MOE_PART_TRAIN, l, counts);
+        for (size_t e = 0; e < n_e; e++)
+            sum += (double)counts[e] + 1;
+        for (size_t e = 0; e < n_e; e++)
+            t->array[a].value[(size_t)l * n_e + e] =
+                (float)log(((double)counts[e] + 1) / sum);
+    }
+    free(counts);
+}
+
+static moe_status make_arrays(training *t, bool fresh, moe_error *err)
+{
+    const moe_trace *trace = t->env->trace;
+    const moe_learned_shape heads =
+        neural_heads_shape(trace->layers, trace->experts);
+    t->n_arrays = t->kind->declare(&heads, trace->vocab_size, t->rows);
+    for (int a = 0; a < t->n_arrays; a++) {
+        const moe_learned_shape *s = &t->rows[a].shape;
+        neural_array *x = &t->array[a];
+        x->best = array_of(t, s, "", fresh, err);
+        x->value = array_of(t, s, "now_", fresh, err);
+        x->m = array_of(t, s, "adam_m_", fresh, err);
+        x->v = array_of(t, s, "adam_v_", fresh, err);
+        x->n = 1;
+        for (int d = 0; d < s->rank; d++)
+            x->n *= s->dim[d];
+        x->grad = moe_array_new(x->n, sizeof *x->grad, err);
+        if (err->status != MOE_OK)
+            return err->status;
+        if (fresh)
+            fill(t, a);
+    }
+    if (fresh)
+        fill_bias(t, t->n_arrays - 1, err);
+    for (int h = 0; h < N_HISTORIES; h++) {
+        const moe_learned_shape s = {.name = histories[h],
+                                     .rank = 1,
+                                     .dim_name = {MOE_LEARNED_EPOCH},
+                                     .dim = {(uint64_t)t->epochs}};
+        t->history[h] = array_of(t, &s, "", fresh, err);
+        for (int e = 0; e < t->epochs && fresh && t->history[h] != NULL; e++)
+            t->history[h][e] = NAN;
+    }
+    return err->status;
+}
+
+static moe_status list_samples(training *t, neural_part part, uint64_t **out,
+                               uint64_t *n_out, moe_error *err)
+{
+    *n_out = t->kind->list(&t->task, part, NULL);
+    *out = moe_array_new(*n_out, sizeof **out, err);
+    if (*out != NULL)
+        t->kind->list(&t->task, part, *out);
+    return err->status;
+}
+
+/* ---- an epoch ---- */
+
+static void update(const training *t, uint64_t step, double rate)
+{
+    const float c1 = (float)(1 / (1 - pow((double)BETA1, (double)step)));
+    const float c2 = (float)(1 / (1 - pow((double)BETA2, (double)step)));
+    for (int a = 0; a < t->n_arrays; a++) {
+        const neural_array *x = &t->array[a];
+        float *restrict value = x->value, *restrict m = x->m,
+                        *restrict v = x->v;
+        const float *restrict grad = x->grad;
+#pragma omp parallel for schedule(static)
+        for (size_t i = 0; i < x->n; i++) {
+            m[i] += (1 - BETA1) * (grad[i] - m[i]);
+            v[i] += (1 - BETA2) * (grad[i] * grad[i] - v[i]);
+            value[i] -=
+                (float)rate * (m[i] * c1) / (sqrtf(v[i] * c2) + EPSILON);
+        }
+    }
+}
+
+/* All samples in batches, with `step` the number of the first less one, or
+ * UINT64_MAX to validate. */
+static moe_status run_samples(training *t, const uint64_t *samples, uint64_t n,
+                              uint64_t step, double rate, neural_score *score,
+                              moe_error *err)
+{
+    const uint64_t batch = (uint64_t)t->kind->batch;
+    const bool train = step != UINT64_MAX;
+    *score = (neural_score){0};
+    for (uint64_t at = 0; at < n; at += batch) {
+        const uint64_t now = n - at < batch ? n - at : batch;
+        const uint64_t number = train ? ++step : 0;
+        if (t->kind->run(t->state, samples + at, (int)now, number, score,
+                         err) != MOE_OK)
+            return err->status;
+        if (train)
+            update(t, number, rate);
+    }
+    if (!isfinite(score->loss))
+        return moe_fail(err, MOE_INVALID, "training diverged");
+    return MOE_OK;
+}
+
+static void shuffle_samples(training *t, int epoch)
+{
+    /* From the same order every time, so that a resumed training agrees. */
+    t->kind->list(&t->task, NEURAL_FIT, t->fit);
+    moe_rng rng = moe_rng_at(t->env->seed, MOE_RNG_TRAIN, (uint64_t)epoch,
+                             NEURAL_DRAW_ORDER, 0);
+    moe_rng_shuffle(&rng, t->fit, t->n_fit, sizeof *t->fit);
+}
+
+static moe_status validate(training *t, neural_score *score, moe_error *err)
+{
+    if (run_samples(t, t->valid, t->n_valid, UINT64_MAX, 0, score, err) !=
+        MOE_OK)
+        return err->status;
+    score->loss /= score->tokens;
+    score->hits /= score->tokens;
+    score->firsts /= score->tokens;
+    return MOE_OK;
+}
+
+static void keep_if_best(training *t, int epoch)
+{
+    moe_learned_part *p = t->part;
+    const float *loss = t->history[VALID_LOSS];
+    if (p->best_epoch >= 0 && !(loss[epoch] < loss[p->best_epoch]))
+        return;
+    p->best_epoch = epoch;
+    for (int a = 0; a < t->n_arrays; a++)
+        memcpy(t->array[a].best, t->array[a].value,
+               t->array[a].n * sizeof(float));
+}
+
+static moe_status run_epoch(training *t, int epoch, moe_error *err)
+{
+    const uint64_t batch = (uint64_t)t->kind->batch;
+    const uint64_t steps = (t->n_fit + batch - 1) / batch;
+    const double rate = t->kind->rate * (1 - (double)epoch / t->epochs);
+    neural_score fit, valid;
+    shuffle_samples(t, epoch);
+    if (run_samples(t, t->fit, t->n_fit, (uint64_t)epoch * steps, rate, &fit,
+                    err) != MOE_OK ||
+        validate(t, &valid, err) != MOE_OK)
+        return err->status;
+    t->history[TRAIN_LOSS][epoch] = (float)(fit.loss / fit.tokens);
+    t->history[VALID_LOSS][epoch] = (float)valid.loss;
+    t->history[VALID_RECALL][epoch] = (float)valid.hits;
+    t->history[VALID_TOP1][epoch] = (float)valid.firsts;
+    keep_if_best(t, epoch);
+    t->part->epochs = epoch + 1;
+    return MOE_OK;
+}
+
+/* ---- the whole ---- */
+
+/* Tokens that training never saw look like the unknown one, so that who
+ * predicts need not tell them apart. */
+static void fill_unseen(training *t)
+{
+    const uint32_t vocab = t->env->trace->vocab_size;
+    float *table = t->array[0].best;
+    for (uint32_t v = 0; v < vocab; v++)
+        if (t->task.seen[v] == 0)
+            memcpy(table + (size_t)v * NEURAL_WIDTH,
+                   table + (size_t)vocab * NEURAL_WIDTH,
+                   NEURAL_WIDTH * sizeof *table);
+}
+
+static moe_status finish(training *t, moe_error *err)
+{
+    neural_score score;
+    fill_unseen(t);
+    moe_learned_round(t->part, t->env->kept_bits);
+    for (int a = 0; a < t->n_arrays; a++)
+        memcpy(t->array[a].value, t->array[a].best,
+               t->array[a].n * sizeof(float));
+    if (validate(t, &score, err) != MOE_OK)
+        return err->status;
+    t->part->final_loss = score.loss;
+    t->part->complete = true;
+    moe_learned_drop(t->part, "now_");
+    moe_learned_drop(t->part, "adam_");
+    return MOE_OK;
+}
+
+static double cpu_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static moe_status run_epochs(training *t, moe_error *err)
+{
+    moe_learned_part *p = t->part;
+    while (p->epochs < t->epochs && p->epochs - 1 - p->best_epoch < PATIENCE) {
+        const double start = cpu_now();
+        if (run_epoch(t, p->epochs, err) != MOE_OK)
+            return err->status;
+        p->cpu_s += cpu_now() - start;
+        if (t->env->epoch != NULL &&
+            t->env->epoch(t->env->arg, p, err) != MOE_OK)
+            return err->status;
+    }
+    return finish(t, err);
+}
+
+static moe_status begin(training *t, moe_error *err)
+{
+    const bool fresh = t->part->n_arrays == 0;
+    if (!fresh &&
+        (t->part->seed != t->env->seed || t->part->epochs_limit != t->epochs))
+        return moe_fail(
+            err, MOE_MISMATCH, "the checkpoint is of seed %llu and %d epochs",
+            (unsigned long long)t->part->seed, t->part->epochs_limit);
+    t->part->seed = t->env->seed;
+    t->part->epochs_limit = t->epochs;
+    if (neural_task_init(&t->task, t->env->trace, t->env->seed, err) ||
+        make_arrays(t, fresh, err) ||
+        list_samples(t, NEURAL_FIT, &t->fit, &t->n_fit, err) ||
+        list_samples(t, NEURAL_VALID, &t->valid, &t->n_valid, err))
+        return err->status;
+    t->state = moe_array_new(1, t->kind->state_size, err);
+    if (t->state == NULL)
+        return err->status;
+    return t->kind->init(t->state, &t->task, t->array, err);
+}
+
+moe_status neural_train(const neural_kind *kind, int epochs,
+                        const moe_train_env *env, moe_learned_part *part,
+                        moe_error *err)
+{
+    moe_error local = {0};
+    training t = {.kind = kind,
+                  .env = env,
+                  .part = part,
+                  .epochs = env->epochs > 0 ? env->epochs : epochs};
+    if (begin(&t, &local) == MOE_OK)
+        run_epochs(&t, &local);
+    if (t.state != NULL)
+        kind->fini(t.state);
+    free(t.state);
+    free(t.fit);
+    free(t.valid);
+    for (int a = 0; a < t.n_arrays; a++)
+        free(t.array[a].grad);
+    neural_task_fini(&t.task);
+    if (local.status == MOE_OK)
+        return MOE_OK;
+    moe_error_prefix(&local, "predictor %s", kind->name);
+    return moe_fail(err, local.status, "%s", local.text);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "neural.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+/* As for the expert FFN's loops: the widest vectors that this CPU has. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__)
+#define WIDE        \
+    __attribute__(( \
+        target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define WIDE
+#endif
+
+const moe_learned_part *
+neural_part_of(const char *name, const moe_predictor_env *env, moe_error *err)
+{
+    if (env->learned == NULL) {
+        moe_fail(err, MOE_USAGE,
+                 "predictor %s: needs what training made: say `load: FILE`, "
+                 "and make one with `moegps train --trace TRACE --predictors "
+                 "%s -o FILE`",
+                 name, name);
+        return NULL;
+    }
+    const moe_learned_part *part = moe_learned_find(env->learned, name);
+    moe_error local = {0};
+    if (part == NULL)
+        moe_fail(&local, MOE_USAGE, "the predictor file has none of this name");
+    else
+        moe_learned_check(env->learned, env->trace, &local);
+    if (local.status == MOE_OK)
+        return part;
+    moe_fail(err, local.status, "predictor %s: %s", name, local.text);
+    return NULL;
+}
+
+/* ---- heads ---- */
+
+/* Logits of a layer's expert lie together for all rows, so that rows are the
+ * lanes of a vector: z [n][rows] = w [n][width] x^T. */
+static dnnl_status_t make_product(neural_heads *h, const neural_lib *lib)
+{
+    const int64_t n = (int64_t)h->layers * h->experts;
+    dnnl_dims_t dims = {NEURAL_WIDTH, NEURAL_ROWS}, strides = {1, NEURAL_WIDTH};
+    dnnl_memory_desc_t w = neural_desc(2, (int64_t[]){n, NEURAL_WIDTH});
+    dnnl_memory_desc_t z = neural_desc(2, (int64_t[]){n, NEURAL_ROWS}), x;
+    dnnl_matmul_desc_t desc;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t rc =
+        dnnl_memory_desc_init_by_strides(&x, 2, dims, dnnl_f32, strides);
+    rc = rc ? rc : dnnl_matmul_desc_init(&desc, &w, &x, NULL, &z);
+    rc = rc ? rc
+            : dnnl_primitive_desc_create(&pd, &desc, NULL, lib->engine, NULL);
+    rc = rc ? rc : dnnl_primitive_create(&h->product, pd);
+    rc = rc ? rc : dnnl_memory_create(&h->w, &w, lib->engine, h->weight);
+    rc = rc ? rc : dnnl_memory_create(&h->x, &x, lib->engine, DNNL_MEMORY_NONE);
+    rc = rc ? rc : dnnl_memory_create(&h->z, &z, lib->engine, h->logits);
+    if (pd != NULL)
+        dnnl_primitive_desc_destroy(pd);
+    return rc;
+}
+
+moe_status neural_heads_init(neural_heads *h, const neural_lib *lib,
+                             const moe_predictor_env *env,
+                             const moe_learned_part *part, moe_error *err)
+{
+    neural_row rows[2];
+    const moe_learned_shape shape =
+        neural_heads_shape(env->trace->layers, env->trace->experts);
+    neural_declare_heads(&shape, rows);
+    const float *weight = moe_learned_get(part, &rows[0].shape, err);
+    const float *bias = moe_learned_get(part, &rows[1].shape, err);
+    if (err->status != MOE_OK)
+        return err->status;
+    const size_t n_e = (size_t)env->trace->experts;
+    const size_t n = (size_t)env->n_layers * n_e, k = (size_t)env->trace->top_k;
+    *h = (neural_heads){.layers = env->n_layers,
+                        .experts = env->trace->experts,
+                        .top_k = env->trace->top_k};
+    h->weight = moe_array_new(n * NEURAL_WIDTH, sizeof *h->weight, err);
+    h->bias = moe_array_new(n, sizeof *h->bias, err);
+    h->logits = moe_array_new(n * NEURAL_ROWS, sizeof *h->logits, err);
+    h->key = moe_array_new(NEURAL_ROWS, sizeof *h->key, err);
+    h->top = moe_array_new(k * NEURAL_ROWS, sizeof *h->top, err);
+    if (err->status != MOE_OK)
+        return err->status;
+    for (size_t l = 0; l < (size_t)env->n_layers; l++) {
+        const size_t from = (size_t)env->layers[l] * n_e;
+        memcpy(h->weight + l * n_e * NEURAL_WIDTH, weight + from * NEURAL_WIDTH,
+               n_e * NEURAL_WIDTH * sizeof *weight);
+        memcpy(h->bias + l * n_e, bias + from, n_e * sizeof *bias);
+    }
+    return neural_fail(make_product(h, lib), "heads", err);
+}
+
+void neural_heads_fini(neural_heads *h)
+{
+    if (h->product != NULL)
+        dnnl_primitive_destroy(h->product);
+    dnnl_memory_destroy(h->w);
+    dnnl_memory_destroy(h->x);
+    dnnl_memory_destroy(h->z);
+    free(h->weight);
+    free(h->bias);
+    free(h->logits);
+    free(h->key);
+    free(h->top);
+}
+
+/* Order floats as integers; the lowest bits give way to the expert's number,
+ * lower ones first among equals. So one comparison moves both. */
+WIDE static void make_keys(const float *z, float bias, int32_t mask,
+                           int32_t expert, int32_t *key)
+{
+    for (int r = 0; r < NEURAL_ROWS; r++) {
+        const float value = z[r] + bias;
+        int32_t word;
+        memcpy(&word, &value, sizeof word);
+        word ^= word >> 31 & INT32_MAX;
+        key[r] = (word & ~mask) | (mask - expert);
+    }
+}
+
+/* Put keys into each row's list of the largest, which is in order. */
+WIDE static void insert_keys(int32_t *restrict key, int top_k,
+                             int32_t *restrict top)
+{
+    for (int j = 0; j < top_k; j++, top += NEURAL_ROWS)
+        for (int r = 0; r < NEURAL_ROWS; r++) {
+            const int32_t a = top[r], b = key[r];
+            top[r] = a > b ? a : b;
+            key[r] = a > b ? b : a;
+        }
+}
+
+dnnl_status_t neural_heads_run(neural_heads *h, const neural_lib *lib,
+                               const float *x, uint32_t rows, size_t stride,
+                               uint16_t *out)
+{
+    const neural_arg args[] = {{DNNL_ARG_SRC, h->w, h->weight},
+                               {DNNL_ARG_WEIGHTS, h->x, x},
+                               {DNNL_ARG_DST, h->z, h->logits}};
+    const dnnl_status_t rc = neural_execute(lib, h->product, args, 3);
+    const size_t k = (size_t)h->top_k;
+    int32_t mask = 1;
+    while (mask < h->experts)
+        mask *= 2;
+    mask--;
+    for (int l = 0; l < h->layers; l++, out += stride) {
+        for (size_t i = 0; i < k * NEURAL_ROWS; i++)
+            h->top[i] = INT32_MIN;
+        for (int e = 0; e < h->experts; e++) {
+            const size_t at = (size_t)l * (size_t)h->experts + (size_t)e;
+            make_keys(h->logits + at * NEURAL_ROWS, h->bias[at], mask, e,
+                      h->key);
+            insert_keys(h->key, h->top_k, h->top);
+        }
+        for (size_t r = 0; r < rows; r++)
+            for (size_t j = 0; j < k; j++)
+                out[r * k + j] =
+                    (uint16_t)(mask - (h->top[j * NEURAL_ROWS + r] & mask));
+    }
+    return rc;
+}
+
+/* ---- memo ---- */
+
+moe_status neural_memo_init(neural_memo *m, const moe_predictor_env *env,
+                            moe_error *err)
+{
+    *m = (neural_memo){.layers = env->n_layers,
+                       .top_k = env->trace->top_k,
+                       .max_own = env->max_own,
+                       .last = -1};
+    m->experts = moe_array_new((size_t)env->n_layers * env->max_own *
+                                   (size_t)env->trace->top_k,
+                               sizeof *m->experts, err);
+    return err->status;
+}
+
+bool neural_memo_holds(neural_memo *m, const moe_batch *batch, int layer)
+{
+    const bool holds = layer > m->last && m->last >= 0 &&
+                       m->iteration == batch->iteration &&
+                       m->first == batch->first && m->own == batch->own;
+    m->iteration = batch->iteration;
+    m->first = batch->first;
+    m->own = batch->own;
+    m->last = layer;
+    return holds;
+}
+
+void neural_memo_copy(const neural_memo *m, const moe_batch *batch, int layer,
+                      uint16_t *experts_out)
+{
+    const size_t k = (size_t)m->top_k;
+    memcpy(experts_out, m->experts + (size_t)layer * m->max_own * k,
+           batch->own * k * sizeof *experts_out);
+}

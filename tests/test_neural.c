@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../src/predictor/neural_recur.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "moegps/mem.h"
+
+enum { L = 3, E = 8, K = 2, VOCAB = 20, SEQS = 12, MAX_OWN = 4096 };
+static const int layers[] = {2, 0};
+
+static const neural_kind *const kinds[] = {&neural_ffn, &neural_lstm};
+enum { FFN, LSTM, N_KINDS };
+
+/* Sequences of 30 to 360 tokens, drawn at random. The experts of a token are
+ * those of the token `back` before it, a function of layer and id. */
+static moe_trace make_trace(int back)
+{
+    moe_trace t = {.kind = MOE_TRACE_TOKENS,
+                   .model = "tiny",
+                   .sha256 = "a",
+                   .layers = L,
+                   .experts = E,
+                   .top_k = K,
+                   .ordered = true,
+                   .n_seqs = SEQS,
+                   .vocab_size = VOCAB,
+                   .shared = MPI_WIN_NULL};
+    t.seq_offset = moe_array_new(SEQS + 1, sizeof *t.seq_offset, NULL);
+    t.seq_part = moe_array_new(SEQS, sizeof *t.seq_part, NULL);
+    for (int s = 0; s < SEQS; s++) {
+        t.seq_offset[s + 1] = t.seq_offset[s] + 30U * (unsigned)(s + 1);
+        t.seq_part[s] = s % 4 == 3 ? MOE_PART_TEST : MOE_PART_TRAIN;
+    }
+    t.n_tokens = t.seq_offset[SEQS];
+    t.token_id = moe_array_new(t.n_tokens, sizeof *t.token_id, NULL);
+    t.experts_of = moe_array_new(L * t.n_tokens * K, sizeof(uint16_t), NULL);
+    moe_rng rng = moe_rng_at(3, MOE_RNG_TEST, 0, 0, 0);
+    for (uint64_t i = 0; i < t.n_tokens; i++) /* the last id is never met */
+        t.token_id[i] = (uint32_t)moe_rng_below(&rng, VOCAB - 1);
+    for (uint64_t l = 0; l < L; l++)
+        for (uint64_t i = 0; i < t.n_tokens; i++) {
+            const uint64_t id =
+                t.token_id[i >= (unsigned)back ? i - (unsigned)back : i];
+            uint16_t *e = t.experts_of + (l * t.n_tokens + i) * K;
+            e[0] = (uint16_t)((id * 3 + l) % E);
+            e[1] = (uint16_t)((e[0] + 1 + id % (E - 1)) % E);
+        }
+    return t;
+}
+
+static moe_learned learn_new(const moe_trace *trace, const char *name)
+{
+    moe_learned l;
+    ck_assert_int_eq(moe_learned_new(trace, &l, NULL), MOE_OK);
+    ck_assert_ptr_nonnull(moe_learned_add(&l, name, NULL));
+    return l;
+}
+
+/* @param stop  epochs until training is interrupted; 0: never */
+static moe_status stop_after(void *arg, const moe_learned_part *part,
+                             moe_error *err)
+{
+    const int *stop = arg;
+    return part->epochs == *stop ? moe_fail(err, MOE_INTERRUPTED, "stop")
+                                 : MOE_OK;
+}
+
+static moe_status go_on(moe_learned *l, const moe_trace *trace, int epochs,
+                        uint64_t seed, int stop)
+{
+    moe_error err = {0};
+    const moe_train_env env = {.trace = trace,
+                               .seed = seed,
+                               .epochs = epochs,
+                               .kept_bits = 23,
+                               .epoch = stop_after,
+                               .arg = &stop};
+    const moe_status s = moe_predictor_find(l->part[0].predictor)
+                             ->train(&env, &l->part[0], &err);
+    if (s != MOE_OK && s != MOE_INTERRUPTED)
+        ck_abort_msg("%s", err.text);
+    return s;
+}
+
+static moe_learned learn(const moe_trace *trace, const char *name, int epochs,
+                         uint64_t seed)
+{
+    moe_learned l = learn_new(trace, name);
+    ck_assert_int_eq(go_on(&l, trace, epochs, seed, 0), MOE_OK);
+    return l;
+}
+
+/* ---- gradients ---- */
+
+typedef struct {
+    const neural_kind *kind;
+    neural_task task;
+    neural_row row[NEURAL_ARRAYS];
+    neural_array array[NEURAL_ARRAYS];
+    int n_arrays;
+    uint64_t *samples;
+    int n_samples;
+    void *state;
+} bench;
+
+static void bench_init(bench *b, const neural_kind *kind,
+                       const moe_trace *trace)
+{
+    const moe_learned_shape heads = neural_heads_shape(L, E);
+    *b = (bench){.kind = kind};
+    ck_assert_int_eq(neural_task_init(&b->task, trace, 5, &(moe_error){0}),
+                     MOE_OK);
+    b->n_arrays = kind->declare(&heads, VOCAB, b->row);
+    for (int a = 0; a < b->n_arrays; a++) {
+        neural_array *x = &b->array[a];
+        moe_rng rng = moe_rng_at(6, MOE_RNG_TEST, 1, 0, (uint64_t)a);
+        x->n = 1;
+        for (int d = 0; d < b->row[a].shape.rank; d++)
+            x->n *= b->row[a].shape.dim[d];
+        x->value = moe_array_new(x->n, sizeof(float), NULL);
+        x->grad = moe_array_new(x->n, sizeof(float), NULL);
+        for (size_t i = 0; i < x->n; i++) /* larger than at a start */
+            x->value[i] = (float)(0.2 * moe_rng_normal(&rng));
+    }
+    b->samples = moe_array_new(trace->n_tokens, sizeof *b->samples, NULL);
+    b->n_samples = (int)kind->list(&b->task, NEURAL_FIT, b->samples);
+    b->n_samples = b->n_samples < kind->batch ? b->n_samples : kind->batch;
+    b->state = moe_array_new(1, kind->state_size, NULL);
+    ck_assert_int_eq(kind->init(b->state, &b->task, b->array, &(moe_error){0}),
+                     MOE_OK);
+}
+
+static void bench_fini(bench *b)
+{
+    b->kind->fini(b->state);
+    free(b->state);
+    free(b->samples);
+    for (int a = 0; a < b->n_arrays; a++) {
+        free(b->array[a].value);
+        free(b->array[a].grad);
+    }
+    neural_task_fini(&b->task);
+}
+
+/* Step 1 draws the same masks every time, so the loss is a function. */
+static double loss_of(bench *b)
+{
+    neural_score score = {0};
+    ck_assert_int_eq(b->kind->run(b->state, b->samples, b->n_samples, 1, &score,
+                                  &(moe_error){0}),
+                     MOE_OK);
+    return score.loss / score.tokens;
+}
+
+/* Slope of the loss along a direction, by central difference. */
+static double slope(bench *b, int a, const float *direction, double h)
+{
+    neural_array *x = &b->array[a];
+    float *kept = moe_array_new(x->n, sizeof *kept, NULL);
+    double loss[2];
+    memcpy(kept, x->value, x->n * sizeof *kept);
+    for (int side = 0; side < 2; side++) {
+        for (size_t i = 0; i < x->n; i++)
+            x->value[i] =
+                kept[i] + (float)((side == 0 ? -h : h) * (double)direction[i]);
+        loss[side] = loss_of(b);
+    }
+    memcpy(x->value, kept, x->n * sizeof *kept);
+    free(kept);
+    return (loss[1] - loss[0]) / (2 * h);
+}
+
+/* The loss is a mean of some hundred tokens' losses in f32, each right to
+ * about 1e-6, so to about 1e-7; over a step of 2e-3 that is a slope right to
+ * 5e-5 at worst. Curvature and rectifiers that flip within the step add less
+ * than 1e-3 of the slope. */
+static const double STEP = 2e-3, ABSOLUTE = 5e-5, RELATIVE = 1e-3;
+
+static void compare_slope(bench *b, int a, const float *grad,
+                          const float *direction, const char *what)
+{
+    double said = 0, found = slope(b, a, direction, STEP);
+    for (size_t i = 0; i < b->array[a].n; i++)
+        said += (double)grad[i] * (double)direction[i];
+    if (getenv("SHOW_SLOPES") != NULL)
+        fprintf(stderr, "# %s %s %s: %.6f %.6f\n", b->kind->name,
+                b->row[a].shape.name, what, said, found);
+    ck_assert_msg(fabs(said - found) <= ABSOLUTE + RELATIVE * fabs(found),
+                  "%s: %s, %s: gradient says %g, differences %g", b->kind->name,
+                  b->row[a].shape.name, what, said, found);
+}
+
+/* Along the gradient, along random signs, and along single elements. */
+static void check_array(bench *b, int a)
+{
+    const size_t n = b->array[a].n;
+    float *grad = moe_array_new(n, sizeof *grad, NULL);
+    float *direction = moe_array_new(n, sizeof *direction, NULL);
+    double norm = 0;
+    size_t largest = 0;
+    loss_of(b);
+    memcpy(grad, b->array[a].grad, n * sizeof *grad);
+    for (size_t i = 0; i < n; i++) {
+        norm += (double)grad[i] * (double)grad[i];
+        largest = fabsf(grad[i]) > fabsf(grad[largest]) ? i : largest;
+    }
+    ck_assert_msg(norm > 0, "%s: no gradient", b->row[a].shape.name);
+    for (size_t i = 0; i < n; i++)
+        direction[i] = (float)((double)grad[i] / sqrt(norm));
+    compare_slope(b, a, grad, direction, "along it");
+    moe_rng rng = moe_rng_at(7, MOE_RNG_TEST, 2, 0, (uint64_t)a);
+    for (size_t i = 0; i < n; i++)
+        direction[i] =
+            (moe_rng_below(&rng, 2) == 0 ? -1.0F : 1.0F) / sqrtf((float)n);
+    compare_slope(b, a, grad, direction, "random");
+    memset(direction, 0, n * sizeof *direction);
+    direction[largest] = 1;
+    compare_slope(b, a, grad, direction, "largest element");
+    free(grad);
+    free(direction);
+}
+
+START_TEST(gradients_equal_finite_differences)
+{
+    moe_trace trace = make_trace(1);
+    bench b;
+    bench_init(&b, kinds[_i], &trace);
+    for (int a = 0; a < b.n_arrays; a++)
+        check_array(&b, a);
+    bench_fini(&b);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+/* ---- training ---- */
+
+static double last_recall(const moe_learned *l)
+{
+    const moe_learned_part *p = &l->part[0];
+    const moe_learned_shape s = {
+        "valid_recall", 1, {MOE_LEARNED_EPOCH}, {(uint64_t)p->epochs_limit}};
+    return (double)moe_learned_get(p, &s, NULL)[p->best_epoch];
+}
+
+/* Who learns what: by token both, by the token before only the LSTM. */
+static const struct {
+    int kind, back, epochs;
+    double low, high; /* validation recall; guessing gives K / E = 0.25 */
+} lessons[] = {{FFN, 0, 150, 0.95, 1},
+               {FFN, 1, 60, 0.15, 0.5},
+               {LSTM, 0, 100, 0.95, 1},
+               {LSTM, 1, 150, 0.9, 1}};
+
+START_TEST(networks_learn_what_they_can_see)
+{
+    moe_trace trace = make_trace(lessons[_i].back);
+    moe_learned l =
+        learn(&trace, kinds[lessons[_i].kind]->name, lessons[_i].epochs, 1);
+    const double recall = last_recall(&l);
+    ck_assert_msg(recall >= lessons[_i].low && recall <= lessons[_i].high,
+                  "recall %g, not in %g..%g", recall, lessons[_i].low,
+                  lessons[_i].high);
+    moe_learned_free(&l);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+static bool same_arrays(const moe_learned *a, const moe_learned *b)
+{
+    const moe_learned_part *p = &a->part[0], *q = &b->part[0];
+    bool same = p->n_arrays == q->n_arrays && p->epochs == q->epochs &&
+                p->best_epoch == q->best_epoch;
+    for (int i = 0; i < p->n_arrays && same; i++)
+        same = memcmp(p->array[i].data, q->array[i].data,
+                      moe_learned_elements(&p->array[i]) * sizeof(float)) == 0;
+    return same;
+}
+
+START_TEST(equal_seeds_make_equal_weights)
+{
+    moe_trace trace = make_trace(1);
+    const char *name = kinds[_i]->name;
+    moe_learned a = learn(&trace, name, 4, 1), b = learn(&trace, name, 4, 1);
+    moe_learned c = learn(&trace, name, 4, 2);
+    ck_assert(same_arrays(&a, &b));
+    ck_assert(!same_arrays(&a, &c));
+    moe_learned_free(&a);
+    moe_learned_free(&b);
+    moe_learned_free(&c);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(an_interrupted_training_ends_as_if_it_was_not)
+{
+    char path[300];
+    moe_trace trace = make_trace(1);
+    const char *name = kinds[_i]->name;
+    moe_learned whole = learn(&trace, name, 6, 1);
+    moe_learned part = learn_new(&trace, name), again;
+    ck_assert_int_eq(go_on(&part, &trace, 6, 1, 3), MOE_INTERRUPTED);
+    snprintf(path, sizeof path, "%s/%s.partial", test_dir, name);
+    ck_assert_int_eq(moe_learned_write(path, &part, NULL), MOE_OK);
+    ck_assert_int_eq(moe_learned_read(path, &again, NULL), MOE_OK);
+    ck_assert(!again.part[0].complete);
+    ck_assert_int_eq(go_on(&again, &trace, 6, 1, 0), MOE_OK);
+    ck_assert(same_arrays(&whole, &again));
+    moe_learned_free(&whole);
+    moe_learned_free(&part);
+    moe_learned_free(&again);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(a_checkpoint_of_other_options_is_refused)
+{
+    moe_error err = {0};
+    moe_trace trace = make_trace(0);
+    moe_learned l = learn_new(&trace, "ffn");
+    ck_assert_int_eq(go_on(&l, &trace, 6, 1, 2), MOE_INTERRUPTED);
+    const moe_train_env env = {
+        .trace = &trace, .seed = 1, .epochs = 7, .kept_bits = 23};
+    ck_assert_int_eq(moe_predictor_find("ffn")->train(&env, &l.part[0], &err),
+                     MOE_MISMATCH);
+    ck_assert_str_eq(err.text, "predictor ffn: the checkpoint is of seed 1 and "
+                               "6 epochs");
+    moe_learned_free(&l);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+/* ---- prediction ---- */
+
+typedef struct {
+    const moe_predictor *predictor;
+    void *state;
+} seer;
+
+static seer seer_new(const char *name, const moe_trace *trace,
+                     const moe_learned *l)
+{
+    seer s = {.predictor = moe_predictor_find(name)};
+    moe_error err = {0};
+    const moe_predictor_env env = {.trace = trace,
+                                   .layers = layers,
+                                   .n_layers = 2,
+                                   .seed = 7,
+                                   .max_own = MAX_OWN,
+                                   .learned = l};
+    s.state = moe_array_new(1, s.predictor->state_size, NULL);
+    if (s.predictor->init(s.state, &env, NULL, &err) != MOE_OK)
+        ck_abort_msg("%s", err.text);
+    return s;
+}
+
+static void seer_free(seer *s)
+{
+    s->predictor->fini(s->state);
+    free(s->state);
+}
+
+/* Predictions of an iteration by `gpus` GPUs, one after the other.
+ * @return tokens. */
+static uint64_t foretell(const seer *s, const moe_trace *trace, int gpus,
+                         int layer, uint16_t *out, double *recall)
+{
+    uint64_t n = 0, hits = 0;
+    for (int g = 0; g < gpus; g++) {
+        moe_batcher *batcher = NULL;
+        const moe_batcher_params params = {.trace = trace,
+                                           .seed = 7,
+                                           .batch = 3,
+                                           .seq = 220,
+                                           .layers = layers,
+                                           .n_layers = 2,
+                                           .iterations = 3,
+                                           .gpu = g,
+                                           .gpus = gpus};
+        ck_assert_int_eq(moe_batcher_new(&params, &batcher, NULL), MOE_OK);
+        const moe_batch *b = moe_batcher_load(batcher, 1);
+        for (int l = 0; l <= layer; l++)
+            s->predictor->tokens(s->state, b, l, out + n * K);
+        for (uint32_t i = 0; i < b->own * K; i++) {
+            const uint16_t *truth =
+                b->experts_of + ((size_t)layer * b->own + i / K) * K;
+            hits += out[n * K + i] == truth[0] || out[n * K + i] == truth[1];
+        }
+        n += b->own;
+        moe_batcher_free(batcher);
+    }
+    *recall = (double)hits / (double)(n * K);
+    return n;
+}
+
+START_TEST(predictions_do_not_depend_on_ranks_or_threads)
+{
+    static const int parts[] = {2, 4, 7, 16, 660};
+    static uint16_t whole[MAX_OWN * K], cut[MAX_OWN * K];
+    moe_trace trace = make_trace(1);
+    moe_learned l = learn(&trace, kinds[_i]->name, 3, 1);
+    const int before = omp_get_max_threads();
+    double recall[2];
+    seer s = seer_new(kinds[_i]->name, &trace, &l);
+    for (int layer = 0; layer < 2; layer++) {
+        omp_set_num_threads(1);
+        const uint64_t n = foretell(&s, &trace, 1, layer, whole, &recall[0]);
+        for (size_t p = 0; p < MOE_ARRAY_LEN(parts); p++) {
+            omp_set_num_threads(1 + (int)p % 3);
+            ck_assert_uint_eq(
+                foretell(&s, &trace, parts[p], layer, cut, &recall[1]), n);
+            ck_assert_mem_eq(whole, cut, n * K * sizeof *cut);
+        }
+    }
+    omp_set_num_threads(before);
+    seer_free(&s);
+    moe_learned_free(&l);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+/* What was learned on the sequences of one length must hold on others, in the
+ * order of ids, across the ends of chunks. */
+START_TEST(predictions_are_those_of_training)
+{
+    static uint16_t out[MAX_OWN * K];
+    static const int back[] = {0, 1}, epochs[] = {150, 150};
+    moe_trace trace = make_trace(back[_i]);
+    moe_learned l = learn(&trace, kinds[_i]->name, epochs[_i], 1);
+    seer s = seer_new(kinds[_i]->name, &trace, &l);
+    double recall = 0;
+    for (int layer = 0; layer < 2; layer++) {
+        const uint64_t n = foretell(&s, &trace, 1, layer, out, &recall);
+        ck_assert_msg(recall > 0.9, "layer %d: recall %g", layer, recall);
+        for (uint64_t i = 0; i < n; i++)
+            ck_assert(out[i * K] < E && out[i * K + 1] < E &&
+                      out[i * K] != out[i * K + 1]);
+    }
+    seer_free(&s);
+    moe_learned_free(&l);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+/* The products of one layer, by hand. */
+START_TEST(work_says_what_a_layer_costs)
+{
+    moe_trace trace = make_trace(0);
+    const double trunk[] = {64.0 + 64 * 128 + 128 * 64,
+                            64.0 + 2 * (64 * 256 + 64 * 256) + 64 * 192 +
+                                2 * 32 * 64};
+    moe_learned l = learn(&trace, kinds[_i]->name, 1, 1);
+    seer s = seer_new(kinds[_i]->name, &trace, &l);
+    moe_gemm_run runs[MOE_PREDICT_GEMMS];
+    const int n = s.predictor->work(s.state, 512, 4, runs);
+    double products = 0;
+    for (int i = 0; i < n; i++)
+        products +=
+            runs[i].shape.m * runs[i].shape.n * runs[i].shape.k * runs[i].times;
+    ck_assert_double_eq_tol(products, 512 * (trunk[_i] / 2 + 64 * E), 1e-6);
+    if (_i == LSTM) /* a product per step and layer, of all sequences */
+        ck_assert_double_eq_tol(runs[2].times, 128 * 2 / 2.0, 1e-12);
+    seer_free(&s);
+    moe_learned_free(&l);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(a_network_without_weights_says_how_to_train)
+{
+    moe_error err = {0};
+    moe_trace trace = make_trace(0);
+    const moe_predictor *p = moe_predictor_find(kinds[_i]->name);
+    void *state = moe_array_new(1, p->state_size, NULL);
+    const moe_predictor_env env = {
+        .trace = &trace, .layers = layers, .n_layers = 2, .max_own = 8};
+    ck_assert_int_eq(p->init(state, &env, NULL, &err), MOE_USAGE);
+    ck_assert_ptr_nonnull(strstr(err.text, "moegps train --trace TRACE "
+                                           "--predictors"));
+    p->fini(state);
+    free(state);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("neural");
+    MOE_TEST_LOOP(suite, gradients_equal_finite_differences, N_KINDS);
+    MOE_TEST_LOOP(suite, networks_learn_what_they_can_see,
+                  MOE_ARRAY_LEN(lessons));
+    MOE_TEST_LOOP(suite, equal_seeds_make_equal_weights, N_KINDS);
+    MOE_TEST_LOOP(suite, an_interrupted_training_ends_as_if_it_was_not,
+                  N_KINDS);
+    MOE_TEST(suite, a_checkpoint_of_other_options_is_refused);
+    MOE_TEST_LOOP(suite, predictions_do_not_depend_on_ranks_or_threads,
+                  N_KINDS);
+    MOE_TEST_LOOP(suite, predictions_are_those_of_training, N_KINDS);
+    MOE_TEST_LOOP(suite, work_says_what_a_layer_costs, N_KINDS);
+    MOE_TEST_LOOP(suite, a_network_without_weights_says_how_to_train, N_KINDS);
+    return suite;
+}

@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# moegps train, and what it made in a run. Speaks TAP.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+n=0
+
+# check NAME COMMAND...: a test that passes when the command succeeds.
+check() {
+    n=$((n + 1))
+    if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
+}
+train() { ./moegps train -q "$@"; }
+
+# fails RC TEXT COMMAND...: ends with RC, says one line with TEXT.
+fails() {
+    local rc=0 out
+    out=$("${@:3}" 2> "$dir/err") || rc=$?
+    [ "$rc" -eq "$1" ] && [ -z "$out" ] && [ "$(wc -l < "$dir/err")" -eq 1 ] &&
+        grep -q "^moegps: " "$dir/err" && grep -qF -- "$2" "$dir/err" ||
+        { sed 's/^/# /' "$dir/err"; echo "# exit $rc"; return 1; }
+}
+not() { ! "$@"; }
+
+# A model of two layers, and a token trace of it.
+cat > "$dir/tiny.yaml" << 'END'
+layers: 2
+experts: 8
+top_k: 2
+hidden: 64
+intermediate: 64
+heads: 4
+kv_heads: 4
+head_dim: 16
+END
+./moegps trace synth --kind token --model tiny --layers 2 --experts 8 \
+    --top-k 2 --seqs 12 --tokens 90 --seed 3 -o "$dir/t.h5" ||
+    { echo "Bail out! no trace"; exit 1; }
+./moegps trace synth --kind load --model tiny --layers 2 --experts 8 \
+    --top-k 2 --seqs 12 --tokens 90 --seed 3 -o "$dir/load.h5"
+
+# files
+file_equal() {
+    /usr/bin/python3 - "$1" "$2" << 'END'
+import h5py, numpy as np, sys
+a, b = (h5py.File(f) for f in sys.argv[1:])
+names = [f"{p}/{x}" for p in a.attrs["predictors"].split()
+         for x in a[p].attrs["arrays"].split()]
+assert len(names) > 8
+for x in names:
+    assert np.array_equal(a[x][:], b[x][:], equal_nan=True), x
+END
+}
+check "trains two predictors into one file" \
+    train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 4 -o "$dir/p.h5"
+check "leaves no partial file" not test -e "$dir/p.h5.partial"
+check "says what it made" grep -q "recall@2" \
+    <(./moegps train --trace "$dir/t.h5" --predictors ffn --epochs 1 \
+        -o "$dir/said.h5" 2>&1)
+reads() {
+    /usr/bin/python3 - "$dir/p.h5" << 'END'
+import sys, numpy as np, xarray
+root = xarray.open_dataset(sys.argv[1])
+assert root.attrs["schema"] == "moe-gps-predictor" and root.sizes["sequence"] > 0
+for name in root.attrs["predictors"].split():
+    g = xarray.open_dataset(sys.argv[1], group=name)
+    assert g["head"].dims == ("layer", "expert", "width"), g["head"].dims
+    assert np.isfinite(g["head"]).all() and g["valid_loss"].sizes["epoch"] == 4
+END
+}
+check "xarray reads it" reads
+train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 4 -o "$dir/again.h5"
+check "the same options make the same numbers" file_equal "$dir/p.h5" "$dir/again.h5"
+
+# Stopped by a signal after some epoch, then resumed.
+stopped() {
+    local rc=0 pid
+    ./moegps train -q --trace "$dir/t.h5" --predictors ffn,lstm --epochs 60 \
+        -o "$dir/stop.h5" 2> "$dir/err" &
+    pid=$!
+    for _ in $(seq 600); do
+        [ -e "$dir/stop.h5.partial" ] && break
+        sleep 0.05
+    done
+    kill -INT "$pid"
+    wait "$pid" || rc=$?
+    [ "$rc" -eq 75 ] && grep -q "stopped after epoch" "$dir/err" &&
+        [ ! -e "$dir/stop.h5" ] || { sed 's/^/# /' "$dir/err"; echo "# $rc"; return 1; }
+}
+check "a signal ends it after an epoch, with 75" stopped
+check "an unfinished training is not started over" \
+    fails 2 "an interrupted training" \
+    train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 60 -o "$dir/stop.h5"
+check "other options do not resume it" fails 2 "60 epochs" \
+    train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 61 -o "$dir/stop.h5" --resume
+check "other predictors do not resume it" fails 2 "is of another trace or other options" \
+    train --trace "$dir/t.h5" --predictors lstm --epochs 60 -o "$dir/stop.h5" --resume
+check "--resume finishes it" \
+    train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 60 -o "$dir/stop.h5" --resume
+train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 60 -o "$dir/whole.h5"
+check "resumed equals uninterrupted" file_equal "$dir/stop.h5" "$dir/whole.h5"
+
+# wrong use
+check "no trace is refused" fails 2 "no --trace given" train --predictors ffn
+check "no predictor is refused" fails 2 "no --predictors given" train --trace "$dir/t.h5"
+check "an unknown predictor is refused" fails 2 "'gru' is no predictor (allowed: ffn, lstm)" \
+    train --trace "$dir/t.h5" --predictors gru
+check "one that is not trained is refused" fails 2 "'distribution' learns from the trace" \
+    train --trace "$dir/t.h5" --predictors distribution
+check "one named twice is refused" fails 2 "there twice" \
+    train --trace "$dir/t.h5" --predictors ffn,ffn
+check "a load trace is refused" fails 2 "a token trace is needed" \
+    train --trace "$dir/load.h5" --predictors ffn -o "$dir/x.h5"
+check "a file is not overwritten" fails 2 "exists; --force replaces it" \
+    train --trace "$dir/t.h5" --predictors ffn -o "$dir/p.h5"
+check "zero epochs are refused" fails 2 "--epochs" \
+    train --trace "$dir/t.h5" --predictors ffn --epochs 0
+
+# in a run
+run() {
+    ./moegps run -q "$dir/x.yaml" --force -o "$dir/run.h5" > "$dir/out" "$@"
+}
+experiment() { # LOAD
+    cat > "$dir/x.yaml" << END
+model: $dir/tiny.yaml
+cluster: a100-nvlink
+trace: ${2:-$dir/t.h5}
+workload: {batch: 4, seq: 40, iterations: 2, warmup: 1}
+emulation: {scale: 1}
+strategies:
+  - {name: base}
+  - {name: net, predictor: ffn, planner: duplicate, slots: 9$1}
+  - {name: seq, predictor: lstm, planner: duplicate, slots: 9$1}
+END
+}
+experiment ", load: $dir/p.h5"
+check "a run uses the file" run
+valid() { grep -q "RESULT: VALID" "$dir/out"; }
+check "and is valid" valid
+recall() {
+    /usr/bin/python3 - "$1" << 'END'
+import h5py, sys
+r = h5py.File(sys.argv[1])["prediction/recall"][1:]
+assert (r > 0.2).all() and (r <= 1).all(), r
+END
+}
+check "its predictions are scored" recall "$dir/run.h5"
+# Predictions of an iteration are summed over ranks: equal sums.
+same_anywhere() {
+    local ranks out=()
+    for ranks in 1 2 4 7; do
+        "${MPIRUN:-mpirun}" -n "$ranks" ./moegps run -q "$dir/x.yaml" --force \
+            --set emulation.ffn=none -o "$dir/r$ranks.h5" > "$dir/out" || return 1
+        out+=("$dir/r$ranks.h5")
+    done
+    /usr/bin/python3 - "${out[@]}" << 'END'
+import h5py, numpy as np, sys
+all = [h5py.File(f)["load/predicted_pairs"][:] for f in sys.argv[1:]]
+assert np.isfinite(all[0][1:]).all()
+for x in all[1:]:
+    assert np.array_equal(all[0], x, equal_nan=True)
+END
+}
+check "1, 2, 4 and 7 ranks predict the same" same_anywhere
+experiment ""
+check "a run without the file says how to train" fails 2 "moegps train --trace TRACE" run
+experiment ", load: $dir/none.h5"
+check "a missing file is refused" fails 2 "none.h5" run
+experiment ", load: $dir/t.h5"
+check "a trace is no predictor file" fails 2 "schema is 'moe-gps-trace'" run
+experiment ", load: $dir/said.h5"
+check "a file without this predictor is refused" fails 2 "has none of this name" run
+./moegps trace slice "$dir/t.h5" --split train=0.5,seed=9 -o "$dir/other.h5"
+experiment ", load: $dir/p.h5" "$dir/other.h5"
+check "test tokens seen in training are refused" fails 2 "training saw sequence" run
+
+echo "1..$n"
