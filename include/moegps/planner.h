@@ -42,6 +42,11 @@ typedef struct moe_planner {
     moe_status (*plan)(void *state, const double *load,
                        const moe_plan_layer *current, moe_plan_layer *next,
                        moe_error *err);
+    /** @return [gpus][slots] the last placement as the planner's source has it,
+     *  where that may put an expert several times on a GPU; `next` then has
+     *  one slot for them, with their shares together, and the others empty.
+     *  Borrowed until the next call. The hook is NULL where it never does. */
+    const int16_t *(*raw)(const void *state);
     void (*fini)(void *state); /* accepts a partly initialised state */
 } moe_planner;
 
