@@ -189,10 +189,10 @@ START_TEST(replicas_come_and_go)
     ck_assert_int_eq(moe_share_minmax(&s), 40);
     ck_assert_int_eq(moe_share_free_slot(&s, 0), -1);
     ck_assert_int_eq(moe_share_free_slot(&s, 1), 3);
-    moe_share_add(&s, 3, 0);
+    moe_share_put(&s, 3, 0, 0);
     ck_assert_int_eq(moe_share_find(&s, 1, 0), 3);
     moe_share_give(&s, 0, 3, 30);
-    moe_share_drop(&s, 0);
+    ck_assert_int_eq(moe_share_take(&s, 0), 0);
     ck_assert_int_eq(moe_share_find(&s, 0, 0), -1);
     ck_assert_int_eq(s.copies[0], 1);
     ck_assert_int_eq(moe_share_minmax(&s), 40);

@@ -60,4 +60,9 @@ void moe_eplb_fini(moe_eplb *e);
  *  times on a GPU. */
 void moe_eplb_place(moe_eplb *e, const double *load, int16_t *expert_out);
 
+/* The two steps of it: groups to nodes, which sets group_at; then the rest,
+ * which reads it. */
+void moe_eplb_place_groups(moe_eplb *e, const double *load);
+void moe_eplb_fill_nodes(moe_eplb *e, const double *load, int16_t *expert_out);
+
 #endif

@@ -65,11 +65,11 @@ int64_t moe_share_push(moe_share *s);
 /** Divide so that the busiest GPU has least. @return its load. */
 int64_t moe_share_minmax(moe_share *s);
 
-/** Put an expert into an empty slot; it gets no part yet. */
-void moe_share_add(moe_share *s, int slot, int expert);
+/** Put an expert with a part of its load into an empty slot. */
+void moe_share_put(moe_share *s, int slot, int expert, int64_t part);
 
-/** Empty a slot that has no part. */
-void moe_share_drop(moe_share *s, int slot);
+/** Empty a slot. @return the part it had, which now is nobody's. */
+int64_t moe_share_take(moe_share *s, int slot);
 
 /** Move part of a slot's load to another slot of the same expert. */
 void moe_share_give(moe_share *s, int from_slot, int to_slot, int64_t load);

@@ -103,8 +103,7 @@ static void pack(moe_eplb *e, int n, int m, int *place_out)
     }
 }
 
-/* Groups to nodes: which expert is at each place of them. */
-static void place_groups(moe_eplb *e, const double *load)
+void moe_eplb_place_groups(moe_eplb *e, const double *load)
 {
     const moe_eplb_shape *x = &e->shape;
     const int size = x->experts / x->groups;
@@ -114,9 +113,6 @@ static void place_groups(moe_eplb *e, const double *load)
             e->weight[g] += load[g * size + i];
     }
     pack(e, x->groups, x->nodes, e->group_at);
-    for (int g = 0; g < x->groups; g++)
-        for (int i = 0; i < size; i++)
-            e->at[e->group_at[g] * size + i] = g * size + i;
 }
 
 /* Replicas of one node's experts: e->expert_of, e->weight. */
@@ -141,12 +137,15 @@ static void replicate(moe_eplb *e, const double *load, const int *expert,
         e->weight[r] = load[e->expert_of[r]] / e->count[e->expert_of[r]];
 }
 
-void moe_eplb_place(moe_eplb *e, const double *load, int16_t *expert_out)
+void moe_eplb_fill_nodes(moe_eplb *e, const double *load, int16_t *expert_out)
 {
     const moe_eplb_shape *x = &e->shape;
+    const int size = x->experts / x->groups;
     const int experts = x->experts / x->nodes;
     const int gpus = x->gpus / x->nodes, replicas = gpus * x->slots;
-    place_groups(e, load);
+    for (int g = 0; g < x->groups; g++)
+        for (int i = 0; i < size; i++)
+            e->at[e->group_at[g] * size + i] = g * size + i;
     for (int node = 0; node < x->nodes; node++) {
         replicate(e, load, e->at + node * experts, experts, replicas);
         pack(e, replicas, gpus, e->place);
@@ -154,6 +153,12 @@ void moe_eplb_place(moe_eplb *e, const double *load, int16_t *expert_out)
             expert_out[node * replicas + e->place[r]] =
                 (int16_t)e->expert_of[r];
     }
+}
+
+void moe_eplb_place(moe_eplb *e, const double *load, int16_t *expert_out)
+{
+    moe_eplb_place_groups(e, load);
+    moe_eplb_fill_nodes(e, load, expert_out);
 }
 
 /* ---- the planner ---- */

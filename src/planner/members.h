@@ -2,3 +2,4 @@
 X(static)
 X(duplicate)
 X(eplb)
+X(balance)

@@ -60,25 +60,29 @@ void moe_share_fini(moe_share *s)
 
 /* ---- placement ---- */
 
-void moe_share_add(moe_share *s, int slot, int expert)
+void moe_share_put(moe_share *s, int slot, int expert, int64_t part)
 {
     assert(s->expert[slot] < 0);
     s->expert[slot] = (int16_t)expert;
     s->next[slot] = s->head[expert];
     s->head[expert] = slot;
     s->copies[expert]++;
+    s->part[slot] = part;
+    s->load[slot / s->slots] += part;
 }
 
-void moe_share_drop(moe_share *s, int slot)
+int64_t moe_share_take(moe_share *s, int slot)
 {
-    const int e = s->expert[slot];
-    int32_t *link = &s->head[e];
-    assert(s->part[slot] == 0);
+    const int64_t part = s->part[slot];
+    int32_t *link = &s->head[s->expert[slot]];
     while (*link != slot)
         link = &s->next[*link];
     *link = s->next[slot];
+    s->copies[s->expert[slot]]--;
     s->expert[slot] = -1;
-    s->copies[e]--;
+    s->part[slot] = 0;
+    s->load[slot / s->slots] -= part;
+    return part;
 }
 
 void moe_share_give(moe_share *s, int from_slot, int to_slot, int64_t load)
@@ -145,7 +149,7 @@ void moe_share_begin(moe_share *s, const int16_t *expert, const int64_t *load)
     clear(s);
     for (int t = (int)n_slots(s) - 1; t >= 0; t--)
         if (expert[t] >= 0)
-            moe_share_add(s, t, expert[t]);
+            moe_share_put(s, t, expert[t], 0);
     divide_equally(s, load);
 }
 
@@ -156,7 +160,7 @@ void moe_share_begin_replicas(moe_share *s, const moe_replicas *replicas,
     for (int e = 0; e < replicas->experts; e++)
         for (uint32_t r = replicas->first[e + 1]; r > replicas->first[e]; r--) {
             const moe_replica *at = &replicas->replica[r - 1];
-            moe_share_add(s, at->gpu * s->slots + at->slot, e);
+            moe_share_put(s, at->gpu * s->slots + at->slot, e, 0);
         }
     divide_equally(s, load);
 }
