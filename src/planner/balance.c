@@ -284,6 +284,7 @@ static bool add_replica(state_t *s, int a)
 
 typedef struct {
     int from, to; /* slots */
+    int room;     /* slot beside `from`, which keeps a part then; -1 */
     int64_t gain; /* less load above limits */
 } swap;
 
@@ -305,26 +306,60 @@ static void look_for_swap(const moe_share *x, int a, int b, swap *best)
                 gain_of(above(x, a), -above(x, b), x->part[t] - x->part[u]);
             if (gain > best->gain && moe_share_find(x, b, x->expert[t]) < 0 &&
                 moe_share_find(x, a, x->expert[u]) < 0)
-                *best = (swap){t, u, gain};
+                *best = (swap){t, u, -1, gain};
         }
+}
+
+/* With a free slot on `a` it can take b's smallest part and give b as much of
+ * its largest expert as fills b. */
+static void look_for_trade(const moe_share *x, int a, int b, int room,
+                           swap *best)
+{
+    const int t = largest_part(x, a);
+    int u = -1;
+    for (int k = b * x->slots; k < (b + 1) * x->slots; k++)
+        if (x->expert[k] >= 0 && (u < 0 || x->part[k] < x->part[u]))
+            u = k;
+    if (u < 0)
+        return;
+    const int64_t gain =
+        least(least(above(x, a), -above(x, b)), x->part[t] - x->part[u]);
+    if (gain > best->gain && moe_share_find(x, b, x->expert[t]) < 0 &&
+        moe_share_find(x, a, x->expert[u]) < 0)
+        *best = (swap){t, u, room, gain};
+}
+
+static void carry_out(moe_share *x, const swap *w)
+{
+    const int e = x->expert[w->from], f = x->expert[w->to];
+    const int64_t of_f = moe_share_take(x, w->to);
+    if (w->room >= 0) {
+        clear_slot(x, w->room);
+        moe_share_put(x, w->room, f, of_f);
+        moe_share_put(x, w->to, e, 0);
+        moe_share_give(x, w->from, w->to, of_f + w->gain);
+    } else {
+        const int64_t of_e = moe_share_take(x, w->from);
+        moe_share_put(x, w->from, f, of_f);
+        moe_share_put(x, w->to, e, of_e);
+    }
 }
 
 static bool swap_experts(state_t *s, int a)
 {
     moe_share *x = &s->share;
-    swap best = {-1, -1, s->fine};
+    swap best = {-1, -1, -1, s->fine};
+    const int room = find_room(x, a);
     for (int b = 0; b < x->gpus; b++)
         if (!x->stuck[b] && domain_of(s, b) == domain_of(s, a) &&
-            -above(x, b) > best.gain)
+            -above(x, b) > best.gain) {
             look_for_swap(x, a, b, &best);
-    if (best.from < 0)
-        return false;
-    const int e = x->expert[best.from], f = x->expert[best.to];
-    const int64_t of_e = moe_share_take(x, best.from);
-    const int64_t of_f = moe_share_take(x, best.to);
-    moe_share_put(x, best.from, f, of_f);
-    moe_share_put(x, best.to, e, of_e);
-    return true;
+            if (room >= 0)
+                look_for_trade(x, a, b, room, &best);
+        }
+    if (best.from >= 0)
+        carry_out(x, &best);
+    return best.from >= 0;
 }
 
 /* @return load of the busiest GPU. */
