@@ -31,6 +31,7 @@ static const double FINE = 1e-6; /* of the mean load: not worth a step */
 typedef struct {
     double tolerance;
     int groups;
+    bool fill;
 } params_t;
 
 static const moe_opt options[] = {
@@ -50,11 +51,17 @@ static const moe_opt options[] = {
      .max = 32767,
      MOE_OPT_AT(params_t, groups),
      .help = "groups of experts, each of which stays on one node; 1: free"},
+    {.key = "fill",
+     .type = MOE_OPT_BOOL,
+     .initial = "no",
+     MOE_OPT_AT(params_t, fill),
+     .help = "replicas in slots left over, too: a plan that ages better"},
     {.key = NULL}};
 
 typedef struct {
     moe_layout layout;
     double tolerance;
+    bool fill;
     int domains;     /* nodes that experts do not leave; 1: all GPUs */
     moe_eplb eplb;   /* with domains as its nodes */
     moe_share share; /* being worked on */
@@ -107,6 +114,7 @@ static moe_status init(void *state, const moe_planner_env *env,
     const size_t n = gpus * (size_t)env->slots, e = (size_t)env->experts;
     s->layout = env->layout;
     s->tolerance = p->tolerance;
+    s->fill = p->fill;
     if (make_eplb(s, env, p->groups, err) != MOE_OK)
         return err != NULL ? err->status : MOE_USAGE;
     moe_error local = {0};
@@ -556,6 +564,60 @@ static bool holds(const moe_plan_layer *layer, int gpu, int expert)
     return false;
 }
 
+/* Replicas with small parts give way, so that repair finds room. */
+static void thin_out(state_t *s)
+{
+    moe_share *x = &s->share;
+    for (int t = 0; t < (int)n_slots(s); t++) {
+        const int e = x->expert[t];
+        if (e < 0 || x->copies[e] < 2 ||
+            x->part[t] > s->target[domain_of(s, t / x->slots)] / 8)
+            continue;
+        int to = -1;
+        for (int k = x->head[e]; k >= 0; k = x->next[k])
+            if (k != t &&
+                (to < 0 || x->load[k / x->slots] < x->load[to / x->slots]))
+                to = k;
+        moe_share_give(x, t, to, x->part[t]);
+        moe_share_take(x, t);
+    }
+}
+
+/* @return the slot whose expert `gpu` had before or else the one with the
+ * largest part, of experts that it may have and has not; -1. */
+static int choose_filler(const state_t *s, const moe_plan_layer *current,
+                         int gpu)
+{
+    const moe_share *x = &s->share;
+    int best = -1;
+    for (int k = gpu * x->slots; k < (gpu + 1) * x->slots; k++) {
+        const int e = current->expert[k];
+        if (e >= 0 && moe_share_find(x, gpu, e) < 0 && x->head[e] >= 0 &&
+            domain_of(s, x->head[e] / x->slots) == domain_of(s, gpu))
+            return x->head[e];
+    }
+    for (int t = 0; t < (int)n_slots(s); t++)
+        if (x->expert[t] >= 0 && (best < 0 || x->part[t] > x->part[best]) &&
+            domain_of(s, t / x->slots) == domain_of(s, gpu) &&
+            moe_share_find(x, gpu, x->expert[t]) < 0)
+            best = t;
+    return best;
+}
+
+static void fill_up(state_t *s, const moe_plan_layer *current)
+{
+    moe_share *x = &s->share;
+    for (int g = 0; g < x->gpus; g++)
+        for (int room; (room = moe_share_free_slot(x, g)) >= 0;) {
+            const int from = choose_filler(s, current, g);
+            if (from < 0)
+                break;
+            moe_share_put(x, room, x->expert[from], 0);
+            moe_share_give(x, from, room, x->part[from] / 2);
+        }
+    moe_share_minmax(x);
+}
+
 /* A replica without a part is only worth keeping where it is already. */
 static void drop_idle(moe_share *x, const moe_plan_layer *current)
 {
@@ -578,6 +640,14 @@ static void write_plan(state_t *s, const int16_t *expert, const int64_t *part,
     moe_plan_layer_set_quota(next, s->quota, &s->replicas);
 }
 
+static void finish(state_t *s, const moe_plan_layer *current)
+{
+    if (s->fill)
+        fill_up(s, current);
+    else
+        drop_idle(&s->share, current);
+}
+
 /* Work from the placement in force. @return whether the result will do. */
 static bool mend(state_t *s, const moe_plan_layer *current, int64_t *busiest)
 {
@@ -588,6 +658,8 @@ static bool mend(state_t *s, const moe_plan_layer *current, int64_t *busiest)
         *busiest = moe_share_minmax(x);
         return true;
     }
+    if (s->fill)
+        thin_out(s);
     *busiest = repair(s);
     return *busiest <= most_of(s->target, s->domains) + s->fine;
 }
@@ -603,7 +675,7 @@ static moe_status plan(void *state, const double *load,
     scale_loads(s, load);
     if (choose_domains(s, load, current)) {
         const bool done = mend(s, current, &mended);
-        drop_idle(x, current);
+        finish(s, current);
         memcpy(s->kept, x->expert, n_slots(s) * sizeof *s->kept);
         memcpy(s->parts, x->part, n_slots(s) * sizeof *s->parts);
         if (done) {
@@ -613,7 +685,7 @@ static moe_status plan(void *state, const double *load,
     }
     const int64_t anew = begin_anew(s, load, current);
     if ((double)anew * (1 + s->tolerance) < (double)mended) {
-        drop_idle(x, current);
+        finish(s, current);
         write_plan(s, x->expert, x->part, next);
     } else {
         write_plan(s, s->kept, s->parts, next);

@@ -12,7 +12,7 @@
 
 enum { SEEDS = 5, MAX_LAYERS = 61, MAX_EXPERTS = 256, REPEATS = 15 };
 
-static const double PAIRS = 32768; /* of a layer */
+static const double PAIRS = 32768;             /* of a layer */
 static const double DRIFT = 0.5, NOISE = 0.02; /* sigma of the log of a load */
 
 typedef struct {
@@ -69,9 +69,9 @@ static void drift(double sigma, int seed, int layer, int n, const double *load,
 /* ---- planners at work ---- */
 
 typedef struct {
-    const char *name;         /* as printed */
+    const char *name; /* as printed */
     const char *planner;
-    const char *option[4];    /* key, value, ...; "groups" "?": the setup's */
+    const char *option[4]; /* key, value, ...; "groups" "?": the setup's */
 } entrant;
 
 static const entrant entrants[] = {
@@ -79,9 +79,10 @@ static const entrant entrants[] = {
     {"eplb global", "eplb", {"policy", "global"}},
     {"balance", "balance", {0}},
     {"balance, groups", "balance", {"groups", "?"}},
+    {"balance, fill", "balance", {"fill", "yes"}},
     {"duplicate", "duplicate", {0}},
 };
-enum { HIER, GLOBAL, OURS, GROUPED, DUPLICATE, N_ENTRANTS };
+enum { HIER, GLOBAL, OURS, GROUPED, FILLED, DUPLICATE, N_ENTRANTS };
 
 typedef struct {
     const moe_planner *planner;
@@ -288,9 +289,8 @@ static void print_stale(const setup *s)
             x[2][at++] = by_quota(&d.later, later);
         }
         if (there)
-            printf("  %-20s %10.3f %10.3f %10.3f | %.2f %%\n",
-                   entrants[n].name, median(x[0], at), median(x[1], at),
-                   median(x[2], at),
+            printf("  %-20s %10.3f %10.3f %10.3f | %.2f %%\n", entrants[n].name,
+                   median(x[0], at), median(x[1], at), median(x[2], at),
                    100 * noisy / (SEEDS * s->layers * s->slots));
         close_desk(&d);
     }
@@ -324,10 +324,11 @@ int main(int argc, char **argv)
     moe_ctx ctx;
     moe_ctx_init(&ctx, MPI_COMM_WORLD);
     bench_header(&ctx, "planners and splits");
-    printf("   DeepSeek's EPLB in Python (torch 1.13), on another EPYC: 207-217 "
-           "ms hierarchical,\n   563-570 ms global for the first setup, "
-           "4.8-5.0 ms for Mixtral; balancedness\n   (lognormal 1.0 / zipf "
-           "1.2) .947 / .531, .995 / .981 and .967 / .969\n");
+    printf(
+        "   DeepSeek's EPLB in Python (torch 1.13), on another EPYC: 207-217 "
+        "ms hierarchical,\n   563-570 ms global for the first setup, "
+        "4.8-5.0 ms for Mixtral; balancedness\n   (lognormal 1.0 / zipf "
+        "1.2) .947 / .531, .995 / .981 and .967 / .969\n");
     for (size_t i = 0; i < MOE_ARRAY_LEN(setups); i++) {
         const setup *s = &setups[i];
         printf(" %s: %d layers, %d experts, %d slots on %d GPUs\n", s->name,
