@@ -59,7 +59,19 @@ static void desk_plan(desk *d, const double *load)
                      MOE_OK);
 }
 
-static const moe_planner_env places[] = {
+/* Layout, experts, slots per GPU. */
+typedef struct {
+    moe_layout layout;
+    int experts, slots;
+} place;
+
+static moe_planner_env env_of(const place *p)
+{
+    return (moe_planner_env){
+        .layout = p->layout, .experts = p->experts, .slots = p->slots};
+}
+
+static const place places[] = {
     {{1, 1}, 1, 1},   {{1, 8}, 8, 8},   {{1, 8}, 8, 11},   {{4, 2}, 8, 2},
     {{4, 2}, 8, 3},   {{4, 4}, 8, 8},   {{8, 4}, 3, 1},    {{8, 4}, 3, 3},
     {{3, 8}, 7, 4},   {{32, 8}, 1, 1},  {{32, 8}, 256, 8}, {{32, 8}, 256, 12},
@@ -125,7 +137,7 @@ static bool empty_slots_have_no_quota(const moe_plan_layer *next)
 
 START_TEST(every_planner_makes_sound_plans_of_any_load)
 {
-    const moe_planner_env *env = &places[_i];
+    const moe_planner_env all = env_of(&places[_i]), *env = &all;
     double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
     for (size_t i = 0; moe_planner_at(i) != NULL; i++) {
         const moe_planner *planner = moe_planner_at(i);
@@ -152,7 +164,7 @@ END_TEST
 
 START_TEST(every_planner_plans_the_same_again)
 {
-    const moe_planner_env *env = &places[_i];
+    const moe_planner_env all = env_of(&places[_i]), *env = &all;
     const size_t n = (size_t)env->layout.gpus * (size_t)env->slots;
     double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
     for (size_t i = 0; moe_planner_at(i) != NULL; i++) {
@@ -191,7 +203,7 @@ END_TEST
 
 START_TEST(static_keeps_the_home_placement_whatever_the_load)
 {
-    const moe_planner_env *env = &places[_i];
+    const moe_planner_env all = env_of(&places[_i]), *env = &all;
     double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
     desk d;
     desk_init(&d, moe_planner_find("static"), env, NULL);
@@ -209,7 +221,7 @@ END_TEST
 /* Algorithm 1 by hand: slots after planning, and pairs in each. */
 static const struct {
     const char *name;
-    moe_planner_env env;
+    place place;
     const char *max_copies;
     double load[4];
     int16_t expert[12];
@@ -312,10 +324,10 @@ static const struct {
 START_TEST(duplicate_follows_algorithm_1)
 {
     desk d;
-    desk_init(&d, moe_planner_find("duplicate"), &golden[_i].env,
-              golden[_i].max_copies);
+    const moe_planner_env env = env_of(&golden[_i].place);
+    desk_init(&d, moe_planner_find("duplicate"), &env, golden[_i].max_copies);
     desk_plan(&d, golden[_i].load);
-    const int n = golden[_i].env.layout.gpus * golden[_i].env.slots;
+    const int n = golden[_i].place.layout.gpus * golden[_i].place.slots;
     for (int s = 0; s < n; s++) {
         const int e = golden[_i].expert[s];
         ck_assert_msg(d.next.expert[s] == e, "%s: slot %d has %d, not %d",
@@ -492,7 +504,7 @@ static double busiest(const moe_plan_layer *next, const double *load)
 
 START_TEST(duplicate_is_never_worse_than_static)
 {
-    const moe_planner_env *env = &places[_i];
+    const moe_planner_env all = env_of(&places[_i]), *env = &all;
     double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
     for (size_t m = 0; m < MOE_ARRAY_LEN(moods); m++) {
         desk d;
@@ -514,7 +526,7 @@ END_TEST
 
 START_TEST(room_for_all_balances_to_a_pair)
 {
-    const moe_planner_env env = {{8, 4}, 16, 16};
+    const moe_planner_env env = {.layout = {8, 4}, .experts = 16, .slots = 16};
     double load[16], total = 0;
     for (int round = 0; round < 100; round++) {
         desk d;

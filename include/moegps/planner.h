@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "moegps/layer_price.h"
 #include "moegps/layout.h"
 #include "moegps/options.h"
 #include "moegps/plan.h"
@@ -19,6 +20,10 @@
 typedef struct moe_planner_env {
     moe_layout layout;
     int experts, slots;
+    const moe_pricer *pricer; /* for planners that weigh time, else NULL; what
+                                 it points to outlives the planner */
+    double sequences;         /* of a batch, for attention's time; 0: one */
+    int interval; /* iterations that a plan will be in force; 0: one */
 } moe_planner_env;
 
 typedef struct moe_planner {

@@ -49,6 +49,12 @@ moe_status moe_share_init(moe_share *s, int experts, int gpus, int slots,
                           moe_error *err);
 void moe_share_fini(moe_share *s);
 
+/** Turn real loads into integers that sum to about 2^44, by a power of two, so
+ *  that equal loads stay equal.
+ *  @param load  [n] >= 0, finite.
+ *  @return b, so that load is scaled_out * 2^-b, rounded. */
+int moe_share_scale(const double *load, int n, int64_t *scaled_out);
+
 /** Start with a placement and equal parts.
  *  @param expert  [gpus][slots]; experts with load somewhere.
  *  @param load    [experts], >= 0, their sum below 2^62. */

@@ -23,9 +23,6 @@
  * A replica that a plan does not need any more stays where it is, with quota
  * 0, until its slot is wanted: it costs nothing and may be needed again. */
 
-/* Loads become integers that sum to about 2^44: exact arithmetic, and finer
- * than quotas. */
-enum { LOAD_BITS = 44 };
 static const double FINE = 1e-6; /* of the mean load: not worth a step */
 
 typedef struct {
@@ -160,18 +157,6 @@ static void fini(void *state)
 static int domain_of(const state_t *s, int gpu)
 {
     return gpu / (s->share.gpus / s->domains);
-}
-
-/* A power of two as scale, so that equal loads stay equal. */
-static void scale_loads(state_t *s, const double *load)
-{
-    double sum = 0;
-    int exponent = 0;
-    for (int e = 0; e < s->share.experts; e++)
-        sum += load[e];
-    (void)frexp(sum, &exponent);
-    for (int e = 0; e < s->share.experts; e++)
-        s->load[e] = llround(ldexp(load[e], LOAD_BITS - exponent));
 }
 
 /* Place e->group_at names, as domains: group g is on group_at[g] / per. */
@@ -672,7 +657,7 @@ static moe_status plan(void *state, const double *load,
     state_t *s = state;
     moe_share *x = &s->share;
     int64_t mended = INT64_MAX;
-    scale_loads(s, load);
+    moe_share_scale(load, x->experts, s->load);
     if (choose_domains(s, load, current)) {
         const bool done = mend(s, current, &mended);
         finish(s, current);

@@ -2,6 +2,7 @@
 #include "moegps/share.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,6 +121,22 @@ int64_t moe_share_busiest(const moe_share *s)
 }
 
 /* ---- start ---- */
+
+/* Exact arithmetic, finer than quotas, and far from overflow. */
+enum { LOAD_BITS = 44 };
+
+int moe_share_scale(const double *load, int n, int64_t *scaled_out)
+{
+    double sum = 0;
+    int exponent = 0;
+    for (int e = 0; e < n; e++)
+        sum += load[e];
+    (void)frexp(sum, &exponent);
+    const int bits = LOAD_BITS - exponent;
+    for (int e = 0; e < n; e++)
+        scaled_out[e] = llround(ldexp(load[e], bits));
+    return bits;
+}
 
 static void clear(moe_share *s)
 {
