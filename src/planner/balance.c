@@ -614,13 +614,12 @@ static void drop_idle(moe_share *x, const moe_plan_layer *current)
     }
 }
 
-static void write_plan(state_t *s, const int16_t *expert, const int64_t *part,
-                       moe_plan_layer *next)
+static void write_plan(state_t *s, moe_plan_layer *next)
 {
     for (size_t t = 0; t < n_slots(s); t++) {
-        next->expert[t] = expert[t];
+        next->expert[t] = s->kept[t];
         next->quota[t] = 0;
-        s->quota[t] = (double)part[t];
+        s->quota[t] = (double)s->parts[t];
     }
     moe_plan_layer_set_quota(next, s->quota, &s->replicas);
 }
@@ -649,32 +648,49 @@ static bool mend(state_t *s, const moe_plan_layer *current, int64_t *busiest)
     return *busiest <= most_of(s->target, s->domains) + s->fine;
 }
 
+static void keep(state_t *s, const moe_plan_layer *current)
+{
+    finish(s, current);
+    memcpy(s->kept, s->share.expert, n_slots(s) * sizeof *s->kept);
+    memcpy(s->parts, s->share.part, n_slots(s) * sizeof *s->parts);
+}
+
+/* Keep a new placement if it is better than `busiest`; with other groups on
+ * the nodes than EPLB would put there, its choice is tried as well. */
+static void renew(state_t *s, const double *load, const moe_plan_layer *current,
+                  int64_t busiest)
+{
+    const int64_t target = most_of(s->target, s->domains);
+    int64_t anew = begin_anew(s, load, current);
+    if ((double)anew * (1 + s->tolerance) < (double)busiest) {
+        keep(s, current);
+        busiest = anew;
+    }
+    if (s->domains == 1 || busiest <= target + s->fine)
+        return;
+    moe_eplb_place_groups(&s->eplb, load);
+    set_targets(s);
+    anew = begin_anew(s, load, current);
+    if ((double)anew * (1 + s->tolerance) < (double)busiest)
+        keep(s, current);
+}
+
 static moe_status plan(void *state, const double *load,
                        const moe_plan_layer *current, moe_plan_layer *next,
                        moe_error *err)
 {
     (void)err;
     state_t *s = state;
-    moe_share *x = &s->share;
-    int64_t mended = INT64_MAX;
-    moe_share_scale(load, x->experts, s->load);
+    int64_t busiest = INT64_MAX;
+    bool done = false;
+    moe_share_scale(load, s->share.experts, s->load);
     if (choose_domains(s, load, current)) {
-        const bool done = mend(s, current, &mended);
-        finish(s, current);
-        memcpy(s->kept, x->expert, n_slots(s) * sizeof *s->kept);
-        memcpy(s->parts, x->part, n_slots(s) * sizeof *s->parts);
-        if (done) {
-            write_plan(s, s->kept, s->parts, next);
-            return MOE_OK;
-        }
+        done = mend(s, current, &busiest);
+        keep(s, current);
     }
-    const int64_t anew = begin_anew(s, load, current);
-    if ((double)anew * (1 + s->tolerance) < (double)mended) {
-        finish(s, current);
-        write_plan(s, x->expert, x->part, next);
-    } else {
-        write_plan(s, s->kept, s->parts, next);
-    }
+    if (!done)
+        renew(s, load, current, busiest);
+    write_plan(s, next);
     return MOE_OK;
 }
 
