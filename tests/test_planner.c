@@ -19,8 +19,14 @@ typedef struct {
 
 static moe_planner_env env_of(const place *p)
 {
-    return (moe_planner_env){
-        .layout = p->layout, .experts = p->experts, .slots = p->slots};
+    static moe_model model;
+    const moe_cluster cluster = fixture_cluster();
+    model = fixture_model();
+    return (moe_planner_env){.layout = p->layout,
+                             .experts = p->experts,
+                             .slots = p->slots,
+                             .pricer =
+                                 desk_pricer(&model, &cluster, &p->layout)};
 }
 
 static const place places[] = {

@@ -22,6 +22,8 @@
 
 /* A step has to save this share of the slowest GPU's time. */
 static const double STEP = 1e-4;
+/* A replica less may cost this share of it. */
+static const double LEAN = 1e-3;
 enum { PARTNERS = 4 }; /* fastest GPUs that a step considers */
 
 typedef struct {
@@ -372,6 +374,22 @@ static void try_fastest(state_t *s, int a, step *best)
     }
 }
 
+/* Consider all GPUs and all swaps that bring both nearer to each other. */
+static void try_all(state_t *s, int a, step *best)
+{
+    const moe_share *x = &s->share;
+    for (int b = 0; b < x->gpus; b++) {
+        if (s->time_s[b] >= best->time_s)
+            continue;
+        try_partner(s, a, b, true, best);
+        for (int t = a * x->slots; t < (a + 1) * x->slots; t++)
+            for (int u = b * x->slots; u < (b + 1) * x->slots; u++)
+                if (x->part[t] > x->part[u] &&
+                    x->part[t] - x->part[u] < x->load[a] - x->load[b])
+                    try_swap(s, t, u, best);
+    }
+}
+
 /* Step while the slowest GPU gets faster. @return its time. */
 static double descend(state_t *s, bool moves)
 {
@@ -386,6 +404,8 @@ static double descend(state_t *s, bool moves)
         try_holders(s, a, &best);
         if (moves)
             try_fastest(s, a, &best);
+        if (moves && best.from < 0)
+            try_all(s, a, &best);
         if (best.from < 0)
             break;
         carry_out(s, &best);
@@ -445,6 +465,24 @@ static double divide_current(state_t *s, const moe_plan_layer *current)
     return fmin(even_s, gathered_s);
 }
 
+/* Reads that save no time to speak of are saved: parts go to another replica
+ * in use where that makes its GPU hardly slower than `most`. */
+static void condense(state_t *s, double most)
+{
+    moe_share *x = &s->share;
+    for (int t = 0; t < (int)n_slots(s); t++) {
+        if (x->part[t] == 0 || x->copies[x->expert[t]] < 2)
+            continue;
+        for (int v = x->head[x->expert[t]]; v >= 0; v = x->next[v])
+            if (v != t && x->part[v] > 0 &&
+                time_with(s, v / x->slots, v, x->part[v] + x->part[t], 0) <=
+                    most * (1 + LEAN)) {
+                moe_share_give(x, t, v, x->part[t]);
+                break;
+            }
+    }
+}
+
 static void note_current(state_t *s, const moe_plan_layer *current)
 {
     const size_t n = (size_t)s->share.experts, gpus = (size_t)s->share.gpus;
@@ -462,12 +500,19 @@ static void note_current(state_t *s, const moe_plan_layer *current)
     }
 }
 
+/* What was not predicted comes to one replica, too. */
 static void write_plan(state_t *s, moe_plan_layer *next)
 {
+    bool *seen = s->share.follow; /* free between pushes */
+    memset(seen, 0, (size_t)s->share.experts * sizeof *seen);
     for (size_t t = 0; t < n_slots(s); t++) {
-        next->expert[t] = s->expert[t];
+        const int e = next->expert[t] = s->expert[t];
         next->quota[t] = 0;
         s->quota[t] = (double)s->part[t];
+        if (e >= 0 && s->load[e] == 0 && !seen[e]) {
+            s->quota[t] = 1;
+            seen[e] = true;
+        }
     }
     moe_plan_layer_set_quota(next, s->quota, &s->replicas);
 }
@@ -516,6 +561,17 @@ static void drop_idle(state_t *s)
     }
 }
 
+/* Plan without moving weights. @return time of the slowest GPU. */
+static double stay(state_t *s, const moe_plan_layer *current,
+                   moe_plan_layer *next)
+{
+    const double time_s = divide_current(s, current);
+    condense(s, time_s);
+    keep(s);
+    write_plan(s, next);
+    return time_s;
+}
+
 static moe_status plan(void *state, const double *load,
                        const moe_plan_layer *current, moe_plan_layer *next,
                        moe_error *err)
@@ -527,18 +583,16 @@ static moe_status plan(void *state, const double *load,
         pairs += (double)(s->load[e] = llround(load[e]));
     note_current(s, current);
     s->attention_s = pairs > 0 ? attention_time(s, pairs) : 0;
-    const double stay_s = divide_current(s, current);
-    write_plan(s, next);
+    const double stay_s = stay(s, current, next);
     const double go_s = descend(s, true);
     if (go_s >= stay_s * (1 - s->gate))
         return MOE_OK;
+    condense(s, go_s);
     drop_idle(s);
     keep(s);
     write_plan(s, next);
-    if (go_s + migration_time(s, current, next) < stay_s * (1 - s->gate))
-        return MOE_OK;
-    divide_current(s, current);
-    write_plan(s, next);
+    if (go_s + migration_time(s, current, next) >= stay_s * (1 - s->gate))
+        stay(s, current, next);
     return MOE_OK;
 }
 
