@@ -20,8 +20,8 @@
 typedef struct moe_planner_env {
     moe_layout layout;
     int experts, slots;
-    const moe_pricer *pricer; /* for planners that weigh time, else NULL; what
-                                 it points to outlives the planner */
+    const moe_pricer *pricer; /* for planners that weigh time, which copy it;
+                                 or NULL. What it points to outlives them */
     double sequences;         /* of a batch, for attention's time; 0: one */
     int interval; /* iterations that a plan will be in force; 0: one */
 } moe_planner_env;
