@@ -190,6 +190,8 @@ done <<- 'END'
 	planner duplicate has no option 'groups'|--loads @wide.csv --gpus 2 --groups 2 --planner duplicate
 	planner balance has no option 'x'|--loads @wide.csv --gpus 2 --set x=1
 	'tolerance' is not key=value|--loads @wide.csv --gpus 2 --set tolerance
+	planner timed needs prices|--loads @wide.csv --gpus 2 --planner timed
+	--cluster goes with --model|--loads @wide.csv --gpus 2 --cluster a100-nvlink
 	no planner 'best'|--loads @wide.csv --gpus 2 --planner best
 	has no list physical_to_logical|--loads @wide.csv --gpus 2 --previous @empty.json
 	has 1 layers, not 2|--loads @wide.csv --gpus 2 --previous @short.json

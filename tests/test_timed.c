@@ -203,8 +203,8 @@ START_TEST(without_a_pricer_it_is_refused)
     void *params = moe_array_new(1, p->params_size, NULL);
     void *state = moe_array_new(1, p->state_size, NULL);
     ck_assert_int_eq(p->init(state, &env, params, &err), MOE_USAGE);
-    ck_assert_str_eq(err.text, "planner timed weighs time: it needs a model "
-                               "and a cluster");
+    ck_assert_str_eq(err.text, "planner timed needs prices of a model on a "
+                               "cluster, which are not given here");
     p->fini(state);
     free(params);
     free(state);

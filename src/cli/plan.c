@@ -22,7 +22,7 @@ typedef struct {
     const char *loads, *dataset, *planner, *previous, *model, *cluster, *json;
     const char *set[MAX_SETS]; /* key=value of the planner */
     int n_sets;
-    uint64_t gpus, nodes, groups, replicas, repeats, interval;
+    uint64_t gpus, nodes, groups, replicas, repeats, interval, sequences;
     bool force;
 } settings;
 
@@ -39,6 +39,7 @@ enum {
     KEY_MODEL,
     KEY_CLUSTER,
     KEY_INTERVAL,
+    KEY_SEQUENCES,
     KEY_REPEATS,
     KEY_JSON,
     KEY_FORCE
@@ -67,6 +68,8 @@ static const struct argp_option options[] = {
     {"cluster", KEY_CLUSTER, "NAME", 0, "likewise", 0},
     {"interval", KEY_INTERVAL, "N", 0,
      "iterations that a plan is in force; default 1", 0},
+    {"sequences", KEY_SEQUENCES, "N", 0,
+     "of a step, for the time of attention; default 1", 0},
     {"repeats", KEY_REPEATS, "N", 0, "of planning, for its time; default 5", 0},
     {"json", KEY_JSON, "FILE|-", 0, "write the last plan and all figures", 0},
     {"force", KEY_FORCE, NULL, 0, "replace FILE if it exists", 0},
@@ -116,6 +119,9 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
         return MOE_OK;
     case KEY_INTERVAL:
         return trace_parse_u64(arg, "--interval", 1, 1000000, &s->interval,
+                               err);
+    case KEY_SEQUENCES:
+        return trace_parse_u64(arg, "--sequences", 1, 1000000, &s->sequences,
                                err);
     case KEY_REPEATS:
         return trace_parse_u64(arg, "--repeats", 1, 10000, &s->repeats, err);
@@ -288,6 +294,7 @@ static void set_up(work *w, const settings *s, moe_error *err)
     const int gpus = (int)s->gpus;
     w->env = (moe_planner_env){.layout = {gpus, gpus / (int)s->nodes},
                                .experts = w->loads.experts,
+                               .sequences = (double)s->sequences,
                                .interval = (int)s->interval};
     w->env.slots =
         s->replicas != 0
@@ -647,6 +654,7 @@ int moe_cmd_plan(int argc, char **argv)
                   .nodes = 1,
                   .groups = 1,
                   .interval = 1,
+                  .sequences = 1,
                   .repeats = 5};
     work w = {0};
     facts f = {0};

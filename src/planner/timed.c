@@ -70,8 +70,8 @@ static moe_status init(void *state, const moe_planner_env *env,
     state_t *s = state;
     if (env->pricer == NULL)
         return moe_fail(err, MOE_USAGE,
-                        "planner timed weighs time: it needs a model and a "
-                        "cluster");
+                        "planner timed needs prices of a model on a cluster, "
+                        "which are not given here");
     const size_t g = (size_t)env->layout.gpus, e = (size_t)env->experts;
     const size_t n = g * (size_t)env->slots;
     const size_t nodes = (size_t)moe_layout_nodes(&env->layout);

@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-#include "moegps/planner.h"
+#include "moegps/profile.h"
+#include "moegps/regret.h"
 #include "moegps/rng.h"
-#include "moegps/share.h"
 
 enum { SEEDS = 5, MAX_LAYERS = 61, MAX_EXPERTS = 256, REPEATS = 15 };
 
@@ -16,16 +16,18 @@ static const double PAIRS = 32768;             /* of a layer */
 static const double DRIFT = 0.5, NOISE = 0.02; /* sigma of the log of a load */
 
 typedef struct {
-    const char *name;
+    const char *name, *model; /* as printed; in jobs/models, for prices */
     int layers, experts, gpus, per_node, slots; /* slots of all GPUs */
     const char *groups;
     double eplb_limit_s, own_limit_s; /* all layers; 0: none */
 } setup;
 
 static const setup setups[] = {
-    {"DeepSeek-V3, 32 GPUs", 58, 256, 32, 8, 288, "8", 5e-3, 20e-3},
-    {"DeepSeek-V3, 144 GPUs", 61, 256, 144, 8, 432, "8", 0, 60e-3},
-    {"Mixtral", 32, 8, 4, 4, 16, "1", 0, 0.1e-3},
+    {"DeepSeek-V3, 32 GPUs", "deepseek-v3", 58, 256, 32, 8, 288, "8", 5e-3,
+     20e-3},
+    {"DeepSeek-V3, 144 GPUs", "deepseek-v3", 61, 256, 144, 8, 432, "8", 0,
+     60e-3},
+    {"Mixtral", "mixtral-8x7b", 32, 8, 4, 4, 16, "1", 0, 0.1e-3},
 };
 
 /* ---- loads ---- */
@@ -80,9 +82,10 @@ static const entrant entrants[] = {
     {"balance", "balance", {0}},
     {"balance, groups", "balance", {"groups", "?"}},
     {"balance, fill", "balance", {"fill", "yes"}},
+    {"timed", "timed", {0}},
     {"duplicate", "duplicate", {0}},
 };
-enum { HIER, GLOBAL, OURS, GROUPED, FILLED, DUPLICATE, N_ENTRANTS };
+enum { HIER, GLOBAL, OURS, GROUPED, FILLED, TIMED, DUPLICATE, N_ENTRANTS };
 
 typedef struct {
     const moe_planner *planner;
@@ -101,6 +104,34 @@ static void must(moe_status status, const moe_error *err)
     exit(1);
 }
 
+/* Prices of the setup's model on H100s, for planners that weigh time. */
+static const moe_pricer *price(const setup *s, const moe_layout *layout)
+{
+    static moe_model model;
+    static moe_cluster cluster;
+    static void *state;
+    static moe_pricer pricer;
+    moe_error err = {0};
+    char path[1024], *text = NULL;
+    must(moe_profile_find("models", s->model, ".yaml", path, sizeof path, &err),
+         &err);
+    must(moe_read_text(path, &text, &err), &err);
+    must(moe_model_parse(text, path, &model, &err), &err);
+    free(text);
+    must(moe_profile_find("clusters", "h100-nvlink", ".yaml", path, sizeof path,
+                          &err),
+         &err);
+    must(moe_read_text(path, &text, &err), &err);
+    must(moe_cluster_parse(text, path, &cluster, &err), &err);
+    free(text);
+    const moe_cost *cost = moe_cost_find(cluster.cost);
+    if (state == NULL)
+        state = bench_array(1, 1 << 20);
+    must(cost->init(state, &model, &cluster, &err), &err);
+    pricer = (moe_pricer){cost, state, &model, *layout};
+    return &pricer;
+}
+
 /* @return false where the setup has no such thing. */
 static bool open_desk(desk *d, const setup *s, const entrant *n)
 {
@@ -110,7 +141,9 @@ static bool open_desk(desk *d, const setup *s, const entrant *n)
     *d = (desk){.planner = p,
                 .env = {.layout = {s->gpus, s->per_node},
                         .experts = s->experts,
-                        .slots = slots}};
+                        .slots = slots,
+                        .interval = 1000}};
+    d->env.pricer = price(s, &d->env.layout);
     d->params = bench_array(1, p->params_size);
     d->state = bench_array(1, p->state_size);
     moe_opt_defaults(p->opts, d->params);
@@ -195,6 +228,32 @@ static double median(double *x, size_t n)
 
 /* ---- tables ---- */
 
+/* Balancedness that no plan of so many slots can exceed. */
+static void print_bound(const setup *s)
+{
+    static moe_regret r;
+    static double x[SEEDS * MAX_LAYERS], load[MAX_EXPERTS];
+    moe_error err = {0};
+    const moe_planner_env env = {.layout = {s->gpus, s->per_node},
+                                 .experts = s->experts,
+                                 .slots = s->slots / s->gpus};
+    must(moe_regret_init(&r, &env, &err), &err);
+    printf("  %-20s", "bound");
+    for (size_t k = 0; k < MOE_ARRAY_LEN(kinds); k++) {
+        size_t at = 0;
+        for (int i = 0; i < SEEDS * s->layers; i++) {
+            double sum = 0;
+            draw(&kinds[k], 1 + i / s->layers, i % s->layers, s->experts, load);
+            for (int e = 0; e < s->experts; e++)
+                sum += load[e];
+            x[at++] = sum / s->gpus / moe_regret_bound(&r, load);
+        }
+        printf(" %14.4f", median(x, at));
+    }
+    printf("\n");
+    moe_regret_fini(&r);
+}
+
 static void print_balance(const setup *s)
 {
     printf("  balancedness by quota, median over %d layers x %d seeds, from "
@@ -203,6 +262,7 @@ static void print_balance(const setup *s)
     for (size_t k = 0; k < MOE_ARRAY_LEN(kinds); k++)
         printf(" %14s", kinds[k].name);
     printf("  moved slots\n");
+    print_bound(s);
     for (int n = 0; n < N_ENTRANTS; n++) {
         static desk d;
         if (!open_desk(&d, s, &entrants[n])) {
