@@ -86,6 +86,10 @@ int moe_share_find(const moe_share *s, int gpu, int expert);
 /** @return the first empty slot of a GPU, or -1. */
 int moe_share_free_slot(const moe_share *s, int gpu);
 
+/** @return a slot of a GPU that an expert may take: empty, or of a replica
+ *  that has no part and is not the only one; -1. */
+int moe_share_room(const moe_share *s, int gpu);
+
 /** @return load of the busiest GPU. */
 int64_t moe_share_busiest(const moe_share *s);
 

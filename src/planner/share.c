@@ -112,6 +112,17 @@ int moe_share_free_slot(const moe_share *s, int gpu)
     return -1;
 }
 
+int moe_share_room(const moe_share *s, int gpu)
+{
+    const int t = moe_share_free_slot(s, gpu);
+    if (t >= 0)
+        return t;
+    for (int k = gpu * s->slots; k < (gpu + 1) * s->slots; k++)
+        if (s->part[k] == 0 && s->copies[s->expert[k]] > 1)
+            return k;
+    return -1;
+}
+
 int64_t moe_share_busiest(const moe_share *s)
 {
     int64_t most = 0;

@@ -228,24 +228,13 @@ static double travel(const state_t *s, int expert, int gpu)
     return arrival_time(s, gpu, near, !near) - arrival_time(s, gpu, 0, 0);
 }
 
-static int find_room(const moe_share *x, int gpu)
-{
-    const int t = moe_share_free_slot(x, gpu);
-    if (t >= 0)
-        return t;
-    for (int k = gpu * x->slots; k < (gpu + 1) * x->slots; k++)
-        if (x->part[k] == 0 && x->copies[x->expert[k]] > 1)
-            return k;
-    return -1;
-}
-
 static void try_give(state_t *s, int from, int to, int64_t amount, bool moves,
                      step *best)
 {
     const moe_share *x = &s->share;
     const int e = x->expert[from], a = from / x->slots;
     const int there = moe_share_find(x, to, e);
-    if (amount <= 0 || (there < 0 && (!moves || find_room(x, to) < 0)))
+    if (amount <= 0 || (there < 0 && (!moves || moe_share_room(x, to) < 0)))
         return;
     double time_s = there < 0
                         ? time_with(s, to, -1, 0, amount)
@@ -345,7 +334,7 @@ static void carry_out(state_t *s, const step *w)
     } else {
         int to = moe_share_find(x, w->to, e);
         if (to < 0) {
-            to = find_room(x, w->to);
+            to = moe_share_room(x, w->to);
             if (x->expert[to] >= 0)
                 moe_share_take(x, to);
             moe_share_put(x, to, e, 0);
