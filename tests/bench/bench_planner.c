@@ -82,10 +82,21 @@ static const entrant entrants[] = {
     {"balance", "balance", {0}},
     {"balance, groups", "balance", {"groups", "?"}},
     {"balance, fill", "balance", {"fill", "yes"}},
+    {"balance, groups, fill", "balance", {"groups", "?", "fill", "yes"}},
     {"timed", "timed", {0}},
     {"duplicate", "duplicate", {0}},
 };
-enum { HIER, GLOBAL, OURS, GROUPED, FILLED, TIMED, DUPLICATE, N_ENTRANTS };
+enum {
+    HIER,
+    GLOBAL,
+    OURS,
+    GROUPED,
+    FILLED,
+    GROUPED_FILLED,
+    TIMED,
+    DUPLICATE,
+    N_ENTRANTS
+};
 
 typedef struct {
     const moe_planner *planner;
@@ -238,7 +249,7 @@ static void print_bound(const setup *s)
                                  .experts = s->experts,
                                  .slots = s->slots / s->gpus};
     must(moe_regret_init(&r, &env, &err), &err);
-    printf("  %-20s", "bound");
+    printf("  %-22s", "bound");
     for (size_t k = 0; k < MOE_ARRAY_LEN(kinds); k++) {
         size_t at = 0;
         for (int i = 0; i < SEEDS * s->layers; i++) {
@@ -257,7 +268,7 @@ static void print_bound(const setup *s)
 static void print_balance(const setup *s)
 {
     printf("  balancedness by quota, median over %d layers x %d seeds, from "
-           "the home placement\n  %-20s",
+           "the home placement\n  %-22s",
            s->layers, SEEDS, "");
     for (size_t k = 0; k < MOE_ARRAY_LEN(kinds); k++)
         printf(" %14s", kinds[k].name);
@@ -270,7 +281,7 @@ static void print_balance(const setup *s)
             continue;
         }
         double moved = 0;
-        printf("  %-20s", entrants[n].name);
+        printf("  %-22s", entrants[n].name);
         for (size_t k = 0; k < MOE_ARRAY_LEN(kinds); k++) {
             static double x[SEEDS * MAX_LAYERS], load[MAX_EXPERTS];
             size_t at = 0;
@@ -327,7 +338,7 @@ static void print_time(const setup *s)
 static void print_stale(const setup *s)
 {
     printf("  lognormal 1.0, loads drifted by %g: balancedness, median over "
-           "layers\n  %-20s %10s %10s %10s | %g noise: slots changed\n",
+           "layers\n  %-22s %10s %10s %10s | %g noise: slots changed\n",
            DRIFT, "", "its quota", "minmax", "replanned", NOISE);
     for (int n = 0; n < N_ENTRANTS; n++) {
         static desk d;
@@ -349,7 +360,7 @@ static void print_stale(const setup *s)
             x[2][at++] = by_quota(&d.later, later);
         }
         if (there)
-            printf("  %-20s %10.3f %10.3f %10.3f | %.2f %%\n", entrants[n].name,
+            printf("  %-22s %10.3f %10.3f %10.3f | %.2f %%\n", entrants[n].name,
                    median(x[0], at), median(x[1], at), median(x[2], at),
                    100 * noisy / (SEEDS * s->layers * s->slots));
         close_desk(&d);
