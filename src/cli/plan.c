@@ -11,20 +11,9 @@
 #include "args.h"
 #include "commands.h"
 #include "moegps/mem.h"
-#include "moegps/regret.h"
-#include "moegps/stats.h"
-#include "moegps/table.h"
 #include "trace.h"
 
-enum { MAX_SETS = 16, MAX_SLOTS = 1 << 24, MAX_GPUS = 65536 };
-
-typedef struct {
-    const char *loads, *dataset, *planner, *previous, *model, *cluster, *json;
-    const char *set[MAX_SETS]; /* key=value of the planner */
-    int n_sets;
-    uint64_t gpus, nodes, groups, replicas, repeats, interval, sequences;
-    bool force;
-} settings;
+enum { MAX_SLOTS = 1 << 24, MAX_GPUS = 65536 };
 
 enum {
     KEY_LOADS = 256,
@@ -76,9 +65,9 @@ static const struct argp_option options[] = {
     MOE_ARGS_HELP,
     {0}};
 
-static moe_status take_set(settings *s, const char *arg, moe_error *err)
+static moe_status take_set(plan_settings *s, const char *arg, moe_error *err)
 {
-    if (s->n_sets == MAX_SETS || strchr(arg, '=') == NULL)
+    if (s->n_sets == PLAN_MAX_SETS || strchr(arg, '=') == NULL)
         return moe_fail(err, MOE_USAGE, "--set: '%s' is not key=value", arg);
     s->set[s->n_sets++] = arg;
     return MOE_OK;
@@ -86,7 +75,7 @@ static moe_status take_set(settings *s, const char *arg, moe_error *err)
 
 static moe_status take(int key, char *arg, void *input, moe_error *err)
 {
-    settings *s = input;
+    plan_settings *s = input;
     switch (key) {
     case KEY_LOADS:
         s->loads = arg;
@@ -138,38 +127,8 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
 
 /* ---- what is at work ---- */
 
-/* Sums that every convention of balance is made from. */
-typedef struct {
-    double ratio, inverse, mean, most; /* of mean / max; max / mean; loads */
-    size_t n;
-} tally;
-
-enum { PLANNED, NEXT, N_SCORES = NEXT + MOE_N_DIVISIONS };
-static const char *const score_names[N_SCORES] = {
-    "planned", "next step, quota", "next step, equal", "next step, minmax"};
-
-typedef struct {
-    plan_loads loads;
-    moe_planner_env env;
-    const moe_planner *planner;
-    void *params, *state;
-    moe_model model;
-    moe_cluster cluster;
-    const moe_cost *cost;
-    void *cost_state;
-    moe_pricer pricer;
-    moe_plan previous, plan, next; /* before all, in force, being made */
-    int16_t *raw;                  /* [layers][gpus][slots] of next */
-    moe_regret regret;
-    tally *score[N_SCORES]; /* [layers] */
-    tally *bound;           /* [layers] */
-    int *doubles;           /* [layers] on the same GPU, of the last step */
-    size_t changed;         /* slots of all steps */
-    moe_move *moves;
-    double *time_s; /* [steps * repeats] CPU */
-} work;
-
-static void check_sizes(const settings *s, const plan_loads *l, moe_error *err)
+static void check_sizes(const plan_settings *s, const plan_loads *l,
+                        moe_error *err)
 {
     if (s->gpus % s->nodes != 0)
         moe_fail(err, MOE_USAGE, "--nodes: %d nodes do not divide %d GPUs",
@@ -189,7 +148,7 @@ static void check_sizes(const settings *s, const plan_loads *l, moe_error *err)
                  (int)s->replicas, l->experts);
 }
 
-static void read_profiles(work *w, const settings *s, moe_error *err)
+static void read_profiles(plan_work *w, const plan_settings *s, moe_error *err)
 {
     if (s->model != NULL)
         advise_read_model(s->model, &w->model, err);
@@ -210,7 +169,7 @@ static void read_profiles(work *w, const settings *s, moe_error *err)
     w->env.pricer = &w->pricer;
 }
 
-static void set_option(work *w, const char *key, const char *value,
+static void set_option(plan_work *w, const char *key, const char *value,
                        moe_error *err)
 {
     const moe_opt *row = moe_opt_find(w->planner->opts, key);
@@ -221,7 +180,7 @@ static void set_option(work *w, const char *key, const char *value,
         moe_opt_parse(row, value, w->params, err);
 }
 
-static void set_options(work *w, const settings *s, moe_error *err)
+static void set_options(plan_work *w, const plan_settings *s, moe_error *err)
 {
     if (w->planner->opts != NULL)
         moe_opt_defaults(w->planner->opts, w->params);
@@ -238,7 +197,7 @@ static void set_options(work *w, const settings *s, moe_error *err)
     }
 }
 
-static void make_planner(work *w, const settings *s, moe_error *err)
+static void make_planner(plan_work *w, const plan_settings *s, moe_error *err)
 {
     w->planner = moe_planner_find(s->planner);
     if (w->planner == NULL) {
@@ -254,7 +213,7 @@ static void make_planner(work *w, const settings *s, moe_error *err)
         w->planner->init(w->state, &w->env, w->params, err);
 }
 
-static void make_plans(work *w, const settings *s, moe_error *err)
+static void make_plans(plan_work *w, const plan_settings *s, moe_error *err)
 {
     const int l = w->loads.layers, e = w->loads.experts;
     const int g = w->env.layout.gpus, k = w->env.slots;
@@ -267,7 +226,7 @@ static void make_plans(work *w, const settings *s, moe_error *err)
     w->time_s = moe_array_new(w->loads.steps * s->repeats, sizeof(double), err);
     w->doubles = moe_array_new(layers, sizeof *w->doubles, err);
     w->bound = moe_array_new(layers, sizeof *w->bound, err);
-    for (int i = 0; i < N_SCORES; i++)
+    for (int i = 0; i < PLAN_N_SCORES; i++)
         w->score[i] = moe_array_new(layers, sizeof *w->score[i], err);
     if (err->status != MOE_OK ||
         moe_regret_init(&w->regret, &w->env, err) != MOE_OK)
@@ -278,7 +237,7 @@ static void make_plans(work *w, const settings *s, moe_error *err)
     moe_plan_copy(&w->plan, &w->previous);
 }
 
-static void set_up(work *w, const settings *s, moe_error *err)
+static void set_up(plan_work *w, const plan_settings *s, moe_error *err)
 {
     if (s->loads == NULL || s->gpus == 0)
         moe_fail(err, MOE_USAGE,
@@ -307,7 +266,7 @@ static void set_up(work *w, const settings *s, moe_error *err)
         make_plans(w, s, err);
 }
 
-static void tear_down(work *w)
+static void tear_down(plan_work *w)
 {
     plan_loads_fini(&w->loads);
     if (w->state != NULL)
@@ -325,14 +284,14 @@ static void tear_down(work *w)
     free(w->time_s);
     free(w->doubles);
     free(w->bound);
-    for (int i = 0; i < N_SCORES; i++)
+    for (int i = 0; i < PLAN_N_SCORES; i++)
         free(w->score[i]);
     moe_regret_fini(&w->regret);
 }
 
 /* ---- planning and scoring ---- */
 
-static const double *load_of(const work *w, size_t step, int layer)
+static const double *load_of(const plan_work *w, size_t step, int layer)
 {
     return w->loads.value + (step * (size_t)w->loads.layers + (size_t)layer) *
                                 (size_t)w->loads.experts;
@@ -345,7 +304,7 @@ static double cpu_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void plan_layer(work *w, size_t step, int l, moe_error *err)
+static void plan_layer(plan_work *w, size_t step, int l, moe_error *err)
 {
     moe_plan_layer current = moe_plan_at(&w->plan, l);
     moe_plan_layer next = moe_plan_at(&w->next, l);
@@ -355,7 +314,7 @@ static void plan_layer(work *w, size_t step, int l, moe_error *err)
 }
 
 /* Replicas that share a GPU with another one of their expert. */
-static void note_raw(work *w, int l)
+static void note_raw(plan_work *w, int l)
 {
     const moe_plan_layer next = moe_plan_at(&w->next, l);
     const size_t n = (size_t)next.gpus * (size_t)next.slots;
@@ -373,7 +332,8 @@ static void note_raw(work *w, int l)
     }
 }
 
-static void plan_step(work *w, size_t step, uint64_t repeats, moe_error *err)
+static void plan_step(plan_work *w, size_t step, uint64_t repeats,
+                      moe_error *err)
 {
     for (uint64_t i = 0; i < repeats && err->status == MOE_OK; i++) {
         const double start = cpu_now();
@@ -388,7 +348,7 @@ static void plan_step(work *w, size_t step, uint64_t repeats, moe_error *err)
     }
 }
 
-static void add(tally *t, double most, const double *load, int experts,
+static void add(plan_tally *t, double most, const double *load, int experts,
                 int gpus)
 {
     double mean = 0;
@@ -401,13 +361,13 @@ static void add(tally *t, double most, const double *load, int experts,
     t->n++;
 }
 
-static void score_step(work *w, size_t step)
+static void score_step(plan_work *w, size_t step)
 {
     const int experts = w->loads.experts, gpus = w->env.layout.gpus;
     for (int l = 0; l < w->loads.layers; l++) {
         const moe_plan_layer next = moe_plan_at(&w->next, l);
         const double *load = load_of(w, step, l);
-        add(&w->score[PLANNED][l],
+        add(&w->score[PLAN_NOW][l],
             moe_regret_busiest(&w->regret, &next, load, MOE_BY_QUOTA), load,
             experts, gpus);
         add(&w->bound[l], moe_regret_bound(&w->regret, load), load, experts,
@@ -416,13 +376,13 @@ static void score_step(work *w, size_t step)
             continue;
         load = load_of(w, step + 1, l);
         for (int by = 0; by < MOE_N_DIVISIONS; by++)
-            add(&w->score[NEXT + by][l],
+            add(&w->score[PLAN_NEXT + by][l],
                 moe_regret_busiest(&w->regret, &next, load, (moe_division)by),
                 load, experts, gpus);
     }
 }
 
-static void run_steps(work *w, const settings *s, moe_error *err)
+static void run_steps(plan_work *w, const plan_settings *s, moe_error *err)
 {
     for (size_t step = 0; step < w->loads.steps; step++) {
         plan_step(w, step, s->repeats, err);
@@ -435,207 +395,7 @@ static void run_steps(work *w, const settings *s, moe_error *err)
     }
 }
 
-/* ---- output ---- */
-
-static tally sum_of(const tally *of_layer, int layers)
-{
-    tally t = {0};
-    for (int l = 0; l < layers; l++) {
-        t.ratio += of_layer[l].ratio;
-        t.inverse += of_layer[l].inverse;
-        t.mean += of_layer[l].mean;
-        t.most += of_layer[l].most;
-        t.n += of_layer[l].n;
-    }
-    return t;
-}
-
-/* The conventions in use for how even a plan is; papers and programs mean
- * different ones by the same words. */
-enum { N_CONVENTIONS = 4 };
-static const char *const conventions[N_CONVENTIONS][2] = {
-    {"mean/max, then averaged", "balancedness_mean"},
-    {"sum of means / sum of max", "balancedness_of_sums"},
-    {"max/mean, averaged", "imbalance"},
-    {"max/mean - 1, averaged", "excess"}};
-
-static double by_convention(const tally *t, int which)
-{
-    const double n = (double)t->n;
-    switch (which) {
-    case 0:
-        return t->n > 0 ? t->ratio / n : NAN;
-    case 1:
-        return t->n > 0 ? t->mean / t->most : NAN;
-    case 2:
-        return t->n > 0 ? t->inverse / n : NAN;
-    default:
-        return t->n > 0 ? t->inverse / n - 1 : NAN;
-    }
-}
-
-static int used_slots(const moe_plan_layer *layer)
-{
-    int n = 0;
-    for (int k = 0; k < layer->gpus * layer->slots; k++)
-        n += layer->quota[k] > 0;
-    return n;
-}
-
-static void print_layers(const work *w, int n_scores)
-{
-    static const moe_column columns[] = {
-        {"layer", NULL, MOE_RIGHT},       {"slots used", NULL, MOE_RIGHT},
-        {"same GPU", NULL, MOE_RIGHT},    {"bound", NULL, MOE_RIGHT},
-        {"planned", NULL, MOE_RIGHT},     {"next: quota", NULL, MOE_RIGHT},
-        {"next: equal", NULL, MOE_RIGHT}, {"next: minmax", NULL, MOE_RIGHT}};
-    moe_table *table = moe_table_new(columns, 4 + (size_t)n_scores);
-    for (int l = 0; l < w->loads.layers; l++) {
-        const moe_plan_layer layer = moe_plan_at(&w->plan, l);
-        moe_table_cell(table, "%d", l);
-        moe_table_cell(table, "%d", used_slots(&layer));
-        moe_table_cell(table, "%d", w->doubles[l]);
-        moe_table_cell(table, "%.4f", by_convention(&w->bound[l], 0));
-        for (int i = 0; i < n_scores; i++)
-            moe_table_cell(table, "%.4f", by_convention(&w->score[i][l], 0));
-    }
-    moe_table_print(table, stdout);
-    moe_table_free(table);
-}
-
-static void print_conventions(const work *w, int n_scores)
-{
-    static const moe_column columns[] = {
-        {"all layers", NULL, MOE_LEFT},   {"bound", NULL, MOE_RIGHT},
-        {"planned", NULL, MOE_RIGHT},     {"next: quota", NULL, MOE_RIGHT},
-        {"next: equal", NULL, MOE_RIGHT}, {"next: minmax", NULL, MOE_RIGHT}};
-    moe_table *table = moe_table_new(columns, 2 + (size_t)n_scores);
-    const tally bound = sum_of(w->bound, w->loads.layers);
-    for (int c = 0; c < N_CONVENTIONS; c++) {
-        moe_table_cell(table, "%s", conventions[c][0]);
-        moe_table_cell(table, "%.4f", by_convention(&bound, c));
-        for (int i = 0; i < n_scores; i++) {
-            const tally t = sum_of(w->score[i], w->loads.layers);
-            moe_table_cell(table, "%.4f", by_convention(&t, c));
-        }
-    }
-    moe_table_print(table, stdout);
-    moe_table_free(table);
-}
-
-typedef struct {
-    size_t changed; /* slots of the last plan against the one before all */
-    double bytes;   /* NaN: unknown */
-    int doubles;
-    moe_summary time;
-} facts;
-
-static void collect_facts(work *w, const settings *s, facts *f, moe_error *err)
-{
-    f->changed = moe_plan_moves(&w->previous, &w->plan, 0, w->loads.layers,
-                                &w->env.layout, w->moves);
-    f->bytes = s->model != NULL
-                   ? (double)f->changed * moe_model_expert_bytes(&w->model)
-                   : NAN;
-    f->doubles = 0;
-    for (int l = 0; l < w->loads.layers; l++)
-        f->doubles += w->doubles[l];
-    moe_summarise(w->time_s, w->loads.steps * s->repeats, &f->time, err);
-}
-
-static void print_facts(const work *w, const settings *s, const facts *f)
-{
-    const size_t slots =
-        (size_t)w->loads.layers * (size_t)w->plan.gpus * (size_t)w->plan.slots;
-    char bytes[32] = "bytes need --model", text[3][32];
-    if (!isnan(f->bytes))
-        moe_format_bytes(f->bytes, bytes, sizeof bytes);
-    printf("replicas that share a GPU with another of their expert: %d\n",
-           f->doubles);
-    printf("slots changed against %s: %zu of %zu (%.1f %%), %s\n",
-           s->previous != NULL ? s->previous : "the home placement", f->changed,
-           slots, 100.0 * (double)f->changed / (double)slots, bytes);
-    if (w->loads.steps > 1)
-        printf("slots changed from step to step: %zu, %.1f %% a step\n",
-               w->changed,
-               100.0 * (double)w->changed / (double)slots /
-                   (double)w->loads.steps);
-    moe_format_time(f->time.median, text[0], sizeof text[0]);
-    moe_format_time(f->time.min, text[1], sizeof text[1]);
-    moe_format_time(f->time.max, text[2], sizeof text[2]);
-    printf("planner time, all layers, CPU of one core: median %s (%s to %s, "
-           "n %zu)\n",
-           text[0], text[1], text[2], f->time.n);
-}
-
-static void print_all(const work *w, const settings *s, const facts *f)
-{
-    const int n_scores = w->loads.steps > 1 ? N_SCORES : NEXT;
-    printf("%s: %zu step%s, %d layers, %d experts, %d slots on %d GPUs of %d "
-           "node%s\n",
-           w->planner->name, w->loads.steps, w->loads.steps == 1 ? "" : "s",
-           w->loads.layers, w->loads.experts, w->plan.gpus * w->plan.slots,
-           w->plan.gpus, (int)s->nodes, s->nodes == 1 ? "" : "s");
-    printf("balancedness: mean / max load of a GPU%s; slots of the last "
-           "plan\n\n",
-           n_scores > 1 ? ", mean over steps; next: the plan of a step on the "
-                          "load of the next"
-                        : "");
-    print_layers(w, n_scores);
-    putchar('\n');
-    print_conventions(w, n_scores);
-    putchar('\n');
-    print_facts(w, s, f);
-}
-
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
-static json_t *scores_json(const tally *of_layer, int layers)
-{
-    json_t *o = json_object(), *rows = json_array();
-    const tally all = sum_of(of_layer, layers);
-    for (int c = 0; c < N_CONVENTIONS; c++)
-        json_object_set_new(o, conventions[c][1],
-                            number(by_convention(&all, c)));
-    for (int l = 0; l < layers; l++)
-        json_array_append_new(rows, number(by_convention(&of_layer[l], 0)));
-    json_object_set_new(o, "balancedness", rows);
-    return o;
-}
-
-static void write_json(const work *w, const settings *s, const facts *f,
-                       moe_error *err)
-{
-    const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(12);
-    json_t *root = plan_json_of(&w->plan, w->raw), *scores = json_object();
-    json_object_set_new(root, "planner", json_string(w->planner->name));
-    json_object_set_new(root, "nodes", json_integer((json_int_t)s->nodes));
-    json_object_set_new(root, "groups", json_integer((json_int_t)s->groups));
-    json_object_set_new(scores, "bound",
-                        scores_json(w->bound, w->loads.layers));
-    for (int i = 0; i < (w->loads.steps > 1 ? N_SCORES : NEXT); i++)
-        json_object_set_new(scores, score_names[i],
-                            scores_json(w->score[i], w->loads.layers));
-    json_object_set_new(root, "scores", scores);
-    json_object_set_new(root, "same_gpu_duplicates", json_integer(f->doubles));
-    json_object_set_new(root, "changed_slots",
-                        json_integer((json_int_t)f->changed));
-    json_object_set_new(root, "changed_bytes", number(f->bytes));
-    json_object_set_new(root, "planner_cpu_s", number(f->time.median));
-    json_object_set_new(root, "planner_samples",
-                        json_integer((json_int_t)f->time.n));
-    const bool console = strcmp(s->json, "-") == 0;
-    const int rc = console ? json_dumpf(root, stdout, flags)
-                           : json_dump_file(root, s->json, flags);
-    json_decref(root);
-    if (rc != 0)
-        moe_fail(err, MOE_IO, "%s: cannot write JSON", s->json);
-    else if (console)
-        putchar('\n');
-}
+/* ---- the command ---- */
 
 static const moe_args args = {
     .name = "moegps plan",
@@ -649,15 +409,15 @@ static const moe_args args = {
 int moe_cmd_plan(int argc, char **argv)
 {
     moe_error err = {0};
-    settings s = {.dataset = "",
-                  .planner = "balance",
-                  .nodes = 1,
-                  .groups = 1,
-                  .interval = 1,
-                  .sequences = 1,
-                  .repeats = 5};
-    work w = {0};
-    facts f = {0};
+    plan_settings s = {.dataset = "",
+                       .planner = "balance",
+                       .nodes = 1,
+                       .groups = 1,
+                       .interval = 1,
+                       .sequences = 1,
+                       .repeats = 5};
+    plan_work w = {0};
+    plan_facts f = {0};
     bool help = false;
     moe_args_parse(&args, argc, argv, &s, &help, &err);
     if (help)
@@ -667,11 +427,11 @@ int moe_cmd_plan(int argc, char **argv)
     if (err.status == MOE_OK)
         run_steps(&w, &s, &err);
     if (err.status == MOE_OK)
-        collect_facts(&w, &s, &f, &err);
+        plan_collect(&w, &s, &f, &err);
     if (err.status == MOE_OK && (s.json == NULL || strcmp(s.json, "-") != 0))
-        print_all(&w, &s, &f);
+        plan_print(&w, &s, &f);
     if (err.status == MOE_OK && s.json != NULL)
-        write_json(&w, &s, &f, &err);
+        plan_write_json(&w, &s, &f, &err);
     tear_down(&w);
     return err.status == MOE_OK ? 0 : moe_args_fail(&err);
 }

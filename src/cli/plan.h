@@ -5,8 +5,11 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "moegps/plan.h"
+#include "moegps/cluster.h"
+#include "moegps/regret.h"
+#include "moegps/stats.h"
 #include "moegps/status.h"
 
 /** Load of every expert, from a file. */
@@ -36,5 +39,63 @@ moe_status plan_json_read(const char *path, moe_plan *out, moe_error *err);
 /** @param raw  [layers][gpus][slots] placement as the planner's source has
  *  it, or NULL: the plan's.  @return a new object. */
 json_t *plan_json_of(const moe_plan *plan, const int16_t *raw);
+
+enum { PLAN_MAX_SETS = 16 };
+
+/** What the user asks for. */
+typedef struct plan_settings {
+    const char *loads, *dataset, *planner, *previous, *model, *cluster, *json;
+    const char *set[PLAN_MAX_SETS]; /* key=value of the planner */
+    int n_sets;
+    uint64_t gpus, nodes, groups, replicas, repeats, interval, sequences;
+    bool force;
+} plan_settings;
+
+/** Sums that every convention of balance is made from. */
+typedef struct plan_tally {
+    double ratio, inverse, mean, most; /* of mean / max; max / mean; loads */
+    size_t n;
+} plan_tally;
+
+/* A plan on its own load; the same on the next step's, by each division. */
+enum { PLAN_NOW, PLAN_NEXT, PLAN_N_SCORES = PLAN_NEXT + MOE_N_DIVISIONS };
+
+/** What is at work. */
+typedef struct plan_work {
+    plan_loads loads;
+    moe_planner_env env;
+    const moe_planner *planner;
+    void *params, *state;
+    moe_model model;
+    moe_cluster cluster;
+    const moe_cost *cost;
+    void *cost_state;
+    moe_pricer pricer;
+    moe_plan previous, plan, next; /* before all, in force, being made */
+    int16_t *raw;                  /* [layers][gpus][slots] of next */
+    moe_regret regret;
+    plan_tally *score[PLAN_N_SCORES]; /* [layers] */
+    plan_tally *bound;                /* [layers] */
+    int *doubles;   /* [layers] on the same GPU, of the last step */
+    size_t changed; /* slots of all steps */
+    moe_move *moves;
+    double *time_s; /* [steps * repeats] CPU */
+} plan_work;
+
+/** What is said about the last plan. */
+typedef struct plan_facts {
+    size_t changed;   /* slots against the placement before all */
+    double bytes;     /* of them; NaN: unknown */
+    int doubles;      /* replicas on a GPU that has another of their expert */
+    moe_summary time; /* s, CPU, of planning all layers once */
+} plan_facts;
+
+/** Collect and show. @return MOE_OK, MOE_NOMEM, MOE_IO. */
+moe_status plan_collect(plan_work *w, const plan_settings *s, plan_facts *f,
+                        moe_error *err);
+void plan_print(const plan_work *w, const plan_settings *s,
+                const plan_facts *f);
+moe_status plan_write_json(const plan_work *w, const plan_settings *s,
+                           const plan_facts *f, moe_error *err);
 
 #endif
