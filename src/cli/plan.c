@@ -13,7 +13,7 @@
 #include "moegps/mem.h"
 #include "trace.h"
 
-enum { MAX_SLOTS = 1 << 24, MAX_GPUS = 65536 };
+enum { MAX_SLOTS = 1 << 20, MAX_GPUS = 4096 };
 
 enum {
     KEY_LOADS = 256,
