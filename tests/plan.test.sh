@@ -158,6 +158,7 @@ echo '[[1,2],[3]]' > "$dir/ragged.json"
 echo '[[1,"x"]]' > "$dir/text.json"
 echo '[[1,99999999999999999999999999]]' > "$dir/long.json"
 echo '{' > "$dir/broken.json"
+printf 'a,b,c,d\n.1,.2,.3,.4\n' > "$dir/shares.csv"
 printf 'a,b\n1,-2\n' > "$dir/minus.csv"
 printf 'a,b\n1,nan\n' > "$dir/nan.csv"
 printf 'a,b\n1,99999999999999999999\n' > "$dir/much.csv"
@@ -191,6 +192,7 @@ done <<- 'END'
 	planner balance has no option 'x'|--loads @wide.csv --gpus 2 --set x=1
 	'tolerance' is not key=value|--loads @wide.csv --gpus 2 --set tolerance
 	planner timed needs prices|--loads @wide.csv --gpus 2 --planner timed
+	--cluster wants pairs, not shares|--loads @shares.csv --gpus 2 --model @four.yaml --cluster a100-nvlink
 	--cluster goes with --model|--loads @wide.csv --gpus 2 --cluster a100-nvlink
 	no planner 'best'|--loads @wide.csv --gpus 2 --planner best
 	has no list physical_to_logical|--loads @wide.csv --gpus 2 --previous @empty.json

@@ -148,6 +148,19 @@ static void check_sizes(const plan_settings *s, const plan_loads *l,
                  (int)s->replicas, l->experts);
 }
 
+/* Time is that of pairs; shares of a load have none. */
+static void check_pairs(const plan_work *w, const char *path, moe_error *err)
+{
+    double sum = 0;
+    for (int e = 0; e < w->loads.experts; e++)
+        sum += w->loads.value[e];
+    if (sum < w->model.top_k)
+        moe_fail(err, MOE_MISMATCH,
+                 "%s: loads of step 0, layer 0 sum to %g; --cluster wants "
+                 "pairs, not shares",
+                 path, sum);
+}
+
 static void read_profiles(plan_work *w, const plan_settings *s, moe_error *err)
 {
     if (s->model != NULL)
@@ -161,6 +174,7 @@ static void read_profiles(plan_work *w, const plan_settings *s, moe_error *err)
     if (s->cluster == NULL || err->status != MOE_OK ||
         advise_read_cluster(s->cluster, &w->cluster, err) != MOE_OK)
         return;
+    check_pairs(w, s->loads, err);
     w->cost = moe_cost_find(w->cluster.cost);
     w->cost_state = moe_array_new(1, w->cost->state_size, err);
     if (err->status == MOE_OK)
