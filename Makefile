@@ -59,6 +59,9 @@ $(BUILD)/tests/%: tests/%.c tests/harness.c tests/harness.h $(LIB)
 	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ \
 	    $< tests/harness.c $(LIB) $(LIBS) $(shell pkg-config --libs check)
 
+# The linear programs that tests compare with, where Clp is installed.
+$(BUILD)/tests/test_share: LIBS += $(shell pkg-config --silence-errors --libs clp)
+
 $(BUILD)/tests/bench/%: tests/bench/%.c $(LIB)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)

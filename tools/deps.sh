@@ -32,6 +32,7 @@ build|module jansson|libjansson-dev|jansson-devel|jansson
 build|header Random123/philox.h|librandom123-dev|Random123-devel|random123
 build|module libcrypto|libssl-dev|openssl-devel|openssl
 test|module check|check|check-devel|check
+test|header coin/Clp_C_Interface.h|coinor-libclp-dev|coin-or-Clp-devel|clp
 test|python numpy|python3-numpy|python3-numpy|py-numpy
 test|python xarray|python3-xarray|python3-xarray|py-xarray
 test|python h5netcdf|python3-h5netcdf|python3-h5netcdf|py-h5netcdf

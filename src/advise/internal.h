@@ -87,8 +87,11 @@ typedef struct advise_planning {
     uint8_t *wire;
 } advise_planning;
 
+/** @param pricer  for planners that weigh time, at the cluster that the
+ *  advice began with. */
 moe_status advise_planning_init(advise_planning *w, const moe_advise_params *p,
-                                int slots, moe_error *err);
+                                int slots, const moe_pricer *pricer,
+                                moe_error *err);
 void advise_planning_fini(advise_planning *w);
 
 /** Plan a layer on a predicted load, list what travels, make it current.

@@ -48,11 +48,6 @@ static moe_status check_inputs(const moe_engine *e, moe_error *err)
                             "placement: %d experts on %d GPUs need %d",
                             s->name, s->slots, m->experts, e->layout.gpus,
                             need);
-        if (!s->planner->keeps_home)
-            return moe_fail(err, MOE_USAGE,
-                            "strategy %s: planner '%s' moves home experts, "
-                            "which runs do not support yet",
-                            s->name, s->planner_name);
     }
     return MOE_OK;
 }
@@ -216,8 +211,14 @@ static moe_status make_planner(moe_engine *e, moe_runner *r, moe_error *err)
     bool central = e->p.experiment->emulation.coordination == MOE_CENTRAL;
     if (!r->spec->planner->plans || (central && e->ctx->rank != e->coordinator))
         return MOE_OK;
+    const moe_pricer pricer = {e->cost, e->cost_state, e->p.model, e->layout};
     const moe_planner_env env = {
-        .layout = e->layout, .experts = e->p.model->experts, .slots = r->slots};
+        .layout = e->layout,
+        .experts = e->p.model->experts,
+        .slots = r->slots,
+        .pricer = &pricer,
+        .sequences = e->p.experiment->workload.batch,
+        .interval = e->p.experiment->emulation.rebalance_every};
     r->planner = moe_array_new(1, r->spec->planner->state_size, err);
     if (err->status == MOE_OK)
         r->spec->planner->init(r->planner, &env, r->spec->planner_params, err);

@@ -42,7 +42,7 @@ static bool is_direct(int s)
 typedef struct {
     const char *name;
     bool loads; /* a load trace */
-    const char *sets[4];
+    const char *sets[6];
     int n_sets;
 } engine_case;
 
@@ -58,6 +58,18 @@ static const engine_case cases[] = {
     {"rebalance every 3", true, {"emulation.rebalance_every=3"}, 1},
     {"some layers", false, {"workload.layers=0,2"}, 1},
     {"two tokens", false, {"workload.batch=1", "workload.seq=2"}, 2},
+    {"home experts move",
+     false,
+     {"strategies.oracle.planner=balance", "strategies.oracle.split=minmax",
+      "strategies.dim.planner=eplb", "strategies.l1.planner=eplb",
+      "strategies.l1.split=minmax", "emulation.ffn=exact"},
+     6},
+    {"home experts move, replicated",
+     true,
+     {"strategies.oracle.planner=balance", "strategies.dim.planner=eplb",
+      "strategies.l1.planner=timed", "strategies.distribution.planner=timed",
+      "emulation.coordination=replicated"},
+     5},
 };
 
 typedef struct {
