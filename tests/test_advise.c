@@ -128,12 +128,15 @@ START_TEST(without_skew_baseline_never_loses_to_duplication)
 }
 END_TEST
 
+/* Perfect and free in every respect: weights travel for nothing, as in the
+ * paper. */
 START_TEST(perfect_free_tokens_never_lose_to_distribution)
 {
     static const double errors[] = {0.0, 0.02, 0.16, 1.0};
     for (size_t i = 0; i < MOE_ARRAY_LEN(errors); i++) {
         moe_advise_params p = paper(skews[_i], errors[i]);
         p.batch = 16;
+        p.dials.moving = 0.0;
         moe_advise *a = make(&p);
         for (int c = 0; c < MOE_ADVISE_CASES; c++)
             ck_assert_double_le(moe_advise_layer_s(a, NULL, MOE_ADVISE_TOKEN,
@@ -144,6 +147,26 @@ START_TEST(perfect_free_tokens_never_lose_to_distribution)
                                     (1 + 1e-12));
         moe_advise_free(a);
     }
+}
+END_TEST
+
+START_TEST(copies_travel_only_for_plans_that_change)
+{
+    moe_advise_params p = paper(2.0, 0.1);
+    p.dials.rebalance_every = 1 + _i;
+    moe_advise *a = make(&p);
+    moe_advise_dials still = p.dials, half = p.dials;
+    still.moving = 0.0;
+    half.moving = 0.5;
+    for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
+        const bool follows = s == MOE_ADVISE_TOKEN || s == MOE_ADVISE_ORACLE;
+        const double all = typical(a, NULL, (moe_advise_strategy)s);
+        const double some = typical(a, &half, (moe_advise_strategy)s);
+        const double none = typical(a, &still, (moe_advise_strategy)s);
+        ck_assert(follows ? none < some && some < all
+                          : !(none < all || none > all));
+    }
+    moe_advise_free(a);
 }
 END_TEST
 
@@ -297,7 +320,7 @@ START_TEST(rebalance_and_token_limits_reproduce_the_flip)
     ck_assert(!isnan(v.limits.rebalance) && v.limits.rebalance > 1);
     for (int below = 0; below < 2; below++) {
         d.rebalance_every = (int)v.limits.rebalance - below;
-        ck_assert_int_eq(typical(a, &d, MOE_ADVISE_DISTRIBUTION) <
+        ck_assert_int_eq(typical(a, &d, MOE_ADVISE_TOKEN) <
                              typical(a, &d, MOE_ADVISE_BASELINE),
                          !below);
     }
@@ -356,6 +379,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(s, pairs_rows_and_weights_are_conserved, n);
     MOE_TEST_LOOP(s, without_skew_baseline_never_loses_to_duplication, 10);
     MOE_TEST_LOOP(s, perfect_free_tokens_never_lose_to_distribution, n);
+    MOE_TEST_LOOP(s, copies_travel_only_for_plans_that_change, 2);
     MOE_TEST_LOOP(s, time_never_falls_with_overhead, n);
     MOE_TEST_LOOP(s, cases_are_in_order, n);
     MOE_TEST(s, errors_reach_the_busiest_gpu_as_the_paper_says);

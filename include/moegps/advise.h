@@ -50,8 +50,10 @@ typedef struct moe_advise_dials {
                               attention */
     bool direct;           /* pairs predicted right need no dispatch */
     int rebalance_every;   /* iterations between plans */
-    double moving;         /* share of the copies that travel at each plan; by
-                              hand only, a trace shows what moves */
+    double moving; /* token-to-expert, oracle: share of the copies that travel
+                      at each plan; of those that change, with a trace. A
+                      distribution's forecast by hand never changes, so that
+                      none of its copies travel */
 } moe_advise_dials;
 
 typedef struct moe_advise_params {
@@ -74,7 +76,8 @@ typedef struct moe_advise_params {
 } moe_advise_params;
 
 /** Fill in defaults: batch 1, seq 512, error 0, accuracy 0.9, direct routing,
- *  a plan per iteration for which all copies travel, seed 1. */
+ *  a plan per iteration for which all copies of token-to-expert travel (the
+ *  worst case; 0 is the paper's, which hides them), seed 1. */
 void moe_advise_params_init(moe_advise_params *p);
 
 /** @return slots per GPU when none are asked for: those of the home placement
@@ -144,8 +147,10 @@ typedef struct moe_advise_limits {
     double bandwidth_high; /* winner changes: below, above the cluster's */
     bool network; /* ... of the network between nodes, not of the links */
     double skew_low, skew_high; /* likewise; by hand only */
-    double rebalance; /* iterations per plan from which duplication pays */
-    double tokens;    /* per batch from which duplication pays; by hand only */
+    double rebalance; /* iterations per plan from which token-to-expert beats
+                         the baseline: its copies pay for their traffic */
+    double tokens;    /* per batch from which distribution-only does; by hand
+                         only */
 } moe_advise_limits;
 
 typedef struct moe_advice {

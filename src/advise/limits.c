@@ -161,7 +161,7 @@ static bool amortised(quest *q, double every)
 {
     moe_advise_dials d = q->base->p.dials;
     d.rebalance_every = (int)every;
-    return moe_advise_layer_s(q->base, &d, MOE_ADVISE_DISTRIBUTION, CASE) <
+    return moe_advise_layer_s(q->base, &d, MOE_ADVISE_TOKEN, CASE) <
            moe_advise_layer_s(q->base, &d, MOE_ADVISE_BASELINE, CASE);
 }
 

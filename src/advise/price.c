@@ -71,6 +71,22 @@ static const uint32_t *scaled_rows(const job *j, int gpu)
     return j->rows;
 }
 
+/* Where plans change from batch to batch copies travel: those of the true load
+ * in a trace, all of them by hand, as far as the dial says. A distribution's
+ * forecast stays, so by hand nothing travels; a trace shows what does. */
+static double move_bytes(const job *j, int gpu, int far)
+{
+    const advise_side *s = j->side;
+    double share = j->dials->moving;
+    if (j->strategy == MOE_ADVISE_DISTRIBUTION) {
+        share = j->a->p.trace != NULL ? 1.0 : 0.0;
+        s = &j->scene->side[SIDE_PREDICTED];
+    }
+    if (j->strategy == MOE_ADVISE_BASELINE || share <= 0)
+        return 0.0;
+    return share * fmax(s->move_sent[gpu][far], s->move_received[gpu][far]);
+}
+
 static moe_layer_work work_of(const job *j, int gpu)
 {
     const moe_advise *a = j->a;
@@ -78,7 +94,6 @@ static moe_layer_work work_of(const job *j, int gpu)
     const double row = (double)a->p.model->hidden *
                        moe_dtype_size((moe_dtype)a->p.model->dtype);
     const double by = gpu == s->busiest ? j->up : j->down;
-    const double moving = a->p.trace != NULL ? 1.0 : j->dials->moving;
     const bool plans = j->strategy != MOE_ADVISE_BASELINE;
     moe_layer_work w = {.tokens = j->scene->tokens,
                         .sequences = j->scene->sequences,
@@ -101,9 +116,7 @@ static moe_layer_work work_of(const job *j, int gpu)
         w.combine_bytes[far] =
             row * fmax(s->sent[gpu][far], s->received[gpu][far] * by);
         w.dispatch_bytes[far] = left * w.combine_bytes[far];
-        w.move_bytes[far] = plans ? moving * fmax(s->move_sent[gpu][far],
-                                                  s->move_received[gpu][far])
-                                  : 0.0;
+        w.move_bytes[far] = move_bytes(j, gpu, far);
     }
     return w;
 }

@@ -68,7 +68,8 @@ static const moe_opt rows[] = {
     INT("rebalance-every", rebalance_every, "1", 1, 1000000000,
         "iterations per plan; default 1"),
     REAL("moving", moving, "1", 0, 1,
-         "share of the copies that travel at each plan; default 1"),
+         "share of token-to-expert's copies that travel at each plan; default "
+         "1"),
     REAL("accuracy", accuracy, "0.9", 0, 1,
          "of token-to-expert, share of pairs; default 0.9"),
     TEXT("overhead", overhead, "10%",

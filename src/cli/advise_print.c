@@ -186,10 +186,10 @@ static void print_limits(const moe_advise_params *p, const moe_advice *v,
                     "and below", "none below");
         print_limit(out, "another winner at skewness", l->skew_high, 1,
                     "and above", "none above");
-        print_limit(out, "duplication pays from a batch of", l->tokens, 1,
-                    "tokens", "never up to 1048576 tokens");
+        print_limit(out, "distribution beats baseline from a batch of",
+                    l->tokens, 1, "tokens", "never up to 1048576 tokens");
     }
-    print_limit(out, "duplication pays from a plan every", l->rebalance, 1,
+    print_limit(out, "tokens beat baseline from a plan every", l->rebalance, 1,
                 "iterations", "never");
 }
 
