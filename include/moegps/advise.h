@@ -105,10 +105,16 @@ moe_status moe_advise_new(const moe_advise_params *params, moe_advise **out,
                           moe_error *err);
 void moe_advise_free(moe_advise *a);
 
-/** Price with another cluster of the same shape (gpus_per_node); counts and
- *  plans stay. @return MOE_OK, MOE_USAGE (outside the cost model). */
-moe_status moe_advise_set_cluster(moe_advise *a, const moe_cluster *cluster,
-                                  moe_error *err);
+/** The same of another load on the same model, cluster and GPUs, with the
+ *  prices of `like`, which must outlive it: nothing is read anew. */
+moe_status moe_advise_new_like(const moe_advise *like,
+                               const moe_advise_params *params,
+                               moe_advise **out, moe_error *err);
+
+/** Price other links, of `a` and of all that share its prices; counts and
+ *  plans stay. @param node_rate, network_rate  B/s per GPU and direction, as
+ *  in the cluster's profile. */
+void moe_advise_set_links(moe_advise *a, double node_rate, double network_rate);
 
 /** Price a strategy. @param dials  NULL: those of the params. */
 moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,

@@ -12,10 +12,8 @@ static const moe_advise_case CASE = MOE_ADVISE_TYPICAL;
 
 /* What a question is asked about. */
 typedef struct {
-    const moe_advise *base; /* by value below where it must change */
+    moe_advise *base;
     moe_advise_params p;
-    moe_advise work; /* base with another cost state */
-    moe_cluster cluster;
     moe_advise_strategy winner;
     bool network;
     double stride; /* of a scan over skewness, a factor */
@@ -87,14 +85,10 @@ static double find_overhead(quest *q)
 
 static bool same_winner_at_bandwidth(quest *q, double bandwidth)
 {
-    moe_cluster c = q->cluster;
-    if (q->network)
-        c.network_bandwidth = bandwidth;
-    else
-        c.link_bandwidth = bandwidth;
-    if (moe_advise_set_cluster(&q->work, &c, NULL) != MOE_OK)
-        return true;
-    return moe_advise_winner(&q->work, NULL, CASE) == q->winner;
+    const moe_cluster *c = q->base->p.cluster;
+    moe_advise_set_links(q->base, q->network ? c->link_bandwidth : bandwidth,
+                         q->network ? bandwidth : c->network_bandwidth);
+    return moe_advise_winner(q->base, NULL, CASE) == q->winner;
 }
 
 static bool same_winner_at_skew(quest *q, double skew)
@@ -102,7 +96,7 @@ static bool same_winner_at_skew(quest *q, double skew)
     moe_advise *a = NULL;
     moe_advise_params p = q->p;
     p.skew = skew;
-    if (moe_advise_new(&p, &a, NULL) != MOE_OK)
+    if (moe_advise_new_like(q->base, &p, &a, NULL) != MOE_OK)
         return true;
     a->quick = q->base->quick;
     const bool same = moe_advise_winner(a, NULL, CASE) == q->winner;
@@ -128,20 +122,15 @@ static double find_turn(quest *q, question same, double from, double factor,
 static void find_bandwidth(quest *q, moe_advise_limits *out)
 {
     static const double STEP = 2.0, SPAN = 256.0;
+    const moe_cluster *c = q->base->p.cluster;
     q->network = moe_layout_nodes(&q->base->layout) > 1;
     out->network = q->network;
-    q->cluster = *q->base->p.cluster;
-    const double now =
-        q->network ? q->cluster.network_bandwidth : q->cluster.link_bandwidth;
-    q->work = *q->base;
-    q->work.cost_state = NULL; /* its own; the scenes are borrowed */
+    const double now = q->network ? c->network_bandwidth : c->link_bandwidth;
     out->bandwidth_low =
         find_turn(q, same_winner_at_bandwidth, now, 1 / STEP, now / SPAN);
     out->bandwidth_high =
         find_turn(q, same_winner_at_bandwidth, now, STEP, now * SPAN);
-    if (q->work.cost_state != NULL)
-        q->work.cost->fini(q->work.cost_state);
-    free(q->work.cost_state);
+    moe_advise_set_links(q->base, c->link_bandwidth, c->network_bandwidth);
 }
 
 static void find_skew(quest *q, moe_advise_limits *out)
@@ -189,7 +178,7 @@ static bool pays_at_tokens(quest *q, double tokens)
     moe_advise *a = NULL;
     moe_advise_params p = q->p;
     p.tokens = tokens;
-    if (moe_advise_new(&p, &a, NULL) != MOE_OK)
+    if (moe_advise_new_like(q->base, &p, &a, NULL) != MOE_OK)
         return false;
     a->quick = q->base->quick;
     const bool pays =
@@ -223,13 +212,13 @@ static const moe_advise_limits nothing = {.accuracy = NAN,
                                           .rebalance = NAN,
                                           .tokens = NAN};
 
-void advise_find_limits(const moe_advise *a, const moe_advice *advice,
+void advise_find_limits(moe_advise *a, const moe_advice *advice,
                         moe_advise_limits *out)
 {
     *out = nothing;
     if (a->p.no_limits)
         return;
-    const moe_advise few = few_of(a);
+    moe_advise few = few_of(a);
     quest q = {.base = &few,
                .winner = few.quick ? moe_advise_winner(&few, NULL, CASE)
                                    : advice->winner[CASE],

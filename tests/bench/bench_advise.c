@@ -90,6 +90,8 @@ static void bench_map(void)
         bandwidth[i] = 10e9 * (i + 1);
     }
     moe_map_params p = {.advise = params_of(0, &m, &c),
+                        .cluster = &c,
+                        .n_cluster = 1,
                         .skew = skew,
                         .bandwidth = bandwidth,
                         .accuracy = &accuracy,
