@@ -22,6 +22,7 @@ typedef struct advise_load {
     uint64_t *total;  /* [experts]; owned */
     uint32_t *before; /* [gpus + 1][experts] pairs of lower GPUs; NULL: the
                          tokens are alike, GPU g has its g-th part; owned */
+    uint64_t *own;    /* [gpus] pairs that GPU g has itself; owned */
     double tokens, sequences;
 } advise_load;
 
