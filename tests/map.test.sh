@@ -34,6 +34,15 @@ refused() {
 for p in mixtral llama-moe switch; do
     check "preset paper-$p" says "Rows: link bandwidth" map --preset "paper-$p"
 done
+# The paper's verdicts: tokens on slow links with much skew, else distribution.
+figure7() {
+    map --preset paper-mixtral > "$dir/out" &&
+        grep -q '^ *300  B.* D [ 0-9.]*$' "$dir/out" && ! grep -q '^ *300 .*T' "$dir/out" &&
+        grep -q '^ *16 .* T *[0-9.]*$' "$dir/out"
+}
+check "Figure 7 under the paper's assumptions" figure7
+check "without them copies cost what they cost" says "a100-paper  B" map --model mixtral-8x7b \
+    --cluster a100-paper --skews 2,3
 check "--help prints usage" says "Usage: moegps map" map --help
 check "another case" says "pessimistic case" small --case pessimistic
 check "a map is written" says "B baseline" map --preset paper-mixtral \

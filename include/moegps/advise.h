@@ -54,6 +54,11 @@ typedef struct moe_advise_dials {
                       at each plan; of those that change, with a trace. A
                       distribution's forecast by hand never changes, so that
                       none of its copies travel */
+    bool paper;    /* what MoE-GPS (arXiv 2506.07366) assumes of duplication:
+                      copies neither travel nor cost the reading of their
+                      weights - a GPU reads as many experts as it has homes -
+                      and distribution-only exchanges rows as if nothing had
+                      been duplicated */
 } moe_advise_dials;
 
 typedef struct moe_advise_params {

@@ -244,6 +244,7 @@ static void write_settings(hid_t file, const moe_advise_params *p,
     moe_h5_put_int(file, "seed", (int64_t)p->seed, err);
     moe_h5_put_int(file, "rebalance_every", p->dials.rebalance_every, err);
     moe_h5_put_real(file, "moving", p->dials.moving, err);
+    moe_h5_put_int(file, "as_paper", p->dials.paper, err);
     moe_h5_put_real(file, "error", p->error, err);
     moe_h5_put_real(file, "overhead_s", p->dials.overhead_s, err);
     moe_h5_put_real(file, "overhead_share", p->dials.overhead_share, err);

@@ -33,6 +33,7 @@ enum {
     KEY_SAMPLES,
     KEY_SEED,
     KEY_BOTTLENECK,
+    KEY_AS_PAPER,
     KEY_CASE,
     KEY_FORCE
 };
@@ -51,8 +52,9 @@ typedef struct {
 } settings;
 
 /* The paper's four A100 with one batch of 512 tokens; its links of 600, 200,
- * 64 and 32 GB/s count both directions. It lets weights travel behind
- * attention for nothing (MoE-GPS, arXiv 2506.07366, figure 7 and appendix). */
+ * 64 and 32 GB/s count both directions. Its skewness is that of the busiest
+ * GPU, and copies are as moe_advise_dials.paper has it (MoE-GPS, arXiv
+ * 2506.07366, figure 7 and appendix). */
 static const struct {
     const char *name, *model;
 } presets[] = {{"paper-mixtral", "mixtral-8x7b"},
@@ -90,6 +92,10 @@ static const struct argp_option options[] = {
     {"samples", KEY_SAMPLES, "N", 0, "ways to place the experts; default 3", 0},
     {"seed", KEY_SEED, "N", 0, "of the placements; default 1", 0},
     {"bottleneck", KEY_BOTTLENECK, NULL, 0, "skew is of the busiest GPU", 0},
+    {"as-paper", KEY_AS_PAPER, NULL, 0,
+     "copies neither travel nor cost the reading of their weights, and "
+     "distribution-only exchanges rows as without them",
+     0},
     {"case", KEY_CASE, "NAME", 0,
      "to show: optimistic, typical or pessimistic; the file has all", 0},
     {"out", KEY_OUT, "FILE", 0, "HDF5 file to write", 0},
@@ -179,7 +185,7 @@ static moe_status take_preset(settings *s, const char *name, moe_error *err)
         s->clusters = "a100-paper";
         s->p.gpus = 4;
         s->p.bottleneck = true;
-        s->p.dials.moving = 0.0;
+        s->p.dials.paper = true;
         s->bandwidth = (values){.x = {300e9, 100e9, 32e9, 16e9}, .n = 4};
         return parse_values("1:4:0.5", "skews", 1, 4, &s->skew, err);
     }
@@ -249,6 +255,9 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
         return advise_parse_overhead(arg, &s->p.dials, err);
     case KEY_BOTTLENECK:
         s->p.bottleneck = true;
+        return MOE_OK;
+    case KEY_AS_PAPER:
+        s->p.dials.paper = true;
         return MOE_OK;
     case KEY_CASE:
         return take_case(s, arg, err);
