@@ -1,3 +1,4 @@
 /* Every planner: one line here and one file beside it. */
 X(static)
 X(duplicate)
+X(relocate)
