@@ -145,6 +145,13 @@ check "a range that goes nowhere is refused" refused "has not 1 to 256 values" \
 check "text in a list is refused" refused "'fast' is not a number" \
     small --bandwidths 1e9,fast
 check "a negative error is refused" refused "error: -1 is not in 0..2" small --error=-1
+check "--as-paper takes no value" refused "as-paper" small --as-paper=1
+check "too many clusters are refused" refused "clusters: more than 16" map \
+    --model mixtral-8x7b --clusters "$(for i in $(seq 17); do
+        sed '/^name:/d' jobs/clusters/l40s-pcie.yaml > "$dir/c$i.yaml"; printf '%s,' "$dir/c$i.yaml"
+    done | sed 's/,$//')"
+check "a misspelt number of links is refused" refused "bandwidths: 1 is not in" \
+    small --bandwidths 1
 check "no GPUs are refused" refused "gpus: 0 is not in" small --gpus 0
 check "an unknown case is refused" refused "case: 'usual'" small --case usual
 echo "1..$n"

@@ -400,6 +400,33 @@ START_TEST(rebalance_and_token_limits_reproduce_the_flip)
 }
 END_TEST
 
+static bool pays_at(moe_advise_params p, double tokens)
+{
+    p.tokens = tokens;
+    moe_advise *a = make(&p);
+    const bool pays = typical(a, NULL, MOE_ADVISE_DISTRIBUTION) <
+                      typical(a, NULL, MOE_ADVISE_BASELINE);
+    moe_advise_free(a);
+    return pays;
+}
+
+/* Two tokens are spread over all GPUs by a plan that knows them; that is no
+ * batch from which on copies pay. */
+START_TEST(duplication_pays_from_its_break_even_on)
+{
+    moe_advise_params p = paper(1.4, 0.018);
+    moe_advice v;
+    moe_error err = {0};
+    moe_advise_run(&p, &v, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    ck_assert(pays_at(p, 2));
+    ck_assert(!pays_at(p, 256));
+    ck_assert_double_gt(v.limits.tokens, 256);
+    for (double n = v.limits.tokens; n < 1e6; n *= 2)
+        ck_assert(pays_at(p, n));
+}
+END_TEST
+
 START_TEST(slots_default_to_homes_and_some_more)
 {
     ck_assert_int_eq(moe_advise_slots(8, 4), 4);
@@ -450,6 +477,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(s, overhead_and_accuracy_limits_reproduce_the_flip);
     MOE_TEST(s, bandwidth_and_skew_limits_reproduce_the_flip);
     MOE_TEST(s, rebalance_and_token_limits_reproduce_the_flip);
+    MOE_TEST(s, duplication_pays_from_its_break_even_on);
     MOE_TEST(s, slots_default_to_homes_and_some_more);
     MOE_TEST(s, impossible_settings_are_refused);
     return s;

@@ -154,14 +154,16 @@ static bool amortised(quest *q, double every)
            moe_advise_layer_s(q->base, &d, MOE_ADVISE_BASELINE, CASE);
 }
 
-/* Smallest whole number in [1, 2^most] where the answer is yes, if it stays
- * yes from there on; NaN if it is never yes. */
-static double find_first(quest *q, question ask, int most)
+/* Smallest whole number from which on, at every doubling up to 2^most, the
+ * answer is yes; NaN if it is no at the end. Few tokens may say yes by chance:
+ * a plan that knows where each will go spreads them. */
+static double find_from(quest *q, question ask, int most)
 {
-    double high = 1;
-    for (int i = 0; !ask(q, high); i++, high *= 2)
-        if (i == most)
-            return NAN;
+    double high = exp2(most);
+    if (!ask(q, high))
+        return NAN;
+    while (high > 1 && ask(q, high / 2))
+        high /= 2;
     double low = high / 2; /* no there, or below 1 */
     while (high - low > 1 && low >= 1) {
         const double middle = floor(0.5 * (low + high));
@@ -230,11 +232,11 @@ void advise_find_limits(moe_advise *a, const moe_advice *advice,
     out->accuracy = find_accuracy(&q);
     out->overhead_s = find_overhead(&q);
     find_bandwidth(&q, out);
-    out->rebalance = find_first(&q, amortised, 24);
+    out->rebalance = find_from(&q, amortised, 24);
     if (a->p.trace != NULL)
         return;
     q.steps = few.quick ? 5 : 20; /* each needs a plan */
     find_skew(&q, out);
     q.p.skew = a->p.skew;
-    out->tokens = find_first(&q, pays_at_tokens, 20);
+    out->tokens = find_from(&q, pays_at_tokens, 20);
 }
