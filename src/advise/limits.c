@@ -15,6 +15,7 @@ typedef struct {
     moe_advise *base;
     moe_advise_params p;
     moe_advise_strategy winner;
+    double rival_s; /* of distribution-only, which tokens must beat */
     bool network;
     double stride; /* of a scan over skewness, a factor */
     int steps;     /* of a bisection: fewer where one is dear */
@@ -49,19 +50,14 @@ static double token_s(quest *q, double accuracy, double overhead_s)
     return moe_advise_layer_s(q->base, &d, MOE_ADVISE_TOKEN, CASE);
 }
 
-static double rival_s(const quest *q)
-{
-    return moe_advise_layer_s(q->base, NULL, MOE_ADVISE_DISTRIBUTION, CASE);
-}
-
 static bool accurate_enough(quest *q, double accuracy)
 {
-    return token_s(q, accuracy, NAN) < rival_s(q);
+    return token_s(q, accuracy, NAN) < q->rival_s;
 }
 
 static bool cheap_enough(quest *q, double overhead_s)
 {
-    return token_s(q, q->base->p.dials.accuracy, overhead_s) < rival_s(q);
+    return token_s(q, q->base->p.dials.accuracy, overhead_s) < q->rival_s;
 }
 
 static double find_accuracy(quest *q)
@@ -77,7 +73,7 @@ static double find_overhead(quest *q)
 {
     if (!cheap_enough(q, 0.0))
         return NAN;
-    double high = rival_s(q);
+    double high = q->rival_s;
     while (cheap_enough(q, high))
         high *= 2;
     return bisect(q, cheap_enough, 0.0, high, false);
@@ -229,6 +225,7 @@ void advise_find_limits(moe_advise *a, const moe_advice *advice,
                .steps = few.quick ? 8 : 20};
     *out =
         (moe_advise_limits){.skew_low = NAN, .skew_high = NAN, .tokens = NAN};
+    q.rival_s = moe_advise_layer_s(&few, NULL, MOE_ADVISE_DISTRIBUTION, CASE);
     out->accuracy = find_accuracy(&q);
     out->overhead_s = find_overhead(&q);
     find_bandwidth(&q, out);

@@ -103,14 +103,15 @@ static double move_bytes(const job *j, int gpu, int far)
     return share * fmax(s->move_sent[gpu][far], s->move_received[gpu][far]);
 }
 
-static moe_layer_work work_of(const job *j, int gpu)
+/* @param due  a plan is made in this iteration. */
+static moe_layer_work work_of(const job *j, int gpu, bool due)
 {
     const moe_advise *a = j->a;
     const advise_side *s = j->side;
     const double row = (double)a->p.model->hidden *
                        moe_dtype_size((moe_dtype)a->p.model->dtype);
     const double by = gpu == s->busiest ? j->up : j->down;
-    const bool plans = j->strategy != MOE_ADVISE_BASELINE;
+    const bool plans = due && j->strategy != MOE_ADVISE_BASELINE;
     moe_layer_work w = {.tokens = j->scene->tokens,
                         .sequences = j->scene->sequences,
                         .collects = plans,
@@ -141,15 +142,6 @@ static moe_layer_work work_of(const job *j, int gpu)
     return w;
 }
 
-static void price_gpu(const job *j, const moe_pricer *p, int gpu, bool due,
-                      moe_layer_price *out)
-{
-    moe_layer_work w = work_of(j, gpu);
-    w.collects = w.collects && due;
-    w.plans = w.plans && due;
-    moe_layer_price_of(p, &w, out);
-}
-
 static void price_scene(const job *j, bool due, advise_sheet *out)
 {
     const moe_advise *a = j->a;
@@ -158,12 +150,16 @@ static void price_scene(const job *j, bool due, advise_sheet *out)
                                .model = a->p.model,
                                .layout = a->layout};
     *out = (advise_sheet){.source = MOE_PRICE_TABULATED};
+    moe_layer_common common;
+    moe_layer_work w = work_of(j, 0, due);
+    moe_layer_common_of(&pricer, &w, &common);
     /* The paper's exchange has other standouts than its FFN. */
     const bool quick = a->quick && !j->dials->paper;
     const int n = quick ? j->side->n_standouts : a->p.gpus;
     for (int i = 0; i < n; i++) {
         moe_layer_price price;
-        price_gpu(j, &pricer, quick ? j->side->standout[i] : i, due, &price);
+        w = work_of(j, quick ? j->side->standout[i] : i, due);
+        moe_layer_price_with(&pricer, &common, &w, &price);
         for (int p = 0; p < MOE_N_PHASES; p++) {
             out->gpu_s[p] = fmax(out->gpu_s[p], price.gpu_s[p]);
             out->exposed_s[p] = fmax(out->exposed_s[p], price.exposed_s[p]);
