@@ -512,68 +512,6 @@ START_TEST(duplicate_is_never_worse_than_static)
 }
 END_TEST
 
-/* Least load of the busiest GPU over all ways to place experts e, e+1, ... with
- * two slots on each of four GPUs. */
-static double try_all(const double *load, int e, double *sum, int *used)
-{
-    double least = INFINITY;
-    if (e == 8)
-        return fmax(fmax(sum[0], sum[1]), fmax(sum[2], sum[3]));
-    for (int g = 0; g < 4; g++) {
-        if (used[g] == 2)
-            continue;
-        const double before = sum[g];
-        used[g]++;
-        sum[g] += load[e];
-        least = fmin(least, try_all(load, e + 1, sum, used));
-        used[g]--;
-        sum[g] = before;
-    }
-    return least;
-}
-
-START_TEST(relocate_is_the_best_there_is_without_copies)
-{
-    const moe_planner_env env = {{4, 4}, 8, 2};
-    desk d;
-    desk_init(&d, moe_planner_find("relocate"), &env, NULL);
-    for (int round = 0; round < 20; round++) {
-        double load[8], sum[4] = {0};
-        int used[4] = {0};
-        fill_load(load, moods[_i], 8, round);
-        desk_plan(&d, load);
-        const moe_plan_layer next = moe_plan_at(&d.next, 0);
-        const double best = try_all(load, 0, sum, used);
-        ck_assert_double_le(busiest(&next, load), best * (1 + 1e-9));
-        for (int s = 0; s < 8; s++)
-            ck_assert(next.expert[s] >= 0 && next.quota[s] == MOE_QUOTA_ONE);
-    }
-    desk_fini(&d);
-}
-END_TEST
-
-/* Too many to try in full: no worse than home, and hardly above the mean. */
-START_TEST(relocate_balances_many_experts)
-{
-    const moe_planner_env env = {{32, 8}, 256, 8};
-    double load[256], sum = 0.0;
-    desk d, home;
-    desk_init(&d, moe_planner_find("relocate"), &env, NULL);
-    desk_init(&home, moe_planner_find("static"), &env, NULL);
-    fill_load(load, "random", 256, 1);
-    for (int e = 0; e < 256; e++)
-        sum += load[e];
-    desk_plan(&d, load);
-    desk_plan(&home, load);
-    const moe_plan_layer a = moe_plan_at(&d.next, 0);
-    const moe_plan_layer b = moe_plan_at(&home.next, 0);
-    ck_assert_double_lt(busiest(&a, load), busiest(&b, load));
-    ck_assert_double_lt(busiest(&a, load), 1.01 * sum / 32);
-    desk_fini(&d);
-    desk_fini(&home);
-}
-END_TEST
-
 START_TEST(room_for_all_balances_to_a_pair)
 {
     const moe_planner_env env = {{8, 4}, 16, 16};
@@ -605,9 +543,6 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, duplicate_equals_the_pseudo_code,
                   MOE_ARRAY_LEN(moods));
     MOE_TEST_LOOP(suite, duplicate_is_never_worse_than_static, n);
-    MOE_TEST_LOOP(suite, relocate_is_the_best_there_is_without_copies,
-                  MOE_ARRAY_LEN(moods));
-    MOE_TEST(suite, relocate_balances_many_experts);
     MOE_TEST(suite, room_for_all_balances_to_a_pair);
     return suite;
 }
