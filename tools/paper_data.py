@@ -79,11 +79,11 @@ def percent(ratio, digits=1):
 
 # ---- real runs ----
 
-def run(folder, cluster, batch):
+def run(folder, cluster, batch, seq=SEQ):
     path = os.path.join(folder, f"{cluster}-{batch}.h5")
     call(MPIRUN, "-n", GPUS, "--oversubscribe", "--bind-to", "none", "--mca",
          "mpi_yield_when_idle", 1, PROGRAM, "run", "jobs/paper.yaml", "-q", "--force",
-         "--set", f"cluster={cluster}", "--set", f"workload.batch={batch}", "-o", path)
+         "--set", f"cluster={cluster}", "--set", f"workload.batch={batch}", "--set", f"workload.seq={seq}", "-o", path)
     report = json.loads(call(PROGRAM, "report", path, "--json", "-"))["runs"][0]
     if report["result"] != "VALID":
         sys.exit(f"paper.py: run on {cluster} is {report['result']}")
@@ -111,6 +111,12 @@ def metric(run_, strategy, name="layer_time_gpu"):
 def phase(run_, strategy, name, what="exposed"):
     names = [s["name"] for s in run_["report"]["strategies"]]
     return run_[what][names.index(strategy)][run_["phases"].index(name)]
+
+
+def moved(run_, strategy):
+    """B of weights per layer and batch."""
+    names = [s["name"] for s in run_["report"]["strategies"]]
+    return run_["moved"][names.index(strategy)]
 
 
 def run_table(runs):
