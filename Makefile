@@ -110,6 +110,11 @@ validate: deps ## print how far the cost models are off: results/validation.md
 evaluate: moegps ## judge the predictors on the bundled traces: results/evaluate.md
 	@tools/evaluate.sh
 
+paper: ## compare the paper's claims with runs and models: results/paper.md
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory all
+	@MPIRUN=$(MPIRUN) /usr/bin/python3 tools/paper.py
+
 asan: ## the tests under address and undefined-behaviour sanitizers
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan check-only \
@@ -130,5 +135,5 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 FORCE:
-.PHONY: all deps demo check check-only validate evaluate bench bench-only asan install format \
+.PHONY: all deps demo check check-only validate paper evaluate bench bench-only asan install format \
         clean help FORCE

@@ -133,7 +133,36 @@ else
 fi
 check "a trace's batches" says "of the trace" advise --gpus 4 --trace mixtral-8x7b-mmlu
 
+# what it says travels
+phase() { ./moegps advise --model mixtral-8x7b --cluster a100-paper --gpus 4 --skew 2 --no-limits "$@"; }
+still() { phase | grep -q "^migrate  *0  *0  *[1-9]"; }
+check "copies of distribution-only stay, those of tokens travel" still
+none() { phase --moving 0 | grep -q "^migrate  *0  *0  *0  *0"; }
+check "--moving 0: nothing travels" none
+check "--as-paper is said" says "as the paper has them" advise --gpus 4 --skew 2 --as-paper
+traced() {
+    for m in 0 0.5 1; do
+        ./moegps advise --model mixtral-8x7b --cluster a100-paper --gpus 4 --trace \
+            mixtral-8x7b-mmlu --seq 512 --no-limits --planner-time 0 --moving $m \
+            --json "$dir/m$m.json" > /dev/null || return 1
+    done
+    $python -c '
+import json, sys
+t = [json.load(open(f))["strategies"] for f in sys.argv[1:]]
+o = [x["oracle"]["typical"]["layer_s"] for x in t]
+assert o[0] < o[1] < o[2], o
+assert len({x["distribution-only"]["typical"]["layer_s"] for x in t}) == 1' \
+        "$dir/m0.json" "$dir/m0.5.json" "$dir/m1.json"
+}
+check "with a trace the dial is of what changes" traced
+check "relocation is priced" says "use       " advise --gpus 4 --skew 2 --planner relocate --slots 2
+dry() { "$MPIRUN" -n 4 ./moegps run jobs/paper.yaml --dry-run > "$dir/out" 2>&1; }
+check "the experiment behind results/paper.md is sound" dry
+
 # wrong use
+check "a share that travels above 1 is refused" refused 2 "moving: '1.5' is not" --gpus 4 \
+    --skew 2 --moving 1.5
+check "--as-paper takes no value" refused 2 "as-paper" --gpus 4 --skew 2 --as-paper=yes
 check "no load is refused" refused 2 "either --trace or --skew" --gpus 4
 check "two loads are refused" refused 2 "either --trace or --skew" --gpus 4 \
     --skew 2 --trace mixtral-8x7b-mmlu

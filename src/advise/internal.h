@@ -22,6 +22,7 @@ typedef struct advise_load {
     uint64_t *total;  /* [experts]; owned */
     uint32_t *before; /* [gpus + 1][experts] pairs of lower GPUs; NULL: the
                          tokens are alike, GPU g has its g-th part; owned */
+    uint64_t *own;    /* [gpus] pairs that GPU g has itself; owned */
     double tokens, sequences;
 } advise_load;
 
@@ -123,7 +124,8 @@ struct moe_advise {
     advise_scene *scene; /* [samples][layers] */
     const moe_cost *cost;
     void *cost_state;
-    bool quick; /* price the GPUs that stand out, not all */
+    bool borrows_cost; /* cost_state is another's */
+    bool quick;        /* price the GPUs that stand out, not all */
 };
 
 moe_status advise_build_by_hand(moe_advise *a, moe_error *err);
@@ -136,7 +138,8 @@ typedef struct advise_sheet {
     moe_price_source source;
 } advise_sheet;
 
-void advise_find_limits(const moe_advise *a, const moe_advice *advice,
+/** Changes links while it looks, and puts them back. */
+void advise_find_limits(moe_advise *a, const moe_advice *advice,
                         moe_advise_limits *out);
 
 #endif

@@ -211,10 +211,8 @@ static void clear_counts(const advise_planning *w, const advise_load *load,
     memset(side->pairs, 0, g_n * sizeof *side->pairs);
     memset(side->received, 0, g_n * sizeof *side->received);
     for (int g = 0; g < w->layout.gpus; g++) {
-        side->sent[g][0] = side->sent[g][1] = 0.0;
-        for (int e = 0; e < w->experts; e++)
-            side->sent[g][1] += (double)(advise_load_before(load, g + 1, e) -
-                                         advise_load_before(load, g, e));
+        side->sent[g][0] = 0.0;
+        side->sent[g][1] = (double)load->own[g];
     }
 }
 
