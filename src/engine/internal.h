@@ -1,6 +1,7 @@
 /* internal.h: the engine's state, shared by its files.
  *
- *   engine.c      set-up, iterations
+ *   setup.c       what a run needs, before anything is timed
+ *   engine.c      iterations
  *   coordinate.c  predict, collect, plan, broadcast, migrate
  *   layer.c       attention's end, route, dispatch, ffn, combine
  *   pricing.c     the gpu clock
