@@ -495,8 +495,14 @@ START_TEST(work_says_what_a_layer_costs)
         products +=
             runs[i].shape.m * runs[i].shape.n * runs[i].shape.k * runs[i].times;
     ck_assert_double_eq_tol(products, 512 * (trunk[_i] / 2 + 64 * E), 1e-6);
-    if (_i == LSTM) /* a product per step and layer, of all sequences */
+    if (_i == LSTM) { /* a product per step and layer, of all chunks */
         ck_assert_double_eq_tol(runs[2].times, 128 * 2 / 2.0, 1e-12);
+        ck_assert_double_eq_tol(runs[2].shape.m, 4, 1e-12);
+        s.predictor->work(s.state, 4 * 250, 4, runs);
+        ck_assert_double_eq_tol(runs[2].shape.m, 4 * 3, 1e-12);
+        s.predictor->work(s.state, 60, 0.25, runs);
+        ck_assert_double_eq_tol(runs[2].shape.m, 1, 1e-12);
+    }
     seer_free(&s);
     moe_learned_free(&l);
     moe_trace_free(&trace);

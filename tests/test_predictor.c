@@ -27,11 +27,12 @@ static void seer_init(seer *s, const char *name, const moe_trace *trace,
                       const char *set)
 {
     const moe_predictor *p = moe_predictor_find(name);
-    *s = (seer){.predictor = p, .env = {.trace = trace,
-                                            .layers = layers,
-                                            .n_layers = N_LAYERS,
-                                            .seed = 7,
-                                            .max_own = MAX_OWN}};
+    *s = (seer){.predictor = p,
+                .env = {.trace = trace,
+                        .layers = layers,
+                        .n_layers = N_LAYERS,
+                        .seed = 7,
+                        .max_own = MAX_OWN}};
     s->params = moe_array_new(1, p->params_size, NULL);
     s->state = moe_array_new(1, p->state_size, NULL);
     if (p->opts != NULL)
