@@ -280,8 +280,10 @@ static const struct {
     {TOP "strategies: [{name: a, slots: -1}]\n",
      "strategy a.slots: '-1' is not an integer in 0..4096"},
     {TOP "strategies: [{name: a, accuracy: 0.5}]\n",
-     "strategy a: unknown key 'accuracy' (allowed: name, predictor, planner, "
-     "split, slots)"},
+     "strategy a: unknown key 'accuracy' (allowed: name, predictor, load, "
+     "planner, split, slots)"},
+    {TOP "strategies: [{name: a, predictor: oracle, load: x.h5}]\n",
+     "x.yaml:4: strategy a: predictor 'oracle' loads no file"},
     {TOP "strategies: [{name: a, predictor: distribution, accuracy: 0.5}]\n",
      "strategy a: unknown key 'accuracy'|slots, smoothing"},
     {TOP "strategies: [{name: a, predictor: oracle, smoothing: 1}]\n",
