@@ -176,6 +176,8 @@ experiment ", load: $dir/p.h5" "$dir/other.h5"
 check "test tokens seen in training are refused" fails 2 "training saw sequence" run
 
 # the bundled file
+listed() { ./moegps list trained | grep -q "^gpt-oss-20b-mmlu .* ffn lstm$"; }
+check "list names it" listed
 cat > "$dir/x.yaml" << 'END'
 model: gpt-oss-20b
 cluster: a100-nvlink
