@@ -59,6 +59,9 @@ $(BUILD)/tests/%: tests/%.c tests/harness.c tests/harness.h $(LIB)
 	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ \
 	    $< tests/harness.c $(LIB) $(LIBS) $(shell pkg-config --libs check)
 
+# The linear programs that tests compare with, where Clp is installed.
+$(BUILD)/tests/test_share: LIBS += $(shell pkg-config --silence-errors --libs clp)
+
 $(BUILD)/tests/bench/%: tests/bench/%.c $(LIB)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
@@ -104,6 +107,14 @@ validate: deps ## print how far the cost models are off: results/validation.md
 	@$(BUILD)/validate > $(BUILD)/validation.md; rc=$$?; \
 	 cat $(BUILD)/validation.md; cp $(BUILD)/validation.md results/; exit $$rc
 
+evaluate: moegps ## judge the predictors on the bundled traces: results/evaluate.md
+	@tools/evaluate.sh
+
+paper: ## compare the paper's claims with runs and models: results/paper.md
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory all
+	@MPIRUN=$(MPIRUN) /usr/bin/python3 tools/paper.py
+
 asan: ## the tests under address and undefined-behaviour sanitizers
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan check-only \
@@ -124,5 +135,5 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 FORCE:
-.PHONY: all deps demo check check-only validate bench bench-only asan install format \
+.PHONY: all deps demo check check-only validate paper evaluate bench bench-only asan install format \
         clean help FORCE

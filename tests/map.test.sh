@@ -34,6 +34,15 @@ refused() {
 for p in mixtral llama-moe switch; do
     check "preset paper-$p" says "Rows: link bandwidth" map --preset "paper-$p"
 done
+# The paper's verdicts: tokens on slow links with much skew, else distribution.
+figure7() {
+    map --preset paper-mixtral > "$dir/out" &&
+        grep -q '^ *300  B.* D [ 0-9.]*$' "$dir/out" && ! grep -q '^ *300 .*T' "$dir/out" &&
+        grep -q '^ *16 .* T *[0-9.]*$' "$dir/out"
+}
+check "Figure 7 under the paper's assumptions" figure7
+check "without them copies cost what they cost" says "a100-paper  B" map --model mixtral-8x7b \
+    --cluster a100-paper --skews 2,3
 check "--help prints usage" says "Usage: moegps map" map --help
 check "another case" says "pessimistic case" small --case pessimistic
 check "a map is written" says "B baseline" map --preset paper-mixtral \
@@ -46,11 +55,11 @@ assert f.attrs["schema"] in ("moe-gps-map", b"moe-gps-map")
 assert f.attrs["clock"] in ("modelled", b"modelled")
 g = f["map"]
 t, w, m = g["layer_time"][:], g["winner"][:], g["margin"][:]
-assert t.shape == (3, 2, 2, 7, 4, 4) and w.shape == t.shape[:-1]
+assert t.shape == (1, 3, 2, 2, 7, 4, 4) and w.shape == t.shape[:-1]
 assert (numpy.argmin(t[..., :3], axis=-1) == w).all() and (m >= 0).all()
 s = numpy.sort(t[..., :3], axis=-1)
 assert numpy.allclose(s[..., 1] / s[..., 0] - 1, m)
-assert (numpy.diff(t, axis=4)[..., 0] >= 0).all()  # baseline, slower links
+assert (numpy.diff(t, axis=5)[..., 0] >= 0).all()  # baseline, slower links
 assert g["bandwidth_value"].attrs["units"] in ("B/s", b"B/s")' "$dir/m.h5"
 }
 if $python -c 'import h5py' 2> /dev/null; then
@@ -73,13 +82,43 @@ agrees() {
             --skew 2 --samples 9 --planner-time 0 --json "$dir/c.json" > /dev/null &&
         $python -c '
 import json, sys, h5py
-cell = h5py.File(sys.argv[1])["map/layer_time"][1, 0, 0, 0, 0]
+cell = h5py.File(sys.argv[1])["map/layer_time"][0, 1, 0, 0, 0, 0]
 said = json.load(open(sys.argv[2]))["strategies"]
 for s, name in enumerate(("baseline", "distribution-only", "token-to-expert", "oracle")):
     assert abs(cell[s] / said[name]["typical"]["layer_s"] - 1) < 1e-9, name' \
             "$dir/c.h5" "$dir/c.json"
 }
 check "a cell is the advice for it" agrees
+
+# Several clusters: each is as if it were alone, and its links are its own.
+clusters() {
+    map --model mixtral-8x7b --clusters l40s-pcie,a100-paper --skews 1,2 -o "$dir/two.h5" \
+        > "$dir/out" && small -o "$dir/one.h5" > /dev/null &&
+        grep -q "^ *l40s-pcie  [BDT]" "$dir/out" && $python -c '
+import sys, h5py, numpy
+two, one = (h5py.File(f)["map"] for f in sys.argv[1:])
+assert [c.decode() for c in two["cluster"][:]] == ["l40s-pcie", "a100-paper"]
+assert [c.decode() for c in two["cost"][:]] == ["silicon", "analytic"]
+assert (two["bandwidth_value"][:, 0] == [32e9, 300e9]).all()
+assert numpy.allclose(two["layer_time"][1], one["layer_time"][0], rtol=1e-12)
+assert not numpy.allclose(two["layer_time"][0], one["layer_time"][0])' \
+        "$dir/two.h5" "$dir/one.h5"
+}
+check "clusters side by side are as each alone" clusters
+# Measured links: the cluster own bandwidth changes nothing, others do.
+links() {
+    map --model mixtral-8x7b --clusters a100-nvlink --skews 1,2 --bandwidths 30e9,300e9 \
+        -o "$dir/links.h5" > /dev/null &&
+        map --model mixtral-8x7b --clusters a100-nvlink --skews 1,2 -o "$dir/own.h5" \
+            > /dev/null && $python -c '
+import sys, h5py, numpy
+links, own = (h5py.File(f)["map/layer_time"][:] for f in sys.argv[1:])
+assert numpy.allclose(links[..., 1, :], own[..., 0, :], rtol=1e-12)
+assert (links[..., 0, :] > 1.01 * own[..., 0, :]).all()' "$dir/links.h5" "$dir/own.h5"
+}
+check "measured links scale" links
+check "a map of each cluster" says "of l40s-pcie, typical" map --model mixtral-8x7b \
+    --clusters a100-paper,l40s-pcie --skews 1,2 --bandwidths 1e10,1e11
 
 check "an existing file is not overwritten" refused "exists; --force" \
     small -o "$dir/m.h5"
@@ -88,6 +127,15 @@ check "an unknown preset is refused" refused "preset: 'figure-7' is not one of" 
 check "no model is refused" refused "are needed" map --cluster a100-paper
 check "an unknown model is refused" refused "no 'mixtrol'" \
     map --model mixtrol --cluster a100-paper
+check "an unknown cluster is refused" refused "no 'z100'" \
+    map --model mixtral-8x7b --clusters a100-paper,z100
+check "an empty cluster is refused" refused "clusters: 'a100-paper,' is not" \
+    map --model mixtral-8x7b --clusters a100-paper,
+check "a cluster twice is refused" refused "'a100-paper' is there twice" \
+    map --model mixtral-8x7b --clusters a100-paper,l40s-pcie,a100-paper
+sed 's/^stack:.*/stack: none-1/' jobs/clusters/l40s-pcie.yaml > "$dir/stackless.yaml"
+check "which cluster has no prices is said" refused "stackless" \
+    map --model mixtral-8x7b --clusters "a100-paper,$dir/stackless.yaml"
 check "skew below 1 is refused" refused "skews: 0.5 is not in" small --skews 0.5,1
 check "skew above what experts allow is refused" refused "skew: 5 is not in 1..4" \
     small --skews 1:5:1
@@ -97,6 +145,13 @@ check "a range that goes nowhere is refused" refused "has not 1 to 256 values" \
 check "text in a list is refused" refused "'fast' is not a number" \
     small --bandwidths 1e9,fast
 check "a negative error is refused" refused "error: -1 is not in 0..2" small --error=-1
+check "--as-paper takes no value" refused "as-paper" small --as-paper=1
+check "too many clusters are refused" refused "clusters: more than 16" map \
+    --model mixtral-8x7b --clusters "$(for i in $(seq 17); do
+        sed '/^name:/d' jobs/clusters/l40s-pcie.yaml > "$dir/c$i.yaml"; printf '%s,' "$dir/c$i.yaml"
+    done | sed 's/,$//')"
+check "a misspelt number of links is refused" refused "bandwidths: 1 is not in" \
+    small --bandwidths 1
 check "no GPUs are refused" refused "gpus: 0 is not in" small --gpus 0
 check "an unknown case is refused" refused "case: 'usual'" small --case usual
 echo "1..$n"

@@ -93,7 +93,7 @@ import sys
 import h5py
 
 with h5py.File(sys.argv[1]) as f:
-    assert f.attrs["schema_version"] == "1.0.0"
+    assert f.attrs["schema_version"] == "1.1.0"
     assert set(f) == {"config", "provenance", "timing", "load", "prediction",
                       "plan", "traffic", "summary"}, list(f)
     assert f["timing/wall"].dims[3].keys() == ["phase"]
@@ -223,7 +223,7 @@ def refuse(constant):
     raise ValueError(constant)
 
 report = json.load(open(sys.argv[1]), parse_constant=refuse)
-assert report["schema_version"] == "1.0.0" and len(report["runs"]) == 2
+assert report["schema_version"] == "1.1.0" and len(report["runs"]) == 2
 run = report["runs"][1]
 assert run["result"] == "VALID" and run["oversubscribed"] is True
 oracle = run["strategies"][2]

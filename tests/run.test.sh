@@ -113,6 +113,11 @@ check "an experiment that is not there" refused 2 "cannot open" 2 run "$dir/none
 check "no experiment" refused 2 "an experiment file is missing" 2 run
 check "an unknown option" refused 2 "--frobnicate" 2 run "$x" --frobnicate
 check "a planner without a prediction" refused 2 "needs a prediction" 2 run "$x" --set strategies.0.planner=duplicate
+check "direct routing without a forecast of tokens" \
+    refused 2 "strategy distribution: routing 'direct' needs a prediction of every token's experts, predictor 'distribution' gives a distribution" \
+    2 run "$x" --set strategies.distribution.routing=direct
+check "direct routing without any forecast" refused 2 "predictor 'none' gives none" 2 run "$x" --set strategies.0.routing=direct
+check "a routing that is none" refused 2 "'fast' is not one of auto, dispatch, direct" 2 run "$x" --set strategies.oracle.routing=fast
 check "an option of another predictor" refused 2 "unknown key 'accuracy'" 2 run "$x" --set strategies.distribution.accuracy=1
 check "an unknown injection site" refused 2 "no such site (sites: config, " 2 run "$x" --inject nowhere:0
 check "an injection on a rank that is not there" refused 2 "there are 2 ranks" 2 run "$x" --inject plan:2
@@ -212,7 +217,7 @@ for name in names:
     assert np.nanmax(a) > 0, name + " is empty"
 EOF
 }
-loads=load/true_pairs,load/predicted_pairs,prediction/error,prediction/recall
+loads=load/true_pairs,load/predicted_pairs,prediction/error,prediction/recall,prediction/in_place
 check "true loads and predictions are the same on 1, 2, 4, 7 and 8 ranks" \
     same $loads "$dir"/t[12478].h5
 check "likewise for a load trace" same load/true_pairs,load/predicted_pairs,prediction/error "$dir"/l[12478].h5
@@ -243,6 +248,35 @@ EOF
 }
 check "errors and predictions equal a direct computation" direct
 
+routed() {
+    valid 4 run "$x" --set strategies.oracle.routing=dispatch -o "$dir/routed.h5" || return 1
+    $python - "$dir/t4.h5" "$dir/routed.h5" <<'EOF'
+import sys, h5py, numpy as np
+ahead, late = map(h5py.File, sys.argv[1:])
+assert ahead["config"].attrs["routing"] == "dispatch, dispatch, direct, direct"
+assert late["config"].attrs["routing"] == "dispatch, dispatch, dispatch, direct"
+pairs = ahead["load/true_pairs"][...].sum()
+row = ahead["config"].attrs["full_row_bytes"]
+for f, direct in (ahead, (False, False, True, True)), (late, (False, False, False, True)):
+    sent, early = (f["traffic/" + n][...].sum(axis=(1, 2)) for n in ("dispatch_bytes", "ahead_bytes"))
+    place, recall = f["prediction/in_place"][...], f["prediction/recall"][...]
+    for s in range(4):
+        if direct[s]:
+            assert np.array_equal(place[s], recall[s]) and early[s] == pairs * row
+        else:
+            assert np.isnan(place[s]).all() and early[s] == 0
+        left = 1 - place[s].mean() if direct[s] else 1
+        assert abs(sent[s] - left * pairs * row) < 1, (s, sent[s], left)
+assert 0.4 < ahead["prediction/in_place"][3].mean() < 0.8
+assert np.array_equal(ahead["load/rank_pairs"][2], late["load/rank_pairs"][2])
+EOF
+}
+check "direct routing sends ahead what is predicted, and then what was wrong" routed
+check "direct routing without copies" valid 4 run "$x" --set strategies.dimmed.planner=static --set strategies.dimmed.slots=0 -o "$dir/nocopies.h5"
+for accuracy in 0 1; do
+    check "direct routing at accuracy $accuracy" valid 7 run "$x" --set strategies.dimmed.accuracy=$accuracy -o "$dir/a$accuracy.h5"
+done
+
 # --- faults: every site on every rank ends all ranks, once ---
 for site in config trace setup predictor batch predict plan ffn create write finish; do
     for rank in 0 1; do
@@ -255,9 +289,12 @@ for site in config trace setup predictor batch predict plan ffn create write fin
 done
 invalid() {
     local rc=0
-    moegps 2 run "$x" -o "$dir/invalid.h5" --inject check:1 || rc=$?
+    moegps 2 run "$x" --force -o "$dir/invalid.h5" --inject check:1 || rc=$?
     [ "$(grep -o 'strategy ' "$dir/err" | wc -l)" -eq 1 ] || { echo "blames several"; return 1; }
     [ "$rc" -eq 3 ] && [ "$(tail -n 1 "$dir/out")" = "RESULT: INVALID" ] && grep -q "did not meet" "$dir/err"
 }
 check "a corrupted row makes the run invalid" invalid
+# Of a strategy whose rows went ahead.
+sed -i '/name: \(baseline\|distribution\)/d' "$x"
+check "a corrupted row that went ahead makes the run invalid" invalid
 echo "1..$n"

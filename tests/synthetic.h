@@ -105,10 +105,11 @@ static inline void syn_fill_root(moe_ledger *ledger, int s, int i, int l)
     ledger->error[at] = s == 0 ? (double)NAN : 0.25 * s;
     ledger->top1[at] = s == 2 ? 0.5 : (double)NAN;
     ledger->recall[at] = s == 2 ? 0.75 : (double)NAN;
+    ledger->in_place[at] = s == 2 ? 0.625 : (double)NAN;
     for (size_t k = 0; k < slots; k++) {
         ledger->slot_expert[at * slots + k] =
             (int16_t)(k % 3 == 2 ? -1 : (int)(k + (size_t)s) % SYN_E);
-        ledger->slot_quota[at * slots + k] = k % 3 == 2 ? (float)NAN : 0.5F;
+        ledger->slot_quota[at * slots + k] = k % 3 == 2 ? (double)NAN : 0.5;
     }
     ledger->moved_bytes[at] = (int64_t)s << 33; /* beyond 32 bits */
     ledger->planner_cpu[at] = 0.125 * (s + 1);
@@ -130,8 +131,11 @@ static inline void syn_fill(moe_ledger *ledger, int rank)
         }
         for (int w = 0; w < SYN_W && rank == 0; w++)
             ledger->warmup_wall[s * SYN_W + w] = 100 + s + w;
-        for (int g = 0; g < d->gpus && rank < d->gpus; g++)
-            ledger->dispatch_bytes[s * d->gpus + g] = syn_traffic(s, rank, g);
+        for (int g = 0; g < d->gpus && rank < d->gpus; g++) {
+            const int64_t bytes = syn_traffic(s, rank, g);
+            ledger->dispatch_bytes[s * d->gpus + g] = bytes;
+            ledger->ahead_bytes[s * d->gpus + g] = s * bytes;
+        }
     }
 }
 

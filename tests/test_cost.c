@@ -348,6 +348,28 @@ START_TEST(attention_grows_with_tokens_and_shrinks_with_gpus)
 }
 END_TEST
 
+/* Links of other bandwidths change exchanges alone, and back. */
+static void check_links(const pricing *p)
+{
+    const moe_cluster *c = &p->cluster;
+    const moe_exchange x = {16, 2, 1e8, 1e8};
+    const uint32_t rows[] = {64};
+    const double before = p->cost->alltoall(p->state, &x).time_s;
+    const double ffn_s = ffn_time(p, rows, 1);
+    p->cost->set_links(p->state, c->link_bandwidth / 8,
+                       c->network_bandwidth / 8);
+    ck_assert_double_gt(p->cost->alltoall(p->state, &x).time_s, 3 * before);
+    ck_assert_double_eq(ffn_time(p, rows, 1), ffn_s);
+    p->cost->set_links(p->state, c->link_bandwidth, c->network_bandwidth);
+    ck_assert_double_eq(p->cost->alltoall(p->state, &x).time_s, before);
+}
+
+START_TEST(slower_links_slow_down_exchanges_alone)
+{
+    each_cost(_i, check_links);
+}
+END_TEST
+
 /* ---- properties of the analytic model ---- */
 
 START_TEST(ffn_is_above_the_roofline)
@@ -429,6 +451,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, nothing_to_do_is_free, N_MACHINES);
     MOE_TEST_LOOP(suite, more_rows_never_take_less_time, N_MACHINES);
     MOE_TEST_LOOP(suite, more_bytes_never_take_less_time, N_MACHINES);
+    MOE_TEST_LOOP(suite, slower_links_slow_down_exchanges_alone, N_MACHINES);
     MOE_TEST_LOOP(suite, attention_grows_with_tokens_and_shrinks_with_gpus,
                   N_MACHINES);
     MOE_TEST_LOOP(suite, ffn_is_above_the_roofline, N_MACHINES);

@@ -118,6 +118,33 @@ START_TEST(everything_but_names_has_a_default)
 }
 END_TEST
 
+static const struct {
+    const char *strategy;
+    bool direct;
+} routings[] = {
+    {"", false},
+    {"predictor: distribution", false},
+    {"predictor: oracle, l1: 0.1", false},
+    {"predictor: oracle, l1: 0.1, routing: dispatch", false},
+    {"predictor: oracle", true},
+    {"predictor: oracle, accuracy: 0", true},
+    {"predictor: oracle, routing: auto", true},
+    {"predictor: oracle, routing: direct", true},
+    {"predictor: oracle, routing: dispatch", false},
+};
+
+START_TEST(foretold_tokens_are_routed_directly)
+{
+    char text[512];
+    moe_experiment x;
+    snprintf(text, sizeof text, TOP "strategies: [{name: a, %s}]\n",
+             routings[_i].strategy);
+    parse(text, NULL, 0, &x);
+    ck_assert_int_eq(x.strategy[0].direct, routings[_i].direct);
+    moe_experiment_fini(&x);
+}
+END_TEST
+
 START_TEST(sets_are_applied_in_order)
 {
     const char *const sets[] = {"workload.batch=2",
@@ -277,17 +304,25 @@ static const struct {
     {TOP "strategies: [{name: a, planner: duplicate}]\n",
      "x.yaml:4: strategy a: planner 'duplicate' needs a prediction, predictor "
      "'none' gives none"},
+    {TOP "strategies: [{name: a, routing: fast}]\n",
+     "strategy a.routing: 'fast' is not one of auto, dispatch, direct"},
+    {TOP "strategies: [{name: a, routing: direct}]\n",
+     "strategy a: routing 'direct' needs a prediction of every token's "
+     "experts, predictor 'none' gives none"},
+    {TOP "strategies: [{name: a, routing: direct, predictor: oracle, l1: "
+         "0.1}]\n",
+     "predictor 'oracle' gives a distribution"},
     {TOP "strategies: [{name: a, slots: -1}]\n",
      "strategy a.slots: '-1' is not an integer in 0..4096"},
     {TOP "strategies: [{name: a, accuracy: 0.5}]\n",
      "strategy a: unknown key 'accuracy' (allowed: name, predictor, load, "
-     "planner, split, slots)"},
+     "planner, split, slots, routing)"},
     {TOP "strategies: [{name: a, predictor: oracle, load: x.h5}]\n",
      "x.yaml:4: strategy a: predictor 'oracle' loads no file"},
     {TOP "strategies: [{name: a, predictor: distribution, accuracy: 0.5}]\n",
-     "strategy a: unknown key 'accuracy'|slots, smoothing"},
+     "strategy a: unknown key 'accuracy'|slots, routing, smoothing"},
     {TOP "strategies: [{name: a, predictor: oracle, smoothing: 1}]\n",
-     "strategy a: unknown key 'smoothing'|slots, accuracy, l1"},
+     "strategy a: unknown key 'smoothing'|slots, routing, accuracy, l1"},
     {TOP "strategies: [{name: a, predictor: oracle, max_copies: 1}]\n",
      "strategy a: unknown key 'max_copies'"},
     {TOP "strategies: [{name: a, predictor: oracle, accuracy: 1.1}]\n",
@@ -497,6 +532,8 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("experiment");
     MOE_TEST(suite, complete_file_is_read);
     MOE_TEST(suite, everything_but_names_has_a_default);
+    MOE_TEST_LOOP(suite, foretold_tokens_are_routed_directly,
+                  MOE_ARRAY_LEN(routings));
     MOE_TEST(suite, sets_are_applied_in_order);
     MOE_TEST_LOOP(suite, resolved_text_reads_back, MOE_ARRAY_LEN(spellings));
     MOE_TEST(suite, resolved_text_holds_the_longest_names);

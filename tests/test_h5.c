@@ -577,6 +577,33 @@ START_TEST(file_is_never_overwritten)
 }
 END_TEST
 
+START_TEST(an_image_reads_as_its_file)
+{
+    moe_error err = {0};
+    char path[300], *data = NULL, text[16] = "";
+    size_t bytes = 0;
+    snprintf(path, sizeof path, "%s/image.h5", test_dir);
+    hid_t file = moe_h5_create(path, &err);
+    moe_h5_put_text(file, "said", "so", &err);
+    moe_h5_close_file(file, &err);
+    ck_assert_int_eq(moe_read_bytes(path, &data, &bytes, &err), MOE_OK);
+    moe_h5_image image = {path, data, bytes};
+    file = moe_h5_open_image(&image, &err);
+    moe_h5_get_text(file, "said", text, sizeof text, &err);
+    moe_h5_close_file(file, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    ck_assert_str_eq(text, "so");
+    image.bytes /= 2;
+    ck_assert_int_lt(moe_h5_open_image(&image, &err), 0);
+    ck_assert_int_eq(err.status, MOE_FORMAT);
+    err = (moe_error){0};
+    image.data = NULL;
+    ck_assert_int_lt(moe_h5_open_image(&image, &err), 0);
+    ck_assert_int_eq(err.status, MOE_USAGE);
+    free(data);
+}
+END_TEST
+
 START_TEST(what_is_no_readable_file_is_refused)
 {
     bench b;
@@ -661,6 +688,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, invalid_ids_are_accepted);
     MOE_TEST(suite, existence_is_told);
     MOE_TEST(suite, file_is_never_overwritten);
+    MOE_TEST(suite, an_image_reads_as_its_file);
     MOE_TEST(suite, what_is_no_readable_file_is_refused);
     MOE_TEST(suite, file_that_may_not_be_changed_is_not_called_damaged);
     MOE_TEST(suite, long_names_leave_room_for_the_reason);

@@ -8,58 +8,28 @@
 
 #include "harness.h"
 #include "moegps/mem.h"
+#include "planner_desk.h"
 #include "random_plan.h"
 
-/* A planner at work on one layer. */
+/* Layout, experts, slots per GPU. */
 typedef struct {
-    const moe_planner *planner;
-    moe_planner_env env;
-    void *params, *state;
-    moe_plan current, next;
-} desk;
+    moe_layout layout;
+    int experts, slots;
+} place;
 
-static void desk_init(desk *d, const moe_planner *planner,
-                      const moe_planner_env *env, const char *max_copies)
+static moe_planner_env env_of(const place *p)
 {
-    *d = (desk){.planner = planner, .env = *env};
-    d->params = moe_array_new(1, planner->params_size, NULL);
-    d->state = moe_array_new(1, planner->state_size, NULL);
-    if (planner->opts != NULL)
-        moe_opt_defaults(planner->opts, d->params);
-    if (max_copies != NULL)
-        ck_assert_int_eq(
-            moe_opt_parse(moe_opt_find(planner->opts, "max_copies"), max_copies,
-                          d->params, NULL),
-            MOE_OK);
-    ck_assert_int_eq(planner->init(d->state, env, d->params, NULL), MOE_OK);
-    const int g = env->layout.gpus;
-    moe_plan_init(&d->current, 1, env->experts, g, env->slots, NULL);
-    moe_plan_init(&d->next, 1, env->experts, g, env->slots, NULL);
-    moe_plan_set_home(&d->current, &env->layout);
+    static moe_model model;
+    const moe_cluster cluster = fixture_cluster();
+    model = fixture_model();
+    return (moe_planner_env){.layout = p->layout,
+                             .experts = p->experts,
+                             .slots = p->slots,
+                             .pricer =
+                                 desk_pricer(&model, &cluster, &p->layout)};
 }
 
-static void desk_fini(desk *d)
-{
-    d->planner->fini(d->state);
-    free(d->params);
-    free(d->state);
-    moe_plan_fini(&d->current);
-    moe_plan_fini(&d->next);
-}
-
-/* Plan over whatever `next` held before. */
-static void desk_plan(desk *d, const double *load)
-{
-    moe_plan_layer current = moe_plan_at(&d->current, 0);
-    moe_plan_layer next = moe_plan_at(&d->next, 0);
-    const size_t n = (size_t)next.gpus * (size_t)next.slots;
-    memset(next.expert, 0x55, n * sizeof *next.expert);
-    memset(next.quota, 0x55, n * sizeof *next.quota);
-    ck_assert_int_eq(d->planner->plan(d->state, load, &current, &next, NULL),
-                     MOE_OK);
-}
-
-static const moe_planner_env places[] = {
+static const place places[] = {
     {{1, 1}, 1, 1},   {{1, 8}, 8, 8},   {{1, 8}, 8, 11},   {{4, 2}, 8, 2},
     {{4, 2}, 8, 3},   {{4, 4}, 8, 8},   {{8, 4}, 3, 1},    {{8, 4}, 3, 3},
     {{3, 8}, 7, 4},   {{32, 8}, 1, 1},  {{32, 8}, 256, 8}, {{32, 8}, 256, 12},
@@ -125,12 +95,12 @@ static bool empty_slots_have_no_quota(const moe_plan_layer *next)
 
 START_TEST(every_planner_makes_sound_plans_of_any_load)
 {
-    const moe_planner_env *env = &places[_i];
+    const moe_planner_env all = env_of(&places[_i]), *env = &all;
     double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
     for (size_t i = 0; moe_planner_at(i) != NULL; i++) {
         const moe_planner *planner = moe_planner_at(i);
         desk d;
-        desk_init(&d, planner, env, NULL);
+        desk_init(&d, planner->name, env, NULL);
         for (size_t m = 0; m < MOE_ARRAY_LEN(moods); m++) {
             fill_load(load, moods[m], env->experts, 0);
             desk_plan(&d, load);
@@ -152,17 +122,17 @@ END_TEST
 
 START_TEST(every_planner_plans_the_same_again)
 {
-    const moe_planner_env *env = &places[_i];
+    const moe_planner_env all = env_of(&places[_i]), *env = &all;
     const size_t n = (size_t)env->layout.gpus * (size_t)env->slots;
     double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
     for (size_t i = 0; moe_planner_at(i) != NULL; i++) {
         desk used, fresh;
-        desk_init(&used, moe_planner_at(i), env, NULL);
+        desk_init(&used, moe_planner_at(i)->name, env, NULL);
         fill_load(load, "mixed", env->experts, 1);
         desk_plan(&used, load); /* leaves traces in the state, if anything */
         fill_load(load, "random", env->experts, 2);
         desk_plan(&used, load);
-        desk_init(&fresh, moe_planner_at(i), env, NULL);
+        desk_init(&fresh, moe_planner_at(i)->name, env, NULL);
         desk_plan(&fresh, load);
         ck_assert_mem_eq(used.next.expert, fresh.next.expert,
                          n * sizeof *used.next.expert);
@@ -191,10 +161,10 @@ END_TEST
 
 START_TEST(static_keeps_the_home_placement_whatever_the_load)
 {
-    const moe_planner_env *env = &places[_i];
+    const moe_planner_env all = env_of(&places[_i]), *env = &all;
     double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
     desk d;
-    desk_init(&d, moe_planner_find("static"), env, NULL);
+    desk_init(&d, "static", env, NULL);
     fill_load(load, "hot", env->experts, 0);
     desk_plan(&d, load);
     const size_t n = (size_t)env->layout.gpus * (size_t)env->slots;
@@ -209,7 +179,7 @@ END_TEST
 /* Algorithm 1 by hand: slots after planning, and pairs in each. */
 static const struct {
     const char *name;
-    moe_planner_env env;
+    place place;
     const char *max_copies;
     double load[4];
     int16_t expert[12];
@@ -312,10 +282,11 @@ static const struct {
 START_TEST(duplicate_follows_algorithm_1)
 {
     desk d;
-    desk_init(&d, moe_planner_find("duplicate"), &golden[_i].env,
-              golden[_i].max_copies);
+    const moe_planner_env env = env_of(&golden[_i].place);
+    const char *const set[] = {"max_copies", golden[_i].max_copies, NULL};
+    desk_init(&d, "duplicate", &env, set[1] != NULL ? set : NULL);
     desk_plan(&d, golden[_i].load);
-    const int n = golden[_i].env.layout.gpus * golden[_i].env.slots;
+    const int n = golden[_i].place.layout.gpus * golden[_i].place.slots;
     for (int s = 0; s < n; s++) {
         const int e = golden[_i].expert[s];
         ck_assert_msg(d.next.expert[s] == e, "%s: slot %d has %d, not %d",
@@ -463,7 +434,8 @@ START_TEST(duplicate_equals_the_pseudo_code)
         }
         ck_assert_int_le(slow_most(&slow), most_static);
         desk d;
-        desk_init(&d, moe_planner_find("duplicate"), &env, copies);
+        const char *const set[] = {"max_copies", copies, NULL};
+        desk_init(&d, "duplicate", &env, set);
         desk_plan(&d, load);
         moe_plan_layer next = moe_plan_at(&d.next, 0);
         ck_assert_msg(same_as_slow(&slow, &next),
@@ -492,11 +464,11 @@ static double busiest(const moe_plan_layer *next, const double *load)
 
 START_TEST(duplicate_is_never_worse_than_static)
 {
-    const moe_planner_env *env = &places[_i];
+    const moe_planner_env all = env_of(&places[_i]), *env = &all;
     double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
     for (size_t m = 0; m < MOE_ARRAY_LEN(moods); m++) {
         desk d;
-        desk_init(&d, moe_planner_find("duplicate"), env, NULL);
+        desk_init(&d, "duplicate", env, NULL);
         fill_load(load, moods[m], env->experts, 0);
         for (int e = 0; e < env->experts; e++)
             load[e] = round(load[e]);
@@ -514,11 +486,11 @@ END_TEST
 
 START_TEST(room_for_all_balances_to_a_pair)
 {
-    const moe_planner_env env = {{8, 4}, 16, 16};
+    const moe_planner_env env = {.layout = {8, 4}, .experts = 16, .slots = 16};
     double load[16], total = 0;
     for (int round = 0; round < 100; round++) {
         desk d;
-        desk_init(&d, moe_planner_find("duplicate"), &env, NULL);
+        desk_init(&d, "duplicate", &env, NULL);
         fill_load(load, "random", 16, round);
         total = 0;
         for (int e = 0; e < 16; e++)

@@ -48,10 +48,12 @@ static void fill_strategy(moe_strategy_view *y, int s, size_t n)
     y->error = s == 0 ? around(NAN, 0) : around(0.018, n);
     y->top1 = s == 0 ? around(NAN, 0) : around(0.5, n);
     y->recall = s == 0 ? around(NAN, 0) : around(0.75, n);
+    y->in_place = s == 0 ? around(NAN, 0) : around(0.625, n);
     y->moved_bytes = s * 352e6;
     y->wire_bytes = 64 * s;
     y->dispatch_bytes = 1 << 20;
     y->remote_share = 0.75;
+    y->ahead_bytes = s << 21;
     y->planner_cpu = around(12.3e-6, n);
 }
 
@@ -149,18 +151,18 @@ static const char *const golden[] = {
     "token-ffn          1.50             1.39           1.80 %     50.0 %      "
     "75.0 %",
     "",
-    "What balancing costs, means (planner: median)",
+    "What balancing costs, means (in place, planner: medians)",
     "",
-    "strategy   weights moved  dispatched         remote      plan sent    "
+    "strategy   weights moved  in place  dispatched  remote      plan sent    "
     "planner CPU",
-    "               per layer   per layer  of dispatched  per iteration  per "
-    "iteration",
-    "---------  -------------  ----------  -------------  -------------  "
+    "               per layer  of pairs   per layer   of it  per iteration  "
+    "per iteration",
+    "---------  -------------  --------  ----------  ------  -------------  "
     "-------------",
-    "baseline             0 B     1.0 MiB         75.0 %            0 B        "
-    "12.3 us",
-    "token-ffn      335.7 MiB     1.0 MiB         75.0 %           64 B        "
-    "12.3 us",
+    "baseline             0 B       n/a     1.0 MiB  75.0 %            0 B     "
+    "   12.3 us",
+    "token-ffn      335.7 MiB    62.5 %     1.0 MiB  75.0 %           64 B     "
+    "   12.3 us",
     "",
     "Phases of a layer, wall clock (measured); waiting: mean over ranks",
     "",
@@ -225,6 +227,7 @@ static const char *const golden[] = {
     "FOM error token-ffn = 0.018 1",
     "FOM top1 token-ffn = 0.5 1",
     "FOM recall token-ffn = 0.75 1",
+    "FOM in_place token-ffn = 0.625 1",
     "FOM planner_time baseline = 1.23e-05 s",
     "FOM planner_time token-ffn = 1.23e-05 s",
     "FOM moved_bytes baseline = 0 B",
@@ -235,6 +238,8 @@ static const char *const golden[] = {
     "FOM dispatch_bytes token-ffn = 1048576 B",
     "FOM remote_share baseline = 0.75 1",
     "FOM remote_share token-ffn = 0.75 1",
+    "FOM ahead_bytes baseline = 0 B",
+    "FOM ahead_bytes token-ffn = 2097152 B",
     "FOM speedup_wall baseline = 1 1",
     "FOM speedup_wall token-ffn = 2 1",
     "FOM speedup_cpu baseline = 1 1",
@@ -410,7 +415,7 @@ START_TEST(json_holds_the_same_figures)
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &why);
     ck_assert_msg(root != NULL, "%s", why.text);
     ck_assert_str_eq(json_string_value(json_object_get(root, "schema_version")),
-                     "1.0.0");
+                     "1.1.0");
     json_t *run = json_array_get(json_object_get(root, "runs"), 0);
     ck_assert_str_eq(json_string_value(json_object_get(run, "title")),
                      "cut within a character: ?");

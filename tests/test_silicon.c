@@ -444,6 +444,30 @@ START_TEST(nodes_cost_what_their_links_do)
 }
 END_TEST
 
+START_TEST(other_links_scale_what_was_measured)
+{
+    pricing p = priced("mixtral-8x7b", "a100-nvlink");
+    const moe_cluster *c = &p.cluster;
+    const moe_exchange large = {4, 1, 3e8, 0}, small = {4, 1, 3e2, 0};
+    const moe_price price = p.cost->alltoall(p.state, &large);
+    const double least_s = p.cost->alltoall(p.state, &small).time_s;
+    const uint32_t rows[] = {64};
+    const double ffn_s = p.cost->ffn(p.state, rows, 1).time_s;
+    p.cost->set_links(p.state, c->link_bandwidth / 4, c->network_bandwidth);
+    moe_price slow = p.cost->alltoall(p.state, &large);
+    ck_assert_double_eq_tol(slow.time_s, 4 * price.time_s - 3 * least_s,
+                            1e-3 * slow.time_s);
+    ck_assert_int_eq(slow.source, MOE_PRICE_EXTRAPOLATED);
+    ck_assert_double_gt(slow.relative_error, price.relative_error);
+    ck_assert_double_eq_tol(p.cost->alltoall(p.state, &small).time_s, least_s,
+                            1e-3 * least_s);
+    ck_assert_double_eq(p.cost->ffn(p.state, rows, 1).time_s, ffn_s);
+    p.cost->set_links(p.state, c->link_bandwidth, c->network_bandwidth);
+    ck_assert_double_eq(p.cost->alltoall(p.state, &large).time_s, price.time_s);
+    stop(&p);
+}
+END_TEST
+
 /* ---- bad tables ---- */
 
 static void copy_tables(const char *to, size_t limit)
@@ -552,6 +576,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, stand_ins_are_never_silent);
     MOE_TEST(suite, a_stack_that_is_not_measured_is_refused);
     MOE_TEST(suite, nodes_cost_what_their_links_do);
+    MOE_TEST(suite, other_links_scale_what_was_measured);
     MOE_TEST_LOOP(suite, damaged_tables_are_refused, MOE_ARRAY_LEN(damages));
     MOE_TEST(suite, incomplete_tables_are_refused);
     return suite;

@@ -7,6 +7,7 @@
 
 #include "harness.h"
 #include "moegps/mem.h"
+#include "moegps/share.h"
 #include "random_plan.h"
 
 /* All ranks of one layer at dispatch time, played by one process. */
@@ -216,6 +217,36 @@ START_TEST(equal_gives_totals_that_differ_by_one_at_most)
             right = right && high - low <= 1;
         }
         ck_assert(right);
+        stage_fini(&t);
+    }
+}
+END_TEST
+
+/* The ranks' answers together are one division, and the best there is:
+ * test_share.c compares that with the linear program. */
+START_TEST(minmax_divides_all_ranks_pairs_as_one)
+{
+    for (int round = 0; round < 50; round++) {
+        stage t;
+        stage_random(&t, _i, round);
+        stage_divide(&t, moe_split_find("minmax"));
+        moe_share share;
+        moe_share_init(&share, t.plan.experts, t.plan.gpus, t.plan.slots, NULL);
+        int64_t *load = moe_array_new((size_t)t.plan.experts + 1, 8, NULL);
+        for (int e = 0; e < t.plan.experts; e++)
+            load[e] = (int64_t)t.total[e];
+        moe_share_begin(&share, t.plan.expert, load);
+        const int64_t most = moe_share_minmax(&share);
+        int64_t *sum = moe_array_new((size_t)t.plan.gpus, sizeof *sum, NULL);
+        for (uint32_t r = 0; r < t.replicas.first[t.plan.experts]; r++)
+            sum[t.replicas.replica[r].gpu] += (int64_t)sum_of(&t, r);
+        int64_t busiest = 0;
+        for (int g = 0; g < t.plan.gpus; g++)
+            busiest = sum[g] > busiest ? sum[g] : busiest;
+        ck_assert_int_eq(busiest, most);
+        free(sum);
+        free(load);
+        moe_share_fini(&share);
         stage_fini(&t);
     }
 }
@@ -471,6 +502,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, splits_are_found_by_name);
     MOE_TEST_LOOP(suite, quota_gives_each_replica_its_share_to_the_pair, n);
     MOE_TEST_LOOP(suite, equal_gives_totals_that_differ_by_one_at_most, n);
+    MOE_TEST_LOOP(suite, minmax_divides_all_ranks_pairs_as_one, n);
     MOE_TEST(suite, totals_do_not_depend_on_the_number_of_ranks);
     MOE_TEST_LOOP(suite, intervals_are_exact, MOE_ARRAY_LEN(intervals));
     MOE_TEST(suite, intervals_equal_128_bit_arithmetic);

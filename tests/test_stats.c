@@ -5,6 +5,7 @@
 
 #include "harness.h"
 #include "moegps/mem.h"
+#include "moegps/rng.h"
 
 /* Largest k with P(B <= k) <= 0.025, B binomial(n, 1/2), in exact rationals;
  * n = 100 is the 40th and 61st sample of the textbooks. */
@@ -180,6 +181,63 @@ START_TEST(nothing_has_no_ratio)
 }
 END_TEST
 
+/* Two samples of normal draws, 5 and 4 on average. */
+static void draw(double *a, double *b, size_t n, uint64_t seed)
+{
+    moe_rng rng = moe_rng_at(seed, MOE_RNG_TEST, 0, 0, 0);
+    for (size_t i = 0; i < n; i++) {
+        a[i] = 5 + 0.5 * moe_rng_normal(&rng);
+        b[i] = 4 + 0.5 * moe_rng_normal(&rng);
+    }
+}
+
+/* 95 % of intervals hold the true ratio; of 200 experiments at least 181 do
+ * with a probability of 0.996. */
+START_TEST(bootstrap_intervals_cover_the_true_ratio)
+{
+    int covered = 0;
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        double a[40], b[40];
+        moe_ratio r;
+        draw(a, b, 40, seed);
+        ck_assert_int_eq(moe_unpaired_ratio(a, 40, b, 40, &r, NULL), MOE_OK);
+        ck_assert(r.ci_low <= r.ratio && r.ratio <= r.ci_high);
+        covered += r.ci_low <= 1.25 && 1.25 <= r.ci_high;
+    }
+    ck_assert_int_ge(covered, 181);
+    ck_assert_int_lt(covered, 200); /* nor is everything covered */
+}
+END_TEST
+
+START_TEST(bootstrap_interval_narrows_with_samples)
+{
+    double a[400], b[400], width[2];
+    const size_t n[] = {25, 400};
+    for (size_t i = 0; i < 2; i++) {
+        moe_ratio r;
+        draw(a, b, n[i], 7);
+        moe_unpaired_ratio(a, n[i], b, n[i], &r, NULL);
+        width[i] = r.ci_high - r.ci_low;
+    }
+    ck_assert_double_lt(width[1], width[0] / 2.5); /* 4 in the limit */
+}
+END_TEST
+
+START_TEST(unpaired_samples_may_be_few_or_missing)
+{
+    const double a[] = {4, NAN, 2, 6, 8, 10, 12}, b[] = {2, 1, 3};
+    moe_ratio r;
+    ck_assert_int_eq(moe_unpaired_ratio(a, 7, b, 3, &r, NULL), MOE_OK);
+    ck_assert_uint_eq(r.n, 3);
+    ck_assert_double_eq(r.ratio, 3.5);
+    ck_assert_double_nan(r.ci_low);
+    ck_assert_int_eq(moe_unpaired_ratio(a, 7, b, 0, &r, NULL), MOE_OK);
+    ck_assert_double_nan(r.ratio);
+    ck_assert_int_eq(moe_unpaired_ratio(a, 7, a, 7, &r, NULL), MOE_OK);
+    ck_assert_double_eq(r.ratio, 1);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("stats");
@@ -193,5 +251,8 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, ratio_pairs_samples_and_skips_missing_ones);
     MOE_TEST(suite, ratio_has_an_interval_from_six_pairs);
     MOE_TEST(suite, nothing_has_no_ratio);
+    MOE_TEST(suite, bootstrap_intervals_cover_the_true_ratio);
+    MOE_TEST(suite, bootstrap_interval_narrows_with_samples);
+    MOE_TEST(suite, unpaired_samples_may_be_few_or_missing);
     return suite;
 }

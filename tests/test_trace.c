@@ -655,6 +655,90 @@ START_TEST(slice_keeps_sequences_and_layers)
 }
 END_TEST
 
+/* A trace of the layers 3 and 8 of a model with 10. */
+static moe_trace partial(int kind)
+{
+    static const int32_t numbers[] = {3, 8};
+    moe_trace t = small(kind);
+    t.has_layer_number = true;
+    t.layer_number = copy_of(numbers, sizeof numbers);
+    return t;
+}
+
+START_TEST(layers_keep_their_numbers)
+{
+    moe_error err = {0};
+    moe_trace a = partial(_i), b = {0}, s = {0}, bare = small(_i);
+    const char *path = scratch(_i == 0 ? "part.h5" : "part-loads.h5");
+    const int second[] = {1};
+    const moe_trace_range range = {0, a.n_seqs, second, 1};
+    char with[65], without[65];
+    ck_assert_msg(moe_trace_write(path, &a, &err) == MOE_OK, "%s", err.text);
+    ck_assert_msg(moe_trace_read(path, &b, &err) == MOE_OK, "%s", err.text);
+    ck_assert(b.has_layer_number);
+    ck_assert_int_eq(moe_trace_layer_number(&b, 0), 3);
+    ck_assert_int_eq(moe_trace_layer_number(&b, 1), 8);
+    ck_assert_int_eq(moe_trace_find_layer(&b, 8), 1);
+    ck_assert_int_eq(moe_trace_find_layer(&b, 1), -1);
+    ck_assert_int_eq(moe_trace_find_layer(&bare, 1), 1);
+    ck_assert_int_eq(moe_trace_find_layer(&bare, 2), -1);
+    moe_trace_hash(&b, with, &err); /* a label: old readers agree */
+    moe_trace_hash(&bare, without, &err);
+    ck_assert_str_eq(with, without);
+    ck_assert_int_eq(moe_trace_slice(&b, &range, &s, &err), MOE_OK);
+    ck_assert_int_eq(moe_trace_layer_number(&s, 0), 8);
+    moe_trace_free(&s);
+    ck_assert_int_eq(moe_trace_slice(&bare, &range, &s, &err), MOE_OK);
+    ck_assert_int_eq(moe_trace_layer_number(&s, 0), 1);
+    moe_trace_free(&s);
+    moe_trace_free(&a);
+    moe_trace_free(&b);
+    moe_trace_free(&bare);
+}
+END_TEST
+
+static const struct {
+    const char *model;
+    int layers, experts, top_k;
+    const char *says; /* NULL: fits */
+} fits[] = {
+    {"small", 10, 5, 2, NULL},
+    {"small", 9, 5, 2, NULL},
+    {"small", 8, 5, 2, "trace has layer 8; those of model small are 0..7"},
+    {"small", 2, 5, 2, "trace has layer 8; those of model small are 0..1"},
+    {"large", 10, 5, 2, "trace is of model 'small', not of 'large'"},
+    {"small", 10, 6, 2, "trace has 2 layers, 5 experts, top 2"},
+    {"small", 10, 5, 1, "trace has 2 layers, 5 experts, top 2"},
+};
+
+START_TEST(a_part_of_the_layers_fits_a_model_that_has_them)
+{
+    moe_error err = {0};
+    moe_trace t = partial(MOE_TRACE_TOKENS);
+    memcpy(t.model, "small", 6);
+    const moe_status s = moe_trace_fits(&t, fits[_i].model, fits[_i].layers,
+                                        fits[_i].experts, fits[_i].top_k, &err);
+    ck_assert_int_eq(s, fits[_i].says != NULL ? MOE_MISMATCH : MOE_OK);
+    if (fits[_i].says != NULL)
+        ck_assert_msg(strstr(err.text, fits[_i].says) != NULL, "%s", err.text);
+    moe_trace_free(&t);
+}
+END_TEST
+
+static const int32_t bad_numbers[][2] = {{-1, 8}, {3, 3}, {8, 3}};
+
+START_TEST(layer_numbers_must_rise)
+{
+    moe_error err = {0};
+    moe_trace t = partial(MOE_TRACE_LOADS);
+    memcpy(t.layer_number, bad_numbers[_i], 8);
+    ck_assert_int_eq(moe_trace_validate(&t, &err), MOE_FORMAT);
+    ck_assert_msg(strstr(err.text, "negative or does not rise") != NULL, "%s",
+                  err.text);
+    moe_trace_free(&t);
+}
+END_TEST
+
 static const int dup_layers[] = {1, 1}, far_layers[] = {2};
 static const struct {
     moe_trace_range range;
@@ -711,6 +795,8 @@ static const struct {
      2, 11298, 7384447, 2803293},
     {"jobs/traces/gpt-oss-20b-mmlu.h5", "gpt-oss-20b", MOE_TRACE_TOKENS, 24, 32,
      4, 524, 152445, 61020},
+    {"jobs/traces/mixtral-8x7b-tokens.h5", "mixtral-8x7b", MOE_TRACE_TOKENS, 3,
+     8, 2, 256, 131072, 43520},
 };
 
 START_TEST(bundled_trace_is_valid)
@@ -749,6 +835,10 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(steps));
     MOE_TEST(suite, expansion_depends_on_seed_step_and_layer);
     MOE_TEST(suite, slice_keeps_sequences_and_layers);
+    MOE_TEST_LOOP(suite, layers_keep_their_numbers, 2);
+    MOE_TEST_LOOP(suite, a_part_of_the_layers_fits_a_model_that_has_them,
+                  MOE_ARRAY_LEN(fits));
+    MOE_TEST_LOOP(suite, layer_numbers_must_rise, MOE_ARRAY_LEN(bad_numbers));
     MOE_TEST_LOOP(suite, slice_outside_the_trace_is_refused,
                   MOE_ARRAY_LEN(ranges));
     MOE_TEST(suite, split_has_the_share_and_follows_the_seed);

@@ -188,6 +188,93 @@ def convert_mixtral(z, path):
     f.h5.close()
 
 
+def pairs_of_domain(z, domain, layers, rng):
+    """Token ids and experts of every occurrence of every token of a domain.
+
+    The counts say how often a token id chose each expert. Its occurrences are
+    filled so that the counts come out exactly and no occurrence has an expert
+    twice: the pairs, by expert in random order, fill the occurrences column
+    by column. Which occurrence got which pair is random in every layer.
+    """
+    ids = z[f"{domain}_layer{layers[0]}_token_id"]
+    chosen = []
+    for layer in layers:
+        counts = z[f"{domain}_layer{layer}_counts"].astype(np.int64)
+        n = counts.sum(1) // 2
+        if (not np.array_equal(ids, z[f"{domain}_layer{layer}_token_id"])
+                or (counts.sum(1) != 2 * n).any()
+                or (counts > n[:, None]).any()
+                or (chosen and len(chosen[0]) != n.sum())):
+            sys.exit(f"{domain}, layer {layer}: counts are not of two "
+                     "distinct experts per token")
+        order = rng.rand(*counts.shape).argsort(1)
+        flat = np.repeat(order.ravel(),
+                         np.take_along_axis(counts, order, 1).ravel())
+        owner = np.repeat(np.arange(len(n)), n)
+        first = np.arange(n.sum()) + (np.cumsum(n) - n)[owner]
+        pairs = np.stack([flat[first], flat[first + n[owner]]], 1)
+        shuffled = np.lexsort((rng.rand(len(owner)), owner))
+        chosen.append(np.sort(pairs[shuffled], 1))
+    return ids[owner], np.stack(chosen)
+
+
+def convert_mixtral_tokens(z, path):
+    domains, layers = ("arxiv", "book", "c4", "github"), (0, 7, 15)
+    seqs, length, vocab_size, n_experts, top_k = 64, 512, 32000, 8, 2
+    rng = np.random.RandomState(1)  # its stream is frozen
+    token_id, experts = [], []
+    for domain in domains:
+        ids, chosen = pairs_of_domain(z, domain, layers, rng)
+        kept = rng.permutation(len(ids))[:seqs * length]
+        token_id.append(ids[kept])
+        experts.append(chosen[:, kept])
+    token_id = np.concatenate(token_id)
+    experts = np.concatenate(experts, 1).astype("u1")
+    n_seqs = seqs * len(domains)
+    start = np.arange(n_seqs + 1) * length
+    split = np.where(np.arange(n_seqs) % 3 == 2, TEST, TRAIN)
+    meta = dict(kind=KIND_TOKENS, layers=len(layers), experts=n_experts,
+                top_k=top_k, ordered=0, vocab_size=vocab_size,
+                has_position=0, has_gate=0)
+    f = TraceFile(path)
+    f.attributes(
+        schema="moe-gps-trace", schema_version="1.1.0", kind="token",
+        model="mixtral-8x7b", experts=n_experts, top_k=top_k,
+        layers=len(layers), ordered=0, vocab_size=vocab_size,
+        source="https://github.com/allenai/OLMoE, commit 357454f4: how often "
+               "each token id chose each expert of Mixtral-8x7B-v0.1",
+        licence="Apache-2.0",
+        note="Drawn, not recorded: order and position of the tokens are lost "
+             "in the source. Layers 0, 7, 15; arxiv, book, c4, github, each "
+             "64 sequences of 512 of its 208,896 tokens, drawn without "
+             "replacement, so a sequence is no text and sequences of a domain "
+             "differ by chance alone. Every occurrence of a token id has two "
+             "distinct experts, so that the counts of all occurrences are the "
+             "recorded ones; which occurrence has which is random in every "
+             "layer. Experts are in rising order. Split: every third sequence "
+             "is test; no occurrence is in both parts.",
+        sha256=content_hash(meta, start, split,
+                            [("<u2", experts), ("<u4", token_id)]))
+    f.scale("layer", len(layers), "MoE layer")
+    f.scale("token", experts.shape[1], "token")
+    f.scale("k", top_k, "choice")
+    f.scale("sequence", n_seqs, "sequence")
+    f.dataset("experts", experts, ("layer", "token", "k"),
+              "experts chosen by a token", "1",
+              chunks=(1, experts.shape[1], top_k))
+    f.dataset("layer_number", np.array(layers, "<u4"), ("layer",),
+              "MoE layer of the model", "1")
+    f.dataset("token_id", token_id.astype("<u4"), ("token",),
+              "the model's token id", "1")
+    f.dataset("seq_offset", start[:-1].astype("<u8"), ("sequence",),
+              "first token of a sequence", "1")
+    f.flags("split", split.astype("i1"), "sequence",
+            "part that a sequence belongs to", ("train", "test"))
+    f.flags("domain", np.repeat(np.arange(len(domains)), seqs).astype("i1"),
+            "sequence", "where a token is from", domains)
+    f.h5.close()
+
+
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__.split("\n\n")[1])
@@ -195,7 +282,9 @@ def main():
     os.makedirs(target, exist_ok=True)
     for convert, npz, name in (
             (convert_gpt_oss, "gptoss20b_mmlu_tokens", "gpt-oss-20b-mmlu"),
-            (convert_mixtral, "mixtral8x7b_mmlu_loads", "mixtral-8x7b-mmlu")):
+            (convert_mixtral, "mixtral8x7b_mmlu_loads", "mixtral-8x7b-mmlu"),
+            (convert_mixtral_tokens, "mixtral8x7b_token_conditionals",
+             "mixtral-8x7b-tokens")):
         path = os.path.join(target, name + ".h5")
         with np.load(os.path.join(source, npz + ".npz")) as z:
             convert(z, path)

@@ -32,6 +32,7 @@ build|module jansson|libjansson-dev|jansson-devel|jansson
 build|header Random123/philox.h|librandom123-dev|Random123-devel|random123
 build|module libcrypto|libssl-dev|openssl-devel|openssl
 test|module check|check|check-devel|check
+test|header coin/Clp_C_Interface.h|coinor-libclp-dev|coin-or-Clp-devel|clp
 test|python numpy|python3-numpy|python3-numpy|py-numpy
 test|python xarray|python3-xarray|python3-xarray|py-xarray
 test|python h5netcdf|python3-h5netcdf|python3-h5netcdf|py-h5netcdf
@@ -39,6 +40,10 @@ test|python netCDF4|python3-netcdf4|python3-netcdf4|py-netcdf4
 test|python h5py|python3-h5py|python3-h5py|py-h5py
 test|have ncdump|netcdf-bin|netcdf|netcdf-c
 test|have h5dump|hdf5-tools|hdf5|hdf5
+test|have slurmctld|slurm-wlm|slurm-slurmctld|slurm
+test|have munged|munge|munge|munge
+test|module pmix|libpmix-dev|pmix-devel|pmix
+test|have ip|iproute2|iproute|iproute2
 report|have gnuplot|gnuplot-nox|gnuplot-minimal|gnuplot
 TABLE
 }

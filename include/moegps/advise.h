@@ -42,7 +42,9 @@ const char *moe_advise_case_name(moe_advise_case c);
 
 /** What may change without planning anew. */
 typedef struct moe_advise_dials {
-    double accuracy;       /* token-to-expert: share of pairs predicted right */
+    double accuracy;       /* token-to-expert: share of pairs predicted right;
+                              the others are assumed to be spread over GPUs as
+                              all pairs are */
     double token_error;    /* its error of the load; < 0: 1 - accuracy */
     double overhead_s;     /* of its predictor, per layer */
     double overhead_share; /* of the baseline layer's time, added to that */
@@ -50,8 +52,15 @@ typedef struct moe_advise_dials {
                               attention */
     bool direct;           /* pairs predicted right need no dispatch */
     int rebalance_every;   /* iterations between plans */
-    double moving;         /* share of the copies that travel at each plan; by
-                              hand only, a trace shows what moves */
+    double moving; /* token-to-expert, oracle: share of the copies that travel
+                      at each plan; of those that change, with a trace. A
+                      distribution's forecast by hand never changes, so that
+                      none of its copies travel */
+    bool paper;    /* what MoE-GPS (arXiv 2506.07366) assumes of duplication:
+                      copies neither travel nor cost the reading of their
+                      weights - a GPU reads as many experts as it has homes -
+                      and distribution-only exchanges rows as if nothing had
+                      been duplicated */
 } moe_advise_dials;
 
 typedef struct moe_advise_params {
@@ -74,7 +83,8 @@ typedef struct moe_advise_params {
 } moe_advise_params;
 
 /** Fill in defaults: batch 1, seq 512, error 0, accuracy 0.9, direct routing,
- *  a plan per iteration for which all copies travel, seed 1. */
+ *  a plan per iteration for which all copies of token-to-expert travel (the
+ *  worst case; 0 is the paper's, which hides them), seed 1. */
 void moe_advise_params_init(moe_advise_params *p);
 
 /** @return slots per GPU when none are asked for: those of the home placement
@@ -102,10 +112,16 @@ moe_status moe_advise_new(const moe_advise_params *params, moe_advise **out,
                           moe_error *err);
 void moe_advise_free(moe_advise *a);
 
-/** Price with another cluster of the same shape (gpus_per_node); counts and
- *  plans stay. @return MOE_OK, MOE_USAGE (outside the cost model). */
-moe_status moe_advise_set_cluster(moe_advise *a, const moe_cluster *cluster,
-                                  moe_error *err);
+/** The same of another load on the same model, cluster and GPUs, with the
+ *  prices of `like`, which must outlive it: nothing is read anew. */
+moe_status moe_advise_new_like(const moe_advise *like,
+                               const moe_advise_params *params,
+                               moe_advise **out, moe_error *err);
+
+/** Price other links, of `a` and of all that share its prices; counts and
+ *  plans stay. @param node_rate, network_rate  B/s per GPU and direction, as
+ *  in the cluster's profile. */
+void moe_advise_set_links(moe_advise *a, double node_rate, double network_rate);
 
 /** Price a strategy. @param dials  NULL: those of the params. */
 moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
@@ -144,8 +160,10 @@ typedef struct moe_advise_limits {
     double bandwidth_high; /* winner changes: below, above the cluster's */
     bool network; /* ... of the network between nodes, not of the links */
     double skew_low, skew_high; /* likewise; by hand only */
-    double rebalance; /* iterations per plan from which duplication pays */
-    double tokens;    /* per batch from which duplication pays; by hand only */
+    double rebalance; /* iterations per plan from which token-to-expert beats
+                         the baseline: its copies pay for their traffic */
+    double tokens;    /* per batch from which distribution-only does; by hand
+                         only */
 } moe_advise_limits;
 
 typedef struct moe_advice {

@@ -3,7 +3,8 @@
  *  A cost model is a family member (DESIGN section 5). It prices operations
  *  at the model's full size from *actual* counts; it never sees the clock of
  *  this machine. All hooks are local, deterministic, allocate nothing and may
- *  be called from several threads: state is read-only after init.
+ *  be called from several threads: state is read-only between init and
+ *  set_links.
  */
 #ifndef MOEGPS_COST_H
 #define MOEGPS_COST_H
@@ -55,6 +56,12 @@ typedef struct moe_cost {
      *  what is missing), MOE_NOMEM. */
     moe_status (*init)(void *state, const moe_model *model,
                        const moe_cluster *cluster, moe_error *err);
+    /** Price links of other bandwidths from here on; all else stays.
+     *  @param node_rate     B/s per direction, as a profile's link_bandwidth.
+     *  Measured collectives are scaled from the profile's own: what exceeds
+     *  the time of the smallest one.
+     *  @param network_rate  likewise, network_bandwidth. */
+    void (*set_links)(void *state, double node_rate, double network_rate);
     /** FFN of one GPU for one layer. Shared experts are not included.
      *  @param rows  [n] pairs of each replica on this GPU, >= 0; a replica
      *  with rows costs the reading of its weights, one with none is free. */

@@ -49,6 +49,13 @@ moe_status moe_agree(moe_ctx *ctx);
  *  @return merged status. */
 moe_status moe_ctx_read_text(moe_ctx *ctx, const char *path, char **text_out);
 
+/** Read a whole file. Not collective.
+ *  @param data_out  heap, a NUL after its end; the caller frees it. Untouched
+ *  on error, as *bytes_out.
+ *  @return MOE_OK, MOE_USAGE (cannot be read), MOE_NOMEM. */
+moe_status moe_read_bytes(const char *path, char **data_out, size_t *bytes_out,
+                          moe_error *err);
+
 /** Read a whole text file. Not collective.
  *  @param text_out  as above; untouched on error.
  *  @return MOE_OK, MOE_USAGE (cannot be read, holds zero bytes), MOE_NOMEM;

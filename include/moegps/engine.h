@@ -24,7 +24,7 @@ typedef struct moe_engine_params {
     const moe_model *model;
     const moe_cluster *cluster;
     const moe_trace *trace;
-    const int *layers; /* [n_layers] numbers in model and trace */
+    const int *layers; /* [n_layers] numbers in the model */
     int n_layers;
     int threads; /* OpenMP threads of this rank */
     /* [strategies] what `load` names, NULL where it names nothing; or NULL */
@@ -60,6 +60,16 @@ moe_status moe_engine_warm_up(moe_engine *engine, int w, moe_ledger *ledger);
 /** Run measured iteration i of all strategies and record it. Collective.
  *  @return merged status. */
 moe_status moe_engine_measure(moe_engine *engine, int i, moe_ledger *ledger);
+
+/** Go on after iterations that an earlier run measured: put its last plans in
+ *  force and let predictors observe its true loads. After warm-up, before
+ *  iteration `done`. Collective.
+ *  @param done    > 0 iterations.
+ *  @param ledger  rank 0's holds the plans of iteration done - 1 and the true
+ *                 loads of [0, done).
+ *  @return merged status: MOE_INVALID (not a plan). */
+moe_status moe_engine_resume(moe_engine *engine, int done,
+                             const moe_ledger *ledger);
 
 /** What the checks found so far. Equal on all ranks. */
 const moe_results_validation *moe_engine_validation(const moe_engine *engine);

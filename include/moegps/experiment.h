@@ -30,6 +30,13 @@ typedef enum { MOE_SYNC_PHASE, MOE_SYNC_NONE } moe_sync;
 typedef enum { MOE_CENTRAL, MOE_REPLICATED } moe_coordination;
 typedef enum { MOE_SHARED, MOE_DEDICATED } moe_coordinator;
 
+/* How rows reach their experts (DESIGN section 2). */
+typedef enum {
+    MOE_ROUTING_AUTO,     /* direct where tokens are foretold */
+    MOE_ROUTING_DISPATCH, /* all of them once the truth is known */
+    MOE_ROUTING_DIRECT    /* to predicted experts first */
+} moe_routing;
+
 typedef struct moe_emulation {
     char ffn[32];        /* name of the FFN back end */
     int scale;           /* divides hidden and intermediate sizes */
@@ -47,7 +54,9 @@ typedef struct moe_strategy {
     char name[64];
     char predictor_name[32], planner_name[32], split_name[32];
     char load[1024]; /* predictor file, or its name; "": none */
-    int slots; /* per GPU and layer; 0: as many as the home placement needs */
+    int slots;   /* per GPU and layer; 0: as many as the home placement needs */
+    int routing; /* moe_routing as asked for */
+    bool direct; /* and as it will be */
     const moe_predictor *predictor;
     const moe_planner *planner;
     const moe_split *split;

@@ -36,6 +36,18 @@ hid_t moe_h5_create(const char *path, moe_error *err);
  *  Not collective. */
 hid_t moe_h5_open(const char *path, bool writable, moe_error *err);
 
+/** A file as bytes in memory. */
+typedef struct moe_h5_image {
+    const char *path; /* for messages */
+    const void *data; /* [bytes]; NULL: there is no file */
+    size_t bytes;
+} moe_h5_image;
+
+/** Open a file that is in memory, to read. HDF5 copies the bytes.
+ *  @return file id, or invalid with MOE_USAGE (no bytes), MOE_FORMAT (not
+ *  HDF5, truncated). Not collective. */
+hid_t moe_h5_open_image(const moe_h5_image *image, moe_error *err);
+
 /** Flush and close a file; a failure (disk full) is MOE_IO. */
 void moe_h5_close_file(hid_t file, moe_error *err);
 

@@ -56,7 +56,24 @@ typedef struct moe_layer_price {
                        wrong together; NaN: unknown */
 } moe_layer_price;
 
-/** Price one layer. Local, deterministic, allocates nothing. */
+/** What a layer costs every GPU alike: predictor, coordination, attention,
+ *  router and shared experts. */
+typedef struct moe_layer_common {
+    double gpu_s[MOE_N_PHASES], wrong_s[MOE_N_PHASES]; /* expected error */
+    moe_price_source source;
+} moe_layer_common;
+
+/** Price it once for many GPUs. @param work  of any of them: what differs
+ *  (rows, and bytes moved, dispatched and combined) is not looked at. */
+void moe_layer_common_of(const moe_pricer *pricer, const moe_layer_work *work,
+                         moe_layer_common *out);
+
+/** Add what is this GPU's own. @param common  of the same layer. */
+void moe_layer_price_with(const moe_pricer *pricer,
+                          const moe_layer_common *common,
+                          const moe_layer_work *work, moe_layer_price *out);
+
+/** Price one layer: both of the above. Local, deterministic, allocates nothing. */
 void moe_layer_price_of(const moe_pricer *pricer, const moe_layer_work *work,
                         moe_layer_price *out);
 

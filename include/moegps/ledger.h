@@ -40,6 +40,8 @@ typedef struct moe_ledger {
     int32_t *rank_pairs;     /* [s][i][l] pairs this GPU's replicas computed */
     int64_t *dispatch_bytes; /* [s][g] bytes sent to GPU g in dispatch, over
                                  all measured iterations and layers */
+    int64_t *ahead_bytes;    /* [s][g] sent there before it by direct routing,
+                                 likewise */
 
     /* Rank 0 only; NULL elsewhere. */
     int32_t *order;          /* [s][i] position of s within iteration i */
@@ -49,8 +51,11 @@ typedef struct moe_ledger {
     double *error;           /* [s][i][l] mean_e |p^ - p| / (1/E) */
     double *top1;            /* [s][i][l] share of tokens; NaN: no such */
     double *recall;          /* [s][i][l] |predicted and true| / k; NaN */
+    double *in_place;        /* [s][i][l] share of pairs in place before
+                                 dispatch; NaN without direct routing */
     int16_t *slot_expert;    /* [s][i][l][g][k] expert; -1: empty */
-    float *slot_quota;       /* [s][i][l][g][k] share of its expert's pairs */
+    double *slot_quota;      /* [s][i][l][g][k] share of its expert's pairs,
+                                 exactly: a multiple of 1 / MOE_QUOTA_ONE */
     int64_t *moved_bytes;    /* [s][i][l] full-size weights migrated, all
                                  GPUs together, B on the emulated GPU */
     int64_t *wire_bytes;     /* [s][i] plan as broadcast, B */

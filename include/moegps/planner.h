@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "moegps/layer_price.h"
 #include "moegps/layout.h"
 #include "moegps/options.h"
 #include "moegps/plan.h"
@@ -19,6 +20,10 @@
 typedef struct moe_planner_env {
     moe_layout layout;
     int experts, slots;
+    const moe_pricer *pricer; /* for planners that weigh time, which copy it;
+                                 or NULL. What it points to outlives them */
+    double sequences;         /* of a batch, for attention's time; 0: one */
+    int interval; /* iterations that a plan will be in force; 0: one */
 } moe_planner_env;
 
 typedef struct moe_planner {
@@ -42,6 +47,11 @@ typedef struct moe_planner {
     moe_status (*plan)(void *state, const double *load,
                        const moe_plan_layer *current, moe_plan_layer *next,
                        moe_error *err);
+    /** @return [gpus][slots] the last placement as the planner's source has it,
+     *  where that may put an expert several times on a GPU; `next` then has
+     *  one slot for them, with their shares together, and the others empty.
+     *  Borrowed until the next call. The hook is NULL where it never does. */
+    const int16_t *(*raw)(const void *state);
     void (*fini)(void *state); /* accepts a partly initialised state */
 } moe_planner;
 

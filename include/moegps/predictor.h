@@ -14,6 +14,7 @@
 
 #include "moegps/batch.h"
 #include "moegps/cost.h"
+#include "moegps/h5.h"
 #include "moegps/learned.h"
 #include "moegps/options.h"
 #include "moegps/status.h"
@@ -27,13 +28,15 @@ typedef enum moe_forecast {
     MOE_FORECAST_TOKENS /* k experts for every token */
 } moe_forecast;
 
-/** What a predictor is told once. All borrowed while the state lives. */
+/** What a predictor is told once. All borrowed while the state lives; the
+ *  file's data is borrowed during init only. */
 typedef struct moe_predictor_env {
     const moe_trace *trace; /* only its training part may be learned from */
     const int *layers;      /* [n_layers] numbers in the trace */
     int n_layers;
     uint64_t seed;
     uint32_t max_own;           /* most tokens this rank gets in a batch */
+    moe_h5_image file;          /* that the file hook names */
     const moe_learned *learned; /* what training made; NULL: nothing */
 } moe_predictor_env;
 
@@ -57,6 +60,10 @@ typedef struct moe_predictor {
     size_t state_size;       /* the caller allocates and zeroes the state */
     /** What it speaks of, with these parameters. */
     moe_forecast (*forecast)(const void *params);
+    /** Optional. The file that init wants to see; NULL: none. Whoever runs
+     *  the predictor reads it once for all ranks, so that init stays local.
+     *  @return a path, borrowed from params. */
+    const char *(*file)(const void *params);
     /** Once per run, outside timing; learns. @param params  borrowed while
      *  the state lives. @return MOE_OK, MOE_USAGE (the trace lacks what it
      *  needs), MOE_NOMEM. */
@@ -72,6 +79,14 @@ typedef struct moe_predictor {
      *  @param experts_out  [batch->own][top_k] */
     void (*tokens)(void *state, const moe_batch *batch, int layer,
                    uint16_t *experts_out);
+    /** Optional, TOKENS. The load that the rank's own tokens are expected to
+     *  make, from probabilities instead of choices. Each token is rounded
+     *  alone, so that sums do not depend on the number of ranks.
+     *  @param load_out  [experts], overwritten; pairs in units of
+     *                   1 / MOE_LOAD_ONE.
+     *  @return false: not asked for; the choices are to be counted. */
+    bool (*expect)(void *state, const moe_batch *batch, int layer,
+                   uint64_t *load_out);
     /** Optional. Learn from an iteration that has ended: batch->true_pairs is
      *  summed over ranks by now. Called once per iteration, warm-up included,
      *  equal on all ranks; timed with the predict phase. */
@@ -84,6 +99,9 @@ typedef struct moe_predictor {
      *  @return how many. */
     int (*work)(const void *state, double tokens, double sequences,
                 moe_gemm_run *runs_out);
+    /** Optional. Numbers that it holds, learned or handed over, all layers;
+     *  without it none. */
+    size_t (*parameters)(const void *state);
     /** Optional: predictors that run only on a predictor file. Learn from the
      *  trace's training part; a part with arrays is a checkpoint to go on
      *  from. Not collective; exact in the seed for a number of threads.

@@ -16,7 +16,7 @@
 
 /* Of the JSON form; as for result files, MAJOR breaks readers, MINOR adds. */
 #define MOE_REPORT_SCHEMA "moe-gps-report"
-#define MOE_REPORT_SCHEMA_VERSION "1.0.0"
+#define MOE_REPORT_SCHEMA_VERSION "1.1.0"
 
 /** @return "VALID" (complete, and its checks passed), "INVALID" (a check
  *  failed) or "INCOMPLETE" (stopped early, or not checked). */
@@ -25,6 +25,13 @@ const char *moe_report_result(const moe_view *view);
 /** Print tables of at most 100 columns, then `FOM <metric> <strategy> =
  *  <value> <unit>` lines, then `RESULT: ...`. Not collective. */
 void moe_report_print(const moe_view *view, FILE *out);
+
+/** Print how time and efficiency go with the number of GPUs; nothing unless
+ *  the runs differ in it. Not collective.
+ *  @param views  [n]
+ *  @return MOE_OK, MOE_NOMEM. */
+moe_status moe_report_scaling(const moe_view *views, size_t n, FILE *out,
+                              moe_error *err);
 
 /** Print a row per run, strategy and metric. Not collective.
  *  @param views  [n]

@@ -19,10 +19,10 @@
 #include "moegps/status.h"
 #include "moegps/topo.h"
 
-/* 1.0.0: MAJOR breaks readers, MINOR adds; readers ignore what they do not
+/* MAJOR breaks readers, MINOR adds; readers ignore what they do not
  * know. */
 #define MOE_RESULTS_SCHEMA "moe-gps"
-#define MOE_RESULTS_SCHEMA_VERSION "1.0.0"
+#define MOE_RESULTS_SCHEMA_VERSION "1.1.0"
 
 /** A named number for /config attributes. */
 typedef struct moe_results_note {
@@ -67,6 +67,21 @@ moe_status moe_results_create(moe_ctx *ctx, const char *path,
                               const moe_results_meta *meta,
                               const moe_ledger *ledger,
                               moe_results **results_out);
+
+/** Go on with the file of a run that did not end: PATH.partial, or PATH whose
+ *  status is not complete. It must be of the same experiment, trace and number
+ *  of ranks. Collective over ctx.
+ *  @param ledger       gets what goes on: rank 0 the true loads so far and the
+ *                      plans of the last iteration, every rank its traffic.
+ *  @param results_out  as above; NULL if there is no such file, or if PATH is
+ *                      complete.
+ *  @param done_out     iterations in the file; all of them if complete, else 0
+ *                      without a file.
+ *  @return merged status: MOE_MISMATCH (says what differs), MOE_FORMAT,
+ *  MOE_EXISTS (both files are there), MOE_IO. The file is as it was then. */
+moe_status moe_results_resume(moe_ctx *ctx, const char *path,
+                              const moe_results_meta *meta, moe_ledger *ledger,
+                              moe_results **results_out, int *done_out);
 
 /** Write iterations [first, end) of the ledger and flush. Collective.
  *  @return merged status. After an error other than MOE_INJECTED the file is

@@ -45,6 +45,14 @@ typedef struct moe_ratio {
 moe_status moe_paired_ratio(const double *a, const double *b, size_t n,
                             moe_ratio *out, moe_error *err);
 
+/** Ratio of the medians of samples that are no pairs, with a bootstrap interval
+ *  (10 000 resamples, percentiles, seed-exact). NaN samples are left out; n of
+ *  the result is the smaller number of samples.
+ *  @param a  [n_a]  @param b  [n_b]
+ *  @return MOE_OK, MOE_NOMEM.   Source: Efron & Tibshirani 1993, section 13. */
+moe_status moe_unpaired_ratio(const double *a, size_t n_a, const double *b,
+                              size_t n_b, moe_ratio *out, moe_error *err);
+
 /** Quantile of sorted samples by linear interpolation (type 7); n >= 1. */
 double moe_quantile_sorted(const double *sorted, size_t n, double q);
 

@@ -36,29 +36,32 @@ typedef struct moe_trace {
     char note[1024];  /* how it was made, how the split was drawn */
     char sha256[65];  /* of the content, hexadecimal; see moe_trace_hash */
     int layers, experts, top_k;
-    bool ordered;        /* token traces: experts by falling gate weight */
-    bool has_position;   /* token traces: position is meaningful */
-    bool has_gate;       /* token traces: gate is present */
-    uint64_t n_tokens;   /* in all */
-    uint64_t n_seqs;     /* sequences, or steps of a load trace */
-    uint32_t vocab_size; /* token traces: token ids are below; 0: no ids */
+    bool ordered;          /* token traces: experts by falling gate weight */
+    bool has_position;     /* token traces: position is meaningful */
+    bool has_gate;         /* token traces: gate is present */
+    bool has_layer_number; /* not all layers of the model were recorded */
+    uint64_t n_tokens;     /* in all */
+    uint64_t n_seqs;       /* sequences, or steps of a load trace */
+    uint32_t vocab_size;   /* token traces: token ids are below; 0: no ids */
     /* Arrays, owned unless shared != 0. Absent ones are NULL. */
-    uint64_t *seq_offset; /* [n_seqs + 1] first token of each sequence */
-    uint8_t *seq_part;    /* [n_seqs] moe_split_part */
-    uint16_t *experts_of; /* token traces: [layers][n_tokens][top_k] */
-    float *gate;          /* token traces: [layers][n_tokens][top_k] */
-    uint32_t *token_id;   /* token traces: [n_tokens] */
-    int32_t *position;    /* token traces: [n_tokens] */
-    uint32_t *counts;     /* load traces: [n_seqs][layers][experts] pairs */
-    char *vocab;          /* token pieces joined by NUL, or NULL */
-    size_t vocab_bytes;   /* of vocab */
-    MPI_Win shared;       /* MPI_WIN_NULL: arrays are on this rank's heap */
+    uint64_t *seq_offset;  /* [n_seqs + 1] first token of each sequence */
+    uint8_t *seq_part;     /* [n_seqs] moe_split_part */
+    uint16_t *experts_of;  /* token traces: [layers][n_tokens][top_k] */
+    float *gate;           /* token traces: [layers][n_tokens][top_k] */
+    uint32_t *token_id;    /* token traces: [n_tokens] */
+    int32_t *position;     /* token traces: [n_tokens] */
+    uint32_t *counts;      /* load traces: [n_seqs][layers][experts] pairs */
+    int32_t *layer_number; /* [layers] of the model's MoE layers, rising; NULL:
+                              0..layers-1 */
+    char *vocab;           /* token pieces joined by NUL, or NULL */
+    size_t vocab_bytes;    /* of vocab */
+    MPI_Win shared;        /* MPI_WIN_NULL: arrays are on this rank's heap */
 } moe_trace;
 
-/* 1.0.0: MAJOR breaks readers, MINOR adds; readers ignore what they do not
- * know. */
+/* MAJOR breaks readers, MINOR adds; readers ignore what they do not know.
+ * 1.1.0 added layer_number. */
 #define MOE_TRACE_SCHEMA "moe-gps-trace"
-#define MOE_TRACE_SCHEMA_VERSION "1.0.0"
+#define MOE_TRACE_SCHEMA_VERSION "1.1.0"
 
 /** Read and validate a trace file. Not collective.
  *  Every expert id and count is checked: ids in range and distinct within a
@@ -98,7 +101,8 @@ moe_status moe_trace_write(const char *path, moe_trace *trace, moe_error *err);
  *                   float32 gate [layers][n_tokens][top_k]    if has_gate
  *      load trace:  uint32  counts [n_seqs][layers][experts]
  *
- *  Texts (model, source, note, vocabulary, ...) are labels and are left out.
+ *  Texts (model, source, note, vocabulary, ...) and layer_number are labels
+ *  and are left out.
  *  Not collective. @param hex_out  65 bytes.
  *  @return MOE_OK, MOE_LIBRARY. */
 moe_status moe_trace_hash(const moe_trace *trace, char *hex_out,
@@ -115,7 +119,20 @@ typedef struct moe_trace_range {
     int n_layers;
 } moe_trace_range;
 
-/** Copy some sequences and layers; both are numbered from 0 again.
+/** @return the model's MoE layer that a layer of the trace is. */
+int moe_trace_layer_number(const moe_trace *trace, int layer);
+
+/** @return the layer of the trace that holds a model's MoE layer; -1: none. */
+int moe_trace_find_layer(const moe_trace *trace, int number);
+
+/** Check that a trace can be run with a model of this name and these sizes:
+ *  its layers are all of the model's, or numbered and among them.
+ *  @return MOE_OK, MOE_MISMATCH. */
+moe_status moe_trace_fits(const moe_trace *trace, const char *model, int layers,
+                          int experts, int top_k, moe_error *err);
+
+/** Copy some sequences and layers. Sequences are numbered from 0 again; of
+ *  layers that are left out the others keep their numbers.
  *  Not collective.
  *  @param out  release with moe_trace_free(). Untouched on error.
  *  @return MOE_OK, MOE_USAGE (range outside the trace), MOE_NOMEM. */

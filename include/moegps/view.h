@@ -42,10 +42,14 @@ typedef struct moe_strategy_view {
     moe_summary skewness;     /* of the true load, likewise */
     moe_summary error;        /* of the predicted distribution, likewise */
     moe_summary top1, recall; /* likewise */
+    moe_summary in_place;     /* share of pairs in place before dispatch, with
+                                 direct routing; likewise */
     double moved_bytes;       /* B per iteration and layer, mean */
     double wire_bytes;        /* B per iteration, mean */
     double dispatch_bytes;    /* B per iteration and layer, all GPUs, mean */
     double remote_share;      /* of dispatch_bytes that leaves its GPU */
+    double ahead_bytes;       /* B sent before dispatch by direct routing,
+                                 likewise */
     moe_summary planner_cpu;  /* s per iteration, sum over layers */
 } moe_strategy_view;
 
@@ -56,16 +60,22 @@ typedef struct moe_view {
     char validation_text[512];   /* what was checked, or what failed */
     char model[64], cluster[64]; /* "" where the run did not say */
     char trace[256];
+    int top_k; /* 0: the run did not say */
     char reference[64];
     int reference_index;
     moe_ledger_dims dims;
     int nodes;           /* hosts the ranks ran on */
     int measured;        /* iterations that every strategy completed */
+    double tokens;       /* of an iteration, mean; NaN: not known */
     int period;          /* iterations of a sample: those a plan serves; 1 where
                             a plan outlives the run */
     bool valid;          /* checks were run and passed */
     bool oversubscribed; /* of any rank */
-    char **warnings;     /* [n_warnings] */
+    char trace_sha256[65];
+    char *config;         /* every setting, as YAML; owned */
+    uint64_t *batch_hash; /* [iterations] of the true loads: equal batches have
+                             equal ones; 0: not measured */
+    char **warnings;      /* [n_warnings] */
     size_t n_warnings;
     moe_strategy_view *strategy; /* [dims.strategies] */
 } moe_view;
@@ -76,6 +86,21 @@ typedef struct moe_view {
 moe_status moe_view_read(const char *path, moe_view *out, moe_error *err);
 
 void moe_view_free(moe_view *view);
+
+/** Read a result file, or all runs of a sweep file (sweep.h), behind what has
+ *  been read already.
+ *  @param views  [*n], heap, NULL at first; release with moe_views_free(). As it
+ *                was after an error. */
+moe_status moe_views_append(const char *path, moe_view **views, size_t *n,
+                            moe_error *err);
+
+/** Release views and the array. NULL is fine. */
+void moe_views_free(moe_view *views, size_t n);
+
+/** Samples of a strategy's layer time: iterations, or their means over those
+ *  that a plan serves. @param x_out  [dims.iterations] s; NaN: no sample. */
+void moe_view_samples(const moe_view *view, int strategy, moe_clock clock,
+                      double *x_out);
 
 /** A named figure of a strategy: a row of /summary, of CSV and of JSON. */
 typedef struct moe_metric {
@@ -92,6 +117,23 @@ typedef struct moe_metric {
 
 /** @return metric i, or NULL past the last. */
 const moe_metric *moe_metric_at(size_t i);
+
+/** A number of a metric: a dataset of /summary. */
+typedef struct moe_figure {
+    const char *name, *long_name; /* "ci_low" */
+    size_t offset;                /* in moe_summary, or moe_ratio */
+    bool of_ratio;
+} moe_figure;
+
+/** @return figure i, or NULL past the last. */
+const moe_figure *moe_figure_at(size_t i);
+
+/** Get or set one number; NaN where the metric has none, and then set does
+ *  nothing. */
+double moe_figure_get(const moe_figure *figure, const moe_metric *metric,
+                      const moe_strategy_view *strategy);
+void moe_figure_set(const moe_figure *figure, const moe_metric *metric,
+                    moe_strategy_view *strategy, double value);
 
 /** All figures of a metric; what it lacks is NaN. A metric that is a mean
  *  only has n = 0. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,18 +75,8 @@ static void check_range(const char *what, double value, double low, double high,
 
 static void check_trace(const moe_advise_params *p, moe_error *err)
 {
-    const moe_trace *t = p->trace;
     const moe_model *m = p->model;
-    if (strcmp(t->model, m->name) != 0)
-        moe_fail(err, MOE_MISMATCH, "trace is of model '%s', not of '%s'",
-                 t->model, m->name);
-    else if (t->layers != m->layers || t->experts != m->experts ||
-             t->top_k != m->top_k)
-        moe_fail(err, MOE_MISMATCH,
-                 "trace has %d layers, %d experts, top %d; model %s has %d, "
-                 "%d, %d",
-                 t->layers, t->experts, t->top_k, m->name, m->layers,
-                 m->experts, m->top_k);
+    moe_trace_fits(p->trace, m->name, m->layers, m->experts, m->top_k, err);
 }
 
 static void check_hand(const moe_advise_params *p, moe_error *err)
@@ -140,31 +131,34 @@ static void check(const moe_advise_params *p, moe_error *err)
         check_hand(p, err);
 }
 
-moe_status moe_advise_set_cluster(moe_advise *a, const moe_cluster *cluster,
-                                  moe_error *err)
+static moe_status open_cost(moe_advise *a, moe_error *err)
 {
-    const moe_cost *cost = moe_cost_find(cluster->cost);
-    if (cost == NULL)
+    const moe_cluster *cluster = a->p.cluster;
+    a->cost = moe_cost_find(cluster->cost);
+    if (a->cost == NULL)
         return moe_fail(err, MOE_USAGE, "no cost model '%s'", cluster->cost);
-    moe_error local = {0};
-    void *state = moe_array_new(1, cost->state_size, &local);
-    if (state == NULL ||
-        cost->init(state, a->p.model, cluster, &local) != MOE_OK) {
-        if (state != NULL)
-            cost->fini(state);
-        free(state);
-        return moe_fail(err, local.status, "%s", local.text);
-    }
+    a->cost_state = moe_array_new(1, a->cost->state_size, err);
     if (a->cost_state != NULL)
-        a->cost->fini(a->cost_state);
-    free(a->cost_state);
-    a->cost = cost;
-    a->cost_state = state;
-    return MOE_OK;
+        a->cost->init(a->cost_state, a->p.model, cluster, err);
+    return err->status;
 }
 
-moe_status moe_advise_new(const moe_advise_params *params, moe_advise **out,
-                          moe_error *err)
+static void share_cost(moe_advise *a, const moe_advise *like)
+{
+    assert(like->p.model == a->p.model && like->p.cluster == a->p.cluster);
+    a->cost = like->cost;
+    a->cost_state = like->cost_state;
+    a->borrows_cost = true;
+}
+
+void moe_advise_set_links(moe_advise *a, double node_rate, double network_rate)
+{
+    a->cost->set_links(a->cost_state, node_rate, network_rate);
+}
+
+moe_status moe_advise_new_like(const moe_advise *like,
+                               const moe_advise_params *params,
+                               moe_advise **out, moe_error *err)
 {
     moe_error local = {0};
     moe_advise *a = NULL;
@@ -180,18 +174,26 @@ moe_status moe_advise_new(const moe_advise_params *params, moe_advise **out,
                    : moe_advise_slots(params->model->experts, params->gpus);
     a->samples =
         params->samples > 0 ? params->samples : default_samples(params);
-    if (moe_advise_set_cluster(a, params->cluster, &local) == MOE_OK) {
-        if (params->trace != NULL)
-            advise_build_from_trace(a, &local);
-        else
-            advise_build_by_hand(a, &local);
-    }
+    if (like != NULL)
+        share_cost(a, like);
+    else
+        open_cost(a, &local);
+    if (local.status == MOE_OK && params->trace != NULL)
+        advise_build_from_trace(a, &local);
+    else if (local.status == MOE_OK)
+        advise_build_by_hand(a, &local);
     if (local.status != MOE_OK) {
         moe_advise_free(a);
         return moe_fail(err, local.status, "advise: %s", local.text);
     }
     *out = a;
     return MOE_OK;
+}
+
+moe_status moe_advise_new(const moe_advise_params *params, moe_advise **out,
+                          moe_error *err)
+{
+    return moe_advise_new_like(NULL, params, out, err);
 }
 
 void moe_advise_free(moe_advise *a)
@@ -202,9 +204,10 @@ void moe_advise_free(moe_advise *a)
         for (int s = 0; s < N_SIDES; s++)
             advise_side_fini(&a->scene[i].side[s]);
     free(a->scene);
-    if (a->cost_state != NULL)
+    if (a->cost_state != NULL && !a->borrows_cost) {
         a->cost->fini(a->cost_state);
-    free(a->cost_state);
+        free(a->cost_state);
+    }
     free(a);
 }
 

@@ -22,6 +22,7 @@ typedef struct advise_load {
     uint64_t *total;  /* [experts]; owned */
     uint32_t *before; /* [gpus + 1][experts] pairs of lower GPUs; NULL: the
                          tokens are alike, GPU g has its g-th part; owned */
+    uint64_t *own;    /* [gpus] pairs that GPU g has itself; owned */
     double tokens, sequences;
 } advise_load;
 
@@ -87,8 +88,11 @@ typedef struct advise_planning {
     uint8_t *wire;
 } advise_planning;
 
+/** @param pricer  for planners that weigh time, at the cluster that the
+ *  advice began with. */
 moe_status advise_planning_init(advise_planning *w, const moe_advise_params *p,
-                                int slots, moe_error *err);
+                                int slots, const moe_pricer *pricer,
+                                moe_error *err);
 void advise_planning_fini(advise_planning *w);
 
 /** Plan a layer on a predicted load, list what travels, make it current.
@@ -120,7 +124,8 @@ struct moe_advise {
     advise_scene *scene; /* [samples][layers] */
     const moe_cost *cost;
     void *cost_state;
-    bool quick; /* price the GPUs that stand out, not all */
+    bool borrows_cost; /* cost_state is another's */
+    bool quick;        /* price the GPUs that stand out, not all */
 };
 
 moe_status advise_build_by_hand(moe_advise *a, moe_error *err);
@@ -133,7 +138,8 @@ typedef struct advise_sheet {
     moe_price_source source;
 } advise_sheet;
 
-void advise_find_limits(const moe_advise *a, const moe_advice *advice,
+/** Changes links while it looks, and puts them back. */
+void advise_find_limits(moe_advise *a, const moe_advice *advice,
                         moe_advise_limits *out);
 
 #endif

@@ -12,11 +12,10 @@ static const moe_advise_case CASE = MOE_ADVISE_TYPICAL;
 
 /* What a question is asked about. */
 typedef struct {
-    const moe_advise *base; /* by value below where it must change */
+    moe_advise *base;
     moe_advise_params p;
-    moe_advise work; /* base with another cost state */
-    moe_cluster cluster;
     moe_advise_strategy winner;
+    double rival_s; /* of distribution-only, which tokens must beat */
     bool network;
     double stride; /* of a scan over skewness, a factor */
     int steps;     /* of a bisection: fewer where one is dear */
@@ -51,19 +50,14 @@ static double token_s(quest *q, double accuracy, double overhead_s)
     return moe_advise_layer_s(q->base, &d, MOE_ADVISE_TOKEN, CASE);
 }
 
-static double rival_s(const quest *q)
-{
-    return moe_advise_layer_s(q->base, NULL, MOE_ADVISE_DISTRIBUTION, CASE);
-}
-
 static bool accurate_enough(quest *q, double accuracy)
 {
-    return token_s(q, accuracy, NAN) < rival_s(q);
+    return token_s(q, accuracy, NAN) < q->rival_s;
 }
 
 static bool cheap_enough(quest *q, double overhead_s)
 {
-    return token_s(q, q->base->p.dials.accuracy, overhead_s) < rival_s(q);
+    return token_s(q, q->base->p.dials.accuracy, overhead_s) < q->rival_s;
 }
 
 static double find_accuracy(quest *q)
@@ -79,7 +73,7 @@ static double find_overhead(quest *q)
 {
     if (!cheap_enough(q, 0.0))
         return NAN;
-    double high = rival_s(q);
+    double high = q->rival_s;
     while (cheap_enough(q, high))
         high *= 2;
     return bisect(q, cheap_enough, 0.0, high, false);
@@ -87,14 +81,10 @@ static double find_overhead(quest *q)
 
 static bool same_winner_at_bandwidth(quest *q, double bandwidth)
 {
-    moe_cluster c = q->cluster;
-    if (q->network)
-        c.network_bandwidth = bandwidth;
-    else
-        c.link_bandwidth = bandwidth;
-    if (moe_advise_set_cluster(&q->work, &c, NULL) != MOE_OK)
-        return true;
-    return moe_advise_winner(&q->work, NULL, CASE) == q->winner;
+    const moe_cluster *c = q->base->p.cluster;
+    moe_advise_set_links(q->base, q->network ? c->link_bandwidth : bandwidth,
+                         q->network ? bandwidth : c->network_bandwidth);
+    return moe_advise_winner(q->base, NULL, CASE) == q->winner;
 }
 
 static bool same_winner_at_skew(quest *q, double skew)
@@ -102,7 +92,7 @@ static bool same_winner_at_skew(quest *q, double skew)
     moe_advise *a = NULL;
     moe_advise_params p = q->p;
     p.skew = skew;
-    if (moe_advise_new(&p, &a, NULL) != MOE_OK)
+    if (moe_advise_new_like(q->base, &p, &a, NULL) != MOE_OK)
         return true;
     a->quick = q->base->quick;
     const bool same = moe_advise_winner(a, NULL, CASE) == q->winner;
@@ -128,20 +118,15 @@ static double find_turn(quest *q, question same, double from, double factor,
 static void find_bandwidth(quest *q, moe_advise_limits *out)
 {
     static const double STEP = 2.0, SPAN = 256.0;
+    const moe_cluster *c = q->base->p.cluster;
     q->network = moe_layout_nodes(&q->base->layout) > 1;
     out->network = q->network;
-    q->cluster = *q->base->p.cluster;
-    const double now =
-        q->network ? q->cluster.network_bandwidth : q->cluster.link_bandwidth;
-    q->work = *q->base;
-    q->work.cost_state = NULL; /* its own; the scenes are borrowed */
+    const double now = q->network ? c->network_bandwidth : c->link_bandwidth;
     out->bandwidth_low =
         find_turn(q, same_winner_at_bandwidth, now, 1 / STEP, now / SPAN);
     out->bandwidth_high =
         find_turn(q, same_winner_at_bandwidth, now, STEP, now * SPAN);
-    if (q->work.cost_state != NULL)
-        q->work.cost->fini(q->work.cost_state);
-    free(q->work.cost_state);
+    moe_advise_set_links(q->base, c->link_bandwidth, c->network_bandwidth);
 }
 
 static void find_skew(quest *q, moe_advise_limits *out)
@@ -161,18 +146,20 @@ static bool amortised(quest *q, double every)
 {
     moe_advise_dials d = q->base->p.dials;
     d.rebalance_every = (int)every;
-    return moe_advise_layer_s(q->base, &d, MOE_ADVISE_DISTRIBUTION, CASE) <
+    return moe_advise_layer_s(q->base, &d, MOE_ADVISE_TOKEN, CASE) <
            moe_advise_layer_s(q->base, &d, MOE_ADVISE_BASELINE, CASE);
 }
 
-/* Smallest whole number in [1, 2^most] where the answer is yes, if it stays
- * yes from there on; NaN if it is never yes. */
-static double find_first(quest *q, question ask, int most)
+/* Smallest whole number from which on, at every doubling up to 2^most, the
+ * answer is yes; NaN if it is no at the end. Few tokens may say yes by chance:
+ * a plan that knows where each will go spreads them. */
+static double find_from(quest *q, question ask, int most)
 {
-    double high = 1;
-    for (int i = 0; !ask(q, high); i++, high *= 2)
-        if (i == most)
-            return NAN;
+    double high = exp2(most);
+    if (!ask(q, high))
+        return NAN;
+    while (high > 1 && ask(q, high / 2))
+        high /= 2;
     double low = high / 2; /* no there, or below 1 */
     while (high - low > 1 && low >= 1) {
         const double middle = floor(0.5 * (low + high));
@@ -189,7 +176,7 @@ static bool pays_at_tokens(quest *q, double tokens)
     moe_advise *a = NULL;
     moe_advise_params p = q->p;
     p.tokens = tokens;
-    if (moe_advise_new(&p, &a, NULL) != MOE_OK)
+    if (moe_advise_new_like(q->base, &p, &a, NULL) != MOE_OK)
         return false;
     a->quick = q->base->quick;
     const bool pays =
@@ -223,13 +210,13 @@ static const moe_advise_limits nothing = {.accuracy = NAN,
                                           .rebalance = NAN,
                                           .tokens = NAN};
 
-void advise_find_limits(const moe_advise *a, const moe_advice *advice,
+void advise_find_limits(moe_advise *a, const moe_advice *advice,
                         moe_advise_limits *out)
 {
     *out = nothing;
     if (a->p.no_limits)
         return;
-    const moe_advise few = few_of(a);
+    moe_advise few = few_of(a);
     quest q = {.base = &few,
                .winner = few.quick ? moe_advise_winner(&few, NULL, CASE)
                                    : advice->winner[CASE],
@@ -238,14 +225,15 @@ void advise_find_limits(const moe_advise *a, const moe_advice *advice,
                .steps = few.quick ? 8 : 20};
     *out =
         (moe_advise_limits){.skew_low = NAN, .skew_high = NAN, .tokens = NAN};
+    q.rival_s = moe_advise_layer_s(&few, NULL, MOE_ADVISE_DISTRIBUTION, CASE);
     out->accuracy = find_accuracy(&q);
     out->overhead_s = find_overhead(&q);
     find_bandwidth(&q, out);
-    out->rebalance = find_first(&q, amortised, 24);
+    out->rebalance = find_from(&q, amortised, 24);
     if (a->p.trace != NULL)
         return;
     q.steps = few.quick ? 5 : 20; /* each needs a plan */
     find_skew(&q, out);
     q.p.skew = a->p.skew;
-    out->tokens = find_first(&q, pays_at_tokens, 20);
+    out->tokens = find_from(&q, pays_at_tokens, 20);
 }

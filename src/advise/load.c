@@ -22,10 +22,12 @@ moe_status advise_load_init(advise_load *load, int experts, int gpus,
     *load = (advise_load){.experts = experts, .gpus = gpus};
     const size_t n = (size_t)experts;
     load->total = moe_array_new(n, sizeof *load->total, err);
+    load->own = moe_array_new((size_t)gpus, sizeof *load->own, err);
     if (!alike)
         load->before =
             moe_array_new(((size_t)gpus + 1) * n, sizeof *load->before, err);
-    if (load->total != NULL && (alike || load->before != NULL))
+    if (load->total != NULL && load->own != NULL &&
+        (alike || load->before != NULL))
         return MOE_OK;
     advise_load_fini(load);
     return MOE_NOMEM;
@@ -35,6 +37,7 @@ void advise_load_fini(advise_load *load)
 {
     free(load->total);
     free(load->before);
+    free(load->own);
     *load = (advise_load){0};
 }
 
@@ -91,6 +94,25 @@ void advise_shares_by_hand(const moe_advise_params *p, double *share_out)
         advise_power_law(p->skew, p->model->experts, share_out);
 }
 
+/* As advise_load_before() divides them: n (g + 1) / gpus - n g / gpus pairs of
+ * each expert, by running remainders. */
+static void count_own(advise_load *load)
+{
+    const uint64_t gpus = (uint64_t)load->gpus;
+    memset(load->own, 0, gpus * sizeof *load->own);
+    for (int e = 0; e < load->experts; e++) {
+        const uint64_t each = load->total[e] / gpus;
+        const uint64_t rest = load->total[e] % gpus;
+        uint64_t sum = 0;
+        for (uint64_t g = 0; g < gpus; g++) {
+            sum += rest;
+            const uint64_t more = sum >= gpus;
+            sum -= more * gpus;
+            load->own[g] += each + more;
+        }
+    }
+}
+
 moe_status advise_load_by_hand(advise_load *load, const moe_advise_params *p,
                                const double *shares, int sample, moe_error *err)
 {
@@ -107,6 +129,7 @@ moe_status advise_load_by_hand(advise_load *load, const moe_advise_params *p,
         moe_synth_apportion(share + n, n, k, (uint32_t)load->tokens, pairs);
         for (int e = 0; e < n; e++)
             load->total[e] = pairs[e];
+        count_own(load);
     }
     free(share);
     free(pairs);
@@ -123,6 +146,7 @@ void advise_load_of_tokens(advise_load *load, const uint16_t *experts_of,
         uint32_t *row = load->before + (g + 1) * n;
         memcpy(row, row - n, n * sizeof *row);
         const uint64_t from = tokens * g / gpus, to = tokens * (g + 1) / gpus;
+        load->own[g] = (to - from) * (uint64_t)top_k;
         for (uint64_t i = from * (uint64_t)top_k; i < to * (uint64_t)top_k; i++)
             row[experts_of[i]]++;
     }

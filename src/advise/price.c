@@ -53,12 +53,28 @@ static void choose_side(job *j, moe_advise_case c)
     j->down = total > load ? (total - j->target) / (total - load) : 1.0;
 }
 
+/* The paper's duplication: pairs of a GPU as if they were of its homes. */
+static const uint32_t *merged_rows(const job *j, int gpu)
+{
+    const moe_advise *a = j->a;
+    const double by = gpu == j->side->busiest ? j->up : j->down;
+    const double pairs = floor((double)j->side->pairs[gpu] * by + 0.5);
+    const int homes = moe_layout_home_slots(&a->layout, a->p.model->experts);
+    for (int s = 0; s < a->slots; s++)
+        j->rows[s] = s >= homes ? 0
+                                : (uint32_t)(floor(pairs * (s + 1) / homes) -
+                                             floor(pairs * s / homes));
+    return j->rows;
+}
+
 /* Rows of one GPU scaled to whole pairs, so that their sum is right. */
 static const uint32_t *scaled_rows(const job *j, int gpu)
 {
     const size_t n = (size_t)j->a->slots;
     const uint32_t *rows = j->side->rows + (size_t)gpu * n;
     const double by = gpu == j->side->busiest ? j->up : j->down;
+    if (j->dials->paper && j->strategy != MOE_ADVISE_BASELINE)
+        return merged_rows(j, gpu);
     if (by == 1.0)
         return rows;
     double exact = 0.0, given = 0.0;
@@ -71,15 +87,31 @@ static const uint32_t *scaled_rows(const job *j, int gpu)
     return j->rows;
 }
 
-static moe_layer_work work_of(const job *j, int gpu)
+/* Where plans change from batch to batch copies travel: those of the true load
+ * in a trace, all of them by hand, as far as the dial says. A distribution's
+ * forecast stays, so by hand nothing travels; a trace shows what does. */
+static double move_bytes(const job *j, int gpu, int far)
+{
+    const advise_side *s = j->side;
+    double share = j->dials->moving;
+    if (j->strategy == MOE_ADVISE_DISTRIBUTION) {
+        share = j->a->p.trace != NULL ? 1.0 : 0.0;
+        s = &j->scene->side[SIDE_PREDICTED];
+    }
+    if (j->strategy == MOE_ADVISE_BASELINE || j->dials->paper || share <= 0)
+        return 0.0;
+    return share * fmax(s->move_sent[gpu][far], s->move_received[gpu][far]);
+}
+
+/* @param due  a plan is made in this iteration. */
+static moe_layer_work work_of(const job *j, int gpu, bool due)
 {
     const moe_advise *a = j->a;
     const advise_side *s = j->side;
     const double row = (double)a->p.model->hidden *
                        moe_dtype_size((moe_dtype)a->p.model->dtype);
     const double by = gpu == s->busiest ? j->up : j->down;
-    const double moving = a->p.trace != NULL ? 1.0 : j->dials->moving;
-    const bool plans = j->strategy != MOE_ADVISE_BASELINE;
+    const bool plans = due && j->strategy != MOE_ADVISE_BASELINE;
     moe_layer_work w = {.tokens = j->scene->tokens,
                         .sequences = j->scene->sequences,
                         .collects = plans,
@@ -95,26 +127,19 @@ static moe_layer_work work_of(const job *j, int gpu)
         w.predict_hidden = j->dials->overhead_hidden;
         w.direct = j->dials->direct;
     }
+    const bool still =
+        j->dials->paper && j->strategy == MOE_ADVISE_DISTRIBUTION;
+    const advise_side *rows = still ? &j->scene->side[SIDE_HOME] : s;
     /* Direct routing has brought the pairs predicted right already. */
     const double left = w.direct ? 1.0 - j->dials->accuracy : 1.0;
     for (int far = 0; far < 2; far++) {
         w.combine_bytes[far] =
-            row * fmax(s->sent[gpu][far], s->received[gpu][far] * by);
+            row * fmax(rows->sent[gpu][far],
+                       rows->received[gpu][far] * (still ? 1.0 : by));
         w.dispatch_bytes[far] = left * w.combine_bytes[far];
-        w.move_bytes[far] = plans ? moving * fmax(s->move_sent[gpu][far],
-                                                  s->move_received[gpu][far])
-                                  : 0.0;
+        w.move_bytes[far] = move_bytes(j, gpu, far);
     }
     return w;
-}
-
-static void price_gpu(const job *j, const moe_pricer *p, int gpu, bool due,
-                      moe_layer_price *out)
-{
-    moe_layer_work w = work_of(j, gpu);
-    w.collects = w.collects && due;
-    w.plans = w.plans && due;
-    moe_layer_price_of(p, &w, out);
 }
 
 static void price_scene(const job *j, bool due, advise_sheet *out)
@@ -125,10 +150,16 @@ static void price_scene(const job *j, bool due, advise_sheet *out)
                                .model = a->p.model,
                                .layout = a->layout};
     *out = (advise_sheet){.source = MOE_PRICE_TABULATED};
-    const int n = a->quick ? j->side->n_standouts : a->p.gpus;
+    moe_layer_common common;
+    moe_layer_work w = work_of(j, 0, due);
+    moe_layer_common_of(&pricer, &w, &common);
+    /* The paper's exchange has other standouts than its FFN. */
+    const bool quick = a->quick && !j->dials->paper;
+    const int n = quick ? j->side->n_standouts : a->p.gpus;
     for (int i = 0; i < n; i++) {
         moe_layer_price price;
-        price_gpu(j, &pricer, a->quick ? j->side->standout[i] : i, due, &price);
+        w = work_of(j, quick ? j->side->standout[i] : i, due);
+        moe_layer_price_with(&pricer, &common, &w, &price);
         for (int p = 0; p < MOE_N_PHASES; p++) {
             out->gpu_s[p] = fmax(out->gpu_s[p], price.gpu_s[p]);
             out->exposed_s[p] = fmax(out->exposed_s[p], price.exposed_s[p]);

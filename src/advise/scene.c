@@ -106,7 +106,8 @@ moe_status advise_build_by_hand(moe_advise *a, moe_error *err)
     moe_error local = {0};
     a->layers = 1;
     a->scene = moe_array_new((size_t)a->samples, sizeof *a->scene, &local);
-    advise_planning_init(&w, &a->p, a->slots, &local);
+    const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout};
+    advise_planning_init(&w, &a->p, a->slots, &pricer, &local);
     if (local.status == MOE_OK && desk_init(&d, a, &local) == MOE_OK)
         advise_shares_by_hand(&a->p, d.shares);
     for (int i = 0; i < a->samples && local.status == MOE_OK; i++)
@@ -238,7 +239,8 @@ static moe_status start_walk(moe_advise *a, walk *k, moe_error *err)
     k->share = moe_array_new(n_l * n_e, sizeof *k->share, err);
     a->scene = moe_array_new((size_t)a->samples * n_l, sizeof *a->scene, err);
     uint64_t *counts = moe_array_new(n_e, sizeof *counts, err);
-    advise_planning_init(&k->planning, &a->p, a->slots, err);
+    const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout};
+    advise_planning_init(&k->planning, &a->p, a->slots, &pricer, err);
     if (err->status == MOE_OK)
         advise_load_init(&k->load, (int)n_e, a->p.gpus, false, err);
     if (err->status == MOE_OK)

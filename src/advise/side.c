@@ -33,10 +33,15 @@ void advise_side_fini(advise_side *s)
     *s = (advise_side){0};
 }
 
-static moe_status start_families(advise_planning *w, moe_error *err)
+static moe_status start_families(advise_planning *w, const moe_advise_params *p,
+                                 const moe_pricer *pricer, moe_error *err)
 {
-    const moe_planner_env env = {
-        .layout = w->layout, .experts = w->experts, .slots = w->slots};
+    const moe_planner_env env = {.layout = w->layout,
+                                 .experts = w->experts,
+                                 .slots = w->slots,
+                                 .pricer = pricer,
+                                 .sequences = p->batch,
+                                 .interval = p->dials.rebalance_every};
     w->planner_params = moe_array_new(1, w->planner->params_size, err);
     w->planner_state = moe_array_new(1, w->planner->state_size, err);
     w->split_state = moe_array_new(1, w->split->state_size, err);
@@ -52,7 +57,8 @@ static moe_status start_families(advise_planning *w, moe_error *err)
 }
 
 moe_status advise_planning_init(advise_planning *w, const moe_advise_params *p,
-                                int slots, moe_error *err)
+                                int slots, const moe_pricer *pricer,
+                                moe_error *err)
 {
     *w = (advise_planning){.planner = p->planner != NULL
                                           ? p->planner
@@ -72,7 +78,7 @@ moe_status advise_planning_init(advise_planning *w, const moe_advise_params *p,
     w->own = moe_array_new(e, sizeof *w->own, &local);
     w->moves = moe_array_new(n, sizeof *w->moves, &local);
     w->wire = moe_array_new(n * 10 + 6, 1, &local);
-    start_families(w, &local);
+    start_families(w, p, pricer, &local);
     return local.status == MOE_OK
                ? MOE_OK
                : moe_fail(err, local.status, "%s", local.text);
@@ -205,10 +211,8 @@ static void clear_counts(const advise_planning *w, const advise_load *load,
     memset(side->pairs, 0, g_n * sizeof *side->pairs);
     memset(side->received, 0, g_n * sizeof *side->received);
     for (int g = 0; g < w->layout.gpus; g++) {
-        side->sent[g][0] = side->sent[g][1] = 0.0;
-        for (int e = 0; e < w->experts; e++)
-            side->sent[g][1] += (double)(advise_load_before(load, g + 1, e) -
-                                         advise_load_before(load, g, e));
+        side->sent[g][0] = 0.0;
+        side->sent[g][1] = (double)load->own[g];
     }
 }
 

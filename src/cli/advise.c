@@ -20,7 +20,7 @@ typedef struct {
     char json[1024];
     int gpus, batch, seq, slots, rebalance_every, samples, warmup;
     double skew, error, accuracy, token_error, moving, planner_s;
-    bool bottleneck, overhead_hidden, no_direct, no_limits, force;
+    bool bottleneck, as_paper, overhead_hidden, no_direct, no_limits, force;
     uint64_t seed;
 } settings;
 
@@ -68,9 +68,13 @@ static const moe_opt rows[] = {
     INT("rebalance-every", rebalance_every, "1", 1, 1000000000,
         "iterations per plan; default 1"),
     REAL("moving", moving, "1", 0, 1,
-         "share of the copies that travel at each plan; default 1"),
+         "share of token-to-expert's copies that travel at each plan; default "
+         "1"),
     REAL("accuracy", accuracy, "0.9", 0, 1,
          "of token-to-expert, share of pairs; default 0.9"),
+    FLAG("as-paper", as_paper,
+         "copies neither travel nor cost the reading of their weights, and "
+         "distribution-only exchanges rows as without them"),
     TEXT("overhead", overhead, "10%",
          "of its predictor, s per layer, or % of the baseline layer; default "
          "10%"),
@@ -209,6 +213,7 @@ static moe_status fill_params(const settings *s, moe_advise_params *p,
     p->dials.direct = !s->no_direct;
     p->dials.rebalance_every = s->rebalance_every;
     p->dials.moving = s->moving;
+    p->dials.paper = s->as_paper;
     p->planner = moe_planner_find(s->planner);
     if (p->planner == NULL)
         return moe_fail(err, MOE_USAGE,

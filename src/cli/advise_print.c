@@ -42,10 +42,13 @@ static void print_inputs(const moe_advise_params *p, const moe_advice *v,
             p->dials.rebalance_every == 1 ? "" : "s");
     fprintf(out,
             "tokens    predicted right %.1f %%, overhead %.4g us + %.3g %% of "
-            "the baseline, %s\n\n",
+            "the baseline, %s\n%s\n",
             100 * p->dials.accuracy, 1e6 * p->dials.overhead_s,
             100 * p->dials.overhead_share,
-            p->dials.overhead_hidden ? "hidden by attention" : "exposed");
+            p->dials.overhead_hidden ? "hidden by attention" : "exposed",
+            p->dials.paper ? "copies    as the paper has them: they neither "
+                             "travel nor cost the reading of weights\n"
+                           : "");
 }
 
 static void print_cases(const moe_advice *v, FILE *out)
@@ -186,10 +189,10 @@ static void print_limits(const moe_advise_params *p, const moe_advice *v,
                     "and below", "none below");
         print_limit(out, "another winner at skewness", l->skew_high, 1,
                     "and above", "none above");
-        print_limit(out, "duplication pays from a batch of", l->tokens, 1,
-                    "tokens", "never up to 1048576 tokens");
+        print_limit(out, "distribution beats baseline from a batch of",
+                    l->tokens, 1, "tokens", "never up to 1048576 tokens");
     }
-    print_limit(out, "duplication pays from a plan every", l->rebalance, 1,
+    print_limit(out, "tokens beat baseline from a plan every", l->rebalance, 1,
                 "iterations", "never");
 }
 
@@ -301,6 +304,8 @@ static json_t *inputs_json(const moe_advise_params *p, const moe_advice *v)
     put(o, "accuracy", p->dials.accuracy);
     put(o, "overhead_s", p->dials.overhead_s);
     put(o, "overhead_share", p->dials.overhead_share);
+    json_object_set_new(o, "as_paper", json_boolean(p->dials.paper));
+    put(o, "moving", p->dials.moving);
     put(o, "planner_s", f->planner_s);
     put(o, "copies", f->copies);
     put(o, "copy_bytes", f->copy_bytes);

@@ -12,13 +12,13 @@
 #include "moegps/mem.h"
 #include "trace.h"
 
-enum { MAX_VALUES = 256 };
+enum { MAX_VALUES = 256, MAX_CLUSTERS = 16 };
 
 enum {
     KEY_OUT = 'o',
     KEY_PRESET = 256,
     KEY_MODEL,
-    KEY_CLUSTER,
+    KEY_CLUSTERS,
     KEY_GPUS,
     KEY_SKEWS,
     KEY_BANDWIDTHS,
@@ -33,6 +33,7 @@ enum {
     KEY_SAMPLES,
     KEY_SEED,
     KEY_BOTTLENECK,
+    KEY_AS_PAPER,
     KEY_CASE,
     KEY_FORCE
 };
@@ -43,7 +44,7 @@ typedef struct {
 } values;
 
 typedef struct {
-    const char *model, *cluster, *out;
+    const char *model, *clusters, *out;
     values skew, bandwidth, accuracy, batch;
     moe_advise_params p;
     int shown; /* moe_advise_case */
@@ -51,8 +52,9 @@ typedef struct {
 } settings;
 
 /* The paper's four A100 with one batch of 512 tokens; its links of 600, 200,
- * 64 and 32 GB/s count both directions. It lets weights travel behind
- * attention for nothing (MoE-GPS, arXiv 2506.07366, figure 7 and appendix). */
+ * 64 and 32 GB/s count both directions. Its skewness is that of the busiest
+ * GPU, and copies are as moe_advise_dials.paper has it (MoE-GPS, arXiv
+ * 2506.07366, figure 7 and appendix). */
 static const struct {
     const char *name, *model;
 } presets[] = {{"paper-mixtral", "mixtral-8x7b"},
@@ -65,13 +67,14 @@ static const struct argp_option options[] = {
      "options after it change it",
      0},
     {"model", KEY_MODEL, "NAME", 0, "profile in jobs/models, or a path", 0},
-    {"cluster", KEY_CLUSTER, "NAME", 0, "profile in jobs/clusters, or a path",
-     0},
+    {"clusters", KEY_CLUSTERS, "C1,C2", 0,
+     "profiles in jobs/clusters, or paths; a map of each", 0},
+    {"cluster", 0, NULL, OPTION_ALIAS, NULL, 0},
     {"gpus", KEY_GPUS, "N", 0, "that hold the experts; default 4", 0},
     {"skews", KEY_SKEWS, "LIST", 0, "x,y,... or from:to:step; default 1:4:0.5",
      0},
     {"bandwidths", KEY_BANDWIDTHS, "LIST", 0,
-     "of a GPU's link per direction, B/s; default the cluster's", 0},
+     "of a GPU's link per direction, B/s; default each cluster's own", 0},
     {"accuracies", KEY_ACCURACIES, "LIST", 0, "of token-to-expert; default 0.9",
      0},
     {"batches", KEY_BATCHES, "LIST", 0, "sequences; default 1", 0},
@@ -82,12 +85,17 @@ static const struct argp_option options[] = {
      "of token-to-expert, s per layer or % of the baseline layer; default 10%",
      0},
     {"moving", KEY_MOVING, "X", 0,
-     "share of the copies that travel at each plan; default 1", 0},
+     "share of token-to-expert's copies that travel at each plan; default 1",
+     0},
     {"rebalance-every", KEY_REBALANCE, "N", 0, "iterations per plan; default 1",
      0},
     {"samples", KEY_SAMPLES, "N", 0, "ways to place the experts; default 3", 0},
     {"seed", KEY_SEED, "N", 0, "of the placements; default 1", 0},
     {"bottleneck", KEY_BOTTLENECK, NULL, 0, "skew is of the busiest GPU", 0},
+    {"as-paper", KEY_AS_PAPER, NULL, 0,
+     "copies neither travel nor cost the reading of their weights, and "
+     "distribution-only exchanges rows as without them",
+     0},
     {"case", KEY_CASE, "NAME", 0,
      "to show: optimistic, typical or pessimistic; the file has all", 0},
     {"out", KEY_OUT, "FILE", 0, "HDF5 file to write", 0},
@@ -174,10 +182,10 @@ static moe_status take_preset(settings *s, const char *name, moe_error *err)
         if (strcmp(presets[i].name, name) != 0)
             continue;
         s->model = presets[i].model;
-        s->cluster = "a100-paper";
+        s->clusters = "a100-paper";
         s->p.gpus = 4;
         s->p.bottleneck = true;
-        s->p.dials.moving = 0.0;
+        s->p.dials.paper = true;
         s->bandwidth = (values){.x = {300e9, 100e9, 32e9, 16e9}, .n = 4};
         return parse_values("1:4:0.5", "skews", 1, 4, &s->skew, err);
     }
@@ -223,8 +231,8 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
     case KEY_MODEL:
         s->model = arg;
         return MOE_OK;
-    case KEY_CLUSTER:
-        s->cluster = arg;
+    case KEY_CLUSTERS:
+        s->clusters = arg;
         return MOE_OK;
     case KEY_GPUS:
         return take_int(arg, "gpus", 65536, &s->p.gpus, err);
@@ -247,6 +255,9 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
         return advise_parse_overhead(arg, &s->p.dials, err);
     case KEY_BOTTLENECK:
         s->p.bottleneck = true;
+        return MOE_OK;
+    case KEY_AS_PAPER:
+        s->p.dials.paper = true;
         return MOE_OK;
     case KEY_CASE:
         return take_case(s, arg, err);
@@ -289,33 +300,59 @@ static moe_status write_map(const settings *s, const moe_map *map,
     return err->status;
 }
 
+/* Clusters by name, separated by commas. */
+static moe_status read_clusters(const char *names, moe_cluster *out, int *n_out,
+                                moe_error *err)
+{
+    char name[1024];
+    *n_out = 0;
+    for (const char *at = names; at != NULL;) {
+        const char *end = strchrnul(at, ',');
+        if (end == at || (size_t)(end - at) >= sizeof name)
+            return moe_fail(err, MOE_USAGE, "clusters: '%s' is not C1,C2,...",
+                            names);
+        if (*n_out == MAX_CLUSTERS)
+            return moe_fail(err, MOE_USAGE, "clusters: more than %d",
+                            MAX_CLUSTERS);
+        snprintf(name, sizeof name, "%.*s", (int)(end - at), at);
+        if (advise_read_cluster(name, &out[*n_out], err) != MOE_OK)
+            return err->status;
+        for (int i = 0; i < *n_out; i++)
+            if (strcmp(out[i].name, out[*n_out].name) == 0)
+                return moe_fail(err, MOE_USAGE, "clusters: '%s' is there twice",
+                                out[i].name);
+        ++*n_out;
+        at = *end == ',' ? end + 1 : NULL;
+    }
+    return MOE_OK;
+}
+
 static moe_status sweep(settings *s, moe_error *err)
 {
     moe_model model;
-    moe_cluster cluster;
+    moe_cluster cluster[MAX_CLUSTERS];
     moe_map map;
-    int batch[MAX_VALUES];
-    if (s->model == NULL || s->cluster == NULL)
+    int batch[MAX_VALUES], n_cluster;
+    if (s->model == NULL || s->clusters == NULL)
         return moe_fail(err, MOE_USAGE,
-                        "--model and --cluster, or a --preset, are needed (see "
-                        "moegps map --help)");
+                        "--model and --clusters, or a --preset, are needed "
+                        "(see moegps map --help)");
     if (s->out != NULL &&
         trace_output_check(&(trace_output){s->out, s->force}, err) != MOE_OK)
         return err->status;
     if (advise_read_model(s->model, &model, err) != MOE_OK ||
-        advise_read_cluster(s->cluster, &cluster, err) != MOE_OK)
+        read_clusters(s->clusters, cluster, &n_cluster, err) != MOE_OK)
         return err->status;
     s->p.model = &model;
-    s->p.cluster = &cluster;
-    if (s->bandwidth.n == 0)
-        s->bandwidth = (values){.x = {cluster.link_bandwidth}, .n = 1};
     for (int b = 0; b < s->batch.n; b++)
         batch[b] = (int)s->batch.x[b];
     const moe_map_params p = {.advise = s->p,
+                              .cluster = cluster,
                               .skew = s->skew.x,
                               .bandwidth = s->bandwidth.x,
                               .accuracy = s->accuracy.x,
                               .batch = batch,
+                              .n_cluster = n_cluster,
                               .n_skew = s->skew.n,
                               .n_bandwidth = s->bandwidth.n,
                               .n_accuracy = s->accuracy.n,

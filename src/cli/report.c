@@ -63,13 +63,15 @@ static bool to_stdout(const char *path)
     return path != NULL && strcmp(path, "-") == 0;
 }
 
-static void print(const settings *s, const moe_view *views, moe_error *err)
+static void print(const settings *s, const moe_view *views, size_t n,
+                  moe_error *err)
 {
-    moe_report_write(s->csv, moe_report_csv, views, s->n_files, s->force, err);
-    moe_report_write(s->json, moe_report_json, views, s->n_files, s->force,
-                     err);
+    moe_report_write(s->csv, moe_report_csv, views, n, s->force, err);
+    moe_report_write(s->json, moe_report_json, views, n, s->force, err);
     bool tables = !to_stdout(s->csv) && !to_stdout(s->json);
-    for (size_t i = 0; i < s->n_files && tables; i++) {
+    if (tables)
+        moe_report_scaling(views, n, stdout, err);
+    for (size_t i = 0; i < n && tables; i++) {
         if (i > 0)
             putchar('\n');
         moe_report_print(&views[i], stdout);
@@ -87,12 +89,23 @@ static void check(const settings *s, moe_error *err)
                  "--csv and --json cannot both print on standard output");
 }
 
+/* Read all files; a sweep is several runs. */
+static moe_view *read_all(const settings *s, size_t *n_out, moe_error *err)
+{
+    moe_view *all = NULL;
+    *n_out = 0;
+    for (size_t f = 0; f < s->n_files && err->status == MOE_OK; f++)
+        moe_views_append(s->files[f], &all, n_out, err);
+    return all;
+}
+
 int moe_cmd_report(int argc, char **argv)
 {
     moe_error err = {0};
     settings s = {0};
     bool help = false;
     moe_view *views = NULL;
+    size_t n = 0;
     s.files = moe_array_new((size_t)argc, sizeof *s.files, &err);
     if (s.files != NULL)
         moe_args_parse(&args, argc, argv, &s, &help, &err);
@@ -100,19 +113,15 @@ int moe_cmd_report(int argc, char **argv)
         goto out;
     check(&s, &err);
     if (err.status == MOE_OK)
-        views = moe_array_new(s.n_files, sizeof *views, &err);
-    for (size_t i = 0; i < s.n_files && err.status == MOE_OK; i++)
-        moe_view_read(s.files[i], &views[i], &err);
+        views = read_all(&s, &n, &err);
     if (err.status == MOE_OK)
-        print(&s, views, &err);
-    for (size_t i = 0; i < s.n_files && err.status == MOE_OK; i++)
+        print(&s, views, n, &err);
+    for (size_t i = 0; i < n && err.status == MOE_OK; i++)
         if (strcmp(moe_report_result(&views[i]), "INVALID") == 0)
-            moe_fail(&err, MOE_INVALID, "%s: validation failed: %s", s.files[i],
-                     views[i].validation_text);
+            moe_fail(&err, MOE_INVALID, "%s: validation failed: %s",
+                     views[i].path, views[i].validation_text);
 out:
-    for (size_t i = 0; views != NULL && i < s.n_files; i++)
-        moe_view_free(&views[i]);
-    free(views);
+    moe_views_free(views, n);
     free(s.files);
     return err.status == MOE_OK ? 0 : moe_args_fail(&err);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@
 #include "moegps/progress.h"
 #include "moegps/report.h"
 #include "moegps/results.h"
+#include "moegps/stop.h"
+#include "moegps/watchdog.h"
 
 enum { MAX_STRATEGIES = 64 }; /* as many as an experiment may have */
 enum { MAX_SETS = 64, MAX_LAYERS = 4096, MAX_NOTES = 48 };
@@ -35,6 +38,9 @@ enum {
     KEY_QUIET = 'q',
     KEY_DRY = 256,
     KEY_FORCE,
+    KEY_RESUME,
+    KEY_MAX_TIME,
+    KEY_WATCHDOG,
     KEY_INJECT
 };
 
@@ -42,7 +48,8 @@ typedef struct {
     const char *experiment, *out, *json, *inject;
     const char *sets[MAX_SETS];
     int n_sets;
-    bool dry_run, force, quiet;
+    double max_time_s, watchdog_s; /* 0: none */
+    bool dry_run, force, resume, quiet;
 } options_t;
 
 static const struct argp_option options[] = {
@@ -55,11 +62,48 @@ static const struct argp_option options[] = {
     {"dry-run", KEY_DRY, NULL, 0,
      "check everything, print what would run and the memory it needs", 0},
     {"force", KEY_FORCE, NULL, 0, "replace an existing result file", 0},
+    {"resume", KEY_RESUME, NULL, 0,
+     "go on with the result file of a run that was stopped or killed; start "
+     "anew without one; do nothing if it is complete",
+     0},
+    {"max-time", KEY_MAX_TIME, "TIME", 0,
+     "stop in order, with exit code 75, before this much time has passed: "
+     "s, or M:S, H:M:S",
+     0},
+    {"watchdog", KEY_WATCHDOG, "S", 0,
+     "end the run when set-up or an iteration takes longer than this: a rank "
+     "hangs",
+     0},
     {"inject", KEY_INJECT, "SITE:RANK", 0,
      "make one call fail, see `moegps list sites`", 0},
     {"quiet", KEY_QUIET, NULL, 0, "no progress and no notes", 0},
     MOE_ARGS_HELP,
     {0}};
+
+/* Seconds, or minutes and hours before them, as Slurm writes times. */
+static moe_status parse_time(const char *option, const char *text,
+                             double *s_out, moe_error *err)
+{
+    double total = 0;
+    const char *at = text;
+    for (int part = 0; part < 3; part++) {
+        char *end;
+        const double x = strtod(at, &end);
+        const bool more = *end == ':' && part < 2;
+        if (end == at || !(x >= 0 && x < 1e9) || (*end != '\0' && !more))
+            break;
+        total = 60 * total + x;
+        at = end + 1;
+        if (!more && total > 0) {
+            *s_out = total;
+            return MOE_OK;
+        }
+    }
+    return moe_fail(err, MOE_USAGE,
+                    "%s '%s': a time above 0 is needed, as in 90, 1:30 or "
+                    "0:01:30",
+                    option, text);
+}
 
 static moe_status take(int key, char *arg, void *input, moe_error *err)
 {
@@ -82,6 +126,13 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
     case KEY_FORCE:
         o->force = true;
         break;
+    case KEY_RESUME:
+        o->resume = true;
+        break;
+    case KEY_MAX_TIME:
+        return parse_time("--max-time", arg, &o->max_time_s, err);
+    case KEY_WATCHDOG:
+        return parse_time("--watchdog", arg, &o->watchdog_s, err);
     case KEY_INJECT:
         o->inject = arg;
         break;
@@ -124,6 +175,8 @@ typedef struct {
     moe_engine *engine;
     moe_ledger ledger;
     moe_results *results;
+    moe_watchdog *watchdog;
+    int done; /* iterations that the file had already */
 } run_t;
 
 static moe_status parse_arguments(run_t *r, int argc, char **argv)
@@ -137,6 +190,10 @@ static moe_status parse_arguments(run_t *r, int argc, char **argv)
         return moe_fail(err, MOE_USAGE,
                         "an experiment file is missing, as in `moegps run "
                         "jobs/demo.yaml`");
+    if (r->o.resume && r->o.force)
+        moe_fail(err, MOE_USAGE,
+                 "--resume goes on with a file and --force replaces it: give "
+                 "one of them");
     if (r->o.inject != NULL)
         moe_injection_parse(r->o.inject, &r->ctx.injection, err);
     if (r->ctx.injection.armed && r->ctx.injection.rank >= r->ctx.size)
@@ -186,6 +243,24 @@ static moe_status read_trace(run_t *r)
     return moe_trace_load(ctx, path, &r->trace);
 }
 
+/* All layers are those that the trace has. */
+static void choose_layers(run_t *r)
+{
+    const moe_trace *t = &r->trace;
+    const char *list = r->experiment.workload.layers;
+    if (r->model.layers > MAX_LAYERS || t->layers > MAX_LAYERS) {
+        moe_fail(&r->ctx.err, MOE_USAGE, "at most %d layers can be run",
+                 MAX_LAYERS);
+    } else if (t->has_layer_number && strcmp(list, "all") == 0) {
+        r->n_layers = t->layers;
+        memcpy(r->layers, t->layer_number,
+               (size_t)t->layers * sizeof *r->layers);
+    } else {
+        moe_experiment_layers(list, r->model.layers, r->layers, &r->n_layers,
+                              &r->ctx.err);
+    }
+}
+
 /* The predictor files that strategies ask for, each once. */
 static moe_status read_learned(run_t *r)
 {
@@ -220,13 +295,11 @@ static moe_status read_inputs(run_t *r)
     moe_inject(ctx, MOE_SITE_CONFIG);
     if (moe_agree(ctx) != MOE_OK || read_profiles(r) != MOE_OK)
         return ctx->err.status;
-    if (r->model.layers <= MAX_LAYERS)
-        moe_experiment_layers(r->experiment.workload.layers, r->model.layers,
-                              r->layers, &r->n_layers, &ctx->err);
     r->resolved = moe_experiment_resolved(&r->experiment);
     if (moe_agree(ctx) != MOE_OK || read_trace(r) != MOE_OK)
         return ctx->err.status;
-    return read_learned(r);
+    choose_layers(r);
+    return moe_agree(ctx) == MOE_OK ? read_learned(r) : ctx->err.status;
 }
 
 /* Make the result file's folder; those above it must be there. */
@@ -324,6 +397,18 @@ static void add_note(notes_t *n, const char *key, const char *fmt, ...)
     n->n++;
 }
 
+/* How each strategy routes, in their order. */
+static void note_routing(const run_t *r, notes_t *n)
+{
+    char text[1024] = "";
+    size_t len = 0;
+    for (int i = 0; i < r->experiment.n_strategies; i++)
+        len += (size_t)snprintf(
+            text + len, sizeof text - len, "%s%s", i > 0 ? ", " : "",
+            r->experiment.strategy[i].direct ? "direct" : "dispatch");
+    add_note(n, "routing", "%s", text);
+}
+
 static void note_facts(const run_t *r, notes_t *n)
 {
     const moe_workload *w = &r->experiment.workload;
@@ -354,6 +439,7 @@ static void note_facts(const run_t *r, notes_t *n)
     add_note(n, "threads", "%d", threads_of(r));
     add_note(n, "coordination", "%s",
              e->coordination == MOE_CENTRAL ? "central" : "replicated");
+    note_routing(r, n);
     add_note(n, "rebalance_every", "%d", e->rebalance_every);
     add_note(n, "gpus_per_node", "%d", r->cluster.gpus_per_node);
 }
@@ -387,6 +473,11 @@ static moe_status create_results(run_t *r)
     moe_ledger_init(&r->ledger, &dims, r->ctx.rank, &r->ctx.err);
     if (moe_agree(&r->ctx) != MOE_OK)
         return r->ctx.err.status;
+    if (r->o.resume && moe_results_resume(&r->ctx, r->out, &meta, &r->ledger,
+                                          &r->results, &r->done) != MOE_OK)
+        return r->ctx.err.status;
+    if (r->results != NULL || r->done == dims.iterations)
+        return MOE_OK;
     return moe_results_create(&r->ctx, r->out, &meta, &r->ledger, &r->results);
 }
 
@@ -403,28 +494,75 @@ static bool flush_due(run_t *r, double *last_s, bool at_end)
     return due != 0;
 }
 
+/* Stop in order? The longest step so far says whether another one fits. */
+static bool stop_asked(run_t *r, int done, double longest_s)
+{
+    const char *why = moe_stop_asked(&r->ctx, longest_s);
+    if (why == NULL)
+        return false;
+    moe_fail(&r->ctx.err, MOE_INTERRUPTED,
+             "stopped by %s after %d of %d iterations; --resume goes on with "
+             "%s",
+             why, done, r->ledger.dims.iterations, r->out);
+    return true;
+}
+
+static moe_status warm_up(run_t *r, moe_progress *progress)
+{
+    double longest_s = 0;
+    moe_status s = MOE_OK;
+    for (int w = 0; w < r->ledger.dims.warmup && s == MOE_OK; w++) {
+        const double start = MPI_Wtime();
+        moe_watchdog_feed(r->watchdog, w);
+        s = moe_engine_warm_up(r->engine, w, &r->ledger);
+        moe_progress_step(progress, w + 1);
+        longest_s = fmax(longest_s, MPI_Wtime() - start);
+        if (s == MOE_OK && stop_asked(r, r->done, longest_s))
+            s = MOE_INTERRUPTED;
+    }
+    if (s == MOE_OK && r->done > 0)
+        s = moe_engine_resume(r->engine, r->done, &r->ledger);
+    return s;
+}
+
+static moe_status iterate(run_t *r, moe_progress *progress)
+{
+    const moe_ledger_dims *d = &r->ledger.dims;
+    double last_s = MPI_Wtime(), longest_s = 0;
+    int written = r->done;
+    for (int i = r->done; i < d->iterations; i++) {
+        const double start = MPI_Wtime();
+        moe_watchdog_feed(r->watchdog, d->warmup + i);
+        if (moe_engine_measure(r->engine, i, &r->ledger) != MOE_OK)
+            return r->ctx.err.status;
+        moe_progress_step(progress, d->warmup + i + 1);
+        longest_s = fmax(longest_s, MPI_Wtime() - start);
+        const bool last = i + 1 == d->iterations;
+        const bool stop = !last && stop_asked(r, i + 1, longest_s);
+        if (!flush_due(r, &last_s, last || stop))
+            continue;
+        const moe_error why = r->ctx.err;
+        r->ctx.err = (moe_error){0};
+        if (moe_results_write(&r->ctx, r->results, &r->ledger, written,
+                              i + 1) != MOE_OK)
+            return r->ctx.err.status;
+        written = i + 1;
+        r->ctx.err = why;
+        if (stop)
+            return why.status;
+    }
+    return MOE_OK;
+}
+
 static moe_status measure(run_t *r)
 {
     const moe_ledger_dims *d = &r->ledger.dims;
     moe_progress progress;
     moe_progress_begin(&progress, "iterations", d->warmup + d->iterations,
                        r->ctx.rank == 0 && !r->ctx.quiet);
-    moe_status s = MOE_OK;
-    int written = 0;
-    double last_s = MPI_Wtime();
-    for (int w = 0; w < d->warmup && s == MOE_OK; w++) {
-        s = moe_engine_warm_up(r->engine, w, &r->ledger);
-        moe_progress_step(&progress, w + 1);
-    }
-    for (int i = 0; i < d->iterations && s == MOE_OK; i++) {
-        s = moe_engine_measure(r->engine, i, &r->ledger);
-        moe_progress_step(&progress, d->warmup + i + 1);
-        if (s == MOE_OK && flush_due(r, &last_s, i + 1 == d->iterations)) {
-            s = moe_results_write(&r->ctx, r->results, &r->ledger, written,
-                                  i + 1);
-            written = i + 1;
-        }
-    }
+    moe_status s = warm_up(r, &progress);
+    if (s == MOE_OK)
+        s = iterate(r, &progress);
     moe_progress_end(&progress);
     return s;
 }
@@ -434,9 +572,10 @@ static moe_status measure(run_t *r)
 static moe_status finish(run_t *r, moe_status measured)
 {
     const moe_error first = r->ctx.err;
-    const moe_run_state state = measured == MOE_OK || measured == MOE_INVALID
-                                    ? MOE_RUN_COMPLETE
-                                    : MOE_RUN_FAILED;
+    const moe_run_state state =
+        measured == MOE_OK || measured == MOE_INVALID ? MOE_RUN_COMPLETE
+        : measured == MOE_INTERRUPTED                 ? MOE_RUN_INTERRUPTED
+                                                      : MOE_RUN_FAILED;
     r->ctx.err = (moe_error){0};
     moe_results_validation validation = *moe_engine_validation(r->engine);
     if (measured == MOE_INVALID) {
@@ -447,7 +586,7 @@ static moe_status finish(run_t *r, moe_status measured)
     moe_status s =
         moe_results_close(&r->ctx, r->results, &r->ledger, state, &validation);
     r->results = NULL;
-    if (measured != MOE_OK) {
+    if (measured != MOE_OK && (measured != MOE_INTERRUPTED || s == MOE_OK)) {
         r->ctx.err = first;
         return measured;
     }
@@ -508,9 +647,12 @@ static moe_status run_all(run_t *r, int argc, char **argv)
     moe_ctx *ctx = &r->ctx;
     if (parse_arguments(r, argc, argv) != MOE_OK)
         return moe_agree(ctx);
+    if (moe_watchdog_new(ctx, r->o.watchdog_s, &r->watchdog) != MOE_OK)
+        return ctx->err.status;
     if (ctx->size == 1)
         moe_note(ctx, "one rank, so one GPU: nothing is exchanged; for more, "
                       "start with mpirun -n N or srun -n N");
+    moe_stop_arm(r->o.max_time_s);
     join_command_line(r, argc, argv);
     if (read_inputs(r) != MOE_OK || moe_topo_discover(ctx, &r->topo) != MOE_OK)
         return ctx->err.status;
@@ -532,14 +674,20 @@ static moe_status run_all(run_t *r, int argc, char **argv)
     }
     if (create_results(r) != MOE_OK)
         return ctx->err.status;
-    moe_status done = finish(r, measure(r));
-    if (ctx->rank == 0 && (done == MOE_OK || done == MOE_INVALID))
+    moe_status done = MOE_OK;
+    if (r->results == NULL)
+        moe_note(ctx, "%s is complete already", r->out);
+    else
+        done = finish(r, measure(r));
+    if (ctx->rank == 0 &&
+        (done == MOE_OK || done == MOE_INVALID || done == MOE_INTERRUPTED))
         print_report(r);
     return moe_agree(ctx);
 }
 
 static void release(run_t *r)
 {
+    moe_watchdog_free(r->watchdog);
     moe_engine_free(r->engine);
     moe_ledger_fini(&r->ledger);
     for (int f = 0; f < r->n_files; f++)

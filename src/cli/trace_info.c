@@ -150,7 +150,10 @@ static void print_info(const trace_info *info)
     const bool tokens = t->kind == MOE_TRACE_TOKENS;
     printf("%-13s%s\n", "kind", tokens ? "token" : "load");
     printf("%-13s%s\n", "model", t->model);
-    printf("%-13s%d\n", "layers", t->layers);
+    printf("%-13s%d", "layers", t->layers);
+    for (int l = 0; t->has_layer_number && l < t->layers; l++)
+        printf("%s%d", l == 0 ? ": " : ", ", t->layer_number[l]);
+    putchar('\n');
     printf("%-13s%d, %d per token%s\n", "experts", t->experts, t->top_k,
            t->ordered ? ", by falling gate weight" : "");
     printf("%-13s%" PRIu64 " (%" PRIu64 " train, %" PRIu64 " test)\n",
@@ -178,7 +181,7 @@ static void print_layers(const trace_info *info)
     printf("\n%5s%7s%7s%7s%9s\n", "layer", "whole", "train", "test", "popular");
     for (int l = 0; l < info->trace.layers; l++) {
         const layer_info *layer = &info->layer[l];
-        printf("%5d", l);
+        printf("%5d", moe_trace_layer_number(&info->trace, l));
         print_number(layer->skewness[WHOLE], 7);
         print_number(layer->skewness[MOE_PART_TRAIN], 7);
         print_number(layer->skewness[MOE_PART_TEST], 7);
@@ -222,9 +225,10 @@ static json_t *to_json(const trace_info *info)
     const bool tokens = t->kind == MOE_TRACE_TOKENS;
     json_t *layers = json_array();
     for (int l = 0; l < t->layers; l++) {
-        json_t *row = json_pack("{s:i, s:o, s:i}", "layer", l, "skewness",
-                                reals(info->layer[l].skewness),
-                                "popular_expert", info->layer[l].popular);
+        json_t *row =
+            json_pack("{s:i, s:o, s:i}", "layer", moe_trace_layer_number(t, l),
+                      "skewness", reals(info->layer[l].skewness),
+                      "popular_expert", info->layer[l].popular);
         json_array_append_new(layers, row);
     }
     json_t *root = json_pack(

@@ -46,6 +46,13 @@ static double peak_of(const moe_cluster *c, int dtype)
     return dtype == MOE_F32 ? c->peak_flops / 2 : c->peak_flops;
 }
 
+static void set_links(void *state, double node_rate, double network_rate)
+{
+    analytic *a = state;
+    a->link_rate = node_rate * a->cluster.link_efficiency;
+    a->network_rate = network_rate * a->cluster.network_efficiency;
+}
+
 static moe_status init(void *state, const moe_model *model,
                        const moe_cluster *cluster, moe_error *err)
 {
@@ -59,9 +66,8 @@ static moe_status init(void *state, const moe_model *model,
         .weight_bytes = moe_model_weight_bytes(model),
         .flops = peak_of(c, model->dtype) * c->compute_efficiency,
         .memory_rate = c->memory_bandwidth * c->memory_efficiency,
-        .link_rate = c->link_bandwidth * c->link_efficiency,
-        .network_rate = c->network_bandwidth * c->network_efficiency,
     };
+    set_links(a, c->link_bandwidth, c->network_bandwidth);
     return MOE_OK;
 }
 
@@ -345,6 +351,7 @@ const moe_cost moe_cost_analytic = {
     .help = "roofline with tiles and waves, links as latency and bandwidth",
     .state_size = sizeof(analytic),
     .init = init,
+    .set_links = set_links,
     .ffn = ffn,
     .attention = attention,
     .gemm = gemm,

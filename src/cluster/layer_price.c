@@ -3,21 +3,20 @@
 
 #include <math.h>
 
-/* Price and its certainty, phase by phase. */
+/* Who prices what, and the sums so far. */
 typedef struct {
     const moe_pricer *p;
     const moe_layer_work *w;
-    moe_layer_price *out;
-    double error_s[MOE_N_PHASES];
+    moe_layer_common sum;
 } sheet;
 
 static void charge(sheet *s, moe_phase phase, moe_price price, double share)
 {
     const double time_s = price.time_s * share;
-    s->out->gpu_s[phase] += time_s;
-    s->error_s[phase] += time_s * price.relative_error;
-    if (price.source > s->out->source)
-        s->out->source = price.source;
+    s->sum.gpu_s[phase] += time_s;
+    s->sum.wrong_s[phase] += time_s * price.relative_error;
+    if (price.source > s->sum.source)
+        s->sum.source = price.source;
 }
 
 static moe_exchange everyone(const moe_pricer *p)
@@ -63,17 +62,21 @@ static void charge_coordination(sheet *s)
     if (!w->plans)
         return;
     /* Planning is the host's work: its CPU time is its price. */
-    s->out->gpu_s[MOE_PHASE_PLAN] = w->planner_s;
+    s->sum.gpu_s[MOE_PHASE_PLAN] = w->planner_s;
     /* The plan with its length; or the hash by which ranks confirm theirs. */
     charge_collective(s, MOE_PHASE_BROADCAST,
                       w->central ? w->plan_bytes + sizeof(uint64_t)
                                  : 3 * sizeof(uint64_t));
-    const moe_exchange all = everyone(p);
-    moe_exchange move = all;
-    move.node_bytes = w->move_bytes[0];
-    move.network_bytes = w->move_bytes[1];
-    if (move.node_bytes + move.network_bytes > 0)
-        charge(s, MOE_PHASE_MIGRATE, p->cost->transfer(p->state, &move), 1);
+}
+
+static void charge_migration(sheet *s)
+{
+    moe_exchange move = everyone(s->p);
+    move.node_bytes = s->w->move_bytes[0];
+    move.network_bytes = s->w->move_bytes[1];
+    if (s->w->plans && move.node_bytes + move.network_bytes > 0)
+        charge(s, MOE_PHASE_MIGRATE, s->p->cost->transfer(s->p->state, &move),
+               1);
 }
 
 /* Tensor-parallel attention and the all-reduce that ends it. */
@@ -124,24 +127,22 @@ static void charge_exchange(sheet *s)
 /* The predictor shares the GPU with attention, so that nothing hides it. */
 static void charge_predictor(sheet *s)
 {
-    s->out->gpu_s[MOE_PHASE_PREDICT] = s->w->predict_s;
+    s->sum.gpu_s[MOE_PHASE_PREDICT] = s->w->predict_s;
     for (int i = 0; i < s->w->n_predict; i++)
         charge(s, MOE_PHASE_PREDICT,
                s->p->cost->gemm(s->p->state, &s->w->predict[i].shape),
                s->w->predict[i].times);
 }
 
-/* Routed experts at their rows, and the shared ones, which every GPU runs on
- * its part of the tokens. */
-static void charge_experts(sheet *s)
+/* The router, and shared experts, which every GPU runs on its part of the
+ * tokens. */
+static void charge_dense(sheet *s)
 {
     const moe_pricer *p = s->p;
     const double part = ceil(s->w->tokens / p->layout.gpus);
     const moe_gemm router = {part, p->model->experts, p->model->hidden};
     const uint32_t own = (uint32_t)part;
     charge(s, MOE_PHASE_ROUTE, p->cost->gemm(p->state, &router), 1);
-    charge(s, MOE_PHASE_FFN, p->cost->ffn(p->state, s->w->rows, s->w->slots),
-           1);
     if (p->model->shared_experts > 0)
         charge(s, MOE_PHASE_FFN, p->cost->ffn(p->state, &own, 1),
                p->model->shared_experts);
@@ -149,31 +150,51 @@ static void charge_experts(sheet *s)
 
 /* The coordination before attention runs beside it, and attention hides it in
  * order (DESIGN section 2). */
-static void expose(sheet *s)
+static void expose(const sheet *s, moe_layer_price *out)
 {
-    double cover = s->out->gpu_s[MOE_PHASE_ATTENTION];
+    double cover = s->sum.gpu_s[MOE_PHASE_ATTENTION];
+    *out = (moe_layer_price){.source = s->sum.source};
     for (int p = 0; p < MOE_N_PHASES; p++) {
-        const double time_s = s->out->gpu_s[p];
+        const double time_s = s->sum.gpu_s[p];
         double hidden = 0.0;
         if (p < MOE_PHASE_ATTENTION &&
             (p != MOE_PHASE_PREDICT || s->w->predict_hidden))
             hidden = time_s < cover ? time_s : cover;
         cover -= hidden;
-        s->out->exposed_s[p] = time_s - hidden;
+        out->gpu_s[p] = time_s;
+        out->exposed_s[p] = time_s - hidden;
         if (time_s > 0)
-            s->out->error_s += s->error_s[p] * (time_s - hidden) / time_s;
+            out->error_s += s->sum.wrong_s[p] * (time_s - hidden) / time_s;
     }
+}
+
+void moe_layer_common_of(const moe_pricer *pricer, const moe_layer_work *work,
+                         moe_layer_common *out)
+{
+    sheet s = {.p = pricer, .w = work, .sum = {.source = MOE_PRICE_TABULATED}};
+    charge_predictor(&s);
+    charge_coordination(&s);
+    charge_attention(&s);
+    charge_dense(&s);
+    *out = s.sum;
+}
+
+void moe_layer_price_with(const moe_pricer *pricer,
+                          const moe_layer_common *common,
+                          const moe_layer_work *work, moe_layer_price *out)
+{
+    sheet s = {.p = pricer, .w = work, .sum = *common};
+    charge_migration(&s);
+    charge_exchange(&s);
+    charge(&s, MOE_PHASE_FFN,
+           pricer->cost->ffn(pricer->state, work->rows, work->slots), 1);
+    expose(&s, out);
 }
 
 void moe_layer_price_of(const moe_pricer *pricer, const moe_layer_work *work,
                         moe_layer_price *out)
 {
-    *out = (moe_layer_price){.source = MOE_PRICE_TABULATED};
-    sheet s = {.p = pricer, .w = work, .out = out};
-    charge_predictor(&s);
-    charge_coordination(&s);
-    charge_attention(&s);
-    charge_exchange(&s);
-    charge_experts(&s);
-    expose(&s);
+    moe_layer_common common;
+    moe_layer_common_of(pricer, work, &common);
+    moe_layer_price_with(pricer, &common, work, out);
 }

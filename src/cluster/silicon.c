@@ -24,7 +24,8 @@ enum {
 static const double SHARE_ERROR = 0.05;
 /* Stand-ins: bf16 kernels for another dtype, skewed loads for balanced. */
 static const double DTYPE_ERROR = 0.5, LOAD_ERROR = 0.1;
-/* Links between nodes are data sheet numbers. */
+/* Links between nodes, and links of a bandwidth that was not measured, are
+ * data sheet numbers. */
 static const double NETWORK_ERROR = 0.3;
 
 typedef struct {
@@ -33,6 +34,7 @@ typedef struct {
     moe_silicon_dense *gemm, *attention;
     moe_dense_change dense;
     moe_link allreduce, alltoall, allgather;
+    double link_time;     /* time on the links over the time measured */
     double network_rate;  /* B/s of payload, per GPU to other nodes */
     double launch_s;      /* of the FFN kernel, paid once */
     double share_s[GRID]; /* of one expert by rows, rising */
@@ -198,6 +200,13 @@ static moe_status load(silicon *s, const moe_silicon *tables, moe_error *err)
     return load_links(s, tables, err);
 }
 
+static void set_links(void *state, double node_rate, double network_rate)
+{
+    silicon *s = state;
+    s->link_time = s->cluster.link_bandwidth / node_rate;
+    s->network_rate = network_rate * s->cluster.network_efficiency;
+}
+
 static moe_status init(void *state, const moe_model *model,
                        const moe_cluster *cluster, moe_error *err)
 {
@@ -205,7 +214,7 @@ static moe_status init(void *state, const moe_model *model,
     moe_error own = {0};
     s->model = *model;
     s->cluster = *cluster;
-    s->network_rate = cluster->network_bandwidth * cluster->network_efficiency;
+    set_links(s, cluster->link_bandwidth, cluster->network_bandwidth);
     s->dense = (moe_dense_change){
         .bytes = moe_dtype_size((moe_dtype)model->dtype) / 2.0,
         .rate = 1,
@@ -353,6 +362,21 @@ static moe_price network(const silicon *s, double steps, double bytes)
     return (moe_price){time_s, MOE_PRICE_EXTRAPOLATED, NETWORK_ERROR};
 }
 
+/* What exceeds the time of the smallest buffer is time on the links. */
+static moe_price link_price(const silicon *s, const moe_link *link, double gpus,
+                            double bytes)
+{
+    moe_price price = moe_link_price(link, gpus, bytes);
+    if (fabs(s->link_time - 1) < 1e-9)
+        return price;
+    const double least_s =
+        moe_link_price(link, gpus, link->count[0].bytes[0]).time_s;
+    price.time_s += (s->link_time - 1) * fmax(price.time_s - least_s, 0);
+    price.source = MOE_PRICE_EXTRAPOLATED;
+    price.relative_error = fmax(price.relative_error, NETWORK_ERROR);
+    return price;
+}
+
 /* Hierarchical: the node's part as measured, the rest by latency and
  * bandwidth across nodes; transfers overlap, latencies add up. */
 static moe_price allreduce(const void *state, const moe_exchange *x,
@@ -364,7 +388,7 @@ static moe_price allreduce(const void *state, const moe_exchange *x,
         return FREE;
     moe_price node = FREE;
     if (local > 1)
-        node = moe_link_price(&s->allreduce, local, bytes);
+        node = link_price(s, &s->allreduce, local, bytes);
     if (nodes < 2)
         return node;
     moe_price far = network(s, 2 * ceil(log2(nodes)),
@@ -382,8 +406,8 @@ static moe_price exchange(const silicon *s, const moe_exchange *x)
     const double local = fmax(local_count(x), 2);
     moe_price node = FREE, far = FREE;
     if (x->node_bytes > 0)
-        node = moe_link_price(&s->alltoall, local,
-                              x->node_bytes * local / (local - 1));
+        node = link_price(s, &s->alltoall, local,
+                          x->node_bytes * local / (local - 1));
     if (x->network_bytes > 0)
         far = network(s, 1, x->network_bytes);
     return slower(node, far);
@@ -412,7 +436,7 @@ static moe_price tree(const void *state, const moe_exchange *x, double bytes)
     moe_price price = FREE;
     if (local > 1)
         price =
-            moe_link_price(&s->allgather, local, bytes * local / (local - 1));
+            link_price(s, &s->allgather, local, bytes * local / (local - 1));
     double steps = ceil(log2(nodes));
     return then(price, network(s, steps, steps * bytes));
 }
@@ -422,6 +446,7 @@ const moe_cost moe_cost_silicon = {
     .help = "measured kernels and collectives of a GPU and stack",
     .state_size = sizeof(silicon),
     .init = init,
+    .set_links = set_links,
     .ffn = ffn,
     .attention = attention,
     .gemm = gemm,

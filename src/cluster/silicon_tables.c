@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,33 +82,45 @@ static moe_status check_key(const moe_silicon *s, int op, size_t i,
     return MOE_OK;
 }
 
+/* @return MOE_FORMAT with the operation, the table's key and this. */
+__attribute__((format(printf, 5, 6))) static moe_status
+bad_row(const moe_silicon *s, int op, size_t i, moe_error *err,
+        const char *format, ...)
+{
+    char table[256], what[256];
+    va_list args;
+    describe(s, op, i, table, sizeof table);
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return moe_fail(err, MOE_FORMAT, "%s: %s: %s", layout[op].group, table,
+                    what);
+}
+
 static moe_status check_rows(const moe_silicon *s, int op, size_t i,
                              moe_error *err)
 {
     const silicon_op *t = &s->op[op];
-    char what[256];
     double highest = 0;
-    describe(s, op, i, what, sizeof what);
     for (int32_t r = t->first[i]; r < t->first[i + 1]; r++) {
         const double us = t->time_us[r];
         if (t->x[r] < 1 || (r > t->first[i] && t->x[r] <= t->x[r - 1]))
-            return moe_fail(err, MOE_FORMAT, "%s: %s: row %d: %d does not rise",
-                            layout[op].group, what, r, t->x[r]);
+            return bad_row(s, op, i, err, "row %d: %d does not rise", r,
+                           t->x[r]);
         if (!(us > 0))
-            return moe_fail(err, MOE_FORMAT,
-                            "%s: %s: at %d: latency of %g us is not above zero",
-                            layout[op].group, what, t->x[r], us);
+            return bad_row(s, op, i, err,
+                           "at %d: latency of %g us is not above zero", t->x[r],
+                           us);
         if (us < MIN_US || us > MAX_US)
-            return moe_fail(err, MOE_FORMAT,
-                            "%s: %s: at %d: %g cannot be microseconds "
-                            "(allowed: %g..%g)",
-                            layout[op].group, what, t->x[r], us, MIN_US,
-                            MAX_US);
+            return bad_row(s, op, i, err,
+                           "at %d: %g cannot be microseconds (allowed: "
+                           "%g..%g)",
+                           t->x[r], us, MIN_US, MAX_US);
         highest = fmax(highest, us);
         if (us * MAX_FALL < highest)
-            return moe_fail(err, MOE_FORMAT,
-                            "%s: %s: at %d: %g us, but less work took %g us",
-                            layout[op].group, what, t->x[r], us, highest);
+            return bad_row(s, op, i, err,
+                           "at %d: %g us, but less work took %g us", t->x[r],
+                           us, highest);
     }
     return MOE_OK;
 }

@@ -121,18 +121,35 @@ static moe_status read_all(FILE *f, const char *path, char **text,
     return MOE_OK;
 }
 
+moe_status moe_read_bytes(const char *path, char **data_out, size_t *bytes_out,
+                          moe_error *err)
+{
+    moe_error local = {0};
+    char *data = NULL;
+    size_t bytes = 0;
+    FILE *f = fopen(path, "rb");
+    if (f == NULL)
+        return moe_fail(err, MOE_USAGE, "%s: cannot open: %s", path,
+                        strerror(errno));
+    read_all(f, path, &data, &bytes, &local);
+    fclose(f);
+    if (local.status != MOE_OK) {
+        free(data);
+        return moe_fail(err, local.status, "%s", local.text);
+    }
+    *data_out = data;
+    *bytes_out = bytes;
+    return MOE_OK;
+}
+
 moe_status moe_read_text(const char *path, char **text_out, moe_error *err)
 {
     moe_error local = {0};
     char *text = NULL;
     size_t len = 0;
-    FILE *f = fopen(path, "rb");
-    if (f == NULL)
-        return moe_fail(err, MOE_USAGE, "%s: cannot open: %s", path,
-                        strerror(errno));
-    if (read_all(f, path, &text, &len, &local) == MOE_OK && strlen(text) != len)
+    if (moe_read_bytes(path, &text, &len, &local) == MOE_OK &&
+        strlen(text) != len)
         moe_fail(&local, MOE_USAGE, "%s: is not a text", path);
-    fclose(f);
     if (local.status != MOE_OK) {
         free(text);
         return moe_fail(err, local.status, "%s", local.text);

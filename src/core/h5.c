@@ -159,6 +159,32 @@ hid_t moe_h5_open(const char *path, bool writable, moe_error *err)
     return H5I_INVALID_HID;
 }
 
+hid_t moe_h5_open_image(const moe_h5_image *image, moe_error *err)
+{
+    if (moe_h5_failed(err))
+        return H5I_INVALID_HID;
+    if (image->data == NULL || image->bytes == 0) {
+        moe_fail(err, MOE_USAGE, "no such file, or an empty one");
+        return H5I_INVALID_HID;
+    }
+    const size_t step = 1 << 20; /* by which the copy could grow, bytes */
+    hid_t access_list = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fapl_core(access_list, step, false);
+    /* The library copies the bytes and never writes to ours. */
+    union {
+        const void *ours;
+        void *theirs;
+    } data = {.ours = image->data};
+    hid_t file = H5I_INVALID_HID;
+    if (H5Pset_file_image(access_list, data.theirs, image->bytes) >= 0)
+        file = H5Fopen("image", H5F_ACC_RDONLY, access_list);
+    if (file < 0)
+        moe_fail(err, MOE_FORMAT,
+                 "is not an HDF5 file, or truncated or damaged");
+    moe_h5_close(access_list);
+    return file;
+}
+
 void moe_h5_close_file(hid_t file, moe_error *err)
 {
     if (file < 0)

@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "moegps/rng.h"
+
+enum { RESAMPLES = 10000 }; /* of a bootstrap */
 
 static const double HALF_ALPHA = 0.025; /* each tail of a 95 % interval */
 
@@ -146,4 +149,67 @@ moe_status moe_paired_ratio(const double *a, const double *b, size_t n,
     if (local.status != MOE_OK)
         return moe_fail(err, local.status, "%s", local.text);
     return MOE_OK;
+}
+
+/* Median of n draws with replacement from sorted samples, without sorting:
+ * the k-th smallest index drawn is found by counting. */
+static double resampled_median(const double *sorted, size_t n, moe_rng *rng,
+                               uint32_t *drawn)
+{
+    memset(drawn, 0, n * sizeof *drawn);
+    for (size_t i = 0; i < n; i++)
+        drawn[moe_rng_below(rng, n)]++;
+    const size_t low = (n - 1) / 2, high = n / 2;
+    double sum = 0;
+    size_t before = 0;
+    for (size_t i = 0; i < n; i++) {
+        const size_t after = before + drawn[i];
+        sum += (before <= low && low < after) ? sorted[i] / 2 : 0;
+        sum += (before <= high && high < after) ? sorted[i] / 2 : 0;
+        before = after;
+    }
+    return sum;
+}
+
+static void bootstrap(const double *a, size_t n_a, const double *b, size_t n_b,
+                      double *ratio, uint32_t *drawn, moe_ratio *out)
+{
+    moe_rng rng = moe_rng_at(0, MOE_RNG_STATS, 0, 0, 0);
+    for (size_t i = 0; i < RESAMPLES; i++) {
+        const double up = resampled_median(a, n_a, &rng, drawn);
+        ratio[i] = up / resampled_median(b, n_b, &rng, drawn);
+    }
+    qsort(ratio, RESAMPLES, sizeof *ratio, compare_reals);
+    out->ci_low = moe_quantile_sorted(ratio, RESAMPLES, HALF_ALPHA);
+    out->ci_high = moe_quantile_sorted(ratio, RESAMPLES, 1 - HALF_ALPHA);
+}
+
+moe_status moe_unpaired_ratio(const double *a, size_t n_a, const double *b,
+                              size_t n_b, moe_ratio *out, moe_error *err)
+{
+    moe_error local = {0};
+    size_t kept_a = 0, kept_b = 0;
+    const size_t most = n_a > n_b ? n_a : n_b;
+    double *x = sorted_copy(a, n_a, &kept_a, &local);
+    double *y = sorted_copy(b, n_b, &kept_b, &local);
+    double *ratio = moe_array_new(RESAMPLES, sizeof *ratio, &local);
+    uint32_t *drawn = moe_array_new(most, sizeof *drawn, &local);
+    if (local.status == MOE_OK) {
+        *out = (moe_ratio){.n = kept_a < kept_b ? kept_a : kept_b,
+                           .ratio = NAN,
+                           .ci_low = NAN,
+                           .ci_high = NAN};
+        if (out->n > 0)
+            out->ratio = moe_quantile_sorted(x, kept_a, 0.5) /
+                         moe_quantile_sorted(y, kept_b, 0.5);
+        if (out->n >= MOE_STATS_MIN_CI)
+            bootstrap(x, kept_a, y, kept_b, ratio, drawn, out);
+    }
+    free(drawn);
+    free(ratio);
+    free(y);
+    free(x);
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local.status, "%s", local.text);
 }

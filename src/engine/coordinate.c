@@ -17,7 +17,7 @@ static bool replicated(const moe_engine *e)
     return e->p.experiment->emulation.coordination == MOE_REPLICATED;
 }
 
-static void predict(moe_engine *e, moe_runner *r)
+void moe_engine_predict(moe_engine *e, moe_runner *r)
 {
     const moe_stamp start = moe_stamp_now();
     const size_t n_e = (size_t)e->batch->experts;
@@ -28,6 +28,7 @@ static void predict(moe_engine *e, moe_runner *r)
                            e->share, e->load_own + (size_t)l * n_e);
     moe_inject(e->ctx, MOE_SITE_PREDICT);
     moe_engine_charge(e, MOE_PHASE_PREDICT, 0, n_layers(e), start);
+    e->predicted_any = true;
 }
 
 static void collect(moe_engine *e)
@@ -150,7 +151,7 @@ static void note_moves(moe_engine *e, size_t n_moves)
     }
 }
 
-static void migrate(moe_engine *e, moe_runner *r)
+void moe_engine_migrate(moe_engine *e, moe_runner *r)
 {
     moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_MIGRATE, 0, n_layers(e));
     const moe_stamp start = moe_stamp_now();
@@ -169,13 +170,12 @@ static void migrate(moe_engine *e, moe_runner *r)
 
 void moe_engine_coordinate(moe_engine *e, moe_runner *r)
 {
-    predict(e, r);
     collect(e);
-    e->predicted_any = true;
+    e->collected = true;
     if (!r->spec->planner->plans)
         return;
     plan(e, r);
     broadcast(e, r);
-    migrate(e, r);
+    moe_engine_migrate(e, r);
     e->planned = true;
 }

@@ -12,7 +12,7 @@
 /* Any rank may receive every pair of a batch, but hardly ever does: reserve
  * addresses for that case and let the kernel back only what is touched. So
  * nothing is ever allocated or moved inside a timed phase. */
-static char *reserve(size_t bytes, moe_error *err)
+static void *reserve(size_t bytes, moe_error *err)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -25,39 +25,79 @@ static char *reserve(size_t bytes, moe_error *err)
     return p;
 }
 
-static void release(char *p, size_t bytes)
+static void release(void *p, size_t bytes)
 {
     if (p != NULL)
         munmap(p, bytes);
+}
+
+static void allocate_leg(moe_leg *leg, const moe_dispatch_params *p,
+                         moe_error *err)
+{
+    const size_t g = (size_t)p->layout.gpus, s = (size_t)p->max_slots;
+    leg->send_slot = moe_array_new(g * s, sizeof *leg->send_slot, err);
+    leg->recv_slot = moe_array_new(g * s, sizeof *leg->recv_slot, err);
+    leg->send_count = moe_array_new(g, sizeof *leg->send_count, err);
+    leg->send_at = moe_array_new(g, sizeof *leg->send_at, err);
+    leg->recv_count = moe_array_new(g, sizeof *leg->recv_count, err);
+    leg->recv_at = moe_array_new(g, sizeof *leg->recv_at, err);
+    leg->where =
+        moe_array_new(p->max_own * (size_t)p->top_k, sizeof *leg->where, err);
+}
+
+static void free_leg(moe_leg *leg)
+{
+    void *arrays[] = {leg->send_slot, leg->recv_slot,  leg->send_count,
+                      leg->send_at,   leg->recv_count, leg->recv_at,
+                      leg->where};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
+        free(arrays[i]);
+}
+
+static void reserve_rows(moe_dispatch *d, moe_error *err)
+{
+    const moe_dispatch_params *p = &d->p;
+    const size_t k = (size_t)p->top_k;
+    /* One row more, as nothing cannot be mapped. */
+    d->send_reserved = (p->max_own * k + 1) * p->row_bytes;
+    d->grouped_reserved = (p->max_tokens * k + 1) * p->row_bytes;
+    d->recv_reserved = 2 * d->grouped_reserved;
+    d->kept_reserved = p->max_tokens * k + 1;
+    if (err->status == MOE_OK)
+        d->send = reserve(d->send_reserved, err);
+    if (err->status == MOE_OK)
+        d->recv = reserve(d->recv_reserved, err);
+    if (err->status == MOE_OK)
+        d->grouped = reserve(d->grouped_reserved, err);
+    if (err->status == MOE_OK)
+        d->kept = reserve(d->kept_reserved, err);
 }
 
 static moe_status allocate(moe_dispatch *d, moe_error *err)
 {
     const moe_dispatch_params *p = &d->p;
     const size_t e = (size_t)p->experts, g = (size_t)p->layout.gpus;
-    const size_t s = (size_t)p->max_slots, k = (size_t)p->top_k;
+    const size_t s = (size_t)p->max_slots;
+    const size_t own = p->max_own * (size_t)p->top_k;
     d->own = moe_array_new(e, sizeof *d->own, err);
     d->total = moe_array_new(e, sizeof *d->total, err);
     d->first = moe_array_new(e, sizeof *d->first, err);
     d->pairs = moe_array_new(g * s, sizeof *d->pairs, err);
     d->cursor = moe_array_new(g * s, sizeof *d->cursor, err);
-    d->where = moe_array_new(p->max_own * k, sizeof *d->where, err);
-    d->send_slot = moe_array_new(g * s, sizeof *d->send_slot, err);
-    d->recv_slot = moe_array_new(g * s, sizeof *d->recv_slot, err);
-    d->send_count = moe_array_new(g, sizeof *d->send_count, err);
-    d->send_at = moe_array_new(g, sizeof *d->send_at, err);
-    d->recv_count = moe_array_new(g, sizeof *d->recv_count, err);
-    d->recv_at = moe_array_new(g, sizeof *d->recv_at, err);
+    allocate_leg(&d->rest, p, err);
+    allocate_leg(&d->ahead, p, err);
+    d->missing = moe_array_new(own, sizeof *d->missing, err);
+    d->keep = moe_array_new(own, sizeof *d->keep, err);
+    d->place = moe_array_new(own, sizeof *d->place, err);
+    d->kept_slot = moe_array_new(g * s, sizeof *d->kept_slot, err);
+    d->kept_there = moe_array_new(g, sizeof *d->kept_there, err);
+    d->home_count = moe_array_new(g, sizeof *d->home_count, err);
+    d->home_at = moe_array_new(g, sizeof *d->home_at, err);
+    d->back_count = moe_array_new(g, sizeof *d->back_count, err);
+    d->back_at = moe_array_new(g, sizeof *d->back_at, err);
     d->slot_rows = moe_array_new(s, sizeof *d->slot_rows, err);
     d->slot_at = moe_array_new(s, sizeof *d->slot_at, err);
-    d->send_reserved = (p->max_own * k + 1) * p->row_bytes;
-    d->recv_reserved = (p->max_tokens * k + 1) * p->row_bytes;
-    if (err->status == MOE_OK)
-        d->send = reserve(d->send_reserved, err);
-    if (err->status == MOE_OK)
-        d->recv = reserve(d->recv_reserved, err);
-    if (err->status == MOE_OK)
-        d->grouped = reserve(d->recv_reserved, err);
+    reserve_rows(d, err);
     return err->status;
 }
 
@@ -81,15 +121,18 @@ moe_status moe_dispatch_init(moe_dispatch *d, const moe_dispatch_params *p,
 
 void moe_dispatch_fini(moe_dispatch *d)
 {
-    void *arrays[] = {d->own,        d->total,   d->first,      d->pairs,
-                      d->cursor,     d->where,   d->send_slot,  d->recv_slot,
-                      d->send_count, d->send_at, d->recv_count, d->recv_at,
-                      d->slot_rows,  d->slot_at};
+    void *arrays[] = {d->own,        d->total,      d->first,      d->pairs,
+                      d->cursor,     d->missing,    d->keep,       d->place,
+                      d->kept_slot,  d->kept_there, d->home_count, d->home_at,
+                      d->back_count, d->back_at,    d->slot_rows,  d->slot_at};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
+    free_leg(&d->rest);
+    free_leg(&d->ahead);
     release(d->send, d->send_reserved);
     release(d->recv, d->recv_reserved);
-    release(d->grouped, d->recv_reserved);
+    release(d->grouped, d->grouped_reserved);
+    release(d->kept, d->kept_reserved);
     if (d->row_type != MPI_DATATYPE_NULL)
         MOE_MPI(MPI_Type_free(&d->row_type));
     *d = (moe_dispatch){.row_type = MPI_DATATYPE_NULL};
@@ -101,13 +144,67 @@ static const uint16_t *layer_experts(const moe_batch *batch, int layer)
            (size_t)layer * batch->own * (size_t)batch->top_k;
 }
 
-void moe_dispatch_count(moe_dispatch *d, const moe_batch *batch, int layer)
+/* ---- what travels ---- */
+
+static void begin_leg(moe_dispatch *d, moe_leg *leg, const uint16_t *experts,
+                      const moe_batch *batch)
 {
-    const uint16_t *e = layer_experts(batch, layer);
     const size_t n = batch->own * (size_t)batch->top_k;
+    d->leg = leg;
+    d->experts = experts;
     memset(d->own, 0, (size_t)d->p.experts * sizeof *d->own);
     for (size_t i = 0; i < n; i++)
-        d->own[e[i]]++;
+        if (experts[i] != MOE_IN_PLACE)
+            d->own[experts[i]]++;
+}
+
+static void keep_nothing(moe_dispatch *d)
+{
+    d->direct = false;
+    memset(d->kept_there, 0, (size_t)d->p.layout.gpus * sizeof *d->kept_there);
+}
+
+void moe_dispatch_count(moe_dispatch *d, const moe_batch *batch, int layer)
+{
+    keep_nothing(d);
+    begin_leg(d, &d->rest, layer_experts(batch, layer), batch);
+}
+
+void moe_dispatch_expect(moe_dispatch *d, const moe_batch *batch,
+                         const uint16_t *predicted)
+{
+    keep_nothing(d);
+    d->expected = predicted;
+    begin_leg(d, &d->ahead, predicted, batch);
+}
+
+/* Until `address` knows where it comes home, a pair in place remembers its row
+ * that went ahead. */
+void moe_dispatch_compare(moe_dispatch *d, const moe_batch *batch, int layer)
+{
+    const uint16_t *truth = layer_experts(batch, layer);
+    const uint16_t *said = d->expected;
+    const size_t k = (size_t)batch->top_k, n = batch->own * k;
+    memset(d->keep, 0, d->ahead.n_send);
+    for (size_t i = 0; i < n; i++) {
+        const size_t token = i - i % k;
+        size_t j = token;
+        while (j < token + k && said[j] != truth[i])
+            j++;
+        const bool right = j < token + k;
+        d->missing[i] = right ? MOE_IN_PLACE : truth[i];
+        if (right) {
+            d->rest.where[i] = d->ahead.where[j];
+            d->keep[d->ahead.where[j]] = 1;
+        }
+    }
+    for (int g = 0; g < d->p.layout.gpus; g++) {
+        const uint8_t *keep = d->keep + d->ahead.send_at[g];
+        for (int r = 0; r < d->ahead.send_count[g]; r++)
+            d->kept_there[g] += keep[r];
+    }
+    d->direct = true;
+    begin_leg(d, &d->rest, d->missing, batch);
 }
 
 void moe_dispatch_number(moe_dispatch *d)
@@ -123,31 +220,53 @@ void moe_dispatch_number(moe_dispatch *d)
                           MPI_SUM, d->p.comm));
 }
 
-/* Rows per (GPU, slot), and from them the send order. */
+/* ---- where to ---- */
+
+/* Rows per (GPU, slot), and from them the send order. The rows of a GPU leave
+ * room before them for those that it kept: so the send order is that in which
+ * all come home. */
 static void lay_out_send(moe_dispatch *d, const moe_replicas *r)
 {
+    moe_leg *leg = d->leg;
     const size_t n = (size_t)d->p.layout.gpus * (size_t)d->slots;
-    memset(d->send_slot, 0, n * sizeof *d->send_slot);
+    int *first = leg->recv_slot; /* borrowed: first row of each slot */
+    memset(leg->send_slot, 0, n * sizeof *leg->send_slot);
     for (uint32_t j = 0; j < r->first[r->experts]; j++)
-        d->send_slot[r->replica[j].gpu * d->slots + r->replica[j].slot] =
+        leg->send_slot[r->replica[j].gpu * d->slots + r->replica[j].slot] =
             (int)d->pairs[j];
     int at = 0;
+    leg->n_send = 0;
     for (int g = 0; g < d->p.layout.gpus; g++) {
-        d->send_at[g] = at;
+        d->back_at[g] = at;
+        at += d->kept_there[g];
+        leg->send_at[g] = at;
         for (int s = 0; s < d->slots; s++) {
-            d->recv_slot[g * d->slots + s] = at; /* borrowed: place of slot */
-            at += d->send_slot[g * d->slots + s];
+            first[g * d->slots + s] = at;
+            at += leg->send_slot[g * d->slots + s];
         }
-        d->send_count[g] = at - d->send_at[g];
+        leg->send_count[g] = at - leg->send_at[g];
+        d->back_count[g] = at - d->back_at[g];
+        leg->n_send += (uint64_t)leg->send_count[g];
     }
-    d->n_send = (uint64_t)at;
     for (uint32_t j = 0; j < r->first[r->experts]; j++)
         d->cursor[j] =
-            (uint32_t)
-                d->recv_slot[r->replica[j].gpu * d->slots + r->replica[j].slot];
+            (uint32_t)first[r->replica[j].gpu * d->slots + r->replica[j].slot];
 }
 
-void moe_dispatch_address(moe_dispatch *d, const moe_batch *batch, int layer,
+/* Kept rows come home in the order in which they went ahead. */
+static void place_kept(moe_dispatch *d)
+{
+    for (int g = 0; g < d->p.layout.gpus; g++) {
+        const int first = d->ahead.send_at[g];
+        uint32_t at = (uint32_t)d->back_at[g];
+        for (int r = first; r < first + d->ahead.send_count[g]; r++) {
+            d->place[r] = at;
+            at += d->keep[r];
+        }
+    }
+}
+
+void moe_dispatch_address(moe_dispatch *d, const moe_batch *batch,
                           const moe_replicas *replicas, int slots,
                           const moe_split *split, void *split_state)
 {
@@ -160,17 +279,23 @@ void moe_dispatch_address(moe_dispatch *d, const moe_batch *batch, int layer,
     split->divide(split_state, &in, d->pairs);
     d->slots = slots;
     lay_out_send(d, replicas);
+    if (d->direct)
+        place_kept(d);
     /* `own` becomes the replica that takes the next pair of each expert. */
-    uint32_t *current = d->own;
+    uint32_t *current = d->own, *where = d->leg->where;
     memcpy(current, replicas->first, (size_t)d->p.experts * sizeof *current);
-    const uint16_t *e = layer_experts(batch, layer);
+    const uint16_t *e = d->experts;
     const size_t n = batch->own * (size_t)batch->top_k;
     for (size_t i = 0; i < n; i++) {
+        if (e[i] == MOE_IN_PLACE) {
+            where[i] = d->place[where[i]];
+            continue;
+        }
         uint32_t r = current[e[i]];
         while (d->pairs[r] == 0)
             r++;
         d->pairs[r]--;
-        d->where[i] = d->cursor[r]++;
+        where[i] = d->cursor[r]++;
         current[e[i]] = r;
     }
 }
@@ -180,28 +305,65 @@ void moe_dispatch_pack(moe_dispatch *d, const moe_batch *batch,
 {
     const size_t bytes = d->p.row_bytes, k = (size_t)batch->top_k;
     const char *row = rows;
-    const uint32_t *where = d->where;
+    const uint32_t *where = d->leg->where;
+    const uint16_t *e = d->experts;
     for (uint32_t t = 0; t < batch->own; t++, row += bytes)
-        for (size_t j = 0; j < k; j++)
-            memcpy(d->send + *where++ * bytes, row, bytes);
+        for (size_t j = 0; j < k; j++, where++)
+            if (*e++ != MOE_IN_PLACE)
+                memcpy(d->send + *where * bytes, row, bytes);
 }
 
-void moe_dispatch_tell(moe_dispatch *d)
+/* ---- the exchange ---- */
+
+static void lay_out_recv(moe_dispatch *d)
 {
-    MOE_MPI(MPI_Alltoall(d->send_slot, d->slots, MPI_INT, d->recv_slot,
-                         d->slots, MPI_INT, d->p.comm));
+    moe_leg *leg = d->leg;
+    const int *rows = leg->recv_slot;
+    int at = 0;
+    for (int g = 0; g < d->p.layout.gpus; g++) {
+        leg->recv_at[g] = at;
+        for (int s = 0; s < d->slots; s++)
+            at += *rows++;
+        leg->recv_count[g] = at - leg->recv_at[g];
+    }
+    leg->n_recv = (uint64_t)at;
+}
+
+/* Which rows that went ahead are wanted, and how many of them each slot has
+ * of each rank. */
+static void tell_kept(moe_dispatch *d)
+{
+    const moe_leg *a = &d->ahead;
+    MOE_MPI(MPI_Alltoallv(d->keep, a->send_count, a->send_at, MPI_UINT8_T,
+                          d->kept, a->recv_count, a->recv_at, MPI_UINT8_T,
+                          d->p.comm));
+    const uint8_t *kept = d->kept;
+    const int n = d->p.layout.gpus * d->slots;
+    for (int i = 0; i < n; i++) {
+        int sum = 0;
+        for (int r = 0; r < a->recv_slot[i]; r++)
+            sum += *kept++;
+        d->kept_slot[i] = sum;
+    }
+}
+
+/* Grouped rows of every slot, and rows of every rank that go home. */
+static void lay_out_rows(moe_dispatch *d)
+{
     int at = 0;
     memset(d->slot_rows, 0, (size_t)d->slots * sizeof *d->slot_rows);
     for (int g = 0; g < d->p.layout.gpus; g++) {
-        d->recv_at[g] = at;
+        d->home_at[g] = at;
         for (int s = 0; s < d->slots; s++) {
-            int n = d->recv_slot[g * d->slots + s];
+            const int i = g * d->slots + s;
+            const int n =
+                d->rest.recv_slot[i] + (d->direct ? d->kept_slot[i] : 0);
             d->slot_rows[s] += (uint32_t)n;
             at += n;
         }
-        d->recv_count[g] = at - d->recv_at[g];
+        d->home_count[g] = at - d->home_at[g];
     }
-    d->n_recv = (uint64_t)at;
+    d->n_rows = (uint64_t)at;
     uint32_t first = 0;
     for (int s = 0; s < d->slots; s++) {
         d->slot_at[s] = first;
@@ -209,49 +371,110 @@ void moe_dispatch_tell(moe_dispatch *d)
     }
 }
 
+void moe_dispatch_tell(moe_dispatch *d)
+{
+    moe_leg *leg = d->leg;
+    MOE_MPI(MPI_Alltoall(leg->send_slot, d->slots, MPI_INT, leg->recv_slot,
+                         d->slots, MPI_INT, d->p.comm));
+    lay_out_recv(d);
+    if (d->direct)
+        tell_kept(d);
+    if (leg == &d->rest)
+        lay_out_rows(d);
+}
+
+/* What came ahead stays where it is, the rest arrives behind it. */
+static char *rest_rows(moe_dispatch *d)
+{
+    return d->recv + (d->direct ? d->ahead.n_recv : 0) * d->p.row_bytes;
+}
+
 void moe_dispatch_send(moe_dispatch *d)
 {
-    MOE_MPI(MPI_Alltoallv(d->send, d->send_count, d->send_at, d->row_type,
-                          d->recv, d->recv_count, d->recv_at, d->row_type,
+    const moe_leg *leg = d->leg;
+    char *to = leg == &d->rest ? rest_rows(d) : d->recv;
+    MOE_MPI(MPI_Alltoallv(d->send, leg->send_count, leg->send_at, d->row_type,
+                          to, leg->recv_count, leg->recv_at, d->row_type,
                           d->p.comm));
 }
 
-/* Copy between received order (rank, slot) and grouped order (slot, rank),
- * a run of rows at a time. */
-static void regroup(moe_dispatch *d, bool to_grouped)
+/* ---- by slot and back ---- */
+
+/* Copy the wanted ones of n rows, a run at a time. @return where they end. */
+static char *copy_kept(char *to, const char *from, const uint8_t *kept, int n,
+                       size_t bytes)
 {
-    const size_t bytes = d->p.row_bytes;
-    uint32_t *next = d->cursor; /* borrowed: next grouped row of each slot */
-    memcpy(next, d->slot_at, (size_t)d->slots * sizeof *next);
-    char *received = d->recv;
-    const int *rows = d->recv_slot;
-    for (int g = 0; g < d->p.layout.gpus; g++)
-        for (int s = 0; s < d->slots; s++, rows++) {
-            if (*rows == 0)
-                continue;
-            char *grouped = d->grouped + next[s] * bytes;
-            const size_t n = (size_t)*rows * bytes;
-            memcpy(to_grouped ? grouped : received,
-                   to_grouped ? received : grouped, n);
-            next[s] += (uint32_t)*rows;
-            received += n;
+    for (int r = 0; r < n;) {
+        int end = r;
+        while (end < n && kept[end] == kept[r])
+            end++;
+        const size_t run = (size_t)(end - r) * bytes;
+        if (kept[r]) {
+            memcpy(to, from, run);
+            to += run;
         }
+        from += run;
+        r = end;
+    }
+    return to;
 }
 
 void *moe_dispatch_group(moe_dispatch *d)
 {
-    regroup(d, true);
+    const size_t bytes = d->p.row_bytes;
+    uint32_t *next = d->cursor; /* borrowed: next grouped row of each slot */
+    memcpy(next, d->slot_at, (size_t)d->slots * sizeof *next);
+    const char *ahead = d->recv, *rest = rest_rows(d);
+    const uint8_t *kept = d->kept;
+    for (int g = 0; g < d->p.layout.gpus; g++)
+        for (int s = 0; s < d->slots; s++) {
+            const int i = g * d->slots + s, n = d->rest.recv_slot[i];
+            char *to = d->grouped + next[s] * bytes;
+            next[s] += (uint32_t)n;
+            if (d->direct) {
+                const int came = d->ahead.recv_slot[i];
+                to = copy_kept(to, ahead, kept, came, bytes);
+                ahead += (size_t)came * bytes;
+                kept += came;
+                next[s] += (uint32_t)d->kept_slot[i];
+            }
+            if (n > 0)
+                memcpy(to, rest, (size_t)n * bytes);
+            rest += (size_t)n * bytes;
+        }
     return d->grouped;
 }
 
 void moe_dispatch_ungroup(moe_dispatch *d)
 {
-    regroup(d, false);
+    const size_t bytes = d->p.row_bytes;
+    uint32_t *next = d->cursor; /* borrowed: next grouped row of each slot */
+    memcpy(next, d->slot_at, (size_t)d->slots * sizeof *next);
+    char *to = d->recv;
+    for (int g = 0; g < d->p.layout.gpus; g++) {
+        char *kept = to;
+        to += (size_t)(d->home_count[g] - d->rest.recv_count[g]) * bytes;
+        for (int s = 0; s < d->slots; s++) {
+            const int i = g * d->slots + s, n = d->rest.recv_slot[i];
+            const char *from = d->grouped + next[s] * bytes;
+            next[s] += (uint32_t)n;
+            if (d->direct) {
+                const size_t run = (size_t)d->kept_slot[i] * bytes;
+                memcpy(kept, from, run);
+                kept += run;
+                from += run;
+                next[s] += (uint32_t)d->kept_slot[i];
+            }
+            if (n > 0)
+                memcpy(to, from, (size_t)n * bytes);
+            to += (size_t)n * bytes;
+        }
+    }
 }
 
 void moe_dispatch_send_back(moe_dispatch *d)
 {
-    MOE_MPI(MPI_Alltoallv(d->recv, d->recv_count, d->recv_at, d->row_type,
-                          d->send, d->send_count, d->send_at, d->row_type,
+    MOE_MPI(MPI_Alltoallv(d->recv, d->home_count, d->home_at, d->row_type,
+                          d->send, d->back_count, d->back_at, d->row_type,
                           d->p.comm));
 }

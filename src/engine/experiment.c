@@ -16,6 +16,7 @@ static const char *const dtypes[] = {"auto", "bf16", "f32", NULL};
 static const char *const attentions[] = {"model", NULL};
 static const char *const syncs[] = {"phase", "none", NULL};
 static const char *const coordinations[] = {"central", "replicated", NULL};
+static const char *const routings[] = {"auto", "dispatch", "direct", NULL};
 static const char *const coordinators[] = {"shared", "dedicated", NULL};
 
 #define AT(member) MOE_OPT_AT(moe_experiment, member)
@@ -198,6 +199,14 @@ const moe_opt moe_strategy_options[] = {
      AT(slots),
      .help = "expert slots per GPU and layer; 0: what the home placement "
              "needs"},
+    {.key = "routing",
+     .type = MOE_OPT_ENUM,
+     .initial = "auto",
+     .choices = routings,
+     AT(routing),
+     .help = "direct: rows go ahead to their predicted experts, dispatch "
+             "brings the rest; dispatch: all rows then; auto: direct if the "
+             "predictor foretells tokens"},
     {.key = NULL}};
 #undef AT
 
@@ -257,6 +266,29 @@ static moe_status read_names(moe_strategy *s, const moe_conf *root,
     return find_members(s, root, node, err);
 }
 
+/* What the predictor foretells, with these parameters, must be what the rest
+ * of the strategy lives on. */
+static moe_status check_forecast(moe_strategy *s, const moe_conf *root,
+                                 const moe_conf *node, moe_error *err)
+{
+    const moe_forecast f = s->predictor->forecast(s->predictor_params);
+    if (s->planner->plans && f == MOE_FORECAST_NONE)
+        return moe_conf_fail(root, node, err,
+                             "strategy %s: planner '%s' needs a prediction, "
+                             "predictor '%s' gives none",
+                             s->name, s->planner_name, s->predictor_name);
+    if (s->routing == MOE_ROUTING_DIRECT && f != MOE_FORECAST_TOKENS)
+        return moe_conf_fail(root, moe_conf_get(node, "routing"), err,
+                             "strategy %s: routing 'direct' needs a prediction "
+                             "of every token's experts, predictor '%s' gives "
+                             "%s",
+                             s->name, s->predictor_name,
+                             f == MOE_FORECAST_LOAD ? "a distribution"
+                                                    : "none");
+    s->direct = s->routing != MOE_ROUTING_DISPATCH && f == MOE_FORECAST_TOKENS;
+    return MOE_OK;
+}
+
 static moe_status read_strategy(moe_strategy *s, const moe_conf *root,
                                 const moe_conf *node, moe_error *err)
 {
@@ -294,14 +326,7 @@ static moe_status read_strategy(moe_strategy *s, const moe_conf *root,
         return moe_conf_fail(root, moe_conf_get(node, "load"), err,
                              "strategy %s: predictor '%s' loads no file",
                              s->name, s->predictor_name);
-    bool foretells =
-        s->predictor->forecast(s->predictor_params) != MOE_FORECAST_NONE;
-    if (s->planner->plans && !foretells)
-        return moe_conf_fail(root, node, err,
-                             "strategy %s: planner '%s' needs a prediction, "
-                             "predictor '%s' gives none",
-                             s->name, s->planner_name, s->predictor_name);
-    return MOE_OK;
+    return check_forecast(s, root, node, err);
 }
 
 static moe_status read_strategies(moe_experiment *x, const moe_conf *root,

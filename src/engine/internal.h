@@ -1,11 +1,13 @@
 /* internal.h: the engine's state, shared by its files.
  *
- *   engine.c      set-up, iterations
+ *   setup.c       what a run needs, before anything is timed
+ *   engine.c      iterations
  *   coordinate.c  predict, collect, plan, broadcast, migrate
- *   layer.c       route, dispatch, ffn, combine
+ *   layer.c       attention's end, route, dispatch, ffn, combine
  *   pricing.c     the gpu clock
  *   record.c      into the ledger
  *   check.c       correctness
+ *   resume.c      going on where an earlier run stopped
  */
 #ifndef MOEGPS_ENGINE_INTERNAL_H
 #define MOEGPS_ENGINE_INTERNAL_H
@@ -16,6 +18,7 @@
 #include "moegps/dispatch.h"
 #include "moegps/engine.h"
 #include "moegps/mem.h"
+#include "moegps/shared_file.h"
 #include "weights.h"
 
 /* One strategy as it runs on this rank. */
@@ -24,6 +27,9 @@ typedef struct moe_runner {
     int index; /* in the experiment */
     int slots; /* per GPU and layer */
     moe_forecast forecast;
+    moe_shared_bytes file;             /* that the predictor learns from, until
+                                         it has */
+    bool direct;                       /* rows go ahead to predicted experts */
     void *predictor, *planner, *split; /* states; planner NULL where this rank
                                           does not plan */
     moe_plan plan;                     /* in force, equal on all ranks */
@@ -34,12 +40,14 @@ typedef struct moe_runner {
 
 /* What one layer of one iteration did here; the gpu clock prices it. */
 typedef struct moe_layer_facts {
-    double node_bytes;    /* full-size rows, max(sent, received) in the node */
-    double network_bytes; /* across nodes */
-    double move_sent[2], move_received[2]; /* full-size weights; 0: within the
-                                              node, 1: across nodes */
+    double dispatch_bytes[2]; /* full-size rows of the exchange of dispatch,
+                                 max(sent, received); 0: within the node, 1:
+                                 across nodes */
+    double combine_bytes[2];  /* of the one that brings them home, likewise */
+    double move_sent[2], move_received[2]; /* full-size weights, likewise */
     int64_t moved;                         /* full-size weights of all GPUs */
-    uint64_t rows; /* that this GPU's replicas computed */
+    uint64_t rows;   /* that this GPU's replicas computed */
+    uint64_t placed; /* of them, those that direct routing had brought */
 } moe_layer_facts;
 
 /* Seconds of one layer. */
@@ -55,6 +63,7 @@ struct moe_engine {
     int coordinator;   /* rank that plans, with central coordination */
     MPI_Comm gpu_comm; /* the GPUs; MPI_COMM_NULL on a dedicated rank */
 
+    int *trace_layer; /* [n_layers] numbers in the trace */
     moe_batcher *batcher;
     moe_batch *batch; /* of the current iteration; borrowed */
 
@@ -86,9 +95,11 @@ struct moe_engine {
     double *planner_cpu; /* [layers] s */
     uint64_t wire_bytes;
     bool predicted_any;     /* this iteration of this strategy predicted */
-    bool planned;           /* ... and made a plan */
-    uint64_t *tally;        /* [layers][2] counts to be summed over ranks */
-    int64_t *sent_bytes;    /* [gpus] full-size rows, over layers */
+    bool collected;         /* ... and told the planner */
+    bool planned;           /* ... which made a plan */
+    uint64_t *tally;        /* [layers][3] counts to be summed over ranks */
+    int64_t *sent_bytes;    /* [gpus] full-size rows of dispatch, over layers */
+    int64_t *ahead_bytes;   /* [gpus] of direct routing, before it */
     moe_layer_times *times; /* [layers] */
     moe_layer_facts *facts; /* [layers] */
     uint32_t *slot_rows;    /* [layers][max_slots] */
@@ -98,6 +109,13 @@ struct moe_engine {
     float *reference; /* [layers][CHECK_TOKENS][hidden] */
     bool corrupt;     /* --inject check: spoil one row */
 };
+
+/* Bytes of a row at the model's full size. */
+static inline double moe_engine_row_bytes(const moe_engine *e)
+{
+    return (double)e->p.model->hidden *
+           moe_dtype_size((moe_dtype)e->p.model->dtype);
+}
 
 /* One reading of both clocks, in s. */
 typedef struct moe_stamp {
@@ -127,12 +145,18 @@ void moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
 void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
                         int first, int end);
 
-/* coordinate.c: predict, collect, plan, broadcast, migrate for all layers.
- * Collective over ctx. Errors go to ctx->err; the caller agrees later. */
+/* coordinate.c: predict for all layers; then collect, plan, broadcast, migrate
+ * what was predicted. Collective over ctx. Errors go to ctx->err; the caller
+ * agrees later. */
+void moe_engine_predict(moe_engine *e, moe_runner *r);
 void moe_engine_coordinate(moe_engine *e, moe_runner *r);
 
-/* layer.c: route, dispatch, ffn, combine of one layer with the given back
- * end; leaves the sums in e->out. Collective over gpu_comm. */
+/* Weights travel to their slots in r->next, which then is in force. */
+void moe_engine_migrate(moe_engine *e, moe_runner *r);
+
+/* layer.c: attention's end, route, dispatch, ffn, combine of one layer with the
+ * given back end; leaves the sums in e->out. Direct routing goes by what was
+ * predicted last. Collective over gpu_comm. */
 void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
                       const moe_ffn *ffn, void *ffn_state, const char *rows);
 

@@ -3,10 +3,39 @@
 
 #include <string.h>
 
-static void route(moe_engine *e, int layer)
+/* Number, address and send the pairs that were counted last. */
+static void send_rows(moe_engine *e, moe_runner *r, int layer, const char *rows)
+{
+    moe_dispatch *d = &e->dispatch;
+    moe_dispatch_number(d);
+    moe_dispatch_address(d, e->batch, &r->replicas[layer], r->slots,
+                         r->spec->split, r->split);
+    moe_dispatch_pack(d, e->batch, rows);
+    moe_dispatch_tell(d);
+    moe_dispatch_send(d);
+}
+
+/* Attention itself is not executed. Of the reduce-scatter that ends it, direct
+ * routing has the part that brings rows to their predicted experts. */
+static void end_attention(moe_engine *e, moe_runner *r, int layer,
+                          const char *rows)
+{
+    const size_t pairs = e->batch->own * (size_t)e->batch->top_k;
+    moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_ATTENTION, layer, layer + 1);
+    const moe_stamp start = moe_stamp_now();
+    moe_dispatch_expect(&e->dispatch, e->batch,
+                        e->predicted + (size_t)layer * pairs);
+    send_rows(e, r, layer, rows);
+    moe_engine_charge(e, MOE_PHASE_ATTENTION, layer, layer + 1, start);
+}
+
+static void route(moe_engine *e, const moe_runner *r, int layer)
 {
     const moe_stamp start = moe_stamp_now();
-    moe_dispatch_count(&e->dispatch, e->batch, layer);
+    if (r->direct)
+        moe_dispatch_compare(&e->dispatch, e->batch, layer);
+    else
+        moe_dispatch_count(&e->dispatch, e->batch, layer);
     moe_engine_charge(e, MOE_PHASE_ROUTE, layer, layer + 1, start);
 }
 
@@ -14,20 +43,14 @@ static void dispatch(moe_engine *e, moe_runner *r, int layer, const char *rows)
 {
     moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_DISPATCH, layer, layer + 1);
     const moe_stamp start = moe_stamp_now();
-    moe_dispatch *d = &e->dispatch;
-    moe_dispatch_number(d);
-    moe_dispatch_address(d, e->batch, layer, &r->replicas[layer], r->slots,
-                         r->spec->split, r->split);
-    moe_dispatch_pack(d, e->batch, rows);
-    moe_dispatch_tell(d);
-    moe_dispatch_send(d);
+    send_rows(e, r, layer, rows);
     moe_engine_charge(e, MOE_PHASE_DISPATCH, layer, layer + 1, start);
 }
 
 /* Spoil one received row, so that tests see the checks fail. */
 static void corrupt(moe_engine *e, char *grouped)
 {
-    if (!e->corrupt || e->dispatch.n_recv == 0)
+    if (!e->corrupt || e->dispatch.n_rows == 0)
         return;
     for (size_t b = 0; b < e->dispatch.p.row_bytes; b++)
         grouped[b] = (char)~grouped[b];
@@ -58,32 +81,44 @@ static void combine(moe_engine *e, int layer, const moe_ffn *ffn,
     const moe_stamp start = moe_stamp_now();
     moe_dispatch_send_back(&e->dispatch);
     ffn->combine(ffn_state, e->batch, layer, e->dispatch.send,
-                 e->dispatch.where, e->out);
+                 e->dispatch.rest.where, e->out);
     moe_engine_charge(e, MOE_PHASE_COMBINE, layer, layer + 1, start);
 }
 
-/* Rows sent and received, at full size, for the gpu clock. */
+/* Full-size bytes of an exchange as its busier direction has them; what stays
+ * on this GPU costs nothing. */
+static void note_exchange(const moe_engine *e, const int *sent,
+                          const int *received, double *bytes_out)
+{
+    const double bytes = moe_engine_row_bytes(e);
+    const int node = moe_layout_node(&e->layout, e->gpu);
+    int64_t out[2] = {0, 0}, in[2] = {0, 0};
+    for (int g = 0; g < e->layout.gpus; g++) {
+        const int far = moe_layout_node(&e->layout, g) != node;
+        if (g == e->gpu)
+            continue;
+        out[far] += sent[g];
+        in[far] += received[g];
+    }
+    for (int far = 0; far < 2; far++)
+        bytes_out[far] =
+            (double)(out[far] > in[far] ? out[far] : in[far]) * bytes;
+}
+
 static void note_rows(moe_engine *e, const moe_runner *r, int layer)
 {
     const moe_dispatch *d = &e->dispatch;
-    const double bytes = (double)e->p.model->hidden *
-                         moe_dtype_size((moe_dtype)e->p.model->dtype);
-    const int node = moe_layout_node(&e->layout, e->gpu);
-    double sent[2] = {0, 0}, received[2] = {0, 0};
-    for (int g = 0; g < e->layout.gpus; g++) {
-        int far = moe_layout_node(&e->layout, g) != node;
-        if (g == e->gpu) { /* stays where it is, costs nothing */
-            e->sent_bytes[g] += (int64_t)(d->send_count[g] * bytes);
-            continue;
-        }
-        sent[far] += d->send_count[g] * bytes;
-        e->sent_bytes[g] += (int64_t)(d->send_count[g] * bytes);
-        received[far] += d->recv_count[g] * bytes;
-    }
+    const double bytes = moe_engine_row_bytes(e);
     moe_layer_facts *f = &e->facts[layer];
-    f->node_bytes = sent[0] > received[0] ? sent[0] : received[0];
-    f->network_bytes = sent[1] > received[1] ? sent[1] : received[1];
-    f->rows = d->n_recv;
+    for (int g = 0; g < e->layout.gpus; g++) {
+        e->sent_bytes[g] += (int64_t)(d->rest.send_count[g] * bytes);
+        if (r->direct)
+            e->ahead_bytes[g] += (int64_t)(d->ahead.send_count[g] * bytes);
+    }
+    note_exchange(e, d->rest.send_count, d->rest.recv_count, f->dispatch_bytes);
+    note_exchange(e, d->home_count, d->back_count, f->combine_bytes);
+    f->rows = d->n_rows;
+    f->placed = d->n_rows - d->rest.n_recv;
     memcpy(e->slot_rows + (size_t)layer * (size_t)e->max_slots, d->slot_rows,
            (size_t)r->slots * sizeof *e->slot_rows);
 }
@@ -93,7 +128,9 @@ void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
 {
     if (e->gpu < 0)
         return;
-    route(e, layer);
+    if (r->direct)
+        end_attention(e, r, layer, rows);
+    route(e, r, layer);
     dispatch(e, r, layer, rows);
     run_experts(e, r, layer, ffn, ffn_state);
     combine(e, layer, ffn, ffn_state);

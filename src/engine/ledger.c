@@ -38,6 +38,7 @@ static void init_global(moe_ledger *ledger, size_t si, size_t sil,
     ledger->error = new_reals(sil, err);
     ledger->top1 = new_reals(sil, err);
     ledger->recall = new_reals(sil, err);
+    ledger->in_place = new_reals(sil, err);
     ledger->slot_expert =
         new_counts(sil * gk, sizeof *ledger->slot_expert, err);
     ledger->slot_quota =
@@ -66,6 +67,9 @@ moe_status moe_ledger_init(moe_ledger *ledger, const moe_ledger_dims *dims,
     ledger->dispatch_bytes =
         moe_array_new((size_t)dims->strategies * (size_t)dims->gpus,
                       sizeof *ledger->dispatch_bytes, &local);
+    ledger->ahead_bytes =
+        moe_array_new((size_t)dims->strategies * (size_t)dims->gpus,
+                      sizeof *ledger->ahead_bytes, &local);
     if (rank == 0)
         init_global(ledger, si, sil, &local);
     if (local.status == MOE_OK)
@@ -76,25 +80,14 @@ moe_status moe_ledger_init(moe_ledger *ledger, const moe_ledger_dims *dims,
 
 void moe_ledger_fini(moe_ledger *ledger)
 {
-    void *arrays[] = {ledger->wall,
-                      ledger->cpu,
-                      ledger->gpu,
-                      ledger->exposed,
-                      ledger->wait,
-                      ledger->rank_pairs,
-                      ledger->dispatch_bytes,
-                      ledger->order,
-                      ledger->warmup_wall,
-                      ledger->true_pairs,
-                      ledger->predicted_pairs,
-                      ledger->error,
-                      ledger->top1,
-                      ledger->recall,
-                      ledger->slot_expert,
-                      ledger->slot_quota,
-                      ledger->moved_bytes,
-                      ledger->wire_bytes,
-                      ledger->planner_cpu};
+    void *arrays[] = {
+        ledger->wall,           ledger->cpu,         ledger->gpu,
+        ledger->exposed,        ledger->wait,        ledger->rank_pairs,
+        ledger->dispatch_bytes, ledger->ahead_bytes, ledger->order,
+        ledger->warmup_wall,    ledger->true_pairs,  ledger->predicted_pairs,
+        ledger->error,          ledger->top1,        ledger->recall,
+        ledger->in_place,       ledger->slot_expert, ledger->slot_quota,
+        ledger->moved_bytes,    ledger->wire_bytes,  ledger->planner_cpu};
     for (size_t j = 0; j < MOE_ARRAY_LEN(arrays); j++)
         free(arrays[j]);
     *ledger = (moe_ledger){0};
@@ -110,6 +103,6 @@ double moe_ledger_bytes(const moe_ledger_dims *d, int rank)
         return bytes;
     const double slot = sizeof(int16_t) + sizeof(float);
     bytes += (double)d->iterations * d->layers * d->experts * sizeof(int32_t);
-    bytes += sil * (d->experts + 4.0) * sizeof(double);
+    bytes += sil * (d->experts + 5.0) * sizeof(double);
     return bytes + sil * d->gpus * d->slots * slot;
 }

@@ -7,7 +7,25 @@
 #include "moegps/layer_price.h"
 
 /* The gpu clock: what this rank's GPU would have taken for what this
- * iteration actually did, at the model's full size. */
+ * iteration actually did, at the model's full size.
+ *
+ * Direct routing is credited as in MoE-GPS: what attention's last reduce-
+ * scatter brings to the right GPU needs no dispatch. That this scatter then
+ * sends k copies of a row, to where they are wanted, and not one to its home,
+ * is not charged; the result file has those bytes (/traffic/ahead_bytes). */
+
+/* Products by which this GPU predicts its own tokens of one layer. */
+static int predictor_work(const moe_engine *e, const moe_runner *r,
+                          moe_gemm_run *runs)
+{
+    const moe_predictor *p = r->spec->predictor;
+    const double tokens = (double)e->batch->own;
+    const double share = tokens / (double)e->batch->tokens;
+    if (!e->predicted_any || p->work == NULL || e->batch->own == 0)
+        return 0;
+    return p->work(r->predictor, tokens,
+                   e->p.experiment->workload.batch * share, runs);
+}
 
 static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
 {
@@ -16,7 +34,7 @@ static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
     return (moe_layer_work){
         .tokens = (double)e->batch->tokens,
         .sequences = x->workload.batch,
-        .collects = e->predicted_any,
+        .collects = e->collected,
         .plans = e->planned,
         .central = x->emulation.coordination == MOE_CENTRAL,
         .layers = e->p.n_layers,
@@ -24,8 +42,9 @@ static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
         .plan_bytes = (double)e->wire_bytes,
         .move_bytes = {fmax(f->move_sent[0], f->move_received[0]),
                        fmax(f->move_sent[1], f->move_received[1])},
-        .dispatch_bytes = {f->node_bytes, f->network_bytes},
-        .combine_bytes = {f->node_bytes, f->network_bytes},
+        .dispatch_bytes = {f->dispatch_bytes[0], f->dispatch_bytes[1]},
+        .combine_bytes = {f->combine_bytes[0], f->combine_bytes[1]},
+        .direct = r->direct,
         .rows = e->slot_rows + (size_t)l * (size_t)e->max_slots,
         .slots = (size_t)r->slots};
 }
@@ -37,11 +56,15 @@ void moe_engine_price(moe_engine *e, const moe_runner *r, int i,
                                .state = e->cost_state,
                                .model = e->p.model,
                                .layout = e->layout};
+    moe_gemm_run runs[MOE_PREDICT_GEMMS];
+    const int n_runs = predictor_work(e, r, runs);
     for (int l = 0; l < e->p.n_layers; l++) {
         const size_t at = moe_ledger_at(ledger, r->index, i, l) * MOE_N_PHASES;
         moe_layer_price price = {.source = MOE_PRICE_TABULATED};
         if (e->gpu >= 0) {
-            const moe_layer_work work = work_of(e, r, l);
+            moe_layer_work work = work_of(e, r, l);
+            work.predict = runs;
+            work.n_predict = n_runs;
             moe_layer_price_of(&pricer, &work, &price);
         }
         memcpy(ledger->gpu + at, price.gpu_s, sizeof price.gpu_s);

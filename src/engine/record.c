@@ -45,7 +45,8 @@ static void record_error(const moe_engine *e, const moe_runner *r, int i,
     }
 }
 
-/* Hits of a token forecast: [l][0] first experts right, [l][1] pairs right. */
+/* Hits of a token forecast: first experts right, pairs right. What the GPUs
+ * had in place is counted by those that received it. */
 static void count_hits(const moe_engine *e, int layer, uint64_t *hits)
 {
     const size_t k = (size_t)e->batch->top_k;
@@ -65,20 +66,24 @@ static void record_hits(moe_engine *e, const moe_runner *r, int i,
 {
     if (r->forecast != MOE_FORECAST_TOKENS)
         return;
-    const int n = 2 * e->p.n_layers;
+    const int n = 3 * e->p.n_layers;
     memset(e->tally, 0, (size_t)n * sizeof *e->tally);
-    for (int l = 0; l < e->p.n_layers; l++)
-        count_hits(e, l, e->tally + 2 * l);
+    for (int l = 0; l < e->p.n_layers; l++) {
+        count_hits(e, l, e->tally + 3 * l);
+        e->tally[3 * l + 2] = e->gpu >= 0 ? e->facts[l].placed : 0;
+    }
     const bool root = e->ctx->rank == 0;
     MOE_MPI(MPI_Reduce(root ? MPI_IN_PLACE : e->tally, e->tally, n,
                        MPI_UINT64_T, MPI_SUM, 0, e->ctx->comm));
     const double tokens = (double)e->batch->tokens;
     for (int l = 0; l < e->p.n_layers && root; l++) {
         const size_t sil = moe_ledger_at(ledger, r->index, i, l);
-        ledger->recall[sil] =
-            (double)e->tally[2 * l + 1] / (tokens * e->batch->top_k);
+        const uint64_t *t = e->tally + 3 * l;
+        ledger->recall[sil] = (double)t[1] / (tokens * e->batch->top_k);
         if (e->p.trace->ordered)
-            ledger->top1[sil] = (double)e->tally[2 * l] / tokens;
+            ledger->top1[sil] = (double)t[0] / tokens;
+        if (r->direct)
+            ledger->in_place[sil] = (double)t[2] / (tokens * e->batch->top_k);
     }
 }
 
@@ -97,8 +102,7 @@ static void record_plan(const moe_engine *e, const moe_runner *r, int i,
                             (size_t)s;
                 int from = g * p.slots + s;
                 ledger->slot_expert[to] = p.expert[from];
-                ledger->slot_quota[to] =
-                    (float)((double)p.quota[from] / MOE_QUOTA_ONE);
+                ledger->slot_quota[to] = (double)p.quota[from] / MOE_QUOTA_ONE;
             }
     }
     ledger->wire_bytes[r->index * ledger->dims.iterations + i] =
@@ -108,9 +112,11 @@ static void record_plan(const moe_engine *e, const moe_runner *r, int i,
 static void record_global(moe_engine *e, const moe_runner *r, int i,
                           moe_ledger *ledger)
 {
-    for (int g = 0; g < e->layout.gpus; g++)
-        ledger->dispatch_bytes[r->index * e->layout.gpus + g] +=
-            e->sent_bytes[g];
+    for (int g = 0; g < e->layout.gpus; g++) {
+        const int to = r->index * e->layout.gpus + g;
+        ledger->dispatch_bytes[to] += e->sent_bytes[g];
+        ledger->ahead_bytes[to] += e->ahead_bytes[g];
+    }
     if (e->ctx->rank == 0) {
         int32_t *truth = ledger->true_pairs + (size_t)i * n_le(e);
         for (size_t x = 0; x < n_le(e); x++)

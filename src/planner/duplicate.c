@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/planner.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "moegps/mem.h"
 
@@ -16,7 +16,10 @@
  * try the next idlest, and stop when nothing can leave the busiest GPU, as
  * then the maximum cannot fall. Every step moves at least one whole pair from
  * a GPU that has at least two more than the other, so the sum of squared
- * loads falls with every step and the loop ends. */
+ * loads falls with every step and the loop ends.
+ *
+ * A step takes the logarithm of the GPUs, plus the replicas of the experts
+ * that the busiest GPU holds. */
 
 typedef struct {
     int max_copies;
@@ -33,35 +36,89 @@ static const moe_opt options[] = {
      .help = "most replicas of one expert (the paper's C_max); 0: no limit"},
     {.key = NULL}};
 
+/* A tournament: every node knows the best of the GPUs below it. Equal loads go
+ * to the lower GPU. */
+typedef struct {
+    int leaves;      /* a power of two */
+    int32_t *winner; /* [2 * leaves] GPU, -1: none; the root is 1 */
+    int sign;        /* 1: most load wins, -1: least does */
+} tournament;
+
+/* Slot s of GPU g is number g * slots + s; homes come first. */
 typedef struct {
     moe_layout layout;
     int experts, slots, max_copies;
-    int64_t *pairs; /* [experts][gpus] that GPU g computes of expert e */
-    int64_t *load;  /* [gpus] */
-    int *copies;    /* [experts] */
-    int *used;      /* [gpus] slots taken */
-    bool *holds;    /* [experts][gpus] */
-    double *share;  /* [gpus][slots] */
+    int16_t *expert; /* [gpus][slots] of the used slots */
+    int64_t *pairs;  /* [gpus][slots] that this replica computes */
+    int32_t *other;  /* [gpus][slots] another slot of the expert, -1: last */
+    int32_t *any;    /* [experts] a slot that has it */
+    int64_t *load;   /* [gpus] */
+    int *copies;     /* [experts] */
+    int *used;       /* [gpus] slots taken */
+    double *share;   /* [gpus][slots] */
+    tournament busiest, idlest; /* of all GPUs; of those with room */
     moe_replicas replicas;
 } state_t;
+
+static void tournament_init(tournament *t, int gpus, int sign, moe_error *err)
+{
+    t->sign = sign;
+    t->leaves = 1;
+    while (t->leaves < gpus)
+        t->leaves *= 2;
+    t->winner = moe_array_new(2 * (size_t)t->leaves, sizeof *t->winner, err);
+}
+
+static void tournament_play(tournament *t, const int64_t *load, int node)
+{
+    const int32_t a = t->winner[2 * node], b = t->winner[2 * node + 1];
+    const bool right =
+        b >= 0 &&
+        (a < 0 || (t->sign > 0 ? load[b] > load[a] : load[b] < load[a]));
+    t->winner[node] = right ? b : a;
+}
+
+/* A GPU's load has changed, or it leaves. */
+static void tournament_update(tournament *t, const int64_t *load, int gpu,
+                              bool stays)
+{
+    int node = t->leaves + gpu;
+    t->winner[node] = stays ? gpu : -1;
+    while ((node /= 2) > 0)
+        tournament_play(t, load, node);
+}
+
+static void tournament_start(tournament *t, const int64_t *load, int gpus,
+                             const int *used, int slots)
+{
+    for (int g = 0; g < t->leaves; g++)
+        t->winner[t->leaves + g] = g < gpus && used[g] < slots ? g : -1;
+    for (int node = t->leaves - 1; node > 0; node--)
+        tournament_play(t, load, node);
+}
 
 static moe_status init(void *state, const moe_planner_env *env,
                        const void *params, moe_error *err)
 {
     state_t *s = state;
-    size_t g = (size_t)env->layout.gpus, e = (size_t)env->experts;
+    const size_t g = (size_t)env->layout.gpus, e = (size_t)env->experts;
+    const size_t n = g * (size_t)env->slots;
     int limit = ((const params_t *)params)->max_copies;
     s->layout = env->layout;
     s->experts = env->experts;
     s->slots = env->slots;
     s->max_copies = limit > 0 ? limit : env->layout.gpus;
     moe_error local = {0};
-    s->pairs = moe_array_new(e * g, sizeof *s->pairs, &local);
-    s->load = moe_array_new(g, sizeof *s->load, &local);
+    s->expert = moe_array_new(n, sizeof *s->expert, &local);
+    s->pairs = moe_array_new(n, sizeof *s->pairs, &local);
+    s->other = moe_array_new(n, sizeof *s->other, &local);
+    s->share = moe_array_new(n, sizeof *s->share, &local);
+    s->any = moe_array_new(e, sizeof *s->any, &local);
     s->copies = moe_array_new(e, sizeof *s->copies, &local);
+    s->load = moe_array_new(g, sizeof *s->load, &local);
     s->used = moe_array_new(g, sizeof *s->used, &local);
-    s->holds = moe_array_new(e * g, sizeof *s->holds, &local);
-    s->share = moe_array_new(g * (size_t)env->slots, sizeof *s->share, &local);
+    tournament_init(&s->busiest, env->layout.gpus, 1, &local);
+    tournament_init(&s->idlest, env->layout.gpus, -1, &local);
     moe_replicas_init(&s->replicas, env->experts, env->layout.gpus, env->slots,
                       &local);
     return local.status == MOE_OK
@@ -69,107 +126,139 @@ static moe_status init(void *state, const moe_planner_env *env,
                : moe_fail(err, local.status, "%s", local.text);
 }
 
+/* Give a GPU that has room another expert. @return the slot's number. */
+static int place(state_t *s, int e, int g)
+{
+    const int at = g * s->slots + s->used[g]++;
+    s->expert[at] = (int16_t)e;
+    s->pairs[at] = 0;
+    s->other[at] = s->any[e];
+    s->any[e] = at;
+    s->copies[e]++;
+    return at;
+}
+
 static void start_from_home(state_t *s, const double *load)
 {
-    size_t g_n = (size_t)s->layout.gpus;
-    memset(s->pairs, 0, (size_t)s->experts * g_n * sizeof *s->pairs);
-    memset(s->holds, 0, (size_t)s->experts * g_n * sizeof *s->holds);
-    for (int g = 0; g < s->layout.gpus; g++) {
-        int first = moe_layout_home_first(&s->layout, s->experts, g);
-        s->used[g] = moe_layout_home_count(&s->layout, s->experts, g);
+    const int g_n = s->layout.gpus;
+    for (int e = 0; e < s->experts; e++) {
+        s->any[e] = -1;
+        s->copies[e] = 0;
+    }
+    for (int g = 0; g < g_n; g++) {
+        const int first = moe_layout_home_first(&s->layout, s->experts, g);
+        const int n = moe_layout_home_count(&s->layout, s->experts, g);
+        s->used[g] = 0;
         s->load[g] = 0;
-        for (int e = first; e < first + s->used[g]; e++) {
-            size_t at = (size_t)e * g_n + (size_t)g;
+        for (int e = first; e < first + n; e++) {
+            const int at = place(s, e, g);
             s->pairs[at] = (int64_t)llround(load[e]);
             s->load[g] += s->pairs[at];
-            s->holds[at] = true;
-            s->copies[e] = 1;
         }
     }
+    tournament_start(&s->busiest, s->load, g_n, s->used, INT_MAX);
+    tournament_start(&s->idlest, s->load, g_n, s->used, s->slots);
 }
 
-static int busiest(const state_t *s)
+/* @return the slot of an expert on a GPU, or -1. */
+static int find(const state_t *s, int e, int g)
 {
-    int h = 0;
-    for (int g = 1; g < s->layout.gpus; g++)
-        if (s->load[g] > s->load[h])
-            h = g;
-    return h;
+    for (int at = g * s->slots; at < g * s->slots + s->used[g]; at++)
+        if (s->expert[at] == e)
+            return at;
+    return -1;
 }
 
-/* @return the largest expert of h that c may take, or -1. */
-static int pick_expert(const state_t *s, int h, int c)
+/* The idlest GPU that can take something from h: one with room, if an expert
+ * of h may be copied, or one that has an expert of h already. @return -1 when
+ * nothing can leave h. */
+static int pick_gpu(const state_t *s, int h)
 {
-    size_t g_n = (size_t)s->layout.gpus;
-    int best = -1;
-    int64_t most = 0;
-    for (int e = 0; e < s->experts; e++) {
-        const size_t row = (size_t)e * g_n;
-        if (s->pairs[row + (size_t)h] <= most)
+    int c = -1;
+    bool copyable = false;
+    for (int k = 0; k < s->used[h]; k++) {
+        const int at = h * s->slots + k, e = s->expert[at];
+        if (s->pairs[at] == 0)
             continue;
-        bool may = s->holds[row + (size_t)c] ||
-                   (s->copies[e] < s->max_copies && s->used[c] < s->slots);
-        if (may) {
-            best = e;
-            most = s->pairs[row + (size_t)h];
+        copyable = copyable || s->copies[e] < s->max_copies;
+        for (int i = s->any[e]; i >= 0; i = s->other[i]) {
+            const int g = i / s->slots;
+            if (c < 0 || s->load[g] < s->load[c] ||
+                (s->load[g] == s->load[c] && g < c))
+                c = g;
         }
+    }
+    const int open = s->idlest.winner[1];
+    if (copyable && open >= 0 &&
+        (s->load[open] < s->load[c] ||
+         (s->load[open] == s->load[c] && open < c)))
+        c = open;
+    return c >= 0 && s->load[h] - s->load[c] > 1 ? c : -1;
+}
+
+/* @return the slot of the largest expert of h that c may take. */
+static int pick_slot(const state_t *s, int h, int c)
+{
+    int best = -1;
+    for (int k = 0; k < s->used[h]; k++) {
+        const int at = h * s->slots + k, e = s->expert[at];
+        if (s->pairs[at] == 0 ||
+            (best >= 0 &&
+             (s->pairs[at] < s->pairs[best] ||
+              (s->pairs[at] == s->pairs[best] && e > s->expert[best]))))
+            continue;
+        if ((s->copies[e] < s->max_copies && s->used[c] < s->slots) ||
+            find(s, e, c) >= 0)
+            best = at;
     }
     return best;
 }
 
-/* The idlest GPU that can take something from h, and what.
- * @return false when nothing can leave h. */
-static bool pick_move(const state_t *s, int h, int *expert_out, int *gpu_out)
+static void move(state_t *s, int from, int h, int c)
 {
-    *gpu_out = -1;
-    for (int c = 0; c < s->layout.gpus; c++) {
-        if (s->load[h] - s->load[c] <= 1 ||
-            (*gpu_out >= 0 && s->load[c] >= s->load[*gpu_out]))
-            continue;
-        int e = pick_expert(s, h, c);
-        if (e >= 0) {
-            *expert_out = e;
-            *gpu_out = c;
-        }
-    }
-    return *gpu_out >= 0;
-}
-
-static void move(state_t *s, int e, int h, int c)
-{
-    const size_t row = (size_t)e * (size_t)s->layout.gpus;
-    int64_t half = (s->load[h] - s->load[c] + 1) / 2;
-    int64_t n =
-        s->pairs[row + (size_t)h] < half ? s->pairs[row + (size_t)h] : half;
-    if (!s->holds[row + (size_t)c]) {
-        s->holds[row + (size_t)c] = true;
-        s->copies[e]++;
-        s->used[c]++;
-    }
-    s->pairs[row + (size_t)h] -= n;
-    s->pairs[row + (size_t)c] += n;
+    const int64_t half = (s->load[h] - s->load[c] + 1) / 2;
+    const int64_t n = s->pairs[from] < half ? s->pairs[from] : half;
+    int to = find(s, s->expert[from], c);
+    if (to < 0)
+        to = place(s, s->expert[from], c);
+    s->pairs[from] -= n;
+    s->pairs[to] += n;
     s->load[h] -= n;
     s->load[c] += n;
+    tournament_update(&s->busiest, s->load, h, true);
+    tournament_update(&s->busiest, s->load, c, true);
+    tournament_update(&s->idlest, s->load, h, s->used[h] < s->slots);
+    tournament_update(&s->idlest, s->load, c, s->used[c] < s->slots);
+}
+
+/* Copies follow the homes in the order of their experts. */
+static void sort_copies(state_t *s, int g)
+{
+    const int base = g * s->slots;
+    const int homes = moe_layout_home_count(&s->layout, s->experts, g);
+    for (int i = base + homes + 1; i < base + s->used[g]; i++) {
+        const int16_t e = s->expert[i];
+        const int64_t n = s->pairs[i];
+        int at = i;
+        for (; at > base + homes && s->expert[at - 1] > e; at--) {
+            s->expert[at] = s->expert[at - 1];
+            s->pairs[at] = s->pairs[at - 1];
+        }
+        s->expert[at] = e;
+        s->pairs[at] = n;
+    }
 }
 
 static void write_plan(state_t *s, moe_plan_layer *next)
 {
-    moe_plan_layer_set_home(next, &s->layout);
     for (int g = 0; g < s->layout.gpus; g++) {
-        int base = g * s->slots;
-        int used = moe_layout_home_count(&s->layout, s->experts, g);
-        int first = moe_layout_home_first(&s->layout, s->experts, g);
-        for (int e = 0; e < s->experts; e++) {
-            bool home = e >= first && e < first + used;
-            size_t at = (size_t)e * (size_t)s->layout.gpus + (size_t)g;
-            if (s->holds[at] && !home)
-                next->expert[base++ + used] = (int16_t)e;
+        sort_copies(s, g);
+        for (int k = 0; k < s->slots; k++) {
+            const int at = g * s->slots + k;
+            next->expert[at] = k < s->used[g] ? s->expert[at] : -1;
+            next->quota[at] = 0;
+            s->share[at] = k < s->used[g] ? (double)s->pairs[at] : 0.0;
         }
-    }
-    for (int k = 0; k < s->layout.gpus * s->slots; k++) {
-        int e = next->expert[k];
-        size_t at = (size_t)e * (size_t)s->layout.gpus + (size_t)(k / s->slots);
-        s->share[k] = e >= 0 ? (double)s->pairs[at] : 0.0;
     }
     moe_plan_layer_set_quota(next, s->share, &s->replicas);
 }
@@ -181,10 +270,12 @@ static moe_status plan(void *state, const double *load,
     (void)current, (void)err;
     state_t *s = state;
     start_from_home(s, load);
-    int h = busiest(s), e = -1, c = -1;
-    while (pick_move(s, h, &e, &c)) {
-        move(s, e, h, c);
-        h = busiest(s);
+    for (;;) {
+        const int h = s->busiest.winner[1];
+        const int c = pick_gpu(s, h);
+        if (c < 0)
+            break;
+        move(s, pick_slot(s, h, c), h, c);
     }
     write_plan(s, next);
     return MOE_OK;
@@ -193,12 +284,16 @@ static moe_status plan(void *state, const double *load,
 static void fini(void *state)
 {
     state_t *s = state;
+    free(s->expert);
     free(s->pairs);
+    free(s->other);
+    free(s->any);
     free(s->load);
     free(s->copies);
     free(s->used);
-    free(s->holds);
     free(s->share);
+    free(s->busiest.winner);
+    free(s->idlest.winner);
     moe_replicas_fini(&s->replicas);
 }
 

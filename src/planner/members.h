@@ -1,3 +1,7 @@
 /* Every planner: one line here and one file beside it. */
 X(static)
 X(duplicate)
+X(eplb)
+X(balance)
+X(timed)
+X(relocate)

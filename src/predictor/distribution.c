@@ -26,7 +26,7 @@ static const moe_opt options[] = {
     {.key = NULL}};
 
 typedef struct {
-    int experts;
+    int n_layers, experts;
     double *share; /* [n_layers][experts] */
 } state_t;
 
@@ -44,6 +44,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
     const size_t n_e = (size_t)env->trace->experts;
     moe_error local = {0};
     uint64_t *counts = moe_array_new(n_e, sizeof *counts, &local);
+    s->n_layers = env->n_layers;
     s->experts = env->trace->experts;
     s->share =
         moe_array_new((size_t)env->n_layers * n_e, sizeof *s->share, &local);
@@ -75,6 +76,12 @@ static void load(void *state, const moe_batch *batch, int layer,
            (size_t)s->experts * sizeof *share_out);
 }
 
+static size_t parameters(const void *state)
+{
+    const state_t *s = state;
+    return (size_t)s->n_layers * (size_t)s->experts;
+}
+
 static void fini(void *state)
 {
     free(((state_t *)state)->share);
@@ -89,5 +96,6 @@ const moe_predictor moe_predictor_distribution = {
     .forecast = forecast,
     .init = init,
     .load = load,
+    .parameters = parameters,
     .fini = fini,
 };

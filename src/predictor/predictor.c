@@ -5,6 +5,8 @@
 
 #include "moegps/registry.h"
 
+enum { TURNS = 8 };
+
 #define X(name) extern const moe_predictor moe_predictor_##name;
 #include "members.h"
 #undef X
@@ -31,12 +33,25 @@ static void load_from_share(const double *share, const moe_batch *batch,
 static void load_from_tokens(const uint16_t *tokens, const moe_batch *batch,
                              uint64_t *load_out)
 {
-    memset(load_out, 0, (size_t)batch->experts * sizeof *load_out);
+    /* Popular experts are counted again and again: by turns, so that an
+     * increment need not wait for the one before. */
+    uint32_t count[TURNS][MOE_MAX_EXPERTS];
+    const size_t n_e = (size_t)batch->experts;
     const size_t pairs = (size_t)batch->own * (size_t)batch->top_k;
-    for (size_t p = 0; p < pairs; p++)
-        load_out[tokens[p]]++;
-    for (int e = 0; e < batch->experts; e++)
-        load_out[e] *= (uint64_t)MOE_LOAD_ONE;
+    for (int turn = 0; turn < TURNS; turn++)
+        memset(count[turn], 0, n_e * sizeof count[turn][0]);
+    size_t p = 0;
+    for (; p + TURNS <= pairs; p += TURNS)
+        for (size_t turn = 0; turn < TURNS; turn++)
+            count[turn][tokens[p + turn]]++;
+    for (; p < pairs; p++)
+        count[0][tokens[p]]++;
+    for (size_t e = 0; e < n_e; e++) {
+        uint64_t sum = 0;
+        for (int turn = 0; turn < TURNS; turn++)
+            sum += count[turn][e];
+        load_out[e] = sum * (uint64_t)MOE_LOAD_ONE;
+    }
 }
 
 void moe_predictor_load(const moe_predictor *predictor, moe_forecast forecast,
@@ -45,7 +60,9 @@ void moe_predictor_load(const moe_predictor *predictor, moe_forecast forecast,
 {
     if (forecast == MOE_FORECAST_TOKENS) {
         predictor->tokens(state, batch, layer, tokens_out);
-        load_from_tokens(tokens_out, batch, load_out);
+        if (predictor->expect == NULL ||
+            !predictor->expect(state, batch, layer, load_out))
+            load_from_tokens(tokens_out, batch, load_out);
     } else {
         predictor->load(state, batch, layer, share);
         load_from_share(share, batch, load_out);

@@ -7,6 +7,7 @@
 
 #include "moegps/mem.h"
 #include "moegps/table.h"
+#include "cells.h"
 #include "verdict.h"
 
 enum {
@@ -15,64 +16,6 @@ enum {
     HEADING_LEN = 18, /* and above a column */
     PER_TABLE = 4     /* strategies beside each other */
 };
-
-/* Text of a table cell. */
-typedef struct cell {
-    char text[64];
-} cell;
-
-static cell time_cell(double s)
-{
-    cell c;
-    moe_format_time(s, c.text, sizeof c.text);
-    return c;
-}
-
-static cell bytes_cell(double bytes)
-{
-    cell c;
-    moe_format_bytes(bytes, c.text, sizeof c.text);
-    return c;
-}
-
-static cell percent_cell(double share)
-{
-    cell c;
-    moe_format_number(100 * share, 3, c.text, sizeof c.text);
-    if (!isnan(share))
-        strcat(c.text, " %");
-    return c;
-}
-
-static cell number_cell(double x)
-{
-    cell c;
-    moe_format_number(x, 3, c.text, sizeof c.text);
-    return c;
-}
-
-/* A name in at most `n` bytes; a longer one is cut between characters of
- * UTF-8 and ends in "~". */
-static cell name_cell(const char *name, size_t n)
-{
-    cell c;
-    size_t len = strlen(name);
-    bool cut = len > n;
-    if (cut)
-        for (len = n - 1; len > 0 && (name[len] & 0xc0) == 0x80;)
-            len--;
-    snprintf(c.text, sizeof c.text, "%.*s%s", (int)len, name, cut ? "~" : "");
-    return c;
-}
-
-static cell interval_cell(cell low, cell high)
-{
-    cell c;
-    if (strcmp(low.text, "n/a") == 0)
-        return low;
-    snprintf(c.text, sizeof c.text, "%.28s .. %.28s", low.text, high.text);
-    return c;
-}
 
 /* Print a label and words, broken before WIDTH and aligned behind it. */
 static void print_wrapped(const char *label, const char *text, FILE *out)
@@ -170,16 +113,17 @@ static void print_times(const moe_view *view, moe_clock clock, FILE *out)
         const moe_strategy_view *y = &view->strategy[s];
         const moe_summary *t = &y->summary[clock];
         const moe_ratio *r = &y->speedup[clock];
-        moe_table_cell(table, "%s", name_cell(y->name, NAME_LEN).text);
-        moe_table_cell(table, "%s", time_cell(t->median).text);
-        moe_table_cell(
-            table, "%s",
-            interval_cell(time_cell(t->ci_low), time_cell(t->ci_high)).text);
-        moe_table_cell(table, "%s", number_cell(r->ratio).text);
-        moe_table_cell(
-            table, "%s",
-            interval_cell(number_cell(r->ci_low), number_cell(r->ci_high))
-                .text);
+        moe_table_cell(table, "%s", moe_name_cell(y->name, NAME_LEN).text);
+        moe_table_cell(table, "%s", moe_time_cell(t->median).text);
+        moe_table_cell(table, "%s",
+                       moe_interval_cell(moe_time_cell(t->ci_low),
+                                         moe_time_cell(t->ci_high))
+                           .text);
+        moe_table_cell(table, "%s", moe_number_cell(r->ratio).text);
+        moe_table_cell(table, "%s",
+                       moe_interval_cell(moe_number_cell(r->ci_low),
+                                         moe_number_cell(r->ci_high))
+                           .text);
         moe_table_cell(table, "%zu", t->n);
     }
     fprintf(out, "\nTime of a layer, %s%s\n", titles[clock],
@@ -203,12 +147,12 @@ static void print_loads(const moe_view *view, FILE *out)
     moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
     for (int s = 0; s < view->dims.strategies; s++) {
         const moe_strategy_view *y = &view->strategy[s];
-        moe_table_cell(table, "%s", name_cell(y->name, NAME_LEN).text);
+        moe_table_cell(table, "%s", moe_name_cell(y->name, NAME_LEN).text);
         moe_table_number(table, y->imbalance.median, 3);
         moe_table_number(table, y->skewness.median, 3);
-        moe_table_cell(table, "%s", percent_cell(y->error.median).text);
-        moe_table_cell(table, "%s", percent_cell(y->top1.median).text);
-        moe_table_cell(table, "%s", percent_cell(y->recall.median).text);
+        moe_table_cell(table, "%s", moe_percent_cell(y->error.median).text);
+        moe_table_cell(table, "%s", moe_percent_cell(y->top1.median).text);
+        moe_table_cell(table, "%s", moe_percent_cell(y->recall.median).text);
     }
     fprintf(out, "\nLoad and prediction, medians over iterations\n\n");
     moe_table_print(table, out);
@@ -220,22 +164,25 @@ static void print_costs(const moe_view *view, FILE *out)
     static const moe_column columns[] = {
         {"strategy", NULL, MOE_LEFT},
         {"weights moved", "per layer", MOE_RIGHT},
+        {"in place", "of pairs", MOE_RIGHT},
         {"dispatched", "per layer", MOE_RIGHT},
-        {"remote", "of dispatched", MOE_RIGHT},
+        {"remote", "of it", MOE_RIGHT},
         {"plan sent", "per iteration", MOE_RIGHT},
         {"planner CPU", "per iteration", MOE_RIGHT},
     };
     moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
     for (int s = 0; s < view->dims.strategies; s++) {
         const moe_strategy_view *y = &view->strategy[s];
-        moe_table_cell(table, "%s", name_cell(y->name, NAME_LEN).text);
-        moe_table_cell(table, "%s", bytes_cell(y->moved_bytes).text);
-        moe_table_cell(table, "%s", bytes_cell(y->dispatch_bytes).text);
-        moe_table_cell(table, "%s", percent_cell(y->remote_share).text);
-        moe_table_cell(table, "%s", bytes_cell(y->wire_bytes).text);
-        moe_table_cell(table, "%s", time_cell(y->planner_cpu.median).text);
+        moe_table_cell(table, "%s", moe_name_cell(y->name, NAME_LEN).text);
+        moe_table_cell(table, "%s", moe_bytes_cell(y->moved_bytes).text);
+        moe_table_cell(table, "%s", moe_percent_cell(y->in_place.median).text);
+        moe_table_cell(table, "%s", moe_bytes_cell(y->dispatch_bytes).text);
+        moe_table_cell(table, "%s", moe_percent_cell(y->remote_share).text);
+        moe_table_cell(table, "%s", moe_bytes_cell(y->wire_bytes).text);
+        moe_table_cell(table, "%s", moe_time_cell(y->planner_cpu.median).text);
     }
-    fprintf(out, "\nWhat balancing costs, means (planner: median)\n\n");
+    fprintf(out,
+            "\nWhat balancing costs, means (in place, planner: medians)\n\n");
     moe_table_print(table, out);
     moe_table_free(table);
 }
@@ -251,7 +198,7 @@ static void add_row(moe_table *table, const char *name, const moe_view *view,
     for (int s = first; s < first + n; s++)
         moe_table_cell(
             table, "%s",
-            time_cell(figure(&view->strategy[s], phase, clock)).text);
+            moe_time_cell(figure(&view->strategy[s], phase, clock)).text);
 }
 
 static double phase_time(const moe_strategy_view *y, int phase, moe_clock clock)
@@ -269,10 +216,10 @@ static double rest_time(const moe_strategy_view *y, int phase, moe_clock clock)
 static void print_phase_table(const moe_view *view, moe_clock clock, int first,
                               int n, FILE *out)
 {
-    cell heading[PER_TABLE];
+    moe_cell heading[PER_TABLE];
     moe_column columns[PER_TABLE + 1] = {{"phase", NULL, MOE_LEFT}};
     for (int j = 0; j < n; j++) {
-        heading[j] = name_cell(view->strategy[first + j].name, HEADING_LEN);
+        heading[j] = moe_name_cell(view->strategy[first + j].name, HEADING_LEN);
         columns[j + 1] = (moe_column){heading[j].text, NULL, MOE_RIGHT};
     }
     moe_table *table = moe_table_new(columns, (size_t)n + 1);

@@ -360,31 +360,38 @@ void moe_blocks_write(moe_ctx *ctx, const moe_blocks *blocks,
     block_fini(&b);
 }
 
-static void write_traffic(moe_ctx *ctx, const moe_block *b)
+/* Swap the first two dimensions of [n][m] rows of `size` bytes. */
+static void transpose(const void *from, void *to, size_t n, size_t m,
+                      size_t size)
 {
-    size_t gpus = (size_t)b->ledger->dims.gpus;
-    size_t n = n_strategies(b) * gpus, ranks = (size_t)ctx->size;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < m; j++)
+            memcpy((char *)to + (j * n + i) * size,
+                   (const char *)from + (i * m + j) * size, size);
+}
+
+/* Bring every rank's bytes sent to rank 0. @return [s][source][destination],
+ * the caller frees it; NULL on other ranks and after an error. Collective. */
+static int64_t *gather_traffic(moe_ctx *ctx, const moe_ledger *ledger,
+                               moe_field_id id)
+{
+    const void *mine = moe_field_data(&moe_fields[id], ledger);
+    const size_t strategies = (size_t)ledger->dims.strategies;
+    const size_t gpus = (size_t)ledger->dims.gpus, n = strategies * gpus;
     int64_t *all = NULL, *dense = NULL;
     if (ctx->rank == 0) {
-        all = moe_array_new(n * ranks, sizeof *all, &ctx->err);
-        dense = moe_array_new(n * ranks, sizeof *dense, &ctx->err);
+        all = moe_array_new(n * (size_t)ctx->size, sizeof *all, &ctx->err);
+        dense = moe_array_new(n * (size_t)ctx->size, sizeof *dense, &ctx->err);
     }
     moe_to_int(n, "traffic of a rank", &ctx->err);
     if (moe_agree(ctx) == MOE_OK) {
-        MOE_MPI(MPI_Gather(b->ledger->dispatch_bytes, (int)n, MPI_INT64_T, all,
-                           (int)n, MPI_INT64_T, 0, ctx->comm));
-        if (ctx->rank == 0) { /* [rank][s][g] becomes [s][source][g] */
-            for (size_t s = 0; s < n_strategies(b); s++)
-                for (size_t g = 0; g < gpus; g++)
-                    memcpy(dense + (s * gpus + g) * gpus,
-                           all + (g * n_strategies(b) + s) * gpus,
-                           gpus * sizeof *dense);
-            write_field(ctx, b, MOE_FIELD_DISPATCH_BYTES, all_layers(b), dense,
-                        H5P_DEFAULT);
-        }
+        MOE_MPI(MPI_Gather(mine, (int)n, MPI_INT64_T, all, (int)n, MPI_INT64_T,
+                           0, ctx->comm));
+        if (ctx->rank == 0)
+            transpose(all, dense, gpus, strategies, gpus * sizeof *dense);
     }
-    free(dense);
     free(all);
+    return dense;
 }
 
 void moe_blocks_write_end(moe_ctx *ctx, const moe_blocks *blocks,
@@ -394,5 +401,136 @@ void moe_blocks_write_end(moe_ctx *ctx, const moe_blocks *blocks,
     if (ctx->rank == 0 && ledger->dims.warmup > 0)
         write_field(ctx, &b, MOE_FIELD_WARMUP_TIME, all_layers(&b),
                     ledger->warmup_wall, H5P_DEFAULT);
-    write_traffic(ctx, &b);
+    for (int t = 0; t < MOE_N_TRAFFIC; t++) {
+        int64_t *bytes = gather_traffic(ctx, ledger, moe_traffic_field(t));
+        if (ctx->rank == 0 && ctx->err.status == MOE_OK)
+            write_field(ctx, &b, moe_traffic_field(t), all_layers(&b), bytes,
+                        H5P_DEFAULT);
+        free(bytes);
+    }
+}
+
+/* Where a copy of the journal is. */
+static void journal_block(const moe_ledger_dims *dims, int copy, hsize_t *start,
+                          hsize_t *count)
+{
+    const hsize_t shape[] = {1, (hsize_t)dims->strategies, (hsize_t)dims->gpus,
+                             (hsize_t)dims->gpus};
+    memset(start, 0, sizeof shape);
+    memcpy(count, shape, sizeof shape);
+    start[0] = (hsize_t)copy;
+}
+
+void moe_blocks_write_journal(moe_ctx *ctx, const moe_blocks *blocks,
+                              const moe_ledger *ledger)
+{
+    hsize_t start[MOE_H5_MAX_RANK], count[MOE_H5_MAX_RANK];
+    journal_block(&ledger->dims, 1 - blocks->copy, start, count);
+    for (int t = 0; t < MOE_N_TRAFFIC; t++) {
+        int64_t *bytes = gather_traffic(ctx, ledger, moe_traffic_field(t));
+        if (ctx->rank == 0 && ctx->err.status == MOE_OK)
+            moe_h5_write_block(blocks->journal[t], start, count,
+                               H5T_NATIVE_INT64, bytes, H5P_DEFAULT, &ctx->err);
+        free(bytes);
+    }
+}
+
+void moe_blocks_mark(moe_ctx *ctx, moe_blocks *blocks, int done)
+{
+    const hsize_t start = 0, count = 2;
+    blocks->copy = 1 - blocks->copy;
+    const int64_t mark[] = {done, blocks->copy};
+    if (ctx->rank == 0)
+        moe_h5_write_block(blocks->progress, &start, &count, H5T_NATIVE_INT64,
+                           mark, H5P_DEFAULT, &ctx->err);
+}
+
+/* Read iterations [first, end) of a field that rank 0 holds. */
+static void read_iterations(const moe_blocks *blocks, moe_field_id id,
+                            int first, int end, const moe_ledger *ledger,
+                            moe_error *err)
+{
+    const moe_field *field = &moe_fields[id];
+    const moe_ledger_dims *dims = &ledger->dims;
+    hsize_t start[MOE_H5_MAX_RANK] = {0}, count[MOE_H5_MAX_RANK];
+    const bool per_strategy = strcmp(field->dims[0], "strategy") == 0;
+    const size_t row =
+        moe_field_inner(field, dims) * moe_element_size(field->element);
+    for (int d = 0; field->dims[d] != NULL; d++)
+        count[d] = moe_dims_extent(dims, field->dims[d]);
+    start[per_strategy] = (hsize_t)first;
+    count[per_strategy] = (hsize_t)(end - first);
+    for (int s = 0; s < (per_strategy ? dims->strategies : 1); s++) {
+        const size_t at = (size_t)s * (size_t)dims->iterations + (size_t)first;
+        if (per_strategy) {
+            start[0] = (hsize_t)s;
+            count[0] = 1;
+        }
+        moe_h5_read_block(blocks->dataset[id], start, count,
+                          moe_element_mem_type(field->element),
+                          moe_field_room(field, ledger) + at * row, err);
+    }
+}
+
+/* Rank 0: true loads and the plans in force. @return iterations done. */
+static int restore_root(moe_blocks *blocks, const moe_ledger *ledger,
+                        moe_error *err)
+{
+    hsize_t start[MOE_H5_MAX_RANK] = {0}, count[MOE_H5_MAX_RANK] = {2};
+    int64_t mark[2] = {0, 0};
+    moe_h5_read_block(blocks->progress, start, count, H5T_NATIVE_INT64, mark,
+                      err);
+    if (err->status == MOE_OK && (mark[0] < 0 || mark[1] < 0 || mark[1] > 1 ||
+                                  mark[0] > ledger->dims.iterations))
+        moe_fail(err, MOE_FORMAT, "its progress is damaged");
+    if (err->status != MOE_OK || mark[0] == 0)
+        return 0;
+    const int done = (int)mark[0];
+    blocks->copy = (int)mark[1];
+    read_iterations(blocks, MOE_FIELD_TRUE_PAIRS, 0, done, ledger, err);
+    read_iterations(blocks, MOE_FIELD_SLOT_EXPERT, done - 1, done, ledger, err);
+    read_iterations(blocks, MOE_FIELD_SLOT_QUOTA, done - 1, done, ledger, err);
+    return done;
+}
+
+/* Give every rank its bytes sent so far. Collective. */
+static void restore_traffic(moe_ctx *ctx, const moe_blocks *blocks, int t,
+                            const moe_ledger *ledger)
+{
+    hsize_t start[MOE_H5_MAX_RANK], count[MOE_H5_MAX_RANK];
+    const size_t strategies = (size_t)ledger->dims.strategies;
+    const size_t gpus = (size_t)ledger->dims.gpus, n = strategies * gpus;
+    const size_t all = ctx->rank == 0 ? n * (size_t)ctx->size : 0;
+    int64_t *dense = moe_array_new(all, sizeof *dense, &ctx->err);
+    int64_t *by_rank = moe_array_new(all, sizeof *by_rank, &ctx->err);
+    if (moe_agree(ctx) == MOE_OK) {
+        journal_block(&ledger->dims, blocks->copy, start, count);
+        if (ctx->rank == 0) {
+            moe_h5_read_block(blocks->journal[t], start, count,
+                              H5T_NATIVE_INT64, dense, &ctx->err);
+            /* A dedicated coordinator, the last rank, sends nothing. */
+            transpose(dense, by_rank, strategies, gpus, gpus * sizeof *dense);
+        }
+        MOE_MPI(MPI_Scatter(
+            by_rank, (int)n, MPI_INT64_T,
+            moe_field_room(&moe_fields[moe_traffic_field(t)], ledger), (int)n,
+            MPI_INT64_T, 0, ctx->comm));
+    }
+    free(by_rank);
+    free(dense);
+}
+
+int moe_blocks_restore(moe_ctx *ctx, moe_blocks *blocks, moe_ledger *ledger)
+{
+    int both[] = {0, 0};
+    if (ctx->rank == 0)
+        both[0] = restore_root(blocks, ledger, &ctx->err);
+    both[1] = blocks->copy;
+    if (moe_agree(ctx) != MOE_OK)
+        return 0;
+    MOE_MPI(MPI_Bcast(both, 2, MPI_INT, 0, ctx->comm));
+    blocks->copy = both[1];
+    for (int t = 0; t < MOE_N_TRAFFIC && both[0] > 0; t++)
+        restore_traffic(ctx, blocks, t, ledger);
+    return both[0];
 }

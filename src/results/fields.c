@@ -86,11 +86,15 @@ const moe_field moe_fields[MOE_N_FIELDS] = {
                           MOE_HELD_BY_ROOT, LAYERS, "1",
                           "share of a token's experts that were predicted",
                           AT(recall)},
+    [MOE_FIELD_IN_PLACE] = {"prediction", "in_place", MOE_ELEMENT_F64,
+                            MOE_HELD_BY_ROOT, LAYERS, "1",
+                            "share of pairs that direct routing had in place",
+                            AT(in_place)},
     [MOE_FIELD_SLOT_EXPERT] = {"plan", "slot_expert", MOE_ELEMENT_I16,
                                MOE_HELD_BY_ROOT, SLOTS, "1",
                                "expert whose weights the slot holds",
                                AT(slot_expert)},
-    [MOE_FIELD_SLOT_QUOTA] = {"plan", "slot_quota", MOE_ELEMENT_F32,
+    [MOE_FIELD_SLOT_QUOTA] = {"plan", "slot_quota", MOE_ELEMENT_F64,
                               MOE_HELD_BY_ROOT, SLOTS, "1",
                               "planned share of the expert's pairs",
                               AT(slot_quota)},
@@ -109,15 +113,24 @@ const moe_field moe_fields[MOE_N_FIELDS] = {
         {"traffic", "dispatch_bytes", MOE_ELEMENT_I64, MOE_HELD_TO_END, TRAFFIC,
          "B", "sent in dispatch, all measured iterations and layers",
          AT(dispatch_bytes)},
+    [MOE_FIELD_AHEAD_BYTES] =
+        {"traffic", "ahead_bytes", MOE_ELEMENT_I64, MOE_HELD_TO_END, TRAFFIC,
+         "B", "sent before dispatch by direct routing, likewise",
+         AT(ahead_bytes)},
 };
+
+moe_field_id moe_traffic_field(int t)
+{
+    static const moe_field_id ids[MOE_N_TRAFFIC] = {MOE_FIELD_DISPATCH_BYTES,
+                                                    MOE_FIELD_AHEAD_BYTES};
+    return ids[t];
+}
 
 hid_t moe_element_file_type(moe_element element)
 {
     switch (element) {
     case MOE_ELEMENT_F64:
         return H5T_IEEE_F64LE;
-    case MOE_ELEMENT_F32:
-        return H5T_IEEE_F32LE;
     case MOE_ELEMENT_I64:
         return H5T_STD_I64LE;
     case MOE_ELEMENT_I32:
@@ -134,8 +147,6 @@ hid_t moe_element_mem_type(moe_element element)
     switch (element) {
     case MOE_ELEMENT_F64:
         return H5T_NATIVE_DOUBLE;
-    case MOE_ELEMENT_F32:
-        return H5T_NATIVE_FLOAT;
     case MOE_ELEMENT_I64:
         return H5T_NATIVE_INT64;
     case MOE_ELEMENT_I32:
@@ -152,8 +163,6 @@ MPI_Datatype moe_element_mpi_type(moe_element element)
     switch (element) {
     case MOE_ELEMENT_F64:
         return MPI_DOUBLE;
-    case MOE_ELEMENT_F32:
-        return MPI_FLOAT;
     case MOE_ELEMENT_I64:
         return MPI_INT64_T;
     case MOE_ELEMENT_I32:
@@ -168,8 +177,10 @@ MPI_Datatype moe_element_mpi_type(moe_element element)
 size_t moe_element_size(moe_element element)
 {
     static const size_t size[] = {
-        [MOE_ELEMENT_F64] = 8, [MOE_ELEMENT_F32] = 4, [MOE_ELEMENT_I64] = 8,
-        [MOE_ELEMENT_I32] = 4, [MOE_ELEMENT_I16] = 2,
+        [MOE_ELEMENT_F64] = 8,
+        [MOE_ELEMENT_I64] = 8,
+        [MOE_ELEMENT_I32] = 4,
+        [MOE_ELEMENT_I16] = 2,
     };
     return size[element];
 }
@@ -222,10 +233,15 @@ size_t moe_field_inner(const moe_field *field, const moe_ledger_dims *dims)
     return inner;
 }
 
-const void *moe_field_data(const moe_field *field, const moe_ledger *ledger)
+char *moe_field_room(const moe_field *field, const moe_ledger *ledger)
 {
-    const void *data = NULL;
+    char *data = NULL;
     assert(field->holder != MOE_HELD_BY_NONE);
     memcpy(&data, (const char *)ledger + field->offset, sizeof data);
     return data;
+}
+
+const void *moe_field_data(const moe_field *field, const moe_ledger *ledger)
+{
+    return moe_field_room(field, ledger);
 }

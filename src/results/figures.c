@@ -47,11 +47,11 @@ static double mean_all(const double *x, size_t n)
 /* Turn iterations into samples, in place: a plan serves `period` iterations
  * and is paid for in one of them, so that a median of iterations would not
  * see its price. What is left over at the end is no sample. */
-static void merge_periods(const moe_reader *rd, double *x,
+static void merge_periods(const moe_view *view, double *x,
                           double (*mean)(const double *x, size_t n))
 {
-    const size_t n = (size_t)rd->view->dims.iterations;
-    const size_t period = (size_t)rd->view->period;
+    const size_t n = (size_t)view->dims.iterations;
+    const size_t period = (size_t)view->period;
     for (size_t j = 0; j < n && period > 1; j++)
         x[j] = j < n / period ? mean(x + j * period, period) : (double)NAN;
 }
@@ -72,15 +72,21 @@ static bool measured(const moe_reader *rd, int s, int i)
     return !isnan(rd->view->strategy[s].layer_time[MOE_CLOCK_WALL][i]);
 }
 
-/* @return the samples of a strategy's layer time; the caller frees them. */
+void moe_view_samples(const moe_view *view, int strategy, moe_clock clock,
+                      double *x_out)
+{
+    memcpy(x_out, view->strategy[strategy].layer_time[clock],
+           (size_t)view->dims.iterations * sizeof *x_out);
+    merge_periods(view, x_out, mean_all);
+}
+
+/* The same in heap memory, which the caller frees. */
 static double *layer_samples(moe_reader *rd, int s, moe_clock clock)
 {
     size_t n = (size_t)rd->view->dims.iterations;
     double *x = moe_array_new(n, sizeof *x, rd->err);
-    if (x == NULL)
-        return NULL;
-    memcpy(x, rd->view->strategy[s].layer_time[clock], n * sizeof *x);
-    merge_periods(rd, x, mean_all);
+    if (x != NULL)
+        moe_view_samples(rd->view, s, clock, x);
     return x;
 }
 
@@ -166,7 +172,7 @@ static double median_spent(const moe_reader *rd, size_t s, double *x)
             x[i] = NAN;
         else if (isnan(x[i]))
             x[i] = 0;
-    merge_periods(rd, x, mean_all);
+    merge_periods(rd->view, x, mean_all);
     moe_summarise(x, n, &summary, rd->err);
     return summary.median;
 }
@@ -271,9 +277,13 @@ static void read_figure(moe_reader *rd, moe_field_id id, layer_mean how,
     size_t strategies = (size_t)v->dims.strategies;
     bool own = strcmp(moe_fields[id].dims[0], "strategy") == 0;
     how.x = moe_array_new(strategies * n, sizeof(double), rd->err);
-    moe_reader_each(rd, id, visit_layers, &how);
+    if (moe_reader_has(rd, id))
+        moe_reader_each(rd, id, visit_layers, &how);
+    else
+        for (size_t j = 0; how.x != NULL && j < strategies * n; j++)
+            how.x[j] = NAN;
     for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++)
-        merge_periods(rd, how.x + s * n, mean_present);
+        merge_periods(rd->view, how.x + s * n, mean_present);
     for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++) {
         moe_summary summary;
         moe_summarise(how.x + (own ? s * n : 0), n, &summary, rd->err);
@@ -326,13 +336,16 @@ static int iterations_of(const moe_reader *rd, int s)
     return n;
 }
 
-/* Traffic is a sum over what was measured; it is written at the end. */
-static void read_traffic(moe_reader *rd)
+/* Traffic is a sum over what was measured; it is written at the end.
+ * @param remote_offset  where the share that leaves its GPU goes; SIZE_MAX:
+ * nowhere. */
+static void read_traffic(moe_reader *rd, moe_field_id id, size_t offset,
+                         size_t remote_offset)
 {
     moe_view *v = rd->view;
     size_t g = (size_t)v->dims.gpus;
     hsize_t dims[MOE_H5_MAX_RANK], start[3] = {0}, count[3] = {1, g, g};
-    hid_t dataset = moe_reader_open(rd, MOE_FIELD_DISPATCH_BYTES, dims);
+    hid_t dataset = moe_reader_open(rd, id, dims);
     double *x = moe_reader_failed(rd) ? NULL : moe_reader_buffer(rd, g * g);
     for (int s = 0; s < v->dims.strategies && !moe_reader_failed(rd); s++) {
         double all = 0, own = 0;
@@ -346,8 +359,12 @@ static void read_traffic(moe_reader *rd)
         for (size_t j = 0; j < g; j++)
             own += x[j * g + j];
         int layers = iterations_of(rd, s) * v->dims.layers;
-        v->strategy[s].dispatch_bytes = layers > 0 ? all / layers : NAN;
-        v->strategy[s].remote_share = all > 0 ? 1 - own / all : NAN;
+        const double mean = layers > 0 ? all / layers : NAN;
+        const double remote = all > 0 ? 1 - own / all : NAN;
+        memcpy((char *)&v->strategy[s] + offset, &mean, sizeof mean);
+        if (remote_offset != SIZE_MAX)
+            memcpy((char *)&v->strategy[s] + remote_offset, &remote,
+                   sizeof remote);
     }
     moe_h5_close(dataset);
 }
@@ -359,6 +376,40 @@ static void scale_summary(moe_summary *s, double factor)
                      &s->min,    &s->max,    &s->p50,     &s->p90,  &s->p99};
     for (size_t i = 0; i < MOE_ARRAY_LEN(all); i++)
         *all[i] *= factor;
+}
+
+/* FNV-1a over the true loads of an iteration. */
+static void visit_batch(const moe_reader *rd, int s, int i, const double *x,
+                        void *arg)
+{
+    const size_t n =
+        (size_t)rd->view->dims.layers * (size_t)rd->view->dims.experts;
+    uint64_t h = UINT64_C(14695981039346656037);
+    double *pairs = arg;
+    (void)s;
+    if (isnan(x[0]))
+        return;
+    for (size_t j = 0; j < n; j++) {
+        h = (h ^ (uint64_t)(int64_t)x[j]) * UINT64_C(1099511628211);
+        *pairs += x[j];
+    }
+    rd->view->batch_hash[i] = h;
+}
+
+static void read_batches(moe_reader *rd)
+{
+    const size_t n = (size_t)rd->view->dims.iterations;
+    rd->view->batch_hash =
+        moe_array_new(n, sizeof *rd->view->batch_hash, rd->err);
+    double pairs = 0;
+    moe_reader_each(rd, MOE_FIELD_TRUE_PAIRS, visit_batch, &pairs);
+    size_t counted = 0;
+    for (size_t i = 0; i < n && !moe_reader_failed(rd); i++)
+        counted += rd->view->batch_hash[i] != 0;
+    rd->view->tokens =
+        counted > 0 && rd->view->top_k > 0
+            ? pairs / (double)counted / rd->view->dims.layers / rd->view->top_k
+            : (double)NAN;
 }
 
 static void read_loads(moe_reader *rd)
@@ -377,6 +428,8 @@ static void read_loads(moe_reader *rd)
     read_figure(rd, MOE_FIELD_ERROR, one, offsetof(moe_strategy_view, error));
     read_figure(rd, MOE_FIELD_TOP1, one, offsetof(moe_strategy_view, top1));
     read_figure(rd, MOE_FIELD_RECALL, one, offsetof(moe_strategy_view, recall));
+    read_figure(rd, MOE_FIELD_IN_PLACE, one,
+                offsetof(moe_strategy_view, in_place));
     read_figure(rd, MOE_FIELD_PLANNER_TIME, one,
                 offsetof(moe_strategy_view, planner_cpu));
     for (int s = 0; s < d->strategies && !moe_reader_failed(rd); s++)
@@ -385,7 +438,14 @@ static void read_loads(moe_reader *rd)
               offsetof(moe_strategy_view, moved_bytes));
     read_mean(rd, MOE_FIELD_WIRE_BYTES, 1,
               offsetof(moe_strategy_view, wire_bytes));
-    read_traffic(rd);
+    read_traffic(rd, MOE_FIELD_DISPATCH_BYTES,
+                 offsetof(moe_strategy_view, dispatch_bytes),
+                 offsetof(moe_strategy_view, remote_share));
+    for (int s = 0; s < d->strategies && !moe_reader_failed(rd); s++)
+        v->strategy[s].ahead_bytes = NAN;
+    if (moe_reader_has(rd, MOE_FIELD_AHEAD_BYTES))
+        read_traffic(rd, MOE_FIELD_AHEAD_BYTES,
+                     offsetof(moe_strategy_view, ahead_bytes), SIZE_MAX);
 }
 
 void moe_figures_read(moe_reader *rd)
@@ -396,4 +456,6 @@ void moe_figures_read(moe_reader *rd)
         read_phases(rd);
     if (!moe_reader_failed(rd))
         read_loads(rd);
+    if (!moe_reader_failed(rd))
+        read_batches(rd);
 }

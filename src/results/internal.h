@@ -25,7 +25,6 @@ typedef enum moe_holder {
 /* Element types: of the ledger, of the file and of messages alike. */
 typedef enum moe_element {
     MOE_ELEMENT_F64,
-    MOE_ELEMENT_F32,
     MOE_ELEMENT_I64,
     MOE_ELEMENT_I32,
     MOE_ELEMENT_I16
@@ -60,16 +59,24 @@ typedef enum moe_field_id {
     MOE_FIELD_ERROR,
     MOE_FIELD_TOP1,
     MOE_FIELD_RECALL,
+    MOE_FIELD_IN_PLACE,
     MOE_FIELD_SLOT_EXPERT,
     MOE_FIELD_SLOT_QUOTA,
     MOE_FIELD_MOVED_BYTES,
     MOE_FIELD_WIRE_BYTES,
     MOE_FIELD_PLANNER_TIME,
     MOE_FIELD_DISPATCH_BYTES,
+    MOE_FIELD_AHEAD_BYTES,
     MOE_N_FIELDS
 } moe_field_id;
 
 extern const moe_field moe_fields[MOE_N_FIELDS];
+
+/* Bytes between GPUs, [strategy][source][destination], summed up over a run. */
+enum { MOE_N_TRAFFIC = 2 };
+
+/** @return traffic field t, 0..MOE_N_TRAFFIC-1. */
+moe_field_id moe_traffic_field(int t);
 
 hid_t moe_element_file_type(moe_element element);
 hid_t moe_element_mem_type(moe_element element);
@@ -91,6 +98,9 @@ size_t moe_field_inner(const moe_field *field, const moe_ledger_dims *dims);
 
 /** Array of a field in the ledger; NULL where this rank has none. */
 const void *moe_field_data(const moe_field *field, const moe_ledger *ledger);
+
+/** The same, to be filled. */
+char *moe_field_room(const moe_field *field, const moe_ledger *ledger);
 
 /** What every rank contributes to /provenance. Plain bytes, gathered. */
 typedef struct moe_rank_facts {
@@ -129,6 +139,27 @@ void moe_log_write(hid_t file, const moe_ctx *ctx, moe_error *err);
 void moe_target_check(const char *path, const char *partial, uint64_t bytes,
                       bool force, moe_error *err);
 
+/** What there is of an earlier run. */
+typedef enum moe_resume_kind {
+    MOE_RESUME_NOTHING,
+    MOE_RESUME_PARTIAL,     /* PATH.partial: the run was killed */
+    MOE_RESUME_INTERRUPTED, /* PATH, but not complete */
+    MOE_RESUME_COMPLETE     /* PATH: nothing is left to do */
+} moe_resume_kind;
+
+/** Look for a file to go on with. Rank 0 only. MOE_EXISTS: both are there. */
+moe_resume_kind moe_resume_find(const char *path, const char *partial,
+                                moe_error *err);
+
+/** Check that a file is of this run. One to go on with is marked as running,
+ *  named PATH.partial and left open. Rank 0 only.
+ *  @return its id; invalid if complete, and with MOE_MISMATCH (saying what
+ *  differs), MOE_FORMAT, MOE_IO; then the file is as it was. */
+hid_t moe_resume_open(moe_resume_kind kind, const char *path,
+                      const char *partial, const moe_ctx *ctx,
+                      const moe_results_meta *meta, const moe_ledger_dims *dims,
+                      moe_error *err);
+
 /** Flush a file that was opened serially; MOE_IO when the disk is full. Then
  *  only moe_target_abandon() may follow. */
 void moe_target_flush(hid_t file, const char *partial, moe_error *err);
@@ -155,11 +186,29 @@ void moe_results_put_list(hid_t obj, const char *name, const char *const *texts,
 typedef struct moe_blocks {
     bool mpio; /* all ranks write; else rank 0 writes what it gathers */
     hid_t dataset[MOE_N_FIELDS]; /* open where written, else invalid */
+    hid_t progress;              /* of /resume, likewise */
+    hid_t journal[MOE_N_TRAFFIC];
+    int copy;   /* of the journal, that is valid */
     hid_t xfer; /* of the ranks' columns: collective with mpio */
 } moe_blocks;
 
 void moe_blocks_write(moe_ctx *ctx, const moe_blocks *blocks,
                       const moe_ledger *ledger, int first, int end);
+
+/** Write to the journal what a run that goes on needs besides the blocks, in
+ *  the copy that is not in force. Collective, as moe_blocks_write(). */
+void moe_blocks_write_journal(moe_ctx *ctx, const moe_blocks *blocks,
+                              const moe_ledger *ledger);
+
+/** Put the journal in force, once it and the blocks are on the disk: iterations
+ *  [0, done) are in the file. Rank 0 writes; errors go to ctx->err. */
+void moe_blocks_mark(moe_ctx *ctx, moe_blocks *blocks, int done);
+
+/** Read back what a run needs to go on: rank 0's true loads and last plans,
+ *  every rank's traffic. Collective; errors go to ctx->err, to be agreed on.
+ *  @param blocks  open; its copy is set.
+ *  @return iterations in the file, equal on all ranks. */
+int moe_blocks_restore(moe_ctx *ctx, moe_blocks *blocks, moe_ledger *ledger);
 
 /** Write what is known at the end: warm-up and traffic. Collective, as
  *  moe_blocks_write(). */

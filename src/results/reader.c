@@ -33,6 +33,14 @@ double *moe_reader_buffer(moe_reader *rd, size_t n)
     return rd->buffer;
 }
 
+bool moe_reader_has(const moe_reader *rd, moe_field_id id)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", moe_fields[id].group,
+             moe_fields[id].name);
+    return moe_h5_exists(rd->file, path);
+}
+
 hid_t moe_reader_open(moe_reader *rd, moe_field_id id, hsize_t *dims)
 {
     const moe_field *field = &moe_fields[id];
@@ -48,8 +56,7 @@ hid_t moe_reader_open(moe_reader *rd, moe_field_id id, hsize_t *dims)
 
 void moe_reader_mark(moe_element element, double *x, size_t n)
 {
-    for (size_t j = 0;
-         j < n && element != MOE_ELEMENT_F64 && element != MOE_ELEMENT_F32; j++)
+    for (size_t j = 0; j < n && element != MOE_ELEMENT_F64; j++)
         if (x[j] < 0)
             x[j] = NAN;
 }

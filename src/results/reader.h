@@ -19,6 +19,10 @@ static inline bool moe_reader_failed(const moe_reader *rd)
     return rd->err->status != MOE_OK;
 }
 
+/** @return whether the file has the field: those of earlier minor versions of
+ *  the schema lack some. */
+bool moe_reader_has(const moe_reader *rd, moe_field_id id);
+
 /** Open a dataset and check that its shape is the run's. @return its id, or
  *  invalid with MOE_FORMAT. */
 hid_t moe_reader_open(moe_reader *rd, moe_field_id id, hsize_t *dims);

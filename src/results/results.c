@@ -60,6 +60,9 @@ static moe_results *new_results(const char *path, bool force, moe_error *err)
     r->blocks.xfer = H5P_DEFAULT;
     for (int f = 0; f < MOE_N_FIELDS; f++)
         r->blocks.dataset[f] = H5I_INVALID_HID;
+    r->blocks.progress = H5I_INVALID_HID;
+    for (int t = 0; t < MOE_N_TRAFFIC; t++)
+        r->blocks.journal[t] = H5I_INVALID_HID;
     return r;
 }
 
@@ -74,6 +77,12 @@ static void open_datasets(moe_results *r, const moe_ledger_dims *dims,
         snprintf(path, sizeof path, "%s/%s", field->group, field->name);
         r->blocks.dataset[f] = moe_h5_open_dataset(r->file, path, err);
     }
+    r->blocks.progress = moe_h5_open_dataset(r->file, "resume/progress", err);
+    for (int t = 0; t < MOE_N_TRAFFIC; t++) {
+        snprintf(path, sizeof path, "resume/%s",
+                 moe_fields[moe_traffic_field(t)].name);
+        r->blocks.journal[t] = moe_h5_open_dataset(r->file, path, err);
+    }
 }
 
 static void close_datasets(moe_results *r)
@@ -81,6 +90,12 @@ static void close_datasets(moe_results *r)
     for (int f = 0; f < MOE_N_FIELDS; f++) {
         moe_h5_close(r->blocks.dataset[f]);
         r->blocks.dataset[f] = H5I_INVALID_HID;
+    }
+    moe_h5_close(r->blocks.progress);
+    r->blocks.progress = H5I_INVALID_HID;
+    for (int t = 0; t < MOE_N_TRAFFIC; t++) {
+        moe_h5_close(r->blocks.journal[t]);
+        r->blocks.journal[t] = H5I_INVALID_HID;
     }
     if (r->blocks.xfer != H5P_DEFAULT)
         moe_h5_close(r->blocks.xfer);
@@ -246,6 +261,68 @@ out:
     return ctx->err.status;
 }
 
+/* Rank 0: open what is there. */
+static moe_resume_kind open_earlier(moe_ctx *ctx, moe_results *r,
+                                    const moe_results_meta *meta,
+                                    const moe_ledger *ledger)
+{
+    const moe_resume_kind kind =
+        moe_resume_find(r->path, r->partial, &ctx->err);
+    if (kind != MOE_RESUME_NOTHING && ctx->err.status == MOE_OK)
+        r->file = moe_resume_open(kind, r->path, r->partial, ctx, meta,
+                                  &ledger->dims, &ctx->err);
+    return kind;
+}
+
+/* Open a file that rank 0 has open as the run's own. Collective. */
+static void reopen(moe_ctx *ctx, moe_results *r, const moe_results_meta *meta,
+                   moe_ledger *ledger, int *done_out)
+{
+    r->blocks.mpio = choose_mpio(ctx, r, meta, &ledger->dims);
+    if (r->blocks.mpio && ctx->rank == 0) {
+        moe_h5_close_file(r->file, &ctx->err);
+        r->file = H5I_INVALID_HID;
+    }
+    if (moe_agree(ctx) == MOE_OK && r->blocks.mpio)
+        open_parallel(ctx, r);
+    if (moe_agree(ctx) == MOE_OK && r->file >= 0)
+        open_datasets(r, &ledger->dims, &ctx->err);
+    if (moe_agree(ctx) == MOE_OK)
+        *done_out = moe_blocks_restore(ctx, &r->blocks, ledger);
+    if (moe_agree(ctx) != MOE_OK) {
+        close_datasets(r);
+        moe_h5_close_file(r->file, &(moe_error){0});
+        r->file = H5I_INVALID_HID;
+    }
+}
+
+moe_status moe_results_resume(moe_ctx *ctx, const char *path,
+                              const moe_results_meta *meta, moe_ledger *ledger,
+                              moe_results **results_out, int *done_out)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    *results_out = NULL;
+    *done_out = 0;
+    int kind = MOE_RESUME_NOTHING;
+    moe_results *r = new_results(path, meta->force, &ctx->err);
+    if (moe_agree(ctx) == MOE_OK && ctx->rank == 0)
+        kind = (int)open_earlier(ctx, r, meta, ledger);
+    if (moe_agree(ctx) == MOE_OK) {
+        MOE_MPI(MPI_Bcast(&kind, 1, MPI_INT, 0, ctx->comm));
+        if (kind == MOE_RESUME_COMPLETE)
+            *done_out = ledger->dims.iterations;
+        else if (kind != MOE_RESUME_NOTHING)
+            reopen(ctx, r, meta, ledger, done_out);
+    }
+    const bool there =
+        kind != MOE_RESUME_NOTHING && kind != MOE_RESUME_COMPLETE;
+    if (there && ctx->err.status == MOE_OK)
+        *results_out = r;
+    else
+        release(r);
+    return ctx->err.status;
+}
+
 /* Collective with MPI-IO; errors go to ctx->err. */
 static void flush(moe_ctx *ctx, moe_results *r)
 {
@@ -260,7 +337,12 @@ moe_status moe_results_write(moe_ctx *ctx, moe_results *results,
     if (moe_agree(ctx) != MOE_OK)
         return ctx->err.status;
     moe_blocks_write(ctx, &results->blocks, ledger, first, end);
+    moe_blocks_write_journal(ctx, &results->blocks, ledger);
     flush(ctx, results);
+    if (moe_agree(ctx) == MOE_OK) {
+        moe_blocks_mark(ctx, &results->blocks, end);
+        flush(ctx, results);
+    }
     results->broken = moe_agree(ctx) != MOE_OK || results->broken;
     return ctx->err.status;
 }

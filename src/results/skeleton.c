@@ -159,6 +159,43 @@ static void write_groups(hid_t file, const moe_results_meta *meta,
     }
 }
 
+/* What a run needs to go on where it was stopped. It is written in two copies
+ * in turn; `progress` says which is in force, and is written last. */
+static void write_resume(hid_t file, const moe_ledger_dims *dims,
+                         moe_error *err)
+{
+    static const char *const items[] = {"iterations", "copy"};
+    const int64_t none[] = {0, 0};
+    const moe_h5_spec progress = {.name = "progress",
+                                  .type = H5T_STD_I64LE,
+                                  .rank = 1,
+                                  .dims = {"item"},
+                                  .units = "1",
+                                  .long_name = "iterations in the file, copy "
+                                               "of the journal in force"};
+    moe_h5_spec journal = {
+        .type = H5T_STD_I64LE,
+        .rank = 4,
+        .dims = {"copy", "strategy", "source", "destination"},
+        .units = "B",
+        .long_name = "sent so far"};
+    hid_t group = moe_h5_create_group(file, "resume", err);
+    moe_h5_scale_text(group, "item", 2, items, "what is counted", err);
+    moe_h5_scale(group, "copy", 2, NULL, "copy of the journal", err);
+    moe_h5_scale(group, "strategy", (size_t)dims->strategies, NULL,
+                 "strategy, by number", err);
+    moe_h5_scale(group, "source", (size_t)dims->gpus, NULL, "GPU that sends",
+                 err);
+    moe_h5_scale(group, "destination", (size_t)dims->gpus, NULL,
+                 "GPU that receives", err);
+    moe_h5_write(group, &progress, H5T_NATIVE_INT64, none, err);
+    for (int t = 0; t < MOE_N_TRAFFIC; t++) {
+        journal.name = moe_fields[moe_traffic_field(t)].name;
+        moe_h5_close(moe_h5_create_dataset(group, &journal, err));
+    }
+    moe_h5_close(group);
+}
+
 void moe_log_write(hid_t file, const moe_ctx *ctx, moe_error *err)
 {
     if (err->status != MOE_OK || ctx->n_warnings == 0)
@@ -179,6 +216,7 @@ void moe_skeleton_write(hid_t file, const moe_ctx *ctx,
     write_root(file, meta, err);
     moe_provenance_write(file, ctx, meta, facts, mpio, err);
     write_groups(file, meta, &ledger->dims, err);
+    write_resume(file, &ledger->dims, err);
     moe_summary_create(file, meta->strategies, (size_t)ledger->dims.strategies,
                        err);
     moe_log_write(file, ctx, err);

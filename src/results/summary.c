@@ -29,6 +29,8 @@ static const moe_metric metrics[] = {
      MOE_NO_RATIO, false},
     {"recall", "1", "experts of a token that were predicted", VIEW(recall),
      MOE_NO_RATIO, false},
+    {"in_place", "1", "pairs that direct routing had in place", VIEW(in_place),
+     MOE_NO_RATIO, false},
     {"planner_time", "s", "CPU time of the planner per iteration",
      VIEW(planner_cpu), MOE_NO_RATIO, false},
     {"moved_bytes", "B", "weights migrated per layer, all GPUs",
@@ -39,6 +41,8 @@ static const moe_metric metrics[] = {
      VIEW(dispatch_bytes), MOE_NO_RATIO, true},
     {"remote_share", "1", "of dispatch_bytes that leaves its GPU",
      VIEW(remote_share), MOE_NO_RATIO, true},
+    {"ahead_bytes", "B", "rows sent ahead per layer, all GPUs",
+     VIEW(ahead_bytes), MOE_NO_RATIO, true},
 };
 
 const moe_metric *moe_metric_at(size_t i)
@@ -67,13 +71,6 @@ moe_ratio moe_metric_ratio(const moe_metric *metric,
         memcpy(&r, (const char *)strategy + metric->ratio, sizeof r);
     return r;
 }
-
-/* A dataset of /summary: one member of a metric's summary or ratio. */
-typedef struct moe_figure {
-    const char *name, *long_name;
-    size_t offset;
-    bool of_ratio;
-} moe_figure;
 
 static const moe_figure figures[] = {
     {"median", "median", offsetof(moe_summary, median), false},
@@ -135,8 +132,27 @@ void moe_summary_create(hid_t file, const char *const *strategies,
     moe_h5_close(group);
 }
 
-static double figure_of(const moe_figure *figure, const moe_metric *metric,
-                        const moe_strategy_view *strategy)
+const moe_figure *moe_figure_at(size_t i)
+{
+    return i < MOE_ARRAY_LEN(figures) ? &figures[i] : NULL;
+}
+
+void moe_figure_set(const moe_figure *figure, const moe_metric *metric,
+                    moe_strategy_view *strategy, double value)
+{
+    char *at = (char *)strategy;
+    const bool is_mean =
+        !figure->of_ratio && figure->offset == offsetof(moe_summary, mean);
+    if (figure->of_ratio && metric->ratio != MOE_NO_RATIO)
+        memcpy(at + metric->ratio + figure->offset, &value, sizeof value);
+    else if (!figure->of_ratio && !metric->mean_only)
+        memcpy(at + metric->offset + figure->offset, &value, sizeof value);
+    else if (is_mean && metric->mean_only)
+        memcpy(at + metric->offset, &value, sizeof value);
+}
+
+double moe_figure_get(const moe_figure *figure, const moe_metric *metric,
+                      const moe_strategy_view *strategy)
 {
     double value = NAN;
     moe_summary s = moe_metric_summary(metric, strategy);
@@ -167,8 +183,8 @@ void moe_summary_write(hid_t file, const moe_view *view, moe_error *err)
     hid_t group = moe_h5_open_group(file, "summary", err);
     for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++) {
         for (size_t j = 0; j < n_strategies * n; j++)
-            values[j] =
-                figure_of(&figures[f], &metrics[j % n], &view->strategy[j / n]);
+            values[j] = moe_figure_get(&figures[f], &metrics[j % n],
+                                       &view->strategy[j / n]);
         write_matrix(group, figures[f].name, values, n_strategies, err);
     }
     for (size_t j = 0; j < n_strategies * n; j++)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/sweep.h"
 #include "reader.h"
 #include "moegps/mem.h"
 
@@ -113,7 +114,13 @@ static void read_identity(moe_reader *rd)
     get_optional(group, "model", v->model, sizeof v->model);
     get_optional(group, "cluster", v->cluster, sizeof v->cluster);
     get_optional(group, "trace", v->trace, sizeof v->trace);
+    get_optional(group, "trace_sha256", v->trace_sha256,
+                 sizeof v->trace_sha256);
+    if (!moe_reader_failed(rd))
+        v->config = moe_h5_read_text(group, "resolved", rd->err);
     v->period = read_period(rd, group);
+    if (moe_h5_has(group, "top_k"))
+        v->top_k = (int)moe_h5_get_int(group, "top_k", rd->err);
     moe_h5_close(group);
 }
 
@@ -182,6 +189,57 @@ void moe_view_free(moe_view *view)
         for (int c = 0; c < MOE_N_CLOCKS; c++)
             free(view->strategy[s].layer_time[c]);
     free(view->strategy);
+    free(view->config);
+    free(view->batch_hash);
     moe_h5_free_strings(view->warnings, view->n_warnings);
     *view = (moe_view){0};
+}
+
+static bool is_sweep(const char *path)
+{
+    moe_error ignored = {0};
+    char schema[32] = "";
+    hid_t file = moe_h5_open(path, false, &ignored);
+    if (file < 0)
+        return false;
+    get_optional(file, "schema", schema, sizeof schema);
+    moe_h5_close_file(file, &ignored);
+    return strcmp(schema, MOE_SWEEP_SCHEMA) == 0;
+}
+
+moe_status moe_views_append(const char *path, moe_view **views, size_t *n,
+                            moe_error *err)
+{
+    moe_error local = {0};
+    moe_view one, *some = &one;
+    size_t m = 1;
+    const bool sweep = is_sweep(path);
+    if (sweep)
+        moe_sweep_read(path, &some, &m, &local);
+    else
+        moe_view_read(path, &one, &local);
+    if (local.status != MOE_OK)
+        return moe_fail(err, local.status, "%s", local.text);
+    moe_view *all = realloc(*views, (*n + m) * sizeof *all);
+    if (all == NULL) {
+        for (size_t i = 0; i < m; i++)
+            moe_view_free(&some[i]);
+        moe_fail(&local, MOE_NOMEM, "out of memory");
+    } else {
+        memcpy(all + *n, some, m * sizeof *all);
+        *views = all;
+        *n += m;
+    }
+    if (sweep)
+        free(some);
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local.status, "%s", local.text);
+}
+
+void moe_views_free(moe_view *views, size_t n)
+{
+    for (size_t i = 0; views != NULL && i < n; i++)
+        moe_view_free(&views[i]);
+    free(views);
 }

@@ -2,3 +2,4 @@
 X(quota)
 X(equal)
 X(local)
+X(minmax)

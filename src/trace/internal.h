@@ -16,6 +16,7 @@ typedef enum trace_array {
     ARRAY_TOKEN_ID,
     ARRAY_POSITION,
     ARRAY_COUNTS,
+    ARRAY_LAYER_NUMBER,
     N_ARRAYS
 } trace_array;
 

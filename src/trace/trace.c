@@ -11,7 +11,7 @@
 #include "moegps/mem.h"
 
 /* Pointers to objects share one representation here, so that a table of
- * offsets can stand for seven pointers of different types. */
+ * offsets can stand for eight pointers of different types. */
 static const struct {
     size_t offset, size;
 } arrays[N_ARRAYS] = {
@@ -22,6 +22,7 @@ static const struct {
     [ARRAY_TOKEN_ID] = {offsetof(moe_trace, token_id), sizeof(uint32_t)},
     [ARRAY_POSITION] = {offsetof(moe_trace, position), sizeof(int32_t)},
     [ARRAY_COUNTS] = {offsetof(moe_trace, counts), sizeof(uint32_t)},
+    [ARRAY_LAYER_NUMBER] = {offsetof(moe_trace, layer_number), sizeof(int32_t)},
 };
 
 const char *trace_kind_name(moe_trace_kind kind)
@@ -59,6 +60,8 @@ bool trace_elements(const moe_trace *t, trace_array which, size_t *n_out)
     case ARRAY_COUNTS:
         return tokens ||
                product(t->n_seqs, layers, (uint64_t)t->experts, n_out);
+    case ARRAY_LAYER_NUMBER:
+        return !t->has_layer_number || product(layers, 1, 1, n_out);
     case N_ARRAYS:
         break;
     }
@@ -151,6 +154,19 @@ void moe_trace_counts(const moe_trace *trace, moe_split_part part, int layer,
         for (size_t e = 0; e < n_experts; e++)
             counts_out[e] += row[e];
     }
+}
+
+int moe_trace_layer_number(const moe_trace *trace, int layer)
+{
+    return trace->has_layer_number ? trace->layer_number[layer] : layer;
+}
+
+int moe_trace_find_layer(const moe_trace *trace, int number)
+{
+    for (int l = 0; l < trace->layers; l++)
+        if (moe_trace_layer_number(trace, l) == number)
+            return l;
+    return -1;
 }
 
 uint64_t moe_trace_part_tokens(const moe_trace *trace, moe_split_part part)

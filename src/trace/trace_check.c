@@ -187,6 +187,40 @@ static moe_status check_loads(const moe_trace *t, moe_error *err)
     return status;
 }
 
+static moe_status check_layer_numbers(const moe_trace *t, moe_error *err)
+{
+    for (int l = 0; t->has_layer_number && l < t->layers; l++)
+        if (t->layer_number[l] < 0 ||
+            (l > 0 && t->layer_number[l] <= t->layer_number[l - 1]))
+            return moe_fail(err, MOE_FORMAT,
+                            "dataset 'layer_number': layer %d: %" PRId32
+                            " is negative or does not rise",
+                            l, t->layer_number[l]);
+    return MOE_OK;
+}
+
+moe_status moe_trace_fits(const moe_trace *trace, const char *model, int layers,
+                          int experts, int top_k, moe_error *err)
+{
+    const int last = moe_trace_layer_number(trace, trace->layers - 1);
+    if (strcmp(trace->model, model) != 0)
+        return moe_fail(err, MOE_MISMATCH,
+                        "trace is of model '%s', not of '%s'", trace->model,
+                        model);
+    if ((!trace->has_layer_number && trace->layers != layers) ||
+        trace->experts != experts || trace->top_k != top_k)
+        return moe_fail(err, MOE_MISMATCH,
+                        "trace has %d layers, %d experts, top %d; model %s "
+                        "has %d, %d, %d",
+                        trace->layers, trace->experts, trace->top_k, model,
+                        layers, experts, top_k);
+    if (last >= layers)
+        return moe_fail(err, MOE_MISMATCH,
+                        "trace has layer %d; those of model %s are 0..%d", last,
+                        model, layers - 1);
+    return MOE_OK;
+}
+
 /* Whoever filled the struct may have forgotten an array. */
 static moe_status check_arrays(const moe_trace *t, moe_error *err)
 {
@@ -206,6 +240,8 @@ moe_status moe_trace_validate(const moe_trace *trace, moe_error *err)
     moe_status status = check_sizes(trace, err);
     if (status == MOE_OK)
         status = check_arrays(trace, err);
+    if (status == MOE_OK)
+        status = check_layer_numbers(trace, err);
     if (status == MOE_OK)
         status = check_sequences(trace, err);
     if (status != MOE_OK)

@@ -72,6 +72,18 @@ static void copy_counts(const moe_trace *in, const moe_trace_range *range,
         }
 }
 
+/* Whether the copy must say which layers it has. Without order no numbers
+ * can be kept. */
+static bool needs_numbers(const moe_trace *in, const moe_trace_range *range)
+{
+    if (range->layers == NULL)
+        return in->has_layer_number;
+    for (int j = 1; j < range->n_layers; j++)
+        if (range->layers[j] < range->layers[j - 1])
+            return false;
+    return in->has_layer_number || range->n_layers < in->layers;
+}
+
 moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
                            moe_trace *out, moe_error *err)
 {
@@ -88,8 +100,12 @@ moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
     t.layers = range->layers != NULL ? range->n_layers : trace->layers;
     t.n_seqs = range->end_seq - range->first_seq;
     t.n_tokens = trace->seq_offset[range->end_seq] - first;
+    t.has_layer_number = needs_numbers(trace, range);
     if (trace_allocate(&t, &local) != MOE_OK)
         goto out;
+    for (int l = 0; t.has_layer_number && l < t.layers; l++)
+        t.layer_number[l] =
+            moe_trace_layer_number(trace, (int)source_layer(range, l));
     for (uint64_t s = 0; s <= t.n_seqs; s++)
         t.seq_offset[s] = trace->seq_offset[range->first_seq + s] - first;
     memcpy(t.seq_part, trace->seq_part + range->first_seq, t.n_seqs);

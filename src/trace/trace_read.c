@@ -122,6 +122,15 @@ static void read_split(hid_t file, moe_trace *t, moe_error *err)
     free(split);
 }
 
+/* Which of the model's layers these are, if not all. */
+static void read_layer_numbers(hid_t file, moe_trace *t, moe_error *err)
+{
+    t->has_layer_number = moe_h5_exists(file, "layer_number");
+    if (t->has_layer_number) /* above INT32_MAX it turns negative: refused */
+        read_array_of(file, "layer_number", H5T_NATIVE_UINT32, t,
+                      ARRAY_LAYER_NUMBER, err);
+}
+
 static void read_vocabulary(hid_t file, moe_trace *t, moe_error *err)
 {
     hsize_t bytes = 0;
@@ -213,6 +222,8 @@ moe_status moe_trace_read(const char *path, moe_trace *trace_out,
     else if (local.status == MOE_OK)
         read_loads(file, &t, &local);
     read_split(file, &t, &local);
+    if (local.status == MOE_OK)
+        read_layer_numbers(file, &t, &local);
     if (local.status == MOE_OK)
         moe_trace_validate(&t, &local);
     if (local.status == MOE_OK)

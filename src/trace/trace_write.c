@@ -94,6 +94,14 @@ static moe_h5_spec column(const char *name, hid_t type, const char *dim,
                          .chunk = {CHUNK_TOKENS}};
 }
 
+static void write_layer_numbers(hid_t file, const moe_trace *t, moe_error *err)
+{
+    const moe_h5_spec number = column("layer_number", H5T_STD_U32LE, "layer",
+                                      "1", "MoE layer of the model");
+    if (t->has_layer_number)
+        moe_h5_write(file, &number, H5T_NATIVE_UINT32, t->layer_number, err);
+}
+
 static void write_vocabulary(hid_t file, const moe_trace *t, moe_error *err)
 {
     const moe_h5_spec bytes =
@@ -116,6 +124,7 @@ static void write_tokens(hid_t file, const moe_trace *t, moe_error *err)
     moe_h5_scale(file, "k", (size_t)t->top_k, NULL, "choice", err);
     moe_h5_scale(file, "sequence", t->n_seqs, NULL, "sequence", err);
     write_choices(file, t, err);
+    write_layer_numbers(file, t, err);
     if (t->vocab_size > 0)
         moe_h5_write(file, &id, H5T_NATIVE_UINT32, t->token_id, err);
     if (t->has_position)
@@ -149,6 +158,7 @@ static void write_loads(hid_t file, const moe_trace *t, moe_error *err)
         .deflate = true,
         .chunk = {rows > 0 ? rows : 1, 0, 0}};
     moe_h5_write(file, &counts, H5T_NATIVE_UINT32, t->counts, err);
+    write_layer_numbers(file, t, err);
     const moe_h5_spec flat =
         column("tokens", H5T_STD_U32LE, "step", "count", "tokens of a step");
     moe_h5_write(file, &flat, H5T_NATIVE_UINT32, tokens, err);

@@ -2,7 +2,8 @@
 /* ranks: 2 4 */
 /* The steps of dispatch: the exchanges against a bare MPI_Alltoallv of the
  * same counts, the copies against memcpy of as many bytes between buffers of
- * the same size. */
+ * the same size. Direct routing, whose predictions are right for 4 of 5 pairs,
+ * has two exchanges on the way out. */
 #include "bench.h"
 
 #include <string.h>
@@ -16,9 +17,10 @@ static const double TARGET_EXCHANGE = 0.95, TARGET_COPY = 0.7;
 typedef struct {
     moe_dispatch d;
     moe_batch batch;
-    char *rows;                       /* [TOKENS] own rows */
-    char *send, *recv, *grouped;      /* the alternative's */
-    size_t row_bytes, n_send, n_recv; /* rows */
+    uint16_t *predicted;                 /* [TOKENS][TOP_K] */
+    char *rows;                          /* [TOKENS] own rows */
+    char *send, *ahead, *recv, *grouped; /* the alternative's */
+    size_t row_bytes, n_recv;            /* rows */
 } exchange;
 
 static void must(const moe_error *err)
@@ -48,7 +50,22 @@ static void route(exchange *x, moe_ctx *ctx, bool skewed)
     }
 }
 
-static void address(exchange *x, const moe_layout *layout)
+/* One prediction in 5 is of another expert than the token visits. */
+static void predict(exchange *x, const moe_ctx *ctx)
+{
+    x->predicted = bench_array(TOKENS * TOP_K, sizeof *x->predicted);
+    for (uint32_t i = 0; i < TOKENS * TOP_K; i++) {
+        moe_rng rng = moe_rng_at(2, MOE_RNG_TEST, (uint64_t)ctx->rank, 0, i);
+        const uint16_t *truth = x->batch.experts_of + i / TOP_K * TOP_K;
+        uint16_t e = truth[i % TOP_K];
+        const bool wrong = moe_rng_below(&rng, 5) == 0;
+        while (wrong && (e == truth[0] || e == truth[1]))
+            e = (uint16_t)moe_rng_below(&rng, EXPERTS);
+        x->predicted[i] = e;
+    }
+}
+
+static void address(exchange *x, const moe_layout *layout, bool direct)
 {
     const int slots = moe_layout_home_slots(layout, EXPERTS);
     const moe_split *split = moe_split_find("quota");
@@ -63,9 +80,17 @@ static void address(exchange *x, const moe_layout *layout)
     moe_plan_set_home(&plan, layout);
     const moe_plan_layer layer = moe_plan_at(&plan, 0);
     moe_replicas_index(&replicas, &layer);
-    moe_dispatch_count(&x->d, &x->batch, 0);
+    if (direct) {
+        moe_dispatch_expect(&x->d, &x->batch, x->predicted);
+        moe_dispatch_number(&x->d);
+        moe_dispatch_address(&x->d, &x->batch, &replicas, slots, split, state);
+        moe_dispatch_tell(&x->d);
+        moe_dispatch_compare(&x->d, &x->batch, 0);
+    } else {
+        moe_dispatch_count(&x->d, &x->batch, 0);
+    }
     moe_dispatch_number(&x->d);
-    moe_dispatch_address(&x->d, &x->batch, 0, &replicas, slots, split, state);
+    moe_dispatch_address(&x->d, &x->batch, &replicas, slots, split, state);
     moe_dispatch_tell(&x->d);
     split->fini(state);
     free(state);
@@ -73,11 +98,13 @@ static void address(exchange *x, const moe_layout *layout)
     moe_plan_fini(&plan);
 }
 
-static void make(exchange *x, moe_ctx *ctx, size_t row_bytes, bool skewed)
+static void make(exchange *x, moe_ctx *ctx, size_t row_bytes, bool skewed,
+                 bool direct)
 {
     const moe_layout layout = {ctx->size, ctx->size};
     *x = (exchange){.row_bytes = row_bytes};
     route(x, ctx, skewed);
+    predict(x, ctx);
     const moe_dispatch_params p = {.comm = ctx->comm,
                                    .layout = layout,
                                    .experts = EXPERTS,
@@ -90,11 +117,11 @@ static void make(exchange *x, moe_ctx *ctx, size_t row_bytes, bool skewed)
     moe_error err = {0};
     moe_dispatch_init(&x->d, &p, &err);
     must(&err);
-    address(x, &layout);
-    x->n_send = (size_t)x->d.n_send;
-    x->n_recv = (size_t)x->d.n_recv;
+    address(x, &layout, direct);
+    x->n_recv = (size_t)x->d.n_rows;
     x->rows = bench_array(TOKENS, row_bytes);
-    x->send = bench_array(x->n_send, row_bytes);
+    x->send = bench_array(TOKENS * TOP_K, row_bytes);
+    x->ahead = bench_array((size_t)x->d.ahead.n_recv + 1, row_bytes);
     x->recv = bench_array(x->n_recv, row_bytes);
     x->grouped = bench_array(x->n_recv, row_bytes);
     memset(x->rows, 1, TOKENS * row_bytes);
@@ -104,7 +131,9 @@ static void end(exchange *x)
 {
     moe_dispatch_fini(&x->d);
     free(x->batch.experts_of);
+    free(x->predicted);
     free(x->rows);
+    free(x->ahead);
     free(x->send);
     free(x->recv);
     free(x->grouped);
@@ -124,17 +153,39 @@ static void bare_pack(exchange *x)
         memcpy(x->send + j * bytes, x->rows, bytes);
 }
 
+/* The same exchange again, whichever was made last. */
+static void send_leg(exchange *x, moe_leg *leg)
+{
+    x->d.leg = leg;
+    moe_dispatch_send(&x->d);
+}
+
+static void bare_leg(exchange *x, const moe_leg *leg, char *to)
+{
+    const moe_dispatch *d = &x->d;
+    MOE_MPI(MPI_Alltoallv(x->send, leg->send_count, leg->send_at, d->row_type,
+                          to, leg->recv_count, leg->recv_at, d->row_type,
+                          d->p.comm));
+}
+
+static void ahead(exchange *x)
+{
+    send_leg(x, &x->d.ahead);
+}
+
+static void bare_ahead(exchange *x)
+{
+    bare_leg(x, &x->d.ahead, x->ahead);
+}
+
 static void send(exchange *x)
 {
-    moe_dispatch_send(&x->d);
+    send_leg(x, &x->d.rest);
 }
 
 static void bare_send(exchange *x)
 {
-    const moe_dispatch *d = &x->d;
-    MOE_MPI(MPI_Alltoallv(x->send, d->send_count, d->send_at, d->row_type,
-                          x->recv, d->recv_count, d->recv_at, d->row_type,
-                          d->p.comm));
+    bare_leg(x, &x->d.rest, x->recv);
 }
 
 static void group(exchange *x)
@@ -165,24 +216,45 @@ static void send_back(exchange *x)
 static void bare_send_back(exchange *x)
 {
     const moe_dispatch *d = &x->d;
-    MOE_MPI(MPI_Alltoallv(x->recv, d->recv_count, d->recv_at, d->row_type,
-                          x->send, d->send_count, d->send_at, d->row_type,
+    MOE_MPI(MPI_Alltoallv(x->recv, d->home_count, d->home_at, d->row_type,
+                          x->send, d->back_count, d->back_at, d->row_type,
                           d->p.comm));
 }
+
+typedef enum { OWN, AHEAD, REST, GROUPED } amount;
 
 static const struct {
     const char *name;
     void (*own)(exchange *), (*bare)(exchange *);
-    bool copy;
+    bool copy, direct_only, plain_only;
+    amount rows; /* that it moves */
 } steps[] = {
-    {"pack", pack, bare_pack, true},
-    {"send", send, bare_send, false},
-    {"group", group, bare_group, true},
-    {"ungroup", ungroup, bare_ungroup, true},
-    {"send_back", send_back, bare_send_back, false},
+    {"pack", pack, bare_pack, true, false, true, OWN},
+    {"ahead", ahead, bare_ahead, false, true, false, AHEAD},
+    {"send", send, bare_send, false, false, false, REST},
+    {"group", group, bare_group, true, false, false, GROUPED},
+    {"ungroup", ungroup, bare_ungroup, true, false, false, GROUPED},
+    {"send_back", send_back, bare_send_back, false, false, false, GROUPED},
 };
 
 enum { N_STEPS = sizeof steps / sizeof steps[0] };
+
+static bool is_step(const exchange *x, int i)
+{
+    return x->d.direct ? !steps[i].plain_only : !steps[i].direct_only;
+}
+
+/* Rows of the rank that is waited for. */
+static double rows_of(const exchange *x, amount what)
+{
+    uint64_t n = what == OWN     ? TOKENS * TOP_K
+                 : what == AHEAD ? x->d.ahead.n_recv
+                 : what == REST  ? x->d.rest.n_recv
+                                 : x->d.n_rows;
+    MOE_MPI(
+        MPI_Allreduce(MPI_IN_PLACE, &n, 1, MPI_UINT64_T, MPI_MAX, x->d.p.comm));
+    return (double)n;
+}
 
 /* Copies cost CPU time, wherever they run; an exchange is as slow as its
  * slowest rank. */
@@ -199,16 +271,16 @@ static void sample(exchange *x, void (*step)(exchange *), bool copy,
 static void round_of(exchange *x, bool ours, bench_series *out)
 {
     for (int i = 0; i < N_STEPS; i++)
-        sample(x, ours ? steps[i].own : steps[i].bare, steps[i].copy, &out[i]);
+        if (is_step(x, i))
+            sample(x, ours ? steps[i].own : steps[i].bare, steps[i].copy,
+                   &out[i]);
 }
 
-static void print_step(const exchange *x, int i, const bench_series *own,
+static void print_step(int i, double bytes, const bench_series *own,
                        const bench_series *bare)
 {
     const double target = steps[i].copy ? TARGET_COPY : TARGET_EXCHANGE;
     const double ratio = bench_ratio(own, bare);
-    const size_t most = i == 0 ? x->n_send : x->n_recv;
-    const double bytes = (double)(most * x->row_bytes);
     const moe_summary a = bench_summary(own), b = bench_summary(bare);
     printf("    %-10s %8.2f [%7.2f %7.2f] %8.2f %7.2f  >= %.2f %s\n",
            steps[i].name, bytes / a.median * 1e-9, bytes / a.max * 1e-9,
@@ -216,11 +288,11 @@ static void print_step(const exchange *x, int i, const bench_series *own,
            ratio >= target ? "ok" : "below");
 }
 
-static void one_case(moe_ctx *ctx, size_t row_bytes, bool skewed)
+static void one_case(moe_ctx *ctx, size_t row_bytes, bool skewed, bool direct)
 {
     static bench_series own[N_STEPS], bare[N_STEPS];
     exchange x;
-    make(&x, ctx, row_bytes, skewed);
+    make(&x, ctx, row_bytes, skewed, direct);
     for (int s = -2; s < SAMPLES; s++) {
         if (s <= 0) /* two rounds to warm up: pages, caches, connections */
             for (int i = 0; i < N_STEPS; i++)
@@ -230,15 +302,15 @@ static void one_case(moe_ctx *ctx, size_t row_bytes, bool skewed)
         round_of(&x, s % 2 == 0, s % 2 == 0 ? own : bare);
         round_of(&x, s % 2 != 0, s % 2 != 0 ? own : bare);
     }
-    uint64_t most = x.n_recv;
-    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_UINT64_T, MPI_MAX,
-                          ctx->comm));
-    x.n_recv = (size_t)most; /* of the rank that is waited for */
-    if (ctx->rank == 0) {
-        printf("  rows of %zu B, %s: %zu sent, at most %zu received\n",
-               row_bytes, skewed ? "skewed" : "even", x.n_send, x.n_recv);
-        for (int i = 0; i < N_STEPS; i++)
-            print_step(&x, i, &own[i], &bare[i]);
+    const double most = rows_of(&x, GROUPED);
+    if (ctx->rank == 0)
+        printf("  rows of %zu B, %s%s: %d pairs of a rank, at most %.0f come\n",
+               row_bytes, skewed ? "skewed" : "even", direct ? ", direct" : "",
+               TOKENS * TOP_K, most);
+    for (int i = 0; i < N_STEPS; i++) {
+        const double bytes = rows_of(&x, steps[i].rows) * (double)row_bytes;
+        if (ctx->rank == 0 && is_step(&x, i))
+            print_step(i, bytes, &own[i], &bare[i]);
     }
     end(&x);
 }
@@ -255,8 +327,8 @@ int main(int argc, char **argv)
                "    %-10s %8s %17s %8s %7s\n",
                SAMPLES, "step", "ours", "[min max]", "bare", "ratio");
     for (size_t i = 0; i < MOE_ARRAY_LEN(row_bytes); i++)
-        for (int skewed = 0; skewed < 2; skewed++)
-            one_case(&ctx, row_bytes[i], skewed);
+        for (int c = 0; c < 4; c++)
+            one_case(&ctx, row_bytes[i], c / 2 > 0, c % 2 > 0);
     moe_ctx_fini(&ctx);
     MPI_Finalize();
     return 0;

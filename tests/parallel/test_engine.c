@@ -7,6 +7,7 @@
 
 #include "fixture.h"
 #include "harness.h"
+#include "moegps/h5.h"
 
 static const char *const experiment_text =
     "model: tiny\n"
@@ -22,12 +23,26 @@ static const char *const experiment_text =
     "  - {name: dim, predictor: oracle, accuracy: 0.5, planner: duplicate, "
     "slots: 9, split: equal}\n"
     "  - {name: l1, predictor: oracle, l1: 0.4, planner: duplicate, "
+    "slots: 9, split: local}\n"
+    "  - {name: late, predictor: oracle, planner: duplicate, slots: 9, "
+    "routing: dispatch}\n"
+    "  - {name: wrong, predictor: oracle, accuracy: 0, planner: duplicate, "
+    "slots: 9}\n"
+    "  - {name: home, predictor: oracle, accuracy: 0.3}\n"
+    "  - {name: near, predictor: oracle, accuracy: 0.3, planner: duplicate, "
     "slots: 9, split: local}\n";
+
+enum { ORACLE = 2, DIM, L1, LATE, WRONG, HOME, NEAR, STRATEGIES };
+
+static bool is_direct(int s)
+{
+    return s != 0 && s != 1 && s != L1 && s != LATE;
+}
 
 typedef struct {
     const char *name;
     bool loads; /* a load trace */
-    const char *sets[4];
+    const char *sets[6];
     int n_sets;
 } engine_case;
 
@@ -43,6 +58,18 @@ static const engine_case cases[] = {
     {"rebalance every 3", true, {"emulation.rebalance_every=3"}, 1},
     {"some layers", false, {"workload.layers=0,2"}, 1},
     {"two tokens", false, {"workload.batch=1", "workload.seq=2"}, 2},
+    {"home experts move",
+     false,
+     {"strategies.oracle.planner=balance", "strategies.oracle.split=minmax",
+      "strategies.dim.planner=eplb", "strategies.l1.planner=eplb",
+      "strategies.l1.split=minmax", "emulation.ffn=exact"},
+     6},
+    {"home experts move, replicated",
+     true,
+     {"strategies.oracle.planner=balance", "strategies.dim.planner=eplb",
+      "strategies.l1.planner=timed", "strategies.distribution.planner=timed",
+      "emulation.coordination=replicated"},
+     5},
 };
 
 typedef struct {
@@ -55,17 +82,22 @@ typedef struct {
     moe_ledger ledger;
 } bench;
 
-static moe_status bench_init(bench *b, const engine_case *c)
+/* @param predictor  of the last strategy instead of its own; NULL: its own. */
+static moe_status bench_init_on(moe_ctx *ctx, bench *b, const engine_case *c,
+                                const char *text,
+                                const moe_predictor *predictor)
 {
     memset(b, 0, sizeof *b);
-    moe_error *err = &test_ctx.err;
+    moe_error *err = &ctx->err;
     *err = (moe_error){0};
     b->model = fixture_model();
     b->cluster = fixture_cluster();
     b->trace = c->loads ? fixture_loads(&b->model) : fixture_tokens(&b->model);
-    if (moe_experiment_parse(experiment_text, "test", c->sets, c->n_sets, &b->x,
-                             err) != MOE_OK)
+    if (moe_experiment_parse(text, "test", c->sets, c->n_sets, &b->x, err) !=
+        MOE_OK)
         return err->status;
+    if (predictor != NULL)
+        b->x.strategy[b->x.n_strategies - 1].predictor = predictor;
     moe_experiment_layers(b->x.workload.layers, b->model.layers, b->layers,
                           &b->n_layers, err);
     const moe_engine_params params = {.experiment = &b->x,
@@ -75,11 +107,22 @@ static moe_status bench_init(bench *b, const engine_case *c)
                                       .layers = b->layers,
                                       .n_layers = b->n_layers,
                                       .threads = 1};
-    if (moe_engine_new(&test_ctx, &params, &b->engine) != MOE_OK)
+    if (moe_engine_new(ctx, &params, &b->engine) != MOE_OK)
         return err->status;
     moe_ledger_dims dims = moe_engine_dims(b->engine);
-    moe_ledger_init(&b->ledger, &dims, test_ctx.rank, err);
-    return moe_agree(&test_ctx);
+    moe_ledger_init(&b->ledger, &dims, ctx->rank, err);
+    return moe_agree(ctx);
+}
+
+static moe_status bench_init_with(bench *b, const engine_case *c,
+                                  const moe_predictor *predictor)
+{
+    return bench_init_on(&test_ctx, b, c, experiment_text, predictor);
+}
+
+static moe_status bench_init(bench *b, const engine_case *c)
+{
+    return bench_init_with(b, c, NULL);
 }
 
 static moe_status bench_run(bench *b)
@@ -144,6 +187,91 @@ START_TEST(loads_and_predictions_do_not_depend_on_ranks)
 }
 END_TEST
 
+/* An experiment with one strategy per predictor that token traces allow;
+ * `file` gets predictions of its own. */
+static const char *every_predictor(void)
+{
+    static char text[4096], path[512];
+    int at = snprintf(text, sizeof text,
+                      "model: tiny\ncluster: tiny\ntrace: tiny\n"
+                      "workload: {batch: 2, seq: 30, iterations: 4, warmup: "
+                      "2, seed: 3}\n"
+                      "emulation: {scale: 1}\nstrategies:\n"
+                      "  - {name: baseline}\n");
+    snprintf(path, sizeof path, "%s/experts.h5", test_dir);
+    for (size_t i = 0; moe_predictor_at(i) != NULL; i++) {
+        const moe_predictor *p = moe_predictor_at(i);
+        if (strcmp(p->name, "none") == 0 || p->train != NULL)
+            continue;
+        at += snprintf(text + at, sizeof text - (size_t)at,
+                       "  - {name: %s, predictor: %s, planner: duplicate, "
+                       "slots: 9%s%s}\n",
+                       p->name, p->name, p->file != NULL ? ", path: " : "",
+                       p->file != NULL ? path : "");
+    }
+    at += snprintf(text + at, sizeof text - (size_t)at,
+                   "  - {name: soft, predictor: token, collects: "
+                   "probabilities, planner: duplicate, slots: 9}\n");
+    if (test_ctx.rank == 0) {
+        const moe_model model = fixture_model();
+        moe_trace t = fixture_tokens(&model);
+        const hsize_t dims[3] = {(hsize_t)t.layers, t.n_tokens, 2};
+        hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+        hid_t space = H5Screate_simple(3, dims, NULL);
+        hid_t set = H5Dcreate2(file, "experts", H5T_STD_U16LE, space,
+                               H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        H5Dwrite(set, H5T_NATIVE_UINT16, H5S_ALL, H5S_ALL, H5P_DEFAULT,
+                 t.experts_of);
+        H5Dclose(set);
+        H5Sclose(space);
+        H5Fclose(file);
+        moe_trace_free(&t);
+    }
+    moe_agree(&test_ctx);
+    return text;
+}
+
+START_TEST(every_predictor_says_the_same_on_any_ranks)
+{
+    const engine_case c = {"", false, {NULL}, 0};
+    const char *text = every_predictor();
+    moe_ctx alone;
+    bench all, one;
+    moe_ctx_init(&alone, MPI_COMM_SELF);
+    moe_status s = bench_init_on(&test_ctx, &all, &c, text, NULL);
+    s = s == MOE_OK ? bench_run(&all) : s;
+    moe_status t = bench_init_on(&alone, &one, &c, text, NULL);
+    t = t == MOE_OK ? bench_run(&one) : t;
+    const moe_ledger_dims d = all.ledger.dims;
+    int differs = -1;
+    for (int i = 0;
+         test_ctx.rank == 0 && s == MOE_OK && t == MOE_OK && i < d.strategies;
+         i++) {
+        const size_t n = (size_t)(d.iterations * d.layers * d.experts);
+        const size_t at = moe_ledger_at(&all.ledger, i, 0, 0);
+        if (i > 0 && memcmp(all.ledger.predicted_pairs + (size_t)i * n,
+                            one.ledger.predicted_pairs + (size_t)i * n,
+                            n * sizeof(double)) != 0)
+            differs = i;
+        for (int j = 0; j < d.iterations * d.layers; j++)
+            if (!(isnan(all.ledger.recall[at + (size_t)j]) &&
+                  isnan(one.ledger.recall[at + (size_t)j])) &&
+                all.ledger.recall[at + (size_t)j] !=
+                    one.ledger.recall[at + (size_t)j])
+                differs = i;
+    }
+    const char *name = differs >= 0 ? all.x.strategy[differs].name : "";
+    char said[64];
+    snprintf(said, sizeof said, "%s", name);
+    bench_fini(&all);
+    bench_fini(&one);
+    moe_ctx_fini(&alone);
+    ck_assert_msg(s == MOE_OK, "%s", test_ctx.err.text);
+    ck_assert_int_eq(t, MOE_OK);
+    ck_assert_msg(differs < 0, "%s", said);
+}
+END_TEST
+
 /* The plan of every iteration of every strategy. */
 static uint64_t plan_digest(const engine_case *c, moe_status *status)
 {
@@ -156,7 +284,7 @@ static uint64_t plan_digest(const engine_case *c, moe_status *status)
         size_t n = (size_t)(d->strategies * d->iterations * d->layers) *
                    (size_t)(d->gpus * d->slots);
         h = digest(1, b.ledger.slot_expert, n * sizeof(int16_t));
-        h = digest(h, b.ledger.slot_quota, n * sizeof(float));
+        h = digest(h, b.ledger.slot_quota, n * sizeof(double));
     }
     bench_fini(&b);
     return h;
@@ -195,9 +323,9 @@ START_TEST(the_ledger_is_complete_and_consistent)
     double hits = 0;
     for (int i = 0; s == MOE_OK && test_ctx.rank == 0 && i < d.iterations; i++)
         for (int l = 0; l < d.layers; l++) {
-            size_t oracle = moe_ledger_at(&b.ledger, 2, i, l);
-            size_t dim = moe_ledger_at(&b.ledger, 3, i, l);
-            size_t l1 = moe_ledger_at(&b.ledger, 4, i, l);
+            size_t oracle = moe_ledger_at(&b.ledger, ORACLE, i, l);
+            size_t dim = moe_ledger_at(&b.ledger, DIM, i, l);
+            size_t l1 = moe_ledger_at(&b.ledger, L1, i, l);
             oracle_right = oracle_right && b.ledger.error[oracle] < 1e-12 &&
                            b.ledger.recall[oracle] == 1 &&
                            b.ledger.top1[oracle] == 1;
@@ -218,12 +346,175 @@ START_TEST(the_ledger_is_complete_and_consistent)
 }
 END_TEST
 
-START_TEST(a_corrupted_row_is_found)
+/* Bytes of one strategy that all GPUs sent. */
+static int64_t sum_bytes(const moe_ledger *ledger, const int64_t *bytes, int s)
+{
+    int64_t sum = 0;
+    for (int g = 0; g < ledger->dims.gpus; g++)
+        sum += bytes[s * ledger->dims.gpus + g];
+    MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_INT64_T, MPI_SUM, test_ctx.comm);
+    return sum;
+}
+
+/* What was foretold right is in place, and the rest alone is dispatched. */
+START_TEST(direct_routing_dispatches_what_was_foretold_wrong)
+{
+    bench b;
+    moe_status status = bench_init(&b, &cases[_i]);
+    status = status == MOE_OK ? bench_run(&b) : status;
+    const moe_ledger_dims d = b.ledger.dims;
+    const double row = b.model.hidden * 2.0;
+    double sent[STRATEGIES] = {0}, ahead[STRATEGIES] = {0};
+    double pairs = 0, wrong[STRATEGIES] = {0};
+    bool same = true;
+    for (int s = 0; status == MOE_OK && s < STRATEGIES; s++) {
+        sent[s] = (double)sum_bytes(&b.ledger, b.ledger.dispatch_bytes, s);
+        ahead[s] = (double)sum_bytes(&b.ledger, b.ledger.ahead_bytes, s);
+        for (int i = 0; test_ctx.rank == 0 && i < d.iterations; i++)
+            for (int l = 0; l < d.layers; l++) {
+                const size_t at = moe_ledger_at(&b.ledger, s, i, l);
+                const double placed = b.ledger.in_place[at];
+                double all = 0;
+                for (int e = 0; e < d.experts; e++)
+                    all +=
+                        b.ledger.true_pairs[(i * d.layers + l) * d.experts + e];
+                same = same && (is_direct(s) ? placed == b.ledger.recall[at]
+                                             : isnan(placed));
+                wrong[s] += all * (is_direct(s) ? 1 - placed : 1);
+                pairs += s == 0 ? all : 0;
+            }
+    }
+    bench_fini(&b);
+    ck_assert_int_eq(status, MOE_OK);
+    ck_assert(same);
+    for (int s = 0; test_ctx.rank == 0 && s < STRATEGIES; s++) {
+        ck_assert_double_eq_tol(sent[s], wrong[s] * row, 0.5 * row);
+        ck_assert_double_eq(ahead[s], is_direct(s) ? pairs * row : 0);
+    }
+    ck_assert_double_eq(sent[ORACLE], 0);
+    if (test_ctx.rank == 0)
+        ck_assert_double_eq(sent[WRONG], pairs * row);
+}
+END_TEST
+
+/* Equal plans and right predictions: rows end up in the same places, and
+ * nothing but the dispatch is saved. */
+START_TEST(a_right_prediction_saves_the_dispatch_alone)
 {
     bench b;
     moe_status s = bench_init(&b, &cases[0]);
-    test_ctx.injection =
-        (moe_injection){true, MOE_SITE_CHECK, test_ctx.size - 1};
+    s = s == MOE_OK ? bench_run(&b) : s;
+    const moe_ledger *m = &b.ledger;
+    bool alike = s == MOE_OK, saved = alike;
+    for (int i = 0; s == MOE_OK && i < m->dims.iterations; i++)
+        for (int l = 0; l < m->dims.layers; l++) {
+            const size_t x = moe_ledger_at(m, ORACLE, i, l);
+            const size_t y = moe_ledger_at(m, LATE, i, l);
+            alike = alike && m->rank_pairs[x] == m->rank_pairs[y];
+            for (size_t p = 0; p < MOE_N_PHASES; p++) {
+                const double direct = m->gpu[x * MOE_N_PHASES + p];
+                const double late = m->gpu[y * MOE_N_PHASES + p];
+                if (p == MOE_PHASE_DISPATCH)
+                    saved =
+                        saved && direct == 0 && (late > 0 || m->dims.gpus == 1);
+                else if (p != MOE_PHASE_PLAN) /* measured */
+                    alike = alike && direct == late;
+            }
+        }
+    bench_fini(&b);
+    ck_assert_int_eq(s, MOE_OK);
+    ck_assert(alike);
+    ck_assert(saved);
+}
+END_TEST
+
+/* As if the oracle were to be computed. */
+static int some_work(const void *state, double tokens, double sequences,
+                     moe_gemm_run *runs_out)
+{
+    (void)state;
+    runs_out[0] = (moe_gemm_run){{tokens, 64, 128}, 1};
+    runs_out[1] = (moe_gemm_run){{sequences, 32, 64}, 20};
+    return 2;
+}
+
+/* Of the products for the GPU's own tokens, none of which attention hides. */
+START_TEST(the_gpu_clock_pays_for_the_predictor)
+{
+    moe_predictor worker = *moe_predictor_find("oracle");
+    worker.work = some_work;
+    bench b;
+    moe_status s = bench_init_with(&b, &cases[0], &worker);
+    s = s == MOE_OK ? bench_run(&b) : s;
+    const moe_cost *cost = moe_cost_find("analytic");
+    void *state = moe_array_new(1, cost->state_size, NULL);
+    cost->init(state, &b.model, &b.cluster, NULL);
+    const int tokens = 60, sequences = 2, n = test_ctx.size; /* of a batch */
+    const double own =
+        (tokens * (test_ctx.rank + 1)) / n - (tokens * test_ctx.rank) / n;
+    moe_gemm_run runs[2];
+    some_work(NULL, own, sequences * own / tokens, runs);
+    const double expected = cost->gemm(state, &runs[0].shape).time_s +
+                            20 * cost->gemm(state, &runs[1].shape).time_s;
+    double took = NAN, exposed = NAN, free_s = NAN;
+    if (s == MOE_OK) {
+        const size_t at = moe_ledger_at(&b.ledger, NEAR, 1, 1) * MOE_N_PHASES;
+        const size_t other = moe_ledger_at(&b.ledger, HOME, 1, 1);
+        took = b.ledger.gpu[at + MOE_PHASE_PREDICT];
+        exposed = b.ledger.exposed[at + MOE_PHASE_PREDICT];
+        free_s = b.ledger.gpu[other * MOE_N_PHASES + MOE_PHASE_PREDICT];
+    }
+    cost->fini(state);
+    free(state);
+    bench_fini(&b);
+    ck_assert_int_eq(s, MOE_OK);
+    ck_assert_double_gt(expected, 0);
+    ck_assert_double_eq_tol(took, expected, 1e-9 * expected);
+    ck_assert_double_eq(exposed, took);
+    ck_assert_double_eq(free_s, 0);
+}
+END_TEST
+
+/* A plan may serve several iterations, but which rows go ahead is foretold
+ * anew in each. */
+START_TEST(tokens_are_foretold_between_plans_too)
+{
+    const engine_case rare = {"", false, {"emulation.rebalance_every=3"}, 1};
+    bench b;
+    moe_status s = bench_init(&b, &rare);
+    s = s == MOE_OK ? bench_run(&b) : s;
+    const moe_ledger *m = &b.ledger;
+    bool right = true;
+    /* Iterations 1..4 are measured; 3 is the one with a plan. */
+    for (int i = 0; s == MOE_OK && i < m->dims.iterations; i++) {
+        const size_t x = moe_ledger_at(m, ORACLE, i, 0);
+        const size_t y = moe_ledger_at(m, LATE, i, 0);
+        right = right && (m->gpu[x * MOE_N_PHASES + MOE_PHASE_COLLECT] > 0) ==
+                             (i == 2 && m->dims.gpus > 1);
+        if (test_ctx.rank == 0)
+            right =
+                right && m->in_place[x] == 1 && isnan(m->recall[y]) == (i != 2);
+    }
+    bench_fini(&b);
+    ck_assert_int_eq(s, MOE_OK);
+    ck_assert(right);
+}
+END_TEST
+
+static const char *const spoiled[] = {
+    "strategies=[{name: a}]",
+    "strategies=[{name: a, predictor: oracle}]",              /* kept rows */
+    "strategies=[{name: a, predictor: oracle, accuracy: 0}]", /* new ones */
+};
+
+START_TEST(a_corrupted_row_is_found)
+{
+    const engine_case c = {"", false, {spoiled[_i]}, 1};
+    bench b;
+    moe_status s = bench_init(&b, &c);
+    const int last =
+        test_ctx.size < b.model.experts ? test_ctx.size : b.model.experts;
+    test_ctx.injection = (moe_injection){true, MOE_SITE_CHECK, last - 1};
     s = s == MOE_OK ? bench_run(&b) : s;
     bool passed = moe_engine_validation(b.engine)->passed;
     test_ctx.injection.armed = false;
@@ -283,9 +574,14 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("engine");
     MOE_TEST_LOOP(suite, every_strategy_routes_exactly, MOE_ARRAY_LEN(cases));
     MOE_TEST_LOOP(suite, loads_and_predictions_do_not_depend_on_ranks, 2);
+    MOE_TEST(suite, every_predictor_says_the_same_on_any_ranks);
     MOE_TEST(suite, plans_are_the_same_again_and_replicated);
     MOE_TEST(suite, the_ledger_is_complete_and_consistent);
-    MOE_TEST(suite, a_corrupted_row_is_found);
+    MOE_TEST_LOOP(suite, direct_routing_dispatches_what_was_foretold_wrong, 2);
+    MOE_TEST(suite, a_right_prediction_saves_the_dispatch_alone);
+    MOE_TEST(suite, the_gpu_clock_pays_for_the_predictor);
+    MOE_TEST(suite, tokens_are_foretold_between_plans_too);
+    MOE_TEST_LOOP(suite, a_corrupted_row_is_found, MOE_ARRAY_LEN(spoiled));
     MOE_TEST_LOOP(suite, an_injected_fault_ends_all_ranks,
                   MOE_ARRAY_LEN(sites));
     MOE_TEST_LOOP(suite, bad_combinations_are_refused, MOE_ARRAY_LEN(refused));

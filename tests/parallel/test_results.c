@@ -148,8 +148,9 @@ static int wrong_root(const char *path, const run *r)
         {"prediction/error", H5T_NATIVE_DOUBLE, 8, g->error, sil},
         {"prediction/top1", H5T_NATIVE_DOUBLE, 8, g->top1, sil},
         {"prediction/recall", H5T_NATIVE_DOUBLE, 8, g->recall, sil},
+        {"prediction/in_place", H5T_NATIVE_DOUBLE, 8, g->in_place, sil},
         {"plan/slot_expert", H5T_NATIVE_INT16, 2, g->slot_expert, sil * gk},
-        {"plan/slot_quota", H5T_NATIVE_FLOAT, 4, g->slot_quota, sil * gk},
+        {"plan/slot_quota", H5T_NATIVE_DOUBLE, 8, g->slot_quota, sil * gk},
         {"plan/moved_bytes", H5T_NATIVE_INT64, 8, g->moved_bytes, sil},
         {"plan/wire_bytes", H5T_NATIVE_INT64, 8, g->wire_bytes, si},
         {"plan/planner_time", H5T_NATIVE_DOUBLE, 8, g->planner_cpu, sil},
@@ -272,11 +273,13 @@ static void check_strategy(const moe_view *v, int s)
     if (s == 2) {
         ck_assert_double_eq(y->top1.median, 0.5);
         ck_assert_double_eq(y->recall.median, 0.75);
+        ck_assert_double_eq(y->in_place.median, 0.625);
     }
     ck_assert_double_eq(y->moved_bytes, (double)((int64_t)s << 33));
     ck_assert_double_eq(y->wire_bytes, 64 * s);
     double own = 300.0 * gpus, rest = (100.0 + s) * gpus * (gpus - 1);
     ck_assert_double_eq(y->dispatch_bytes, own + rest);
+    ck_assert_double_eq(y->ahead_bytes, s * (own + rest));
     ck_assert_double_eq_tol(y->remote_share, rest / (own + rest), 1e-12);
     ck_assert_double_eq(y->planner_cpu.median, 0.125 * (s + 1) * SYN_L);
 }
@@ -753,6 +756,39 @@ START_TEST(view_refuses_other_files)
 }
 END_TEST
 
+/* Schema 1.0.0 had no direct routing. */
+START_TEST(a_file_of_an_earlier_schema_is_read)
+{
+    run r;
+    moe_view v = {0};
+    begin_ledger(&r, "old.h5", false);
+    create(&r);
+    put(&r, 0, SYN_I);
+    finish(&r, MOE_RUN_COMPLETE);
+    moe_error none = {0};
+    moe_status status = MOE_OK;
+    if (test_ctx.rank == 0) {
+        hid_t file = moe_h5_open(r.path, true, &none);
+        H5Ldelete(file, "prediction/in_place", H5P_DEFAULT);
+        H5Ldelete(file, "traffic/ahead_bytes", H5P_DEFAULT);
+        moe_h5_put_text(file, "schema_version", "1.0.0", &none);
+        moe_h5_close_file(file, &none);
+        status = moe_view_read(r.path, &v, &none);
+    }
+    end(&r);
+    ck_assert_int_eq(r.status, MOE_OK);
+    ck_assert_msg(status == MOE_OK, "%s", none.text);
+    if (test_ctx.rank == 0) {
+        ck_assert_double_eq(v.strategy[2].recall.median, 0.75);
+        ck_assert_uint_eq(v.strategy[2].in_place.n, 0);
+        ck_assert_double_nan(v.strategy[2].in_place.median);
+        ck_assert_double_nan(v.strategy[2].ahead_bytes);
+        ck_assert(v.strategy[2].dispatch_bytes > 0);
+    }
+    moe_view_free(&v);
+}
+END_TEST
+
 /* Write until the disk is full. */
 static void fill_disk(const char *path)
 {
@@ -818,5 +854,6 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, full_disk_later_keeps_what_was_flushed);
     MOE_TEST(suite, full_disk_at_the_end_keeps_the_partial_file);
     MOE_TEST(suite, view_refuses_other_files);
+    MOE_TEST(suite, a_file_of_an_earlier_schema_is_read);
     return suite;
 }

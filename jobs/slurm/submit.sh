@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Submit an experiment for several numbers of nodes, and a job that merges the
+# results and reports when all have ended.
+#
+#   jobs/slurm/submit.sh EXPERIMENT.yaml OUTPUT-FOLDER [--dry-run] [NAME=VALUE]...
+#
+# Variables, from the environment or as NAME=VALUE:
+#   NODES="1 2 4"        numbers of nodes, a job each
+#   REPETITIONS=1        runs of each, with seeds 1, 2, ...: an array
+#   RANKS_PER_NODE=4     emulated GPUs of a node
+#   CPUS_PER_RANK=1      cores of a rank
+#   SCALING=strong       strong: the same batch for all; weak: the experiment's
+#                        batch is that of one node
+#   TIME=00:30:00        limit of a job; a run that needs more queues itself again
+#   SIGNAL_S=120         s before the limit at which a run stops in order
+#   PARTITION= ACCOUNT= QOS= CONSTRAINT=   as sbatch knows them
+#   SBATCH_OPTIONS=      anything else, as in "--mail-type=END"
+#   SET=                 settings for all, as in "emulation.scale=8"
+#   MOEGPS= MOEGPS_MODULE= MOEGPS_LAUNCHER= MOEGPS_MPI= MOEGPS_BIND=
+#                        see job.sbatch
+# All strategies of the experiment run in every job, interleaved. To submit
+# again goes on with what is missing and leaves what is complete.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+usage() {
+    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
+}
+
+fail() {
+    echo "submit.sh: $*" >&2
+    exit 2
+}
+
+dry=false
+files=()
+for a in "$@"; do
+    case $a in
+    --dry-run) dry=true ;;
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    -*) fail "unknown option '$a' (--dry-run, --help)" ;;
+    *=*)
+        [[ ${a%%=*} =~ ^[A-Z_]+$ ]] || fail "'$a' is no NAME=VALUE; --help lists the names"
+        export "${a?}"
+        ;;
+    *) files+=("$a") ;;
+    esac
+done
+[ ${#files[@]} -eq 2 ] || fail "an experiment file and an output folder are needed (--help)"
+experiment=${files[0]} out=${files[1]}
+: "${NODES:=1 2 4}" "${REPETITIONS:=1}" "${RANKS_PER_NODE:=4}" "${CPUS_PER_RANK:=1}"
+: "${SCALING:=strong}" "${TIME:=00:30:00}" "${SIGNAL_S:=120}" "${SET:=}"
+: "${PARTITION:=}" "${ACCOUNT:=}" "${QOS:=}" "${CONSTRAINT:=}" "${SBATCH_OPTIONS:=}"
+: "${MOEGPS:=moegps}" "${MOEGPS_LAUNCHER:=srun}"
+
+number() {
+    [[ $2 =~ ^[1-9][0-9]{0,5}$ ]] || fail "$1 '$2': a whole number above 0"
+}
+[ -r "$experiment" ] || fail "$experiment: cannot be read"
+for n in $NODES; do number NODES "$n"; done
+number REPETITIONS "$REPETITIONS"
+number RANKS_PER_NODE "$RANKS_PER_NODE"
+number CPUS_PER_RANK "$CPUS_PER_RANK"
+number SIGNAL_S "$SIGNAL_S"
+[[ $SCALING =~ ^(weak|strong)$ ]] || fail "SCALING '$SCALING': weak or strong"
+$dry || command -v sbatch > /dev/null || fail "no sbatch here; --dry-run shows what would be submitted"
+command -v "$MOEGPS" > /dev/null || [ -n "${MOEGPS_MODULE:-}" ] ||
+    fail "no program '$MOEGPS'; set MOEGPS to its path, or MOEGPS_MODULE"
+
+# The batch of one node, which weak scaling multiplies.
+batch() {
+    local b
+    b=$(sed -n 's/.*[{, ]batch: *\([0-9]\{1,\}\).*/\1/p' "$experiment" | head -n 1)
+    echo "${b:-1}"
+}
+
+options=(--parsable --time="$TIME" --ntasks-per-node="$RANKS_PER_NODE"
+    --cpus-per-task="$CPUS_PER_RANK")
+for o in PARTITION ACCOUNT QOS CONSTRAINT; do
+    [ -z "${!o}" ] || options+=("--${o,,}=${!o}")
+done
+prefix=
+[ "$MOEGPS_LAUNCHER" = mpirun ] && prefix=B:
+# shellcheck disable=SC2206 # words
+options+=($SBATCH_OPTIONS)
+
+# submit COMMAND...: print it, and run it unless dry; the job's number on stdout.
+submit() {
+    if $dry; then
+        printf '%q ' "$@" >&2
+        echo >&2
+        echo "JOB$RANDOM"
+    else
+        "$@" | cut -d';' -f1
+    fi
+}
+
+full=$(realpath -m "$out")
+$dry || mkdir -p "$full"
+MOEGPS_EXPERIMENT=$(realpath "$experiment")
+[ -z "$(command -v "$MOEGPS")" ] || MOEGPS=$(realpath "$(command -v "$MOEGPS")")
+export MOEGPS_EXPERIMENT MOEGPS MOEGPS_LAUNCHER
+jobs=()
+for n in $NODES; do
+    export MOEGPS_SET=$SET MOEGPS_OUT
+    [ "$SCALING" = strong ] || MOEGPS_SET="workload.batch=$((n * $(batch))) $SET"
+    MOEGPS_OUT=$full/$(printf 'n%04d' "$n")-r%a.h5
+    echo "submit.sh: $n nodes, $((n * RANKS_PER_NODE)) GPUs${MOEGPS_SET:+, $MOEGPS_SET}" >&2
+    jobs+=("$(submit sbatch "${options[@]}" --nodes="$n" --array="1-$REPETITIONS" \
+        --job-name="moegps-n$n" --signal="${prefix}USR1@$SIGNAL_S" \
+        --output="$full/n$n-%a.out" --export=ALL "$here/job.sbatch")")
+done
+
+# After any end, so that one failed point does not cost the others' report.
+dependency=afterany:$(IFS=:; echo "${jobs[*]}")
+last=$(submit sbatch "${options[@]}" --nodes=1 --ntasks-per-node=1 \
+    --job-name=moegps-report --dependency="$dependency" --kill-on-invalid-dep=yes \
+    --output="$full/report.out" --export=ALL "$here/report.sbatch" "$full")
+echo "submit.sh: jobs ${jobs[*]}, then $last: $full/sweep.h5 and report.txt" >&2

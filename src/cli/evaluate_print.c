@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "evaluate.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+#include "moegps/table.h"
+
+static const char *const sources[] = {[MOE_PRICE_TABULATED] = "tabulated",
+                                      [MOE_PRICE_INTERPOLATED] = "interpolated",
+                                      [MOE_PRICE_EXTRAPOLATED] = "extrapolated",
+                                      [MOE_PRICE_ANALYTIC] = "analytic"};
+
+/* One figure of a row, as CSV and JSON name it. */
+typedef struct {
+    const char *name;
+    size_t offset; /* of a moe_estimate, or of a double */
+    bool plain;    /* a double: has no interval */
+} figure;
+
+#define ROW(member) offsetof(moe_evaluation_row, member)
+static const figure figures[] = {{"skewness", ROW(skewness), true},
+                                 {"error", ROW(error), false},
+                                 {"error_floor", ROW(error_floor), true},
+                                 {"batch_error", ROW(batch_error), false},
+                                 {"batch_error_floor", ROW(batch_floor), true},
+                                 {"top1", ROW(top1), false},
+                                 {"recall", ROW(recall), false}};
+
+static moe_estimate figure_of(const moe_evaluation_row *row, const figure *f)
+{
+    moe_estimate x = {NAN, NAN, NAN};
+    memcpy(&x, (const char *)row + f->offset,
+           f->plain ? sizeof x.value : sizeof x);
+    return x;
+}
+
+/* ---- tables ---- */
+
+static void percent(moe_table *t, double value)
+{
+    if (isnan(value))
+        moe_table_cell(t, "n/a");
+    else
+        moe_table_cell(t, "%.2f", 100 * value);
+}
+
+static void estimate(moe_table *t, const moe_estimate *x)
+{
+    if (isnan(x->value) || isnan(x->ci_low))
+        percent(t, x->value);
+    else
+        moe_table_cell(t, "%.2f (%.2f..%.2f)", 100 * x->value, 100 * x->ci_low,
+                       100 * x->ci_high);
+}
+
+static void row_cells(moe_table *t, const moe_evaluation_row *row)
+{
+    estimate(t, &row->error);
+    percent(t, row->error_floor);
+    estimate(t, &row->batch_error);
+    percent(t, row->batch_floor);
+    estimate(t, &row->top1);
+    estimate(t, &row->recall);
+}
+
+#define ACCURACY_COLUMNS                                                    \
+    {"error", "% (95 % CI)", MOE_RIGHT}, {"by chance", "%", MOE_RIGHT},     \
+        {"per batch", "% (95 % CI)", MOE_RIGHT},                            \
+        {"by chance", "%", MOE_RIGHT}, {"top-1", "% of tokens", MOE_RIGHT}, \
+    {                                                                       \
+        "recall", "% of experts", MOE_RIGHT                                 \
+    }
+
+static void print_accuracy(const evaluate_report *r, FILE *out)
+{
+    static const moe_column columns[] = {{"predictor", NULL, MOE_LEFT},
+                                         ACCURACY_COLUMNS};
+    moe_table *t = moe_table_new(columns, MOE_ARRAY_LEN(columns));
+    for (size_t i = 0; i < r->n; i++) {
+        moe_table_cell(t, "%s", r->subject[i].label);
+        row_cells(t, &r->subject[i].result.mean);
+    }
+    moe_table_print(t, out);
+    moe_table_free(t);
+}
+
+static moe_price_source least_certain(const evaluate_report *r)
+{
+    moe_price_source worst = MOE_PRICE_TABULATED;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->subject[i].result.price_source > worst)
+            worst = r->subject[i].result.price_source;
+    return worst;
+}
+
+static void print_costs(const evaluate_report *r, FILE *out)
+{
+    static const moe_column columns[] = {
+        {"predictor", NULL, MOE_LEFT},
+        {"numbers", "held", MOE_RIGHT},
+        {"FLOP", "per token and layer", MOE_RIGHT},
+        {"CPU time", "per token and layer, median", MOE_RIGHT},
+        {"min..max", NULL, MOE_RIGHT},
+        {"set-up", "CPU time", MOE_RIGHT},
+        {"gpu clock", "per layer and batch", MOE_RIGHT}};
+    moe_table *t = moe_table_new(columns, MOE_ARRAY_LEN(columns));
+    for (size_t i = 0; i < r->n; i++) {
+        const moe_evaluation *v = &r->subject[i].result;
+        char low[32], high[32], text[32];
+        moe_table_cell(t, "%s", r->subject[i].label);
+        moe_table_cell(t, "%zu", v->parameters);
+        moe_table_number(t, v->flops, 4);
+        moe_format_time(v->cpu_s.median, text, sizeof text);
+        moe_table_cell(t, "%s", text);
+        moe_format_time(v->cpu_s.min, low, sizeof low);
+        moe_format_time(v->cpu_s.max, high, sizeof high);
+        moe_table_cell(t, "%s..%s", low, high);
+        moe_format_time(v->train_cpu_s, text, sizeof text);
+        moe_table_cell(t, "%s", text);
+        moe_format_time(v->price_s, text, sizeof text);
+        moe_table_cell(t, "%s", text);
+    }
+    moe_table_print(t, out);
+    moe_table_free(t);
+}
+
+static int layer_number(const evaluate_report *r, const moe_evaluation *v,
+                        int l)
+{
+    return moe_trace_layer_number(r->trace, v->layers[l]);
+}
+
+static void print_layers(const evaluate_report *r, FILE *out)
+{
+    static const moe_column columns[] = {{"layer", NULL, MOE_RIGHT},
+                                         {"skewness", NULL, MOE_RIGHT},
+                                         ACCURACY_COLUMNS};
+    for (size_t i = 0; i < r->n; i++) {
+        const moe_evaluation *v = &r->subject[i].result;
+        fprintf(out, "\n%s, layer by layer\n\n", r->subject[i].label);
+        moe_table *t = moe_table_new(columns, MOE_ARRAY_LEN(columns));
+        for (int l = 0; l < v->n_layers; l++) {
+            moe_table_cell(t, "%d", layer_number(r, v, l));
+            moe_table_number(t, v->layer[l].skewness, 3);
+            row_cells(t, &v->layer[l]);
+        }
+        moe_table_print(t, out);
+        moe_table_free(t);
+    }
+}
+
+static void print_head(const evaluate_report *r, FILE *out)
+{
+    const moe_evaluation *v = &r->subject[0].result;
+    fprintf(out,
+            "%s, test part: %" PRIu64 " tokens of %" PRIu64
+            " %s, %d layers, skewness %.2f (mean over layers)\n"
+            "batches: %" PRIu64 " of %.0f tokens\n\n",
+            r->trace_name, v->tokens, v->sequences,
+            r->trace->kind == MOE_TRACE_TOKENS ? "sequences" : "steps",
+            v->n_layers, v->mean.skewness, v->batches, v->batch_tokens);
+}
+
+void evaluate_print(const evaluate_report *r, FILE *out)
+{
+    print_head(r, out);
+    fputs("Accuracy, means over layers. error: sum over experts of |foretold "
+          "- true share|, of all\ntest tokens together and per batch (median); "
+          "by chance: what it would be if tokens were\ndrawn at random, each "
+          "alone, from the very distribution foretold\n\n",
+          out);
+    print_accuracy(r, out);
+    fputs("\nCost. CPU time: measured on this machine, all threads together",
+          out);
+    if (r->priced)
+        fprintf(out, "; gpu clock: modelled, %s prices,\none of %d GPUs of %s",
+                sources[least_certain(r)], r->gpus, r->cluster.name);
+    fputs("\n\n", out);
+    print_costs(r, out);
+    if (r->per_layer)
+        print_layers(r, out);
+}
+
+/* ---- CSV ---- */
+
+enum { CSV_DIGITS = 7, FIXED_COLUMNS = 2, MAX_COLUMNS = 32 };
+
+static size_t csv_columns(moe_column *column, char (*name)[64])
+{
+    static const char *const last[] = {"numbers", "flop_per_token_layer",
+                                       "cpu_per_token_layer", "setup_cpu",
+                                       "gpu_clock_per_layer"};
+    static const char *const units[] = {NULL, NULL, "s", "s", "s"};
+    size_t n = 0;
+    column[n++] = (moe_column){"predictor", NULL, MOE_LEFT};
+    column[n++] = (moe_column){"layer", NULL, MOE_LEFT};
+    for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++) {
+        column[n++] = (moe_column){figures[f].name, NULL, MOE_RIGHT};
+        for (int side = 0; side < 2 && !figures[f].plain; side++, n++) {
+            snprintf(name[n], sizeof name[n], "%s_ci_%s", figures[f].name,
+                     side == 0 ? "low" : "high");
+            column[n] = (moe_column){name[n], NULL, MOE_RIGHT};
+        }
+    }
+    for (size_t i = 0; i < MOE_ARRAY_LEN(last); i++)
+        column[n++] = (moe_column){last[i], units[i], MOE_RIGHT};
+    return n;
+}
+
+static void csv_row(moe_table *t, const evaluate_report *r,
+                    const evaluate_subject *s, int l)
+{
+    const moe_evaluation *v = &s->result;
+    const moe_evaluation_row *row = l < 0 ? &v->mean : &v->layer[l];
+    moe_table_cell(t, "%s", s->label);
+    if (l < 0)
+        moe_table_cell(t, "%s", "");
+    else
+        moe_table_cell(t, "%d", layer_number(r, v, l));
+    for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++) {
+        const moe_estimate x = figure_of(row, &figures[f]);
+        moe_table_number(t, x.value, CSV_DIGITS);
+        if (figures[f].plain)
+            continue;
+        moe_table_number(t, x.ci_low, CSV_DIGITS);
+        moe_table_number(t, x.ci_high, CSV_DIGITS);
+    }
+    moe_table_cell(t, "%zu", v->parameters);
+    moe_table_number(t, v->flops, CSV_DIGITS);
+    moe_table_number(t, v->cpu_s.median, CSV_DIGITS);
+    moe_table_number(t, v->train_cpu_s, CSV_DIGITS);
+    moe_table_number(t, v->price_s, CSV_DIGITS);
+}
+
+moe_status evaluate_write_csv(const evaluate_report *r, const char *path,
+                              moe_error *err)
+{
+    moe_column column[MAX_COLUMNS];
+    char name[MAX_COLUMNS][64];
+    const bool console = strcmp(path, "-") == 0;
+    FILE *out = console ? stdout : fopen(path, "w");
+    if (out == NULL)
+        return moe_fail(err, MOE_IO, "%s: cannot write: %s", path,
+                        strerror(errno));
+    moe_table *t = moe_table_new(column, csv_columns(column, name));
+    for (size_t i = 0; i < r->n; i++)
+        for (int l = -1; l < r->subject[i].result.n_layers; l++)
+            csv_row(t, r, &r->subject[i], l);
+    moe_table_csv(t, out);
+    moe_table_free(t);
+    bool failed = fflush(out) != 0 || ferror(out);
+    if (!console)
+        failed = fclose(out) != 0 || failed;
+    return failed ? moe_fail(err, MOE_IO, "%s: cannot write CSV", path)
+                  : MOE_OK;
+}
+
+/* ---- JSON ---- */
+
+static json_t *real(double value) /* JSON has no NaN */
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *row_json(const moe_evaluation_row *row)
+{
+    json_t *o = json_object();
+    for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++) {
+        const moe_estimate x = figure_of(row, &figures[f]);
+        json_t *value =
+            figures[f].plain
+                ? real(x.value)
+                : json_pack("{s:o, s:o, s:o}", "value", real(x.value), "ci_low",
+                            real(x.ci_low), "ci_high", real(x.ci_high));
+        json_object_set_new(o, figures[f].name, value);
+    }
+    return o;
+}
+
+static json_t *subject_json(const evaluate_report *r, const evaluate_subject *s)
+{
+    const moe_evaluation *v = &s->result;
+    json_t *layers = json_array();
+    for (int l = 0; l < v->n_layers; l++) {
+        json_t *row = row_json(&v->layer[l]);
+        json_object_set_new(row, "layer", json_integer(layer_number(r, v, l)));
+        json_array_append_new(layers, row);
+    }
+    json_t *cpu =
+        json_pack("{s:o, s:o, s:o, s:I}", "median", real(v->cpu_s.median),
+                  "min", real(v->cpu_s.min), "max", real(v->cpu_s.max), "n",
+                  (json_int_t)v->cpu_s.n);
+    json_t *o = json_pack(
+        "{s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "predictor", s->label,
+        "forecast", v->forecast == MOE_FORECAST_TOKENS ? "tokens" : "load",
+        "numbers", (json_int_t)v->parameters, "flop_per_token_layer",
+        real(v->flops), "cpu_per_token_layer_s", cpu, "setup_cpu_s",
+        real(v->train_cpu_s), "gpu_clock_per_layer_s", real(v->price_s));
+    if (r->priced && v->price_s > 0)
+        json_object_set_new(o, "price_source",
+                            json_string(sources[v->price_source]));
+    json_object_set_new(o, "mean", row_json(&v->mean));
+    json_object_set_new(o, "per_layer", layers);
+    return o;
+}
+
+moe_status evaluate_write_json(const evaluate_report *r, const char *path,
+                               moe_error *err)
+{
+    const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
+    const moe_evaluation *v = &r->subject[0].result;
+    json_t *all = json_array();
+    for (size_t i = 0; i < r->n; i++)
+        json_array_append_new(all, subject_json(r, &r->subject[i]));
+    json_t *root = json_pack(
+        "{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:f, s:i, s:i, s:I}", "trace",
+        r->trace_name, "trace_sha256", r->trace->sha256, "model",
+        r->trace->model, "layers", v->n_layers, "tokens", (json_int_t)v->tokens,
+        "sequences", (json_int_t)v->sequences, "batches",
+        (json_int_t)v->batches, "batch_tokens", v->batch_tokens, "batch",
+        r->batch, "seq", r->seq, "seed", (json_int_t)r->seed);
+    if (r->priced) {
+        json_object_set_new(root, "cluster", json_string(r->cluster.name));
+        json_object_set_new(root, "gpus", json_integer(r->gpus));
+    }
+    json_object_set_new(root, "predictors", all);
+    const bool console = strcmp(path, "-") == 0;
+    const int rc = console ? json_dumpf(root, stdout, flags)
+                           : json_dump_file(root, path, flags);
+    json_decref(root);
+    if (rc != 0)
+        return moe_fail(err, MOE_IO, "%s: cannot write JSON", path);
+    if (console)
+        putchar('\n');
+    return MOE_OK;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan.h"
+
+#include <math.h>
+#include <string.h>
+
+static size_t n_slots(const moe_plan *p)
+{
+    return (size_t)p->gpus * (size_t)p->slots;
+}
+
+/* ---- read ---- */
+
+/* Sizes that the file names must be the expected ones. */
+static moe_status check_sizes(const char *path, const json_t *root,
+                              const moe_plan *p, moe_error *err)
+{
+    const struct {
+        const char *key;
+        int want;
+    } sizes[] = {{"layers", p->layers},
+                 {"experts", p->experts},
+                 {"gpus", p->gpus},
+                 {"slots_per_gpu", p->slots}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const json_t *x = json_object_get(root, sizes[i].key);
+        if (x != NULL && json_integer_value(x) != sizes[i].want)
+            return moe_fail(err, MOE_MISMATCH, "%s: has %lld %s, not %d", path,
+                            (long long)json_integer_value(x), sizes[i].key,
+                            sizes[i].want);
+    }
+    return MOE_OK;
+}
+
+static bool holds(const moe_plan_layer *layer, size_t slot, int expert)
+{
+    const size_t base = slot / (size_t)layer->slots * (size_t)layer->slots;
+    for (size_t k = base; k < slot; k++)
+        if (layer->expert[k] == expert)
+            return true;
+    return false;
+}
+
+static moe_status take_layer(const char *path, const json_t *row, int l,
+                             moe_plan *out, moe_error *err)
+{
+    moe_plan_layer layer = moe_plan_at(out, l);
+    if (!json_is_array(row) || json_array_size(row) != n_slots(out))
+        return moe_fail(err, MOE_MISMATCH,
+                        "%s: physical_to_logical: layer %d has not %zu slots",
+                        path, l, n_slots(out));
+    int left = 0;
+    uint64_t seen[4096 / 64] = {0};
+    for (size_t k = 0; k < n_slots(out); k++) {
+        const json_t *x = json_array_get(row, k);
+        const long long e = json_integer_value(x);
+        if (!json_is_integer(x) || e < -1 || e >= out->experts)
+            return moe_fail(err, MOE_FORMAT,
+                            "%s: physical_to_logical: layer %d, slot %zu: "
+                            "not an expert of 0..%d, or -1",
+                            path, l, k, out->experts - 1);
+        layer.expert[k] = e >= 0 && !holds(&layer, k, (int)e) ? (int16_t)e : -1;
+        layer.quota[k] = 0;
+        if (e >= 0 && !((seen[e / 64] >> (e % 64)) & 1)) {
+            seen[e / 64] |= UINT64_C(1) << (e % 64);
+            layer.quota[k] = MOE_QUOTA_ONE;
+            left++;
+        }
+    }
+    if (left < out->experts)
+        return moe_fail(err, MOE_FORMAT,
+                        "%s: physical_to_logical: layer %d has only %d of %d "
+                        "experts",
+                        path, l, left, out->experts);
+    return MOE_OK;
+}
+
+static moe_status take_plan(const char *path, const json_t *root, moe_plan *out,
+                            moe_error *err)
+{
+    const json_t *rows = json_object_get(root, "physical_to_logical");
+    if (!json_is_array(rows))
+        return moe_fail(err, MOE_FORMAT, "%s: has no list physical_to_logical",
+                        path);
+    if (check_sizes(path, root, out, err) != MOE_OK)
+        return err->status;
+    if (json_array_size(rows) != (size_t)out->layers)
+        return moe_fail(err, MOE_MISMATCH, "%s: has %zu layers, not %d", path,
+                        json_array_size(rows), out->layers);
+    for (int l = 0; l < out->layers && err->status == MOE_OK; l++)
+        take_layer(path, json_array_get(rows, (size_t)l), l, out, err);
+    return err->status;
+}
+
+moe_status plan_json_read(const char *path, moe_plan *out, moe_error *err)
+{
+    json_error_t why;
+    json_t *root = json_load_file(path, 0, &why);
+    if (root == NULL)
+        return moe_fail(err, why.line < 0 ? MOE_USAGE : MOE_FORMAT, "%s: %s",
+                        path, why.text);
+    take_plan(path, root, out, err);
+    json_decref(root);
+    return err->status;
+}
+
+/* ---- write ---- */
+
+/* Replicas of a GPU that are one slot of the plan share its quota. */
+static json_t *quotas_of(const moe_plan_layer *layer, const int16_t *placed)
+{
+    json_t *list = json_array();
+    for (int k = 0; k < layer->gpus * layer->slots; k++) {
+        const int base = k / layer->slots * layer->slots;
+        double quota = 0, same = 0;
+        for (int j = base; j < base + layer->slots && placed[k] >= 0; j++) {
+            same += placed[j] == placed[k];
+            if (layer->expert[j] == placed[k])
+                quota = (double)layer->quota[j] / MOE_QUOTA_ONE;
+        }
+        json_array_append_new(list, json_real(same > 0 ? quota / same : 0));
+    }
+    return list;
+}
+
+json_t *plan_json_of(const moe_plan *plan, const int16_t *raw)
+{
+    json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i}", "schema",
+                             "moe-gps-plan", "schema_version", "1.0.0",
+                             "layers", plan->layers, "experts", plan->experts,
+                             "gpus", plan->gpus, "slots_per_gpu", plan->slots);
+    json_t *placed = json_array(), *counts = json_array();
+    json_t *quotas = json_array();
+    for (int l = 0; l < plan->layers; l++) {
+        const moe_plan_layer layer = moe_plan_at(plan, l);
+        const int16_t *of_layer =
+            raw != NULL ? raw + (size_t)l * n_slots(plan) : layer.expert;
+        json_t *row = json_array(), *count = json_array();
+        for (size_t k = 0; k < n_slots(plan); k++)
+            json_array_append_new(row, json_integer(of_layer[k]));
+        for (int e = 0; e < plan->experts; e++) {
+            int n = 0;
+            for (size_t k = 0; k < n_slots(plan); k++)
+                n += of_layer[k] == e;
+            json_array_append_new(count, json_integer(n));
+        }
+        json_array_append_new(placed, row);
+        json_array_append_new(counts, count);
+        json_array_append_new(quotas, quotas_of(&layer, of_layer));
+    }
+    json_object_set_new(root, "physical_to_logical", placed);
+    json_object_set_new(root, "replica_counts", counts);
+    json_object_set_new(root, "quotas", quotas);
+    return root;
+}

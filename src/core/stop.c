@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/stop.h"
+
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "moegps/mem.h"
+
+/* Signals belong to the process, so their marks are the one thing here that
+ * cannot live in a ctx. Larger reasons win over ranks. */
+enum { NO_REASON, TIME_LIMIT, SIGNAL_USR1, SIGNAL_TERM };
+
+static volatile sig_atomic_t caught;
+static double end_s; /* CLOCK_MONOTONIC; 0: no limit */
+
+static void on_signal(int number)
+{
+    caught = number == SIGTERM ? SIGNAL_TERM : SIGNAL_USR1;
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void moe_stop_arm(double max_time_s)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    caught = 0;
+    end_s = max_time_s > 0 ? now_s() + max_time_s : 0;
+    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+const char *moe_stop_asked(const moe_ctx *ctx, double ahead_s)
+{
+    static const char *const reasons[] = {
+        [NO_REASON] = NULL,
+        [TIME_LIMIT] = "--max-time",
+        [SIGNAL_USR1] = "SIGUSR1",
+        [SIGNAL_TERM] = "SIGTERM",
+    };
+    int reason = caught;
+    if (reason == NO_REASON && end_s > 0 && now_s() + ahead_s > end_s)
+        reason = TIME_LIMIT;
+    MOE_MPI(
+        MPI_Allreduce(MPI_IN_PLACE, &reason, 1, MPI_INT, MPI_MAX, ctx->comm));
+    return reasons[reason];
+}

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <omp.h>
+
+static moe_status check_inputs(const moe_engine *e, moe_error *err)
+{
+    const moe_engine_params *p = &e->p;
+    const moe_model *m = p->model;
+    if (moe_trace_fits(p->trace, m->name, m->layers, m->experts, m->top_k,
+                       err) != MOE_OK)
+        return err->status;
+    const int need = moe_layout_home_slots(&e->layout, m->experts);
+    for (int i = 0; i < p->experiment->n_strategies; i++) {
+        const moe_strategy *s = &p->experiment->strategy[i];
+        if (s->slots != 0 && s->slots < need && e->layout.gpus > 1)
+            return moe_fail(err, MOE_USAGE,
+                            "strategy %s: slots: %d is too few for the home "
+                            "placement: %d experts on %d GPUs need %d",
+                            s->name, s->slots, m->experts, e->layout.gpus,
+                            need);
+    }
+    return MOE_OK;
+}
+
+/* Layers are numbered as in the model; the trace may hold some of them. */
+static moe_status find_layers(moe_engine *e, moe_error *err)
+{
+    const moe_trace *t = e->p.trace;
+    e->trace_layer =
+        moe_array_new((size_t)e->p.n_layers, sizeof *e->trace_layer, err);
+    for (int l = 0; e->trace_layer != NULL && l < e->p.n_layers; l++) {
+        e->trace_layer[l] = moe_trace_find_layer(t, e->p.layers[l]);
+        if (e->trace_layer[l] < 0)
+            return moe_fail(err, MOE_MISMATCH,
+                            "workload.layers: the trace has no layer %d, only "
+                            "%d of the model's %d, from %d to %d",
+                            e->p.layers[l], t->layers, e->p.model->layers,
+                            moe_trace_layer_number(t, 0),
+                            moe_trace_layer_number(t, t->layers - 1));
+    }
+    return err->status;
+}
+
+static void find_place(moe_engine *e)
+{
+    const bool dedicated =
+        e->p.experiment->emulation.coordinator == MOE_DEDICATED;
+    e->layout = (moe_layout){e->ctx->size - (dedicated ? 1 : 0),
+                             e->p.cluster->gpus_per_node};
+    e->coordinator = dedicated ? e->ctx->size - 1 : 0;
+    e->gpu = e->ctx->rank < e->layout.gpus ? e->ctx->rank : -1;
+    MOE_MPI(MPI_Comm_split(e->ctx->comm, e->gpu >= 0 ? 0 : MPI_UNDEFINED,
+                           e->ctx->rank, &e->gpu_comm));
+}
+
+static moe_status make_batcher(moe_engine *e, moe_error *err)
+{
+    const moe_workload *w = &e->p.experiment->workload;
+    const moe_batcher_params params = {.trace = e->p.trace,
+                                       .seed = w->seed,
+                                       .batch = w->batch,
+                                       .seq = w->seq,
+                                       .layers = e->trace_layer,
+                                       .n_layers = e->p.n_layers,
+                                       .iterations = w->warmup + w->iterations,
+                                       .gpu = e->gpu,
+                                       .gpus = e->layout.gpus};
+    return moe_batcher_new(&params, &e->batcher, err);
+}
+
+/* The executed sizes: rounded up to whole vectors of the CPU. */
+static int scaled(int size, int scale)
+{
+    const int part = (size + scale - 1) / scale;
+    return (part + 7) / 8 * 8;
+}
+
+static moe_status make_ffn(moe_engine *e, moe_error *err)
+{
+    const moe_emulation *em = &e->p.experiment->emulation;
+    const moe_model *m = e->p.model;
+    e->shape = (moe_ffn_shape){.hidden = scaled(m->hidden, em->scale),
+                               .inter = scaled(m->intermediate, em->scale),
+                               .top_k = m->top_k,
+                               .dtype = em->dtype == MOE_DTYPE_BF16 ? MOE_BF16
+                                        : em->dtype == MOE_DTYPE_F32
+                                            ? MOE_F32
+                                            : (int)moe_ffn_native_dtype(),
+                               .form = m->form,
+                               .seed = e->p.experiment->workload.seed,
+                               .layers = e->p.layers};
+    omp_set_num_threads(e->p.threads > 0 ? e->p.threads : 1);
+    e->ffn = moe_ffn_find(em->ffn);
+    e->exact = moe_ffn_find("exact");
+    e->ffn_state = moe_array_new(1, e->ffn->state_size, err);
+    e->exact_state = moe_array_new(1, e->exact->state_size, err);
+    if (err->status != MOE_OK || e->gpu < 0)
+        return err->status;
+    if (e->ffn->init(e->ffn_state, &e->shape, err) != MOE_OK ||
+        e->exact->init(e->exact_state, &e->shape, err) != MOE_OK)
+        return err->status;
+    return moe_home_weights_init(
+        &e->home, e->p.n_layers, m->experts, &e->layout, e->gpu,
+        moe_ffn_weight_bytes(&e->shape), e->ffn, e->ffn_state, err);
+}
+
+static moe_status make_dispatch(moe_engine *e, moe_error *err)
+{
+    if (e->gpu < 0)
+        return MOE_OK;
+    const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
+    const moe_dispatch_params params = {
+        .comm = e->gpu_comm,
+        .layout = e->layout,
+        .experts = e->p.model->experts,
+        .top_k = e->p.model->top_k,
+        .max_slots = e->max_slots,
+        .max_tokens = tokens,
+        .max_own = moe_batch_share_max(tokens, e->layout.gpus),
+        .row_bytes = moe_ffn_row_bytes(&e->shape)};
+    e->dispatch_ready = moe_dispatch_init(&e->dispatch, &params, err) == MOE_OK;
+    return err->status;
+}
+
+static moe_status make_scratch(moe_engine *e, moe_error *err)
+{
+    const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
+    const size_t own = moe_batch_share_max(tokens, e->layout.gpus);
+    const size_t l = (size_t)e->p.n_layers, k = (size_t)e->p.model->top_k;
+    const size_t x = (size_t)e->p.model->experts;
+    const size_t slots = l * (size_t)e->layout.gpus * (size_t)e->max_slots;
+    const moe_plan widest = {
+        .layers = e->p.n_layers, .gpus = e->layout.gpus, .slots = e->max_slots};
+    e->rows = moe_array_new(own, moe_ffn_row_bytes(&e->shape), err);
+    e->exact_rows = moe_array_new(own, moe_ffn_row_bytes(&e->shape), err);
+    e->out = moe_array_new(own, moe_ffn_out_bytes(&e->shape), err);
+    e->load_own = moe_array_new(l * x, sizeof *e->load_own, err);
+    e->load_sum = moe_array_new(l * x, sizeof *e->load_sum, err);
+    e->load = moe_array_new(x, sizeof *e->load, err);
+    e->share = moe_array_new(x, sizeof *e->share, err);
+    e->predicted = moe_array_new(l * own * k, sizeof *e->predicted, err);
+    e->moves = moe_array_new(slots, sizeof *e->moves, err);
+    e->wire = moe_array_new(moe_plan_wire_max(&widest), 1, err);
+    e->planner_cpu = moe_array_new(l, sizeof *e->planner_cpu, err);
+    e->sent_bytes =
+        moe_array_new((size_t)e->layout.gpus, sizeof *e->sent_bytes, err);
+    e->ahead_bytes =
+        moe_array_new((size_t)e->layout.gpus, sizeof *e->ahead_bytes, err);
+    e->tally = moe_array_new(3 * l, sizeof *e->tally, err);
+    e->times = moe_array_new(l, sizeof *e->times, err);
+    e->facts = moe_array_new(l, sizeof *e->facts, err);
+    e->slot_rows =
+        moe_array_new(l * (size_t)e->max_slots, sizeof *e->slot_rows, err);
+    e->reference = moe_array_new(l * MOE_CHECK_TOKENS * (size_t)e->shape.hidden,
+                                 sizeof *e->reference, err);
+    moe_to_int(l * x, "layers times experts", err);
+    moe_to_int(moe_plan_wire_max(&widest), "bytes of a plan", err);
+    return err->status;
+}
+
+static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
+{
+    const moe_predictor *p = r->spec->predictor;
+    const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
+    const moe_predictor_env env = {
+        .trace = e->p.trace,
+        .layers = e->trace_layer,
+        .n_layers = e->p.n_layers,
+        .seed = e->p.experiment->workload.seed,
+        .max_own = moe_batch_share_max(tokens, e->layout.gpus),
+        .file = {.data = r->file.data, .bytes = r->file.bytes},
+        .learned = e->p.learned != NULL ? e->p.learned[r->index] : NULL};
+    r->predictor = moe_array_new(1, p->state_size, err);
+    if (err->status == MOE_OK)
+        p->init(r->predictor, &env, r->spec->predictor_params, err);
+    return err->status;
+}
+
+static moe_status make_planner(moe_engine *e, moe_runner *r, moe_error *err)
+{
+    bool central = e->p.experiment->emulation.coordination == MOE_CENTRAL;
+    if (!r->spec->planner->plans || (central && e->ctx->rank != e->coordinator))
+        return MOE_OK;
+    const moe_pricer pricer = {e->cost, e->cost_state, e->p.model, e->layout};
+    const moe_planner_env env = {
+        .layout = e->layout,
+        .experts = e->p.model->experts,
+        .slots = r->slots,
+        .pricer = &pricer,
+        .sequences = e->p.experiment->workload.batch,
+        .interval = e->p.experiment->emulation.rebalance_every};
+    r->planner = moe_array_new(1, r->spec->planner->state_size, err);
+    if (err->status == MOE_OK)
+        r->spec->planner->init(r->planner, &env, r->spec->planner_params, err);
+    return err->status;
+}
+
+static moe_status make_plans(moe_engine *e, moe_runner *r, moe_error *err)
+{
+    const int l = e->p.n_layers, x = e->p.model->experts, g = e->layout.gpus;
+    if (moe_plan_init(&r->plan, l, x, g, r->slots, err) != MOE_OK ||
+        moe_plan_init(&r->next, l, x, g, r->slots, err) != MOE_OK)
+        return err->status;
+    moe_plan_set_home(&r->plan, &e->layout);
+    moe_plan_set_home(&r->next, &e->layout);
+    r->replicas = moe_array_new((size_t)l, sizeof *r->replicas, err);
+    for (int i = 0; i < l && err->status == MOE_OK; i++) {
+        moe_replicas_init(&r->replicas[i], x, g, r->slots, err);
+        if (err->status == MOE_OK) {
+            moe_plan_layer layer = moe_plan_at(&r->plan, i);
+            moe_replicas_index(&r->replicas[i], &layer);
+        }
+    }
+    return err->status;
+}
+
+static moe_status make_runner(moe_engine *e, moe_runner *r, moe_error *err)
+{
+    const moe_strategy *s = r->spec;
+    r->forecast = s->predictor->forecast(s->predictor_params);
+    r->direct = s->direct;
+    if (make_predictor(e, r, err) != MOE_OK ||
+        make_planner(e, r, err) != MOE_OK || make_plans(e, r, err) != MOE_OK)
+        return err->status;
+    r->split = moe_array_new(1, s->split->state_size, err);
+    if (err->status != MOE_OK)
+        return err->status;
+    s->split->init(r->split, &e->layout, e->p.model->experts, r->slots,
+                   s->split_params, err);
+    if (err->status != MOE_OK || e->gpu < 0)
+        return err->status;
+    return moe_slots_init(&r->weights, &e->home, r->slots,
+                          s->planner->keeps_home, e->gpu, e->layout.gpus, err);
+}
+
+/* Slots per GPU and layer. A single GPU holds every expert at home, so there
+ * the number that was asked for means nothing. */
+static int slots_of(const moe_engine *e, const moe_strategy *s)
+{
+    const int need = moe_layout_home_slots(&e->layout, e->p.model->experts);
+    return s->slots > 0 && e->layout.gpus > 1 ? s->slots : need;
+}
+
+static void make_runners(moe_engine *e, moe_error *err)
+{
+    for (int i = 0; i < e->n_runners && err->status == MOE_OK; i++) {
+        moe_runner *r = &e->runner[i];
+        r->slots = slots_of(e, r->spec);
+        if (make_runner(e, r, err) != MOE_OK)
+            moe_error_prefix(err, "strategy %s", r->spec->name);
+    }
+}
+
+/* Name the runners and read the files that their predictors ask for: rank 0
+ * alone touches the file system. Collective. */
+static moe_status share_files(moe_engine *e)
+{
+    moe_ctx *ctx = e->ctx;
+    const moe_experiment *x = e->p.experiment;
+    e->runner =
+        moe_array_new((size_t)x->n_strategies, sizeof *e->runner, &ctx->err);
+    if (moe_agree(ctx) != MOE_OK)
+        return ctx->err.status;
+    e->n_runners = x->n_strategies;
+    for (int i = 0; i < e->n_runners; i++) {
+        moe_runner *r = &e->runner[i];
+        r->spec = &x->strategy[i];
+        r->index = i;
+        const char *path =
+            r->spec->predictor->file != NULL
+                ? r->spec->predictor->file(r->spec->predictor_params)
+                : NULL;
+        if (path == NULL || *path == '\0')
+            continue;
+        if (moe_shared_file(ctx, path, &r->file) != MOE_OK) {
+            moe_error_prefix(&ctx->err, "strategy %s", r->spec->name);
+            return ctx->err.status;
+        }
+    }
+    return MOE_OK;
+}
+
+/* Predictors have taken what they need. Collective. */
+static void drop_files(moe_engine *e)
+{
+    for (int i = 0; i < e->n_runners; i++)
+        moe_shared_file_free(&e->runner[i].file);
+}
+
+static int widest_slots(const moe_engine *e)
+{
+    int most = 0;
+    for (int i = 0; i < e->p.experiment->n_strategies; i++) {
+        int slots = slots_of(e, &e->p.experiment->strategy[i]);
+        most = slots > most ? slots : most;
+    }
+    return most;
+}
+
+static moe_status make_cost(moe_engine *e, moe_error *err)
+{
+    e->cost = moe_cost_find(e->p.cluster->cost);
+    if (e->cost == NULL)
+        return moe_fail(err, MOE_USAGE, "cluster %s: no cost model '%s'",
+                        e->p.cluster->name, e->p.cluster->cost);
+    e->cost_state = moe_array_new(1, e->cost->state_size, err);
+    if (err->status == MOE_OK)
+        e->cost->init(e->cost_state, e->p.model, e->p.cluster, err);
+    return err->status;
+}
+
+/* Local set-up, in order of need; the first failure ends it. */
+static void set_up(moe_engine *e, moe_error *err)
+{
+    moe_inject(e->ctx, MOE_SITE_SETUP);
+    if (err->status != MOE_OK || check_inputs(e, err) != MOE_OK ||
+        find_layers(e, err) != MOE_OK || make_cost(e, err) != MOE_OK ||
+        make_batcher(e, err) != MOE_OK || make_ffn(e, err) != MOE_OK ||
+        make_scratch(e, err) != MOE_OK)
+        return;
+    if (!moe_inject(e->ctx, MOE_SITE_PREDICTOR))
+        make_runners(e, err);
+}
+
+/* Batches with the same tokens are no independent samples. */
+static void warn_of_repeats(const moe_engine *e)
+{
+    const double passes = moe_batcher_passes(e->batcher);
+    if (passes > 1)
+        moe_warn(e->ctx,
+                 "the test part of the trace is used %.1f times over: "
+                 "iterations repeat tokens, so intervals are too narrow",
+                 passes);
+}
+
+moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
+                          moe_engine **engine_out)
+{
+    moe_engine *e = moe_array_new(1, sizeof *e, &ctx->err);
+    if (moe_agree(ctx) != MOE_OK) {
+        free(e);
+        return ctx->err.status;
+    }
+    e->ctx = ctx;
+    e->p = *params;
+    e->validation.max_output_error = NAN;
+    e->gpu_comm = MPI_COMM_NULL;
+    if (params->experiment->emulation.coordinator == MOE_DEDICATED &&
+        ctx->size < 2)
+        moe_fail(&ctx->err, MOE_USAGE,
+                 "emulation.coordinator: dedicated needs at least 2 ranks");
+    if (moe_agree(ctx) == MOE_OK) {
+        if (moe_ffn_level_cpus(ctx->comm))
+            moe_warn(ctx, "the ranks' CPUs differ: experts use only the "
+                          "instructions that all of them have");
+        find_place(e);
+        e->max_slots = widest_slots(e);
+        if (share_files(e) == MOE_OK)
+            set_up(e, &ctx->err);
+        moe_agree(ctx);
+        drop_files(e);
+        if (ctx->err.status == MOE_OK) {
+            warn_of_repeats(e);
+            make_dispatch(e, &ctx->err); /* collective over the GPUs */
+            moe_agree(ctx);
+        }
+    }
+    if (ctx->err.status != MOE_OK) {
+        moe_engine_free(e);
+        return ctx->err.status;
+    }
+    *engine_out = e;
+    return MOE_OK;
+}
+
+static void free_runner(moe_engine *e, moe_runner *r)
+{
+    if (r->predictor != NULL)
+        r->spec->predictor->fini(r->predictor);
+    if (r->planner != NULL)
+        r->spec->planner->fini(r->planner);
+    if (r->split != NULL)
+        r->spec->split->fini(r->split);
+    free(r->predictor);
+    free(r->planner);
+    free(r->split);
+    for (int l = 0; r->replicas != NULL && l < e->p.n_layers; l++)
+        moe_replicas_fini(&r->replicas[l]);
+    free(r->replicas);
+    moe_plan_fini(&r->plan);
+    moe_plan_fini(&r->next);
+    moe_slots_fini(&r->weights);
+}
+
+void moe_engine_free(moe_engine *e)
+{
+    if (e == NULL)
+        return;
+    for (int i = 0; i < e->n_runners; i++)
+        free_runner(e, &e->runner[i]);
+    if (e->dispatch_ready)
+        moe_dispatch_fini(&e->dispatch);
+    moe_home_weights_fini(&e->home);
+    if (e->ffn_state != NULL)
+        e->ffn->fini(e->ffn_state);
+    if (e->exact_state != NULL)
+        e->exact->fini(e->exact_state);
+    if (e->cost_state != NULL)
+        e->cost->fini(e->cost_state);
+    moe_batcher_free(e->batcher);
+    void *arrays[] = {
+        e->runner,   e->ffn_state,   e->exact_state, e->cost_state,
+        e->rows,     e->exact_rows,  e->out,         e->load_own,
+        e->load_sum, e->load,        e->share,       e->predicted,
+        e->moves,    e->wire,        e->planner_cpu, e->sent_bytes,
+        e->times,    e->facts,       e->slot_rows,   e->reference,
+        e->tally,    e->trace_layer, e->ahead_bytes};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
+        free(arrays[i]);
+    if (e->gpu_comm != MPI_COMM_NULL)
+        MOE_MPI(MPI_Comm_free(&e->gpu_comm));
+    free(e);
+}
+
+moe_ledger_dims moe_engine_dims(const moe_engine *e)
+{
+    const moe_workload *w = &e->p.experiment->workload;
+    return (moe_ledger_dims){.strategies = e->n_runners,
+                             .iterations = w->iterations,
+                             .warmup = w->warmup,
+                             .layers = e->p.n_layers,
+                             .experts = e->p.model->experts,
+                             .gpus = e->layout.gpus,
+                             .ranks = e->ctx->size,
+                             .slots = e->max_slots};
+}
+
+int moe_engine_gpu(const moe_engine *e)
+{
+    return e->gpu;
+}
+
+const moe_ffn_shape *moe_engine_shape(const moe_engine *e)
+{
+    return &e->shape;
+}
+
+uint64_t moe_engine_max_tokens(const moe_engine *e)
+{
+    return moe_batcher_max_tokens(e->batcher);
+}
+
+const moe_results_validation *moe_engine_validation(const moe_engine *e)
+{
+    return &e->validation;
+}

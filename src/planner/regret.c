@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/regret.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+/* Who competes for the best known plan, and how; EPLB's policy "auto" is the
+ * global one without groups. */
+static const struct {
+    const char *planner, *key, *value;
+} rivals[MOE_REGRET_PLANNERS] = {{"balance", "tolerance", "0"},
+                                 {"eplb", "policy", "global"},
+                                 {"duplicate", "max_copies", "0"}};
+
+const char *moe_division_name(moe_division by)
+{
+    static const char *const names[] = {[MOE_BY_QUOTA] = "quota",
+                                        [MOE_BY_EQUAL] = "equal",
+                                        [MOE_BY_MINMAX] = "minmax"};
+    return names[by];
+}
+
+static void make_rival(moe_regret *r, int i, const moe_planner_env *env,
+                       moe_error *err)
+{
+    const moe_planner *p = moe_planner_find(rivals[i].planner);
+    r->params[i] = moe_array_new(1, p->params_size, err);
+    r->state[i] = moe_array_new(1, p->state_size, err);
+    if (err->status != MOE_OK)
+        return;
+    r->planner[i] = p;
+    moe_opt_defaults(p->opts, r->params[i]);
+    moe_opt_parse(moe_opt_find(p->opts, rivals[i].key), rivals[i].value,
+                  r->params[i], err);
+    p->init(r->state[i], env, r->params[i], err);
+}
+
+moe_status moe_regret_init(moe_regret *r, const moe_planner_env *env,
+                           moe_error *err)
+{
+    const int e = env->experts, g = env->layout.gpus;
+    *r = (moe_regret){0};
+    moe_error local = {0};
+    moe_share_init(&r->share, e, g, env->slots, &local);
+    r->load = moe_array_new((size_t)e, sizeof *r->load, &local);
+    r->sorted = moe_array_new((size_t)e, sizeof *r->sorted, &local);
+    r->gpu_load = moe_array_new((size_t)g, sizeof *r->gpu_load, &local);
+    r->copies = moe_array_new((size_t)e, sizeof *r->copies, &local);
+    moe_plan_init(&r->home, 1, e, g, env->slots, &local);
+    moe_plan_init(&r->next, 1, e, g, env->slots, &local);
+    if (local.status == MOE_OK)
+        moe_plan_set_home(&r->home, &env->layout);
+    for (int i = 0; i < MOE_REGRET_PLANNERS && local.status == MOE_OK; i++)
+        make_rival(r, i, env, &local);
+    if (local.status == MOE_OK)
+        return MOE_OK;
+    moe_regret_fini(r);
+    return moe_fail(err, local.status, "regret: %s", local.text);
+}
+
+void moe_regret_fini(moe_regret *r)
+{
+    moe_share_fini(&r->share);
+    free(r->load);
+    free(r->sorted);
+    free(r->gpu_load);
+    free(r->copies);
+    moe_plan_fini(&r->home);
+    moe_plan_fini(&r->next);
+    for (int i = 0; i < MOE_REGRET_PLANNERS; i++) {
+        if (r->planner[i] != NULL)
+            r->planner[i]->fini(r->state[i]);
+        free(r->params[i]);
+        free(r->state[i]);
+    }
+    *r = (moe_regret){0};
+}
+
+/* Heap sort, largest first: no allocation. */
+static void sift(double *x, size_t at, size_t n)
+{
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && x[child + 1] < x[child])
+            child++;
+        if (x[at] <= x[child])
+            return;
+        const double swap = x[at];
+        x[at] = x[child];
+        x[child] = swap;
+    }
+}
+
+static void sort_down(double *x, size_t n)
+{
+    for (size_t i = n / 2; i-- > 0;)
+        sift(x, i, n);
+    for (size_t end = n; end-- > 1;) {
+        const double swap = x[0];
+        x[0] = x[end];
+        x[end] = swap;
+        sift(x, 0, end);
+    }
+}
+
+double moe_regret_bound(moe_regret *r, const double *load)
+{
+    const int n = r->share.experts, gpus = r->share.gpus;
+    const int spare = gpus * r->share.slots - n;
+    double bound = 0, sum = 0;
+    memcpy(r->sorted, load, (size_t)n * sizeof *load);
+    sort_down(r->sorted, (size_t)n);
+    for (int k = 1; k <= n; k++) {
+        sum += r->sorted[k - 1];
+        const int holders = spare + k < gpus ? spare + k : gpus;
+        bound = fmax(bound, sum / holders);
+    }
+    return bound;
+}
+
+static double busiest_gpu(moe_regret *r, const moe_plan_layer *layer,
+                          const double *load, bool equal)
+{
+    double most = 0;
+    memset(r->copies, 0, (size_t)layer->experts * sizeof *r->copies);
+    for (int k = 0; k < layer->gpus * layer->slots; k++)
+        if (layer->expert[k] >= 0)
+            r->copies[layer->expert[k]]++;
+    for (int g = 0; g < layer->gpus; g++) {
+        r->gpu_load[g] = 0;
+        for (int k = g * layer->slots; k < (g + 1) * layer->slots; k++) {
+            const int e = layer->expert[k];
+            if (e >= 0)
+                r->gpu_load[g] +=
+                    equal ? load[e] / r->copies[e]
+                          : load[e] * layer->quota[k] / MOE_QUOTA_ONE;
+        }
+        most = fmax(most, r->gpu_load[g]);
+    }
+    return most;
+}
+
+double moe_regret_busiest(moe_regret *r, const moe_plan_layer *layer,
+                          const double *load, moe_division by)
+{
+    if (by != MOE_BY_MINMAX)
+        return busiest_gpu(r, layer, load, by == MOE_BY_EQUAL);
+    const int bits = moe_share_scale(load, layer->experts, r->load);
+    moe_share_begin(&r->share, layer->expert, r->load);
+    const int64_t most = moe_share_minmax(&r->share);
+    for (int g = 0; g < layer->gpus; g++)
+        r->gpu_load[g] = ldexp((double)r->share.load[g], -bits);
+    return ldexp((double)most, -bits);
+}
+
+double moe_regret_best(moe_regret *r, const double *load)
+{
+    moe_plan_layer home = moe_plan_at(&r->home, 0);
+    moe_plan_layer next = moe_plan_at(&r->next, 0);
+    double best = INFINITY;
+    for (int i = 0; i < MOE_REGRET_PLANNERS; i++) {
+        if (r->planner[i]->plan(r->state[i], load, &home, &next, NULL) !=
+            MOE_OK)
+            continue;
+        best = fmin(best, moe_regret_busiest(r, &next, load, MOE_BY_MINMAX));
+    }
+    return best;
+}

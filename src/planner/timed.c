@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/planner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+#include "moegps/share.h"
+
+/* Plans by the cost model's time of the slowest GPU: experts at their rows,
+ * so that every replica with rows pays for reading its weights, and the
+ * exchange of rows in and out.
+ *
+ * From the placement in force, steps that relieve the slowest GPU: move load
+ * to a replica that is there; move an expert; swap two; make a replica. A
+ * weight that has to travel counts with the part of its time that attention
+ * does not hide, spread over the interval that the plan will be in force. The
+ * result is taken if it saves more than `gate` of the time with the placement
+ * in force; so noise moves nothing, and where weights are cheap to compute
+ * and dear to read nothing is duplicated. */
+
+/* A step has to save this share of the slowest GPU's time. */
+static const double STEP = 1e-4;
+/* A replica less may cost this share of it. */
+static const double LEAN = 1e-3;
+enum { PARTNERS = 4 }; /* fastest GPUs that a step considers */
+
+typedef struct {
+    double gate;
+} params_t;
+
+static const moe_opt options[] = {
+    {.key = "gate",
+     .type = MOE_OPT_REAL,
+     .unit = "1",
+     .initial = "0.03",
+     .min = 0,
+     .max = 1,
+     MOE_OPT_AT(params_t, gate),
+     .help = "share of the time of experts and exchange that moves must save"},
+    {.key = NULL}};
+
+typedef struct {
+    moe_pricer pricer; /* what it points to is borrowed */
+    double gate, sequences, interval;
+    double attention_s; /* of this load, hides what travels */
+    moe_share share;
+    int64_t *load;   /* [experts] pairs */
+    double *time_s;  /* [gpus] */
+    uint32_t *rows;  /* [slots + 1] of one GPU */
+    bool *had;       /* [gpus][experts] in the placement in force */
+    bool *near;      /* [nodes][experts] likewise */
+    int *coming;     /* [gpus][2] weights to arrive: from the node, others */
+    int16_t *expert; /* [gpus][slots] kept placement */
+    int64_t *part;   /* [gpus][slots] of it */
+    double *quota;   /* [gpus][slots] */
+    moe_move *moves; /* [gpus * slots] */
+    moe_replicas replicas;
+} state_t;
+
+static size_t n_slots(const state_t *s)
+{
+    return (size_t)s->share.gpus * (size_t)s->share.slots;
+}
+
+static moe_status init(void *state, const moe_planner_env *env,
+                       const void *params, moe_error *err)
+{
+    state_t *s = state;
+    if (env->pricer == NULL)
+        return moe_fail(err, MOE_USAGE,
+                        "planner timed needs prices of a model on a cluster, "
+                        "which are not given here");
+    const size_t g = (size_t)env->layout.gpus, e = (size_t)env->experts;
+    const size_t n = g * (size_t)env->slots;
+    const size_t nodes = (size_t)moe_layout_nodes(&env->layout);
+    s->pricer = *env->pricer;
+    s->pricer.layout = env->layout;
+    s->gate = ((const params_t *)params)->gate;
+    s->sequences = env->sequences > 0 ? env->sequences : 1;
+    s->interval = env->interval > 0 ? env->interval : 1;
+    moe_error local = {0};
+    moe_share_init(&s->share, env->experts, env->layout.gpus, env->slots,
+                   &local);
+    s->load = moe_array_new(e, sizeof *s->load, &local);
+    s->time_s = moe_array_new(g, sizeof *s->time_s, &local);
+    s->rows = moe_array_new((size_t)env->slots + 1, sizeof *s->rows, &local);
+    s->had = moe_array_new(g * e, sizeof *s->had, &local);
+    s->near = moe_array_new(nodes * e, sizeof *s->near, &local);
+    s->coming = moe_array_new(2 * g, sizeof *s->coming, &local);
+    s->expert = moe_array_new(n, sizeof *s->expert, &local);
+    s->part = moe_array_new(n, sizeof *s->part, &local);
+    s->quota = moe_array_new(n, sizeof *s->quota, &local);
+    s->moves = moe_array_new(n, sizeof *s->moves, &local);
+    moe_replicas_init(&s->replicas, env->experts, env->layout.gpus, env->slots,
+                      &local);
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local.status, "%s", local.text);
+}
+
+static void fini(void *state)
+{
+    state_t *s = state;
+    moe_share_fini(&s->share);
+    free(s->load);
+    free(s->time_s);
+    free(s->rows);
+    free(s->had);
+    free(s->near);
+    free(s->coming);
+    free(s->expert);
+    free(s->part);
+    free(s->quota);
+    free(s->moves);
+    moe_replicas_fini(&s->replicas);
+}
+
+/* ---- time ---- */
+
+static uint32_t rows_of(int64_t part)
+{
+    return part < UINT32_MAX ? (uint32_t)part : UINT32_MAX;
+}
+
+/* Dispatch and combine of a GPU that computes `load` pairs: tokens are spread
+ * evenly over GPUs, and each sends as many rows as the mean. */
+static double exchange_time(const state_t *s, double load)
+{
+    const moe_layout *y = &s->pricer.layout;
+    const moe_model *m = s->pricer.model;
+    const double bytes = load * m->hidden * moe_dtype_size((moe_dtype)m->dtype);
+    const int local = y->gpus < y->gpus_per_node ? y->gpus : y->gpus_per_node;
+    const moe_exchange x = {.gpus = y->gpus,
+                            .nodes = moe_layout_nodes(y),
+                            .node_bytes = bytes * (local - 1) / y->gpus,
+                            .network_bytes =
+                                bytes * (y->gpus - local) / y->gpus};
+    if (y->gpus < 2)
+        return 0;
+    return 2 * s->pricer.cost->alltoall(s->pricer.state, &x).time_s;
+}
+
+/* A GPU's time if `slot` had another part and one more slot had `extra`.
+ * @param slot  -1: none. */
+static double time_with(state_t *s, int gpu, int slot, int64_t part,
+                        int64_t extra)
+{
+    const moe_share *x = &s->share;
+    int64_t load = extra;
+    for (int k = 0; k < x->slots; k++) {
+        const int t = gpu * x->slots + k;
+        const int64_t p = t == slot ? part : x->part[t];
+        s->rows[k] = rows_of(p);
+        load += p;
+    }
+    s->rows[x->slots] = rows_of(extra);
+    return s->pricer.cost->ffn(s->pricer.state, s->rows, (size_t)x->slots + 1)
+               .time_s +
+           exchange_time(s, (double)load);
+}
+
+static double time_of(state_t *s, int gpu)
+{
+    return time_with(s, gpu, -1, 0, 0);
+}
+
+static double slowest_time(state_t *s)
+{
+    double most = 0;
+    for (int g = 0; g < s->share.gpus; g++)
+        most = fmax(most, s->time_s[g] = time_of(s, g));
+    return most;
+}
+
+/* What attention does not hide of weights that arrive at one GPU, per
+ * iteration of the interval. */
+static double exposed_time(const state_t *s, double near_bytes,
+                           double far_bytes)
+{
+    const moe_exchange x = {.gpus = s->pricer.layout.gpus,
+                            .nodes = moe_layout_nodes(&s->pricer.layout),
+                            .node_bytes = near_bytes,
+                            .network_bytes = far_bytes};
+    if (near_bytes + far_bytes <= 0)
+        return 0;
+    const double time_s = s->pricer.cost->transfer(s->pricer.state, &x).time_s;
+    return fmax(0, time_s - s->attention_s) / s->interval;
+}
+
+static double arrival_time(const state_t *s, int gpu, int more_near,
+                           int more_far)
+{
+    const double bytes = moe_model_expert_bytes(s->pricer.model);
+    return exposed_time(s, bytes * (s->coming[2 * gpu] + more_near),
+                        bytes * (s->coming[2 * gpu + 1] + more_far));
+}
+
+/* Attention of a batch of this many pairs, as a run is charged. */
+static double attention_time(const state_t *s, double pairs)
+{
+    const moe_layer_work work = {.tokens = pairs / s->pricer.model->top_k,
+                                 .sequences = s->sequences,
+                                 .layers = 1};
+    moe_layer_price price;
+    moe_layer_price_of(&s->pricer, &work, &price);
+    return price.gpu_s[MOE_PHASE_ATTENTION];
+}
+
+/* ---- steps ---- */
+
+/* Load of slot `from` goes to GPU `to`, or changes places with slot `with`. */
+typedef struct {
+    int from, to, with;
+    int64_t amount;
+    double time_s; /* of the slower of both GPUs, and of what travels */
+} step;
+
+/* @return extra exposed time of an expert that comes to a GPU. */
+static double travel(const state_t *s, int expert, int gpu)
+{
+    const size_t e = (size_t)expert, n = (size_t)s->share.experts;
+    if (s->had[(size_t)gpu * n + e])
+        return 0;
+    const int node = moe_layout_node(&s->pricer.layout, gpu);
+    const int near = s->near[(size_t)node * n + e];
+    return arrival_time(s, gpu, near, !near) - arrival_time(s, gpu, 0, 0);
+}
+
+static void try_give(state_t *s, int from, int to, int64_t amount, bool moves,
+                     step *best)
+{
+    const moe_share *x = &s->share;
+    const int e = x->expert[from], a = from / x->slots;
+    const int there = moe_share_find(x, to, e);
+    if (amount <= 0 || (there < 0 && (!moves || moe_share_room(x, to) < 0)))
+        return;
+    double time_s = there < 0
+                        ? time_with(s, to, -1, 0, amount)
+                        : time_with(s, to, there, x->part[there] + amount, 0);
+    if (time_s >= best->time_s)
+        return;
+    time_s = fmax(time_s, time_with(s, a, from, x->part[from] - amount, 0));
+    if (there < 0)
+        time_s += travel(s, e, to);
+    if (time_s < best->time_s)
+        *best = (step){from, to, -1, amount, time_s};
+}
+
+static void try_swap(state_t *s, int from, int with, step *best)
+{
+    const moe_share *x = &s->share;
+    const int e = x->expert[from], f = x->expert[with];
+    const int a = from / x->slots, b = with / x->slots;
+    if (f < 0 || moe_share_find(x, b, e) >= 0 || moe_share_find(x, a, f) >= 0)
+        return;
+    double time_s = fmax(time_with(s, a, from, x->part[with], 0),
+                         time_with(s, b, with, x->part[from], 0));
+    if (time_s >= best->time_s)
+        return;
+    time_s += travel(s, e, b) + travel(s, f, a);
+    if (time_s < best->time_s)
+        *best = (step){from, b, with, 0, time_s};
+}
+
+/* The slot of b whose swap with `from` would halve the difference best. */
+static int partner_slot(const moe_share *x, int from, int b)
+{
+    const int64_t half = (x->load[from / x->slots] - x->load[b]) / 2;
+    const int64_t want = x->part[from] - half;
+    int best = b * x->slots;
+    for (int u = best + 1; u < (b + 1) * x->slots; u++)
+        if (llabs(x->part[u] - want) < llabs(x->part[best] - want))
+            best = u;
+    return best;
+}
+
+static void try_partner(state_t *s, int a, int b, bool moves, step *best)
+{
+    const moe_share *x = &s->share;
+    const int64_t half = (x->load[a] - x->load[b]) / 2;
+    for (int t = a * x->slots; t < (a + 1) * x->slots; t++) {
+        if (x->part[t] == 0)
+            continue;
+        try_give(s, t, b, x->part[t], moves, best);
+        if (half < x->part[t])
+            try_give(s, t, b, half, moves, best);
+        if (moves)
+            try_swap(s, t, partner_slot(x, t, b), best);
+    }
+}
+
+/* GPUs that share an expert with a; load goes there for nothing. */
+static void try_holders(state_t *s, int a, step *best)
+{
+    const moe_share *x = &s->share;
+    for (int t = a * x->slots; t < (a + 1) * x->slots; t++) {
+        const int e = x->expert[t];
+        if (e < 0 || x->part[t] == 0 || x->copies[e] < 2)
+            continue;
+        for (int v = x->head[e]; v >= 0; v = x->next[v]) {
+            const int b = v / x->slots;
+            const int64_t half = (x->load[a] - x->load[b]) / 2;
+            if (b == a)
+                continue;
+            try_give(s, t, b, x->part[t], false, best);
+            if (half < x->part[t])
+                try_give(s, t, b, half, false, best);
+        }
+    }
+}
+
+static void note_arrival(state_t *s, int expert, int gpu)
+{
+    const size_t e = (size_t)expert, n = (size_t)s->share.experts;
+    const int node = moe_layout_node(&s->pricer.layout, gpu);
+    if (!s->had[(size_t)gpu * n + e])
+        s->coming[2 * gpu + !s->near[(size_t)node * n + e]]++;
+}
+
+static void carry_out(state_t *s, const step *w)
+{
+    moe_share *x = &s->share;
+    const int e = x->expert[w->from], a = w->from / x->slots;
+    if (w->with >= 0) {
+        const int f = x->expert[w->with];
+        const int64_t of_e = moe_share_take(x, w->from);
+        const int64_t of_f = moe_share_take(x, w->with);
+        moe_share_put(x, w->from, f, of_f);
+        moe_share_put(x, w->with, e, of_e);
+        note_arrival(s, f, a);
+        note_arrival(s, e, w->to);
+    } else {
+        int to = moe_share_find(x, w->to, e);
+        if (to < 0) {
+            to = moe_share_room(x, w->to);
+            if (x->expert[to] >= 0)
+                moe_share_take(x, to);
+            moe_share_put(x, to, e, 0);
+            note_arrival(s, e, w->to);
+        }
+        moe_share_give(x, w->from, to, w->amount);
+    }
+    s->time_s[a] = time_of(s, a);
+    s->time_s[w->to] = time_of(s, w->to);
+}
+
+/* Consider the fastest GPUs, least time first. */
+static void try_fastest(state_t *s, int a, step *best)
+{
+    bool *tried = s->share.reached; /* free between pushes */
+    memset(tried, 0, (size_t)s->share.gpus * sizeof *tried);
+    for (int i = 0; i < PARTNERS; i++) {
+        int b = -1;
+        for (int g = 0; g < s->share.gpus; g++)
+            if (g != a && !tried[g] && (b < 0 || s->time_s[g] < s->time_s[b]))
+                b = g;
+        if (b < 0)
+            return;
+        tried[b] = true;
+        try_partner(s, a, b, true, best);
+    }
+}
+
+/* Consider all GPUs and all swaps that bring both nearer to each other. */
+static void try_all(state_t *s, int a, step *best)
+{
+    const moe_share *x = &s->share;
+    for (int b = 0; b < x->gpus; b++) {
+        if (s->time_s[b] >= best->time_s)
+            continue;
+        try_partner(s, a, b, true, best);
+        for (int t = a * x->slots; t < (a + 1) * x->slots; t++)
+            for (int u = b * x->slots; u < (b + 1) * x->slots; u++)
+                if (x->part[t] > x->part[u] &&
+                    x->part[t] - x->part[u] < x->load[a] - x->load[b])
+                    try_swap(s, t, u, best);
+    }
+}
+
+/* Step while the slowest GPU gets faster. @return its time. */
+static double descend(state_t *s, bool moves)
+{
+    double most = slowest_time(s);
+    for (size_t i = 0; i < 4 * n_slots(s); i++) {
+        int a = 0;
+        for (int g = 1; g < s->share.gpus; g++)
+            if (s->time_s[g] > s->time_s[a])
+                a = g;
+        most = s->time_s[a];
+        step best = {.from = -1, .time_s = most * (1 - STEP)};
+        try_holders(s, a, &best);
+        if (moves)
+            try_fastest(s, a, &best);
+        if (moves && best.from < 0)
+            try_all(s, a, &best);
+        if (best.from < 0)
+            break;
+        carry_out(s, &best);
+    }
+    return most;
+}
+
+/* ---- the planner ---- */
+
+static void keep(state_t *s)
+{
+    memcpy(s->expert, s->share.expert, n_slots(s) * sizeof *s->expert);
+    memcpy(s->part, s->share.part, n_slots(s) * sizeof *s->part);
+}
+
+static void restore(state_t *s)
+{
+    moe_share *x = &s->share;
+    moe_share_begin(x, s->expert, s->load);
+    memset(x->load, 0, (size_t)x->gpus * sizeof *x->load);
+    for (size_t t = 0; t < n_slots(s); t++) {
+        x->part[t] = s->part[t];
+        x->load[t / (size_t)x->slots] += s->part[t];
+    }
+}
+
+/* All load of an expert on one of its replicas, where least is so far. */
+static void gather(state_t *s)
+{
+    moe_share *x = &s->share;
+    for (int e = 0; e < x->experts; e++) {
+        int to = x->head[e];
+        for (int t = x->head[e]; t >= 0; t = x->next[t])
+            if (x->load[t / x->slots] - x->part[t] <
+                x->load[to / x->slots] - x->part[to])
+                to = t;
+        for (int t = x->head[e]; t >= 0; t = x->next[t])
+            if (t != to)
+                moe_share_give(x, t, to, x->part[t]);
+    }
+}
+
+/* The best that the placement in force can do: replicas used evenly, or as
+ * few as possible. */
+static double divide_current(state_t *s, const moe_plan_layer *current)
+{
+    moe_share_begin(&s->share, current->expert, s->load);
+    moe_share_minmax(&s->share);
+    const double even_s = descend(s, false);
+    keep(s);
+    moe_share_begin(&s->share, current->expert, s->load);
+    gather(s);
+    const double gathered_s = descend(s, false);
+    if (gathered_s < even_s)
+        keep(s);
+    restore(s);
+    return fmin(even_s, gathered_s);
+}
+
+/* Reads that save no time to speak of are saved: parts go to another replica
+ * in use where that makes its GPU hardly slower than `most`. */
+static void condense(state_t *s, double most)
+{
+    moe_share *x = &s->share;
+    for (int t = 0; t < (int)n_slots(s); t++) {
+        if (x->part[t] == 0 || x->copies[x->expert[t]] < 2)
+            continue;
+        for (int v = x->head[x->expert[t]]; v >= 0; v = x->next[v])
+            if (v != t && x->part[v] > 0 &&
+                time_with(s, v / x->slots, v, x->part[v] + x->part[t], 0) <=
+                    most * (1 + LEAN)) {
+                moe_share_give(x, t, v, x->part[t]);
+                break;
+            }
+    }
+}
+
+static void note_current(state_t *s, const moe_plan_layer *current)
+{
+    const size_t n = (size_t)s->share.experts, gpus = (size_t)s->share.gpus;
+    const moe_layout *y = &s->pricer.layout;
+    memset(s->had, 0, gpus * n * sizeof *s->had);
+    memset(s->near, 0, (size_t)moe_layout_nodes(y) * n * sizeof *s->near);
+    memset(s->coming, 0, 2 * gpus * sizeof *s->coming);
+    for (size_t t = 0; t < n_slots(s); t++) {
+        if (current->expert[t] < 0)
+            continue;
+        const size_t e = (size_t)current->expert[t];
+        const size_t g = t / (size_t)s->share.slots;
+        s->had[g * n + e] = true;
+        s->near[(size_t)moe_layout_node(y, (int)g) * n + e] = true;
+    }
+}
+
+/* What was not predicted comes to one replica, too. */
+static void write_plan(state_t *s, moe_plan_layer *next)
+{
+    bool *seen = s->share.follow; /* free between pushes */
+    memset(seen, 0, (size_t)s->share.experts * sizeof *seen);
+    for (size_t t = 0; t < n_slots(s); t++) {
+        const int e = next->expert[t] = s->expert[t];
+        next->quota[t] = 0;
+        s->quota[t] = (double)s->part[t];
+        if (e >= 0 && s->load[e] == 0 && !seen[e]) {
+            s->quota[t] = 1;
+            seen[e] = true;
+        }
+    }
+    moe_plan_layer_set_quota(next, s->quota, &s->replicas);
+}
+
+/* Exposed time of the GPU that sends or receives most weights. */
+static double migration_time(state_t *s, const moe_plan_layer *current,
+                             moe_plan_layer *next)
+{
+    const moe_layout *y = &s->pricer.layout;
+    const moe_plan was = {1,
+                          current->experts,
+                          current->gpus,
+                          current->slots,
+                          current->expert,
+                          current->quota};
+    const moe_plan now = {1,           next->experts, next->gpus,
+                          next->slots, next->expert,  next->quota};
+    const double bytes = moe_model_expert_bytes(s->pricer.model);
+    double most = 0;
+    moe_plan_layer_settle(current, next);
+    const size_t n = moe_plan_moves(&was, &now, 0, 1, y, s->moves);
+    for (int g = 0; g < y->gpus; g++) {
+        double sent[2] = {0}, received[2] = {0};
+        for (size_t i = 0; i < n; i++) {
+            const moe_move *m = &s->moves[i];
+            const int far = moe_layout_node(y, m->from_gpu) !=
+                            moe_layout_node(y, m->to_gpu);
+            sent[far] += m->from_gpu == g ? bytes : 0;
+            received[far] += m->to_gpu == g ? bytes : 0;
+        }
+        most = fmax(most, exposed_time(s, fmax(sent[0], received[0]),
+                                       fmax(sent[1], received[1])));
+    }
+    return most;
+}
+
+/* A replica without rows stays where it is already; a new one is not made. */
+static void drop_idle(state_t *s)
+{
+    moe_share *x = &s->share;
+    for (int t = 0; t < (int)n_slots(s); t++) {
+        const int e = x->expert[t];
+        if (e >= 0 && x->part[t] == 0 && x->copies[e] > 1 &&
+            !s->had[(size_t)(t / x->slots) * (size_t)x->experts + (size_t)e])
+            moe_share_take(x, t);
+    }
+}
+
+/* Plan without moving weights. @return time of the slowest GPU. */
+static double stay(state_t *s, const moe_plan_layer *current,
+                   moe_plan_layer *next)
+{
+    const double time_s = divide_current(s, current);
+    condense(s, time_s);
+    keep(s);
+    write_plan(s, next);
+    return time_s;
+}
+
+static moe_status plan(void *state, const double *load,
+                       const moe_plan_layer *current, moe_plan_layer *next,
+                       moe_error *err)
+{
+    (void)err;
+    state_t *s = state;
+    double pairs = 0;
+    for (int e = 0; e < s->share.experts; e++)
+        pairs += (double)(s->load[e] = llround(load[e]));
+    note_current(s, current);
+    s->attention_s = pairs > 0 ? attention_time(s, pairs) : 0;
+    const double stay_s = stay(s, current, next);
+    const double go_s = descend(s, true);
+    if (go_s >= stay_s * (1 - s->gate))
+        return MOE_OK;
+    condense(s, go_s);
+    drop_idle(s);
+    keep(s);
+    write_plan(s, next);
+    if (go_s + migration_time(s, current, next) >= stay_s * (1 - s->gate))
+        stay(s, current, next);
+    return MOE_OK;
+}
+
+const moe_planner moe_planner_timed = {
+    .name = "timed",
+    .help = "by the cost model's time: moves, swaps and replicas that pay",
+    .opts = options,
+    .params_size = sizeof(params_t),
+    .state_size = sizeof(state_t),
+    .plans = true,
+    .init = init,
+    .plan = plan,
+    .fini = fini,
+};

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "evaluate_scene.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "moegps/mem.h"
+
+enum { MAX_GROUPS = 512, MAX_BATCHES = 1000 };
+
+static double cpu_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- set-up ---- */
+
+static moe_status choose_layers(evaluate_scene *c, moe_error *err)
+{
+    const moe_evaluate_params *p = c->p;
+    c->n_layers = p->layers != NULL ? p->n_layers : p->trace->layers;
+    c->layers = moe_array_new((size_t)c->n_layers, sizeof *c->layers, err);
+    for (int l = 0; c->layers != NULL && l < c->n_layers; l++)
+        c->layers[l] = p->layers != NULL ? p->layers[l] : l;
+    return err->status;
+}
+
+/* Sequences and tokens of the test part, and its longest sequence. */
+static void measure_test_part(evaluate_scene *c)
+{
+    const moe_trace *t = c->p->trace;
+    for (uint64_t s = 0; s < t->n_seqs; s++) {
+        const uint64_t n = t->seq_offset[s + 1] - t->seq_offset[s];
+        if (t->seq_part[s] != MOE_PART_TEST)
+            continue;
+        c->n_seqs++;
+        c->n_tokens += n;
+        c->longest = n > c->longest ? n : c->longest;
+    }
+}
+
+static moe_status count_batches(evaluate_scene *c, moe_error *err)
+{
+    const moe_evaluate_params *p = c->p;
+    const uint64_t batch = (uint64_t)p->batch, seq = (uint64_t)p->seq;
+    if (c->n_seqs == 0)
+        return moe_fail(err, MOE_USAGE, "trace: the test part is empty");
+    c->n_batches = seq > 0 ? c->n_tokens / (batch * seq) : c->n_seqs / batch;
+    if (c->n_batches == 0 && seq > 0)
+        return moe_fail(err, MOE_USAGE,
+                        "a batch of %d x %d tokens is more than the test "
+                        "part's %" PRIu64,
+                        p->batch, p->seq, c->n_tokens);
+    if (c->n_batches == 0)
+        return moe_fail(err, MOE_USAGE,
+                        "a batch of %d sequences is more than the test "
+                        "part's %" PRIu64,
+                        p->batch, c->n_seqs);
+    if (c->n_batches > MAX_BATCHES)
+        c->n_batches = MAX_BATCHES;
+    return MOE_OK;
+}
+
+/* @param iterations  to prepare for */
+static moe_batcher *open_batches(const evaluate_scene *c, int batch, int seq,
+                                 uint64_t iterations, moe_error *err)
+{
+    const moe_batcher_params params = {.trace = c->p->trace,
+                                       .seed = c->p->seed,
+                                       .batch = batch,
+                                       .seq = seq,
+                                       .layers = c->layers,
+                                       .n_layers = c->n_layers,
+                                       .iterations = (int)iterations,
+                                       .gpu = 0,
+                                       .gpus = 1};
+    moe_batcher *batcher = NULL;
+    moe_batcher_new(&params, &batcher, err);
+    return batcher;
+}
+
+static moe_status allocate(evaluate_scene *c, moe_error *err)
+{
+    const moe_trace *t = c->p->trace;
+    evaluate_sums *s = &c->sums;
+    s->n = c->n_seqs < MAX_GROUPS ? (int)c->n_seqs : MAX_GROUPS;
+    const size_t gl = (size_t)s->n * (size_t)c->n_layers;
+    const size_t n_e = (size_t)t->experts, k = (size_t)t->top_k;
+    s->truth = moe_array_new(gl * n_e, sizeof *s->truth, err);
+    s->predicted = moe_array_new(gl * n_e, sizeof *s->predicted, err);
+    s->first = moe_array_new(gl, sizeof *s->first, err);
+    s->hits = moe_array_new(gl, sizeof *s->hits, err);
+    s->tokens = moe_array_new((size_t)s->n, sizeof *s->tokens, err);
+    c->choice = moe_array_new(c->max_tokens * k, sizeof *c->choice, err);
+    c->share = moe_array_new(n_e, sizeof *c->share, err);
+    c->load = moe_array_new(n_e, sizeof *c->load, err);
+    c->batch_error =
+        moe_array_new((size_t)(c->n_layers + 1) * (size_t)c->n_batches,
+                      sizeof *c->batch_error, err);
+    return err->status;
+}
+
+/* A fresh predictor, which has seen the training part and no iteration. */
+static moe_status renew(evaluate_scene *c, moe_evaluation *out, moe_error *err)
+{
+    const moe_evaluate_params *p = c->p;
+    const moe_predictor_env env = {.trace = p->trace,
+                                   .layers = c->layers,
+                                   .n_layers = c->n_layers,
+                                   .seed = p->seed,
+                                   .max_own = (uint32_t)c->max_tokens,
+                                   .file = p->file,
+                                   .learned = p->learned};
+    if (c->state != NULL) {
+        p->predictor->fini(c->state);
+        memset(c->state, 0, p->predictor->state_size);
+    } else {
+        c->state = moe_array_new(1, p->predictor->state_size, err);
+    }
+    if (c->state == NULL)
+        return MOE_NOMEM;
+    const double start = cpu_now();
+    p->predictor->init(c->state, &env, p->params, err);
+    out->train_cpu_s = cpu_now() - start;
+    return err->status;
+}
+
+/* ---- accuracy, sequence by sequence ---- */
+
+static void foretell(evaluate_scene *c, const moe_batch *b, int l)
+{
+    moe_predictor_load(c->p->predictor, c->forecast, c->state, b, l, c->choice,
+                       c->share, c->load);
+}
+
+static void count_hits(const evaluate_scene *c, const moe_batch *b, int l,
+                       size_t at)
+{
+    const size_t k = (size_t)b->top_k;
+    const uint16_t *truth = b->experts_of + (size_t)l * b->own * k;
+    uint64_t first = 0, hits = 0;
+    for (uint32_t t = 0; t < b->own; t++, truth += k) {
+        const uint16_t *said = c->choice + t * k;
+        first += truth[0] == said[0];
+        for (size_t i = 0; i < k; i++)
+            for (size_t j = 0; j < k; j++)
+                hits += said[i] == truth[j];
+    }
+    c->sums.first[at] += (double)first;
+    c->sums.hits[at] += (double)hits;
+}
+
+static void add_sequence(evaluate_scene *c, const moe_batch *b, int group)
+{
+    const size_t n_e = (size_t)b->experts;
+    c->sums.tokens[group] += (double)b->tokens;
+    for (int l = 0; l < c->n_layers; l++) {
+        const size_t at = (size_t)group * (size_t)c->n_layers + (size_t)l;
+        foretell(c, b, l);
+        for (size_t e = 0; e < n_e; e++) {
+            c->sums.predicted[at * n_e + e] +=
+                (double)c->load[e] / MOE_LOAD_ONE;
+            c->sums.truth[at * n_e + e] +=
+                (double)b->true_pairs[(size_t)l * n_e + e];
+        }
+        if (c->forecast == MOE_FORECAST_TOKENS)
+            count_hits(c, b, l, at);
+    }
+}
+
+static void observe(evaluate_scene *c, const moe_batch *b)
+{
+    if (c->p->predictor->observe != NULL)
+        c->p->predictor->observe(c->state, b);
+}
+
+static moe_status pass_sequences(evaluate_scene *c, moe_error *err)
+{
+    moe_batcher *batcher = open_batches(c, 1, 0, c->n_seqs, err);
+    for (uint64_t i = 0; batcher != NULL && i < c->n_seqs; i++) {
+        const moe_batch *b = moe_batcher_load(batcher, i);
+        add_sequence(c, b, (int)(i % (uint64_t)c->sums.n));
+        observe(c, b);
+    }
+    moe_batcher_free(batcher);
+    return err->status;
+}
+
+/* ---- batch by batch ---- */
+
+static double error_of_batch(evaluate_scene *c, const moe_batch *b, int l)
+{
+    const int64_t *pairs = b->true_pairs + l * b->experts;
+    const double total = (double)b->tokens * b->top_k;
+    double sum = 0, error = 0;
+    foretell(c, b, l);
+    for (int e = 0; e < b->experts; e++)
+        sum += (double)c->load[e];
+    for (int e = 0; e < b->experts; e++)
+        error += fabs((double)c->load[e] / sum - (double)pairs[e] / total);
+    return error;
+}
+
+/* CPU time of a prediction, per token and layer. */
+static moe_status time_batch(evaluate_scene *c, const moe_batch *b,
+                             moe_evaluation *out, moe_error *err)
+{
+    const int n = c->p->repeats;
+    double *sample = moe_array_new((size_t)n, sizeof *sample, err);
+    for (int r = 0; sample != NULL && r < n; r++) {
+        const double start = cpu_now();
+        for (int l = 0; l < c->n_layers; l++)
+            foretell(c, b, l);
+        sample[r] = (cpu_now() - start) / ((double)b->tokens * c->n_layers);
+    }
+    if (sample != NULL)
+        moe_summarise(sample, (size_t)n, &out->cpu_s, err);
+    free(sample);
+    return err->status;
+}
+
+static moe_status pass_batches(evaluate_scene *c, moe_evaluation *out,
+                               moe_error *err)
+{
+    const size_t n = c->n_batches;
+    double *mean = c->batch_error + (size_t)c->n_layers * n, tokens = 0;
+    moe_batcher *batcher =
+        open_batches(c, c->p->batch, c->p->seq, c->n_batches, err);
+    for (uint64_t i = 0; batcher != NULL && i < n; i++) {
+        const moe_batch *b = moe_batcher_load(batcher, i);
+        tokens += (double)b->tokens;
+        for (int l = 0; l < c->n_layers; l++) {
+            const double error = error_of_batch(c, b, l);
+            c->batch_error[(size_t)l * n + i] = error;
+            mean[i] += error / c->n_layers;
+        }
+        observe(c, b);
+    }
+    if (batcher != NULL)
+        time_batch(c, moe_batcher_load(batcher, 0), out, err);
+    out->batch_tokens = tokens / (double)n;
+    moe_batcher_free(batcher);
+    return err->status;
+}
+
+static moe_status run(evaluate_scene *c, moe_evaluation *v, moe_error *err)
+{
+    const moe_evaluate_params *p = c->p;
+    c->forecast = v->forecast = p->predictor->forecast(p->params);
+    if (c->forecast == MOE_FORECAST_NONE)
+        return moe_fail(err, MOE_USAGE,
+                        "predictor %s: foretells nothing to evaluate",
+                        p->predictor->name);
+    measure_test_part(c);
+    if (choose_layers(c, err) != MOE_OK || count_batches(c, err) != MOE_OK)
+        return err->status;
+    const uint64_t batch =
+        (uint64_t)p->batch * (p->seq > 0 ? (uint64_t)p->seq : c->longest);
+    c->max_tokens = batch > c->longest ? batch : c->longest;
+    if (c->max_tokens > UINT32_MAX)
+        return moe_fail(err, MOE_USAGE,
+                        "a batch of %" PRIu64 " tokens is more "
+                        "than %" PRIu32,
+                        c->max_tokens, UINT32_MAX);
+    if (allocate(c, err) != MOE_OK || renew(c, v, err) != MOE_OK ||
+        pass_sequences(c, err) != MOE_OK)
+        return err->status;
+    if (p->predictor->observe != NULL && renew(c, v, err) != MOE_OK)
+        return err->status;
+    if (pass_batches(c, v, err) != MOE_OK ||
+        evaluate_figures(c, v, err) != MOE_OK)
+        return err->status;
+    v->tokens = c->n_tokens;
+    v->sequences = c->n_seqs;
+    v->batches = c->n_batches;
+    if (p->predictor->parameters != NULL)
+        v->parameters = p->predictor->parameters(c->state);
+    evaluate_price(c, v);
+    return MOE_OK;
+}
+
+moe_status moe_evaluate(const moe_evaluate_params *params, moe_evaluation *out,
+                        moe_error *err)
+{
+    evaluate_scene c = {.p = params};
+    moe_evaluation v = {0};
+    moe_error local = {0};
+    run(&c, &v, &local);
+    if (c.state != NULL)
+        params->predictor->fini(c.state);
+    v.layers = c.layers;
+    v.n_layers = c.n_layers;
+    void *arrays[] = {c.state,          c.choice,      c.share,
+                      c.load,           c.batch_error, c.sums.truth,
+                      c.sums.predicted, c.sums.first,  c.sums.hits,
+                      c.sums.tokens};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
+        free(arrays[i]);
+    if (local.status == MOE_OK) {
+        *out = v;
+        return MOE_OK;
+    }
+    moe_evaluation_fini(&v);
+    return moe_fail(err, local.status, "%s", local.text);
+}
+
+void moe_evaluation_fini(moe_evaluation *evaluation)
+{
+    free(evaluation->layers);
+    free(evaluation->layer);
+    *evaluation = (moe_evaluation){0};
+}

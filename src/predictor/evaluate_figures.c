@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "evaluate_scene.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+#include "moegps/rng.h"
+
+enum { RESAMPLES = 200 };
+
+/* Normal quantile of a two-sided 95 % interval. */
+static const double z95 = 1.959964;
+
+double moe_noise_floor(const double *share, int n, int k, double tokens)
+{
+    double sum = 0;
+    for (int e = 0; e < n; e++) {
+        const double q = fmin(k * share[e], 1);
+        if (!(q > 0 && q < 1))
+            continue;
+        const double m = floor(tokens * q) + 1;
+        if (m > tokens)
+            continue; /* q is 1 but for rounding */
+        sum += 2 * exp(log(m) + lgamma(tokens + 1) - lgamma(m + 1) -
+                       lgamma(tokens - m + 1) + m * log(q) +
+                       (tokens - m + 1) * log1p(-q));
+    }
+    return sum / (tokens * k);
+}
+
+/* sum |a / sum a - b / sum b| */
+static double distance(const double *a, const double *b, size_t n)
+{
+    double sum_a = 0, sum_b = 0, error = 0;
+    for (size_t e = 0; e < n; e++) {
+        sum_a += a[e];
+        sum_b += b[e];
+    }
+    for (size_t e = 0; e < n; e++)
+        error += fabs(a[e] / sum_a - b[e] / sum_b);
+    return error;
+}
+
+/* The figures that are resampled. */
+enum { ERROR, TOP1, RECALL, N_FIGURES };
+
+/* One layer's figures when group g counts weight[g] times.
+ * @param truth, predicted  [experts] overwritten. */
+static void figures_of(const evaluate_scene *c, int l, const double *weight,
+                       double *truth, double *predicted, double *out)
+{
+    const evaluate_sums *s = &c->sums;
+    const size_t n_e = (size_t)c->p->trace->experts;
+    double tokens = 0, first = 0, hits = 0;
+    memset(truth, 0, n_e * sizeof *truth);
+    memset(predicted, 0, n_e * sizeof *predicted);
+    for (int g = 0; g < s->n; g++) {
+        const size_t at = (size_t)g * (size_t)c->n_layers + (size_t)l;
+        const double w = weight[g];
+        if (!(w > 0))
+            continue;
+        tokens += w * s->tokens[g];
+        first += w * s->first[at];
+        hits += w * s->hits[at];
+        for (size_t e = 0; e < n_e; e++) {
+            truth[e] += w * s->truth[at * n_e + e];
+            predicted[e] += w * s->predicted[at * n_e + e];
+        }
+    }
+    const bool choices = c->forecast == MOE_FORECAST_TOKENS;
+    out[ERROR] = distance(predicted, truth, n_e);
+    out[TOP1] = choices && c->p->trace->ordered ? first / tokens : NAN;
+    out[RECALL] = choices ? hits / (tokens * c->p->trace->top_k) : NAN;
+}
+
+/* Squared deviations from the value, over resamples; the last row is the
+ * mean over layers. */
+static void resample(const evaluate_scene *c, double (*value)[N_FIGURES],
+                     double (*square)[N_FIGURES], double *weight,
+                     double *scratch)
+{
+    const int n = c->sums.n, n_l = c->n_layers;
+    for (int r = 0; r < RESAMPLES; r++) {
+        double mean[N_FIGURES] = {0}, now[N_FIGURES];
+        moe_rng rng = moe_rng_at(c->p->seed, MOE_RNG_STATS, (uint64_t)r, 0, 0);
+        memset(weight, 0, (size_t)n * sizeof *weight);
+        for (int g = 0; g < n; g++)
+            weight[moe_rng_below(&rng, (uint64_t)n)]++;
+        for (int l = 0; l < n_l; l++) {
+            figures_of(c, l, weight, scratch, scratch + c->p->trace->experts,
+                       now);
+            for (int f = 0; f < N_FIGURES; f++) {
+                square[l][f] += (now[f] - value[l][f]) * (now[f] - value[l][f]);
+                mean[f] += now[f] / n_l;
+            }
+        }
+        for (int f = 0; f < N_FIGURES; f++)
+            square[n_l][f] +=
+                (mean[f] - value[n_l][f]) * (mean[f] - value[n_l][f]);
+    }
+}
+
+/* Squares are about the value, not about the mean of the resamples: noise of
+ * resampling raises an error, and the interval covers that, too. */
+static moe_estimate estimate(const evaluate_scene *c, double value,
+                             double square, double most)
+{
+    if (c->sums.n < MOE_STATS_MIN_CI)
+        return (moe_estimate){value, NAN, NAN};
+    const double half = z95 * sqrt(square / RESAMPLES);
+    return (moe_estimate){value, fmax(value - half, 0),
+                          fmin(value + half, most)};
+}
+
+static moe_estimate estimate_median(const double *x, size_t n, moe_error *err)
+{
+    moe_summary m = {0};
+    moe_summarise(x, n, &m, err);
+    return (moe_estimate){m.median, m.ci_low, m.ci_high};
+}
+
+static void fill_row(const evaluate_scene *c, int l, const double *value,
+                     const double *square, moe_evaluation_row *row,
+                     moe_error *err)
+{
+    row->error = estimate(c, value[ERROR], square[ERROR], 2);
+    row->top1 = estimate(c, value[TOP1], square[TOP1], 1);
+    row->recall = estimate(c, value[RECALL], square[RECALL], 1);
+    row->batch_error = estimate_median(
+        c->batch_error + (size_t)l * c->n_batches, c->n_batches, err);
+}
+
+/* Skewness and chance, which need the true distribution alone. */
+static void describe_truth(const evaluate_scene *c, const double *truth,
+                           const moe_evaluation *v, moe_evaluation_row *row)
+{
+    const int n_e = c->p->trace->experts, k = c->p->trace->top_k;
+    double *share = c->share, most = 0, total = 0;
+    for (int e = 0; e < n_e; e++)
+        total += truth[e];
+    for (int e = 0; e < n_e; e++) {
+        share[e] = truth[e] / total;
+        most = fmax(most, share[e]);
+    }
+    row->skewness = most * n_e;
+    row->error_floor = moe_noise_floor(share, n_e, k, (double)c->n_tokens);
+    row->batch_floor = moe_noise_floor(share, n_e, k, round(v->batch_tokens));
+}
+
+static void figure(const evaluate_scene *c, moe_evaluation *v,
+                   double (*value)[N_FIGURES], double (*square)[N_FIGURES],
+                   double *weight, double *scratch, moe_error *err)
+{
+    const int n_l = c->n_layers;
+    for (int l = 0; l < n_l; l++) {
+        moe_evaluation_row *row = &v->layer[l];
+        for (int g = 0; g < c->sums.n; g++)
+            weight[g] = 1;
+        figures_of(c, l, weight, scratch, scratch + c->p->trace->experts,
+                   value[l]);
+        describe_truth(c, scratch, v, row);
+        for (int f = 0; f < N_FIGURES; f++)
+            value[n_l][f] += value[l][f] / n_l;
+        v->mean.skewness += row->skewness / n_l;
+        v->mean.error_floor += row->error_floor / n_l;
+        v->mean.batch_floor += row->batch_floor / n_l;
+    }
+    resample(c, value, square, weight, scratch);
+    for (int l = 0; l <= n_l; l++)
+        fill_row(c, l, value[l], square[l], l < n_l ? &v->layer[l] : &v->mean,
+                 err);
+}
+
+moe_status evaluate_figures(const evaluate_scene *c, moe_evaluation *v,
+                            moe_error *err)
+{
+    const size_t rows = (size_t)c->n_layers + 1;
+    double(*value)[N_FIGURES] = moe_array_new(rows, sizeof *value, err);
+    double(*square)[N_FIGURES] = moe_array_new(rows, sizeof *square, err);
+    double *weight = moe_array_new((size_t)c->sums.n, sizeof *weight, err);
+    double *scratch =
+        moe_array_new(2 * (size_t)c->p->trace->experts, sizeof *scratch, err);
+    v->layer = moe_array_new((size_t)c->n_layers, sizeof *v->layer, err);
+    if (err->status == MOE_OK)
+        figure(c, v, value, square, weight, scratch, err);
+    free(value);
+    free(square);
+    free(weight);
+    free(scratch);
+    return err->status;
+}
+
+void evaluate_price(const evaluate_scene *c, moe_evaluation *v)
+{
+    const moe_evaluate_params *p = c->p;
+    moe_gemm_run run[MOE_PREDICT_GEMMS];
+    const int gpus = p->pricer != NULL ? p->pricer->layout.gpus : 1;
+    const double tokens = v->batch_tokens / gpus;
+    const int n =
+        p->predictor->work != NULL
+            ? p->predictor->work(c->state, tokens, (double)p->batch / gpus, run)
+            : 0;
+    v->price_s = p->pricer != NULL ? 0 : NAN;
+    for (int i = 0; i < n; i++) {
+        const moe_gemm *g = &run[i].shape;
+        v->flops += 2 * g->m * g->n * g->k * run[i].times / tokens;
+        if (p->pricer == NULL)
+            continue;
+        const moe_price one = p->pricer->cost->gemm(p->pricer->state, g);
+        v->price_s += one.time_s * run[i].times;
+        v->price_source =
+            one.source > v->price_source ? one.source : v->price_source;
+    }
+}

@@ -1,0 +1,40 @@
+/** evaluate_scene.h: what an evaluation counts, and what is made of it. */
+#ifndef MOEGPS_PREDICTOR_EVALUATE_SCENE_H
+#define MOEGPS_PREDICTOR_EVALUATE_SCENE_H
+
+#include "moegps/evaluate.h"
+
+/* What the pass over sequences counted, by group of sequences. */
+typedef struct {
+    int n;             /* groups */
+    double *truth;     /* [n][n_layers][experts] pairs */
+    double *predicted; /* the same */
+    double *first;     /* [n][n_layers] first experts foretold */
+    double *hits;      /* the same: pairs foretold */
+    double *tokens;    /* [n] */
+} evaluate_sums;
+
+typedef struct {
+    const moe_evaluate_params *p;
+    int n_layers;
+    int *layers;                        /* [n_layers] numbers in the trace */
+    uint64_t n_seqs, n_tokens, longest; /* of the test part */
+    uint64_t n_batches, max_tokens;
+    moe_forecast forecast;
+    void *state;         /* of the predictor */
+    uint16_t *choice;    /* [max_tokens][top_k] */
+    double *share;       /* [experts] */
+    uint64_t *load;      /* [experts] */
+    double *batch_error; /* [n_layers + 1][n_batches]; last the mean */
+    evaluate_sums sums;
+} evaluate_scene;
+
+/** Make the figures of all layers and their means from the counts.
+ *  @return MOE_OK, MOE_NOMEM. */
+moe_status evaluate_figures(const evaluate_scene *c, moe_evaluation *v,
+                            moe_error *err);
+
+/** Products by which a GPU would predict, and what they would take there. */
+void evaluate_price(const evaluate_scene *c, moe_evaluation *v);
+
+#endif

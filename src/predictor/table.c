@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+const char *const predictor_collects[] = {[PREDICTOR_CHOICES] = "choices",
+                                          [PREDICTOR_PROBABILITIES] =
+                                              "probabilities",
+                                          NULL};
+
+moe_status predictor_train_shares(const moe_predictor_env *env, int l,
+                                  double *share_out, bool *empty_out,
+                                  moe_error *err)
+{
+    const size_t n_e = (size_t)env->trace->experts;
+    uint64_t total = 0;
+    uint64_t *counts = moe_array_new(n_e, sizeof *counts, err);
+    if (counts == NULL)
+        return MOE_NOMEM;
+    moe_trace_counts(env->trace, MOE_PART_TRAIN, env->layers[l], counts);
+    for (size_t e = 0; e < n_e; e++)
+        total += counts[e];
+    for (size_t e = 0; e < n_e; e++)
+        share_out[e] =
+            total > 0 ? (double)counts[e] / (double)total : 1.0 / (double)n_e;
+    *empty_out = total == 0;
+    free(counts);
+    return MOE_OK;
+}
+
+/* The training part's tokens, grouped by row, and scratch for one layer. */
+typedef struct {
+    const moe_trace *trace;
+    uint64_t n;
+    uint32_t *token;         /* [n] rows one after the other, from row 1 on */
+    uint64_t *start;         /* [rows + 1] of each row, in token */
+    uint32_t *pairs, *first; /* [experts] of a row: visits, first choices */
+    double *score, *leading; /* [experts] of a row: shares of its tokens */
+    double *visit;           /* [experts] of all tokens: share that visits */
+    double *first_visit;     /* [experts] ... with its first choice */
+    uint16_t *popular;       /* [experts] by falling visit */
+    uint16_t *candidate;     /* [experts] */
+    double weight;
+} census;
+
+static moe_status check(const moe_predictor_env *env,
+                        const predictor_keys *keys, moe_error *err)
+{
+    if (env->trace->kind != MOE_TRACE_TOKENS)
+        return moe_fail(err, MOE_USAGE,
+                        "predictor %s: needs a token trace; this one holds "
+                        "loads, which do not say what token chose what",
+                        keys->name);
+    if (moe_trace_part_tokens(env->trace, MOE_PART_TRAIN) == 0)
+        return moe_fail(err, MOE_USAGE,
+                        "predictor %s: the trace's training part is empty",
+                        keys->name);
+    return MOE_OK;
+}
+
+/* @return the training part's tokens in order; heap. */
+static uint32_t *list_training(const moe_trace *t, uint64_t n, moe_error *err)
+{
+    uint32_t *list = moe_array_new(n, sizeof *list, err);
+    uint64_t at = 0;
+    for (uint64_t s = 0; list != NULL && s < t->n_seqs; s++)
+        for (uint64_t i = t->seq_offset[s];
+             t->seq_part[s] == MOE_PART_TRAIN && i < t->seq_offset[s + 1]; i++)
+            list[at++] = (uint32_t)i;
+    return list;
+}
+
+/* Number the keys that occur, and sort tokens by them. */
+static moe_status group(const predictor_keys *keys, predictor_table *out,
+                        census *c, moe_error *err)
+{
+    const moe_trace *t = c->trace;
+    uint32_t *list = list_training(t, c->n, err);
+    out->rows = 1;
+    if (list == NULL || keys->n_keys == 0) {
+        c->token = list;
+        return err->status;
+    }
+    out->row_of = moe_array_new(keys->n_keys, sizeof *out->row_of, err);
+    for (uint64_t j = 0; out->row_of != NULL && j < c->n; j++) {
+        uint32_t *row = &out->row_of[keys->key(t, list[j])];
+        if (*row == 0)
+            *row = (uint32_t)out->rows++;
+    }
+    c->token = moe_array_new(c->n, sizeof *c->token, err);
+    c->start = moe_array_new(out->rows + 2, sizeof *c->start, err);
+    if (err->status == MOE_OK) {
+        uint64_t *next = c->start + 1; /* begins of rows, then their ends */
+        for (uint64_t j = 0; j < c->n; j++)
+            next[out->row_of[keys->key(t, list[j])] + 1]++;
+        for (size_t r = 1; r <= out->rows; r++)
+            next[r] += next[r - 1];
+        for (uint64_t j = 0; j < c->n; j++)
+            c->token[next[out->row_of[keys->key(t, list[j])]]++] = list[j];
+    }
+    free(list);
+    return err->status;
+}
+
+/* Count one token's pairs; experts met for the first time are appended.
+ * @return experts met. */
+static size_t count_token(census *c, const uint16_t *experts, size_t met)
+{
+    const int k = c->trace->top_k;
+    c->first[experts[0]]++;
+    for (int j = 0; j < k; j++)
+        if (c->pairs[experts[j]]++ == 0)
+            c->candidate[met++] = experts[j];
+    return met;
+}
+
+static void forget(census *c, size_t met)
+{
+    for (size_t j = 0; j < met; j++)
+        c->pairs[c->candidate[j]] = c->first[c->candidate[j]] = 0;
+}
+
+/* Shares of all tokens, and experts by them. */
+static void take_totals(census *c, const uint16_t *experts_of)
+{
+    const int n_e = c->trace->experts;
+    const size_t k = (size_t)c->trace->top_k;
+    size_t met = 0;
+    for (uint64_t j = 0; j < c->n; j++)
+        met = count_token(c, experts_of + c->token[j] * k, met);
+    for (int e = 0; e < n_e; e++) {
+        c->visit[e] = (double)c->pairs[e] / (double)c->n;
+        c->first_visit[e] = (double)c->first[e] / (double)c->n;
+        int at = e; /* insertion; ties keep the lower expert first */
+        for (; at > 0 && c->visit[c->popular[at - 1]] < c->visit[e]; at--)
+            c->popular[at] = c->popular[at - 1];
+        c->popular[at] = (uint16_t)e;
+    }
+    forget(c, met);
+}
+
+/* The k best candidates by falling score, ties to the lower expert. */
+static void pick(const census *c, size_t n, uint16_t *choice)
+{
+    const size_t k = (size_t)c->trace->top_k;
+    size_t have = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t e = c->candidate[i];
+        size_t at = have;
+        while (at > 0 && (c->score[choice[at - 1]] < c->score[e] ||
+                          (c->score[choice[at - 1]] <= c->score[e] &&
+                           choice[at - 1] > e)))
+            at--;
+        if (at == k)
+            continue;
+        have += have < k;
+        memmove(choice + at + 1, choice + at, (have - at - 1) * sizeof *choice);
+        choice[at] = e;
+    }
+}
+
+/* Let the likeliest first choice come first. */
+static void put_leader_first(const census *c, uint16_t *choice)
+{
+    int lead = 0;
+    for (int j = 1; j < c->trace->top_k; j++)
+        if (c->leading[choice[j]] > c->leading[choice[lead]])
+            lead = j;
+    const uint16_t e = choice[lead];
+    memmove(choice + 1, choice, (size_t)lead * sizeof *choice);
+    choice[0] = e;
+}
+
+static void settle(const census *c, size_t candidates, uint16_t *choice,
+                   float *score)
+{
+    pick(c, candidates, choice);
+    if (c->trace->ordered)
+        put_leader_first(c, choice);
+    for (int j = 0; j < c->trace->top_k; j++)
+        score[j] = (float)c->score[choice[j]];
+}
+
+/* Row 0: every expert as often as all tokens visit it. */
+static void fill_first_row(census *c, uint16_t *choice, float *score)
+{
+    const size_t n_e = (size_t)c->trace->experts;
+    memcpy(c->score, c->visit, n_e * sizeof *c->score);
+    memcpy(c->leading, c->first_visit, n_e * sizeof *c->leading);
+    memcpy(c->candidate, c->popular, n_e * sizeof *c->candidate);
+    settle(c, n_e, choice, score);
+}
+
+/* Any other row. Of the experts that it never visited the k most popular can
+ * be among its best, no others. */
+static void fill_row(census *c, const uint16_t *experts_of, size_t row,
+                     uint16_t *choice, float *score)
+{
+    const size_t k = (size_t)c->trace->top_k;
+    const uint64_t end = c->start[row + 1];
+    const double n = (double)(end - c->start[row]);
+    size_t met = 0, all = 0;
+    for (uint64_t j = c->start[row]; j < end; j++)
+        met = count_token(c, experts_of + c->token[j] * k, met);
+    all = met;
+    for (int i = 0; i < c->trace->experts && all < met + k; i++)
+        if (c->pairs[c->popular[i]] == 0)
+            c->candidate[all++] = c->popular[i];
+    for (size_t i = 0; i < all; i++) {
+        const uint16_t e = c->candidate[i];
+        c->score[e] = (c->pairs[e] + c->weight * c->visit[e]) / (n + c->weight);
+        c->leading[e] =
+            (c->first[e] + c->weight * c->first_visit[e]) / (n + c->weight);
+    }
+    settle(c, all, choice, score);
+    forget(c, met);
+}
+
+static void fill_layer(const moe_predictor_env *env, int l, census *c,
+                       predictor_table *out)
+{
+    const size_t k = (size_t)out->top_k, n_e = (size_t)out->experts;
+    const uint16_t *experts_of =
+        c->trace->experts_of + (size_t)env->layers[l] * c->trace->n_tokens * k;
+    uint16_t *choice = out->choice + (size_t)l * out->rows * k;
+    float *score = out->score + (size_t)l * out->rows * k;
+    c->visit = out->visit + (size_t)l * n_e;
+    take_totals(c, experts_of);
+    fill_first_row(c, choice, score);
+    for (size_t r = 1; r < out->rows; r++)
+        fill_row(c, experts_of, r, choice + r * k, score + r * k);
+}
+
+static moe_status allocate(predictor_table *out, census *c, moe_error *err)
+{
+    const size_t n_e = (size_t)out->experts, l = (size_t)out->n_layers;
+    const size_t n = l * out->rows * (size_t)out->top_k;
+    out->choice = moe_array_new(n, sizeof *out->choice, err);
+    out->score = moe_array_new(n, sizeof *out->score, err);
+    out->visit = moe_array_new(l * n_e, sizeof *out->visit, err);
+    c->pairs = moe_array_new(n_e, sizeof *c->pairs, err);
+    c->first = moe_array_new(n_e, sizeof *c->first, err);
+    c->score = moe_array_new(n_e, sizeof *c->score, err);
+    c->leading = moe_array_new(n_e, sizeof *c->leading, err);
+    c->first_visit = moe_array_new(n_e, sizeof *c->first_visit, err);
+    c->popular = moe_array_new(n_e, sizeof *c->popular, err);
+    c->candidate = moe_array_new(n_e, sizeof *c->candidate, err);
+    return err->status;
+}
+
+moe_status predictor_table_make(const moe_predictor_env *env,
+                                const predictor_keys *keys, double weight,
+                                predictor_table *out, moe_error *err)
+{
+    census c = {.trace = env->trace,
+                .n = moe_trace_part_tokens(env->trace, MOE_PART_TRAIN),
+                .weight = weight};
+    moe_error local = {0};
+    out->n_layers = env->n_layers;
+    out->experts = env->trace->experts;
+    out->top_k = env->trace->top_k;
+    if (check(env, keys, &local) == MOE_OK &&
+        group(keys, out, &c, &local) == MOE_OK &&
+        allocate(out, &c, &local) == MOE_OK)
+        for (int l = 0; l < env->n_layers; l++)
+            fill_layer(env, l, &c, out);
+    void *scratch[] = {c.token,   c.start,       c.pairs,   c.first,    c.score,
+                       c.leading, c.first_visit, c.popular, c.candidate};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(scratch); i++)
+        free(scratch[i]);
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local.status, "%s", local.text);
+}
+
+void predictor_table_fini(predictor_table *table)
+{
+    free(table->row_of);
+    free(table->choice);
+    free(table->score);
+    free(table->visit);
+    *table = (predictor_table){0};
+}
+
+void predictor_table_expect(const predictor_table *table, int layer, size_t row,
+                            uint64_t *load)
+{
+    const size_t k = (size_t)table->top_k;
+    const size_t at = ((size_t)layer * table->rows + row) * k;
+    const uint16_t *choice = table->choice + at;
+    const float *score = table->score + at;
+    const double *visit = table->visit + layer * table->experts;
+    double left = table->top_k, others = table->top_k;
+    for (size_t j = 0; j < k; j++) {
+        left -= score[j];
+        others -= visit[choice[j]];
+    }
+    /* What is left over, as others are visited; rounding and the chosen
+     * experts' part of it are set right below. */
+    const double per_visit = others > 1e-9 && left > 0 ? left / others : 0.0;
+    int64_t sum = 0;
+    for (int e = 0; e < table->experts; e++) {
+        const int64_t part = (int64_t)(per_visit * visit[e] * MOE_LOAD_ONE);
+        load[e] += (uint64_t)part;
+        sum += part;
+    }
+    for (size_t j = 1; j < k; j++) {
+        const double v = per_visit * visit[choice[j]];
+        const int64_t part = (int64_t)(v * MOE_LOAD_ONE);
+        const int64_t mine = (int64_t)((double)score[j] * MOE_LOAD_ONE);
+        load[choice[j]] += (uint64_t)(mine - part);
+        sum += mine - part;
+    }
+    load[choice[0]] += (uint64_t)((int64_t)(table->top_k * MOE_LOAD_ONE) - sum);
+}
+
+size_t predictor_table_numbers(const predictor_table *table)
+{
+    const size_t n = table->rows * (size_t)table->top_k;
+    return (size_t)table->n_layers * (2 * n + (size_t)table->experts);
+}
+
+int predictor_lookup_work(int top_k, double tokens, moe_gemm_run *runs_out)
+{
+    runs_out[0] = (moe_gemm_run){{.m = tokens, .n = top_k, .k = 1}, 1};
+    return 1;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+/* The load of the last iterations, as deployments of EPLB do it: the pairs
+ * that they summed up to. Before the first, the shares of the training part,
+ * or even shares where there is none. */
+
+typedef struct {
+    int iterations;
+} params_t;
+
+static const moe_opt options[] = {
+    {.key = "iterations",
+     .type = MOE_OPT_INT,
+     .unit = "iterations",
+     .initial = "8",
+     .min = 1,
+     .max = 4096,
+     MOE_OPT_AT(params_t, iterations),
+     .help = "that are looked back on, warm-up included"},
+    {.key = NULL}};
+
+typedef struct {
+    size_t n; /* layers times experts */
+    int experts;
+    uint64_t length, seen;
+    double *before; /* [n] shares before the first iteration */
+    int64_t *past;  /* [length][n] pairs, a ring */
+    int64_t *sum;   /* [n] of the ring */
+} state_t;
+
+static moe_forecast forecast(const void *params)
+{
+    (void)params;
+    return MOE_FORECAST_LOAD;
+}
+
+static moe_status init(void *state, const moe_predictor_env *env,
+                       const void *params, moe_error *err)
+{
+    state_t *s = state;
+    moe_error local = {0};
+    bool empty = false;
+    s->experts = env->trace->experts;
+    s->length = (uint64_t)((const params_t *)params)->iterations;
+    s->n = (size_t)env->n_layers * (size_t)s->experts;
+    s->before = moe_array_new(s->n, sizeof *s->before, &local);
+    s->sum = moe_array_new(s->n, sizeof *s->sum, &local);
+    s->past = moe_array_new(s->length * s->n, sizeof *s->past, &local);
+    for (int l = 0; l < env->n_layers && local.status == MOE_OK; l++)
+        predictor_train_shares(env, l, s->before + l * s->experts, &empty,
+                               &local);
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local.status, "%s", local.text);
+}
+
+static void load(void *state, const moe_batch *batch, int layer,
+                 double *share_out)
+{
+    const state_t *s = state;
+    const size_t n_e = (size_t)batch->experts, at = (size_t)layer * n_e;
+    int64_t total = 0;
+    for (size_t e = 0; e < n_e; e++)
+        total += s->sum[at + e];
+    for (size_t e = 0; e < n_e; e++)
+        share_out[e] = total > 0 ? (double)s->sum[at + e] / (double)total
+                                 : s->before[at + e];
+}
+
+static void observe(void *state, const moe_batch *batch)
+{
+    state_t *s = state;
+    int64_t *oldest = s->past + s->seen++ % s->length * s->n;
+    for (size_t i = 0; i < s->n; i++)
+        s->sum[i] += batch->true_pairs[i] - oldest[i];
+    memcpy(oldest, batch->true_pairs, s->n * sizeof *oldest);
+}
+
+static size_t parameters(const void *state)
+{
+    const state_t *s = state;
+    return s->length * s->n;
+}
+
+static void fini(void *state)
+{
+    state_t *s = state;
+    free(s->before);
+    free(s->past);
+    free(s->sum);
+}
+
+const moe_predictor moe_predictor_window = {
+    .name = "window",
+    .help = "load of the last iterations, learned while running",
+    .opts = options,
+    .params_size = sizeof(params_t),
+    .state_size = sizeof(state_t),
+    .forecast = forecast,
+    .init = init,
+    .load = load,
+    .observe = observe,
+    .parameters = parameters,
+    .fini = fini,
+};

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "moegps/mem.h"
+
+/* Rank 0's part of going on with a file: is it there, and is it ours? */
+
+moe_resume_kind moe_resume_find(const char *path, const char *partial,
+                                moe_error *err)
+{
+    char status[32] = "";
+    moe_error local = {0};
+    const bool published = access(path, F_OK) == 0;
+    if (access(partial, F_OK) == 0) {
+        if (published)
+            moe_fail(err, MOE_EXISTS,
+                     "%s: exists, and so does %s; remove the one that is not "
+                     "wanted",
+                     path, partial);
+        return MOE_RESUME_PARTIAL;
+    }
+    if (!published)
+        return MOE_RESUME_NOTHING;
+    hid_t file = moe_h5_open(path, false, &local);
+    if (local.status == MOE_OK) {
+        moe_h5_get_text(file, "status", status, sizeof status, &local);
+        moe_h5_close_file(file, &local);
+    }
+    if (local.status != MOE_OK)
+        moe_fail(err, local.status, "%s", local.text);
+    return strcmp(status, "complete") == 0 ? MOE_RESUME_COMPLETE
+                                           : MOE_RESUME_INTERRUPTED;
+}
+
+static size_t line_length(const char *text)
+{
+    return strcspn(text, "\n");
+}
+
+/* Say where two experiments differ first. */
+static void compare_settings(const char *ours, const char *theirs,
+                             moe_error *err)
+{
+    while (*ours != '\0' || *theirs != '\0') {
+        const size_t n = line_length(ours), m = line_length(theirs);
+        if (n != m || memcmp(ours, theirs, n) != 0) {
+            moe_fail(err, MOE_MISMATCH,
+                     "is of another experiment: it has '%.*s', this one "
+                     "'%.*s'",
+                     (int)(m < 160 ? m : 160), theirs, (int)(n < 160 ? n : 160),
+                     ours);
+            return;
+        }
+        ours += n + (ours[n] != '\0');
+        theirs += m + (theirs[m] != '\0');
+    }
+}
+
+static void compare_settings_in(hid_t file, const moe_results_meta *meta,
+                                moe_error *err)
+{
+    char *theirs = moe_h5_read_text(file, "config/resolved", err);
+    if (theirs != NULL)
+        compare_settings(meta->config_resolved, theirs, err);
+    free(theirs);
+}
+
+/* What decides the numbers, beside the settings. */
+static void compare_notes(hid_t file, const moe_results_meta *meta,
+                          moe_error *err)
+{
+    static const char *const keys[] = {"trace_sha256", "executed_dtype"};
+    char theirs[1024] = "";
+    hid_t group = moe_h5_open_group(file, "config", err);
+    for (size_t k = 0; k < MOE_ARRAY_LEN(keys); k++)
+        for (size_t i = 0; i < meta->n_notes; i++) {
+            if (strcmp(meta->notes[i].key, keys[k]) != 0)
+                continue;
+            moe_h5_get_text(group, keys[k], theirs, sizeof theirs, err);
+            if (strcmp(theirs, meta->notes[i].text) != 0)
+                moe_fail(err, MOE_MISMATCH,
+                         "is of another run: its %s is %.80s, now %.80s",
+                         keys[k], theirs, meta->notes[i].text);
+        }
+    moe_h5_close(group);
+}
+
+static void compare_sizes(hid_t file, const moe_ledger_dims *dims,
+                          moe_error *err)
+{
+    static const struct {
+        const char *scale, *what;
+        size_t offset;
+    } sizes[] = {
+        {"timing/rank", "ranks", offsetof(moe_ledger_dims, ranks)},
+        {"traffic/source", "GPUs", offsetof(moe_ledger_dims, gpus)},
+        {"timing/strategy", "strategies",
+         offsetof(moe_ledger_dims, strategies)},
+        {"timing/iteration", "iterations",
+         offsetof(moe_ledger_dims, iterations)},
+        {"timing/layer", "layers", offsetof(moe_ledger_dims, layers)},
+        {"load/expert", "experts", offsetof(moe_ledger_dims, experts)},
+        {"plan/slot", "slots", offsetof(moe_ledger_dims, slots)},
+    };
+    for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++) {
+        hsize_t n = 0;
+        int now;
+        memcpy(&now, (const char *)dims + sizes[i].offset, sizeof now);
+        moe_h5_dims(file, sizes[i].scale, 1, &n, err);
+        if (err->status == MOE_OK && n != (hsize_t)now)
+            moe_fail(err, MOE_MISMATCH,
+                     "is of a run with %llu %s, this one has %d",
+                     (unsigned long long)n, sizes[i].what, now);
+    }
+}
+
+/* A run in several parts says so: when each began, and where. */
+static void note_resumption(hid_t file, const moe_ctx *ctx, moe_error *err)
+{
+    char key[48], text[256], date[32];
+    const char *job = getenv("SLURM_JOB_ID");
+    const time_t now = time(NULL);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    hid_t group = moe_h5_open_group(file, "provenance", err);
+    const int64_t n = moe_h5_has(group, "resumes")
+                          ? moe_h5_get_int(group, "resumes", err) + 1
+                          : 1;
+    snprintf(key, sizeof key, "resume_%lld", (long long)n);
+    snprintf(text, sizeof text, "%s, first rank on %s, %d nodes%s%.64s", date,
+             ctx->host, ctx->n_nodes, job != NULL ? ", Slurm job " : "",
+             job != NULL ? job : "");
+    moe_h5_put_int(group, "resumes", n, err);
+    moe_h5_put_text(group, key, text, err);
+    moe_h5_close(group);
+    moe_h5_put_text(file, "status", "running", err);
+}
+
+/* Whether a file is of this run. */
+static void check_identity(hid_t file, const moe_results_meta *meta,
+                           const moe_ledger_dims *dims, moe_error *err)
+{
+    if (!moe_h5_exists(file, "resume"))
+        moe_fail(err, MOE_FORMAT,
+                 "is not a result file that can be continued "
+                 "(it has no /resume)");
+    compare_sizes(file, dims, err);
+    compare_settings_in(file, meta, err);
+    compare_notes(file, meta, err);
+}
+
+hid_t moe_resume_open(moe_resume_kind kind, const char *path,
+                      const char *partial, const moe_ctx *ctx,
+                      const moe_results_meta *meta, const moe_ledger_dims *dims,
+                      moe_error *err)
+{
+    const char *from = kind == MOE_RESUME_PARTIAL ? partial : path;
+    const bool complete = kind == MOE_RESUME_COMPLETE;
+    moe_error local = {0};
+    hid_t file = moe_h5_open(from, !complete, &local);
+    if (local.status != MOE_OK) { /* the sentence names the file already */
+        moe_fail(err, local.status, "%s", local.text);
+        return H5I_INVALID_HID;
+    }
+    check_identity(file, meta, dims, &local);
+    if (local.status == MOE_OK && !complete)
+        note_resumption(file, ctx, &local);
+    if (local.status == MOE_OK && kind == MOE_RESUME_INTERRUPTED &&
+        rename(from, partial) != 0)
+        moe_fail(&local, MOE_IO, "cannot be renamed to %s: %s", partial,
+                 strerror(errno));
+    if (local.status == MOE_OK && !complete)
+        return file;
+    moe_h5_close_file(file, &(moe_error){0});
+    if (local.status != MOE_OK)
+        moe_fail(err, local.status, "%s: %s", from, local.text);
+    return H5I_INVALID_HID;
+}

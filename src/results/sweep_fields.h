@@ -1,0 +1,22 @@
+/* sweep_fields.h: what a sweep file says of a run, for writing and reading. */
+#ifndef MOEGPS_RESULTS_SWEEP_FIELDS_H
+#define MOEGPS_RESULTS_SWEEP_FIELDS_H
+
+#include <stddef.h>
+
+/* A text or a number of a moe_view. */
+typedef struct moe_sweep_text {
+    const char *name, *long_name;
+    size_t offset, size;
+} moe_sweep_text;
+
+typedef struct moe_sweep_number {
+    const char *name, *long_name;
+    size_t offset;
+} moe_sweep_number;
+
+/* Both end with a row without a name. */
+extern const moe_sweep_text moe_sweep_texts[];
+extern const moe_sweep_number moe_sweep_numbers[];
+
+#endif

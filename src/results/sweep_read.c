@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/mem.h"
+#include "moegps/sweep.h"
+#include "sweep_fields.h"
+
+typedef struct {
+    hid_t file, group;
+    moe_view *views;
+    size_t n, strategies, iterations;
+    moe_error *err;
+} reader;
+
+static bool failed(const reader *r)
+{
+    return r->err->status != MOE_OK;
+}
+
+static size_t extent(const reader *r, const char *scale)
+{
+    hsize_t n = 0;
+    moe_h5_dims(r->group, scale, 1, &n, r->err);
+    if (!failed(r) && (n == 0 || n > 1000000))
+        moe_fail(r->err, MOE_FORMAT, "dimension '%s' has %llu values", scale,
+                 (unsigned long long)n);
+    return (size_t)n;
+}
+
+static void get_text(const reader *r, const moe_sweep_text *text)
+{
+    size_t n = 0;
+    char **all = moe_h5_read_strings(r->group, text->name, &n, r->err);
+    if (!failed(r) && n != r->n)
+        moe_fail(r->err, MOE_FORMAT, "dataset '%s' does not fit", text->name);
+    for (size_t i = 0; !failed(r) && i < n; i++)
+        snprintf((char *)&r->views[i] + text->offset, text->size, "%s", all[i]);
+    moe_h5_free_strings(all, n);
+}
+
+static void get_configs(const reader *r)
+{
+    size_t n = 0;
+    char **all = moe_h5_read_strings(r->group, "config", &n, r->err);
+    for (size_t i = 0; !failed(r) && i < n && i < r->n; i++)
+        r->views[i].config = moe_strdup(all[i], r->err);
+    moe_h5_free_strings(all, n);
+}
+
+static void get_number(const reader *r, const char *name, size_t offset)
+{
+    int32_t *x =
+        moe_h5_read(r->group, name, H5T_NATIVE_INT32, sizeof *x, r->n, r->err);
+    for (size_t i = 0; x != NULL && i < r->n; i++)
+        memcpy((char *)&r->views[i] + offset, &x[i], sizeof x[i]);
+    free(x);
+}
+
+/* Read [runs][inner] doubles; the caller frees them. */
+static double *get_reals(const reader *r, const char *name, size_t inner)
+{
+    return moe_h5_read(r->group, name, H5T_NATIVE_DOUBLE, sizeof(double),
+                       r->n * inner, r->err);
+}
+
+static void get_root(const reader *r)
+{
+    char reference[64] = "";
+    for (size_t i = 0; i < r->n && !failed(r); i++) {
+        moe_view *v = &r->views[i];
+        moe_h5_get_text(r->file, "model", v->model, sizeof v->model, r->err);
+        moe_h5_get_text(r->file, "trace", v->trace, sizeof v->trace, r->err);
+        moe_h5_get_text(r->file, "trace_sha256", v->trace_sha256,
+                        sizeof v->trace_sha256, r->err);
+        moe_h5_get_text(r->file, "reference", reference, sizeof reference,
+                        r->err);
+        snprintf(v->reference, sizeof v->reference, "%s", reference);
+    }
+}
+
+static void get_strategies(const reader *r)
+{
+    size_t n = 0;
+    char **names = moe_h5_read_strings(r->group, "strategy", &n, r->err);
+    for (size_t i = 0; i < r->n && !failed(r); i++) {
+        moe_view *v = &r->views[i];
+        v->dims.strategies = (int)n;
+        v->strategy = moe_array_new(n, sizeof *v->strategy, r->err);
+        for (size_t s = 0; s < n && !failed(r); s++) {
+            snprintf(v->strategy[s].name, sizeof v->strategy[s].name, "%s",
+                     names[s]);
+            if (strcmp(names[s], v->reference) == 0)
+                v->reference_index = (int)s;
+        }
+    }
+    moe_h5_free_strings(names, n);
+}
+
+static void get_runs(const reader *r)
+{
+    for (const moe_sweep_text *t = moe_sweep_texts; t->name != NULL; t++)
+        get_text(r, t);
+    for (const moe_sweep_number *x = moe_sweep_numbers; x->name != NULL; x++)
+        get_number(r, x->name, x->offset);
+    get_configs(r);
+    double *tokens = get_reals(r, "tokens", 1);
+    double *shared = get_reals(r, "oversubscribed", 1);
+    for (size_t i = 0; i < r->n && !failed(r); i++) {
+        r->views[i].tokens = tokens[i];
+        r->views[i].oversubscribed = shared[i] > 0;
+        r->views[i].valid = strcmp(r->views[i].validation, "pass") == 0;
+        if (r->views[i].dims.iterations < 0 ||
+            (size_t)r->views[i].dims.iterations > r->iterations ||
+            r->views[i].period < 1)
+            moe_fail(r->err, MOE_FORMAT, "run %zu has impossible sizes", i);
+    }
+    free(shared);
+    free(tokens);
+}
+
+/* A file of a newer version may have metrics that are not known here. */
+static void get_figures(const reader *r)
+{
+    size_t n = 0;
+    char **names = moe_h5_read_strings(r->group, "metric", &n, r->err);
+    const moe_figure *f;
+    const moe_metric *m;
+    for (size_t i = 0; (f = moe_figure_at(i)) != NULL && !failed(r); i++) {
+        double *x = get_reals(r, f->name, r->strategies * n);
+        double *counts = get_reals(r, "n", r->strategies * n);
+        for (size_t j = 0; j < n && !failed(r); j++)
+            for (size_t k = 0; (m = moe_metric_at(k)) != NULL; k++)
+                for (size_t rs = 0; strcmp(m->name, names[j]) == 0 &&
+                                    rs < r->n * r->strategies;
+                     rs++) {
+                    moe_strategy_view *y = &r->views[rs / r->strategies]
+                                                .strategy[rs % r->strategies];
+                    const size_t count = (size_t)counts[rs * n + j];
+                    moe_figure_set(f, m, y, x[rs * n + j]);
+                    if (!m->mean_only)
+                        memcpy((char *)y + m->offset + offsetof(moe_summary, n),
+                               &count, sizeof count);
+                }
+        free(counts);
+        free(x);
+    }
+    moe_h5_free_strings(names, n);
+}
+
+static void get_samples(const reader *r)
+{
+    const size_t n = r->iterations;
+    double *x = get_reals(r, "layer_time", MOE_N_CLOCKS * r->strategies * n);
+    const double *at = x;
+    for (size_t i = 0; i < r->n && !failed(r); i++)
+        for (int c = 0; c < MOE_N_CLOCKS; c++)
+            for (size_t s = 0; s < r->strategies && !failed(r); s++, at += n) {
+                const size_t own = (size_t)r->views[i].dims.iterations;
+                double *to = moe_array_new(own, sizeof *to, r->err);
+                if (to != NULL)
+                    memcpy(to, at, own * sizeof *to);
+                r->views[i].strategy[s].layer_time[c] = to;
+            }
+    free(x);
+}
+
+static void get_phases(const reader *r)
+{
+    enum { N = MOE_N_CLOCKS * MOE_N_PHASES };
+    double *x = get_reals(r, "phase_time", r->strategies * N);
+    double *hidden = get_reals(r, "hidden", r->strategies);
+    double *wait = get_reals(r, "wait", r->strategies);
+    for (size_t j = 0; j < r->n * r->strategies && !failed(r); j++) {
+        moe_strategy_view *y =
+            &r->views[j / r->strategies].strategy[j % r->strategies];
+        memcpy(y->phase, x + j * N, sizeof y->phase);
+        y->hidden = hidden[j];
+        y->wait = wait[j];
+    }
+    free(wait);
+    free(hidden);
+    free(x);
+}
+
+static void check_schema(const reader *r)
+{
+    char schema[32] = "", version[32] = "";
+    moe_h5_get_text(r->file, "schema", schema, sizeof schema, r->err);
+    moe_h5_get_text(r->file, "schema_version", version, sizeof version, r->err);
+    if (!failed(r) && strcmp(schema, MOE_SWEEP_SCHEMA) != 0)
+        moe_fail(r->err, MOE_FORMAT, "is a '%s' file, not a sweep", schema);
+    if (!failed(r) && atol(version) > atol(MOE_SWEEP_SCHEMA_VERSION))
+        moe_fail(r->err, MOE_FORMAT,
+                 "has schema %s, this program reads up to %s", version,
+                 MOE_SWEEP_SCHEMA_VERSION);
+}
+
+moe_status moe_sweep_read(const char *path, moe_view **views_out, size_t *n_out,
+                          moe_error *err)
+{
+    moe_error local = {0};
+    reader r = {.err = &local};
+    r.file = moe_h5_open(path, false, &local);
+    if (r.file < 0) /* the sentence names the file already */
+        return moe_fail(err, local.status, "%s", local.text);
+    check_schema(&r);
+    r.group = moe_h5_open_group(r.file, "runs", &local);
+    r.n = extent(&r, "run");
+    r.strategies = extent(&r, "strategy");
+    r.iterations = extent(&r, "iteration");
+    r.views = moe_array_new(r.n, sizeof *r.views, &local);
+    if (!failed(&r)) {
+        get_root(&r);
+        get_strategies(&r);
+        get_runs(&r);
+        get_figures(&r);
+        get_samples(&r);
+        get_phases(&r);
+    }
+    moe_h5_close(r.group);
+    moe_h5_close_file(r.file, &(moe_error){0});
+    if (!failed(&r)) {
+        *views_out = r.views;
+        *n_out = r.n;
+        return MOE_OK;
+    }
+    moe_views_free(r.views, r.n);
+    return moe_fail(err, local.status, "%s: %s", path, local.text);
+}

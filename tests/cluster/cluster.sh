@@ -1,0 +1,229 @@
+#!/usr/bin/env bash
+# A real Slurm cluster on one machine: slurmctld, munge and several slurmd, each
+# a host of its own in network, mount and UTS namespaces, joined by a bridge.
+#
+#   cluster.sh possible          exit 0, or say why not and exit 1
+#   cluster.sh start DIR [N]     N hosts n1 .. nN (default 4); state in DIR
+#   cluster.sh stop DIR          end everything; safe to call twice
+#   cluster.sh shape HOST RATE DELAY   slow the host's link down, as in n2 40mbit
+#                                2ms; without netem in the kernel no delay
+#   cluster.sh unshape HOST
+#   cluster.sh kill DIR HOST     the host dies: every process of it at once
+#   cluster.sh revive DIR HOST
+#
+# `. DIR/env` gives sbatch, srun, ... their configuration. Needs root, and the
+# packages slurm-wlm, munge, libpmix-dev (the PMIx plugin loads libpmix.so),
+# iproute2. The set-up is explained where it is surprising.
+set -euo pipefail
+
+# The hosts' network; 10.99.0.254 is the machine itself, where slurmctld runs.
+net=10.99.0 bridge=moebr0
+mark=/run/moegps-cluster # where the running one has its state
+root=$(cd "$(dirname "$0")/../.." && pwd)
+
+fail() {
+    echo "cluster: $*" >&2
+    exit 1
+}
+
+need() {
+    local c
+    for c in slurmctld slurmd munged sbatch ip tc nsenter unshare; do
+        command -v "$c" > /dev/null || { echo "no $c"; return 1; }
+    done
+    [ "$(id -u)" -eq 0 ] || { echo "not root"; return 1; }
+    ldconfig -p | grep -q 'libpmix.so$' ||
+        find /usr/lib -path '*pmix2/lib/libpmix.so' 2> /dev/null | grep -q . ||
+        { echo "no libpmix.so (libpmix-dev)"; return 1; }
+}
+
+# Namespaces, bridges and shaping are tried, as containers may forbid them.
+try_namespaces() {
+    local probe=moeprobe$$
+    unshare --mount --uts true 2> /dev/null || { echo "no mount namespaces"; return 1; }
+    ip netns add $probe 2> /dev/null || { echo "no network namespaces"; return 1; }
+    local ok=1
+    ip link add ${probe}b type bridge 2> /dev/null &&
+        ip link add ${probe}v type veth peer name eth0 netns $probe 2> /dev/null ||
+        { echo "no bridge or veth devices"; ok=0; }
+    ip link del ${probe}v 2> /dev/null || true
+    ip link del ${probe}b 2> /dev/null || true
+    ip netns del $probe
+    [ $ok -eq 1 ]
+}
+
+possible() {
+    need && try_namespaces
+}
+
+write_conf() {
+    local dir=$1 n=$2 i
+    {
+        cat << CONF
+ClusterName=virtual
+SlurmctldHost=$(hostname)($net.254)
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket=$dir/munge/munge.socket
+MpiDefault=pmix
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SwitchType=switch/none
+SlurmdParameters=config_overrides
+ReturnToService=2
+SlurmdTimeout=15
+MessageTimeout=20
+KillWait=5
+InactiveLimit=0
+MinJobAge=300
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0
+StateSaveLocation=$dir/state
+SlurmdSpoolDir=$dir/spool/%n
+SlurmctldPidFile=$dir/slurmctld.pid
+SlurmdPidFile=$dir/slurmd.%n.pid
+SlurmctldLogFile=$dir/slurmctld.log
+SlurmdLogFile=$dir/slurmd.%n.log
+JobRequeue=1
+CONF
+        for ((i = 1; i <= n; i++)); do
+            echo "NodeName=n$i NodeAddr=$net.$i CPUs=8 RealMemory=1000 State=UNKNOWN"
+        done
+        echo "PartitionName=all Nodes=n[1-$n] Default=YES MaxTime=60 State=UP"
+    } > "$dir/slurm.conf"
+}
+
+# munge with a key and a socket of its own, so that one already running on the
+# machine is not disturbed. It refuses to run from a world-writable directory.
+start_munge() {
+    local dir=$1
+    mkdir -p "$dir/munge"
+    dd if=/dev/urandom of="$dir/munge/key" bs=1024 count=1 2> /dev/null
+    chown -R munge: "$dir/munge"
+    chmod 0755 "$dir" "$dir/munge"
+    chmod 0400 "$dir/munge/key"
+    setpriv --reuid=munge --regid=munge --clear-groups munged --force \
+        --key-file="$dir/munge/key" --socket="$dir/munge/munge.socket" \
+        --pid-file="$dir/munge/pid" --log-file="$dir/munge/log" \
+        --seed-file="$dir/munge/seed" 2>> "$dir/munge/err" || fail "munged: $(tail -n 1 "$dir/munge/err")"
+}
+
+start_host() {
+    local dir=$1 host=$2 i=${2#n}
+    # /tmp and /dev/shm of its own: with a shared /tmp the PMIx plugin finds
+    # the other host's directory, and ranks of two hosts would share memory.
+    # Should the project itself lie below /tmp, it stays visible there.
+    local stage=$dir/spool/$host/tmp below=
+    mkdir -p "$stage"
+    case $root in /tmp/*) below=$stage/${root#/tmp/} ;; esac
+    nsenter --net="/var/run/netns/moe$i" unshare --mount --uts --pid --fork \
+        --kill-child sh -c "
+            hostname $host
+            mount --make-rprivate /
+            mount -t proc proc /proc
+            mount -t tmpfs tmpfs /dev/shm
+            mount -t tmpfs tmpfs '$stage'
+            [ -z '$below' ] || { mkdir -p '$below'; mount --rbind '$root' '$below'; }
+            mount --move '$stage' /tmp
+            exec slurmd -D -N $host -f '$dir/slurm.conf'" \
+        > "$dir/host.$host.log" 2>&1 &
+    echo $! > "$dir/host.$host.pid"
+}
+
+start_network() {
+    local n=$1 i
+    ip link add $bridge type bridge
+    ip addr add $net.254/24 dev $bridge
+    ip link set $bridge up
+    for ((i = 1; i <= n; i++)); do
+        ip netns add moe$i
+        ip link add moev$i type veth peer name eth0 netns moe$i
+        ip link set moev$i master $bridge up
+        ip -n moe$i addr add $net.$i/24 dev eth0
+        ip -n moe$i link set eth0 up
+        ip -n moe$i link set lo up
+    done
+}
+
+stop_network() {
+    local ns
+    for ns in $(ip netns list 2> /dev/null | grep -o '^moe[0-9]*' || true); do
+        ip netns pids "$ns" 2> /dev/null | xargs -r kill -9 2> /dev/null || true
+        ip netns del "$ns" 2> /dev/null || true
+    done
+    ip link del $bridge 2> /dev/null || true
+}
+
+wait_until() {
+    local limit=$1 i
+    shift
+    for ((i = 0; i < limit * 10; i++)); do
+        "$@" && return 0
+        sleep 0.1
+    done
+    return 1
+}
+
+all_idle() {
+    [ "$(SLURM_CONF=$1/slurm.conf sinfo -h -N -o %T 2> /dev/null | grep -c '^idle$')" -eq "$2" ]
+}
+
+start() {
+    local dir=$1 n=${2:-4} i
+    possible > /dev/null || fail "$(possible)"
+    # One at a time: addresses and ports are fixed. One that was left is ended.
+    [ ! -s "$mark" ] || stop "$(cat "$mark")"
+    mkdir -p "$dir/state"
+    echo "$dir" > "$mark"
+    write_conf "$dir" "$n"
+    stop_network
+    start_network "$n"
+    start_munge "$dir"
+    slurmctld -c -f "$dir/slurm.conf" || fail "slurmctld: $(tail -n 1 "$dir/slurmctld.log")"
+    for ((i = 1; i <= n; i++)); do
+        start_host "$dir" n$i
+    done
+    # Ranks on several hosts talk over the bridge alone.
+    cat > "$dir/env" << ENV
+export SLURM_CONF='$dir/slurm.conf'
+export OMPI_MCA_btl_tcp_if_include=$net.0/24 OMPI_MCA_btl=self,vader,tcp
+export OMPI_MCA_pml=ob1 PMIX_MCA_gds=hash OMPI_MCA_mpi_yield_when_idle=1
+ENV
+    wait_until 30 all_idle "$dir" "$n" || fail "hosts do not come up: $(tail -n 2 "$dir"/slurmd.n1.log)"
+}
+
+stop() {
+    local dir=$1 f
+    for f in "$dir"/host.*.pid "$dir/slurmctld.pid" "$dir/munge/pid"; do
+        [ -s "$f" ] && kill -9 "$(cat "$f")" 2> /dev/null || true
+    done
+    stop_network
+    rm -f "$mark"
+}
+
+shape() {
+    local in="ip netns exec moe${1#n} tc qdisc replace dev eth0 root"
+    $in netem rate "$2" delay "$3" 2> /dev/null ||
+        $in tbf rate "$2" burst 16kb latency 400ms 2> /dev/null ||
+        fail "this kernel can shape no links (neither netem nor tbf)"
+}
+
+case ${1:-} in
+possible) possible ;;
+start) start "${@:2}" ;;
+stop) stop "$2" ;;
+shape) shape "${@:2}" ;;
+unshape) ip netns exec "moe${2#n}" tc qdisc del dev eth0 root ;;
+kill)
+    kill -9 "$(cat "$2/host.$3.pid")"
+    ip netns pids "moe${3#n}" | xargs -r kill -9 2> /dev/null || true
+    ;;
+revive) start_host "$2" "$3" && wait_until 30 all_idle "$2" "$(grep -c ^NodeName "$2/slurm.conf")" ;;
+*)
+    sed -n '2,/^set/{/^#/p}' "$0" >&2
+    exit 2
+    ;;
+esac

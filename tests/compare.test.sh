@@ -1,0 +1,188 @@
+#!/usr/bin/env bash
+# `moegps compare`, `moegps merge` and scaling in `moegps report`, on real runs.
+# Prints TAP.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+: "${MPIRUN:=mpirun}" "${PYTHON:=/usr/bin/python3}"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_hwloc_base_binding_policy=none
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+n=0
+
+check() {
+    n=$((n + 1))
+    local name=$1
+    shift
+    if "$@" > "$dir/said" 2>&1; then
+        echo "ok - $name"
+    else
+        echo "not ok - $name"
+        sed 's/^/# /' "$dir/said" "$dir/out" "$dir/err" | head -n 30 >&2
+    fi
+}
+
+cat > "$dir/x.yaml" <<'EOF'
+model: mixtral-8x7b
+cluster: a100-nvlink
+trace: mixtral-8x7b-mmlu
+workload: {batch: 2, seq: 128, layers: "0,7", iterations: 12, warmup: 1, seed: 3}
+emulation: {ffn: none, scale: 128}
+strategies:
+  - {name: baseline, predictor: none, planner: static}
+  - {name: oracle, predictor: oracle, planner: duplicate, slots: 8}
+EOF
+
+# run RANKS FILE ARGUMENTS...
+run() {
+    local ranks=$1 file=$2
+    shift 2
+    timeout 60 "$MPIRUN" -n "$ranks" ./moegps run "$dir/x.yaml" -o "$dir/$file" "$@" \
+        > "$dir/out" 2> "$dir/err"
+}
+
+# program ARGUMENTS...: output in out, errors in err
+program() {
+    (cd "$dir" && timeout 60 "$OLDPWD/moegps" "$@" > out 2> err)
+}
+
+# exits CODE ARGUMENTS...
+exits() {
+    local code=$1 rc=0
+    shift
+    program "$@" || rc=$?
+    [ "$rc" -eq "$code" ] || { echo "exit $rc, not $code"; return 1; }
+}
+
+# refused CODE WORDS ARGUMENTS...: one line on stderr, nothing on stdout
+refused() {
+    local code=$1 words=$2
+    shift 2
+    exits "$code" "$@" || return 1
+    [ "$(grep -c '^moegps: ' "$dir/err")" -eq 1 ] || { echo "not one line"; return 1; }
+    grep -qF -- "$words" "$dir/err" || { echo "does not say: $words"; return 1; }
+}
+
+says() {
+    grep -qE -- "$1" "$dir/out" || { echo "does not say: $1"; return 1; }
+}
+
+python() {
+    (cd "$dir" && "$PYTHON" -)
+}
+
+run 4 a.h5
+run 4 b.h5
+run 4 slow.h5 --set cluster=l40s-pcie
+run 4 seed.h5 --set workload.seed=4
+run 4 half.h5 --set emulation.scale=64
+run 2 two.h5
+run 1 one.h5
+run 4 long.h5 --set workload.iterations=40000 --max-time 1
+sed 's/baseline/base/g' "$dir/x.yaml" > "$dir/y.yaml"
+timeout 60 "$MPIRUN" -n 2 ./moegps run "$dir/y.yaml" -o "$dir/other.h5" > /dev/null 2>&1
+
+# ---- compare ----
+check "the same run twice is equal" exits 0 compare a.h5 b.h5
+check "... on pairs of the same batches" says "12 batches are the same in both"
+check "... on the gpu clock, as ranks share cores" says "gpu clock \(modelled, not measured\)"
+check "... in so many words" says "baseline .*equal to 0.1 %"
+check "another cluster is slower" exits 0 compare a.h5 slow.h5
+check "... beyond doubt" says "baseline .*B is slower"
+check "... and named" says "differ in cluster \(a100-nvlink, l40s-pcie\)"
+check "ratios are those of the medians of pairs" python <<'PY'
+import h5py
+import numpy as np
+a, b = (h5py.File(f)["timing/iteration_time_gpu"][()] for f in ("a.h5", "slow.h5"))
+said = dict(line.split()[2:5:2] for line in open("out") if line.startswith("FOM ratio_gpu"))
+for s, name in enumerate(("baseline", "oracle")):
+    assert abs(float(said[name]) / np.median(b[s] / a[s]) - 1) < 1e-8, (name, said)
+PY
+check "other batches are no pairs" exits 0 compare a.h5 seed.h5
+check "... and are compared by medians" says "with bootstrap intervals"
+check "--fail-if lets noise pass" exits 0 compare a.h5 b.h5 --fail-if 5%
+check "--fail-if fails with 4 beyond doubt" refused 4 "is slower in B by" compare a.h5 slow.h5 --fail-if 5
+check "--fail-if looks one way" exits 0 compare slow.h5 a.h5 --fail-if 5
+check "--reference takes the reference's time out" exits 0 compare a.h5 slow.h5 --reference baseline
+check "... so that its ratio is 1" says "FOM ratio_gpu baseline = 1 1"
+check "--json prints JSON alone" exits 0 compare a.h5 slow.h5 --json -
+check "... that says what was compared" python <<'PY'
+import json
+j = json.load(open("out"))
+assert j["paired"] and j["pairs"] == 12 and j["clock"] == "gpu" and j["unit"] == "s"
+assert [s["strategy"] for s in j["strategies"]] == ["baseline", "oracle"]
+for s in j["strategies"]:
+    assert s["ci_low"] <= s["ratio"] <= s["ci_high"] and s["n"] == 12
+PY
+check "one file is not enough" refused 2 "two result files" compare a.h5
+check "three are too many" refused 2 "two files are compared" compare a.h5 b.h5 one.h5
+check "an unknown reference is refused" refused 2 "has no strategy 'nobody'" compare a.h5 b.h5 --reference nobody
+check "an unknown clock is refused" refused 2 "wall, cpu or gpu" compare a.h5 b.h5 --clock sun
+check "a threshold that is none is refused" refused 2 "percent" compare a.h5 b.h5 --fail-if fast
+check "an existing JSON file is kept" refused 2 "exists" compare a.h5 b.h5 --json a.h5
+check "a file that is no result is refused" refused 2 "x.yaml" compare a.h5 x.yaml
+
+# ---- merge ----
+check "runs of 1, 2 and 4 GPUs merge" exits 0 merge two.h5 a.h5 one.h5 seed.h5 -o sweep.h5
+check "... by number of GPUs, with every figure" python <<'PY'
+import numpy as np
+import xarray as xr
+for engine in ("netcdf4", "h5netcdf"):
+    d = xr.open_dataset("sweep.h5", group="runs", engine=engine)
+    assert list(d.gpus.values) == [1, 2, 4, 4], d.gpus.values
+    assert list(d.path.values) == ["one.h5", "two.h5", "a.h5", "seed.h5"], d.path.values
+    for r, path in enumerate(d.path.values):
+        one = xr.open_dataset(str(path), group="summary", engine=engine)
+        for name in ("median", "ci_low", "mean", "ratio", "n"):
+            np.testing.assert_array_equal(d[name][r].values, one[name].values)
+        time = xr.open_dataset(str(path), group="timing", engine=engine)
+        np.testing.assert_allclose(d.layer_time.sel(clock="gpu")[r].values,
+                                   time.layer_time_gpu.mean("layer").values, rtol=1e-12)
+    np.testing.assert_allclose(d.tokens.values, 256)
+PY
+check "a sweep merges again" exits 0 merge sweep.h5 b.h5 -o more.h5
+check "the same run twice is refused" refused 2 "is the same run as" merge a.h5 one.h5 a.h5 -o no.h5
+check "another setting is refused" refused 2 "'  scale: 64' here" merge a.h5 half.h5 -o no.h5
+check "other strategies are refused" refused 2 "cannot be merged with" merge a.h5 other.h5 -o no.h5
+check "an incomplete run is refused" refused 2 "is not complete (interrupted" merge a.h5 long.h5 -o no.h5
+check "... and left out on demand" exits 0 merge a.h5 two.h5 long.h5 --skip-incomplete -o skip.h5
+check "refusals leave no file" sh -c "! ls '$dir'/no.h5*"
+check "an existing file is kept" refused 2 "exists" merge a.h5 two.h5 -o sweep.h5
+check "... and replaced on demand" exits 0 merge a.h5 two.h5 -o sweep.h5 --force
+check "merge needs runs" refused 2 "which runs" merge -o no.h5
+check "merge needs an output" refused 2 "-o FILE is missing" merge a.h5
+
+# ---- scaling ----
+check "report shows a sweep" exits 0 report more.h5
+check "... with scaling" says "Scaling, gpu clock"
+check "... of as many GPUs as there are" says "^ +4 +1 +256 "
+check "efficiency is tokens per second and GPU" python <<'PY'
+import h5py
+import numpy as np
+import re
+def time(*files):
+    return np.median(np.concatenate([h5py.File(f)["timing/layer_time_gpu"][0].mean(axis=1) for f in files]))
+expected = time("one.h5") / time("a.h5", "b.h5", "seed.h5") / 4
+text = open("out").read().split("Scaling, gpu")[1]
+row = next(l for l in text.splitlines() if re.match(r" +4 ", l))
+said = float(re.search(r"([\d.]+) % +[\d.]+ % \.\.", row).group(1))
+assert abs(said / 100 / expected - 1) < 6e-3, (said, expected)
+PY
+check "several files do, too" exits 0 report one.h5 two.h5
+check "... in the same way" says "Scaling, wall clock"
+check "runs alike have no scaling" exits 0 report a.h5 b.h5
+check "... as there is none" sh -c "! grep -q Scaling '$dir/out'"
+
+# A hundred runs.
+for i in $(seq 100); do cp "$dir/a.h5" "$dir/copy$i.h5"; done
+python <<'PY'
+import h5py
+for i in range(1, 101):
+    with h5py.File(f"copy{i}.h5", "r+") as f:
+        f.attrs["run_id"] = f"copy {i}"
+PY
+check "a hundred runs merge" exits 0 merge "$dir"/copy*.h5 -o hundred.h5
+check "truncated sweeps are refused" sh -c "head -c 20000 '$dir/hundred.h5' > '$dir/cut.h5'; ! ./moegps report '$dir/cut.h5' 2>&1 | grep -qv '^moegps: '"
+
+echo "1..$n"

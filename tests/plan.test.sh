@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+# moegps plan: loads in every form, its figures and its file, wrong use. TAP.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+python=/usr/bin/python3
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+n=0
+
+# check NAME COMMAND...: a test that passes when the command succeeds.
+check() {
+    n=$((n + 1))
+    if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
+}
+skip() {
+    n=$((n + 1))
+    echo "ok - $1 # SKIP $2"
+}
+plan() { ./moegps plan "$@"; }
+
+# says TEXT COMMAND...: succeeds, with TEXT on stdout and nothing on stderr.
+says() {
+    "${@:2}" > "$dir/out" 2> "$dir/err" && [ ! -s "$dir/err" ] &&
+        grep -qF -- "$1" "$dir/out" ||
+        { sed 's/^/# /' "$dir/out" "$dir/err"; return 1; }
+}
+
+# refused TEXT ARGUMENTS...: exit 2, one line with TEXT, nothing on stdout.
+refused() {
+    local rc=0
+    plan "${@:2}" > "$dir/out" 2> "$dir/err" || rc=$?
+    [ "$rc" -eq 2 ] && [ ! -s "$dir/out" ] &&
+        [ "$(wc -l < "$dir/err")" -eq 1 ] && grep -q "^moegps: " "$dir/err" &&
+        grep -qF -- "$1" "$dir/err" ||
+        { sed 's/^/# /' "$dir/err"; echo "# exit $rc"; return 1; }
+}
+
+cat > "$dir/wide.csv" <<'END'
+e0,e1,e2,e3
+40,10,10,20
+10,10,10,10
+END
+cat > "$dir/long.csv" <<'END'
+step,layer,expert,count
+0,0,0,40
+0,0,1,10
+0,0,2,10
+0,0,3,20
+0,1,0,10
+0,1,1,10
+0,1,2,10
+0,1,3,10
+END
+sed 's/^experts:.*/experts: 4/' jobs/models/mixtral-8x7b.yaml > "$dir/four.yaml"
+echo '[[40,10,10,20],[10,10,10,10]]' > "$dir/list.json"
+echo '{"loads": [[[40,10,10,20],[10,10,10,10]],[[10,50,10,10],[10,10,10,10]]]}' \
+    > "$dir/steps.json"
+
+for f in wide.csv long.csv list.json; do
+    check "$f is read" says "balance: 1 step, 2 layers, 4 experts, 6 slots on 2 GPUs" \
+        plan --loads "$dir/$f" --gpus 2
+done
+check "--help prints usage" says "Usage: moegps plan" plan --help
+# by hand: static has 50 and 30 pairs on its GPUs
+check "static is scored" says "mean/max, then averaged    1.0000   0.9000" \
+    plan --loads "$dir/wide.csv" --gpus 2 --planner static
+check "sums are scored" says "sum of means / sum of max  1.0000   0.8571" \
+    plan --loads "$dir/wide.csv" --gpus 2 --planner static
+check "max / mean is scored" says "max/mean, averaged         1.0000   1.1250" \
+    plan --loads "$dir/wide.csv" --gpus 2 --planner static
+check "a step is scored on the next" says "next: minmax" \
+    plan --loads "$dir/steps.json" --gpus 2
+check "bytes of a model" says " GiB" plan --loads jobs/traces/mixtral-8x7b-mmlu.h5 \
+    --gpus 4 --model mixtral-8x7b --repeats 1 --planner eplb --set policy=global
+for p in $(./moegps list planners | awk '/^[a-z]/ { print $1 }'); do
+    check "planner $p" says "$p: 1 step" plan --loads "$dir/wide.csv" --gpus 2 \
+        --planner "$p" --model "$dir/four.yaml" --cluster a100-nvlink
+done
+
+loads() {
+    $python - "$dir" <<'END'
+import sys, h5py, numpy as np
+d = sys.argv[1]
+x = np.array([[40, 10, 10, 20], [10, 10, 10, 10]])
+np.save(d + "/i.npy", x)
+np.save(d + "/f.npy", np.stack([x, 2 * x]).astype(np.float32))
+np.save(d + "/one.npy", x[0])
+np.save(d + "/negative.npy", -x)
+np.save(d + "/nan.npy", x * np.array([np.nan, 1, 1, 1]))
+np.save(d + "/zero.npy", x * np.array([[1], [0]]))
+np.save(d + "/none.npy", np.zeros((0, 4)))
+np.save(d + "/huge.npy", np.full((2, 4), 2**63, np.uint64))
+with h5py.File(d + "/a.h5", "w") as f:
+    f["counts"] = x
+    f["other"] = np.stack([x, x, x])
+    f["flat"] = x[0]
+rng = np.random.default_rng(1)
+np.save(d + "/big.npy", np.exp(rng.standard_normal((2, 64))))
+END
+}
+if $python -c 'import numpy, h5py' 2> /dev/null; then
+    loads
+    check "integers in .npy" says "balance: 1 step, 2 layers" plan --loads "$dir/i.npy" --gpus 2
+    check "reals in .npy" says "balance: 2 steps, 2 layers" plan --loads "$dir/f.npy" --gpus 2
+    check "HDF5" says "balance: 1 step, 2 layers" plan --loads "$dir/a.h5" --gpus 2
+    check "a named dataset" says "3 steps" plan --loads "$dir/a.h5" --dataset other --gpus 2
+    while IFS='|' read -r file text; do
+        check "refuses $file" refused "$text" --loads "$dir/$file" --gpus 2
+    done <<- END
+	one.npy|is neither [layers, experts] nor [steps, layers, experts]
+	negative.npy|step 0, layer 0, expert 0: -40 is not a finite load >= 0
+	nan.npy|is not a finite load >= 0
+	zero.npy|step 0, layer 1: all loads are 0
+	none.npy|has no step, layer or expert
+	huge.npy|loads sum to 3.68935e+19, above 2^53
+	END
+    check "a flat dataset is refused" refused "is neither" --loads "$dir/a.h5" --dataset flat --gpus 2
+    check "no such dataset" refused "nowhere" --loads "$dir/a.h5" --dataset nowhere --gpus 2
+
+    # the file: every expert, counts and quotas that fit, and no slot twice
+    file() {
+        plan --loads "$dir/big.npy" --gpus 8 --replicas 96 --nodes 2 --groups 4 \
+            --planner "$1" --json - > "$dir/$1.json" && $python - "$dir/$1.json" <<'END'
+import collections, json, sys
+p = json.load(open(sys.argv[1]))
+assert p["schema"] == "moe-gps-plan" and p["planner"] in ("balance", "eplb")
+doubles = 0
+for placed, counts, quotas in zip(p["physical_to_logical"], p["replica_counts"], p["quotas"]):
+    assert len(placed) == 96 and len(quotas) == 96
+    c = collections.Counter(e for e in placed if e >= 0)
+    assert [c[e] for e in range(64)] == counts and min(counts) >= 1
+    for e in range(64):
+        assert abs(sum(q for x, q in zip(placed, quotas) if x == e) - 1) < 1e-6
+    for g in range(8):
+        here = [e for e in placed[12 * g:12 * g + 12] if e >= 0]
+        doubles += len(here) - len(set(here))
+assert doubles == p["same_gpu_duplicates"]
+assert p["planner"] == "eplb" or doubles == 0
+assert len(p["scores"]["planned"]["balancedness"]) == 2
+END
+    }
+    check "its file, balance" file balance
+    check "its file, eplb" file eplb
+    check "its plan again changes nothing" says "slots changed against $dir/balance.json: 0 of 192" \
+        plan --loads "$dir/big.npy" --gpus 8 --replicas 96 --nodes 2 --groups 4 \
+        --previous "$dir/balance.json"
+    check "a plan with doubles can be the previous one" says "against $dir/eplb.json" \
+        plan --loads "$dir/big.npy" --gpus 8 --replicas 96 --previous "$dir/eplb.json"
+    check "a previous plan of another shape" refused "has 12 slots_per_gpu, not 13" \
+        --loads "$dir/big.npy" --gpus 8 --replicas 104 --previous "$dir/balance.json"
+    check "a previous plan of other experts" refused "has 64 experts, not 4" \
+        --loads "$dir/a.h5" --dataset other --gpus 2 --previous "$dir/balance.json"
+else
+    skip "arrays and files" "python3-numpy or python3-h5py is missing"
+fi
+
+echo '[[1,2],[3]]' > "$dir/ragged.json"
+echo '[[1,"x"]]' > "$dir/text.json"
+echo '[[1,99999999999999999999999999]]' > "$dir/long.json"
+echo '{' > "$dir/broken.json"
+printf 'a,b,c,d\n.1,.2,.3,.4\n' > "$dir/shares.csv"
+printf 'a,b\n1,-2\n' > "$dir/minus.csv"
+printf 'a,b\n1,nan\n' > "$dir/nan.csv"
+printf 'a,b\n1,99999999999999999999\n' > "$dir/much.csv"
+printf 'step,a\n0,1\n' > "$dir/half.csv"
+echo '{"physical_to_logical": [[0,1,2,2,2,2]]}' > "$dir/short.json"
+echo '{"physical_to_logical": [[0,1,2,2,2,2],[0,1,2,3,0,1]]}' > "$dir/lacks.json"
+echo '{}' > "$dir/empty.json"
+while IFS='|' read -r text arguments; do
+    # shellcheck disable=SC2086 # words
+    check "refuses $arguments" refused "$text" ${arguments//@/$dir/}
+done <<- 'END'
+	--loads and --gpus are needed|--gpus 2
+	--loads and --gpus are needed|--loads @wide.csv
+	--gpus: '0'|--loads @wide.csv --gpus 0
+	cannot open|--loads @nothing.npy --gpus 2
+	does not end in .csv|--loads @nothing.txt --gpus 2
+	layer 1 is not a list of 2 loads|--loads @ragged.json --gpus 2
+	layer 0, expert 1 is not a number|--loads @text.json --gpus 2
+	too big integer|--loads @long.json --gpus 2
+	broken.json|--loads @broken.json --gpus 2
+	minus.csv:2: b: '-2'|--loads @minus.csv --gpus 2
+	nan.csv:2: b: 'nan'|--loads @nan.csv --gpus 2
+	much.csv:2: b: '99999999999999999999'|--loads @much.csv --gpus 2
+	wants columns layer, expert and load|--loads @half.csv --gpus 2
+	2 slots are too few for 4 experts|--loads @wide.csv --gpus 2 --replicas 2
+	5 slots do not divide among 2 GPUs|--loads @wide.csv --gpus 2 --replicas 5
+	3 groups do not divide 4 experts|--loads @wide.csv --gpus 2 --groups 3
+	3 nodes do not divide 4 GPUs|--loads @wide.csv --gpus 4 --nodes 3
+	2 nodes do not divide 1 groups|--loads @wide.csv --gpus 2 --nodes 2 --planner eplb --set policy=hierarchical
+	planner duplicate has no option 'groups'|--loads @wide.csv --gpus 2 --groups 2 --planner duplicate
+	planner balance has no option 'x'|--loads @wide.csv --gpus 2 --set x=1
+	'tolerance' is not key=value|--loads @wide.csv --gpus 2 --set tolerance
+	planner timed needs prices|--loads @wide.csv --gpus 2 --planner timed
+	--cluster wants pairs, not shares|--loads @shares.csv --gpus 2 --model @four.yaml --cluster a100-nvlink
+	--cluster goes with --model|--loads @wide.csv --gpus 2 --cluster a100-nvlink
+	no planner 'best'|--loads @wide.csv --gpus 2 --planner best
+	has no list physical_to_logical|--loads @wide.csv --gpus 2 --previous @empty.json
+	has 1 layers, not 2|--loads @wide.csv --gpus 2 --previous @short.json
+	layer 0 has only 3 of 4 experts|--loads @wide.csv --gpus 2 --previous @lacks.json
+	has 4 experts; model mixtral-8x7b has 8|--loads @wide.csv --gpus 2 --model mixtral-8x7b
+	exists; --force replaces it|--loads @wide.csv --gpus 2 --json @list.json
+END
+echo "1..$n"

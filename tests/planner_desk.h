@@ -1,0 +1,90 @@
+/** planner_desk.h: a planner at work on one layer. */
+#ifndef MOEGPS_TESTS_PLANNER_DESK_H
+#define MOEGPS_TESTS_PLANNER_DESK_H
+
+#include <check.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixture.h"
+#include "moegps/mem.h"
+#include "moegps/planner.h"
+
+/** A pricer of the analytic model, in static storage: the last one counts. */
+static inline const moe_pricer *desk_pricer(const moe_model *model,
+                                            const moe_cluster *cluster,
+                                            const moe_layout *layout)
+{
+    static moe_pricer pricer;
+    static _Alignas(max_align_t) char state[4096];
+    pricer = (moe_pricer){moe_cost_find("analytic"), state, model, *layout};
+    ck_assert_uint_le(pricer.cost->state_size, sizeof state);
+    ck_assert_int_eq(pricer.cost->init(state, model, cluster, NULL), MOE_OK);
+    return &pricer;
+}
+
+typedef struct {
+    const moe_planner *planner;
+    moe_planner_env env;
+    void *params, *state;
+    moe_plan current, next;
+} desk;
+
+/** Set up; the home placement is in force.
+ *  @param set  NULL, or key, value, ... ended by NULL. */
+static inline void desk_init(desk *d, const char *name,
+                             const moe_planner_env *env, const char *const *set)
+{
+    *d = (desk){.planner = moe_planner_find(name), .env = *env};
+    const moe_planner *p = d->planner;
+    d->params = moe_array_new(1, p->params_size, NULL);
+    d->state = moe_array_new(1, p->state_size, NULL);
+    if (p->opts != NULL)
+        moe_opt_defaults(p->opts, d->params);
+    for (; set != NULL && *set != NULL; set += 2)
+        ck_assert_int_eq(moe_opt_parse(moe_opt_find(p->opts, set[0]), set[1],
+                                       d->params, NULL),
+                         MOE_OK);
+    ck_assert_int_eq(p->init(d->state, env, d->params, NULL), MOE_OK);
+    const int g = env->layout.gpus;
+    moe_plan_init(&d->current, 1, env->experts, g, env->slots, NULL);
+    moe_plan_init(&d->next, 1, env->experts, g, env->slots, NULL);
+    moe_plan_set_home(&d->current, &env->layout);
+}
+
+static inline void desk_fini(desk *d)
+{
+    d->planner->fini(d->state);
+    free(d->params);
+    free(d->state);
+    moe_plan_fini(&d->current);
+    moe_plan_fini(&d->next);
+}
+
+/** Plan over whatever `next` held before. */
+static inline void desk_plan(desk *d, const double *load)
+{
+    moe_plan_layer current = moe_plan_at(&d->current, 0);
+    moe_plan_layer next = moe_plan_at(&d->next, 0);
+    const size_t n = (size_t)next.gpus * (size_t)next.slots;
+    memset(next.expert, 0x55, n * sizeof *next.expert);
+    memset(next.quota, 0x55, n * sizeof *next.quota);
+    ck_assert_int_eq(d->planner->plan(d->state, load, &current, &next, NULL),
+                     MOE_OK);
+}
+
+/** Put the new plan in force. @return slots that had to be loaded. */
+static inline int desk_settle(desk *d)
+{
+    moe_plan_layer current = moe_plan_at(&d->current, 0);
+    moe_plan_layer next = moe_plan_at(&d->next, 0);
+    int moved = 0;
+    moe_plan_layer_settle(&current, &next);
+    for (int k = 0; k < next.gpus * next.slots; k++)
+        moved += next.expert[k] >= 0 && next.expert[k] != current.expert[k];
+    moe_plan_copy(&d->current, &d->next);
+    return moved;
+}
+
+#endif

@@ -1,0 +1,179 @@
+/** seer.h: predictors set up on small traces, and batches to ask them about.
+ */
+#ifndef MOEGPS_TESTS_SEER_H
+#define MOEGPS_TESTS_SEER_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixture.h"
+#include "harness.h"
+#include "moegps/predictor.h"
+
+static const int layers[] = {2, 0};
+enum { N_LAYERS = 2, MAX_OWN = 400, MAX_E = 64, SEQS = 4, LEN = 25 };
+
+/* A predictor set up on a trace. */
+typedef struct {
+    const moe_predictor *predictor;
+    moe_predictor_env env;
+    void *params, *state;
+    char *bytes; /* of its file */
+    moe_forecast forecast;
+    moe_status status; /* of init */
+    moe_error err;
+} seer;
+
+/* The bytes of the file that the predictor asks for. */
+static inline void seer_read(seer *s)
+{
+    const moe_predictor *p = s->predictor;
+    const char *path = p->file != NULL ? p->file(s->params) : NULL;
+    size_t bytes = 0;
+    if (path == NULL || *path == '\0')
+        return;
+    ck_assert_int_eq(moe_read_bytes(path, &s->bytes, &bytes, NULL), MOE_OK);
+    s->env.file = (moe_h5_image){path, s->bytes, bytes};
+}
+
+/* @param set  "key=value", or NULL. */
+static inline void seer_init(seer *s, const char *name, const moe_trace *trace,
+                             const char *set)
+{
+    const moe_predictor *p = moe_predictor_find(name);
+    *s = (seer){.predictor = p,
+                .env = {.trace = trace,
+                        .layers = layers,
+                        .n_layers = N_LAYERS,
+                        .seed = 7,
+                        .max_own = MAX_OWN}};
+    s->params = moe_array_new(1, p->params_size, NULL);
+    s->state = moe_array_new(1, p->state_size, NULL);
+    if (p->opts != NULL)
+        moe_opt_defaults(p->opts, s->params);
+    while (set != NULL) {
+        char key[32] = "", value[512] = "";
+        ck_assert_int_eq(sscanf(set, "%31[^=]=%511[^,]", key, value), 2);
+        ck_assert_int_eq(
+            moe_opt_parse(moe_opt_find(p->opts, key), value, s->params, NULL),
+            MOE_OK);
+        set = strchr(set, ',') != NULL ? strchr(set, ',') + 1 : NULL;
+    }
+    s->forecast = p->forecast(s->params);
+    seer_read(s);
+    s->status = p->init(s->state, &s->env, s->params, &s->err);
+}
+
+static inline void seer_fini(seer *s)
+{
+    s->predictor->fini(s->state);
+    free(s->params);
+    free(s->state);
+    free(s->bytes);
+}
+
+/* One rank's part of iteration 1, true pairs summed over ranks as the engine
+ * does it. */
+typedef struct {
+    moe_batcher *batcher;
+    moe_batch *batch;
+} hand;
+
+static inline void hand_init(hand *h, const moe_trace *trace, int gpu, int gpus)
+{
+    const moe_batcher_params params = {.trace = trace,
+                                       .seed = 7,
+                                       .batch = SEQS,
+                                       .seq = LEN,
+                                       .layers = layers,
+                                       .n_layers = N_LAYERS,
+                                       .iterations = 3,
+                                       .gpu = gpu,
+                                       .gpus = gpus};
+    ck_assert_int_eq(moe_batcher_new(&params, &h->batcher, NULL), MOE_OK);
+    h->batch = moe_batcher_load(h->batcher, 1);
+    if (gpus == 1)
+        return;
+    hand whole;
+    hand_init(&whole, trace, 0, 1);
+    memcpy(h->batch->true_pairs, whole.batch->true_pairs,
+           (size_t)(N_LAYERS * trace->experts) * sizeof(int64_t));
+    moe_batcher_free(whole.batcher);
+}
+
+static inline moe_trace make_trace(bool loads)
+{
+    const moe_model model = fixture_model();
+    return loads ? fixture_loads(&model) : fixture_tokens(&model);
+}
+
+/* Sum of the loads that `gpus` ranks foretell, in fixed point. */
+static inline void foretell(seer *s, const moe_trace *trace, int gpus,
+                            int layer, uint64_t *sum)
+{
+    uint16_t experts[MAX_OWN * 2];
+    double share[MAX_E];
+    uint64_t load[MAX_E];
+    memset(sum, 0, MAX_E * sizeof *sum);
+    for (int g = 0; g < gpus; g++) {
+        hand h;
+        hand_init(&h, trace, g, gpus);
+        moe_predictor_load(s->predictor, s->forecast, s->state, h.batch, layer,
+                           s->forecast == MOE_FORECAST_TOKENS ? experts : NULL,
+                           share, load);
+        for (int e = 0; e < trace->experts; e++)
+            sum[e] += load[e];
+        moe_batcher_free(h.batcher);
+    }
+}
+
+/* What a file of predictions holds: the true experts, all one further. */
+typedef struct {
+    int64_t *experts; /* [layers][n_tokens][top_k] */
+    double *scores;   /* the same, or NULL: none are written */
+    hsize_t dims[3];
+    char model[64], sha256[65]; /* "": not written */
+} prophecy;
+
+static inline prophecy prophesy(const moe_trace *t)
+{
+    prophecy p = {.dims = {(hsize_t)t->layers, t->n_tokens, (hsize_t)t->top_k}};
+    const size_t n = (size_t)(p.dims[0] * p.dims[1] * p.dims[2]);
+    p.experts = moe_array_new(n, sizeof *p.experts, NULL);
+    for (size_t i = 0; i < n && t->kind == MOE_TRACE_TOKENS; i++)
+        p.experts[i] = (t->experts_of[i] + 1) % t->experts;
+    return p;
+}
+
+/* As a user would write it, with HDF5 alone. @return the path. */
+static const char *write_prophecy(const prophecy *p)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/prophecy.h5", test_dir);
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(3, p->dims, NULL);
+    hid_t set = H5Dcreate2(file, "experts", H5T_STD_I64LE, space, H5P_DEFAULT,
+                           H5P_DEFAULT, H5P_DEFAULT);
+    ck_assert_int_ge(H5Dwrite(set, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL,
+                              H5P_DEFAULT, p->experts),
+                     0);
+    H5Dclose(set);
+    if (p->scores != NULL) {
+        set = H5Dcreate2(file, "scores", H5T_IEEE_F32LE, space, H5P_DEFAULT,
+                         H5P_DEFAULT, H5P_DEFAULT);
+        ck_assert_int_ge(H5Dwrite(set, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL,
+                                  H5P_DEFAULT, p->scores),
+                         0);
+        H5Dclose(set);
+    }
+    if (p->model[0] != '\0')
+        moe_h5_put_text(file, "model", p->model, &(moe_error){0});
+    if (p->sha256[0] != '\0')
+        moe_h5_put_text(file, "trace_sha256", p->sha256, &(moe_error){0});
+    H5Sclose(space);
+    H5Fclose(file);
+    return path;
+}
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+#include "moegps/mem.h"
+#include "moegps/planner.h"
+#include "moegps/rng.h"
+
+/* Loads of one kind. */
+static double load_of(int kind, int e, moe_rng *rng)
+{
+    const double u = moe_rng_unit(rng);
+    switch (kind) {
+    case 0:
+        return 0;
+    case 1:
+        return 1000;
+    case 2:
+        return ldexp(1e9, -e);
+    case 3:
+        return e == 5 ? 1e6 : 1;
+    default:
+        return floor(1e4 * u * u);
+    }
+}
+
+enum { KINDS = 5 };
+
+static void fill_load(double *load, int kind, int experts, int round)
+{
+    moe_rng rng = moe_rng_at(5, MOE_RNG_TEST, (uint64_t)round, 0, 0);
+    for (int e = 0; e < experts; e++)
+        load[e] = load_of(kind, e, &rng);
+}
+
+/* @return load of the busiest GPU, every expert being somewhere once. */
+static double busiest(const moe_plan_layer *plan, const double *load)
+{
+    double most = 0;
+    int seen = 0;
+    for (int g = 0; g < plan->gpus; g++) {
+        double sum = 0;
+        for (int s = g * plan->slots; s < (g + 1) * plan->slots; s++)
+            if (plan->expert[s] >= 0) {
+                ck_assert_uint_eq(plan->quota[s], MOE_QUOTA_ONE);
+                sum += load[plan->expert[s]];
+                seen++;
+            }
+        most = fmax(most, sum);
+    }
+    ck_assert_int_eq(seen, plan->experts);
+    ck_assert_int_eq(moe_plan_layer_check(plan, NULL), MOE_OK);
+    return most;
+}
+
+/* Plan by a planner's name. @return load of the busiest GPU. */
+static double planned(const char *name, const moe_planner_env *env,
+                      const double *load)
+{
+    const moe_planner *planner = moe_planner_find(name);
+    void *state = moe_array_new(1, planner->state_size, NULL);
+    moe_plan home, next;
+    moe_plan_init(&home, 1, env->experts, env->layout.gpus, env->slots, NULL);
+    moe_plan_init(&next, 1, env->experts, env->layout.gpus, env->slots, NULL);
+    moe_plan_set_home(&home, &env->layout);
+    ck_assert_int_eq(planner->init(state, env, NULL, NULL), MOE_OK);
+    const moe_plan_layer current = moe_plan_at(&home, 0);
+    moe_plan_layer out = moe_plan_at(&next, 0);
+    ck_assert_int_eq(planner->plan(state, load, &current, &out, NULL), MOE_OK);
+    const double most = busiest(&out, load);
+    planner->fini(state);
+    free(state);
+    moe_plan_fini(&home);
+    moe_plan_fini(&next);
+    return most;
+}
+
+/* Least load of the busiest GPU over all ways to place experts e, e+1, ... with
+ * two slots on each of four GPUs. */
+static double try_all(const double *load, int e, double *sum, int *used)
+{
+    double least = INFINITY;
+    if (e == 8)
+        return fmax(fmax(sum[0], sum[1]), fmax(sum[2], sum[3]));
+    for (int g = 0; g < 4; g++) {
+        if (used[g] == 2)
+            continue;
+        const double before = sum[g];
+        used[g]++;
+        sum[g] += load[e];
+        least = fmin(least, try_all(load, e + 1, sum, used));
+        used[g]--;
+        sum[g] = before;
+    }
+    return least;
+}
+
+START_TEST(few_experts_are_placed_as_well_as_can_be)
+{
+    const moe_planner_env env = {.layout = {4, 4}, .experts = 8, .slots = 2};
+    for (int round = 0; round < 20; round++) {
+        double load[8], sum[4] = {0};
+        int used[4] = {0};
+        fill_load(load, _i, 8, round);
+        const double best = try_all(load, 0, sum, used);
+        ck_assert_double_le(planned("relocate", &env, load), best * (1 + 1e-9));
+    }
+}
+END_TEST
+
+/* Too many to try in full: no worse than home, and hardly above the mean. */
+START_TEST(many_experts_are_balanced)
+{
+    const moe_planner_env env = {.layout = {32, 8}, .experts = 256, .slots = 8};
+    double load[256], sum = 0.0;
+    fill_load(load, KINDS - 1, 256, 1);
+    for (int e = 0; e < 256; e++)
+        sum += load[e];
+    const double most = planned("relocate", &env, load);
+    ck_assert_double_lt(most, planned("static", &env, load));
+    ck_assert_double_lt(most, 1.01 * sum / 32);
+}
+END_TEST
+
+START_TEST(free_slots_stay_free)
+{
+    const moe_planner_env env = {.layout = {3, 3}, .experts = 7, .slots = 5};
+    double load[7];
+    fill_load(load, _i, 7, 2);
+    ck_assert_double_le(planned("relocate", &env, load),
+                        planned("static", &env, load) * (1 + 1e-9));
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *s = suite_create("relocate");
+    MOE_TEST_LOOP(s, few_experts_are_placed_as_well_as_can_be, KINDS);
+    MOE_TEST(s, many_experts_are_balanced);
+    MOE_TEST_LOOP(s, free_slots_stay_free, KINDS);
+    return s;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdio.h>
+
+#include "harness.h"
+#include "planner_desk.h"
+#include "random_plan.h"
+
+/* The fixture's A100s with weights of 1.2 MB or, times 8, 77 MB an expert. */
+enum { EXPERTS = 32, GPUS = 8, SLOTS = 6 };
+
+typedef struct {
+    moe_model model;
+    moe_cluster cluster;
+    moe_planner_env env;
+} site;
+
+static void site_init(site *s, int scale, int interval)
+{
+    s->model = fixture_model();
+    s->model.experts = EXPERTS;
+    s->model.hidden = 512 * scale;
+    s->model.intermediate = 400 * scale;
+    s->cluster = fixture_cluster();
+    s->env = (moe_planner_env){.layout = {GPUS, GPUS},
+                               .experts = EXPERTS,
+                               .slots = SLOTS,
+                               .interval = interval};
+    s->env.pricer = desk_pricer(&s->model, &s->cluster, &s->env.layout);
+}
+
+/* Time of the slowest GPU's experts. */
+static double slowest(const site *s, const moe_plan *p, const double *load)
+{
+    const moe_pricer *pricer = s->env.pricer;
+    double most = 0;
+    for (int g = 0; g < GPUS; g++) {
+        uint32_t rows[SLOTS];
+        for (int k = 0; k < SLOTS; k++) {
+            const int t = g * SLOTS + k, e = p->expert[t];
+            rows[k] =
+                e < 0 ? 0
+                      : (uint32_t)lround(load[e] * p->quota[t] / MOE_QUOTA_ONE);
+        }
+        most = fmax(most, pricer->cost->ffn(pricer->state, rows, SLOTS).time_s);
+    }
+    return most;
+}
+
+static int replicas_in_use(const moe_plan *p)
+{
+    int n = 0;
+    for (int k = 0; k < GPUS * SLOTS; k++)
+        n += p->quota[k] > 0;
+    return n;
+}
+
+static void lognormal(uint64_t round, double sigma, double pairs, double *load)
+{
+    moe_rng rng = moe_rng_at(12, MOE_RNG_TEST, 0, 0, round);
+    double sum = 0;
+    for (int e = 0; e < EXPERTS; e++)
+        sum += load[e] = exp(sigma * moe_rng_normal(&rng));
+    for (int e = 0; e < EXPERTS; e++)
+        load[e] = floor(pairs * load[e] / sum);
+}
+
+START_TEST(at_few_tokens_an_expert_nothing_is_duplicated)
+{
+    for (uint64_t round = 0; round < 20; round++) {
+        site s;
+        desk d;
+        double load[EXPERTS];
+        site_init(&s, 8, 1000);
+        desk_init(&d, "timed", &s.env, NULL);
+        lognormal(round, 1, 8 * EXPERTS, load);
+        desk_plan(&d, load);
+        ck_assert_int_eq(replicas_in_use(&d.next), EXPERTS);
+        desk_fini(&d);
+    }
+}
+END_TEST
+
+START_TEST(replicas_that_are_there_are_left_unused_at_few_tokens)
+{
+    site s;
+    desk d;
+    double load[EXPERTS];
+    site_init(&s, 8, 1);
+    desk_init(&d, "timed", &s.env, NULL);
+    lognormal(1, 1, 1 << 20, load);
+    s.env.interval = 100000;
+    desk_fini(&d);
+    desk_init(&d, "timed", &s.env, NULL);
+    desk_plan(&d, load);
+    ck_assert_int_gt(replicas_in_use(&d.next), EXPERTS);
+    desk_settle(&d);
+    lognormal(2, 1, 2 * EXPERTS, load);
+    desk_plan(&d, load);
+    ck_assert_int_eq(replicas_in_use(&d.next), EXPERTS);
+    desk_fini(&d);
+}
+END_TEST
+
+START_TEST(at_many_tokens_it_is_faster_than_home_and_about_even)
+{
+    double saved = 0;
+    for (uint64_t round = 0; round < 10; round++) {
+        site s;
+        desk d;
+        double load[EXPERTS];
+        site_init(&s, 8, 100000);
+        desk_init(&d, "timed", &s.env, NULL);
+        lognormal(round, 1, 1 << 20, load);
+        const double before = slowest(&s, &d.current, load);
+        desk_plan(&d, load);
+        moe_plan_layer next = moe_plan_at(&d.next, 0);
+        ck_assert_int_eq(moe_plan_layer_check(&next, NULL), MOE_OK);
+        const double after = slowest(&s, &d.next, load);
+        ck_assert_double_le(after, before * 1.001);
+        saved += 1 - after / before;
+        desk_fini(&d);
+    }
+    ck_assert_double_ge(saved / 10, .3);
+}
+END_TEST
+
+START_TEST(a_dear_move_waits_for_a_long_interval)
+{
+    double load[EXPERTS];
+    int moved[2];
+    lognormal(3, 1, 1 << 14, load);
+    for (int i = 0; i < 2; i++) {
+        site s;
+        desk d;
+        site_init(&s, 8, i == 0 ? 1 : 100000);
+        s.cluster.link_bandwidth = 1e9;
+        s.env.pricer = desk_pricer(&s.model, &s.cluster, &s.env.layout);
+        desk_init(&d, "timed", &s.env, NULL);
+        desk_plan(&d, load);
+        moved[i] = desk_settle(&d);
+        desk_fini(&d);
+    }
+    ck_assert_int_eq(moved[0], 0);
+    ck_assert_int_gt(moved[1], 0);
+}
+END_TEST
+
+START_TEST(noise_alone_moves_nothing)
+{
+    site s;
+    desk d;
+    double load[EXPERTS], noisy[EXPERTS];
+    site_init(&s, 8, 100000);
+    desk_init(&d, "timed", &s.env, NULL);
+    int first = 0;
+    for (uint64_t round = 0; round < 10; round++) {
+        moe_rng rng = moe_rng_at(13, MOE_RNG_TEST, 0, 0, round);
+        lognormal(round, 1, 1 << 20, load);
+        desk_plan(&d, load);
+        first += desk_settle(&d);
+        for (int again = 0; again < 5; again++) {
+            for (int e = 0; e < EXPERTS; e++)
+                noisy[e] = load[e] * exp(.02 * moe_rng_normal(&rng));
+            desk_plan(&d, noisy);
+            ck_assert_int_eq(desk_settle(&d), 0);
+        }
+    }
+    ck_assert_int_gt(first, 50);
+    desk_fini(&d);
+}
+END_TEST
+
+/* Two hot experts at home on one GPU: the exchange of places does it. */
+START_TEST(a_swap_does_where_slots_are_full)
+{
+    site s;
+    desk d;
+    double load[EXPERTS];
+    site_init(&s, 8, 100000);
+    s.env.slots = EXPERTS / GPUS;
+    desk_init(&d, "timed", &s.env, NULL);
+    for (int e = 0; e < EXPERTS; e++)
+        load[e] = 1000;
+    load[0] = load[1] = 20000;
+    desk_plan(&d, load);
+    ck_assert_int_eq(desk_settle(&d), 2);
+    int with_0 = 0, with_1 = 0;
+    for (int t = 0; t < EXPERTS; t++) {
+        with_0 = d.next.expert[t] == 0 ? t / s.env.slots : with_0;
+        with_1 = d.next.expert[t] == 1 ? t / s.env.slots : with_1;
+    }
+    ck_assert_int_ne(with_0, with_1);
+    desk_fini(&d);
+}
+END_TEST
+
+START_TEST(without_a_pricer_it_is_refused)
+{
+    const moe_planner *p = moe_planner_find("timed");
+    const moe_planner_env env = {.layout = {2, 2}, .experts = 4, .slots = 2};
+    moe_error err = {0};
+    void *params = moe_array_new(1, p->params_size, NULL);
+    void *state = moe_array_new(1, p->state_size, NULL);
+    ck_assert_int_eq(p->init(state, &env, params, &err), MOE_USAGE);
+    ck_assert_str_eq(err.text, "planner timed needs prices of a model on a "
+                               "cluster, which are not given here");
+    p->fini(state);
+    free(params);
+    free(state);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("timed");
+    MOE_TEST(suite, at_few_tokens_an_expert_nothing_is_duplicated);
+    MOE_TEST(suite, replicas_that_are_there_are_left_unused_at_few_tokens);
+    MOE_TEST(suite, at_many_tokens_it_is_faster_than_home_and_about_even);
+    MOE_TEST(suite, a_dear_move_waits_for_a_long_interval);
+    MOE_TEST(suite, noise_alone_moves_nothing);
+    MOE_TEST(suite, a_swap_does_where_slots_are_full);
+    MOE_TEST(suite, without_a_pricer_it_is_refused);
+    return suite;
+}
