@@ -199,6 +199,7 @@ typedef struct {
     product trunk[2];
     neural_heads heads;
     neural_memo memo;
+    uint64_t weights;       /* that it holds */
     const float *embedding; /* [vocabulary + 1][NEURAL_WIDTH], borrowed */
     float *x, *h1, *h2;     /* [NEURAL_ROWS] */
 } state_t;
@@ -298,6 +299,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
     s->h1 = moe_array_new(NEURAL_ROWS * HIDDEN1, sizeof(float), &local);
     s->h2 = moe_array_new(NEURAL_ROWS * HIDDEN2, sizeof(float), &local);
     s->embedding = value[EMBEDDING];
+    s->weights = moe_learned_weights(part);
     if (local.status == MOE_OK && make_trunk(s, value, &local) == MOE_OK &&
         neural_memo_init(&s->memo, env, &local) == MOE_OK)
         neural_heads_init(&s->heads, &s->lib, env, part, &local);
@@ -353,6 +355,11 @@ static int work(const void *state, double n, double sequences,
     return 4;
 }
 
+static size_t parameters(const void *state)
+{
+    return ((const state_t *)state)->weights;
+}
+
 static void fini(void *state)
 {
     state_t *s = state;
@@ -382,6 +389,7 @@ const moe_predictor moe_predictor_ffn = {
     .init = init,
     .tokens = tokens,
     .work = work,
+    .parameters = parameters,
     .train = train,
     .train_epochs = EPOCHS,
     .fini = fini,

@@ -20,6 +20,7 @@ typedef struct {
     recur_trunk trunk;
     neural_heads heads;
     neural_memo memo;
+    uint64_t weights;                 /* that it holds */
     const float *value[TRUNK_ARRAYS]; /* borrowed */
     uint32_t *chunk_of; /* [max_own] chunk, in order of appearance */
     uint16_t *step_of;  /* [max_own] place in it */
@@ -59,6 +60,7 @@ static moe_status set_up(state_t *s, const moe_predictor_env *env,
     for (int a = 0; a < n; a++)
         s->value[a] = moe_learned_get(part, &rows[a].shape, err);
     s->trace = env->trace;
+    s->weights = moe_learned_weights(part);
     if (err->status != MOE_OK || allocate(s, env->max_own, err) != MOE_OK ||
         neural_fail(neural_lib_init(&s->lib), "engine", err) != MOE_OK ||
         recur_trunk_init(&s->trunk, &s->lib, GROUP, false, err) != MOE_OK ||
@@ -188,6 +190,11 @@ static int work(const void *state, double n, double sequences,
     return 7;
 }
 
+static size_t parameters(const void *state)
+{
+    return ((const state_t *)state)->weights;
+}
+
 static void fini(void *state)
 {
     state_t *s = state;
@@ -217,6 +224,7 @@ const moe_predictor moe_predictor_lstm = {
     .init = init,
     .tokens = tokens,
     .work = work,
+    .parameters = parameters,
     .train = train,
     .train_epochs = EPOCHS,
     .fini = fini,
