@@ -334,8 +334,9 @@ static const struct {
      "strategy a.slots: '-1' is not an integer in 0..4096"},
     {TOP "strategies: [{name: a, accuracy: 0.5}]\n",
      "strategy a: unknown key 'accuracy' (allowed: name, predictor, load, "
-     "planner, "
-     "split, slots, plan_ahead, routing)"},
+     "planner, split, slots, plan_ahead, routing)"},
+    {TOP "strategies: [{name: a, predictor: oracle, load: x.h5}]\n",
+     "x.yaml:4: strategy a: predictor 'oracle' loads no file"},
     {TOP "strategies: [{name: a, predictor: distribution, accuracy: 0.5}]\n",
      "strategy a: unknown key 'accuracy'|slots, plan_ahead, routing, "
      "smoothing"},
