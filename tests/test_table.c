@@ -61,6 +61,21 @@ START_TEST(csv_quotes_what_needs_it)
 }
 END_TEST
 
+START_TEST(html_escapes_and_heads_rows)
+{
+    char *text = printed(moe_table_html);
+    ck_assert_str_eq(
+        text, "<table><thead><tr><th scope=\"col\">strategy</th>"
+              "<th scope=\"col\" class=\"n\">time <small>ms</small></th>"
+              "<th scope=\"col\">note</th></tr></thead>\n<tbody>\n"
+              "<tr><th scope=\"row\">baseline</th><td class=\"n\">12.3</td>"
+              "<td>the &quot;reference&quot;, kept</td></tr>\n"
+              "<tr><th scope=\"row\">f\xc3\xbcnf</th><td class=\"n\">n/a</td>"
+              "<td></td></tr>\n</tbody></table>\n");
+    free(text);
+}
+END_TEST
+
 START_TEST(no_table_is_no_trouble)
 {
     moe_table_cell(NULL, "x");
@@ -143,6 +158,7 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("table");
     MOE_TEST(suite, columns_align_by_characters);
     MOE_TEST(suite, csv_quotes_what_needs_it);
+    MOE_TEST(suite, html_escapes_and_heads_rows);
     MOE_TEST(suite, no_table_is_no_trouble);
     MOE_TEST_LOOP(suite, numbers_keep_their_digits, MOE_ARRAY_LEN(numbers));
     MOE_TEST_LOOP(suite, times_choose_their_unit, MOE_ARRAY_LEN(times));

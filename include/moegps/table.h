@@ -1,7 +1,7 @@
 /** table.h: aligned text tables for the terminal.
  *
  *  A table is columns with a heading and a unit, then cells row by row. It is
- *  printed to a FILE as text or CSV; the same cells feed both. */
+ *  printed to a FILE as text, CSV or HTML; the same cells feed all. */
 #ifndef MOEGPS_TABLE_H
 #define MOEGPS_TABLE_H
 
@@ -37,6 +37,10 @@ void moe_table_print(const moe_table *table, FILE *out);
 /** Print as CSV (quoting of RFC 4180, lines end with LF): heading_unit row,
  *  then rows; "n/a" becomes empty. */
 void moe_table_csv(const moe_table *table, FILE *out);
+
+/** Print as an HTML table: units are small print in the headings, the first
+ *  cell of a row is its heading, text is escaped. */
+void moe_table_html(const moe_table *table, FILE *out);
 
 /** Write a number as moe_table_number() prints it: "12.3", "0.00120", fixed
  *  point from 1e-4 to 1e9. */

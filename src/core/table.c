@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/html.h"
 #include "moegps/mem.h"
 
 enum {
@@ -222,6 +223,48 @@ void moe_table_csv(const moe_table *table, FILE *out)
         put_csv(table->cell[i], out);
         fputc((i + 1) % table->n_columns != 0 ? ',' : '\n', out);
     }
+}
+
+static const char *html_class(const moe_column *column)
+{
+    return column->align == MOE_RIGHT ? " class=\"n\"" : "";
+}
+
+static void html_head(const moe_table *table, FILE *out)
+{
+    fputs("<thead><tr>", out);
+    for (size_t c = 0; c < table->n_columns; c++) {
+        const moe_column *column = &table->columns[c];
+        fprintf(out, "<th scope=\"col\"%s>", html_class(column));
+        moe_html_text(column->heading, out);
+        if (column->unit != NULL) {
+            fputs(" <small>", out);
+            moe_html_text(column->unit, out);
+            fputs("</small>", out);
+        }
+        fputs("</th>", out);
+    }
+    fputs("</tr></thead>\n", out);
+}
+
+void moe_table_html(const moe_table *table, FILE *out)
+{
+    if (table == NULL || table->lost)
+        return;
+    fputs("<table>", out);
+    html_head(table, out);
+    fputs("<tbody>\n", out);
+    for (size_t i = 0; i < table->n_cells; i++) {
+        const size_t c = i % table->n_columns;
+        const char *tag = c == 0 ? "th" : "td";
+        fprintf(out, "%s<%s%s%s>", c == 0 ? "<tr>" : "", tag,
+                c == 0 ? " scope=\"row\"" : "", html_class(&table->columns[c]));
+        moe_html_text(table->cell[i], out);
+        fprintf(out, "</%s>%s", tag,
+                c + 1 == table->n_columns || i + 1 == table->n_cells ? "</tr>\n"
+                                                                     : "");
+    }
+    fputs("</tbody></table>\n", out);
 }
 
 /* Divide by the step of a scale until the value, rounded to three digits,

@@ -1,0 +1,35 @@
+/* sheet.h: where the tables of a report go: text for a terminal, or a page. */
+#ifndef MOEGPS_REPORT_SHEET_H
+#define MOEGPS_REPORT_SHEET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "moegps/table.h"
+#include "moegps/view.h"
+
+typedef struct moe_sheet {
+    FILE *out;
+    bool html;
+} moe_sheet;
+
+/* Bytes of a strategy's name in a row: lines of text end, pages scroll. */
+size_t moe_sheet_name_len(const moe_sheet *to);
+
+/* Put a table and free it.
+ * @param note  a second line under the title; NULL: none. */
+void moe_sheet_table(const moe_sheet *to, const char *title, const char *note,
+                     moe_table *table);
+
+/* The tables of a run, each with its title. */
+void moe_sheet_times(const moe_sheet *to, const moe_view *view,
+                     moe_clock clock);
+void moe_sheet_loads(const moe_sheet *to, const moe_view *view);
+void moe_sheet_costs(const moe_sheet *to, const moe_view *view);
+/* Nothing unless enough strategies foretell tokens. */
+void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view);
+void moe_sheet_phases(const moe_sheet *to, const moe_view *view,
+                      moe_clock clock);
+
+#endif
