@@ -275,7 +275,7 @@ static void read_figure(moe_reader *rd, moe_field_id id, layer_mean how,
     moe_view *v = rd->view;
     size_t n = (size_t)v->dims.iterations;
     size_t strategies = (size_t)v->dims.strategies;
-    bool own = strcmp(moe_fields[id].dims[0], "strategy") == 0;
+    bool own = moe_reader_by_strategy(id);
     how.x = moe_array_new(strategies * n, sizeof(double), rd->err);
     if (moe_reader_has(rd, id))
         moe_reader_each(rd, id, visit_layers, &how);

@@ -61,23 +61,22 @@ void moe_reader_mark(moe_element element, double *x, size_t n)
             x[j] = NAN;
 }
 
-void moe_reader_each(moe_reader *rd, moe_field_id id, moe_visit visit,
-                     void *arg)
+/* Read strategies [first, end) of an open dataset of these extents. */
+static void visit_strategies(moe_reader *rd, moe_field_id id, hid_t dataset,
+                             hsize_t *count, size_t first, size_t end,
+                             moe_visit visit, void *arg)
 {
     const moe_field *field = &moe_fields[id];
-    hsize_t count[MOE_H5_MAX_RANK], start[MOE_H5_MAX_RANK] = {0};
-    hid_t dataset = moe_reader_open(rd, id, count);
-    int at = strcmp(field->dims[0], "strategy") == 0; /* of iteration */
-    size_t strategies = at ? (size_t)count[0] : 1, inner = 1;
-    for (int d = at + 1; field->dims[d] != NULL && !moe_reader_failed(rd); d++)
+    hsize_t start[MOE_H5_MAX_RANK] = {0};
+    const int at = moe_reader_by_strategy(id); /* of iteration */
+    size_t inner = 1;
+    for (int d = at + 1; field->dims[d] != NULL; d++)
         inner *= (size_t)count[d];
-    if (moe_reader_failed(rd))
-        goto out;
     size_t all = (size_t)count[at], step = block_iterations(rd, id);
     step = step < all ? step : all;
     double *x = moe_reader_buffer(rd, step * inner);
     count[0] = 1; /* strategies go one by one */
-    for (size_t s = 0; s < strategies; s++)
+    for (size_t s = first; s < end; s++)
         for (size_t i = 0; i < all; i += step) {
             start[0] = s;
             start[at] = i;
@@ -86,11 +85,37 @@ void moe_reader_each(moe_reader *rd, moe_field_id id, moe_visit visit,
             moe_h5_read_block(dataset, start, count, H5T_NATIVE_DOUBLE, x,
                               rd->err);
             if (moe_reader_failed(rd))
-                goto out;
+                return;
             moe_reader_mark(field->element, x, n * inner);
             for (size_t j = 0; j < n; j++)
                 visit(rd, (int)s, (int)(i + j), x + j * inner, arg);
         }
-out:
+}
+
+bool moe_reader_by_strategy(moe_field_id id)
+{
+    return strcmp(moe_fields[id].dims[0], "strategy") == 0;
+}
+
+void moe_reader_each(moe_reader *rd, moe_field_id id, moe_visit visit,
+                     void *arg)
+{
+    hsize_t count[MOE_H5_MAX_RANK];
+    hid_t dataset = moe_reader_open(rd, id, count);
+    if (!moe_reader_failed(rd))
+        visit_strategies(rd, id, dataset, count, 0,
+                         moe_reader_by_strategy(id) ? (size_t)count[0] : 1,
+                         visit, arg);
+    moe_h5_close(dataset);
+}
+
+void moe_reader_one(moe_reader *rd, moe_field_id id, int s, moe_visit visit,
+                    void *arg)
+{
+    hsize_t count[MOE_H5_MAX_RANK];
+    hid_t dataset = moe_reader_open(rd, id, count);
+    if (!moe_reader_failed(rd))
+        visit_strategies(rd, id, dataset, count, (size_t)s, (size_t)s + 1,
+                         visit, arg);
     moe_h5_close(dataset);
 }

@@ -40,6 +40,13 @@ typedef void (*moe_visit)(const moe_reader *rd, int s, int i, const double *x,
 void moe_reader_each(moe_reader *rd, moe_field_id id, moe_visit visit,
                      void *arg);
 
+/** The same of strategy s alone. */
+void moe_reader_one(moe_reader *rd, moe_field_id id, int s, moe_visit visit,
+                    void *arg);
+
+/** @return whether the field's first dimension is strategy. */
+bool moe_reader_by_strategy(moe_field_id id);
+
 /** Missing integers are the fill value -1: make them NaN. */
 void moe_reader_mark(moe_element element, double *x, size_t n);
 
