@@ -60,4 +60,14 @@ moe_status moe_report_write(const char *path, moe_report_form form,
                             const moe_view *views, size_t n, bool force,
                             moe_error *err);
 
+/** Write a folder with one page (report.html, complete in itself), report.csv
+ *  and report.json. Not collective. It appears when it is whole; after an error
+ *  there is none.
+ *  @param dir    made, unless it is there.
+ *  @param force  write into a folder that is not empty; what else is in it
+ *                stays.
+ *  @return MOE_OK, MOE_EXISTS, MOE_IO, MOE_NOMEM. */
+moe_status moe_report_folder(const char *dir, const moe_view *views, size_t n,
+                             bool force, moe_error *err);
+
 #endif

@@ -16,14 +16,18 @@ typedef struct {
     const char **files; /* [n_files], into argv */
     size_t n_files;
     const char *csv, *json; /* NULL: not asked for; "-": standard output */
+    const char *folder;     /* NULL: not asked for */
     bool force;
 } settings;
 
 static const struct argp_option options[] = {
+    {"output", 'o', "DIR", 0,
+     "write a folder: one HTML page that needs nothing else, CSV and JSON", 0},
     {"csv", KEY_CSV, "FILE|-", 0, "write a row per strategy and metric", 0},
     {"json", KEY_JSON, "FILE|-", 0,
      "write one JSON object; - prints it and nothing else", 0},
-    {"force", KEY_FORCE, NULL, 0, "replace FILE if it exists", 0},
+    {"force", KEY_FORCE, NULL, 0,
+     "replace FILE if it exists, write into DIR if it is not empty", 0},
     MOE_ARGS_HELP,
     {0},
 };
@@ -33,6 +37,9 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
     settings *s = input;
     (void)err;
     switch (key) {
+    case 'o':
+        s->folder = arg;
+        break;
     case KEY_CSV:
         s->csv = arg;
         break;
@@ -51,7 +58,8 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
 static const moe_args args = {
     .name = "moegps report",
     .args = "RESULTS.h5...",
-    .help = "Show result files as tables, CSV or JSON. Files of runs that were "
+    .help = "Show result files as tables, a page, CSV or JSON. Files of runs "
+            "that were "
             "interrupted or killed (RESULTS.h5.partial) are fine. Exit code 3 "
             "if a run failed its validation.",
     .options = options,
@@ -68,7 +76,11 @@ static void print(const settings *s, const moe_view *views, size_t n,
 {
     moe_report_write(s->csv, moe_report_csv, views, n, s->force, err);
     moe_report_write(s->json, moe_report_json, views, n, s->force, err);
-    bool tables = !to_stdout(s->csv) && !to_stdout(s->json);
+    if (s->folder != NULL && err->status == MOE_OK &&
+        moe_report_folder(s->folder, views, n, s->force, err) == MOE_OK)
+        fprintf(stderr, "moegps: the page is %s/report.html\n", s->folder);
+    bool tables =
+        err->status == MOE_OK && !to_stdout(s->csv) && !to_stdout(s->json);
     if (tables)
         moe_report_scaling(views, n, stdout, err);
     for (size_t i = 0; i < n && tables; i++) {

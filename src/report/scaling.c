@@ -8,7 +8,7 @@
 #include "cells.h"
 #include "moegps/mem.h"
 #include "moegps/report.h"
-#include "moegps/table.h"
+#include "sheet.h"
 
 bool moe_scaling_present(const moe_view *views, size_t n)
 {
@@ -130,8 +130,8 @@ static void print_strategy(const moe_scaling *s, const char *name,
     }
 }
 
-static void print_clock(const moe_view *views, size_t n, moe_clock clock,
-                        FILE *out, moe_error *err)
+static void put_clock(const moe_sheet *to, const moe_view *views, size_t n,
+                      moe_clock clock, moe_error *err)
 {
     static const moe_column columns[] = {
         {"strategy", NULL, MOE_LEFT},       {"GPUs", NULL, MOE_RIGHT},
@@ -149,14 +149,23 @@ static void print_clock(const moe_view *views, size_t n, moe_clock clock,
         const char *name = views[0].strategy[s].name;
         if (moe_scaling_init(&scaling, views, n, name, clock, err) != MOE_OK)
             break;
-        print_strategy(&scaling, moe_name_cell(name, 24).text, table);
+        print_strategy(&scaling,
+                       moe_name_cell(name, moe_sheet_name_len(to)).text, table);
         moe_scaling_fini(&scaling);
     }
-    fprintf(out, "\nScaling, %s clock (%s)%s\n\n", moe_clock_name(clock),
-            clock == MOE_CLOCK_GPU ? "modelled, not measured" : "measured",
-            moot ? ": not a result, ranks share cores" : "");
-    moe_table_print(table, out);
-    moe_table_free(table);
+    char title[128];
+    snprintf(title, sizeof title, "Scaling, %s clock (%s)%s",
+             moe_clock_name(clock),
+             clock == MOE_CLOCK_GPU ? "modelled, not measured" : "measured",
+             moot ? ": not a result, ranks share cores" : "");
+    moe_sheet_table(to, title, NULL, table);
+}
+
+void moe_sheet_scaling(const moe_sheet *to, const moe_view *views, size_t n,
+                       moe_error *err)
+{
+    put_clock(to, views, n, MOE_CLOCK_WALL, err);
+    put_clock(to, views, n, MOE_CLOCK_GPU, err);
 }
 
 moe_status moe_report_scaling(const moe_view *views, size_t n, FILE *out,
@@ -168,8 +177,8 @@ moe_status moe_report_scaling(const moe_view *views, size_t n, FILE *out,
             "%zu runs of %s; efficiency: tokens per second and GPU, over "
             "that of the fewest GPUs\n",
             n, views[0].model);
-    print_clock(views, n, MOE_CLOCK_WALL, out, err);
-    print_clock(views, n, MOE_CLOCK_GPU, out, err);
+    const moe_sheet to = {.out = out};
+    moe_sheet_scaling(&to, views, n, err);
     fputc('\n', out);
     return err->status;
 }

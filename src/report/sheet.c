@@ -163,12 +163,9 @@ static int by_recall(const void *a, const void *b)
 void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view)
 {
     static const moe_column columns[] = {
-        {"strategy", NULL, MOE_LEFT},
-        {"recall", "of experts", MOE_RIGHT},
-        {"error", "of load", MOE_RIGHT},
-        {"predict", "gpu clock", MOE_RIGHT},
-        {"layer", "gpu clock", MOE_RIGHT},
-        {"speed-up", NULL, MOE_RIGHT},
+        {"strategy", NULL, MOE_LEFT},       {"recall", "of experts", MOE_RIGHT},
+        {"error", "of load", MOE_RIGHT},    {"predict", "gpu clock", MOE_RIGHT},
+        {"layer", "gpu clock", MOE_RIGHT},  {"speed-up", NULL, MOE_RIGHT},
         {"95 % interval", NULL, MOE_RIGHT},
     };
     const moe_strategy_view *all[64];

@@ -32,4 +32,8 @@ void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view);
 void moe_sheet_phases(const moe_sheet *to, const moe_view *view,
                       moe_clock clock);
 
+/* How runs of different numbers of GPUs compare: scaling.h. */
+void moe_sheet_scaling(const moe_sheet *to, const moe_view *views, size_t n,
+                       moe_error *err);
+
 #endif

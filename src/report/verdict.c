@@ -2,8 +2,11 @@
 #include "verdict.h"
 
 #include <math.h>
-#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "cells.h"
+#include "moegps/mem.h"
 #include "moegps/table.h"
 
 enum { N_REASONS = 2 };
@@ -63,8 +66,7 @@ static void print_comparison(const moe_strategy_view *x,
 
 void moe_verdict_print(const moe_view *view, FILE *out)
 {
-    const moe_clock clock =
-        view->oversubscribed ? MOE_CLOCK_GPU : MOE_CLOCK_WALL;
+    const moe_clock clock = moe_verdict_clock(view);
     const moe_strategy_view *ref = &view->strategy[view->reference_index];
     if (view->measured == 0 || view->dims.strategies < 2)
         return;
@@ -75,4 +77,125 @@ void moe_verdict_print(const moe_view *view, FILE *out)
         if (s != view->reference_index &&
             !isnan(view->strategy[s].speedup[clock].ratio))
             print_comparison(&view->strategy[s], ref, clock, out);
+}
+
+/* ---- one sentence ---- */
+
+moe_clock moe_verdict_clock(const moe_view *view)
+{
+    return view->oversubscribed ? MOE_CLOCK_GPU : MOE_CLOCK_WALL;
+}
+
+/* The settings have a line per strategy, in their order; names in it are
+ * quoted and escaped, so that none can pass for the key. */
+bool moe_verdict_is_oracle(const moe_view *view, int strategy)
+{
+    static const char item[] = "\n  - {name: ";
+    static const char key[] = ", predictor: \"oracle\"";
+    const char *at = view->config;
+    for (int s = 0; at != NULL && s <= strategy; s++) {
+        at = strstr(at, item);
+        at = at != NULL ? at + sizeof item - 1 : NULL;
+    }
+    const char *found = at != NULL ? strstr(at, key) : NULL;
+    return found != NULL && found < at + strcspn(at, "\n");
+}
+
+/* @return the strategy of least median time, of oracles or of the others, but
+ * for `taken`; -1: none. */
+static int fastest(const moe_view *view, moe_clock clock, bool oracle,
+                   int taken)
+{
+    int best = -1;
+    for (int s = 0; s < view->dims.strategies; s++) {
+        const double time_s = view->strategy[s].summary[clock].median;
+        if (s != taken && moe_verdict_is_oracle(view, s) == oracle &&
+            !isnan(time_s) &&
+            (best < 0 || time_s < view->strategy[best].summary[clock].median))
+            best = s;
+    }
+    return best;
+}
+
+moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
+                            moe_error *err)
+{
+    const moe_clock clock = moe_verdict_clock(view);
+    const size_t n = (size_t)view->dims.iterations;
+    moe_verdict v = {.clock = clock, .margin = {0, NAN, NAN, NAN}};
+    moe_status status = MOE_OK;
+    v.best = fastest(view, clock, false, -1);
+    v.second = v.best >= 0 ? fastest(view, clock, false, v.best) : -1;
+    v.bound = fastest(view, clock, true, -1);
+    if (v.second >= 0) {
+        double *x = moe_array_new(2 * n, sizeof *x, err);
+        if (x == NULL)
+            return MOE_NOMEM;
+        moe_view_samples(view, v.second, clock, x);
+        moe_view_samples(view, v.best, clock, x + n);
+        status = moe_paired_ratio(x, x + n, n, &v.margin, err);
+        free(x);
+    }
+    if (status == MOE_OK)
+        *out = v;
+    return status;
+}
+
+/* "1.23 times as fast as X (95 % interval 1.2 .. 1.3, n = 12)". */
+static void say_ratio(const moe_ratio *r, const char *other, FILE *out)
+{
+    fprintf(out, "%s times as fast as %s", moe_number_cell(r->ratio).text,
+            other);
+    if (isnan(r->ci_low))
+        fprintf(out, " (n = %zu: too few for an interval)", r->n);
+    else
+        fprintf(out, " (95 %% interval %s, n = %zu)",
+                moe_interval_cell(moe_number_cell(r->ci_low),
+                                  moe_number_cell(r->ci_high))
+                    .text,
+                r->n);
+}
+
+static void say_others(const moe_view *view, const moe_verdict *v, FILE *out)
+{
+    const moe_strategy_view *best = &view->strategy[v->best];
+    if (v->best == view->reference_index) {
+        fputs(", ", out);
+        say_ratio(&v->margin, view->strategy[v->second].name, out);
+        return;
+    }
+    fputs(", ", out);
+    say_ratio(&best->speedup[v->clock],
+              view->strategy[view->reference_index].name, out);
+    if (v->second == view->reference_index)
+        return;
+    fputs(" and ", out);
+    say_ratio(&v->margin, view->strategy[v->second].name, out);
+}
+
+void moe_verdict_say(const moe_view *view, const moe_verdict *v, char *text,
+                     size_t size)
+{
+    FILE *out = fmemopen(text, size, "w");
+    if (out == NULL)
+        return;
+    if (v->best < 0) {
+        fputs("Nothing was measured that could be compared.", out);
+    } else {
+        const moe_strategy_view *best = &view->strategy[v->best];
+        const moe_ratio *margin = &v->margin;
+        const bool sure = margin->ci_low > 1;
+        fprintf(out, "%s%s: a layer takes %s on the %s clock (%s)", best->name,
+                v->second < 0           ? " ran alone"
+                : sure                  ? " is fastest"
+                : isnan(margin->ci_low) ? " looks fastest"
+                                        : " leads within noise",
+                moe_time_cell(best->summary[v->clock].median).text,
+                moe_clock_name(v->clock),
+                v->clock == MOE_CLOCK_GPU ? "modelled" : "measured");
+        if (v->second >= 0)
+            say_others(view, v, out);
+        fputc('.', out);
+    }
+    fclose(out);
 }

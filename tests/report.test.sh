@@ -1,0 +1,257 @@
+#!/usr/bin/env bash
+# `moegps report -o`: the folder, its page as browsers parse it, hostile texts.
+# Prints TAP.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+: "${MPIRUN:=mpirun}" "${PYTHON:=/usr/bin/python3}"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_hwloc_base_binding_policy=none
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+n=0
+
+check() {
+    n=$((n + 1))
+    local name=$1
+    shift
+    if "$@" > "$dir/said" 2>&1; then
+        echo "ok - $name"
+    else
+        echo "not ok - $name"
+        sed 's/^/# /' "$dir/said" "$dir/err" | head -n 30 >&2
+    fi
+}
+
+cat > "$dir/x.yaml" <<'EOF2'
+model: mixtral-8x7b
+cluster: a100-nvlink
+trace: mixtral-8x7b-mmlu
+workload: {batch: 2, seq: 128, layers: "0,7", iterations: 8, warmup: 1, seed: 3}
+emulation: {ffn: none, scale: 128}
+strategies:
+  - {name: baseline, predictor: none, planner: static}
+  - {name: distribution, predictor: distribution, planner: duplicate, slots: 6}
+  - {name: half, predictor: oracle, accuracy: 0.5, planner: duplicate, slots: 6}
+  - {name: most, predictor: oracle, accuracy: 0.8, planner: duplicate, slots: 6}
+  - {name: oracle, predictor: oracle, planner: duplicate, slots: 6}
+EOF2
+
+# run RANKS FILE
+run() {
+    timeout 60 "$MPIRUN" -n "$1" ./moegps run "$dir/x.yaml" -o "$dir/$2"
+}
+
+# report ARGUMENTS...: exit code kept
+report() {
+    timeout 60 ./moegps report "$@" > "$dir/out" 2> "$dir/err"
+}
+
+# What every page must be: parsed, closed, complete in itself.
+cat > "$dir/page.py" <<'PY'
+import sys
+from html.parser import HTMLParser
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+REFERENCES = {"href", "src", "xlink:href", "srcset", "data", "action"}
+
+
+class Page(HTMLParser):
+    def __init__(self, path):
+        super().__init__(convert_charrefs=True)
+        self.open, self.tags, self.ids, self.text = [], [], [], {}
+        raw = open(path, "rb").read()
+        assert len(raw) < 2 << 20, len(raw)
+        self.raw = raw.decode("utf-8")
+        self.feed(self.raw)
+        self.close()
+        assert not self.open, self.open
+
+    def handle_startendtag(self, tag, attrs):
+        self.take(tag, attrs)
+
+    def handle_starttag(self, tag, attrs):
+        self.take(tag, attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def take(self, tag, attrs):
+        assert tag not in ("script", "iframe", "object", "link"), tag
+        for name, value in attrs:
+            assert not name.startswith("on"), (tag, name)
+            if name in REFERENCES:
+                assert value.startswith(("#", "data:")), (tag, name, value)
+            if name == "style":
+                assert "url(" not in value, value
+            if name == "id":
+                self.ids.append(value)
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, (tag, self.open)
+        self.open.pop()
+
+    def handle_data(self, data):
+        tag = self.open[-1] if self.open else ""
+        assert tag != "style" or "url(" not in data and "@import" not in data
+        self.text.setdefault(tag, []).append(data)
+
+    def count(self, tag):
+        return sum(t == tag for t, a in self.tags)
+
+
+page = Page(sys.argv[1])
+assert len(page.ids) == len(set(page.ids)), "an id twice"
+assert page.count("h1") == 1 and page.count("main") == 1
+PY
+
+# page FILE ASSERTIONS: on what page.py read
+page() {
+    { cat "$dir/page.py" && echo "$2"; } > "$dir/this.py"
+    "$PYTHON" "$dir/this.py" "$1"
+}
+
+folder_is_made() {
+    (umask 027 && report "$dir/a.h5" -o "$dir/new") &&
+        [ "$(stat -c %a "$dir/new")" = 750 ] &&
+        [ -s "$dir/new/report.html" ] &&
+        cmp "$dir/new/report.json" <(./moegps report --json - "$dir/a.h5") &&
+        cmp "$dir/new/report.csv" <(./moegps report --csv - "$dir/a.h5") &&
+        [ "$(tail -n 1 "$dir/out")" = "RESULT: VALID" ]
+}
+
+page_is_whole() {
+    page "$dir/new/report.html" '
+text = " ".join(page.text["p"] + page.text["span"])
+assert " times as fast as " in text and "95 % interval" in text, text
+assert page.text["span"][0] == "VALID"
+items = " ".join(page.text["li"])
+assert "ranks shared cores" in items and "were not bound" in items, items
+assert any("predictor: distribution" in t for t in page.text["pre"])
+assert any(t.startswith("mpirun -n 4 ") for t in page.text["pre"])
+assert "prefers-color-scheme:dark" in page.raw
+assert "default-src &" in page.raw or "default-src " in page.raw'
+}
+
+full_folder_is_refused() {
+    mkdir "$dir/full" && echo precious > "$dir/full/report.html" || return 1
+    echo mine > "$dir/full/note"
+    report "$dir/a.h5" -o "$dir/full"
+    [ $? -eq 2 ] && [ "$(wc -l < "$dir/err")" -eq 1 ] &&
+        grep -q 'full: is not empty (--force' "$dir/err" &&
+        grep -qx precious "$dir/full/report.html" && [ ! -s "$dir/out" ] &&
+        report --force "$dir/a.h5" -o "$dir/full/" &&
+        grep -q '<main>' "$dir/full/report.html" &&
+        grep -qx mine "$dir/full/note" && [ "$(echo "$dir"/full?*)" = "$dir/full?*" ]
+}
+
+empty_folder_is_filled() {
+    mkdir "$dir/empty" && report "$dir/a.h5" -o "$dir/empty" &&
+        [ -s "$dir/empty/report.html" ]
+}
+
+# refused CODE WORDS ARGUMENTS...
+refused() {
+    local code=$1 words=$2 rc=0
+    shift 2
+    report "$@" || rc=$?
+    [ "$rc" -eq "$code" ] && [ "$(wc -l < "$dir/err")" -eq 1 ] &&
+        grep -q "$words" "$dir/err"
+}
+
+# A copy whose texts would take over a page that believes them.
+make_hostile() {
+    "$PYTHON" - "$dir/a.h5" "$dir/hostile.h5" <<'PY'
+import shutil
+import sys
+import h5py
+
+shutil.copy(sys.argv[1], sys.argv[2])
+evil = "<script>alert(\"1\")</script>' x=\"`id`"
+with h5py.File(sys.argv[2], "r+") as f:
+    for key in ("title", "source", "validation_text"):
+        f.attrs[key] = evil
+    for key in ("model", "cluster", "trace"):
+        f["config"].attrs[key] = evil
+    for key in ("input", "resolved", "command_line"):
+        f["config"][key][()] = evil
+    f["provenance"].attrs["compiler"] = evil
+    if "log" in f:
+        f["log/warning"][0] = evil
+    for group in ("timing", "load", "prediction", "plan", "traffic"):
+        f[group]["strategy"][1] = evil
+PY
+}
+
+hostile_texts_are_shown() {
+    make_hostile && report "$dir/hostile.h5" -o "$dir/hostile" &&
+        page "$dir/hostile/report.html" '
+evil = "<script>alert(\"1\")</script>"
+for tag in ("title", "h1", "th", "td", "li", "pre"):
+    assert any(evil in t for t in page.text[tag]), tag'
+}
+
+# A run that was stopped: iterations from 3 on were never measured.
+make_short() {
+    "$PYTHON" - "$dir/a.h5" "$dir/short.h5" <<'PY'
+import shutil
+import sys
+import h5py
+
+shutil.copy(sys.argv[1], sys.argv[2])
+with h5py.File(sys.argv[2], "r+") as f:
+    f.attrs["status"] = "interrupted"
+    for name, group in f.items():
+        for data in group.values():
+            dims = [d[0].name if len(d) else "" for d in data.dims]
+            at = [i for i, d in enumerate(dims) if d.endswith("/iteration")]
+            if at:
+                index = tuple(slice(3, None) if i == at[0] else slice(None)
+                              for i in range(data.ndim))
+                data[index] = data.fillvalue
+PY
+}
+
+interrupted_is_said() {
+    make_short && report "$dir/short.h5" -o "$dir/short" &&
+        page "$dir/short/report.html" '
+items = " ".join(page.text["li"])
+assert "3 of 8 iterations, status interrupted" in items, items
+assert "Few samples: 3" in items, items
+assert page.text["span"][0] == "INCOMPLETE"
+assert any("too few for an interval" in t for t in page.text["p"])
+assert "nan" not in " ".join(page.text["td"])'
+}
+
+runs_are_side_by_side() {
+    report "$dir/a.h5" "$dir/b.h5" -o "$dir/two" &&
+        page "$dir/two/report.html" '
+assert page.count("section") == 2
+assert any("Scaling, gpu clock" in t for t in page.text["h3"])'
+}
+
+# The runs of a sweep are looked for where they were; one is gone.
+sweep_is_shown() {
+    ./moegps merge "$dir/a.h5" "$dir/b.h5" -o "$dir/sweep.h5" &&
+        mv "$dir/b.h5" "$dir/moved.h5" &&
+        report "$dir/sweep.h5" -o "$dir/sweep" &&
+        page "$dir/sweep/report.html" '
+assert page.count("section") == 2
+assert any("No such file" in t for t in page.text["li"]), page.text["li"]'
+}
+
+check "4 ranks make a result file" run 4 a.h5
+check "2 ranks make a result file" run 2 b.h5
+check "a folder is made, with the same numbers" folder_is_made
+check "the page is whole" page_is_whole
+check "a folder with files in it is left alone" full_folder_is_refused
+check "an empty folder is filled" empty_folder_is_filled
+check "a file is no folder" refused 2 'is a file, not a folder' \
+    "$dir/a.h5" -o "$dir/x.yaml"
+check "a folder is not made below nothing" refused 1 'No such file' \
+    "$dir/a.h5" -o "$dir/nowhere/report"
+check "texts from files are shown, not run" hostile_texts_are_shown
+check "an interrupted run says so" interrupted_is_said
+check "runs are side by side" runs_are_side_by_side
+check "a sweep without its files is shown" sweep_is_shown
+echo "1..$n"
