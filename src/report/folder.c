@@ -141,15 +141,44 @@ static void publish(const char *made, const char *dir, moe_error *err)
     }
 }
 
-static moe_status write_page(const moe_view *views, size_t n, FILE *out,
-                             moe_error *err)
+/* @return a file to write; NULL with MOE_IO. */
+static FILE *create(const char *path, moe_error *err)
 {
-    moe_dossier dossier;
-    if (moe_dossier_init(&dossier, views, n, err) != MOE_OK)
-        return err->status;
-    moe_page_write(&dossier, out, err);
+    FILE *out = fopen(path, "wx");
+    if (out == NULL)
+        moe_fail(err, MOE_IO, "%s: %s", path, strerror(errno));
+    return out;
+}
+
+static void write_page(const char *path, const moe_dossier *dossier,
+                       const moe_drawings *drawings, moe_error *err)
+{
+    FILE *out = create(path, err);
+    if (out == NULL)
+        return;
+    moe_page_write(dossier, drawings, out, err);
+    if (fclose(out) != 0)
+        moe_fail(err, MOE_IO, "%s: %s", path, strerror(errno));
+}
+
+static void write_figures(const char *dir, const moe_view *views, size_t n,
+                          moe_error *err)
+{
+    moe_dossier dossier = {0};
+    moe_drawings drawings = {0};
+    char *folder = joined(dir, parts[0], err), *page = joined(dir, PAGE, err);
+    if (err->status == MOE_OK && mkdir(folder, FOLDER_MODE) != 0)
+        moe_fail(err, MOE_IO, "%s: %s", folder, strerror(errno));
+    if (err->status == MOE_OK)
+        moe_dossier_init(&dossier, views, n, err);
+    if (err->status == MOE_OK)
+        moe_drawings_make(&dossier, folder, &drawings, err);
+    if (err->status == MOE_OK)
+        write_page(page, &dossier, &drawings, err);
+    moe_drawings_fini(&drawings);
     moe_dossier_fini(&dossier);
-    return err->status;
+    free(page);
+    free(folder);
 }
 
 static void write_parts(const char *dir, const moe_view *views, size_t n,
@@ -161,13 +190,14 @@ static void write_parts(const char *dir, const moe_view *views, size_t n,
     } forms[] = {
         {"report.csv", moe_report_csv},
         {"report.json", moe_report_json},
-        {PAGE, write_page},
     };
     for (size_t i = 0; i < MOE_ARRAY_LEN(forms); i++) {
         char *path = joined(dir, forms[i].name, err);
         moe_report_write(path, forms[i].form, views, n, false, err);
         free(path);
     }
+    if (err->status == MOE_OK)
+        write_figures(dir, views, n, err);
 }
 
 /* A new folder beside the place, as readable as any other. */

@@ -12,6 +12,9 @@
 #include "scaling.h"
 #include "sheet.h"
 
+/* Figures share this much of a page that is to stay below 2 MiB. */
+static const size_t FIGURE_BYTES = (size_t)5 << 18;
+
 static const char style[] =
     ":root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--page:#fff;"
     "--card:#f6f8fa;--line:#d0d7de;--good:#1a7f37;--bad:#b42318;"
@@ -46,6 +49,11 @@ static const char style[] =
     "pre{overflow-x:auto;padding:1rem;background:var(--card);font-size:.85rem;"
     "line-height:1.4}\n"
     "summary{cursor:pointer;margin:.75rem 0}\n"
+    ".figures{display:grid;gap:1rem 2rem;grid-template-columns:"
+    "repeat(auto-fit,minmax(min(100%,34rem),1fr))}\n"
+    "figure{margin:1rem 0;min-width:0}figure svg{display:block;width:100%;"
+    "height:auto}\n"
+    "figcaption{font-size:.85rem}\n"
     ".soft{color:var(--soft)}\n"
     "@media print{details>*{display:block}body{max-width:none}}\n";
 
@@ -278,8 +286,72 @@ static void put_experiment(const moe_dossier_run *run, FILE *out)
     fputs("</pre>\n", out);
 }
 
-static void put_run(const moe_dossier_run *run, bool alone, FILE *out)
+/* ---- figures ---- */
+
+static void put_figure(const moe_drawing *x, size_t *budget, FILE *out)
 {
+    const size_t bytes = x->svg != NULL ? strlen(x->svg) : 0;
+    const bool fits = bytes > 0 && bytes <= *budget;
+    fprintf(out, "<figure id=\"%s\">\n", x->name);
+    put_in(out, "h3", x->title);
+    if (fits) {
+        moe_drawing_inline(x, out);
+        *budget -= bytes;
+    }
+    fputs("<figcaption>", out);
+    moe_html_text(x->words, out);
+    fprintf(out, " <span class=\"soft\">figures/%s.%s%s</span>", x->name,
+            x->svg != NULL ? "svg, .pdf, .gp, .csv" : "csv, .gp",
+            bytes > 0 && !fits ? ": too large for this page" : "");
+    fputs("</figcaption>\n</figure>\n", out);
+}
+
+/* Figures of one run, or of all runs together. */
+static void put_figures(const moe_drawings *all, size_t run, bool overall,
+                        size_t *budget, FILE *out)
+{
+    bool any = false;
+    for (size_t i = 0; i < all->n; i++) {
+        if (all->run[i] != run || all->item[i].overall != overall)
+            continue;
+        fputs(any ? "" : "<div class=\"figures\">\n", out);
+        any = true;
+        put_figure(&all->item[i], budget, out);
+    }
+    fputs(any ? "</div>\n" : "", out);
+}
+
+/* Why figures are words and numbers only. */
+static void put_lack(const moe_drawings *all, FILE *out)
+{
+    if (all->gnuplot && all->failed == 0)
+        return;
+    fputs("<p class=\"warnings\">", out);
+    if (!all->gnuplot)
+        put(out, "Figures are missing: gnuplot was not found. Install it "
+                 "(Debian: gnuplot-nox) and make the report again, or run "
+                 "gnuplot on the scripts in the folder figures.");
+    else
+        put(out,
+            "gnuplot could not draw %zu of %zu figures whole, in SVG and "
+            "PDF; it says why when run on their scripts in the folder "
+            "figures.",
+            all->failed, all->n);
+    fputs("</p>\n", out);
+}
+
+/* What the page of all runs is made of. */
+typedef struct pages {
+    const moe_drawings *drawings;
+    size_t budget; /* bytes that figures may still take */
+    bool alone;    /* a single run */
+    FILE *out;
+} pages;
+
+static void put_run(const moe_dossier_run *run, size_t number, pages *to_page)
+{
+    FILE *out = to_page->out;
+    const bool alone = to_page->alone;
     const moe_sheet to = {.out = out, .html = true};
     fputs("<section>\n", out);
     if (!alone) {
@@ -289,6 +361,7 @@ static void put_run(const moe_dossier_run *run, bool alone, FILE *out)
     }
     put_verdict(run, out);
     put_warnings(run, out);
+    put_figures(to_page->drawings, number, false, &to_page->budget, out);
     fputs("<h2>Times</h2>\n", out);
     put_clocks(&to, run, moe_sheet_times);
     fputs("<h2>Loads, predictions and costs</h2>\n", out);
@@ -323,10 +396,14 @@ static void put_head(const moe_dossier *d, FILE *out)
     fputs("</p>\n</header>\n<main>\n", out);
 }
 
-moe_status moe_page_write(const moe_dossier *d, FILE *out, moe_error *err)
+moe_status moe_page_write(const moe_dossier *d, const moe_drawings *drawings,
+                          FILE *out, moe_error *err)
 {
+    pages page = {drawings, FIGURE_BYTES, d->n == 1, out};
     const moe_sheet to = {.out = out, .html = true};
     put_head(d, out);
+    put_lack(drawings, out);
+    put_figures(drawings, 0, true, &page.budget, out);
     if (moe_scaling_present(d->run[0].view, d->n)) { /* views are an array */
         fputs("<h2>Scaling</h2>\n<p>Efficiency: tokens per second and GPU, "
               "over that of the fewest GPUs.</p>\n",
@@ -334,9 +411,10 @@ moe_status moe_page_write(const moe_dossier *d, FILE *out, moe_error *err)
         moe_sheet_scaling(&to, d->run[0].view, d->n, err);
     }
     for (size_t i = 0; i < d->n; i++)
-        put_run(&d->run[i], d->n == 1, out);
+        put_run(&d->run[i], i, &page);
     fputs("</main>\n<footer class=\"soft\"><p>The same numbers: report.csv, "
-          "report.json. Times of the gpu clock are modelled, all others "
+          "report.json. The figures, their data and scripts: the folder "
+          "figures. Times of the gpu clock are modelled, all others "
           "measured; intervals are of medians, 95 %.</p></footer>\n"
           "</body>\n</html>\n",
           out);

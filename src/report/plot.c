@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "moegps/html.h"
+#include "moegps/mem.h"
+
+extern char **environ;
+
+/* In the order of the page. */
+static const moe_plot *const plots[] = {
+    &moe_plot_speedup,
+    &moe_plot_phases,
+    &moe_plot_ecdf,
+};
+
+/* Largest SVG that is read back: pages stay small enough to mail. */
+static const long SVG_BYTES = 1L << 20;
+
+moe_plot_label moe_plot_label_of(const char *name)
+{
+    moe_plot_label label;
+    snprintf(label.text, sizeof label.text, "%s", name);
+    for (char *c = label.text; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || strchr("'\"`\\", *c) != NULL)
+            *c = ' ';
+        else if (*c == ',')
+            *c = ';';
+    return label;
+}
+
+int moe_plot_strategies(const moe_plot_scene *scene)
+{
+    const int n = scene->run->view->dims.strategies;
+    return n < MOE_PLOT_SERIES ? n : MOE_PLOT_SERIES;
+}
+
+void moe_plot_number(double x, FILE *out)
+{
+    fputc(',', out);
+    if (isfinite(x))
+        fprintf(out, "%.9g", x);
+}
+
+int moe_plot_rows_height(const moe_plot_scene *scene)
+{
+    return 190 + 30 * scene->run->view->dims.strategies;
+}
+
+int moe_plot_plain_height(const moe_plot_scene *scene)
+{
+    (void)scene;
+    return 380;
+}
+
+/* ---- files ---- */
+
+/* Write NAME.ENDING; `put` writes its content. */
+static void write_file(const char *folder, const char *name, const char *ending,
+                       const moe_plot *plot, const moe_plot_scene *scene,
+                       void (*put)(const moe_plot *plot,
+                                   const moe_plot_scene *scene, FILE *out),
+                       moe_error *err)
+{
+    char *path = NULL;
+    if (err->status != MOE_OK)
+        return;
+    if (asprintf(&path, "%s/%s.%s", folder, name, ending) < 0) {
+        moe_fail(err, MOE_NOMEM, "out of memory");
+        return;
+    }
+    FILE *out = fopen(path, "w");
+    if (out != NULL)
+        put(plot, scene, out);
+    if (out == NULL || ferror(out) | fclose(out))
+        moe_fail(err, MOE_IO, "%s: %s", path, strerror(errno));
+    free(path);
+}
+
+static void put_csv(const moe_plot *plot, const moe_plot_scene *scene,
+                    FILE *out)
+{
+    plot->csv(scene, out);
+}
+
+static void put_script(const moe_plot *plot, const moe_plot_scene *scene,
+                       FILE *out)
+{
+    const char *name = scene->name;
+    const int height = plot->height(scene);
+    fprintf(out,
+            "# %s\n# `gnuplot %s.gp` draws %s.svg and %s.pdf from %s.csv.\n"
+            "data = '%s.csv'\n"
+            "set encoding utf8\n"
+            "set datafile separator comma\n"
+            "set terminal svg size %d,%d dynamic noenhanced "
+            "font 'sans-serif,14' name '%s'\n"
+            "set output '%s.svg'\n"
+            "set border 3 linecolor rgb 'black'\n"
+            "set tics nomirror out\n"
+            "set grid linecolor rgb '#888888' linetype 1 linewidth 0.3\n"
+            "set style fill solid 1 noborder\n"
+            "set key outside top center horizontal noenhanced\n",
+            plot->title, name, name, name, name, name, MOE_PLOT_WIDTH, height,
+            name, name);
+    /* Colours that differ for colour-blind eyes, on black and on white.
+     * Source: Okabe & Ito 2008, jfly.uni-koeln.de/color. */
+    fputs("array colour[10] = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', "
+          "'#56b4e9', '#d55e00', '#b8a900', '#7f7f7f', '#8c564b', '#9467bd']\n",
+          out);
+    plot->script(scene, out);
+    fprintf(out,
+            "set terminal pdfcairo size %.2f,%.2f noenhanced font 'sans,11'\n"
+            "set output '%s.pdf'\nreplot\nset output\n",
+            MOE_PLOT_WIDTH / 100.0, height / 100.0, name);
+}
+
+/* ---- gnuplot ---- */
+
+/* Run gnuplot in a folder, without the user's settings and silently.
+ * @return its exit code; 127: there is none. */
+static int run_gnuplot(const char *folder, char *argument)
+{
+    char *argv[] = {"gnuplot", "-d", argument, NULL};
+    posix_spawn_file_actions_t actions;
+    pid_t pid;
+    int state = 0;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, folder);
+    for (int fd = 0; fd < 3; fd++)
+        posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
+    const int rc = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (rc != 0)
+        return 127;
+    while (waitpid(pid, &state, 0) < 0)
+        if (errno != EINTR)
+            return 127;
+    return WIFEXITED(state) ? WEXITSTATUS(state) : 1;
+}
+
+/* @return the text of FOLDER/NAME.svg; NULL: there is none, or a part of it. */
+static char *read_svg(const char *folder, const char *name)
+{
+    char *path = NULL, *text = NULL;
+    FILE *in = asprintf(&path, "%s/%s.svg", folder, name) < 0
+                   ? NULL
+                   : fopen(path, "r");
+    free(path);
+    if (in == NULL)
+        return NULL;
+    fseek(in, 0, SEEK_END);
+    const long size = ftell(in);
+    rewind(in);
+    if (size > 0 && size <= SVG_BYTES)
+        text = moe_array_new((size_t)size + 1, 1, NULL);
+    if (text != NULL && (fread(text, 1, (size_t)size, in) != (size_t)size ||
+                         strstr(text, "</svg>") == NULL)) {
+        free(text);
+        text = NULL;
+    }
+    fclose(in);
+    return text;
+}
+
+static void draw(const char *folder, moe_drawing *drawing, moe_drawings *all)
+{
+    char script[sizeof drawing->name + 4];
+    snprintf(script, sizeof script, "%s.gp", drawing->name);
+    const int rc = run_gnuplot(folder, script);
+    drawing->svg = read_svg(folder, drawing->name);
+    all->failed += rc != 0 || drawing->svg == NULL;
+}
+
+static void make(const moe_plot *plot, moe_plot_scene *scene,
+                 const char *folder, moe_drawings *all, moe_error *err)
+{
+    const size_t run = (size_t)(scene->run - scene->dossier->run);
+    moe_drawing *x = &all->item[all->n];
+    size_t size = 0;
+    if (plot->overall || scene->dossier->n == 1)
+        snprintf(x->name, sizeof x->name, "%s", plot->name);
+    else
+        snprintf(x->name, sizeof x->name, "run%zu-%s", run + 1, plot->name);
+    x->title = plot->title;
+    x->overall = plot->overall;
+    scene->name = x->name;
+    FILE *out = open_memstream(&x->words, &size);
+    if (out == NULL) {
+        moe_fail(err, MOE_NOMEM, "out of memory");
+        return;
+    }
+    plot->say(scene, out);
+    fclose(out);
+    all->run[all->n++] = run;
+    write_file(folder, x->name, "csv", plot, scene, put_csv, err);
+    write_file(folder, x->name, "gp", plot, scene, put_script, err);
+    if (err->status == MOE_OK && all->gnuplot)
+        draw(folder, x, all);
+}
+
+static bool wanted(const moe_plot *plot, const moe_plot_scene *scene)
+{
+    const moe_dossier *d = scene->dossier;
+    const bool place =
+        plot->overall ? scene->run == &d->run[0] : !plot->detail || d->n == 1;
+    const bool known = !plot->detail || scene->run->detailed;
+    return place && known && plot->present(scene);
+}
+
+moe_status moe_drawings_make(const moe_dossier *d, const char *folder,
+                             moe_drawings *out, moe_error *err)
+{
+    moe_error local = {0};
+    const size_t room = d->n * MOE_ARRAY_LEN(plots);
+    moe_drawings all = {.gnuplot = run_gnuplot(folder, "--version") == 0};
+    all.item = moe_array_new(room, sizeof *all.item, &local);
+    all.run = moe_array_new(room, sizeof *all.run, &local);
+    for (size_t i = 0; i < d->n; i++)
+        for (size_t p = 0; p < MOE_ARRAY_LEN(plots); p++) {
+            moe_plot_scene scene = {.dossier = d, .run = &d->run[i]};
+            if (local.status == MOE_OK && wanted(plots[p], &scene))
+                make(plots[p], &scene, folder, &all, &local);
+        }
+    if (local.status == MOE_OK) {
+        *out = all;
+        return MOE_OK;
+    }
+    moe_drawings_fini(&all);
+    return moe_fail(err, local.status, "%s", local.text);
+}
+
+void moe_drawings_fini(moe_drawings *drawings)
+{
+    for (size_t i = 0; i < drawings->n; i++) {
+        free(drawings->item[i].svg);
+        free(drawings->item[i].words);
+    }
+    free(drawings->run);
+    free(drawings->item);
+    *drawings = (moe_drawings){0};
+}

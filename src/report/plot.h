@@ -1,0 +1,89 @@
+/* plot.h: figures of a report: their data, a gnuplot script, and words for who
+ * cannot see them.
+ *
+ * A plot leaves NAME.csv and NAME.gp in a folder; gnuplot, run as a program,
+ * turns them into NAME.svg and NAME.pdf. Names from files reach gnuplot as
+ * labels only: moe_plot_label() takes out what it could take for syntax.
+ */
+#ifndef MOEGPS_REPORT_PLOT_H
+#define MOEGPS_REPORT_PLOT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "dossier.h"
+
+enum {
+    MOE_PLOT_WIDTH = 560, /* pixels of SVG: legible on a telephone, too */
+    MOE_PLOT_SERIES = 10  /* strategies that one figure tells apart */
+};
+
+typedef struct moe_plot_scene {
+    const moe_dossier *dossier;
+    const moe_dossier_run *run; /* of the dossier */
+    const char *name;           /* of the files, without folder and ending */
+} moe_plot_scene;
+
+/* A kind of figure; a file of the folder ends by defining some. */
+typedef struct moe_plot {
+    const char *name;  /* of its files */
+    const char *title; /* on the page */
+    bool overall;      /* one of all runs, not one of each */
+    bool detail;       /* for reports of a single run only */
+    /* Whether there is anything to draw. */
+    bool (*present)(const moe_plot_scene *scene);
+    void (*csv)(const moe_plot_scene *scene, FILE *out);
+    /* Settings, and one plot command: all that is this figure's own. */
+    void (*script)(const moe_plot_scene *scene, FILE *out);
+    /* What is seen in it, in a sentence or two. */
+    void (*say)(const moe_plot_scene *scene, FILE *out);
+    /* @return height in pixels. */
+    int (*height)(const moe_plot_scene *scene);
+} moe_plot;
+
+extern const moe_plot moe_plot_phases, moe_plot_speedup, moe_plot_ecdf;
+
+typedef struct moe_plot_label {
+    char text[80];
+} moe_plot_label;
+
+/* A name as gnuplot may have it, within single quotes and as a CSV field. */
+moe_plot_label moe_plot_label_of(const char *name);
+
+/* Number of strategies that figures show, and their place from the top. */
+int moe_plot_strategies(const moe_plot_scene *scene);
+
+/* ",%.9g", or an empty field for NaN. */
+void moe_plot_number(double x, FILE *out);
+
+/* Height of a figure with a row per strategy, and of one without. */
+int moe_plot_rows_height(const moe_plot_scene *scene);
+int moe_plot_plain_height(const moe_plot_scene *scene);
+
+/* A figure that was written. */
+typedef struct moe_drawing {
+    char name[64];
+    const char *title;
+    bool overall; /* of all runs */
+    char *words;  /* owned */
+    char *svg;    /* as gnuplot wrote it; owned; NULL: there is none */
+} moe_drawing;
+
+typedef struct moe_drawings {
+    moe_drawing *item; /* [n], of all runs, in their order; owned */
+    size_t *run;       /* [n] that it is of; owned */
+    size_t n, failed;  /* figures that gnuplot could not draw */
+    bool gnuplot;      /* it was found */
+} moe_drawings;
+
+/* Write all figures into an existing folder. Release with
+ * moe_drawings_fini(). @return MOE_OK, MOE_IO, MOE_NOMEM. */
+moe_status moe_drawings_make(const moe_dossier *d, const char *folder,
+                             moe_drawings *out, moe_error *err);
+void moe_drawings_fini(moe_drawings *drawings);
+
+/* Put an SVG of gnuplot into a page: named and described, of the page's
+ * colours, and with identifiers of its own. */
+void moe_drawing_inline(const moe_drawing *drawing, FILE *out);
+
+#endif
