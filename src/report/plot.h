@@ -42,6 +42,9 @@ typedef struct moe_plot {
 } moe_plot;
 
 extern const moe_plot moe_plot_phases, moe_plot_speedup, moe_plot_ecdf;
+extern const moe_plot moe_plot_experts, moe_plot_gpus, moe_plot_stragglers;
+extern const moe_plot moe_plot_traffic, moe_plot_accuracy, moe_plot_overhead;
+extern const moe_plot moe_plot_scaling, moe_plot_efficiency;
 
 typedef struct moe_plot_label {
     char text[80];

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plot.h"
+
+#include <math.h>
+
+#include "cells.h"
+#include "scaling.h"
+
+/* Runs of several numbers of GPUs: views are those of one array. */
+
+static bool present(const moe_plot_scene *scene)
+{
+    return moe_scaling_present(scene->run->view, scene->dossier->n);
+}
+
+/* The wall clock counts only where it does in all runs. */
+static moe_clock clock_of(const moe_plot_scene *scene)
+{
+    for (size_t i = 0; i < scene->dossier->n; i++)
+        if (scene->dossier->run[i].view->oversubscribed)
+            return MOE_CLOCK_GPU;
+    return MOE_CLOCK_WALL;
+}
+
+static const char *name_of(const moe_plot_scene *scene, int s)
+{
+    return scene->run->view->strategy[s].name;
+}
+
+static void put_csv(const moe_plot_scene *scene, FILE *out)
+{
+    fputs("series,strategy,gpus,nodes,runs,n,time_s,ci_low_s,ci_high_s,"
+          "efficiency,efficiency_ci_low,efficiency_ci_high\n",
+          out);
+    for (int s = 0; s < moe_plot_strategies(scene); s++) {
+        moe_scaling scaling;
+        if (moe_scaling_init(&scaling, scene->run->view, scene->dossier->n,
+                             name_of(scene, s), clock_of(scene),
+                             NULL) != MOE_OK)
+            return;
+        for (size_t i = 0; i < scaling.n_points; i++) {
+            const moe_scaling_point *p = &scaling.point[i];
+            const double values[] = {
+                p->time.median,       p->time.ci_low,
+                p->time.ci_high,      p->efficiency.ratio,
+                p->efficiency.ci_low, p->efficiency.ci_high};
+            fprintf(out, "%d,%s,%d,%d,%d,%zu", s,
+                    moe_plot_label_of(name_of(scene, s)).text, p->gpus,
+                    p->nodes, p->runs, p->time.n);
+            for (size_t k = 0; k < sizeof values / sizeof values[0]; k++)
+                moe_plot_number(values[k], out);
+            fputc('\n', out);
+        }
+        moe_scaling_fini(&scaling);
+    }
+}
+
+/* @param column  of the CSV file, with its interval in the next two. */
+static void put_curves(const moe_plot_scene *scene, int column, double factor,
+                       FILE *out)
+{
+    fputs("set xlabel 'GPUs'\nset logscale x 2\nset offsets graph 0.05, graph "
+          "0.05, 0, 0\nplot ",
+          out);
+    for (int s = 0; s < moe_plot_strategies(scene); s++)
+        for (int bars = 0; bars < 2; bars++) {
+            fprintf(out,
+                    "%s\\\n  data every ::1 using ($1 == %d ? $3 : NaN):"
+                    "($%d * %g)",
+                    s + bars > 0 ? ", " : "", s, column, factor);
+            if (bars)
+                fprintf(out,
+                        ":($%d * %g):($%d * %g) with yerrorbars pointtype "
+                        "7 pointsize 0.6 linewidth 2 ",
+                        column + 1, factor, column + 2, factor);
+            else
+                fputs(" with linespoints pointtype 7 pointsize 0.6 linewidth "
+                      "2 ",
+                      out);
+            fprintf(out, "linecolor rgb colour[%d] ", s + 1);
+            if (bars)
+                fputs("notitle", out);
+            else
+                fprintf(out, "title '%s'",
+                        moe_plot_label_of(name_of(scene, s)).text);
+        }
+    fputc('\n', out);
+}
+
+static void time_script(const moe_plot_scene *scene, FILE *out)
+{
+    fprintf(out,
+            "set ylabel 'time of a layer, ms (%s clock, %s)'\n"
+            "set yrange [0:*]\n",
+            moe_clock_name(clock_of(scene)),
+            clock_of(scene) == MOE_CLOCK_GPU ? "modelled" : "measured");
+    put_curves(scene, 7, 1e3, out);
+}
+
+static void efficiency_script(const moe_plot_scene *scene, FILE *out)
+{
+    fputs("set ylabel 'efficiency, %'\nset yrange [0:*]\n", out);
+    put_curves(scene, 10, 100, out);
+}
+
+/* The end of every curve, of time or of efficiency. */
+static void say_ends(const moe_plot_scene *scene, bool efficiency, FILE *out)
+{
+    for (int s = 0; s < moe_plot_strategies(scene); s++) {
+        moe_scaling scaling;
+        if (moe_scaling_init(&scaling, scene->run->view, scene->dossier->n,
+                             name_of(scene, s), clock_of(scene),
+                             NULL) != MOE_OK)
+            return;
+        const moe_scaling_point *last = &scaling.point[scaling.n_points - 1];
+        fprintf(out, "%s %s %s", s > 0 ? "," : "", name_of(scene, s),
+                efficiency ? moe_percent_cell(last->efficiency.ratio).text
+                           : moe_time_cell(last->time.median).text);
+        if (s == 0)
+            fprintf(out, " on %d GPUs", last->gpus);
+        moe_scaling_fini(&scaling);
+    }
+    fputc('.', out);
+}
+
+static void time_say(const moe_plot_scene *scene, FILE *out)
+{
+    const moe_clock clock = clock_of(scene);
+    fprintf(out, "Time of a layer against the number of GPUs, %s clock (%s):",
+            moe_clock_name(clock),
+            clock == MOE_CLOCK_GPU ? "modelled" : "measured");
+    say_ends(scene, false, out);
+}
+
+static void efficiency_say(const moe_plot_scene *scene, FILE *out)
+{
+    const moe_clock clock = clock_of(scene);
+    fprintf(out,
+            "Tokens per second and GPU over that of the fewest GPUs, %s "
+            "clock (%s):",
+            moe_clock_name(clock),
+            clock == MOE_CLOCK_GPU ? "modelled" : "measured");
+    say_ends(scene, true, out);
+}
+
+const moe_plot moe_plot_scaling = {
+    .name = "scaling",
+    .title = "Time against the number of GPUs",
+    .overall = true,
+    .present = present,
+    .csv = put_csv,
+    .script = time_script,
+    .say = time_say,
+    .height = moe_plot_plain_height,
+};
+
+const moe_plot moe_plot_efficiency = {
+    .name = "efficiency",
+    .title = "Efficiency against the number of GPUs",
+    .overall = true,
+    .present = present,
+    .csv = put_csv,
+    .script = efficiency_script,
+    .say = efficiency_say,
+    .height = moe_plot_plain_height,
+};
