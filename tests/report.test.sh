@@ -159,6 +159,157 @@ refused() {
         grep -q "$words" "$dir/err"
 }
 
+# Figures of a single run of x.yaml.
+figures="speedup phases ecdf accuracy experts gpus stragglers traffic"
+
+have_gnuplot() { command -v gnuplot > /dev/null; }
+
+# every_figure FOLDER: files, and on the page with words for every reader.
+every_figure() {
+    local f
+    for f in $figures; do
+        [ -s "$1/figures/$f.csv" ] && [ -s "$1/figures/$f.gp" ] ||
+            { echo "$f: no data or script"; return 1; }
+        have_gnuplot || continue
+        grep -q '</svg>' "$1/figures/$f.svg" &&
+            head -c 5 "$1/figures/$f.pdf" | grep -q '^%PDF-' ||
+            { echo "$f: not drawn"; return 1; }
+    done
+    [ "$(find "$1/figures" -name '*.csv' | wc -l)" -eq "$(wc -w <<< "$figures")" ] &&
+        page "$1/report.html" "
+names = '$figures'.split()
+assert [a['id'] for t, a in page.tags if t == 'figure'] == names
+assert page.count('figcaption') == len(names)
+drawn = [a for t, a in page.tags if t == 'svg']
+if $(have_gnuplot && echo 1 || echo 0):
+    assert len(drawn) == len(names), len(drawn)
+    assert not any('gnuplot' in t for t in page.text['p'])
+for a, name in zip(drawn, names):
+    assert a['role'] == 'img', a
+    assert a['aria-labelledby'] == name + '-title ' + name + '-desc', a
+    assert name + '-title' in page.ids and name + '-desc' in page.ids
+for words in page.text['figcaption']:
+    assert 'nan' not in words, words
+    assert words.rstrip().endswith(('.', '..')), words
+if drawn:
+    assert all(len(t) > 40 for t in page.text['desc']), page.text['desc']"
+}
+
+# The numbers of figures are those of the file.
+figures_have_the_numbers() {
+    "$PYTHON" - "$dir/a.h5" "$dir/new/figures" <<'PY'
+import csv
+import sys
+import h5py
+import numpy as np
+
+
+def rows(name):
+    return list(csv.DictReader(open(f"{sys.argv[2]}/{name}.csv")))
+
+
+def close(a, b, rtol=1e-8):
+    assert np.allclose(a, b, rtol=rtol, atol=0, equal_nan=True), (a, b)
+
+
+with h5py.File(sys.argv[1]) as f:
+    summary = f["summary"]
+    gpu = [m.decode() for m in summary["metric"]].index("layer_time_gpu")
+    names = [s.decode() for s in summary["strategy"]]
+    close([float(r["speedup"]) for r in rows("speedup")],
+          summary["ratio"][:, gpu])
+    close([float(r["ci_low"]) for r in rows("speedup")],
+          summary["ratio_ci_low"][:, gpu])
+
+    exposed = f["timing/exposed"][:]
+    phase = np.nan_to_num(np.median(exposed.max(4).mean(2), axis=1))
+    for r in rows("phases"):
+        if r["phase"] != "hidden":
+            close(float(r["to_s"]) - float(r["from_s"]),
+                  phase[int(r["row"]), int(r["phase_number"])], rtol=1e-5)
+    shown = {(r["row"], r["phase_number"]) for r in rows("phases")}
+    assert len([s for s in shown if s[1] != "10"]) == (phase > 0).sum()
+
+    layer = f["timing/layer_time_gpu"][:].mean(2)
+    for s, name in enumerate(names):
+        got = [r for r in rows("ecdf") if r["strategy"] == name]
+        close([float(r["time_s"]) for r in got], np.sort(layer[s]))
+        assert float(got[-1]["share"]) == 1
+
+    true = f["load/true_pairs"][:].astype(float)
+    at = (true.max(2) / true.sum(2)).mean(0).argmax()
+    share = (true / true.sum(2, keepdims=True)).mean(0)[at]
+    got = rows("experts")
+    close([float(r["true"]) for r in got], -np.sort(-share))
+    order = [int(r["expert"]) for r in got]
+    close(share[order], -np.sort(-share))
+    guess = f["load/predicted_pairs"][names.index("half")]
+    guess = (guess / guess.sum(2, keepdims=True)).mean(0)[at]
+    close([float(r["half"]) for r in got], guess[order])
+    assert all(r["baseline"] == "" for r in got)
+
+    pairs = f["load/rank_pairs"][:].astype(float)
+    pairs /= pairs.mean(3, keepdims=True)
+    load = -np.sort(-pairs, axis=3).mean((1, 2))
+    for s, name in enumerate(names):
+        close([float(r[name]) for r in rows("gpus")],
+              -np.sort(-pairs[s], axis=2).mean((0, 1)))
+    home = true.reshape(*true.shape[:2], 4, -1).sum(3)
+    home = -np.sort(-home / home.mean(2, keepdims=True), axis=2).mean((0, 1))
+    close([float(r["home"]) for r in rows("gpus")], home)
+    close([float(r["baseline"]) for r in rows("gpus")], home)
+
+    times = summary["median"][:, gpu]
+    built = [s for s, n in enumerate(names) if n in ("baseline", "distribution")]
+    best = min(built, key=lambda s: times[s])
+    busy = np.nansum(exposed[best], axis=2).mean(1)
+    busy /= busy.mean(1, keepdims=True)
+    for r in rows("stragglers"):
+        close(float(r["time_over_mean"]),
+              busy[int(r["iteration"]), int(r["rank"])])
+    assert len(rows("stragglers")) == busy.size
+
+    sent = f["traffic/dispatch_bytes"][best] / layer.shape[1] / true.shape[1]
+    for r in rows("traffic"):
+        close(float(r["bytes_per_layer"]),
+              sent[int(r["source"]), int(r["destination"])])
+
+    recall = summary["median"][:, [m.decode() for m in
+                                   summary["metric"]].index("recall")]
+    got = rows("accuracy")
+    assert [r["strategy"] for r in got] == ["half", "most", "oracle"], got
+    close([float(r["recall"]) for r in got], recall[2:])
+    close([float(r["time_s"]) for r in got], times[2:])
+PY
+}
+
+figures_are_there() {
+    every_figure "$dir/new"
+}
+
+# A machine without gnuplot: all else is there, and a note.
+without_gnuplot() {
+    mkdir "$dir/bin"
+    PATH=$dir/bin "$(command -v timeout)" 60 ./moegps report "$dir/a.h5" \
+        -o "$dir/plain" > "$dir/out" 2> "$dir/err" &&
+        ! ls "$dir"/plain/figures/*.svg 2> /dev/null &&
+        page "$dir/plain/report.html" '
+assert page.count("svg") == 0 and page.count("figure") == 8
+assert any("gnuplot was not found. Install it" in t for t in page.text["p"])' &&
+        (have_gnuplot || return 0; cd "$dir/plain/figures" &&
+            gnuplot phases.gp && cmp phases.svg "$dir/new/figures/phases.svg")
+}
+
+# A gnuplot that fails: the page says how many.
+failing_gnuplot() {
+    printf '#!/bin/sh\ncase $2 in --version) ;; *) exit 1 ;; esac\n' \
+        > "$dir/bin/gnuplot"
+    chmod +x "$dir/bin/gnuplot"
+    PATH=$dir/bin:$PATH report "$dir/a.h5" -o "$dir/failed" &&
+        page "$dir/failed/report.html" '
+assert any("could not draw 8 of 8 figures" in t for t in page.text["p"])'
+}
+
 # A copy whose texts would take over a page that believes them.
 make_hostile() {
     "$PYTHON" - "$dir/a.h5" "$dir/hostile.h5" <<'PY'
@@ -167,7 +318,7 @@ import sys
 import h5py
 
 shutil.copy(sys.argv[1], sys.argv[2])
-evil = "<script>alert(\"1\")</script>' x=\"`id`"
+evil = "<script>alert(\"1\")</script>' x=\"`touch owned`"
 with h5py.File(sys.argv[2], "r+") as f:
     for key in ("title", "source", "validation_text"):
         f.attrs[key] = evil
@@ -180,11 +331,13 @@ with h5py.File(sys.argv[2], "r+") as f:
         f["log/warning"][0] = evil
     for group in ("timing", "load", "prediction", "plan", "traffic"):
         f[group]["strategy"][1] = evil
+        f[group]["strategy"][2] = "'; system('touch owned'); '"
 PY
 }
 
 hostile_texts_are_shown() {
     make_hostile && report "$dir/hostile.h5" -o "$dir/hostile" &&
+        [ ! -e "$dir/hostile/figures/owned" ] && every_figure "$dir/hostile" &&
         page "$dir/hostile/report.html" '
 evil = "<script>alert(\"1\")</script>"
 for tag in ("title", "h1", "th", "td", "li", "pre"):
@@ -227,6 +380,10 @@ runs_are_side_by_side() {
     report "$dir/a.h5" "$dir/b.h5" -o "$dir/two" &&
         page "$dir/two/report.html" '
 assert page.count("section") == 2
+names = [a["id"] for t, a in page.tags if t == "figure"]
+assert names == ["scaling", "efficiency"] + [
+    f"run{r}-{f}" for r in (1, 2)
+    for f in ("speedup", "phases", "ecdf", "accuracy")], names
 assert any("Scaling, gpu clock" in t for t in page.text["h3"])'
 }
 
@@ -244,6 +401,10 @@ check "4 ranks make a result file" run 4 a.h5
 check "2 ranks make a result file" run 2 b.h5
 check "a folder is made, with the same numbers" folder_is_made
 check "the page is whole" page_is_whole
+check "every figure is there, in words too" figures_are_there
+check "figures have the numbers of the file" figures_have_the_numbers
+check "without gnuplot all else is there" without_gnuplot
+check "a gnuplot that fails is told of" failing_gnuplot
 check "a folder with files in it is left alone" full_folder_is_refused
 check "an empty folder is filled" empty_folder_is_filled
 check "a file is no folder" refused 2 'is a file, not a folder' \
