@@ -382,8 +382,9 @@ runs_are_side_by_side() {
 assert page.count("section") == 2
 names = [a["id"] for t, a in page.tags if t == "figure"]
 assert names == ["scaling", "efficiency"] + [
-    f"run{r}-{f}" for r in (1, 2)
+    f"run{r}_{f}" for r in (1, 2)
     for f in ("speedup", "phases", "ecdf", "accuracy")], names
+assert page.count("svg") in (0, len(names)), page.count("svg")
 assert any("Scaling, gpu clock" in t for t in page.text["h3"])'
 }
 

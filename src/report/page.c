@@ -356,7 +356,7 @@ static void put_run(const moe_dossier_run *run, size_t number, pages *to_page)
     fputs("<section>\n", out);
     if (!alone) {
         fputs("<h2>", out);
-        put(out, "%s, %d GPUs", known(run->view->title), run->view->dims.gpus);
+        put(out, "Run %zu: %s", number + 1, known(run->view->title));
         fputs("</h2>\n", out);
     }
     put_verdict(run, out);
@@ -388,12 +388,12 @@ static void put_head(const moe_dossier *d, FILE *out)
     put(out, "moe-gps: %s", known(v->title));
     fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<header>\n",
             style);
-    put_in(out, "h1", known(v->title));
-    fputs("<p class=\"soft\">", out);
-    put(out, "%s on %s", known(v->model), known(v->cluster));
+    fputs("<h1>", out);
     if (d->n > 1)
-        put(out, "; %zu runs", d->n);
-    fputs("</p>\n</header>\n<main>\n", out);
+        put(out, "%zu runs of %s", d->n, known(v->model));
+    else
+        put(out, "%s", known(v->title));
+    fputs("</h1>\n</header>\n<main>\n", out);
 }
 
 moe_status moe_page_write(const moe_dossier *d, const moe_drawings *drawings,

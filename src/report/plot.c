@@ -108,7 +108,8 @@ static void put_script(const moe_plot *plot, const moe_plot_scene *scene,
             "set tics nomirror out\n"
             "set grid linecolor rgb '#888888' linetype 1 linewidth 0.3\n"
             "set style fill solid 1 noborder\n"
-            "set key outside top center horizontal noenhanced\n",
+            "set key outside top center horizontal samplen 1.5 font ',12' "
+            "noenhanced\n",
             plot->title, name, name, name, name, name, MOE_PLOT_WIDTH, height,
             name, name);
     /* Colours that differ for colour-blind eyes, on black and on white.
@@ -189,7 +190,7 @@ static void make(const moe_plot *plot, moe_plot_scene *scene,
     if (plot->overall || scene->dossier->n == 1)
         snprintf(x->name, sizeof x->name, "%s", plot->name);
     else
-        snprintf(x->name, sizeof x->name, "run%zu-%s", run + 1, plot->name);
+        snprintf(x->name, sizeof x->name, "run%zu_%s", run + 1, plot->name);
     x->title = plot->title;
     x->overall = plot->overall;
     scene->name = x->name;

@@ -358,7 +358,7 @@ static void traffic_script(const moe_plot_scene *scene, FILE *out)
 {
     const heat h = heat_of(dims(scene)->gpus, dims(scene)->gpus);
     fputs("set xlabel 'destination'\nset ylabel 'source'\n"
-          "set format cb '%.0b %BB'\nset cbrange [0:*]\n",
+          "set format cb '%.0s %cB'\nset cbrange [0:*]\n",
           out);
     heat_script(&h, "dispatched per layer", out);
 }

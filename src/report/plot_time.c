@@ -159,10 +159,9 @@ static void speedup_csv(const moe_plot_scene *scene, FILE *out)
 
 static void speedup_script(const moe_plot_scene *scene, FILE *out)
 {
-    const moe_view *v = scene->run->view;
     put_row_tics(scene, out);
     fprintf(out,
-            "set xlabel 'speed-up over %s (%s clock, %s), 95 %% interval'\n"
+            "set xlabel 'speed-up, 95 %% interval (%s clock, %s)'\n"
             "unset key\n"
             "set arrow from 1, graph 0 to 1, graph 1 nohead dashtype 2 "
             "linecolor rgb '#888888'\n"
@@ -170,7 +169,6 @@ static void speedup_script(const moe_plot_scene *scene, FILE *out)
             "0.8 linecolor rgb colour[1], \\\n"
             "  data every ::1 using 4:1:5:6 with xerrorbars pointtype 7 "
             "pointsize 0.8 linewidth 2 linecolor rgb colour[1]\n",
-            moe_plot_label_of(v->strategy[v->reference_index].name).text,
             moe_clock_name(scene->run->verdict.clock),
             origin(scene->run->verdict.clock));
 }
@@ -245,8 +243,8 @@ static void ecdf_script(const moe_plot_scene *scene, FILE *out)
 {
     const moe_clock clock = scene->run->verdict.clock;
     fprintf(out,
-            "set xlabel 'time of a layer, ms: mean of an iteration (%s clock, "
-            "%s)'\nset ylabel 'share of samples'\nset yrange [0:1]\nplot ",
+            "set xlabel 'time of a layer, ms (%s clock, %s)'\nset ylabel "
+            "'share of samples'\nset yrange [0:1]\nplot ",
             moe_clock_name(clock), origin(clock));
     for (int s = 0; s < moe_plot_strategies(scene); s++)
         fprintf(out,
