@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "../src/report/verdict.h"
 #include "harness.h"
 #include "moegps/mem.h"
 
@@ -392,6 +393,111 @@ START_TEST(nothing_measured_is_not_a_number)
 }
 END_TEST
 
+/* ---- one sentence ---- */
+
+enum { VERDICT_N = 8 };
+
+/* Strategies of baseline, a, b; times in us, the same in all iterations but
+ * for `noise` in every other one. */
+static const struct {
+    double time[3], noise;
+    int n, best, second, bound;
+    const char *kind[3], *says;
+} verdicts[] = {
+    {{100, 50, 80},
+     0,
+     8,
+     1,
+     2,
+     -1,
+     {"none", "ema", "token"},
+     "a is fastest: a layer takes 50.0 us on the wall clock (measured), 2.00 "
+     "times as fast as baseline (95 % interval 2.00 .. 2.00, n = 8) and 1.60 "
+     "times as fast as b (95 % interval 1.60 .. 1.60, n = 8)."},
+    {{100, 50, 80},
+     0,
+     8,
+     2,
+     0,
+     1,
+     {"none", "oracle", "token"},
+     "b is fastest: a layer takes 80.0 us on the wall clock (measured), 1.25 "
+     "times as fast as baseline (95 % interval 1.25 .. 1.25, n = 8)."},
+    {{100, 200, 400},
+     0,
+     8,
+     0,
+     1,
+     -1,
+     {"none", "ema", "token"},
+     "baseline is fastest: a layer takes 100 us on the wall clock (measured), "
+     "2.00 times as fast as a (95 % interval 2.00 .. 2.00, n = 8)."},
+    {{100, 97, 300},
+     4,
+     8,
+     1,
+     0,
+     -1,
+     {"none", "ema", "token"},
+     "a leads within noise: a layer takes 99.0 us on the wall clock (measured), "
+     "1.01 times as fast as baseline (95 % interval 0.990 .. 1.03, n = 8)."},
+    {{100, 50, 80},
+     0,
+     5,
+     1,
+     2,
+     -1,
+     {"none", "ema", "token"},
+     "a looks fastest: a layer takes 50.0 us on the wall clock (measured), "
+     "2.00 times as fast as baseline (n = 5: too few for an interval) and 1.60 "
+     "times as fast as b (n = 5: too few for an interval)."},
+    {{NAN, NAN, NAN},
+     0,
+     8,
+     -1,
+     -1,
+     -1,
+     {"none", "ema", "token"},
+     "Nothing was measured that could be compared."},
+};
+
+START_TEST(verdict_is_one_sentence)
+{
+    moe_strategy_view strategies[3] = {0};
+    moe_view v = example(strategies, 3);
+    double times[3][VERDICT_N];
+    char config[512], text[512];
+    v.dims.iterations = verdicts[_i].n;
+    v.config = config;
+    snprintf(config, sizeof config,
+             "strategies:\n  - {name: \"baseline\", predictor: \"%s\"}\n"
+             "  - {name: \"a\", predictor: \"%s\"}\n"
+             "  - {name: \"\\\", predictor: \\\"oracle\\\"\", predictor: "
+             "\"%s\"}\n",
+             verdicts[_i].kind[0], verdicts[_i].kind[1], verdicts[_i].kind[2]);
+    strcpy(strategies[1].name, "a");
+    strcpy(strategies[2].name, "b");
+    const size_t n = (size_t)verdicts[_i].n;
+    for (int s = 0; s < 3; s++) {
+        strategies[s].layer_time[MOE_CLOCK_WALL] = times[s];
+        for (size_t i = 0; i < n; i++)
+            times[s][i] = 1e-6 * (verdicts[_i].time[s] +
+                                  (s == 1 && i % 2 ? verdicts[_i].noise : 0));
+        moe_summarise(times[s], n, &strategies[s].summary[MOE_CLOCK_WALL],
+                      NULL);
+        moe_paired_ratio(times[0], times[s], n,
+                         &strategies[s].speedup[MOE_CLOCK_WALL], NULL);
+    }
+    moe_verdict verdict;
+    ck_assert_int_eq(moe_verdict_find(&v, &verdict, NULL), MOE_OK);
+    moe_verdict_say(&v, &verdict, text, sizeof text);
+    ck_assert_int_eq(verdict.best, verdicts[_i].best);
+    ck_assert_int_eq(verdict.second, verdicts[_i].second);
+    ck_assert_int_eq(verdict.bound, verdicts[_i].bound);
+    ck_assert_str_eq(text, verdicts[_i].says);
+}
+END_TEST
+
 static char *exported(moe_status (*write)(const moe_view *, size_t, FILE *,
                                           moe_error *),
                       const moe_view *views, size_t n)
@@ -475,6 +581,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, name_is_cut_between_characters);
     MOE_TEST(suite, samples_of_several_iterations_are_told);
     MOE_TEST(suite, nothing_measured_is_not_a_number);
+    MOE_TEST_LOOP(suite, verdict_is_one_sentence, MOE_ARRAY_LEN(verdicts));
     MOE_TEST(suite, json_holds_the_same_figures);
     MOE_TEST(suite, csv_has_a_row_per_strategy_and_metric);
     return suite;
