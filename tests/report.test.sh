@@ -283,6 +283,28 @@ with h5py.File(sys.argv[1]) as f:
 PY
 }
 
+# The example draws the same from the file alone.
+analysis_agrees() {
+    "$PYTHON" results/analyse.py "$dir/a.h5" "$dir/a.pdf" > "$dir/table" &&
+        head -c 5 "$dir/a.pdf" | grep -q '^%PDF-' &&
+        "$PYTHON" - "$dir/table" "$dir/new/figures/phases.csv" <<'PY'
+import csv
+import sys
+
+head, _, *lines = open(sys.argv[1]).read().splitlines()
+names = head.split()[1:]
+shown = 0
+for row in csv.DictReader(open(sys.argv[2])):
+    if row["phase"] == "hidden":
+        continue
+    cells = dict(zip(names, lines[int(row["row"])].split()[1:]))
+    time_ms = 1e3 * (float(row["to_s"]) - float(row["from_s"]))
+    assert abs(float(cells[row["phase"]]) - time_ms) < 1e-4, row
+    shown += 1
+assert shown > 10, shown
+PY
+}
+
 figures_are_there() {
     every_figure "$dir/new"
 }
@@ -404,6 +426,12 @@ check "a folder is made, with the same numbers" folder_is_made
 check "the page is whole" page_is_whole
 check "every figure is there, in words too" figures_are_there
 check "figures have the numbers of the file" figures_have_the_numbers
+if "$PYTHON" -c 'import matplotlib, xarray' 2> /dev/null; then
+    check "results/analyse.py draws the same from the file" analysis_agrees
+else
+    n=$((n + 1))
+    echo "ok - results/analyse.py draws the same # SKIP matplotlib is missing"
+fi
 check "without gnuplot all else is there" without_gnuplot
 check "a gnuplot that fails is told of" failing_gnuplot
 check "a folder with files in it is left alone" full_folder_is_refused

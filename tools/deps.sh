@@ -38,6 +38,8 @@ test|python xarray|python3-xarray|python3-xarray|py-xarray
 test|python h5netcdf|python3-h5netcdf|python3-h5netcdf|py-h5netcdf
 test|python netCDF4|python3-netcdf4|python3-netcdf4|py-netcdf4
 test|python h5py|python3-h5py|python3-h5py|py-h5py
+test|python matplotlib|python3-matplotlib|python3-matplotlib|py-matplotlib
+test|have gnuplot|gnuplot-nox|gnuplot-minimal|gnuplot
 test|have ncdump|netcdf-bin|netcdf|netcdf-c
 test|have h5dump|hdf5-tools|hdf5|hdf5
 test|have slurmctld|slurm-wlm|slurm-slurmctld|slurm
