@@ -317,8 +317,7 @@ static const struct {
     {TOP "strategies: [{name: a, slots: -1}]\n",
      "strategy a.slots: '-1' is not an integer in 0..4096"},
     {TOP "strategies: [{name: a, accuracy: 0.5}]\n",
-     "strategy a: unknown key 'accuracy' (allowed: name, predictor, load, "
-     "planner, "
+     "strategy a: unknown key 'accuracy' (allowed: name, predictor, load, planner, "
      "split, slots, routing)"},
     {TOP "strategies: [{name: a, predictor: distribution, accuracy: 0.5}]\n",
      "strategy a: unknown key 'accuracy'|slots, routing, smoothing"},
