@@ -36,6 +36,8 @@ strategies:
   - {name: baseline, predictor: none, planner: static}
   - {name: oracle, predictor: oracle, planner: duplicate, slots: 4}
   - {name: dim, predictor: oracle, planner: duplicate, slots: 4, l1: 0.3, split: local}
+  - {name: ahead, predictor: window, slots: 4, split: minmax, plan_ahead: true}
+  - {name: memory, predictor: ema, slots: 4, planner: timed}
 EOF
 
 # run RANKS FILE ARGUMENTS...
@@ -89,7 +91,7 @@ measured = {"wall", "cpu", "wait", "layer_time_wall", "layer_time_cpu", "layer_t
             "iteration_time_wall", "iteration_time_cpu", "iteration_time_gpu",
             "warmup_time", "planner_time"}
 compared = 0
-for group in ("timing", "load", "prediction", "plan", "traffic"):
+for group in ("timing", "load", "prediction", "plan", "regret", "traffic"):
     for name, x in a[group].items():
         y = b[group][name]
         if x.dtype.kind not in "if" or name in measured:
@@ -193,7 +195,10 @@ f = h5py.File(sys.argv[1])
 done = int(f["resume/progress"][0])
 rows = 128 * 2 * done  # pairs of the one layer
 row = f["config"].attrs["full_row_bytes"]
-assert (f["traffic/dispatch_bytes"][()].sum(axis=(1, 2)) == rows * row).all()
+# the oracle's rows all go ahead, the others' are all dispatched
+traffic = f["traffic/dispatch_bytes"][()] + f["traffic/ahead_bytes"][()]
+assert (traffic.sum(axis=(1, 2)) == rows * row).all()
+assert f["traffic/dispatch_bytes"][1].sum() == 0
 PY
 
 # hang: one rank is stopped, not killed.

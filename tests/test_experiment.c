@@ -93,6 +93,21 @@ START_TEST(complete_file_is_read)
 }
 END_TEST
 
+START_TEST(who_predicts_plans)
+{
+    moe_experiment x;
+    parse(TOP "strategies: [{name: a}, {name: b, predictor: distribution}, "
+              "{name: c, predictor: oracle, planner: auto}, {name: d, "
+              "predictor: oracle, planner: static}]\n",
+          NULL, 0, &x);
+    static const char *const planners[] = {"static", "balance", "balance",
+                                           "static"};
+    for (int i = 0; i < 4; i++)
+        ck_assert_str_eq(x.strategy[i].planner->name, planners[i]);
+    moe_experiment_fini(&x);
+}
+END_TEST
+
 START_TEST(everything_but_names_has_a_default)
 {
     moe_experiment x;
@@ -314,15 +329,22 @@ static const struct {
     {TOP "strategies: [{name: a, routing: direct, predictor: oracle, l1: "
          "0.1}]\n",
      "predictor 'oracle' gives a distribution"},
+    {TOP "strategies: [{name: a, predictor: oracle, plan_ahead: true}]\n",
+     "x.yaml:4: strategy a: plan_ahead needs a forecast that holds for later "
+     "batches, predictor 'oracle' foretells the tokens of this one"},
     {TOP "strategies: [{name: a, slots: -1}]\n",
      "strategy a.slots: '-1' is not an integer in 0..4096"},
     {TOP "strategies: [{name: a, accuracy: 0.5}]\n",
-     "strategy a: unknown key 'accuracy' (allowed: name, predictor, load, planner, "
-     "split, slots, routing)"},
+     "strategy a: unknown key 'accuracy' (allowed: name, predictor, load, "
+     "planner, split, slots, plan_ahead, routing)"},
+    {TOP "strategies: [{name: a, predictor: oracle, load: x.h5}]\n",
+     "x.yaml:4: strategy a: predictor 'oracle' loads no file"},
     {TOP "strategies: [{name: a, predictor: distribution, accuracy: 0.5}]\n",
-     "strategy a: unknown key 'accuracy'|slots, routing, smoothing"},
+     "strategy a: unknown key 'accuracy'|slots, plan_ahead, routing, "
+     "smoothing"},
     {TOP "strategies: [{name: a, predictor: oracle, smoothing: 1}]\n",
-     "strategy a: unknown key 'smoothing'|slots, routing, accuracy, l1"},
+     "strategy a: unknown key 'smoothing'|slots, plan_ahead, routing, "
+     "accuracy, l1"},
     {TOP "strategies: [{name: a, predictor: oracle, max_copies: 1}]\n",
      "strategy a: unknown key 'max_copies'"},
     {TOP "strategies: [{name: a, predictor: oracle, accuracy: 1.1}]\n",
@@ -532,6 +554,7 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("experiment");
     MOE_TEST(suite, complete_file_is_read);
     MOE_TEST(suite, everything_but_names_has_a_default);
+    MOE_TEST(suite, who_predicts_plans);
     MOE_TEST_LOOP(suite, foretold_tokens_are_routed_directly,
                   MOE_ARRAY_LEN(routings));
     MOE_TEST(suite, sets_are_applied_in_order);

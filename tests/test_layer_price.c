@@ -146,6 +146,18 @@ static const struct {
       .direct = true},
      {0, 2, 3, 2, 45, 20, 1, 0, 7, 3},
      {0, 0, 0, 0, 32, 20, 1, 0, 7, 3}},
+    {"the whole layer hides what is for a later one", /* 31 of 52 s */
+     4,
+     8,
+     {.collects = true,
+      .plans = true,
+      .central = true,
+      .ahead = true,
+      .planner_s = 3,
+      .move_bytes = {5, 4},
+      .direct = true},
+     {0, 2, 3, 2, 45, 20, 1, 0, 7, 3},
+     {0, 0, 0, 0, 21, 20, 1, 0, 7, 3}},
     {"ranks that plan alike all-reduce", /* a third of 12 s, twice */
      4,
      100,

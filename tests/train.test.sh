@@ -175,4 +175,27 @@ check "a file without this predictor is refused" fails 2 "has none of this name"
 experiment ", load: $dir/p.h5" "$dir/other.h5"
 check "test tokens seen in training are refused" fails 2 "training saw sequence" run
 
+# the bundled file
+listed() { ./moegps list trained | grep -q "^gpt-oss-20b-mmlu .* ffn lstm$"; }
+check "list names it" listed
+cat > "$dir/x.yaml" << 'END'
+model: gpt-oss-20b
+cluster: a100-nvlink
+trace: gpt-oss-20b-mmlu
+workload: {batch: 2, seq: 512, iterations: 1, warmup: 1}
+emulation: {ffn: none, scale: 64}
+strategies:
+  - {name: base}
+  - {name: net, predictor: ffn, load: gpt-oss-20b-mmlu}
+  - {name: seq, predictor: lstm, load: gpt-oss-20b-mmlu}
+END
+bundled() {
+    run && /usr/bin/python3 - "$dir/run.h5" << 'END'
+import h5py, sys
+base, net, seq = h5py.File(sys.argv[1])["prediction/recall"][:].mean(axis=(1, 2))
+assert 0.5 < net < seq < 0.8, (net, seq)
+END
+}
+check "the bundled predictors are as good as they say" bundled
+
 echo "1..$n"

@@ -15,11 +15,19 @@ if [ "$cores" -lt "$GPUS" ]; then
     export OMPI_MCA_mpi_yield_when_idle=1
 fi
 
-mkdir -p "$(dirname "$OUT")"
-echo "\$ $MPIRUN ${options[*]} ./moegps run $EXPERIMENT --force -o $OUT"
-"$MPIRUN" "${options[@]}" ./moegps run "$EXPERIMENT" --force -o "$OUT"
-cat <<EOF
+# show EXPERIMENT FILE: run it and print its report.
+show() {
+    mkdir -p "$(dirname "$2")"
+    echo "\$ $MPIRUN ${options[*]} ./moegps run $1 --force -o $2"
+    "$MPIRUN" "${options[@]}" ./moegps run "$1" --force -o "$2"
+    echo
+}
 
+# The second job, unless another one was asked for, has real predictors of
+# tokens, which need a trace of tokens.
+show "$EXPERIMENT" "$OUT"
+[ "$EXPERIMENT" != jobs/demo.yaml ] || show jobs/tokens.yaml results/tokens.h5
+cat <<EOF
 The numbers are in $OUT (results/README.md says which):
   ./moegps report $OUT
   python3 -c 'import xarray; print(xarray.open_dataset("$OUT", group="summary"))'

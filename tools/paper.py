@@ -192,8 +192,8 @@ def results(f):
 
 `moegps run jobs/paper.yaml` on {d.GPUS} MPI ranks, {small} and {large} tokens a batch, {n} batches, 32
 layers, every pair checked to have met its expert (VALID). Median of the mean over layers, gpu
-clock; speed-ups are paired by batch. The oracle knows the true load and plans for every batch; its
-tokens are dispatched like all others. {tokens}
+clock; speed-ups are paired by batch. The oracle knows the true load, plans for every batch and routes
+directly: none of its rows wait for dispatch. {tokens}
 {d.run_table(f["runs"])}
 ## The paper's Figure 7
 

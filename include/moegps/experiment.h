@@ -57,7 +57,8 @@ typedef struct moe_strategy {
     char load[1024]; /* predictor file, or its name; "": none */
     int slots;   /* per GPU and layer; 0: as many as the home placement needs */
     int routing; /* moe_routing as asked for */
-    bool direct; /* and as it will be */
+    bool plan_ahead; /* a plan comes into force one round after it is made */
+    bool direct;     /* and as it will be */
     const moe_predictor *predictor;
     const moe_planner *planner;
     const moe_split *split;

@@ -35,6 +35,8 @@ typedef struct moe_layer_work {
     int n_predict;
     double predict_s;     /* time of the predictor known otherwise; added */
     bool predict_hidden;  /* it runs on a device of its own, beside attention */
+    bool ahead;           /* coordination is for a later iteration: the whole
+                             layer hides it, not attention alone */
     double planner_s;     /* host time of the planner for this layer */
     double plan_bytes;    /* on the wire, of all those layers */
     double move_bytes[2]; /* weights, max(sent, received); 0: within the

@@ -105,6 +105,9 @@ float *moe_learned_get(const moe_learned_part *part,
 /** @return elements of an array. */
 uint64_t moe_learned_elements(const moe_learned_array *array);
 
+/** @return weights of a part, without its histories. */
+uint64_t moe_learned_weights(const moe_learned_part *part);
+
 /** Drop all arrays whose names begin with this. */
 void moe_learned_drop(moe_learned_part *part, const char *prefix);
 

@@ -51,6 +51,8 @@ typedef struct moe_results_meta {
     const int32_t *layers;         /* [dims.layers] numbers in the model */
     const moe_topo *topo;          /* this rank's */
     int gpu;                       /* this rank's GPU; -1: coordinator */
+    int history;                   /* iterations whose predictions resuming
+                                      needs; 0: none */
     bool force;                    /* replace an existing file */
     moe_results_writer writer;
 } moe_results_meta;

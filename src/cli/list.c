@@ -12,6 +12,7 @@
 #include "moegps/experiment.h"
 #include "moegps/ffn.h"
 #include "moegps/h5.h"
+#include "moegps/learned.h"
 #include "moegps/inject.h"
 #include "moegps/mem.h"
 #include "moegps/model.h"
@@ -229,6 +230,24 @@ static void print_trace(const char *name, const char *path, void *arg)
                model, layers, experts, top_k);
 }
 
+static void print_trained(const char *name, const char *path, void *arg)
+{
+    visit *v = arg;
+    moe_error err = {0};
+    moe_learned l = {.shared = MPI_WIN_NULL};
+    v->n++;
+    if (moe_learned_read(path, &l, &err) != MOE_OK) {
+        report_bad(v, name, &err);
+        return;
+    }
+    printf("%-28s for %s: %d layers, %d experts, top-%d:", name, l.model,
+           l.layers, l.experts, l.top_k);
+    for (int p = 0; p < l.n_parts; p++)
+        printf(" %s", l.part[p].predictor);
+    puts("");
+    moe_learned_free(&l);
+}
+
 static int list_files(const char *kind, const char *suffix,
                       void (*print)(const char *name, const char *path,
                                     void *arg))
@@ -259,6 +278,12 @@ static int list_traces(void)
     return list_files("traces", ".h5", print_trace);
 }
 
+static int list_trained(void)
+{
+    moe_h5_quiet();
+    return list_files("predictors", ".h5", print_trained);
+}
+
 static const struct {
     const char *name;
     int (*list)(void);
@@ -270,6 +295,7 @@ static const struct {
     {"models", list_models, "model profiles"},
     {"clusters", list_clusters, "cluster profiles"},
     {"traces", list_traces, "routing traces"},
+    {"trained", list_trained, "predictor files that a strategy can load"},
     {"phases", list_phases, "what is timed, in order"},
     {"options", list_options, "every key of an experiment and of profiles"},
     {"costs", list_costs, "cost models of the gpu clock"},

@@ -444,6 +444,15 @@ static void note_facts(const run_t *r, notes_t *n)
     add_note(n, "gpus_per_node", "%d", r->cluster.gpus_per_node);
 }
 
+/* Plans made ahead are made again from the last round's predictions. */
+static int history_of(const run_t *r)
+{
+    for (int i = 0; i < r->experiment.n_strategies; i++)
+        if (r->experiment.strategy[i].plan_ahead)
+            return r->experiment.emulation.rebalance_every;
+    return 0;
+}
+
 static moe_status create_results(run_t *r)
 {
     const moe_ledger_dims dims = moe_engine_dims(r->engine);
@@ -469,6 +478,7 @@ static moe_status create_results(run_t *r)
                                    .layers = layers,
                                    .topo = &r->topo,
                                    .gpu = moe_engine_gpu(r->engine),
+                                   .history = history_of(r),
                                    .force = r->o.force};
     moe_ledger_init(&r->ledger, &dims, r->ctx.rank, &r->ctx.err);
     if (moe_agree(&r->ctx) != MOE_OK)

@@ -110,12 +110,23 @@ typedef struct {
     moe_progress progress;
 } train_t;
 
-static volatile sig_atomic_t stop_asked;
-
-static void ask_to_stop(int signal)
+/* Signals that end training after an epoch. They are kept waiting and looked
+ * at, never handled: products of oneDNN 2.6.3 that a handler interrupts now and
+ * then leave a broken heap behind. */
+static sigset_t stop_signals(void)
 {
-    (void)signal;
-    stop_asked = 1;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    return set;
+}
+
+static bool stop_asked(void)
+{
+    sigset_t waiting;
+    return sigpending(&waiting) == 0 && (sigismember(&waiting, SIGINT) == 1 ||
+                                         sigismember(&waiting, SIGTERM) == 1);
 }
 
 /* Names of those that can be trained. */
@@ -204,7 +215,7 @@ static moe_status after_epoch(void *arg, const moe_learned_part *part,
     moe_progress_step(&t->progress, part->epochs);
     if (write_as(t, t->partial, err) != MOE_OK)
         return err->status;
-    if (!stop_asked)
+    if (!stop_asked())
         return MOE_OK;
     return moe_fail(err, MOE_INTERRUPTED,
                     "stopped after epoch %d; --resume goes on from %s",
@@ -311,8 +322,7 @@ static moe_status train(train_t *t, int argc, char **argv, moe_error *err)
 
 int moe_cmd_train(int argc, char **argv)
 {
-    const struct sigaction on_stop = {.sa_handler = ask_to_stop,
-                                      .sa_flags = SA_RESTART};
+    const sigset_t stop = stop_signals();
     moe_error err = {0};
     bool help = false;
     static train_t t;
@@ -322,8 +332,7 @@ int moe_cmd_train(int argc, char **argv)
     moe_args_parse(&args, argc, argv, &t.o, &help, &err);
     if (help)
         return 0;
-    sigaction(SIGINT, &on_stop, NULL);
-    sigaction(SIGTERM, &on_stop, NULL);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
     if (err.status == MOE_OK)
         train(&t, argc, argv, &err);
     moe_learned_free(&t.learned);

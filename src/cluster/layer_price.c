@@ -149,10 +149,12 @@ static void charge_dense(sheet *s)
 }
 
 /* The coordination before attention runs beside it, and attention hides it in
- * order (DESIGN section 2). */
+ * order (DESIGN section 2); what is for a later iteration has the whole layer. */
 static void expose(const sheet *s, moe_layer_price *out)
 {
     double cover = s->sum.gpu_s[MOE_PHASE_ATTENTION];
+    for (int p = MOE_PHASE_ATTENTION + 1; s->w->ahead && p < MOE_N_PHASES; p++)
+        cover += s->sum.gpu_s[p];
     *out = (moe_layer_price){.source = s->sum.source};
     for (int p = 0; p < MOE_N_PHASES; p++) {
         const double time_s = s->sum.gpu_s[p];

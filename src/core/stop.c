@@ -19,6 +19,26 @@ static void on_signal(int number)
     caught = number == SIGTERM ? SIGNAL_TERM : SIGNAL_USR1;
 }
 
+static sigset_t both_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGTERM);
+    return set;
+}
+
+/* A signal that no thread takes waits here. */
+static int pending(void)
+{
+    sigset_t set;
+    if (sigpending(&set) != 0)
+        return NO_REASON;
+    return sigismember(&set, SIGTERM)   ? SIGNAL_TERM
+           : sigismember(&set, SIGUSR1) ? SIGNAL_USR1
+                                        : NO_REASON;
+}
+
 static double now_s(void)
 {
     struct timespec t;
@@ -34,6 +54,11 @@ void moe_stop_arm(double max_time_s)
     end_s = max_time_s > 0 ? now_s() + max_time_s : 0;
     sigaction(SIGUSR1, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    /* Kernels of oneDNN do not survive a handler on their stack: this thread
+     * and those that it makes wait for the signal instead. The handler is for
+     * threads that MPI has made before. */
+    const sigset_t set = both_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
 const char *moe_stop_asked(const moe_ctx *ctx, double ahead_s)
@@ -44,7 +69,7 @@ const char *moe_stop_asked(const moe_ctx *ctx, double ahead_s)
         [SIGNAL_USR1] = "SIGUSR1",
         [SIGNAL_TERM] = "SIGTERM",
     };
-    int reason = caught;
+    int reason = caught != NO_REASON ? caught : pending();
     if (reason == NO_REASON && end_s > 0 && now_s() + ahead_s > end_s)
         reason = TIME_LIMIT;
     MOE_MPI(

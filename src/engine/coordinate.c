@@ -168,14 +168,22 @@ void moe_engine_migrate(moe_engine *e, moe_runner *r)
     note_moves(e, n);
 }
 
+void moe_engine_plan(moe_engine *e, moe_runner *r)
+{
+    plan(e, r);
+    broadcast(e, r);
+}
+
 void moe_engine_coordinate(moe_engine *e, moe_runner *r)
 {
     collect(e);
     e->collected = true;
     if (!r->spec->planner->plans)
         return;
-    plan(e, r);
-    broadcast(e, r);
-    moe_engine_migrate(e, r);
+    if (r->spec->plan_ahead) /* what the last round planned */
+        moe_engine_migrate(e, r);
+    moe_engine_plan(e, r);
+    if (!r->spec->plan_ahead)
+        moe_engine_migrate(e, r);
     e->planned = true;
 }

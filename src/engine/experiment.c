@@ -188,9 +188,10 @@ const moe_opt moe_strategy_options[] = {
              "jobs/predictors"},
     {.key = "planner",
      .type = MOE_OPT_TEXT,
-     .initial = "static",
+     .initial = "auto",
      AT(planner_name),
-     .help = "see `moegps list planners`"},
+     .help = "see `moegps list planners`; auto: static for predictor none, "
+             "balance for all others"},
     {.key = "split",
      .type = MOE_OPT_TEXT,
      .initial = "quota",
@@ -205,6 +206,12 @@ const moe_opt moe_strategy_options[] = {
      AT(slots),
      .help = "expert slots per GPU and layer; 0: what the home placement "
              "needs"},
+    {.key = "plan_ahead",
+     .type = MOE_OPT_BOOL,
+     .initial = "false",
+     AT(plan_ahead),
+     .help = "plan beside the iteration, for the next round: the whole layer "
+             "hides it, but the plan is one round old"},
     {.key = "routing",
      .type = MOE_OPT_ENUM,
      .initial = "auto",
@@ -235,6 +242,9 @@ static moe_status find_members(moe_strategy *s, const moe_conf *root,
                              "strategy %s: no predictor '%s' (allowed: %s)",
                              s->name, s->predictor_name, known);
     }
+    if (strcmp(s->planner_name, "auto") == 0)
+        snprintf(s->planner_name, sizeof s->planner_name, "%s",
+                 strcmp(s->predictor_name, "none") == 0 ? "static" : "balance");
     s->planner = moe_planner_find(s->planner_name);
     if (s->planner == NULL) {
         for (size_t i = 0; moe_planner_at(i) != NULL; i++)
@@ -291,6 +301,12 @@ static moe_status check_forecast(moe_strategy *s, const moe_conf *root,
                              s->name, s->predictor_name,
                              f == MOE_FORECAST_LOAD ? "a distribution"
                                                     : "none");
+    if (s->plan_ahead && f == MOE_FORECAST_TOKENS)
+        return moe_conf_fail(root, moe_conf_get(node, "plan_ahead"), err,
+                             "strategy %s: plan_ahead needs a forecast that "
+                             "holds for later batches, predictor '%s' "
+                             "foretells the tokens of this one",
+                             s->name, s->predictor_name);
     s->direct = s->routing != MOE_ROUTING_DISPATCH && f == MOE_FORECAST_TOKENS;
     return MOE_OK;
 }

@@ -35,7 +35,8 @@ typedef struct moe_runner {
     void *predictor, *planner, *split; /* states; planner NULL where this rank
                                           does not plan */
     moe_plan plan;                     /* in force, equal on all ranks */
-    moe_plan next;          /* being made; equal to plan between rounds */
+    moe_plan next;          /* being made; equal to plan between rounds unless
+                               planning ahead */
     moe_replicas *replicas; /* [layers] of plan */
     moe_slots weights;
 
@@ -169,6 +170,9 @@ void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
  * agrees later. */
 void moe_engine_predict(moe_engine *e, moe_runner *r);
 void moe_engine_coordinate(moe_engine *e, moe_runner *r);
+
+/* From e->load_sum to r->next on all ranks. */
+void moe_engine_plan(moe_engine *e, moe_runner *r);
 
 /* Weights travel to their slots in r->next, which then is in force. */
 void moe_engine_migrate(moe_engine *e, moe_runner *r);

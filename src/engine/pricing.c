@@ -38,6 +38,7 @@ static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
         .plans = e->planned,
         .central = x->emulation.coordination == MOE_CENTRAL,
         .layers = e->p.n_layers,
+        .ahead = r->spec->plan_ahead,
         .planner_s = e->planner_cpu[l],
         .plan_bytes = (double)e->wire_bytes,
         .move_bytes = {fmax(f->move_sent[0], f->move_received[0]),

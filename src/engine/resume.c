@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
+#include <math.h>
+
 /* Rank 0 has the plans of the last iteration from the file. */
 static void fill_plan(const moe_ledger *ledger, int s, int i, moe_plan *plan)
 {
@@ -17,6 +19,28 @@ static void fill_plan(const moe_ledger *ledger, int s, int i, moe_plan *plan)
                     (uint32_t)(ledger->slot_quota[from] * MOE_QUOTA_ONE);
             }
     }
+}
+
+/* A plan made ahead is not in the file: make it again, from the loads that
+ * were predicted in the last round. */
+static void restore_next(moe_engine *e, moe_runner *r, int done,
+                         const moe_ledger *ledger)
+{
+    const moe_experiment *x = e->p.experiment;
+    const int every = x->emulation.rebalance_every;
+    const int last = done - 1 - (x->workload.warmup + done - 1) % every;
+    const size_t n = (size_t)e->p.n_layers * (size_t)e->p.model->experts;
+    if (last < 0)
+        return; /* made during warm-up, which ran again */
+    const double *pairs = e->ctx->rank == 0
+                              ? ledger->predicted_pairs +
+                                    moe_ledger_at(ledger, r->index, last, 0) *
+                                        (size_t)e->p.model->experts
+                              : NULL;
+    for (size_t j = 0; pairs != NULL && j < n; j++)
+        e->load_sum[j] = (uint64_t)llround(pairs[j] * MOE_LOAD_ONE);
+    MOE_MPI(MPI_Bcast(e->load_sum, (int)n, MPI_UINT64_T, 0, e->ctx->comm));
+    moe_engine_plan(e, r);
 }
 
 /* What a file says is checked before ranks rely on it. */
@@ -43,6 +67,8 @@ static void restore_plan(moe_engine *e, moe_runner *r, int done,
     MOE_MPI(MPI_Bcast(r->next.expert, n, MPI_INT16_T, 0, ctx->comm));
     MOE_MPI(MPI_Bcast(r->next.quota, n, MPI_UINT32_T, 0, ctx->comm));
     moe_engine_migrate(e, r);
+    if (r->spec->plan_ahead)
+        restore_next(e, r, done, ledger);
 }
 
 /* Online predictors learn again what they had learned. */

@@ -95,7 +95,7 @@ static uint64_t net_list(const neural_task *task, neural_part part,
     return n;
 }
 
-static dnnl_status_t forward(net *s, uint64_t step)
+static dnnl_status_t forward(net *s)
 {
     const neural_array *a = s->array;
     neural_lookup(a[EMBEDDING].value, s->word, BATCH, s->x);
@@ -106,21 +106,18 @@ static dnnl_status_t forward(net *s, uint64_t step)
             : neural_dense_forward(&s->dense[1], &s->lib, s->h1,
                                    a[WEIGHT2].value, a[BIAS2].value, s->h2);
     neural_relu(BATCH * HIDDEN2, s->h2);
-    if (step > 0)
-        neural_drop(s->task, step, NEURAL_DRAW_OUT, BATCH, HIDDEN2, s->h2);
     return rc ? rc
               : neural_dense_forward(&s->dense[2], &s->lib, s->h2,
                                      a[HEAD].value, a[HEAD_BIAS].value, s->z);
 }
 
 /* With the gradient of the logits in z. */
-static dnnl_status_t backward(net *s, uint64_t step)
+static dnnl_status_t backward(net *s)
 {
     const neural_array *a = s->array;
     dnnl_status_t rc =
         neural_dense_backward(&s->dense[2], &s->lib, s->h2, a[HEAD].value, s->z,
                               s->d2, a[HEAD].grad, a[HEAD_BIAS].grad);
-    neural_drop(s->task, step, NEURAL_DRAW_OUT, BATCH, HIDDEN2, s->d2);
     neural_relu_back(BATCH * HIDDEN2, s->h2, s->d2);
     rc = rc ? rc
             : neural_dense_backward(&s->dense[1], &s->lib, s->h1,
@@ -145,12 +142,12 @@ static moe_status net_run(void *state, const uint64_t *samples, int n,
         s->word[r] = r < n ? neural_word(s->task, samples[r], step)
                            : s->task->trace->vocab_size;
     }
-    dnnl_status_t rc = forward(s, step);
+    dnnl_status_t rc = forward(s);
     rc = rc ? rc
             : neural_loss_run(&s->loss, &s->lib, s->z, s->token, step > 0,
                               score);
     if (step > 0)
-        rc = rc ? rc : backward(s, step);
+        rc = rc ? rc : backward(s);
     return neural_fail(rc, "training", err);
 }
 
@@ -174,7 +171,7 @@ static void net_fini(void *state)
 
 const neural_kind neural_ffn = {.name = "ffn",
                                 .state_size = sizeof(net),
-                                .rate = 2e-3,
+                                .rate = 3e-3,
                                 .batch = BATCH,
                                 .declare = declare,
                                 .init = net_init,
@@ -202,6 +199,7 @@ typedef struct {
     product trunk[2];
     neural_heads heads;
     neural_memo memo;
+    uint64_t weights;       /* that it holds */
     const float *embedding; /* [vocabulary + 1][NEURAL_WIDTH], borrowed */
     float *x, *h1, *h2;     /* [NEURAL_ROWS] */
 } state_t;
@@ -301,6 +299,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
     s->h1 = moe_array_new(NEURAL_ROWS * HIDDEN1, sizeof(float), &local);
     s->h2 = moe_array_new(NEURAL_ROWS * HIDDEN2, sizeof(float), &local);
     s->embedding = value[EMBEDDING];
+    s->weights = moe_learned_weights(part);
     if (local.status == MOE_OK && make_trunk(s, value, &local) == MOE_OK &&
         neural_memo_init(&s->memo, env, &local) == MOE_OK)
         neural_heads_init(&s->heads, &s->lib, env, part, &local);
@@ -356,6 +355,11 @@ static int work(const void *state, double n, double sequences,
     return 4;
 }
 
+static size_t parameters(const void *state)
+{
+    return ((const state_t *)state)->weights;
+}
+
 static void fini(void *state)
 {
     state_t *s = state;
@@ -385,6 +389,7 @@ const moe_predictor moe_predictor_ffn = {
     .init = init,
     .tokens = tokens,
     .work = work,
+    .parameters = parameters,
     .train = train,
     .train_epochs = EPOCHS,
     .fini = fini,

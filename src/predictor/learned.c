@@ -116,6 +116,15 @@ uint64_t moe_learned_elements(const moe_learned_array *array)
     return n;
 }
 
+uint64_t moe_learned_weights(const moe_learned_part *part)
+{
+    uint64_t n = 0;
+    for (int a = 0; a < part->n_arrays; a++)
+        if (strcmp(part->array[a].dim_name[0], MOE_LEARNED_EPOCH) != 0)
+            n += moe_learned_elements(&part->array[a]);
+    return n;
+}
+
 float *moe_learned_put(moe_learned_part *part, const moe_learned_shape *shape,
                        moe_error *err)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "neural_recur.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ typedef struct {
     recur_trunk trunk;
     neural_heads heads;
     neural_memo memo;
+    uint64_t weights;                 /* that it holds */
     const float *value[TRUNK_ARRAYS]; /* borrowed */
     uint32_t *chunk_of; /* [max_own] chunk, in order of appearance */
     uint16_t *step_of;  /* [max_own] place in it */
@@ -58,6 +60,7 @@ static moe_status set_up(state_t *s, const moe_predictor_env *env,
     for (int a = 0; a < n; a++)
         s->value[a] = moe_learned_get(part, &rows[a].shape, err);
     s->trace = env->trace;
+    s->weights = moe_learned_weights(part);
     if (err->status != MOE_OK || allocate(s, env->max_own, err) != MOE_OK ||
         neural_fail(neural_lib_init(&s->lib), "engine", err) != MOE_OK ||
         recur_trunk_init(&s->trunk, &s->lib, GROUP, false, err) != MOE_OK ||
@@ -161,25 +164,35 @@ static void tokens(void *state, const moe_batch *batch, int layer,
     neural_memo_copy(&s->memo, batch, layer, experts_out);
 }
 
-/* As a GPU would decode: the input's part of the gates for all tokens at once,
- * the state's part step after step, of all sequences together. The trunk is
- * computed once for all layers: each is charged its part. */
+/* What is computed here, at a GPU's number of tokens: the input's part of the
+ * gates for all tokens of all chunks at once, the state's part step after
+ * step, of all chunks together. The trunk is computed once for all layers:
+ * each is charged its part. */
 static int work(const void *state, double n, double sequences,
                 moe_gemm_run *runs_out)
 {
     const state_t *s = state;
     const double part = 1.0 / s->heads.layers;
     const double gates = RECUR_GATES * NEURAL_WIDTH;
-    const double steps = sequences > 0 ? n / sequences : 0;
-    runs_out[0] = (moe_gemm_run){{n, NEURAL_WIDTH, 1}, part};
-    runs_out[1] = (moe_gemm_run){{n, gates, NEURAL_WIDTH}, RECUR_LAYERS * part};
-    runs_out[2] = (moe_gemm_run){{sequences, gates, NEURAL_WIDTH},
-                                 RECUR_LAYERS * steps * part};
-    runs_out[3] = (moe_gemm_run){{n, RECUR_QKV, NEURAL_WIDTH}, part};
-    runs_out[4] = (moe_gemm_run){{n, RECUR_REACH, NEURAL_WIDTH}, part};
-    runs_out[5] = (moe_gemm_run){{n, NEURAL_WIDTH, RECUR_REACH}, part};
+    const double seqs = fmax(sequences, 1);
+    const double more = ceil((n / seqs - RECUR_STEPS) / RECUR_STRIDE);
+    const double chunks = seqs * (1 + fmax(more, 0));
+    const double rows = chunks * RECUR_STEPS;
+    runs_out[0] = (moe_gemm_run){{rows, NEURAL_WIDTH, 1}, part};
+    runs_out[1] =
+        (moe_gemm_run){{rows, gates, NEURAL_WIDTH}, RECUR_LAYERS * part};
+    runs_out[2] = (moe_gemm_run){{chunks, gates, NEURAL_WIDTH},
+                                 RECUR_LAYERS * RECUR_STEPS * part};
+    runs_out[3] = (moe_gemm_run){{rows, RECUR_QKV, NEURAL_WIDTH}, part};
+    runs_out[4] = (moe_gemm_run){{rows, RECUR_REACH, NEURAL_WIDTH}, part};
+    runs_out[5] = (moe_gemm_run){{rows, NEURAL_WIDTH, RECUR_REACH}, part};
     runs_out[6] = (moe_gemm_run){{n, s->heads.experts, NEURAL_WIDTH}, 1};
     return 7;
+}
+
+static size_t parameters(const void *state)
+{
+    return ((const state_t *)state)->weights;
 }
 
 static void fini(void *state)
@@ -211,6 +224,7 @@ const moe_predictor moe_predictor_lstm = {
     .init = init,
     .tokens = tokens,
     .work = work,
+    .parameters = parameters,
     .train = train,
     .train_epochs = EPOCHS,
     .fini = fini,

@@ -52,7 +52,9 @@ static moe_status split_sequences(neural_task *task, moe_error *err)
 }
 
 /* The loss wants the experts of a token in proportion to these: the likelier
- * ones more, from 1 down to a half, so that the first is found, too. */
+ * ones more, from 1 down to a quarter, so that the first is found, too.
+ * (Down to a half instead, lstm finds 0.001 more of gpt-oss-20b's experts on
+ * MMLU, but 0.026 fewer firsts.) */
 static void weigh_ranks(neural_task *task)
 {
     const int k = task->trace->top_k;
@@ -60,7 +62,7 @@ static void weigh_ranks(neural_task *task)
     for (int j = 0; j < k; j++) {
         const bool flat = !task->trace->ordered || k == 1;
         task->rank_weight[j] =
-            flat ? 1.0F : 1 - 0.5F * (float)j / (float)(k - 1);
+            flat ? 1.0F : 1 - 0.75F * (float)j / (float)(k - 1);
         sum += task->rank_weight[j];
     }
     for (int j = 0; j < k; j++)

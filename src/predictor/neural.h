@@ -120,13 +120,14 @@ void neural_lib_fini(neural_lib *lib);
 /** Describe a row-major float array. */
 dnnl_memory_desc_t neural_desc(int rank, const int64_t *dims);
 
-/** Run a primitive on arrays: `args` pairs of (argument, data), ended by
- *  argument 0; `mds` their layouts. Waits. */
+/** An argument of a primitive. */
 typedef struct neural_arg {
-    int arg;
-    dnnl_memory_t memory;
-    const void *data;
+    int arg;              /* DNNL_ARG_... */
+    dnnl_memory_t memory; /* NULL: this primitive has no such argument */
+    const void *data;     /* to point the memory at; NULL: where it points */
 } neural_arg;
+
+/** Run a primitive and wait for it. Allocates nothing of its own. */
 dnnl_status_t neural_execute(const neural_lib *lib, dnnl_primitive_t primitive,
                              const neural_arg *args, int n);
 

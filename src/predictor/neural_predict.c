@@ -112,30 +112,32 @@ void neural_heads_fini(neural_heads *h)
     free(h->top);
 }
 
-/* Order floats as integers; the lowest bits give way to the expert's number,
- * lower ones first among equals. So one comparison moves both. */
-WIDE static void make_keys(const float *z, float bias, int32_t mask,
-                           int32_t expert, int32_t *key)
+/* The top_k largest logits of one layer. Floats are ordered as integers,
+ * whose lowest bits give way to the expert's number, lower ones first among
+ * equals: so one comparison moves both.
+ * @param key  [NEURAL_ROWS] scratch
+ * @param top  [top_k][NEURAL_ROWS] keys, falling */
+WIDE static void find_top(const neural_heads *h, const float *restrict z,
+                          const float *bias, int32_t mask,
+                          int32_t *restrict key, int32_t *restrict top)
 {
-    for (int r = 0; r < NEURAL_ROWS; r++) {
-        const float value = z[r] + bias;
-        int32_t word;
-        memcpy(&word, &value, sizeof word);
-        word ^= word >> 31 & INT32_MAX;
-        key[r] = (word & ~mask) | (mask - expert);
-    }
-}
-
-/* Put keys into each row's list of the largest, which is in order. */
-WIDE static void insert_keys(int32_t *restrict key, int top_k,
-                             int32_t *restrict top)
-{
-    for (int j = 0; j < top_k; j++, top += NEURAL_ROWS)
-        for (int r = 0; r < NEURAL_ROWS; r++) {
-            const int32_t a = top[r], b = key[r];
-            top[r] = a > b ? a : b;
-            key[r] = a > b ? b : a;
+    for (int i = 0; i < h->top_k * NEURAL_ROWS; i++)
+        top[i] = INT32_MIN;
+    for (int e = 0; e < h->experts; e++, z += NEURAL_ROWS) {
+        for (int i = 0; i < NEURAL_ROWS; i++) {
+            const float value = z[i] + bias[e];
+            int32_t word;
+            memcpy(&word, &value, sizeof word);
+            word ^= word >> 31 & INT32_MAX;
+            key[i] = (word & ~mask) | (mask - e);
         }
+        for (int j = 0; j < h->top_k; j++)
+            for (int i = 0; i < NEURAL_ROWS; i++) {
+                const int32_t a = top[j * NEURAL_ROWS + i], b = key[i];
+                top[j * NEURAL_ROWS + i] = a > b ? a : b;
+                key[i] = a > b ? b : a;
+            }
+    }
 }
 
 dnnl_status_t neural_heads_run(neural_heads *h, const neural_lib *lib,
@@ -152,14 +154,9 @@ dnnl_status_t neural_heads_run(neural_heads *h, const neural_lib *lib,
         mask *= 2;
     mask--;
     for (int l = 0; l < h->layers; l++, out += stride) {
-        for (size_t i = 0; i < k * NEURAL_ROWS; i++)
-            h->top[i] = INT32_MIN;
-        for (int e = 0; e < h->experts; e++) {
-            const size_t at = (size_t)l * (size_t)h->experts + (size_t)e;
-            make_keys(h->logits + at * NEURAL_ROWS, h->bias[at], mask, e,
-                      h->key);
-            insert_keys(h->key, h->top_k, h->top);
-        }
+        const size_t at = (size_t)l * (size_t)h->experts;
+        find_top(h, h->logits + at * NEURAL_ROWS, h->bias + at, mask, h->key,
+                 h->top);
         for (size_t r = 0; r < rows; r++)
             for (size_t j = 0; j < k; j++)
                 out[r * k + j] =

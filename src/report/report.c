@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "moegps/mem.h"
@@ -221,6 +222,61 @@ static void print_costs(const moe_view *view, FILE *out)
     moe_table_free(table);
 }
 
+enum { MIN_ACCURACIES = 3 }; /* fewer are no curve */
+
+static int by_recall(const void *a, const void *b)
+{
+    const moe_strategy_view *x = *(const moe_strategy_view *const *)a;
+    const moe_strategy_view *y = *(const moe_strategy_view *const *)b;
+    return (x->recall.median < y->recall.median) -
+           (x->recall.median > y->recall.median);
+}
+
+/* Strategies that foretell tokens, by their accuracy: what it is worth, and
+ * what it costs. */
+static void print_accuracy(const moe_view *view, FILE *out)
+{
+    static const moe_column columns[] = {
+        {"strategy", NULL, MOE_LEFT},
+        {"recall", "of experts", MOE_RIGHT},
+        {"error", "of load", MOE_RIGHT},
+        {"predict", "gpu clock", MOE_RIGHT},
+        {"layer", "gpu clock", MOE_RIGHT},
+        {"speed-up", NULL, MOE_RIGHT},
+        {"95 % interval", NULL, MOE_RIGHT},
+    };
+    const moe_strategy_view *all[64];
+    size_t n = 0;
+    for (int s = 0; s < view->dims.strategies && n < MOE_ARRAY_LEN(all); s++)
+        if (isfinite(view->strategy[s].recall.median))
+            all[n++] = &view->strategy[s];
+    if (n < MIN_ACCURACIES)
+        return;
+    qsort(all, n, sizeof all[0], by_recall);
+    moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
+    for (size_t i = 0; i < n; i++) {
+        const moe_strategy_view *y = all[i];
+        const moe_ratio *r = &y->speedup[MOE_CLOCK_GPU];
+        const double predict_s = y->phase[MOE_CLOCK_GPU][MOE_PHASE_PREDICT];
+        const double layer_s = y->summary[MOE_CLOCK_GPU].median;
+        moe_table_cell(table, "%s", moe_name_cell(y->name, NAME_LEN).text);
+        moe_table_cell(table, "%s", moe_percent_cell(y->recall.median).text);
+        moe_table_cell(table, "%s", moe_percent_cell(y->error.median).text);
+        moe_table_cell(table, "%s", moe_time_cell(predict_s).text);
+        moe_table_cell(table, "%s", moe_time_cell(layer_s).text);
+        moe_table_cell(table, "%s", moe_number_cell(r->ratio).text);
+        moe_table_cell(table, "%s",
+                       moe_interval_cell(moe_number_cell(r->ci_low),
+                                         moe_number_cell(r->ci_high))
+                           .text);
+    }
+    fputs("\nLayer time against the accuracy of predicted tokens, gpu clock "
+          "(modelled)\n\n",
+          out);
+    moe_table_print(table, out);
+    moe_table_free(table);
+}
+
 /* A row of a phase table: the same figure of several strategies. */
 static void add_row(moe_table *table, const char *name, const moe_view *view,
                     int first, int n,
@@ -320,6 +376,7 @@ void moe_report_print(const moe_view *view, FILE *out)
     for (int c = 0; c < MOE_N_CLOCKS; c++)
         print_times(view, (moe_clock)c, out);
     print_loads(view, out);
+    print_accuracy(view, out);
     print_regret(view, out);
     print_costs(view, out);
     for (int c = 0; c < MOE_N_CLOCKS; c++)

@@ -472,9 +472,9 @@ static void read_iterations(const moe_blocks *blocks, moe_field_id id,
     }
 }
 
-/* Rank 0: true loads and the plans in force. @return iterations done. */
+/* Rank 0: loads and the plans in force. @return iterations done. */
 static int restore_root(moe_blocks *blocks, const moe_ledger *ledger,
-                        moe_error *err)
+                        int history, moe_error *err)
 {
     hsize_t start[MOE_H5_MAX_RANK] = {0}, count[MOE_H5_MAX_RANK] = {2};
     int64_t mark[2] = {0, 0};
@@ -488,6 +488,9 @@ static int restore_root(moe_blocks *blocks, const moe_ledger *ledger,
     const int done = (int)mark[0];
     blocks->copy = (int)mark[1];
     read_iterations(blocks, MOE_FIELD_TRUE_PAIRS, 0, done, ledger, err);
+    if (history > 0)
+        read_iterations(blocks, MOE_FIELD_PREDICTED_PAIRS,
+                        done > history ? done - history : 0, done, ledger, err);
     read_iterations(blocks, MOE_FIELD_SLOT_EXPERT, done - 1, done, ledger, err);
     read_iterations(blocks, MOE_FIELD_SLOT_QUOTA, done - 1, done, ledger, err);
     return done;
@@ -520,11 +523,12 @@ static void restore_traffic(moe_ctx *ctx, const moe_blocks *blocks, int t,
     free(dense);
 }
 
-int moe_blocks_restore(moe_ctx *ctx, moe_blocks *blocks, moe_ledger *ledger)
+int moe_blocks_restore(moe_ctx *ctx, moe_blocks *blocks, moe_ledger *ledger,
+                       int history)
 {
     int both[] = {0, 0};
     if (ctx->rank == 0)
-        both[0] = restore_root(blocks, ledger, &ctx->err);
+        both[0] = restore_root(blocks, ledger, history, &ctx->err);
     both[1] = blocks->copy;
     if (moe_agree(ctx) != MOE_OK)
         return 0;

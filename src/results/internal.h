@@ -211,9 +211,11 @@ void moe_blocks_mark(moe_ctx *ctx, moe_blocks *blocks, int done);
 
 /** Read back what a run needs to go on: rank 0's true loads and last plans,
  *  every rank's traffic. Collective; errors go to ctx->err, to be agreed on.
- *  @param blocks  open; its copy is set.
+ *  @param blocks   open; its copy is set.
+ *  @param history  last iterations to read the predicted loads of.
  *  @return iterations in the file, equal on all ranks. */
-int moe_blocks_restore(moe_ctx *ctx, moe_blocks *blocks, moe_ledger *ledger);
+int moe_blocks_restore(moe_ctx *ctx, moe_blocks *blocks, moe_ledger *ledger,
+                       int history);
 
 /** Write what is known at the end: warm-up and traffic. Collective, as
  *  moe_blocks_write(). */

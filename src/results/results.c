@@ -288,7 +288,7 @@ static void reopen(moe_ctx *ctx, moe_results *r, const moe_results_meta *meta,
     if (moe_agree(ctx) == MOE_OK && r->file >= 0)
         open_datasets(r, &ledger->dims, &ctx->err);
     if (moe_agree(ctx) == MOE_OK)
-        *done_out = moe_blocks_restore(ctx, &r->blocks, ledger);
+        *done_out = moe_blocks_restore(ctx, &r->blocks, ledger, meta->history);
     if (moe_agree(ctx) != MOE_OK) {
         close_datasets(r);
         moe_h5_close_file(r->file, &(moe_error){0});
