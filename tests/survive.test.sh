@@ -91,7 +91,7 @@ measured = {"wall", "cpu", "wait", "layer_time_wall", "layer_time_cpu", "layer_t
             "iteration_time_wall", "iteration_time_cpu", "iteration_time_gpu",
             "warmup_time", "planner_time"}
 compared = 0
-for group in ("timing", "load", "prediction", "plan", "traffic"):
+for group in ("timing", "load", "prediction", "plan", "regret", "traffic"):
     for name, x in a[group].items():
         y = b[group][name]
         if x.dtype.kind not in "if" or name in measured:

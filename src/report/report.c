@@ -160,6 +160,40 @@ static void print_loads(const moe_view *view, FILE *out)
     moe_table_free(table);
 }
 
+/* Means, unlike medians, add up. A run without regrets has no table. */
+static void print_regret(const moe_view *view, FILE *out)
+{
+    static const moe_column columns[] = {
+        {"strategy", NULL, MOE_LEFT},
+        {"imbalance", "max/mean", MOE_RIGHT},
+        {"split", "over minmax", MOE_RIGHT},
+        {"prediction", "over truth", MOE_RIGHT},
+        {"planner", "over best", MOE_RIGHT},
+        {"room", "over bound", MOE_RIGHT},
+        {"bound", "of all", MOE_RIGHT},
+    };
+    moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
+    bool any = false;
+    for (int s = 0; s < view->dims.strategies; s++) {
+        const moe_strategy_view *y = &view->strategy[s];
+        const double values[] = {
+            y->imbalance.mean,         y->regret_split.mean,
+            y->regret_prediction.mean, y->regret_planner.mean,
+            y->regret_room.mean,       y->bound.mean};
+        any = any || y->bound.n > 0;
+        moe_table_cell(table, "%s", moe_name_cell(y->name, NAME_LEN).text);
+        for (size_t i = 0; i < MOE_ARRAY_LEN(values); i++)
+            moe_table_cell(table, "%s", moe_fixed_cell(values[i]).text);
+    }
+    if (any) {
+        fprintf(out, "\nRegret: pairs of the busiest GPU over the mean, beyond "
+                     "the bound, by the stage that loses\nthem; means over "
+                     "iterations, which add up\n\n");
+        moe_table_print(table, out);
+    }
+    moe_table_free(table);
+}
+
 static void print_costs(const moe_view *view, FILE *out)
 {
     static const moe_column columns[] = {
@@ -343,6 +377,7 @@ void moe_report_print(const moe_view *view, FILE *out)
         print_times(view, (moe_clock)c, out);
     print_loads(view, out);
     print_accuracy(view, out);
+    print_regret(view, out);
     print_costs(view, out);
     for (int c = 0; c < MOE_N_CLOCKS; c++)
         print_phases(view, (moe_clock)c, out);
