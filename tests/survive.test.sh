@@ -122,6 +122,14 @@ check "... which report calls incomplete" sh -c "./moegps report '$dir/limit.h5'
 check "without --resume it is not overwritten" exits 2 run 4 limit.h5
 check "another seed is refused" exits 2 run 4 limit.h5 --resume --set workload.seed=4
 check "... naming what differs" says "'  seed: 3', this one '  seed: 4'"
+mkdir -p "$dir/jobs/clusters" && cp -r jobs/models jobs/traces jobs/silicon "$dir/jobs/"
+sed 's/^link_bandwidth: 300e9/link_bandwidth: 900e9/' jobs/clusters/a100-nvlink.yaml \
+    > "$dir/jobs/clusters/a100-nvlink.yaml"
+other_profile() {
+    MOEGPS_JOBS=$dir/jobs run 4 limit.h5 --resume
+}
+check "another profile of the same name is refused" exits 2 other_profile
+check "... naming what differs" says "link_bandwidth: 900e9"
 check "another number of ranks is refused" exits 2 run 2 limit.h5 --resume
 check "... naming it" says "is of a run with 4 ranks, this one has 2"
 check "refusals leave the file as it was" is "$(attribute limit.h5 status)" interrupted

@@ -145,6 +145,8 @@ static inline moe_results_meta syn_meta(const moe_topo *topo, int gpu)
     return (moe_results_meta){.title = "synthetic \xc3\xa9\xe2\x82\xac run",
                               .config_input = "model: mixtral-8x7b\n",
                               .config_resolved = "model: mixtral-8x7b\n",
+                              .model_profile = "name: mixtral-8x7b\n",
+                              .cluster_profile = "gpu: a100_sxm\n",
                               .command_line = "moegps run x.yaml",
                               .notes = syn_notes,
                               .n_notes = sizeof syn_notes / sizeof *syn_notes,

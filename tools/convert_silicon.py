@@ -137,14 +137,18 @@ def by_shape(tables):
 
 
 def like_unsplit(tables):
-    """Tables whose GPU did the work of all ep GPUs: where compute dominates,
-    they take as long as ep = 1 while higher ep falls. Splitting in two must
-    save more than any later splitting saves."""
+    """Tables whose GPU did more than its part. Where all experts of a token
+    were put on one GPU, the one that was measured had min(1, top_k / ep) of
+    the pairs, not 1 / ep. Such a shape is known by its beginning: where
+    compute dominates, it takes as long as ep = 1 while higher ep falls, as
+    splitting in two must save more than any later splitting saves. Then its
+    tables with as much more time go, too."""
     drops = {}
     for eps in by_shape(tables).values():
         if 1 not in eps or len(eps) < 3:
             continue
         order = sorted(eps)
+        top_k = eps[1].key[7]
         x = max(set.intersection(*(set(t.x) for t in eps.values())), default=0)
         if x == 0:
             continue
@@ -153,10 +157,12 @@ def like_unsplit(tables):
         saves = [r[i] - r[i + 1] for i in range(len(r) - 1)]
         if r[1] <= 0.85 or saves[0] >= 0.5 * max(saves[1:]):
             continue
+        flat = True
         for e, ratio in zip(order[1:], r[1:]):
-            if ratio <= 0.85:
-                break
-            drops[eps[e].key] = set(eps[e].x)
+            flat = flat and ratio > 0.85
+            part = min(1, top_k / e)
+            if flat or (ratio > 1.3 / e and part / 1.8 < ratio < 1.4 * part):
+                drops[eps[e].key] = set(eps[e].x)
     return drops
 
 
@@ -239,7 +245,7 @@ def clean(op, tables, out):
               "attention": lambda k: k[:2], "gemm": lambda k: k[:2]}[op]
     if op == "moe":
         tables = drop_rows(op, tables, like_unsplit(tables),
-                           "as slow as ep = 1", out)
+                           "its GPU did the work of several", out)
         tables = drop_rows(op, tables, impossible_ep(tables),
                            "contradicts other ep of the same shape", out)
         tables = drop_rows(op, tables, plateaus(tables),

@@ -41,6 +41,8 @@ typedef struct moe_results_meta {
     const char *title;
     const char *config_input;    /* experiment file, verbatim */
     const char *config_resolved; /* YAML with every option's value */
+    const char *model_profile;   /* YAML as read, which the numbers rest on */
+    const char *cluster_profile; /* likewise */
     const char *command_line;
     const moe_results_note *notes; /* [n_notes] scalar options and facts:
                                       model, cluster, trace, trace_sha256,

@@ -171,6 +171,7 @@ typedef struct {
     moe_topo topo;
     int layers[MAX_LAYERS], n_layers;
     char *input, *resolved, *command_line;
+    char *model_profile, *cluster_profile;
     char out[1024];
     moe_engine *engine;
     moe_ledger ledger;
@@ -217,17 +218,14 @@ static moe_status read_profile(moe_ctx *ctx, const char *kind, const char *name,
 static moe_status read_profiles(run_t *r)
 {
     char path[1024] = "";
-    char *model = NULL, *cluster = NULL;
     moe_ctx *ctx = &r->ctx;
-    if (read_profile(ctx, "models", r->experiment.model_name, path, &model) ==
-        MOE_OK)
-        moe_model_parse(model, path, &r->model, &ctx->err);
+    if (read_profile(ctx, "models", r->experiment.model_name, path,
+                     &r->model_profile) == MOE_OK)
+        moe_model_parse(r->model_profile, path, &r->model, &ctx->err);
     if (moe_agree(ctx) == MOE_OK &&
         read_profile(ctx, "clusters", r->experiment.cluster_name, path,
-                     &cluster) == MOE_OK)
-        moe_cluster_parse(cluster, path, &r->cluster, &ctx->err);
-    free(model);
-    free(cluster);
+                     &r->cluster_profile) == MOE_OK)
+        moe_cluster_parse(r->cluster_profile, path, &r->cluster, &ctx->err);
     return moe_agree(ctx);
 }
 
@@ -470,6 +468,8 @@ static moe_status create_results(run_t *r)
     const moe_results_meta meta = {.title = title,
                                    .config_input = r->input,
                                    .config_resolved = r->resolved,
+                                   .model_profile = r->model_profile,
+                                   .cluster_profile = r->cluster_profile,
                                    .command_line = r->command_line,
                                    .notes = notes.note,
                                    .n_notes = notes.n,
@@ -707,6 +707,8 @@ static void release(run_t *r)
     free(r->input);
     free(r->resolved);
     free(r->command_line);
+    free(r->model_profile);
+    free(r->cluster_profile);
 }
 
 static bool wants_help(int argc, char **argv)

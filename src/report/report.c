@@ -205,8 +205,7 @@ static void print_accuracy(const moe_view *view, FILE *out)
     static const moe_column columns[] = {
         {"strategy", NULL, MOE_LEFT},
         {"recall", "of experts", MOE_RIGHT},
-        {"error", "of distribution", MOE_RIGHT},
-        {"imbalance", "max/mean GPU", MOE_RIGHT},
+        {"error", "of load", MOE_RIGHT},
         {"predict", "gpu clock", MOE_RIGHT},
         {"layer", "gpu clock", MOE_RIGHT},
         {"speed-up", NULL, MOE_RIGHT},
@@ -229,7 +228,6 @@ static void print_accuracy(const moe_view *view, FILE *out)
         moe_table_cell(table, "%s", moe_name_cell(y->name, NAME_LEN).text);
         moe_table_cell(table, "%s", moe_percent_cell(y->recall.median).text);
         moe_table_cell(table, "%s", moe_percent_cell(y->error.median).text);
-        moe_table_cell(table, "%s", moe_number_cell(y->imbalance.median).text);
         moe_table_cell(table, "%s", moe_time_cell(predict_s).text);
         moe_table_cell(table, "%s", moe_time_cell(layer_s).text);
         moe_table_cell(table, "%s", moe_number_cell(r->ratio).text);

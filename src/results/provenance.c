@@ -77,6 +77,8 @@ static void write_config(hid_t file, const moe_results_meta *meta,
         put_note(group, &meta->notes[i], err);
     moe_h5_write_text(group, "input", meta->config_input, err);
     moe_h5_write_text(group, "resolved", meta->config_resolved, err);
+    moe_h5_write_text(group, "model_profile", meta->model_profile, err);
+    moe_h5_write_text(group, "cluster_profile", meta->cluster_profile, err);
     moe_h5_write_text(group, "command_line", meta->command_line, err);
     moe_h5_close(group);
 }

@@ -63,13 +63,22 @@ static void compare_settings(const char *ours, const char *theirs,
     }
 }
 
-static void compare_settings_in(hid_t file, const moe_results_meta *meta,
-                                moe_error *err)
+static void compare_texts(hid_t file, const moe_results_meta *meta,
+                          moe_error *err)
 {
-    char *theirs = moe_h5_read_text(file, "config/resolved", err);
-    if (theirs != NULL)
-        compare_settings(meta->config_resolved, theirs, err);
-    free(theirs);
+    const struct {
+        const char *name, *ours;
+    } texts[] = {
+        {"config/resolved", meta->config_resolved},
+        {"config/model_profile", meta->model_profile},
+        {"config/cluster_profile", meta->cluster_profile},
+    };
+    for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++) {
+        char *theirs = moe_h5_read_text(file, texts[i].name, err);
+        if (theirs != NULL)
+            compare_settings(texts[i].ours, theirs, err);
+        free(theirs);
+    }
 }
 
 /* What decides the numbers, beside the settings. */
@@ -153,7 +162,7 @@ static void check_identity(hid_t file, const moe_results_meta *meta,
                  "is not a result file that can be continued "
                  "(it has no /resume)");
     compare_sizes(file, dims, err);
-    compare_settings_in(file, meta, err);
+    compare_texts(file, meta, err);
     compare_notes(file, meta, err);
 }
 
