@@ -40,11 +40,25 @@ strategies:
   - {name: memory, predictor: ema, slots: 4, planner: timed}
 EOF
 
-# run RANKS FILE ARGUMENTS...
+# Sequences of unequal length; what was planned ahead in warm-up comes into
+# force near the end.
+cat > "$dir/uneven.yaml" <<'EOF'
+model: gpt-oss-20b
+cluster: a100-nvlink
+trace: gpt-oss-20b-mmlu
+workload: {batch: 1, seq: 0, layers: "0,7", iterations: 1500, warmup: 1, seed: 3}
+emulation: {ffn: none, scale: 64, rebalance_every: 1450, coordinator: dedicated}
+strategies:
+  - {name: memory, predictor: ema, half_life: 1000, slots: 12}
+  - {name: ahead, predictor: window, slots: 12, planner: eplb, plan_ahead: true}
+EOF
+
+# run RANKS FILE ARGUMENTS...: of the experiment in $yaml
+yaml=x.yaml
 run() {
     local ranks=$1 file=$2
     shift 2
-    timeout -k 5 120 "$MPIRUN" -n "$ranks" ./moegps run "$dir/x.yaml" -o "$dir/$file" "$@" \
+    timeout -k 5 120 "$MPIRUN" -n "$ranks" ./moegps run "$dir/$yaml" -o "$dir/$file" "$@" \
         > "$dir/out" 2> "$dir/err"
 }
 
@@ -133,6 +147,14 @@ check "--resume without a file starts anew" exits 75 run 2 fresh.h5 --resume --m
 check "--resume and --force exclude each other" exits 2 run 2 fresh.h5 --resume --force
 check "a time that is none is refused" exits 2 run 2 no.h5 --max-time soon
 check "... saying what is" says "as in 90, 1:30 or"
+
+yaml=uneven.yaml
+run 5 uneven.h5
+check "a run of uneven batches stops" exits 75 run 5 resumed.h5 --max-time 1
+check "... before the first plan since warm-up" between "$(done_in resumed.h5)" 0 1449
+check "... and resumes" exits 0 run 5 resumed.h5 --resume
+check "... to the same predictions and plans" same uneven.h5 resumed.h5
+yaml=x.yaml
 
 # signal NAME FILE: to one rank alone
 signal() {
