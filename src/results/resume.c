@@ -145,15 +145,12 @@ static void note_resumption(hid_t file, const moe_ctx *ctx, moe_error *err)
     moe_h5_put_text(file, "status", "running", err);
 }
 
-/* Mark the file as running. Space is asked for first, as a note that finds
- * the disk full half-way spoils the file. */
+/* Mark the file as running. Space was asked for, as a note that finds the
+ * disk full half-way spoils the file. */
 static moe_status begin_part(hid_t file, const char *path, const moe_ctx *ctx,
                              moe_error *err)
 {
     moe_error local = {0};
-    moe_target_flush(file, path, err);
-    if (err->status != MOE_OK)
-        return err->status;
     note_resumption(file, ctx, &local);
     if (local.status != MOE_OK)
         return moe_fail(err, local.status, "%s: %s", path, local.text);
@@ -194,7 +191,8 @@ hid_t moe_resume_open(moe_resume_kind kind, const char *path,
             moe_fail(err, local.status, "%s: %s", from, local.text);
         return H5I_INVALID_HID;
     }
-    if (begin_part(file, from, ctx, err) != MOE_OK) {
+    moe_target_flush(file, from, err);
+    if (err->status != MOE_OK) {
         moe_target_abandon(file);
         return H5I_INVALID_HID;
     }
@@ -202,6 +200,10 @@ hid_t moe_resume_open(moe_resume_kind kind, const char *path,
         moe_fail(err, MOE_IO, "%s: cannot be renamed to %s: %s", from, partial,
                  strerror(errno));
         moe_h5_close_file(file, &(moe_error){0});
+        return H5I_INVALID_HID;
+    }
+    if (begin_part(file, partial, ctx, err) != MOE_OK) {
+        moe_target_abandon(file);
         return H5I_INVALID_HID;
     }
     return file;
