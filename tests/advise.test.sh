@@ -184,6 +184,8 @@ check "a trace of another model is refused" refused 2 "trace is of model 'gpt-os
     --gpus 4 --trace gpt-oss-20b-mmlu
 check "too few slots are refused" refused 2 "slots: 1 is not in 2..8" --gpus 4 \
     --skew 2 --slots 1
+check "a batch larger than the trace's test part is refused" refused 2 \
+    "the trace's test part has" --gpus 4 --trace mixtral-8x7b-mmlu --batch 100000
 check "an overhead that is none is refused" refused 2 "overhead: 'fast' is neither" \
     --gpus 4 --skew 2 --overhead fast
 check "an unknown option is refused" refused 2 "'--gpu-count'" --gpu-count 4

@@ -101,6 +101,8 @@ for s, name in enumerate(("baseline", "oracle")):
 PY
 check "other batches are no pairs" exits 0 compare a.h5 seed.h5
 check "... and are compared by medians" says "with bootstrap intervals"
+check "what only one of them has is named" exits 0 compare a.h5 other.h5
+check "... for both" says "strategy baseline \(only in A\), strategy base \(only in B\)"
 check "--fail-if lets noise pass" exits 0 compare a.h5 b.h5 --fail-if 5%
 check "--fail-if fails with 4 beyond doubt" refused 4 "is slower in B by" compare a.h5 slow.h5 --fail-if 5
 check "--fail-if looks one way" exits 0 compare slow.h5 a.h5 --fail-if 5

@@ -114,6 +114,9 @@ row moe_ffn $mixtral,1 a100_sxm,sglang-0.5.10
 check "a short row is refused" bad moe_ffn 3 "2 fields where the header has 10"
 row gemm
 check "a missing column is named" bad moe_ffn 1 "no column 'dtype'"
+row attention a100_sxm,sglang-0.5.10,4,512,8,32,128
+check "more heads of keys than of queries are refused" \
+    bad attention 2 "kv_heads: 32 is more than heads, 8"
 row link a100_sxm,4,0
 check "an empty buffer is refused" bad alltoall 2 "buffer_bytes: '0' is not a number"
 printf 'gpu,gpu\n' > "$dir/in.csv"

@@ -161,6 +161,7 @@ echo '{' > "$dir/broken.json"
 printf 'a,b,c,d\n.1,.2,.3,.4\n' > "$dir/shares.csv"
 printf 'a,b\n1,-2\n' > "$dir/minus.csv"
 printf 'a,b\n1,nan\n' > "$dir/nan.csv"
+printf '5,2\n1,3\n' > "$dir/headless.csv"
 printf 'a,b\n1,99999999999999999999\n' > "$dir/much.csv"
 printf 'step,a\n0,1\n' > "$dir/half.csv"
 echo '{"physical_to_logical": [[0,1,2,2,2,2]]}' > "$dir/short.json"
@@ -181,6 +182,7 @@ done <<- 'END'
 	broken.json|--loads @broken.json --gpus 2
 	minus.csv:2: b: '-2'|--loads @minus.csv --gpus 2
 	nan.csv:2: b: 'nan'|--loads @nan.csv --gpus 2
+	headless.csv: line 1 is numbers|--loads @headless.csv --gpus 2
 	much.csv:2: b: '99999999999999999999'|--loads @much.csv --gpus 2
 	wants columns layer, expert and load|--loads @half.csv --gpus 2
 	2 slots are too few for 4 experts|--loads @wide.csv --gpus 2 --replicas 2

@@ -43,7 +43,7 @@ import numpy as np
 import xarray as xr
 
 path, engine = sys.argv[1:]
-groups = "config provenance timing load prediction plan traffic resume summary".split()
+groups = "config provenance timing load prediction plan regret traffic resume summary".split()
 data = {g: xr.open_dataset(path, group=g, engine=engine) for g in groups}
 root = xr.open_dataset(path, engine=engine)
 assert root.attrs["schema"] == "moe-gps", root.attrs
@@ -95,7 +95,7 @@ import h5py
 with h5py.File(sys.argv[1]) as f:
     assert f.attrs["schema_version"] == "1.1.0"
     assert set(f) == {"config", "provenance", "timing", "load", "prediction",
-                      "plan", "traffic", "resume", "summary"}, list(f)
+                      "plan", "regret", "traffic", "resume", "summary"}, list(f)
     assert f["timing/wall"].dims[3].keys() == ["phase"]
     assert list(f["timing/phase"].asstr()[:2]) == ["predict", "collect"]
     assert f["timing"].attrs["signal"] == "layer_time_wall"

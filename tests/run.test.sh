@@ -224,6 +224,34 @@ check "likewise for a load trace" same load/true_pairs,load/predicted_pairs,pred
 plans=plan/slot_expert,plan/slot_quota
 check "plans are the same again, replicated and with a dedicated coordinator" \
     same $plans "$dir/t4.h5" "$dir/again.h5" "$dir/replicated.h5" "$dir/dedicated.h5"
+check "regrets are the same again, replicated and with a dedicated coordinator" \
+    same regret/actual,regret/minmax,regret/oracle_plan,regret/best,regret/bound \
+    "$dir/t4.h5" "$dir/again.h5" "$dir/replicated.h5" "$dir/dedicated.h5"
+regrets() {
+    valid 4 run "$x" --set emulation.regret=false -o "$dir/noregret.h5" || return 1
+    ! grep -q "^Regret" "$dir/out" || { echo "a table of nothing"; return 1; }
+    ./moegps report "$dir/t4.h5" > "$dir/out" && grep -q "^Regret" "$dir/out" || return 1
+    $python - "$dir/t4.h5" "$dir/noregret.h5" <<'EOF'
+import sys, h5py, numpy as np, xarray as xr
+stages = "split", "prediction", "planner", "room"
+levels = "actual", "minmax", "oracle_plan", "best", "bound"
+f = h5py.File(sys.argv[1])
+x = [f["regret/" + n][...] for n in levels]
+pairs = f["load/rank_pairs"][...]
+assert np.array_equal(x[0], pairs.max(axis=3))
+# 240 pairs; with slots for every expert on every GPU balance is perfect.
+assert (x[4] >= 60).all() and (x[3][1:] == 60).all()
+s = xr.open_dataset(sys.argv[1], group="summary")["mean"]
+for i, stage in enumerate(stages):
+    assert np.allclose(s.sel(metric="regret_" + stage), (x[i] - x[i + 1]).mean(axis=(1, 2)) / 60, atol=1e-12)
+left = s.sel(metric="bound") + sum(s.sel(metric="regret_" + n) for n in stages)
+assert np.allclose(left, s.sel(metric="imbalance"), atol=1e-12)
+none = xr.open_dataset(sys.argv[2], group="regret")
+assert all(np.isnan(none[n]).all() for n in levels)
+assert none.actual.dims == ("strategy", "iteration", "layer")
+EOF
+}
+check "regrets are recorded, add up to the imbalance, and can be left out" regrets
 direct() {
     $python - "$dir" <<'EOF'
 import sys, h5py, numpy as np

@@ -40,11 +40,25 @@ strategies:
   - {name: memory, predictor: ema, slots: 4, planner: timed}
 EOF
 
-# run RANKS FILE ARGUMENTS...
+# Sequences of unequal length; what was planned ahead in warm-up comes into
+# force near the end.
+cat > "$dir/uneven.yaml" <<'EOF'
+model: gpt-oss-20b
+cluster: a100-nvlink
+trace: gpt-oss-20b-mmlu
+workload: {batch: 1, seq: 0, layers: "0,7", iterations: 3000, warmup: 1, seed: 3}
+emulation: {ffn: none, scale: 64, rebalance_every: 2900, coordinator: dedicated}
+strategies:
+  - {name: memory, predictor: ema, half_life: 3000, slots: 12}
+  - {name: ahead, predictor: window, slots: 12, planner: eplb, plan_ahead: true}
+EOF
+
+# run RANKS FILE ARGUMENTS...: of the experiment in $yaml
+yaml=x.yaml
 run() {
     local ranks=$1 file=$2
     shift 2
-    timeout -k 5 120 "$MPIRUN" -n "$ranks" ./moegps run "$dir/x.yaml" -o "$dir/$file" "$@" \
+    timeout -k 5 120 "$MPIRUN" -n "$ranks" ./moegps run "$dir/$yaml" -o "$dir/$file" "$@" \
         > "$dir/out" 2> "$dir/err"
 }
 
@@ -91,7 +105,7 @@ measured = {"wall", "cpu", "wait", "layer_time_wall", "layer_time_cpu", "layer_t
             "iteration_time_wall", "iteration_time_cpu", "iteration_time_gpu",
             "warmup_time", "planner_time"}
 compared = 0
-for group in ("timing", "load", "prediction", "plan", "traffic"):
+for group in ("timing", "load", "prediction", "plan", "regret", "traffic"):
     for name, x in a[group].items():
         y = b[group][name]
         if x.dtype.kind not in "if" or name in measured:
@@ -109,6 +123,12 @@ for f in (a, b):
     assert f.attrs["status"] == "complete" and f.attrs["validation"] == "pass"
     assert not np.isnan(f["timing/layer_time_wall"][()]).any()
 PY
+}
+
+# foreign: a trace where the result should be
+foreign() {
+    cp jobs/traces/mixtral-8x7b-tokens.h5 "$dir/foreign.h5"
+    run 2 foreign.h5 --resume
 }
 
 run 4 whole.h5
@@ -133,6 +153,31 @@ check "... naming what differs" says "link_bandwidth: 900e9"
 check "another number of ranks is refused" exits 2 run 2 limit.h5 --resume
 check "... naming it" says "is of a run with 4 ranks, this one has 2"
 check "refusals leave the file as it was" is "$(attribute limit.h5 status)" interrupted
+# full: go on with limit.h5 on a disk without room, then with some
+full() (
+    disk=$dir/disk
+    mkdir -p "$disk" && mount -t tmpfs -o size=1g tmpfs "$disk" &&
+        cp "$dir/limit.h5" "$disk/limit.h5" || exit 1
+    used=$(du -k "$disk/limit.h5" | cut -f1)
+    mount -o "remount,size=$((used + 64))k" "$disk" || exit 1
+    dd if=/dev/zero of="$disk/ballast" bs=1k 2> /dev/null
+    exits 1 run 4 disk/limit.h5 --resume || exit 1
+    says "limit.h5: cannot write: No space left" || exit 1
+    rm "$disk/ballast"
+    mount -o remount,size=1g "$disk" || exit 1
+    exits 0 run 4 disk/limit.h5 --resume && cp "$disk/limit.h5" "$dir/room.h5"
+)
+export -f full exits run says
+export dir yaml MPIRUN LONG
+if unshare -m mount -t tmpfs tmpfs /mnt 2> /dev/null; then
+    check "a full disk costs a resumed run nothing" unshare -m bash -c full
+    check "... once there is room" same whole.h5 room.h5
+else
+    echo "ok $((n + 1)) - a full disk costs a resumed run nothing # SKIP needs mounts"
+    n=$((n + 1))
+fi
+check "a file that is no result is refused" exits 2 foreign
+check "... by name" says "foreign.h5: attribute 'status' is missing"
 check "--resume finishes it" exits 0 run 4 limit.h5 --resume
 check "... equal to the uninterrupted run" same whole.h5 limit.h5
 check "--resume of a complete file does nothing" exits 0 run 4 limit.h5 --resume
@@ -141,6 +186,14 @@ check "--resume without a file starts anew" exits 75 run 2 fresh.h5 --resume --m
 check "--resume and --force exclude each other" exits 2 run 2 fresh.h5 --resume --force
 check "a time that is none is refused" exits 2 run 2 no.h5 --max-time soon
 check "... saying what is" says "as in 90, 1:30 or"
+
+yaml=uneven.yaml
+run 5 uneven.h5
+check "a run of uneven batches stops" exits 75 run 5 resumed.h5 --max-time 1
+check "... before the first plan since warm-up" between "$(done_in resumed.h5)" -1 2899
+check "... and resumes" exits 0 run 5 resumed.h5 --resume
+check "... to the same predictions and plans" same uneven.h5 resumed.h5
+yaml=x.yaml
 
 # signal NAME FILE: to one rank alone
 signal() {

@@ -54,6 +54,11 @@ static inline int32_t syn_rank_pairs(int s, int r, int gpus)
     return r >= gpus ? -1 : r == 0 ? 4 + 2 * s : 4;
 }
 
+static inline int32_t syn_busiest(int s, int level)
+{
+    return 100 + s + 10 * (MOE_N_LEVELS - level) * (MOE_N_LEVELS - level);
+}
+
 static inline int32_t syn_true_pairs(int i, int l, int e)
 {
     return e == 0 ? 8 : (i + l + e) % 2 == 0 ? 2 : 0;
@@ -113,6 +118,8 @@ static inline void syn_fill_root(moe_ledger *ledger, int s, int i, int l)
     }
     ledger->moved_bytes[at] = (int64_t)s << 33; /* beyond 32 bits */
     ledger->planner_cpu[at] = 0.125 * (s + 1);
+    for (int v = 0; v < MOE_N_LEVELS; v++)
+        ledger->busiest[v][at] = syn_busiest(s, v);
 }
 
 static inline void syn_fill(moe_ledger *ledger, int rank)

@@ -47,7 +47,7 @@ static const char *const complete =
     "warmup: 3, seed: 9007199254740992}\n"
     "emulation: {ffn: exact, scale: 16, dtype: f32, attention: model, "
     "sync: none, coordination: replicated, coordinator: dedicated, "
-    "rebalance_every: 5, threads: 2}\n"
+    "rebalance_every: 5, threads: 2, regret: no}\n"
     "strategies:\n"
     "  - {name: baseline}\n"
     "  - {name: dim, predictor: oracle, accuracy: 0.7, l1: -0.5, "
@@ -74,6 +74,7 @@ START_TEST(complete_file_is_read)
     ck_assert(e->scale == 16 && e->dtype == MOE_DTYPE_F32);
     ck_assert(e->sync == MOE_SYNC_NONE && e->coordination == MOE_REPLICATED);
     ck_assert(e->coordinator == MOE_DEDICATED && e->rebalance_every == 5);
+    ck_assert(!e->regret);
     ck_assert_int_eq(e->threads, 2);
     ck_assert_int_eq(x.n_strategies, 3);
     const moe_strategy *s = &x.strategy[1];
@@ -123,6 +124,7 @@ START_TEST(everything_but_names_has_a_default)
     ck_assert(e->scale == 8 && e->dtype == MOE_DTYPE_AUTO);
     ck_assert(e->sync == MOE_SYNC_PHASE && e->coordination == MOE_CENTRAL);
     ck_assert(e->coordinator == MOE_SHARED && e->rebalance_every == 1);
+    ck_assert(e->regret);
     ck_assert_int_eq(e->threads, 0);
     const moe_strategy *s = &x.strategy[0];
     ck_assert_str_eq(s->predictor->name, "none");

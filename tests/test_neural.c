@@ -479,7 +479,8 @@ START_TEST(predictions_are_those_of_training)
 }
 END_TEST
 
-/* The products of one layer, by hand. */
+/* The products of one layer, by hand: a part of the trunk for each layer that
+ * was trained, though two of them are run. */
 START_TEST(work_says_what_a_layer_costs)
 {
     moe_trace trace = make_trace(0);
@@ -494,14 +495,14 @@ START_TEST(work_says_what_a_layer_costs)
     for (int i = 0; i < n; i++)
         products +=
             runs[i].shape.m * runs[i].shape.n * runs[i].shape.k * runs[i].times;
-    ck_assert_double_eq_tol(products, 512 * (trunk[_i] / 2 + 64 * E), 1e-6);
+    ck_assert_double_eq_tol(products, 512 * (trunk[_i] / L + 64 * E), 1e-6);
     const size_t heads = (64 + 1) * L * E, table = (VOCAB + 1) * 64;
     ck_assert_uint_eq(
         s.predictor->parameters(s.state),
         heads + table +
             (_i == FFN ? 65 * 128 + 129 * 64 : 2 * 129 * 256 + 65 * 192));
     if (_i == LSTM) { /* a product per step and layer, of all chunks */
-        ck_assert_double_eq_tol(runs[2].times, 128 * 2 / 2.0, 1e-12);
+        ck_assert_double_eq_tol(runs[2].times, 128 * 2 / (double)L, 1e-12);
         ck_assert_double_eq_tol(runs[2].shape.m, 4, 1e-12);
         s.predictor->work(s.state, 4 * 250, 4, runs);
         ck_assert_double_eq_tol(runs[2].shape.m, 4 * 3, 1e-12);

@@ -50,6 +50,11 @@ static void fill_strategy(moe_strategy_view *y, int s, size_t n)
     y->top1 = s == 0 ? around(NAN, 0) : around(0.5, n);
     y->recall = s == 0 ? around(NAN, 0) : around(0.75, n);
     y->in_place = s == 0 ? around(NAN, 0) : around(0.625, n);
+    y->regret_split = around(0.5 - s * 0.25, n);
+    y->regret_prediction = s == 0 ? around(0, n) : around(-0.25, n);
+    y->regret_planner = around(0.375 - s * 0.25, n);
+    y->regret_room = around(0.5 - s * 0.25, n);
+    y->bound = around(1.125, n);
     y->moved_bytes = s * 352e6;
     y->wire_bytes = 64 * s;
     y->dispatch_bytes = 1 << 20;
@@ -152,6 +157,21 @@ static const char *const golden[] = {
     "token-ffn          1.50             1.39           1.80 %     50.0 %      "
     "75.0 %",
     "",
+    "Regret: pairs of the busiest GPU over the mean, beyond the bound, by the "
+    "stage that loses",
+    "them; means over iterations, which add up",
+    "",
+    "strategy   imbalance        split  prediction    planner        room   "
+    "bound",
+    "            max/mean  over minmax  over truth  over best  over bound  of "
+    "all",
+    "---------  ---------  -----------  ----------  ---------  ----------  "
+    "------",
+    "baseline      2.5000       0.5000      0.0000     0.3750      0.5000  "
+    "1.1250",
+    "token-ffn     1.5000       0.2500     -0.2500     0.1250      0.2500  "
+    "1.1250",
+    "",
     "What balancing costs, means (in place, planner: medians)",
     "",
     "strategy   weights moved  in place  dispatched  remote      plan sent    "
@@ -229,6 +249,16 @@ static const char *const golden[] = {
     "FOM top1 token-ffn = 0.5 1",
     "FOM recall token-ffn = 0.75 1",
     "FOM in_place token-ffn = 0.625 1",
+    "FOM regret_split baseline = 0.5 1",
+    "FOM regret_split token-ffn = 0.25 1",
+    "FOM regret_prediction baseline = 0 1",
+    "FOM regret_prediction token-ffn = -0.25 1",
+    "FOM regret_planner baseline = 0.375 1",
+    "FOM regret_planner token-ffn = 0.125 1",
+    "FOM regret_room baseline = 0.5 1",
+    "FOM regret_room token-ffn = 0.25 1",
+    "FOM bound baseline = 1.125 1",
+    "FOM bound token-ffn = 1.125 1",
     "FOM planner_time baseline = 1.23e-05 s",
     "FOM planner_time token-ffn = 1.23e-05 s",
     "FOM moved_bytes baseline = 0 B",

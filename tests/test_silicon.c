@@ -554,6 +554,37 @@ START_TEST(damaged_tables_are_refused)
 }
 END_TEST
 
+/* Nanoseconds in place of microseconds. */
+START_TEST(other_units_are_refused)
+{
+    static const char *const groups[] = {"moe", "gemm", "attention",
+                                         "collectives"};
+    char path[300], words[64];
+    moe_error err = {0};
+    moe_h5_quiet();
+    snprintf(path, sizeof path, "%s/t.h5", test_dir);
+    copy_tables(path, SIZE_MAX);
+    hid_t file = moe_h5_open(path, true, &err);
+    hid_t group = moe_h5_open_group(file, groups[_i], &err);
+    hid_t dataset = moe_h5_open_dataset(group, "latency_us", &err);
+    hsize_t start = 0, n = 0;
+    moe_h5_dims(group, "latency_us", 1, &n, &err);
+    float *us = moe_h5_read(group, "latency_us", H5T_NATIVE_FLOAT, sizeof *us,
+                            (size_t)n, &err);
+    for (hsize_t r = 0; us != NULL && r < n; r++)
+        us[r] = fminf(us[r] * 1000, 9e7F);
+    moe_h5_write_block(dataset, &start, &n, H5T_NATIVE_FLOAT, us, H5P_DEFAULT,
+                       &err);
+    free(us);
+    moe_h5_close(dataset);
+    moe_h5_close(group);
+    moe_h5_close_file(file, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    snprintf(words, sizeof words, "%s: the fastest row", groups[_i]);
+    refused(path, words);
+}
+END_TEST
+
 START_TEST(incomplete_tables_are_refused)
 {
     char path[300];
@@ -597,6 +628,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, nodes_cost_what_their_links_do);
     MOE_TEST(suite, other_links_scale_what_was_measured);
     MOE_TEST_LOOP(suite, damaged_tables_are_refused, MOE_ARRAY_LEN(damages));
+    MOE_TEST_LOOP(suite, other_units_are_refused, 4);
     MOE_TEST(suite, incomplete_tables_are_refused);
     return suite;
 }

@@ -2,6 +2,9 @@
 # moegps train, and what it made in a run. Speaks TAP.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_hwloc_base_binding_policy=none
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 n=0

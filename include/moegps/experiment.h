@@ -47,6 +47,7 @@ typedef struct moe_emulation {
     int coordinator;     /* moe_coordinator */
     int rebalance_every; /* iterations between plans */
     int threads;         /* OpenMP threads per rank; 0: from the binding */
+    bool regret;         /* record which stage loses balance */
 } moe_emulation;
 
 /** One row of the comparison. */

@@ -26,6 +26,19 @@ typedef struct moe_ledger_dims {
     int slots; /* most slots of any strategy */
 } moe_ledger_dims;
 
+/** Pairs of a layer's busiest GPU: what it computed, and what it would have
+ *  had. From one level to the next a stage of the strategy loses balance. */
+typedef enum moe_level {
+    MOE_LEVEL_ACTUAL,
+    MOE_LEVEL_MINMAX,      /* this placement, divided best */
+    MOE_LEVEL_ORACLE_PLAN, /* what the planner would have made of the true
+                              load, divided best; may exceed the level before:
+                              planners are no optimisers */
+    MOE_LEVEL_BEST,        /* the best plan known for these slots */
+    MOE_LEVEL_BOUND,       /* less than any plan can have */
+    MOE_N_LEVELS
+} moe_level;
+
 typedef struct moe_ledger {
     moe_ledger_dims dims;
 
@@ -60,6 +73,7 @@ typedef struct moe_ledger {
                                  GPUs together, B on the emulated GPU */
     int64_t *wire_bytes;     /* [s][i] plan as broadcast, B */
     double *planner_cpu;     /* [s][i][l] s, CPU time of the planner alone */
+    int32_t *busiest[MOE_N_LEVELS]; /* [s][i][l] pairs */
 } moe_ledger;
 
 /** Allocate for this rank. Not collective. Release with moe_ledger_fini().

@@ -44,13 +44,17 @@ typedef struct moe_strategy_view {
     moe_summary top1, recall; /* likewise */
     moe_summary in_place;     /* share of pairs in place before dispatch, with
                                  direct routing; likewise */
-    double moved_bytes;       /* B per iteration and layer, mean */
-    double wire_bytes;        /* B per iteration, mean */
-    double dispatch_bytes;    /* B per iteration and layer, all GPUs, mean */
-    double remote_share;      /* of dispatch_bytes that leaves its GPU */
-    double ahead_bytes;       /* B sent before dispatch by direct routing,
+    /* Pairs of the busiest GPU over the mean: imbalance = bound + room +
+       planner + prediction + split, sample by sample. */
+    moe_summary regret_split, regret_prediction, regret_planner, regret_room;
+    moe_summary bound;       /* what no plan of these slots can go below */
+    double moved_bytes;      /* B per iteration and layer, mean */
+    double wire_bytes;       /* B per iteration, mean */
+    double dispatch_bytes;   /* B per iteration and layer, all GPUs, mean */
+    double remote_share;     /* of dispatch_bytes that leaves its GPU */
+    double ahead_bytes;      /* B sent before dispatch by direct routing,
                                  likewise */
-    moe_summary planner_cpu;  /* s per iteration, sum over layers */
+    moe_summary planner_cpu; /* s per iteration, sum over layers */
 } moe_strategy_view;
 
 typedef struct moe_view {

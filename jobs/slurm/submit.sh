@@ -32,6 +32,11 @@ fail() {
     exit 2
 }
 
+# known NAME: a variable of this script or of job.sbatch
+known() {
+    [[ $1 =~ ^[A-Z_]+$ ]] && { usage | grep -qE "(^| )$1=" || grep -q "^: .*\${$1:=" "$here/job.sbatch"; }
+}
+
 dry=false
 files=()
 for a in "$@"; do
@@ -43,7 +48,8 @@ for a in "$@"; do
         ;;
     -*) fail "unknown option '$a' (--dry-run, --help)" ;;
     *=*)
-        [[ ${a%%=*} =~ ^[A-Z_]+$ ]] || fail "'$a' is no NAME=VALUE; --help lists the names"
+        known "${a%%=*}" ||
+            fail "'$a' sets no variable of this script; --help lists them"
         export "${a?}"
         ;;
     *) files+=("$a") ;;
@@ -61,6 +67,8 @@ number() {
 }
 [ -r "$experiment" ] || fail "$experiment: cannot be read"
 for n in $NODES; do number NODES "$n"; done
+[ -z "$(tr -s ' ' '\n' <<< "$NODES" | sort | uniq -d)" ] ||
+    fail "NODES '$NODES': a number twice, for one and the same file"
 number REPETITIONS "$REPETITIONS"
 number RANKS_PER_NODE "$RANKS_PER_NODE"
 number CPUS_PER_RANK "$CPUS_PER_RANK"
@@ -70,10 +78,12 @@ $dry || command -v sbatch > /dev/null || fail "no sbatch here; --dry-run shows w
 command -v "$MOEGPS" > /dev/null || [ -n "${MOEGPS_MODULE:-}" ] ||
     fail "no program '$MOEGPS'; set MOEGPS to its path, or MOEGPS_MODULE"
 
-# The batch of one node, which weak scaling multiplies.
+# The batch of one node, which weak scaling multiplies: of SET, or else of the
+# experiment.
 batch() {
     local b
-    b=$(sed -n 's/.*[{, ]batch: *\([0-9]\{1,\}\).*/\1/p' "$experiment" | head -n 1)
+    b=$(sed -n 's/.*workload\.batch=\([0-9]\{1,\}\).*/\1/p' <<< "$SET")
+    [ -n "$b" ] || b=$(sed -n 's/#.*//; s/.*[{, ]batch: *\([0-9]\{1,\}\).*/\1/p' "$experiment" | head -n 1)
     echo "${b:-1}"
 }
 
@@ -106,7 +116,7 @@ export MOEGPS_EXPERIMENT MOEGPS MOEGPS_LAUNCHER
 jobs=()
 for n in $NODES; do
     export MOEGPS_SET=$SET MOEGPS_OUT
-    [ "$SCALING" = strong ] || MOEGPS_SET="workload.batch=$((n * $(batch))) $SET"
+    [ "$SCALING" = strong ] || MOEGPS_SET="${SET:+$SET }workload.batch=$((n * $(batch)))"
     MOEGPS_OUT=$full/$(printf 'n%04d' "$n")-r%a.h5
     echo "submit.sh: $n nodes, $((n * RANKS_PER_NODE)) GPUs${MOEGPS_SET:+, $MOEGPS_SET}" >&2
     jobs+=("$(submit sbatch "${options[@]}" --nodes="$n" --array="1-$REPETITIONS" \

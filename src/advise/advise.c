@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,20 @@ static void check_trace(const moe_advise_params *p, moe_error *err)
 {
     const moe_model *m = p->model;
     moe_trace_fits(p->trace, m->name, m->layers, m->experts, m->top_k, err);
+    /* A batch of the same tokens twice is none that anybody has seen. */
+    const double tokens =
+        (double)moe_trace_part_tokens(p->trace, MOE_PART_TEST);
+    uint64_t seqs = 0;
+    for (uint64_t s = 0; s < p->trace->n_seqs; s++)
+        seqs += p->trace->seq_part[s] == MOE_PART_TEST;
+    if (p->seq == 0 && (double)p->batch > (double)seqs)
+        moe_fail(err, MOE_USAGE,
+                 "batch: %d sequences, the trace's test part has %" PRIu64,
+                 p->batch, seqs);
+    if ((double)p->batch * p->seq > tokens)
+        moe_fail(err, MOE_USAGE,
+                 "batch: %d times %d tokens, the trace's test part has %.0f",
+                 p->batch, p->seq, tokens);
 }
 
 static void check_hand(const moe_advise_params *p, moe_error *err)

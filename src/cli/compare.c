@@ -123,6 +123,11 @@ static void judge(const settings *s, const moe_comparison *c, moe_error *err)
 {
     const int worst =
         isnan(s->threshold) ? -1 : moe_comparison_worst(c, s->threshold);
+    for (int i = 0; i < c->n_rows && !isnan(s->threshold); i++)
+        if (isnan(c->row[i].ratio.ci_low))
+            fprintf(stderr,
+                    "moegps: warning: %s: too few samples for --fail-if\n",
+                    c->a->strategy[c->row[i].a].name);
     if (worst >= 0)
         moe_fail(err, MOE_THRESHOLD,
                  "%s is slower in B by %.3g %% (at least %.3g %%, allowed: "

@@ -214,6 +214,11 @@ static moe_price price_attention(job *j, size_t row, moe_error *err)
 {
     double size[5];
     const entry *e = look_up_dense(j, row, 5, size, err);
+    if (err->status == MOE_OK && size[3] > size[2]) {
+        moe_fail(err, MOE_USAGE, "kv_heads: %g is more than heads, %g", size[3],
+                 size[2]);
+        moe_csv_blame(&j->csv, row, err);
+    }
     if (err->status != MOE_OK)
         return (moe_price){0};
     const moe_prefill shape = {size[0], size[1], size[2], size[3], size[4]};

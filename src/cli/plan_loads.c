@@ -132,8 +132,29 @@ static moe_status read_json(const char *path, plan_loads *out, moe_error *err)
 /* ---- CSV ---- */
 
 /* A row per layer, a column per expert. */
+/* Whether the first line is loads, not names: all numbers, and not 0, 1, 2
+ * or 1, 2, 3. */
+static bool lacks_header(const moe_csv *csv)
+{
+    bool from_0 = true, from_1 = true;
+    for (size_t c = 0; c < csv->n_columns; c++) {
+        char *end;
+        const double x = strtod(csv->field[c], &end);
+        if (end == csv->field[c] || *end != '\0')
+            return false;
+        from_0 = from_0 && x == (double)c;
+        from_1 = from_1 && x == (double)c + 1;
+    }
+    return !from_0 && !from_1;
+}
+
 static moe_status take_wide(const moe_csv *csv, plan_loads *out, moe_error *err)
 {
+    if (lacks_header(csv))
+        return refuse(csv->path,
+                      "line 1 is numbers; names of the columns are wanted "
+                      "there, as in 0,1,2 or e0,e1,e2",
+                      err);
     const size_t dims[] = {csv->n_rows, csv->n_columns};
     if (take_dims(csv->path, 2, dims, out, err) != MOE_OK)
         return err->status;

@@ -17,6 +17,9 @@ enum { MAX_ROWS = 1 << 24, MAX_PATH = 4096 };
 static const double MAX_FALL = 4;
 /* Anything outside is in another unit than microseconds. */
 static const double MIN_US = 0.5, MAX_US = 1e8;
+/* The least work of every kind takes a few launches: 3 to 15 us in all that
+ * was measured. More than this is nanoseconds. */
+static const double MAX_LEAST_US = 1000;
 
 /* Groups of the file and the columns of a table's key; texts come first. */
 static const struct {
@@ -125,6 +128,20 @@ static moe_status check_rows(const moe_silicon *s, int op, size_t i,
     return MOE_OK;
 }
 
+static moe_status check_unit(const moe_silicon *s, int op, moe_error *err)
+{
+    const silicon_op *t = &s->op[op];
+    double least = INFINITY;
+    for (size_t r = 0; r < t->rows; r++)
+        least = fmin(least, t->time_us[r]);
+    if (least > MAX_LEAST_US)
+        return moe_fail(err, MOE_FORMAT,
+                        "%s: the fastest row takes %g, which cannot be "
+                        "microseconds (at most %g)",
+                        layout[op].group, least, MAX_LEAST_US);
+    return MOE_OK;
+}
+
 static moe_status check_op(const moe_silicon *s, int op, moe_error *err)
 {
     const silicon_op *t = &s->op[op];
@@ -140,7 +157,7 @@ static moe_status check_op(const moe_silicon *s, int op, moe_error *err)
             check_rows(s, op, i, err) != MOE_OK)
             return err->status;
     }
-    return MOE_OK;
+    return check_unit(s, op, err);
 }
 
 static void read_op(hid_t file, moe_silicon *s, int op, moe_error *err)

@@ -143,6 +143,7 @@ moe_status moe_engine_measure(moe_engine *e, int i, moe_ledger *ledger)
     for (int at = 0; at < e->n_runners; at++) {
         moe_runner *r = &e->runner[order[at]];
         clear_iteration(e);
+        moe_engine_regret_begin(r);
         coordinate_if_due(e, r);
         for (int l = 0; l < e->p.n_layers; l++)
             moe_engine_layer(e, r, l, e->ffn, e->ffn_state, e->rows);

@@ -160,6 +160,12 @@ const moe_opt moe_emulation_options[] = {
      .max = 1024,
      AT(threads),
      .help = "OpenMP threads per rank; 0: the cores it is bound to"},
+    {.key = "regret",
+     .type = MOE_OPT_BOOL,
+     .initial = "true",
+     AT(regret),
+     .help = "record which stage loses balance, by plans of the true load made "
+             "between iterations; rank 0 pays, no clock sees it"},
     {.key = NULL}};
 #undef AT
 

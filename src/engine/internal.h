@@ -6,6 +6,7 @@
  *   layer.c       attention's end, route, dispatch, ffn, combine
  *   pricing.c     the gpu clock
  *   record.c      into the ledger
+ *   regret.c      which stage of a strategy loses balance
  *   check.c       correctness
  *   resume.c      going on where an earlier run stopped
  */
@@ -18,6 +19,7 @@
 #include "moegps/dispatch.h"
 #include "moegps/engine.h"
 #include "moegps/mem.h"
+#include "moegps/regret.h"
 #include "moegps/shared_file.h"
 #include "weights.h"
 
@@ -37,7 +39,22 @@ typedef struct moe_runner {
                                planning ahead */
     moe_replicas *replicas; /* [layers] of plan */
     moe_slots weights;
+
+    /* Rank 0, to be asked about the true load; NULL, empty: not asked. */
+    void *twin;     /* a planner as `planner`, with a memory of its own */
+    moe_plan found; /* in force when the iteration began */
 } moe_runner;
+
+/* What is best with so many slots. */
+typedef struct moe_yardstick {
+    int slots;          /* per GPU and layer */
+    uint64_t iteration; /* that best and bound are of; UINT64_MAX: none */
+    int32_t *best;      /* [layers] pairs of the busiest GPU under the best
+                            plan known */
+    int32_t *bound;     /* [layers] and under any */
+    moe_regret regret;
+    moe_plan plan; /* one layer: scratch */
+} moe_yardstick;
 
 /* What one layer of one iteration did here; the gpu clock prices it. */
 typedef struct moe_layer_facts {
@@ -84,6 +101,8 @@ struct moe_engine {
     moe_runner *runner; /* [n_runners] */
     int n_runners;
     int max_slots;
+    moe_yardstick *yardstick; /* [n_yardsticks] of different slots, rank 0 */
+    int n_yardsticks;
 
     /* Scratch of the iteration in progress. */
     uint64_t *load_own;  /* [layers][experts] predicted, 1/MOE_LOAD_ONE pair */
@@ -171,6 +190,19 @@ void moe_engine_price(moe_engine *e, const moe_runner *r, int i,
 /* record.c: everything else of one (strategy, iteration). Collective. */
 void moe_engine_record(moe_engine *e, const moe_runner *r, int i,
                        moe_ledger *ledger);
+
+/* regret.c: levels of the busiest GPU of one (strategy, iteration). begin:
+ * before anything is planned; record: when all is done, collective, errors go
+ * to ctx->err. Outside of timed phases. */
+moe_status moe_engine_regret_init(moe_engine *e, moe_error *err);
+void moe_engine_regret_begin(moe_runner *r);
+void moe_engine_regret_record(moe_engine *e, const moe_runner *r, int i,
+                              moe_ledger *ledger);
+void moe_engine_regret_fini(moe_engine *e);
+
+/* setup.c: one more planner of a strategy. @param state_out  heap. */
+moe_status moe_engine_new_planner(const moe_engine *e, const moe_runner *r,
+                                  void **state_out, moe_error *err);
 
 /* check.c. Collective over ctx; errors go to ctx->err. */
 void moe_engine_check_layer(moe_engine *e, moe_runner *r, int layer);

@@ -46,6 +46,8 @@ static void init_global(moe_ledger *ledger, size_t si, size_t sil,
     ledger->moved_bytes = new_counts(sil, sizeof *ledger->moved_bytes, err);
     ledger->wire_bytes = new_counts(si, sizeof *ledger->wire_bytes, err);
     ledger->planner_cpu = new_reals(sil, err);
+    for (int v = 0; v < MOE_N_LEVELS; v++)
+        ledger->busiest[v] = new_counts(sil, sizeof *ledger->busiest[v], err);
     for (size_t j = 0; ledger->slot_quota != NULL && j < sil * gk; j++)
         ledger->slot_quota[j] = NAN;
 }
@@ -90,6 +92,8 @@ void moe_ledger_fini(moe_ledger *ledger)
         ledger->moved_bytes,    ledger->wire_bytes,  ledger->planner_cpu};
     for (size_t j = 0; j < MOE_ARRAY_LEN(arrays); j++)
         free(arrays[j]);
+    for (int v = 0; v < MOE_N_LEVELS; v++)
+        free(ledger->busiest[v]);
     *ledger = (moe_ledger){0};
 }
 
@@ -104,5 +108,6 @@ double moe_ledger_bytes(const moe_ledger_dims *d, int rank)
     const double slot = sizeof(int16_t) + sizeof(float);
     bytes += (double)d->iterations * d->layers * d->experts * sizeof(int32_t);
     bytes += sil * (d->experts + 5.0) * sizeof(double);
+    bytes += sil * MOE_N_LEVELS * sizeof(int32_t);
     return bytes + sil * d->gpus * d->slots * slot;
 }

@@ -143,4 +143,5 @@ void moe_engine_record(moe_engine *e, const moe_runner *r, int i,
     record_times(e, r, i, ledger);
     moe_engine_price(e, r, i, ledger);
     record_global(e, r, i, ledger);
+    moe_engine_regret_record(e, r, i, ledger);
 }

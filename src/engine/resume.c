@@ -21,17 +21,20 @@ static void fill_plan(const moe_ledger *ledger, int s, int i, moe_plan *plan)
     }
 }
 
-/* A plan made ahead is not in the file: make it again, from the loads that
- * were predicted in the last round. */
-static void restore_next(moe_engine *e, moe_runner *r, int done,
-                         const moe_ledger *ledger)
+/* @return the iteration of the last round; negative: it was in warm-up. */
+static int last_round(const moe_engine *e, int done)
 {
     const moe_experiment *x = e->p.experiment;
-    const int every = x->emulation.rebalance_every;
-    const int last = done - 1 - (x->workload.warmup + done - 1) % every;
+    return done - 1 -
+           (x->workload.warmup + done - 1) % x->emulation.rebalance_every;
+}
+
+/* A plan made ahead is not in the file: make it again, from the loads that
+ * were predicted in the last round. */
+static void restore_next(moe_engine *e, moe_runner *r, int last,
+                         const moe_ledger *ledger)
+{
     const size_t n = (size_t)e->p.n_layers * (size_t)e->p.model->experts;
-    if (last < 0)
-        return; /* made during warm-up, which ran again */
     const double *pairs = e->ctx->rank == 0
                               ? ledger->predicted_pairs +
                                     moe_ledger_at(ledger, r->index, last, 0) *
@@ -58,6 +61,9 @@ static void restore_plan(moe_engine *e, moe_runner *r, int done,
 {
     moe_ctx *ctx = e->ctx;
     const int n = r->next.layers * r->next.gpus * r->next.slots;
+    const int last = last_round(e, done);
+    if (r->spec->plan_ahead && last < 0)
+        return; /* both plans are of warm-up, which ran again */
     if (ctx->rank == 0) {
         fill_plan(ledger, r->index, done - 1, &r->next);
         check_plan(&r->next, &ctx->err);
@@ -68,7 +74,16 @@ static void restore_plan(moe_engine *e, moe_runner *r, int done,
     MOE_MPI(MPI_Bcast(r->next.quota, n, MPI_UINT32_T, 0, ctx->comm));
     moe_engine_migrate(e, r);
     if (r->spec->plan_ahead)
-        restore_next(e, r, done, ledger);
+        restore_next(e, r, last, ledger);
+}
+
+/* Tokens of the batch whose loads these are. */
+static uint64_t count_tokens(const moe_batch *batch)
+{
+    int64_t pairs = 0;
+    for (int x = 0; x < batch->experts; x++)
+        pairs += batch->true_pairs[x];
+    return (uint64_t)(pairs / batch->top_k);
 }
 
 /* Online predictors learn again what they had learned. */
@@ -80,6 +95,7 @@ static void observe_again(moe_engine *e, int done, const moe_ledger *ledger)
             e->batch->true_pairs[x] = ledger->true_pairs[i * n + x];
         MOE_MPI(
             MPI_Bcast(e->batch->true_pairs, n, MPI_INT64_T, 0, e->ctx->comm));
+        e->batch->tokens = count_tokens(e->batch);
         for (int r = 0; r < e->n_runners; r++)
             if (e->runner[r].spec->predictor->observe != NULL)
                 e->runner[r].spec->predictor->observe(e->runner[r].predictor,

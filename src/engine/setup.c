@@ -181,11 +181,9 @@ static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
     return err->status;
 }
 
-static moe_status make_planner(moe_engine *e, moe_runner *r, moe_error *err)
+moe_status moe_engine_new_planner(const moe_engine *e, const moe_runner *r,
+                                  void **state_out, moe_error *err)
 {
-    bool central = e->p.experiment->emulation.coordination == MOE_CENTRAL;
-    if (!r->spec->planner->plans || (central && e->ctx->rank != e->coordinator))
-        return MOE_OK;
     const moe_pricer pricer = {e->cost, e->cost_state, e->p.model, e->layout};
     const moe_planner_env env = {
         .layout = e->layout,
@@ -194,10 +192,18 @@ static moe_status make_planner(moe_engine *e, moe_runner *r, moe_error *err)
         .pricer = &pricer,
         .sequences = e->p.experiment->workload.batch,
         .interval = e->p.experiment->emulation.rebalance_every};
-    r->planner = moe_array_new(1, r->spec->planner->state_size, err);
+    *state_out = moe_array_new(1, r->spec->planner->state_size, err);
     if (err->status == MOE_OK)
-        r->spec->planner->init(r->planner, &env, r->spec->planner_params, err);
+        r->spec->planner->init(*state_out, &env, r->spec->planner_params, err);
     return err->status;
+}
+
+static moe_status make_planner(moe_engine *e, moe_runner *r, moe_error *err)
+{
+    bool central = e->p.experiment->emulation.coordination == MOE_CENTRAL;
+    if (!r->spec->planner->plans || (central && e->ctx->rank != e->coordinator))
+        return MOE_OK;
+    return moe_engine_new_planner(e, r, &r->planner, err);
 }
 
 static moe_status make_plans(moe_engine *e, moe_runner *r, moe_error *err)
@@ -325,6 +331,8 @@ static void set_up(moe_engine *e, moe_error *err)
         return;
     if (!moe_inject(e->ctx, MOE_SITE_PREDICTOR))
         make_runners(e, err);
+    if (err->status == MOE_OK)
+        moe_engine_regret_init(e, err);
 }
 
 /* Batches with the same tokens are no independent samples. */
@@ -384,16 +392,20 @@ static void free_runner(moe_engine *e, moe_runner *r)
         r->spec->predictor->fini(r->predictor);
     if (r->planner != NULL)
         r->spec->planner->fini(r->planner);
+    if (r->twin != NULL)
+        r->spec->planner->fini(r->twin);
     if (r->split != NULL)
         r->spec->split->fini(r->split);
     free(r->predictor);
     free(r->planner);
+    free(r->twin);
     free(r->split);
     for (int l = 0; r->replicas != NULL && l < e->p.n_layers; l++)
         moe_replicas_fini(&r->replicas[l]);
     free(r->replicas);
     moe_plan_fini(&r->plan);
     moe_plan_fini(&r->next);
+    moe_plan_fini(&r->found);
     moe_slots_fini(&r->weights);
 }
 
@@ -403,6 +415,7 @@ void moe_engine_free(moe_engine *e)
         return;
     for (int i = 0; i < e->n_runners; i++)
         free_runner(e, &e->runner[i]);
+    moe_engine_regret_fini(e);
     if (e->dispatch_ready)
         moe_dispatch_fini(&e->dispatch);
     moe_home_weights_fini(&e->home);

@@ -341,12 +341,13 @@ static void tokens(void *state, const moe_batch *batch, int layer,
     neural_memo_copy(&s->memo, batch, layer, experts_out);
 }
 
-/* The trunk is computed once for all layers: each is charged its part. */
+/* The trunk is computed once for all layers: each is charged its part, also
+ * where a run has few of them. */
 static int work(const void *state, double n, double sequences,
                 moe_gemm_run *runs_out)
 {
     const state_t *s = state;
-    const double part = 1.0 / s->heads.layers;
+    const double part = 1.0 / s->heads.trained;
     (void)sequences;
     runs_out[0] = (moe_gemm_run){{n, NEURAL_WIDTH, 1}, part};
     runs_out[1] = (moe_gemm_run){{n, HIDDEN1, NEURAL_WIDTH}, part};

@@ -167,12 +167,12 @@ static void tokens(void *state, const moe_batch *batch, int layer,
 /* What is computed here, at a GPU's number of tokens: the input's part of the
  * gates for all tokens of all chunks at once, the state's part step after
  * step, of all chunks together. The trunk is computed once for all layers:
- * each is charged its part. */
+ * each is charged its part, also where a run has few of them. */
 static int work(const void *state, double n, double sequences,
                 moe_gemm_run *runs_out)
 {
     const state_t *s = state;
-    const double part = 1.0 / s->heads.layers;
+    const double part = 1.0 / s->heads.trained;
     const double gates = RECUR_GATES * NEURAL_WIDTH;
     const double seqs = fmax(sequences, 1);
     const double more = ceil((n / seqs - RECUR_STEPS) / RECUR_STRIDE);

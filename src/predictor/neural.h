@@ -203,6 +203,7 @@ void neural_loss_fini(neural_loss *s);
 /** The heads of the layers of a run on blocks of NEURAL_ROWS rows. */
 typedef struct neural_heads {
     int layers, experts, top_k;
+    int trained; /* layers, run or not: they share what is before the heads */
     dnnl_primitive_t product; /* logits [layers][experts][NEURAL_ROWS] */
     dnnl_memory_t w, x, z;
     float *weight, *bias; /* of the run's layers */

@@ -80,6 +80,7 @@ moe_status neural_heads_init(neural_heads *h, const neural_lib *lib,
     const size_t n_e = (size_t)env->trace->experts;
     const size_t n = (size_t)env->n_layers * n_e, k = (size_t)env->trace->top_k;
     *h = (neural_heads){.layers = env->n_layers,
+                        .trained = env->trace->layers,
                         .experts = env->trace->experts,
                         .top_k = env->trace->top_k};
     h->weight = moe_array_new(n * NEURAL_WIDTH, sizeof *h->weight, err);

@@ -38,6 +38,14 @@ moe_cell moe_number_cell(double x)
     return c;
 }
 
+moe_cell moe_fixed_cell(double x)
+{
+    moe_cell c = {"n/a"};
+    if (!isnan(x)) /* no -0.0000 */
+        snprintf(c.text, sizeof c.text, "%.4f", fabs(x) < 5e-5 ? 0.0 : x);
+    return c;
+}
+
 moe_cell moe_name_cell(const char *name, size_t n)
 {
     moe_cell c;

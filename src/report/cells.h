@@ -13,6 +13,9 @@ moe_cell moe_bytes_cell(double bytes);
 moe_cell moe_percent_cell(double share);
 moe_cell moe_number_cell(double x);
 
+/* With 4 decimals: sums of cells are the cells of sums. */
+moe_cell moe_fixed_cell(double x);
+
 /* A name in at most `n` bytes; a longer one is cut between characters of
  * UTF-8 and ends in "~". */
 moe_cell moe_name_cell(const char *name, size_t n);

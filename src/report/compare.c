@@ -91,6 +91,19 @@ static void differ_settings(moe_comparison *c)
     }
 }
 
+/* Strategies of x that y lacks: they are not compared. */
+static void differ_strategies(moe_comparison *c, const char *where,
+                              const moe_view *x, const moe_view *y)
+{
+    for (int s = 0; s < x->dims.strategies; s++) {
+        const size_t len = strlen(c->differs);
+        if (find_strategy(y, x->strategy[s].name) < 0)
+            snprintf(c->differs + len, sizeof c->differs - len,
+                     "%sstrategy %s (only in %s)", len > 0 ? ", " : "",
+                     x->strategy[s].name, where);
+    }
+}
+
 static void describe(moe_comparison *c)
 {
     const moe_view *a = c->a, *b = c->b;
@@ -99,6 +112,8 @@ static void describe(moe_comparison *c)
     differ_number(c, "GPUs", a->dims.gpus, b->dims.gpus);
     differ_number(c, "nodes", a->nodes, b->nodes);
     differ(c, "version", a->source, b->source);
+    differ_strategies(c, "A", a, b);
+    differ_strategies(c, "B", b, a);
     differ_settings(c);
 }
 

@@ -367,6 +367,7 @@ static void put_run(const moe_dossier_run *run, size_t number, pages *to_page)
     fputs("<h2>Loads, predictions and costs</h2>\n", out);
     moe_sheet_loads(&to, run->view);
     moe_sheet_accuracy(&to, run->view);
+    moe_sheet_regret(&to, run->view);
     moe_sheet_costs(&to, run->view);
     fputs("<h2>Phases</h2>\n", out);
     put_clocks(&to, run, moe_sheet_phases);

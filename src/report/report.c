@@ -127,6 +127,7 @@ void moe_report_print(const moe_view *view, FILE *out)
         moe_sheet_times(&to, view, (moe_clock)c);
     moe_sheet_loads(&to, view);
     moe_sheet_accuracy(&to, view);
+    moe_sheet_regret(&to, view);
     moe_sheet_costs(&to, view);
     for (int c = 0; c < MOE_N_CLOCKS; c++)
         moe_sheet_phases(&to, view, (moe_clock)c);

@@ -120,6 +120,43 @@ void moe_sheet_loads(const moe_sheet *to, const moe_view *view)
                     table);
 }
 
+/* Means, unlike medians, add up. */
+void moe_sheet_regret(const moe_sheet *to, const moe_view *view)
+{
+    static const moe_column columns[] = {
+        {"strategy", NULL, MOE_LEFT},
+        {"imbalance", "max/mean", MOE_RIGHT},
+        {"split", "over minmax", MOE_RIGHT},
+        {"prediction", "over truth", MOE_RIGHT},
+        {"planner", "over best", MOE_RIGHT},
+        {"room", "over bound", MOE_RIGHT},
+        {"bound", "of all", MOE_RIGHT},
+    };
+    const size_t name_len = moe_sheet_name_len(to);
+    moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
+    bool any = false;
+    for (int s = 0; s < view->dims.strategies; s++) {
+        const moe_strategy_view *y = &view->strategy[s];
+        const double values[] = {
+            y->imbalance.mean,         y->regret_split.mean,
+            y->regret_prediction.mean, y->regret_planner.mean,
+            y->regret_room.mean,       y->bound.mean};
+        any = any || y->bound.n > 0;
+        moe_table_cell(table, "%s", moe_name_cell(y->name, name_len).text);
+        for (size_t i = 0; i < MOE_ARRAY_LEN(values); i++)
+            moe_table_cell(table, "%s", moe_fixed_cell(values[i]).text);
+    }
+    if (any)
+        moe_sheet_table(
+            to,
+            "Regret: pairs of the busiest GPU over the mean, beyond "
+            "the bound, by the stage that loses\nthem; means over "
+            "iterations, which add up",
+            NULL, table);
+    else
+        moe_table_free(table);
+}
+
 void moe_sheet_costs(const moe_sheet *to, const moe_view *view)
 {
     static const moe_column columns[] = {

@@ -29,6 +29,8 @@ void moe_sheet_loads(const moe_sheet *to, const moe_view *view);
 void moe_sheet_costs(const moe_sheet *to, const moe_view *view);
 /* Nothing unless enough strategies foretell tokens. */
 void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view);
+/* Nothing of a run without regrets. */
+void moe_sheet_regret(const moe_sheet *to, const moe_view *view);
 void moe_sheet_phases(const moe_sheet *to, const moe_view *view,
                       moe_clock clock);
 

@@ -262,6 +262,85 @@ static void visit_layers(const moe_reader *rd, int s, int i, const double *x,
     to->x[s * d->iterations + i] = kept > 0 ? sum / kept : (double)NAN;
 }
 
+/* Pairs of every layer over GPUs: [iteration][layer]. */
+static void visit_means(const moe_reader *rd, int s, int i, const double *x,
+                        void *arg)
+{
+    const moe_ledger_dims *d = &rd->view->dims;
+    double *mean = (double *)arg + (size_t)i * (size_t)d->layers;
+    (void)s;
+    for (int l = 0; l < d->layers; l++, x += d->experts) {
+        mean[l] = 0;
+        for (int e = 0; e < d->experts; e++)
+            mean[l] += x[e];
+        mean[l] /= d->gpus;
+    }
+}
+
+/* A level of the busiest GPU over the mean load, mean over layers. */
+typedef struct level_mean {
+    const double *mean; /* [iteration][layer] */
+    double *x;          /* [strategy][iteration] */
+} level_mean;
+
+static void visit_level(const moe_reader *rd, int s, int i, const double *x,
+                        void *arg)
+{
+    const level_mean *to = arg;
+    const moe_ledger_dims *d = &rd->view->dims;
+    double sum = 0;
+    for (int l = 0; l < d->layers; l++)
+        sum += x[l] / to->mean[i * d->layers + l];
+    to->x[s * d->iterations + i] = sum / d->layers;
+}
+
+/* Regrets are differences of neighbouring levels; the last level is itself. */
+static void summarise_levels(moe_reader *rd, double *x)
+{
+    static const size_t offset[MOE_N_LEVELS] = {
+        offsetof(moe_strategy_view, regret_split),
+        offsetof(moe_strategy_view, regret_prediction),
+        offsetof(moe_strategy_view, regret_planner),
+        offsetof(moe_strategy_view, regret_room),
+        offsetof(moe_strategy_view, bound)};
+    const size_t n = (size_t)rd->view->dims.iterations;
+    const size_t strategies = (size_t)rd->view->dims.strategies;
+    for (size_t v = 0; v < MOE_N_LEVELS; v++)
+        for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++) {
+            double *level = x + (v * strategies + s) * n;
+            moe_summary summary;
+            for (size_t i = 0; i < n && v + 1 < MOE_N_LEVELS; i++)
+                level[i] -= level[strategies * n + i];
+            merge_periods(rd->view, level, mean_present);
+            moe_summarise(level, n, &summary, rd->err);
+            memcpy((char *)&rd->view->strategy[s] + offset[v], &summary,
+                   sizeof summary);
+        }
+}
+
+static void read_regret(moe_reader *rd)
+{
+    const moe_ledger_dims *d = &rd->view->dims;
+    const size_t n = (size_t)d->strategies * (size_t)d->iterations;
+    double *mean = moe_array_new((size_t)d->iterations * (size_t)d->layers,
+                                 sizeof *mean, rd->err);
+    double *x = moe_array_new(MOE_N_LEVELS * n, sizeof *x, rd->err);
+    for (size_t j = 0; x != NULL && j < MOE_N_LEVELS * n; j++)
+        x[j] = NAN;
+    if (!moe_reader_failed(rd) && moe_reader_has(rd, MOE_FIELD_BUSIEST)) {
+        moe_reader_each(rd, MOE_FIELD_TRUE_PAIRS, visit_means, mean);
+        for (size_t v = 0; v < MOE_N_LEVELS; v++) {
+            level_mean to = {mean, x + v * n};
+            moe_reader_each(rd, MOE_FIELD_BUSIEST + (moe_field_id)v,
+                            visit_level, &to);
+        }
+    }
+    if (!moe_reader_failed(rd))
+        summarise_levels(rd, x);
+    free(x);
+    free(mean);
+}
+
 static double only(const double *x, size_t n)
 {
     (void)n;
@@ -456,6 +535,8 @@ void moe_figures_read(moe_reader *rd)
         read_phases(rd);
     if (!moe_reader_failed(rd))
         read_loads(rd);
+    if (!moe_reader_failed(rd))
+        read_regret(rd);
     if (!moe_reader_failed(rd))
         read_batches(rd);
 }

@@ -34,7 +34,8 @@ moe_resume_kind moe_resume_find(const char *path, const char *partial,
         moe_h5_close_file(file, &local);
     }
     if (local.status != MOE_OK)
-        moe_fail(err, local.status, "%s", local.text);
+        moe_fail(err, local.status, "%s%s%s", file >= 0 ? path : "",
+                 file >= 0 ? ": " : "", local.text);
     return strcmp(status, "complete") == 0 ? MOE_RESUME_COMPLETE
                                            : MOE_RESUME_INTERRUPTED;
 }
@@ -153,6 +154,19 @@ static void note_resumption(hid_t file, const moe_ctx *ctx, moe_error *err)
     moe_h5_put_text(file, "status", "running", err);
 }
 
+/* Mark the file as running. Space was asked for, as a note that finds the
+ * disk full half-way spoils the file. */
+static moe_status begin_part(hid_t file, const char *path, const moe_ctx *ctx,
+                             moe_error *err)
+{
+    moe_error local = {0};
+    note_resumption(file, ctx, &local);
+    if (local.status != MOE_OK)
+        return moe_fail(err, local.status, "%s: %s", path, local.text);
+    moe_target_flush(file, path, err);
+    return err->status;
+}
+
 /* Whether a file is of this run. */
 static void check_identity(hid_t file, const moe_results_meta *meta,
                            const moe_ledger_dims *dims, moe_error *err)
@@ -180,16 +194,26 @@ hid_t moe_resume_open(moe_resume_kind kind, const char *path,
         return H5I_INVALID_HID;
     }
     check_identity(file, meta, dims, &local);
-    if (local.status == MOE_OK && !complete)
-        note_resumption(file, ctx, &local);
-    if (local.status == MOE_OK && kind == MOE_RESUME_INTERRUPTED &&
-        rename(from, partial) != 0)
-        moe_fail(&local, MOE_IO, "cannot be renamed to %s: %s", partial,
+    if (local.status != MOE_OK || complete) {
+        moe_h5_close_file(file, &(moe_error){0});
+        if (local.status != MOE_OK)
+            moe_fail(err, local.status, "%s: %s", from, local.text);
+        return H5I_INVALID_HID;
+    }
+    moe_target_flush(file, from, err);
+    if (err->status != MOE_OK) {
+        moe_target_abandon(file);
+        return H5I_INVALID_HID;
+    }
+    if (kind == MOE_RESUME_INTERRUPTED && rename(from, partial) != 0) {
+        moe_fail(err, MOE_IO, "%s: cannot be renamed to %s: %s", from, partial,
                  strerror(errno));
-    if (local.status == MOE_OK && !complete)
-        return file;
-    moe_h5_close_file(file, &(moe_error){0});
-    if (local.status != MOE_OK)
-        moe_fail(err, local.status, "%s: %s", from, local.text);
-    return H5I_INVALID_HID;
+        moe_h5_close_file(file, &(moe_error){0});
+        return H5I_INVALID_HID;
+    }
+    if (begin_part(file, partial, ctx, err) != MOE_OK) {
+        moe_target_abandon(file);
+        return H5I_INVALID_HID;
+    }
+    return file;
 }

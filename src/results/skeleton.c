@@ -20,6 +20,7 @@ static const struct {
     {"load", "true_pairs", {"iteration", "layer", "expert"}},
     {"prediction", "error", {".", "iteration", "layer"}},
     {"plan", "moved_bytes", {".", "iteration", "layer"}},
+    {"regret", "actual", {".", "iteration", "layer"}},
     {"traffic", "dispatch_bytes", {".", "source", "destination"}},
 };
 

@@ -389,6 +389,34 @@ static void print_minmax(const setup *s)
     close_desk(&d);
 }
 
+/* What a run pays between iterations, on rank 0: the best plan known and the
+ * bound, once for as many slots. */
+static void print_regret(const setup *s)
+{
+    static bench_series all;
+    static moe_regret r;
+    moe_error err = {0};
+    double load[MAX_EXPERTS];
+    const moe_planner_env env = {.layout = {s->gpus, s->per_node},
+                                 .experts = s->experts,
+                                 .slots = s->slots / s->gpus};
+    must(moe_regret_init(&r, &env, &err), &err);
+    all.n = 0;
+    for (int i = 0; i < REPEATS; i++) {
+        double time_s = 0;
+        for (int l = 0; l < s->layers; l++) {
+            draw(&kinds[1], i + 1, l, s->experts, load);
+            const double start = bench_cpu();
+            moe_regret_best(&r, load);
+            moe_regret_bound(&r, load);
+            time_s += bench_cpu() - start;
+        }
+        bench_add(&all, time_s);
+    }
+    bench_print("regret: best plan and bound, all layers", &all, 0, NULL);
+    moe_regret_fini(&r);
+}
+
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
@@ -408,6 +436,7 @@ int main(int argc, char **argv)
         print_time(s);
         print_stale(s);
         print_minmax(s);
+        print_regret(s);
     }
     moe_ctx_fini(&ctx);
     MPI_Finalize();

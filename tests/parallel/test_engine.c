@@ -346,6 +346,125 @@ START_TEST(the_ledger_is_complete_and_consistent)
 }
 END_TEST
 
+static const engine_case regret_cases[] = {
+    {"central", false, {NULL}, 0},
+    {"load trace, rarely", true, {"emulation.rebalance_every=3"}, 1},
+    {"minmax",
+     false,
+     {"strategies.distribution.split=minmax", "strategies.oracle.split=minmax",
+      "strategies.dim.split=minmax", "strategies.l1.planner=balance",
+      "strategies.l1.split=minmax"},
+     5},
+    {"replicated",
+     false,
+     {"strategies.dim.planner=timed", "strategies.l1.planner=relocate",
+      "strategies.late.planner=eplb", "emulation.coordination=replicated"},
+     4},
+};
+
+/* Pairs of a layer's busiest GPU, of this rank's own counts. Collective. */
+static int32_t busiest_rank(const moe_ledger *m, size_t at)
+{
+    int32_t most = 0;
+    MPI_Allreduce(&m->rank_pairs[at], &most, 1, MPI_INT32_T, MPI_MAX,
+                  test_ctx.comm);
+    return most;
+}
+
+/* Rank 0's levels of a layer, against what must hold for them. */
+static bool levels_are_right(const bench *b, int s, int i, int l, int32_t most)
+{
+    const moe_ledger *m = &b->ledger;
+    const moe_strategy *spec = &b->x.strategy[s];
+    const size_t at = moe_ledger_at(m, s, i, l);
+    int32_t x[MOE_N_LEVELS], pairs = 0;
+    for (int v = 0; v < MOE_N_LEVELS; v++)
+        x[v] = m->busiest[v][at];
+    for (int e = 0; e < m->dims.experts; e++)
+        pairs += m->true_pairs[(i * m->dims.layers + l) * m->dims.experts + e];
+    const bool knew = strcmp(spec->predictor_name, "oracle") == 0 &&
+                      (s == ORACLE || s == LATE) &&
+                      b->x.emulation.rebalance_every == 1;
+    bool right = x[MOE_LEVEL_ACTUAL] == most &&
+                 x[MOE_LEVEL_ACTUAL] >= x[MOE_LEVEL_MINMAX] &&
+                 x[MOE_LEVEL_MINMAX] >= x[MOE_LEVEL_BEST] &&
+                 x[MOE_LEVEL_ORACLE_PLAN] >= x[MOE_LEVEL_BEST] &&
+                 x[MOE_LEVEL_BEST] >= x[MOE_LEVEL_BOUND] &&
+                 x[MOE_LEVEL_BOUND] * m->dims.gpus >= pairs;
+    if (knew || strcmp(spec->planner_name, "static") == 0)
+        right = right && x[MOE_LEVEL_MINMAX] == x[MOE_LEVEL_ORACLE_PLAN];
+    /* Rows that went ahead stay where the prediction sent them. */
+    if (strcmp(spec->split_name, "minmax") == 0 && !spec->direct)
+        right = right && x[MOE_LEVEL_ACTUAL] == x[MOE_LEVEL_MINMAX];
+    if (m->dims.gpus == 1)
+        right = right && x[MOE_LEVEL_BOUND] == most;
+    return right;
+}
+
+START_TEST(regrets_are_what_they_must_be)
+{
+    bench b;
+    moe_status s = bench_init(&b, &regret_cases[_i]);
+    s = s == MOE_OK ? bench_run(&b) : s;
+    int wrong = 0, split = 0, foretold = 0, planner = 0;
+    const moe_ledger *m = &b.ledger;
+    for (int j = 0; s == MOE_OK && j < STRATEGIES; j++)
+        for (int il = 0; il < m->dims.iterations * m->dims.layers; il++) {
+            const size_t at = moe_ledger_at(m, j, 0, 0) + (size_t)il;
+            const int32_t most = busiest_rank(m, at);
+            if (test_ctx.rank != 0)
+                continue;
+            wrong += !levels_are_right(&b, j, il / m->dims.layers,
+                                       il % m->dims.layers, most);
+            split += m->busiest[MOE_LEVEL_ACTUAL][at] >
+                     m->busiest[MOE_LEVEL_MINMAX][at];
+            foretold += m->busiest[MOE_LEVEL_MINMAX][at] >
+                        m->busiest[MOE_LEVEL_ORACLE_PLAN][at];
+            planner += m->busiest[MOE_LEVEL_ORACLE_PLAN][at] >
+                       m->busiest[MOE_LEVEL_BEST][at];
+        }
+    bench_fini(&b);
+    ck_assert_msg(s == MOE_OK, "%s", test_ctx.err.text);
+    ck_assert_int_eq(wrong, 0);
+    if (test_ctx.rank == 0 && test_ctx.size > 1 && test_ctx.size < 8) {
+        ck_assert_int_gt(split, 0); /* every stage loses something somewhere */
+        ck_assert_int_gt(foretold, 0);
+        ck_assert_int_gt(planner, 0);
+    }
+}
+END_TEST
+
+/* The planners that are asked about the truth are not those that plan. */
+START_TEST(regrets_change_no_plan_and_can_be_left_out)
+{
+    const engine_case without = {"",
+                                 false,
+                                 {"emulation.regret=false",
+                                  "strategies.dim.planner=timed",
+                                  "strategies.l1.planner=balance"},
+                                 3};
+    engine_case with = without;
+    with.sets[0] = "emulation.regret=true";
+    moe_status s[3];
+    const uint64_t a = plan_digest(&with, &s[0]);
+    const uint64_t c = plan_digest(&without, &s[1]);
+    bench b;
+    s[2] = bench_init(&b, &without);
+    s[2] = s[2] == MOE_OK ? bench_run(&b) : s[2];
+    const moe_ledger_dims *d = &b.ledger.dims;
+    bool empty = true;
+    for (int j = 0; s[2] == MOE_OK && test_ctx.rank == 0 &&
+                    j < d->strategies * d->iterations * d->layers;
+         j++)
+        for (int v = 0; v < MOE_N_LEVELS; v++)
+            empty = empty && b.ledger.busiest[v][j] == -1;
+    bench_fini(&b);
+    ck_assert_int_eq(s[0] + s[1] + s[2], MOE_OK);
+    ck_assert_uint_eq(a, c);
+    ck_assert(empty);
+}
+END_TEST
+
 /* Bytes of one strategy that all GPUs sent. */
 static int64_t sum_bytes(const moe_ledger *ledger, const int64_t *bytes, int s)
 {
@@ -577,6 +696,9 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, every_predictor_says_the_same_on_any_ranks);
     MOE_TEST(suite, plans_are_the_same_again_and_replicated);
     MOE_TEST(suite, the_ledger_is_complete_and_consistent);
+    MOE_TEST_LOOP(suite, regrets_are_what_they_must_be,
+                  MOE_ARRAY_LEN(regret_cases));
+    MOE_TEST(suite, regrets_change_no_plan_and_can_be_left_out);
     MOE_TEST_LOOP(suite, direct_routing_dispatches_what_was_foretold_wrong, 2);
     MOE_TEST(suite, a_right_prediction_saves_the_dispatch_alone);
     MOE_TEST(suite, the_gpu_clock_pays_for_the_predictor);

@@ -154,6 +154,14 @@ static int wrong_root(const char *path, const run *r)
         {"plan/moved_bytes", H5T_NATIVE_INT64, 8, g->moved_bytes, sil},
         {"plan/wire_bytes", H5T_NATIVE_INT64, 8, g->wire_bytes, si},
         {"plan/planner_time", H5T_NATIVE_DOUBLE, 8, g->planner_cpu, sil},
+        {"regret/actual", H5T_NATIVE_INT32, 4, g->busiest[MOE_LEVEL_ACTUAL],
+         sil},
+        {"regret/minmax", H5T_NATIVE_INT32, 4, g->busiest[MOE_LEVEL_MINMAX],
+         sil},
+        {"regret/oracle_plan", H5T_NATIVE_INT32, 4,
+         g->busiest[MOE_LEVEL_ORACLE_PLAN], sil},
+        {"regret/best", H5T_NATIVE_INT32, 4, g->busiest[MOE_LEVEL_BEST], sil},
+        {"regret/bound", H5T_NATIVE_INT32, 4, g->busiest[MOE_LEVEL_BOUND], sil},
     };
     int wrong = 0;
     for (size_t i = 0; i < MOE_ARRAY_LEN(all); i++)
@@ -235,6 +243,20 @@ static double expected_time(int c, int s, int i, const moe_ledger_dims *d)
     }
 }
 
+/* A level of the busiest GPU beyond the next, over the mean load. */
+static double expected_regret(int s, int level, int gpus)
+{
+    double sum = 0;
+    const int beyond = level + 1 < MOE_N_LEVELS ? syn_busiest(s, level + 1) : 0;
+    for (int j = 0; j < SYN_I * SYN_L; j++) {
+        double pairs = 0;
+        for (int e = 0; e < SYN_E; e++)
+            pairs += syn_true_pairs(j / SYN_L, j % SYN_L, e);
+        sum += (syn_busiest(s, level) - beyond) * gpus / pairs;
+    }
+    return sum / (SYN_I * SYN_L);
+}
+
 static void check_strategy(const moe_view *v, int s)
 {
     const moe_strategy_view *y = &v->strategy[s];
@@ -282,6 +304,14 @@ static void check_strategy(const moe_view *v, int s)
     ck_assert_double_eq(y->ahead_bytes, s * (own + rest));
     ck_assert_double_eq_tol(y->remote_share, rest / (own + rest), 1e-12);
     ck_assert_double_eq(y->planner_cpu.median, 0.125 * (s + 1) * SYN_L);
+    const moe_summary *stage[MOE_N_LEVELS] = {
+        &y->regret_split, &y->regret_prediction, &y->regret_planner,
+        &y->regret_room, &y->bound};
+    for (int level = 0; level < MOE_N_LEVELS; level++) {
+        ck_assert_uint_eq(stage[level]->n, SYN_I);
+        ck_assert_double_eq_tol(stage[level]->mean,
+                                expected_regret(s, level, gpus), 1e-12);
+    }
 }
 
 START_TEST(view_finds_what_the_formulas_say)
@@ -756,7 +786,7 @@ START_TEST(view_refuses_other_files)
 }
 END_TEST
 
-/* Schema 1.0.0 had no direct routing. */
+/* Schema 1.0.0 had no direct routing, and no regrets. */
 START_TEST(a_file_of_an_earlier_schema_is_read)
 {
     run r;
@@ -771,6 +801,7 @@ START_TEST(a_file_of_an_earlier_schema_is_read)
         hid_t file = moe_h5_open(r.path, true, &none);
         H5Ldelete(file, "prediction/in_place", H5P_DEFAULT);
         H5Ldelete(file, "traffic/ahead_bytes", H5P_DEFAULT);
+        H5Ldelete(file, "regret", H5P_DEFAULT);
         moe_h5_put_text(file, "schema_version", "1.0.0", &none);
         moe_h5_close_file(file, &none);
         status = moe_view_read(r.path, &v, &none);
@@ -783,6 +814,8 @@ START_TEST(a_file_of_an_earlier_schema_is_read)
         ck_assert_uint_eq(v.strategy[2].in_place.n, 0);
         ck_assert_double_nan(v.strategy[2].in_place.median);
         ck_assert_double_nan(v.strategy[2].ahead_bytes);
+        ck_assert_uint_eq(v.strategy[2].regret_split.n, 0);
+        ck_assert_double_nan(v.strategy[2].bound.mean);
         ck_assert(v.strategy[2].dispatch_bytes > 0);
     }
     moe_view_free(&v);

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Write results/regret.md: which stage loses balance, on the bundled traces.
+# Nothing in it is a time, so that every machine gets the same numbers.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+: "${OUT:=results/regret.md}" "${MPIRUN:=mpirun}"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+# section TITLE ARGUMENTS...: a run, its table of regrets, and their spread.
+section() {
+    local title=$1
+    shift
+    printf '\n## %s\n\n```\n$ mpirun -n 4 moegps run jobs/regret.yaml%s\n\n' "$title" "${*:+ $*}"
+    "$MPIRUN" -n 4 --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 \
+        ./moegps run jobs/regret.yaml "$@" --force -q -o "$dir/run.h5" > "$dir/out" 2> "$dir/err" ||
+        { cat "$dir/err" >&2; return 1; }
+    sed -n '/^Load and prediction/,/^What balancing costs/p' "$dir/out" | sed '$d'
+    printf '```\n\n'
+    ./moegps report "$dir/run.h5" --force --csv "$dir/run.csv" > "$dir/out"
+    spread "$dir/run.csv"
+}
+
+# spread FILE: mean and standard deviation of every stage over iterations.
+spread() {
+    /usr/bin/python3 - "$1" <<'PY'
+import csv
+import sys
+
+rows = list(csv.DictReader(open(sys.argv[1])))
+metrics = ["regret_split", "regret_prediction", "regret_planner", "regret_room"]
+print("Mean and standard deviation over iterations, in mean loads of a GPU:\n")
+print("| strategy | n |", " | ".join(m[7:] for m in metrics), "|")
+print("|---" * (2 + len(metrics)) + "|")
+for name in dict.fromkeys(r["strategy"] for r in rows):
+    own = {r["metric"]: r for r in rows if r["strategy"] == name}
+    cells = ["%.4f, sd %.4f" % (float(own[m]["mean"]) + 0.0, float(own[m]["sd"])) for m in metrics]
+    print("|", name, "|", own[metrics[0]]["n"], "|", " | ".join(cells), "|")
+PY
+}
+
+{
+    cat <<TEXT
+# Where balance is lost, on the bundled traces
+
+Made by \`tools/regret.sh\` with moe-gps $(./moegps --version | cut -d' ' -f2): four GPUs, 20 batches of 2048 tokens
+after one to warm up. Counted, not timed: the numbers do not depend on the machine. What the
+columns are: [README.md](README.md#regret).
+TEXT
+    section "Mixtral 8x7B on MMLU: 8 experts, 4 slots on each GPU, 2 at home"
+    section "gpt-oss-20b on MMLU: 32 experts, 10 slots on each GPU, 8 at home" \
+        --set model=gpt-oss-20b --set trace=gpt-oss-20b-mmlu \
+        --set strategies.distribution.slots=10 --set strategies.distribution-minmax.slots=10 \
+        --set strategies.window-minmax.slots=10 --set strategies.oracle.slots=10 \
+        --set strategies.eplb.slots=10
+} > "$OUT.new"
+mv "$OUT.new" "$OUT"
+echo "$OUT"
