@@ -160,7 +160,7 @@ refused() {
 }
 
 # Figures of a single run of x.yaml.
-figures="speedup phases ecdf accuracy experts gpus stragglers traffic"
+figures="speedup phases ecdf accuracy experts regret gpus stragglers traffic"
 
 have_gnuplot() { command -v gnuplot > /dev/null; }
 
@@ -259,6 +259,17 @@ with h5py.File(sys.argv[1]) as f:
     close([float(r["home"]) for r in rows("gpus")], home)
     close([float(r["baseline"]) for r in rows("gpus")], home)
 
+    metrics = [m.decode() for m in summary["metric"]]
+    for s, name in enumerate(names):
+        got = [r for r in rows("regret") if int(r["row"]) == s]
+        total = sum(float(r["to"]) - float(r["from"]) for r in got)
+        close(1 + total, summary["mean"][s, metrics.index("imbalance")], 1e-6)
+        for r in got:
+            column = "bound" if r["stage"] == "bound" else "regret_" + r["stage"]
+            close(float(r["to"]) - float(r["from"]) + (r["stage"] == "bound"),
+                  summary["mean"][s, metrics.index(column)], 1e-4)
+    assert len(rows("regret")) > len(names)
+
     times = summary["median"][:, gpu]
     built = [s for s, n in enumerate(names) if n in ("baseline", "distribution")]
     best = min(built, key=lambda s: times[s])
@@ -316,7 +327,7 @@ without_gnuplot() {
         -o "$dir/plain" > "$dir/out" 2> "$dir/err" &&
         ! ls "$dir"/plain/figures/*.svg 2> /dev/null &&
         page "$dir/plain/report.html" '
-assert page.count("svg") == 0 and page.count("figure") == 8
+assert page.count("svg") == 0 and page.count("figure") == 9
 assert any("gnuplot was not found. Install it" in t for t in page.text["p"])' &&
         (have_gnuplot || return 0; cd "$dir/plain/figures" &&
             gnuplot phases.gp && cmp phases.svg "$dir/new/figures/phases.svg")
@@ -329,7 +340,7 @@ failing_gnuplot() {
     chmod +x "$dir/bin/gnuplot"
     PATH=$dir/bin:$PATH report "$dir/a.h5" -o "$dir/failed" &&
         page "$dir/failed/report.html" '
-assert any("could not draw 8 of 8 figures" in t for t in page.text["p"])'
+assert any("could not draw 9 of 9 figures" in t for t in page.text["p"])'
 }
 
 # A copy whose texts would take over a page that believes them.
@@ -405,7 +416,7 @@ assert page.count("section") == 2
 names = [a["id"] for t, a in page.tags if t == "figure"]
 assert names == ["scaling", "efficiency"] + [
     f"run{r}_{f}" for r in (1, 2)
-    for f in ("speedup", "phases", "ecdf", "accuracy")], names
+    for f in ("speedup", "phases", "ecdf", "accuracy", "regret")], names
 assert page.count("svg") in (0, len(names)), page.count("svg")
 assert any("Scaling, gpu clock" in t for t in page.text["h3"])'
 }

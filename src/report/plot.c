@@ -16,10 +16,10 @@ extern char **environ;
 
 /* In the order of the page. */
 static const moe_plot *const plots[] = {
-    &moe_plot_scaling,    &moe_plot_efficiency, &moe_plot_speedup,
-    &moe_plot_phases,     &moe_plot_ecdf,       &moe_plot_accuracy,
-    &moe_plot_overhead,   &moe_plot_experts,    &moe_plot_gpus,
-    &moe_plot_stragglers, &moe_plot_traffic,
+    &moe_plot_scaling,  &moe_plot_efficiency, &moe_plot_speedup,
+    &moe_plot_phases,   &moe_plot_ecdf,       &moe_plot_accuracy,
+    &moe_plot_overhead, &moe_plot_experts,    &moe_plot_regret,
+    &moe_plot_gpus,     &moe_plot_stragglers, &moe_plot_traffic,
 };
 
 /* Largest SVG that is read back: pages stay small enough to mail. */
@@ -48,6 +48,18 @@ void moe_plot_number(double x, FILE *out)
     fputc(',', out);
     if (isfinite(x))
         fprintf(out, "%.9g", x);
+}
+
+void moe_plot_rows(const moe_plot_scene *scene, FILE *out)
+{
+    const int n = scene->run->view->dims.strategies;
+    fprintf(out, "set yrange [%d.5:-0.5]\nset ytics (", n - 1);
+    for (int s = 0; s < n; s++)
+        fprintf(out, "%s'%s' %d", s > 0 ? ", " : "",
+                moe_plot_label_of(scene->run->view->strategy[s].name).text, s);
+    fputs(")\nunset grid\nset grid xtics linecolor rgb '#888888' linetype 1 "
+          "linewidth 0.3\n",
+          out);
 }
 
 int moe_plot_rows_height(const moe_plot_scene *scene)

@@ -44,7 +44,7 @@ typedef struct moe_plot {
 extern const moe_plot moe_plot_phases, moe_plot_speedup, moe_plot_ecdf;
 extern const moe_plot moe_plot_experts, moe_plot_gpus, moe_plot_stragglers;
 extern const moe_plot moe_plot_traffic, moe_plot_accuracy, moe_plot_overhead;
-extern const moe_plot moe_plot_scaling, moe_plot_efficiency;
+extern const moe_plot moe_plot_scaling, moe_plot_efficiency, moe_plot_regret;
 
 typedef struct moe_plot_label {
     char text[80];
@@ -58,6 +58,9 @@ int moe_plot_strategies(const moe_plot_scene *scene);
 
 /* ",%.9g", or an empty field for NaN. */
 void moe_plot_number(double x, FILE *out);
+
+/* Settings of a figure with a row per strategy, named, from the top. */
+void moe_plot_rows(const moe_plot_scene *scene, FILE *out);
 
 /* Height of a figure with a row per strategy, and of one without. */
 int moe_plot_rows_height(const moe_plot_scene *scene);

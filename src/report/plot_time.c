@@ -25,19 +25,6 @@ static bool measured(const moe_plot_scene *scene)
     return scene->run->verdict.best >= 0;
 }
 
-/* A name per row, from the top. */
-static void put_row_tics(const moe_plot_scene *scene, FILE *out)
-{
-    const int n = scene->run->view->dims.strategies;
-    fprintf(out, "set yrange [%d.5:-0.5]\nset ytics (", n - 1);
-    for (int s = 0; s < n; s++)
-        fprintf(out, "%s'%s' %d", s > 0 ? ", " : "",
-                moe_plot_label_of(strategy(scene, s)->name).text, s);
-    fputs(")\nunset grid\nset grid xtics linecolor rgb '#888888' linetype 1 "
-          "linewidth 0.3\n",
-          out);
-}
-
 /* ---- phases ---- */
 
 /* Rows of a phase follow each other; exposed phases are stacked to the right
@@ -83,7 +70,7 @@ static bool has_hidden(const moe_plot_scene *scene)
 
 static void phases_script(const moe_plot_scene *scene, FILE *out)
 {
-    put_row_tics(scene, out);
+    moe_plot_rows(scene, out);
     fprintf(out, "set xlabel 'time of a layer, ms (%s clock, %s)'\nplot ",
             moe_clock_name(scene->run->verdict.clock),
             origin(scene->run->verdict.clock));
@@ -159,7 +146,7 @@ static void speedup_csv(const moe_plot_scene *scene, FILE *out)
 
 static void speedup_script(const moe_plot_scene *scene, FILE *out)
 {
-    put_row_tics(scene, out);
+    moe_plot_rows(scene, out);
     fprintf(out,
             "set xlabel 'speed-up, 95 %% interval (%s clock, %s)'\n"
             "unset key\n"
