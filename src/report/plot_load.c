@@ -243,7 +243,7 @@ static void heat_script(const heat *h, const char *label, FILE *out)
             "unset key\nunset grid\nset border 0\n"
             "set palette defined (0 '#fff7bc', 0.35 '#fec44f', 0.7 '#d95f0e', "
             "1 '#662506')\n"
-            "set cblabel '%s'\n"
+            "set cblabel '%s'\nset rmargin at screen 0.76\n"
             "set xrange [-0.5:%d.5]\nset yrange [%d.5:-0.5]\n%s%s"
             "plot data every ::1 using ($1 + %g):($2 + %g):($1 - 0.5):($1 + %g)"
             ":($2 - 0.5):($2 + %g):3 with boxxyerror fillcolor palette\n",
