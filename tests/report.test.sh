@@ -377,6 +377,44 @@ for tag in ("title", "h1", "th", "td", "li", "pre"):
     assert any(evil in t for t in page.text[tag]), tag'
 }
 
+drill_down_has_the_numbers() {
+    report --layers --ranks "$dir/a.h5" && cp "$dir/out" "$dir/drill" &&
+        [ "$(tail -n 1 "$dir/drill")" = "RESULT: VALID" ] &&
+        "$PYTHON" - "$dir/a.h5" "$dir/drill" <<'PY'
+import re
+import sys
+import h5py
+import numpy as np
+
+units = {"us": 1e-6, "ms": 1e-3, "s": 1}
+text = open(sys.argv[2]).read()
+layers, ranks = text.split("Ranks of ")
+
+
+def times(line):
+    return [float(x) * units[u]
+            for x, u in re.findall(r"([0-9.]+) (us|ms|s)\b", line)]
+
+
+with h5py.File(sys.argv[1]) as f:
+    layer = f["timing/layer_time_gpu"][:].mean(1)
+    true = f["load/true_pairs"][:]
+    skew = (true.max(2) / true.mean(2)).mean(0)
+    for l, number in enumerate(f["timing/layer"][:]):
+        lines = [x for x in layers.splitlines()
+                 if re.match(rf" +{number} +[0-9]\.", x)]
+        assert len(lines) == 2, lines  # four strategies beside each other
+        got = times(lines[0]) + times(lines[1])
+        assert np.allclose(got, layer[:, l], rtol=6e-3), (got, layer[:, l])
+        assert abs(float(lines[0].split()[1]) - skew[l]) < 6e-3
+    names = [s.decode() for s in f["timing/strategy"]]
+    best = names.index(ranks.split(",")[0])
+    busy = np.nansum(f["timing/exposed"][best], axis=2).mean((0, 1))
+    got = [times(x)[0] for x in ranks.splitlines() if re.match(r" +\d+ ", x)]
+    assert np.allclose(got, busy, rtol=6e-3), (got, busy)
+PY
+}
+
 # A run that was stopped: iterations from 3 on were never measured.
 make_short() {
     "$PYTHON" - "$dir/a.h5" "$dir/short.h5" <<'PY'
@@ -452,7 +490,11 @@ check "a file is no folder" refused 2 'is a file, not a folder' \
 check "a folder is not made below nothing" refused 1 'No such file' \
     "$dir/a.h5" -o "$dir/nowhere/report"
 check "texts from files are shown, not run" hostile_texts_are_shown
+check "layers and ranks have the numbers of the file" \
+    drill_down_has_the_numbers
 check "an interrupted run says so" interrupted_is_said
 check "runs are side by side" runs_are_side_by_side
 check "a sweep without its files is shown" sweep_is_shown
+check "no drilling down without the run's own file" \
+    refused 2 'No such file' --layers "$dir/sweep.h5"
 echo "1..$n"

@@ -7,6 +7,8 @@
 #ifndef MOEGPS_DETAIL_H
 #define MOEGPS_DETAIL_H
 
+#include <stdint.h>
+
 #include "moegps/status.h"
 #include "moegps/view.h"
 
@@ -35,9 +37,14 @@ typedef struct moe_detail {
                            the mean of all, had every expert stayed at home;
                            mean over iterations and layers */
     double *load;    /* [strategies][gpus] the same, as it was */
-    double *busy;    /* [gpus][iterations] s, mean over layers: what each
+    int32_t *layers; /* [layers] their numbers in the model */
+    double *layer_time; /* [strategies][layers] s on the clock that counts, mean
+                           over measured iterations */
+    double *skew;       /* [layers] max/mean pairs over experts, mean over
+                           iterations */
+    double *busy;       /* [gpus][iterations] s, mean over layers: what each
                            spent on the clock that counts, waiting left out */
-    double *traffic; /* [source][destination] B per iteration and layer in
+    double *traffic;    /* [source][destination] B per iteration and layer in
                            dispatch */
 } moe_detail;
 

@@ -26,6 +26,18 @@ const char *moe_report_result(const moe_view *view);
  *  <value> <unit>` lines, then `RESULT: ...`. Not collective. */
 void moe_report_print(const moe_view *view, FILE *out);
 
+/** What else to print of a run. */
+typedef struct moe_report_drill {
+    bool layers; /* the time of every layer, and its skewness */
+    bool ranks;  /* how busy every rank was, of the best strategy */
+} moe_report_drill;
+
+/** Print tables that need the run's own file. Not collective.
+ *  @return MOE_OK, MOE_USAGE (the file is gone), MOE_MISMATCH, MOE_FORMAT,
+ *  MOE_NOMEM. */
+moe_status moe_report_detail(const moe_view *view, moe_report_drill drill,
+                             FILE *out, moe_error *err);
+
 /** Print how time and efficiency go with the number of GPUs; nothing unless
  *  the runs differ in it. Not collective.
  *  @param views  [n]

@@ -10,7 +10,7 @@
 #include "moegps/mem.h"
 #include "moegps/report.h"
 
-enum { KEY_CSV = 256, KEY_JSON, KEY_FORCE };
+enum { KEY_CSV = 256, KEY_JSON, KEY_FORCE, KEY_LAYERS, KEY_RANKS };
 
 typedef struct {
     const char **files; /* [n_files], into argv */
@@ -18,14 +18,19 @@ typedef struct {
     const char *csv, *json; /* NULL: not asked for; "-": standard output */
     const char *folder;     /* NULL: not asked for */
     bool force;
+    moe_report_drill drill;
 } settings;
 
 static const struct argp_option options[] = {
     {"output", 'o', "DIR", 0,
-     "write a folder: one HTML page that needs nothing else, CSV and JSON", 0},
+     "write a folder: one HTML page that needs nothing else, figures, CSV and "
+     "JSON",
+     0},
     {"csv", KEY_CSV, "FILE|-", 0, "write a row per strategy and metric", 0},
     {"json", KEY_JSON, "FILE|-", 0,
      "write one JSON object; - prints it and nothing else", 0},
+    {"layers", KEY_LAYERS, NULL, 0, "print the time of every layer instead", 0},
+    {"ranks", KEY_RANKS, NULL, 0, "print how busy every rank was instead", 0},
     {"force", KEY_FORCE, NULL, 0,
      "replace FILE if it exists, write into DIR if it is not empty", 0},
     MOE_ARGS_HELP,
@@ -45,6 +50,12 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
         break;
     case KEY_JSON:
         s->json = arg;
+        break;
+    case KEY_LAYERS:
+        s->drill.layers = true;
+        break;
+    case KEY_RANKS:
+        s->drill.ranks = true;
         break;
     case KEY_FORCE:
         s->force = true;
@@ -81,6 +92,14 @@ static void print(const settings *s, const moe_view *views, size_t n,
         fprintf(stderr, "moegps: the page is %s/report.html\n", s->folder);
     bool tables =
         err->status == MOE_OK && !to_stdout(s->csv) && !to_stdout(s->json);
+    const bool drill = s->drill.layers || s->drill.ranks;
+    for (size_t i = 0; i < n && tables && drill; i++) {
+        printf("%s%s\n", i > 0 ? "\n" : "", views[i].path);
+        if (moe_report_detail(&views[i], s->drill, stdout, err) != MOE_OK)
+            break;
+        printf("\nRESULT: %s\n", moe_report_result(&views[i]));
+    }
+    tables = tables && !drill;
     if (tables)
         moe_report_scaling(views, n, stdout, err);
     for (size_t i = 0; i < n && tables; i++) {

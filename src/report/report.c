@@ -136,3 +136,24 @@ void moe_report_print(const moe_view *view, FILE *out)
     print_foms(view, out);
     fprintf(out, "RESULT: %s\n", moe_report_result(view));
 }
+
+moe_status moe_report_detail(const moe_view *view, moe_report_drill drill,
+                             FILE *out, moe_error *err)
+{
+    const moe_sheet to = {.out = out};
+    moe_verdict verdict;
+    moe_detail detail;
+    if (moe_verdict_find(view, &verdict, err) != MOE_OK)
+        return err->status;
+    const int of = verdict.best >= 0 ? verdict.best : view->reference_index;
+    const moe_status status =
+        moe_detail_read(view, of, verdict.clock, &detail, err);
+    if (status != MOE_OK)
+        return status;
+    if (drill.layers)
+        moe_sheet_layers(&to, view, &detail, verdict.clock);
+    if (drill.ranks)
+        moe_sheet_ranks(&to, view, &detail, verdict.clock);
+    moe_detail_free(&detail);
+    return MOE_OK;
+}

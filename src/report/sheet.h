@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "moegps/detail.h"
 #include "moegps/table.h"
 #include "moegps/view.h"
 
@@ -33,6 +34,13 @@ void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view);
 void moe_sheet_regret(const moe_sheet *to, const moe_view *view);
 void moe_sheet_phases(const moe_sheet *to, const moe_view *view,
                       moe_clock clock);
+
+/* Tables of a run's details, on the clock that counts; means over iterations:
+ * a row per layer with every strategy, or per rank, of one strategy. */
+void moe_sheet_layers(const moe_sheet *to, const moe_view *view,
+                      const moe_detail *detail, moe_clock clock);
+void moe_sheet_ranks(const moe_sheet *to, const moe_view *view,
+                     const moe_detail *detail, moe_clock clock);
 
 /* How runs of different numbers of GPUs compare: scaling.h. */
 void moe_sheet_scaling(const moe_sheet *to, const moe_view *views, size_t n,

@@ -17,7 +17,6 @@ typedef struct mean {
 
 typedef struct load_pass {
     moe_detail *to;
-    double *skew;  /* [layers] sums over iterations */
     double *loads; /* [gpus] scratch */
     mean *after;   /* [strategies] */
     mean home, share, *predicted;
@@ -69,7 +68,7 @@ static void visit_home(const moe_reader *rd, int s, int i, const double *x,
             sum += p->loads[g];
         }
         if (sum > 0)
-            p->skew[l] += most / sum;
+            p->to->skew[l] += most / sum * d->experts;
         add_sorted(&p->home, p->loads, (size_t)d->gpus);
     }
 }
@@ -133,7 +132,7 @@ static void read_loads(moe_reader *rd, moe_detail *to)
     const size_t strategies = (size_t)d->strategies, gpus = (size_t)d->gpus;
     const size_t experts = (size_t)d->experts;
     load_pass p = {.to = to};
-    p.skew = moe_array_new((size_t)d->layers, sizeof *p.skew, rd->err);
+    to->skew = moe_array_new((size_t)d->layers, sizeof *to->skew, rd->err);
     p.loads = moe_array_new(gpus, sizeof *p.loads, rd->err);
     p.after = moe_array_new(strategies, sizeof *p.after, rd->err);
     p.predicted = moe_array_new(strategies, sizeof *p.predicted, rd->err);
@@ -150,11 +149,13 @@ static void read_loads(moe_reader *rd, moe_detail *to)
     if (!moe_reader_failed(rd)) {
         moe_reader_each(rd, MOE_FIELD_TRUE_PAIRS, visit_home, &p);
         moe_reader_each(rd, MOE_FIELD_RANK_PAIRS, visit_after, &p);
-        to->layer = largest_at(p.skew, d->layers);
+        to->layer = largest_at(to->skew, d->layers);
         moe_reader_each(rd, MOE_FIELD_TRUE_PAIRS, visit_true, &p);
         moe_reader_each(rd, MOE_FIELD_PREDICTED_PAIRS, visit_predicted, &p);
     }
     if (!moe_reader_failed(rd)) {
+        const size_t n = p.home.count / (size_t)d->layers; /* iterations */
+        finish(&(mean){.sum = to->skew, .count = n}, (size_t)d->layers);
         finish(&p.home, gpus);
         finish(&p.share, experts);
     }
@@ -165,7 +166,6 @@ static void read_loads(moe_reader *rd, moe_detail *to)
     free(p.predicted);
     free(p.after);
     free(p.loads);
-    free(p.skew);
 }
 
 /* Times of every GPU: sums over phases, means over layers. */
@@ -199,6 +199,42 @@ static void read_busy(moe_reader *rd, moe_clock clock, moe_detail *to)
         moe_reader_one(
             rd, clock == MOE_CLOCK_GPU ? MOE_FIELD_EXPOSED : MOE_FIELD_WALL,
             to->strategy, visit_busy, to->busy);
+}
+
+typedef struct layer_times {
+    double *sum; /* [strategies][layers] */
+    size_t *n;   /* [strategies] */
+} layer_times;
+
+static void visit_layers(const moe_reader *rd, int s, int i, const double *x,
+                         void *arg)
+{
+    layer_times *to = arg;
+    const size_t layers = (size_t)rd->view->dims.layers;
+    (void)i;
+    for (size_t l = 0; l < layers; l++)
+        if (isnan(x[l])) /* the iteration was cut short */
+            return;
+    for (size_t l = 0; l < layers; l++)
+        to->sum[(size_t)s * layers + l] += x[l];
+    to->n[s]++;
+}
+
+static void read_layers(moe_reader *rd, moe_clock clock, moe_detail *to)
+{
+    const size_t layers = (size_t)rd->view->dims.layers;
+    const size_t strategies = (size_t)rd->view->dims.strategies;
+    to->layer_time =
+        moe_array_new(strategies * layers, sizeof *to->layer_time, rd->err);
+    layer_times times = {to->layer_time, NULL};
+    times.n = moe_array_new(strategies, sizeof *times.n, rd->err);
+    if (!moe_reader_failed(rd))
+        moe_reader_each(rd, MOE_FIELD_LAYER_WALL + (moe_field_id)clock,
+                        visit_layers, &times);
+    for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++)
+        finish(&(mean){.sum = times.sum + s * layers, .count = times.n[s]},
+               layers);
+    free(times.n);
 }
 
 static void read_traffic(moe_reader *rd, moe_detail *to)
@@ -283,12 +319,11 @@ static void read_origin(moe_reader *rd, moe_detail *to)
     for (size_t r = 0; bound != NULL && r < n; r++)
         to->unbound += bound[r] == 0;
     free(bound);
-    int32_t *layer =
-        moe_h5_read(rd->file, "timing/layer", H5T_NATIVE_INT32, sizeof *layer,
-                    (size_t)rd->view->dims.layers, rd->err);
-    if (layer != NULL)
-        to->layer_number = layer[to->layer];
-    free(layer);
+    to->layers =
+        moe_h5_read(rd->file, "timing/layer", H5T_NATIVE_INT32,
+                    sizeof *to->layers, (size_t)rd->view->dims.layers, rd->err);
+    if (to->layers != NULL)
+        to->layer_number = to->layers[to->layer];
 }
 
 /* A file of that name may have been replaced since a sweep was made. */
@@ -316,6 +351,8 @@ moe_status moe_detail_read(const moe_view *view, int strategy, moe_clock clock,
     if (!moe_reader_failed(&rd))
         read_busy(&rd, clock, &detail);
     if (!moe_reader_failed(&rd))
+        read_layers(&rd, clock, &detail);
+    if (!moe_reader_failed(&rd))
         read_traffic(&rd, &detail);
     if (!moe_reader_failed(&rd))
         read_origin(&rd, &detail);
@@ -333,6 +370,9 @@ void moe_detail_free(moe_detail *detail)
 {
     free(detail->traffic);
     free(detail->busy);
+    free(detail->skew);
+    free(detail->layer_time);
+    free(detail->layers);
     free(detail->load);
     free(detail->home);
     free(detail->predicted);
