@@ -469,7 +469,8 @@ static const struct {
      0,
      -1,
      {"none", "ema", "token"},
-     "a leads within noise: a layer takes 99.0 us on the wall clock (measured), "
+     "a leads within noise: a layer takes 99.0 us on the wall clock "
+     "(measured), "
      "1.01 times as fast as baseline (95 % interval 0.990 .. 1.03, n = 8)."},
     {{100, 50, 80},
      0,
