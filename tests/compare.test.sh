@@ -176,6 +176,15 @@ check "... in the same way" says "Scaling, wall clock"
 check "runs alike have no scaling" exits 0 report a.h5 b.h5
 check "... as there is none" sh -c "! grep -q Scaling '$dir/out'"
 
+python <<'PY'
+import h5py, shutil
+shutil.copy("two.h5", "foreign.h5")
+with h5py.File("foreign.h5", "r+") as f:
+    f["config"].attrs["model"] = "another"
+PY
+check "runs of two models have none" exits 0 report a.h5 foreign.h5
+check "... whatever their GPUs" sh -c "! grep -q Scaling '$dir/out'"
+
 # A hundred runs.
 for i in $(seq 100); do cp "$dir/a.h5" "$dir/copy$i.h5"; done
 python <<'PY'

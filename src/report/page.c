@@ -390,8 +390,11 @@ static void put_head(const moe_dossier *d, FILE *out)
     fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<header>\n",
             style);
     fputs("<h1>", out);
+    bool same = true;
+    for (size_t i = 1; i < d->n; i++)
+        same = same && strcmp(d->run[i].view->model, v->model) == 0;
     if (d->n > 1)
-        put(out, "%zu runs of %s", d->n, known(v->model));
+        put(out, same ? "%zu runs of %s" : "%zu runs", d->n, known(v->model));
     else
         put(out, "%s", known(v->title));
     fputs("</h1>\n</header>\n<main>\n", out);

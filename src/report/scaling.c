@@ -12,10 +12,13 @@
 
 bool moe_scaling_present(const moe_view *views, size_t n)
 {
-    for (size_t i = 1; i < n; i++)
-        if (views[i].dims.gpus != views[0].dims.gpus)
-            return true;
-    return false;
+    bool differ = false;
+    for (size_t i = 1; i < n; i++) {
+        if (strcmp(views[i].model, views[0].model) != 0)
+            return false; /* times of other layers */
+        differ = differ || views[i].dims.gpus != views[0].dims.gpus;
+    }
+    return differ;
 }
 
 static int find_strategy(const moe_view *view, const char *name)
