@@ -160,7 +160,7 @@ check "... in two parts, both noted" "$PYTHON" -c \
     "import h5py; p = h5py.File('$dir/usr1.h5')['provenance'].attrs; assert p['resumes'] == 1 and 'Slurm job $job' in p['resume_1'], dict(p)"
 
 # shellcheck disable=SC2086
-run_on 4 4 node.h5 $long --watchdog 5 &
+run_on 4 4 node.h5 $long --watchdog 4 &
 pid=$!
 until_iterated 90 "$dir/node.h5"
 $cluster kill "$dir" n3

@@ -77,7 +77,7 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 SlurmdTimeout=15
 MessageTimeout=20
-KillWait=5
+KillWait=2
 InactiveLimit=0
 MinJobAge=300
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0
