@@ -1,32 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <mpi.h>
 
 #include "args.h"
-#include "moegps/ctx.h"
-#include "moegps/engine.h"
 #include "moegps/h5.h"
-#include "moegps/learned.h"
 #include "moegps/mem.h"
-#include "moegps/profile.h"
 #include "moegps/progress.h"
-#include "moegps/report.h"
-#include "moegps/results.h"
 #include "moegps/stop.h"
-#include "moegps/watchdog.h"
-
-enum { MAX_STRATEGIES = 64 }; /* as many as an experiment may have */
-enum { MAX_SETS = 64, MAX_LAYERS = 4096, MAX_NOTES = 48 };
+#include "run.h"
 
 /* Seconds between flushes of the result file. */
 static const double FLUSH_EVERY_S = 5.0;
@@ -43,14 +30,6 @@ enum {
     KEY_WATCHDOG,
     KEY_INJECT
 };
-
-typedef struct {
-    const char *experiment, *out, *json, *inject;
-    const char *sets[MAX_SETS];
-    int n_sets;
-    double max_time_s, watchdog_s; /* 0: none */
-    bool dry_run, force, resume, quiet;
-} options_t;
 
 static const struct argp_option options[] = {
     {"set", KEY_SET, "KEY=VALUE", 0,
@@ -110,8 +89,8 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
     options_t *o = input;
     switch (key) {
     case KEY_SET:
-        if (o->n_sets == MAX_SETS)
-            return moe_fail(err, MOE_USAGE, "at most %d --set", MAX_SETS);
+        if (o->n_sets == RUN_MAX_SETS)
+            return moe_fail(err, MOE_USAGE, "at most %d --set", RUN_MAX_SETS);
         o->sets[o->n_sets++] = arg;
         break;
     case KEY_OUT:
@@ -157,29 +136,6 @@ static const moe_args args = {
     .options = options,
     .take = take};
 
-/* Everything a run holds; released in one place. */
-typedef struct {
-    moe_ctx ctx;
-    options_t o;
-    moe_experiment experiment;
-    moe_model model;
-    moe_cluster cluster;
-    moe_trace trace;
-    moe_learned file[MAX_STRATEGIES];           /* distinct predictor files */
-    const moe_learned *learned[MAX_STRATEGIES]; /* of each strategy, or NULL */
-    int n_files;
-    moe_topo topo;
-    int layers[MAX_LAYERS], n_layers;
-    char *input, *resolved, *command_line;
-    char *model_profile, *cluster_profile;
-    char out[1024];
-    moe_engine *engine;
-    moe_ledger ledger;
-    moe_results *results;
-    moe_watchdog *watchdog;
-    int done; /* iterations that the file had already */
-} run_t;
-
 static moe_status parse_arguments(run_t *r, int argc, char **argv)
 {
     moe_error *err = &r->ctx.err;
@@ -203,145 +159,6 @@ static moe_status parse_arguments(run_t *r, int argc, char **argv)
     return err->status;
 }
 
-/* Read a profile on rank 0, parse it everywhere. */
-static moe_status read_profile(moe_ctx *ctx, const char *kind, const char *name,
-                               char *path, char **text_out)
-{
-    if (ctx->rank == 0)
-        moe_profile_find(kind, name, ".yaml", path, 1024, &ctx->err);
-    if (moe_agree(ctx) != MOE_OK)
-        return ctx->err.status;
-    MOE_MPI(MPI_Bcast(path, 1024, MPI_CHAR, 0, ctx->comm));
-    return moe_ctx_read_text(ctx, path, text_out);
-}
-
-static moe_status read_profiles(run_t *r)
-{
-    char path[1024] = "";
-    moe_ctx *ctx = &r->ctx;
-    if (read_profile(ctx, "models", r->experiment.model_name, path,
-                     &r->model_profile) == MOE_OK)
-        moe_model_parse(r->model_profile, path, &r->model, &ctx->err);
-    if (moe_agree(ctx) == MOE_OK &&
-        read_profile(ctx, "clusters", r->experiment.cluster_name, path,
-                     &r->cluster_profile) == MOE_OK)
-        moe_cluster_parse(r->cluster_profile, path, &r->cluster, &ctx->err);
-    return moe_agree(ctx);
-}
-
-static moe_status read_trace(run_t *r)
-{
-    char path[1024] = "";
-    moe_ctx *ctx = &r->ctx;
-    if (ctx->rank == 0)
-        moe_profile_find("traces", r->experiment.trace_name, ".h5", path,
-                         sizeof path, &ctx->err);
-    if (moe_agree(ctx) != MOE_OK)
-        return ctx->err.status;
-    return moe_trace_load(ctx, path, &r->trace);
-}
-
-/* All layers are those that the trace has. */
-static void choose_layers(run_t *r)
-{
-    const moe_trace *t = &r->trace;
-    const char *list = r->experiment.workload.layers;
-    if (r->model.layers > MAX_LAYERS || t->layers > MAX_LAYERS) {
-        moe_fail(&r->ctx.err, MOE_USAGE, "at most %d layers can be run",
-                 MAX_LAYERS);
-    } else if (t->has_layer_number && strcmp(list, "all") == 0) {
-        r->n_layers = t->layers;
-        memcpy(r->layers, t->layer_number,
-               (size_t)t->layers * sizeof *r->layers);
-    } else {
-        moe_experiment_layers(list, r->model.layers, r->layers, &r->n_layers,
-                              &r->ctx.err);
-    }
-}
-
-/* The predictor files that strategies ask for, each once. */
-static moe_status read_learned(run_t *r)
-{
-    moe_ctx *ctx = &r->ctx;
-    const moe_experiment *x = &r->experiment;
-    for (int i = 0; i < x->n_strategies; i++) {
-        const char *name = x->strategy[i].load;
-        char path[1024] = "";
-        for (int j = 0; j < i && r->learned[i] == NULL; j++)
-            if (strcmp(name, x->strategy[j].load) == 0)
-                r->learned[i] = r->learned[j];
-        if (name[0] == '\0' || r->learned[i] != NULL)
-            continue;
-        if (ctx->rank == 0)
-            moe_profile_find("predictors", name, ".h5", path, sizeof path,
-                             &ctx->err);
-        if (moe_agree(ctx) != MOE_OK ||
-            moe_learned_load(ctx, path, &r->file[r->n_files]) != MOE_OK)
-            return ctx->err.status;
-        r->learned[i] = &r->file[r->n_files++];
-    }
-    return MOE_OK;
-}
-
-static moe_status read_inputs(run_t *r)
-{
-    moe_ctx *ctx = &r->ctx;
-    if (moe_ctx_read_text(ctx, r->o.experiment, &r->input) != MOE_OK)
-        return ctx->err.status;
-    moe_experiment_parse(r->input, r->o.experiment, r->o.sets, r->o.n_sets,
-                         &r->experiment, &ctx->err);
-    moe_inject(ctx, MOE_SITE_CONFIG);
-    if (moe_agree(ctx) != MOE_OK || read_profiles(r) != MOE_OK)
-        return ctx->err.status;
-    r->resolved = moe_experiment_resolved(&r->experiment);
-    if (moe_agree(ctx) != MOE_OK || read_trace(r) != MOE_OK)
-        return ctx->err.status;
-    choose_layers(r);
-    return moe_agree(ctx) == MOE_OK ? read_learned(r) : ctx->err.status;
-}
-
-/* Make the result file's folder; those above it must be there. */
-static void make_folder(run_t *r)
-{
-    struct stat info;
-    char *slash = strrchr(r->out, '/');
-    if (slash == NULL || slash == r->out)
-        return;
-    *slash = '\0';
-    if (mkdir(r->out, 0777) != 0) {
-        const int why = errno;
-        if (stat(r->out, &info) != 0 || !S_ISDIR(info.st_mode))
-            moe_fail(&r->ctx.err, MOE_IO, "%s: cannot create this folder: %s",
-                     r->out, strerror(why));
-    }
-    *slash = '/';
-}
-
-/* The result file's path, and its folder, before anything expensive. */
-static moe_status prepare_output(run_t *r)
-{
-    moe_ctx *ctx = &r->ctx;
-    const int gpus = moe_engine_dims(r->engine).gpus;
-    const size_t len = r->o.out != NULL ? strlen(r->o.out) : 0;
-    if (r->o.out == NULL)
-        moe_experiment_output(&r->experiment, gpus, r->out, sizeof r->out,
-                              &ctx->err);
-    else if (len == 0 || len >= sizeof r->out)
-        moe_fail(&ctx->err, MOE_USAGE,
-                 "--out: path of %zu characters, 1 to %zu are allowed", len,
-                 sizeof r->out - 1);
-    else
-        memcpy(r->out, r->o.out, len + 1);
-    if (ctx->rank == 0 && ctx->err.status == MOE_OK && !r->o.dry_run)
-        make_folder(r);
-    const char *json = r->o.json;
-    if (ctx->rank == 0 && json != NULL && strcmp(json, "-") != 0 &&
-        !r->o.force && access(json, F_OK) == 0)
-        moe_fail(&ctx->err, MOE_EXISTS, "%s: exists (--force replaces it)",
-                 json);
-    return moe_agree(ctx);
-}
-
 static void join_command_line(run_t *r, int argc, char **argv)
 {
     size_t size = 0;
@@ -354,12 +171,6 @@ static void join_command_line(run_t *r, int argc, char **argv)
     fclose(out);
 }
 
-static int threads_of(const run_t *r)
-{
-    const int asked = r->experiment.emulation.threads;
-    return asked > 0 ? asked : r->topo.threads;
-}
-
 static moe_status make_engine(run_t *r)
 {
     const moe_engine_params params = {.experiment = &r->experiment,
@@ -368,127 +179,9 @@ static moe_status make_engine(run_t *r)
                                       .trace = &r->trace,
                                       .layers = r->layers,
                                       .n_layers = r->n_layers,
-                                      .threads = threads_of(r),
+                                      .threads = run_threads_of(r),
                                       .learned = r->learned};
     return moe_engine_new(&r->ctx, &params, &r->engine);
-}
-
-/* Facts for /config, as text. The list lives as long as `room`. */
-typedef struct {
-    moe_results_note note[MAX_NOTES];
-    char room[MAX_NOTES][1024];
-    size_t n;
-} notes_t;
-
-static void add_note(notes_t *n, const char *key, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void add_note(notes_t *n, const char *key, const char *fmt, ...)
-{
-    if (n->n == MAX_NOTES)
-        return;
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(n->room[n->n], sizeof n->room[0], fmt, ap);
-    va_end(ap);
-    n->note[n->n] = (moe_results_note){key, n->room[n->n]};
-    n->n++;
-}
-
-/* How each strategy routes, in their order. */
-static void note_routing(const run_t *r, notes_t *n)
-{
-    char text[1024] = "";
-    size_t len = 0;
-    for (int i = 0; i < r->experiment.n_strategies; i++)
-        len += (size_t)snprintf(
-            text + len, sizeof text - len, "%s%s", i > 0 ? ", " : "",
-            r->experiment.strategy[i].direct ? "direct" : "dispatch");
-    add_note(n, "routing", "%s", text);
-}
-
-static void note_facts(const run_t *r, notes_t *n)
-{
-    const moe_workload *w = &r->experiment.workload;
-    const moe_emulation *e = &r->experiment.emulation;
-    const moe_ffn_shape *shape = moe_engine_shape(r->engine);
-    add_note(n, "model", "%s", r->model.name);
-    add_note(n, "cluster", "%s", r->cluster.name);
-    add_note(n, "cost_model", "%s", r->cluster.cost);
-    add_note(n, "trace", "%s", r->experiment.trace_name);
-    add_note(n, "trace_sha256", "%s", r->trace.sha256);
-    add_note(n, "experts", "%d", r->model.experts);
-    add_note(n, "top_k", "%d", r->model.top_k);
-    add_note(n, "batch", "%d", w->batch);
-    add_note(n, "seq", "%d", w->seq);
-    add_note(n, "max_tokens", "%" PRIu64, moe_engine_max_tokens(r->engine));
-    add_note(n, "seed", "%" PRIu64, w->seed);
-    add_note(n, "ffn", "%s", e->ffn);
-    add_note(n, "scale", "%d", e->scale);
-    add_note(n, "executed_dtype", "%s",
-             shape->dtype == MOE_BF16 ? "bf16" : "f32");
-    add_note(n, "executed_hidden", "%d", shape->hidden);
-    add_note(n, "executed_intermediate", "%d", shape->inter);
-    add_note(n, "full_hidden", "%d", r->model.hidden);
-    add_note(n, "full_intermediate", "%d", r->model.intermediate);
-    add_note(n, "executed_row_bytes", "%zu", moe_ffn_row_bytes(shape));
-    add_note(n, "full_row_bytes", "%d",
-             r->model.hidden * moe_dtype_size((moe_dtype)r->model.dtype));
-    add_note(n, "threads", "%d", threads_of(r));
-    add_note(n, "coordination", "%s",
-             e->coordination == MOE_CENTRAL ? "central" : "replicated");
-    note_routing(r, n);
-    add_note(n, "rebalance_every", "%d", e->rebalance_every);
-    add_note(n, "gpus_per_node", "%d", r->cluster.gpus_per_node);
-}
-
-/* Plans made ahead are made again from the last round's predictions. */
-static int history_of(const run_t *r)
-{
-    for (int i = 0; i < r->experiment.n_strategies; i++)
-        if (r->experiment.strategy[i].plan_ahead)
-            return r->experiment.emulation.rebalance_every;
-    return 0;
-}
-
-static moe_status create_results(run_t *r)
-{
-    const moe_ledger_dims dims = moe_engine_dims(r->engine);
-    const char *names[64];
-    int32_t layers[MAX_LAYERS];
-    char title[256];
-    notes_t notes = {.n = 0};
-    for (int i = 0; i < dims.strategies; i++)
-        names[i] = r->experiment.strategy[i].name;
-    for (int l = 0; l < dims.layers; l++)
-        layers[l] = r->layers[l];
-    note_facts(r, &notes);
-    snprintf(title, sizeof title, "%s on %d x %s, trace %.96s", r->model.name,
-             dims.gpus, r->cluster.name, r->experiment.trace_name);
-    const moe_results_meta meta = {.title = title,
-                                   .config_input = r->input,
-                                   .config_resolved = r->resolved,
-                                   .model_profile = r->model_profile,
-                                   .cluster_profile = r->cluster_profile,
-                                   .command_line = r->command_line,
-                                   .notes = notes.note,
-                                   .n_notes = notes.n,
-                                   .strategies = names,
-                                   .reference = r->experiment.reference,
-                                   .layers = layers,
-                                   .topo = &r->topo,
-                                   .gpu = moe_engine_gpu(r->engine),
-                                   .history = history_of(r),
-                                   .force = r->o.force};
-    moe_ledger_init(&r->ledger, &dims, r->ctx.rank, &r->ctx.err);
-    if (moe_agree(&r->ctx) != MOE_OK)
-        return r->ctx.err.status;
-    if (r->o.resume && moe_results_resume(&r->ctx, r->out, &meta, &r->ledger,
-                                          &r->results, &r->done) != MOE_OK)
-        return r->ctx.err.status;
-    if (r->results != NULL || r->done == dims.iterations)
-        return MOE_OK;
-    return moe_results_create(&r->ctx, r->out, &meta, &r->ledger, &r->results);
 }
 
 /* Whether to flush now: rank 0's clock decides for all. */
@@ -603,55 +296,6 @@ static moe_status finish(run_t *r, moe_status measured)
     return s;
 }
 
-static void print_report(run_t *r)
-{
-    const bool json_only = r->o.json != NULL && strcmp(r->o.json, "-") == 0;
-    moe_view view = {0};
-    moe_error err = {0};
-    if (moe_view_read(r->out, &view, &err) == MOE_OK) {
-        if (!json_only)
-            moe_report_print(&view, stdout);
-        moe_report_write(r->o.json, moe_report_json, &view, 1, r->o.force,
-                         &err);
-    }
-    if (r->ctx.err.status == MOE_OK)
-        r->ctx.err = err;
-    moe_view_free(&view);
-    moe_note(&r->ctx, "results in %s", r->out);
-}
-
-/* What would run, for --dry-run. */
-static void print_plan(const run_t *r)
-{
-    const moe_ledger_dims d = moe_engine_dims(r->engine);
-    const moe_ffn_shape *shape = moe_engine_shape(r->engine);
-    const double expert = (double)moe_ffn_weight_bytes(shape);
-    double slots = 0;
-    for (int i = 0; i < d.strategies; i++)
-        slots += r->experiment.strategy[i].slots;
-    printf("%s", r->resolved);
-    printf("# %d GPUs, %d ranks, %d nodes, %d threads per rank\n", d.gpus,
-           r->ctx.size, r->ctx.n_nodes, threads_of(r));
-    printf("# %d layers, %d experts, top %d, at most %" PRIu64
-           " tokens per iteration\n",
-           d.layers, d.experts, r->model.top_k,
-           moe_engine_max_tokens(r->engine));
-    printf("# executed: hidden %d, intermediate %d, %s; full: %d, %d\n",
-           shape->hidden, shape->inter,
-           shape->dtype == MOE_BF16 ? "bf16" : "f32", r->model.hidden,
-           r->model.intermediate);
-    const double pairs =
-        (double)moe_engine_max_tokens(r->engine) * r->model.top_k;
-    printf("# memory: expert weights at most %.2f GiB in all ranks together, "
-           "rows about %.1f MiB and measurements %.1f MiB per rank (rank 0: "
-           "%.1f MiB)\n",
-           expert * d.layers * (d.experts + slots * d.gpus) / (1 << 30),
-           3.0 * pairs / d.gpus * (double)moe_ffn_row_bytes(shape) / (1 << 20),
-           moe_ledger_bytes(&d, 1) / (1 << 20),
-           moe_ledger_bytes(&d, 0) / (1 << 20));
-    printf("# output: %s\n", r->out);
-}
-
 static moe_status run_all(run_t *r, int argc, char **argv)
 {
     moe_ctx *ctx = &r->ctx;
@@ -664,7 +308,8 @@ static moe_status run_all(run_t *r, int argc, char **argv)
                       "start with mpirun -n N or srun -n N");
     moe_stop_arm(r->o.max_time_s);
     join_command_line(r, argc, argv);
-    if (read_inputs(r) != MOE_OK || moe_topo_discover(ctx, &r->topo) != MOE_OK)
+    if (run_read_inputs(r) != MOE_OK ||
+        moe_topo_discover(ctx, &r->topo) != MOE_OK)
         return ctx->err.status;
     moe_topo_warn(ctx, &r->topo);
     if (r->experiment.emulation.rebalance_every >
@@ -675,14 +320,14 @@ static moe_status run_all(run_t *r, int argc, char **argv)
                  "weights cost",
                  r->experiment.emulation.rebalance_every,
                  r->experiment.workload.iterations);
-    if (make_engine(r) != MOE_OK || prepare_output(r) != MOE_OK)
+    if (make_engine(r) != MOE_OK || run_prepare_output(r) != MOE_OK)
         return ctx->err.status;
     if (r->o.dry_run) {
         if (ctx->rank == 0)
-            print_plan(r);
+            run_print_plan(r);
         return MOE_OK;
     }
-    if (create_results(r) != MOE_OK)
+    if (run_create_results(r) != MOE_OK)
         return ctx->err.status;
     moe_status done = MOE_OK;
     if (r->results == NULL)
@@ -691,7 +336,7 @@ static moe_status run_all(run_t *r, int argc, char **argv)
         done = finish(r, measure(r));
     if (ctx->rank == 0 &&
         (done == MOE_OK || done == MOE_INVALID || done == MOE_INTERRUPTED))
-        print_report(r);
+        run_print_report(r);
     return moe_agree(ctx);
 }
 

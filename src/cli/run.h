@@ -1,0 +1,71 @@
+/** run.h: what the files of `moegps run` share.
+ *
+ *  run.c          arguments, the order of things, iterations
+ *  run_inputs.c   experiment, profiles, trace, predictor files
+ *  run_results.c  the result file, and what is printed
+ */
+#ifndef MOEGPS_CLI_RUN_H
+#define MOEGPS_CLI_RUN_H
+
+#include <stdbool.h>
+
+#include "moegps/ctx.h"
+#include "moegps/engine.h"
+#include "moegps/learned.h"
+#include "moegps/results.h"
+#include "moegps/watchdog.h"
+
+enum { RUN_MAX_STRATEGIES = 64 }; /* as many as an experiment may have */
+enum { RUN_MAX_SETS = 64, RUN_MAX_LAYERS = 4096 };
+
+typedef struct {
+    const char *experiment, *out, *json, *inject;
+    const char *sets[RUN_MAX_SETS];
+    int n_sets;
+    double max_time_s, watchdog_s; /* 0: none */
+    bool dry_run, force, resume, quiet;
+} options_t;
+
+/* Everything a run holds; released in one place. */
+typedef struct {
+    moe_ctx ctx;
+    options_t o;
+    moe_experiment experiment;
+    moe_model model;
+    moe_cluster cluster;
+    moe_trace trace;
+    moe_learned file[RUN_MAX_STRATEGIES]; /* distinct predictor files */
+    const moe_learned
+        *learned[RUN_MAX_STRATEGIES]; /* of each strategy, or NULL */
+    int n_files;
+    moe_topo topo;
+    int layers[RUN_MAX_LAYERS], n_layers;
+    char *input, *resolved, *command_line;
+    char *model_profile, *cluster_profile;
+    char out[1024];
+    moe_engine *engine;
+    moe_ledger ledger;
+    moe_results *results;
+    moe_watchdog *watchdog;
+    int done; /* iterations that the file had already */
+} run_t;
+
+/** Read everything that the experiment names. Collective; merged status. */
+moe_status run_read_inputs(run_t *r);
+
+/** @return OpenMP threads of this rank. */
+int run_threads_of(const run_t *r);
+
+/** Settle the result file's path and make its folder, before anything
+ *  expensive. Collective; merged status. */
+moe_status run_prepare_output(run_t *r);
+
+/** Create the result file, or open the one to go on with; neither where that
+ *  is complete. Collective; merged status. */
+moe_status run_create_results(run_t *r);
+
+/** Print the report of the finished file; or what would run. Rank 0. */
+void run_print_report(run_t *r);
+void run_print_plan(const run_t *r);
+
+#endif
