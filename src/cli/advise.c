@@ -25,109 +25,71 @@ typedef struct {
 } settings;
 
 #define AT(member) MOE_OPT_AT(settings, member)
-#define TEXT(name, member, value, text)                                  \
-    {                                                                    \
-        .key = name, .type = MOE_OPT_TEXT, .initial = value, AT(member), \
-        .help = text                                                     \
-    }
-#define INT(name, member, value, low, high, text)                       \
-    {                                                                   \
-        .key = name, .type = MOE_OPT_INT, .initial = value, .min = low, \
-        .max = high, AT(member), .help = text                           \
-    }
-#define REAL(name, member, value, low, high, text)                       \
-    {                                                                    \
-        .key = name, .type = MOE_OPT_REAL, .initial = value, .min = low, \
-        .max = high, AT(member), .help = text                            \
-    }
-#define FLAG(name, member, text)                                           \
-    {                                                                      \
-        .key = name, .type = MOE_OPT_BOOL, .initial = "false", AT(member), \
-        .help = text                                                       \
-    }
 
 /* The error's default is the paper's of Mixtral on MMLU (MoE-GPS, arXiv
  * 2506.07366); accuracy and overhead are assumptions, to be replaced by what
  * `moegps evaluate` measures. */
 static const moe_opt rows[] = {
-    TEXT("model", model, "", "profile in jobs/models, or a path"),
-    TEXT("cluster", cluster, "", "profile in jobs/clusters, or a path"),
-    INT("gpus", gpus, NULL, 1, 65536, "that hold the experts"),
-    TEXT("trace", trace, "", "sample batches of this trace; else --skew"),
-    REAL("skew", skew, NULL, 0, 4096,
-         "busiest expert over the mean: loads follow a power law"),
-    FLAG("bottleneck", bottleneck,
-         "skew is of the busiest GPU, the paper's reading"),
-    REAL("error", error, "0.018", 0, 2,
-         "of the predicted distribution, sum |p^ - p|; default 0.018"),
-    INT("batch", batch, "1", 1, 16777216, "sequences; default 1"),
-    INT("seq", seq, NULL, 0, 16777216,
-        "tokens of each; default 512, or with a trace 0: as they are"),
-    INT("slots", slots, "0", 0, 4096,
+    MOE_ARGS_TEXT("model", model, "", "profile in jobs/models, or a path"),
+    MOE_ARGS_TEXT("cluster", cluster, "",
+                  "profile in jobs/clusters, or a path"),
+    MOE_ARGS_INT("gpus", gpus, NULL, 1, 65536, "that hold the experts"),
+    MOE_ARGS_TEXT("trace", trace, "",
+                  "sample batches of this trace; else --skew"),
+    MOE_ARGS_REAL("skew", skew, NULL, 0, 4096,
+                  "busiest expert over the mean: loads follow a power law"),
+    MOE_ARGS_FLAG("bottleneck", bottleneck,
+                  "skew is of the busiest GPU, the paper's reading"),
+    MOE_ARGS_REAL("error", error, "0.018", 0, 2,
+                  "of the predicted distribution, sum |p^ - p|; default 0.018"),
+    MOE_ARGS_INT("batch", batch, "1", 1, 16777216, "sequences; default 1"),
+    MOE_ARGS_INT("seq", seq, NULL, 0, 16777216,
+                 "tokens of each; default 512, or with a trace 0: as they are"),
+    MOE_ARGS_INT(
+        "slots", slots, "0", 0, 4096,
         "per GPU and layer; default: homes and two more, or an eighth"),
-    INT("rebalance-every", rebalance_every, "1", 1, 1000000000,
-        "iterations per plan; default 1"),
-    REAL("moving", moving, "1", 0, 1,
-         "share of token-to-expert's copies that travel at each plan; default "
-         "1"),
-    REAL("accuracy", accuracy, "0.9", 0, 1,
-         "of token-to-expert, share of pairs; default 0.9"),
-    FLAG("as-paper", as_paper,
-         "copies neither travel nor cost the reading of their weights, and "
-         "distribution-only exchanges rows as without them"),
-    TEXT("overhead", overhead, "10%",
-         "of its predictor, s per layer, or % of the baseline layer; default "
-         "10%"),
-    FLAG("overhead-hidden", overhead_hidden,
-         "the predictor runs on a device of its own, beside attention"),
-    REAL("token-error", token_error, NULL, 0, 2,
-         "of its load; default 1 - accuracy"),
-    FLAG("no-direct-routing", no_direct,
-         "pairs predicted right are dispatched like the others"),
-    FLAG("no-limits", no_limits,
-         "leave out the break-even numbers, most of the work"),
-    TEXT("planner", planner, "duplicate", "see moegps list planners"),
-    REAL("planner-time", planner_s, NULL, 0, 1e6,
-         "s of the host per plan; default: measured here"),
-    INT("samples", samples, "0", 0, 4096,
-        "batches of the trace, or ways to place the experts"),
-    INT("warmup", warmup, "1", 0, 1000, "batches of the trace that go before"),
+    MOE_ARGS_INT("rebalance-every", rebalance_every, "1", 1, 1000000000,
+                 "iterations per plan; default 1"),
+    MOE_ARGS_REAL(
+        "moving", moving, "1", 0, 1,
+        "share of token-to-expert's copies that travel at each plan; default "
+        "1"),
+    MOE_ARGS_REAL("accuracy", accuracy, "0.9", 0, 1,
+                  "of token-to-expert, share of pairs; default 0.9"),
+    MOE_ARGS_FLAG(
+        "as-paper", as_paper,
+        "copies neither travel nor cost the reading of their weights, and "
+        "distribution-only exchanges rows as without them"),
+    MOE_ARGS_TEXT(
+        "overhead", overhead, "10%",
+        "of its predictor, s per layer, or % of the baseline layer; default "
+        "10%"),
+    MOE_ARGS_FLAG(
+        "overhead-hidden", overhead_hidden,
+        "the predictor runs on a device of its own, beside attention"),
+    MOE_ARGS_REAL("token-error", token_error, NULL, 0, 2,
+                  "of its load; default 1 - accuracy"),
+    MOE_ARGS_FLAG("no-direct-routing", no_direct,
+                  "pairs predicted right are dispatched like the others"),
+    MOE_ARGS_FLAG("no-limits", no_limits,
+                  "leave out the break-even numbers, most of the work"),
+    MOE_ARGS_TEXT("planner", planner, "duplicate", "see moegps list planners"),
+    MOE_ARGS_REAL("planner-time", planner_s, NULL, 0, 1e6,
+                  "s of the host per plan; default: measured here"),
+    MOE_ARGS_INT("samples", samples, "0", 0, 4096,
+                 "batches of the trace, or ways to place the experts"),
+    MOE_ARGS_INT("warmup", warmup, "1", 0, 1000,
+                 "batches of the trace that go before"),
     {.key = "seed",
      .type = MOE_OPT_U64,
      .initial = "1",
      .max = 1.8e19,
      AT(seed),
      .help = "of batches or placements; default 1"},
-    TEXT("json", json, "", "write JSON; - is stdout, and then only JSON"),
-    FLAG("force", force, "replace an existing JSON file"),
+    MOE_ARGS_TEXT("json", json, "",
+                  "write JSON; - is stdout, and then only JSON"),
+    MOE_ARGS_FLAG("force", force, "replace an existing JSON file"),
     {.key = NULL}};
-
-enum { N_ROWS = MOE_ARRAY_LEN(rows) - 1, FIRST_KEY = 256 };
-
-static moe_status take(int key, char *arg, void *input, moe_error *err)
-{
-    if (key == ARGP_KEY_ARG)
-        return moe_fail(err, MOE_USAGE, "'%s': no argument is wanted", arg);
-    return moe_opt_parse(&rows[key - FIRST_KEY], arg != NULL ? arg : "true",
-                         input, err);
-}
-
-/* argp's table from ours. */
-static void make_options(struct argp_option *out)
-{
-    for (int i = 0; i < N_ROWS; i++) {
-        static const char *const kinds[] = {[MOE_OPT_INT] = "N",
-                                            [MOE_OPT_U64] = "N",
-                                            [MOE_OPT_REAL] = "X",
-                                            [MOE_OPT_BOOL] = NULL,
-                                            [MOE_OPT_TEXT] = "TEXT"};
-        out[i] = (struct argp_option){.name = rows[i].key,
-                                      .key = FIRST_KEY + i,
-                                      .arg = kinds[rows[i].type],
-                                      .doc = rows[i].help};
-    }
-    out[N_ROWS] = (struct argp_option)MOE_ARGS_HELP;
-}
 
 static char *read_profile(const char *kind, const char *name, char *path,
                           size_t size, moe_error *err)
@@ -254,18 +216,14 @@ int moe_cmd_advise(int argc, char **argv)
     moe_error err = {0};
     settings s = {.skew = -1, .seq = -1, .token_error = -1, .planner_s = -1};
     bool help = false;
-    struct argp_option options[N_ROWS + 2] = {{0}};
-    make_options(options);
-    const moe_args args = {
+    static const moe_args_rows args = {
         .name = "moegps advise",
         .help = "Say which strategy a layer would be fastest with, by how "
                 "much, why, how sure that is and where it turns. All of it is "
                 "modelled: real planners and splits on sampled or described "
                 "loads, priced as a run's gpu clock.",
-        .options = options,
-        .take = take};
-    moe_opt_defaults(rows, &s);
-    moe_args_parse(&args, argc, argv, &s, &help, &err);
+        .rows = rows};
+    moe_args_parse_rows(&args, argc, argv, &s, &help, &err);
     if (help)
         return 0;
     if (err.status == MOE_OK)

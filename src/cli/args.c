@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "args.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -52,6 +53,51 @@ moe_status moe_args_parse(const moe_args *args, int argc, char **argv,
                  s.next < argc ? argv[s.next] : "");
     return moe_fail(err, local.status, "%s (see %s --help)", local.text,
                     args->name);
+}
+
+/* Keys of rows begin above the characters of short options. */
+enum { FIRST_KEY = 256 };
+
+/* What a table's options are parsed into. */
+typedef struct {
+    const moe_opt *rows;
+    void *settings;
+} target;
+
+static moe_status take_row(int key, char *arg, void *input, moe_error *err)
+{
+    const target *to = input;
+    if (key == ARGP_KEY_ARG)
+        return moe_fail(err, MOE_USAGE, "'%s': no argument is wanted", arg);
+    return moe_opt_parse(&to->rows[key - FIRST_KEY], arg != NULL ? arg : "true",
+                         to->settings, err);
+}
+
+moe_status moe_args_parse_rows(const moe_args_rows *args, int argc, char **argv,
+                               void *settings, bool *help_out, moe_error *err)
+{
+    static const char *const kinds[] = {[MOE_OPT_INT] = "N",
+                                        [MOE_OPT_U64] = "N",
+                                        [MOE_OPT_REAL] = "X",
+                                        [MOE_OPT_BOOL] = NULL,
+                                        [MOE_OPT_TEXT] = "TEXT"};
+    struct argp_option options[MOE_ARGS_MAX_ROWS + 2] = {{0}};
+    int n = 0;
+    for (; args->rows[n].key != NULL; n++) {
+        assert(n < MOE_ARGS_MAX_ROWS);
+        options[n] = (struct argp_option){.name = args->rows[n].key,
+                                          .key = FIRST_KEY + n,
+                                          .arg = kinds[args->rows[n].type],
+                                          .doc = args->rows[n].help};
+    }
+    options[n] = (struct argp_option)MOE_ARGS_HELP;
+    const moe_args all = {.name = args->name,
+                          .help = args->help,
+                          .options = options,
+                          .take = take_row};
+    target to = {args->rows, settings};
+    moe_opt_defaults(args->rows, settings);
+    return moe_args_parse(&all, argc, argv, &to, help_out, err);
 }
 
 int moe_args_fail(const moe_error *err)

@@ -7,6 +7,8 @@
 #include <argp.h>
 #include <stdbool.h>
 
+#include "moegps/mem.h"
+#include "moegps/options.h"
 #include "moegps/status.h"
 
 enum { MOE_ARGS_HELP_KEY = '?' };
@@ -32,6 +34,42 @@ typedef struct moe_args {
  *  @return MOE_OK, MOE_USAGE. */
 moe_status moe_args_parse(const moe_args *args, int argc, char **argv,
                           void *input, bool *help_out, moe_error *err);
+
+/* Rows of an option table (options.h) of a command: AT(member) places a member
+ * in its settings. */
+#define MOE_ARGS_TEXT(name, member, value, text)                         \
+    {                                                                    \
+        .key = name, .type = MOE_OPT_TEXT, .initial = value, AT(member), \
+        .help = text                                                     \
+    }
+#define MOE_ARGS_INT(name, member, value, low, high, text)              \
+    {                                                                   \
+        .key = name, .type = MOE_OPT_INT, .initial = value, .min = low, \
+        .max = high, AT(member), .help = text                           \
+    }
+#define MOE_ARGS_REAL(name, member, value, low, high, text)              \
+    {                                                                    \
+        .key = name, .type = MOE_OPT_REAL, .initial = value, .min = low, \
+        .max = high, AT(member), .help = text                            \
+    }
+#define MOE_ARGS_FLAG(name, member, text)                                  \
+    {                                                                      \
+        .key = name, .type = MOE_OPT_BOOL, .initial = "false", AT(member), \
+        .help = text                                                       \
+    }
+
+enum { MOE_ARGS_MAX_ROWS = 64 };
+
+/** A command whose options are a table of rows and that takes no arguments. */
+typedef struct moe_args_rows {
+    const char *name, *help; /* as in moe_args */
+    const moe_opt *rows;     /* at most MOE_ARGS_MAX_ROWS */
+} moe_args_rows;
+
+/** Set defaults, then parse argv[1..] into settings.
+ *  @return as moe_args_parse(). */
+moe_status moe_args_parse_rows(const moe_args_rows *args, int argc, char **argv,
+                               void *settings, bool *help_out, moe_error *err);
 
 /** Say the error on stderr. @return its exit code. */
 int moe_args_fail(const moe_error *err);

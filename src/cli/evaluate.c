@@ -21,74 +21,36 @@ typedef struct {
 } settings;
 
 #define AT(member) MOE_OPT_AT(settings, member)
-#define TEXT(name, member, value, text)                                  \
-    {                                                                    \
-        .key = name, .type = MOE_OPT_TEXT, .initial = value, AT(member), \
-        .help = text                                                     \
-    }
-#define INT(name, member, value, low, high, text)                       \
-    {                                                                   \
-        .key = name, .type = MOE_OPT_INT, .initial = value, .min = low, \
-        .max = high, AT(member), .help = text                           \
-    }
-#define FLAG(name, member, text)                                           \
-    {                                                                      \
-        .key = name, .type = MOE_OPT_BOOL, .initial = "false", AT(member), \
-        .help = text                                                       \
-    }
 
 static const moe_opt rows[] = {
-    TEXT("trace", trace, "", "in jobs/traces, or a path"),
-    TEXT("predictors", predictors, "",
-         "with options after colons: token,ema:alpha=0.2"),
-    TEXT("load", load, "",
-         "predictor file of moegps train: a path, or in jobs/predictors"),
-    INT("batch", batch, "1", 1, 1 << 20, "sequences of a batch; default 1"),
-    INT("seq", seq, "512", 0, 1 << 20,
-        "tokens of each; 0: sequences or steps whole; default 512"),
-    TEXT("cluster", cluster, "", "price the predictors on its GPUs"),
-    TEXT("model", model, "", "that is priced; default: the trace's"),
-    INT("gpus", gpus, "4", 1, 65536,
-        "that share a batch, for the price; default 4"),
-    INT("repeats", repeats, "15", 1, 10000,
-        "of the timing of a batch; default 15"),
+    MOE_ARGS_TEXT("trace", trace, "", "in jobs/traces, or a path"),
+    MOE_ARGS_TEXT("predictors", predictors, "",
+                  "with options after colons: token,ema:alpha=0.2"),
+    MOE_ARGS_TEXT(
+        "load", load, "",
+        "predictor file of moegps train: a path, or in jobs/predictors"),
+    MOE_ARGS_INT("batch", batch, "1", 1, 1 << 20,
+                 "sequences of a batch; default 1"),
+    MOE_ARGS_INT("seq", seq, "512", 0, 1 << 20,
+                 "tokens of each; 0: sequences or steps whole; default 512"),
+    MOE_ARGS_TEXT("cluster", cluster, "", "price the predictors on its GPUs"),
+    MOE_ARGS_TEXT("model", model, "", "that is priced; default: the trace's"),
+    MOE_ARGS_INT("gpus", gpus, "4", 1, 65536,
+                 "that share a batch, for the price; default 4"),
+    MOE_ARGS_INT("repeats", repeats, "15", 1, 10000,
+                 "of the timing of a batch; default 15"),
     {.key = "seed",
      .type = MOE_OPT_U64,
      .initial = "1",
      .max = 1.8e19,
      AT(seed),
      .help = "of batches and resamples; default 1"},
-    FLAG("layers", per_layer, "a line for every layer, too"),
-    TEXT("json", json, "", "write JSON; - is stdout, and then only JSON"),
-    TEXT("csv", csv, "", "write CSV; - is stdout, and then only CSV"),
-    FLAG("force", force, "replace existing JSON and CSV files"),
+    MOE_ARGS_FLAG("layers", per_layer, "a line for every layer, too"),
+    MOE_ARGS_TEXT("json", json, "",
+                  "write JSON; - is stdout, and then only JSON"),
+    MOE_ARGS_TEXT("csv", csv, "", "write CSV; - is stdout, and then only CSV"),
+    MOE_ARGS_FLAG("force", force, "replace existing JSON and CSV files"),
     {.key = NULL}};
-
-enum { N_ROWS = MOE_ARRAY_LEN(rows) - 1, FIRST_KEY = 256 };
-
-static moe_status take(int key, char *arg, void *input, moe_error *err)
-{
-    if (key == ARGP_KEY_ARG)
-        return moe_fail(err, MOE_USAGE, "'%s': no argument is wanted", arg);
-    return moe_opt_parse(&rows[key - FIRST_KEY], arg != NULL ? arg : "true",
-                         input, err);
-}
-
-/* argp's table from ours. */
-static void make_options(struct argp_option *out)
-{
-    for (int i = 0; i < N_ROWS; i++) {
-        static const char *const kinds[] = {[MOE_OPT_INT] = "N",
-                                            [MOE_OPT_U64] = "N",
-                                            [MOE_OPT_BOOL] = NULL,
-                                            [MOE_OPT_TEXT] = "TEXT"};
-        out[i] = (struct argp_option){.name = rows[i].key,
-                                      .key = FIRST_KEY + i,
-                                      .arg = kinds[rows[i].type],
-                                      .doc = rows[i].help};
-    }
-    out[N_ROWS] = (struct argp_option)MOE_ARGS_HELP;
-}
 
 /* ---- predictors as they are typed ---- */
 
@@ -292,17 +254,13 @@ int moe_cmd_evaluate(int argc, char **argv)
     moe_error err = {0};
     settings s = {0};
     bool help = false;
-    struct argp_option options[N_ROWS + 2] = {{0}};
-    make_options(options);
-    const moe_args args = {
+    static const moe_args_rows args = {
         .name = "moegps evaluate",
         .help = "Say how well predictors foretell the test part of a trace, "
                 "and what they cost: error of the distribution, beside what "
                 "chance alone would make it; accuracy of tokens; time.",
-        .options = options,
-        .take = take};
-    moe_opt_defaults(rows, &s);
-    moe_args_parse(&args, argc, argv, &s, &help, &err);
+        .rows = rows};
+    moe_args_parse_rows(&args, argc, argv, &s, &help, &err);
     if (help)
         return 0;
     if (err.status == MOE_OK)
