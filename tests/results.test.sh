@@ -79,6 +79,10 @@ assert float(plan.moved_bytes.max()) == 2 * 2**33
 rank = data["provenance"]
 assert list(rank.threads.values) == [2] * rank.sizes["rank"]
 assert rank.oversubscribed.attrs["flag_meanings"] == "no yes"
+source = timing.price_source
+assert list(source.attrs["flag_values"]) == [0, 1, 2, 3]
+assert source.attrs["flag_meanings"] == (
+    "tabulated interpolated extrapolated analytic")
 assert "OMPI_" in str(rank.env.values)
 assert data["config"].attrs["seed"] == 1
 assert data["config"].attrs["scale"] == 0.125
@@ -93,9 +97,10 @@ import sys
 import h5py
 
 with h5py.File(sys.argv[1]) as f:
-    assert f.attrs["schema_version"] == "1.1.0"
+    assert f.attrs["schema_version"] == "1.2.0"
     assert set(f) == {"config", "provenance", "timing", "load", "prediction",
-                      "plan", "regret", "traffic", "resume", "summary"}, list(f)
+                      "plan", "regret", "traffic", "work", "resume",
+                      "summary"}, list(f)
     assert f["timing/wall"].dims[3].keys() == ["phase"]
     assert list(f["timing/phase"].asstr()[:2]) == ["predict", "collect"]
     assert f["timing"].attrs["signal"] == "layer_time_wall"

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "moegps/cost.h"
 #include "moegps/ledger.h"
 #include "moegps/results.h"
 
@@ -54,6 +55,27 @@ static inline int32_t syn_rank_pairs(int s, int r, int gpus)
     return r >= gpus ? -1 : r == 0 ? 4 + 2 * s : 4;
 }
 
+/* The first replica computes all, the last none is there. */
+static inline int32_t syn_slot_pairs(int s, int k, int r, int gpus)
+{
+    return r >= gpus || k == SYN_K - 1 ? -1
+           : k == 0                    ? syn_rank_pairs(s, r, gpus)
+                                       : 0;
+}
+
+/* Beyond 32 bits, and none between nodes in dispatch. */
+static inline int64_t syn_haul(int s, int h, int link, int r, int gpus)
+{
+    return r >= gpus                             ? -1
+           : h == MOE_HAUL_DISPATCH && link == 1 ? 0
+                                                 : ((int64_t)(s + h) << 32) + r;
+}
+
+static inline int16_t syn_source(int p, int r)
+{
+    return p == MOE_PHASE_PLAN ? -1 : (int16_t)((p + r) % MOE_N_PRICE_SOURCES);
+}
+
 static inline int32_t syn_busiest(int s, int level)
 {
     return 100 + s + 10 * (MOE_N_LEVELS - level) * (MOE_N_LEVELS - level);
@@ -92,7 +114,15 @@ static inline void syn_fill_rank(moe_ledger *ledger, int s, int i, int l, int r)
         ledger->cpu[j] = syn_cpu(s, i, l, p, r, d->ranks);
         ledger->gpu[j] = syn_gpu(s, i, l, p, r, d->gpus);
         ledger->exposed[j] = syn_exposed(s, i, l, p, r, d->gpus);
+        ledger->price_source[j] = syn_source(p, r);
     }
+    for (int k = 0; k < SYN_K; k++)
+        ledger->slot_pairs[at * SYN_K + (size_t)k] =
+            syn_slot_pairs(s, k, r, d->gpus);
+    for (int h = 0; h < MOE_N_HAULS; h++)
+        for (int k = 0; k < MOE_N_LINKS; k++)
+            ledger->haul[h][at * MOE_N_LINKS + (size_t)k] =
+                syn_haul(s, h, k, r, d->gpus);
     ledger->rank_pairs[at] = syn_rank_pairs(s, r, d->gpus);
 }
 

@@ -20,8 +20,12 @@ typedef enum moe_price_source {
     MOE_PRICE_TABULATED,    /* a measured row */
     MOE_PRICE_INTERPOLATED, /* between measured rows */
     MOE_PRICE_EXTRAPOLATED, /* outside them, by a fitted model */
-    MOE_PRICE_ANALYTIC      /* from data sheet numbers */
+    MOE_PRICE_ANALYTIC,     /* from data sheet numbers */
+    MOE_N_PRICE_SOURCES
 } moe_price_source;
+
+/** @return "tabulated", "interpolated", "extrapolated", "analytic". */
+const char *moe_price_source_name(moe_price_source source);
 
 typedef struct moe_price {
     double time_s;

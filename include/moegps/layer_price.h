@@ -54,6 +54,8 @@ typedef struct moe_layer_price {
     double gpu_s[MOE_N_PHASES];     /* what the phase takes */
     double exposed_s[MOE_N_PHASES]; /* what of it attention does not hide */
     moe_price_source source;        /* the least certain of all parts */
+    moe_price_source source_of[MOE_N_PHASES]; /* likewise; of a phase that
+                                       takes no time it means nothing */
     double error_s; /* expected error of the sum of exposed_s, parts taken as
                        wrong together; NaN: unknown */
 } moe_layer_price;
@@ -62,7 +64,7 @@ typedef struct moe_layer_price {
  *  router and shared experts. */
 typedef struct moe_layer_common {
     double gpu_s[MOE_N_PHASES], wrong_s[MOE_N_PHASES]; /* expected error */
-    moe_price_source source;
+    moe_price_source source_of[MOE_N_PHASES];
 } moe_layer_common;
 
 /** Price it once for many GPUs. @param work  of any of them: what differs

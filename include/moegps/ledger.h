@@ -39,21 +39,40 @@ typedef enum moe_level {
     MOE_N_LEVELS
 } moe_level;
 
+/** Exchanges that the gpu clock prices by bytes. */
+typedef enum moe_haul {
+    MOE_HAUL_DISPATCH, /* rows to experts; with direct routing those that were
+                          not in place */
+    MOE_HAUL_COMBINE,  /* rows home */
+    MOE_HAUL_MIGRATE,  /* weights of experts */
+    MOE_N_HAULS
+} moe_haul;
+
+enum { MOE_N_LINKS = 2 }; /* 0: within the node, 1: between nodes */
+
+/** @return "node", "network". */
+const char *moe_link_name(int link);
+
 typedef struct moe_ledger {
     moe_ledger_dims dims;
 
     /* This rank's own. */
-    double *wall;    /* [s][i][l][p] s, CLOCK_MONOTONIC, without wait */
-    double *cpu;     /* [s][i][l][p] s, CLOCK_PROCESS_CPUTIME_ID */
-    double *gpu;     /* [s][i][l][p] s, modelled: this GPU's own work */
-    double *exposed; /* [s][i][l][p] s, modelled: the part of gpu that the
+    double *wall;          /* [s][i][l][p] s, CLOCK_MONOTONIC, without wait */
+    double *cpu;           /* [s][i][l][p] s, CLOCK_PROCESS_CPUTIME_ID */
+    double *gpu;           /* [s][i][l][p] s, modelled: this GPU's own work */
+    double *exposed;       /* [s][i][l][p] s, modelled: the part of gpu that the
                         attention does not hide; equals gpu for phases that
                         are never hidden */
-    double *wait;    /* [s][i][l][p] s, barrier before the phase's collective */
-    int32_t *rank_pairs;     /* [s][i][l] pairs this GPU's replicas computed */
-    int64_t *dispatch_bytes; /* [s][g] bytes sent to GPU g in dispatch, over
+    int16_t *price_source; /* [s][i][l][p] moe_price_source of gpu; -1: none,
+                              as it took no time, or was measured (plan) */
+    double *wait; /* [s][i][l][p] s, barrier before the phase's collective */
+    int32_t *rank_pairs; /* [s][i][l] pairs this GPU's replicas computed */
+    int32_t *slot_pairs; /* [s][i][l][k] the same of each replica */
+    int64_t *haul[MOE_N_HAULS]; /* [s][i][l][link] B at full size, the larger
+                                of sent and received */
+    int64_t *dispatch_bytes;    /* [s][g] bytes sent to GPU g in dispatch, over
                                  all measured iterations and layers */
-    int64_t *ahead_bytes;    /* [s][g] sent there before it by direct routing,
+    int64_t *ahead_bytes; /* [s][g] sent there before it by direct routing,
                                  likewise */
 
     /* Rank 0 only; NULL elsewhere. */

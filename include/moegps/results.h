@@ -22,7 +22,7 @@
 /* MAJOR breaks readers, MINOR adds; readers ignore what they do not
  * know. */
 #define MOE_RESULTS_SCHEMA "moe-gps"
-#define MOE_RESULTS_SCHEMA_VERSION "1.1.0"
+#define MOE_RESULTS_SCHEMA_VERSION "1.2.0"
 
 /** A named number for /config attributes. */
 typedef struct moe_results_note {

@@ -9,11 +9,6 @@
 
 enum { TYPICAL = MOE_ADVISE_TYPICAL };
 
-static const char *const sources[] = {[MOE_PRICE_TABULATED] = "tabulated",
-                                      [MOE_PRICE_INTERPOLATED] = "interpolated",
-                                      [MOE_PRICE_EXTRAPOLATED] = "extrapolated",
-                                      [MOE_PRICE_ANALYTIC] = "analytic"};
-
 static const char *name_of(int s)
 {
     return moe_advise_strategy_name((moe_advise_strategy)s);
@@ -150,7 +145,7 @@ static void print_verdict(const moe_advice *v, FILE *out)
         fprintf(out, "second / winner %.3f..%.3f (95 %%), %s\n", v->ci_low,
                 v->ci_high, v->survives_ci ? "survives" : "does not survive");
     fprintf(out, "          cost model: prices %s; ",
-            sources[v->time[v->winner[TYPICAL]][TYPICAL].source]);
+            moe_price_source_name(v->time[v->winner[TYPICAL]][TYPICAL].source));
     if (isnan(v->error_s))
         fprintf(out, "its error is not known; ");
     else
@@ -241,7 +236,8 @@ static json_t *time_json(const moe_advise_time *t)
     put(o, "ci_high_s", t->ci_high);
     put(o, "error_s", t->error_s);
     put(o, "imbalance", t->imbalance);
-    json_object_set_new(o, "source", json_string(sources[t->source]));
+    json_object_set_new(o, "source",
+                        json_string(moe_price_source_name(t->source)));
     for (int p = 0; p < MOE_N_PHASES; p++) {
         put(gpu, moe_phase_name((moe_phase)p), t->gpu_s[p]);
         put(exposed, moe_phase_name((moe_phase)p), t->exposed_s[p]);

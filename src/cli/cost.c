@@ -336,12 +336,6 @@ static bool reserved(const char *column)
 
 static void write_rows(const job *j, FILE *out)
 {
-    static const char *const sources[] = {
-        [MOE_PRICE_TABULATED] = "tabulated",
-        [MOE_PRICE_INTERPOLATED] = "interpolated",
-        [MOE_PRICE_EXTRAPOLATED] = "extrapolated",
-        [MOE_PRICE_ANALYTIC] = "analytic",
-    };
     const moe_csv *csv = &j->csv;
     for (size_t c = 0; c < csv->n_columns; c++)
         fprintf(out, "%s%s,", reserved(csv->field[c]) ? "input_" : "",
@@ -351,7 +345,8 @@ static void write_rows(const job *j, FILE *out)
         for (size_t c = 0; c < csv->n_columns; c++)
             fprintf(out, "%s,", moe_csv_text(csv, r, (int)c));
         fprintf(out, "%.3f,%s,%.4f\n", 1e6 * j->prices[r].time_s,
-                sources[j->prices[r].source], j->prices[r].relative_error);
+                moe_price_source_name(j->prices[r].source),
+                j->prices[r].relative_error);
     }
 }
 

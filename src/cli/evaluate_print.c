@@ -10,11 +10,6 @@
 #include "moegps/mem.h"
 #include "moegps/table.h"
 
-static const char *const sources[] = {[MOE_PRICE_TABULATED] = "tabulated",
-                                      [MOE_PRICE_INTERPOLATED] = "interpolated",
-                                      [MOE_PRICE_EXTRAPOLATED] = "extrapolated",
-                                      [MOE_PRICE_ANALYTIC] = "analytic"};
-
 /* One figure of a row, as CSV and JSON name it. */
 typedef struct {
     const char *name;
@@ -179,7 +174,8 @@ void evaluate_print(const evaluate_report *r, FILE *out)
           out);
     if (r->priced)
         fprintf(out, "; gpu clock: modelled, %s prices,\none of %d GPUs of %s",
-                sources[least_certain(r)], r->gpus, r->cluster.name);
+                moe_price_source_name(least_certain(r)), r->gpus,
+                r->cluster.name);
     fputs("\n\n", out);
     print_costs(r, out);
     if (r->per_layer)
@@ -302,8 +298,9 @@ static json_t *subject_json(const evaluate_report *r, const evaluate_subject *s)
         real(v->flops), "cpu_per_token_layer_s", cpu, "setup_cpu_s",
         real(v->train_cpu_s), "gpu_clock_per_layer_s", real(v->price_s));
     if (r->priced && v->price_s > 0)
-        json_object_set_new(o, "price_source",
-                            json_string(sources[v->price_source]));
+        json_object_set_new(
+            o, "price_source",
+            json_string(moe_price_source_name(v->price_source)));
     json_object_set_new(o, "mean", row_json(&v->mean));
     json_object_set_new(o, "per_layer", layers);
     return o;

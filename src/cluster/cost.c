@@ -8,3 +8,14 @@ static const moe_cost *const members[] = {&moe_cost_analytic,
                                           &moe_cost_silicon};
 
 MOE_REGISTRY(moe_cost)
+
+const char *moe_price_source_name(moe_price_source source)
+{
+    static const char *const names[MOE_N_PRICE_SOURCES] = {
+        [MOE_PRICE_TABULATED] = "tabulated",
+        [MOE_PRICE_INTERPOLATED] = "interpolated",
+        [MOE_PRICE_EXTRAPOLATED] = "extrapolated",
+        [MOE_PRICE_ANALYTIC] = "analytic",
+    };
+    return names[source];
+}

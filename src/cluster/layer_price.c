@@ -15,8 +15,8 @@ static void charge(sheet *s, moe_phase phase, moe_price price, double share)
     const double time_s = price.time_s * share;
     s->sum.gpu_s[phase] += time_s;
     s->sum.wrong_s[phase] += time_s * price.relative_error;
-    if (price.source > s->sum.source)
-        s->sum.source = price.source;
+    if (price.source > s->sum.source_of[phase])
+        s->sum.source_of[phase] = price.source;
 }
 
 static moe_exchange everyone(const moe_pricer *p)
@@ -155,7 +155,7 @@ static void expose(const sheet *s, moe_layer_price *out)
     double cover = s->sum.gpu_s[MOE_PHASE_ATTENTION];
     for (int p = MOE_PHASE_ATTENTION + 1; s->w->ahead && p < MOE_N_PHASES; p++)
         cover += s->sum.gpu_s[p];
-    *out = (moe_layer_price){.source = s->sum.source};
+    *out = (moe_layer_price){.source = MOE_PRICE_TABULATED};
     for (int p = 0; p < MOE_N_PHASES; p++) {
         const double time_s = s->sum.gpu_s[p];
         double hidden = 0.0;
@@ -163,6 +163,9 @@ static void expose(const sheet *s, moe_layer_price *out)
             (p != MOE_PHASE_PREDICT || s->w->predict_hidden))
             hidden = time_s < cover ? time_s : cover;
         cover -= hidden;
+        out->source_of[p] = s->sum.source_of[p];
+        if (out->source_of[p] > out->source)
+            out->source = out->source_of[p];
         out->gpu_s[p] = time_s;
         out->exposed_s[p] = time_s - hidden;
         if (time_s > 0)
@@ -173,7 +176,7 @@ static void expose(const sheet *s, moe_layer_price *out)
 void moe_layer_common_of(const moe_pricer *pricer, const moe_layer_work *work,
                          moe_layer_common *out)
 {
-    sheet s = {.p = pricer, .w = work, .sum = {.source = MOE_PRICE_TABULATED}};
+    sheet s = {.p = pricer, .w = work}; /* 0: tabulated */
     charge_predictor(&s);
     charge_coordination(&s);
     charge_attention(&s);

@@ -24,6 +24,11 @@ static void *new_counts(size_t n, size_t size, moe_error *err)
     return x;
 }
 
+const char *moe_link_name(int link)
+{
+    return link == 0 ? "node" : "network";
+}
+
 static void init_global(moe_ledger *ledger, size_t si, size_t sil,
                         moe_error *err)
 {
@@ -65,7 +70,14 @@ moe_status moe_ledger_init(moe_ledger *ledger, const moe_ledger_dims *dims,
     ledger->gpu = new_reals(silp, &local);
     ledger->exposed = new_reals(silp, &local);
     ledger->wait = new_reals(silp, &local);
+    ledger->price_source =
+        new_counts(silp, sizeof *ledger->price_source, &local);
     ledger->rank_pairs = new_counts(sil, sizeof *ledger->rank_pairs, &local);
+    ledger->slot_pairs = new_counts(sil * (size_t)dims->slots,
+                                    sizeof *ledger->slot_pairs, &local);
+    for (int h = 0; h < MOE_N_HAULS; h++)
+        ledger->haul[h] =
+            new_counts(sil * MOE_N_LINKS, sizeof *ledger->haul[h], &local);
     ledger->dispatch_bytes =
         moe_array_new((size_t)dims->strategies * (size_t)dims->gpus,
                       sizeof *ledger->dispatch_bytes, &local);
@@ -89,11 +101,14 @@ void moe_ledger_fini(moe_ledger *ledger)
         ledger->warmup_wall,    ledger->true_pairs,  ledger->predicted_pairs,
         ledger->error,          ledger->top1,        ledger->recall,
         ledger->in_place,       ledger->slot_expert, ledger->slot_quota,
-        ledger->moved_bytes,    ledger->wire_bytes,  ledger->planner_cpu};
+        ledger->moved_bytes,    ledger->wire_bytes,  ledger->planner_cpu,
+        ledger->price_source,   ledger->slot_pairs};
     for (size_t j = 0; j < MOE_ARRAY_LEN(arrays); j++)
         free(arrays[j]);
     for (int v = 0; v < MOE_N_LEVELS; v++)
         free(ledger->busiest[v]);
+    for (int h = 0; h < MOE_N_HAULS; h++)
+        free(ledger->haul[h]);
     *ledger = (moe_ledger){0};
 }
 
@@ -102,10 +117,12 @@ double moe_ledger_bytes(const moe_ledger_dims *d, int rank)
     const double si = (double)d->strategies * d->iterations;
     const double sil = si * d->layers;
     double bytes =
-        sil * (5.0 * MOE_N_PHASES * sizeof(double) + sizeof(int32_t));
+        sil * (MOE_N_PHASES * (5.0 * sizeof(double) + sizeof(int16_t)) +
+               (1.0 + d->slots) * sizeof(int32_t) +
+               MOE_N_HAULS * MOE_N_LINKS * sizeof(int64_t));
     if (rank != 0)
         return bytes;
-    const double slot = sizeof(int16_t) + sizeof(float);
+    const double slot = sizeof(int16_t) + sizeof(double);
     bytes += (double)d->iterations * d->layers * d->experts * sizeof(int32_t);
     bytes += sil * (d->experts + 5.0) * sizeof(double);
     bytes += sil * MOE_N_LEVELS * sizeof(int32_t);

@@ -70,5 +70,10 @@ void moe_engine_price(moe_engine *e, const moe_runner *r, int i,
         }
         memcpy(ledger->gpu + at, price.gpu_s, sizeof price.gpu_s);
         memcpy(ledger->exposed + at, price.exposed_s, sizeof price.exposed_s);
+        for (int p = 0; p < MOE_N_PHASES; p++)
+            ledger->price_source[at + (size_t)p] =
+                price.gpu_s[p] > 0 && p != MOE_PHASE_PLAN
+                    ? (int16_t)price.source_of[p]
+                    : -1;
     }
 }

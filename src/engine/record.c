@@ -23,6 +23,28 @@ static void record_times(const moe_engine *e, const moe_runner *r, int i,
     }
 }
 
+/* What the gpu clock prices, so that a file can be priced anew. */
+static void record_work(const moe_engine *e, const moe_runner *r, int i,
+                        moe_ledger *ledger)
+{
+    for (int l = 0; l < e->p.n_layers && e->gpu >= 0; l++) {
+        const size_t sil = moe_ledger_at(ledger, r->index, i, l);
+        const moe_layer_facts *f = &e->facts[l];
+        const uint32_t *rows = e->slot_rows + (size_t)l * (size_t)e->max_slots;
+        int32_t *pairs = ledger->slot_pairs + sil * (size_t)ledger->dims.slots;
+        for (int s = 0; s < r->slots; s++)
+            pairs[s] = (int32_t)rows[s];
+        for (size_t far = 0; far < MOE_N_LINKS; far++) {
+            const size_t at = sil * MOE_N_LINKS + far;
+            ledger->haul[MOE_HAUL_DISPATCH][at] =
+                (int64_t)f->dispatch_bytes[far];
+            ledger->haul[MOE_HAUL_COMBINE][at] = (int64_t)f->combine_bytes[far];
+            ledger->haul[MOE_HAUL_MIGRATE][at] =
+                (int64_t)fmax(f->move_sent[far], f->move_received[far]);
+        }
+    }
+}
+
 /* Distribution error of the prediction: mean_e |p^(e) - p(e)| / (1/E), which
  * is sum_e |p^ - p| (MoE-GPS, section 4). */
 static void record_error(const moe_engine *e, const moe_runner *r, int i,
@@ -141,6 +163,7 @@ void moe_engine_record(moe_engine *e, const moe_runner *r, int i,
     MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->planner_cpu, e->p.n_layers,
                           MPI_DOUBLE, MPI_MAX, e->ctx->comm));
     record_times(e, r, i, ledger);
+    record_work(e, r, i, ledger);
     moe_engine_price(e, r, i, ledger);
     record_global(e, r, i, ledger);
     moe_engine_regret_record(e, r, i, ledger);

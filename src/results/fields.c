@@ -15,11 +15,18 @@ DIMS(TIMES, SIL, "phase", "rank");
 DIMS(RANKS, SIL, "rank");
 DIMS(EXPERTS, SIL, "expert");
 DIMS(SLOTS, SIL, "gpu", "slot");
+DIMS(REPLICAS, SIL, "slot", "rank");
+DIMS(HAULS, SIL, "link", "rank");
 DIMS(TRUE_LOAD, "iteration", "layer", "expert");
 DIMS(WARMUPS, "strategy", "warmup");
 DIMS(TRAFFIC, "strategy", "source", "destination");
 
 #define AT(member) offsetof(moe_ledger, member)
+
+static const char *source_name(int value)
+{
+    return moe_price_source_name((moe_price_source)value);
+}
 
 const moe_field moe_fields[MOE_N_FIELDS] = {
     [MOE_FIELD_WALL] = {"timing", "wall", MOE_ELEMENT_F64, MOE_HELD_BY_RANKS,
@@ -37,6 +44,11 @@ const moe_field moe_fields[MOE_N_FIELDS] = {
     [MOE_FIELD_WAIT] = {"timing", "wait", MOE_ELEMENT_F64, MOE_HELD_BY_RANKS,
                         TIMES, "s",
                         "barrier before the collective of the phase", AT(wait)},
+    [MOE_FIELD_PRICE_SOURCE] = {"timing", "price_source", MOE_ELEMENT_I16,
+                                MOE_HELD_BY_RANKS, TIMES, "1",
+                                "where the price of gpu is from",
+                                AT(price_source), MOE_N_PRICE_SOURCES,
+                                source_name},
     [MOE_FIELD_LAYER_WALL] =
         {"timing", "layer_time_wall", MOE_ELEMENT_F64, MOE_HELD_BY_NONE, LAYERS,
          "s", "slowest rank's time of a layer, waiting included", SIZE_MAX},
@@ -137,6 +149,23 @@ const moe_field moe_fields[MOE_N_FIELDS] = {
         {"traffic", "ahead_bytes", MOE_ELEMENT_I64, MOE_HELD_TO_END, TRAFFIC,
          "B", "sent before dispatch by direct routing, likewise",
          AT(ahead_bytes)},
+    [MOE_FIELD_SLOT_PAIRS] = {"work", "slot_pairs", MOE_ELEMENT_I32,
+                              MOE_HELD_BY_RANKS, REPLICAS, "count",
+                              "pairs that each replica computed",
+                              AT(slot_pairs)},
+    [MOE_FIELD_HAUL_DISPATCH] = {"work", "dispatch", MOE_ELEMENT_I64,
+                                 MOE_HELD_BY_RANKS, HAULS, "B",
+                                 "rows in dispatch, the larger of sent and "
+                                 "received",
+                                 AT(haul[MOE_HAUL_DISPATCH])},
+    [MOE_FIELD_HAUL_COMBINE] = {"work", "combine", MOE_ELEMENT_I64,
+                                MOE_HELD_BY_RANKS, HAULS, "B",
+                                "rows in combine, likewise",
+                                AT(haul[MOE_HAUL_COMBINE])},
+    [MOE_FIELD_HAUL_MIGRATE] = {"work", "migrate", MOE_ELEMENT_I64,
+                                MOE_HELD_BY_RANKS, HAULS, "B",
+                                "weights migrated, likewise",
+                                AT(haul[MOE_HAUL_MIGRATE])},
 };
 
 moe_field_id moe_traffic_field(int t)
@@ -216,7 +245,7 @@ size_t moe_dims_extent(const moe_ledger_dims *dims, const char *name)
         {"rank", dims->ranks},          {"expert", dims->experts},
         {"warmup", dims->warmup},       {"gpu", dims->gpus},
         {"slot", dims->slots},          {"source", dims->gpus},
-        {"destination", dims->gpus},
+        {"destination", dims->gpus},    {"link", MOE_N_LINKS},
     };
     for (size_t i = 0; i < MOE_ARRAY_LEN(extents); i++)
         if (strcmp(extents[i].name, name) == 0)

@@ -10,6 +10,7 @@
 #include <hdf5.h>
 #include <mpi.h>
 
+#include "moegps/cost.h"
 #include "moegps/h5.h"
 #include "moegps/results.h"
 #include "moegps/view.h"
@@ -37,6 +38,8 @@ typedef struct moe_field {
     const char *const *dims; /* NULL-terminated */
     const char *units, *long_name;
     size_t offset; /* of the array's pointer in moe_ledger */
+    int n_flags;   /* values 0, 1, ... that have a name; 0: numbers */
+    const char *(*flag)(int value);
 } moe_field;
 
 typedef enum moe_field_id {
@@ -45,6 +48,7 @@ typedef enum moe_field_id {
     MOE_FIELD_GPU,
     MOE_FIELD_EXPOSED,
     MOE_FIELD_WAIT,
+    MOE_FIELD_PRICE_SOURCE,
     MOE_FIELD_LAYER_WALL, /* clocks in the order of moe_clock */
     MOE_FIELD_LAYER_CPU,
     MOE_FIELD_LAYER_GPU,
@@ -72,6 +76,10 @@ typedef enum moe_field_id {
     MOE_FIELD_BUSIEST_BOUND,
     MOE_FIELD_DISPATCH_BYTES,
     MOE_FIELD_AHEAD_BYTES,
+    MOE_FIELD_SLOT_PAIRS,
+    MOE_FIELD_HAUL_DISPATCH, /* in the order of moe_haul */
+    MOE_FIELD_HAUL_COMBINE,
+    MOE_FIELD_HAUL_MIGRATE,
     MOE_N_FIELDS
 } moe_field_id;
 
@@ -184,6 +192,12 @@ void moe_target_publish(const char *path, const char *partial, bool force,
 /** Put an attribute that is a list of texts (NeXus axes). */
 void moe_results_put_list(hid_t obj, const char *name, const char *const *texts,
                           size_t n, moe_error *err);
+
+/** Say what the values 0, 1, ... of a dataset mean (CF conventions).
+ *  @param type      of the dataset in the file.
+ *  @param meanings  words. */
+void moe_results_put_flags(hid_t dataset, hid_t type, int n,
+                           const char *meanings, moe_error *err);
 
 /** Write iterations [first, end) of the fields that ranks hold, that rank 0
  *  holds and that are reduced. Collective; errors go to ctx->err, to be

@@ -186,22 +186,6 @@ static const moe_fact fact_table[] = {
     {"oversubscribed", "ranks share cores", AT(oversubscribed), FLAG},
 };
 
-static void put_flag_meaning(hid_t dataset, moe_error *err)
-{
-    if (dataset < 0 || err->status != MOE_OK)
-        return;
-    const int8_t values[] = {0, 1};
-    hsize_t n = MOE_ARRAY_LEN(values);
-    hid_t space = H5Screate_simple(1, &n, NULL);
-    hid_t attr = H5Acreate2(dataset, "flag_values", H5T_STD_I8LE, space,
-                            H5P_DEFAULT, H5P_DEFAULT);
-    if (attr < 0 || H5Awrite(attr, H5T_NATIVE_INT8, values) < 0)
-        moe_fail(err, MOE_IO, "cannot write attribute 'flag_values'");
-    moe_h5_close(attr);
-    moe_h5_close(space);
-    moe_h5_put_text(dataset, "flag_meanings", "no yes", err);
-}
-
 static void write_texts(hid_t group, const moe_fact *fact,
                         const moe_rank_facts *facts, size_t n, moe_error *err)
 {
@@ -234,7 +218,7 @@ static void write_numbers(hid_t group, const moe_fact *fact,
     }
     hid_t dataset = moe_h5_create_dataset(group, &spec, err);
     if (fact->kind == FLAG)
-        put_flag_meaning(dataset, err);
+        moe_results_put_flags(dataset, spec.type, 2, "no yes", err);
     moe_h5_write_block(dataset, &start, &count, H5T_NATIVE_INT32, values,
                        H5P_DEFAULT, err);
     moe_h5_close(dataset);

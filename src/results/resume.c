@@ -167,6 +167,18 @@ static moe_status begin_part(hid_t file, const char *path, const moe_ctx *ctx,
     return err->status;
 }
 
+/* Other versions have other datasets. */
+static void compare_schema(hid_t file, moe_error *err)
+{
+    char theirs[32] = "";
+    moe_h5_get_text(file, "schema_version", theirs, sizeof theirs, err);
+    if (err->status == MOE_OK &&
+        strcmp(theirs, MOE_RESULTS_SCHEMA_VERSION) != 0)
+        moe_fail(err, MOE_MISMATCH,
+                 "has schema %s, this program goes on with %s", theirs,
+                 MOE_RESULTS_SCHEMA_VERSION);
+}
+
 /* Whether a file is of this run. */
 static void check_identity(hid_t file, const moe_results_meta *meta,
                            const moe_ledger_dims *dims, moe_error *err)
@@ -175,6 +187,7 @@ static void check_identity(hid_t file, const moe_results_meta *meta,
         moe_fail(err, MOE_FORMAT,
                  "is not a result file that can be continued "
                  "(it has no /resume)");
+    compare_schema(file, err);
     compare_sizes(file, dims, err);
     compare_texts(file, meta, err);
     compare_notes(file, meta, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -22,6 +23,7 @@ static const struct {
     {"plan", "moved_bytes", {".", "iteration", "layer"}},
     {"regret", "actual", {".", "iteration", "layer"}},
     {"traffic", "dispatch_bytes", {".", "source", "destination"}},
+    {"work", "slot_pairs", {".", "iteration", "layer"}},
 };
 
 static const struct {
@@ -38,6 +40,7 @@ static const struct {
     {"slot", "place for an expert's weights"},
     {"source", "GPU that sends"},
     {"destination", "GPU that receives"},
+    {"link", "within a node, or between nodes"},
 };
 
 /* Version 4 UUID: random but for six bits. */
@@ -99,6 +102,27 @@ void moe_results_put_list(hid_t obj, const char *name, const char *const *texts,
     moe_h5_close(type);
 }
 
+void moe_results_put_flags(hid_t dataset, hid_t type, int n,
+                           const char *meanings, moe_error *err)
+{
+    enum { MOST = 8 };
+    int values[MOST];
+    hsize_t dim = (hsize_t)n;
+    if (dataset < 0 || err->status != MOE_OK)
+        return;
+    assert(n <= MOST);
+    for (int i = 0; i < n; i++)
+        values[i] = i;
+    hid_t space = H5Screate_simple(1, &dim, NULL);
+    hid_t attr = H5Acreate2(dataset, "flag_values", type, space, H5P_DEFAULT,
+                            H5P_DEFAULT);
+    if (attr < 0 || H5Awrite(attr, H5T_NATIVE_INT, values) < 0)
+        moe_fail(err, MOE_IO, "cannot write attribute 'flag_values'");
+    moe_h5_close(attr);
+    moe_h5_close(space);
+    moe_h5_put_text(dataset, "flag_meanings", meanings, err);
+}
+
 static const char *scale_text(const char *name)
 {
     for (size_t i = 0; i < MOE_ARRAY_LEN(scales); i++)
@@ -120,6 +144,11 @@ static void write_scale(hid_t group, const char *name,
         for (int p = 0; p < MOE_N_PHASES; p++)
             phases[p] = moe_phase_name((moe_phase)p);
         moe_h5_scale_text(group, name, n, phases, text, err);
+    } else if (strcmp(name, "link") == 0) {
+        const char *links[MOE_N_LINKS];
+        for (int k = 0; k < MOE_N_LINKS; k++)
+            links[k] = moe_link_name(k);
+        moe_h5_scale_text(group, name, n, links, text, err);
     } else {
         bool layer = strcmp(name, "layer") == 0;
         moe_h5_scale(group, name, n, layer ? meta->layers : NULL, text, err);
@@ -141,7 +170,15 @@ static void write_field(hid_t group, const moe_field *field,
         if (err->status == MOE_OK && !moe_h5_exists(group, field->dims[d]))
             write_scale(group, field->dims[d], meta, dims, err);
     }
-    moe_h5_close(moe_h5_create_dataset(group, &spec, err));
+    hid_t dataset = moe_h5_create_dataset(group, &spec, err);
+    if (field->n_flags > 0) {
+        char words[128] = "";
+        for (int v = 0; v < field->n_flags; v++)
+            snprintf(words + strlen(words), sizeof words - strlen(words),
+                     "%s%s", v > 0 ? " " : "", field->flag(v));
+        moe_results_put_flags(dataset, spec.type, field->n_flags, words, err);
+    }
+    moe_h5_close(dataset);
 }
 
 static void write_groups(hid_t file, const moe_results_meta *meta,

@@ -187,6 +187,39 @@ static int wrong_pairs_and_traffic(const char *path, const run *r)
                        bytes, m);
 }
 
+/* What the gpu clock priced, and from where. */
+static int wrong_work(const char *path, const run *r)
+{
+    static const char *const names[MOE_N_HAULS] = {
+        "work/dispatch", "work/combine", "work/migrate"};
+    enum { SIL = SYN_S * SYN_I * SYN_L, MOST = 8 };
+    const moe_ledger_dims *d = &r->ledger.dims;
+    static int16_t source[SIL * MOE_N_PHASES * MOST];
+    static int32_t pairs[SIL * SYN_K * MOST];
+    static int64_t haul[SIL * MOE_N_LINKS * MOST];
+    size_t n = 0, m = 0;
+    for (int j = 0; j < SIL * MOE_N_PHASES; j++)
+        for (int k = 0; k < d->ranks; k++)
+            source[n++] = syn_source(j % MOE_N_PHASES, k);
+    for (int j = 0; j < SIL * SYN_K; j++)
+        for (int k = 0; k < d->ranks; k++)
+            pairs[m++] = syn_slot_pairs(j / (SYN_I * SYN_L * SYN_K), j % SYN_K,
+                                        k, d->gpus);
+    int wrong =
+        wrong_whole(path, "timing/price_source", H5T_NATIVE_INT16, 2, source,
+                    n) +
+        wrong_whole(path, "work/slot_pairs", H5T_NATIVE_INT32, 4, pairs, m);
+    for (int h = 0; h < MOE_N_HAULS; h++) {
+        size_t q = 0;
+        for (int j = 0; j < SIL * MOE_N_LINKS; j++)
+            for (int k = 0; k < d->ranks; k++)
+                haul[q++] = syn_haul(j / (SYN_I * SYN_L * MOE_N_LINKS), h,
+                                     j % MOE_N_LINKS, k, d->gpus);
+        wrong += wrong_whole(path, names[h], H5T_NATIVE_INT64, 8, haul, q);
+    }
+    return wrong;
+}
+
 /* Every writer, with and without a rank for the coordinator. */
 static const struct {
     moe_results_writer writer;
@@ -217,7 +250,7 @@ START_TEST(blocks_read_back_exactly)
     int wrong = 0;
     if (test_ctx.rank == 0)
         wrong = wrong_columns(r.path, &r) + wrong_root(r.path, &r) +
-                wrong_pairs_and_traffic(r.path, &r);
+                wrong_pairs_and_traffic(r.path, &r) + wrong_work(r.path, &r);
     ck_assert_str_eq(test_ctx.err.text, "");
     ck_assert_int_eq(r.status, MOE_OK);
     ck_assert_int_eq(wrong, 0);
