@@ -56,6 +56,9 @@ moe_status moe_unpaired_ratio(const double *a, size_t n_a, const double *b,
 /** Quantile of sorted samples by linear interpolation (type 7); n >= 1. */
 double moe_quantile_sorted(const double *sorted, size_t n, double q);
 
+/** @return the median of samples, which are sorted in place; n >= 1. */
+double moe_median_sorting(double *x, size_t n);
+
 /** Ranks of the order statistics that bound the median with at least 95 %
  *  confidence, 0-based; n >= MOE_STATS_MIN_CI.
  *  Source: binomial(n, 1/2) tail, Hahn & Meeker 1991, section 5.2. */

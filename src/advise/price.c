@@ -262,19 +262,6 @@ void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
     free(j.rows);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts the samples. */
-static double median_of(double *x, int n)
-{
-    qsort(x, (size_t)n, sizeof *x, by_value);
-    return moe_quantile_sorted(x, (size_t)n, 0.5);
-}
-
 double moe_advise_layer_s(const moe_advise *a, const moe_advise_dials *dials,
                           moe_advise_strategy s, moe_advise_case c)
 {
@@ -282,7 +269,7 @@ double moe_advise_layer_s(const moe_advise *a, const moe_advise_dials *dials,
     if (x == NULL)
         return NAN;
     moe_advise_sample_s(a, dials, s, c, x);
-    const double median = median_of(x, a->samples);
+    const double median = moe_median_sorting(x, (size_t)a->samples);
     free(x);
     return median;
 }
@@ -295,7 +282,7 @@ static double over(const advise_sheet *sheet, int n, size_t offset, double *x)
         memcpy(&x[i], (const char *)&sheet[i] + offset, sizeof *x);
         known = known && !isnan(x[i]);
     }
-    return known ? median_of(x, n) : NAN;
+    return known ? moe_median_sorting(x, (size_t)n) : NAN;
 }
 
 static void summarise(const advise_sheet *sheet, int n, double *x,

@@ -48,6 +48,12 @@ double moe_quantile_sorted(const double *sorted, size_t n, double q)
     return sorted[below] + part * (sorted[below + 1] - sorted[below]);
 }
 
+double moe_median_sorting(double *x, size_t n)
+{
+    qsort(x, n, sizeof *x, compare_reals);
+    return moe_quantile_sorted(x, n, 0.5);
+}
+
 /* Smallest sample with at least a share q of all samples at or below it. */
 static double nearest_rank(const double *sorted, size_t n, double q)
 {

@@ -86,19 +86,9 @@ moe_clock moe_verdict_clock(const moe_view *view)
     return view->oversubscribed ? MOE_CLOCK_GPU : MOE_CLOCK_WALL;
 }
 
-/* The settings have a line per strategy, in their order; names in it are
- * quoted and escaped, so that none can pass for the key. */
 bool moe_verdict_is_oracle(const moe_view *view, int strategy)
 {
-    static const char item[] = "\n  - {name: ";
-    static const char key[] = ", predictor: \"oracle\"";
-    const char *at = view->config;
-    for (int s = 0; at != NULL && s <= strategy; s++) {
-        at = strstr(at, item);
-        at = at != NULL ? at + sizeof item - 1 : NULL;
-    }
-    const char *found = at != NULL ? strstr(at, key) : NULL;
-    return found != NULL && found < at + strcspn(at, "\n");
+    return moe_view_strategy_says(view, strategy, "predictor: \"oracle\"");
 }
 
 /* @return the strategy of least median time, of oracles or of the others, but

@@ -326,15 +326,6 @@ static void read_origin(moe_reader *rd, moe_detail *to)
         to->layer_number = to->layers[to->layer];
 }
 
-/* A file of that name may have been replaced since a sweep was made. */
-static void check_run(moe_reader *rd)
-{
-    char run_id[sizeof rd->view->run_id] = "";
-    moe_h5_get_text(rd->file, "run_id", run_id, sizeof run_id, rd->err);
-    if (!moe_reader_failed(rd) && strcmp(run_id, rd->view->run_id) != 0)
-        moe_fail(rd->err, MOE_MISMATCH, "is of another run by now");
-}
-
 moe_status moe_detail_read(const moe_view *view, int strategy, moe_clock clock,
                            moe_detail *out, moe_error *err)
 {
@@ -345,7 +336,7 @@ moe_status moe_detail_read(const moe_view *view, int strategy, moe_clock clock,
     rd.file = moe_h5_open(view->path, false, &local);
     if (moe_reader_failed(&rd))
         return moe_fail(err, local.status, "%s", local.text);
-    check_run(&rd);
+    moe_reader_check_run(&rd);
     if (!moe_reader_failed(&rd))
         read_loads(&rd, &detail);
     if (!moe_reader_failed(&rd))

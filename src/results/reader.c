@@ -119,3 +119,11 @@ void moe_reader_one(moe_reader *rd, moe_field_id id, int s, moe_visit visit,
                          visit, arg);
     moe_h5_close(dataset);
 }
+
+void moe_reader_check_run(moe_reader *rd)
+{
+    char run_id[sizeof rd->view->run_id] = "";
+    moe_h5_get_text(rd->file, "run_id", run_id, sizeof run_id, rd->err);
+    if (!moe_reader_failed(rd) && strcmp(run_id, rd->view->run_id) != 0)
+        moe_fail(rd->err, MOE_MISMATCH, "is of another run by now");
+}

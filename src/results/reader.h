@@ -19,6 +19,10 @@ static inline bool moe_reader_failed(const moe_reader *rd)
     return rd->err->status != MOE_OK;
 }
 
+/** Check that the file is the view's: one of that name may have been replaced
+ *  since a sweep was made. MOE_MISMATCH. */
+void moe_reader_check_run(moe_reader *rd);
+
 /** @return whether the file has the field: those of earlier minor versions of
  *  the schema lack some. */
 bool moe_reader_has(const moe_reader *rd, moe_field_id id);

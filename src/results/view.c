@@ -183,6 +183,24 @@ moe_status moe_view_read(const char *path, moe_view *out, moe_error *err)
     return MOE_OK;
 }
 
+/* The settings have a line per strategy, in their order; names in it are
+ * quoted and escaped, so that none can pass for a key. */
+bool moe_view_strategy_says(const moe_view *view, int strategy,
+                            const char *setting)
+{
+    static const char item[] = "\n  - {name: ";
+    const char *at = view->config, *found = NULL;
+    char key[128];
+    snprintf(key, sizeof key, ", %s,", setting);
+    for (int s = 0; at != NULL && s <= strategy; s++) {
+        at = strstr(at, item);
+        at = at != NULL ? at + sizeof item - 1 : NULL;
+    }
+    if (at != NULL)
+        found = strstr(at, key);
+    return found != NULL && found < at + strcspn(at, "\n");
+}
+
 void moe_view_free(moe_view *view)
 {
     for (int s = 0; view->strategy != NULL && s < view->dims.strategies; s++)

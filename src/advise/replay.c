@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/replay.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "moegps/layer_price.h"
+#include "moegps/mem.h"
+#include "moegps/stats.h"
+
+/* Parts of a file are priced exactly; beyond this difference it is not the
+ * choice of parts that differs but the prices. */
+static const double FIT_LIMIT = 0.25;
+
+struct moe_replay {
+    const moe_view *view;
+    const moe_work *work;
+    moe_model model;
+    moe_cluster cluster;
+    bool *ahead; /* [strategies] plans are for a later round */
+    const moe_cost *cost;
+    void *cost_state;
+    double link, network; /* that cost_state has, over the profile's */
+    double *factor;       /* [strategies] run over replay, at its own size */
+    double *error_s;      /* [strategies] */
+    double fit;
+    uint32_t *rows; /* [slots] scratch */
+    double *sample; /* [samples] scratch */
+};
+
+/* A cell under a question. */
+typedef struct {
+    moe_replay *r;
+    const moe_what_if *what;
+    int strategy;
+    const moe_work_cell *cell;
+} job;
+
+/* @return what is left of a GPU's load when none has more than the level's
+ * busiest. */
+static double share_left(const job *j, const moe_work_gpu *gpu)
+{
+    const double most = j->cell->busiest[j->what->level];
+    return j->what->level == MOE_LEVEL_ACTUAL || !(most < gpu->total)
+               ? 1.0
+               : most / gpu->total;
+}
+
+/* Rows scaled to whole pairs, so that their sum is right. */
+static const uint32_t *scaled_rows(const job *j, const moe_work_gpu *gpu,
+                                   double by)
+{
+    uint32_t *rows = j->r->rows;
+    double exact = 0.0, given = 0.0;
+    for (int k = 0; k < j->r->work->slots; k++) {
+        exact += gpu->pairs[k] * by;
+        const double upto = floor(exact + 0.5);
+        rows[k] = (uint32_t)(upto - given);
+        given = upto;
+    }
+    return rows;
+}
+
+static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
+{
+    const moe_replay *r = j->r;
+    const double by = j->what->tokens * share_left(j, gpu);
+    const double *was_s = gpu->gpu_s;
+    moe_layer_work w = {
+        .tokens = j->cell->tokens * j->what->tokens,
+        .sequences = fmax(1.0, r->work->sequences * j->what->tokens),
+        .collects = was_s[MOE_PHASE_COLLECT] > 0,
+        .plans = was_s[MOE_PHASE_PLAN] > 0 || was_s[MOE_PHASE_BROADCAST] > 0,
+        .central = r->work->central,
+        .layers = r->view->dims.layers,
+        .predict_s = was_s[MOE_PHASE_PREDICT] * fmax(1.0, j->what->tokens),
+        .ahead = r->ahead[j->strategy],
+        .planner_s = was_s[MOE_PHASE_PLAN],
+        .plan_bytes = j->cell->wire_bytes,
+        .direct = r->view->strategy[j->strategy].in_place.n > 0,
+        .rows = scaled_rows(j, gpu, by),
+        .slots = (size_t)r->work->slots};
+    for (int k = 0; k < MOE_N_LINKS; k++) {
+        w.move_bytes[k] = gpu->haul[MOE_HAUL_MIGRATE][k];
+        w.dispatch_bytes[k] = gpu->haul[MOE_HAUL_DISPATCH][k] * by;
+        w.combine_bytes[k] = gpu->haul[MOE_HAUL_COMBINE][k] * by;
+    }
+    return w;
+}
+
+/* Sum over phases of the slowest GPU's exposed time, as a run has it. */
+static double cell_s(const job *j, double *error_s)
+{
+    const moe_replay *r = j->r;
+    const moe_pricer pricer = {r->cost,
+                               r->cost_state,
+                               &r->model,
+                               {r->view->dims.gpus, r->work->gpus_per_node}};
+    double most[MOE_N_PHASES] = {0}, sum = 0;
+    moe_layer_common common;
+    moe_layer_work w = work_of(j, &j->cell->gpu[0]);
+    moe_layer_common_of(&pricer, &w, &common);
+    *error_s = 0;
+    for (int g = 0; g < j->cell->n; g++) {
+        moe_layer_price price;
+        w = work_of(j, &j->cell->gpu[g]);
+        moe_layer_price_with(&pricer, &common, &w, &price);
+        for (int p = 0; p < MOE_N_PHASES; p++)
+            most[p] = fmax(most[p], price.exposed_s[p]);
+        /* fmax would drop a NaN, which means unknown. */
+        if (!isnan(*error_s) && !(price.error_s <= *error_s))
+            *error_s = price.error_s;
+    }
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        sum += most[p];
+    return sum;
+}
+
+static double sample_s(moe_replay *r, int strategy, const moe_what_if *what,
+                       int sample, double *error_s)
+{
+    const moe_work *w = r->work;
+    double sum = 0;
+    *error_s = 0;
+    for (int e = 0; e < w->entries; e++)
+        for (int l = 0; l < w->layers; l++) {
+            const double weight = w->weight[sample * w->entries + e];
+            const job j = {r, what, strategy,
+                           moe_work_at(w, strategy, sample, e, l)};
+            double error = 0;
+            if (weight > 0)
+                sum += weight * cell_s(&j, &error) / w->layers;
+            *error_s += weight * error / w->layers;
+        }
+    return sum;
+}
+
+/* Median over samples, not corrected. */
+static double raw_s(moe_replay *r, int strategy, const moe_what_if *what,
+                    double *error_s)
+{
+    const size_t n = (size_t)r->work->samples;
+    double error = 0;
+    if (what->link != r->link || what->network != r->network) {
+        r->cost->set_links(r->cost_state,
+                           r->cluster.link_bandwidth * what->link,
+                           r->cluster.network_bandwidth * what->network);
+        r->link = what->link;
+        r->network = what->network;
+    }
+    for (size_t k = 0; k < n; k++) {
+        r->sample[k] = sample_s(r, strategy, what, (int)k, &error);
+        *error_s += error / (double)n;
+    }
+    return moe_median_sorting(r->sample, n);
+}
+
+double moe_replay_layer_s(moe_replay *r, int strategy, const moe_what_if *what)
+{
+    double error_s = 0;
+    return r->factor[strategy] * raw_s(r, strategy, what, &error_s);
+}
+
+const moe_model *moe_replay_model(const moe_replay *r)
+{
+    return &r->model;
+}
+
+const moe_cluster *moe_replay_cluster(const moe_replay *r)
+{
+    return &r->cluster;
+}
+
+double moe_replay_fit(const moe_replay *r)
+{
+    return r->fit;
+}
+
+double moe_replay_error_s(const moe_replay *r, int strategy)
+{
+    return r->error_s[strategy];
+}
+
+static moe_status open_cost(moe_replay *r, moe_error *err)
+{
+    moe_model_parse(r->work->model_profile, "model profile", &r->model, err);
+    moe_cluster_parse(r->work->cluster_profile, "cluster profile", &r->cluster,
+                      err);
+    if (err->status != MOE_OK)
+        return err->status;
+    r->cost = moe_cost_find(r->cluster.cost);
+    if (r->cost == NULL)
+        return moe_fail(err, MOE_USAGE, "no cost model '%s'", r->cluster.cost);
+    r->cost_state = moe_array_new(1, r->cost->state_size, err);
+    if (r->cost_state != NULL)
+        r->cost->init(r->cost_state, &r->model, &r->cluster, err);
+    return err->status;
+}
+
+/* Hold the replay of the run itself against the run. */
+static moe_status calibrate(moe_replay *r, moe_error *err)
+{
+    const moe_what_if itself = moe_what_if_init();
+    for (int s = 0; s < r->work->strategies; s++) {
+        const double run_s = r->view->strategy[s].summary[MOE_CLOCK_GPU].median;
+        r->error_s[s] = 0;
+        const double again_s = raw_s(r, s, &itself, &r->error_s[s]);
+        r->factor[s] = run_s / again_s;
+        r->fit = fmax(r->fit, fabs(again_s / run_s - 1));
+    }
+    if (r->fit > FIT_LIMIT)
+        return moe_fail(err, MOE_MISMATCH,
+                        "its times do not come out again, they differ by "
+                        "%.0f %%: it was priced by other tables or another "
+                        "version",
+                        100 * r->fit);
+    return err->status;
+}
+
+moe_status moe_replay_new(const moe_view *view, const moe_work *work,
+                          moe_replay **out, moe_error *err)
+{
+    moe_error local = {0};
+    const size_t n = (size_t)work->strategies;
+    moe_replay *r = moe_array_new(1, sizeof *r, &local);
+    if (r == NULL)
+        return moe_fail(err, MOE_NOMEM, "out of memory");
+    r->view = view;
+    r->work = work;
+    r->link = r->network = 1;
+    r->ahead = moe_array_new(n, sizeof *r->ahead, &local);
+    r->factor = moe_array_new(n, sizeof *r->factor, &local);
+    r->error_s = moe_array_new(n, sizeof *r->error_s, &local);
+    r->rows = moe_array_new((size_t)work->slots, sizeof *r->rows, &local);
+    r->sample = moe_array_new((size_t)work->samples, sizeof *r->sample, &local);
+    for (size_t s = 0; s < n && local.status == MOE_OK; s++)
+        r->ahead[s] = moe_view_strategy_says(view, (int)s, "plan_ahead: true");
+    if (local.status == MOE_OK && open_cost(r, &local) == MOE_OK)
+        calibrate(r, &local);
+    if (local.status != MOE_OK) {
+        moe_replay_free(r);
+        return moe_fail(err, local.status, "%s", local.text);
+    }
+    *out = r;
+    return MOE_OK;
+}
+
+void moe_replay_free(moe_replay *r)
+{
+    if (r == NULL)
+        return;
+    if (r->cost_state != NULL)
+        r->cost->fini(r->cost_state);
+    free(r->cost_state);
+    free(r->sample);
+    free(r->rows);
+    free(r->error_s);
+    free(r->factor);
+    free(r->ahead);
+    free(r);
+}

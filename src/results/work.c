@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/work.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+#include "reader.h"
+
+enum {
+    SAMPLES = 8,
+    ENTRIES = 8, /* iterations of a sample */
+    CELLS = 256  /* of a strategy: as many layers as fit */
+};
+
+/* A file being read, and buffers for one cell as it lies there. */
+typedef struct desk {
+    moe_reader rd;
+    moe_work w;
+    int iteration[SAMPLES][ENTRIES]; /* -1: spare */
+    int layer[CELLS];
+    hid_t dataset[MOE_N_FIELDS]; /* open where needed, else invalid */
+    double *gpu;                 /* [phases][ranks] */
+    double *pairs;               /* [slots][ranks] */
+    double *haul[MOE_N_HAULS];   /* [links][ranks] */
+    double *truth;               /* [experts] */
+    char *planned;               /* [iterations] a plan was made in it */
+} desk;
+
+static const moe_field_id fields[] = {
+    MOE_FIELD_GPU,
+    MOE_FIELD_SLOT_PAIRS,
+    MOE_FIELD_HAUL_DISPATCH,
+    MOE_FIELD_HAUL_COMBINE,
+    MOE_FIELD_HAUL_MIGRATE,
+    MOE_FIELD_TRUE_PAIRS,
+    MOE_FIELD_WIRE_BYTES,
+    MOE_FIELD_PLANNER_TIME,
+    MOE_FIELD_BUSIEST,
+    MOE_FIELD_BUSIEST_MINMAX,
+    MOE_FIELD_BUSIEST_ORACLE_PLAN,
+    MOE_FIELD_BUSIEST_BEST,
+    MOE_FIELD_BUSIEST_BOUND,
+};
+
+/* ---- which parts ---- */
+
+static void note_planned(const moe_reader *rd, int s, int i, const double *x,
+                         void *arg)
+{
+    char *planned = arg;
+    (void)s;
+    for (int l = 0; l < rd->view->dims.layers; l++)
+        if (x[l] > 0)
+            planned[i] = 1;
+}
+
+/* @return whether all strategies measured all of a sample. */
+static bool is_whole(const moe_view *v, int sample)
+{
+    for (int s = 0; s < v->dims.strategies; s++)
+        for (int j = 0; j < v->period; j++)
+            if (isnan(v->strategy[s]
+                          .layer_time[MOE_CLOCK_GPU][sample * v->period + j]))
+                return false;
+    return true;
+}
+
+/* Iterations that plan, and of the others as many as there is room for. */
+static void choose_entries(desk *d, int sample, int row)
+{
+    const int n = d->rd.view->period, first = sample * n;
+    int plans = 0, other = 0, taken = 0;
+    for (int j = 0; j < n; j++)
+        plans += d->planned[first + j];
+    if (plans >= d->w.entries)
+        plans = 0; /* then they are as good as others */
+    const int others = n - plans, room = d->w.entries - plans;
+    const int kept = others < room ? others : room;
+    double *weight = d->w.weight + row * d->w.entries;
+    for (int j = 0; j < n; j++) {
+        const bool plan = plans > 0 && d->planned[first + j];
+        const int before = plan ? 0 : other++ * kept / others;
+        if (!plan && before == other * kept / others)
+            continue;
+        d->iteration[row][taken] = first + j;
+        weight[taken++] = plan ? 1.0 / n : (double)others / kept / n;
+    }
+    while (taken < d->w.entries)
+        d->iteration[row][taken++] = -1;
+}
+
+static void choose(desk *d)
+{
+    const moe_view *v = d->rd.view;
+    const int all = v->dims.iterations / v->period;
+    moe_work *w = &d->w;
+    int whole = 0, seen = 0;
+    for (int k = 0; k < all; k++)
+        whole += is_whole(v, k);
+    w->samples = whole < SAMPLES ? whole : SAMPLES;
+    w->entries = v->period < ENTRIES ? v->period : ENTRIES;
+    const int room = CELLS / (w->samples > 0 ? w->samples * w->entries : 1);
+    w->layers = v->dims.layers < room ? v->dims.layers : room;
+    w->strategies = v->dims.strategies;
+    w->slots = v->dims.slots;
+    if (whole == 0) {
+        moe_fail(d->rd.err, MOE_USAGE, "nothing was measured");
+        return;
+    }
+    w->weight = moe_array_new((size_t)(w->samples * w->entries),
+                              sizeof *w->weight, d->rd.err);
+    for (int l = 0; l < w->layers; l++)
+        d->layer[l] = l * v->dims.layers / w->layers;
+    for (int k = 0, row = 0; k < all && w->weight != NULL; k++) {
+        if (!is_whole(v, k))
+            continue;
+        if (seen++ == row * whole / w->samples && row < w->samples)
+            choose_entries(d, k, row++);
+    }
+}
+
+/* ---- cells ---- */
+
+/* Where a cell lies in a field: every dimension but the given ones whole. */
+static void locate(const desk *d, moe_field_id id, int s, int i, int l,
+                   hsize_t *start, hsize_t *count)
+{
+    const moe_field *field = &moe_fields[id];
+    for (int k = 0; field->dims[k] != NULL; k++) {
+        const char *dim = field->dims[k];
+        const int at = strcmp(dim, "strategy") == 0    ? s
+                       : strcmp(dim, "iteration") == 0 ? i
+                       : strcmp(dim, "layer") == 0     ? l
+                                                       : -1;
+        start[k] = at >= 0 ? (hsize_t)at : 0;
+        count[k] = at >= 0 ? 1 : moe_dims_extent(&d->rd.view->dims, dim);
+    }
+}
+
+/* Read a cell's numbers of one field; what is missing is NaN. */
+static void fetch(desk *d, moe_field_id id, int s, int i, int l, double *x)
+{
+    hsize_t start[MOE_H5_MAX_RANK], count[MOE_H5_MAX_RANK];
+    size_t n = 1;
+    locate(d, id, s, i, l, start, count);
+    for (int k = 0; k < moe_field_rank(&moe_fields[id]); k++)
+        n *= (size_t)count[k];
+    if (!moe_reader_failed(&d->rd))
+        moe_h5_read_block(d->dataset[id], start, count, H5T_NATIVE_DOUBLE, x,
+                          d->rd.err);
+    if (!moe_reader_failed(&d->rd))
+        moe_reader_mark(moe_fields[id].element, x, n);
+}
+
+static double present(double x)
+{
+    return isnan(x) ? 0 : x;
+}
+
+static void note_gpu(int *kept, int *n, int gpu)
+{
+    for (int j = 0; j < *n; j++)
+        if (kept[j] == gpu)
+            return;
+    if (*n < MOE_WORK_GPUS)
+        kept[(*n)++] = gpu;
+}
+
+/* @return the GPU with the largest value of a row, in which -1 and NaN are
+ * none. */
+static int largest_of(const double *x, int gpus)
+{
+    int most = 0;
+    for (int g = 1; g < gpus; g++)
+        if (present(x[g]) > present(x[most]))
+            most = g;
+    return most;
+}
+
+/* GPUs that are first in something; all of a few. @return how many. */
+static int stand_outs(const desk *d, int *kept)
+{
+    const moe_ledger_dims *dims = &d->rd.view->dims;
+    const size_t ranks = (size_t)dims->ranks;
+    int n = 0;
+    if (dims->gpus <= MOE_WORK_GPUS) {
+        for (int g = 0; g < dims->gpus; g++)
+            kept[n++] = g;
+        return n;
+    }
+    for (size_t p = 0; p < MOE_N_PHASES; p++)
+        note_gpu(kept, &n, largest_of(d->gpu + p * ranks, dims->gpus));
+    for (size_t h = 0; h < MOE_N_HAULS; h++)
+        for (size_t k = 0; k < MOE_N_LINKS; k++)
+            note_gpu(kept, &n, largest_of(d->haul[h] + k * ranks, dims->gpus));
+    return n;
+}
+
+static void keep_gpu(const desk *d, int g, uint32_t *pairs, moe_work_gpu *to)
+{
+    const size_t ranks = (size_t)d->rd.view->dims.ranks;
+    *to = (moe_work_gpu){.pairs = pairs};
+    for (size_t k = 0; k < (size_t)d->w.slots; k++) {
+        pairs[k] = (uint32_t)present(d->pairs[k * ranks + (size_t)g]);
+        to->total += pairs[k];
+    }
+    for (size_t h = 0; h < MOE_N_HAULS; h++)
+        for (size_t k = 0; k < MOE_N_LINKS; k++)
+            to->haul[h][k] = present(d->haul[h][k * ranks + (size_t)g]);
+    for (size_t p = 0; p < MOE_N_PHASES; p++)
+        to->gpu_s[p] = present(d->gpu[p * ranks + (size_t)g]);
+}
+
+static void read_cell(desk *d, int s, int i, int l, uint32_t *pairs,
+                      moe_work_cell *to)
+{
+    const moe_view *v = d->rd.view;
+    int kept[MOE_WORK_GPUS];
+    double sum = 0;
+    fetch(d, MOE_FIELD_GPU, s, i, l, d->gpu);
+    fetch(d, MOE_FIELD_SLOT_PAIRS, s, i, l, d->pairs);
+    for (int h = 0; h < MOE_N_HAULS; h++)
+        fetch(d, MOE_FIELD_HAUL_DISPATCH + (moe_field_id)h, s, i, l,
+              d->haul[h]);
+    fetch(d, MOE_FIELD_TRUE_PAIRS, s, i, l, d->truth);
+    fetch(d, MOE_FIELD_WIRE_BYTES, s, i, l, &to->wire_bytes);
+    for (int b = 0; b < MOE_N_LEVELS; b++)
+        fetch(d, MOE_FIELD_BUSIEST + (moe_field_id)b, s, i, l, &to->busiest[b]);
+    if (moe_reader_failed(&d->rd))
+        return;
+    for (int e = 0; e < v->dims.experts; e++)
+        sum += present(d->truth[e]);
+    to->tokens = v->top_k > 0 ? sum / v->top_k : (double)NAN;
+    to->wire_bytes = present(to->wire_bytes);
+    to->n = stand_outs(d, kept);
+    for (int j = 0; j < to->n; j++)
+        keep_gpu(d, kept[j], pairs + j * d->w.slots, &to->gpu[j]);
+}
+
+static void read_cells(desk *d)
+{
+    moe_work *w = &d->w;
+    const size_t n =
+        (size_t)(w->strategies * w->samples * w->entries * w->layers);
+    const size_t room = (size_t)MOE_WORK_GPUS * (size_t)w->slots;
+    w->cell = moe_array_new(n, sizeof *w->cell, d->rd.err);
+    w->pairs = moe_array_new(n * room, sizeof *w->pairs, d->rd.err);
+    size_t at = 0;
+    for (int s = 0; s < w->strategies; s++)
+        for (int k = 0; k < w->samples; k++)
+            for (int j = 0; j < w->entries; j++)
+                for (int l = 0; l < w->layers; l++, at++)
+                    if (!moe_reader_failed(&d->rd) && d->iteration[k][j] >= 0)
+                        read_cell(d, s, d->iteration[k][j], d->layer[l],
+                                  w->pairs + at * room, &w->cell[at]);
+}
+
+/* ---- the file ---- */
+
+static void open_fields(desk *d)
+{
+    hsize_t dims[MOE_H5_MAX_RANK];
+    if (!moe_reader_failed(&d->rd) &&
+        !moe_reader_has(&d->rd, MOE_FIELD_SLOT_PAIRS))
+        moe_fail(d->rd.err, MOE_USAGE,
+                 "has no /work: it was made by a version before schema 1.2");
+    for (size_t f = 0; f < MOE_ARRAY_LEN(fields); f++)
+        if (!moe_reader_failed(&d->rd))
+            d->dataset[fields[f]] = moe_reader_open(&d->rd, fields[f], dims);
+}
+
+/* What prices need beside the counts. */
+static void read_settings(desk *d)
+{
+    char coordination[32] = "";
+    moe_error *err = d->rd.err;
+    if (moe_reader_failed(&d->rd))
+        return;
+    hid_t config = moe_h5_open_group(d->rd.file, "config", err);
+    d->w.gpus_per_node = (int)moe_h5_get_int(config, "gpus_per_node", err);
+    d->w.sequences = (double)moe_h5_get_int(config, "batch", err);
+    moe_h5_get_text(config, "coordination", coordination, sizeof coordination,
+                    err);
+    d->w.central = strcmp(coordination, "central") == 0;
+    d->w.model_profile = moe_h5_read_text(config, "model_profile", err);
+    d->w.cluster_profile = moe_h5_read_text(config, "cluster_profile", err);
+    moe_h5_close(config);
+    if (!moe_reader_failed(&d->rd) &&
+        (d->w.gpus_per_node < 1 || !(d->w.sequences >= 1)))
+        moe_fail(err, MOE_FORMAT, "has %d GPUs per node, %g sequences",
+                 d->w.gpus_per_node, d->w.sequences);
+}
+
+static void desk_init(desk *d)
+{
+    const moe_ledger_dims *dims = &d->rd.view->dims;
+    const size_t ranks = (size_t)dims->ranks;
+    moe_error *err = d->rd.err;
+    d->gpu = moe_array_new(MOE_N_PHASES * ranks, sizeof *d->gpu, err);
+    d->pairs =
+        moe_array_new((size_t)dims->slots * ranks, sizeof *d->pairs, err);
+    for (int h = 0; h < MOE_N_HAULS; h++)
+        d->haul[h] =
+            moe_array_new(MOE_N_LINKS * ranks, sizeof *d->haul[h], err);
+    d->truth = moe_array_new((size_t)dims->experts, sizeof *d->truth, err);
+    d->planned =
+        moe_array_new((size_t)dims->iterations, sizeof *d->planned, err);
+    open_fields(d);
+}
+
+static void desk_fini(desk *d)
+{
+    for (size_t f = 0; f < MOE_ARRAY_LEN(fields); f++)
+        moe_h5_close(d->dataset[fields[f]]);
+    if (d->rd.file >= 0)
+        H5Fclose(d->rd.file);
+    free(d->rd.buffer);
+    free(d->planned);
+    free(d->truth);
+    for (int h = 0; h < MOE_N_HAULS; h++)
+        free(d->haul[h]);
+    free(d->pairs);
+    free(d->gpu);
+}
+
+moe_status moe_work_read(const moe_view *view, moe_work *out, moe_error *err)
+{
+    moe_view shape = *view; /* borrowed */
+    moe_error local = {0};
+    desk d = {.rd = {.view = &shape, .err = &local}};
+    for (int f = 0; f < MOE_N_FIELDS; f++)
+        d.dataset[f] = H5I_INVALID_HID;
+    d.rd.file = moe_h5_open(view->path, false, &local);
+    if (moe_reader_failed(&d.rd)) /* the sentence names the file already */
+        return moe_fail(err, local.status, "%s", local.text);
+    moe_reader_check_run(&d.rd);
+    desk_init(&d);
+    read_settings(&d);
+    if (!moe_reader_failed(&d.rd))
+        moe_reader_each(&d.rd, MOE_FIELD_PLANNER_TIME, note_planned, d.planned);
+    if (!moe_reader_failed(&d.rd))
+        choose(&d);
+    if (!moe_reader_failed(&d.rd))
+        read_cells(&d);
+    desk_fini(&d);
+    if (local.status == MOE_OK) {
+        *out = d.w;
+        return MOE_OK;
+    }
+    moe_work_fini(&d.w);
+    return moe_fail(err, local.status, "%s: %s", view->path, local.text);
+}
+
+void moe_work_fini(moe_work *work)
+{
+    free(work->cluster_profile);
+    free(work->model_profile);
+    free(work->pairs);
+    free(work->cell);
+    free(work->weight);
+    *work = (moe_work){0};
+}
