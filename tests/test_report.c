@@ -101,7 +101,7 @@ static char *printed(const moe_view *view)
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    moe_report_print(view, out);
+    moe_report_print(view, false, out);
     fclose(out);
     return text;
 }

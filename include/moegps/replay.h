@@ -5,9 +5,10 @@
  *  pairs predicted right stay as they were. A predictor's time grows with
  *  tokens and does not shrink below them, as small products are bound by
  *  weights and launches. All times are of the gpu clock: modelled. At the
- *  run's own size and links they are those of the run but for the part of it
- *  that was read (work.h); moe_replay_fit() says by how much that differs, and
- *  all times are corrected by it. Local; no MPI.
+ *  run's own size and links they are those of the run, to the last bit where
+ *  all of it was read (work.h); moe_replay_fit() says how far the part that was
+ *  read differs. All strategies are priced on the same part, so that comparing
+ *  them is fair. Local; no MPI.
  */
 #ifndef MOEGPS_REPLAY_H
 #define MOEGPS_REPLAY_H

@@ -22,9 +22,15 @@
  *  failed) or "INCOMPLETE" (stopped early, or not checked). */
 const char *moe_report_result(const moe_view *view);
 
+/* Runs that a report also looks beyond (what would change the verdict), as
+ * that takes up to half a second for each: of more runs none. */
+enum { MOE_REPORT_OUTLOOKS = 8 };
+
 /** Print tables of at most 100 columns, then `FOM <metric> <strategy> =
- *  <value> <unit>` lines, then `RESULT: ...`. Not collective. */
-void moe_report_print(const moe_view *view, FILE *out);
+ *  <value> <unit>` lines, then `RESULT: ...`. Not collective.
+ *  @param outlook  read the run's file again for what would change the
+ *  verdict; what cannot be known is said. */
+void moe_report_print(const moe_view *view, bool outlook, FILE *out);
 
 /** What else to print of a run. */
 typedef struct moe_report_drill {

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "moegps/cost.h"
 #include "moegps/ledger.h"
 #include "moegps/stats.h"
 #include "moegps/status.h"
@@ -37,7 +38,10 @@ typedef struct moe_strategy_view {
     double phase[MOE_N_CLOCKS][MOE_N_PHASES]; /* s, median over samples; gpu:
                                            exposed */
     double hidden; /* s, gpu clock: what attention hides, likewise */
-    double wait;   /* s, wall: barrier time, mean over ranks, likewise */
+    double source[MOE_N_PHASES][MOE_N_PRICE_SOURCES]; /* share of the gpu
+                                           clock's prices by moe_price_source;
+                                           NaN: not recorded */
+    double wait; /* s, wall: barrier time, mean over ranks, likewise */
     moe_summary imbalance;    /* max/mean pairs over GPUs, per sample */
     moe_summary skewness;     /* of the true load, likewise */
     moe_summary error;        /* of the predicted distribution, likewise */

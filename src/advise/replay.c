@@ -21,7 +21,6 @@ struct moe_replay {
     const moe_cost *cost;
     void *cost_state;
     double link, network; /* that cost_state has, over the profile's */
-    double *factor;       /* [strategies] run over replay, at its own size */
     double *error_s;      /* [strategies] */
     double fit;
     uint32_t *rows; /* [slots] scratch */
@@ -135,9 +134,8 @@ static double sample_s(moe_replay *r, int strategy, const moe_what_if *what,
     return sum;
 }
 
-/* Median over samples, not corrected. */
-static double raw_s(moe_replay *r, int strategy, const moe_what_if *what,
-                    double *error_s)
+static double layer_s(moe_replay *r, int strategy, const moe_what_if *what,
+                      double *error_s)
 {
     const size_t n = (size_t)r->work->samples;
     double error = 0;
@@ -158,7 +156,7 @@ static double raw_s(moe_replay *r, int strategy, const moe_what_if *what,
 double moe_replay_layer_s(moe_replay *r, int strategy, const moe_what_if *what)
 {
     double error_s = 0;
-    return r->factor[strategy] * raw_s(r, strategy, what, &error_s);
+    return layer_s(r, strategy, what, &error_s);
 }
 
 const moe_model *moe_replay_model(const moe_replay *r)
@@ -204,8 +202,7 @@ static moe_status calibrate(moe_replay *r, moe_error *err)
     for (int s = 0; s < r->work->strategies; s++) {
         const double run_s = r->view->strategy[s].summary[MOE_CLOCK_GPU].median;
         r->error_s[s] = 0;
-        const double again_s = raw_s(r, s, &itself, &r->error_s[s]);
-        r->factor[s] = run_s / again_s;
+        const double again_s = layer_s(r, s, &itself, &r->error_s[s]);
         r->fit = fmax(r->fit, fabs(again_s / run_s - 1));
     }
     if (r->fit > FIT_LIMIT)
@@ -229,7 +226,6 @@ moe_status moe_replay_new(const moe_view *view, const moe_work *work,
     r->work = work;
     r->link = r->network = 1;
     r->ahead = moe_array_new(n, sizeof *r->ahead, &local);
-    r->factor = moe_array_new(n, sizeof *r->factor, &local);
     r->error_s = moe_array_new(n, sizeof *r->error_s, &local);
     r->rows = moe_array_new((size_t)work->slots, sizeof *r->rows, &local);
     r->sample = moe_array_new((size_t)work->samples, sizeof *r->sample, &local);
@@ -255,7 +251,6 @@ void moe_replay_free(moe_replay *r)
     free(r->sample);
     free(r->rows);
     free(r->error_s);
-    free(r->factor);
     free(r->ahead);
     free(r);
 }

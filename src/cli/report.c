@@ -105,7 +105,7 @@ static void print(const settings *s, const moe_view *views, size_t n,
     for (size_t i = 0; i < n && tables; i++) {
         if (i > 0)
             putchar('\n');
-        moe_report_print(&views[i], stdout);
+        moe_report_print(&views[i], n <= MOE_REPORT_OUTLOOKS, stdout);
     }
     if (fflush(stdout) != 0 || ferror(stdout))
         moe_fail(err, MOE_IO, "standard output: cannot write");

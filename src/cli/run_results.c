@@ -188,7 +188,7 @@ void run_print_report(run_t *r)
     moe_error err = {0};
     if (moe_view_read(r->out, &view, &err) == MOE_OK) {
         if (!json_only)
-            moe_report_print(&view, stdout);
+            moe_report_print(&view, true, stdout);
         moe_report_write(r->o.json, moe_report_json, &view, 1, r->o.force,
                          &err);
     }

@@ -8,6 +8,7 @@
 
 #include "moegps/mem.h"
 #include "moegps/table.h"
+#include "outlook.h"
 #include "sheet.h"
 #include "verdict.h"
 
@@ -91,6 +92,62 @@ static void print_header(const moe_view *view, FILE *out)
                 MOE_STATS_MIN_CI * view->period);
 }
 
+/* Print lines that `say` writes, each as an item of a list. */
+static void print_items(const char *text, FILE *out)
+{
+    char line[1024];
+    while (*text != '\0') {
+        const size_t len = strcspn(text, "\n");
+        snprintf(line, sizeof line, "%.*s", (int)len, text);
+        print_wrapped("  ", line, out);
+        text += len + (text[len] != '\0');
+    }
+}
+
+static void print_why(const moe_view *view, FILE *out)
+{
+    const moe_clock clock = moe_verdict_clock(view);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+    if (to == NULL)
+        return;
+    moe_verdict_say_why(view, to);
+    fclose(to);
+    if (text != NULL && text[0] != '\0')
+        fprintf(out, "\nAgainst %s, per layer on the %s clock (%s):\n",
+                view->strategy[view->reference_index].name,
+                moe_clock_name(clock),
+                clock == MOE_CLOCK_GPU ? "modelled" : "measured");
+    if (text != NULL)
+        print_items(text, out);
+    free(text);
+}
+
+/* What cannot be read is left out here: the tables are whole without it. */
+static void print_outlook(const moe_view *view, FILE *out)
+{
+    const moe_sheet to = {.out = out};
+    moe_error ignored = {0};
+    moe_outlook outlook;
+    char *text = NULL;
+    size_t size = 0;
+    if (moe_outlook_init(&outlook, view, &ignored) != MOE_OK)
+        return;
+    moe_sheet_stages(&to, view, &outlook);
+    FILE *words = open_memstream(&text, &size);
+    if (words != NULL) {
+        moe_outlook_say(&outlook, view, words);
+        fclose(words);
+    }
+    if (text != NULL && text[0] != '\0') {
+        fputs("\nWhat would change it, gpu clock (modelled):\n", out);
+        print_items(text, out);
+    }
+    free(text);
+    moe_outlook_fini(&outlook);
+}
+
 static void print_fom(const char *metric, const char *strategy, double value,
                       const char *unit, FILE *out)
 {
@@ -118,7 +175,7 @@ static void print_foms(const moe_view *view, FILE *out)
         }
 }
 
-void moe_report_print(const moe_view *view, FILE *out)
+void moe_report_print(const moe_view *view, bool outlook, FILE *out)
 {
     const moe_sheet to = {.out = out};
     print_warnings(view, out);
@@ -131,7 +188,9 @@ void moe_report_print(const moe_view *view, FILE *out)
     moe_sheet_costs(&to, view);
     for (int c = 0; c < MOE_N_CLOCKS; c++)
         moe_sheet_phases(&to, view, (moe_clock)c);
-    moe_verdict_print(view, out);
+    print_why(view, out);
+    if (outlook)
+        print_outlook(view, out);
     fputc('\n', out);
     print_foms(view, out);
     fprintf(out, "RESULT: %s\n", moe_report_result(view));

@@ -195,15 +195,22 @@ static int by_recall(const void *a, const void *b)
            (x->recall.median > y->recall.median);
 }
 
+/* What a predictor may take for its strategy to be the fastest. */
+static moe_cell limit_cell(const moe_view *view, int s)
+{
+    const double limit_s = moe_break_even_limit_s(view, s);
+    return limit_s < 0 ? (moe_cell){"never"} : moe_time_cell(limit_s);
+}
+
 /* Strategies that foretell tokens, by their accuracy: what it is worth, and
  * what it costs. */
 void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view)
 {
     static const moe_column columns[] = {
-        {"strategy", NULL, MOE_LEFT},       {"recall", "of experts", MOE_RIGHT},
-        {"error", "of load", MOE_RIGHT},    {"predict", "gpu clock", MOE_RIGHT},
-        {"layer", "gpu clock", MOE_RIGHT},  {"speed-up", NULL, MOE_RIGHT},
-        {"95 % interval", NULL, MOE_RIGHT},
+        {"strategy", NULL, MOE_LEFT},      {"recall", "of experts", MOE_RIGHT},
+        {"error", "of load", MOE_RIGHT},   {"predict", "gpu clock", MOE_RIGHT},
+        {"may take", "to win", MOE_RIGHT}, {"layer", "gpu clock", MOE_RIGHT},
+        {"speed-up", NULL, MOE_RIGHT},     {"95 % interval", NULL, MOE_RIGHT},
     };
     const moe_strategy_view *all[64];
     size_t n = 0;
@@ -224,6 +231,8 @@ void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view)
         moe_table_cell(table, "%s", moe_percent_cell(y->recall.median).text);
         moe_table_cell(table, "%s", moe_percent_cell(y->error.median).text);
         moe_table_cell(table, "%s", moe_time_cell(predict_s).text);
+        moe_table_cell(table, "%s",
+                       limit_cell(view, (int)(y - view->strategy)).text);
         moe_table_cell(table, "%s", moe_time_cell(layer_s).text);
         moe_table_cell(table, "%s", moe_number_cell(r->ratio).text);
         moe_table_cell(table, "%s",

@@ -9,6 +9,7 @@
 #include "moegps/detail.h"
 #include "moegps/table.h"
 #include "moegps/view.h"
+#include "outlook.h"
 
 typedef struct moe_sheet {
     FILE *out;
@@ -32,6 +33,10 @@ void moe_sheet_costs(const moe_sheet *to, const moe_view *view);
 void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view);
 /* Nothing of a run without regrets. */
 void moe_sheet_regret(const moe_sheet *to, const moe_view *view);
+/* What perfecting each stage would win in time. Nothing where that is not
+ * known. */
+void moe_sheet_stages(const moe_sheet *to, const moe_view *view,
+                      const moe_outlook *outlook);
 void moe_sheet_phases(const moe_sheet *to, const moe_view *view,
                       moe_clock clock);
 

@@ -59,24 +59,51 @@ static void print_comparison(const moe_strategy_view *x,
     char factor[32];
     moe_format_number(r->ratio >= 1 ? r->ratio : 1 / r->ratio, 3, factor,
                       sizeof factor);
-    fprintf(out, "  %s: %s times as %s%s", x->name, factor,
+    fprintf(out, "%s: %s times as %s%s", x->name, factor,
             r->ratio >= 1 ? "fast" : "slow", sure);
     print_reasons(x, ref, clock, out);
 }
 
-void moe_verdict_print(const moe_view *view, FILE *out)
+void moe_verdict_say_why(const moe_view *view, FILE *out)
 {
     const moe_clock clock = moe_verdict_clock(view);
     const moe_strategy_view *ref = &view->strategy[view->reference_index];
-    if (view->measured == 0 || view->dims.strategies < 2)
-        return;
-    fprintf(out, "\nAgainst %s, per layer on the %s clock (%s):\n", ref->name,
-            moe_clock_name(clock),
-            clock == MOE_CLOCK_GPU ? "modelled" : "measured");
-    for (int s = 0; s < view->dims.strategies; s++)
+    for (int s = 0; s < view->dims.strategies && view->measured > 0; s++)
         if (s != view->reference_index &&
             !isnan(view->strategy[s].speedup[clock].ratio))
             print_comparison(&view->strategy[s], ref, clock, out);
+}
+
+/* @return the largest share of a strategy's prices of a phase that are from
+ * there; NaN: not recorded. */
+static double most_from(const moe_view *view, int phase,
+                        moe_price_source source)
+{
+    double most = NAN;
+    for (int s = 0; s < view->dims.strategies; s++)
+        most = fmax(most, view->strategy[s].source[phase][source]);
+    return most;
+}
+
+void moe_verdict_say_prices(const moe_view *view, FILE *out)
+{
+    bool known = false, analytic = false;
+    const char *comma = "Extrapolated, as no measured row is near:";
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        const double share = most_from(view, p, MOE_PRICE_EXTRAPOLATED);
+        known = known || !isnan(share);
+        analytic = analytic || most_from(view, p, MOE_PRICE_ANALYTIC) > 0;
+        if (!(share > 0))
+            continue;
+        fprintf(out, "%s up to %s of a strategy's prices of %s", comma,
+                moe_percent_cell(share).text, moe_phase_name((moe_phase)p));
+        comma = ",";
+    }
+    fputs(comma[0] == ',' ? "."
+          : analytic      ? "All prices are from data sheet numbers."
+          : known ? "All prices are from measured rows, or between them."
+                  : "The file does not say which prices were extrapolated.",
+          out);
 }
 
 /* ---- one sentence ---- */

@@ -32,6 +32,9 @@ void moe_verdict_say(const moe_view *view, const moe_verdict *v, char *text,
 
 /* A line per strategy: how much faster or slower than the reference it is on
  * the clock that counts, and which two phases make most of that. */
-void moe_verdict_print(const moe_view *view, FILE *out);
+void moe_verdict_say_why(const moe_view *view, FILE *out);
+
+/* A sentence about where the prices of the gpu clock are from. */
+void moe_verdict_say_prices(const moe_view *view, FILE *out);
 
 #endif

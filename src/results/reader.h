@@ -57,4 +57,7 @@ void moe_reader_mark(moe_element element, double *x, size_t n);
 /** Fill the view's figures; its sizes and names are there already. */
 void moe_figures_read(moe_reader *rd);
 
+/** Fill where the view's prices are from; NaN: not recorded. */
+void moe_prices_read(moe_reader *rd);
+
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +180,9 @@ static void get_phases(const reader *r)
         memcpy(y->phase, x + j * N, sizeof y->phase);
         y->hidden = hidden[j];
         y->wait = wait[j];
+        for (int p = 0; p < MOE_N_PHASES; p++) /* not kept in sweeps */
+            for (int k = 0; k < MOE_N_PRICE_SOURCES; k++)
+                y->source[p][k] = NAN;
     }
     free(wait);
     free(hidden);

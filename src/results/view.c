@@ -173,6 +173,8 @@ moe_status moe_view_read(const char *path, moe_view *out, moe_error *err)
     if (!moe_reader_failed(&rd))
         read_strategies(&rd);
     moe_figures_read(&rd);
+    if (!moe_reader_failed(&rd))
+        moe_prices_read(&rd);
     H5Fclose(rd.file);
     free(rd.buffer);
     if (moe_reader_failed(&rd)) {
@@ -189,16 +191,22 @@ bool moe_view_strategy_says(const moe_view *view, int strategy,
                             const char *setting)
 {
     static const char item[] = "\n  - {name: ";
-    const char *at = view->config, *found = NULL;
+    const char *at = view->config;
     char key[128];
-    snprintf(key, sizeof key, ", %s,", setting);
+    const int len = snprintf(key, sizeof key, ", %s", setting);
     for (int s = 0; at != NULL && s <= strategy; s++) {
         at = strstr(at, item);
         at = at != NULL ? at + sizeof item - 1 : NULL;
     }
-    if (at != NULL)
-        found = strstr(at, key);
-    return found != NULL && found < at + strcspn(at, "\n");
+    if (at == NULL)
+        return false;
+    const char *end = at + strcspn(at, "\n"), *found = at;
+    while ((found = strstr(found, key)) != NULL && found < end) {
+        found += len;
+        if (*found == ',' || *found == '}')
+            return true;
+    }
+    return false;
 }
 
 void moe_view_free(moe_view *view)

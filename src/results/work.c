@@ -8,10 +8,14 @@
 #include "moegps/mem.h"
 #include "reader.h"
 
+/* Layers differ more than samples do. */
 enum {
-    SAMPLES = 8,
-    ENTRIES = 8, /* iterations of a sample */
-    CELLS = 256  /* of a strategy: as many layers as fit */
+    SAMPLES = 16,
+    FEW_SAMPLES = 4, /* while not all layers have room */
+    ENTRIES = 8,     /* iterations of a sample */
+    LAYERS = 64,
+    BUDGET = 6144 /* layers times GPUs, of all strategies: to price each takes
+                     about 4 us, and questions about them are asked 40 times */
 };
 
 /* A file being read, and buffers for one cell as it lies there. */
@@ -19,7 +23,7 @@ typedef struct desk {
     moe_reader rd;
     moe_work w;
     int iteration[SAMPLES][ENTRIES]; /* -1: spare */
-    int layer[CELLS];
+    int layer[LAYERS];
     hid_t dataset[MOE_N_FIELDS]; /* open where needed, else invalid */
     double *gpu;                 /* [phases][ranks] */
     double *pairs;               /* [slots][ranks] */
@@ -91,24 +95,34 @@ static void choose_entries(desk *d, int sample, int row)
         d->iteration[row][taken++] = -1;
 }
 
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
 static void choose(desk *d)
 {
     const moe_view *v = d->rd.view;
     const int all = v->dims.iterations / v->period;
+    const int each = v->dims.strategies * least(v->dims.gpus, MOE_WORK_GPUS);
+    const int room = BUDGET / each > 1 ? BUDGET / each : 1;
     moe_work *w = &d->w;
     int whole = 0, seen = 0;
     for (int k = 0; k < all; k++)
         whole += is_whole(v, k);
-    w->samples = whole < SAMPLES ? whole : SAMPLES;
-    w->entries = v->period < ENTRIES ? v->period : ENTRIES;
-    const int room = CELLS / (w->samples > 0 ? w->samples * w->entries : 1);
-    w->layers = v->dims.layers < room ? v->dims.layers : room;
+    w->entries = least(least(v->period, ENTRIES), room);
+    w->samples = least(whole, room / w->entries / v->dims.layers);
+    w->samples =
+        least(whole, w->samples < FEW_SAMPLES ? FEW_SAMPLES : w->samples);
+    w->samples = least(least(w->samples, SAMPLES), room / w->entries);
     w->strategies = v->dims.strategies;
     w->slots = v->dims.slots;
     if (whole == 0) {
         moe_fail(d->rd.err, MOE_USAGE, "nothing was measured");
         return;
     }
+    w->layers =
+        least(least(v->dims.layers, LAYERS), room / (w->samples * w->entries));
     w->weight = moe_array_new((size_t)(w->samples * w->entries),
                               sizeof *w->weight, d->rd.err);
     for (int l = 0; l < w->layers; l++)

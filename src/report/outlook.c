@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "outlook.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "moegps/layout.h"
+#include "moegps/mem.h"
+#include "moegps/replay.h"
+#include "verdict.h"
+
+static const double STEP = 2.0;  /* of a scan */
+static const double SPAN = 64.0; /* of bandwidths, either way */
+/* Of an expert, mean: counts of fewer, rounded, are none. */
+static const double LEAST_PAIRS = 8;
+static const double TOKENS = 4e6; /* of a batch, at most */
+enum { BISECTIONS = 10 };         /* a part in 1024 of a step */
+
+/* A way to go from the run. */
+typedef struct quest {
+    moe_replay *replay;
+    const moe_view *view;
+    size_t member; /* of moe_what_if that changes */
+    int winner;    /* of the run */
+} quest;
+
+/* @return the fastest of those that can be built, but for `taken`; -1. */
+static int fastest(moe_replay *r, const moe_view *v, const moe_what_if *what,
+                   int taken)
+{
+    double least = INFINITY;
+    int best = -1;
+    for (int s = 0; s < v->dims.strategies; s++) {
+        if (s == taken || moe_verdict_is_oracle(v, s))
+            continue;
+        const double time_s = moe_replay_layer_s(r, s, what);
+        if (time_s < least) {
+            least = time_s;
+            best = s;
+        }
+    }
+    return best;
+}
+
+static int winner_at(const quest *q, double factor)
+{
+    moe_what_if what = moe_what_if_init();
+    *(double *)((char *)&what + q->member) = factor;
+    return fastest(q->replay, q->view, &what, -1);
+}
+
+/* Step away from the run until another is fastest, then bisect. Of several
+ * turns it is the nearest, unless two hide within a step.
+ * @param unit  value at factor 1 */
+static moe_turn find_turn(const quest *q, double end, double unit)
+{
+    const double step = end > 1 ? STEP : 1 / STEP;
+    moe_turn turn = {.at = NAN, .end = end * unit, .winner = q->winner};
+    double same = 1;
+    while (end > 1 ? same < end : same > end) {
+        double next = same * step;
+        next = end > 1 ? fmin(next, end) : fmax(next, end);
+        int other = winner_at(q, next);
+        if (other == q->winner) {
+            same = next;
+            continue;
+        }
+        for (int i = 0; i < BISECTIONS; i++) {
+            const double middle = sqrt(same * next);
+            const int here = winner_at(q, middle);
+            if (here == q->winner) {
+                same = middle;
+            } else {
+                next = middle;
+                other = here;
+            }
+        }
+        turn.at = next * unit;
+        turn.winner = other;
+        break;
+    }
+    return turn;
+}
+
+/* The cost model's errors in phases that both strategies have alike cancel;
+ * what remains is its relative error of what differs, as in advice. */
+static void judge_error(moe_outlook *o, const moe_view *v,
+                        const moe_replay *replay)
+{
+    if (o->second < 0)
+        return;
+    const moe_strategy_view *a = &v->strategy[o->winner];
+    const moe_strategy_view *b = &v->strategy[o->second];
+    const double a_s = a->summary[MOE_CLOCK_GPU].median;
+    const double b_s = b->summary[MOE_CLOCK_GPU].median;
+    double differs = 0;
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        differs +=
+            fabs(a->phase[MOE_CLOCK_GPU][p] - b->phase[MOE_CLOCK_GPU][p]);
+    o->lead_s = b_s - a_s;
+    o->error_s = (moe_replay_error_s(replay, o->winner) +
+                  moe_replay_error_s(replay, o->second)) /
+                 (a_s + b_s) * differs;
+}
+
+static void find_turns(moe_outlook *o, quest *q)
+{
+    const moe_cluster *c = moe_replay_cluster(q->replay);
+    const double few = LEAST_PAIRS * (double)q->view->dims.experts /
+                       q->view->top_k / o->tokens;
+    q->member = offsetof(moe_what_if, tokens);
+    o->fewer = find_turn(q, fmin(1, few), o->tokens);
+    o->more = find_turn(q, fmax(1, TOKENS / o->tokens), o->tokens);
+    q->member = o->network ? offsetof(moe_what_if, network)
+                           : offsetof(moe_what_if, link);
+    o->bandwidth = o->network ? c->network_bandwidth : c->link_bandwidth;
+    o->slower = find_turn(q, 1 / SPAN, o->bandwidth);
+    o->faster = find_turn(q, SPAN, o->bandwidth);
+}
+
+static void find_levels(moe_outlook *o, const moe_view *v, moe_replay *replay)
+{
+    for (int s = 0; s < v->dims.strategies; s++)
+        for (int level = 0; level < MOE_N_LEVELS; level++) {
+            moe_what_if what = moe_what_if_init();
+            what.level = (moe_level)level;
+            o->level_s[s * MOE_N_LEVELS + level] =
+                v->strategy[s].bound.n > 0
+                    ? moe_replay_layer_s(replay, s, &what)
+                    : (double)NAN;
+        }
+}
+
+static void look(moe_outlook *o, const moe_view *v, const moe_work *work,
+                 moe_error *err)
+{
+    moe_replay *replay = NULL;
+    if (moe_replay_new(v, work, &replay, err) != MOE_OK)
+        return;
+    const moe_what_if itself = moe_what_if_init();
+    const moe_layout layout = {v->dims.gpus, work->gpus_per_node};
+    o->fit = moe_replay_fit(replay);
+    o->tokens = v->tokens;
+    o->network = moe_layout_nodes(&layout) > 1;
+    o->winner = fastest(replay, v, &itself, -1);
+    o->second = fastest(replay, v, &itself, o->winner);
+    quest q = {.replay = replay, .view = v, .winner = o->winner};
+    find_turns(o, &q);
+    find_levels(o, v, replay);
+    judge_error(o, v, replay);
+    o->known = o->winner >= 0;
+    moe_replay_free(replay);
+}
+
+moe_status moe_outlook_init(moe_outlook *o, const moe_view *v, moe_error *err)
+{
+    moe_error local = {0};
+    moe_work work = {0};
+    *o = (moe_outlook){.winner = -1, .second = -1, .error_s = NAN};
+    o->level_s = moe_array_new((size_t)v->dims.strategies * MOE_N_LEVELS,
+                               sizeof *o->level_s, &local);
+    for (int j = 0; o->level_s != NULL && j < v->dims.strategies * MOE_N_LEVELS;
+         j++)
+        o->level_s[j] = NAN;
+    if (local.status == MOE_OK && moe_work_read(v, &work, &local) == MOE_OK)
+        look(o, v, &work, &local);
+    moe_work_fini(&work);
+    if (local.status == MOE_OK)
+        return MOE_OK;
+    snprintf(o->why, sizeof o->why, "%s", local.text);
+    if (local.status == MOE_USAGE || local.status == MOE_MISMATCH)
+        return MOE_OK;
+    moe_outlook_fini(o);
+    return moe_fail(err, local.status, "%s", local.text);
+}
+
+void moe_outlook_fini(moe_outlook *o)
+{
+    free(o->level_s);
+    *o = (moe_outlook){0};
+}

@@ -1,0 +1,71 @@
+/* outlook.h: what would change a run's verdict, and what perfecting a stage
+ * would still win: from the run's own work, priced anew (replay.h). All of it
+ * is of the gpu clock, modelled. */
+#ifndef MOEGPS_REPORT_OUTLOOK_H
+#define MOEGPS_REPORT_OUTLOOK_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "moegps/view.h"
+
+/* The nearest place, going one way, where another strategy becomes fastest. */
+typedef struct moe_turn {
+    double at;  /* NaN: none up to `end` */
+    double end; /* how far was looked */
+    int winner; /* beyond it */
+} moe_turn;
+
+typedef struct moe_outlook {
+    bool known; /* else `why` says what is missing */
+    char why[MOE_ERROR_LEN];
+    double fit;         /* of the replay: moe_replay_fit() */
+    int winner, second; /* least times of those that can be built; second -1:
+                           none */
+    double lead_s;      /* of the winner's median over the second's */
+    double error_s; /* the cost model's own, of what differs between them; NaN:
+                       unknown */
+    double tokens;  /* of a batch */
+    double bandwidth;        /* B/s, of the links that were varied */
+    bool network;            /* those between nodes, not those within */
+    moe_turn fewer, more;    /* tokens of a batch */
+    moe_turn slower, faster; /* B/s */
+    double *level_s; /* [strategies][MOE_N_LEVELS] s of a layer, had the load
+                        been balanced that well; owned */
+} moe_outlook;
+
+/* Look. What cannot be known (no /work, tables that are not here, nothing
+ * measured) is no error.
+ * @return MOE_OK, MOE_FORMAT, MOE_NOMEM. */
+moe_status moe_outlook_init(moe_outlook *o, const moe_view *view,
+                            moe_error *err);
+void moe_outlook_fini(moe_outlook *o);
+
+/* What a predictor of tokens must be to win, judged by the run's own times. */
+typedef struct moe_break_even {
+    int strategy; /* fastest that foretells tokens and can be built; -1: none */
+    int rival;    /* fastest of all others that can be built; -1: none */
+    bool ahead;   /* the strategy is faster than its rival */
+    double predict_s; /* what its predictor takes per layer */
+    double limit_s;   /* ... and may take to be as fast as the rival; below 0:
+                         it could not even be free */
+    double recall;    /* of its predictor */
+    int without; /* fastest that can be built and foretells no tokens; -1 */
+    double recall_needed; /* of a predictor that takes predict_s (without a
+                             strategy: nothing) to be as fast as `without`; NaN:
+                             none up to `recall_most` would do */
+    double recall_least, recall_most; /* of all that foretell tokens, oracles
+                                         too; NaN: there are none */
+} moe_break_even;
+
+/* @return by the medians of the gpu clock. */
+moe_break_even moe_break_even_of(const moe_view *view);
+
+/* @return the time that a strategy's predictor may take to be as fast as the
+ * fastest other that can be built, s; NaN: it foretells no tokens. */
+double moe_break_even_limit_s(const moe_view *view, int strategy);
+
+/* Sentences about both, one a line. */
+void moe_outlook_say(const moe_outlook *o, const moe_view *view, FILE *out);
+
+#endif
