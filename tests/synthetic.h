@@ -18,9 +18,16 @@ static const char *const syn_strategies[SYN_S] = {"baseline", "duplicate",
                                                   "oracle"};
 static const int32_t syn_layers[SYN_L] = {0, 5, 6, 31};
 static const moe_results_note syn_notes[] = {
-    {"model", "mixtral-8x7b"}, {"cluster", "a100-nvlink"},
-    {"trace", "synthetic"},    {"seed", "1"},
-    {"scale", "0.125"},        {"trace_sha256", "00e1a2"},
+    {"model", "mixtral-8x7b"},
+    {"cluster", "a100-nvlink"},
+    {"trace", "synthetic"},
+    {"seed", "1"},
+    {"scale", "0.125"},
+    {"trace_sha256", "00e1a2"},
+    {"top_k", "2"},
+    {"batch", "16"},
+    {"gpus_per_node", "2"},
+    {"coordination", "central"},
 };
 
 /* The slowest rank is the last on the wall clock, the first on the cpu one. */

@@ -12,7 +12,7 @@
 enum {
     SAMPLES = 16,
     FEW_SAMPLES = 4, /* while not all layers have room */
-    ENTRIES = 8,     /* iterations of a sample */
+    ENTRIES = 4,     /* iterations of a sample */
     LAYERS = 64,
     BUDGET = 6144 /* layers times GPUs, of all strategies: to price each takes
                      about 4 us, and questions about them are asked 40 times */

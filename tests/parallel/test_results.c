@@ -12,6 +12,7 @@
 #include "moegps/h5.h"
 #include "moegps/mem.h"
 #include "moegps/view.h"
+#include "moegps/work.h"
 #include "synthetic.h"
 #include "../../src/results/internal.h"
 
@@ -378,6 +379,116 @@ START_TEST(view_finds_what_the_formulas_say)
     ck_assert_uint_eq(v.n_warnings, 1);
     for (int s = 0; s < SYN_S; s++)
         check_strategy(&v, s);
+    moe_view_free(&v);
+}
+END_TEST
+
+/* The GPUs of a cell, and all that formulas say of it. */
+static int wrong_cell(const moe_work *w, int s, int i, int l, int gpus)
+{
+    const moe_work_cell *c = moe_work_at(w, s, i, 0, l);
+    double pairs = 0;
+    int wrong = c->n != gpus || c->wire_bytes != 64 * s;
+    for (int e = 0; e < SYN_E; e++)
+        pairs += syn_true_pairs(i, l, e);
+    wrong += c->tokens != pairs / 2;
+    for (int b = 0; b < MOE_N_LEVELS; b++)
+        wrong += c->busiest[b] != syn_busiest(s, b);
+    for (int g = 0; g < c->n; g++) {
+        const moe_work_gpu *x = &c->gpu[g];
+        wrong += x->total != syn_rank_pairs(s, g, gpus);
+        for (int k = 0; k < SYN_K; k++)
+            wrong +=
+                x->pairs[k] != (uint32_t)fmax(0, syn_slot_pairs(s, k, g, gpus));
+        for (int h = 0; h < MOE_N_HAULS; h++)
+            for (int k = 0; k < MOE_N_LINKS; k++)
+                wrong += x->haul[h][k] != (double)syn_haul(s, h, k, g, gpus);
+        for (int p = 0; p < MOE_N_PHASES; p++)
+            wrong += x->gpu_s[p] != syn_gpu(s, i, l, p, g, gpus);
+    }
+    return wrong;
+}
+
+START_TEST(work_is_read_back)
+{
+    run r;
+    moe_view v = {0};
+    moe_work w = {0};
+    int wrong = 0;
+    begin_ledger(&r, "work.h5", test_ctx.size > 1);
+    create(&r);
+    put(&r, 0, SYN_I);
+    finish(&r, MOE_RUN_COMPLETE);
+    moe_status status = moe_view_read(r.path, &v, NULL);
+    moe_error err = {0};
+    if (status == MOE_OK)
+        status = moe_work_read(&v, &w, &err);
+    end(&r);
+    ck_assert_msg(status == MOE_OK, "%s", err.text);
+    ck_assert_int_eq(w.samples, SYN_I);
+    ck_assert_int_eq(w.entries, 1);
+    ck_assert_int_eq(w.layers, SYN_L);
+    ck_assert_int_eq(w.gpus_per_node, 2);
+    ck_assert_double_eq(w.sequences, 16);
+    ck_assert(w.central);
+    ck_assert_str_eq(w.model_profile, "name: mixtral-8x7b\n");
+    for (int s = 0; s < SYN_S; s++)
+        for (int i = 0; i < SYN_I; i++) {
+            ck_assert_double_eq(w.weight[i], 1);
+            for (int l = 0; l < SYN_L; l++)
+                wrong += wrong_cell(&w, s, i, l, v.dims.gpus);
+        }
+    ck_assert_int_eq(wrong, 0);
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        double all = 0;
+        for (int k = 0; k < MOE_N_PRICE_SOURCES; k++)
+            all += v.strategy[1].source[p][k];
+        if (p == MOE_PHASE_PLAN)
+            ck_assert_double_nan(all);
+        else
+            ck_assert_double_eq_tol(all, 1, 1e-12);
+    }
+    ck_assert_double_ge(
+        v.strategy[1].source[MOE_PHASE_BROADCAST][MOE_PHASE_BROADCAST],
+        1.0 / v.dims.gpus);
+    moe_work_fini(&w);
+    moe_view_free(&v);
+}
+END_TEST
+
+/* Of a long period the iteration that plans is there, and others stand for
+ * those that are not. */
+START_TEST(work_of_long_periods_has_their_plans)
+{
+    enum { PLANS = 2 };
+    run r;
+    moe_view v = {0};
+    moe_work w = {0};
+    begin_ledger(&r, "long.h5", false);
+    for (int j = 0; j < SYN_S * SYN_I * SYN_L && test_ctx.rank == 0; j++)
+        r.ledger.planner_cpu[j] = j / SYN_L % SYN_I == PLANS ? 1 : 0;
+    create(&r);
+    put(&r, 0, SYN_I);
+    finish(&r, MOE_RUN_COMPLETE);
+    moe_status status = moe_view_read(r.path, &v, NULL);
+    end(&r);
+    ck_assert_int_eq(status, MOE_OK);
+    for (int period = PLANS + 1; period <= SYN_I; period++) {
+        v.period = period;
+        ck_assert_int_eq(moe_work_read(&v, &w, NULL), MOE_OK);
+        ck_assert_int_eq(w.samples, SYN_I / period);
+        ck_assert_int_eq(w.entries, period < 4 ? period : 4);
+        double sum = 0, planned = 0;
+        for (int j = 0; j < w.entries; j++) {
+            const moe_work_gpu *x = &moe_work_at(&w, 1, 0, j, 0)->gpu[0];
+            sum += w.weight[j];
+            if (x->gpu_s[0] == syn_gpu(1, PLANS, 0, 0, 0, v.dims.gpus))
+                planned += w.weight[j];
+        }
+        ck_assert_double_eq_tol(sum, 1, 1e-12);
+        ck_assert_double_eq_tol(planned, 1.0 / period, 1e-12);
+        moe_work_fini(&w);
+    }
     moe_view_free(&v);
 }
 END_TEST
@@ -904,6 +1015,8 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, blocks_read_back_exactly, MOE_ARRAY_LEN(variants));
     MOE_TEST_LOOP(suite, view_finds_what_the_formulas_say,
                   MOE_ARRAY_LEN(variants));
+    MOE_TEST(suite, work_is_read_back);
+    MOE_TEST(suite, work_of_long_periods_has_their_plans);
     MOE_TEST(suite, sample_is_all_iterations_of_a_plan);
     MOE_TEST(suite, summary_equals_view);
     MOE_TEST_LOOP(suite, unfinished_file_shows_flushed_iterations,

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../src/report/outlook.h"
+#include "harness.h"
+
+enum { S = 5 };
+
+/* Medians of the gpu clock in us, what of it predicts, and recall. 'o' is an
+ * oracle; no recall: it foretells no tokens. */
+typedef struct {
+    char kind;
+    double time_us, predict_us, recall;
+} row;
+
+static const struct {
+    row rows[S];
+    int strategy, rival, without;
+    bool ahead;
+    double limit_us, recall_needed;
+    const char *says[2];
+} cases[] = {
+    /* free, 2 would take 85, 1 100: a line from .5 to .8; and costs 5 */
+    {{{'-', 100, 0, NAN},
+      {'-', 95, 0, NAN},
+      {'t', 105, 5, 0.5},
+      {'t', 90, 5, 0.8},
+      {'o', 70, 0, 1.0}},
+     3,
+     1,
+     1,
+     true,
+     10,
+     0.7, /* 100 - 15 x / .3 = 95 - 5 */
+     {"s3 takes 5.00 us a layer to predict; it would beat s1 as long as that "
+      "is below 10.0 us.\n",
+      "A predictor of tokens would beat s1 at that cost, if it were right for "
+      "more than 70.0 % of a token's experts, by lines between the strategies "
+      "of this run; s3 is for 80.0 %.\n"}},
+    /* a dear predictor loses; cheaper, or more often right, it would win */
+    {{{'-', 100, 0, NAN},
+      {'t', 110, 30, 0.6},
+      {'o', 60, 0, 1.0},
+      {'-', NAN, 0, NAN},
+      {'t', NAN, 0, 0.9}},
+     1,
+     0,
+     0,
+     false,
+     20,
+     0.8, /* 80 - 20 x / .4 = 100 - 30 */
+     {"s1 takes 30.0 us a layer to predict; to beat s0 it would have to be "
+      "below 20.0 us.\n",
+      "more than 80.0 % of a token's experts"}},
+    /* not even free */
+    {{{'-', 50, 0, NAN},
+      {'t', 110, 30, 0.6},
+      {'o', 60, 0, 1.0},
+      {'-', NAN, 0, NAN},
+      {'-', NAN, 0, NAN}},
+     1,
+     0,
+     0,
+     false,
+     -30,
+     NAN,
+     {"s1 takes 30.0 us a layer to predict; even free it would not beat s0.\n",
+      "would not beat s0 at that cost, even if it were right for 100 % of a "
+      "token's experts; s1 is for 60.0 %.\n"}},
+    /* oracles alone: a free predictor, right for the least accurate */
+    {{{'-', 100, 0, NAN},
+      {'o', 90, 0, 0.3},
+      {'o', 60, 0, 1.0},
+      {'-', NAN, 0, NAN},
+      {'-', NAN, 0, NAN}},
+     -1,
+     0,
+     0,
+     false,
+     NAN,
+     0.3,
+     {"", "would beat s0 if it cost nothing, being right for 30.0 % of a "
+          "token's experts.\n"}},
+    /* the U: worse in the middle; from the last crossing on */
+    {{{'-', 100, 0, NAN},
+      {'o', 90, 0, 0.0},
+      {'o', 120, 0, 0.5},
+      {'o', 80, 0, 1.0},
+      {'-', NAN, 0, NAN}},
+     -1,
+     0,
+     0,
+     false,
+     NAN,
+     0.75,
+     {"", "more than 75.0 %"}},
+    /* nobody foretells tokens */
+    {{{'-', 100, 0, NAN},
+      {'-', 90, 0, NAN},
+      {'-', 120, 0, NAN},
+      {'-', NAN, 0, NAN},
+      {'-', NAN, 0, NAN}},
+     -1,
+     1,
+     1,
+     false,
+     NAN,
+     NAN,
+     {"", ""}},
+};
+
+/* A view of a case, in the caller's storage. */
+static moe_view view_of(int i, moe_strategy_view *y, char *config, size_t size)
+{
+    moe_view v = {.strategy = y, .config = config, .dims = {.strategies = S}};
+    int at = snprintf(config, size, "strategies:\n");
+    for (int s = 0; s < S; s++) {
+        const row *r = &cases[i].rows[s];
+        at += snprintf(config + at, size - (size_t)at,
+                       "  - {name: \"s%d\", predictor: \"%s\", slots: 4, }\n",
+                       s, r->kind == 'o' ? "oracle" : "token");
+        y[s] = (moe_strategy_view){.recall = {.median = r->recall}};
+        snprintf(y[s].name, sizeof y[s].name, "s%d", s);
+        y[s].summary[MOE_CLOCK_GPU].median = 1e-6 * r->time_us;
+        y[s].phase[MOE_CLOCK_GPU][MOE_PHASE_PREDICT] = 1e-6 * r->predict_us;
+    }
+    return v;
+}
+
+static void same(double is, double expected)
+{
+    if (isnan(expected))
+        ck_assert_double_nan(is);
+    else
+        ck_assert_double_eq_tol(is, expected, 1e-9);
+}
+
+START_TEST(break_even_is_where_times_are_equal)
+{
+    moe_strategy_view y[S];
+    char config[1024];
+    const moe_view v = view_of(_i, y, config, sizeof config);
+    const moe_break_even b = moe_break_even_of(&v);
+    ck_assert_int_eq(b.strategy, cases[_i].strategy);
+    ck_assert_int_eq(b.rival, cases[_i].rival);
+    ck_assert_int_eq(b.without, cases[_i].without);
+    ck_assert_int_eq(b.ahead, cases[_i].ahead);
+    same(1e6 * b.limit_s, cases[_i].limit_us);
+    same(b.recall_needed, cases[_i].recall_needed);
+}
+END_TEST
+
+START_TEST(break_even_is_told)
+{
+    moe_strategy_view y[S];
+    char config[1024], text[2048] = "";
+    const moe_view v = view_of(_i, y, config, sizeof config);
+    const moe_outlook unknown = {.why = "x.h5: has no /work"};
+    FILE *out = fmemopen(text, sizeof text, "w");
+    moe_outlook_say(&unknown, &v, out);
+    fclose(out);
+    for (int k = 0; k < 2; k++)
+        ck_assert_msg(strstr(text, cases[_i].says[k]) != NULL, "%s", text);
+    if (cases[_i].says[1][0] == '\0')
+        ck_assert_ptr_null(strstr(text, "predictor"));
+    ck_assert_ptr_null(strstr(text, "nan"));
+    ck_assert_ptr_nonnull(strstr(text, "priced: x.h5: has no /work.\n"));
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("break-even");
+    const size_t n = sizeof cases / sizeof *cases;
+    MOE_TEST_LOOP(suite, break_even_is_where_times_are_equal, n);
+    MOE_TEST_LOOP(suite, break_even_is_told, n);
+    return suite;
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/replay.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+#include "moegps/layer_price.h"
+
+/* Work made by hand, of two strategies on four GPUs of two nodes: what a
+ * replay says of it must be what moe_layer_price_of() says of work that was
+ * changed by hand. */
+
+enum { S = 2, K = 3, J = 2, L = 2, G = 4, SLOTS = 3, E = 8, TOP_K = 2 };
+
+static const double LINK = 300e9, NETWORK = 25e9;
+
+static const char model_text[] = "name: tiny\n"
+                                 "layers: 2\n"
+                                 "experts: 8\n"
+                                 "top_k: 2\n"
+                                 "hidden: 1024\n"
+                                 "intermediate: 2048\n"
+                                 "heads: 8\n"
+                                 "kv_heads: 4\n"
+                                 "head_dim: 128\n"
+                                 "dtype: bf16\n"
+                                 "origin: made for tests\n";
+
+/* A file's contents, and room for them. */
+typedef struct {
+    moe_view view;
+    moe_strategy_view strategy[S];
+    moe_work work;
+    double weight[K * J];
+    moe_work_cell cell[S * K * J * L];
+    uint32_t pairs[S * K * J * L * G * SLOTS];
+    char cluster[1024], config[512];
+} world;
+
+static void put_cluster(world *w, double link, double network)
+{
+    snprintf(w->cluster, sizeof w->cluster,
+             "name: tiny\ngpu: a100_sxm\ncost: analytic\ngpus_per_node: 2\n"
+             "memory_bytes: 80e9\nmemory_bandwidth: 2e12\npeak_flops: 312e12\n"
+             "vector_flops: 78e12\ncompute_efficiency: 0.9\n"
+             "memory_efficiency: 0.9\nsms: 108\ntile_m: 128\ntile_n: 128\n"
+             "launch_s: 5e-6\nlink_bandwidth: %g\nlink_latency_s: 2e-6\n"
+             "network_bandwidth: %g\nnetwork_latency_s: 5e-6\n"
+             "error_gemm: 0.1\nerror_attention: 0.1\nerror_ffn: 0.1\n"
+             "error_link: 0.1\norigin: made for tests\n",
+             link, network);
+}
+
+/* Uneven counts that differ in everything; `times` scales what a batch does. */
+static void fill_cell(moe_work_cell *c, uint32_t *pairs, int s, int at,
+                      unsigned times)
+{
+    *c = (moe_work_cell){.n = G, .tokens = 4096.0 * times, .wire_bytes = 200};
+    for (int g = 0; g < G; g++, pairs += SLOTS) {
+        moe_work_gpu *x = &c->gpu[g];
+        x->pairs = pairs;
+        for (unsigned k = 0; k < SLOTS; k++) {
+            pairs[k] = times * (300 + 100 * k + 61 * (unsigned)g +
+                                7 * (unsigned)at + 11 * (unsigned)s);
+            x->total += pairs[k];
+        }
+        for (int k = 0; k < MOE_N_LINKS; k++) {
+            x->haul[MOE_HAUL_DISPATCH][k] = times * (1e6 + 2e5 * g + 1e4 * at);
+            x->haul[MOE_HAUL_COMBINE][k] = times * (2e6 + 3e5 * g);
+            x->haul[MOE_HAUL_MIGRATE][k] = s * 1e6 * g;
+        }
+        if (s == 0)
+            continue;
+        x->gpu_s[MOE_PHASE_PREDICT] = 3e-6 * times;
+        x->gpu_s[MOE_PHASE_COLLECT] = 2e-6;
+        x->gpu_s[MOE_PHASE_PLAN] = 4e-6;
+        x->gpu_s[MOE_PHASE_BROADCAST] = 2e-6;
+    }
+    for (int level = 0; level < MOE_N_LEVELS; level++)
+        c->busiest[level] =
+            level == 0 ? c->gpu[G - 1].total : c->gpu[1].total - 10 * level;
+}
+
+/* @param times  a batch of so many times the size. */
+static void make_world(world *w, unsigned times)
+{
+    *w = (world){.view = {.strategy = w->strategy,
+                          .config = w->config,
+                          .top_k = TOP_K,
+                          .dims = {.strategies = S,
+                                   .iterations = K * J,
+                                   .layers = L,
+                                   .experts = E,
+                                   .gpus = G,
+                                   .ranks = G,
+                                   .slots = SLOTS}},
+                 .work = {.strategies = S,
+                          .samples = K,
+                          .entries = J,
+                          .layers = L,
+                          .slots = SLOTS,
+                          .weight = w->weight,
+                          .cell = w->cell,
+                          .pairs = w->pairs,
+                          .model_profile = (char *)model_text,
+                          .cluster_profile = w->cluster,
+                          .gpus_per_node = 2,
+                          .sequences = 8.0 * times,
+                          .central = true}};
+    snprintf(w->config, sizeof w->config,
+             "strategies:\n"
+             "  - {name: \"base\", predictor: \"none\", plan_ahead: false}\n"
+             "  - {name: \"ahead\", predictor: \"token\", plan_ahead: true, }"
+             "\n");
+    w->strategy[1].in_place.n = 4; /* it routes directly */
+    put_cluster(w, LINK, NETWORK);
+    for (int k = 0; k < K; k++) {
+        w->weight[k * J] = 0.25;
+        w->weight[k * J + 1] = 0.75;
+    }
+    for (int c = 0; c < S * K * J * L; c++)
+        fill_cell(&w->cell[c], w->pairs + c * G * SLOTS, c / (K * J * L),
+                  c % (K * J * L), times);
+}
+
+/* One GPU's work, written down anew. */
+static moe_layer_work work_of(const world *w, int s, const moe_work_cell *c,
+                              int g)
+{
+    const moe_work_gpu *x = &c->gpu[g];
+    return (moe_layer_work){.tokens = c->tokens,
+                            .sequences = w->work.sequences,
+                            .collects = s == 1,
+                            .plans = s == 1,
+                            .central = true,
+                            .layers = L,
+                            .predict_s = x->gpu_s[MOE_PHASE_PREDICT],
+                            .ahead = s == 1,
+                            .planner_s = x->gpu_s[MOE_PHASE_PLAN],
+                            .plan_bytes = c->wire_bytes,
+                            .move_bytes = {x->haul[MOE_HAUL_MIGRATE][0],
+                                           x->haul[MOE_HAUL_MIGRATE][1]},
+                            .dispatch_bytes = {x->haul[MOE_HAUL_DISPATCH][0],
+                                               x->haul[MOE_HAUL_DISPATCH][1]},
+                            .combine_bytes = {x->haul[MOE_HAUL_COMBINE][0],
+                                              x->haul[MOE_HAUL_COMBINE][1]},
+                            .direct = s == 1,
+                            .rows = x->pairs,
+                            .slots = SLOTS};
+}
+
+/* A layer: every phase's slowest GPU, added up. */
+static double cell_s(const world *w, const moe_pricer *pricer, int s,
+                     const moe_work_cell *c)
+{
+    double most[MOE_N_PHASES] = {0}, sum = 0;
+    for (int g = 0; g < G; g++) {
+        const moe_layer_work work = work_of(w, s, c, g);
+        moe_layer_price price;
+        moe_layer_price_of(pricer, &work, &price);
+        for (int p = 0; p < MOE_N_PHASES; p++)
+            most[p] = fmax(most[p], price.exposed_s[p]);
+    }
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        sum += most[p];
+    return sum;
+}
+
+/* The median over three samples of weighted means. */
+static double direct_s(const world *w, int s)
+{
+    moe_model model;
+    moe_cluster cluster;
+    double x[K] = {0};
+    ck_assert_int_eq(moe_model_parse(model_text, "m", &model, NULL), MOE_OK);
+    ck_assert_int_eq(moe_cluster_parse(w->cluster, "c", &cluster, NULL),
+                     MOE_OK);
+    const moe_cost *cost = moe_cost_find("analytic");
+    void *state = calloc(1, cost->state_size);
+    ck_assert_int_eq(cost->init(state, &model, &cluster, NULL), MOE_OK);
+    const moe_pricer pricer = {cost, state, &model, {G, 2}};
+    for (int k = 0; k < K; k++)
+        for (int j = 0; j < J; j++)
+            for (int l = 0; l < L; l++)
+                x[k] +=
+                    w->weight[k * J + j] / L *
+                    cell_s(w, &pricer, s, moe_work_at(&w->work, s, k, j, l));
+    cost->fini(state);
+    free(state);
+    return fmax(fmin(x[0], x[1]), fmin(fmax(x[0], x[1]), x[2]));
+}
+
+/* The run's own medians are those of its work. */
+static moe_replay *replay_of(world *w)
+{
+    moe_replay *r = NULL;
+    moe_error err = {0};
+    for (int s = 0; s < S; s++)
+        w->strategy[s].summary[MOE_CLOCK_GPU].median = direct_s(w, s);
+    ck_assert_msg(moe_replay_new(&w->view, &w->work, &r, &err) == MOE_OK, "%s",
+                  err.text);
+    return r;
+}
+
+static world one, other;
+
+START_TEST(run_itself_comes_out_again)
+{
+    make_world(&one, 1);
+    moe_replay *r = replay_of(&one);
+    const moe_what_if itself = moe_what_if_init();
+    ck_assert_double_le(moe_replay_fit(r), 1e-12);
+    for (int s = 0; s < S; s++)
+        ck_assert_double_eq_tol(
+            moe_replay_layer_s(r, s, &itself) / direct_s(&one, s), 1, 1e-12);
+    ck_assert_double_gt(moe_replay_error_s(r, 0), 0.05 * direct_s(&one, 0));
+    ck_assert_double_lt(moe_replay_error_s(r, 0), 0.11 * direct_s(&one, 0));
+    moe_replay_free(r);
+}
+END_TEST
+
+/* The same as a run of batches three times as large, or on other links. */
+START_TEST(other_sizes_and_links_are_those_of_such_a_run)
+{
+    static const struct {
+        moe_what_if what;
+        unsigned times;
+        double link, network;
+    } cases[] = {
+        {{3, 1, 1, MOE_LEVEL_ACTUAL}, 3, 300e9, 25e9},
+        {{1, 0.25, 1, MOE_LEVEL_ACTUAL}, 1, 75e9, 25e9},
+        {{1, 1, 4, MOE_LEVEL_ACTUAL}, 1, 300e9, 100e9},
+        {{2, 0.5, 0.5, MOE_LEVEL_ACTUAL}, 2, 150e9, 12.5e9},
+    };
+    make_world(&one, 1);
+    moe_replay *r = replay_of(&one);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        make_world(&other, cases[i].times);
+        put_cluster(&other, cases[i].link, cases[i].network);
+        for (int s = 0; s < S; s++) {
+            const double expected = direct_s(&other, s);
+            ck_assert_double_eq_tol(
+                moe_replay_layer_s(r, s, &cases[i].what) / expected, 1, 1e-9);
+        }
+    }
+    moe_replay_free(r);
+}
+END_TEST
+
+/* No GPU has more pairs than the level's busiest; exchanges shrink likewise. */
+START_TEST(levels_cap_the_busiest)
+{
+    make_world(&one, 1);
+    moe_replay *r = replay_of(&one);
+    for (int level = 1; level < MOE_N_LEVELS; level++) {
+        moe_what_if what = moe_what_if_init();
+        what.level = (moe_level)level;
+        make_world(&other, 1);
+        for (int c = 0; c < S * K * J * L; c++)
+            for (int g = 0; g < G; g++) {
+                moe_work_gpu *x = &other.cell[c].gpu[g];
+                const double by =
+                    fmin(1, other.cell[c].busiest[level] / x->total);
+                uint32_t *pairs = (uint32_t *)x->pairs;
+                double exact = 0, given = 0;
+                for (int k = 0; k < SLOTS; k++) {
+                    exact += pairs[k] * by;
+                    pairs[k] = (uint32_t)(floor(exact + 0.5) - given);
+                    given = floor(exact + 0.5);
+                }
+                for (int k = 0; k < MOE_N_LINKS; k++) {
+                    x->haul[MOE_HAUL_DISPATCH][k] *= by;
+                    x->haul[MOE_HAUL_COMBINE][k] *= by;
+                }
+            }
+        for (int s = 0; s < S; s++) {
+            const double balanced_s = moe_replay_layer_s(r, s, &what);
+            ck_assert_double_eq_tol(balanced_s / direct_s(&other, s), 1, 1e-9);
+            ck_assert_double_lt(balanced_s, direct_s(&one, s));
+        }
+    }
+    moe_replay_free(r);
+}
+END_TEST
+
+/* A predictor's time grows with the batch, and does not shrink below it. */
+START_TEST(predictor_grows_and_does_not_shrink)
+{
+    make_world(&one, 1);
+    moe_replay *r = replay_of(&one);
+    const double more[] = {0.5, 1, 4};
+    const double took_us[] = {3, 3, 12};
+    for (int i = 0; i < 3; i++) {
+        moe_what_if what = moe_what_if_init();
+        what.tokens = more[i];
+        const double with_s = moe_replay_layer_s(r, 1, &what);
+        for (int c = K * J * L; c < S * K * J * L; c++)
+            for (int g = 0; g < G; g++)
+                one.cell[c].gpu[g].gpu_s[MOE_PHASE_PREDICT] = 0;
+        const double without_s = moe_replay_layer_s(r, 1, &what);
+        ck_assert_double_eq_tol(1e6 * (with_s - without_s), took_us[i], 1e-6);
+        for (int c = K * J * L; c < S * K * J * L; c++)
+            for (int g = 0; g < G; g++)
+                one.cell[c].gpu[g].gpu_s[MOE_PHASE_PREDICT] = 3e-6;
+    }
+    moe_replay_free(r);
+}
+END_TEST
+
+START_TEST(what_cannot_be_priced_is_said)
+{
+    moe_replay *r = NULL;
+    moe_error err = {0};
+    make_world(&one, 1);
+    for (int s = 0; s < S; s++)
+        one.strategy[s].summary[MOE_CLOCK_GPU].median = 2 * direct_s(&one, s);
+    ck_assert_int_eq(moe_replay_new(&one.view, &one.work, &r, &err),
+                     MOE_MISMATCH);
+    ck_assert_ptr_nonnull(strstr(err.text, "do not come out again"));
+    err = (moe_error){0};
+    one.work.cluster_profile = (char *)"cost: nonsense\n";
+    ck_assert_int_eq(moe_replay_new(&one.view, &one.work, &r, &err), MOE_USAGE);
+    ck_assert_ptr_null(r);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("replay");
+    MOE_TEST(suite, run_itself_comes_out_again);
+    MOE_TEST(suite, other_sizes_and_links_are_those_of_such_a_run);
+    MOE_TEST(suite, levels_cap_the_busiest);
+    MOE_TEST(suite, predictor_grows_and_does_not_shrink);
+    MOE_TEST(suite, what_cannot_be_priced_is_said);
+    return suite;
+}
