@@ -2,8 +2,11 @@
 #include "../src/report/map_slice.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "../src/report/map_words.h"
+#include "../src/report/plot.h"
 #include "harness.h"
 #include "moegps/mem.h"
 
@@ -242,6 +245,57 @@ START_TEST(clusters_have_marks_of_their_own)
 }
 END_TEST
 
+/* ---- words ---- */
+
+START_TEST(sentences_have_the_flips)
+{
+    moe_map m = example(_i == 1);
+    char text[1024] = "";
+    moe_map_say(&m, text, sizeof text);
+    const char *const said[] = {
+        "at skewness 2 token-to-expert below 33.3 GB/s, distribution-only "
+        "above",
+        "on c0 baseline below 1.70, distribution-only above"};
+    for (char *c = text; *c != '\0'; c++)
+        if (*c == 'O')
+            *c = 'o';
+    ck_assert_msg(strstr(text, said[_i]) != NULL, "%s", text);
+    ck_assert_msg(strstr(text, "interpolated between cells") != NULL, "%s",
+                  text);
+    moe_map_fini(&m);
+}
+END_TEST
+
+/* @return the figure's script; the caller frees it. */
+static char *script_of(const moe_map_slice *x, double skew, double bandwidth)
+{
+    const moe_plot_scene scene = {
+        .slice = x, .mark = {skew, bandwidth}, .name = "map"};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    moe_plot_map.script(&scene, out);
+    fclose(out);
+    return text;
+}
+
+START_TEST(point_is_marked_if_there_is_one)
+{
+    moe_map m = example(_i == 1);
+    moe_map_slice x = slice_of(&m, 0);
+    char *text = script_of(&x, 2.5, 100e9);
+    ck_assert_ptr_nonnull(strstr(text, _i == 1 ? "$mark << EOD\n2.5,1\nEOD\n"
+                                               : "$mark << EOD\n2.5,100\n"));
+    ck_assert_ptr_nonnull(strstr(text, "$mark using 1:2 with points"));
+    free(text);
+    text = script_of(&x, NAN, NAN);
+    ck_assert_ptr_null(strstr(text, "$mark"));
+    free(text);
+    moe_map_slice_fini(&x);
+    moe_map_fini(&m);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *s = suite_create("map_slice");
@@ -251,5 +305,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(s, chains_have_the_true_flips);
     MOE_TEST(s, line_is_where_the_best_two_are_equal);
     MOE_TEST(s, clusters_have_marks_of_their_own);
+    MOE_TEST_LOOP(s, sentences_have_the_flips, 2);
+    MOE_TEST_LOOP(s, point_is_marked_if_there_is_one, 2);
     return s;
 }
