@@ -230,7 +230,7 @@ def refuse(constant):
     raise ValueError(constant)
 
 report = json.load(open(sys.argv[1]), parse_constant=refuse)
-assert report["schema_version"] == "1.1.0" and len(report["runs"]) == 2
+assert report["schema_version"] == "1.2.0" and len(report["runs"]) == 2
 run = report["runs"][1]
 assert run["result"] == "VALID" and run["oversubscribed"] is True
 oracle = run["strategies"][2]

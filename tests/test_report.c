@@ -529,14 +529,13 @@ START_TEST(verdict_is_one_sentence)
 }
 END_TEST
 
-static char *exported(moe_status (*write)(const moe_view *, size_t, FILE *,
-                                          moe_error *),
-                      const moe_view *views, size_t n)
+static char *exported(moe_report_form write, const moe_view *views, size_t n)
 {
+    const moe_report_set set = {.views = views, .n = n};
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    ck_assert_int_eq(write(views, n, out, NULL), MOE_OK);
+    ck_assert_int_eq(write(&set, out, NULL), MOE_OK);
     fclose(out);
     return text;
 }
@@ -552,7 +551,7 @@ START_TEST(json_holds_the_same_figures)
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &why);
     ck_assert_msg(root != NULL, "%s", why.text);
     ck_assert_str_eq(json_string_value(json_object_get(root, "schema_version")),
-                     "1.1.0");
+                     "1.2.0");
     json_t *run = json_array_get(json_object_get(root, "runs"), 0);
     ck_assert_str_eq(json_string_value(json_object_get(run, "title")),
                      "cut within a character: ?");

@@ -9,4 +9,8 @@
  *  U+FFFD. NULL writes nothing. */
 void moe_html_text(const char *text, FILE *out);
 
+/** Write <tag>escaped text</tag> and a line's end; `tag` may have attributes,
+ *  and is not escaped. */
+void moe_html_in(FILE *out, const char *tag, const char *text);
+
 #endif

@@ -2,18 +2,26 @@
  *  skewness and bandwidth, like Figure 7 of MoE-GPS (arXiv 2506.07366).
  *
  *  Loads are described by hand (advise.h). Counts and plans do not depend on
- *  links, so each is made once and priced at every bandwidth.
+ *  links, so each is made once and priced at every bandwidth. A map outlives
+ *  what it was swept from, and reads back from its file as it was written.
  */
 #ifndef MOEGPS_MAP_H
 #define MOEGPS_MAP_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "moegps/advise.h"
 
-/* 2.0.0: MAJOR breaks readers, MINOR adds. 2: clusters are a dimension. */
+/* MAJOR breaks readers, MINOR adds. 2: clusters are a dimension; 2.1: root
+ * attributes `command_line`, `own_links`, `samples`. */
 #define MOE_MAP_SCHEMA "moe-gps-map"
-#define MOE_MAP_SCHEMA_VERSION "2.0.0"
+#define MOE_MAP_SCHEMA_VERSION "2.1.0"
+
+/* More are neither swept nor read: a file may claim anything. */
+enum { MOE_MAP_MAX_CELLS = 1 << 24 };
 
 typedef struct moe_map_params {
     moe_advise_params advise;   /* cluster, batch, skew, accuracy and links are
@@ -25,15 +33,45 @@ typedef struct moe_map_params {
     const double *accuracy;     /* [n_accuracy] of token-to-expert */
     const int *batch;           /* [n_batch] sequences */
     int n_cluster, n_skew, n_accuracy, n_batch;
-    int n_bandwidth; /* 0: one, each cluster's own */
+    int n_bandwidth;          /* 0: one, each cluster's own */
+    const char *command_line; /* that asked for it; NULL: not known */
 } moe_map_params;
 
+typedef struct moe_map_cluster {
+    char name[64]; /* of the profile */
+    char cost[32]; /* its cost model */
+} moe_map_cluster;
+
+/** All arrays are owned; values are in the order in which they were given. */
 typedef struct moe_map {
-    moe_map_params p; /* its arrays are borrowed */
-    double *layer_s;  /* [cluster][case][batch][accuracy][skew][bandwidth]
-                         [strategy] */
-    int32_t *winner;  /* [cluster]...[bandwidth] strategy */
-    double *margin;   /* likewise: second over winner, less 1 */
+    char path[1024];    /* file that it was read from; "": none */
+    char model[64];     /* profile */
+    char version[128];  /* of the program that swept */
+    char *command_line; /* owned; NULL: not known */
+    int gpus, seq;      /* tokens of a sequence */
+    int slots;          /* per GPU and layer */
+    int samples;        /* ways to place the experts; 0: not known */
+    uint64_t seed;
+    int rebalance_every;
+    double moving;         /* these as in moe_advise_dials, ... */
+    double overhead_s;     /* s per layer */
+    double overhead_share; /* of the baseline layer's time */
+    bool paper;
+    double error; /* ... and these as in moe_advise_params */
+    bool bottleneck;
+    double planner_s;         /* host time of a plan */
+    bool own_links;           /* one bandwidth: each cluster's own */
+    int n_cluster, n_batch;   /* all at least 1 */
+    int n_accuracy, n_skew;   /* likewise */
+    int n_bandwidth;          /* likewise */
+    moe_map_cluster *cluster; /* [n_cluster] */
+    int32_t *batch;           /* [n_batch] sequences */
+    double *accuracy, *skew;  /* [n_accuracy], [n_skew] */
+    double *bandwidth;        /* [n_cluster][n_bandwidth] B/s per direction */
+    double *layer_s;          /* [cluster][case][batch][accuracy][skew]
+                                  [bandwidth][strategy] */
+    int32_t *winner;          /* [cluster]...[bandwidth] strategy */
+    double *margin;           /* likewise: second over winner, less 1 */
 } moe_map;
 
 /** A cell, by number along each dimension. */
@@ -43,23 +81,44 @@ typedef struct moe_map_cell {
     int batch, accuracy, skew, bandwidth;
 } moe_map_cell;
 
-/** Sweep. Release with moe_map_fini(). @return as moe_advise_new(). */
+/** Sweep. Release with moe_map_fini().
+ *  @return as moe_advise_new(), and MOE_USAGE for more than
+ *  MOE_MAP_MAX_CELLS. */
 moe_status moe_map_init(moe_map *map, const moe_map_params *p, moe_error *err);
 void moe_map_fini(moe_map *map);
+
+/** Allocate the arrays for the sizes that are set.
+ *  @return MOE_OK, MOE_USAGE (too many cells), MOE_NOMEM; what was allocated
+ *  is released by moe_map_fini(). */
+moe_status moe_map_alloc(moe_map *map, moe_error *err);
+
+/** @return cells, of all cases. */
+size_t moe_map_cells(const moe_map *map);
 
 /** @return index into winner and margin. */
 size_t moe_map_at(const moe_map *map, const moe_map_cell *cell);
 
 /** @return B/s of a cluster's link in a column of the sweep. */
-double moe_map_bandwidth(const moe_map_params *p, int cluster, int bandwidth);
+double moe_map_bandwidth(const moe_map *map, int cluster, int bandwidth);
+
+/** Find the winner of a cell among the strategies that can be had.
+ *  @param layer_s  [MOE_ADVISE_STRATEGIES]
+ *  @param margin_out  time of the second over the winner's, less 1. */
+moe_advise_strategy moe_map_judge(const double *layer_s, double *margin_out);
 
 /** Write to HDF5; the file must not exist, and is removed again when writing
- *  fails. Group /map holds dims cluster, case, batch, accuracy, skew,
- *  bandwidth and strategy (skew, bandwidth and accuracy by number, with their
- *  values in skew_value, bandwidth_value, accuracy_value), layer_time, winner,
- *  margin.
+ *  fails. Schema: results/README.md.
  *  @return MOE_OK, MOE_EXISTS, MOE_IO, MOE_LIBRARY. */
 moe_status moe_map_write(const moe_map *map, const char *path, moe_error *err);
+
+/** @return whether a file says that it is a map; false if it cannot be read. */
+bool moe_map_is(const char *path);
+
+/** Read back. Values are checked: none is out of range, and winners and margins
+ *  are those of the layer times. Release with moe_map_fini(); after an error
+ *  there is nothing to release.
+ *  @return MOE_OK, MOE_USAGE (no such file), MOE_FORMAT, MOE_NOMEM. */
+moe_status moe_map_read(const char *path, moe_map *map, moe_error *err);
 
 /** Print the winner and margin of every cell in one case: a map of each
  *  cluster with a row per bandwidth, or, at the clusters' own, a single one

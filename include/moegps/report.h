@@ -11,12 +11,13 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "moegps/map.h"
 #include "moegps/status.h"
 #include "moegps/view.h"
 
 /* Of the JSON form; as for result files, MAJOR breaks readers, MINOR adds. */
 #define MOE_REPORT_SCHEMA "moe-gps-report"
-#define MOE_REPORT_SCHEMA_VERSION "1.1.0"
+#define MOE_REPORT_SCHEMA_VERSION "1.2.0"
 
 /** @return "VALID" (complete, and its checks passed), "INVALID" (a check
  *  failed) or "INCOMPLETE" (stopped early, or not checked). */
@@ -51,22 +52,35 @@ moe_status moe_report_detail(const moe_view *view, moe_report_drill drill,
 moe_status moe_report_scaling(const moe_view *views, size_t n, FILE *out,
                               moe_error *err);
 
-/** Print a row per run, strategy and metric. Not collective.
- *  @param views  [n]
+/** Print what a map's file is, the maps of the typical case, where the verdict
+ *  flips, `FOM map_share_<strategy> <cluster> = <value> 1` lines and
+ *  `RESULT: VALID`: a file that does not agree with itself is not read. Not
+ *  collective.
  *  @return MOE_OK, MOE_NOMEM. */
-moe_status moe_report_csv(const moe_view *views, size_t n, FILE *out,
-                          moe_error *err);
+moe_status moe_report_map(const moe_map *map, FILE *out, moe_error *err);
 
-/** Print one JSON object with an item of `runs` per view; what is not known is
- *  null. Not collective.
- *  @param views  [n]
+/** All that a report is of. */
+typedef struct moe_report_set {
+    const moe_view *views; /* [n], borrowed */
+    size_t n;
+    const moe_map *maps; /* [n_maps], borrowed */
+    size_t n_maps;
+} moe_report_set;
+
+/** Print a row per run, strategy and metric, or, of a set without runs, per
+ *  cell of its maps. Not collective.
+ *  @return MOE_OK, MOE_NOMEM. */
+moe_status moe_report_csv(const moe_report_set *set, FILE *out, moe_error *err);
+
+/** Print one JSON object with an item of `runs` per view and, if there are
+ *  any, of `maps` per map; what is not known is null. Not collective.
  *  @return MOE_OK, MOE_NOMEM, MOE_IO. */
-moe_status moe_report_json(const moe_view *views, size_t n, FILE *out,
+moe_status moe_report_json(const moe_report_set *set, FILE *out,
                            moe_error *err);
 
-/** A form that takes several runs: moe_report_csv or moe_report_json. */
-typedef moe_status (*moe_report_form)(const moe_view *views, size_t n,
-                                      FILE *out, moe_error *err);
+/** A form that takes all: moe_report_csv or moe_report_json. */
+typedef moe_status (*moe_report_form)(const moe_report_set *set, FILE *out,
+                                      moe_error *err);
 
 /** Write one form to a file. Not collective. Does nothing when `path` is NULL
  *  or `err` holds an error already.
@@ -75,17 +89,17 @@ typedef moe_status (*moe_report_form)(const moe_view *views, size_t n,
  *  the output survives without it.
  *  @return MOE_OK, MOE_EXISTS, MOE_IO. */
 moe_status moe_report_write(const char *path, moe_report_form form,
-                            const moe_view *views, size_t n, bool force,
+                            const moe_report_set *set, bool force,
                             moe_error *err);
 
 /** Write a folder with one page (report.html, complete in itself), report.csv
- *  and report.json. Not collective. It appears when it is whole; after an error
- *  there is none.
+ *  and report.json; maps.csv, if there are maps. Not collective. It appears
+ *  when it is whole; after an error there is none.
  *  @param dir    made, unless it is there.
  *  @param force  write into a folder that is not empty; what else is in it
  *                stays.
  *  @return MOE_OK, MOE_EXISTS, MOE_IO, MOE_NOMEM. */
-moe_status moe_report_folder(const char *dir, const moe_view *views, size_t n,
+moe_status moe_report_folder(const char *dir, const moe_report_set *set,
                              bool force, moe_error *err);
 
 #endif

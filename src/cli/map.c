@@ -47,7 +47,8 @@ typedef struct {
     const char *model, *clusters, *out;
     values skew, bandwidth, accuracy, batch;
     moe_advise_params p;
-    int shown; /* moe_advise_case */
+    char *command_line; /* owned */
+    int shown;          /* moe_advise_case */
     bool force;
 } settings;
 
@@ -356,7 +357,8 @@ static moe_status sweep(settings *s, moe_error *err)
                               .n_skew = s->skew.n,
                               .n_bandwidth = s->bandwidth.n,
                               .n_accuracy = s->accuracy.n,
-                              .n_batch = s->batch.n};
+                              .n_batch = s->batch.n,
+                              .command_line = s->command_line};
     if (moe_map_init(&map, &p, err) != MOE_OK)
         return err->status;
     if (s->out != NULL)
@@ -365,6 +367,18 @@ static moe_status sweep(settings *s, moe_error *err)
         moe_map_print(&map, (moe_advise_case)s->shown, stdout);
     moe_map_fini(&map);
     return err->status;
+}
+
+static void join_command_line(settings *s, int argc, char **argv)
+{
+    size_t size = 0;
+    FILE *out = open_memstream(&s->command_line, &size);
+    if (out == NULL)
+        return;
+    fputs("moegps map", out);
+    for (int i = 1; i < argc; i++)
+        fprintf(out, " %s", argv[i]);
+    fclose(out);
 }
 
 int moe_cmd_map(int argc, char **argv)
@@ -384,7 +398,9 @@ int moe_cmd_map(int argc, char **argv)
     moe_args_parse(&args, argc, argv, &s, &help, &err);
     if (help)
         return 0;
+    join_command_line(&s, argc, argv);
     if (err.status == MOE_OK)
         sweep(&s, &err);
+    free(s.command_line);
     return err.status == MOE_OK ? 0 : moe_args_fail(&err);
 }

@@ -21,6 +21,13 @@ typedef struct {
     moe_report_drill drill;
 } settings;
 
+/* What the files hold; owned. */
+typedef struct {
+    moe_view *views;
+    moe_map *maps;
+    size_t n, n_maps;
+} contents;
+
 static const struct argp_option options[] = {
     {"output", 'o', "DIR", 0,
      "write a folder: one HTML page that needs nothing else, figures, CSV and "
@@ -69,10 +76,10 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
 static const moe_args args = {
     .name = "moegps report",
     .args = "RESULTS.h5...",
-    .help = "Show result files as tables, a page, CSV or JSON. Files of runs "
-            "that were "
-            "interrupted or killed (RESULTS.h5.partial) are fine. Exit code 3 "
-            "if a run failed its validation.",
+    .help = "Show result files, and those of moegps map, as tables, a page, "
+            "CSV or JSON. Files of runs that were interrupted or killed "
+            "(RESULTS.h5.partial) are fine. Exit code 3 if a run failed its "
+            "validation.",
     .options = options,
     .take = take,
 };
@@ -82,13 +89,15 @@ static bool to_stdout(const char *path)
     return path != NULL && strcmp(path, "-") == 0;
 }
 
-static void print(const settings *s, const moe_view *views, size_t n,
-                  moe_error *err)
+static void print(const settings *s, const contents *all, moe_error *err)
 {
-    moe_report_write(s->csv, moe_report_csv, views, n, s->force, err);
-    moe_report_write(s->json, moe_report_json, views, n, s->force, err);
+    const moe_view *views = all->views;
+    const size_t n = all->n;
+    const moe_report_set set = {views, n, all->maps, all->n_maps};
+    moe_report_write(s->csv, moe_report_csv, &set, s->force, err);
+    moe_report_write(s->json, moe_report_json, &set, s->force, err);
     if (s->folder != NULL && err->status == MOE_OK &&
-        moe_report_folder(s->folder, views, n, s->force, err) == MOE_OK)
+        moe_report_folder(s->folder, &set, s->force, err) == MOE_OK)
         fprintf(stderr, "moegps: the page is %s/report.html\n", s->folder);
     bool tables =
         err->status == MOE_OK && !to_stdout(s->csv) && !to_stdout(s->json);
@@ -107,6 +116,11 @@ static void print(const settings *s, const moe_view *views, size_t n,
             putchar('\n');
         moe_report_print(&views[i], n <= MOE_REPORT_OUTLOOKS, stdout);
     }
+    for (size_t i = 0; i < all->n_maps && tables; i++) {
+        if (n + i > 0)
+            putchar('\n');
+        moe_report_map(&all->maps[i], stdout, err);
+    }
     if (fflush(stdout) != 0 || ferror(stdout))
         moe_fail(err, MOE_IO, "standard output: cannot write");
 }
@@ -120,14 +134,35 @@ static void check(const settings *s, moe_error *err)
                  "--csv and --json cannot both print on standard output");
 }
 
-/* Read all files; a sweep is several runs. */
-static moe_view *read_all(const settings *s, size_t *n_out, moe_error *err)
+/* What of a map is not to be had is refused before anything is written. */
+static void check_maps(const settings *s, const contents *all, moe_error *err)
 {
-    moe_view *all = NULL;
-    *n_out = 0;
+    if (all->n_maps == 0)
+        return;
+    if (s->drill.layers || s->drill.ranks)
+        moe_fail(err, MOE_USAGE,
+                 "%s: is a map; --layers and --ranks are of "
+                 "runs",
+                 all->maps[0].path);
+    else if (s->csv != NULL && all->n > 0)
+        moe_fail(err, MOE_USAGE,
+                 "%s: is a map, whose rows have other columns than those of "
+                 "runs: ask for --csv of one or the other",
+                 all->maps[0].path);
+}
+
+/* Read all files; a sweep is several runs. */
+static void read_all(const settings *s, contents *all, moe_error *err)
+{
+    all->maps = moe_array_new(s->n_files, sizeof *all->maps, err);
     for (size_t f = 0; f < s->n_files && err->status == MOE_OK; f++)
-        moe_views_append(s->files[f], &all, n_out, err);
-    return all;
+        if (!moe_map_is(s->files[f]))
+            moe_views_append(s->files[f], &all->views, &all->n, err);
+        else if (moe_map_read(s->files[f], &all->maps[all->n_maps], err) ==
+                 MOE_OK)
+            all->n_maps++;
+    if (err->status == MOE_OK)
+        check_maps(s, all, err);
 }
 
 int moe_cmd_report(int argc, char **argv)
@@ -135,8 +170,7 @@ int moe_cmd_report(int argc, char **argv)
     moe_error err = {0};
     settings s = {0};
     bool help = false;
-    moe_view *views = NULL;
-    size_t n = 0;
+    contents all = {0};
     s.files = moe_array_new((size_t)argc, sizeof *s.files, &err);
     if (s.files != NULL)
         moe_args_parse(&args, argc, argv, &s, &help, &err);
@@ -144,15 +178,18 @@ int moe_cmd_report(int argc, char **argv)
         goto out;
     check(&s, &err);
     if (err.status == MOE_OK)
-        views = read_all(&s, &n, &err);
+        read_all(&s, &all, &err);
     if (err.status == MOE_OK)
-        print(&s, views, n, &err);
-    for (size_t i = 0; i < n && err.status == MOE_OK; i++)
-        if (strcmp(moe_report_result(&views[i]), "INVALID") == 0)
+        print(&s, &all, &err);
+    for (size_t i = 0; i < all.n && err.status == MOE_OK; i++)
+        if (strcmp(moe_report_result(&all.views[i]), "INVALID") == 0)
             moe_fail(&err, MOE_INVALID, "%s: validation failed: %s",
-                     views[i].path, views[i].validation_text);
+                     all.views[i].path, all.views[i].validation_text);
 out:
-    moe_views_free(views, n);
+    moe_views_free(all.views, all.n);
+    for (size_t i = 0; i < all.n_maps; i++)
+        moe_map_fini(&all.maps[i]);
+    free(all.maps);
     free(s.files);
     return err.status == MOE_OK ? 0 : moe_args_fail(&err);
 }

@@ -189,8 +189,8 @@ void run_print_report(run_t *r)
     if (moe_view_read(r->out, &view, &err) == MOE_OK) {
         if (!json_only)
             moe_report_print(&view, true, stdout);
-        moe_report_write(r->o.json, moe_report_json, &view, 1, r->o.force,
-                         &err);
+        const moe_report_set set = {.views = &view, .n = 1};
+        moe_report_write(r->o.json, moe_report_json, &set, r->o.force, &err);
     }
     if (r->ctx.err.status == MOE_OK)
         r->ctx.err = err;

@@ -66,3 +66,10 @@ void moe_html_text(const char *text, FILE *out)
         s += n > 0 ? n : 1;
     }
 }
+
+void moe_html_in(FILE *out, const char *tag, const char *text)
+{
+    fprintf(out, "<%s>", tag);
+    moe_html_text(text, out);
+    fprintf(out, "</%.*s>\n", (int)strcspn(tag, " "), tag);
+}

@@ -21,14 +21,14 @@ static void gather(moe_dossier_run *run, moe_error *err)
         moe_fail(err, status, "%s", local.text);
 }
 
-moe_status moe_dossier_init(moe_dossier *d, const moe_view *views, size_t n,
+moe_status moe_dossier_init(moe_dossier *d, const moe_report_set *set,
                             moe_error *err)
 {
     moe_error local = {0};
-    *d = (moe_dossier){.n = n};
-    d->run = moe_array_new(n, sizeof *d->run, &local);
-    for (size_t i = 0; i < n && local.status == MOE_OK; i++) {
-        d->run[i].view = &views[i];
+    *d = (moe_dossier){.n = set->n, .map = set->maps, .n_maps = set->n_maps};
+    d->run = moe_array_new(d->n, sizeof *d->run, &local);
+    for (size_t i = 0; i < d->n && local.status == MOE_OK; i++) {
+        d->run[i].view = &set->views[i];
         gather(&d->run[i], &local);
     }
     if (local.status == MOE_OK)

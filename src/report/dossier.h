@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "moegps/detail.h"
+#include "moegps/report.h"
 #include "moegps/view.h"
 #include "verdict.h"
 
@@ -20,12 +21,14 @@ typedef struct moe_dossier_run {
 typedef struct moe_dossier {
     moe_dossier_run *run; /* [n], owned */
     size_t n;
+    const moe_map *map; /* [n_maps], borrowed */
+    size_t n_maps;
 } moe_dossier;
 
 /* Gather. A run whose file is gone or of another run has no details; other
  * failures are errors.
  * @return MOE_OK, MOE_FORMAT, MOE_NOMEM, MOE_IO. */
-moe_status moe_dossier_init(moe_dossier *d, const moe_view *views, size_t n,
+moe_status moe_dossier_init(moe_dossier *d, const moe_report_set *set,
                             moe_error *err);
 void moe_dossier_fini(moe_dossier *d);
 

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "map_export.h"
 #include "moegps/mem.h"
 #include "moegps/table.h"
 
@@ -93,21 +94,22 @@ static void csv_strategy(moe_table *table, const moe_view *view,
     csv_row(table, view, y, "wait_wall", "s", &wait, &none);
 }
 
-moe_status moe_report_csv(const moe_view *views, size_t n, FILE *out,
-                          moe_error *err)
+moe_status moe_report_csv(const moe_report_set *set, FILE *out, moe_error *err)
 {
     static const char *const keys[] = {"run_id", "strategy", "metric", "unit",
                                        "n"};
     enum { N_KEYS = 5, N_COLUMNS = N_KEYS + MOE_ARRAY_LEN(figures) };
     moe_column columns[N_COLUMNS] = {{0}};
+    if (set->n == 0 && set->n_maps > 0)
+        return moe_maps_csv(set->maps, set->n_maps, out);
     for (size_t c = 0; c < N_COLUMNS; c++)
         columns[c].heading = c < N_KEYS ? keys[c] : figures[c - N_KEYS].name;
     moe_table *table = moe_table_new(columns, N_COLUMNS);
     if (table == NULL)
         return moe_fail(err, MOE_NOMEM, "out of memory");
-    for (size_t v = 0; v < n; v++)
-        for (int s = 0; s < views[v].dims.strategies; s++)
-            csv_strategy(table, &views[v], &views[v].strategy[s]);
+    for (size_t v = 0; v < set->n; v++)
+        for (int s = 0; s < set->views[v].dims.strategies; s++)
+            csv_strategy(table, &set->views[v], &set->views[v].strategy[s]);
     moe_table_csv(table, out);
     moe_table_free(table);
     return MOE_OK;
@@ -120,7 +122,7 @@ static json_t *number(double x)
 }
 
 /* Text that was cut within a character is not UTF-8: '?' then. */
-static json_t *text(const char *s)
+json_t *moe_json_text(const char *s)
 {
     json_t *value = json_string(s);
     char *plain = value == NULL ? moe_strdup(s, NULL) : NULL;
@@ -147,7 +149,7 @@ static json_t *json_metric(const moe_metric *m, const moe_strategy_view *y,
     json_t *object = json_object();
     moe_summary s = moe_metric_summary(m, y);
     moe_ratio r = moe_metric_ratio(m, y);
-    put(object, "unit", text(m->unit), ok);
+    put(object, "unit", moe_json_text(m->unit), ok);
     put(object, "n", json_integer((json_int_t)s.n), ok);
     for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++)
         if (figures[f].from == OF_SUMMARY || m->ratio != MOE_NO_RATIO)
@@ -169,7 +171,7 @@ static json_t *json_strategy(const moe_strategy_view *y, bool *ok)
     json_t *object = json_object(), *metrics = json_object();
     json_t *phases = json_object();
     const moe_metric *m;
-    put(object, "name", text(y->name), ok);
+    put(object, "name", moe_json_text(y->name), ok);
     for (size_t i = 0; (m = moe_metric_at(i)) != NULL; i++)
         put(metrics, m->name, json_metric(m, y, ok), ok);
     put(object, "metrics", metrics, ok);
@@ -212,7 +214,7 @@ static void put_identity(json_t *object, const moe_view *v, bool *ok)
         {"measured", v->measured},    {"warmup", v->dims.warmup},
     };
     for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++)
-        put(object, texts[i].key, text(texts[i].text), ok);
+        put(object, texts[i].key, moe_json_text(texts[i].text), ok);
     for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++)
         put(object, sizes[i].key, json_integer(sizes[i].n), ok);
     put(object, "oversubscribed", json_boolean(v->oversubscribed), ok);
@@ -224,7 +226,7 @@ static json_t *json_run(const moe_view *v, bool *ok)
     json_t *strategies = json_array();
     put_identity(object, v, ok);
     for (size_t i = 0; i < v->n_warnings; i++)
-        if (json_array_append_new(warnings, text(v->warnings[i])) != 0)
+        if (json_array_append_new(warnings, moe_json_text(v->warnings[i])) != 0)
             *ok = false;
     put(object, "warnings", warnings, ok);
     for (int s = 0; s < v->dims.strategies; s++)
@@ -235,23 +237,24 @@ static json_t *json_run(const moe_view *v, bool *ok)
     return object;
 }
 
-moe_status moe_report_json(const moe_view *views, size_t n, FILE *out,
-                           moe_error *err)
+moe_status moe_report_json(const moe_report_set *set, FILE *out, moe_error *err)
 {
     bool ok = true;
     moe_status status = MOE_OK;
     json_t *root = json_object(), *runs = json_array();
     json_t *clocks = json_object();
-    put(root, "schema", text(MOE_REPORT_SCHEMA), &ok);
-    put(root, "schema_version", text(MOE_REPORT_SCHEMA_VERSION), &ok);
-    put(clocks, "wall", text("measured"), &ok);
-    put(clocks, "cpu", text("measured"), &ok);
-    put(clocks, "gpu", text("modelled"), &ok);
+    put(root, "schema", moe_json_text(MOE_REPORT_SCHEMA), &ok);
+    put(root, "schema_version", moe_json_text(MOE_REPORT_SCHEMA_VERSION), &ok);
+    put(clocks, "wall", moe_json_text("measured"), &ok);
+    put(clocks, "cpu", moe_json_text("measured"), &ok);
+    put(clocks, "gpu", moe_json_text("modelled"), &ok);
     put(root, "clocks", clocks, &ok);
-    for (size_t v = 0; v < n; v++)
-        if (json_array_append_new(runs, json_run(&views[v], &ok)) != 0)
+    for (size_t v = 0; v < set->n; v++)
+        if (json_array_append_new(runs, json_run(&set->views[v], &ok)) != 0)
             ok = false;
     put(root, "runs", runs, &ok);
+    if (set->n_maps > 0)
+        put(root, "maps", moe_maps_json(set->maps, set->n_maps), &ok);
     if (!ok)
         status = moe_fail(err, MOE_NOMEM, "out of memory");
     else if (json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) !=
@@ -263,13 +266,13 @@ moe_status moe_report_json(const moe_view *views, size_t n, FILE *out,
 }
 
 moe_status moe_report_write(const char *path, moe_report_form form,
-                            const moe_view *views, size_t n, bool force,
+                            const moe_report_set *set, bool force,
                             moe_error *err)
 {
     if (path == NULL || err->status != MOE_OK)
         return err->status;
     if (strcmp(path, "-") == 0)
-        return form(views, n, stdout, err);
+        return form(set, stdout, err);
     FILE *out = fopen(path, force ? "w" : "wx");
     if (out == NULL) {
         const bool exists = errno == EEXIST;
@@ -277,7 +280,7 @@ moe_status moe_report_write(const char *path, moe_report_form form,
                         strerror(errno),
                         exists ? " (--force replaces it)" : "");
     }
-    form(views, n, out, err);
+    form(set, out, err);
     if (ferror(out) | fclose(out))
         moe_fail(err, MOE_IO, "%s: cannot write", path);
     return err->status;

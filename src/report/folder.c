@@ -22,8 +22,8 @@ enum { FOLDER_MODE = 0777 };
 static const char PAGE[] = "report.html";
 
 /* What a report consists of, in the order in which it is moved. */
-static const char *const parts[] = {"figures", "report.csv", "report.json",
-                                    PAGE};
+static const char *const parts[] = {"figures", "report.csv", "maps.csv",
+                                    "report.json", PAGE};
 
 /* @return a path in heap memory; NULL with MOE_NOMEM. */
 static char *joined(const char *dir, const char *name, moe_error *err)
@@ -161,7 +161,7 @@ static void write_page(const char *path, const moe_dossier *dossier,
         moe_fail(err, MOE_IO, "%s: %s", path, strerror(errno));
 }
 
-static void write_figures(const char *dir, const moe_view *views, size_t n,
+static void write_figures(const char *dir, const moe_report_set *set,
                           moe_error *err)
 {
     moe_dossier dossier = {0};
@@ -170,7 +170,7 @@ static void write_figures(const char *dir, const moe_view *views, size_t n,
     if (err->status == MOE_OK && mkdir(folder, FOLDER_MODE) != 0)
         moe_fail(err, MOE_IO, "%s: %s", folder, strerror(errno));
     if (err->status == MOE_OK)
-        moe_dossier_init(&dossier, views, n, err);
+        moe_dossier_init(&dossier, set, err);
     if (err->status == MOE_OK)
         moe_drawings_make(&dossier, folder, &drawings, err);
     if (err->status == MOE_OK)
@@ -181,23 +181,30 @@ static void write_figures(const char *dir, const moe_view *views, size_t n,
     free(folder);
 }
 
-static void write_parts(const char *dir, const moe_view *views, size_t n,
+/* Rows of runs and of maps have other columns: a file each. */
+static void write_parts(const char *dir, const moe_report_set *set,
                         moe_error *err)
 {
-    static const struct {
+    const moe_report_set runs = {.views = set->views, .n = set->n};
+    const moe_report_set maps = {.maps = set->maps, .n_maps = set->n_maps};
+    const struct {
         const char *name;
         moe_report_form form;
+        const moe_report_set *set;
+        bool wanted;
     } forms[] = {
-        {"report.csv", moe_report_csv},
-        {"report.json", moe_report_json},
+        {"report.csv", moe_report_csv, &runs, set->n > 0},
+        {"maps.csv", moe_report_csv, &maps, set->n_maps > 0},
+        {"report.json", moe_report_json, set, true},
     };
     for (size_t i = 0; i < MOE_ARRAY_LEN(forms); i++) {
         char *path = joined(dir, forms[i].name, err);
-        moe_report_write(path, forms[i].form, views, n, false, err);
+        if (forms[i].wanted)
+            moe_report_write(path, forms[i].form, forms[i].set, false, err);
         free(path);
     }
     if (err->status == MOE_OK)
-        write_figures(dir, views, n, err);
+        write_figures(dir, set, err);
 }
 
 /* A new folder beside the place, as readable as any other. */
@@ -218,7 +225,7 @@ static char *make_beside(const char *dir, moe_error *err)
     return made;
 }
 
-moe_status moe_report_folder(const char *dir, const moe_view *views, size_t n,
+moe_status moe_report_folder(const char *dir, const moe_report_set *set,
                              bool force, moe_error *err)
 {
     moe_error local = {0};
@@ -231,7 +238,7 @@ moe_status moe_report_folder(const char *dir, const moe_view *views, size_t n,
     if (local.status == MOE_OK)
         made = make_beside(place, &local);
     if (made != NULL)
-        write_parts(made, views, n, &local);
+        write_parts(made, set, &local);
     if (local.status == MOE_OK)
         publish(made, place, &local);
     if (made != NULL && is_folder(made))

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cells.h"
+#include "map_words.h"
 #include "moegps/html.h"
 #include "moegps/mem.h"
 #include "moegps/report.h"
@@ -14,48 +15,6 @@
 
 /* Figures share this much of a page that is to stay below 2 MiB. */
 static const size_t FIGURE_BYTES = (size_t)5 << 18;
-
-static const char style[] =
-    ":root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--page:#fff;"
-    "--card:#f6f8fa;--line:#d0d7de;--good:#1a7f37;--bad:#b42318;"
-    "--note:#8a5a00}\n"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9da7b1;"
-    "--page:#0d1117;--card:#161b22;--line:#30363d;--good:#3fb950;"
-    "--bad:#ff7b72;--note:#e3b341}}\n"
-    "*{box-sizing:border-box}\n"
-    "body{margin:0 auto;max-width:80rem;padding:1rem;color:var(--ink);"
-    "background:var(--page);font:1rem/1.5 system-ui,sans-serif}\n"
-    "h1{font-size:1.6rem;line-height:1.25;margin:.5rem 0}\n"
-    "h2{font-size:1.25rem;margin:2rem 0 .5rem;border-bottom:1px solid "
-    "var(--line)}\n"
-    "h3{font-size:1rem;margin:1.5rem 0 .5rem}\n"
-    "p,li,h1,h2,h3,td,th,dd{overflow-wrap:anywhere}\n"
-    ".wide{overflow-x:auto;max-width:100%}\n"
-    "table{border-collapse:collapse;font-size:.9rem;"
-    "font-variant-numeric:tabular-nums}\n"
-    "th,td{padding:.25rem .75rem .25rem 0;text-align:left;vertical-align:top;"
-    "border-bottom:1px solid var(--line);overflow-wrap:normal}\n"
-    "thead th{vertical-align:bottom}th small{color:var(--soft);"
-    "font-weight:normal;display:block}\n"
-    "tbody th{font-weight:600}.n{text-align:right;white-space:nowrap}\n"
-    ".facts td{overflow-wrap:anywhere}\n"
-    ".verdict{font-size:1.15rem;padding:1rem;background:var(--card);"
-    "border-left:.3rem solid var(--good)}\n"
-    ".VALID{color:var(--good)}.INVALID{color:var(--bad)}"
-    ".INCOMPLETE{color:var(--note)}\n"
-    ".badge{font-weight:700}\n"
-    ".warnings{padding:.5rem 1rem .5rem 2rem;background:var(--card);"
-    "border-left:.3rem solid var(--note)}\n"
-    "pre{overflow-x:auto;padding:1rem;background:var(--card);font-size:.85rem;"
-    "line-height:1.4}\n"
-    "summary{cursor:pointer;margin:.75rem 0}\n"
-    ".figures{display:grid;gap:1rem 2rem;grid-template-columns:"
-    "repeat(auto-fit,minmax(min(100%,34rem),1fr))}\n"
-    "figure{margin:1rem 0;min-width:0}figure svg{display:block;width:100%;"
-    "height:auto}\n"
-    "figcaption{font-size:.85rem}\n"
-    ".soft{color:var(--soft)}\n"
-    "@media print{details>*{display:block}body{max-width:none}}\n";
 
 /* Write formatted text, escaped. */
 static void put(FILE *out, const char *fmt, ...)
@@ -71,12 +30,9 @@ static void put(FILE *out, const char *fmt, ...)
     moe_html_text(text, out);
 }
 
-/* <tag>escaped text</tag>; `tag` may have attributes. */
 static void put_in(FILE *out, const char *tag, const char *text)
 {
-    fprintf(out, "<%s>", tag);
-    moe_html_text(text, out);
-    fprintf(out, "</%.*s>\n", (int)strcspn(tag, " "), tag);
+    moe_html_in(out, tag, text);
 }
 
 static const char *known(const char *text)
@@ -306,13 +262,13 @@ static void put_figure(const moe_drawing *x, size_t *budget, FILE *out)
     fputs("</figcaption>\n</figure>\n", out);
 }
 
-/* Figures of one run, or of all runs together. */
-static void put_figures(const moe_drawings *all, size_t run, bool overall,
+/* Figures of one run or map, or of all runs together. */
+static void put_figures(const moe_drawings *all, moe_drawn of, size_t number,
                         size_t *budget, FILE *out)
 {
     bool any = false;
     for (size_t i = 0; i < all->n; i++) {
-        if (all->run[i] != run || all->item[i].overall != overall)
+        if (all->item[i].of != of || all->item[i].number != number)
             continue;
         fputs(any ? "" : "<div class=\"figures\">\n", out);
         any = true;
@@ -344,7 +300,7 @@ static void put_lack(const moe_drawings *all, FILE *out)
 typedef struct pages {
     const moe_drawings *drawings;
     size_t budget; /* bytes that figures may still take */
-    bool alone;    /* a single run */
+    bool alone;    /* a single run, or map */
     FILE *out;
 } pages;
 
@@ -361,7 +317,8 @@ static void put_run(const moe_dossier_run *run, size_t number, pages *to_page)
     }
     put_verdict(run, out);
     put_warnings(run, out);
-    put_figures(to_page->drawings, number, false, &to_page->budget, out);
+    put_figures(to_page->drawings, MOE_DRAWN_RUN, number, &to_page->budget,
+                out);
     fputs("<h2>Times</h2>\n", out);
     put_clocks(&to, run, moe_sheet_times);
     fputs("<h2>Loads, predictions and costs</h2>\n", out);
@@ -376,39 +333,32 @@ static void put_run(const moe_dossier_run *run, size_t number, pages *to_page)
     fputs("</section>\n", out);
 }
 
-static void put_head(const moe_dossier *d, FILE *out)
+static void put_map(const moe_map *map, size_t number, pages *to_page,
+                    moe_error *err)
 {
-    const moe_view *v = d->run[0].view;
-    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
-          "<meta charset=\"utf-8\">\n"
-          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src "
-          "'none'; style-src 'unsafe-inline'; img-src data:\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width, "
-          "initial-scale=1\">\n<title>",
-          out);
-    put(out, "moe-gps: %s", known(v->title));
-    fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<header>\n",
-            style);
-    fputs("<h1>", out);
-    bool same = true;
-    for (size_t i = 1; i < d->n; i++)
-        same = same && strcmp(d->run[i].view->model, v->model) == 0;
-    if (d->n > 1)
-        put(out, same ? "%zu runs of %s" : "%zu runs", d->n, known(v->model));
-    else
-        put(out, "%s", known(v->title));
-    fputs("</h1>\n</header>\n<main>\n", out);
+    FILE *out = to_page->out;
+    char title[160];
+    fputs("<section>\n", out);
+    moe_map_title(map, title, sizeof title);
+    if (!to_page->alone)
+        put_in(out, "h2", title);
+    moe_page_map_top(map, out);
+    put_figures(to_page->drawings, MOE_DRAWN_MAP, number, &to_page->budget,
+                out);
+    moe_page_map_rest(map, out, err);
+    fputs("</section>\n", out);
 }
 
 moe_status moe_page_write(const moe_dossier *d, const moe_drawings *drawings,
                           FILE *out, moe_error *err)
 {
-    pages page = {drawings, FIGURE_BYTES, d->n == 1, out};
+    pages page = {drawings, FIGURE_BYTES, d->n + d->n_maps == 1, out};
     const moe_sheet to = {.out = out, .html = true};
-    put_head(d, out);
+    moe_page_head(d, out);
     put_lack(drawings, out);
-    put_figures(drawings, 0, true, &page.budget, out);
-    if (moe_scaling_present(d->run[0].view, d->n)) { /* views are an array */
+    put_figures(drawings, MOE_DRAWN_ALL, 0, &page.budget, out);
+    if (d->n > 0 && /* views are an array */
+        moe_scaling_present(d->run[0].view, d->n)) {
         fputs("<h2>Scaling</h2>\n<p>Efficiency: tokens per second and GPU, "
               "over that of the fewest GPUs.</p>\n",
               out);
@@ -416,11 +366,10 @@ moe_status moe_page_write(const moe_dossier *d, const moe_drawings *drawings,
     }
     for (size_t i = 0; i < d->n; i++)
         put_run(&d->run[i], i, &page);
-    fputs("</main>\n<footer class=\"soft\"><p>The same numbers: report.csv, "
-          "report.json. The figures, their data and scripts: the folder "
-          "figures. Times of the gpu clock are modelled, all others "
-          "measured; intervals are of medians, 95 %.</p></footer>\n"
-          "</body>\n</html>\n",
-          out);
-    return ferror(out) ? moe_fail(err, MOE_IO, "cannot write HTML") : MOE_OK;
+    for (size_t i = 0; i < d->n_maps; i++)
+        put_map(&d->map[i], i, &page, err);
+    moe_page_foot(d, out);
+    if (ferror(out))
+        moe_fail(err, MOE_IO, "cannot write HTML");
+    return err->status;
 }

@@ -12,4 +12,12 @@
 moe_status moe_page_write(const moe_dossier *d, const moe_drawings *drawings,
                           FILE *out, moe_error *err);
 
+/* What goes before and behind all sections. */
+void moe_page_head(const moe_dossier *d, FILE *out);
+void moe_page_foot(const moe_dossier *d, FILE *out);
+
+/* The section of a map: what comes before its figures, and behind them. */
+void moe_page_map_top(const moe_map *map, FILE *out);
+void moe_page_map_rest(const moe_map *map, FILE *out, moe_error *err);
+
 #endif

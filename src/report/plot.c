@@ -193,18 +193,12 @@ static void draw(const char *folder, moe_drawing *drawing, moe_drawings *all)
     all->failed += rc != 0 || drawing->svg == NULL;
 }
 
+/* Write and draw the next figure, which has its name and title. */
 static void make(const moe_plot *plot, moe_plot_scene *scene,
                  const char *folder, moe_drawings *all, moe_error *err)
 {
-    const size_t run = (size_t)(scene->run - scene->dossier->run);
     moe_drawing *x = &all->item[all->n];
     size_t size = 0;
-    if (plot->overall || scene->dossier->n == 1)
-        snprintf(x->name, sizeof x->name, "%s", plot->name);
-    else
-        snprintf(x->name, sizeof x->name, "run%zu_%s", run + 1, plot->name);
-    x->title = plot->title;
-    x->overall = plot->overall;
     scene->name = x->name;
     FILE *out = open_memstream(&x->words, &size);
     if (out == NULL) {
@@ -213,11 +207,74 @@ static void make(const moe_plot *plot, moe_plot_scene *scene,
     }
     plot->say(scene, out);
     fclose(out);
-    all->run[all->n++] = run;
+    all->n++;
     write_file(folder, x->name, "csv", plot, scene, put_csv, err);
     write_file(folder, x->name, "gp", plot, scene, put_script, err);
     if (err->status == MOE_OK && all->gnuplot)
         draw(folder, x, all);
+}
+
+static void make_of_run(const moe_plot *plot, moe_plot_scene *scene,
+                        const char *folder, moe_drawings *all, moe_error *err)
+{
+    moe_drawing *x = &all->item[all->n];
+    x->of = plot->overall ? MOE_DRAWN_ALL : MOE_DRAWN_RUN;
+    x->number = (size_t)(scene->run - scene->dossier->run);
+    if (plot->overall || scene->dossier->n == 1)
+        snprintf(x->name, sizeof x->name, "%s", plot->name);
+    else
+        snprintf(x->name, sizeof x->name, "run%zu_%s", x->number + 1,
+                 plot->name);
+    snprintf(x->title, sizeof x->title, "%s", plot->title);
+    make(plot, scene, folder, all, err);
+}
+
+/* "map", "map2", "map_1_a100_nvlink", ...: numbers keep them apart, and of a
+ * cluster's name only what is safe for files and for gnuplot stays. */
+static void name_slice(const moe_plot_scene *scene, size_t i, moe_drawing *x)
+{
+    const moe_map *map = scene->slice->map;
+    char *to = x->name, *end = x->name + sizeof x->name;
+    to += snprintf(to, (size_t)(end - to), "map");
+    if (scene->dossier->n_maps > 1)
+        to += snprintf(to, (size_t)(end - to), "%zu", x->number + 1);
+    if (moe_map_slices(map) > 1)
+        to += snprintf(to, (size_t)(end - to), "_%zu", i + 1);
+    if (map->own_links || map->n_cluster == 1)
+        return;
+    snprintf(to, (size_t)(end - to), "_%.24s",
+             map->cluster[scene->slice->rest.cluster].name);
+    for (; *to != '\0'; to++)
+        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                   "0123456789",
+                   *to) == NULL)
+            *to = '_';
+}
+
+static void make_of_map(const moe_dossier *d, size_t number, const char *folder,
+                        moe_drawings *all, moe_error *err)
+{
+    const moe_map *map = &d->map[number];
+    const size_t n = moe_map_slices(map);
+    for (size_t i = 0; i < n && i < MOE_PLOT_SLICES; i++) {
+        moe_map_slice slice;
+        char part[160];
+        moe_plot_scene scene = {
+            .dossier = d, .slice = &slice, .mark = {NAN, NAN}};
+        if (err->status != MOE_OK ||
+            moe_map_slice_init(&slice, map, MOE_ADVISE_TYPICAL, i,
+                               MOE_PLOT_CELLS, err) != MOE_OK)
+            return;
+        moe_drawing *x = &all->item[all->n];
+        x->of = MOE_DRAWN_MAP;
+        x->number = number;
+        name_slice(&scene, i, x);
+        moe_map_slice_name(&slice, part, sizeof part);
+        snprintf(x->title, sizeof x->title, "%s%s%s", moe_plot_map.title,
+                 part[0] != '\0' ? ", " : "", part);
+        make(&moe_plot_map, &scene, folder, all, err);
+        moe_map_slice_fini(&slice);
+    }
 }
 
 static bool wanted(const moe_plot *plot, const moe_plot_scene *scene)
@@ -233,16 +290,18 @@ moe_status moe_drawings_make(const moe_dossier *d, const char *folder,
                              moe_drawings *out, moe_error *err)
 {
     moe_error local = {0};
-    const size_t room = d->n * MOE_ARRAY_LEN(plots);
+    const size_t room =
+        d->n * MOE_ARRAY_LEN(plots) + d->n_maps * MOE_PLOT_SLICES;
     moe_drawings all = {.gnuplot = run_gnuplot(folder, "--version") == 0};
     all.item = moe_array_new(room, sizeof *all.item, &local);
-    all.run = moe_array_new(room, sizeof *all.run, &local);
     for (size_t i = 0; i < d->n; i++)
         for (size_t p = 0; p < MOE_ARRAY_LEN(plots); p++) {
             moe_plot_scene scene = {.dossier = d, .run = &d->run[i]};
             if (local.status == MOE_OK && wanted(plots[p], &scene))
-                make(plots[p], &scene, folder, &all, &local);
+                make_of_run(plots[p], &scene, folder, &all, &local);
         }
+    for (size_t i = 0; i < d->n_maps && local.status == MOE_OK; i++)
+        make_of_map(d, i, folder, &all, &local);
     if (local.status == MOE_OK) {
         *out = all;
         return MOE_OK;
@@ -257,7 +316,6 @@ void moe_drawings_fini(moe_drawings *drawings)
         free(drawings->item[i].svg);
         free(drawings->item[i].words);
     }
-    free(drawings->run);
     free(drawings->item);
     *drawings = (moe_drawings){0};
 }

@@ -12,15 +12,26 @@
 #include <stdio.h>
 
 #include "dossier.h"
+#include "map_slice.h"
 
 enum {
     MOE_PLOT_WIDTH = 560, /* pixels of SVG: legible on a telephone, too */
-    MOE_PLOT_SERIES = 10  /* strategies that one figure tells apart */
+    MOE_PLOT_SERIES = 10, /* strategies that one figure tells apart */
+    MOE_PLOT_SLICES = 6,  /* figures of one map */
+    MOE_PLOT_CELLS = 101  /* along a side of a map; of more some are shown */
 };
+
+/* A point to be marked in a map. NaN: none. */
+typedef struct moe_plot_mark {
+    double skew, bandwidth; /* B/s per direction */
+} moe_plot_mark;
 
 typedef struct moe_plot_scene {
     const moe_dossier *dossier;
-    const moe_dossier_run *run; /* of the dossier */
+    const moe_dossier_run *run; /* of the dossier; NULL: the figure is of a
+                                   map */
+    const moe_map_slice *slice; /* which part of the map; else NULL */
+    moe_plot_mark mark;         /* in the map */
     const char *name;           /* of the files, without folder and ending */
 } moe_plot_scene;
 
@@ -45,6 +56,7 @@ extern const moe_plot moe_plot_phases, moe_plot_speedup, moe_plot_ecdf;
 extern const moe_plot moe_plot_experts, moe_plot_gpus, moe_plot_stragglers;
 extern const moe_plot moe_plot_traffic, moe_plot_accuracy, moe_plot_overhead;
 extern const moe_plot moe_plot_scaling, moe_plot_efficiency, moe_plot_regret;
+extern const moe_plot moe_plot_map; /* of a slice */
 
 typedef struct moe_plot_label {
     char text[80];
@@ -66,18 +78,25 @@ void moe_plot_rows(const moe_plot_scene *scene, FILE *out);
 int moe_plot_rows_height(const moe_plot_scene *scene);
 int moe_plot_plain_height(const moe_plot_scene *scene);
 
+/* What a figure is of. */
+typedef enum moe_drawn {
+    MOE_DRAWN_ALL,
+    MOE_DRAWN_RUN,
+    MOE_DRAWN_MAP
+} moe_drawn;
+
 /* A figure that was written. */
 typedef struct moe_drawing {
     char name[64];
-    const char *title;
-    bool overall; /* of all runs */
-    char *words;  /* owned */
-    char *svg;    /* as gnuplot wrote it; owned; NULL: there is none */
+    char title[192];
+    moe_drawn of;  /* all runs, or ... */
+    size_t number; /* ... this one, or this map */
+    char *words;   /* owned */
+    char *svg;     /* as gnuplot wrote it; owned; NULL: there is none */
 } moe_drawing;
 
 typedef struct moe_drawings {
-    moe_drawing *item; /* [n], of all runs, in their order; owned */
-    size_t *run;       /* [n] that it is of; owned */
+    moe_drawing *item; /* [n], of runs, then maps, in their order; owned */
     size_t n, failed;  /* figures that gnuplot could not draw */
     bool gnuplot;      /* it was found */
 } moe_drawings;

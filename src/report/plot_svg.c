@@ -26,6 +26,10 @@ static const struct {
     {"stroke='black'", "stroke='currentColor'"},
     {"stroke='rgb(  0,   0,   0)'", "stroke='currentColor'"},
     {"fill = 'rgb(  0,   0,   0)'", "fill='currentColor'"},
+    {"stroke='white'", "stroke='var(--page)'"},
+    {"color=\"white\"", "color=\"var(--page)\""},
+    {"stroke='rgb(255, 255, 255)'", "stroke='var(--page)'"},
+    {"fill = 'rgb(255, 255, 255)'", "fill='var(--page)'"},
 };
 
 static void put_named(const char *text, const char *name, FILE *out)

@@ -11,29 +11,7 @@
 #include "outlook.h"
 #include "sheet.h"
 #include "verdict.h"
-
-enum { WIDTH = 100 /* columns of a terminal that is not narrow */ };
-
-/* Print a label and words, broken before WIDTH and aligned behind it. */
-static void print_wrapped(const char *label, const char *text, FILE *out)
-{
-    int indent = (int)strlen(label), column = indent;
-    fputs(label, out);
-    while (*text != '\0') {
-        size_t len = strcspn(text, " \n");
-        if (column > indent && column + 1 + (int)len > WIDTH) {
-            fprintf(out, "\n%*s", indent, "");
-            column = indent;
-        } else if (column > indent) {
-            fputc(' ', out);
-            column++;
-        }
-        fprintf(out, "%.*s", (int)len, text);
-        column += (int)len;
-        text += len + (text[len] != '\0');
-    }
-    fputc('\n', out);
-}
+#include "words.h"
 
 const char *moe_report_result(const moe_view *view)
 {
@@ -46,12 +24,12 @@ const char *moe_report_result(const moe_view *view)
 static void print_warnings(const moe_view *view, FILE *out)
 {
     if (view->oversubscribed)
-        print_wrapped("WARNING: ",
-                      "wall clock is not a result here: ranks share cores; "
-                      "read the gpu clock",
-                      out);
+        moe_print_wrapped("WARNING: ",
+                          "wall clock is not a result here: ranks share cores; "
+                          "read the gpu clock",
+                          out);
     for (size_t i = 0; i < view->n_warnings; i++)
-        print_wrapped("WARNING: ", view->warnings[i], out);
+        moe_print_wrapped("WARNING: ", view->warnings[i], out);
     if (view->oversubscribed || view->n_warnings > 0)
         fputc('\n', out);
 }
@@ -86,7 +64,7 @@ static void print_header(const moe_view *view, FILE *out)
                 ? "running, or killed before its end"
                 : view->status);
     fprintf(out, "validation  %s\n", view->validation);
-    print_wrapped("            ", known(view->validation_text), out);
+    moe_print_wrapped("            ", known(view->validation_text), out);
     if (view->measured < MOE_STATS_MIN_CI * view->period)
         fprintf(out, "intervals   none: they need %d iterations\n",
                 MOE_STATS_MIN_CI * view->period);
@@ -99,7 +77,7 @@ static void print_items(const char *text, FILE *out)
     while (*text != '\0') {
         const size_t len = strcspn(text, "\n");
         snprintf(line, sizeof line, "%.*s", (int)len, text);
-        print_wrapped("  ", line, out);
+        moe_print_wrapped("  ", line, out);
         text += len + (text[len] != '\0');
     }
 }

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "map_slice.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+/* Half a cell where there is one only: of skewness, and of bandwidth as a
+ * factor. */
+static const double LONE_SKEW = 0.25, LONE_FACTOR = 1.5;
+
+size_t moe_map_slices(const moe_map *map)
+{
+    return (map->own_links ? 1 : (size_t)map->n_cluster) *
+           (size_t)map->n_batch * (size_t)map->n_accuracy;
+}
+
+typedef struct {
+    double value;
+    int number;
+} ranked;
+
+static int by_value(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    return x->value != y->value ? (x->value > y->value) - (x->value < y->value)
+                                : x->number - y->number;
+}
+
+/* @return numbers of the values, ascending, each value once, thinned to `most`;
+ * NULL with MOE_NOMEM. */
+static int *order(const double *value, int n, int most, int *n_out,
+                  int *all_out, moe_error *err)
+{
+    ranked *r = moe_array_new((size_t)n, sizeof *r, err);
+    int *out = moe_array_new((size_t)n, sizeof *out, err);
+    int kept = 0;
+    if (r == NULL || out == NULL) {
+        free(r);
+        free(out);
+        return NULL;
+    }
+    for (int i = 0; i < n; i++)
+        r[i] = (ranked){value[i], i};
+    qsort(r, (size_t)n, sizeof *r, by_value);
+    for (int i = 0; i < n; i++)
+        if (i == 0 || r[i].value > r[i - 1].value)
+            out[kept++] = r[i].number;
+    *all_out = kept;
+    if (most > 1 && kept > most) {
+        for (long i = 0; i < most; i++)
+            out[i] = out[i * (kept - 1) / (most - 1)];
+        kept = most;
+    }
+    *n_out = kept;
+    free(r);
+    return out;
+}
+
+/* Rows are bandwidths of one cluster, or clusters as they are numbered. */
+static int *order_rows(moe_map_slice *x, int most, moe_error *err)
+{
+    const moe_map *map = x->map;
+    const int n = map->own_links ? map->n_cluster : map->n_bandwidth;
+    double *value = moe_array_new((size_t)n, sizeof *value, err);
+    int *out = NULL;
+    for (int j = 0; value != NULL && j < n; j++)
+        value[j] =
+            map->own_links ? j : moe_map_bandwidth(map, x->rest.cluster, j);
+    if (value != NULL)
+        out = order(value, n, most, &x->n_row, &x->all_row, err);
+    free(value);
+    return out;
+}
+
+moe_status moe_map_slice_init(moe_map_slice *x, const moe_map *map,
+                              moe_advise_case c, size_t i, int most,
+                              moe_error *err)
+{
+    moe_error local = {0};
+    *x = (moe_map_slice){.map = map, .rest.error = c};
+    x->rest.accuracy = (int)(i % (size_t)map->n_accuracy);
+    i /= (size_t)map->n_accuracy;
+    x->rest.batch = (int)(i % (size_t)map->n_batch);
+    x->rest.cluster = (int)(i / (size_t)map->n_batch);
+    x->skew =
+        order(map->skew, map->n_skew, most, &x->n_skew, &x->all_skew, &local);
+    x->row = order_rows(x, most, &local);
+    if (local.status == MOE_OK)
+        return MOE_OK;
+    moe_map_slice_fini(x);
+    return moe_fail(err, local.status, "%s", local.text);
+}
+
+void moe_map_slice_fini(moe_map_slice *x)
+{
+    free(x->skew);
+    free(x->row);
+    *x = (moe_map_slice){0};
+}
+
+/* ---- cells ---- */
+
+size_t moe_map_slice_at(const moe_map_slice *x, int k, int j)
+{
+    moe_map_cell cell = x->rest;
+    cell.skew = x->skew[k];
+    *(x->map->own_links ? &cell.cluster : &cell.bandwidth) = x->row[j];
+    return moe_map_at(x->map, &cell);
+}
+
+const double *moe_map_slice_times(const moe_map_slice *x, int k, int j)
+{
+    return x->map->layer_s + moe_map_slice_at(x, k, j) * MOE_ADVISE_STRATEGIES;
+}
+
+double moe_map_slice_skew(const moe_map_slice *x, int k)
+{
+    return x->map->skew[x->skew[k]];
+}
+
+double moe_map_slice_bandwidth(const moe_map_slice *x, int j)
+{
+    return x->map->own_links
+               ? moe_map_bandwidth(x->map, x->row[j], 0)
+               : moe_map_bandwidth(x->map, x->rest.cluster, x->row[j]);
+}
+
+double moe_map_slice_side(const moe_map_slice *x, int k)
+{
+    const int n = x->n_skew;
+    if (n == 1)
+        return moe_map_slice_skew(x, 0) + (k == 0 ? -LONE_SKEW : LONE_SKEW);
+    const int at = k < 1 ? 1 : k > n - 1 ? n - 1 : k;
+    const double a = moe_map_slice_skew(x, at - 1);
+    const double b = moe_map_slice_skew(x, at), middle = (a + b) / 2;
+    return k < 1 ? 2 * a - middle : k > n - 1 ? 2 * b - middle : middle;
+}
+
+/* Rows are as far apart as their logarithms. */
+double moe_map_slice_level(const moe_map_slice *x, int j)
+{
+    const int n = x->n_row;
+    if (x->map->own_links)
+        return j - 0.5;
+    if (n == 1)
+        return moe_map_slice_bandwidth(x, 0) *
+               (j == 0 ? 1 / LONE_FACTOR : LONE_FACTOR);
+    const int at = j < 1 ? 1 : j > n - 1 ? n - 1 : j;
+    const double a = moe_map_slice_bandwidth(x, at - 1);
+    const double b = moe_map_slice_bandwidth(x, at), middle = sqrt(a * b);
+    return j < 1 ? a * a / middle : j > n - 1 ? b * b / middle : middle;
+}
+
+void moe_map_slice_name(const moe_map_slice *x, char *text, size_t size)
+{
+    const moe_map *map = x->map;
+    size_t used = 0;
+    text[0] = '\0';
+    if (!map->own_links)
+        snprintf(text, size, "on %s", map->cluster[x->rest.cluster].name);
+    used = strlen(text);
+    if (map->n_batch > 1)
+        snprintf(text + used, size - used, "%sbatch %d", used > 0 ? ", " : "",
+                 map->batch[x->rest.batch]);
+    used = strlen(text);
+    if (map->n_accuracy > 1)
+        snprintf(text + used, size - used, "%saccuracy %.3g",
+                 used > 0 ? ", " : "", map->accuracy[x->rest.accuracy]);
+}

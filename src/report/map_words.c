@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "map_words.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "cells.h"
+#include "moegps/mem.h"
+
+enum { SPOKEN = 3 }; /* columns, or rows, of a slice that are put in words */
+
+static const char *name_of(int strategy)
+{
+    return moe_advise_strategy_name((moe_advise_strategy)strategy);
+}
+
+/* A number with 4 digits, which no rounding of ours should cut. */
+static moe_cell value_cell(double x)
+{
+    moe_cell c;
+    snprintf(c.text, sizeof c.text, "%.4g", x);
+    return c;
+}
+
+double moe_map_share(const moe_map *map, int cluster, moe_advise_case c,
+                     moe_advise_strategy s)
+{
+    const size_t n =
+        moe_map_cells(map) / (size_t)map->n_cluster / MOE_ADVISE_CASES;
+    const moe_map_cell first = {.cluster = cluster, .error = c};
+    const int32_t *winner = map->winner + moe_map_at(map, &first);
+    size_t won = 0;
+    for (size_t i = 0; i < n; i++)
+        won += winner[i] == (int32_t)s;
+    return (double)won / (double)n;
+}
+
+void moe_map_title(const moe_map *map, char *text, size_t size)
+{
+    snprintf(text, size, "Map of %s on %d GPUs", map->model, map->gpus);
+}
+
+/* ---- facts ---- */
+
+/* "1 .. 4, 7 values", or the value. */
+static void put_range(const double *x, int n, double factor, const char *unit,
+                      char *text, size_t size)
+{
+    double low = x[0], high = x[0];
+    for (int i = 1; i < n; i++) {
+        low = fmin(low, x[i]);
+        high = fmax(high, x[i]);
+    }
+    if (n == 1)
+        snprintf(text, size, "%s%s", value_cell(low * factor).text, unit);
+    else
+        snprintf(text, size, "%s .. %s%s, %d values",
+                 value_cell(low * factor).text, value_cell(high * factor).text,
+                 unit, n);
+}
+
+static void put_clusters(const moe_map *map, char *text, size_t size)
+{
+    text[0] = '\0';
+    for (int c = 0; c < map->n_cluster; c++) {
+        const size_t used = strlen(text);
+        snprintf(text + used, size - used, "%s%s (%s", c > 0 ? ", " : "",
+                 map->cluster[c].name, map->cluster[c].cost);
+        const size_t then = strlen(text);
+        if (map->own_links)
+            snprintf(text + then, size - then, ", %s GB/s",
+                     value_cell(moe_map_bandwidth(map, c, 0) * 1e-9).text);
+        snprintf(text + strlen(text), size - strlen(text), ")");
+    }
+}
+
+static void put_batches(const moe_map *map, char *text, size_t size)
+{
+    int low = map->batch[0], high = low;
+    for (int b = 1; b < map->n_batch; b++) {
+        low = map->batch[b] < low ? map->batch[b] : low;
+        high = map->batch[b] > high ? map->batch[b] : high;
+    }
+    if (map->n_batch == 1)
+        snprintf(text, size, "%d of %d tokens", low, map->seq);
+    else
+        snprintf(text, size, "%d .. %d of %d tokens, %d values", low, high,
+                 map->seq, map->n_batch);
+}
+
+static void put_costs(const moe_map *map, char *text, size_t size)
+{
+    char more[80] = "";
+    if (map->overhead_s > 0)
+        snprintf(more, sizeof more, " and %s",
+                 moe_time_cell(map->overhead_s).text);
+    snprintf(
+        text, size,
+        "distribution off by %s; foretelling tokens takes %s of the baseline "
+        "layer%s",
+        moe_percent_cell(map->error).text,
+        moe_percent_cell(map->overhead_share).text, more);
+}
+
+static void put_plans(const moe_map *map, char *text, size_t size)
+{
+    if (map->rebalance_every == 1)
+        snprintf(text, size, "one per iteration, which takes %s",
+                 moe_time_cell(map->planner_s).text);
+    else
+        snprintf(text, size, "one per %d iterations, which takes %s",
+                 map->rebalance_every, moe_time_cell(map->planner_s).text);
+}
+
+/* What MoE-GPS leaves out is said, as it decides. */
+static void put_copies(const moe_map *map, char *text, size_t size)
+{
+    if (map->paper)
+        snprintf(text, size,
+                 "as MoE-GPS assumes: they neither travel nor cost "
+                 "the reading of their weights");
+    else
+        snprintf(text, size,
+                 "cost the reading of their weights; at each plan %s of "
+                 "token-to-expert's travel",
+                 moe_percent_cell(map->moving).text);
+}
+
+void moe_map_facts(const moe_map *map,
+                   void (*put)(const char *name, const char *text, void *arg),
+                   void *arg)
+{
+    char text[2048];
+    put("file", map->path[0] != '\0' ? map->path : "none", arg);
+    put("program", map->version, arg);
+    put("clock", "modelled: nothing of it was measured", arg);
+    snprintf(text, sizeof text, "%s on %d GPUs, %d slots each", map->model,
+             map->gpus, map->slots);
+    put("model", text, arg);
+    put_clusters(map, text, sizeof text);
+    put("clusters", text, arg);
+    put_range(map->bandwidth, map->n_bandwidth, 1e-9, " GB/s per direction",
+              text, sizeof text);
+    put("links", map->own_links ? "each cluster's own" : text, arg);
+    put_range(map->skew, map->n_skew, 1,
+              map->bottleneck ? " of the busiest GPU"
+                              : " of the busiest expert",
+              text, sizeof text);
+    put("skewness", text, arg);
+    put_batches(map, text, sizeof text);
+    put("batches", text, arg);
+    put_range(map->accuracy, map->n_accuracy, 100, " %", text, sizeof text);
+    put("accuracy", text, arg);
+    put_costs(map, text, sizeof text);
+    put("prediction", text, arg);
+    put_plans(map, text, sizeof text);
+    put("plans", text, arg);
+    put_copies(map, text, sizeof text);
+    put("copies", text, arg);
+    snprintf(text, sizeof text, "%d, seed %llu", map->samples,
+             (unsigned long long)map->seed);
+    put("placements", map->samples > 0 ? text : "not recorded", arg);
+}
+
+/* ---- sentences ---- */
+
+typedef struct chain_words {
+    const char *unit;
+    double factor;
+} chain_words;
+
+/* "token-to-expert below 41.2 GB/s, distribution-only above". */
+static void put_chain(const moe_map_chain *chain, const chain_words *w,
+                      FILE *out)
+{
+    const int kept = chain->n < MOE_MAP_CHAIN ? chain->n : MOE_MAP_CHAIN;
+    for (int i = 0; i < kept; i++)
+        fprintf(out, "%s %s %s%s, ", name_of(chain->winner[i]),
+                i == 0 ? "below" : "up to",
+                moe_number_cell(chain->at[i] * w->factor).text, w->unit);
+    fprintf(out, "%s%s", name_of(chain->winner[kept]),
+            kept > 0 ? " above" : " throughout");
+    if (chain->n > kept)
+        fprintf(out, " at first (%d more flips)", chain->n - kept);
+}
+
+/* Numbers of the first, middle and last of those that flip. */
+static int choose(const moe_map_slice *x, int n,
+                  moe_map_chain (*chain)(const moe_map_slice *x, int i),
+                  int chosen[SPOKEN])
+{
+    int found = 0, seen = 0, n_chosen = 0;
+    for (int i = 0; i < n; i++)
+        found += chain(x, i).n > 0;
+    for (int i = 0; i < n; i++) {
+        if (chain(x, i).n == 0)
+            continue;
+        if (found <= SPOKEN || seen == 0 || seen == found / 2 ||
+            seen == found - 1)
+            chosen[n_chosen++] = i;
+        seen++;
+    }
+    return n_chosen;
+}
+
+static void put_place(const moe_map_slice *x, bool column, int i, FILE *out)
+{
+    if (column)
+        fprintf(out, "at skewness %s ",
+                value_cell(moe_map_slice_skew(x, i)).text);
+    else if (x->map->own_links)
+        fprintf(out, "on %s ", x->map->cluster[x->row[i]].name);
+    else
+        fprintf(out, "at %s GB/s ",
+                value_cell(moe_map_slice_bandwidth(x, i) * 1e-9).text);
+}
+
+/* @return whether there was anything to say. */
+static bool put_chains(const moe_map_slice *x, bool column, FILE *out)
+{
+    static const chain_words links = {" GB/s", 1e-9}, skews = {"", 1};
+    moe_map_chain (*chain)(const moe_map_slice *x, int i) =
+        column ? moe_map_column_chain : moe_map_row_chain;
+    int chosen[SPOKEN];
+    const int n = choose(x, column ? x->n_skew : x->n_row, chain, chosen);
+    for (int i = 0; i < n; i++) {
+        const moe_map_chain c = chain(x, chosen[i]);
+        fputs(i > 0 ? "; " : "", out);
+        put_place(x, column, chosen[i], out);
+        put_chain(&c, column ? &links : &skews, out);
+    }
+    return n > 0;
+}
+
+static void put_slice(const moe_map_slice *x, FILE *out)
+{
+    char name[160];
+    moe_map_slice_name(x, name, sizeof name);
+    fprintf(out, "%s%s", name, name[0] != '\0' ? ": " : "");
+    if ((!x->map->own_links && put_chains(x, true, out)) ||
+        put_chains(x, false, out))
+        fputs(x->map->own_links ? " (skewness, interpolated between cells)."
+                                : " (interpolated between cells).",
+              out);
+    else if (x->n_skew == 1 && x->map->own_links)
+        fputs("a single skewness shows no flip.", out);
+    else
+        fprintf(out, "%s wins every cell, and the verdict flips nowhere.",
+                name_of(x->map->winner[moe_map_slice_at(x, 0, 0)]));
+}
+
+/* Capitals begin sentences. */
+static void begin_large(char *text)
+{
+    if (text[0] >= 'a' && text[0] <= 'z')
+        text[0] = (char)(text[0] - 'a' + 'A');
+}
+
+void moe_map_slice_say(const moe_map_slice *x, char *text, size_t size)
+{
+    FILE *out = fmemopen(text, size, "w");
+    if (out == NULL)
+        return;
+    put_slice(x, out);
+    fclose(out);
+    begin_large(text);
+}
+
+static double share_of_all(const moe_map *map, int s)
+{
+    double sum = 0;
+    for (int c = 0; c < map->n_cluster; c++)
+        sum += moe_map_share(map, c, MOE_MAP_CASE, (moe_advise_strategy)s);
+    return sum / map->n_cluster;
+}
+
+/* Strategies by the share of cells they win, those without any left out. */
+static void put_shares(const moe_map *map, FILE *out)
+{
+    double share[MOE_ADVISE_ORACLE];
+    int left = MOE_ADVISE_ORACLE;
+    for (int s = 0; s < MOE_ADVISE_ORACLE; s++)
+        share[s] = share_of_all(map, s);
+    const size_t n = moe_map_cells(map) / MOE_ADVISE_CASES;
+    for (; left > 0; left--) {
+        int most = 0;
+        for (int s = 1; s < MOE_ADVISE_ORACLE; s++)
+            most = share[s] > share[most] ? s : most;
+        if (share[most] <= 0)
+            break;
+        if (left == MOE_ADVISE_ORACLE)
+            fprintf(out, "%s wins %s of %zu cell%s in the typical case",
+                    name_of(most), moe_percent_cell(share[most]).text, n,
+                    n == 1 ? "" : "s");
+        else
+            fprintf(out, ", %s %s", name_of(most),
+                    moe_percent_cell(share[most]).text);
+        share[most] = 0;
+    }
+    fputs(" (modelled).", out);
+}
+
+void moe_map_say(const moe_map *map, char *text, size_t size)
+{
+    moe_map_slice first;
+    char flips[1024] = "";
+    const size_t n = moe_map_slices(map);
+    if (moe_map_slice_init(&first, map, MOE_MAP_CASE, 0, 0, NULL) == MOE_OK) {
+        moe_map_slice_say(&first, flips, sizeof flips);
+        moe_map_slice_fini(&first);
+    }
+    FILE *out = fmemopen(text, size, "w");
+    if (out == NULL)
+        return;
+    put_shares(map, out);
+    fprintf(out, " %s", flips);
+    if (n > 1)
+        fprintf(out,
+                " %zu more, of other clusters, batches or accuracies: below.",
+                n - 1);
+    fclose(out);
+}
