@@ -4,9 +4,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "guide.h"
 #include "moegps/mem.h"
 
-static void gather(moe_dossier_run *run, moe_error *err)
+/* What cannot be priced here has no guide; the outlook says why. */
+static void guide(moe_dossier_run *run, moe_error *err)
+{
+    moe_error local = {0};
+    if (!run->detailed || !run->outlook.known || run->view->dims.gpus < 2)
+        return;
+    moe_guide_init(&run->guide, run->view, &run->detail, &local);
+    if (local.status == MOE_OK) {
+        run->guided =
+            moe_map_slice_init(&run->slice, &run->guide, MOE_ADVISE_TYPICAL, 0,
+                               0, &local) == MOE_OK;
+        if (!run->guided)
+            moe_map_fini(&run->guide);
+    }
+    if (local.status == MOE_NOMEM)
+        moe_fail(err, local.status, "%s", local.text);
+}
+
+static void gather(moe_dossier_run *run, size_t runs, moe_error *err)
 {
     moe_error local = {0};
     if (moe_verdict_find(run->view, &run->verdict, err) != MOE_OK)
@@ -19,6 +38,10 @@ static void gather(moe_dossier_run *run, moe_error *err)
     snprintf(run->why, sizeof run->why, "%s", local.text);
     if (status != MOE_OK && status != MOE_USAGE && status != MOE_MISMATCH)
         moe_fail(err, status, "%s", local.text);
+    if (err->status == MOE_OK && runs <= MOE_REPORT_OUTLOOKS)
+        moe_outlook_init(&run->outlook, run->view, err);
+    if (err->status == MOE_OK && runs == 1)
+        guide(run, err);
 }
 
 moe_status moe_dossier_init(moe_dossier *d, const moe_report_set *set,
@@ -29,7 +52,7 @@ moe_status moe_dossier_init(moe_dossier *d, const moe_report_set *set,
     d->run = moe_array_new(d->n, sizeof *d->run, &local);
     for (size_t i = 0; i < d->n && local.status == MOE_OK; i++) {
         d->run[i].view = &set->views[i];
-        gather(&d->run[i], &local);
+        gather(&d->run[i], d->n, &local);
     }
     if (local.status == MOE_OK)
         return MOE_OK;
@@ -39,8 +62,14 @@ moe_status moe_dossier_init(moe_dossier *d, const moe_report_set *set,
 
 void moe_dossier_fini(moe_dossier *d)
 {
-    for (size_t i = 0; d->run != NULL && i < d->n; i++)
+    for (size_t i = 0; d->run != NULL && i < d->n; i++) {
         moe_detail_free(&d->run[i].detail);
+        moe_outlook_fini(&d->run[i].outlook);
+        if (!d->run[i].guided)
+            continue;
+        moe_map_slice_fini(&d->run[i].slice);
+        moe_map_fini(&d->run[i].guide);
+    }
     free(d->run);
     *d = (moe_dossier){0};
 }

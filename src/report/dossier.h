@@ -7,6 +7,8 @@
 #include "moegps/detail.h"
 #include "moegps/report.h"
 #include "moegps/view.h"
+#include "map_slice.h"
+#include "outlook.h"
 #include "verdict.h"
 
 typedef struct moe_dossier_run {
@@ -16,6 +18,10 @@ typedef struct moe_dossier_run {
     moe_detail detail; /* stragglers and traffic are of the verdict's best, or
                           of the reference where nothing was measured */
     char why[MOE_ERROR_LEN]; /* not detailed */
+    moe_outlook outlook;     /* unknown in reports of many runs */
+    bool guided;             /* a single run whose prices are known here: */
+    moe_map guide;           /* who wins around it */
+    moe_map_slice slice;     /* all of that */
 } moe_dossier_run;
 
 typedef struct moe_dossier {

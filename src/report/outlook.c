@@ -114,6 +114,7 @@ static void find_turns(moe_outlook *o, quest *q)
     o->more = find_turn(q, fmax(1, TOKENS / o->tokens), o->tokens);
     q->member = o->network ? offsetof(moe_what_if, network)
                            : offsetof(moe_what_if, link);
+    o->link_bandwidth = c->link_bandwidth;
     o->bandwidth = o->network ? c->network_bandwidth : c->link_bandwidth;
     o->slower = find_turn(q, 1 / SPAN, o->bandwidth);
     o->faster = find_turn(q, SPAN, o->bandwidth);

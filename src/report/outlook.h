@@ -28,6 +28,7 @@ typedef struct moe_outlook {
     double tokens;  /* of a batch */
     double bandwidth;        /* B/s, of the links that were varied */
     bool network;            /* those between nodes, not those within */
+    double link_bandwidth;   /* B/s, within a node, of the cluster */
     moe_turn fewer, more;    /* tokens of a batch */
     moe_turn slower, faster; /* B/s */
     double *level_s; /* [strategies][MOE_N_LEVELS] s of a layer, had the load

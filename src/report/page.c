@@ -94,6 +94,23 @@ static const char *fact(const moe_dossier_run *run, const char *name)
     return "";
 }
 
+/* What the modelled clock rests on. */
+static void put_prices(const moe_dossier_run *run, FILE *out)
+{
+    const char *cost = fact(run, "cost_model");
+    char text[1024] = "";
+    FILE *words = fmemopen(text, sizeof text, "w");
+    if (words != NULL) {
+        moe_verdict_say_prices(run->view, words);
+        fclose(words);
+    }
+    fputs("<li>", out);
+    put(out, "Times of the gpu clock are modelled for cluster %s%s%s. %s",
+        known(run->view->cluster), cost[0] != '\0' ? " by cost model " : "",
+        cost, text);
+    fputs("</li>\n", out);
+}
+
 static void put_warnings(const moe_dossier_run *run, FILE *out)
 {
     const moe_view *v = run->view;
@@ -104,14 +121,8 @@ static void put_warnings(const moe_dossier_run *run, FILE *out)
         put_in(out, "li", v->warnings[i]);
     if (!run->detailed)
         put_in(out, "li", run->why);
-    fputs("<li>", out);
-    put(out,
-        "Times of the gpu clock are modelled for cluster %s%s%s; a result file "
-        "does not say which prices were extrapolated, `moegps cost` does.",
-        known(v->cluster),
-        fact(run, "cost_model")[0] != '\0' ? " by cost model " : "",
-        fact(run, "cost_model"));
-    fputs("</li>\n</ul>\n", out);
+    put_prices(run, out);
+    fputs("</ul>\n", out);
 }
 
 /* ---- sections of a run ---- */
@@ -317,6 +328,7 @@ static void put_run(const moe_dossier_run *run, size_t number, pages *to_page)
     }
     put_verdict(run, out);
     put_warnings(run, out);
+    moe_page_outlook(run, out);
     put_figures(to_page->drawings, MOE_DRAWN_RUN, number, &to_page->budget,
                 out);
     fputs("<h2>Times</h2>\n", out);

@@ -20,4 +20,7 @@ void moe_page_foot(const moe_dossier *d, FILE *out);
 void moe_page_map_top(const moe_map *map, FILE *out);
 void moe_page_map_rest(const moe_map *map, FILE *out, moe_error *err);
 
+/* Why the best is best, and what would change that. */
+void moe_page_outlook(const moe_dossier_run *run, FILE *out);
+
 #endif

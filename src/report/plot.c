@@ -20,6 +20,7 @@ static const moe_plot *const plots[] = {
     &moe_plot_phases,   &moe_plot_ecdf,       &moe_plot_accuracy,
     &moe_plot_overhead, &moe_plot_experts,    &moe_plot_regret,
     &moe_plot_gpus,     &moe_plot_stragglers, &moe_plot_traffic,
+    &moe_plot_guide,
 };
 
 /* Largest SVG that is read back: pages stay small enough to mail. */
@@ -277,6 +278,18 @@ static void make_of_map(const moe_dossier *d, size_t number, const char *folder,
     }
 }
 
+static moe_plot_scene scene_of(const moe_dossier *d, const moe_dossier_run *run)
+{
+    const moe_view *v = run->view;
+    moe_plot_scene scene = {.dossier = d, .run = run, .mark = {NAN, NAN}};
+    if (run->guided) {
+        scene.slice = &run->slice;
+        scene.mark.skew = v->strategy[v->reference_index].skewness.median;
+        scene.mark.bandwidth = run->outlook.link_bandwidth;
+    }
+    return scene;
+}
+
 static bool wanted(const moe_plot *plot, const moe_plot_scene *scene)
 {
     const moe_dossier *d = scene->dossier;
@@ -296,7 +309,7 @@ moe_status moe_drawings_make(const moe_dossier *d, const char *folder,
     all.item = moe_array_new(room, sizeof *all.item, &local);
     for (size_t i = 0; i < d->n; i++)
         for (size_t p = 0; p < MOE_ARRAY_LEN(plots); p++) {
-            moe_plot_scene scene = {.dossier = d, .run = &d->run[i]};
+            moe_plot_scene scene = scene_of(d, &d->run[i]);
             if (local.status == MOE_OK && wanted(plots[p], &scene))
                 make_of_run(plots[p], &scene, folder, &all, &local);
         }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cells.h"
+#include "guide.h"
 #include "map_words.h"
 #include "moegps/mem.h"
 
@@ -373,6 +374,27 @@ static void say(const moe_plot_scene *scene, FILE *out)
     fputs(text, out);
     moe_map_slice_fini(&all);
 }
+
+/* ---- around a run ---- */
+
+static void say_guide(const moe_plot_scene *scene, FILE *out)
+{
+    char text[1024] = "";
+    moe_guide_say(&scene->run->guide, scene->run->view, out);
+    moe_map_slice_say(scene->slice, text, sizeof text);
+    fputs(text, out);
+}
+
+const moe_plot moe_plot_guide = {
+    .name = "guide",
+    .title = "Where this run stands",
+    .detail = true,
+    .present = present,
+    .csv = put_csv,
+    .script = put_script,
+    .say = say_guide,
+    .height = height,
+};
 
 const moe_plot moe_plot_map = {
     .name = "map",

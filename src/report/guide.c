@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guide.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cells.h"
+#include "outlook.h"
+#include "verdict.h"
+
+enum { SKEWS = 13, BANDWIDTHS = 9, SAMPLES = 3 };
+
+static const double REACH = 3.0; /* skewness: times the run's excess over 1, */
+static const double LEAST = 2.0; /* ... and at least up to here */
+static const double STEP = 2.0;  /* between bandwidths */
+static const double MARGIN = 1.001; /* below what a model can have */
+
+/* What the sweep is of; it borrows them. */
+typedef struct ground {
+    moe_model model;
+    moe_cluster cluster;
+    double skew[SKEWS], bandwidth[BANDWIDTHS];
+    double accuracy;
+    int batch, n_skew;
+} ground;
+
+static double fact(const moe_detail *detail, const char *name, double otherwise)
+{
+    for (size_t i = 0; i < detail->n_facts; i++)
+        if (strcmp(detail->fact[i].name, name) == 0)
+            return atof(detail->fact[i].text);
+    return otherwise;
+}
+
+/* The least error of a distribution that a strategy predicted; tokens' errors
+ * are told by their recall. */
+static double error_of(const moe_view *v)
+{
+    double least = NAN;
+    for (int s = 0; s < v->dims.strategies; s++)
+        if (isnan(v->strategy[s].recall.median) && !moe_verdict_is_oracle(v, s))
+            least = fmin(least, v->strategy[s].error.median);
+    return isnan(least) ? 0.0 : least;
+}
+
+/* Share of the copies of a strategy that travelled at each plan. */
+static double moving_of(const moe_view *v, int s, const ground *g)
+{
+    const double copies =
+        (double)v->dims.slots * v->dims.gpus - g->model.experts;
+    const double moved = v->strategy[s].moved_bytes * v->period /
+                         moe_model_expert_bytes(&g->model);
+    return copies > 0 && moved < copies ? moved / copies : 1.0;
+}
+
+static void lay_out(ground *g, const moe_view *v)
+{
+    const double skew = v->strategy[v->reference_index].skewness.median;
+    const double most = (double)g->model.experts / g->model.top_k / MARGIN;
+    const double end = fmin(most, fmax(LEAST, 1 + REACH * (skew - 1)));
+    g->n_skew = end > 1 ? SKEWS : 1;
+    for (int k = 0; k < g->n_skew; k++)
+        g->skew[k] = 1 + (end - 1) * k / (SKEWS - 1);
+    for (int j = 0; j < BANDWIDTHS; j++)
+        g->bandwidth[j] =
+            g->cluster.link_bandwidth * pow(STEP, j - BANDWIDTHS / 2);
+}
+
+static moe_advise_params ask(ground *g, const moe_view *v)
+{
+    const moe_break_even b = moe_break_even_of(v);
+    const moe_layout layout = {v->dims.gpus, g->cluster.gpus_per_node};
+    moe_advise_params p;
+    moe_advise_params_init(&p);
+    p.model = &g->model;
+    p.gpus = v->dims.gpus;
+    p.seq = (int)fmax(1, v->tokens / g->batch + 0.5);
+    p.samples = SAMPLES;
+    p.error = error_of(v);
+    p.planner_s = 0.0;
+    p.slots = v->dims.slots;
+    if (p.slots <= moe_layout_home_slots(&layout, g->model.experts))
+        p.slots = 0; /* nothing was duplicated */
+    p.dials.rebalance_every = v->period;
+    p.dials.overhead_share = 0.1; /* as advice assumes */
+    if (b.strategy >= 0) {
+        p.dials.overhead_share = 0;
+        p.dials.overhead_s = b.predict_s;
+        p.dials.moving = moving_of(v, b.strategy, g);
+        p.dials.accuracy = b.recall;
+    }
+    g->accuracy = p.dials.accuracy;
+    return p;
+}
+
+moe_status moe_guide_init(moe_map *map, const moe_view *v,
+                          const moe_detail *detail, moe_error *err)
+{
+    ground g = {.batch = (int)fact(detail, "batch", 1)};
+    moe_error local = {0};
+    if (detail->model_profile == NULL || detail->cluster_profile == NULL ||
+        isnan(v->tokens) || g.batch < 1)
+        return moe_fail(err, MOE_USAGE, "the file has no profiles");
+    moe_model_parse(detail->model_profile, v->model, &g.model, &local);
+    moe_cluster_parse(detail->cluster_profile, v->cluster, &g.cluster, &local);
+    if (local.status == MOE_OK) {
+        const int per_node = (int)fact(detail, "gpus_per_node", 0);
+        g.cluster.gpus_per_node =
+            per_node > 0 ? per_node : g.cluster.gpus_per_node;
+        lay_out(&g, v);
+        const moe_map_params p = {.advise = ask(&g, v),
+                                  .cluster = &g.cluster,
+                                  .skew = g.skew,
+                                  .bandwidth = g.bandwidth,
+                                  .accuracy = &g.accuracy,
+                                  .batch = &g.batch,
+                                  .n_cluster = 1,
+                                  .n_skew = g.n_skew,
+                                  .n_accuracy = 1,
+                                  .n_batch = 1,
+                                  .n_bandwidth = BANDWIDTHS};
+        moe_map_init(map, &p, &local);
+    }
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local.status, "%s", local.text);
+}
+
+/* @return the guide's winner nearest to the run. */
+static moe_advise_strategy winner_here(const moe_map *map, double skew)
+{
+    moe_map_cell x = {.error = MOE_ADVISE_TYPICAL, .bandwidth = BANDWIDTHS / 2};
+    for (int k = 1; k < map->n_skew; k++)
+        if (fabs(map->skew[k] - skew) < fabs(map->skew[x.skew] - skew))
+            x.skew = k;
+    return (moe_advise_strategy)map->winner[moe_map_at(map, &x)];
+}
+
+void moe_guide_say(const moe_map *map, const moe_view *v, FILE *out)
+{
+    const moe_break_even b = moe_break_even_of(v);
+    const double skew = v->strategy[v->reference_index].skewness.median;
+    fprintf(out,
+            "Who would win at other skewnesses and links with %d tokens a "
+            "batch, by the cost model alone: loads follow a power law and are "
+            "not the run's own. Distribution-only errs by %s, token-to-expert "
+            "is right for %s of pairs ",
+            map->batch[0] * map->seq, moe_percent_cell(map->error).text,
+            moe_percent_cell(map->accuracy[0]).text);
+    if (b.strategy >= 0)
+        fprintf(out,
+                "at %s a layer, as %s, and its errors are taken to gather "
+                "on one GPU",
+                moe_time_cell(map->overhead_s).text,
+                v->strategy[b.strategy].name);
+    else
+        fprintf(out, "at %s of the baseline, as nothing here foretells tokens",
+                moe_percent_cell(map->overhead_share).text);
+    fprintf(out, ". Where this run stands %s would win. ",
+            moe_advise_strategy_name(winner_here(map, skew)));
+}
