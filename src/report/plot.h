@@ -14,7 +14,7 @@
 #include "dossier.h"
 
 enum {
-    MOE_PLOT_WIDTH = 560, /* pixels of SVG: legible on a telephone, too */
+    MOE_PLOT_WIDTH = 520, /* pixels of SVG: legible on a telephone, too */
     MOE_PLOT_SERIES = 10  /* strategies that one figure tells apart */
 };
 
@@ -23,6 +23,8 @@ typedef struct moe_plot_scene {
     const moe_dossier_run *run; /* of the dossier */
     const char *name;           /* of the files, without folder and ending */
 } moe_plot_scene;
+
+typedef struct moe_plot_head moe_plot_head; /* plot_frame.h */
 
 /* A kind of figure; a file of the folder ends by defining some. */
 typedef struct moe_plot {
@@ -37,7 +39,9 @@ typedef struct moe_plot {
     void (*script)(const moe_plot_scene *scene, FILE *out);
     /* What is seen in it, in a sentence or two. */
     void (*say)(const moe_plot_scene *scene, FILE *out);
-    /* @return height in pixels. */
+    /* Fill the legend; NULL: gnuplot lays one out from titles. */
+    void (*head)(const moe_plot_scene *scene, moe_plot_head *head);
+    /* @return height in pixels, without the head. */
     int (*height)(const moe_plot_scene *scene);
 } moe_plot;
 
