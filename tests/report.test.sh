@@ -472,6 +472,55 @@ assert page.count("section") == 2
 assert any("No such file" in t for t in page.text["li"]), page.text["li"]'
 }
 
+# On a terminal of its own, as in one's hands: what is coloured, and when.
+terminal_has_colour() {
+    "$PYTHON" - "$dir/a.h5" <<'PY'
+import os
+import pty
+import re
+import sys
+
+
+def shown(**settings):
+    """What a terminal of these settings gets to see."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.pop("NO_COLOR", None)
+        os.environ.update(TERM="xterm", LC_ALL="C.UTF-8")
+        os.environ.update(settings)
+        os.execv("./moegps", ["moegps", "report", sys.argv[1]])
+    text = b""
+    try:
+        while part := os.read(terminal, 4096):
+            text += part
+    except OSError:  # its other end is closed
+        pass
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    return text.decode().replace("\r\n", "\n")
+
+
+painted = shown()
+plain = shown(NO_COLOR="1")
+assert "\033" not in plain and "\033" not in shown(TERM="dumb")
+assert shown(NO_COLOR="") == painted
+assert re.sub("\033\\[[0-9]*m", "", painted) == plain
+assert max(map(len, plain.splitlines())) <= 100
+assert "\nRESULT: \033[32mVALID\033[0m\n" in painted
+assert "\033[33mWARNING: " in painted
+assert re.search("\033\\[1m\\w+ (is|looks|leads) ", painted), painted
+assert re.search("distribution .*\033\\[3[12]m[0-9.]+\033\\[0m ", painted)
+assert "\u2588" in plain and "\u2588" not in shown(LC_ALL="C")
+PY
+}
+
+piped_text_has_no_escapes() {
+    report "$dir/a.h5" && ! grep -q $'\033' "$dir/out" &&
+        [ "$(tail -n 1 "$dir/out")" = "RESULT: VALID" ] &&
+        grep -Eqx 'FOM layer_time_gpu baseline = [0-9.e-]+ s' "$dir/out" &&
+        ! timeout 60 "$MPIRUN" -n 1 env TERM=xterm ./moegps report \
+            "$dir/a.h5" | grep -q $'\033'
+}
+
 check "4 ranks make a result file" run 4 a.h5
 check "2 ranks make a result file" run 2 b.h5
 check "a folder is made, with the same numbers" folder_is_made
@@ -495,6 +544,8 @@ check "a folder is not made below nothing" refused 1 'No such file' \
 check "texts from files are shown, not run" hostile_texts_are_shown
 check "layers and ranks have the numbers of the file" \
     drill_down_has_the_numbers
+check "a terminal has colours, unless it should not" terminal_has_colour
+check "what is piped has no escapes" piped_text_has_no_escapes
 check "an interrupted run says so" interrupted_is_said
 check "runs are side by side" runs_are_side_by_side
 check "a sweep without its files is shown" sweep_is_shown
