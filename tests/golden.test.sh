@@ -19,8 +19,8 @@
 #   0.5357; predicted is (e + s) / sum.
 # - gpus: baseline has 4 pairs on each GPU, duplicate 6, 4, 4, 4: 6 / 4.5; at
 #   home the first has experts 0 and 1: (8 / 3.5 + 10 / 4) / 2 = 2.393.
-# - regret: the busiest GPU has 100 + s + 10 (5 - level)^2 pairs, the mean is 14/4
-#   or 16/4: (1 / 3.5 + 1 / 4) / 2 * 110 = 29.46 is baseline's bound.
+# - regret: the busiest GPU has 100 + s + 10 (5 - level)^2 pairs, the mean is
+#   14/4 or 16/4: (1 / 3.5 + 1 / 4) / 2 * 110 = 29.46 is baseline's bound.
 # - stragglers: the first two GPUs are slowest in 3 phases of 10, the others in
 #   2, each time by 2 s: 101 + 10 i or 99 + 10 i, over 100 + 10 i.
 # - traffic: 300 B stay, 100 B go to each other GPU, per layer and iteration.
@@ -62,15 +62,16 @@ with h5py.File('$dir/$2.h5', 'r+') as f:
     $3"
 }
 
-# report FOLDER PATTERN NAMES...: CSV files, without what differs from run to run.
+# report FOLDER PATTERN NAMES...: CSV files, without what differs between runs.
 report() {
     local folder=$dir/$1 pattern=$2 x files=()
     shift 2
     for x in "$@"; do files+=("$dir/$x.h5"); done
     rm -rf "$dir/page" "$folder"
-    timeout 60 ./moegps report "${files[@]}" -o "$dir/page" > "$dir/out" || return 1
-    mkdir "$folder" &&
-        cut -d , -f 2- "$dir/page/report.csv" > "$dir/page/figures/report.csv" &&
+    timeout 60 ./moegps report "${files[@]}" -o "$dir/page" > "$dir/out" ||
+        return 1
+    mkdir "$folder" && cut -d , -f 2- "$dir/page/report.csv" \
+        > "$dir/page/figures/report.csv" &&
         find "$dir/page/figures" -name '*.csv' |
         grep -E "/($pattern)\.csv$" | xargs cp -t "$folder"
 }
