@@ -87,7 +87,7 @@ static int tick(int n)
 static void heat_script(const heat *h, const char *third, FILE *out)
 {
     fprintf(out,
-            "unset grid\nset border 0\nset rmargin at screen 0.78\n"
+            "unset grid\nset border 0\nset rmargin at screen 0.75\n"
             "set xtics %d\nset ytics %d\n"
             "set xrange [-0.5:%d.5]\nset yrange [%d.5:-0.5]\n"
             "from(x) = x - 0.5\nto(x, n, end) = x + n > end ? end - 0.5 : x + "
