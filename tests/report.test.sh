@@ -102,7 +102,7 @@ refused() {
 }
 
 # Figures of a single run of x.yaml.
-figures="speedup phases ecdf accuracy experts regret gpus stragglers traffic"
+figures="speedup phases ecdf accuracy experts regret gpus stragglers traffic guide"
 
 have_gnuplot() { command -v gnuplot > /dev/null; }
 
@@ -130,7 +130,10 @@ for a, name in zip(drawn, names):
     assert a['role'] == 'img', a
     assert a['aria-labelledby'] == name + '-title ' + name + '-desc', a
     assert name + '-title' in page.ids and name + '-desc' in page.ids
-for words in page.text['figcaption']:
+told = [t for t in page.text['figcaption'] if t.strip()]
+told += page.text.get('desc', [])
+assert len(told) >= len(names), told
+for words in told: # those of many words are folded
     assert 'nan' not in words, words
     assert words.rstrip().endswith(('.', '..')), words
 if drawn:
@@ -269,7 +272,7 @@ without_gnuplot() {
         -o "$dir/plain" > "$dir/out" 2> "$dir/err" &&
         ! ls "$dir"/plain/figures/*.svg 2> /dev/null &&
         page "$dir/plain/report.html" '
-assert page.count("svg") == 0 and page.count("figure") == 9
+assert page.count("svg") == 0 and page.count("figure") == 10
 assert any("gnuplot was not found. Install it" in t for t in page.text["p"])' &&
         (have_gnuplot || return 0; cd "$dir/plain/figures" &&
             gnuplot phases.gp && cmp phases.svg "$dir/new/figures/phases.svg")
@@ -282,7 +285,7 @@ failing_gnuplot() {
     chmod +x "$dir/bin/gnuplot"
     PATH=$dir/bin:$PATH report "$dir/a.h5" -o "$dir/failed" &&
         page "$dir/failed/report.html" '
-assert any("could not draw 9 of 9 figures" in t for t in page.text["p"])'
+assert any("could not draw 10 of 10 figures" in t for t in page.text["p"])'
 }
 
 # A copy whose texts would take over a page that believes them.
@@ -411,6 +414,55 @@ assert page.count("section") == 2
 assert any("No such file" in t for t in page.text["li"]), page.text["li"]'
 }
 
+# On a terminal of its own, as in one's hands: what is coloured, and when.
+terminal_has_colour() {
+    "$PYTHON" - "$dir/a.h5" <<'PY'
+import os
+import pty
+import re
+import sys
+
+
+def shown(**settings):
+    """What a terminal of these settings gets to see."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.pop("NO_COLOR", None)
+        os.environ.update(TERM="xterm", LC_ALL="C.UTF-8")
+        os.environ.update(settings)
+        os.execv("./moegps", ["moegps", "report", sys.argv[1]])
+    text = b""
+    try:
+        while part := os.read(terminal, 4096):
+            text += part
+    except OSError:  # its other end is closed
+        pass
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    return text.decode().replace("\r\n", "\n")
+
+
+painted = shown()
+plain = shown(NO_COLOR="1")
+assert "\033" not in plain and "\033" not in shown(TERM="dumb")
+assert shown(NO_COLOR="") == painted
+assert re.sub("\033\\[[0-9]*m", "", painted) == plain
+assert max(map(len, plain.splitlines())) <= 100
+assert "\nRESULT: \033[32mVALID\033[0m\n" in painted
+assert "\033[33mWARNING: " in painted
+assert re.search("\033\\[1m\\w+ (is|looks|leads) ", painted), painted
+assert re.search("distribution .*\033\\[3[12]m[0-9.]+\033\\[0m ", painted)
+assert "\u2588" in plain and "\u2588" not in shown(LC_ALL="C")
+PY
+}
+
+piped_text_has_no_escapes() {
+    report "$dir/a.h5" && ! grep -q $'\033' "$dir/out" &&
+        [ "$(tail -n 1 "$dir/out")" = "RESULT: VALID" ] &&
+        grep -Eqx 'FOM layer_time_gpu baseline = [0-9.e-]+ s' "$dir/out" &&
+        ! timeout 60 "$MPIRUN" -n 1 env TERM=xterm ./moegps report \
+            "$dir/a.h5" | grep -q $'\033'
+}
+
 check "4 ranks make a result file" run 4 a.h5
 check "2 ranks make a result file" run 2 b.h5
 check "a folder is made, with the same numbers" folder_is_made
@@ -434,6 +486,8 @@ check "a folder is not made below nothing" refused 1 'No such file' \
 check "texts from files are shown, not run" hostile_texts_are_shown
 check "layers and ranks have the numbers of the file" \
     drill_down_has_the_numbers
+check "a terminal has colours, unless it should not" terminal_has_colour
+check "what is piped has no escapes" piped_text_has_no_escapes
 check "an interrupted run says so" interrupted_is_said
 check "runs are side by side" runs_are_side_by_side
 check "a sweep without its files is shown" sweep_is_shown

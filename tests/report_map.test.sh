@@ -147,7 +147,7 @@ assert any("token-to-expert below" in t for t in page.text["p"])
 assert any("Everything here is modelled" in t for t in page.text["li"])
 assert any(t.startswith("moegps map --preset paper-mixtral") for t in page.text["pre"])
 assert [a["id"] for t, a in page.tags if t == "figure"] == ["map"]
-words = page.text["figcaption"][0]
+words = " ".join(page.text["figcaption"] + page.text["details"])
 assert "modelled" in words and "interpolated" in words and "below" in words
 cells = [t for t in page.text["td"] if t.split()[0] in "BDT" and len(t.split()) == 2]
 assert len(cells) == 28, cells

@@ -11,7 +11,10 @@
 #include "harness.h"
 #include "moegps/mem.h"
 
-enum { MAX_STRATEGIES = 12 };
+enum { MAX_STRATEGIES = 12, N_SAMPLES = 20 };
+
+/* Samples of all strategies: they go up and down, and stay around medians. */
+static double samples[MAX_STRATEGIES][MOE_N_CLOCKS][N_SAMPLES];
 
 static moe_summary around(double median, size_t n)
 {
@@ -36,6 +39,9 @@ static void fill_strategy(moe_strategy_view *y, int s, size_t n)
     for (int c = 0; c < MOE_N_CLOCKS; c++) {
         double time = (c + 1) * 1e-3 / (s + 1);
         y->summary[c] = around(time, n);
+        y->layer_time[c] = samples[s][c];
+        for (int i = 0; i < N_SAMPLES; i++)
+            samples[s][c][i] = n > 0 ? time * (12 + i % 8) / 16 : NAN;
         y->speedup[c] = (moe_ratio){n, s + 1, 0.9 * (s + 1), 1.1 * (s + 1)};
         for (int p = 0; p < MOE_N_PHASES; p++)
             y->phase[c][p] = time * p / 45;
@@ -109,6 +115,10 @@ static char *printed(const moe_view *view)
 static const char *const golden[] = {
     "which predictor pays",
     "",
+    "token-ffn is fastest: a layer takes 500 us on the wall clock (measured), "
+    "2.00 times as fast as",
+    "baseline (95 % interval 1.80 .. 2.20, n = 20).",
+    "",
     "file        results/x.h5",
     "run         01234567-89ab-4def-8123-456789abcdef, 2030-01-02T03:04:05Z, "
     "moe-gps 1.0",
@@ -123,10 +133,13 @@ static const char *const golden[] = {
     "Time of a layer, wall clock (measured, slowest rank)",
     "speed-up over baseline, by pairs of iterations",
     "",
-    "strategy    median      95 % interval  speed-up  95 % interval   n",
-    "---------  -------  -----------------  --------  -------------  --",
-    "baseline   1.00 ms  900 us .. 1.20 ms      1.00  0.900 .. 1.10  20",
-    "token-ffn   500 us   450 us .. 600 us      2.00   1.80 .. 2.20  20",
+    "strategy    median      95 % interval  speed-up  95 % interval   n  of "
+    "slowest",
+    "---------  -------  -----------------  --------  -------------  --  "
+    "----------",
+    "baseline   1.00 ms  900 us .. 1.20 ms      1.00  0.900 .. 1.10  20  "
+    "##########",
+    "token-ffn   500 us   450 us .. 600 us      2.00   1.80 .. 2.20  20  #####",
     "",
     "Time of a layer, cpu clock (measured CPU time, busiest rank)",
     "speed-up over baseline, by pairs of iterations",
@@ -143,6 +156,13 @@ static const char *const golden[] = {
     "---------  -------  ------------------  --------  -------------  --",
     "baseline   3.00 ms  2.70 ms .. 3.60 ms      1.00  0.900 .. 1.10  20",
     "token-ffn  1.50 ms  1.35 ms .. 1.80 ms      2.00   1.80 .. 2.20  20",
+    "",
+    "Samples, wall clock (measured), each line from its least to its largest",
+    "",
+    "strategy    least  largest  from the first to the last sample",
+    "---------  ------  -------  ---------------------------------",
+    "baseline   500 us  2.00 ms  _.:-=+*#_.:-=+*#_.:-",
+    "token-ffn  250 us  1.00 ms  _.:-=+*#_.:-=+*#_.:-",
     "",
     "Load and prediction, medians over iterations",
     "",
@@ -297,19 +317,26 @@ START_TEST(text_is_as_agreed)
 }
 END_TEST
 
+/* @return characters of the longest line. */
 static size_t longest_line(const char *text)
 {
     size_t most = 0;
     while (*text != '\0') {
-        size_t len = strcspn(text, "\n");
-        most = len > most ? len : most;
+        const size_t len = strcspn(text, "\n");
+        size_t width = 0;
+        for (size_t i = 0; i < len; i++)
+            width += ((unsigned char)text[i] & 0xc0) != 0x80;
+        most = width > most ? width : most;
         text += len + (text[len] != '\0');
     }
     return most;
 }
 
+static const char *const locales[] = {"C", "C.UTF-8"};
+
 START_TEST(lines_fit_a_terminal)
 {
+    setenv("LC_ALL", locales[_i], 1);
     static moe_strategy_view strategies[MAX_STRATEGIES];
     char *warnings[] = {"rank 3 may use one core of eight, and shares it with "
                         "rank 4, rank 5, rank 6 and others: bind the ranks, "
@@ -320,6 +347,9 @@ START_TEST(lines_fit_a_terminal)
     v.oversubscribed = true;
     char *text = printed(&v);
     ck_assert_uint_le(longest_line(text), 100);
+    ck_assert_int_eq(strstr(text, "\u2588\u2588") != NULL, _i == 1);
+    ck_assert_int_eq(strstr(text, "  ##") != NULL, _i == 0);
+    ck_assert_ptr_null(strchr(text, '\033'));
     free(text);
 }
 END_TEST
@@ -412,6 +442,8 @@ START_TEST(nothing_measured_is_not_a_number)
     moe_strategy_view *y = &strategies[0];
     for (int c = 0; c < MOE_N_CLOCKS; c++) {
         y->summary[c] = around(NAN, 0);
+        for (int i = 0; i < N_SAMPLES; i++)
+            y->layer_time[c][i] = NAN;
         y->speedup[c] = (moe_ratio){0, NAN, NAN, NAN};
     }
     v.measured = 0;
@@ -602,8 +634,9 @@ END_TEST
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("report");
+    setenv("LC_ALL", "C", 1);
     MOE_TEST(suite, text_is_as_agreed);
-    MOE_TEST(suite, lines_fit_a_terminal);
+    MOE_TEST_LOOP(suite, lines_fit_a_terminal, MOE_ARRAY_LEN(locales));
     MOE_TEST(suite, shared_cores_are_said_first);
     MOE_TEST(suite, gpu_clock_is_called_modelled);
     MOE_TEST_LOOP(suite, result_needs_an_end_and_a_check,

@@ -31,7 +31,8 @@ void moe_table_cell(moe_table *table, const char *fmt, ...)
 /** Append a number with `digits` significant digits; NaN prints as "n/a". */
 void moe_table_number(moe_table *table, double value, int digits);
 
-/** Print aligned; widths count characters, not bytes (UTF-8). */
+/** Print aligned; widths count characters, not bytes (UTF-8), nor colours
+ *  ("ESC [ ... m"). */
 void moe_table_print(const moe_table *table, FILE *out);
 
 /** Print as CSV (quoting of RFC 4180, lines end with LF): heading_unit row,

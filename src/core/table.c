@@ -96,12 +96,19 @@ void moe_table_number(moe_table *table, double value, int digits)
     moe_table_cell(table, "%s", text);
 }
 
-/* Characters of UTF-8 text: bytes that do not continue one. */
+/* Characters of UTF-8 text: bytes that do not continue one. Colours, "ESC [
+ * ... m", have no width. */
 static size_t width_of(const char *text)
 {
     size_t width = 0;
-    for (; *text != '\0'; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
+    while (*text != '\0') {
+        if (text[0] == '\033' && text[1] == '[') {
+            text += strcspn(text, "m");
+            text += *text == 'm';
+        } else {
+            width += ((unsigned char)*text++ & 0xc0) != 0x80;
+        }
+    }
     return width;
 }
 

@@ -255,6 +255,16 @@ static void put_experiment(const moe_dossier_run *run, FILE *out)
 
 /* ---- figures ---- */
 
+/* Many words are folded, where there is something else to see. */
+static void put_words(const char *words, bool seen, FILE *out)
+{
+    enum { FEW = 280 };
+    const bool fold = seen && strlen(words) > FEW;
+    fputs(fold ? "<details><summary>In words</summary>" : "", out);
+    moe_html_text(words, out);
+    fputs(fold ? "</details>" : "", out);
+}
+
 static void put_figure(const moe_drawing *x, size_t *budget, FILE *out)
 {
     const size_t bytes = x->svg != NULL ? strlen(x->svg) : 0;
@@ -266,7 +276,7 @@ static void put_figure(const moe_drawing *x, size_t *budget, FILE *out)
         *budget -= bytes;
     }
     fputs("<figcaption>", out);
-    moe_html_text(x->words, out);
+    put_words(x->words, fits, out);
     fprintf(out, " <span class=\"soft\">figures/%s.%s%s</span>", x->name,
             x->svg != NULL ? "svg, .pdf, .gp, .csv" : "csv, .gp",
             bytes > 0 && !fits ? ": too large for this page" : "");

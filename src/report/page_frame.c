@@ -30,6 +30,12 @@ static const char style[] =
     "font-weight:normal;display:block}\n"
     "tbody th{font-weight:600}.n{text-align:right;white-space:nowrap}\n"
     ".facts td{overflow-wrap:anywhere}\n"
+    /* Numbers that are scrolled to keep the names of their rows. */
+    ".wide tbody th{position:sticky;left:0;background:var(--page);"
+    "padding-right:.75rem}\n"
+    "@media(max-width:40rem){.wide tbody th{min-width:7.5rem;max-width:9rem;"
+    "overflow-wrap:anywhere}h1{font-size:1.3rem}.verdict{font-size:1rem;"
+    "padding:.75rem}}\n"
     ".verdict{font-size:1.15rem;padding:1rem;background:var(--card);"
     "border-left:.3rem solid var(--good)}\n"
     ".VALID{color:var(--good)}.INVALID{color:var(--bad)}"
@@ -43,11 +49,15 @@ static const char style[] =
     ".figures{display:grid;gap:1rem 2rem;grid-template-columns:"
     "repeat(auto-fit,minmax(min(100%,34rem),1fr))}\n"
     "figure{margin:1rem 0;min-width:0;max-width:44rem}figure "
-    "svg{display:block;width:100%;"
-    "height:auto}\n"
-    "figcaption{font-size:.85rem}\n"
+    "svg{display:block;width:100%;height:auto}\n"
+    "figcaption{font-size:.85rem}figcaption summary{margin:.25rem 0}\n"
     ".soft{color:var(--soft)}\n"
-    "@media print{details>*{display:block}body{max-width:none}}\n";
+    "@media(prefers-color-scheme:dark){figure svg{filter:brightness(1.2)}}\n"
+    "@media print{body{max-width:none;padding:0;font-size:10pt}"
+    "details::details-content{content-visibility:visible;block-size:auto}"
+    "figure,tr,.verdict,.warnings{break-inside:avoid}"
+    "h2,h3{break-after:avoid}.wide,pre{overflow:visible}"
+    "pre{white-space:pre-wrap}.figures{grid-template-columns:1fr 1fr}}\n";
 
 static const char *known(const char *text)
 {

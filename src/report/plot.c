@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "moegps/html.h"
 #include "moegps/mem.h"
+#include "plot_frame.h"
 
 extern char **environ;
 
@@ -51,29 +51,6 @@ void moe_plot_number(double x, FILE *out)
         fprintf(out, "%.9g", x);
 }
 
-void moe_plot_rows(const moe_plot_scene *scene, FILE *out)
-{
-    const int n = scene->run->view->dims.strategies;
-    fprintf(out, "set yrange [%d.5:-0.5]\nset ytics (", n - 1);
-    for (int s = 0; s < n; s++)
-        fprintf(out, "%s'%s' %d", s > 0 ? ", " : "",
-                moe_plot_label_of(scene->run->view->strategy[s].name).text, s);
-    fputs(")\nunset grid\nset grid xtics linecolor rgb '#888888' linetype 1 "
-          "linewidth 0.3\n",
-          out);
-}
-
-int moe_plot_rows_height(const moe_plot_scene *scene)
-{
-    return 190 + 30 * scene->run->view->dims.strategies;
-}
-
-int moe_plot_plain_height(const moe_plot_scene *scene)
-{
-    (void)scene;
-    return 380;
-}
-
 /* ---- files ---- */
 
 /* Write NAME.ENDING; `put` writes its content. */
@@ -104,11 +81,10 @@ static void put_csv(const moe_plot *plot, const moe_plot_scene *scene,
     plot->csv(scene, out);
 }
 
-static void put_script(const moe_plot *plot, const moe_plot_scene *scene,
-                       FILE *out)
+/* Settings that figures share. */
+static void put_settings(const moe_plot *plot, const char *name, int height,
+                         FILE *out)
 {
-    const char *name = scene->name;
-    const int height = plot->height(scene);
     fprintf(out,
             "# %s\n# `gnuplot %s.gp` draws %s.svg and %s.pdf from %s.csv.\n"
             "data = '%s.csv'\n"
@@ -120,9 +96,7 @@ static void put_script(const moe_plot *plot, const moe_plot_scene *scene,
             "set border 3 linecolor rgb 'black'\n"
             "set tics nomirror out\n"
             "set grid linecolor rgb '#888888' linetype 1 linewidth 0.3\n"
-            "set style fill solid 1 noborder\n"
-            "set key outside top center horizontal samplen 1.5 font ',12' "
-            "noenhanced\n",
+            "set style fill solid 1 noborder\n",
             plot->title, name, name, name, name, name, MOE_PLOT_WIDTH, height,
             name, name);
     /* Colours that differ for colour-blind eyes, on black and on white.
@@ -130,11 +104,32 @@ static void put_script(const moe_plot *plot, const moe_plot_scene *scene,
     fputs("array colour[10] = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', "
           "'#56b4e9', '#d55e00', '#b8a900', '#7f7f7f', '#8c564b', '#9467bd']\n",
           out);
+}
+
+static void put_script(const moe_plot *plot, const moe_plot_scene *scene,
+                       FILE *out)
+{
+    moe_plot_head head = {0};
+    int height = plot->height(scene);
+    if (plot->head != NULL) {
+        plot->head(scene, &head);
+        height += moe_plot_head_height(&head);
+    }
+    put_settings(plot, scene->name, height, out);
+    if (plot->head != NULL)
+        moe_plot_head_put(&head, height, out);
+    else
+        fputs("set key outside top center horizontal samplen 1.5 font ',12' "
+              "noenhanced\n",
+              out);
     plot->script(scene, out);
+    /* A copy of the SVG: 100 pixels are an inch, and letters shrink likewise;
+     * pdfcairo's own scale of them is 0.75. */
     fprintf(out,
-            "set terminal pdfcairo size %.2f,%.2f noenhanced font 'sans,11'\n"
+            "set terminal pdfcairo size %.2f,%.2f noenhanced "
+            "font 'sans,14' fontscale 0.54\n"
             "set output '%s.pdf'\nreplot\nset output\n",
-            MOE_PLOT_WIDTH / 100.0, height / 100.0, name);
+            MOE_PLOT_WIDTH / 100.0, height / 100.0, scene->name);
 }
 
 /* ---- gnuplot ---- */

@@ -15,25 +15,27 @@
 #include "map_slice.h"
 
 enum {
-    MOE_PLOT_WIDTH = 560, /* pixels of SVG: legible on a telephone, too */
+    MOE_PLOT_WIDTH = 520, /* pixels of SVG: legible on a telephone, too */
     MOE_PLOT_SERIES = 10, /* strategies that one figure tells apart */
     MOE_PLOT_SLICES = 6,  /* figures of one map */
     MOE_PLOT_CELLS = 101  /* along a side of a map; of more some are shown */
 };
 
 /* A point to be marked in a map. NaN: none. */
-typedef struct moe_plot_mark {
+typedef struct moe_plot_spot {
     double skew, bandwidth; /* B/s per direction */
-} moe_plot_mark;
+} moe_plot_spot;
 
 typedef struct moe_plot_scene {
     const moe_dossier *dossier;
     const moe_dossier_run *run; /* of the dossier; NULL: the figure is of a
                                    map */
     const moe_map_slice *slice; /* which part of the map; else NULL */
-    moe_plot_mark mark;         /* in the map */
+    moe_plot_spot mark;         /* in the map */
     const char *name;           /* of the files, without folder and ending */
 } moe_plot_scene;
+
+typedef struct moe_plot_head moe_plot_head; /* plot_frame.h */
 
 /* A kind of figure; a file of the folder ends by defining some. */
 typedef struct moe_plot {
@@ -48,7 +50,9 @@ typedef struct moe_plot {
     void (*script)(const moe_plot_scene *scene, FILE *out);
     /* What is seen in it, in a sentence or two. */
     void (*say)(const moe_plot_scene *scene, FILE *out);
-    /* @return height in pixels. */
+    /* Fill the legend; NULL: gnuplot lays one out from titles. */
+    void (*head)(const moe_plot_scene *scene, moe_plot_head *head);
+    /* @return height in pixels, without the head. */
     int (*height)(const moe_plot_scene *scene);
 } moe_plot;
 

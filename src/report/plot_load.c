@@ -6,12 +6,13 @@
 
 #include "cells.h"
 #include "moegps/mem.h"
+#include "plot_frame.h"
 
-/* Loads of experts and GPUs, stragglers and traffic: from a run's details. */
+/* Loads of experts and GPUs: from a run's details. */
 
 enum {
-    CELLS = 48, /* of a heat map, either way: more would merge anyway */
-    LABELS = 16 /* along an axis: more would touch */
+    LABELS = 16, /* along an axis: more would touch */
+    MARKS = 80   /* in a figure: more would be a cloud */
 };
 
 static const moe_ledger_dims *dims(const moe_plot_scene *scene)
@@ -77,27 +78,87 @@ static void experts_csv(const moe_plot_scene *scene, FILE *out)
     free(order);
 }
 
+/* @return how many strategies predict; `all` is set to them. */
+static int predicting(const moe_plot_scene *scene, int all[MOE_PLOT_SERIES])
+{
+    int n = 0;
+    for (int s = 0; s < moe_plot_strategies(scene); s++)
+        if (!isnan(predicted(scene, s, 0)))
+            all[n++] = s;
+    return n;
+}
+
+/* Few predictions are marks side by side, many are curves. */
+static bool marked(const moe_plot_scene *scene)
+{
+    int all[MOE_PLOT_SERIES];
+    return dims(scene)->experts <= LABELS &&
+           dims(scene)->experts * predicting(scene, all) <= MARKS;
+}
+
+static void experts_head(const moe_plot_scene *scene, moe_plot_head *head)
+{
+    int all[MOE_PLOT_SERIES];
+    const int n = predicting(scene, all);
+    const bool marks = marked(scene);
+    moe_plot_head_add(head, "true", MOE_LOOK_BOX, MOE_PLOT_GREY, 0);
+    for (int i = 0; i < n; i++)
+        moe_plot_head_add(head, name_of(scene, all[i]),
+                          marks ? MOE_LOOK_POINT : MOE_LOOK_LINE,
+                          moe_plot_series_colour(all[i]),
+                          marks ? moe_plot_mark(i)
+                                : moe_plot_series_dash(all[i]));
+    head->y_name = "share of pairs, %";
+}
+
+static moe_axis experts_axis(const moe_plot_scene *scene)
+{
+    moe_axis axis = {0, 0};
+    for (int e = 0; e < dims(scene)->experts; e++) {
+        moe_axis_take(&axis, 100 * scene->run->detail.true_share[e]);
+        for (int s = 0; s < moe_plot_strategies(scene); s++)
+            moe_axis_take(&axis, 100 * predicted(scene, s, e));
+    }
+    return axis;
+}
+
+static void put_predictions(const moe_plot_scene *scene, FILE *out)
+{
+    int all[MOE_PLOT_SERIES];
+    const int n = predicting(scene, all);
+    const bool marks = marked(scene);
+    for (int i = 0; i < n; i++) {
+        fprintf(out, ", \\\n  data every ::1 using ($1 + %.3g):($%d * 100) ",
+                marks ? (i - (n - 1) / 2.0) * fmin(0.14, 0.8 / n) + 1 : 1,
+                all[i] + 4);
+        if (marks) {
+            fprintf(out,
+                    "with points pointtype %d pointsize 0.9 linewidth 1.5 "
+                    "linecolor rgb colour[%d]",
+                    moe_plot_mark(i), moe_plot_series_colour(all[i]));
+        } else {
+            fputs("with lines ", out);
+            moe_plot_series(all[i], out);
+        }
+    }
+    fputc('\n', out);
+}
+
 static void experts_script(const moe_plot_scene *scene, FILE *out)
 {
     const int n = dims(scene)->experts;
+    const bool few = n <= LABELS;
+    const moe_axis x = {1, n > 1 ? n : 2}, y = experts_axis(scene);
+    moe_axis_put(&y, "y", 6, out);
     fprintf(out,
-            "set xlabel 'expert of layer %d, busiest first'\n"
-            "set ylabel 'share of pairs, %%'\nset yrange [0:*]\n"
-            "set xrange [-0.7:%d.7]\n%s"
-            "plot data every ::1 using 1:($3 * 100)%s with boxes linecolor rgb "
-            "'#bbbbbb' title 'true'",
-            scene->run->detail.layer_number, n - 1,
-            n <= LABELS ? "set boxwidth 0.8\n" : "set format x ''\n",
-            n <= LABELS ? ":xticlabels(2)" : "");
-    for (int s = 0; s < moe_plot_strategies(scene); s++)
-        if (!isnan(predicted(scene, s, 0)))
-            fprintf(out,
-                    ", \\\n  data every ::1 using 1:($%d * 100) with points "
-                    "pointtype %d pointsize 0.9 linewidth 2 linecolor rgb "
-                    "colour[%d] title '%s'",
-                    s + 4, s % 2 == 0 ? 2 : 6, s + 1,
-                    moe_plot_label_of(name_of(scene, s)).text);
-    fputc('\n', out);
+            "set xlabel 'expert%s of layer %d, busiest first'\n"
+            "set xtics %.9g\nset xrange [0.3:%d.7]\nset boxwidth %s\n"
+            "plot data every ::1 using ($1 + 1):($3 * 100)%s with boxes "
+            "linecolor rgb '#bbbbbb'",
+            few ? "" : "s", scene->run->detail.layer_number,
+            moe_axis_step(&x, 8), n, few ? "0.85" : "1",
+            few ? ":xticlabels(2)" : "");
+    put_predictions(scene, out);
 }
 
 static void experts_say(const moe_plot_scene *scene, FILE *out)
@@ -129,6 +190,7 @@ const moe_plot moe_plot_experts = {
     .detail = true,
     .present = experts_present,
     .csv = experts_csv,
+    .head = experts_head,
     .script = experts_script,
     .say = experts_say,
     .height = moe_plot_plain_height,
@@ -158,23 +220,47 @@ static void gpus_csv(const moe_plot_scene *scene, FILE *out)
     }
 }
 
+static void gpus_head(const moe_plot_scene *scene, moe_plot_head *head)
+{
+    moe_plot_head_add(head, "before: experts at home", MOE_LOOK_LINE,
+                      MOE_PLOT_GREY, 1);
+    moe_plot_head_series(head, scene);
+    head->y_name = "pairs over the mean of all GPUs";
+}
+
+/* @return least and largest load; loads fall with the position. */
+static moe_axis gpus_axis(const moe_plot_scene *scene)
+{
+    moe_axis axis = {1, 1};
+    for (int i = 0; i < 2; i++) {
+        const int g = i * (dims(scene)->gpus - 1);
+        moe_axis_take(&axis, scene->run->detail.home[g]);
+        for (int s = 0; s < moe_plot_strategies(scene); s++)
+            moe_axis_take(&axis, load(scene, s, g));
+    }
+    return axis;
+}
+
 static void gpus_script(const moe_plot_scene *scene, FILE *out)
 {
-    const char *style = dims(scene)->gpus <= 32 ? "linespoints pointtype 7 "
-                                                  "pointsize 0.5"
-                                                : "lines";
+    const int n = dims(scene)->gpus;
+    const char *style =
+        n <= 32 ? "linespoints pointtype 7 pointsize 0.5" : "lines";
+    const moe_axis x = {1, n}, y = gpus_axis(scene);
+    moe_axis_put(&y, "y", 6, out);
     fprintf(out,
             "set xlabel 'GPU of a layer, busiest first'\n"
-            "set ylabel 'pairs over the mean of all GPUs'\n%s"
-            "plot 1 with lines dashtype 2 linecolor rgb '#888888' notitle, \\\n"
-            "  data every ::1 using 1:2 with %s linewidth 4 linecolor rgb "
-            "'#bbbbbb' title 'before: experts at home'",
-            dims(scene)->gpus <= LABELS ? "set xtics 1\n" : "", style);
-    for (int s = 0; s < moe_plot_strategies(scene); s++)
-        fprintf(out,
-                ", \\\n  data every ::1 using 1:%d with %s linewidth 1.5 "
-                "linecolor rgb colour[%d] title '%s'",
-                s + 3, style, s + 1, moe_plot_label_of(name_of(scene, s)).text);
+            "set xrange [%g:%g]\nset xtics %.9g\n"
+            "plot 1 with lines dashtype 2 linecolor rgb '#888888', \\\n"
+            "  data every ::1 using 1:2 with %s linewidth 5 linecolor rgb "
+            "'#bbbbbb'",
+            1 - 0.02 * (n - 1), n + 0.02 * (n - 1),
+            n <= LABELS ? 1 : moe_axis_step(&x, 8), style);
+    for (int s = 0; s < moe_plot_strategies(scene); s++) {
+        fprintf(out, ", \\\n  data every ::1 using 1:%d with %s ", s + 3,
+                style);
+        moe_plot_series(s, out);
+    }
     fputc('\n', out);
 }
 
@@ -197,197 +283,8 @@ const moe_plot moe_plot_gpus = {
     .detail = true,
     .present = gpus_present,
     .csv = gpus_csv,
+    .head = gpus_head,
     .script = gpus_script,
     .say = gpus_say,
     .height = moe_plot_plain_height,
-};
-
-/* ---- heat maps ---- */
-
-/* A map of n_x by n_y numbers in at most CELLS by CELLS, each the mean of what
- * it covers. */
-typedef struct heat {
-    int n_x, n_y, per_x, per_y;
-} heat;
-
-static heat heat_of(int n_x, int n_y)
-{
-    return (heat){n_x, n_y, (n_x + CELLS - 1) / CELLS,
-                  (n_y + CELLS - 1) / CELLS};
-}
-
-static void put_heat(const heat *h, const moe_plot_scene *scene,
-                     double (*at)(const moe_plot_scene *scene, int x, int y),
-                     FILE *out)
-{
-    for (int y = 0; y < h->n_y; y += h->per_y)
-        for (int x = 0; x < h->n_x; x += h->per_x) {
-            double sum = 0;
-            int n = 0;
-            for (int j = y; j < y + h->per_y && j < h->n_y; j++)
-                for (int i = x; i < x + h->per_x && i < h->n_x; i++)
-                    if (!isnan(at(scene, i, j))) {
-                        sum += at(scene, i, j);
-                        n++;
-                    }
-            fprintf(out, "%d,%d", x, y);
-            moe_plot_number(n > 0 ? sum / n : (double)NAN, out);
-            fputc('\n', out);
-        }
-}
-
-/* Pixels of a map, as rectangles: sharp at any size. Dark is little. */
-static void heat_script(const heat *h, const char *label, FILE *out)
-{
-    fprintf(out,
-            "unset key\nunset grid\nset border 0\n"
-            "set palette defined (0 '#fff7bc', 0.35 '#fec44f', 0.7 '#d95f0e', "
-            "1 '#662506')\n"
-            "set cblabel '%s'\nset rmargin at screen 0.76\n"
-            "set xrange [-0.5:%d.5]\nset yrange [%d.5:-0.5]\n%s%s"
-            "plot data every ::1 using ($1 + %g):($2 + %g):($1 - 0.5):($1 + %g)"
-            ":($2 - 0.5):($2 + %g):3 with boxxyerror fillcolor palette\n",
-            label, h->n_x - 1, h->n_y - 1,
-            h->n_x <= LABELS ? "set xtics 1\n" : "",
-            h->n_y <= LABELS ? "set ytics 1\n" : "", (h->per_x - 1) / 2.0,
-            (h->per_y - 1) / 2.0, h->per_x - 0.5, h->per_y - 0.5);
-}
-
-static int square_height(const moe_plot_scene *scene)
-{
-    (void)scene;
-    return 420;
-}
-
-/* ---- stragglers ---- */
-
-/* Time of a GPU over the mean of all in the iteration. */
-static double straggle(const moe_plot_scene *scene, int i, int g)
-{
-    const moe_ledger_dims *d = dims(scene);
-    const double *busy = scene->run->detail.busy;
-    double sum = 0;
-    for (int k = 0; k < d->gpus; k++)
-        sum += busy[(size_t)k * (size_t)d->iterations + (size_t)i];
-    return busy[(size_t)g * (size_t)d->iterations + (size_t)i] * d->gpus / sum;
-}
-
-static bool stragglers_present(const moe_plot_scene *scene)
-{
-    return dims(scene)->gpus > 1 && scene->run->verdict.best >= 0;
-}
-
-static heat straggler_heat(const moe_plot_scene *scene)
-{
-    return heat_of(dims(scene)->iterations, dims(scene)->gpus);
-}
-
-static void stragglers_csv(const moe_plot_scene *scene, FILE *out)
-{
-    const heat h = straggler_heat(scene);
-    fputs("iteration,rank,time_over_mean\n", out);
-    put_heat(&h, scene, straggle, out);
-}
-
-static void stragglers_script(const moe_plot_scene *scene, FILE *out)
-{
-    const heat h = straggler_heat(scene);
-    fputs("set xlabel 'iteration'\nset ylabel 'rank'\n", out);
-    heat_script(&h, "time over the mean of all ranks", out);
-}
-
-static void stragglers_say(const moe_plot_scene *scene, FILE *out)
-{
-    const moe_ledger_dims *d = dims(scene);
-    const moe_clock clock = scene->run->verdict.clock;
-    double most = NAN;
-    int rank = 0, iteration = 0;
-    for (int i = 0; i < d->iterations; i++)
-        for (int g = 0; g < d->gpus; g++)
-            if (!(straggle(scene, i, g) <= most) &&
-                !isnan(straggle(scene, i, g))) {
-                most = straggle(scene, i, g);
-                rank = g;
-                iteration = i;
-            }
-    fprintf(out,
-            "Time of every rank in every iteration of %s over the mean of all "
-            "ranks, waiting left out, %s clock (%s). The largest is %s: rank "
-            "%d in iteration %d.",
-            name_of(scene, scene->run->detail.strategy), moe_clock_name(clock),
-            clock == MOE_CLOCK_GPU ? "modelled" : "measured",
-            moe_number_cell(most).text, rank, iteration);
-}
-
-const moe_plot moe_plot_stragglers = {
-    .name = "stragglers",
-    .title = "Stragglers: ranks and iterations",
-    .detail = true,
-    .present = stragglers_present,
-    .csv = stragglers_csv,
-    .script = stragglers_script,
-    .say = stragglers_say,
-    .height = square_height,
-};
-
-/* ---- traffic ---- */
-
-static double sent(const moe_plot_scene *scene, int to, int from)
-{
-    const size_t g = (size_t)dims(scene)->gpus;
-    return scene->run->detail.traffic[(size_t)from * g + (size_t)to];
-}
-
-static bool traffic_present(const moe_plot_scene *scene)
-{
-    const int g = dims(scene)->gpus;
-    for (int j = 0; g > 1 && j < g * g; j++)
-        if (scene->run->detail.traffic[j] > 0)
-            return true;
-    return false;
-}
-
-static void traffic_csv(const moe_plot_scene *scene, FILE *out)
-{
-    const heat h = heat_of(dims(scene)->gpus, dims(scene)->gpus);
-    fputs("destination,source,bytes_per_layer\n", out);
-    put_heat(&h, scene, sent, out);
-}
-
-static void traffic_script(const moe_plot_scene *scene, FILE *out)
-{
-    const heat h = heat_of(dims(scene)->gpus, dims(scene)->gpus);
-    fputs("set xlabel 'destination'\nset ylabel 'source'\n"
-          "set format cb '%.0s %cB'\nset cbrange [0:*]\n",
-          out);
-    heat_script(&h, "dispatched per layer", out);
-}
-
-static void traffic_say(const moe_plot_scene *scene, FILE *out)
-{
-    const int g = dims(scene)->gpus;
-    double least = INFINITY, most = 0;
-    for (int from = 0; from < g; from++)
-        for (int to = 0; to < g; to++)
-            if (from != to) {
-                least = fmin(least, sent(scene, to, from));
-                most = fmax(most, sent(scene, to, from));
-            }
-    fprintf(
-        out,
-        "Bytes that each GPU dispatches to each other with %s, per layer "
-        "and iteration at full size: %s between two GPUs.",
-        name_of(scene, scene->run->detail.strategy),
-        moe_interval_cell(moe_bytes_cell(least), moe_bytes_cell(most)).text);
-}
-
-const moe_plot moe_plot_traffic = {
-    .name = "traffic",
-    .title = "Traffic between GPUs",
-    .detail = true,
-    .present = traffic_present,
-    .csv = traffic_csv,
-    .script = traffic_script,
-    .say = traffic_say,
-    .height = square_height,
 };

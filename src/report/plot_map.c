@@ -221,18 +221,18 @@ static void put_legend(int total, FILE *out)
                 letters[s], moe_advise_strategy_name((moe_advise_strategy)s),
                 12 / w, 1 - (y + 8) / h);
         for (int i = 0; i < N_SHADES; i++) {
-            const double left = 164 + 96 * i;
+            const double left = 156 + 88 * i;
             fprintf(out,
                     "set object rectangle from screen %.4f,%.4f to screen "
                     "%.4f,%.4f fillcolor rgb '#%02x%06x' fillstyle solid 1 "
                     "noborder\n",
-                    left / w, 1 - y / h, (left + 92) / w, 1 - (y + 16) / h,
+                    left / w, 1 - y / h, (left + 84) / w, 1 - (y + 16) / h,
                     shade_clear[i], hues[s]);
         }
     }
     for (int i = 0; i < N_SHADES; i++)
         fprintf(out, "set label '%s' at screen %.4f,%.4f center font ',14'\n",
-                shade_name[i], (164 + 96 * i + 46) / w, 1 - 12 / h);
+                shade_name[i], (156 + 88 * i + 42) / w, 1 - 12 / h);
 }
 
 static void put_bandwidth_axis(const moe_map_slice *x, FILE *out)

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "cells.h"
+#include "plot_frame.h"
 
 /* Imbalance beyond a perfect balance, by the stage that loses it. Means add
  * up; a stage that by chance did better than what it is held against is left
@@ -62,11 +63,41 @@ static void csv(const moe_plot_scene *scene, FILE *out)
     }
 }
 
+static int colour_of(int stage)
+{
+    return stage == 0 ? GREY : stage;
+}
+
+static void head_of(const moe_plot_scene *scene, moe_plot_head *head)
+{
+    (void)scene;
+    for (int k = 0; k < STAGES; k++)
+        moe_plot_head_add(head, stages[k].name, MOE_LOOK_BOX, colour_of(k), 0);
+}
+
+/* From the least end of what is won to the largest of what is lost. */
+static moe_axis axis_of(const moe_plot_scene *scene)
+{
+    moe_axis axis = {1, 1};
+    for (int s = 0; s < scene->run->view->dims.strategies; s++) {
+        double end[2] = {1, 1};
+        for (int k = 0; k < STAGES; k++) {
+            const double x = lost(strategy(scene, s), k);
+            if (!isnan(x))
+                end[x < 0] += x;
+        }
+        moe_axis_take(&axis, end[0]);
+        moe_axis_take(&axis, end[1]);
+    }
+    return axis;
+}
+
 static void script(const moe_plot_scene *scene, FILE *out)
 {
+    const moe_axis axis = axis_of(scene);
     moe_plot_rows(scene, out);
+    moe_axis_put(&axis, "x", moe_plot_rows_ticks(scene), out);
     fputs("set xlabel 'pairs of the busiest GPU over the mean'\n"
-          "set xrange [*:*]\n"
           "set arrow from 1, graph 0 to 1, graph 1 nohead dashtype 2 "
           "linecolor rgb '#888888'\nplot ",
           out);
@@ -74,8 +105,8 @@ static void script(const moe_plot_scene *scene, FILE *out)
         fprintf(out,
                 "%s\\\n  data every ::1 using ($3 == %d ? ($5 + $6) / 2 : "
                 "NaN):1:5:6:($1 - 0.35):($1 + 0.35) with boxxyerror linecolor "
-                "rgb colour[%d] title '%s'",
-                k > 0 ? ", " : "", k, k == 0 ? GREY : k, stages[k].name);
+                "rgb colour[%d]",
+                k > 0 ? ", " : "", k, colour_of(k));
     fputc('\n', out);
 }
 
@@ -100,6 +131,7 @@ const moe_plot moe_plot_regret = {
     .title = "Regret by stage",
     .present = present,
     .csv = csv,
+    .head = head_of,
     .script = script,
     .say = say,
     .height = moe_plot_rows_height,

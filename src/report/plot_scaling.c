@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "cells.h"
+#include "plot_frame.h"
 #include "scaling.h"
 
 /* Runs of several numbers of GPUs: views are those of one array. */
@@ -55,51 +56,93 @@ static void put_csv(const moe_plot_scene *scene, FILE *out)
     }
 }
 
+/* Ticks at the numbers of GPUs that were run. */
+static void put_gpus(const moe_plot_scene *scene, FILE *out)
+{
+    moe_axis axis = moe_axis_empty;
+    fputs("set xlabel 'GPUs'\nset logscale x 2\nset xtics (", out);
+    for (size_t i = 0; i < scene->dossier->n; i++) {
+        const int gpus = scene->run->view[i].dims.gpus;
+        fprintf(out, "%s%d", i > 0 ? ", " : "", gpus);
+        moe_axis_take(&axis, gpus);
+    }
+    fprintf(out, ")\nset xrange [%.9g:%.9g]\n", axis.low / 1.1,
+            axis.high * 1.1);
+}
+
+/* From 0 to the most of all curves. */
+static moe_axis find_axis(const moe_plot_scene *scene, bool efficiency)
+{
+    moe_axis axis = {0, 0};
+    for (int s = 0; s < moe_plot_strategies(scene); s++) {
+        moe_scaling scaling;
+        if (moe_scaling_init(&scaling, scene->run->view, scene->dossier->n,
+                             name_of(scene, s), clock_of(scene),
+                             NULL) != MOE_OK)
+            break;
+        for (size_t i = 0; i < scaling.n_points; i++) {
+            const moe_scaling_point *p = &scaling.point[i];
+            moe_axis_take(&axis,
+                          efficiency ? p->efficiency.ratio : p->time.median);
+            moe_axis_take(&axis,
+                          efficiency ? p->efficiency.ci_high : p->time.ci_high);
+        }
+        moe_scaling_fini(&scaling);
+    }
+    return axis;
+}
+
 /* @param column  of the CSV file, with its interval in the next two. */
 static void put_curves(const moe_plot_scene *scene, int column, double factor,
                        FILE *out)
 {
-    fputs("set xlabel 'GPUs'\nset logscale x 2\nset offsets graph 0.05, graph "
-          "0.05, 0, 0\nplot ",
-          out);
-    for (int s = 0; s < moe_plot_strategies(scene); s++)
-        for (int bars = 0; bars < 2; bars++) {
-            fprintf(out,
-                    "%s\\\n  data every ::1 using ($1 == %d ? $3 : NaN):"
-                    "($%d * %g)",
-                    s + bars > 0 ? ", " : "", s, column, factor);
-            if (bars)
-                fprintf(out,
-                        ":($%d * %g):($%d * %g) with yerrorbars pointtype "
-                        "7 pointsize 0.6 linewidth 2 ",
-                        column + 1, factor, column + 2, factor);
-            else
-                fputs(" with linespoints pointtype 7 pointsize 0.6 linewidth "
-                      "2 ",
-                      out);
-            fprintf(out, "linecolor rgb colour[%d] ", s + 1);
-            if (bars)
-                fputs("notitle", out);
-            else
-                fprintf(out, "title '%s'",
-                        moe_plot_label_of(name_of(scene, s)).text);
-        }
+    put_gpus(scene, out);
+    fputs("plot ", out);
+    for (int s = 0; s < moe_plot_strategies(scene); s++) {
+        fprintf(out,
+                "%s\\\n  data every ::1 using ($1 == %d ? $3 : NaN):($%d * %g)"
+                " with linespoints pointtype 7 pointsize 0.6 ",
+                s > 0 ? ", " : "", s, column, factor);
+        moe_plot_series(s, out);
+        fprintf(out,
+                ", \\\n  data every ::1 using ($1 == %d ? $3 : NaN):($%d * %g)"
+                ":(0):(($%d - $%d) * %g) with vectors heads size screen "
+                "0.008,90 linewidth 2 linecolor rgb colour[%d]",
+                s, column + 1, factor, column + 2, column + 1, factor,
+                moe_plot_series_colour(s));
+    }
     fputc('\n', out);
+}
+
+static void time_head(const moe_plot_scene *scene, moe_plot_head *head)
+{
+    moe_plot_head_series(head, scene);
+    head->y_name = clock_of(scene) == MOE_CLOCK_GPU
+                       ? "time of a layer (gpu clock, modelled)"
+                       : "time of a layer (wall clock, measured)";
 }
 
 static void time_script(const moe_plot_scene *scene, FILE *out)
 {
-    fprintf(out,
-            "set ylabel 'time of a layer, ms (%s clock, %s)'\n"
-            "set yrange [0:*]\n",
-            moe_clock_name(clock_of(scene)),
-            clock_of(scene) == MOE_CLOCK_GPU ? "modelled" : "measured");
-    put_curves(scene, 7, 1e3, out);
+    moe_axis axis = find_axis(scene, false);
+    const moe_plot_unit unit = moe_plot_time_unit(axis.high);
+    axis.high *= unit.per_s;
+    moe_axis_put(&axis, "y", 6, out);
+    fprintf(out, "set format y '%%h %s'\n", unit.name);
+    put_curves(scene, 7, unit.per_s, out);
+}
+
+static void efficiency_head(const moe_plot_scene *scene, moe_plot_head *head)
+{
+    moe_plot_head_series(head, scene);
+    head->y_name = "efficiency, %";
 }
 
 static void efficiency_script(const moe_plot_scene *scene, FILE *out)
 {
-    fputs("set ylabel 'efficiency, %'\nset yrange [0:*]\n", out);
+    moe_axis axis = find_axis(scene, true);
+    axis.high *= 100;
+    moe_axis_put(&axis, "y", 6, out);
     put_curves(scene, 10, 100, out);
 }
 
@@ -149,6 +192,7 @@ const moe_plot moe_plot_scaling = {
     .overall = true,
     .present = present,
     .csv = put_csv,
+    .head = time_head,
     .script = time_script,
     .say = time_say,
     .height = moe_plot_plain_height,
@@ -160,6 +204,7 @@ const moe_plot moe_plot_efficiency = {
     .overall = true,
     .present = present,
     .csv = put_csv,
+    .head = efficiency_head,
     .script = efficiency_script,
     .say = efficiency_say,
     .height = moe_plot_plain_height,

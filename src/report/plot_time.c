@@ -2,13 +2,11 @@
 #include "plot.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cells.h"
-#include "moegps/mem.h"
+#include "plot_frame.h"
 
-/* Where a layer's time goes, what strategies win, and how it scatters. */
+/* Where a layer's time goes, and what strategies win. */
 
 static const char *origin(moe_clock clock)
 {
@@ -68,27 +66,60 @@ static bool has_hidden(const moe_plot_scene *scene)
     return false;
 }
 
+static void phases_head(const moe_plot_scene *scene, moe_plot_head *head)
+{
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        if (has_phase(scene, p))
+            moe_plot_head_add(head, moe_phase_name((moe_phase)p), MOE_LOOK_BOX,
+                              p + 1, 0);
+    if (has_hidden(scene))
+        moe_plot_head_add(head, "hidden by attention", MOE_LOOK_BOX,
+                          MOE_PLOT_GREY, 0);
+}
+
+/* From what is hidden to the end of the longest stack. */
+static moe_axis phases_axis(const moe_plot_scene *scene)
+{
+    const moe_clock clock = scene->run->verdict.clock;
+    moe_axis axis = moe_axis_empty;
+    for (int s = 0; s < scene->run->view->dims.strategies; s++) {
+        const moe_strategy_view *y = strategy(scene, s);
+        double end = 0;
+        for (int p = 0; p < MOE_N_PHASES; p++)
+            end += fmax(0, y->phase[clock][p]);
+        moe_axis_take(&axis, end);
+        moe_axis_take(&axis, has_hidden(scene) ? -fmax(0, y->hidden) : 0);
+    }
+    return axis;
+}
+
 static void phases_script(const moe_plot_scene *scene, FILE *out)
 {
+    moe_axis axis = phases_axis(scene);
+    const moe_plot_unit unit = moe_plot_time_unit(axis.high);
+    axis.low *= unit.per_s;
+    axis.high *= unit.per_s;
     moe_plot_rows(scene, out);
-    fprintf(out, "set xlabel 'time of a layer, ms (%s clock, %s)'\nplot ",
-            moe_clock_name(scene->run->verdict.clock),
-            origin(scene->run->verdict.clock));
+    moe_axis_put(&axis, "x", moe_plot_rows_ticks(scene), out);
+    fprintf(out,
+            "set xlabel 'time of a layer, %s (%s clock, %s)'\nunit = %g\n"
+            "plot ",
+            unit.name, moe_clock_name(scene->run->verdict.clock),
+            origin(scene->run->verdict.clock), unit.per_s);
     const char *comma = "";
     for (int p = 0; p <= MOE_N_PHASES; p++) {
         const bool hidden = p == MOE_N_PHASES;
         if (hidden ? !has_hidden(scene) : !has_phase(scene, p))
             continue;
         fprintf(out,
-                "%s\\\n  data every ::1 using ($3 == %d ? ($5 + $6) * 500 : "
-                "NaN):1:($5 * 1e3):($6 * 1e3):($1 - 0.35):($1 + 0.35) with "
+                "%s\\\n  data every ::1 using ($3 == %d ? ($5 + $6) / 2 * unit "
+                ": NaN):1:($5 * unit):($6 * unit):($1 - 0.35):($1 + 0.35) with "
                 "boxxyerror linecolor rgb ",
                 comma, p);
         if (hidden)
-            fputs("'#bbbbbb' title 'hidden by attention'", out);
+            fputs("'#bbbbbb'", out);
         else
-            fprintf(out, "colour[%d] title '%s'", p + 1,
-                    moe_phase_name((moe_phase)p));
+            fprintf(out, "colour[%d]", p + 1);
         comma = ", ";
     }
     fputc('\n', out);
@@ -118,6 +149,7 @@ const moe_plot moe_plot_phases = {
     .title = "Where the time of a layer goes",
     .present = measured,
     .csv = phases_csv,
+    .head = phases_head,
     .script = phases_script,
     .say = phases_say,
     .height = moe_plot_rows_height,
@@ -144,20 +176,51 @@ static void speedup_csv(const moe_plot_scene *scene, FILE *out)
     }
 }
 
+static void speedup_head(const moe_plot_scene *scene, moe_plot_head *head)
+{
+    (void)scene;
+    moe_plot_head_add(head, "interval without 1", MOE_LOOK_POINT, 1, 7);
+    moe_plot_head_add(head, "with 1 or none", MOE_LOOK_POINT, 1, 6);
+}
+
+static moe_axis speedup_axis(const moe_plot_scene *scene)
+{
+    moe_axis axis = {1, 1};
+    for (int s = 0; s < scene->run->view->dims.strategies; s++) {
+        const moe_ratio *r =
+            &strategy(scene, s)->speedup[scene->run->verdict.clock];
+        moe_axis_take(&axis, r->ratio);
+        moe_axis_take(&axis, r->ci_low);
+        moe_axis_take(&axis, r->ci_high);
+    }
+    return axis;
+}
+
+/* Numbers are beside the rows; a full point is one that noise does not
+ * explain. */
 static void speedup_script(const moe_plot_scene *scene, FILE *out)
 {
+    const moe_axis axis = speedup_axis(scene);
     moe_plot_rows(scene, out);
+    moe_axis_put(&axis, "x", moe_plot_rows_ticks(scene), out);
     fprintf(out,
             "set xlabel 'speed-up, 95 %% interval (%s clock, %s)'\n"
-            "unset key\n"
+            "set rmargin at screen 0.89\n"
             "set arrow from 1, graph 0 to 1, graph 1 nohead dashtype 2 "
             "linecolor rgb '#888888'\n"
-            "plot data every ::1 using 4:1 with points pointtype 7 pointsize "
-            "0.8 linecolor rgb colour[1], \\\n"
-            "  data every ::1 using 4:1:5:6 with xerrorbars pointtype 7 "
-            "pointsize 0.8 linewidth 2 linecolor rgb colour[1]\n",
+            "sure(low, high) = low > 1 || high < 1\n"
+            "plot data every ::1 using 4:1 with points pointtype 6 pointsize "
+            "0.8 linewidth 2 linecolor rgb colour[1], \\\n"
+            "  data every ::1 using (sure($5, $6) ? NaN : $4):1:5:6 with "
+            "xerrorbars pointtype 6 pointsize 0.8 linewidth 2 linecolor rgb "
+            "colour[1], \\\n"
+            "  data every ::1 using (sure($5, $6) ? $4 : NaN):1:5:6 with "
+            "xerrorbars pointtype 7 pointsize 0.8 linewidth 2 linecolor rgb "
+            "colour[1], \\\n"
+            "  data every ::1 using (%.9g):1:(sprintf('%%.2f', $4)) with "
+            "labels left offset 0.5,0 noenhanced font ',12'\n",
             moe_clock_name(scene->run->verdict.clock),
-            origin(scene->run->verdict.clock));
+            origin(scene->run->verdict.clock), moe_axis_ends(&axis).high);
 }
 
 static void speedup_say(const moe_plot_scene *scene, FILE *out)
@@ -182,90 +245,8 @@ const moe_plot moe_plot_speedup = {
     .title = "Speed-up with its confidence",
     .present = several,
     .csv = speedup_csv,
+    .head = speedup_head,
     .script = speedup_script,
     .say = speedup_say,
     .height = moe_plot_rows_height,
-};
-
-/* ---- distribution of samples ---- */
-
-static int rising(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Put the present samples first, sorted. @return how many. */
-static size_t sorted_samples(const moe_plot_scene *scene, int s, double *x)
-{
-    const moe_view *v = scene->run->view;
-    size_t n = 0;
-    moe_view_samples(v, s, scene->run->verdict.clock, x);
-    for (int i = 0; i < v->dims.iterations; i++)
-        if (!isnan(x[i]))
-            x[n++] = x[i];
-    qsort(x, n, sizeof *x, rising);
-    return n;
-}
-
-static void ecdf_csv(const moe_plot_scene *scene, FILE *out)
-{
-    enum { POINTS = 500 }; /* of a curve: more cannot be seen */
-    const moe_view *v = scene->run->view;
-    double *x = moe_array_new((size_t)v->dims.iterations, sizeof *x, NULL);
-    fputs("series,strategy,time_s,share\n", out);
-    for (int s = 0; x != NULL && s < moe_plot_strategies(scene); s++) {
-        const size_t n = sorted_samples(scene, s, x);
-        const size_t step = n / POINTS + 1;
-        for (size_t i = 0; i < n; i++)
-            if (i % step == 0 || i + 1 == n)
-                fprintf(out, "%d,%s,%.9g,%.9g\n", s,
-                        moe_plot_label_of(v->strategy[s].name).text, x[i],
-                        (double)(i + 1) / (double)n);
-    }
-    free(x);
-}
-
-static void ecdf_script(const moe_plot_scene *scene, FILE *out)
-{
-    const moe_clock clock = scene->run->verdict.clock;
-    fprintf(out,
-            "set xlabel 'time of a layer, ms (%s clock, %s)'\nset ylabel "
-            "'share of samples'\nset yrange [0:1]\nplot ",
-            moe_clock_name(clock), origin(clock));
-    for (int s = 0; s < moe_plot_strategies(scene); s++)
-        fprintf(out,
-                "%s\\\n  data every ::1 using ($1 == %d ? $3 * 1e3 : NaN):4 "
-                "with steps linewidth 2 linecolor rgb colour[%d] title '%s'",
-                s > 0 ? ", " : "", s, s + 1,
-                moe_plot_label_of(strategy(scene, s)->name).text);
-    fputc('\n', out);
-}
-
-static void ecdf_say(const moe_plot_scene *scene, FILE *out)
-{
-    const moe_clock clock = scene->run->verdict.clock;
-    fprintf(out,
-            "Cumulative distribution of layer times, %s clock (%s). Least to "
-            "largest sample:",
-            moe_clock_name(clock), origin(clock));
-    for (int s = 0; s < moe_plot_strategies(scene); s++) {
-        const moe_summary *t = &strategy(scene, s)->summary[clock];
-        fprintf(out, "%s %s %s (n = %zu)", s > 0 ? "," : "",
-                strategy(scene, s)->name,
-                moe_interval_cell(moe_time_cell(t->min), moe_time_cell(t->max))
-                    .text,
-                t->n);
-    }
-    fputc('.', out);
-}
-
-const moe_plot moe_plot_ecdf = {
-    .name = "ecdf",
-    .title = "How times scatter over iterations",
-    .present = measured,
-    .csv = ecdf_csv,
-    .script = ecdf_script,
-    .say = ecdf_say,
-    .height = moe_plot_plain_height,
 };

@@ -21,17 +21,36 @@ const char *moe_report_result(const moe_view *view)
                                                                 : "INCOMPLETE";
 }
 
-static void print_warnings(const moe_view *view, FILE *out)
+/* Print a paragraph in colour. */
+static void print_painted(const moe_sheet *to, moe_hue hue, const char *label,
+                          const char *text)
+{
+    fputs(moe_ink_on(&to->ink, hue), to->out);
+    moe_print_wrapped(label, text, to->out);
+    fputs(moe_ink_off(&to->ink, hue), to->out);
+}
+
+static void print_warnings(const moe_sheet *to, const moe_view *view)
 {
     if (view->oversubscribed)
-        moe_print_wrapped("WARNING: ",
-                          "wall clock is not a result here: ranks share cores; "
-                          "read the gpu clock",
-                          out);
+        print_painted(to, MOE_HUE_NOTE, "WARNING: ",
+                      "wall clock is not a result here: ranks share cores; "
+                      "read the gpu clock");
     for (size_t i = 0; i < view->n_warnings; i++)
-        moe_print_wrapped("WARNING: ", view->warnings[i], out);
+        print_painted(to, MOE_HUE_NOTE, "WARNING: ", view->warnings[i]);
     if (view->oversubscribed || view->n_warnings > 0)
-        fputc('\n', out);
+        fputc('\n', to->out);
+}
+
+static void print_verdict(const moe_sheet *to, const moe_view *view)
+{
+    moe_verdict verdict;
+    char text[1024] = "";
+    if (moe_verdict_find(view, &verdict, NULL) != MOE_OK)
+        return;
+    moe_verdict_say(view, &verdict, text, sizeof text);
+    print_painted(to, MOE_HUE_BOLD, "", text);
+    fputc('\n', to->out);
 }
 
 static const char *known(const char *text)
@@ -42,7 +61,6 @@ static const char *known(const char *text)
 static void print_header(const moe_view *view, FILE *out)
 {
     const moe_ledger_dims *d = &view->dims;
-    fprintf(out, "%s\n\n", known(view->title));
     fprintf(out, "file        %s\n", view->path);
     fprintf(out, "run         %s, %s, %s\n", view->run_id, view->date,
             view->source);
@@ -153,13 +171,26 @@ static void print_foms(const moe_view *view, FILE *out)
         }
 }
 
+static void print_result(const moe_sheet *to, const moe_view *view)
+{
+    const char *result = moe_report_result(view);
+    const moe_hue hue = result[0] == 'V'                 ? MOE_HUE_GOOD
+                        : strcmp(result, "INVALID") == 0 ? MOE_HUE_BAD
+                                                         : MOE_HUE_NOTE;
+    fprintf(to->out, "RESULT: %s%s%s\n", moe_ink_on(&to->ink, hue), result,
+            moe_ink_off(&to->ink, hue));
+}
+
 void moe_report_print(const moe_view *view, bool outlook, FILE *out)
 {
-    const moe_sheet to = {.out = out};
-    print_warnings(view, out);
+    const moe_sheet to = {.out = out, .ink = moe_ink_of(out)};
+    print_warnings(&to, view);
+    fprintf(out, "%s\n\n", known(view->title));
+    print_verdict(&to, view);
     print_header(view, out);
     for (int c = 0; c < MOE_N_CLOCKS; c++)
         moe_sheet_times(&to, view, (moe_clock)c);
+    moe_sheet_samples(&to, view);
     moe_sheet_loads(&to, view);
     moe_sheet_accuracy(&to, view);
     moe_sheet_regret(&to, view);
@@ -171,13 +202,13 @@ void moe_report_print(const moe_view *view, bool outlook, FILE *out)
         print_outlook(view, out);
     fputc('\n', out);
     print_foms(view, out);
-    fprintf(out, "RESULT: %s\n", moe_report_result(view));
+    print_result(&to, view);
 }
 
 moe_status moe_report_detail(const moe_view *view, moe_report_drill drill,
                              FILE *out, moe_error *err)
 {
-    const moe_sheet to = {.out = out};
+    const moe_sheet to = {.out = out, .ink = moe_ink_of(out)};
     moe_verdict verdict;
     moe_detail detail;
     if (moe_verdict_find(view, &verdict, err) != MOE_OK)

@@ -8,8 +8,10 @@
 #include "cells.h"
 #include "moegps/html.h"
 #include "moegps/mem.h"
+#include "verdict.h"
 
 enum {
+    BAR_LEN = 10,     /* of times, characters */
     NAME_LEN = 24,    /* characters of a strategy in a row */
     HEADING_LEN = 18, /* and above a column */
     PER_TABLE = 4     /* strategies beside each other */
@@ -55,6 +57,46 @@ void moe_sheet_table(const moe_sheet *to, const char *title, const char *note,
     moe_table_free(table);
 }
 
+/* @return good or bad where the interval excludes 1. */
+static moe_hue hue_of(const moe_ratio *r)
+{
+    return r->ci_low > 1    ? MOE_HUE_GOOD
+           : r->ci_high < 1 ? MOE_HUE_BAD
+                            : MOE_HUE_NONE;
+}
+
+/* @return the largest median; 0: there is none. */
+static double slowest(const moe_view *view, moe_clock clock)
+{
+    double most = 0;
+    for (int s = 0; s < view->dims.strategies; s++)
+        most = fmax(most, view->strategy[s].summary[clock].median);
+    return most;
+}
+
+static void add_times(const moe_sheet *to, moe_table *table,
+                      const moe_strategy_view *y, moe_clock clock)
+{
+    const moe_summary *t = &y->summary[clock];
+    const moe_ratio *r = &y->speedup[clock];
+    const moe_hue hue = hue_of(r);
+    moe_table_cell(table, "%s",
+                   moe_name_cell(y->name, moe_sheet_name_len(to)).text);
+    moe_table_cell(table, "%s", moe_time_cell(t->median).text);
+    moe_table_cell(
+        table, "%s",
+        moe_interval_cell(moe_time_cell(t->ci_low), moe_time_cell(t->ci_high))
+            .text);
+    moe_table_cell(table, "%s%s%s", moe_ink_on(&to->ink, hue),
+                   moe_number_cell(r->ratio).text, moe_ink_off(&to->ink, hue));
+    moe_table_cell(table, "%s",
+                   moe_interval_cell(moe_number_cell(r->ci_low),
+                                     moe_number_cell(r->ci_high))
+                       .text);
+    moe_table_cell(table, "%zu", t->n);
+}
+
+/* Text has bars of the times on the clock that counts; a page has figures. */
 void moe_sheet_times(const moe_sheet *to, const moe_view *view, moe_clock clock)
 {
     static const char *const titles[MOE_N_CLOCKS] = {
@@ -66,26 +108,21 @@ void moe_sheet_times(const moe_sheet *to, const moe_view *view, moe_clock clock)
         {"strategy", NULL, MOE_LEFT},       {"median", NULL, MOE_RIGHT},
         {"95 % interval", NULL, MOE_RIGHT}, {"speed-up", NULL, MOE_RIGHT},
         {"95 % interval", NULL, MOE_RIGHT}, {"n", NULL, MOE_RIGHT},
+        {"of slowest", NULL, MOE_LEFT},
     };
-    bool moot = clock == MOE_CLOCK_WALL && view->oversubscribed;
-    const size_t name_len = moe_sheet_name_len(to);
-    moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
+    const bool moot = clock == MOE_CLOCK_WALL && view->oversubscribed;
+    const bool bars = !to->html && clock == moe_verdict_clock(view);
+    const double most = slowest(view, clock);
+    moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns) - !bars);
     for (int s = 0; s < view->dims.strategies; s++) {
-        const moe_strategy_view *y = &view->strategy[s];
-        const moe_summary *t = &y->summary[clock];
-        const moe_ratio *r = &y->speedup[clock];
-        moe_table_cell(table, "%s", moe_name_cell(y->name, name_len).text);
-        moe_table_cell(table, "%s", moe_time_cell(t->median).text);
-        moe_table_cell(table, "%s",
-                       moe_interval_cell(moe_time_cell(t->ci_low),
-                                         moe_time_cell(t->ci_high))
-                           .text);
-        moe_table_cell(table, "%s", moe_number_cell(r->ratio).text);
-        moe_table_cell(table, "%s",
-                       moe_interval_cell(moe_number_cell(r->ci_low),
-                                         moe_number_cell(r->ci_high))
-                           .text);
-        moe_table_cell(table, "%zu", t->n);
+        add_times(to, table, &view->strategy[s], clock);
+        if (bars)
+            moe_table_cell(
+                table, "%s",
+                moe_ink_bar(&to->ink,
+                            view->strategy[s].summary[clock].median / most,
+                            BAR_LEN)
+                    .text);
     }
     char title[128], note[128];
     snprintf(title, sizeof title, "Time of a layer, %s%s", titles[clock],

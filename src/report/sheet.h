@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "ink.h"
 #include "moegps/detail.h"
 #include "moegps/table.h"
 #include "moegps/view.h"
@@ -14,6 +15,7 @@
 typedef struct moe_sheet {
     FILE *out;
     bool html;
+    moe_ink ink; /* of text */
 } moe_sheet;
 
 /* Bytes of a strategy's name in a row: lines of text end, pages scroll. */
@@ -27,6 +29,9 @@ void moe_sheet_table(const moe_sheet *to, const char *title, const char *note,
 /* The tables of a run, each with its title. */
 void moe_sheet_times(const moe_sheet *to, const moe_view *view,
                      moe_clock clock);
+/* Text only: a line per strategy, how samples went over iterations, on the
+ * clock that counts. */
+void moe_sheet_samples(const moe_sheet *to, const moe_view *view);
 void moe_sheet_loads(const moe_sheet *to, const moe_view *view);
 void moe_sheet_costs(const moe_sheet *to, const moe_view *view);
 /* Nothing unless enough strategies foretell tokens. */

@@ -80,7 +80,6 @@ void moe_sheet_ranks(const moe_sheet *to, const moe_view *view,
         {"over mean", NULL, MOE_RIGHT},
         {"", NULL, MOE_LEFT},
     };
-    static const char full[BAR_LEN + 1] = "########################";
     const int n = view->dims.gpus;
     double mean = 0, most = 0;
     for (int g = 0; g < n; g++) {
@@ -95,7 +94,7 @@ void moe_sheet_ranks(const moe_sheet *to, const moe_view *view,
         moe_table_cell(table, "%d", g);
         moe_table_cell(table, "%s", moe_time_cell(busy).text);
         moe_table_number(table, busy / mean, 3);
-        moe_table_cell(table, "%.*s", (int)lround(share * BAR_LEN), full);
+        moe_table_cell(table, "%s", moe_ink_bar(&to->ink, share, BAR_LEN).text);
     }
     char title[192];
     snprintf(title, sizeof title,

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sheet.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "cells.h"
+#include "moegps/mem.h"
+#include "verdict.h"
+
+enum {
+    LINE_LEN = 48,  /* characters of a sparkline */
+    MIN_SAMPLES = 4 /* fewer go nowhere */
+};
+
+/* Put the samples that were measured first. @return how many. */
+static size_t present_samples(const moe_view *view, int s, moe_clock clock,
+                              double *x)
+{
+    size_t n = 0;
+    moe_view_samples(view, s, clock, x);
+    for (int i = 0; i < view->dims.iterations; i++)
+        if (!isnan(x[i]))
+            x[n++] = x[i];
+    return n;
+}
+
+void moe_sheet_samples(const moe_sheet *to, const moe_view *view)
+{
+    static const moe_column columns[] = {
+        {"strategy", NULL, MOE_LEFT},
+        {"least", NULL, MOE_RIGHT},
+        {"largest", NULL, MOE_RIGHT},
+        {"from the first to the last sample", NULL, MOE_LEFT},
+    };
+    const moe_clock clock = moe_verdict_clock(view);
+    double *x = moe_array_new((size_t)view->dims.iterations, sizeof *x, NULL);
+    moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
+    size_t most = 0;
+    for (int s = 0; x != NULL && s < view->dims.strategies; s++) {
+        const moe_strategy_view *y = &view->strategy[s];
+        const size_t n = present_samples(view, s, clock, x);
+        most = n > most ? n : most;
+        moe_table_cell(table, "%s",
+                       moe_name_cell(y->name, moe_sheet_name_len(to)).text);
+        moe_table_cell(table, "%s", moe_time_cell(y->summary[clock].min).text);
+        moe_table_cell(table, "%s", moe_time_cell(y->summary[clock].max).text);
+        moe_table_cell(table, "%s",
+                       moe_ink_spark(&to->ink, x, n, LINE_LEN).text);
+    }
+    char title[128];
+    snprintf(title, sizeof title,
+             "Samples, %s clock (%s), each line from its least to its largest",
+             moe_clock_name(clock),
+             clock == MOE_CLOCK_GPU ? "modelled" : "measured");
+    if (most >= MIN_SAMPLES)
+        moe_sheet_table(to, title, NULL, table);
+    else
+        moe_table_free(table);
+    free(x);
+}
