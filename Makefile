@@ -94,7 +94,7 @@ check-only: moegps $(TESTS)
 bench: deps ## print speed as ratios to the raw alternatives
 	@$(MAKE) --no-print-directory bench-only
 
-bench-only: $(BENCHES)
+bench-only: moegps $(BENCHES)
 	@BUILD=$(BUILD) MPIRUN=$(MPIRUN) tests/bench/run.sh $(BENCHES)
 
 $(BUILD)/validate: $(wildcard tests/validate/*.[ch]) $(LIB)

@@ -37,14 +37,21 @@ static void say_stages(const moe_outlook *o, const moe_view *v, FILE *out)
     const double *t = o->level_s + o->winner * MOE_N_LEVELS;
     if (isnan(t[MOE_LEVEL_BEST]))
         return;
-    fprintf(out, "For %s ", name_of(v, o->winner));
+    fprintf(out, "For %s perfect ", name_of(v, o->winner));
     for (int k = 0; k < 3; k++) {
-        const double won = t[k] - t[k + 1];
-        fprintf(out, "%sperfect %s would win %s (%s)", k > 0 ? ", " : "",
-                stages[k], moe_time_cell(fmax(0, won)).text,
-                moe_percent_cell(fmax(0, won) / t[0]).text);
+        const double won_s = t[k] - t[k + 1];
+        fprintf(out, "%s%s would win ",
+                k == 0   ? ""
+                : k == 1 ? ", upon it perfect "
+                         : ", and upon both perfect ",
+                stages[k]);
+        if (won_s > 0)
+            fprintf(out, "%s (%.1f %%)", moe_time_cell(won_s).text,
+                    100 * won_s / t[0]);
+        else
+            fputs("nothing", out);
     }
-    fputs(", one upon the other, of the balance of loads alone.\n", out);
+    fputs(": by the balance of what is computed and exchanged alone.\n", out);
 }
 
 static void say_turn(const moe_turn *t, const moe_view *v, const char *side,
@@ -67,7 +74,7 @@ static moe_cell count_cell(double x)
 static moe_cell rate_cell(double x)
 {
     moe_cell cell;
-    snprintf(cell.text, sizeof cell.text, "%.3g GB/s", x * 1e-9);
+    snprintf(cell.text, sizeof cell.text, "%.4g GB/s", x * 1e-9);
     return cell;
 }
 

@@ -222,7 +222,10 @@ void moe_sheet_costs(const moe_sheet *to, const moe_view *view)
                     NULL, table);
 }
 
-enum { MIN_ACCURACIES = 3 }; /* fewer are no curve */
+enum {
+    MIN_ACCURACIES = 3, /* fewer are no curve */
+    SHORTER = 2         /* names, for the sake of 100 columns */
+};
 
 static int by_recall(const void *a, const void *b)
 {
@@ -257,7 +260,7 @@ void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view)
     if (n < MIN_ACCURACIES)
         return;
     qsort(all, n, sizeof all[0], by_recall);
-    const size_t name_len = moe_sheet_name_len(to);
+    const size_t name_len = moe_sheet_name_len(to) - SHORTER;
     moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
     for (size_t i = 0; i < n; i++) {
         const moe_strategy_view *y = all[i];

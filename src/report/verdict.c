@@ -88,15 +88,16 @@ static double most_from(const moe_view *view, int phase,
 void moe_verdict_say_prices(const moe_view *view, FILE *out)
 {
     bool known = false, analytic = false;
-    const char *comma = "Extrapolated, as no measured row is near:";
+    const char *comma = "Extrapolated, as no measured row is near, are of the "
+                        "strategy with most such prices:";
     for (int p = 0; p < MOE_N_PHASES; p++) {
         const double share = most_from(view, p, MOE_PRICE_EXTRAPOLATED);
         known = known || !isnan(share);
         analytic = analytic || most_from(view, p, MOE_PRICE_ANALYTIC) > 0;
         if (!(share > 0))
             continue;
-        fprintf(out, "%s up to %s of a strategy's prices of %s", comma,
-                moe_percent_cell(share).text, moe_phase_name((moe_phase)p));
+        fprintf(out, "%s %s %s", comma, moe_percent_cell(share).text,
+                moe_phase_name((moe_phase)p));
         comma = ",";
     }
     fputs(comma[0] == ',' ? "."

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Run the benchmark programs given as arguments. Each prints medians and ratios
 # beside targets; none fails for being slow. A program with a line
-# "/* ranks: 2 4 ..." runs on those numbers of ranks, others on one.
+# "/* ranks: 2 4 ..." runs on those numbers of ranks, others on one. Then time
+# reports.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 : "${BUILD:=build}" "${MPIRUN:=mpirun}"
@@ -30,4 +31,5 @@ for b in "$@"; do
         launch "$n" "$b" || { echo "${b##*/} on $n ranks failed"; failed=1; }
     done
 done
+tests/bench/report.sh || { echo "report.sh failed"; failed=1; }
 exit $failed
