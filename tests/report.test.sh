@@ -463,6 +463,130 @@ piped_text_has_no_escapes() {
             "$dir/a.h5" | grep -q $'\033'
 }
 
+# outlook FILE ASSERTIONS: on the outlook of a file's report, o, and its run, r
+outlook() {
+    ./moegps report --json - "$1" > "$dir/json" || return 1
+    "$PYTHON" - "$dir/json" "$1" <<PY
+import json
+import sys
+import h5py
+import numpy as np
+
+r = json.load(open(sys.argv[1]))["runs"][0]
+o = r["outlook"]
+f = h5py.File(sys.argv[2])
+time = {s["name"]: s["metrics"]["layer_time_gpu"]["median"]
+        for s in r["strategies"]}
+$2
+PY
+}
+
+outlook_agrees() {
+    outlook "$dir/a.h5" '
+assert o["why_not"] is None and o["clock"] == "modelled"
+assert o["fit"] < 1e-12, o["fit"]  # all of the file was priced
+built = ("baseline", "distribution")
+assert o["winner"] == min(built, key=time.get)
+assert abs(o["lead_s"] - (time[o["second"]] - time[o["winner"]])) < 1e-12
+assert o["cost_model_error_s"] > 0
+for s in o["stages"]:
+    t = [s[k] for k in ("actual_s", "minmax_s", "oracle_plan_s", "best_s", "bound_s")]
+    assert abs(t[0] / time[s["strategy"]] - 1) < 1e-12
+    # Less of the busiest GPU is never slower.
+    busiest = [f["regret/" + k][...].mean() for k in
+               ("actual", "minmax", "oracle_plan", "best", "bound")]
+    assert t[1] <= t[0] * (1 + 1e-12) and t[4] <= t[3] * (1 + 1e-12), t
+b = o["break_even"]
+assert b["strategy"] is None and b["without"] == o["winner"]
+assert (b["recall_needed"] is None) == (
+    time["oracle"] >= time[o["winner"]]), (b, time)'
+}
+
+# Links beyond which another strategy is said to win: runs on such links agree.
+cat > "$dir/z.yaml" <<EOF2
+model: gpt-oss-20b
+cluster: $dir/links.yaml
+trace: gpt-oss-20b-mmlu
+workload: {batch: 8, seq: 256, layers: "0,12", iterations: 6, warmup: 1, seed: 3}
+emulation: {ffn: none, scale: 64, rebalance_every: 2}
+strategies:
+  - {name: distribution, predictor: distribution, planner: duplicate, slots: 10}
+  - {name: token, predictor: token, planner: duplicate, slots: 10}
+EOF2
+
+# on_links BYTES_PER_S FILE: run z.yaml with links of that bandwidth
+on_links() {
+    sed "s/^link_bandwidth: .*/link_bandwidth: $1/" \
+        jobs/clusters/a100-paper.yaml > "$dir/links.yaml" &&
+        timeout 60 "$MPIRUN" -n 4 ./moegps run "$dir/z.yaml" --force -o "$dir/$2"
+}
+
+turn_is_where_runs_turn() {
+    local at
+    on_links 300e9 here.h5 && outlook "$dir/here.h5" '
+t = o["bandwidth"]["above" if o["winner"] == "token" else "below"]
+assert o["bandwidth"]["here"] == 300e9 and t["at"] is not None, o
+assert t["winner"] != o["winner"]
+print("at", t["at"])' > "$dir/turn" || { cat "$dir/turn"; return 1; }
+    at=$(sed -n 's/^at //p' "$dir/turn")
+    on_links "$("$PYTHON" -c "print($at * 0.97)")" low.h5 &&
+        on_links "$("$PYTHON" -c "print($at * 1.03)")" high.h5 &&
+        outlook "$dir/low.h5" 'assert time["token"] < time["distribution"], time' &&
+        outlook "$dir/high.h5" 'assert time["token"] > time["distribution"], time'
+}
+
+# Files of versions without /work, and tables that are not there.
+unknown_outlook_is_said() {
+    cp "$dir/a.h5" "$dir/old.h5" && "$PYTHON" - "$dir/old.h5" <<'PY' &&
+import sys
+import h5py
+
+with h5py.File(sys.argv[1], "r+") as f:
+    del f["work"], f["timing/price_source"]
+    f.attrs["schema_version"] = "1.1.0"
+PY
+        report "$dir/old.h5" -o "$dir/old" && [ "$(wc -l < "$dir/err")" -eq 1 ] &&
+        grep -q 'cannot be priced: .*has no /work' "$dir/out" &&
+        page "$dir/old/report.html" '
+items = " ".join(page.text["li"])
+assert "has no /work" in items, items
+assert "does not say which prices were extrapolated" in items, items
+assert "guide" not in page.ids' &&
+        mkdir -p "$dir/nojobs" && cp -r jobs/models jobs/clusters "$dir/nojobs" &&
+        cp -L ./moegps "$dir/nojobs/moegps" &&
+        (cd "$dir/nojobs" && MOEGPS_JOBS=$dir/nojobs ./moegps report "$dir/a.h5") \
+            > "$dir/out" 2> "$dir/err" &&
+        { grep -q 'cannot be priced' "$dir/out" || { grep -A3 'would change' "$dir/out"; return 1; }; }
+}
+
+# The guide's cells are those of a map swept with the same settings.
+guide_is_a_map() {
+    "$PYTHON" - "$dir/a.h5" "$dir/new/figures/guide.csv" <<'PY'
+import csv
+import sys
+import h5py
+import numpy as np
+
+rows = list(csv.DictReader(open(sys.argv[2])))
+names = ["baseline", "distribution-only", "token-to-expert", "oracle"]
+with h5py.File(sys.argv[1]) as f:
+    true = f["load/true_pairs"][:].astype(float)
+skew = np.median((true.max(2) / true.mean(2)).mean(1))
+skews = sorted({float(r["skew"]) for r in rows})
+assert skews[0] == 1 and skews[0] <= skew <= skews[-1], (skew, skews)
+rates = sorted({float(r["bandwidth"]) for r in rows})
+assert rates[len(rates) // 2] == 300e9, rates
+for r in rows:
+    t = [float(r[n + "_s"]) for n in names]
+    assert r["winner"] == names[int(np.argmin(t[:3]))]
+    first, second = sorted(t[:3])[:2]
+    assert abs(float(r["margin"]) - (second / first - 1)) < 1e-6
+assert len(rows) == len(skews) * len(rates)
+script = open(sys.argv[2].replace(".csv", ".gp")).read()
+assert f"{skew:.6g}"[:6] in script and "this run" in script
+PY
+}
+
 check "4 ranks make a result file" run 4 a.h5
 check "2 ranks make a result file" run 2 b.h5
 check "a folder is made, with the same numbers" folder_is_made
@@ -489,6 +613,10 @@ check "layers and ranks have the numbers of the file" \
 check "a terminal has colours, unless it should not" terminal_has_colour
 check "what is piped has no escapes" piped_text_has_no_escapes
 check "an interrupted run says so" interrupted_is_said
+check "the outlook agrees with the file" outlook_agrees
+check "the verdict turns where runs do" turn_is_where_runs_turn
+check "what cannot be priced is said" unknown_outlook_is_said
+check "the guide is a map around the run" guide_is_a_map
 check "runs are side by side" runs_are_side_by_side
 check "a sweep without its files is shown" sweep_is_shown
 check "no drilling down without the run's own file" \
