@@ -23,6 +23,10 @@
         suite_add_tcase(suite, tc_);               \
     } while (0)
 
+/** Say that tests were left out: what of, and why. Call it from
+ *  moe_test_suite(). */
+void test_skip(const char *name, const char *why);
+
 /** Defined by each test file. */
 Suite *moe_test_suite(void);
 

@@ -101,6 +101,9 @@ check "a wrong type is named" refused 2 "workload.batch: 'many' is not an intege
 check "a value out of range is named" refused 2 "is not an integer in 1.." 2 run "$x" --set workload.iterations=0
 check "a list where a value belongs" refused 2 "workload.seed: a list where" 2 run "$x" --set workload.seed=[1]
 check "k above E is refused" refused 2 "top_k" 2 run "$x" --set model="$dir/manyk.yaml"
+old_cpu() { ONEDNN_MAX_CPU_ISA=AVX2 refused "$@"; }
+check "bf16 on a CPU without it" old_cpu 2 "emulation.dtype: 'bf16' needs a CPU with AVX-512" 2 run "$x" \
+    --set emulation.ffn=dnnl --set emulation.dtype=bf16
 check "too few slots, and how many are needed" refused 2 "16 experts on 2 GPUs need 8" 2 run "$x" --set strategies.oracle.slots=7
 check "a trace of another model" refused 2 "trace is of model 'other'" 2 run "$x" --set trace="$dir/other.h5"
 check "a truncated trace" refused 2 "truncated" 2 run "$x" --set trace="$dir/short.h5"

@@ -88,6 +88,10 @@ void moe_ffn_tag(void *weights, int layer, int expert);
 /** @return the best data type this CPU runs natively: MOE_BF16 or MOE_F32. */
 moe_dtype moe_ffn_native_dtype(void);
 
+/** @return whether this CPU can run a data type at all: oneDNN has bf16 from
+ *  AVX-512 on. */
+bool moe_ffn_runs(moe_dtype dtype);
+
 /** Make oneDNN use only what every rank's CPU has: rows and weights that
  *  travel must mean the same everywhere. Call before any back end is set up.
  *  Collective over comm. @return whether the CPUs differ. */

@@ -69,6 +69,13 @@ moe_dtype moe_ffn_native_dtype(void)
                : MOE_F32;
 }
 
+bool moe_ffn_runs(moe_dtype dtype)
+{
+    return dtype != MOE_BF16 ||
+           (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) ==
+               dnnl_cpu_isa_avx512_core;
+}
+
 bool moe_ffn_level_cpus(MPI_Comm comm)
 {
     /* Instruction sets are bit masks: what all have is their intersection. */

@@ -219,6 +219,10 @@ static moe_status init(void *state, const moe_ffn_shape *shape, moe_error *err)
     s->row_bytes = moe_ffn_row_bytes(shape);
     s->out_bytes = moe_ffn_out_bytes(shape);
     s->room = moe_ffn_matrix_bytes(shape);
+    if (!moe_ffn_runs(s->dtype))
+        return moe_fail(err, MOE_USAGE,
+                        "emulation.dtype: 'bf16' needs a CPU with AVX-512, "
+                        "which this is not (allowed here: auto, f32)");
     const size_t element = (size_t)moe_dtype_size(s->dtype);
     const size_t h = (size_t)shape->hidden, i = (size_t)shape->inter;
     moe_error local = {0};
