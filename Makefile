@@ -80,7 +80,8 @@ $(BUILD)/version.h: FORCE
 deps: ## install missing packages (root or sudo), else name them
 	@tools/deps.sh build
 
-demo: deps ## build, run the main job on the bundled trace, show the result
+demo: ## build, run the main job on the bundled trace, show the result
+	@tools/deps.sh report
 	@$(MAKE) --no-print-directory all
 	@tools/demo.sh
 

@@ -15,11 +15,12 @@ if [ "$cores" -lt "$GPUS" ]; then
     export OMPI_MCA_mpi_yield_when_idle=1
 fi
 
-# show EXPERIMENT FILE: run it and print its report.
+# show EXPERIMENT FILE: run it, print its report, and make its page.
 show() {
     mkdir -p "$(dirname "$2")"
     echo "\$ $MPIRUN ${options[*]} ./moegps run $1 --force -o $2"
     "$MPIRUN" "${options[@]}" ./moegps run "$1" --force -o "$2"
+    ./moegps report "$2" --force -o "${2%.h5}-report" > /dev/null
     echo
 }
 
@@ -30,5 +31,6 @@ show "$EXPERIMENT" "$OUT"
 cat <<EOF
 The numbers are in $OUT (results/README.md says which):
   ./moegps report $OUT
+  ./moegps report $OUT -o FOLDER       # a page to mail: ${OUT%.h5}-report/report.html
   python3 -c 'import xarray; print(xarray.open_dataset("$OUT", group="summary"))'
 EOF

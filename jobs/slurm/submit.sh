@@ -129,4 +129,4 @@ dependency=afterany:$(IFS=:; echo "${jobs[*]}")
 last=$(submit sbatch "${options[@]}" --nodes=1 --ntasks-per-node=1 \
     --job-name=moegps-report --dependency="$dependency" --kill-on-invalid-dep=yes \
     --output="$full/report.out" --export=ALL "$here/report.sbatch" "$full")
-echo "submit.sh: jobs ${jobs[*]}, then $last: $full/sweep.h5 and report.txt" >&2
+echo "submit.sh: jobs ${jobs[*]}, then $last: $full/sweep.h5, report.txt, report/" >&2

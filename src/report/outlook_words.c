@@ -86,8 +86,9 @@ static void say_turns(const moe_outlook *o, const moe_view *v, FILE *out)
     fputs("; ", out);
     say_turn(&o->more, v, isnan(o->more.at) ? "up to" : "above", count_cell, "",
              out);
-    fputs(". Batches are taken to be as uneven as those of the run; larger "
-          "ones are evener.\n",
+    fputs(". Batches are taken to be as uneven and as hard to foretell as "
+          "those of the run; larger ones are less so, so that what balances "
+          "them wins earlier.\n",
           out);
     if (v->dims.gpus < 2)
         return;
