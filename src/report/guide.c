@@ -9,7 +9,14 @@
 #include "outlook.h"
 #include "verdict.h"
 
-enum { SKEWS = 13, BANDWIDTHS = 9, SAMPLES = 3 };
+enum {
+    SKEWS = 13,
+    BANDWIDTHS = 9,
+    FEW_GPUS = 16,     /* up to here ... */
+    MANY_SAMPLES = 15, /* ... so many ways to place the experts, as in advice;
+                          many GPUs average by themselves */
+    FEW_SAMPLES = 3
+};
 
 static const double REACH = 3.0; /* skewness: times the run's excess over 1, */
 static const double LEAST = 2.0; /* ... and at least up to here */
@@ -76,7 +83,7 @@ static moe_advise_params ask(ground *g, const moe_view *v)
     p.model = &g->model;
     p.gpus = v->dims.gpus;
     p.seq = (int)fmax(1, v->tokens / g->batch + 0.5);
-    p.samples = SAMPLES;
+    p.samples = v->dims.gpus <= FEW_GPUS ? MANY_SAMPLES : FEW_SAMPLES;
     p.error = error_of(v);
     p.planner_s = 0.0;
     p.slots = v->dims.slots;
