@@ -56,15 +56,28 @@ static void put_csv(const moe_plot_scene *scene, FILE *out)
     }
 }
 
-/* Ticks at the numbers of GPUs that were run. */
+static bool on_nodes(const moe_plot_scene *scene)
+{
+    for (size_t i = 0; i < scene->dossier->n; i++)
+        if (scene->run->view[i].nodes > 1)
+            return true;
+    return false;
+}
+
+/* Ticks at the numbers of GPUs that were run, and nodes if there are many. */
 static void put_gpus(const moe_plot_scene *scene, FILE *out)
 {
+    const bool nodes = on_nodes(scene);
     moe_axis axis = moe_axis_empty;
-    fputs("set xlabel 'GPUs'\nset logscale x 2\nset xtics (", out);
+    fprintf(out, "set xlabel '%s'\nset logscale x 2\nset xtics (",
+            nodes ? "GPUs, on nodes" : "GPUs");
     for (size_t i = 0; i < scene->dossier->n; i++) {
-        const int gpus = scene->run->view[i].dims.gpus;
-        fprintf(out, "%s%d", i > 0 ? ", " : "", gpus);
-        moe_axis_take(&axis, gpus);
+        const moe_view *v = &scene->run->view[i];
+        fprintf(out, "%s\"%d", i > 0 ? ", " : "", v->dims.gpus);
+        if (nodes)
+            fprintf(out, "\\n%d node%s", v->nodes, v->nodes == 1 ? "" : "s");
+        fprintf(out, "\" %d", v->dims.gpus);
+        moe_axis_take(&axis, v->dims.gpus);
     }
     fprintf(out, ")\nset xrange [%.9g:%.9g]\n", axis.low / 1.1,
             axis.high * 1.1);
