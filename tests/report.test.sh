@@ -102,7 +102,7 @@ refused() {
 }
 
 # Figures of a single run of x.yaml.
-figures="speedup phases ecdf accuracy experts regret gpus stragglers traffic guide"
+figures="speedup phases ecdf accuracy experts regret stages gpus stragglers traffic guide"
 
 have_gnuplot() { command -v gnuplot > /dev/null; }
 
@@ -272,7 +272,7 @@ without_gnuplot() {
         -o "$dir/plain" > "$dir/out" 2> "$dir/err" &&
         ! ls "$dir"/plain/figures/*.svg 2> /dev/null &&
         page "$dir/plain/report.html" '
-assert page.count("svg") == 0 and page.count("figure") == 10
+assert page.count("svg") == 0 and page.count("figure") == 11
 assert any("gnuplot was not found. Install it" in t for t in page.text["p"])' &&
         (have_gnuplot || return 0; cd "$dir/plain/figures" &&
             gnuplot phases.gp && cmp phases.svg "$dir/new/figures/phases.svg")
@@ -285,7 +285,7 @@ failing_gnuplot() {
     chmod +x "$dir/bin/gnuplot"
     PATH=$dir/bin:$PATH report "$dir/a.h5" -o "$dir/failed" &&
         page "$dir/failed/report.html" '
-assert any("could not draw 10 of 10 figures" in t for t in page.text["p"])'
+assert any("could not draw 11 of 11 figures" in t for t in page.text["p"])'
 }
 
 # A copy whose texts would take over a page that believes them.
@@ -399,7 +399,7 @@ assert page.count("section") == 2
 names = [a["id"] for t, a in page.tags if t == "figure"]
 assert names == ["scaling", "efficiency"] + [
     f"run{r}_{f}" for r in (1, 2)
-    for f in ("speedup", "phases", "ecdf", "accuracy", "regret")], names
+    for f in ("speedup", "phases", "ecdf", "accuracy", "regret", "stages")], names
 assert page.count("svg") in (0, len(names)), page.count("svg")
 assert any("Scaling, gpu clock" in t for t in page.text["h3"])'
 }
@@ -466,7 +466,8 @@ piped_text_has_no_escapes() {
 # outlook FILE ASSERTIONS: on the outlook of a file's report, o, and its run, r
 outlook() {
     ./moegps report --json - "$1" > "$dir/json" || return 1
-    "$PYTHON" - "$dir/json" "$1" <<PY
+    "$PYTHON" - "$dir/json" "$1" "$dir/new/figures/stages.csv" <<PY
+import csv
 import json
 import sys
 import h5py
@@ -496,6 +497,17 @@ for s in o["stages"]:
     busiest = [f["regret/" + k][...].mean() for k in
                ("actual", "minmax", "oracle_plan", "best", "bound")]
     assert t[1] <= t[0] * (1 + 1e-12) and t[4] <= t[3] * (1 + 1e-12), t
+    assert s["placed_s"] <= t[4], s
+    # The figure has what each stage adds.
+    at = [n for n in time].index(s["strategy"])
+    keys = ["actual_s", "minmax_s", "oracle_plan_s", "best_s", "bound_s", "placed_s"]
+    won = {n: s[a] - s[b] for n, a, b in zip(
+        ("split", "prediction", "planner", "room", "exchange"), keys, keys[1:])}
+    for row in csv.DictReader(open(sys.argv[3])):
+        if int(row["row"]) == at:
+            add = float(row["to_s"]) - float(row["from_s"])
+            assert abs(add - won.pop(row["stage"])) < 1e-10, row
+    assert all(x == 0 for x in won.values()), won
 b = o["break_even"]
 assert b["strategy"] is None and b["without"] == o["winner"]
 assert (b["recall_needed"] is None) == (

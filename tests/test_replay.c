@@ -230,10 +230,10 @@ START_TEST(other_sizes_and_links_are_those_of_such_a_run)
         unsigned times;
         double link, network;
     } cases[] = {
-        {{3, 1, 1, MOE_LEVEL_ACTUAL}, 3, 300e9, 25e9},
-        {{1, 0.25, 1, MOE_LEVEL_ACTUAL}, 1, 75e9, 25e9},
-        {{1, 1, 4, MOE_LEVEL_ACTUAL}, 1, 300e9, 100e9},
-        {{2, 0.5, 0.5, MOE_LEVEL_ACTUAL}, 2, 150e9, 12.5e9},
+        {{3, 1, 1, MOE_LEVEL_ACTUAL, false}, 3, 300e9, 25e9},
+        {{1, 0.25, 1, MOE_LEVEL_ACTUAL, false}, 1, 75e9, 25e9},
+        {{1, 1, 4, MOE_LEVEL_ACTUAL, false}, 1, 300e9, 100e9},
+        {{2, 0.5, 0.5, MOE_LEVEL_ACTUAL, false}, 2, 150e9, 12.5e9},
     };
     make_world(&one, 1);
     moe_replay *r = replay_of(&one);
@@ -286,6 +286,27 @@ START_TEST(levels_cap_the_busiest)
 }
 END_TEST
 
+/* Rows that are all in place need no dispatch, whoever routes them. */
+START_TEST(rows_in_place_need_no_dispatch)
+{
+    make_world(&one, 1);
+    moe_replay *r = replay_of(&one);
+    moe_what_if what = moe_what_if_init();
+    what.placed = true;
+    make_world(&other, 1);
+    for (int c = 0; c < S * K * J * L; c++)
+        for (int g = 0; g < G; g++)
+            for (int k = 0; k < MOE_N_LINKS; k++)
+                other.cell[c].gpu[g].haul[MOE_HAUL_DISPATCH][k] = 0;
+    ck_assert_double_eq_tol(
+        moe_replay_layer_s(r, 1, &what) / direct_s(&other, 1), 1, 1e-12);
+    ck_assert_double_le(moe_replay_layer_s(r, 0, &what),
+                        direct_s(&other, 0) * (1 + 1e-12));
+    ck_assert_double_lt(moe_replay_layer_s(r, 0, &what), direct_s(&one, 0));
+    moe_replay_free(r);
+}
+END_TEST
+
 /* A predictor's time grows with the batch, and does not shrink below it. */
 START_TEST(predictor_grows_and_does_not_shrink)
 {
@@ -333,6 +354,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, run_itself_comes_out_again);
     MOE_TEST(suite, other_sizes_and_links_are_those_of_such_a_run);
     MOE_TEST(suite, levels_cap_the_busiest);
+    MOE_TEST(suite, rows_in_place_need_no_dispatch);
     MOE_TEST(suite, predictor_grows_and_does_not_shrink);
     MOE_TEST(suite, what_cannot_be_priced_is_said);
     return suite;

@@ -28,11 +28,13 @@ typedef struct moe_what_if {
     double network;  /* between nodes, likewise */
     moe_level level; /* how well loads are balanced: no GPU has more pairs than
                         the busiest would have had at that level */
+    bool placed;     /* every row is at its expert before dispatch, as when
+                        direct routing foretells all tokens */
 } moe_what_if;
 
 static inline moe_what_if moe_what_if_init(void)
 {
-    return (moe_what_if){1, 1, 1, MOE_LEVEL_ACTUAL};
+    return (moe_what_if){1, 1, 1, MOE_LEVEL_ACTUAL, false};
 }
 
 typedef struct moe_replay moe_replay;

@@ -76,12 +76,14 @@ static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
         .ahead = r->ahead[j->strategy],
         .planner_s = was_s[MOE_PHASE_PLAN],
         .plan_bytes = j->cell->wire_bytes,
-        .direct = r->view->strategy[j->strategy].in_place.n > 0,
+        .direct =
+            j->what->placed || r->view->strategy[j->strategy].in_place.n > 0,
         .rows = scaled_rows(j, gpu, by),
         .slots = (size_t)r->work->slots};
     for (int k = 0; k < MOE_N_LINKS; k++) {
         w.move_bytes[k] = gpu->haul[MOE_HAUL_MIGRATE][k];
-        w.dispatch_bytes[k] = gpu->haul[MOE_HAUL_DISPATCH][k] * by;
+        w.dispatch_bytes[k] =
+            j->what->placed ? 0 : gpu->haul[MOE_HAUL_DISPATCH][k] * by;
         w.combine_bytes[k] = gpu->haul[MOE_HAUL_COMBINE][k] * by;
     }
     return w;

@@ -120,16 +120,23 @@ static void find_turns(moe_outlook *o, quest *q)
     o->faster = find_turn(q, SPAN, o->bandwidth);
 }
 
-static void find_levels(moe_outlook *o, const moe_view *v, moe_replay *replay)
+const char *moe_perfect_name(moe_perfect stage)
+{
+    static const char *const names[MOE_N_PERFECTS] = {
+        "none", "split", "prediction", "planner", "room", "exchange"};
+    return names[stage];
+}
+
+/* The first stages are the levels of the busiest GPU. */
+static void find_stages(moe_outlook *o, const moe_view *v, moe_replay *replay)
 {
     for (int s = 0; s < v->dims.strategies; s++)
-        for (int level = 0; level < MOE_N_LEVELS; level++) {
+        for (int k = 0; k < MOE_N_PERFECTS && v->strategy[s].bound.n > 0; k++) {
             moe_what_if what = moe_what_if_init();
-            what.level = (moe_level)level;
-            o->level_s[s * MOE_N_LEVELS + level] =
-                v->strategy[s].bound.n > 0
-                    ? moe_replay_layer_s(replay, s, &what)
-                    : (double)NAN;
+            what.placed = k == MOE_PERFECT_EXCHANGE;
+            what.level = what.placed ? MOE_LEVEL_BOUND : (moe_level)k;
+            o->stage_s[s * MOE_N_PERFECTS + k] =
+                moe_replay_layer_s(replay, s, &what);
         }
 }
 
@@ -148,7 +155,7 @@ static void look(moe_outlook *o, const moe_view *v, const moe_work *work,
     o->second = fastest(replay, v, &itself, o->winner);
     quest q = {.replay = replay, .view = v, .winner = o->winner};
     find_turns(o, &q);
-    find_levels(o, v, replay);
+    find_stages(o, v, replay);
     judge_error(o, v, replay);
     o->known = o->winner >= 0;
     moe_replay_free(replay);
@@ -159,11 +166,11 @@ moe_status moe_outlook_init(moe_outlook *o, const moe_view *v, moe_error *err)
     moe_error local = {0};
     moe_work work = {0};
     *o = (moe_outlook){.winner = -1, .second = -1, .error_s = NAN};
-    o->level_s = moe_array_new((size_t)v->dims.strategies * MOE_N_LEVELS,
-                               sizeof *o->level_s, &local);
-    for (int j = 0; o->level_s != NULL && j < v->dims.strategies * MOE_N_LEVELS;
-         j++)
-        o->level_s[j] = NAN;
+    o->stage_s = moe_array_new((size_t)v->dims.strategies * MOE_N_PERFECTS,
+                               sizeof *o->stage_s, &local);
+    for (int j = 0;
+         o->stage_s != NULL && j < v->dims.strategies * MOE_N_PERFECTS; j++)
+        o->stage_s[j] = NAN;
     if (local.status == MOE_OK && moe_work_read(v, &work, &local) == MOE_OK)
         look(o, v, &work, &local);
     moe_work_fini(&work);
@@ -178,6 +185,6 @@ moe_status moe_outlook_init(moe_outlook *o, const moe_view *v, moe_error *err)
 
 void moe_outlook_fini(moe_outlook *o)
 {
-    free(o->level_s);
+    free(o->stage_s);
     *o = (moe_outlook){0};
 }

@@ -16,6 +16,20 @@ typedef struct moe_turn {
     int winner; /* beyond it */
 } moe_turn;
 
+/* Stages made perfect, each upon those before it. */
+typedef enum moe_perfect {
+    MOE_PERFECT_NONE,       /* the run */
+    MOE_PERFECT_SPLIT,      /* its placements, divided best */
+    MOE_PERFECT_PREDICTION, /* its planner, told the truth */
+    MOE_PERFECT_PLANNER,    /* the best plan known of these slots */
+    MOE_PERFECT_ROOM,       /* all that any slots could win */
+    MOE_PERFECT_EXCHANGE,   /* nothing left to dispatch */
+    MOE_N_PERFECTS
+} moe_perfect;
+
+/* @return "split", "prediction", "planner", "room", "exchange". */
+const char *moe_perfect_name(moe_perfect stage);
+
 typedef struct moe_outlook {
     bool known; /* else `why` says what is missing */
     char why[MOE_ERROR_LEN];
@@ -31,8 +45,7 @@ typedef struct moe_outlook {
     double link_bandwidth;   /* B/s, within a node, of the cluster */
     moe_turn fewer, more;    /* tokens of a batch */
     moe_turn slower, faster; /* B/s */
-    double *level_s; /* [strategies][MOE_N_LEVELS] s of a layer, had the load
-                        been balanced that well; owned */
+    double *stage_s; /* [strategies][MOE_N_PERFECTS] s of a layer; owned */
 } moe_outlook;
 
 /* Look. What cannot be known (no /work, tables that are not here, nothing

@@ -39,14 +39,15 @@ static json_t *turn(const moe_turn *t, const moe_view *v)
 
 static json_t *stages(const moe_outlook *o, const moe_view *v)
 {
-    static const char *const levels[MOE_N_LEVELS] = {
-        "actual_s", "minmax_s", "oracle_plan_s", "best_s", "bound_s"};
+    static const char *const keys[MOE_N_PERFECTS] = {
+        "actual_s", "minmax_s", "oracle_plan_s",
+        "best_s",   "bound_s",  "placed_s"};
     json_t *all = json_array();
     for (int s = 0; s < v->dims.strategies; s++) {
         json_t *object = json_object();
         put(&object, "strategy", name_of(v, s));
-        for (int k = 0; k < MOE_N_LEVELS; k++)
-            put(&object, levels[k], number(o->level_s[s * MOE_N_LEVELS + k]));
+        for (int k = 0; k < MOE_N_PERFECTS; k++)
+            put(&object, keys[k], number(o->stage_s[s * MOE_N_PERFECTS + k]));
         if (json_array_append_new(all, object) != 0) {
             json_decref(all);
             return NULL;

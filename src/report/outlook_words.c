@@ -30,28 +30,32 @@ static void say_lead(const moe_outlook *o, const moe_view *v, FILE *out)
     fputs(".\n", out);
 }
 
+static void say_won(const char *before, const char *what, const double *t,
+                    moe_perfect stage, FILE *out)
+{
+    const double won_s = t[stage - 1] - t[stage];
+    fprintf(out, "%s%s would win ", before, what);
+    if (won_s > 0)
+        fprintf(out, "%s (%.1f %%)", moe_time_cell(won_s).text,
+                100 * won_s / t[0]);
+    else
+        fputs("nothing", out);
+}
+
 /* What perfecting a stage would win, in the order of the pipeline. */
 static void say_stages(const moe_outlook *o, const moe_view *v, FILE *out)
 {
-    static const char *const stages[] = {"splitting", "prediction", "planning"};
-    const double *t = o->level_s + o->winner * MOE_N_LEVELS;
-    if (isnan(t[MOE_LEVEL_BEST]))
+    const double *t = o->stage_s + o->winner * MOE_N_PERFECTS;
+    if (isnan(t[MOE_PERFECT_EXCHANGE]))
         return;
-    fprintf(out, "For %s perfect ", name_of(v, o->winner));
-    for (int k = 0; k < 3; k++) {
-        const double won_s = t[k] - t[k + 1];
-        fprintf(out, "%s%s would win ",
-                k == 0   ? ""
-                : k == 1 ? ", upon it perfect "
-                         : ", and upon both perfect ",
-                stages[k]);
-        if (won_s > 0)
-            fprintf(out, "%s (%.1f %%)", moe_time_cell(won_s).text,
-                    100 * won_s / t[0]);
-        else
-            fputs("nothing", out);
-    }
-    fputs(": by the balance of what is computed and exchanged alone.\n", out);
+    fprintf(out, "For %s ", name_of(v, o->winner));
+    say_won("", "perfect splitting", t, MOE_PERFECT_SPLIT, out);
+    say_won(", upon it ", "perfect prediction", t, MOE_PERFECT_PREDICTION, out);
+    say_won(", upon both ", "perfect planning", t, MOE_PERFECT_PLANNER, out);
+    fputs(", by the balance of what is computed and exchanged; ", out);
+    say_won("balanced perfectly, ", "nothing left to dispatch", t,
+            MOE_PERFECT_EXCHANGE, out);
+    fputs(".\n", out);
 }
 
 static void say_turn(const moe_turn *t, const moe_view *v, const char *side,

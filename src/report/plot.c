@@ -19,8 +19,8 @@ static const moe_plot *const plots[] = {
     &moe_plot_scaling,  &moe_plot_efficiency, &moe_plot_speedup,
     &moe_plot_phases,   &moe_plot_ecdf,       &moe_plot_accuracy,
     &moe_plot_overhead, &moe_plot_experts,    &moe_plot_regret,
-    &moe_plot_gpus,     &moe_plot_stragglers, &moe_plot_traffic,
-    &moe_plot_guide,
+    &moe_plot_stages,   &moe_plot_gpus,       &moe_plot_stragglers,
+    &moe_plot_traffic,  &moe_plot_guide,
 };
 
 /* Largest SVG that is read back: pages stay small enough to mail. */

@@ -60,6 +60,7 @@ extern const moe_plot moe_plot_phases, moe_plot_speedup, moe_plot_ecdf;
 extern const moe_plot moe_plot_experts, moe_plot_gpus, moe_plot_stragglers;
 extern const moe_plot moe_plot_traffic, moe_plot_accuracy, moe_plot_overhead;
 extern const moe_plot moe_plot_scaling, moe_plot_efficiency, moe_plot_regret;
+extern const moe_plot moe_plot_stages;
 extern const moe_plot moe_plot_map;   /* of a slice */
 extern const moe_plot moe_plot_guide; /* of a run, and of its slice */
 

@@ -28,24 +28,23 @@ void moe_sheet_stages(const moe_sheet *to, const moe_view *view,
         {"prediction", "truth", MOE_RIGHT},
         {"planner", "best known", MOE_RIGHT},
         {"room", "bound", MOE_RIGHT},
+        {"exchange", "in place", MOE_RIGHT},
     };
     const size_t name_len = moe_sheet_name_len(to);
     moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
     bool any = false;
     for (int s = 0; s < view->dims.strategies && outlook->known; s++) {
-        const double *t = outlook->level_s + s * MOE_N_LEVELS;
-        any = any || !isnan(t[MOE_LEVEL_BOUND]);
+        const double *t = outlook->stage_s + s * MOE_N_PERFECTS;
+        any = any || !isnan(t[MOE_PERFECT_ROOM]);
         moe_table_cell(table, "%s",
                        moe_name_cell(view->strategy[s].name, name_len).text);
-        for (int level = 0; level + 1 < MOE_N_LEVELS; level++)
-            moe_table_cell(table, "%s",
-                           won_cell(t[level] - t[level + 1], t[0]).text);
+        for (int k = 1; k < MOE_N_PERFECTS; k++)
+            moe_table_cell(table, "%s", won_cell(t[k - 1] - t[k], t[0]).text);
     }
     if (any)
         moe_sheet_table(to,
                         "What perfecting a stage would still win of a layer, "
-                        "one upon the other, gpu clock\n(modelled): balance "
-                        "alone, of what is computed and exchanged",
+                        "one upon the other, gpu clock\n(modelled)",
                         NULL, table);
     else
         moe_table_free(table);
