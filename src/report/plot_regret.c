@@ -220,7 +220,7 @@ static const stack times = {
     .name = stage_name,
     .lost = stage_lost,
     .n = MOE_N_PERFECTS - 1,
-    .x_name = "of a layer, us (gpu clock, modelled)",
+    .x_name = "time of a layer to be won, us (gpu clock, modelled)",
     .columns = "from_s,to_s",
     .unit = 1e6,
 };
