@@ -514,6 +514,15 @@ static const struct {
      "a looks fastest: a layer takes 50.0 us on the wall clock (measured), "
      "2.00 times as fast as baseline (n = 5: too few for an interval) and 1.60 "
      "times as fast as b (n = 5: too few for an interval)."},
+    {{100, NAN, 80},
+     0,
+     8,
+     -1,
+     -1,
+     2,
+     {"oracle", "ema", "oracle"},
+     "Only oracles were measured, which cannot be built: with b a layer takes "
+     "80.0 us on the wall clock (measured)."},
     {{NAN, NAN, NAN},
      0,
      8,

@@ -158,6 +158,9 @@ static void look(moe_outlook *o, const moe_view *v, const moe_work *work,
     find_stages(o, v, replay);
     judge_error(o, v, replay);
     o->known = o->winner >= 0;
+    if (!o->known)
+        snprintf(o->why, sizeof o->why,
+                 "no strategy that can be built was measured");
     moe_replay_free(replay);
 }
 

@@ -197,7 +197,16 @@ void moe_verdict_say(const moe_view *view, const moe_verdict *v, char *text,
     FILE *out = fmemopen(text, size, "w");
     if (out == NULL)
         return;
-    if (v->best < 0) {
+    if (v->best < 0 && v->bound >= 0) {
+        fprintf(out,
+                "Only oracles were measured, which cannot be built: with %s a "
+                "layer takes %s on the %s clock (%s).",
+                view->strategy[v->bound].name,
+                moe_time_cell(view->strategy[v->bound].summary[v->clock].median)
+                    .text,
+                moe_clock_name(v->clock),
+                v->clock == MOE_CLOCK_GPU ? "modelled" : "measured");
+    } else if (v->best < 0) {
         fputs("Nothing was measured that could be compared.", out);
     } else {
         const moe_strategy_view *best = &view->strategy[v->best];
