@@ -9,7 +9,7 @@
 enum { S = 5 };
 
 /* Medians of the gpu clock in us, what of it predicts, and recall. 'o' is an
- * oracle; no recall: it foretells no tokens. */
+ * oracle, 'T' has a planner of its own; no recall: it foretells no tokens. */
 typedef struct {
     char kind;
     double time_us, predict_us, recall;
@@ -34,11 +34,11 @@ static const struct {
      true,
      10,
      0.7, /* 100 - 15 x / .3 = 95 - 5 */
-     {"s3 takes 5.00 us a layer to predict; it would beat s1 as long as that "
-      "is below 10.0 us.\n",
-      "A predictor of tokens would beat s1 at that cost, if it were right for "
-      "more than 70.0 % of a token's experts, by lines between the strategies "
-      "of this run; s3 is for 80.0 %.\n"}},
+     {"s3 takes 5.00 us a layer to predict; it beats s1 as long as that is "
+      "below 10.0 us.\n",
+      "At the cost of s3, a predictor of tokens beats s1 if it is right for "
+      "more than 70.0 % of a token's experts, by lines between strategies of "
+      "this run; s3 is for 80.0 %.\n"}},
     /* a dear predictor loses; cheaper, or more often right, it would win */
     {{{'-', 100, 0, NAN},
       {'t', 110, 30, 0.6},
@@ -67,8 +67,8 @@ static const struct {
      -30,
      NAN,
      {"s1 takes 30.0 us a layer to predict; even free it would not beat s0.\n",
-      "would not beat s0 at that cost, even if it were right for 100 % of a "
-      "token's experts; s1 is for 60.0 %.\n"}},
+      "Even right for 100 % of a token's experts, at the cost of s1, a "
+      "predictor of tokens would not beat s0; s1 is for 60.0 %.\n"}},
     /* oracles alone: a free predictor, right for the least accurate */
     {{{'-', 100, 0, NAN},
       {'o', 90, 0, 0.3},
@@ -81,8 +81,8 @@ static const struct {
      false,
      NAN,
      0.3,
-     {"", "would beat s0 if it cost nothing, being right for 30.0 % of a "
-          "token's experts.\n"}},
+     {"", "Right for 30.0 % of a token's experts, at no cost, a predictor of "
+          "tokens beats s0; less was not tried.\n"}},
     /* the U: worse in the middle; from the last crossing on */
     {{{'-', 100, 0, NAN},
       {'o', 90, 0, 0.0},
@@ -96,6 +96,34 @@ static const struct {
      NAN,
      0.75,
      {"", "more than 75.0 %"}},
+    /* an oracle of another planner says nothing */
+    {{{'-', 100, 0, NAN},
+      {'T', 90, 5, 0.6},
+      {'o', 150, 0, 1.0},
+      {'-', NAN, 0, NAN},
+      {'-', NAN, 0, NAN}},
+     1,
+     0,
+     0,
+     true,
+     15,
+     0.6,
+     {"it beats s0 as long as that is below 15.0 us", "s1 is for 60.0 %.\n"}},
+    /* one of the same does: recall is not all */
+    {{{'-', 100, 0, NAN},
+      {'t', 90, 5, 0.6},
+      {'o', 150, 0, 1.0},
+      {'-', NAN, 0, NAN},
+      {'-', NAN, 0, NAN}},
+     1,
+     0,
+     0,
+     true,
+     15,
+     NAN,
+     {"", "s1 beats s0, but one right for 100 % of a token's experts at its "
+          "cost would not: it is not recall that counts here; s1 is for "
+          "60.0 %.\n"}},
     /* nobody foretells tokens */
     {{{'-', 100, 0, NAN},
       {'-', 90, 0, NAN},
@@ -119,8 +147,10 @@ static moe_view view_of(int i, moe_strategy_view *y, char *config, size_t size)
     for (int s = 0; s < S; s++) {
         const row *r = &cases[i].rows[s];
         at += snprintf(config + at, size - (size_t)at,
-                       "  - {name: \"s%d\", predictor: \"%s\", slots: 4, }\n",
-                       s, r->kind == 'o' ? "oracle" : "token");
+                       "  - {name: \"s%d\", predictor: \"%s\", planner: "
+                       "\"%s\", slots: 4, }\n",
+                       s, r->kind == 'o' ? "oracle" : "token",
+                       r->kind == 'T' ? "balance" : "duplicate");
         y[s] = (moe_strategy_view){.recall = {.median = r->recall}};
         snprintf(y[s].name, sizeof y[s].name, "s%d", s);
         y[s].summary[MOE_CLOCK_GPU].median = 1e-6 * r->time_us;

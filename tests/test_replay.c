@@ -193,9 +193,33 @@ static double direct_s(const world *w, int s)
     return fmax(fmin(x[0], x[1]), fmin(fmax(x[0], x[1]), x[2]));
 }
 
+/* What was recorded is what was priced. */
+static void settle(world *w)
+{
+    moe_model model;
+    moe_cluster cluster;
+    moe_model_parse(model_text, "m", &model, NULL);
+    moe_cluster_parse(w->cluster, "c", &cluster, NULL);
+    const moe_cost *cost = moe_cost_find("analytic");
+    void *state = calloc(1, cost->state_size);
+    cost->init(state, &model, &cluster, NULL);
+    const moe_pricer pricer = {cost, state, &model, {G, 2}};
+    for (int c = 0; c < S * K * J * L; c++)
+        for (int g = 0; g < G; g++) {
+            const moe_layer_work work =
+                work_of(w, c / (K * J * L), &w->cell[c], g);
+            moe_layer_price price;
+            moe_layer_price_of(&pricer, &work, &price);
+            memcpy(w->cell[c].gpu[g].gpu_s, price.gpu_s, sizeof price.gpu_s);
+        }
+    cost->fini(state);
+    free(state);
+}
+
 /* The run's own medians are those of its work. */
 static moe_replay *replay_of(world *w)
 {
+    settle(w);
     moe_replay *r = NULL;
     moe_error err = {0};
     for (int s = 0; s < S; s++)
@@ -336,11 +360,16 @@ START_TEST(what_cannot_be_priced_is_said)
     moe_replay *r = NULL;
     moe_error err = {0};
     make_world(&one, 1);
-    for (int s = 0; s < S; s++)
-        one.strategy[s].summary[MOE_CLOCK_GPU].median = 2 * direct_s(&one, s);
+    settle(&one);
+    double *ffn_s =
+        &one.cell[S * K * J * L - 1].gpu[G - 1].gpu_s[MOE_PHASE_FFN];
+    *ffn_s *= 1 + 1e-6;
     ck_assert_int_eq(moe_replay_new(&one.view, &one.work, &r, &err),
                      MOE_MISMATCH);
     ck_assert_ptr_nonnull(strstr(err.text, "do not come out again"));
+    *ffn_s = NAN;
+    ck_assert_int_eq(moe_replay_new(&one.view, &one.work, &r, &err),
+                     MOE_MISMATCH);
     err = (moe_error){0};
     one.work.cluster_profile = (char *)"cost: nonsense\n";
     ck_assert_int_eq(moe_replay_new(&one.view, &one.work, &r, &err), MOE_USAGE);

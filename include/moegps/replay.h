@@ -4,7 +4,7 @@
  *  Counts scale with the batch; plans, copies that travel and the share of
  *  pairs predicted right stay as they were. A predictor's time grows with
  *  tokens and does not shrink below them, as small products are bound by
- *  weights and launches. All times are of the gpu clock: modelled. At the
+ *  weights and launches; nor has it an expected error. All times are of the gpu clock: modelled. At the
  *  run's own size and links they are those of the run, to the last bit where
  *  all of it was read (work.h); moe_replay_fit() says how far the part that was
  *  read differs. All strategies are priced on the same part, so that comparing
@@ -43,11 +43,17 @@ typedef struct moe_replay moe_replay;
  *  until moe_replay_free().
  *  @param work  of the view. Release with moe_replay_free().
  *  @return MOE_OK, MOE_USAGE (the cluster cannot be priced here: no such cost
- *  model, or its tables are missing), MOE_MISMATCH (the run's own times do not
- *  come out: other tables, or another version), MOE_NOMEM. */
+ *  model, or its tables are missing), MOE_MISMATCH (the run's own prices do
+ *  not come out: other tables, or another version), MOE_NOMEM. */
 moe_status moe_replay_new(const moe_view *view, const moe_work *work,
                           moe_replay **out, moe_error *err);
 void moe_replay_free(moe_replay *replay);
+
+/** Samples of the modelled time of a layer, s: means over layers, paired
+ *  between strategies and questions.
+ *  @param x_out  [work->samples] */
+void moe_replay_samples_s(moe_replay *replay, int strategy,
+                          const moe_what_if *what, double *x_out);
 
 /** @return modelled time of a layer, s: median over samples of the mean over
  *  layers; NaN: the strategy was not measured. */

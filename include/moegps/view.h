@@ -110,10 +110,11 @@ void moe_views_free(moe_view *views, size_t n);
 void moe_view_samples(const moe_view *view, int strategy, moe_clock clock,
                       double *x_out);
 
-/** @return whether a strategy's settings hold a text such as "plan_ahead: true"
- *  or "predictor: \"oracle\"". */
-bool moe_view_strategy_says(const moe_view *view, int strategy,
-                            const char *setting);
+/** Get a strategy's setting, such as planner, as it is in the settings: a word
+ *  without its quotes, a number, true. "" where it has none.
+ *  @param text  [size] */
+void moe_view_strategy_setting(const moe_view *view, int strategy,
+                               const char *key, char *text, size_t size);
 
 /** A named figure of a strategy: a row of /summary, of CSV and of JSON. */
 typedef struct moe_metric {

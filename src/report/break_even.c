@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "moegps/mem.h"
+#include "moegps/planner.h"
 #include "outlook.h"
 #include "verdict.h"
 
 /* By the run's own medians. Without its predictor a strategy that foretells
- * tokens takes a time that falls with recall; between the recalls of the run,
- * oracles of limited accuracy among them, it is taken to follow a line. */
+ * tokens takes a time that falls with recall; between the recalls of
+ * strategies that differ in nothing else, oracles of limited accuracy among
+ * them, it is taken to follow a line. */
 
 enum { MOST = 64 }; /* strategies that foretell tokens */
 
@@ -60,12 +64,49 @@ static int by_recall(const void *a, const void *b)
     return (x->recall > y->recall) - (x->recall < y->recall);
 }
 
-/* @return points of all that foretell tokens, by rising recall. */
-static int collect(const moe_view *v, point *all)
+static bool same(const moe_view *v, int a, int b, const char *key)
+{
+    char x[64], y[64];
+    moe_view_strategy_setting(v, a, key, x, sizeof x);
+    moe_view_strategy_setting(v, b, key, y, sizeof y);
+    return strcmp(x, y) == 0;
+}
+
+/* Whether two strategies differ in nothing but what foretells. */
+static bool alike(const moe_view *v, int a, int b)
+{
+    static const char *const keys[] = {"planner", "split", "slots",
+                                       "plan_ahead", "routing"};
+    char name[64];
+    bool all = true;
+    for (size_t k = 0; k < MOE_ARRAY_LEN(keys); k++)
+        all = all && same(v, a, b, keys[k]);
+    moe_view_strategy_setting(v, a, "planner", name, sizeof name);
+    const moe_planner *planner = moe_planner_find(name);
+    const moe_opt *opt = planner != NULL ? planner->opts : NULL;
+    for (; opt != NULL && opt->key != NULL; opt++)
+        all = all && same(v, a, b, opt->key);
+    return all;
+}
+
+/* @return the fastest oracle that foretells tokens; -1: none. */
+static int fastest_oracle(const moe_view *v)
+{
+    int best = -1;
+    for (int s = 0; s < v->dims.strategies; s++)
+        if (foretells(v, s) && moe_verdict_is_oracle(v, s) &&
+            (best < 0 || median_s(v, s) < median_s(v, best)))
+            best = s;
+    return best;
+}
+
+/* @return points of all that foretell tokens as `like` does but for the
+ * predictor, by rising recall. */
+static int collect(const moe_view *v, int like, point *all)
 {
     int n = 0;
-    for (int s = 0; s < v->dims.strategies && n < MOST; s++)
-        if (foretells(v, s) && !isnan(median_s(v, s)))
+    for (int s = 0; s < v->dims.strategies && n < MOST && like >= 0; s++)
+        if (foretells(v, s) && !isnan(median_s(v, s)) && alike(v, s, like))
             all[n++] = (point){v->strategy[s].recall.median,
                                median_s(v, s) - predict_s(v, s)};
     qsort(all, (size_t)n, sizeof *all, by_recall);
@@ -90,8 +131,9 @@ static double recall_from(const point *all, int n, double goal_s)
 moe_break_even moe_break_even_of(const moe_view *v)
 {
     point all[MOST];
-    const int n = collect(v, all);
-    moe_break_even b = {.strategy = fastest(v, TOKENS, -1),
+    const int strategy = fastest(v, TOKENS, -1);
+    const int n = collect(v, strategy >= 0 ? strategy : fastest_oracle(v), all);
+    moe_break_even b = {.strategy = strategy,
                         .without = fastest(v, NO_TOKENS, -1),
                         .predict_s = NAN,
                         .limit_s = NAN,

@@ -14,8 +14,9 @@ static const double STEP = 2.0;  /* of a scan */
 static const double SPAN = 64.0; /* of bandwidths, either way */
 /* Of an expert, mean: counts of fewer, rounded, are none. */
 static const double LEAST_PAIRS = 8;
-static const double TOKENS = 4e6; /* of a batch, at most */
-enum { BISECTIONS = 10 };         /* a part in 1024 of a step */
+static const double TOKENS = 4e6;     /* of a batch, at most */
+enum { BISECTIONS = 10 };             /* a part in 1024 of a step */
+static const double MOST_DRIFT = 0.5; /* of the lead, by a part of the run */
 
 /* A way to go from the run. */
 typedef struct quest {
@@ -88,8 +89,6 @@ static moe_turn find_turn(const quest *q, double end, double unit)
 static void judge_error(moe_outlook *o, const moe_view *v,
                         const moe_replay *replay)
 {
-    if (o->second < 0)
-        return;
     const moe_strategy_view *a = &v->strategy[o->winner];
     const moe_strategy_view *b = &v->strategy[o->second];
     const double a_s = a->summary[MOE_CLOCK_GPU].median;
@@ -104,9 +103,21 @@ static void judge_error(moe_outlook *o, const moe_view *v,
                  (a_s + b_s) * differs;
 }
 
+/* A part of the run, and a close race: may it stand for the whole? */
+static bool is_close(const moe_outlook *o, const moe_view *v,
+                     moe_replay *replay)
+{
+    const moe_what_if itself = moe_what_if_init();
+    const double run = v->strategy[o->second].summary[MOE_CLOCK_GPU].median /
+                       v->strategy[o->winner].summary[MOE_CLOCK_GPU].median;
+    const double part = moe_replay_layer_s(replay, o->second, &itself) /
+                        moe_replay_layer_s(replay, o->winner, &itself);
+    return fastest(replay, v, &itself, -1) != o->winner ||
+           !(fabs(part - run) <= MOST_DRIFT * (run - 1));
+}
+
 static void find_turns(moe_outlook *o, quest *q)
 {
-    const moe_cluster *c = moe_replay_cluster(q->replay);
     const double few = LEAST_PAIRS * (double)q->view->dims.experts /
                        q->view->top_k / o->tokens;
     q->member = offsetof(moe_what_if, tokens);
@@ -114,8 +125,6 @@ static void find_turns(moe_outlook *o, quest *q)
     o->more = find_turn(q, fmax(1, TOKENS / o->tokens), o->tokens);
     q->member = o->network ? offsetof(moe_what_if, network)
                            : offsetof(moe_what_if, link);
-    o->link_bandwidth = c->link_bandwidth;
-    o->bandwidth = o->network ? c->network_bandwidth : c->link_bandwidth;
     o->slower = find_turn(q, 1 / SPAN, o->bandwidth);
     o->faster = find_turn(q, SPAN, o->bandwidth);
 }
@@ -127,17 +136,35 @@ const char *moe_perfect_name(moe_perfect stage)
     return names[stage];
 }
 
-/* The first stages are the levels of the busiest GPU. */
-static void find_stages(moe_outlook *o, const moe_view *v, moe_replay *replay)
+/* Ask for all stages of a strategy. The first are the levels of the busiest
+ * GPU. @param x  [2][n] scratch */
+static void find_stages(moe_outlook *o, moe_replay *replay, int s, double *x,
+                        size_t n, moe_error *err)
 {
-    for (int s = 0; s < v->dims.strategies; s++)
-        for (int k = 0; k < MOE_N_PERFECTS && v->strategy[s].bound.n > 0; k++) {
-            moe_what_if what = moe_what_if_init();
-            what.placed = k == MOE_PERFECT_EXCHANGE;
-            what.level = what.placed ? MOE_LEVEL_BOUND : (moe_level)k;
-            o->stage_s[s * MOE_N_PERFECTS + k] =
-                moe_replay_layer_s(replay, s, &what);
-        }
+    double *first = x, *last = x + n;
+    for (int k = 0; k < MOE_N_PERFECTS; k++) {
+        moe_what_if what = moe_what_if_init();
+        double *mean_s = &o->stage_s[s * MOE_N_PERFECTS + k];
+        what.placed = k == MOE_PERFECT_EXCHANGE;
+        what.level = what.placed ? MOE_LEVEL_BOUND : (moe_level)k;
+        moe_replay_samples_s(replay, s, &what, k == 0 ? first : last);
+        *mean_s = 0;
+        for (size_t i = 0; i < n; i++)
+            *mean_s += (k == 0 ? first : last)[i] / (double)n;
+    }
+    for (size_t i = 0; i < n; i++)
+        last[i] = 1 - last[i] / first[i];
+    moe_summarise(last, n, &o->together[s], err);
+}
+
+static void find_all_stages(moe_outlook *o, const moe_view *v,
+                            moe_replay *replay, size_t n, moe_error *err)
+{
+    double *x = moe_array_new(2 * n, sizeof *x, err);
+    for (int s = 0; s < v->dims.strategies && err->status == MOE_OK; s++)
+        if (v->strategy[s].bound.n > 0)
+            find_stages(o, replay, s, x, n, err);
+    free(x);
 }
 
 static void look(moe_outlook *o, const moe_view *v, const moe_work *work,
@@ -146,41 +173,58 @@ static void look(moe_outlook *o, const moe_view *v, const moe_work *work,
     moe_replay *replay = NULL;
     if (moe_replay_new(v, work, &replay, err) != MOE_OK)
         return;
-    const moe_what_if itself = moe_what_if_init();
+    const moe_cluster *c = moe_replay_cluster(replay);
     const moe_layout layout = {v->dims.gpus, work->gpus_per_node};
+    quest q = {.replay = replay, .view = v, .winner = o->winner};
     o->fit = moe_replay_fit(replay);
     o->tokens = v->tokens;
     o->network = moe_layout_nodes(&layout) > 1;
-    o->winner = fastest(replay, v, &itself, -1);
-    o->second = fastest(replay, v, &itself, o->winner);
-    quest q = {.replay = replay, .view = v, .winner = o->winner};
-    find_turns(o, &q);
-    find_stages(o, v, replay);
-    judge_error(o, v, replay);
-    o->known = o->winner >= 0;
-    if (!o->known)
-        snprintf(o->why, sizeof o->why,
-                 "no strategy that can be built was measured");
+    o->link_bandwidth = c->link_bandwidth;
+    o->bandwidth = o->network ? c->network_bandwidth : c->link_bandwidth;
+    if (o->second >= 0) {
+        judge_error(o, v, replay);
+        o->close = is_close(o, v, replay);
+        if (!o->close)
+            find_turns(o, &q);
+    }
+    find_all_stages(o, v, replay, (size_t)work->samples, err);
+    o->known = err->status == MOE_OK;
     moe_replay_free(replay);
+}
+
+static const moe_turn nowhere = {NAN, NAN, -1};
+
+static void start(moe_outlook *o, const moe_view *v, moe_error *err)
+{
+    const size_t n = (size_t)v->dims.strategies;
+    *o = (moe_outlook){.lead_s = NAN,
+                       .error_s = NAN,
+                       .fewer = nowhere,
+                       .more = nowhere,
+                       .slower = nowhere,
+                       .faster = nowhere};
+    o->winner = moe_verdict_fastest(v, MOE_CLOCK_GPU, false, -1);
+    o->second = o->winner < 0
+                    ? -1
+                    : moe_verdict_fastest(v, MOE_CLOCK_GPU, false, o->winner);
+    o->stage_s = moe_array_new(n * MOE_N_PERFECTS, sizeof *o->stage_s, err);
+    o->together = moe_array_new(n, sizeof *o->together, err);
+    for (size_t j = 0; o->stage_s != NULL && j < n * MOE_N_PERFECTS; j++)
+        o->stage_s[j] = NAN;
 }
 
 moe_status moe_outlook_init(moe_outlook *o, const moe_view *v, moe_error *err)
 {
     moe_error local = {0};
     moe_work work = {0};
-    *o = (moe_outlook){.winner = -1, .second = -1, .error_s = NAN};
-    o->stage_s = moe_array_new((size_t)v->dims.strategies * MOE_N_PERFECTS,
-                               sizeof *o->stage_s, &local);
-    for (int j = 0;
-         o->stage_s != NULL && j < v->dims.strategies * MOE_N_PERFECTS; j++)
-        o->stage_s[j] = NAN;
+    start(o, v, &local);
     if (local.status == MOE_OK && moe_work_read(v, &work, &local) == MOE_OK)
         look(o, v, &work, &local);
     moe_work_fini(&work);
     if (local.status == MOE_OK)
         return MOE_OK;
     snprintf(o->why, sizeof o->why, "%s", local.text);
-    if (local.status == MOE_USAGE || local.status == MOE_MISMATCH)
+    if (local.status != MOE_NOMEM)
         return MOE_OK;
     moe_outlook_fini(o);
     return moe_fail(err, local.status, "%s", local.text);
@@ -188,6 +232,7 @@ moe_status moe_outlook_init(moe_outlook *o, const moe_view *v, moe_error *err)
 
 void moe_outlook_fini(moe_outlook *o)
 {
+    free(o->together);
     free(o->stage_s);
     *o = (moe_outlook){0};
 }

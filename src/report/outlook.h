@@ -33,24 +33,28 @@ const char *moe_perfect_name(moe_perfect stage);
 typedef struct moe_outlook {
     bool known; /* else `why` says what is missing */
     char why[MOE_ERROR_LEN];
-    double fit;         /* of the replay: moe_replay_fit() */
-    int winner, second; /* least times of those that can be built; second -1:
-                           none */
-    double lead_s;      /* of the winner's median over the second's */
+    int winner, second; /* least medians of the gpu clock in the run, of those
+                           that can be built; -1: none */
+    double lead_s;      /* second less winner */
     double error_s; /* the cost model's own, of what differs between them; NaN:
                        unknown */
+    double fit;     /* of the part that was priced: moe_replay_fit() */
+    bool close;     /* the part has another lead than the run by half of it or
+                       more, so that turns are not known */
     double tokens;  /* of a batch */
     double bandwidth;        /* B/s, of the links that were varied */
     bool network;            /* those between nodes, not those within */
     double link_bandwidth;   /* B/s, within a node, of the cluster */
     moe_turn fewer, more;    /* tokens of a batch */
     moe_turn slower, faster; /* B/s */
-    double *stage_s; /* [strategies][MOE_N_PERFECTS] s of a layer; owned */
+    double *stage_s;         /* [strategies][MOE_N_PERFECTS] s of a layer, means
+                              over samples, which add up; NaN: no regrets; owned */
+    moe_summary *together;   /* [strategies] share of a layer that all stages
+                              together would win, per sample; owned */
 } moe_outlook;
 
-/* Look. What cannot be known (no /work, tables that are not here, nothing
- * measured) is no error.
- * @return MOE_OK, MOE_FORMAT, MOE_NOMEM. */
+/* Look. What cannot be known (no /work, or a damaged one, tables that are not
+ * here, nothing measured) is no error. @return MOE_OK, MOE_NOMEM. */
 moe_status moe_outlook_init(moe_outlook *o, const moe_view *view,
                             moe_error *err);
 void moe_outlook_fini(moe_outlook *o);
@@ -68,8 +72,9 @@ typedef struct moe_break_even {
     double recall_needed; /* of a predictor that takes predict_s (without a
                              strategy: nothing) to be as fast as `without`; NaN:
                              none up to `recall_most` would do */
-    double recall_least, recall_most; /* of all that foretell tokens, oracles
-                                         too; NaN: there are none */
+    double recall_least, recall_most; /* of all that foretell tokens and are
+                                         alike otherwise, oracles too; NaN:
+                                         there are none */
 } moe_break_even;
 
 /* @return by the medians of the gpu clock. */

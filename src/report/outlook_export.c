@@ -48,6 +48,10 @@ static json_t *stages(const moe_outlook *o, const moe_view *v)
         put(&object, "strategy", name_of(v, s));
         for (int k = 0; k < MOE_N_PERFECTS; k++)
             put(&object, keys[k], number(o->stage_s[s * MOE_N_PERFECTS + k]));
+        put(&object, "n", json_integer((json_int_t)o->together[s].n));
+        put(&object, "together", number(o->together[s].median));
+        put(&object, "together_ci_low", number(o->together[s].ci_low));
+        put(&object, "together_ci_high", number(o->together[s].ci_high));
         if (json_array_append_new(all, object) != 0) {
             json_decref(all);
             return NULL;
@@ -102,6 +106,7 @@ json_t *moe_outlook_json(const moe_outlook *o, const moe_view *v)
     put(&object, "second", name_of(v, o->second));
     put(&object, "lead_s", number(o->lead_s));
     put(&object, "cost_model_error_s", number(o->error_s));
+    put(&object, "close", json_boolean(o->close));
     put(&object, "tokens", tokens(o, v));
     put(&object, "bandwidth", bandwidth(o, v));
     put(&object, "stages", stages(o, v));

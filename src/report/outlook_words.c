@@ -5,6 +5,7 @@
 
 #include "cells.h"
 #include "outlook.h"
+#include "verdict.h"
 
 static const char *name_of(const moe_view *v, int s)
 {
@@ -14,32 +15,44 @@ static const char *name_of(const moe_view *v, int s)
 /* Lead and how sure it is, as far as prices go. */
 static void say_lead(const moe_outlook *o, const moe_view *v, FILE *out)
 {
-    if (o->second < 0)
+    const int by_wall = moe_verdict_fastest(v, MOE_CLOCK_WALL, false, -1);
+    if (moe_verdict_clock(v) == MOE_CLOCK_WALL && by_wall != o->winner)
+        fprintf(out,
+                "What follows is of the gpu clock, on which not %s is fastest "
+                "but %s.\n",
+                by_wall >= 0 ? name_of(v, by_wall) : "any",
+                name_of(v, o->winner));
+    const char *first = name_of(v, o->winner), *second = name_of(v, o->second);
+    if (!(o->lead_s > 0)) {
+        fprintf(out, "%s and %s take equally long on the gpu clock.\n", first,
+                second);
         return;
-    fprintf(out, "%s leads %s by %s a layer on the gpu clock; ",
-            name_of(v, o->winner), name_of(v, o->second),
-            moe_time_cell(o->lead_s).text);
+    }
+    fprintf(out, "%s is %s a layer ahead of %s on the gpu clock; ", first,
+            moe_time_cell(o->lead_s).text, second);
     if (isnan(o->error_s))
-        fputs("how wrong the prices may be is not known", out);
+        fputs("how wrong prices may be is not known.\n", out);
     else
         fprintf(out,
-                "the cost model's own error, of what differs between them, is "
-                "%s, so that the lead %s it",
+                "the cost model may be wrong by %s in what differs between "
+                "them, which is %s.\n",
                 moe_time_cell(o->error_s).text,
-                o->lead_s > o->error_s ? "survives" : "does not survive");
-    fputs(".\n", out);
+                o->lead_s > o->error_s ? "less" : "as much or more");
 }
+
+/* Of a layer: less is rounding to whole pairs. */
+static const double LITTLE = 5e-4;
 
 static void say_won(const char *before, const char *what, const double *t,
                     moe_perfect stage, FILE *out)
 {
     const double won_s = t[stage - 1] - t[stage];
     fprintf(out, "%s%s would win ", before, what);
-    if (won_s > 0)
+    if (won_s > LITTLE * t[0])
         fprintf(out, "%s (%.1f %%)", moe_time_cell(won_s).text,
                 100 * won_s / t[0]);
     else
-        fputs("nothing", out);
+        fputs(won_s > 0 ? "next to nothing" : "nothing", out);
 }
 
 /* What perfecting a stage would win, in the order of the pipeline. */
@@ -91,8 +104,8 @@ static void say_turns(const moe_outlook *o, const moe_view *v, FILE *out)
     say_turn(&o->more, v, isnan(o->more.at) ? "up to" : "above", count_cell, "",
              out);
     fputs(". Batches are taken to be as uneven and as hard to foretell as "
-          "those of the run; larger ones are less so, so that what balances "
-          "them wins earlier.\n",
+          "those of the run; real larger ones are evener and easier to "
+          "foretell, so that theirs may lie elsewhere.\n",
           out);
     if (v->dims.gpus < 2)
         return;
@@ -112,10 +125,10 @@ static void say_overhead(const moe_break_even *b, const moe_view *v, FILE *out)
     const char *name = name_of(v, b->strategy), *rival = name_of(v, b->rival);
     fprintf(out, "%s takes %s a layer to predict", name,
             moe_time_cell(b->predict_s).text);
-    if (b->limit_s < 0)
+    if (!(b->limit_s > 0))
         fprintf(out, "; even free it would not beat %s", rival);
     else if (b->ahead)
-        fprintf(out, "; it would beat %s as long as that is below %s", rival,
+        fprintf(out, "; it beats %s as long as that is below %s", rival,
                 moe_time_cell(b->limit_s).text);
     else
         fprintf(out, "; to beat %s it would have to be below %s", rival,
@@ -123,24 +136,45 @@ static void say_overhead(const moe_break_even *b, const moe_view *v, FILE *out)
     fputs(".\n", out);
 }
 
+/* @return "the cost of X", or "no cost". */
+static moe_cell cost_cell(const moe_break_even *b, const moe_view *v)
+{
+    moe_cell cell;
+    snprintf(cell.text, sizeof cell.text, "%s%.40s",
+             b->strategy >= 0 ? "the cost of " : "no cost",
+             b->strategy >= 0 ? name_of(v, b->strategy) : "");
+    return cell;
+}
+
 static void say_accuracy(const moe_break_even *b, const moe_view *v, FILE *out)
 {
-    const bool none = isnan(b->recall_needed);
-    const bool least = b->recall_needed <= b->recall_least;
-    fprintf(out,
-            "A predictor of tokens would %sbeat %s %s, %s %s of a token's "
-            "experts%s",
-            none ? "not " : "", name_of(v, b->without),
-            b->strategy >= 0 ? "at that cost" : "if it cost nothing",
-            none    ? "even if it were right for"
-            : least ? "being right for"
-                    : "if it were right for more than",
-            moe_percent_cell(none    ? b->recall_most
-                             : least ? b->recall_least
-                                     : b->recall_needed)
-                .text,
-            none || least ? ""
-                          : ", by lines between the strategies of this run");
+    const char *rival = name_of(v, b->without);
+    const moe_cell cost = cost_cell(b, v);
+    const bool wins = b->strategy >= 0 &&
+                      v->strategy[b->strategy].summary[MOE_CLOCK_GPU].median <
+                          v->strategy[b->without].summary[MOE_CLOCK_GPU].median;
+    if (isnan(b->recall_needed) && wins)
+        fprintf(out,
+                "%s beats %s, but one right for %s of a token's experts at its "
+                "cost would not: it is not recall that counts here",
+                name_of(v, b->strategy), rival,
+                moe_percent_cell(b->recall_most).text);
+    else if (isnan(b->recall_needed))
+        fprintf(out,
+                "Even right for %s of a token's experts, at %s, a predictor of "
+                "tokens would not beat %s",
+                moe_percent_cell(b->recall_most).text, cost.text, rival);
+    else if (b->recall_needed <= b->recall_least)
+        fprintf(out,
+                "Right for %s of a token's experts, at %s, a predictor of "
+                "tokens beats %s; less was not tried",
+                moe_percent_cell(b->recall_least).text, cost.text, rival);
+    else
+        fprintf(out,
+                "At %s, a predictor of tokens beats %s if it is right for more "
+                "than %s of a token's experts, by lines between strategies of "
+                "this run",
+                cost.text, rival, moe_percent_cell(b->recall_needed).text);
     if (b->strategy >= 0)
         fprintf(out, "; %s is for %s", name_of(v, b->strategy),
                 moe_percent_cell(b->recall).text);
@@ -151,34 +185,41 @@ static void say_accuracy(const moe_break_even *b, const moe_view *v, FILE *out)
 static void say_fit(const moe_outlook *o, FILE *out)
 {
     static const double CLOSE = 1e-4;
-    fputs("What was asked of other sizes is modelled, from what this run's "
-          "GPUs did",
-          out);
-    if (o->fit > CLOSE)
+    if (o->close)
+        fprintf(out, "Where the verdict turns is not known: a part of the run "
+                     "was priced, whose lead is not that of all of it.\n");
+    else if (o->fit > CLOSE)
         fprintf(out,
-                "; a part of it was priced, whose times differ from all "
-                "of it by %s at most",
+                "A part of the run was priced anew; its times differ from all "
+                "of it by %s at most.\n",
                 moe_percent_cell(o->fit).text);
-    fputs(".\n", out);
 }
 
 void moe_outlook_say(const moe_outlook *o, const moe_view *v, FILE *out)
 {
     const moe_break_even b = moe_break_even_of(v);
-    if (o->known)
+    if (o->known && o->second >= 0)
         say_lead(o, v, out);
     if (b.strategy >= 0 && b.rival >= 0)
         say_overhead(&b, v, out);
     if (b.without >= 0 && !isnan(b.recall_most))
         say_accuracy(&b, v, out);
-    if (o->known) {
-        say_stages(o, v, out);
-        say_turns(o, v, out);
-        say_fit(o, out);
-    } else {
+    if (!o->known) {
         fprintf(out,
                 "Other batches, links and balances cannot be priced: "
                 "%s.\n",
                 o->why);
+        return;
     }
+    if (o->winner >= 0)
+        say_stages(o, v, out);
+    if (o->second < 0) {
+        fputs("With less than two strategies that can be built no verdict "
+              "turns.\n",
+              out);
+        return;
+    }
+    if (!o->close)
+        say_turns(o, v, out);
+    say_fit(o, out);
 }

@@ -9,9 +9,10 @@
 
 static moe_cell won_cell(double won_s)
 {
-    const moe_cell time = moe_time_cell(fabs(won_s));
+    /* Less than the shortest tick of any clock is what floating point loses. */
+    const moe_cell time = moe_time_cell(fabs(won_s) < 1e-12 ? 0 : fabs(won_s));
     moe_cell cell;
-    snprintf(cell.text, sizeof cell.text, "%s%.32s", won_s < 0 ? "-" : "",
+    snprintf(cell.text, sizeof cell.text, "%s%.32s", won_s <= -1e-12 ? "-" : "",
              time.text);
     return cell;
 }
@@ -20,30 +21,42 @@ void moe_sheet_stages(const moe_sheet *to, const moe_view *view,
                       const moe_outlook *outlook)
 {
     static const moe_column columns[] = {
-        {"strategy", NULL, MOE_LEFT},          {"split", "minmax", MOE_RIGHT},
-        {"prediction", "truth", MOE_RIGHT},    {"planner", "best", MOE_RIGHT},
-        {"room", "bound", MOE_RIGHT},          {"exchange", "none", MOE_RIGHT},
+        {"strategy", NULL, MOE_LEFT},
+        {"split", "minmax", MOE_RIGHT},
+        {"prediction", "truth", MOE_RIGHT},
+        {"planner", "best", MOE_RIGHT},
+        {"room", "bound", MOE_RIGHT},
+        {"exchange", "none", MOE_RIGHT},
         {"together", "of a layer", MOE_RIGHT},
+        {"95 % interval", NULL, MOE_RIGHT},
     };
     const size_t name_len = moe_sheet_name_len(to);
     moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
     bool any = false;
+    size_t n = 0; /* samples */
     for (int s = 0; s < view->dims.strategies && outlook->known; s++) {
         const double *t = outlook->stage_s + s * MOE_N_PERFECTS;
-        const double last_s = t[MOE_PERFECT_EXCHANGE];
-        any = any || !isnan(last_s);
+        any = any || !isnan(t[MOE_PERFECT_EXCHANGE]);
         moe_table_cell(table, "%s",
                        moe_name_cell(view->strategy[s].name, name_len).text);
         for (int k = 1; k < MOE_N_PERFECTS; k++)
             moe_table_cell(table, "%s", won_cell(t[k - 1] - t[k]).text);
+        const moe_summary *all = &outlook->together[s];
+        moe_table_cell(table, "%s", moe_percent_cell(all->median).text);
         moe_table_cell(table, "%s",
-                       moe_percent_cell((t[0] - last_s) / t[0]).text);
+                       moe_interval_cell(moe_percent_cell(all->ci_low),
+                                         moe_percent_cell(all->ci_high))
+                           .text);
+        n = all->n > n ? all->n : n;
     }
+    char title[256];
+    snprintf(title, sizeof title,
+             "What perfecting a stage would still win of a layer, each upon "
+             "those before it,\ngpu clock (modelled); means over %zu samples, "
+             "together: median",
+             n);
     if (any)
-        moe_sheet_table(to,
-                        "What perfecting a stage would still win of a layer, "
-                        "each upon those before it,\ngpu clock (modelled)",
-                        NULL, table);
+        moe_sheet_table(to, title, NULL, table);
     else
         moe_table_free(table);
 }

@@ -116,13 +116,14 @@ moe_clock moe_verdict_clock(const moe_view *view)
 
 bool moe_verdict_is_oracle(const moe_view *view, int strategy)
 {
-    return moe_view_strategy_says(view, strategy, "predictor: \"oracle\"");
+    char predictor[32];
+    moe_view_strategy_setting(view, strategy, "predictor", predictor,
+                              sizeof predictor);
+    return strcmp(predictor, "oracle") == 0;
 }
 
-/* @return the strategy of least median time, of oracles or of the others, but
- * for `taken`; -1: none. */
-static int fastest(const moe_view *view, moe_clock clock, bool oracle,
-                   int taken)
+int moe_verdict_fastest(const moe_view *view, moe_clock clock, bool oracle,
+                        int taken)
 {
     int best = -1;
     for (int s = 0; s < view->dims.strategies; s++) {
@@ -142,9 +143,10 @@ moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
     const size_t n = (size_t)view->dims.iterations;
     moe_verdict v = {.clock = clock, .margin = {0, NAN, NAN, NAN}};
     moe_status status = MOE_OK;
-    v.best = fastest(view, clock, false, -1);
-    v.second = v.best >= 0 ? fastest(view, clock, false, v.best) : -1;
-    v.bound = fastest(view, clock, true, -1);
+    v.best = moe_verdict_fastest(view, clock, false, -1);
+    v.second =
+        v.best >= 0 ? moe_verdict_fastest(view, clock, false, v.best) : -1;
+    v.bound = moe_verdict_fastest(view, clock, true, -1);
     if (v.second >= 0) {
         double *x = moe_array_new(2 * n, sizeof *x, err);
         if (x == NULL)

@@ -23,6 +23,11 @@ moe_clock moe_verdict_clock(const moe_view *view);
 /* Whether a strategy predicts with the truth. */
 bool moe_verdict_is_oracle(const moe_view *view, int strategy);
 
+/* @return the strategy of least median time, of oracles or of the others, but
+ * for `taken`; -1: none. */
+int moe_verdict_fastest(const moe_view *view, moe_clock clock, bool oracle,
+                        int taken);
+
 moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
                             moe_error *err);
 

@@ -185,28 +185,38 @@ moe_status moe_view_read(const char *path, moe_view *out, moe_error *err)
     return MOE_OK;
 }
 
-/* The settings have a line per strategy, in their order; names in it are
- * quoted and escaped, so that none can pass for a key. */
-bool moe_view_strategy_says(const moe_view *view, int strategy,
-                            const char *setting)
+/* The settings have a line per strategy, in their order, which begins with its
+ * name. @return what follows the name, in which a key may be written, too. */
+static const char *behind_name(const moe_view *view, int strategy)
 {
-    static const char item[] = "\n  - {name: ";
+    static const char item[] = "\n  - {name: \"";
     const char *at = view->config;
-    char key[128];
-    const int len = snprintf(key, sizeof key, ", %s", setting);
     for (int s = 0; at != NULL && s <= strategy; s++) {
         at = strstr(at, item);
         at = at != NULL ? at + sizeof item - 1 : NULL;
     }
+    while (at != NULL && *at != '"' && *at != '\n' && *at != '\0')
+        at += at[0] == '\\' && at[1] != '\0' ? 2 : 1;
+    return at;
+}
+
+void moe_view_strategy_setting(const moe_view *view, int strategy,
+                               const char *key, char *text, size_t size)
+{
+    const char *at = behind_name(view, strategy);
+    char wanted[64];
+    const int len = snprintf(wanted, sizeof wanted, ", %s: ", key);
+    snprintf(text, size, "%s", "");
     if (at == NULL)
-        return false;
-    const char *end = at + strcspn(at, "\n"), *found = at;
-    while ((found = strstr(found, key)) != NULL && found < end) {
-        found += len;
-        if (*found == ',' || *found == '}')
-            return true;
-    }
-    return false;
+        return;
+    const char *end = at + strcspn(at, "\n"), *found = strstr(at, wanted);
+    if (found == NULL || found >= end)
+        return;
+    found += len;
+    const bool quoted = *found == '"';
+    found += quoted;
+    snprintf(text, size, "%.*s", (int)strcspn(found, quoted ? "\"\n" : ",}\n"),
+             found);
 }
 
 void moe_view_free(moe_view *view)

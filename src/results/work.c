@@ -10,10 +10,11 @@
 
 /* Layers differ more than samples do. */
 enum {
-    SAMPLES = 16,
+    SAMPLES = 64,
     FEW_SAMPLES = 4, /* while not all layers have room */
     ENTRIES = 4,     /* iterations of a sample */
     LAYERS = 64,
+    MOST_GPUS = 1 << 20, /* of a node: far from any overflow */
     BUDGET = 6144 /* layers times GPUs, of all strategies: to price each takes
                      about 4 us, and questions about them are asked 40 times */
 };
@@ -217,7 +218,9 @@ static void keep_gpu(const desk *d, int g, uint32_t *pairs, moe_work_gpu *to)
     const size_t ranks = (size_t)d->rd.view->dims.ranks;
     *to = (moe_work_gpu){.pairs = pairs};
     for (size_t k = 0; k < (size_t)d->w.slots; k++) {
-        pairs[k] = (uint32_t)present(d->pairs[k * ranks + (size_t)g]);
+        /* 32 bits, unless the file was tampered with. */
+        const double n = present(d->pairs[k * ranks + (size_t)g]);
+        pairs[k] = (uint32_t)fmin(n, INT32_MAX);
         to->total += pairs[k];
     }
     for (size_t h = 0; h < MOE_N_HAULS; h++)
@@ -293,8 +296,8 @@ static void read_settings(desk *d)
     if (moe_reader_failed(&d->rd))
         return;
     hid_t config = moe_h5_open_group(d->rd.file, "config", err);
-    d->w.gpus_per_node = (int)moe_h5_get_int(config, "gpus_per_node", err);
-    d->w.sequences = (double)moe_h5_get_int(config, "batch", err);
+    const int64_t per_node = moe_h5_get_int(config, "gpus_per_node", err);
+    const int64_t batch = moe_h5_get_int(config, "batch", err);
     moe_h5_get_text(config, "coordination", coordination, sizeof coordination,
                     err);
     d->w.central = strcmp(coordination, "central") == 0;
@@ -302,9 +305,12 @@ static void read_settings(desk *d)
     d->w.cluster_profile = moe_h5_read_text(config, "cluster_profile", err);
     moe_h5_close(config);
     if (!moe_reader_failed(&d->rd) &&
-        (d->w.gpus_per_node < 1 || !(d->w.sequences >= 1)))
-        moe_fail(err, MOE_FORMAT, "has %d GPUs per node, %g sequences",
-                 d->w.gpus_per_node, d->w.sequences);
+        (per_node < 1 || per_node > MOST_GPUS || batch < 1))
+        moe_fail(err, MOE_FORMAT,
+                 "has %lld GPUs per node and batches of %lld sequences",
+                 (long long)per_node, (long long)batch);
+    d->w.gpus_per_node = (int)per_node;
+    d->w.sequences = (double)batch;
 }
 
 static void desk_init(desk *d)
