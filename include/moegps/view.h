@@ -68,7 +68,9 @@ typedef struct moe_view {
     char validation_text[512];   /* what was checked, or what failed */
     char model[64], cluster[64]; /* "" where the run did not say */
     char trace[256];
-    int top_k; /* 0: the run did not say */
+    int top_k;    /* 0: the run did not say */
+    char ffn[32]; /* back end of the executed FFN; "" likewise */
+    int scale;    /* that divided executed sizes; 0 likewise */
     char reference[64];
     int reference_index;
     moe_ledger_dims dims;

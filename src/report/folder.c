@@ -116,8 +116,12 @@ static void check_place(const char *dir, bool force, moe_error *err)
 {
     struct stat info;
     if (stat(dir, &info) != 0) {
-        if (errno != ENOENT)
+        if (dir[0] == '\0')
+            moe_fail(err, MOE_USAGE, "-o: '' is no folder");
+        else if (errno != ENOENT)
             moe_fail(err, MOE_IO, "%s: %s", dir, strerror(errno));
+        else if (lstat(dir, &info) == 0)
+            moe_fail(err, MOE_EXISTS, "%s: is a link to nothing", dir);
     } else if (!S_ISDIR(info.st_mode)) {
         moe_fail(err, MOE_EXISTS, "%s: is a file, not a folder", dir);
     } else if (!force) {

@@ -36,7 +36,7 @@ static double fact(const moe_detail *detail, const char *name, double otherwise)
 {
     for (size_t i = 0; i < detail->n_facts; i++)
         if (strcmp(detail->fact[i].name, name) == 0)
-            return atof(detail->fact[i].text);
+            return strtod(detail->fact[i].text, NULL);
     return otherwise;
 }
 
@@ -54,8 +54,11 @@ static double error_of(const moe_view *v)
 /* Share of the copies of a strategy that travelled at each plan. */
 static double moving_of(const moe_view *v, int s, const ground *g)
 {
-    const double copies =
-        (double)v->dims.slots * v->dims.gpus - g->model.experts;
+    char text[16];
+    moe_view_strategy_setting(v, s, "slots", text, sizeof text);
+    const double asked = strtod(text, NULL);
+    const double slots = asked > 0 ? asked : v->dims.slots;
+    const double copies = slots * v->dims.gpus - g->model.experts;
     const double moved = v->strategy[s].moved_bytes * v->period /
                          moe_model_expert_bytes(&g->model);
     return copies > 0 && moved < copies ? moved / copies : 1.0;
@@ -149,8 +152,9 @@ void moe_guide_say(const moe_map *map, const moe_view *v, FILE *out)
     const moe_break_even b = moe_break_even_of(v);
     const double skew = v->strategy[v->reference_index].skewness.median;
     fprintf(out,
-            "Who would win at other skewnesses and links with %d tokens a "
-            "batch, by the cost model alone: loads follow a power law and are "
+            "Who would win at other skewnesses and links within a node with %d "
+            "tokens a batch, by the cost model alone: loads follow a power law "
+            "and are "
             "not the run's own. Distribution-only errs by %s, token-to-expert "
             "is right for %s of pairs ",
             map->batch[0] * map->seq, moe_percent_cell(map->error).text,

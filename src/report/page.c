@@ -94,6 +94,19 @@ static const char *fact(const moe_dossier_run *run, const char *name)
     return "";
 }
 
+/* What measured times are of. */
+static void put_executed(const moe_view *v, FILE *out)
+{
+    char text[512] = "";
+    FILE *words = fmemopen(text, sizeof text, "w");
+    if (words == NULL)
+        return;
+    moe_verdict_say_executed(v, words);
+    fclose(words);
+    if (text[0] != '\0')
+        put_in(out, "li", text);
+}
+
 /* What the modelled clock rests on. */
 static void put_prices(const moe_dossier_run *run, FILE *out)
 {
@@ -121,6 +134,7 @@ static void put_warnings(const moe_dossier_run *run, FILE *out)
         put_in(out, "li", v->warnings[i]);
     if (!run->detailed)
         put_in(out, "li", run->why);
+    put_executed(v, out);
     put_prices(run, out);
     fputs("</ul>\n", out);
 }
@@ -139,11 +153,12 @@ static void put_verdict(const moe_dossier_run *run, FILE *out)
     moe_html_text(text, out);
     if (verdict->bound >= 0 && verdict->best >= 0) {
         const moe_strategy_view *y = &v->strategy[verdict->bound];
+        const double ratio = y->speedup[verdict->clock].ratio;
         put(out,
-            " With the load known beforehand (%s) it would be %s times as "
-            "fast as %s.",
-            y->name, moe_number_cell(y->speedup[verdict->clock].ratio).text,
-            v->strategy[v->reference_index].name);
+            " With the load known beforehand (%s) a layer is %s times as %s as "
+            "with %s.",
+            y->name, moe_number_cell(ratio >= 1 ? ratio : 1 / ratio).text,
+            ratio >= 1 ? "fast" : "slow", v->strategy[v->reference_index].name);
     }
     fputs("</p>\n", out);
 }

@@ -73,8 +73,7 @@ static void phases_head(const moe_plot_scene *scene, moe_plot_head *head)
             moe_plot_head_add(head, moe_phase_name((moe_phase)p), MOE_LOOK_BOX,
                               p + 1, 0);
     if (has_hidden(scene))
-        moe_plot_head_add(head, "hidden by attention", MOE_LOOK_BOX,
-                          MOE_PLOT_GREY, 0);
+        moe_plot_head_add(head, "hidden", MOE_LOOK_BOX, MOE_PLOT_GREY, 0);
 }
 
 /* From what is hidden to the end of the longest stack. */
@@ -130,7 +129,9 @@ static void phases_say(const moe_plot_scene *scene, FILE *out)
     const moe_clock clock = scene->run->verdict.clock;
     fprintf(out, "Stacked medians of the phases of a layer, %s clock (%s)%s.",
             moe_clock_name(clock), origin(clock),
-            has_hidden(scene) ? "; what attention hides is left of 0" : "");
+            has_hidden(scene) ? "; what attention hides is left of 0 (of "
+                                "plans made ahead, what the whole layer hides)"
+                              : "");
     for (int s = 0; s < scene->run->view->dims.strategies; s++) {
         const moe_strategy_view *y = strategy(scene, s);
         int most = -1;

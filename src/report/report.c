@@ -38,7 +38,15 @@ static void print_warnings(const moe_sheet *to, const moe_view *view)
                       "read the gpu clock");
     for (size_t i = 0; i < view->n_warnings; i++)
         print_painted(to, MOE_HUE_NOTE, "WARNING: ", view->warnings[i]);
-    if (view->oversubscribed || view->n_warnings > 0)
+    char executed[512] = "";
+    FILE *words = fmemopen(executed, sizeof executed, "w");
+    if (words != NULL) {
+        moe_verdict_say_executed(view, words);
+        fclose(words);
+    }
+    if (executed[0] != '\0')
+        print_painted(to, MOE_HUE_NOTE, "WARNING: ", executed);
+    if (view->oversubscribed || view->n_warnings > 0 || executed[0] != '\0')
         fputc('\n', to->out);
 }
 

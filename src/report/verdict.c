@@ -85,19 +85,40 @@ static double most_from(const moe_view *view, int phase,
     return most;
 }
 
+void moe_verdict_say_executed(const moe_view *view, FILE *out)
+{
+    if (moe_verdict_clock(view) != MOE_CLOCK_WALL)
+        return;
+    if (strcmp(view->ffn, "none") == 0)
+        fputs(
+            "No FFN was computed (emulation.ffn: none): measured times are of "
+            "coordination and exchange.",
+            out);
+    else if (strcmp(view->ffn, "exact") == 0)
+        fputs("Integers stood for the FFN (emulation.ffn: exact): measured "
+              "times are no experts'.",
+              out);
+    if (view->scale > 1)
+        fprintf(out,
+                "%sRows and experts were computed at 1/%d of their width; the "
+                "gpu clock is of the full size.",
+                view->ffn[0] == 'n' || view->ffn[0] == 'e' ? " " : "",
+                view->scale);
+}
+
 void moe_verdict_say_prices(const moe_view *view, FILE *out)
 {
     bool known = false, analytic = false;
-    const char *comma = "Extrapolated, as no measured row is near, are of the "
-                        "strategy with most such prices:";
+    const char *comma = "Shares of prices that were extrapolated beyond "
+                        "measured rows, in the strategy with most:";
     for (int p = 0; p < MOE_N_PHASES; p++) {
         const double share = most_from(view, p, MOE_PRICE_EXTRAPOLATED);
         known = known || !isnan(share);
         analytic = analytic || most_from(view, p, MOE_PRICE_ANALYTIC) > 0;
         if (!(share > 0))
             continue;
-        fprintf(out, "%s %s %s", comma, moe_percent_cell(share).text,
-                moe_phase_name((moe_phase)p));
+        fprintf(out, "%s %s %s", comma, moe_phase_name((moe_phase)p),
+                moe_percent_cell(share).text);
         comma = ",";
     }
     fputs(comma[0] == ',' ? "."

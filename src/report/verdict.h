@@ -39,6 +39,10 @@ void moe_verdict_say(const moe_view *view, const moe_verdict *v, char *text,
  * the clock that counts, and which two phases make most of that. */
 void moe_verdict_say_why(const moe_view *view, FILE *out);
 
+/* What was executed on this machine, if measured times depend on it: nothing
+ * where the FFN was computed at full size, or the gpu clock counts. */
+void moe_verdict_say_executed(const moe_view *view, FILE *out);
+
 /* A sentence about where the prices of the gpu clock are from. */
 void moe_verdict_say_prices(const moe_view *view, FILE *out);
 

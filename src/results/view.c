@@ -119,6 +119,9 @@ static void read_identity(moe_reader *rd)
     if (!moe_reader_failed(rd))
         v->config = moe_h5_read_text(group, "resolved", rd->err);
     v->period = read_period(rd, group);
+    get_optional(group, "ffn", v->ffn, sizeof v->ffn);
+    if (moe_h5_has(group, "scale"))
+        v->scale = (int)moe_h5_get_real(group, "scale", &(moe_error){0});
     if (moe_h5_has(group, "top_k"))
         v->top_k = (int)moe_h5_get_int(group, "top_k", rd->err);
     moe_h5_close(group);
