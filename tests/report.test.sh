@@ -662,6 +662,7 @@ assert "guide" not in page.ids' &&
 }
 
 # The guide's cells are those of a map swept with the same settings.
+# shellcheck disable=SC2046 # a list of words
 guide_is_a_map() {
     report "$dir/here.h5" -o "$dir/here" &&
         "$PYTHON" - "$dir/here.h5" "$dir/here/figures/guide.csv" > "$dir/ask" <<'PY' &&
@@ -688,7 +689,6 @@ print("--accuracies", medians[1, metrics.index("recall")])
 print("--error", medians[0, metrics.index("error")])
 print("--overhead", np.median(predict), "--moving", moved * 2 / expert / copies)
 PY
-        # shellcheck disable=SC2046 # a list of words
         ./moegps map --model gpt-oss-20b --cluster "$dir/here.yaml" --gpus 4 \
             --slots 10 --batches 8 --seq 256 --rebalance-every 2 --samples 15 \
             $(cat "$dir/ask") -o "$dir/guide.h5" > /dev/null &&
