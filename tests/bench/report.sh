@@ -55,9 +55,9 @@ EOF
 bytes=$(stat -c %s "$dir/large.h5")
 # timed NAME COMMAND...: least of three wall times, and the largest memory.
 timed() {
-    local name=$1 best="" most=0 i t m
+    local name=$1 best="" most=0 t m
     shift
-    for i in 1 2 3; do
+    for _ in 1 2 3; do
         rm -rf "$dir/out"
         read -r t m < <("$PYTHON" - "$@" <<'EOF'
 import resource, subprocess, sys, time
