@@ -404,6 +404,21 @@ assert page.count("svg") in (0, len(names)), page.count("svg")
 assert any("Scaling, gpu clock" in t for t in page.text["h3"])'
 }
 
+# Of many runs nothing is looked for, and nothing said about it.
+many_runs_have_no_outlook() {
+    local i
+    mkdir "$dir/nine" && for i in 1 2 3 4 5 6 7 8 9; do
+        cp "$dir/a.h5" "$dir/nine/$i.h5"
+    done
+    report "$dir"/nine/*.h5 -o "$dir/nine/page" &&
+        ! grep -q "cannot be priced\|would change" "$dir/out" &&
+        page "$dir/nine/page/report.html" '
+assert page.count("section") == 9
+assert "cannot be priced" not in page.raw and "would change" not in page.raw
+assert page.text["h2"].count("Why") == 9' &&
+        ! grep -q outlook "$dir/nine/page/report.json"
+}
+
 # The runs of a sweep are looked for where they were; one is gone.
 sweep_is_shown() {
     ./moegps merge "$dir/a.h5" "$dir/b.h5" -o "$dir/sweep.h5" &&
@@ -754,6 +769,7 @@ check "the cost model's error is of what differs" error_is_of_what_differs
 check "what cannot be priced is said" unknown_outlook_is_said
 check "the guide is a map around the run" guide_is_a_map
 check "runs are side by side" runs_are_side_by_side
+check "nine runs have no outlook" many_runs_have_no_outlook
 check "a sweep without its files is shown" sweep_is_shown
 check "no drilling down without the run's own file" \
     refused 2 'No such file' --layers "$dir/sweep.h5"

@@ -107,7 +107,8 @@ static char *printed(const moe_view *view)
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    moe_report_print(view, false, out);
+    const moe_report_set set = {.views = view, .n = 1};
+    moe_report_print(&set, 0, out);
     fclose(out);
     return text;
 }

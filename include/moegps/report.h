@@ -23,15 +23,31 @@
  *  failed) or "INCOMPLETE" (stopped early, or not checked). */
 const char *moe_report_result(const moe_view *view);
 
-/* Runs that a report also looks beyond (what would change the verdict), as
- * that takes up to half a second for each: of more runs none. */
+struct moe_outlook; /* of a run: what would change its verdict */
+
+/** All that a report is of. */
+typedef struct moe_report_set {
+    const moe_view *views; /* [n], borrowed */
+    size_t n;
+    const moe_map *maps; /* [n_maps], borrowed */
+    size_t n_maps;
+    struct moe_outlook *outlook; /* [n], owned; NULL: nobody looked */
+} moe_report_set;
+
+/* Runs whose outlook a report has: each takes up to half a second. */
 enum { MOE_REPORT_OUTLOOKS = 8 };
 
-/** Print tables of at most 100 columns, then `FOM <metric> <strategy> =
- *  <value> <unit>` lines, then `RESULT: ...`. Not collective.
- *  @param outlook  read the run's file again for what would change the
- *  verdict; what cannot be known is said. */
-void moe_report_print(const moe_view *view, bool outlook, FILE *out);
+/** Read the runs' files again for what would change their verdicts; of more
+ *  than MOE_REPORT_OUTLOOKS of them nothing. What cannot be known is no error,
+ *  and will be said. Not collective. Release with moe_report_set_fini().
+ *  @return MOE_OK, MOE_NOMEM. */
+moe_status moe_report_set_look(moe_report_set *set, moe_error *err);
+void moe_report_set_fini(moe_report_set *set);
+
+/** Print tables of at most 100 columns of run i, what would change its verdict
+ *  if that was looked for, then `FOM <metric> <strategy> = <value> <unit>`
+ *  lines, then `RESULT: ...`. Not collective. */
+void moe_report_print(const moe_report_set *set, size_t i, FILE *out);
 
 /** What else to print of a run. */
 typedef struct moe_report_drill {
@@ -58,14 +74,6 @@ moe_status moe_report_scaling(const moe_view *views, size_t n, FILE *out,
  *  collective.
  *  @return MOE_OK, MOE_NOMEM. */
 moe_status moe_report_map(const moe_map *map, FILE *out, moe_error *err);
-
-/** All that a report is of. */
-typedef struct moe_report_set {
-    const moe_view *views; /* [n], borrowed */
-    size_t n;
-    const moe_map *maps; /* [n_maps], borrowed */
-    size_t n_maps;
-} moe_report_set;
 
 /** Print a row per run, strategy and metric, or, of a set without runs, per
  *  cell of its maps. Not collective.

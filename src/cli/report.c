@@ -89,40 +89,53 @@ static bool to_stdout(const char *path)
     return path != NULL && strcmp(path, "-") == 0;
 }
 
+static void print_drill(const moe_report_set *set, moe_report_drill drill,
+                        moe_error *err)
+{
+    for (size_t i = 0; i < set->n && err->status == MOE_OK; i++) {
+        printf("%s%s\n", i > 0 ? "\n" : "", set->views[i].path);
+        if (moe_report_detail(&set->views[i], drill, stdout, err) == MOE_OK)
+            printf("\nRESULT: %s\n", moe_report_result(&set->views[i]));
+    }
+}
+
+static void print_tables(const moe_report_set *set, moe_error *err)
+{
+    moe_report_scaling(set->views, set->n, stdout, err);
+    for (size_t i = 0; i < set->n; i++) {
+        if (i > 0)
+            putchar('\n');
+        moe_report_print(set, i, stdout);
+    }
+    for (size_t i = 0; i < set->n_maps; i++) {
+        if (set->n + i > 0)
+            putchar('\n');
+        moe_report_map(&set->maps[i], stdout, err);
+    }
+}
+
 static void print(const settings *s, const contents *all, moe_error *err)
 {
-    const moe_view *views = all->views;
-    const size_t n = all->n;
-    const moe_report_set set = {views, n, all->maps, all->n_maps};
+    moe_report_set set = {.views = all->views,
+                          .n = all->n,
+                          .maps = all->maps,
+                          .n_maps = all->n_maps};
+    const bool drill = s->drill.layers || s->drill.ranks;
+    const bool text = !to_stdout(s->csv) && !to_stdout(s->json);
+    if (s->json != NULL || s->folder != NULL || (text && !drill))
+        moe_report_set_look(&set, err);
     moe_report_write(s->csv, moe_report_csv, &set, s->force, err);
     moe_report_write(s->json, moe_report_json, &set, s->force, err);
     if (s->folder != NULL && err->status == MOE_OK &&
         moe_report_folder(s->folder, &set, s->force, err) == MOE_OK)
         fprintf(stderr, "moegps: the page is %s/report.html\n", s->folder);
-    bool tables =
-        err->status == MOE_OK && !to_stdout(s->csv) && !to_stdout(s->json);
-    const bool drill = s->drill.layers || s->drill.ranks;
-    for (size_t i = 0; i < n && tables && drill; i++) {
-        printf("%s%s\n", i > 0 ? "\n" : "", views[i].path);
-        if (moe_report_detail(&views[i], s->drill, stdout, err) != MOE_OK)
-            break;
-        printf("\nRESULT: %s\n", moe_report_result(&views[i]));
-    }
-    tables = tables && !drill;
-    if (tables)
-        moe_report_scaling(views, n, stdout, err);
-    for (size_t i = 0; i < n && tables; i++) {
-        if (i > 0)
-            putchar('\n');
-        moe_report_print(&views[i], n <= MOE_REPORT_OUTLOOKS, stdout);
-    }
-    for (size_t i = 0; i < all->n_maps && tables; i++) {
-        if (n + i > 0)
-            putchar('\n');
-        moe_report_map(&all->maps[i], stdout, err);
-    }
+    if (text && drill && err->status == MOE_OK)
+        print_drill(&set, s->drill, err);
+    else if (text && err->status == MOE_OK)
+        print_tables(&set, err);
     if (fflush(stdout) != 0 || ferror(stdout))
         moe_fail(err, MOE_IO, "standard output: cannot write");
+    moe_report_set_fini(&set);
 }
 
 static void check(const settings *s, moe_error *err)

@@ -187,10 +187,12 @@ void run_print_report(run_t *r)
     moe_view view = {0};
     moe_error err = {0};
     if (moe_view_read(r->out, &view, &err) == MOE_OK) {
+        moe_report_set set = {.views = &view, .n = 1};
+        moe_report_set_look(&set, &err);
         if (!json_only)
-            moe_report_print(&view, true, stdout);
-        const moe_report_set set = {.views = &view, .n = 1};
+            moe_report_print(&set, 0, stdout);
         moe_report_write(r->o.json, moe_report_json, &set, r->o.force, &err);
+        moe_report_set_fini(&set);
     }
     if (r->ctx.err.status == MOE_OK)
         r->ctx.err = err;

@@ -11,7 +11,8 @@
 static void guide(moe_dossier_run *run, moe_error *err)
 {
     moe_error local = {0};
-    if (!run->detailed || !run->outlook.known || run->view->dims.gpus < 2)
+    if (!run->detailed || run->outlook == NULL || !run->outlook->known ||
+        run->view->dims.gpus < 2)
         return;
     moe_guide_init(&run->guide, run->view, &run->detail, &local);
     if (local.status == MOE_OK) {
@@ -38,8 +39,6 @@ static void gather(moe_dossier_run *run, size_t runs, moe_error *err)
     snprintf(run->why, sizeof run->why, "%s", local.text);
     if (status != MOE_OK && status != MOE_USAGE && status != MOE_MISMATCH)
         moe_fail(err, status, "%s", local.text);
-    if (err->status == MOE_OK && runs <= MOE_REPORT_OUTLOOKS)
-        moe_outlook_init(&run->outlook, run->view, err);
     if (err->status == MOE_OK && runs == 1)
         guide(run, err);
 }
@@ -52,6 +51,8 @@ moe_status moe_dossier_init(moe_dossier *d, const moe_report_set *set,
     d->run = moe_array_new(d->n, sizeof *d->run, &local);
     for (size_t i = 0; i < d->n && local.status == MOE_OK; i++) {
         d->run[i].view = &set->views[i];
+        if (set->outlook != NULL)
+            d->run[i].outlook = &set->outlook[i];
         gather(&d->run[i], d->n, &local);
     }
     if (local.status == MOE_OK)
@@ -64,7 +65,6 @@ void moe_dossier_fini(moe_dossier *d)
 {
     for (size_t i = 0; d->run != NULL && i < d->n; i++) {
         moe_detail_free(&d->run[i].detail);
-        moe_outlook_fini(&d->run[i].outlook);
         if (!d->run[i].guided)
             continue;
         moe_map_slice_fini(&d->run[i].slice);

@@ -17,11 +17,11 @@ typedef struct moe_dossier_run {
     bool detailed;     /* its file is here; else `detail` is empty */
     moe_detail detail; /* stragglers and traffic are of the verdict's best, or
                           of the reference where nothing was measured */
-    char why[MOE_ERROR_LEN]; /* not detailed */
-    moe_outlook outlook;     /* unknown in reports of many runs */
-    bool guided;             /* a single run whose prices are known here: */
-    moe_map guide;           /* who wins around it */
-    moe_map_slice slice;     /* all of that */
+    char why[MOE_ERROR_LEN];    /* not detailed */
+    const moe_outlook *outlook; /* borrowed; NULL: nobody looked */
+    bool guided;                /* a single run whose prices are known here: */
+    moe_map guide;              /* who wins around it */
+    moe_map_slice slice;        /* all of that */
 } moe_dossier_run;
 
 typedef struct moe_dossier {

@@ -220,20 +220,9 @@ static void put_identity(json_t *object, const moe_view *v, bool *ok)
     put(object, "oversubscribed", json_boolean(v->oversubscribed), ok);
 }
 
-/* What cannot be read leaves the rest of the run whole. */
-static json_t *json_outlook(const moe_view *v)
+static json_t *json_run(const moe_report_set *set, size_t run, bool *ok)
 {
-    moe_outlook outlook;
-    moe_error ignored = {0};
-    if (moe_outlook_init(&outlook, v, &ignored) != MOE_OK)
-        return json_null();
-    json_t *object = moe_outlook_json(&outlook, v);
-    moe_outlook_fini(&outlook);
-    return object;
-}
-
-static json_t *json_run(const moe_view *v, bool outlook, bool *ok)
-{
+    const moe_view *v = &set->views[run];
     json_t *object = json_object(), *warnings = json_array();
     json_t *strategies = json_array();
     put_identity(object, v, ok);
@@ -246,8 +235,8 @@ static json_t *json_run(const moe_view *v, bool outlook, bool *ok)
                                   json_strategy(&v->strategy[s], ok)) != 0)
             *ok = false;
     put(object, "strategies", strategies, ok);
-    if (outlook)
-        put(object, "outlook", json_outlook(v), ok);
+    if (set->outlook != NULL)
+        put(object, "outlook", moe_outlook_json(&set->outlook[run], v), ok);
     return object;
 }
 
@@ -264,9 +253,7 @@ moe_status moe_report_json(const moe_report_set *set, FILE *out, moe_error *err)
     put(clocks, "gpu", moe_json_text("modelled"), &ok);
     put(root, "clocks", clocks, &ok);
     for (size_t v = 0; v < set->n; v++)
-        if (json_array_append_new(runs, json_run(&set->views[v],
-                                                 set->n <= MOE_REPORT_OUTLOOKS,
-                                                 &ok)) != 0)
+        if (json_array_append_new(runs, json_run(set, v, &ok)) != 0)
             ok = false;
     put(root, "runs", runs, &ok);
     if (set->n_maps > 0)

@@ -8,6 +8,7 @@
 #include "moegps/layout.h"
 #include "moegps/mem.h"
 #include "moegps/replay.h"
+#include "moegps/report.h"
 #include "verdict.h"
 
 static const double STEP = 2.0;  /* of a scan */
@@ -235,4 +236,26 @@ void moe_outlook_fini(moe_outlook *o)
     free(o->together);
     free(o->stage_s);
     *o = (moe_outlook){0};
+}
+
+moe_status moe_report_set_look(moe_report_set *set, moe_error *err)
+{
+    moe_error local = {0};
+    if (set->n == 0 || set->n > MOE_REPORT_OUTLOOKS)
+        return MOE_OK;
+    set->outlook = moe_array_new(set->n, sizeof *set->outlook, &local);
+    for (size_t i = 0; i < set->n && local.status == MOE_OK; i++)
+        moe_outlook_init(&set->outlook[i], &set->views[i], &local);
+    if (local.status == MOE_OK)
+        return MOE_OK;
+    moe_report_set_fini(set);
+    return moe_fail(err, local.status, "%s", local.text);
+}
+
+void moe_report_set_fini(moe_report_set *set)
+{
+    for (size_t i = 0; set->outlook != NULL && i < set->n; i++)
+        moe_outlook_fini(&set->outlook[i]);
+    free(set->outlook);
+    set->outlook = NULL;
 }

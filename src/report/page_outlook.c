@@ -44,14 +44,18 @@ void moe_page_outlook(const moe_dossier_run *run, FILE *out)
     const moe_sheet to = {.out = out, .html = true};
     char *text = NULL;
     size_t size = 0;
-    fputs("<h2>Why, and what would change it</h2>\n", out);
+    fputs(run->outlook != NULL ? "<h2>Why, and what would change it</h2>\n"
+                               : "<h2>Why</h2>\n",
+          out);
     put_why(run, out);
+    if (run->outlook == NULL)
+        return;
     FILE *words = open_memstream(&text, &size);
     if (words != NULL) {
-        moe_outlook_say(&run->outlook, run->view, words);
+        moe_outlook_say(run->outlook, run->view, words);
         fclose(words);
     }
     put_list("What would change it, gpu clock (modelled):", text, out);
     free(text);
-    moe_sheet_stages(&to, run->view, &run->outlook);
+    moe_sheet_stages(&to, run->view, run->outlook);
 }

@@ -280,7 +280,7 @@ static moe_plot_scene scene_of(const moe_dossier *d, const moe_dossier_run *run)
     if (run->guided) {
         scene.slice = &run->slice;
         scene.mark.skew = v->strategy[v->reference_index].skewness.median;
-        scene.mark.bandwidth = run->outlook.link_bandwidth;
+        scene.mark.bandwidth = run->outlook->link_bandwidth;
     }
     return scene;
 }

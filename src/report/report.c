@@ -128,20 +128,16 @@ static void print_why(const moe_view *view, FILE *out)
     free(text);
 }
 
-/* What cannot be read is left out here: the tables are whole without it. */
-static void print_outlook(const moe_view *view, FILE *out)
+static void print_outlook(const moe_view *view, const moe_outlook *outlook,
+                          FILE *out)
 {
     const moe_sheet to = {.out = out};
-    moe_error ignored = {0};
-    moe_outlook outlook;
     char *text = NULL;
     size_t size = 0;
-    if (moe_outlook_init(&outlook, view, &ignored) != MOE_OK)
-        return;
-    moe_sheet_stages(&to, view, &outlook);
+    moe_sheet_stages(&to, view, outlook);
     FILE *words = open_memstream(&text, &size);
     if (words != NULL) {
-        moe_outlook_say(&outlook, view, words);
+        moe_outlook_say(outlook, view, words);
         fclose(words);
     }
     if (text != NULL && text[0] != '\0') {
@@ -149,7 +145,6 @@ static void print_outlook(const moe_view *view, FILE *out)
         print_items(text, out);
     }
     free(text);
-    moe_outlook_fini(&outlook);
 }
 
 static void print_fom(const char *metric, const char *strategy, double value,
@@ -189,8 +184,9 @@ static void print_result(const moe_sheet *to, const moe_view *view)
             moe_ink_off(&to->ink, hue));
 }
 
-void moe_report_print(const moe_view *view, bool outlook, FILE *out)
+void moe_report_print(const moe_report_set *set, size_t i, FILE *out)
 {
+    const moe_view *view = &set->views[i];
     const moe_sheet to = {.out = out, .ink = moe_ink_of(out)};
     print_warnings(&to, view);
     fprintf(out, "%s\n\n", known(view->title));
@@ -206,8 +202,8 @@ void moe_report_print(const moe_view *view, bool outlook, FILE *out)
     for (int c = 0; c < MOE_N_CLOCKS; c++)
         moe_sheet_phases(&to, view, (moe_clock)c);
     print_why(view, out);
-    if (outlook)
-        print_outlook(view, out);
+    if (set->outlook != NULL)
+        print_outlook(view, &set->outlook[i], out);
     fputc('\n', out);
     print_foms(view, out);
     print_result(&to, view);
