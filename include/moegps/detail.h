@@ -57,6 +57,9 @@ typedef struct moe_detail {
 moe_status moe_detail_read(const moe_view *view, int strategy, moe_clock clock,
                            moe_detail *out, moe_error *err);
 
+/** @return the text of an attribute; "" without. Borrowed. */
+const char *moe_detail_fact(const moe_detail *detail, const char *name);
+
 void moe_detail_free(moe_detail *detail);
 
 #endif

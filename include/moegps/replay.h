@@ -68,8 +68,7 @@ double moe_replay_fit(const moe_replay *replay);
  *  the run, s; NaN: unknown. */
 double moe_replay_error_s(const moe_replay *replay, int strategy);
 
-/** What it prices by; borrowed. */
-const moe_model *moe_replay_model(const moe_replay *replay);
+/** @return what it prices by; borrowed. */
 const moe_cluster *moe_replay_cluster(const moe_replay *replay);
 
 #endif

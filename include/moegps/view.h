@@ -25,6 +25,9 @@ typedef enum moe_clock {
 /** @return "wall", "cpu", "gpu". */
 const char *moe_clock_name(moe_clock clock);
 
+/** @return "modelled" for the gpu clock, else "measured". */
+const char *moe_clock_origin(moe_clock clock);
+
 /** Figures of one strategy. A sample is the mean over layers of one iteration,
  *  so samples are as independent as batches are. Where a plan serves several
  *  iterations it is the mean over those, or else the median would not see
@@ -70,7 +73,7 @@ typedef struct moe_view {
     char trace[256];
     int top_k;    /* 0: the run did not say */
     char ffn[32]; /* back end of the executed FFN; "" likewise */
-    int scale;    /* that divided executed sizes; 0 likewise */
+    double scale; /* that divided executed sizes; 0 likewise */
     char reference[64];
     int reference_index;
     moe_ledger_dims dims;

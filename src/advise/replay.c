@@ -170,11 +170,6 @@ double moe_replay_layer_s(moe_replay *r, int strategy, const moe_what_if *what)
     return moe_median_sorting(r->sample, (size_t)r->work->samples);
 }
 
-const moe_model *moe_replay_model(const moe_replay *r)
-{
-    return &r->model;
-}
-
 const moe_cluster *moe_replay_cluster(const moe_replay *r)
 {
     return &r->cluster;

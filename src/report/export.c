@@ -8,7 +8,8 @@
 
 #include <jansson.h>
 
-#include "map_export.h"
+#include "export.h"
+#include "json.h"
 #include "moegps/mem.h"
 #include "moegps/table.h"
 
@@ -115,46 +116,18 @@ moe_status moe_report_csv(const moe_report_set *set, FILE *out, moe_error *err)
     return MOE_OK;
 }
 
-/* JSON has no NaN and no infinity. */
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
-/* Text that was cut within a character is not UTF-8: '?' then. */
-json_t *moe_json_text(const char *s)
-{
-    json_t *value = json_string(s);
-    char *plain = value == NULL ? moe_strdup(s, NULL) : NULL;
-    for (char *p = plain; p != NULL && *p != '\0'; p++)
-        if ((unsigned char)*p >= 0x80)
-            *p = '?';
-    if (plain != NULL)
-        value = json_string(plain);
-    free(plain);
-    return value;
-}
-
-/* Put a value that the object owns from then on; `ok` says if all went well,
- * as jansson takes a NULL value for an error. */
-static void put(json_t *object, const char *key, json_t *value, bool *ok)
-{
-    if (json_object_set_new(object, key, value) != 0)
-        *ok = false;
-}
-
 static json_t *json_metric(const moe_metric *m, const moe_strategy_view *y,
                            bool *ok)
 {
     json_t *object = json_object();
     moe_summary s = moe_metric_summary(m, y);
     moe_ratio r = moe_metric_ratio(m, y);
-    put(object, "unit", moe_json_text(m->unit), ok);
-    put(object, "n", json_integer((json_int_t)s.n), ok);
+    moe_json_put(object, "unit", moe_json_text(m->unit), ok);
+    moe_json_put(object, "n", json_integer((json_int_t)s.n), ok);
     for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++)
         if (figures[f].from == OF_SUMMARY || m->ratio != MOE_NO_RATIO)
-            put(object, figures[f].name, number(figure_of(&figures[f], &s, &r)),
-                ok);
+            moe_json_put(object, figures[f].name,
+                         moe_json_number(figure_of(&figures[f], &s, &r)), ok);
     return object;
 }
 
@@ -162,7 +135,8 @@ static json_t *json_phases(const double *phase, bool *ok)
 {
     json_t *object = json_object();
     for (int p = 0; p < MOE_N_PHASES; p++)
-        put(object, moe_phase_name((moe_phase)p), number(phase[p]), ok);
+        moe_json_put(object, moe_phase_name((moe_phase)p),
+                     moe_json_number(phase[p]), ok);
     return object;
 }
 
@@ -171,16 +145,16 @@ static json_t *json_strategy(const moe_strategy_view *y, bool *ok)
     json_t *object = json_object(), *metrics = json_object();
     json_t *phases = json_object();
     const moe_metric *m;
-    put(object, "name", moe_json_text(y->name), ok);
+    moe_json_put(object, "name", moe_json_text(y->name), ok);
     for (size_t i = 0; (m = moe_metric_at(i)) != NULL; i++)
-        put(metrics, m->name, json_metric(m, y, ok), ok);
-    put(object, "metrics", metrics, ok);
+        moe_json_put(metrics, m->name, json_metric(m, y, ok), ok);
+    moe_json_put(object, "metrics", metrics, ok);
     for (int c = 0; c < MOE_N_CLOCKS; c++)
-        put(phases, moe_clock_name((moe_clock)c), json_phases(y->phase[c], ok),
-            ok);
-    put(object, "phases_s", phases, ok);
-    put(object, "hidden_gpu_s", number(y->hidden), ok);
-    put(object, "wait_wall_s", number(y->wait), ok);
+        moe_json_put(phases, moe_clock_name((moe_clock)c),
+                     json_phases(y->phase[c], ok), ok);
+    moe_json_put(object, "phases_s", phases, ok);
+    moe_json_put(object, "hidden_gpu_s", moe_json_number(y->hidden), ok);
+    moe_json_put(object, "wait_wall_s", moe_json_number(y->wait), ok);
     return object;
 }
 
@@ -214,10 +188,10 @@ static void put_identity(json_t *object, const moe_view *v, bool *ok)
         {"measured", v->measured},    {"warmup", v->dims.warmup},
     };
     for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++)
-        put(object, texts[i].key, moe_json_text(texts[i].text), ok);
+        moe_json_put(object, texts[i].key, moe_json_text(texts[i].text), ok);
     for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++)
-        put(object, sizes[i].key, json_integer(sizes[i].n), ok);
-    put(object, "oversubscribed", json_boolean(v->oversubscribed), ok);
+        moe_json_put(object, sizes[i].key, json_integer(sizes[i].n), ok);
+    moe_json_put(object, "oversubscribed", json_boolean(v->oversubscribed), ok);
 }
 
 static json_t *json_run(const moe_report_set *set, size_t run, bool *ok)
@@ -227,16 +201,14 @@ static json_t *json_run(const moe_report_set *set, size_t run, bool *ok)
     json_t *strategies = json_array();
     put_identity(object, v, ok);
     for (size_t i = 0; i < v->n_warnings; i++)
-        if (json_array_append_new(warnings, moe_json_text(v->warnings[i])) != 0)
-            *ok = false;
-    put(object, "warnings", warnings, ok);
+        moe_json_add(warnings, moe_json_text(v->warnings[i]), ok);
+    moe_json_put(object, "warnings", warnings, ok);
     for (int s = 0; s < v->dims.strategies; s++)
-        if (json_array_append_new(strategies,
-                                  json_strategy(&v->strategy[s], ok)) != 0)
-            *ok = false;
-    put(object, "strategies", strategies, ok);
+        moe_json_add(strategies, json_strategy(&v->strategy[s], ok), ok);
+    moe_json_put(object, "strategies", strategies, ok);
     if (set->outlook != NULL)
-        put(object, "outlook", moe_outlook_json(&set->outlook[run], v), ok);
+        moe_json_put(object, "outlook",
+                     moe_outlook_json(&set->outlook[run], v, ok), ok);
     return object;
 }
 
@@ -246,18 +218,19 @@ moe_status moe_report_json(const moe_report_set *set, FILE *out, moe_error *err)
     moe_status status = MOE_OK;
     json_t *root = json_object(), *runs = json_array();
     json_t *clocks = json_object();
-    put(root, "schema", moe_json_text(MOE_REPORT_SCHEMA), &ok);
-    put(root, "schema_version", moe_json_text(MOE_REPORT_SCHEMA_VERSION), &ok);
-    put(clocks, "wall", moe_json_text("measured"), &ok);
-    put(clocks, "cpu", moe_json_text("measured"), &ok);
-    put(clocks, "gpu", moe_json_text("modelled"), &ok);
-    put(root, "clocks", clocks, &ok);
+    moe_json_put(root, "schema", moe_json_text(MOE_REPORT_SCHEMA), &ok);
+    moe_json_put(root, "schema_version",
+                 moe_json_text(MOE_REPORT_SCHEMA_VERSION), &ok);
+    moe_json_put(clocks, "wall", moe_json_text("measured"), &ok);
+    moe_json_put(clocks, "cpu", moe_json_text("measured"), &ok);
+    moe_json_put(clocks, "gpu", moe_json_text("modelled"), &ok);
+    moe_json_put(root, "clocks", clocks, &ok);
     for (size_t v = 0; v < set->n; v++)
-        if (json_array_append_new(runs, json_run(set, v, &ok)) != 0)
-            ok = false;
-    put(root, "runs", runs, &ok);
+        moe_json_add(runs, json_run(set, v, &ok), &ok);
+    moe_json_put(root, "runs", runs, &ok);
     if (set->n_maps > 0)
-        put(root, "maps", moe_maps_json(set->maps, set->n_maps), &ok);
+        moe_json_put(root, "maps", moe_maps_json(set->maps, set->n_maps, &ok),
+                     &ok);
     if (!ok)
         status = moe_fail(err, MOE_NOMEM, "out of memory");
     else if (json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) !=

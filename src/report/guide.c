@@ -32,12 +32,10 @@ typedef struct ground {
     int batch, n_skew;
 } ground;
 
-static double fact(const moe_detail *detail, const char *name, double otherwise)
+/* @return a number among the facts; 0: it is not there. */
+static int number_of(const moe_detail *detail, const char *name)
 {
-    for (size_t i = 0; i < detail->n_facts; i++)
-        if (strcmp(detail->fact[i].name, name) == 0)
-            return strtod(detail->fact[i].text, NULL);
-    return otherwise;
+    return (int)strtol(moe_detail_fact(detail, name), NULL, 10);
 }
 
 /* The least error of a distribution that a strategy predicted; tokens' errors
@@ -107,7 +105,7 @@ static moe_advise_params ask(ground *g, const moe_view *v)
 moe_status moe_guide_init(moe_map *map, const moe_view *v,
                           const moe_detail *detail, moe_error *err)
 {
-    ground g = {.batch = (int)fact(detail, "batch", 1)};
+    ground g = {.batch = number_of(detail, "batch")};
     moe_error local = {0};
     if (detail->model_profile == NULL || detail->cluster_profile == NULL ||
         isnan(v->tokens) || g.batch < 1)
@@ -115,7 +113,7 @@ moe_status moe_guide_init(moe_map *map, const moe_view *v,
     moe_model_parse(detail->model_profile, v->model, &g.model, &local);
     moe_cluster_parse(detail->cluster_profile, v->cluster, &g.cluster, &local);
     if (local.status == MOE_OK) {
-        const int per_node = (int)fact(detail, "gpus_per_node", 0);
+        const int per_node = number_of(detail, "gpus_per_node");
         g.cluster.gpus_per_node =
             per_node > 0 ? per_node : g.cluster.gpus_per_node;
         lay_out(&g, v);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "map_export.h"
+#include "export.h"
+#include "json.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -74,25 +75,11 @@ moe_status moe_maps_csv(const moe_map *maps, size_t n, FILE *out)
 
 /* ---- JSON ---- */
 
-/* Put a value that the object owns from then on; jansson takes a NULL value
- * for an error. */
-static void put(json_t *object, const char *key, json_t *value, bool *ok)
-{
-    if (json_object_set_new(object, key, value) != 0)
-        *ok = false;
-}
-
-static void add(json_t *array, json_t *value, bool *ok)
-{
-    if (json_array_append_new(array, value) != 0)
-        *ok = false;
-}
-
 static json_t *reals(const double *x, size_t n, bool *ok)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++)
-        add(array, json_real(x[i]), ok);
+        moe_json_add(array, json_real(x[i]), ok);
     return array;
 }
 
@@ -100,7 +87,7 @@ static json_t *integers(const int32_t *x, size_t n, bool *ok)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++)
-        add(array, json_integer(x[i]), ok);
+        moe_json_add(array, json_integer(x[i]), ok);
     return array;
 }
 
@@ -109,19 +96,20 @@ static json_t *json_clusters(const moe_map *map, bool *ok)
     json_t *array = json_array();
     for (int c = 0; c < map->n_cluster; c++) {
         json_t *object = json_object(), *shares = json_object();
-        put(object, "name", moe_json_text(map->cluster[c].name), ok);
-        put(object, "cost", moe_json_text(map->cluster[c].cost), ok);
-        put(object, "bandwidth",
-            reals(map->bandwidth + c * map->n_bandwidth,
-                  (size_t)map->n_bandwidth, ok),
-            ok);
+        moe_json_put(object, "name", moe_json_text(map->cluster[c].name), ok);
+        moe_json_put(object, "cost", moe_json_text(map->cluster[c].cost), ok);
+        moe_json_put(object, "bandwidth",
+                     reals(map->bandwidth + c * map->n_bandwidth,
+                           (size_t)map->n_bandwidth, ok),
+                     ok);
         for (int s = 0; s < MOE_ADVISE_ORACLE; s++)
-            put(shares, moe_advise_strategy_name((moe_advise_strategy)s),
-                json_real(moe_map_share(map, c, MOE_MAP_CASE,
-                                        (moe_advise_strategy)s)),
-                ok);
-        put(object, "share", shares, ok);
-        add(array, object, ok);
+            moe_json_put(shares,
+                         moe_advise_strategy_name((moe_advise_strategy)s),
+                         json_real(moe_map_share(map, c, MOE_MAP_CASE,
+                                                 (moe_advise_strategy)s)),
+                         ok);
+        moe_json_put(object, "share", shares, ok);
+        moe_json_add(array, object, ok);
     }
     return array;
 }
@@ -130,28 +118,30 @@ static void put_settings(json_t *object, const moe_map *m, bool *ok)
 {
     char verdict[2048] = "";
     moe_map_say(m, verdict, sizeof verdict);
-    put(object, "path", moe_json_text(m->path), ok);
-    put(object, "source", moe_json_text(m->version), ok);
-    put(object, "command_line",
-        m->command_line != NULL ? moe_json_text(m->command_line) : json_null(),
-        ok);
-    put(object, "clock", json_string("modelled"), ok);
-    put(object, "result", json_string("VALID"), ok);
-    put(object, "verdict", moe_json_text(verdict), ok);
-    put(object, "model", moe_json_text(m->model), ok);
-    put(object, "gpus", json_integer(m->gpus), ok);
-    put(object, "seq", json_integer(m->seq), ok);
-    put(object, "slots", json_integer(m->slots), ok);
-    put(object, "load",
-        json_string(m->bottleneck ? "busiest GPU" : "power law"), ok);
-    put(object, "own_links", json_boolean(m->own_links), ok);
-    put(object, "as_paper", json_boolean(m->paper), ok);
-    put(object, "error", json_real(m->error), ok);
-    put(object, "overhead_s", json_real(m->overhead_s), ok);
-    put(object, "overhead_share", json_real(m->overhead_share), ok);
-    put(object, "moving", json_real(m->moving), ok);
-    put(object, "rebalance_every", json_integer(m->rebalance_every), ok);
-    put(object, "planner_s", json_real(m->planner_s), ok);
+    moe_json_put(object, "path", moe_json_text(m->path), ok);
+    moe_json_put(object, "source", moe_json_text(m->version), ok);
+    moe_json_put(object, "command_line",
+                 m->command_line != NULL ? moe_json_text(m->command_line)
+                                         : json_null(),
+                 ok);
+    moe_json_put(object, "clock", json_string("modelled"), ok);
+    moe_json_put(object, "result", json_string("VALID"), ok);
+    moe_json_put(object, "verdict", moe_json_text(verdict), ok);
+    moe_json_put(object, "model", moe_json_text(m->model), ok);
+    moe_json_put(object, "gpus", json_integer(m->gpus), ok);
+    moe_json_put(object, "seq", json_integer(m->seq), ok);
+    moe_json_put(object, "slots", json_integer(m->slots), ok);
+    moe_json_put(object, "load",
+                 json_string(m->bottleneck ? "busiest GPU" : "power law"), ok);
+    moe_json_put(object, "own_links", json_boolean(m->own_links), ok);
+    moe_json_put(object, "as_paper", json_boolean(m->paper), ok);
+    moe_json_put(object, "error", json_real(m->error), ok);
+    moe_json_put(object, "overhead_s", json_real(m->overhead_s), ok);
+    moe_json_put(object, "overhead_share", json_real(m->overhead_share), ok);
+    moe_json_put(object, "moving", json_real(m->moving), ok);
+    moe_json_put(object, "rebalance_every", json_integer(m->rebalance_every),
+                 ok);
+    moe_json_put(object, "planner_s", json_real(m->planner_s), ok);
 }
 
 /* Names of a dimension whose values are numbered. */
@@ -159,7 +149,7 @@ static json_t *names(const char *(*name_of)(int i), int n, bool *ok)
 {
     json_t *array = json_array();
     for (int i = 0; i < n; i++)
-        add(array, json_string(name_of(i)), ok);
+        moe_json_add(array, json_string(name_of(i)), ok);
     return array;
 }
 
@@ -181,31 +171,28 @@ static json_t *json_map(const moe_map *m, bool *ok)
     json_t *object = json_object(), *order = json_array();
     put_settings(object, m, ok);
     for (size_t d = 0; d < MOE_ARRAY_LEN(dims); d++)
-        add(order, json_string(dims[d]), ok);
-    put(object, "dims", order, ok);
-    put(object, "cluster", json_clusters(m, ok), ok);
-    put(object, "case", names(case_name, MOE_ADVISE_CASES, ok), ok);
-    put(object, "batch", integers(m->batch, (size_t)m->n_batch, ok), ok);
-    put(object, "accuracy", reals(m->accuracy, (size_t)m->n_accuracy, ok), ok);
-    put(object, "skew", reals(m->skew, (size_t)m->n_skew, ok), ok);
-    put(object, "strategy", names(strategy_name, MOE_ADVISE_STRATEGIES, ok),
-        ok);
-    put(object, "winner", integers(m->winner, n, ok), ok);
-    put(object, "margin", reals(m->margin, n, ok), ok);
-    put(object, "layer_time_s",
-        reals(m->layer_s, n * MOE_ADVISE_STRATEGIES, ok), ok);
+        moe_json_add(order, json_string(dims[d]), ok);
+    moe_json_put(object, "dims", order, ok);
+    moe_json_put(object, "cluster", json_clusters(m, ok), ok);
+    moe_json_put(object, "case", names(case_name, MOE_ADVISE_CASES, ok), ok);
+    moe_json_put(object, "batch", integers(m->batch, (size_t)m->n_batch, ok),
+                 ok);
+    moe_json_put(object, "accuracy",
+                 reals(m->accuracy, (size_t)m->n_accuracy, ok), ok);
+    moe_json_put(object, "skew", reals(m->skew, (size_t)m->n_skew, ok), ok);
+    moe_json_put(object, "strategy",
+                 names(strategy_name, MOE_ADVISE_STRATEGIES, ok), ok);
+    moe_json_put(object, "winner", integers(m->winner, n, ok), ok);
+    moe_json_put(object, "margin", reals(m->margin, n, ok), ok);
+    moe_json_put(object, "layer_time_s",
+                 reals(m->layer_s, n * MOE_ADVISE_STRATEGIES, ok), ok);
     return object;
 }
 
-json_t *moe_maps_json(const moe_map *maps, size_t n)
+json_t *moe_maps_json(const moe_map *maps, size_t n, bool *ok)
 {
-    bool ok = true;
     json_t *array = json_array();
     for (size_t m = 0; m < n; m++)
-        add(array, json_map(&maps[m], &ok), &ok);
-    if (!ok) {
-        json_decref(array);
-        return NULL;
-    }
+        moe_json_add(array, json_map(&maps[m], ok), ok);
     return array;
 }

@@ -84,7 +84,8 @@ moe_break_even moe_break_even_of(const moe_view *view);
  * fastest other that can be built, s; NaN: it foretells no tokens. */
 double moe_break_even_limit_s(const moe_view *view, int strategy);
 
-/* Sentences about both, one a line. */
-void moe_outlook_say(const moe_outlook *o, const moe_view *view, FILE *out);
+/* A heading, then sentences about both, one a line.
+ * @return heap memory, the caller frees it; NULL when out of it. */
+char *moe_outlook_words(const moe_outlook *o, const moe_view *view);
 
 #endif

@@ -1,43 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
-#include "map_export.h"
-#include "moegps/mem.h"
-#include "outlook.h"
-
-/* A member that cannot be made makes its object NULL in the end: jansson
- * takes NULL for an error wherever it is put. */
-static void put(json_t **object, const char *key, json_t *value)
-{
-    if (*object == NULL) {
-        json_decref(value);
-    } else if (json_object_set_new(*object, key, value) != 0) {
-        json_decref(*object);
-        *object = NULL;
-    }
-}
-
-/* JSON has no NaN. */
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
+#include "json.h"
 
 static json_t *name_of(const moe_view *v, int s)
 {
     return s >= 0 ? moe_json_text(v->strategy[s].name) : json_null();
 }
 
-static json_t *turn(const moe_turn *t, const moe_view *v)
+static json_t *turn(const moe_turn *t, const moe_view *v, bool *ok)
 {
     json_t *object = json_object();
-    put(&object, "at", number(t->at));
-    put(&object, "winner", isnan(t->at) ? json_null() : name_of(v, t->winner));
-    put(&object, "looked_to", number(t->end));
+    moe_json_put(object, "at", moe_json_number(t->at), ok);
+    moe_json_put(object, "winner",
+                 isnan(t->at) ? json_null() : name_of(v, t->winner), ok);
+    moe_json_put(object, "looked_to", moe_json_number(t->end), ok);
     return object;
 }
 
-static json_t *stages(const moe_outlook *o, const moe_view *v)
+static json_t *stages(const moe_outlook *o, const moe_view *v, bool *ok)
 {
     static const char *const keys[MOE_N_PERFECTS] = {
         "actual_s", "minmax_s", "oracle_plan_s",
@@ -45,70 +26,74 @@ static json_t *stages(const moe_outlook *o, const moe_view *v)
     json_t *all = json_array();
     for (int s = 0; s < v->dims.strategies; s++) {
         json_t *object = json_object();
-        put(&object, "strategy", name_of(v, s));
+        moe_json_put(object, "strategy", name_of(v, s), ok);
         for (int k = 0; k < MOE_N_PERFECTS; k++)
-            put(&object, keys[k], number(o->stage_s[s * MOE_N_PERFECTS + k]));
-        put(&object, "n", json_integer((json_int_t)o->together[s].n));
-        put(&object, "together", number(o->together[s].median));
-        put(&object, "together_ci_low", number(o->together[s].ci_low));
-        put(&object, "together_ci_high", number(o->together[s].ci_high));
-        if (json_array_append_new(all, object) != 0) {
-            json_decref(all);
-            return NULL;
-        }
+            moe_json_put(object, keys[k],
+                         moe_json_number(o->stage_s[s * MOE_N_PERFECTS + k]),
+                         ok);
+        moe_json_put(object, "n", json_integer((json_int_t)o->together[s].n),
+                     ok);
+        moe_json_put(object, "together", moe_json_number(o->together[s].median),
+                     ok);
+        moe_json_put(object, "together_ci_low",
+                     moe_json_number(o->together[s].ci_low), ok);
+        moe_json_put(object, "together_ci_high",
+                     moe_json_number(o->together[s].ci_high), ok);
+        moe_json_add(all, object, ok);
     }
     return all;
 }
 
-static json_t *break_even(const moe_view *v)
+static json_t *break_even(const moe_view *v, bool *ok)
 {
     const moe_break_even b = moe_break_even_of(v);
     json_t *object = json_object();
-    put(&object, "strategy", name_of(v, b.strategy));
-    put(&object, "rival", name_of(v, b.rival));
-    put(&object, "predict_s", number(b.predict_s));
-    put(&object, "limit_s", number(b.limit_s));
-    put(&object, "recall", number(b.recall));
-    put(&object, "without", name_of(v, b.without));
-    put(&object, "recall_needed", number(b.recall_needed));
+    moe_json_put(object, "strategy", name_of(v, b.strategy), ok);
+    moe_json_put(object, "rival", name_of(v, b.rival), ok);
+    moe_json_put(object, "predict_s", moe_json_number(b.predict_s), ok);
+    moe_json_put(object, "limit_s", moe_json_number(b.limit_s), ok);
+    moe_json_put(object, "recall", moe_json_number(b.recall), ok);
+    moe_json_put(object, "without", name_of(v, b.without), ok);
+    moe_json_put(object, "recall_needed", moe_json_number(b.recall_needed), ok);
     return object;
 }
 
-static json_t *bandwidth(const moe_outlook *o, const moe_view *v)
+static json_t *bandwidth(const moe_outlook *o, const moe_view *v, bool *ok)
 {
     json_t *object = json_object();
-    put(&object, "link", json_string(moe_link_name(o->network)));
-    put(&object, "here", number(o->bandwidth));
-    put(&object, "below", turn(&o->slower, v));
-    put(&object, "above", turn(&o->faster, v));
+    moe_json_put(object, "link", json_string(moe_link_name(o->network)), ok);
+    moe_json_put(object, "here", moe_json_number(o->bandwidth), ok);
+    moe_json_put(object, "below", turn(&o->slower, v, ok), ok);
+    moe_json_put(object, "above", turn(&o->faster, v, ok), ok);
     return object;
 }
 
-static json_t *tokens(const moe_outlook *o, const moe_view *v)
+static json_t *tokens(const moe_outlook *o, const moe_view *v, bool *ok)
 {
     json_t *object = json_object();
-    put(&object, "here", number(o->tokens));
-    put(&object, "below", turn(&o->fewer, v));
-    put(&object, "above", turn(&o->more, v));
+    moe_json_put(object, "here", moe_json_number(o->tokens), ok);
+    moe_json_put(object, "below", turn(&o->fewer, v, ok), ok);
+    moe_json_put(object, "above", turn(&o->more, v, ok), ok);
     return object;
 }
 
-json_t *moe_outlook_json(const moe_outlook *o, const moe_view *v)
+json_t *moe_outlook_json(const moe_outlook *o, const moe_view *v, bool *ok)
 {
     json_t *object = json_object();
-    put(&object, "clock", json_string("modelled"));
-    put(&object, "break_even", break_even(v));
-    put(&object, "why_not", o->known ? json_null() : moe_json_text(o->why));
+    moe_json_put(object, "clock", json_string("modelled"), ok);
+    moe_json_put(object, "break_even", break_even(v, ok), ok);
+    moe_json_put(object, "why_not",
+                 o->known ? json_null() : moe_json_text(o->why), ok);
     if (!o->known)
         return object;
-    put(&object, "fit", number(o->fit));
-    put(&object, "winner", name_of(v, o->winner));
-    put(&object, "second", name_of(v, o->second));
-    put(&object, "lead_s", number(o->lead_s));
-    put(&object, "cost_model_error_s", number(o->error_s));
-    put(&object, "close", json_boolean(o->close));
-    put(&object, "tokens", tokens(o, v));
-    put(&object, "bandwidth", bandwidth(o, v));
-    put(&object, "stages", stages(o, v));
+    moe_json_put(object, "fit", moe_json_number(o->fit), ok);
+    moe_json_put(object, "winner", name_of(v, o->winner), ok);
+    moe_json_put(object, "second", name_of(v, o->second), ok);
+    moe_json_put(object, "lead_s", moe_json_number(o->lead_s), ok);
+    moe_json_put(object, "cost_model_error_s", moe_json_number(o->error_s), ok);
+    moe_json_put(object, "close", json_boolean(o->close), ok);
+    moe_json_put(object, "tokens", tokens(o, v, ok), ok);
+    moe_json_put(object, "bandwidth", bandwidth(o, v, ok), ok);
+    moe_json_put(object, "stages", stages(o, v, ok), ok);
     return object;
 }

@@ -195,7 +195,7 @@ static void say_fit(const moe_outlook *o, FILE *out)
                 moe_percent_cell(o->fit).text);
 }
 
-void moe_outlook_say(const moe_outlook *o, const moe_view *v, FILE *out)
+static void say_all(const moe_outlook *o, const moe_view *v, FILE *out)
 {
     const moe_break_even b = moe_break_even_of(v);
     if (o->known && o->second >= 0)
@@ -222,4 +222,17 @@ void moe_outlook_say(const moe_outlook *o, const moe_view *v, FILE *out)
     if (!o->close)
         say_turns(o, v, out);
     say_fit(o, out);
+}
+
+char *moe_outlook_words(const moe_outlook *o, const moe_view *v)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        return NULL;
+    fputs("What would change it, gpu clock (modelled):\n", out);
+    say_all(o, v, out);
+    fclose(out);
+    return text;
 }

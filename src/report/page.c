@@ -30,11 +30,6 @@ static void put(FILE *out, const char *fmt, ...)
     moe_html_text(text, out);
 }
 
-static void put_in(FILE *out, const char *tag, const char *text)
-{
-    moe_html_in(out, tag, text);
-}
-
 static const char *known(const char *text)
 {
     return text[0] != '\0' ? text : "not recorded";
@@ -46,9 +41,10 @@ static void warn_of_clocks(const moe_dossier_run *run, FILE *out)
 {
     const moe_view *v = run->view;
     if (v->oversubscribed)
-        put_in(out, "li",
-               "Wall clock is not a result here: ranks shared cores. Read the "
-               "gpu clock, which is modelled.");
+        moe_html_in(
+            out, "li",
+            "Wall clock is not a result here: ranks shared cores. Read the "
+            "gpu clock, which is modelled.");
     if (run->detailed && run->detail.unbound > 0 && v->dims.ranks > 1) {
         fputs("<li>", out);
         put(out,
@@ -86,37 +82,15 @@ static void warn_of_samples(const moe_view *v, FILE *out)
     }
 }
 
-static const char *fact(const moe_dossier_run *run, const char *name)
+/* What measured and what modelled times rest on. */
+static void put_grounds(const moe_dossier_run *run, FILE *out)
 {
-    for (size_t i = 0; i < run->detail.n_facts; i++)
-        if (strcmp(run->detail.fact[i].name, name) == 0)
-            return run->detail.fact[i].text;
-    return "";
-}
-
-/* What measured times are of. */
-static void put_executed(const moe_view *v, FILE *out)
-{
-    char text[512] = "";
-    FILE *words = fmemopen(text, sizeof text, "w");
-    if (words == NULL)
-        return;
-    moe_verdict_say_executed(v, words);
-    fclose(words);
-    if (text[0] != '\0')
-        put_in(out, "li", text);
-}
-
-/* What the modelled clock rests on. */
-static void put_prices(const moe_dossier_run *run, FILE *out)
-{
-    const char *cost = fact(run, "cost_model");
+    const char *cost = moe_detail_fact(&run->detail, "cost_model");
     char text[1024] = "";
-    FILE *words = fmemopen(text, sizeof text, "w");
-    if (words != NULL) {
-        moe_verdict_say_prices(run->view, words);
-        fclose(words);
-    }
+    moe_verdict_say_executed(run->view, text, sizeof text);
+    if (text[0] != '\0')
+        moe_html_in(out, "li", text);
+    moe_verdict_say_prices(run->view, text, sizeof text);
     fputs("<li>", out);
     put(out, "Times of the gpu clock are modelled for cluster %s%s%s. %s",
         known(run->view->cluster), cost[0] != '\0' ? " by cost model " : "",
@@ -131,11 +105,10 @@ static void put_warnings(const moe_dossier_run *run, FILE *out)
     warn_of_clocks(run, out);
     warn_of_samples(v, out);
     for (size_t i = 0; i < v->n_warnings; i++)
-        put_in(out, "li", v->warnings[i]);
+        moe_html_in(out, "li", v->warnings[i]);
     if (!run->detailed)
-        put_in(out, "li", run->why);
-    put_executed(v, out);
-    put_prices(run, out);
+        moe_html_in(out, "li", run->why);
+    put_grounds(run, out);
     fputs("</ul>\n", out);
 }
 
@@ -179,8 +152,8 @@ static void put_clocks(const moe_sheet *to, const moe_dossier_run *run,
 static void put_row(FILE *out, const char *name, const char *text)
 {
     fputs("<tr>", out);
-    put_in(out, "th scope=\"row\"", name);
-    put_in(out, "td", text);
+    moe_html_in(out, "th scope=\"row\"", name);
+    moe_html_in(out, "td", text);
     fputs("</tr>\n", out);
 }
 
@@ -237,8 +210,8 @@ static void put_folded(FILE *out, const char *title, const char *text)
     if (text == NULL || text[0] == '\0')
         return;
     fputs("<details>", out);
-    put_in(out, "summary", title);
-    put_in(out, "pre", text);
+    moe_html_in(out, "summary", title);
+    moe_html_in(out, "pre", text);
     fputs("</details>\n", out);
 }
 
@@ -248,10 +221,10 @@ static void put_experiment(const moe_dossier_run *run, FILE *out)
     const moe_detail *x = &run->detail;
     const bool given = x->input != NULL && x->input[0] != '\0';
     fputs("<h2>Experiment file</h2>\n", out);
-    put_in(out, "pre",
-           given                       ? x->input
-           : run->view->config != NULL ? run->view->config
-                                       : "not recorded");
+    moe_html_in(out, "pre",
+                given                       ? x->input
+                : run->view->config != NULL ? run->view->config
+                                            : "not recorded");
     if (given)
         put_folded(out, "Every setting", run->view->config);
     put_folded(out, "Model profile", x->model_profile);
@@ -285,7 +258,7 @@ static void put_figure(const moe_drawing *x, size_t *budget, FILE *out)
     const size_t bytes = x->svg != NULL ? strlen(x->svg) : 0;
     const bool fits = bytes > 0 && bytes <= *budget;
     fprintf(out, "<figure id=\"%s\">\n", x->name);
-    put_in(out, "h3", x->title);
+    moe_html_in(out, "h3", x->title);
     if (fits) {
         moe_drawing_inline(x, out);
         *budget -= bytes;
@@ -378,7 +351,7 @@ static void put_map(const moe_map *map, size_t number, pages *to_page,
     fputs("<section>\n", out);
     moe_map_title(map, title, sizeof title);
     if (!to_page->alone)
-        put_in(out, "h2", title);
+        moe_html_in(out, "h2", title);
     moe_page_map_top(map, out);
     put_figures(to_page->drawings, MOE_DRAWN_MAP, number, &to_page->budget,
                 out);

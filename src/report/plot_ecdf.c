@@ -10,11 +10,6 @@
 
 /* How times scatter over samples. */
 
-static const char *origin(moe_clock clock)
-{
-    return clock == MOE_CLOCK_GPU ? "modelled" : "measured";
-}
-
 static const moe_strategy_view *strategy(const moe_plot_scene *scene, int s)
 {
     return &scene->run->view->strategy[s];
@@ -85,7 +80,8 @@ static void script(const moe_plot_scene *scene, FILE *out)
     fprintf(out,
             "set xlabel 'time of a layer, %s (%s clock, %s)'\n"
             "set yrange [0:1]\nset ytics 0.25\nunit = %g\nplot ",
-            unit.name, moe_clock_name(clock), origin(clock), unit.per_s);
+            unit.name, moe_clock_name(clock), moe_clock_origin(clock),
+            unit.per_s);
     for (int s = 0; s < moe_plot_strategies(scene); s++) {
         fprintf(out,
                 "%s\\\n  last = -1, data every ::1 using (first = $1 != last, "
@@ -108,7 +104,7 @@ static void say(const moe_plot_scene *scene, FILE *out)
     fprintf(out,
             "Cumulative distribution of layer times, %s clock (%s). Least to "
             "largest sample:",
-            moe_clock_name(clock), origin(clock));
+            moe_clock_name(clock), moe_clock_origin(clock));
     for (int s = 0; s < moe_plot_strategies(scene); s++) {
         const moe_summary *t = &strategy(scene, s)->summary[clock];
         fprintf(out, "%s %s %s (n = %zu)", s > 0 ? "," : "",

@@ -177,8 +177,8 @@ static void stragglers_say(const moe_plot_scene *scene, FILE *out)
             "ranks, waiting left out, %s clock (%s). The largest is %s: rank "
             "%d in iteration %d.",
             name_of(scene, scene->run->detail.strategy), moe_clock_name(clock),
-            clock == MOE_CLOCK_GPU ? "modelled" : "measured",
-            moe_number_cell(most).text, rank, iteration);
+            moe_clock_origin(clock), moe_number_cell(most).text, rank,
+            iteration);
 }
 
 const moe_plot moe_plot_stragglers = {

@@ -183,8 +183,7 @@ static void time_say(const moe_plot_scene *scene, FILE *out)
 {
     const moe_clock clock = clock_of(scene);
     fprintf(out, "Time of a layer against the number of GPUs, %s clock (%s):",
-            moe_clock_name(clock),
-            clock == MOE_CLOCK_GPU ? "modelled" : "measured");
+            moe_clock_name(clock), moe_clock_origin(clock));
     say_ends(scene, false, out);
 }
 
@@ -194,8 +193,7 @@ static void efficiency_say(const moe_plot_scene *scene, FILE *out)
     fprintf(out,
             "Tokens per second and GPU over that of the fewest GPUs, %s "
             "clock (%s):",
-            moe_clock_name(clock),
-            clock == MOE_CLOCK_GPU ? "modelled" : "measured");
+            moe_clock_name(clock), moe_clock_origin(clock));
     say_ends(scene, true, out);
 }
 

@@ -8,11 +8,6 @@
 
 /* Where a layer's time goes, and what strategies win. */
 
-static const char *origin(moe_clock clock)
-{
-    return clock == MOE_CLOCK_GPU ? "modelled" : "measured";
-}
-
 static const moe_strategy_view *strategy(const moe_plot_scene *scene, int s)
 {
     return &scene->run->view->strategy[s];
@@ -104,7 +99,7 @@ static void phases_script(const moe_plot_scene *scene, FILE *out)
             "set xlabel 'time of a layer, %s (%s clock, %s)'\nunit = %g\n"
             "plot ",
             unit.name, moe_clock_name(scene->run->verdict.clock),
-            origin(scene->run->verdict.clock), unit.per_s);
+            moe_clock_origin(scene->run->verdict.clock), unit.per_s);
     const char *comma = "";
     for (int p = 0; p <= MOE_N_PHASES; p++) {
         const bool hidden = p == MOE_N_PHASES;
@@ -128,7 +123,7 @@ static void phases_say(const moe_plot_scene *scene, FILE *out)
 {
     const moe_clock clock = scene->run->verdict.clock;
     fprintf(out, "Stacked medians of the phases of a layer, %s clock (%s)%s.",
-            moe_clock_name(clock), origin(clock),
+            moe_clock_name(clock), moe_clock_origin(clock),
             has_hidden(scene) ? "; what attention hides is left of 0 (of "
                                 "plans made ahead, what the whole layer hides)"
                               : "");
@@ -221,7 +216,8 @@ static void speedup_script(const moe_plot_scene *scene, FILE *out)
             "  data every ::1 using (%.9g):1:(sprintf('%%.2f', $4)) with "
             "labels left offset 0.5,0 noenhanced font ',12'\n",
             moe_clock_name(scene->run->verdict.clock),
-            origin(scene->run->verdict.clock), moe_axis_ends(&axis).high);
+            moe_clock_origin(scene->run->verdict.clock),
+            moe_axis_ends(&axis).high);
 }
 
 static void speedup_say(const moe_plot_scene *scene, FILE *out)
@@ -230,7 +226,7 @@ static void speedup_say(const moe_plot_scene *scene, FILE *out)
     const moe_clock clock = scene->run->verdict.clock;
     fprintf(out, "Speed-up over %s on the %s clock (%s), with 95 %% intervals:",
             v->strategy[v->reference_index].name, moe_clock_name(clock),
-            origin(clock));
+            moe_clock_origin(clock));
     for (int s = 0; s < v->dims.strategies; s++)
         fprintf(out, "%s %s %s (%s)", s > 0 ? "," : "", v->strategy[s].name,
                 moe_number_cell(v->strategy[s].speedup[clock].ratio).text,

@@ -38,12 +38,8 @@ static void print_warnings(const moe_sheet *to, const moe_view *view)
                       "read the gpu clock");
     for (size_t i = 0; i < view->n_warnings; i++)
         print_painted(to, MOE_HUE_NOTE, "WARNING: ", view->warnings[i]);
-    char executed[512] = "";
-    FILE *words = fmemopen(executed, sizeof executed, "w");
-    if (words != NULL) {
-        moe_verdict_say_executed(view, words);
-        fclose(words);
-    }
+    char executed[512];
+    moe_verdict_say_executed(view, executed, sizeof executed);
     if (executed[0] != '\0')
         print_painted(to, MOE_HUE_NOTE, "WARNING: ", executed);
     if (view->oversubscribed || view->n_warnings > 0 || executed[0] != '\0')
@@ -96,55 +92,16 @@ static void print_header(const moe_view *view, FILE *out)
                 MOE_STATS_MIN_CI * view->period);
 }
 
-/* Print lines that `say` writes, each as an item of a list. */
-static void print_items(const char *text, FILE *out)
+/* Print a heading, and the lines under it as a list; frees them. */
+static void print_list(char *lines, FILE *out)
 {
-    char line[1024];
-    while (*text != '\0') {
-        const size_t len = strcspn(text, "\n");
-        snprintf(line, sizeof line, "%.*s", (int)len, text);
+    char *rest = NULL;
+    const char *line = lines != NULL ? strtok_r(lines, "\n", &rest) : NULL;
+    if (line != NULL)
+        fprintf(out, "\n%s\n", line);
+    while (line != NULL && (line = strtok_r(NULL, "\n", &rest)) != NULL)
         moe_print_wrapped("  ", line, out);
-        text += len + (text[len] != '\0');
-    }
-}
-
-static void print_why(const moe_view *view, FILE *out)
-{
-    const moe_clock clock = moe_verdict_clock(view);
-    char *text = NULL;
-    size_t size = 0;
-    FILE *to = open_memstream(&text, &size);
-    if (to == NULL)
-        return;
-    moe_verdict_say_why(view, to);
-    fclose(to);
-    if (text != NULL && text[0] != '\0')
-        fprintf(out, "\nAgainst %s, per layer on the %s clock (%s):\n",
-                view->strategy[view->reference_index].name,
-                moe_clock_name(clock),
-                clock == MOE_CLOCK_GPU ? "modelled" : "measured");
-    if (text != NULL)
-        print_items(text, out);
-    free(text);
-}
-
-static void print_outlook(const moe_view *view, const moe_outlook *outlook,
-                          FILE *out)
-{
-    const moe_sheet to = {.out = out};
-    char *text = NULL;
-    size_t size = 0;
-    moe_sheet_stages(&to, view, outlook);
-    FILE *words = open_memstream(&text, &size);
-    if (words != NULL) {
-        moe_outlook_say(outlook, view, words);
-        fclose(words);
-    }
-    if (text != NULL && text[0] != '\0') {
-        fputs("\nWhat would change it, gpu clock (modelled):\n", out);
-        print_items(text, out);
-    }
-    free(text);
+    free(lines);
 }
 
 static void print_fom(const char *metric, const char *strategy, double value,
@@ -201,9 +158,11 @@ void moe_report_print(const moe_report_set *set, size_t i, FILE *out)
     moe_sheet_costs(&to, view);
     for (int c = 0; c < MOE_N_CLOCKS; c++)
         moe_sheet_phases(&to, view, (moe_clock)c);
-    print_why(view, out);
-    if (set->outlook != NULL)
-        print_outlook(view, &set->outlook[i], out);
+    print_list(moe_verdict_why(view), out);
+    if (set->outlook != NULL) {
+        moe_sheet_stages(&to, view, &set->outlook[i]);
+        print_list(moe_outlook_words(&set->outlook[i], view), out);
+    }
     fputc('\n', out);
     print_foms(view, out);
     print_result(&to, view);

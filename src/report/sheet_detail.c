@@ -12,11 +12,6 @@ enum {
     BAR_LEN = 24      /* characters of a bar that is full */
 };
 
-static const char *origin(moe_clock clock)
-{
-    return clock == MOE_CLOCK_GPU ? "modelled" : "measured";
-}
-
 static void put_layers(const moe_sheet *to, const char *title,
                        const moe_view *view, const moe_detail *detail,
                        int first, int n)
@@ -47,7 +42,7 @@ void moe_sheet_layers(const moe_sheet *to, const moe_view *view,
     char title[128];
     snprintf(title, sizeof title,
              "Time of every layer, %s clock (%s), means over iterations",
-             moe_clock_name(clock), origin(clock));
+             moe_clock_name(clock), moe_clock_origin(clock));
     for (int s = 0; s < view->dims.strategies; s += PER_TABLE) {
         const int left = view->dims.strategies - s;
         put_layers(to, s == 0 ? title : NULL, view, detail, s,
@@ -101,6 +96,6 @@ void moe_sheet_ranks(const moe_sheet *to, const moe_view *view,
              "Ranks of %s, waiting left out, %s clock (%s), means over "
              "iterations",
              view->strategy[detail->strategy].name, moe_clock_name(clock),
-             origin(clock));
+             moe_clock_origin(clock));
     moe_sheet_table(to, title, NULL, table);
 }

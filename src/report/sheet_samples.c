@@ -51,8 +51,7 @@ void moe_sheet_samples(const moe_sheet *to, const moe_view *view)
     char title[128];
     snprintf(title, sizeof title,
              "Samples, %s clock (%s), each line from its least to its largest",
-             moe_clock_name(clock),
-             clock == MOE_CLOCK_GPU ? "modelled" : "measured");
+             moe_clock_name(clock), moe_clock_origin(clock));
     if (most >= MIN_SAMPLES)
         moe_sheet_table(to, title, NULL, table);
     else

@@ -64,14 +64,27 @@ static void print_comparison(const moe_strategy_view *x,
     print_reasons(x, ref, clock, out);
 }
 
-void moe_verdict_say_why(const moe_view *view, FILE *out)
+char *moe_verdict_why(const moe_view *view)
 {
     const moe_clock clock = moe_verdict_clock(view);
     const moe_strategy_view *ref = &view->strategy[view->reference_index];
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        return NULL;
+    fprintf(out, "Against %s, per layer on the %s clock (%s):\n", ref->name,
+            moe_clock_name(clock), moe_clock_origin(clock));
+    const long head = ftell(out);
     for (int s = 0; s < view->dims.strategies && view->measured > 0; s++)
         if (s != view->reference_index &&
             !isnan(view->strategy[s].speedup[clock].ratio))
             print_comparison(&view->strategy[s], ref, clock, out);
+    const bool any = ftell(out) > head;
+    if (fclose(out) == 0 && any)
+        return text;
+    free(text);
+    return NULL;
 }
 
 /* @return the largest share of a strategy's prices of a phase that are from
@@ -85,32 +98,37 @@ static double most_from(const moe_view *view, int phase,
     return most;
 }
 
-void moe_verdict_say_executed(const moe_view *view, FILE *out)
+void moe_verdict_say_executed(const moe_view *view, char *text, size_t size)
 {
+    const char *ffn = "";
+    char width[160] = "";
+    text[0] = '\0';
     if (moe_verdict_clock(view) != MOE_CLOCK_WALL)
         return;
     if (strcmp(view->ffn, "none") == 0)
-        fputs(
-            "No FFN was computed (emulation.ffn: none): measured times are of "
-            "coordination and exchange.",
-            out);
+        ffn = "No FFN was computed (emulation.ffn: none): measured times are "
+              "of coordination and exchange.";
     else if (strcmp(view->ffn, "exact") == 0)
-        fputs("Integers stood for the FFN (emulation.ffn: exact): measured "
-              "times are no experts'.",
-              out);
+        ffn = "Integers stood for the FFN (emulation.ffn: exact): measured "
+              "times are no experts'.";
     if (view->scale > 1)
-        fprintf(out,
-                "%sRows and experts were computed at 1/%d of their width; the "
-                "gpu clock is of the full size.",
-                view->ffn[0] == 'n' || view->ffn[0] == 'e' ? " " : "",
-                view->scale);
+        snprintf(width, sizeof width,
+                 "Rows and experts were computed at 1/%g of their width; the "
+                 "gpu clock is of the full size.",
+                 view->scale);
+    snprintf(text, size, "%s%s%s", ffn,
+             ffn[0] != '\0' && width[0] != '\0' ? " " : "", width);
 }
 
-void moe_verdict_say_prices(const moe_view *view, FILE *out)
+void moe_verdict_say_prices(const moe_view *view, char *text, size_t size)
 {
     bool known = false, analytic = false;
     const char *comma = "Shares of prices that were extrapolated beyond "
                         "measured rows, in the strategy with most:";
+    text[0] = '\0';
+    FILE *out = fmemopen(text, size, "w");
+    if (out == NULL)
+        return;
     for (int p = 0; p < MOE_N_PHASES; p++) {
         const double share = most_from(view, p, MOE_PRICE_EXTRAPOLATED);
         known = known || !isnan(share);
@@ -126,6 +144,7 @@ void moe_verdict_say_prices(const moe_view *view, FILE *out)
           : known ? "All prices are from measured rows, or between them."
                   : "The file does not say which prices were extrapolated.",
           out);
+    fclose(out);
 }
 
 /* ---- one sentence ---- */
@@ -227,8 +246,7 @@ void moe_verdict_say(const moe_view *view, const moe_verdict *v, char *text,
                 view->strategy[v->bound].name,
                 moe_time_cell(view->strategy[v->bound].summary[v->clock].median)
                     .text,
-                moe_clock_name(v->clock),
-                v->clock == MOE_CLOCK_GPU ? "modelled" : "measured");
+                moe_clock_name(v->clock), moe_clock_origin(v->clock));
     } else if (v->best < 0) {
         fputs("Nothing was measured that could be compared.", out);
     } else {
@@ -241,8 +259,7 @@ void moe_verdict_say(const moe_view *view, const moe_verdict *v, char *text,
                 : isnan(margin->ci_low) ? " looks fastest"
                                         : " leads within noise",
                 moe_time_cell(best->summary[v->clock].median).text,
-                moe_clock_name(v->clock),
-                v->clock == MOE_CLOCK_GPU ? "modelled" : "measured");
+                moe_clock_name(v->clock), moe_clock_origin(v->clock));
         if (v->second >= 0)
             say_others(view, v, out);
         fputc('.', out);

@@ -35,15 +35,16 @@ moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
 void moe_verdict_say(const moe_view *view, const moe_verdict *v, char *text,
                      size_t size);
 
-/* A line per strategy: how much faster or slower than the reference it is on
- * the clock that counts, and which two phases make most of that. */
-void moe_verdict_say_why(const moe_view *view, FILE *out);
+/* A heading, then a line per strategy: how much faster or slower than the
+ * reference it is on the clock that counts, and which two phases make most of
+ * that. @return heap memory, the caller frees it; NULL: nothing to compare. */
+char *moe_verdict_why(const moe_view *view);
 
 /* What was executed on this machine, if measured times depend on it: nothing
  * where the FFN was computed at full size, or the gpu clock counts. */
-void moe_verdict_say_executed(const moe_view *view, FILE *out);
+void moe_verdict_say_executed(const moe_view *view, char *text, size_t size);
 
 /* A sentence about where the prices of the gpu clock are from. */
-void moe_verdict_say_prices(const moe_view *view, FILE *out);
+void moe_verdict_say_prices(const moe_view *view, char *text, size_t size);
 
 #endif

@@ -357,6 +357,14 @@ moe_status moe_detail_read(const moe_view *view, int strategy, moe_clock clock,
     return MOE_OK;
 }
 
+const char *moe_detail_fact(const moe_detail *detail, const char *name)
+{
+    for (size_t i = 0; i < detail->n_facts; i++)
+        if (strcmp(detail->fact[i].name, name) == 0)
+            return detail->fact[i].text;
+    return "";
+}
+
 void moe_detail_free(moe_detail *detail)
 {
     free(detail->traffic);

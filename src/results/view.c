@@ -20,6 +20,11 @@ const char *moe_clock_name(moe_clock clock)
     return names[clock];
 }
 
+const char *moe_clock_origin(moe_clock clock)
+{
+    return clock == MOE_CLOCK_GPU ? "modelled" : "measured";
+}
+
 static void check_schema(moe_reader *rd)
 {
     char schema[32] = "", version[32] = "";
@@ -121,7 +126,7 @@ static void read_identity(moe_reader *rd)
     v->period = read_period(rd, group);
     get_optional(group, "ffn", v->ffn, sizeof v->ffn);
     if (moe_h5_has(group, "scale"))
-        v->scale = (int)moe_h5_get_real(group, "scale", &(moe_error){0});
+        v->scale = moe_h5_get_real(group, "scale", &(moe_error){0});
     if (moe_h5_has(group, "top_k"))
         v->top_k = (int)moe_h5_get_int(group, "top_k", rd->err);
     moe_h5_close(group);
