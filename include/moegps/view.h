@@ -115,6 +115,11 @@ void moe_views_free(moe_view *views, size_t n);
 void moe_view_samples(const moe_view *view, int strategy, moe_clock clock,
                       double *x_out);
 
+/** The same without those that were not measured, which would be NaN.
+ *  @return how many there are, at the front of x_out, in the order of time. */
+size_t moe_view_measured(const moe_view *view, int strategy, moe_clock clock,
+                         double *x_out);
+
 /** Get a strategy's setting, such as planner, as it is in the settings: a word
  *  without its quotes, a number, true. "" where it has none.
  *  @param text  [size] */

@@ -96,7 +96,7 @@ static void put_settings(const moe_plot *plot, const char *name, int height,
             "set border 3 linecolor rgb 'black'\n"
             "set tics nomirror out\n"
             "set grid linecolor rgb '#888888' linetype 1 linewidth 0.3\n"
-            "set style fill solid 1 noborder\n",
+            "set style fill solid 1 noborder\nunset key\n",
             plot->title, name, name, name, name, name, MOE_PLOT_WIDTH, height,
             name, name);
     /* Colours that differ for colour-blind eyes, on black and on white.
@@ -118,10 +118,6 @@ static void put_script(const moe_plot *plot, const moe_plot_scene *scene,
     put_settings(plot, scene->name, height, out);
     if (plot->head != NULL)
         moe_plot_head_put(&head, height, out);
-    else
-        fputs("set key outside top center horizontal samplen 1.5 font ',12' "
-              "noenhanced\n",
-              out);
     plot->script(scene, out);
     /* A copy of the SVG: 100 pixels are an inch, and letters shrink likewise;
      * pdfcairo's own scale of them is 0.75. */

@@ -50,7 +50,7 @@ typedef struct moe_plot {
     void (*script)(const moe_plot_scene *scene, FILE *out);
     /* What is seen in it, in a sentence or two. */
     void (*say)(const moe_plot_scene *scene, FILE *out);
-    /* Fill the legend; NULL: gnuplot lays one out from titles. */
+    /* Fill the legend; NULL: the script draws its own. */
     void (*head)(const moe_plot_scene *scene, moe_plot_head *head);
     /* @return height in pixels, without the head. */
     int (*height)(const moe_plot_scene *scene);

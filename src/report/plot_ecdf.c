@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plot.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "cells.h"
@@ -26,19 +25,6 @@ static int rising(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Put the present samples first, sorted. @return how many. */
-static size_t sorted_samples(const moe_plot_scene *scene, int s, double *x)
-{
-    const moe_view *v = scene->run->view;
-    size_t n = 0;
-    moe_view_samples(v, s, scene->run->verdict.clock, x);
-    for (int i = 0; i < v->dims.iterations; i++)
-        if (!isnan(x[i]))
-            x[n++] = x[i];
-    qsort(x, n, sizeof *x, rising);
-    return n;
-}
-
 static void csv(const moe_plot_scene *scene, FILE *out)
 {
     enum { POINTS = 500 }; /* of a curve: more cannot be seen */
@@ -46,8 +32,9 @@ static void csv(const moe_plot_scene *scene, FILE *out)
     double *x = moe_array_new((size_t)v->dims.iterations, sizeof *x, NULL);
     fputs("series,strategy,time_s,share\n", out);
     for (int s = 0; x != NULL && s < moe_plot_strategies(scene); s++) {
-        const size_t n = sorted_samples(scene, s, x);
+        const size_t n = moe_view_measured(v, s, scene->run->verdict.clock, x);
         const size_t step = n / POINTS + 1;
+        qsort(x, n, sizeof *x, rising);
         for (size_t i = 0; i < n; i++)
             if (i % step == 0 || i + 1 == n)
                 fprintf(out, "%d,%s,%.9g,%.9g\n", s,

@@ -131,7 +131,6 @@ void moe_plot_head_put(const moe_plot_head *head, int height, FILE *out)
 {
     int x[MOE_PLOT_ENTRIES], line[MOE_PLOT_ENTRIES];
     const int lines = flow(head, x, line);
-    fputs("unset key\n", out);
     for (int k = 0; k < head->n; k++) {
         const moe_plot_entry *e = &head->entry[k];
         const double y = 1 - (MARGIN + LINE_HEIGHT * (line[k] + 0.5)) / height;

@@ -269,7 +269,7 @@ static void put_cluster_axis(const moe_map_slice *x, FILE *out)
 static void put_axes(const moe_map_slice *x, FILE *out)
 {
     fprintf(out,
-            "unset key\nunset grid\nset xlabel 'skewness: busiest %s over the "
+            "unset grid\nset xlabel 'skewness: busiest %s over the "
             "mean'\nset xrange [%.9g:%.9g]\n",
             x->map->bottleneck ? "GPU" : "expert", moe_map_slice_side(x, 0),
             moe_map_slice_side(x, x->n_skew));

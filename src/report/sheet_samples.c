@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sheet.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "cells.h"
@@ -12,18 +11,6 @@ enum {
     LINE_LEN = 48,  /* characters of a sparkline */
     MIN_SAMPLES = 4 /* fewer go nowhere */
 };
-
-/* Put the samples that were measured first. @return how many. */
-static size_t present_samples(const moe_view *view, int s, moe_clock clock,
-                              double *x)
-{
-    size_t n = 0;
-    moe_view_samples(view, s, clock, x);
-    for (int i = 0; i < view->dims.iterations; i++)
-        if (!isnan(x[i]))
-            x[n++] = x[i];
-    return n;
-}
 
 void moe_sheet_samples(const moe_sheet *to, const moe_view *view)
 {
@@ -39,7 +26,7 @@ void moe_sheet_samples(const moe_sheet *to, const moe_view *view)
     size_t most = 0;
     for (int s = 0; x != NULL && s < view->dims.strategies; s++) {
         const moe_strategy_view *y = &view->strategy[s];
-        const size_t n = present_samples(view, s, clock, x);
+        const size_t n = moe_view_measured(view, s, clock, x);
         most = n > most ? n : most;
         moe_table_cell(table, "%s",
                        moe_name_cell(y->name, moe_sheet_name_len(to)).text);

@@ -80,7 +80,18 @@ void moe_view_samples(const moe_view *view, int strategy, moe_clock clock,
     merge_periods(view, x_out, mean_all);
 }
 
-/* The same in heap memory, which the caller frees. */
+size_t moe_view_measured(const moe_view *view, int strategy, moe_clock clock,
+                         double *x_out)
+{
+    size_t n = 0;
+    moe_view_samples(view, strategy, clock, x_out);
+    for (int i = 0; i < view->dims.iterations; i++)
+        if (!isnan(x_out[i]))
+            x_out[n++] = x_out[i];
+    return n;
+}
+
+/* All samples in heap memory, which the caller frees. */
 static double *layer_samples(moe_reader *rd, int s, moe_clock clock)
 {
     size_t n = (size_t)rd->view->dims.iterations;
