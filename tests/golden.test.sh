@@ -25,28 +25,8 @@
 #   2, each time by 2 s: 101 + 10 i or 99 + 10 i, over 100 + 10 i.
 # - traffic: 300 B stay, 100 B go to each other GPU, per layer and iteration.
 # - efficiency: the same time with 4 times the GPUs is 0.25.
-set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-: "${BUILD:=build}" "${MPIRUN:=mpirun}" "${PYTHON:=/usr/bin/python3}"
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export OMPI_MCA_hwloc_base_binding_policy=none
+. "$(dirname "$0")/tap.bash"
 golden=tests/data/report
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-n=0
-
-check() {
-    n=$((n + 1))
-    local name=$1
-    shift
-    if "$@" > "$dir/said" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/# /' "$dir/said" | head -n 30 >&2
-    fi
-}
 
 # make_file RANKS NAME
 make_file() {

@@ -1,27 +1,7 @@
 #!/usr/bin/env bash
 # `moegps report -o`: the folder, its page as browsers parse it, hostile texts.
 # Prints TAP.
-set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-: "${MPIRUN:=mpirun}" "${PYTHON:=/usr/bin/python3}"
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export OMPI_MCA_hwloc_base_binding_policy=none
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-n=0
-
-check() {
-    n=$((n + 1))
-    local name=$1
-    shift
-    if "$@" > "$dir/said" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/# /' "$dir/said" "$dir/err" | head -n 30 >&2
-    fi
-}
+. "$(dirname "$0")/tap.bash"
 
 cat > "$dir/x.yaml" <<'EOF2'
 model: mixtral-8x7b

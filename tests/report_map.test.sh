@@ -1,32 +1,12 @@
 #!/usr/bin/env bash
 # `moegps report` on maps: the terminal, the page, its figures, maps among runs,
 # hostile and damaged files. Speaks TAP.
-set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-: "${MPIRUN:=mpirun}" "${PYTHON:=/usr/bin/python3}"
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export OMPI_MCA_hwloc_base_binding_policy=none
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-n=0
+. "$(dirname "$0")/tap.bash"
 if ! "$PYTHON" -c 'import h5py' 2> /dev/null; then
     echo "ok - reports of maps # SKIP no h5py"
     echo "1..1"
     exit 0
 fi
-
-check() {
-    n=$((n + 1))
-    local name=$1
-    shift
-    if "$@" > "$dir/said" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/# /' "$dir/said" "$dir/err" | head -n 30 >&2
-    fi
-}
 
 # report ARGUMENTS...: exit code kept
 report() {

@@ -1,29 +1,7 @@
 #!/usr/bin/env bash
 # `moegps run` as a user meets it: bad input, failing ranks, any number of
 # ranks, ways to coordinate. Prints TAP.
-set -uo pipefail
-cd "$(dirname "$0")/.."
-: "${MPIRUN:=mpirun}"
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export OMPI_MCA_hwloc_base_binding_policy=none
-python=/usr/bin/python3
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-n=0
-
-# check NAME COMMAND...: one TAP line by the command's outcome.
-check() {
-    n=$((n + 1))
-    local name=$1
-    shift
-    if "$@" > "$dir/said" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/# /' "$dir/said" "$dir/out" "$dir/err" | head -n 30 >&2
-    fi
-}
+. "$(dirname "$0")/tap.bash"
 
 # moegps RANKS ARGUMENTS...: output in $dir/out, errors in $dir/err.
 moegps() {
@@ -73,7 +51,7 @@ head -c 5000 "$dir/tiny.h5" > "$dir/short.h5"
 echo "no trace" > "$dir/text.h5"
 : > "$dir/empty.h5"
 cp "$dir/tiny.h5" "$dir/range.h5"
-$python - "$dir/range.h5" <<'EOF'
+$PYTHON - "$dir/range.h5" <<'EOF'
 import h5py, sys
 with h5py.File(sys.argv[1], "r+") as f:
     f["experts"][1, 7, 0] = 200
@@ -162,7 +140,7 @@ unwarned() { ! warned 1 ".*"; }
 check "tokens that come again are warned about, and quiet runs record it" warned 12 ".*"
 check "tokens that come once are not" unwarned
 once() {
-    $python - "$dir/tiny-2.h5" "$dir/warned12.h5" <<'EOF'
+    $PYTHON - "$dir/tiny-2.h5" "$dir/warned12.h5" <<'EOF'
 import sys, h5py
 three, one = (h5py.File(f)["timing/gpu"][2, 0, :, :, 0] for f in sys.argv[1:])
 for phase in 1, 3: # collect, broadcast
@@ -185,7 +163,7 @@ alone() {
 check "without mpirun it is one GPU, and says so" alone
 check "slots that mean nothing on one GPU do not stop it" \
     valid 1 run "$x" --set strategies.oracle.slots=3 -o "$dir/slots.h5"
-json() { moegps 2 run "$x" -o "$dir/j.h5" --json - && $python -m json.tool "$dir/out" > /dev/null; }
+json() { moegps 2 run "$x" -o "$dir/j.h5" --json - && $PYTHON -m json.tool "$dir/out" > /dev/null; }
 check "--json - prints JSON and nothing else" json
 dry() { moegps 2 run "$x" -o "$dir/dry.h5" --dry-run && grep -q "^# 2 GPUs" "$dir/out" && [ ! -e "$dir/dry.h5" ]; }
 check "--dry-run runs nothing" dry
@@ -210,7 +188,7 @@ outlived() {
 }
 check "a plan that outlives the run is warned about" outlived
 same() {
-    $python - "$@" <<'EOF'
+    $PYTHON - "$@" <<'EOF'
 import sys, h5py, numpy as np
 names, files = sys.argv[1].split(","), [h5py.File(f) for f in sys.argv[2:]]
 for name in names:
@@ -234,7 +212,7 @@ regrets() {
     valid 4 run "$x" --set emulation.regret=false -o "$dir/noregret.h5" || return 1
     ! grep -q "^Regret" "$dir/out" || { echo "a table of nothing"; return 1; }
     ./moegps report "$dir/t4.h5" > "$dir/out" && grep -q "^Regret" "$dir/out" || return 1
-    $python - "$dir/t4.h5" "$dir/noregret.h5" <<'EOF'
+    $PYTHON - "$dir/t4.h5" "$dir/noregret.h5" <<'EOF'
 import sys, h5py, numpy as np, xarray as xr
 stages = "split", "prediction", "planner", "room"
 levels = "actual", "minmax", "oracle_plan", "best", "bound"
@@ -256,7 +234,7 @@ EOF
 }
 check "regrets are recorded, add up to the imbalance, and can be left out" regrets
 direct() {
-    $python - "$dir" <<'EOF'
+    $PYTHON - "$dir" <<'EOF'
 import sys, h5py, numpy as np
 d = sys.argv[1]
 with h5py.File(d + "/t4.h5") as f, h5py.File(d + "/tiny.h5") as t:
@@ -281,7 +259,7 @@ check "errors and predictions equal a direct computation" direct
 
 routed() {
     valid 4 run "$x" --set strategies.oracle.routing=dispatch -o "$dir/routed.h5" || return 1
-    $python - "$dir/t4.h5" "$dir/routed.h5" <<'EOF'
+    $PYTHON - "$dir/t4.h5" "$dir/routed.h5" <<'EOF'
 import sys, h5py, numpy as np
 ahead, late = map(h5py.File, sys.argv[1:])
 assert ahead["config"].attrs["routing"] == "dispatch, dispatch, direct, direct"

@@ -1,22 +1,6 @@
 #!/usr/bin/env bash
 # What jobs/slurm/submit.sh would submit, where there is no Slurm. Prints TAP.
-set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-n=0
-
-check() {
-    n=$((n + 1))
-    local name=$1
-    shift
-    if "$@" > "$dir/said" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/# /' "$dir/said" "$dir/err" | head -n 20 >&2
-    fi
-}
+. "$(dirname "$0")/tap.bash"
 
 mkdir "$dir/two words"
 x="$dir/two words/x.yaml"

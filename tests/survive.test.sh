@@ -1,27 +1,8 @@
 #!/usr/bin/env bash
 # Runs that are stopped, killed, hang or find the disk full, and what goes on
 # from what they leave. Prints TAP.
-set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-: "${MPIRUN:=mpirun}" "${PYTHON:=/usr/bin/python3}"
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export OMPI_MCA_hwloc_base_binding_policy=none
-dir=$(mktemp -d)
+. "$(dirname "$0")/tap.bash"
 trap 'pkill -9 -f "$dir" 2> /dev/null; rm -rf "$dir"' EXIT
-n=0
-
-check() {
-    n=$((n + 1))
-    local name=$1
-    shift
-    if "$@" > "$dir/said" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/# /' "$dir/said" "$dir/err" | head -n 30 >&2
-    fi
-}
 
 # Long enough to be stopped in the middle, small enough to be quick.
 ITERATIONS=1500
