@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../src/report/break_even.h"
 #include "../src/report/outlook.h"
 #include "harness.h"
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "break_even.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "moegps/mem.h"
 #include "moegps/planner.h"
-#include "outlook.h"
 #include "verdict.h"
 
 /* By the run's own medians. Without its predictor a strategy that foretells

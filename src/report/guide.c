@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cells.h"
-#include "outlook.h"
+#include "break_even.h"
 #include "verdict.h"
 
 enum {

@@ -59,32 +59,7 @@ moe_status moe_outlook_init(moe_outlook *o, const moe_view *view,
                             moe_error *err);
 void moe_outlook_fini(moe_outlook *o);
 
-/* What a predictor of tokens must be to win, judged by the run's own times. */
-typedef struct moe_break_even {
-    int strategy; /* fastest that foretells tokens and can be built; -1: none */
-    int rival;    /* fastest of all others that can be built; -1: none */
-    bool ahead;   /* the strategy is faster than its rival */
-    double predict_s; /* what its predictor takes per layer */
-    double limit_s;   /* ... and may take to be as fast as the rival; below 0:
-                         it could not even be free */
-    double recall;    /* of its predictor */
-    int without; /* fastest that can be built and foretells no tokens; -1 */
-    double recall_needed; /* of a predictor that takes predict_s (without a
-                             strategy: nothing) to be as fast as `without`; NaN:
-                             none up to `recall_most` would do */
-    double recall_least, recall_most; /* of all that foretell tokens and are
-                                         alike otherwise, oracles too; NaN:
-                                         there are none */
-} moe_break_even;
-
-/* @return by the medians of the gpu clock. */
-moe_break_even moe_break_even_of(const moe_view *view);
-
-/* @return the time that a strategy's predictor may take to be as fast as the
- * fastest other that can be built, s; NaN: it foretells no tokens. */
-double moe_break_even_limit_s(const moe_view *view, int strategy);
-
-/* A heading, then sentences about both, one a line.
+/* A heading, then sentences about it and about break-even, one a line.
  * @return heap memory, the caller frees it; NULL when out of it. */
 char *moe_outlook_words(const moe_outlook *o, const moe_view *view);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cells.h"
+#include "break_even.h"
 #include "outlook.h"
 #include "verdict.h"
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "break_even.h"
 #include "cells.h"
 #include "moegps/html.h"
 #include "moegps/mem.h"
