@@ -63,6 +63,7 @@ full_folder_is_refused() {
         grep -q 'full: is not empty (--force' "$dir/err" &&
         grep -qx precious "$dir/full/report.html" && [ ! -s "$dir/out" ] &&
         report --force "$dir/a.h5" -o "$dir/full/" &&
+        grep -q ' is .*/full/report.html$' "$dir/err" &&
         grep -q '<main>' "$dir/full/report.html" &&
         grep -qx mine "$dir/full/note" && [ "$(echo "$dir"/full?*)" = "$dir/full?*" ]
 }

@@ -128,7 +128,8 @@ static void print(const settings *s, const contents *all, moe_error *err)
     moe_report_write(s->json, moe_report_json, &set, s->force, err);
     if (s->folder != NULL && err->status == MOE_OK &&
         moe_report_folder(s->folder, &set, s->force, err) == MOE_OK)
-        fprintf(stderr, "moegps: the page is %s/report.html\n", s->folder);
+        fprintf(stderr, "moegps: the page is %s%sreport.html\n", s->folder,
+                s->folder[strlen(s->folder) - 1] == '/' ? "" : "/");
     if (text && drill && err->status == MOE_OK)
         print_drill(&set, s->drill, err);
     else if (text && err->status == MOE_OK)
