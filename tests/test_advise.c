@@ -74,7 +74,7 @@ START_TEST(power_law_has_the_skewness_asked_for)
     for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++) {
         const double skew = fmin(skews[_i], 0.9 * sizes[i]);
         double sum = 0.0;
-        advise_power_law(skew, sizes[i], share);
+        moe_advise_power_law(skew, sizes[i], share);
         for (int e = 0; e < sizes[i]; e++)
             sum += share[e];
         ck_assert_double_eq_tol(sum, 1.0, 1e-12);
@@ -83,7 +83,8 @@ START_TEST(power_law_has_the_skewness_asked_for)
 }
 END_TEST
 
-static void check_side(const moe_advise *a, const advise_side *s, double pairs)
+static void check_side(const moe_advise *a, const moe_advise_side *s,
+                       double pairs)
 {
     double rows = 0, sum = 0, sent = 0, received = 0, given = 0, taken = 0;
     for (int g = 0; g < a->p.gpus; g++) {

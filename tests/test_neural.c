@@ -14,7 +14,8 @@
 enum { L = 3, E = 8, K = 2, VOCAB = 20, SEQS = 12, MAX_OWN = 4096 };
 static const int layers[] = {2, 0};
 
-static const neural_kind *const kinds[] = {&neural_ffn, &neural_lstm};
+static const moe_neural_kind *const kinds[] = {&moe_neural_ffn,
+                                               &moe_neural_lstm};
 enum { FFN, LSTM, N_KINDS };
 
 /* Sequences of 30 to 360 tokens, drawn at random. The experts of a token are
@@ -99,26 +100,26 @@ static moe_learned learn(const moe_trace *trace, const char *name, int epochs,
 /* ---- gradients ---- */
 
 typedef struct {
-    const neural_kind *kind;
-    neural_task task;
-    neural_row row[NEURAL_ARRAYS];
-    neural_array array[NEURAL_ARRAYS];
+    const moe_neural_kind *kind;
+    moe_neural_task task;
+    moe_neural_row row[MOE_NEURAL_ARRAYS];
+    moe_neural_array array[MOE_NEURAL_ARRAYS];
     int n_arrays;
     uint64_t *samples;
     int n_samples;
     void *state;
 } bench;
 
-static void bench_init(bench *b, const neural_kind *kind,
+static void bench_init(bench *b, const moe_neural_kind *kind,
                        const moe_trace *trace)
 {
-    const moe_learned_shape heads = neural_heads_shape(L, E);
+    const moe_learned_shape heads = moe_neural_heads_shape(L, E);
     *b = (bench){.kind = kind};
-    ck_assert_int_eq(neural_task_init(&b->task, trace, 5, &(moe_error){0}),
+    ck_assert_int_eq(moe_neural_task_init(&b->task, trace, 5, &(moe_error){0}),
                      MOE_OK);
     b->n_arrays = kind->declare(&heads, VOCAB, b->row);
     for (int a = 0; a < b->n_arrays; a++) {
-        neural_array *x = &b->array[a];
+        moe_neural_array *x = &b->array[a];
         moe_rng rng = moe_rng_at(6, MOE_RNG_TEST, 1, 0, (uint64_t)a);
         x->n = 1;
         for (int d = 0; d < b->row[a].shape.rank; d++)
@@ -145,13 +146,13 @@ static void bench_fini(bench *b)
         free(b->array[a].value);
         free(b->array[a].grad);
     }
-    neural_task_fini(&b->task);
+    moe_neural_task_fini(&b->task);
 }
 
 /* Step 1 draws the same masks every time, so the loss is a function. */
 static double loss_of(bench *b)
 {
-    neural_score score = {0};
+    moe_neural_score score = {0};
     ck_assert_int_eq(b->kind->run(b->state, b->samples, b->n_samples, 1, &score,
                                   &(moe_error){0}),
                      MOE_OK);
@@ -161,7 +162,7 @@ static double loss_of(bench *b)
 /* Slope of the loss along a direction, by central difference. */
 static double slope(bench *b, int a, const float *direction, double h)
 {
-    neural_array *x = &b->array[a];
+    moe_neural_array *x = &b->array[a];
     float *kept = moe_array_new(x->n, sizeof *kept, NULL);
     double loss[2];
     memcpy(kept, x->value, x->n * sizeof *kept);
@@ -457,7 +458,7 @@ static double recall_of(const moe_trace *trace, const moe_learned *l)
 START_TEST(predictions_are_those_of_training)
 {
     moe_trace trace = make_trace(1);
-    const neural_kind *kind = kinds[_i];
+    const moe_neural_kind *kind = kinds[_i];
     moe_learned l = learn(&trace, kind->name, 12, 1);
     bench b;
     bench_init(&b, kind, &trace);
@@ -465,7 +466,7 @@ START_TEST(predictions_are_those_of_training)
         memcpy(b.array[a].value,
                moe_learned_get(&l.part[0], &b.row[a].shape, NULL),
                b.array[a].n * sizeof(float));
-    neural_score score = {0};
+    moe_neural_score score = {0};
     const int n = (int)kind->list(&b.task, NEURAL_TEST, b.samples);
     for (int at = 0; at < n; at += kind->batch)
         kind->run(b.state, b.samples + at,

@@ -194,9 +194,9 @@ moe_status moe_advise_new_like(const moe_advise *like,
     else
         open_cost(a, &local);
     if (local.status == MOE_OK && params->trace != NULL)
-        advise_build_from_trace(a, &local);
+        moe_advise_build_from_trace(a, &local);
     else if (local.status == MOE_OK)
-        advise_build_by_hand(a, &local);
+        moe_advise_build_by_hand(a, &local);
     if (local.status != MOE_OK) {
         moe_advise_free(a);
         return moe_fail(err, local.status, "advise: %s", local.text);
@@ -217,7 +217,7 @@ void moe_advise_free(moe_advise *a)
         return;
     for (int i = 0; a->scene != NULL && i < a->samples * a->layers; i++)
         for (int s = 0; s < N_SIDES; s++)
-            advise_side_fini(&a->scene[i].side[s]);
+            moe_advise_side_fini(&a->scene[i].side[s]);
     free(a->scene);
     if (a->cost_state != NULL && !a->borrows_cost) {
         a->cost->fini(a->cost_state);
@@ -235,7 +235,7 @@ void moe_advise_facts_of(const moe_advise *a, moe_advise_facts *out)
                                   moe_layout_home_slots(&a->layout, m->experts),
                               .samples = a->samples};
     for (int i = 0; i < n; i++) {
-        const advise_scene *s = &a->scene[i];
+        const moe_advise_scene *s = &a->scene[i];
         out->tokens += s->tokens / n;
         out->skew += s->skew / n;
         out->error += s->error / n;
@@ -345,7 +345,7 @@ moe_status moe_advise_run(const moe_advise_params *params, moe_advice *out,
         return moe_fail(err, local.status, "%s", local.text);
     moe_advise_facts_of(a, &v.facts);
     if (judge(a, &v, &local) == MOE_OK)
-        advise_find_limits(a, &v, &v.limits);
+        moe_advise_find_limits(a, &v, &v.limits);
     moe_advise_free(a);
     if (local.status != MOE_OK)
         return moe_fail(err, local.status, "%s", local.text);

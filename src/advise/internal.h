@@ -18,44 +18,47 @@
 #include "moegps/split.h"
 
 /** The true pairs of one layer of one batch. */
-typedef struct advise_load {
+typedef struct moe_advise_load {
     int experts, gpus;
     uint64_t *total;  /* [experts]; owned */
     uint32_t *before; /* [gpus + 1][experts] pairs of lower GPUs; NULL: the
                          tokens are alike, GPU g has its g-th part; owned */
     uint64_t *own;    /* [gpus] pairs that GPU g has itself; owned */
     double tokens, sequences;
-} advise_load;
+} moe_advise_load;
 
 /** @return pairs of an expert on GPUs below `gpu`. */
-uint64_t advise_load_before(const advise_load *load, int gpu, int expert);
+uint64_t moe_advise_load_before(const moe_advise_load *load, int gpu,
+                                int expert);
 
-moe_status advise_load_init(advise_load *load, int experts, int gpus,
-                            bool alike, moe_error *err);
-void advise_load_fini(advise_load *load);
+moe_status moe_advise_load_init(moe_advise_load *load, int experts, int gpus,
+                                bool alike, moe_error *err);
+void moe_advise_load_fini(moe_advise_load *load);
 
 /** Shares of the described load, the busiest first.
  *  @param share_out  [experts] */
-void advise_shares_by_hand(const moe_advise_params *p, double *share_out);
+void moe_advise_shares_by_hand(const moe_advise_params *p, double *share_out);
 
 /** Fill with whole pairs by shares; experts find their homes by (seed,
  *  sample). */
-moe_status advise_load_by_hand(advise_load *load, const moe_advise_params *p,
-                               const double *shares, int sample,
-                               moe_error *err);
+moe_status moe_advise_load_by_hand(moe_advise_load *load,
+                                   const moe_advise_params *p,
+                                   const double *shares, int sample,
+                                   moe_error *err);
 
 /** Fill from a layer of a whole batch. @param experts_of  [tokens][top_k] */
-void advise_load_of_tokens(advise_load *load, const uint16_t *experts_of,
-                           uint64_t tokens, int top_k);
+void moe_advise_load_of_tokens(moe_advise_load *load,
+                               const uint16_t *experts_of, uint64_t tokens,
+                               int top_k);
 
 /** Solve a power law over ranks, p(r) ~ r^-s, for max / mean = skew.
  *  @param share_out  [n], falling, summing to 1. */
-void advise_power_law(double skew, int n, double *share_out);
+void moe_advise_power_law(double skew, int n, double *share_out);
 
 enum { ADVISE_STANDOUTS = 10 };
 
 /** What every GPU does in a layer under one placement. */
-typedef struct advise_side {
+typedef struct moe_advise_side {
     uint32_t *rows;         /* [gpus][slots]; owned, as all here */
     uint64_t *pairs;        /* [gpus] sum of rows */
     double (*sent)[2];      /* [gpus] rows, 0: in the node, 1: beyond */
@@ -67,14 +70,14 @@ typedef struct advise_side {
     int busiest;                    /* GPU with most pairs */
     int standout[ADVISE_STANDOUTS]; /* GPUs that are first in something */
     int n_standouts;
-} advise_side;
+} moe_advise_side;
 
-moe_status advise_side_init(advise_side *side, int gpus, int slots,
-                            moe_error *err);
-void advise_side_fini(advise_side *side);
+moe_status moe_advise_side_init(moe_advise_side *side, int gpus, int slots,
+                                moe_error *err);
+void moe_advise_side_fini(moe_advise_side *side);
 
 /** A planner at work on one layer after another; reused. */
-typedef struct advise_planning {
+typedef struct moe_advise_planning {
     const moe_planner *planner;
     const moe_split *split;
     void *planner_state, *planner_params, *split_state;
@@ -87,60 +90,60 @@ typedef struct advise_planning {
     uint32_t *own;   /* [experts] */
     moe_move *moves; /* [gpus * slots] */
     uint8_t *wire;
-} advise_planning;
+} moe_advise_planning;
 
 /** @param pricer  for planners that weigh time, at the cluster that the
  *  advice began with. */
-moe_status advise_planning_init(advise_planning *w, const moe_advise_params *p,
-                                int slots, const moe_pricer *pricer,
-                                moe_error *err);
-void advise_planning_fini(advise_planning *w);
+moe_status moe_advise_planning_init(moe_advise_planning *w,
+                                    const moe_advise_params *p, int slots,
+                                    const moe_pricer *pricer, moe_error *err);
+void moe_advise_planning_fini(moe_advise_planning *w);
 
 /** Plan a layer on a predicted load, list what travels, make it current.
  *  @param current  one layer; becomes the new plan.
  *  @param next     scratch of the same shape. */
-moe_status advise_replan(advise_planning *w, const double *predicted,
-                         moe_plan *current, moe_plan *next, bool moves,
-                         advise_side *side, moe_error *err);
+moe_status moe_advise_replan(moe_advise_planning *w, const double *predicted,
+                             moe_plan *current, moe_plan *next, bool moves,
+                             moe_advise_side *side, moe_error *err);
 
 /** Divide the true pairs among the replicas of a plan and count what every
  *  GPU computes, sends and receives. */
-void advise_count(advise_planning *w, const advise_load *load,
-                  const moe_plan *plan, advise_side *side);
+void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
+                      const moe_plan *plan, moe_advise_side *side);
 
 enum { SIDE_HOME, SIDE_TRUTH, SIDE_PREDICTED, N_SIDES };
 
 /** One layer of one batch, or one way to place the experts. */
-typedef struct advise_scene {
-    advise_side side[N_SIDES]; /* SIDE_PREDICTED with a trace only */
+typedef struct moe_advise_scene {
+    moe_advise_side side[N_SIDES]; /* SIDE_PREDICTED with a trace only */
     double tokens, sequences;
     double skew, error;
-} advise_scene;
+} moe_advise_scene;
 
 struct moe_advise {
     moe_advise_params p;
     moe_layout layout;
     int slots;
-    int samples, layers; /* scenes per sample: layers of a trace, else 1 */
-    advise_scene *scene; /* [samples][layers] */
+    int samples, layers;     /* scenes per sample: layers of a trace, else 1 */
+    moe_advise_scene *scene; /* [samples][layers] */
     const moe_cost *cost;
     void *cost_state;
     bool borrows_cost; /* cost_state is another's */
     bool quick;        /* price the GPUs that stand out, not all */
 };
 
-moe_status advise_build_by_hand(moe_advise *a, moe_error *err);
-moe_status advise_build_from_trace(moe_advise *a, moe_error *err);
+moe_status moe_advise_build_by_hand(moe_advise *a, moe_error *err);
+moe_status moe_advise_build_from_trace(moe_advise *a, moe_error *err);
 
 /** Seconds of one scene, or of a sample. */
-typedef struct advise_sheet {
+typedef struct moe_advise_sheet {
     double gpu_s[MOE_N_PHASES], exposed_s[MOE_N_PHASES], layer_s, error_s;
     double imbalance;
     moe_price_source source;
-} advise_sheet;
+} moe_advise_sheet;
 
 /** Changes links while it looks, and puts them back. */
-void advise_find_limits(moe_advise *a, const moe_advice *advice,
-                        moe_advise_limits *out);
+void moe_advise_find_limits(moe_advise *a, const moe_advice *advice,
+                            moe_advise_limits *out);
 
 #endif

@@ -210,8 +210,8 @@ static const moe_advise_limits nothing = {.accuracy = NAN,
                                           .rebalance = NAN,
                                           .tokens = NAN};
 
-void advise_find_limits(moe_advise *a, const moe_advice *advice,
-                        moe_advise_limits *out)
+void moe_advise_find_limits(moe_advise *a, const moe_advice *advice,
+                            moe_advise_limits *out)
 {
     *out = nothing;
     if (a->p.no_limits)

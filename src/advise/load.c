@@ -8,7 +8,8 @@
 #include "moegps/rng.h"
 #include "moegps/synth.h"
 
-uint64_t advise_load_before(const advise_load *load, int gpu, int expert)
+uint64_t moe_advise_load_before(const moe_advise_load *load, int gpu,
+                                int expert)
 {
     if (load->before != NULL)
         return load
@@ -16,10 +17,10 @@ uint64_t advise_load_before(const advise_load *load, int gpu, int expert)
     return load->total[expert] * (uint64_t)gpu / (uint64_t)load->gpus;
 }
 
-moe_status advise_load_init(advise_load *load, int experts, int gpus,
-                            bool alike, moe_error *err)
+moe_status moe_advise_load_init(moe_advise_load *load, int experts, int gpus,
+                                bool alike, moe_error *err)
 {
-    *load = (advise_load){.experts = experts, .gpus = gpus};
+    *load = (moe_advise_load){.experts = experts, .gpus = gpus};
     const size_t n = (size_t)experts;
     load->total = moe_array_new(n, sizeof *load->total, err);
     load->own = moe_array_new((size_t)gpus, sizeof *load->own, err);
@@ -29,16 +30,16 @@ moe_status advise_load_init(advise_load *load, int experts, int gpus,
     if (load->total != NULL && load->own != NULL &&
         (alike || load->before != NULL))
         return MOE_OK;
-    advise_load_fini(load);
+    moe_advise_load_fini(load);
     return MOE_NOMEM;
 }
 
-void advise_load_fini(advise_load *load)
+void moe_advise_load_fini(moe_advise_load *load)
 {
     free(load->total);
     free(load->before);
     free(load->own);
-    *load = (advise_load){0};
+    *load = (moe_advise_load){0};
 }
 
 /* Fill with r^-s. @return the sum. */
@@ -50,7 +51,7 @@ static double powers(double s, int n, double *out)
     return sum;
 }
 
-void advise_power_law(double skew, int n, double *share_out)
+void moe_advise_power_law(double skew, int n, double *share_out)
 {
     /* The first share is 1 / sum r^-s, which rises with s. At s = 64 all but
      * one expert are idle. */
@@ -85,18 +86,18 @@ static void scatter(double *share, int n, uint64_t seed, int sample)
     moe_rng_shuffle(&rng, share, (size_t)n, sizeof *share);
 }
 
-void advise_shares_by_hand(const moe_advise_params *p, double *share_out)
+void moe_advise_shares_by_hand(const moe_advise_params *p, double *share_out)
 {
     const moe_layout one = {p->gpus, p->gpus};
     if (p->bottleneck)
         bottleneck(p->skew, p->model->experts, &one, share_out);
     else
-        advise_power_law(p->skew, p->model->experts, share_out);
+        moe_advise_power_law(p->skew, p->model->experts, share_out);
 }
 
-/* As advise_load_before() divides them: n (g + 1) / gpus - n g / gpus pairs of
+/* As moe_advise_load_before() divides them: n (g + 1) / gpus - n g / gpus pairs of
  * each expert, by running remainders. */
-static void count_own(advise_load *load)
+static void count_own(moe_advise_load *load)
 {
     const uint64_t gpus = (uint64_t)load->gpus;
     memset(load->own, 0, gpus * sizeof *load->own);
@@ -113,8 +114,10 @@ static void count_own(advise_load *load)
     }
 }
 
-moe_status advise_load_by_hand(advise_load *load, const moe_advise_params *p,
-                               const double *shares, int sample, moe_error *err)
+moe_status moe_advise_load_by_hand(moe_advise_load *load,
+                                   const moe_advise_params *p,
+                                   const double *shares, int sample,
+                                   moe_error *err)
 {
     const int n = load->experts, k = p->model->top_k;
     double *share = moe_array_new(2 * (size_t)n, sizeof *share, err);
@@ -136,8 +139,9 @@ moe_status advise_load_by_hand(advise_load *load, const moe_advise_params *p,
     return err->status;
 }
 
-void advise_load_of_tokens(advise_load *load, const uint16_t *experts_of,
-                           uint64_t tokens, int top_k)
+void moe_advise_load_of_tokens(moe_advise_load *load,
+                               const uint16_t *experts_of, uint64_t tokens,
+                               int top_k)
 {
     const size_t n = (size_t)load->experts;
     const uint64_t gpus = (uint64_t)load->gpus;

@@ -11,8 +11,8 @@
 typedef struct {
     const moe_advise *a;
     const moe_advise_dials *dials;
-    const advise_scene *scene;
-    const advise_side *side;
+    const moe_advise_scene *scene;
+    const moe_advise_side *side;
     moe_advise_strategy strategy;
     double target;     /* pairs of the busiest GPU under the error */
     double up, down;   /* factors of its rows and of the others' */
@@ -92,7 +92,7 @@ static const uint32_t *scaled_rows(const job *j, int gpu)
  * forecast stays, so by hand nothing travels; a trace shows what does. */
 static double move_bytes(const job *j, int gpu, int far)
 {
-    const advise_side *s = j->side;
+    const moe_advise_side *s = j->side;
     double share = j->dials->moving;
     if (j->strategy == MOE_ADVISE_DISTRIBUTION) {
         share = j->a->p.trace != NULL ? 1.0 : 0.0;
@@ -107,7 +107,7 @@ static double move_bytes(const job *j, int gpu, int far)
 static moe_layer_work work_of(const job *j, int gpu, bool due)
 {
     const moe_advise *a = j->a;
-    const advise_side *s = j->side;
+    const moe_advise_side *s = j->side;
     const double row = (double)a->p.model->hidden *
                        moe_dtype_size((moe_dtype)a->p.model->dtype);
     const double by = gpu == s->busiest ? j->up : j->down;
@@ -129,7 +129,7 @@ static moe_layer_work work_of(const job *j, int gpu, bool due)
     }
     const bool still =
         j->dials->paper && j->strategy == MOE_ADVISE_DISTRIBUTION;
-    const advise_side *rows = still ? &j->scene->side[SIDE_HOME] : s;
+    const moe_advise_side *rows = still ? &j->scene->side[SIDE_HOME] : s;
     /* Direct routing has brought the pairs predicted right already. */
     const double left = w.direct ? 1.0 - j->dials->accuracy : 1.0;
     for (int far = 0; far < 2; far++) {
@@ -142,14 +142,14 @@ static moe_layer_work work_of(const job *j, int gpu, bool due)
     return w;
 }
 
-static void price_scene(const job *j, bool due, advise_sheet *out)
+static void price_scene(const job *j, bool due, moe_advise_sheet *out)
 {
     const moe_advise *a = j->a;
     const moe_pricer pricer = {.cost = a->cost,
                                .state = a->cost_state,
                                .model = a->p.model,
                                .layout = a->layout};
-    *out = (advise_sheet){.source = MOE_PRICE_TABULATED};
+    *out = (moe_advise_sheet){.source = MOE_PRICE_TABULATED};
     moe_layer_common common;
     moe_layer_work w = work_of(j, 0, due);
     moe_layer_common_of(&pricer, &w, &common);
@@ -175,7 +175,8 @@ static void price_scene(const job *j, bool due, advise_sheet *out)
     out->imbalance = j->target / mean_pairs(j);
 }
 
-static void mix(advise_sheet *with, const advise_sheet *without, int every)
+static void mix(moe_advise_sheet *with, const moe_advise_sheet *without,
+                int every)
 {
     const double part = 1.0 / every;
     for (int p = 0; p < MOE_N_PHASES; p++) {
@@ -192,24 +193,25 @@ static void mix(advise_sheet *with, const advise_sheet *without, int every)
 }
 
 /* The mean over an interval between two plans. */
-static void price_one(job *j, moe_advise_case c, advise_sheet *out)
+static void price_one(job *j, moe_advise_case c, moe_advise_sheet *out)
 {
     choose_side(j, c);
     price_scene(j, true, out);
     if (j->dials->rebalance_every > 1 && j->strategy != MOE_ADVISE_BASELINE) {
-        advise_sheet without;
+        moe_advise_sheet without;
         price_scene(j, false, &without);
         mix(out, &without, j->dials->rebalance_every);
     }
 }
 
 /* A sample: a batch's mean over layers. */
-static void price_sample(job *j, moe_advise_case c, int i, advise_sheet *out)
+static void price_sample(job *j, moe_advise_case c, int i,
+                         moe_advise_sheet *out)
 {
     const moe_advise *a = j->a;
-    *out = (advise_sheet){.source = MOE_PRICE_TABULATED};
+    *out = (moe_advise_sheet){.source = MOE_PRICE_TABULATED};
     for (int l = 0; l < a->layers; l++) {
-        advise_sheet one;
+        moe_advise_sheet one;
         j->scene = &a->scene[i * a->layers + l];
         const moe_advise_strategy s = j->strategy;
         j->overhead_s = j->dials->overhead_s;
@@ -254,7 +256,7 @@ void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
     job j;
     const bool ready = job_begin(&j, a, dials, s);
     for (int i = 0; i < a->samples; i++) {
-        advise_sheet sheet = {.layer_s = NAN};
+        moe_advise_sheet sheet = {.layer_s = NAN};
         if (ready)
             price_sample(&j, c, i, &sheet);
         x_out[i] = sheet.layer_s;
@@ -275,7 +277,8 @@ double moe_advise_layer_s(const moe_advise *a, const moe_advise_dials *dials,
 }
 
 /* Median of one member over sheets. */
-static double over(const advise_sheet *sheet, int n, size_t offset, double *x)
+static double over(const moe_advise_sheet *sheet, int n, size_t offset,
+                   double *x)
 {
     bool known = true;
     for (int i = 0; i < n; i++) {
@@ -285,7 +288,7 @@ static double over(const advise_sheet *sheet, int n, size_t offset, double *x)
     return known ? moe_median_sorting(x, (size_t)n) : NAN;
 }
 
-static void summarise(const advise_sheet *sheet, int n, double *x,
+static void summarise(const moe_advise_sheet *sheet, int n, double *x,
                       moe_advise_time *out, moe_error *err)
 {
     moe_summary m;
@@ -302,12 +305,13 @@ static void summarise(const advise_sheet *sheet, int n, double *x,
     out->ci_high = m.ci_high;
     for (size_t p = 0; p < MOE_N_PHASES; p++) {
         const size_t at = p * sizeof(double);
-        out->gpu_s[p] = over(sheet, n, offsetof(advise_sheet, gpu_s) + at, x);
+        out->gpu_s[p] =
+            over(sheet, n, offsetof(moe_advise_sheet, gpu_s) + at, x);
         out->exposed_s[p] =
-            over(sheet, n, offsetof(advise_sheet, exposed_s) + at, x);
+            over(sheet, n, offsetof(moe_advise_sheet, exposed_s) + at, x);
     }
-    out->error_s = over(sheet, n, offsetof(advise_sheet, error_s), x);
-    out->imbalance = over(sheet, n, offsetof(advise_sheet, imbalance), x);
+    out->error_s = over(sheet, n, offsetof(moe_advise_sheet, error_s), x);
+    out->imbalance = over(sheet, n, offsetof(moe_advise_sheet, imbalance), x);
 }
 
 moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
@@ -317,7 +321,7 @@ moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
     job j;
     moe_error local = {0};
     const size_t n = (size_t)a->samples;
-    advise_sheet *sheet = moe_array_new(n, sizeof *sheet, &local);
+    moe_advise_sheet *sheet = moe_array_new(n, sizeof *sheet, &local);
     double *x = moe_array_new(n, sizeof *x, &local);
     if (!job_begin(&j, a, dials, s))
         moe_fail(&local, MOE_NOMEM, "out of memory");

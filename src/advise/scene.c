@@ -42,7 +42,7 @@ static void desk_fini(desk *d)
     free(d->shares);
 }
 
-static void describe(const advise_load *load, advise_scene *scene)
+static void describe(const moe_advise_load *load, moe_advise_scene *scene)
 {
     uint64_t sum = 0, most = 0;
     for (int e = 0; e < load->experts; e++) {
@@ -54,16 +54,17 @@ static void describe(const advise_load *load, advise_scene *scene)
     scene->sequences = load->sequences;
 }
 
-static moe_status scene_init(const moe_advise *a, advise_scene *scene,
+static moe_status scene_init(const moe_advise *a, moe_advise_scene *scene,
                              moe_error *err)
 {
     for (int s = 0; s < N_SIDES && err->status == MOE_OK; s++)
         if (s != SIDE_PREDICTED || a->p.trace != NULL)
-            advise_side_init(&scene->side[s], a->p.gpus, a->slots, err);
+            moe_advise_side_init(&scene->side[s], a->p.gpus, a->slots, err);
     return err->status;
 }
 
-static void keep_moves(const advise_side *from, int gpus, advise_side *to)
+static void keep_moves(const moe_advise_side *from, int gpus,
+                       moe_advise_side *to)
 {
     const size_t bytes = (size_t)gpus * sizeof *to->move_sent;
     memcpy(to->move_sent, from->move_sent, bytes);
@@ -74,46 +75,46 @@ static void keep_moves(const advise_side *from, int gpus, advise_side *to)
 
 /* ---- by hand ---- */
 
-static moe_status make_sample(moe_advise *a, advise_planning *w, desk *d, int i,
-                              moe_error *err)
+static moe_status make_sample(moe_advise *a, moe_advise_planning *w, desk *d,
+                              int i, moe_error *err)
 {
-    advise_load load;
-    advise_scene *scene = &a->scene[i];
-    if (advise_load_init(&load, a->p.model->experts, a->p.gpus, true, err) !=
-        MOE_OK)
+    moe_advise_load load;
+    moe_advise_scene *scene = &a->scene[i];
+    if (moe_advise_load_init(&load, a->p.model->experts, a->p.gpus, true,
+                             err) != MOE_OK)
         return err->status;
     if (scene_init(a, scene, err) == MOE_OK &&
-        advise_load_by_hand(&load, &a->p, d->shares, i, err) == MOE_OK) {
+        moe_advise_load_by_hand(&load, &a->p, d->shares, i, err) == MOE_OK) {
         describe(&load, scene);
         scene->error = a->p.error;
-        advise_count(w, &load, &d->home, &scene->side[SIDE_HOME]);
+        moe_advise_count(w, &load, &d->home, &scene->side[SIDE_HOME]);
         for (int e = 0; e < load.experts; e++)
             d->predicted[e] = (double)load.total[e];
         moe_plan *plan = &d->current[SIDE_TRUTH];
         moe_plan_copy(plan, &d->home);
-        if (advise_replan(w, d->predicted, plan, &d->next, true,
-                          &scene->side[SIDE_TRUTH], err) == MOE_OK)
-            advise_count(w, &load, plan, &scene->side[SIDE_TRUTH]);
+        if (moe_advise_replan(w, d->predicted, plan, &d->next, true,
+                              &scene->side[SIDE_TRUTH], err) == MOE_OK)
+            moe_advise_count(w, &load, plan, &scene->side[SIDE_TRUTH]);
     }
-    advise_load_fini(&load);
+    moe_advise_load_fini(&load);
     return err->status;
 }
 
-moe_status advise_build_by_hand(moe_advise *a, moe_error *err)
+moe_status moe_advise_build_by_hand(moe_advise *a, moe_error *err)
 {
-    advise_planning w;
+    moe_advise_planning w;
     desk d = {0};
     moe_error local = {0};
     a->layers = 1;
     a->scene = moe_array_new((size_t)a->samples, sizeof *a->scene, &local);
     const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout};
-    advise_planning_init(&w, &a->p, a->slots, &pricer, &local);
+    moe_advise_planning_init(&w, &a->p, a->slots, &pricer, &local);
     if (local.status == MOE_OK && desk_init(&d, a, &local) == MOE_OK)
-        advise_shares_by_hand(&a->p, d.shares);
+        moe_advise_shares_by_hand(&a->p, d.shares);
     for (int i = 0; i < a->samples && local.status == MOE_OK; i++)
         make_sample(a, &w, &d, i, &local);
     desk_fini(&d);
-    advise_planning_fini(&w);
+    moe_advise_planning_fini(&w);
     return local.status == MOE_OK
                ? MOE_OK
                : moe_fail(err, local.status, "%s", local.text);
@@ -125,14 +126,14 @@ moe_status advise_build_by_hand(moe_advise *a, moe_error *err)
 typedef struct {
     moe_batcher *batcher;
     int *layers; /* [a->layers] numbers in the trace */
-    advise_planning planning;
+    moe_advise_planning planning;
     desk *desk;    /* [a->layers] */
     double *share; /* [a->layers][experts] of the training part */
-    advise_load load;
-    advise_scene warm; /* counts of warm-up batches: kept for the moves */
+    moe_advise_load load;
+    moe_advise_scene warm; /* counts of warm-up batches: kept for the moves */
 } walk;
 
-static double distance(const double *share, const advise_load *load)
+static double distance(const double *share, const moe_advise_load *load)
 {
     double sum = 0.0, error = 0.0;
     for (int e = 0; e < load->experts; e++)
@@ -143,31 +144,32 @@ static double distance(const double *share, const advise_load *load)
 }
 
 static moe_status visit_layer(moe_advise *a, walk *k, const moe_batch *batch,
-                              int l, bool due, advise_scene *scene,
+                              int l, bool due, moe_advise_scene *scene,
                               moe_error *err)
 {
     const int n_e = batch->experts;
     desk *d = &k->desk[l];
     const double *share = k->share + (size_t)l * (size_t)n_e;
     const double pairs = (double)batch->tokens * batch->top_k;
-    advise_load_of_tokens(&k->load,
-                          batch->experts_of +
-                              (size_t)l * batch->own * (size_t)batch->top_k,
-                          batch->tokens, batch->top_k);
+    moe_advise_load_of_tokens(&k->load,
+                              batch->experts_of +
+                                  (size_t)l * batch->own * (size_t)batch->top_k,
+                              batch->tokens, batch->top_k);
     k->load.sequences = a->p.batch;
     for (int s = SIDE_TRUTH; due && s < N_SIDES; s++) {
         for (int e = 0; e < n_e; e++)
             d->predicted[e] =
                 s == SIDE_TRUTH ? (double)k->load.total[e] : share[e] * pairs;
-        if (advise_replan(&k->planning, d->predicted, &d->current[s], &d->next,
-                          false, &scene->side[s], err) != MOE_OK)
+        if (moe_advise_replan(&k->planning, d->predicted, &d->current[s],
+                              &d->next, false, &scene->side[s], err) != MOE_OK)
             return err->status;
     }
     describe(&k->load, scene);
     scene->error = distance(share, &k->load);
-    advise_count(&k->planning, &k->load, &d->home, &scene->side[SIDE_HOME]);
+    moe_advise_count(&k->planning, &k->load, &d->home, &scene->side[SIDE_HOME]);
     for (int s = SIDE_TRUTH; s < N_SIDES; s++)
-        advise_count(&k->planning, &k->load, &d->current[s], &scene->side[s]);
+        moe_advise_count(&k->planning, &k->load, &d->current[s],
+                         &scene->side[s]);
     return MOE_OK;
 }
 
@@ -178,7 +180,7 @@ static moe_status visit_batches(moe_advise *a, walk *k, moe_error *err)
         const moe_batch *batch = moe_batcher_load(k->batcher, (uint64_t)i);
         const int sample = i - a->p.warmup;
         for (int l = 0; l < a->layers; l++) {
-            advise_scene *scene =
+            moe_advise_scene *scene =
                 sample < 0 ? &k->warm : &a->scene[sample * a->layers + l];
             if (sample >= 0 && scene_init(a, scene, err) != MOE_OK)
                 return err->status;
@@ -240,9 +242,9 @@ static moe_status start_walk(moe_advise *a, walk *k, moe_error *err)
     a->scene = moe_array_new((size_t)a->samples * n_l, sizeof *a->scene, err);
     uint64_t *counts = moe_array_new(n_e, sizeof *counts, err);
     const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout};
-    advise_planning_init(&k->planning, &a->p, a->slots, &pricer, err);
+    moe_advise_planning_init(&k->planning, &a->p, a->slots, &pricer, err);
     if (err->status == MOE_OK)
-        advise_load_init(&k->load, (int)n_e, a->p.gpus, false, err);
+        moe_advise_load_init(&k->load, (int)n_e, a->p.gpus, false, err);
     if (err->status == MOE_OK)
         open_batches(a, k, err);
     if (err->status == MOE_OK)
@@ -255,7 +257,7 @@ static moe_status start_walk(moe_advise *a, walk *k, moe_error *err)
     return err->status;
 }
 
-moe_status advise_build_from_trace(moe_advise *a, moe_error *err)
+moe_status moe_advise_build_from_trace(moe_advise *a, moe_error *err)
 {
     walk k = {0};
     moe_error local = {0};
@@ -266,9 +268,9 @@ moe_status advise_build_from_trace(moe_advise *a, moe_error *err)
     for (int l = 0; k.desk != NULL && l < a->layers; l++)
         desk_fini(&k.desk[l]);
     for (int s = 0; s < N_SIDES; s++)
-        advise_side_fini(&k.warm.side[s]);
-    advise_load_fini(&k.load);
-    advise_planning_fini(&k.planning);
+        moe_advise_side_fini(&k.warm.side[s]);
+    moe_advise_load_fini(&k.load);
+    moe_advise_planning_fini(&k.planning);
     free(k.layers);
     free(k.desk);
     free(k.share);

@@ -7,7 +7,8 @@
 #include "internal.h"
 #include "moegps/mem.h"
 
-moe_status advise_side_init(advise_side *s, int gpus, int slots, moe_error *err)
+moe_status moe_advise_side_init(moe_advise_side *s, int gpus, int slots,
+                                moe_error *err)
 {
     const size_t g = (size_t)gpus;
     moe_error local = {0};
@@ -22,7 +23,7 @@ moe_status advise_side_init(advise_side *s, int gpus, int slots, moe_error *err)
                : moe_fail(err, local.status, "%s", local.text);
 }
 
-void advise_side_fini(advise_side *s)
+void moe_advise_side_fini(moe_advise_side *s)
 {
     free(s->rows);
     free(s->pairs);
@@ -30,10 +31,11 @@ void advise_side_fini(advise_side *s)
     free(s->received);
     free(s->move_sent);
     free(s->move_received);
-    *s = (advise_side){0};
+    *s = (moe_advise_side){0};
 }
 
-static moe_status start_families(advise_planning *w, const moe_advise_params *p,
+static moe_status start_families(moe_advise_planning *w,
+                                 const moe_advise_params *p,
                                  const moe_pricer *pricer, moe_error *err)
 {
     const moe_planner_env env = {.layout = w->layout,
@@ -56,19 +58,19 @@ static moe_status start_families(advise_planning *w, const moe_advise_params *p,
     return err->status;
 }
 
-moe_status advise_planning_init(advise_planning *w, const moe_advise_params *p,
-                                int slots, const moe_pricer *pricer,
-                                moe_error *err)
+moe_status moe_advise_planning_init(moe_advise_planning *w,
+                                    const moe_advise_params *p, int slots,
+                                    const moe_pricer *pricer, moe_error *err)
 {
-    *w = (advise_planning){.planner = p->planner != NULL
-                                          ? p->planner
-                                          : moe_planner_find("duplicate"),
-                           .split = moe_split_find("quota"),
-                           .layout = {p->gpus, p->cluster->gpus_per_node},
-                           .experts = p->model->experts,
-                           .slots = slots,
-                           .expert_bytes = moe_model_expert_bytes(p->model),
-                           .fixed_planner_s = p->planner_s};
+    *w = (moe_advise_planning){.planner = p->planner != NULL
+                                              ? p->planner
+                                              : moe_planner_find("duplicate"),
+                               .split = moe_split_find("quota"),
+                               .layout = {p->gpus, p->cluster->gpus_per_node},
+                               .experts = p->model->experts,
+                               .slots = slots,
+                               .expert_bytes = moe_model_expert_bytes(p->model),
+                               .fixed_planner_s = p->planner_s};
     const size_t n = (size_t)p->gpus * (size_t)slots;
     const size_t e = (size_t)w->experts;
     moe_error local = {0};
@@ -84,7 +86,7 @@ moe_status advise_planning_init(advise_planning *w, const moe_advise_params *p,
                : moe_fail(err, local.status, "%s", local.text);
 }
 
-void advise_planning_fini(advise_planning *w)
+void moe_advise_planning_fini(moe_advise_planning *w)
 {
     if (w->planner_state != NULL)
         w->planner->fini(w->planner_state);
@@ -99,7 +101,7 @@ void advise_planning_fini(advise_planning *w)
     free(w->own);
     free(w->moves);
     free(w->wire);
-    *w = (advise_planning){0};
+    *w = (moe_advise_planning){0};
 }
 
 static double cpu_s(void)
@@ -109,8 +111,8 @@ static double cpu_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void note_move(const advise_planning *w, int from, int to,
-                      advise_side *side)
+static void note_move(const moe_advise_planning *w, int from, int to,
+                      moe_advise_side *side)
 {
     const int far =
         moe_layout_node(&w->layout, from) != moe_layout_node(&w->layout, to);
@@ -120,8 +122,8 @@ static void note_move(const advise_planning *w, int from, int to,
 
 /* From the home placement every expert has one holder, so nothing is to be
  * chosen and thousands of GPUs are quickly done. */
-static void list_home_moves(const advise_planning *w, const moe_plan *home,
-                            const moe_plan *next, advise_side *side)
+static void list_home_moves(const moe_advise_planning *w, const moe_plan *home,
+                            const moe_plan *next, moe_advise_side *side)
 {
     int *holder = (int *)w->own; /* borrowed */
     const int n = home->gpus * home->slots;
@@ -133,8 +135,9 @@ static void list_home_moves(const advise_planning *w, const moe_plan *home,
             note_move(w, holder[next->expert[s]], s / next->slots, side);
 }
 
-static void list_moves(advise_planning *w, const moe_plan *current,
-                       const moe_plan *next, bool from_home, advise_side *side)
+static void list_moves(moe_advise_planning *w, const moe_plan *current,
+                       const moe_plan *next, bool from_home,
+                       moe_advise_side *side)
 {
     const size_t bytes = (size_t)w->layout.gpus * sizeof *side->move_sent;
     memset(side->move_sent, 0, bytes);
@@ -148,9 +151,9 @@ static void list_moves(advise_planning *w, const moe_plan *current,
         note_move(w, w->moves[m].from_gpu, w->moves[m].to_gpu, side);
 }
 
-moe_status advise_replan(advise_planning *w, const double *predicted,
-                         moe_plan *current, moe_plan *next, bool from_home,
-                         advise_side *side, moe_error *err)
+moe_status moe_advise_replan(moe_advise_planning *w, const double *predicted,
+                             moe_plan *current, moe_plan *next, bool from_home,
+                             moe_advise_side *side, moe_error *err)
 {
     const moe_plan_layer was = moe_plan_at(current, 0);
     moe_plan_layer now = moe_plan_at(next, 0);
@@ -177,18 +180,18 @@ static double overlap(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 
 /* Who of the replica's node sends it which of its pairs [from, to)? The rest
  * comes from other nodes. What a GPU keeps costs nothing. */
-static void count_replica(const advise_planning *w, const advise_load *load,
-                          int e, int gpu, uint64_t from, uint64_t to,
-                          advise_side *side)
+static void count_replica(const moe_advise_planning *w,
+                          const moe_advise_load *load, int e, int gpu,
+                          uint64_t from, uint64_t to, moe_advise_side *side)
 {
     const int node = moe_layout_node(&w->layout, gpu);
     const int first = node * w->layout.gpus_per_node;
     int end = first + w->layout.gpus_per_node;
     end = end < w->layout.gpus ? end : w->layout.gpus;
     double near = 0.0, kept = 0.0;
-    uint64_t at = advise_load_before(load, first, e);
+    uint64_t at = moe_advise_load_before(load, first, e);
     for (int g = first; g < end; g++) {
-        const uint64_t stop = advise_load_before(load, g + 1, e);
+        const uint64_t stop = moe_advise_load_before(load, g + 1, e);
         const double n = overlap(from, to, at, stop);
         if (g == gpu)
             kept = n;
@@ -203,8 +206,8 @@ static void count_replica(const advise_planning *w, const advise_load *load,
     side->received[gpu][1] += (double)(to - from) - near;
 }
 
-static void clear_counts(const advise_planning *w, const advise_load *load,
-                         advise_side *side)
+static void clear_counts(const moe_advise_planning *w,
+                         const moe_advise_load *load, moe_advise_side *side)
 {
     const size_t g_n = (size_t)w->layout.gpus;
     memset(side->rows, 0, g_n * (size_t)w->slots * sizeof *side->rows);
@@ -216,7 +219,7 @@ static void clear_counts(const advise_planning *w, const advise_load *load,
     }
 }
 
-static void stand_out(advise_side *side, int gpu)
+static void stand_out(moe_advise_side *side, int gpu)
 {
     for (int i = 0; i < side->n_standouts; i++)
         if (side->standout[i] == gpu)
@@ -224,7 +227,7 @@ static void stand_out(advise_side *side, int gpu)
     side->standout[side->n_standouts++] = gpu;
 }
 
-static int replicas_of(const advise_side *side, int gpu, int slots)
+static int replicas_of(const moe_advise_side *side, int gpu, int slots)
 {
     int n = 0;
     for (int s = 0; s < slots; s++)
@@ -233,7 +236,7 @@ static int replicas_of(const advise_side *side, int gpu, int slots)
 }
 
 /* Which GPUs compute, read, send, receive or give most? */
-static void find_standouts(const advise_planning *w, advise_side *s)
+static void find_standouts(const moe_advise_planning *w, moe_advise_side *s)
 {
     int most[ADVISE_STANDOUTS] = {0}, replicas = 0;
     for (int g = 0; g < w->layout.gpus; g++) {
@@ -260,8 +263,8 @@ static void find_standouts(const advise_planning *w, advise_side *s)
 /* One call of the split as if a single rank held all pairs gives the interval
  * of every replica; splits by share number pairs over all ranks, so a rank's
  * part of it is where its own interval meets that one. */
-void advise_count(advise_planning *w, const advise_load *load,
-                  const moe_plan *plan, advise_side *side)
+void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
+                      const moe_plan *plan, moe_advise_side *side)
 {
     const moe_plan_layer layer = moe_plan_at(plan, 0);
     moe_replicas_index(&w->replicas, &layer);

@@ -100,7 +100,8 @@ static char *read_profile(const char *kind, const char *name, char *path,
     return text;
 }
 
-moe_status advise_read_model(const char *name, moe_model *out, moe_error *err)
+moe_status moe_advise_read_model(const char *name, moe_model *out,
+                                 moe_error *err)
 {
     char path[1024];
     char *text = read_profile("models", name, path, sizeof path, err);
@@ -110,8 +111,8 @@ moe_status advise_read_model(const char *name, moe_model *out, moe_error *err)
     return err->status;
 }
 
-moe_status advise_read_cluster(const char *name, moe_cluster *out,
-                               moe_error *err)
+moe_status moe_advise_read_cluster(const char *name, moe_cluster *out,
+                                   moe_error *err)
 {
     char path[1024];
     char *text = read_profile("clusters", name, path, sizeof path, err);
@@ -121,8 +122,8 @@ moe_status advise_read_cluster(const char *name, moe_cluster *out,
     return err->status;
 }
 
-moe_status advise_parse_overhead(const char *text, moe_advise_dials *dials,
-                                 moe_error *err)
+moe_status moe_advise_parse_overhead(const char *text, moe_advise_dials *dials,
+                                     moe_error *err)
 {
     char *end = NULL;
     const double value = strtod(text, &end);
@@ -149,7 +150,8 @@ static moe_status check_given(const settings *s, moe_error *err)
     if (*s->trace != '\0' && s->bottleneck)
         return moe_fail(err, MOE_USAGE, "--bottleneck goes with --skew");
     if (*s->json != '\0' && strcmp(s->json, "-") != 0)
-        return trace_output_check(&(trace_output){s->json, s->force}, err);
+        return moe_trace_output_check(&(moe_trace_output){s->json, s->force},
+                                      err);
     return MOE_OK;
 }
 
@@ -181,7 +183,7 @@ static moe_status fill_params(const settings *s, moe_advise_params *p,
         return moe_fail(err, MOE_USAGE,
                         "no planner '%s' (see moegps list planners)",
                         s->planner);
-    return advise_parse_overhead(s->overhead, &p->dials, err);
+    return moe_advise_parse_overhead(s->overhead, &p->dials, err);
 }
 
 static moe_status advise(const settings *s, moe_error *err)
@@ -192,18 +194,18 @@ static moe_status advise(const settings *s, moe_error *err)
     moe_advise_params p;
     moe_advice v;
     if (check_given(s, err) != MOE_OK || fill_params(s, &p, err) != MOE_OK ||
-        advise_read_model(s->model, &model, err) != MOE_OK ||
-        advise_read_cluster(s->cluster, &cluster, err) != MOE_OK)
+        moe_advise_read_model(s->model, &model, err) != MOE_OK ||
+        moe_advise_read_cluster(s->cluster, &cluster, err) != MOE_OK)
         return err->status;
     p.model = &model;
     p.cluster = &cluster;
-    if (*s->trace != '\0' && trace_by_name(s->trace, &trace, err) == MOE_OK)
+    if (*s->trace != '\0' && moe_trace_by_name(s->trace, &trace, err) == MOE_OK)
         p.trace = &trace;
     if (err->status == MOE_OK && moe_advise_run(&p, &v, err) == MOE_OK) {
         if (strcmp(s->json, "-") != 0)
-            advise_print(&p, &v, stdout);
+            moe_advise_print(&p, &v, stdout);
         if (*s->json != '\0')
-            advise_write_json(&p, &v, s->json, err);
+            moe_advise_write_json(&p, &v, s->json, err);
         if (fflush(stdout) != 0)
             moe_fail(err, MOE_IO, "standard output: cannot write");
     }

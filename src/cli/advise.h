@@ -7,18 +7,21 @@
 #include "moegps/advise.h"
 
 /** Read a model or cluster by name or path. @return as their parsers. */
-moe_status advise_read_model(const char *name, moe_model *out, moe_error *err);
-moe_status advise_read_cluster(const char *name, moe_cluster *out,
-                               moe_error *err);
+moe_status moe_advise_read_model(const char *name, moe_model *out,
+                                 moe_error *err);
+moe_status moe_advise_read_cluster(const char *name, moe_cluster *out,
+                                   moe_error *err);
 
 /** Parse an overhead: seconds per layer, or a share of the baseline layer
  *  like 10%. @return MOE_OK, MOE_USAGE. */
-moe_status advise_parse_overhead(const char *text, moe_advise_dials *dials,
-                                 moe_error *err);
+moe_status moe_advise_parse_overhead(const char *text, moe_advise_dials *dials,
+                                     moe_error *err);
 
 /** Print advice for people, or as one JSON object. */
-void advise_print(const moe_advise_params *p, const moe_advice *v, FILE *out);
-moe_status advise_write_json(const moe_advise_params *p, const moe_advice *v,
-                             const char *path, moe_error *err);
+void moe_advise_print(const moe_advise_params *p, const moe_advice *v,
+                      FILE *out);
+moe_status moe_advise_write_json(const moe_advise_params *p,
+                                 const moe_advice *v, const char *path,
+                                 moe_error *err);
 
 #endif

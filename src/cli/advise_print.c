@@ -209,7 +209,8 @@ static void print_memory(const moe_advise_params *p, const moe_advice *v,
                 all, room);
 }
 
-void advise_print(const moe_advise_params *p, const moe_advice *v, FILE *out)
+void moe_advise_print(const moe_advise_params *p, const moe_advice *v,
+                      FILE *out)
 {
     print_inputs(p, v, out);
     print_cases(v, out);
@@ -310,8 +311,9 @@ static json_t *inputs_json(const moe_advise_params *p, const moe_advice *v)
     return o;
 }
 
-moe_status advise_write_json(const moe_advise_params *p, const moe_advice *v,
-                             const char *path, moe_error *err)
+moe_status moe_advise_write_json(const moe_advise_params *p,
+                                 const moe_advice *v, const char *path,
+                                 moe_error *err)
 {
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
     json_t *root = inputs_json(p, v), *all = json_object();

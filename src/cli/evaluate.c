@@ -88,7 +88,7 @@ static moe_status set_option(const moe_predictor *p, void *params, char *text,
 }
 
 /* @param text  NAME[:OPTION=VALUE]...; cut up. */
-static moe_status take_subject(char *text, evaluate_subject *out,
+static moe_status take_subject(char *text, moe_evaluate_subject *out,
                                moe_error *err)
 {
     char *save = NULL;
@@ -109,7 +109,7 @@ static moe_status take_subject(char *text, evaluate_subject *out,
     return MOE_OK;
 }
 
-static moe_status take_subjects(const settings *s, evaluate_report *r,
+static moe_status take_subjects(const settings *s, moe_evaluate_report *r,
                                 moe_error *err)
 {
     char *text = moe_strdup(s->predictors, err), *save = NULL;
@@ -144,17 +144,18 @@ static moe_status check_given(const settings *s, moe_error *err)
                         "--json and --csv cannot both go to stdout");
     for (size_t i = 0; i < MOE_ARRAY_LEN(outputs); i++)
         if (*outputs[i] != '\0' && strcmp(outputs[i], "-") != 0)
-            trace_output_check(&(trace_output){outputs[i], s->force}, err);
+            moe_trace_output_check(&(moe_trace_output){outputs[i], s->force},
+                                   err);
     return err->status;
 }
 
 /* The GPU that predictors are priced on. */
 static moe_status read_pricer(const settings *s, const moe_trace *trace,
-                              evaluate_report *r, moe_error *err)
+                              moe_evaluate_report *r, moe_error *err)
 {
     const char *name = *s->model != '\0' ? s->model : trace->model;
-    if (advise_read_model(name, &r->model, err) != MOE_OK ||
-        advise_read_cluster(s->cluster, &r->cluster, err) != MOE_OK)
+    if (moe_advise_read_model(name, &r->model, err) != MOE_OK ||
+        moe_advise_read_cluster(s->cluster, &r->cluster, err) != MOE_OK)
         return err->status;
     const moe_cost *cost = moe_cost_find(r->cluster.cost);
     r->cost_state = moe_array_new(1, cost->state_size, err);
@@ -169,7 +170,7 @@ static moe_status read_pricer(const settings *s, const moe_trace *trace,
 
 /* What training made; whoever saw the test tokens is not judged by them. */
 static moe_status read_learned(const settings *s, const moe_trace *trace,
-                               evaluate_report *r, moe_error *err)
+                               moe_evaluate_report *r, moe_error *err)
 {
     char path[1024];
     if (moe_profile_find("predictors", s->load, ".h5", path, sizeof path,
@@ -179,8 +180,8 @@ static moe_status read_learned(const settings *s, const moe_trace *trace,
     return moe_learned_check(&r->learned, trace, err);
 }
 
-static moe_status evaluate_one(const settings *s, const evaluate_report *r,
-                               evaluate_subject *subject, moe_error *err)
+static moe_status evaluate_one(const settings *s, const moe_evaluate_report *r,
+                               moe_evaluate_subject *subject, moe_error *err)
 {
     const moe_predictor *p = subject->predictor;
     const char *path = p->file != NULL ? p->file(subject->params) : NULL;
@@ -209,17 +210,17 @@ static moe_status evaluate_one(const settings *s, const evaluate_report *r,
 static moe_status evaluate(const settings *s, moe_error *err)
 {
     moe_trace trace = {.shared = MPI_WIN_NULL};
-    evaluate_report r = {.trace = &trace,
-                         .trace_name = s->trace,
-                         .batch = s->batch,
-                         .seq = s->seq,
-                         .gpus = s->gpus,
-                         .seed = s->seed,
-                         .priced = *s->cluster != '\0',
-                         .per_layer = s->per_layer,
-                         .learned = {.shared = MPI_WIN_NULL}};
+    moe_evaluate_report r = {.trace = &trace,
+                             .trace_name = s->trace,
+                             .batch = s->batch,
+                             .seq = s->seq,
+                             .gpus = s->gpus,
+                             .seed = s->seed,
+                             .priced = *s->cluster != '\0',
+                             .per_layer = s->per_layer,
+                             .learned = {.shared = MPI_WIN_NULL}};
     if (check_given(s, err) == MOE_OK && take_subjects(s, &r, err) == MOE_OK)
-        trace_by_name(s->trace, &trace, err);
+        moe_trace_by_name(s->trace, &trace, err);
     if (err->status == MOE_OK && *s->load != '\0')
         read_learned(s, &trace, &r, err);
     if (err->status == MOE_OK && r.priced)
@@ -228,11 +229,11 @@ static moe_status evaluate(const settings *s, moe_error *err)
         evaluate_one(s, &r, &r.subject[i], err);
     if (err->status == MOE_OK) {
         if (strcmp(s->json, "-") != 0 && strcmp(s->csv, "-") != 0)
-            evaluate_print(&r, stdout);
+            moe_evaluate_print(&r, stdout);
         if (*s->csv != '\0')
-            evaluate_write_csv(&r, s->csv, err);
+            moe_evaluate_write_csv(&r, s->csv, err);
         if (*s->json != '\0')
-            evaluate_write_json(&r, s->json, err);
+            moe_evaluate_write_json(&r, s->json, err);
         if (fflush(stdout) != 0)
             moe_fail(err, MOE_IO, "standard output: cannot write");
     }

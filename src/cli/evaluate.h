@@ -6,14 +6,14 @@
 
 #include "moegps/evaluate.h"
 
-typedef struct evaluate_subject {
+typedef struct moe_evaluate_subject {
     char label[128]; /* as typed, options included */
     const moe_predictor *predictor;
     void *params; /* owned */
     moe_evaluation result;
-} evaluate_subject;
+} moe_evaluate_subject;
 
-typedef struct evaluate_report {
+typedef struct moe_evaluate_report {
     const moe_trace *trace;
     moe_learned learned; /* n_parts 0: no file was asked for */
     const char *trace_name;
@@ -23,19 +23,19 @@ typedef struct evaluate_report {
     moe_model model; /* of the price, as are the next three */
     moe_cluster cluster;
     moe_pricer pricer;
-    void *cost_state;          /* owned */
-    evaluate_subject *subject; /* [n] owned */
+    void *cost_state;              /* owned */
+    moe_evaluate_subject *subject; /* [n] owned */
     size_t n;
-} evaluate_report;
+} moe_evaluate_report;
 
 /** Print tables for people. */
-void evaluate_print(const evaluate_report *report, FILE *out);
+void moe_evaluate_print(const moe_evaluate_report *report, FILE *out);
 
 /** Write a row per predictor and layer; layer is empty for means over
  *  layers. @param path  "-": stdout. @return MOE_OK, MOE_IO. */
-moe_status evaluate_write_csv(const evaluate_report *report, const char *path,
-                              moe_error *err);
-moe_status evaluate_write_json(const evaluate_report *report, const char *path,
-                               moe_error *err);
+moe_status moe_evaluate_write_csv(const moe_evaluate_report *report,
+                                  const char *path, moe_error *err);
+moe_status moe_evaluate_write_json(const moe_evaluate_report *report,
+                                   const char *path, moe_error *err);
 
 #endif

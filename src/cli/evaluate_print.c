@@ -71,7 +71,7 @@ static void row_cells(moe_table *t, const moe_evaluation_row *row)
         "recall", "% of experts", MOE_RIGHT                                 \
     }
 
-static void print_accuracy(const evaluate_report *r, FILE *out)
+static void print_accuracy(const moe_evaluate_report *r, FILE *out)
 {
     static const moe_column columns[] = {{"predictor", NULL, MOE_LEFT},
                                          ACCURACY_COLUMNS};
@@ -84,7 +84,7 @@ static void print_accuracy(const evaluate_report *r, FILE *out)
     moe_table_free(t);
 }
 
-static moe_price_source least_certain(const evaluate_report *r)
+static moe_price_source least_certain(const moe_evaluate_report *r)
 {
     moe_price_source worst = MOE_PRICE_TABULATED;
     for (size_t i = 0; i < r->n; i++)
@@ -93,7 +93,7 @@ static moe_price_source least_certain(const evaluate_report *r)
     return worst;
 }
 
-static void print_costs(const evaluate_report *r, FILE *out)
+static void print_costs(const moe_evaluate_report *r, FILE *out)
 {
     static const moe_column columns[] = {
         {"predictor", NULL, MOE_LEFT},
@@ -124,13 +124,13 @@ static void print_costs(const evaluate_report *r, FILE *out)
     moe_table_free(t);
 }
 
-static int layer_number(const evaluate_report *r, const moe_evaluation *v,
+static int layer_number(const moe_evaluate_report *r, const moe_evaluation *v,
                         int l)
 {
     return moe_trace_layer_number(r->trace, v->layers[l]);
 }
 
-static void print_layers(const evaluate_report *r, FILE *out)
+static void print_layers(const moe_evaluate_report *r, FILE *out)
 {
     static const moe_column columns[] = {{"layer", NULL, MOE_RIGHT},
                                          {"skewness", NULL, MOE_RIGHT},
@@ -149,7 +149,7 @@ static void print_layers(const evaluate_report *r, FILE *out)
     }
 }
 
-static void print_head(const evaluate_report *r, FILE *out)
+static void print_head(const moe_evaluate_report *r, FILE *out)
 {
     const moe_evaluation *v = &r->subject[0].result;
     fprintf(out,
@@ -161,7 +161,7 @@ static void print_head(const evaluate_report *r, FILE *out)
             v->n_layers, v->mean.skewness, v->batches, v->batch_tokens);
 }
 
-void evaluate_print(const evaluate_report *r, FILE *out)
+void moe_evaluate_print(const moe_evaluate_report *r, FILE *out)
 {
     print_head(r, out);
     fputs("Accuracy, means over layers. error: sum over experts of |foretold "
@@ -208,8 +208,8 @@ static size_t csv_columns(moe_column *column, char (*name)[64])
     return n;
 }
 
-static void csv_row(moe_table *t, const evaluate_report *r,
-                    const evaluate_subject *s, int l)
+static void csv_row(moe_table *t, const moe_evaluate_report *r,
+                    const moe_evaluate_subject *s, int l)
 {
     const moe_evaluation *v = &s->result;
     const moe_evaluation_row *row = l < 0 ? &v->mean : &v->layer[l];
@@ -233,8 +233,8 @@ static void csv_row(moe_table *t, const evaluate_report *r,
     moe_table_number(t, v->price_s, CSV_DIGITS);
 }
 
-moe_status evaluate_write_csv(const evaluate_report *r, const char *path,
-                              moe_error *err)
+moe_status moe_evaluate_write_csv(const moe_evaluate_report *r,
+                                  const char *path, moe_error *err)
 {
     moe_column column[MAX_COLUMNS];
     char name[MAX_COLUMNS][64];
@@ -278,7 +278,8 @@ static json_t *row_json(const moe_evaluation_row *row)
     return o;
 }
 
-static json_t *subject_json(const evaluate_report *r, const evaluate_subject *s)
+static json_t *subject_json(const moe_evaluate_report *r,
+                            const moe_evaluate_subject *s)
 {
     const moe_evaluation *v = &s->result;
     json_t *layers = json_array();
@@ -306,8 +307,8 @@ static json_t *subject_json(const evaluate_report *r, const evaluate_subject *s)
     return o;
 }
 
-moe_status evaluate_write_json(const evaluate_report *r, const char *path,
-                               moe_error *err)
+moe_status moe_evaluate_write_json(const moe_evaluate_report *r,
+                                   const char *path, moe_error *err)
 {
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
     const moe_evaluation *v = &r->subject[0].result;

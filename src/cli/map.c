@@ -172,7 +172,7 @@ static moe_status take_int(const char *text, const char *what, double high,
                            int *out, moe_error *err)
 {
     uint64_t n = 0;
-    if (trace_parse_u64(text, what, 0, (uint64_t)high, &n, err) == MOE_OK)
+    if (moe_trace_parse_u64(text, what, 0, (uint64_t)high, &n, err) == MOE_OK)
         *out = (int)n;
     return err->status;
 }
@@ -247,13 +247,13 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
         return take_int(arg, "rebalance-every", 1e9,
                         &s->p.dials.rebalance_every, err);
     case KEY_SEED:
-        return trace_parse_u64(arg, "seed", 0, UINT64_MAX, &s->p.seed, err);
+        return moe_trace_parse_u64(arg, "seed", 0, UINT64_MAX, &s->p.seed, err);
     case KEY_ERROR:
         return take_one(arg, "error", 0, 2, &s->p.error, err);
     case KEY_MOVING:
         return take_one(arg, "moving", 0, 1, &s->p.dials.moving, err);
     case KEY_OVERHEAD:
-        return advise_parse_overhead(arg, &s->p.dials, err);
+        return moe_advise_parse_overhead(arg, &s->p.dials, err);
     case KEY_BOTTLENECK:
         s->p.bottleneck = true;
         return MOE_OK;
@@ -316,7 +316,7 @@ static moe_status read_clusters(const char *names, moe_cluster *out, int *n_out,
             return moe_fail(err, MOE_USAGE, "clusters: more than %d",
                             MAX_CLUSTERS);
         snprintf(name, sizeof name, "%.*s", (int)(end - at), at);
-        if (advise_read_cluster(name, &out[*n_out], err) != MOE_OK)
+        if (moe_advise_read_cluster(name, &out[*n_out], err) != MOE_OK)
             return err->status;
         for (int i = 0; i < *n_out; i++)
             if (strcmp(out[i].name, out[*n_out].name) == 0)
@@ -339,9 +339,10 @@ static moe_status sweep(settings *s, moe_error *err)
                         "--model and --clusters, or a --preset, are needed "
                         "(see moegps map --help)");
     if (s->out != NULL &&
-        trace_output_check(&(trace_output){s->out, s->force}, err) != MOE_OK)
+        moe_trace_output_check(&(moe_trace_output){s->out, s->force}, err) !=
+            MOE_OK)
         return err->status;
-    if (advise_read_model(s->model, &model, err) != MOE_OK ||
+    if (moe_advise_read_model(s->model, &model, err) != MOE_OK ||
         read_clusters(s->clusters, cluster, &n_cluster, err) != MOE_OK)
         return err->status;
     s->p.model = &model;

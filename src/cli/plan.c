@@ -65,7 +65,8 @@ static const struct argp_option options[] = {
     MOE_ARGS_HELP,
     {0}};
 
-static moe_status take_set(plan_settings *s, const char *arg, moe_error *err)
+static moe_status take_set(moe_plan_settings *s, const char *arg,
+                           moe_error *err)
 {
     if (s->n_sets == PLAN_MAX_SETS || strchr(arg, '=') == NULL)
         return moe_fail(err, MOE_USAGE, "--set: '%s' is not key=value", arg);
@@ -75,7 +76,7 @@ static moe_status take_set(plan_settings *s, const char *arg, moe_error *err)
 
 static moe_status take(int key, char *arg, void *input, moe_error *err)
 {
-    plan_settings *s = input;
+    moe_plan_settings *s = input;
     switch (key) {
     case KEY_LOADS:
         s->loads = arg;
@@ -87,14 +88,14 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
         s->planner = arg;
         return MOE_OK;
     case KEY_GPUS:
-        return trace_parse_u64(arg, "--gpus", 1, MAX_GPUS, &s->gpus, err);
+        return moe_trace_parse_u64(arg, "--gpus", 1, MAX_GPUS, &s->gpus, err);
     case KEY_NODES:
-        return trace_parse_u64(arg, "--nodes", 1, MAX_GPUS, &s->nodes, err);
+        return moe_trace_parse_u64(arg, "--nodes", 1, MAX_GPUS, &s->nodes, err);
     case KEY_GROUPS:
-        return trace_parse_u64(arg, "--groups", 1, 32767, &s->groups, err);
+        return moe_trace_parse_u64(arg, "--groups", 1, 32767, &s->groups, err);
     case KEY_REPLICAS:
-        return trace_parse_u64(arg, "--replicas", 1, MAX_SLOTS, &s->replicas,
-                               err);
+        return moe_trace_parse_u64(arg, "--replicas", 1, MAX_SLOTS,
+                                   &s->replicas, err);
     case KEY_SET:
         return take_set(s, arg, err);
     case KEY_PREVIOUS:
@@ -107,13 +108,14 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
         s->cluster = arg;
         return MOE_OK;
     case KEY_INTERVAL:
-        return trace_parse_u64(arg, "--interval", 1, 1000000, &s->interval,
-                               err);
+        return moe_trace_parse_u64(arg, "--interval", 1, 1000000, &s->interval,
+                                   err);
     case KEY_SEQUENCES:
-        return trace_parse_u64(arg, "--sequences", 1, 1000000, &s->sequences,
-                               err);
+        return moe_trace_parse_u64(arg, "--sequences", 1, 1000000,
+                                   &s->sequences, err);
     case KEY_REPEATS:
-        return trace_parse_u64(arg, "--repeats", 1, 10000, &s->repeats, err);
+        return moe_trace_parse_u64(arg, "--repeats", 1, 10000, &s->repeats,
+                                   err);
     case KEY_JSON:
         s->json = arg;
         return MOE_OK;
@@ -127,7 +129,7 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
 
 /* ---- what is at work ---- */
 
-static void check_sizes(const plan_settings *s, const plan_loads *l,
+static void check_sizes(const moe_plan_settings *s, const moe_plan_loads *l,
                         moe_error *err)
 {
     if (s->gpus % s->nodes != 0)
@@ -149,7 +151,8 @@ static void check_sizes(const plan_settings *s, const plan_loads *l,
 }
 
 /* Time is that of pairs; shares of a load have none. */
-static void check_pairs(const plan_work *w, const char *path, moe_error *err)
+static void check_pairs(const moe_plan_work *w, const char *path,
+                        moe_error *err)
 {
     double sum = 0;
     for (int e = 0; e < w->loads.experts; e++)
@@ -161,10 +164,11 @@ static void check_pairs(const plan_work *w, const char *path, moe_error *err)
                  path, sum);
 }
 
-static void read_profiles(plan_work *w, const plan_settings *s, moe_error *err)
+static void read_profiles(moe_plan_work *w, const moe_plan_settings *s,
+                          moe_error *err)
 {
     if (s->model != NULL)
-        advise_read_model(s->model, &w->model, err);
+        moe_advise_read_model(s->model, &w->model, err);
     if (s->cluster != NULL && s->model == NULL)
         moe_fail(err, MOE_USAGE, "--cluster goes with --model");
     if (s->model != NULL && err->status == MOE_OK &&
@@ -172,7 +176,7 @@ static void read_profiles(plan_work *w, const plan_settings *s, moe_error *err)
         moe_fail(err, MOE_MISMATCH, "%s: has %d experts; model %s has %d",
                  s->loads, w->loads.experts, w->model.name, w->model.experts);
     if (s->cluster == NULL || err->status != MOE_OK ||
-        advise_read_cluster(s->cluster, &w->cluster, err) != MOE_OK)
+        moe_advise_read_cluster(s->cluster, &w->cluster, err) != MOE_OK)
         return;
     check_pairs(w, s->loads, err);
     w->cost = moe_cost_find(w->cluster.cost);
@@ -183,7 +187,7 @@ static void read_profiles(plan_work *w, const plan_settings *s, moe_error *err)
     w->env.pricer = &w->pricer;
 }
 
-static void set_option(plan_work *w, const char *key, const char *value,
+static void set_option(moe_plan_work *w, const char *key, const char *value,
                        moe_error *err)
 {
     const moe_opt *row = moe_opt_find(w->planner->opts, key);
@@ -194,7 +198,8 @@ static void set_option(plan_work *w, const char *key, const char *value,
         moe_opt_parse(row, value, w->params, err);
 }
 
-static void set_options(plan_work *w, const plan_settings *s, moe_error *err)
+static void set_options(moe_plan_work *w, const moe_plan_settings *s,
+                        moe_error *err)
 {
     if (w->planner->opts != NULL)
         moe_opt_defaults(w->planner->opts, w->params);
@@ -211,7 +216,8 @@ static void set_options(plan_work *w, const plan_settings *s, moe_error *err)
     }
 }
 
-static void make_planner(plan_work *w, const plan_settings *s, moe_error *err)
+static void make_planner(moe_plan_work *w, const moe_plan_settings *s,
+                         moe_error *err)
 {
     w->planner = moe_planner_find(s->planner);
     if (w->planner == NULL) {
@@ -227,7 +233,8 @@ static void make_planner(plan_work *w, const plan_settings *s, moe_error *err)
         w->planner->init(w->state, &w->env, w->params, err);
 }
 
-static void make_plans(plan_work *w, const plan_settings *s, moe_error *err)
+static void make_plans(moe_plan_work *w, const moe_plan_settings *s,
+                       moe_error *err)
 {
     const int l = w->loads.layers, e = w->loads.experts;
     const int g = w->env.layout.gpus, k = w->env.slots;
@@ -247,19 +254,19 @@ static void make_plans(plan_work *w, const plan_settings *s, moe_error *err)
         return;
     moe_plan_set_home(&w->previous, &w->env.layout);
     if (s->previous != NULL)
-        plan_json_read(s->previous, &w->previous, err);
+        moe_plan_json_read(s->previous, &w->previous, err);
     moe_plan_copy(&w->plan, &w->previous);
 }
 
-static void set_up(plan_work *w, const plan_settings *s, moe_error *err)
+static void set_up(moe_plan_work *w, const moe_plan_settings *s, moe_error *err)
 {
     if (s->loads == NULL || s->gpus == 0)
         moe_fail(err, MOE_USAGE,
                  "--loads and --gpus are needed (see moegps plan --help)");
     if (s->json != NULL && strcmp(s->json, "-") != 0)
-        trace_output_check(&(trace_output){s->json, s->force}, err);
+        moe_trace_output_check(&(moe_trace_output){s->json, s->force}, err);
     if (err->status != MOE_OK ||
-        plan_loads_read(s->loads, s->dataset, &w->loads, err) != MOE_OK)
+        moe_plan_loads_read(s->loads, s->dataset, &w->loads, err) != MOE_OK)
         return;
     check_sizes(s, &w->loads, err);
     if (err->status != MOE_OK)
@@ -280,9 +287,9 @@ static void set_up(plan_work *w, const plan_settings *s, moe_error *err)
         make_plans(w, s, err);
 }
 
-static void tear_down(plan_work *w)
+static void tear_down(moe_plan_work *w)
 {
-    plan_loads_fini(&w->loads);
+    moe_plan_loads_fini(&w->loads);
     if (w->state != NULL)
         w->planner->fini(w->state);
     free(w->params);
@@ -305,7 +312,7 @@ static void tear_down(plan_work *w)
 
 /* ---- planning and scoring ---- */
 
-static const double *load_of(const plan_work *w, size_t step, int layer)
+static const double *load_of(const moe_plan_work *w, size_t step, int layer)
 {
     return w->loads.value + (step * (size_t)w->loads.layers + (size_t)layer) *
                                 (size_t)w->loads.experts;
@@ -318,7 +325,7 @@ static double cpu_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void plan_layer(plan_work *w, size_t step, int l, moe_error *err)
+static void plan_layer(moe_plan_work *w, size_t step, int l, moe_error *err)
 {
     moe_plan_layer current = moe_plan_at(&w->plan, l);
     moe_plan_layer next = moe_plan_at(&w->next, l);
@@ -328,7 +335,7 @@ static void plan_layer(plan_work *w, size_t step, int l, moe_error *err)
 }
 
 /* Replicas that share a GPU with another one of their expert. */
-static void note_raw(plan_work *w, int l)
+static void note_raw(moe_plan_work *w, int l)
 {
     const moe_plan_layer next = moe_plan_at(&w->next, l);
     const size_t n = (size_t)next.gpus * (size_t)next.slots;
@@ -346,7 +353,7 @@ static void note_raw(plan_work *w, int l)
     }
 }
 
-static void plan_step(plan_work *w, size_t step, uint64_t repeats,
+static void plan_step(moe_plan_work *w, size_t step, uint64_t repeats,
                       moe_error *err)
 {
     for (uint64_t i = 0; i < repeats && err->status == MOE_OK; i++) {
@@ -362,7 +369,7 @@ static void plan_step(plan_work *w, size_t step, uint64_t repeats,
     }
 }
 
-static void add(plan_tally *t, double most, const double *load, int experts,
+static void add(moe_plan_tally *t, double most, const double *load, int experts,
                 int gpus)
 {
     double mean = 0;
@@ -375,7 +382,7 @@ static void add(plan_tally *t, double most, const double *load, int experts,
     t->n++;
 }
 
-static void score_step(plan_work *w, size_t step)
+static void score_step(moe_plan_work *w, size_t step)
 {
     const int experts = w->loads.experts, gpus = w->env.layout.gpus;
     for (int l = 0; l < w->loads.layers; l++) {
@@ -396,7 +403,8 @@ static void score_step(plan_work *w, size_t step)
     }
 }
 
-static void run_steps(plan_work *w, const plan_settings *s, moe_error *err)
+static void run_steps(moe_plan_work *w, const moe_plan_settings *s,
+                      moe_error *err)
 {
     for (size_t step = 0; step < w->loads.steps; step++) {
         plan_step(w, step, s->repeats, err);
@@ -423,15 +431,15 @@ static const moe_args args = {
 int moe_cmd_plan(int argc, char **argv)
 {
     moe_error err = {0};
-    plan_settings s = {.dataset = "",
-                       .planner = "balance",
-                       .nodes = 1,
-                       .groups = 1,
-                       .interval = 1,
-                       .sequences = 1,
-                       .repeats = 5};
-    plan_work w = {0};
-    plan_facts f = {0};
+    moe_plan_settings s = {.dataset = "",
+                           .planner = "balance",
+                           .nodes = 1,
+                           .groups = 1,
+                           .interval = 1,
+                           .sequences = 1,
+                           .repeats = 5};
+    moe_plan_work w = {0};
+    moe_plan_facts f = {0};
     bool help = false;
     moe_args_parse(&args, argc, argv, &s, &help, &err);
     if (help)
@@ -441,11 +449,11 @@ int moe_cmd_plan(int argc, char **argv)
     if (err.status == MOE_OK)
         run_steps(&w, &s, &err);
     if (err.status == MOE_OK)
-        plan_collect(&w, &s, &f, &err);
+        moe_plan_collect(&w, &s, &f, &err);
     if (err.status == MOE_OK && (s.json == NULL || strcmp(s.json, "-") != 0))
-        plan_print(&w, &s, &f);
+        moe_plan_print(&w, &s, &f);
     if (err.status == MOE_OK && s.json != NULL)
-        plan_write_json(&w, &s, &f, &err);
+        moe_plan_write_json(&w, &s, &f, &err);
     tear_down(&w);
     return err.status == MOE_OK ? 0 : moe_args_fail(&err);
 }

@@ -13,56 +13,56 @@
 #include "moegps/status.h"
 
 /** Load of every expert, from a file. */
-typedef struct plan_loads {
+typedef struct moe_plan_loads {
     size_t steps;
     int layers, experts;
     double *value; /* [steps][layers][experts] owned */
-} plan_loads;
+} moe_plan_loads;
 
 /** Read loads by the file's suffix: .csv, .npy, .json, .h5 or .hdf5.
  *  [layers][experts] is one step. Of a trace of this project, a load trace
  *  has its steps, and a token trace two: its training and its test part.
  *  @param dataset  of an HDF5 file; empty: `loads` or `counts`.
- *  @param out      release with plan_loads_fini() in any case.
+ *  @param out      release with moe_plan_loads_fini() in any case.
  *  @return MOE_OK, MOE_USAGE, MOE_FORMAT (another shape, a load that is
  *  negative or not finite, a layer without load or with more than 2^53). */
-moe_status plan_loads_read(const char *path, const char *dataset,
-                           plan_loads *out, moe_error *err);
-void plan_loads_fini(plan_loads *loads);
+moe_status moe_plan_loads_read(const char *path, const char *dataset,
+                               moe_plan_loads *out, moe_error *err);
+void moe_plan_loads_fini(moe_plan_loads *loads);
 
-/** Read a plan that plan_json_of() made, or that has just `physical_to_logical`
+/** Read a plan that moe_plan_json_of() made, or that has just `physical_to_logical`
  *  [layers][replicas]. An expert twice on a GPU counts once.
  *  @param out  of the shape that is expected, from moe_plan_init().
  *  @return MOE_OK, MOE_USAGE, MOE_FORMAT, MOE_MISMATCH (another shape). */
-moe_status plan_json_read(const char *path, moe_plan *out, moe_error *err);
+moe_status moe_plan_json_read(const char *path, moe_plan *out, moe_error *err);
 
 /** @param raw  [layers][gpus][slots] placement as the planner's source has
  *  it, or NULL: the plan's.  @return a new object. */
-json_t *plan_json_of(const moe_plan *plan, const int16_t *raw);
+json_t *moe_plan_json_of(const moe_plan *plan, const int16_t *raw);
 
 enum { PLAN_MAX_SETS = 16 };
 
 /** What the user asks for. */
-typedef struct plan_settings {
+typedef struct moe_plan_settings {
     const char *loads, *dataset, *planner, *previous, *model, *cluster, *json;
     const char *set[PLAN_MAX_SETS]; /* key=value of the planner */
     int n_sets;
     uint64_t gpus, nodes, groups, replicas, repeats, interval, sequences;
     bool force;
-} plan_settings;
+} moe_plan_settings;
 
 /** Sums that every convention of balance is made from. */
-typedef struct plan_tally {
+typedef struct moe_plan_tally {
     double ratio, inverse, mean, most; /* of mean / max; max / mean; loads */
     size_t n;
-} plan_tally;
+} moe_plan_tally;
 
 /* A plan on its own load; the same on the next step's, by each division. */
 enum { PLAN_NOW, PLAN_NEXT, PLAN_N_SCORES = PLAN_NEXT + MOE_N_DIVISIONS };
 
 /** What is at work. */
-typedef struct plan_work {
-    plan_loads loads;
+typedef struct moe_plan_work {
+    moe_plan_loads loads;
     moe_planner_env env;
     const moe_planner *planner;
     void *params, *state;
@@ -74,28 +74,29 @@ typedef struct plan_work {
     moe_plan previous, plan, next; /* before all, in force, being made */
     int16_t *raw;                  /* [layers][gpus][slots] of next */
     moe_regret regret;
-    plan_tally *score[PLAN_N_SCORES]; /* [layers] */
-    plan_tally *bound;                /* [layers] */
+    moe_plan_tally *score[PLAN_N_SCORES]; /* [layers] */
+    moe_plan_tally *bound;                /* [layers] */
     int *doubles;   /* [layers] on the same GPU, of the last step */
     size_t changed; /* slots of all steps */
     moe_move *moves;
     double *time_s; /* [steps * repeats] CPU */
-} plan_work;
+} moe_plan_work;
 
 /** What is said about the last plan. */
-typedef struct plan_facts {
+typedef struct moe_plan_facts {
     size_t changed;   /* slots against the placement before all */
     double bytes;     /* of them; NaN: unknown */
     int doubles;      /* replicas on a GPU that has another of their expert */
     moe_summary time; /* s, CPU, of planning all layers once */
-} plan_facts;
+} moe_plan_facts;
 
 /** Collect and show. @return MOE_OK, MOE_NOMEM, MOE_IO. */
-moe_status plan_collect(plan_work *w, const plan_settings *s, plan_facts *f,
-                        moe_error *err);
-void plan_print(const plan_work *w, const plan_settings *s,
-                const plan_facts *f);
-moe_status plan_write_json(const plan_work *w, const plan_settings *s,
-                           const plan_facts *f, moe_error *err);
+moe_status moe_plan_collect(moe_plan_work *w, const moe_plan_settings *s,
+                            moe_plan_facts *f, moe_error *err);
+void moe_plan_print(const moe_plan_work *w, const moe_plan_settings *s,
+                    const moe_plan_facts *f);
+moe_status moe_plan_write_json(const moe_plan_work *w,
+                               const moe_plan_settings *s,
+                               const moe_plan_facts *f, moe_error *err);
 
 #endif

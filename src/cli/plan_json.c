@@ -92,7 +92,7 @@ static moe_status take_plan(const char *path, const json_t *root, moe_plan *out,
     return err->status;
 }
 
-moe_status plan_json_read(const char *path, moe_plan *out, moe_error *err)
+moe_status moe_plan_json_read(const char *path, moe_plan *out, moe_error *err)
 {
     json_error_t why;
     json_t *root = json_load_file(path, 0, &why);
@@ -123,7 +123,7 @@ static json_t *quotas_of(const moe_plan_layer *layer, const int16_t *placed)
     return list;
 }
 
-json_t *plan_json_of(const moe_plan *plan, const int16_t *raw)
+json_t *moe_plan_json_of(const moe_plan *plan, const int16_t *raw)
 {
     json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i}", "schema",
                              "moe-gps-plan", "schema_version", "1.0.0",

@@ -10,9 +10,9 @@
 static const char *const score_names[PLAN_N_SCORES] = {
     "planned", "next step, quota", "next step, equal", "next step, minmax"};
 
-static plan_tally sum_of(const plan_tally *of_layer, int layers)
+static moe_plan_tally sum_of(const moe_plan_tally *of_layer, int layers)
 {
-    plan_tally t = {0};
+    moe_plan_tally t = {0};
     for (int l = 0; l < layers; l++) {
         t.ratio += of_layer[l].ratio;
         t.inverse += of_layer[l].inverse;
@@ -32,7 +32,7 @@ static const char *const conventions[N_CONVENTIONS][2] = {
     {"max/mean, averaged", "imbalance"},
     {"max/mean - 1, averaged", "excess"}};
 
-static double by_convention(const plan_tally *t, int which)
+static double by_convention(const moe_plan_tally *t, int which)
 {
     const double n = (double)t->n;
     switch (which) {
@@ -55,7 +55,7 @@ static int used_slots(const moe_plan_layer *layer)
     return n;
 }
 
-static void print_layers(const plan_work *w, int n_scores)
+static void print_layers(const moe_plan_work *w, int n_scores)
 {
     static const moe_column columns[] = {
         {"layer", NULL, MOE_RIGHT},       {"slots used", NULL, MOE_RIGHT},
@@ -76,19 +76,19 @@ static void print_layers(const plan_work *w, int n_scores)
     moe_table_free(table);
 }
 
-static void print_conventions(const plan_work *w, int n_scores)
+static void print_conventions(const moe_plan_work *w, int n_scores)
 {
     static const moe_column columns[] = {
         {"all layers", NULL, MOE_LEFT},   {"bound", NULL, MOE_RIGHT},
         {"planned", NULL, MOE_RIGHT},     {"next: quota", NULL, MOE_RIGHT},
         {"next: equal", NULL, MOE_RIGHT}, {"next: minmax", NULL, MOE_RIGHT}};
     moe_table *table = moe_table_new(columns, 2 + (size_t)n_scores);
-    const plan_tally bound = sum_of(w->bound, w->loads.layers);
+    const moe_plan_tally bound = sum_of(w->bound, w->loads.layers);
     for (int c = 0; c < N_CONVENTIONS; c++) {
         moe_table_cell(table, "%s", conventions[c][0]);
         moe_table_cell(table, "%.4f", by_convention(&bound, c));
         for (int i = 0; i < n_scores; i++) {
-            const plan_tally t = sum_of(w->score[i], w->loads.layers);
+            const moe_plan_tally t = sum_of(w->score[i], w->loads.layers);
             moe_table_cell(table, "%.4f", by_convention(&t, c));
         }
     }
@@ -96,8 +96,8 @@ static void print_conventions(const plan_work *w, int n_scores)
     moe_table_free(table);
 }
 
-moe_status plan_collect(plan_work *w, const plan_settings *s, plan_facts *f,
-                        moe_error *err)
+moe_status moe_plan_collect(moe_plan_work *w, const moe_plan_settings *s,
+                            moe_plan_facts *f, moe_error *err)
 {
     f->changed = moe_plan_moves(&w->previous, &w->plan, 0, w->loads.layers,
                                 &w->env.layout, w->moves);
@@ -110,8 +110,8 @@ moe_status plan_collect(plan_work *w, const plan_settings *s, plan_facts *f,
     return moe_summarise(w->time_s, w->loads.steps * s->repeats, &f->time, err);
 }
 
-static void print_facts(const plan_work *w, const plan_settings *s,
-                        const plan_facts *f)
+static void print_facts(const moe_plan_work *w, const moe_plan_settings *s,
+                        const moe_plan_facts *f)
 {
     const size_t slots =
         (size_t)w->loads.layers * (size_t)w->plan.gpus * (size_t)w->plan.slots;
@@ -136,7 +136,8 @@ static void print_facts(const plan_work *w, const plan_settings *s,
            text[0], text[1], text[2], f->time.n);
 }
 
-void plan_print(const plan_work *w, const plan_settings *s, const plan_facts *f)
+void moe_plan_print(const moe_plan_work *w, const moe_plan_settings *s,
+                    const moe_plan_facts *f)
 {
     const int n_scores = w->loads.steps > 1 ? PLAN_N_SCORES : PLAN_NEXT;
     printf("%s: %zu step%s, %d layers, %d experts, %d slots on %d GPUs of %d "
@@ -161,10 +162,10 @@ static json_t *number(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
-static json_t *scores_json(const plan_tally *of_layer, int layers)
+static json_t *scores_json(const moe_plan_tally *of_layer, int layers)
 {
     json_t *o = json_object(), *rows = json_array();
-    const plan_tally all = sum_of(of_layer, layers);
+    const moe_plan_tally all = sum_of(of_layer, layers);
     for (int c = 0; c < N_CONVENTIONS; c++)
         json_object_set_new(o, conventions[c][1],
                             number(by_convention(&all, c)));
@@ -174,11 +175,12 @@ static json_t *scores_json(const plan_tally *of_layer, int layers)
     return o;
 }
 
-moe_status plan_write_json(const plan_work *w, const plan_settings *s,
-                           const plan_facts *f, moe_error *err)
+moe_status moe_plan_write_json(const moe_plan_work *w,
+                               const moe_plan_settings *s,
+                               const moe_plan_facts *f, moe_error *err)
 {
     const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(12);
-    json_t *root = plan_json_of(&w->plan, w->raw), *scores = json_object();
+    json_t *root = moe_plan_json_of(&w->plan, w->raw), *scores = json_object();
     json_object_set_new(root, "planner", json_string(w->planner->name));
     json_object_set_new(root, "nodes", json_integer((json_int_t)s->nodes));
     json_object_set_new(root, "groups", json_integer((json_int_t)s->groups));

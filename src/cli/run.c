@@ -86,7 +86,7 @@ static moe_status parse_time(const char *option, const char *text,
 
 static moe_status take(int key, char *arg, void *input, moe_error *err)
 {
-    options_t *o = input;
+    moe_run_options *o = input;
     switch (key) {
     case KEY_SET:
         if (o->n_sets == RUN_MAX_SETS)
@@ -136,7 +136,7 @@ static const moe_args args = {
     .options = options,
     .take = take};
 
-static moe_status parse_arguments(run_t *r, int argc, char **argv)
+static moe_status parse_arguments(moe_run_job *r, int argc, char **argv)
 {
     moe_error *err = &r->ctx.err;
     bool help = false;
@@ -159,7 +159,7 @@ static moe_status parse_arguments(run_t *r, int argc, char **argv)
     return err->status;
 }
 
-static void join_command_line(run_t *r, int argc, char **argv)
+static void join_command_line(moe_run_job *r, int argc, char **argv)
 {
     size_t size = 0;
     FILE *out = open_memstream(&r->command_line, &size);
@@ -171,7 +171,7 @@ static void join_command_line(run_t *r, int argc, char **argv)
     fclose(out);
 }
 
-static moe_status make_engine(run_t *r)
+static moe_status make_engine(moe_run_job *r)
 {
     const moe_engine_params params = {.experiment = &r->experiment,
                                       .model = &r->model,
@@ -179,13 +179,13 @@ static moe_status make_engine(run_t *r)
                                       .trace = &r->trace,
                                       .layers = r->layers,
                                       .n_layers = r->n_layers,
-                                      .threads = run_threads_of(r),
+                                      .threads = moe_run_threads_of(r),
                                       .learned = r->learned};
     return moe_engine_new(&r->ctx, &params, &r->engine);
 }
 
 /* Whether to flush now: rank 0's clock decides for all. */
-static bool flush_due(run_t *r, double *last_s, bool at_end)
+static bool flush_due(moe_run_job *r, double *last_s, bool at_end)
 {
     int due = at_end;
     const double now = MPI_Wtime();
@@ -198,7 +198,7 @@ static bool flush_due(run_t *r, double *last_s, bool at_end)
 }
 
 /* Stop in order? The longest step so far says whether another one fits. */
-static bool stop_asked(run_t *r, int done, double longest_s)
+static bool stop_asked(moe_run_job *r, int done, double longest_s)
 {
     const char *why = moe_stop_asked(&r->ctx, longest_s);
     if (why == NULL)
@@ -210,7 +210,7 @@ static bool stop_asked(run_t *r, int done, double longest_s)
     return true;
 }
 
-static moe_status warm_up(run_t *r, moe_progress *progress)
+static moe_status warm_up(moe_run_job *r, moe_progress *progress)
 {
     double longest_s = 0;
     moe_status s = MOE_OK;
@@ -228,7 +228,7 @@ static moe_status warm_up(run_t *r, moe_progress *progress)
     return s;
 }
 
-static moe_status iterate(run_t *r, moe_progress *progress)
+static moe_status iterate(moe_run_job *r, moe_progress *progress)
 {
     const moe_ledger_dims *d = &r->ledger.dims;
     double last_s = MPI_Wtime(), longest_s = 0;
@@ -257,7 +257,7 @@ static moe_status iterate(run_t *r, moe_progress *progress)
     return MOE_OK;
 }
 
-static moe_status measure(run_t *r)
+static moe_status measure(moe_run_job *r)
 {
     const moe_ledger_dims *d = &r->ledger.dims;
     moe_progress progress;
@@ -272,7 +272,7 @@ static moe_status measure(run_t *r)
 
 /* Finish the file also after a failed check, so that it says so; the first
  * error stays the one that is reported. */
-static moe_status finish(run_t *r, moe_status measured)
+static moe_status finish(moe_run_job *r, moe_status measured)
 {
     const moe_error first = r->ctx.err;
     const moe_run_state state =
@@ -296,7 +296,7 @@ static moe_status finish(run_t *r, moe_status measured)
     return s;
 }
 
-static moe_status run_all(run_t *r, int argc, char **argv)
+static moe_status run_all(moe_run_job *r, int argc, char **argv)
 {
     moe_ctx *ctx = &r->ctx;
     if (parse_arguments(r, argc, argv) != MOE_OK)
@@ -308,7 +308,7 @@ static moe_status run_all(run_t *r, int argc, char **argv)
                       "start with mpirun -n N or srun -n N");
     moe_stop_arm(r->o.max_time_s);
     join_command_line(r, argc, argv);
-    if (run_read_inputs(r) != MOE_OK ||
+    if (moe_run_read_inputs(r) != MOE_OK ||
         moe_topo_discover(ctx, &r->topo) != MOE_OK)
         return ctx->err.status;
     moe_topo_warn(ctx, &r->topo);
@@ -320,14 +320,14 @@ static moe_status run_all(run_t *r, int argc, char **argv)
                  "weights cost",
                  r->experiment.emulation.rebalance_every,
                  r->experiment.workload.iterations);
-    if (make_engine(r) != MOE_OK || run_prepare_output(r) != MOE_OK)
+    if (make_engine(r) != MOE_OK || moe_run_prepare_output(r) != MOE_OK)
         return ctx->err.status;
     if (r->o.dry_run) {
         if (ctx->rank == 0)
-            run_print_plan(r);
+            moe_run_print_plan(r);
         return MOE_OK;
     }
-    if (run_create_results(r) != MOE_OK)
+    if (moe_run_create_results(r) != MOE_OK)
         return ctx->err.status;
     moe_status done = MOE_OK;
     if (r->results == NULL)
@@ -336,11 +336,11 @@ static moe_status run_all(run_t *r, int argc, char **argv)
         done = finish(r, measure(r));
     if (ctx->rank == 0 &&
         (done == MOE_OK || done == MOE_INVALID || done == MOE_INTERRUPTED))
-        run_print_report(r);
+        moe_run_print_report(r);
     return moe_agree(ctx);
 }
 
-static void release(run_t *r)
+static void release(moe_run_job *r)
 {
     moe_watchdog_free(r->watchdog);
     moe_engine_free(r->engine);
@@ -367,7 +367,7 @@ static bool wants_help(int argc, char **argv)
 int moe_cmd_run(int argc, char **argv)
 {
     int provided = 0;
-    run_t *r = calloc(1, sizeof *r);
+    moe_run_job *r = calloc(1, sizeof *r);
     if (r == NULL)
         return 1;
     r->trace.shared = MPI_WIN_NULL;

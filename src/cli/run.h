@@ -24,12 +24,12 @@ typedef struct {
     int n_sets;
     double max_time_s, watchdog_s; /* 0: none */
     bool dry_run, force, resume, quiet;
-} options_t;
+} moe_run_options;
 
 /* Everything a run holds; released in one place. */
 typedef struct {
     moe_ctx ctx;
-    options_t o;
+    moe_run_options o;
     moe_experiment experiment;
     moe_model model;
     moe_cluster cluster;
@@ -48,24 +48,24 @@ typedef struct {
     moe_results *results;
     moe_watchdog *watchdog;
     int done; /* iterations that the file had already */
-} run_t;
+} moe_run_job;
 
 /** Read everything that the experiment names. Collective; merged status. */
-moe_status run_read_inputs(run_t *r);
+moe_status moe_run_read_inputs(moe_run_job *r);
 
 /** @return OpenMP threads of this rank. */
-int run_threads_of(const run_t *r);
+int moe_run_threads_of(const moe_run_job *r);
 
 /** Settle the result file's path and make its folder, before anything
  *  expensive. Collective; merged status. */
-moe_status run_prepare_output(run_t *r);
+moe_status moe_run_prepare_output(moe_run_job *r);
 
 /** Create the result file, or open the one to go on with; neither where that
  *  is complete. Collective; merged status. */
-moe_status run_create_results(run_t *r);
+moe_status moe_run_create_results(moe_run_job *r);
 
 /** Print the report of the finished file; or what would run. Rank 0. */
-void run_print_report(run_t *r);
-void run_print_plan(const run_t *r);
+void moe_run_print_report(moe_run_job *r);
+void moe_run_print_plan(const moe_run_job *r);
 
 #endif

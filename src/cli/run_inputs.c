@@ -18,7 +18,7 @@ static moe_status read_profile(moe_ctx *ctx, const char *kind, const char *name,
     return moe_ctx_read_text(ctx, path, text_out);
 }
 
-static moe_status read_profiles(run_t *r)
+static moe_status read_profiles(moe_run_job *r)
 {
     char path[1024] = "";
     moe_ctx *ctx = &r->ctx;
@@ -32,7 +32,7 @@ static moe_status read_profiles(run_t *r)
     return moe_agree(ctx);
 }
 
-static moe_status read_trace(run_t *r)
+static moe_status read_trace(moe_run_job *r)
 {
     char path[1024] = "";
     moe_ctx *ctx = &r->ctx;
@@ -45,7 +45,7 @@ static moe_status read_trace(run_t *r)
 }
 
 /* All layers are those that the trace has. */
-static void choose_layers(run_t *r)
+static void choose_layers(moe_run_job *r)
 {
     const moe_trace *t = &r->trace;
     const char *list = r->experiment.workload.layers;
@@ -63,7 +63,7 @@ static void choose_layers(run_t *r)
 }
 
 /* The predictor files that strategies ask for, each once. */
-static moe_status read_learned(run_t *r)
+static moe_status read_learned(moe_run_job *r)
 {
     moe_ctx *ctx = &r->ctx;
     const moe_experiment *x = &r->experiment;
@@ -86,7 +86,7 @@ static moe_status read_learned(run_t *r)
     return MOE_OK;
 }
 
-moe_status run_read_inputs(run_t *r)
+moe_status moe_run_read_inputs(moe_run_job *r)
 {
     moe_ctx *ctx = &r->ctx;
     if (moe_ctx_read_text(ctx, r->o.experiment, &r->input) != MOE_OK)

@@ -16,7 +16,7 @@
 enum { MAX_NOTES = 48 };
 
 /* Make the result file's folder; those above it must be there. */
-static void make_folder(run_t *r)
+static void make_folder(moe_run_job *r)
 {
     struct stat info;
     char *slash = strrchr(r->out, '/');
@@ -33,7 +33,7 @@ static void make_folder(run_t *r)
 }
 
 /* The result file's path, and its folder, before anything expensive. */
-moe_status run_prepare_output(run_t *r)
+moe_status moe_run_prepare_output(moe_run_job *r)
 {
     moe_ctx *ctx = &r->ctx;
     const int gpus = moe_engine_dims(r->engine).gpus;
@@ -62,12 +62,12 @@ typedef struct {
     moe_results_note note[MAX_NOTES];
     char room[MAX_NOTES][1024];
     size_t n;
-} notes_t;
+} run_notes;
 
-static void add_note(notes_t *n, const char *key, const char *fmt, ...)
+static void add_note(run_notes *n, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-static void add_note(notes_t *n, const char *key, const char *fmt, ...)
+static void add_note(run_notes *n, const char *key, const char *fmt, ...)
 {
     if (n->n == MAX_NOTES)
         return;
@@ -80,7 +80,7 @@ static void add_note(notes_t *n, const char *key, const char *fmt, ...)
 }
 
 /* How each strategy routes, in their order. */
-static void note_routing(const run_t *r, notes_t *n)
+static void note_routing(const moe_run_job *r, run_notes *n)
 {
     char text[1024] = "";
     size_t len = 0;
@@ -91,7 +91,7 @@ static void note_routing(const run_t *r, notes_t *n)
     add_note(n, "routing", "%s", text);
 }
 
-static void note_facts(const run_t *r, notes_t *n)
+static void note_facts(const moe_run_job *r, run_notes *n)
 {
     const moe_workload *w = &r->experiment.workload;
     const moe_emulation *e = &r->experiment.emulation;
@@ -118,7 +118,7 @@ static void note_facts(const run_t *r, notes_t *n)
     add_note(n, "executed_row_bytes", "%zu", moe_ffn_row_bytes(shape));
     add_note(n, "full_row_bytes", "%d",
              r->model.hidden * moe_dtype_size((moe_dtype)r->model.dtype));
-    add_note(n, "threads", "%d", run_threads_of(r));
+    add_note(n, "threads", "%d", moe_run_threads_of(r));
     add_note(n, "coordination", "%s",
              e->coordination == MOE_CENTRAL ? "central" : "replicated");
     note_routing(r, n);
@@ -127,7 +127,7 @@ static void note_facts(const run_t *r, notes_t *n)
 }
 
 /* Plans made ahead are made again from the last round's predictions. */
-static int history_of(const run_t *r)
+static int history_of(const moe_run_job *r)
 {
     for (int i = 0; i < r->experiment.n_strategies; i++)
         if (r->experiment.strategy[i].plan_ahead)
@@ -135,13 +135,13 @@ static int history_of(const run_t *r)
     return 0;
 }
 
-moe_status run_create_results(run_t *r)
+moe_status moe_run_create_results(moe_run_job *r)
 {
     const moe_ledger_dims dims = moe_engine_dims(r->engine);
     const char *names[64];
     int32_t layers[RUN_MAX_LAYERS];
     char title[256];
-    notes_t notes = {.n = 0};
+    run_notes notes = {.n = 0};
     for (int i = 0; i < dims.strategies; i++)
         names[i] = r->experiment.strategy[i].name;
     for (int l = 0; l < dims.layers; l++)
@@ -175,13 +175,13 @@ moe_status run_create_results(run_t *r)
     return moe_results_create(&r->ctx, r->out, &meta, &r->ledger, &r->results);
 }
 
-int run_threads_of(const run_t *r)
+int moe_run_threads_of(const moe_run_job *r)
 {
     const int asked = r->experiment.emulation.threads;
     return asked > 0 ? asked : r->topo.threads;
 }
 
-void run_print_report(run_t *r)
+void moe_run_print_report(moe_run_job *r)
 {
     const bool json_only = r->o.json != NULL && strcmp(r->o.json, "-") == 0;
     moe_view view = {0};
@@ -201,7 +201,7 @@ void run_print_report(run_t *r)
 }
 
 /* What would run, for --dry-run. */
-void run_print_plan(const run_t *r)
+void moe_run_print_plan(const moe_run_job *r)
 {
     const moe_ledger_dims d = moe_engine_dims(r->engine);
     const moe_ffn_shape *shape = moe_engine_shape(r->engine);
@@ -211,7 +211,7 @@ void run_print_plan(const run_t *r)
         slots += r->experiment.strategy[i].slots;
     printf("%s", r->resolved);
     printf("# %d GPUs, %d ranks, %d nodes, %d threads per rank\n", d.gpus,
-           r->ctx.size, r->ctx.n_nodes, run_threads_of(r));
+           r->ctx.size, r->ctx.n_nodes, moe_run_threads_of(r));
     printf("# %d layers, %d experts, top %d, at most %" PRIu64
            " tokens per iteration\n",
            d.layers, d.experts, r->model.top_k,

@@ -21,15 +21,17 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *help;
 } words[] = {
-    {"info", cmd_trace_info, "say what a trace holds, and how skewed it is"},
-    {"synth", cmd_trace_synth, "make a trace with chosen skew and drift"},
-    {"slice", cmd_trace_slice, "keep some sequences and layers, split anew"},
-    {"import", cmd_trace_import, "make a trace from CSV or a NumPy array"},
-    {"export", cmd_trace_export, "write a trace as CSV or a NumPy array"},
+    {"info", moe_cmd_trace_info,
+     "say what a trace holds, and how skewed it is"},
+    {"synth", moe_cmd_trace_synth, "make a trace with chosen skew and drift"},
+    {"slice", moe_cmd_trace_slice,
+     "keep some sequences and layers, split anew"},
+    {"import", moe_cmd_trace_import, "make a trace from CSV or a NumPy array"},
+    {"export", moe_cmd_trace_export, "write a trace as CSV or a NumPy array"},
 };
 
-moe_status trace_parse_u64(const char *text, const char *what, uint64_t low,
-                           uint64_t high, uint64_t *out, moe_error *err)
+moe_status moe_trace_parse_u64(const char *text, const char *what, uint64_t low,
+                               uint64_t high, uint64_t *out, moe_error *err)
 {
     char *end = NULL;
     errno = 0;
@@ -43,8 +45,8 @@ moe_status trace_parse_u64(const char *text, const char *what, uint64_t low,
     return MOE_OK;
 }
 
-moe_status trace_parse_split(const char *text, double *test_share,
-                             uint64_t *seed, moe_error *err)
+moe_status moe_trace_parse_split(const char *text, double *test_share,
+                                 uint64_t *seed, moe_error *err)
 {
     char *end = NULL;
     double train = -1;
@@ -53,8 +55,8 @@ moe_status trace_parse_split(const char *text, double *test_share,
     const bool share =
         end != NULL && end != text + 6 && train >= 0 && train <= 1;
     if (share && strncmp(end, ",seed=", 6) == 0)
-        return trace_parse_u64(end + 6, "--split seed", 0, UINT64_MAX, seed,
-                               err) == MOE_OK
+        return moe_trace_parse_u64(end + 6, "--split seed", 0, UINT64_MAX, seed,
+                                   err) == MOE_OK
                    ? (*test_share = 1 - train, MOE_OK)
                    : MOE_USAGE;
     if (!share || *end != '\0')
@@ -66,7 +68,7 @@ moe_status trace_parse_split(const char *text, double *test_share,
     return MOE_OK;
 }
 
-moe_status trace_by_name(const char *name, moe_trace *out, moe_error *err)
+moe_status moe_trace_by_name(const char *name, moe_trace *out, moe_error *err)
 {
     char path[PATH_MAX];
     moe_status status =
@@ -74,7 +76,7 @@ moe_status trace_by_name(const char *name, moe_trace *out, moe_error *err)
     return status == MOE_OK ? moe_trace_read(path, out, err) : status;
 }
 
-moe_status trace_output_check(const trace_output *out, moe_error *err)
+moe_status moe_trace_output_check(const moe_trace_output *out, moe_error *err)
 {
     if (out->path == NULL)
         return moe_fail(err, MOE_USAGE, "no output file: -o FILE is missing");
@@ -84,8 +86,8 @@ moe_status trace_output_check(const trace_output *out, moe_error *err)
     return MOE_OK;
 }
 
-moe_status trace_output_write(const trace_output *out, moe_trace *trace,
-                              moe_error *err)
+moe_status moe_trace_output_write(const moe_trace_output *out, moe_trace *trace,
+                                  moe_error *err)
 {
     char partial[PATH_MAX];
     int n = snprintf(partial, sizeof partial, "%s.partial", out->path);
@@ -93,7 +95,7 @@ moe_status trace_output_write(const trace_output *out, moe_trace *trace,
         return moe_fail(err, MOE_USAGE, "%s: path is too long", out->path);
     if (out->force)
         unlink(partial);
-    moe_status status = trace_output_check(out, err);
+    moe_status status = moe_trace_output_check(out, err);
     if (status == MOE_OK)
         status = moe_trace_write(partial, trace, err);
     if (status == MOE_OK && rename(partial, out->path) != 0) {

@@ -28,7 +28,7 @@ enum {
 
 typedef struct {
     const char *name, *split;
-    trace_output out;
+    moe_trace_output out;
     moe_trace trace; /* filled by options, then by the file */
 } import_options;
 
@@ -47,7 +47,7 @@ static moe_status take_size(const char *what, const char *text, int high,
 {
     uint64_t value = 0;
     moe_status status =
-        trace_parse_u64(text, what, 1, (uint64_t)high, &value, err);
+        moe_trace_parse_u64(text, what, 1, (uint64_t)high, &value, err);
     if (status == MOE_OK)
         *out = (int)value;
     return status;
@@ -151,7 +151,7 @@ static moe_status check_import(const import_options *o, moe_error *err)
         return moe_fail(err, MOE_USAGE,
                         "--top-k: %d distinct experts of only %d",
                         o->trace.top_k, o->trace.experts);
-    return trace_output_check(&o->out, err);
+    return moe_trace_output_check(&o->out, err);
 }
 
 static moe_status import(import_options *o, moe_error *err)
@@ -161,7 +161,7 @@ static moe_status import(import_options *o, moe_error *err)
     moe_trace *t = &o->trace;
     if (check_import(o, err) != MOE_OK ||
         (o->split != NULL &&
-         trace_parse_split(o->split, &test_share, &seed, err) != MOE_OK))
+         moe_trace_parse_split(o->split, &test_share, &seed, err) != MOE_OK))
         return err->status;
     const moe_status status = ends_with(o->name, ".npy")
                                   ? moe_trace_from_npy(o->name, t, err)
@@ -169,12 +169,12 @@ static moe_status import(import_options *o, moe_error *err)
     if (status == MOE_OK &&
         (o->split == NULL ||
          moe_trace_split(t, test_share, seed, err) == MOE_OK))
-        trace_output_write(&o->out, t, err);
+        moe_trace_output_write(&o->out, t, err);
     moe_trace_free(t);
     return err->status;
 }
 
-int cmd_trace_import(int argc, char **argv)
+int moe_cmd_trace_import(int argc, char **argv)
 {
     moe_error err = {0};
     import_options o = {
@@ -191,7 +191,7 @@ int cmd_trace_import(int argc, char **argv)
 typedef struct {
     const char *name;
     int format; /* KEY_CSV or KEY_NPY; 0: not given */
-    trace_output out;
+    moe_trace_output out;
 } export_options;
 
 static moe_status take_export(int key, char *arg, void *input, moe_error *err)
@@ -237,7 +237,7 @@ static const moe_args export_args = {.name = "moegps trace export",
 
 /* The file appears under its name when it is whole. */
 static moe_status export_to(const moe_trace *t, int format,
-                            const trace_output *out, moe_error *err)
+                            const moe_trace_output *out, moe_error *err)
 {
     const bool to_stdout = strcmp(out->path, "-") == 0;
     char partial[PATH_MAX];
@@ -260,7 +260,7 @@ static moe_status export_to(const moe_trace *t, int format,
     return status;
 }
 
-int cmd_trace_export(int argc, char **argv)
+int moe_cmd_trace_export(int argc, char **argv)
 {
     moe_error err = {0};
     export_options o = {0};
@@ -274,8 +274,9 @@ int cmd_trace_export(int argc, char **argv)
                  export_args.name);
     if (err.status == MOE_OK && o.format == 0)
         moe_fail(&err, MOE_USAGE, "no format given: --csv or --npy");
-    if (err.status == MOE_OK && trace_output_check(&o.out, &err) == MOE_OK &&
-        trace_by_name(o.name, &t, &err) == MOE_OK)
+    if (err.status == MOE_OK &&
+        moe_trace_output_check(&o.out, &err) == MOE_OK &&
+        moe_trace_by_name(o.name, &t, &err) == MOE_OK)
         export_to(&t, o.format, &o.out, &err);
     moe_trace_free(&t);
     return err.status == MOE_OK ? 0 : moe_args_fail(&err);

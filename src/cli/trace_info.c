@@ -84,7 +84,7 @@ static void describe_steps(trace_info *info)
 static moe_status describe(const char *name, trace_info *info, moe_error *err)
 {
     moe_trace *t = &info->trace;
-    moe_status status = trace_by_name(name, t, err);
+    moe_status status = moe_trace_by_name(name, t, err);
     if (status != MOE_OK)
         return status;
     info->layer = moe_array_new((size_t)t->layers, sizeof *info->layer, err);
@@ -302,7 +302,7 @@ static const moe_args info_args = {
     .options = info_options,
     .take = take};
 
-int cmd_trace_info(int argc, char **argv)
+int moe_cmd_trace_info(int argc, char **argv)
 {
     moe_error err = {0};
     options o = {0};
@@ -316,7 +316,7 @@ int cmd_trace_info(int argc, char **argv)
         moe_fail(&err, MOE_USAGE, "no trace given (see %s --help)",
                  info_args.name);
     if (err.status == MOE_OK && o.json != NULL && !only_json)
-        trace_output_check(&(trace_output){o.json, o.force}, &err);
+        moe_trace_output_check(&(moe_trace_output){o.json, o.force}, &err);
     if (err.status == MOE_OK)
         describe(o.name, &info, &err);
     if (err.status == MOE_OK && !only_json) {

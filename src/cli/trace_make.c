@@ -21,7 +21,7 @@ enum { KEY_OUTPUT = 'o', KEY_FORCE = 'f', KEY_SEQS = 1, KEY_LAYERS, KEY_SPLIT };
 typedef struct {
     moe_synth_params params;
     bool sized[3]; /* layers, experts, top_k were given */
-    trace_output out;
+    moe_trace_output out;
 } synth_options;
 
 /* argp options made of moe_synth_options, so that nothing is said twice. */
@@ -96,7 +96,7 @@ static moe_status take_synth(int key, char *arg, void *input, moe_error *err)
     return MOE_OK;
 }
 
-int cmd_trace_synth(int argc, char **argv)
+int moe_cmd_trace_synth(int argc, char **argv)
 {
     moe_error err = {0};
     bool help = false;
@@ -118,16 +118,17 @@ int cmd_trace_synth(int argc, char **argv)
         return 0;
     if (err.status == MOE_OK)
         size_by_model(&o, &err);
-    if (err.status == MOE_OK && trace_output_check(&o.out, &err) == MOE_OK &&
+    if (err.status == MOE_OK &&
+        moe_trace_output_check(&o.out, &err) == MOE_OK &&
         moe_synth(&o.params, &t, &err) == MOE_OK)
-        trace_output_write(&o.out, &t, &err);
+        moe_trace_output_write(&o.out, &t, &err);
     moe_trace_free(&t);
     return err.status == MOE_OK ? 0 : moe_args_fail(&err);
 }
 
 typedef struct {
     const char *name, *seqs, *layers, *split;
-    trace_output out;
+    moe_trace_output out;
 } slice_options;
 
 static moe_status take_slice(int key, char *arg, void *input, moe_error *err)
@@ -233,10 +234,10 @@ static moe_status slice(const slice_options *o, moe_error *err)
     int *list = NULL;
     double test_share = 0;
     uint64_t seed = 1;
-    if (trace_output_check(&o->out, err) != MOE_OK ||
+    if (moe_trace_output_check(&o->out, err) != MOE_OK ||
         (o->split != NULL &&
-         trace_parse_split(o->split, &test_share, &seed, err) != MOE_OK) ||
-        trace_by_name(o->name, &in, err) != MOE_OK)
+         moe_trace_parse_split(o->split, &test_share, &seed, err) != MOE_OK) ||
+        moe_trace_by_name(o->name, &in, err) != MOE_OK)
         goto out;
     moe_trace_range range = {.end_seq = in.n_seqs};
     if (o->seqs != NULL && parse_seqs(o->seqs, &range, err) != MOE_OK)
@@ -251,7 +252,7 @@ static moe_status slice(const slice_options *o, moe_error *err)
          moe_trace_split(&t, test_share, seed, err) != MOE_OK))
         goto out;
     append_note(&t, o);
-    trace_output_write(&o->out, &t, err);
+    moe_trace_output_write(&o->out, &t, err);
 out:
     free(list);
     moe_trace_free(&t);
@@ -279,7 +280,7 @@ static const moe_args slice_args = {
     .options = slice_table,
     .take = take_slice};
 
-int cmd_trace_slice(int argc, char **argv)
+int moe_cmd_trace_slice(int argc, char **argv)
 {
     moe_error err = {0};
     slice_options o = {0};

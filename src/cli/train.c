@@ -32,10 +32,10 @@ enum { MAX_EPOCHS = 100000, MAX_NAMES = 16, FULL_BITS = 23 };
 
 typedef struct {
     const char *trace, *predictors;
-    trace_output out;
+    moe_trace_output out;
     uint64_t seed, epochs, bits;
     bool resume, quiet;
-} options_t;
+} train_options;
 
 static const struct argp_option options[] = {
     {"trace", KEY_TRACE, "FILE_OR_NAME", 0,
@@ -59,7 +59,7 @@ static const struct argp_option options[] = {
 
 static moe_status take(int key, char *arg, void *input, moe_error *err)
 {
-    options_t *o = input;
+    train_options *o = input;
     switch (key) {
     case KEY_TRACE:
         o->trace = arg;
@@ -71,11 +71,12 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
         o->out.path = arg;
         return MOE_OK;
     case KEY_SEED:
-        return trace_parse_u64(arg, "--seed", 0, INT64_MAX, &o->seed, err);
+        return moe_trace_parse_u64(arg, "--seed", 0, INT64_MAX, &o->seed, err);
     case KEY_EPOCHS:
-        return trace_parse_u64(arg, "--epochs", 1, MAX_EPOCHS, &o->epochs, err);
+        return moe_trace_parse_u64(arg, "--epochs", 1, MAX_EPOCHS, &o->epochs,
+                                   err);
     case KEY_BITS:
-        return trace_parse_u64(arg, "--bits", 1, FULL_BITS, &o->bits, err);
+        return moe_trace_parse_u64(arg, "--bits", 1, FULL_BITS, &o->bits, err);
     case KEY_RESUME:
         o->resume = true;
         return MOE_OK;
@@ -101,14 +102,14 @@ static const moe_args args = {
 
 /* Everything a training holds. */
 typedef struct {
-    options_t o;
+    train_options o;
     moe_trace trace;
     moe_learned learned;
     const moe_predictor *predictor[MAX_NAMES];
     int n_predictors;
     char names[256], partial[1100], fresh[1100];
     moe_progress progress;
-} train_t;
+} train_job;
 
 /* Signals that end training after an epoch. They are kept waiting and looked
  * at, never handled: products of oneDNN 2.6.3 that a handler interrupts now and
@@ -140,7 +141,7 @@ static void list_trainable(char *text, size_t size)
     }
 }
 
-static moe_status find_predictors(train_t *t, moe_error *err)
+static moe_status find_predictors(train_job *t, moe_error *err)
 {
     char known[256] = "", *rest = NULL;
     list_trainable(known, sizeof known);
@@ -169,9 +170,9 @@ static moe_status find_predictors(train_t *t, moe_error *err)
     return MOE_OK;
 }
 
-static moe_status check_options(train_t *t, moe_error *err)
+static moe_status check_options(train_job *t, moe_error *err)
 {
-    options_t *o = &t->o;
+    train_options *o = &t->o;
     if (o->out.path == NULL)
         o->out.path = "predictors.h5";
     if (o->trace == NULL || o->predictors == NULL)
@@ -196,7 +197,7 @@ static moe_status check_options(train_t *t, moe_error *err)
 }
 
 /* Write beside, then move: what was there before stays until then. */
-static moe_status write_as(const train_t *t, const char *path, moe_error *err)
+static moe_status write_as(const train_job *t, const char *path, moe_error *err)
 {
     unlink(t->fresh);
     if (moe_learned_write(t->fresh, &t->learned, err) != MOE_OK)
@@ -211,7 +212,7 @@ static moe_status write_as(const train_t *t, const char *path, moe_error *err)
 static moe_status after_epoch(void *arg, const moe_learned_part *part,
                               moe_error *err)
 {
-    train_t *t = arg;
+    train_job *t = arg;
     moe_progress_step(&t->progress, part->epochs);
     if (write_as(t, t->partial, err) != MOE_OK)
         return err->status;
@@ -223,7 +224,7 @@ static moe_status after_epoch(void *arg, const moe_learned_part *part,
 }
 
 /* The checkpoint must be of what is asked for now. */
-static moe_status resume(train_t *t, moe_error *err)
+static moe_status resume(train_job *t, moe_error *err)
 {
     moe_learned old = {.shared = MPI_WIN_NULL};
     if (!t->o.resume || access(t->partial, F_OK) != 0)
@@ -246,7 +247,7 @@ static moe_status resume(train_t *t, moe_error *err)
     return MOE_OK;
 }
 
-static void say_result(const train_t *t, const moe_learned_part *part)
+static void say_result(const train_job *t, const moe_learned_part *part)
 {
     moe_learned_shape s = {.name = "valid_recall",
                            .rank = 1,
@@ -264,7 +265,8 @@ static void say_result(const train_t *t, const moe_learned_part *part)
                 (double)top1[part->best_epoch], part->final_loss, part->cpu_s);
 }
 
-static moe_status train_one(train_t *t, const moe_predictor *p, moe_error *err)
+static moe_status train_one(train_job *t, const moe_predictor *p,
+                            moe_error *err)
 {
     char what[64];
     moe_learned_part *part = moe_learned_find(&t->learned, p->name);
@@ -289,7 +291,7 @@ static moe_status train_one(train_t *t, const moe_predictor *p, moe_error *err)
     return err->status;
 }
 
-static void join_command_line(train_t *t, int argc, char **argv)
+static void join_command_line(train_job *t, int argc, char **argv)
 {
     char *text = t->learned.command;
     snprintf(text, sizeof t->learned.command, "moegps train");
@@ -299,10 +301,10 @@ static void join_command_line(train_t *t, int argc, char **argv)
     }
 }
 
-static moe_status train(train_t *t, int argc, char **argv, moe_error *err)
+static moe_status train(train_job *t, int argc, char **argv, moe_error *err)
 {
     if (check_options(t, err) != MOE_OK ||
-        trace_by_name(t->o.trace, &t->trace, err) != MOE_OK)
+        moe_trace_by_name(t->o.trace, &t->trace, err) != MOE_OK)
         return err->status;
     if (moe_learned_new(&t->trace, &t->learned, err) != MOE_OK) {
         moe_error_prefix(err, "--trace %s", t->o.trace);
@@ -325,10 +327,10 @@ int moe_cmd_train(int argc, char **argv)
     const sigset_t stop = stop_signals();
     moe_error err = {0};
     bool help = false;
-    static train_t t;
-    t = (train_t){.o = {.seed = 1, .bits = FULL_BITS},
-                  .trace = {.shared = MPI_WIN_NULL},
-                  .learned = {.shared = MPI_WIN_NULL}};
+    static train_job t;
+    t = (train_job){.o = {.seed = 1, .bits = FULL_BITS},
+                    .trace = {.shared = MPI_WIN_NULL},
+                    .learned = {.shared = MPI_WIN_NULL}};
     moe_args_parse(&args, argc, argv, &t.o, &help, &err);
     if (help)
         return 0;

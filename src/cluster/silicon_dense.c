@@ -112,7 +112,7 @@ static line *line_at(const moe_silicon_dense *d, const size_t *at)
     return d->lines + i;
 }
 
-static void load_line(const moe_silicon_dense *d, const silicon_op *t,
+static void load_line(const moe_silicon_dense *d, const moe_silicon_op *t,
                       size_t table)
 {
     size_t at[MAX_AXES] = {0};
@@ -288,7 +288,7 @@ static moe_status find(const moe_silicon *s, int op, const char *gpu,
                        const char *stack, int *codes, moe_error *err)
 {
     const char *names[] = {"gpu", "stack"}, *values[] = {gpu, stack};
-    const silicon_op *t = &s->op[op];
+    const moe_silicon_op *t = &s->op[op];
     for (int c = 0; c < 2; c++) {
         bool there = false;
         codes[c] = values[c] != NULL ? moe_silicon_code(s, values[c]) : -1;
@@ -309,7 +309,7 @@ static moe_status find(const moe_silicon *s, int op, const char *gpu,
     return MOE_OK;
 }
 
-static bool load_parameters(const silicon_fit *fit, const int *codes,
+static bool load_parameters(const moe_silicon_fit *fit, const int *codes,
                             moe_silicon_dense *d)
 {
     for (size_t i = 0; i < fit->n; i++)
@@ -322,7 +322,7 @@ static bool load_parameters(const silicon_fit *fit, const int *codes,
     return false;
 }
 
-static bool chosen(const silicon_op *t, size_t table, const int *codes)
+static bool chosen(const moe_silicon_op *t, size_t table, const int *codes)
 {
     return t->column[0][table] == codes[0] && t->column[1][table] == codes[1];
 }
@@ -330,7 +330,7 @@ static bool chosen(const silicon_op *t, size_t table, const int *codes)
 static moe_status load(const moe_silicon *s, int op, const int *codes,
                        moe_silicon_dense *d, moe_error *err)
 {
-    const silicon_op *t = &s->op[op];
+    const moe_silicon_op *t = &s->op[op];
     for (size_t i = 0; i < t->n; i++)
         for (int a = 0; a < d->axes && chosen(t, i, codes); a++)
             if (!insert_level(d, a, t->column[d->axis_column[a]][i]))
@@ -346,7 +346,7 @@ static moe_status load(const moe_silicon *s, int op, const int *codes,
         if (!chosen(t, i, codes))
             continue;
         if (!d->gemm)
-            d->dim = t->column[ATTENTION_DIM][i];
+            d->dim = t->column[MOE_ATTENTION_DIM][i];
         load_line(d, t, i);
     }
     d->inner_error = left_out_error(d);
@@ -358,7 +358,7 @@ moe_silicon_dense *moe_silicon_dense_new(const moe_silicon *s, const char *op,
                                          moe_error *err)
 {
     const bool gemm = strcmp(op, "gemm") == 0;
-    const int which = gemm ? SILICON_GEMM : SILICON_ATTENTION;
+    const int which = gemm ? MOE_SILICON_GEMM : MOE_SILICON_ATTENTION;
     int codes[2];
     assert(gemm || strcmp(op, "attention") == 0);
     if (find(s, which, gpu, stack, codes, err) != MOE_OK)
@@ -370,8 +370,9 @@ moe_silicon_dense *moe_silicon_dense_new(const moe_silicon *s, const char *op,
     d->axes = gemm ? 2 : 3;
     memcpy(d->axis_column,
            gemm ? (const int[MAX_AXES]){GEMM_N, GEMM_K, 0}
-                : (const int[MAX_AXES]){ATTENTION_HEADS, ATTENTION_KV_HEADS,
-                                        ATTENTION_BATCH},
+                : (const int[MAX_AXES]){MOE_ATTENTION_HEADS,
+                                        MOE_ATTENTION_KV_HEADS,
+                                        MOE_ATTENTION_BATCH},
            sizeof d->axis_column);
     moe_status status =
         load_parameters(gemm ? &s->gemm_fit : &s->attention_fit, codes, d)

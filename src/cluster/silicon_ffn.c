@@ -20,7 +20,7 @@ static const double LOCAL_WEIGHT = 0.5;                  /* experts per GPU */
 
 /* A key in codes; -1: any. */
 typedef struct {
-    int code[FFN_COLUMNS];
+    int code[MOE_FFN_COLUMNS];
 } coded_key;
 
 static bool same(const moe_silicon *s, size_t table, const coded_key *key,
@@ -28,7 +28,7 @@ static bool same(const moe_silicon *s, size_t table, const coded_key *key,
 {
     for (int c = from; c < to; c++)
         if (key->code[c] >= 0 &&
-            s->op[SILICON_FFN].column[c][table] != key->code[c])
+            s->op[MOE_SILICON_FFN].column[c][table] != key->code[c])
             return false;
     return true;
 }
@@ -41,14 +41,16 @@ static double octaves(double a, double b)
 static double distance2(const moe_silicon *s, size_t table,
                         const coded_key *key)
 {
-    int32_t *const *c = s->op[SILICON_FFN].column;
+    int32_t *const *c = s->op[MOE_SILICON_FFN].column;
     double d2 = 0;
     for (int i = 0; i < 4; i++) {
-        double d = octaves(c[FFN_HIDDEN + i][table], key->code[FFN_HIDDEN + i]);
+        double d = octaves(c[MOE_FFN_HIDDEN + i][table],
+                           key->code[MOE_FFN_HIDDEN + i]);
         d2 += SHAPE_WEIGHT[i] * d * d;
     }
-    double local = octaves((double)c[FFN_EXPERTS][table] / c[FFN_EP][table],
-                           (double)key->code[FFN_EXPERTS] / key->code[FFN_EP]);
+    double local =
+        octaves((double)c[MOE_FFN_EXPERTS][table] / c[MOE_FFN_EP][table],
+                (double)key->code[MOE_FFN_EXPERTS] / key->code[MOE_FFN_EP]);
     return d2 + LOCAL_WEIGHT * local * local;
 }
 
@@ -69,9 +71,9 @@ static bool nongated(const moe_silicon *s, int kernel)
 static bool kernel_suits(const moe_silicon *s, size_t table,
                          const coded_key *key, const moe_ffn_change *change)
 {
-    int kernel = s->op[SILICON_FFN].column[FFN_KERNEL][table];
-    if (key->code[FFN_KERNEL] >= 0)
-        return kernel == key->code[FFN_KERNEL];
+    int kernel = s->op[MOE_SILICON_FFN].column[MOE_FFN_KERNEL][table];
+    if (key->code[MOE_FFN_KERNEL] >= 0)
+        return kernel == key->code[MOE_FFN_KERNEL];
     return change == NULL || change->matrices != 3 || !nongated(s, kernel);
 }
 
@@ -80,22 +82,22 @@ static bool kernel_suits(const moe_silicon *s, size_t table,
 static int choose_kernel(const moe_silicon *s, const coded_key *key,
                          const moe_ffn_change *change, bool unseen)
 {
-    const silicon_op *t = &s->op[SILICON_FFN];
+    const moe_silicon_op *t = &s->op[MOE_SILICON_FFN];
     double least = INFINITY;
     int kernel = -1;
     for (size_t i = 0; i < t->n; i++) {
-        if (!same(s, i, key, FFN_GPU, FFN_KERNEL) ||
-            !same(s, i, key, FFN_DTYPE, FFN_DISTRIBUTION) ||
+        if (!same(s, i, key, MOE_FFN_GPU, MOE_FFN_KERNEL) ||
+            !same(s, i, key, MOE_FFN_DTYPE, MOE_FFN_DISTRIBUTION) ||
             !kernel_suits(s, i, key, change))
             continue;
-        if (unseen && same(s, i, key, FFN_HIDDEN, FFN_EP))
+        if (unseen && same(s, i, key, MOE_FFN_HIDDEN, MOE_FFN_EP))
             continue;
         double d2 = distance2(s, i, key);
-        if ((t->column[FFN_EP][i] == 1) != (key->code[FFN_EP] == 1))
+        if ((t->column[MOE_FFN_EP][i] == 1) != (key->code[MOE_FFN_EP] == 1))
             d2 += 100;
         if (d2 < least) {
             least = d2;
-            kernel = t->column[FFN_KERNEL][i];
+            kernel = t->column[MOE_FFN_KERNEL][i];
         }
     }
     return kernel;
@@ -104,13 +106,14 @@ static int choose_kernel(const moe_silicon *s, const coded_key *key,
 static const double *parameters_of(const moe_silicon *s, const coded_key *key,
                                    bool unseen, double *error_out)
 {
-    const silicon_fit *fit = &s->ffn_fit;
+    const moe_silicon_fit *fit = &s->ffn_fit;
     const double *whole = NULL;
     for (size_t i = 0; i < fit->n; i++) {
         bool kernel = true, shape = true;
         for (int c = 0; c < 4; c++) {
-            kernel = kernel && fit->column[c][i] == key->code[FFN_GPU + c];
-            shape = shape && fit->without[c][i] == key->code[FFN_HIDDEN + c];
+            kernel = kernel && fit->column[c][i] == key->code[MOE_FFN_GPU + c];
+            shape =
+                shape && fit->without[c][i] == key->code[MOE_FFN_HIDDEN + c];
         }
         if (kernel && fit->without[0][i] == 0) {
             whole = fit->parameters + i * fit->width;
@@ -124,21 +127,21 @@ static const double *parameters_of(const moe_silicon *s, const coded_key *key,
 
 static void set_shape(const moe_silicon *s, moe_curve *c, const coded_key *key)
 {
-    c->hidden = key->code[FFN_HIDDEN];
-    c->inter = key->code[FFN_INTER];
-    c->top_k = key->code[FFN_TOP_K];
-    c->experts = key->code[FFN_EXPERTS];
-    c->ep = key->code[FFN_EP];
+    c->hidden = key->code[MOE_FFN_HIDDEN];
+    c->inter = key->code[MOE_FFN_INTER];
+    c->top_k = key->code[MOE_FFN_TOP_K];
+    c->experts = key->code[MOE_FFN_EXPERTS];
+    c->ep = key->code[MOE_FFN_EP];
     c->balanced =
-        strcmp(s->names[key->code[FFN_DISTRIBUTION]], "balanced") == 0;
+        strcmp(s->names[key->code[MOE_FFN_DISTRIBUTION]], "balanced") == 0;
     c->n = 0;
 }
 
 static void load_table(const moe_silicon *s, size_t table, moe_curve *c)
 {
-    const silicon_op *t = &s->op[SILICON_FFN];
+    const moe_silicon_op *t = &s->op[MOE_SILICON_FFN];
     coded_key key;
-    for (int i = 0; i < FFN_COLUMNS; i++)
+    for (int i = 0; i < MOE_FFN_COLUMNS; i++)
         key.code[i] = t->column[i][table];
     set_shape(s, c, &key);
     for (int32_t r = t->first[table]; r < t->first[table + 1]; r++) {
@@ -154,18 +157,18 @@ static void load_table(const moe_silicon *s, size_t table, moe_curve *c)
 static size_t neighbours(const moe_silicon *s, const coded_key *key,
                          int distribution, bool unseen, size_t *out)
 {
-    const silicon_op *t = &s->op[SILICON_FFN];
+    const moe_silicon_op *t = &s->op[MOE_SILICON_FFN];
     size_t n = 0;
     for (size_t i = 0; i < t->n; i++) {
-        if (!same(s, i, key, FFN_GPU, FFN_DISTRIBUTION) ||
-            t->column[FFN_DISTRIBUTION][i] != distribution ||
-            (unseen && same(s, i, key, FFN_HIDDEN, FFN_EP)))
+        if (!same(s, i, key, MOE_FFN_GPU, MOE_FFN_DISTRIBUTION) ||
+            t->column[MOE_FFN_DISTRIBUTION][i] != distribution ||
+            (unseen && same(s, i, key, MOE_FFN_HIDDEN, MOE_FFN_EP)))
             continue;
         coded_key shape = {0};
-        for (int c = 0; c < FFN_COLUMNS; c++)
+        for (int c = 0; c < MOE_FFN_COLUMNS; c++)
             shape.code[c] = t->column[c][i];
         size_t at = 0;
-        while (at < n && !same(s, out[at], &shape, FFN_HIDDEN, FFN_EP))
+        while (at < n && !same(s, out[at], &shape, MOE_FFN_HIDDEN, MOE_FFN_EP))
             at++;
         if (at == MAX_SHAPES)
             continue;
@@ -211,8 +214,8 @@ static moe_status unknown(const moe_silicon *s, const coded_key *key, int what,
 {
     char known[320];
     coded_key any = *key;
-    any.code[FFN_KERNEL] = -1;
-    moe_silicon_known(s, SILICON_FFN, any.code, what, known, sizeof known);
+    any.code[MOE_FFN_KERNEL] = -1;
+    moe_silicon_known(s, MOE_SILICON_FFN, any.code, what, known, sizeof known);
     return moe_fail(err, MOE_USAGE, "%s: no measured '%.60s' (there are: %s)",
                     name, value, known);
 }
@@ -226,25 +229,25 @@ static moe_status encode(const moe_silicon *s, const moe_ffn_key *key,
     const char *values[] = {key->gpu, key->stack, key->kernel, dtype,
                             key->distribution != NULL ? key->distribution
                                                       : "balanced"};
-    const silicon_op *t = &s->op[SILICON_FFN];
+    const moe_silicon_op *t = &s->op[MOE_SILICON_FFN];
     *out = (coded_key){{0}};
-    for (int c = FFN_GPU; c <= FFN_DISTRIBUTION; c++)
+    for (int c = MOE_FFN_GPU; c <= MOE_FFN_DISTRIBUTION; c++)
         out->code[c] = -1;
-    for (int c = FFN_GPU; c <= FFN_DISTRIBUTION; c++) {
+    for (int c = MOE_FFN_GPU; c <= MOE_FFN_DISTRIBUTION; c++) {
         if (values[c] == NULL)
             continue;
         out->code[c] = moe_silicon_code(s, values[c]);
         bool there = false;
         for (size_t i = 0; i < t->n && !there; i++)
-            there = out->code[c] >= 0 && same(s, i, out, FFN_GPU, c + 1);
+            there = out->code[c] >= 0 && same(s, i, out, MOE_FFN_GPU, c + 1);
         if (!there)
             return unknown(s, out, c, names[c], values[c], err);
     }
-    out->code[FFN_HIDDEN] = key->hidden;
-    out->code[FFN_INTER] = key->inter;
-    out->code[FFN_TOP_K] = key->top_k;
-    out->code[FFN_EXPERTS] = key->experts;
-    out->code[FFN_EP] = key->ep;
+    out->code[MOE_FFN_HIDDEN] = key->hidden;
+    out->code[MOE_FFN_INTER] = key->inter;
+    out->code[MOE_FFN_TOP_K] = key->top_k;
+    out->code[MOE_FFN_EXPERTS] = key->experts;
+    out->code[MOE_FFN_EP] = key->ep;
     if (key->hidden < 1 || key->inter < 1 || key->top_k < 1 ||
         key->experts < key->top_k || key->ep < 1 || key->ep > key->experts)
         return moe_fail(err, MOE_USAGE,
@@ -286,13 +289,14 @@ static void apply_change(moe_curve *c, const moe_ffn_change *change)
 static size_t find_neighbours(const moe_silicon *s, const coded_key *key,
                               bool unseen, size_t *out)
 {
-    const silicon_op *t = &s->op[SILICON_FFN];
-    size_t n = neighbours(s, key, key->code[FFN_DISTRIBUTION], unseen, out);
+    const moe_silicon_op *t = &s->op[MOE_SILICON_FFN];
+    size_t n = neighbours(s, key, key->code[MOE_FFN_DISTRIBUTION], unseen, out);
     if (n == 0)
         n = neighbours(s, key, moe_silicon_code(s, "balanced"), unseen, out);
     for (size_t i = 0; i < t->n && n == 0; i++)
-        if (same(s, i, key, FFN_GPU, FFN_DISTRIBUTION))
-            n = neighbours(s, key, t->column[FFN_DISTRIBUTION][i], unseen, out);
+        if (same(s, i, key, MOE_FFN_GPU, MOE_FFN_DISTRIBUTION))
+            n = neighbours(s, key, t->column[MOE_FFN_DISTRIBUTION][i], unseen,
+                           out);
     return n;
 }
 
@@ -300,25 +304,25 @@ static moe_status make_curve(const moe_silicon *s, const moe_ffn_key *asked,
                              const moe_ffn_change *change, bool unseen,
                              moe_curve *out, moe_error *err)
 {
-    const silicon_op *t = &s->op[SILICON_FFN];
+    const moe_silicon_op *t = &s->op[MOE_SILICON_FFN];
     size_t tables[MAX_SHAPES];
     moe_curve c = {0};
     coded_key key;
     if (encode(s, asked, &key, err) != MOE_OK)
         return MOE_USAGE;
-    if (key.code[FFN_KERNEL] < 0)
-        key.code[FFN_KERNEL] = choose_kernel(s, &key, change, unseen);
+    if (key.code[MOE_FFN_KERNEL] < 0)
+        key.code[MOE_FFN_KERNEL] = choose_kernel(s, &key, change, unseen);
     const double *parameters = parameters_of(s, &key, unseen, &c.spread);
-    if (key.code[FFN_KERNEL] < 0 || parameters == NULL)
+    if (key.code[MOE_FFN_KERNEL] < 0 || parameters == NULL)
         return moe_fail(err, MOE_USAGE, "no kernel of %s on %s suits %s",
                         asked->stack, asked->gpu, asked->dtype);
     memcpy(c.parameters, parameters, sizeof c.parameters);
-    c.weight_bytes = dtype_bytes(s->names[key.code[FFN_DTYPE]]);
-    c.matrices = nongated(s, key.code[FFN_KERNEL]) ? 2 : 3;
+    c.weight_bytes = dtype_bytes(s->names[key.code[MOE_FFN_DTYPE]]);
+    c.matrices = nongated(s, key.code[MOE_FFN_KERNEL]) ? 2 : 3;
     apply_change(&c, change);
     set_shape(s, &c, &key);
     for (size_t i = 0; i < t->n && !unseen && !c.measured; i++)
-        if (same(s, i, &key, FFN_GPU, FFN_COLUMNS)) {
+        if (same(s, i, &key, MOE_FFN_GPU, MOE_FFN_COLUMNS)) {
             load_table(s, i, &c);
             c.measured = true;
         }

@@ -7,39 +7,39 @@
 #include "moegps/silicon.h"
 
 enum {
-    SILICON_FFN,
-    SILICON_LINK,
-    SILICON_ATTENTION,
-    SILICON_GEMM,
-    SILICON_OPS
+    MOE_SILICON_FFN,
+    MOE_SILICON_LINK,
+    MOE_SILICON_ATTENTION,
+    MOE_SILICON_GEMM,
+    MOE_SILICON_OPS
 };
 
 /* Columns of a table's key, in the file's order; texts are codes of names. */
 enum {
-    FFN_GPU,
-    FFN_STACK,
-    FFN_KERNEL,
-    FFN_DTYPE,
-    FFN_DISTRIBUTION,
-    FFN_HIDDEN,
-    FFN_INTER,
-    FFN_TOP_K,
-    FFN_EXPERTS,
-    FFN_EP,
-    FFN_COLUMNS
+    MOE_FFN_GPU,
+    MOE_FFN_STACK,
+    MOE_FFN_KERNEL,
+    MOE_FFN_DTYPE,
+    MOE_FFN_DISTRIBUTION,
+    MOE_FFN_HIDDEN,
+    MOE_FFN_INTER,
+    MOE_FFN_TOP_K,
+    MOE_FFN_EXPERTS,
+    MOE_FFN_EP,
+    MOE_FFN_COLUMNS
 };
 enum { LINK_GPU, LINK_NCCL, LINK_OP, LINK_GPUS, LINK_COLUMNS };
 enum {
-    ATTENTION_GPU,
-    ATTENTION_STACK,
-    ATTENTION_HEADS,
-    ATTENTION_KV_HEADS,
-    ATTENTION_DIM,
-    ATTENTION_BATCH,
-    ATTENTION_COLUMNS
+    MOE_ATTENTION_GPU,
+    MOE_ATTENTION_STACK,
+    MOE_ATTENTION_HEADS,
+    MOE_ATTENTION_KV_HEADS,
+    MOE_ATTENTION_DIM,
+    MOE_ATTENTION_BATCH,
+    MOE_ATTENTION_COLUMNS
 };
 enum { GEMM_GPU, GEMM_STACK, GEMM_N, GEMM_K, GEMM_COLUMNS };
-enum { SILICON_COLUMNS = FFN_COLUMNS };
+enum { SILICON_COLUMNS = MOE_FFN_COLUMNS };
 
 /* All tables of one operation. */
 typedef struct {
@@ -48,7 +48,7 @@ typedef struct {
     int32_t *first;                   /* [n + 1] first row of each table */
     int32_t *x;                       /* [rows] tokens, bytes, ... */
     float *time_us;                   /* [rows] */
-} silicon_op;
+} moe_silicon_op;
 
 /* Fitted parameters of kernels. */
 typedef struct {
@@ -58,13 +58,13 @@ typedef struct {
     double *parameters;  /* [n][width] */
     double *error;       /* [n] median of |relative error| */
     size_t width;
-} silicon_fit;
+} moe_silicon_fit;
 
 struct moe_silicon {
     char **names;
     size_t n_names;
-    silicon_op op[SILICON_OPS];
-    silicon_fit ffn_fit, attention_fit, gemm_fit;
+    moe_silicon_op op[MOE_SILICON_OPS];
+    moe_silicon_fit ffn_fit, attention_fit, gemm_fit;
 };
 
 /** @return code of a text, or -1. */

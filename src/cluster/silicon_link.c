@@ -20,7 +20,7 @@ static const double COUNT_ERROR = 0.2;
 
 static void load_count(const moe_silicon *s, size_t table, moe_link *link)
 {
-    const silicon_op *t = &s->op[SILICON_LINK];
+    const moe_silicon_op *t = &s->op[MOE_SILICON_LINK];
     const size_t c = link->n_counts++;
     link->count[c].gpus = t->column[LINK_GPUS][table];
     size_t n = 0;
@@ -56,7 +56,7 @@ static moe_status unknown(const moe_silicon *s, const int *codes, int what,
                           const char *name, const char *value, moe_error *err)
 {
     char known[256];
-    moe_silicon_known(s, SILICON_LINK, codes, what, known, sizeof known);
+    moe_silicon_known(s, MOE_SILICON_LINK, codes, what, known, sizeof known);
     return moe_fail(err, MOE_USAGE, "%s: no measured '%.60s' (there are: %s)",
                     name, value, known);
 }
@@ -65,7 +65,7 @@ moe_status moe_silicon_link(const moe_silicon *s, const char *op,
                             const char *gpu, const char *nccl, moe_link *out,
                             moe_error *err)
 {
-    const silicon_op *t = &s->op[SILICON_LINK];
+    const moe_silicon_op *t = &s->op[MOE_SILICON_LINK];
     const char *names[] = {"gpu", "nccl", "op"};
     const char *values[] = {gpu, nccl, op};
     int codes[] = {-1, -1, -1};

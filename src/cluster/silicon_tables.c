@@ -26,17 +26,17 @@ static const struct {
     const char *group;
     int n_texts;
     const char *columns[SILICON_COLUMNS + 1];
-} layout[SILICON_OPS] = {
-    [SILICON_FFN] = {"moe",
-                     5,
-                     {"gpu", "stack", "kernel", "dtype", "distribution",
-                      "hidden", "inter", "top_k", "experts", "ep"}},
-    [SILICON_LINK] = {"collectives", 3, {"gpu", "nccl", "op", "gpus"}},
-    [SILICON_ATTENTION] = {"attention",
-                           2,
-                           {"gpu", "stack", "heads", "kv_heads", "head_dim",
-                            "batch"}},
-    [SILICON_GEMM] = {"gemm", 2, {"gpu", "stack", "n", "k"}},
+} layout[MOE_SILICON_OPS] = {
+    [MOE_SILICON_FFN] = {"moe",
+                         5,
+                         {"gpu", "stack", "kernel", "dtype", "distribution",
+                          "hidden", "inter", "top_k", "experts", "ep"}},
+    [MOE_SILICON_LINK] = {"collectives", 3, {"gpu", "nccl", "op", "gpus"}},
+    [MOE_SILICON_ATTENTION] = {"attention",
+                               2,
+                               {"gpu", "stack", "heads", "kv_heads", "head_dim",
+                                "batch"}},
+    [MOE_SILICON_GEMM] = {"gemm", 2, {"gpu", "stack", "n", "k"}},
 };
 
 static int32_t *read_ints(hid_t group, const char *name, size_t n,
@@ -103,7 +103,7 @@ bad_row(const moe_silicon *s, int op, size_t i, moe_error *err,
 static moe_status check_rows(const moe_silicon *s, int op, size_t i,
                              moe_error *err)
 {
-    const silicon_op *t = &s->op[op];
+    const moe_silicon_op *t = &s->op[op];
     double highest = 0;
     for (int32_t r = t->first[i]; r < t->first[i + 1]; r++) {
         const double us = t->time_us[r];
@@ -130,7 +130,7 @@ static moe_status check_rows(const moe_silicon *s, int op, size_t i,
 
 static moe_status check_unit(const moe_silicon *s, int op, moe_error *err)
 {
-    const silicon_op *t = &s->op[op];
+    const moe_silicon_op *t = &s->op[op];
     double least = INFINITY;
     for (size_t r = 0; r < t->rows; r++)
         least = fmin(least, t->time_us[r]);
@@ -144,7 +144,7 @@ static moe_status check_unit(const moe_silicon *s, int op, moe_error *err)
 
 static moe_status check_op(const moe_silicon *s, int op, moe_error *err)
 {
-    const silicon_op *t = &s->op[op];
+    const moe_silicon_op *t = &s->op[op];
     if (t->first[0] != 0 || (size_t)t->first[t->n] != t->rows)
         return moe_fail(err, MOE_FORMAT, "%s: first does not span the rows",
                         layout[op].group);
@@ -162,7 +162,7 @@ static moe_status check_op(const moe_silicon *s, int op, moe_error *err)
 
 static void read_op(hid_t file, moe_silicon *s, int op, moe_error *err)
 {
-    silicon_op *t = &s->op[op];
+    moe_silicon_op *t = &s->op[op];
     hid_t group = moe_h5_open_group(file, layout[op].group, err);
     t->n = length_of(group, layout[op].columns[0], err);
     t->rows = length_of(group, "x", err);
@@ -177,7 +177,7 @@ static void read_op(hid_t file, moe_silicon *s, int op, moe_error *err)
         check_op(s, op, err);
 }
 
-static moe_status check_fit(const silicon_fit *fit, const char *name,
+static moe_status check_fit(const moe_silicon_fit *fit, const char *name,
                             moe_error *err)
 {
     for (size_t i = 0; i < fit->n * fit->width; i++)
@@ -191,7 +191,7 @@ static moe_status check_fit(const silicon_fit *fit, const char *name,
 }
 
 static void read_fit(hid_t file, const char *name, size_t width, bool kernels,
-                     silicon_fit *fit, moe_error *err)
+                     moe_silicon_fit *fit, moe_error *err)
 {
     static const char *const columns[] = {"gpu", "stack", "kernel", "dtype"};
     static const char *const without[] = {"without_hidden", "without_inter",
@@ -238,7 +238,7 @@ static void read_all(const char *path, moe_silicon *s, moe_error *err)
         return;
     check_schema(file, err);
     s->names = moe_h5_read_strings(file, "names", &s->n_names, err);
-    for (int op = 0; op < SILICON_OPS; op++)
+    for (int op = 0; op < MOE_SILICON_OPS; op++)
         read_op(file, s, op, err);
     read_fit(file, "moe_fit", MOE_FFN_PARAMETERS, true, &s->ffn_fit, err);
     read_fit(file, "attention_fit", 3, false, &s->attention_fit, err);
@@ -263,7 +263,7 @@ moe_silicon *moe_silicon_open(const char *path, moe_error *err)
     return NULL;
 }
 
-static void free_fit(silicon_fit *fit)
+static void free_fit(moe_silicon_fit *fit)
 {
     for (size_t c = 0; c < 4; c++) {
         free(fit->column[c]);
@@ -277,7 +277,7 @@ void moe_silicon_close(moe_silicon *s)
 {
     if (s == NULL)
         return;
-    for (int op = 0; op < SILICON_OPS; op++) {
+    for (int op = 0; op < MOE_SILICON_OPS; op++) {
         for (int c = 0; c < SILICON_COLUMNS; c++)
             free(s->op[op].column[c]);
         free(s->op[op].first);
@@ -302,7 +302,7 @@ int moe_silicon_code(const moe_silicon *s, const char *text)
 void moe_silicon_known(const moe_silicon *s, int op, const int *codes, int want,
                        char *text, size_t size)
 {
-    const silicon_op *t = &s->op[op];
+    const moe_silicon_op *t = &s->op[op];
     text[0] = '\0';
     for (size_t name = 0; name < s->n_names; name++) {
         bool there = false;
@@ -358,22 +358,22 @@ void moe_silicon_rise(double *y, size_t n)
 
 size_t moe_silicon_n_ffn(const moe_silicon *s)
 {
-    return s->op[SILICON_FFN].n;
+    return s->op[MOE_SILICON_FFN].n;
 }
 
 void moe_silicon_ffn_key(const moe_silicon *s, size_t i, moe_ffn_key *out)
 {
-    int32_t *const *c = s->op[SILICON_FFN].column;
+    int32_t *const *c = s->op[MOE_SILICON_FFN].column;
     *out = (moe_ffn_key){
-        .gpu = s->names[c[FFN_GPU][i]],
-        .stack = s->names[c[FFN_STACK][i]],
-        .kernel = s->names[c[FFN_KERNEL][i]],
-        .dtype = s->names[c[FFN_DTYPE][i]],
-        .distribution = s->names[c[FFN_DISTRIBUTION][i]],
-        .hidden = c[FFN_HIDDEN][i],
-        .inter = c[FFN_INTER][i],
-        .top_k = c[FFN_TOP_K][i],
-        .experts = c[FFN_EXPERTS][i],
-        .ep = c[FFN_EP][i],
+        .gpu = s->names[c[MOE_FFN_GPU][i]],
+        .stack = s->names[c[MOE_FFN_STACK][i]],
+        .kernel = s->names[c[MOE_FFN_KERNEL][i]],
+        .dtype = s->names[c[MOE_FFN_DTYPE][i]],
+        .distribution = s->names[c[MOE_FFN_DISTRIBUTION][i]],
+        .hidden = c[MOE_FFN_HIDDEN][i],
+        .inter = c[MOE_FFN_INTER][i],
+        .top_k = c[MOE_FFN_TOP_K][i],
+        .experts = c[MOE_FFN_EXPERTS][i],
+        .ep = c[MOE_FFN_EP][i],
     };
 }

@@ -57,14 +57,14 @@ typedef struct {
     dnnl_status_t filled;    /* the first failure of a fill_weights */
     float weight_level_f32[LEVELS], row_level_f32[LEVELS];
     uint16_t weight_level_bf16[LEVELS], row_level_bf16[LEVELS];
-} state_t;
+} dnnl_state;
 
-static dnnl_data_type_t data_type(const state_t *s)
+static dnnl_data_type_t data_type(const dnnl_state *s)
 {
     return s->dtype == MOE_BF16 ? dnnl_bf16 : dnnl_f32;
 }
 
-static void init_levels(state_t *s)
+static void init_levels(dnnl_state *s)
 {
     /* Uniform in [-1, 1] for rows; for weights scaled so that an output has
      * about the size of an input: variance 1/fan-in. */
@@ -88,7 +88,7 @@ static dnnl_status_t describe(dnnl_memory_desc_t *md, int64_t rows,
 
 /* A [rows][k] x [k][n] product. @param weights  layout of the second factor;
  * the chosen one where it is left open. */
-static dnnl_status_t make_matmul(const state_t *s, int64_t rows, int64_t k,
+static dnnl_status_t make_matmul(const dnnl_state *s, int64_t rows, int64_t k,
                                  int64_t n, dnnl_memory_desc_t *weights,
                                  dnnl_primitive_t *out)
 {
@@ -108,7 +108,7 @@ static dnnl_status_t make_matmul(const state_t *s, int64_t rows, int64_t k,
     return rc;
 }
 
-static dnnl_status_t make_memory(const state_t *s, int64_t rows,
+static dnnl_status_t make_memory(const dnnl_state *s, int64_t rows,
                                  int64_t columns, void *data,
                                  dnnl_memory_t *out)
 {
@@ -129,7 +129,7 @@ static void free_block(block *b)
     *b = (block){0};
 }
 
-static dnnl_status_t make_block(state_t *s, block *b, uint32_t rows)
+static dnnl_status_t make_block(dnnl_state *s, block *b, uint32_t rows)
 {
     const int64_t h = s->shape.hidden, i = s->shape.inter;
     b->rows = rows;
@@ -143,7 +143,7 @@ static dnnl_status_t make_block(state_t *s, block *b, uint32_t rows)
 
 /* The largest block first: its matmul chooses the layout of the weights, and
  * the others have to agree. */
-static dnnl_status_t make_blocks(state_t *s)
+static dnnl_status_t make_blocks(dnnl_state *s)
 {
     dnnl_status_t rc = dnnl_success;
     for (int b = N_BLOCKS - 1; b >= 0 && rc == dnnl_success; b--) {
@@ -156,7 +156,7 @@ static dnnl_status_t make_blocks(state_t *s)
     return rc;
 }
 
-static dnnl_status_t choose_layouts(state_t *s)
+static dnnl_status_t choose_layouts(dnnl_state *s)
 {
     const int64_t h = s->shape.hidden, i = s->shape.inter;
     dnnl_dims_t wide = {h, i}, tall = {i, h};
@@ -176,7 +176,7 @@ static dnnl_status_t choose_layouts(state_t *s)
     return rc ? rc : make_blocks(s);
 }
 
-static dnnl_status_t make_reorder(const state_t *s, int64_t rows,
+static dnnl_status_t make_reorder(const dnnl_state *s, int64_t rows,
                                   int64_t columns, layout *l)
 {
     dnnl_memory_desc_t plain;
@@ -192,7 +192,7 @@ static dnnl_status_t make_reorder(const state_t *s, int64_t rows,
     return rc;
 }
 
-static dnnl_status_t make_primitives(state_t *s)
+static dnnl_status_t make_primitives(dnnl_state *s)
 {
     const int64_t h = s->shape.hidden, i = s->shape.inter;
     dnnl_status_t rc = dnnl_engine_create(&s->engine, dnnl_cpu, 0);
@@ -213,7 +213,7 @@ static dnnl_status_t make_primitives(state_t *s)
 
 static moe_status init(void *state, const moe_ffn_shape *shape, moe_error *err)
 {
-    state_t *s = state;
+    dnnl_state *s = state;
     s->shape = *shape;
     s->dtype = (moe_dtype)shape->dtype;
     s->row_bytes = moe_ffn_row_bytes(shape);
@@ -242,7 +242,7 @@ static moe_status init(void *state, const moe_ffn_shape *shape, moe_error *err)
 }
 
 /* Eight values from every 64 random bits. */
-static void fill_levels(moe_rng *rng, const state_t *s, const float *f32,
+static void fill_levels(moe_rng *rng, const dnnl_state *s, const float *f32,
                         const uint16_t *bf16, void *out, size_t n)
 {
     for (size_t at = 0; at < n; at += 8) {
@@ -256,7 +256,7 @@ static void fill_levels(moe_rng *rng, const state_t *s, const float *f32,
     }
 }
 
-static dnnl_status_t multiply(state_t *s, dnnl_primitive_t matmul,
+static dnnl_status_t multiply(dnnl_state *s, dnnl_primitive_t matmul,
                               dnnl_memory_t a, dnnl_memory_t b, dnnl_memory_t c)
 {
     dnnl_exec_arg_t args[] = {
@@ -265,12 +265,12 @@ static dnnl_status_t multiply(state_t *s, dnnl_primitive_t matmul,
 }
 
 /* Which of an expert's matrices are there. */
-static bool has(const state_t *s, int m)
+static bool has(const dnnl_state *s, int m)
 {
     return m != MAT_UP || s->shape.form == MOE_FFN_SWIGLU;
 }
 
-static dnnl_status_t use_weights(state_t *s, void *weights)
+static dnnl_status_t use_weights(dnnl_state *s, void *weights)
 {
     char *at = (char *)weights + sizeof(moe_expert_tag);
     dnnl_status_t rc = dnnl_success;
@@ -284,7 +284,7 @@ static dnnl_status_t use_weights(state_t *s, void *weights)
 
 static void fill_weights(void *state, int layer, int expert, void *weights)
 {
-    state_t *s = state;
+    dnnl_state *s = state;
     const size_t n = (size_t)s->shape.hidden * (size_t)s->shape.inter;
     moe_rng rng =
         moe_rng_at(s->shape.seed, MOE_RNG_WEIGHT, 0,
@@ -309,7 +309,7 @@ static void fill_weights(void *state, int layer, int expert, void *weights)
 
 static void fill_rows(void *state, const moe_batch *batch, void *rows_out)
 {
-    const state_t *s = state;
+    const dnnl_state *s = state;
     for (uint32_t t = 0; t < batch->own; t++) {
         moe_rng rng =
             moe_rng_at(s->shape.seed, MOE_RNG_HIDDEN, 0, 0, batch->id[t]);
@@ -319,7 +319,7 @@ static void fill_rows(void *state, const moe_batch *batch, void *rows_out)
     }
 }
 
-static void activate(state_t *s, size_t n)
+static void activate(dnnl_state *s, size_t n)
 {
     if (s->shape.form == MOE_FFN_SWIGLU)
         moe_ffn_swiglu(s->dtype, s->inner_a, s->inner_b, n);
@@ -328,7 +328,7 @@ static void activate(state_t *s, size_t n)
 }
 
 /* One expert on one block of rows, in place. */
-static dnnl_status_t run_block(state_t *s, const block *b, void *data)
+static dnnl_status_t run_block(dnnl_state *s, const block *b, void *data)
 {
     dnnl_status_t rc = dnnl_memory_set_data_handle(b->hidden, data);
     rc =
@@ -348,7 +348,7 @@ static dnnl_status_t run_block(state_t *s, const block *b, void *data)
 }
 
 /* The largest block for this many rows, at least 1. */
-static const block *block_for(const state_t *s, uint32_t rows)
+static const block *block_for(const dnnl_state *s, uint32_t rows)
 {
     if (rows <= EXACT_ROWS)
         return &s->block[rows - 1];
@@ -360,7 +360,7 @@ static const block *block_for(const state_t *s, uint32_t rows)
 
 static moe_status run(void *state, const moe_ffn_work *work, moe_error *err)
 {
-    state_t *s = state;
+    dnnl_state *s = state;
     dnnl_status_t rc = s->filled;
     char *at = work->data;
     for (int k = 0; k < work->slots && rc == dnnl_success; k++) {
@@ -383,7 +383,7 @@ static moe_status run(void *state, const moe_ffn_work *work, moe_error *err)
 static void combine(void *state, const moe_batch *batch, int layer,
                     const void *rows, const uint32_t *where, void *out)
 {
-    const state_t *s = state;
+    const dnnl_state *s = state;
     const size_t k = (size_t)s->shape.top_k, h = (size_t)s->shape.hidden;
     const float *gate = batch->gate != NULL
                             ? batch->gate + (size_t)layer * batch->own * k
@@ -409,7 +409,7 @@ static void free_layout(layout *l)
 
 static void fini(void *state)
 {
-    state_t *s = state;
+    dnnl_state *s = state;
     for (int b = 0; b < N_BLOCKS; b++)
         free_block(&s->block[b]);
     free_layout(&s->widen);
@@ -428,7 +428,7 @@ static void fini(void *state)
 const moe_ffn moe_ffn_dnnl = {
     .name = "dnnl",
     .help = "real experts: SwiGLU (or linear) in bf16 or f32 on oneDNN",
-    .state_size = sizeof(state_t),
+    .state_size = sizeof(dnnl_state),
     .init = init,
     .fill_weights = fill_weights,
     .fill_rows = fill_rows,

@@ -13,13 +13,13 @@
 typedef struct {
     size_t row_bytes, out_bytes;
     int top_k;
-} state_t;
+} exact_state;
 
 static moe_status init(void *state, const moe_ffn_shape *shape, moe_error *err)
 {
     (void)err;
-    *(state_t *)state = (state_t){moe_ffn_row_bytes(shape),
-                                  moe_ffn_out_bytes(shape), shape->top_k};
+    *(exact_state *)state = (exact_state){
+        moe_ffn_row_bytes(shape), moe_ffn_out_bytes(shape), shape->top_k};
     return MOE_OK;
 }
 
@@ -44,7 +44,7 @@ static void fill_weights(void *state, int layer, int expert, void *weights)
 
 static void fill_rows(void *state, const moe_batch *batch, void *rows_out)
 {
-    const state_t *s = state;
+    const exact_state *s = state;
     memset(rows_out, 0, s->row_bytes * batch->own);
     for (uint32_t t = 0; t < batch->own; t++)
         memcpy((char *)rows_out + t * s->row_bytes, &batch->id[t],
@@ -53,7 +53,7 @@ static void fill_rows(void *state, const moe_batch *batch, void *rows_out)
 
 static moe_status run(void *state, const moe_ffn_work *work, moe_error *err)
 {
-    const state_t *s = state;
+    const exact_state *s = state;
     char *row = work->data;
     for (int k = 0; k < work->slots; k++) {
         moe_expert_tag tag = {0};
@@ -78,7 +78,7 @@ static void combine(void *state, const moe_batch *batch, int layer,
                     const void *rows, const uint32_t *where, void *out)
 {
     (void)layer;
-    const state_t *s = state;
+    const exact_state *s = state;
     for (uint32_t t = 0; t < batch->own; t++) {
         uint64_t sum = 0;
         for (int j = 0; j < s->top_k; j++) {
@@ -96,7 +96,7 @@ static void combine(void *state, const moe_batch *batch, int layer,
 static moe_status check(void *state, const moe_batch *batch, int layer,
                         const void *out, moe_error *err)
 {
-    const state_t *s = state;
+    const exact_state *s = state;
     const size_t k = (size_t)s->top_k;
     const uint16_t *experts =
         batch->experts_of + (size_t)layer * batch->own * k;
@@ -123,7 +123,7 @@ static void fini(void *state)
 const moe_ffn moe_ffn_exact = {
     .name = "exact",
     .help = "an integer function of token, expert and layer: proves routing",
-    .state_size = sizeof(state_t),
+    .state_size = sizeof(exact_state),
     .checks = true,
     .init = init,
     .fill_weights = fill_weights,

@@ -7,12 +7,12 @@
 
 typedef struct {
     size_t row_bytes;
-} state_t;
+} none_state;
 
 static moe_status init(void *state, const moe_ffn_shape *shape, moe_error *err)
 {
     (void)err;
-    ((state_t *)state)->row_bytes = moe_ffn_row_bytes(shape);
+    ((none_state *)state)->row_bytes = moe_ffn_row_bytes(shape);
     return MOE_OK;
 }
 
@@ -23,7 +23,7 @@ static void fill_weights(void *state, int layer, int expert, void *weights)
 
 static void fill_rows(void *state, const moe_batch *batch, void *rows_out)
 {
-    memset(rows_out, 0, ((const state_t *)state)->row_bytes * batch->own);
+    memset(rows_out, 0, ((const none_state *)state)->row_bytes * batch->own);
 }
 
 static moe_status run(void *state, const moe_ffn_work *work, moe_error *err)
@@ -46,7 +46,7 @@ static void fini(void *state)
 const moe_ffn moe_ffn_none = {
     .name = "none",
     .help = "rows travel but nothing is computed: the harness alone",
-    .state_size = sizeof(state_t),
+    .state_size = sizeof(none_state),
     .init = init,
     .fill_weights = fill_weights,
     .fill_rows = fill_rows,

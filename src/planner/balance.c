@@ -30,7 +30,7 @@ typedef struct {
     double tolerance;
     int groups;
     bool fill;
-} params_t;
+} balance_params;
 
 static const moe_opt options[] = {
     {.key = "tolerance",
@@ -39,7 +39,7 @@ static const moe_opt options[] = {
      .initial = "0.01",
      .min = 0,
      .max = 1,
-     MOE_OPT_AT(params_t, tolerance),
+     MOE_OPT_AT(balance_params, tolerance),
      .help = "nothing moves while the busiest GPU is this close to the bound"},
     {.key = "groups",
      .type = MOE_OPT_INT,
@@ -47,12 +47,12 @@ static const moe_opt options[] = {
      .initial = "1",
      .min = 1,
      .max = 32767,
-     MOE_OPT_AT(params_t, groups),
+     MOE_OPT_AT(balance_params, groups),
      .help = "groups of experts, each of which stays on one node; 1: free"},
     {.key = "fill",
      .type = MOE_OPT_BOOL,
      .initial = "no",
-     MOE_OPT_AT(params_t, fill),
+     MOE_OPT_AT(balance_params, fill),
      .help = "replicas in slots left over, too: a plan that ages better"},
     {.key = NULL}};
 
@@ -75,15 +75,15 @@ typedef struct {
     int *name;        /* [gpus] */
     double *quota;    /* [gpus][slots] */
     moe_replicas replicas;
-} state_t;
+} balance_state;
 
-static size_t n_slots(const state_t *s)
+static size_t n_slots(const balance_state *s)
 {
     return (size_t)s->share.gpus * (size_t)s->share.slots;
 }
 
-static moe_status make_eplb(state_t *s, const moe_planner_env *env, int groups,
-                            moe_error *err)
+static moe_status make_eplb(balance_state *s, const moe_planner_env *env,
+                            int groups, moe_error *err)
 {
     const int nodes = moe_layout_nodes(&env->layout);
     s->domains = groups > 1 ? nodes : 1;
@@ -106,8 +106,8 @@ static moe_status make_eplb(state_t *s, const moe_planner_env *env, int groups,
 static moe_status init(void *state, const moe_planner_env *env,
                        const void *params, moe_error *err)
 {
-    state_t *s = state;
-    const params_t *p = params;
+    balance_state *s = state;
+    const balance_params *p = params;
     const size_t gpus = (size_t)env->layout.gpus;
     const size_t n = gpus * (size_t)env->slots, e = (size_t)env->experts;
     s->layout = env->layout;
@@ -137,7 +137,7 @@ static moe_status init(void *state, const moe_planner_env *env,
 
 static void fini(void *state)
 {
-    state_t *s = state;
+    balance_state *s = state;
     moe_eplb_fini(&s->eplb);
     moe_share_fini(&s->share);
     free(s->load);
@@ -155,20 +155,20 @@ static void fini(void *state)
 
 /* ---- loads and limits ---- */
 
-static int domain_of(const state_t *s, int gpu)
+static int domain_of(const balance_state *s, int gpu)
 {
     return moe_repair_domain(&s->share, s->domains, gpu);
 }
 
 /* Place e->group_at names, as domains: group g is on group_at[g] / per. */
-static int domain_of_group(const state_t *s, int group)
+static int domain_of_group(const balance_state *s, int group)
 {
     return s->eplb.group_at[group] / (s->eplb.shape.groups / s->domains);
 }
 
 /* What the busiest GPU of each domain has at best: the mean; or, where few
  * slots are left over, what cannot be divided any further. */
-static void set_targets(state_t *s)
+static void set_targets(balance_state *s)
 {
     const int gpus = s->share.gpus / s->domains;
     const int experts = s->share.experts / s->domains;
@@ -191,7 +191,7 @@ static void set_targets(state_t *s)
     s->fine = (int64_t)(FINE * (double)all / s->share.gpus);
 }
 
-static void set_limits(state_t *s, double slack)
+static void set_limits(balance_state *s, double slack)
 {
     for (int g = 0; g < s->share.gpus; g++)
         s->share.limit[g] =
@@ -201,7 +201,7 @@ static void set_limits(state_t *s, double slack)
 /* ---- repair ---- */
 
 /* @return load of the busiest GPU. */
-static int64_t repair(state_t *s)
+static int64_t repair(balance_state *s)
 {
     set_limits(s, 0);
     moe_repair(&s->share, s->domains, s->fine);
@@ -220,7 +220,7 @@ static int64_t most_of(const int64_t *x, int n)
 
 /* Keep groups where they are, if each is on one node and nodes have equally
  * many. @return whether that is so. */
-static bool keep_groups(state_t *s, const moe_plan_layer *current)
+static bool keep_groups(balance_state *s, const moe_plan_layer *current)
 {
     const moe_eplb_shape *x = &s->eplb.shape;
     const int size = x->experts / x->groups, per = x->groups / s->domains;
@@ -247,7 +247,7 @@ static bool keep_groups(state_t *s, const moe_plan_layer *current)
 }
 
 /* What a GPU has less on average when its node gives group a for b. */
-static int64_t relief_of(const state_t *s, int a, int b)
+static int64_t relief_of(const balance_state *s, int a, int b)
 {
     const moe_eplb_shape *x = &s->eplb.shape;
     const int size = x->experts / x->groups;
@@ -259,7 +259,7 @@ static int64_t relief_of(const state_t *s, int a, int b)
 
 /* Exchange two groups so that the fullest node gets less.
  * @return false if no exchange does that. */
-static bool exchange_groups(state_t *s)
+static bool exchange_groups(balance_state *s)
 {
     const int groups = s->eplb.shape.groups;
     int *at = s->eplb.group_at, best_a = -1, best_b = -1;
@@ -287,7 +287,7 @@ static bool exchange_groups(state_t *s)
     return true;
 }
 
-static void place_groups(state_t *s, const double *load)
+static void place_groups(balance_state *s, const double *load)
 {
     moe_eplb_place_groups(&s->eplb, load);
     set_targets(s);
@@ -297,7 +297,7 @@ static void place_groups(state_t *s, const double *load)
 
 /* Groups to nodes: as they are, if that is about as good as possible.
  * @return whether the placement in force can be kept. */
-static bool choose_domains(state_t *s, const double *load,
+static bool choose_domains(balance_state *s, const double *load,
                            const moe_plan_layer *current)
 {
     place_groups(s, load);
@@ -315,7 +315,7 @@ static bool choose_domains(state_t *s, const double *load,
 }
 
 /* Once per GPU is enough. */
-static void drop_doubles(state_t *s)
+static void drop_doubles(balance_state *s)
 {
     const int slots = s->share.slots;
     for (int base = 0; base < (int)n_slots(s); base += slots)
@@ -325,7 +325,7 @@ static void drop_doubles(state_t *s)
                     s->start[k] = -1;
 }
 
-static void count_overlap(state_t *s, const moe_plan_layer *current)
+static void count_overlap(balance_state *s, const moe_plan_layer *current)
 {
     const size_t gpus = (size_t)s->share.gpus;
     memset(s->overlap, 0, gpus * gpus * sizeof *s->overlap);
@@ -343,7 +343,7 @@ static void count_overlap(state_t *s, const moe_plan_layer *current)
 
 /* Name GPUs of the new placement after those of the old with which they share
  * most, greedily; without a GPU of its own in the end, any that is left. */
-static void rename_gpus(state_t *s, const moe_plan_layer *current)
+static void rename_gpus(balance_state *s, const moe_plan_layer *current)
 {
     const int gpus = s->share.gpus, slots = s->share.slots;
     bool *taken = s->share.reached; /* free between pushes */
@@ -367,7 +367,7 @@ static void rename_gpus(state_t *s, const moe_plan_layer *current)
                (size_t)slots * sizeof *s->start);
 }
 
-static int64_t begin_anew(state_t *s, const double *load,
+static int64_t begin_anew(balance_state *s, const double *load,
                           const moe_plan_layer *current)
 {
     moe_eplb_fill_nodes(&s->eplb, load, s->start);
@@ -398,7 +398,7 @@ static void drop_idle(moe_share *x, const moe_plan_layer *current)
     }
 }
 
-static void write_plan(state_t *s, moe_plan_layer *next)
+static void write_plan(balance_state *s, moe_plan_layer *next)
 {
     for (size_t t = 0; t < n_slots(s); t++) {
         next->expert[t] = s->kept[t];
@@ -408,7 +408,7 @@ static void write_plan(state_t *s, moe_plan_layer *next)
     moe_plan_layer_set_quota(next, s->quota, &s->replicas);
 }
 
-static void finish(state_t *s, const moe_plan_layer *current)
+static void finish(balance_state *s, const moe_plan_layer *current)
 {
     if (s->fill)
         moe_repair_fill(&s->share, s->domains, current);
@@ -417,7 +417,8 @@ static void finish(state_t *s, const moe_plan_layer *current)
 }
 
 /* Work from the placement in force. @return whether the result will do. */
-static bool mend(state_t *s, const moe_plan_layer *current, int64_t *busiest)
+static bool mend(balance_state *s, const moe_plan_layer *current,
+                 int64_t *busiest)
 {
     moe_share *x = &s->share;
     moe_share_begin(x, current->expert, s->load);
@@ -432,7 +433,7 @@ static bool mend(state_t *s, const moe_plan_layer *current, int64_t *busiest)
     return *busiest <= most_of(s->target, s->domains) + s->fine;
 }
 
-static void keep(state_t *s, const moe_plan_layer *current)
+static void keep(balance_state *s, const moe_plan_layer *current)
 {
     finish(s, current);
     memcpy(s->kept, s->share.expert, n_slots(s) * sizeof *s->kept);
@@ -441,8 +442,8 @@ static void keep(state_t *s, const moe_plan_layer *current)
 
 /* Keep a new placement if it is better than `busiest`; with other groups on
  * the nodes than EPLB would put there, its choice is tried as well. */
-static void renew(state_t *s, const double *load, const moe_plan_layer *current,
-                  int64_t busiest)
+static void renew(balance_state *s, const double *load,
+                  const moe_plan_layer *current, int64_t busiest)
 {
     const int64_t target = most_of(s->target, s->domains);
     int64_t anew = begin_anew(s, load, current);
@@ -464,7 +465,7 @@ static moe_status plan(void *state, const double *load,
                        moe_error *err)
 {
     (void)err;
-    state_t *s = state;
+    balance_state *s = state;
     int64_t busiest = INT64_MAX;
     bool done = false;
     moe_share_scale(load, s->share.experts, s->load);
@@ -482,8 +483,8 @@ const moe_planner moe_planner_balance = {
     .name = "balance",
     .help = "exact shares first, then few replicas and swaps; moves little",
     .opts = options,
-    .params_size = sizeof(params_t),
-    .state_size = sizeof(state_t),
+    .params_size = sizeof(balance_params),
+    .state_size = sizeof(balance_state),
     .plans = true,
     .init = init,
     .plan = plan,

@@ -23,7 +23,7 @@
 
 typedef struct {
     int max_copies;
-} params_t;
+} duplicate_params;
 
 static const moe_opt options[] = {
     {.key = "max_copies",
@@ -32,7 +32,7 @@ static const moe_opt options[] = {
      .initial = "0",
      .min = 0,
      .max = 65536,
-     MOE_OPT_AT(params_t, max_copies),
+     MOE_OPT_AT(duplicate_params, max_copies),
      .help = "most replicas of one expert (the paper's C_max); 0: no limit"},
     {.key = NULL}};
 
@@ -58,7 +58,7 @@ typedef struct {
     double *share;   /* [gpus][slots] */
     tournament busiest, idlest; /* of all GPUs; of those with room */
     moe_replicas replicas;
-} state_t;
+} duplicate_state;
 
 static void tournament_init(tournament *t, int gpus, int sign, moe_error *err)
 {
@@ -100,10 +100,10 @@ static void tournament_start(tournament *t, const int64_t *load, int gpus,
 static moe_status init(void *state, const moe_planner_env *env,
                        const void *params, moe_error *err)
 {
-    state_t *s = state;
+    duplicate_state *s = state;
     const size_t g = (size_t)env->layout.gpus, e = (size_t)env->experts;
     const size_t n = g * (size_t)env->slots;
-    int limit = ((const params_t *)params)->max_copies;
+    int limit = ((const duplicate_params *)params)->max_copies;
     s->layout = env->layout;
     s->experts = env->experts;
     s->slots = env->slots;
@@ -127,7 +127,7 @@ static moe_status init(void *state, const moe_planner_env *env,
 }
 
 /* Give a GPU that has room another expert. @return the slot's number. */
-static int place(state_t *s, int e, int g)
+static int place(duplicate_state *s, int e, int g)
 {
     const int at = g * s->slots + s->used[g]++;
     s->expert[at] = (int16_t)e;
@@ -138,7 +138,7 @@ static int place(state_t *s, int e, int g)
     return at;
 }
 
-static void start_from_home(state_t *s, const double *load)
+static void start_from_home(duplicate_state *s, const double *load)
 {
     const int g_n = s->layout.gpus;
     for (int e = 0; e < s->experts; e++) {
@@ -161,7 +161,7 @@ static void start_from_home(state_t *s, const double *load)
 }
 
 /* @return the slot of an expert on a GPU, or -1. */
-static int find(const state_t *s, int e, int g)
+static int find(const duplicate_state *s, int e, int g)
 {
     for (int at = g * s->slots; at < g * s->slots + s->used[g]; at++)
         if (s->expert[at] == e)
@@ -172,7 +172,7 @@ static int find(const state_t *s, int e, int g)
 /* The idlest GPU that can take something from h: one with room, if an expert
  * of h may be copied, or one that has an expert of h already. @return -1 when
  * nothing can leave h. */
-static int pick_gpu(const state_t *s, int h)
+static int pick_gpu(const duplicate_state *s, int h)
 {
     int c = -1;
     bool copyable = false;
@@ -197,7 +197,7 @@ static int pick_gpu(const state_t *s, int h)
 }
 
 /* @return the slot of the largest expert of h that c may take. */
-static int pick_slot(const state_t *s, int h, int c)
+static int pick_slot(const duplicate_state *s, int h, int c)
 {
     int best = -1;
     for (int k = 0; k < s->used[h]; k++) {
@@ -214,7 +214,7 @@ static int pick_slot(const state_t *s, int h, int c)
     return best;
 }
 
-static void move(state_t *s, int from, int h, int c)
+static void move(duplicate_state *s, int from, int h, int c)
 {
     const int64_t half = (s->load[h] - s->load[c] + 1) / 2;
     const int64_t n = s->pairs[from] < half ? s->pairs[from] : half;
@@ -232,7 +232,7 @@ static void move(state_t *s, int from, int h, int c)
 }
 
 /* Copies follow the homes in the order of their experts. */
-static void sort_copies(state_t *s, int g)
+static void sort_copies(duplicate_state *s, int g)
 {
     const int base = g * s->slots;
     const int homes = moe_layout_home_count(&s->layout, s->experts, g);
@@ -249,7 +249,7 @@ static void sort_copies(state_t *s, int g)
     }
 }
 
-static void write_plan(state_t *s, moe_plan_layer *next)
+static void write_plan(duplicate_state *s, moe_plan_layer *next)
 {
     for (int g = 0; g < s->layout.gpus; g++) {
         sort_copies(s, g);
@@ -268,7 +268,7 @@ static moe_status plan(void *state, const double *load,
                        moe_error *err)
 {
     (void)current, (void)err;
-    state_t *s = state;
+    duplicate_state *s = state;
     start_from_home(s, load);
     for (;;) {
         const int h = s->busiest.winner[1];
@@ -283,7 +283,7 @@ static moe_status plan(void *state, const double *load,
 
 static void fini(void *state)
 {
-    state_t *s = state;
+    duplicate_state *s = state;
     free(s->expert);
     free(s->pairs);
     free(s->other);
@@ -302,8 +302,8 @@ const moe_planner moe_planner_duplicate = {
     .help = "MoE-GPS Algorithm 1: copy the busiest GPU's largest expert to "
             "the idlest",
     .opts = options,
-    .params_size = sizeof(params_t),
-    .state_size = sizeof(state_t),
+    .params_size = sizeof(duplicate_params),
+    .state_size = sizeof(duplicate_state),
     .plans = true,
     .keeps_home = true,
     .init = init,

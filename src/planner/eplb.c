@@ -168,14 +168,14 @@ static const char *const policies[] = {"auto", "hierarchical", "global", NULL};
 
 typedef struct {
     int policy, groups;
-} params_t;
+} eplb_params;
 
 static const moe_opt options[] = {
     {.key = "policy",
      .type = MOE_OPT_ENUM,
      .initial = "auto",
      .choices = policies,
-     MOE_OPT_AT(params_t, policy),
+     MOE_OPT_AT(eplb_params, policy),
      .help = "auto: hierarchical where nodes divide groups and GPUs"},
     {.key = "groups",
      .type = MOE_OPT_INT,
@@ -183,7 +183,7 @@ static const moe_opt options[] = {
      .initial = "1",
      .min = 1,
      .max = 32767,
-     MOE_OPT_AT(params_t, groups),
+     MOE_OPT_AT(eplb_params, groups),
      .help = "groups of experts that stay on one node, if hierarchical"},
     {.key = NULL}};
 
@@ -192,13 +192,13 @@ typedef struct {
     int16_t *raw;  /* [gpus][slots] */
     double *share; /* [gpus][slots] */
     moe_replicas replicas;
-} state_t;
+} eplb_state;
 
 static moe_status init(void *state, const moe_planner_env *env,
                        const void *params, moe_error *err)
 {
-    state_t *s = state;
-    const params_t *p = params;
+    eplb_state *s = state;
+    const eplb_params *p = params;
     const int nodes = moe_layout_nodes(&env->layout), gpus = env->layout.gpus;
     /* nodes that are not all full have no hierarchy */
     const bool even = nodes == 1 || gpus % env->layout.gpus_per_node == 0;
@@ -232,7 +232,7 @@ static moe_status plan(void *state, const double *load,
                        moe_error *err)
 {
     (void)current, (void)err;
-    state_t *s = state;
+    eplb_state *s = state;
     moe_eplb_place(&s->eplb, load, s->raw);
     for (int g = 0; g < next->gpus; g++) {
         const int base = g * next->slots;
@@ -252,12 +252,12 @@ static moe_status plan(void *state, const double *load,
 
 static const int16_t *raw(const void *state)
 {
-    return ((const state_t *)state)->raw;
+    return ((const eplb_state *)state)->raw;
 }
 
 static void fini(void *state)
 {
-    state_t *s = state;
+    eplb_state *s = state;
     moe_eplb_fini(&s->eplb);
     free(s->raw);
     free(s->share);
@@ -268,8 +268,8 @@ const moe_planner moe_planner_eplb = {
     .name = "eplb",
     .help = "DeepSeek's load balancer: replicas by load, packed to GPUs",
     .opts = options,
-    .params_size = sizeof(params_t),
-    .state_size = sizeof(state_t),
+    .params_size = sizeof(eplb_params),
+    .state_size = sizeof(eplb_state),
     .plans = true,
     .init = init,
     .plan = plan,

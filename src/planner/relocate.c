@@ -31,13 +31,13 @@ typedef struct {
     double least;       /* of the busiest GPU in `best` */
     int steps;
     moe_replicas replicas;
-} state_t;
+} relocate_state;
 
 static moe_status init(void *state, const moe_planner_env *env,
                        const void *params, moe_error *err)
 {
     (void)params;
-    state_t *s = state;
+    relocate_state *s = state;
     const size_t g = (size_t)env->layout.gpus, e = (size_t)env->experts;
     moe_error local = {0};
     s->layout = env->layout;
@@ -57,7 +57,7 @@ static moe_status init(void *state, const moe_planner_env *env,
 }
 
 /* By falling load, equal ones by number. */
-static void sort_experts(state_t *s)
+static void sort_experts(relocate_state *s)
 {
     for (int i = 0; i < s->experts; i++) {
         int at = i;
@@ -67,14 +67,14 @@ static void sort_experts(state_t *s)
     }
 }
 
-static void put(state_t *s, int e, int g, int sign)
+static void put(relocate_state *s, int e, int g, int sign)
 {
     s->used[g] += sign;
     s->sum[g] += sign * s->load[e];
     s->gpu[e] = g;
 }
 
-static int busiest(const state_t *s)
+static int busiest(const relocate_state *s)
 {
     int h = 0;
     for (int g = 1; g < s->layout.gpus; g++)
@@ -82,7 +82,7 @@ static int busiest(const state_t *s)
     return h;
 }
 
-static void pack(state_t *s)
+static void pack(relocate_state *s)
 {
     memset(s->used, 0, (size_t)s->layout.gpus * sizeof *s->used);
     memset(s->sum, 0, (size_t)s->layout.gpus * sizeof *s->sum);
@@ -97,7 +97,7 @@ static void pack(state_t *s)
 
 /* Exchange an expert of the busiest GPU for a smaller one so that the larger
  * of both sums falls most. @return whether one does. */
-static bool swap_best(state_t *s)
+static bool swap_best(relocate_state *s)
 {
     const int h = busiest(s);
     double least = s->sum[h] * (1 - 1e-12);
@@ -123,14 +123,14 @@ static bool swap_best(state_t *s)
     return true;
 }
 
-static void keep(state_t *s)
+static void keep(relocate_state *s)
 {
     memcpy(s->best, s->gpu, (size_t)s->experts * sizeof *s->best);
     s->least = s->sum[busiest(s)];
 }
 
 /* Place expert i and those after it; of empty GPUs one stands for all. */
-static void search(state_t *s, int i)
+static void search(relocate_state *s, int i)
 {
     if (i == s->experts) {
         keep(s);
@@ -152,7 +152,7 @@ static void search(state_t *s, int i)
     }
 }
 
-static void write_plan(state_t *s, moe_plan_layer *next)
+static void write_plan(relocate_state *s, moe_plan_layer *next)
 {
     const int n = s->layout.gpus * s->slots;
     memset(s->used, 0, (size_t)s->layout.gpus * sizeof *s->used);
@@ -174,7 +174,7 @@ static moe_status plan(void *state, const double *load,
                        moe_error *err)
 {
     (void)current, (void)err;
-    state_t *s = state;
+    relocate_state *s = state;
     s->load = load;
     s->steps = 0;
     sort_experts(s);
@@ -194,7 +194,7 @@ static moe_status plan(void *state, const double *load,
 
 static void fini(void *state)
 {
-    state_t *s = state;
+    relocate_state *s = state;
     free(s->order);
     free(s->gpu);
     free(s->best);
@@ -207,7 +207,7 @@ static void fini(void *state)
 const moe_planner moe_planner_relocate = {
     .name = "relocate",
     .help = "no copies: every expert once, where the busiest GPU has least",
-    .state_size = sizeof(state_t),
+    .state_size = sizeof(relocate_state),
     .plans = true,
     .init = init,
     .plan = plan,

@@ -5,13 +5,13 @@
 
 typedef struct {
     moe_layout layout;
-} state_t;
+} static_state;
 
 static moe_status init(void *state, const moe_planner_env *env,
                        const void *params, moe_error *err)
 {
     (void)params, (void)err;
-    ((state_t *)state)->layout = env->layout;
+    ((static_state *)state)->layout = env->layout;
     return MOE_OK;
 }
 
@@ -20,7 +20,7 @@ static moe_status plan(void *state, const double *load,
                        moe_error *err)
 {
     (void)load, (void)current, (void)err;
-    moe_plan_layer_set_home(next, &((state_t *)state)->layout);
+    moe_plan_layer_set_home(next, &((static_state *)state)->layout);
     return MOE_OK;
 }
 
@@ -32,7 +32,7 @@ static void fini(void *state)
 const moe_planner moe_planner_static = {
     .name = "static",
     .help = "the home placement, never changed",
-    .state_size = sizeof(state_t),
+    .state_size = sizeof(static_state),
     .keeps_home = true,
     .init = init,
     .plan = plan,

@@ -28,7 +28,7 @@ enum { PARTNERS = 4 }; /* fastest GPUs that a step considers */
 
 typedef struct {
     double gate;
-} params_t;
+} timed_params;
 
 static const moe_opt options[] = {
     {.key = "gate",
@@ -37,7 +37,7 @@ static const moe_opt options[] = {
      .initial = "0.03",
      .min = 0,
      .max = 1,
-     MOE_OPT_AT(params_t, gate),
+     MOE_OPT_AT(timed_params, gate),
      .help = "share of the time of experts and exchange that moves must save"},
     {.key = NULL}};
 
@@ -57,9 +57,9 @@ typedef struct {
     double *quota;   /* [gpus][slots] */
     moe_move *moves; /* [gpus * slots] */
     moe_replicas replicas;
-} state_t;
+} timed_state;
 
-static size_t n_slots(const state_t *s)
+static size_t n_slots(const timed_state *s)
 {
     return (size_t)s->share.gpus * (size_t)s->share.slots;
 }
@@ -67,7 +67,7 @@ static size_t n_slots(const state_t *s)
 static moe_status init(void *state, const moe_planner_env *env,
                        const void *params, moe_error *err)
 {
-    state_t *s = state;
+    timed_state *s = state;
     if (env->pricer == NULL)
         return moe_fail(err, MOE_USAGE,
                         "planner timed needs prices of a model on a cluster, "
@@ -77,7 +77,7 @@ static moe_status init(void *state, const moe_planner_env *env,
     const size_t nodes = (size_t)moe_layout_nodes(&env->layout);
     s->pricer = *env->pricer;
     s->pricer.layout = env->layout;
-    s->gate = ((const params_t *)params)->gate;
+    s->gate = ((const timed_params *)params)->gate;
     s->sequences = env->sequences > 0 ? env->sequences : 1;
     s->interval = env->interval > 0 ? env->interval : 1;
     moe_error local = {0};
@@ -102,7 +102,7 @@ static moe_status init(void *state, const moe_planner_env *env,
 
 static void fini(void *state)
 {
-    state_t *s = state;
+    timed_state *s = state;
     moe_share_fini(&s->share);
     free(s->load);
     free(s->time_s);
@@ -126,7 +126,7 @@ static uint32_t rows_of(int64_t part)
 
 /* Dispatch and combine of a GPU that computes `load` pairs: tokens are spread
  * evenly over GPUs, and each sends as many rows as the mean. */
-static double exchange_time(const state_t *s, double load)
+static double exchange_time(const timed_state *s, double load)
 {
     const moe_layout *y = &s->pricer.layout;
     const moe_model *m = s->pricer.model;
@@ -144,7 +144,7 @@ static double exchange_time(const state_t *s, double load)
 
 /* A GPU's time if `slot` had another part and one more slot had `extra`.
  * @param slot  -1: none. */
-static double time_with(state_t *s, int gpu, int slot, int64_t part,
+static double time_with(timed_state *s, int gpu, int slot, int64_t part,
                         int64_t extra)
 {
     const moe_share *x = &s->share;
@@ -161,12 +161,12 @@ static double time_with(state_t *s, int gpu, int slot, int64_t part,
            exchange_time(s, (double)load);
 }
 
-static double time_of(state_t *s, int gpu)
+static double time_of(timed_state *s, int gpu)
 {
     return time_with(s, gpu, -1, 0, 0);
 }
 
-static double slowest_time(state_t *s)
+static double slowest_time(timed_state *s)
 {
     double most = 0;
     for (int g = 0; g < s->share.gpus; g++)
@@ -176,7 +176,7 @@ static double slowest_time(state_t *s)
 
 /* What attention does not hide of weights that arrive at one GPU, per
  * iteration of the interval. */
-static double exposed_time(const state_t *s, double near_bytes,
+static double exposed_time(const timed_state *s, double near_bytes,
                            double far_bytes)
 {
     const moe_exchange x = {.gpus = s->pricer.layout.gpus,
@@ -189,7 +189,7 @@ static double exposed_time(const state_t *s, double near_bytes,
     return fmax(0, time_s - s->attention_s) / s->interval;
 }
 
-static double arrival_time(const state_t *s, int gpu, int more_near,
+static double arrival_time(const timed_state *s, int gpu, int more_near,
                            int more_far)
 {
     const double bytes = moe_model_expert_bytes(s->pricer.model);
@@ -198,7 +198,7 @@ static double arrival_time(const state_t *s, int gpu, int more_near,
 }
 
 /* Attention of a batch of this many pairs, as a run is charged. */
-static double attention_time(const state_t *s, double pairs)
+static double attention_time(const timed_state *s, double pairs)
 {
     const moe_layer_work work = {.tokens = pairs / s->pricer.model->top_k,
                                  .sequences = s->sequences,
@@ -218,7 +218,7 @@ typedef struct {
 } step;
 
 /* @return extra exposed time of an expert that comes to a GPU. */
-static double travel(const state_t *s, int expert, int gpu)
+static double travel(const timed_state *s, int expert, int gpu)
 {
     const size_t e = (size_t)expert, n = (size_t)s->share.experts;
     if (s->had[(size_t)gpu * n + e])
@@ -228,8 +228,8 @@ static double travel(const state_t *s, int expert, int gpu)
     return arrival_time(s, gpu, near, !near) - arrival_time(s, gpu, 0, 0);
 }
 
-static void try_give(state_t *s, int from, int to, int64_t amount, bool moves,
-                     step *best)
+static void try_give(timed_state *s, int from, int to, int64_t amount,
+                     bool moves, step *best)
 {
     const moe_share *x = &s->share;
     const int e = x->expert[from], a = from / x->slots;
@@ -248,7 +248,7 @@ static void try_give(state_t *s, int from, int to, int64_t amount, bool moves,
         *best = (step){from, to, -1, amount, time_s};
 }
 
-static void try_swap(state_t *s, int from, int with, step *best)
+static void try_swap(timed_state *s, int from, int with, step *best)
 {
     const moe_share *x = &s->share;
     const int e = x->expert[from], f = x->expert[with];
@@ -276,7 +276,7 @@ static int partner_slot(const moe_share *x, int from, int b)
     return best;
 }
 
-static void try_partner(state_t *s, int a, int b, bool moves, step *best)
+static void try_partner(timed_state *s, int a, int b, bool moves, step *best)
 {
     const moe_share *x = &s->share;
     const int64_t half = (x->load[a] - x->load[b]) / 2;
@@ -292,7 +292,7 @@ static void try_partner(state_t *s, int a, int b, bool moves, step *best)
 }
 
 /* GPUs that share an expert with a; load goes there for nothing. */
-static void try_holders(state_t *s, int a, step *best)
+static void try_holders(timed_state *s, int a, step *best)
 {
     const moe_share *x = &s->share;
     for (int t = a * x->slots; t < (a + 1) * x->slots; t++) {
@@ -311,7 +311,7 @@ static void try_holders(state_t *s, int a, step *best)
     }
 }
 
-static void note_arrival(state_t *s, int expert, int gpu)
+static void note_arrival(timed_state *s, int expert, int gpu)
 {
     const size_t e = (size_t)expert, n = (size_t)s->share.experts;
     const int node = moe_layout_node(&s->pricer.layout, gpu);
@@ -319,7 +319,7 @@ static void note_arrival(state_t *s, int expert, int gpu)
         s->coming[2 * gpu + !s->near[(size_t)node * n + e]]++;
 }
 
-static void carry_out(state_t *s, const step *w)
+static void carry_out(timed_state *s, const step *w)
 {
     moe_share *x = &s->share;
     const int e = x->expert[w->from], a = w->from / x->slots;
@@ -347,7 +347,7 @@ static void carry_out(state_t *s, const step *w)
 }
 
 /* Consider the fastest GPUs, least time first. */
-static void try_fastest(state_t *s, int a, step *best)
+static void try_fastest(timed_state *s, int a, step *best)
 {
     bool *tried = s->share.reached; /* free between pushes */
     memset(tried, 0, (size_t)s->share.gpus * sizeof *tried);
@@ -364,7 +364,7 @@ static void try_fastest(state_t *s, int a, step *best)
 }
 
 /* Consider all GPUs and all swaps that bring both nearer to each other. */
-static void try_all(state_t *s, int a, step *best)
+static void try_all(timed_state *s, int a, step *best)
 {
     const moe_share *x = &s->share;
     for (int b = 0; b < x->gpus; b++) {
@@ -380,7 +380,7 @@ static void try_all(state_t *s, int a, step *best)
 }
 
 /* Step while the slowest GPU gets faster. @return its time. */
-static double descend(state_t *s, bool moves)
+static double descend(timed_state *s, bool moves)
 {
     double most = slowest_time(s);
     for (size_t i = 0; i < 4 * n_slots(s); i++) {
@@ -404,13 +404,13 @@ static double descend(state_t *s, bool moves)
 
 /* ---- the planner ---- */
 
-static void keep(state_t *s)
+static void keep(timed_state *s)
 {
     memcpy(s->expert, s->share.expert, n_slots(s) * sizeof *s->expert);
     memcpy(s->part, s->share.part, n_slots(s) * sizeof *s->part);
 }
 
-static void restore(state_t *s)
+static void restore(timed_state *s)
 {
     moe_share *x = &s->share;
     moe_share_begin(x, s->expert, s->load);
@@ -422,7 +422,7 @@ static void restore(state_t *s)
 }
 
 /* All load of an expert on one of its replicas, where least is so far. */
-static void gather(state_t *s)
+static void gather(timed_state *s)
 {
     moe_share *x = &s->share;
     for (int e = 0; e < x->experts; e++) {
@@ -439,7 +439,7 @@ static void gather(state_t *s)
 
 /* The best that the placement in force can do: replicas used evenly, or as
  * few as possible. */
-static double divide_current(state_t *s, const moe_plan_layer *current)
+static double divide_current(timed_state *s, const moe_plan_layer *current)
 {
     moe_share_begin(&s->share, current->expert, s->load);
     moe_share_minmax(&s->share);
@@ -456,7 +456,7 @@ static double divide_current(state_t *s, const moe_plan_layer *current)
 
 /* Reads that save no time to speak of are saved: parts go to another replica
  * in use where that makes its GPU hardly slower than `most`. */
-static void condense(state_t *s, double most)
+static void condense(timed_state *s, double most)
 {
     moe_share *x = &s->share;
     for (int t = 0; t < (int)n_slots(s); t++) {
@@ -472,7 +472,7 @@ static void condense(state_t *s, double most)
     }
 }
 
-static void note_current(state_t *s, const moe_plan_layer *current)
+static void note_current(timed_state *s, const moe_plan_layer *current)
 {
     const size_t n = (size_t)s->share.experts, gpus = (size_t)s->share.gpus;
     const moe_layout *y = &s->pricer.layout;
@@ -490,7 +490,7 @@ static void note_current(state_t *s, const moe_plan_layer *current)
 }
 
 /* What was not predicted comes to one replica, too. */
-static void write_plan(state_t *s, moe_plan_layer *next)
+static void write_plan(timed_state *s, moe_plan_layer *next)
 {
     bool *seen = s->share.follow; /* free between pushes */
     memset(seen, 0, (size_t)s->share.experts * sizeof *seen);
@@ -507,7 +507,7 @@ static void write_plan(state_t *s, moe_plan_layer *next)
 }
 
 /* Exposed time of the GPU that sends or receives most weights. */
-static double migration_time(state_t *s, const moe_plan_layer *current,
+static double migration_time(timed_state *s, const moe_plan_layer *current,
                              moe_plan_layer *next)
 {
     const moe_layout *y = &s->pricer.layout;
@@ -539,7 +539,7 @@ static double migration_time(state_t *s, const moe_plan_layer *current,
 }
 
 /* A replica without rows stays where it is already; a new one is not made. */
-static void drop_idle(state_t *s)
+static void drop_idle(timed_state *s)
 {
     moe_share *x = &s->share;
     for (int t = 0; t < (int)n_slots(s); t++) {
@@ -551,7 +551,7 @@ static void drop_idle(state_t *s)
 }
 
 /* Plan without moving weights. @return time of the slowest GPU. */
-static double stay(state_t *s, const moe_plan_layer *current,
+static double stay(timed_state *s, const moe_plan_layer *current,
                    moe_plan_layer *next)
 {
     const double time_s = divide_current(s, current);
@@ -566,7 +566,7 @@ static moe_status plan(void *state, const double *load,
                        moe_error *err)
 {
     (void)err;
-    state_t *s = state;
+    timed_state *s = state;
     double pairs = 0;
     for (int e = 0; e < s->share.experts; e++)
         pairs += (double)(s->load[e] = llround(load[e]));
@@ -589,8 +589,8 @@ const moe_planner moe_planner_timed = {
     .name = "timed",
     .help = "by the cost model's time: moves, swaps and replicas that pay",
     .opts = options,
-    .params_size = sizeof(params_t),
-    .state_size = sizeof(state_t),
+    .params_size = sizeof(timed_params),
+    .state_size = sizeof(timed_state),
     .plans = true,
     .init = init,
     .plan = plan,

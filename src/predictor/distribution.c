@@ -12,7 +12,7 @@
 
 typedef struct {
     double smoothing;
-} params_t;
+} distribution_params;
 
 static const moe_opt options[] = {
     {.key = "smoothing",
@@ -21,14 +21,14 @@ static const moe_opt options[] = {
      .initial = "0",
      .min = 0,
      .max = 1e12,
-     MOE_OPT_AT(params_t, smoothing),
+     MOE_OPT_AT(distribution_params, smoothing),
      .help = "pairs added to every expert's count (Dirichlet prior)"},
     {.key = NULL}};
 
 typedef struct {
     int n_layers, experts;
     double *share; /* [n_layers][experts] */
-} state_t;
+} distribution_state;
 
 static moe_forecast forecast(const void *params)
 {
@@ -39,8 +39,8 @@ static moe_forecast forecast(const void *params)
 static moe_status init(void *state, const moe_predictor_env *env,
                        const void *params, moe_error *err)
 {
-    state_t *s = state;
-    const double smoothing = ((const params_t *)params)->smoothing;
+    distribution_state *s = state;
+    const double smoothing = ((const distribution_params *)params)->smoothing;
     const size_t n_e = (size_t)env->trace->experts;
     moe_error local = {0};
     uint64_t *counts = moe_array_new(n_e, sizeof *counts, &local);
@@ -71,28 +71,28 @@ static void load(void *state, const moe_batch *batch, int layer,
                  double *share_out)
 {
     (void)batch;
-    const state_t *s = state;
+    const distribution_state *s = state;
     memcpy(share_out, s->share + (size_t)layer * (size_t)s->experts,
            (size_t)s->experts * sizeof *share_out);
 }
 
 static size_t parameters(const void *state)
 {
-    const state_t *s = state;
+    const distribution_state *s = state;
     return (size_t)s->n_layers * (size_t)s->experts;
 }
 
 static void fini(void *state)
 {
-    free(((state_t *)state)->share);
+    free(((distribution_state *)state)->share);
 }
 
 const moe_predictor moe_predictor_distribution = {
     .name = "distribution",
     .help = "shares of the training part (the paper's Distribution-Only)",
     .opts = options,
-    .params_size = sizeof(params_t),
-    .state_size = sizeof(state_t),
+    .params_size = sizeof(distribution_params),
+    .state_size = sizeof(distribution_state),
     .forecast = forecast,
     .init = init,
     .load = load,

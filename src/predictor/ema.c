@@ -12,7 +12,7 @@
 
 typedef struct {
     double alpha, half_life;
-} params_t;
+} ema_params;
 
 static const double default_alpha = 0.1;
 
@@ -23,7 +23,7 @@ static const moe_opt options[] = {
      .initial = "0.1",
      .min = 0,
      .max = 1,
-     MOE_OPT_AT(params_t, alpha),
+     MOE_OPT_AT(ema_params, alpha),
      .help = "weight of the newest iteration"},
     {.key = "half_life",
      .type = MOE_OPT_REAL,
@@ -31,7 +31,7 @@ static const moe_opt options[] = {
      .initial = "0",
      .min = 0,
      .max = 1e9,
-     MOE_OPT_AT(params_t, half_life),
+     MOE_OPT_AT(ema_params, half_life),
      .help = "instead of alpha: after so many an iteration weighs half; 0: "
              "alpha counts"},
     {.key = NULL}};
@@ -41,7 +41,7 @@ typedef struct {
     double alpha;
     bool begun;    /* share holds something worth keeping */
     double *share; /* [n_layers][experts] */
-} state_t;
+} ema_state;
 
 static moe_forecast forecast(const void *params)
 {
@@ -52,8 +52,8 @@ static moe_forecast forecast(const void *params)
 static moe_status init(void *state, const moe_predictor_env *env,
                        const void *params, moe_error *err)
 {
-    state_t *s = state;
-    const params_t *p = params;
+    ema_state *s = state;
+    const ema_params *p = params;
     moe_error local = {0};
     bool empty = false;
     if (p->half_life > 0 && p->alpha != default_alpha)
@@ -65,8 +65,8 @@ static moe_status init(void *state, const moe_predictor_env *env,
     s->share = moe_array_new((size_t)s->n_layers * (size_t)s->experts,
                              sizeof *s->share, &local);
     for (int l = 0; l < env->n_layers && local.status == MOE_OK; l++)
-        predictor_train_shares(env, l, s->share + l * s->experts, &empty,
-                               &local);
+        moe_predictor_train_shares(env, l, s->share + l * s->experts, &empty,
+                                   &local);
     s->begun = !empty;
     return local.status == MOE_OK
                ? MOE_OK
@@ -76,7 +76,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
 static void load(void *state, const moe_batch *batch, int layer,
                  double *share_out)
 {
-    const state_t *s = state;
+    const ema_state *s = state;
     const double *share = s->share + layer * s->experts;
     double sum = 0; /* 1 but for rounding, which would pile up */
     for (int e = 0; e < batch->experts; e++)
@@ -87,7 +87,7 @@ static void load(void *state, const moe_batch *batch, int layer,
 
 static void observe(void *state, const moe_batch *batch)
 {
-    state_t *s = state;
+    ema_state *s = state;
     const double total = (double)batch->tokens * batch->top_k;
     const double alpha = s->begun ? s->alpha : 1;
     for (int i = 0; i < s->n_layers * s->experts; i++)
@@ -98,21 +98,21 @@ static void observe(void *state, const moe_batch *batch)
 
 static size_t parameters(const void *state)
 {
-    const state_t *s = state;
+    const ema_state *s = state;
     return (size_t)s->n_layers * (size_t)s->experts;
 }
 
 static void fini(void *state)
 {
-    free(((state_t *)state)->share);
+    free(((ema_state *)state)->share);
 }
 
 const moe_predictor moe_predictor_ema = {
     .name = "ema",
     .help = "moving average of past loads, learned while running",
     .opts = options,
-    .params_size = sizeof(params_t),
-    .state_size = sizeof(state_t),
+    .params_size = sizeof(ema_params),
+    .state_size = sizeof(ema_state),
     .forecast = forecast,
     .init = init,
     .load = load,

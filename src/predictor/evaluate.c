@@ -20,7 +20,7 @@ static double cpu_now(void)
 
 /* ---- set-up ---- */
 
-static moe_status choose_layers(evaluate_scene *c, moe_error *err)
+static moe_status choose_layers(moe_evaluate_scene *c, moe_error *err)
 {
     const moe_evaluate_params *p = c->p;
     c->n_layers = p->layers != NULL ? p->n_layers : p->trace->layers;
@@ -31,7 +31,7 @@ static moe_status choose_layers(evaluate_scene *c, moe_error *err)
 }
 
 /* Sequences and tokens of the test part, and its longest sequence. */
-static void measure_test_part(evaluate_scene *c)
+static void measure_test_part(moe_evaluate_scene *c)
 {
     const moe_trace *t = c->p->trace;
     for (uint64_t s = 0; s < t->n_seqs; s++) {
@@ -44,7 +44,7 @@ static void measure_test_part(evaluate_scene *c)
     }
 }
 
-static moe_status count_batches(evaluate_scene *c, moe_error *err)
+static moe_status count_batches(moe_evaluate_scene *c, moe_error *err)
 {
     const moe_evaluate_params *p = c->p;
     const uint64_t batch = (uint64_t)p->batch, seq = (uint64_t)p->seq;
@@ -67,8 +67,8 @@ static moe_status count_batches(evaluate_scene *c, moe_error *err)
 }
 
 /* @param iterations  to prepare for */
-static moe_batcher *open_batches(const evaluate_scene *c, int batch, int seq,
-                                 uint64_t iterations, moe_error *err)
+static moe_batcher *open_batches(const moe_evaluate_scene *c, int batch,
+                                 int seq, uint64_t iterations, moe_error *err)
 {
     const moe_batcher_params params = {.trace = c->p->trace,
                                        .seed = c->p->seed,
@@ -84,10 +84,10 @@ static moe_batcher *open_batches(const evaluate_scene *c, int batch, int seq,
     return batcher;
 }
 
-static moe_status allocate(evaluate_scene *c, moe_error *err)
+static moe_status allocate(moe_evaluate_scene *c, moe_error *err)
 {
     const moe_trace *t = c->p->trace;
-    evaluate_sums *s = &c->sums;
+    moe_evaluate_sums *s = &c->sums;
     s->n = c->n_seqs < MAX_GROUPS ? (int)c->n_seqs : MAX_GROUPS;
     const size_t gl = (size_t)s->n * (size_t)c->n_layers;
     const size_t n_e = (size_t)t->experts, k = (size_t)t->top_k;
@@ -106,7 +106,8 @@ static moe_status allocate(evaluate_scene *c, moe_error *err)
 }
 
 /* A fresh predictor, which has seen the training part and no iteration. */
-static moe_status renew(evaluate_scene *c, moe_evaluation *out, moe_error *err)
+static moe_status renew(moe_evaluate_scene *c, moe_evaluation *out,
+                        moe_error *err)
 {
     const moe_evaluate_params *p = c->p;
     const moe_predictor_env env = {.trace = p->trace,
@@ -132,13 +133,13 @@ static moe_status renew(evaluate_scene *c, moe_evaluation *out, moe_error *err)
 
 /* ---- accuracy, sequence by sequence ---- */
 
-static void foretell(evaluate_scene *c, const moe_batch *b, int l)
+static void foretell(moe_evaluate_scene *c, const moe_batch *b, int l)
 {
     moe_predictor_load(c->p->predictor, c->forecast, c->state, b, l, c->choice,
                        c->share, c->load);
 }
 
-static void count_hits(const evaluate_scene *c, const moe_batch *b, int l,
+static void count_hits(const moe_evaluate_scene *c, const moe_batch *b, int l,
                        size_t at)
 {
     const size_t k = (size_t)b->top_k;
@@ -155,7 +156,7 @@ static void count_hits(const evaluate_scene *c, const moe_batch *b, int l,
     c->sums.hits[at] += (double)hits;
 }
 
-static void add_sequence(evaluate_scene *c, const moe_batch *b, int group)
+static void add_sequence(moe_evaluate_scene *c, const moe_batch *b, int group)
 {
     const size_t n_e = (size_t)b->experts;
     c->sums.tokens[group] += (double)b->tokens;
@@ -173,13 +174,13 @@ static void add_sequence(evaluate_scene *c, const moe_batch *b, int group)
     }
 }
 
-static void observe(evaluate_scene *c, const moe_batch *b)
+static void observe(moe_evaluate_scene *c, const moe_batch *b)
 {
     if (c->p->predictor->observe != NULL)
         c->p->predictor->observe(c->state, b);
 }
 
-static moe_status pass_sequences(evaluate_scene *c, moe_error *err)
+static moe_status pass_sequences(moe_evaluate_scene *c, moe_error *err)
 {
     moe_batcher *batcher = open_batches(c, 1, 0, c->n_seqs, err);
     for (uint64_t i = 0; batcher != NULL && i < c->n_seqs; i++) {
@@ -193,7 +194,7 @@ static moe_status pass_sequences(evaluate_scene *c, moe_error *err)
 
 /* ---- batch by batch ---- */
 
-static double error_of_batch(evaluate_scene *c, const moe_batch *b, int l)
+static double error_of_batch(moe_evaluate_scene *c, const moe_batch *b, int l)
 {
     const int64_t *pairs = b->true_pairs + l * b->experts;
     const double total = (double)b->tokens * b->top_k;
@@ -207,7 +208,7 @@ static double error_of_batch(evaluate_scene *c, const moe_batch *b, int l)
 }
 
 /* CPU time of a prediction, per token and layer. */
-static moe_status time_batch(evaluate_scene *c, const moe_batch *b,
+static moe_status time_batch(moe_evaluate_scene *c, const moe_batch *b,
                              moe_evaluation *out, moe_error *err)
 {
     const int n = c->p->repeats;
@@ -224,7 +225,7 @@ static moe_status time_batch(evaluate_scene *c, const moe_batch *b,
     return err->status;
 }
 
-static moe_status pass_batches(evaluate_scene *c, moe_evaluation *out,
+static moe_status pass_batches(moe_evaluate_scene *c, moe_evaluation *out,
                                moe_error *err)
 {
     const size_t n = c->n_batches;
@@ -248,7 +249,7 @@ static moe_status pass_batches(evaluate_scene *c, moe_evaluation *out,
     return err->status;
 }
 
-static moe_status run(evaluate_scene *c, moe_evaluation *v, moe_error *err)
+static moe_status run(moe_evaluate_scene *c, moe_evaluation *v, moe_error *err)
 {
     const moe_evaluate_params *p = c->p;
     c->forecast = v->forecast = p->predictor->forecast(p->params);
@@ -273,21 +274,21 @@ static moe_status run(evaluate_scene *c, moe_evaluation *v, moe_error *err)
     if (p->predictor->observe != NULL && renew(c, v, err) != MOE_OK)
         return err->status;
     if (pass_batches(c, v, err) != MOE_OK ||
-        evaluate_figures(c, v, err) != MOE_OK)
+        moe_evaluate_figures(c, v, err) != MOE_OK)
         return err->status;
     v->tokens = c->n_tokens;
     v->sequences = c->n_seqs;
     v->batches = c->n_batches;
     if (p->predictor->parameters != NULL)
         v->parameters = p->predictor->parameters(c->state);
-    evaluate_price(c, v);
+    moe_evaluate_price(c, v);
     return MOE_OK;
 }
 
 moe_status moe_evaluate(const moe_evaluate_params *params, moe_evaluation *out,
                         moe_error *err)
 {
-    evaluate_scene c = {.p = params};
+    moe_evaluate_scene c = {.p = params};
     moe_evaluation v = {0};
     moe_error local = {0};
     run(&c, &v, &local);

@@ -48,10 +48,10 @@ enum { ERROR, TOP1, RECALL, N_FIGURES };
 
 /* One layer's figures when group g counts weight[g] times.
  * @param truth, predicted  [experts] overwritten. */
-static void figures_of(const evaluate_scene *c, int l, const double *weight,
+static void figures_of(const moe_evaluate_scene *c, int l, const double *weight,
                        double *truth, double *predicted, double *out)
 {
-    const evaluate_sums *s = &c->sums;
+    const moe_evaluate_sums *s = &c->sums;
     const size_t n_e = (size_t)c->p->trace->experts;
     double tokens = 0, first = 0, hits = 0;
     memset(truth, 0, n_e * sizeof *truth);
@@ -77,7 +77,7 @@ static void figures_of(const evaluate_scene *c, int l, const double *weight,
 
 /* Squared deviations from the value, over resamples; the last row is the
  * mean over layers. */
-static void resample(const evaluate_scene *c, double (*value)[N_FIGURES],
+static void resample(const moe_evaluate_scene *c, double (*value)[N_FIGURES],
                      double (*square)[N_FIGURES], double *weight,
                      double *scratch)
 {
@@ -104,7 +104,7 @@ static void resample(const evaluate_scene *c, double (*value)[N_FIGURES],
 
 /* Squares are about the value, not about the mean of the resamples: noise of
  * resampling raises an error, and the interval covers that, too. */
-static moe_estimate estimate(const evaluate_scene *c, double value,
+static moe_estimate estimate(const moe_evaluate_scene *c, double value,
                              double square, double most)
 {
     if (c->sums.n < MOE_STATS_MIN_CI)
@@ -121,7 +121,7 @@ static moe_estimate estimate_median(const double *x, size_t n, moe_error *err)
     return (moe_estimate){m.median, m.ci_low, m.ci_high};
 }
 
-static void fill_row(const evaluate_scene *c, int l, const double *value,
+static void fill_row(const moe_evaluate_scene *c, int l, const double *value,
                      const double *square, moe_evaluation_row *row,
                      moe_error *err)
 {
@@ -133,7 +133,7 @@ static void fill_row(const evaluate_scene *c, int l, const double *value,
 }
 
 /* Skewness and chance, which need the true distribution alone. */
-static void describe_truth(const evaluate_scene *c, const double *truth,
+static void describe_truth(const moe_evaluate_scene *c, const double *truth,
                            const moe_evaluation *v, moe_evaluation_row *row)
 {
     const int n_e = c->p->trace->experts, k = c->p->trace->top_k;
@@ -149,7 +149,7 @@ static void describe_truth(const evaluate_scene *c, const double *truth,
     row->batch_floor = moe_noise_floor(share, n_e, k, round(v->batch_tokens));
 }
 
-static void figure(const evaluate_scene *c, moe_evaluation *v,
+static void figure(const moe_evaluate_scene *c, moe_evaluation *v,
                    double (*value)[N_FIGURES], double (*square)[N_FIGURES],
                    double *weight, double *scratch, moe_error *err)
 {
@@ -173,8 +173,8 @@ static void figure(const evaluate_scene *c, moe_evaluation *v,
                  err);
 }
 
-moe_status evaluate_figures(const evaluate_scene *c, moe_evaluation *v,
-                            moe_error *err)
+moe_status moe_evaluate_figures(const moe_evaluate_scene *c, moe_evaluation *v,
+                                moe_error *err)
 {
     const size_t rows = (size_t)c->n_layers + 1;
     double(*value)[N_FIGURES] = moe_array_new(rows, sizeof *value, err);
@@ -192,7 +192,7 @@ moe_status evaluate_figures(const evaluate_scene *c, moe_evaluation *v,
     return err->status;
 }
 
-void evaluate_price(const evaluate_scene *c, moe_evaluation *v)
+void moe_evaluate_price(const moe_evaluate_scene *c, moe_evaluation *v)
 {
     const moe_evaluate_params *p = c->p;
     moe_gemm_run run[MOE_PREDICT_GEMMS];

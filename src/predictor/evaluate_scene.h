@@ -1,4 +1,4 @@
-/** evaluate_scene.h: what an evaluation counts, and what is made of it. */
+/** moe_evaluate_scene.h: what an evaluation counts, and what is made of it. */
 #ifndef MOEGPS_PREDICTOR_EVALUATE_SCENE_H
 #define MOEGPS_PREDICTOR_EVALUATE_SCENE_H
 
@@ -12,7 +12,7 @@ typedef struct {
     double *first;     /* [n][n_layers] first experts foretold */
     double *hits;      /* the same: pairs foretold */
     double *tokens;    /* [n] */
-} evaluate_sums;
+} moe_evaluate_sums;
 
 typedef struct {
     const moe_evaluate_params *p;
@@ -26,15 +26,15 @@ typedef struct {
     double *share;       /* [experts] */
     uint64_t *load;      /* [experts] */
     double *batch_error; /* [n_layers + 1][n_batches]; last the mean */
-    evaluate_sums sums;
-} evaluate_scene;
+    moe_evaluate_sums sums;
+} moe_evaluate_scene;
 
 /** Make the figures of all layers and their means from the counts.
  *  @return MOE_OK, MOE_NOMEM. */
-moe_status evaluate_figures(const evaluate_scene *c, moe_evaluation *v,
-                            moe_error *err);
+moe_status moe_evaluate_figures(const moe_evaluate_scene *c, moe_evaluation *v,
+                                moe_error *err);
 
 /** Products by which a GPU would predict, and what they would take there. */
-void evaluate_price(const evaluate_scene *c, moe_evaluation *v);
+void moe_evaluate_price(const moe_evaluate_scene *c, moe_evaluation *v);
 
 #endif

@@ -12,7 +12,7 @@
 
 enum {
     HIDDEN1 = 128,
-    HIDDEN2 = NEURAL_WIDTH,
+    HIDDEN2 = MOE_NEURAL_WIDTH,
     BATCH = 1024, /* tokens of a training step */
     N_ARRAYS = 7
 };
@@ -20,38 +20,38 @@ enum { EPOCHS = 40 }; /* of training, at most */
 enum { EMBEDDING, WEIGHT1, BIAS1, WEIGHT2, BIAS2, HEAD, HEAD_BIAS };
 
 static int declare(const moe_learned_shape *heads, uint32_t vocab,
-                   neural_row *rows)
+                   moe_neural_row *rows)
 {
     /* Variance 2 / fan-in before a rectifier (He et al. 2015). */
-    const neural_row trunk[] = {
-        {{"embedding", 2, {"token", "feature"}, {vocab + 1, NEURAL_WIDTH}},
+    const moe_neural_row trunk[] = {
+        {{"embedding", 2, {"token", "feature"}, {vocab + 1, MOE_NEURAL_WIDTH}},
          0.1},
-        {{"weight_1", 2, {"hidden_1", "feature"}, {HIDDEN1, NEURAL_WIDTH}},
+        {{"weight_1", 2, {"hidden_1", "feature"}, {HIDDEN1, MOE_NEURAL_WIDTH}},
          0.177},
         {{"bias_1", 1, {"hidden_1"}, {HIDDEN1}}, 0},
         {{"weight_2", 2, {"width", "hidden_1"}, {HIDDEN2, HIDDEN1}}, 0.125},
         {{"bias_2", 1, {"width"}, {HIDDEN2}}, 0}};
     memcpy(rows, trunk, sizeof trunk);
     const int n = (int)MOE_ARRAY_LEN(trunk);
-    return n + neural_declare_heads(heads, rows + n);
+    return n + moe_neural_declare_heads(heads, rows + n);
 }
 
 /* ---- training ---- */
 
 typedef struct {
-    const neural_task *task;
-    const neural_array *array;
-    neural_lib lib;
-    neural_dense dense[3];
-    neural_loss loss;
+    const moe_neural_task *task;
+    const moe_neural_array *array;
+    moe_neural_lib lib;
+    moe_neural_dense dense[3];
+    moe_neural_loss loss;
     size_t width;    /* of the logits */
     uint32_t *word;  /* [BATCH] */
     uint64_t *token; /* [BATCH] */
     float *x, *h1, *h2, *z, *dx, *d1, *d2;
 } net;
 
-static moe_status net_init(void *state, const neural_task *task,
-                           const neural_array *arrays, moe_error *err)
+static moe_status net_init(void *state, const moe_neural_task *task,
+                           const moe_neural_array *arrays, moe_error *err)
 {
     net *s = state;
     const int64_t width = (int64_t)task->trace->layers * task->trace->experts;
@@ -60,8 +60,8 @@ static moe_status net_init(void *state, const neural_task *task,
     s->width = (size_t)width;
     s->word = moe_array_new(BATCH, sizeof *s->word, err);
     s->token = moe_array_new(BATCH, sizeof *s->token, err);
-    s->x = moe_array_new(BATCH * NEURAL_WIDTH, sizeof(float), err);
-    s->dx = moe_array_new(BATCH * NEURAL_WIDTH, sizeof(float), err);
+    s->x = moe_array_new(BATCH * MOE_NEURAL_WIDTH, sizeof(float), err);
+    s->dx = moe_array_new(BATCH * MOE_NEURAL_WIDTH, sizeof(float), err);
     s->h1 = moe_array_new(BATCH * HIDDEN1, sizeof(float), err);
     s->d1 = moe_array_new(BATCH * HIDDEN1, sizeof(float), err);
     s->h2 = moe_array_new(BATCH * HIDDEN2, sizeof(float), err);
@@ -69,20 +69,22 @@ static moe_status net_init(void *state, const neural_task *task,
     s->z = moe_array_new(BATCH * s->width, sizeof(float), err);
     if (err->status != MOE_OK)
         return err->status;
-    dnnl_status_t rc = neural_lib_init(&s->lib);
+    dnnl_status_t rc = moe_neural_lib_init(&s->lib);
     rc = rc ? rc
-            : neural_dense_init(&s->dense[0], &s->lib, BATCH, NEURAL_WIDTH,
-                                HIDDEN1);
+            : moe_neural_dense_init(&s->dense[0], &s->lib, BATCH,
+                                    MOE_NEURAL_WIDTH, HIDDEN1);
     rc = rc ? rc
-            : neural_dense_init(&s->dense[1], &s->lib, BATCH, HIDDEN1, HIDDEN2);
+            : moe_neural_dense_init(&s->dense[1], &s->lib, BATCH, HIDDEN1,
+                                    HIDDEN2);
     rc = rc ? rc
-            : neural_dense_init(&s->dense[2], &s->lib, BATCH, HIDDEN2, width);
-    if (neural_fail(rc, "inner product", err) != MOE_OK)
+            : moe_neural_dense_init(&s->dense[2], &s->lib, BATCH, HIDDEN2,
+                                    width);
+    if (moe_neural_fail(rc, "inner product", err) != MOE_OK)
         return err->status;
-    return neural_loss_init(&s->loss, &s->lib, task, BATCH, err);
+    return moe_neural_loss_init(&s->loss, &s->lib, task, BATCH, err);
 }
 
-static uint64_t net_list(const neural_task *task, neural_part part,
+static uint64_t net_list(const moe_neural_task *task, moe_neural_part part,
                          uint64_t *out)
 {
     const moe_trace *t = task->trace;
@@ -97,67 +99,69 @@ static uint64_t net_list(const neural_task *task, neural_part part,
 
 static dnnl_status_t forward(net *s)
 {
-    const neural_array *a = s->array;
-    neural_lookup(a[EMBEDDING].value, s->word, BATCH, s->x);
-    dnnl_status_t rc = neural_dense_forward(
+    const moe_neural_array *a = s->array;
+    moe_neural_lookup(a[EMBEDDING].value, s->word, BATCH, s->x);
+    dnnl_status_t rc = moe_neural_dense_forward(
         &s->dense[0], &s->lib, s->x, a[WEIGHT1].value, a[BIAS1].value, s->h1);
-    neural_relu(BATCH * HIDDEN1, s->h1);
+    moe_neural_relu(BATCH * HIDDEN1, s->h1);
     rc = rc ? rc
-            : neural_dense_forward(&s->dense[1], &s->lib, s->h1,
-                                   a[WEIGHT2].value, a[BIAS2].value, s->h2);
-    neural_relu(BATCH * HIDDEN2, s->h2);
+            : moe_neural_dense_forward(&s->dense[1], &s->lib, s->h1,
+                                       a[WEIGHT2].value, a[BIAS2].value, s->h2);
+    moe_neural_relu(BATCH * HIDDEN2, s->h2);
     return rc ? rc
-              : neural_dense_forward(&s->dense[2], &s->lib, s->h2,
-                                     a[HEAD].value, a[HEAD_BIAS].value, s->z);
+              : moe_neural_dense_forward(&s->dense[2], &s->lib, s->h2,
+                                         a[HEAD].value, a[HEAD_BIAS].value,
+                                         s->z);
 }
 
 /* With the gradient of the logits in z. */
 static dnnl_status_t backward(net *s)
 {
-    const neural_array *a = s->array;
+    const moe_neural_array *a = s->array;
     dnnl_status_t rc =
-        neural_dense_backward(&s->dense[2], &s->lib, s->h2, a[HEAD].value, s->z,
-                              s->d2, a[HEAD].grad, a[HEAD_BIAS].grad);
-    neural_relu_back(BATCH * HIDDEN2, s->h2, s->d2);
+        moe_neural_dense_backward(&s->dense[2], &s->lib, s->h2, a[HEAD].value,
+                                  s->z, s->d2, a[HEAD].grad, a[HEAD_BIAS].grad);
+    moe_neural_relu_back(BATCH * HIDDEN2, s->h2, s->d2);
     rc = rc ? rc
-            : neural_dense_backward(&s->dense[1], &s->lib, s->h1,
-                                    a[WEIGHT2].value, s->d2, s->d1,
-                                    a[WEIGHT2].grad, a[BIAS2].grad);
-    neural_relu_back(BATCH * HIDDEN1, s->h1, s->d1);
+            : moe_neural_dense_backward(&s->dense[1], &s->lib, s->h1,
+                                        a[WEIGHT2].value, s->d2, s->d1,
+                                        a[WEIGHT2].grad, a[BIAS2].grad);
+    moe_neural_relu_back(BATCH * HIDDEN1, s->h1, s->d1);
     rc = rc ? rc
-            : neural_dense_backward(&s->dense[0], &s->lib, s->x,
-                                    a[WEIGHT1].value, s->d1, s->dx,
-                                    a[WEIGHT1].grad, a[BIAS1].grad);
-    neural_lookup_back(s->word, BATCH, s->dx, a[EMBEDDING].grad,
-                       a[EMBEDDING].n);
+            : moe_neural_dense_backward(&s->dense[0], &s->lib, s->x,
+                                        a[WEIGHT1].value, s->d1, s->dx,
+                                        a[WEIGHT1].grad, a[BIAS1].grad);
+    moe_neural_lookup_back(s->word, BATCH, s->dx, a[EMBEDDING].grad,
+                           a[EMBEDDING].n);
     return rc;
 }
 
 static moe_status net_run(void *state, const uint64_t *samples, int n,
-                          uint64_t step, neural_score *score, moe_error *err)
+                          uint64_t step, moe_neural_score *score,
+                          moe_error *err)
 {
     net *s = state;
     for (int r = 0; r < BATCH; r++) {
         s->token[r] = r < n ? samples[r] : UINT64_MAX;
-        s->word[r] = r < n ? neural_word(s->task, samples[r], step)
+        s->word[r] = r < n ? moe_neural_word(s->task, samples[r], step)
                            : s->task->trace->vocab_size;
     }
     dnnl_status_t rc = forward(s);
     rc = rc ? rc
-            : neural_loss_run(&s->loss, &s->lib, s->z, s->token, step > 0,
-                              score);
+            : moe_neural_loss_run(&s->loss, &s->lib, s->z, s->token, step > 0,
+                                  score);
     if (step > 0)
         rc = rc ? rc : backward(s);
-    return neural_fail(rc, "training", err);
+    return moe_neural_fail(rc, "training", err);
 }
 
 static void net_fini(void *state)
 {
     net *s = state;
     for (int d = 0; d < 3; d++)
-        neural_dense_fini(&s->dense[d]);
-    neural_loss_fini(&s->loss);
-    neural_lib_fini(&s->lib);
+        moe_neural_dense_fini(&s->dense[d]);
+    moe_neural_loss_fini(&s->loss);
+    moe_neural_lib_fini(&s->lib);
     free(s->word);
     free(s->token);
     free(s->x);
@@ -169,20 +173,20 @@ static void net_fini(void *state)
     free(s->z);
 }
 
-const neural_kind neural_ffn = {.name = "ffn",
-                                .state_size = sizeof(net),
-                                .rate = 3e-3,
-                                .batch = BATCH,
-                                .declare = declare,
-                                .init = net_init,
-                                .list = net_list,
-                                .run = net_run,
-                                .fini = net_fini};
+const moe_neural_kind moe_neural_ffn = {.name = "ffn",
+                                        .state_size = sizeof(net),
+                                        .rate = 3e-3,
+                                        .batch = BATCH,
+                                        .declare = declare,
+                                        .init = net_init,
+                                        .list = net_list,
+                                        .run = net_run,
+                                        .fini = net_fini};
 
 static moe_status train(const moe_train_env *env, moe_learned_part *part,
                         moe_error *err)
 {
-    return neural_train(&neural_ffn, EPOCHS, env, part, err);
+    return moe_neural_train(&moe_neural_ffn, EPOCHS, env, part, err);
 }
 
 /* ---- prediction ---- */
@@ -195,14 +199,14 @@ typedef struct {
 } product;
 
 typedef struct {
-    neural_lib lib;
+    moe_neural_lib lib;
     product trunk[2];
-    neural_heads heads;
-    neural_memo memo;
+    moe_neural_heads heads;
+    moe_neural_memo memo;
     uint64_t weights;       /* that it holds */
-    const float *embedding; /* [vocabulary + 1][NEURAL_WIDTH], borrowed */
-    float *x, *h1, *h2;     /* [NEURAL_ROWS] */
-} state_t;
+    const float *embedding; /* [vocabulary + 1][MOE_NEURAL_WIDTH], borrowed */
+    float *x, *h1, *h2;     /* [MOE_NEURAL_ROWS] */
+} ffn_state;
 
 static moe_forecast forecast(const void *params)
 {
@@ -210,7 +214,7 @@ static moe_forecast forecast(const void *params)
     return MOE_FORECAST_TOKENS;
 }
 
-static dnnl_status_t describe_layer(const neural_lib *lib,
+static dnnl_status_t describe_layer(const moe_neural_lib *lib,
                                     const dnnl_memory_desc_t md[4],
                                     dnnl_primitive_desc_t *pd)
 {
@@ -232,14 +236,15 @@ static dnnl_status_t describe_layer(const neural_lib *lib,
     return rc;
 }
 
-static dnnl_status_t make_layer(product *y, const neural_lib *lib, int64_t in,
-                                int64_t out, const float *weight,
+static dnnl_status_t make_layer(product *y, const moe_neural_lib *lib,
+                                int64_t in, int64_t out, const float *weight,
                                 const float *bias, moe_error *err)
 {
-    dnnl_memory_desc_t md[] = {neural_desc(2, (int64_t[]){NEURAL_ROWS, in}),
-                               {.ndims = 0},
-                               neural_desc(2, (int64_t[]){1, out}),
-                               neural_desc(2, (int64_t[]){NEURAL_ROWS, out})};
+    dnnl_memory_desc_t md[] = {
+        moe_neural_desc(2, (int64_t[]){MOE_NEURAL_ROWS, in}),
+        {.ndims = 0},
+        moe_neural_desc(2, (int64_t[]){1, out}),
+        moe_neural_desc(2, (int64_t[]){MOE_NEURAL_ROWS, out})};
     dnnl_dims_t dims = {in, out}, strides = {1, in};
     dnnl_memory_desc_t plain;
     dnnl_primitive_desc_t pd = NULL;
@@ -257,7 +262,7 @@ static dnnl_status_t make_layer(product *y, const neural_lib *lib, int64_t in,
     rc = rc ? rc
             : dnnl_memory_desc_init_by_strides(&plain, 2, dims, dnnl_f32,
                                                strides);
-    rc = rc ? rc : neural_reorder(lib, &plain, weight, &md[1], y->weight);
+    rc = rc ? rc : moe_neural_reorder(lib, &plain, weight, &md[1], y->weight);
     dnnl_memory_t *const memory[] = {&y->x, &y->w, &y->b, &y->y};
     for (int i = 0; i < 4 && rc == dnnl_success; i++)
         rc = dnnl_memory_create(memory[i], &md[i], lib->engine,
@@ -266,79 +271,80 @@ static dnnl_status_t make_layer(product *y, const neural_lib *lib, int64_t in,
     return rc ? rc : dnnl_memory_set_data_handle(y->b, (void *)(uintptr_t)bias);
 }
 
-static moe_status make_trunk(state_t *s, const float *const *value,
+static moe_status make_trunk(ffn_state *s, const float *const *value,
                              moe_error *err)
 {
-    dnnl_status_t rc = neural_lib_init(&s->lib);
+    dnnl_status_t rc = moe_neural_lib_init(&s->lib);
     rc = rc ? rc
-            : make_layer(&s->trunk[0], &s->lib, NEURAL_WIDTH, HIDDEN1,
+            : make_layer(&s->trunk[0], &s->lib, MOE_NEURAL_WIDTH, HIDDEN1,
                          value[WEIGHT1], value[BIAS1], err);
     rc = rc ? rc
             : make_layer(&s->trunk[1], &s->lib, HIDDEN1, HIDDEN2,
                          value[WEIGHT2], value[BIAS2], err);
-    return neural_fail(rc, "matmul", err);
+    return moe_neural_fail(rc, "matmul", err);
 }
 
 static moe_status init(void *state, const moe_predictor_env *env,
                        const void *params, moe_error *err)
 {
-    state_t *s = state;
+    ffn_state *s = state;
     (void)params;
     moe_error local = {0};
-    const moe_learned_part *part = neural_part_of("ffn", env, &local);
+    const moe_learned_part *part = moe_neural_part_of("ffn", env, &local);
     if (part == NULL)
         return moe_fail(err, local.status, "%s", local.text);
-    neural_row rows[NEURAL_ARRAYS];
+    moe_neural_row rows[MOE_NEURAL_ARRAYS];
     const moe_learned_shape heads =
-        neural_heads_shape(env->trace->layers, env->trace->experts);
+        moe_neural_heads_shape(env->trace->layers, env->trace->experts);
     const float *value[N_ARRAYS];
     declare(&heads, env->learned->vocab_size, rows);
     for (int a = 0; a < N_ARRAYS; a++)
         value[a] = moe_learned_get(part, &rows[a].shape, &local);
-    s->x = moe_array_new(NEURAL_ROWS * NEURAL_WIDTH, sizeof(float), &local);
-    s->h1 = moe_array_new(NEURAL_ROWS * HIDDEN1, sizeof(float), &local);
-    s->h2 = moe_array_new(NEURAL_ROWS * HIDDEN2, sizeof(float), &local);
+    s->x = moe_array_new(MOE_NEURAL_ROWS * MOE_NEURAL_WIDTH, sizeof(float),
+                         &local);
+    s->h1 = moe_array_new(MOE_NEURAL_ROWS * HIDDEN1, sizeof(float), &local);
+    s->h2 = moe_array_new(MOE_NEURAL_ROWS * HIDDEN2, sizeof(float), &local);
     s->embedding = value[EMBEDDING];
     s->weights = moe_learned_weights(part);
     if (local.status == MOE_OK && make_trunk(s, value, &local) == MOE_OK &&
-        neural_memo_init(&s->memo, env, &local) == MOE_OK)
-        neural_heads_init(&s->heads, &s->lib, env, part, &local);
+        moe_neural_memo_init(&s->memo, env, &local) == MOE_OK)
+        moe_neural_heads_init(&s->heads, &s->lib, env, part, &local);
     return local.status == MOE_OK
                ? MOE_OK
                : moe_fail(err, local.status, "%s", local.text);
 }
 
-static dnnl_status_t run_layer(const product *y, const neural_lib *lib,
+static dnnl_status_t run_layer(const product *y, const moe_neural_lib *lib,
                                const float *in, float *out)
 {
-    const neural_arg args[] = {{DNNL_ARG_SRC, y->x, in},
-                               {DNNL_ARG_WEIGHTS, y->w, NULL},
-                               {DNNL_ARG_BIAS, y->b, NULL},
-                               {DNNL_ARG_DST, y->y, out}};
-    return neural_execute(lib, y->run, args, MOE_ARRAY_LEN(args));
+    const moe_neural_arg args[] = {{DNNL_ARG_SRC, y->x, in},
+                                   {DNNL_ARG_WEIGHTS, y->w, NULL},
+                                   {DNNL_ARG_BIAS, y->b, NULL},
+                                   {DNNL_ARG_DST, y->y, out}};
+    return moe_neural_execute(lib, y->run, args, MOE_ARRAY_LEN(args));
 }
 
-static void predict(state_t *s, const moe_batch *batch)
+static void predict(ffn_state *s, const moe_batch *batch)
 {
     const size_t k = (size_t)s->memo.top_k;
-    for (uint32_t at = 0; at < batch->own; at += NEURAL_ROWS) {
+    for (uint32_t at = 0; at < batch->own; at += MOE_NEURAL_ROWS) {
         const uint32_t left = batch->own - at;
-        const uint32_t rows = left < NEURAL_ROWS ? left : NEURAL_ROWS;
-        neural_lookup(s->embedding, batch->token_id + at, rows, s->x);
+        const uint32_t rows = left < MOE_NEURAL_ROWS ? left : MOE_NEURAL_ROWS;
+        moe_neural_lookup(s->embedding, batch->token_id + at, rows, s->x);
         run_layer(&s->trunk[0], &s->lib, s->x, s->h1);
         run_layer(&s->trunk[1], &s->lib, s->h1, s->h2);
-        neural_heads_run(&s->heads, &s->lib, s->h2, rows, s->memo.max_own * k,
-                         s->memo.experts + at * k);
+        moe_neural_heads_run(&s->heads, &s->lib, s->h2, rows,
+                             s->memo.max_own * k, s->memo.experts + at * k);
     }
 }
 
 static void tokens(void *state, const moe_batch *batch, int layer,
                    uint16_t *experts_out)
 {
-    state_t *s = state;
-    if (!neural_memo_holds(&s->memo, batch, layer))
+    ffn_state *s = state;
+    if (!moe_neural_memo_holds(&s->memo, batch, layer))
         predict(s, batch);
-    neural_memo_copy(&s->memo, batch, layer, experts_out);
+    moe_neural_memo_copy(&s->memo, batch, layer, experts_out);
 }
 
 /* The trunk is computed once for all layers: each is charged its part, also
@@ -346,11 +352,11 @@ static void tokens(void *state, const moe_batch *batch, int layer,
 static int work(const void *state, double n, double sequences,
                 moe_gemm_run *runs_out)
 {
-    const state_t *s = state;
+    const ffn_state *s = state;
     const double part = 1.0 / s->heads.trained;
     (void)sequences;
-    runs_out[0] = (moe_gemm_run){{n, NEURAL_WIDTH, 1}, part};
-    runs_out[1] = (moe_gemm_run){{n, HIDDEN1, NEURAL_WIDTH}, part};
+    runs_out[0] = (moe_gemm_run){{n, MOE_NEURAL_WIDTH, 1}, part};
+    runs_out[1] = (moe_gemm_run){{n, HIDDEN1, MOE_NEURAL_WIDTH}, part};
     runs_out[2] = (moe_gemm_run){{n, HIDDEN2, HIDDEN1}, part};
     runs_out[3] = (moe_gemm_run){{n, s->heads.experts, HIDDEN2}, 1};
     return 4;
@@ -358,12 +364,12 @@ static int work(const void *state, double n, double sequences,
 
 static size_t parameters(const void *state)
 {
-    return ((const state_t *)state)->weights;
+    return ((const ffn_state *)state)->weights;
 }
 
 static void fini(void *state)
 {
-    state_t *s = state;
+    ffn_state *s = state;
     for (int i = 0; i < 2; i++) {
         product *y = &s->trunk[i];
         if (y->run != NULL)
@@ -374,8 +380,8 @@ static void fini(void *state)
         dnnl_memory_destroy(y->y);
         free(y->weight);
     }
-    neural_heads_fini(&s->heads);
-    neural_lib_fini(&s->lib);
+    moe_neural_heads_fini(&s->heads);
+    moe_neural_lib_fini(&s->lib);
     free(s->memo.experts);
     free(s->x);
     free(s->h1);
@@ -385,7 +391,7 @@ static void fini(void *state)
 const moe_predictor moe_predictor_ffn = {
     .name = "ffn",
     .help = "trained on the token alone: embedding, 128, 64, a head per layer",
-    .state_size = sizeof(state_t),
+    .state_size = sizeof(ffn_state),
     .forecast = forecast,
     .init = init,
     .tokens = tokens,

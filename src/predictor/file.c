@@ -16,13 +16,13 @@
 typedef struct {
     char path[1024];
     double flops;
-} params_t;
+} file_params;
 
 static const moe_opt options[] = {
     {.key = "path",
      .type = MOE_OPT_TEXT,
      .initial = "",
-     MOE_OPT_AT(params_t, path),
+     MOE_OPT_AT(file_params, path),
      .help = "HDF5 file with `experts` (layer, token, k) for the trace"},
     {.key = "flops",
      .type = MOE_OPT_REAL,
@@ -30,7 +30,7 @@ static const moe_opt options[] = {
      .initial = "0",
      .min = 0,
      .max = 1e15,
-     MOE_OPT_AT(params_t, flops),
+     MOE_OPT_AT(file_params, flops),
      .help = "floating-point operations of a prediction, per token and layer, "
              "charged on the gpu clock as one product; 0: free"},
     {.key = NULL}};
@@ -40,7 +40,7 @@ typedef struct {
     uint64_t n_tokens;
     double flops;
     uint16_t *choice; /* [n_layers][n_tokens][top_k] likeliest first */
-} state_t;
+} file_state;
 
 static moe_forecast forecast(const void *params)
 {
@@ -50,7 +50,7 @@ static moe_forecast forecast(const void *params)
 
 static const char *file(const void *params)
 {
-    return ((const params_t *)params)->path;
+    return ((const file_params *)params)->path;
 }
 
 /* What the file says of itself must be this trace. */
@@ -150,7 +150,7 @@ static void order_token(int k, const int32_t *expert, const float *score,
     }
 }
 
-static void take_layers(hid_t h5, const moe_predictor_env *env, state_t *s,
+static void take_layers(hid_t h5, const moe_predictor_env *env, file_state *s,
                         moe_error *err)
 {
     const moe_trace *t = env->trace;
@@ -179,8 +179,8 @@ static void take_layers(hid_t h5, const moe_predictor_env *env, state_t *s,
 static moe_status init(void *state, const moe_predictor_env *env,
                        const void *params, moe_error *err)
 {
-    state_t *s = state;
-    const params_t *p = params;
+    file_state *s = state;
+    const file_params *p = params;
     const moe_trace *t = env->trace;
     if (p->path[0] == '\0')
         return moe_fail(err, MOE_USAGE, "predictor file: no path is given");
@@ -212,7 +212,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
 static void tokens(void *state, const moe_batch *batch, int layer,
                    uint16_t *experts_out)
 {
-    const state_t *s = state;
+    const file_state *s = state;
     const size_t k = (size_t)s->top_k;
     const uint16_t *choice = s->choice + (size_t)layer * s->n_tokens * k;
     for (uint32_t i = 0; i < batch->own; i++)
@@ -224,7 +224,7 @@ static int work(const void *state, double n_tokens, double sequences,
                 moe_gemm_run *runs_out)
 {
     (void)sequences;
-    const double side = sqrt(((const state_t *)state)->flops / 2);
+    const double side = sqrt(((const file_state *)state)->flops / 2);
     if (!(side > 0))
         return 0;
     runs_out[0] = (moe_gemm_run){{.m = n_tokens, .n = side, .k = side}, 1};
@@ -233,21 +233,21 @@ static int work(const void *state, double n_tokens, double sequences,
 
 static size_t parameters(const void *state)
 {
-    const state_t *s = state;
+    const file_state *s = state;
     return (size_t)s->n_layers * s->n_tokens * (size_t)s->top_k;
 }
 
 static void fini(void *state)
 {
-    free(((state_t *)state)->choice);
+    free(((file_state *)state)->choice);
 }
 
 const moe_predictor moe_predictor_file = {
     .name = "file",
     .help = "your own predictions, computed elsewhere and read from HDF5",
     .opts = options,
-    .params_size = sizeof(params_t),
-    .state_size = sizeof(state_t),
+    .params_size = sizeof(file_params),
+    .state_size = sizeof(file_state),
     .forecast = forecast,
     .file = file,
     .init = init,

@@ -13,40 +13,41 @@
 /** The share of each expert in the training part of layer l of env.
  *  @param share_out  [experts]; even shares when the part is empty.
  *  @return MOE_OK, MOE_NOMEM. */
-moe_status predictor_train_shares(const moe_predictor_env *env, int l,
-                                  double *share_out, bool *empty_out,
-                                  moe_error *err);
+moe_status moe_predictor_train_shares(const moe_predictor_env *env, int l,
+                                      double *share_out, bool *empty_out,
+                                      moe_error *err);
 
 /** How a predictor tells kinds of tokens apart. */
-typedef struct predictor_keys {
+typedef struct moe_predictor_keys {
     const char *name; /* of the predictor, for messages */
     uint32_t n_keys;  /* 0: all tokens are alike */
     uint32_t (*key)(const moe_trace *trace, uint64_t token);
-} predictor_keys;
+} moe_predictor_keys;
 
-typedef struct predictor_table {
+typedef struct moe_predictor_table {
     int n_layers, experts, top_k;
     size_t rows;      /* 1 + kinds seen in training */
     uint32_t *row_of; /* [n_keys] */
     uint16_t *choice; /* [n_layers][rows][top_k] likeliest first */
     float *score;     /* the same: share of a row's tokens that visit it */
     double *visit;    /* [n_layers][experts] share of all tokens */
-} predictor_table;
+} moe_predictor_table;
 
 /** Count the training part. The score of an expert in a row of n tokens that
  *  visited it c times is (c + weight * v) / (n + weight), v being the share of
  *  all tokens that visit it. In an ordered trace the first of the k is the
  *  likeliest first choice.
- *  @param out  zeroed; release with predictor_table_fini() in any case.
+ *  @param out  zeroed; release with moe_predictor_table_fini() in any case.
  *  @return MOE_OK, MOE_USAGE (a load trace, an empty training part),
  *  MOE_NOMEM. */
-moe_status predictor_table_make(const moe_predictor_env *env,
-                                const predictor_keys *keys, double weight,
-                                predictor_table *out, moe_error *err);
-void predictor_table_fini(predictor_table *table);
+moe_status moe_predictor_table_make(const moe_predictor_env *env,
+                                    const moe_predictor_keys *keys,
+                                    double weight, moe_predictor_table *out,
+                                    moe_error *err);
+void moe_predictor_table_fini(moe_predictor_table *table);
 
 /** Experts of one token. @param experts_out  [top_k]. */
-static inline void predictor_table_choose(const predictor_table *table,
+static inline void predictor_table_choose(const moe_predictor_table *table,
                                           int layer, size_t row,
                                           uint16_t *experts_out)
 {
@@ -60,24 +61,24 @@ static inline void predictor_table_choose(const predictor_table *table,
 /** Add one token's expected load: its k experts by their scores, the others
  *  by what is left, as all tokens visit them.
  *  @param load  [experts] pairs in units of 1 / MOE_LOAD_ONE. */
-void predictor_table_expect(const predictor_table *table, int layer, size_t row,
-                            uint64_t *load);
+void moe_predictor_table_expect(const moe_predictor_table *table, int layer,
+                                size_t row, uint64_t *load);
 
 /** @return numbers in the table: choices, scores and shares. */
-size_t predictor_table_numbers(const predictor_table *table);
+size_t moe_predictor_table_numbers(const moe_predictor_table *table);
 
 /** What a token predictor sends to the planner: an own option of each. */
 enum { PREDICTOR_CHOICES, PREDICTOR_PROBABILITIES };
-extern const char *const predictor_collects[];
+extern const char *const moe_predictor_collects[];
 #define PREDICTOR_COLLECTS(params, member)                                  \
     {                                                                       \
         .key = "collects", .type = MOE_OPT_ENUM, .initial = "choices",      \
-        .choices = predictor_collects, MOE_OPT_AT(params, member),          \
+        .choices = moe_predictor_collects, MOE_OPT_AT(params, member),      \
         .help = "what the planner sees: counts of the choices, or sums of " \
                 "probabilities"                                             \
     }
 
 /** The price of a look-up per token: a product of depth 1. */
-int predictor_lookup_work(int top_k, double tokens, moe_gemm_run *runs_out);
+int moe_predictor_lookup_work(int top_k, double tokens, moe_gemm_run *runs_out);
 
 #endif

@@ -16,18 +16,18 @@ enum { GROUP = 4 };   /* chunks that run together */
 
 typedef struct {
     const moe_trace *trace; /* borrowed */
-    neural_lib lib;
-    recur_trunk trunk;
-    neural_heads heads;
-    neural_memo memo;
-    uint64_t weights;                 /* that it holds */
-    const float *value[TRUNK_ARRAYS]; /* borrowed */
+    moe_neural_lib lib;
+    moe_recur_trunk trunk;
+    moe_neural_heads heads;
+    moe_neural_memo memo;
+    uint64_t weights;                     /* that it holds */
+    const float *value[MOE_TRUNK_ARRAYS]; /* borrowed */
     uint32_t *chunk_of; /* [max_own] chunk, in order of appearance */
     uint16_t *step_of;  /* [max_own] place in it */
     uint64_t *first;    /* [max_own + 1] first token of each chunk */
     uint64_t *end;      /* [max_own] behind the last of its sequence */
-    float *rows;        /* [max_own, rounded up][NEURAL_WIDTH] for the heads */
-} state_t;
+    float *rows; /* [max_own, rounded up][MOE_NEURAL_WIDTH] for the heads */
+} lstm_state;
 
 static moe_forecast forecast(const void *params)
 {
@@ -35,42 +35,43 @@ static moe_forecast forecast(const void *params)
     return MOE_FORECAST_TOKENS;
 }
 
-static moe_status allocate(state_t *s, uint32_t max_own, moe_error *err)
+static moe_status allocate(lstm_state *s, uint32_t max_own, moe_error *err)
 {
-    const size_t n = max_own, rows = n / NEURAL_ROWS + 1;
+    const size_t n = max_own, rows = n / MOE_NEURAL_ROWS + 1;
     s->chunk_of = moe_array_new(n, sizeof *s->chunk_of, err);
     s->step_of = moe_array_new(n, sizeof *s->step_of, err);
     s->first = moe_array_new(n, sizeof *s->first, err);
     s->end = moe_array_new(n, sizeof *s->end, err);
-    s->rows =
-        moe_array_new(rows * NEURAL_ROWS * NEURAL_WIDTH, sizeof(float), err);
+    s->rows = moe_array_new(rows * MOE_NEURAL_ROWS * MOE_NEURAL_WIDTH,
+                            sizeof(float), err);
     return err->status;
 }
 
-static moe_status set_up(state_t *s, const moe_predictor_env *env,
+static moe_status set_up(lstm_state *s, const moe_predictor_env *env,
                          moe_error *err)
 {
-    const moe_learned_part *part = neural_part_of("lstm", env, err);
+    const moe_learned_part *part = moe_neural_part_of("lstm", env, err);
     if (part == NULL)
         return err->status;
-    neural_row rows[NEURAL_ARRAYS];
+    moe_neural_row rows[MOE_NEURAL_ARRAYS];
     const moe_learned_shape heads =
-        neural_heads_shape(env->trace->layers, env->trace->experts);
-    const int n = recur_declare(&heads, env->learned->vocab_size, rows);
+        moe_neural_heads_shape(env->trace->layers, env->trace->experts);
+    const int n = moe_recur_declare(&heads, env->learned->vocab_size, rows);
     for (int a = 0; a < n; a++)
         s->value[a] = moe_learned_get(part, &rows[a].shape, err);
     s->trace = env->trace;
     s->weights = moe_learned_weights(part);
     if (err->status != MOE_OK || allocate(s, env->max_own, err) != MOE_OK ||
-        neural_fail(neural_lib_init(&s->lib), "engine", err) != MOE_OK ||
-        recur_trunk_init(&s->trunk, &s->lib, GROUP, false, err) != MOE_OK ||
-        neural_memo_init(&s->memo, env, err) != MOE_OK ||
-        neural_heads_init(&s->heads, &s->lib, env, part, err) != MOE_OK)
+        moe_neural_fail(moe_neural_lib_init(&s->lib), "engine", err) !=
+            MOE_OK ||
+        moe_recur_trunk_init(&s->trunk, &s->lib, GROUP, false, err) != MOE_OK ||
+        moe_neural_memo_init(&s->memo, env, err) != MOE_OK ||
+        moe_neural_heads_init(&s->heads, &s->lib, env, part, err) != MOE_OK)
         return err->status;
-    return neural_fail(recur_lstm_load(&s->trunk.lstm, &s->lib,
-                                       s->value[TRUNK_INPUT],
-                                       s->value[TRUNK_STATE]),
-                       "LSTM", err);
+    return moe_neural_fail(moe_recur_lstm_load(&s->trunk.lstm, &s->lib,
+                                               s->value[MOE_TRUNK_INPUT],
+                                               s->value[MOE_TRUNK_STATE]),
+                           "LSTM", err);
 }
 
 static moe_status init(void *state, const moe_predictor_env *env,
@@ -97,7 +98,7 @@ static uint64_t sequence_of(const moe_trace *t, uint64_t token)
 }
 
 /* Which chunks the rank's tokens need. @return how many. */
-static uint32_t find_chunks(state_t *s, const moe_batch *batch)
+static uint32_t find_chunks(lstm_state *s, const moe_batch *batch)
 {
     const moe_trace *t = s->trace;
     uint32_t n = 0;
@@ -117,51 +118,52 @@ static uint32_t find_chunks(state_t *s, const moe_batch *batch)
 }
 
 /* Embeddings of the chunks from `from` on; what is missing is zero. */
-static void fill_group(state_t *s, uint32_t from, uint32_t n)
+static void fill_group(lstm_state *s, uint32_t from, uint32_t n)
 {
-    memset(s->trunk.x, 0, s->trunk.rows * NEURAL_WIDTH * sizeof(float));
+    memset(s->trunk.x, 0, s->trunk.rows * MOE_NEURAL_WIDTH * sizeof(float));
     for (uint32_t q = 0; q < n; q++)
-        for (uint64_t step = 0; step < RECUR_STEPS; step++) {
+        for (uint64_t step = 0; step < MOE_RECUR_STEPS; step++) {
             const uint64_t token = s->first[from + q] + step;
             if (token >= s->end[from + q])
                 break;
-            neural_lookup(s->value[TRUNK_EMBEDDING], s->trace->token_id + token,
-                          1, s->trunk.x + (step * GROUP + q) * NEURAL_WIDTH);
+            moe_neural_lookup(
+                s->value[MOE_TRUNK_EMBEDDING], s->trace->token_id + token, 1,
+                s->trunk.x + (step * GROUP + q) * MOE_NEURAL_WIDTH);
         }
 }
 
-static void predict(state_t *s, const moe_batch *batch)
+static void predict(lstm_state *s, const moe_batch *batch)
 {
     const uint32_t chunks = find_chunks(s, batch);
     const size_t k = (size_t)s->memo.top_k;
     for (uint32_t from = 0, i = 0; from < chunks; from += GROUP) {
         const uint32_t n = chunks - from < GROUP ? chunks - from : GROUP;
         fill_group(s, from, n);
-        recur_trunk_run(&s->trunk, &s->lib, s->value);
+        moe_recur_trunk_run(&s->trunk, &s->lib, s->value);
         for (; i < batch->own && s->chunk_of[i] < from + n; i++) {
             const size_t row =
                 (size_t)s->step_of[i] * GROUP + (s->chunk_of[i] - from);
-            memcpy(s->rows + (size_t)i * NEURAL_WIDTH,
-                   s->trunk.sum + row * NEURAL_WIDTH,
-                   NEURAL_WIDTH * sizeof(float));
+            memcpy(s->rows + (size_t)i * MOE_NEURAL_WIDTH,
+                   s->trunk.sum + row * MOE_NEURAL_WIDTH,
+                   MOE_NEURAL_WIDTH * sizeof(float));
         }
     }
-    for (uint32_t at = 0; at < batch->own; at += NEURAL_ROWS) {
+    for (uint32_t at = 0; at < batch->own; at += MOE_NEURAL_ROWS) {
         const uint32_t left = batch->own - at;
-        neural_heads_run(&s->heads, &s->lib,
-                         s->rows + (size_t)at * NEURAL_WIDTH,
-                         left < NEURAL_ROWS ? left : NEURAL_ROWS,
-                         s->memo.max_own * k, s->memo.experts + at * k);
+        moe_neural_heads_run(&s->heads, &s->lib,
+                             s->rows + (size_t)at * MOE_NEURAL_WIDTH,
+                             left < MOE_NEURAL_ROWS ? left : MOE_NEURAL_ROWS,
+                             s->memo.max_own * k, s->memo.experts + at * k);
     }
 }
 
 static void tokens(void *state, const moe_batch *batch, int layer,
                    uint16_t *experts_out)
 {
-    state_t *s = state;
-    if (!neural_memo_holds(&s->memo, batch, layer))
+    lstm_state *s = state;
+    if (!moe_neural_memo_holds(&s->memo, batch, layer))
         predict(s, batch);
-    neural_memo_copy(&s->memo, batch, layer, experts_out);
+    moe_neural_memo_copy(&s->memo, batch, layer, experts_out);
 }
 
 /* What is computed here, at a GPU's number of tokens: the input's part of the
@@ -171,36 +173,38 @@ static void tokens(void *state, const moe_batch *batch, int layer,
 static int work(const void *state, double n, double sequences,
                 moe_gemm_run *runs_out)
 {
-    const state_t *s = state;
+    const lstm_state *s = state;
     const double part = 1.0 / s->heads.trained;
-    const double gates = RECUR_GATES * NEURAL_WIDTH;
+    const double gates = MOE_RECUR_GATES * MOE_NEURAL_WIDTH;
     const double seqs = fmax(sequences, 1);
-    const double more = ceil((n / seqs - RECUR_STEPS) / RECUR_STRIDE);
+    const double more = ceil((n / seqs - MOE_RECUR_STEPS) / RECUR_STRIDE);
     const double chunks = seqs * (1 + fmax(more, 0));
-    const double rows = chunks * RECUR_STEPS;
-    runs_out[0] = (moe_gemm_run){{rows, NEURAL_WIDTH, 1}, part};
-    runs_out[1] =
-        (moe_gemm_run){{rows, gates, NEURAL_WIDTH}, RECUR_LAYERS * part};
-    runs_out[2] = (moe_gemm_run){{chunks, gates, NEURAL_WIDTH},
-                                 RECUR_LAYERS * RECUR_STEPS * part};
-    runs_out[3] = (moe_gemm_run){{rows, RECUR_QKV, NEURAL_WIDTH}, part};
-    runs_out[4] = (moe_gemm_run){{rows, RECUR_REACH, NEURAL_WIDTH}, part};
-    runs_out[5] = (moe_gemm_run){{rows, NEURAL_WIDTH, RECUR_REACH}, part};
-    runs_out[6] = (moe_gemm_run){{n, s->heads.experts, NEURAL_WIDTH}, 1};
+    const double rows = chunks * MOE_RECUR_STEPS;
+    runs_out[0] = (moe_gemm_run){{rows, MOE_NEURAL_WIDTH, 1}, part};
+    runs_out[1] = (moe_gemm_run){{rows, gates, MOE_NEURAL_WIDTH},
+                                 MOE_RECUR_LAYERS * part};
+    runs_out[2] = (moe_gemm_run){{chunks, gates, MOE_NEURAL_WIDTH},
+                                 MOE_RECUR_LAYERS * MOE_RECUR_STEPS * part};
+    runs_out[3] = (moe_gemm_run){{rows, MOE_RECUR_QKV, MOE_NEURAL_WIDTH}, part};
+    runs_out[4] =
+        (moe_gemm_run){{rows, MOE_RECUR_REACH, MOE_NEURAL_WIDTH}, part};
+    runs_out[5] =
+        (moe_gemm_run){{rows, MOE_NEURAL_WIDTH, MOE_RECUR_REACH}, part};
+    runs_out[6] = (moe_gemm_run){{n, s->heads.experts, MOE_NEURAL_WIDTH}, 1};
     return 7;
 }
 
 static size_t parameters(const void *state)
 {
-    return ((const state_t *)state)->weights;
+    return ((const lstm_state *)state)->weights;
 }
 
 static void fini(void *state)
 {
-    state_t *s = state;
-    recur_trunk_fini(&s->trunk);
-    neural_heads_fini(&s->heads);
-    neural_lib_fini(&s->lib);
+    lstm_state *s = state;
+    moe_recur_trunk_fini(&s->trunk);
+    moe_neural_heads_fini(&s->heads);
+    moe_neural_lib_fini(&s->lib);
     free(s->memo.experts);
     free(s->chunk_of);
     free(s->step_of);
@@ -212,14 +216,14 @@ static void fini(void *state)
 static moe_status train(const moe_train_env *env, moe_learned_part *part,
                         moe_error *err)
 {
-    return neural_train(&neural_lstm, EPOCHS, env, part, err);
+    return moe_neural_train(&moe_neural_lstm, EPOCHS, env, part, err);
 }
 
 const moe_predictor moe_predictor_lstm = {
     .name = "lstm",
     .help = "trained on the token and those before it: LSTM of 2 x 64, "
             "attention, residual",
-    .state_size = sizeof(state_t),
+    .state_size = sizeof(lstm_state),
     .forecast = forecast,
     .init = init,
     .tokens = tokens,

@@ -23,7 +23,7 @@ enum { TRAIN_LOSS, VALID_LOSS, VALID_RECALL, VALID_TOP1, N_HISTORIES };
 
 /* ---- the task ---- */
 
-static moe_status split_sequences(neural_task *task, moe_error *err)
+static moe_status split_sequences(moe_neural_task *task, moe_error *err)
 {
     const moe_trace *t = task->trace;
     uint32_t *order = moe_array_new(t->n_seqs, sizeof *order, err);
@@ -37,7 +37,7 @@ static moe_status split_sequences(neural_task *task, moe_error *err)
             order[n++] = (uint32_t)s;
     }
     moe_rng rng =
-        moe_rng_at(task->seed, MOE_RNG_TRAIN, 0, NEURAL_DRAW_SPLIT, 0);
+        moe_rng_at(task->seed, MOE_RNG_TRAIN, 0, MOE_NEURAL_DRAW_SPLIT, 0);
     moe_rng_shuffle(&rng, order, n, sizeof *order);
     size_t valid = (size_t)ceil(VALID_SHARE * (double)n);
     if (n < 2)
@@ -55,7 +55,7 @@ static moe_status split_sequences(neural_task *task, moe_error *err)
  * ones more, from 1 down to a quarter, so that the first is found, too.
  * (Down to a half instead, lstm finds 0.001 more of gpt-oss-20b's experts on
  * MMLU, but 0.026 fewer firsts.) */
-static void weigh_ranks(neural_task *task)
+static void weigh_ranks(moe_neural_task *task)
 {
     const int k = task->trace->top_k;
     double sum = 0;
@@ -69,10 +69,10 @@ static void weigh_ranks(neural_task *task)
         task->rank_weight[j] /= (float)sum;
 }
 
-moe_status neural_task_init(neural_task *task, const moe_trace *trace,
-                            uint64_t seed, moe_error *err)
+moe_status moe_neural_task_init(moe_neural_task *task, const moe_trace *trace,
+                                uint64_t seed, moe_error *err)
 {
-    *task = (neural_task){.trace = trace, .seed = seed};
+    *task = (moe_neural_task){.trace = trace, .seed = seed};
     task->part = moe_array_new(trace->n_seqs, sizeof *task->part, err);
     task->seen = moe_array_new(trace->vocab_size, sizeof *task->seen, err);
     task->rank_weight =
@@ -87,44 +87,45 @@ moe_status neural_task_init(neural_task *task, const moe_trace *trace,
     return MOE_OK;
 }
 
-void neural_task_fini(neural_task *task)
+void moe_neural_task_fini(moe_neural_task *task)
 {
     free(task->part);
     free(task->seen);
     free(task->rank_weight);
-    *task = (neural_task){.trace = NULL};
+    *task = (moe_neural_task){.trace = NULL};
 }
 
 /* ---- arrays ---- */
 
-moe_learned_shape neural_heads_shape(int layers, int experts)
+moe_learned_shape moe_neural_heads_shape(int layers, int experts)
 {
     return (moe_learned_shape){
         .name = "head",
         .rank = 3,
         .dim_name = {"layer", "expert", "width"},
-        .dim = {(uint64_t)layers, (uint64_t)experts, NEURAL_WIDTH}};
+        .dim = {(uint64_t)layers, (uint64_t)experts, MOE_NEURAL_WIDTH}};
 }
 
-int neural_declare_heads(const moe_learned_shape *heads, neural_row *rows)
+int moe_neural_declare_heads(const moe_learned_shape *heads,
+                             moe_neural_row *rows)
 {
-    rows[0] = (neural_row){*heads, 0.1};
-    rows[1] = (neural_row){{.name = "head_bias",
-                            .rank = 2,
-                            .dim_name = {"layer", "expert"},
-                            .dim = {heads->dim[0], heads->dim[1]}},
-                           0};
+    rows[0] = (moe_neural_row){*heads, 0.1};
+    rows[1] = (moe_neural_row){{.name = "head_bias",
+                                .rank = 2,
+                                .dim_name = {"layer", "expert"},
+                                .dim = {heads->dim[0], heads->dim[1]}},
+                               0};
     return 2;
 }
 
 /* One training in progress. */
 typedef struct {
-    const neural_kind *kind;
+    const moe_neural_kind *kind;
     const moe_train_env *env;
     moe_learned_part *part;
-    neural_task task;
-    neural_row rows[NEURAL_ARRAYS];
-    neural_array array[NEURAL_ARRAYS];
+    moe_neural_task task;
+    moe_neural_row rows[MOE_NEURAL_ARRAYS];
+    moe_neural_array array[MOE_NEURAL_ARRAYS];
     int n_arrays, epochs;
     float *history[N_HISTORIES]; /* [epochs] */
     uint64_t *fit, *valid;       /* samples */
@@ -147,7 +148,7 @@ static float *array_of(training *t, const moe_learned_shape *shape,
 static void fill(training *t, int a)
 {
     moe_rng rng = moe_rng_at(t->env->seed, MOE_RNG_TRAIN, 0,
-                             (uint64_t)(NEURAL_DRAW_INIT + a), 0);
+                             (uint64_t)(MOE_NEURAL_DRAW_INIT + a), 0);
     for (size_t i = 0; i < t->array[a].n && t->rows[a].spread > 0; i++)
         t->array[a].value[i] =
             (float)(t->rows[a].spread * moe_rng_normal(&rng));
@@ -175,11 +176,11 @@ static moe_status make_arrays(training *t, bool fresh, moe_error *err)
 {
     const moe_trace *trace = t->env->trace;
     const moe_learned_shape heads =
-        neural_heads_shape(trace->layers, trace->experts);
+        moe_neural_heads_shape(trace->layers, trace->experts);
     t->n_arrays = t->kind->declare(&heads, trace->vocab_size, t->rows);
     for (int a = 0; a < t->n_arrays; a++) {
         const moe_learned_shape *s = &t->rows[a].shape;
-        neural_array *x = &t->array[a];
+        moe_neural_array *x = &t->array[a];
         x->best = array_of(t, s, "", fresh, err);
         x->value = array_of(t, s, "now_", fresh, err);
         x->m = array_of(t, s, "adam_m_", fresh, err);
@@ -207,8 +208,8 @@ static moe_status make_arrays(training *t, bool fresh, moe_error *err)
     return err->status;
 }
 
-static moe_status list_samples(training *t, neural_part part, uint64_t **out,
-                               uint64_t *n_out, moe_error *err)
+static moe_status list_samples(training *t, moe_neural_part part,
+                               uint64_t **out, uint64_t *n_out, moe_error *err)
 {
     *n_out = t->kind->list(&t->task, part, NULL);
     *out = moe_array_new(*n_out, sizeof **out, err);
@@ -224,7 +225,7 @@ static void update(const training *t, uint64_t step, double rate)
     const float c1 = (float)(1 / (1 - pow((double)BETA1, (double)step)));
     const float c2 = (float)(1 / (1 - pow((double)BETA2, (double)step)));
     for (int a = 0; a < t->n_arrays; a++) {
-        const neural_array *x = &t->array[a];
+        const moe_neural_array *x = &t->array[a];
         float *restrict value = x->value, *restrict m = x->m,
                         *restrict v = x->v;
         const float *restrict grad = x->grad;
@@ -241,12 +242,12 @@ static void update(const training *t, uint64_t step, double rate)
 /* All samples in batches, with `step` the number of the first less one, or
  * UINT64_MAX to validate. */
 static moe_status run_samples(training *t, const uint64_t *samples, uint64_t n,
-                              uint64_t step, double rate, neural_score *score,
-                              moe_error *err)
+                              uint64_t step, double rate,
+                              moe_neural_score *score, moe_error *err)
 {
     const uint64_t batch = (uint64_t)t->kind->batch;
     const bool train = step != UINT64_MAX;
-    *score = (neural_score){0};
+    *score = (moe_neural_score){0};
     for (uint64_t at = 0; at < n; at += batch) {
         const uint64_t now = n - at < batch ? n - at : batch;
         const uint64_t number = train ? ++step : 0;
@@ -266,11 +267,11 @@ static void shuffle_samples(training *t, int epoch)
     /* From the same order every time, so that a resumed training agrees. */
     t->kind->list(&t->task, NEURAL_FIT, t->fit);
     moe_rng rng = moe_rng_at(t->env->seed, MOE_RNG_TRAIN, (uint64_t)epoch,
-                             NEURAL_DRAW_ORDER, 0);
+                             MOE_NEURAL_DRAW_ORDER, 0);
     moe_rng_shuffle(&rng, t->fit, t->n_fit, sizeof *t->fit);
 }
 
-static moe_status validate(training *t, neural_score *score, moe_error *err)
+static moe_status validate(training *t, moe_neural_score *score, moe_error *err)
 {
     if (run_samples(t, t->valid, t->n_valid, UINT64_MAX, 0, score, err) !=
         MOE_OK)
@@ -298,7 +299,7 @@ static moe_status run_epoch(training *t, int epoch, moe_error *err)
     const uint64_t batch = (uint64_t)t->kind->batch;
     const uint64_t steps = (t->n_fit + batch - 1) / batch;
     const double rate = t->kind->rate * (1 - (double)epoch / t->epochs);
-    neural_score fit, valid;
+    moe_neural_score fit, valid;
     shuffle_samples(t, epoch);
     if (run_samples(t, t->fit, t->n_fit, (uint64_t)epoch * steps, rate, &fit,
                     err) != MOE_OK ||
@@ -323,14 +324,14 @@ static void fill_unseen(training *t)
     float *table = t->array[0].best;
     for (uint32_t v = 0; v < vocab; v++)
         if (t->task.seen[v] == 0)
-            memcpy(table + (size_t)v * NEURAL_WIDTH,
-                   table + (size_t)vocab * NEURAL_WIDTH,
-                   NEURAL_WIDTH * sizeof *table);
+            memcpy(table + (size_t)v * MOE_NEURAL_WIDTH,
+                   table + (size_t)vocab * MOE_NEURAL_WIDTH,
+                   MOE_NEURAL_WIDTH * sizeof *table);
 }
 
 static moe_status finish(training *t, moe_error *err)
 {
-    neural_score score;
+    moe_neural_score score;
     fill_unseen(t);
     moe_learned_round(t->part, t->env->kept_bits);
     for (int a = 0; a < t->n_arrays; a++)
@@ -377,7 +378,7 @@ static moe_status begin(training *t, moe_error *err)
             (unsigned long long)t->part->seed, t->part->epochs_limit);
     t->part->seed = t->env->seed;
     t->part->epochs_limit = t->epochs;
-    if (neural_task_init(&t->task, t->env->trace, t->env->seed, err) ||
+    if (moe_neural_task_init(&t->task, t->env->trace, t->env->seed, err) ||
         make_arrays(t, fresh, err) ||
         list_samples(t, NEURAL_FIT, &t->fit, &t->n_fit, err) ||
         list_samples(t, NEURAL_VALID, &t->valid, &t->n_valid, err))
@@ -388,9 +389,9 @@ static moe_status begin(training *t, moe_error *err)
     return t->kind->init(t->state, &t->task, t->array, err);
 }
 
-moe_status neural_train(const neural_kind *kind, int epochs,
-                        const moe_train_env *env, moe_learned_part *part,
-                        moe_error *err)
+moe_status moe_neural_train(const moe_neural_kind *kind, int epochs,
+                            const moe_train_env *env, moe_learned_part *part,
+                            moe_error *err)
 {
     moe_error local = {0};
     training t = {.kind = kind,
@@ -406,7 +407,7 @@ moe_status neural_train(const neural_kind *kind, int epochs,
     free(t.valid);
     for (int a = 0; a < t.n_arrays; a++)
         free(t.array[a].grad);
-    neural_task_fini(&t.task);
+    moe_neural_task_fini(&t.task);
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_error_prefix(&local, "predictor %s", kind->name);

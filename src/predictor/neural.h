@@ -20,228 +20,243 @@
 #include "moegps/predictor.h"
 
 enum {
-    NEURAL_ARRAYS = 16, /* most arrays of a network */
-    NEURAL_WIDTH = 64,  /* of embeddings, and of what heads read */
-    NEURAL_ROWS = 64    /* rows of a block in prediction */
+    MOE_NEURAL_ARRAYS = 16, /* most arrays of a network */
+    MOE_NEURAL_WIDTH = 64,  /* of embeddings, and of what heads read */
+    MOE_NEURAL_ROWS = 64    /* rows of a block in prediction */
 };
 
 /* What random numbers are drawn for: the `layer` of their address. */
 enum {
-    NEURAL_DRAW_SPLIT,
-    NEURAL_DRAW_ORDER,
-    NEURAL_DRAW_WORD,
-    NEURAL_DRAW_IN,
-    NEURAL_DRAW_OUT,
-    NEURAL_DRAW_INIT = 16 /* and the array's number */
+    MOE_NEURAL_DRAW_SPLIT,
+    MOE_NEURAL_DRAW_ORDER,
+    MOE_NEURAL_DRAW_WORD,
+    MOE_NEURAL_DRAW_IN,
+    MOE_NEURAL_DRAW_OUT,
+    MOE_NEURAL_DRAW_INIT = 16 /* and the array's number */
 };
 
 /* ---- neural.c: training ---- */
 
 /** The parts of the sequences as training sees them. */
-typedef enum neural_part { NEURAL_FIT, NEURAL_TEST, NEURAL_VALID } neural_part;
+typedef enum moe_neural_part {
+    NEURAL_FIT,
+    NEURAL_TEST,
+    NEURAL_VALID
+} moe_neural_part;
 
 /** What all networks are told. */
-typedef struct neural_task {
+typedef struct moe_neural_task {
     const moe_trace *trace;
     uint64_t seed;
-    uint8_t *part;      /* [n_seqs] neural_part */
+    uint8_t *part;      /* [n_seqs] moe_neural_part */
     uint32_t *seen;     /* [vocab_size] how often a token occurs in FIT */
     float *rank_weight; /* [top_k] what the j-th expert of a token counts */
-} neural_task;
+} moe_neural_task;
 
 /** An array of a network. */
-typedef struct neural_row {
+typedef struct moe_neural_row {
     moe_learned_shape shape;
     double spread; /* deviation of the normal initial values; 0: zeros */
-} neural_row;
+} moe_neural_row;
 
-typedef struct neural_array {
+typedef struct moe_neural_array {
     float *value, *grad, *m, *v, *best;
     size_t n;
-} neural_array;
+} moe_neural_array;
 
 /** What a batch came to; sums. */
-typedef struct neural_score {
+typedef struct moe_neural_score {
     double loss;         /* nats, per token and layer */
     double hits, firsts; /* shares of experts found; first ones found */
     double tokens;
-} neural_score;
+} moe_neural_score;
 
-typedef struct neural_kind {
+typedef struct moe_neural_kind {
     const char *name;
     size_t state_size;
     double rate; /* of the first epoch */
     int batch;   /* samples of a step */
-    /** Fill the table of arrays, [NEURAL_ARRAYS]. @return how many. */
+    /** Fill the table of arrays, [MOE_NEURAL_ARRAYS]. @return how many. */
     int (*declare)(const moe_learned_shape *heads, uint32_t vocab,
-                   neural_row *rows);
+                   moe_neural_row *rows);
     /** Prepare buffers and primitives; `arrays` is borrowed.
      *  @return MOE_OK, MOE_NOMEM, MOE_LIBRARY. */
-    moe_status (*init)(void *state, const neural_task *task,
-                       const neural_array *arrays, moe_error *err);
+    moe_status (*init)(void *state, const moe_neural_task *task,
+                       const moe_neural_array *arrays, moe_error *err);
     /** List the samples of a part. @param out  NULL: only count. */
-    uint64_t (*list)(const neural_task *task, neural_part part, uint64_t *out);
+    uint64_t (*list)(const moe_neural_task *task, moe_neural_part part,
+                     uint64_t *out);
     /** Run n samples, at most `batch`. @param step  number of this training
      *  step, from 1, then gradients are left in the arrays; 0: only score. */
     moe_status (*run)(void *state, const uint64_t *samples, int n,
-                      uint64_t step, neural_score *score, moe_error *err);
+                      uint64_t step, moe_neural_score *score, moe_error *err);
     void (*fini)(void *state); /* accepts a partly initialised state */
-} neural_kind;
+} moe_neural_kind;
 
 /** Train a network into a part: moe_predictor.train of its predictor.
  *  @param epochs  at most, unless env says it. */
-moe_status neural_train(const neural_kind *kind, int epochs,
-                        const moe_train_env *env, moe_learned_part *part,
-                        moe_error *err);
+moe_status moe_neural_train(const moe_neural_kind *kind, int epochs,
+                            const moe_train_env *env, moe_learned_part *part,
+                            moe_error *err);
 
-/** Make the task of a training; release with neural_task_fini(). */
-moe_status neural_task_init(neural_task *task, const moe_trace *trace,
-                            uint64_t seed, moe_error *err);
-void neural_task_fini(neural_task *task);
+/** Make the task of a training; release with moe_neural_task_fini(). */
+moe_status moe_neural_task_init(moe_neural_task *task, const moe_trace *trace,
+                                uint64_t seed, moe_error *err);
+void moe_neural_task_fini(moe_neural_task *task);
 
 /** The shapes of the heads of all layers: [layers][experts][width]. */
-moe_learned_shape neural_heads_shape(int layers, int experts);
+moe_learned_shape moe_neural_heads_shape(int layers, int experts);
 
-extern const neural_kind neural_ffn;
+extern const moe_neural_kind moe_neural_ffn;
 
 /* Both networks end with these arrays. */
-int neural_declare_heads(const moe_learned_shape *heads, neural_row *rows);
+int moe_neural_declare_heads(const moe_learned_shape *heads,
+                             moe_neural_row *rows);
 
-/* ---- neural_dense.c: oneDNN ---- */
+/* ---- moe_neural_dense.c: oneDNN ---- */
 
-typedef struct neural_lib {
+typedef struct moe_neural_lib {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-} neural_lib;
+} moe_neural_lib;
 
-dnnl_status_t neural_lib_init(neural_lib *lib);
-void neural_lib_fini(neural_lib *lib);
+dnnl_status_t moe_neural_lib_init(moe_neural_lib *lib);
+void moe_neural_lib_fini(moe_neural_lib *lib);
 
 /** Describe a row-major float array. */
-dnnl_memory_desc_t neural_desc(int rank, const int64_t *dims);
+dnnl_memory_desc_t moe_neural_desc(int rank, const int64_t *dims);
 
 /** An argument of a primitive. */
-typedef struct neural_arg {
+typedef struct moe_neural_arg {
     int arg;              /* DNNL_ARG_... */
     dnnl_memory_t memory; /* NULL: this primitive has no such argument */
     const void *data;     /* to point the memory at; NULL: where it points */
-} neural_arg;
+} moe_neural_arg;
 
 /** Run a primitive and wait for it. Allocates nothing of its own. */
-dnnl_status_t neural_execute(const neural_lib *lib, dnnl_primitive_t primitive,
-                             const neural_arg *args, int n);
+dnnl_status_t moe_neural_execute(const moe_neural_lib *lib,
+                                 dnnl_primitive_t primitive,
+                                 const moe_neural_arg *args, int n);
 
 /** Copy a row-major array into another layout; slow, for set-up. */
-dnnl_status_t neural_reorder(const neural_lib *lib,
-                             const dnnl_memory_desc_t *from, const void *src,
-                             const dnnl_memory_desc_t *to, void *dst);
+dnnl_status_t moe_neural_reorder(const moe_neural_lib *lib,
+                                 const dnnl_memory_desc_t *from,
+                                 const void *src, const dnnl_memory_desc_t *to,
+                                 void *dst);
 
-moe_status neural_fail(dnnl_status_t rc, const char *what, moe_error *err);
+moe_status moe_neural_fail(dnnl_status_t rc, const char *what, moe_error *err);
 
 /** A fully connected layer, y = x W^T + b, for training. */
-typedef struct neural_dense {
+typedef struct moe_neural_dense {
     int64_t rows, in, out;
     dnnl_primitive_t forward, back_data, back_weights;
     dnnl_memory_t x, w, b, y, dx, dw, db, dy;
-} neural_dense;
+} moe_neural_dense;
 
-dnnl_status_t neural_dense_init(neural_dense *d, const neural_lib *lib,
-                                int64_t rows, int64_t in, int64_t out);
-dnnl_status_t neural_dense_forward(const neural_dense *d, const neural_lib *lib,
-                                   const float *x, const float *w,
-                                   const float *b, float *y);
+dnnl_status_t moe_neural_dense_init(moe_neural_dense *d,
+                                    const moe_neural_lib *lib, int64_t rows,
+                                    int64_t in, int64_t out);
+dnnl_status_t moe_neural_dense_forward(const moe_neural_dense *d,
+                                       const moe_neural_lib *lib,
+                                       const float *x, const float *w,
+                                       const float *b, float *y);
 /** @param dx  may be NULL. */
-dnnl_status_t neural_dense_backward(const neural_dense *d,
-                                    const neural_lib *lib, const float *x,
-                                    const float *w, const float *dy, float *dx,
-                                    float *dw, float *db);
-void neural_dense_fini(neural_dense *d);
+dnnl_status_t moe_neural_dense_backward(const moe_neural_dense *d,
+                                        const moe_neural_lib *lib,
+                                        const float *x, const float *w,
+                                        const float *dy, float *dx, float *dw,
+                                        float *db);
+void moe_neural_dense_fini(moe_neural_dense *d);
 
 /* ---- neural_loops.c: what has no primitive ---- */
 
-/** Look up rows, or spread their gradients; row-major, NEURAL_WIDTH wide. */
-void neural_lookup(const float *table, const uint32_t *index, size_t rows,
-                   float *x);
-void neural_lookup_back(const uint32_t *index, size_t rows, const float *dx,
-                        float *grad, size_t n);
+/** Look up rows, or spread their gradients; row-major, MOE_NEURAL_WIDTH wide. */
+void moe_neural_lookup(const float *table, const uint32_t *index, size_t rows,
+                       float *x);
+void moe_neural_lookup_back(const uint32_t *index, size_t rows, const float *dx,
+                            float *grad, size_t n);
 
 /** The row of a token: its own, the last (unknown) if training never saw it,
  *  or, in step > 0, the more often the rarer it is. */
-uint32_t neural_word(const neural_task *task, uint64_t token, uint64_t step);
+uint32_t moe_neural_word(const moe_neural_task *task, uint64_t token,
+                         uint64_t step);
 
 /** Multiply by 0 or 1 / (1 - 1/8): a mask drawn for every step. */
-void neural_drop(const neural_task *task, uint64_t step, int draw, size_t rows,
-                 size_t width, float *x);
+void moe_neural_drop(const moe_neural_task *task, uint64_t step, int draw,
+                     size_t rows, size_t width, float *x);
 
-void neural_relu(size_t n, float *x);
+void moe_neural_relu(size_t n, float *x);
 /** dy = 0 where y is. */
-void neural_relu_back(size_t n, const float *y, float *dy);
+void moe_neural_relu_back(size_t n, const float *y, float *dy);
 
 /** Softmax of every layer's logits against the tokens' experts. */
-typedef struct neural_loss {
-    const neural_task *task;
+typedef struct moe_neural_loss {
+    const moe_neural_task *task;
     size_t rows, width; /* width: layers * experts */
     dnnl_primitive_t softmax;
     dnnl_memory_t z;
     double *row_loss;             /* [rows] */
     float *row_hits, *row_firsts; /* [rows] */
-} neural_loss;
+} moe_neural_loss;
 
-moe_status neural_loss_init(neural_loss *s, const neural_lib *lib,
-                            const neural_task *task, size_t rows,
-                            moe_error *err);
+moe_status moe_neural_loss_init(moe_neural_loss *s, const moe_neural_lib *lib,
+                                const moe_neural_task *task, size_t rows,
+                                moe_error *err);
 /** @param z      [rows][layers * experts] logits; their gradient on return
  *  @param token  [rows] number in the trace; UINT64_MAX: no token, ignored
  *  @param score  with hits, added to; in training the loss alone. */
-dnnl_status_t neural_loss_run(const neural_loss *s, const neural_lib *lib,
-                              float *z, const uint64_t *token, bool train,
-                              neural_score *score);
-void neural_loss_fini(neural_loss *s);
+dnnl_status_t moe_neural_loss_run(const moe_neural_loss *s,
+                                  const moe_neural_lib *lib, float *z,
+                                  const uint64_t *token, bool train,
+                                  moe_neural_score *score);
+void moe_neural_loss_fini(moe_neural_loss *s);
 
 /* ---- neural_predict.c: heads, and the likeliest experts ---- */
 
-/** The heads of the layers of a run on blocks of NEURAL_ROWS rows. */
-typedef struct neural_heads {
+/** The heads of the layers of a run on blocks of MOE_NEURAL_ROWS rows. */
+typedef struct moe_neural_heads {
     int layers, experts, top_k;
     int trained; /* layers, run or not: they share what is before the heads */
-    dnnl_primitive_t product; /* logits [layers][experts][NEURAL_ROWS] */
+    dnnl_primitive_t product; /* logits [layers][experts][MOE_NEURAL_ROWS] */
     dnnl_memory_t w, x, z;
     float *weight, *bias; /* of the run's layers */
     float *logits;
-    int32_t *key, *top; /* [NEURAL_ROWS], [top_k][NEURAL_ROWS] */
-} neural_heads;
+    int32_t *key, *top; /* [MOE_NEURAL_ROWS], [top_k][MOE_NEURAL_ROWS] */
+} moe_neural_heads;
 
-moe_status neural_heads_init(neural_heads *h, const neural_lib *lib,
-                             const moe_predictor_env *env,
-                             const moe_learned_part *part, moe_error *err);
-/** @param x    [NEURAL_ROWS][NEURAL_WIDTH], rows from `rows` on are ignored
+moe_status moe_neural_heads_init(moe_neural_heads *h, const moe_neural_lib *lib,
+                                 const moe_predictor_env *env,
+                                 const moe_learned_part *part, moe_error *err);
+/** @param x    [MOE_NEURAL_ROWS][MOE_NEURAL_WIDTH], rows from `rows` on are ignored
  *  @param out  of layer l and row r at l * stride + r * top_k. */
-dnnl_status_t neural_heads_run(neural_heads *h, const neural_lib *lib,
-                               const float *x, uint32_t rows, size_t stride,
-                               uint16_t *out);
-void neural_heads_fini(neural_heads *h);
+dnnl_status_t moe_neural_heads_run(moe_neural_heads *h,
+                                   const moe_neural_lib *lib, const float *x,
+                                   uint32_t rows, size_t stride, uint16_t *out);
+void moe_neural_heads_fini(moe_neural_heads *h);
 
 /** The part of a predictor file that a predictor needs, checked; NULL with an
  *  error that says what to do. */
-const moe_learned_part *
-neural_part_of(const char *name, const moe_predictor_env *env, moe_error *err);
+const moe_learned_part *moe_neural_part_of(const char *name,
+                                           const moe_predictor_env *env,
+                                           moe_error *err);
 
 /** Predictions of all layers, made when a batch is first asked about. */
-typedef struct neural_memo {
+typedef struct moe_neural_memo {
     int layers, top_k;
     uint32_t max_own;
     uint16_t *experts;         /* [layers][max_own][top_k] */
     uint64_t iteration, first; /* of the batch that they are of */
     uint32_t own;
     int last; /* layer that was asked for last; -1: nothing is here */
-} neural_memo;
+} moe_neural_memo;
 
-moe_status neural_memo_init(neural_memo *m, const moe_predictor_env *env,
-                            moe_error *err);
+moe_status moe_neural_memo_init(moe_neural_memo *m,
+                                const moe_predictor_env *env, moe_error *err);
 /** @return whether the memo holds this batch; a layer that is asked for again
  *  is a new batch. */
-bool neural_memo_holds(neural_memo *m, const moe_batch *batch, int layer);
-void neural_memo_copy(const neural_memo *m, const moe_batch *batch, int layer,
-                      uint16_t *experts_out);
+bool moe_neural_memo_holds(moe_neural_memo *m, const moe_batch *batch,
+                           int layer);
+void moe_neural_memo_copy(const moe_neural_memo *m, const moe_batch *batch,
+                          int layer, uint16_t *experts_out);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "moegps/mem.h"
 
-dnnl_status_t neural_lib_init(neural_lib *lib)
+dnnl_status_t moe_neural_lib_init(moe_neural_lib *lib)
 {
     dnnl_status_t rc = dnnl_engine_create(&lib->engine, dnnl_cpu, 0);
     return rc ? rc
@@ -13,23 +13,23 @@ dnnl_status_t neural_lib_init(neural_lib *lib)
                                    dnnl_stream_default_flags);
 }
 
-void neural_lib_fini(neural_lib *lib)
+void moe_neural_lib_fini(moe_neural_lib *lib)
 {
     if (lib->stream != NULL)
         dnnl_stream_destroy(lib->stream);
     if (lib->engine != NULL)
         dnnl_engine_destroy(lib->engine);
-    *lib = (neural_lib){NULL, NULL};
+    *lib = (moe_neural_lib){NULL, NULL};
 }
 
-moe_status neural_fail(dnnl_status_t rc, const char *what, moe_error *err)
+moe_status moe_neural_fail(dnnl_status_t rc, const char *what, moe_error *err)
 {
     if (rc == dnnl_success)
         return MOE_OK;
     return moe_fail(err, MOE_LIBRARY, "oneDNN status %d in %s", (int)rc, what);
 }
 
-dnnl_memory_desc_t neural_desc(int rank, const int64_t *dims)
+dnnl_memory_desc_t moe_neural_desc(int rank, const int64_t *dims)
 {
     dnnl_memory_desc_t md = {.ndims = 0};
     dnnl_dims_t size, strides;
@@ -43,8 +43,9 @@ dnnl_memory_desc_t neural_desc(int rank, const int64_t *dims)
     return md;
 }
 
-dnnl_status_t neural_execute(const neural_lib *lib, dnnl_primitive_t primitive,
-                             const neural_arg *args, int n)
+dnnl_status_t moe_neural_execute(const moe_neural_lib *lib,
+                                 dnnl_primitive_t primitive,
+                                 const moe_neural_arg *args, int n)
 {
     dnnl_exec_arg_t list[24];
     dnnl_status_t rc = dnnl_success;
@@ -61,9 +62,10 @@ dnnl_status_t neural_execute(const neural_lib *lib, dnnl_primitive_t primitive,
     return rc ? rc : dnnl_stream_wait(lib->stream);
 }
 
-dnnl_status_t neural_reorder(const neural_lib *lib,
-                             const dnnl_memory_desc_t *from, const void *src,
-                             const dnnl_memory_desc_t *to, void *dst)
+dnnl_status_t moe_neural_reorder(const moe_neural_lib *lib,
+                                 const dnnl_memory_desc_t *from,
+                                 const void *src, const dnnl_memory_desc_t *to,
+                                 void *dst)
 {
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t reorder = NULL;
@@ -73,8 +75,9 @@ dnnl_status_t neural_reorder(const neural_lib *lib,
     rc = rc ? rc : dnnl_primitive_create(&reorder, pd);
     rc = rc ? rc : dnnl_memory_create(&a, from, lib->engine, DNNL_MEMORY_NONE);
     rc = rc ? rc : dnnl_memory_create(&b, to, lib->engine, DNNL_MEMORY_NONE);
-    const neural_arg args[] = {{DNNL_ARG_FROM, a, src}, {DNNL_ARG_TO, b, dst}};
-    rc = rc ? rc : neural_execute(lib, reorder, args, 2);
+    const moe_neural_arg args[] = {{DNNL_ARG_FROM, a, src},
+                                   {DNNL_ARG_TO, b, dst}};
+    rc = rc ? rc : moe_neural_execute(lib, reorder, args, 2);
     if (pd != NULL)
         dnnl_primitive_desc_destroy(pd);
     if (reorder != NULL)
@@ -85,7 +88,8 @@ dnnl_status_t neural_reorder(const neural_lib *lib,
 }
 
 /* The forward primitive, whose description the backward ones want. */
-static dnnl_status_t make_forward(neural_dense *d, const neural_lib *lib,
+static dnnl_status_t make_forward(moe_neural_dense *d,
+                                  const moe_neural_lib *lib,
                                   const dnnl_memory_desc_t md[4],
                                   dnnl_primitive_desc_t *pd)
 {
@@ -97,7 +101,8 @@ static dnnl_status_t make_forward(neural_dense *d, const neural_lib *lib,
     return rc ? rc : dnnl_primitive_create(&d->forward, *pd);
 }
 
-static dnnl_status_t make_backward(neural_dense *d, const neural_lib *lib,
+static dnnl_status_t make_backward(moe_neural_dense *d,
+                                   const moe_neural_lib *lib,
                                    const dnnl_memory_desc_t md[4],
                                    dnnl_primitive_desc_t forward)
 {
@@ -124,14 +129,16 @@ static dnnl_status_t make_backward(neural_dense *d, const neural_lib *lib,
     return rc;
 }
 
-dnnl_status_t neural_dense_init(neural_dense *d, const neural_lib *lib,
-                                int64_t rows, int64_t in, int64_t out)
+dnnl_status_t moe_neural_dense_init(moe_neural_dense *d,
+                                    const moe_neural_lib *lib, int64_t rows,
+                                    int64_t in, int64_t out)
 {
-    const dnnl_memory_desc_t md[] = {neural_desc(2, (int64_t[]){rows, in}),
-                                     neural_desc(2, (int64_t[]){out, in}),
-                                     neural_desc(1, (int64_t[]){out}),
-                                     neural_desc(2, (int64_t[]){rows, out})};
-    *d = (neural_dense){.rows = rows, .in = in, .out = out};
+    const dnnl_memory_desc_t md[] = {
+        moe_neural_desc(2, (int64_t[]){rows, in}),
+        moe_neural_desc(2, (int64_t[]){out, in}),
+        moe_neural_desc(1, (int64_t[]){out}),
+        moe_neural_desc(2, (int64_t[]){rows, out})};
+    *d = (moe_neural_dense){.rows = rows, .in = in, .out = out};
     dnnl_memory_t *const memory[2][4] = {{&d->x, &d->w, &d->b, &d->y},
                                          {&d->dx, &d->dw, &d->db, &d->dy}};
     dnnl_primitive_desc_t pd = NULL;
@@ -145,37 +152,39 @@ dnnl_status_t neural_dense_init(neural_dense *d, const neural_lib *lib,
     return rc;
 }
 
-dnnl_status_t neural_dense_forward(const neural_dense *d, const neural_lib *lib,
-                                   const float *x, const float *w,
-                                   const float *b, float *y)
+dnnl_status_t moe_neural_dense_forward(const moe_neural_dense *d,
+                                       const moe_neural_lib *lib,
+                                       const float *x, const float *w,
+                                       const float *b, float *y)
 {
-    const neural_arg args[] = {{DNNL_ARG_SRC, d->x, x},
-                               {DNNL_ARG_WEIGHTS, d->w, w},
-                               {DNNL_ARG_BIAS, d->b, b},
-                               {DNNL_ARG_DST, d->y, y}};
-    return neural_execute(lib, d->forward, args, MOE_ARRAY_LEN(args));
+    const moe_neural_arg args[] = {{DNNL_ARG_SRC, d->x, x},
+                                   {DNNL_ARG_WEIGHTS, d->w, w},
+                                   {DNNL_ARG_BIAS, d->b, b},
+                                   {DNNL_ARG_DST, d->y, y}};
+    return moe_neural_execute(lib, d->forward, args, MOE_ARRAY_LEN(args));
 }
 
-dnnl_status_t neural_dense_backward(const neural_dense *d,
-                                    const neural_lib *lib, const float *x,
-                                    const float *w, const float *dy, float *dx,
-                                    float *dw, float *db)
+dnnl_status_t moe_neural_dense_backward(const moe_neural_dense *d,
+                                        const moe_neural_lib *lib,
+                                        const float *x, const float *w,
+                                        const float *dy, float *dx, float *dw,
+                                        float *db)
 {
-    const neural_arg weights[] = {{DNNL_ARG_SRC, d->x, x},
-                                  {DNNL_ARG_DIFF_DST, d->dy, dy},
-                                  {DNNL_ARG_DIFF_WEIGHTS, d->dw, dw},
-                                  {DNNL_ARG_DIFF_BIAS, d->db, db}};
-    const neural_arg data[] = {{DNNL_ARG_WEIGHTS, d->w, w},
-                               {DNNL_ARG_DIFF_DST, d->dy, dy},
-                               {DNNL_ARG_DIFF_SRC, d->dx, dx}};
-    dnnl_status_t rc =
-        neural_execute(lib, d->back_weights, weights, MOE_ARRAY_LEN(weights));
+    const moe_neural_arg weights[] = {{DNNL_ARG_SRC, d->x, x},
+                                      {DNNL_ARG_DIFF_DST, d->dy, dy},
+                                      {DNNL_ARG_DIFF_WEIGHTS, d->dw, dw},
+                                      {DNNL_ARG_DIFF_BIAS, d->db, db}};
+    const moe_neural_arg data[] = {{DNNL_ARG_WEIGHTS, d->w, w},
+                                   {DNNL_ARG_DIFF_DST, d->dy, dy},
+                                   {DNNL_ARG_DIFF_SRC, d->dx, dx}};
+    dnnl_status_t rc = moe_neural_execute(lib, d->back_weights, weights,
+                                          MOE_ARRAY_LEN(weights));
     if (rc != dnnl_success || dx == NULL)
         return rc;
-    return neural_execute(lib, d->back_data, data, MOE_ARRAY_LEN(data));
+    return moe_neural_execute(lib, d->back_data, data, MOE_ARRAY_LEN(data));
 }
 
-void neural_dense_fini(neural_dense *d)
+void moe_neural_dense_fini(moe_neural_dense *d)
 {
     dnnl_primitive_t const primitives[] = {d->forward, d->back_data,
                                            d->back_weights};
@@ -186,5 +195,5 @@ void neural_dense_fini(neural_dense *d)
             dnnl_primitive_destroy(primitives[i]);
     for (size_t i = 0; i < MOE_ARRAY_LEN(memories); i++)
         dnnl_memory_destroy(memories[i]);
-    *d = (neural_dense){.rows = 0};
+    *d = (moe_neural_dense){.rows = 0};
 }

@@ -13,7 +13,8 @@ static const float KEPT = 256.0F / (256 - DROP_OF_256);
 
 /* In training a token met n times is hidden in 1 of n + 1 steps, so that the
  * unknown token learns what rare ones do. */
-uint32_t neural_word(const neural_task *task, uint64_t token, uint64_t step)
+uint32_t moe_neural_word(const moe_neural_task *task, uint64_t token,
+                         uint64_t step)
 {
     const uint32_t id = task->trace->token_id[token];
     const uint32_t unknown = task->trace->vocab_size;
@@ -21,33 +22,34 @@ uint32_t neural_word(const neural_task *task, uint64_t token, uint64_t step)
         return unknown;
     if (step == 0)
         return id;
-    moe_rng rng =
-        moe_rng_at(task->seed, MOE_RNG_TRAIN, step, NEURAL_DRAW_WORD, token);
+    moe_rng rng = moe_rng_at(task->seed, MOE_RNG_TRAIN, step,
+                             MOE_NEURAL_DRAW_WORD, token);
     return moe_rng_below(&rng, (uint64_t)task->seen[id] + 1) == 0 ? unknown
                                                                   : id;
 }
 
-void neural_lookup(const float *table, const uint32_t *index, size_t rows,
-                   float *x)
+void moe_neural_lookup(const float *table, const uint32_t *index, size_t rows,
+                       float *x)
 {
     for (size_t r = 0; r < rows; r++)
-        memcpy(x + r * NEURAL_WIDTH, table + (size_t)index[r] * NEURAL_WIDTH,
-               NEURAL_WIDTH * sizeof *x);
+        memcpy(x + r * MOE_NEURAL_WIDTH,
+               table + (size_t)index[r] * MOE_NEURAL_WIDTH,
+               MOE_NEURAL_WIDTH * sizeof *x);
 }
 
-void neural_lookup_back(const uint32_t *index, size_t rows, const float *dx,
-                        float *grad, size_t n)
+void moe_neural_lookup_back(const uint32_t *index, size_t rows, const float *dx,
+                            float *grad, size_t n)
 {
     memset(grad, 0, n * sizeof *grad);
     for (size_t r = 0; r < rows; r++) {
-        float *to = grad + (size_t)index[r] * NEURAL_WIDTH;
-        for (size_t i = 0; i < NEURAL_WIDTH; i++)
-            to[i] += dx[r * NEURAL_WIDTH + i];
+        float *to = grad + (size_t)index[r] * MOE_NEURAL_WIDTH;
+        for (size_t i = 0; i < MOE_NEURAL_WIDTH; i++)
+            to[i] += dx[r * MOE_NEURAL_WIDTH + i];
     }
 }
 
-void neural_drop(const neural_task *task, uint64_t step, int draw, size_t rows,
-                 size_t width, float *x)
+void moe_neural_drop(const moe_neural_task *task, uint64_t step, int draw,
+                     size_t rows, size_t width, float *x)
 {
 #pragma omp parallel for schedule(static)
     for (size_t r = 0; r < rows; r++) {
@@ -61,13 +63,13 @@ void neural_drop(const neural_task *task, uint64_t step, int draw, size_t rows,
     }
 }
 
-void neural_relu(size_t n, float *x)
+void moe_neural_relu(size_t n, float *x)
 {
     for (size_t i = 0; i < n; i++)
         x[i] = x[i] > 0 ? x[i] : 0;
 }
 
-void neural_relu_back(size_t n, const float *y, float *dy)
+void moe_neural_relu_back(size_t n, const float *y, float *dy)
 {
     for (size_t i = 0; i < n; i++)
         dy[i] = y[i] > 0 ? dy[i] : 0;
@@ -75,11 +77,11 @@ void neural_relu_back(size_t n, const float *y, float *dy)
 
 /* ---- loss ---- */
 
-static dnnl_status_t make_softmax(neural_loss *s, const neural_lib *lib)
+static dnnl_status_t make_softmax(moe_neural_loss *s, const moe_neural_lib *lib)
 {
     const int64_t n_e = s->task->trace->experts;
     const int64_t n = (int64_t)(s->rows * s->width) / n_e;
-    const dnnl_memory_desc_t md = neural_desc(2, (int64_t[]){n, n_e});
+    const dnnl_memory_desc_t md = moe_neural_desc(2, (int64_t[]){n, n_e});
     dnnl_softmax_desc_t desc;
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t rc =
@@ -94,23 +96,23 @@ static dnnl_status_t make_softmax(neural_loss *s, const neural_lib *lib)
     return rc;
 }
 
-moe_status neural_loss_init(neural_loss *s, const neural_lib *lib,
-                            const neural_task *task, size_t rows,
-                            moe_error *err)
+moe_status moe_neural_loss_init(moe_neural_loss *s, const moe_neural_lib *lib,
+                                const moe_neural_task *task, size_t rows,
+                                moe_error *err)
 {
     const moe_trace *t = task->trace;
-    *s = (neural_loss){.task = task,
-                       .rows = rows,
-                       .width = (size_t)t->layers * (size_t)t->experts};
+    *s = (moe_neural_loss){.task = task,
+                           .rows = rows,
+                           .width = (size_t)t->layers * (size_t)t->experts};
     s->row_loss = moe_array_new(rows, sizeof *s->row_loss, err);
     s->row_hits = moe_array_new(rows, sizeof *s->row_hits, err);
     s->row_firsts = moe_array_new(rows, sizeof *s->row_firsts, err);
     if (err->status != MOE_OK)
         return err->status;
-    return neural_fail(make_softmax(s, lib), "softmax", err);
+    return moe_neural_fail(make_softmax(s, lib), "softmax", err);
 }
 
-void neural_loss_fini(neural_loss *s)
+void moe_neural_loss_fini(moe_neural_loss *s)
 {
     if (s->softmax != NULL)
         dnnl_primitive_destroy(s->softmax);
@@ -137,7 +139,7 @@ static int count_hits(const float *p, int n_e, const uint16_t *truth, int k)
 
 /* One token: its loss, summed over layers; its logits' gradient replaces the
  * probabilities. */
-static void score_row(const neural_loss *s, size_t row, uint64_t token,
+static void score_row(const moe_neural_loss *s, size_t row, uint64_t token,
                       float scale, bool train, float *p)
 {
     const moe_trace *t = s->task->trace;
@@ -164,13 +166,14 @@ static void score_row(const neural_loss *s, size_t row, uint64_t token,
     s->row_firsts[row] = (float)firsts / (float)t->layers;
 }
 
-dnnl_status_t neural_loss_run(const neural_loss *s, const neural_lib *lib,
-                              float *z, const uint64_t *token, bool train,
-                              neural_score *score)
+dnnl_status_t moe_neural_loss_run(const moe_neural_loss *s,
+                                  const moe_neural_lib *lib, float *z,
+                                  const uint64_t *token, bool train,
+                                  moe_neural_score *score)
 {
-    const neural_arg args[] = {{DNNL_ARG_SRC, s->z, z},
-                               {DNNL_ARG_DST, s->z, z}};
-    const dnnl_status_t rc = neural_execute(lib, s->softmax, args, 2);
+    const moe_neural_arg args[] = {{DNNL_ARG_SRC, s->z, z},
+                                   {DNNL_ARG_DST, s->z, z}};
+    const dnnl_status_t rc = moe_neural_execute(lib, s->softmax, args, 2);
     size_t n = 0;
     for (size_t r = 0; r < s->rows; r++)
         n += token[r] != UINT64_MAX;

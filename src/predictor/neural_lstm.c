@@ -14,19 +14,21 @@ static layouts describe(int64_t sequences)
 {
     layouts l;
     memset(&l, 0, sizeof l);
-    l.rows = neural_desc(3, (int64_t[]){RECUR_STEPS, sequences, NEURAL_WIDTH});
-    l.weights = neural_desc(5, (int64_t[]){RECUR_LAYERS, 1, NEURAL_WIDTH,
-                                           RECUR_GATES, NEURAL_WIDTH});
-    l.bias =
-        neural_desc(4, (int64_t[]){RECUR_LAYERS, 1, RECUR_GATES, NEURAL_WIDTH});
-    l.iter =
-        neural_desc(4, (int64_t[]){RECUR_LAYERS, 1, sequences, NEURAL_WIDTH});
+    l.rows = moe_neural_desc(
+        3, (int64_t[]){MOE_RECUR_STEPS, sequences, MOE_NEURAL_WIDTH});
+    l.weights =
+        moe_neural_desc(5, (int64_t[]){MOE_RECUR_LAYERS, 1, MOE_NEURAL_WIDTH,
+                                       MOE_RECUR_GATES, MOE_NEURAL_WIDTH});
+    l.bias = moe_neural_desc(
+        4, (int64_t[]){MOE_RECUR_LAYERS, 1, MOE_RECUR_GATES, MOE_NEURAL_WIDTH});
+    l.iter = moe_neural_desc(
+        4, (int64_t[]){MOE_RECUR_LAYERS, 1, sequences, MOE_NEURAL_WIDTH});
     l.any = l.weights;
     l.any.format_kind = dnnl_format_kind_any;
     return l;
 }
 
-static dnnl_status_t make_copy(recur_copy *c, const neural_lib *lib,
+static dnnl_status_t make_copy(moe_recur_copy *c, const moe_neural_lib *lib,
                                const dnnl_memory_desc_t *plain,
                                const dnnl_memory_desc_t *chosen, bool back)
 {
@@ -47,7 +49,7 @@ static dnnl_status_t make_copy(recur_copy *c, const neural_lib *lib,
     return rc;
 }
 
-static void free_copy(recur_copy *c)
+static void free_copy(moe_recur_copy *c)
 {
     if (c->reorder != NULL)
         dnnl_primitive_destroy(c->reorder);
@@ -55,23 +57,24 @@ static void free_copy(recur_copy *c)
     dnnl_memory_destroy(c->chosen);
 }
 
-static dnnl_memory_t chosen_of(const recur_copy *c)
+static dnnl_memory_t chosen_of(const moe_recur_copy *c)
 {
     return c->chosen != NULL ? c->chosen : c->plain;
 }
 
 /* Copy a plain array in (or, with back, out). */
-static dnnl_status_t move_copy(const recur_copy *c, const neural_lib *lib,
-                               const float *data, bool back)
+static dnnl_status_t move_copy(const moe_recur_copy *c,
+                               const moe_neural_lib *lib, const float *data,
+                               bool back)
 {
     dnnl_status_t rc =
         dnnl_memory_set_data_handle(c->plain, (void *)(uintptr_t)data);
     if (rc != dnnl_success || c->reorder == NULL)
         return rc;
-    const neural_arg args[] = {
+    const moe_neural_arg args[] = {
         {DNNL_ARG_FROM, back ? c->chosen : c->plain, NULL},
         {DNNL_ARG_TO, back ? c->plain : c->chosen, NULL}};
-    return neural_execute(lib, c->reorder, args, 2);
+    return moe_neural_execute(lib, c->reorder, args, 2);
 }
 
 static const dnnl_memory_desc_t *query(dnnl_primitive_desc_t pd,
@@ -80,7 +83,7 @@ static const dnnl_memory_desc_t *query(dnnl_primitive_desc_t pd,
     return dnnl_primitive_desc_query_md(pd, what, index);
 }
 
-static dnnl_status_t make_forward(recur_lstm *r, const neural_lib *lib,
+static dnnl_status_t make_forward(moe_recur_lstm *r, const moe_neural_lib *lib,
                                   const layouts *l, bool train,
                                   dnnl_primitive_desc_t *pd)
 {
@@ -103,7 +106,7 @@ static dnnl_status_t make_forward(recur_lstm *r, const neural_lib *lib,
     return rc;
 }
 
-static dnnl_status_t make_backward(recur_lstm *r, const neural_lib *lib,
+static dnnl_status_t make_backward(moe_recur_lstm *r, const moe_neural_lib *lib,
                                    const layouts *l,
                                    dnnl_primitive_desc_t forward)
 {
@@ -130,12 +133,12 @@ static dnnl_status_t make_backward(recur_lstm *r, const neural_lib *lib,
     return rc;
 }
 
-dnnl_status_t recur_lstm_init(recur_lstm *r, const neural_lib *lib,
-                              int64_t sequences, bool train)
+dnnl_status_t moe_recur_lstm_init(moe_recur_lstm *r, const moe_neural_lib *lib,
+                                  int64_t sequences, bool train)
 {
     const layouts l = describe(sequences);
     dnnl_primitive_desc_t pd = NULL;
-    *r = (recur_lstm){.sequences = sequences};
+    *r = (moe_recur_lstm){.sequences = sequences};
     dnnl_status_t rc = make_forward(r, lib, &l, train, &pd);
     if (train)
         rc = rc ? rc : make_backward(r, lib, &l, pd);
@@ -162,7 +165,7 @@ dnnl_status_t recur_lstm_init(recur_lstm *r, const neural_lib *lib,
     return rc;
 }
 
-void recur_lstm_fini(recur_lstm *r)
+void moe_recur_lstm_fini(moe_recur_lstm *r)
 {
     dnnl_memory_t const memories[] = {
         r->x,  r->y,     r->bias, r->workspace, r->dx,
@@ -178,20 +181,21 @@ void recur_lstm_fini(recur_lstm *r)
         free_copy(&r->back[i]);
         free_copy(&r->diff[i]);
     }
-    *r = (recur_lstm){.sequences = 0};
+    *r = (moe_recur_lstm){.sequences = 0};
 }
 
-dnnl_status_t recur_lstm_load(recur_lstm *r, const neural_lib *lib,
-                              const float *input, const float *state)
+dnnl_status_t moe_recur_lstm_load(moe_recur_lstm *r, const moe_neural_lib *lib,
+                                  const float *input, const float *state)
 {
     const dnnl_status_t rc = move_copy(&r->weights[0], lib, input, false);
     return rc ? rc : move_copy(&r->weights[1], lib, state, false);
 }
 
-dnnl_status_t recur_lstm_forward(recur_lstm *r, const neural_lib *lib,
-                                 const float *x, const float *bias, float *y)
+dnnl_status_t moe_recur_lstm_forward(moe_recur_lstm *r,
+                                     const moe_neural_lib *lib, const float *x,
+                                     const float *bias, float *y)
 {
-    const neural_arg args[] = {
+    const moe_neural_arg args[] = {
         {DNNL_ARG_SRC_LAYER, r->x, x},
         {DNNL_ARG_SRC_ITER, r->zero, NULL},
         {DNNL_ARG_SRC_ITER_C, r->zero, NULL},
@@ -200,14 +204,14 @@ dnnl_status_t recur_lstm_forward(recur_lstm *r, const neural_lib *lib,
         {DNNL_ARG_BIAS, r->bias, bias},
         {DNNL_ARG_DST_LAYER, r->y, y},
         {DNNL_ARG_WORKSPACE, r->workspace, NULL}};
-    return neural_execute(lib, r->forward, args, MOE_ARRAY_LEN(args));
+    return moe_neural_execute(lib, r->forward, args, MOE_ARRAY_LEN(args));
 }
 
 /* oneDNN adds to the gradients of weights: they start at zero. */
-static dnnl_status_t clear_diff(const recur_copy *c, float *grad)
+static dnnl_status_t clear_diff(const moe_recur_copy *c, float *grad)
 {
     void *chosen = NULL;
-    memset(grad, 0, RECUR_WEIGHTS * sizeof *grad);
+    memset(grad, 0, MOE_RECUR_WEIGHTS * sizeof *grad);
     dnnl_status_t rc = dnnl_memory_set_data_handle(c->plain, grad);
     if (c->chosen == NULL || rc != dnnl_success)
         return rc;
@@ -219,12 +223,13 @@ static dnnl_status_t clear_diff(const recur_copy *c, float *grad)
     return rc;
 }
 
-dnnl_status_t recur_lstm_backward(recur_lstm *r, const neural_lib *lib,
-                                  const float *x, const float *const value[3],
-                                  const float *y, const float *dy, float *dx,
-                                  float *const grads[3])
+dnnl_status_t moe_recur_lstm_backward(moe_recur_lstm *r,
+                                      const moe_neural_lib *lib, const float *x,
+                                      const float *const value[3],
+                                      const float *y, const float *dy,
+                                      float *dx, float *const grads[3])
 {
-    const neural_arg args[] = {
+    const moe_neural_arg args[] = {
         {DNNL_ARG_SRC_LAYER, r->x, x},
         {DNNL_ARG_SRC_ITER, r->zero, NULL},
         {DNNL_ARG_SRC_ITER_C, r->zero, NULL},
@@ -241,12 +246,13 @@ dnnl_status_t recur_lstm_backward(recur_lstm *r, const neural_lib *lib,
         {DNNL_ARG_DIFF_WEIGHTS_ITER, chosen_of(&r->diff[1]), NULL},
         {DNNL_ARG_DIFF_BIAS, r->dbias, grads[2]}};
     dnnl_status_t rc = dnnl_success;
-    memset(grads[2], 0, RECUR_BIASES * sizeof(float));
+    memset(grads[2], 0, MOE_RECUR_BIASES * sizeof(float));
     for (int i = 0; i < 2 && rc == dnnl_success; i++) {
         rc = move_copy(&r->back[i], lib, value[i], false);
         rc = rc ? rc : clear_diff(&r->diff[i], grads[i]);
     }
-    rc = rc ? rc : neural_execute(lib, r->backward, args, MOE_ARRAY_LEN(args));
+    rc = rc ? rc
+            : moe_neural_execute(lib, r->backward, args, MOE_ARRAY_LEN(args));
     for (int i = 0; i < 2 && rc == dnnl_success; i++)
         rc = move_copy(&r->diff[i], lib, grads[i], true);
     return rc;

@@ -16,8 +16,9 @@
 #define WIDE
 #endif
 
-const moe_learned_part *
-neural_part_of(const char *name, const moe_predictor_env *env, moe_error *err)
+const moe_learned_part *moe_neural_part_of(const char *name,
+                                           const moe_predictor_env *env,
+                                           moe_error *err)
 {
     if (env->learned == NULL) {
         moe_fail(err, MOE_USAGE,
@@ -43,12 +44,15 @@ neural_part_of(const char *name, const moe_predictor_env *env, moe_error *err)
 
 /* Logits of a layer's expert lie together for all rows, so that rows are the
  * lanes of a vector: z [n][rows] = w [n][width] x^T. */
-static dnnl_status_t make_product(neural_heads *h, const neural_lib *lib)
+static dnnl_status_t make_product(moe_neural_heads *h,
+                                  const moe_neural_lib *lib)
 {
     const int64_t n = (int64_t)h->layers * h->experts;
-    dnnl_dims_t dims = {NEURAL_WIDTH, NEURAL_ROWS}, strides = {1, NEURAL_WIDTH};
-    dnnl_memory_desc_t w = neural_desc(2, (int64_t[]){n, NEURAL_WIDTH});
-    dnnl_memory_desc_t z = neural_desc(2, (int64_t[]){n, NEURAL_ROWS}), x;
+    dnnl_dims_t dims = {MOE_NEURAL_WIDTH, MOE_NEURAL_ROWS},
+                strides = {1, MOE_NEURAL_WIDTH};
+    dnnl_memory_desc_t w = moe_neural_desc(2, (int64_t[]){n, MOE_NEURAL_WIDTH});
+    dnnl_memory_desc_t z = moe_neural_desc(2, (int64_t[]){n, MOE_NEURAL_ROWS}),
+                       x;
     dnnl_matmul_desc_t desc;
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t rc =
@@ -65,41 +69,42 @@ static dnnl_status_t make_product(neural_heads *h, const neural_lib *lib)
     return rc;
 }
 
-moe_status neural_heads_init(neural_heads *h, const neural_lib *lib,
-                             const moe_predictor_env *env,
-                             const moe_learned_part *part, moe_error *err)
+moe_status moe_neural_heads_init(moe_neural_heads *h, const moe_neural_lib *lib,
+                                 const moe_predictor_env *env,
+                                 const moe_learned_part *part, moe_error *err)
 {
-    neural_row rows[2];
+    moe_neural_row rows[2];
     const moe_learned_shape shape =
-        neural_heads_shape(env->trace->layers, env->trace->experts);
-    neural_declare_heads(&shape, rows);
+        moe_neural_heads_shape(env->trace->layers, env->trace->experts);
+    moe_neural_declare_heads(&shape, rows);
     const float *weight = moe_learned_get(part, &rows[0].shape, err);
     const float *bias = moe_learned_get(part, &rows[1].shape, err);
     if (err->status != MOE_OK)
         return err->status;
     const size_t n_e = (size_t)env->trace->experts;
     const size_t n = (size_t)env->n_layers * n_e, k = (size_t)env->trace->top_k;
-    *h = (neural_heads){.layers = env->n_layers,
-                        .trained = env->trace->layers,
-                        .experts = env->trace->experts,
-                        .top_k = env->trace->top_k};
-    h->weight = moe_array_new(n * NEURAL_WIDTH, sizeof *h->weight, err);
+    *h = (moe_neural_heads){.layers = env->n_layers,
+                            .trained = env->trace->layers,
+                            .experts = env->trace->experts,
+                            .top_k = env->trace->top_k};
+    h->weight = moe_array_new(n * MOE_NEURAL_WIDTH, sizeof *h->weight, err);
     h->bias = moe_array_new(n, sizeof *h->bias, err);
-    h->logits = moe_array_new(n * NEURAL_ROWS, sizeof *h->logits, err);
-    h->key = moe_array_new(NEURAL_ROWS, sizeof *h->key, err);
-    h->top = moe_array_new(k * NEURAL_ROWS, sizeof *h->top, err);
+    h->logits = moe_array_new(n * MOE_NEURAL_ROWS, sizeof *h->logits, err);
+    h->key = moe_array_new(MOE_NEURAL_ROWS, sizeof *h->key, err);
+    h->top = moe_array_new(k * MOE_NEURAL_ROWS, sizeof *h->top, err);
     if (err->status != MOE_OK)
         return err->status;
     for (size_t l = 0; l < (size_t)env->n_layers; l++) {
         const size_t from = (size_t)env->layers[l] * n_e;
-        memcpy(h->weight + l * n_e * NEURAL_WIDTH, weight + from * NEURAL_WIDTH,
-               n_e * NEURAL_WIDTH * sizeof *weight);
+        memcpy(h->weight + l * n_e * MOE_NEURAL_WIDTH,
+               weight + from * MOE_NEURAL_WIDTH,
+               n_e * MOE_NEURAL_WIDTH * sizeof *weight);
         memcpy(h->bias + l * n_e, bias + from, n_e * sizeof *bias);
     }
-    return neural_fail(make_product(h, lib), "heads", err);
+    return moe_neural_fail(make_product(h, lib), "heads", err);
 }
 
-void neural_heads_fini(neural_heads *h)
+void moe_neural_heads_fini(moe_neural_heads *h)
 {
     if (h->product != NULL)
         dnnl_primitive_destroy(h->product);
@@ -116,16 +121,16 @@ void neural_heads_fini(neural_heads *h)
 /* The top_k largest logits of one layer. Floats are ordered as integers,
  * whose lowest bits give way to the expert's number, lower ones first among
  * equals: so one comparison moves both.
- * @param key  [NEURAL_ROWS] scratch
- * @param top  [top_k][NEURAL_ROWS] keys, falling */
-WIDE static void find_top(const neural_heads *h, const float *restrict z,
+ * @param key  [MOE_NEURAL_ROWS] scratch
+ * @param top  [top_k][MOE_NEURAL_ROWS] keys, falling */
+WIDE static void find_top(const moe_neural_heads *h, const float *restrict z,
                           const float *bias, int32_t mask,
                           int32_t *restrict key, int32_t *restrict top)
 {
-    for (int i = 0; i < h->top_k * NEURAL_ROWS; i++)
+    for (int i = 0; i < h->top_k * MOE_NEURAL_ROWS; i++)
         top[i] = INT32_MIN;
-    for (int e = 0; e < h->experts; e++, z += NEURAL_ROWS) {
-        for (int i = 0; i < NEURAL_ROWS; i++) {
+    for (int e = 0; e < h->experts; e++, z += MOE_NEURAL_ROWS) {
+        for (int i = 0; i < MOE_NEURAL_ROWS; i++) {
             const float value = z[i] + bias[e];
             int32_t word;
             memcpy(&word, &value, sizeof word);
@@ -133,22 +138,22 @@ WIDE static void find_top(const neural_heads *h, const float *restrict z,
             key[i] = (word & ~mask) | (mask - e);
         }
         for (int j = 0; j < h->top_k; j++)
-            for (int i = 0; i < NEURAL_ROWS; i++) {
-                const int32_t a = top[j * NEURAL_ROWS + i], b = key[i];
-                top[j * NEURAL_ROWS + i] = a > b ? a : b;
+            for (int i = 0; i < MOE_NEURAL_ROWS; i++) {
+                const int32_t a = top[j * MOE_NEURAL_ROWS + i], b = key[i];
+                top[j * MOE_NEURAL_ROWS + i] = a > b ? a : b;
                 key[i] = a > b ? b : a;
             }
     }
 }
 
-dnnl_status_t neural_heads_run(neural_heads *h, const neural_lib *lib,
-                               const float *x, uint32_t rows, size_t stride,
-                               uint16_t *out)
+dnnl_status_t moe_neural_heads_run(moe_neural_heads *h,
+                                   const moe_neural_lib *lib, const float *x,
+                                   uint32_t rows, size_t stride, uint16_t *out)
 {
-    const neural_arg args[] = {{DNNL_ARG_SRC, h->w, h->weight},
-                               {DNNL_ARG_WEIGHTS, h->x, x},
-                               {DNNL_ARG_DST, h->z, h->logits}};
-    const dnnl_status_t rc = neural_execute(lib, h->product, args, 3);
+    const moe_neural_arg args[] = {{DNNL_ARG_SRC, h->w, h->weight},
+                                   {DNNL_ARG_WEIGHTS, h->x, x},
+                                   {DNNL_ARG_DST, h->z, h->logits}};
+    const dnnl_status_t rc = moe_neural_execute(lib, h->product, args, 3);
     const size_t k = (size_t)h->top_k;
     int32_t mask = 1;
     while (mask < h->experts)
@@ -156,32 +161,33 @@ dnnl_status_t neural_heads_run(neural_heads *h, const neural_lib *lib,
     mask--;
     for (int l = 0; l < h->layers; l++, out += stride) {
         const size_t at = (size_t)l * (size_t)h->experts;
-        find_top(h, h->logits + at * NEURAL_ROWS, h->bias + at, mask, h->key,
-                 h->top);
+        find_top(h, h->logits + at * MOE_NEURAL_ROWS, h->bias + at, mask,
+                 h->key, h->top);
         for (size_t r = 0; r < rows; r++)
             for (size_t j = 0; j < k; j++)
                 out[r * k + j] =
-                    (uint16_t)(mask - (h->top[j * NEURAL_ROWS + r] & mask));
+                    (uint16_t)(mask - (h->top[j * MOE_NEURAL_ROWS + r] & mask));
     }
     return rc;
 }
 
 /* ---- memo ---- */
 
-moe_status neural_memo_init(neural_memo *m, const moe_predictor_env *env,
-                            moe_error *err)
+moe_status moe_neural_memo_init(moe_neural_memo *m,
+                                const moe_predictor_env *env, moe_error *err)
 {
-    *m = (neural_memo){.layers = env->n_layers,
-                       .top_k = env->trace->top_k,
-                       .max_own = env->max_own,
-                       .last = -1};
+    *m = (moe_neural_memo){.layers = env->n_layers,
+                           .top_k = env->trace->top_k,
+                           .max_own = env->max_own,
+                           .last = -1};
     m->experts = moe_array_new((size_t)env->n_layers * env->max_own *
                                    (size_t)env->trace->top_k,
                                sizeof *m->experts, err);
     return err->status;
 }
 
-bool neural_memo_holds(neural_memo *m, const moe_batch *batch, int layer)
+bool moe_neural_memo_holds(moe_neural_memo *m, const moe_batch *batch,
+                           int layer)
 {
     const bool holds = layer > m->last && m->last >= 0 &&
                        m->iteration == batch->iteration &&
@@ -193,8 +199,8 @@ bool neural_memo_holds(neural_memo *m, const moe_batch *batch, int layer)
     return holds;
 }
 
-void neural_memo_copy(const neural_memo *m, const moe_batch *batch, int layer,
-                      uint16_t *experts_out)
+void moe_neural_memo_copy(const moe_neural_memo *m, const moe_batch *batch,
+                          int layer, uint16_t *experts_out)
 {
     const size_t k = (size_t)m->top_k;
     memcpy(experts_out, m->experts + (size_t)layer * m->max_own * k,

@@ -13,7 +13,7 @@
 
 typedef struct {
     double accuracy, l1;
-} params_t;
+} oracle_params;
 
 static const moe_opt options[] = {
     {.key = "accuracy",
@@ -22,7 +22,7 @@ static const moe_opt options[] = {
      .initial = "1",
      .min = 0,
      .max = 1,
-     MOE_OPT_AT(params_t, accuracy),
+     MOE_OPT_AT(oracle_params, accuracy),
      .help = "share of tokens predicted right, the others all wrong"},
     {.key = "l1",
      .type = MOE_OPT_REAL,
@@ -30,29 +30,29 @@ static const moe_opt options[] = {
      .initial = "-1",
      .min = -1,
      .max = 1.99,
-     MOE_OPT_AT(params_t, l1),
+     MOE_OPT_AT(oracle_params, l1),
      .help = "error of the distribution, mean |p^ - p| / (1/E); then only the "
              "distribution is foretold, clipped at 2 (1 - min p); -1: off"},
     {.key = NULL}};
 
 typedef struct {
-    params_t p;
+    oracle_params p;
     uint64_t seed;
     int *layers;     /* [n_layers] numbers in the trace */
     uint16_t *order; /* [experts] scratch permutation */
-} state_t;
+} oracle_state;
 
 static moe_forecast forecast(const void *params)
 {
-    const params_t *p = params;
+    const oracle_params *p = params;
     return p->l1 >= 0 ? MOE_FORECAST_LOAD : MOE_FORECAST_TOKENS;
 }
 
 static moe_status init(void *state, const moe_predictor_env *env,
                        const void *params, moe_error *err)
 {
-    state_t *s = state;
-    s->p = *(const params_t *)params;
+    oracle_state *s = state;
+    s->p = *(const oracle_params *)params;
     s->seed = env->seed;
     if (s->p.l1 >= 0 && s->p.accuracy < 1)
         return moe_fail(err, MOE_USAGE,
@@ -92,7 +92,7 @@ static void make_wrong(uint16_t *token, int k, int experts, moe_rng *rng)
 static void tokens(void *state, const moe_batch *batch, int layer,
                    uint16_t *experts_out)
 {
-    const state_t *s = state;
+    const oracle_state *s = state;
     const size_t k = (size_t)batch->top_k, n = batch->own * k;
     memcpy(experts_out, batch->experts_of + (size_t)layer * n,
            n * sizeof *experts_out);
@@ -149,7 +149,7 @@ static void corrupt(double *p, int experts, double x, uint16_t *order,
 static void load(void *state, const moe_batch *batch, int layer,
                  double *share_out)
 {
-    const state_t *s = state;
+    const oracle_state *s = state;
     const int64_t *pairs = batch->true_pairs + layer * batch->experts;
     const double total = (double)batch->tokens * batch->top_k;
     for (int e = 0; e < batch->experts; e++)
@@ -162,7 +162,7 @@ static void load(void *state, const moe_batch *batch, int layer,
 
 static void fini(void *state)
 {
-    state_t *s = state;
+    oracle_state *s = state;
     free(s->layers);
     free(s->order);
 }
@@ -171,8 +171,8 @@ const moe_predictor moe_predictor_oracle = {
     .name = "oracle",
     .help = "the true future, corrupted by its accuracy or l1 dial",
     .opts = options,
-    .params_size = sizeof(params_t),
-    .state_size = sizeof(state_t),
+    .params_size = sizeof(oracle_params),
+    .state_size = sizeof(oracle_state),
     .forecast = forecast,
     .init = init,
     .load = load,

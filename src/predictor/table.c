@@ -8,14 +8,14 @@
 
 #include "moegps/mem.h"
 
-const char *const predictor_collects[] = {[PREDICTOR_CHOICES] = "choices",
-                                          [PREDICTOR_PROBABILITIES] =
-                                              "probabilities",
-                                          NULL};
+const char *const moe_predictor_collects[] = {[PREDICTOR_CHOICES] = "choices",
+                                              [PREDICTOR_PROBABILITIES] =
+                                                  "probabilities",
+                                              NULL};
 
-moe_status predictor_train_shares(const moe_predictor_env *env, int l,
-                                  double *share_out, bool *empty_out,
-                                  moe_error *err)
+moe_status moe_predictor_train_shares(const moe_predictor_env *env, int l,
+                                      double *share_out, bool *empty_out,
+                                      moe_error *err)
 {
     const size_t n_e = (size_t)env->trace->experts;
     uint64_t total = 0;
@@ -49,7 +49,7 @@ typedef struct {
 } census;
 
 static moe_status check(const moe_predictor_env *env,
-                        const predictor_keys *keys, moe_error *err)
+                        const moe_predictor_keys *keys, moe_error *err)
 {
     if (env->trace->kind != MOE_TRACE_TOKENS)
         return moe_fail(err, MOE_USAGE,
@@ -76,8 +76,8 @@ static uint32_t *list_training(const moe_trace *t, uint64_t n, moe_error *err)
 }
 
 /* Number the keys that occur, and sort tokens by them. */
-static moe_status group(const predictor_keys *keys, predictor_table *out,
-                        census *c, moe_error *err)
+static moe_status group(const moe_predictor_keys *keys,
+                        moe_predictor_table *out, census *c, moe_error *err)
 {
     const moe_trace *t = c->trace;
     uint32_t *list = list_training(t, c->n, err);
@@ -222,7 +222,7 @@ static void fill_row(census *c, const uint16_t *experts_of, size_t row,
 }
 
 static void fill_layer(const moe_predictor_env *env, int l, census *c,
-                       predictor_table *out)
+                       moe_predictor_table *out)
 {
     const size_t k = (size_t)out->top_k, n_e = (size_t)out->experts;
     const uint16_t *experts_of =
@@ -236,7 +236,7 @@ static void fill_layer(const moe_predictor_env *env, int l, census *c,
         fill_row(c, experts_of, r, choice + r * k, score + r * k);
 }
 
-static moe_status allocate(predictor_table *out, census *c, moe_error *err)
+static moe_status allocate(moe_predictor_table *out, census *c, moe_error *err)
 {
     const size_t n_e = (size_t)out->experts, l = (size_t)out->n_layers;
     const size_t n = l * out->rows * (size_t)out->top_k;
@@ -253,9 +253,10 @@ static moe_status allocate(predictor_table *out, census *c, moe_error *err)
     return err->status;
 }
 
-moe_status predictor_table_make(const moe_predictor_env *env,
-                                const predictor_keys *keys, double weight,
-                                predictor_table *out, moe_error *err)
+moe_status moe_predictor_table_make(const moe_predictor_env *env,
+                                    const moe_predictor_keys *keys,
+                                    double weight, moe_predictor_table *out,
+                                    moe_error *err)
 {
     census c = {.trace = env->trace,
                 .n = moe_trace_part_tokens(env->trace, MOE_PART_TRAIN),
@@ -278,17 +279,17 @@ moe_status predictor_table_make(const moe_predictor_env *env,
                : moe_fail(err, local.status, "%s", local.text);
 }
 
-void predictor_table_fini(predictor_table *table)
+void moe_predictor_table_fini(moe_predictor_table *table)
 {
     free(table->row_of);
     free(table->choice);
     free(table->score);
     free(table->visit);
-    *table = (predictor_table){0};
+    *table = (moe_predictor_table){0};
 }
 
-void predictor_table_expect(const predictor_table *table, int layer, size_t row,
-                            uint64_t *load)
+void moe_predictor_table_expect(const moe_predictor_table *table, int layer,
+                                size_t row, uint64_t *load)
 {
     const size_t k = (size_t)table->top_k;
     const size_t at = ((size_t)layer * table->rows + row) * k;
@@ -319,13 +320,13 @@ void predictor_table_expect(const predictor_table *table, int layer, size_t row,
     load[choice[0]] += (uint64_t)((int64_t)(table->top_k * MOE_LOAD_ONE) - sum);
 }
 
-size_t predictor_table_numbers(const predictor_table *table)
+size_t moe_predictor_table_numbers(const moe_predictor_table *table)
 {
     const size_t n = table->rows * (size_t)table->top_k;
     return (size_t)table->n_layers * (2 * n + (size_t)table->experts);
 }
 
-int predictor_lookup_work(int top_k, double tokens, moe_gemm_run *runs_out)
+int moe_predictor_lookup_work(int top_k, double tokens, moe_gemm_run *runs_out)
 {
     runs_out[0] = (moe_gemm_run){{.m = tokens, .n = top_k, .k = 1}, 1};
     return 1;

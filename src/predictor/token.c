@@ -9,7 +9,7 @@
 typedef struct {
     double prior;
     int collects;
-} params_t;
+} token_params;
 
 static const moe_opt options[] = {
     {.key = "prior",
@@ -18,15 +18,15 @@ static const moe_opt options[] = {
      .initial = "0.5",
      .min = 0,
      .max = 1e9,
-     MOE_OPT_AT(params_t, prior),
+     MOE_OPT_AT(token_params, prior),
      .help = "weight of all tokens beside those of the same id"},
-    PREDICTOR_COLLECTS(params_t, collects),
+    PREDICTOR_COLLECTS(token_params, collects),
     {.key = NULL}};
 
 typedef struct {
-    predictor_table table;
+    moe_predictor_table table;
     int collects;
-} state_t;
+} token_state;
 
 static moe_forecast forecast(const void *params)
 {
@@ -42,21 +42,21 @@ static uint32_t token_key(const moe_trace *trace, uint64_t token)
 static moe_status init(void *state, const moe_predictor_env *env,
                        const void *params, moe_error *err)
 {
-    state_t *s = state;
-    const params_t *p = params;
+    token_state *s = state;
+    const token_params *p = params;
     const moe_trace *t = env->trace;
-    const predictor_keys keys = {"token", t->vocab_size, token_key};
+    const moe_predictor_keys keys = {"token", t->vocab_size, token_key};
     s->collects = p->collects;
     if (t->kind == MOE_TRACE_TOKENS && t->vocab_size == 0)
         return moe_fail(err, MOE_USAGE,
                         "predictor token: the trace has no token ids");
-    return predictor_table_make(env, &keys, p->prior, &s->table, err);
+    return moe_predictor_table_make(env, &keys, p->prior, &s->table, err);
 }
 
 static void tokens(void *state, const moe_batch *batch, int layer,
                    uint16_t *experts_out)
 {
-    const predictor_table *table = &((const state_t *)state)->table;
+    const moe_predictor_table *table = &((const token_state *)state)->table;
     for (uint32_t t = 0; t < batch->own; t++)
         predictor_table_choose(table, layer, table->row_of[batch->token_id[t]],
                                experts_out + t * (size_t)batch->top_k);
@@ -65,13 +65,13 @@ static void tokens(void *state, const moe_batch *batch, int layer,
 static bool expect(void *state, const moe_batch *batch, int layer,
                    uint64_t *load_out)
 {
-    const state_t *s = state;
+    const token_state *s = state;
     if (s->collects != PREDICTOR_PROBABILITIES)
         return false;
     memset(load_out, 0, (size_t)batch->experts * sizeof *load_out);
     for (uint32_t t = 0; t < batch->own; t++)
-        predictor_table_expect(&s->table, layer,
-                               s->table.row_of[batch->token_id[t]], load_out);
+        moe_predictor_table_expect(
+            &s->table, layer, s->table.row_of[batch->token_id[t]], load_out);
     return true;
 }
 
@@ -79,26 +79,26 @@ static int work(const void *state, double n_tokens, double sequences,
                 moe_gemm_run *runs_out)
 {
     (void)sequences;
-    return predictor_lookup_work(((const state_t *)state)->table.top_k,
-                                 n_tokens, runs_out);
+    return moe_predictor_lookup_work(((const token_state *)state)->table.top_k,
+                                     n_tokens, runs_out);
 }
 
 static size_t parameters(const void *state)
 {
-    return predictor_table_numbers(&((const state_t *)state)->table);
+    return moe_predictor_table_numbers(&((const token_state *)state)->table);
 }
 
 static void fini(void *state)
 {
-    predictor_table_fini(&((state_t *)state)->table);
+    moe_predictor_table_fini(&((token_state *)state)->table);
 }
 
 const moe_predictor moe_predictor_token = {
     .name = "token",
     .help = "experts that tokens of the same id visited in training",
     .opts = options,
-    .params_size = sizeof(params_t),
-    .state_size = sizeof(state_t),
+    .params_size = sizeof(token_params),
+    .state_size = sizeof(token_state),
     .forecast = forecast,
     .init = init,
     .tokens = tokens,

@@ -12,7 +12,7 @@
 
 typedef struct {
     int iterations;
-} params_t;
+} window_params;
 
 static const moe_opt options[] = {
     {.key = "iterations",
@@ -21,7 +21,7 @@ static const moe_opt options[] = {
      .initial = "8",
      .min = 1,
      .max = 4096,
-     MOE_OPT_AT(params_t, iterations),
+     MOE_OPT_AT(window_params, iterations),
      .help = "that are looked back on, warm-up included"},
     {.key = NULL}};
 
@@ -32,7 +32,7 @@ typedef struct {
     double *before; /* [n] shares before the first iteration */
     int64_t *past;  /* [length][n] pairs, a ring */
     int64_t *sum;   /* [n] of the ring */
-} state_t;
+} window_state;
 
 static moe_forecast forecast(const void *params)
 {
@@ -43,18 +43,18 @@ static moe_forecast forecast(const void *params)
 static moe_status init(void *state, const moe_predictor_env *env,
                        const void *params, moe_error *err)
 {
-    state_t *s = state;
+    window_state *s = state;
     moe_error local = {0};
     bool empty = false;
     s->experts = env->trace->experts;
-    s->length = (uint64_t)((const params_t *)params)->iterations;
+    s->length = (uint64_t)((const window_params *)params)->iterations;
     s->n = (size_t)env->n_layers * (size_t)s->experts;
     s->before = moe_array_new(s->n, sizeof *s->before, &local);
     s->sum = moe_array_new(s->n, sizeof *s->sum, &local);
     s->past = moe_array_new(s->length * s->n, sizeof *s->past, &local);
     for (int l = 0; l < env->n_layers && local.status == MOE_OK; l++)
-        predictor_train_shares(env, l, s->before + l * s->experts, &empty,
-                               &local);
+        moe_predictor_train_shares(env, l, s->before + l * s->experts, &empty,
+                                   &local);
     return local.status == MOE_OK
                ? MOE_OK
                : moe_fail(err, local.status, "%s", local.text);
@@ -63,7 +63,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
 static void load(void *state, const moe_batch *batch, int layer,
                  double *share_out)
 {
-    const state_t *s = state;
+    const window_state *s = state;
     const size_t n_e = (size_t)batch->experts, at = (size_t)layer * n_e;
     int64_t total = 0;
     for (size_t e = 0; e < n_e; e++)
@@ -75,7 +75,7 @@ static void load(void *state, const moe_batch *batch, int layer,
 
 static void observe(void *state, const moe_batch *batch)
 {
-    state_t *s = state;
+    window_state *s = state;
     int64_t *oldest = s->past + s->seen++ % s->length * s->n;
     for (size_t i = 0; i < s->n; i++)
         s->sum[i] += batch->true_pairs[i] - oldest[i];
@@ -84,13 +84,13 @@ static void observe(void *state, const moe_batch *batch)
 
 static size_t parameters(const void *state)
 {
-    const state_t *s = state;
+    const window_state *s = state;
     return s->length * s->n;
 }
 
 static void fini(void *state)
 {
-    state_t *s = state;
+    window_state *s = state;
     free(s->before);
     free(s->past);
     free(s->sum);
@@ -100,8 +100,8 @@ const moe_predictor moe_predictor_window = {
     .name = "window",
     .help = "load of the last iterations, learned while running",
     .opts = options,
-    .params_size = sizeof(params_t),
-    .state_size = sizeof(state_t),
+    .params_size = sizeof(window_params),
+    .state_size = sizeof(window_state),
     .forecast = forecast,
     .init = init,
     .load = load,

@@ -10,13 +10,13 @@
 
 typedef struct {
     uint32_t *ones; /* [gpus] */
-} state_t;
+} equal_state;
 
 static moe_status init(void *state, const moe_layout *layout, int experts,
                        int slots, const void *params, moe_error *err)
 {
     (void)experts, (void)slots, (void)params;
-    state_t *s = state;
+    equal_state *s = state;
     s->ones = moe_array_new((size_t)layout->gpus, sizeof *s->ones, err);
     for (int g = 0; s->ones != NULL && g < layout->gpus; g++)
         s->ones[g] = 1;
@@ -25,7 +25,7 @@ static moe_status init(void *state, const moe_layout *layout, int experts,
 
 static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
 {
-    const state_t *s = state;
+    const equal_state *s = state;
     const moe_replicas *r = in->replicas;
     for (int e = 0; e < r->experts; e++)
         moe_split_by_weight(s->ones, r->first[e + 1] - r->first[e],
@@ -35,13 +35,13 @@ static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
 
 static void fini(void *state)
 {
-    free(((state_t *)state)->ones);
+    free(((equal_state *)state)->ones);
 }
 
 const moe_split moe_split_equal = {
     .name = "equal",
     .help = "every replica of an expert gets the same share",
-    .state_size = sizeof(state_t),
+    .state_size = sizeof(equal_state),
     .init = init,
     .divide = divide,
     .fini = fini,

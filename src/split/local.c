@@ -11,13 +11,13 @@
 
 typedef struct {
     uint32_t *weight; /* [gpus] of one expert's replicas */
-} state_t;
+} local_state;
 
 static moe_status init(void *state, const moe_layout *layout, int experts,
                        int slots, const void *params, moe_error *err)
 {
     (void)experts, (void)slots, (void)params;
-    state_t *s = state;
+    local_state *s = state;
     s->weight = moe_array_new((size_t)layout->gpus, sizeof *s->weight, err);
     return s->weight != NULL ? MOE_OK : MOE_NOMEM;
 }
@@ -68,7 +68,7 @@ static void keep_nearest(const moe_split_input *in, const moe_replica *replica,
 
 static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
 {
-    const state_t *s = state;
+    const local_state *s = state;
     const moe_replicas *r = in->replicas;
     for (int e = 0; e < r->experts; e++) {
         const uint32_t first = r->first[e], n = r->first[e + 1] - first;
@@ -79,13 +79,13 @@ static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
 
 static void fini(void *state)
 {
-    free(((state_t *)state)->weight);
+    free(((local_state *)state)->weight);
 }
 
 const moe_split moe_split_local = {
     .name = "local",
     .help = "a replica on the own GPU, else on the own node, else the quota",
-    .state_size = sizeof(state_t),
+    .state_size = sizeof(local_state),
     .init = init,
     .divide = divide,
     .fini = fini,

@@ -13,13 +13,13 @@
 typedef struct {
     moe_share share;
     int64_t *load; /* [experts] */
-} state_t;
+} minmax_state;
 
 static moe_status init(void *state, const moe_layout *layout, int experts,
                        int slots, const void *params, moe_error *err)
 {
     (void)params;
-    state_t *s = state;
+    minmax_state *s = state;
     s->load = moe_array_new((size_t)experts, sizeof *s->load, err);
     if (s->load == NULL)
         return MOE_NOMEM;
@@ -28,7 +28,7 @@ static moe_status init(void *state, const moe_layout *layout, int experts,
 
 static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
 {
-    state_t *s = state;
+    minmax_state *s = state;
     const moe_replicas *r = in->replicas;
     for (int e = 0; e < r->experts; e++)
         s->load[e] = (int64_t)in->total[e];
@@ -50,7 +50,7 @@ static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
 
 static void fini(void *state)
 {
-    state_t *s = state;
+    minmax_state *s = state;
     free(s->load);
     moe_share_fini(&s->share);
 }
@@ -58,7 +58,7 @@ static void fini(void *state)
 const moe_split moe_split_minmax = {
     .name = "minmax",
     .help = "the busiest GPU gets as few of the true pairs as replicas allow",
-    .state_size = sizeof(state_t),
+    .state_size = sizeof(minmax_state),
     .init = init,
     .divide = divide,
     .fini = fini,

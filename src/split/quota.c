@@ -9,20 +9,20 @@
 
 typedef struct {
     uint32_t *weight; /* [gpus] of one expert's replicas */
-} state_t;
+} quota_state;
 
 static moe_status init(void *state, const moe_layout *layout, int experts,
                        int slots, const void *params, moe_error *err)
 {
     (void)experts, (void)slots, (void)params;
-    state_t *s = state;
+    quota_state *s = state;
     s->weight = moe_array_new((size_t)layout->gpus, sizeof *s->weight, err);
     return s->weight != NULL ? MOE_OK : MOE_NOMEM;
 }
 
 static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
 {
-    const state_t *s = state;
+    const quota_state *s = state;
     const moe_replicas *r = in->replicas;
     for (int e = 0; e < r->experts; e++) {
         const uint32_t first = r->first[e], n = r->first[e + 1] - first;
@@ -35,13 +35,13 @@ static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
 
 static void fini(void *state)
 {
-    free(((state_t *)state)->weight);
+    free(((quota_state *)state)->weight);
 }
 
 const moe_split moe_split_quota = {
     .name = "quota",
     .help = "each replica gets the plan's share of its expert's pairs",
-    .state_size = sizeof(state_t),
+    .state_size = sizeof(quota_state),
     .init = init,
     .divide = divide,
     .fini = fini,

@@ -55,8 +55,8 @@ const moe_opt moe_synth_options[] = {
     {0}};
 #undef AT
 
-moe_rng synth_rng(const moe_synth_params *p, synth_draw what, uint64_t seq,
-                  int layer, uint64_t token)
+moe_rng moe_synth_rng(const moe_synth_params *p, moe_synth_stream what,
+                      uint64_t seq, int layer, uint64_t token)
 {
     return moe_rng_at(p->seed, MOE_RNG_SYNTH, (uint64_t)what << 56 | seq,
                       (uint64_t)layer, token);
@@ -87,7 +87,7 @@ void moe_synth_draw(const double *inclusion, int n, int k, uint32_t tokens,
     }
 }
 
-static void make_loads(const moe_synth_params *p, synth_walk *walk,
+static void make_loads(const moe_synth_params *p, moe_synth_walk *walk,
                        moe_trace *t)
 {
     const size_t n = (size_t)p->experts;
@@ -95,8 +95,8 @@ static void make_loads(const moe_synth_params *p, synth_walk *walk,
         for (uint64_t s = 0; s < t->n_seqs; s++) {
             uint32_t *counts =
                 t->counts + (s * (size_t)p->layers + (size_t)l) * n;
-            moe_rng rng = synth_rng(p, DRAW_STEP, s, l, 0);
-            synth_walk_to(walk, p, l, s);
+            moe_rng rng = moe_synth_rng(p, MOE_DRAW_STEP, s, l, 0);
+            moe_synth_walk_to(walk, p, l, s);
             if (p->noise)
                 moe_synth_draw(walk->inclusion, p->experts, p->top_k,
                                (uint32_t)p->tokens, &rng, counts);
@@ -149,7 +149,7 @@ moe_status moe_synth(const moe_synth_params *params, moe_trace *out,
     const moe_synth_params *p = params;
     const bool tokens = p->kind == MOE_TRACE_TOKENS;
     moe_error local = {0};
-    synth_walk walk = {0};
+    moe_synth_walk walk = {0};
     moe_trace t = {.kind = tokens ? MOE_TRACE_TOKENS : MOE_TRACE_LOADS,
                    .layers = p->layers,
                    .experts = p->experts,
@@ -161,8 +161,8 @@ moe_status moe_synth(const moe_synth_params *params, moe_trace *out,
                    .vocab_size = tokens ? (uint32_t)p->vocab : 0,
                    .shared = MPI_WIN_NULL};
     if (check(p, &local) != MOE_OK ||
-        synth_walk_init(&walk, p, &local) != MOE_OK ||
-        trace_allocate(&t, &local) != MOE_OK)
+        moe_synth_walk_init(&walk, p, &local) != MOE_OK ||
+        moe_trace_allocate(&t, &local) != MOE_OK)
         goto out;
     describe(p, &t);
     for (uint64_t s = 0; s <= t.n_seqs; s++)
@@ -172,7 +172,7 @@ moe_status moe_synth(const moe_synth_params *params, moe_trace *out,
     else
         moe_trace_split(&t, p->test_share, p->seed, &local);
     if (tokens)
-        synth_tokens(p, &walk, &t, &local);
+        moe_synth_tokens(p, &walk, &t, &local);
     else
         make_loads(p, &walk, &t);
     if (local.status == MOE_OK) {
@@ -180,7 +180,7 @@ moe_status moe_synth(const moe_synth_params *params, moe_trace *out,
         t = (moe_trace){.shared = MPI_WIN_NULL};
     }
 out:
-    synth_walk_fini(&walk);
+    moe_synth_walk_fini(&walk);
     moe_trace_free(&t);
     if (local.status == MOE_OK)
         return MOE_OK;

@@ -15,7 +15,7 @@ typedef struct {
     double *upto; /* [experts] end of order[j]'s interval */
 } sampler;
 
-static void lay_end_to_end(const synth_walk *walk, int n, sampler *sm)
+static void lay_end_to_end(const moe_synth_walk *walk, int n, sampler *sm)
 {
     double sum = 0;
     for (int j = 0; j < n; j++) {
@@ -79,7 +79,7 @@ static void draw_ids(const moe_synth_params *p, const vocabulary *v,
     for (uint64_t s = 0; s < t->n_seqs; s++)
         for (uint64_t i = t->seq_offset[s]; i < t->seq_offset[s + 1]; i++) {
             moe_rng rng =
-                synth_rng(p, DRAW_TOKEN_ID, s, 0, i - t->seq_offset[s]);
+                moe_synth_rng(p, MOE_DRAW_TOKEN_ID, s, 0, i - t->seq_offset[s]);
             t->token_id[i] = find_id(v, p->vocab, moe_rng_unit(&rng));
             t->position[i] = (int32_t)(i - t->seq_offset[s]);
         }
@@ -91,7 +91,7 @@ static void draw_ids(const moe_synth_params *p, const vocabulary *v,
 static void draw_preferences(const moe_synth_params *p, int layer,
                              vocabulary *v)
 {
-    moe_rng rng = synth_rng(p, DRAW_PREFERENCE, 0, layer, 0);
+    moe_rng rng = moe_synth_rng(p, MOE_DRAW_PREFERENCE, 0, layer, 0);
     for (int i = 0; i < p->vocab; i++)
         v->line[i] = (uint32_t)i;
     moe_rng_shuffle(&rng, v->line, (size_t)p->vocab, sizeof *v->line);
@@ -106,10 +106,10 @@ static void draw_preferences(const moe_synth_params *p, int layer,
     }
 }
 
-static void shuffle_order(const moe_synth_params *p, synth_draw what,
+static void shuffle_order(const moe_synth_params *p, moe_synth_stream what,
                           uint64_t seq, int layer, sampler *sm)
 {
-    moe_rng rng = synth_rng(p, what, seq, layer, 1);
+    moe_rng rng = moe_synth_rng(p, what, seq, layer, 1);
     for (int e = 0; e < p->experts; e++)
         sm->order[e] = e;
     moe_rng_shuffle(&rng, sm->order, (size_t)p->experts, sizeof *sm->order);
@@ -126,8 +126,8 @@ static void choose_sequence(const moe_synth_params *p, const moe_trace *t,
     const size_t k = (size_t)p->top_k;
     for (uint64_t i = t->seq_offset[seq]; i < t->seq_offset[seq + 1]; i++) {
         uint16_t *out = t->experts_of + ((size_t)layer * t->n_tokens + i) * k;
-        moe_rng rng =
-            synth_rng(p, DRAW_CHOICE, seq, layer, i - t->seq_offset[seq]);
+        moe_rng rng = moe_synth_rng(p, MOE_DRAW_CHOICE, seq, layer,
+                                    i - t->seq_offset[seq]);
         uint32_t id = t->token_id[i];
         if (moe_rng_unit(&rng) < p->strength) {
             choose(fixed, p->experts, p->top_k, v->u[id], v->turn[id], out);
@@ -139,7 +139,7 @@ static void choose_sequence(const moe_synth_params *p, const moe_trace *t,
     }
 }
 
-static void make_layers(const moe_synth_params *p, synth_walk *walk,
+static void make_layers(const moe_synth_params *p, moe_synth_walk *walk,
                         vocabulary *v, sampler *fixed, sampler *fresh,
                         moe_trace *t)
 {
@@ -147,10 +147,10 @@ static void make_layers(const moe_synth_params *p, synth_walk *walk,
     draw_ids(p, v, t);
     for (int l = 0; l < p->layers; l++) {
         draw_preferences(p, l, v);
-        shuffle_order(p, DRAW_PREFERENCE, 0, l, fixed);
+        shuffle_order(p, MOE_DRAW_PREFERENCE, 0, l, fixed);
         for (uint64_t s = 0; s < t->n_seqs; s++) {
-            synth_walk_to(walk, p, l, s);
-            shuffle_order(p, DRAW_ORDER, s, l, fresh);
+            moe_synth_walk_to(walk, p, l, s);
+            shuffle_order(p, MOE_DRAW_ORDER, s, l, fresh);
             lay_end_to_end(walk, p->experts, fixed);
             lay_end_to_end(walk, p->experts, fresh);
             choose_sequence(p, t, v, s, l, fixed, fresh);
@@ -164,8 +164,8 @@ static void init_sampler(sampler *sm, size_t n, moe_error *err)
     sm->upto = moe_array_new(n, sizeof *sm->upto, err);
 }
 
-moe_status synth_tokens(const moe_synth_params *p, synth_walk *walk,
-                        moe_trace *trace, moe_error *err)
+moe_status moe_synth_tokens(const moe_synth_params *p, moe_synth_walk *walk,
+                            moe_trace *trace, moe_error *err)
 {
     const size_t n_ids = (size_t)p->vocab, n_experts = (size_t)p->experts;
     moe_error local = {0};

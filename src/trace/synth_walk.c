@@ -98,8 +98,8 @@ static moe_status parse_shares(const moe_synth_params *p, double *shares,
     return MOE_OK;
 }
 
-moe_status synth_walk_init(synth_walk *walk, const moe_synth_params *p,
-                           moe_error *err)
+moe_status moe_synth_walk_init(moe_synth_walk *walk, const moe_synth_params *p,
+                               moe_error *err)
 {
     const size_t n = (size_t)p->experts;
     moe_error local = {0};
@@ -114,7 +114,7 @@ moe_status synth_walk_init(synth_walk *walk, const moe_synth_params *p,
     return moe_fail(err, local.status, "%s", local.text);
 }
 
-void synth_walk_fini(synth_walk *walk)
+void moe_synth_walk_fini(moe_synth_walk *walk)
 {
     free(walk->shares);
     free(walk->level);
@@ -122,9 +122,9 @@ void synth_walk_fini(synth_walk *walk)
     free(walk->inclusion);
 }
 
-static void start(synth_walk *walk, const moe_synth_params *p, int layer)
+static void start(moe_synth_walk *walk, const moe_synth_params *p, int layer)
 {
-    moe_rng rng = synth_rng(p, DRAW_POPULARITY, 0, layer, 0);
+    moe_rng rng = moe_synth_rng(p, MOE_DRAW_POPULARITY, 0, layer, 0);
     for (int e = 0; e < p->experts; e++)
         walk->level[e] =
             p->shape == MOE_SYNTH_LOGNORMAL ? p->sigma * moe_rng_normal(&rng)
@@ -135,13 +135,13 @@ static void start(synth_walk *walk, const moe_synth_params *p, int layer)
                         sizeof *walk->level);
 }
 
-void synth_walk_to(synth_walk *walk, const moe_synth_params *p, int layer,
-                   uint64_t seq)
+void moe_synth_walk_to(moe_synth_walk *walk, const moe_synth_params *p,
+                       int layer, uint64_t seq)
 {
     if (seq == 0) {
         start(walk, p, layer);
     } else if (p->drift > 0) {
-        moe_rng rng = synth_rng(p, DRAW_DRIFT, seq, layer, 0);
+        moe_rng rng = moe_synth_rng(p, MOE_DRAW_DRIFT, seq, layer, 0);
         for (int e = 0; e < p->experts; e++)
             walk->level[e] += p->drift * moe_rng_normal(&rng);
     }

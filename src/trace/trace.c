@@ -15,17 +15,20 @@
 static const struct {
     size_t offset, size;
 } arrays[N_ARRAYS] = {
-    [ARRAY_SEQ_OFFSET] = {offsetof(moe_trace, seq_offset), sizeof(uint64_t)},
-    [ARRAY_SEQ_PART] = {offsetof(moe_trace, seq_part), sizeof(uint8_t)},
-    [ARRAY_EXPERTS_OF] = {offsetof(moe_trace, experts_of), sizeof(uint16_t)},
-    [ARRAY_GATE] = {offsetof(moe_trace, gate), sizeof(float)},
-    [ARRAY_TOKEN_ID] = {offsetof(moe_trace, token_id), sizeof(uint32_t)},
-    [ARRAY_POSITION] = {offsetof(moe_trace, position), sizeof(int32_t)},
-    [ARRAY_COUNTS] = {offsetof(moe_trace, counts), sizeof(uint32_t)},
-    [ARRAY_LAYER_NUMBER] = {offsetof(moe_trace, layer_number), sizeof(int32_t)},
+    [MOE_ARRAY_SEQ_OFFSET] = {offsetof(moe_trace, seq_offset),
+                              sizeof(uint64_t)},
+    [MOE_ARRAY_SEQ_PART] = {offsetof(moe_trace, seq_part), sizeof(uint8_t)},
+    [MOE_ARRAY_EXPERTS_OF] = {offsetof(moe_trace, experts_of),
+                              sizeof(uint16_t)},
+    [MOE_ARRAY_GATE] = {offsetof(moe_trace, gate), sizeof(float)},
+    [MOE_ARRAY_TOKEN_ID] = {offsetof(moe_trace, token_id), sizeof(uint32_t)},
+    [MOE_ARRAY_POSITION] = {offsetof(moe_trace, position), sizeof(int32_t)},
+    [MOE_ARRAY_COUNTS] = {offsetof(moe_trace, counts), sizeof(uint32_t)},
+    [MOE_ARRAY_LAYER_NUMBER] = {offsetof(moe_trace, layer_number),
+                                sizeof(int32_t)},
 };
 
-const char *trace_kind_name(moe_trace_kind kind)
+const char *moe_trace_kind_name(moe_trace_kind kind)
 {
     return kind == MOE_TRACE_TOKENS ? "token" : "load";
 }
@@ -36,31 +39,32 @@ static bool product(uint64_t a, uint64_t b, uint64_t c, size_t *out)
            !__builtin_mul_overflow(*out, c, out);
 }
 
-bool trace_elements(const moe_trace *t, trace_array which, size_t *n_out)
+bool moe_trace_elements(const moe_trace *t, moe_trace_array which,
+                        size_t *n_out)
 {
     const bool tokens = t->kind == MOE_TRACE_TOKENS;
     const uint64_t layers = (uint64_t)t->layers;
     *n_out = 0;
     switch (which) {
-    case ARRAY_SEQ_OFFSET:
+    case MOE_ARRAY_SEQ_OFFSET:
         return product(t->n_seqs + 1, 1, 1, n_out);
-    case ARRAY_SEQ_PART:
+    case MOE_ARRAY_SEQ_PART:
         return product(t->n_seqs, 1, 1, n_out);
-    case ARRAY_EXPERTS_OF:
+    case MOE_ARRAY_EXPERTS_OF:
         return !tokens ||
                product(layers, t->n_tokens, (uint64_t)t->top_k, n_out);
-    case ARRAY_GATE:
+    case MOE_ARRAY_GATE:
         return !tokens || !t->has_gate ||
                product(layers, t->n_tokens, (uint64_t)t->top_k, n_out);
-    case ARRAY_TOKEN_ID:
+    case MOE_ARRAY_TOKEN_ID:
         return !tokens || t->vocab_size == 0 ||
                product(t->n_tokens, 1, 1, n_out);
-    case ARRAY_POSITION:
+    case MOE_ARRAY_POSITION:
         return !tokens || !t->has_position || product(t->n_tokens, 1, 1, n_out);
-    case ARRAY_COUNTS:
+    case MOE_ARRAY_COUNTS:
         return tokens ||
                product(t->n_seqs, layers, (uint64_t)t->experts, n_out);
-    case ARRAY_LAYER_NUMBER:
+    case MOE_ARRAY_LAYER_NUMBER:
         return !t->has_layer_number || product(layers, 1, 1, n_out);
     case N_ARRAYS:
         break;
@@ -68,35 +72,35 @@ bool trace_elements(const moe_trace *t, trace_array which, size_t *n_out)
     return false;
 }
 
-size_t trace_element_size(trace_array which)
+size_t moe_trace_element_size(moe_trace_array which)
 {
     return arrays[which].size;
 }
 
-void *trace_get(const moe_trace *trace, trace_array which)
+void *moe_trace_get(const moe_trace *trace, moe_trace_array which)
 {
     void *data = NULL;
     memcpy(&data, (const char *)trace + arrays[which].offset, sizeof data);
     return data;
 }
 
-void trace_set(moe_trace *trace, trace_array which, void *data)
+void moe_trace_set(moe_trace *trace, moe_trace_array which, void *data)
 {
     memcpy((char *)trace + arrays[which].offset, &data, sizeof data);
 }
 
-moe_status trace_allocate(moe_trace *trace, moe_error *err)
+moe_status moe_trace_allocate(moe_trace *trace, moe_error *err)
 {
     for (int a = 0; a < N_ARRAYS; a++) {
         size_t n = 0;
-        if (!trace_elements(trace, a, &n))
+        if (!moe_trace_elements(trace, a, &n))
             return moe_fail(err, MOE_FORMAT, "sizes overflow");
-        if (n == 0 || trace_get(trace, a) != NULL)
+        if (n == 0 || moe_trace_get(trace, a) != NULL)
             continue;
         void *data = moe_array_new(n, arrays[a].size, err);
         if (data == NULL)
             return MOE_NOMEM;
-        trace_set(trace, a, data);
+        moe_trace_set(trace, a, data);
     }
     return MOE_OK;
 }
@@ -116,7 +120,7 @@ void moe_trace_free(moe_trace *trace)
         MOE_MPI(MPI_Win_free(&trace->shared));
     } else {
         for (int a = 0; a < N_ARRAYS; a++)
-            free(trace_get(trace, a));
+            free(moe_trace_get(trace, a));
     }
     free(trace->vocab);
     *trace = (moe_trace){.shared = MPI_WIN_NULL};

@@ -7,7 +7,7 @@
 
 #include "internal.h"
 
-moe_status trace_check_choice(const moe_trace *t, moe_error *err)
+moe_status moe_trace_check_choice(const moe_trace *t, moe_error *err)
 {
     if (t->experts < 1 || t->experts > MOE_MAX_EXPERTS)
         return moe_fail(err, MOE_FORMAT, "experts is %d, not in 1..%d",
@@ -33,7 +33,7 @@ static moe_status check_sizes(const moe_trace *t, moe_error *err)
                         "%" PRIu64 " sequences of %" PRIu64
                         " tokens are more than the format's %d",
                         t->n_seqs, t->n_tokens, INT32_MAX);
-    return trace_check_choice(t, err);
+    return moe_trace_check_choice(t, err);
 }
 
 static moe_status check_sequences(const moe_trace *t, moe_error *err)
@@ -226,9 +226,9 @@ static moe_status check_arrays(const moe_trace *t, moe_error *err)
 {
     for (int a = 0; a < N_ARRAYS; a++) {
         size_t n = 0;
-        if (!trace_elements(t, a, &n))
+        if (!moe_trace_elements(t, a, &n))
             return moe_fail(err, MOE_FORMAT, "sizes overflow");
-        if ((n > 0) != (trace_get(t, a) != NULL))
+        if ((n > 0) != (moe_trace_get(t, a) != NULL))
             return moe_fail(err, MOE_FORMAT, "array %d is %s", a,
                             n > 0 ? "missing" : "there, but not declared");
     }
@@ -250,7 +250,7 @@ moe_status moe_trace_validate(const moe_trace *trace, moe_error *err)
                                            : check_loads(trace, err);
 }
 
-moe_status trace_count_tokens(moe_trace *trace, moe_error *err)
+moe_status moe_trace_count_tokens(moe_trace *trace, moe_error *err)
 {
     const size_t n_experts = (size_t)trace->experts;
     const uint64_t k = (uint64_t)trace->top_k;

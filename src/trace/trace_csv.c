@@ -164,7 +164,7 @@ static void take_part(csv *in, const columns *c, uint8_t *part)
 /* Space for the trace, its parts unknown. */
 static moe_status allocate(const csv *in, moe_trace *t)
 {
-    if (in->err->status == MOE_OK && trace_allocate(t, in->err) == MOE_OK)
+    if (in->err->status == MOE_OK && moe_trace_allocate(t, in->err) == MOE_OK)
         memset(t->seq_part, UNKNOWN_PART, t->n_seqs);
     return in->err->status;
 }
@@ -320,13 +320,13 @@ static void read_loads(csv *in, const columns *c, moe_trace *t)
     if (allocate(in, t) != MOE_OK)
         return;
     size_t n = 0;
-    (void)trace_elements(t, ARRAY_COUNTS, &n);
+    (void)moe_trace_elements(t, MOE_ARRAY_COUNTS, &n);
     uint8_t *seen = moe_array_new(n, sizeof *seen, in->err);
     rewind_csv(in);
     while (in->err->status == MOE_OK && next_line(in))
         take_count(in, c, t, seen);
     if (in->err->status == MOE_OK)
-        trace_count_tokens(t, in->err);
+        moe_trace_count_tokens(t, in->err);
     free(seen);
 }
 
@@ -337,7 +337,7 @@ moe_status moe_trace_from_csv(const char *path, moe_trace *trace,
     csv in = {.path = path, .err = &local};
     moe_trace t = *trace;
     columns c;
-    if (trace_check_choice(&t, &local) == MOE_OK &&
+    if (moe_trace_check_choice(&t, &local) == MOE_OK &&
         open_csv(&in, &c) == MOE_OK && c.layer == ABSENT)
         complain(&in, "the heading has no column 'layer'", NULL);
     if (local.status == MOE_OK && c.token != ABSENT)

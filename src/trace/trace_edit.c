@@ -90,7 +90,7 @@ moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
     moe_error local = {0};
     moe_trace t = *trace;
     for (int a = 0; a < N_ARRAYS; a++)
-        trace_set(&t, a, NULL);
+        moe_trace_set(&t, a, NULL);
     t.vocab = NULL;
     t.shared = MPI_WIN_NULL;
     t.sha256[0] = '\0';
@@ -101,7 +101,7 @@ moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
     t.n_seqs = range->end_seq - range->first_seq;
     t.n_tokens = trace->seq_offset[range->end_seq] - first;
     t.has_layer_number = needs_numbers(trace, range);
-    if (trace_allocate(&t, &local) != MOE_OK)
+    if (moe_trace_allocate(&t, &local) != MOE_OK)
         goto out;
     for (int l = 0; t.has_layer_number && l < t.layers; l++)
         t.layer_number[l] =

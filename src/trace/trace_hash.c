@@ -33,9 +33,10 @@ static bool feed(EVP_MD_CTX *md, const void *data, size_t n, size_t size)
 
 static bool feed_trace(EVP_MD_CTX *md, const moe_trace *t)
 {
-    static const trace_array order[] = {
-        ARRAY_SEQ_OFFSET, ARRAY_SEQ_PART, ARRAY_EXPERTS_OF, ARRAY_TOKEN_ID,
-        ARRAY_POSITION,   ARRAY_GATE,     ARRAY_COUNTS};
+    static const moe_trace_array order[] = {
+        MOE_ARRAY_SEQ_OFFSET, MOE_ARRAY_SEQ_PART, MOE_ARRAY_EXPERTS_OF,
+        MOE_ARRAY_TOKEN_ID,   MOE_ARRAY_POSITION, MOE_ARRAY_GATE,
+        MOE_ARRAY_COUNTS};
     const uint64_t head[] = {
         HASH_VERSION,         (uint64_t)t->kind,  (uint64_t)t->layers,
         (uint64_t)t->experts, (uint64_t)t->top_k, t->ordered,
@@ -44,10 +45,10 @@ static bool feed_trace(EVP_MD_CTX *md, const moe_trace *t)
     bool ok = feed(md, head, sizeof head / sizeof head[0], sizeof head[0]);
     for (size_t j = 0; ok && j < sizeof order / sizeof order[0]; j++) {
         size_t n = 0;
-        ok = trace_elements(t, order[j], &n);
+        ok = moe_trace_elements(t, order[j], &n);
         if (ok && n > 0)
-            ok = feed(md, trace_get(t, order[j]), n,
-                      trace_element_size(order[j]));
+            ok = feed(md, moe_trace_get(t, order[j]), n,
+                      moe_trace_element_size(order[j]));
     }
     return ok;
 }

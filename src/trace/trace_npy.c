@@ -78,16 +78,17 @@ static moe_status read_npy(const char *path, moe_npy *array, moe_trace *t,
     if (status == MOE_OK)
         status = take_dims(path, array, t, err);
     if (status == MOE_OK)
-        status = trace_allocate(t, err);
+        status = moe_trace_allocate(t, err);
     if (status != MOE_OK)
         return status;
     const bool tokens = t->kind == MOE_TRACE_TOKENS;
-    (void)trace_elements(t, tokens ? ARRAY_EXPERTS_OF : ARRAY_COUNTS, &n);
+    (void)moe_trace_elements(
+        t, tokens ? MOE_ARRAY_EXPERTS_OF : MOE_ARRAY_COUNTS, &n);
     status = read_elements(array, n, t, err);
     if (status != MOE_OK)
         return status;
     if (!tokens)
-        return trace_count_tokens(t, err);
+        return moe_trace_count_tokens(t, err);
     t->seq_offset[1] = t->n_tokens;
     return MOE_OK;
 }
@@ -99,7 +100,7 @@ moe_status moe_trace_from_npy(const char *path, moe_trace *trace,
     moe_trace t = *trace;
     moe_npy array = {0};
     t.ordered = t.ordered && t.kind == MOE_TRACE_TOKENS;
-    if (trace_check_choice(&t, &local) == MOE_OK &&
+    if (moe_trace_check_choice(&t, &local) == MOE_OK &&
         read_npy(path, &array, &t, &local) == MOE_OK &&
         moe_trace_validate(&t, &local) != MOE_OK)
         moe_error_prefix(&local, "%s", path);
@@ -135,10 +136,12 @@ moe_status moe_trace_to_npy(const moe_trace *trace, FILE *out, moe_error *err)
                              (unsigned char)(len >> 8)},
            1, 4, out);
     fprintf(out, "%-*s\n", len - 1, header);
-    const trace_array which = tokens ? ARRAY_EXPERTS_OF : ARRAY_COUNTS;
+    const moe_trace_array which =
+        tokens ? MOE_ARRAY_EXPERTS_OF : MOE_ARRAY_COUNTS;
     size_t elements = 0;
-    (void)trace_elements(t, which, &elements);
-    fwrite(trace_get(t, which), trace_element_size(which), elements, out);
+    (void)moe_trace_elements(t, which, &elements);
+    fwrite(moe_trace_get(t, which), moe_trace_element_size(which), elements,
+           out);
     if (fflush(out) != 0 || ferror(out))
         return moe_fail(err, MOE_IO, "cannot write .npy: %s", strerror(errno));
     return MOE_OK;

@@ -38,9 +38,9 @@ static void read_schema(hid_t file, moe_trace *t, moe_error *err)
     moe_h5_get_text(file, "kind", kind, sizeof kind, err);
     if (err->status != MOE_OK)
         return;
-    if (strcmp(kind, trace_kind_name(MOE_TRACE_TOKENS)) == 0)
+    if (strcmp(kind, moe_trace_kind_name(MOE_TRACE_TOKENS)) == 0)
         t->kind = MOE_TRACE_TOKENS;
-    else if (strcmp(kind, trace_kind_name(MOE_TRACE_LOADS)) == 0)
+    else if (strcmp(kind, moe_trace_kind_name(MOE_TRACE_LOADS)) == 0)
         t->kind = MOE_TRACE_LOADS;
     else
         moe_fail(err, MOE_FORMAT, "kind is '%s', not 'token' or 'load'", kind);
@@ -96,18 +96,18 @@ static void *read_array(hid_t file, const char *name, hid_t mem_type,
 }
 
 static void read_array_of(hid_t file, const char *name, hid_t mem_type,
-                          moe_trace *t, trace_array which, moe_error *err)
+                          moe_trace *t, moe_trace_array which, moe_error *err)
 {
     size_t n = 0;
     if (err->status != MOE_OK)
         return;
-    if (!trace_elements(t, which, &n)) {
+    if (!moe_trace_elements(t, which, &n)) {
         moe_fail(err, MOE_FORMAT, "dataset '%s': sizes overflow", name);
         return;
     }
-    trace_set(
-        t, which,
-        read_array(file, name, mem_type, trace_element_size(which), n, err));
+    moe_trace_set(t, which,
+                  read_array(file, name, mem_type,
+                             moe_trace_element_size(which), n, err));
 }
 
 static void read_split(hid_t file, moe_trace *t, moe_error *err)
@@ -128,7 +128,7 @@ static void read_layer_numbers(hid_t file, moe_trace *t, moe_error *err)
     t->has_layer_number = moe_h5_exists(file, "layer_number");
     if (t->has_layer_number) /* above INT32_MAX it turns negative: refused */
         read_array_of(file, "layer_number", H5T_NATIVE_UINT32, t,
-                      ARRAY_LAYER_NUMBER, err);
+                      MOE_ARRAY_LAYER_NUMBER, err);
 }
 
 static void read_vocabulary(hid_t file, moe_trace *t, moe_error *err)
@@ -155,15 +155,16 @@ static void read_tokens(hid_t file, moe_trace *t, moe_error *err)
     if (moe_h5_exists(file, "token_id"))
         t->vocab_size =
             (uint32_t)get_sized(file, "vocab_size", 1, INT_MAX, err);
-    read_array_of(file, "experts", H5T_NATIVE_UINT16, t, ARRAY_EXPERTS_OF, err);
+    read_array_of(file, "experts", H5T_NATIVE_UINT16, t, MOE_ARRAY_EXPERTS_OF,
+                  err);
     if (t->vocab_size > 0)
-        read_array_of(file, "token_id", H5T_NATIVE_UINT32, t, ARRAY_TOKEN_ID,
-                      err);
+        read_array_of(file, "token_id", H5T_NATIVE_UINT32, t,
+                      MOE_ARRAY_TOKEN_ID, err);
     if (t->has_position) /* above INT32_MAX it turns negative: refused */
-        read_array_of(file, "position", H5T_NATIVE_UINT32, t, ARRAY_POSITION,
-                      err);
+        read_array_of(file, "position", H5T_NATIVE_UINT32, t,
+                      MOE_ARRAY_POSITION, err);
     if (t->has_gate)
-        read_array_of(file, "gate", H5T_NATIVE_FLOAT, t, ARRAY_GATE, err);
+        read_array_of(file, "gate", H5T_NATIVE_FLOAT, t, MOE_ARRAY_GATE, err);
     if (err->status != MOE_OK)
         return;
     uint64_t *starts = read_array(file, "seq_offset", H5T_NATIVE_UINT64,
@@ -184,7 +185,7 @@ static void read_loads(hid_t file, moe_trace *t, moe_error *err)
     expect_dim("counts", 1, dims[1], t->layers, "layers", err);
     expect_dim("counts", 2, dims[2], t->experts, "experts", err);
     t->n_seqs = dims[0];
-    read_array_of(file, "counts", H5T_NATIVE_UINT32, t, ARRAY_COUNTS, err);
+    read_array_of(file, "counts", H5T_NATIVE_UINT32, t, MOE_ARRAY_COUNTS, err);
     if (err->status != MOE_OK)
         return;
     uint32_t *tokens = read_array(file, "tokens", H5T_NATIVE_UINT32,

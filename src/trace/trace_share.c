@@ -25,9 +25,9 @@ static layout lay_out(const moe_trace *t)
     for (int a = 0; a < N_ARRAYS; a++) {
         size_t n = 0;
         /* rank 0 holds these arrays, so their sizes fit */
-        (void)trace_elements(t, a, &n);
+        (void)moe_trace_elements(t, a, &n);
         lo.at[a] = lo.total;
-        lo.bytes[a] = n * trace_element_size(a);
+        lo.bytes[a] = n * moe_trace_element_size(a);
         lo.total += align_up(lo.bytes[a]);
     }
     return lo;
@@ -39,7 +39,7 @@ static void share_header(moe_ctx *ctx, const moe_trace *read, moe_trace *out)
     if (ctx->rank == 0) {
         *out = *read;
         for (int a = 0; a < N_ARRAYS; a++)
-            trace_set(out, a, NULL);
+            moe_trace_set(out, a, NULL);
         out->vocab = NULL;
         out->vocab_bytes = 0;
     }
@@ -56,9 +56,9 @@ static void fill_window(moe_ctx *ctx, moe_trace *read, const layout *lo,
         if (lo->bytes[a] == 0)
             continue;
         if (ctx->rank == 0) {
-            memcpy(base + lo->at[a], trace_get(read, a), lo->bytes[a]);
-            free(trace_get(read, a));
-            trace_set(read, a, NULL);
+            memcpy(base + lo->at[a], moe_trace_get(read, a), lo->bytes[a]);
+            free(moe_trace_get(read, a));
+            moe_trace_set(read, a, NULL);
         }
         moe_shared_bcast(ctx, base + lo->at[a], lo->bytes[a]);
     }
@@ -83,7 +83,7 @@ moe_status moe_trace_load(moe_ctx *ctx, const char *path, moe_trace *trace_out)
         fill_window(ctx, &read, &lo, base);
     MOE_MPI(MPI_Win_fence(0, t.shared));
     for (int a = 0; a < N_ARRAYS; a++)
-        trace_set(&t, a, lo.bytes[a] > 0 ? base + lo.at[a] : NULL);
+        moe_trace_set(&t, a, lo.bytes[a] > 0 ? base + lo.at[a] : NULL);
     *trace_out = t;
     t = (moe_trace){.shared = MPI_WIN_NULL};
 out:

@@ -18,7 +18,7 @@ static void write_attributes(hid_t file, const moe_trace *t, moe_error *err)
 {
     moe_h5_put_text(file, "schema", MOE_TRACE_SCHEMA, err);
     moe_h5_put_text(file, "schema_version", MOE_TRACE_SCHEMA_VERSION, err);
-    moe_h5_put_text(file, "kind", trace_kind_name(t->kind), err);
+    moe_h5_put_text(file, "kind", moe_trace_kind_name(t->kind), err);
     moe_h5_put_text(file, "model", t->model, err);
     moe_h5_put_int(file, "experts", t->experts, err);
     moe_h5_put_int(file, "top_k", t->top_k, err);

@@ -15,7 +15,7 @@ enum { SAMPLES = 15, TIMES = 4, SEQS = 8, LEN = 256, MAX_LAYERS = 256 };
 
 static const double TARGET = 0.8;
 
-static neural_lib lib;
+static moe_neural_lib lib;
 
 static void must(int bad, const moe_error *err)
 {
@@ -26,11 +26,12 @@ static void must(int bad, const moe_error *err)
 }
 
 /* Untrained: speed does not depend on the numbers. */
-static void make_part(moe_learned *l, const neural_kind *kind)
+static void make_part(moe_learned *l, const moe_neural_kind *kind)
 {
     moe_error err = {0};
-    neural_row rows[NEURAL_ARRAYS];
-    const moe_learned_shape heads = neural_heads_shape(l->layers, l->experts);
+    moe_neural_row rows[MOE_NEURAL_ARRAYS];
+    const moe_learned_shape heads =
+        moe_neural_heads_shape(l->layers, l->experts);
     moe_learned_part *part = moe_learned_add(l, kind->name, &err);
     const int n = kind->declare(&heads, l->vocab_size, rows);
     for (int a = 0; a < n; a++) {
@@ -67,8 +68,8 @@ static product make_product(int64_t rows, int64_t in, int64_t out)
     const moe_error err = {.text = "matmul"};
     product p;
     dnnl_dims_t dims = {in, out};
-    dnnl_memory_desc_t x = neural_desc(2, (int64_t[]){rows, in});
-    dnnl_memory_desc_t y = neural_desc(2, (int64_t[]){rows, out}), w;
+    dnnl_memory_desc_t x = moe_neural_desc(2, (int64_t[]){rows, in});
+    dnnl_memory_desc_t y = moe_neural_desc(2, (int64_t[]){rows, out}), w;
     dnnl_matmul_desc_t desc;
     dnnl_primitive_desc_t pd;
     must(dnnl_memory_desc_init_by_tag(&w, 2, dims, dnnl_f32,
@@ -98,10 +99,10 @@ static double time_products(product *p, int n, int times)
     const double start = bench_cpu();
     for (int t = 0; t < times; t++)
         for (int i = 0; i < n; i++) {
-            const neural_arg args[] = {{DNNL_ARG_SRC, p[i].x, NULL},
-                                       {DNNL_ARG_WEIGHTS, p[i].w, NULL},
-                                       {DNNL_ARG_DST, p[i].y, NULL}};
-            must(neural_execute(&lib, p[i].run, args, 3), &err);
+            const moe_neural_arg args[] = {{DNNL_ARG_SRC, p[i].x, NULL},
+                                           {DNNL_ARG_WEIGHTS, p[i].w, NULL},
+                                           {DNNL_ARG_DST, p[i].y, NULL}};
+            must(moe_neural_execute(&lib, p[i].run, args, 3), &err);
         }
     return bench_cpu() - start;
 }
@@ -145,15 +146,15 @@ static double time_seer(seer *s, const moe_batch *batch, int times)
 static void compare_ffn(const moe_predictor_env *env, const moe_batch *batch)
 {
     const int64_t width = (int64_t)env->n_layers * env->trace->experts;
-    static const int64_t rows[] = {NEURAL_ROWS, 1024};
+    static const int64_t rows[] = {MOE_NEURAL_ROWS, 1024};
     static bench_series own, bare[2];
     const double tokens = (double)batch->own * TIMES;
     product p[2][3];
     seer s = make_seer("ffn", env);
     for (int b = 0; b < 2; b++) {
-        p[b][0] = make_product(rows[b], NEURAL_WIDTH, 128);
-        p[b][1] = make_product(rows[b], 128, NEURAL_WIDTH);
-        p[b][2] = make_product(rows[b], NEURAL_WIDTH, width);
+        p[b][0] = make_product(rows[b], MOE_NEURAL_WIDTH, 128);
+        p[b][1] = make_product(rows[b], 128, MOE_NEURAL_WIDTH);
+        p[b][2] = make_product(rows[b], MOE_NEURAL_WIDTH, width);
     }
     for (int i = -1; i < SAMPLES; i++) {
         const double t = time_seer(&s, batch, TIMES);
@@ -189,13 +190,14 @@ static void compare_lstm(const moe_predictor_env *env, const moe_batch *batch)
     enum { GROUP = 4 };
     moe_error err = {.text = "LSTM"};
     static bench_series own, bare;
-    recur_trunk t;
+    moe_recur_trunk t;
     const moe_learned_part *part = moe_learned_find(env->learned, "lstm");
-    const float *value[TRUNK_ARRAYS];
-    for (int a = 0; a < TRUNK_ARRAYS; a++)
+    const float *value[MOE_TRUNK_ARRAYS];
+    for (int a = 0; a < MOE_TRUNK_ARRAYS; a++)
         value[a] = part->array[a].data;
-    must((int)recur_trunk_init(&t, &lib, GROUP, false, &err), &err);
-    must(recur_lstm_load(&t.lstm, &lib, value[TRUNK_INPUT], value[TRUNK_STATE]),
+    must((int)moe_recur_trunk_init(&t, &lib, GROUP, false, &err), &err);
+    must(moe_recur_lstm_load(&t.lstm, &lib, value[MOE_TRUNK_INPUT],
+                             value[MOE_TRUNK_STATE]),
          &err);
     seer s = make_seer("lstm", env);
     const int chunks = SEQS * (int)(recur_chunk_of(LEN - 1) + 1);
@@ -203,7 +205,8 @@ static void compare_lstm(const moe_predictor_env *env, const moe_batch *batch)
         const double used = time_seer(&s, batch, 1);
         const double start = bench_cpu();
         for (int c = 0; c < chunks / GROUP; c++)
-            must(recur_lstm_forward(&t.lstm, &lib, t.x, value[TRUNK_BIAS], t.h),
+            must(moe_recur_lstm_forward(&t.lstm, &lib, t.x,
+                                        value[MOE_TRUNK_BIAS], t.h),
                  &err);
         if (i < 0)
             continue;
@@ -213,7 +216,7 @@ static void compare_lstm(const moe_predictor_env *env, const moe_batch *batch)
     bench_print("lstm predicts", &own, batch->own * 1e-6, "M tokens/s");
     bench_print("its recurrence alone", &bare, batch->own * 1e-6, "M tokens/s");
     printf("  ratio to the recurrence %36.3f\n", bench_ratio(&own, &bare));
-    recur_trunk_fini(&t);
+    moe_recur_trunk_fini(&t);
     free_seer(&s);
 }
 
@@ -256,9 +259,9 @@ int main(int argc, char **argv)
          &err);
     must((int)moe_trace_read(path, &trace, &err), &err);
     must((int)moe_learned_new(&trace, &learned, &err), &err);
-    must(neural_lib_init(&lib), &err);
-    make_part(&learned, &neural_ffn);
-    make_part(&learned, &neural_lstm);
+    must(moe_neural_lib_init(&lib), &err);
+    make_part(&learned, &moe_neural_ffn);
+    make_part(&learned, &moe_neural_lstm);
     for (int l = 0; l < trace.layers; l++)
         layers[l] = l;
     moe_batch batch = make_batch(&trace);
@@ -274,7 +277,7 @@ int main(int argc, char **argv)
     compare_lstm(&env, &batch);
     free(batch.id);
     free(batch.token_id);
-    neural_lib_fini(&lib);
+    moe_neural_lib_fini(&lib);
     moe_learned_free(&learned);
     moe_trace_free(&trace);
     moe_ctx_fini(&ctx);
