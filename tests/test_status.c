@@ -46,6 +46,18 @@ START_TEST(first_error_explains)
 }
 END_TEST
 
+START_TEST(error_recorded_apart_is_passed_on)
+{
+    moe_error err = {0}, local = {0};
+    ck_assert_int_eq(moe_pass(&err, &local), MOE_OK);
+    ck_assert_int_eq(err.status, MOE_OK);
+    moe_fail(&local, MOE_IO, "100%% full");
+    ck_assert_int_eq(moe_pass(NULL, &local), MOE_IO);
+    ck_assert_int_eq(moe_pass(&err, &local), MOE_IO);
+    ck_assert_str_eq(err.text, "100% full");
+}
+END_TEST
+
 START_TEST(error_may_go_unrecorded)
 {
     ck_assert_int_eq(moe_fail(NULL, MOE_NOMEM, "nobody listens"), MOE_NOMEM);
@@ -101,6 +113,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(codes));
     MOE_TEST(suite, status_that_is_none_is_a_failure);
     MOE_TEST(suite, first_error_explains);
+    MOE_TEST(suite, error_recorded_apart_is_passed_on);
     MOE_TEST(suite, error_may_go_unrecorded);
     MOE_TEST(suite, prefix_goes_in_front);
     MOE_TEST_LOOP(suite, long_texts_share_the_room, MOE_ARRAY_LEN(lengths));

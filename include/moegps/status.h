@@ -47,6 +47,13 @@ typedef struct moe_error {
 moe_status moe_fail(moe_error *err, moe_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/** Pass on an error that was recorded apart, so that a caller's own record is
+ *  written only by the call that failed. Not collective.
+ *  @param err    may be NULL.
+ *  @param local  MOE_OK: nothing is recorded.
+ *  @return MOE_OK if `local` is; else as moe_fail(). */
+moe_status moe_pass(moe_error *err, const moe_error *local);
+
 /** Put `fmt...: ` in front of a recorded error. No-op without an error.
  *  Where both do not fit, the prefix is cut first, to no less than a quarter
  *  of MOE_ERROR_LEN, then the end of the sentence. */

@@ -342,13 +342,13 @@ moe_status moe_advise_run(const moe_advise_params *params, moe_advice *out,
     moe_error local = {0};
     moe_advice v = {0};
     if (moe_advise_new(params, &a, &local) != MOE_OK)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     moe_advise_facts_of(a, &v.facts);
     if (judge(a, &v, &local) == MOE_OK)
         moe_advise_find_limits(a, &v, &v.limits);
     moe_advise_free(a);
     if (local.status != MOE_OK)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     *out = v;
     return MOE_OK;
 }

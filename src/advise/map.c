@@ -59,9 +59,7 @@ moe_status moe_map_alloc(moe_map *map, moe_error *err)
         void *array = moe_array_new(arrays[i].n, arrays[i].size, &local);
         memcpy(arrays[i].to, &array, sizeof array);
     }
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 moe_advise_strategy moe_map_judge(const double *layer_s, double *margin_out)
@@ -200,7 +198,7 @@ moe_status moe_map_init(moe_map *map, const moe_map_params *p, moe_error *err)
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_map_fini(map);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_map_fini(moe_map *map)

@@ -127,7 +127,7 @@ moe_status moe_map_write(const moe_map *map, const char *path, moe_error *err)
     moe_error local = {0};
     hid_t file = moe_h5_create(path, &local);
     if (local.status != MOE_OK)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     write_settings(file, map, &local);
     hid_t group = moe_h5_create_group(file, "map", &local);
     write_axes(group, map, &local);
@@ -137,7 +137,7 @@ moe_status moe_map_write(const moe_map *map, const char *path, moe_error *err)
     if (local.status == MOE_OK)
         return MOE_OK;
     unlink(path);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 /* ---- read ---- */
@@ -372,7 +372,7 @@ moe_status moe_map_read(const char *path, moe_map *map, moe_error *err)
     snprintf(map->path, sizeof map->path, "%s", path);
     r.file = moe_h5_open(path, false, &local);
     if (r.file < 0) /* the sentence names the file already */
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     check_schema(&r);
     r.group = moe_h5_open_group(r.file, "map", &local);
     map->n_cluster = extent(&r, "cluster");

@@ -333,7 +333,5 @@ moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
     free(j.rows);
     free(sheet);
     free(x);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }

@@ -115,9 +115,7 @@ moe_status moe_advise_build_by_hand(moe_advise *a, moe_error *err)
         make_sample(a, &w, &d, i, &local);
     desk_fini(&d);
     moe_advise_planning_fini(&w);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 /* ---- from a trace ---- */
@@ -274,7 +272,5 @@ moe_status moe_advise_build_from_trace(moe_advise *a, moe_error *err)
     free(k.layers);
     free(k.desk);
     free(k.share);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }

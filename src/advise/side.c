@@ -18,9 +18,7 @@ moe_status moe_advise_side_init(moe_advise_side *s, int gpus, int slots,
     s->received = moe_array_new(g, sizeof *s->received, &local);
     s->move_sent = moe_array_new(g, sizeof *s->move_sent, &local);
     s->move_received = moe_array_new(g, sizeof *s->move_received, &local);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_advise_side_fini(moe_advise_side *s)
@@ -81,9 +79,7 @@ moe_status moe_advise_planning_init(moe_advise_planning *w,
     w->moves = moe_array_new(n, sizeof *w->moves, &local);
     w->wire = moe_array_new(n * 10 + 6, 1, &local);
     start_families(w, p, pricer, &local);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_advise_planning_fini(moe_advise_planning *w)

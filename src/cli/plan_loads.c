@@ -359,9 +359,7 @@ moe_status moe_plan_loads_read(const char *path, const char *dataset,
                  path);
     if (local.status == MOE_OK)
         check(path, out, &local);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_plan_loads_fini(moe_plan_loads *loads)

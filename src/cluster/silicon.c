@@ -231,7 +231,7 @@ static moe_status init(void *state, const moe_model *model,
         load(s, tables, &own);
     moe_silicon_close(tables);
     if (own.status != MOE_OK)
-        moe_fail(err, own.status, "%s", own.text);
+        moe_pass(err, &own);
     return own.status;
 }
 

@@ -259,7 +259,7 @@ moe_silicon *moe_silicon_open(const char *path, moe_error *err)
     if (own.status == MOE_OK)
         return s;
     moe_silicon_close(s);
-    moe_fail(err, own.status, "%s", own.text);
+    moe_pass(err, &own);
     return NULL;
 }
 

@@ -304,7 +304,7 @@ moe_status moe_conf_parse(const char *text, const char *origin,
         root->origin = moe_strdup(origin, &local);
     if (local.status != MOE_OK) {
         moe_conf_free(root);
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     }
     *root_out = root;
     return MOE_OK;
@@ -402,7 +402,7 @@ moe_status moe_conf_set(moe_conf *root, const char *assignment, moe_error *err)
         at = descend(at, word, origin, &local);
     if (local.status != MOE_OK) {
         moe_conf_free(value);
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     }
     replace(at, value);
     return MOE_OK;

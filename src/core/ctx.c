@@ -135,7 +135,7 @@ moe_status moe_read_bytes(const char *path, char **data_out, size_t *bytes_out,
     fclose(f);
     if (local.status != MOE_OK) {
         free(data);
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     }
     *data_out = data;
     *bytes_out = bytes;
@@ -152,7 +152,7 @@ moe_status moe_read_text(const char *path, char **text_out, moe_error *err)
         moe_fail(&local, MOE_USAGE, "%s: is not a text", path);
     if (local.status != MOE_OK) {
         free(text);
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     }
     *text_out = text;
     return MOE_OK;

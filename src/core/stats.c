@@ -115,7 +115,7 @@ moe_status moe_summarise(const double *x, size_t n, moe_summary *out,
     moe_error local = {0};
     double *sorted = sorted_copy(x, n, &kept, &local);
     if (sorted == NULL)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     moe_summary s = {.n = kept, .min = NAN, .max = NAN};
     s.p50 = s.p90 = s.p99 = NAN;
     median_ci(sorted, kept, &s.median, &s.ci_low, &s.ci_high);
@@ -153,7 +153,7 @@ moe_status moe_paired_ratio(const double *a, const double *b, size_t n,
     free(sorted);
     free(ratio);
     if (local.status != MOE_OK)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     return MOE_OK;
 }
 
@@ -215,7 +215,5 @@ moe_status moe_unpaired_ratio(const double *a, size_t n_a, const double *b,
     free(ratio);
     free(y);
     free(x);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }

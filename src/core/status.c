@@ -31,6 +31,13 @@ moe_status moe_fail(moe_error *err, moe_status status, const char *fmt, ...)
     return status;
 }
 
+moe_status moe_pass(moe_error *err, const moe_error *local)
+{
+    return local->status == MOE_OK
+               ? MOE_OK
+               : moe_fail(err, local->status, "%s", local->text);
+}
+
 void moe_error_prefix(moe_error *err, const char *fmt, ...)
 {
     if (err == NULL || err->status == MOE_OK)

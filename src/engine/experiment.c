@@ -431,7 +431,7 @@ moe_status moe_experiment_parse(const char *text, const char *origin,
     moe_conf_free(root);
     if (local.status != MOE_OK) {
         moe_experiment_fini(&x);
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     }
     *out = x;
     return MOE_OK;

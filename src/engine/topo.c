@@ -286,7 +286,7 @@ moe_status moe_topo_analyse(const moe_topo_node *node, int self, moe_topo *out,
     free(m.cores);
     free(in_group);
     if (local.status != MOE_OK)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     return MOE_OK;
 }
 

@@ -130,9 +130,7 @@ static moe_status init(void *state, const moe_planner_env *env,
     s->quota = moe_array_new(n, sizeof *s->quota, &local);
     moe_replicas_init(&s->replicas, env->experts, env->layout.gpus, env->slots,
                       &local);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 static void fini(void *state)

@@ -121,9 +121,7 @@ static moe_status init(void *state, const moe_planner_env *env,
     tournament_init(&s->idlest, env->layout.gpus, -1, &local);
     moe_replicas_init(&s->replicas, env->experts, env->layout.gpus, env->slots,
                       &local);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 /* Give a GPU that has room another expert. @return the slot's number. */

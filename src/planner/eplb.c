@@ -43,7 +43,7 @@ moe_status moe_eplb_init(moe_eplb *e, const moe_eplb_shape *shape,
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_eplb_fini(e);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_eplb_fini(moe_eplb *e)
@@ -220,9 +220,7 @@ static moe_status init(void *state, const moe_planner_env *env,
     s->raw = moe_array_new(n, sizeof *s->raw, &local);
     s->share = moe_array_new(n, sizeof *s->share, &local);
     moe_replicas_init(&s->replicas, env->experts, gpus, env->slots, &local);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 /* The original counts replicas, wherever they are: two on one GPU become one

@@ -369,7 +369,7 @@ moe_status moe_replicas_init(moe_replicas *r, int experts, int gpus, int slots,
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_replicas_fini(r);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_replicas_fini(moe_replicas *r)

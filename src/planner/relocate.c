@@ -51,9 +51,7 @@ static moe_status init(void *state, const moe_planner_env *env,
     s->share = moe_array_new(g * (size_t)env->slots, sizeof *s->share, &local);
     moe_replicas_init(&s->replicas, env->experts, env->layout.gpus, env->slots,
                       &local);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 /* By falling load, equal ones by number. */

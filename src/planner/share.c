@@ -37,7 +37,7 @@ moe_status moe_share_init(moe_share *s, int experts, int gpus, int slots,
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_share_fini(s);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_share_fini(moe_share *s)

@@ -274,9 +274,7 @@ moe_status moe_predictor_table_make(const moe_predictor_env *env,
                        c.leading, c.first_visit, c.popular, c.candidate};
     for (size_t i = 0; i < MOE_ARRAY_LEN(scratch); i++)
         free(scratch[i]);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_predictor_table_fini(moe_predictor_table *table)

@@ -62,9 +62,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
                 ((double)counts[e] + smoothing) / total;
     }
     free(counts);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 static void load(void *state, const moe_batch *batch, int layer,

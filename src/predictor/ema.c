@@ -68,9 +68,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
         moe_predictor_train_shares(env, l, s->share + l * s->experts, &empty,
                                    &local);
     s->begun = !empty;
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 static void load(void *state, const moe_batch *batch, int layer,

@@ -307,7 +307,7 @@ moe_status moe_evaluate(const moe_evaluate_params *params, moe_evaluation *out,
         return MOE_OK;
     }
     moe_evaluation_fini(&v);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_evaluation_fini(moe_evaluation *evaluation)

@@ -206,7 +206,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_error_prefix(&local, "%s", p->path);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 static void tokens(void *state, const moe_batch *batch, int layer,

@@ -60,7 +60,7 @@ moe_status moe_learned_new(const moe_trace *trace, moe_learned *out,
     snprintf(l.model, sizeof l.model, "%s", trace->model);
     snprintf(l.trace_sha256, sizeof l.trace_sha256, "%s", trace->sha256);
     if (hash_training(trace, &l, &local) != MOE_OK)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     *out = l;
     return MOE_OK;
 }
@@ -241,7 +241,7 @@ moe_status moe_learned_check(const moe_learned *l, const moe_trace *t,
 {
     moe_error local = {0};
     if (check_sizes(l, t, &local) != MOE_OK)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     if (strcmp(l->trace_sha256, t->sha256) == 0) /* the very same split */
         return MOE_OK;
     for (uint64_t s = 0; s < t->n_seqs; s++) {

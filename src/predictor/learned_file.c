@@ -103,7 +103,7 @@ moe_status moe_learned_write(const char *path, const moe_learned *l,
     char list[1024] = "";
     hid_t file = moe_h5_create(path, &local);
     if (file < 0)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     write_root(file, l, &local);
     for (int p = 0; p < l->n_parts; p++) {
         const size_t used = strlen(list);
@@ -117,7 +117,7 @@ moe_status moe_learned_write(const char *path, const moe_learned *l,
         return MOE_OK;
     unlink(path);
     moe_error_prefix(&local, "%s", path);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 static int get_sized(hid_t where, const char *name, int64_t low, int64_t high,
@@ -260,7 +260,7 @@ moe_status moe_learned_read(const char *path, moe_learned *out, moe_error *err)
     moe_learned l = {.shared = MPI_WIN_NULL};
     hid_t file = moe_h5_open(path, false, &local);
     if (file < 0)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     read_root(file, &l, &local);
     moe_h5_get_text(file, "predictors", list, sizeof list, &local);
     for (char *w = strtok_r(list, " ", &rest); w != NULL && local.status == 0;
@@ -273,5 +273,5 @@ moe_status moe_learned_read(const char *path, moe_learned *out, moe_error *err)
     }
     moe_learned_free(&l);
     moe_error_prefix(&local, "%s", path);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }

@@ -81,7 +81,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
     (void)params;
     if (set_up(state, env, &local) == MOE_OK)
         return MOE_OK;
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 static uint64_t sequence_of(const moe_trace *t, uint64_t token)

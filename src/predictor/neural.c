@@ -411,5 +411,5 @@ moe_status moe_neural_train(const moe_neural_kind *kind, int epochs,
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_error_prefix(&local, "predictor %s", kind->name);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }

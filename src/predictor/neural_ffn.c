@@ -292,7 +292,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
     moe_error local = {0};
     const moe_learned_part *part = moe_neural_part_of("ffn", env, &local);
     if (part == NULL)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     moe_neural_row rows[MOE_NEURAL_ARRAYS];
     const moe_learned_shape heads =
         moe_neural_heads_shape(env->trace->layers, env->trace->experts);
@@ -309,9 +309,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
     if (local.status == MOE_OK && make_trunk(s, value, &local) == MOE_OK &&
         moe_neural_memo_init(&s->memo, env, &local) == MOE_OK)
         moe_neural_heads_init(&s->heads, &s->lib, env, part, &local);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 static dnnl_status_t run_layer(const product *y, const moe_neural_lib *lib,

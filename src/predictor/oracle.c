@@ -69,7 +69,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
     s->order =
         moe_array_new((size_t)env->trace->experts, sizeof *s->order, &local);
     if (local.status != MOE_OK)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     memcpy(s->layers, env->layers, n * sizeof *s->layers);
     return MOE_OK;
 }

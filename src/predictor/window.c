@@ -55,9 +55,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
     for (int l = 0; l < env->n_layers && local.status == MOE_OK; l++)
         moe_predictor_train_shares(env, l, s->before + l * s->experts, &empty,
                                    &local);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 static void load(void *state, const moe_batch *batch, int layer,

@@ -23,7 +23,7 @@ static void guide(moe_dossier_run *run, moe_error *err)
             moe_map_fini(&run->guide);
     }
     if (local.status == MOE_NOMEM)
-        moe_fail(err, local.status, "%s", local.text);
+        moe_pass(err, &local);
 }
 
 static void gather(moe_dossier_run *run, size_t runs, moe_error *err)
@@ -58,7 +58,7 @@ moe_status moe_dossier_init(moe_dossier *d, const moe_report_set *set,
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_dossier_fini(d);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_dossier_fini(moe_dossier *d)

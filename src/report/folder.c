@@ -249,7 +249,5 @@ moe_status moe_report_folder(const char *dir, const moe_report_set *set,
         remove_folder(made);
     free(made);
     free(place);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }

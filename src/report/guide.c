@@ -130,9 +130,7 @@ moe_status moe_guide_init(moe_map *map, const moe_view *v,
                                   .n_bandwidth = BANDWIDTHS};
         moe_map_init(map, &p, &local);
     }
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 /* @return the guide's winner nearest to the run. */

@@ -91,7 +91,7 @@ moe_status moe_map_slice_init(moe_map_slice *x, const moe_map *map,
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_map_slice_fini(x);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_map_slice_fini(moe_map_slice *x)

@@ -228,7 +228,7 @@ moe_status moe_outlook_init(moe_outlook *o, const moe_view *v, moe_error *err)
     if (local.status != MOE_NOMEM)
         return MOE_OK;
     moe_outlook_fini(o);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_outlook_fini(moe_outlook *o)
@@ -249,7 +249,7 @@ moe_status moe_report_set_look(moe_report_set *set, moe_error *err)
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_report_set_fini(set);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_report_set_fini(moe_report_set *set)

@@ -311,7 +311,7 @@ moe_status moe_drawings_make(const moe_dossier *d, const char *folder,
         return MOE_OK;
     }
     moe_drawings_fini(&all);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_drawings_fini(moe_drawings *drawings)

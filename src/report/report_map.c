@@ -56,7 +56,5 @@ moe_status moe_report_map(const moe_map *map, FILE *out, moe_error *err)
     fputc('\n', out);
     print_foms(map, out);
     fputs("RESULT: VALID\n", out);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }

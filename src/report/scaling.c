@@ -95,7 +95,7 @@ moe_status moe_scaling_init(moe_scaling *s, const moe_view *views, size_t n,
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_scaling_fini(s);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_scaling_fini(moe_scaling *s)

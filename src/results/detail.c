@@ -335,7 +335,7 @@ moe_status moe_detail_read(const moe_view *view, int strategy, moe_clock clock,
     moe_reader rd = {.view = &shape, .err = &local};
     rd.file = moe_h5_open(view->path, false, &local);
     if (moe_reader_failed(&rd))
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     moe_reader_check_run(&rd);
     if (!moe_reader_failed(&rd))
         read_loads(&rd, &detail);

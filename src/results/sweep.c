@@ -118,9 +118,7 @@ moe_status moe_sweep_check(const moe_view *views, size_t n, moe_error *err)
             if (strcmp(views[i].run_id, views[j].run_id) == 0)
                 moe_fail(&local, MOE_MISMATCH, "%s: is the same run as %s",
                          views[i].path, views[j].path);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 /* ---- writing ---- */
@@ -326,7 +324,7 @@ moe_status moe_sweep_write(const char *path, const moe_view *views, size_t n,
             w.iterations = (size_t)views[r].dims.iterations;
     hid_t file = moe_h5_create(path, &local);
     if (file < 0)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     put_root(file, &views[0], n, &local);
     w.group = moe_h5_create_group(file, "runs", &local);
     put_scales(&w);

@@ -173,7 +173,7 @@ moe_status moe_view_read(const char *path, moe_view *out, moe_error *err)
     snprintf(view.path, sizeof view.path, "%s", path);
     rd.file = moe_h5_open(path, false, &local);
     if (moe_reader_failed(&rd)) /* the sentence names the file already */
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     check_schema(&rd);
     read_dims(&rd);
     read_identity(&rd);
@@ -263,7 +263,7 @@ moe_status moe_views_append(const char *path, moe_view **views, size_t *n,
     else
         moe_view_read(path, &one, &local);
     if (local.status != MOE_OK)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     moe_view *all = realloc(*views, (*n + m) * sizeof *all);
     if (all == NULL) {
         for (size_t i = 0; i < m; i++)
@@ -276,9 +276,7 @@ moe_status moe_views_append(const char *path, moe_view **views, size_t *n,
     }
     if (sweep)
         free(some);
-    return local.status == MOE_OK
-               ? MOE_OK
-               : moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_views_free(moe_view *views, size_t n)

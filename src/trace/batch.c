@@ -105,11 +105,11 @@ moe_status moe_batcher_new(const moe_batcher_params *params,
     moe_error local = {0};
     moe_batcher *b = moe_array_new(1, sizeof *b, &local);
     if (b == NULL)
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     b->p = *params;
     if (order_sequences(b, &local) != MOE_OK || allocate(b, &local) != MOE_OK) {
         moe_batcher_free(b);
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     }
     *batcher_out = b;
     return MOE_OK;

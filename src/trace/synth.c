@@ -182,7 +182,5 @@ moe_status moe_synth(const moe_synth_params *params, moe_trace *out,
 out:
     moe_synth_walk_fini(&walk);
     moe_trace_free(&t);
-    if (local.status == MOE_OK)
-        return MOE_OK;
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }

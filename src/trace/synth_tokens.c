@@ -186,7 +186,5 @@ moe_status moe_synth_tokens(const moe_synth_params *p, moe_synth_walk *walk,
     free(fixed.upto);
     free(fresh.order);
     free(fresh.upto);
-    if (local.status == MOE_OK)
-        return MOE_OK;
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }

@@ -109,9 +109,7 @@ moe_status moe_synth_walk_init(moe_synth_walk *walk, const moe_synth_params *p,
     walk->inclusion = moe_array_new(n, sizeof *walk->inclusion, &local);
     if (local.status == MOE_OK && p->shape == MOE_SYNTH_SHARES)
         parse_shares(p, walk->shares, &local);
-    if (local.status == MOE_OK)
-        return MOE_OK;
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 void moe_synth_walk_fini(moe_synth_walk *walk)

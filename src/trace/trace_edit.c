@@ -123,7 +123,7 @@ moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
     return MOE_OK;
 out:
     moe_trace_free(&t);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 moe_status moe_trace_split(moe_trace *trace, double test_share, uint64_t seed,

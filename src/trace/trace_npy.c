@@ -110,7 +110,7 @@ moe_status moe_trace_from_npy(const char *path, moe_trace *trace,
         return MOE_OK;
     }
     moe_trace_free(&t);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
 
 moe_status moe_trace_to_npy(const moe_trace *trace, FILE *out, moe_error *err)

@@ -175,7 +175,7 @@ moe_status moe_trace_write(const char *path, moe_trace *trace, moe_error *err)
     if (file < 0) {
         if (local.status != MOE_EXISTS)
             moe_error_prefix(&local, "%s", path);
-        return moe_fail(err, local.status, "%s", local.text);
+        return moe_pass(err, &local);
     }
     write_attributes(file, trace, &local);
     if (trace->kind == MOE_TRACE_TOKENS)
@@ -187,5 +187,5 @@ moe_status moe_trace_write(const char *path, moe_trace *trace, moe_error *err)
         return MOE_OK;
     unlink(path);
     moe_error_prefix(&local, "%s", path);
-    return moe_fail(err, local.status, "%s", local.text);
+    return moe_pass(err, &local);
 }
