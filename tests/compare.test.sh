@@ -176,4 +176,19 @@ PY
 check "a hundred runs merge" exits 0 merge "$dir"/copy*.h5 -o hundred.h5
 check "truncated sweeps are refused" sh -c "head -c 20000 '$dir/hundred.h5' > '$dir/cut.h5'; ! ./moegps report '$dir/cut.h5' 2>&1 | grep -qv '^moegps: '"
 
+# More strategies than a file may have.
+python <<'PY'
+import h5py, numpy, shutil
+for name, scale in (("a.h5", "timing/strategy"), ("hundred.h5", "runs/strategy")):
+    shutil.copy(name, "wide_" + name)
+    with h5py.File("wide_" + name, "r+") as f:
+        del f[scale]
+        f[scale] = [f"s{i}" for i in range(84)]
+PY
+for form in a hundred; do
+    check "84 strategies are refused ($form.h5)" exits 2 report "$dir/wide_$form.h5"
+    check "... by number" grep -q "wide_$form.h5: has 84 strategies, at most 64 are read" "$dir/err"
+    check "... and not merged" exits 2 merge "$dir/wide_$form.h5" "$dir/a.h5" -o wide.h5
+done
+
 echo "1..$n"

@@ -19,6 +19,8 @@
 #include "moegps/phase.h"
 #include "moegps/status.h"
 
+enum { MOE_MAX_STRATEGIES = 64 }; /* of an experiment, and of a file */
+
 typedef struct moe_ledger_dims {
     int strategies, iterations, warmup, layers, experts;
     int gpus;  /* GPU g is rank g */

@@ -15,7 +15,6 @@
 #include "moegps/results.h"
 #include "moegps/watchdog.h"
 
-enum { RUN_MAX_STRATEGIES = 64 }; /* as many as an experiment may have */
 enum { RUN_MAX_SETS = 64, RUN_MAX_LAYERS = 4096 };
 
 typedef struct {
@@ -34,9 +33,9 @@ typedef struct {
     moe_model model;
     moe_cluster cluster;
     moe_trace trace;
-    moe_learned file[RUN_MAX_STRATEGIES]; /* distinct predictor files */
+    moe_learned file[MOE_MAX_STRATEGIES]; /* distinct predictor files */
     const moe_learned
-        *learned[RUN_MAX_STRATEGIES]; /* of each strategy, or NULL */
+        *learned[MOE_MAX_STRATEGIES]; /* of each strategy, or NULL */
     int n_files;
     moe_topo topo;
     int layers[RUN_MAX_LAYERS], n_layers;

@@ -136,7 +136,7 @@ moe_status moe_engine_warm_up(moe_engine *e, int w, moe_ledger *ledger)
 moe_status moe_engine_measure(moe_engine *e, int i, moe_ledger *ledger)
 {
     const int warmup = e->p.experiment->workload.warmup;
-    int order[64];
+    int order[MOE_MAX_STRATEGIES];
     if (load_batch(e, (uint64_t)(warmup + i)) != MOE_OK)
         return e->ctx->err.status;
     shuffle_order(e, order);

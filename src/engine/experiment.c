@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "moegps/conf.h"
+#include "moegps/ledger.h"
 #include "moegps/mem.h"
 
-enum { MAX_STRATEGIES = 64 };
 
 static const char *const dtypes[] = {"auto", "bf16", "f32", NULL};
 static const char *const attentions[] = {"model", NULL};
@@ -359,11 +359,11 @@ static moe_status read_strategies(moe_experiment *x, const moe_conf *root,
         return moe_conf_fail(root, list, err,
                              "strategies: a list of at least one strategy is "
                              "missing");
-    if (list->n_children > MAX_STRATEGIES)
+    if (list->n_children > MOE_MAX_STRATEGIES)
         return moe_conf_fail(root, list, err,
                              "strategies: %zu of them, at "
                              "most %d are allowed",
-                             list->n_children, MAX_STRATEGIES);
+                             list->n_children, MOE_MAX_STRATEGIES);
     x->strategy = moe_array_new(list->n_children, sizeof *x->strategy, err);
     if (x->strategy == NULL)
         return err->status;

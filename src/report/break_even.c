@@ -14,8 +14,6 @@
  * strategies that differ in nothing else, oracles of limited accuracy among
  * them, it is taken to follow a line. */
 
-enum { MOST = 64 }; /* strategies that foretell tokens */
-
 typedef struct point {
     double recall, free_s;
 } point;
@@ -106,7 +104,7 @@ static int fastest_oracle(const moe_view *v)
 static int collect(const moe_view *v, int like, point *all)
 {
     int n = 0;
-    for (int s = 0; s < v->dims.strategies && n < MOST && like >= 0; s++)
+    for (int s = 0; s < v->dims.strategies && like >= 0; s++)
         if (foretells(v, s) && !isnan(median_s(v, s)) && alike(v, s, like))
             all[n++] = (point){v->strategy[s].recall.median,
                                median_s(v, s) - predict_s(v, s)};
@@ -131,7 +129,7 @@ static double recall_from(const point *all, int n, double goal_s)
 
 moe_break_even moe_break_even_of(const moe_view *v)
 {
-    point all[MOST];
+    point all[MOE_MAX_STRATEGIES];
     const int strategy = fastest(v, TOKENS, -1);
     const int n = collect(v, strategy >= 0 ? strategy : fastest_oracle(v), all);
     moe_break_even b = {.strategy = strategy,

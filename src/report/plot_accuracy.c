@@ -10,7 +10,7 @@
  * Oracles of less than full accuracy are what a predictor would reach if it
  * cost nothing: the curve. Predictors that exist are points. */
 
-enum { MIN_POINTS = 3, ROOM = 64, MARKED = 12 /* with an own mark */ };
+enum { MIN_POINTS = 3, MARKED = 12 /* with an own mark */ };
 
 static const moe_strategy_view *strategy(const moe_plot_scene *scene, int s)
 {
@@ -18,11 +18,11 @@ static const moe_strategy_view *strategy(const moe_plot_scene *scene, int s)
 }
 
 /* @return strategies of a kind with a recall, by rising recall. */
-static int collect(const moe_plot_scene *scene, bool oracle, int *all, int room)
+static int collect(const moe_plot_scene *scene, bool oracle, int *all)
 {
     const moe_view *v = scene->run->view;
     int n = 0;
-    for (int s = 0; s < v->dims.strategies && n < room; s++) {
+    for (int s = 0; s < v->dims.strategies; s++) {
         const double recall = v->strategy[s].recall.median;
         if (isnan(recall) || moe_verdict_is_oracle(v, s) != oracle)
             continue;
@@ -38,15 +38,14 @@ static int collect(const moe_plot_scene *scene, bool oracle, int *all, int room)
 
 static bool accuracy_present(const moe_plot_scene *scene)
 {
-    int all[ROOM];
-    return collect(scene, true, all, ROOM) + collect(scene, false, all, ROOM) >=
-           MIN_POINTS;
+    int all[MOE_MAX_STRATEGIES];
+    return collect(scene, true, all) + collect(scene, false, all) >= MIN_POINTS;
 }
 
 static void put_points(const moe_plot_scene *scene, bool oracle, FILE *out)
 {
-    int all[ROOM];
-    const int n = collect(scene, oracle, all, ROOM);
+    int all[MOE_MAX_STRATEGIES];
+    const int n = collect(scene, oracle, all);
     for (int i = 0; i < n; i++) {
         const moe_strategy_view *y = strategy(scene, all[i]);
         const moe_summary *t = &y->summary[MOE_CLOCK_GPU];
@@ -71,8 +70,8 @@ static void accuracy_csv(const moe_plot_scene *scene, FILE *out)
  * a mark, and the legend its name. */
 static void mark_predictors(const moe_plot_scene *scene, moe_plot_head *head)
 {
-    int all[ROOM];
-    const int n = collect(scene, false, all, ROOM);
+    int all[MOE_MAX_STRATEGIES];
+    const int n = collect(scene, false, all);
     for (int i = 0; i < n && i < MARKED; i++)
         moe_plot_head_add(head, strategy(scene, all[i])->name, MOE_LOOK_POINT,
                           i % 9 + 2, moe_plot_mark(i + 5));
@@ -82,8 +81,8 @@ static void mark_predictors(const moe_plot_scene *scene, moe_plot_head *head)
 static void put_marks(const moe_plot_scene *scene, int first, const char *using,
                       const char *comma, FILE *out)
 {
-    int all[ROOM];
-    const int n = collect(scene, false, all, ROOM);
+    int all[MOE_MAX_STRATEGIES];
+    const int n = collect(scene, false, all);
     for (int i = 0; i < n; i++) {
         fprintf(out,
                 "%s\\\n  data every ::%d::%d using %s with points pointsize "
@@ -102,8 +101,8 @@ static void put_marks(const moe_plot_scene *scene, int first, const char *using,
 static void accuracy_head(const moe_plot_scene *scene, moe_plot_head *head)
 {
     const moe_view *v = scene->run->view;
-    int all[ROOM];
-    if (collect(scene, true, all, ROOM) > 0)
+    int all[MOE_MAX_STRATEGIES];
+    if (collect(scene, true, all) > 0)
         moe_plot_head_add(head, "free oracles of that accuracy", MOE_LOOK_LINE,
                           1, 1);
     moe_plot_head_add(head, v->strategy[v->reference_index].name, MOE_LOOK_LINE,
@@ -119,8 +118,8 @@ static void find_axes(const moe_plot_scene *scene, moe_axis *x, moe_axis *y)
     moe_axis_take(
         y, v->strategy[v->reference_index].summary[MOE_CLOCK_GPU].median);
     for (int oracle = 0; oracle < 2; oracle++) {
-        int all[ROOM];
-        const int n = collect(scene, oracle, all, ROOM);
+        int all[MOE_MAX_STRATEGIES];
+        const int n = collect(scene, oracle, all);
         for (int i = 0; i < n; i++) {
             const moe_summary *t =
                 &strategy(scene, all[i])->summary[MOE_CLOCK_GPU];
@@ -135,7 +134,7 @@ static void find_axes(const moe_plot_scene *scene, moe_axis *x, moe_axis *y)
 static void accuracy_script(const moe_plot_scene *scene, FILE *out)
 {
     const moe_view *v = scene->run->view;
-    int all[ROOM];
+    int all[MOE_MAX_STRATEGIES];
     moe_axis x = moe_axis_empty, y = moe_axis_empty;
     find_axes(scene, &x, &y);
     const moe_plot_unit unit = moe_plot_time_unit(y.high);
@@ -160,19 +159,19 @@ static void accuracy_script(const moe_plot_scene *scene, FILE *out)
             fmin(x_ends.low, x.low - 1.5), fmax(x_ends.high, x.high + 1.5),
             moe_axis_step(&x_ends, 8), unit.name, unit.per_s,
             v->strategy[v->reference_index].summary[MOE_CLOCK_GPU].median);
-    put_marks(scene, 1 + collect(scene, true, all, ROOM),
-              "($3 * 100):($5 * unit)", ", ", out);
+    put_marks(scene, 1 + collect(scene, true, all), "($3 * 100):($5 * unit)",
+              ", ", out);
 }
 
 static void accuracy_say(const moe_plot_scene *scene, FILE *out)
 {
-    int all[ROOM];
+    int all[MOE_MAX_STRATEGIES];
     fputs("Time of a layer against the accuracy of predicted tokens, gpu clock "
           "(modelled):",
           out);
     const char *comma = "";
     for (int oracle = 1; oracle >= 0; oracle--) {
-        const int n = collect(scene, oracle, all, ROOM);
+        const int n = collect(scene, oracle, all);
         for (int i = 0; i < n; i++) {
             const moe_strategy_view *y = strategy(scene, all[i]);
             fprintf(out, "%s %s at %s takes %s", comma, y->name,
@@ -199,7 +198,7 @@ const moe_plot moe_plot_accuracy = {
 
 static bool overhead_present(const moe_plot_scene *scene)
 {
-    int all[ROOM], n = collect(scene, false, all, ROOM), priced = 0;
+    int all[MOE_MAX_STRATEGIES], n = collect(scene, false, all), priced = 0;
     for (int i = 0; i < n; i++)
         priced +=
             strategy(scene, all[i])->phase[MOE_CLOCK_GPU][MOE_PHASE_PREDICT] >
@@ -221,8 +220,8 @@ static void overhead_head(const moe_plot_scene *scene, moe_plot_head *head)
 
 static void overhead_script(const moe_plot_scene *scene, FILE *out)
 {
-    int all[ROOM];
-    const int n = collect(scene, false, all, ROOM);
+    int all[MOE_MAX_STRATEGIES];
+    const int n = collect(scene, false, all);
     moe_axis x = moe_axis_empty, y = moe_axis_empty;
     for (int i = 0; i < n; i++) {
         const moe_strategy_view *p = strategy(scene, all[i]);
@@ -240,8 +239,8 @@ static void overhead_script(const moe_plot_scene *scene, FILE *out)
 
 static void overhead_say(const moe_plot_scene *scene, FILE *out)
 {
-    int all[ROOM];
-    const int n = collect(scene, false, all, ROOM);
+    int all[MOE_MAX_STRATEGIES];
+    const int n = collect(scene, false, all);
     fputs("Accuracy of predictors against the time that they take, gpu clock "
           "(modelled), on a logarithmic axis:",
           out);

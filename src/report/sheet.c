@@ -253,9 +253,9 @@ void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view)
         {"may take", "to win", MOE_RIGHT}, {"layer", "gpu clock", MOE_RIGHT},
         {"speed-up", NULL, MOE_RIGHT},     {"95 % interval", NULL, MOE_RIGHT},
     };
-    const moe_strategy_view *all[64];
+    const moe_strategy_view *all[MOE_MAX_STRATEGIES];
     size_t n = 0;
-    for (int s = 0; s < view->dims.strategies && n < MOE_ARRAY_LEN(all); s++)
+    for (int s = 0; s < view->dims.strategies; s++)
         if (isfinite(view->strategy[s].recall.median))
             all[n++] = &view->strategy[s];
     if (n < MIN_ACCURACIES)

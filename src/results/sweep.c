@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/sweep.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,11 +133,12 @@ typedef struct {
 
 static void put_scales(const writer *w)
 {
-    const char *metrics[64], *units[64], *strategies[64];
+    const char *metrics[64], *units[64], *strategies[MOE_MAX_STRATEGIES];
     const char *phases[MOE_N_PHASES], *clocks[MOE_N_CLOCKS];
     size_t n_metrics = 0;
     const moe_metric *m;
     for (; (m = moe_metric_at(n_metrics)) != NULL; n_metrics++) {
+        assert(n_metrics < MOE_ARRAY_LEN(metrics));
         metrics[n_metrics] = m->name;
         units[n_metrics] = m->unit;
     }

@@ -86,6 +86,9 @@ static void get_strategies(const reader *r)
 {
     size_t n = 0;
     char **names = moe_h5_read_strings(r->group, "strategy", &n, r->err);
+    if (!failed(r) && n > MOE_MAX_STRATEGIES)
+        moe_fail(r->err, MOE_FORMAT, "has %zu strategies, at most %d are read",
+                 n, MOE_MAX_STRATEGIES);
     for (size_t i = 0; i < r->n && !failed(r); i++) {
         moe_view *v = &r->views[i];
         v->dims.strategies = (int)n;
