@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../src/report/break_even.h"
-#include "../src/report/outlook.h"
+#include "moegps/break_even.h"
+#include "moegps/sensitivity.h"
 #include "harness.h"
 
 enum { S = 5 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "../src/report/map_slice.h"
+#include "moegps/map_slice.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "../src/report/verdict.h"
+#include "moegps/verdict.h"
 #include "harness.h"
 #include "moegps/mem.h"
 

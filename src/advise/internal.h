@@ -6,7 +6,6 @@
  *  price.c   sides to seconds
  *  limits.c  where verdicts turn
  *  advise.c  the recommendation
- *  replay.c  a run's recorded work, priced anew
  */
 #ifndef MOEGPS_ADVISE_INTERNAL_H
 #define MOEGPS_ADVISE_INTERNAL_H

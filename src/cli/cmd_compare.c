@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "args.h"
-#include "moegps/compare.h"
+#include "moegps/comparison.h"
 
 enum {
     KEY_REFERENCE = 'r',

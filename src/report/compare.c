@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/compare.h"
+#include "moegps/comparison.h"
 
 #include <math.h>
 #include <stdlib.h>

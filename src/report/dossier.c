@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "guide.h"
+#include "moegps/regime_map.h"
 #include "moegps/mem.h"
 
 /* What cannot be priced here has no guide; the outlook says why. */

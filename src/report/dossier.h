@@ -7,9 +7,9 @@
 #include "moegps/detail.h"
 #include "moegps/report.h"
 #include "moegps/view.h"
-#include "map_slice.h"
-#include "outlook.h"
-#include "verdict.h"
+#include "moegps/map_slice.h"
+#include "moegps/sensitivity.h"
+#include "moegps/verdict.h"
 
 typedef struct moe_dossier_run {
     const moe_view *view; /* borrowed */

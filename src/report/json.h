@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "moegps/map.h"
-#include "outlook.h"
+#include "moegps/sensitivity.h"
 
 void moe_json_put(json_t *object, const char *key, json_t *value, bool *ok);
 void moe_json_add(json_t *array, json_t *value, bool *ok);

@@ -2,7 +2,7 @@
 #ifndef MOEGPS_REPORT_MAP_WORDS_H
 #define MOEGPS_REPORT_MAP_WORDS_H
 
-#include "map_slice.h"
+#include "moegps/map_slice.h"
 #include "sheet.h"
 
 /* Case of which tables, figures and the verdict are. */

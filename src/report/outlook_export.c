@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
-#include "break_even.h"
+#include "moegps/break_even.h"
 #include "json.h"
 
 static json_t *name_of(const moe_view *v, int s)

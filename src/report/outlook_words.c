@@ -4,9 +4,9 @@
 #include <stdio.h>
 
 #include "cells.h"
-#include "break_even.h"
-#include "outlook.h"
-#include "verdict.h"
+#include "moegps/break_even.h"
+#include "moegps/sensitivity.h"
+#include "moegps/verdict.h"
 
 static const char *name_of(const moe_view *v, int s)
 {

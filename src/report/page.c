@@ -10,7 +10,7 @@
 #include "moegps/html.h"
 #include "moegps/mem.h"
 #include "moegps/report.h"
-#include "scaling.h"
+#include "moegps/scaling.h"
 #include "sheet.h"
 
 /* Figures share this much of a page that is to stay below 2 MiB. */

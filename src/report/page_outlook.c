@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "moegps/html.h"
-#include "outlook.h"
+#include "moegps/sensitivity.h"
 #include "sheet.h"
 
 /* Put a heading, and the lines under it as a list; frees them. */

@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 #include "dossier.h"
-#include "map_slice.h"
+#include "moegps/map_slice.h"
 
 enum {
     MOE_PLOT_WIDTH = 520, /* pixels of SVG: legible on a telephone, too */

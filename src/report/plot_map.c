@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "cells.h"
-#include "guide.h"
+#include "moegps/regime_map.h"
 #include "map_words.h"
 #include "moegps/mem.h"
 

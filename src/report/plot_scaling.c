@@ -5,7 +5,7 @@
 
 #include "cells.h"
 #include "plot_frame.h"
-#include "scaling.h"
+#include "moegps/scaling.h"
 
 /* Runs of several numbers of GPUs: views are those of one array. */
 

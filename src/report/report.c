@@ -8,9 +8,9 @@
 
 #include "moegps/mem.h"
 #include "moegps/table.h"
-#include "outlook.h"
+#include "moegps/sensitivity.h"
 #include "sheet.h"
-#include "verdict.h"
+#include "moegps/verdict.h"
 #include "words.h"
 
 const char *moe_report_result(const moe_view *view)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "scaling.h"
+#include "moegps/scaling.h"
 
 #include <math.h>
 #include <stdlib.h>

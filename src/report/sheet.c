@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "break_even.h"
+#include "moegps/break_even.h"
 #include "cells.h"
 #include "moegps/html.h"
 #include "moegps/mem.h"
-#include "verdict.h"
+#include "moegps/verdict.h"
 
 enum {
     BAR_LEN = 10,     /* of times, characters */

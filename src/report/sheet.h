@@ -10,7 +10,7 @@
 #include "moegps/detail.h"
 #include "moegps/table.h"
 #include "moegps/view.h"
-#include "outlook.h"
+#include "moegps/sensitivity.h"
 
 typedef struct moe_sheet {
     FILE *out;

@@ -5,7 +5,7 @@
 
 #include "cells.h"
 #include "moegps/mem.h"
-#include "verdict.h"
+#include "moegps/verdict.h"
 
 enum {
     LINE_LEN = 48,  /* characters of a sparkline */

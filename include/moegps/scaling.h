@@ -1,6 +1,6 @@
-/* scaling.h: runs of different numbers of GPUs, side by side. */
-#ifndef MOEGPS_REPORT_SCALING_H
-#define MOEGPS_REPORT_SCALING_H
+/** scaling.h: runs of different numbers of GPUs, side by side. */
+#ifndef MOEGPS_SCALING_H
+#define MOEGPS_SCALING_H
 
 #include <stdio.h>
 

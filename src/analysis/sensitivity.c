@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "outlook.h"
+#include "moegps/sensitivity.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "moegps/mem.h"
 #include "moegps/replay.h"
 #include "moegps/report.h"
-#include "verdict.h"
+#include "moegps/verdict.h"
 
 static const double STEP = 2.0;  /* of a scan */
 static const double SPAN = 64.0; /* of bandwidths, either way */

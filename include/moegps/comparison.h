@@ -1,11 +1,11 @@
-/** compare.h: two result files, strategy by strategy.
+/** comparison.h: two result files, strategy by strategy.
  *
  *  A ratio is B's layer time over A's, above 1 where B is slower. Iterations
  *  with equal batches are pairs; runs without any are compared by the medians
  *  of all their samples.
  */
-#ifndef MOEGPS_COMPARE_H
-#define MOEGPS_COMPARE_H
+#ifndef MOEGPS_COMPARISON_H
+#define MOEGPS_COMPARISON_H
 
 #include <stdio.h>
 

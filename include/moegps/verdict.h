@@ -1,6 +1,6 @@
-/* verdict.h: what the numbers say, in sentences. */
-#ifndef MOEGPS_REPORT_VERDICT_H
-#define MOEGPS_REPORT_VERDICT_H
+/** verdict.h: what the numbers say, in sentences. */
+#ifndef MOEGPS_VERDICT_H
+#define MOEGPS_VERDICT_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
-/* break_even.h: how fast and how right a predictor of tokens would have to be
+/** break_even.h: how fast and how right a predictor of tokens would have to be
  * to win. Judged by the run's own times, on the gpu clock: modelled.
  */
-#ifndef MOEGPS_REPORT_BREAK_EVEN_H
-#define MOEGPS_REPORT_BREAK_EVEN_H
+#ifndef MOEGPS_BREAK_EVEN_H
+#define MOEGPS_BREAK_EVEN_H
 
 #include <stdbool.h>
 

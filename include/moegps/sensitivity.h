@@ -1,8 +1,8 @@
-/* outlook.h: what would change a run's verdict, and what perfecting a stage
+/** sensitivity.h: what would change a run's verdict, and what perfecting a stage
  * would still win: from the run's own work, priced anew (replay.h). All of it
  * is of the gpu clock, modelled. */
-#ifndef MOEGPS_REPORT_OUTLOOK_H
-#define MOEGPS_REPORT_OUTLOOK_H
+#ifndef MOEGPS_SENSITIVITY_H
+#define MOEGPS_SENSITIVITY_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
-/* map_slice.h: a map in two dimensions: skewness by bandwidth or, where links
+/** map_slice.h: a map in two dimensions: skewness by bandwidth or, where links
  * are the clusters' own, by cluster; and where the verdict flips in it.
  *
  * Between neighbouring cells layer times are taken to go straight with
  * skewness, and with the reciprocal of bandwidth, as a transfer's time does.
  */
-#ifndef MOEGPS_REPORT_MAP_SLICE_H
-#define MOEGPS_REPORT_MAP_SLICE_H
+#ifndef MOEGPS_MAP_SLICE_H
+#define MOEGPS_MAP_SLICE_H
 
 #include "moegps/map.h"
 

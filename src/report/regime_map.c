@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "guide.h"
+#include "moegps/regime_map.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cells.h"
-#include "break_even.h"
-#include "verdict.h"
+#include "moegps/break_even.h"
+#include "moegps/verdict.h"
 
 enum {
     SKEWS = 13,

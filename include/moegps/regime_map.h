@@ -1,8 +1,8 @@
-/* guide.h: the guideline map around a run: who would win on its model, cluster
+/** regime_map.h: the guideline map around a run: who would win on its model, cluster
  * and batches at other skewnesses and links, by the cost model, for loads that
  * are described and not the run's own. */
-#ifndef MOEGPS_REPORT_GUIDE_H
-#define MOEGPS_REPORT_GUIDE_H
+#ifndef MOEGPS_REGIME_MAP_H
+#define MOEGPS_REGIME_MAP_H
 
 #include <stdio.h>
 

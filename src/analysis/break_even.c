@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "break_even.h"
+#include "moegps/break_even.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "moegps/mem.h"
 #include "moegps/planner.h"
-#include "verdict.h"
+#include "moegps/verdict.h"
 
 /* By the run's own medians. Without its predictor a strategy that foretells
  * tokens takes a time that falls with recall; between the recalls of
