@@ -12,9 +12,9 @@
 #include "moegps/experiment.h"
 #include "moegps/learned.h"
 #include "moegps/ledger.h"
-#include "moegps/results.h"
 #include "moegps/topo.h"
 #include "moegps/trace.h"
+#include "moegps/validation.h"
 
 typedef struct moe_engine moe_engine;
 
@@ -72,6 +72,6 @@ moe_status moe_engine_resume(moe_engine *engine, int done,
                              const moe_ledger *ledger);
 
 /** What the checks found so far. Equal on all ranks. */
-const moe_results_validation *moe_engine_validation(const moe_engine *engine);
+const moe_validation *moe_engine_validation(const moe_engine *engine);
 
 #endif

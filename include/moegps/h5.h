@@ -73,6 +73,17 @@ int64_t moe_h5_get_int(hid_t obj, const char *name, moe_error *err);
 double moe_h5_get_real(hid_t obj, const char *name, moe_error *err);
 bool moe_h5_has(hid_t obj, const char *name);
 
+/** Put an attribute that is a list of texts (NeXus axes). */
+void moe_h5_put_list(hid_t obj, const char *name, const char *const *texts,
+                     size_t n, moe_error *err);
+
+/** Say what the values 0, 1, ... of a dataset mean (CF conventions).
+ *  @param type      of the dataset in the file.
+ *  @param n         values, at most 8.
+ *  @param meanings  words, one for each. */
+void moe_h5_put_flags(hid_t dataset, hid_t type, int n, const char *meanings,
+                      moe_error *err);
+
 /** A numeric dataset to be created. */
 typedef struct moe_h5_spec {
     const char *name;

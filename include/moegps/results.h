@@ -18,6 +18,7 @@
 #include "moegps/ledger.h"
 #include "moegps/status.h"
 #include "moegps/topo.h"
+#include "moegps/validation.h"
 
 /* MAJOR breaks readers, MINOR adds; readers ignore what they do not
  * know. */
@@ -100,15 +101,6 @@ typedef enum moe_run_state {
     MOE_RUN_FAILED
 } moe_run_state;
 
-/** What the checks of a run found. */
-typedef struct moe_results_validation {
-    bool run; /* checks were run */
-    bool passed;
-    char text[256];          /* what was checked, or what failed */
-    double max_output_error; /* largest relative difference between outputs of
-                                strategies; NaN: not compared */
-} moe_results_validation;
-
 /** Write traffic, warnings, summary and status, close, and rename to PATH
  *  (state complete or interrupted; failed keeps PATH.partial, as does an
  *  error here). Collective; `results` is released in any case; NULL is fine.
@@ -116,6 +108,6 @@ typedef struct moe_results_validation {
  *  @return merged status. */
 moe_status moe_results_close(moe_ctx *ctx, moe_results *results,
                              const moe_ledger *ledger, moe_run_state state,
-                             const moe_results_validation *validation);
+                             const moe_validation *validation);
 
 #endif

@@ -280,7 +280,7 @@ static moe_status finish(moe_run_job *r, moe_status measured)
         : measured == MOE_INTERRUPTED                 ? MOE_RUN_INTERRUPTED
                                                       : MOE_RUN_FAILED;
     r->ctx.err = (moe_error){0};
-    moe_results_validation validation = *moe_engine_validation(r->engine);
+    moe_validation validation = *moe_engine_validation(r->engine);
     if (measured == MOE_INVALID) {
         validation.run = true;
         validation.passed = false;

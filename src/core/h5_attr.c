@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "h5_internal.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,43 @@ void moe_h5_put_int(hid_t obj, const char *name, int64_t value, moe_error *err)
 void moe_h5_put_real(hid_t obj, const char *name, double value, moe_error *err)
 {
     put_attribute(obj, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value, err);
+}
+
+void moe_h5_put_list(hid_t obj, const char *name, const char *const *texts,
+                     size_t n, moe_error *err)
+{
+    if (obj < 0 || err->status != MOE_OK)
+        return;
+    hsize_t dim = n;
+    hid_t type = moe_h5_text_type();
+    hid_t space = H5Screate_simple(1, &dim, NULL);
+    hid_t attr = H5Acreate2(obj, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    if (attr < 0 || H5Awrite(attr, type, texts) < 0)
+        moe_fail(err, MOE_IO, "cannot write attribute '%s'", name);
+    moe_h5_close(attr);
+    moe_h5_close(space);
+    moe_h5_close(type);
+}
+
+void moe_h5_put_flags(hid_t dataset, hid_t type, int n, const char *meanings,
+                      moe_error *err)
+{
+    enum { MOST = 8 };
+    int values[MOST];
+    hsize_t dim = (hsize_t)n;
+    if (dataset < 0 || err->status != MOE_OK)
+        return;
+    assert(n <= MOST);
+    for (int i = 0; i < n; i++)
+        values[i] = i;
+    hid_t space = H5Screate_simple(1, &dim, NULL);
+    hid_t attr = H5Acreate2(dataset, "flag_values", type, space, H5P_DEFAULT,
+                            H5P_DEFAULT);
+    if (attr < 0 || H5Awrite(attr, H5T_NATIVE_INT, values) < 0)
+        moe_fail(err, MOE_IO, "cannot write attribute 'flag_values'");
+    moe_h5_close(attr);
+    moe_h5_close(space);
+    moe_h5_put_text(dataset, "flag_meanings", meanings, err);
 }
 
 bool moe_h5_has(hid_t obj, const char *name)

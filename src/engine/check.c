@@ -91,7 +91,7 @@ void moe_engine_check_pairs(moe_engine *e, const moe_runner *r)
 
 moe_status moe_engine_check_done(moe_engine *e)
 {
-    moe_results_validation *v = &e->validation;
+    moe_validation *v = &e->validation;
     double worst = isnan(v->max_output_error) ? -1.0 : v->max_output_error;
     MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, &worst, 1, MPI_DOUBLE, MPI_MAX,
                           e->ctx->comm));

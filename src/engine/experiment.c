@@ -11,7 +11,6 @@
 #include "moegps/ledger.h"
 #include "moegps/mem.h"
 
-
 static const char *const dtypes[] = {"auto", "bf16", "f32", NULL};
 static const char *const attentions[] = {"model", NULL};
 static const char *const syncs[] = {"phase", "none", NULL};

@@ -1,14 +1,16 @@
 /* internal.h: the engine's state, shared by its files.
  *
  *   setup.c       what a run needs, before anything is timed
+ *   runner.c      one strategy: its predictor, planner, split and weights
+ *   clock.c       measured time of phases
  *   engine.c      iterations
  *   coordinate.c  predict, collect, plan, broadcast, migrate
  *   layer.c       attention's end, route, dispatch, ffn, combine
  *   pricing.c     the gpu clock
  *   record.c      into the ledger
- *   regret.c      which stage of a strategy loses balance
+ *   levels.c      which stage of a strategy loses balance
  *   check.c       correctness
- *   resume.c      going on where an earlier run stopped
+ *   restore.c     going on where an earlier run stopped
  */
 #ifndef MOEGPS_ENGINE_INTERNAL_H
 #define MOEGPS_ENGINE_INTERNAL_H
@@ -125,7 +127,7 @@ struct moe_engine {
     uint32_t *slot_rows;    /* [layers][max_slots] */
 
     /* Checks. */
-    moe_results_validation validation;
+    moe_validation validation;
     float *reference; /* [layers][CHECK_TOKENS][hidden] */
     bool corrupt;     /* --inject check: spoil one row */
 };
@@ -155,7 +157,17 @@ static inline moe_stamp moe_stamp_now(void)
                        moe_clock_read(CLOCK_PROCESS_CPUTIME_ID)};
 }
 
-/* Add the time since `start` to a phase of layers [first, end), shared out
+/* runner.c: what one strategy needs. Local. spec, index, slots and file are set
+ * before; fini accepts a partly initialised runner.
+ * @return MOE_OK, MOE_USAGE, MOE_NOMEM. */
+moe_status moe_runner_init(moe_engine *e, moe_runner *r, moe_error *err);
+void moe_runner_fini(const moe_engine *e, moe_runner *r);
+
+/* One more planner of a strategy. @param state_out  heap. */
+moe_status moe_runner_new_planner(const moe_engine *e, const moe_runner *r,
+                                  void **state_out, moe_error *err);
+
+/* clock.c: add the time since `start` to a phase of layers [first, end), shared out
  * evenly: what one call does for all layers is each layer's part. */
 void moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
                        moe_stamp start);
@@ -191,7 +203,7 @@ void moe_engine_price(moe_engine *e, const moe_runner *r, int i,
 void moe_engine_record(moe_engine *e, const moe_runner *r, int i,
                        moe_ledger *ledger);
 
-/* regret.c: levels of the busiest GPU of one (strategy, iteration). begin:
+/* levels.c: levels of the busiest GPU of one (strategy, iteration). begin:
  * before anything is planned; record: when all is done, collective, errors go
  * to ctx->err. Outside of timed phases. */
 moe_status moe_engine_regret_init(moe_engine *e, moe_error *err);
@@ -199,10 +211,6 @@ void moe_engine_regret_begin(moe_runner *r);
 void moe_engine_regret_record(moe_engine *e, const moe_runner *r, int i,
                               moe_ledger *ledger);
 void moe_engine_regret_fini(moe_engine *e);
-
-/* setup.c: one more planner of a strategy. @param state_out  heap. */
-moe_status moe_engine_new_planner(const moe_engine *e, const moe_runner *r,
-                                  void **state_out, moe_error *err);
 
 /* check.c. Collective over ctx; errors go to ctx->err. */
 void moe_engine_check_layer(moe_engine *e, moe_runner *r, int layer);

@@ -44,7 +44,7 @@ moe_status moe_engine_regret_init(moe_engine *e, moe_error *err)
             make_yardstick(e, r->slots, err);
         if (!r->spec->planner->plans || err->status != MOE_OK)
             continue;
-        moe_engine_new_planner(e, r, &r->twin, err);
+        moe_runner_new_planner(e, r, &r->twin, err);
         moe_plan_init(&r->found, e->p.n_layers, e->p.model->experts,
                       e->layout.gpus, r->slots, err);
     }

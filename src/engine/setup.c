@@ -163,87 +163,6 @@ static moe_status make_scratch(moe_engine *e, moe_error *err)
     return err->status;
 }
 
-static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
-{
-    const moe_predictor *p = r->spec->predictor;
-    const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
-    const moe_predictor_env env = {
-        .trace = e->p.trace,
-        .layers = e->trace_layer,
-        .n_layers = e->p.n_layers,
-        .seed = e->p.experiment->workload.seed,
-        .max_own = moe_batch_share_max(tokens, e->layout.gpus),
-        .file = {.data = r->file.data, .bytes = r->file.bytes},
-        .learned = e->p.learned != NULL ? e->p.learned[r->index] : NULL};
-    r->predictor = moe_array_new(1, p->state_size, err);
-    if (err->status == MOE_OK)
-        p->init(r->predictor, &env, r->spec->predictor_params, err);
-    return err->status;
-}
-
-moe_status moe_engine_new_planner(const moe_engine *e, const moe_runner *r,
-                                  void **state_out, moe_error *err)
-{
-    const moe_pricer pricer = {e->cost, e->cost_state, e->p.model, e->layout};
-    const moe_planner_env env = {
-        .layout = e->layout,
-        .experts = e->p.model->experts,
-        .slots = r->slots,
-        .pricer = &pricer,
-        .sequences = e->p.experiment->workload.batch,
-        .interval = e->p.experiment->emulation.rebalance_every};
-    *state_out = moe_array_new(1, r->spec->planner->state_size, err);
-    if (err->status == MOE_OK)
-        r->spec->planner->init(*state_out, &env, r->spec->planner_params, err);
-    return err->status;
-}
-
-static moe_status make_planner(moe_engine *e, moe_runner *r, moe_error *err)
-{
-    bool central = e->p.experiment->emulation.coordination == MOE_CENTRAL;
-    if (!r->spec->planner->plans || (central && e->ctx->rank != e->coordinator))
-        return MOE_OK;
-    return moe_engine_new_planner(e, r, &r->planner, err);
-}
-
-static moe_status make_plans(moe_engine *e, moe_runner *r, moe_error *err)
-{
-    const int l = e->p.n_layers, x = e->p.model->experts, g = e->layout.gpus;
-    if (moe_plan_init(&r->plan, l, x, g, r->slots, err) != MOE_OK ||
-        moe_plan_init(&r->next, l, x, g, r->slots, err) != MOE_OK)
-        return err->status;
-    moe_plan_set_home(&r->plan, &e->layout);
-    moe_plan_set_home(&r->next, &e->layout);
-    r->replicas = moe_array_new((size_t)l, sizeof *r->replicas, err);
-    for (int i = 0; i < l && err->status == MOE_OK; i++) {
-        moe_replicas_init(&r->replicas[i], x, g, r->slots, err);
-        if (err->status == MOE_OK) {
-            moe_plan_layer layer = moe_plan_at(&r->plan, i);
-            moe_replicas_index(&r->replicas[i], &layer);
-        }
-    }
-    return err->status;
-}
-
-static moe_status make_runner(moe_engine *e, moe_runner *r, moe_error *err)
-{
-    const moe_strategy *s = r->spec;
-    r->forecast = s->predictor->forecast(s->predictor_params);
-    r->direct = s->direct;
-    if (make_predictor(e, r, err) != MOE_OK ||
-        make_planner(e, r, err) != MOE_OK || make_plans(e, r, err) != MOE_OK)
-        return err->status;
-    r->split = moe_array_new(1, s->split->state_size, err);
-    if (err->status != MOE_OK)
-        return err->status;
-    s->split->init(r->split, &e->layout, e->p.model->experts, r->slots,
-                   s->split_params, err);
-    if (err->status != MOE_OK || e->gpu < 0)
-        return err->status;
-    return moe_slots_init(&r->weights, &e->home, r->slots,
-                          s->planner->keeps_home, e->gpu, e->layout.gpus, err);
-}
-
 /* Slots per GPU and layer. A single GPU holds every expert at home, so there
  * the number that was asked for means nothing. */
 static int slots_of(const moe_engine *e, const moe_strategy *s)
@@ -257,7 +176,7 @@ static void make_runners(moe_engine *e, moe_error *err)
     for (int i = 0; i < e->n_runners && err->status == MOE_OK; i++) {
         moe_runner *r = &e->runner[i];
         r->slots = slots_of(e, r->spec);
-        if (make_runner(e, r, err) != MOE_OK)
+        if (moe_runner_init(e, r, err) != MOE_OK)
             moe_error_prefix(err, "strategy %s", r->spec->name);
     }
 }
@@ -386,35 +305,12 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
     return MOE_OK;
 }
 
-static void free_runner(moe_engine *e, moe_runner *r)
-{
-    if (r->predictor != NULL)
-        r->spec->predictor->fini(r->predictor);
-    if (r->planner != NULL)
-        r->spec->planner->fini(r->planner);
-    if (r->twin != NULL)
-        r->spec->planner->fini(r->twin);
-    if (r->split != NULL)
-        r->spec->split->fini(r->split);
-    free(r->predictor);
-    free(r->planner);
-    free(r->twin);
-    free(r->split);
-    for (int l = 0; r->replicas != NULL && l < e->p.n_layers; l++)
-        moe_replicas_fini(&r->replicas[l]);
-    free(r->replicas);
-    moe_plan_fini(&r->plan);
-    moe_plan_fini(&r->next);
-    moe_plan_fini(&r->found);
-    moe_slots_fini(&r->weights);
-}
-
 void moe_engine_free(moe_engine *e)
 {
     if (e == NULL)
         return;
     for (int i = 0; i < e->n_runners; i++)
-        free_runner(e, &e->runner[i]);
+        moe_runner_fini(e, &e->runner[i]);
     moe_engine_regret_fini(e);
     if (e->dispatch_ready)
         moe_dispatch_fini(&e->dispatch);
@@ -468,7 +364,7 @@ uint64_t moe_engine_max_tokens(const moe_engine *e)
     return moe_batcher_max_tokens(e->batcher);
 }
 
-const moe_results_validation *moe_engine_validation(const moe_engine *e)
+const moe_validation *moe_engine_validation(const moe_engine *e)
 {
     return &e->validation;
 }

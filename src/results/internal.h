@@ -189,16 +189,6 @@ void moe_target_reserve(const char *partial, moe_error *err);
 void moe_target_publish(const char *path, const char *partial, bool force,
                         moe_error *err);
 
-/** Put an attribute that is a list of texts (NeXus axes). */
-void moe_results_put_list(hid_t obj, const char *name, const char *const *texts,
-                          size_t n, moe_error *err);
-
-/** Say what the values 0, 1, ... of a dataset mean (CF conventions).
- *  @param type      of the dataset in the file.
- *  @param meanings  words. */
-void moe_results_put_flags(hid_t dataset, hid_t type, int n,
-                           const char *meanings, moe_error *err);
-
 /** Write iterations [first, end) of the fields that ranks hold, that rank 0
  *  holds and that are reduced. Collective; errors go to ctx->err, to be
  *  agreed on by the caller. */

@@ -218,7 +218,7 @@ static void write_numbers(hid_t group, const moe_fact *fact,
     }
     hid_t dataset = moe_h5_create_dataset(group, &spec, err);
     if (fact->kind == FLAG)
-        moe_results_put_flags(dataset, spec.type, 2, "no yes", err);
+        moe_h5_put_flags(dataset, spec.type, 2, "no yes", err);
     moe_h5_write_block(dataset, &start, &count, H5T_NATIVE_INT32, values,
                        H5P_DEFAULT, err);
     moe_h5_close(dataset);

@@ -358,8 +358,7 @@ static const char *state_name(moe_run_state state)
 }
 
 static void put_outcome(hid_t file, const moe_results *r, moe_run_state state,
-                        const moe_results_validation *validation,
-                        moe_error *err)
+                        const moe_validation *validation, moe_error *err)
 {
     const char *outcome = !validation->run     ? "not_run"
                           : validation->passed ? "pass"
@@ -379,7 +378,7 @@ static void put_outcome(hid_t file, const moe_results *r, moe_run_state state,
 /* Rank 0: complete the closed file, and give it its name. The summary is
  * computed by the reader that everybody uses, so that it cannot differ. */
 static void finish(moe_ctx *ctx, const moe_results *r, moe_run_state state,
-                   const moe_results_validation *validation)
+                   const moe_validation *validation)
 {
     moe_error *err = &ctx->err;
     moe_view view = {0};
@@ -418,7 +417,7 @@ static void close_file(moe_ctx *ctx, moe_results *r, const moe_ledger *ledger)
 
 moe_status moe_results_close(moe_ctx *ctx, moe_results *results,
                              const moe_ledger *ledger, moe_run_state state,
-                             const moe_results_validation *validation)
+                             const moe_validation *validation)
 {
     if (results == NULL)
         return ctx->err.status;

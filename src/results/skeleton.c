@@ -84,45 +84,6 @@ static void write_root(hid_t file, const moe_results_meta *meta, moe_error *err)
     moe_h5_put_text(file, "default", "timing", err);
 }
 
-void moe_results_put_list(hid_t obj, const char *name, const char *const *texts,
-                          size_t n, moe_error *err)
-{
-    if (obj < 0 || err->status != MOE_OK)
-        return;
-    hsize_t dim = n;
-    hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, H5T_VARIABLE);
-    H5Tset_cset(type, H5T_CSET_UTF8);
-    hid_t space = H5Screate_simple(1, &dim, NULL);
-    hid_t attr = H5Acreate2(obj, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-    if (attr < 0 || H5Awrite(attr, type, texts) < 0)
-        moe_fail(err, MOE_IO, "cannot write attribute '%s'", name);
-    moe_h5_close(attr);
-    moe_h5_close(space);
-    moe_h5_close(type);
-}
-
-void moe_results_put_flags(hid_t dataset, hid_t type, int n,
-                           const char *meanings, moe_error *err)
-{
-    enum { MOST = 8 };
-    int values[MOST];
-    hsize_t dim = (hsize_t)n;
-    if (dataset < 0 || err->status != MOE_OK)
-        return;
-    assert(n <= MOST);
-    for (int i = 0; i < n; i++)
-        values[i] = i;
-    hid_t space = H5Screate_simple(1, &dim, NULL);
-    hid_t attr = H5Acreate2(dataset, "flag_values", type, space, H5P_DEFAULT,
-                            H5P_DEFAULT);
-    if (attr < 0 || H5Awrite(attr, H5T_NATIVE_INT, values) < 0)
-        moe_fail(err, MOE_IO, "cannot write attribute 'flag_values'");
-    moe_h5_close(attr);
-    moe_h5_close(space);
-    moe_h5_put_text(dataset, "flag_meanings", meanings, err);
-}
-
 static const char *scale_text(const char *name)
 {
     for (size_t i = 0; i < MOE_ARRAY_LEN(scales); i++)
@@ -176,7 +137,7 @@ static void write_field(hid_t group, const moe_field *field,
         for (int v = 0; v < field->n_flags; v++)
             snprintf(words + strlen(words), sizeof words - strlen(words),
                      "%s%s", v > 0 ? " " : "", field->flag(v));
-        moe_results_put_flags(dataset, spec.type, field->n_flags, words, err);
+        moe_h5_put_flags(dataset, spec.type, field->n_flags, words, err);
     }
     moe_h5_close(dataset);
 }
@@ -188,7 +149,7 @@ static void write_groups(hid_t file, const moe_results_meta *meta,
         hid_t group = moe_h5_create_group(file, groups[g].name, err);
         moe_h5_put_text(group, "NX_class", "NXdata", err);
         moe_h5_put_text(group, "signal", groups[g].signal, err);
-        moe_results_put_list(group, "axes", groups[g].axes, 3, err);
+        moe_h5_put_list(group, "axes", groups[g].axes, 3, err);
         for (int f = 0; f < MOE_N_FIELDS; f++)
             if (strcmp(moe_fields[f].group, groups[g].name) == 0 &&
                 moe_field_present(&moe_fields[f], dims))

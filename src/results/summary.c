@@ -119,7 +119,7 @@ void moe_summary_create(hid_t file, const char *const *strategies,
     hid_t group = moe_h5_create_group(file, "summary", err);
     moe_h5_put_text(group, "NX_class", "NXdata", err);
     moe_h5_put_text(group, "signal", "median", err);
-    moe_results_put_list(group, "axes", axes, MOE_ARRAY_LEN(axes), err);
+    moe_h5_put_list(group, "axes", axes, MOE_ARRAY_LEN(axes), err);
     moe_h5_scale_text(group, "strategy", n_strategies, strategies,
                       "predictor, planner and split", err);
     moe_h5_scale_text(group, "metric", n, names, "figure of a strategy", err);

@@ -15,7 +15,7 @@ static const double RUN_S = 30.0, TARGET_PERCENT = 2;
 
 static const char *const strategies[S] = {"baseline", "distribution-only",
                                           "oracle"};
-static const moe_results_validation passed = {true, true, "not checked", 0.0};
+static const moe_validation passed = {true, true, "not checked", 0.0};
 
 typedef struct {
     moe_ctx ctx;

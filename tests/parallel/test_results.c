@@ -26,8 +26,8 @@ typedef struct {
     char path[512], partial[528];
 } run;
 
-static const moe_results_validation passed = {
-    true, true, "pairs conserved, outputs agree", 0.0};
+static const moe_validation passed = {true, true,
+                                      "pairs conserved, outputs agree", 0.0};
 
 static void begin_ledger(run *r, const char *name, bool dedicated)
 {
