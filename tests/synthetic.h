@@ -71,11 +71,12 @@ static inline int32_t syn_slot_pairs(int s, int k, int r, int gpus)
 }
 
 /* Beyond 32 bits, and none between nodes in dispatch. */
-static inline int64_t syn_haul(int s, int h, int link, int r, int gpus)
+static inline int64_t syn_exchange(int s, int h, int link, int r, int gpus)
 {
-    return r >= gpus                             ? -1
-           : h == MOE_HAUL_DISPATCH && link == 1 ? 0
-                                                 : ((int64_t)(s + h) << 32) + r;
+    return r >= gpus ? -1
+           : h == MOE_EXCHANGE_DISPATCH && link == 1
+               ? 0
+               : ((int64_t)(s + h) << 32) + r;
 }
 
 static inline int16_t syn_source(int p, int r)
@@ -126,10 +127,11 @@ static inline void syn_fill_rank(moe_ledger *ledger, int s, int i, int l, int r)
     for (int k = 0; k < SYN_K; k++)
         ledger->slot_pairs[at * SYN_K + (size_t)k] =
             syn_slot_pairs(s, k, r, d->gpus);
-    for (int h = 0; h < MOE_N_HAULS; h++)
+    for (int h = 0; h < MOE_N_EXCHANGES; h++)
         for (int k = 0; k < MOE_N_LINKS; k++)
-            ledger->haul[h][at * MOE_N_LINKS + (size_t)k] =
-                syn_haul(s, h, k, r, d->gpus);
+            moe_ledger_exchange(
+                ledger, (moe_exchange_kind)h)[at * MOE_N_LINKS + (size_t)k] =
+                syn_exchange(s, h, k, r, d->gpus);
     ledger->rank_pairs[at] = syn_rank_pairs(s, r, d->gpus);
 }
 
@@ -154,9 +156,9 @@ static inline void syn_fill_root(moe_ledger *ledger, int s, int i, int l)
         ledger->slot_quota[at * slots + k] = k % 3 == 2 ? (double)NAN : 0.5;
     }
     ledger->moved_bytes[at] = (int64_t)s << 33; /* beyond 32 bits */
-    ledger->planner_cpu[at] = 0.125 * (s + 1);
+    ledger->planner_time[at] = 0.125 * (s + 1);
     for (int v = 0; v < MOE_N_LEVELS; v++)
-        ledger->busiest[v][at] = syn_busiest(s, v);
+        moe_ledger_busiest(ledger, (moe_level)v)[at] = syn_busiest(s, v);
 }
 
 static inline void syn_fill(moe_ledger *ledger, int rank)
@@ -174,7 +176,7 @@ static inline void syn_fill(moe_ledger *ledger, int rank)
             ledger->wire_bytes[s * SYN_I + i] = 64 * s;
         }
         for (int w = 0; w < SYN_W && rank == 0; w++)
-            ledger->warmup_wall[s * SYN_W + w] = 100 + s + w;
+            ledger->warmup_time[s * SYN_W + w] = 100 + s + w;
         for (int g = 0; g < d->gpus && rank < d->gpus; g++) {
             const int64_t bytes = syn_traffic(s, rank, g);
             ledger->dispatch_bytes[s * d->gpus + g] = bytes;

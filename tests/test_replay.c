@@ -68,9 +68,11 @@ static void fill_cell(moe_work_cell *c, uint32_t *pairs, int s, int at,
             x->total += pairs[k];
         }
         for (int k = 0; k < MOE_N_LINKS; k++) {
-            x->haul[MOE_HAUL_DISPATCH][k] = times * (1e6 + 2e5 * g + 1e4 * at);
-            x->haul[MOE_HAUL_COMBINE][k] = times * (2e6 + 3e5 * g);
-            x->haul[MOE_HAUL_MIGRATE][k] = s * 1e6 * g;
+            x->exchange_bytes[MOE_EXCHANGE_DISPATCH][k] =
+                times * (1e6 + 2e5 * g + 1e4 * at);
+            x->exchange_bytes[MOE_EXCHANGE_COMBINE][k] =
+                times * (2e6 + 3e5 * g);
+            x->exchange_bytes[MOE_EXCHANGE_MIGRATE][k] = s * 1e6 * g;
         }
         if (s == 0)
             continue;
@@ -131,25 +133,26 @@ static moe_layer_work work_of(const world *w, int s, const moe_work_cell *c,
                               int g)
 {
     const moe_work_gpu *x = &c->gpu[g];
-    return (moe_layer_work){.tokens = c->tokens,
-                            .sequences = w->work.sequences,
-                            .collects = s == 1,
-                            .plans = s == 1,
-                            .central = true,
-                            .layers = L,
-                            .predict_s = x->gpu_s[MOE_PHASE_PREDICT],
-                            .ahead = s == 1,
-                            .planner_s = x->gpu_s[MOE_PHASE_PLAN],
-                            .plan_bytes = c->wire_bytes,
-                            .move_bytes = {x->haul[MOE_HAUL_MIGRATE][0],
-                                           x->haul[MOE_HAUL_MIGRATE][1]},
-                            .dispatch_bytes = {x->haul[MOE_HAUL_DISPATCH][0],
-                                               x->haul[MOE_HAUL_DISPATCH][1]},
-                            .combine_bytes = {x->haul[MOE_HAUL_COMBINE][0],
-                                              x->haul[MOE_HAUL_COMBINE][1]},
-                            .direct = s == 1,
-                            .rows = x->pairs,
-                            .slots = SLOTS};
+    return (moe_layer_work){
+        .tokens = c->tokens,
+        .sequences = w->work.sequences,
+        .collects = s == 1,
+        .plans = s == 1,
+        .central = true,
+        .layers = L,
+        .predict_s = x->gpu_s[MOE_PHASE_PREDICT],
+        .ahead = s == 1,
+        .planner_s = x->gpu_s[MOE_PHASE_PLAN],
+        .plan_bytes = c->wire_bytes,
+        .move_bytes = {x->exchange_bytes[MOE_EXCHANGE_MIGRATE][0],
+                       x->exchange_bytes[MOE_EXCHANGE_MIGRATE][1]},
+        .dispatch_bytes = {x->exchange_bytes[MOE_EXCHANGE_DISPATCH][0],
+                           x->exchange_bytes[MOE_EXCHANGE_DISPATCH][1]},
+        .combine_bytes = {x->exchange_bytes[MOE_EXCHANGE_COMBINE][0],
+                          x->exchange_bytes[MOE_EXCHANGE_COMBINE][1]},
+        .direct = s == 1,
+        .rows = x->pairs,
+        .slots = SLOTS};
 }
 
 /* A layer: every phase's slowest GPU, added up. */
@@ -296,8 +299,8 @@ START_TEST(levels_cap_the_busiest)
                     given = floor(exact + 0.5);
                 }
                 for (int k = 0; k < MOE_N_LINKS; k++) {
-                    x->haul[MOE_HAUL_DISPATCH][k] *= by;
-                    x->haul[MOE_HAUL_COMBINE][k] *= by;
+                    x->exchange_bytes[MOE_EXCHANGE_DISPATCH][k] *= by;
+                    x->exchange_bytes[MOE_EXCHANGE_COMBINE][k] *= by;
                 }
             }
         for (int s = 0; s < S; s++) {
@@ -321,7 +324,8 @@ START_TEST(rows_in_place_need_no_dispatch)
     for (int c = 0; c < S * K * J * L; c++)
         for (int g = 0; g < G; g++)
             for (int k = 0; k < MOE_N_LINKS; k++)
-                other.cell[c].gpu[g].haul[MOE_HAUL_DISPATCH][k] = 0;
+                other.cell[c].gpu[g].exchange_bytes[MOE_EXCHANGE_DISPATCH][k] =
+                    0;
     ck_assert_double_eq_tol(
         moe_replay_layer_s(r, 1, &what) / direct_s(&other, 1), 1, 1e-12);
     ck_assert_double_le(moe_replay_layer_s(r, 0, &what),

@@ -1,21 +1,21 @@
 /** ledger.h: everything that a run measures, in memory, before it is written.
  *
- *  The engine fills it, the results writer empties it, nobody else knows it.
+ *  The engine fills it, the results writer empties it. One row of
+ *  ledger_fields.h makes a field: its array here, its memory and its dataset
+ *  in the result file.
  *  Every rank holds its own column (index [.., rank] of the file's datasets);
  *  what is known globally is held by rank 0 alone. Arrays are dense and
  *  allocated once, filled with NaN (doubles) or -1 (integers), so that what
  *  was never measured stays visibly so.
- *
- *  Dimensions: s strategy, i measured iteration, l layer (of the selected
- *  ones), p phase, e expert, g GPU, k slot.
  */
 #ifndef MOEGPS_LEDGER_H
 #define MOEGPS_LEDGER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "moegps/ctx.h"
+#include "moegps/ledger_fields.h"
 #include "moegps/phase.h"
 #include "moegps/status.h"
 
@@ -42,60 +42,93 @@ typedef enum moe_level {
 } moe_level;
 
 /** Exchanges that the gpu clock prices by bytes. */
-typedef enum moe_haul {
-    MOE_HAUL_DISPATCH, /* rows to experts; with direct routing those that were
+typedef enum moe_exchange_kind {
+    MOE_EXCHANGE_DISPATCH, /* rows to experts; with direct routing those that were
                           not in place */
-    MOE_HAUL_COMBINE,  /* rows home */
-    MOE_HAUL_MIGRATE,  /* weights of experts */
-    MOE_N_HAULS
-} moe_haul;
+    MOE_EXCHANGE_COMBINE, /* rows home */
+    MOE_EXCHANGE_MIGRATE, /* weights of experts */
+    MOE_N_EXCHANGES
+} moe_exchange_kind;
 
 enum { MOE_N_LINKS = 2 }; /* 0: within the node, 1: between nodes */
 
 /** @return "node", "network". */
 const char *moe_link_name(int link);
 
+/** Element types: of the ledger, of the file and of messages alike. */
+typedef enum moe_element {
+    MOE_ELEMENT_F64,
+    MOE_ELEMENT_I64,
+    MOE_ELEMENT_I32,
+    MOE_ELEMENT_I16
+} moe_element;
+
+/** @return bytes of one. */
+size_t moe_element_size(moe_element element);
+
+/** Who has the numbers of a field. */
+typedef enum moe_holder {
+    MOE_HELD_BY_RANKS, /* each rank its column: the last dimension is rank */
+    MOE_HELD_BY_ROOT,  /* rank 0 alone; NULL elsewhere */
+    MOE_HELD_BY_NONE,  /* reduced over ranks while it is written: no array */
+    MOE_HELD_TO_END,   /* each rank its row, written once at the end */
+    MOE_HELD_BY_ROOT_TO_END /* rank 0 alone, written once at the end */
+} moe_holder;
+
+typedef enum moe_field_id {
+#define MOE_FIELD_ENUM(id, ...) MOE_FIELD_##id,
+    MOE_LEDGER_FIELDS(MOE_FIELD_ENUM, MOE_FIELD_ENUM)
+#undef MOE_FIELD_ENUM
+        MOE_N_FIELDS
+} moe_field_id;
+
+/** A field: an array of the ledger and a dataset of the result file. */
+typedef struct moe_field {
+    const char *group, *name; /* of the dataset */
+    moe_element element;
+    moe_holder holder;
+    const char *const *dims; /* names, NULL-terminated */
+    const char *units, *long_name;
+    size_t offset; /* of the array's pointer in moe_ledger; SIZE_MAX: none */
+} moe_field;
+
+extern const moe_field moe_fields[MOE_N_FIELDS];
+
+/** Arrays are dense, in the order of their dimensions without rank (and
+ *  source), as each rank holds its own part. */
 typedef struct moe_ledger {
     moe_ledger_dims dims;
-
-    /* This rank's own. */
-    double *wall;          /* [s][i][l][p] s, CLOCK_MONOTONIC, without wait */
-    double *cpu;           /* [s][i][l][p] s, CLOCK_PROCESS_CPUTIME_ID */
-    double *gpu;           /* [s][i][l][p] s, modelled: this GPU's own work */
-    double *exposed;       /* [s][i][l][p] s, modelled: the part of gpu that the
-                        attention does not hide; equals gpu for phases that
-                        are never hidden */
-    int16_t *price_source; /* [s][i][l][p] moe_price_source of gpu; -1: none,
-                              as it took no time, or was measured (plan) */
-    double *wait; /* [s][i][l][p] s, barrier before the phase's collective */
-    int32_t *rank_pairs; /* [s][i][l] pairs this GPU's replicas computed */
-    int32_t *slot_pairs; /* [s][i][l][k] the same of each replica */
-    int64_t *haul[MOE_N_HAULS]; /* [s][i][l][link] B at full size, the larger
-                                of sent and received */
-    int64_t *dispatch_bytes;    /* [s][g] bytes sent to GPU g in dispatch, over
-                                 all measured iterations and layers */
-    int64_t *ahead_bytes; /* [s][g] sent there before it by direct routing,
-                                 likewise */
-
-    /* Rank 0 only; NULL elsewhere. */
-    int32_t *order;          /* [s][i] position of s within iteration i */
-    double *warmup_wall;     /* [s][warmup] s, an iteration, max over ranks */
-    int32_t *true_pairs;     /* [i][l][e] pairs per expert */
-    double *predicted_pairs; /* [s][i][l][e]; NaN where nothing predicts */
-    double *error;           /* [s][i][l] mean_e |p^ - p| / (1/E) */
-    double *top1;            /* [s][i][l] share of tokens; NaN: no such */
-    double *recall;          /* [s][i][l] |predicted and true| / k; NaN */
-    double *in_place;        /* [s][i][l] share of pairs in place before
-                                 dispatch; NaN without direct routing */
-    int16_t *slot_expert;    /* [s][i][l][g][k] expert; -1: empty */
-    double *slot_quota;      /* [s][i][l][g][k] share of its expert's pairs,
-                                 exactly: a multiple of 1 / MOE_QUOTA_ONE */
-    int64_t *moved_bytes;    /* [s][i][l] full-size weights migrated, all
-                                 GPUs together, B on the emulated GPU */
-    int64_t *wire_bytes;     /* [s][i] plan as broadcast, B */
-    double *planner_cpu;     /* [s][i][l] s, CPU time of the planner alone */
-    int32_t *busiest[MOE_N_LEVELS]; /* [s][i][l] pairs */
+#define MOE_TYPE_F64 double
+#define MOE_TYPE_I64 int64_t
+#define MOE_TYPE_I32 int32_t
+#define MOE_TYPE_I16 int16_t
+#define MOE_FIELD_MEMBER(id, element, member, ...) MOE_TYPE_##element *member;
+#define MOE_FIELD_NONE(...)
+    MOE_LEDGER_FIELDS(MOE_FIELD_MEMBER, MOE_FIELD_NONE)
+#undef MOE_FIELD_MEMBER
 } moe_ledger;
+
+/** Size of a dimension by name; 0: a run has none of it (no warm-up). */
+size_t moe_dims_extent(const moe_ledger_dims *dims, const char *name);
+
+/** Number of dimensions of a field. */
+int moe_field_rank(const moe_field *field);
+
+/** Whether a run of these sizes has the field: no dimension is empty. */
+bool moe_field_present(const moe_field *field, const moe_ledger_dims *dims);
+
+/** Elements per iteration of one rank and strategy: the product of the
+ *  dimensions other than strategy, iteration and rank. */
+size_t moe_field_inner(const moe_field *field, const moe_ledger_dims *dims);
+
+/** @return whether a rank has an array of the field. */
+bool moe_field_held(const moe_field *field, int rank);
+
+/** @return elements of a rank's array of the field, held or not. */
+size_t moe_field_length(const moe_field *field, const moe_ledger_dims *dims);
+
+/** @return the array of a field in the ledger; NULL where this rank has none. */
+void *moe_field_data(const moe_field *field, const moe_ledger *ledger);
 
 /** Allocate for this rank. Not collective. Release with moe_ledger_fini().
  *  @return MOE_OK, MOE_NOMEM. */
@@ -106,6 +139,13 @@ void moe_ledger_fini(moe_ledger *ledger);
 
 /** @return bytes that a ledger of these sizes takes on a rank. */
 double moe_ledger_bytes(const moe_ledger_dims *dims, int rank);
+
+/** @return [s][i][l] pairs of the busiest GPU at a level; NULL but on rank 0. */
+int32_t *moe_ledger_busiest(const moe_ledger *ledger, moe_level level);
+
+/** @return [s][i][l][link] B of an exchange at full size, the larger of sent
+ *  and received. */
+int64_t *moe_ledger_exchange(const moe_ledger *ledger, moe_exchange_kind kind);
 
 /** Index of [s][i][l] in the per-layer arrays. */
 static inline size_t moe_ledger_at(const moe_ledger *ledger, int s, int i,

@@ -20,8 +20,9 @@ enum { MOE_WORK_GPUS = 16 }; /* of a layer that are kept, at most */
 typedef struct moe_work_gpu {
     const uint32_t *pairs; /* [slots] of each replica; borrowed */
     double total;          /* their sum */
-    double haul[MOE_N_HAULS][MOE_N_LINKS]; /* B, larger of sent and received */
-    double gpu_s[MOE_N_PHASES]; /* as recorded, 0 where nothing was */
+    double exchange_bytes[MOE_N_EXCHANGES]
+                         [MOE_N_LINKS]; /* B, larger of sent and received */
+    double gpu_s[MOE_N_PHASES];         /* as recorded, 0 where nothing was */
 } moe_work_gpu;
 
 /** One layer of one iteration under one strategy. */

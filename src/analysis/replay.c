@@ -82,10 +82,12 @@ static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
         .rows = scaled_rows(j, gpu, by),
         .slots = (size_t)r->work->slots};
     for (int k = 0; k < MOE_N_LINKS; k++) {
-        w.move_bytes[k] = gpu->haul[MOE_HAUL_MIGRATE][k];
+        w.move_bytes[k] = gpu->exchange_bytes[MOE_EXCHANGE_MIGRATE][k];
         w.dispatch_bytes[k] =
-            j->what->placed ? 0 : gpu->haul[MOE_HAUL_DISPATCH][k] * by;
-        w.combine_bytes[k] = gpu->haul[MOE_HAUL_COMBINE][k] * by;
+            j->what->placed
+                ? 0
+                : gpu->exchange_bytes[MOE_EXCHANGE_DISPATCH][k] * by;
+        w.combine_bytes[k] = gpu->exchange_bytes[MOE_EXCHANGE_COMBINE][k] * by;
     }
     return w;
 }

@@ -1,60 +1,151 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/ledger.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "moegps/mem.h"
 
-static double *new_reals(size_t n, moe_error *err)
-{
-    double *x = moe_array_new(n, sizeof *x, err);
-    for (size_t j = 0; x != NULL && j < n; j++)
-        x[j] = NAN;
-    return x;
-}
+#define SHAPE(name, ...) \
+    static const char *const shape_##name[] = {__VA_ARGS__, NULL};
+MOE_LEDGER_SHAPES(SHAPE)
 
-/* All bytes 0xff is -1 in every signed integer type. */
-static void *new_counts(size_t n, size_t size, moe_error *err)
-{
-    void *x = moe_array_new(n, size, err);
-    if (x != NULL)
-        memset(x, 0xff, n * size);
-    return x;
-}
+#define FIELD(id, element, member, holder, shape, group, name, unit, meaning) \
+    [MOE_FIELD_##id] = {group,                                                \
+                        name,                                                 \
+                        MOE_ELEMENT_##element,                                \
+                        MOE_HELD_##holder,                                    \
+                        shape_##shape,                                        \
+                        unit,                                                 \
+                        meaning,                                              \
+                        offsetof(moe_ledger, member)},
+#define DERIVED(id, element, shape, group, name, unit, meaning) \
+    [MOE_FIELD_##id] = {group,                                  \
+                        name,                                   \
+                        MOE_ELEMENT_##element,                  \
+                        MOE_HELD_BY_NONE,                       \
+                        shape_##shape,                          \
+                        unit,                                   \
+                        meaning,                                \
+                        SIZE_MAX},
+
+const moe_field moe_fields[MOE_N_FIELDS] = {MOE_LEDGER_FIELDS(FIELD, DERIVED)};
 
 const char *moe_link_name(int link)
 {
     return link == 0 ? "node" : "network";
 }
 
-static void init_global(moe_ledger *ledger, size_t si, size_t sil,
-                        moe_error *err)
+size_t moe_element_size(moe_element element)
 {
-    const moe_ledger_dims *d = &ledger->dims;
-    size_t il = (size_t)d->iterations * (size_t)d->layers;
-    size_t e = (size_t)d->experts, gk = (size_t)d->gpus * (size_t)d->slots;
-    size_t warm = (size_t)d->strategies * (size_t)d->warmup;
-    ledger->order = new_counts(si, sizeof *ledger->order, err);
-    ledger->warmup_wall = new_reals(warm, err);
-    ledger->true_pairs = new_counts(il * e, sizeof *ledger->true_pairs, err);
-    ledger->predicted_pairs = new_reals(sil * e, err);
-    ledger->error = new_reals(sil, err);
-    ledger->top1 = new_reals(sil, err);
-    ledger->recall = new_reals(sil, err);
-    ledger->in_place = new_reals(sil, err);
-    ledger->slot_expert =
-        new_counts(sil * gk, sizeof *ledger->slot_expert, err);
-    ledger->slot_quota =
-        moe_array_new(sil * gk, sizeof *ledger->slot_quota, err);
-    ledger->moved_bytes = new_counts(sil, sizeof *ledger->moved_bytes, err);
-    ledger->wire_bytes = new_counts(si, sizeof *ledger->wire_bytes, err);
-    ledger->planner_cpu = new_reals(sil, err);
-    for (int v = 0; v < MOE_N_LEVELS; v++)
-        ledger->busiest[v] = new_counts(sil, sizeof *ledger->busiest[v], err);
-    for (size_t j = 0; ledger->slot_quota != NULL && j < sil * gk; j++)
-        ledger->slot_quota[j] = NAN;
+    static const size_t size[] = {
+        [MOE_ELEMENT_F64] = sizeof(double),
+        [MOE_ELEMENT_I64] = sizeof(int64_t),
+        [MOE_ELEMENT_I32] = sizeof(int32_t),
+        [MOE_ELEMENT_I16] = sizeof(int16_t),
+    };
+    return size[element];
+}
+
+size_t moe_dims_extent(const moe_ledger_dims *dims, const char *name)
+{
+    const struct {
+        const char *name;
+        int extent;
+    } extents[] = {
+        {"strategy", dims->strategies}, {"iteration", dims->iterations},
+        {"layer", dims->layers},        {"phase", MOE_N_PHASES},
+        {"rank", dims->ranks},          {"expert", dims->experts},
+        {"warmup", dims->warmup},       {"gpu", dims->gpus},
+        {"slot", dims->slots},          {"source", dims->gpus},
+        {"destination", dims->gpus},    {"link", MOE_N_LINKS},
+    };
+    for (size_t i = 0; i < MOE_ARRAY_LEN(extents); i++)
+        if (strcmp(extents[i].name, name) == 0)
+            return (size_t)extents[i].extent;
+    assert(false);
+    return 0;
+}
+
+int moe_field_rank(const moe_field *field)
+{
+    int rank = 0;
+    while (field->dims[rank] != NULL)
+        rank++;
+    return rank;
+}
+
+bool moe_field_present(const moe_field *field, const moe_ledger_dims *dims)
+{
+    for (int d = 0; d < moe_field_rank(field); d++)
+        if (moe_dims_extent(dims, field->dims[d]) == 0)
+            return false;
+    return true;
+}
+
+/* Product of the dimensions but for those named; NULL-terminated. */
+static size_t extent_without(const moe_field *field,
+                             const moe_ledger_dims *dims,
+                             const char *const *names)
+{
+    size_t n = 1;
+    for (int d = 0; d < moe_field_rank(field); d++) {
+        bool left_out = false;
+        for (const char *const *x = names; *x != NULL; x++)
+            left_out = left_out || strcmp(field->dims[d], *x) == 0;
+        if (!left_out)
+            n *= moe_dims_extent(dims, field->dims[d]);
+    }
+    return n;
+}
+
+size_t moe_field_inner(const moe_field *field, const moe_ledger_dims *dims)
+{
+    static const char *const outer[] = {"strategy", "iteration", "rank", NULL};
+    return extent_without(field, dims, outer);
+}
+
+bool moe_field_held(const moe_field *field, int rank)
+{
+    return field->holder == MOE_HELD_BY_RANKS ||
+           field->holder == MOE_HELD_TO_END ||
+           (field->holder != MOE_HELD_BY_NONE && rank == 0);
+}
+
+size_t moe_field_length(const moe_field *field, const moe_ledger_dims *dims)
+{
+    static const char *const own[] = {"rank", "source", NULL};
+    return extent_without(field, dims, own);
+}
+
+/* @return where the ledger keeps the pointer to a field's array. */
+static void *place(const moe_field *field, const moe_ledger *ledger)
+{
+    return (char *)ledger + field->offset;
+}
+
+void *moe_field_data(const moe_field *field, const moe_ledger *ledger)
+{
+    void *data = NULL;
+    if (field->holder != MOE_HELD_BY_NONE)
+        memcpy(&data, place(field, ledger), sizeof data);
+    return data;
+}
+
+/* What was never measured stays visibly so: NaN, or -1, which is all bits set
+ * in every signed integer. Traffic is a sum that begins at 0. */
+static void fill(const moe_field *field, void *data, size_t n)
+{
+    double *x = data;
+    if (field->holder == MOE_HELD_TO_END)
+        return;
+    if (field->element != MOE_ELEMENT_F64)
+        memset(data, 0xff, n * moe_element_size(field->element));
+    else
+        for (size_t j = 0; j < n; j++)
+            x[j] = NAN;
 }
 
 moe_status moe_ledger_init(moe_ledger *ledger, const moe_ledger_dims *dims,
@@ -62,30 +153,16 @@ moe_status moe_ledger_init(moe_ledger *ledger, const moe_ledger_dims *dims,
 {
     *ledger = (moe_ledger){.dims = *dims};
     moe_error local = {0};
-    size_t si = (size_t)dims->strategies * (size_t)dims->iterations;
-    size_t sil = si * (size_t)dims->layers;
-    size_t silp = sil * MOE_N_PHASES;
-    ledger->wall = new_reals(silp, &local);
-    ledger->cpu = new_reals(silp, &local);
-    ledger->gpu = new_reals(silp, &local);
-    ledger->exposed = new_reals(silp, &local);
-    ledger->wait = new_reals(silp, &local);
-    ledger->price_source =
-        new_counts(silp, sizeof *ledger->price_source, &local);
-    ledger->rank_pairs = new_counts(sil, sizeof *ledger->rank_pairs, &local);
-    ledger->slot_pairs = new_counts(sil * (size_t)dims->slots,
-                                    sizeof *ledger->slot_pairs, &local);
-    for (int h = 0; h < MOE_N_HAULS; h++)
-        ledger->haul[h] =
-            new_counts(sil * MOE_N_LINKS, sizeof *ledger->haul[h], &local);
-    ledger->dispatch_bytes =
-        moe_array_new((size_t)dims->strategies * (size_t)dims->gpus,
-                      sizeof *ledger->dispatch_bytes, &local);
-    ledger->ahead_bytes =
-        moe_array_new((size_t)dims->strategies * (size_t)dims->gpus,
-                      sizeof *ledger->ahead_bytes, &local);
-    if (rank == 0)
-        init_global(ledger, si, sil, &local);
+    for (int f = 0; f < MOE_N_FIELDS && local.status == MOE_OK; f++) {
+        const moe_field *field = &moe_fields[f];
+        if (!moe_field_held(field, rank))
+            continue;
+        const size_t n = moe_field_length(field, dims);
+        void *data = moe_array_new(n, moe_element_size(field->element), &local);
+        memcpy(place(field, ledger), &data, sizeof data);
+        if (data != NULL)
+            fill(field, data, n);
+    }
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_ledger_fini(ledger);
@@ -94,37 +171,28 @@ moe_status moe_ledger_init(moe_ledger *ledger, const moe_ledger_dims *dims,
 
 void moe_ledger_fini(moe_ledger *ledger)
 {
-    void *arrays[] = {
-        ledger->wall,           ledger->cpu,         ledger->gpu,
-        ledger->exposed,        ledger->wait,        ledger->rank_pairs,
-        ledger->dispatch_bytes, ledger->ahead_bytes, ledger->order,
-        ledger->warmup_wall,    ledger->true_pairs,  ledger->predicted_pairs,
-        ledger->error,          ledger->top1,        ledger->recall,
-        ledger->in_place,       ledger->slot_expert, ledger->slot_quota,
-        ledger->moved_bytes,    ledger->wire_bytes,  ledger->planner_cpu,
-        ledger->price_source,   ledger->slot_pairs};
-    for (size_t j = 0; j < MOE_ARRAY_LEN(arrays); j++)
-        free(arrays[j]);
-    for (int v = 0; v < MOE_N_LEVELS; v++)
-        free(ledger->busiest[v]);
-    for (int h = 0; h < MOE_N_HAULS; h++)
-        free(ledger->haul[h]);
+    for (int f = 0; f < MOE_N_FIELDS; f++)
+        free(moe_field_data(&moe_fields[f], ledger));
     *ledger = (moe_ledger){0};
 }
 
-double moe_ledger_bytes(const moe_ledger_dims *d, int rank)
+double moe_ledger_bytes(const moe_ledger_dims *dims, int rank)
 {
-    const double si = (double)d->strategies * d->iterations;
-    const double sil = si * d->layers;
-    double bytes =
-        sil * (MOE_N_PHASES * (5.0 * sizeof(double) + sizeof(int16_t)) +
-               (1.0 + d->slots) * sizeof(int32_t) +
-               MOE_N_HAULS * MOE_N_LINKS * sizeof(int64_t));
-    if (rank != 0)
-        return bytes;
-    const double slot = sizeof(int16_t) + sizeof(double);
-    bytes += (double)d->iterations * d->layers * d->experts * sizeof(int32_t);
-    bytes += sil * (d->experts + 5.0) * sizeof(double);
-    bytes += sil * MOE_N_LEVELS * sizeof(int32_t);
-    return bytes + sil * d->gpus * d->slots * slot;
+    double bytes = 0;
+    for (int f = 0; f < MOE_N_FIELDS; f++)
+        if (moe_field_held(&moe_fields[f], rank))
+            bytes += (double)moe_field_length(&moe_fields[f], dims) *
+                     (double)moe_element_size(moe_fields[f].element);
+    return bytes;
+}
+
+int32_t *moe_ledger_busiest(const moe_ledger *ledger, moe_level level)
+{
+    return moe_field_data(&moe_fields[MOE_FIELD_BUSIEST + (int)level], ledger);
+}
+
+int64_t *moe_ledger_exchange(const moe_ledger *ledger, moe_exchange_kind kind)
+{
+    return moe_field_data(&moe_fields[MOE_FIELD_EXCHANGE_DISPATCH + (int)kind],
+                          ledger);
 }

@@ -104,8 +104,8 @@ moe_status moe_engine_warm_up(moe_engine *e, int w, moe_ledger *ledger)
         /* The reference first: the others' outputs are compared with its. */
         moe_runner *r = &e->runner[(reference + i) % e->n_runners];
         double wall_s = warm_up_runner(e, r, w == last);
-        if (ledger->warmup_wall != NULL)
-            ledger->warmup_wall[r->index * ledger->dims.warmup + w] = wall_s;
+        if (ledger->warmup_time != NULL)
+            ledger->warmup_time[r->index * ledger->dims.warmup + w] = wall_s;
     }
     return moe_engine_check_done(e);
 }

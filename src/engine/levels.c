@@ -151,6 +151,6 @@ void moe_engine_regret_record(moe_engine *e, const moe_runner *r, int i,
         const size_t at = moe_ledger_at(ledger, r->index, i, l);
         record_layer(e, r, y, l, level);
         for (int v = 0; v < MOE_N_LEVELS; v++)
-            ledger->busiest[v][at] = level[v];
+            moe_ledger_busiest(ledger, (moe_level)v)[at] = level[v];
     }
 }

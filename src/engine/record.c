@@ -36,10 +36,11 @@ static void record_work(const moe_engine *e, const moe_runner *r, int i,
             pairs[s] = (int32_t)rows[s];
         for (size_t far = 0; far < MOE_N_LINKS; far++) {
             const size_t at = sil * MOE_N_LINKS + far;
-            ledger->haul[MOE_HAUL_DISPATCH][at] =
+            moe_ledger_exchange(ledger, MOE_EXCHANGE_DISPATCH)[at] =
                 (int64_t)f->dispatch_bytes[far];
-            ledger->haul[MOE_HAUL_COMBINE][at] = (int64_t)f->combine_bytes[far];
-            ledger->haul[MOE_HAUL_MIGRATE][at] =
+            moe_ledger_exchange(ledger, MOE_EXCHANGE_COMBINE)[at] =
+                (int64_t)f->combine_bytes[far];
+            moe_ledger_exchange(ledger, MOE_EXCHANGE_MIGRATE)[at] =
                 (int64_t)fmax(f->move_sent[far], f->move_received[far]);
         }
     }
@@ -117,7 +118,7 @@ static void record_plan(const moe_engine *e, const moe_runner *r, int i,
         const size_t sil = moe_ledger_at(ledger, r->index, i, l);
         const moe_plan_layer p = moe_plan_at(&r->plan, l);
         ledger->moved_bytes[sil] = e->facts[l].moved;
-        ledger->planner_cpu[sil] = e->planner_cpu[l];
+        ledger->planner_time[sil] = e->planner_cpu[l];
         for (int g = 0; g < p.gpus; g++)
             for (int s = 0; s < p.slots; s++) {
                 size_t to = (sil * (size_t)p.gpus + (size_t)g) * (size_t)slots +

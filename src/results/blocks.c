@@ -400,7 +400,7 @@ void moe_blocks_write_end(moe_ctx *ctx, const moe_blocks *blocks,
     moe_block b = {.to = blocks, .ledger = ledger};
     if (ctx->rank == 0 && ledger->dims.warmup > 0)
         write_field(ctx, &b, MOE_FIELD_WARMUP_TIME, all_layers(&b),
-                    ledger->warmup_wall, H5P_DEFAULT);
+                    ledger->warmup_time, H5P_DEFAULT);
     for (int t = 0; t < MOE_N_TRAFFIC; t++) {
         int64_t *bytes = gather_traffic(ctx, ledger, moe_traffic_field(t));
         if (ctx->rank == 0 && ctx->err.status == MOE_OK)
@@ -468,7 +468,8 @@ static void read_iterations(const moe_blocks *blocks, moe_field_id id,
         }
         moe_h5_read_block(blocks->dataset[id], start, count,
                           moe_element_mem_type(field->element),
-                          moe_field_room(field, ledger) + at * row, err);
+                          (char *)moe_field_data(field, ledger) + at * row,
+                          err);
     }
 }
 
@@ -516,7 +517,7 @@ static void restore_traffic(moe_ctx *ctx, const moe_blocks *blocks, int t,
         }
         MOE_MPI(MPI_Scatter(
             by_rank, (int)n, MPI_INT64_T,
-            moe_field_room(&moe_fields[moe_traffic_field(t)], ledger), (int)n,
+            moe_field_data(&moe_fields[moe_traffic_field(t)], ledger), (int)n,
             MPI_INT64_T, 0, ctx->comm));
     }
     free(by_rank);

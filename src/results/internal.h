@@ -1,8 +1,8 @@
-/** internal.h: what the files of src/results share: the datasets of a result
- *  file as one table, and the steps of writing it.
+/** internal.h: what the files of src/results share: the steps of writing a
+ *  result file.
  *
- *  A field is one dataset. The table drives the skeleton, the writing of
- *  blocks and the closing; results/README.md documents each row.
+ *  A field (ledger.h) is one dataset. The table of fields drives the skeleton,
+ *  the writing of blocks and the closing; results/README.md documents each row.
  */
 #ifndef MOEGPS_RESULTS_INTERNAL_H
 #define MOEGPS_RESULTS_INTERNAL_H
@@ -15,76 +15,6 @@
 #include "moegps/results.h"
 #include "moegps/view.h"
 
-/* Who has the numbers of a field. */
-typedef enum moe_holder {
-    MOE_HELD_BY_RANKS, /* each rank its column: the last dimension is rank */
-    MOE_HELD_BY_ROOT,  /* rank 0 alone */
-    MOE_HELD_BY_NONE,  /* reduced over ranks while it is written */
-    MOE_HELD_TO_END    /* written once, by moe_results_close() */
-} moe_holder;
-
-/* Element types: of the ledger, of the file and of messages alike. */
-typedef enum moe_element {
-    MOE_ELEMENT_F64,
-    MOE_ELEMENT_I64,
-    MOE_ELEMENT_I32,
-    MOE_ELEMENT_I16
-} moe_element;
-
-typedef struct moe_field {
-    const char *group, *name;
-    moe_element element;
-    moe_holder holder;
-    const char *const *dims; /* NULL-terminated */
-    const char *units, *long_name;
-    size_t offset; /* of the array's pointer in moe_ledger */
-    int n_flags;   /* values 0, 1, ... that have a name; 0: numbers */
-    const char *(*flag)(int value);
-} moe_field;
-
-typedef enum moe_field_id {
-    MOE_FIELD_WALL,
-    MOE_FIELD_CPU,
-    MOE_FIELD_GPU,
-    MOE_FIELD_EXPOSED,
-    MOE_FIELD_WAIT,
-    MOE_FIELD_PRICE_SOURCE,
-    MOE_FIELD_LAYER_WALL, /* clocks in the order of moe_clock */
-    MOE_FIELD_LAYER_CPU,
-    MOE_FIELD_LAYER_GPU,
-    MOE_FIELD_ITERATION_WALL,
-    MOE_FIELD_ITERATION_CPU,
-    MOE_FIELD_ITERATION_GPU,
-    MOE_FIELD_ORDER,
-    MOE_FIELD_WARMUP_TIME,
-    MOE_FIELD_TRUE_PAIRS,
-    MOE_FIELD_PREDICTED_PAIRS,
-    MOE_FIELD_RANK_PAIRS,
-    MOE_FIELD_ERROR,
-    MOE_FIELD_TOP1,
-    MOE_FIELD_RECALL,
-    MOE_FIELD_IN_PLACE,
-    MOE_FIELD_SLOT_EXPERT,
-    MOE_FIELD_SLOT_QUOTA,
-    MOE_FIELD_MOVED_BYTES,
-    MOE_FIELD_WIRE_BYTES,
-    MOE_FIELD_PLANNER_TIME,
-    MOE_FIELD_BUSIEST, /* actual; levels in the order of moe_level */
-    MOE_FIELD_BUSIEST_MINMAX,
-    MOE_FIELD_BUSIEST_ORACLE_PLAN,
-    MOE_FIELD_BUSIEST_BEST,
-    MOE_FIELD_BUSIEST_BOUND,
-    MOE_FIELD_DISPATCH_BYTES,
-    MOE_FIELD_AHEAD_BYTES,
-    MOE_FIELD_SLOT_PAIRS,
-    MOE_FIELD_HAUL_DISPATCH, /* in the order of moe_haul */
-    MOE_FIELD_HAUL_COMBINE,
-    MOE_FIELD_HAUL_MIGRATE,
-    MOE_N_FIELDS
-} moe_field_id;
-
-extern const moe_field moe_fields[MOE_N_FIELDS];
-
 /* Bytes between GPUs, [strategy][source][destination], summed up over a run. */
 enum { MOE_N_TRAFFIC = 2 };
 
@@ -94,26 +24,11 @@ moe_field_id moe_traffic_field(int t);
 hid_t moe_element_file_type(moe_element element);
 hid_t moe_element_mem_type(moe_element element);
 MPI_Datatype moe_element_mpi_type(moe_element element);
-size_t moe_element_size(moe_element element);
 
-/** Size of a dimension by name; 0: a run has none of it (no warm-up). */
-size_t moe_dims_extent(const moe_ledger_dims *dims, const char *name);
-
-/** Number of dimensions of a field. */
-int moe_field_rank(const moe_field *field);
-
-/** Whether a run of these sizes has the field: no dimension is empty. */
-bool moe_field_present(const moe_field *field, const moe_ledger_dims *dims);
-
-/** Elements per iteration of one rank and strategy: the product of the
- *  dimensions other than strategy, iteration and rank. */
-size_t moe_field_inner(const moe_field *field, const moe_ledger_dims *dims);
-
-/** Array of a field in the ledger; NULL where this rank has none. */
-const void *moe_field_data(const moe_field *field, const moe_ledger *ledger);
-
-/** The same, to be filled. */
-char *moe_field_room(const moe_field *field, const moe_ledger *ledger);
+/** Words for the values 0, 1, ... of a field that stands for names.
+ *  @param words  [size], separated by blanks; "": they are numbers.
+ *  @param n_out  how many. */
+void moe_field_flags(moe_field_id id, char *words, size_t size, int *n_out);
 
 /** What every rank contributes to /provenance. Plain bytes, gathered. */
 typedef struct moe_rank_facts {

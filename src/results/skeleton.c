@@ -132,13 +132,12 @@ static void write_field(hid_t group, const moe_field *field,
             write_scale(group, field->dims[d], meta, dims, err);
     }
     hid_t dataset = moe_h5_create_dataset(group, &spec, err);
-    if (field->n_flags > 0) {
-        char words[128] = "";
-        for (int v = 0; v < field->n_flags; v++)
-            snprintf(words + strlen(words), sizeof words - strlen(words),
-                     "%s%s", v > 0 ? " " : "", field->flag(v));
-        moe_h5_put_flags(dataset, spec.type, field->n_flags, words, err);
-    }
+    char words[128];
+    int n_flags;
+    moe_field_flags((moe_field_id)(field - moe_fields), words, sizeof words,
+                    &n_flags);
+    if (n_flags > 0)
+        moe_h5_put_flags(dataset, spec.type, n_flags, words, err);
     moe_h5_close(dataset);
 }
 

@@ -28,17 +28,17 @@ typedef struct desk {
     hid_t dataset[MOE_N_FIELDS]; /* open where needed, else invalid */
     double *gpu;                 /* [phases][ranks] */
     double *pairs;               /* [slots][ranks] */
-    double *haul[MOE_N_HAULS];   /* [links][ranks] */
-    double *truth;               /* [experts] */
-    char *planned;               /* [iterations] a plan was made in it */
+    double *exchange_bytes[MOE_N_EXCHANGES]; /* [links][ranks] */
+    double *truth;                           /* [experts] */
+    char *planned; /* [iterations] a plan was made in it */
 } desk;
 
 static const moe_field_id fields[] = {
     MOE_FIELD_GPU,
     MOE_FIELD_SLOT_PAIRS,
-    MOE_FIELD_HAUL_DISPATCH,
-    MOE_FIELD_HAUL_COMBINE,
-    MOE_FIELD_HAUL_MIGRATE,
+    MOE_FIELD_EXCHANGE_DISPATCH,
+    MOE_FIELD_EXCHANGE_COMBINE,
+    MOE_FIELD_EXCHANGE_MIGRATE,
     MOE_FIELD_TRUE_PAIRS,
     MOE_FIELD_WIRE_BYTES,
     MOE_FIELD_PLANNER_TIME,
@@ -207,9 +207,10 @@ static int stand_outs(const desk *d, int *kept)
     }
     for (size_t p = 0; p < MOE_N_PHASES; p++)
         note_gpu(kept, &n, largest_of(d->gpu + p * ranks, dims->gpus));
-    for (size_t h = 0; h < MOE_N_HAULS; h++)
+    for (size_t h = 0; h < MOE_N_EXCHANGES; h++)
         for (size_t k = 0; k < MOE_N_LINKS; k++)
-            note_gpu(kept, &n, largest_of(d->haul[h] + k * ranks, dims->gpus));
+            note_gpu(kept, &n,
+                     largest_of(d->exchange_bytes[h] + k * ranks, dims->gpus));
     return n;
 }
 
@@ -223,9 +224,10 @@ static void keep_gpu(const desk *d, int g, uint32_t *pairs, moe_work_gpu *to)
         pairs[k] = (uint32_t)fmin(n, INT32_MAX);
         to->total += pairs[k];
     }
-    for (size_t h = 0; h < MOE_N_HAULS; h++)
+    for (size_t h = 0; h < MOE_N_EXCHANGES; h++)
         for (size_t k = 0; k < MOE_N_LINKS; k++)
-            to->haul[h][k] = present(d->haul[h][k * ranks + (size_t)g]);
+            to->exchange_bytes[h][k] =
+                present(d->exchange_bytes[h][k * ranks + (size_t)g]);
     for (size_t p = 0; p < MOE_N_PHASES; p++)
         to->gpu_s[p] = present(d->gpu[p * ranks + (size_t)g]);
 }
@@ -238,9 +240,9 @@ static void read_cell(desk *d, int s, int i, int l, uint32_t *pairs,
     double sum = 0;
     fetch(d, MOE_FIELD_GPU, s, i, l, d->gpu);
     fetch(d, MOE_FIELD_SLOT_PAIRS, s, i, l, d->pairs);
-    for (int h = 0; h < MOE_N_HAULS; h++)
-        fetch(d, MOE_FIELD_HAUL_DISPATCH + (moe_field_id)h, s, i, l,
-              d->haul[h]);
+    for (int h = 0; h < MOE_N_EXCHANGES; h++)
+        fetch(d, MOE_FIELD_EXCHANGE_DISPATCH + (moe_field_id)h, s, i, l,
+              d->exchange_bytes[h]);
     fetch(d, MOE_FIELD_TRUE_PAIRS, s, i, l, d->truth);
     fetch(d, MOE_FIELD_WIRE_BYTES, s, i, l, &to->wire_bytes);
     for (int b = 0; b < MOE_N_LEVELS; b++)
@@ -321,9 +323,9 @@ static void desk_init(desk *d)
     d->gpu = moe_array_new(MOE_N_PHASES * ranks, sizeof *d->gpu, err);
     d->pairs =
         moe_array_new((size_t)dims->slots * ranks, sizeof *d->pairs, err);
-    for (int h = 0; h < MOE_N_HAULS; h++)
-        d->haul[h] =
-            moe_array_new(MOE_N_LINKS * ranks, sizeof *d->haul[h], err);
+    for (int h = 0; h < MOE_N_EXCHANGES; h++)
+        d->exchange_bytes[h] = moe_array_new(MOE_N_LINKS * ranks,
+                                             sizeof *d->exchange_bytes[h], err);
     d->truth = moe_array_new((size_t)dims->experts, sizeof *d->truth, err);
     d->planned =
         moe_array_new((size_t)dims->iterations, sizeof *d->planned, err);
@@ -339,8 +341,8 @@ static void desk_fini(desk *d)
     free(d->rd.buffer);
     free(d->planned);
     free(d->truth);
-    for (int h = 0; h < MOE_N_HAULS; h++)
-        free(d->haul[h]);
+    for (int h = 0; h < MOE_N_EXCHANGES; h++)
+        free(d->exchange_bytes[h]);
     free(d->pairs);
     free(d->gpu);
 }

@@ -60,8 +60,8 @@ static void fill_ledger(bench *b)
     fill(g->predicted_pairs, sil * E, 128);
     fill(g->error, sil, 0.05);
     fill(g->recall, sil, 0.5);
-    fill(g->planner_cpu, sil, 1e-6);
-    fill(g->warmup_wall, S * W, 1e-2);
+    fill(g->planner_time, sil, 1e-6);
+    fill(g->warmup_time, S * W, 1e-2);
     for (size_t j = 0; j < (size_t)(I * L * E); j++)
         g->true_pairs[j] = 128;
     for (size_t j = 0; j < S * I; j++)

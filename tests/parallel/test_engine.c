@@ -379,7 +379,7 @@ static bool levels_are_right(const bench *b, int s, int i, int l, int32_t most)
     const size_t at = moe_ledger_at(m, s, i, l);
     int32_t x[MOE_N_LEVELS], pairs = 0;
     for (int v = 0; v < MOE_N_LEVELS; v++)
-        x[v] = m->busiest[v][at];
+        x[v] = moe_ledger_busiest(m, (moe_level)v)[at];
     for (int e = 0; e < m->dims.experts; e++)
         pairs += m->true_pairs[(i * m->dims.layers + l) * m->dims.experts + e];
     const bool knew = strcmp(spec->predictor_name, "oracle") == 0 &&
@@ -416,12 +416,12 @@ START_TEST(regrets_are_what_they_must_be)
                 continue;
             wrong += !levels_are_right(&b, j, il / m->dims.layers,
                                        il % m->dims.layers, most);
-            split += m->busiest[MOE_LEVEL_ACTUAL][at] >
-                     m->busiest[MOE_LEVEL_MINMAX][at];
-            foretold += m->busiest[MOE_LEVEL_MINMAX][at] >
-                        m->busiest[MOE_LEVEL_ORACLE_PLAN][at];
-            planner += m->busiest[MOE_LEVEL_ORACLE_PLAN][at] >
-                       m->busiest[MOE_LEVEL_BEST][at];
+            split += moe_ledger_busiest(m, MOE_LEVEL_ACTUAL)[at] >
+                     moe_ledger_busiest(m, MOE_LEVEL_MINMAX)[at];
+            foretold += moe_ledger_busiest(m, MOE_LEVEL_MINMAX)[at] >
+                        moe_ledger_busiest(m, MOE_LEVEL_ORACLE_PLAN)[at];
+            planner += moe_ledger_busiest(m, MOE_LEVEL_ORACLE_PLAN)[at] >
+                       moe_ledger_busiest(m, MOE_LEVEL_BEST)[at];
         }
     bench_fini(&b);
     ck_assert_msg(s == MOE_OK, "%s", test_ctx.err.text);
@@ -457,7 +457,8 @@ START_TEST(regrets_change_no_plan_and_can_be_left_out)
                     j < d->strategies * d->iterations * d->layers;
          j++)
         for (int v = 0; v < MOE_N_LEVELS; v++)
-            empty = empty && b.ledger.busiest[v][j] == -1;
+            empty =
+                empty && moe_ledger_busiest(&b.ledger, (moe_level)v)[j] == -1;
     bench_fini(&b);
     ck_assert_int_eq(s[0] + s[1] + s[2], MOE_OK);
     ck_assert_uint_eq(a, c);

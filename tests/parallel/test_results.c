@@ -140,7 +140,7 @@ static int wrong_root(const char *path, const run *r)
         size_t n;
     } all[] = {
         {"timing/order", H5T_NATIVE_INT32, 4, g->order, si},
-        {"timing/warmup_time", H5T_NATIVE_DOUBLE, 8, g->warmup_wall,
+        {"timing/warmup_time", H5T_NATIVE_DOUBLE, 8, g->warmup_time,
          SYN_S * SYN_W},
         {"load/true_pairs", H5T_NATIVE_INT32, 4, g->true_pairs,
          SYN_I * SYN_L * SYN_E},
@@ -154,15 +154,13 @@ static int wrong_root(const char *path, const run *r)
         {"plan/slot_quota", H5T_NATIVE_DOUBLE, 8, g->slot_quota, sil * gk},
         {"plan/moved_bytes", H5T_NATIVE_INT64, 8, g->moved_bytes, sil},
         {"plan/wire_bytes", H5T_NATIVE_INT64, 8, g->wire_bytes, si},
-        {"plan/planner_time", H5T_NATIVE_DOUBLE, 8, g->planner_cpu, sil},
-        {"regret/actual", H5T_NATIVE_INT32, 4, g->busiest[MOE_LEVEL_ACTUAL],
+        {"plan/planner_time", H5T_NATIVE_DOUBLE, 8, g->planner_time, sil},
+        {"regret/actual", H5T_NATIVE_INT32, 4, g->busiest_actual, sil},
+        {"regret/minmax", H5T_NATIVE_INT32, 4, g->busiest_minmax, sil},
+        {"regret/oracle_plan", H5T_NATIVE_INT32, 4, g->busiest_oracle_plan,
          sil},
-        {"regret/minmax", H5T_NATIVE_INT32, 4, g->busiest[MOE_LEVEL_MINMAX],
-         sil},
-        {"regret/oracle_plan", H5T_NATIVE_INT32, 4,
-         g->busiest[MOE_LEVEL_ORACLE_PLAN], sil},
-        {"regret/best", H5T_NATIVE_INT32, 4, g->busiest[MOE_LEVEL_BEST], sil},
-        {"regret/bound", H5T_NATIVE_INT32, 4, g->busiest[MOE_LEVEL_BOUND], sil},
+        {"regret/best", H5T_NATIVE_INT32, 4, g->busiest_best, sil},
+        {"regret/bound", H5T_NATIVE_INT32, 4, g->busiest_bound, sil},
     };
     int wrong = 0;
     for (size_t i = 0; i < MOE_ARRAY_LEN(all); i++)
@@ -191,13 +189,13 @@ static int wrong_pairs_and_traffic(const char *path, const run *r)
 /* What the gpu clock priced, and from where. */
 static int wrong_work(const char *path, const run *r)
 {
-    static const char *const names[MOE_N_HAULS] = {
+    static const char *const names[MOE_N_EXCHANGES] = {
         "work/dispatch", "work/combine", "work/migrate"};
     enum { SIL = SYN_S * SYN_I * SYN_L, MOST = 8 };
     const moe_ledger_dims *d = &r->ledger.dims;
     static int16_t source[SIL * MOE_N_PHASES * MOST];
     static int32_t pairs[SIL * SYN_K * MOST];
-    static int64_t haul[SIL * MOE_N_LINKS * MOST];
+    static int64_t bytes[SIL * MOE_N_LINKS * MOST];
     size_t n = 0, m = 0;
     for (int j = 0; j < SIL * MOE_N_PHASES; j++)
         for (int k = 0; k < d->ranks; k++)
@@ -210,13 +208,13 @@ static int wrong_work(const char *path, const run *r)
         wrong_whole(path, "timing/price_source", H5T_NATIVE_INT16, 2, source,
                     n) +
         wrong_whole(path, "work/slot_pairs", H5T_NATIVE_INT32, 4, pairs, m);
-    for (int h = 0; h < MOE_N_HAULS; h++) {
+    for (int h = 0; h < MOE_N_EXCHANGES; h++) {
         size_t q = 0;
         for (int j = 0; j < SIL * MOE_N_LINKS; j++)
             for (int k = 0; k < d->ranks; k++)
-                haul[q++] = syn_haul(j / (SYN_I * SYN_L * MOE_N_LINKS), h,
-                                     j % MOE_N_LINKS, k, d->gpus);
-        wrong += wrong_whole(path, names[h], H5T_NATIVE_INT64, 8, haul, q);
+                bytes[q++] = syn_exchange(j / (SYN_I * SYN_L * MOE_N_LINKS), h,
+                                          j % MOE_N_LINKS, k, d->gpus);
+        wrong += wrong_whole(path, names[h], H5T_NATIVE_INT64, 8, bytes, q);
     }
     return wrong;
 }
@@ -400,9 +398,10 @@ static int wrong_cell(const moe_work *w, int s, int i, int l, int gpus)
         for (int k = 0; k < SYN_K; k++)
             wrong +=
                 x->pairs[k] != (uint32_t)fmax(0, syn_slot_pairs(s, k, g, gpus));
-        for (int h = 0; h < MOE_N_HAULS; h++)
+        for (int h = 0; h < MOE_N_EXCHANGES; h++)
             for (int k = 0; k < MOE_N_LINKS; k++)
-                wrong += x->haul[h][k] != (double)syn_haul(s, h, k, g, gpus);
+                wrong += x->exchange_bytes[h][k] !=
+                         (double)syn_exchange(s, h, k, g, gpus);
         for (int p = 0; p < MOE_N_PHASES; p++)
             wrong += x->gpu_s[p] != syn_gpu(s, i, l, p, g, gpus);
     }
@@ -466,7 +465,7 @@ START_TEST(work_of_long_periods_has_their_plans)
     moe_work w = {0};
     begin_ledger(&r, "long.h5", false);
     for (int j = 0; j < SYN_S * SYN_I * SYN_L && test_ctx.rank == 0; j++)
-        r.ledger.planner_cpu[j] = j / SYN_L % SYN_I == PLANS ? 1 : 0;
+        r.ledger.planner_time[j] = j / SYN_L % SYN_I == PLANS ? 1 : 0;
     create(&r);
     put(&r, 0, SYN_I);
     finish(&r, MOE_RUN_COMPLETE);
@@ -508,7 +507,7 @@ START_TEST(sample_is_all_iterations_of_a_plan)
         for (int s = 0; s < SYN_S; s++)
             for (int i = 0; i < SYN_I; i++)
                 for (int l = 0; l < SYN_L; l++)
-                    r.ledger.planner_cpu[moe_ledger_at(&r.ledger, s, i, l)] =
+                    r.ledger.planner_time[moe_ledger_at(&r.ledger, s, i, l)] =
                         i % 3 == 1 ? 6 : 0;
     create(&r);
     put(&r, 0, SYN_I);
