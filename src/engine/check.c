@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Outputs of two strategies come from the same weights and rows; only the
@@ -12,22 +13,39 @@
  * 2^-7 of the largest element; f32 sums of some thousand terms by 1e-4. */
 static const double TOLERANCE_BF16 = 0x1p-6, TOLERANCE_F32 = 1e-4;
 
+moe_status moe_engine_check_init(moe_engine *e, moe_error *err)
+{
+    const size_t l = (size_t)e->p.n_layers, h = (size_t)e->shape.hidden;
+    moe_checks *c = &e->checks;
+    c->reference =
+        moe_array_new(l * MOE_CHECK_TOKENS * h, sizeof *c->reference, err);
+    c->pairs = moe_array_new(l, sizeof *c->pairs, err);
+    return err->status;
+}
+
+void moe_engine_check_fini(moe_engine *e)
+{
+    free(e->checks.pairs);
+    free(e->checks.reference);
+}
+
 /* The exact back end on one layer. */
 void moe_engine_check_layer(moe_engine *e, moe_runner *r, int layer)
 {
     if (e->gpu < 0)
         return;
     const bool failed = e->ctx->err.status != MOE_OK; /* the first is told */
-    e->corrupt = moe_inject_here(e->ctx, MOE_SITE_CHECK);
+    e->checks.corrupt = moe_inject_here(e->ctx, MOE_SITE_CHECK);
     moe_engine_layer(e, r, layer, e->exact, e->exact_state, e->exact_rows);
-    e->exact->check(e->exact_state, e->batch, layer, e->out, &e->ctx->err);
+    e->exact->check(e->exact_state, e->it.batch, layer, e->out, &e->ctx->err);
     if (!failed && e->ctx->err.status == MOE_INVALID)
         moe_error_prefix(&e->ctx->err, "strategy %s", r->spec->name);
 }
 
 static size_t n_compared(const moe_engine *e)
 {
-    return e->batch->own < MOE_CHECK_TOKENS ? e->batch->own : MOE_CHECK_TOKENS;
+    return e->it.batch->own < MOE_CHECK_TOKENS ? e->it.batch->own
+                                               : MOE_CHECK_TOKENS;
 }
 
 /* @return the largest |a - b| in units of the largest |a| of the row. */
@@ -48,7 +66,8 @@ void moe_engine_check_output(moe_engine *e, const moe_runner *r, int layer)
         return;
     const size_t h = (size_t)e->shape.hidden;
     const size_t stride = moe_ffn_out_bytes(&e->shape);
-    float *reference = e->reference + (size_t)layer * MOE_CHECK_TOKENS * h;
+    float *reference =
+        e->checks.reference + (size_t)layer * MOE_CHECK_TOKENS * h;
     const double limit =
         e->shape.dtype == MOE_BF16 ? TOLERANCE_BF16 : TOLERANCE_F32;
     for (size_t t = 0; t < n_compared(e); t++) {
@@ -58,16 +77,16 @@ void moe_engine_check_output(moe_engine *e, const moe_runner *r, int layer)
             continue;
         }
         double d = row_difference(reference + t * h, out, h);
-        if (d > e->validation.max_output_error ||
-            isnan(e->validation.max_output_error) || isnan(d))
-            e->validation.max_output_error = d;
+        if (d > e->checks.validation.max_output_error ||
+            isnan(e->checks.validation.max_output_error) || isnan(d))
+            e->checks.validation.max_output_error = d;
         if (!(d <= limit)) {
             moe_fail(&e->ctx->err, MOE_INVALID,
                      "strategy %s: output of token %" PRIu64
                      " in layer %d differs by %.3g of its size from strategy "
                      "%s (allowed: %.3g)",
-                     r->spec->name, e->batch->first + t, e->p.layers[layer], d,
-                     e->p.experiment->reference, limit);
+                     r->spec->name, e->it.batch->first + t, e->p.layers[layer],
+                     d, e->p.experiment->reference, limit);
             return;
         }
     }
@@ -76,22 +95,22 @@ void moe_engine_check_output(moe_engine *e, const moe_runner *r, int layer)
 /* Every pair was computed exactly once, in every layer. */
 void moe_engine_check_pairs(moe_engine *e, const moe_runner *r)
 {
-    const uint64_t pairs = e->batch->tokens * (uint64_t)e->batch->top_k;
+    const uint64_t pairs = e->it.batch->tokens * (uint64_t)e->it.batch->top_k;
     for (int l = 0; l < e->p.n_layers; l++)
-        e->tally[l] = e->gpu >= 0 ? e->facts[l].rows : 0;
-    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->tally, e->p.n_layers, MPI_UINT64_T,
-                          MPI_SUM, e->ctx->comm));
+        e->checks.pairs[l] = e->gpu >= 0 ? e->it.facts[l].rows : 0;
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->checks.pairs, e->p.n_layers,
+                          MPI_UINT64_T, MPI_SUM, e->ctx->comm));
     for (int l = 0; l < e->p.n_layers; l++)
-        if (e->tally[l] != pairs)
+        if (e->checks.pairs[l] != pairs)
             moe_fail(&e->ctx->err, MOE_INVALID,
                      "strategy %s: layer %d: %" PRIu64 " pairs were computed, "
                      "the batch has %" PRIu64,
-                     r->spec->name, e->p.layers[l], e->tally[l], pairs);
+                     r->spec->name, e->p.layers[l], e->checks.pairs[l], pairs);
 }
 
 moe_status moe_engine_check_done(moe_engine *e)
 {
-    moe_validation *v = &e->validation;
+    moe_validation *v = &e->checks.validation;
     double worst = isnan(v->max_output_error) ? -1.0 : v->max_output_error;
     MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, &worst, 1, MPI_DOUBLE, MPI_MAX,
                           e->ctx->comm));

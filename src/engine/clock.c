@@ -7,8 +7,8 @@ void moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
     const moe_stamp now = moe_stamp_now();
     const double part = 1.0 / (end - first);
     for (int l = first; l < end; l++) {
-        e->times[l].wall[phase] += (now.wall - start.wall) * part;
-        e->times[l].cpu[phase] += (now.cpu - start.cpu) * part;
+        e->it.times[l].wall[phase] += (now.wall - start.wall) * part;
+        e->it.times[l].cpu[phase] += (now.cpu - start.cpu) * part;
     }
 }
 
@@ -21,5 +21,5 @@ void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
     MOE_MPI(MPI_Barrier(comm));
     const double waited = moe_clock_read(CLOCK_MONOTONIC) - start;
     for (int l = first; l < end; l++)
-        e->times[l].wait[phase] += waited / (end - first);
+        e->it.times[l].wait[phase] += waited / (end - first);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 /* Predict .. migrate. All predictors so far know all layers before the first
  * begins, so one collective serves all layers; each layer is charged its
@@ -12,6 +12,33 @@ static int n_layers(const moe_engine *e)
     return e->p.n_layers;
 }
 
+moe_status moe_engine_coordination_init(moe_engine *e, moe_error *err)
+{
+    moe_coordination_room *room = &e->room;
+    const size_t l = (size_t)n_layers(e), x = (size_t)e->p.model->experts;
+    const moe_plan widest = {
+        .layers = n_layers(e), .gpus = e->layout.gpus, .slots = e->max_slots};
+    room->load_sum = moe_array_new(l * x, sizeof *room->load_sum, err);
+    room->load = moe_array_new(x, sizeof *room->load, err);
+    room->share = moe_array_new(x, sizeof *room->share, err);
+    room->moves =
+        moe_array_new(l * (size_t)e->layout.gpus * (size_t)e->max_slots,
+                      sizeof *room->moves, err);
+    room->wire = moe_array_new(moe_plan_wire_max(&widest), 1, err);
+    moe_to_int(l * x, "layers times experts", err);
+    moe_to_int(moe_plan_wire_max(&widest), "bytes of a plan", err);
+    return err->status;
+}
+
+void moe_engine_coordination_fini(moe_engine *e)
+{
+    free(e->room.wire);
+    free(e->room.moves);
+    free(e->room.share);
+    free(e->room.load);
+    free(e->room.load_sum);
+}
+
 static bool replicated(const moe_engine *e)
 {
     return e->p.experiment->emulation.coordination == MOE_REPLICATED;
@@ -20,52 +47,54 @@ static bool replicated(const moe_engine *e)
 void moe_engine_predict(moe_engine *e, moe_runner *r)
 {
     const moe_stamp start = moe_stamp_now();
-    const size_t n_e = (size_t)e->batch->experts;
-    const size_t pairs = e->batch->own * (size_t)e->batch->top_k;
+    const size_t n_e = (size_t)e->it.batch->experts;
+    const size_t pairs = e->it.batch->own * (size_t)e->it.batch->top_k;
     for (int l = 0; l < n_layers(e); l++)
-        moe_predictor_load(r->spec->predictor, r->forecast, r->predictor,
-                           e->batch, l, e->predicted + (size_t)l * pairs,
-                           e->share, e->load_own + (size_t)l * n_e);
+        moe_predictor_load(
+            r->spec->predictor, r->forecast, r->predictor, e->it.batch, l,
+            e->it.predicted_experts + (size_t)l * pairs, e->room.share,
+            e->it.predicted_load + (size_t)l * n_e);
     moe_inject(e->ctx, MOE_SITE_PREDICT);
     moe_engine_charge(e, MOE_PHASE_PREDICT, 0, n_layers(e), start);
-    e->predicted_any = true;
+    e->it.predicts = true;
 }
 
 static void collect(moe_engine *e)
 {
     moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_COLLECT, 0, n_layers(e));
     const moe_stamp start = moe_stamp_now();
-    const int n = n_layers(e) * e->batch->experts;
+    const int n = n_layers(e) * e->it.batch->experts;
     if (replicated(e))
-        MOE_MPI(MPI_Allreduce(e->load_own, e->load_sum, n, MPI_UINT64_T,
-                              MPI_SUM, e->ctx->comm));
+        MOE_MPI(MPI_Allreduce(e->it.predicted_load, e->room.load_sum, n,
+                              MPI_UINT64_T, MPI_SUM, e->ctx->comm));
     else
-        MOE_MPI(MPI_Reduce(e->load_own, e->load_sum, n, MPI_UINT64_T, MPI_SUM,
-                           e->coordinator, e->ctx->comm));
+        MOE_MPI(MPI_Reduce(e->it.predicted_load, e->room.load_sum, n,
+                           MPI_UINT64_T, MPI_SUM, e->coordinator,
+                           e->ctx->comm));
     moe_engine_charge(e, MOE_PHASE_COLLECT, 0, n_layers(e), start);
 }
 
 static void plan_layer(moe_engine *e, moe_runner *r, int l)
 {
-    const int n_e = e->batch->experts;
-    const uint64_t *sum = e->load_sum + (size_t)l * (size_t)n_e;
+    const int n_e = e->it.batch->experts;
+    const uint64_t *sum = e->room.load_sum + (size_t)l * (size_t)n_e;
     for (int x = 0; x < n_e; x++)
-        e->load[x] = (double)sum[x] / MOE_LOAD_ONE;
+        e->room.load[x] = (double)sum[x] / MOE_LOAD_ONE;
     moe_plan_layer current = moe_plan_at(&r->plan, l);
     moe_plan_layer next = moe_plan_at(&r->next, l);
     const double before = moe_clock_read(CLOCK_PROCESS_CPUTIME_ID);
-    moe_status s = r->spec->planner->plan(r->planner, e->load, &current, &next,
-                                          &e->ctx->err);
+    moe_status s = r->spec->planner->plan(r->planner, e->room.load, &current,
+                                          &next, &e->ctx->err);
     if (s == MOE_OK)
         moe_plan_layer_settle(&current, &next);
-    e->planner_cpu[l] = moe_clock_read(CLOCK_PROCESS_CPUTIME_ID) - before;
+    e->it.planner_cpu[l] = moe_clock_read(CLOCK_PROCESS_CPUTIME_ID) - before;
 }
 
 /* Ranks that do not plan pass through with time 0. */
 static void plan(moe_engine *e, moe_runner *r)
 {
     const moe_stamp start = moe_stamp_now();
-    e->wire_bytes = 0;
+    e->it.wire_bytes = 0;
     if (r->planner == NULL)
         return;
     for (int l = 0; l < n_layers(e); l++)
@@ -75,8 +104,8 @@ static void plan(moe_engine *e, moe_runner *r)
     if (moe_inject(e->ctx, MOE_SITE_PLAN) || e->ctx->err.status != MOE_OK)
         moe_plan_copy(&r->next, &r->plan);
     if (!replicated(e))
-        e->wire_bytes =
-            moe_plan_encode(&r->plan, &r->next, 0, n_layers(e), e->wire);
+        e->it.wire_bytes =
+            moe_plan_encode(&r->plan, &r->next, 0, n_layers(e), e->room.wire);
     moe_engine_charge(e, MOE_PHASE_PLAN, 0, n_layers(e), start);
 }
 
@@ -113,14 +142,14 @@ static void confirm(moe_engine *e, moe_runner *r)
 /* The coordinator tells its plan, as differences to the one in force. */
 static void tell(moe_engine *e, moe_runner *r)
 {
-    MOE_MPI(MPI_Bcast(&e->wire_bytes, 1, MPI_UINT64_T, e->coordinator,
+    MOE_MPI(MPI_Bcast(&e->it.wire_bytes, 1, MPI_UINT64_T, e->coordinator,
                       e->ctx->comm));
-    if (e->wire_bytes == 0)
+    if (e->it.wire_bytes == 0)
         return;
-    MOE_MPI(MPI_Bcast(e->wire, (int)e->wire_bytes, MPI_BYTE, e->coordinator,
-                      e->ctx->comm));
+    MOE_MPI(MPI_Bcast(e->room.wire, (int)e->it.wire_bytes, MPI_BYTE,
+                      e->coordinator, e->ctx->comm));
     if (r->planner == NULL)
-        moe_plan_decode(&r->next, e->wire, e->wire_bytes, &e->ctx->err);
+        moe_plan_decode(&r->next, e->room.wire, e->it.wire_bytes, &e->ctx->err);
 }
 
 static void broadcast(moe_engine *e, moe_runner *r)
@@ -139,8 +168,8 @@ static void note_moves(moe_engine *e, size_t n_moves)
 {
     const double bytes = moe_model_expert_bytes(e->p.model);
     for (size_t m = 0; m < n_moves; m++) {
-        const moe_move *v = &e->moves[m];
-        moe_layer_facts *f = &e->facts[v->layer];
+        const moe_move *v = &e->room.moves[m];
+        moe_layer_facts *f = &e->it.facts[v->layer];
         int far = moe_layout_node(&e->layout, v->from_gpu) !=
                   moe_layout_node(&e->layout, v->to_gpu);
         f->moved += (int64_t)bytes;
@@ -156,9 +185,9 @@ void moe_engine_migrate(moe_engine *e, moe_runner *r)
     moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_MIGRATE, 0, n_layers(e));
     const moe_stamp start = moe_stamp_now();
     size_t n = moe_plan_moves(&r->plan, &r->next, 0, n_layers(e), &e->layout,
-                              e->moves);
+                              e->room.moves);
     if (e->gpu >= 0)
-        moe_slots_migrate(&r->weights, e->moves, n, e->gpu_comm);
+        moe_slots_migrate(&r->weights, e->room.moves, n, e->gpu_comm);
     for (int l = 0; l < n_layers(e); l++) {
         moe_plan_layer next = moe_plan_at(&r->next, l);
         moe_replicas_index(&r->replicas[l], &next);
@@ -177,7 +206,7 @@ void moe_engine_plan(moe_engine *e, moe_runner *r)
 void moe_engine_coordinate(moe_engine *e, moe_runner *r)
 {
     collect(e);
-    e->collected = true;
+    e->it.collects = true;
     if (!r->spec->planner->plans)
         return;
     if (r->spec->plan_ahead) /* what the last round planned */
@@ -185,5 +214,5 @@ void moe_engine_coordinate(moe_engine *e, moe_runner *r)
     moe_engine_plan(e, r);
     if (!r->spec->plan_ahead)
         moe_engine_migrate(e, r);
-    e->planned = true;
+    e->it.plans = true;
 }

@@ -10,32 +10,20 @@ static moe_status load_batch(moe_engine *e, uint64_t iteration)
     moe_inject(e->ctx, MOE_SITE_BATCH);
     if (moe_agree(e->ctx) != MOE_OK)
         return e->ctx->err.status;
-    e->batch = moe_batcher_load(e->batcher, iteration);
-    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->batch->true_pairs,
-                          e->batch->layers * e->batch->experts, MPI_INT64_T,
-                          MPI_SUM, e->ctx->comm));
+    e->it.batch = moe_batcher_load(e->batcher, iteration);
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->it.batch->true_pairs,
+                          e->it.batch->layers * e->it.batch->experts,
+                          MPI_INT64_T, MPI_SUM, e->ctx->comm));
     if (e->gpu >= 0)
-        e->ffn->fill_rows(e->ffn_state, e->batch, e->rows);
+        e->ffn->fill_rows(e->ffn_state, e->it.batch, e->rows);
     return MOE_OK;
-}
-
-static void clear_iteration(moe_engine *e)
-{
-    const size_t l = (size_t)e->p.n_layers;
-    memset(e->times, 0, l * sizeof *e->times);
-    memset(e->facts, 0, l * sizeof *e->facts);
-    memset(e->planner_cpu, 0, l * sizeof *e->planner_cpu);
-    memset(e->sent_bytes, 0, (size_t)e->layout.gpus * sizeof *e->sent_bytes);
-    memset(e->ahead_bytes, 0, (size_t)e->layout.gpus * sizeof *e->ahead_bytes);
-    e->wire_bytes = 0;
-    e->predicted_any = e->collected = e->planned = false;
 }
 
 static void coordinate_if_due(moe_engine *e, moe_runner *r)
 {
     const uint64_t every = (uint64_t)e->p.experiment->emulation.rebalance_every;
     const bool due =
-        r->forecast != MOE_FORECAST_NONE && e->batch->iteration % every == 0;
+        r->forecast != MOE_FORECAST_NONE && e->it.batch->iteration % every == 0;
     if (due || r->direct) /* which rows go ahead is new with every batch */
         moe_engine_predict(e, r);
     if (due)
@@ -48,8 +36,16 @@ static void observe(moe_engine *e, moe_runner *r)
     if (r->spec->predictor->observe == NULL)
         return;
     const moe_stamp start = moe_stamp_now();
-    r->spec->predictor->observe(r->predictor, e->batch);
+    r->spec->predictor->observe(r->predictor, e->it.batch);
     moe_engine_charge(e, MOE_PHASE_PREDICT, 0, e->p.n_layers, start);
+}
+
+/* The planner's time is known where it ran; the gpu clock of every rank waits
+ * for it. */
+static void share_planner_time(moe_engine *e)
+{
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->it.planner_cpu, e->p.n_layers,
+                          MPI_DOUBLE, MPI_MAX, e->ctx->comm));
 }
 
 /* The order of strategies in an iteration, so that none always runs in the
@@ -59,7 +55,7 @@ static void shuffle_order(const moe_engine *e, int *order)
     for (int i = 0; i < e->n_runners; i++)
         order[i] = i;
     moe_rng rng = moe_rng_at(e->p.experiment->workload.seed, MOE_RNG_ORDER,
-                             e->batch->iteration, 0, 0);
+                             e->it.batch->iteration, 0, 0);
     moe_rng_shuffle(&rng, order, (size_t)e->n_runners, sizeof *order);
 }
 
@@ -69,7 +65,7 @@ static double slowest(const moe_engine *e)
     double own = 0.0, most = 0.0;
     for (int l = 0; l < e->p.n_layers; l++)
         for (int p = 0; p < MOE_N_PHASES; p++)
-            own += e->times[l].wall[p] + e->times[l].wait[p];
+            own += e->it.times[l].wall[p] + e->it.times[l].wait[p];
     MOE_MPI(MPI_Reduce(&own, &most, 1, MPI_DOUBLE, MPI_MAX, 0, e->ctx->comm));
     return most;
 }
@@ -77,12 +73,12 @@ static double slowest(const moe_engine *e)
 /* One warm-up iteration of one strategy: its exact check, then as measured. */
 static double warm_up_runner(moe_engine *e, moe_runner *r, bool compare)
 {
-    clear_iteration(e);
+    moe_iteration_clear(e, &e->it);
     coordinate_if_due(e, r);
     for (int l = 0; l < e->p.n_layers; l++)
         moe_engine_check_layer(e, r, l);
     moe_engine_check_pairs(e, r);
-    clear_iteration(e);
+    moe_iteration_clear(e, &e->it);
     for (int l = 0; l < e->p.n_layers; l++) {
         moe_engine_layer(e, r, l, e->ffn, e->ffn_state, e->rows);
         if (compare)
@@ -99,7 +95,7 @@ moe_status moe_engine_warm_up(moe_engine *e, int w, moe_ledger *ledger)
     if (load_batch(e, (uint64_t)w) != MOE_OK)
         return e->ctx->err.status;
     if (e->gpu >= 0)
-        e->exact->fill_rows(e->exact_state, e->batch, e->exact_rows);
+        e->exact->fill_rows(e->exact_state, e->it.batch, e->exact_rows);
     for (int i = 0; i < e->n_runners; i++) {
         /* The reference first: the others' outputs are compared with its. */
         moe_runner *r = &e->runner[(reference + i) % e->n_runners];
@@ -119,12 +115,13 @@ moe_status moe_engine_measure(moe_engine *e, int i, moe_ledger *ledger)
     shuffle_order(e, order);
     for (int at = 0; at < e->n_runners; at++) {
         moe_runner *r = &e->runner[order[at]];
-        clear_iteration(e);
+        moe_iteration_clear(e, &e->it);
         moe_engine_regret_begin(r);
         coordinate_if_due(e, r);
         for (int l = 0; l < e->p.n_layers; l++)
             moe_engine_layer(e, r, l, e->ffn, e->ffn_state, e->rows);
         observe(e, r);
+        share_planner_time(e);
         moe_engine_record(e, r, i, ledger);
         moe_engine_check_pairs(e, r);
         if (ledger->order != NULL)

@@ -2,6 +2,7 @@
  *
  *   setup.c       what a run needs, before anything is timed
  *   runner.c      one strategy: its predictor, planner, split and weights
+ *   iteration.c   what one iteration of one strategy did
  *   clock.c       measured time of phases
  *   engine.c      iterations
  *   coordinate.c  predict, collect, plan, broadcast, migrate
@@ -43,12 +44,12 @@ typedef struct moe_runner {
     moe_slots weights;
 
     /* Rank 0, to be asked about the true load; NULL, empty: not asked. */
-    void *twin;     /* a planner as `planner`, with a memory of its own */
-    moe_plan found; /* in force when the iteration began */
+    void *oracle_planner; /* as `planner`, with a state of its own */
+    moe_plan plan_before; /* in force when the iteration began */
 } moe_runner;
 
-/* What is best with so many slots. */
-typedef struct moe_yardstick {
+/* What is best with so many slots: what strategies' regrets refer to. */
+typedef struct moe_regret_reference {
     int slots;          /* per GPU and layer */
     uint64_t iteration; /* that best and bound are of; UINT64_MAX: none */
     int32_t *best;      /* [layers] pairs of the busiest GPU under the best
@@ -56,7 +57,7 @@ typedef struct moe_yardstick {
     int32_t *bound;     /* [layers] and under any */
     moe_regret regret;
     moe_plan plan; /* one layer: scratch */
-} moe_yardstick;
+} moe_regret_reference;
 
 /* What one layer of one iteration did here; the gpu clock prices it. */
 typedef struct moe_layer_facts {
@@ -75,6 +76,58 @@ typedef struct moe_layer_times {
     double wall[MOE_N_PHASES], cpu[MOE_N_PHASES], wait[MOE_N_PHASES];
 } moe_layer_times;
 
+/* What one iteration of one strategy did on this rank. The pipeline writes it;
+ * pricing, recording, checks and regrets only read it. */
+typedef struct moe_iteration {
+    moe_batch *batch;            /* borrowed from the batcher */
+    bool predicts;               /* the strategy predicted */
+    bool collects;               /* ... and told the planner */
+    bool plans;                  /* ... which made a plan */
+    uint64_t *predicted_load;    /* [layers][experts] by this rank's tokens, in
+                                    1/MOE_LOAD_ONE pair */
+    uint16_t *predicted_experts; /* [layers][max_own][top_k] */
+    double *planner_cpu;         /* [layers] s, where it was planned */
+    uint64_t wire_bytes;         /* of the plan as encoded */
+    moe_layer_times *times;      /* [layers] */
+    moe_layer_facts *facts;      /* [layers] */
+    uint32_t *slot_rows;         /* [layers][max_slots] */
+    int64_t *sent_bytes;         /* [gpus] full-size rows of dispatch, over
+                                    layers */
+    int64_t *ahead_bytes;        /* [gpus] of direct routing, before it */
+} moe_iteration;
+
+/* Scratch of coordinate.c. */
+typedef struct moe_coordination_room {
+    uint64_t *load_sum; /* [layers][experts] predicted by all ranks, in
+                           1/MOE_LOAD_ONE pair */
+    double *load;       /* [experts] pairs */
+    double *share;      /* [experts] */
+    moe_move *moves;    /* [layers][gpus][max_slots] */
+    uint8_t *wire;      /* encoded plan */
+} moe_coordination_room;
+
+/* Counts to be added up over ranks while an iteration is recorded. */
+typedef struct moe_record_room {
+    uint64_t *load; /* [layers][experts] predicted, in 1/MOE_LOAD_ONE pair */
+    uint64_t *hits; /* [layers][3] first experts right, pairs right, in place */
+} moe_record_room;
+
+/* What the checks of a run compare and have found. */
+typedef struct moe_checks {
+    moe_validation validation;
+    float *reference; /* [layers][MOE_CHECK_TOKENS][hidden] outputs */
+    uint64_t *pairs;  /* [layers] computed, of all ranks */
+    bool corrupt;     /* --inject check: spoil one row */
+} moe_checks;
+
+/* Who asks which stage of a strategy loses balance; rank 0 but for busiest. */
+typedef struct moe_regrets {
+    moe_regret_reference *reference; /* [n_references] of different slots */
+    int n_references;
+    double *load;      /* [experts] true pairs of a layer */
+    uint64_t *busiest; /* [layers] pairs of the busiest GPU */
+} moe_regrets;
+
 struct moe_engine {
     moe_ctx *ctx;
     moe_engine_params p;
@@ -85,7 +138,6 @@ struct moe_engine {
 
     int *trace_layer; /* [n_layers] numbers in the trace */
     moe_batcher *batcher;
-    moe_batch *batch; /* of the current iteration; borrowed */
 
     moe_ffn_shape shape;
     const moe_ffn *ffn, *exact;
@@ -103,33 +155,12 @@ struct moe_engine {
     moe_runner *runner; /* [n_runners] */
     int n_runners;
     int max_slots;
-    moe_yardstick *yardstick; /* [n_yardsticks] of different slots, rank 0 */
-    int n_yardsticks;
 
-    /* Scratch of the iteration in progress. */
-    uint64_t *load_own;  /* [layers][experts] predicted, 1/MOE_LOAD_ONE pair */
-    uint64_t *load_sum;  /* the same, all ranks */
-    double *load;        /* [experts] pairs */
-    double *share;       /* [experts] */
-    uint16_t *predicted; /* [layers][max_own][top_k] */
-    moe_move *moves;     /* [layers][gpus][max_slots] */
-    uint8_t *wire;       /* encoded plan */
-    double *planner_cpu; /* [layers] s */
-    uint64_t wire_bytes;
-    bool predicted_any;     /* this iteration of this strategy predicted */
-    bool collected;         /* ... and told the planner */
-    bool planned;           /* ... which made a plan */
-    uint64_t *tally;        /* [layers][3] counts to be summed over ranks */
-    int64_t *sent_bytes;    /* [gpus] full-size rows of dispatch, over layers */
-    int64_t *ahead_bytes;   /* [gpus] of direct routing, before it */
-    moe_layer_times *times; /* [layers] */
-    moe_layer_facts *facts; /* [layers] */
-    uint32_t *slot_rows;    /* [layers][max_slots] */
-
-    /* Checks. */
-    moe_validation validation;
-    float *reference; /* [layers][CHECK_TOKENS][hidden] */
-    bool corrupt;     /* --inject check: spoil one row */
+    moe_iteration it; /* in progress */
+    moe_coordination_room room;
+    moe_record_room record;
+    moe_checks checks;
+    moe_regrets regrets;
 };
 
 /* Bytes of a row at the model's full size. */
@@ -167,6 +198,15 @@ void moe_runner_fini(const moe_engine *e, moe_runner *r);
 moe_status moe_runner_new_planner(const moe_engine *e, const moe_runner *r,
                                   void **state_out, moe_error *err);
 
+/* iteration.c: memory of an iteration. Local; fini accepts a partly
+ * initialised one. @return MOE_OK, MOE_NOMEM. */
+moe_status moe_iteration_init(moe_iteration *it, const moe_engine *e,
+                              moe_error *err);
+void moe_iteration_fini(moe_iteration *it);
+
+/* Forget what the iteration before did; the batch stays. */
+void moe_iteration_clear(const moe_engine *e, moe_iteration *it);
+
 /* clock.c: add the time since `start` to a phase of layers [first, end), shared out
  * evenly: what one call does for all layers is each layer's part. */
 void moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
@@ -177,13 +217,17 @@ void moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
 void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
                         int first, int end);
 
-/* coordinate.c: predict for all layers; then collect, plan, broadcast, migrate
+/* coordinate.c: its scratch. Local; fini accepts partly initialised ones. */
+moe_status moe_engine_coordination_init(moe_engine *e, moe_error *err);
+void moe_engine_coordination_fini(moe_engine *e);
+
+/* Predict for all layers; then collect, plan, broadcast, migrate
  * what was predicted. Collective over ctx. Errors go to ctx->err; the caller
  * agrees later. */
 void moe_engine_predict(moe_engine *e, moe_runner *r);
 void moe_engine_coordinate(moe_engine *e, moe_runner *r);
 
-/* From e->load_sum to r->next on all ranks. */
+/* From e->room.load_sum to r->next on all ranks. */
 void moe_engine_plan(moe_engine *e, moe_runner *r);
 
 /* Weights travel to their slots in r->next, which then is in force. */
@@ -196,11 +240,14 @@ void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
                       const moe_ffn *ffn, void *ffn_state, const char *rows);
 
 /* pricing.c: fill gpu and exposed of one (strategy, iteration). Local. */
-void moe_engine_price(moe_engine *e, const moe_runner *r, int i,
+void moe_engine_price(const moe_engine *e, const moe_runner *r, int i,
                       moe_ledger *ledger);
 
-/* record.c: everything else of one (strategy, iteration). Collective. */
-void moe_engine_record(moe_engine *e, const moe_runner *r, int i,
+/* record.c: its scratch; everything else of one (strategy, iteration).
+ * Collective. */
+moe_status moe_engine_record_init(moe_engine *e, moe_error *err);
+void moe_engine_record_fini(moe_engine *e);
+void moe_engine_record(const moe_engine *e, const moe_runner *r, int i,
                        moe_ledger *ledger);
 
 /* levels.c: levels of the busiest GPU of one (strategy, iteration). begin:
@@ -208,11 +255,14 @@ void moe_engine_record(moe_engine *e, const moe_runner *r, int i,
  * to ctx->err. Outside of timed phases. */
 moe_status moe_engine_regret_init(moe_engine *e, moe_error *err);
 void moe_engine_regret_begin(moe_runner *r);
-void moe_engine_regret_record(moe_engine *e, const moe_runner *r, int i,
+void moe_engine_regret_record(const moe_engine *e, const moe_runner *r, int i,
                               moe_ledger *ledger);
 void moe_engine_regret_fini(moe_engine *e);
 
-/* check.c. Collective over ctx; errors go to ctx->err. */
+/* check.c. init and fini are local; the others are collective over ctx, and
+ * their errors go to ctx->err. */
+moe_status moe_engine_check_init(moe_engine *e, moe_error *err);
+void moe_engine_check_fini(moe_engine *e);
 void moe_engine_check_layer(moe_engine *e, moe_runner *r, int layer);
 void moe_engine_check_output(moe_engine *e, const moe_runner *r, int layer);
 void moe_engine_check_pairs(moe_engine *e, const moe_runner *r);

@@ -8,9 +8,9 @@ static void send_rows(moe_engine *e, moe_runner *r, int layer, const char *rows)
 {
     moe_dispatch *d = &e->dispatch;
     moe_dispatch_number(d);
-    moe_dispatch_address(d, e->batch, &r->replicas[layer], r->slots,
+    moe_dispatch_address(d, e->it.batch, &r->replicas[layer], r->slots,
                          r->spec->split, r->split);
-    moe_dispatch_pack(d, e->batch, rows);
+    moe_dispatch_pack(d, e->it.batch, rows);
     moe_dispatch_tell(d);
     moe_dispatch_send(d);
 }
@@ -20,11 +20,11 @@ static void send_rows(moe_engine *e, moe_runner *r, int layer, const char *rows)
 static void end_attention(moe_engine *e, moe_runner *r, int layer,
                           const char *rows)
 {
-    const size_t pairs = e->batch->own * (size_t)e->batch->top_k;
+    const size_t pairs = e->it.batch->own * (size_t)e->it.batch->top_k;
     moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_ATTENTION, layer, layer + 1);
     const moe_stamp start = moe_stamp_now();
-    moe_dispatch_expect(&e->dispatch, e->batch,
-                        e->predicted + (size_t)layer * pairs);
+    moe_dispatch_expect(&e->dispatch, e->it.batch,
+                        e->it.predicted_experts + (size_t)layer * pairs);
     send_rows(e, r, layer, rows);
     moe_engine_charge(e, MOE_PHASE_ATTENTION, layer, layer + 1, start);
 }
@@ -33,9 +33,9 @@ static void route(moe_engine *e, const moe_runner *r, int layer)
 {
     const moe_stamp start = moe_stamp_now();
     if (r->direct)
-        moe_dispatch_compare(&e->dispatch, e->batch, layer);
+        moe_dispatch_compare(&e->dispatch, e->it.batch, layer);
     else
-        moe_dispatch_count(&e->dispatch, e->batch, layer);
+        moe_dispatch_count(&e->dispatch, e->it.batch, layer);
     moe_engine_charge(e, MOE_PHASE_ROUTE, layer, layer + 1, start);
 }
 
@@ -50,11 +50,11 @@ static void dispatch(moe_engine *e, moe_runner *r, int layer, const char *rows)
 /* Spoil one received row, so that tests see the checks fail. */
 static void corrupt(moe_engine *e, char *grouped)
 {
-    if (!e->corrupt || e->dispatch.n_rows == 0)
+    if (!e->checks.corrupt || e->dispatch.n_rows == 0)
         return;
     for (size_t b = 0; b < e->dispatch.p.row_bytes; b++)
         grouped[b] = (char)~grouped[b];
-    e->corrupt = false;
+    e->checks.corrupt = false;
 }
 
 static void run_experts(moe_engine *e, moe_runner *r, int layer,
@@ -80,7 +80,7 @@ static void combine(moe_engine *e, int layer, const moe_ffn *ffn,
     moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_COMBINE, layer, layer + 1);
     const moe_stamp start = moe_stamp_now();
     moe_dispatch_send_back(&e->dispatch);
-    ffn->combine(ffn_state, e->batch, layer, e->dispatch.send,
+    ffn->combine(ffn_state, e->it.batch, layer, e->dispatch.send,
                  e->dispatch.rest.where, e->out);
     moe_engine_charge(e, MOE_PHASE_COMBINE, layer, layer + 1, start);
 }
@@ -109,18 +109,18 @@ static void note_rows(moe_engine *e, const moe_runner *r, int layer)
 {
     const moe_dispatch *d = &e->dispatch;
     const double bytes = moe_engine_row_bytes(e);
-    moe_layer_facts *f = &e->facts[layer];
+    moe_layer_facts *f = &e->it.facts[layer];
     for (int g = 0; g < e->layout.gpus; g++) {
-        e->sent_bytes[g] += (int64_t)(d->rest.send_count[g] * bytes);
+        e->it.sent_bytes[g] += (int64_t)(d->rest.send_count[g] * bytes);
         if (r->direct)
-            e->ahead_bytes[g] += (int64_t)(d->ahead.send_count[g] * bytes);
+            e->it.ahead_bytes[g] += (int64_t)(d->ahead.send_count[g] * bytes);
     }
     note_exchange(e, d->rest.send_count, d->rest.recv_count, f->dispatch_bytes);
     note_exchange(e, d->home_count, d->back_count, f->combine_bytes);
     f->rows = d->n_rows;
     f->placed = d->n_rows - d->rest.n_recv;
-    memcpy(e->slot_rows + (size_t)layer * (size_t)e->max_slots, d->slot_rows,
-           (size_t)r->slots * sizeof *e->slot_rows);
+    memcpy(e->it.slot_rows + (size_t)layer * (size_t)e->max_slots, d->slot_rows,
+           (size_t)r->slots * sizeof *e->it.slot_rows);
 }
 
 void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,

@@ -19,9 +19,9 @@ static int predictor_work(const moe_engine *e, const moe_runner *r,
                           moe_gemm_run *runs)
 {
     const moe_predictor *p = r->spec->predictor;
-    const double tokens = (double)e->batch->own;
-    const double share = tokens / (double)e->batch->tokens;
-    if (!e->predicted_any || p->work == NULL || e->batch->own == 0)
+    const double tokens = (double)e->it.batch->own;
+    const double share = tokens / (double)e->it.batch->tokens;
+    if (!e->it.predicts || p->work == NULL || e->it.batch->own == 0)
         return 0;
     return p->work(r->predictor, tokens,
                    e->p.experiment->workload.batch * share, runs);
@@ -30,27 +30,27 @@ static int predictor_work(const moe_engine *e, const moe_runner *r,
 static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
 {
     const moe_experiment *x = e->p.experiment;
-    const moe_layer_facts *f = &e->facts[l];
+    const moe_layer_facts *f = &e->it.facts[l];
     return (moe_layer_work){
-        .tokens = (double)e->batch->tokens,
+        .tokens = (double)e->it.batch->tokens,
         .sequences = x->workload.batch,
-        .collects = e->collected,
-        .plans = e->planned,
+        .collects = e->it.collects,
+        .plans = e->it.plans,
         .central = x->emulation.coordination == MOE_CENTRAL,
         .layers = e->p.n_layers,
         .ahead = r->spec->plan_ahead,
-        .planner_s = e->planner_cpu[l],
-        .plan_bytes = (double)e->wire_bytes,
+        .planner_s = e->it.planner_cpu[l],
+        .plan_bytes = (double)e->it.wire_bytes,
         .move_bytes = {fmax(f->move_sent[0], f->move_received[0]),
                        fmax(f->move_sent[1], f->move_received[1])},
         .dispatch_bytes = {f->dispatch_bytes[0], f->dispatch_bytes[1]},
         .combine_bytes = {f->combine_bytes[0], f->combine_bytes[1]},
         .direct = r->direct,
-        .rows = e->slot_rows + (size_t)l * (size_t)e->max_slots,
+        .rows = e->it.slot_rows + (size_t)l * (size_t)e->max_slots,
         .slots = (size_t)r->slots};
 }
 
-void moe_engine_price(moe_engine *e, const moe_runner *r, int i,
+void moe_engine_price(const moe_engine *e, const moe_runner *r, int i,
                       moe_ledger *ledger)
 {
     const moe_pricer pricer = {.cost = e->cost,

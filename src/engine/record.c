@@ -2,11 +2,26 @@
 #include "internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+moe_status moe_engine_record_init(moe_engine *e, moe_error *err)
+{
+    const size_t l = (size_t)e->p.n_layers, x = (size_t)e->p.model->experts;
+    e->record.load = moe_array_new(l * x, sizeof *e->record.load, err);
+    e->record.hits = moe_array_new(3 * l, sizeof *e->record.hits, err);
+    return err->status;
+}
+
+void moe_engine_record_fini(moe_engine *e)
+{
+    free(e->record.hits);
+    free(e->record.load);
+}
 
 static size_t n_le(const moe_engine *e)
 {
-    return (size_t)e->p.n_layers * (size_t)e->batch->experts;
+    return (size_t)e->p.n_layers * (size_t)e->it.batch->experts;
 }
 
 static void record_times(const moe_engine *e, const moe_runner *r, int i,
@@ -15,11 +30,12 @@ static void record_times(const moe_engine *e, const moe_runner *r, int i,
     for (int l = 0; l < e->p.n_layers; l++) {
         const size_t sil = moe_ledger_at(ledger, r->index, i, l);
         const size_t at = sil * MOE_N_PHASES;
-        const moe_layer_times *t = &e->times[l];
+        const moe_layer_times *t = &e->it.times[l];
         memcpy(ledger->wall + at, t->wall, sizeof t->wall);
         memcpy(ledger->cpu + at, t->cpu, sizeof t->cpu);
         memcpy(ledger->wait + at, t->wait, sizeof t->wait);
-        ledger->rank_pairs[sil] = e->gpu >= 0 ? (int32_t)e->facts[l].rows : 0;
+        ledger->rank_pairs[sil] =
+            e->gpu >= 0 ? (int32_t)e->it.facts[l].rows : 0;
     }
 }
 
@@ -29,8 +45,9 @@ static void record_work(const moe_engine *e, const moe_runner *r, int i,
 {
     for (int l = 0; l < e->p.n_layers && e->gpu >= 0; l++) {
         const size_t sil = moe_ledger_at(ledger, r->index, i, l);
-        const moe_layer_facts *f = &e->facts[l];
-        const uint32_t *rows = e->slot_rows + (size_t)l * (size_t)e->max_slots;
+        const moe_layer_facts *f = &e->it.facts[l];
+        const uint32_t *rows =
+            e->it.slot_rows + (size_t)l * (size_t)e->max_slots;
         int32_t *pairs = ledger->slot_pairs + sil * (size_t)ledger->dims.slots;
         for (int s = 0; s < r->slots; s++)
             pairs[s] = (int32_t)rows[s];
@@ -51,7 +68,7 @@ static void record_work(const moe_engine *e, const moe_runner *r, int i,
 static void record_error(const moe_engine *e, const moe_runner *r, int i,
                          const uint64_t *predicted, moe_ledger *ledger)
 {
-    const int n_e = e->batch->experts;
+    const int n_e = e->it.batch->experts;
     for (int l = 0; l < e->p.n_layers; l++) {
         const size_t sil = moe_ledger_at(ledger, r->index, i, l);
         double *pairs = ledger->predicted_pairs + sil * (size_t)n_e;
@@ -59,11 +76,11 @@ static void record_error(const moe_engine *e, const moe_runner *r, int i,
         for (int x = 0; x < n_e; x++) {
             pairs[x] = (double)predicted[l * n_e + x] / MOE_LOAD_ONE;
             sum += pairs[x];
-            truth += (double)e->batch->true_pairs[l * n_e + x];
+            truth += (double)e->it.batch->true_pairs[l * n_e + x];
         }
         for (int x = 0; x < n_e; x++)
             error += fabs(pairs[x] / sum -
-                          (double)e->batch->true_pairs[l * n_e + x] / truth);
+                          (double)e->it.batch->true_pairs[l * n_e + x] / truth);
         ledger->error[sil] = error;
     }
 }
@@ -72,11 +89,11 @@ static void record_error(const moe_engine *e, const moe_runner *r, int i,
  * had in place is counted by those that received it. */
 static void count_hits(const moe_engine *e, int layer, uint64_t *hits)
 {
-    const size_t k = (size_t)e->batch->top_k;
-    const size_t at = (size_t)layer * e->batch->own * k;
-    for (uint32_t t = 0; t < e->batch->own; t++) {
-        const uint16_t *truth = e->batch->experts_of + at + t * k;
-        const uint16_t *said = e->predicted + at + t * k;
+    const size_t k = (size_t)e->it.batch->top_k;
+    const size_t at = (size_t)layer * e->it.batch->own * k;
+    for (uint32_t t = 0; t < e->it.batch->own; t++) {
+        const uint16_t *truth = e->it.batch->experts_of + at + t * k;
+        const uint16_t *said = e->it.predicted_experts + at + t * k;
         hits[0] += truth[0] == said[0];
         for (size_t j = 0; j < k; j++)
             for (size_t m = 0; m < k; m++)
@@ -84,29 +101,30 @@ static void count_hits(const moe_engine *e, int layer, uint64_t *hits)
     }
 }
 
-static void record_hits(moe_engine *e, const moe_runner *r, int i,
+static void record_hits(const moe_engine *e, const moe_runner *r, int i,
                         moe_ledger *ledger)
 {
     if (r->forecast != MOE_FORECAST_TOKENS)
         return;
     const int n = 3 * e->p.n_layers;
-    memset(e->tally, 0, (size_t)n * sizeof *e->tally);
+    memset(e->record.hits, 0, (size_t)n * sizeof *e->record.hits);
     for (int l = 0; l < e->p.n_layers; l++) {
-        count_hits(e, l, e->tally + 3 * l);
-        e->tally[3 * l + 2] = e->gpu >= 0 ? e->facts[l].placed : 0;
+        count_hits(e, l, e->record.hits + 3 * l);
+        e->record.hits[3 * l + 2] = e->gpu >= 0 ? e->it.facts[l].placed : 0;
     }
     const bool root = e->ctx->rank == 0;
-    MOE_MPI(MPI_Reduce(root ? MPI_IN_PLACE : e->tally, e->tally, n,
+    MOE_MPI(MPI_Reduce(root ? MPI_IN_PLACE : e->record.hits, e->record.hits, n,
                        MPI_UINT64_T, MPI_SUM, 0, e->ctx->comm));
-    const double tokens = (double)e->batch->tokens;
+    const double tokens = (double)e->it.batch->tokens;
     for (int l = 0; l < e->p.n_layers && root; l++) {
         const size_t sil = moe_ledger_at(ledger, r->index, i, l);
-        const uint64_t *t = e->tally + 3 * l;
-        ledger->recall[sil] = (double)t[1] / (tokens * e->batch->top_k);
+        const uint64_t *t = e->record.hits + 3 * l;
+        ledger->recall[sil] = (double)t[1] / (tokens * e->it.batch->top_k);
         if (e->p.trace->ordered)
             ledger->top1[sil] = (double)t[0] / tokens;
         if (r->direct)
-            ledger->in_place[sil] = (double)t[2] / (tokens * e->batch->top_k);
+            ledger->in_place[sil] =
+                (double)t[2] / (tokens * e->it.batch->top_k);
     }
 }
 
@@ -117,8 +135,8 @@ static void record_plan(const moe_engine *e, const moe_runner *r, int i,
     for (int l = 0; l < e->p.n_layers; l++) {
         const size_t sil = moe_ledger_at(ledger, r->index, i, l);
         const moe_plan_layer p = moe_plan_at(&r->plan, l);
-        ledger->moved_bytes[sil] = e->facts[l].moved;
-        ledger->planner_time[sil] = e->planner_cpu[l];
+        ledger->moved_bytes[sil] = e->it.facts[l].moved;
+        ledger->planner_time[sil] = e->it.planner_cpu[l];
         for (int g = 0; g < p.gpus; g++)
             for (int s = 0; s < p.slots; s++) {
                 size_t to = (sil * (size_t)p.gpus + (size_t)g) * (size_t)slots +
@@ -129,40 +147,35 @@ static void record_plan(const moe_engine *e, const moe_runner *r, int i,
             }
     }
     ledger->wire_bytes[r->index * ledger->dims.iterations + i] =
-        (int64_t)e->wire_bytes;
+        (int64_t)e->it.wire_bytes;
 }
 
-static void record_global(moe_engine *e, const moe_runner *r, int i,
+static void record_global(const moe_engine *e, const moe_runner *r, int i,
                           moe_ledger *ledger)
 {
     for (int g = 0; g < e->layout.gpus; g++) {
         const int to = r->index * e->layout.gpus + g;
-        ledger->dispatch_bytes[to] += e->sent_bytes[g];
-        ledger->ahead_bytes[to] += e->ahead_bytes[g];
+        ledger->dispatch_bytes[to] += e->it.sent_bytes[g];
+        ledger->ahead_bytes[to] += e->it.ahead_bytes[g];
     }
     if (e->ctx->rank == 0) {
         int32_t *truth = ledger->true_pairs + (size_t)i * n_le(e);
         for (size_t x = 0; x < n_le(e); x++)
-            truth[x] = (int32_t)e->batch->true_pairs[x];
+            truth[x] = (int32_t)e->it.batch->true_pairs[x];
         record_plan(e, r, i, ledger);
     }
-    if (!e->predicted_any)
+    if (!e->it.predicts)
         return;
-    /* load_sum is free by now, and the coordinator may be another rank. */
-    MOE_MPI(MPI_Reduce(e->load_own, e->load_sum, (int)n_le(e), MPI_UINT64_T,
-                       MPI_SUM, 0, e->ctx->comm));
+    MOE_MPI(MPI_Reduce(e->it.predicted_load, e->record.load, (int)n_le(e),
+                       MPI_UINT64_T, MPI_SUM, 0, e->ctx->comm));
     if (e->ctx->rank == 0)
-        record_error(e, r, i, e->load_sum, ledger);
+        record_error(e, r, i, e->record.load, ledger);
     record_hits(e, r, i, ledger);
 }
 
-void moe_engine_record(moe_engine *e, const moe_runner *r, int i,
+void moe_engine_record(const moe_engine *e, const moe_runner *r, int i,
                        moe_ledger *ledger)
 {
-    /* The planner's time is known where it ran; the gpu clock of every rank
-     * waits for it. */
-    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->planner_cpu, e->p.n_layers,
-                          MPI_DOUBLE, MPI_MAX, e->ctx->comm));
     record_times(e, r, i, ledger);
     record_work(e, r, i, ledger);
     moe_engine_price(e, r, i, ledger);

@@ -41,8 +41,8 @@ static void restore_next(moe_engine *e, moe_runner *r, int last,
                                         (size_t)e->p.model->experts
                               : NULL;
     for (size_t j = 0; pairs != NULL && j < n; j++)
-        e->load_sum[j] = (uint64_t)llround(pairs[j] * MOE_LOAD_ONE);
-    MOE_MPI(MPI_Bcast(e->load_sum, (int)n, MPI_UINT64_T, 0, e->ctx->comm));
+        e->room.load_sum[j] = (uint64_t)llround(pairs[j] * MOE_LOAD_ONE);
+    MOE_MPI(MPI_Bcast(e->room.load_sum, (int)n, MPI_UINT64_T, 0, e->ctx->comm));
     moe_engine_plan(e, r);
 }
 
@@ -89,17 +89,17 @@ static uint64_t count_tokens(const moe_batch *batch)
 /* Online predictors learn again what they had learned. */
 static void observe_again(moe_engine *e, int done, const moe_ledger *ledger)
 {
-    const int n = e->batch->layers * e->batch->experts;
+    const int n = e->it.batch->layers * e->it.batch->experts;
     for (int i = 0; i < done; i++) {
         for (int x = 0; e->ctx->rank == 0 && x < n; x++)
-            e->batch->true_pairs[x] = ledger->true_pairs[i * n + x];
-        MOE_MPI(
-            MPI_Bcast(e->batch->true_pairs, n, MPI_INT64_T, 0, e->ctx->comm));
-        e->batch->tokens = count_tokens(e->batch);
+            e->it.batch->true_pairs[x] = ledger->true_pairs[i * n + x];
+        MOE_MPI(MPI_Bcast(e->it.batch->true_pairs, n, MPI_INT64_T, 0,
+                          e->ctx->comm));
+        e->it.batch->tokens = count_tokens(e->it.batch);
         for (int r = 0; r < e->n_runners; r++)
             if (e->runner[r].spec->predictor->observe != NULL)
                 e->runner[r].spec->predictor->observe(e->runner[r].predictor,
-                                                      e->batch);
+                                                      e->it.batch);
     }
 }
 

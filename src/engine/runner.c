@@ -90,19 +90,19 @@ void moe_runner_fini(const moe_engine *e, moe_runner *r)
         r->spec->predictor->fini(r->predictor);
     if (r->planner != NULL)
         r->spec->planner->fini(r->planner);
-    if (r->twin != NULL)
-        r->spec->planner->fini(r->twin);
+    if (r->oracle_planner != NULL)
+        r->spec->planner->fini(r->oracle_planner);
     if (r->split != NULL)
         r->spec->split->fini(r->split);
     free(r->predictor);
     free(r->planner);
-    free(r->twin);
+    free(r->oracle_planner);
     free(r->split);
     for (int l = 0; r->replicas != NULL && l < e->p.n_layers; l++)
         moe_replicas_fini(&r->replicas[l]);
     free(r->replicas);
     moe_plan_fini(&r->plan);
     moe_plan_fini(&r->next);
-    moe_plan_fini(&r->found);
+    moe_plan_fini(&r->plan_before);
     moe_slots_fini(&r->weights);
 }

@@ -127,40 +127,25 @@ static moe_status make_dispatch(moe_engine *e, moe_error *err)
     return err->status;
 }
 
-static moe_status make_scratch(moe_engine *e, moe_error *err)
+static moe_status make_rows(moe_engine *e, moe_error *err)
 {
-    const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
-    const size_t own = moe_batch_share_max(tokens, e->layout.gpus);
-    const size_t l = (size_t)e->p.n_layers, k = (size_t)e->p.model->top_k;
-    const size_t x = (size_t)e->p.model->experts;
-    const size_t slots = l * (size_t)e->layout.gpus * (size_t)e->max_slots;
-    const moe_plan widest = {
-        .layers = e->p.n_layers, .gpus = e->layout.gpus, .slots = e->max_slots};
+    const size_t own =
+        moe_batch_share_max(moe_batcher_max_tokens(e->batcher), e->layout.gpus);
     e->rows = moe_array_new(own, moe_ffn_row_bytes(&e->shape), err);
     e->exact_rows = moe_array_new(own, moe_ffn_row_bytes(&e->shape), err);
     e->out = moe_array_new(own, moe_ffn_out_bytes(&e->shape), err);
-    e->load_own = moe_array_new(l * x, sizeof *e->load_own, err);
-    e->load_sum = moe_array_new(l * x, sizeof *e->load_sum, err);
-    e->load = moe_array_new(x, sizeof *e->load, err);
-    e->share = moe_array_new(x, sizeof *e->share, err);
-    e->predicted = moe_array_new(l * own * k, sizeof *e->predicted, err);
-    e->moves = moe_array_new(slots, sizeof *e->moves, err);
-    e->wire = moe_array_new(moe_plan_wire_max(&widest), 1, err);
-    e->planner_cpu = moe_array_new(l, sizeof *e->planner_cpu, err);
-    e->sent_bytes =
-        moe_array_new((size_t)e->layout.gpus, sizeof *e->sent_bytes, err);
-    e->ahead_bytes =
-        moe_array_new((size_t)e->layout.gpus, sizeof *e->ahead_bytes, err);
-    e->tally = moe_array_new(3 * l, sizeof *e->tally, err);
-    e->times = moe_array_new(l, sizeof *e->times, err);
-    e->facts = moe_array_new(l, sizeof *e->facts, err);
-    e->slot_rows =
-        moe_array_new(l * (size_t)e->max_slots, sizeof *e->slot_rows, err);
-    e->reference = moe_array_new(l * MOE_CHECK_TOKENS * (size_t)e->shape.hidden,
-                                 sizeof *e->reference, err);
-    moe_to_int(l * x, "layers times experts", err);
-    moe_to_int(moe_plan_wire_max(&widest), "bytes of a plan", err);
     return err->status;
+}
+
+/* Memory of an iteration, and what its stages need to do their work. */
+static moe_status make_scratch(moe_engine *e, moe_error *err)
+{
+    if (make_rows(e, err) != MOE_OK ||
+        moe_iteration_init(&e->it, e, err) != MOE_OK ||
+        moe_engine_coordination_init(e, err) != MOE_OK ||
+        moe_engine_record_init(e, err) != MOE_OK)
+        return err->status;
+    return moe_engine_check_init(e, err);
 }
 
 /* Slots per GPU and layer. A single GPU holds every expert at home, so there
@@ -275,7 +260,7 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
     }
     e->ctx = ctx;
     e->p = *params;
-    e->validation.max_output_error = NAN;
+    e->checks.validation.max_output_error = NAN;
     e->gpu_comm = MPI_COMM_NULL;
     if (params->experiment->emulation.coordinator == MOE_DEDICATED &&
         ctx->size < 2)
@@ -322,13 +307,12 @@ void moe_engine_free(moe_engine *e)
     if (e->cost_state != NULL)
         e->cost->fini(e->cost_state);
     moe_batcher_free(e->batcher);
-    void *arrays[] = {
-        e->runner,   e->ffn_state,   e->exact_state, e->cost_state,
-        e->rows,     e->exact_rows,  e->out,         e->load_own,
-        e->load_sum, e->load,        e->share,       e->predicted,
-        e->moves,    e->wire,        e->planner_cpu, e->sent_bytes,
-        e->times,    e->facts,       e->slot_rows,   e->reference,
-        e->tally,    e->trace_layer, e->ahead_bytes};
+    moe_engine_check_fini(e);
+    moe_engine_record_fini(e);
+    moe_engine_coordination_fini(e);
+    moe_iteration_fini(&e->it);
+    void *arrays[] = {e->runner, e->ffn_state,  e->exact_state, e->cost_state,
+                      e->rows,   e->exact_rows, e->out,         e->trace_layer};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
     if (e->gpu_comm != MPI_COMM_NULL)
@@ -366,5 +350,5 @@ uint64_t moe_engine_max_tokens(const moe_engine *e)
 
 const moe_validation *moe_engine_validation(const moe_engine *e)
 {
-    return &e->validation;
+    return &e->checks.validation;
 }

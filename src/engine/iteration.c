@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+moe_status moe_iteration_init(moe_iteration *it, const moe_engine *e,
+                              moe_error *err)
+{
+    const size_t l = (size_t)e->p.n_layers, g = (size_t)e->layout.gpus;
+    const size_t own =
+        moe_batch_share_max(moe_batcher_max_tokens(e->batcher), e->layout.gpus);
+    const size_t k = (size_t)e->p.model->top_k;
+    it->predicted_load = moe_array_new(l * (size_t)e->p.model->experts,
+                                       sizeof *it->predicted_load, err);
+    it->predicted_experts =
+        moe_array_new(l * own * k, sizeof *it->predicted_experts, err);
+    it->planner_cpu = moe_array_new(l, sizeof *it->planner_cpu, err);
+    it->times = moe_array_new(l, sizeof *it->times, err);
+    it->facts = moe_array_new(l, sizeof *it->facts, err);
+    it->slot_rows =
+        moe_array_new(l * (size_t)e->max_slots, sizeof *it->slot_rows, err);
+    it->sent_bytes = moe_array_new(g, sizeof *it->sent_bytes, err);
+    it->ahead_bytes = moe_array_new(g, sizeof *it->ahead_bytes, err);
+    return err->status;
+}
+
+void moe_iteration_fini(moe_iteration *it)
+{
+    free(it->ahead_bytes);
+    free(it->sent_bytes);
+    free(it->slot_rows);
+    free(it->facts);
+    free(it->times);
+    free(it->planner_cpu);
+    free(it->predicted_experts);
+    free(it->predicted_load);
+}
+
+void moe_iteration_clear(const moe_engine *e, moe_iteration *it)
+{
+    const size_t l = (size_t)e->p.n_layers, g = (size_t)e->layout.gpus;
+    memset(it->times, 0, l * sizeof *it->times);
+    memset(it->facts, 0, l * sizeof *it->facts);
+    memset(it->planner_cpu, 0, l * sizeof *it->planner_cpu);
+    memset(it->sent_bytes, 0, g * sizeof *it->sent_bytes);
+    memset(it->ahead_bytes, 0, g * sizeof *it->ahead_bytes);
+    it->wire_bytes = 0;
+    it->predicts = it->collects = it->plans = false;
+}
