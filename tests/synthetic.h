@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "moegps/cost.h"
+#include "moegps/facts.h"
 #include "moegps/ledger.h"
 #include "moegps/results.h"
 
@@ -17,18 +18,20 @@ enum { SYN_S = 3, SYN_I = 8, SYN_W = 2, SYN_L = 4, SYN_E = 8, SYN_K = 3 };
 static const char *const syn_strategies[SYN_S] = {"baseline", "duplicate",
                                                   "oracle"};
 static const int32_t syn_layers[SYN_L] = {0, 5, 6, 31};
-static const moe_results_note syn_notes[] = {
-    {"model", "mixtral-8x7b"},
-    {"cluster", "a100-nvlink"},
-    {"trace", "synthetic"},
-    {"seed", "1"},
-    {"scale", "0.125"},
-    {"trace_sha256", "00e1a2"},
-    {"top_k", "2"},
-    {"batch", "16"},
-    {"gpus_per_node", "2"},
-    {"coordination", "central"},
-};
+static const moe_facts syn_facts = {.fact =
+                                        {
+                                            {"model", "mixtral-8x7b"},
+                                            {"cluster", "a100-nvlink"},
+                                            {"trace", "synthetic"},
+                                            {"seed", "1"},
+                                            {"scale", "0.125"},
+                                            {"trace_sha256", "00e1a2"},
+                                            {"top_k", "2"},
+                                            {"batch", "16"},
+                                            {"gpus_per_node", "2"},
+                                            {"coordination", "central"},
+                                        },
+                                    .n = 10};
 
 /* The slowest rank is the last on the wall clock, the first on the cpu one. */
 static inline double syn_wall(int s, int i, int l, int p, int r)
@@ -194,8 +197,7 @@ static inline moe_results_meta syn_meta(const moe_topo *topo, int gpu)
                               .model_profile = "name: mixtral-8x7b\n",
                               .cluster_profile = "gpu: a100_sxm\n",
                               .command_line = "moegps run x.yaml",
-                              .notes = syn_notes,
-                              .n_notes = sizeof syn_notes / sizeof *syn_notes,
+                              .facts = &syn_facts,
                               .strategies = syn_strategies,
                               .reference = "baseline",
                               .layers = syn_layers,

@@ -10,6 +10,7 @@
 
 #include "moegps/ctx.h"
 #include "moegps/experiment.h"
+#include "moegps/facts.h"
 #include "moegps/learned.h"
 #include "moegps/ledger.h"
 #include "moegps/topo.h"
@@ -50,6 +51,24 @@ const moe_ffn_shape *moe_engine_shape(const moe_engine *engine);
 
 /** @return tokens of the largest batch. */
 uint64_t moe_engine_max_tokens(const moe_engine *engine);
+
+/** Say what runs, as names and texts for the result file. */
+void moe_engine_describe(const moe_engine *engine, moe_facts *facts);
+
+/** @return iterations whose predicted loads resuming needs: plans made ahead
+ *  are made again from those of the last round. 0: none. */
+int moe_engine_history(const moe_engine *engine);
+
+/** Memory of a run, B. */
+typedef struct moe_engine_bytes {
+    double weights;           /* of experts, at most, all ranks together */
+    double rows;              /* about, of a rank */
+    double measurements;      /* ledger of a rank */
+    double root_measurements; /* ledger of rank 0 */
+} moe_engine_bytes;
+
+/** Estimate it. Not collective. */
+moe_engine_bytes moe_engine_memory(const moe_engine *engine);
 
 /** Run one warm-up iteration w of all strategies with its checks. Collective.
  *  The exact back end proves the routing of every strategy; in the last

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "moegps/ctx.h"
+#include "moegps/facts.h"
 #include "moegps/ledger.h"
 #include "moegps/status.h"
 #include "moegps/topo.h"
@@ -24,11 +25,6 @@
  * know. */
 #define MOE_RESULTS_SCHEMA "moe-gps"
 #define MOE_RESULTS_SCHEMA_VERSION "1.2.0"
-
-/** A named number for /config attributes. */
-typedef struct moe_results_note {
-    const char *key, *text;
-} moe_results_note;
 
 /** How the ranks' columns reach the file. */
 typedef enum moe_results_writer {
@@ -45,10 +41,7 @@ typedef struct moe_results_meta {
     const char *model_profile;   /* YAML as read, which the numbers rest on */
     const char *cluster_profile; /* likewise */
     const char *command_line;
-    const moe_results_note *notes; /* [n_notes] scalar options and facts:
-                                      model, cluster, trace, trace_sha256,
-                                      seed, batch, seq, ffn, dtype, ... */
-    size_t n_notes;
+    const moe_facts *facts;        /* scalar options and facts for /config */
     const char *const *strategies; /* [dims.strategies] names */
     const char *reference;         /* strategy that ratios refer to */
     const int32_t *layers;         /* [dims.layers] numbers in the model */
@@ -93,13 +86,6 @@ moe_status moe_results_resume(moe_ctx *ctx, const char *path,
  *  written no further; what was flushed before stays readable. */
 moe_status moe_results_write(moe_ctx *ctx, moe_results *results,
                              const moe_ledger *ledger, int first, int end);
-
-/** How a run ended. */
-typedef enum moe_run_state {
-    MOE_RUN_COMPLETE,
-    MOE_RUN_INTERRUPTED,
-    MOE_RUN_FAILED
-} moe_run_state;
 
 /** Write traffic, warnings, summary and status, close, and rename to PATH
  *  (state complete or interrupted; failed keeps PATH.partial, as does an

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,7 @@
 #include "args.h"
 #include "moegps/h5.h"
 #include "moegps/mem.h"
-#include "moegps/progress.h"
+#include "moegps/run.h"
 #include "moegps/stop.h"
 #include "run.h"
 
@@ -184,116 +183,36 @@ static moe_status make_engine(moe_run_job *r)
     return moe_engine_new(&r->ctx, &params, &r->engine);
 }
 
-/* Whether to flush now: rank 0's clock decides for all. */
-static bool flush_due(moe_run_job *r, double *last_s, bool at_end)
+static moe_status write_results(void *to, moe_ctx *ctx,
+                                const moe_ledger *ledger, int first, int end)
 {
-    int due = at_end;
-    const double now = MPI_Wtime();
-    if (r->ctx.rank == 0 && now - *last_s >= FLUSH_EVERY_S)
-        due = 1;
-    MOE_MPI(MPI_Bcast(&due, 1, MPI_INT, 0, r->ctx.comm));
-    if (due)
-        *last_s = now;
-    return due != 0;
+    moe_run_job *r = to;
+    return moe_results_write(ctx, r->results, ledger, first, end);
 }
 
-/* Stop in order? The longest step so far says whether another one fits. */
-static bool stop_asked(moe_run_job *r, int done, double longest_s)
+static moe_status close_results(void *to, moe_ctx *ctx,
+                                const moe_ledger *ledger, moe_run_state state,
+                                const moe_validation *validation)
 {
-    const char *why = moe_stop_asked(&r->ctx, longest_s);
-    if (why == NULL)
-        return false;
-    moe_fail(&r->ctx.err, MOE_INTERRUPTED,
-             "stopped by %s after %d of %d iterations; --resume goes on with "
-             "%s",
-             why, done, r->ledger.dims.iterations, r->out);
-    return true;
-}
-
-static moe_status warm_up(moe_run_job *r, moe_progress *progress)
-{
-    double longest_s = 0;
-    moe_status s = MOE_OK;
-    for (int w = 0; w < r->ledger.dims.warmup && s == MOE_OK; w++) {
-        const double start = MPI_Wtime();
-        moe_watchdog_feed(r->watchdog, w);
-        s = moe_engine_warm_up(r->engine, w, &r->ledger);
-        moe_progress_step(progress, w + 1);
-        longest_s = fmax(longest_s, MPI_Wtime() - start);
-        if (s == MOE_OK && stop_asked(r, r->done, longest_s))
-            s = MOE_INTERRUPTED;
-    }
-    if (s == MOE_OK && r->done > 0)
-        s = moe_engine_resume(r->engine, r->done, &r->ledger);
-    return s;
-}
-
-static moe_status iterate(moe_run_job *r, moe_progress *progress)
-{
-    const moe_ledger_dims *d = &r->ledger.dims;
-    double last_s = MPI_Wtime(), longest_s = 0;
-    int written = r->done;
-    for (int i = r->done; i < d->iterations; i++) {
-        const double start = MPI_Wtime();
-        moe_watchdog_feed(r->watchdog, d->warmup + i);
-        if (moe_engine_measure(r->engine, i, &r->ledger) != MOE_OK)
-            return r->ctx.err.status;
-        moe_progress_step(progress, d->warmup + i + 1);
-        longest_s = fmax(longest_s, MPI_Wtime() - start);
-        const bool last = i + 1 == d->iterations;
-        const bool stop = !last && stop_asked(r, i + 1, longest_s);
-        if (!flush_due(r, &last_s, last || stop))
-            continue;
-        const moe_error why = r->ctx.err;
-        r->ctx.err = (moe_error){0};
-        if (moe_results_write(&r->ctx, r->results, &r->ledger, written,
-                              i + 1) != MOE_OK)
-            return r->ctx.err.status;
-        written = i + 1;
-        r->ctx.err = why;
-        if (stop)
-            return why.status;
-    }
-    return MOE_OK;
-}
-
-static moe_status measure(moe_run_job *r)
-{
-    const moe_ledger_dims *d = &r->ledger.dims;
-    moe_progress progress;
-    moe_progress_begin(&progress, "iterations", d->warmup + d->iterations,
-                       r->ctx.rank == 0 && !r->ctx.quiet);
-    moe_status s = warm_up(r, &progress);
-    if (s == MOE_OK)
-        s = iterate(r, &progress);
-    moe_progress_end(&progress);
-    return s;
-}
-
-/* Finish the file also after a failed check, so that it says so; the first
- * error stays the one that is reported. */
-static moe_status finish(moe_run_job *r, moe_status measured)
-{
-    const moe_error first = r->ctx.err;
-    const moe_run_state state =
-        measured == MOE_OK || measured == MOE_INVALID ? MOE_RUN_COMPLETE
-        : measured == MOE_INTERRUPTED                 ? MOE_RUN_INTERRUPTED
-                                                      : MOE_RUN_FAILED;
-    r->ctx.err = (moe_error){0};
-    moe_validation validation = *moe_engine_validation(r->engine);
-    if (measured == MOE_INVALID) {
-        validation.run = true;
-        validation.passed = false;
-        snprintf(validation.text, sizeof validation.text, "%.255s", first.text);
-    }
-    moe_status s =
-        moe_results_close(&r->ctx, r->results, &r->ledger, state, &validation);
+    moe_run_job *r = to;
+    moe_results *results = r->results;
     r->results = NULL;
-    if (measured != MOE_OK && (measured != MOE_INTERRUPTED || s == MOE_OK)) {
-        r->ctx.err = first;
-        return measured;
-    }
-    return s;
+    return moe_results_close(ctx, results, ledger, state, validation);
+}
+
+static moe_status run_iterations(moe_run_job *r)
+{
+    char hint[sizeof r->out + 32];
+    snprintf(hint, sizeof hint, "--resume goes on with %s", r->out);
+    const moe_run_sink sink = {r, write_results, close_results};
+    const moe_run_params params = {.engine = r->engine,
+                                   .ledger = &r->ledger,
+                                   .sink = &sink,
+                                   .watchdog = r->watchdog,
+                                   .done = r->done,
+                                   .flush_every_s = FLUSH_EVERY_S,
+                                   .resume_hint = hint};
+    return moe_run(&r->ctx, &params);
 }
 
 static moe_status run_all(moe_run_job *r, int argc, char **argv)
@@ -333,7 +252,7 @@ static moe_status run_all(moe_run_job *r, int argc, char **argv)
     if (r->results == NULL)
         moe_note(ctx, "%s is complete already", r->out);
     else
-        done = finish(r, measure(r));
+        done = run_iterations(r);
     if (ctx->rank == 0 &&
         (done == MOE_OK || done == MOE_INVALID || done == MOE_INTERRUPTED))
         moe_run_print_report(r);

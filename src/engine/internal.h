@@ -12,6 +12,8 @@
  *   levels.c      which stage of a strategy loses balance
  *   check.c       correctness
  *   restore.c     going on where an earlier run stopped
+ *   describe.c    what runs, and the memory that it needs
+ *   run.c         all iterations of a run (run.h)
  */
 #ifndef MOEGPS_ENGINE_INTERNAL_H
 #define MOEGPS_ENGINE_INTERNAL_H

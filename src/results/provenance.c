@@ -51,30 +51,30 @@ void moe_rank_facts_fill(moe_rank_facts *facts, const moe_ctx *ctx,
 
 /* A number stays a number, so that readers need not convert. Digests and
  * versions are text; "inf" and "nan" are too. */
-static void put_note(hid_t group, const moe_results_note *note, moe_error *err)
+static void put_fact(hid_t group, const moe_fact *fact, moe_error *err)
 {
-    const char *text = note->text;
+    const char *text = fact->text;
     char *end = NULL;
     bool number =
         isdigit((unsigned char)text[text[0] == '-']) != 0 && strlen(text) <= 18;
     long long integer = number ? strtoll(text, &end, 10) : 0;
     if (number && *end == '\0') {
-        moe_h5_put_int(group, note->key, integer, err);
+        moe_h5_put_int(group, fact->key, integer, err);
         return;
     }
     double real = number ? strtod(text, &end) : 0;
     if (number && *end == '\0')
-        moe_h5_put_real(group, note->key, real, err);
+        moe_h5_put_real(group, fact->key, real, err);
     else
-        moe_h5_put_text(group, note->key, text, err);
+        moe_h5_put_text(group, fact->key, text, err);
 }
 
 static void write_config(hid_t file, const moe_results_meta *meta,
                          moe_error *err)
 {
     hid_t group = moe_h5_create_group(file, "config", err);
-    for (size_t i = 0; i < meta->n_notes; i++)
-        put_note(group, &meta->notes[i], err);
+    for (size_t i = 0; i < meta->facts->n; i++)
+        put_fact(group, &meta->facts->fact[i], err);
     moe_h5_write_text(group, "input", meta->config_input, err);
     moe_h5_write_text(group, "resolved", meta->config_resolved, err);
     moe_h5_write_text(group, "model_profile", meta->model_profile, err);
@@ -165,15 +165,15 @@ static void write_env(hid_t group, moe_error *err)
 }
 
 /* One column of the ranks' facts. */
-typedef struct moe_fact {
+typedef struct rank_column {
     const char *name, *long_name;
     size_t offset;
     enum { TEXT, NUMBER, FLAG } kind;
-} moe_fact;
+} rank_column;
 
 #define AT(member) offsetof(moe_rank_facts, member)
 
-static const moe_fact fact_table[] = {
+static const rank_column fact_table[] = {
     {"host", "host name", AT(host), TEXT},
     {"node", "shared-memory node", AT(node), NUMBER},
     {"gpu", "emulated GPU, -1: coordinator", AT(gpu), NUMBER},
@@ -186,7 +186,7 @@ static const moe_fact fact_table[] = {
     {"oversubscribed", "ranks share cores", AT(oversubscribed), FLAG},
 };
 
-static void write_texts(hid_t group, const moe_fact *fact,
+static void write_texts(hid_t group, const rank_column *fact,
                         const moe_rank_facts *facts, size_t n, moe_error *err)
 {
     const char **texts = moe_array_new(n, sizeof *texts, err);
@@ -198,7 +198,7 @@ static void write_texts(hid_t group, const moe_fact *fact,
     free(texts);
 }
 
-static void write_numbers(hid_t group, const moe_fact *fact,
+static void write_numbers(hid_t group, const rank_column *fact,
                           const moe_rank_facts *facts, size_t n, moe_error *err)
 {
     moe_h5_spec spec = {.name = fact->name,

@@ -83,22 +83,22 @@ static void compare_texts(hid_t file, const moe_results_meta *meta,
 }
 
 /* What decides the numbers, beside the settings. */
-static void compare_notes(hid_t file, const moe_results_meta *meta,
+static void compare_facts(hid_t file, const moe_results_meta *meta,
                           moe_error *err)
 {
     static const char *const keys[] = {"trace_sha256", "executed_dtype"};
-    char theirs[1024] = "";
+    char theirs[MOE_FACT_LEN] = "";
     hid_t group = moe_h5_open_group(file, "config", err);
-    for (size_t k = 0; k < MOE_ARRAY_LEN(keys); k++)
-        for (size_t i = 0; i < meta->n_notes; i++) {
-            if (strcmp(meta->notes[i].key, keys[k]) != 0)
-                continue;
-            moe_h5_get_text(group, keys[k], theirs, sizeof theirs, err);
-            if (strcmp(theirs, meta->notes[i].text) != 0)
-                moe_fail(err, MOE_MISMATCH,
-                         "is of another run: its %s is %.80s, now %.80s",
-                         keys[k], theirs, meta->notes[i].text);
-        }
+    for (size_t k = 0; k < MOE_ARRAY_LEN(keys); k++) {
+        const char *ours = moe_facts_get(meta->facts, keys[k]);
+        if (*ours == '\0')
+            continue;
+        moe_h5_get_text(group, keys[k], theirs, sizeof theirs, err);
+        if (strcmp(theirs, ours) != 0)
+            moe_fail(err, MOE_MISMATCH,
+                     "is of another run: its %s is %.80s, now %.80s", keys[k],
+                     theirs, ours);
+    }
     moe_h5_close(group);
 }
 
@@ -190,7 +190,7 @@ static void check_identity(hid_t file, const moe_results_meta *meta,
     compare_schema(file, err);
     compare_sizes(file, dims, err);
     compare_texts(file, meta, err);
-    compare_notes(file, meta, err);
+    compare_facts(file, meta, err);
 }
 
 hid_t moe_resume_open(moe_resume_kind kind, const char *path,

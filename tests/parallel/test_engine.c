@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fixture.h"
+#include "engine_bench.h"
 #include "harness.h"
 #include "moegps/h5.h"
 
@@ -39,13 +39,6 @@ static bool is_direct(int s)
     return s != 0 && s != 1 && s != L1 && s != LATE;
 }
 
-typedef struct {
-    const char *name;
-    bool loads; /* a load trace */
-    const char *sets[6];
-    int n_sets;
-} engine_case;
-
 static const engine_case cases[] = {
     {"token trace, central", false, {NULL}, 0},
     {"load trace, central", true, {NULL}, 0},
@@ -72,48 +65,6 @@ static const engine_case cases[] = {
      5},
 };
 
-typedef struct {
-    moe_experiment x;
-    moe_model model;
-    moe_cluster cluster;
-    moe_trace trace;
-    int layers[8], n_layers;
-    moe_engine *engine;
-    moe_ledger ledger;
-} bench;
-
-/* @param predictor  of the last strategy instead of its own; NULL: its own. */
-static moe_status bench_init_on(moe_ctx *ctx, bench *b, const engine_case *c,
-                                const char *text,
-                                const moe_predictor *predictor)
-{
-    memset(b, 0, sizeof *b);
-    moe_error *err = &ctx->err;
-    *err = (moe_error){0};
-    b->model = fixture_model();
-    b->cluster = fixture_cluster();
-    b->trace = c->loads ? fixture_loads(&b->model) : fixture_tokens(&b->model);
-    if (moe_experiment_parse(text, "test", c->sets, c->n_sets, &b->x, err) !=
-        MOE_OK)
-        return err->status;
-    if (predictor != NULL)
-        b->x.strategy[b->x.n_strategies - 1].predictor = predictor;
-    moe_experiment_layers(b->x.workload.layers, b->model.layers, b->layers,
-                          &b->n_layers, err);
-    const moe_engine_params params = {.experiment = &b->x,
-                                      .model = &b->model,
-                                      .cluster = &b->cluster,
-                                      .trace = &b->trace,
-                                      .layers = b->layers,
-                                      .n_layers = b->n_layers,
-                                      .threads = 1};
-    if (moe_engine_new(ctx, &params, &b->engine) != MOE_OK)
-        return err->status;
-    moe_ledger_dims dims = moe_engine_dims(b->engine);
-    moe_ledger_init(&b->ledger, &dims, ctx->rank, err);
-    return moe_agree(ctx);
-}
-
 static moe_status bench_init_with(bench *b, const engine_case *c,
                                   const moe_predictor *predictor)
 {
@@ -133,14 +84,6 @@ static moe_status bench_run(bench *b)
     for (int i = 0; i < b->x.workload.iterations && s == MOE_OK; i++)
         s = moe_engine_measure(b->engine, i, &b->ledger);
     return s;
-}
-
-static void bench_fini(bench *b)
-{
-    moe_engine_free(b->engine);
-    moe_ledger_fini(&b->ledger);
-    moe_trace_free(&b->trace);
-    moe_experiment_fini(&b->x);
 }
 
 START_TEST(every_strategy_routes_exactly)

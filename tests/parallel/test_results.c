@@ -499,10 +499,9 @@ START_TEST(sample_is_all_iterations_of_a_plan)
 {
     run r;
     moe_view v = {0};
-    moe_results_note every = {"rebalance_every", "3"};
+    static const moe_facts every = {.fact = {{"rebalance_every", "3"}}, .n = 1};
     begin_ledger(&r, "period.h5", false);
-    r.meta.notes = &every;
-    r.meta.n_notes = 1;
+    r.meta.facts = &every;
     if (test_ctx.rank == 0)
         for (int s = 0; s < SYN_S; s++)
             for (int i = 0; i < SYN_I; i++)

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Copies of a rank's rows: as sent, as received, and grouped by slot. */
+static const double ROW_BUFFERS = 3.0;
+
+/* How each strategy routes, in their order. */
+static void add_routing(const moe_experiment *x, moe_facts *facts)
+{
+    char text[MOE_FACT_LEN] = "";
+    for (int i = 0; i < x->n_strategies; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s",
+                 i > 0 ? ", " : "",
+                 x->strategy[i].direct ? "direct" : "dispatch");
+    moe_facts_add(facts, "routing", "%s", text);
+}
+
+static void add_inputs(const moe_engine *e, moe_facts *facts)
+{
+    const moe_workload *w = &e->p.experiment->workload;
+    moe_facts_add(facts, "model", "%s", e->p.model->name);
+    moe_facts_add(facts, "cluster", "%s", e->p.cluster->name);
+    moe_facts_add(facts, "cost_model", "%s", e->p.cluster->cost);
+    moe_facts_add(facts, "trace", "%s", e->p.experiment->trace_name);
+    moe_facts_add(facts, "trace_sha256", "%s", e->p.trace->sha256);
+    moe_facts_add(facts, "experts", "%d", e->p.model->experts);
+    moe_facts_add(facts, "top_k", "%d", e->p.model->top_k);
+    moe_facts_add(facts, "batch", "%d", w->batch);
+    moe_facts_add(facts, "seq", "%d", w->seq);
+    moe_facts_add(facts, "max_tokens", "%" PRIu64, moe_engine_max_tokens(e));
+    moe_facts_add(facts, "seed", "%" PRIu64, w->seed);
+}
+
+static void add_executed(const moe_engine *e, moe_facts *facts)
+{
+    const moe_emulation *em = &e->p.experiment->emulation;
+    const moe_model *m = e->p.model;
+    moe_facts_add(facts, "ffn", "%s", em->ffn);
+    moe_facts_add(facts, "scale", "%d", em->scale);
+    moe_facts_add(facts, "executed_dtype", "%s",
+                  e->shape.dtype == MOE_BF16 ? "bf16" : "f32");
+    moe_facts_add(facts, "executed_hidden", "%d", e->shape.hidden);
+    moe_facts_add(facts, "executed_intermediate", "%d", e->shape.inter);
+    moe_facts_add(facts, "full_hidden", "%d", m->hidden);
+    moe_facts_add(facts, "full_intermediate", "%d", m->intermediate);
+    moe_facts_add(facts, "executed_row_bytes", "%zu",
+                  moe_ffn_row_bytes(&e->shape));
+    moe_facts_add(facts, "full_row_bytes", "%d",
+                  m->hidden * moe_dtype_size((moe_dtype)m->dtype));
+    moe_facts_add(facts, "threads", "%d", e->p.threads);
+}
+
+void moe_engine_describe(const moe_engine *e, moe_facts *facts)
+{
+    const moe_emulation *em = &e->p.experiment->emulation;
+    add_inputs(e, facts);
+    add_executed(e, facts);
+    moe_facts_add(facts, "coordination", "%s",
+                  em->coordination == MOE_CENTRAL ? "central" : "replicated");
+    add_routing(e->p.experiment, facts);
+    moe_facts_add(facts, "rebalance_every", "%d", em->rebalance_every);
+    moe_facts_add(facts, "gpus_per_node", "%d", e->p.cluster->gpus_per_node);
+}
+
+int moe_engine_history(const moe_engine *e)
+{
+    for (int i = 0; i < e->n_runners; i++)
+        if (e->runner[i].spec->plan_ahead)
+            return e->p.experiment->emulation.rebalance_every;
+    return 0;
+}
+
+moe_engine_bytes moe_engine_memory(const moe_engine *e)
+{
+    const moe_ledger_dims d = moe_engine_dims(e);
+    const double expert = (double)moe_ffn_weight_bytes(&e->shape);
+    const double row = (double)moe_ffn_row_bytes(&e->shape);
+    const double pairs =
+        (double)moe_engine_max_tokens(e) * e->p.model->top_k / d.gpus;
+    double slots = 0;
+    for (int i = 0; i < e->n_runners; i++)
+        slots += e->runner[i].spec->slots;
+    return (moe_engine_bytes){.weights = expert * d.layers *
+                                         (d.experts + slots * d.gpus),
+                              .rows = ROW_BUFFERS * pairs * row,
+                              .measurements = moe_ledger_bytes(&d, 1),
+                              .root_measurements = moe_ledger_bytes(&d, 0)};
+}
