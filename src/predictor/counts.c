@@ -13,26 +13,6 @@ const char *const moe_predictor_collects[] = {[PREDICTOR_CHOICES] = "choices",
                                                   "probabilities",
                                               NULL};
 
-moe_status moe_predictor_train_shares(const moe_predictor_env *env, int l,
-                                      double *share_out, bool *empty_out,
-                                      moe_error *err)
-{
-    const size_t n_e = (size_t)env->trace->experts;
-    uint64_t total = 0;
-    uint64_t *counts = moe_array_new(n_e, sizeof *counts, err);
-    if (counts == NULL)
-        return MOE_NOMEM;
-    moe_trace_counts(env->trace, MOE_PART_TRAIN, env->layers[l], counts);
-    for (size_t e = 0; e < n_e; e++)
-        total += counts[e];
-    for (size_t e = 0; e < n_e; e++)
-        share_out[e] =
-            total > 0 ? (double)counts[e] / (double)total : 1.0 / (double)n_e;
-    *empty_out = total == 0;
-    free(counts);
-    return MOE_OK;
-}
-
 /* The training part's tokens, grouped by row, and scratch for one layer. */
 typedef struct {
     const moe_trace *trace;

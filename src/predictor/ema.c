@@ -2,9 +2,6 @@
 #include "internal.h"
 
 #include <math.h>
-#include <stdlib.h>
-
-#include "moegps/mem.h"
 
 /* Exponential moving average of the shares of past iterations:
  * p <- (1 - alpha) p + alpha q. It begins with the shares of the training
@@ -37,45 +34,30 @@ static const moe_opt options[] = {
     {.key = NULL}};
 
 typedef struct {
-    int n_layers, experts;
+    moe_shares now;
     double alpha;
-    bool begun;    /* share holds something worth keeping */
-    double *share; /* [n_layers][experts] */
+    bool begun; /* `now` holds something worth keeping */
 } ema_state;
-
-static moe_forecast forecast(const void *params)
-{
-    (void)params;
-    return MOE_FORECAST_LOAD;
-}
 
 static moe_status init(void *state, const moe_predictor_env *env,
                        const void *params, moe_error *err)
 {
     ema_state *s = state;
     const ema_params *p = params;
-    moe_error local = {0};
-    bool empty = false;
     if (p->half_life > 0 && p->alpha != default_alpha)
         return moe_fail(err, MOE_USAGE,
                         "predictor ema: set alpha or half_life, not both");
     s->alpha = p->half_life > 0 ? 1 - exp2(-1 / p->half_life) : p->alpha;
-    s->n_layers = env->n_layers;
-    s->experts = env->trace->experts;
-    s->share = moe_array_new((size_t)s->n_layers * (size_t)s->experts,
-                             sizeof *s->share, &local);
-    for (int l = 0; l < env->n_layers && local.status == MOE_OK; l++)
-        moe_predictor_train_shares(env, l, s->share + l * s->experts, &empty,
-                                   &local);
-    s->begun = !empty;
-    return moe_pass(err, &local);
+    const moe_status status = moe_shares_init(&s->now, env, 0, err);
+    s->begun = s->now.trained;
+    return status;
 }
 
 static void load(void *state, const moe_batch *batch, int layer,
                  double *share_out)
 {
     const ema_state *s = state;
-    const double *share = s->share + layer * s->experts;
+    const double *share = s->now.share + layer * s->now.experts;
     double sum = 0; /* 1 but for rounding, which would pile up */
     for (int e = 0; e < batch->experts; e++)
         sum += share[e];
@@ -88,21 +70,11 @@ static void observe(void *state, const moe_batch *batch)
     ema_state *s = state;
     const double total = (double)batch->tokens * batch->top_k;
     const double alpha = s->begun ? s->alpha : 1;
-    for (int i = 0; i < s->n_layers * s->experts; i++)
-        s->share[i] = (1 - alpha) * s->share[i] +
-                      alpha * (double)batch->true_pairs[i] / total;
+    double *share = s->now.share;
+    for (int i = 0; i < s->now.n_layers * s->now.experts; i++)
+        share[i] = (1 - alpha) * share[i] +
+                   alpha * (double)batch->true_pairs[i] / total;
     s->begun = true;
-}
-
-static size_t parameters(const void *state)
-{
-    const ema_state *s = state;
-    return (size_t)s->n_layers * (size_t)s->experts;
-}
-
-static void fini(void *state)
-{
-    free(((ema_state *)state)->share);
 }
 
 const moe_predictor moe_predictor_ema = {
@@ -111,10 +83,10 @@ const moe_predictor moe_predictor_ema = {
     .opts = options,
     .params_size = sizeof(ema_params),
     .state_size = sizeof(ema_state),
-    .forecast = forecast,
+    .forecast = moe_forecast_of_load,
     .init = init,
     .load = load,
     .observe = observe,
-    .parameters = parameters,
-    .fini = fini,
+    .parameters = moe_shares_parameters,
+    .fini = moe_shares_fini,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/predictor.h"
+#include "internal.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -41,12 +41,6 @@ typedef struct {
     double flops;
     uint16_t *choice; /* [n_layers][n_tokens][top_k] likeliest first */
 } file_state;
-
-static moe_forecast forecast(const void *params)
-{
-    (void)params;
-    return MOE_FORECAST_TOKENS;
-}
 
 static const char *file(const void *params)
 {
@@ -248,7 +242,7 @@ const moe_predictor moe_predictor_file = {
     .opts = options,
     .params_size = sizeof(file_params),
     .state_size = sizeof(file_state),
-    .forecast = forecast,
+    .forecast = moe_forecast_of_tokens,
     .file = file,
     .init = init,
     .tokens = tokens,

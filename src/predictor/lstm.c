@@ -29,12 +29,6 @@ typedef struct {
     float *rows; /* [max_own, rounded up][MOE_NEURAL_WIDTH] for the heads */
 } lstm_state;
 
-static moe_forecast forecast(const void *params)
-{
-    (void)params;
-    return MOE_FORECAST_TOKENS;
-}
-
 static moe_status allocate(lstm_state *s, uint32_t max_own, moe_error *err)
 {
     const size_t n = max_own, rows = n / MOE_NEURAL_ROWS + 1;
@@ -224,7 +218,7 @@ const moe_predictor moe_predictor_lstm = {
     .help = "trained on the token and those before it: LSTM of 2 x 64, "
             "attention, residual",
     .state_size = sizeof(lstm_state),
-    .forecast = forecast,
+    .forecast = moe_forecast_of_tokens,
     .init = init,
     .tokens = tokens,
     .work = work,

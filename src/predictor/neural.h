@@ -15,9 +15,7 @@
 
 #include <dnnl.h>
 
-#include "moegps/batch.h"
-#include "moegps/learned.h"
-#include "moegps/predictor.h"
+#include "internal.h"
 
 enum {
     MOE_NEURAL_ARRAYS = 16, /* most arrays of a network */

@@ -208,12 +208,6 @@ typedef struct {
     float *x, *h1, *h2;     /* [MOE_NEURAL_ROWS] */
 } ffn_state;
 
-static moe_forecast forecast(const void *params)
-{
-    (void)params;
-    return MOE_FORECAST_TOKENS;
-}
-
 static dnnl_status_t describe_layer(const moe_neural_lib *lib,
                                     const dnnl_memory_desc_t md[4],
                                     dnnl_primitive_desc_t *pd)
@@ -390,7 +384,7 @@ const moe_predictor moe_predictor_ffn = {
     .name = "ffn",
     .help = "trained on the token alone: embedding, 128, 64, a head per layer",
     .state_size = sizeof(ffn_state),
-    .forecast = forecast,
+    .forecast = moe_forecast_of_tokens,
     .init = init,
     .tokens = tokens,
     .work = work,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/predictor.h"
+#include "internal.h"
 
 #include <math.h>
 
@@ -18,6 +18,18 @@ static const moe_predictor *const members[] = {
 };
 
 MOE_REGISTRY(moe_predictor)
+
+moe_forecast moe_forecast_of_load(const void *params)
+{
+    (void)params;
+    return MOE_FORECAST_LOAD;
+}
+
+moe_forecast moe_forecast_of_tokens(const void *params)
+{
+    (void)params;
+    return MOE_FORECAST_TOKENS;
+}
 
 /* A share is rounded per token, not per rank, so that the sum over ranks
  * depends on the batch's size alone. */

@@ -26,35 +26,23 @@ static const moe_opt options[] = {
     {.key = NULL}};
 
 typedef struct {
-    size_t n; /* layers times experts */
-    int experts;
+    moe_shares before; /* what holds before the first iteration */
+    size_t n;          /* layers times experts */
     uint64_t length, seen;
-    double *before; /* [n] shares before the first iteration */
-    int64_t *past;  /* [length][n] pairs, a ring */
-    int64_t *sum;   /* [n] of the ring */
+    int64_t *past; /* [length][n] pairs, a ring */
+    int64_t *sum;  /* [n] of the ring */
 } window_state;
-
-static moe_forecast forecast(const void *params)
-{
-    (void)params;
-    return MOE_FORECAST_LOAD;
-}
 
 static moe_status init(void *state, const moe_predictor_env *env,
                        const void *params, moe_error *err)
 {
     window_state *s = state;
     moe_error local = {0};
-    bool empty = false;
-    s->experts = env->trace->experts;
     s->length = (uint64_t)((const window_params *)params)->iterations;
-    s->n = (size_t)env->n_layers * (size_t)s->experts;
-    s->before = moe_array_new(s->n, sizeof *s->before, &local);
+    s->n = (size_t)env->n_layers * (size_t)env->trace->experts;
     s->sum = moe_array_new(s->n, sizeof *s->sum, &local);
     s->past = moe_array_new(s->length * s->n, sizeof *s->past, &local);
-    for (int l = 0; l < env->n_layers && local.status == MOE_OK; l++)
-        moe_predictor_train_shares(env, l, s->before + l * s->experts, &empty,
-                                   &local);
+    moe_shares_init(&s->before, env, 0, &local);
     return moe_pass(err, &local);
 }
 
@@ -68,7 +56,7 @@ static void load(void *state, const moe_batch *batch, int layer,
         total += s->sum[at + e];
     for (size_t e = 0; e < n_e; e++)
         share_out[e] = total > 0 ? (double)s->sum[at + e] / (double)total
-                                 : s->before[at + e];
+                                 : s->before.share[at + e];
 }
 
 static void observe(void *state, const moe_batch *batch)
@@ -89,7 +77,7 @@ static size_t parameters(const void *state)
 static void fini(void *state)
 {
     window_state *s = state;
-    free(s->before);
+    moe_shares_fini(&s->before);
     free(s->past);
     free(s->sum);
 }
@@ -100,7 +88,7 @@ const moe_predictor moe_predictor_window = {
     .opts = options,
     .params_size = sizeof(window_params),
     .state_size = sizeof(window_state),
-    .forecast = forecast,
+    .forecast = moe_forecast_of_load,
     .init = init,
     .load = load,
     .observe = observe,
