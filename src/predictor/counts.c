@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "internal.h"
+#include "counts.h"
 
 #include <assert.h>
 #include <math.h>
@@ -7,11 +7,6 @@
 #include <string.h>
 
 #include "moegps/mem.h"
-
-const char *const moe_predictor_collects[] = {[PREDICTOR_CHOICES] = "choices",
-                                              [PREDICTOR_PROBABILITIES] =
-                                                  "probabilities",
-                                              NULL};
 
 /* The training part's tokens, grouped by row, and scratch for one layer. */
 typedef struct {
@@ -25,21 +20,24 @@ typedef struct {
     double *first_visit;     /* [experts] ... with its first choice */
     uint16_t *popular;       /* [experts] by falling visit */
     uint16_t *candidate;     /* [experts] */
-    double weight;
+    double prior;
 } census;
 
 static moe_status check(const moe_predictor_env *env,
-                        const moe_predictor_keys *keys, moe_error *err)
+                        const moe_token_kinds *kinds, moe_error *err)
 {
     if (env->trace->kind != MOE_TRACE_TOKENS)
         return moe_fail(err, MOE_USAGE,
                         "predictor %s: needs a token trace; this one holds "
                         "loads, which do not say what token chose what",
-                        keys->name);
+                        kinds->name);
+    if (kinds->needs != NULL && kinds->n_kinds == 0)
+        return moe_fail(err, MOE_USAGE, "predictor %s: the trace has no %s",
+                        kinds->name, kinds->needs);
     if (moe_trace_part_tokens(env->trace, MOE_PART_TRAIN) == 0)
         return moe_fail(err, MOE_USAGE,
                         "predictor %s: the trace's training part is empty",
-                        keys->name);
+                        kinds->name);
     return MOE_OK;
 }
 
@@ -55,34 +53,46 @@ static uint32_t *list_training(const moe_trace *t, uint64_t n, moe_error *err)
     return list;
 }
 
-/* Number the keys that occur, and sort tokens by them. */
-static moe_status group(const moe_predictor_keys *keys,
-                        moe_predictor_table *out, census *c, moe_error *err)
+static uint32_t kind_of(const moe_token_kinds *kinds, const moe_trace *t,
+                        uint32_t token)
+{
+    return kinds->kind(t->token_id, t->position, token);
+}
+
+/* Sort tokens by row: a counting sort. */
+static void sort_by_row(const moe_token_kinds *kinds, const moe_counts *out,
+                        const uint32_t *list, census *c)
 {
     const moe_trace *t = c->trace;
-    uint32_t *list = list_training(t, c->n, err);
+    uint64_t *next = c->start + 1; /* where each row begins, then its end */
+    for (uint64_t j = 0; j < c->n; j++)
+        next[out->row_of[kind_of(kinds, t, list[j])] + 1]++;
+    for (size_t r = 1; r <= out->rows; r++)
+        next[r] += next[r - 1];
+    for (uint64_t j = 0; j < c->n; j++)
+        c->token[next[out->row_of[kind_of(kinds, t, list[j])]]++] = list[j];
+}
+
+/* Give each kind that occurs a row, and group the tokens by rows. */
+static moe_status group(const moe_token_kinds *kinds, moe_counts *out,
+                        census *c, moe_error *err)
+{
+    uint32_t *list = list_training(c->trace, c->n, err);
     out->rows = 1;
-    if (list == NULL || keys->n_keys == 0) {
+    if (list == NULL || kinds->n_kinds == 0) {
         c->token = list;
         return err->status;
     }
-    out->row_of = moe_array_new(keys->n_keys, sizeof *out->row_of, err);
+    out->row_of = moe_array_new(kinds->n_kinds, sizeof *out->row_of, err);
     for (uint64_t j = 0; out->row_of != NULL && j < c->n; j++) {
-        uint32_t *row = &out->row_of[keys->key(t, list[j])];
+        uint32_t *row = &out->row_of[kind_of(kinds, c->trace, list[j])];
         if (*row == 0)
             *row = (uint32_t)out->rows++;
     }
     c->token = moe_array_new(c->n, sizeof *c->token, err);
     c->start = moe_array_new(out->rows + 2, sizeof *c->start, err);
-    if (err->status == MOE_OK) {
-        uint64_t *next = c->start + 1; /* begins of rows, then their ends */
-        for (uint64_t j = 0; j < c->n; j++)
-            next[out->row_of[keys->key(t, list[j])] + 1]++;
-        for (size_t r = 1; r <= out->rows; r++)
-            next[r] += next[r - 1];
-        for (uint64_t j = 0; j < c->n; j++)
-            c->token[next[out->row_of[keys->key(t, list[j])]]++] = list[j];
-    }
+    if (err->status == MOE_OK)
+        sort_by_row(kinds, out, list, c);
     free(list);
     return err->status;
 }
@@ -193,16 +203,16 @@ static void fill_row(census *c, const uint16_t *experts_of, size_t row,
             c->candidate[all++] = c->popular[i];
     for (size_t i = 0; i < all; i++) {
         const uint16_t e = c->candidate[i];
-        c->score[e] = (c->pairs[e] + c->weight * c->visit[e]) / (n + c->weight);
+        c->score[e] = (c->pairs[e] + c->prior * c->visit[e]) / (n + c->prior);
         c->leading[e] =
-            (c->first[e] + c->weight * c->first_visit[e]) / (n + c->weight);
+            (c->first[e] + c->prior * c->first_visit[e]) / (n + c->prior);
     }
     settle(c, all, choice, score);
     forget(c, met);
 }
 
 static void fill_layer(const moe_predictor_env *env, int l, census *c,
-                       moe_predictor_table *out)
+                       moe_counts *out)
 {
     const size_t k = (size_t)out->top_k, n_e = (size_t)out->experts;
     const uint16_t *experts_of =
@@ -216,7 +226,7 @@ static void fill_layer(const moe_predictor_env *env, int l, census *c,
         fill_row(c, experts_of, r, choice + r * k, score + r * k);
 }
 
-static moe_status allocate(moe_predictor_table *out, census *c, moe_error *err)
+static moe_status allocate(moe_counts *out, census *c, moe_error *err)
 {
     const size_t n_e = (size_t)out->experts, l = (size_t)out->n_layers;
     const size_t n = l * out->rows * (size_t)out->top_k;
@@ -233,20 +243,19 @@ static moe_status allocate(moe_predictor_table *out, census *c, moe_error *err)
     return err->status;
 }
 
-moe_status moe_predictor_table_make(const moe_predictor_env *env,
-                                    const moe_predictor_keys *keys,
-                                    double weight, moe_predictor_table *out,
-                                    moe_error *err)
+moe_status moe_counts_init(moe_counts *out, const moe_predictor_env *env,
+                           const moe_token_kinds *kinds, double prior,
+                           moe_error *err)
 {
     census c = {.trace = env->trace,
                 .n = moe_trace_part_tokens(env->trace, MOE_PART_TRAIN),
-                .weight = weight};
+                .prior = prior};
     moe_error local = {0};
     out->n_layers = env->n_layers;
     out->experts = env->trace->experts;
     out->top_k = env->trace->top_k;
-    if (check(env, keys, &local) == MOE_OK &&
-        group(keys, out, &c, &local) == MOE_OK &&
+    if (check(env, kinds, &local) == MOE_OK &&
+        group(kinds, out, &c, &local) == MOE_OK &&
         allocate(out, &c, &local) == MOE_OK)
         for (int l = 0; l < env->n_layers; l++)
             fill_layer(env, l, &c, out);
@@ -257,24 +266,24 @@ moe_status moe_predictor_table_make(const moe_predictor_env *env,
     return moe_pass(err, &local);
 }
 
-void moe_predictor_table_fini(moe_predictor_table *table)
+void moe_counts_fini(moe_counts *counts)
 {
-    free(table->row_of);
-    free(table->choice);
-    free(table->score);
-    free(table->visit);
-    *table = (moe_predictor_table){0};
+    free(counts->row_of);
+    free(counts->choice);
+    free(counts->score);
+    free(counts->visit);
+    *counts = (moe_counts){0};
 }
 
-void moe_predictor_table_expect(const moe_predictor_table *table, int layer,
-                                size_t row, uint64_t *load)
+void moe_counts_expect(const moe_counts *counts, int layer, size_t row,
+                       uint64_t *load)
 {
-    const size_t k = (size_t)table->top_k;
-    const size_t at = ((size_t)layer * table->rows + row) * k;
-    const uint16_t *choice = table->choice + at;
-    const float *score = table->score + at;
-    const double *visit = table->visit + layer * table->experts;
-    double left = table->top_k, others = table->top_k;
+    const size_t k = (size_t)counts->top_k;
+    const size_t at = ((size_t)layer * counts->rows + row) * k;
+    const uint16_t *choice = counts->choice + at;
+    const float *score = counts->score + at;
+    const double *visit = counts->visit + layer * counts->experts;
+    double left = counts->top_k, others = counts->top_k;
     for (size_t j = 0; j < k; j++) {
         left -= score[j];
         others -= visit[choice[j]];
@@ -283,7 +292,7 @@ void moe_predictor_table_expect(const moe_predictor_table *table, int layer,
      * experts' part of it are set right below. */
     const double per_visit = others > 1e-9 && left > 0 ? left / others : 0.0;
     int64_t sum = 0;
-    for (int e = 0; e < table->experts; e++) {
+    for (int e = 0; e < counts->experts; e++) {
         const int64_t part = (int64_t)(per_visit * visit[e] * MOE_LOAD_ONE);
         load[e] += (uint64_t)part;
         sum += part;
@@ -295,17 +304,12 @@ void moe_predictor_table_expect(const moe_predictor_table *table, int layer,
         load[choice[j]] += (uint64_t)(mine - part);
         sum += mine - part;
     }
-    load[choice[0]] += (uint64_t)((int64_t)(table->top_k * MOE_LOAD_ONE) - sum);
+    load[choice[0]] +=
+        (uint64_t)((int64_t)(counts->top_k * MOE_LOAD_ONE) - sum);
 }
 
-size_t moe_predictor_table_numbers(const moe_predictor_table *table)
+size_t moe_counts_numbers(const moe_counts *counts)
 {
-    const size_t n = table->rows * (size_t)table->top_k;
-    return (size_t)table->n_layers * (2 * n + (size_t)table->experts);
-}
-
-int moe_predictor_lookup_work(int top_k, double tokens, moe_gemm_run *runs_out)
-{
-    runs_out[0] = (moe_gemm_run){{.m = tokens, .n = top_k, .k = 1}, 1};
-    return 1;
+    const size_t n = counts->rows * (size_t)counts->top_k;
+    return (size_t)counts->n_layers * (2 * n + (size_t)counts->experts);
 }
