@@ -16,6 +16,8 @@
     X(BATCH, "batch", "while the batch of an iteration is prepared")       \
     X(PREDICT, "predict", "inside the timed predict phase")                \
     X(PLAN, "plan", "inside the timed plan phase")                         \
+    X(DIFFER, "differ",                                                    \
+      "makes a plan another one, where every rank plans for itself")       \
     X(FFN, "ffn", "inside the timed ffn phase")                            \
     X(CHECK, "check", "corrupts one row before combine: validation fails") \
     X(CREATE, "create", "while the result file is created")                \

@@ -126,6 +126,8 @@ static uint64_t plan_hash(const moe_plan *p)
  * keep the old plan. */
 static void confirm(moe_engine *e, moe_runner *r)
 {
+    if (moe_inject_here(e->ctx, MOE_SITE_DIFFER))
+        r->next.quota[0]++;
     const uint64_t hash = plan_hash(&r->next);
     uint64_t most[3] = {hash, ~hash, (uint64_t)e->ctx->err.status};
     MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, most, 3, MPI_UINT64_T, MPI_MAX,

@@ -610,6 +610,25 @@ START_TEST(an_injected_fault_ends_all_ranks)
 }
 END_TEST
 
+/* Ranks that plan for themselves must agree, or rows would go where nobody
+ * waits for them. */
+START_TEST(plans_that_differ_end_the_run)
+{
+    bench b;
+    const engine_case c = {"", false, {"emulation.coordination=replicated"}, 1};
+    test_ctx.injection =
+        (moe_injection){true, MOE_SITE_DIFFER, test_ctx.size - 1};
+    moe_status s = bench_init(&b, &c);
+    s = s == MOE_OK ? bench_run(&b) : s;
+    test_ctx.injection.armed = false;
+    bench_fini(&b);
+    ck_assert_int_eq(s, test_ctx.size > 1 ? MOE_INVALID : MOE_OK);
+    if (test_ctx.size > 1)
+        ck_assert_ptr_nonnull(
+            strstr(test_ctx.err.text, "different plans of equal loads"));
+}
+END_TEST
+
 static const struct {
     const char *set, *says;
 } refused[] = {
@@ -650,6 +669,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, a_corrupted_row_is_found, MOE_ARRAY_LEN(spoiled));
     MOE_TEST_LOOP(suite, an_injected_fault_ends_all_ranks,
                   MOE_ARRAY_LEN(sites));
+    MOE_TEST(suite, plans_that_differ_end_the_run);
     MOE_TEST_LOOP(suite, bad_combinations_are_refused, MOE_ARRAY_LEN(refused));
     return suite;
 }

@@ -576,6 +576,72 @@ START_TEST(summary_equals_view)
 }
 END_TEST
 
+/* Clear a phase of one layer, or all of them, in this rank's column. */
+static void forget(run *r, int strategy, int i, int layer, int phase)
+{
+    moe_ledger *g = &r->ledger;
+    const size_t at =
+        moe_ledger_at(g, strategy, i, layer) * MOE_N_PHASES + (size_t)phase;
+    g->wall[at] = g->cpu[at] = g->gpu[at] = g->exposed[at] = g->wait[at] = NAN;
+}
+
+/* A layer that has no time leaves its iteration without one: the sum of the
+ * others is no time of an iteration. */
+START_TEST(iteration_with_an_unmeasured_layer_has_no_time)
+{
+    static const char *const names[MOE_N_CLOCKS] = {
+        "timing/iteration_time_wall", "timing/iteration_time_cpu",
+        "timing/iteration_time_gpu"};
+    run r;
+    begin_ledger(&r, "gap.h5", false);
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        forget(&r, 1, 2, 3, p);
+    create(&r);
+    put(&r, 0, SYN_I);
+    finish(&r, MOE_RUN_COMPLETE);
+    end(&r);
+    moe_error err = {0};
+    hid_t file = moe_h5_open(r.path, false, &err);
+    for (int c = 0; c < MOE_N_CLOCKS; c++) {
+        double *x = moe_h5_read(file, names[c], H5T_NATIVE_DOUBLE, 8,
+                                SYN_S * SYN_I, &err);
+        ck_assert_ptr_nonnull(x);
+        for (int j = 0; j < SYN_S * SYN_I; j++)
+            ck_assert(isnan(x[j]) == (j == SYN_I + 2));
+        free(x);
+    }
+    moe_h5_close_file(file, &err);
+}
+END_TEST
+
+/* A measured iteration spent 0 s in a phase that it lacks; a phase that no
+ * iteration has was not measured. */
+START_TEST(phase_that_most_iterations_lack_takes_no_time)
+{
+    run r;
+    moe_view v = {0};
+    begin_ledger(&r, "rare.h5", false);
+    for (int l = 0; l < SYN_L; l++)
+        for (int i = 0; i < SYN_I; i++) {
+            if (i > 2)
+                forget(&r, 1, i, l, MOE_PHASE_MIGRATE);
+            forget(&r, 1, i, l, MOE_PHASE_PLAN);
+        }
+    create(&r);
+    put(&r, 0, SYN_I);
+    finish(&r, MOE_RUN_COMPLETE);
+    moe_status status = moe_view_read(r.path, &v, NULL);
+    end(&r);
+    ck_assert_int_eq(status, MOE_OK);
+    for (int c = 0; c < MOE_N_CLOCKS; c++) {
+        ck_assert_double_eq(v.strategy[1].phase[c][MOE_PHASE_MIGRATE], 0);
+        ck_assert_double_nan(v.strategy[1].phase[c][MOE_PHASE_PLAN]);
+        ck_assert_double_gt(v.strategy[1].phase[c][MOE_PHASE_FFN], 0);
+    }
+    moe_view_free(&v);
+}
+END_TEST
+
 /* No close: what a killed run leaves. */
 START_TEST(unfinished_file_shows_flushed_iterations)
 {
@@ -1017,6 +1083,8 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, work_of_long_periods_has_their_plans);
     MOE_TEST(suite, sample_is_all_iterations_of_a_plan);
     MOE_TEST(suite, summary_equals_view);
+    MOE_TEST(suite, iteration_with_an_unmeasured_layer_has_no_time);
+    MOE_TEST(suite, phase_that_most_iterations_lack_takes_no_time);
     MOE_TEST_LOOP(suite, unfinished_file_shows_flushed_iterations,
                   MOE_ARRAY_LEN(variants));
     MOE_TEST(suite, interrupted_run_gets_its_name);
