@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "../src/report/map_words.h"
-#include "../src/report/plot.h"
+#include "../src/figures/plot.h"
 #include "harness.h"
 #include "moegps/mem.h"
 

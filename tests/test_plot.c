@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "../src/report/plot_frame.h"
+#include "../src/figures/plot_frame.h"
 
 #include <math.h>
 #include <stdlib.h>

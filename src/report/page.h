@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "dossier.h"
-#include "plot.h"
+#include "../figures/plot.h"
 
 /* Write the page: no scripts, nothing from outside, and a policy that forbids
  * both. Texts of result files are escaped. */

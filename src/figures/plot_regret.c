@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
-#include "cells.h"
+#include "../report/cells.h"
 #include "plot_frame.h"
 
 /* What every stage loses, stacked per strategy: of balance, as the run counted

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "cells.h"
+#include "../report/cells.h"
 #include "moegps/regime_map.h"
-#include "map_words.h"
+#include "../report/map_words.h"
 #include "moegps/mem.h"
 
 /* The fastest strategy of every cell, by hue; strong where it is far ahead of

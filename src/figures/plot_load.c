@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "cells.h"
+#include "../report/cells.h"
 #include "moegps/mem.h"
 #include "plot_frame.h"
 

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "cells.h"
+#include "../report/cells.h"
 #include "plot_frame.h"
 
 /* Where a layer's time goes, and what strategies win. */

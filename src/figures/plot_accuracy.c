@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "cells.h"
+#include "../report/cells.h"
 #include "plot_frame.h"
 
 /* What accuracy is worth and what it costs: strategies that foretell tokens.

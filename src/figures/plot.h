@@ -5,13 +5,13 @@
  * turns them into NAME.svg and NAME.pdf. Names from files reach gnuplot as
  * labels only: moe_plot_label() takes out what it could take for syntax.
  */
-#ifndef MOEGPS_REPORT_PLOT_H
-#define MOEGPS_REPORT_PLOT_H
+#ifndef MOEGPS_FIGURES_PLOT_H
+#define MOEGPS_FIGURES_PLOT_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "dossier.h"
+#include "../report/dossier.h"
 #include "moegps/map_slice.h"
 
 enum {

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "cells.h"
+#include "../report/cells.h"
 #include "moegps/mem.h"
 #include "plot_frame.h"
 

@@ -5,8 +5,8 @@
  * long their labels are; here both are laid out in pixels of the SVG, of which
  * the PDF is a copy.
  */
-#ifndef MOEGPS_REPORT_PLOT_FRAME_H
-#define MOEGPS_REPORT_PLOT_FRAME_H
+#ifndef MOEGPS_FIGURES_PLOT_FRAME_H
+#define MOEGPS_FIGURES_PLOT_FRAME_H
 
 #include "plot.h"
 
