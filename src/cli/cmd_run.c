@@ -268,6 +268,7 @@ static void release(moe_run_job *r)
         moe_learned_free(&r->file[f]);
     moe_trace_free(&r->trace);
     moe_experiment_fini(&r->experiment);
+    free(r->layers);
     free(r->input);
     free(r->resolved);
     free(r->command_line);

@@ -1,6 +1,6 @@
 /** run.h: what the files of `moegps run` share.
  *
- *  run.c          arguments, the order of things, iterations
+ *  cmd_run.c      arguments, the order of things
  *  run_inputs.c   experiment, profiles, trace, predictor files
  *  run_results.c  the result file, and what is printed
  */
@@ -15,7 +15,7 @@
 #include "moegps/results.h"
 #include "moegps/watchdog.h"
 
-enum { RUN_MAX_SETS = 64, RUN_MAX_LAYERS = 4096 };
+enum { RUN_MAX_SETS = 64 };
 
 typedef struct {
     const char *experiment, *out, *json, *inject;
@@ -38,7 +38,8 @@ typedef struct {
         *learned[MOE_MAX_STRATEGIES]; /* of each strategy, or NULL */
     int n_files;
     moe_topo topo;
-    int layers[RUN_MAX_LAYERS], n_layers;
+    int32_t *layers; /* [n_layers] numbers in the model, owned */
+    int n_layers;
     char *input, *resolved, *command_line;
     char *model_profile, *cluster_profile;
     char out[1024];

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/mem.h"
 #include "moegps/profile.h"
 
 /* Read a profile on rank 0, parse it everywhere. */
@@ -49,10 +50,11 @@ static void choose_layers(moe_run_job *r)
 {
     const moe_trace *t = &r->trace;
     const char *list = r->experiment.workload.layers;
-    if (r->model.layers > RUN_MAX_LAYERS || t->layers > RUN_MAX_LAYERS) {
-        moe_fail(&r->ctx.err, MOE_USAGE, "at most %d layers can be run",
-                 RUN_MAX_LAYERS);
-    } else if (t->has_layer_number && strcmp(list, "all") == 0) {
+    const int most = r->model.layers > t->layers ? r->model.layers : t->layers;
+    r->layers = moe_array_new((size_t)most, sizeof *r->layers, &r->ctx.err);
+    if (r->layers == NULL)
+        return;
+    if (t->has_layer_number && strcmp(list, "all") == 0) {
         r->n_layers = t->layers;
         memcpy(r->layers, t->layer_number,
                (size_t)t->layers * sizeof *r->layers);

@@ -58,13 +58,10 @@ moe_status moe_run_create_results(moe_run_job *r)
 {
     const moe_ledger_dims dims = moe_engine_dims(r->engine);
     const char *names[MOE_MAX_STRATEGIES];
-    int32_t layers[RUN_MAX_LAYERS];
     char title[256];
     moe_facts facts = {.n = 0};
     for (int i = 0; i < dims.strategies; i++)
         names[i] = r->experiment.strategy[i].name;
-    for (int l = 0; l < dims.layers; l++)
-        layers[l] = r->layers[l];
     moe_engine_describe(r->engine, &facts);
     snprintf(title, sizeof title, "%s on %d x %s, trace %.96s", r->model.name,
              dims.gpus, r->cluster.name, r->experiment.trace_name);
@@ -77,7 +74,7 @@ moe_status moe_run_create_results(moe_run_job *r)
                                    .facts = &facts,
                                    .strategies = names,
                                    .reference = r->experiment.reference,
-                                   .layers = layers,
+                                   .layers = r->layers,
                                    .topo = &r->topo,
                                    .gpu = moe_engine_gpu(r->engine),
                                    .history = moe_engine_history(r->engine),

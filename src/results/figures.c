@@ -448,7 +448,7 @@ static void read_traffic(moe_reader *rd, moe_field_id id, size_t offset,
             all += x[j];
         for (size_t j = 0; j < g; j++)
             own += x[j * g + j];
-        int layers = iterations_of(rd, s) * v->dims.layers;
+        const double layers = (double)iterations_of(rd, s) * v->dims.layers;
         const double mean = layers > 0 ? all / layers : NAN;
         const double remote = all > 0 ? 1 - own / all : NAN;
         memcpy((char *)&v->strategy[s] + offset, &mean, sizeof mean);

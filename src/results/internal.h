@@ -53,6 +53,9 @@ void moe_skeleton_write(hid_t file, const moe_ctx *ctx,
                         const moe_results_meta *meta, const moe_ledger *ledger,
                         const moe_rank_facts *facts, bool mpio, moe_error *err);
 
+/** Write the scale of metrics, and their units beside it. Rank 0 only. */
+void moe_metrics_write_scale(hid_t group, moe_error *err);
+
 /** Create the empty /summary; fill it from a view. Rank 0 only. */
 void moe_summary_create(hid_t file, const char *const *strategies,
                         size_t n_strategies, moe_error *err);

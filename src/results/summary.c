@@ -106,25 +106,30 @@ static const moe_figure figures[] = {
      offsetof(moe_ratio, ci_high), true},
 };
 
-void moe_summary_create(hid_t file, const char *const *strategies,
-                        size_t n_strategies, moe_error *err)
+void moe_metrics_write_scale(hid_t group, moe_error *err)
 {
-    static const char *const axes[] = {".", "."};
     const char *names[MOE_ARRAY_LEN(metrics)], *units[MOE_ARRAY_LEN(metrics)];
     const size_t n = MOE_ARRAY_LEN(metrics);
     for (size_t m = 0; m < n; m++) {
         names[m] = metrics[m].name;
         units[m] = metrics[m].unit;
     }
+    moe_h5_scale_text(group, "metric", n, names, "figure of a strategy", err);
+    moe_h5_write_strings(group, "unit", "metric", n, units,
+                         "unit of the metric", err);
+}
+
+void moe_summary_create(hid_t file, const char *const *strategies,
+                        size_t n_strategies, moe_error *err)
+{
+    static const char *const axes[] = {".", "."};
     hid_t group = moe_h5_create_group(file, "summary", err);
     moe_h5_put_text(group, "NX_class", "NXdata", err);
     moe_h5_put_text(group, "signal", "median", err);
     moe_h5_put_list(group, "axes", axes, MOE_ARRAY_LEN(axes), err);
     moe_h5_scale_text(group, "strategy", n_strategies, strategies,
                       "predictor, planner and split", err);
-    moe_h5_scale_text(group, "metric", n, names, "figure of a strategy", err);
-    moe_h5_write_strings(group, "unit", "metric", n, units,
-                         "unit of the metric", err);
+    moe_metrics_write_scale(group, err);
     moe_h5_spec spec = {.name = "n",
                         .type = H5T_STD_I32LE,
                         .rank = 2,

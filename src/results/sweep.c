@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/sweep.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,15 +132,8 @@ typedef struct {
 
 static void put_scales(const writer *w)
 {
-    const char *metrics[64], *units[64], *strategies[MOE_MAX_STRATEGIES];
+    const char *strategies[MOE_MAX_STRATEGIES];
     const char *phases[MOE_N_PHASES], *clocks[MOE_N_CLOCKS];
-    size_t n_metrics = 0;
-    const moe_metric *m;
-    for (; (m = moe_metric_at(n_metrics)) != NULL; n_metrics++) {
-        assert(n_metrics < MOE_ARRAY_LEN(metrics));
-        metrics[n_metrics] = m->name;
-        units[n_metrics] = m->unit;
-    }
     for (size_t s = 0; s < w->strategies; s++)
         strategies[s] = w->views[0].strategy[s].name;
     for (int p = 0; p < MOE_N_PHASES; p++)
@@ -151,16 +143,13 @@ static void put_scales(const writer *w)
     moe_h5_scale(w->group, "run", w->n, NULL, "run, by number of GPUs", w->err);
     moe_h5_scale_text(w->group, "strategy", w->strategies, strategies,
                       "predictor, planner and split", w->err);
-    moe_h5_scale_text(w->group, "metric", n_metrics, metrics,
-                      "figure of a strategy", w->err);
+    moe_metrics_write_scale(w->group, w->err);
     moe_h5_scale_text(w->group, "phase", MOE_N_PHASES, phases,
                       "phase of a layer, in order", w->err);
     moe_h5_scale_text(w->group, "clock", MOE_N_CLOCKS, clocks,
                       "measured, CPU time, modelled", w->err);
     moe_h5_scale(w->group, "iteration", w->iterations, NULL,
                  "measured iteration", w->err);
-    moe_h5_write_strings(w->group, "unit", "metric", n_metrics, units,
-                         "unit of the metric", w->err);
 }
 
 static void put_runs(const writer *w)

@@ -103,6 +103,19 @@ void moe_target_flush(hid_t file, const char *partial, moe_error *err)
         moe_fail(err, MOE_IO, "%s: cannot write", partial);
 }
 
+/* Close everything that is open in a file, but for the file. */
+static void close_objects(hid_t file)
+{
+    const unsigned types = H5F_OBJ_ALL & ~(unsigned)H5F_OBJ_FILE;
+    const ssize_t n = H5Fget_obj_count(file, types);
+    hid_t *open = moe_array_new(n > 0 ? (size_t)n : 0, sizeof *open, NULL);
+    const ssize_t found =
+        open != NULL ? H5Fget_obj_ids(file, types, (size_t)n, open) : 0;
+    for (ssize_t i = 0; i < found; i++)
+        moe_h5_close(open[i]);
+    free(open);
+}
+
 /* HDF5 1.10 cannot drop what it did not write: a close that fails leaves the
  * file's id, and the exit handler crashes on it. So the descriptor is turned
  * to anonymous memory first, where everything can be written, and what is on
@@ -122,11 +135,7 @@ void moe_target_abandon(hid_t file)
         dup2(memory, fd);
     if (memory >= 0)
         close(memory);
-    hid_t open[64];
-    ssize_t n = H5Fget_obj_ids(file, H5F_OBJ_ALL & ~(unsigned)H5F_OBJ_FILE,
-                               MOE_ARRAY_LEN(open), open);
-    for (ssize_t i = 0; i < n; i++)
-        moe_h5_close(open[i]);
+    close_objects(file);
     H5Fclose(file);
     if (limited)
         setrlimit(RLIMIT_FSIZE, &limit);
