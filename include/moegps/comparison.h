@@ -7,7 +7,8 @@
 #ifndef MOEGPS_COMPARISON_H
 #define MOEGPS_COMPARISON_H
 
-#include <stdio.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "moegps/stats.h"
 #include "moegps/status.h"
@@ -51,12 +52,5 @@ void moe_comparison_fini(moe_comparison *c);
 /** @return the row whose interval lies wholly above 1 + threshold, and furthest;
  *  -1: none is slower beyond doubt. */
 int moe_comparison_worst(const moe_comparison *c, double threshold);
-
-/** Print a table and what it means; then FOM lines. */
-void moe_comparison_print(const moe_comparison *c, FILE *out);
-
-/** Print one JSON object. @return MOE_OK, MOE_NOMEM, MOE_IO. */
-moe_status moe_comparison_json(const moe_comparison *c, FILE *out,
-                               moe_error *err);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "moegps/comparison.h"
 #include "moegps/map.h"
 #include "moegps/status.h"
 #include "moegps/view.h"
@@ -89,6 +90,13 @@ moe_status moe_report_json(const moe_report_set *set, FILE *out,
 /** A form that takes all: moe_report_csv or moe_report_json. */
 typedef moe_status (*moe_report_form)(const moe_report_set *set, FILE *out,
                                       moe_error *err);
+
+/** Print a comparison as a table and what it means; then FOM lines. */
+void moe_report_comparison(const moe_comparison *comparison, FILE *out);
+
+/** Print it as one JSON object. @return MOE_OK, MOE_NOMEM, MOE_IO. */
+moe_status moe_report_comparison_json(const moe_comparison *comparison,
+                                      FILE *out, moe_error *err);
 
 /** Write one form to a file. Not collective. Does nothing when `path` is NULL
  *  or `err` holds an error already.

@@ -110,6 +110,9 @@ moe_status moe_views_append(const char *path, moe_view **views, size_t *n,
 /** Release views and the array. NULL is fine. */
 void moe_views_free(moe_view *views, size_t n);
 
+/** @return the number of the strategy of this name; -1: there is none. */
+int moe_view_strategy(const moe_view *view, const char *name);
+
 /** Samples of a strategy's layer time: iterations, or their means over those
  *  that a plan serves. @param x_out  [dims.iterations] s; NaN: no sample. */
 void moe_view_samples(const moe_view *view, int strategy, moe_clock clock,

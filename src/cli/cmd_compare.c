@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "args.h"
-#include "moegps/comparison.h"
+#include "moegps/report.h"
 
 enum {
     KEY_REFERENCE = 'r',
@@ -114,7 +114,7 @@ static void write_json(const settings *s, const moe_comparison *c,
                  strerror(errno), exists ? " (--force replaces it)" : "");
         return;
     }
-    moe_comparison_json(c, out, err);
+    moe_report_comparison_json(c, out, err);
     if (!console && (ferror(out) | fclose(out)))
         moe_fail(err, MOE_IO, "%s: cannot write", s->json);
 }
@@ -147,7 +147,7 @@ static void compare(const settings *s, const moe_view *views, moe_error *err)
         MOE_OK)
         return;
     if (s->json == NULL || strcmp(s->json, "-") != 0)
-        moe_comparison_print(&c, stdout);
+        moe_report_comparison(&c, stdout);
     if (s->json != NULL)
         write_json(s, &c, err);
     if (err->status == MOE_OK)

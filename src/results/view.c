@@ -196,6 +196,14 @@ moe_status moe_view_read(const char *path, moe_view *out, moe_error *err)
     return MOE_OK;
 }
 
+int moe_view_strategy(const moe_view *view, const char *name)
+{
+    for (int s = 0; s < view->dims.strategies; s++)
+        if (strcmp(view->strategy[s].name, name) == 0)
+            return s;
+    return -1;
+}
+
 /* The settings have a line per strategy, in their order, which begins with its
  * name. @return what follows the name, in which a key may be written, too. */
 static const char *behind_name(const moe_view *view, int strategy)
