@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "moegps/break_even.h"
-#include "moegps/sensitivity.h"
+#include "../src/report/run_words.h"
 #include "harness.h"
 
 enum { S = 5 };
@@ -189,8 +189,11 @@ START_TEST(break_even_is_told)
     moe_strategy_view y[S];
     char config[1024];
     const moe_view v = view_of(_i, y, config, sizeof config);
-    const moe_outlook unknown = {.why = "x.h5: has no /work"};
-    char *text = moe_outlook_words(&unknown, &v);
+    const moe_run_analysis run = {
+        .view = &v,
+        .break_even = moe_break_even_of(&v),
+        .sensitivity = {.analysed = true, .why_not = "x.h5: has no /work"}};
+    char *text = moe_sensitivity_words(&run);
     ck_assert_ptr_nonnull(text);
     for (int k = 0; k < 2; k++)
         ck_assert_msg(strstr(text, cases[_i].says[k]) != NULL, "%s", text);

@@ -97,7 +97,7 @@ START_TEST(names_of_rows_fit)
 {
     moe_strategy_view strategy = {0};
     moe_view view = {.dims = {.strategies = 1}, .strategy = &strategy};
-    moe_dossier_run run = {.view = &view};
+    moe_run_analysis run = {.view = &view};
     const moe_plot_scene scene = {.run = &run};
     snprintf(strategy.name, sizeof strategy.name, "%s", rows[_i].name);
     char *text = NULL;

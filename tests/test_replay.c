@@ -239,7 +239,7 @@ START_TEST(run_itself_comes_out_again)
     make_world(&one, 1);
     moe_replay *r = replay_of(&one);
     const moe_what_if itself = moe_what_if_init();
-    ck_assert_double_le(moe_replay_fit(r), 1e-12);
+    ck_assert_double_le(moe_replay_sample_error(r), 1e-12);
     for (int s = 0; s < S; s++)
         ck_assert_double_eq_tol(
             moe_replay_layer_s(r, s, &itself) / direct_s(&one, s), 1, 1e-12);

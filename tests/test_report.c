@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "moegps/verdict.h"
+#include "../src/report/run_words.h"
 #include "harness.h"
 #include "moegps/mem.h"
 
@@ -107,8 +107,10 @@ static char *printed(const moe_view *view)
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    const moe_report_set set = {.views = view, .n = 1};
-    moe_report_print(&set, 0, out);
+    moe_analysis a;
+    ck_assert_int_eq(moe_analysis_init(&a, view, 1, 0, NULL), MOE_OK);
+    moe_report_print(&a.run[0], out);
+    moe_analysis_fini(&a);
     fclose(out);
     return text;
 }
@@ -561,23 +563,26 @@ START_TEST(verdict_is_one_sentence)
         moe_paired_ratio(times[0], times[s], n,
                          &strategies[s].speedup[MOE_CLOCK_WALL], NULL);
     }
-    moe_verdict verdict;
-    ck_assert_int_eq(moe_verdict_find(&v, &verdict, NULL), MOE_OK);
-    moe_verdict_say(&v, &verdict, text, sizeof text);
-    ck_assert_int_eq(verdict.best, verdicts[_i].best);
-    ck_assert_int_eq(verdict.second, verdicts[_i].second);
-    ck_assert_int_eq(verdict.bound, verdicts[_i].bound);
+    moe_run_analysis run = {.view = &v};
+    const moe_verdict *verdict = &run.verdict;
+    ck_assert_int_eq(moe_verdict_find(&v, &run.verdict, NULL), MOE_OK);
+    moe_verdict_say(&run, text, sizeof text);
+    ck_assert_int_eq(verdict->best, verdicts[_i].best);
+    ck_assert_int_eq(verdict->second, verdicts[_i].second);
+    ck_assert_int_eq(verdict->oracle, verdicts[_i].bound);
     ck_assert_str_eq(text, verdicts[_i].says);
 }
 END_TEST
 
 static char *exported(moe_report_form write, const moe_view *views, size_t n)
 {
-    const moe_report_set set = {.views = views, .n = n};
+    moe_analysis a;
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    ck_assert_int_eq(write(&set, out, NULL), MOE_OK);
+    ck_assert_int_eq(moe_analysis_init(&a, views, n, 0, NULL), MOE_OK);
+    ck_assert_int_eq(write(&a, out, NULL), MOE_OK);
+    moe_analysis_fini(&a);
     fclose(out);
     return text;
 }

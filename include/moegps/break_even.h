@@ -20,16 +20,16 @@ typedef struct moe_break_even {
     double recall_needed; /* of a predictor that takes predict_s (without a
                              strategy: nothing) to be as fast as `without`; NaN:
                              none up to `recall_most` would do */
-    double recall_least, recall_most; /* of all that foretell tokens and are
+    double recall_least, recall_most;    /* of all that foretell tokens and are
                                          alike otherwise, oracles too; NaN:
                                          there are none */
+    double budget_s[MOE_MAX_STRATEGIES]; /* what each strategy's predictor may
+                                            take to be as fast as the fastest
+                                            other that can be built; NaN: it
+                                            foretells no tokens */
 } moe_break_even;
 
-/* @return by the medians of the gpu clock. */
+/** Judge a run by the medians of its gpu clock. */
 moe_break_even moe_break_even_of(const moe_view *view);
-
-/* @return the time that a strategy's predictor may take to be as fast as the
- * fastest other that can be built, s; NaN: it foretells no tokens. */
-double moe_break_even_limit_s(const moe_view *view, int strategy);
 
 #endif

@@ -6,7 +6,7 @@
  *  tokens and does not shrink below them, as small products are bound by
  *  weights and launches; nor has it an expected error. All times are of the gpu clock: modelled. At the
  *  run's own size and links they are those of the run, to the last bit where
- *  all of it was read (work.h); moe_replay_fit() says how far the part that was
+ *  all of it was read (work.h); moe_replay_sample_error() says how far the part that was
  *  read differs. All strategies are priced on the same part, so that comparing
  *  them is fair. Local; no MPI.
  */
@@ -62,7 +62,7 @@ double moe_replay_layer_s(moe_replay *replay, int strategy,
 
 /** @return the largest relative difference, over strategies, between the
  *  run's own median and its replay. */
-double moe_replay_fit(const moe_replay *replay);
+double moe_replay_sample_error(const moe_replay *replay);
 
 /** @return the cost model's own expected error of a strategy's layer time in
  *  the run, s; NaN: unknown. */

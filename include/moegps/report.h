@@ -1,6 +1,7 @@
 /** report.h: a result file as people and programs read it.
  *
- *  All forms show the figures of a moe_view and compute nothing themselves.
+ *  All forms show an analysis of runs, and maps, and compute nothing
+ *  themselves.
  *  The gpu clock is always called modelled, and where ranks share cores the
  *  wall clock is said to be no result before anything else is said.
  */
@@ -11,6 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "moegps/analysis.h"
 #include "moegps/comparison.h"
 #include "moegps/map.h"
 #include "moegps/status.h"
@@ -24,31 +26,10 @@
  *  failed) or "INCOMPLETE" (stopped early, or not checked). */
 const char *moe_report_result(const moe_view *view);
 
-struct moe_outlook; /* of a run: what would change its verdict */
-
-/** All that a report is of. */
-typedef struct moe_report_set {
-    const moe_view *views; /* [n], borrowed */
-    size_t n;
-    const moe_map *maps; /* [n_maps], borrowed */
-    size_t n_maps;
-    struct moe_outlook *outlook; /* [n], owned; NULL: nobody looked */
-} moe_report_set;
-
-/* Runs whose outlook a report has: each takes up to half a second. */
-enum { MOE_REPORT_OUTLOOKS = 8 };
-
-/** Read the runs' files again for what would change their verdicts; of more
- *  than MOE_REPORT_OUTLOOKS of them nothing. What cannot be known is no error,
- *  and will be said. Not collective. Release with moe_report_set_fini().
- *  @return MOE_OK, MOE_NOMEM. */
-moe_status moe_report_set_look(moe_report_set *set, moe_error *err);
-void moe_report_set_fini(moe_report_set *set);
-
-/** Print tables of at most 100 columns of run i, what would change its verdict
- *  if that was looked for, then `FOM <metric> <strategy> = <value> <unit>`
- *  lines, then `RESULT: ...`. Not collective. */
-void moe_report_print(const moe_report_set *set, size_t i, FILE *out);
+/** Print tables of at most 100 columns of a run, what would change its verdict
+ *  if that was analysed, then `FOM <metric> <strategy> = <value> <unit>` lines,
+ *  then `RESULT: ...`. Not collective. */
+void moe_report_print(const moe_run_analysis *run, FILE *out);
 
 /** What else to print of a run. */
 typedef struct moe_report_drill {
@@ -56,18 +37,15 @@ typedef struct moe_report_drill {
     bool ranks;  /* how busy every rank was, of the best strategy */
 } moe_report_drill;
 
-/** Print tables that need the run's own file. Not collective.
- *  @return MOE_OK, MOE_USAGE (the file is gone), MOE_MISMATCH, MOE_FORMAT,
- *  MOE_NOMEM. */
-moe_status moe_report_detail(const moe_view *view, moe_report_drill drill,
-                             FILE *out, moe_error *err);
+/** Print tables that need the run's details. Not collective.
+ *  @return MOE_OK, or why there are none: MOE_USAGE (the file is gone),
+ *  MOE_MISMATCH. */
+moe_status moe_report_detail(const moe_run_analysis *run,
+                             moe_report_drill drill, FILE *out, moe_error *err);
 
 /** Print how time and efficiency go with the number of GPUs; nothing unless
- *  the runs differ in it. Not collective.
- *  @param views  [n]
- *  @return MOE_OK, MOE_NOMEM. */
-moe_status moe_report_scaling(const moe_view *views, size_t n, FILE *out,
-                              moe_error *err);
+ *  the runs differ in it. Not collective. */
+void moe_report_scaling(const moe_analysis *analysis, FILE *out);
 
 /** Print what a map's file is, the maps of the typical case, where the verdict
  *  flips, `FOM map_share_<strategy> <cluster> = <value> 1` lines and
@@ -76,19 +54,20 @@ moe_status moe_report_scaling(const moe_view *views, size_t n, FILE *out,
  *  @return MOE_OK, MOE_NOMEM. */
 moe_status moe_report_map(const moe_map *map, FILE *out, moe_error *err);
 
-/** Print a row per run, strategy and metric, or, of a set without runs, per
- *  cell of its maps. Not collective.
+/** Print a row per run, strategy and metric, or, without runs, per cell of the
+ *  maps. Not collective.
  *  @return MOE_OK, MOE_NOMEM. */
-moe_status moe_report_csv(const moe_report_set *set, FILE *out, moe_error *err);
+moe_status moe_report_csv(const moe_analysis *analysis, FILE *out,
+                          moe_error *err);
 
 /** Print one JSON object with an item of `runs` per view and, if there are
  *  any, of `maps` per map; what is not known is null. Not collective.
  *  @return MOE_OK, MOE_NOMEM, MOE_IO. */
-moe_status moe_report_json(const moe_report_set *set, FILE *out,
+moe_status moe_report_json(const moe_analysis *analysis, FILE *out,
                            moe_error *err);
 
 /** A form that takes all: moe_report_csv or moe_report_json. */
-typedef moe_status (*moe_report_form)(const moe_report_set *set, FILE *out,
+typedef moe_status (*moe_report_form)(const moe_analysis *analysis, FILE *out,
                                       moe_error *err);
 
 /** Print a comparison as a table and what it means; then FOM lines. */
@@ -105,7 +84,7 @@ moe_status moe_report_comparison_json(const moe_comparison *comparison,
  *  the output survives without it.
  *  @return MOE_OK, MOE_EXISTS, MOE_IO. */
 moe_status moe_report_write(const char *path, moe_report_form form,
-                            const moe_report_set *set, bool force,
+                            const moe_analysis *analysis, bool force,
                             moe_error *err);
 
 /** Write a folder with one page (report.html, complete in itself), report.csv
@@ -115,7 +94,7 @@ moe_status moe_report_write(const char *path, moe_report_form form,
  *  @param force  write into a folder that is not empty; what else is in it
  *                stays.
  *  @return MOE_OK, MOE_EXISTS, MOE_IO, MOE_NOMEM. */
-moe_status moe_report_folder(const char *dir, const moe_report_set *set,
+moe_status moe_report_folder(const char *dir, const moe_analysis *analysis,
                              bool force, moe_error *err);
 
 #endif

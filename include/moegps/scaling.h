@@ -2,11 +2,13 @@
 #ifndef MOEGPS_SCALING_H
 #define MOEGPS_SCALING_H
 
-#include <stdio.h>
+#include <stddef.h>
 
+#include "moegps/stats.h"
+#include "moegps/status.h"
 #include "moegps/view.h"
 
-/* What the runs with one number of GPUs say of a strategy. */
+/** What the runs with one number of GPUs say of a strategy. */
 typedef struct moe_scaling_point {
     int gpus, nodes, runs;
     double tokens;   /* of an iteration, mean over those runs */
@@ -17,19 +19,23 @@ typedef struct moe_scaling_point {
         efficiency; /* tokens per second and GPU, over the first point's */
 } moe_scaling_point;
 
-typedef struct moe_scaling {
+typedef struct moe_scaling_curve {
     moe_scaling_point *point; /* [n_points] by rising gpus; owned */
-    size_t n_points;
+    size_t n_points;          /* at least 1 */
+} moe_scaling_curve;
+
+typedef struct moe_scaling {
+    int strategies; /* those of the first run; 0: there is nothing to compare */
+    moe_scaling_curve *curve[MOE_N_CLOCKS]; /* [strategies], owned */
 } moe_scaling;
 
-/** Group the runs that have a strategy. Release with moe_scaling_fini().
+/** Group runs of one model by their numbers of GPUs; nothing, unless there are
+ *  two numbers. Runs without a strategy are left out of its curve. Not
+ *  collective. Release with moe_scaling_fini().
+ *  @param views  [n]
  *  @return MOE_OK, MOE_NOMEM. */
-moe_status moe_scaling_init(moe_scaling *s, const moe_view *views, size_t n,
-                            const char *strategy, moe_clock clock,
+moe_status moe_scaling_init(moe_scaling *out, const moe_view *views, size_t n,
                             moe_error *err);
-void moe_scaling_fini(moe_scaling *s);
-
-/* Whether there is anything to compare: two numbers of GPUs. */
-bool moe_scaling_present(const moe_view *views, size_t n);
+void moe_scaling_fini(moe_scaling *scaling);
 
 #endif

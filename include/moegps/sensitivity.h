@@ -1,22 +1,25 @@
-/** sensitivity.h: what would change a run's verdict, and what perfecting a stage
- * would still win: from the run's own work, priced anew (replay.h). All of it
- * is of the gpu clock, modelled. */
+/** sensitivity.h: what would change a run's verdict, and what perfecting a
+ *  stage would still win.
+ *
+ *  Answers come from the run's own work, priced anew (replay.h), so all of
+ *  them are of the gpu clock: modelled.
+ */
 #ifndef MOEGPS_SENSITIVITY_H
 #define MOEGPS_SENSITIVITY_H
 
 #include <stdbool.h>
-#include <stdio.h>
 
+#include "moegps/status.h"
 #include "moegps/view.h"
 
-/* The nearest place, going one way, where another strategy becomes fastest. */
+/** The nearest place, going one way, where another strategy becomes fastest. */
 typedef struct moe_turn {
     double at;  /* NaN: none up to `end` */
     double end; /* how far was looked */
     int winner; /* beyond it */
 } moe_turn;
 
-/* Stages made perfect, each upon those before it. */
+/** Stages made perfect, each upon those before it. */
 typedef enum moe_perfect {
     MOE_PERFECT_NONE,       /* the run */
     MOE_PERFECT_SPLIT,      /* its placements, divided best */
@@ -27,40 +30,39 @@ typedef enum moe_perfect {
     MOE_N_PERFECTS
 } moe_perfect;
 
-/* @return "split", "prediction", "planner", "room", "exchange". */
+/** @return "split", "prediction", "planner", "room", "exchange". */
 const char *moe_perfect_name(moe_perfect stage);
 
-typedef struct moe_outlook {
-    bool known; /* else `why` says what is missing */
-    char why[MOE_ERROR_LEN];
-    int winner, second; /* least medians of the gpu clock in the run, of those
-                           that can be built; -1: none */
+typedef struct moe_sensitivity {
+    bool analysed; /* else nothing below was asked for */
+    bool known;    /* else `why_not` says what is missing */
+    char why_not[MOE_ERROR_LEN];
+    int winner, second; /* the fastest of the run on the gpu clock that can be
+                           built; -1: none */
     double lead_s;      /* second less winner */
     double error_s; /* the cost model's own, of what differs between them; NaN:
                        unknown */
-    double fit;     /* of the part that was priced: moe_replay_fit() */
-    bool close;     /* the part has another lead than the run by half of it or
+    double sample_error; /* of the part that was priced, against the whole run:
+                            moe_replay_sample_error() */
+    bool undecided;   /* the part's lead differs from the run's by half of it or
                        more, so that turns are not known */
-    double tokens;  /* of a batch */
-    double bandwidth;        /* B/s, of the links that were varied */
-    bool network;            /* those between nodes, not those within */
+    double tokens;    /* of a batch */
+    double bandwidth; /* B/s, of the links that were varied */
+    bool network;     /* those between nodes, not those within */
     double link_bandwidth;   /* B/s, within a node, of the cluster */
     moe_turn fewer, more;    /* tokens of a batch */
     moe_turn slower, faster; /* B/s */
     double *stage_s;         /* [strategies][MOE_N_PERFECTS] s of a layer, means
                               over samples, which add up; NaN: no regrets; owned */
-    moe_summary *together;   /* [strategies] share of a layer that all stages
+    moe_summary *joint_share; /* [strategies] share of a layer that all stages
                               together would win, per sample; owned */
-} moe_outlook;
+} moe_sensitivity;
 
-/* Look. What cannot be known (no /work, or a damaged one, tables that are not
- * here, nothing measured) is no error. @return MOE_OK, MOE_NOMEM. */
-moe_status moe_outlook_init(moe_outlook *o, const moe_view *view,
-                            moe_error *err);
-void moe_outlook_fini(moe_outlook *o);
-
-/* A heading, then sentences about it and about break-even, one a line.
- * @return heap memory, the caller frees it; NULL when out of it. */
-char *moe_outlook_words(const moe_outlook *o, const moe_view *view);
+/** Analyse. What cannot be known (no /work, or a damaged one, tables that are
+ *  not here, nothing measured) is no error. Not collective. Release with
+ *  moe_sensitivity_fini(). @return MOE_OK, MOE_NOMEM. */
+moe_status moe_sensitivity_init(moe_sensitivity *out, const moe_view *view,
+                                moe_error *err);
+void moe_sensitivity_fini(moe_sensitivity *sensitivity);
 
 #endif

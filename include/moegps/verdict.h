@@ -1,50 +1,60 @@
-/** verdict.h: what the numbers say, in sentences. */
+/** verdict.h: who wins a run, by how much, and how sure that is. */
 #ifndef MOEGPS_VERDICT_H
 #define MOEGPS_VERDICT_H
 
 #include <stdbool.h>
-#include <stdio.h>
 
+#include "moegps/stats.h"
+#include "moegps/status.h"
 #include "moegps/view.h"
 
-/* Who wins, by how much, and how sure that is. */
+/** Which strategies a question is about. Oracles predict with the truth: they
+ *  are bounds, and cannot be built. */
+typedef enum moe_contenders {
+    MOE_BUILDABLE,
+    MOE_BUILDABLE_TOKENS,    /* of these, those that foretell tokens */
+    MOE_BUILDABLE_NO_TOKENS, /* and those that do not */
+    MOE_ORACLES,
+    MOE_ORACLES_TOKENS
+} moe_contenders;
+
+/** Whether a strategy is one of them. */
+bool moe_contends(const moe_view *view, int strategy, moe_contenders who);
+
+/** @param time_s  [n]; NaN takes no part.
+ *  @return the number of the least, the first of equals; -1: there is none. */
+int moe_least(const double *time_s, int n);
+
+/** @return the strategy of least median time among some, but for `taken`; -1:
+ *  none of them was measured. */
+int moe_fastest(const moe_view *view, moe_clock clock, moe_contenders who,
+                int taken);
+
 typedef struct moe_verdict {
     moe_clock clock;  /* the one that counts */
-    int best;         /* least median time of those that can be built, which an
-                         oracle cannot; -1: nothing was measured */
+    int best;         /* the fastest that can be built; -1: none was measured */
     int second;       /* the next; -1: none */
-    int bound;        /* the fastest oracle; -1: none */
+    int oracle;       /* the fastest oracle; -1: none */
     moe_ratio margin; /* the second's time over the best's, by pairs */
 } moe_verdict;
 
-/* @return the clock that counts: wall, or gpu where ranks shared cores. */
+/** @return the clock that counts: wall, or gpu where ranks shared cores. */
 moe_clock moe_verdict_clock(const moe_view *view);
 
-/* Whether a strategy predicts with the truth. */
-bool moe_verdict_is_oracle(const moe_view *view, int strategy);
-
-/* @return the strategy of least median time, of oracles or of the others, but
- * for `taken`; -1: none. */
-int moe_verdict_fastest(const moe_view *view, moe_clock clock, bool oracle,
-                        int taken);
-
+/** Judge a run by its medians. Not collective. @return MOE_OK, MOE_NOMEM. */
 moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
                             moe_error *err);
 
-/* The verdict in one sentence, with its margin and confidence. */
-void moe_verdict_say(const moe_view *view, const moe_verdict *v, char *text,
-                     size_t size);
+/** A phase in which two times differ. */
+typedef struct moe_phase_gap {
+    int phase;    /* moe_phase; -1: none */
+    double gap_s; /* the one less the other */
+} moe_phase_gap;
 
-/* A heading, then a line per strategy: how much faster or slower than the
- * reference it is on the clock that counts, and which two phases make most of
- * that. @return heap memory, the caller frees it; NULL: nothing to compare. */
-char *moe_verdict_why(const moe_view *view);
-
-/* What was executed on this machine, if measured times depend on it: nothing
- * where the FFN was computed at full size, or the gpu clock counts. */
-void moe_verdict_say_executed(const moe_view *view, char *text, size_t size);
-
-/* A sentence about where the prices of the gpu clock are from. */
-void moe_verdict_say_prices(const moe_view *view, char *text, size_t size);
+/** Find the phases that differ most, the largest difference first.
+ *  @param a, b  [MOE_N_PHASES] s; NaN differs from nothing.
+ *  @param out   [n], n <= MOE_N_PHASES */
+void moe_phase_gaps(const double *a, const double *b, moe_phase_gap *out,
+                    int n);
 
 #endif

@@ -33,25 +33,15 @@ static bool foretells(const moe_view *v, int s)
     return !isnan(v->strategy[s].recall.median);
 }
 
-/* Which of those that can be built are asked about. */
-typedef enum kind { ANY, TOKENS, NO_TOKENS } kind;
-
-/* @return the fastest of a kind, but for `taken`; -1: none. */
-static int fastest(const moe_view *v, kind of, int taken)
+/* @return the fastest of some, but for `taken`; -1: none. */
+static int fastest(const moe_view *v, moe_contenders who, int taken)
 {
-    int best = -1;
-    for (int s = 0; s < v->dims.strategies; s++)
-        if (s != taken && !moe_verdict_is_oracle(v, s) &&
-            (of == ANY || foretells(v, s) == (of == TOKENS)) &&
-            !isnan(median_s(v, s)) &&
-            (best < 0 || median_s(v, s) < median_s(v, best)))
-            best = s;
-    return best;
+    return moe_fastest(v, MOE_CLOCK_GPU, who, taken);
 }
 
-double moe_break_even_limit_s(const moe_view *v, int s)
+static double budget_s(const moe_view *v, int s)
 {
-    const int rival = fastest(v, ANY, s);
+    const int rival = fastest(v, MOE_BUILDABLE, s);
     return rival < 0 || !foretells(v, s)
                ? (double)NAN
                : predict_s(v, s) + median_s(v, rival) - median_s(v, s);
@@ -88,17 +78,6 @@ static bool alike(const moe_view *v, int a, int b)
     return all;
 }
 
-/* @return the fastest oracle that foretells tokens; -1: none. */
-static int fastest_oracle(const moe_view *v)
-{
-    int best = -1;
-    for (int s = 0; s < v->dims.strategies; s++)
-        if (foretells(v, s) && moe_verdict_is_oracle(v, s) &&
-            (best < 0 || median_s(v, s) < median_s(v, best)))
-            best = s;
-    return best;
-}
-
 /* @return points of all that foretell tokens as `like` does but for the
  * predictor, by rising recall. */
 static int collect(const moe_view *v, int like, point *all)
@@ -130,10 +109,11 @@ static double recall_from(const point *all, int n, double goal_s)
 moe_break_even moe_break_even_of(const moe_view *v)
 {
     point all[MOE_MAX_STRATEGIES];
-    const int strategy = fastest(v, TOKENS, -1);
-    const int n = collect(v, strategy >= 0 ? strategy : fastest_oracle(v), all);
+    const int strategy = fastest(v, MOE_BUILDABLE_TOKENS, -1);
+    const int n = collect(
+        v, strategy >= 0 ? strategy : fastest(v, MOE_ORACLES_TOKENS, -1), all);
     moe_break_even b = {.strategy = strategy,
-                        .without = fastest(v, NO_TOKENS, -1),
+                        .without = fastest(v, MOE_BUILDABLE_NO_TOKENS, -1),
                         .predict_s = NAN,
                         .limit_s = NAN,
                         .recall = NAN,
@@ -141,10 +121,12 @@ moe_break_even moe_break_even_of(const moe_view *v)
                         .recall_least = n > 0 ? all[0].recall : (double)NAN,
                         .recall_most = n > 0 ? all[n - 1].recall : (double)NAN};
     double cost_s = 0;
-    b.rival = fastest(v, ANY, b.strategy);
+    for (int s = 0; s < v->dims.strategies; s++)
+        b.budget_s[s] = budget_s(v, s);
+    b.rival = fastest(v, MOE_BUILDABLE, b.strategy);
     if (b.strategy >= 0) {
         cost_s = b.predict_s = predict_s(v, b.strategy);
-        b.limit_s = moe_break_even_limit_s(v, b.strategy);
+        b.limit_s = b.budget_s[b.strategy];
         b.recall = v->strategy[b.strategy].recall.median;
         b.ahead = b.limit_s > cost_s;
     }

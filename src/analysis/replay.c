@@ -23,7 +23,7 @@ struct moe_replay {
     void *cost_state;
     double link, network; /* that cost_state has, over the profile's */
     double *error_s;      /* [strategies] */
-    double fit;
+    double sample_error;
     uint32_t *rows; /* [slots] scratch */
     double *sample; /* [samples] scratch */
 };
@@ -177,9 +177,9 @@ const moe_cluster *moe_replay_cluster(const moe_replay *r)
     return &r->cluster;
 }
 
-double moe_replay_fit(const moe_replay *r)
+double moe_replay_sample_error(const moe_replay *r)
 {
-    return r->fit;
+    return r->sample_error;
 }
 
 double moe_replay_error_s(const moe_replay *r, int strategy)
@@ -251,7 +251,7 @@ static void compare(moe_replay *r)
             r->error_s[s] += error_s / n;
         }
         const double part_s = moe_median_sorting(r->sample, (size_t)n);
-        r->fit = fmax(r->fit, fabs(part_s / run_s - 1));
+        r->sample_error = fmax(r->sample_error, fabs(part_s / run_s - 1));
     }
 }
 

@@ -8,7 +8,6 @@
 #include "moegps/layout.h"
 #include "moegps/mem.h"
 #include "moegps/replay.h"
-#include "moegps/report.h"
 #include "moegps/verdict.h"
 
 static const double STEP = 2.0;  /* of a scan */
@@ -20,58 +19,51 @@ enum { BISECTIONS = 10 };             /* a part in 1024 of a step */
 static const double MOST_DRIFT = 0.5; /* of the lead, by a part of the run */
 
 /* A way to go from the run. */
-typedef struct quest {
+typedef struct direction {
     moe_replay *replay;
     const moe_view *view;
     size_t member; /* of moe_what_if that changes */
     int winner;    /* of the run */
-} quest;
+} direction;
 
-/* @return the fastest of those that can be built, but for `taken`; -1. */
-static int fastest(moe_replay *r, const moe_view *v, const moe_what_if *what,
-                   int taken)
+/* @return the fastest that can be built, under a question; -1. */
+static int fastest(moe_replay *r, const moe_view *v, const moe_what_if *what)
 {
-    double least = INFINITY;
-    int best = -1;
-    for (int s = 0; s < v->dims.strategies; s++) {
-        if (s == taken || moe_verdict_is_oracle(v, s))
-            continue;
-        const double time_s = moe_replay_layer_s(r, s, what);
-        if (time_s < least) {
-            least = time_s;
-            best = s;
-        }
-    }
-    return best;
+    double time_s[MOE_MAX_STRATEGIES];
+    for (int s = 0; s < v->dims.strategies; s++)
+        time_s[s] = moe_contends(v, s, MOE_BUILDABLE)
+                        ? moe_replay_layer_s(r, s, what)
+                        : (double)NAN;
+    return moe_least(time_s, v->dims.strategies);
 }
 
-static int winner_at(const quest *q, double factor)
+static int winner_at(const direction *way, double factor)
 {
     moe_what_if what = moe_what_if_init();
-    *(double *)((char *)&what + q->member) = factor;
-    return fastest(q->replay, q->view, &what, -1);
+    *(double *)((char *)&what + way->member) = factor;
+    return fastest(way->replay, way->view, &what);
 }
 
 /* Step away from the run until another is fastest, then bisect. Of several
  * turns it is the nearest, unless two hide within a step.
  * @param unit  value at factor 1 */
-static moe_turn find_turn(const quest *q, double end, double unit)
+static moe_turn find_turn(const direction *way, double end, double unit)
 {
     const double step = end > 1 ? STEP : 1 / STEP;
-    moe_turn turn = {.at = NAN, .end = end * unit, .winner = q->winner};
+    moe_turn turn = {.at = NAN, .end = end * unit, .winner = way->winner};
     double same = 1;
     while (end > 1 ? same < end : same > end) {
         double next = same * step;
         next = end > 1 ? fmin(next, end) : fmax(next, end);
-        int other = winner_at(q, next);
-        if (other == q->winner) {
+        int other = winner_at(way, next);
+        if (other == way->winner) {
             same = next;
             continue;
         }
         for (int i = 0; i < BISECTIONS; i++) {
             const double middle = sqrt(same * next);
-            const int here = winner_at(q, middle);
-            if (here == q->winner) {
+            const int here = winner_at(way, middle);
+            if (here == way->winner) {
                 same = middle;
             } else {
                 next = middle;
@@ -87,7 +79,7 @@ static moe_turn find_turn(const quest *q, double end, double unit)
 
 /* The cost model's errors in phases that both strategies have alike cancel;
  * what remains is its relative error of what differs, as in advice. */
-static void judge_error(moe_outlook *o, const moe_view *v,
+static void judge_error(moe_sensitivity *o, const moe_view *v,
                         const moe_replay *replay)
 {
     const moe_strategy_view *a = &v->strategy[o->winner];
@@ -105,29 +97,29 @@ static void judge_error(moe_outlook *o, const moe_view *v,
 }
 
 /* A part of the run, and a close race: may it stand for the whole? */
-static bool is_close(const moe_outlook *o, const moe_view *v,
-                     moe_replay *replay)
+static bool is_undecided(const moe_sensitivity *o, const moe_view *v,
+                         moe_replay *replay)
 {
     const moe_what_if itself = moe_what_if_init();
     const double run = v->strategy[o->second].summary[MOE_CLOCK_GPU].median /
                        v->strategy[o->winner].summary[MOE_CLOCK_GPU].median;
     const double part = moe_replay_layer_s(replay, o->second, &itself) /
                         moe_replay_layer_s(replay, o->winner, &itself);
-    return fastest(replay, v, &itself, -1) != o->winner ||
+    return fastest(replay, v, &itself) != o->winner ||
            !(fabs(part - run) <= MOST_DRIFT * (run - 1));
 }
 
-static void find_turns(moe_outlook *o, quest *q)
+static void find_turns(moe_sensitivity *o, direction *way)
 {
-    const double few = LEAST_PAIRS * (double)q->view->dims.experts /
-                       q->view->top_k / o->tokens;
-    q->member = offsetof(moe_what_if, tokens);
-    o->fewer = find_turn(q, fmin(1, few), o->tokens);
-    o->more = find_turn(q, fmax(1, TOKENS / o->tokens), o->tokens);
-    q->member = o->network ? offsetof(moe_what_if, network)
-                           : offsetof(moe_what_if, link);
-    o->slower = find_turn(q, 1 / SPAN, o->bandwidth);
-    o->faster = find_turn(q, SPAN, o->bandwidth);
+    const double few = LEAST_PAIRS * (double)way->view->dims.experts /
+                       way->view->top_k / o->tokens;
+    way->member = offsetof(moe_what_if, tokens);
+    o->fewer = find_turn(way, fmin(1, few), o->tokens);
+    o->more = find_turn(way, fmax(1, TOKENS / o->tokens), o->tokens);
+    way->member = o->network ? offsetof(moe_what_if, network)
+                             : offsetof(moe_what_if, link);
+    o->slower = find_turn(way, 1 / SPAN, o->bandwidth);
+    o->faster = find_turn(way, SPAN, o->bandwidth);
 }
 
 const char *moe_perfect_name(moe_perfect stage)
@@ -139,8 +131,8 @@ const char *moe_perfect_name(moe_perfect stage)
 
 /* Ask for all stages of a strategy. The first are the levels of the busiest
  * GPU. @param x  [2][n] scratch */
-static void find_stages(moe_outlook *o, moe_replay *replay, int s, double *x,
-                        size_t n, moe_error *err)
+static void find_stages(moe_sensitivity *o, moe_replay *replay, int s,
+                        double *x, size_t n, moe_error *err)
 {
     double *first = x, *last = x + n;
     for (int k = 0; k < MOE_N_PERFECTS; k++) {
@@ -155,10 +147,10 @@ static void find_stages(moe_outlook *o, moe_replay *replay, int s, double *x,
     }
     for (size_t i = 0; i < n; i++)
         last[i] = 1 - last[i] / first[i];
-    moe_summarise(last, n, &o->together[s], err);
+    moe_summarise(last, n, &o->joint_share[s], err);
 }
 
-static void find_all_stages(moe_outlook *o, const moe_view *v,
+static void find_all_stages(moe_sensitivity *o, const moe_view *v,
                             moe_replay *replay, size_t n, moe_error *err)
 {
     double *x = moe_array_new(2 * n, sizeof *x, err);
@@ -168,25 +160,25 @@ static void find_all_stages(moe_outlook *o, const moe_view *v,
     free(x);
 }
 
-static void look(moe_outlook *o, const moe_view *v, const moe_work *work,
-                 moe_error *err)
+static void analyse(moe_sensitivity *o, const moe_view *v, const moe_work *work,
+                    moe_error *err)
 {
     moe_replay *replay = NULL;
     if (moe_replay_new(v, work, &replay, err) != MOE_OK)
         return;
     const moe_cluster *c = moe_replay_cluster(replay);
     const moe_layout layout = {v->dims.gpus, work->gpus_per_node};
-    quest q = {.replay = replay, .view = v, .winner = o->winner};
-    o->fit = moe_replay_fit(replay);
+    direction way = {.replay = replay, .view = v, .winner = o->winner};
+    o->sample_error = moe_replay_sample_error(replay);
     o->tokens = v->tokens;
     o->network = moe_layout_nodes(&layout) > 1;
     o->link_bandwidth = c->link_bandwidth;
     o->bandwidth = o->network ? c->network_bandwidth : c->link_bandwidth;
     if (o->second >= 0) {
         judge_error(o, v, replay);
-        o->close = is_close(o, v, replay);
-        if (!o->close)
-            find_turns(o, &q);
+        o->undecided = is_undecided(o, v, replay);
+        if (!o->undecided)
+            find_turns(o, &way);
     }
     find_all_stages(o, v, replay, (size_t)work->samples, err);
     o->known = err->status == MOE_OK;
@@ -195,67 +187,47 @@ static void look(moe_outlook *o, const moe_view *v, const moe_work *work,
 
 static const moe_turn nowhere = {NAN, NAN, -1};
 
-static void start(moe_outlook *o, const moe_view *v, moe_error *err)
+static void start(moe_sensitivity *o, const moe_view *v, moe_error *err)
 {
     const size_t n = (size_t)v->dims.strategies;
-    *o = (moe_outlook){.lead_s = NAN,
-                       .error_s = NAN,
-                       .fewer = nowhere,
-                       .more = nowhere,
-                       .slower = nowhere,
-                       .faster = nowhere};
-    o->winner = moe_verdict_fastest(v, MOE_CLOCK_GPU, false, -1);
+    *o = (moe_sensitivity){.analysed = true,
+                           .lead_s = NAN,
+                           .error_s = NAN,
+                           .fewer = nowhere,
+                           .more = nowhere,
+                           .slower = nowhere,
+                           .faster = nowhere};
+    o->winner = moe_fastest(v, MOE_CLOCK_GPU, MOE_BUILDABLE, -1);
     o->second = o->winner < 0
                     ? -1
-                    : moe_verdict_fastest(v, MOE_CLOCK_GPU, false, o->winner);
+                    : moe_fastest(v, MOE_CLOCK_GPU, MOE_BUILDABLE, o->winner);
     o->stage_s = moe_array_new(n * MOE_N_PERFECTS, sizeof *o->stage_s, err);
-    o->together = moe_array_new(n, sizeof *o->together, err);
+    o->joint_share = moe_array_new(n, sizeof *o->joint_share, err);
     for (size_t j = 0; o->stage_s != NULL && j < n * MOE_N_PERFECTS; j++)
         o->stage_s[j] = NAN;
 }
 
-moe_status moe_outlook_init(moe_outlook *o, const moe_view *v, moe_error *err)
+moe_status moe_sensitivity_init(moe_sensitivity *o, const moe_view *v,
+                                moe_error *err)
 {
     moe_error local = {0};
     moe_work work = {0};
     start(o, v, &local);
     if (local.status == MOE_OK && moe_work_read(v, &work, &local) == MOE_OK)
-        look(o, v, &work, &local);
+        analyse(o, v, &work, &local);
     moe_work_fini(&work);
     if (local.status == MOE_OK)
         return MOE_OK;
-    snprintf(o->why, sizeof o->why, "%s", local.text);
+    snprintf(o->why_not, sizeof o->why_not, "%s", local.text);
     if (local.status != MOE_NOMEM)
         return MOE_OK;
-    moe_outlook_fini(o);
+    moe_sensitivity_fini(o);
     return moe_pass(err, &local);
 }
 
-void moe_outlook_fini(moe_outlook *o)
+void moe_sensitivity_fini(moe_sensitivity *o)
 {
-    free(o->together);
+    free(o->joint_share);
     free(o->stage_s);
-    *o = (moe_outlook){0};
-}
-
-moe_status moe_report_set_look(moe_report_set *set, moe_error *err)
-{
-    moe_error local = {0};
-    if (set->n == 0 || set->n > MOE_REPORT_OUTLOOKS)
-        return MOE_OK;
-    set->outlook = moe_array_new(set->n, sizeof *set->outlook, &local);
-    for (size_t i = 0; i < set->n && local.status == MOE_OK; i++)
-        moe_outlook_init(&set->outlook[i], &set->views[i], &local);
-    if (local.status == MOE_OK)
-        return MOE_OK;
-    moe_report_set_fini(set);
-    return moe_pass(err, &local);
-}
-
-void moe_report_set_fini(moe_report_set *set)
-{
-    for (size_t i = 0; set->outlook != NULL && i < set->n; i++)
-        moe_outlook_fini(&set->outlook[i]);
-    free(set->outlook);
-    set->outlook = NULL;
+    *o = (moe_sensitivity){0};
 }

@@ -89,54 +89,61 @@ static bool to_stdout(const char *path)
     return path != NULL && strcmp(path, "-") == 0;
 }
 
-static void print_drill(const moe_report_set *set, moe_report_drill drill,
+static void print_drill(const moe_analysis *a, moe_report_drill drill,
                         moe_error *err)
 {
-    for (size_t i = 0; i < set->n && err->status == MOE_OK; i++) {
-        printf("%s%s\n", i > 0 ? "\n" : "", set->views[i].path);
-        if (moe_report_detail(&set->views[i], drill, stdout, err) == MOE_OK)
-            printf("\nRESULT: %s\n", moe_report_result(&set->views[i]));
+    for (size_t i = 0; i < a->n && err->status == MOE_OK; i++) {
+        const moe_view *view = a->run[i].view;
+        printf("%s%s\n", i > 0 ? "\n" : "", view->path);
+        if (moe_report_detail(&a->run[i], drill, stdout, err) == MOE_OK)
+            printf("\nRESULT: %s\n", moe_report_result(view));
     }
 }
 
-static void print_tables(const moe_report_set *set, moe_error *err)
+static void print_tables(const moe_analysis *a, moe_error *err)
 {
-    moe_report_scaling(set->views, set->n, stdout, err);
-    for (size_t i = 0; i < set->n; i++) {
+    moe_report_scaling(a, stdout);
+    for (size_t i = 0; i < a->n; i++) {
         if (i > 0)
             putchar('\n');
-        moe_report_print(set, i, stdout);
+        moe_report_print(&a->run[i], stdout);
     }
-    for (size_t i = 0; i < set->n_maps; i++) {
-        if (set->n + i > 0)
+    for (size_t i = 0; i < a->n_maps; i++) {
+        if (a->n + i > 0)
             putchar('\n');
-        moe_report_map(&set->maps[i], stdout, err);
+        moe_report_map(&a->map[i], stdout, err);
     }
 }
 
 static void print(const settings *s, const contents *all, moe_error *err)
 {
-    moe_report_set set = {.views = all->views,
-                          .n = all->n,
-                          .maps = all->maps,
-                          .n_maps = all->n_maps};
     const bool drill = s->drill.layers || s->drill.ranks;
     const bool text = !to_stdout(s->csv) && !to_stdout(s->json);
+    moe_analysis a;
+    int wanted = 0;
     if (s->json != NULL || s->folder != NULL || (text && !drill))
-        moe_report_set_look(&set, err);
-    moe_report_write(s->csv, moe_report_csv, &set, s->force, err);
-    moe_report_write(s->json, moe_report_json, &set, s->force, err);
+        wanted |= MOE_WANT_SENSITIVITY;
+    if (s->folder != NULL || (text && drill))
+        wanted |= MOE_WANT_DETAIL;
+    if (s->folder != NULL)
+        wanted |= MOE_WANT_REGIME_MAP;
+    if (moe_analysis_init(&a, all->views, all->n, wanted, err) != MOE_OK)
+        return;
+    a.map = all->maps;
+    a.n_maps = all->n_maps;
+    moe_report_write(s->csv, moe_report_csv, &a, s->force, err);
+    moe_report_write(s->json, moe_report_json, &a, s->force, err);
     if (s->folder != NULL && err->status == MOE_OK &&
-        moe_report_folder(s->folder, &set, s->force, err) == MOE_OK)
+        moe_report_folder(s->folder, &a, s->force, err) == MOE_OK)
         fprintf(stderr, "moegps: the page is %s%sreport.html\n", s->folder,
                 s->folder[strlen(s->folder) - 1] == '/' ? "" : "/");
     if (text && drill && err->status == MOE_OK)
-        print_drill(&set, s->drill, err);
+        print_drill(&a, s->drill, err);
     else if (text && err->status == MOE_OK)
-        print_tables(&set, err);
+        print_tables(&a, err);
     if (fflush(stdout) != 0 || ferror(stdout))
         moe_fail(err, MOE_IO, "standard output: cannot write");
-    moe_report_set_fini(&set);
+    moe_analysis_fini(&a);
 }
 
 static void check(const settings *s, moe_error *err)

@@ -102,12 +102,12 @@ void moe_run_print_report(moe_run_job *r)
     moe_view view = {0};
     moe_error err = {0};
     if (moe_view_read(r->out, &view, &err) == MOE_OK) {
-        moe_report_set set = {.views = &view, .n = 1};
-        moe_report_set_look(&set, &err);
-        if (!json_only)
-            moe_report_print(&set, 0, stdout);
-        moe_report_write(r->o.json, moe_report_json, &set, r->o.force, &err);
-        moe_report_set_fini(&set);
+        moe_analysis a = {0};
+        moe_analysis_init(&a, &view, 1, MOE_WANT_SENSITIVITY, &err);
+        if (!json_only && err.status == MOE_OK)
+            moe_report_print(&a.run[0], stdout);
+        moe_report_write(r->o.json, moe_report_json, &a, r->o.force, &err);
+        moe_analysis_fini(&a);
     }
     if (r->ctx.err.status == MOE_OK)
         r->ctx.err = err;

@@ -211,8 +211,8 @@ static void make_of_run(const moe_plot *plot, moe_plot_scene *scene,
 {
     moe_drawing *x = &all->item[all->n];
     x->of = plot->overall ? MOE_DRAWN_ALL : MOE_DRAWN_RUN;
-    x->number = (size_t)(scene->run - scene->dossier->run);
-    if (plot->overall || scene->dossier->n == 1)
+    x->number = (size_t)(scene->run - scene->analysis->run);
+    if (plot->overall || scene->analysis->n == 1)
         snprintf(x->name, sizeof x->name, "%s", plot->name);
     else
         snprintf(x->name, sizeof x->name, "run%zu_%s", x->number + 1,
@@ -228,7 +228,7 @@ static void name_slice(const moe_plot_scene *scene, size_t i, moe_drawing *x)
     const moe_map *map = scene->slice->map;
     char *to = x->name, *end = x->name + sizeof x->name;
     to += snprintf(to, (size_t)(end - to), "map");
-    if (scene->dossier->n_maps > 1)
+    if (scene->analysis->n_maps > 1)
         to += snprintf(to, (size_t)(end - to), "%zu", x->number + 1);
     if (moe_map_slices(map) > 1)
         to += snprintf(to, (size_t)(end - to), "_%zu", i + 1);
@@ -243,16 +243,16 @@ static void name_slice(const moe_plot_scene *scene, size_t i, moe_drawing *x)
             *to = '_';
 }
 
-static void make_of_map(const moe_dossier *d, size_t number, const char *folder,
-                        moe_drawings *all, moe_error *err)
+static void make_of_map(const moe_analysis *a, size_t number,
+                        const char *folder, moe_drawings *all, moe_error *err)
 {
-    const moe_map *map = &d->map[number];
+    const moe_map *map = &a->map[number];
     const size_t n = moe_map_slices(map);
     for (size_t i = 0; i < n && i < MOE_PLOT_SLICES; i++) {
         moe_map_slice slice;
         char part[160];
         moe_plot_scene scene = {
-            .dossier = d, .slice = &slice, .mark = {NAN, NAN}};
+            .analysis = a, .slice = &slice, .mark = {NAN, NAN}};
         if (err->status != MOE_OK ||
             moe_map_slice_init(&slice, map, MOE_ADVISE_TYPICAL, i,
                                MOE_PLOT_CELLS, err) != MOE_OK)
@@ -269,43 +269,44 @@ static void make_of_map(const moe_dossier *d, size_t number, const char *folder,
     }
 }
 
-static moe_plot_scene scene_of(const moe_dossier *d, const moe_dossier_run *run)
+static moe_plot_scene scene_of(const moe_analysis *a,
+                               const moe_run_analysis *run)
 {
     const moe_view *v = run->view;
-    moe_plot_scene scene = {.dossier = d, .run = run, .mark = {NAN, NAN}};
-    if (run->guided) {
-        scene.slice = &run->slice;
+    moe_plot_scene scene = {.analysis = a, .run = run, .mark = {NAN, NAN}};
+    if (run->regime.known) {
+        scene.slice = &run->regime.slice;
         scene.mark.skew = v->strategy[v->reference_index].skewness.median;
-        scene.mark.bandwidth = run->outlook->link_bandwidth;
+        scene.mark.bandwidth = run->sensitivity.link_bandwidth;
     }
     return scene;
 }
 
 static bool wanted(const moe_plot *plot, const moe_plot_scene *scene)
 {
-    const moe_dossier *d = scene->dossier;
+    const moe_analysis *a = scene->analysis;
     const bool place =
-        plot->overall ? scene->run == &d->run[0] : !plot->detail || d->n == 1;
+        plot->overall ? scene->run == &a->run[0] : !plot->detail || a->n == 1;
     const bool known = !plot->detail || scene->run->detailed;
     return place && known && plot->present(scene);
 }
 
-moe_status moe_drawings_make(const moe_dossier *d, const char *folder,
+moe_status moe_drawings_make(const moe_analysis *a, const char *folder,
                              moe_drawings *out, moe_error *err)
 {
     moe_error local = {0};
     const size_t room =
-        d->n * MOE_ARRAY_LEN(plots) + d->n_maps * MOE_PLOT_SLICES;
+        a->n * MOE_ARRAY_LEN(plots) + a->n_maps * MOE_PLOT_SLICES;
     moe_drawings all = {.gnuplot = run_gnuplot(folder, "--version") == 0};
     all.item = moe_array_new(room, sizeof *all.item, &local);
-    for (size_t i = 0; i < d->n; i++)
+    for (size_t i = 0; i < a->n; i++)
         for (size_t p = 0; p < MOE_ARRAY_LEN(plots); p++) {
-            moe_plot_scene scene = scene_of(d, &d->run[i]);
+            moe_plot_scene scene = scene_of(a, &a->run[i]);
             if (local.status == MOE_OK && wanted(plots[p], &scene))
                 make_of_run(plots[p], &scene, folder, &all, &local);
         }
-    for (size_t i = 0; i < d->n_maps && local.status == MOE_OK; i++)
-        make_of_map(d, i, folder, &all, &local);
+    for (size_t i = 0; i < a->n_maps && local.status == MOE_OK; i++)
+        make_of_map(a, i, folder, &all, &local);
     if (local.status == MOE_OK) {
         *out = all;
         return MOE_OK;

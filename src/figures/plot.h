@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "../report/dossier.h"
+#include "moegps/analysis.h"
 #include "moegps/map_slice.h"
 
 enum {
@@ -27,12 +27,12 @@ typedef struct moe_plot_spot {
 } moe_plot_spot;
 
 typedef struct moe_plot_scene {
-    const moe_dossier *dossier;
-    const moe_dossier_run *run; /* of the dossier; NULL: the figure is of a
+    const moe_analysis *analysis;
+    const moe_run_analysis *run; /* of the analysis; NULL: the figure is of a
                                    map */
-    const moe_map_slice *slice; /* which part of the map; else NULL */
-    moe_plot_spot mark;         /* in the map */
-    const char *name;           /* of the files, without folder and ending */
+    const moe_map_slice *slice;  /* which part of the map; else NULL */
+    moe_plot_spot mark;          /* in the map */
+    const char *name;            /* of the files, without folder and ending */
 } moe_plot_scene;
 
 typedef struct moe_plot_head moe_plot_head; /* plot_frame.h */
@@ -109,7 +109,7 @@ typedef struct moe_drawings {
 
 /* Write all figures into an existing folder. Release with
  * moe_drawings_fini(). @return MOE_OK, MOE_IO, MOE_NOMEM. */
-moe_status moe_drawings_make(const moe_dossier *d, const char *folder,
+moe_status moe_drawings_make(const moe_analysis *a, const char *folder,
                              moe_drawings *out, moe_error *err);
 void moe_drawings_fini(moe_drawings *drawings);
 

@@ -24,7 +24,8 @@ static int collect(const moe_plot_scene *scene, bool oracle, int *all)
     int n = 0;
     for (int s = 0; s < v->dims.strategies; s++) {
         const double recall = v->strategy[s].recall.median;
-        if (isnan(recall) || moe_verdict_is_oracle(v, s) != oracle)
+        if (!moe_contends(v, s,
+                          oracle ? MOE_ORACLES_TOKENS : MOE_BUILDABLE_TOKENS))
             continue;
         int at = n++;
         while (at > 0 && v->strategy[all[at - 1]].recall.median > recall) {

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "../report/cells.h"
-#include "moegps/regime_map.h"
 #include "../report/map_words.h"
+#include "../report/run_words.h"
 #include "moegps/mem.h"
 
 /* The fastest strategy of every cell, by hue; strong where it is far ahead of
@@ -380,7 +380,7 @@ static void say(const moe_plot_scene *scene, FILE *out)
 static void say_guide(const moe_plot_scene *scene, FILE *out)
 {
     char text[1024] = "";
-    moe_guide_say(&scene->run->guide, scene->run->view, out);
+    moe_regime_map_say(scene->run, out);
     moe_map_slice_say(scene->slice, text, sizeof text);
     fputs(text, out);
 }

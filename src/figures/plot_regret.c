@@ -212,7 +212,7 @@ static const char *stage_name(int stage)
 static double stage_lost(const moe_plot_scene *scene, int s, int stage)
 {
     const double *t =
-        scene->run->outlook->stage_s + s * MOE_N_PERFECTS + stage_at(stage);
+        scene->run->sensitivity.stage_s + s * MOE_N_PERFECTS + stage_at(stage);
     return t[-1] - t[0];
 }
 
@@ -227,8 +227,7 @@ static const stack times = {
 
 static bool stages_present(const moe_plot_scene *scene)
 {
-    return scene->run->outlook != NULL && scene->run->outlook->known &&
-           regret_present(scene);
+    return scene->run->sensitivity.known && regret_present(scene);
 }
 
 static void stages_csv(const moe_plot_scene *scene, FILE *out)

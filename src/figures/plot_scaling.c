@@ -5,20 +5,17 @@
 
 #include "../report/cells.h"
 #include "plot_frame.h"
-#include "moegps/scaling.h"
-
-/* Runs of several numbers of GPUs: views are those of one array. */
 
 static bool present(const moe_plot_scene *scene)
 {
-    return moe_scaling_present(scene->run->view, scene->dossier->n);
+    return scene->analysis->scaling.strategies > 0;
 }
 
 /* The wall clock counts only where it does in all runs. */
 static moe_clock clock_of(const moe_plot_scene *scene)
 {
-    for (size_t i = 0; i < scene->dossier->n; i++)
-        if (scene->dossier->run[i].view->oversubscribed)
+    for (size_t i = 0; i < scene->analysis->n; i++)
+        if (scene->analysis->run[i].view->oversubscribed)
             return MOE_CLOCK_GPU;
     return MOE_CLOCK_WALL;
 }
@@ -28,19 +25,20 @@ static const char *name_of(const moe_plot_scene *scene, int s)
     return scene->run->view->strategy[s].name;
 }
 
+static const moe_scaling_curve *curve_of(const moe_plot_scene *scene, int s)
+{
+    return &scene->analysis->scaling.curve[clock_of(scene)][s];
+}
+
 static void put_csv(const moe_plot_scene *scene, FILE *out)
 {
     fputs("series,strategy,gpus,nodes,runs,n,time_s,ci_low_s,ci_high_s,"
           "efficiency,efficiency_ci_low,efficiency_ci_high\n",
           out);
     for (int s = 0; s < moe_plot_strategies(scene); s++) {
-        moe_scaling scaling;
-        if (moe_scaling_init(&scaling, scene->run->view, scene->dossier->n,
-                             name_of(scene, s), clock_of(scene),
-                             NULL) != MOE_OK)
-            return;
-        for (size_t i = 0; i < scaling.n_points; i++) {
-            const moe_scaling_point *p = &scaling.point[i];
+        const moe_scaling_curve *curve = curve_of(scene, s);
+        for (size_t i = 0; i < curve->n_points; i++) {
+            const moe_scaling_point *p = &curve->point[i];
             const double values[] = {
                 p->time.median,       p->time.ci_low,
                 p->time.ci_high,      p->efficiency.ratio,
@@ -52,14 +50,13 @@ static void put_csv(const moe_plot_scene *scene, FILE *out)
                 moe_plot_number(values[k], out);
             fputc('\n', out);
         }
-        moe_scaling_fini(&scaling);
     }
 }
 
 static bool on_nodes(const moe_plot_scene *scene)
 {
-    for (size_t i = 0; i < scene->dossier->n; i++)
-        if (scene->run->view[i].nodes > 1)
+    for (size_t i = 0; i < scene->analysis->n; i++)
+        if (scene->analysis->run[i].view->nodes > 1)
             return true;
     return false;
 }
@@ -71,8 +68,8 @@ static void put_gpus(const moe_plot_scene *scene, FILE *out)
     moe_axis axis = moe_axis_empty;
     fprintf(out, "set xlabel '%s'\nset logscale x 2\nset xtics (",
             nodes ? "GPUs, on nodes" : "GPUs");
-    for (size_t i = 0; i < scene->dossier->n; i++) {
-        const moe_view *v = &scene->run->view[i];
+    for (size_t i = 0; i < scene->analysis->n; i++) {
+        const moe_view *v = scene->analysis->run[i].view;
         fprintf(out, "%s\"%d", i > 0 ? ", " : "", v->dims.gpus);
         if (nodes)
             fprintf(out, "\\n%d node%s", v->nodes, v->nodes == 1 ? "" : "s");
@@ -88,19 +85,14 @@ static moe_axis find_axis(const moe_plot_scene *scene, bool efficiency)
 {
     moe_axis axis = {0, 0};
     for (int s = 0; s < moe_plot_strategies(scene); s++) {
-        moe_scaling scaling;
-        if (moe_scaling_init(&scaling, scene->run->view, scene->dossier->n,
-                             name_of(scene, s), clock_of(scene),
-                             NULL) != MOE_OK)
-            break;
-        for (size_t i = 0; i < scaling.n_points; i++) {
-            const moe_scaling_point *p = &scaling.point[i];
+        const moe_scaling_curve *curve = curve_of(scene, s);
+        for (size_t i = 0; i < curve->n_points; i++) {
+            const moe_scaling_point *p = &curve->point[i];
             moe_axis_take(&axis,
                           efficiency ? p->efficiency.ratio : p->time.median);
             moe_axis_take(&axis,
                           efficiency ? p->efficiency.ci_high : p->time.ci_high);
         }
-        moe_scaling_fini(&scaling);
     }
     return axis;
 }
@@ -163,18 +155,13 @@ static void efficiency_script(const moe_plot_scene *scene, FILE *out)
 static void say_ends(const moe_plot_scene *scene, bool efficiency, FILE *out)
 {
     for (int s = 0; s < moe_plot_strategies(scene); s++) {
-        moe_scaling scaling;
-        if (moe_scaling_init(&scaling, scene->run->view, scene->dossier->n,
-                             name_of(scene, s), clock_of(scene),
-                             NULL) != MOE_OK)
-            return;
-        const moe_scaling_point *last = &scaling.point[scaling.n_points - 1];
+        const moe_scaling_curve *curve = curve_of(scene, s);
+        const moe_scaling_point *last = &curve->point[curve->n_points - 1];
         fprintf(out, "%s %s %s", s > 0 ? "," : "", name_of(scene, s),
                 efficiency ? moe_percent_cell(last->efficiency.ratio).text
                            : moe_time_cell(last->time.median).text);
         if (s == 0)
             fprintf(out, " on %d GPUs", last->gpus);
-        moe_scaling_fini(&scaling);
     }
     fputc('.', out);
 }

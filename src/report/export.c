@@ -95,22 +95,22 @@ static void csv_strategy(moe_table *table, const moe_view *view,
     csv_row(table, view, y, "wait_wall", "s", &wait, &none);
 }
 
-moe_status moe_report_csv(const moe_report_set *set, FILE *out, moe_error *err)
+moe_status moe_report_csv(const moe_analysis *a, FILE *out, moe_error *err)
 {
     static const char *const keys[] = {"run_id", "strategy", "metric", "unit",
                                        "n"};
     enum { N_KEYS = 5, N_COLUMNS = N_KEYS + MOE_ARRAY_LEN(figures) };
     moe_column columns[N_COLUMNS] = {{0}};
-    if (set->n == 0 && set->n_maps > 0)
-        return moe_maps_csv(set->maps, set->n_maps, out);
+    if (a->n == 0 && a->n_maps > 0)
+        return moe_maps_csv(a->map, a->n_maps, out);
     for (size_t c = 0; c < N_COLUMNS; c++)
         columns[c].heading = c < N_KEYS ? keys[c] : figures[c - N_KEYS].name;
     moe_table *table = moe_table_new(columns, N_COLUMNS);
     if (table == NULL)
         return moe_fail(err, MOE_NOMEM, "out of memory");
-    for (size_t v = 0; v < set->n; v++)
-        for (int s = 0; s < set->views[v].dims.strategies; s++)
-            csv_strategy(table, &set->views[v], &set->views[v].strategy[s]);
+    for (size_t i = 0; i < a->n; i++)
+        for (int s = 0; s < a->run[i].view->dims.strategies; s++)
+            csv_strategy(table, a->run[i].view, &a->run[i].view->strategy[s]);
     moe_table_csv(table, out);
     moe_table_free(table);
     return MOE_OK;
@@ -194,9 +194,9 @@ static void put_identity(json_t *object, const moe_view *v, bool *ok)
     moe_json_put(object, "oversubscribed", json_boolean(v->oversubscribed), ok);
 }
 
-static json_t *json_run(const moe_report_set *set, size_t run, bool *ok)
+static json_t *json_run(const moe_run_analysis *run, bool *ok)
 {
-    const moe_view *v = &set->views[run];
+    const moe_view *v = run->view;
     json_t *object = json_object(), *warnings = json_array();
     json_t *strategies = json_array();
     put_identity(object, v, ok);
@@ -206,13 +206,12 @@ static json_t *json_run(const moe_report_set *set, size_t run, bool *ok)
     for (int s = 0; s < v->dims.strategies; s++)
         moe_json_add(strategies, json_strategy(&v->strategy[s], ok), ok);
     moe_json_put(object, "strategies", strategies, ok);
-    if (set->outlook != NULL)
-        moe_json_put(object, "outlook",
-                     moe_outlook_json(&set->outlook[run], v, ok), ok);
+    if (run->sensitivity.analysed)
+        moe_json_put(object, "outlook", moe_sensitivity_json(run, ok), ok);
     return object;
 }
 
-moe_status moe_report_json(const moe_report_set *set, FILE *out, moe_error *err)
+moe_status moe_report_json(const moe_analysis *a, FILE *out, moe_error *err)
 {
     bool ok = true;
     moe_status status = MOE_OK;
@@ -225,12 +224,11 @@ moe_status moe_report_json(const moe_report_set *set, FILE *out, moe_error *err)
     moe_json_put(clocks, "cpu", moe_json_text("measured"), &ok);
     moe_json_put(clocks, "gpu", moe_json_text("modelled"), &ok);
     moe_json_put(root, "clocks", clocks, &ok);
-    for (size_t v = 0; v < set->n; v++)
-        moe_json_add(runs, json_run(set, v, &ok), &ok);
+    for (size_t i = 0; i < a->n; i++)
+        moe_json_add(runs, json_run(&a->run[i], &ok), &ok);
     moe_json_put(root, "runs", runs, &ok);
-    if (set->n_maps > 0)
-        moe_json_put(root, "maps", moe_maps_json(set->maps, set->n_maps, &ok),
-                     &ok);
+    if (a->n_maps > 0)
+        moe_json_put(root, "maps", moe_maps_json(a->map, a->n_maps, &ok), &ok);
     if (!ok)
         status = moe_fail(err, MOE_NOMEM, "out of memory");
     else if (json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) !=
@@ -242,13 +240,13 @@ moe_status moe_report_json(const moe_report_set *set, FILE *out, moe_error *err)
 }
 
 moe_status moe_report_write(const char *path, moe_report_form form,
-                            const moe_report_set *set, bool force,
+                            const moe_analysis *analysis, bool force,
                             moe_error *err)
 {
     if (path == NULL || err->status != MOE_OK)
         return err->status;
     if (strcmp(path, "-") == 0)
-        return form(set, stdout, err);
+        return form(analysis, stdout, err);
     FILE *out = fopen(path, force ? "w" : "wx");
     if (out == NULL) {
         const bool exists = errno == EEXIST;
@@ -256,7 +254,7 @@ moe_status moe_report_write(const char *path, moe_report_form form,
                         strerror(errno),
                         exists ? " (--force replaces it)" : "");
     }
-    form(set, out, err);
+    form(analysis, out, err);
     if (ferror(out) | fclose(out))
         moe_fail(err, MOE_IO, "%s: cannot write", path);
     return err->status;

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "dossier.h"
 #include "moegps/mem.h"
 #include "page.h"
 
@@ -154,61 +153,57 @@ static FILE *create(const char *path, moe_error *err)
     return out;
 }
 
-static void write_page(const char *path, const moe_dossier *dossier,
+static void write_page(const char *path, const moe_analysis *analysis,
                        const moe_drawings *drawings, moe_error *err)
 {
     FILE *out = create(path, err);
     if (out == NULL)
         return;
-    moe_page_write(dossier, drawings, out, err);
+    moe_page_write(analysis, drawings, out, err);
     if (fclose(out) != 0)
         moe_fail(err, MOE_IO, "%s: %s", path, strerror(errno));
 }
 
-static void write_figures(const char *dir, const moe_report_set *set,
+static void write_figures(const char *dir, const moe_analysis *analysis,
                           moe_error *err)
 {
-    moe_dossier dossier = {0};
     moe_drawings drawings = {0};
     char *folder = joined(dir, parts[0], err), *page = joined(dir, PAGE, err);
     if (err->status == MOE_OK && mkdir(folder, FOLDER_MODE) != 0)
         moe_fail(err, MOE_IO, "%s: %s", folder, strerror(errno));
     if (err->status == MOE_OK)
-        moe_dossier_init(&dossier, set, err);
+        moe_drawings_make(analysis, folder, &drawings, err);
     if (err->status == MOE_OK)
-        moe_drawings_make(&dossier, folder, &drawings, err);
-    if (err->status == MOE_OK)
-        write_page(page, &dossier, &drawings, err);
+        write_page(page, analysis, &drawings, err);
     moe_drawings_fini(&drawings);
-    moe_dossier_fini(&dossier);
     free(page);
     free(folder);
 }
 
 /* Rows of runs and of maps have other columns: a file each. */
-static void write_parts(const char *dir, const moe_report_set *set,
+static void write_parts(const char *dir, const moe_analysis *analysis,
                         moe_error *err)
 {
-    const moe_report_set runs = {.views = set->views, .n = set->n};
-    const moe_report_set maps = {.maps = set->maps, .n_maps = set->n_maps};
+    const moe_analysis maps = {.map = analysis->map,
+                               .n_maps = analysis->n_maps};
     const struct {
         const char *name;
         moe_report_form form;
-        const moe_report_set *set;
+        const moe_analysis *of;
         bool wanted;
     } forms[] = {
-        {"report.csv", moe_report_csv, &runs, set->n > 0},
-        {"maps.csv", moe_report_csv, &maps, set->n_maps > 0},
-        {"report.json", moe_report_json, set, true},
+        {"report.csv", moe_report_csv, analysis, analysis->n > 0},
+        {"maps.csv", moe_report_csv, &maps, analysis->n_maps > 0},
+        {"report.json", moe_report_json, analysis, true},
     };
     for (size_t i = 0; i < MOE_ARRAY_LEN(forms); i++) {
         char *path = joined(dir, forms[i].name, err);
         if (forms[i].wanted)
-            moe_report_write(path, forms[i].form, forms[i].set, false, err);
+            moe_report_write(path, forms[i].form, forms[i].of, false, err);
         free(path);
     }
     if (err->status == MOE_OK)
-        write_figures(dir, set, err);
+        write_figures(dir, analysis, err);
 }
 
 /* A new folder beside the place, as readable as any other. */
@@ -229,7 +224,7 @@ static char *make_beside(const char *dir, moe_error *err)
     return made;
 }
 
-moe_status moe_report_folder(const char *dir, const moe_report_set *set,
+moe_status moe_report_folder(const char *dir, const moe_analysis *analysis,
                              bool force, moe_error *err)
 {
     moe_error local = {0};
@@ -242,7 +237,7 @@ moe_status moe_report_folder(const char *dir, const moe_report_set *set,
     if (local.status == MOE_OK)
         made = make_beside(place, &local);
     if (made != NULL)
-        write_parts(made, set, &local);
+        write_parts(made, analysis, &local);
     if (local.status == MOE_OK)
         publish(made, place, &local);
     if (made != NULL && is_folder(made))

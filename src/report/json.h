@@ -9,8 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "moegps/map.h"
-#include "moegps/sensitivity.h"
+#include "moegps/analysis.h"
 
 void moe_json_put(json_t *object, const char *key, json_t *value, bool *ok);
 void moe_json_add(json_t *array, json_t *value, bool *ok);
@@ -22,9 +21,9 @@ json_t *moe_json_number(double x);
  * within a character. */
 json_t *moe_json_text(const char *text);
 
-/* @return an object of an outlook; an array with an object per map. */
-json_t *moe_outlook_json(const moe_outlook *outlook, const moe_view *view,
-                         bool *ok);
+/* @return an object of what would change a run's verdict; an array with an
+ * object per map. */
+json_t *moe_sensitivity_json(const moe_run_analysis *run, bool *ok);
 json_t *moe_maps_json(const moe_map *maps, size_t n, bool *ok);
 
 #endif

@@ -10,7 +10,7 @@
 #include "moegps/html.h"
 #include "moegps/mem.h"
 #include "moegps/report.h"
-#include "moegps/scaling.h"
+#include "run_words.h"
 #include "sheet.h"
 
 /* Figures share this much of a page that is to stay below 2 MiB. */
@@ -37,7 +37,7 @@ static const char *known(const char *text)
 
 /* ---- what to mind ---- */
 
-static void warn_of_clocks(const moe_dossier_run *run, FILE *out)
+static void warn_of_clocks(const moe_run_analysis *run, FILE *out)
 {
     const moe_view *v = run->view;
     if (v->oversubscribed)
@@ -83,14 +83,14 @@ static void warn_of_samples(const moe_view *v, FILE *out)
 }
 
 /* What measured and what modelled times rest on. */
-static void put_grounds(const moe_dossier_run *run, FILE *out)
+static void put_grounds(const moe_run_analysis *run, FILE *out)
 {
     const char *cost = moe_detail_fact(&run->detail, "cost_model");
     char text[1024] = "";
-    moe_verdict_say_executed(run->view, text, sizeof text);
+    moe_executed_say(run, text, sizeof text);
     if (text[0] != '\0')
         moe_html_in(out, "li", text);
-    moe_verdict_say_prices(run->view, text, sizeof text);
+    moe_prices_say(run->view, text, sizeof text);
     fputs("<li>", out);
     put(out, "Times of the gpu clock are modelled for cluster %s%s%s. %s",
         known(run->view->cluster), cost[0] != '\0' ? " by cost model " : "",
@@ -98,7 +98,7 @@ static void put_grounds(const moe_dossier_run *run, FILE *out)
     fputs("</li>\n", out);
 }
 
-static void put_warnings(const moe_dossier_run *run, FILE *out)
+static void put_warnings(const moe_run_analysis *run, FILE *out)
 {
     const moe_view *v = run->view;
     fputs("<ul class=\"warnings\">\n", out);
@@ -107,25 +107,25 @@ static void put_warnings(const moe_dossier_run *run, FILE *out)
     for (size_t i = 0; i < v->n_warnings; i++)
         moe_html_in(out, "li", v->warnings[i]);
     if (!run->detailed)
-        moe_html_in(out, "li", run->why);
+        moe_html_in(out, "li", run->no_detail.text);
     put_grounds(run, out);
     fputs("</ul>\n", out);
 }
 
 /* ---- sections of a run ---- */
 
-static void put_verdict(const moe_dossier_run *run, FILE *out)
+static void put_verdict(const moe_run_analysis *run, FILE *out)
 {
     const moe_view *v = run->view;
     const moe_verdict *verdict = &run->verdict;
     const char *result = moe_report_result(v);
     char text[1024] = "";
-    moe_verdict_say(v, verdict, text, sizeof text);
+    moe_verdict_say(run, text, sizeof text);
     fprintf(out, "<p class=\"verdict\"><span class=\"badge %s\">%s</span> ",
             result, result);
     moe_html_text(text, out);
-    if (verdict->bound >= 0 && verdict->best >= 0) {
-        const moe_strategy_view *y = &v->strategy[verdict->bound];
+    if (verdict->oracle >= 0 && verdict->best >= 0) {
+        const moe_strategy_view *y = &v->strategy[verdict->oracle];
         const double ratio = y->speedup[verdict->clock].ratio;
         put(out,
             " With the load known beforehand (%s) a layer is %s times as %s as "
@@ -137,15 +137,16 @@ static void put_verdict(const moe_dossier_run *run, FILE *out)
 }
 
 /* The clock that counts stands open, the others are folded. */
-static void put_clocks(const moe_sheet *to, const moe_dossier_run *run,
-                       void (*table)(const moe_sheet *to, const moe_view *view,
+static void put_clocks(const moe_sheet *to, const moe_run_analysis *run,
+                       void (*table)(const moe_sheet *to,
+                                     const moe_run_analysis *run,
                                      moe_clock clock))
 {
-    table(to, run->view, run->verdict.clock);
+    table(to, run, run->verdict.clock);
     fputs("<details><summary>Other clocks</summary>\n", to->out);
     for (int c = 0; c < MOE_N_CLOCKS; c++)
         if (c != (int)run->verdict.clock)
-            table(to, run->view, (moe_clock)c);
+            table(to, run, (moe_clock)c);
     fputs("</details>\n", to->out);
 }
 
@@ -177,7 +178,7 @@ static void put_sizes(const moe_view *v, FILE *out)
     put_row(out, "iterations", text);
 }
 
-static void put_provenance(const moe_dossier_run *run, FILE *out)
+static void put_provenance(const moe_run_analysis *run, FILE *out)
 {
     const moe_view *v = run->view;
     fputs("<h2>Provenance</h2>\n<div class=\"wide\" tabindex=\"0\">"
@@ -216,7 +217,7 @@ static void put_folded(FILE *out, const char *title, const char *text)
 }
 
 /* Settings as they were resolved serve where the file is gone. */
-static void put_experiment(const moe_dossier_run *run, FILE *out)
+static void put_experiment(const moe_run_analysis *run, FILE *out)
 {
     const moe_detail *x = &run->detail;
     const bool given = x->input != NULL && x->input[0] != '\0';
@@ -313,7 +314,7 @@ typedef struct pages {
     FILE *out;
 } pages;
 
-static void put_run(const moe_dossier_run *run, size_t number, pages *to_page)
+static void put_run(const moe_run_analysis *run, size_t number, pages *to_page)
 {
     FILE *out = to_page->out;
     const bool alone = to_page->alone;
@@ -326,14 +327,14 @@ static void put_run(const moe_dossier_run *run, size_t number, pages *to_page)
     }
     put_verdict(run, out);
     put_warnings(run, out);
-    moe_page_outlook(run, out);
+    moe_page_sensitivity(run, out);
     put_figures(to_page->drawings, MOE_DRAWN_RUN, number, &to_page->budget,
                 out);
     fputs("<h2>Times</h2>\n", out);
     put_clocks(&to, run, moe_sheet_times);
     fputs("<h2>Loads, predictions and costs</h2>\n", out);
     moe_sheet_loads(&to, run->view);
-    moe_sheet_accuracy(&to, run->view);
+    moe_sheet_accuracy(&to, run);
     moe_sheet_regret(&to, run->view);
     moe_sheet_costs(&to, run->view);
     fputs("<h2>Phases</h2>\n", out);
@@ -359,26 +360,25 @@ static void put_map(const moe_map *map, size_t number, pages *to_page,
     fputs("</section>\n", out);
 }
 
-moe_status moe_page_write(const moe_dossier *d, const moe_drawings *drawings,
+moe_status moe_page_write(const moe_analysis *a, const moe_drawings *drawings,
                           FILE *out, moe_error *err)
 {
-    pages page = {drawings, FIGURE_BYTES, d->n + d->n_maps == 1, out};
+    pages page = {drawings, FIGURE_BYTES, a->n + a->n_maps == 1, out};
     const moe_sheet to = {.out = out, .html = true};
-    moe_page_head(d, out);
+    moe_page_head(a, out);
     put_lack(drawings, out);
     put_figures(drawings, MOE_DRAWN_ALL, 0, &page.budget, out);
-    if (d->n > 0 && /* views are an array */
-        moe_scaling_present(d->run[0].view, d->n)) {
+    if (a->scaling.strategies > 0) {
         fputs("<h2>Scaling</h2>\n<p>Efficiency: tokens per second and GPU, "
               "over that of the fewest GPUs.</p>\n",
               out);
-        moe_sheet_scaling(&to, d->run[0].view, d->n, err);
+        moe_sheet_scaling(&to, a);
     }
-    for (size_t i = 0; i < d->n; i++)
-        put_run(&d->run[i], i, &page);
-    for (size_t i = 0; i < d->n_maps; i++)
-        put_map(&d->map[i], i, &page, err);
-    moe_page_foot(d, out);
+    for (size_t i = 0; i < a->n; i++)
+        put_run(&a->run[i], i, &page);
+    for (size_t i = 0; i < a->n_maps; i++)
+        put_map(&a->map[i], i, &page, err);
+    moe_page_foot(a, out);
     if (ferror(out))
         moe_fail(err, MOE_IO, "cannot write HTML");
     return err->status;

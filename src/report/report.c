@@ -8,9 +8,8 @@
 
 #include "moegps/mem.h"
 #include "moegps/table.h"
-#include "moegps/sensitivity.h"
+#include "run_words.h"
 #include "sheet.h"
-#include "moegps/verdict.h"
 #include "words.h"
 
 const char *moe_report_result(const moe_view *view)
@@ -30,8 +29,9 @@ static void print_painted(const moe_sheet *to, moe_hue hue, const char *label,
     fputs(moe_ink_off(&to->ink, hue), to->out);
 }
 
-static void print_warnings(const moe_sheet *to, const moe_view *view)
+static void print_warnings(const moe_sheet *to, const moe_run_analysis *run)
 {
+    const moe_view *view = run->view;
     if (view->oversubscribed)
         print_painted(to, MOE_HUE_NOTE, "WARNING: ",
                       "wall clock is not a result here: ranks share cores; "
@@ -39,20 +39,17 @@ static void print_warnings(const moe_sheet *to, const moe_view *view)
     for (size_t i = 0; i < view->n_warnings; i++)
         print_painted(to, MOE_HUE_NOTE, "WARNING: ", view->warnings[i]);
     char executed[512];
-    moe_verdict_say_executed(view, executed, sizeof executed);
+    moe_executed_say(run, executed, sizeof executed);
     if (executed[0] != '\0')
         print_painted(to, MOE_HUE_NOTE, "WARNING: ", executed);
     if (view->oversubscribed || view->n_warnings > 0 || executed[0] != '\0')
         fputc('\n', to->out);
 }
 
-static void print_verdict(const moe_sheet *to, const moe_view *view)
+static void print_verdict(const moe_sheet *to, const moe_run_analysis *run)
 {
-    moe_verdict verdict;
     char text[1024] = "";
-    if (moe_verdict_find(view, &verdict, NULL) != MOE_OK)
-        return;
-    moe_verdict_say(view, &verdict, text, sizeof text);
+    moe_verdict_say(run, text, sizeof text);
     print_painted(to, MOE_HUE_BOLD, "", text);
     fputc('\n', to->out);
 }
@@ -141,50 +138,42 @@ static void print_result(const moe_sheet *to, const moe_view *view)
             moe_ink_off(&to->ink, hue));
 }
 
-void moe_report_print(const moe_report_set *set, size_t i, FILE *out)
+void moe_report_print(const moe_run_analysis *run, FILE *out)
 {
-    const moe_view *view = &set->views[i];
+    const moe_view *view = run->view;
     const moe_sheet to = {.out = out, .ink = moe_ink_of(out)};
-    print_warnings(&to, view);
+    print_warnings(&to, run);
     fprintf(out, "%s\n\n", known(view->title));
-    print_verdict(&to, view);
+    print_verdict(&to, run);
     print_header(view, out);
     for (int c = 0; c < MOE_N_CLOCKS; c++)
-        moe_sheet_times(&to, view, (moe_clock)c);
-    moe_sheet_samples(&to, view);
+        moe_sheet_times(&to, run, (moe_clock)c);
+    moe_sheet_samples(&to, run);
     moe_sheet_loads(&to, view);
-    moe_sheet_accuracy(&to, view);
+    moe_sheet_accuracy(&to, run);
     moe_sheet_regret(&to, view);
     moe_sheet_costs(&to, view);
     for (int c = 0; c < MOE_N_CLOCKS; c++)
-        moe_sheet_phases(&to, view, (moe_clock)c);
-    print_list(moe_verdict_why(view), out);
-    if (set->outlook != NULL) {
-        moe_sheet_stages(&to, view, &set->outlook[i]);
-        print_list(moe_outlook_words(&set->outlook[i], view), out);
+        moe_sheet_phases(&to, run, (moe_clock)c);
+    print_list(moe_verdict_why(run), out);
+    if (run->sensitivity.analysed) {
+        moe_sheet_stages(&to, run);
+        print_list(moe_sensitivity_words(run), out);
     }
     fputc('\n', out);
     print_foms(view, out);
     print_result(&to, view);
 }
 
-moe_status moe_report_detail(const moe_view *view, moe_report_drill drill,
-                             FILE *out, moe_error *err)
+moe_status moe_report_detail(const moe_run_analysis *run,
+                             moe_report_drill drill, FILE *out, moe_error *err)
 {
     const moe_sheet to = {.out = out, .ink = moe_ink_of(out)};
-    moe_verdict verdict;
-    moe_detail detail;
-    if (moe_verdict_find(view, &verdict, err) != MOE_OK)
-        return err->status;
-    const int of = verdict.best >= 0 ? verdict.best : view->reference_index;
-    const moe_status status =
-        moe_detail_read(view, of, verdict.clock, &detail, err);
-    if (status != MOE_OK)
-        return status;
+    if (!run->detailed)
+        return moe_pass(err, &run->no_detail);
     if (drill.layers)
-        moe_sheet_layers(&to, view, &detail, verdict.clock);
+        moe_sheet_layers(&to, run);
     if (drill.ranks)
-        moe_sheet_ranks(&to, view, &detail, verdict.clock);
-    moe_detail_free(&detail);
+        moe_sheet_ranks(&to, run);
     return MOE_OK;
 }

@@ -5,11 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "moegps/break_even.h"
 #include "cells.h"
 #include "moegps/html.h"
 #include "moegps/mem.h"
-#include "moegps/verdict.h"
 
 enum {
     BAR_LEN = 10,     /* of times, characters */
@@ -98,8 +96,10 @@ static void add_times(const moe_sheet *to, moe_table *table,
 }
 
 /* Text has bars of the times on the clock that counts; a page has figures. */
-void moe_sheet_times(const moe_sheet *to, const moe_view *view, moe_clock clock)
+void moe_sheet_times(const moe_sheet *to, const moe_run_analysis *run,
+                     moe_clock clock)
 {
+    const moe_view *view = run->view;
     static const char *const titles[MOE_N_CLOCKS] = {
         [MOE_CLOCK_WALL] = "wall clock (measured, slowest rank)",
         [MOE_CLOCK_CPU] = "cpu clock (measured CPU time, busiest rank)",
@@ -112,7 +112,7 @@ void moe_sheet_times(const moe_sheet *to, const moe_view *view, moe_clock clock)
         {"of slowest", NULL, MOE_LEFT},
     };
     const bool moot = clock == MOE_CLOCK_WALL && view->oversubscribed;
-    const bool bars = !to->html && clock == moe_verdict_clock(view);
+    const bool bars = !to->html && clock == run->verdict.clock;
     const double most = slowest(view, clock);
     moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns) - !bars);
     for (int s = 0; s < view->dims.strategies; s++) {
@@ -237,16 +237,16 @@ static int by_recall(const void *a, const void *b)
 }
 
 /* What a predictor may take for its strategy to be the fastest. */
-static moe_cell limit_cell(const moe_view *view, int s)
+static moe_cell budget_cell(double budget_s)
 {
-    const double limit_s = moe_break_even_limit_s(view, s);
-    return limit_s < 0 ? (moe_cell){"never"} : moe_time_cell(limit_s);
+    return budget_s < 0 ? (moe_cell){"never"} : moe_time_cell(budget_s);
 }
 
 /* Strategies that foretell tokens, by their accuracy: what it is worth, and
  * what it costs. */
-void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view)
+void moe_sheet_accuracy(const moe_sheet *to, const moe_run_analysis *run)
 {
+    const moe_view *view = run->view;
     static const moe_column columns[] = {
         {"strategy", NULL, MOE_LEFT},      {"recall", "of experts", MOE_RIGHT},
         {"error", "of load", MOE_RIGHT},   {"predict", "gpu clock", MOE_RIGHT},
@@ -272,8 +272,9 @@ void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view)
         moe_table_cell(table, "%s", moe_percent_cell(y->recall.median).text);
         moe_table_cell(table, "%s", moe_percent_cell(y->error.median).text);
         moe_table_cell(table, "%s", moe_time_cell(predict_s).text);
-        moe_table_cell(table, "%s",
-                       limit_cell(view, (int)(y - view->strategy)).text);
+        moe_table_cell(
+            table, "%s",
+            budget_cell(run->break_even.budget_s[y - view->strategy]).text);
         moe_table_cell(table, "%s", moe_time_cell(layer_s).text);
         moe_table_cell(table, "%s", moe_number_cell(r->ratio).text);
         moe_table_cell(table, "%s",
@@ -332,9 +333,10 @@ static void put_phases(const moe_sheet *to, const char *title,
     moe_sheet_table(to, title, NULL, table);
 }
 
-void moe_sheet_phases(const moe_sheet *to, const moe_view *view,
+void moe_sheet_phases(const moe_sheet *to, const moe_run_analysis *run,
                       moe_clock clock)
 {
+    const moe_view *view = run->view;
     static const char *const titles[MOE_N_CLOCKS] = {
         [MOE_CLOCK_WALL] = "wall clock (measured); waiting: mean over ranks",
         [MOE_CLOCK_CPU] = "cpu clock (measured CPU time)",

@@ -7,10 +7,9 @@
 #include <stdio.h>
 
 #include "ink.h"
-#include "moegps/detail.h"
+#include "moegps/analysis.h"
 #include "moegps/table.h"
 #include "moegps/view.h"
-#include "moegps/sensitivity.h"
 
 typedef struct moe_sheet {
     FILE *out;
@@ -27,33 +26,29 @@ void moe_sheet_table(const moe_sheet *to, const char *title, const char *note,
                      moe_table *table);
 
 /* The tables of a run, each with its title. */
-void moe_sheet_times(const moe_sheet *to, const moe_view *view,
+void moe_sheet_times(const moe_sheet *to, const moe_run_analysis *run,
                      moe_clock clock);
 /* Text only: a line per strategy, how samples went over iterations, on the
  * clock that counts. */
-void moe_sheet_samples(const moe_sheet *to, const moe_view *view);
+void moe_sheet_samples(const moe_sheet *to, const moe_run_analysis *run);
 void moe_sheet_loads(const moe_sheet *to, const moe_view *view);
 void moe_sheet_costs(const moe_sheet *to, const moe_view *view);
 /* Nothing unless enough strategies foretell tokens. */
-void moe_sheet_accuracy(const moe_sheet *to, const moe_view *view);
+void moe_sheet_accuracy(const moe_sheet *to, const moe_run_analysis *run);
 /* Nothing of a run without regrets. */
 void moe_sheet_regret(const moe_sheet *to, const moe_view *view);
 /* What perfecting each stage would win in time. Nothing where that is not
  * known. */
-void moe_sheet_stages(const moe_sheet *to, const moe_view *view,
-                      const moe_outlook *outlook);
-void moe_sheet_phases(const moe_sheet *to, const moe_view *view,
+void moe_sheet_stages(const moe_sheet *to, const moe_run_analysis *run);
+void moe_sheet_phases(const moe_sheet *to, const moe_run_analysis *run,
                       moe_clock clock);
 
 /* Tables of a run's details, on the clock that counts; means over iterations:
  * a row per layer with every strategy, or per rank, of one strategy. */
-void moe_sheet_layers(const moe_sheet *to, const moe_view *view,
-                      const moe_detail *detail, moe_clock clock);
-void moe_sheet_ranks(const moe_sheet *to, const moe_view *view,
-                     const moe_detail *detail, moe_clock clock);
+void moe_sheet_layers(const moe_sheet *to, const moe_run_analysis *run);
+void moe_sheet_ranks(const moe_sheet *to, const moe_run_analysis *run);
 
-/* How runs of different numbers of GPUs compare: scaling.h. */
-void moe_sheet_scaling(const moe_sheet *to, const moe_view *views, size_t n,
-                       moe_error *err);
+/* How runs of different numbers of GPUs compare. */
+void moe_sheet_scaling(const moe_sheet *to, const moe_analysis *analysis);
 
 #endif

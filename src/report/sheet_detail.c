@@ -36,9 +36,11 @@ static void put_layers(const moe_sheet *to, const char *title,
     moe_sheet_table(to, title, NULL, table);
 }
 
-void moe_sheet_layers(const moe_sheet *to, const moe_view *view,
-                      const moe_detail *detail, moe_clock clock)
+void moe_sheet_layers(const moe_sheet *to, const moe_run_analysis *run)
 {
+    const moe_view *view = run->view;
+    const moe_detail *detail = &run->detail;
+    const moe_clock clock = run->verdict.clock;
     char title[128];
     snprintf(title, sizeof title,
              "Time of every layer, %s clock (%s), means over iterations",
@@ -66,9 +68,11 @@ static double mean_busy(const moe_view *view, const moe_detail *detail, int g)
     return n > 0 ? sum / n : (double)NAN;
 }
 
-void moe_sheet_ranks(const moe_sheet *to, const moe_view *view,
-                     const moe_detail *detail, moe_clock clock)
+void moe_sheet_ranks(const moe_sheet *to, const moe_run_analysis *run)
 {
+    const moe_view *view = run->view;
+    const moe_detail *detail = &run->detail;
+    const moe_clock clock = run->verdict.clock;
     static const moe_column columns[] = {
         {"rank", NULL, MOE_RIGHT},
         {"busy", "per layer", MOE_RIGHT},

@@ -5,22 +5,22 @@
 
 #include "cells.h"
 #include "moegps/mem.h"
-#include "moegps/verdict.h"
 
 enum {
     LINE_LEN = 48,  /* characters of a sparkline */
     MIN_SAMPLES = 4 /* fewer go nowhere */
 };
 
-void moe_sheet_samples(const moe_sheet *to, const moe_view *view)
+void moe_sheet_samples(const moe_sheet *to, const moe_run_analysis *run)
 {
+    const moe_view *view = run->view;
     static const moe_column columns[] = {
         {"strategy", NULL, MOE_LEFT},
         {"least", NULL, MOE_RIGHT},
         {"largest", NULL, MOE_RIGHT},
         {"from the first to the last sample", NULL, MOE_LEFT},
     };
-    const moe_clock clock = moe_verdict_clock(view);
+    const moe_clock clock = run->verdict.clock;
     double *x = moe_array_new((size_t)view->dims.iterations, sizeof *x, NULL);
     moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
     size_t most = 0;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "moegps/html.h"
-#include "moegps/sensitivity.h"
+#include "run_words.h"
 #include "sheet.h"
 
 /* Put a heading, and the lines under it as a list; frees them. */
@@ -24,15 +24,15 @@ out:
     free(lines);
 }
 
-void moe_page_outlook(const moe_dossier_run *run, FILE *out)
+void moe_page_sensitivity(const moe_run_analysis *run, FILE *out)
 {
     const moe_sheet to = {.out = out, .html = true};
-    fputs(run->outlook != NULL ? "<h2>Why, and what would change it</h2>\n"
-                               : "<h2>Why</h2>\n",
+    fputs(run->sensitivity.analysed ? "<h2>Why, and what would change it</h2>\n"
+                                    : "<h2>Why</h2>\n",
           out);
-    put_list(moe_verdict_why(run->view), out);
-    if (run->outlook == NULL)
+    put_list(moe_verdict_why(run), out);
+    if (!run->sensitivity.analysed)
         return;
-    put_list(moe_outlook_words(run->outlook, run->view), out);
-    moe_sheet_stages(&to, run->view, run->outlook);
+    put_list(moe_sensitivity_words(run), out);
+    moe_sheet_stages(&to, run);
 }

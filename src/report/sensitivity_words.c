@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "run_words.h"
+
 #include <math.h>
-#include <stdbool.h>
-#include <stdio.h>
 
 #include "cells.h"
-#include "moegps/break_even.h"
-#include "moegps/sensitivity.h"
-#include "moegps/verdict.h"
 
 static const char *name_of(const moe_view *v, int s)
 {
@@ -14,10 +11,12 @@ static const char *name_of(const moe_view *v, int s)
 }
 
 /* Lead and how sure it is, as far as prices go. */
-static void say_lead(const moe_outlook *o, const moe_view *v, FILE *out)
+static void say_lead(const moe_run_analysis *run, FILE *out)
 {
-    const int by_wall = moe_verdict_fastest(v, MOE_CLOCK_WALL, false, -1);
-    if (moe_verdict_clock(v) == MOE_CLOCK_WALL && by_wall != o->winner)
+    const moe_sensitivity *o = &run->sensitivity;
+    const moe_view *v = run->view;
+    const int by_wall = run->verdict.best;
+    if (run->verdict.clock == MOE_CLOCK_WALL && by_wall != o->winner)
         fprintf(out,
                 "What follows is of the gpu clock, on which not %s is fastest "
                 "but %s.\n",
@@ -57,7 +56,7 @@ static void say_won(const char *before, const char *what, const double *t,
 }
 
 /* What perfecting a stage would win, in the order of the pipeline. */
-static void say_stages(const moe_outlook *o, const moe_view *v, FILE *out)
+static void say_stages(const moe_sensitivity *o, const moe_view *v, FILE *out)
 {
     const double *t = o->stage_s + o->winner * MOE_N_PERFECTS;
     if (isnan(t[MOE_PERFECT_EXCHANGE]))
@@ -96,7 +95,7 @@ static moe_cell rate_cell(double x)
     return cell;
 }
 
-static void say_turns(const moe_outlook *o, const moe_view *v, FILE *out)
+static void say_turns(const moe_sensitivity *o, const moe_view *v, FILE *out)
 {
     fprintf(out, "Tokens of a batch (here %.0f): ", o->tokens);
     say_turn(&o->fewer, v, isnan(o->fewer.at) ? "down to" : "below", count_cell,
@@ -183,33 +182,35 @@ static void say_accuracy(const moe_break_even *b, const moe_view *v, FILE *out)
 }
 
 /* Questions were put to a part of a large file. */
-static void say_fit(const moe_outlook *o, FILE *out)
+static void say_sample_error(const moe_sensitivity *o, FILE *out)
 {
     static const double CLOSE = 1e-4;
-    if (o->close)
+    if (o->undecided)
         fprintf(out, "Where the verdict turns is not known: a part of the run "
                      "was priced, whose lead is not that of all of it.\n");
-    else if (o->fit > CLOSE)
+    else if (o->sample_error > CLOSE)
         fprintf(out,
                 "A part of the run was priced anew; its times differ from all "
                 "of it by %s at most.\n",
-                moe_percent_cell(o->fit).text);
+                moe_percent_cell(o->sample_error).text);
 }
 
-static void say_all(const moe_outlook *o, const moe_view *v, FILE *out)
+static void say_all(const moe_run_analysis *run, FILE *out)
 {
-    const moe_break_even b = moe_break_even_of(v);
+    const moe_sensitivity *o = &run->sensitivity;
+    const moe_break_even *b = &run->break_even;
+    const moe_view *v = run->view;
     if (o->known && o->second >= 0)
-        say_lead(o, v, out);
-    if (b.strategy >= 0 && b.rival >= 0)
-        say_overhead(&b, v, out);
-    if (b.without >= 0 && !isnan(b.recall_most))
-        say_accuracy(&b, v, out);
+        say_lead(run, out);
+    if (b->strategy >= 0 && b->rival >= 0)
+        say_overhead(b, v, out);
+    if (b->without >= 0 && !isnan(b->recall_most))
+        say_accuracy(b, v, out);
     if (!o->known) {
         fprintf(out,
                 "Other batches, links and balances cannot be priced: "
                 "%s.\n",
-                o->why);
+                o->why_not);
         return;
     }
     if (o->winner >= 0)
@@ -220,12 +221,12 @@ static void say_all(const moe_outlook *o, const moe_view *v, FILE *out)
               out);
         return;
     }
-    if (!o->close)
+    if (!o->undecided)
         say_turns(o, v, out);
-    say_fit(o, out);
+    say_sample_error(o, out);
 }
 
-char *moe_outlook_words(const moe_outlook *o, const moe_view *v)
+char *moe_sensitivity_words(const moe_run_analysis *run)
 {
     char *text = NULL;
     size_t size = 0;
@@ -233,7 +234,7 @@ char *moe_outlook_words(const moe_outlook *o, const moe_view *v)
     if (out == NULL)
         return NULL;
     fputs("What would change it, gpu clock (modelled):\n", out);
-    say_all(o, v, out);
+    say_all(run, out);
     fclose(out);
     return text;
 }

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cells.h"
-#include "moegps/break_even.h"
 #include "moegps/verdict.h"
 
 enum {
@@ -44,7 +42,7 @@ static double error_of(const moe_view *v)
 {
     double least = NAN;
     for (int s = 0; s < v->dims.strategies; s++)
-        if (isnan(v->strategy[s].recall.median) && !moe_verdict_is_oracle(v, s))
+        if (moe_contends(v, s, MOE_BUILDABLE_NO_TOKENS))
             least = fmin(least, v->strategy[s].error.median);
     return isnan(least) ? 0.0 : least;
 }
@@ -75,9 +73,9 @@ static void lay_out(ground *g, const moe_view *v)
             g->cluster.link_bandwidth * pow(STEP, j - BANDWIDTHS / 2);
 }
 
-static moe_advise_params ask(ground *g, const moe_view *v)
+static moe_advise_params ask(ground *g, const moe_view *v,
+                             const moe_break_even *b)
 {
-    const moe_break_even b = moe_break_even_of(v);
     const moe_layout layout = {v->dims.gpus, g->cluster.gpus_per_node};
     moe_advise_params p;
     moe_advise_params_init(&p);
@@ -92,49 +90,47 @@ static moe_advise_params ask(ground *g, const moe_view *v)
         p.slots = 0; /* nothing was duplicated */
     p.dials.rebalance_every = v->period;
     p.dials.overhead_share = 0.1; /* as advice assumes */
-    if (b.strategy >= 0) {
+    if (b->strategy >= 0) {
         p.dials.overhead_share = 0;
-        p.dials.overhead_s = b.predict_s;
-        p.dials.moving = moving_of(v, b.strategy, g);
-        p.dials.accuracy = b.recall;
+        p.dials.overhead_s = b->predict_s;
+        p.dials.moving = moving_of(v, b->strategy, g);
+        p.dials.accuracy = b->recall;
     }
     g->accuracy = p.dials.accuracy;
     return p;
 }
 
-moe_status moe_guide_init(moe_map *map, const moe_view *v,
-                          const moe_detail *detail, moe_error *err)
+static void sweep(moe_map *map, const moe_view *v, const moe_detail *detail,
+                  const moe_break_even *b, moe_error *err)
 {
     ground g = {.batch = number_of(detail, "batch")};
-    moe_error local = {0};
     if (detail->model_profile == NULL || detail->cluster_profile == NULL ||
-        isnan(v->tokens) || g.batch < 1)
-        return moe_fail(err, MOE_USAGE, "the file has no profiles");
-    moe_model_parse(detail->model_profile, v->model, &g.model, &local);
-    moe_cluster_parse(detail->cluster_profile, v->cluster, &g.cluster, &local);
-    if (local.status == MOE_OK) {
-        const int per_node = number_of(detail, "gpus_per_node");
-        g.cluster.gpus_per_node =
-            per_node > 0 ? per_node : g.cluster.gpus_per_node;
-        lay_out(&g, v);
-        const moe_map_params p = {.advise = ask(&g, v),
-                                  .cluster = &g.cluster,
-                                  .skew = g.skew,
-                                  .bandwidth = g.bandwidth,
-                                  .accuracy = &g.accuracy,
-                                  .batch = &g.batch,
-                                  .n_cluster = 1,
-                                  .n_skew = g.n_skew,
-                                  .n_accuracy = 1,
-                                  .n_batch = 1,
-                                  .n_bandwidth = BANDWIDTHS};
-        moe_map_init(map, &p, &local);
+        isnan(v->tokens) || g.batch < 1) {
+        moe_fail(err, MOE_USAGE, "the file has no profiles");
+        return;
     }
-    return moe_pass(err, &local);
+    moe_model_parse(detail->model_profile, v->model, &g.model, err);
+    moe_cluster_parse(detail->cluster_profile, v->cluster, &g.cluster, err);
+    if (err->status != MOE_OK)
+        return;
+    const int per_node = number_of(detail, "gpus_per_node");
+    g.cluster.gpus_per_node = per_node > 0 ? per_node : g.cluster.gpus_per_node;
+    lay_out(&g, v);
+    const moe_map_params p = {.advise = ask(&g, v, b),
+                              .cluster = &g.cluster,
+                              .skew = g.skew,
+                              .bandwidth = g.bandwidth,
+                              .accuracy = &g.accuracy,
+                              .batch = &g.batch,
+                              .n_cluster = 1,
+                              .n_skew = g.n_skew,
+                              .n_accuracy = 1,
+                              .n_batch = 1,
+                              .n_bandwidth = BANDWIDTHS};
+    moe_map_init(map, &p, err);
 }
 
-/* @return the guide's winner nearest to the run. */
-static moe_advise_strategy winner_here(const moe_map *map, double skew)
+static moe_advise_strategy winner_near(const moe_map *map, double skew)
 {
     moe_map_cell x = {.error = MOE_ADVISE_TYPICAL, .bandwidth = BANDWIDTHS / 2};
     for (int k = 1; k < map->n_skew; k++)
@@ -143,27 +139,31 @@ static moe_advise_strategy winner_here(const moe_map *map, double skew)
     return (moe_advise_strategy)map->winner[moe_map_at(map, &x)];
 }
 
-void moe_guide_say(const moe_map *map, const moe_view *v, FILE *out)
+moe_status moe_regime_map_init(moe_regime_map *out, const moe_view *v,
+                               const moe_detail *detail,
+                               const moe_break_even *b, moe_error *err)
 {
-    const moe_break_even b = moe_break_even_of(v);
-    const double skew = v->strategy[v->reference_index].skewness.median;
-    fprintf(out,
-            "Who would win at other skewnesses and links within a node with %d "
-            "tokens a batch, by the cost model alone: loads follow a power law "
-            "and are "
-            "not the run's own. Distribution-only errs by %s, token-to-expert "
-            "is right for %s of pairs ",
-            map->batch[0] * map->seq, moe_percent_cell(map->error).text,
-            moe_percent_cell(map->accuracy[0]).text);
-    if (b.strategy >= 0)
-        fprintf(out,
-                "at %s a layer, as %s, and its errors are taken to gather "
-                "on one GPU",
-                moe_time_cell(map->overhead_s).text,
-                v->strategy[b.strategy].name);
-    else
-        fprintf(out, "at %s of the baseline, as nothing here foretells tokens",
-                moe_percent_cell(map->overhead_share).text);
-    fprintf(out, ". Where this run stands %s would win. ",
-            moe_advise_strategy_name(winner_here(map, skew)));
+    moe_error local = {0};
+    *out = (moe_regime_map){.known = false};
+    sweep(&out->map, v, detail, b, &local);
+    if (local.status != MOE_OK)
+        return moe_pass(err, &local);
+    if (moe_map_slice_init(&out->slice, &out->map, MOE_ADVISE_TYPICAL, 0, 0,
+                           &local) != MOE_OK) {
+        moe_map_fini(&out->map);
+        return moe_pass(err, &local);
+    }
+    out->here =
+        winner_near(&out->map, v->strategy[v->reference_index].skewness.median);
+    out->known = true;
+    return MOE_OK;
+}
+
+void moe_regime_map_fini(moe_regime_map *map)
+{
+    if (map->known) {
+        moe_map_slice_fini(&map->slice);
+        moe_map_fini(&map->map);
+    }
+    *map = (moe_regime_map){.known = false};
 }

@@ -17,9 +17,10 @@ static moe_cell won_cell(double won_s)
     return cell;
 }
 
-void moe_sheet_stages(const moe_sheet *to, const moe_view *view,
-                      const moe_outlook *outlook)
+void moe_sheet_stages(const moe_sheet *to, const moe_run_analysis *run)
 {
+    const moe_view *view = run->view;
+    const moe_sensitivity *sensitivity = &run->sensitivity;
     static const moe_column columns[] = {
         {"strategy", NULL, MOE_LEFT},
         {"split", "minmax", MOE_RIGHT},
@@ -34,14 +35,14 @@ void moe_sheet_stages(const moe_sheet *to, const moe_view *view,
     moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
     bool any = false;
     size_t n = 0; /* samples */
-    for (int s = 0; s < view->dims.strategies && outlook->known; s++) {
-        const double *t = outlook->stage_s + s * MOE_N_PERFECTS;
+    for (int s = 0; s < view->dims.strategies && sensitivity->known; s++) {
+        const double *t = sensitivity->stage_s + s * MOE_N_PERFECTS;
         any = any || !isnan(t[MOE_PERFECT_EXCHANGE]);
         moe_table_cell(table, "%s",
                        moe_name_cell(view->strategy[s].name, name_len).text);
         for (int k = 1; k < MOE_N_PERFECTS; k++)
             moe_table_cell(table, "%s", won_cell(t[k - 1] - t[k]).text);
-        const moe_summary *all = &outlook->together[s];
+        const moe_summary *all = &sensitivity->joint_share[s];
         moe_table_cell(table, "%s", moe_percent_cell(all->median).text);
         moe_table_cell(table, "%s",
                        moe_interval_cell(moe_percent_cell(all->ci_low),

@@ -1,57 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/verdict.h"
+#include "run_words.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cells.h"
-#include "moegps/mem.h"
 #include "moegps/table.h"
 
-enum { N_REASONS = 2 };
-
-/* @return the phase that differs most from the reference's, not counting
- * `taken`; -1: none differs. */
-static int next_reason(const moe_strategy_view *x, const moe_strategy_view *ref,
-                       moe_clock clock, int taken, double *gap_s)
+static void say_gaps(const moe_phase_gap *gap, FILE *out)
 {
-    int most = -1;
-    *gap_s = 0.0;
-    for (int p = 0; p < MOE_N_PHASES; p++) {
-        double gap = x->phase[clock][p] - ref->phase[clock][p];
-        if (p != taken && fabs(gap) > fabs(*gap_s)) {
-            most = p;
-            *gap_s = gap;
-        }
-    }
-    return most;
-}
-
-static void print_reasons(const moe_strategy_view *x,
-                          const moe_strategy_view *ref, moe_clock clock,
-                          FILE *out)
-{
-    int taken = -1;
-    for (int i = 0; i < N_REASONS; i++) {
-        double gap_s = 0.0;
+    for (int i = 0; i < MOE_ANALYSIS_GAPS && gap[i].phase >= 0; i++) {
         char text[32];
-        int phase = next_reason(x, ref, clock, taken, &gap_s);
-        if (phase < 0)
-            break;
-        moe_format_time(fabs(gap_s), text, sizeof text);
+        moe_format_time(fabs(gap[i].gap_s), text, sizeof text);
         fprintf(out, "%s %s %c%s", i == 0 ? ":" : ",",
-                moe_phase_name((moe_phase)phase), gap_s < 0 ? '-' : '+', text);
-        taken = phase;
+                moe_phase_name((moe_phase)gap[i].phase),
+                gap[i].gap_s < 0 ? '-' : '+', text);
     }
     fputc('\n', out);
 }
 
-static void print_comparison(const moe_strategy_view *x,
-                             const moe_strategy_view *ref, moe_clock clock,
-                             FILE *out)
+static void say_comparison(const moe_run_analysis *run, int s, FILE *out)
 {
-    const moe_ratio *r = &x->speedup[clock];
+    const moe_strategy_view *x = &run->view->strategy[s];
+    const moe_ratio *r = &x->speedup[run->verdict.clock];
     const char *sure = isnan(r->ci_low) ? " (too few iterations to be sure)"
                        : r->ci_low > 1.0 || r->ci_high < 1.0
                            ? ""
@@ -61,25 +33,26 @@ static void print_comparison(const moe_strategy_view *x,
                       sizeof factor);
     fprintf(out, "%s: %s times as %s%s", x->name, factor,
             r->ratio >= 1 ? "fast" : "slow", sure);
-    print_reasons(x, ref, clock, out);
+    say_gaps(run->gap[s], out);
 }
 
-char *moe_verdict_why(const moe_view *view)
+char *moe_verdict_why(const moe_run_analysis *run)
 {
-    const moe_clock clock = moe_verdict_clock(view);
-    const moe_strategy_view *ref = &view->strategy[view->reference_index];
+    const moe_view *view = run->view;
+    const moe_clock clock = run->verdict.clock;
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL)
         return NULL;
-    fprintf(out, "Against %s, per layer on the %s clock (%s):\n", ref->name,
-            moe_clock_name(clock), moe_clock_origin(clock));
+    fprintf(out, "Against %s, per layer on the %s clock (%s):\n",
+            view->strategy[view->reference_index].name, moe_clock_name(clock),
+            moe_clock_origin(clock));
     const long head = ftell(out);
     for (int s = 0; s < view->dims.strategies && view->measured > 0; s++)
         if (s != view->reference_index &&
             !isnan(view->strategy[s].speedup[clock].ratio))
-            print_comparison(&view->strategy[s], ref, clock, out);
+            say_comparison(run, s, out);
     const bool any = ftell(out) > head;
     if (fclose(out) == 0 && any)
         return text;
@@ -98,12 +71,13 @@ static double most_from(const moe_view *view, int phase,
     return most;
 }
 
-void moe_verdict_say_executed(const moe_view *view, char *text, size_t size)
+void moe_executed_say(const moe_run_analysis *run, char *text, size_t size)
 {
+    const moe_view *view = run->view;
     const char *ffn = "";
     char width[160] = "";
     text[0] = '\0';
-    if (moe_verdict_clock(view) != MOE_CLOCK_WALL)
+    if (run->verdict.clock != MOE_CLOCK_WALL)
         return;
     if (strcmp(view->ffn, "none") == 0)
         ffn = "No FFN was computed (emulation.ffn: none): measured times are "
@@ -120,7 +94,7 @@ void moe_verdict_say_executed(const moe_view *view, char *text, size_t size)
              ffn[0] != '\0' && width[0] != '\0' ? " " : "", width);
 }
 
-void moe_verdict_say_prices(const moe_view *view, char *text, size_t size)
+void moe_prices_say(const moe_view *view, char *text, size_t size)
 {
     bool known = false, analytic = false;
     const char *comma = "Shares of prices that were extrapolated beyond "
@@ -145,60 +119,6 @@ void moe_verdict_say_prices(const moe_view *view, char *text, size_t size)
                   : "The file does not say which prices were extrapolated.",
           out);
     fclose(out);
-}
-
-/* ---- one sentence ---- */
-
-moe_clock moe_verdict_clock(const moe_view *view)
-{
-    return view->oversubscribed ? MOE_CLOCK_GPU : MOE_CLOCK_WALL;
-}
-
-bool moe_verdict_is_oracle(const moe_view *view, int strategy)
-{
-    char predictor[32];
-    moe_view_strategy_setting(view, strategy, "predictor", predictor,
-                              sizeof predictor);
-    return strcmp(predictor, "oracle") == 0;
-}
-
-int moe_verdict_fastest(const moe_view *view, moe_clock clock, bool oracle,
-                        int taken)
-{
-    int best = -1;
-    for (int s = 0; s < view->dims.strategies; s++) {
-        const double time_s = view->strategy[s].summary[clock].median;
-        if (s != taken && moe_verdict_is_oracle(view, s) == oracle &&
-            !isnan(time_s) &&
-            (best < 0 || time_s < view->strategy[best].summary[clock].median))
-            best = s;
-    }
-    return best;
-}
-
-moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
-                            moe_error *err)
-{
-    const moe_clock clock = moe_verdict_clock(view);
-    const size_t n = (size_t)view->dims.iterations;
-    moe_verdict v = {.clock = clock, .margin = {0, NAN, NAN, NAN}};
-    moe_status status = MOE_OK;
-    v.best = moe_verdict_fastest(view, clock, false, -1);
-    v.second =
-        v.best >= 0 ? moe_verdict_fastest(view, clock, false, v.best) : -1;
-    v.bound = moe_verdict_fastest(view, clock, true, -1);
-    if (v.second >= 0) {
-        double *x = moe_array_new(2 * n, sizeof *x, err);
-        if (x == NULL)
-            return MOE_NOMEM;
-        moe_view_samples(view, v.second, clock, x);
-        moe_view_samples(view, v.best, clock, x + n);
-        status = moe_paired_ratio(x, x + n, n, &v.margin, err);
-        free(x);
-    }
-    if (status == MOE_OK)
-        *out = v;
-    return status;
 }
 
 /* "1.23 times as fast as X (95 % interval 1.2 .. 1.3, n = 12)". */
@@ -233,20 +153,22 @@ static void say_others(const moe_view *view, const moe_verdict *v, FILE *out)
     say_ratio(&v->margin, view->strategy[v->second].name, out);
 }
 
-void moe_verdict_say(const moe_view *view, const moe_verdict *v, char *text,
-                     size_t size)
+void moe_verdict_say(const moe_run_analysis *run, char *text, size_t size)
 {
+    const moe_view *view = run->view;
+    const moe_verdict *v = &run->verdict;
     FILE *out = fmemopen(text, size, "w");
     if (out == NULL)
         return;
-    if (v->best < 0 && v->bound >= 0) {
-        fprintf(out,
-                "Only oracles were measured, which cannot be built: with %s a "
-                "layer takes %s on the %s clock (%s).",
-                view->strategy[v->bound].name,
-                moe_time_cell(view->strategy[v->bound].summary[v->clock].median)
-                    .text,
-                moe_clock_name(v->clock), moe_clock_origin(v->clock));
+    if (v->best < 0 && v->oracle >= 0) {
+        fprintf(
+            out,
+            "Only oracles were measured, which cannot be built: with %s a "
+            "layer takes %s on the %s clock (%s).",
+            view->strategy[v->oracle].name,
+            moe_time_cell(view->strategy[v->oracle].summary[v->clock].median)
+                .text,
+            moe_clock_name(v->clock), moe_clock_origin(v->clock));
     } else if (v->best < 0) {
         fputs("Nothing was measured that could be compared.", out);
     } else {

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/verdict.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+moe_clock moe_verdict_clock(const moe_view *view)
+{
+    return view->oversubscribed ? MOE_CLOCK_GPU : MOE_CLOCK_WALL;
+}
+
+static bool is_oracle(const moe_view *view, int strategy)
+{
+    char predictor[32];
+    moe_view_strategy_setting(view, strategy, "predictor", predictor,
+                              sizeof predictor);
+    return strcmp(predictor, "oracle") == 0;
+}
+
+bool moe_contends(const moe_view *view, int strategy, moe_contenders who)
+{
+    const bool oracle = is_oracle(view, strategy);
+    const bool tokens = !isnan(view->strategy[strategy].recall.median);
+    switch (who) {
+    case MOE_BUILDABLE_TOKENS:
+        return !oracle && tokens;
+    case MOE_BUILDABLE_NO_TOKENS:
+        return !oracle && !tokens;
+    case MOE_ORACLES:
+        return oracle;
+    case MOE_ORACLES_TOKENS:
+        return oracle && tokens;
+    default:
+        return !oracle;
+    }
+}
+
+int moe_least(const double *time_s, int n)
+{
+    int best = -1;
+    for (int s = 0; s < n; s++)
+        if (!isnan(time_s[s]) && (best < 0 || time_s[s] < time_s[best]))
+            best = s;
+    return best;
+}
+
+int moe_fastest(const moe_view *view, moe_clock clock, moe_contenders who,
+                int taken)
+{
+    double time_s[MOE_MAX_STRATEGIES];
+    for (int s = 0; s < view->dims.strategies; s++)
+        time_s[s] = s != taken && moe_contends(view, s, who)
+                        ? view->strategy[s].summary[clock].median
+                        : (double)NAN;
+    return moe_least(time_s, view->dims.strategies);
+}
+
+moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
+                            moe_error *err)
+{
+    const moe_clock clock = moe_verdict_clock(view);
+    const size_t n = (size_t)view->dims.iterations;
+    const int best = moe_fastest(view, clock, MOE_BUILDABLE, -1);
+    moe_verdict v = {
+        .clock = clock,
+        .best = best,
+        .second = best < 0 ? -1 : moe_fastest(view, clock, MOE_BUILDABLE, best),
+        .oracle = moe_fastest(view, clock, MOE_ORACLES, -1),
+        .margin = {0, NAN, NAN, NAN}};
+    moe_status status = MOE_OK;
+    if (v.second >= 0) {
+        double *x = moe_array_new(2 * n, sizeof *x, err);
+        if (x == NULL)
+            return MOE_NOMEM;
+        moe_view_samples(view, v.second, clock, x);
+        moe_view_samples(view, v.best, clock, x + n);
+        status = moe_paired_ratio(x, x + n, n, &v.margin, err);
+        free(x);
+    }
+    if (status == MOE_OK)
+        *out = v;
+    return status;
+}
+
+void moe_phase_gaps(const double *a, const double *b, moe_phase_gap *out, int n)
+{
+    bool taken[MOE_N_PHASES] = {false};
+    for (int i = 0; i < n; i++) {
+        moe_phase_gap most = {.phase = -1};
+        for (int p = 0; p < MOE_N_PHASES; p++)
+            if (!taken[p] && fabs(a[p] - b[p]) > fabs(most.gap_s))
+                most = (moe_phase_gap){p, a[p] - b[p]};
+        if (most.phase >= 0)
+            taken[most.phase] = true;
+        out[i] = most;
+    }
+}
