@@ -1,0 +1,105 @@
+/** recording.h: what a deployment recorded, read from whatever file it is in.
+ *
+ *  A recording holds loads (pairs of every expert, per step and layer) or
+ *  tokens (the experts of every token, per layer). Every format is read into
+ *  it; plans and traces are made of it. What was understood of a file is said
+ *  in sentences; what was not understood is refused by name.
+ */
+#ifndef MOEGPS_RECORDING_H
+#define MOEGPS_RECORDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moegps/status.h"
+
+typedef enum moe_recording_kind {
+    MOE_RECORDING_ANY, /* not known yet */
+    MOE_RECORDING_LOADS,
+    MOE_RECORDING_TOKENS
+} moe_recording_kind;
+
+/** Order of the dimensions of an array of tokens. */
+typedef enum moe_axes {
+    MOE_AXES_UNKNOWN,       /* layers, tokens, k unless the sizes say that it
+                                must be the other */
+    MOE_AXES_LAYERS_TOKENS, /* [layers][tokens][k] */
+    MOE_AXES_TOKENS_LAYERS  /* [tokens][layers][k] */
+} moe_axes;
+
+/** What the user says of a file. */
+typedef struct moe_recording_options {
+    moe_recording_kind kind; /* of an array, which does not say */
+    int experts;             /* of the model; 0: as many as are seen */
+    int layers;              /* likewise, MoE layers; 0: unknown */
+    int top_k;               /* likewise; 0: unknown */
+    moe_axes axes;
+    bool padded; /* ids equal to `pad` are no experts */
+    int64_t pad;
+    const char *dataset;       /* of HDF5, member of npz or safetensors; "" */
+    const char *const *ignore; /* [n_ignore] columns to drop; borrowed */
+    int n_ignore;
+    const char *const *sum_over; /* [n_sum_over] columns over which rows of one
+                                    step, layer and expert add up */
+    int n_sum_over;
+} moe_recording_options;
+
+/** Sentences about a file. */
+typedef struct moe_remarks {
+    char **text; /* [n], owned */
+    size_t n;
+} moe_remarks;
+
+/** Add a sentence. Out of memory it is left out. */
+void moe_remark(moe_remarks *remarks, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void moe_remarks_fini(moe_remarks *remarks);
+
+typedef struct moe_recording {
+    moe_recording_kind kind;
+    int layers, experts;
+    int32_t *layer_number; /* [layers] as in the file, rising */
+    /* Loads. */
+    size_t steps;
+    int64_t *step_number; /* [steps] as in the file, rising */
+    double *load;         /* [steps][layers][experts] >= 0, finite */
+    /* Tokens. */
+    int top_k;
+    uint64_t n_tokens, n_seqs;
+    uint32_t vocab_size;    /* ids are below; 0: there are none */
+    uint16_t *experts_of;   /* [layers][n_tokens][top_k] */
+    float *gate;            /* likewise; NULL: none */
+    uint32_t *token_id;     /* [n_tokens]; NULL: none */
+    int32_t *position;      /* [n_tokens]; NULL: none */
+    uint64_t *seq_offset;   /* [n_seqs + 1]; NULL: not known */
+    uint8_t *seq_part;      /* [n_seqs] moe_split_part; NULL: not known */
+    moe_remarks understood; /* what was read */
+    moe_remarks dropped;    /* what was left out or added up, and why */
+} moe_recording;
+
+/** Read a file of any known format; its content decides, not its name.
+ *  Not collective.
+ *  @param out  release with moe_recording_fini(); untouched on error.
+ *  @return MOE_OK, MOE_USAGE (no such file; an option that does not fit),
+ *  MOE_FORMAT (where, what it is, what would do), MOE_NOMEM. */
+moe_status moe_recording_read(const char *path,
+                              const moe_recording_options *options,
+                              moe_recording *out, moe_error *err);
+void moe_recording_fini(moe_recording *recording);
+
+/** A format: a member of a family, one file each. */
+typedef struct moe_recording_format {
+    const char *name, *help; /* spelling; one line for `moegps list` */
+    /** Whether a file is of this format.
+     *  @param head  [n] its first bytes; at least 512 if there are so many. */
+    bool (*detect)(const char *path, const char *head, size_t n);
+    /** Read it. @param out  zero-initialised; the caller releases it. */
+    moe_status (*read)(const char *path, const moe_recording_options *options,
+                       moe_recording *out, moe_error *err);
+} moe_recording_format;
+
+/** @return member i, or NULL past the last; the first that detects reads. */
+const moe_recording_format *moe_recording_format_at(size_t i);
+
+#endif

@@ -1,0 +1,46 @@
+/* internal.h: what the formats share.
+ *
+ *   recording.c    which format a file is in; the common end of all of them
+ *   columns.c      what the columns of a table mean
+ *   table.c        tables of text
+ *   ...            one file a format
+ */
+#ifndef MOEGPS_RECORDING_INTERNAL_H
+#define MOEGPS_RECORDING_INTERNAL_H
+
+#include "moegps/recording.h"
+
+/* Distinct numbers of steps or layers, rising. */
+typedef struct moe_axis {
+    int64_t *value; /* [n], owned */
+    size_t n, room;
+    size_t last; /* found last: files come in order */
+} moe_axis;
+
+/* @return the place of a number, which is added where it is new; SIZE_MAX with
+ * MOE_NOMEM. Places found before may move. */
+size_t moe_axis_add(moe_axis *axis, int64_t value, moe_error *err);
+
+/* @return the place of a number; SIZE_MAX: it is not there. */
+size_t moe_axis_find(moe_axis *axis, int64_t value);
+void moe_axis_fini(moe_axis *axis);
+
+/* Most of what a file may have of each, checked before memory is taken. */
+enum { MOE_MAX_RECORDED_LAYERS = 32768, MOE_MAX_RECORDED_STEPS = 1 << 26 };
+
+/* Sums of whole numbers are exact up to here: 2^53. */
+extern const double MOE_MOST_LOAD;
+
+/* Take over sizes and allocate loads of 0. Layers and steps are numbered from
+ * 0 until the caller says otherwise.
+ * @return MOE_OK, MOE_FORMAT (too many of anything, or none), MOE_NOMEM. */
+moe_status moe_recording_make_loads(moe_recording *r, const char *path,
+                                    size_t steps, size_t layers, size_t experts,
+                                    moe_error *err);
+
+/* The same of tokens; gates, ids and positions are left to the caller. */
+moe_status moe_recording_make_tokens(moe_recording *r, const char *path,
+                                     size_t layers, uint64_t tokens,
+                                     size_t top_k, moe_error *err);
+
+#endif

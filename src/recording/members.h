@@ -1,0 +1,3 @@
+/* Every format, in the order in which they are tried: one line here and one
+ * file beside it. */
+X(table)

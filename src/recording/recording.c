@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/recording.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/mem.h"
+#include "moegps/trace.h"
+
+const double MOE_MOST_LOAD = 9007199254740992.0;
+
+#define X(name) extern const moe_recording_format moe_recording_##name;
+#include "members.h"
+#undef X
+
+static const moe_recording_format *const formats[] = {
+#define X(name) &moe_recording_##name,
+#include "members.h"
+#undef X
+};
+
+const moe_recording_format *moe_recording_format_at(size_t i)
+{
+    return i < MOE_ARRAY_LEN(formats) ? formats[i] : NULL;
+}
+
+/* ---- remarks ---- */
+
+void moe_remark(moe_remarks *remarks, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    const int n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    char **more = n < 0 ? NULL
+                        : realloc(remarks->text,
+                                  (remarks->n + 1) * sizeof *remarks->text);
+    if (more == NULL) {
+        if (n >= 0)
+            free(text);
+        return;
+    }
+    remarks->text = more;
+    remarks->text[remarks->n++] = text;
+}
+
+void moe_remarks_fini(moe_remarks *remarks)
+{
+    for (size_t i = 0; i < remarks->n; i++)
+        free(remarks->text[i]);
+    free(remarks->text);
+    *remarks = (moe_remarks){0};
+}
+
+/* ---- steps and layers ---- */
+
+/* @return where a number is, or belongs. */
+static size_t place_of(const moe_axis *a, int64_t value)
+{
+    size_t low = 0, high = a->n;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (a->value[middle] < value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+size_t moe_axis_find(moe_axis *a, int64_t value)
+{
+    if (a->last < a->n && a->value[a->last] == value)
+        return a->last;
+    const size_t at = place_of(a, value);
+    if (at == a->n || a->value[at] != value)
+        return SIZE_MAX;
+    a->last = at;
+    return at;
+}
+
+size_t moe_axis_add(moe_axis *a, int64_t value, moe_error *err)
+{
+    const size_t found = moe_axis_find(a, value);
+    if (found != SIZE_MAX)
+        return found;
+    if (a->n == a->room) {
+        const size_t room = 2 * a->room + 64;
+        int64_t *more = realloc(a->value, room * sizeof *more);
+        if (more == NULL) {
+            moe_fail(err, MOE_NOMEM, "out of memory");
+            return SIZE_MAX;
+        }
+        a->value = more;
+        a->room = room;
+    }
+    const size_t at = place_of(a, value);
+    memmove(&a->value[at + 1], &a->value[at], (a->n - at) * sizeof *a->value);
+    a->value[at] = value;
+    a->n++;
+    a->last = at;
+    return at;
+}
+
+void moe_axis_fini(moe_axis *a)
+{
+    free(a->value);
+    *a = (moe_axis){0};
+}
+
+/* ---- memory ---- */
+
+static moe_status number_layers(moe_recording *r, moe_error *err)
+{
+    r->layer_number =
+        moe_array_new((size_t)r->layers, sizeof *r->layer_number, err);
+    for (int l = 0; r->layer_number != NULL && l < r->layers; l++)
+        r->layer_number[l] = l;
+    return err->status;
+}
+
+moe_status moe_recording_make_loads(moe_recording *r, const char *path,
+                                    size_t steps, size_t layers, size_t experts,
+                                    moe_error *err)
+{
+    if (steps == 0 || layers == 0 || experts == 0)
+        return moe_fail(err, MOE_FORMAT, "%s: has no step, layer or expert",
+                        path);
+    if (layers > MOE_MAX_RECORDED_LAYERS || experts > MOE_MAX_EXPERTS ||
+        steps > MOE_MAX_RECORDED_STEPS ||
+        steps > SIZE_MAX / sizeof(double) / layers / experts)
+        return moe_fail(err, MOE_FORMAT,
+                        "%s: %zu steps, %zu layers and %zu experts are too "
+                        "many (at most %d layers, %d experts)",
+                        path, steps, layers, experts, MOE_MAX_RECORDED_LAYERS,
+                        MOE_MAX_EXPERTS);
+    r->kind = MOE_RECORDING_LOADS;
+    r->steps = steps;
+    r->layers = (int)layers;
+    r->experts = (int)experts;
+    r->load = moe_array_new(steps * layers * experts, sizeof *r->load, err);
+    r->step_number = moe_array_new(steps, sizeof *r->step_number, err);
+    for (size_t s = 0; r->step_number != NULL && s < steps; s++)
+        r->step_number[s] = (int64_t)s;
+    return number_layers(r, err);
+}
+
+moe_status moe_recording_make_tokens(moe_recording *r, const char *path,
+                                     size_t layers, uint64_t tokens,
+                                     size_t top_k, moe_error *err)
+{
+    if (layers == 0 || tokens == 0 || top_k == 0)
+        return moe_fail(err, MOE_FORMAT, "%s: has no layer, token or choice",
+                        path);
+    if (layers > MOE_MAX_RECORDED_LAYERS || tokens > UINT32_MAX ||
+        top_k > MOE_MAX_TOP_K)
+        return moe_fail(err, MOE_FORMAT,
+                        "%s: %zu layers, %llu tokens and %zu choices are too "
+                        "many (at most %d layers, %d choices)",
+                        path, layers, (unsigned long long)tokens, top_k,
+                        MOE_MAX_RECORDED_LAYERS, MOE_MAX_TOP_K);
+    r->kind = MOE_RECORDING_TOKENS;
+    r->layers = (int)layers;
+    r->n_tokens = tokens;
+    r->top_k = (int)top_k;
+    r->experts_of =
+        moe_array_new(layers * tokens * top_k, sizeof *r->experts_of, err);
+    return number_layers(r, err);
+}
+
+void moe_recording_fini(moe_recording *r)
+{
+    free(r->layer_number);
+    free(r->step_number);
+    free(r->load);
+    free(r->experts_of);
+    free(r->gate);
+    free(r->token_id);
+    free(r->position);
+    free(r->seq_offset);
+    free(r->seq_part);
+    moe_remarks_fini(&r->understood);
+    moe_remarks_fini(&r->dropped);
+    *r = (moe_recording){0};
+}
+
+/* ---- reading ---- */
+
+/* Complete experts that were never chosen. */
+static void complete_experts(moe_recording *r, const char *path, int experts,
+                             moe_error *err)
+{
+    if (experts == 0 || experts == r->experts)
+        return;
+    if (experts < r->experts) {
+        moe_fail(err, MOE_FORMAT,
+                 "%s: expert %d was chosen, but there are %d (physical ids? "
+                 "--physical-map makes them logical)",
+                 path, r->experts - 1, experts);
+        return;
+    }
+    moe_remark(&r->understood, "%d experts, of which %d .. %d were never seen",
+               experts, r->experts, experts - 1);
+    if (r->kind == MOE_RECORDING_LOADS) {
+        const size_t rows = r->steps * (size_t)r->layers;
+        double *wide = moe_array_new(rows * (size_t)experts, sizeof *wide, err);
+        for (size_t i = 0; wide != NULL && i < rows; i++)
+            memcpy(wide + i * (size_t)experts, r->load + i * (size_t)r->experts,
+                   (size_t)r->experts * sizeof *wide);
+        if (wide == NULL)
+            return;
+        free(r->load);
+        r->load = wide;
+    }
+    r->experts = experts;
+}
+
+/* Keep some layers and steps, in order. */
+static void keep(moe_recording *r, const bool *layer, const bool *step)
+{
+    const size_t n_e = (size_t)r->experts;
+    size_t to = 0, steps = 0;
+    int layers = 0;
+    for (size_t s = 0; s < r->steps; s++)
+        for (int l = 0; l < r->layers && step[s]; l++)
+            if (layer[l])
+                memmove(r->load + n_e * to++,
+                        r->load + (s * (size_t)r->layers + (size_t)l) * n_e,
+                        n_e * sizeof *r->load);
+    for (size_t s = 0; s < r->steps; s++)
+        if (step[s])
+            r->step_number[steps++] = r->step_number[s];
+    for (int l = 0; l < r->layers; l++)
+        if (layer[l])
+            r->layer_number[layers++] = r->layer_number[l];
+    r->steps = steps;
+    r->layers = layers;
+}
+
+/* Layers without any load are dense ones, steps without any were not filled:
+ * both are left out, and named. */
+static void drop_empty(moe_recording *r, const char *path, moe_error *err)
+{
+    const size_t n_e = (size_t)r->experts, n_l = (size_t)r->layers;
+    bool *layer = moe_array_new(n_l, sizeof *layer, err);
+    bool *step = moe_array_new(r->steps, sizeof *step, err);
+    size_t n_layers = 0, n_steps = 0;
+    for (size_t i = 0; err->status == MOE_OK && i < r->steps * n_l; i++)
+        for (size_t e = 0; e < n_e; e++)
+            if (r->load[i * n_e + e] > 0)
+                layer[i % n_l] = step[i / n_l] = true;
+    for (size_t l = 0; err->status == MOE_OK && l < n_l; l++)
+        n_layers += layer[l];
+    for (size_t s = 0; err->status == MOE_OK && s < r->steps; s++)
+        n_steps += step[s];
+    if (err->status == MOE_OK && n_layers == 0) {
+        moe_fail(err, MOE_FORMAT, "%s: all loads are 0", path);
+    } else if (err->status == MOE_OK) {
+        for (size_t l = 0; l < n_l && n_layers < n_l; l++)
+            if (!layer[l])
+                moe_remark(&r->dropped, "layer %d has no load: a dense layer",
+                           r->layer_number[l]);
+        if (n_steps < r->steps)
+            moe_remark(&r->dropped, "%zu step%s without any load",
+                       r->steps - n_steps, r->steps - n_steps == 1 ? "" : "s");
+        keep(r, layer, step);
+    }
+    free(step);
+    free(layer);
+}
+
+static moe_status check_loads(const moe_recording *r, const char *path,
+                              moe_error *err)
+{
+    const size_t n_e = (size_t)r->experts, n_l = (size_t)r->layers;
+    for (size_t i = 0; i < r->steps * n_l; i++) {
+        const long long step = r->step_number[i / n_l];
+        const int layer = r->layer_number[i % n_l];
+        double sum = 0;
+        for (size_t e = 0; e < n_e; e++) {
+            const double x = r->load[i * n_e + e];
+            if (!isfinite(x) || x < 0)
+                return moe_fail(err, MOE_FORMAT,
+                                "%s: step %lld, layer %d, expert %zu: %g is "
+                                "not a finite load >= 0",
+                                path, step, layer, e, x);
+            sum += x;
+        }
+        if (!(sum > 0))
+            return moe_fail(err, MOE_FORMAT,
+                            "%s: step %lld, layer %d: all loads are 0, but not "
+                            "in other steps",
+                            path, step, layer);
+        if (sum > MOE_MOST_LOAD)
+            return moe_fail(err, MOE_FORMAT,
+                            "%s: step %lld, layer %d: loads sum to %g, above "
+                            "2^53",
+                            path, step, layer, sum);
+    }
+    return MOE_OK;
+}
+
+/* "12 layers (3..14), 60 experts, 20 steps". */
+static void remark_sizes(moe_recording *r)
+{
+    char layers[64];
+    const int first = r->layer_number[0], last = r->layer_number[r->layers - 1];
+    if (r->layers == 1)
+        snprintf(layers, sizeof layers, "1 layer (%d)", first);
+    else if (last - first + 1 == r->layers)
+        snprintf(layers, sizeof layers, "%d layers (%d..%d)", r->layers, first,
+                 last);
+    else
+        snprintf(layers, sizeof layers, "%d layers of %d..%d", r->layers, first,
+                 last);
+    if (r->kind == MOE_RECORDING_LOADS)
+        moe_remark(&r->understood, "%s, %d experts, %zu step%s", layers,
+                   r->experts, r->steps, r->steps == 1 ? "" : "s");
+    else
+        moe_remark(&r->understood,
+                   "%s, %d experts, %llu tokens of %d choices each", layers,
+                   r->experts, (unsigned long long)r->n_tokens, r->top_k);
+}
+
+static moe_status choose_format(const char *path,
+                                const moe_recording_format **out,
+                                moe_error *err)
+{
+    char head[4096];
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return moe_fail(err, MOE_USAGE, "%s: cannot open: %s", path,
+                        strerror(errno));
+    const size_t n = fread(head, 1, sizeof head, file);
+    fclose(file);
+    if (n == 0)
+        return moe_fail(err, MOE_FORMAT, "%s: is empty", path);
+    for (size_t i = 0; i < MOE_ARRAY_LEN(formats); i++)
+        if (formats[i]->detect(path, head, n)) {
+            *out = formats[i];
+            return MOE_OK;
+        }
+    return moe_fail(err, MOE_FORMAT, "%s: is of no known format", path);
+}
+
+moe_status moe_recording_read(const char *path,
+                              const moe_recording_options *options,
+                              moe_recording *out, moe_error *err)
+{
+    const moe_recording_format *format = NULL;
+    moe_error local = {0};
+    moe_recording r = {.kind = MOE_RECORDING_ANY};
+    if (choose_format(path, &format, &local) == MOE_OK &&
+        format->read(path, options, &r, &local) == MOE_OK)
+        complete_experts(&r, path, options->experts, &local);
+    if (local.status == MOE_OK && r.kind == MOE_RECORDING_LOADS)
+        drop_empty(&r, path, &local);
+    if (local.status == MOE_OK && r.kind == MOE_RECORDING_LOADS)
+        check_loads(&r, path, &local);
+    if (local.status == MOE_OK) {
+        remark_sizes(&r);
+        *out = r;
+        return MOE_OK;
+    }
+    moe_recording_fini(&r);
+    return moe_pass(err, &local);
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/recording.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "harness.h"
+#include "moegps/mem.h"
+
+enum { MOST = 16, SAID = 3 };
+
+static const char *const drop_skew[] = {"router_skew"};
+static const char *const add_dataset[] = {"dataset"};
+
+/* A file, and what it must give. */
+typedef struct {
+    const char *file;
+    moe_recording_options options;
+    size_t steps;
+    int first_layer, layers, experts;
+    double load[MOST]; /* the first of them */
+    int n_loads;
+    const char *says[SAID]; /* sentences, understood or dropped */
+    const char *refused;    /* part of the error instead */
+} file_case;
+
+#define LOADS(...)         \
+    .load = {__VA_ARGS__}, \
+    .n_loads = (int)(sizeof((double[]){__VA_ARGS__}) / sizeof(double))
+
+static const file_case files[] = {
+    {"caps.csv", {0}, 1, 0, 1, 4, LOADS(40, 10, 10, 20)},
+    {"quoted-long.csv", {0}, 1, 0, 1, 4, LOADS(40, 10, 10, 20)},
+    {"bom-long.csv", {0}, 1, 0, 1, 4, LOADS(40, 10, 10, 20)},
+    {"bom-wide.csv", {0}, 1, 0, 1, 4, LOADS(40, 10, 10, 20)},
+    {"cr-only.csv", {0}, 1, 0, 2, 4, LOADS(40, 10, 10, 20, 10, 10, 10, 10)},
+    {"blank-space.csv", {0}, 1, 0, 2, 4, LOADS(40, 10, 10, 20, 10, 10, 10, 10)},
+    {"comment-first.csv", {0}, 1, 0, 1, 4, LOADS(1482, 900, 10, 11)},
+    {"comment-header.csv",
+     {.experts = 256},
+     1,
+     3,
+     2,
+     256,
+     LOADS(15, 2.5, 0),
+     .says = {"1 row of a step, layer and expert that was there before"}},
+    {"total.csv",
+     {0},
+     1,
+     0,
+     1,
+     3,
+     LOADS(5, 7, 8),
+     .says = {"column 'total' is the sum of its row"}},
+    {"frac.csv",
+     {0},
+     1,
+     0,
+     1,
+     4,
+     LOADS(1482, 900, 10, 11),
+     .says = {"column 'frac_of_layer' is not needed"}},
+    {"headless.csv",
+     {0},
+     1,
+     0,
+     2,
+     4,
+     LOADS(40, 10, 10, 20, 10, 10, 10, 10),
+     .says = {"no names: rows are layers, columns experts"}},
+    {"mindie.csv", {0}, 1, 0, 2, 4, LOADS(0, 0, 12, 3, 5, 9, 11, 4)},
+    {"layer-wide.csv", {0}, 1, 0, 2, 4, LOADS(40, 10, 10, 20, 10, 10, 10, 10)},
+    {"pandas-index.csv",
+     {0},
+     1,
+     0,
+     2,
+     4,
+     LOADS(40, 10, 10, 20, 10, 10, 10, 10),
+     .says = {"column '' numbers the rows"}},
+    {"harmoeny.csv",
+     {.ignore = drop_skew, .n_ignore = 1},
+     1,
+     0,
+     2,
+     4,
+     LOADS(40, 10, 10, 20, 10, 10, 30, 30)},
+    {"iteration.csv", {0}, 2, 0, 1, 2, LOADS(5, 7, 6, 2)},
+    {"step500.csv", {0}, 2, 0, 1, 2, LOADS(5, 7, 6, 2)},
+    {"dataset.csv",
+     {.sum_over = add_dataset, .n_sum_over = 1},
+     1,
+     0,
+     1,
+     2,
+     LOADS(11, 9)},
+    {"layer3.csv",
+     {0},
+     1,
+     3,
+     1,
+     4,
+     LOADS(2500, 3900, 1300, 1400),
+     .says = {"1 layer (3), 4 experts, 1 step"}},
+    {"seen.csv",
+     {.experts = 6},
+     1,
+     0,
+     1,
+     6,
+     LOADS(40, 10, 10, 20, 0, 0),
+     .says = {"6 experts, of which 4 .. 5 were never seen"}},
+    {"sglang-rank0.csv",
+     {0},
+     1,
+     3,
+     2,
+     4,
+     LOADS(2500, 3900, 1300, 1400, 2100, 1900, 3000, 2100),
+     .says = {"2 layers (3..4), 4 experts, 1 step"}},
+    {"llamacpp-trace.csv",
+     {0},
+     1,
+     0,
+     1,
+     6,
+     LOADS(0, 1, 0, 2, 0, 1),
+     .says = {"a row is an activation"}},
+    {"harmoeny.csv",
+     {0},
+     .refused = "column 'router_skew' is neither an "
+                "expert nor a step or layer (--ignore "
+                "'router_skew' drops it)"},
+    {"duphead.csv", {0}, .refused = "duphead.csv:1: column 'e0' twice"},
+    {"decimalcomma.csv",
+     {0},
+     .refused = "decimalcomma.csv:2: e0: '0,5' is not "
+                "a load, a number of 0..2^53; fields "
+                "are separated by ';'"},
+    {"dataset.csv",
+     {0},
+     .refused = "dataset.csv:4: this step, layer and expert "
+                "was there before, and column 'dataset' is "
+                "not understood (--sum-over 'dataset'"},
+    {"seen.csv",
+     {.experts = 3},
+     .refused = "expert 3 was chosen, but there are "
+                "3"},
+    {"no-such-file.csv", {0}, .refused = "cannot open: No such file"},
+};
+
+static bool says(const moe_recording *r, const char *what)
+{
+    for (size_t i = 0; i < r->understood.n; i++)
+        if (strstr(r->understood.text[i], what) != NULL)
+            return true;
+    for (size_t i = 0; i < r->dropped.n; i++)
+        if (strstr(r->dropped.text[i], what) != NULL)
+            return true;
+    return false;
+}
+
+static void check(const char *name, const char *path, const file_case *c)
+{
+    moe_recording r = {0};
+    moe_error err = {0};
+    const moe_status status = moe_recording_read(path, &c->options, &r, &err);
+    if (c->refused != NULL) {
+        ck_assert_msg(status != MOE_OK, "%s is read", name);
+        ck_assert_msg(strstr(err.text, c->refused) != NULL, "%s: %s", name,
+                      err.text);
+        return;
+    }
+    ck_assert_msg(status == MOE_OK, "%s", err.text);
+    ck_assert_int_eq(r.kind, MOE_RECORDING_LOADS);
+    ck_assert_msg(r.steps == c->steps && r.layers == c->layers &&
+                      r.experts == c->experts,
+                  "%s: [%zu][%d][%d]", name, r.steps, r.layers, r.experts);
+    ck_assert_int_eq(r.layer_number[0], c->first_layer);
+    for (int i = 0; i < c->n_loads; i++)
+        ck_assert_msg(r.load[i] == c->load[i], "%s: load %d is %g, not %g",
+                      name, i, r.load[i], c->load[i]);
+    for (int i = 0; i < SAID && c->says[i] != NULL; i++)
+        ck_assert_msg(says(&r, c->says[i]), "%s does not say: %s", name,
+                      c->says[i]);
+    moe_recording_fini(&r);
+}
+
+START_TEST(file_is_read_as_what_it_is)
+{
+    char path[256];
+    snprintf(path, sizeof path, "tests/data/recordings/%s", files[_i].file);
+    check(files[_i].file, path, &files[_i]);
+}
+END_TEST
+
+/* Tables as text, and what each must give. */
+static const struct {
+    const char *text;
+    file_case expected;
+} texts[] = {
+    {"e0\te1\n1\t2\n",
+     {"tabs",
+      {0},
+      1,
+      0,
+      1,
+      2,
+      LOADS(1, 2),
+      .says = {"fields are separated by tabs"}}},
+    {"e0;e1\n1.5;2\n", {"semicolons", {0}, 1, 0, 1, 2, LOADS(1.5, 2)}},
+    {"1,2\n3,4\n", {"names 1, 2", {0}, 1, 0, 1, 2, LOADS(3, 4)}},
+    {"Expert-1,Expert-0\n3,4\n", {"any order", {0}, 1, 0, 1, 2, LOADS(4, 3)}},
+    {"step,layer,e0,e1\n7,1,1,2\n7,2,3,4\n9,1,5,6\n9,2,7,8\n",
+     {"steps", {0}, 2, 1, 2, 2, LOADS(1, 2, 3, 4, 5, 6, 7, 8)}},
+    {"layer,expert,count\n0,0,0\n0,1,0\n3,0,1\n3,1,2\n",
+     {"dense layer",
+      {0},
+      1,
+      3,
+      1,
+      2,
+      LOADS(1, 2),
+      .says = {"layer 0 has no load: a dense layer"}}},
+    {"step,layer,expert,count\n0,0,0,0\n1,0,0,5\n1,0,1,6\n",
+     {"empty step",
+      {0},
+      1,
+      0,
+      1,
+      2,
+      LOADS(5, 6),
+      .says = {"1 step without any load"}}},
+    {"layer,expert,count\n0,0,4.0\n0,1,2\ntotal,,6\n",
+     {"total line", {0}, 1, 0, 1, 2, LOADS(4, 2)}},
+    {"layer,expert,count\n# a comment\n0,0,4\n\n0,1,2\n# total,6\n",
+     {"comments", {0}, 1, 0, 1, 2, LOADS(4, 2)}},
+    {"e0,e2\n1,2\n", {"gap", .refused = "numbers from 0 without a gap"}},
+    {"e5,e6\n1,2\n", {"from 5", .refused = "numbers from 0 without a gap"}},
+    {"a,b\n1,2\n",
+     {"words", .refused = "columns 'a', 'b': wanted are layer, "
+                          "expert and count"}},
+    {"expert,count\n0,1\n",
+     {"no layer", .refused = "a column 'layer' is "
+                             "missing"}},
+    {"layer,expert,weight\n0,0,1\n",
+     {"no count", .refused = "a column of loads ('count', 'load' or 'tokens') "
+                             "is missing"}},
+    {"step,e0,e1\n0,1,2\n", {"steps alone", .refused = "steps need a column"}},
+    {"layer,layer_id,expert,count\n0,0,0,1\n",
+     {"two layers", .refused = "columns 'layer' and 'layer_id' both say the "
+                               "layer"}},
+    {"e0,e1,tokens\n1,2,3\n",
+     {"a count beside experts", .refused = "column 'tokens' is neither an "
+                                           "expert"}},
+    {"e0,e1,total\n1,2,4\n",
+     {"wrong total", .refused = "total is 4, the loads "
+                                "sum to 3"}},
+    {"e0,e1\n1,-2\n", {"negative", .refused = ":2: e1: '-2' is not a load"}},
+    {"e0,e1\n1,0x10\n", {"hexadecimal", .refused = "'0x10' is not a load"}},
+    {"e0,e1\n1,+2\n", {"a sign", .refused = "'+2' is not a load"}},
+    {"e0,e1\n1,inf\n", {"infinite", .refused = "'inf' is not a load"}},
+    {"e0,e1\n1,nan\n", {"no number", .refused = "'nan' is not a load"}},
+    {"e0,e1\n1,9007199254740993\n", {"too large", .refused = "is not a load"}},
+    {"e0,e1\n1\n",
+     {"short row", .refused = ":2: 1 fields where the first row "
+                              "has 2"}},
+    {"e0,e1\n1,\"2\n", {"open quote", .refused = ":2: a quote is not closed"}},
+    {"e0,e1\n1,\"2\"x\n",
+     {"text behind a quote", .refused = ":2: text follows "
+                                        "a quoted field"}},
+    {"e0,e1\n", {"no rows", .refused = "has no rows"}},
+    {"# nothing\n\n", {"no table", .refused = "is empty"}},
+    {"e0,e1\n0,0\n", {"all 0", .refused = "all loads are 0"}},
+    {"layer,expert,count\n1.5,0,1\n",
+     {"half a layer", .refused = ":2: layer: '1.5' is not an integer in "
+                                 "0..32767"}},
+    {"layer,expert,count\n0,5000,1\n",
+     {"many experts", .refused = "expert: '5000' is not an integer in "
+                                 "0..4095"}},
+    {"layer,e0,e1\n0,1,2\n0,3,4\n",
+     {"a layer twice",
+      {0},
+      1,
+      0,
+      1,
+      2,
+      LOADS(4, 6),
+      .says = {"1 row of a step, layer and expert that was there before"}}},
+    {",e0,e1\nx,1,2\n",
+     {"no index", .refused = "column 1: 'x' is not an "
+                             "integer"}},
+};
+
+START_TEST(text_is_read_as_what_it_is)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/text.csv", test_dir);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(texts[_i].text, file);
+    fclose(file);
+    check(texts[_i].expected.file, path, &texts[_i].expected);
+}
+END_TEST
+
+/* ---- tokens ---- */
+
+static moe_status read_text(const char *text, moe_recording *r, moe_error *err)
+{
+    static const moe_recording_options none = {0};
+    char path[512];
+    snprintf(path, sizeof path, "%s/tokens.csv", test_dir);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+    return moe_recording_read(path, &none, r, err);
+}
+
+START_TEST(table_of_tokens_has_all_that_it_says)
+{
+    moe_recording r = {0};
+    moe_error err = {0};
+    const moe_status status =
+        read_text("sequence,position,token_id,layer,token,split,expert0,"
+                  "expert1,gate0,gate1\n"
+                  "0,4,7,2,0,train,1,0,0.75,0.25\n"
+                  "1,0,9,2,1,test,2,1,0.5,0.5\n"
+                  "0,4,7,5,0,train,0,2,0.5,0.5\n"
+                  "1,0,9,5,1,test,1,0,1,0\n",
+                  &r, &err);
+    ck_assert_msg(status == MOE_OK, "%s", err.text);
+    ck_assert_int_eq(r.kind, MOE_RECORDING_TOKENS);
+    ck_assert_int_eq(r.layers, 2);
+    ck_assert_int_eq(r.layer_number[0], 2);
+    ck_assert_int_eq(r.layer_number[1], 5);
+    ck_assert_int_eq(r.experts, 3);
+    ck_assert_int_eq(r.top_k, 2);
+    ck_assert_uint_eq(r.n_tokens, 2);
+    ck_assert_uint_eq(r.n_seqs, 2);
+    static const uint16_t experts[] = {1, 0, 2, 1, 0, 2, 1, 0};
+    static const float gates[] = {0.75F, 0.25F, 0.5F, 0.5F, 0.5F, 0.5F, 1, 0};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(experts); i++) {
+        ck_assert_uint_eq(r.experts_of[i], experts[i]);
+        ck_assert_float_eq(r.gate[i], gates[i]);
+    }
+    ck_assert_uint_eq(r.token_id[0], 7);
+    ck_assert_uint_eq(r.vocab_size, 10);
+    ck_assert_int_eq(r.position[0], 4);
+    ck_assert_uint_eq(r.seq_offset[1], 1);
+    ck_assert_uint_eq(r.seq_part[0], 0);
+    ck_assert_uint_eq(r.seq_part[1], 1);
+    moe_recording_fini(&r);
+}
+END_TEST
+
+static const struct {
+    const char *text, *says;
+} bad_tokens[] = {
+    {"layer,token,expert0\n0,0,1\n0,2,1\n",
+     "2 rows are not 1 layers x 3 tokens"},
+    {"layer,token,expert0\n0,0,1\n0,0,1\n1,1,1\n1,0,1\n",
+     "layer 0, token 0 was there before"},
+    {"layer,token\n0,0\n", "a table of tokens has layer, token, expert0"},
+    {"layer,token,expert0\n0,0,-1\n", "expert0: '-1' is not an integer"},
+    {"layer,token,expert0,expert1,gate0\n0,0,1,2,0.5\n",
+     "1 columns of gates for 2 of experts"},
+    {"layer,token,sequence,expert0\n0,0,1,1\n0,1,0,1\n",
+     "token 0: sequence 1 is neither 0 nor the next one"},
+    {"layer,token,split,expert0\n0,0,valid,1\n",
+     "split: 'valid' is not train or test"},
+};
+
+START_TEST(bad_tables_of_tokens_are_refused)
+{
+    moe_recording r = {0};
+    moe_error err = {0};
+    ck_assert_int_ne(read_text(bad_tokens[_i].text, &r, &err), MOE_OK);
+    ck_assert_msg(strstr(err.text, bad_tokens[_i].says) != NULL, "%s",
+                  err.text);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("recording");
+    MOE_TEST_LOOP(suite, file_is_read_as_what_it_is, MOE_ARRAY_LEN(files));
+    MOE_TEST_LOOP(suite, text_is_read_as_what_it_is, MOE_ARRAY_LEN(texts));
+    MOE_TEST(suite, table_of_tokens_has_all_that_it_says);
+    MOE_TEST_LOOP(suite, bad_tables_of_tokens_are_refused,
+                  MOE_ARRAY_LEN(bad_tokens));
+    return suite;
+}
