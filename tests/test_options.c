@@ -19,7 +19,19 @@ typedef struct {
     bool flag;
     char text[8];
     int colour;
+    moe_reals list;
+    const char *string;
+    moe_strings strings;
+    int even;
 } settings;
+
+static moe_status parse_even(const char *text, void *at, moe_error *err)
+{
+    if (strcmp(text, "two") != 0)
+        return moe_fail(err, MOE_USAGE, "'%s' is not even", text);
+    *(int *)at = 2;
+    return MOE_OK;
+}
 
 static const moe_opt rows[] = {
     {.key = "count",
@@ -71,7 +83,31 @@ static const moe_opt rows[] = {
      .initial = "green",
      .choices = colours,
      MOE_OPT_AT(settings, colour)},
+    {.key = "list",
+     .type = MOE_OPT_REALS,
+     .unit = "GB/s",
+     .initial = "1,2",
+     .min = 0,
+     .max = 1000,
+     MOE_OPT_AT(settings, list)},
     {.key = NULL}};
+
+/* Types of commands alone; what is typed does not come back as text. */
+static const moe_opt of_commands[] = {{.key = "string",
+                                       .type = MOE_OPT_STRING,
+                                       .initial = "so",
+                                       MOE_OPT_AT(settings, string)},
+                                      {.key = "strings",
+                                       .type = MOE_OPT_STRINGS,
+                                       .initial = "",
+                                       MOE_OPT_AT(settings, strings)},
+                                      {.key = "even",
+                                       .type = MOE_OPT_CALL,
+                                       .initial = "",
+                                       .parse = parse_even,
+                                       .form = "EVEN",
+                                       MOE_OPT_AT(settings, even)},
+                                      {.key = NULL}};
 
 /* A text, and how its value is written again. */
 static const struct {
@@ -111,6 +147,12 @@ static const struct {
     {"text", " 'x' ", " 'x' "},
     {"colour", "red", "red"},
     {"colour", "blue", "blue"},
+    {"list", "3", "3"},
+    {"list", "1,2.50,0", "1,2.5,0"},
+    {"list", "1:2:0.5", "1,1.5,2"},
+    {"list", "1:2.4:0.5", "1,1.5,2"},
+    {"list", "0:0.3:0.1", "0,0.1,0.2,0.30000000000000004"},
+    {"list", "7:7:1", "7"},
 };
 
 START_TEST(value_in_range_is_read_and_written_back)
@@ -179,6 +221,21 @@ static const struct {
     {"colour", "greens"},              /* more than one */
     {"colour", "0"},                   /* index */
     {"colour", ""},                    /* nothing */
+    {"list", ""},                      /* nothing */
+    {"list", ","},                     /* nothing twice */
+    {"list", "1,,2"},                  /* nothing between */
+    {"list", "1,"},                    /* nothing behind */
+    {"list", "1;2"},                   /* another separator */
+    {"list", "1,nan"},                 /* no number */
+    {"list", "1,1001"},                /* above */
+    {"list", "-1:1:1"},                /* below */
+    {"list", "1:2"},                   /* a range without step */
+    {"list", "1:2:0"},                 /* that never ends */
+    {"list", "2:1:-1"},                /* falling */
+    {"list", "2:1:1"},                 /* of no values */
+    {"list", "0:256:1"},               /* of one too many */
+    {"list", "1:2:1:1"},               /* trailing text */
+    {"list", "1:2:1x"},                /* trailing text */
 };
 
 START_TEST(value_out_of_range_is_refused_and_nothing_changes)
@@ -210,6 +267,8 @@ static const struct {
     {"flag", "true or false"},
     {"text", "a text of at most 7 characters"},
     {"colour", "one of red, green, blue"},
+    {"list", "a list x,y,... or from:to:step of at most 256 numbers in "
+             "0..1000 GB/s"},
 };
 
 START_TEST(message_says_what_is_allowed_however_long_the_text)
@@ -274,6 +333,61 @@ START_TEST(rows_are_found_by_their_whole_key)
 }
 END_TEST
 
+START_TEST(list_of_more_values_than_there_is_room_for_is_refused)
+{
+    char text[2 * MOE_OPT_MAX_REALS + 2];
+    settings s = {.count = 0};
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = i % 2 == 0 ? '1' : ',';
+    text[2 * MOE_OPT_MAX_REALS + 1] = '\0';
+    const moe_opt *row = moe_opt_find(rows, "list");
+    ck_assert_int_eq(moe_opt_parse(row, text, &s, NULL), MOE_USAGE);
+    text[2 * MOE_OPT_MAX_REALS - 1] = '\0';
+    ck_assert_int_eq(moe_opt_parse(row, text, &s, NULL), MOE_OK);
+    ck_assert_int_eq(s.list.n, MOE_OPT_MAX_REALS);
+}
+END_TEST
+
+START_TEST(strings_are_borrowed_and_kept_in_order)
+{
+    static const char *const texts[] = {"a", "", "b=c", "d"};
+    settings s = {.even = 5};
+    char text[8] = "xxx";
+    moe_opt_defaults(of_commands, &s);
+    ck_assert_str_eq(s.string, "so");
+    ck_assert_int_eq(s.strings.n, 0);
+    ck_assert_int_eq(s.even, 5); /* it has no default */
+    for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++) {
+        moe_opt_parse(&of_commands[0], texts[i], &s, NULL);
+        ck_assert_ptr_eq(s.string, *texts[i] != '\0' ? texts[i] : NULL);
+        moe_opt_parse(&of_commands[1], texts[i], &s, NULL);
+        ck_assert_int_eq(s.strings.n, (int)i + 1);
+    }
+    for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++)
+        ck_assert_ptr_eq(s.strings.text[i], texts[i]);
+    moe_opt_format(&of_commands[1], &s, text, sizeof text);
+    ck_assert_str_eq(text, "");
+    moe_opt_release(of_commands, &s);
+    ck_assert_int_eq(s.strings.n, 0);
+    ck_assert_ptr_null(s.strings.text);
+    moe_opt_release(of_commands, &s);
+    moe_opt_release(NULL, NULL);
+}
+END_TEST
+
+START_TEST(rows_own_parser_reads_its_member_and_explains)
+{
+    settings s = {.even = 0};
+    moe_error err = {0};
+    const moe_opt *row = moe_opt_find(of_commands, "even");
+    ck_assert_int_eq(moe_opt_parse(row, "two", &s, &err), MOE_OK);
+    ck_assert_int_eq(s.even, 2);
+    ck_assert_int_eq(moe_opt_parse(row, "one", &s, &err), MOE_USAGE);
+    ck_assert_str_eq(err.text, "even: 'one' is not even");
+    ck_assert_int_eq(s.even, 2);
+}
+END_TEST
+
 START_TEST(equal_texts_are_equal_bytes)
 {
     settings a, b;
@@ -299,6 +413,9 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, texts_are_cut_at_the_end_of_the_buffer);
     MOE_TEST(suite, defaults_fill_all_but_required_members);
     MOE_TEST(suite, rows_are_found_by_their_whole_key);
+    MOE_TEST(suite, list_of_more_values_than_there_is_room_for_is_refused);
+    MOE_TEST(suite, strings_are_borrowed_and_kept_in_order);
+    MOE_TEST(suite, rows_own_parser_reads_its_member_and_explains);
     MOE_TEST(suite, equal_texts_are_equal_bytes);
     return suite;
 }

@@ -107,6 +107,85 @@ static bool parse_text(const moe_opt *row, const char *text, void *at)
     return true;
 }
 
+static bool in_range(const moe_opt *row, const moe_reals *list)
+{
+    for (int i = 0; i < list->n; i++)
+        if (!(list->x[i] >= row->min && list->x[i] <= row->max))
+            return false;
+    return list->n > 0;
+}
+
+/* A number that ends in `mark` or with the text; moves on behind the mark. */
+static bool take_real(const char **at, char mark, double *out)
+{
+    char *end = NULL;
+    *out = strtod(*at, &end);
+    if (end == *at || !isfinite(*out) || (*end != mark && *end != '\0'))
+        return false;
+    *at = *end == mark ? end + 1 : end;
+    return true;
+}
+
+/* from:to:step, both ends included. */
+static bool parse_range(const char *text, moe_reals *out)
+{
+    double from, to, step;
+    const char *at = text;
+    if (!take_real(&at, ':', &from) || !take_real(&at, ':', &to) ||
+        !take_real(&at, '\0', &step))
+        return false;
+    const double n = floor((to - from) / step + 1e-9) + 1;
+    if (!(step > 0 && n >= 1 && n <= MOE_OPT_MAX_REALS))
+        return false;
+    for (out->n = 0; out->n < (int)n; out->n++)
+        out->x[out->n] = from + out->n * step;
+    return true;
+}
+
+static bool parse_list(const char *text, moe_reals *out)
+{
+    for (const char *at = text; *at != '\0'; out->n++) {
+        const char *comma = strchr(at, ',');
+        if (out->n == MOE_OPT_MAX_REALS ||
+            (comma != NULL && comma[1] == '\0') ||
+            !take_real(&at, ',', &out->x[out->n]))
+            return false;
+    }
+    return true;
+}
+
+static bool parse_reals(const moe_opt *row, const char *text, void *at)
+{
+    moe_reals list = {.n = 0};
+    const bool range = strchr(text, ':') != NULL;
+    if (!(range ? parse_range(text, &list) : parse_list(text, &list)) ||
+        !in_range(row, &list))
+        return false;
+    *(moe_reals *)at = list;
+    return true;
+}
+
+static moe_status add_string(const char *text, moe_strings *list,
+                             moe_error *err)
+{
+    const size_t n = (size_t)list->n + 1;
+    const char **more = realloc(list->text, n * sizeof *more);
+    if (more == NULL)
+        return moe_fail(err, MOE_NOMEM, "out of memory");
+    more[list->n++] = text;
+    list->text = more;
+    return MOE_OK;
+}
+
+static moe_status call(const moe_opt *row, const char *text, void *at,
+                       moe_error *err)
+{
+    moe_error local = {0};
+    if (row->parse(text, at, &local) != MOE_OK)
+        moe_error_prefix(&local, "%s", row->key);
+    return moe_pass(err, &local);
+}
+
 moe_status moe_opt_parse(const moe_opt *row, const char *text, void *settings,
                          moe_error *err)
 {
@@ -131,6 +210,17 @@ moe_status moe_opt_parse(const moe_opt *row, const char *text, void *settings,
     case MOE_OPT_ENUM:
         ok = parse_enum(row, text, at);
         break;
+    case MOE_OPT_REALS:
+        ok = parse_reals(row, text, at);
+        break;
+    case MOE_OPT_STRING:
+        *(const char **)at = *text != '\0' ? text : NULL;
+        ok = true;
+        break;
+    case MOE_OPT_STRINGS:
+        return add_string(text, at, err);
+    case MOE_OPT_CALL:
+        return call(row, text, at, err);
     }
     return ok ? MOE_OK : refuse(row, text, err);
 }
@@ -138,11 +228,23 @@ moe_status moe_opt_parse(const moe_opt *row, const char *text, void *settings,
 void moe_opt_defaults(const moe_opt *rows, void *settings)
 {
     for (const moe_opt *row = rows; row != NULL && row->key != NULL; row++) {
-        if (row->initial == NULL)
+        const bool text = row->type == MOE_OPT_TEXT;
+        if (row->initial == NULL || (*row->initial == '\0' && !text))
             continue;
         moe_error err = {0};
         moe_opt_parse(row, row->initial, settings, &err);
         assert(err.status == MOE_OK && "a default that does not parse");
+    }
+}
+
+void moe_opt_release(const moe_opt *rows, void *settings)
+{
+    for (const moe_opt *row = rows; row != NULL && row->key != NULL; row++) {
+        if (row->type != MOE_OPT_STRINGS)
+            continue;
+        moe_strings *list = (void *)((char *)settings + row->offset);
+        free(list->text);
+        *list = (moe_strings){0};
     }
 }
 
@@ -161,6 +263,17 @@ static void format_real(double v, char *text, size_t size)
         snprintf(text, size, "%.*g", digits, v);
         if (strtod(text, NULL) == v)
             return;
+    }
+}
+
+static void format_reals(const moe_reals *list, char *text, size_t size)
+{
+    text[0] = '\0';
+    for (int i = 0; i < list->n; i++) {
+        char x[32];
+        const size_t len = strlen(text);
+        format_real(list->x[i], x, sizeof x);
+        snprintf(text + len, size - len, "%s%s", i > 0 ? "," : "", x);
     }
 }
 
@@ -186,6 +299,14 @@ void moe_opt_format(const moe_opt *row, const void *settings, char *text,
         break;
     case MOE_OPT_ENUM:
         snprintf(text, size, "%s", row->choices[*(const int *)at]);
+        break;
+    case MOE_OPT_REALS:
+        format_reals(at, text, size);
+        break;
+    case MOE_OPT_STRING:
+    case MOE_OPT_STRINGS:
+    case MOE_OPT_CALL:
+        text[0] = '\0';
         break;
     }
 }
@@ -223,6 +344,17 @@ void moe_opt_allowed(const moe_opt *row, char *text, size_t size)
         break;
     case MOE_OPT_ENUM:
         allowed_enum(row, text, size);
+        break;
+    case MOE_OPT_REALS:
+        snprintf(text, size,
+                 "a list x,y,... or from:to:step of at most %d numbers in "
+                 "%g..%g%s%s",
+                 MOE_OPT_MAX_REALS, row->min, row->max, gap, unit);
+        break;
+    case MOE_OPT_STRING:
+    case MOE_OPT_STRINGS:
+    case MOE_OPT_CALL:
+        snprintf(text, size, "%s", row->form != NULL ? row->form : "a text");
         break;
     }
 }
