@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "args.h"
+#include "args_old.h"
 #include "commands.h"
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
@@ -225,7 +225,7 @@ int moe_cmd_advise(int argc, char **argv)
                 "modelled: real planners and splits on sampled or described "
                 "loads, priced as a run's gpu clock.",
         .rows = rows};
-    moe_args_parse_rows(&args, argc, argv, &s, &help, &err);
+    moe_args_rows_parse(&args, argc, argv, &s, &help, &err);
     if (help)
         return 0;
     if (err.status == MOE_OK)

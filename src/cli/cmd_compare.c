@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "args.h"
+#include "args_old.h"
 #include "moegps/report.h"
 
 enum {
@@ -93,7 +93,7 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
     return MOE_OK;
 }
 
-static const moe_args args = {
+static const moe_args_old args = {
     .name = "moegps compare",
     .args = "A.h5 B.h5",
     .help =
@@ -161,7 +161,7 @@ int moe_cmd_compare(int argc, char **argv)
     settings s = {.clock = -1, .threshold = NAN};
     moe_view views[2] = {{.n_warnings = 0}};
     bool help = false;
-    moe_args_parse(&args, argc, argv, &s, &help, &err);
+    moe_args_old_parse(&args, argc, argv, &s, &help, &err);
     if (!help && s.n_files != 2)
         moe_fail(&err, MOE_USAGE,
                  "two result files are needed (see moegps compare --help)");

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "args.h"
+#include "args_old.h"
 #include "moegps/csv.h"
 #include "moegps/mem.h"
 #include "moegps/silicon.h"
@@ -304,7 +304,7 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
     }
 }
 
-static const moe_args args = {
+static const moe_args_old args = {
     .name = "moegps cost",
     .help =
         "Price rows from the measured tables. Columns, in any order: moe_ffn "
@@ -398,7 +398,7 @@ int moe_cmd_cost(int argc, char **argv)
     settings s = {0};
     job j = {0};
     bool help = false;
-    moe_args_parse(&args, argc, argv, &s, &help, &err);
+    moe_args_old_parse(&args, argc, argv, &s, &help, &err);
     if (!help && err.status == MOE_OK)
         run(&j, &s, &err);
     for (size_t i = 0; i < j.n_entries; i++) {

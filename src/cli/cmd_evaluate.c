@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "advise.h"
-#include "args.h"
+#include "args_old.h"
 #include "commands.h"
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
@@ -261,7 +261,7 @@ int moe_cmd_evaluate(int argc, char **argv)
                 "and what they cost: error of the distribution, beside what "
                 "chance alone would make it; accuracy of tokens; time.",
         .rows = rows};
-    moe_args_parse_rows(&args, argc, argv, &s, &help, &err);
+    moe_args_rows_parse(&args, argc, argv, &s, &help, &err);
     if (help)
         return 0;
     if (err.status == MOE_OK)

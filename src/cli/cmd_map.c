@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "advise.h"
-#include "args.h"
+#include "args_old.h"
 #include "commands.h"
 #include "moegps/mem.h"
 #include "trace.h"
@@ -275,7 +275,7 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
     }
 }
 
-static const moe_args args = {
+static const moe_args_old args = {
     .name = "moegps map",
     .help = "Say which strategy wins at which skewness and link bandwidth, "
             "like the paper's Figure 7. All of it is modelled, as by moegps "
@@ -396,7 +396,7 @@ int moe_cmd_map(int argc, char **argv)
     s.p.error = 0.018; /* the paper's of Mixtral on MMLU */
     s.p.dials.overhead_share = 0.1;
     parse_values("1:4:0.5", "skews", 1, 4, &s.skew, &err);
-    moe_args_parse(&args, argc, argv, &s, &help, &err);
+    moe_args_old_parse(&args, argc, argv, &s, &help, &err);
     if (help)
         return 0;
     join_command_line(&s, argc, argv);

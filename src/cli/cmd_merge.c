@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "args.h"
+#include "args_old.h"
 #include "moegps/mem.h"
 #include "moegps/sweep.h"
 
@@ -49,7 +49,7 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
     return MOE_OK;
 }
 
-static const moe_args args = {
+static const moe_args_old args = {
     .name = "moegps merge",
     .args = "RUNS.h5...",
     .help = "Bring runs of one experiment - other numbers of GPUs, clusters, "
@@ -125,7 +125,7 @@ int moe_cmd_merge(int argc, char **argv)
     bool help = false;
     s.files = moe_array_new((size_t)argc, sizeof *s.files, &err);
     if (s.files != NULL)
-        moe_args_parse(&args, argc, argv, &s, &help, &err);
+        moe_args_old_parse(&args, argc, argv, &s, &help, &err);
     if (!help && s.n_files == 0)
         moe_fail(&err, MOE_USAGE, "which runs? (see moegps merge --help)");
     if (!help && s.out == NULL)

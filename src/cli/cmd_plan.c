@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "advise.h"
-#include "args.h"
+#include "args_old.h"
 #include "commands.h"
 #include "moegps/mem.h"
 #include "trace.h"
@@ -419,7 +419,7 @@ static void run_steps(moe_plan_work *w, const moe_plan_settings *s,
 
 /* ---- the command ---- */
 
-static const moe_args args = {
+static const moe_args_old args = {
     .name = "moegps plan",
     .help = "Plan replicas for given loads, offline: how even the plan is, in "
             "every convention in use, what has to travel for it, how long it "
@@ -441,7 +441,7 @@ int moe_cmd_plan(int argc, char **argv)
     moe_plan_work w = {0};
     moe_plan_facts f = {0};
     bool help = false;
-    moe_args_parse(&args, argc, argv, &s, &help, &err);
+    moe_args_old_parse(&args, argc, argv, &s, &help, &err);
     if (help)
         return 0;
     if (err.status == MOE_OK)

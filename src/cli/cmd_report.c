@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "args.h"
+#include "args_old.h"
 #include "moegps/mem.h"
 #include "moegps/report.h"
 
@@ -73,7 +73,7 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
     return MOE_OK;
 }
 
-static const moe_args args = {
+static const moe_args_old args = {
     .name = "moegps report",
     .args = "RESULTS.h5...",
     .help = "Show result files, and those of moegps map, as tables, a page, "
@@ -194,7 +194,7 @@ int moe_cmd_report(int argc, char **argv)
     contents all = {0};
     s.files = moe_array_new((size_t)argc, sizeof *s.files, &err);
     if (s.files != NULL)
-        moe_args_parse(&args, argc, argv, &s, &help, &err);
+        moe_args_old_parse(&args, argc, argv, &s, &help, &err);
     if (help || err.status != MOE_OK)
         goto out;
     check(&s, &err);

@@ -7,7 +7,7 @@
 
 #include <mpi.h>
 
-#include "args.h"
+#include "args_old.h"
 #include "moegps/h5.h"
 #include "moegps/mem.h"
 #include "moegps/run.h"
@@ -127,7 +127,7 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
     return MOE_OK;
 }
 
-static const moe_args args = {
+static const moe_args_old args = {
     .name = "moegps run",
     .args = "EXPERIMENT.yaml",
     .help = "Run an experiment: every strategy on the same batches of a real "
@@ -139,7 +139,7 @@ static moe_status parse_arguments(moe_run_job *r, int argc, char **argv)
 {
     moe_error *err = &r->ctx.err;
     bool help = false;
-    if (moe_args_parse(&args, argc, argv, &r->o, &help, err) != MOE_OK)
+    if (moe_args_old_parse(&args, argc, argv, &r->o, &help, err) != MOE_OK)
         return err->status;
     r->ctx.quiet = r->o.quiet;
     if (r->o.experiment == NULL)
@@ -297,7 +297,7 @@ int moe_cmd_run(int argc, char **argv)
     moe_status status = MOE_OK;
     bool help = wants_help(argc, argv);
     if (help && r->ctx.rank == 0)
-        moe_args_parse(&args, argc, argv, &r->o, &help, &r->ctx.err);
+        moe_args_old_parse(&args, argc, argv, &r->o, &help, &r->ctx.err);
     else if (!help)
         status = run_all(r, argc, argv);
     if (status != MOE_OK && r->ctx.rank == 0)

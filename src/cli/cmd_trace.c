@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "args.h"
+#include "args_old.h"
 #include "commands.h"
 #include "moegps/h5.h"
 #include "moegps/mem.h"

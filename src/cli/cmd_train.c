@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "args.h"
+#include "args_old.h"
 #include "moegps/learned.h"
 #include "moegps/mem.h"
 #include "moegps/predictor.h"
@@ -91,7 +91,7 @@ static moe_status take(int key, char *arg, void *input, moe_error *err)
     }
 }
 
-static const moe_args args = {
+static const moe_args_old args = {
     .name = "moegps train",
     .args = "--trace FILE_OR_NAME --predictors LIST",
     .help = "Train predictors on the training part of a token trace. Equal "
@@ -331,7 +331,7 @@ int moe_cmd_train(int argc, char **argv)
     t = (train_job){.o = {.seed = 1, .bits = FULL_BITS},
                     .trace = {.shared = MPI_WIN_NULL},
                     .learned = {.shared = MPI_WIN_NULL}};
-    moe_args_parse(&args, argc, argv, &t.o, &help, &err);
+    moe_args_old_parse(&args, argc, argv, &t.o, &help, &err);
     if (help)
         return 0;
     sigprocmask(SIG_BLOCK, &stop, NULL);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "args.h"
+#include "args_old.h"
 #include "trace.h"
 
 enum {
@@ -122,7 +122,7 @@ static const struct argp_option import_table[] = {
     MOE_ARGS_HELP,
     {0}};
 
-static const moe_args import_args = {
+static const moe_args_old import_args = {
     .name = "moegps trace import",
     .args = "FILE.csv|FILE.npy --model NAME --experts N --top-k N -o FILE",
     .help = "Make a trace from a table. CSV columns are layer,token,expert0,..."
@@ -180,7 +180,7 @@ int moe_cmd_trace_import(int argc, char **argv)
     import_options o = {
         .trace = {.kind = MOE_TRACE_LOADS, .shared = MPI_WIN_NULL}};
     bool help = false;
-    moe_args_parse(&import_args, argc, argv, &o, &help, &err);
+    moe_args_old_parse(&import_args, argc, argv, &o, &help, &err);
     if (help)
         return 0;
     if (err.status == MOE_OK)
@@ -229,11 +229,12 @@ static const struct argp_option export_table[] = {
     MOE_ARGS_HELP,
     {0}};
 
-static const moe_args export_args = {.name = "moegps trace export",
-                                     .args = "FILE_OR_NAME --csv|--npy -o FILE",
-                                     .help = "Write a trace as a table.",
-                                     .options = export_table,
-                                     .take = take_export};
+static const moe_args_old export_args = {.name = "moegps trace export",
+                                         .args =
+                                             "FILE_OR_NAME --csv|--npy -o FILE",
+                                         .help = "Write a trace as a table.",
+                                         .options = export_table,
+                                         .take = take_export};
 
 /* The file appears under its name when it is whole. */
 static moe_status export_to(const moe_trace *t, int format,
@@ -266,7 +267,7 @@ int moe_cmd_trace_export(int argc, char **argv)
     export_options o = {0};
     bool help = false;
     moe_trace t = {.shared = MPI_WIN_NULL};
-    moe_args_parse(&export_args, argc, argv, &o, &help, &err);
+    moe_args_old_parse(&export_args, argc, argv, &o, &help, &err);
     if (help)
         return 0;
     if (err.status == MOE_OK && o.name == NULL)

@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#include "args.h"
+#include "args_old.h"
 #include "moegps/mem.h"
 
 enum { WHOLE = 2, N_PARTS = 3, TEXT_WIDTH = 64 };
@@ -294,7 +294,7 @@ static const struct argp_option info_options[] = {
     MOE_ARGS_HELP,
     {0}};
 
-static const moe_args info_args = {
+static const moe_args_old info_args = {
     .name = "moegps trace info",
     .args = "FILE_OR_NAME",
     .help = "Say what a trace holds. Skewness is the pairs of the most popular "
@@ -308,7 +308,7 @@ int moe_cmd_trace_info(int argc, char **argv)
     options o = {0};
     bool help = false;
     trace_info info = {.trace = {.shared = MPI_WIN_NULL}};
-    moe_args_parse(&info_args, argc, argv, &o, &help, &err);
+    moe_args_old_parse(&info_args, argc, argv, &o, &help, &err);
     if (help)
         return 0;
     const bool only_json = o.json != NULL && strcmp(o.json, "-") == 0;

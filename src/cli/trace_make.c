@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "args.h"
+#include "args_old.h"
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
 #include "moegps/model.h"
@@ -104,7 +104,7 @@ int moe_cmd_trace_synth(int argc, char **argv)
     synth_table table;
     memset(&table, 0, sizeof table);
     fill_table(&table);
-    const moe_args args = {
+    const moe_args_old args = {
         .name = "moegps trace synth",
         .args = "-o FILE",
         .help = "Make a trace. Equal options make equal traces. In brackets: "
@@ -113,7 +113,7 @@ int moe_cmd_trace_synth(int argc, char **argv)
         .take = take_synth};
     moe_trace t = {.shared = MPI_WIN_NULL};
     moe_opt_defaults(moe_synth_options, &o.params);
-    moe_args_parse(&args, argc, argv, &o, &help, &err);
+    moe_args_old_parse(&args, argc, argv, &o, &help, &err);
     if (help)
         return 0;
     if (err.status == MOE_OK)
@@ -272,7 +272,7 @@ static const struct argp_option slice_table[] = {
     MOE_ARGS_HELP,
     {0}};
 
-static const moe_args slice_args = {
+static const moe_args_old slice_args = {
     .name = "moegps trace slice",
     .args = "FILE_OR_NAME -o FILE",
     .help = "Keep some sequences and layers of a trace; both are numbered from "
@@ -285,7 +285,7 @@ int moe_cmd_trace_slice(int argc, char **argv)
     moe_error err = {0};
     slice_options o = {0};
     bool help = false;
-    moe_args_parse(&slice_args, argc, argv, &o, &help, &err);
+    moe_args_old_parse(&slice_args, argc, argv, &o, &help, &err);
     if (help)
         return 0;
     if (err.status == MOE_OK && o.name == NULL)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "args.h"
+#include "args_old.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,7 +7,7 @@
 
 /* What the parser needs beside the caller's own input. */
 typedef struct {
-    const moe_args *args;
+    const moe_args_old *args;
     void *input;
     moe_error *err;
     int next; /* argv index behind the last word that was understood */
@@ -32,8 +32,8 @@ static error_t take(int key, char *arg, struct argp_state *state)
     return s->args->take(key, arg, s->input, s->err) == MOE_OK ? 0 : EINVAL;
 }
 
-moe_status moe_args_parse(const moe_args *args, int argc, char **argv,
-                          void *input, bool *help_out, moe_error *err)
+moe_status moe_args_old_parse(const moe_args_old *args, int argc, char **argv,
+                              void *input, bool *help_out, moe_error *err)
 {
     moe_error local = {0};
     session s = {.args = args, .input = input, .err = &local, .next = 1};
@@ -73,7 +73,7 @@ static moe_status take_row(int key, char *arg, void *input, moe_error *err)
                          to->settings, err);
 }
 
-moe_status moe_args_parse_rows(const moe_args_rows *args, int argc, char **argv,
+moe_status moe_args_rows_parse(const moe_args_rows *args, int argc, char **argv,
                                void *settings, bool *help_out, moe_error *err)
 {
     static const char *const kinds[] = {[MOE_OPT_INT] = "N",
@@ -91,13 +91,13 @@ moe_status moe_args_parse_rows(const moe_args_rows *args, int argc, char **argv,
                                           .doc = args->rows[n].help};
     }
     options[n] = (struct argp_option)MOE_ARGS_HELP;
-    const moe_args all = {.name = args->name,
-                          .help = args->help,
-                          .options = options,
-                          .take = take_row};
+    const moe_args_old all = {.name = args->name,
+                              .help = args->help,
+                              .options = options,
+                              .take = take_row};
     target to = {args->rows, settings};
     moe_opt_defaults(args->rows, settings);
-    return moe_args_parse(&all, argc, argv, &to, help_out, err);
+    return moe_args_old_parse(&all, argc, argv, &to, help_out, err);
 }
 
 int moe_args_fail(const moe_error *err)
