@@ -1,0 +1,120 @@
+/** args.h: a command is a table.
+ *
+ *  What may be typed behind a command are rows of options.h, which argp reads
+ *  with this program's manners: defaults and --help are made of the rows, an
+ *  error is one sentence in a moe_error, and nothing but main() ends the
+ *  program. Every command has --help (-h) and --version (-V).
+ */
+#ifndef MOEGPS_CLI_ARGS_H
+#define MOEGPS_CLI_ARGS_H
+
+#include <stdbool.h>
+
+#include "moegps/options.h"
+#include "moegps/status.h"
+
+typedef struct moe_args {
+    const char *name;         /* as the user types it: "moegps trace info" */
+    const char *help;         /* what the command does, for --help */
+    const moe_opt *rows;      /* options; '_' in a key is typed as '-'. A row
+                            without help works and is not shown */
+    const moe_opt *more;      /* further ones; NULL: none */
+    const moe_opt *arguments; /* words without a dash, in order: one each, but
+                                 STRINGS, which comes last, takes all that
+                                 follow; NULL: none */
+    bool *given; /* [rows, then more] which were typed; NULL: not asked for */
+    bool silent; /* another rank prints --help and --version */
+} moe_args;
+
+enum { MOE_ARGS_MAX_ROWS = 64 }; /* of options together */
+
+/** Set defaults, then parse argv[1..] into settings; options and arguments
+ *  are taken in the given order. Prints --help and --version on stdout.
+ *  @param settings  what rows without a default hold is set before. Release
+ *                   with moe_args_end() in any case.
+ *  @return true: go on. false: --help or --version was answered and `err` is
+ *  MOE_OK, or MOE_USAGE, MOE_NOMEM. */
+bool moe_args_parse(const moe_args *args, int argc, char **argv, void *settings,
+                    moe_error *err);
+
+/** Say the error, if there is one, on stderr, and release the settings' lists.
+ *  @return the exit code of the program. */
+int moe_args_end(const moe_args *args, void *settings, const moe_error *err);
+
+/* Rows of a command's table: AT(member) places a member in its settings. An
+ * empty default is none, NULL makes an option a required one. */
+#define MOE_ARGS_INT(name, member, value, low, high, text)              \
+    {                                                                   \
+        .key = name, .type = MOE_OPT_INT, .initial = value, .min = low, \
+        .max = high, AT(member), .help = text                           \
+    }
+#define MOE_ARGS_REAL(name, member, value, low, high, text)              \
+    {                                                                    \
+        .key = name, .type = MOE_OPT_REAL, .initial = value, .min = low, \
+        .max = high, AT(member), .help = text                            \
+    }
+#define MOE_ARGS_FLAG(name, member, text)                                  \
+    {                                                                      \
+        .key = name, .type = MOE_OPT_BOOL, .initial = "false", AT(member), \
+        .help = text                                                       \
+    }
+#define MOE_ARGS_STRING(name, member, value, what, text)                     \
+    {                                                                        \
+        .key = name, .type = MOE_OPT_STRING, .initial = value, .form = what, \
+        AT(member), .help = text                                             \
+    }
+#define MOE_ARGS_CALL(name, member, value, parser, what, text)             \
+    {                                                                      \
+        .key = name, .type = MOE_OPT_CALL, .initial = value, .form = what, \
+        .parse = parser, AT(member), .help = text                          \
+    }
+
+/* Options of many commands: name, letter and meaning are the same in all. */
+#define MOE_ARGS_OUTPUT(value, what, text)                                 \
+    {                                                                      \
+        .key = "output", .letter = 'o', .alias = "out", .form = what,      \
+        .type = MOE_OPT_STRING, .initial = value, AT(output), .help = text \
+    }
+#define MOE_ARGS_FORCE                                                     \
+    {                                                                      \
+        .key = "force", .letter = 'f', .type = MOE_OPT_BOOL,               \
+        .initial = "false", AT(force), .help = "replace what exists there" \
+    }
+#define MOE_ARGS_JSON                                                  \
+    {                                                                  \
+        .key = "json", .letter = 'j', .form = "FILE|-",                \
+        .type = MOE_OPT_STRING, .initial = "", AT(json),               \
+        .help = "write JSON; - is standard output, and then only JSON" \
+    }
+#define MOE_ARGS_CSV(text)                                                     \
+    {                                                                          \
+        .key = "csv", .form = "FILE|-", .type = MOE_OPT_STRING, .initial = "", \
+        AT(csv), .help = text "; - is standard output, and then only CSV"      \
+    }
+#define MOE_ARGS_TRACE(value, text)                                       \
+    {                                                                     \
+        .key = "trace", .letter = 't', .form = "FILE|NAME",               \
+        .type = MOE_OPT_STRING, .initial = value, AT(trace), .help = text \
+    }
+#define MOE_ARGS_PREDICTORS(text)                            \
+    {                                                        \
+        .key = "predictors", .letter = 'p', .form = "LIST",  \
+        .type = MOE_OPT_STRING, AT(predictors), .help = text \
+    }
+#define MOE_ARGS_SET(text)                                            \
+    {                                                                 \
+        .key = "set", .letter = 's', .form = "KEY=VALUE",             \
+        .type = MOE_OPT_STRINGS, .initial = "", AT(set), .help = text \
+    }
+#define MOE_ARGS_QUIET                                                    \
+    {                                                                     \
+        .key = "quiet", .letter = 'q', .type = MOE_OPT_BOOL,              \
+        .initial = "false", AT(quiet), .help = "no progress and no notes" \
+    }
+#define MOE_ARGS_SEED(member, text)                                        \
+    {                                                                      \
+        .key = "seed", .type = MOE_OPT_U64, .initial = "1", .max = 0x1p64, \
+        AT(member), .help = text                                           \
+    }
+
+#endif
