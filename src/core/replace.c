@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/replace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool is_stdout(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+moe_status moe_replace_check(const char *path, bool force, moe_error *err)
+{
+    if (path == NULL || force || is_stdout(path) || access(path, F_OK) != 0)
+        return MOE_OK;
+    return moe_fail(err, MOE_EXISTS, "%s: exists (--force replaces it)", path);
+}
+
+static moe_status fail(const moe_replace *r, int why, moe_error *err)
+{
+    if (why == EEXIST)
+        return moe_replace_check(r->name, false, err);
+    return moe_fail(err, MOE_IO, "%s: %s", r->name,
+                    why != 0 ? strerror(why) : "cannot write");
+}
+
+static bool in_place(const moe_replace *r)
+{
+    return strcmp(r->beside, r->path) == 0;
+}
+
+moe_status moe_replace_begin(moe_replace *r, const char *path, bool force,
+                             moe_error *err)
+{
+    struct stat info;
+    const bool there = stat(path, &info) == 0;
+    char *target = there ? realpath(path, NULL) : NULL;
+    const char *to = target != NULL ? target : path;
+    *r = (moe_replace){.name = path, .force = force};
+    if (strlen(to) >= sizeof r->path) {
+        moe_fail(err, MOE_USAGE, "%s: the path is too long", path);
+    } else if (moe_replace_check(path, force, err) == MOE_OK) {
+        snprintf(r->path, sizeof r->path, "%s", to);
+        snprintf(r->beside, sizeof r->beside, "%s%s", to,
+                 there && !S_ISREG(info.st_mode) ? "" : ".new");
+        if (!in_place(r))
+            unlink(r->beside);
+    }
+    free(target);
+    return err->status;
+}
+
+/* Not all file systems can refuse to replace; then asking first must do. */
+int moe_replace_rename(const char *from, const char *to, bool force)
+{
+    if (force)
+        return rename(from, to);
+    const int rc = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+    if (rc == 0 || (errno != EINVAL && errno != ENOSYS))
+        return rc;
+    if (access(to, F_OK) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return rename(from, to);
+}
+
+moe_status moe_replace_commit(moe_replace *r, moe_error *err)
+{
+    if (in_place(r))
+        return err->status;
+    if (err->status == MOE_OK &&
+        moe_replace_rename(r->beside, r->path, r->force) != 0)
+        fail(r, errno, err);
+    if (err->status != MOE_OK)
+        unlink(r->beside);
+    return err->status;
+}
+
+FILE *moe_replace_open(moe_replace *r, const char *path, bool force,
+                       moe_error *err)
+{
+    if (is_stdout(path)) {
+        *r = (moe_replace){.name = "standard output"};
+        return stdout;
+    }
+    if (moe_replace_begin(r, path, force, err) != MOE_OK)
+        return NULL;
+    FILE *out = fopen(r->beside, "w");
+    if (out == NULL)
+        fail(r, errno, err);
+    return out;
+}
+
+moe_status moe_replace_close(moe_replace *r, FILE *out, moe_error *err)
+{
+    errno = 0;
+    const bool failed = ferror(out) != 0;
+    const bool flushed = fflush(out) == 0;
+    int why = errno;
+    if (out != stdout && fclose(out) != 0 && why == 0)
+        why = errno;
+    if (failed || !flushed || why != 0)
+        fail(r, why, err);
+    return moe_replace_commit(r, err);
+}
