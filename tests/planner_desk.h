@@ -39,14 +39,14 @@ static inline void desk_init(desk *d, const char *name,
     *d = (desk){.planner = moe_planner_find(name), .env = *env};
     const moe_planner *p = d->planner;
     d->params = moe_array_new(1, p->params_size, NULL);
-    d->state = moe_array_new(1, p->state_size, NULL);
     if (p->opts != NULL)
         moe_opt_defaults(p->opts, d->params);
     for (; set != NULL && *set != NULL; set += 2)
         ck_assert_int_eq(moe_opt_parse(moe_opt_find(p->opts, set[0]), set[1],
                                        d->params, NULL),
                          MOE_OK);
-    ck_assert_int_eq(p->init(d->state, env, d->params, NULL), MOE_OK);
+    d->state = moe_planner_new(p, env, d->params, NULL);
+    ck_assert_ptr_nonnull(d->state);
     const int g = env->layout.gpus;
     moe_plan_init(&d->current, 1, env->experts, g, env->slots, NULL);
     moe_plan_init(&d->next, 1, env->experts, g, env->slots, NULL);
@@ -55,9 +55,8 @@ static inline void desk_init(desk *d, const char *name,
 
 static inline void desk_fini(desk *d)
 {
-    d->planner->fini(d->state);
+    moe_planner_free(d->planner, d->state);
     free(d->params);
-    free(d->state);
     moe_plan_fini(&d->current);
     moe_plan_fini(&d->next);
 }

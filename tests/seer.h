@@ -49,7 +49,6 @@ static inline void seer_init(seer *s, const char *name, const moe_trace *trace,
                         .seed = 7,
                         .max_own = MAX_OWN}};
     s->params = moe_array_new(1, p->params_size, NULL);
-    s->state = moe_array_new(1, p->state_size, NULL);
     if (p->opts != NULL)
         moe_opt_defaults(p->opts, s->params);
     while (set != NULL) {
@@ -62,14 +61,14 @@ static inline void seer_init(seer *s, const char *name, const moe_trace *trace,
     }
     s->forecast = p->forecast(s->params);
     seer_read(s);
-    s->status = p->init(s->state, &s->env, s->params, &s->err);
+    s->state = moe_predictor_new(p, &s->env, s->params, &s->err);
+    s->status = s->err.status;
 }
 
 static inline void seer_fini(seer *s)
 {
-    s->predictor->fini(s->state);
+    moe_predictor_free(s->predictor, s->state);
     free(s->params);
-    free(s->state);
     free(s->bytes);
 }
 

@@ -211,15 +211,13 @@ START_TEST(groups_that_do_not_divide_are_refused)
         const moe_planner_env env = {
             .layout = bad[i].layout, .experts = 64, .slots = 16};
         void *params = moe_array_new(1, p->params_size, NULL);
-        void *state = moe_array_new(1, p->state_size, NULL);
         moe_error err = {0};
         moe_opt_defaults(p->opts, params);
         moe_opt_parse(moe_opt_find(p->opts, "groups"), bad[i].groups, params,
                       NULL);
-        ck_assert_int_eq(p->init(state, &env, params, &err), MOE_USAGE);
+        ck_assert_ptr_null(moe_planner_new(p, &env, params, &err));
+        ck_assert_int_eq(err.status, MOE_USAGE);
         ck_assert_str_eq(err.text, bad[i].says);
-        p->fini(state);
-        free(state);
         free(params);
     }
 }

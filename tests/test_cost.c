@@ -54,8 +54,7 @@ static bool begin(pricing *p, const moe_cost *cost)
 
 static void stop(pricing *p)
 {
-    p->cost->fini(p->state);
-    free(p->state);
+    moe_cost_free(p->cost, p->state);
 }
 
 static pricing paper(void)

@@ -131,9 +131,9 @@ START_TEST(the_plan_has_the_shares_of_the_raw_placement)
     const moe_planner_env env = {.layout = {4, 4}, .experts = 8, .slots = 4};
     const double load[8] = {1000, 1, 1, 1, 1, 1, 1, 1};
     void *params = moe_array_new(1, p->params_size, NULL);
-    void *state = moe_array_new(1, p->state_size, NULL);
     moe_opt_defaults(p->opts, params);
-    ck_assert_int_eq(p->init(state, &env, params, NULL), MOE_OK);
+    void *state = moe_planner_new(p, &env, params, NULL);
+    ck_assert_ptr_nonnull(state);
     moe_plan plan;
     moe_plan_init(&plan, 1, 8, 4, 4, NULL);
     moe_plan_layer layer = moe_plan_at(&plan, 0);
@@ -157,8 +157,7 @@ START_TEST(the_plan_has_the_shares_of_the_raw_placement)
     }
     ck_assert_int_eq(twice, 9 - 4);
     moe_plan_fini(&plan);
-    p->fini(state);
-    free(state);
+    moe_planner_free(p, state);
     free(params);
 }
 END_TEST

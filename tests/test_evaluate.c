@@ -273,8 +273,8 @@ START_TEST(the_price_is_that_of_the_cost_model)
     moe_trace t = fixture_tokens(&model);
     moe_evaluate_params p = defaults();
     moe_evaluation v;
-    void *state = moe_array_new(1, cost->state_size, NULL);
-    ck_assert_int_eq(cost->init(state, &model, &cluster, NULL), MOE_OK);
+    void *state = moe_cost_new(cost, &model, &cluster, NULL);
+    ck_assert_ptr_nonnull(state);
     const moe_pricer pricer = {cost, state, &model, {4, 2}};
     p.pricer = &pricer;
     ck_assert_int_eq(evaluate(&t, "token", NULL, &p, &v, NULL), MOE_OK);
@@ -285,8 +285,7 @@ START_TEST(the_price_is_that_of_the_cost_model)
     ck_assert_int_eq(evaluate(&t, "frequency", NULL, &p, &v, NULL), MOE_OK);
     ck_assert_double_eq(v.price_s, 0); /* nothing depends on the token */
     moe_evaluation_fini(&v);
-    cost->fini(state);
-    free(state);
+    moe_cost_free(cost, state);
     moe_trace_free(&t);
 }
 END_TEST

@@ -29,8 +29,7 @@ static void bench_init(bench *b, const char *name, const moe_ffn_shape *shape)
 
 static void bench_fini(bench *b)
 {
-    b->ffn->fini(b->state);
-    free(b->state);
+    moe_ffn_free(b->ffn, b->state);
 }
 
 static void *new_weights(const bench *b, int layer, int expert)
@@ -461,8 +460,7 @@ START_TEST(back_ends_are_found_by_name)
         ck_assert_ptr_eq(moe_ffn_find(ffn->name), ffn);
         ck_assert(ffn->checks == (ffn->check != NULL));
         void *state = moe_array_new(1, ffn->state_size, NULL);
-        ffn->fini(state); /* zeroed, never set up */
-        free(state);
+        moe_ffn_free(ffn, state); /* zeroed, never set up */
     }
     ck_assert_ptr_null(moe_ffn_find("cuda"));
 }

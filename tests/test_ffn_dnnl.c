@@ -63,8 +63,7 @@ static fixture make(int i)
 
 static void end(fixture *f)
 {
-    f->ffn->fini(f->state);
-    free(f->state);
+    moe_ffn_free(f->ffn, f->state);
     free(f->weights);
     free(f->rows);
 }

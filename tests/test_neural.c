@@ -352,16 +352,15 @@ static seer seer_new(const char *name, const moe_trace *trace,
                                    .seed = 7,
                                    .max_own = MAX_OWN,
                                    .learned = l};
-    s.state = moe_array_new(1, s.predictor->state_size, NULL);
-    if (s.predictor->init(s.state, &env, NULL, &err) != MOE_OK)
+    s.state = moe_predictor_new(s.predictor, &env, NULL, &err);
+    if (s.state == NULL)
         ck_abort_msg("%s", err.text);
     return s;
 }
 
 static void seer_free(seer *s)
 {
-    s->predictor->fini(s->state);
-    free(s->state);
+    moe_predictor_free(s->predictor, s->state);
 }
 
 /* Predictions of an iteration by `gpus` GPUs, one after the other.
@@ -433,8 +432,8 @@ static double recall_of(const moe_trace *trace, const moe_learned *l)
                                    .max_own = MAX_OWN,
                                    .learned = l};
     const moe_predictor *p = moe_predictor_find(l->part[0].predictor);
-    void *state = moe_array_new(1, p->state_size, NULL);
-    ck_assert_int_eq(p->init(state, &env, NULL, NULL), MOE_OK);
+    void *state = moe_predictor_new(p, &env, NULL, NULL);
+    ck_assert_ptr_nonnull(state);
     ck_assert_int_eq(moe_batcher_new(&params, &batcher, NULL), MOE_OK);
     const moe_batch *b = moe_batcher_load(batcher, 0);
     uint64_t hits = 0;
@@ -448,8 +447,7 @@ static double recall_of(const moe_trace *trace, const moe_learned *l)
     }
     const double recall = (double)hits / ((double)b->own * K * L);
     moe_batcher_free(batcher);
-    p->fini(state);
-    free(state);
+    moe_predictor_free(p, state);
     return recall;
 }
 
@@ -521,14 +519,12 @@ START_TEST(a_network_without_weights_says_how_to_train)
     moe_error err = {0};
     moe_trace trace = make_trace(0);
     const moe_predictor *p = moe_predictor_find(kinds[_i]->name);
-    void *state = moe_array_new(1, p->state_size, NULL);
     const moe_predictor_env env = {
         .trace = &trace, .layers = layers, .n_layers = 2, .max_own = 8};
-    ck_assert_int_eq(p->init(state, &env, NULL, &err), MOE_USAGE);
+    ck_assert_ptr_null(moe_predictor_new(p, &env, NULL, &err));
+    ck_assert_int_eq(err.status, MOE_USAGE);
     ck_assert_ptr_nonnull(strstr(err.text, "moegps train --trace TRACE "
                                            "--predictors"));
-    p->fini(state);
-    free(state);
     moe_trace_free(&trace);
 }
 END_TEST

@@ -152,8 +152,7 @@ START_TEST(planners_are_found_by_name)
         ck_assert_ptr_eq(moe_planner_find(p->name), p);
         ck_assert_ptr_nonnull(p->help);
         void *state = moe_array_new(1, p->state_size, NULL);
-        p->fini(state); /* zeroed, never set up */
-        free(state);
+        moe_planner_free(p, state); /* zeroed, never set up */
     }
     ck_assert_ptr_null(moe_planner_find("dupl"));
 }

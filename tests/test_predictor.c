@@ -176,13 +176,11 @@ static void ask_twice(seer *s, const moe_trace *trace)
     foretell(s, trace, 2, 0, b);
     ck_assert_mem_eq(a, b, sizeof a);
     seer again = *s; /* another instance, same parameters */
-    again.state = moe_array_new(1, s->predictor->state_size, NULL);
-    ck_assert_int_eq(s->predictor->init(again.state, &s->env, s->params, NULL),
-                     MOE_OK);
+    again.state = moe_predictor_new(s->predictor, &s->env, s->params, NULL);
+    ck_assert_ptr_nonnull(again.state);
     foretell(&again, trace, 2, 0, b);
     ck_assert_mem_eq(a, b, sizeof a);
-    s->predictor->fini(again.state);
-    free(again.state);
+    moe_predictor_free(s->predictor, again.state);
 }
 
 START_TEST(predictors_foretell_the_same_again)
@@ -200,8 +198,7 @@ START_TEST(predictors_are_found_by_name)
         ck_assert_ptr_eq(moe_predictor_find(p->name), p);
         ck_assert_ptr_nonnull(p->help);
         void *state = moe_array_new(1, p->state_size, NULL);
-        p->fini(state); /* zeroed, never set up */
-        free(state);
+        moe_predictor_free(p, state); /* zeroed, never set up */
     }
     ck_assert_ptr_null(moe_predictor_find("oracl"));
 }

@@ -343,10 +343,10 @@ START_TEST(files_that_lie_are_refused)
     seer_init(&s, "file", &trace, set);
     s.env.layers = all; /* in order, so that the first lie is found */
     s.env.n_layers = 3;
-    s.predictor->fini(s.state);
-    memset(s.state, 0, s.predictor->state_size);
+    moe_predictor_free(s.predictor, s.state);
     s.err = (moe_error){0};
-    s.status = s.predictor->init(s.state, &s.env, s.params, &s.err);
+    s.state = moe_predictor_new(s.predictor, &s.env, s.params, &s.err);
+    s.status = s.err.status;
     ck_assert_int_eq(s.status, lies[_i].status);
     ck_assert_msg(strstr(s.err.text, lies[_i].says) != NULL, "%s", s.err.text);
     ck_assert_msg(strstr(s.err.text, "prophecy.h5: ") != NULL, "%s",

@@ -60,18 +60,17 @@ static double planned(const char *name, const moe_planner_env *env,
                       const double *load)
 {
     const moe_planner *planner = moe_planner_find(name);
-    void *state = moe_array_new(1, planner->state_size, NULL);
+    void *state = moe_planner_new(planner, env, NULL, NULL);
     moe_plan home, next;
     moe_plan_init(&home, 1, env->experts, env->layout.gpus, env->slots, NULL);
     moe_plan_init(&next, 1, env->experts, env->layout.gpus, env->slots, NULL);
     moe_plan_set_home(&home, &env->layout);
-    ck_assert_int_eq(planner->init(state, env, NULL, NULL), MOE_OK);
+    ck_assert_ptr_nonnull(state);
     const moe_plan_layer current = moe_plan_at(&home, 0);
     moe_plan_layer out = moe_plan_at(&next, 0);
     ck_assert_int_eq(planner->plan(state, load, &current, &out, NULL), MOE_OK);
     const double most = busiest(&out, load);
-    planner->fini(state);
-    free(state);
+    moe_planner_free(planner, state);
     moe_plan_fini(&home);
     moe_plan_fini(&next);
     return most;

@@ -182,8 +182,8 @@ static double direct_s(const world *w, int s)
     ck_assert_int_eq(moe_cluster_parse(w->cluster, "c", &cluster, NULL),
                      MOE_OK);
     const moe_cost *cost = moe_cost_find("analytic");
-    void *state = calloc(1, cost->state_size);
-    ck_assert_int_eq(cost->init(state, &model, &cluster, NULL), MOE_OK);
+    void *state = moe_cost_new(cost, &model, &cluster, NULL);
+    ck_assert_ptr_nonnull(state);
     const moe_pricer pricer = {cost, state, &model, {G, 2}};
     for (int k = 0; k < K; k++)
         for (int j = 0; j < J; j++)
@@ -191,8 +191,7 @@ static double direct_s(const world *w, int s)
                 x[k] +=
                     w->weight[k * J + j] / L *
                     cell_s(w, &pricer, s, moe_work_at(&w->work, s, k, j, l));
-    cost->fini(state);
-    free(state);
+    moe_cost_free(cost, state);
     return fmax(fmin(x[0], x[1]), fmin(fmax(x[0], x[1]), x[2]));
 }
 
@@ -204,8 +203,7 @@ static void settle(world *w)
     moe_model_parse(model_text, "m", &model, NULL);
     moe_cluster_parse(w->cluster, "c", &cluster, NULL);
     const moe_cost *cost = moe_cost_find("analytic");
-    void *state = calloc(1, cost->state_size);
-    cost->init(state, &model, &cluster, NULL);
+    void *state = moe_cost_new(cost, &model, &cluster, NULL);
     const moe_pricer pricer = {cost, state, &model, {G, 2}};
     for (int c = 0; c < S * K * J * L; c++)
         for (int g = 0; g < G; g++) {
@@ -215,8 +213,7 @@ static void settle(world *w)
             moe_layer_price_of(&pricer, &work, &price);
             memcpy(w->cell[c].gpu[g].gpu_s, price.gpu_s, sizeof price.gpu_s);
         }
-    cost->fini(state);
-    free(state);
+    moe_cost_free(cost, state);
 }
 
 /* The run's own medians are those of its work. */

@@ -365,8 +365,7 @@ static pricing priced(const char *model, const char *cluster)
 
 static void stop(pricing *p)
 {
-    p->cost->fini(p->state);
-    free(p->state);
+    moe_cost_free(p->cost, p->state);
 }
 
 static double ffn(const pricing *p, uint32_t a, uint32_t b)

@@ -60,10 +60,9 @@ static void stage_divide(stage *t, const moe_split *split)
     moe_plan_layer layer = moe_plan_at(&t->plan, 0);
     moe_replicas_index(&t->replicas, &layer);
     stage_number(t);
-    void *state = moe_array_new(1, split->state_size, NULL);
-    ck_assert_int_eq(
-        split->init(state, &t->layout, (int)n, t->plan.slots, NULL, NULL),
-        MOE_OK);
+    const moe_split_env env = {t->layout, (int)n, t->plan.slots};
+    void *state = moe_split_new(split, &env, NULL, NULL);
+    ck_assert_ptr_nonnull(state);
     const size_t replicas = t->replicas.first[n];
     memset(t->pairs, 0xee,
            (size_t)t->layout.gpus * replicas * sizeof(uint32_t));
@@ -73,8 +72,7 @@ static void stage_divide(stage *t, const moe_split *split)
                                     t->total,     t->first + at, t->own + at};
         split->divide(state, &in, t->pairs + (size_t)g * replicas);
     }
-    split->fini(state);
-    free(state);
+    moe_split_free(split, state);
 }
 
 /* Pairs of all ranks that replica r gets. */
@@ -172,8 +170,7 @@ START_TEST(splits_are_found_by_name)
         ck_assert_ptr_eq(moe_split_find(split->name), split);
         ck_assert_ptr_nonnull(split->help);
         void *state = moe_array_new(1, split->state_size, NULL);
-        split->fini(state); /* zeroed, never set up */
-        free(state);
+        moe_split_free(split, state); /* zeroed, never set up */
     }
     ck_assert_ptr_null(moe_split_find(""));
 }

@@ -201,13 +201,11 @@ START_TEST(without_a_pricer_it_is_refused)
     const moe_planner_env env = {.layout = {2, 2}, .experts = 4, .slots = 2};
     moe_error err = {0};
     void *params = moe_array_new(1, p->params_size, NULL);
-    void *state = moe_array_new(1, p->state_size, NULL);
-    ck_assert_int_eq(p->init(state, &env, params, &err), MOE_USAGE);
+    ck_assert_ptr_null(moe_planner_new(p, &env, params, &err));
+    ck_assert_int_eq(err.status, MOE_USAGE);
     ck_assert_str_eq(err.text, "planner timed needs prices of a model on a "
                                "cluster, which are not given here");
-    p->fini(state);
     free(params);
-    free(state);
 }
 END_TEST
 

@@ -54,7 +54,7 @@ typedef struct moe_gemm_run {
 
 typedef struct moe_cost {
     const char *name, *help;
-    size_t state_size; /* the caller allocates and zeroes the state */
+    size_t state_size; /* moe_cost_new() allocates and zeroes it */
     /** Once per run. Copies what it needs of model and cluster.
      *  @return MOE_OK, MOE_USAGE (a configuration outside the model, saying
      *  what is missing), MOE_NOMEM. */
@@ -87,7 +87,8 @@ typedef struct moe_cost {
     moe_price (*transfer)(const void *state, const moe_exchange *x);
     /** A broadcast or reduction of few bytes over x->gpus GPUs. */
     moe_price (*tree)(const void *state, const moe_exchange *x, double bytes);
-    void (*fini)(void *state); /* accepts a partly initialised state */
+    void (*fini)(void *state); /* NULL: nothing to release; accepts a partly
+                                  initialised state */
 } moe_cost;
 
 /** @return the member of this name, or NULL. */
@@ -95,5 +96,11 @@ const moe_cost *moe_cost_find(const char *name);
 
 /** @return member i, or NULL past the last. */
 const moe_cost *moe_cost_at(size_t i);
+
+/** @return a state, set up; release it with moe_cost_free(). NULL, with the
+ *  init hook's error, when it cannot. */
+void *moe_cost_new(const moe_cost *cost, const moe_model *model,
+                   const moe_cluster *cluster, moe_error *err);
+void moe_cost_free(const moe_cost *cost, void *state);
 
 #endif

@@ -66,7 +66,8 @@ typedef struct moe_ffn {
      *  @return MOE_OK, MOE_INVALID naming token and layer. */
     moe_status (*check)(void *state, const moe_batch *batch, int layer,
                         const void *out, moe_error *err);
-    void (*fini)(void *state); /* accepts a partly initialised state */
+    void (*fini)(void *state); /* NULL: nothing to release; accepts a partly
+                                  initialised state */
 } moe_ffn;
 
 /** @return the member of this name, or NULL. */
@@ -74,6 +75,9 @@ const moe_ffn *moe_ffn_find(const char *name);
 
 /** @return member i, or NULL past the last. */
 const moe_ffn *moe_ffn_at(size_t i);
+
+/** Release a state that was allocated, set up or not. NULL is fine. */
+void moe_ffn_free(const moe_ffn *ffn, void *state);
 
 /** @return bytes of one row that travels; of one expert's weights with tag
  *  and padding; of one summed token (float per element, at least 8). Equal

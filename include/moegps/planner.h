@@ -30,11 +30,11 @@ typedef struct moe_planner {
     const char *name, *help; /* spelling; one line for `moegps list` */
     const moe_opt *opts;     /* own options, or NULL */
     size_t params_size;      /* of the struct that opts fill */
-    size_t state_size;       /* the caller allocates and zeroes the state */
+    size_t state_size;       /* moe_planner_new() allocates and zeroes it */
     bool plans;      /* false: keeps the home placement, needs no load */
     bool keeps_home; /* never empties or changes a home slot, so that
                                 strategies can share the home weights */
-    /** Once per run. @param params  borrowed while the state lives.
+    /** Once per run; NULL: nothing to set up. @param params  borrowed while the state lives.
      *  @return MOE_OK, MOE_USAGE, MOE_NOMEM. */
     moe_status (*init)(void *state, const moe_planner_env *env,
                        const void *params, moe_error *err);
@@ -52,7 +52,8 @@ typedef struct moe_planner {
      *  one slot for them, with their shares together, and the others empty.
      *  Borrowed until the next call. The hook is NULL where it never does. */
     const int16_t *(*raw)(const void *state);
-    void (*fini)(void *state); /* accepts a partly initialised state */
+    void (*fini)(void *state); /* NULL: nothing to release; accepts a partly
+                                  initialised state */
 } moe_planner;
 
 /** @return the member of this name, or NULL. */
@@ -60,5 +61,11 @@ const moe_planner *moe_planner_find(const char *name);
 
 /** @return member i, or NULL past the last. */
 const moe_planner *moe_planner_at(size_t i);
+
+/** @return a state, set up; release it with moe_planner_free(). NULL, with the
+ *  init hook's error, when it cannot. */
+void *moe_planner_new(const moe_planner *planner, const moe_planner_env *env,
+                      const void *params, moe_error *err);
+void moe_planner_free(const moe_planner *planner, void *state);
 
 #endif

@@ -57,14 +57,14 @@ typedef struct moe_predictor {
     const char *name, *help; /* spelling; one line for `moegps list` */
     const moe_opt *opts;     /* own options, or NULL */
     size_t params_size;      /* of the struct that opts fill */
-    size_t state_size;       /* the caller allocates and zeroes the state */
+    size_t state_size;       /* moe_predictor_new() allocates and zeroes it */
     /** What it speaks of, with these parameters. */
     moe_forecast (*forecast)(const void *params);
     /** Optional. The file that init wants to see; NULL: none. Whoever runs
      *  the predictor reads it once for all ranks, so that init stays local.
      *  @return a path, borrowed from params. */
     const char *(*file)(const void *params);
-    /** Once per run, outside timing; learns. @param params  borrowed while
+    /** Once per run, outside timing; learns. NULL: nothing to learn. @param params  borrowed while
      *  the state lives. @return MOE_OK, MOE_USAGE (the trace lacks what it
      *  needs), MOE_NOMEM. */
     moe_status (*init)(void *state, const moe_predictor_env *env,
@@ -110,7 +110,8 @@ typedef struct moe_predictor {
     moe_status (*train)(const moe_train_env *env, moe_learned_part *part,
                         moe_error *err);
     int train_epochs;          /* at most, unless told */
-    void (*fini)(void *state); /* accepts a partly initialised state */
+    void (*fini)(void *state); /* NULL: nothing to release; accepts a partly
+                                  initialised state */
 } moe_predictor;
 
 /** @return the member of this name, or NULL. */
@@ -118,6 +119,13 @@ const moe_predictor *moe_predictor_find(const char *name);
 
 /** @return member i, or NULL past the last. */
 const moe_predictor *moe_predictor_at(size_t i);
+
+/** @return a state, set up; release it with moe_predictor_free(). NULL, with the
+ *  init hook's error, when it cannot. */
+void *moe_predictor_new(const moe_predictor *predictor,
+                        const moe_predictor_env *env, const void *params,
+                        moe_error *err);
+void moe_predictor_free(const moe_predictor *predictor, void *state);
 
 /* A predicted load travels as an integer, so that its sum over ranks is the
  * same in every order and for every number of ranks: pairs * 2^32. */

@@ -152,9 +152,7 @@ static moe_status open_cost(moe_advise *a, moe_error *err)
     a->cost = moe_cost_find(cluster->cost);
     if (a->cost == NULL)
         return moe_fail(err, MOE_USAGE, "no cost model '%s'", cluster->cost);
-    a->cost_state = moe_array_new(1, a->cost->state_size, err);
-    if (a->cost_state != NULL)
-        a->cost->init(a->cost_state, a->p.model, cluster, err);
+    a->cost_state = moe_cost_new(a->cost, a->p.model, cluster, err);
     return err->status;
 }
 
@@ -219,10 +217,8 @@ void moe_advise_free(moe_advise *a)
         for (int s = 0; s < N_SIDES; s++)
             moe_advise_side_fini(&a->scene[i].side[s]);
     free(a->scene);
-    if (a->cost_state != NULL && !a->borrows_cost) {
-        a->cost->fini(a->cost_state);
-        free(a->cost_state);
-    }
+    if (!a->borrows_cost)
+        moe_cost_free(a->cost, a->cost_state);
     free(a);
 }
 

@@ -42,17 +42,15 @@ static moe_status start_families(moe_advise_planning *w,
                                  .pricer = pricer,
                                  .sequences = p->batch,
                                  .interval = p->dials.rebalance_every};
+    const moe_split_env split_env = {w->layout, w->experts, w->slots};
     w->planner_params = moe_array_new(1, w->planner->params_size, err);
-    w->planner_state = moe_array_new(1, w->planner->state_size, err);
-    w->split_state = moe_array_new(1, w->split->state_size, err);
     if (err->status != MOE_OK)
         return err->status;
     if (w->planner->opts != NULL)
         moe_opt_defaults(w->planner->opts, w->planner_params);
-    w->planner->init(w->planner_state, &env, w->planner_params, err);
-    if (err->status == MOE_OK)
-        w->split->init(w->split_state, &w->layout, w->experts, w->slots, NULL,
-                       err);
+    w->planner_state =
+        moe_planner_new(w->planner, &env, w->planner_params, err);
+    w->split_state = moe_split_new(w->split, &split_env, NULL, err);
     return err->status;
 }
 
@@ -84,13 +82,9 @@ moe_status moe_advise_planning_init(moe_advise_planning *w,
 
 void moe_advise_planning_fini(moe_advise_planning *w)
 {
-    if (w->planner_state != NULL)
-        w->planner->fini(w->planner_state);
-    if (w->split_state != NULL)
-        w->split->fini(w->split_state);
-    free(w->planner_state);
+    moe_planner_free(w->planner, w->planner_state);
+    moe_split_free(w->split, w->split_state);
     free(w->planner_params);
-    free(w->split_state);
     moe_replicas_fini(&w->replicas);
     free(w->pairs);
     free(w->first);

@@ -197,9 +197,7 @@ static moe_status open_cost(moe_replay *r, moe_error *err)
     r->cost = moe_cost_find(r->cluster.cost);
     if (r->cost == NULL)
         return moe_fail(err, MOE_USAGE, "no cost model '%s'", r->cluster.cost);
-    r->cost_state = moe_array_new(1, r->cost->state_size, err);
-    if (r->cost_state != NULL)
-        r->cost->init(r->cost_state, &r->model, &r->cluster, err);
+    r->cost_state = moe_cost_new(r->cost, &r->model, &r->cluster, err);
     return err->status;
 }
 
@@ -294,9 +292,7 @@ void moe_replay_free(moe_replay *r)
 {
     if (r == NULL)
         return;
-    if (r->cost_state != NULL)
-        r->cost->fini(r->cost_state);
-    free(r->cost_state);
+    moe_cost_free(r->cost, r->cost_state);
     free(r->sample);
     free(r->rows);
     free(r->error_s);

@@ -158,14 +158,12 @@ static moe_status read_pricer(const settings *s, const moe_trace *trace,
         moe_advise_read_cluster(s->cluster, &r->cluster, err) != MOE_OK)
         return err->status;
     const moe_cost *cost = moe_cost_find(r->cluster.cost);
-    r->cost_state = moe_array_new(1, cost->state_size, err);
-    if (r->cost_state == NULL)
-        return MOE_NOMEM;
+    r->cost_state = moe_cost_new(cost, &r->model, &r->cluster, err);
     r->pricer = (moe_pricer){.cost = cost,
                              .state = r->cost_state,
                              .model = &r->model,
                              .layout = {s->gpus, r->cluster.gpus_per_node}};
-    return cost->init(r->cost_state, &r->model, &r->cluster, err);
+    return err->status;
 }
 
 /* What training made; whoever saw the test tokens is not judged by them. */
@@ -243,9 +241,7 @@ static moe_status evaluate(const settings *s, moe_error *err)
     }
     free(r.subject);
     moe_learned_free(&r.learned);
-    if (r.cost_state != NULL)
-        r.pricer.cost->fini(r.cost_state);
-    free(r.cost_state);
+    moe_cost_free(r.pricer.cost, r.cost_state);
     moe_trace_free(&trace);
     return err->status;
 }

@@ -180,9 +180,7 @@ static void read_profiles(moe_plan_work *w, const moe_plan_settings *s,
         return;
     check_pairs(w, s->loads, err);
     w->cost = moe_cost_find(w->cluster.cost);
-    w->cost_state = moe_array_new(1, w->cost->state_size, err);
-    if (err->status == MOE_OK)
-        w->cost->init(w->cost_state, &w->model, &w->cluster, err);
+    w->cost_state = moe_cost_new(w->cost, &w->model, &w->cluster, err);
     w->pricer = (moe_pricer){w->cost, w->cost_state, &w->model, w->env.layout};
     w->env.pricer = &w->pricer;
 }
@@ -226,11 +224,10 @@ static void make_planner(moe_plan_work *w, const moe_plan_settings *s,
         return;
     }
     w->params = moe_array_new(1, w->planner->params_size, err);
-    w->state = moe_array_new(1, w->planner->state_size, err);
     if (err->status == MOE_OK)
         set_options(w, s, err);
     if (err->status == MOE_OK)
-        w->planner->init(w->state, &w->env, w->params, err);
+        w->state = moe_planner_new(w->planner, &w->env, w->params, err);
 }
 
 static void make_plans(moe_plan_work *w, const moe_plan_settings *s,
@@ -290,13 +287,9 @@ static void set_up(moe_plan_work *w, const moe_plan_settings *s, moe_error *err)
 static void tear_down(moe_plan_work *w)
 {
     moe_plan_loads_fini(&w->loads);
-    if (w->state != NULL)
-        w->planner->fini(w->state);
+    moe_planner_free(w->planner, w->state);
     free(w->params);
-    free(w->state);
-    if (w->cost_state != NULL)
-        w->cost->fini(w->cost_state);
-    free(w->cost_state);
+    moe_cost_free(w->cost, w->cost_state);
     moe_plan_fini(&w->previous);
     moe_plan_fini(&w->plan);
     moe_plan_fini(&w->next);

@@ -71,11 +71,6 @@ static moe_status init(void *state, const moe_model *model,
     return MOE_OK;
 }
 
-static void fini(void *state)
-{
-    (void)state;
-}
-
 /* Output tiles of a [m][n] product; a partial tile costs a whole one. */
 static double tiles_of(const analytic *a, double m, double n)
 {
@@ -359,5 +354,4 @@ const moe_cost moe_cost_analytic = {
     .alltoall = alltoall,
     .transfer = transfer,
     .tree = tree,
-    .fini = fini,
 };

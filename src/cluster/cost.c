@@ -8,6 +8,7 @@ static const moe_cost *const members[] = {&moe_cost_analytic,
                                           &moe_cost_silicon};
 
 MOE_REGISTRY(moe_cost)
+MOE_REGISTRY_NEW(moe_cost, moe_model, moe_cluster)
 
 const char *moe_price_source_name(moe_price_source source)
 {

@@ -115,11 +115,6 @@ static moe_status check(void *state, const moe_batch *batch, int layer,
     return MOE_OK;
 }
 
-static void fini(void *state)
-{
-    (void)state;
-}
-
 const moe_ffn moe_ffn_exact = {
     .name = "exact",
     .help = "an integer function of token, expert and layer: proves routing",
@@ -131,5 +126,4 @@ const moe_ffn moe_ffn_exact = {
     .run = run,
     .combine = combine,
     .check = check,
-    .fini = fini,
 };

@@ -38,11 +38,6 @@ static void combine(void *state, const moe_batch *batch, int layer,
     (void)state, (void)batch, (void)layer, (void)rows, (void)where, (void)out;
 }
 
-static void fini(void *state)
-{
-    (void)state;
-}
-
 const moe_ffn moe_ffn_none = {
     .name = "none",
     .help = "rows travel but nothing is computed: the harness alone",
@@ -52,5 +47,4 @@ const moe_ffn moe_ffn_none = {
     .fill_rows = fill_rows,
     .run = run,
     .combine = combine,
-    .fini = fini,
 };

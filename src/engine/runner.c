@@ -5,7 +5,6 @@
 
 static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
 {
-    const moe_predictor *p = r->spec->predictor;
     const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
     const moe_predictor_env env = {
         .trace = e->p.trace,
@@ -15,9 +14,8 @@ static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
         .max_own = moe_batch_share_max(tokens, e->layout.gpus),
         .file = {.data = r->file.data, .bytes = r->file.bytes},
         .learned = e->p.learned != NULL ? e->p.learned[r->index] : NULL};
-    r->predictor = moe_array_new(1, p->state_size, err);
-    if (err->status == MOE_OK)
-        p->init(r->predictor, &env, r->spec->predictor_params, err);
+    r->predictor = moe_predictor_new(r->spec->predictor, &env,
+                                     r->spec->predictor_params, err);
     return err->status;
 }
 
@@ -32,9 +30,8 @@ moe_status moe_runner_new_planner(const moe_engine *e, const moe_runner *r,
         .pricer = &pricer,
         .sequences = e->p.experiment->workload.batch,
         .interval = e->p.experiment->emulation.rebalance_every};
-    *state_out = moe_array_new(1, r->spec->planner->state_size, err);
-    if (err->status == MOE_OK)
-        r->spec->planner->init(*state_out, &env, r->spec->planner_params, err);
+    *state_out =
+        moe_planner_new(r->spec->planner, &env, r->spec->planner_params, err);
     return err->status;
 }
 
@@ -73,11 +70,8 @@ moe_status moe_runner_init(moe_engine *e, moe_runner *r, moe_error *err)
     if (make_predictor(e, r, err) != MOE_OK ||
         make_planner(e, r, err) != MOE_OK || make_plans(e, r, err) != MOE_OK)
         return err->status;
-    r->split = moe_array_new(1, s->split->state_size, err);
-    if (err->status != MOE_OK)
-        return err->status;
-    s->split->init(r->split, &e->layout, e->p.model->experts, r->slots,
-                   s->split_params, err);
+    const moe_split_env env = {e->layout, e->p.model->experts, r->slots};
+    r->split = moe_split_new(s->split, &env, s->split_params, err);
     if (err->status != MOE_OK || e->gpu < 0)
         return err->status;
     return moe_slots_init(&r->weights, &e->home, r->slots,
@@ -86,18 +80,10 @@ moe_status moe_runner_init(moe_engine *e, moe_runner *r, moe_error *err)
 
 void moe_runner_fini(const moe_engine *e, moe_runner *r)
 {
-    if (r->predictor != NULL)
-        r->spec->predictor->fini(r->predictor);
-    if (r->planner != NULL)
-        r->spec->planner->fini(r->planner);
-    if (r->oracle_planner != NULL)
-        r->spec->planner->fini(r->oracle_planner);
-    if (r->split != NULL)
-        r->spec->split->fini(r->split);
-    free(r->predictor);
-    free(r->planner);
-    free(r->oracle_planner);
-    free(r->split);
+    moe_predictor_free(r->spec->predictor, r->predictor);
+    moe_planner_free(r->spec->planner, r->planner);
+    moe_planner_free(r->spec->planner, r->oracle_planner);
+    moe_split_free(r->spec->split, r->split);
     for (int l = 0; r->replicas != NULL && l < e->p.n_layers; l++)
         moe_replicas_fini(&r->replicas[l]);
     free(r->replicas);

@@ -218,9 +218,7 @@ static moe_status make_cost(moe_engine *e, moe_error *err)
     if (e->cost == NULL)
         return moe_fail(err, MOE_USAGE, "cluster %s: no cost model '%s'",
                         e->p.cluster->name, e->p.cluster->cost);
-    e->cost_state = moe_array_new(1, e->cost->state_size, err);
-    if (err->status == MOE_OK)
-        e->cost->init(e->cost_state, e->p.model, e->p.cluster, err);
+    e->cost_state = moe_cost_new(e->cost, e->p.model, e->p.cluster, err);
     return err->status;
 }
 
@@ -300,19 +298,16 @@ void moe_engine_free(moe_engine *e)
     if (e->dispatch_ready)
         moe_dispatch_fini(&e->dispatch);
     moe_home_weights_fini(&e->home);
-    if (e->ffn_state != NULL)
-        e->ffn->fini(e->ffn_state);
-    if (e->exact_state != NULL)
-        e->exact->fini(e->exact_state);
-    if (e->cost_state != NULL)
-        e->cost->fini(e->cost_state);
+    moe_ffn_free(e->ffn, e->ffn_state);
+    moe_ffn_free(e->exact, e->exact_state);
+    moe_cost_free(e->cost, e->cost_state);
     moe_batcher_free(e->batcher);
     moe_engine_check_fini(e);
     moe_engine_record_fini(e);
     moe_engine_coordination_fini(e);
     moe_iteration_fini(&e->it);
-    void *arrays[] = {e->runner, e->ffn_state,  e->exact_state, e->cost_state,
-                      e->rows,   e->exact_rows, e->out,         e->trace_layer};
+    void *arrays[] = {e->runner, e->rows, e->exact_rows, e->out,
+                      e->trace_layer};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
     if (e->gpu_comm != MPI_COMM_NULL)

@@ -14,3 +14,4 @@ static const moe_planner *const members[] = {
 };
 
 MOE_REGISTRY(moe_planner)
+MOE_REGISTRY_NEW(moe_planner, moe_planner_env, void)

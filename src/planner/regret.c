@@ -28,14 +28,14 @@ static void make_rival(moe_regret *r, int i, const moe_planner_env *env,
 {
     const moe_planner *p = moe_planner_find(rivals[i].planner);
     r->params[i] = moe_array_new(1, p->params_size, err);
-    r->state[i] = moe_array_new(1, p->state_size, err);
     if (err->status != MOE_OK)
         return;
     r->planner[i] = p;
     moe_opt_defaults(p->opts, r->params[i]);
     moe_opt_parse(moe_opt_find(p->opts, rivals[i].key), rivals[i].value,
                   r->params[i], err);
-    p->init(r->state[i], env, r->params[i], err);
+    if (err->status == MOE_OK)
+        r->state[i] = moe_planner_new(p, env, r->params[i], err);
 }
 
 moe_status moe_regret_init(moe_regret *r, const moe_planner_env *env,
@@ -71,10 +71,8 @@ void moe_regret_fini(moe_regret *r)
     moe_plan_fini(&r->home);
     moe_plan_fini(&r->next);
     for (int i = 0; i < MOE_REGRET_PLANNERS; i++) {
-        if (r->planner[i] != NULL)
-            r->planner[i]->fini(r->state[i]);
+        moe_planner_free(r->planner[i], r->state[i]);
         free(r->params[i]);
-        free(r->state[i]);
     }
     *r = (moe_regret){0};
 }

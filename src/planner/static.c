@@ -24,11 +24,6 @@ static moe_status plan(void *state, const double *load,
     return MOE_OK;
 }
 
-static void fini(void *state)
-{
-    (void)state;
-}
-
 const moe_planner moe_planner_static = {
     .name = "static",
     .help = "the home placement, never changed",
@@ -36,5 +31,4 @@ const moe_planner moe_planner_static = {
     .keeps_home = true,
     .init = init,
     .plan = plan,
-    .fini = fini,
 };

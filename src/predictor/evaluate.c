@@ -117,16 +117,9 @@ static moe_status renew(moe_evaluate_scene *c, moe_evaluation *out,
                                    .max_own = (uint32_t)c->max_tokens,
                                    .file = p->file,
                                    .learned = p->learned};
-    if (c->state != NULL) {
-        p->predictor->fini(c->state);
-        memset(c->state, 0, p->predictor->state_size);
-    } else {
-        c->state = moe_array_new(1, p->predictor->state_size, err);
-    }
-    if (c->state == NULL)
-        return MOE_NOMEM;
+    moe_predictor_free(p->predictor, c->state);
     const double start = cpu_now();
-    p->predictor->init(c->state, &env, p->params, err);
+    c->state = moe_predictor_new(p->predictor, &env, p->params, err);
     out->train_cpu_s = cpu_now() - start;
     return err->status;
 }
@@ -292,14 +285,12 @@ moe_status moe_evaluate(const moe_evaluate_params *params, moe_evaluation *out,
     moe_evaluation v = {0};
     moe_error local = {0};
     run(&c, &v, &local);
-    if (c.state != NULL)
-        params->predictor->fini(c.state);
+    moe_predictor_free(params->predictor, c.state);
     v.layers = c.layers;
     v.n_layers = c.n_layers;
-    void *arrays[] = {c.state,          c.choice,      c.share,
-                      c.load,           c.batch_error, c.sums.truth,
-                      c.sums.predicted, c.sums.first,  c.sums.hits,
-                      c.sums.tokens};
+    void *arrays[] = {c.choice,      c.share,      c.load,
+                      c.batch_error, c.sums.truth, c.sums.predicted,
+                      c.sums.first,  c.sums.hits,  c.sums.tokens};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
     if (local.status == MOE_OK) {

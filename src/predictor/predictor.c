@@ -18,6 +18,7 @@ static const moe_predictor *const members[] = {
 };
 
 MOE_REGISTRY(moe_predictor)
+MOE_REGISTRY_NEW(moe_predictor, moe_predictor_env, void)
 
 moe_forecast moe_forecast_of_load(const void *params)
 {

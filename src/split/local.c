@@ -13,12 +13,12 @@ typedef struct {
     uint32_t *weight; /* [gpus] of one expert's replicas */
 } local_state;
 
-static moe_status init(void *state, const moe_layout *layout, int experts,
-                       int slots, const void *params, moe_error *err)
+static moe_status init(void *state, const moe_split_env *env,
+                       const void *params, moe_error *err)
 {
-    (void)experts, (void)slots, (void)params;
+    (void)params;
     local_state *s = state;
-    s->weight = moe_array_new((size_t)layout->gpus, sizeof *s->weight, err);
+    s->weight = moe_array_new((size_t)env->layout.gpus, sizeof *s->weight, err);
     return s->weight != NULL ? MOE_OK : MOE_NOMEM;
 }
 

@@ -15,15 +15,16 @@ typedef struct {
     int64_t *load; /* [experts] */
 } minmax_state;
 
-static moe_status init(void *state, const moe_layout *layout, int experts,
-                       int slots, const void *params, moe_error *err)
+static moe_status init(void *state, const moe_split_env *env,
+                       const void *params, moe_error *err)
 {
     (void)params;
     minmax_state *s = state;
-    s->load = moe_array_new((size_t)experts, sizeof *s->load, err);
+    s->load = moe_array_new((size_t)env->experts, sizeof *s->load, err);
     if (s->load == NULL)
         return MOE_NOMEM;
-    return moe_share_init(&s->share, experts, layout->gpus, slots, err);
+    return moe_share_init(&s->share, env->experts, env->layout.gpus, env->slots,
+                          err);
 }
 
 static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)

@@ -16,6 +16,7 @@ static const moe_split *const members[] = {
 };
 
 MOE_REGISTRY(moe_split)
+MOE_REGISTRY_NEW(moe_split, moe_split_env, void)
 
 void moe_split_by_weight(const uint32_t *weight, uint32_t n_replicas,
                          uint64_t n, uint64_t first, uint32_t own,
@@ -24,10 +25,10 @@ void moe_split_by_weight(const uint32_t *weight, uint32_t n_replicas,
     uint64_t sum = 0, before = 0, at = first;
     const uint64_t end = first + own;
     for (uint32_t r = 0; r < n_replicas; r++)
-        sum += weight[r];
+        sum += weight != NULL ? weight[r] : 1;
     assert(sum > 0 && sum < (UINT64_C(1) << 31) && n < (UINT64_C(1) << 32));
     for (uint32_t r = 0; r < n_replicas; r++) {
-        before += weight[r];
+        before += weight != NULL ? weight[r] : 1;
         uint64_t bound = n * before / sum; /* end of r's interval */
         uint64_t stop = bound < end ? bound : end;
         pairs_out[r] = stop > at ? (uint32_t)(stop - at) : 0;

@@ -120,8 +120,8 @@ static void bench_prices(size_t i)
     bench_series layers = {.n = 0}, ffns = {.n = 0};
     const moe_advise_params p = params_of(i, &m, &c);
     const moe_cost *cost = moe_cost_find(c.cost);
-    void *state = bench_array(1, cost->state_size);
-    must(cost->init(state, p.model, &c, &err), &err);
+    void *state = moe_cost_new(cost, p.model, &c, &err);
+    must(err.status, &err);
     const moe_pricer pricer = {cost, state, &m, {p.gpus, c.gpus_per_node}};
     uint32_t rows[4] = {100, 200, 150, 60};
     const moe_layer_work work = {.tokens = 512,
@@ -154,8 +154,7 @@ static void bench_prices(size_t i)
     bench_print(name, &ffns, CALLS * 1e-6, "million/s");
     if (!(sum > 0))
         exit(1);
-    cost->fini(state);
-    free(state);
+    moe_cost_free(cost, state);
 }
 
 static void bench_map(size_t i)

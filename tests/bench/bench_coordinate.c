@@ -49,9 +49,9 @@ static void open_stage(stage *t, MPI_Comm comm)
         .layout = {t->size, 8}, .experts = EXPERTS, .slots = slots};
     t->planner = moe_planner_find("balance");
     t->params = bench_array(1, t->planner->params_size);
-    t->state = bench_array(1, t->planner->state_size);
     moe_opt_defaults(t->planner->opts, t->params);
-    must(t->planner->init(t->state, &env, t->params, &err), &err);
+    t->state = moe_planner_new(t->planner, &env, t->params, &err);
+    must(err.status, &err);
     must(moe_plan_init(&t->now, LAYERS, EXPERTS, t->size, slots, &err), &err);
     must(moe_plan_init(&t->next, LAYERS, EXPERTS, t->size, slots, &err), &err);
     moe_plan_set_home(&t->now, &env.layout);
@@ -64,9 +64,8 @@ static void open_stage(stage *t, MPI_Comm comm)
 
 static void close_stage(stage *t)
 {
-    t->planner->fini(t->state);
+    moe_planner_free(t->planner, t->state);
     free(t->params);
-    free(t->state);
     free(t->wire);
     free(t->load);
     free(t->sum);

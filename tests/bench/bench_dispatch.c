@@ -74,8 +74,8 @@ static void address(exchange *x, const moe_layout *layout, bool direct)
     moe_replicas replicas;
     moe_plan_init(&plan, 1, EXPERTS, layout->gpus, slots, &err);
     moe_replicas_init(&replicas, EXPERTS, layout->gpus, slots, &err);
-    void *state = bench_array(1, split->state_size);
-    split->init(state, layout, EXPERTS, slots, NULL, &err);
+    const moe_split_env env = {*layout, EXPERTS, slots};
+    void *state = moe_split_new(split, &env, NULL, &err);
     must(&err);
     moe_plan_set_home(&plan, layout);
     const moe_plan_layer layer = moe_plan_at(&plan, 0);
@@ -92,8 +92,7 @@ static void address(exchange *x, const moe_layout *layout, bool direct)
     moe_dispatch_number(&x->d);
     moe_dispatch_address(&x->d, &x->batch, &replicas, slots, split, state);
     moe_dispatch_tell(&x->d);
-    split->fini(state);
-    free(state);
+    moe_split_free(split, state);
     moe_replicas_fini(&replicas);
     moe_plan_fini(&plan);
 }

@@ -156,8 +156,7 @@ static void make_ours(ours *o, const moe_ffn_shape *shape, int most_rows)
 
 static void free_ours(ours *o)
 {
-    o->ffn->fini(o->state);
-    free(o->state);
+    moe_ffn_free(o->ffn, o->state);
     for (int e = 0; e < EXPERTS; e++)
         free(o->weights[e]);
     free(o->data);

@@ -120,17 +120,16 @@ static seer make_seer(const char *name, const moe_predictor_env *env)
 {
     moe_error err = {0};
     seer s = {.predictor = moe_predictor_find(name), .layers = env->n_layers};
-    s.state = bench_array(1, s.predictor->state_size);
     s.out =
         bench_array(env->max_own * (size_t)env->trace->top_k, sizeof *s.out);
-    must((int)s.predictor->init(s.state, env, NULL, &err), &err);
+    s.state = moe_predictor_new(s.predictor, env, NULL, &err);
+    must((int)err.status, &err);
     return s;
 }
 
 static void free_seer(seer *s)
 {
-    s->predictor->fini(s->state);
-    free(s->state);
+    moe_predictor_free(s->predictor, s->state);
     free(s->out);
 }
 

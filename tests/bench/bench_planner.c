@@ -156,7 +156,6 @@ static bool open_desk(desk *d, const setup *s, const entrant *n)
                         .interval = 1000}};
     d->env.pricer = price(s, &d->env.layout);
     d->params = bench_array(1, p->params_size);
-    d->state = bench_array(1, p->state_size);
     moe_opt_defaults(p->opts, d->params);
     for (int i = 0; i < 4 && n->option[i] != NULL; i += 2) {
         const bool groups = strcmp(n->option[i + 1], "?") == 0;
@@ -170,14 +169,14 @@ static bool open_desk(desk *d, const setup *s, const entrant *n)
     must(moe_plan_init(&d->later, 1, s->experts, s->gpus, slots, &err), &err);
     must(moe_share_init(&d->share, s->experts, s->gpus, slots, &err), &err);
     moe_plan_set_home(&d->home, &d->env.layout);
-    return p->init(d->state, &d->env, d->params, NULL) == MOE_OK;
+    d->state = moe_planner_new(p, &d->env, d->params, NULL);
+    return d->state != NULL;
 }
 
 static void close_desk(desk *d)
 {
-    d->planner->fini(d->state);
+    moe_planner_free(d->planner, d->state);
     free(d->params);
-    free(d->state);
     moe_plan_fini(&d->home);
     moe_plan_fini(&d->next);
     moe_plan_fini(&d->later);

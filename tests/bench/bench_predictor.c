@@ -57,7 +57,6 @@ static void one(const moe_trace *t, const int *layers, const char *name,
     const size_t n_e = (size_t)t->experts;
     moe_error err = {0};
     void *params = bench_array(1, p->params_size);
-    void *state = bench_array(1, p->state_size);
     double *share = bench_array(n_e, sizeof *share);
     uint64_t *load = bench_array(n_e, sizeof *load);
     uint16_t *choice = bench_array(SEQ * (size_t)t->top_k, sizeof *choice);
@@ -72,7 +71,8 @@ static void one(const moe_trace *t, const int *layers, const char *name,
                                    .iterations = 1,
                                    .gpus = 1};
     moe_opt_defaults(p->opts, params);
-    must(p->init(state, &env, params, &err), &err);
+    void *state = moe_predictor_new(p, &env, params, &err);
+    must(err.status, &err);
     must(moe_batcher_new(&bp, &batcher, &err), &err);
     const moe_batch *b = moe_batcher_load(batcher, 0);
     series.n = 0;
@@ -87,9 +87,9 @@ static void one(const moe_trace *t, const int *layers, const char *name,
     bench_print(name, &series, SEQ * 1e-6, "Mtoken/s and layer");
     printf("  %-40s %9.3f of a copy's bandwidth\n", "",
            bytes / bench_summary(&series).median / bandwidth);
-    p->fini(state);
+    moe_predictor_free(p, state);
     moe_batcher_free(batcher);
-    void *arrays[] = {params, state, share, load, choice};
+    void *arrays[] = {params, share, load, choice};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
 }

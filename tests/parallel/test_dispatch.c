@@ -309,17 +309,15 @@ START_TEST(every_row_meets_its_expert_and_comes_home)
     const char *wrong = p.status == MOE_OK ? NULL : "init";
     for (size_t i = 0; moe_split_at(i) != NULL; i++) {
         const moe_split *split = moe_split_at(i);
-        void *state = moe_array_new(1, split->state_size, NULL);
-        split->init(state, &p.layout, cases[_i].experts, p.plan.slots, NULL,
-                    NULL);
+        const moe_split_env env = {p.layout, cases[_i].experts, p.plan.slots};
+        void *state = moe_split_new(split, &env, NULL, NULL);
         for (int round = 0; round < ROUNDS; round++) {
             draw_plan(&p, round);
             for (size_t a = 0; a < MOE_ARRAY_LEN(accuracies); a++)
                 if (!travel(&p, split, state, accuracies[a], round))
                     wrong = split->name;
         }
-        split->fini(state);
-        free(state);
+        moe_split_free(split, state);
     }
     post_fini(&p);
     ck_assert_msg(wrong == NULL, "%s: %s", cases[_i].name, wrong);

@@ -510,8 +510,7 @@ START_TEST(the_gpu_clock_pays_for_the_predictor)
     moe_status s = bench_init_with(&b, &cases[0], &worker);
     s = s == MOE_OK ? bench_run(&b) : s;
     const moe_cost *cost = moe_cost_find("analytic");
-    void *state = moe_array_new(1, cost->state_size, NULL);
-    cost->init(state, &b.model, &b.cluster, NULL);
+    void *state = moe_cost_new(cost, &b.model, &b.cluster, NULL);
     const int tokens = 60, sequences = 2, n = test_ctx.size; /* of a batch */
     const double own =
         (tokens * (test_ctx.rank + 1)) / n - (tokens * test_ctx.rank) / n;
@@ -527,8 +526,7 @@ START_TEST(the_gpu_clock_pays_for_the_predictor)
         exposed = b.ledger.exposed[at + MOE_PHASE_PREDICT];
         free_s = b.ledger.gpu[other * MOE_N_PHASES + MOE_PHASE_PREDICT];
     }
-    cost->fini(state);
-    free(state);
+    moe_cost_free(cost, state);
     bench_fini(&b);
     ck_assert_int_eq(s, MOE_OK);
     ck_assert_double_gt(expected, 0);

@@ -85,8 +85,7 @@ static void store_fini(store *s)
     moe_home_weights_fini(&s->home);
     moe_plan_fini(&s->plan);
     moe_plan_fini(&s->next);
-    s->ffn->fini(s->state);
-    free(s->state);
+    moe_ffn_free(s->ffn, s->state);
     free(s->expected);
     free(s->moves);
 }

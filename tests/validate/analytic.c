@@ -67,8 +67,7 @@ static void begin(pricing *p)
 
 static void stop(pricing *p)
 {
-    p->cost->fini(p->state);
-    free(p->state);
+    moe_cost_free(p->cost, p->state);
 }
 
 static void read_csv(const char *path, moe_csv *csv)
