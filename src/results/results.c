@@ -132,8 +132,8 @@ static void ask_io_component(moe_results *r)
 {
     MPI_File *file = NULL;
     MPI_Info info = MPI_INFO_NULL;
-    int n = 0, flag = 0;
-    char key[MPI_MAX_INFO_KEY + 1], value[8];
+    int n = 0;
+    char key[MPI_MAX_INFO_KEY + 1];
     if (H5Fget_vfd_handle(r->file, H5P_DEFAULT, (void **)&file) < 0 ||
         file == NULL || MPI_File_get_info(*file, &info) != MPI_SUCCESS)
         return;
@@ -141,7 +141,6 @@ static void ask_io_component(moe_results *r)
     MOE_MPI(MPI_Info_get_nkeys(info, &n));
     for (int i = 0; i < n; i++) {
         MOE_MPI(MPI_Info_get_nthkey(info, i, key));
-        MOE_MPI(MPI_Info_get(info, key, sizeof value - 1, value, &flag));
         if (strncmp(key, "romio", 5) == 0)
             snprintf(r->io, sizeof r->io, "romio");
     }
