@@ -11,7 +11,7 @@ V       ?= 0
 PKGS     := ompi-c hdf5-openmpi hwloc yaml-0.1 jansson libcrypto
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wvla
-VERSION  := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
+VERSION  := $(shell tools/version.sh)
 ALL_CPPFLAGS = -Iinclude -I$(BUILD) $(patsubst -I%,-isystem %,$(shell \
             pkg-config --cflags-only-I $(PKGS) 2>/dev/null)) -D_GNU_SOURCE
 ALL_CFLAGS = -std=gnu17 -fopenmp $(WARN) $(WERROR) $(CFLAGS)
