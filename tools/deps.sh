@@ -1,38 +1,48 @@
 #!/usr/bin/env bash
-# Make sure that what a make target needs is there: tools/deps.sh build|test|report
-#   build   compile and run        test    also `make check`
+# Make sure that what a make target needs is there: tools/deps.sh LEVEL
+#   build   compile and run
+#   test    also `make check`
 #   report  also figures (gnuplot, which the program can do without)
+#   ci      also .ci/run, but for MPICH: MPI=mpich tools/deps.sh build
+#   flags   install nothing; print the compiler's and linker's flags for make
 # Says and does nothing when all is there. Otherwise, on Debian or Ubuntu and as
-# root or with sudo, installs what is missing; elsewhere it names the packages
-# and exits 1.
+# root or with sudo, installs what is missing; elsewhere it names the packages,
+# a line each, and exits 1. CC, MPI and HDF5 are obeyed as make obeys them.
 set -euo pipefail
-: "${CC:=gcc}"
+# shellcheck source=tools/libraries.sh
+. "$(dirname "$0")/libraries.sh"
 
 level=${1:-build}
 case $level in
-build | test | report) ;;
+build | test | report | ci | flags) ;;
 *)
-    echo "usage: tools/deps.sh build|test|report" >&2
+    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
     exit 2
     ;;
 esac
 
-# LEVEL | PROBE | Debian | Fedora | Spack
+# LEVEL|PROBE|Debian|Fedora|Spack. Debian's are tried in CI; Fedora's and Spack's
+# are untried.
 requirements() {
-    cat <<'TABLE'
-build|header stdio.h|libc6-dev|glibc-devel|-
+    local m=$mpi_family runtime=openmpi-bin c=gcc
+    [ "$m" = openmpi ] || runtime=$m
+    [ "$CC" != clang ] || c=clang
+    cat << TABLE
+build|have ${CC%% *}|$c|$c|$c
 build|have make|make|make|gmake
-build|module ompi-c|libopenmpi-dev|openmpi-devel|openmpi
-build|have ${MPIRUN:-mpirun}|openmpi-bin|openmpi|openmpi
-build|module hwloc|libhwloc-dev|hwloc-devel|hwloc
-build|module hdf5-openmpi|libhdf5-openmpi-dev|hdf5-openmpi-devel|hdf5+mpi+hl
-build|header dnnl.h|libdnnl-dev|onednn-devel|onednn
-build|module yaml-0.1|libyaml-dev|libyaml-devel|libyaml
-build|module jansson|libjansson-dev|jansson-devel|jansson
-build|header Random123/philox.h|librandom123-dev|Random123-devel|random123
-build|module libcrypto|libssl-dev|openssl-devel|openssl
-test|module check|check|check-devel|check
-test|header coin/Clp_C_Interface.h|coinor-libclp-dev|coin-or-Clp-devel|clp
+build|have pkg-config|pkg-config|pkgconf-pkg-config|pkgconf
+build|header stdio.h|libc6-dev|glibc-devel|-
+build|library mpi|lib$m-dev|$m-devel|$m
+build|have $(mpirun)|$runtime|$m|$m
+build|library hdf5|libhdf5-$m-dev|hdf5-$m-devel|hdf5+mpi+hl
+build|library hwloc|libhwloc-dev|hwloc-devel|hwloc
+build|library dnnl|libdnnl-dev|onednn-devel|onednn
+build|library yaml|libyaml-dev|libyaml-devel|libyaml
+build|library jansson|libjansson-dev|jansson-devel|jansson
+build|library random123|librandom123-dev|Random123-devel|random123
+build|library crypto|libssl-dev|openssl-devel|openssl
+test|library check|check|check-devel|check
+test|library clp|coinor-libclp-dev|coin-or-Clp-devel|clp
 test|python numpy|python3-numpy|python3-numpy|py-numpy
 test|python xarray|python3-xarray|python3-xarray|py-xarray
 test|python h5netcdf|python3-h5netcdf|python3-h5netcdf|py-h5netcdf
@@ -46,58 +56,44 @@ test|have slurmctld|slurm-wlm|slurm-slurmctld|slurm
 test|have munged|munge|munge|munge
 test|module pmix|libpmix-dev|pmix-devel|pmix
 test|have ip|iproute2|iproute|iproute2
+ci|have clang|clang|clang|llvm
+ci|openmp clang|libomp-dev|libomp-devel|llvm
+ci|have clang-format|clang-format|clang-tools-extra|llvm
 report|have gnuplot|gnuplot-nox|gnuplot-minimal|gnuplot
 TABLE
 }
 
-have() { command -v "$1" > /dev/null 2>&1; }
-
-# Headers and modules are asked for in one call each, as every call costs.
-headers() { printf '#include <%s>\n' "$@" | $CC -E -x c - > /dev/null 2>&1; }
-modules() { pkg-config --exists "$@" 2> /dev/null; }
-
 # Tests use the system's Python, whose packages come from the system too.
-pythons() {
-    /usr/bin/python3 -c 'import sys
-from importlib.util import find_spec
-sys.exit(any(find_spec(m) is None for m in sys.argv[1:]))' "$@" 2> /dev/null
+python() {
+    /usr/bin/python3 -c "import importlib.util as u, sys
+sys.exit(u.find_spec('$1') is None)" 2> /dev/null
 }
 
-# Words of all needed probes of a kind, so that one call can ask for all.
-words() {
-    local l p rest
-    while IFS='|' read -r l p rest; do
-        [ "${p%% *}" = "$1" ] && wanted "$l" && eval "echo ${p#* }"
-    done <<< "$(requirements)"
-    return 0
-}
+header() { compiles "#include <$1>"; }
+openmp() { CC=$1 compiles '#include <omp.h>' -fopenmp; }
 
 wanted() {
-    [ "$1" = build ] || [ "$1" = "$level" ]
+    case $level in
+    flags) [ "$1" = build ] ;;
+    ci) [ "$1" != report ] ;;
+    *) [ "$1" = build ] || [ "$1" = "$level" ] ;;
+    esac
 }
 
-# Print the rows of the table that are not satisfied.
+# The rows of the table that are not satisfied.
 missing() {
-    local l p debian rest good=" "
-    have "${CC%% *}" || echo "gcc|gcc|gcc"
-    have pkg-config || echo "pkg-config|pkgconf-pkg-config|pkgconf"
-    # all of a kind at once; one by one only where that fails
-    # shellcheck disable=SC2046 # lists of words
-    { headers $(words header) && good+="header "; } || true
-    # shellcheck disable=SC2046
-    { modules $(words module) && good+="module "; } || true
-    # shellcheck disable=SC2046
-    { pythons $(words python) && good+="python "; } || true
-    while IFS='|' read -r l p debian rest; do
-        wanted "$l" || continue
-        [[ $good == *" ${p%% *} "* ]] && continue
-        case $p in
-        header*) headers "${p#* }" ;;
-        module*) modules "${p#* }" ;;
-        python*) pythons "${p#* }" ;;
-        have*) have "$(eval "echo ${p#* }")" ;;
-        esac || echo "$debian|$rest"
-    done <<< "$(requirements)"
+    local l probe rest
+    requirements | while IFS='|' read -r l probe rest; do
+        # shellcheck disable=SC2086 # words
+        ! wanted "$l" || $probe > /dev/null || echo "$probe|$rest"
+    done
+}
+
+# told ROWS: a line for each
+told() {
+    while IFS='|' read -r probe debian fedora spack; do
+        echo "missing: ${probe##* } (Debian $debian, Fedora $fedora, Spack $spack)"
+    done <<< "$1" >&2
 }
 
 # Run as root; fails where that is not possible.
@@ -126,21 +122,34 @@ install_debian() {
     return "$rc"
 }
 
+# Folders of headers are given as the system's, so that only our own code is
+# warned about. Tests alone need check; Clp they can do without.
+flags() {
+    local l all='' check compiler='^-(isystem|D|Wno)'
+    for l in mpi hdf5 hwloc dnnl yaml jansson random123 crypto; do
+        all+=" $(library $l)"
+    done
+    all=$(tr -s ' \n' '\n' <<< "$all" | sed 's/^-I/-isystem /')
+    check=$(library check) ||
+        check="\$(error missing: check, which tools/deps.sh test installs)"
+    cat << MAKE
+LIB_CPPFLAGS := $(grep -E "$compiler" <<< "$all" | awk '!seen[$0]++' | tr '\n' ' ')
+LIBS := $(grep -vE "$compiler" <<< "$all" | tr '\n' ' ') -lm
+CHECK_LIBS = $check
+CLP_LIBS := $(library clp)
+MPIRUN ?= $(mpirun)
+MAKE
+}
+
 lacking=$(missing)
-[ -n "$lacking" ] || exit 0
-
-mapfile -t packages <<< "$(cut -d"|" -f1 <<< "$lacking" | sort -u)"
-if install_debian "${packages[@]}"; then
-    lacking=$(missing)
-    [ -n "$lacking" ] || exit 0
+if [ -n "$lacking" ] && [ "$level" != flags ]; then
+    mapfile -t packages <<< "$(cut -d'|' -f2 <<< "$lacking" | sort -u)"
+    install_debian "${packages[@]}" && lacking=$(missing)
 fi
-
-{
-    echo "missing, and not installed (needs Debian or Ubuntu, and root or sudo):"
-    { echo "DEBIAN|FEDORA|SPACK" && sort -u <<< "$lacking"; } |
-        while IFS='|' read -r debian fedora spack; do
-            printf '  %-22s %-22s %s\n' "$debian" "$fedora" "$spack"
-        done
-} >&2
-# Figures are a bonus: without gnuplot reports have none.
-[ "$level" = report ] && [ "$lacking" = "gnuplot-nox|gnuplot-minimal|gnuplot" ]
+if [ -n "$lacking" ]; then
+    told "$lacking"
+    # Figures are a bonus: without gnuplot reports have none.
+    [ "$level" = report ] && [[ $lacking == "have gnuplot|"* ]] || exit 1
+elif [ "$level" = flags ]; then
+    flags
+fi

@@ -1,0 +1,70 @@
+# Targets that check, measure and deliver what the Makefile builds.
+
+# These compile nothing themselves: they install what is missing, and then build
+# and run in a make of their own.
+BARE := clean help deps demo check asan bench validate paper format format-check dist
+again = @$(MAKE) --no-print-directory
+
+deps: ## install missing packages (root or sudo), else name them
+	@tools/deps.sh build
+
+demo: ## build, run the main job on the bundled trace, show the result
+	@tools/deps.sh report
+	$(again) all
+	@tools/demo.sh
+
+check: ## every test; ends with "N passed, N failed"
+	@tools/deps.sh test
+	$(again) check-only
+
+check-only: moegps $(TESTS)
+	@tests/run.sh $(TESTS)
+
+asan: ## the tests under address and undefined-behaviour sanitizers
+	@tools/deps.sh test
+	$(again) BUILD=$(BUILD)/asan check-only \
+	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
+
+bench: deps ## print speed as ratios to the raw alternatives
+	$(again) bench-only
+
+bench-only: moegps $(BENCHES)
+	@tests/bench/run.sh $(BENCHES)
+
+$(BUILD)/validate: $(wildcard tests/validate/*.[ch]) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ \
+	    $(filter %.c %.a,$^) $(LIBS)
+
+validate: deps ## print how far the cost models are off: results/validation.md
+	$(again) validate-only
+
+validate-only: $(BUILD)/validate
+	@$< > $(BUILD)/validation.md; rc=$$?; \
+	 cat $(BUILD)/validation.md; cp $(BUILD)/validation.md results/; exit $$rc
+
+evaluate: moegps ## judge the predictors on the bundled traces: results/evaluate.md
+	@tools/evaluate.sh
+
+paper: ## compare the paper's claims with runs and models: results/paper.md
+	@tools/deps.sh test
+	$(again) paper-only
+
+paper-only: moegps
+	@/usr/bin/python3 tools/paper.py
+
+FORMATTED = $(wildcard src/*/*.[ch] include/moegps/*.h tests/*.[ch] tests/*/*.[ch])
+
+format: ## lay out sources with clang-format
+	clang-format -i $(FORMATTED)
+
+format-check: ## fail where `make format` would change something
+	@clang-format --dry-run --Werror $(FORMATTED)
+
+dist: ## an archive of the last commit: build/moegps-VERSION.tar.gz
+	@mkdir -p $(BUILD)
+	@git archive --prefix=moegps-$(VERSION:.dirty=)/ -o $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz HEAD
+	@echo $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz
+
+.PHONY: deps demo check check-only asan bench bench-only validate validate-only evaluate paper \
+        paper-only format format-check dist
