@@ -1,4 +1,4 @@
-/** engine.h: a run: the pipeline of DESIGN section 2, measured.
+/** engine.h: a run: what every strategy does on the same batches, measured.
  *
  *  Everything a run needs is set up before anything is timed; iterations then
  *  run every strategy on the same batch, in an order shuffled by the seed.

@@ -30,7 +30,7 @@ typedef enum { MOE_SYNC_PHASE, MOE_SYNC_NONE } moe_sync;
 typedef enum { MOE_CENTRAL, MOE_REPLICATED } moe_coordination;
 typedef enum { MOE_SHARED, MOE_DEDICATED } moe_coordinator;
 
-/* How rows reach their experts (DESIGN section 2). */
+/* How rows reach their experts. */
 typedef enum {
     MOE_ROUTING_AUTO,     /* direct where tokens are foretold */
     MOE_ROUTING_DISPATCH, /* all of them once the truth is known */

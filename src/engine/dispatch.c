@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/dispatch.h"
+#include "dispatch_internal.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -101,26 +101,31 @@ static moe_status allocate(moe_dispatch *d, moe_error *err)
     return err->status;
 }
 
-moe_status moe_dispatch_init(moe_dispatch *d, const moe_dispatch_params *p,
-                             moe_error *err)
+moe_status moe_dispatch_new(const moe_dispatch_params *p, moe_dispatch **d_out,
+                            moe_error *err)
 {
-    *d = (moe_dispatch){.p = *p, .row_type = MPI_DATATYPE_NULL};
     moe_error local = {0};
+    moe_dispatch *d = moe_array_new(1, sizeof *d, &local);
     moe_to_int(p->max_tokens * (uint64_t)p->top_k, "pairs of a batch", &local);
+    if (d != NULL)
+        *d = (moe_dispatch){.p = *p, .row_type = MPI_DATATYPE_NULL};
     if (local.status == MOE_OK)
         allocate(d, &local);
     if (local.status != MOE_OK) {
-        moe_dispatch_fini(d);
+        moe_dispatch_free(d);
         return moe_fail(err, local.status, "dispatch: %s", local.text);
     }
     MOE_MPI(MPI_Comm_rank(p->comm, &d->gpu));
     MOE_MPI(MPI_Type_contiguous((int)p->row_bytes, MPI_BYTE, &d->row_type));
     MOE_MPI(MPI_Type_commit(&d->row_type));
+    *d_out = d;
     return MOE_OK;
 }
 
-void moe_dispatch_fini(moe_dispatch *d)
+void moe_dispatch_free(moe_dispatch *d)
 {
+    if (d == NULL)
+        return;
     void *arrays[] = {d->own,        d->total,      d->first,      d->pairs,
                       d->cursor,     d->missing,    d->keep,       d->place,
                       d->kept_slot,  d->kept_there, d->home_count, d->home_at,
@@ -135,7 +140,7 @@ void moe_dispatch_fini(moe_dispatch *d)
     release(d->kept, d->kept_reserved);
     if (d->row_type != MPI_DATATYPE_NULL)
         MOE_MPI(MPI_Type_free(&d->row_type));
-    *d = (moe_dispatch){.row_type = MPI_DATATYPE_NULL};
+    free(d);
 }
 
 static const uint16_t *layer_experts(const moe_batch *batch, int layer)
@@ -398,6 +403,18 @@ void moe_dispatch_send(moe_dispatch *d)
                           d->p.comm));
 }
 
+moe_dispatch_rows moe_dispatch_get_rows(const moe_dispatch *d)
+{
+    return (moe_dispatch_rows){.of_slot = d->slot_rows,
+                               .all = d->n_rows,
+                               .in_place = d->n_rows - d->rest.n_recv,
+                               .ahead = d->direct ? d->ahead.send_count : NULL,
+                               .sent = d->rest.send_count,
+                               .received = d->rest.recv_count,
+                               .home = d->home_count,
+                               .back = d->back_count};
+}
+
 /* ---- by slot and back ---- */
 
 /* Copy the wanted ones of n rows, a run at a time. @return where they end. */
@@ -472,9 +489,11 @@ void moe_dispatch_ungroup(moe_dispatch *d)
     }
 }
 
-void moe_dispatch_send_back(moe_dispatch *d)
+const void *moe_dispatch_send_back(moe_dispatch *d, const uint32_t **where_out)
 {
     MOE_MPI(MPI_Alltoallv(d->recv, d->home_count, d->home_at, d->row_type,
                           d->send, d->back_count, d->back_at, d->row_type,
                           d->p.comm));
+    *where_out = d->rest.where;
+    return d->send;
 }

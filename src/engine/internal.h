@@ -20,8 +20,8 @@
 
 #include <time.h>
 
+#include "dispatch.h"
 #include "moegps/cost.h"
-#include "moegps/dispatch.h"
 #include "moegps/engine.h"
 #include "moegps/mem.h"
 #include "moegps/regret.h"
@@ -145,11 +145,10 @@ struct moe_engine {
     const moe_ffn *ffn, *exact;
     void *ffn_state, *exact_state;
     moe_home_weights home;
-    moe_dispatch dispatch;
-    bool dispatch_ready;
-    char *rows;       /* [max_own][row bytes] hidden vectors, real */
-    char *exact_rows; /* the same for the exact back end */
-    char *out;        /* [max_own][out bytes] */
+    moe_dispatch *dispatch; /* NULL on a dedicated rank */
+    char *rows;             /* [max_own][row bytes] hidden vectors, real */
+    char *exact_rows;       /* the same for the exact back end */
+    char *out;              /* [max_own][out bytes] */
 
     const moe_cost *cost;
     void *cost_state;

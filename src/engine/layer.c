@@ -6,7 +6,7 @@
 /* Number, address and send the pairs that were counted last. */
 static void send_rows(moe_engine *e, moe_runner *r, int layer, const char *rows)
 {
-    moe_dispatch *d = &e->dispatch;
+    moe_dispatch *d = e->dispatch;
     moe_dispatch_number(d);
     moe_dispatch_address(d, e->it.batch, &r->replicas[layer], r->slots,
                          r->spec->split, r->split);
@@ -23,7 +23,7 @@ static void end_attention(moe_engine *e, moe_runner *r, int layer,
     const size_t pairs = e->it.batch->own * (size_t)e->it.batch->top_k;
     moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_ATTENTION, layer, layer + 1);
     const moe_stamp start = moe_stamp_now();
-    moe_dispatch_expect(&e->dispatch, e->it.batch,
+    moe_dispatch_expect(e->dispatch, e->it.batch,
                         e->it.predicted_experts + (size_t)layer * pairs);
     send_rows(e, r, layer, rows);
     moe_engine_charge(e, MOE_PHASE_ATTENTION, layer, layer + 1, start);
@@ -33,9 +33,9 @@ static void route(moe_engine *e, const moe_runner *r, int layer)
 {
     const moe_stamp start = moe_stamp_now();
     if (r->direct)
-        moe_dispatch_compare(&e->dispatch, e->it.batch, layer);
+        moe_dispatch_compare(e->dispatch, e->it.batch, layer);
     else
-        moe_dispatch_count(&e->dispatch, e->it.batch, layer);
+        moe_dispatch_count(e->dispatch, e->it.batch, layer);
     moe_engine_charge(e, MOE_PHASE_ROUTE, layer, layer + 1, start);
 }
 
@@ -50,9 +50,9 @@ static void dispatch(moe_engine *e, moe_runner *r, int layer, const char *rows)
 /* Spoil one received row, so that tests see the checks fail. */
 static void corrupt(moe_engine *e, char *grouped)
 {
-    if (!e->checks.corrupt || e->dispatch.n_rows == 0)
+    if (!e->checks.corrupt || moe_dispatch_get_rows(e->dispatch).all == 0)
         return;
-    for (size_t b = 0; b < e->dispatch.p.row_bytes; b++)
+    for (size_t b = 0; b < moe_ffn_row_bytes(&e->shape); b++)
         grouped[b] = (char)~grouped[b];
     e->checks.corrupt = false;
 }
@@ -61,11 +61,11 @@ static void run_experts(moe_engine *e, moe_runner *r, int layer,
                         const moe_ffn *ffn, void *ffn_state)
 {
     const moe_stamp start = moe_stamp_now();
-    moe_dispatch *d = &e->dispatch;
+    moe_dispatch *d = e->dispatch;
     moe_ffn_work work = {.slots = r->slots,
                          .weights = r->weights.weights +
                                     (size_t)layer * (size_t)r->slots,
-                         .rows = d->slot_rows,
+                         .rows = moe_dispatch_get_rows(d).of_slot,
                          .data = moe_dispatch_group(d)};
     ffn->run(ffn_state, &work, &e->ctx->err);
     moe_inject(e->ctx, MOE_SITE_FFN);
@@ -79,9 +79,9 @@ static void combine(moe_engine *e, int layer, const moe_ffn *ffn,
 {
     moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_COMBINE, layer, layer + 1);
     const moe_stamp start = moe_stamp_now();
-    moe_dispatch_send_back(&e->dispatch);
-    ffn->combine(ffn_state, e->it.batch, layer, e->dispatch.send,
-                 e->dispatch.rest.where, e->out);
+    const uint32_t *where;
+    const void *rows = moe_dispatch_send_back(e->dispatch, &where);
+    ffn->combine(ffn_state, e->it.batch, layer, rows, where, e->out);
     moe_engine_charge(e, MOE_PHASE_COMBINE, layer, layer + 1, start);
 }
 
@@ -107,19 +107,19 @@ static void note_exchange(const moe_engine *e, const int *sent,
 
 static void note_rows(moe_engine *e, const moe_runner *r, int layer)
 {
-    const moe_dispatch *d = &e->dispatch;
+    const moe_dispatch_rows n = moe_dispatch_get_rows(e->dispatch);
     const double bytes = moe_engine_row_bytes(e);
     moe_layer_facts *f = &e->it.facts[layer];
     for (int g = 0; g < e->layout.gpus; g++) {
-        e->it.sent_bytes[g] += (int64_t)(d->rest.send_count[g] * bytes);
-        if (r->direct)
-            e->it.ahead_bytes[g] += (int64_t)(d->ahead.send_count[g] * bytes);
+        e->it.sent_bytes[g] += (int64_t)(n.sent[g] * bytes);
+        if (n.ahead != NULL)
+            e->it.ahead_bytes[g] += (int64_t)(n.ahead[g] * bytes);
     }
-    note_exchange(e, d->rest.send_count, d->rest.recv_count, f->dispatch_bytes);
-    note_exchange(e, d->home_count, d->back_count, f->combine_bytes);
-    f->rows = d->n_rows;
-    f->placed = d->n_rows - d->rest.n_recv;
-    memcpy(e->it.slot_rows + (size_t)layer * (size_t)e->max_slots, d->slot_rows,
+    note_exchange(e, n.sent, n.received, f->dispatch_bytes);
+    note_exchange(e, n.home, n.back, f->combine_bytes);
+    f->rows = n.all;
+    f->placed = n.in_place;
+    memcpy(e->it.slot_rows + (size_t)layer * (size_t)e->max_slots, n.of_slot,
            (size_t)r->slots * sizeof *e->it.slot_rows);
 }
 

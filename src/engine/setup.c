@@ -123,8 +123,7 @@ static moe_status make_dispatch(moe_engine *e, moe_error *err)
         .max_tokens = tokens,
         .max_own = moe_batch_share_max(tokens, e->layout.gpus),
         .row_bytes = moe_ffn_row_bytes(&e->shape)};
-    e->dispatch_ready = moe_dispatch_init(&e->dispatch, &params, err) == MOE_OK;
-    return err->status;
+    return moe_dispatch_new(&params, &e->dispatch, err);
 }
 
 static moe_status make_rows(moe_engine *e, moe_error *err)
@@ -295,8 +294,7 @@ void moe_engine_free(moe_engine *e)
     for (int i = 0; i < e->n_runners; i++)
         moe_runner_fini(e, &e->runner[i]);
     moe_engine_regret_fini(e);
-    if (e->dispatch_ready)
-        moe_dispatch_fini(&e->dispatch);
+    moe_dispatch_free(e->dispatch);
     moe_home_weights_fini(&e->home);
     moe_ffn_free(e->ffn, e->ffn_state);
     moe_ffn_free(e->exact, e->exact_state);

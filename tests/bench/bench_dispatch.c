@@ -8,14 +8,14 @@
 
 #include <string.h>
 
-#include "moegps/dispatch.h"
+#include "../../src/engine/dispatch_internal.h"
 
 enum { EXPERTS = 8, TOP_K = 2, TOKENS = 1024, SAMPLES = 41 };
 
 static const double TARGET_EXCHANGE = 0.95, TARGET_COPY = 0.7;
 
 typedef struct {
-    moe_dispatch d;
+    moe_dispatch *d;
     moe_batch batch;
     uint16_t *predicted;                 /* [TOKENS][TOP_K] */
     char *rows;                          /* [TOKENS] own rows */
@@ -81,17 +81,17 @@ static void address(exchange *x, const moe_layout *layout, bool direct)
     const moe_plan_layer layer = moe_plan_at(&plan, 0);
     moe_replicas_index(&replicas, &layer);
     if (direct) {
-        moe_dispatch_expect(&x->d, &x->batch, x->predicted);
-        moe_dispatch_number(&x->d);
-        moe_dispatch_address(&x->d, &x->batch, &replicas, slots, split, state);
-        moe_dispatch_tell(&x->d);
-        moe_dispatch_compare(&x->d, &x->batch, 0);
+        moe_dispatch_expect(x->d, &x->batch, x->predicted);
+        moe_dispatch_number(x->d);
+        moe_dispatch_address(x->d, &x->batch, &replicas, slots, split, state);
+        moe_dispatch_tell(x->d);
+        moe_dispatch_compare(x->d, &x->batch, 0);
     } else {
-        moe_dispatch_count(&x->d, &x->batch, 0);
+        moe_dispatch_count(x->d, &x->batch, 0);
     }
-    moe_dispatch_number(&x->d);
-    moe_dispatch_address(&x->d, &x->batch, &replicas, slots, split, state);
-    moe_dispatch_tell(&x->d);
+    moe_dispatch_number(x->d);
+    moe_dispatch_address(x->d, &x->batch, &replicas, slots, split, state);
+    moe_dispatch_tell(x->d);
     moe_split_free(split, state);
     moe_replicas_fini(&replicas);
     moe_plan_fini(&plan);
@@ -114,13 +114,13 @@ static void make(exchange *x, moe_ctx *ctx, size_t row_bytes, bool skewed,
                                    .max_own = TOKENS,
                                    .row_bytes = row_bytes};
     moe_error err = {0};
-    moe_dispatch_init(&x->d, &p, &err);
+    moe_dispatch_new(&p, &x->d, &err);
     must(&err);
     address(x, &layout, direct);
-    x->n_recv = (size_t)x->d.n_rows;
+    x->n_recv = (size_t)x->d->n_rows;
     x->rows = bench_array(TOKENS, row_bytes);
     x->send = bench_array(TOKENS * TOP_K, row_bytes);
-    x->ahead = bench_array((size_t)x->d.ahead.n_recv + 1, row_bytes);
+    x->ahead = bench_array((size_t)x->d->ahead.n_recv + 1, row_bytes);
     x->recv = bench_array(x->n_recv, row_bytes);
     x->grouped = bench_array(x->n_recv, row_bytes);
     memset(x->rows, 1, TOKENS * row_bytes);
@@ -128,7 +128,7 @@ static void make(exchange *x, moe_ctx *ctx, size_t row_bytes, bool skewed,
 
 static void end(exchange *x)
 {
-    moe_dispatch_fini(&x->d);
+    moe_dispatch_free(x->d);
     free(x->batch.experts_of);
     free(x->predicted);
     free(x->rows);
@@ -142,7 +142,7 @@ static void end(exchange *x)
 
 static void pack(exchange *x)
 {
-    moe_dispatch_pack(&x->d, &x->batch, x->rows);
+    moe_dispatch_pack(x->d, &x->batch, x->rows);
 }
 
 static void bare_pack(exchange *x)
@@ -155,13 +155,13 @@ static void bare_pack(exchange *x)
 /* The same exchange again, whichever was made last. */
 static void send_leg(exchange *x, moe_leg *leg)
 {
-    x->d.leg = leg;
-    moe_dispatch_send(&x->d);
+    x->d->leg = leg;
+    moe_dispatch_send(x->d);
 }
 
 static void bare_leg(exchange *x, const moe_leg *leg, char *to)
 {
-    const moe_dispatch *d = &x->d;
+    const moe_dispatch *d = x->d;
     MOE_MPI(MPI_Alltoallv(x->send, leg->send_count, leg->send_at, d->row_type,
                           to, leg->recv_count, leg->recv_at, d->row_type,
                           d->p.comm));
@@ -169,27 +169,27 @@ static void bare_leg(exchange *x, const moe_leg *leg, char *to)
 
 static void ahead(exchange *x)
 {
-    send_leg(x, &x->d.ahead);
+    send_leg(x, &x->d->ahead);
 }
 
 static void bare_ahead(exchange *x)
 {
-    bare_leg(x, &x->d.ahead, x->ahead);
+    bare_leg(x, &x->d->ahead, x->ahead);
 }
 
 static void send(exchange *x)
 {
-    send_leg(x, &x->d.rest);
+    send_leg(x, &x->d->rest);
 }
 
 static void bare_send(exchange *x)
 {
-    bare_leg(x, &x->d.rest, x->recv);
+    bare_leg(x, &x->d->rest, x->recv);
 }
 
 static void group(exchange *x)
 {
-    moe_dispatch_group(&x->d);
+    moe_dispatch_group(x->d);
 }
 
 static void bare_group(exchange *x)
@@ -199,7 +199,7 @@ static void bare_group(exchange *x)
 
 static void ungroup(exchange *x)
 {
-    moe_dispatch_ungroup(&x->d);
+    moe_dispatch_ungroup(x->d);
 }
 
 static void bare_ungroup(exchange *x)
@@ -209,12 +209,13 @@ static void bare_ungroup(exchange *x)
 
 static void send_back(exchange *x)
 {
-    moe_dispatch_send_back(&x->d);
+    const uint32_t *where;
+    moe_dispatch_send_back(x->d, &where);
 }
 
 static void bare_send_back(exchange *x)
 {
-    const moe_dispatch *d = &x->d;
+    const moe_dispatch *d = x->d;
     MOE_MPI(MPI_Alltoallv(x->recv, d->home_count, d->home_at, d->row_type,
                           x->send, d->back_count, d->back_at, d->row_type,
                           d->p.comm));
@@ -240,18 +241,18 @@ enum { N_STEPS = sizeof steps / sizeof steps[0] };
 
 static bool is_step(const exchange *x, int i)
 {
-    return x->d.direct ? !steps[i].plain_only : !steps[i].direct_only;
+    return x->d->direct ? !steps[i].plain_only : !steps[i].direct_only;
 }
 
 /* Rows of the rank that is waited for. */
 static double rows_of(const exchange *x, amount what)
 {
     uint64_t n = what == OWN     ? TOKENS * TOP_K
-                 : what == AHEAD ? x->d.ahead.n_recv
-                 : what == REST  ? x->d.rest.n_recv
-                                 : x->d.n_rows;
-    MOE_MPI(
-        MPI_Allreduce(MPI_IN_PLACE, &n, 1, MPI_UINT64_T, MPI_MAX, x->d.p.comm));
+                 : what == AHEAD ? x->d->ahead.n_recv
+                 : what == REST  ? x->d->rest.n_recv
+                                 : x->d->n_rows;
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, &n, 1, MPI_UINT64_T, MPI_MAX,
+                          x->d->p.comm));
     return (double)n;
 }
 
@@ -261,10 +262,10 @@ static void sample(exchange *x, void (*step)(exchange *), bool copy,
                    bench_series *out)
 {
     const clockid_t clock = copy ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
-    MOE_MPI(MPI_Barrier(x->d.p.comm));
+    MOE_MPI(MPI_Barrier(x->d->p.comm));
     const double start = bench_read(clock);
     step(x);
-    bench_add_slowest(out, bench_read(clock) - start, x->d.p.comm);
+    bench_add_slowest(out, bench_read(clock) - start, x->d->p.comm);
 }
 
 static void round_of(exchange *x, bool ours, bench_series *out)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/dispatch.h"
+#include "../../src/engine/dispatch_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +85,7 @@ typedef struct {
     moe_batch batch;
     row_t *rows;
     uint16_t *predicted; /* [own][top_k] */
-    moe_dispatch d;
+    moe_dispatch *d;
     moe_plan plan;
     moe_replicas replicas;
     moe_status status;
@@ -128,7 +128,7 @@ static void post_init(post *p, int c)
                                         .max_tokens = p->batch.tokens,
                                         .max_own = p->batch.own,
                                         .row_bytes = sizeof(row_t)};
-    p->status = moe_dispatch_init(&p->d, &params, NULL);
+    p->status = moe_dispatch_new(&params, &p->d, NULL);
     moe_plan_init(&p->plan, 1, cases[c].experts, test_ctx.size, slots, NULL);
     moe_replicas_init(&p->replicas, cases[c].experts, test_ctx.size, slots,
                       NULL);
@@ -136,7 +136,7 @@ static void post_init(post *p, int c)
 
 static void post_fini(post *p)
 {
-    moe_dispatch_fini(&p->d);
+    moe_dispatch_free(p->d);
     moe_plan_fini(&p->plan);
     moe_replicas_fini(&p->replicas);
     free(p->batch.experts_of);
@@ -177,9 +177,9 @@ static bool answer_rows(post *p, row_t *row)
     bool right = true;
     for (int s = 0; s < layer.slots; s++) {
         const int e = layer.expert[test_ctx.rank * layer.slots + s];
-        right = right && p->d.slot_at[s] == n;
-        right = right && (e >= 0 || p->d.slot_rows[s] == 0);
-        for (uint32_t r = 0; r < p->d.slot_rows[s]; r++, n++, row++) {
+        right = right && p->d->slot_at[s] == n;
+        right = right && (e >= 0 || p->d->slot_rows[s] == 0);
+        for (uint32_t r = 0; r < p->d->slot_rows[s]; r++, n++, row++) {
             uint16_t chosen[16];
             bool asked = false;
             right = right && row->token < p->batch.tokens &&
@@ -192,18 +192,17 @@ static bool answer_rows(post *p, row_t *row)
             row->answer = answer(row->token, e);
         }
     }
-    return right && n == p->d.n_rows;
+    return right && n == p->d->n_rows;
 }
 
 /* Every pair's answer is at its place. */
-static bool got_answers(const post *p)
+static bool got_answers(const post *p, const row_t *home, const uint32_t *where)
 {
     const size_t k = (size_t)p->batch.top_k;
-    const row_t *send = (const row_t *)(void *)p->d.send;
     bool right = true;
     for (uint32_t t = 0; t < p->batch.own && right; t++)
         for (size_t j = 0; j < k; j++) {
-            const row_t *row = &send[p->d.rest.where[t * k + j]];
+            const row_t *row = &home[where[t * k + j]];
             const int e = p->batch.experts_of[(p->batch.own + t) * k + j];
             right = right && row->token == p->batch.first + t &&
                     row->answer == answer(row->token, e) &&
@@ -218,9 +217,9 @@ static bool places_are_distinct(const post *p)
     const size_t n = p->batch.own * (size_t)p->batch.top_k;
     bool *taken = moe_array_new(n, sizeof *taken, NULL), right = true;
     for (size_t i = 0; i < n; i++) {
-        right = right && p->d.rest.where[i] < n && !taken[p->d.rest.where[i]];
+        right = right && p->d->rest.where[i] < n && !taken[p->d->rest.where[i]];
         if (right)
-            taken[p->d.rest.where[i]] = true;
+            taken[p->d->rest.where[i]] = true;
     }
     free(taken);
     return right;
@@ -260,7 +259,7 @@ static uint64_t predict(post *p, double accuracy, int round)
 
 static void send_leg(post *p, const moe_split *split, void *state)
 {
-    moe_dispatch *d = &p->d;
+    moe_dispatch *d = p->d;
     moe_dispatch_number(d);
     moe_dispatch_address(d, &p->batch, &p->replicas, p->plan.slots, split,
                          state);
@@ -272,9 +271,10 @@ static void send_leg(post *p, const moe_split *split, void *state)
 /* Only what was foretold wrong travels in the second exchange. */
 static bool counts_are_right(const post *p, uint64_t hits)
 {
-    const moe_dispatch *d = &p->d;
+    const moe_dispatch *d = p->d;
     const uint64_t pairs = p->batch.own * (uint64_t)p->batch.top_k;
-    uint64_t here[4] = {hits, d->n_rows - d->rest.n_recv, d->n_rows, pairs};
+    const moe_dispatch_rows n = moe_dispatch_get_rows(d);
+    uint64_t here[4] = {hits, n.in_place, n.all, pairs};
     MPI_Allreduce(MPI_IN_PLACE, here, 4, MPI_UINT64_T, MPI_SUM, test_ctx.comm);
     return d->rest.n_send == pairs - hits && here[0] == here[1] &&
            here[2] == here[3];
@@ -284,7 +284,7 @@ static bool counts_are_right(const post *p, uint64_t hits)
 static bool travel(post *p, const moe_split *split, void *state,
                    double accuracy, int round)
 {
-    moe_dispatch *d = &p->d;
+    moe_dispatch *d = p->d;
     const uint64_t hits = accuracy < 0 ? 0 : predict(p, accuracy, round);
     if (accuracy < 0) {
         moe_dispatch_count(d, &p->batch, 1);
@@ -298,8 +298,9 @@ static bool travel(post *p, const moe_split *split, void *state,
     right = places_are_distinct(p) && right;
     right = answer_rows(p, moe_dispatch_group(d)) && right;
     moe_dispatch_ungroup(d);
-    moe_dispatch_send_back(d);
-    return right && got_answers(p);
+    const uint32_t *where;
+    const row_t *home = moe_dispatch_send_back(d, &where);
+    return right && got_answers(p, home, where);
 }
 
 START_TEST(every_row_meets_its_expert_and_comes_home)
@@ -334,10 +335,10 @@ START_TEST(more_pairs_than_an_int_are_refused)
                                         .max_tokens = UINT64_C(1) << 30,
                                         .max_own = 1,
                                         .row_bytes = 8};
-    moe_dispatch d;
+    moe_dispatch *d = NULL;
     moe_error err = {0};
-    moe_status s = moe_dispatch_init(&d, &params, &err);
-    moe_dispatch_fini(&d);
+    moe_status s = moe_dispatch_new(&params, &d, &err);
+    moe_dispatch_free(d);
     ck_assert_int_eq(s, MOE_USAGE);
     ck_assert_ptr_nonnull(strstr(err.text, "pairs of a batch"));
 }

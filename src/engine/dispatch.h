@@ -14,7 +14,7 @@
  *      ...      the FFN works on the grouped rows in place
  *      ungroup, send_back                                 local, Alltoallv
  *
- *  Direct routing (DESIGN section 2) walks to `send` twice. Where tokens were
+ *  Direct routing walks to `send` twice. Where tokens were
  *  predicted, their rows go ahead to replicas of the experts predicted:
  *
  *      expect, number, address, pack, tell, send
@@ -32,8 +32,8 @@
  *  rank is ordered by slot; grouped rows by (slot, rank, kept before new).
  *  What comes home from one GPU is first the kept rows, then the others.
  */
-#ifndef MOEGPS_DISPATCH_H
-#define MOEGPS_DISPATCH_H
+#ifndef MOEGPS_ENGINE_DISPATCH_H
+#define MOEGPS_ENGINE_DISPATCH_H
 
 #include <mpi.h>
 #include <stdbool.h>
@@ -43,6 +43,8 @@
 #include "moegps/batch.h"
 #include "moegps/split.h"
 #include "moegps/status.h"
+
+typedef struct moe_dispatch moe_dispatch;
 
 typedef struct moe_dispatch_params {
     MPI_Comm comm; /* the GPUs; rank in it is the GPU; borrowed */
@@ -54,61 +56,15 @@ typedef struct moe_dispatch_params {
     size_t row_bytes;
 } moe_dispatch_params;
 
-/** One exchange of rows towards their experts. */
-typedef struct moe_leg {
-    int *send_slot;            /* [gpus][slots] rows sent */
-    int *recv_slot;            /* [gpus][slots] rows received */
-    int *send_count, *send_at; /* [gpus] rows, and where in `send` */
-    int *recv_count, *recv_at; /* [gpus] rows, and where in what arrived */
-    uint32_t *where;           /* [own][top_k] row of each pair in `send` */
-    uint64_t n_send, n_recv;
-} moe_leg;
-
-typedef struct moe_dispatch {
-    moe_dispatch_params p;
-    int gpu;
-    MPI_Datatype row_type;
-    uint32_t *own;    /* [experts] pairs of this rank */
-    uint64_t *total;  /* [experts] pairs of all ranks */
-    uint64_t *first;  /* [experts] pairs of lower ranks */
-    uint32_t *pairs;  /* [replicas] of this rank */
-    uint32_t *cursor; /* [replicas] next send position; also scratch */
-    int slots;        /* of the plan in force */
-
-    moe_leg rest;            /* the exchange of dispatch; its `where` is where
-                                each pair comes home to, those in place too */
-    moe_leg ahead;           /* the one before, with direct routing */
-    moe_leg *leg;            /* the one being made */
-    const uint16_t *experts; /* [own][top_k] that its pairs go to; MOE_IN_PLACE:
-                                does not travel; borrowed */
-
-    bool direct;              /* rows went ahead and were compared */
-    const uint16_t *expected; /* [own][top_k] predicted experts; borrowed */
-    uint16_t *missing;        /* [own][top_k] as `experts` */
-    uint8_t *keep;            /* [ahead.n_send] whether the row is wanted */
-    uint32_t *place;          /* [ahead.n_send] where a kept one comes home */
-    uint8_t *kept;            /* [ahead.n_recv] whether the row is wanted */
-    int *kept_slot;           /* [gpus][slots] rows kept here */
-    int *kept_there;          /* [gpus] own rows kept by each GPU */
-
-    int *home_count, *home_at;   /* [gpus] rows that go home from here */
-    int *back_count, *back_at;   /* [gpus] rows that come back, in `send` */
-    uint32_t *slot_rows;         /* [slots] grouped rows */
-    uint32_t *slot_at;           /* [slots] first grouped row */
-    uint64_t n_rows;             /* grouped rows, kept and new */
-    char *send, *recv, *grouped; /* rows; address space for the worst case,
-                                    memory only as far as it is used */
-    size_t send_reserved, recv_reserved, grouped_reserved, kept_reserved;
-} moe_dispatch;
-
-/* A pair that need not travel. No expert has this number. */
-#define MOE_IN_PLACE UINT16_MAX
-
 /** Set up buffers for the largest batch, all of whose pairs - predicted and
- *  true - may come to one rank. Collective over p->comm. @return MOE_OK, MOE_NOMEM, MOE_USAGE. */
-moe_status moe_dispatch_init(moe_dispatch *d, const moe_dispatch_params *p,
-                             moe_error *err);
-void moe_dispatch_fini(moe_dispatch *d);
+ *  true - may come to one rank. Collective over p->comm.
+ *  @param d_out  release with moe_dispatch_free().
+ *  @return MOE_OK, MOE_NOMEM, MOE_USAGE (more pairs than MPI can count). */
+moe_status moe_dispatch_new(const moe_dispatch_params *p, moe_dispatch **d_out,
+                            moe_error *err);
+
+/** NULL is fine. */
+void moe_dispatch_free(moe_dispatch *d);
 
 /** Count own pairs per expert; all of them will travel. */
 void moe_dispatch_count(moe_dispatch *d, const moe_batch *batch, int layer);
@@ -147,13 +103,28 @@ void moe_dispatch_tell(moe_dispatch *d);
 /** Send rows. Collective. */
 void moe_dispatch_send(moe_dispatch *d);
 
-/** Group received and kept rows by slot. @return grouped rows, borrowed: they may be
- *  changed in place. */
+/** What the exchanges of a layer move. */
+typedef struct moe_dispatch_rows {
+    const uint32_t *of_slot; /* [slots] that each slot computes */
+    uint64_t all;            /* their sum */
+    uint64_t in_place;       /* of them, those that went ahead */
+    const int *ahead; /* [gpus] sent ahead; NULL without direct routing */
+    const int *sent, *received; /* [gpus] in dispatch */
+    const int *home, *back; /* [gpus] sent home in combine; that come back */
+} moe_dispatch_rows;
+
+/** @return rows of the layer, borrowed until the next count or expect; after
+ *  the last `tell`. */
+moe_dispatch_rows moe_dispatch_get_rows(const moe_dispatch *d);
+
+/** Group received and kept rows by slot. @return grouped rows, borrowed: they
+ *  may be changed in place. */
 void *moe_dispatch_group(moe_dispatch *d);
 void moe_dispatch_ungroup(moe_dispatch *d);
 
-/** Send grouped results home; they land in the send buffer, each at its
- *  pair's place in `rest.where`. Collective. */
-void moe_dispatch_send_back(moe_dispatch *d);
+/** Send grouped results home. Collective.
+ *  @param where_out  [own][top_k] the row of each pair; borrowed.
+ *  @return rows that came home; borrowed until the next pack. */
+const void *moe_dispatch_send_back(moe_dispatch *d, const uint32_t **where_out);
 
 #endif

@@ -1,0 +1,57 @@
+/* dispatch_internal.h: buffers of dispatch.c, for its test and benchmark. */
+#ifndef MOEGPS_ENGINE_DISPATCH_INTERNAL_H
+#define MOEGPS_ENGINE_DISPATCH_INTERNAL_H
+
+#include "dispatch.h"
+
+/* One exchange of rows towards their experts. */
+typedef struct moe_leg {
+    int *send_slot;            /* [gpus][slots] rows sent */
+    int *recv_slot;            /* [gpus][slots] rows received */
+    int *send_count, *send_at; /* [gpus] rows, and where in `send` */
+    int *recv_count, *recv_at; /* [gpus] rows, and where in what arrived */
+    uint32_t *where;           /* [own][top_k] row of each pair in `send` */
+    uint64_t n_send, n_recv;
+} moe_leg;
+
+struct moe_dispatch {
+    moe_dispatch_params p;
+    int gpu;
+    MPI_Datatype row_type;
+    uint32_t *own;    /* [experts] pairs of this rank */
+    uint64_t *total;  /* [experts] pairs of all ranks */
+    uint64_t *first;  /* [experts] pairs of lower ranks */
+    uint32_t *pairs;  /* [replicas] of this rank */
+    uint32_t *cursor; /* [replicas] next send position; also scratch */
+    int slots;        /* of the plan in force */
+
+    moe_leg rest;            /* the exchange of dispatch; its `where` is where
+                                each pair comes home to, those in place too */
+    moe_leg ahead;           /* the one before, with direct routing */
+    moe_leg *leg;            /* the one being made */
+    const uint16_t *experts; /* [own][top_k] that its pairs go to; MOE_IN_PLACE:
+                                does not travel; borrowed */
+
+    bool direct;              /* rows went ahead and were compared */
+    const uint16_t *expected; /* [own][top_k] predicted experts; borrowed */
+    uint16_t *missing;        /* [own][top_k] as `experts` */
+    uint8_t *keep;            /* [ahead.n_send] whether the row is wanted */
+    uint32_t *place;          /* [ahead.n_send] where a kept one comes home */
+    uint8_t *kept;            /* [ahead.n_recv] whether the row is wanted */
+    int *kept_slot;           /* [gpus][slots] rows kept here */
+    int *kept_there;          /* [gpus] own rows kept by each GPU */
+
+    int *home_count, *home_at;   /* [gpus] rows that go home from here */
+    int *back_count, *back_at;   /* [gpus] rows that come back, in `send` */
+    uint32_t *slot_rows;         /* [slots] grouped rows */
+    uint32_t *slot_at;           /* [slots] first grouped row */
+    uint64_t n_rows;             /* grouped rows, kept and new */
+    char *send, *recv, *grouped; /* rows; address space for the worst case,
+                                    memory only as far as it is used */
+    size_t send_reserved, recv_reserved, grouped_reserved, kept_reserved;
+};
+
+/* A pair that need not travel. No expert has this number. */
+#define MOE_IN_PLACE UINT16_MAX
+
+#endif
