@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/topo.h"
+#include "../src/core/topo_internal.h"
 
 #include <math.h>
 #include <stdio.h>
