@@ -359,7 +359,7 @@ START_TEST(strings_are_borrowed_and_kept_in_order)
     ck_assert_int_eq(s.even, 5); /* it has no default */
     for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++) {
         moe_opt_parse(&of_commands[0], texts[i], &s, NULL);
-        ck_assert_ptr_eq(s.string, *texts[i] != '\0' ? texts[i] : NULL);
+        ck_assert_ptr_eq(s.string, texts[i]);
         moe_opt_parse(&of_commands[1], texts[i], &s, NULL);
         ck_assert_int_eq(s.strings.n, (int)i + 1);
     }

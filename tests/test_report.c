@@ -577,11 +577,12 @@ END_TEST
 static char *exported(moe_report_form write, const moe_view *views, size_t n)
 {
     moe_analysis a;
+    moe_error err = {0};
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     ck_assert_int_eq(moe_analysis_init(&a, views, n, 0, NULL), MOE_OK);
-    ck_assert_int_eq(write(&a, out, NULL), MOE_OK);
+    ck_assert_int_eq(write(&a, out, &err), MOE_OK);
     moe_analysis_fini(&a);
     fclose(out);
     return text;

@@ -24,7 +24,7 @@ typedef enum moe_opt_type {
     MOE_OPT_ENUM,  /* int: index into choices */
     MOE_OPT_REALS, /* moe_reals: x,y,... or from:to:step */
     /* Of commands alone: the texts must outlive the settings. */
-    MOE_OPT_STRING,  /* const char *: the text itself; NULL when empty */
+    MOE_OPT_STRING,  /* const char *: the text itself */
     MOE_OPT_STRINGS, /* moe_strings: every text that is given, in order */
     MOE_OPT_CALL     /* what the row's `parse` reads */
 } moe_opt_type;

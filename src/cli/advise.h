@@ -22,6 +22,6 @@ void moe_advise_print(const moe_advise_params *p, const moe_advice *v,
                       FILE *out);
 moe_status moe_advise_write_json(const moe_advise_params *p,
                                  const moe_advice *v, const char *path,
-                                 moe_error *err);
+                                 bool force, moe_error *err);
 
 #endif

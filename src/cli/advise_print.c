@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
 #include "advise.h"
+#include "moegps/json.h"
 #include "moegps/mem.h"
 #include "moegps/table.h"
 
@@ -223,71 +223,69 @@ void moe_advise_print(const moe_advise_params *p, const moe_advice *v,
 
 /* ---- JSON ---- */
 
-static void put(json_t *object, const char *key, double value)
-{
-    json_object_set_new(object, key,
-                        isfinite(value) ? json_real(value) : json_null());
-}
-
-static json_t *time_json(const moe_advise_time *t)
+static json_t *time_json(const moe_advise_time *t, moe_error *err)
 {
     json_t *o = json_object(), *gpu = json_object(), *exposed = json_object();
-    put(o, "layer_s", t->layer_s);
-    put(o, "ci_low_s", t->ci_low);
-    put(o, "ci_high_s", t->ci_high);
-    put(o, "error_s", t->error_s);
-    put(o, "imbalance", t->imbalance);
-    json_object_set_new(o, "source",
-                        json_string(moe_price_source_name(t->source)));
+    moe_json_put_number(o, "layer_s", t->layer_s, err);
+    moe_json_put_number(o, "ci_low_s", t->ci_low, err);
+    moe_json_put_number(o, "ci_high_s", t->ci_high, err);
+    moe_json_put_number(o, "error_s", t->error_s, err);
+    moe_json_put_number(o, "imbalance", t->imbalance, err);
+    moe_json_put_text(o, "source", moe_price_source_name(t->source), err);
     for (int p = 0; p < MOE_N_PHASES; p++) {
-        put(gpu, moe_phase_name((moe_phase)p), t->gpu_s[p]);
-        put(exposed, moe_phase_name((moe_phase)p), t->exposed_s[p]);
+        moe_json_put_number(gpu, moe_phase_name((moe_phase)p), t->gpu_s[p],
+                            err);
+        moe_json_put_number(exposed, moe_phase_name((moe_phase)p),
+                            t->exposed_s[p], err);
     }
-    json_object_set_new(o, "gpu_s", gpu);
-    json_object_set_new(o, "exposed_s", exposed);
+    moe_json_put(o, "gpu_s", gpu, err);
+    moe_json_put(o, "exposed_s", exposed, err);
     return o;
 }
 
-static json_t *limits_json(const moe_advise_limits *l)
+static json_t *limits_json(const moe_advise_limits *l, moe_error *err)
 {
     json_t *o = json_object();
-    put(o, "accuracy", l->accuracy);
-    put(o, "overhead_s", l->overhead_s);
-    put(o, l->network ? "network_bandwidth_low" : "link_bandwidth_low",
-        l->bandwidth_low);
-    put(o, l->network ? "network_bandwidth_high" : "link_bandwidth_high",
-        l->bandwidth_high);
-    put(o, "skew_low", l->skew_low);
-    put(o, "skew_high", l->skew_high);
-    put(o, "rebalance_every", l->rebalance);
-    put(o, "tokens", l->tokens);
+    moe_json_put_number(o, "accuracy", l->accuracy, err);
+    moe_json_put_number(o, "overhead_s", l->overhead_s, err);
+    moe_json_put_number(
+        o, l->network ? "network_bandwidth_low" : "link_bandwidth_low",
+        l->bandwidth_low, err);
+    moe_json_put_number(
+        o, l->network ? "network_bandwidth_high" : "link_bandwidth_high",
+        l->bandwidth_high, err);
+    moe_json_put_number(o, "skew_low", l->skew_low, err);
+    moe_json_put_number(o, "skew_high", l->skew_high, err);
+    moe_json_put_number(o, "rebalance_every", l->rebalance, err);
+    moe_json_put_number(o, "tokens", l->tokens, err);
     return o;
 }
 
-static json_t *verdict_json(const moe_advice *v)
+static json_t *verdict_json(const moe_advice *v, moe_error *err)
 {
     json_t *o = json_object(), *winner = json_object();
     for (int c = 0; c < MOE_ADVISE_CASES; c++)
-        json_object_set_new(winner, moe_advise_case_name((moe_advise_case)c),
-                            json_string(name_of(v->winner[c])));
-    json_object_set_new(o, "winner", winner);
-    json_object_set_new(o, "second", json_string(name_of(v->second[TYPICAL])));
-    put(o, "margin", v->margin);
-    put(o, "ratio_ci_low", v->ci_low);
-    put(o, "ratio_ci_high", v->ci_high);
-    put(o, "model_error_s", v->error_s);
-    put(o, "tolerance", v->tolerance);
-    json_object_set_new(o, "survives_cases", json_boolean(v->survives_cases));
-    json_object_set_new(o, "survives_ci",
-                        isnan(v->ci_low) ? json_null()
-                                         : json_boolean(v->survives_ci));
-    json_object_set_new(o, "survives_model_error",
-                        isnan(v->error_s) ? json_null()
-                                          : json_boolean(v->survives_error));
+        moe_json_put_text(winner, moe_advise_case_name((moe_advise_case)c),
+                          name_of(v->winner[c]), err);
+    moe_json_put(o, "winner", winner, err);
+    moe_json_put_text(o, "second", name_of(v->second[TYPICAL]), err);
+    moe_json_put_number(o, "margin", v->margin, err);
+    moe_json_put_number(o, "ratio_ci_low", v->ci_low, err);
+    moe_json_put_number(o, "ratio_ci_high", v->ci_high, err);
+    moe_json_put_number(o, "model_error_s", v->error_s, err);
+    moe_json_put_number(o, "tolerance", v->tolerance, err);
+    moe_json_put(o, "survives_cases", json_boolean(v->survives_cases), err);
+    moe_json_put(o, "survives_ci",
+                 isnan(v->ci_low) ? json_null() : json_boolean(v->survives_ci),
+                 err);
+    moe_json_put(
+        o, "survives_model_error",
+        isnan(v->error_s) ? json_null() : json_boolean(v->survives_error), err);
     return o;
 }
 
-static json_t *inputs_json(const moe_advise_params *p, const moe_advice *v)
+static json_t *inputs_json(const moe_advise_params *p, const moe_advice *v,
+                           moe_error *err)
 {
     const moe_advise_facts *f = &v->facts;
     json_t *o = json_pack(
@@ -295,46 +293,39 @@ static json_t *inputs_json(const moe_advise_params *p, const moe_advice *v)
         p->model->name, "cluster", p->cluster->name, "cost", p->cluster->cost,
         "gpus", p->gpus, "slots", f->slots, "home_slots", f->home_slots,
         "samples", f->samples, "rebalance_every", p->dials.rebalance_every);
-    put(o, "tokens", f->tokens);
-    put(o, "skew", f->skew);
-    put(o, "distribution_error", f->error);
-    put(o, "accuracy", p->dials.accuracy);
-    put(o, "overhead_s", p->dials.overhead_s);
-    put(o, "overhead_share", p->dials.overhead_share);
-    json_object_set_new(o, "as_paper", json_boolean(p->dials.paper));
-    put(o, "moving", p->dials.moving);
-    put(o, "planner_s", f->planner_s);
-    put(o, "copies", f->copies);
-    put(o, "copy_bytes", f->copy_bytes);
-    put(o, "expert_bytes", f->expert_bytes);
-    put(o, "memory_bytes", p->cluster->memory_bytes);
+    moe_json_put_number(o, "tokens", f->tokens, err);
+    moe_json_put_number(o, "skew", f->skew, err);
+    moe_json_put_number(o, "distribution_error", f->error, err);
+    moe_json_put_number(o, "accuracy", p->dials.accuracy, err);
+    moe_json_put_number(o, "overhead_s", p->dials.overhead_s, err);
+    moe_json_put_number(o, "overhead_share", p->dials.overhead_share, err);
+    moe_json_put(o, "as_paper", json_boolean(p->dials.paper), err);
+    moe_json_put_number(o, "moving", p->dials.moving, err);
+    moe_json_put_number(o, "planner_s", f->planner_s, err);
+    moe_json_put_number(o, "copies", f->copies, err);
+    moe_json_put_number(o, "copy_bytes", f->copy_bytes, err);
+    moe_json_put_number(o, "expert_bytes", f->expert_bytes, err);
+    moe_json_put_number(o, "memory_bytes", p->cluster->memory_bytes, err);
     return o;
 }
 
 moe_status moe_advise_write_json(const moe_advise_params *p,
                                  const moe_advice *v, const char *path,
-                                 moe_error *err)
+                                 bool force, moe_error *err)
 {
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
-    json_t *root = inputs_json(p, v), *all = json_object();
+    json_t *root = inputs_json(p, v, err), *all = json_object();
     for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
         json_t *cases = json_object();
         for (int c = 0; c < MOE_ADVISE_CASES; c++)
-            json_object_set_new(cases, moe_advise_case_name((moe_advise_case)c),
-                                time_json(&v->time[s][c]));
-        json_object_set_new(all, name_of(s), cases);
+            moe_json_put(cases, moe_advise_case_name((moe_advise_case)c),
+                         time_json(&v->time[s][c], err), err);
+        moe_json_put(all, name_of(s), cases, err);
     }
-    json_object_set_new(root, "strategies", all);
-    json_object_set_new(root, "verdict", verdict_json(v));
-    json_object_set_new(root, "break_even",
-                        p->no_limits ? json_null() : limits_json(&v->limits));
-    const bool to_stdout = strcmp(path, "-") == 0;
-    const int rc = to_stdout ? json_dumpf(root, stdout, flags)
-                             : json_dump_file(root, path, flags);
-    json_decref(root);
-    if (rc != 0)
-        return moe_fail(err, MOE_IO, "%s: cannot write JSON", path);
-    if (to_stdout)
-        putchar('\n');
-    return MOE_OK;
+    moe_json_put(root, "strategies", all, err);
+    moe_json_put(root, "verdict", verdict_json(v, err), err);
+    moe_json_put(root, "break_even",
+                 p->no_limits ? json_null() : limits_json(&v->limits, err),
+                 err);
+    return moe_json_write(root, flags, path, force, err);
 }

@@ -205,7 +205,7 @@ static moe_status advise(const settings *s, moe_error *err)
         if (strcmp(s->json, "-") != 0)
             moe_advise_print(&p, &v, stdout);
         if (*s->json != '\0')
-            moe_advise_write_json(&p, &v, s->json, err);
+            moe_advise_write_json(&p, &v, s->json, s->force, err);
         if (fflush(stdout) != 0)
             moe_fail(err, MOE_IO, "standard output: cannot write");
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "args_old.h"
+#include "moegps/replace.h"
 #include "moegps/report.h"
 
 enum {
@@ -106,17 +107,12 @@ static const moe_args_old args = {
 static void write_json(const settings *s, const moe_comparison *c,
                        moe_error *err)
 {
-    const bool console = strcmp(s->json, "-") == 0;
-    FILE *out = console ? stdout : fopen(s->json, s->force ? "w" : "wx");
-    if (out == NULL) {
-        const bool exists = errno == EEXIST;
-        moe_fail(err, exists ? MOE_EXISTS : MOE_IO, "%s: %s%s", s->json,
-                 strerror(errno), exists ? " (--force replaces it)" : "");
+    moe_replace to;
+    FILE *out = moe_replace_open(&to, s->json, s->force, err);
+    if (out == NULL)
         return;
-    }
     moe_report_comparison_json(c, out, err);
-    if (!console && (ferror(out) | fclose(out)))
-        moe_fail(err, MOE_IO, "%s: cannot write", s->json);
+    moe_replace_close(&to, out, err);
 }
 
 static void judge(const settings *s, const moe_comparison *c, moe_error *err)

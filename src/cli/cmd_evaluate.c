@@ -229,9 +229,9 @@ static moe_status evaluate(const settings *s, moe_error *err)
         if (strcmp(s->json, "-") != 0 && strcmp(s->csv, "-") != 0)
             moe_evaluate_print(&r, stdout);
         if (*s->csv != '\0')
-            moe_evaluate_write_csv(&r, s->csv, err);
+            moe_evaluate_write_csv(&r, s->csv, s->force, err);
         if (*s->json != '\0')
-            moe_evaluate_write_json(&r, s->json, err);
+            moe_evaluate_write_json(&r, s->json, s->force, err);
         if (fflush(stdout) != 0)
             moe_fail(err, MOE_IO, "standard output: cannot write");
     }

@@ -32,10 +32,11 @@ typedef struct moe_evaluate_report {
 void moe_evaluate_print(const moe_evaluate_report *report, FILE *out);
 
 /** Write a row per predictor and layer; layer is empty for means over
- *  layers. @param path  "-": stdout. @return MOE_OK, MOE_IO. */
+ *  layers. @param path  "-": stdout. @return as moe_replace_close(). */
 moe_status moe_evaluate_write_csv(const moe_evaluate_report *report,
-                                  const char *path, moe_error *err);
+                                  const char *path, bool force, moe_error *err);
 moe_status moe_evaluate_write_json(const moe_evaluate_report *report,
-                                   const char *path, moe_error *err);
+                                   const char *path, bool force,
+                                   moe_error *err);
 
 #endif

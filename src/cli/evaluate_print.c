@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "evaluate.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
+#include "moegps/json.h"
 #include "moegps/mem.h"
+#include "moegps/replace.h"
 #include "moegps/table.h"
 
 /* One figure of a row, as CSV and JSON name it. */
@@ -234,87 +234,78 @@ static void csv_row(moe_table *t, const moe_evaluate_report *r,
 }
 
 moe_status moe_evaluate_write_csv(const moe_evaluate_report *r,
-                                  const char *path, moe_error *err)
+                                  const char *path, bool force, moe_error *err)
 {
     moe_column column[MAX_COLUMNS];
     char name[MAX_COLUMNS][64];
-    const bool console = strcmp(path, "-") == 0;
-    FILE *out = console ? stdout : fopen(path, "w");
+    moe_replace to;
+    FILE *out = moe_replace_open(&to, path, force, err);
     if (out == NULL)
-        return moe_fail(err, MOE_IO, "%s: cannot write: %s", path,
-                        strerror(errno));
+        return err->status;
     moe_table *t = moe_table_new(column, csv_columns(column, name));
     for (size_t i = 0; i < r->n; i++)
         for (int l = -1; l < r->subject[i].result.n_layers; l++)
             csv_row(t, r, &r->subject[i], l);
     moe_table_csv(t, out);
     moe_table_free(t);
-    bool failed = fflush(out) != 0 || ferror(out);
-    if (!console)
-        failed = fclose(out) != 0 || failed;
-    return failed ? moe_fail(err, MOE_IO, "%s: cannot write CSV", path)
-                  : MOE_OK;
+    return moe_replace_close(&to, out, err);
 }
 
 /* ---- JSON ---- */
 
-static json_t *real(double value) /* JSON has no NaN */
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-static json_t *row_json(const moe_evaluation_row *row)
+static json_t *row_json(const moe_evaluation_row *row, moe_error *err)
 {
     json_t *o = json_object();
     for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++) {
         const moe_estimate x = figure_of(row, &figures[f]);
-        json_t *value =
-            figures[f].plain
-                ? real(x.value)
-                : json_pack("{s:o, s:o, s:o}", "value", real(x.value), "ci_low",
-                            real(x.ci_low), "ci_high", real(x.ci_high));
-        json_object_set_new(o, figures[f].name, value);
+        json_t *value = figures[f].plain
+                            ? moe_json_number(x.value)
+                            : json_pack("{s:o, s:o, s:o}", "value",
+                                        moe_json_number(x.value), "ci_low",
+                                        moe_json_number(x.ci_low), "ci_high",
+                                        moe_json_number(x.ci_high));
+        moe_json_put(o, figures[f].name, value, err);
     }
     return o;
 }
 
 static json_t *subject_json(const moe_evaluate_report *r,
-                            const moe_evaluate_subject *s)
+                            const moe_evaluate_subject *s, moe_error *err)
 {
     const moe_evaluation *v = &s->result;
     json_t *layers = json_array();
     for (int l = 0; l < v->n_layers; l++) {
-        json_t *row = row_json(&v->layer[l]);
-        json_object_set_new(row, "layer", json_integer(layer_number(r, v, l)));
-        json_array_append_new(layers, row);
+        json_t *row = row_json(&v->layer[l], err);
+        moe_json_put_integer(row, "layer", layer_number(r, v, l), err);
+        moe_json_add(layers, row, err);
     }
-    json_t *cpu =
-        json_pack("{s:o, s:o, s:o, s:I}", "median", real(v->cpu_s.median),
-                  "min", real(v->cpu_s.min), "max", real(v->cpu_s.max), "n",
-                  (json_int_t)v->cpu_s.n);
+    json_t *cpu = json_pack(
+        "{s:o, s:o, s:o, s:I}", "median", moe_json_number(v->cpu_s.median),
+        "min", moe_json_number(v->cpu_s.min), "max",
+        moe_json_number(v->cpu_s.max), "n", (json_int_t)v->cpu_s.n);
     json_t *o = json_pack(
         "{s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "predictor", s->label,
         "forecast", v->forecast == MOE_FORECAST_TOKENS ? "tokens" : "load",
         "numbers", (json_int_t)v->parameters, "flop_per_token_layer",
-        real(v->flops), "cpu_per_token_layer_s", cpu, "setup_cpu_s",
-        real(v->train_cpu_s), "gpu_clock_per_layer_s", real(v->price_s));
+        moe_json_number(v->flops), "cpu_per_token_layer_s", cpu, "setup_cpu_s",
+        moe_json_number(v->train_cpu_s), "gpu_clock_per_layer_s",
+        moe_json_number(v->price_s));
     if (r->priced && v->price_s > 0)
-        json_object_set_new(
-            o, "price_source",
-            json_string(moe_price_source_name(v->price_source)));
-    json_object_set_new(o, "mean", row_json(&v->mean));
-    json_object_set_new(o, "per_layer", layers);
+        moe_json_put(o, "price_source",
+                     json_string(moe_price_source_name(v->price_source)), err);
+    moe_json_put(o, "mean", row_json(&v->mean, err), err);
+    moe_json_put(o, "per_layer", layers, err);
     return o;
 }
 
 moe_status moe_evaluate_write_json(const moe_evaluate_report *r,
-                                   const char *path, moe_error *err)
+                                   const char *path, bool force, moe_error *err)
 {
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
     const moe_evaluation *v = &r->subject[0].result;
     json_t *all = json_array();
     for (size_t i = 0; i < r->n; i++)
-        json_array_append_new(all, subject_json(r, &r->subject[i]));
+        moe_json_add(all, subject_json(r, &r->subject[i], err), err);
     json_t *root = json_pack(
         "{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:f, s:i, s:i, s:I}", "trace",
         r->trace_name, "trace_sha256", r->trace->sha256, "model",
@@ -323,17 +314,9 @@ moe_status moe_evaluate_write_json(const moe_evaluate_report *r,
         (json_int_t)v->batches, "batch_tokens", v->batch_tokens, "batch",
         r->batch, "seq", r->seq, "seed", (json_int_t)r->seed);
     if (r->priced) {
-        json_object_set_new(root, "cluster", json_string(r->cluster.name));
-        json_object_set_new(root, "gpus", json_integer(r->gpus));
+        moe_json_put_text(root, "cluster", r->cluster.name, err);
+        moe_json_put_integer(root, "gpus", r->gpus, err);
     }
-    json_object_set_new(root, "predictors", all);
-    const bool console = strcmp(path, "-") == 0;
-    const int rc = console ? json_dumpf(root, stdout, flags)
-                           : json_dump_file(root, path, flags);
-    json_decref(root);
-    if (rc != 0)
-        return moe_fail(err, MOE_IO, "%s: cannot write JSON", path);
-    if (console)
-        putchar('\n');
-    return MOE_OK;
+    moe_json_put(root, "predictors", all, err);
+    return moe_json_write(root, flags, path, force, err);
 }

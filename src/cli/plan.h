@@ -38,7 +38,8 @@ moe_status moe_plan_json_read(const char *path, moe_plan *out, moe_error *err);
 
 /** @param raw  [layers][gpus][slots] placement as the planner's source has
  *  it, or NULL: the plan's.  @return a new object. */
-json_t *moe_plan_json_of(const moe_plan *plan, const int16_t *raw);
+json_t *moe_plan_json_of(const moe_plan *plan, const int16_t *raw,
+                         moe_error *err);
 
 enum { PLAN_MAX_SETS = 16 };
 

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "moegps/json.h"
+
 static size_t n_slots(const moe_plan *p)
 {
     return (size_t)p->gpus * (size_t)p->slots;
@@ -107,7 +109,8 @@ moe_status moe_plan_json_read(const char *path, moe_plan *out, moe_error *err)
 /* ---- write ---- */
 
 /* Replicas of a GPU that are one slot of the plan share its quota. */
-static json_t *quotas_of(const moe_plan_layer *layer, const int16_t *placed)
+static json_t *quotas_of(const moe_plan_layer *layer, const int16_t *placed,
+                         moe_error *err)
 {
     json_t *list = json_array();
     for (int k = 0; k < layer->gpus * layer->slots; k++) {
@@ -118,12 +121,13 @@ static json_t *quotas_of(const moe_plan_layer *layer, const int16_t *placed)
             if (layer->expert[j] == placed[k])
                 quota = (double)layer->quota[j] / MOE_QUOTA_ONE;
         }
-        json_array_append_new(list, json_real(same > 0 ? quota / same : 0));
+        moe_json_add(list, json_real(same > 0 ? quota / same : 0), err);
     }
     return list;
 }
 
-json_t *moe_plan_json_of(const moe_plan *plan, const int16_t *raw)
+json_t *moe_plan_json_of(const moe_plan *plan, const int16_t *raw,
+                         moe_error *err)
 {
     json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i}", "schema",
                              "moe-gps-plan", "schema_version", "1.0.0",
@@ -137,19 +141,19 @@ json_t *moe_plan_json_of(const moe_plan *plan, const int16_t *raw)
             raw != NULL ? raw + (size_t)l * n_slots(plan) : layer.expert;
         json_t *row = json_array(), *count = json_array();
         for (size_t k = 0; k < n_slots(plan); k++)
-            json_array_append_new(row, json_integer(of_layer[k]));
+            moe_json_add(row, json_integer(of_layer[k]), err);
         for (int e = 0; e < plan->experts; e++) {
             int n = 0;
             for (size_t k = 0; k < n_slots(plan); k++)
                 n += of_layer[k] == e;
-            json_array_append_new(count, json_integer(n));
+            moe_json_add(count, json_integer(n), err);
         }
-        json_array_append_new(placed, row);
-        json_array_append_new(counts, count);
-        json_array_append_new(quotas, quotas_of(&layer, of_layer));
+        moe_json_add(placed, row, err);
+        moe_json_add(counts, count, err);
+        moe_json_add(quotas, quotas_of(&layer, of_layer, err), err);
     }
-    json_object_set_new(root, "physical_to_logical", placed);
-    json_object_set_new(root, "replica_counts", counts);
-    json_object_set_new(root, "quotas", quotas);
+    moe_json_put(root, "physical_to_logical", placed, err);
+    moe_json_put(root, "replica_counts", counts, err);
+    moe_json_put(root, "quotas", quotas, err);
     return root;
 }

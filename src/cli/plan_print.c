@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "moegps/json.h"
 #include "moegps/table.h"
 
 static const char *const score_names[PLAN_N_SCORES] = {
@@ -157,21 +158,17 @@ void moe_plan_print(const moe_plan_work *w, const moe_plan_settings *s,
     print_facts(w, s, f);
 }
 
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
-static json_t *scores_json(const moe_plan_tally *of_layer, int layers)
+static json_t *scores_json(const moe_plan_tally *of_layer, int layers,
+                           moe_error *err)
 {
     json_t *o = json_object(), *rows = json_array();
     const moe_plan_tally all = sum_of(of_layer, layers);
     for (int c = 0; c < N_CONVENTIONS; c++)
-        json_object_set_new(o, conventions[c][1],
-                            number(by_convention(&all, c)));
+        moe_json_put_number(o, conventions[c][1], by_convention(&all, c), err);
     for (int l = 0; l < layers; l++)
-        json_array_append_new(rows, number(by_convention(&of_layer[l], 0)));
-    json_object_set_new(o, "balancedness", rows);
+        moe_json_add(rows, moe_json_number(by_convention(&of_layer[l], 0)),
+                     err);
+    moe_json_put(o, "balancedness", rows, err);
     return o;
 }
 
@@ -180,30 +177,21 @@ moe_status moe_plan_write_json(const moe_plan_work *w,
                                const moe_plan_facts *f, moe_error *err)
 {
     const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(12);
-    json_t *root = moe_plan_json_of(&w->plan, w->raw), *scores = json_object();
-    json_object_set_new(root, "planner", json_string(w->planner->name));
-    json_object_set_new(root, "nodes", json_integer((json_int_t)s->nodes));
-    json_object_set_new(root, "groups", json_integer((json_int_t)s->groups));
-    json_object_set_new(scores, "bound",
-                        scores_json(w->bound, w->loads.layers));
+    json_t *root = moe_plan_json_of(&w->plan, w->raw, err),
+           *scores = json_object();
+    moe_json_put_text(root, "planner", w->planner->name, err);
+    moe_json_put_integer(root, "nodes", (json_int_t)s->nodes, err);
+    moe_json_put_integer(root, "groups", (json_int_t)s->groups, err);
+    moe_json_put(scores, "bound", scores_json(w->bound, w->loads.layers, err),
+                 err);
     for (int i = 0; i < (w->loads.steps > 1 ? PLAN_N_SCORES : PLAN_NEXT); i++)
-        json_object_set_new(scores, score_names[i],
-                            scores_json(w->score[i], w->loads.layers));
-    json_object_set_new(root, "scores", scores);
-    json_object_set_new(root, "same_gpu_duplicates", json_integer(f->doubles));
-    json_object_set_new(root, "changed_slots",
-                        json_integer((json_int_t)f->changed));
-    json_object_set_new(root, "changed_bytes", number(f->bytes));
-    json_object_set_new(root, "planner_cpu_s", number(f->time.median));
-    json_object_set_new(root, "planner_samples",
-                        json_integer((json_int_t)f->time.n));
-    const bool console = strcmp(s->json, "-") == 0;
-    const int rc = console ? json_dumpf(root, stdout, flags)
-                           : json_dump_file(root, s->json, flags);
-    json_decref(root);
-    if (rc != 0)
-        return moe_fail(err, MOE_IO, "%s: cannot write JSON", s->json);
-    if (console)
-        putchar('\n');
-    return MOE_OK;
+        moe_json_put(scores, score_names[i],
+                     scores_json(w->score[i], w->loads.layers, err), err);
+    moe_json_put(root, "scores", scores, err);
+    moe_json_put_integer(root, "same_gpu_duplicates", f->doubles, err);
+    moe_json_put_integer(root, "changed_slots", (json_int_t)f->changed, err);
+    moe_json_put_number(root, "changed_bytes", f->bytes, err);
+    moe_json_put_number(root, "planner_cpu_s", f->time.median, err);
+    moe_json_put_integer(root, "planner_samples", (json_int_t)f->time.n, err);
+    return moe_json_write(root, flags, s->json, s->force, err);
 }

@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "args_old.h"
+#include "moegps/json.h"
 #include "moegps/mem.h"
 
 enum { WHOLE = 2, N_PARTS = 3, TEXT_WIDTH = 64 };
@@ -190,36 +189,23 @@ static void print_layers(const trace_info *info)
 }
 
 /* JSON has no NaN. */
-static json_t *real_or_null(double value)
-{
-    return isnan(value) ? json_null() : json_real(value);
-}
-
-static json_t *reals(const double *value)
+static json_t *reals(const double *value, moe_error *err)
 {
     json_t *object = json_object();
     for (int p = 0; p < N_PARTS; p++)
-        json_object_set_new(object, parts[p], real_or_null(value[p]));
+        moe_json_put(object, parts[p], moe_json_number(value[p]), err);
     return object;
 }
 
-static json_t *integers(const uint64_t *value)
+static json_t *integers(const uint64_t *value, moe_error *err)
 {
     json_t *object = json_object();
     for (int p = 0; p < N_PARTS; p++)
-        json_object_set_new(object, parts[p],
-                            json_integer((json_int_t)value[p]));
+        moe_json_put_integer(object, parts[p], (json_int_t)value[p], err);
     return object;
 }
 
-/* Texts come from files and need not be UTF-8. */
-static json_t *text_or_null(const char *text)
-{
-    json_t *string = json_string(text);
-    return string != NULL ? string : json_null();
-}
-
-static json_t *to_json(const trace_info *info)
+static json_t *to_json(const trace_info *info, moe_error *err)
 {
     const moe_trace *t = &info->trace;
     const bool tokens = t->kind == MOE_TRACE_TOKENS;
@@ -227,42 +213,28 @@ static json_t *to_json(const trace_info *info)
     for (int l = 0; l < t->layers; l++) {
         json_t *row =
             json_pack("{s:i, s:o, s:i}", "layer", moe_trace_layer_number(t, l),
-                      "skewness", reals(info->layer[l].skewness),
+                      "skewness", reals(info->layer[l].skewness, err),
                       "popular_expert", info->layer[l].popular);
-        json_array_append_new(layers, row);
+        moe_json_add(layers, row, err);
     }
     json_t *root = json_pack(
         "{s:s, s:o, s:i, s:i, s:i, s:b, s:o, s:o, s:I, s:b, s:b}", "kind",
-        tokens ? "token" : "load", "model", text_or_null(t->model), "layers",
+        tokens ? "token" : "load", "model", moe_json_text(t->model), "layers",
         t->layers, "experts", t->experts, "top_k", t->top_k, "ordered",
-        (int)t->ordered, tokens ? "sequences" : "steps", integers(info->n_seqs),
-        "tokens", integers(info->n_tokens), "vocab_size",
-        (json_int_t)t->vocab_size, "has_position", (int)t->has_position,
-        "has_gate", (int)t->has_gate);
-    json_object_set_new(root, "skewness", reals(info->skewness));
+        (int)t->ordered, tokens ? "sequences" : "steps",
+        integers(info->n_seqs, err), "tokens", integers(info->n_tokens, err),
+        "vocab_size", (json_int_t)t->vocab_size, "has_position",
+        (int)t->has_position, "has_gate", (int)t->has_gate);
+    moe_json_put(root, "skewness", reals(info->skewness, err), err);
     if (!tokens)
-        json_object_set_new(root, "step_skewness", reals(info->step_skewness));
-    json_object_set_new(root, "per_layer", layers);
-    json_object_set_new(root, "source", text_or_null(t->source));
-    json_object_set_new(root, "licence", text_or_null(t->licence));
-    json_object_set_new(root, "note", text_or_null(t->note));
-    json_object_set_new(root, "sha256", text_or_null(t->sha256));
+        moe_json_put(root, "step_skewness", reals(info->step_skewness, err),
+                     err);
+    moe_json_put(root, "per_layer", layers, err);
+    moe_json_put_text(root, "source", t->source, err);
+    moe_json_put_text(root, "licence", t->licence, err);
+    moe_json_put_text(root, "note", t->note, err);
+    moe_json_put_text(root, "sha256", t->sha256, err);
     return root;
-}
-
-static moe_status print_json(const trace_info *info, const char *path,
-                             moe_error *err)
-{
-    const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
-    json_t *root = to_json(info);
-    int rc = strcmp(path, "-") == 0 ? json_dumpf(root, stdout, flags)
-                                    : json_dump_file(root, path, flags);
-    json_decref(root);
-    if (rc != 0)
-        return moe_fail(err, MOE_IO, "%s: cannot write JSON", path);
-    if (strcmp(path, "-") == 0)
-        putchar('\n');
-    return MOE_OK;
 }
 
 static moe_status take(int key, char *arg, void *input, moe_error *err)
@@ -325,7 +297,9 @@ int moe_cmd_trace_info(int argc, char **argv)
             print_layers(&info);
     }
     if (err.status == MOE_OK && o.json != NULL)
-        print_json(&info, o.json, &err);
+        moe_json_write(to_json(&info, &err),
+                       JSON_INDENT(2) | JSON_REAL_PRECISION(15), o.json,
+                       o.force, &err);
     free(info.layer);
     moe_trace_free(&info.trace);
     return err.status == MOE_OK ? 0 : moe_args_fail(&err);

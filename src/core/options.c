@@ -214,7 +214,7 @@ moe_status moe_opt_parse(const moe_opt *row, const char *text, void *settings,
         ok = parse_reals(row, text, at);
         break;
     case MOE_OPT_STRING:
-        *(const char **)at = *text != '\0' ? text : NULL;
+        *(const char **)at = text;
         ok = true;
         break;
     case MOE_OPT_STRINGS:

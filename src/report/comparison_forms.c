@@ -3,9 +3,8 @@
 
 #include <math.h>
 
-#include <jansson.h>
-
 #include "cells.h"
+#include "moegps/json.h"
 #include "moegps/mem.h"
 #include "moegps/table.h"
 
@@ -91,38 +90,40 @@ void moe_report_comparison(const moe_comparison *c, FILE *out)
                     c->a->strategy[c->row[i].a].name, c->row[i].ratio.ratio);
 }
 
-static json_t *number(double x)
+static json_t *row_json(const moe_comparison *c, const moe_comparison_row *r,
+                        moe_error *err)
 {
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
-static json_t *row_json(const moe_comparison *c, const moe_comparison_row *r)
-{
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:s}", "strategy",
-                     c->a->strategy[r->a].name, "a", number(r->time_a_s), "b",
-                     number(r->time_b_s), "ratio", number(r->ratio.ratio),
-                     "ci_low", number(r->ratio.ci_low), "ci_high",
-                     number(r->ratio.ci_high), "n", (json_int_t)r->ratio.n,
-                     "verdict", verdict(&r->ratio));
+    json_t *row = json_object();
+    moe_json_put(row, "strategy", moe_json_text(c->a->strategy[r->a].name),
+                 err);
+    moe_json_put(row, "a", moe_json_number(r->time_a_s), err);
+    moe_json_put(row, "b", moe_json_number(r->time_b_s), err);
+    moe_json_put(row, "ratio", moe_json_number(r->ratio.ratio), err);
+    moe_json_put(row, "ci_low", moe_json_number(r->ratio.ci_low), err);
+    moe_json_put(row, "ci_high", moe_json_number(r->ratio.ci_high), err);
+    moe_json_put(row, "n", json_integer((json_int_t)r->ratio.n), err);
+    moe_json_put(row, "verdict", json_string(verdict(&r->ratio)), err);
+    return row;
 }
 
 moe_status moe_report_comparison_json(const moe_comparison *c, FILE *out,
                                       moe_error *err)
 {
-    json_t *rows = json_array();
+    json_t *root = json_object(), *rows = json_array();
     for (int i = 0; i < c->n_rows; i++)
-        json_array_append_new(rows, row_json(c, &c->row[i]));
-    json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:s, s:o}", "schema",
-        "moe-gps-comparison", "schema_version", "1.0.0", "a", c->a->path, "b",
-        c->b->path, "clock", moe_clock_name(c->clock), "unit",
-        c->reference[0] == '\0' ? "s" : "1", "reference", c->reference,
-        "paired", c->paired, "pairs", (json_int_t)c->n_pairs, "differs",
-        c->differs, "strategies", rows);
-    if (root == NULL)
-        return moe_fail(err, MOE_NOMEM, "out of memory");
-    if (json_dumpf(root, out, JSON_INDENT(2)) != 0 || fputc('\n', out) == EOF)
-        moe_fail(err, MOE_IO, "cannot write JSON");
-    json_decref(root);
+        moe_json_add(rows, row_json(c, &c->row[i], err), err);
+    moe_json_put(root, "schema", json_string("moe-gps-comparison"), err);
+    moe_json_put(root, "schema_version", json_string("1.0.0"), err);
+    moe_json_put(root, "a", moe_json_text(c->a->path), err);
+    moe_json_put(root, "b", moe_json_text(c->b->path), err);
+    moe_json_put(root, "clock", json_string(moe_clock_name(c->clock)), err);
+    moe_json_put(root, "unit", json_string(c->reference[0] == '\0' ? "s" : "1"),
+                 err);
+    moe_json_put(root, "reference", moe_json_text(c->reference), err);
+    moe_json_put(root, "paired", json_boolean(c->paired), err);
+    moe_json_put(root, "pairs", json_integer((json_int_t)c->n_pairs), err);
+    moe_json_put(root, "differs", moe_json_text(c->differs), err);
+    moe_json_put(root, "strategies", rows, err);
+    moe_json_print(root, JSON_INDENT(2), out, err);
     return err->status;
 }

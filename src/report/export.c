@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/report.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "export.h"
 #include "json.h"
 #include "moegps/mem.h"
+#include "moegps/replace.h"
 #include "moegps/table.h"
 
 /* A figure of a metric by name: a column of CSV, a member of JSON. */
@@ -117,49 +115,49 @@ moe_status moe_report_csv(const moe_analysis *a, FILE *out, moe_error *err)
 }
 
 static json_t *json_metric(const moe_metric *m, const moe_strategy_view *y,
-                           bool *ok)
+                           moe_error *err)
 {
     json_t *object = json_object();
     moe_summary s = moe_metric_summary(m, y);
     moe_ratio r = moe_metric_ratio(m, y);
-    moe_json_put(object, "unit", moe_json_text(m->unit), ok);
-    moe_json_put(object, "n", json_integer((json_int_t)s.n), ok);
+    moe_json_put(object, "unit", moe_json_text(m->unit), err);
+    moe_json_put(object, "n", json_integer((json_int_t)s.n), err);
     for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++)
         if (figures[f].from == OF_SUMMARY || m->ratio != MOE_NO_RATIO)
             moe_json_put(object, figures[f].name,
-                         moe_json_number(figure_of(&figures[f], &s, &r)), ok);
+                         moe_json_number(figure_of(&figures[f], &s, &r)), err);
     return object;
 }
 
-static json_t *json_phases(const double *phase, bool *ok)
+static json_t *json_phases(const double *phase, moe_error *err)
 {
     json_t *object = json_object();
     for (int p = 0; p < MOE_N_PHASES; p++)
         moe_json_put(object, moe_phase_name((moe_phase)p),
-                     moe_json_number(phase[p]), ok);
+                     moe_json_number(phase[p]), err);
     return object;
 }
 
-static json_t *json_strategy(const moe_strategy_view *y, bool *ok)
+static json_t *json_strategy(const moe_strategy_view *y, moe_error *err)
 {
     json_t *object = json_object(), *metrics = json_object();
     json_t *phases = json_object();
     const moe_metric *m;
-    moe_json_put(object, "name", moe_json_text(y->name), ok);
+    moe_json_put(object, "name", moe_json_text(y->name), err);
     for (size_t i = 0; (m = moe_metric_at(i)) != NULL; i++)
-        moe_json_put(metrics, m->name, json_metric(m, y, ok), ok);
-    moe_json_put(object, "metrics", metrics, ok);
+        moe_json_put(metrics, m->name, json_metric(m, y, err), err);
+    moe_json_put(object, "metrics", metrics, err);
     for (int c = 0; c < MOE_N_CLOCKS; c++)
         moe_json_put(phases, moe_clock_name((moe_clock)c),
-                     json_phases(y->phase[c], ok), ok);
-    moe_json_put(object, "phases_s", phases, ok);
-    moe_json_put(object, "hidden_gpu_s", moe_json_number(y->hidden), ok);
-    moe_json_put(object, "wait_wall_s", moe_json_number(y->wait), ok);
+                     json_phases(y->phase[c], err), err);
+    moe_json_put(object, "phases_s", phases, err);
+    moe_json_put(object, "hidden_gpu_s", moe_json_number(y->hidden), err);
+    moe_json_put(object, "wait_wall_s", moe_json_number(y->wait), err);
     return object;
 }
 
 /* What a run was: texts and sizes. */
-static void put_identity(json_t *object, const moe_view *v, bool *ok)
+static void put_identity(json_t *object, const moe_view *v, moe_error *err)
 {
     const struct {
         const char *key, *text;
@@ -188,55 +186,48 @@ static void put_identity(json_t *object, const moe_view *v, bool *ok)
         {"measured", v->measured},    {"warmup", v->dims.warmup},
     };
     for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++)
-        moe_json_put(object, texts[i].key, moe_json_text(texts[i].text), ok);
+        moe_json_put(object, texts[i].key, moe_json_text(texts[i].text), err);
     for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++)
-        moe_json_put(object, sizes[i].key, json_integer(sizes[i].n), ok);
-    moe_json_put(object, "oversubscribed", json_boolean(v->oversubscribed), ok);
+        moe_json_put(object, sizes[i].key, json_integer(sizes[i].n), err);
+    moe_json_put(object, "oversubscribed", json_boolean(v->oversubscribed),
+                 err);
 }
 
-static json_t *json_run(const moe_run_analysis *run, bool *ok)
+static json_t *json_run(const moe_run_analysis *run, moe_error *err)
 {
     const moe_view *v = run->view;
     json_t *object = json_object(), *warnings = json_array();
     json_t *strategies = json_array();
-    put_identity(object, v, ok);
+    put_identity(object, v, err);
     for (size_t i = 0; i < v->n_warnings; i++)
-        moe_json_add(warnings, moe_json_text(v->warnings[i]), ok);
-    moe_json_put(object, "warnings", warnings, ok);
+        moe_json_add(warnings, moe_json_text(v->warnings[i]), err);
+    moe_json_put(object, "warnings", warnings, err);
     for (int s = 0; s < v->dims.strategies; s++)
-        moe_json_add(strategies, json_strategy(&v->strategy[s], ok), ok);
-    moe_json_put(object, "strategies", strategies, ok);
+        moe_json_add(strategies, json_strategy(&v->strategy[s], err), err);
+    moe_json_put(object, "strategies", strategies, err);
     if (run->sensitivity.analysed)
-        moe_json_put(object, "outlook", moe_sensitivity_json(run, ok), ok);
+        moe_json_put(object, "outlook", moe_sensitivity_json(run, err), err);
     return object;
 }
 
 moe_status moe_report_json(const moe_analysis *a, FILE *out, moe_error *err)
 {
-    bool ok = true;
-    moe_status status = MOE_OK;
     json_t *root = json_object(), *runs = json_array();
     json_t *clocks = json_object();
-    moe_json_put(root, "schema", moe_json_text(MOE_REPORT_SCHEMA), &ok);
+    moe_json_put(root, "schema", moe_json_text(MOE_REPORT_SCHEMA), err);
     moe_json_put(root, "schema_version",
-                 moe_json_text(MOE_REPORT_SCHEMA_VERSION), &ok);
-    moe_json_put(clocks, "wall", moe_json_text("measured"), &ok);
-    moe_json_put(clocks, "cpu", moe_json_text("measured"), &ok);
-    moe_json_put(clocks, "gpu", moe_json_text("modelled"), &ok);
-    moe_json_put(root, "clocks", clocks, &ok);
+                 moe_json_text(MOE_REPORT_SCHEMA_VERSION), err);
+    moe_json_put(clocks, "wall", moe_json_text("measured"), err);
+    moe_json_put(clocks, "cpu", moe_json_text("measured"), err);
+    moe_json_put(clocks, "gpu", moe_json_text("modelled"), err);
+    moe_json_put(root, "clocks", clocks, err);
     for (size_t i = 0; i < a->n; i++)
-        moe_json_add(runs, json_run(&a->run[i], &ok), &ok);
-    moe_json_put(root, "runs", runs, &ok);
+        moe_json_add(runs, json_run(&a->run[i], err), err);
+    moe_json_put(root, "runs", runs, err);
     if (a->n_maps > 0)
-        moe_json_put(root, "maps", moe_maps_json(a->map, a->n_maps, &ok), &ok);
-    if (!ok)
-        status = moe_fail(err, MOE_NOMEM, "out of memory");
-    else if (json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) !=
-                 0 ||
-             fputc('\n', out) == EOF)
-        status = moe_fail(err, MOE_IO, "cannot write JSON");
-    json_decref(root);
-    return status;
+        moe_json_put(root, "maps", moe_maps_json(a->map, a->n_maps, err), err);
+    moe_json_print(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12), out, err);
+    return err->status;
 }
 
 moe_status moe_report_write(const char *path, moe_report_form form,
@@ -245,17 +236,10 @@ moe_status moe_report_write(const char *path, moe_report_form form,
 {
     if (path == NULL || err->status != MOE_OK)
         return err->status;
-    if (strcmp(path, "-") == 0)
-        return form(analysis, stdout, err);
-    FILE *out = fopen(path, force ? "w" : "wx");
-    if (out == NULL) {
-        const bool exists = errno == EEXIST;
-        return moe_fail(err, exists ? MOE_EXISTS : MOE_IO, "%s: %s%s", path,
-                        strerror(errno),
-                        exists ? " (--force replaces it)" : "");
-    }
+    moe_replace to;
+    FILE *out = moe_replace_open(&to, path, force, err);
+    if (out == NULL)
+        return err->status;
     form(analysis, out, err);
-    if (ferror(out) | fclose(out))
-        moe_fail(err, MOE_IO, "%s: cannot write", path);
-    return err->status;
+    return moe_replace_close(&to, out, err);
 }

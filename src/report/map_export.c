@@ -75,81 +75,66 @@ moe_status moe_maps_csv(const moe_map *maps, size_t n, FILE *out)
 
 /* ---- JSON ---- */
 
-static json_t *reals(const double *x, size_t n, bool *ok)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; i < n; i++)
-        moe_json_add(array, json_real(x[i]), ok);
-    return array;
-}
-
-static json_t *integers(const int32_t *x, size_t n, bool *ok)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; i < n; i++)
-        moe_json_add(array, json_integer(x[i]), ok);
-    return array;
-}
-
-static json_t *json_clusters(const moe_map *map, bool *ok)
+static json_t *json_clusters(const moe_map *map, moe_error *err)
 {
     json_t *array = json_array();
     for (int c = 0; c < map->n_cluster; c++) {
         json_t *object = json_object(), *shares = json_object();
-        moe_json_put(object, "name", moe_json_text(map->cluster[c].name), ok);
-        moe_json_put(object, "cost", moe_json_text(map->cluster[c].cost), ok);
+        moe_json_put(object, "name", moe_json_text(map->cluster[c].name), err);
+        moe_json_put(object, "cost", moe_json_text(map->cluster[c].cost), err);
         moe_json_put(object, "bandwidth",
-                     reals(map->bandwidth + c * map->n_bandwidth,
-                           (size_t)map->n_bandwidth, ok),
-                     ok);
+                     moe_json_numbers(map->bandwidth + c * map->n_bandwidth,
+                                      (size_t)map->n_bandwidth, err),
+                     err);
         for (int s = 0; s < MOE_ADVISE_ORACLE; s++)
             moe_json_put(shares,
                          moe_advise_strategy_name((moe_advise_strategy)s),
-                         json_real(moe_map_share(map, c, MOE_MAP_CASE,
-                                                 (moe_advise_strategy)s)),
-                         ok);
-        moe_json_put(object, "share", shares, ok);
-        moe_json_add(array, object, ok);
+                         moe_json_number(moe_map_share(map, c, MOE_MAP_CASE,
+                                                       (moe_advise_strategy)s)),
+                         err);
+        moe_json_put(object, "share", shares, err);
+        moe_json_add(array, object, err);
     }
     return array;
 }
 
-static void put_settings(json_t *object, const moe_map *m, bool *ok)
+static void put_settings(json_t *object, const moe_map *m, moe_error *err)
 {
     char verdict[2048] = "";
     moe_map_say(m, verdict, sizeof verdict);
-    moe_json_put(object, "path", moe_json_text(m->path), ok);
-    moe_json_put(object, "source", moe_json_text(m->version), ok);
+    moe_json_put(object, "path", moe_json_text(m->path), err);
+    moe_json_put(object, "source", moe_json_text(m->version), err);
     moe_json_put(object, "command_line",
                  m->command_line != NULL ? moe_json_text(m->command_line)
                                          : json_null(),
-                 ok);
-    moe_json_put(object, "clock", json_string("modelled"), ok);
-    moe_json_put(object, "result", json_string("VALID"), ok);
-    moe_json_put(object, "verdict", moe_json_text(verdict), ok);
-    moe_json_put(object, "model", moe_json_text(m->model), ok);
-    moe_json_put(object, "gpus", json_integer(m->gpus), ok);
-    moe_json_put(object, "seq", json_integer(m->seq), ok);
-    moe_json_put(object, "slots", json_integer(m->slots), ok);
+                 err);
+    moe_json_put(object, "clock", json_string("modelled"), err);
+    moe_json_put(object, "result", json_string("VALID"), err);
+    moe_json_put(object, "verdict", moe_json_text(verdict), err);
+    moe_json_put(object, "model", moe_json_text(m->model), err);
+    moe_json_put(object, "gpus", json_integer(m->gpus), err);
+    moe_json_put(object, "seq", json_integer(m->seq), err);
+    moe_json_put(object, "slots", json_integer(m->slots), err);
     moe_json_put(object, "load",
-                 json_string(m->bottleneck ? "busiest GPU" : "power law"), ok);
-    moe_json_put(object, "own_links", json_boolean(m->own_links), ok);
-    moe_json_put(object, "as_paper", json_boolean(m->paper), ok);
-    moe_json_put(object, "error", json_real(m->error), ok);
-    moe_json_put(object, "overhead_s", json_real(m->overhead_s), ok);
-    moe_json_put(object, "overhead_share", json_real(m->overhead_share), ok);
-    moe_json_put(object, "moving", json_real(m->moving), ok);
+                 json_string(m->bottleneck ? "busiest GPU" : "power law"), err);
+    moe_json_put(object, "own_links", json_boolean(m->own_links), err);
+    moe_json_put(object, "as_paper", json_boolean(m->paper), err);
+    moe_json_put(object, "error", moe_json_number(m->error), err);
+    moe_json_put(object, "overhead_s", moe_json_number(m->overhead_s), err);
+    moe_json_put(object, "overhead_share", moe_json_number(m->overhead_share),
+                 err);
+    moe_json_put(object, "moving", moe_json_number(m->moving), err);
     moe_json_put(object, "rebalance_every", json_integer(m->rebalance_every),
-                 ok);
-    moe_json_put(object, "planner_s", json_real(m->planner_s), ok);
+                 err);
+    moe_json_put(object, "planner_s", moe_json_number(m->planner_s), err);
 }
 
 /* Names of a dimension whose values are numbered. */
-static json_t *names(const char *(*name_of)(int i), int n, bool *ok)
+static json_t *names(const char *(*name_of)(int i), int n, moe_error *err)
 {
     json_t *array = json_array();
     for (int i = 0; i < n; i++)
-        moe_json_add(array, json_string(name_of(i)), ok);
+        moe_json_add(array, json_string(name_of(i)), err);
     return array;
 }
 
@@ -163,36 +148,39 @@ static const char *strategy_name(int i)
     return moe_advise_strategy_name((moe_advise_strategy)i);
 }
 
-static json_t *json_map(const moe_map *m, bool *ok)
+static json_t *json_map(const moe_map *m, moe_error *err)
 {
     static const char *const dims[] = {"cluster",  "case", "batch",
                                        "accuracy", "skew", "bandwidth"};
     const size_t n = moe_map_cells(m);
     json_t *object = json_object(), *order = json_array();
-    put_settings(object, m, ok);
+    put_settings(object, m, err);
     for (size_t d = 0; d < MOE_ARRAY_LEN(dims); d++)
-        moe_json_add(order, json_string(dims[d]), ok);
-    moe_json_put(object, "dims", order, ok);
-    moe_json_put(object, "cluster", json_clusters(m, ok), ok);
-    moe_json_put(object, "case", names(case_name, MOE_ADVISE_CASES, ok), ok);
-    moe_json_put(object, "batch", integers(m->batch, (size_t)m->n_batch, ok),
-                 ok);
+        moe_json_add(order, json_string(dims[d]), err);
+    moe_json_put(object, "dims", order, err);
+    moe_json_put(object, "cluster", json_clusters(m, err), err);
+    moe_json_put(object, "case", names(case_name, MOE_ADVISE_CASES, err), err);
+    moe_json_put(object, "batch",
+                 moe_json_integers(m->batch, (size_t)m->n_batch, err), err);
     moe_json_put(object, "accuracy",
-                 reals(m->accuracy, (size_t)m->n_accuracy, ok), ok);
-    moe_json_put(object, "skew", reals(m->skew, (size_t)m->n_skew, ok), ok);
+                 moe_json_numbers(m->accuracy, (size_t)m->n_accuracy, err),
+                 err);
+    moe_json_put(object, "skew",
+                 moe_json_numbers(m->skew, (size_t)m->n_skew, err), err);
     moe_json_put(object, "strategy",
-                 names(strategy_name, MOE_ADVISE_STRATEGIES, ok), ok);
-    moe_json_put(object, "winner", integers(m->winner, n, ok), ok);
-    moe_json_put(object, "margin", reals(m->margin, n, ok), ok);
+                 names(strategy_name, MOE_ADVISE_STRATEGIES, err), err);
+    moe_json_put(object, "winner", moe_json_integers(m->winner, n, err), err);
+    moe_json_put(object, "margin", moe_json_numbers(m->margin, n, err), err);
     moe_json_put(object, "layer_time_s",
-                 reals(m->layer_s, n * MOE_ADVISE_STRATEGIES, ok), ok);
+                 moe_json_numbers(m->layer_s, n * MOE_ADVISE_STRATEGIES, err),
+                 err);
     return object;
 }
 
-json_t *moe_maps_json(const moe_map *maps, size_t n, bool *ok)
+json_t *moe_maps_json(const moe_map *maps, size_t n, moe_error *err)
 {
     json_t *array = json_array();
     for (size_t m = 0; m < n; m++)
-        moe_json_add(array, json_map(&maps[m], ok), ok);
+        moe_json_add(array, json_map(&maps[m], err), err);
     return array;
 }
