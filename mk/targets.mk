@@ -31,7 +31,7 @@ bench: deps ## print speed as ratios to the raw alternatives
 bench-only: moegps $(BENCHES)
 	@tests/bench/run.sh $(BENCHES)
 
-$(BUILD)/validate: $(wildcard tests/validate/*.[ch]) $(LIB)
+$(BUILD)/validate: $(wildcard tests/validate/*.[ch]) tests/pricing.h $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ \
 	    $(filter %.c %.a,$^) $(LIBS)

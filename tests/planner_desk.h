@@ -11,19 +11,6 @@
 #include "moegps/mem.h"
 #include "moegps/planner.h"
 
-/** A pricer of the analytic model, in static storage: the last one counts. */
-static inline const moe_pricer *desk_pricer(const moe_model *model,
-                                            const moe_cluster *cluster,
-                                            const moe_layout *layout)
-{
-    static moe_pricer pricer;
-    static _Alignas(max_align_t) char state[4096];
-    pricer = (moe_pricer){moe_cost_find("analytic"), state, model, *layout};
-    ck_assert_uint_le(pricer.cost->state_size, sizeof state);
-    ck_assert_int_eq(pricer.cost->init(state, model, cluster, NULL), MOE_OK);
-    return &pricer;
-}
-
 typedef struct {
     const moe_planner *planner;
     moe_planner_env env;

@@ -10,33 +10,17 @@
 #include "moegps/csv.h"
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
-#include "moegps/profile.h"
 #include "moegps/stats.h"
 
 static moe_model model;
 static moe_cluster cluster;
 
-static char *read_profile(const char *kind, const char *name)
-{
-    char path[512], *text = NULL;
-    moe_error err = {0};
-    moe_profile_find(kind, name, ".yaml", path, sizeof path, &err);
-    if (err.status == MOE_OK)
-        moe_read_text(path, &text, &err);
-    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
-    return text;
-}
-
 /* Mixtral on four GPUs of the paper's A100, planning for free. */
 static moe_advise_params paper(double skew, double error)
 {
     moe_error err = {0};
-    char *text = read_profile("models", "mixtral-8x7b");
-    moe_model_parse(text, "mixtral-8x7b", &model, &err);
-    free(text);
-    text = read_profile("clusters", "a100-paper");
-    moe_cluster_parse(text, "a100-paper", &cluster, &err);
-    free(text);
+    moe_model_read("mixtral-8x7b", &model, &err);
+    moe_cluster_read("a100-paper", &cluster, &err);
     ck_assert_msg(err.status == MOE_OK, "%s", err.text);
     moe_advise_params p;
     moe_advise_params_init(&p);

@@ -5,63 +5,15 @@
 #include <stdlib.h>
 
 #include "harness.h"
-#include "moegps/ctx.h"
 #include "moegps/mem.h"
-#include "moegps/profile.h"
 #include "moegps/rng.h"
-
-/* A priced machine; ends with stop(). */
-typedef struct {
-    moe_model model;
-    moe_cluster cluster;
-    const moe_cost *cost;
-    void *state;
-} pricing;
-
-static char *read_profile(const char *kind, const char *name)
-{
-    char path[512], *text = NULL;
-    moe_error err = {0};
-    moe_profile_find(kind, name, ".yaml", path, sizeof path, &err);
-    if (err.status == MOE_OK)
-        moe_read_text(path, &text, &err);
-    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
-    return text;
-}
-
-static void read_profiles(pricing *p, const char *model, const char *cluster)
-{
-    moe_error err = {0};
-    char *text = read_profile("models", model);
-    moe_model_parse(text, model, &p->model, &err);
-    free(text);
-    text = read_profile("clusters", cluster);
-    moe_cluster_parse(text, cluster, &p->cluster, &err);
-    free(text);
-    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
-}
-
-/* @return false when the cost model has nothing for this machine. */
-static bool begin(pricing *p, const moe_cost *cost)
-{
-    p->cost = cost;
-    p->state = moe_array_new(1, cost->state_size, NULL);
-    ck_assert_ptr_nonnull(p->state);
-    moe_status s = cost->init(p->state, &p->model, &p->cluster, NULL);
-    ck_assert(s == MOE_OK || s == MOE_USAGE);
-    return s == MOE_OK;
-}
-
-static void stop(pricing *p)
-{
-    moe_cost_free(p->cost, p->state);
-}
+#include "pricing.h"
 
 static pricing paper(void)
 {
     pricing p;
-    read_profiles(&p, "mixtral-8x7b", "a100-paper");
-    ck_assert(begin(&p, moe_cost_find("analytic")));
+    pricing_read(&p, "mixtral-8x7b", "a100-paper");
+    ck_assert_int_eq(pricing_open(&p, "analytic", NULL), MOE_OK);
     return p;
 }
 
@@ -123,7 +75,7 @@ START_TEST(matmuls_agree_with_the_simulator)
         double time_s = p.cost->gemm(p.state, &matmuls[i].shape).time_s;
         e[i] = time_s / matmuls[i].time_s - 1;
     }
-    stop(&p);
+    pricing_close(&p);
     check_errors(e, MOE_ARRAY_LEN(e), 0.05, 0.32);
 }
 END_TEST
@@ -148,7 +100,7 @@ START_TEST(attention_agrees_with_the_simulator)
             p.state, attentions[i].batch, attentions[i].seq, attentions[i].tp);
         e[i] = price.time_s / attentions[i].time_s - 1;
     }
-    stop(&p);
+    pricing_close(&p);
     check_errors(e, MOE_ARRAY_LEN(e), 0.05, 0.06);
 }
 END_TEST
@@ -167,13 +119,13 @@ static const struct {
 START_TEST(allreduces_agree_with_the_simulator)
 {
     pricing p;
-    read_profiles(&p, "mixtral-8x7b", "a100-paper");
+    pricing_read(&p, "mixtral-8x7b", "a100-paper");
     p.cluster.link_topology = allreduces[_i].topology;
     p.cluster.link_bandwidth = allreduces[_i].bandwidth;
-    ck_assert(begin(&p, moe_cost_find("analytic")));
+    ck_assert_int_eq(pricing_open(&p, "analytic", NULL), MOE_OK);
     const moe_exchange x = {.gpus = 4, .nodes = 1};
     double time_s = p.cost->allreduce(p.state, &x, 512 * 4096 * 2).time_s;
-    stop(&p);
+    pricing_close(&p);
     ck_assert_double_lt(fabs(time_s / allreduces[_i].time_s - 1), 1e-3);
 }
 END_TEST
@@ -194,9 +146,9 @@ static const struct {
 static double layer_time(double bandwidth, double skew)
 {
     pricing p;
-    read_profiles(&p, "mixtral-8x7b", "a100-paper");
+    pricing_read(&p, "mixtral-8x7b", "a100-paper");
     p.cluster.link_bandwidth = bandwidth;
-    ck_assert(begin(&p, moe_cost_find("analytic")));
+    ck_assert_int_eq(pricing_open(&p, "analytic", NULL), MOE_OK);
     const uint32_t rows[] = {(uint32_t)(128 * skew), (uint32_t)(128 * skew)};
     const moe_exchange x = {
         .gpus = 4, .nodes = 1, .node_bytes = skew * 256 * 0.75 * 4096 * 2};
@@ -204,7 +156,7 @@ static double layer_time(double bandwidth, double skew)
                     p.cost->allreduce(p.state, &x, 512 * 4096 * 2).time_s +
                     2 * p.cost->alltoall(p.state, &x).time_s +
                     p.cost->ffn(p.state, rows, 2).time_s;
-    stop(&p);
+    pricing_close(&p);
     return time_s;
 }
 
@@ -241,12 +193,14 @@ static void each_cost(int i, void (*check)(const pricing *p))
 {
     const moe_cost *cost;
     pricing p;
-    read_profiles(&p, models[i / N_CLUSTERS], clusters[i % N_CLUSTERS]);
+    pricing_read(&p, models[i / N_CLUSTERS], clusters[i % N_CLUSTERS]);
     for (size_t c = 0; (cost = moe_cost_at(c)) != NULL; c++) {
         ck_assert_uint_lt(c, MAX_COSTS);
-        if (begin(&p, cost))
+        const moe_status status = pricing_open(&p, cost->name, NULL);
+        ck_assert(status == MOE_OK || status == MOE_USAGE);
+        if (status == MOE_OK) /* else it has nothing for this machine */
             check(&p);
-        stop(&p);
+        pricing_close(&p);
     }
 }
 
@@ -374,8 +328,8 @@ END_TEST
 START_TEST(ffn_is_above_the_roofline)
 {
     pricing p;
-    read_profiles(&p, models[_i / N_CLUSTERS], clusters[_i % N_CLUSTERS]);
-    ck_assert(begin(&p, moe_cost_find("analytic")));
+    pricing_read(&p, models[_i / N_CLUSTERS], clusters[_i % N_CLUSTERS]);
+    ck_assert_int_eq(pricing_open(&p, "analytic", NULL), MOE_OK);
     moe_rng rng = moe_rng_at(2, MOE_RNG_TEST, 0, 0, 0);
     double peak = fmax(p.cluster.peak_flops, p.cluster.fp8_flops);
     for (int trial = 0; trial < 100; trial++) {
@@ -393,7 +347,7 @@ START_TEST(ffn_is_above_the_roofline)
         ck_assert_double_ge(time_s,
                             pairs * moe_model_pair_flops(&p.model) / peak);
     }
-    stop(&p);
+    pricing_close(&p);
 }
 END_TEST
 
@@ -409,7 +363,7 @@ START_TEST(splitting_an_expert_reads_its_weights_twice)
     /* with many rows compute dominates, and halving them pays */
     const uint32_t many[] = {4096}, fewer[] = {2048};
     ck_assert_double_lt(ffn_time(&p, fewer, 1), 0.52 * ffn_time(&p, many, 1));
-    stop(&p);
+    pricing_close(&p);
 }
 END_TEST
 
@@ -420,11 +374,11 @@ START_TEST(prices_say_where_they_come_from)
     moe_price price = p.cost->ffn(p.state, rows, 1);
     ck_assert_int_eq(price.source, MOE_PRICE_ANALYTIC);
     ck_assert_double_gt(price.relative_error, 0);
-    stop(&p);
+    pricing_close(&p);
     p.cluster.error_ffn = 0;
-    ck_assert(begin(&p, moe_cost_find("analytic")));
+    ck_assert_int_eq(pricing_open(&p, "analytic", NULL), MOE_OK);
     ck_assert(isnan(p.cost->ffn(p.state, rows, 1).relative_error));
-    stop(&p);
+    pricing_close(&p);
 }
 END_TEST
 

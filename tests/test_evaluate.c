@@ -7,6 +7,7 @@
 
 #include "fixture.h"
 #include "harness.h"
+#include "pricing.h"
 
 /* Evaluate a predictor with `set` as "key=value", or its defaults. */
 static moe_status evaluate(const moe_trace *trace, const char *name,
@@ -267,25 +268,23 @@ END_TEST
 
 START_TEST(the_price_is_that_of_the_cost_model)
 {
-    const moe_model model = fixture_model();
-    const moe_cluster cluster = fixture_cluster();
-    const moe_cost *cost = moe_cost_find("analytic");
-    moe_trace t = fixture_tokens(&model);
+    pricing a100 = {.model = fixture_model(), .cluster = fixture_cluster()};
+    moe_trace t = fixture_tokens(&a100.model);
     moe_evaluate_params p = defaults();
     moe_evaluation v;
-    void *state = moe_cost_new(cost, &model, &cluster, NULL);
-    ck_assert_ptr_nonnull(state);
-    const moe_pricer pricer = {cost, state, &model, {4, 2}};
+    ck_assert_int_eq(pricing_open(&a100, "analytic", NULL), MOE_OK);
+    const moe_pricer pricer = pricing_on(&a100, 4, 2);
     p.pricer = &pricer;
     ck_assert_int_eq(evaluate(&t, "token", NULL, &p, &v, NULL), MOE_OK);
     const moe_gemm look_up = {30.0 / 4, 2, 1};
-    ck_assert_double_eq(v.price_s, cost->gemm(state, &look_up).time_s);
+    ck_assert_double_eq(v.price_s,
+                        a100.cost->gemm(a100.state, &look_up).time_s);
     ck_assert_double_gt(v.price_s, 0);
     moe_evaluation_fini(&v);
     ck_assert_int_eq(evaluate(&t, "frequency", NULL, &p, &v, NULL), MOE_OK);
     ck_assert_double_eq(v.price_s, 0); /* nothing depends on the token */
     moe_evaluation_fini(&v);
-    moe_cost_free(cost, state);
+    pricing_close(&a100);
     moe_trace_free(&t);
 }
 END_TEST

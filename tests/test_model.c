@@ -129,6 +129,23 @@ START_TEST(cluster_defaults_are_ideal)
 }
 END_TEST
 
+START_TEST(what_is_no_profile_is_not_read)
+{
+    moe_model model = {.name = "untouched"};
+    moe_cluster cluster = {.name = "untouched"};
+    moe_error err = {0};
+    ck_assert_int_eq(moe_model_read("gpt-0", &model, &err), MOE_USAGE);
+    check_parts(err.text, "gpt-0|mixtral-8x7b");
+    err = (moe_error){0};
+    ck_assert_int_eq(
+        moe_cluster_read("jobs/models/mixtral-8x7b.yaml", &cluster, &err),
+        MOE_USAGE);
+    check_parts(err.text, "mixtral-8x7b.yaml:");
+    ck_assert_str_eq(model.name, "untouched");
+    ck_assert_str_eq(cluster.name, "untouched");
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("model");
@@ -139,5 +156,6 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(sizes));
     MOE_TEST_LOOP(suite, bad_cluster_is_refused, MOE_ARRAY_LEN(bad_clusters));
     MOE_TEST(suite, cluster_defaults_are_ideal);
+    MOE_TEST(suite, what_is_no_profile_is_not_read);
     return suite;
 }

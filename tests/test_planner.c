@@ -9,6 +9,7 @@
 #include "harness.h"
 #include "moegps/mem.h"
 #include "planner_desk.h"
+#include "pricing.h"
 #include "random_plan.h"
 
 /* Layout, experts, slots per GPU. */
@@ -19,14 +20,17 @@ typedef struct {
 
 static moe_planner_env env_of(const place *p)
 {
-    static moe_model model;
-    const moe_cluster cluster = fixture_cluster();
-    model = fixture_model();
+    static pricing gpu;
+    static moe_pricer pricer;
+    if (gpu.state == NULL) {
+        gpu = (pricing){.model = fixture_model(), .cluster = fixture_cluster()};
+        ck_assert_int_eq(pricing_open(&gpu, "analytic", NULL), MOE_OK);
+    }
+    pricer = pricing_on(&gpu, p->layout.gpus, p->layout.gpus_per_node);
     return (moe_planner_env){.layout = p->layout,
                              .experts = p->experts,
                              .slots = p->slots,
-                             .pricer =
-                                 desk_pricer(&model, &cluster, &p->layout)};
+                             .pricer = &pricer};
 }
 
 static const place places[] = {

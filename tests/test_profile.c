@@ -8,7 +8,6 @@
 
 #include "harness.h"
 #include "moegps/cluster.h"
-#include "moegps/ctx.h"
 #include "moegps/mem.h"
 #include "moegps/model.h"
 
@@ -30,13 +29,9 @@ static void see(const char *name, const char *path, void *arg)
 static void see_model(const char *name, const char *path, void *arg)
 {
     seen_list *seen = arg;
-    char *text = NULL;
     moe_model model;
     moe_error err = {0};
-    moe_read_text(path, &text, &err);
-    if (err.status == MOE_OK)
-        moe_model_parse(text, path, &model, &err);
-    free(text);
+    moe_model_read(path, &model, &err);
     ck_assert_msg(err.status == MOE_OK, "%s", err.text);
     ck_assert_str_eq(model.name, name);
     ck_assert_msg(model.origin[0] != '\0', "%s says no origin", name);
@@ -46,13 +41,9 @@ static void see_model(const char *name, const char *path, void *arg)
 static void see_cluster(const char *name, const char *path, void *arg)
 {
     seen_list *seen = arg;
-    char *text = NULL;
     moe_cluster cluster;
     moe_error err = {0};
-    moe_read_text(path, &text, &err);
-    if (err.status == MOE_OK)
-        moe_cluster_parse(text, path, &cluster, &err);
-    free(text);
+    moe_cluster_read(path, &cluster, &err);
     ck_assert_msg(err.status == MOE_OK, "%s", err.text);
     ck_assert_str_eq(cluster.name, name);
     ck_assert_msg(cluster.origin[0] != '\0', "%s says no origin", name);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "harness.h"
-#include "moegps/layer_price.h"
+#include "pricing.h"
 
 /* Work made by hand, of two strategies on four GPUs of two nodes: what a
  * replay says of it must be what moe_layer_price_of() says of work that was
@@ -172,39 +172,37 @@ static double cell_s(const world *w, const moe_pricer *pricer, int s,
     return sum;
 }
 
+/* The prices of the world's cluster. */
+static moe_pricer open_pricer(pricing *p, const world *w)
+{
+    *p = (pricing){.state = NULL};
+    moe_model_parse(model_text, "m", &p->model, NULL);
+    moe_cluster_parse(w->cluster, "c", &p->cluster, NULL);
+    ck_assert_int_eq(pricing_open(p, "analytic", NULL), MOE_OK);
+    return pricing_on(p, G, 2);
+}
+
 /* The median over three samples of weighted means. */
 static double direct_s(const world *w, int s)
 {
-    moe_model model;
-    moe_cluster cluster;
+    pricing p;
     double x[K] = {0};
-    ck_assert_int_eq(moe_model_parse(model_text, "m", &model, NULL), MOE_OK);
-    ck_assert_int_eq(moe_cluster_parse(w->cluster, "c", &cluster, NULL),
-                     MOE_OK);
-    const moe_cost *cost = moe_cost_find("analytic");
-    void *state = moe_cost_new(cost, &model, &cluster, NULL);
-    ck_assert_ptr_nonnull(state);
-    const moe_pricer pricer = {cost, state, &model, {G, 2}};
+    const moe_pricer pricer = open_pricer(&p, w);
     for (int k = 0; k < K; k++)
         for (int j = 0; j < J; j++)
             for (int l = 0; l < L; l++)
                 x[k] +=
                     w->weight[k * J + j] / L *
                     cell_s(w, &pricer, s, moe_work_at(&w->work, s, k, j, l));
-    moe_cost_free(cost, state);
+    pricing_close(&p);
     return fmax(fmin(x[0], x[1]), fmin(fmax(x[0], x[1]), x[2]));
 }
 
 /* What was recorded is what was priced. */
 static void settle(world *w)
 {
-    moe_model model;
-    moe_cluster cluster;
-    moe_model_parse(model_text, "m", &model, NULL);
-    moe_cluster_parse(w->cluster, "c", &cluster, NULL);
-    const moe_cost *cost = moe_cost_find("analytic");
-    void *state = moe_cost_new(cost, &model, &cluster, NULL);
-    const moe_pricer pricer = {cost, state, &model, {G, 2}};
+    pricing p;
+    const moe_pricer pricer = open_pricer(&p, w);
     for (int c = 0; c < S * K * J * L; c++)
         for (int g = 0; g < G; g++) {
             const moe_layer_work work =
@@ -213,7 +211,7 @@ static void settle(world *w)
             moe_layer_price_of(&pricer, &work, &price);
             memcpy(w->cell[c].gpu[g].gpu_s, price.gpu_s, sizeof price.gpu_s);
         }
-    moe_cost_free(cost, state);
+    pricing_close(&p);
 }
 
 /* The run's own medians are those of its work. */

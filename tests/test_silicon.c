@@ -12,6 +12,7 @@
 #include "moegps/mem.h"
 #include "moegps/profile.h"
 #include "moegps/rng.h"
+#include "pricing.h"
 
 static moe_silicon *tables(void)
 {
@@ -321,51 +322,14 @@ END_TEST
 
 /* ---- the cost model ---- */
 
-typedef struct {
-    moe_model model;
-    moe_cluster cluster;
-    const moe_cost *cost;
-    void *state;
-} pricing;
-
-static char *profile(const char *kind, const char *name)
-{
-    char path[512], *text = NULL;
-    moe_error err = {0};
-    moe_profile_find(kind, name, ".yaml", path, sizeof path, &err);
-    if (err.status == MOE_OK)
-        moe_read_text(path, &text, &err);
-    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
-    return text;
-}
-
-static void read_profiles(pricing *p, const char *model, const char *cluster)
-{
-    moe_error err = {0};
-    char *text = profile("models", model);
-    moe_model_parse(text, model, &p->model, &err);
-    free(text);
-    text = profile("clusters", cluster);
-    moe_cluster_parse(text, cluster, &p->cluster, &err);
-    free(text);
-    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
-    p->cost = moe_cost_find("silicon");
-    p->state = moe_array_new(1, p->cost->state_size, NULL);
-}
-
 static pricing priced(const char *model, const char *cluster)
 {
     pricing p;
     moe_error err = {0};
-    read_profiles(&p, model, cluster);
-    p.cost->init(p.state, &p.model, &p.cluster, &err);
+    pricing_read(&p, model, cluster);
+    pricing_open(&p, "silicon", &err);
     ck_assert_msg(err.status == MOE_OK, "%s", err.text);
     return p;
-}
-
-static void stop(pricing *p)
-{
-    moe_cost_free(p->cost, p->state);
 }
 
 static double ffn(const pricing *p, uint32_t a, uint32_t b)
@@ -384,7 +348,7 @@ START_TEST(unequal_experts_add_up_beside_one_launch)
             double same = ffn(&p, sizes[i], 40) - ffn(&p, 40, 0);
             ck_assert_double_eq_tol(more / same, 1, 1e-6);
         }
-    stop(&p);
+    pricing_close(&p);
 }
 END_TEST
 
@@ -398,7 +362,7 @@ START_TEST(all_experts_alike_take_the_measured_time)
     ck_assert_double_eq_tol(1e6 * price.time_s / 5625.397, 1, 5e-3);
     ck_assert_double_lt(price.relative_error, 0.15);
     ck_assert_int_eq(price.source, MOE_PRICE_INTERPOLATED);
-    stop(&p);
+    pricing_close(&p);
 }
 END_TEST
 
@@ -414,8 +378,8 @@ START_TEST(faster_memory_helps_small_batches_only)
     const uint32_t rows[] = {8};
     ck_assert_int_eq(h200.cost->ffn(h200.state, rows, 1).source,
                      MOE_PRICE_EXTRAPOLATED);
-    stop(&h100);
-    stop(&h200);
+    pricing_close(&h100);
+    pricing_close(&h200);
 }
 END_TEST
 
@@ -426,7 +390,7 @@ START_TEST(stand_ins_are_never_silent)
     moe_price price = p.cost->ffn(p.state, rows, 1);
     ck_assert_int_eq(price.source, MOE_PRICE_EXTRAPOLATED);
     ck_assert_double_gt(price.relative_error, 0.4);
-    stop(&p);
+    pricing_close(&p);
 }
 END_TEST
 
@@ -434,13 +398,12 @@ START_TEST(a_stack_that_is_not_measured_is_refused)
 {
     pricing p;
     moe_error err = {0};
-    read_profiles(&p, "mixtral-8x7b", "a100-nvlink");
+    pricing_read(&p, "mixtral-8x7b", "a100-nvlink");
     snprintf(p.cluster.stack, sizeof p.cluster.stack, "vllm-0.24.0");
-    ck_assert_int_eq(p.cost->init(p.state, &p.model, &p.cluster, &err),
-                     MOE_USAGE);
+    ck_assert_int_eq(pricing_open(&p, "silicon", &err), MOE_USAGE);
     ck_assert_msg(strstr(err.text, "sglang-0.5.10, trtllm-1.0.0") != NULL, "%s",
                   err.text);
-    stop(&p);
+    pricing_close(&p);
 }
 END_TEST
 
@@ -457,7 +420,7 @@ START_TEST(nodes_cost_what_their_links_do)
                         p.cost->allreduce(p.state, &one, 1e7).time_s);
     ck_assert_double_gt(p.cost->tree(p.state, &two, 1e3).time_s,
                         p.cost->tree(p.state, &one, 1e3).time_s);
-    stop(&p);
+    pricing_close(&p);
 }
 END_TEST
 
@@ -481,7 +444,7 @@ START_TEST(other_links_scale_what_was_measured)
     ck_assert_double_eq(p.cost->ffn(p.state, rows, 1).time_s, ffn_s);
     p.cost->set_links(p.state, c->link_bandwidth, c->network_bandwidth);
     ck_assert_double_eq(p.cost->alltoall(p.state, &large).time_s, price.time_s);
-    stop(&p);
+    pricing_close(&p);
 }
 END_TEST
 

@@ -4,29 +4,32 @@
 
 #include "harness.h"
 #include "planner_desk.h"
+#include "pricing.h"
 #include "random_plan.h"
 
-/* The fixture's A100s with weights of 1.2 MB or, times 8, 77 MB an expert. */
+/* The fixture's A100s with weights of 79 MB an expert. */
 enum { EXPERTS = 32, GPUS = 8, SLOTS = 6 };
 
 typedef struct {
-    moe_model model;
-    moe_cluster cluster;
+    pricing gpu;
+    moe_pricer pricer;
     moe_planner_env env;
 } site;
 
-static void site_init(site *s, int scale, int interval)
+static void site_init(site *s, double link_bandwidth, int interval)
 {
-    s->model = fixture_model();
-    s->model.experts = EXPERTS;
-    s->model.hidden = 512 * scale;
-    s->model.intermediate = 400 * scale;
-    s->cluster = fixture_cluster();
+    s->gpu = (pricing){.model = fixture_model(), .cluster = fixture_cluster()};
+    s->gpu.model.experts = EXPERTS;
+    s->gpu.model.hidden = 4096;
+    s->gpu.model.intermediate = 3200;
+    s->gpu.cluster.link_bandwidth = link_bandwidth;
+    ck_assert_int_eq(pricing_open(&s->gpu, "analytic", NULL), MOE_OK);
+    s->pricer = pricing_on(&s->gpu, GPUS, GPUS);
     s->env = (moe_planner_env){.layout = {GPUS, GPUS},
                                .experts = EXPERTS,
                                .slots = SLOTS,
                                .interval = interval};
-    s->env.pricer = desk_pricer(&s->model, &s->cluster, &s->env.layout);
+    s->env.pricer = &s->pricer;
 }
 
 /* Time of the slowest GPU's experts. */
@@ -71,12 +74,13 @@ START_TEST(at_few_tokens_an_expert_nothing_is_duplicated)
         site s;
         desk d;
         double load[EXPERTS];
-        site_init(&s, 8, 1000);
+        site_init(&s, 300e9, 1000);
         desk_init(&d, "timed", &s.env, NULL);
         lognormal(round, 1, 8 * EXPERTS, load);
         desk_plan(&d, load);
         ck_assert_int_eq(replicas_in_use(&d.next), EXPERTS);
         desk_fini(&d);
+        pricing_close(&s.gpu);
     }
 }
 END_TEST
@@ -86,7 +90,7 @@ START_TEST(replicas_that_are_there_are_left_unused_at_few_tokens)
     site s;
     desk d;
     double load[EXPERTS];
-    site_init(&s, 8, 1);
+    site_init(&s, 300e9, 1);
     desk_init(&d, "timed", &s.env, NULL);
     lognormal(1, 1, 1 << 20, load);
     s.env.interval = 100000;
@@ -99,6 +103,7 @@ START_TEST(replicas_that_are_there_are_left_unused_at_few_tokens)
     desk_plan(&d, load);
     ck_assert_int_eq(replicas_in_use(&d.next), EXPERTS);
     desk_fini(&d);
+    pricing_close(&s.gpu);
 }
 END_TEST
 
@@ -109,7 +114,7 @@ START_TEST(at_many_tokens_it_is_faster_than_home_and_about_even)
         site s;
         desk d;
         double load[EXPERTS];
-        site_init(&s, 8, 100000);
+        site_init(&s, 300e9, 100000);
         desk_init(&d, "timed", &s.env, NULL);
         lognormal(round, 1, 1 << 20, load);
         const double before = slowest(&s, &d.current, load);
@@ -120,6 +125,7 @@ START_TEST(at_many_tokens_it_is_faster_than_home_and_about_even)
         ck_assert_double_le(after, before * 1.001);
         saved += 1 - after / before;
         desk_fini(&d);
+        pricing_close(&s.gpu);
     }
     ck_assert_double_ge(saved / 10, .3);
 }
@@ -133,13 +139,12 @@ START_TEST(a_dear_move_waits_for_a_long_interval)
     for (int i = 0; i < 2; i++) {
         site s;
         desk d;
-        site_init(&s, 8, i == 0 ? 1 : 100000);
-        s.cluster.link_bandwidth = 1e9;
-        s.env.pricer = desk_pricer(&s.model, &s.cluster, &s.env.layout);
+        site_init(&s, 1e9, i == 0 ? 1 : 100000);
         desk_init(&d, "timed", &s.env, NULL);
         desk_plan(&d, load);
         moved[i] = desk_settle(&d);
         desk_fini(&d);
+        pricing_close(&s.gpu);
     }
     ck_assert_int_eq(moved[0], 0);
     ck_assert_int_gt(moved[1], 0);
@@ -151,7 +156,7 @@ START_TEST(noise_alone_moves_nothing)
     site s;
     desk d;
     double load[EXPERTS], noisy[EXPERTS];
-    site_init(&s, 8, 100000);
+    site_init(&s, 300e9, 100000);
     desk_init(&d, "timed", &s.env, NULL);
     int first = 0;
     for (uint64_t round = 0; round < 10; round++) {
@@ -168,6 +173,7 @@ START_TEST(noise_alone_moves_nothing)
     }
     ck_assert_int_gt(first, 50);
     desk_fini(&d);
+    pricing_close(&s.gpu);
 }
 END_TEST
 
@@ -177,7 +183,7 @@ START_TEST(a_swap_does_where_slots_are_full)
     site s;
     desk d;
     double load[EXPERTS];
-    site_init(&s, 8, 100000);
+    site_init(&s, 300e9, 100000);
     s.env.slots = EXPERTS / GPUS;
     desk_init(&d, "timed", &s.env, NULL);
     for (int e = 0; e < EXPERTS; e++)
@@ -192,6 +198,7 @@ START_TEST(a_swap_does_where_slots_are_full)
     }
     ck_assert_int_ne(with_0, with_1);
     desk_fini(&d);
+    pricing_close(&s.gpu);
 }
 END_TEST
 

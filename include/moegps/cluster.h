@@ -64,4 +64,8 @@ extern const moe_opt moe_cluster_options[];
 moe_status moe_cluster_parse(const char *text, const char *origin,
                              moe_cluster *out, moe_error *err);
 
+/** Find a profile by name or path (profile.h), read and parse it. Not
+ *  collective. @return as moe_profile_read() and moe_cluster_parse(). */
+moe_status moe_cluster_read(const char *name, moe_cluster *out, moe_error *err);
+
 #endif

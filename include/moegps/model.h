@@ -53,4 +53,8 @@ double moe_model_pair_flops(const moe_model *model);
 moe_status moe_model_parse(const char *text, const char *origin, moe_model *out,
                            moe_error *err);
 
+/** Find a profile by name or path (profile.h), read and parse it. Not
+ *  collective. @return as moe_profile_read() and moe_model_parse(). */
+moe_status moe_model_read(const char *name, moe_model *out, moe_error *err);
+
 #endif

@@ -20,6 +20,13 @@ moe_status moe_profile_find(const char *kind, const char *name,
                             const char *suffix, char *path_out, size_t size,
                             moe_error *err);
 
+/** Find a YAML profile and read it. Not collective.
+ *  @param path_out  [size] bytes: where it was found.
+ *  @return its text, to be freed; or NULL, as moe_profile_find() and
+ *  moe_read_text() say. */
+char *moe_profile_read(const char *kind, const char *name, char *path_out,
+                       size_t size, moe_error *err);
+
 /** Call visit(name, path, arg) for every profile of a kind, by name; the
  *  first folder that has a name wins. Not collective. */
 void moe_profile_each(const char *kind, const char *suffix,

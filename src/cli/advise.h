@@ -6,12 +6,6 @@
 
 #include "moegps/advise.h"
 
-/** Read a model or cluster by name or path. @return as their parsers. */
-moe_status moe_advise_read_model(const char *name, moe_model *out,
-                                 moe_error *err);
-moe_status moe_advise_read_cluster(const char *name, moe_cluster *out,
-                                   moe_error *err);
-
 /** Parse an overhead: seconds per layer, or a share of the baseline layer
  *  like 10%. @return MOE_OK, MOE_USAGE. */
 moe_status moe_advise_parse_overhead(const char *text, moe_advise_dials *dials,

@@ -10,7 +10,6 @@
 #include "commands.h"
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
-#include "moegps/profile.h"
 #include "trace.h"
 
 /* What is typed, by moe_opt rows; rows without a default are "not given"
@@ -91,37 +90,6 @@ static const moe_opt rows[] = {
     MOE_ARGS_FLAG("force", force, "replace an existing JSON file"),
     {.key = NULL}};
 
-static char *read_profile(const char *kind, const char *name, char *path,
-                          size_t size, moe_error *err)
-{
-    char *text = NULL;
-    if (moe_profile_find(kind, name, ".yaml", path, size, err) == MOE_OK)
-        moe_read_text(path, &text, err);
-    return text;
-}
-
-moe_status moe_advise_read_model(const char *name, moe_model *out,
-                                 moe_error *err)
-{
-    char path[1024];
-    char *text = read_profile("models", name, path, sizeof path, err);
-    if (text != NULL)
-        moe_model_parse(text, path, out, err);
-    free(text);
-    return err->status;
-}
-
-moe_status moe_advise_read_cluster(const char *name, moe_cluster *out,
-                                   moe_error *err)
-{
-    char path[1024];
-    char *text = read_profile("clusters", name, path, sizeof path, err);
-    if (text != NULL)
-        moe_cluster_parse(text, path, out, err);
-    free(text);
-    return err->status;
-}
-
 moe_status moe_advise_parse_overhead(const char *text, moe_advise_dials *dials,
                                      moe_error *err)
 {
@@ -194,8 +162,8 @@ static moe_status advise(const settings *s, moe_error *err)
     moe_advise_params p;
     moe_advice v;
     if (check_given(s, err) != MOE_OK || fill_params(s, &p, err) != MOE_OK ||
-        moe_advise_read_model(s->model, &model, err) != MOE_OK ||
-        moe_advise_read_cluster(s->cluster, &cluster, err) != MOE_OK)
+        moe_model_read(s->model, &model, err) != MOE_OK ||
+        moe_cluster_read(s->cluster, &cluster, err) != MOE_OK)
         return err->status;
     p.model = &model;
     p.cluster = &cluster;

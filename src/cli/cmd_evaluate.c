@@ -154,8 +154,8 @@ static moe_status read_pricer(const settings *s, const moe_trace *trace,
                               moe_evaluate_report *r, moe_error *err)
 {
     const char *name = *s->model != '\0' ? s->model : trace->model;
-    if (moe_advise_read_model(name, &r->model, err) != MOE_OK ||
-        moe_advise_read_cluster(s->cluster, &r->cluster, err) != MOE_OK)
+    if (moe_model_read(name, &r->model, err) != MOE_OK ||
+        moe_cluster_read(s->cluster, &r->cluster, err) != MOE_OK)
         return err->status;
     const moe_cost *cost = moe_cost_find(r->cluster.cost);
     r->cost_state = moe_cost_new(cost, &r->model, &r->cluster, err);

@@ -316,7 +316,7 @@ static moe_status read_clusters(const char *names, moe_cluster *out, int *n_out,
             return moe_fail(err, MOE_USAGE, "clusters: more than %d",
                             MAX_CLUSTERS);
         snprintf(name, sizeof name, "%.*s", (int)(end - at), at);
-        if (moe_advise_read_cluster(name, &out[*n_out], err) != MOE_OK)
+        if (moe_cluster_read(name, &out[*n_out], err) != MOE_OK)
             return err->status;
         for (int i = 0; i < *n_out; i++)
             if (strcmp(out[i].name, out[*n_out].name) == 0)
@@ -342,7 +342,7 @@ static moe_status sweep(settings *s, moe_error *err)
         moe_trace_output_check(&(moe_trace_output){s->out, s->force}, err) !=
             MOE_OK)
         return err->status;
-    if (moe_advise_read_model(s->model, &model, err) != MOE_OK ||
+    if (moe_model_read(s->model, &model, err) != MOE_OK ||
         read_clusters(s->clusters, cluster, &n_cluster, err) != MOE_OK)
         return err->status;
     s->p.model = &model;

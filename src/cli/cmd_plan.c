@@ -168,7 +168,7 @@ static void read_profiles(moe_plan_work *w, const moe_plan_settings *s,
                           moe_error *err)
 {
     if (s->model != NULL)
-        moe_advise_read_model(s->model, &w->model, err);
+        moe_model_read(s->model, &w->model, err);
     if (s->cluster != NULL && s->model == NULL)
         moe_fail(err, MOE_USAGE, "--cluster goes with --model");
     if (s->model != NULL && err->status == MOE_OK &&
@@ -176,7 +176,7 @@ static void read_profiles(moe_plan_work *w, const moe_plan_settings *s,
         moe_fail(err, MOE_MISMATCH, "%s: has %d experts; model %s has %d",
                  s->loads, w->loads.experts, w->model.name, w->model.experts);
     if (s->cluster == NULL || err->status != MOE_OK ||
-        moe_advise_read_cluster(s->cluster, &w->cluster, err) != MOE_OK)
+        moe_cluster_read(s->cluster, &w->cluster, err) != MOE_OK)
         return;
     check_pairs(w, s->loads, err);
     w->cost = moe_cost_find(w->cluster.cost);

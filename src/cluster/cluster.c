@@ -2,11 +2,13 @@
 #include "moegps/cluster.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
 #include "moegps/conf.h"
 #include "moegps/cost.h"
+#include "moegps/profile.h"
 
 static const char *const topologies[] = {[MOE_LINK_SWITCH] = "switch",
                                          [MOE_LINK_RING] = "ring",
@@ -272,4 +274,15 @@ moe_status moe_cluster_parse(const char *text, const char *origin,
     moe_profile_name(origin, cluster.name, sizeof cluster.name);
     *out = cluster;
     return MOE_OK;
+}
+
+moe_status moe_cluster_read(const char *name, moe_cluster *out, moe_error *err)
+{
+    char path[1024];
+    moe_error local = {0};
+    char *text = moe_profile_read("clusters", name, path, sizeof path, &local);
+    if (text != NULL)
+        moe_cluster_parse(text, path, out, &local);
+    free(text);
+    return moe_pass(err, &local);
 }

@@ -2,10 +2,12 @@
 #include "moegps/model.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
 #include "moegps/conf.h"
+#include "moegps/profile.h"
 #include "moegps/trace.h"
 
 static const char *const dtypes[] = {
@@ -192,4 +194,15 @@ moe_status moe_model_parse(const char *text, const char *origin, moe_model *out,
     moe_profile_name(origin, model.name, sizeof model.name);
     *out = model;
     return MOE_OK;
+}
+
+moe_status moe_model_read(const char *name, moe_model *out, moe_error *err)
+{
+    char path[1024];
+    moe_error local = {0};
+    char *text = moe_profile_read("models", name, path, sizeof path, &local);
+    if (text != NULL)
+        moe_model_parse(text, path, out, &local);
+    free(text);
+    return moe_pass(err, &local);
 }

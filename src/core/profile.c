@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "moegps/ctx.h"
 #include "moegps/mem.h"
 #include "version.h"
 
@@ -113,6 +114,15 @@ moe_status moe_profile_find(const char *kind, const char *name,
         return MOE_OK;
     }
     return not_found(kind, name, suffix, err);
+}
+
+char *moe_profile_read(const char *kind, const char *name, char *path_out,
+                       size_t size, moe_error *err)
+{
+    char *text = NULL;
+    if (moe_profile_find(kind, name, ".yaml", path_out, size, err) == MOE_OK)
+        moe_read_text(path_out, &text, err);
+    return text;
 }
 
 /* One profile found while folders are listed. */

@@ -7,7 +7,6 @@
 #include "moegps/advise.h"
 #include "moegps/layer_price.h"
 #include "moegps/map.h"
-#include "moegps/profile.h"
 
 enum { SAMPLES = 15, SIDE = 41 };
 
@@ -35,25 +34,12 @@ static void must(moe_status status, const moe_error *err)
     exit(1);
 }
 
-static char *read_profile(const char *kind, const char *name)
-{
-    char path[512], *text = NULL;
-    moe_error err = {0};
-    must(moe_profile_find(kind, name, ".yaml", path, sizeof path, &err), &err);
-    must(moe_read_text(path, &text, &err), &err);
-    return text;
-}
-
 static moe_advise_params params_of(size_t i, moe_model *m, moe_cluster *c)
 {
     moe_error err = {0};
     moe_advise_params p;
-    char *text = read_profile("models", cases[i].model);
-    must(moe_model_parse(text, cases[i].model, m, &err), &err);
-    free(text);
-    text = read_profile("clusters", cases[i].cluster);
-    must(moe_cluster_parse(text, cases[i].cluster, c, &err), &err);
-    free(text);
+    must(moe_model_read(cases[i].model, m, &err), &err);
+    must(moe_cluster_read(cases[i].cluster, c, &err), &err);
     moe_advise_params_init(&p);
     p.model = m;
     p.cluster = c;

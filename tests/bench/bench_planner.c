@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-#include "moegps/profile.h"
 #include "moegps/regret.h"
 #include "moegps/rng.h"
+#include "pricing.h"
 
 enum { SEEDS = 5, MAX_LAYERS = 61, MAX_EXPERTS = 256, REPEATS = 15 };
 
@@ -118,28 +118,13 @@ static void must(moe_status status, const moe_error *err)
 /* Prices of the setup's model on H100s, for planners that weigh time. */
 static const moe_pricer *price(const setup *s, const moe_layout *layout)
 {
-    static moe_model model;
-    static moe_cluster cluster;
-    static void *state;
+    static pricing gpu;
     static moe_pricer pricer;
     moe_error err = {0};
-    char path[1024], *text = NULL;
-    must(moe_profile_find("models", s->model, ".yaml", path, sizeof path, &err),
-         &err);
-    must(moe_read_text(path, &text, &err), &err);
-    must(moe_model_parse(text, path, &model, &err), &err);
-    free(text);
-    must(moe_profile_find("clusters", "h100-nvlink", ".yaml", path, sizeof path,
-                          &err),
-         &err);
-    must(moe_read_text(path, &text, &err), &err);
-    must(moe_cluster_parse(text, path, &cluster, &err), &err);
-    free(text);
-    const moe_cost *cost = moe_cost_find(cluster.cost);
-    if (state == NULL)
-        state = bench_array(1, 1 << 20);
-    must(cost->init(state, &model, &cluster, &err), &err);
-    pricer = (moe_pricer){cost, state, &model, *layout};
+    pricing_close(&gpu);
+    pricing_read(&gpu, s->model, "h100-nvlink");
+    must(pricing_open(&gpu, NULL, &err), &err);
+    pricer = pricing_on(&gpu, layout->gpus, layout->gpus_per_node);
     return &pricer;
 }
 

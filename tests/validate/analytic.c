@@ -11,15 +11,8 @@
 #include "moegps/csv.h"
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
-#include "moegps/profile.h"
+#include "../pricing.h"
 #include "validate.h"
-
-typedef struct {
-    moe_model model;
-    moe_cluster cluster;
-    const moe_cost *cost;
-    void *state;
-} pricing;
 
 static void check(const moe_error *err)
 {
@@ -27,47 +20,16 @@ static void check(const moe_error *err)
         give_up(err->text);
 }
 
-static char *profile(const char *kind, const char *name)
-{
-    char path[512], *text = NULL;
-    moe_error err = {0};
-    moe_profile_find(kind, name, ".yaml", path, sizeof path, &err);
-    check(&err);
-    moe_read_text(path, &text, &err);
-    check(&err);
-    return text;
-}
-
-static void read_profiles(pricing *p, const char *model, const char *cluster)
-{
-    moe_error err = {0};
-    char *text = profile("models", model);
-    moe_model_parse(text, model, &p->model, &err);
-    free(text);
-    text = profile("clusters", cluster);
-    moe_cluster_parse(text, cluster, &p->cluster, &err);
-    free(text);
-    check(&err);
-}
-
 static void begin_with(pricing *p, const char *cost)
 {
     moe_error err = {0};
-    p->cost = moe_cost_find(cost);
-    p->state = moe_array_new(1, p->cost->state_size, &err);
-    check(&err);
-    p->cost->init(p->state, &p->model, &p->cluster, &err);
+    pricing_open(p, cost, &err);
     check(&err);
 }
 
 static void begin(pricing *p)
 {
     begin_with(p, "analytic");
-}
-
-static void stop(pricing *p)
-{
-    moe_cost_free(p->cost, p->state);
 }
 
 static void read_csv(const char *path, moe_csv *csv)
@@ -99,7 +61,7 @@ static void matmuls(void)
     error_table t = {.methods = 1};
     moe_csv csv;
     pricing p;
-    read_profiles(&p, "mixtral-8x7b", "a100-paper");
+    pricing_read(&p, "mixtral-8x7b", "a100-paper");
     begin(&p);
     read_csv("tests/data/llmcompass/matmul.csv", &csv);
     for (size_t i = 0; i < csv.n_rows; i++) {
@@ -110,7 +72,7 @@ static void matmuls(void)
         table_add(&t, "a100-paper", &e);
     }
     moe_csv_free(&csv);
-    stop(&p);
+    pricing_close(&p);
     require("analytic: matmul median", table_quantile(&t, -1, 0, 0.5), 0.12);
     table_print(&t, "Analytic: matrix products of the simulator",
                 "98 products of LLMCompass on its A100, without launches.",
@@ -170,7 +132,7 @@ static void layer(const moe_csv *csv, size_t row, error_table *t)
                                {1.018, skew, skew}, {1.16, skew, skew},
                                {1, 0, 1},           {1, 0, skew}};
     pricing p, link;
-    read_profiles(&p, "mixtral-8x7b", "a100-paper");
+    pricing_read(&p, "mixtral-8x7b", "a100-paper");
     p.cluster.link_bandwidth = 1e9 * field(csv, row, "link_GBps");
     link = p;
     p.cluster.launch_s = field(csv, row, "launches") > 0 ? LAUNCH_S : 0;
@@ -184,8 +146,8 @@ static void layer(const moe_csv *csv, size_t row, error_table *t)
                  p.cluster.launch_s > 0 ? "charged" : "free");
         table_add(t, name, &e);
     }
-    stop(&p);
-    stop(&link);
+    pricing_close(&p);
+    pricing_close(&link);
 }
 
 static void layers(void)
@@ -236,7 +198,7 @@ static void compare_ffn(size_t machine, const moe_silicon *s, error_table *t)
             strcmp(key.dtype, "bfloat16") != 0 || key.ep != 1 ||
             strcmp(key.distribution, "balanced") != 0 || key.experts > 512)
             continue;
-        read_profiles(&p, "mixtral-8x7b", machines[machine].cluster);
+        pricing_read(&p, "mixtral-8x7b", machines[machine].cluster);
         p.model.hidden = key.hidden;
         p.model.intermediate = key.inter;
         moe_silicon_ffn(s, &key, NULL, &curve, &err);
@@ -254,7 +216,7 @@ static void compare_ffn(size_t machine, const moe_silicon *s, error_table *t)
                 price, moe_curve_price(&curve, curve.tokens[k]).time_s);
             table_add(t, machines[machine].cluster, &e);
         }
-        stop(&p);
+        pricing_close(&p);
     }
 }
 
@@ -264,7 +226,7 @@ static void compare_links(size_t machine, const moe_silicon *s, error_table *t)
     pricing p;
     moe_error err = {0};
     moe_link link;
-    read_profiles(&p, "mixtral-8x7b", machines[machine].cluster);
+    pricing_read(&p, "mixtral-8x7b", machines[machine].cluster);
     begin(&p);
     for (size_t op = 0; op < 2; op++) {
         moe_silicon_link(s, ops[op], machines[machine].gpu, NULL, &link, &err);
@@ -282,14 +244,14 @@ static void compare_links(size_t machine, const moe_silicon *s, error_table *t)
                 table_add(t, machines[machine].cluster, &e);
             }
     }
-    stop(&p);
+    pricing_close(&p);
 }
 
 /* Attention blocks as the silicon model puts them together. */
 static void compare_attention(size_t machine, error_table *t)
 {
     pricing p, q;
-    read_profiles(&p, "mixtral-8x7b", machines[machine].cluster);
+    pricing_read(&p, "mixtral-8x7b", machines[machine].cluster);
     q = p;
     begin(&p);
     begin_with(&q, "silicon");
@@ -301,14 +263,14 @@ static void compare_attention(size_t machine, error_table *t)
                              q.cost->attention(q.state, batch, seq, tp).time_s);
                 table_add(t, machines[machine].cluster, &e);
             }
-    stop(&p);
-    stop(&q);
+    pricing_close(&p);
+    pricing_close(&q);
 }
 
 static void compare_gemm(size_t machine, error_table *t)
 {
     pricing p, q;
-    read_profiles(&p, "mixtral-8x7b", machines[machine].cluster);
+    pricing_read(&p, "mixtral-8x7b", machines[machine].cluster);
     q = p;
     begin(&p);
     begin_with(&q, "silicon");
@@ -320,8 +282,8 @@ static void compare_gemm(size_t machine, error_table *t)
                                     q.cost->gemm(q.state, &shape).time_s);
                 table_add(t, machines[machine].cluster, &e);
             }
-    stop(&p);
-    stop(&q);
+    pricing_close(&p);
+    pricing_close(&q);
 }
 
 void validate_clusters(const moe_silicon *s)
