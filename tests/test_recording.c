@@ -246,6 +246,25 @@ static const struct {
     {"layer,expert,weight\n0,0,1\n",
      {"no count", .refused = "a column of loads ('count', 'load' or 'tokens') "
                              "is missing"}},
+    {"[[1, 2.5], [3e0, 4]]", {"JSON", {0}, 1, 0, 2, 2, LOADS(1, 2.5, 3, 4)}},
+    {"\n{\"7\": [1, 2], \"3\": [3, 4]}",
+     {"JSON by layer", {0}, 1, 3, 2, 2, LOADS(3, 4, 1, 2)}},
+    {"{\"step\": 9, \"expert_load\": [[5, 6]]}\n{\"step\": 4, "
+     "\"expert_load\": [[7, 8]]}\n",
+     {"JSON Lines by step", {0}, 2, 0, 1, 2, LOADS(7, 8, 5, 6)}},
+    {"{\"a\": 1, \"b\": 2}",
+     {"keys", .refused = "has the keys a, b; wanted "
+                         "are loads, logical_count"}},
+    {"{\"physical_to_logical_map\": [[0, 1]]}",
+     {"placement", .refused = "is a placement, not a recording"}},
+    {"[[1, 2], [3]]", {"ragged", .refused = "load_history is no list of"}},
+    {"[1, 2]",
+     {"one row", .refused = "loads are neither [layers][experts] nor"}},
+    {"{\"loads\": [[1]], \"loads\": [[2]]}",
+     {"twice", .refused = "text.csv:1:25: a key is there twice"}},
+    {"[[1, 2],\n [3, x]]", {"a word", .refused = "text.csv:2:6: is no value"}},
+    {"[[1, 02]]", {"leading zero", .refused = ":1:8: is no number"}},
+    {"[[1, 2]", {"open", .refused = ":1:8: an array is not closed"}},
     {"step,e0,e1\n0,1,2\n", {"steps alone", .refused = "steps need a column"}},
     {"layer,layer_id,expert,count\n0,0,0,1\n",
      {"two layers", .refused = "columns 'layer' and 'layer_id' both say the "
@@ -355,6 +374,64 @@ START_TEST(table_of_tokens_has_all_that_it_says)
 }
 END_TEST
 
+/* An array of tokens in either order, and lines of JSON, say the same. */
+START_TEST(array_of_tokens_is_read_by_its_axes)
+{
+    static const uint16_t expected[] = {0, 1, 1, 2, 2, 0, 2, 3, 3, 0, 1, 3};
+    const moe_recording_options options = {
+        .layers = 2, .top_k = 2, .axes = MOE_AXES_TOKENS_LAYERS};
+    moe_recording r = {0};
+    moe_error err = {0};
+    const moe_status status = moe_recording_read(
+        "tests/data/recordings/routed_experts.npy", &options, &r, &err);
+    ck_assert_msg(status == MOE_OK, "%s", err.text);
+    ck_assert_int_eq(r.layers, 2);
+    ck_assert_uint_eq(r.n_tokens, 3);
+    ck_assert_int_eq(r.experts, 4);
+    ck_assert_mem_eq(r.experts_of, expected, sizeof expected);
+    moe_recording_fini(&r);
+}
+END_TEST
+
+START_TEST(padding_is_dropped_and_counted)
+{
+    const moe_recording_options options = {
+        .layers = 4, .top_k = 2, .padded = true, .pad = -1};
+    moe_recording r = {0};
+    moe_error err = {0};
+    const moe_status status = moe_recording_read(
+        "tests/data/recordings/tok_pad.npy", &options, &r, &err);
+    ck_assert_msg(status == MOE_OK, "%s", err.text);
+    ck_assert_uint_eq(r.n_tokens, 17);
+    ck_assert(says(&r, "3 of 20 tokens are padding"));
+    for (uint64_t i = 0; i < 4 * 17 * 2; i++)
+        ck_assert_uint_lt(r.experts_of[i], 8);
+    moe_recording_fini(&r);
+}
+END_TEST
+
+START_TEST(lines_of_layers_are_tokens)
+{
+    static const uint16_t experts[] = {1, 2, 3, 0, 1, 0, 2, 3};
+    moe_recording r = {0};
+    moe_error err = {0};
+    const moe_status status = read_text(
+        "{\"layer\": 3, \"topk_ids\": [1, 2], \"topk_weights\": [0.5, 0.25]}\n"
+        "{\"layer\": 8, \"topk_ids\": [[1, 0], [2, 3]], \"topk_weights\": "
+        "[[1, 0], [0.5, 0.5]]}\n"
+        "{\"layer\": 3, \"topk_ids\": [3, 0], \"topk_weights\": [1, 0]}\n",
+        &r, &err);
+    ck_assert_msg(status == MOE_OK, "%s", err.text);
+    ck_assert_int_eq(r.layers, 2);
+    ck_assert_int_eq(r.layer_number[1], 8);
+    ck_assert_uint_eq(r.n_tokens, 2);
+    ck_assert_mem_eq(r.experts_of, experts, sizeof experts);
+    ck_assert_float_eq(r.gate[1], 0.25F);
+    ck_assert_float_eq(r.gate[6], 0.5F);
+    moe_recording_fini(&r);
+}
+END_TEST
+
 static const struct {
     const char *text, *says;
 } bad_tokens[] = {
@@ -370,6 +447,16 @@ static const struct {
      "token 0: sequence 1 is neither 0 nor the next one"},
     {"layer,token,split,expert0\n0,0,valid,1\n",
      "split: 'valid' is not train or test"},
+    {"{\"layer\": 0, \"topk_ids\": [1, 2]}\n{\"layer\": 0, \"topk_ids\": [1]}",
+     "value 2 has no layer, or its topk_ids are not as many"},
+    {"{\"layer\": 0, \"topk_ids\": [1, 2]}\n{\"layer\": 1, \"topk_ids\": [[1, "
+     "2], "
+     "[3, 4]]}",
+     "layer 1 has 2 tokens, layer 0 has 1"},
+    {"{\"layer\": 0, \"topk_ids\": [1, 1.5]}", "1.5 is no expert of 0..4095"},
+    {"{\"layer\": 0, \"topk_ids\": [1, -1]}", "-1 is no expert of 0..4095"},
+    {"{\"layer\": 0, \"topk_ids\": [1, 2], \"topk_weights\": [1]}",
+     "value 1: topk_weights are not as topk_ids"},
 };
 
 START_TEST(bad_tables_of_tokens_are_refused)
@@ -388,6 +475,9 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, file_is_read_as_what_it_is, MOE_ARRAY_LEN(files));
     MOE_TEST_LOOP(suite, text_is_read_as_what_it_is, MOE_ARRAY_LEN(texts));
     MOE_TEST(suite, table_of_tokens_has_all_that_it_says);
+    MOE_TEST(suite, array_of_tokens_is_read_by_its_axes);
+    MOE_TEST(suite, padding_is_dropped_and_counted);
+    MOE_TEST(suite, lines_of_layers_are_tokens);
     MOE_TEST_LOOP(suite, bad_tables_of_tokens_are_refused,
                   MOE_ARRAY_LEN(bad_tokens));
     return suite;

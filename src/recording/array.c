@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "array.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/mem.h"
+#include "moegps/trace.h"
+
+enum { CHUNK = 8192, PADDING = UINT16_MAX, MAX_RANK = 3 };
+
+/* Elements in the order of the file, each with its place in an array in C
+ * order whose dimensions are in another order. */
+typedef struct {
+    int rank;
+    size_t dims[MAX_RANK];   /* as in the file */
+    size_t stride[MAX_RANK]; /* in the target, of each of them */
+    size_t index[MAX_RANK];  /* of the element */
+    bool fortran;
+    size_t at; /* its place in the target */
+} walk;
+
+/* Go to the next element of the file. */
+static void step(walk *w)
+{
+    for (int k = 0; k < w->rank; k++) {
+        const int d = w->fortran ? k : w->rank - 1 - k;
+        w->at += w->stride[d];
+        if (++w->index[d] < w->dims[d])
+            return;
+        w->at -= w->dims[d] * w->stride[d];
+        w->index[d] = 0;
+    }
+}
+
+static void shape_text(const moe_numbers *a, char *text, size_t size)
+{
+    size_t n = 0;
+    text[0] = '\0';
+    for (int d = 0; d < a->rank && n < size; d++)
+        n += (size_t)snprintf(text + n, size - n, "%s%zu", d > 0 ? ", " : "",
+                              a->dims[d]);
+}
+
+static moe_status refuse(const moe_numbers *a, const char *why, moe_error *err)
+{
+    char shape[128];
+    shape_text(a, shape, sizeof shape);
+    return moe_fail(err, MOE_FORMAT, "%s: [%s] %s", a->name, shape, why);
+}
+
+/* ---- loads ---- */
+
+static moe_status read_loads(moe_numbers *a, moe_recording *out, moe_error *err)
+{
+    if (a->rank != 2 && a->rank != 3)
+        return refuse(a,
+                      "is neither [layers, experts] nor [steps, layers, "
+                      "experts]",
+                      err);
+    const size_t experts = a->dims[a->rank - 1], layers = a->dims[a->rank - 2];
+    if (moe_recording_make_loads(out, a->name, a->rank == 3 ? a->dims[0] : 1,
+                                 layers, experts, err) != MOE_OK)
+        return err->status;
+    walk w = {.rank = a->rank, .fortran = a->fortran};
+    memcpy(w.dims, a->dims, (size_t)a->rank * sizeof *w.dims);
+    w.stride[a->rank - 1] = 1;
+    w.stride[a->rank - 2] = experts;
+    if (a->rank == 3)
+        w.stride[0] = layers * experts;
+    const size_t n = moe_numbers_length(a);
+    double value[CHUNK];
+    for (size_t done = 0; done < n;) {
+        const size_t now = n - done < CHUNK ? n - done : CHUNK;
+        if (moe_numbers_real(a, now, value, err) != MOE_OK)
+            return err->status;
+        for (size_t j = 0; j < now; j++, done++) {
+            out->load[w.at] = value[j];
+            step(&w);
+        }
+    }
+    return MOE_OK;
+}
+
+/* ---- tokens ---- */
+
+/* Which dimension of the file is which. */
+typedef struct {
+    int layer, token, choice; /* choice -1: the only one */
+} axes;
+
+static moe_status choose_axes(const moe_numbers *a,
+                              const moe_recording_options *o, axes *out,
+                              moe_error *err)
+{
+    const bool tokens_first = o->axes == MOE_AXES_TOKENS_LAYERS;
+    *out = (axes){.layer = tokens_first ? 1 : 0,
+                  .token = tokens_first ? 0 : 1,
+                  .choice = a->rank == 3 ? 2 : -1};
+    const size_t k = a->rank == 3 ? a->dims[2] : 1;
+    const size_t layers = a->dims[out->layer];
+    if (o->top_k > 0 && k != (size_t)o->top_k)
+        return moe_fail(err, MOE_FORMAT,
+                        "%s: the last dimension is %zu, but %d experts are "
+                        "chosen per token",
+                        a->name, k, o->top_k);
+    if (o->layers > 0 && layers != (size_t)o->layers) {
+        const bool other = a->dims[out->token] == (size_t)o->layers;
+        char why[160];
+        snprintf(
+            why, sizeof why, "has %zu layers as %s, the model has %d%s", layers,
+            tokens_first ? "tokens, layers, k" : "layers, tokens, k", o->layers,
+            !other         ? " (--layers says which were recorded)"
+            : tokens_first ? " (--axes layers,tokens,k)"
+                           : " (--axes tokens,layers,k)");
+        return refuse(a, why, err);
+    }
+    if (o->layers == 0 && o->axes == MOE_AXES_UNKNOWN)
+        return refuse(a,
+                      "may be layers, tokens, k or tokens, layers, k: --axes "
+                      "or --model says",
+                      err);
+    return MOE_OK;
+}
+
+static moe_status take_expert(const moe_numbers *a,
+                              const moe_recording_options *o, const walk *w,
+                              const axes *x, int64_t value, uint16_t *out,
+                              int *experts, moe_error *err)
+{
+    if (value >= 0 && value < MOE_MAX_EXPERTS &&
+        (o->experts == 0 || value < o->experts)) {
+        *out = (uint16_t)value;
+        *experts = value >= *experts ? (int)value + 1 : *experts;
+        return MOE_OK;
+    }
+    if (o->padded && value == o->pad) {
+        *out = PADDING;
+        return MOE_OK;
+    }
+    return moe_fail(err, MOE_FORMAT,
+                    "%s: layer %zu, token %zu, choice %zu: %" PRId64
+                    " is no expert of 0..%d%s",
+                    a->name, w->index[x->layer], w->index[x->token],
+                    x->choice >= 0 ? w->index[x->choice] : 0, value,
+                    (o->experts > 0 ? o->experts : MOE_MAX_EXPERTS) - 1,
+                    value < 0 ? " (--pad drops padding)" : "");
+}
+
+/* Tokens of padding have it in every layer and choice; drop them. */
+static moe_status drop_padding(moe_recording *r, const char *name,
+                               moe_error *err)
+{
+    const size_t k = (size_t)r->top_k, n = r->n_tokens;
+    size_t kept = 0;
+    uint8_t *padded = moe_array_new(n, 1, err);
+    for (size_t i = 0; padded != NULL && i < n; i++) {
+        size_t found = 0;
+        for (size_t l = 0; l < (size_t)r->layers; l++)
+            for (size_t j = 0; j < k; j++)
+                found += r->experts_of[(l * n + i) * k + j] == PADDING;
+        padded[i] = found > 0;
+        kept += found == 0;
+        if (found > 0 && found < k * (size_t)r->layers) {
+            moe_fail(err, MOE_FORMAT,
+                     "%s: token %zu is padding in %zu of its %zu choices", name,
+                     i, found, k * (size_t)r->layers);
+            break;
+        }
+    }
+    if (err->status == MOE_OK && kept == 0)
+        moe_fail(err, MOE_FORMAT, "%s: all tokens are padding", name);
+    size_t to = 0;
+    for (size_t i = 0; err->status == MOE_OK && i < n * (size_t)r->layers; i++)
+        if (!padded[i % n])
+            memmove(r->experts_of + k * to++, r->experts_of + k * i,
+                    k * sizeof *r->experts_of);
+    free(padded);
+    if (err->status != MOE_OK)
+        return err->status;
+    moe_remark(&r->dropped, "%zu of %zu tokens are padding", n - kept, n);
+    r->n_tokens = kept;
+    return MOE_OK;
+}
+
+static moe_status read_tokens(moe_numbers *a, const moe_recording_options *o,
+                              moe_recording *out, moe_error *err)
+{
+    axes x;
+    bool any = false;
+    if (a->kind == 'f' || a->kind == 'b')
+        return refuse(a, "are real numbers, not experts", err);
+    if (a->rank != 2 && a->rank != 3)
+        return refuse(a, "is not [layers, tokens, k]", err);
+    if (choose_axes(a, o, &x, err) != MOE_OK ||
+        moe_recording_make_tokens(
+            out, a->name, a->dims[x.layer], a->dims[x.token],
+            x.choice >= 0 ? a->dims[x.choice] : 1, err) != MOE_OK)
+        return err->status;
+    const size_t k = (size_t)out->top_k;
+    walk w = {.rank = a->rank, .fortran = a->fortran};
+    memcpy(w.dims, a->dims, (size_t)a->rank * sizeof *w.dims);
+    w.stride[x.layer] = out->n_tokens * k;
+    w.stride[x.token] = k;
+    if (x.choice >= 0)
+        w.stride[x.choice] = 1;
+    const size_t n = moe_numbers_length(a);
+    int64_t value[CHUNK];
+    for (size_t done = 0; done < n;) {
+        const size_t now = n - done < CHUNK ? n - done : CHUNK;
+        if (moe_numbers_int(a, now, value, err) != MOE_OK)
+            return err->status;
+        for (size_t j = 0; j < now; j++, done++) {
+            uint16_t *to = &out->experts_of[w.at];
+            if (take_expert(a, o, &w, &x, value[j], to, &out->experts, err) !=
+                MOE_OK)
+                return err->status;
+            any = any || *to == PADDING;
+            step(&w);
+        }
+    }
+    return any ? drop_padding(out, a->name, err) : MOE_OK;
+}
+
+/* Real numbers are loads. Integers in as many columns as experts are chosen
+ * are tokens, in as many as there are experts loads. */
+static moe_recording_kind kind_of(const moe_numbers *a,
+                                  const moe_recording_options *o)
+{
+    const size_t last = a->rank > 0 ? a->dims[a->rank - 1] : 0;
+    if (o->kind != MOE_RECORDING_ANY)
+        return o->kind;
+    if (a->kind == 'f' || a->kind == 'b' ||
+        (o->experts > 0 && last == (size_t)o->experts &&
+         o->experts != o->top_k))
+        return MOE_RECORDING_LOADS;
+    if (o->top_k > 0 && last == (size_t)o->top_k)
+        return MOE_RECORDING_TOKENS;
+    return MOE_RECORDING_ANY;
+}
+
+moe_status moe_recording_take_array(moe_numbers *a,
+                                    const moe_recording_options *options,
+                                    moe_recording *out, moe_error *err)
+{
+    if (moe_numbers_length(a) == SIZE_MAX)
+        return refuse(a, "is too large", err);
+    switch (kind_of(a, options)) {
+    case MOE_RECORDING_LOADS:
+        return read_loads(a, out, err);
+    case MOE_RECORDING_TOKENS:
+        return read_tokens(a, options, out, err);
+    case MOE_RECORDING_ANY:
+        break;
+    }
+    return refuse(
+        a, "may be loads or experts of tokens: --kind or --model says", err);
+}
