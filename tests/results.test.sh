@@ -97,10 +97,12 @@ import sys
 import h5py
 
 with h5py.File(sys.argv[1]) as f:
-    assert f.attrs["schema_version"] == "1.2.0"
-    assert set(f) == {"config", "provenance", "timing", "load", "prediction",
-                      "plan", "regret", "traffic", "work", "resume",
-                      "summary"}, list(f)
+    assert f.attrs["schema_version"] == "1.3.0"
+    assert set(f) == {"config", "strategies", "provenance", "timing", "load",
+                      "prediction", "plan", "regret", "traffic", "work",
+                      "resume", "summary"}, list(f)
+    assert list(f["strategies/predictor"].asstr()) == ["none", "ema", "seer"]
+    assert list(f["strategies/knows_future"]) == [0, 0, 1]
     assert f["timing/wall"].dims[3].keys() == ["phase"]
     assert list(f["timing/phase"].asstr()[:2]) == ["predict", "collect"]
     assert f["timing"].attrs["signal"] == "layer_time_wall"

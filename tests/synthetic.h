@@ -17,6 +17,25 @@ enum { SYN_S = 3, SYN_I = 8, SYN_W = 2, SYN_L = 4, SYN_E = 8, SYN_K = 3 };
 
 static const char *const syn_strategies[SYN_S] = {"baseline", "duplicate",
                                                   "oracle"};
+static const moe_strategy_facts syn_strategy_facts[SYN_S] = {
+    {.predictor = "none",
+     .planner = "static",
+     .split = "quota",
+     .planning = "planner: static, "},
+    {.predictor = "ema",
+     .planner = "duplicate",
+     .split = "minmax",
+     .planning = "planner: duplicate, slots: 3, ",
+     .slots = 3,
+     .plan_ahead = true},
+    {.predictor = "seer",
+     .planner = "duplicate",
+     .split = "quota",
+     .planning = "planner: duplicate, slots: 2, ",
+     .slots = 2,
+     .direct = true,
+     .foretells_tokens = true,
+     .knows_future = true}};
 static const int32_t syn_layers[SYN_L] = {0, 5, 6, 31};
 static const moe_facts syn_facts = {.fact =
                                         {
@@ -199,6 +218,7 @@ static inline moe_results_meta syn_meta(const moe_topo *topo, int gpu)
                               .command_line = "moegps run x.yaml",
                               .facts = &syn_facts,
                               .strategies = syn_strategies,
+                              .strategy_facts = syn_strategy_facts,
                               .reference = "baseline",
                               .layers = syn_layers,
                               .topo = topo,

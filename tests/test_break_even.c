@@ -142,23 +142,21 @@ static const struct {
 };
 
 /* A view of a case, in the caller's storage. */
-static moe_view view_of(int i, moe_strategy_view *y, char *config, size_t size)
+static moe_view view_of(int i, moe_strategy_view *y)
 {
-    moe_view v = {.strategy = y, .config = config, .dims = {.strategies = S}};
-    int at = snprintf(config, size, "strategies:\n");
     for (int s = 0; s < S; s++) {
         const row *r = &cases[i].rows[s];
-        at += snprintf(config + at, size - (size_t)at,
-                       "  - {name: \"s%d\", predictor: \"%s\", planner: "
-                       "\"%s\", slots: 4, }\n",
-                       s, r->kind == 'o' ? "oracle" : "token",
-                       r->kind == 'T' ? "balance" : "duplicate");
-        y[s] = (moe_strategy_view){.recall = {.median = r->recall}};
+        y[s] =
+            (moe_strategy_view){.facts = {.foretells_tokens = !isnan(r->recall),
+                                          .knows_future = r->kind == 'o'},
+                                .recall = {.median = r->recall}};
+        snprintf(y[s].facts.planning, sizeof y[s].facts.planning, "%s",
+                 r->kind == 'T' ? "balance" : "duplicate");
         snprintf(y[s].name, sizeof y[s].name, "s%d", s);
         y[s].summary[MOE_CLOCK_GPU].median = 1e-6 * r->time_us;
         y[s].phase[MOE_CLOCK_GPU][MOE_PHASE_PREDICT] = 1e-6 * r->predict_us;
     }
-    return v;
+    return (moe_view){.strategy = y, .dims = {.strategies = S}};
 }
 
 static void same(double is, double expected)
@@ -172,8 +170,7 @@ static void same(double is, double expected)
 START_TEST(break_even_is_where_times_are_equal)
 {
     moe_strategy_view y[S];
-    char config[1024];
-    const moe_view v = view_of(_i, y, config, sizeof config);
+    const moe_view v = view_of(_i, y);
     const moe_break_even b = moe_break_even_of(&v);
     ck_assert_int_eq(b.strategy, cases[_i].strategy);
     ck_assert_int_eq(b.rival, cases[_i].rival);
@@ -187,8 +184,7 @@ END_TEST
 START_TEST(break_even_is_told)
 {
     moe_strategy_view y[S];
-    char config[1024];
-    const moe_view v = view_of(_i, y, config, sizeof config);
+    const moe_view v = view_of(_i, y);
     const moe_run_analysis run = {
         .view = &v,
         .break_even = moe_break_even_of(&v),

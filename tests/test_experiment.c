@@ -246,6 +246,55 @@ START_TEST(resolved_text_reads_back)
 }
 END_TEST
 
+/* Compared with the first: what differs in the predictor alone plans alike. */
+static const struct {
+    const char *strategy;
+    bool alike, direct, foretells_tokens, knows_future;
+} described[] = {
+    {"predictor: oracle, planner: balance, slots: 4, fill: true", true, true,
+     true, true},
+    {"predictor: oracle, accuracy: 0.8, planner: balance, slots: 4, fill: true",
+     true, true, true, true},
+    {"predictor: token, prior: 2, planner: balance, slots: 4, fill: true", true,
+     true, true, false},
+    {"predictor: token, planner: balance, slots: 4", false, true, true, false},
+    {"predictor: token, planner: balance, slots: 5, fill: true", false, true,
+     true, false},
+    {"predictor: token, planner: eplb, slots: 4", false, true, true, false},
+    {"predictor: token, planner: balance, slots: 4, fill: true, split: minmax",
+     false, true, true, false},
+    {"predictor: token, planner: balance, slots: 4, fill: true, routing: "
+     "dispatch",
+     false, false, true, false},
+    {"predictor: ema, planner: balance, slots: 4, fill: true", true, false,
+     false, false},
+};
+
+START_TEST(strategy_is_described_for_its_file)
+{
+    char text[4096];
+    moe_experiment x;
+    moe_strategy_facts first, f;
+    snprintf(text, sizeof text,
+             "model: m\ncluster: c\ntrace: t\nstrategies:\n"
+             "  - {name: a, %s}\n  - {name: b, %s}\n",
+             described[0].strategy, described[_i].strategy);
+    parse(text, NULL, 0, &x);
+    moe_experiment_strategy_facts(&x.strategy[0], &first);
+    moe_experiment_strategy_facts(&x.strategy[1], &f);
+    ck_assert_int_eq(strcmp(first.planning, f.planning) == 0,
+                     described[_i].alike);
+    ck_assert_str_eq(f.predictor, x.strategy[1].predictor_name);
+    ck_assert_str_eq(f.planner, x.strategy[1].planner_name);
+    ck_assert_str_eq(f.split, x.strategy[1].split_name);
+    ck_assert_int_eq(f.slots, x.strategy[1].slots);
+    ck_assert_int_eq(f.direct, described[_i].direct);
+    ck_assert_int_eq(f.foretells_tokens, described[_i].foretells_tokens);
+    ck_assert_int_eq(f.knows_future, described[_i].knows_future);
+    moe_experiment_fini(&x);
+}
+END_TEST
+
 START_TEST(resolved_text_holds_the_longest_names)
 {
     char text[4096], name[1024];
@@ -559,6 +608,8 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(routings));
     MOE_TEST(suite, sets_are_applied_in_order);
     MOE_TEST_LOOP(suite, resolved_text_reads_back, MOE_ARRAY_LEN(spellings));
+    MOE_TEST_LOOP(suite, strategy_is_described_for_its_file,
+                  MOE_ARRAY_LEN(described));
     MOE_TEST(suite, resolved_text_holds_the_longest_names);
     MOE_TEST_LOOP(suite, bad_experiment_is_refused, MOE_ARRAY_LEN(bad));
     MOE_TEST(suite, bad_set_is_named);

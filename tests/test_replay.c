@@ -37,7 +37,7 @@ typedef struct {
     double weight[K * J];
     moe_work_cell cell[S * K * J * L];
     uint32_t pairs[S * K * J * L * G * SLOTS];
-    char cluster[1024], config[512];
+    char cluster[1024];
 } world;
 
 static void put_cluster(world *w, double link, double network)
@@ -90,7 +90,6 @@ static void fill_cell(moe_work_cell *c, uint32_t *pairs, int s, int at,
 static void make_world(world *w, unsigned times)
 {
     *w = (world){.view = {.strategy = w->strategy,
-                          .config = w->config,
                           .top_k = TOP_K,
                           .dims = {.strategies = S,
                                    .iterations = K * J,
@@ -112,12 +111,8 @@ static void make_world(world *w, unsigned times)
                           .gpus_per_node = 2,
                           .sequences = 8.0 * times,
                           .central = true}};
-    snprintf(w->config, sizeof w->config,
-             "strategies:\n"
-             "  - {name: \"base\", predictor: \"none\", plan_ahead: false}\n"
-             "  - {name: \"ahead\", predictor: \"token\", plan_ahead: true, }"
-             "\n");
-    w->strategy[1].in_place.n = 4; /* it routes directly */
+    w->strategy[1].facts =
+        (moe_strategy_facts){.plan_ahead = true, .direct = true};
     put_cluster(w, LINK, NETWORK);
     for (int k = 0; k < K; k++) {
         w->weight[k * J] = 0.25;

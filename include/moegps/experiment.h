@@ -17,6 +17,7 @@
 #include "moegps/predictor.h"
 #include "moegps/split.h"
 #include "moegps/status.h"
+#include "moegps/strategy_facts.h"
 
 typedef struct moe_workload {
     int batch, seq;
@@ -93,6 +94,10 @@ void moe_experiment_fini(moe_experiment *x);
 /** Write every setting as YAML that moe_experiment_parse() reads back.
  *  @return heap text, the caller frees it; NULL when out of memory. */
 char *moe_experiment_resolved(const moe_experiment *x);
+
+/** Say what a strategy is made of, for its result file. */
+void moe_experiment_strategy_facts(const moe_strategy *strategy,
+                                   moe_strategy_facts *out);
 
 /** Fill in the pattern of the output path.
  *  @param path  [size] bytes; untouched on error.

@@ -58,6 +58,8 @@ typedef struct moe_predictor {
     const moe_opt *opts;     /* own options, or NULL */
     size_t params_size;      /* of the struct that opts fill */
     size_t state_size;       /* moe_predictor_new() allocates and zeroes it */
+    bool knows_future;       /* it predicts with the truth: a bound for others,
+                                which cannot be built */
     /** What it speaks of, with these parameters. */
     moe_forecast (*forecast)(const void *params);
     /** Optional. The file that init wants to see; NULL: none. Whoever runs

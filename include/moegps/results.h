@@ -18,13 +18,14 @@
 #include "moegps/facts.h"
 #include "moegps/ledger.h"
 #include "moegps/status.h"
+#include "moegps/strategy_facts.h"
 #include "moegps/topo.h"
 #include "moegps/validation.h"
 
 /* MAJOR breaks readers, MINOR adds; readers ignore what they do not
  * know. */
 #define MOE_RESULTS_SCHEMA "moe-gps"
-#define MOE_RESULTS_SCHEMA_VERSION "1.2.0"
+#define MOE_RESULTS_SCHEMA_VERSION "1.3.0"
 
 /** How the ranks' columns reach the file. */
 typedef enum moe_results_writer {
@@ -43,13 +44,14 @@ typedef struct moe_results_meta {
     const char *command_line;
     const moe_facts *facts;        /* scalar options and facts for /config */
     const char *const *strategies; /* [dims.strategies] names */
-    const char *reference;         /* strategy that ratios refer to */
-    const int32_t *layers;         /* [dims.layers] numbers in the model */
-    const moe_topo *topo;          /* this rank's */
-    int gpu;                       /* this rank's GPU; -1: coordinator */
-    int history;                   /* iterations whose predictions resuming
+    const moe_strategy_facts *strategy_facts; /* [dims.strategies] */
+    const char *reference; /* strategy that ratios refer to */
+    const int32_t *layers; /* [dims.layers] numbers in the model */
+    const moe_topo *topo;  /* this rank's */
+    int gpu;               /* this rank's GPU; -1: coordinator */
+    int history;           /* iterations whose predictions resuming
                                       needs; 0: none */
-    bool force;                    /* replace an existing file */
+    bool force;            /* replace an existing file */
     moe_results_writer writer;
 } moe_results_meta;
 

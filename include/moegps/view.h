@@ -14,6 +14,7 @@
 #include "moegps/ledger.h"
 #include "moegps/stats.h"
 #include "moegps/status.h"
+#include "moegps/strategy_facts.h"
 
 typedef enum moe_clock {
     MOE_CLOCK_WALL,
@@ -34,6 +35,7 @@ const char *moe_clock_origin(moe_clock clock);
  *  what rebalancing costs. */
 typedef struct moe_strategy_view {
     char name[64];
+    moe_strategy_facts facts;
     double *layer_time[MOE_N_CLOCKS];  /* [iterations] s, mean over layers of
                                            the slowest rank's time */
     moe_summary summary[MOE_N_CLOCKS]; /* of the samples of layer_time */
@@ -122,12 +124,6 @@ void moe_view_samples(const moe_view *view, int strategy, moe_clock clock,
  *  @return how many there are, at the front of x_out, in the order of time. */
 size_t moe_view_measured(const moe_view *view, int strategy, moe_clock clock,
                          double *x_out);
-
-/** Get a strategy's setting, such as planner, as it is in the settings: a word
- *  without its quotes, a number, true. "" where it has none.
- *  @param text  [size] */
-void moe_view_strategy_setting(const moe_view *view, int strategy,
-                               const char *key, char *text, size_t size);
 
 /** A named figure of a strategy: a row of /summary, of CSV and of JSON. */
 typedef struct moe_metric {

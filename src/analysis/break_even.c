@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "moegps/mem.h"
-#include "moegps/planner.h"
 #include "moegps/verdict.h"
 
 /* By the run's own medians. Without its predictor a strategy that foretells
@@ -28,11 +27,6 @@ static double predict_s(const moe_view *v, int s)
     return v->strategy[s].phase[MOE_CLOCK_GPU][MOE_PHASE_PREDICT];
 }
 
-static bool foretells(const moe_view *v, int s)
-{
-    return !isnan(v->strategy[s].recall.median);
-}
-
 /* @return the fastest of some, but for `taken`; -1: none. */
 static int fastest(const moe_view *v, moe_contenders who, int taken)
 {
@@ -42,7 +36,7 @@ static int fastest(const moe_view *v, moe_contenders who, int taken)
 static double budget_s(const moe_view *v, int s)
 {
     const int rival = fastest(v, MOE_BUILDABLE, s);
-    return rival < 0 || !foretells(v, s)
+    return rival < 0 || !v->strategy[s].facts.foretells_tokens
                ? (double)NAN
                : predict_s(v, s) + median_s(v, rival) - median_s(v, s);
 }
@@ -53,29 +47,11 @@ static int by_recall(const void *a, const void *b)
     return (x->recall > y->recall) - (x->recall < y->recall);
 }
 
-static bool same(const moe_view *v, int a, int b, const char *key)
-{
-    char x[64], y[64];
-    moe_view_strategy_setting(v, a, key, x, sizeof x);
-    moe_view_strategy_setting(v, b, key, y, sizeof y);
-    return strcmp(x, y) == 0;
-}
-
 /* Whether two strategies differ in nothing but what foretells. */
 static bool alike(const moe_view *v, int a, int b)
 {
-    static const char *const keys[] = {"planner", "split", "slots",
-                                       "plan_ahead", "routing"};
-    char name[64];
-    bool all = true;
-    for (size_t k = 0; k < MOE_ARRAY_LEN(keys); k++)
-        all = all && same(v, a, b, keys[k]);
-    moe_view_strategy_setting(v, a, "planner", name, sizeof name);
-    const moe_planner *planner = moe_planner_find(name);
-    const moe_opt *opt = planner != NULL ? planner->opts : NULL;
-    for (; opt != NULL && opt->key != NULL; opt++)
-        all = all && same(v, a, b, opt->key);
-    return all;
+    return strcmp(v->strategy[a].facts.planning,
+                  v->strategy[b].facts.planning) == 0;
 }
 
 /* @return points of all that foretell tokens as `like` does but for the
@@ -84,7 +60,8 @@ static int collect(const moe_view *v, int like, point *all)
 {
     int n = 0;
     for (int s = 0; s < v->dims.strategies && like >= 0; s++)
-        if (foretells(v, s) && !isnan(median_s(v, s)) && alike(v, s, like))
+        if (v->strategy[s].facts.foretells_tokens && !isnan(median_s(v, s)) &&
+            alike(v, s, like))
             all[n++] = (point){v->strategy[s].recall.median,
                                median_s(v, s) - predict_s(v, s)};
     qsort(all, (size_t)n, sizeof *all, by_recall);

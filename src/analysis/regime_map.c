@@ -50,9 +50,7 @@ static double error_of(const moe_view *v)
 /* Share of the copies of a strategy that travelled at each plan. */
 static double moving_of(const moe_view *v, int s, const ground *g)
 {
-    char text[16];
-    moe_view_strategy_setting(v, s, "slots", text, sizeof text);
-    const double asked = strtod(text, NULL);
+    const int asked = v->strategy[s].facts.slots;
     const double slots = asked > 0 ? asked : v->dims.slots;
     const double copies = slots * v->dims.gpus - g->model.experts;
     const double moved = v->strategy[s].moved_bytes * v->period /

@@ -18,7 +18,6 @@ struct moe_replay {
     const moe_work *work;
     moe_model model;
     moe_cluster cluster;
-    bool *ahead; /* [strategies] plans are for a later round */
     const moe_cost *cost;
     void *cost_state;
     double link, network; /* that cost_state has, over the profile's */
@@ -66,6 +65,7 @@ static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
     const moe_replay *r = j->r;
     const double by = j->what->tokens * share_left(j, gpu);
     const double *was_s = gpu->gpu_s;
+    const moe_strategy_facts *facts = &r->view->strategy[j->strategy].facts;
     moe_layer_work w = {
         .tokens = j->cell->tokens * j->what->tokens,
         .sequences = fmax(1.0, r->work->sequences * j->what->tokens),
@@ -74,11 +74,10 @@ static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
         .central = r->work->central,
         .layers = r->view->dims.layers,
         .predict_s = was_s[MOE_PHASE_PREDICT] * fmax(1.0, j->what->tokens),
-        .ahead = r->ahead[j->strategy],
+        .ahead = facts->plan_ahead,
         .planner_s = was_s[MOE_PHASE_PLAN],
         .plan_bytes = j->cell->wire_bytes,
-        .direct =
-            j->what->placed || r->view->strategy[j->strategy].in_place.n > 0,
+        .direct = j->what->placed || facts->direct,
         .rows = scaled_rows(j, gpu, by),
         .slots = (size_t)r->work->slots};
     for (int k = 0; k < MOE_N_LINKS; k++) {
@@ -104,10 +103,7 @@ static moe_pricer pricer_of(const moe_replay *r)
 static double cell_s(const job *j, double *error_s)
 {
     const moe_replay *r = j->r;
-    const moe_pricer pricer = {r->cost,
-                               r->cost_state,
-                               &r->model,
-                               {r->view->dims.gpus, r->work->gpus_per_node}};
+    const moe_pricer pricer = pricer_of(r);
     double most[MOE_N_PHASES] = {0}, sum = 0;
     moe_layer_common common;
     moe_layer_work w = work_of(j, &j->cell->gpu[0]);
@@ -253,13 +249,6 @@ static void compare(moe_replay *r)
     }
 }
 
-static bool plans_ahead(const moe_view *view, int strategy)
-{
-    char text[16];
-    moe_view_strategy_setting(view, strategy, "plan_ahead", text, sizeof text);
-    return strcmp(text, "true") == 0;
-}
-
 moe_status moe_replay_new(const moe_view *view, const moe_work *work,
                           moe_replay **out, moe_error *err)
 {
@@ -271,12 +260,9 @@ moe_status moe_replay_new(const moe_view *view, const moe_work *work,
     r->view = view;
     r->work = work;
     r->link = r->network = 1;
-    r->ahead = moe_array_new(n, sizeof *r->ahead, &local);
     r->error_s = moe_array_new(n, sizeof *r->error_s, &local);
     r->rows = moe_array_new((size_t)work->slots, sizeof *r->rows, &local);
     r->sample = moe_array_new((size_t)work->samples, sizeof *r->sample, &local);
-    for (size_t s = 0; s < n && local.status == MOE_OK; s++)
-        r->ahead[s] = plans_ahead(view, (int)s);
     if (local.status == MOE_OK && open_cost(r, &local) == MOE_OK &&
         check_prices(r, &local) == MOE_OK)
         compare(r);
@@ -296,6 +282,5 @@ void moe_replay_free(moe_replay *r)
     free(r->sample);
     free(r->rows);
     free(r->error_s);
-    free(r->ahead);
     free(r);
 }

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "moegps/mem.h"
 
@@ -12,18 +11,10 @@ moe_clock moe_verdict_clock(const moe_view *view)
     return view->oversubscribed ? MOE_CLOCK_GPU : MOE_CLOCK_WALL;
 }
 
-static bool is_oracle(const moe_view *view, int strategy)
-{
-    char predictor[32];
-    moe_view_strategy_setting(view, strategy, "predictor", predictor,
-                              sizeof predictor);
-    return strcmp(predictor, "oracle") == 0;
-}
-
 bool moe_contends(const moe_view *view, int strategy, moe_contenders who)
 {
-    const bool oracle = is_oracle(view, strategy);
-    const bool tokens = !isnan(view->strategy[strategy].recall.median);
+    const moe_strategy_facts *facts = &view->strategy[strategy].facts;
+    const bool oracle = facts->knows_future, tokens = facts->foretells_tokens;
     switch (who) {
     case MOE_BUILDABLE_TOKENS:
         return !oracle && tokens;

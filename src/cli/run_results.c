@@ -58,10 +58,14 @@ moe_status moe_run_create_results(moe_run_job *r)
 {
     const moe_ledger_dims dims = moe_engine_dims(r->engine);
     const char *names[MOE_MAX_STRATEGIES];
+    moe_strategy_facts strategy_facts[MOE_MAX_STRATEGIES];
     char title[256];
     moe_facts facts = {.n = 0};
-    for (int i = 0; i < dims.strategies; i++)
+    for (int i = 0; i < dims.strategies; i++) {
         names[i] = r->experiment.strategy[i].name;
+        moe_experiment_strategy_facts(&r->experiment.strategy[i],
+                                      &strategy_facts[i]);
+    }
     moe_engine_describe(r->engine, &facts);
     snprintf(title, sizeof title, "%s on %d x %s, trace %.96s", r->model.name,
              dims.gpus, r->cluster.name, r->experiment.trace_name);
@@ -73,6 +77,7 @@ moe_status moe_run_create_results(moe_run_job *r)
                                    .command_line = r->command_line,
                                    .facts = &facts,
                                    .strategies = names,
+                                   .strategy_facts = strategy_facts,
                                    .reference = r->experiment.reference,
                                    .layers = r->layers,
                                    .topo = &r->topo,

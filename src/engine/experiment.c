@@ -531,6 +531,40 @@ char *moe_experiment_resolved(const moe_experiment *x)
     return text;
 }
 
+/* Append the settings of some rows, "key: value, ". */
+static void append_settings(char *text, size_t size, const moe_opt *rows,
+                            const void *settings)
+{
+    for (; rows != NULL && rows->key != NULL; rows++) {
+        char value[1100];
+        const size_t used = strlen(text);
+        moe_opt_format(rows, settings, value, sizeof value);
+        snprintf(text + used, size - used, "%s: %s, ", rows->key, value);
+    }
+}
+
+void moe_experiment_strategy_facts(const moe_strategy *s,
+                                   moe_strategy_facts *out)
+{
+    const moe_opt *rows = moe_strategy_options;
+    const size_t size = sizeof out->planning;
+    *out = (moe_strategy_facts){
+        .slots = s->slots,
+        .plan_ahead = s->plan_ahead,
+        .direct = s->direct,
+        .foretells_tokens =
+            s->predictor->forecast(s->predictor_params) == MOE_FORECAST_TOKENS,
+        .knows_future = s->predictor->knows_future};
+    snprintf(out->predictor, sizeof out->predictor, "%s", s->predictor_name);
+    snprintf(out->planner, sizeof out->planner, "%s", s->planner_name);
+    snprintf(out->split, sizeof out->split, "%s", s->split_name);
+    while (rows->offset != offsetof(moe_strategy, planner_name))
+        rows++; /* behind those of the predictor */
+    append_settings(out->planning, size, rows, s);
+    append_settings(out->planning, size, s->planner->opts, s->planner_params);
+    append_settings(out->planning, size, s->split->opts, s->split_params);
+}
+
 /* The last part of a path without its suffix: what a name is called by. */
 static void put_stem(FILE *out, const char *name)
 {

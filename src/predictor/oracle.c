@@ -170,6 +170,7 @@ static void fini(void *state)
 const moe_predictor moe_predictor_oracle = {
     .name = "oracle",
     .help = "the true future, corrupted by its accuracy or l1 dial",
+    .knows_future = true,
     .opts = options,
     .params_size = sizeof(oracle_params),
     .state_size = sizeof(oracle_state),

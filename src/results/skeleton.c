@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "moegps/mem.h"
+#include "strategies.h"
 #include "version.h"
 
 enum { UUID_LEN = 37, DATE_LEN = 32 }; /* bytes with NUL */
@@ -213,6 +214,8 @@ void moe_skeleton_write(hid_t file, const moe_ctx *ctx,
 {
     write_root(file, meta, err);
     moe_provenance_write(file, ctx, meta, facts, mpio, err);
+    moe_strategies_write(file, meta->strategies, meta->strategy_facts,
+                         (size_t)ledger->dims.strategies, err);
     write_groups(file, meta, &ledger->dims, err);
     write_resume(file, &ledger->dims, err);
     moe_summary_create(file, meta->strategies, (size_t)ledger->dims.strategies,

@@ -10,6 +10,7 @@
 
 #include "internal.h"
 #include "moegps/mem.h"
+#include "strategies.h"
 #include "sweep_fields.h"
 #include "version.h"
 
@@ -282,6 +283,22 @@ static void put_phases(const writer *w)
     free(x);
 }
 
+/* Settings of strategies are alike in all runs of a sweep. */
+static void put_strategies(hid_t file, const moe_view *view, moe_error *err)
+{
+    const size_t n = (size_t)view->dims.strategies;
+    const char **names = moe_array_new(n, sizeof *names, err);
+    moe_strategy_facts *facts = moe_array_new(n, sizeof *facts, err);
+    for (size_t s = 0; names != NULL && facts != NULL && s < n; s++) {
+        names[s] = view->strategy[s].name;
+        facts[s] = view->strategy[s].facts;
+    }
+    if (err->status == MOE_OK)
+        moe_strategies_write(file, names, facts, n, err);
+    free(facts);
+    free(names);
+}
+
 static void put_root(hid_t file, const moe_view *view, size_t n, moe_error *err)
 {
     char date[32], title[512];
@@ -317,6 +334,7 @@ moe_status moe_sweep_write(const char *path, const moe_view *views, size_t n,
     if (file < 0)
         return moe_pass(err, &local);
     put_root(file, &views[0], n, &local);
+    put_strategies(file, &views[0], &local);
     w.group = moe_h5_create_group(file, "runs", &local);
     put_scales(&w);
     put_runs(&w);

@@ -7,6 +7,7 @@
 #include "internal.h"
 #include "moegps/mem.h"
 #include "moegps/sweep.h"
+#include "strategies.h"
 #include "sweep_fields.h"
 
 typedef struct {
@@ -226,6 +227,8 @@ moe_status moe_sweep_read(const char *path, moe_view **views_out, size_t *n_out,
         get_figures(&r);
         get_samples(&r);
         get_phases(&r);
+        for (size_t i = 0; i < r.n; i++)
+            moe_strategies_read(r.file, &r.views[i], &local);
     }
     moe_h5_close(r.group);
     moe_h5_close_file(r.file, &(moe_error){0});

@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "moegps/sweep.h"
-#include "reader.h"
 #include "moegps/mem.h"
+#include "reader.h"
+#include "strategies.h"
 
 const char *moe_clock_name(moe_clock clock)
 {
@@ -186,6 +187,7 @@ moe_status moe_view_read(const char *path, moe_view *out, moe_error *err)
     moe_figures_read(&rd);
     if (!moe_reader_failed(&rd))
         moe_prices_read(&rd);
+    moe_strategies_read(rd.file, &view, &local);
     H5Fclose(rd.file);
     free(rd.buffer);
     if (moe_reader_failed(&rd)) {
@@ -202,40 +204,6 @@ int moe_view_strategy(const moe_view *view, const char *name)
         if (strcmp(view->strategy[s].name, name) == 0)
             return s;
     return -1;
-}
-
-/* The settings have a line per strategy, in their order, which begins with its
- * name. @return what follows the name, in which a key may be written, too. */
-static const char *behind_name(const moe_view *view, int strategy)
-{
-    static const char item[] = "\n  - {name: \"";
-    const char *at = view->config;
-    for (int s = 0; at != NULL && s <= strategy; s++) {
-        at = strstr(at, item);
-        at = at != NULL ? at + sizeof item - 1 : NULL;
-    }
-    while (at != NULL && *at != '"' && *at != '\n' && *at != '\0')
-        at += at[0] == '\\' && at[1] != '\0' ? 2 : 1;
-    return at;
-}
-
-void moe_view_strategy_setting(const moe_view *view, int strategy,
-                               const char *key, char *text, size_t size)
-{
-    const char *at = behind_name(view, strategy);
-    char wanted[64];
-    const int len = snprintf(wanted, sizeof wanted, ", %s: ", key);
-    snprintf(text, size, "%s", "");
-    if (at == NULL)
-        return;
-    const char *end = at + strcspn(at, "\n"), *found = strstr(at, wanted);
-    if (found == NULL || found >= end)
-        return;
-    found += len;
-    const bool quoted = *found == '"';
-    found += quoted;
-    snprintf(text, size, "%.*s", (int)strcspn(found, quoted ? "\"\n" : ",}\n"),
-             found);
 }
 
 void moe_view_free(moe_view *view)

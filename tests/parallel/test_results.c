@@ -346,6 +346,20 @@ static void check_strategy(const moe_view *v, int s)
     }
 }
 
+static void check_facts(const moe_strategy_facts *is,
+                        const moe_strategy_facts *written)
+{
+    ck_assert_str_eq(is->predictor, written->predictor);
+    ck_assert_str_eq(is->planner, written->planner);
+    ck_assert_str_eq(is->split, written->split);
+    ck_assert_str_eq(is->planning, written->planning);
+    ck_assert_int_eq(is->slots, written->slots);
+    ck_assert_int_eq(is->plan_ahead, written->plan_ahead);
+    ck_assert_int_eq(is->direct, written->direct);
+    ck_assert_int_eq(is->foretells_tokens, written->foretells_tokens);
+    ck_assert_int_eq(is->knows_future, written->knows_future);
+}
+
 START_TEST(view_finds_what_the_formulas_say)
 {
     run r;
@@ -375,8 +389,10 @@ START_TEST(view_finds_what_the_formulas_say)
                                       : r.ledger.dims.gpus);
     ck_assert_int_eq(v.oversubscribed, test_ctx.size > 1);
     ck_assert_uint_eq(v.n_warnings, 1);
-    for (int s = 0; s < SYN_S; s++)
+    for (int s = 0; s < SYN_S; s++) {
         check_strategy(&v, s);
+        check_facts(&v.strategy[s].facts, &syn_strategy_facts[s]);
+    }
     moe_view_free(&v);
 }
 END_TEST
@@ -994,12 +1010,17 @@ START_TEST(view_refuses_other_files)
 }
 END_TEST
 
-/* Schema 1.0.0 had no direct routing, and no regrets. */
+/* Schema 1.0.0 had no direct routing, no regrets, and strategies in the
+ * settings only. */
 START_TEST(a_file_of_an_earlier_schema_is_read)
 {
     run r;
     moe_view v = {0};
     begin_ledger(&r, "old.h5", false);
+    r.meta.config_resolved =
+        "strategies:\n  - {name: baseline, predictor: none, slots: 0, }\n"
+        "  - {name: duplicate, predictor: ema, slots: 3, plan_ahead: true, }\n"
+        "  - {name: oracle, predictor: oracle, slots: 2, accuracy: 1, }\n";
     create(&r);
     put(&r, 0, SYN_I);
     finish(&r, MOE_RUN_COMPLETE);
@@ -1010,6 +1031,7 @@ START_TEST(a_file_of_an_earlier_schema_is_read)
         H5Ldelete(file, "prediction/in_place", H5P_DEFAULT);
         H5Ldelete(file, "traffic/ahead_bytes", H5P_DEFAULT);
         H5Ldelete(file, "regret", H5P_DEFAULT);
+        H5Ldelete(file, "strategies", H5P_DEFAULT);
         moe_h5_put_text(file, "schema_version", "1.0.0", &none);
         moe_h5_close_file(file, &none);
         status = moe_view_read(r.path, &v, &none);
@@ -1025,6 +1047,11 @@ START_TEST(a_file_of_an_earlier_schema_is_read)
         ck_assert_uint_eq(v.strategy[2].regret_split.n, 0);
         ck_assert_double_nan(v.strategy[2].bound.mean);
         ck_assert(v.strategy[2].dispatch_bytes > 0);
+        ck_assert_str_eq(v.strategy[1].facts.predictor, "ema");
+        ck_assert_int_eq(v.strategy[1].facts.slots, 3);
+        ck_assert(v.strategy[1].facts.plan_ahead);
+        ck_assert(v.strategy[2].facts.knows_future);
+        ck_assert(v.strategy[2].facts.foretells_tokens);
     }
     moe_view_free(&v);
 }
