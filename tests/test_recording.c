@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fixture.h"
 #include "harness.h"
 #include "moegps/mem.h"
 
@@ -469,6 +470,102 @@ START_TEST(bad_tables_of_tokens_are_refused)
 }
 END_TEST
 
+/* ---- files of tensors ---- */
+
+/* Write a header of safetensors and 16-bit elements behind it. */
+static const char *put_tensors(const char *header, const uint16_t *data,
+                               size_t n)
+{
+    static char path[512];
+    const uint64_t len = strlen(header);
+    unsigned char start[8];
+    snprintf(path, sizeof path, "%s/x.safetensors", test_dir);
+    for (int b = 0; b < 8; b++)
+        start[b] = (unsigned char)(len >> 8 * b);
+    FILE *file = fopen(path, "wb");
+    ck_assert_ptr_nonnull(file);
+    fwrite(start, 1, sizeof start, file);
+    fwrite(header, 1, len, file);
+    fwrite(data, sizeof *data, n, file);
+    fclose(file);
+    return path;
+}
+
+static const struct {
+    const char *header;
+    file_case expected;
+} tensors[] = {
+    {"{\"x\":{\"dtype\":\"U16\",\"shape\":[2,2],\"data_offsets\":[0,8]},"
+     "\"__metadata__\":{\"a\":\"b\"}}",
+     {"one tensor",
+      {.kind = MOE_RECORDING_LOADS},
+      1,
+      0,
+      2,
+      2,
+      LOADS(1, 2, 3, 4)}},
+    {"{\"7_3\":{\"dtype\":\"U16\",\"shape\":[2],\"data_offsets\":[4,8]},"
+     "\"5_3\":{\"dtype\":\"U16\",\"shape\":[2],\"data_offsets\":[0,4]}}",
+     {"steps", {0}, 2, 3, 1, 2, LOADS(1, 2, 3, 4)}},
+    {"{\"a\":{\"dtype\":\"U16\",\"shape\":[1,2],\"data_offsets\":[0,4]},"
+     "\"b\":{\"dtype\":\"U16\",\"shape\":[1,2],\"data_offsets\":[4,8]}}",
+     {"by name",
+      {.kind = MOE_RECORDING_LOADS, .dataset = "b"},
+      1,
+      0,
+      1,
+      2,
+      LOADS(3, 4)}},
+    {"{\"a\":{\"dtype\":\"U16\",\"shape\":[1,2],\"data_offsets\":[0,4]},"
+     "\"b\":{\"dtype\":\"U16\",\"shape\":[1,2],\"data_offsets\":[4,8]}}",
+     {"unnamed", .refused = "has 2 tensors, the first is 'a': --dataset"}},
+    {"{\"x\":{\"dtype\":\"U16\",\"shape\":[2,3],\"data_offsets\":[0,8]}}",
+     {"sizes", .refused = "its shape, its data_offsets and the file do not"}},
+    {"{\"x\":{\"dtype\":\"U16\",\"shape\":[2,3],\"data_offsets\":[0,12]}}",
+     {"end", .refused = "its shape, its data_offsets and the file do not"}},
+    {"{\"x\":{\"dtype\":\"BOOL\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+     {"type", .refused = "its dtype is no number"}},
+    {"{\"x\":{\"dtype\":\"U16\",\"shape\":[-2],\"data_offsets\":[0,8]}}",
+     {"shape", .refused = "has no shape or data_offsets"}},
+    {"{}", {"none", .refused = "has 0 tensors: --dataset"}},
+};
+
+START_TEST(tensors_are_read_by_their_header)
+{
+    static const uint16_t data[] = {1, 2, 3, 4};
+    check(tensors[_i].expected.file,
+          put_tensors(tensors[_i].header, data, MOE_ARRAY_LEN(data)),
+          &tensors[_i].expected);
+}
+END_TEST
+
+/* A trace of this program comes back as it was written. */
+START_TEST(trace_is_a_recording)
+{
+    moe_model model = fixture_model();
+    moe_trace trace = _i == 0 ? fixture_tokens(&model) : fixture_loads(&model);
+    static const moe_recording_options none = {0};
+    moe_recording r = {0};
+    moe_error err = {0};
+    char path[512];
+    snprintf(path, sizeof path, "%s/trace%d.h5", test_dir, _i);
+    ck_assert_int_eq(moe_trace_write(path, &trace, &err), MOE_OK);
+    const moe_status status = moe_recording_read(path, &none, &r, &err);
+    ck_assert_msg(status == MOE_OK, "%s", err.text);
+    ck_assert_int_eq(r.layers, trace.layers);
+    ck_assert_int_eq(r.experts, trace.experts);
+    const size_t rows = (size_t)trace.layers * trace.n_tokens;
+    if (_i == 0)
+        ck_assert_mem_eq(r.experts_of, trace.experts_of,
+                         rows * (size_t)trace.top_k * sizeof(uint16_t));
+    for (size_t i = 0; _i == 1 && i < r.steps * (size_t)(r.layers * r.experts);
+         i++)
+        ck_assert_double_eq(r.load[i], trace.counts[i]);
+    moe_recording_fini(&r);
+    moe_trace_free(&trace);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("recording");
@@ -480,5 +577,8 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, lines_of_layers_are_tokens);
     MOE_TEST_LOOP(suite, bad_tables_of_tokens_are_refused,
                   MOE_ARRAY_LEN(bad_tokens));
+    MOE_TEST_LOOP(suite, tensors_are_read_by_their_header,
+                  MOE_ARRAY_LEN(tensors));
+    MOE_TEST_LOOP(suite, trace_is_a_recording, 2);
     return suite;
 }

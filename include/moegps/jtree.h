@@ -48,6 +48,13 @@ moe_status moe_jreader_open(const char *path, moe_jreader **out,
                             moe_error *err);
 void moe_jreader_close(moe_jreader *reader);
 
+/** Open the part of a file that is JSON.
+ *  @param offset  bytes before it.  @param bytes  of it, at most.
+ *  @return as moe_jreader_open(). */
+moe_status moe_jreader_open_part(const char *path, uint64_t offset,
+                                 uint64_t bytes, moe_jreader **out,
+                                 moe_error *err);
+
 /** Read the next value. Strict: no comments, no trailing commas, no NaN, no
  *  key twice.
  *  @param out  release with moe_jtree_fini(); untouched on error.

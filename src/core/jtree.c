@@ -25,6 +25,7 @@ struct moe_jreader {
     FILE *file;
     unsigned char buffer[CHUNK];
     size_t at, n;
+    uint64_t left;         /* bytes that may still be read */
     uint64_t line, column; /* of the next character, from 1 */
     char *text;            /* [LONGEST_TEXT] the string being read */
     moe_error *err;
@@ -49,7 +50,10 @@ static void complain(reader *r, const char *what)
 static int peek(reader *r)
 {
     if (r->at == r->n) {
-        r->n = fread(r->buffer, 1, sizeof r->buffer, r->file);
+        r->n = fread(r->buffer, 1,
+                     r->left < sizeof r->buffer ? r->left : sizeof r->buffer,
+                     r->file);
+        r->left -= r->n;
         r->at = 0;
         if (r->n == 0) {
             if (ferror(r->file))
@@ -474,7 +478,9 @@ static void parse_value(reader *r, int depth, moe_jtree *out)
 
 /* ---- the rest ---- */
 
-moe_status moe_jreader_open(const char *path, moe_jreader **out, moe_error *err)
+moe_status moe_jreader_open_part(const char *path, uint64_t offset,
+                                 uint64_t bytes, moe_jreader **out,
+                                 moe_error *err)
 {
     moe_error local = {0};
     moe_jreader *r = moe_array_new(1, sizeof *r, &local);
@@ -488,6 +494,9 @@ moe_status moe_jreader_open(const char *path, moe_jreader **out, moe_error *err)
         if (r->file == NULL)
             moe_fail(&local, MOE_USAGE, "%s: cannot open: %s", path,
                      strerror(errno));
+        else if (offset > 0 && fseek(r->file, (long)offset, SEEK_SET) != 0)
+            moe_fail(&local, MOE_IO, "%s: %s", path, strerror(errno));
+        r->left = bytes;
     }
     if (local.status != MOE_OK) {
         moe_jreader_close(r);
@@ -498,6 +507,11 @@ moe_status moe_jreader_open(const char *path, moe_jreader **out, moe_error *err)
         r->at = sizeof MARK;
     *out = r;
     return MOE_OK;
+}
+
+moe_status moe_jreader_open(const char *path, moe_jreader **out, moe_error *err)
+{
+    return moe_jreader_open_part(path, 0, UINT64_MAX, out, err);
 }
 
 void moe_jreader_close(moe_jreader *r)

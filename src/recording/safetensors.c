@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "safetensors.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "internal.h"
+#include "moegps/mem.h"
+#include "moegps/trace.h"
+
+enum { LENGTH_BYTES = 8, MAX_HEADER = 100 << 20 };
+
+static const struct {
+    const char *name;
+    char kind;
+    size_t size;
+} types[] = {{"I8", 'i', 1},   {"U8", 'u', 1},  {"I16", 'i', 2},
+             {"U16", 'u', 2},  {"I32", 'i', 4}, {"U32", 'u', 4},
+             {"I64", 'i', 8},  {"U64", 'u', 8}, {"F16", 'f', 2},
+             {"BF16", 'b', 2}, {"F32", 'f', 4}, {"F64", 'f', 8}};
+
+static uint64_t length_of(const unsigned char *bytes)
+{
+    uint64_t n = 0;
+    for (int b = 0; b < LENGTH_BYTES; b++)
+        n |= (uint64_t)bytes[b] << 8 * b;
+    return n;
+}
+
+static moe_status read_header(moe_safetensors *s, uint64_t n, moe_error *err)
+{
+    moe_jreader *reader = NULL;
+    bool more = false;
+    if (moe_jreader_open_part(s->path, LENGTH_BYTES, n, &reader, err) ==
+            MOE_OK &&
+        moe_jreader_next(reader, &s->header, &more, err) == MOE_OK &&
+        (!more || s->header.type != MOE_JOBJECT))
+        moe_fail(err, MOE_FORMAT, "%s: its header is no JSON object", s->path);
+    moe_jreader_close(reader);
+    return err->status;
+}
+
+moe_status moe_safetensors_open(const char *path, moe_safetensors *out,
+                                moe_error *err)
+{
+    unsigned char start[LENGTH_BYTES];
+    *out = (moe_safetensors){.path = path, .file = fopen(path, "rb")};
+    if (out->file == NULL)
+        return moe_fail(err, MOE_USAGE, "%s: cannot open: %s", path,
+                        strerror(errno));
+    if (fread(start, 1, sizeof start, out->file) != sizeof start ||
+        fseek(out->file, 0, SEEK_END) != 0)
+        return moe_fail(err, MOE_FORMAT, "%s: is truncated", path);
+    out->bytes = (uint64_t)ftell(out->file);
+    const uint64_t n = length_of(start);
+    if (n > MAX_HEADER || n > out->bytes - LENGTH_BYTES)
+        return moe_fail(err, MOE_FORMAT, "%s: is truncated", path);
+    out->data = LENGTH_BYTES + n;
+    return read_header(out, n, err);
+}
+
+void moe_safetensors_close(moe_safetensors *s)
+{
+    if (s->file != NULL)
+        fclose(s->file);
+    moe_jtree_fini(&s->header);
+    *s = (moe_safetensors){0};
+}
+
+/* "__metadata__" may stand among the tensors. */
+static bool is_tensor(const moe_safetensors *s, size_t i)
+{
+    return strcmp(s->header.key[i], "__metadata__") != 0;
+}
+
+static size_t member_of(const moe_safetensors *s, size_t tensor)
+{
+    size_t i = 0;
+    for (;; i++)
+        if (is_tensor(s, i) && tensor-- == 0)
+            return i;
+}
+
+size_t moe_safetensors_count(const moe_safetensors *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->header.n; i++)
+        n += is_tensor(s, i);
+    return n;
+}
+
+const char *moe_safetensors_name(const moe_safetensors *s, size_t i)
+{
+    return s->header.key[member_of(s, i)];
+}
+
+/* @return whether it is a list of whole numbers, at most `most` of them. */
+static bool take_sizes(const moe_jtree *t, size_t most, size_t *out, int *n_out)
+{
+    const bool empty = t != NULL && t->type == MOE_JLIST && t->n == 0;
+    *n_out = 0;
+    if (empty)
+        return true;
+    if (t == NULL || t->type != MOE_JARRAY || t->rank != 1 || t->dims[0] > most)
+        return false;
+    for (size_t d = 0; d < t->dims[0]; d++) {
+        if (!(t->data[d] >= 0 && t->data[d] < 9e15) ||
+            t->data[d] != (double)(uint64_t)t->data[d])
+            return false;
+        out[d] = (size_t)t->data[d];
+    }
+    *n_out = (int)t->dims[0];
+    return true;
+}
+
+static bool take_type(const moe_jtree *t, moe_numbers *out)
+{
+    for (size_t k = 0;
+         t != NULL && t->type == MOE_JTEXT && k < MOE_ARRAY_LEN(types); k++)
+        if (strcmp(types[k].name, t->text) == 0) {
+            out->kind = types[k].kind;
+            out->size = types[k].size;
+            return true;
+        }
+    return false;
+}
+
+moe_status moe_safetensors_seek(moe_safetensors *s, size_t i, moe_numbers *out,
+                                moe_error *err)
+{
+    const size_t at = member_of(s, i);
+    const moe_jtree *t = &s->header.item[at];
+    size_t offset[2] = {0};
+    int n = 0;
+    *out = (moe_numbers){.source = moe_source_of_file(s->file)};
+    snprintf(out->name, sizeof out->name, "%.380s: %.120s", s->path,
+             s->header.key[at]);
+    if (!take_type(moe_jtree_get(t, "dtype"), out))
+        return moe_fail(err, MOE_FORMAT, "%s: its dtype is no number",
+                        out->name);
+    if (!take_sizes(moe_jtree_get(t, "shape"), MOE_NUMBERS_MAX_RANK, out->dims,
+                    &out->rank) ||
+        !take_sizes(moe_jtree_get(t, "data_offsets"), 2, offset, &n) || n != 2)
+        return moe_fail(err, MOE_FORMAT, "%s: has no shape or data_offsets",
+                        out->name);
+    const size_t length = moe_numbers_length(out);
+    if (length == SIZE_MAX || offset[1] < offset[0] ||
+        offset[1] - offset[0] != length * out->size ||
+        offset[1] > s->bytes - s->data)
+        return moe_fail(err, MOE_FORMAT,
+                        "%s: its shape, its data_offsets and the file do not "
+                        "agree",
+                        out->name);
+    if (fseek(s->file, (long)(s->data + offset[0]), SEEK_SET) != 0)
+        return moe_fail(err, MOE_IO, "%s: %s", s->path, strerror(errno));
+    return MOE_OK;
+}
+
+/* ---- as a recording ---- */
+
+/* "12_3": iteration 12, layer 3. */
+static bool step_and_layer(const char *name, int64_t *step, int64_t *layer)
+{
+    char *end = NULL;
+    if (*name < '0' || *name > '9')
+        return false;
+    *step = strtoll(name, &end, 10);
+    if (*end != '_' || end[1] < '0' || end[1] > '9')
+        return false;
+    *layer = strtoll(end + 1, &end, 10);
+    return *end == '\0' && *layer < MOE_MAX_RECORDED_LAYERS;
+}
+
+static bool has_steps(const moe_safetensors *s)
+{
+    int64_t step, layer;
+    const size_t n = moe_safetensors_count(s);
+    for (size_t i = 0; i < n; i++)
+        if (!step_and_layer(moe_safetensors_name(s, i), &step, &layer))
+            return false;
+    return n > 0;
+}
+
+/* Loads of one expert each: a tensor per iteration and layer. */
+static moe_status read_steps(moe_safetensors *s, moe_recording *out,
+                             moe_error *err)
+{
+    moe_axis steps = {0}, layers = {0};
+    moe_numbers a;
+    size_t experts = 0;
+    const size_t n = moe_safetensors_count(s);
+    for (size_t i = 0; i < n && err->status == MOE_OK; i++) {
+        int64_t step = 0, layer = 0;
+        step_and_layer(moe_safetensors_name(s, i), &step, &layer);
+        moe_axis_add(&steps, step, err);
+        moe_axis_add(&layers, layer, err);
+        if (moe_safetensors_seek(s, i, &a, err) != MOE_OK)
+            break;
+        experts = i == 0 ? a.dims[0] : experts;
+        if (a.rank != 1 || a.dims[0] != experts)
+            moe_fail(err, MOE_FORMAT,
+                     "%s: is no list of as many loads as the first", a.name);
+    }
+    if (err->status == MOE_OK &&
+        moe_recording_make_loads(out, s->path, steps.n, layers.n, experts,
+                                 err) == MOE_OK)
+        for (size_t i = 0; i < n && err->status == MOE_OK; i++) {
+            int64_t step = 0, layer = 0;
+            step_and_layer(moe_safetensors_name(s, i), &step, &layer);
+            const size_t at = moe_axis_find(&steps, step) * layers.n +
+                              moe_axis_find(&layers, layer);
+            if (moe_safetensors_seek(s, i, &a, err) == MOE_OK)
+                moe_numbers_real(&a, experts, out->load + at * experts, err);
+        }
+    for (size_t k = 0; err->status == MOE_OK && k < steps.n; k++)
+        out->step_number[k] = steps.value[k];
+    for (size_t l = 0; err->status == MOE_OK && l < layers.n; l++)
+        out->layer_number[l] = (int32_t)layers.value[l];
+    moe_axis_fini(&steps);
+    moe_axis_fini(&layers);
+    return err->status;
+}
+
+static moe_status read_one(moe_safetensors *s,
+                           const moe_recording_options *options,
+                           moe_recording *out, moe_error *err)
+{
+    moe_numbers a;
+    const size_t n = moe_safetensors_count(s);
+    size_t found = 0;
+    while (found < n && options->dataset != NULL && *options->dataset != '\0' &&
+           strcmp(moe_safetensors_name(s, found), options->dataset) != 0)
+        found++;
+    const bool named = options->dataset != NULL && *options->dataset != '\0';
+    if (n == 0 || found == n || (!named && n > 1))
+        return moe_fail(err, MOE_FORMAT,
+                        "%s: has %zu tensors%s%.60s%s: --dataset names one",
+                        s->path, n, n > 0 ? ", the first is '" : "",
+                        n > 0 ? moe_safetensors_name(s, 0) : "",
+                        n > 0 ? "'" : "");
+    if (moe_safetensors_seek(s, found, &a, err) == MOE_OK)
+        moe_recording_take_array(&a, options, out, err);
+    return err->status;
+}
+
+static bool detect(const char *path, const char *head, size_t n)
+{
+    (void)path;
+    return n > LENGTH_BYTES && head[LENGTH_BYTES] == '{' &&
+           length_of((const unsigned char *)head) < MAX_HEADER;
+}
+
+static moe_status read(const char *path, const moe_recording_options *options,
+                       moe_recording *out, moe_error *err)
+{
+    moe_safetensors s;
+    if (moe_safetensors_open(path, &s, err) == MOE_OK) {
+        if (has_steps(&s))
+            read_steps(&s, out, err);
+        else
+            read_one(&s, options, out, err);
+    }
+    moe_safetensors_close(&s);
+    return err->status;
+}
+
+const moe_recording_format moe_recording_safetensors = {
+    .name = "safetensors",
+    .help = "one array, or loads as ITERATION_LAYER tensors of TensorRT-LLM",
+    .detect = detect,
+    .read = read};
