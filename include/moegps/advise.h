@@ -28,7 +28,7 @@ typedef enum moe_advise_strategy {
 } moe_advise_strategy;
 
 /* What an error e of the prediction does to the busiest GPU, on top of what
- * the plan gives it; the others share the rest (MoE-GPS, DESIGN section 3). */
+ * the plan gives it; the others share the rest (MoE-GPS). */
 typedef enum moe_advise_case {
     MOE_ADVISE_OPTIMISTIC,  /* nothing */
     MOE_ADVISE_TYPICAL,     /* load (1 + e) */

@@ -1,6 +1,6 @@
 /** cost.h: what an operation would take on the emulated GPU: the gpu clock.
  *
- *  A cost model is a family member (DESIGN section 5). It prices operations
+ *  A cost model is a family member (docs/design.md). It prices operations
  *  at the model's full size from *actual* counts; it never sees the clock of
  *  this machine. All hooks are local, deterministic, allocate nothing and may
  *  be called from several threads: state is read-only between init and

@@ -1,7 +1,7 @@
 /** eplb.h: DeepSeek's expert-parallel load balancer, as published.
  *
  *  Source: EPLB, github deepseek-ai/EPLB at d52c72d, written anew from its
- *  description (DESIGN section 4); tests/data/eplb has what the original
+ *  description; tests/data/eplb has what the original
  *  makes of twelve loads. Local, deterministic; only init allocates.
  *
  *  pack(weights, m): items by weight, heaviest first, into the lightest pack

@@ -18,7 +18,7 @@ static inline int moe_layout_nodes(const moe_layout *layout)
 }
 
 /* Homes are contiguous blocks of floor or ceil(E/G) experts, larger blocks
- * first (DESIGN 1); with G > E the last GPUs have none. */
+ * first; with G > E the last GPUs have none. */
 static inline int moe_layout_home_first(const moe_layout *layout, int experts,
                                         int gpu)
 {

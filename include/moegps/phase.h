@@ -1,4 +1,4 @@
-/** phase.h: the phases of one (iteration, layer), in order (DESIGN 2). */
+/** phase.h: the phases of one (iteration, layer), in order. */
 #ifndef MOEGPS_PHASE_H
 #define MOEGPS_PHASE_H
 

@@ -4,7 +4,7 @@
  *  how many pairs every expert got in every step (a request, a batch) and is
  *  expanded to tokens with exactly those counts. Both number their tokens
  *  globally, 0..n_tokens-1, sequence after sequence (step after step).
- *  File format: DESIGN section 7; jobs/README.md documents every dataset.
+ *  jobs/README.md documents every dataset of the file.
  */
 #ifndef MOEGPS_TRACE_H
 #define MOEGPS_TRACE_H

@@ -149,7 +149,7 @@ static void charge_dense(sheet *s)
 }
 
 /* The coordination before attention runs beside it, and attention hides it in
- * order (DESIGN section 2); what is for a later iteration has the whole layer. */
+ * order; what is for a later iteration has the whole layer. */
 static void expose(const sheet *s, moe_layer_price *out)
 {
     double cover = s->sum.gpu_s[MOE_PHASE_ATTENTION];
