@@ -75,7 +75,7 @@ moe_status moe_runner_init(moe_engine *e, moe_runner *r, moe_error *err)
     if (err->status != MOE_OK || e->gpu < 0)
         return err->status;
     return moe_slots_init(&r->weights, &e->home, r->slots,
-                          s->planner->keeps_home, e->gpu, e->layout.gpus, err);
+                          s->planner->keeps_home, err);
 }
 
 void moe_runner_fini(const moe_engine *e, moe_runner *r)

@@ -104,9 +104,15 @@ static moe_status make_ffn(moe_engine *e, moe_error *err)
     if (e->ffn->init(e->ffn_state, &e->shape, err) != MOE_OK ||
         e->exact->init(e->exact_state, &e->shape, err) != MOE_OK)
         return err->status;
-    return moe_home_weights_init(
-        &e->home, e->p.n_layers, m->experts, &e->layout, e->gpu,
-        moe_ffn_weight_bytes(&e->shape), e->ffn, e->ffn_state, err);
+    const moe_home_weights_params home = {.layout = &e->layout,
+                                          .gpu = e->gpu,
+                                          .layers = e->p.n_layers,
+                                          .experts = m->experts,
+                                          .bytes =
+                                              moe_ffn_weight_bytes(&e->shape),
+                                          .ffn = e->ffn,
+                                          .ffn_state = e->ffn_state};
+    return moe_home_weights_init(&e->home, &home, err);
 }
 
 static moe_status make_dispatch(moe_engine *e, moe_error *err)

@@ -9,25 +9,27 @@
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
 
-moe_status moe_home_weights_init(moe_home_weights *home, int layers,
-                                 int experts, const moe_layout *layout, int gpu,
-                                 size_t bytes, const moe_ffn *ffn,
-                                 void *ffn_state, moe_error *err)
+moe_status moe_home_weights_init(moe_home_weights *home,
+                                 const moe_home_weights_params *p,
+                                 moe_error *err)
 {
-    *home = (moe_home_weights){.layers = layers, .bytes = bytes};
-    if (gpu < 0)
+    *home = (moe_home_weights){.layers = p->layers,
+                               .gpu = p->gpu,
+                               .gpus = p->layout->gpus,
+                               .bytes = p->bytes};
+    if (p->gpu < 0)
         return MOE_OK;
-    const int first = moe_layout_home_first(layout, experts, gpu);
-    home->count = moe_layout_home_count(layout, experts, gpu);
+    const int first = moe_layout_home_first(p->layout, p->experts, p->gpu);
+    home->count = moe_layout_home_count(p->layout, p->experts, p->gpu);
     home->data =
-        moe_array_new((size_t)layers * (size_t)home->count, bytes, err);
+        moe_array_new((size_t)p->layers * (size_t)home->count, p->bytes, err);
     if (home->data == NULL)
         return MOE_NOMEM;
     char *at = home->data;
-    for (int l = 0; l < layers; l++)
-        for (int k = 0; k < home->count; k++, at += bytes) {
+    for (int l = 0; l < p->layers; l++)
+        for (int k = 0; k < home->count; k++, at += p->bytes) {
             moe_ffn_tag(at, l, first + k);
-            ffn->fill_weights(ffn_state, l, first + k, at);
+            p->ffn->fill_weights(p->ffn_state, l, first + k, at);
         }
     return MOE_OK;
 }
@@ -75,11 +77,11 @@ static void add_spares(moe_slots *s, size_t n, moe_error *err)
 }
 
 moe_status moe_slots_init(moe_slots *s, const moe_home_weights *home, int slots,
-                          bool share_home, int gpu, int gpus, moe_error *err)
+                          bool share_home, moe_error *err)
 {
     *s = (moe_slots){.layers = home->layers,
                      .slots = slots,
-                     .gpu = gpu,
+                     .gpu = home->gpu,
                      .bytes = home->bytes};
     const size_t all = (size_t)home->layers * (size_t)slots;
     const size_t shared =
@@ -88,18 +90,18 @@ moe_status moe_slots_init(moe_slots *s, const moe_home_weights *home, int slots,
     moe_to_int(home->bytes, "bytes of one expert", &local);
     s->weights = moe_array_new(all, sizeof *s->weights, &local);
     /* One GPU may serve every new replica of all GPUs at once. */
-    s->max_requests = all + all * (size_t)gpus;
+    s->max_requests = all + all * (size_t)home->gpus;
     s->request = moe_array_new(s->max_requests, sizeof *s->request, &local);
     s->serves = moe_array_new(all, sizeof *s->serves, &local);
-    if (gpu >= 0)
+    if (home->gpu >= 0)
         s->data = moe_array_new(all - shared, home->bytes, &local);
-    if (gpu >= 0 && !share_home && local.status == MOE_OK)
+    if (home->gpu >= 0 && !share_home && local.status == MOE_OK)
         add_spares(s, all, &local);
     if (local.status != MOE_OK) {
         moe_slots_fini(s);
         return moe_fail(err, local.status, "expert weights: %s", local.text);
     }
-    if (gpu >= 0)
+    if (home->gpu >= 0)
         point_slots(s, home, share_home);
     return MOE_OK;
 }

@@ -17,15 +17,25 @@
 
 typedef struct moe_home_weights {
     int layers, count; /* experts per layer at home on this GPU */
+    int gpu, gpus;     /* gpu -1: none here, and no weights */
     size_t bytes;      /* of one expert */
     char *data;        /* [layers][count][bytes] */
 } moe_home_weights;
 
-/* Allocate and generate. Not collective. */
-moe_status moe_home_weights_init(moe_home_weights *home, int layers,
-                                 int experts, const moe_layout *layout, int gpu,
-                                 size_t bytes, const moe_ffn *ffn,
-                                 void *ffn_state, moe_error *err);
+/* What home weights are made from; all borrowed during init. */
+typedef struct moe_home_weights_params {
+    const moe_layout *layout;
+    int gpu; /* -1: none */
+    int layers, experts;
+    size_t bytes;       /* of one expert */
+    const moe_ffn *ffn; /* back end that generates them */
+    void *ffn_state;
+} moe_home_weights_params;
+
+/* Allocate and generate. Not collective. @return MOE_OK, MOE_NOMEM. */
+moe_status moe_home_weights_init(moe_home_weights *home,
+                                 const moe_home_weights_params *p,
+                                 moe_error *err);
 void moe_home_weights_fini(moe_home_weights *home);
 
 /* One strategy's slots on this GPU. */
@@ -43,9 +53,10 @@ typedef struct moe_slots {
 } moe_slots;
 
 /* Allocate; the home placement is in force. `share_home`: home slots point
- * into `home`, which must outlive this; else they are copies. */
+ * into `home`, which must outlive this; else they are copies.
+ * @return MOE_OK, MOE_NOMEM, MOE_USAGE (an expert is too large for MPI). */
 moe_status moe_slots_init(moe_slots *s, const moe_home_weights *home, int slots,
-                          bool share_home, int gpu, int gpus, moe_error *err);
+                          bool share_home, moe_error *err);
 void moe_slots_fini(moe_slots *s);
 
 /* Carry out moves of moe_plan_moves(): all receives and sends of this GPU

@@ -69,10 +69,16 @@ static moe_status store_init(store *s, int c)
     s->moves =
         moe_array_new((size_t)(l * g * s->slots), sizeof *s->moves, &s->err);
     s->ffn->init(s->state, &s->shape, &s->err);
-    moe_home_weights_init(&s->home, l, e, &s->layout, test_ctx.rank, bytes,
-                          s->ffn, s->state, &s->err);
+    const moe_home_weights_params home = {.layout = &s->layout,
+                                          .gpu = test_ctx.rank,
+                                          .layers = l,
+                                          .experts = e,
+                                          .bytes = bytes,
+                                          .ffn = s->ffn,
+                                          .ffn_state = s->state};
+    moe_home_weights_init(&s->home, &home, &s->err);
     moe_slots_init(&s->weights, &s->home, s->slots, cases[c].share_home,
-                   test_ctx.rank, g, &s->err);
+                   &s->err);
     moe_plan_init(&s->plan, l, e, g, s->slots, &s->err);
     moe_plan_init(&s->next, l, e, g, s->slots, &s->err);
     moe_plan_set_home(&s->plan, &s->layout);
@@ -186,9 +192,14 @@ START_TEST(a_rank_without_a_gpu_holds_nothing)
     const moe_layout layout = {2, 2};
     moe_home_weights home;
     moe_slots slots;
-    moe_status a = moe_home_weights_init(&home, 2, 4, &layout, -1, 128,
-                                         moe_ffn_find("none"), NULL, NULL);
-    moe_status b = moe_slots_init(&slots, &home, 3, _i == 1, -1, 2, NULL);
+    const moe_home_weights_params params = {.layout = &layout,
+                                            .gpu = -1,
+                                            .layers = 2,
+                                            .experts = 4,
+                                            .bytes = 128,
+                                            .ffn = moe_ffn_find("none")};
+    moe_status a = moe_home_weights_init(&home, &params, NULL);
+    moe_status b = moe_slots_init(&slots, &home, 3, _i == 1, NULL);
     const bool empty = home.data == NULL && slots.data == NULL;
     moe_slots_fini(&slots);
     moe_home_weights_fini(&home);
