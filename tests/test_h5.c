@@ -276,17 +276,15 @@ START_TEST(blocks_land_where_they_belong)
                               .deflate = _i == 1,
                               .chunk = {1, 3}};
     hid_t d = moe_h5_create_dataset(b.file, &spec, &b.err);
-    const int16_t block[2][3] = {{1, 2, 3}, {4, 5, 6}};
-    const hsize_t start[] = {1, 1}, count[] = {2, 3}, none[] = {0, 3};
-    moe_h5_write_block(d, start, count, H5T_NATIVE_INT16, block, H5P_DEFAULT,
-                       &b.err);
-    moe_h5_write_block(d, start, none, H5T_NATIVE_INT16, block, H5P_DEFAULT,
-                       &b.err);
+    const int16_t data[2][3] = {{1, 2, 3}, {4, 5, 6}};
+    const moe_h5_block part = {{1, 1}, {2, 3}}, none = {{1, 1}, {0, 3}};
+    moe_h5_write_block(d, &part, H5T_NATIVE_INT16, data, H5P_DEFAULT, &b.err);
+    moe_h5_write_block(d, &none, H5T_NATIVE_INT16, data, H5P_DEFAULT, &b.err);
     int64_t back[2] = {0};
-    const hsize_t from[] = {1, 3}, column[] = {2, 1};
-    moe_h5_read_block(d, from, column, H5T_NATIVE_INT64, back, &b.err);
+    const moe_h5_block column = {{1, 3}, {2, 1}};
+    moe_h5_read_block(d, &column, H5T_NATIVE_INT64, back, &b.err);
     ck_assert(back[0] == 3 && back[1] == 6);
-    moe_h5_read_block(d, from, none, H5T_NATIVE_INT64, back, &b.err);
+    moe_h5_read_block(d, &none, H5T_NATIVE_INT64, back, &b.err);
     moe_h5_close(d);
     bench_reopen(&b, true);
     int32_t *all =
@@ -308,12 +306,12 @@ START_TEST(block_beyond_the_dataset_is_refused_by_name)
         .name = "d", .type = H5T_STD_I32LE, .rank = 2, .dims = {"y", "x"}};
     hid_t d = moe_h5_create_dataset(b.file, &spec, &b.err);
     int32_t data[8] = {0};
-    const hsize_t start[] = {2, 0}, count[] = {2, 4};
+    const moe_h5_block beyond = {{2, 0}, {2, 4}};
     if (_i == 0)
-        moe_h5_write_block(d, start, count, H5T_NATIVE_INT32, data, H5P_DEFAULT,
+        moe_h5_write_block(d, &beyond, H5T_NATIVE_INT32, data, H5P_DEFAULT,
                            &b.err);
     else
-        moe_h5_read_block(d, start, count, H5T_NATIVE_INT32, data, &b.err);
+        moe_h5_read_block(d, &beyond, H5T_NATIVE_INT32, data, &b.err);
     moe_h5_close(d);
     ck_assert_ptr_null(strstr(b.err.text, "no reason"));
     bench_fini(&b, _i == 0 ? MOE_IO : MOE_FORMAT, " '/d': ");
@@ -335,7 +333,9 @@ START_TEST(whole_datasets_and_texts_read_back)
     moe_h5_write(b.file, &spec, H5T_NATIVE_DOUBLE, data, &b.err);
     moe_h5_write_text(b.file, "t", "one\ntext", &b.err);
     moe_h5_write_text(b.file, "e", "", &b.err);
-    moe_h5_write_strings(b.file, "s", "y", 3, names, "three", &b.err);
+    const moe_h5_spec texts = {
+        .name = "s", .rank = 1, .dims = {"y"}, .long_name = "three"};
+    moe_h5_write_strings(b.file, &texts, names, &b.err);
     bench_reopen(&b, false);
     hsize_t dims[2] = {0};
     moe_h5_dims(b.file, "d", 2, dims, &b.err);
@@ -491,7 +491,7 @@ START_TEST(error_is_sticky)
     bench b;
     bench_init(&b);
     make_scales(&b);
-    const hsize_t dim = 0;
+    const moe_h5_block block = {.start = {0}};
     size_t n = 0;
     const moe_h5_spec spec = {
         .name = "d", .type = H5T_STD_I8LE, .rank = 1, .dims = {"x"}};
@@ -507,7 +507,7 @@ START_TEST(error_is_sticky)
     moe_h5_write_text(b.file, "g", "a", &b.err);
     moe_h5_put_int(b.file, "g", 1, &b.err);
     moe_h5_put_text(b.file, "g", "a", &b.err);
-    moe_h5_write_block(H5I_INVALID_HID, &dim, &dim, H5T_NATIVE_INT8, "",
+    moe_h5_write_block(H5I_INVALID_HID, &block, H5T_NATIVE_INT8, "",
                        H5P_DEFAULT, &b.err);
     ck_assert_int_eq(moe_h5_get_int(b.file, "g", &b.err), 0);
     ck_assert_ptr_null(

@@ -113,8 +113,8 @@ static void put_weight(hid_t file, float value)
 {
     hid_t group = moe_h5_open_group(file, "lstm", &spoil_err);
     hid_t set = moe_h5_open_dataset(group, "weight", &spoil_err);
-    const hsize_t start[] = {1, 1}, count[] = {1, 1};
-    moe_h5_write_block(set, start, count, H5T_NATIVE_FLOAT, &value, H5P_DEFAULT,
+    const moe_h5_block one = {{1, 1}, {1, 1}};
+    moe_h5_write_block(set, &one, H5T_NATIVE_FLOAT, &value, H5P_DEFAULT,
                        &spoil_err);
     moe_h5_close(set);
     moe_h5_close(group);

@@ -141,12 +141,11 @@ END_TEST
 static void set(hid_t file, const char *name, int rank, const void *value,
                 hid_t type, moe_error *err)
 {
-    const hsize_t at[MOE_H5_MAX_RANK] = {0};
-    hsize_t one[MOE_H5_MAX_RANK];
+    moe_h5_block first = {.start = {0}};
     hid_t dataset = moe_h5_open_dataset(file, name, err);
     for (int d = 0; d < rank; d++)
-        one[d] = 1;
-    moe_h5_write_block(dataset, at, one, type, value, H5P_DEFAULT, err);
+        first.count[d] = 1;
+    moe_h5_write_block(dataset, &first, type, value, H5P_DEFAULT, err);
     moe_h5_close(dataset);
 }
 

@@ -505,9 +505,9 @@ START_TEST(damaged_tables_are_refused)
     hid_t file = moe_h5_open(path, true, &err);
     hid_t group = moe_h5_open_group(file, damages[_i].group, &err);
     hid_t dataset = moe_h5_open_dataset(group, damages[_i].dataset, &err);
-    const hsize_t start[2] = {damages[_i].row, 0}, count[2] = {1, 1};
-    moe_h5_write_block(dataset, start, count, H5T_NATIVE_DOUBLE,
-                       &damages[_i].value, H5P_DEFAULT, &err);
+    const moe_h5_block one = {{damages[_i].row, 0}, {1, 1}};
+    moe_h5_write_block(dataset, &one, H5T_NATIVE_DOUBLE, &damages[_i].value,
+                       H5P_DEFAULT, &err);
     moe_h5_close(dataset);
     moe_h5_close(group);
     moe_h5_close_file(file, &err);
@@ -529,14 +529,14 @@ START_TEST(other_units_are_refused)
     hid_t file = moe_h5_open(path, true, &err);
     hid_t group = moe_h5_open_group(file, groups[_i], &err);
     hid_t dataset = moe_h5_open_dataset(group, "latency_us", &err);
-    hsize_t start = 0, n = 0;
+    hsize_t n = 0;
     moe_h5_dims(group, "latency_us", 1, &n, &err);
     float *us = moe_h5_read(group, "latency_us", H5T_NATIVE_FLOAT, sizeof *us,
                             (size_t)n, &err);
     for (hsize_t r = 0; us != NULL && r < n; r++)
         us[r] = fminf(us[r] * 1000, 9e7F);
-    moe_h5_write_block(dataset, &start, &n, H5T_NATIVE_FLOAT, us, H5P_DEFAULT,
-                       &err);
+    moe_h5_write_block(dataset, &(moe_h5_block){.count = {n}}, H5T_NATIVE_FLOAT,
+                       us, H5P_DEFAULT, &err);
     free(us);
     moe_h5_close(dataset);
     moe_h5_close(group);

@@ -342,11 +342,10 @@ static void poke(const char *dataset, size_t at, uint8_t value)
     moe_error err = {0};
     hid_t file = reopen();
     hid_t d = moe_h5_open_dataset(file, dataset, &err);
-    hsize_t start[3] = {0}, count[3] = {1, 1, 1};
+    moe_h5_block one = {.count = {1, 1, 1}};
     hid_t space = H5Dget_space(d);
-    start[H5Sget_simple_extent_ndims(space) - 1] = at;
-    moe_h5_write_block(d, start, count, H5T_NATIVE_UINT8, &value, H5P_DEFAULT,
-                       &err);
+    one.start[H5Sget_simple_extent_ndims(space) - 1] = at;
+    moe_h5_write_block(d, &one, H5T_NATIVE_UINT8, &value, H5P_DEFAULT, &err);
     moe_h5_close(space);
     moe_h5_close(d);
     moe_h5_close_file(file, &err);

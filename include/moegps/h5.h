@@ -117,15 +117,19 @@ hid_t moe_h5_create_dataset(hid_t group, const moe_h5_spec *spec,
 void moe_h5_write(hid_t group, const moe_h5_spec *spec, hid_t mem_type,
                   const void *data, moe_error *err);
 
-/** Write or read a block. `start` and `count` have the dataset's rank; the
- *  buffer is dense and in the same order. `xfer` is H5P_DEFAULT or a
- *  collective transfer list (then: collective, and count may hold zeros). */
-void moe_h5_write_block(hid_t dataset, const hsize_t *start,
-                        const hsize_t *count, hid_t mem_type, const void *data,
-                        hid_t xfer, moe_error *err);
-void moe_h5_read_block(hid_t dataset, const hsize_t *start,
-                       const hsize_t *count, hid_t mem_type, void *data,
-                       moe_error *err);
+/** A part of a dataset: of each of its dimensions, `count` from `start` on. */
+typedef struct moe_h5_block {
+    hsize_t start[MOE_H5_MAX_RANK], count[MOE_H5_MAX_RANK];
+} moe_h5_block;
+
+/** Write or read a block. The buffer is dense and in the dataset's order.
+ *  `xfer` is H5P_DEFAULT or a collective transfer list (then: collective, and
+ *  count may hold zeros). */
+void moe_h5_write_block(hid_t dataset, const moe_h5_block *block,
+                        hid_t mem_type, const void *data, hid_t xfer,
+                        moe_error *err);
+void moe_h5_read_block(hid_t dataset, const moe_h5_block *block, hid_t mem_type,
+                       void *data, moe_error *err);
 
 /** Sizes of a dataset's dimensions; MOE_FORMAT unless it has `rank` of them. */
 void moe_h5_dims(hid_t where, const char *name, int rank, hsize_t *dims,
@@ -136,14 +140,17 @@ void moe_h5_dims(hid_t where, const char *name, int rank, hsize_t *dims,
 void *moe_h5_read(hid_t where, const char *name, hid_t mem_type,
                   size_t mem_size, size_t n, moe_error *err);
 
-/** Scalar and one-dimensional string datasets. Readers return heap memory:
- *  free() a text, moe_h5_free_strings() a list. */
+/** Write a text for each place of a scale.
+ *  @param spec    of one dimension; its type says nothing.
+ *  @param values  as many as the scale has places. */
+void moe_h5_write_strings(hid_t group, const moe_h5_spec *spec,
+                          const char *const *values, moe_error *err);
+
+/** Texts. Readers return heap memory: free() one, moe_h5_free_strings() a list
+ *  from a one-dimensional dataset. */
 void moe_h5_write_text(hid_t where, const char *name, const char *text,
                        moe_error *err);
 char *moe_h5_read_text(hid_t where, const char *name, moe_error *err);
-void moe_h5_write_strings(hid_t group, const char *name, const char *dim,
-                          size_t n, const char *const *values,
-                          const char *long_name, moe_error *err);
 char **moe_h5_read_strings(hid_t where, const char *name, size_t *n_out,
                            moe_error *err);
 void moe_h5_free_strings(char **strings, size_t n);

@@ -44,14 +44,17 @@ static void write_bandwidths(hid_t g, const moe_map *map, moe_error *err)
 static void write_clusters(hid_t g, const moe_map *map, moe_error *err)
 {
     const size_t n = (size_t)map->n_cluster;
+    const moe_h5_spec cost = {.name = "cost",
+                              .rank = 1,
+                              .dims = {"cluster"},
+                              .long_name = "cost model of the cluster"};
     const char **name = moe_array_new(n, sizeof *name, err);
     for (size_t c = 0; name != NULL && c < n; c++)
         name[c] = map->cluster[c].name;
     moe_h5_scale_text(g, "cluster", n, name, "profile", err);
     for (size_t c = 0; name != NULL && c < n; c++)
         name[c] = map->cluster[c].cost;
-    moe_h5_write_strings(g, "cost", "cluster", n, name,
-                         "cost model of the cluster", err);
+    moe_h5_write_strings(g, &cost, name, err);
     free(name);
 }
 

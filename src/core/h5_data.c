@@ -194,20 +194,21 @@ void moe_h5_write(hid_t group, const moe_h5_spec *spec, hid_t mem_type,
 }
 
 /* Select a block in the file and make the memory space that matches it. */
-static hid_t select_block(hid_t dataset, const hsize_t *start,
-                          const hsize_t *count, hid_t *memory_out)
+static hid_t select_block(hid_t dataset, const moe_h5_block *block,
+                          hid_t *memory_out)
 {
     hid_t space = H5Dget_space(dataset);
     int rank = H5Sget_simple_extent_ndims(space);
     bool empty = false;
     for (int d = 0; d < rank; d++)
-        empty = empty || count[d] == 0;
-    *memory_out = H5Screate_simple(rank, count, NULL);
+        empty = empty || block->count[d] == 0;
+    *memory_out = H5Screate_simple(rank, block->count, NULL);
     if (empty) { /* takes part in a collective call with nothing to say */
         H5Sselect_none(space);
         H5Sselect_none(*memory_out);
     } else {
-        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, block->start, NULL,
+                            block->count, NULL);
     }
     return space;
 }
@@ -222,28 +223,27 @@ static void fail_block(moe_error *err, moe_status status, const char *what,
     moe_h5_fail_with(err, status, what, name, why);
 }
 
-void moe_h5_write_block(hid_t dataset, const hsize_t *start,
-                        const hsize_t *count, hid_t mem_type, const void *data,
-                        hid_t xfer, moe_error *err)
+void moe_h5_write_block(hid_t dataset, const moe_h5_block *block,
+                        hid_t mem_type, const void *data, hid_t xfer,
+                        moe_error *err)
 {
     if (moe_h5_failed(err) || dataset < 0)
         return;
     hid_t memory = H5I_INVALID_HID;
-    hid_t space = select_block(dataset, start, count, &memory);
+    hid_t space = select_block(dataset, block, &memory);
     if (H5Dwrite(dataset, mem_type, memory, space, xfer, data) < 0)
         fail_block(err, MOE_IO, "cannot write a block of", dataset);
     moe_h5_close(memory);
     moe_h5_close(space);
 }
 
-void moe_h5_read_block(hid_t dataset, const hsize_t *start,
-                       const hsize_t *count, hid_t mem_type, void *data,
-                       moe_error *err)
+void moe_h5_read_block(hid_t dataset, const moe_h5_block *block, hid_t mem_type,
+                       void *data, moe_error *err)
 {
     if (moe_h5_failed(err) || dataset < 0)
         return;
     hid_t memory = H5I_INVALID_HID;
-    hid_t space = select_block(dataset, start, count, &memory);
+    hid_t space = select_block(dataset, block, &memory);
     if (H5Dread(dataset, mem_type, memory, space, H5P_DEFAULT, data) < 0)
         fail_block(err, MOE_FORMAT, "cannot read a block of", dataset);
     moe_h5_close(memory);
@@ -308,16 +308,16 @@ void moe_h5_write_text(hid_t where, const char *name, const char *text,
     moe_h5_close(write_text_array(where, name, 0, &text, err));
 }
 
-void moe_h5_write_strings(hid_t group, const char *name, const char *dim,
-                          size_t n, const char *const *values,
-                          const char *long_name, moe_error *err)
+void moe_h5_write_strings(hid_t group, const moe_h5_spec *spec,
+                          const char *const *values, moe_error *err)
 {
-    hid_t dataset = write_text_array(group, name, n, values, err);
+    hsize_t n = 0;
+    moe_h5_dims(group, spec->dims[0], 1, &n, err);
+    hid_t dataset = write_text_array(group, spec->name, (size_t)n, values, err);
     if (dataset >= 0) {
-        moe_h5_spec spec = {.name = name, .rank = 1, .dims = {dim}};
-        if (long_name != NULL)
-            moe_h5_put_text(dataset, "long_name", long_name, err);
-        attach_scales(group, dataset, &spec, err);
+        if (spec->long_name != NULL)
+            moe_h5_put_text(dataset, "long_name", spec->long_name, err);
+        attach_scales(group, dataset, spec, err);
     }
     moe_h5_close(dataset);
 }

@@ -95,11 +95,11 @@ static void check_shape(hid_t h5, const char *name, const moe_trace *t,
 static void read_layer(hid_t h5, const char *name, const moe_trace *t,
                        int layer, hid_t type, void *data, moe_error *err)
 {
-    const hsize_t start[3] = {(hsize_t)layer, 0, 0};
-    const hsize_t count[3] = {1, t->n_tokens, (hsize_t)t->top_k};
+    const moe_h5_block block = {.start = {(hsize_t)layer},
+                                .count = {1, t->n_tokens, (hsize_t)t->top_k}};
     hid_t dataset = moe_h5_open_dataset(h5, name, err);
     if (dataset >= 0)
-        moe_h5_read_block(dataset, start, count, type, data, err);
+        moe_h5_read_block(dataset, &block, type, data, err);
     moe_h5_close(dataset);
 }
 

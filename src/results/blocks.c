@@ -95,21 +95,20 @@ static void pack_whole(const moe_block *b, const moe_field *field)
 static void write_field(moe_ctx *ctx, const moe_block *b, moe_field_id id,
                         moe_share share, const void *data, hid_t xfer)
 {
-    hsize_t start[MOE_H5_MAX_RANK], count[MOE_H5_MAX_RANK];
+    moe_h5_block block = {.start = {0}};
     const moe_field *field = &moe_fields[id];
     moe_error one = {0};
     for (int d = 0; field->dims[d] != NULL; d++) {
-        start[d] = 0;
-        count[d] = moe_dims_extent(&b->ledger->dims, field->dims[d]);
+        block.count[d] = moe_dims_extent(&b->ledger->dims, field->dims[d]);
         if (strcmp(field->dims[d], "iteration") == 0) {
-            start[d] = b->first;
-            count[d] = b->n;
+            block.start[d] = b->first;
+            block.count[d] = b->n;
         } else if (strcmp(field->dims[d], "layer") == 0) {
-            start[d] = share.first;
-            count[d] = share.n;
+            block.start[d] = share.first;
+            block.count[d] = share.n;
         }
     }
-    moe_h5_write_block(b->to->dataset[id], start, count,
+    moe_h5_write_block(b->to->dataset[id], &block,
                        moe_element_mem_type(field->element), data, xfer, &one);
     if (one.status != MOE_OK)
         moe_fail(&ctx->err, one.status, "/%s/%s: %s", field->group, field->name,
@@ -411,38 +410,34 @@ void moe_blocks_write_end(moe_ctx *ctx, const moe_blocks *blocks,
 }
 
 /* Where a copy of the journal is. */
-static void journal_block(const moe_ledger_dims *dims, int copy, hsize_t *start,
-                          hsize_t *count)
+static moe_h5_block journal_block(const moe_ledger_dims *dims, int copy)
 {
-    const hsize_t shape[] = {1, (hsize_t)dims->strategies, (hsize_t)dims->gpus,
-                             (hsize_t)dims->gpus};
-    memset(start, 0, sizeof shape);
-    memcpy(count, shape, sizeof shape);
-    start[0] = (hsize_t)copy;
+    const hsize_t gpus = (hsize_t)dims->gpus;
+    return (moe_h5_block){.start = {(hsize_t)copy},
+                          .count = {1, (hsize_t)dims->strategies, gpus, gpus}};
 }
 
 void moe_blocks_write_journal(moe_ctx *ctx, const moe_blocks *blocks,
                               const moe_ledger *ledger)
 {
-    hsize_t start[MOE_H5_MAX_RANK], count[MOE_H5_MAX_RANK];
-    journal_block(&ledger->dims, 1 - blocks->copy, start, count);
+    const moe_h5_block block = journal_block(&ledger->dims, 1 - blocks->copy);
     for (int t = 0; t < MOE_N_TRAFFIC; t++) {
         int64_t *bytes = gather_traffic(ctx, ledger, moe_traffic_field(t));
         if (ctx->rank == 0 && ctx->err.status == MOE_OK)
-            moe_h5_write_block(blocks->journal[t], start, count,
-                               H5T_NATIVE_INT64, bytes, H5P_DEFAULT, &ctx->err);
+            moe_h5_write_block(blocks->journal[t], &block, H5T_NATIVE_INT64,
+                               bytes, H5P_DEFAULT, &ctx->err);
         free(bytes);
     }
 }
 
 void moe_blocks_mark(moe_ctx *ctx, moe_blocks *blocks, int done)
 {
-    const hsize_t start = 0, count = 2;
+    const moe_h5_block both = {.count = {2}};
     blocks->copy = 1 - blocks->copy;
     const int64_t mark[] = {done, blocks->copy};
     if (ctx->rank == 0)
-        moe_h5_write_block(blocks->progress, &start, &count, H5T_NATIVE_INT64,
-                           mark, H5P_DEFAULT, &ctx->err);
+        moe_h5_write_block(blocks->progress, &both, H5T_NATIVE_INT64, mark,
+                           H5P_DEFAULT, &ctx->err);
 }
 
 /* Read iterations [first, end) of a field that rank 0 holds. */
@@ -452,24 +447,23 @@ static void read_iterations(const moe_blocks *blocks, moe_field_id id,
 {
     const moe_field *field = &moe_fields[id];
     const moe_ledger_dims *dims = &ledger->dims;
-    hsize_t start[MOE_H5_MAX_RANK] = {0}, count[MOE_H5_MAX_RANK];
+    moe_h5_block block = {.start = {0}};
     const bool per_strategy = strcmp(field->dims[0], "strategy") == 0;
     const size_t row =
         moe_field_inner(field, dims) * moe_element_size(field->element);
     for (int d = 0; field->dims[d] != NULL; d++)
-        count[d] = moe_dims_extent(dims, field->dims[d]);
-    start[per_strategy] = (hsize_t)first;
-    count[per_strategy] = (hsize_t)(end - first);
+        block.count[d] = moe_dims_extent(dims, field->dims[d]);
+    block.start[per_strategy] = (hsize_t)first;
+    block.count[per_strategy] = (hsize_t)(end - first);
     for (int s = 0; s < (per_strategy ? dims->strategies : 1); s++) {
         const size_t at = (size_t)s * (size_t)dims->iterations + (size_t)first;
         if (per_strategy) {
-            start[0] = (hsize_t)s;
-            count[0] = 1;
+            block.start[0] = (hsize_t)s;
+            block.count[0] = 1;
         }
-        moe_h5_read_block(blocks->dataset[id], start, count,
-                          moe_element_mem_type(field->element),
-                          (char *)moe_field_data(field, ledger) + at * row,
-                          err);
+        moe_h5_read_block(
+            blocks->dataset[id], &block, moe_element_mem_type(field->element),
+            (char *)moe_field_data(field, ledger) + at * row, err);
     }
 }
 
@@ -477,10 +471,9 @@ static void read_iterations(const moe_blocks *blocks, moe_field_id id,
 static int restore_root(moe_blocks *blocks, const moe_ledger *ledger,
                         int history, moe_error *err)
 {
-    hsize_t start[MOE_H5_MAX_RANK] = {0}, count[MOE_H5_MAX_RANK] = {2};
+    const moe_h5_block both = {.count = {2}};
     int64_t mark[2] = {0, 0};
-    moe_h5_read_block(blocks->progress, start, count, H5T_NATIVE_INT64, mark,
-                      err);
+    moe_h5_read_block(blocks->progress, &both, H5T_NATIVE_INT64, mark, err);
     if (err->status == MOE_OK && (mark[0] < 0 || mark[1] < 0 || mark[1] > 1 ||
                                   mark[0] > ledger->dims.iterations))
         moe_fail(err, MOE_FORMAT, "its progress is damaged");
@@ -501,17 +494,16 @@ static int restore_root(moe_blocks *blocks, const moe_ledger *ledger,
 static void restore_traffic(moe_ctx *ctx, const moe_blocks *blocks, int t,
                             const moe_ledger *ledger)
 {
-    hsize_t start[MOE_H5_MAX_RANK], count[MOE_H5_MAX_RANK];
+    const moe_h5_block block = journal_block(&ledger->dims, blocks->copy);
     const size_t strategies = (size_t)ledger->dims.strategies;
     const size_t gpus = (size_t)ledger->dims.gpus, n = strategies * gpus;
     const size_t all = ctx->rank == 0 ? n * (size_t)ctx->size : 0;
     int64_t *dense = moe_array_new(all, sizeof *dense, &ctx->err);
     int64_t *by_rank = moe_array_new(all, sizeof *by_rank, &ctx->err);
     if (moe_agree(ctx) == MOE_OK) {
-        journal_block(&ledger->dims, blocks->copy, start, count);
         if (ctx->rank == 0) {
-            moe_h5_read_block(blocks->journal[t], start, count,
-                              H5T_NATIVE_INT64, dense, &ctx->err);
+            moe_h5_read_block(blocks->journal[t], &block, H5T_NATIVE_INT64,
+                              dense, &ctx->err);
             /* A dedicated coordinator, the last rank, sends nothing. */
             transpose(dense, by_rank, strategies, gpus, gpus * sizeof *dense);
         }

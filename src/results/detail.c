@@ -241,7 +241,8 @@ static void read_traffic(moe_reader *rd, moe_detail *to)
 {
     const moe_ledger_dims *d = &rd->view->dims;
     const hsize_t g = (hsize_t)d->gpus;
-    const hsize_t start[3] = {(hsize_t)to->strategy}, count[3] = {1, g, g};
+    const moe_h5_block block = {.start = {(hsize_t)to->strategy},
+                                .count = {1, g, g}};
     const double *wall = rd->view->strategy[to->strategy].layer_time[0];
     hsize_t dims[MOE_H5_MAX_RANK];
     int measured = 0;
@@ -249,8 +250,7 @@ static void read_traffic(moe_reader *rd, moe_detail *to)
         measured += !isnan(wall[i]);
     to->traffic = moe_array_new(g * g, sizeof *to->traffic, rd->err);
     hid_t dataset = moe_reader_open(rd, MOE_FIELD_DISPATCH_BYTES, dims);
-    moe_h5_read_block(dataset, start, count, H5T_NATIVE_DOUBLE, to->traffic,
-                      rd->err);
+    moe_h5_read_block(dataset, &block, H5T_NATIVE_DOUBLE, to->traffic, rd->err);
     moe_h5_close(dataset);
     if (moe_reader_failed(rd))
         return;

@@ -434,13 +434,14 @@ static void read_traffic(moe_reader *rd, moe_field_id id, size_t offset,
 {
     moe_view *v = rd->view;
     size_t g = (size_t)v->dims.gpus;
-    hsize_t dims[MOE_H5_MAX_RANK], start[3] = {0}, count[3] = {1, g, g};
+    hsize_t dims[MOE_H5_MAX_RANK];
+    moe_h5_block block = {.count = {1, g, g}};
     hid_t dataset = moe_reader_open(rd, id, dims);
     double *x = moe_reader_failed(rd) ? NULL : moe_reader_buffer(rd, g * g);
     for (int s = 0; s < v->dims.strategies && !moe_reader_failed(rd); s++) {
         double all = 0, own = 0;
-        start[0] = (hsize_t)s;
-        moe_h5_read_block(dataset, start, count, H5T_NATIVE_DOUBLE, x, rd->err);
+        block.start[0] = (hsize_t)s;
+        moe_h5_read_block(dataset, &block, H5T_NATIVE_DOUBLE, x, rd->err);
         if (moe_reader_failed(rd))
             break;
         moe_reader_mark(MOE_ELEMENT_I64, x, g * g);

@@ -189,12 +189,15 @@ static const rank_column fact_table[] = {
 static void write_texts(hid_t group, const rank_column *fact,
                         const moe_rank_facts *facts, size_t n, moe_error *err)
 {
+    const moe_h5_spec spec = {.name = fact->name,
+                              .rank = 1,
+                              .dims = {"rank"},
+                              .long_name = fact->long_name};
     const char **texts = moe_array_new(n, sizeof *texts, err);
     for (size_t r = 0; texts != NULL && r < n; r++)
         texts[r] = (const char *)&facts[r] + fact->offset;
     if (texts != NULL)
-        moe_h5_write_strings(group, fact->name, "rank", n, texts,
-                             fact->long_name, err);
+        moe_h5_write_strings(group, &spec, texts, err);
     free(texts);
 }
 
@@ -207,7 +210,7 @@ static void write_numbers(hid_t group, const rank_column *fact,
                         .rank = 1,
                         .dims = {"rank"},
                         .long_name = fact->long_name};
-    const hsize_t start = 0, count = n;
+    const moe_h5_block all = {.count = {n}};
     int32_t *values = moe_array_new(n, sizeof *values, err);
     for (size_t r = 0; values != NULL && r < n; r++) {
         const char *at = (const char *)&facts[r] + fact->offset;
@@ -219,8 +222,8 @@ static void write_numbers(hid_t group, const rank_column *fact,
     hid_t dataset = moe_h5_create_dataset(group, &spec, err);
     if (fact->kind == FLAG)
         moe_h5_put_flags(dataset, spec.type, 2, "no yes", err);
-    moe_h5_write_block(dataset, &start, &count, H5T_NATIVE_INT32, values,
-                       H5P_DEFAULT, err);
+    moe_h5_write_block(dataset, &all, H5T_NATIVE_INT32, values, H5P_DEFAULT,
+                       err);
     moe_h5_close(dataset);
     free(values);
 }

@@ -61,63 +61,65 @@ void moe_reader_mark(moe_element element, double *x, size_t n)
             x[j] = NAN;
 }
 
-/* Read strategies [first, end) of an open dataset of these extents. */
-static void visit_strategies(moe_reader *rd, moe_field_id id, hid_t dataset,
-                             hsize_t *count, size_t first, size_t end,
-                             moe_visit visit, void *arg)
-{
-    const moe_field *field = &moe_fields[id];
-    hsize_t start[MOE_H5_MAX_RANK] = {0};
-    const int at = moe_reader_by_strategy(id); /* of iteration */
-    size_t inner = 1;
-    for (int d = at + 1; field->dims[d] != NULL; d++)
-        inner *= (size_t)count[d];
-    size_t all = (size_t)count[at], step = block_iterations(rd, id);
-    step = step < all ? step : all;
-    double *x = moe_reader_buffer(rd, step * inner);
-    count[0] = 1; /* strategies go one by one */
-    for (size_t s = first; s < end; s++)
-        for (size_t i = 0; i < all; i += step) {
-            start[0] = s;
-            start[at] = i;
-            count[at] = all - i < step ? all - i : step;
-            size_t n = (size_t)count[at];
-            moe_h5_read_block(dataset, start, count, H5T_NATIVE_DOUBLE, x,
-                              rd->err);
-            if (moe_reader_failed(rd))
-                return;
-            moe_reader_mark(field->element, x, n * inner);
-            for (size_t j = 0; j < n; j++)
-                visit(rd, (int)s, (int)(i + j), x + j * inner, arg);
-        }
-}
+/* A field while it is visited. */
+typedef struct pass {
+    moe_field_id id;
+    hid_t dataset;
+    hsize_t extent[MOE_H5_MAX_RANK];
+    moe_visit visit;
+    void *arg;
+} pass;
 
 bool moe_reader_by_strategy(moe_field_id id)
 {
     return strcmp(moe_fields[id].dims[0], "strategy") == 0;
 }
 
+static void visit_strategy(moe_reader *rd, const pass *p, size_t s)
+{
+    const moe_field *field = &moe_fields[p->id];
+    const int at = moe_reader_by_strategy(p->id); /* of iteration */
+    moe_h5_block block = {.start = {s}};
+    size_t inner = 1;
+    memcpy(block.count, p->extent, sizeof block.count);
+    for (int d = at + 1; field->dims[d] != NULL; d++)
+        inner *= (size_t)block.count[d];
+    size_t all = (size_t)block.count[at], step = block_iterations(rd, p->id);
+    step = step < all ? step : all;
+    double *x = moe_reader_buffer(rd, step * inner);
+    block.count[0] = 1;
+    for (size_t i = 0; i < all; i += step) {
+        const size_t n = all - i < step ? all - i : step;
+        block.start[at] = i;
+        block.count[at] = n;
+        moe_h5_read_block(p->dataset, &block, H5T_NATIVE_DOUBLE, x, rd->err);
+        if (moe_reader_failed(rd))
+            return;
+        moe_reader_mark(field->element, x, n * inner);
+        for (size_t j = 0; j < n; j++)
+            p->visit(rd, (int)s, (int)(i + j), x + j * inner, p->arg);
+    }
+}
+
 void moe_reader_each(moe_reader *rd, moe_field_id id, moe_visit visit,
                      void *arg)
 {
-    hsize_t count[MOE_H5_MAX_RANK];
-    hid_t dataset = moe_reader_open(rd, id, count);
-    if (!moe_reader_failed(rd))
-        visit_strategies(rd, id, dataset, count, 0,
-                         moe_reader_by_strategy(id) ? (size_t)count[0] : 1,
-                         visit, arg);
-    moe_h5_close(dataset);
+    pass p = {.id = id, .visit = visit, .arg = arg};
+    p.dataset = moe_reader_open(rd, id, p.extent);
+    const size_t n = moe_reader_by_strategy(id) ? (size_t)p.extent[0] : 1;
+    for (size_t s = 0; s < n && !moe_reader_failed(rd); s++)
+        visit_strategy(rd, &p, s);
+    moe_h5_close(p.dataset);
 }
 
 void moe_reader_one(moe_reader *rd, moe_field_id id, int s, moe_visit visit,
                     void *arg)
 {
-    hsize_t count[MOE_H5_MAX_RANK];
-    hid_t dataset = moe_reader_open(rd, id, count);
+    pass p = {.id = id, .visit = visit, .arg = arg};
+    p.dataset = moe_reader_open(rd, id, p.extent);
     if (!moe_reader_failed(rd))
-        visit_strategies(rd, id, dataset, count, (size_t)s, (size_t)s + 1,
-                         visit, arg);
-    moe_h5_close(dataset);
+        visit_strategy(rd, &p, (size_t)s);
+    moe_h5_close(p.dataset);
 }
 
 void moe_reader_check_run(moe_reader *rd)

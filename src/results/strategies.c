@@ -44,11 +44,14 @@ static void write_texts(hid_t group, const column *c,
                         const moe_strategy_facts *facts, size_t n,
                         moe_error *err)
 {
+    const moe_h5_spec spec = {.name = c->name,
+                              .rank = 1,
+                              .dims = {"strategy"},
+                              .long_name = c->long_name};
     const char **text = moe_array_new(n, sizeof *text, err);
     for (size_t s = 0; text != NULL && s < n; s++)
         text[s] = (const char *)&facts[s] + c->offset;
-    moe_h5_write_strings(group, c->name, "strategy", n, text, c->long_name,
-                         err);
+    moe_h5_write_strings(group, &spec, text, err);
     free(text);
 }
 

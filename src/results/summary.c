@@ -110,13 +110,16 @@ void moe_metrics_write_scale(hid_t group, moe_error *err)
 {
     const char *names[MOE_ARRAY_LEN(metrics)], *units[MOE_ARRAY_LEN(metrics)];
     const size_t n = MOE_ARRAY_LEN(metrics);
+    const moe_h5_spec unit = {.name = "unit",
+                              .rank = 1,
+                              .dims = {"metric"},
+                              .long_name = "unit of the metric"};
     for (size_t m = 0; m < n; m++) {
         names[m] = metrics[m].name;
         units[m] = metrics[m].unit;
     }
     moe_h5_scale_text(group, "metric", n, names, "figure of a strategy", err);
-    moe_h5_write_strings(group, "unit", "metric", n, units,
-                         "unit of the metric", err);
+    moe_h5_write_strings(group, &unit, units, err);
 }
 
 void moe_summary_create(hid_t file, const char *const *strategies,
@@ -180,11 +183,10 @@ double moe_figure_get(const moe_figure *figure, const moe_metric *metric,
 static void write_matrix(hid_t group, const char *name, const double *values,
                          size_t n_strategies, moe_error *err)
 {
-    const hsize_t start[2] = {0, 0};
-    const hsize_t count[2] = {n_strategies, MOE_ARRAY_LEN(metrics)};
+    const moe_h5_block all = {.count = {n_strategies, MOE_ARRAY_LEN(metrics)}};
     hid_t dataset = moe_h5_open_dataset(group, name, err);
-    moe_h5_write_block(dataset, start, count, H5T_NATIVE_DOUBLE, values,
-                       H5P_DEFAULT, err);
+    moe_h5_write_block(dataset, &all, H5T_NATIVE_DOUBLE, values, H5P_DEFAULT,
+                       err);
     moe_h5_close(dataset);
 }
 

@@ -162,13 +162,15 @@ static void put_runs(const writer *w)
     for (const moe_sweep_text *t = moe_sweep_texts; t->name != NULL; t++) {
         for (size_t i = 0; texts != NULL && i < w->n; i++)
             texts[i] = (const char *)&w->views[i] + t->offset;
-        moe_h5_write_strings(w->group, t->name, "run", w->n, texts,
-                             t->long_name, w->err);
+        spec.name = t->name;
+        spec.long_name = t->long_name;
+        moe_h5_write_strings(w->group, &spec, texts, w->err);
     }
     for (size_t i = 0; texts != NULL && i < w->n; i++)
         texts[i] = w->views[i].config;
-    moe_h5_write_strings(w->group, "config", "run", w->n, texts,
-                         "every setting, as YAML", w->err);
+    spec.name = "config";
+    spec.long_name = "every setting, as YAML";
+    moe_h5_write_strings(w->group, &spec, texts, w->err);
     spec.type = H5T_STD_I32LE;
     for (const moe_sweep_number *x = moe_sweep_numbers; x->name != NULL; x++) {
         for (size_t i = 0; numbers != NULL && i < w->n; i++)

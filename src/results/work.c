@@ -139,31 +139,31 @@ static void choose(desk *d)
 /* ---- cells ---- */
 
 /* Where a cell lies in a field: every dimension but the given ones whole. */
-static void locate(const desk *d, moe_field_id id, int s, int i, int l,
-                   hsize_t *start, hsize_t *count)
+static moe_h5_block locate(const desk *d, moe_field_id id, int s, int i, int l)
 {
     const moe_field *field = &moe_fields[id];
+    moe_h5_block block = {.start = {0}};
     for (int k = 0; field->dims[k] != NULL; k++) {
         const char *dim = field->dims[k];
         const int at = strcmp(dim, "strategy") == 0    ? s
                        : strcmp(dim, "iteration") == 0 ? i
                        : strcmp(dim, "layer") == 0     ? l
                                                        : -1;
-        start[k] = at >= 0 ? (hsize_t)at : 0;
-        count[k] = at >= 0 ? 1 : moe_dims_extent(&d->rd.view->dims, dim);
+        block.start[k] = at >= 0 ? (hsize_t)at : 0;
+        block.count[k] = at >= 0 ? 1 : moe_dims_extent(&d->rd.view->dims, dim);
     }
+    return block;
 }
 
 /* Read a cell's numbers of one field; what is missing is NaN. */
 static void fetch(desk *d, moe_field_id id, int s, int i, int l, double *x)
 {
-    hsize_t start[MOE_H5_MAX_RANK], count[MOE_H5_MAX_RANK];
+    const moe_h5_block block = locate(d, id, s, i, l);
     size_t n = 1;
-    locate(d, id, s, i, l, start, count);
     for (int k = 0; k < moe_field_rank(&moe_fields[id]); k++)
-        n *= (size_t)count[k];
+        n *= (size_t)block.count[k];
     if (!moe_reader_failed(&d->rd))
-        moe_h5_read_block(d->dataset[id], start, count, H5T_NATIVE_DOUBLE, x,
+        moe_h5_read_block(d->dataset[id], &block, H5T_NATIVE_DOUBLE, x,
                           d->rd.err);
     if (!moe_reader_failed(&d->rd))
         moe_reader_mark(moe_fields[id].element, x, n);

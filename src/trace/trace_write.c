@@ -47,8 +47,8 @@ static void write_split(hid_t file, const moe_trace *t, const char *dim,
     hid_t dataset = moe_h5_create_dataset(file, &spec, err);
     if (dataset < 0)
         return;
-    const hsize_t start = 0, count = t->n_seqs;
-    moe_h5_write_block(dataset, &start, &count, H5T_NATIVE_UINT8, t->seq_part,
+    const moe_h5_block all = {.count = {t->n_seqs}};
+    moe_h5_write_block(dataset, &all, H5T_NATIVE_UINT8, t->seq_part,
                        H5P_DEFAULT, err);
     hid_t space = H5Screate_simple(1, &n, NULL);
     hid_t attr = H5Acreate2(dataset, "flag_values", H5T_STD_I8LE, space,
