@@ -325,11 +325,12 @@ static moe_status read_group(const char *text, const char *set, first_t *a,
 {
     const moe_conf_target targets[] = {
         {first_rows, a}, {NULL, NULL}, {second_rows, b}};
+    const moe_conf_schema schema = {"group", targets, MOE_ARRAY_LEN(targets),
+                                    also};
     moe_conf *root = parse(text);
     moe_status s = set != NULL ? moe_conf_set(root, set, err) : MOE_OK;
     if (s == MOE_OK)
-        s = moe_conf_read(root, moe_conf_get(root, "group"), "group", targets,
-                          MOE_ARRAY_LEN(targets), also, err);
+        s = moe_conf_read(root, moe_conf_get(root, "group"), &schema, err);
     moe_conf_free(root);
     return s;
 }
@@ -418,7 +419,8 @@ START_TEST(complaint_survives_a_long_path_key_and_value)
     snprintf(text, sizeof text, "%s%s%s", longs[_i].before, word,
              longs[_i].after);
     if (moe_conf_parse(text, origin, &root, &err) == MOE_OK)
-        moe_conf_read(root, root, "top", &target, 1, NULL, &err);
+        moe_conf_read(root, root, &(moe_conf_schema){"top", &target, 1, NULL},
+                      &err);
     moe_conf_free(root);
     ck_assert_int_eq(err.status, MOE_USAGE);
     check_parts(err.text, longs[_i].says);

@@ -53,22 +53,28 @@ moe_status moe_conf_fail(const moe_conf *root, const moe_conf *node,
                          moe_error *err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/** A settings struct and its rows: one target of moe_conf_read(). */
+/** A settings struct and its rows. */
 typedef struct moe_conf_target {
     const moe_opt *rows; /* may be NULL: no rows */
     void *settings;
 } moe_conf_target;
 
-/** Fill settings from a map: defaults first, then every key of the map must
- *  be a row of one of the targets, or one of `also` (read elsewhere).
- *  @param map    NULL reads as an empty map (required options then fail).
- *  @param where  what the map describes, for messages: "workload".
- *  @param also   NULL-terminated further keys that are legal, or NULL.
+/** What a map may hold. */
+typedef struct moe_conf_schema {
+    const char *where;              /* what the map describes, for messages:
+                                       "workload" */
+    const moe_conf_target *targets; /* [n_targets] */
+    size_t n_targets;
+    const char *const *also; /* further keys that are legal and read elsewhere,
+                                NULL-terminated, or NULL */
+} moe_conf_schema;
+
+/** Fill settings from a map: defaults first, then every key of the map, which
+ *  must be a row of one of the targets or one of `also`.
+ *  @param map  NULL reads as an empty map (required options then fail).
  *  @return MOE_OK, MOE_USAGE. */
 moe_status moe_conf_read(const moe_conf *root, const moe_conf *map,
-                         const char *where, const moe_conf_target *targets,
-                         size_t n_targets, const char *const *also,
-                         moe_error *err);
+                         const moe_conf_schema *schema, moe_error *err);
 
 void moe_conf_free(moe_conf *root);
 

@@ -263,9 +263,10 @@ moe_status moe_cluster_parse(const char *text, const char *origin,
     moe_conf *root = NULL;
     moe_cluster cluster = {0};
     const moe_conf_target target = {moe_cluster_options, &cluster};
+    const moe_conf_schema schema = {"cluster", &target, 1, NULL};
     moe_status status = moe_conf_parse(text, origin, &root, err);
     if (status == MOE_OK)
-        status = moe_conf_read(root, root, "cluster", &target, 1, NULL, err);
+        status = moe_conf_read(root, root, &schema, err);
     if (status == MOE_OK)
         status = check_cost(root, &cluster, err);
     moe_conf_free(root);

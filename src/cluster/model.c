@@ -183,9 +183,10 @@ moe_status moe_model_parse(const char *text, const char *origin, moe_model *out,
     moe_conf *root = NULL;
     moe_model model = {0};
     const moe_conf_target target = {moe_model_options, &model};
+    const moe_conf_schema schema = {"model", &target, 1, NULL};
     moe_status status = moe_conf_parse(text, origin, &root, err);
     if (status == MOE_OK)
-        status = moe_conf_read(root, root, "model", &target, 1, NULL, err);
+        status = moe_conf_read(root, root, &schema, err);
     if (status == MOE_OK)
         status = cross_check(root, &model, err);
     moe_conf_free(root);

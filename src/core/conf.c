@@ -408,13 +408,13 @@ moe_status moe_conf_set(moe_conf *root, const char *assignment, moe_error *err)
     return MOE_OK;
 }
 
-static const moe_opt *find_row(const moe_conf_target *targets, size_t n,
-                               const char *key, void **settings)
+static const moe_opt *find_row(const moe_conf_schema *schema, const char *key,
+                               void **settings)
 {
-    for (size_t t = 0; t < n; t++) {
-        const moe_opt *row = moe_opt_find(targets[t].rows, key);
+    for (size_t t = 0; t < schema->n_targets; t++) {
+        const moe_opt *row = moe_opt_find(schema->targets[t].rows, key);
         if (row != NULL) {
-            *settings = targets[t].settings;
+            *settings = schema->targets[t].settings;
             return row;
         }
     }
@@ -436,19 +436,17 @@ static void append(char *text, size_t size, const char *word)
 }
 
 static moe_status unknown_key(const moe_conf *root, const moe_conf *node,
-                              const char *where, const moe_conf_target *targets,
-                              size_t n_targets, const char *const *also,
-                              moe_error *err)
+                              const moe_conf_schema *schema, moe_error *err)
 {
     char known[320] = "";
-    for (; also != NULL && *also != NULL; also++)
-        append(known, sizeof known, *also);
-    for (size_t t = 0; t < n_targets; t++)
-        for (const moe_opt *r = targets[t].rows; r != NULL && r->key != NULL;
-             r++)
+    for (const char *const *k = schema->also; k != NULL && *k != NULL; k++)
+        append(known, sizeof known, *k);
+    for (size_t t = 0; t < schema->n_targets; t++)
+        for (const moe_opt *r = schema->targets[t].rows;
+             r != NULL && r->key != NULL; r++)
             append(known, sizeof known, r->key);
     return moe_conf_fail(root, node, err,
-                         "%s: unknown key '%.64s' (allowed: %s)", where,
+                         "%s: unknown key '%.64s' (allowed: %s)", schema->where,
                          node->key, known);
 }
 
@@ -468,37 +466,42 @@ static moe_status read_key(const moe_conf *root, const moe_conf *node,
     return moe_conf_fail(root, node, err, "%s.%s", where, local.text);
 }
 
-moe_status moe_conf_read(const moe_conf *root, const moe_conf *map,
-                         const char *where, const moe_conf_target *targets,
-                         size_t n_targets, const char *const *also,
-                         moe_error *err)
+/* Every required option is there. */
+static moe_status check_required(const moe_conf *root, const moe_conf *map,
+                                 const moe_conf_schema *schema, moe_error *err)
 {
-    for (size_t t = 0; t < n_targets; t++)
-        moe_opt_defaults(targets[t].rows, targets[t].settings);
-    if (map != NULL && map->kind != MOE_CONF_MAP)
-        return moe_conf_fail(root, map, err, "%s: expected `key: value` lines",
-                             where);
-    for (size_t i = 0; map != NULL && i < map->n_children; i++) {
-        const moe_conf *node = map->child[i];
-        void *settings = NULL;
-        const moe_opt *row = find_row(targets, n_targets, node->key, &settings);
-        moe_status s = MOE_OK;
-        if (row != NULL)
-            s = read_key(root, node, where, row, settings, err);
-        else if (!in_list(also, node->key))
-            s = unknown_key(root, node, where, targets, n_targets, also, err);
-        if (s != MOE_OK)
-            return s;
-    }
-    for (size_t t = 0; t < n_targets; t++)
-        for (const moe_opt *r = targets[t].rows; r != NULL && r->key != NULL;
-             r++)
+    for (size_t t = 0; t < schema->n_targets; t++)
+        for (const moe_opt *r = schema->targets[t].rows;
+             r != NULL && r->key != NULL; r++)
             if (r->initial == NULL && moe_conf_get(map, r->key) == NULL) {
                 char allowed[256];
                 moe_opt_allowed(r, allowed, sizeof allowed);
                 return moe_conf_fail(root, map, err,
-                                     "%s: key '%s' is missing (%s)", where,
-                                     r->key, allowed);
+                                     "%s: key '%s' is missing (%s)",
+                                     schema->where, r->key, allowed);
             }
     return MOE_OK;
+}
+
+moe_status moe_conf_read(const moe_conf *root, const moe_conf *map,
+                         const moe_conf_schema *schema, moe_error *err)
+{
+    for (size_t t = 0; t < schema->n_targets; t++)
+        moe_opt_defaults(schema->targets[t].rows, schema->targets[t].settings);
+    if (map != NULL && map->kind != MOE_CONF_MAP)
+        return moe_conf_fail(root, map, err, "%s: expected `key: value` lines",
+                             schema->where);
+    for (size_t i = 0; map != NULL && i < map->n_children; i++) {
+        const moe_conf *node = map->child[i];
+        void *settings = NULL;
+        const moe_opt *row = find_row(schema, node->key, &settings);
+        moe_status s = MOE_OK;
+        if (row != NULL)
+            s = read_key(root, node, schema->where, row, settings, err);
+        else if (!in_list(schema->also, node->key))
+            s = unknown_key(root, node, schema, err);
+        if (s != MOE_OK)
+            return s;
+    }
+    return check_required(root, map, schema, err);
 }

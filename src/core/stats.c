@@ -177,13 +177,21 @@ static double resampled_median(const double *sorted, size_t n, moe_rng *rng,
     return sum;
 }
 
-static void bootstrap(const double *a, size_t n_a, const double *b, size_t n_b,
-                      double *ratio, uint32_t *drawn, moe_ratio *out)
+/* Samples that can be drawn again; sorted. */
+typedef struct samples {
+    const double *x;
+    size_t n;
+} samples;
+
+/* @param ratio  [RESAMPLES] scratch
+ * @param drawn  scratch, as many as the larger has samples */
+static void bootstrap(samples a, samples b, double *ratio, uint32_t *drawn,
+                      moe_ratio *out)
 {
     moe_rng rng = moe_rng_at(0, MOE_RNG_STATS, 0, 0, 0);
     for (size_t i = 0; i < RESAMPLES; i++) {
-        const double up = resampled_median(a, n_a, &rng, drawn);
-        ratio[i] = up / resampled_median(b, n_b, &rng, drawn);
+        const double up = resampled_median(a.x, a.n, &rng, drawn);
+        ratio[i] = up / resampled_median(b.x, b.n, &rng, drawn);
     }
     qsort(ratio, RESAMPLES, sizeof *ratio, compare_reals);
     out->ci_low = moe_quantile_sorted(ratio, RESAMPLES, HALF_ALPHA);
@@ -209,7 +217,8 @@ moe_status moe_unpaired_ratio(const double *a, size_t n_a, const double *b,
             out->ratio = moe_quantile_sorted(x, kept_a, 0.5) /
                          moe_quantile_sorted(y, kept_b, 0.5);
         if (out->n >= MOE_STATS_MIN_CI)
-            bootstrap(x, kept_a, y, kept_b, ratio, drawn, out);
+            bootstrap((samples){x, kept_a}, (samples){y, kept_b}, ratio, drawn,
+                      out);
     }
     free(drawn);
     free(ratio);

@@ -333,8 +333,9 @@ static moe_status read_strategy(moe_strategy *s, const moe_conf *root,
         {s->split->opts, s->split_params}};
     char where[96];
     snprintf(where, sizeof where, "strategy %s", s->name);
-    if (moe_conf_read(root, node, where, targets, MOE_ARRAY_LEN(targets), NULL,
-                      err) != MOE_OK)
+    const moe_conf_schema schema = {where, targets, MOE_ARRAY_LEN(targets),
+                                    NULL};
+    if (moe_conf_read(root, node, &schema, err) != MOE_OK)
         return err->status;
     if (s->name[0] == '\0') /* as a reference that means the first */
         return moe_conf_fail(root, moe_conf_get(node, "name"), err,
@@ -398,11 +399,14 @@ static moe_status read_all(moe_experiment *x, const moe_conf *root,
     const moe_conf_target top = {moe_experiment_options, x};
     const moe_conf_target load = {moe_workload_options, &x->workload};
     const moe_conf_target emu = {moe_emulation_options, &x->emulation};
+    const moe_conf_schema of_top = {"experiment", &top, 1, groups};
+    const moe_conf_schema of_load = {"workload", &load, 1, NULL};
+    const moe_conf_schema of_emu = {"emulation", &emu, 1, NULL};
     const moe_conf *workload = moe_conf_get(root, "workload");
     const moe_conf *emulation = moe_conf_get(root, "emulation");
-    if (moe_conf_read(root, root, "experiment", &top, 1, groups, err) ||
-        moe_conf_read(root, workload, "workload", &load, 1, NULL, err) ||
-        moe_conf_read(root, emulation, "emulation", &emu, 1, NULL, err))
+    if (moe_conf_read(root, root, &of_top, err) != MOE_OK ||
+        moe_conf_read(root, workload, &of_load, err) != MOE_OK ||
+        moe_conf_read(root, emulation, &of_emu, err) != MOE_OK)
         return err->status;
     if (moe_ffn_find(x->emulation.ffn) == NULL) {
         char known[128] = "";

@@ -40,18 +40,22 @@ typedef struct moe_rank_facts {
 void moe_rank_facts_fill(moe_rank_facts *facts, const moe_ctx *ctx,
                          const moe_results_meta *meta);
 
-/** Write /config and /provenance. Rank 0 only.
- *  @param facts  [ctx->size], by rank. */
+/** What a new file is made from. All borrowed. */
+typedef struct moe_skeleton {
+    const moe_results_meta *meta;
+    const moe_ledger_dims *dims;
+    const moe_rank_facts *facts; /* [ctx->size], by rank */
+    bool mpio;                   /* all ranks will write */
+} moe_skeleton;
+
+/** Write /config and /provenance. Rank 0 only. */
 void moe_provenance_write(hid_t file, const moe_ctx *ctx,
-                          const moe_results_meta *meta,
-                          const moe_rank_facts *facts, bool mpio,
-                          moe_error *err);
+                          const moe_skeleton *skeleton, moe_error *err);
 
 /** Write the whole skeleton of a file: root attributes, groups, scales and
  *  filled datasets. Rank 0 only. */
 void moe_skeleton_write(hid_t file, const moe_ctx *ctx,
-                        const moe_results_meta *meta, const moe_ledger *ledger,
-                        const moe_rank_facts *facts, bool mpio, moe_error *err);
+                        const moe_skeleton *skeleton, moe_error *err);
 
 /** Write the scale of metrics, and their units beside it. Rank 0 only. */
 void moe_metrics_write_scale(hid_t group, moe_error *err);
@@ -78,18 +82,22 @@ typedef enum moe_resume_kind {
     MOE_RESUME_COMPLETE     /* PATH: nothing is left to do */
 } moe_resume_kind;
 
+/** The run that goes on, and where its file may be. All borrowed. */
+typedef struct moe_resume {
+    const char *path, *partial;
+    const moe_results_meta *meta;
+    const moe_ledger_dims *dims;
+} moe_resume;
+
 /** Look for a file to go on with. Rank 0 only. MOE_EXISTS: both are there. */
-moe_resume_kind moe_resume_find(const char *path, const char *partial,
-                                moe_error *err);
+moe_resume_kind moe_resume_find(const moe_resume *resume, moe_error *err);
 
 /** Check that a file is of this run. One to go on with is marked as running,
  *  named PATH.partial and left open. Rank 0 only.
  *  @return its id; invalid if complete, and with MOE_MISMATCH (saying what
  *  differs), MOE_FORMAT, MOE_IO; then the file is as it was. */
-hid_t moe_resume_open(moe_resume_kind kind, const char *path,
-                      const char *partial, const moe_ctx *ctx,
-                      const moe_results_meta *meta, const moe_ledger_dims *dims,
-                      moe_error *err);
+hid_t moe_resume_open(const moe_resume *resume, moe_resume_kind kind,
+                      const moe_ctx *ctx, moe_error *err);
 
 /** Flush a file that was opened serially; MOE_IO when the disk is full. Then
  *  only moe_target_abandon() may follow. */

@@ -237,11 +237,11 @@ static void write_topology(hid_t group, moe_error *err)
 }
 
 void moe_provenance_write(hid_t file, const moe_ctx *ctx,
-                          const moe_results_meta *meta,
-                          const moe_rank_facts *facts, bool mpio,
-                          moe_error *err)
+                          const moe_skeleton *skeleton, moe_error *err)
 {
-    write_config(file, meta, err);
+    const moe_rank_facts *facts = skeleton->facts;
+    const bool mpio = skeleton->mpio;
+    write_config(file, skeleton->meta, err);
     hid_t group = moe_h5_create_group(file, "provenance", err);
     size_t n = (size_t)ctx->size;
     moe_h5_put_int(group, "ranks", ctx->size, err);

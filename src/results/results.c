@@ -173,8 +173,11 @@ static void write_skeleton(moe_ctx *ctx, moe_results *r,
                            const moe_ledger *ledger,
                            const moe_rank_facts *facts)
 {
-    moe_skeleton_write(r->file, ctx, meta, ledger, facts, r->blocks.mpio,
-                       &ctx->err);
+    const moe_skeleton skeleton = {.meta = meta,
+                                   .dims = &ledger->dims,
+                                   .facts = facts,
+                                   .mpio = r->blocks.mpio};
+    moe_skeleton_write(r->file, ctx, &skeleton, &ctx->err);
     moe_target_flush(r->file, r->partial, &ctx->err);
     if (!r->blocks.mpio || ctx->err.status != MOE_OK)
         return;
@@ -265,11 +268,13 @@ static moe_resume_kind open_earlier(moe_ctx *ctx, moe_results *r,
                                     const moe_results_meta *meta,
                                     const moe_ledger *ledger)
 {
-    const moe_resume_kind kind =
-        moe_resume_find(r->path, r->partial, &ctx->err);
+    const moe_resume resume = {.path = r->path,
+                               .partial = r->partial,
+                               .meta = meta,
+                               .dims = &ledger->dims};
+    const moe_resume_kind kind = moe_resume_find(&resume, &ctx->err);
     if (kind != MOE_RESUME_NOTHING && ctx->err.status == MOE_OK)
-        r->file = moe_resume_open(kind, r->path, r->partial, ctx, meta,
-                                  &ledger->dims, &ctx->err);
+        r->file = moe_resume_open(&resume, kind, ctx, &ctx->err);
     return kind;
 }
 

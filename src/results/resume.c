@@ -12,9 +12,9 @@
 
 /* Rank 0's part of going on with a file: is it there, and is it ours? */
 
-moe_resume_kind moe_resume_find(const char *path, const char *partial,
-                                moe_error *err)
+moe_resume_kind moe_resume_find(const moe_resume *resume, moe_error *err)
 {
+    const char *path = resume->path, *partial = resume->partial;
     char status[32] = "";
     moe_error local = {0};
     const bool published = access(path, F_OK) == 0;
@@ -193,12 +193,11 @@ static void check_identity(hid_t file, const moe_results_meta *meta,
     compare_facts(file, meta, err);
 }
 
-hid_t moe_resume_open(moe_resume_kind kind, const char *path,
-                      const char *partial, const moe_ctx *ctx,
-                      const moe_results_meta *meta, const moe_ledger_dims *dims,
-                      moe_error *err)
+hid_t moe_resume_open(const moe_resume *resume, moe_resume_kind kind,
+                      const moe_ctx *ctx, moe_error *err)
 {
-    const char *from = kind == MOE_RESUME_PARTIAL ? partial : path;
+    const char *partial = resume->partial;
+    const char *from = kind == MOE_RESUME_PARTIAL ? partial : resume->path;
     const bool complete = kind == MOE_RESUME_COMPLETE;
     moe_error local = {0};
     hid_t file = moe_h5_open(from, !complete, &local);
@@ -206,7 +205,7 @@ hid_t moe_resume_open(moe_resume_kind kind, const char *path,
         moe_pass(err, &local);
         return H5I_INVALID_HID;
     }
-    check_identity(file, meta, dims, &local);
+    check_identity(file, resume->meta, resume->dims, &local);
     if (local.status != MOE_OK || complete) {
         moe_h5_close_file(file, &(moe_error){0});
         if (local.status != MOE_OK)

@@ -209,16 +209,16 @@ void moe_log_write(hid_t file, const moe_ctx *ctx, moe_error *err)
 }
 
 void moe_skeleton_write(hid_t file, const moe_ctx *ctx,
-                        const moe_results_meta *meta, const moe_ledger *ledger,
-                        const moe_rank_facts *facts, bool mpio, moe_error *err)
+                        const moe_skeleton *skeleton, moe_error *err)
 {
+    const moe_results_meta *meta = skeleton->meta;
+    const moe_ledger_dims *dims = skeleton->dims;
     write_root(file, meta, err);
-    moe_provenance_write(file, ctx, meta, facts, mpio, err);
+    moe_provenance_write(file, ctx, skeleton, err);
     moe_strategies_write(file, meta->strategies, meta->strategy_facts,
-                         (size_t)ledger->dims.strategies, err);
-    write_groups(file, meta, &ledger->dims, err);
-    write_resume(file, &ledger->dims, err);
-    moe_summary_create(file, meta->strategies, (size_t)ledger->dims.strategies,
-                       err);
+                         (size_t)dims->strategies, err);
+    write_groups(file, meta, dims, err);
+    write_resume(file, dims, err);
+    moe_summary_create(file, meta->strategies, (size_t)dims->strategies, err);
     moe_log_write(file, ctx, err);
 }

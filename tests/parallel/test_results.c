@@ -901,14 +901,15 @@ START_TEST(full_disk_within_hdf5_leaves_nothing_open)
     moe_rank_facts facts[8] = {0};
     begin_ledger(&r, "within.h5", false);
     snprintf(r.path, sizeof r.path, "%s/within-%d.h5", test_dir, test_ctx.rank);
+    const moe_skeleton skeleton = {
+        .meta = &r.meta, .dims = &r.ledger.dims, .facts = facts};
     int failures = 0, wrong = 0;
     signal(SIGXFSZ, SIG_IGN);
     for (rlim_t kib = 0; kib < 400; kib += 4) {
         moe_error err = {0};
         hid_t file = moe_h5_create(r.path, &err);
         limit_file_size(kib << 10);
-        moe_skeleton_write(file, &test_ctx, &r.meta, &r.ledger, facts, false,
-                           &err);
+        moe_skeleton_write(file, &test_ctx, &skeleton, &err);
         moe_target_flush(file, r.path, &err);
         failures += err.status != MOE_OK;
         moe_target_abandon(file);
