@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/iteration_price.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "harness.h"
+#include "moegps/mem.h"
+
+enum { LAYERS = 3, NODE = MOE_RESOURCE_NODE, NET = MOE_RESOURCE_NETWORK };
+
+/* A layer in whole seconds; exchanges within the node, weights from others. */
+static moe_layer_cost layer_of(double predict_s, double attention_s,
+                               double migrate_s)
+{
+    moe_layer_cost c;
+    moe_layer_cost_init(&c);
+    c.step_s[MOE_STEP_PREDICT] = predict_s;
+    c.step_s[MOE_STEP_ATTENTION] = attention_s;
+    c.step_s[MOE_STEP_REDUCE] = 4;
+    c.step_s[MOE_STEP_ROUTE] = 1;
+    c.step_s[MOE_STEP_NUMBER] = 2;
+    c.step_s[MOE_STEP_DISPATCH] = 3;
+    c.step_s[MOE_STEP_FFN] = 6;
+    c.step_s[MOE_STEP_COMBINE] = 3;
+    c.step_s[MOE_STEP_MIGRATE] = migrate_s;
+    c.uses[MOE_STEP_NUMBER] = c.uses[MOE_STEP_DISPATCH] =
+        c.uses[MOE_STEP_COMBINE] = NODE;
+    c.uses[MOE_STEP_MIGRATE] = NET;
+    memcpy(c.most_s, c.step_s, sizeof c.most_s);
+    return c;
+}
+
+/* Costs of a model of equal layers, and what must come out; a layer takes
+ * attention + 19 s by itself. */
+static const struct {
+    const char *says;
+    double predict_s, attention_s, migrate_s, slowdown;
+    moe_coordination_cost c;
+    double length_s;
+    double exposed_s[MOE_N_PHASES]; /* of all layers together */
+} cases[] = {
+    {.says = "nothing but the layers",
+     .attention_s = 10,
+     .length_s = 87,
+     .exposed_s = {[MOE_PHASE_ATTENTION] = 42,
+                   [MOE_PHASE_ROUTE] = 3,
+                   [MOE_PHASE_DISPATCH] = 15,
+                   [MOE_PHASE_FFN] = 18,
+                   [MOE_PHASE_COMBINE] = 9}},
+    {.says = "attention of layer 0 hides the coordination of all layers",
+     .attention_s = 10,
+     .c = {.collects = true,
+           .plans = true,
+           .collect_s = 2,
+           .broadcast_s = 2,
+           .plan_s = (const double[]){1, 1, 1},
+           .uses = NODE},
+     .length_s = 87,
+     .exposed_s = {[MOE_PHASE_ATTENTION] = 42,
+                   [MOE_PHASE_ROUTE] = 3,
+                   [MOE_PHASE_DISPATCH] = 15,
+                   [MOE_PHASE_FFN] = 18,
+                   [MOE_PHASE_COMBINE] = 9}},
+    /* collect 0..2, plan 2..5, then the reduction has the links until 8:
+     * broadcast 8..9 beside the router, numbering 9..11, broadcast again */
+    {.says = "links that attention's reduction uses hide nothing",
+     .attention_s = 4,
+     .c = {.collects = true,
+           .plans = true,
+           .collect_s = 2,
+           .broadcast_s = 2,
+           .plan_s = (const double[]){1, 1, 1},
+           .uses = NODE},
+     .length_s = 70,
+     .exposed_s = {[MOE_PHASE_BROADCAST] = 1,
+                   [MOE_PHASE_ATTENTION] = 24,
+                   [MOE_PHASE_ROUTE] = 3,
+                   [MOE_PHASE_DISPATCH] = 15,
+                   [MOE_PHASE_FFN] = 18,
+                   [MOE_PHASE_COMBINE] = 9}},
+    {.says = "a predictor of tokens runs for all layers before layer 0",
+     .predict_s = 2,
+     .attention_s = 10,
+     .length_s = 93,
+     .exposed_s = {[MOE_PHASE_PREDICT] = 6,
+                   [MOE_PHASE_ATTENTION] = 42,
+                   [MOE_PHASE_ROUTE] = 3,
+                   [MOE_PHASE_DISPATCH] = 15,
+                   [MOE_PHASE_FFN] = 18,
+                   [MOE_PHASE_COMBINE] = 9}},
+    {.says = "a device of its own hides it behind attention",
+     .predict_s = 2,
+     .attention_s = 10,
+     .c = {.own_device = true},
+     .length_s = 87,
+     .exposed_s = {[MOE_PHASE_ATTENTION] = 42,
+                   [MOE_PHASE_ROUTE] = 3,
+                   [MOE_PHASE_DISPATCH] = 15,
+                   [MOE_PHASE_FFN] = 18,
+                   [MOE_PHASE_COMBINE] = 9}},
+    /* weights of layers 0, 1, 2 arrive at 25, 50, 75; dispatch could begin at
+     * 17, 37 + 17 = 54, 66 + 17 = 83 */
+    {.says = "weights of later layers hide behind earlier layers",
+     .attention_s = 10,
+     .migrate_s = 25,
+     .c = {.plans = true, .uses = NODE},
+     .length_s = 95,
+     .exposed_s = {[MOE_PHASE_MIGRATE] = 8,
+                   [MOE_PHASE_ATTENTION] = 42,
+                   [MOE_PHASE_ROUTE] = 3,
+                   [MOE_PHASE_DISPATCH] = 15,
+                   [MOE_PHASE_FFN] = 18,
+                   [MOE_PHASE_COMBINE] = 9}},
+    /* 10 s of weights slow 10 s of attention down by 2.5 s, and so on: all 30
+     * s are hidden by the compute of layer 0 (11) and 1 */
+    {.says = "hidden weights slow compute down",
+     .attention_s = 20,
+     .migrate_s = 8,
+     .slowdown = 0.25,
+     .c = {.plans = true, .uses = NODE},
+     .length_s = 123,
+     .exposed_s = {[MOE_PHASE_MIGRATE] = 6,
+                   [MOE_PHASE_ATTENTION] = 72,
+                   [MOE_PHASE_ROUTE] = 3,
+                   [MOE_PHASE_DISPATCH] = 15,
+                   [MOE_PHASE_FFN] = 18,
+                   [MOE_PHASE_COMBINE] = 9}},
+    /* all of the iteration, and 13 s more */
+    {.says = "a plan for the next iteration has all of this one",
+     .attention_s = 10,
+     .migrate_s = 100.0 / 3,
+     .c = {.plans = true, .next_iteration = true, .uses = NODE},
+     .length_s = 100,
+     .exposed_s = {[MOE_PHASE_MIGRATE] = 13,
+                   [MOE_PHASE_ATTENTION] = 42,
+                   [MOE_PHASE_ROUTE] = 3,
+                   [MOE_PHASE_DISPATCH] = 15,
+                   [MOE_PHASE_FFN] = 18,
+                   [MOE_PHASE_COMBINE] = 9}},
+    /* Layers 0 and 1 are planned beside layer 0: collect, plan, broadcast of
+     * 4 s each twice within its 10 s of attention; layer 2 beside layer 1. */
+    {.says = "one layer ahead every layer pays its own collectives",
+     .attention_s = 10,
+     .c = {.collects = true,
+           .plans = true,
+           .lookahead = 1,
+           .collect_s = 2,
+           .broadcast_s = 2,
+           .plan_s = (const double[]){1, 1, 1},
+           .uses = NODE},
+     .length_s = 87,
+     .exposed_s = {[MOE_PHASE_ATTENTION] = 42,
+                   [MOE_PHASE_ROUTE] = 3,
+                   [MOE_PHASE_DISPATCH] = 15,
+                   [MOE_PHASE_FFN] = 18,
+                   [MOE_PHASE_COMBINE] = 9}},
+};
+
+static double price(int i, int n, double (*exposed_s)[MOE_N_PHASES])
+{
+    moe_iteration_pricer *p = NULL;
+    moe_layer_cost cost[LAYERS];
+    ck_assert_int_eq(moe_iteration_pricer_new(LAYERS, &p, NULL), MOE_OK);
+    for (int l = 0; l < n; l++)
+        cost[l] = layer_of(cases[i].predict_s, cases[i].attention_s,
+                           cases[i].migrate_s);
+    const moe_iteration_price x = moe_iteration_price_of(
+        p, cost, n, LAYERS, &cases[i].c, cases[i].slowdown, exposed_s);
+    ck_assert_double_eq_tol(x.waits_s, x.length_s, 1e-9); /* GPUs are alike */
+    moe_iteration_pricer_free(p);
+    return x.length_s;
+}
+
+START_TEST(iteration_is_as_worked_by_hand)
+{
+    double exposed_s[LAYERS][MOE_N_PHASES];
+    const double length_s = price(_i, LAYERS, exposed_s);
+    ck_assert_msg(fabs(length_s - cases[_i].length_s) < 1e-9,
+                  "%s: %g s, not %g", cases[_i].says, length_s,
+                  cases[_i].length_s);
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        double sum = 0;
+        for (int l = 0; l < LAYERS; l++)
+            sum += exposed_s[l][p];
+        ck_assert_msg(fabs(sum - cases[_i].exposed_s[p]) < 1e-9,
+                      "%s: %s %g s, not %g", cases[_i].says,
+                      moe_phase_name((moe_phase)p), sum,
+                      cases[_i].exposed_s[p]);
+    }
+}
+END_TEST
+
+/* A run of one layer prices the model as a run of all. */
+START_TEST(measured_layer_stands_for_all)
+{
+    double all[LAYERS][MOE_N_PHASES], one[1][MOE_N_PHASES];
+    ck_assert_double_eq_tol(price(_i, LAYERS, all), price(_i, 1, one), 1e-9);
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        ck_assert_double_eq_tol(one[0][p] * LAYERS,
+                                all[0][p] + all[1][p] + all[2][p], 1e-9);
+}
+END_TEST
+
+/* Of each stage the GPU whose sum is larger; each step's own maximum beside
+ * it. */
+START_TEST(layer_waits_for_the_slowest_of_each_stage)
+{
+    moe_layer_cost worst, a = layer_of(0, 10, 5), b = layer_of(0, 8, 7);
+    a.step_s[MOE_STEP_DISPATCH] = 9, a.step_s[MOE_STEP_FFN] = 1;
+    b.step_s[MOE_STEP_DISPATCH] = 2, b.step_s[MOE_STEP_FFN] = 7;
+    b.step_s[MOE_STEP_COMBINE] = 4;
+    moe_layer_cost_init(&worst);
+    moe_layer_cost_merge(&worst, &a);
+    moe_layer_cost_merge(&worst, &b);
+    ck_assert_double_eq(worst.step_s[MOE_STEP_ATTENTION], 10);
+    ck_assert_double_eq(worst.step_s[MOE_STEP_DISPATCH], 9);
+    ck_assert_double_eq(worst.step_s[MOE_STEP_FFN], 1);
+    ck_assert_double_eq(worst.step_s[MOE_STEP_COMBINE], 4);
+    ck_assert_double_eq(worst.step_s[MOE_STEP_MIGRATE], 7);
+    ck_assert_uint_eq(worst.uses[MOE_STEP_MIGRATE], NET);
+    ck_assert_double_eq(worst.most_s[MOE_STEP_FFN], 7);
+    /* 6 s less than if the FFN waited for its own slowest GPU, too */
+    moe_iteration_pricer *p = NULL;
+    double exposed_s[1][MOE_N_PHASES];
+    const moe_coordination_cost none = {.plans = false};
+    ck_assert_int_eq(moe_iteration_pricer_new(1, &p, NULL), MOE_OK);
+    const moe_iteration_price x =
+        moe_iteration_price_of(p, &worst, 1, 1, &none, 0, exposed_s);
+    ck_assert_double_eq_tol(x.waits_s - x.length_s, 6, 1e-9);
+    moe_iteration_pricer_free(p);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("iteration_price");
+    MOE_TEST_LOOP(suite, iteration_is_as_worked_by_hand, MOE_ARRAY_LEN(cases));
+    MOE_TEST_LOOP(suite, measured_layer_stands_for_all, MOE_ARRAY_LEN(cases));
+    MOE_TEST(suite, layer_waits_for_the_slowest_of_each_stage);
+    return suite;
+}
