@@ -132,15 +132,13 @@ static void bench_init(bench *b, const moe_neural_kind *kind,
     b->samples = moe_array_new(trace->n_tokens, sizeof *b->samples, NULL);
     b->n_samples = (int)kind->list(&b->task, NEURAL_FIT, b->samples);
     b->n_samples = b->n_samples < kind->batch ? b->n_samples : kind->batch;
-    b->state = moe_array_new(1, kind->state_size, NULL);
-    ck_assert_int_eq(kind->init(b->state, &b->task, b->array, &(moe_error){0}),
-                     MOE_OK);
+    b->state = moe_neural_net_new(kind, &b->task, b->array, NULL);
+    ck_assert_ptr_nonnull(b->state);
 }
 
 static void bench_fini(bench *b)
 {
-    b->kind->fini(b->state);
-    free(b->state);
+    moe_neural_net_free(b->kind, b->state);
     free(b->samples);
     for (int a = 0; a < b->n_arrays; a++) {
         free(b->array[a].value);
@@ -153,8 +151,9 @@ static void bench_fini(bench *b)
 static double loss_of(bench *b)
 {
     moe_neural_score score = {0};
-    ck_assert_int_eq(b->kind->run(b->state, b->samples, b->n_samples, 1, &score,
-                                  &(moe_error){0}),
+    ck_assert_int_eq(moe_neural_net_run(b->kind, b->state, b->samples,
+                                        b->n_samples, 1, &score,
+                                        &(moe_error){0}),
                      MOE_OK);
     return score.loss / score.tokens;
 }
@@ -467,9 +466,9 @@ START_TEST(predictions_are_those_of_training)
     moe_neural_score score = {0};
     const int n = (int)kind->list(&b.task, NEURAL_TEST, b.samples);
     for (int at = 0; at < n; at += kind->batch)
-        kind->run(b.state, b.samples + at,
-                  n - at < kind->batch ? n - at : kind->batch, 0, &score,
-                  &(moe_error){0});
+        moe_neural_net_run(kind, b.state, b.samples + at,
+                           n - at < kind->batch ? n - at : kind->batch, 0,
+                           &score, &(moe_error){0});
     ck_assert_double_eq_tol(score.hits / score.tokens, recall_of(&trace, &l),
                             1e-3);
     bench_fini(&b);

@@ -15,13 +15,9 @@ enum { EPOCHS = 60 }; /* of training, at most */
 enum { GROUP = 4 };   /* chunks that run together */
 
 typedef struct {
+    moe_neural_predictor base;
     const moe_trace *trace; /* borrowed */
-    moe_neural_lib lib;
     moe_recur_trunk trunk;
-    moe_neural_heads heads;
-    moe_neural_memo memo;
-    uint64_t weights;                     /* that it holds */
-    const float *value[MOE_TRUNK_ARRAYS]; /* borrowed */
     uint32_t *chunk_of; /* [max_own] chunk, in order of appearance */
     uint16_t *step_of;  /* [max_own] place in it */
     uint64_t *first;    /* [max_own + 1] first token of each chunk */
@@ -39,43 +35,6 @@ static moe_status allocate(lstm_state *s, uint32_t max_own, moe_error *err)
     s->rows = moe_array_new(rows * MOE_NEURAL_ROWS * MOE_NEURAL_WIDTH,
                             sizeof(float), err);
     return err->status;
-}
-
-static moe_status set_up(lstm_state *s, const moe_predictor_env *env,
-                         moe_error *err)
-{
-    const moe_learned_part *part = moe_neural_part_of("lstm", env, err);
-    if (part == NULL)
-        return err->status;
-    moe_neural_row rows[MOE_NEURAL_ARRAYS];
-    const moe_learned_shape heads =
-        moe_neural_heads_shape(env->trace->layers, env->trace->experts);
-    const int n = moe_recur_declare(&heads, env->learned->vocab_size, rows);
-    for (int a = 0; a < n; a++)
-        s->value[a] = moe_learned_get(part, &rows[a].shape, err);
-    s->trace = env->trace;
-    s->weights = moe_learned_weights(part);
-    if (err->status != MOE_OK || allocate(s, env->max_own, err) != MOE_OK ||
-        moe_neural_fail(moe_neural_lib_init(&s->lib), "engine", err) !=
-            MOE_OK ||
-        moe_recur_trunk_init(&s->trunk, &s->lib, GROUP, false, err) != MOE_OK ||
-        moe_neural_memo_init(&s->memo, env, err) != MOE_OK ||
-        moe_neural_heads_init(&s->heads, &s->lib, env, part, err) != MOE_OK)
-        return err->status;
-    return moe_neural_fail(moe_recur_lstm_load(&s->trunk.lstm, &s->lib,
-                                               s->value[MOE_TRUNK_INPUT],
-                                               s->value[MOE_TRUNK_STATE]),
-                           "LSTM", err);
-}
-
-static moe_status init(void *state, const moe_predictor_env *env,
-                       const void *params, moe_error *err)
-{
-    moe_error local = {0};
-    (void)params;
-    if (set_up(state, env, &local) == MOE_OK)
-        return MOE_OK;
-    return moe_pass(err, &local);
 }
 
 static uint64_t sequence_of(const moe_trace *t, uint64_t token)
@@ -121,19 +80,19 @@ static void fill_group(lstm_state *s, uint32_t from, uint32_t n)
             if (token >= s->end[from + q])
                 break;
             moe_neural_lookup(
-                s->value[MOE_TRUNK_EMBEDDING], s->trace->token_id + token, 1,
-                s->trunk.x + (step * GROUP + q) * MOE_NEURAL_WIDTH);
+                s->base.value[MOE_TRUNK_EMBEDDING], s->trace->token_id + token,
+                1, s->trunk.x + (step * GROUP + q) * MOE_NEURAL_WIDTH);
         }
 }
 
-static void predict(lstm_state *s, const moe_batch *batch)
+static void predict(void *state, const moe_batch *batch)
 {
+    lstm_state *s = state;
     const uint32_t chunks = find_chunks(s, batch);
-    const size_t k = (size_t)s->memo.top_k;
     for (uint32_t from = 0, i = 0; from < chunks; from += GROUP) {
         const uint32_t n = chunks - from < GROUP ? chunks - from : GROUP;
         fill_group(s, from, n);
-        moe_recur_trunk_run(&s->trunk, &s->lib, s->value);
+        moe_recur_trunk_run(&s->trunk, &s->base.lib, s->base.value);
         for (; i < batch->own && s->chunk_of[i] < from + n; i++) {
             const size_t row =
                 (size_t)s->step_of[i] * GROUP + (s->chunk_of[i] - from);
@@ -142,22 +101,35 @@ static void predict(lstm_state *s, const moe_batch *batch)
                    MOE_NEURAL_WIDTH * sizeof(float));
         }
     }
-    for (uint32_t at = 0; at < batch->own; at += MOE_NEURAL_ROWS) {
-        const uint32_t left = batch->own - at;
-        moe_neural_heads_run(&s->heads, &s->lib,
-                             s->rows + (size_t)at * MOE_NEURAL_WIDTH,
-                             left < MOE_NEURAL_ROWS ? left : MOE_NEURAL_ROWS,
-                             s->memo.max_own * k, s->memo.experts + at * k);
-    }
+    for (uint32_t at = 0; at < batch->own; at += MOE_NEURAL_ROWS)
+        moe_neural_predictor_heads(&s->base, batch, at,
+                                   s->rows + (size_t)at * MOE_NEURAL_WIDTH);
 }
 
-static void tokens(void *state, const moe_batch *batch, int layer,
-                   uint16_t *experts_out)
+static moe_status set_up(lstm_state *s, const moe_predictor_env *env,
+                         moe_error *err)
 {
-    lstm_state *s = state;
-    if (!moe_neural_memo_holds(&s->memo, batch, layer))
-        predict(s, batch);
-    moe_neural_memo_copy(&s->memo, batch, layer, experts_out);
+    s->trace = env->trace;
+    s->base.predict = predict;
+    if (moe_neural_predictor_init(&s->base, &moe_neural_lstm, env, err) !=
+            MOE_OK ||
+        allocate(s, env->max_own, err) != MOE_OK ||
+        moe_recur_trunk_init(&s->trunk, &s->base.lib, GROUP, false, err) !=
+            MOE_OK)
+        return err->status;
+    return moe_neural_fail(moe_recur_lstm_load(&s->trunk.lstm, &s->base.lib,
+                                               s->base.value[MOE_TRUNK_INPUT],
+                                               s->base.value[MOE_TRUNK_STATE]),
+                           "LSTM", err);
+}
+
+static moe_status init(void *state, const moe_predictor_env *env,
+                       const void *params, moe_error *err)
+{
+    moe_error local = {0};
+    (void)params;
+    set_up(state, env, &local);
+    return moe_pass(err, &local);
 }
 
 /* What is computed here, at a GPU's number of tokens: the input's part of the
@@ -168,7 +140,7 @@ static int work(const void *state, double n, double sequences,
                 moe_gemm_run *runs_out)
 {
     const lstm_state *s = state;
-    const double part = 1.0 / s->heads.trained;
+    const double part = 1.0 / s->base.heads.trained;
     const double gates = MOE_RECUR_GATES * MOE_NEURAL_WIDTH;
     const double seqs = fmax(sequences, 1);
     const double more = ceil((n / seqs - MOE_RECUR_STEPS) / RECUR_STRIDE);
@@ -184,22 +156,16 @@ static int work(const void *state, double n, double sequences,
         (moe_gemm_run){{rows, MOE_RECUR_REACH, MOE_NEURAL_WIDTH}, part};
     runs_out[5] =
         (moe_gemm_run){{rows, MOE_NEURAL_WIDTH, MOE_RECUR_REACH}, part};
-    runs_out[6] = (moe_gemm_run){{n, s->heads.experts, MOE_NEURAL_WIDTH}, 1};
+    runs_out[6] =
+        (moe_gemm_run){{n, s->base.heads.experts, MOE_NEURAL_WIDTH}, 1};
     return 7;
-}
-
-static size_t parameters(const void *state)
-{
-    return ((const lstm_state *)state)->weights;
 }
 
 static void fini(void *state)
 {
     lstm_state *s = state;
     moe_recur_trunk_fini(&s->trunk);
-    moe_neural_heads_fini(&s->heads);
-    moe_neural_lib_fini(&s->lib);
-    free(s->memo.experts);
+    moe_neural_predictor_fini(&s->base);
     free(s->chunk_of);
     free(s->step_of);
     free(s->first);
@@ -220,9 +186,9 @@ const moe_predictor moe_predictor_lstm = {
     .state_size = sizeof(lstm_state),
     .forecast = moe_forecast_of_tokens,
     .init = init,
-    .tokens = tokens,
+    .tokens = moe_neural_tokens,
     .work = work,
-    .parameters = parameters,
+    .parameters = moe_neural_parameters,
     .train = train,
     .train_epochs = EPOCHS,
     .fini = fini,

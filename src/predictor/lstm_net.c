@@ -11,47 +11,28 @@
 enum { BATCH = 16, ROWS = BATCH * MOE_RECUR_STEPS };
 
 typedef struct {
-    const moe_neural_task *task;
-    const moe_neural_array *array;
-    moe_neural_lib lib;
+    moe_neural_net net;
     moe_recur_trunk trunk;
     moe_neural_dense heads;
-    moe_neural_loss loss;
-    uint32_t *word;  /* [ROWS] */
-    uint64_t *token; /* [ROWS] */
-    float *z;        /* [ROWS][layers * experts] */
     float *dsum, *dh, *dx, *dprojected;
-} net;
+} lstm_net;
 
-static moe_status allocate(net *s, size_t width, moe_error *err)
+static moe_status net_init(void *state, moe_error *err)
 {
-    s->word = moe_array_new(ROWS, sizeof *s->word, err);
-    s->token = moe_array_new(ROWS, sizeof *s->token, err);
-    s->z = moe_array_new(ROWS * width, sizeof(float), err);
+    lstm_net *s = state;
+    const moe_trace *t = s->net.task->trace;
     s->dsum = moe_array_new(ROWS * MOE_NEURAL_WIDTH, sizeof(float), err);
     s->dh = moe_array_new(ROWS * MOE_NEURAL_WIDTH, sizeof(float), err);
     s->dx = moe_array_new(ROWS * MOE_NEURAL_WIDTH, sizeof(float), err);
     s->dprojected = moe_array_new(ROWS * MOE_RECUR_QKV, sizeof(float), err);
-    return err->status;
-}
-
-static moe_status net_init(void *state, const moe_neural_task *task,
-                           const moe_neural_array *arrays, moe_error *err)
-{
-    net *s = state;
-    const int64_t width = (int64_t)task->trace->layers * task->trace->experts;
-    s->task = task;
-    s->array = arrays;
-    if (allocate(s, (size_t)width, err) != MOE_OK ||
-        moe_neural_fail(moe_neural_lib_init(&s->lib), "engine", err) !=
-            MOE_OK ||
-        moe_recur_trunk_init(&s->trunk, &s->lib, BATCH, true, err) != MOE_OK)
+    if (err->status != MOE_OK ||
+        moe_recur_trunk_init(&s->trunk, &s->net.lib, BATCH, true, err) !=
+            MOE_OK)
         return err->status;
-    const dnnl_status_t rc = moe_neural_dense_init(&s->heads, &s->lib, ROWS,
-                                                   MOE_NEURAL_WIDTH, width);
-    if (moe_neural_fail(rc, "inner product", err) != MOE_OK)
-        return err->status;
-    return moe_neural_loss_init(&s->loss, &s->lib, task, ROWS, err);
+    const dnnl_status_t rc =
+        moe_neural_dense_init(&s->heads, &s->net.lib, ROWS, MOE_NEURAL_WIDTH,
+                              (int64_t)t->layers * t->experts);
+    return moe_neural_fail(rc, "inner product", err);
 }
 
 /* A sample is sequence << 32 | chunk. */
@@ -72,8 +53,9 @@ static uint64_t net_list(const moe_neural_task *task, moe_neural_part part,
 }
 
 /* Training counts every token of a chunk, validation those it foretells. */
-static void fill_rows(net *s, const uint64_t *samples, int n, uint64_t step)
+static void fill(void *state, const uint64_t *samples, int n, uint64_t step)
 {
+    moe_neural_net *s = state;
     const moe_trace *t = s->task->trace;
     for (size_t r = 0; r < ROWS; r++) {
         const size_t q = r % BATCH;
@@ -92,33 +74,35 @@ static void fill_rows(net *s, const uint64_t *samples, int n, uint64_t step)
     }
 }
 
-static dnnl_status_t forward(net *s, uint64_t step)
+static dnnl_status_t forward(void *state, uint64_t step)
 {
-    const moe_neural_array *a = s->array;
+    lstm_net *s = state;
+    const moe_neural_net *net = &s->net;
+    const moe_neural_array *a = net->array;
     moe_recur_trunk *t = &s->trunk;
     const float *value[MOE_TRUNK_ARRAYS];
     for (int i = 0; i < MOE_TRUNK_ARRAYS; i++)
         value[i] = a[i].value;
-    moe_neural_lookup(value[MOE_TRUNK_EMBEDDING], s->word, ROWS, t->x);
+    moe_neural_lookup(value[MOE_TRUNK_EMBEDDING], net->word, ROWS, t->x);
     if (step > 0)
-        moe_neural_drop(s->task, step, MOE_NEURAL_DRAW_IN, ROWS,
+        moe_neural_drop(net->task, step, MOE_NEURAL_DRAW_IN, ROWS,
                         MOE_NEURAL_WIDTH, t->x);
     dnnl_status_t rc = moe_recur_lstm_load(
-        &t->lstm, &s->lib, value[MOE_TRUNK_INPUT], value[MOE_TRUNK_STATE]);
-    rc = rc ? rc : moe_recur_trunk_run(t, &s->lib, value);
+        &t->lstm, &net->lib, value[MOE_TRUNK_INPUT], value[MOE_TRUNK_STATE]);
+    rc = rc ? rc : moe_recur_trunk_run(t, &net->lib, value);
     if (step > 0)
-        moe_neural_drop(s->task, step, MOE_NEURAL_DRAW_OUT, ROWS,
+        moe_neural_drop(net->task, step, MOE_NEURAL_DRAW_OUT, ROWS,
                         MOE_NEURAL_WIDTH, t->sum);
     return rc ? rc
-              : moe_neural_dense_forward(&s->heads, &s->lib, t->sum,
+              : moe_neural_dense_forward(&s->heads, &net->lib, t->sum,
                                          value[MOE_TRUNK_HEAD],
-                                         value[MOE_TRUNK_HEAD_BIAS], s->z);
+                                         value[MOE_TRUNK_HEAD_BIAS], net->z);
 }
 
 /* From the gradient of the sum to those of everything below. */
-static dnnl_status_t trunk_backward(net *s)
+static dnnl_status_t trunk_backward(lstm_net *s)
 {
-    const moe_neural_array *a = s->array;
+    const moe_neural_array *a = s->net.array;
     moe_recur_trunk *t = &s->trunk;
     const float *const value[] = {a[MOE_TRUNK_INPUT].value,
                                   a[MOE_TRUNK_STATE].value,
@@ -128,59 +112,41 @@ static dnnl_status_t trunk_backward(net *s)
     moe_recur_attend_back(BATCH, t->projected, t->weight, s->dsum,
                           s->dprojected);
     dnnl_status_t rc = moe_neural_dense_backward(
-        &t->qkv, &s->lib, t->h, a[MOE_TRUNK_QKV].value, s->dprojected, s->dh,
-        a[MOE_TRUNK_QKV].grad, a[MOE_TRUNK_QKV_BIAS].grad);
+        &t->qkv, &s->net.lib, t->h, a[MOE_TRUNK_QKV].value, s->dprojected,
+        s->dh, a[MOE_TRUNK_QKV].grad, a[MOE_TRUNK_QKV_BIAS].grad);
     for (size_t i = 0; i < ROWS * MOE_NEURAL_WIDTH; i++)
         s->dh[i] += s->dsum[i];
     rc = rc ? rc
-            : moe_recur_lstm_backward(&t->lstm, &s->lib, t->x, value, t->h,
+            : moe_recur_lstm_backward(&t->lstm, &s->net.lib, t->x, value, t->h,
                                       s->dh, s->dx, grads);
     for (size_t i = 0; i < ROWS * MOE_NEURAL_WIDTH; i++)
         s->dx[i] += s->dsum[i];
     return rc;
 }
 
-static dnnl_status_t backward(net *s, uint64_t step)
+static dnnl_status_t backward(void *state, uint64_t step)
 {
-    const moe_neural_array *a = s->array;
+    lstm_net *s = state;
+    const moe_neural_net *net = &s->net;
+    const moe_neural_array *a = net->array;
     dnnl_status_t rc = moe_neural_dense_backward(
-        &s->heads, &s->lib, s->trunk.sum, a[MOE_TRUNK_HEAD].value, s->z,
+        &s->heads, &net->lib, s->trunk.sum, a[MOE_TRUNK_HEAD].value, net->z,
         s->dsum, a[MOE_TRUNK_HEAD].grad, a[MOE_TRUNK_HEAD_BIAS].grad);
-    moe_neural_drop(s->task, step, MOE_NEURAL_DRAW_OUT, ROWS, MOE_NEURAL_WIDTH,
-                    s->dsum);
+    moe_neural_drop(net->task, step, MOE_NEURAL_DRAW_OUT, ROWS,
+                    MOE_NEURAL_WIDTH, s->dsum);
     rc = rc ? rc : trunk_backward(s);
-    moe_neural_drop(s->task, step, MOE_NEURAL_DRAW_IN, ROWS, MOE_NEURAL_WIDTH,
+    moe_neural_drop(net->task, step, MOE_NEURAL_DRAW_IN, ROWS, MOE_NEURAL_WIDTH,
                     s->dx);
-    moe_neural_lookup_back(s->word, ROWS, s->dx, a[MOE_TRUNK_EMBEDDING].grad,
+    moe_neural_lookup_back(net->word, ROWS, s->dx, a[MOE_TRUNK_EMBEDDING].grad,
                            a[MOE_TRUNK_EMBEDDING].n);
     return rc;
 }
 
-static moe_status net_run(void *state, const uint64_t *samples, int n,
-                          uint64_t step, moe_neural_score *score,
-                          moe_error *err)
-{
-    net *s = state;
-    fill_rows(s, samples, n, step);
-    dnnl_status_t rc = forward(s, step);
-    rc = rc ? rc
-            : moe_neural_loss_run(&s->loss, &s->lib, s->z, s->token, step > 0,
-                                  score);
-    if (step > 0)
-        rc = rc ? rc : backward(s, step);
-    return moe_neural_fail(rc, "training", err);
-}
-
 static void net_fini(void *state)
 {
-    net *s = state;
+    lstm_net *s = state;
     moe_recur_trunk_fini(&s->trunk);
     moe_neural_dense_fini(&s->heads);
-    moe_neural_loss_fini(&s->loss);
-    moe_neural_lib_fini(&s->lib);
-    free(s->word);
-    free(s->token);
-    free(s->z);
     free(s->dsum);
     free(s->dh);
     free(s->dx);
@@ -188,11 +154,14 @@ static void net_fini(void *state)
 }
 
 const moe_neural_kind moe_neural_lstm = {.name = "lstm",
-                                         .state_size = sizeof(net),
+                                         .state_size = sizeof(lstm_net),
                                          .rate = 2e-3,
                                          .batch = BATCH,
+                                         .rows = ROWS,
                                          .declare = moe_recur_declare,
                                          .init = net_init,
                                          .list = net_list,
-                                         .run = net_run,
+                                         .fill = fill,
+                                         .forward = forward,
+                                         .backward = backward,
                                          .fini = net_fini};

@@ -251,8 +251,8 @@ static moe_status run_samples(training *t, const uint64_t *samples, uint64_t n,
     for (uint64_t at = 0; at < n; at += batch) {
         const uint64_t now = n - at < batch ? n - at : batch;
         const uint64_t number = train ? ++step : 0;
-        if (t->kind->run(t->state, samples + at, (int)now, number, score,
-                         err) != MOE_OK)
+        if (moe_neural_net_run(t->kind, t->state, samples + at, (int)now,
+                               number, score, err) != MOE_OK)
             return err->status;
         if (train)
             update(t, number, rate);
@@ -383,10 +383,8 @@ static moe_status begin(training *t, moe_error *err)
         list_samples(t, NEURAL_FIT, &t->fit, &t->n_fit, err) ||
         list_samples(t, NEURAL_VALID, &t->valid, &t->n_valid, err))
         return err->status;
-    t->state = moe_array_new(1, t->kind->state_size, err);
-    if (t->state == NULL)
-        return err->status;
-    return t->kind->init(t->state, &t->task, t->array, err);
+    t->state = moe_neural_net_new(t->kind, &t->task, t->array, err);
+    return err->status;
 }
 
 moe_status moe_neural_train(const moe_neural_kind *kind, int epochs,
@@ -400,9 +398,7 @@ moe_status moe_neural_train(const moe_neural_kind *kind, int epochs,
                   .epochs = env->epochs > 0 ? env->epochs : epochs};
     if (begin(&t, &local) == MOE_OK)
         run_epochs(&t, &local);
-    if (t.state != NULL)
-        kind->fini(t.state);
-    free(t.state);
+    moe_neural_net_free(kind, t.state);
     free(t.fit);
     free(t.valid);
     for (int a = 0; a < t.n_arrays; a++)

@@ -33,7 +33,7 @@ enum {
     MOE_NEURAL_DRAW_INIT = 16 /* and the array's number */
 };
 
-/* ---- neural.c: training ---- */
+/* ---- what training is about ---- */
 
 /** The parts of the sequences as training sees them. */
 typedef enum moe_neural_part {
@@ -69,49 +69,7 @@ typedef struct moe_neural_score {
     double tokens;
 } moe_neural_score;
 
-typedef struct moe_neural_kind {
-    const char *name;
-    size_t state_size;
-    double rate; /* of the first epoch */
-    int batch;   /* samples of a step */
-    /** Fill the table of arrays, [MOE_NEURAL_ARRAYS]. @return how many. */
-    int (*declare)(const moe_learned_shape *heads, uint32_t vocab,
-                   moe_neural_row *rows);
-    /** Prepare buffers and primitives; `arrays` is borrowed.
-     *  @return MOE_OK, MOE_NOMEM, MOE_LIBRARY. */
-    moe_status (*init)(void *state, const moe_neural_task *task,
-                       const moe_neural_array *arrays, moe_error *err);
-    /** List the samples of a part. @param out  NULL: only count. */
-    uint64_t (*list)(const moe_neural_task *task, moe_neural_part part,
-                     uint64_t *out);
-    /** Run n samples, at most `batch`. @param step  number of this training
-     *  step, from 1, then gradients are left in the arrays; 0: only score. */
-    moe_status (*run)(void *state, const uint64_t *samples, int n,
-                      uint64_t step, moe_neural_score *score, moe_error *err);
-    void (*fini)(void *state); /* accepts a partly initialised state */
-} moe_neural_kind;
-
-/** Train a network into a part: moe_predictor.train of its predictor.
- *  @param epochs  at most, unless env says it. */
-moe_status moe_neural_train(const moe_neural_kind *kind, int epochs,
-                            const moe_train_env *env, moe_learned_part *part,
-                            moe_error *err);
-
-/** Make the task of a training; release with moe_neural_task_fini(). */
-moe_status moe_neural_task_init(moe_neural_task *task, const moe_trace *trace,
-                                uint64_t seed, moe_error *err);
-void moe_neural_task_fini(moe_neural_task *task);
-
-/** The shapes of the heads of all layers: [layers][experts][width]. */
-moe_learned_shape moe_neural_heads_shape(int layers, int experts);
-
-extern const moe_neural_kind moe_neural_ffn;
-
-/* Both networks end with these arrays. */
-int moe_neural_declare_heads(const moe_learned_shape *heads,
-                             moe_neural_row *rows);
-
-/* ---- moe_neural_dense.c: oneDNN ---- */
+/* ---- neural_dense.c: oneDNN ---- */
 
 typedef struct moe_neural_lib {
     dnnl_engine_t engine;
@@ -209,6 +167,77 @@ dnnl_status_t moe_neural_loss_run(const moe_neural_loss *s,
                                   moe_neural_score *score);
 void moe_neural_loss_fini(moe_neural_loss *s);
 
+/* ---- a network in training ---- */
+
+/** What every network holds: the first member of its state. */
+typedef struct moe_neural_net {
+    const moe_neural_task *task;
+    const moe_neural_array *array; /* as declared */
+    moe_neural_lib lib;
+    moe_neural_loss loss;
+    uint32_t *word;  /* [rows] which row of the embedding */
+    uint64_t *token; /* [rows] number in the trace; UINT64_MAX: no token */
+    float *z;        /* [rows][layers * experts] logits, then their gradient */
+} moe_neural_net;
+
+typedef struct moe_neural_kind {
+    const char *name;
+    size_t state_size;
+    double rate; /* of the first epoch */
+    int batch;   /* samples of a step */
+    size_t rows; /* tokens of a step */
+    /** Fill the table of arrays, [MOE_NEURAL_ARRAYS]. @return how many. */
+    int (*declare)(const moe_learned_shape *heads, uint32_t vocab,
+                   moe_neural_row *rows);
+    /** Prepare buffers and primitives, after those of moe_neural_net.
+     *  @return MOE_OK, MOE_NOMEM, MOE_LIBRARY. */
+    moe_status (*init)(void *state, moe_error *err);
+    /** List the samples of a part. @param out  NULL: only count. */
+    uint64_t (*list)(const moe_neural_task *task, moe_neural_part part,
+                     uint64_t *out);
+    /** Say which word and token each row is, for n samples, at most `batch`.
+     *  @param step  number of this training step, from 1; 0: only score. */
+    void (*fill)(void *state, const uint64_t *samples, int n, uint64_t step);
+    /** From words to logits in z. */
+    dnnl_status_t (*forward)(void *state, uint64_t step);
+    /** From the gradient in z to those of all arrays. */
+    dnnl_status_t (*backward)(void *state, uint64_t step);
+    void (*fini)(void *state); /* accepts a partly initialised state */
+} moe_neural_kind;
+
+/** Set up a network. @param arrays  borrowed.
+ *  @return its state, to be released with moe_neural_net_free(); or NULL. */
+void *moe_neural_net_new(const moe_neural_kind *kind,
+                         const moe_neural_task *task,
+                         const moe_neural_array *arrays, moe_error *err);
+void moe_neural_net_free(const moe_neural_kind *kind, void *state);
+
+/** Run n samples, at most kind->batch. @param step  number of this training
+ *  step, from 1, then gradients are left in the arrays; 0: only score. */
+moe_status moe_neural_net_run(const moe_neural_kind *kind, void *state,
+                              const uint64_t *samples, int n, uint64_t step,
+                              moe_neural_score *score, moe_error *err);
+
+/** Train a network into a part: moe_predictor.train of its predictor.
+ *  @param epochs  at most, unless env says it. */
+moe_status moe_neural_train(const moe_neural_kind *kind, int epochs,
+                            const moe_train_env *env, moe_learned_part *part,
+                            moe_error *err);
+
+/** Make the task of a training; release with moe_neural_task_fini(). */
+moe_status moe_neural_task_init(moe_neural_task *task, const moe_trace *trace,
+                                uint64_t seed, moe_error *err);
+void moe_neural_task_fini(moe_neural_task *task);
+
+/** The shapes of the heads of all layers: [layers][experts][width]. */
+moe_learned_shape moe_neural_heads_shape(int layers, int experts);
+
+extern const moe_neural_kind moe_neural_ffn, moe_neural_lstm;
+
+/* Both networks end with these arrays. */
+int moe_neural_declare_heads(const moe_learned_shape *heads,
+                             moe_neural_row *rows);
+
 /* ---- neural_predict.c: heads, and the likeliest experts ---- */
 
 /** The heads of the layers of a run on blocks of MOE_NEURAL_ROWS rows. */
@@ -232,12 +261,6 @@ dnnl_status_t moe_neural_heads_run(moe_neural_heads *h,
                                    uint32_t rows, size_t stride, uint16_t *out);
 void moe_neural_heads_fini(moe_neural_heads *h);
 
-/** The part of a predictor file that a predictor needs, checked; NULL with an
- *  error that says what to do. */
-const moe_learned_part *moe_neural_part_of(const char *name,
-                                           const moe_predictor_env *env,
-                                           moe_error *err);
-
 /** Predictions of all layers, made when a batch is first asked about. */
 typedef struct moe_neural_memo {
     int layers, top_k;
@@ -248,13 +271,35 @@ typedef struct moe_neural_memo {
     int last; /* layer that was asked for last; -1: nothing is here */
 } moe_neural_memo;
 
-moe_status moe_neural_memo_init(moe_neural_memo *m,
-                                const moe_predictor_env *env, moe_error *err);
-/** @return whether the memo holds this batch; a layer that is asked for again
- *  is a new batch. */
-bool moe_neural_memo_holds(moe_neural_memo *m, const moe_batch *batch,
-                           int layer);
-void moe_neural_memo_copy(const moe_neural_memo *m, const moe_batch *batch,
-                          int layer, uint16_t *experts_out);
+/** What a trained predictor holds: the first member of its state, so that
+ *  the hooks below serve every one. */
+typedef struct moe_neural_predictor {
+    moe_neural_lib lib;
+    moe_neural_heads heads;
+    moe_neural_memo memo;
+    uint64_t weights;                      /* that it holds */
+    const float *value[MOE_NEURAL_ARRAYS]; /* as declared; borrowed */
+    /** Fill the memo with the experts of all layers for the batch. */
+    void (*predict)(void *state, const moe_batch *batch);
+} moe_neural_predictor;
+
+/** Take what training made. Release with moe_neural_predictor_fini() in any
+ *  case. @return MOE_OK, MOE_USAGE (nothing was trained), MOE_NOMEM,
+ *  MOE_LIBRARY. */
+moe_status moe_neural_predictor_init(moe_neural_predictor *p,
+                                     const moe_neural_kind *kind,
+                                     const moe_predictor_env *env,
+                                     moe_error *err);
+void moe_neural_predictor_fini(moe_neural_predictor *p);
+
+/** Run the heads on the batch's tokens from `at` on, at most MOE_NEURAL_ROWS.
+ *  @param x  [MOE_NEURAL_ROWS][MOE_NEURAL_WIDTH] what the heads read. */
+void moe_neural_predictor_heads(moe_neural_predictor *p, const moe_batch *batch,
+                                uint32_t at, const float *x);
+
+/** The tokens and parameters hooks. */
+void moe_neural_tokens(void *state, const moe_batch *batch, int layer,
+                       uint16_t *experts_out);
+size_t moe_neural_parameters(const void *state);
 
 #endif

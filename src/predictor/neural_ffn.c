@@ -13,8 +13,7 @@
 enum {
     HIDDEN1 = 128,
     HIDDEN2 = MOE_NEURAL_WIDTH,
-    BATCH = 1024, /* tokens of a training step */
-    N_ARRAYS = 7
+    BATCH = 1024 /* tokens of a training step */
 };
 enum { EPOCHS = 40 }; /* of training, at most */
 enum { EMBEDDING, WEIGHT1, BIAS1, WEIGHT2, BIAS2, HEAD, HEAD_BIAS };
@@ -39,49 +38,31 @@ static int declare(const moe_learned_shape *heads, uint32_t vocab,
 /* ---- training ---- */
 
 typedef struct {
-    const moe_neural_task *task;
-    const moe_neural_array *array;
-    moe_neural_lib lib;
+    moe_neural_net net;
     moe_neural_dense dense[3];
-    moe_neural_loss loss;
-    size_t width;    /* of the logits */
-    uint32_t *word;  /* [BATCH] */
-    uint64_t *token; /* [BATCH] */
-    float *x, *h1, *h2, *z, *dx, *d1, *d2;
-} net;
+    float *x, *h1, *h2, *dx, *d1, *d2;
+} ffn_net;
 
-static moe_status net_init(void *state, const moe_neural_task *task,
-                           const moe_neural_array *arrays, moe_error *err)
+static moe_status net_init(void *state, moe_error *err)
 {
-    net *s = state;
-    const int64_t width = (int64_t)task->trace->layers * task->trace->experts;
-    s->task = task;
-    s->array = arrays;
-    s->width = (size_t)width;
-    s->word = moe_array_new(BATCH, sizeof *s->word, err);
-    s->token = moe_array_new(BATCH, sizeof *s->token, err);
+    ffn_net *s = state;
+    const moe_neural_lib *lib = &s->net.lib;
+    const moe_trace *t = s->net.task->trace;
     s->x = moe_array_new(BATCH * MOE_NEURAL_WIDTH, sizeof(float), err);
     s->dx = moe_array_new(BATCH * MOE_NEURAL_WIDTH, sizeof(float), err);
     s->h1 = moe_array_new(BATCH * HIDDEN1, sizeof(float), err);
     s->d1 = moe_array_new(BATCH * HIDDEN1, sizeof(float), err);
     s->h2 = moe_array_new(BATCH * HIDDEN2, sizeof(float), err);
     s->d2 = moe_array_new(BATCH * HIDDEN2, sizeof(float), err);
-    s->z = moe_array_new(BATCH * s->width, sizeof(float), err);
     if (err->status != MOE_OK)
         return err->status;
-    dnnl_status_t rc = moe_neural_lib_init(&s->lib);
-    rc = rc ? rc
-            : moe_neural_dense_init(&s->dense[0], &s->lib, BATCH,
-                                    MOE_NEURAL_WIDTH, HIDDEN1);
-    rc = rc ? rc
-            : moe_neural_dense_init(&s->dense[1], &s->lib, BATCH, HIDDEN1,
-                                    HIDDEN2);
-    rc = rc ? rc
-            : moe_neural_dense_init(&s->dense[2], &s->lib, BATCH, HIDDEN2,
-                                    width);
-    if (moe_neural_fail(rc, "inner product", err) != MOE_OK)
-        return err->status;
-    return moe_neural_loss_init(&s->loss, &s->lib, task, BATCH, err);
+    const int64_t width[] = {MOE_NEURAL_WIDTH, HIDDEN1, HIDDEN2,
+                             (int64_t)t->layers * t->experts};
+    dnnl_status_t rc = dnnl_success;
+    for (int d = 0; d < 3 && rc == dnnl_success; d++)
+        rc = moe_neural_dense_init(&s->dense[d], lib, BATCH, width[d],
+                                   width[d + 1]);
+    return moe_neural_fail(rc, "inner product", err);
 }
 
 static uint64_t net_list(const moe_neural_task *task, moe_neural_part part,
@@ -97,90 +78,81 @@ static uint64_t net_list(const moe_neural_task *task, moe_neural_part part,
     return n;
 }
 
-static dnnl_status_t forward(net *s)
+static void fill(void *state, const uint64_t *samples, int n, uint64_t step)
 {
-    const moe_neural_array *a = s->array;
-    moe_neural_lookup(a[EMBEDDING].value, s->word, BATCH, s->x);
+    moe_neural_net *net = state;
+    for (int r = 0; r < BATCH; r++) {
+        net->token[r] = r < n ? samples[r] : UINT64_MAX;
+        net->word[r] = r < n ? moe_neural_word(net->task, samples[r], step)
+                             : net->task->trace->vocab_size;
+    }
+}
+
+static dnnl_status_t forward(void *state, uint64_t step)
+{
+    (void)step;
+    ffn_net *s = state;
+    const moe_neural_array *a = s->net.array;
+    const moe_neural_lib *lib = &s->net.lib;
+    moe_neural_lookup(a[EMBEDDING].value, s->net.word, BATCH, s->x);
     dnnl_status_t rc = moe_neural_dense_forward(
-        &s->dense[0], &s->lib, s->x, a[WEIGHT1].value, a[BIAS1].value, s->h1);
+        &s->dense[0], lib, s->x, a[WEIGHT1].value, a[BIAS1].value, s->h1);
     moe_neural_relu(BATCH * HIDDEN1, s->h1);
     rc = rc ? rc
-            : moe_neural_dense_forward(&s->dense[1], &s->lib, s->h1,
+            : moe_neural_dense_forward(&s->dense[1], lib, s->h1,
                                        a[WEIGHT2].value, a[BIAS2].value, s->h2);
     moe_neural_relu(BATCH * HIDDEN2, s->h2);
     return rc ? rc
-              : moe_neural_dense_forward(&s->dense[2], &s->lib, s->h2,
+              : moe_neural_dense_forward(&s->dense[2], lib, s->h2,
                                          a[HEAD].value, a[HEAD_BIAS].value,
-                                         s->z);
+                                         s->net.z);
 }
 
-/* With the gradient of the logits in z. */
-static dnnl_status_t backward(net *s)
+static dnnl_status_t backward(void *state, uint64_t step)
 {
-    const moe_neural_array *a = s->array;
-    dnnl_status_t rc =
-        moe_neural_dense_backward(&s->dense[2], &s->lib, s->h2, a[HEAD].value,
-                                  s->z, s->d2, a[HEAD].grad, a[HEAD_BIAS].grad);
+    (void)step;
+    ffn_net *s = state;
+    const moe_neural_array *a = s->net.array;
+    const moe_neural_lib *lib = &s->net.lib;
+    dnnl_status_t rc = moe_neural_dense_backward(
+        &s->dense[2], lib, s->h2, a[HEAD].value, s->net.z, s->d2, a[HEAD].grad,
+        a[HEAD_BIAS].grad);
     moe_neural_relu_back(BATCH * HIDDEN2, s->h2, s->d2);
     rc = rc ? rc
-            : moe_neural_dense_backward(&s->dense[1], &s->lib, s->h1,
+            : moe_neural_dense_backward(&s->dense[1], lib, s->h1,
                                         a[WEIGHT2].value, s->d2, s->d1,
                                         a[WEIGHT2].grad, a[BIAS2].grad);
     moe_neural_relu_back(BATCH * HIDDEN1, s->h1, s->d1);
     rc = rc ? rc
-            : moe_neural_dense_backward(&s->dense[0], &s->lib, s->x,
+            : moe_neural_dense_backward(&s->dense[0], lib, s->x,
                                         a[WEIGHT1].value, s->d1, s->dx,
                                         a[WEIGHT1].grad, a[BIAS1].grad);
-    moe_neural_lookup_back(s->word, BATCH, s->dx, a[EMBEDDING].grad,
+    moe_neural_lookup_back(s->net.word, BATCH, s->dx, a[EMBEDDING].grad,
                            a[EMBEDDING].n);
     return rc;
 }
 
-static moe_status net_run(void *state, const uint64_t *samples, int n,
-                          uint64_t step, moe_neural_score *score,
-                          moe_error *err)
-{
-    net *s = state;
-    for (int r = 0; r < BATCH; r++) {
-        s->token[r] = r < n ? samples[r] : UINT64_MAX;
-        s->word[r] = r < n ? moe_neural_word(s->task, samples[r], step)
-                           : s->task->trace->vocab_size;
-    }
-    dnnl_status_t rc = forward(s);
-    rc = rc ? rc
-            : moe_neural_loss_run(&s->loss, &s->lib, s->z, s->token, step > 0,
-                                  score);
-    if (step > 0)
-        rc = rc ? rc : backward(s);
-    return moe_neural_fail(rc, "training", err);
-}
-
 static void net_fini(void *state)
 {
-    net *s = state;
+    ffn_net *s = state;
     for (int d = 0; d < 3; d++)
         moe_neural_dense_fini(&s->dense[d]);
-    moe_neural_loss_fini(&s->loss);
-    moe_neural_lib_fini(&s->lib);
-    free(s->word);
-    free(s->token);
-    free(s->x);
-    free(s->dx);
-    free(s->h1);
-    free(s->d1);
-    free(s->h2);
-    free(s->d2);
-    free(s->z);
+    float *arrays[] = {s->x, s->dx, s->h1, s->d1, s->h2, s->d2};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
+        free(arrays[i]);
 }
 
 const moe_neural_kind moe_neural_ffn = {.name = "ffn",
-                                        .state_size = sizeof(net),
+                                        .state_size = sizeof(ffn_net),
                                         .rate = 3e-3,
                                         .batch = BATCH,
+                                        .rows = BATCH,
                                         .declare = declare,
                                         .init = net_init,
                                         .list = net_list,
-                                        .run = net_run,
+                                        .fill = fill,
+                                        .forward = forward,
+                                        .backward = backward,
                                         .fini = net_fini};
 
 static moe_status train(const moe_train_env *env, moe_learned_part *part,
@@ -199,13 +171,9 @@ typedef struct {
 } product;
 
 typedef struct {
-    moe_neural_lib lib;
+    moe_neural_predictor base;
     product trunk[2];
-    moe_neural_heads heads;
-    moe_neural_memo memo;
-    uint64_t weights;       /* that it holds */
-    const float *embedding; /* [vocabulary + 1][MOE_NEURAL_WIDTH], borrowed */
-    float *x, *h1, *h2;     /* [MOE_NEURAL_ROWS] */
+    float *x, *h1, *h2; /* [MOE_NEURAL_ROWS] */
 } ffn_state;
 
 static dnnl_status_t describe_layer(const moe_neural_lib *lib,
@@ -265,45 +233,16 @@ static dnnl_status_t make_layer(product *y, const moe_neural_lib *lib,
     return rc ? rc : dnnl_memory_set_data_handle(y->b, (void *)(uintptr_t)bias);
 }
 
-static moe_status make_trunk(ffn_state *s, const float *const *value,
-                             moe_error *err)
+static moe_status make_trunk(ffn_state *s, moe_error *err)
 {
-    dnnl_status_t rc = moe_neural_lib_init(&s->lib);
+    const moe_neural_lib *lib = &s->base.lib;
+    const float *const *value = s->base.value;
+    dnnl_status_t rc = make_layer(&s->trunk[0], lib, MOE_NEURAL_WIDTH, HIDDEN1,
+                                  value[WEIGHT1], value[BIAS1], err);
     rc = rc ? rc
-            : make_layer(&s->trunk[0], &s->lib, MOE_NEURAL_WIDTH, HIDDEN1,
-                         value[WEIGHT1], value[BIAS1], err);
-    rc = rc ? rc
-            : make_layer(&s->trunk[1], &s->lib, HIDDEN1, HIDDEN2,
-                         value[WEIGHT2], value[BIAS2], err);
+            : make_layer(&s->trunk[1], lib, HIDDEN1, HIDDEN2, value[WEIGHT2],
+                         value[BIAS2], err);
     return moe_neural_fail(rc, "matmul", err);
-}
-
-static moe_status init(void *state, const moe_predictor_env *env,
-                       const void *params, moe_error *err)
-{
-    ffn_state *s = state;
-    (void)params;
-    moe_error local = {0};
-    const moe_learned_part *part = moe_neural_part_of("ffn", env, &local);
-    if (part == NULL)
-        return moe_pass(err, &local);
-    moe_neural_row rows[MOE_NEURAL_ARRAYS];
-    const moe_learned_shape heads =
-        moe_neural_heads_shape(env->trace->layers, env->trace->experts);
-    const float *value[N_ARRAYS];
-    declare(&heads, env->learned->vocab_size, rows);
-    for (int a = 0; a < N_ARRAYS; a++)
-        value[a] = moe_learned_get(part, &rows[a].shape, &local);
-    s->x = moe_array_new(MOE_NEURAL_ROWS * MOE_NEURAL_WIDTH, sizeof(float),
-                         &local);
-    s->h1 = moe_array_new(MOE_NEURAL_ROWS * HIDDEN1, sizeof(float), &local);
-    s->h2 = moe_array_new(MOE_NEURAL_ROWS * HIDDEN2, sizeof(float), &local);
-    s->embedding = value[EMBEDDING];
-    s->weights = moe_learned_weights(part);
-    if (local.status == MOE_OK && make_trunk(s, value, &local) == MOE_OK &&
-        moe_neural_memo_init(&s->memo, env, &local) == MOE_OK)
-        moe_neural_heads_init(&s->heads, &s->lib, env, part, &local);
-    return moe_pass(err, &local);
 }
 
 static dnnl_status_t run_layer(const product *y, const moe_neural_lib *lib,
@@ -316,27 +255,36 @@ static dnnl_status_t run_layer(const product *y, const moe_neural_lib *lib,
     return moe_neural_execute(lib, y->run, args, MOE_ARRAY_LEN(args));
 }
 
-static void predict(ffn_state *s, const moe_batch *batch)
+static void predict(void *state, const moe_batch *batch)
 {
-    const size_t k = (size_t)s->memo.top_k;
+    ffn_state *s = state;
     for (uint32_t at = 0; at < batch->own; at += MOE_NEURAL_ROWS) {
         const uint32_t left = batch->own - at;
-        const uint32_t rows = left < MOE_NEURAL_ROWS ? left : MOE_NEURAL_ROWS;
-        moe_neural_lookup(s->embedding, batch->token_id + at, rows, s->x);
-        run_layer(&s->trunk[0], &s->lib, s->x, s->h1);
-        run_layer(&s->trunk[1], &s->lib, s->h1, s->h2);
-        moe_neural_heads_run(&s->heads, &s->lib, s->h2, rows,
-                             s->memo.max_own * k, s->memo.experts + at * k);
+        moe_neural_lookup(s->base.value[EMBEDDING], batch->token_id + at,
+                          left < MOE_NEURAL_ROWS ? left : MOE_NEURAL_ROWS,
+                          s->x);
+        run_layer(&s->trunk[0], &s->base.lib, s->x, s->h1);
+        run_layer(&s->trunk[1], &s->base.lib, s->h1, s->h2);
+        moe_neural_predictor_heads(&s->base, batch, at, s->h2);
     }
 }
 
-static void tokens(void *state, const moe_batch *batch, int layer,
-                   uint16_t *experts_out)
+static moe_status init(void *state, const moe_predictor_env *env,
+                       const void *params, moe_error *err)
 {
     ffn_state *s = state;
-    if (!moe_neural_memo_holds(&s->memo, batch, layer))
-        predict(s, batch);
-    moe_neural_memo_copy(&s->memo, batch, layer, experts_out);
+    (void)params;
+    moe_error local = {0};
+    s->base.predict = predict;
+    s->x = moe_array_new(MOE_NEURAL_ROWS * MOE_NEURAL_WIDTH, sizeof(float),
+                         &local);
+    s->h1 = moe_array_new(MOE_NEURAL_ROWS * HIDDEN1, sizeof(float), &local);
+    s->h2 = moe_array_new(MOE_NEURAL_ROWS * HIDDEN2, sizeof(float), &local);
+    if (local.status == MOE_OK &&
+        moe_neural_predictor_init(&s->base, &moe_neural_ffn, env, &local) ==
+            MOE_OK)
+        make_trunk(s, &local);
+    return moe_pass(err, &local);
 }
 
 /* The trunk is computed once for all layers: each is charged its part, also
@@ -345,18 +293,13 @@ static int work(const void *state, double n, double sequences,
                 moe_gemm_run *runs_out)
 {
     const ffn_state *s = state;
-    const double part = 1.0 / s->heads.trained;
+    const double part = 1.0 / s->base.heads.trained;
     (void)sequences;
     runs_out[0] = (moe_gemm_run){{n, MOE_NEURAL_WIDTH, 1}, part};
     runs_out[1] = (moe_gemm_run){{n, HIDDEN1, MOE_NEURAL_WIDTH}, part};
     runs_out[2] = (moe_gemm_run){{n, HIDDEN2, HIDDEN1}, part};
-    runs_out[3] = (moe_gemm_run){{n, s->heads.experts, HIDDEN2}, 1};
+    runs_out[3] = (moe_gemm_run){{n, s->base.heads.experts, HIDDEN2}, 1};
     return 4;
-}
-
-static size_t parameters(const void *state)
-{
-    return ((const ffn_state *)state)->weights;
 }
 
 static void fini(void *state)
@@ -372,9 +315,7 @@ static void fini(void *state)
         dnnl_memory_destroy(y->y);
         free(y->weight);
     }
-    moe_neural_heads_fini(&s->heads);
-    moe_neural_lib_fini(&s->lib);
-    free(s->memo.experts);
+    moe_neural_predictor_fini(&s->base);
     free(s->x);
     free(s->h1);
     free(s->h2);
@@ -386,9 +327,9 @@ const moe_predictor moe_predictor_ffn = {
     .state_size = sizeof(ffn_state),
     .forecast = moe_forecast_of_tokens,
     .init = init,
-    .tokens = tokens,
+    .tokens = moe_neural_tokens,
     .work = work,
-    .parameters = parameters,
+    .parameters = moe_neural_parameters,
     .train = train,
     .train_epochs = EPOCHS,
     .fini = fini,

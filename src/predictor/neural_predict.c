@@ -16,30 +16,6 @@
 #define WIDE
 #endif
 
-const moe_learned_part *moe_neural_part_of(const char *name,
-                                           const moe_predictor_env *env,
-                                           moe_error *err)
-{
-    if (env->learned == NULL) {
-        moe_fail(err, MOE_USAGE,
-                 "predictor %s: needs what training made: say `load: FILE`, "
-                 "and make one with `moegps train --trace TRACE --predictors "
-                 "%s -o FILE`",
-                 name, name);
-        return NULL;
-    }
-    const moe_learned_part *part = moe_learned_find(env->learned, name);
-    moe_error local = {0};
-    if (part == NULL)
-        moe_fail(&local, MOE_USAGE, "the predictor file has none of this name");
-    else
-        moe_learned_check(env->learned, env->trace, &local);
-    if (local.status == MOE_OK)
-        return part;
-    moe_fail(err, local.status, "predictor %s: %s", name, local.text);
-    return NULL;
-}
-
 /* ---- heads ---- */
 
 /* Logits of a layer's expert lie together for all rows, so that rows are the
@@ -173,8 +149,8 @@ dnnl_status_t moe_neural_heads_run(moe_neural_heads *h,
 
 /* ---- memo ---- */
 
-moe_status moe_neural_memo_init(moe_neural_memo *m,
-                                const moe_predictor_env *env, moe_error *err)
+static moe_status memo_init(moe_neural_memo *m, const moe_predictor_env *env,
+                            moe_error *err)
 {
     *m = (moe_neural_memo){.layers = env->n_layers,
                            .top_k = env->trace->top_k,
@@ -186,8 +162,9 @@ moe_status moe_neural_memo_init(moe_neural_memo *m,
     return err->status;
 }
 
-bool moe_neural_memo_holds(moe_neural_memo *m, const moe_batch *batch,
-                           int layer)
+/* @return whether the memo holds this batch. A layer that is asked for again
+ * means a new batch. */
+static bool memo_holds(moe_neural_memo *m, const moe_batch *batch, int layer)
 {
     const bool holds = layer > m->last && m->last >= 0 &&
                        m->iteration == batch->iteration &&
@@ -199,10 +176,88 @@ bool moe_neural_memo_holds(moe_neural_memo *m, const moe_batch *batch,
     return holds;
 }
 
-void moe_neural_memo_copy(const moe_neural_memo *m, const moe_batch *batch,
-                          int layer, uint16_t *experts_out)
+/* ---- what both predictors do ---- */
+
+/* The part of a predictor file that a predictor needs, checked; NULL with an
+ * error that says what to do. */
+static const moe_learned_part *
+find_part(const char *name, const moe_predictor_env *env, moe_error *err)
 {
-    const size_t k = (size_t)m->top_k;
-    memcpy(experts_out, m->experts + (size_t)layer * m->max_own * k,
+    if (env->learned == NULL) {
+        moe_fail(err, MOE_USAGE,
+                 "predictor %s: needs what training made: say `load: FILE`, "
+                 "and make one with `moegps train --trace TRACE --predictors "
+                 "%s -o FILE`",
+                 name, name);
+        return NULL;
+    }
+    const moe_learned_part *part = moe_learned_find(env->learned, name);
+    moe_error local = {0};
+    if (part == NULL)
+        moe_fail(&local, MOE_USAGE, "the predictor file has none of this name");
+    else
+        moe_learned_check(env->learned, env->trace, &local);
+    if (local.status == MOE_OK)
+        return part;
+    moe_fail(err, local.status, "predictor %s: %s", name, local.text);
+    return NULL;
+}
+
+moe_status moe_neural_predictor_init(moe_neural_predictor *p,
+                                     const moe_neural_kind *kind,
+                                     const moe_predictor_env *env,
+                                     moe_error *err)
+{
+    moe_error local = {0};
+    const moe_learned_part *part = find_part(kind->name, env, &local);
+    if (part == NULL)
+        return moe_pass(err, &local);
+    moe_neural_row rows[MOE_NEURAL_ARRAYS];
+    const moe_learned_shape heads =
+        moe_neural_heads_shape(env->trace->layers, env->trace->experts);
+    const int n = kind->declare(&heads, env->learned->vocab_size, rows);
+    for (int a = 0; a < n; a++)
+        p->value[a] = moe_learned_get(part, &rows[a].shape, &local);
+    p->weights = moe_learned_weights(part);
+    if (local.status == MOE_OK &&
+        moe_neural_fail(moe_neural_lib_init(&p->lib), "engine", &local) ==
+            MOE_OK &&
+        memo_init(&p->memo, env, &local) == MOE_OK)
+        moe_neural_heads_init(&p->heads, &p->lib, env, part, &local);
+    return moe_pass(err, &local);
+}
+
+void moe_neural_predictor_fini(moe_neural_predictor *p)
+{
+    moe_neural_heads_fini(&p->heads);
+    moe_neural_lib_fini(&p->lib);
+    free(p->memo.experts);
+}
+
+void moe_neural_predictor_heads(moe_neural_predictor *p, const moe_batch *batch,
+                                uint32_t at, const float *x)
+{
+    const uint32_t left = batch->own - at;
+    const size_t k = (size_t)p->memo.top_k;
+    moe_neural_heads_run(&p->heads, &p->lib, x,
+                         left < MOE_NEURAL_ROWS ? left : MOE_NEURAL_ROWS,
+                         p->memo.max_own * k, p->memo.experts + at * k);
+}
+
+/* A batch is predicted for all layers when the first is asked for: the trunk
+ * is computed once. */
+void moe_neural_tokens(void *state, const moe_batch *batch, int layer,
+                       uint16_t *experts_out)
+{
+    moe_neural_predictor *p = state;
+    const size_t k = (size_t)p->memo.top_k;
+    if (!memo_holds(&p->memo, batch, layer))
+        p->predict(state, batch);
+    memcpy(experts_out, p->memo.experts + (size_t)layer * p->memo.max_own * k,
            batch->own * k * sizeof *experts_out);
+}
+
+size_t moe_neural_parameters(const void *state)
+{
+    return ((const moe_neural_predictor *)state)->weights;
 }

@@ -120,6 +120,4 @@ static inline uint64_t recur_chunk_of(uint64_t place)
     return place < MOE_RECUR_STEPS ? 0 : place / RECUR_STRIDE - 1;
 }
 
-extern const moe_neural_kind moe_neural_lstm;
-
 #endif
