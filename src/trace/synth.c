@@ -55,38 +55,6 @@ const moe_opt moe_synth_options[] = {
     {0}};
 #undef AT
 
-moe_rng moe_synth_rng(const moe_synth_params *p, moe_synth_stream what,
-                      uint64_t seq, int layer, uint64_t token)
-{
-    return moe_rng_at(p->seed, MOE_RNG_SYNTH, (uint64_t)what << 56 | seq,
-                      (uint64_t)layer, token);
-}
-
-void moe_synth_draw(const double *inclusion, int n, int k, uint32_t tokens,
-                    moe_rng *rng, uint32_t *counts_out)
-{
-    memset(counts_out, 0, (size_t)n * sizeof *counts_out);
-    for (uint32_t t = 0; t < tokens; t++) {
-        const double start = moe_rng_unit(rng);
-        double below = 0.0;
-        int taken = 0, last = 0;
-        /* Expert e is taken when a point start + j falls into its stretch;
-         * stretches are at most 1 long, so no expert is taken twice. */
-        for (int e = 0; e < n && taken < k; e++) {
-            below += inclusion[e];
-            if (below > start + taken) {
-                counts_out[e]++;
-                taken++;
-                last = e;
-            }
-        }
-        /* The sum may end a rounding error below k: then the last stretch
-         * that was not taken, as the point lies at its very end. */
-        if (taken < k)
-            counts_out[last == n - 1 ? n - 2 : n - 1]++;
-    }
-}
-
 static void make_loads(const moe_synth_params *p, moe_synth_walk *walk,
                        moe_trace *t)
 {
