@@ -566,6 +566,76 @@ START_TEST(trace_is_a_recording)
 }
 END_TEST
 
+/* ---- several files ---- */
+
+static moe_recording text_of(const char *text)
+{
+    moe_recording r = {0};
+    moe_error err = {0};
+    const moe_status status = read_text(text, &r, &err);
+    ck_assert_msg(status == MOE_OK, "%s", err.text);
+    return r;
+}
+
+START_TEST(parts_of_ranks_add_up)
+{
+    /* [steps 4, 9][layers 1, 2][experts 0..2] */
+    static const double sum[] = {1, 12, 3, 0, 5, 0, 7, 0, 0, 0, 8, 0};
+    moe_recording a = text_of("step,layer,expert,count\n4,1,0,1\n4,1,1,2\n"
+                              "4,2,1,5\n9,2,1,8\n9,1,0,7\n9,1,1,0\n");
+    moe_recording b = text_of("step,layer,expert,count\n4,1,1,10\n4,1,2,3\n");
+    ck_assert_int_eq(moe_recording_add(&a, &b, NULL), MOE_OK);
+    ck_assert_int_eq(a.experts, 3);
+    ck_assert_uint_eq(a.steps, 2);
+    ck_assert_int_eq(a.layers, 2);
+    ck_assert_int_eq((int)a.step_number[1], 9);
+    for (size_t i = 0; i < MOE_ARRAY_LEN(sum); i++)
+        ck_assert_msg(a.load[i] == sum[i], "load %zu is %g", i, a.load[i]);
+    moe_recording_fini(&a);
+    moe_recording_fini(&b);
+}
+END_TEST
+
+START_TEST(steps_follow_each_other)
+{
+    static const double all[] = {1, 2, 3, 4, 5, 6};
+    moe_recording a = text_of("e0,e1\n1,2\n");
+    moe_recording b = text_of("step,layer,e0,e1\n0,0,3,4\n1,0,5,6\n");
+    ck_assert_int_eq(moe_recording_append(&a, &b, NULL), MOE_OK);
+    ck_assert_uint_eq(a.steps, 3);
+    ck_assert_mem_eq(a.load, all, sizeof all);
+    moe_recording_fini(&b);
+    b = text_of("step,layer,e0,e1\n0,7,3,4\n");
+    moe_error err = {0};
+    ck_assert_int_eq(moe_recording_append(&a, &b, &err), MOE_MISMATCH);
+    ck_assert_ptr_nonnull(strstr(err.text, "their layers differ"));
+    ck_assert_uint_eq(a.steps, 3);
+    moe_recording_fini(&a);
+    moe_recording_fini(&b);
+}
+END_TEST
+
+START_TEST(tokens_follow_each_other_as_sequences)
+{
+    static const uint16_t experts[] = {0, 1, 2, 3, 4, 5};
+    moe_recording a = text_of("layer,token,token_id,expert0\n0,0,7,0\n0,1,8,1\n"
+                              "1,0,7,3\n1,1,8,4\n");
+    moe_recording b =
+        text_of("layer,token,token_id,expert0\n0,0,9,2\n1,0,9,5\n");
+    ck_assert_int_eq(moe_recording_append(&a, &b, NULL), MOE_OK);
+    ck_assert_uint_eq(a.n_tokens, 3);
+    ck_assert_int_eq(a.experts, 6);
+    ck_assert_mem_eq(a.experts_of, experts, sizeof experts);
+    ck_assert_uint_eq(a.token_id[2], 9);
+    ck_assert_uint_eq(a.vocab_size, 10);
+    ck_assert_uint_eq(a.n_seqs, 2);
+    ck_assert_uint_eq(a.seq_offset[1], 2);
+    ck_assert_uint_eq(a.seq_offset[2], 3);
+    moe_recording_fini(&a);
+    moe_recording_fini(&b);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("recording");
@@ -580,5 +650,8 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, tensors_are_read_by_their_header,
                   MOE_ARRAY_LEN(tensors));
     MOE_TEST_LOOP(suite, trace_is_a_recording, 2);
+    MOE_TEST(suite, parts_of_ranks_add_up);
+    MOE_TEST(suite, steps_follow_each_other);
+    MOE_TEST(suite, tokens_follow_each_other_as_sequences);
     return suite;
 }

@@ -88,6 +88,20 @@ moe_status moe_recording_read(const char *path,
                               moe_recording *out, moe_error *err);
 void moe_recording_fini(moe_recording *recording);
 
+/** Add up a part: of another rank, or other layers of the same steps. Steps,
+ *  layers and experts that one of them lacks have no load there.
+ *  @return MOE_OK, MOE_MISMATCH (tokens), MOE_NOMEM; unchanged on error. */
+moe_status moe_recording_add(moe_recording *into, const moe_recording *part,
+                             moe_error *err);
+
+/** Append a part's steps, numbered anew from 0, or its tokens, as further
+ *  sequences. What only one of them has (gates, ids, positions, a split) is
+ *  left out.
+ *  @return MOE_OK, MOE_MISMATCH (layers, experts or choices differ),
+ *  MOE_FORMAT (too many), MOE_NOMEM; unchanged on error. */
+moe_status moe_recording_append(moe_recording *into, const moe_recording *part,
+                                moe_error *err);
+
 /** A format: a member of a family, one file each. */
 typedef struct moe_recording_format {
     const char *name, *help; /* spelling; one line for `moegps list` */

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/mem.h"
+
+/* Several files that are one recording: parts of it by rank, by step or by
+ * token. */
+
+static moe_status refuse(const char *what, long long a, long long b,
+                         moe_error *err)
+{
+    return moe_fail(err, MOE_MISMATCH,
+                    "these files do not belong together: %s are %lld and %lld",
+                    what, a, b);
+}
+
+/* All layers of both, rising. @return how many; SIZE_MAX with MOE_NOMEM. */
+static size_t unite_layers(const moe_recording *a, const moe_recording *b,
+                           moe_axis *out, moe_error *err)
+{
+    for (int l = 0; l < a->layers; l++)
+        moe_axis_add(out, a->layer_number[l], err);
+    for (int l = 0; l < b->layers; l++)
+        moe_axis_add(out, b->layer_number[l], err);
+    return err->status == MOE_OK ? out->n : SIZE_MAX;
+}
+
+static bool same_layers(const moe_recording *a, const moe_recording *b)
+{
+    return a->layers == b->layers &&
+           memcmp(a->layer_number, b->layer_number,
+                  (size_t)a->layers * sizeof *a->layer_number) == 0;
+}
+
+static void take_numbers(moe_recording *r, const moe_axis *steps,
+                         const moe_axis *layers)
+{
+    for (size_t s = 0; s < steps->n; s++)
+        r->step_number[s] = steps->value[s];
+    for (size_t l = 0; l < layers->n; l++)
+        r->layer_number[l] = (int32_t)layers->value[l];
+}
+
+/* Add a part's loads where its steps and layers are. */
+static void add_loads(moe_recording *to, const moe_recording *part,
+                      moe_axis *steps, moe_axis *layers)
+{
+    const size_t n_e = (size_t)part->experts, n_l = (size_t)part->layers;
+    for (size_t i = 0; i < part->steps * n_l; i++) {
+        const size_t s = moe_axis_find(steps, part->step_number[i / n_l]);
+        const size_t l = moe_axis_find(layers, part->layer_number[i % n_l]);
+        double *sum = to->load + (s * layers->n + l) * (size_t)to->experts;
+        for (size_t e = 0; e < n_e; e++)
+            sum[e] += part->load[i * n_e + e];
+    }
+}
+
+static void replace(moe_recording *into, moe_recording *made)
+{
+    made->understood = into->understood;
+    made->dropped = into->dropped;
+    into->understood = into->dropped = (moe_remarks){0};
+    moe_recording_fini(into);
+    *into = *made;
+}
+
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+moe_status moe_recording_add(moe_recording *into, const moe_recording *part,
+                             moe_error *err)
+{
+    moe_error local = {0};
+    moe_axis steps = {0}, layers = {0};
+    moe_recording sum = {.kind = MOE_RECORDING_ANY};
+    if (into->kind != MOE_RECORDING_LOADS || part->kind != into->kind)
+        return moe_fail(err, MOE_MISMATCH, "only loads can be added up");
+    unite_layers(into, part, &layers, &local);
+    for (size_t s = 0; s < into->steps; s++)
+        moe_axis_add(&steps, into->step_number[s], &local);
+    for (size_t s = 0; s < part->steps; s++)
+        moe_axis_add(&steps, part->step_number[s], &local);
+    if (local.status == MOE_OK &&
+        moe_recording_make_loads(&sum, "these files", steps.n, layers.n,
+                                 (size_t)larger(into->experts, part->experts),
+                                 &local) == MOE_OK) {
+        take_numbers(&sum, &steps, &layers);
+        add_loads(&sum, into, &steps, &layers);
+        add_loads(&sum, part, &steps, &layers);
+    }
+    if (local.status == MOE_OK)
+        replace(into, &sum);
+    else
+        moe_recording_fini(&sum);
+    moe_axis_fini(&steps);
+    moe_axis_fini(&layers);
+    return moe_pass(err, &local);
+}
+
+/* ---- one after the other ---- */
+
+static moe_status append_steps(moe_recording *into, const moe_recording *part,
+                               moe_error *err)
+{
+    moe_recording all = {.kind = MOE_RECORDING_ANY};
+    const size_t row = (size_t)into->layers * (size_t)into->experts;
+    if (into->experts != part->experts)
+        return refuse("experts", into->experts, part->experts, err);
+    if (moe_recording_make_loads(&all, "these files", into->steps + part->steps,
+                                 (size_t)into->layers, (size_t)into->experts,
+                                 err) != MOE_OK) {
+        moe_recording_fini(&all);
+        return err->status;
+    }
+    memcpy(all.load, into->load, into->steps * row * sizeof *all.load);
+    memcpy(all.load + into->steps * row, part->load,
+           part->steps * row * sizeof *all.load);
+    memcpy(all.layer_number, into->layer_number,
+           (size_t)into->layers * sizeof *all.layer_number);
+    replace(into, &all);
+    return MOE_OK;
+}
+
+/* [layers][n][width] and [layers][m][width] become [layers][n + m][width]. */
+static void *join(const void *a, uint64_t n, const void *b, uint64_t m,
+                  size_t layers, size_t width, moe_error *err)
+{
+    char *to = moe_array_new(layers * (n + m), width, err);
+    for (size_t l = 0; to != NULL && l < layers; l++) {
+        memcpy(to + l * (n + m) * width, (const char *)a + l * n * width,
+               n * width);
+        memcpy(to + (l * (n + m) + n) * width, (const char *)b + l * m * width,
+               m * width);
+    }
+    return to;
+}
+
+/* Sequences of both; a part without any is one. */
+static void join_sequences(moe_recording *all, const moe_recording *a,
+                           const moe_recording *b, moe_error *err)
+{
+    const moe_recording *part[] = {a, b};
+    uint64_t at = 0, token = 0;
+    const uint64_t n = (a->seq_offset != NULL ? a->n_seqs : 1) +
+                       (b->seq_offset != NULL ? b->n_seqs : 1);
+    all->n_seqs = n;
+    all->seq_offset = moe_array_new(n + 1, sizeof *all->seq_offset, err);
+    if (a->seq_part != NULL && b->seq_part != NULL)
+        all->seq_part = moe_array_new(n, 1, err);
+    for (size_t i = 0; err->status == MOE_OK && i < 2; i++) {
+        const uint64_t own = part[i]->seq_offset != NULL ? part[i]->n_seqs : 1;
+        for (uint64_t s = 0; s < own; s++) {
+            all->seq_offset[at + s] =
+                token +
+                (part[i]->seq_offset != NULL ? part[i]->seq_offset[s] : 0);
+            if (all->seq_part != NULL)
+                all->seq_part[at + s] = part[i]->seq_part[s];
+        }
+        at += own;
+        token += part[i]->n_tokens;
+    }
+    if (err->status == MOE_OK)
+        all->seq_offset[n] = token;
+}
+
+static moe_status append_tokens(moe_recording *into, const moe_recording *part,
+                                moe_error *err)
+{
+    const uint64_t n = into->n_tokens, m = part->n_tokens;
+    const size_t l = (size_t)into->layers, k = (size_t)into->top_k;
+    moe_recording all = {.kind = MOE_RECORDING_TOKENS,
+                         .layers = into->layers,
+                         .top_k = into->top_k,
+                         .n_tokens = n + m};
+    if (into->top_k != part->top_k)
+        return refuse("choices of a token", into->top_k, part->top_k, err);
+    if (n + m > UINT32_MAX)
+        return moe_fail(err, MOE_FORMAT, "these files have too many tokens");
+    all.experts = larger(into->experts, part->experts);
+    all.layer_number =
+        join(into->layer_number, l, NULL, 0, 1, sizeof *all.layer_number, err);
+    all.experts_of =
+        join(into->experts_of, n * k, part->experts_of, m * k, l, 2, err);
+    if (into->gate != NULL && part->gate != NULL)
+        all.gate = join(into->gate, n * k, part->gate, m * k, l, 4, err);
+    if (into->token_id != NULL && part->token_id != NULL) {
+        all.token_id = join(into->token_id, n, part->token_id, m, 1, 4, err);
+        all.vocab_size = into->vocab_size > part->vocab_size ? into->vocab_size
+                                                             : part->vocab_size;
+    }
+    if (into->position != NULL && part->position != NULL)
+        all.position = join(into->position, n, part->position, m, 1, 4, err);
+    join_sequences(&all, into, part, err);
+    if (err->status == MOE_OK)
+        replace(into, &all);
+    else
+        moe_recording_fini(&all);
+    return err->status;
+}
+
+moe_status moe_recording_append(moe_recording *into, const moe_recording *part,
+                                moe_error *err)
+{
+    moe_error local = {0};
+    if (into->kind != part->kind)
+        moe_fail(&local, MOE_MISMATCH,
+                 "these files do not belong together: one has loads, one "
+                 "tokens");
+    else if (!same_layers(into, part))
+        moe_fail(&local, MOE_MISMATCH,
+                 "these files do not belong together: their layers differ "
+                 "(%d from %d, %d from %d)",
+                 into->layers, into->layer_number[0], part->layers,
+                 part->layer_number[0]);
+    else if (into->kind == MOE_RECORDING_LOADS)
+        append_steps(into, part, &local);
+    else
+        append_tokens(into, part, &local);
+    return moe_pass(err, &local);
+}
