@@ -24,7 +24,7 @@ static inline moe_model fixture_model(void)
                        .heads = 8,
                        .kv_heads = 4,
                        .head_dim = 8,
-                       .dtype = MOE_BF16,
+                       .dtype = MOE_DTYPE_BF16,
                        .form = MOE_FFN_SWIGLU,
                        .origin = "made for tests"};
 }

@@ -71,9 +71,11 @@ START_TEST(complete_file_is_read)
     ck_assert_str_eq(w->layers, "0,4,8-11");
     const moe_emulation *e = &x.emulation;
     ck_assert_str_eq(e->ffn, "exact");
-    ck_assert(e->scale == 16 && e->dtype == MOE_DTYPE_F32);
-    ck_assert(e->sync == MOE_SYNC_NONE && e->coordination == MOE_REPLICATED);
-    ck_assert(e->coordinator == MOE_DEDICATED && e->rebalance_every == 5);
+    ck_assert(e->scale == 16 && e->dtype == MOE_RUN_DTYPE_F32);
+    ck_assert(e->sync == MOE_SYNC_NONE &&
+              e->coordination == MOE_COORDINATION_REPLICATED);
+    ck_assert(e->coordinator == MOE_COORDINATOR_DEDICATED &&
+              e->rebalance_every == 5);
     ck_assert(!e->regret);
     ck_assert_int_eq(e->threads, 2);
     ck_assert_int_eq(x.n_strategies, 3);
@@ -121,9 +123,11 @@ START_TEST(everything_but_names_has_a_default)
     ck_assert_str_eq(w->layers, "all");
     const moe_emulation *e = &x.emulation;
     ck_assert_str_eq(e->ffn, "dnnl");
-    ck_assert(e->scale == 8 && e->dtype == MOE_DTYPE_AUTO);
-    ck_assert(e->sync == MOE_SYNC_PHASE && e->coordination == MOE_CENTRAL);
-    ck_assert(e->coordinator == MOE_SHARED && e->rebalance_every == 1);
+    ck_assert(e->scale == 8 && e->dtype == MOE_RUN_DTYPE_AUTO);
+    ck_assert(e->sync == MOE_SYNC_PHASE &&
+              e->coordination == MOE_COORDINATION_CENTRAL);
+    ck_assert(e->coordinator == MOE_COORDINATOR_SHARED &&
+              e->rebalance_every == 1);
     ck_assert(e->regret);
     ck_assert_int_eq(e->threads, 0);
     const moe_strategy *s = &x.strategy[0];

@@ -44,7 +44,7 @@ static void *new_weights(const bench *b, int layer, int expert)
 static double at(const bench *b, const void *p, size_t i)
 {
     float f;
-    if (b->shape.dtype == MOE_F32) {
+    if (b->shape.dtype == MOE_DTYPE_F32) {
         memcpy(&f, (const float *)p + i, sizeof f);
         return f;
     }
@@ -58,7 +58,7 @@ static double at(const bench *b, const void *p, size_t i)
 /* Round to bf16, nearest even. */
 static double rounded(const bench *b, float x)
 {
-    if (b->shape.dtype == MOE_F32)
+    if (b->shape.dtype == MOE_DTYPE_F32)
         return x;
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
@@ -132,11 +132,11 @@ static const struct {
     int dtype, form;
     double tolerance; /* of a row's norm */
 } kinds[] = {
-    {MOE_F32, MOE_FFN_SWIGLU, 1e-5},
-    {MOE_F32, MOE_FFN_LINEAR, 1e-5},
+    {MOE_DTYPE_F32, MOE_FFN_SWIGLU, 1e-5},
+    {MOE_DTYPE_F32, MOE_FFN_LINEAR, 1e-5},
     /* two or three roundings to 8 bits on the way */
-    {MOE_BF16, MOE_FFN_SWIGLU, 2e-2},
-    {MOE_BF16, MOE_FFN_LINEAR, 2e-2},
+    {MOE_DTYPE_BF16, MOE_FFN_SWIGLU, 2e-2},
+    {MOE_DTYPE_BF16, MOE_FFN_LINEAR, 2e-2},
 };
 
 enum { F32_KINDS = 2 }; /* come first */
@@ -215,7 +215,8 @@ START_TEST(combine_sums_by_gate_weight)
     const moe_ffn_shape shape = {.hidden = H,
                                  .inter = 4,
                                  .top_k = K,
-                                 .dtype = _i / 2 ? MOE_BF16 : MOE_F32,
+                                 .dtype =
+                                     _i / 2 ? MOE_DTYPE_BF16 : MOE_DTYPE_F32,
                                  .layers = layers};
     bench b;
     bench_init(&b, "dnnl", &shape);
@@ -260,7 +261,7 @@ START_TEST(weights_depend_on_seed_layer_and_expert_only)
     moe_ffn_shape shape = {.hidden = 9,
                            .inter = 5,
                            .top_k = 2,
-                           .dtype = _i ? MOE_BF16 : MOE_F32,
+                           .dtype = _i ? MOE_DTYPE_BF16 : MOE_DTYPE_F32,
                            .seed = 8,
                            .layers = layers};
     bench b, same, seeded;
@@ -291,7 +292,7 @@ START_TEST(rows_depend_on_seed_and_token_only)
     const moe_ffn_shape shape = {.hidden = 13,
                                  .inter = 5,
                                  .top_k = 2,
-                                 .dtype = MOE_F32,
+                                 .dtype = MOE_DTYPE_F32,
                                  .seed = 8,
                                  .layers = layers};
     bench b;
@@ -470,11 +471,11 @@ static const struct {
     int hidden, inter, dtype, form;
     size_t row, weight, out;
 } sizes[] = {
-    {64, 128, MOE_BF16, MOE_FFN_SWIGLU, 128, 64 + 3 * 64 * 128 * 2, 256},
-    {64, 128, MOE_F32, MOE_FFN_LINEAR, 256, 64 + 2 * 64 * 128 * 4, 256},
+    {64, 128, MOE_DTYPE_BF16, MOE_FFN_SWIGLU, 128, 64 + 3 * 64 * 128 * 2, 256},
+    {64, 128, MOE_DTYPE_F32, MOE_FFN_LINEAR, 256, 64 + 2 * 64 * 128 * 4, 256},
     /* matrices take whole blocks of the layout they are stored in */
-    {1, 1, MOE_BF16, MOE_FFN_SWIGLU, 8, 64 + 3 * 8192, 8},
-    {3, 5, MOE_BF16, MOE_FFN_LINEAR, 8, 64 + 2 * 8192, 12},
+    {1, 1, MOE_DTYPE_BF16, MOE_FFN_SWIGLU, 8, 64 + 3 * 8192, 8},
+    {3, 5, MOE_DTYPE_BF16, MOE_FFN_LINEAR, 8, 64 + 2 * 8192, 12},
 };
 
 START_TEST(sizes_hold_a_number_and_keep_alignment)
@@ -494,7 +495,7 @@ END_TEST
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("ffn");
-    const bool bf16 = moe_ffn_runs(MOE_BF16);
+    const bool bf16 = moe_ffn_runs(MOE_DTYPE_BF16);
     MOE_TEST_LOOP(suite, dnnl_equals_a_plain_computation,
                   MOE_ARRAY_LEN(jobs) *
                       (bf16 ? MOE_ARRAY_LEN(kinds) : F32_KINDS));

@@ -19,10 +19,14 @@ static const int LAYERS[] = {5};
 static const struct {
     int hidden, inter, dtype, form;
 } shapes[] = {
-    {64, 128, MOE_F32, MOE_FFN_SWIGLU},   {40, 72, MOE_F32, MOE_FFN_SWIGLU},
-    {8, 16, MOE_F32, MOE_FFN_SWIGLU},     {96, 48, MOE_F32, MOE_FFN_LINEAR},
-    {64, 128, MOE_BF16, MOE_FFN_SWIGLU},  {40, 72, MOE_BF16, MOE_FFN_SWIGLU},
-    {360, 200, MOE_BF16, MOE_FFN_SWIGLU}, {96, 48, MOE_BF16, MOE_FFN_LINEAR},
+    {64, 128, MOE_DTYPE_F32, MOE_FFN_SWIGLU},
+    {40, 72, MOE_DTYPE_F32, MOE_FFN_SWIGLU},
+    {8, 16, MOE_DTYPE_F32, MOE_FFN_SWIGLU},
+    {96, 48, MOE_DTYPE_F32, MOE_FFN_LINEAR},
+    {64, 128, MOE_DTYPE_BF16, MOE_FFN_SWIGLU},
+    {40, 72, MOE_DTYPE_BF16, MOE_FFN_SWIGLU},
+    {360, 200, MOE_DTYPE_BF16, MOE_FFN_SWIGLU},
+    {96, 48, MOE_DTYPE_BF16, MOE_FFN_LINEAR},
 };
 
 enum { F32_SHAPES = 4 }; /* come first */
@@ -70,7 +74,7 @@ static void end(fixture *f)
 
 static double element(const fixture *f, const void *row, int j)
 {
-    if (f->shape.dtype == MOE_F32)
+    if (f->shape.dtype == MOE_DTYPE_F32)
         return (double)((const float *)row)[j];
     uint32_t bits = (uint32_t)((const uint16_t *)row)[j] << 16;
     float x;
@@ -149,7 +153,7 @@ START_TEST(results_are_those_of_the_formula)
 {
     fixture f = make(_i);
     /* Two roundings of intermediates to bf16; sums of floats. */
-    const double limit = f.shape.dtype == MOE_BF16 ? 0x1p-6 : 1e-5;
+    const double limit = f.shape.dtype == MOE_DTYPE_BF16 ? 0x1p-6 : 1e-5;
     const uint32_t rows = TOKENS;
     char *data = moe_array_new(TOKENS, f.row_bytes, NULL);
     double *w = plain_weights(&f), out[1024], worst = 0.0;
@@ -177,7 +181,7 @@ static const uint32_t groups[][9] = {
 START_TEST(a_row_does_not_depend_on_its_company)
 {
     fixture f = make(_i);
-    const double limit = f.shape.dtype == MOE_BF16 ? 0x1p-6 : 1e-5;
+    const double limit = f.shape.dtype == MOE_DTYPE_BF16 ? 0x1p-6 : 1e-5;
     uint32_t ones[TOKENS];
     char *alone = moe_array_new(TOKENS, f.row_bytes, NULL);
     char *data = moe_array_new(TOKENS, f.row_bytes, NULL);
@@ -221,7 +225,7 @@ END_TEST
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("ffn_dnnl");
-    const bool bf16 = moe_ffn_runs(MOE_BF16);
+    const bool bf16 = moe_ffn_runs(MOE_DTYPE_BF16);
     const size_t n = bf16 ? MOE_ARRAY_LEN(shapes) : F32_SHAPES;
     MOE_TEST_LOOP(suite, results_are_those_of_the_formula, n);
     MOE_TEST_LOOP(suite, a_row_does_not_depend_on_its_company, n);

@@ -47,7 +47,7 @@ typedef struct moe_cluster {
     double link_bandwidth;     /* inside a node, B/s */
     double link_efficiency;    /* share of it that is payload */
     double link_latency_s;     /* inside a node, one message */
-    int link_topology;         /* moe_link_topology */
+    moe_link_topology link_topology;
     double network_bandwidth;  /* between nodes, B/s per GPU */
     double network_efficiency; /* share of it that is payload */
     double network_latency_s;

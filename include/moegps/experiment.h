@@ -26,26 +26,46 @@ typedef struct moe_workload {
     uint64_t seed;
 } moe_workload;
 
-typedef enum { MOE_DTYPE_AUTO, MOE_DTYPE_BF16, MOE_DTYPE_F32 } moe_run_dtype;
-typedef enum { MOE_SYNC_PHASE, MOE_SYNC_NONE } moe_sync;
-typedef enum { MOE_CENTRAL, MOE_REPLICATED } moe_coordination;
-typedef enum { MOE_SHARED, MOE_DEDICATED } moe_coordinator;
+/** Data type that experts are executed in. */
+typedef enum moe_run_dtype {
+    MOE_RUN_DTYPE_AUTO, /* what the CPU runs natively */
+    MOE_RUN_DTYPE_BF16,
+    MOE_RUN_DTYPE_F32
+} moe_run_dtype;
 
-/* How rows reach their experts. */
-typedef enum {
+/** Where ranks wait for each other. */
+typedef enum moe_sync {
+    MOE_SYNC_PHASE, /* before every collective phase, timed apart */
+    MOE_SYNC_NONE
+} moe_sync;
+
+/** Who plans. */
+typedef enum moe_coordination {
+    MOE_COORDINATION_CENTRAL,   /* one rank, which broadcasts its plan */
+    MOE_COORDINATION_REPLICATED /* every rank, all alike */
+} moe_coordination;
+
+/** Which rank that is, with central coordination. */
+typedef enum moe_coordinator {
+    MOE_COORDINATOR_SHARED,   /* rank 0, a GPU too */
+    MOE_COORDINATOR_DEDICATED /* the last, which is no GPU */
+} moe_coordinator;
+
+/** How rows reach their experts. */
+typedef enum moe_routing {
     MOE_ROUTING_AUTO,     /* direct where tokens are foretold */
     MOE_ROUTING_DISPATCH, /* all of them once the truth is known */
     MOE_ROUTING_DIRECT    /* to predicted experts first */
 } moe_routing;
 
 typedef struct moe_emulation {
-    char ffn[32];        /* name of the FFN back end */
-    int scale;           /* divides hidden and intermediate sizes */
-    int dtype;           /* moe_run_dtype */
-    int attention;       /* only "model": charged, never executed */
-    int sync;            /* moe_sync */
-    int coordination;    /* moe_coordination */
-    int coordinator;     /* moe_coordinator */
+    char ffn[32]; /* name of the FFN back end */
+    int scale;    /* divides hidden and intermediate sizes */
+    moe_run_dtype dtype;
+    int attention; /* only "model": charged, never executed */
+    moe_sync sync;
+    moe_coordination coordination;
+    moe_coordinator coordinator;
     int rebalance_every; /* iterations between plans */
     int threads;         /* OpenMP threads per rank; 0: from the binding */
     bool regret;         /* record which stage loses balance */
@@ -56,8 +76,8 @@ typedef struct moe_strategy {
     char name[64];
     char predictor_name[32], planner_name[32], split_name[32];
     char load[1024]; /* predictor file, or its name; "": none */
-    int slots;   /* per GPU and layer; 0: as many as the home placement needs */
-    int routing; /* moe_routing as asked for */
+    int slots; /* per GPU and layer; 0: as many as the home placement needs */
+    moe_routing routing; /* as asked for */
     bool plan_ahead; /* a plan comes into force one round after it is made */
     bool direct;     /* and as it will be */
     const moe_predictor *predictor;

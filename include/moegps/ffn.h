@@ -20,10 +20,10 @@
 /** Sizes that are executed, which `emulation.scale` made smaller. */
 typedef struct moe_ffn_shape {
     int hidden, inter, top_k; /* hidden >= 4: a row holds a token's number */
-    int dtype;                /* MOE_BF16 or MOE_F32: of rows and weights */
-    int form;                 /* moe_ffn_form */
-    uint64_t seed;            /* of weights and hidden vectors */
-    const int *layers;        /* [n_layers] numbers in the model; borrowed */
+    moe_dtype dtype;          /* of rows and weights, BF16 or F32 */
+    moe_ffn_form form;
+    uint64_t seed;     /* of weights and hidden vectors */
+    const int *layers; /* [n_layers] numbers in the model; borrowed */
 } moe_ffn_shape;
 
 /* Every expert's weights begin with this, whatever the back end, and it
@@ -89,7 +89,7 @@ size_t moe_ffn_out_bytes(const moe_ffn_shape *shape);
 /** Write the tag of an expert. */
 void moe_ffn_tag(void *weights, int layer, int expert);
 
-/** @return the best data type this CPU runs natively: MOE_BF16 or MOE_F32. */
+/** @return the best data type this CPU runs natively: MOE_DTYPE_BF16 or MOE_DTYPE_F32. */
 moe_dtype moe_ffn_native_dtype(void);
 
 /** @return whether this CPU can run a data type at all: oneDNN has bf16 from

@@ -9,7 +9,11 @@
 #include "moegps/options.h"
 #include "moegps/status.h"
 
-typedef enum moe_dtype { MOE_BF16, MOE_F32, MOE_FP8 } moe_dtype;
+typedef enum moe_dtype {
+    MOE_DTYPE_BF16,
+    MOE_DTYPE_F32,
+    MOE_DTYPE_FP8
+} moe_dtype;
 
 typedef enum moe_ffn_form {
     MOE_FFN_SWIGLU, /* (silu(x Wg) * (x Wu)) Wd : three matrices */
@@ -25,10 +29,10 @@ typedef struct moe_model {
     int intermediate;   /* inner width of one routed expert */
     int shared_experts; /* experts every token visits, same width; 0: none */
     int heads, kv_heads, head_dim; /* attention */
-    int dtype;          /* moe_dtype: of weights and activations, on the GPU */
+    moe_dtype dtype;               /* of weights and activations, on the GPU */
     double weight_bits; /* of one expert weight, scales included; 0: dtype's */
-    int form;           /* moe_ffn_form */
-    char origin[256];   /* where the numbers come from */
+    moe_ffn_form form;
+    char origin[256]; /* where the numbers come from */
 } moe_model;
 
 extern const moe_opt moe_model_options[];

@@ -21,7 +21,7 @@ typedef enum moe_opt_type {
     MOE_OPT_REAL,  /* double; "600e9" and "inf" are fine, NaN is not */
     MOE_OPT_BOOL,  /* bool; true, false, yes, no, on, off */
     MOE_OPT_TEXT,  /* char[size] */
-    MOE_OPT_ENUM,  /* int: index into choices */
+    MOE_OPT_ENUM,  /* an enumeration: index into choices */
     MOE_OPT_REALS, /* moe_reals: x,y,... or from:to:step */
     /* Of commands alone: the texts must outlive the settings. */
     MOE_OPT_STRING,  /* const char *: the text itself */

@@ -31,12 +31,12 @@ typedef enum moe_synth_split {
 } moe_synth_split;
 
 typedef struct moe_synth_params {
-    int kind;       /* moe_trace_kind */
+    moe_trace_kind kind;
     char model[64]; /* name to put into the trace */
     int layers, experts, top_k;
-    int seqs;              /* sequences, or steps of a load trace */
-    int tokens;            /* in each of them */
-    int shape;             /* moe_synth_shape */
+    int seqs;   /* sequences, or steps of a load trace */
+    int tokens; /* in each of them */
+    moe_synth_shape shape;
     double sigma;          /* lognormal */
     double exponent;       /* zipf */
     char shares[16384];    /* one weight per expert, comma-separated */
@@ -47,8 +47,8 @@ typedef struct moe_synth_params {
     double strength;       /* 0..1: share of tokens whose experts follow from
                               their id; the others are drawn afresh */
     double test_share;     /* of the sequences */
-    int split;             /* moe_synth_split */
-    bool noise;            /* load traces: draw every token's experts, instead
+    moe_synth_split split;
+    bool noise; /* load traces: draw every token's experts, instead
                               of rounding the expected counts */
     uint64_t seed;
 } moe_synth_params;

@@ -108,8 +108,8 @@ static moe_layer_work work_of(const job *j, int gpu, bool due)
 {
     const moe_advise *a = j->a;
     const moe_advise_side *s = j->side;
-    const double row = (double)a->p.model->hidden *
-                       moe_dtype_size((moe_dtype)a->p.model->dtype);
+    const double row =
+        (double)a->p.model->hidden * moe_dtype_size(a->p.model->dtype);
     const double by = gpu == s->busiest ? j->up : j->down;
     const bool plans = due && j->strategy != MOE_ADVISE_BASELINE;
     moe_layer_work w = {.tokens = j->scene->tokens,

@@ -135,7 +135,7 @@ void moe_run_print_plan(const moe_run_job *r)
            moe_engine_max_tokens(r->engine));
     printf("# executed: hidden %d, intermediate %d, %s; full: %d, %d\n",
            shape->hidden, shape->inter,
-           shape->dtype == MOE_BF16 ? "bf16" : "f32", r->model.hidden,
+           shape->dtype == MOE_DTYPE_BF16 ? "bf16" : "f32", r->model.hidden,
            r->model.intermediate);
     printf("# memory: expert weights at most %.2f GiB in all ranks together, "
            "rows about %.1f MiB and measurements %.1f MiB per rank (rank 0: "

@@ -41,9 +41,9 @@ static moe_price price_of(double time_s, double error)
  * widened on the fly; f32 runs as TF32, at half the rate of bf16. */
 static double peak_of(const moe_cluster *c, int dtype)
 {
-    if (dtype == MOE_FP8 && c->fp8_flops > 0)
+    if (dtype == MOE_DTYPE_FP8 && c->fp8_flops > 0)
         return c->fp8_flops;
-    return dtype == MOE_F32 ? c->peak_flops / 2 : c->peak_flops;
+    return dtype == MOE_DTYPE_F32 ? c->peak_flops / 2 : c->peak_flops;
 }
 
 static void set_links(void *state, double node_rate, double network_rate)
@@ -62,7 +62,7 @@ static moe_status init(void *state, const moe_model *model,
     *a = (analytic){
         .model = *model,
         .cluster = *cluster,
-        .element_bytes = moe_dtype_size((moe_dtype)model->dtype),
+        .element_bytes = moe_dtype_size(model->dtype),
         .weight_bytes = moe_model_weight_bytes(model),
         .flops = peak_of(c, model->dtype) * c->compute_efficiency,
         .memory_rate = c->memory_bandwidth * c->memory_efficiency,
@@ -254,7 +254,7 @@ static leg local_allreduce(const analytic *a, double local, double bytes)
     const double share = bytes / local, steps = local - 1;
     if (local < 2)
         return (leg){0, 0};
-    switch ((moe_link_topology)a->cluster.link_topology) {
+    switch (a->cluster.link_topology) {
     case MOE_LINK_MESH: {
         double edge = a->link_rate / peers_of(a, local);
         return (leg){steps * latency_s,

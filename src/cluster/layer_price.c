@@ -36,7 +36,7 @@ int moe_layer_attention_gpus(const moe_pricer *p)
 
 static double row_bytes(const moe_model *m)
 {
-    return (double)m->hidden * moe_dtype_size((moe_dtype)m->dtype);
+    return (double)m->hidden * moe_dtype_size(m->dtype);
 }
 
 /* One layer's part of a collective that serves `layers` at once: to or from

@@ -10,8 +10,10 @@
 #include "moegps/profile.h"
 #include "moegps/trace.h"
 
-static const char *const dtypes[] = {
-    [MOE_BF16] = "bf16", [MOE_F32] = "f32", [MOE_FP8] = "fp8", NULL};
+static const char *const dtypes[] = {[MOE_DTYPE_BF16] = "bf16",
+                                     [MOE_DTYPE_F32] = "f32",
+                                     [MOE_DTYPE_FP8] = "fp8",
+                                     NULL};
 
 static const char *const forms[] = {
     [MOE_FFN_SWIGLU] = "swiglu", [MOE_FFN_LINEAR] = "linear", NULL};
@@ -117,11 +119,11 @@ const moe_opt moe_model_options[] = {
 int moe_dtype_size(moe_dtype dtype)
 {
     switch (dtype) {
-    case MOE_FP8:
+    case MOE_DTYPE_FP8:
         return 1;
-    case MOE_BF16:
+    case MOE_DTYPE_BF16:
         return 2;
-    case MOE_F32:
+    case MOE_DTYPE_F32:
         break;
     }
     return 4;
@@ -136,7 +138,7 @@ double moe_model_weight_bytes(const moe_model *model)
 {
     if (model->weight_bits > 0)
         return model->weight_bits / 8;
-    return moe_dtype_size((moe_dtype)model->dtype);
+    return moe_dtype_size(model->dtype);
 }
 
 double moe_model_expert_bytes(const moe_model *model)

@@ -56,7 +56,7 @@ static void fill_shares(silicon *s, const moe_curve *curve, double error)
 {
     const double experts = s->model.experts, top_k = s->model.top_k;
     /* TF32 has half the rate of bf16; traffic is doubled as well. */
-    const double slower_by = s->model.dtype == MOE_F32 ? 2 : 1;
+    const double slower_by = s->model.dtype == MOE_DTYPE_F32 ? 2 : 1;
     s->launch_s = moe_curve_launch(curve);
     s->share_source[0] = MOE_PRICE_INTERPOLATED;
     for (size_t i = 1; i < GRID; i++) {
@@ -107,15 +107,16 @@ static moe_status choose_curve(const silicon *s, const moe_silicon *tables,
     const moe_model *m = &s->model;
     const choice *choices = bf16_choices;
     size_t n = MOE_ARRAY_LEN(bf16_choices);
-    if (m->dtype == MOE_FP8) {
+    if (m->dtype == MOE_DTYPE_FP8) {
         choices = fp8_choices;
         n = MOE_ARRAY_LEN(fp8_choices);
-    } else if (m->dtype == MOE_F32) {
+    } else if (m->dtype == MOE_DTYPE_F32) {
         choices = f32_choices;
         n = MOE_ARRAY_LEN(f32_choices);
     }
     const moe_ffn_change change = {
-        .weight_bytes = m->dtype == MOE_F32 ? 0 : moe_model_weight_bytes(m),
+        .weight_bytes =
+            m->dtype == MOE_DTYPE_F32 ? 0 : moe_model_weight_bytes(m),
         .matrices = m->form == MOE_FFN_SWIGLU ? 3 : 2,
         .bandwidth = s->dense.bandwidth,
     };
@@ -216,15 +217,15 @@ static moe_status init(void *state, const moe_model *model,
     s->cluster = *cluster;
     set_links(s, cluster->link_bandwidth, cluster->network_bandwidth);
     s->dense = (moe_dense_change){
-        .bytes = moe_dtype_size((moe_dtype)model->dtype) / 2.0,
+        .bytes = moe_dtype_size(model->dtype) / 2.0,
         .rate = 1,
         .bandwidth = cluster->tables_bandwidth > 0
                          ? cluster->memory_bandwidth / cluster->tables_bandwidth
                          : 1,
     };
-    if (model->dtype == MOE_FP8 && cluster->fp8_flops > 0)
+    if (model->dtype == MOE_DTYPE_FP8 && cluster->fp8_flops > 0)
         s->dense.rate = cluster->fp8_flops / cluster->peak_flops;
-    if (model->dtype == MOE_F32)
+    if (model->dtype == MOE_DTYPE_F32)
         s->dense.rate = 0.5;
     moe_silicon *tables = moe_silicon_open(NULL, &own);
     if (tables != NULL)
@@ -309,8 +310,7 @@ static moe_price ffn(const void *state, const uint32_t *rows, size_t n)
 static moe_price norm(const silicon *s, double elements)
 {
     const double launch_s = moe_silicon_dense_launch(s->gemm);
-    const double bytes =
-        2 * elements * moe_dtype_size((moe_dtype)s->model.dtype);
+    const double bytes = 2 * elements * moe_dtype_size(s->model.dtype);
     const double reach =
         s->cluster.memory_bandwidth * s->cluster.memory_efficiency;
     return (moe_price){launch_s + bytes / reach, MOE_PRICE_EXTRAPOLATED, 0.3};

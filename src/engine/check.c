@@ -69,7 +69,7 @@ void moe_engine_check_output(moe_engine *e, const moe_runner *r, int layer)
     float *reference =
         e->checks.reference + (size_t)layer * MOE_CHECK_TOKENS * h;
     const double limit =
-        e->shape.dtype == MOE_BF16 ? TOLERANCE_BF16 : TOLERANCE_F32;
+        e->shape.dtype == MOE_DTYPE_BF16 ? TOLERANCE_BF16 : TOLERANCE_F32;
     for (size_t t = 0; t < n_compared(e); t++) {
         const float *out = (const float *)(const void *)(e->out + t * stride);
         if (r->index == e->p.experiment->reference_index) {

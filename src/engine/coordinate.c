@@ -41,7 +41,8 @@ void moe_engine_coordination_fini(moe_engine *e)
 
 static bool replicated(const moe_engine *e)
 {
-    return e->p.experiment->emulation.coordination == MOE_REPLICATED;
+    return e->p.experiment->emulation.coordination ==
+           MOE_COORDINATION_REPLICATED;
 }
 
 void moe_engine_predict(moe_engine *e, moe_runner *r)

@@ -42,7 +42,7 @@ static void add_executed(const moe_engine *e, moe_facts *facts)
     moe_facts_add(facts, "ffn", "%s", em->ffn);
     moe_facts_add(facts, "scale", "%d", em->scale);
     moe_facts_add(facts, "executed_dtype", "%s",
-                  e->shape.dtype == MOE_BF16 ? "bf16" : "f32");
+                  e->shape.dtype == MOE_DTYPE_BF16 ? "bf16" : "f32");
     moe_facts_add(facts, "executed_hidden", "%d", e->shape.hidden);
     moe_facts_add(facts, "executed_intermediate", "%d", e->shape.inter);
     moe_facts_add(facts, "full_hidden", "%d", m->hidden);
@@ -50,7 +50,7 @@ static void add_executed(const moe_engine *e, moe_facts *facts)
     moe_facts_add(facts, "executed_row_bytes", "%zu",
                   moe_ffn_row_bytes(&e->shape));
     moe_facts_add(facts, "full_row_bytes", "%d",
-                  m->hidden * moe_dtype_size((moe_dtype)m->dtype));
+                  m->hidden * moe_dtype_size(m->dtype));
     moe_facts_add(facts, "threads", "%d", e->p.threads);
 }
 
@@ -60,7 +60,8 @@ void moe_engine_describe(const moe_engine *e, moe_facts *facts)
     add_inputs(e, facts);
     add_executed(e, facts);
     moe_facts_add(facts, "coordination", "%s",
-                  em->coordination == MOE_CENTRAL ? "central" : "replicated");
+                  em->coordination == MOE_COORDINATION_CENTRAL ? "central"
+                                                               : "replicated");
     add_routing(e->p.experiment, facts);
     moe_facts_add(facts, "rebalance_every", "%d", em->rebalance_every);
     moe_facts_add(facts, "gpus_per_node", "%d", e->p.cluster->gpus_per_node);

@@ -21,8 +21,7 @@ MOE_REGISTRY(moe_ffn)
 
 size_t moe_ffn_row_bytes(const moe_ffn_shape *shape)
 {
-    size_t bytes =
-        (size_t)shape->hidden * (size_t)moe_dtype_size((moe_dtype)shape->dtype);
+    size_t bytes = (size_t)shape->hidden * (size_t)moe_dtype_size(shape->dtype);
     return bytes < sizeof(uint64_t) ? sizeof(uint64_t) : bytes;
 }
 
@@ -39,7 +38,7 @@ static size_t padded(int size)
 size_t moe_ffn_matrix_bytes(const moe_ffn_shape *shape)
 {
     return padded(shape->hidden) * padded(shape->inter) *
-           (size_t)moe_dtype_size((moe_dtype)shape->dtype);
+           (size_t)moe_dtype_size(shape->dtype);
 }
 
 size_t moe_ffn_weight_bytes(const moe_ffn_shape *shape)
@@ -65,13 +64,13 @@ moe_dtype moe_ffn_native_dtype(void)
     /* Below this oneDNN emulates bf16, slower than f32. */
     return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
                    dnnl_cpu_isa_avx512_core_bf16
-               ? MOE_BF16
-               : MOE_F32;
+               ? MOE_DTYPE_BF16
+               : MOE_DTYPE_F32;
 }
 
 bool moe_ffn_runs(moe_dtype dtype)
 {
-    return dtype != MOE_BF16 ||
+    return dtype != MOE_DTYPE_BF16 ||
            (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) ==
                dnnl_cpu_isa_avx512_core;
 }

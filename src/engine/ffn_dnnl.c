@@ -61,7 +61,7 @@ typedef struct {
 
 static dnnl_data_type_t data_type(const dnnl_state *s)
 {
-    return s->dtype == MOE_BF16 ? dnnl_bf16 : dnnl_f32;
+    return s->dtype == MOE_DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
 }
 
 static void init_levels(dnnl_state *s)
@@ -215,7 +215,7 @@ static moe_status init(void *state, const moe_ffn_shape *shape, moe_error *err)
 {
     dnnl_state *s = state;
     s->shape = *shape;
-    s->dtype = (moe_dtype)shape->dtype;
+    s->dtype = shape->dtype;
     s->row_bytes = moe_ffn_row_bytes(shape);
     s->out_bytes = moe_ffn_out_bytes(shape);
     s->room = moe_ffn_matrix_bytes(shape);
@@ -248,7 +248,7 @@ static void fill_levels(moe_rng *rng, const dnnl_state *s, const float *f32,
     for (size_t at = 0; at < n; at += 8) {
         uint64_t bits = moe_rng_u64(rng);
         for (size_t j = 0; j < 8 && at + j < n; j++, bits >>= 8) {
-            if (s->dtype == MOE_BF16)
+            if (s->dtype == MOE_DTYPE_BF16)
                 ((uint16_t *)out)[at + j] = bf16[bits & 0xff];
             else
                 ((float *)out)[at + j] = f32[bits & 0xff];

@@ -85,7 +85,7 @@ WIDE static void swiglu_f32(float *restrict gate, const float *restrict up,
 
 void moe_ffn_swiglu(moe_dtype dtype, void *gate, const void *up, size_t n)
 {
-    if (dtype == MOE_BF16)
+    if (dtype == MOE_DTYPE_BF16)
         swiglu_bf16(gate, up, n);
     else
         swiglu_f32(gate, up, n);
@@ -105,7 +105,7 @@ WIDE static void relu_f32(float *x, size_t n)
 
 void moe_ffn_relu(moe_dtype dtype, void *x, size_t n)
 {
-    if (dtype == MOE_BF16)
+    if (dtype == MOE_DTYPE_BF16)
         relu_bf16(x, n);
     else
         relu_f32(x, n);
@@ -128,7 +128,7 @@ WIDE static void add_f32(float *restrict out, const float *restrict row,
 void moe_ffn_add(moe_dtype dtype, float *out, const void *row, float gate,
                  size_t n)
 {
-    if (dtype == MOE_BF16)
+    if (dtype == MOE_DTYPE_BF16)
         add_bf16(out, row, gate, n);
     else
         add_f32(out, row, gate, n);

@@ -167,8 +167,7 @@ struct moe_engine {
 /* Bytes of a row at the model's full size. */
 static inline double moe_engine_row_bytes(const moe_engine *e)
 {
-    return (double)e->p.model->hidden *
-           moe_dtype_size((moe_dtype)e->p.model->dtype);
+    return (double)e->p.model->hidden * moe_dtype_size(e->p.model->dtype);
 }
 
 /* One reading of both clocks, in s. */

@@ -36,7 +36,7 @@ static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
         .sequences = x->workload.batch,
         .collects = e->it.collects,
         .plans = e->it.plans,
-        .central = x->emulation.coordination == MOE_CENTRAL,
+        .central = x->emulation.coordination == MOE_COORDINATION_CENTRAL,
         .layers = e->p.n_layers,
         .ahead = r->spec->plan_ahead,
         .planner_s = e->it.planner_cpu[l],

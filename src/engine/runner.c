@@ -37,7 +37,8 @@ moe_status moe_runner_new_planner(const moe_engine *e, const moe_runner *r,
 
 static moe_status make_planner(moe_engine *e, moe_runner *r, moe_error *err)
 {
-    bool central = e->p.experiment->emulation.coordination == MOE_CENTRAL;
+    bool central =
+        e->p.experiment->emulation.coordination == MOE_COORDINATION_CENTRAL;
     if (!r->spec->planner->plans || (central && e->ctx->rank != e->coordinator))
         return MOE_OK;
     return moe_runner_new_planner(e, r, &r->planner, err);

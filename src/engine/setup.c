@@ -49,7 +49,7 @@ static moe_status find_layers(moe_engine *e, moe_error *err)
 static void find_place(moe_engine *e)
 {
     const bool dedicated =
-        e->p.experiment->emulation.coordinator == MOE_DEDICATED;
+        e->p.experiment->emulation.coordinator == MOE_COORDINATOR_DEDICATED;
     e->layout = (moe_layout){e->ctx->size - (dedicated ? 1 : 0),
                              e->p.cluster->gpus_per_node};
     e->coordinator = dedicated ? e->ctx->size - 1 : 0;
@@ -80,6 +80,18 @@ static int scaled(int size, int scale)
     return (part + 7) / 8 * 8;
 }
 
+static moe_dtype executed_dtype(moe_run_dtype asked)
+{
+    switch (asked) {
+    case MOE_RUN_DTYPE_BF16:
+        return MOE_DTYPE_BF16;
+    case MOE_RUN_DTYPE_F32:
+        return MOE_DTYPE_F32;
+    default:
+        return moe_ffn_native_dtype();
+    }
+}
+
 static moe_status make_ffn(moe_engine *e, moe_error *err)
 {
     const moe_emulation *em = &e->p.experiment->emulation;
@@ -87,10 +99,7 @@ static moe_status make_ffn(moe_engine *e, moe_error *err)
     e->shape = (moe_ffn_shape){.hidden = scaled(m->hidden, em->scale),
                                .inter = scaled(m->intermediate, em->scale),
                                .top_k = m->top_k,
-                               .dtype = em->dtype == MOE_DTYPE_BF16 ? MOE_BF16
-                                        : em->dtype == MOE_DTYPE_F32
-                                            ? MOE_F32
-                                            : (int)moe_ffn_native_dtype(),
+                               .dtype = executed_dtype(em->dtype),
                                .form = m->form,
                                .seed = e->p.experiment->workload.seed,
                                .layers = e->p.layers};
@@ -265,7 +274,8 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
     e->p = *params;
     e->checks.validation.max_output_error = NAN;
     e->gpu_comm = MPI_COMM_NULL;
-    if (params->experiment->emulation.coordinator == MOE_DEDICATED &&
+    if (params->experiment->emulation.coordinator ==
+            MOE_COORDINATOR_DEDICATED &&
         ctx->size < 2)
         moe_fail(&ctx->err, MOE_USAGE,
                  "emulation.coordinator: dedicated needs at least 2 ranks");

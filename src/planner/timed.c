@@ -128,7 +128,7 @@ static double exchange_time(const timed_state *s, double load)
 {
     const moe_layout *y = &s->pricer.layout;
     const moe_model *m = s->pricer.model;
-    const double bytes = load * m->hidden * moe_dtype_size((moe_dtype)m->dtype);
+    const double bytes = load * m->hidden * moe_dtype_size(m->dtype);
     const int local = y->gpus < y->gpus_per_node ? y->gpus : y->gpus_per_node;
     const moe_exchange x = {.gpus = y->gpus,
                             .nodes = moe_layout_nodes(y),

@@ -89,7 +89,8 @@ static size_t bare_bytes(const bare *x)
 
 static void make_bare(bare *x, const moe_ffn_shape *shape, int rows, bool plain)
 {
-    dnnl_data_type_t type = shape->dtype == MOE_BF16 ? dnnl_bf16 : dnnl_f32;
+    dnnl_data_type_t type =
+        shape->dtype == MOE_DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
     make_matmul(&x->wide, rows, shape->hidden, shape->inter, type, plain);
     make_matmul(&x->tall, rows, shape->inter, shape->hidden, type, plain);
     x->weights = bench_array(EXPERTS, bare_bytes(x));
@@ -260,7 +261,7 @@ static void one_shape(int hidden, int inter, int dtype)
     ours o;
     make_ours(&o, &shape, 1024);
     printf("  %d x %d %s, GFLOP/s\n", hidden, inter,
-           dtype == MOE_BF16 ? "bf16" : "f32");
+           dtype == MOE_DTYPE_BF16 ? "bf16" : "f32");
     printf("  %6s %8s %13s %9s %9s %7s %7s   >= %.2f\n", "rows", "ours",
            "[min max]", "row-major", "blocked", "ratio", "ratio", TARGET);
     for (size_t i = 0; i < MOE_ARRAY_LEN(rows); i++)
@@ -280,8 +281,8 @@ int main(int argc, char **argv)
     printf("   %d experts in turn, median of %d, CPU time\n", EXPERTS, SAMPLES);
     must(dnnl_engine_create(&engine, dnnl_cpu, 0));
     must(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags));
-    for (int dtype = MOE_BF16; dtype <= MOE_F32; dtype++) {
-        if (dtype == MOE_BF16 && moe_ffn_native_dtype() != MOE_BF16)
+    for (int dtype = MOE_DTYPE_BF16; dtype <= MOE_DTYPE_F32; dtype++) {
+        if (dtype == MOE_DTYPE_BF16 && moe_ffn_native_dtype() != MOE_DTYPE_BF16)
             continue;
         for (size_t s = 0; s < MOE_ARRAY_LEN(shapes); s++)
             one_shape(shapes[s][0], shapes[s][1], dtype);

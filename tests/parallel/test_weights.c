@@ -58,7 +58,7 @@ static moe_status store_init(store *s, int c)
     s->shape = (moe_ffn_shape){.hidden = cases[c].hidden,
                                .inter = cases[c].inter,
                                .top_k = 1,
-                               .dtype = MOE_F32,
+                               .dtype = MOE_DTYPE_F32,
                                .seed = 5,
                                .layers = model_layers};
     const int l = cases[c].layers, e = cases[c].experts, g = test_ctx.size;
