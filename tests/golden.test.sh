@@ -78,7 +78,9 @@ change_is_seen() {
 
 recalls='f["prediction/recall"][:] = 0.75
     f["prediction/recall"][0] = 0.25
-    f["prediction/recall"][1] = 0.5'
+    f["prediction/recall"][1] = 0.5
+    f["strategies/foretells_tokens"][:] = 1
+    f["strategies/knows_future"][:] = 0'
 top_k='f["config"].attrs["top_k"] = 2'
 
 check "4 ranks make a file" make_file 4 four
