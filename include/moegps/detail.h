@@ -57,6 +57,11 @@ typedef struct moe_detail {
 moe_status moe_detail_read(const moe_view *view, int strategy, moe_clock clock,
                            moe_detail *out, moe_error *err);
 
+/** @return time of a rank in an iteration over the mean of all ranks. */
+double moe_detail_straggle(const moe_detail *detail,
+                           const moe_ledger_dims *dims, int iteration,
+                           int rank);
+
 /** @return the text of an attribute; "" without. Borrowed. */
 const char *moe_detail_fact(const moe_detail *detail, const char *name);
 

@@ -26,6 +26,7 @@ typedef struct moe_scaling_curve {
 
 typedef struct moe_scaling {
     int strategies; /* those of the first run; 0: there is nothing to compare */
+    moe_clock clock; /* the one that counts: wall only if it does in all runs */
     moe_scaling_curve *curve[MOE_N_CLOCKS]; /* [strategies], owned */
 } moe_scaling;
 

@@ -30,6 +30,13 @@ int moe_least(const double *time_s, int n);
 int moe_fastest(const moe_view *view, moe_clock clock, moe_contenders who,
                 int taken);
 
+typedef struct moe_strategies {
+    int n, at[MOE_MAX_STRATEGIES]; /* numbers of strategies */
+} moe_strategies;
+
+/** @return those that foretell tokens among some, by rising recall. */
+moe_strategies moe_by_recall(const moe_view *view, moe_contenders who);
+
 typedef struct moe_verdict {
     moe_clock clock;  /* the one that counts */
     int best;         /* the fastest that can be built; -1: none was measured */

@@ -90,6 +90,10 @@ moe_status moe_scaling_init(moe_scaling *out, const moe_view *views, size_t n,
     if (!comparable(views, n))
         return MOE_OK;
     all.strategies = views[0].dims.strategies;
+    all.clock = MOE_CLOCK_WALL;
+    for (size_t i = 0; i < n; i++)
+        if (views[i].oversubscribed)
+            all.clock = MOE_CLOCK_GPU;
     for (int c = 0; c < MOE_N_CLOCKS; c++) {
         all.curve[c] =
             moe_array_new((size_t)all.strategies, sizeof *all.curve[c], &local);

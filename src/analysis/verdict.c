@@ -49,6 +49,22 @@ int moe_fastest(const moe_view *view, moe_clock clock, moe_contenders who,
     return moe_least(time_s, view->dims.strategies);
 }
 
+moe_strategies moe_by_recall(const moe_view *view, moe_contenders who)
+{
+    const moe_strategy_view *strategy = view->strategy;
+    moe_strategies all = {0};
+    for (int s = 0; s < view->dims.strategies; s++) {
+        const double recall = strategy[s].recall.median;
+        if (isnan(recall) || !moe_contends(view, s, who))
+            continue;
+        int at = all.n++;
+        for (; at > 0 && strategy[all.at[at - 1]].recall.median > recall; at--)
+            all.at[at] = all.at[at - 1];
+        all.at[at] = s;
+    }
+    return all;
+}
+
 moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
                             moe_error *err)
 {

@@ -357,6 +357,17 @@ moe_status moe_detail_read(const moe_view *view, int strategy, moe_clock clock,
     return MOE_OK;
 }
 
+double moe_detail_straggle(const moe_detail *detail,
+                           const moe_ledger_dims *dims, int iteration, int rank)
+{
+    const size_t stride = (size_t)dims->iterations;
+    const double *busy = detail->busy + iteration;
+    double sum = 0;
+    for (int g = 0; g < dims->gpus; g++)
+        sum += busy[(size_t)g * stride];
+    return busy[(size_t)rank * stride] * dims->gpus / sum;
+}
+
 const char *moe_detail_fact(const moe_detail *detail, const char *name)
 {
     for (size_t i = 0; i < detail->n_facts; i++)
