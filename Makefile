@@ -61,6 +61,14 @@ $(BUILD)/version.h: FORCE
 	@printf '#define MOE_%s "%s"\n' VERSION '$(VERSION)' CFLAGS \
 	    '$(strip $(ALL_CFLAGS))' CC '$(CC)' PREFIX '$(PREFIX)' $(into)
 
+# Templates of figures, as rows of C: {"name", "text"},
+$(BUILD)/gnuplot_templates.h: $(wildcard src/figures/*.gp)
+	@mkdir -p $(@D)
+	@for f in $^; do echo "{\"$$(basename $$f .gp)\","; \
+	    sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo '},'; done > $@
+
+$(BUILD)/figures/templates.o: $(BUILD)/gnuplot_templates.h
+
 $(BUILD)/moegps: $(BUILD)/cli/main.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)

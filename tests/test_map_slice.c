@@ -266,15 +266,17 @@ START_TEST(sentences_have_the_flips)
 }
 END_TEST
 
-/* @return the figure's script; the caller frees it. */
+/* @return the figure's variables; the caller frees them. */
 static char *script_of(const moe_map_slice *x, double skew, double bandwidth)
 {
-    const moe_plot_scene scene = {
-        .slice = x, .mark = {skew, bandwidth}, .name = "map"};
+    const moe_plot_subject subject = {
+        .slice = x, .skew = skew, .bandwidth = bandwidth};
+    const moe_plot_data data = {0};
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    moe_plot_map.script(&scene, out);
+    moe_script script = {.out = out};
+    moe_plot_map.script(&subject, &data, &script);
     fclose(out);
     return text;
 }
@@ -284,12 +286,12 @@ START_TEST(point_is_marked_if_there_is_one)
     moe_map m = example(_i == 1);
     moe_map_slice x = slice_of(&m, 0);
     char *text = script_of(&x, 2.5, 100e9);
-    ck_assert_ptr_nonnull(strstr(text, _i == 1 ? "$mark << EOD\n2.5,1\nEOD\n"
-                                               : "$mark << EOD\n2.5,100\n"));
-    ck_assert_ptr_nonnull(strstr(text, "$mark using 1:2 with points"));
+    ck_assert_ptr_nonnull(
+        strstr(text, _i == 1 ? "$run << EOD\n2.5,1\nEOD\nn_run = 1\n"
+                             : "$run << EOD\n2.5,100\nEOD\nn_run = 1\n"));
     free(text);
     text = script_of(&x, NAN, NAN);
-    ck_assert_ptr_null(strstr(text, "$mark"));
+    ck_assert_ptr_nonnull(strstr(text, "$run << EOD\nEOD\nn_run = 0\n"));
     free(text);
     moe_map_slice_fini(&x);
     moe_map_fini(&m);

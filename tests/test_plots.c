@@ -1,12 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "../src/figures/plot_frame.h"
+#include "moegps/plots.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../src/figures/data.h"
+#include "../src/figures/gnuplot.h"
+#include "../src/figures/legend.h"
+#include "../src/figures/plot_rows.h"
+#include "../src/figures/templates.h"
 #include "harness.h"
 #include "moegps/mem.h"
+
+/* ---- text that is kept ---- */
+
+typedef struct text {
+    FILE *out;
+    char *text;
+    size_t size;
+} text;
+
+static moe_script begin(text *t)
+{
+    t->out = open_memstream(&t->text, &t->size);
+    return (moe_script){.out = t->out};
+}
+
+/* Check what was written. */
+static void expect(text *t, const char *expected)
+{
+    fclose(t->out);
+    ck_assert_str_eq(t->text, expected);
+    free(t->text);
+}
+
+/* ---- axes ---- */
 
 /* What an axis is given, where it ends, and how far ticks are apart. */
 static const struct {
@@ -39,43 +68,183 @@ END_TEST
 
 START_TEST(logarithmic_axis_is_labelled_at_1_2_5)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    const moe_axis one = {3, 3}, wide = {1, 5000};
-    moe_axis_put_log(&one, "x", out);
-    moe_axis_put_log(&wide, "x", out);
-    moe_axis_put_log(&moe_axis_empty, "x", out);
-    fclose(out);
-    ck_assert_str_eq(text, "set logscale x\nset xrange [1.5:6]\n"
-                           "set xtics (2, 5)\n"
-                           "set logscale x\nset xrange [0.5:10000]\n"
-                           "set xtics (1, 10, 100, 1000, 10000)\n"
-                           "set logscale x\nset xrange [1:10]\n"
-                           "set xtics (1, 2, 5, 10)\n");
-    free(text);
+    static const struct {
+        moe_axis axis;
+        const char *expected;
+    } cases[] = {
+        {{3, 3},
+         "x_low = 1.5\nx_high = 6\nn_x_ticks = 2\n"
+         "array x_tick[2] = [2, 5]\n"},
+        {{1, 5000},
+         "x_low = 0.5\nx_high = 10000\nn_x_ticks = 5\n"
+         "array x_tick[5] = [1, 10, 100, 1000, 10000]\n"},
+        {{INFINITY, -INFINITY},
+         "x_low = 1\nx_high = 10\nn_x_ticks = 4\n"
+         "array x_tick[4] = [1, 2, 5, 10]\n"},
+    };
+    for (size_t i = 0; i < MOE_ARRAY_LEN(cases); i++) {
+        text t;
+        moe_script to = begin(&t);
+        moe_axis_put_log(&cases[i].axis, "x", &to);
+        expect(&t, cases[i].expected);
+    }
 }
 END_TEST
+
+/* A file may say anything: what has too many decades has fewer ticks. */
+START_TEST(logarithmic_axis_of_many_decades_has_room)
+{
+    const moe_axis ends = {1e-300, 1e300};
+    double tick[MOE_LOG_TICKS + 1];
+    tick[MOE_LOG_TICKS] = -1;
+    ck_assert_int_eq(moe_axis_log_ticks(&ends, tick), MOE_LOG_TICKS);
+    ck_assert_double_eq(tick[MOE_LOG_TICKS], -1);
+}
+END_TEST
+
+/* ---- names in gnuplot's language, and in data ---- */
+
+static const struct {
+    const char *name, *quoted, *tick, *field;
+} names[] = {
+    {"baseline", "'baseline'", "'baseline'", "baseline"},
+    {"acc 90%", "'acc 90%'", "'acc 90%%'", "acc 90%"},
+    {"%s%%d", "'%s%%d'", "'%%s%%%%d'", "%s%%d"},
+    {"a_b^c {x}@m", "'a_b^c {x}@m'", "'a_b^c {x}@m'", "a_b^c {x}@m"},
+    {"it's", "'it''s'", "'it''s'", "it's"},
+    {"'' a'b", "''.\"\\047\".''.\"\\047\".' a''b'",
+     "''.\"\\047\".''.\"\\047\".' a''b'", "'' a'b"},
+    {"`date` $x \\n", "'`date` $x \\n'", "'`date` $x \\n'", "`date` $x \\n"},
+    {"say \"hi\", you", "'say \"hi\", you'", "'say \"hi\", you'",
+     "\"say 'hi', you\""},
+    {"\"", "'\"'", "'\"'", "\"'\""},
+    {"two\nlines\t", "'two lines '", "'two'.\"\\n\".'lines '", "two lines "},
+    {" \u20ac", "' \u20ac'", "' \u20ac'", "\" \u20ac\""},
+    {"", "''", "''", ""},
+};
+
+START_TEST(names_are_escaped_as_their_reader_needs)
+{
+    text t;
+    moe_script to = begin(&t);
+    moe_script_item_text(&to, names[_i].name);
+    expect(&t, names[_i].quoted);
+
+    to = begin(&t);
+    moe_script_item_tick(&to, names[_i].name, 80);
+    expect(&t, names[_i].tick);
+
+    begin(&t);
+    moe_plot_data data = {.out = t.out};
+    char expected[80];
+    snprintf(expected, sizeof expected, "a,%s\n1,%s", names[_i].field,
+             names[_i].field);
+    moe_data_columns(&data, "a");
+    moe_data_column(&data, names[_i].name);
+    moe_data_number(&data, 1);
+    moe_data_text(&data, names[_i].name);
+    expect(&t, expected);
+}
+END_TEST
+
+/* gnuplot cuts labels that it formats after 49 bytes, which may be within a
+ * character. */
+START_TEST(labels_with_a_per_cent_sign_are_cut_between_characters)
+{
+    const char *name = "%\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"
+                       "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac";
+    text t;
+    moe_script to = begin(&t);
+    moe_script_item_tick(&to, name, 80);
+    moe_script_item_tick(&to, name + 1, 80);
+    moe_script_item_tick(&to, "a-name-of-a-cluster", 8);
+    expect(&t, "'%%\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"
+               "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac~', "
+               "'\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"
+               "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac', "
+               "'a-name-~'");
+}
+END_TEST
+
+START_TEST(variables_are_in_gnuplots_language)
+{
+    static const int numbers[] = {1, -2};
+    text t;
+    moe_script to = begin(&t);
+    moe_script_number(&to, "x", 0.1);
+    moe_script_number(&to, "y", NAN);
+    moe_script_text(&to, "z", "%d %%", 5);
+    moe_script_integers(&to, "a", numbers, 2);
+    moe_script_integers(&to, "none", numbers, 0);
+    expect(&t, "x = 0.1\ny = NaN\nz = '5 %'\narray a[2] = [1, -2]\n"
+               "array none[1] = []\n");
+}
+END_TEST
+
+START_TEST(data_keeps_what_columns_span)
+{
+    text t;
+    begin(&t);
+    moe_plot_data data = {.out = t.out};
+    moe_data_columns(&data, "a,b,c");
+    for (int i = 0; i < 2; i++) {
+        const double row[] = {i, i == 0 ? NAN : 7, 5 - i};
+        moe_data_numbers(&data, row, 3);
+    }
+    const moe_axis all = moe_data_span(&data, 1, 3);
+    const moe_axis b = moe_data_span(&data, 2, 2);
+    ck_assert_double_eq(all.low, 0);
+    ck_assert_double_eq(all.high, 7);
+    ck_assert_double_eq(b.low, 7);
+    expect(&t, "a,b,c\n0,,5\n1,7,4");
+}
+END_TEST
+
+/* ---- legends and rows ---- */
+
+/* @return a variable of a script. */
+static double value_of(const char *script, const char *name)
+{
+    char wanted[32];
+    snprintf(wanted, sizeof wanted, "%s = ", name);
+    const char *found = strstr(script, wanted);
+    ck_assert_ptr_nonnull(found);
+    return atof(found + strlen(wanted));
+}
+
+/* @return pixels above the axes. */
+static double top_of(const moe_legend *legend, const char *y_title)
+{
+    text t;
+    moe_script to = begin(&t);
+    moe_legend_put(legend, y_title, 100, &to);
+    fclose(t.out);
+    const double top = value_of(t.text, "top");
+    ck_assert_double_eq(value_of(t.text, "height"), top + 100);
+    free(t.text);
+    return top;
+}
 
 /* Every entry is within the figure, and none is upon another. */
 START_TEST(legend_flows_in_lines)
 {
-    moe_plot_head head = {0};
-    const int empty = moe_plot_head_height(&head);
-    moe_plot_head_add(&head, "short", MOE_LOOK_BOX, 1, 0);
-    const int one = moe_plot_head_height(&head);
-    moe_plot_head_add(&head, "short, too", MOE_LOOK_LINE, 2, 1);
-    ck_assert_int_eq(moe_plot_head_height(&head), one);
-    for (int i = 0; i < 2 * MOE_PLOT_ENTRIES; i++)
-        moe_plot_head_add(&head,
-                          "a-strategy-with-quite-a-long-name-of-63-"
-                          "bytes-which-is-the-most-of-al",
-                          MOE_LOOK_POINT, 3, 7);
-    ck_assert_int_eq(head.n, MOE_PLOT_ENTRIES);
-    ck_assert_int_gt(one, empty);
-    const int line = moe_plot_head_height(&head) - one;
-    ck_assert_int_eq(line % (MOE_PLOT_ENTRIES - 2), 0);
-    ck_assert_int_ge(line / (MOE_PLOT_ENTRIES - 2), 15);
+    enum { MANY = 30 };
+    moe_legend legend = {0};
+    const double empty = top_of(&legend, "");
+    moe_legend_add(&legend, "short", MOE_LEGEND_BOX, 1, 0);
+    const double one = top_of(&legend, "");
+    const double line = top_of(&legend, "y") - one;
+    ck_assert_double_gt(one, empty);
+    moe_legend_add(&legend, "short, too", MOE_LEGEND_LINE, 2, 1);
+    ck_assert_double_eq(top_of(&legend, ""), one);
+    for (int i = 0; i < MANY; i++)
+        moe_legend_add(&legend,
+                       "a-strategy-with-quite-a-long-name-of-63-"
+                       "bytes-which-is-the-most-of-al",
+                       MOE_LEGEND_POINT, 3, 7);
+    ck_assert_double_eq(top_of(&legend, ""), one + MANY * line);
+    moe_legend_add(&legend, "", MOE_LEGEND_POINT, 0, 1); /* not named */
+    ck_assert_double_eq(top_of(&legend, ""), one + MANY * line);
 }
 END_TEST
 
@@ -83,41 +252,138 @@ END_TEST
 static const struct {
     const char *name, *shown;
 } rows[] = {
-    {"baseline", "\"baseline\" 0"},
+    {"baseline", "['baseline']"},
     {"distribution-only-duplicate-quota",
-     "\"distribution-only-\\nduplicate-quota\" 0"},
-    {"a'name\"with`all\\of,it", "\"a name with all of;it\" 0"},
+     "['distribution-only-'.\"\\n\".'duplicate-quota']"},
     {"wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww",
-     "\"wwwwwwwwwwwwwwwwwwwwww\\nwwwwwwwwwwwwwwwwwwwwww~\" 0"},
-    {"\u20ac\u20ac\u20ac", "\"\u20ac\u20ac\u20ac\" 0"},
-    {"", "\"\" 0"},
+     "['wwwwwwwwwwwwwwwwwwwwww'.\"\\n\".'wwwwwwwwwwwwwwwwwwwwww~']"},
+    {"\u20ac\u20ac\u20ac", "['\u20ac\u20ac\u20ac']"},
+    {"acc 90%", "['acc 90%%']"},
+    {"two\nlines", "['two lines']"},
+    {"", "['']"},
 };
 
 START_TEST(names_of_rows_fit)
 {
     moe_strategy_view strategy = {0};
-    moe_view view = {.dims = {.strategies = 1}, .strategy = &strategy};
-    moe_run_analysis run = {.view = &view};
-    const moe_plot_scene scene = {.run = &run};
+    const moe_view view = {.dims = {.strategies = 1}, .strategy = &strategy};
     snprintf(strategy.name, sizeof strategy.name, "%s", rows[_i].name);
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    moe_plot_rows(&scene, out);
+    text t;
+    moe_script to = begin(&t);
+    moe_plot_rows_put(&view, &to);
+    fclose(t.out);
+    ck_assert_msg(strstr(t.text, rows[_i].shown) != NULL, "%s", t.text);
+    ck_assert_int_ge(moe_plot_rows_ticks(&view), 5);
+    free(t.text);
+}
+END_TEST
+
+/* ---- figures ---- */
+
+enum { ITERATIONS = 3 };
+
+/* A run whose strategies are all different; names[] are among theirs. */
+static moe_view view_of(int strategies)
+{
+    moe_view v = {.dims = {.strategies = strategies,
+                           .iterations = ITERATIONS,
+                           .gpus = 2,
+                           .experts = 4},
+                  .measured = ITERATIONS,
+                  .period = 1};
+    v.config = moe_strdup("", NULL);
+    v.strategy = moe_array_new((size_t)strategies, sizeof *v.strategy, NULL);
+    for (int s = 0; s < strategies; s++) {
+        moe_strategy_view *y = &v.strategy[s];
+        const moe_summary time = {.n = ITERATIONS,
+                                  .median = 1e-3 * (s + 1),
+                                  .ci_low = NAN,
+                                  .ci_high = NAN};
+        snprintf(y->name, sizeof y->name, "%s",
+                 s < (int)MOE_ARRAY_LEN(names) ? names[s].name : "more");
+        for (int c = 0; c < MOE_N_CLOCKS; c++) {
+            y->layer_time[c] =
+                moe_array_new(ITERATIONS, sizeof *y->layer_time[c], NULL);
+            for (int i = 0; i < ITERATIONS; i++)
+                y->layer_time[c][i] = 1e-3 * (s + i + 1);
+            y->summary[c] = time;
+            y->speedup[c] = (moe_ratio){ITERATIONS, 1.0 / (s + 1), NAN, NAN};
+            y->phase[c][MOE_PHASE_PREDICT] = 1e-6 * (s + 1);
+            y->phase[c][MOE_PHASE_FFN] = 1e-3 * (s + 1);
+        }
+        y->recall.median = 0.01 * (s + 1);
+        y->bound = (moe_summary){.n = ITERATIONS, .mean = 1.1};
+    }
+    return v;
+}
+
+/* More strategies than curves, marks and colours; names that are syntax
+ * elsewhere. */
+START_TEST(figures_of_many_strategies_are_drawn)
+{
+    static const int counts[] = {1, 5, 14, MOE_MAX_STRATEGIES};
+    moe_view view = view_of(counts[_i]);
+    moe_run_analysis run = {.view = &view, .verdict = {.clock = MOE_CLOCK_GPU}};
+    const moe_analysis analysis = {.run = &run, .n = 1};
+    moe_plots plots = {0};
+    ck_assert_int_eq(moe_plots_draw(&analysis, test_dir, &plots, NULL), MOE_OK);
+    ck_assert_uint_ge(plots.n, 3);
+    for (size_t i = 0; i < plots.n; i++) {
+        ck_assert_msg(plots.item[i].failure == NULL, "%s: %s",
+                      plots.item[i].name, plots.item[i].failure);
+        ck_assert_int_eq(plots.item[i].svg != NULL, plots.gnuplot);
+        if (!plots.gnuplot || counts[_i] < 5)
+            continue;
+        ck_assert_msg(strstr(plots.item[i].svg, "a_b^c {x}@m<") != NULL, "%s",
+                      plots.item[i].name);
+        ck_assert_ptr_nonnull(strstr(plots.item[i].svg, ">acc 90%<"));
+    }
+    moe_plots_fini(&plots);
+    moe_view_free(&view);
+}
+END_TEST
+
+START_TEST(templates_are_part_of_the_program)
+{
+    ck_assert_ptr_nonnull(strstr(moe_template("frame"), "set encoding utf8\n"));
+    ck_assert_ptr_nonnull(strstr(moe_template("map"), "letters[s:s].'  '."));
+    ck_assert_ptr_null(moe_template("fram"));
+}
+END_TEST
+
+START_TEST(gnuplots_last_line_says_why_it_failed)
+{
+    char path[300], reason[64];
+    if (!moe_gnuplot_run(test_dir, "--version", reason, sizeof reason))
+        return;
+    snprintf(path, sizeof path, "%s/bad.gp", test_dir);
+    FILE *out = fopen(path, "w");
+    fputs("set output\nplot nothing\n", out);
     fclose(out);
-    ck_assert_msg(strstr(text, rows[_i].shown) != NULL, "%s", text);
-    ck_assert_int_ge(moe_plot_rows_ticks(&scene), 5);
-    free(text);
+    ck_assert(!moe_gnuplot_run(test_dir, "bad.gp", reason, sizeof reason));
+    ck_assert_str_eq(reason, "\"bad.gp\" line 2: undefined variable: nothing");
+    ck_assert(!moe_gnuplot_run(test_dir, "none.gp", reason, sizeof reason));
+    ck_assert(!moe_gnuplot_run("/nowhere", "bad.gp", reason, sizeof reason));
+    ck_assert_str_eq(reason, "gnuplot cannot be run");
 }
 END_TEST
 
 Suite *moe_test_suite(void)
 {
-    Suite *suite = suite_create("plot");
+    Suite *suite = suite_create("plots");
     MOE_TEST_LOOP(suite, axis_shows_its_numbers_with_round_ticks,
                   MOE_ARRAY_LEN(axes));
     MOE_TEST(suite, logarithmic_axis_is_labelled_at_1_2_5);
+    MOE_TEST(suite, logarithmic_axis_of_many_decades_has_room);
+    MOE_TEST_LOOP(suite, names_are_escaped_as_their_reader_needs,
+                  MOE_ARRAY_LEN(names));
+    MOE_TEST(suite, labels_with_a_per_cent_sign_are_cut_between_characters);
+    MOE_TEST(suite, variables_are_in_gnuplots_language);
+    MOE_TEST(suite, data_keeps_what_columns_span);
     MOE_TEST(suite, legend_flows_in_lines);
     MOE_TEST_LOOP(suite, names_of_rows_fit, MOE_ARRAY_LEN(rows));
+    MOE_TEST_LOOP(suite, figures_of_many_strategies_are_drawn, 4);
+    MOE_TEST(suite, templates_are_part_of_the_program);
+    MOE_TEST(suite, gnuplots_last_line_says_why_it_failed);
     return suite;
 }

@@ -1,49 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plot.h"
-
 #include <math.h>
 #include <stdlib.h>
 
-#include "../report/cells.h"
+#include "legend.h"
 #include "moegps/mem.h"
-#include "plot_frame.h"
+#include "plot.h"
 
 /* Loads of experts and GPUs: from a run's details. */
 
 enum {
-    LABELS = 16, /* along an axis: more would touch */
-    MARKS = 80   /* in a figure: more would be a cloud */
+    LABELS = 16,        /* along an axis: more would touch */
+    MARKS = 80,         /* in a figure: more would be a cloud */
+    DOTTED = 32,        /* GPUs that have a point on their curve */
+    FIRST_PREDICTED = 4 /* column of the experts' data */
 };
 
-static const moe_ledger_dims *dims(const moe_plot_scene *scene)
+static void put_columns(const moe_view *v, const char *first,
+                        moe_plot_data *out)
 {
-    return &scene->run->view->dims;
-}
-
-static const char *name_of(const moe_plot_scene *scene, int s)
-{
-    return scene->run->view->strategy[s].name;
-}
-
-static void put_header(const moe_plot_scene *scene, const char *first,
-                       FILE *out)
-{
-    fputs(first, out);
-    for (int s = 0; s < moe_plot_strategies(scene); s++)
-        fprintf(out, ",%s", moe_plot_label_of(name_of(scene, s)).text);
-    fputc('\n', out);
+    moe_data_columns(out, first);
+    for (int s = 0; s < moe_plot_series(v); s++)
+        moe_data_column(out, v->strategy[s].name);
 }
 
 /* ---- experts ---- */
 
-static double predicted(const moe_plot_scene *scene, int s, int e)
+static double predicted(const moe_plot_subject *x, int s, int e)
 {
-    return scene->run->detail.predicted[s * dims(scene)->experts + e];
+    return x->run->detail.predicted[s * x->run->view->dims.experts + e];
 }
 
-static bool experts_present(const moe_plot_scene *scene)
+static bool experts_present(const moe_plot_subject *x)
 {
-    return !isnan(scene->run->detail.true_share[0]);
+    return !isnan(x->run->detail.true_share[0]);
 }
 
 typedef struct ranked {
@@ -59,232 +48,129 @@ static int by_share(const void *a, const void *b)
     return x->expert - y->expert;
 }
 
-static void experts_csv(const moe_plot_scene *scene, FILE *out)
+static void experts_data(const moe_plot_subject *x, moe_plot_data *out)
 {
-    const int n = dims(scene)->experts;
+    const moe_view *v = x->run->view;
+    const int n = v->dims.experts;
     ranked *order = moe_array_new((size_t)n, sizeof *order, NULL);
-    put_header(scene, "position,expert,true", out);
-    for (int e = 0; order != NULL && e < n; e++)
-        order[e] = (ranked){scene->run->detail.true_share[e], e};
-    if (order != NULL)
-        qsort(order, (size_t)n, sizeof *order, by_share);
-    for (int k = 0; order != NULL && k < n; k++) {
-        fprintf(out, "%d,%d", k, order[k].expert);
-        moe_plot_number(order[k].share, out);
-        for (int s = 0; s < moe_plot_strategies(scene); s++)
-            moe_plot_number(predicted(scene, s, order[k].expert), out);
-        fputc('\n', out);
+    put_columns(v, "position,expert,true", out);
+    if (order == NULL)
+        return;
+    for (int e = 0; e < n; e++)
+        order[e] = (ranked){x->run->detail.true_share[e], e};
+    qsort(order, (size_t)n, sizeof *order, by_share);
+    for (int k = 0; k < n; k++) {
+        moe_data_number(out, k);
+        moe_data_number(out, order[k].expert);
+        moe_data_number(out, order[k].share);
+        for (int s = 0; s < moe_plot_series(v); s++)
+            moe_data_number(out, predicted(x, s, order[k].expert));
     }
     free(order);
 }
 
-/* @return how many strategies predict; `all` is set to them. */
-static int predicting(const moe_plot_scene *scene, int all[MOE_PLOT_SERIES])
-{
-    int n = 0;
-    for (int s = 0; s < moe_plot_strategies(scene); s++)
-        if (!isnan(predicted(scene, s, 0)))
-            all[n++] = s;
-    return n;
-}
-
 /* Few predictions are marks side by side, many are curves. */
-static bool marked(const moe_plot_scene *scene)
+static void put_predicted(const moe_plot_subject *x, moe_legend *legend,
+                          moe_script *out)
 {
-    int all[MOE_PLOT_SERIES];
-    return dims(scene)->experts <= LABELS &&
-           dims(scene)->experts * predicting(scene, all) <= MARKS;
-}
-
-static void experts_head(const moe_plot_scene *scene, moe_plot_head *head)
-{
-    int all[MOE_PLOT_SERIES];
-    const int n = predicting(scene, all);
-    const bool marks = marked(scene);
-    moe_plot_head_add(head, "true", MOE_LOOK_BOX, MOE_PLOT_GREY, 0);
-    for (int i = 0; i < n; i++)
-        moe_plot_head_add(head, name_of(scene, all[i]),
-                          marks ? MOE_LOOK_POINT : MOE_LOOK_LINE,
-                          moe_plot_series_colour(all[i]),
-                          marks ? moe_plot_mark(i)
-                                : moe_plot_series_dash(all[i]));
-    head->y_name = "share of pairs, %";
-}
-
-static moe_axis experts_axis(const moe_plot_scene *scene)
-{
-    moe_axis axis = {0, 0};
-    for (int e = 0; e < dims(scene)->experts; e++) {
-        moe_axis_take(&axis, 100 * scene->run->detail.true_share[e]);
-        for (int s = 0; s < moe_plot_strategies(scene); s++)
-            moe_axis_take(&axis, 100 * predicted(scene, s, e));
-    }
-    return axis;
-}
-
-static void put_predictions(const moe_plot_scene *scene, FILE *out)
-{
-    int all[MOE_PLOT_SERIES];
-    const int n = predicting(scene, all);
-    const bool marks = marked(scene);
+    const moe_view *v = x->run->view;
+    int column[MOE_PLOT_SERIES], n = 0;
+    for (int s = 0; s < moe_plot_series(v); s++)
+        if (!isnan(predicted(x, s, 0)))
+            column[n++] = FIRST_PREDICTED + s;
+    const int experts = v->dims.experts;
+    const bool marked = experts <= LABELS && experts * n <= MARKS;
     for (int i = 0; i < n; i++) {
-        fprintf(out, ", \\\n  data every ::1 using ($1 + %.3g):($%d * 100) ",
-                marks ? (i - (n - 1) / 2.0) * fmin(0.14, 0.8 / n) + 1 : 1,
-                all[i] + 4);
-        if (marks) {
-            fprintf(out,
-                    "with points pointtype %d pointsize 0.9 linewidth 1.5 "
-                    "linecolor rgb colour[%d]",
-                    moe_plot_mark(i), moe_plot_series_colour(all[i]));
-        } else {
-            fputs("with lines ", out);
-            moe_plot_series(all[i], out);
-        }
+        const int s = column[i] - FIRST_PREDICTED;
+        moe_legend_add(legend, v->strategy[s].name,
+                       marked ? MOE_LEGEND_POINT : MOE_LEGEND_LINE,
+                       moe_series_colour(s),
+                       marked ? moe_point_type(i) : moe_series_dash(s));
     }
-    fputc('\n', out);
+    moe_script_number(out, "marked", marked);
+    moe_script_integers(out, "predicted", column, n);
 }
 
-static void experts_script(const moe_plot_scene *scene, FILE *out)
+static void experts_script(const moe_plot_subject *x, const moe_plot_data *data,
+                           moe_script *out)
 {
-    const int n = dims(scene)->experts;
-    const bool few = n <= LABELS;
-    const moe_axis x = {1, n > 1 ? n : 2}, y = experts_axis(scene);
+    const int n = x->run->view->dims.experts;
+    const moe_axis along = {1, n > 1 ? n : 2};
+    moe_axis y = {0, 0};
+    moe_legend legend = {0};
+    moe_legend_add(&legend, "true", MOE_LEGEND_BOX, MOE_PLOT_GREY, 0);
+    put_predicted(x, &legend, out);
+    moe_legend_put(&legend, "share of pairs, %", MOE_PLOT_PLAIN_HEIGHT, out);
+    moe_script_number(out, "n_experts", n);
+    moe_script_number(out, "few", n <= LABELS);
+    moe_script_text(out, "x_title", "expert%s of layer %d, busiest first",
+                    n <= LABELS ? "" : "s", x->run->detail.layer_number);
+    moe_script_number(out, "x_step", moe_axis_step(&along, 8));
+    moe_axis_join(&y, moe_axis_scaled(moe_data_span(data, 3, data->n), 100));
     moe_axis_put(&y, "y", 6, out);
-    fprintf(out,
-            "set xlabel 'expert%s of layer %d, busiest first'\n"
-            "set xtics %.9g\nset xrange [0.3:%d.7]\nset boxwidth %s\n"
-            "plot data every ::1 using ($1 + 1):($3 * 100)%s with boxes "
-            "linecolor rgb '#bbbbbb'",
-            few ? "" : "s", scene->run->detail.layer_number,
-            moe_axis_step(&x, 8), n, few ? "0.85" : "1",
-            few ? ":xticlabels(2)" : "");
-    put_predictions(scene, out);
 }
 
-static void experts_say(const moe_plot_scene *scene, FILE *out)
-{
-    const double *share = scene->run->detail.true_share;
-    const int n = dims(scene)->experts;
-    int most = 0;
-    for (int e = 1; e < n; e++)
-        if (share[e] > share[most])
-            most = e;
-    fprintf(out,
-            "True and predicted load of the %d experts of layer %d, the most "
-            "skewed, means over iterations. Expert %d takes %s of the pairs;",
-            n, scene->run->detail.layer_number, most,
-            moe_percent_cell(share[most]).text);
-    const char *comma = " predicted";
-    for (int s = 0; s < moe_plot_strategies(scene); s++)
-        if (!isnan(predicted(scene, s, most))) {
-            fprintf(out, "%s %s: %s", comma, name_of(scene, s),
-                    moe_percent_cell(predicted(scene, s, most)).text);
-            comma = ",";
-        }
-    fputs(comma[0] == ',' ? "." : " nothing predicts.", out);
-}
-
-const moe_plot moe_plot_experts = {
+const moe_plot_type moe_plot_experts = {
     .name = "experts",
     .title = "Predicted against true load per expert",
+    .of = MOE_PLOT_OF_RUN,
     .detail = true,
+    .template = {"experts"},
     .present = experts_present,
-    .csv = experts_csv,
-    .head = experts_head,
+    .data = experts_data,
     .script = experts_script,
-    .say = experts_say,
-    .height = moe_plot_plain_height,
 };
 
 /* ---- GPUs ---- */
 
-static double load(const moe_plot_scene *scene, int s, int g)
+static bool gpus_present(const moe_plot_subject *x)
 {
-    return scene->run->detail.load[s * dims(scene)->gpus + g];
+    return x->run->view->dims.gpus > 1 && !isnan(x->run->detail.home[0]);
 }
 
-static bool gpus_present(const moe_plot_scene *scene)
+static void gpus_data(const moe_plot_subject *x, moe_plot_data *out)
 {
-    return dims(scene)->gpus > 1 && !isnan(scene->run->detail.home[0]);
-}
-
-static void gpus_csv(const moe_plot_scene *scene, FILE *out)
-{
-    put_header(scene, "position,home", out);
-    for (int g = 0; g < dims(scene)->gpus; g++) {
-        fprintf(out, "%d", g + 1);
-        moe_plot_number(scene->run->detail.home[g], out);
-        for (int s = 0; s < moe_plot_strategies(scene); s++)
-            moe_plot_number(load(scene, s, g), out);
-        fputc('\n', out);
+    const moe_view *v = x->run->view;
+    const int n = v->dims.gpus;
+    put_columns(v, "position,home", out);
+    for (int g = 0; g < n; g++) {
+        moe_data_number(out, g + 1);
+        moe_data_number(out, x->run->detail.home[g]);
+        for (int s = 0; s < moe_plot_series(v); s++)
+            moe_data_number(out, x->run->detail.load[s * n + g]);
     }
 }
 
-static void gpus_head(const moe_plot_scene *scene, moe_plot_head *head)
+static void gpus_script(const moe_plot_subject *x, const moe_plot_data *data,
+                        moe_script *out)
 {
-    moe_plot_head_add(head, "before: experts at home", MOE_LOOK_LINE,
-                      MOE_PLOT_GREY, 1);
-    moe_plot_head_series(head, scene);
-    head->y_name = "pairs over the mean of all GPUs";
-}
-
-/* @return least and largest load; loads fall with the position. */
-static moe_axis gpus_axis(const moe_plot_scene *scene)
-{
-    moe_axis axis = {1, 1};
-    for (int i = 0; i < 2; i++) {
-        const int g = i * (dims(scene)->gpus - 1);
-        moe_axis_take(&axis, scene->run->detail.home[g]);
-        for (int s = 0; s < moe_plot_strategies(scene); s++)
-            moe_axis_take(&axis, load(scene, s, g));
-    }
-    return axis;
-}
-
-static void gpus_script(const moe_plot_scene *scene, FILE *out)
-{
-    const int n = dims(scene)->gpus;
-    const char *style =
-        n <= 32 ? "linespoints pointtype 7 pointsize 0.5" : "lines";
-    const moe_axis x = {1, n}, y = gpus_axis(scene);
+    const moe_view *v = x->run->view;
+    const int n = v->dims.gpus;
+    const moe_axis along = {1, n};
+    moe_axis y = {1, 1};
+    moe_legend legend = {0};
+    moe_legend_add(&legend, "before: experts at home", MOE_LEGEND_LINE,
+                   MOE_PLOT_GREY, 1);
+    moe_legend_series(&legend, v);
+    moe_legend_put(&legend, "pairs over the mean of all GPUs",
+                   MOE_PLOT_PLAIN_HEIGHT, out);
+    moe_script_number(out, "marked", n <= DOTTED);
+    moe_script_text(out, "x_title", "GPU of a layer, busiest first");
+    moe_script_number(out, "x_low", 1 - 0.02 * (n - 1));
+    moe_script_number(out, "x_high", n + 0.02 * (n - 1));
+    moe_script_number(out, "x_step",
+                      n <= LABELS ? 1 : moe_axis_step(&along, 8));
+    moe_axis_join(&y, moe_data_span(data, 2, data->n));
     moe_axis_put(&y, "y", 6, out);
-    fprintf(out,
-            "set xlabel 'GPU of a layer, busiest first'\n"
-            "set xrange [%g:%g]\nset xtics %.9g\n"
-            "plot 1 with lines dashtype 2 linecolor rgb '#888888', \\\n"
-            "  data every ::1 using 1:2 with %s linewidth 5 linecolor rgb "
-            "'#bbbbbb'",
-            1 - 0.02 * (n - 1), n + 0.02 * (n - 1),
-            n <= LABELS ? 1 : moe_axis_step(&x, 8), style);
-    for (int s = 0; s < moe_plot_strategies(scene); s++) {
-        fprintf(out, ", \\\n  data every ::1 using 1:%d with %s ", s + 3,
-                style);
-        moe_plot_series(s, out);
-    }
-    fputc('\n', out);
 }
 
-static void gpus_say(const moe_plot_scene *scene, FILE *out)
-{
-    fprintf(out,
-            "Load of the busiest, second, ... GPU of a layer over the mean, "
-            "means over iterations and layers. The busiest has %s with every "
-            "expert at home,",
-            moe_number_cell(scene->run->detail.home[0]).text);
-    for (int s = 0; s < moe_plot_strategies(scene); s++)
-        fprintf(out, "%s %s with %s", s > 0 ? "," : "",
-                moe_number_cell(load(scene, s, 0)).text, name_of(scene, s));
-    fputc('.', out);
-}
-
-const moe_plot moe_plot_gpus = {
+const moe_plot_type moe_plot_gpus = {
     .name = "gpus",
     .title = "Load of GPUs before and after duplication",
+    .of = MOE_PLOT_OF_RUN,
     .detail = true,
+    .template = {"gpus"},
     .present = gpus_present,
-    .csv = gpus_csv,
-    .head = gpus_head,
+    .data = gpus_data,
     .script = gpus_script,
-    .say = gpus_say,
-    .height = moe_plot_plain_height,
 };

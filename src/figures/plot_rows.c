@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plot_frame.h"
+#include "plot_rows.h"
 
+#include <stdbool.h>
 #include <string.h>
 
-/* Figures with a row per strategy, and heights. */
+#include "legend.h"
 
 enum {
     ROW_HEIGHT = 30, /* pixels */
@@ -12,18 +13,17 @@ enum {
     TICK = 44,     /* and its label */
     LINE_LEN = 22, /* characters of a name in a line, of which there are */
     LINES = 2,
-    FOOT = 62, /* pixels of ticks and what they mean */
-    PLAIN_HEIGHT = 310
+    FOOT = 62 /* pixels of ticks and what they mean */
 };
 
 /* Of a character beside a row, and around the names, pixels. */
 static const double CHARACTER = 7.0, BESIDE = 26;
 
-/* A name in lines, for double quotes. */
-typedef struct broken {
-    char text[2 * LINE_LEN * 4 + 8];
+/* A name in lines. */
+typedef struct label {
+    char text[LINES * (LINE_LEN + 1) * 4 + 1];
     int lines, length; /* characters of the longest */
-} broken;
+} label;
 
 static bool continues(char c)
 {
@@ -54,73 +54,60 @@ static size_t line_of(const char *text, int *n)
     return end;
 }
 
-static broken broken_of(const char *name)
+static label label_of(const char *name)
 {
-    const moe_plot_label label = moe_plot_label_of(name);
-    const char *rest = label.text;
-    broken b = {0};
-    char *to = b.text;
-    while (*rest != '\0' && b.lines < LINES) {
+    const char *rest = name;
+    label x = {0};
+    char *to = x.text;
+    while (*rest != '\0' && x.lines < LINES) {
         int n = 0;
         const size_t bytes = line_of(rest, &n);
-        if (b.lines++ > 0) {
-            memcpy(to, "\\n", 2);
-            to += 2;
-        }
-        memcpy(to, rest, bytes);
-        to += bytes;
-        rest += bytes;
-        if (*rest != '\0' && b.lines == LINES) {
+        if (x.lines++ > 0)
+            *to++ = '\n';
+        for (size_t i = 0; i < bytes; i++, rest++)
+            *to++ = (unsigned char)*rest < ' ' ? ' ' : *rest;
+        if (*rest != '\0' && x.lines == LINES) {
             *to++ = '~';
             n++;
         }
-        b.length = n > b.length ? n : b.length;
+        x.length = n > x.length ? n : x.length;
     }
-    return b;
+    return x;
 }
 
 /* @return pixels of the longest name, and of the space around it. */
-static double left_of(const moe_plot_scene *scene)
+static double left_of(const moe_view *view)
 {
     int longest = 0;
-    for (int s = 0; s < scene->run->view->dims.strategies; s++) {
-        const broken b = broken_of(scene->run->view->strategy[s].name);
-        longest = b.length > longest ? b.length : longest;
+    for (int s = 0; s < view->dims.strategies; s++) {
+        const label x = label_of(view->strategy[s].name);
+        longest = x.length > longest ? x.length : longest;
     }
     return longest * CHARACTER + BESIDE;
 }
 
-int moe_plot_rows_ticks(const moe_plot_scene *scene)
+int moe_plot_rows_ticks(const moe_view *view)
 {
-    return (int)(MOE_PLOT_WIDTH - RIGHT - left_of(scene)) / TICK;
+    return (int)(MOE_PLOT_WIDTH - RIGHT - left_of(view)) / TICK;
 }
 
-void moe_plot_rows(const moe_plot_scene *scene, FILE *out)
+void moe_plot_rows_put(const moe_view *view, moe_script *to)
 {
-    const int n = scene->run->view->dims.strategies;
-    fprintf(out, "set yrange [%d.5:-0.5]\nset ytics scale 0 font ',12' (",
-            n - 1);
+    const int n = view->dims.strategies;
+    moe_script_number(to, "n_rows", n);
+    moe_script_array(to, "row", n);
     for (int s = 0; s < n; s++)
-        fprintf(out, "%s\"%s\" %d", s > 0 ? ", " : "",
-                broken_of(scene->run->view->strategy[s].name).text, s);
-    fprintf(out,
-            ")\nset lmargin at screen %.4f\nunset grid\n"
-            "set grid xtics linecolor rgb '#888888' linetype 1 linewidth 0.3\n",
-            left_of(scene) / MOE_PLOT_WIDTH);
+        moe_script_item_tick(to, label_of(view->strategy[s].name).text,
+                             sizeof(label));
+    moe_script_end(to);
+    moe_script_number(to, "left", left_of(view));
 }
 
-int moe_plot_rows_height(const moe_plot_scene *scene)
+int moe_plot_rows_height(const moe_view *view)
 {
-    const int n = scene->run->view->dims.strategies;
+    const int n = view->dims.strategies;
     bool long_names = false;
     for (int s = 0; s < n; s++)
-        long_names = long_names ||
-                     broken_of(scene->run->view->strategy[s].name).lines > 1;
+        long_names = long_names || label_of(view->strategy[s].name).lines > 1;
     return FOOT + n * (long_names ? LONG_ROW_HEIGHT : ROW_HEIGHT);
-}
-
-int moe_plot_plain_height(const moe_plot_scene *scene)
-{
-    (void)scene;
-    return PLAIN_HEIGHT;
 }

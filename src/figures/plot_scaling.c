@@ -1,209 +1,122 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "legend.h"
+#include "moegps/mem.h"
 #include "plot.h"
 
-#include <math.h>
+/* Runs of several numbers of GPUs. */
 
-#include "../report/cells.h"
-#include "plot_frame.h"
-
-static bool present(const moe_plot_scene *scene)
+static bool present(const moe_plot_subject *x)
 {
-    return scene->analysis->scaling.strategies > 0;
+    return x->analysis->scaling.strategies > 0;
 }
 
-/* The wall clock counts only where it does in all runs. */
-static moe_clock clock_of(const moe_plot_scene *scene)
+static void put_data(const moe_plot_subject *x, moe_plot_data *out)
 {
-    for (size_t i = 0; i < scene->analysis->n; i++)
-        if (scene->analysis->run[i].view->oversubscribed)
-            return MOE_CLOCK_GPU;
-    return MOE_CLOCK_WALL;
-}
-
-static const char *name_of(const moe_plot_scene *scene, int s)
-{
-    return scene->run->view->strategy[s].name;
-}
-
-static const moe_scaling_curve *curve_of(const moe_plot_scene *scene, int s)
-{
-    return &scene->analysis->scaling.curve[clock_of(scene)][s];
-}
-
-static void put_csv(const moe_plot_scene *scene, FILE *out)
-{
-    fputs("series,strategy,gpus,nodes,runs,n,time_s,ci_low_s,ci_high_s,"
-          "efficiency,efficiency_ci_low,efficiency_ci_high\n",
-          out);
-    for (int s = 0; s < moe_plot_strategies(scene); s++) {
-        const moe_scaling_curve *curve = curve_of(scene, s);
-        for (size_t i = 0; i < curve->n_points; i++) {
-            const moe_scaling_point *p = &curve->point[i];
-            const double values[] = {
+    const moe_scaling *scaling = &x->analysis->scaling;
+    const moe_scaling_curve *curve = scaling->curve[scaling->clock];
+    moe_data_columns(out, "series,strategy,gpus,nodes,runs,n,time_s,ci_low_s,"
+                          "ci_high_s,efficiency,efficiency_ci_low,"
+                          "efficiency_ci_high");
+    for (int s = 0; s < moe_plot_series(x->run->view); s++)
+        for (size_t i = 0; i < curve[s].n_points; i++) {
+            const moe_scaling_point *p = &curve[s].point[i];
+            const double counts[] = {p->gpus, p->nodes, p->runs,
+                                     (double)p->time.n};
+            const double times[] = {
                 p->time.median,       p->time.ci_low,
                 p->time.ci_high,      p->efficiency.ratio,
                 p->efficiency.ci_low, p->efficiency.ci_high};
-            fprintf(out, "%d,%s,%d,%d,%d,%zu", s,
-                    moe_plot_label_of(name_of(scene, s)).text, p->gpus,
-                    p->nodes, p->runs, p->time.n);
-            for (size_t k = 0; k < sizeof values / sizeof values[0]; k++)
-                moe_plot_number(values[k], out);
-            fputc('\n', out);
+            moe_data_number(out, s);
+            moe_data_text(out, x->run->view->strategy[s].name);
+            moe_data_numbers(out, counts, MOE_ARRAY_LEN(counts));
+            moe_data_numbers(out, times, MOE_ARRAY_LEN(times));
         }
-    }
-}
-
-static bool on_nodes(const moe_plot_scene *scene)
-{
-    for (size_t i = 0; i < scene->analysis->n; i++)
-        if (scene->analysis->run[i].view->nodes > 1)
-            return true;
-    return false;
 }
 
 /* Ticks at the numbers of GPUs that were run, and nodes if there are many. */
-static void put_gpus(const moe_plot_scene *scene, FILE *out)
+static void put_gpus(const moe_analysis *a, moe_script *out)
 {
-    const bool nodes = on_nodes(scene);
+    bool nodes = false;
     moe_axis axis = moe_axis_empty;
-    fprintf(out, "set xlabel '%s'\nset logscale x 2\nset xtics (",
-            nodes ? "GPUs, on nodes" : "GPUs");
-    for (size_t i = 0; i < scene->analysis->n; i++) {
-        const moe_view *v = scene->analysis->run[i].view;
-        fprintf(out, "%s\"%d", i > 0 ? ", " : "", v->dims.gpus);
-        if (nodes)
-            fprintf(out, "\\n%d node%s", v->nodes, v->nodes == 1 ? "" : "s");
-        fprintf(out, "\" %d", v->dims.gpus);
-        moe_axis_take(&axis, v->dims.gpus);
+    for (size_t i = 0; i < a->n; i++) {
+        nodes = nodes || a->run[i].view->nodes > 1;
+        moe_axis_take(&axis, a->run[i].view->dims.gpus);
     }
-    fprintf(out, ")\nset xrange [%.9g:%.9g]\n", axis.low / 1.1,
-            axis.high * 1.1);
+    moe_script_text(out, "x_title", nodes ? "GPUs, on nodes" : "GPUs");
+    moe_script_number(out, "x_low", axis.low / 1.1);
+    moe_script_number(out, "x_high", axis.high * 1.1);
+    moe_script_number(out, "n_runs", (double)a->n);
+    moe_script_array(out, "gpus", (int)a->n);
+    for (size_t i = 0; i < a->n; i++)
+        moe_script_item(out, a->run[i].view->dims.gpus);
+    moe_script_end(out);
+    moe_script_array(out, "gpus_label", (int)a->n);
+    for (size_t i = 0; i < a->n; i++) {
+        const moe_view *v = a->run[i].view;
+        char label[64];
+        snprintf(label, sizeof label, nodes ? "%d\n%d node%s" : "%d",
+                 v->dims.gpus, v->nodes, v->nodes == 1 ? "" : "s");
+        moe_script_item_tick(out, label, sizeof label);
+    }
+    moe_script_end(out);
 }
 
-/* From 0 to the most of all curves. */
-static moe_axis find_axis(const moe_plot_scene *scene, bool efficiency)
+/* A curve per strategy, of a column that has its interval in the next two. */
+static void put_script(const moe_plot_subject *x, const char *y_title,
+                       const moe_axis *y, int column, double unit,
+                       moe_script *out)
+{
+    moe_legend legend = {0};
+    moe_legend_series(&legend, x->run->view);
+    moe_legend_put(&legend, y_title, MOE_PLOT_PLAIN_HEIGHT, out);
+    put_gpus(x->analysis, out);
+    moe_axis_put(y, "y", 6, out);
+    moe_script_number(out, "number", column);
+    moe_script_number(out, "unit", unit);
+}
+
+static void time_script(const moe_plot_subject *x, const moe_plot_data *data,
+                        moe_script *out)
 {
     moe_axis axis = {0, 0};
-    for (int s = 0; s < moe_plot_strategies(scene); s++) {
-        const moe_scaling_curve *curve = curve_of(scene, s);
-        for (size_t i = 0; i < curve->n_points; i++) {
-            const moe_scaling_point *p = &curve->point[i];
-            moe_axis_take(&axis,
-                          efficiency ? p->efficiency.ratio : p->time.median);
-            moe_axis_take(&axis,
-                          efficiency ? p->efficiency.ci_high : p->time.ci_high);
-        }
-    }
-    return axis;
-}
-
-/* @param column  of the CSV file, with its interval in the next two. */
-static void put_curves(const moe_plot_scene *scene, int column, double factor,
-                       FILE *out)
-{
-    put_gpus(scene, out);
-    fputs("plot ", out);
-    for (int s = 0; s < moe_plot_strategies(scene); s++) {
-        fprintf(out,
-                "%s\\\n  data every ::1 using ($1 == %d ? $3 : NaN):($%d * %g)"
-                " with linespoints pointtype 7 pointsize 0.6 ",
-                s > 0 ? ", " : "", s, column, factor);
-        moe_plot_series(s, out);
-        fprintf(out,
-                ", \\\n  data every ::1 using ($1 == %d ? $3 : NaN):($%d * %g)"
-                ":(0):(($%d - $%d) * %g) with vectors heads size screen "
-                "0.008,90 linewidth 2 linecolor rgb colour[%d]",
-                s, column + 1, factor, column + 2, column + 1, factor,
-                moe_plot_series_colour(s));
-    }
-    fputc('\n', out);
-}
-
-static void time_head(const moe_plot_scene *scene, moe_plot_head *head)
-{
-    moe_plot_head_series(head, scene);
-    head->y_name = clock_of(scene) == MOE_CLOCK_GPU
-                       ? "time of a layer (gpu clock, modelled)"
-                       : "time of a layer (wall clock, measured)";
-}
-
-static void time_script(const moe_plot_scene *scene, FILE *out)
-{
-    moe_axis axis = find_axis(scene, false);
+    char title[80];
+    const moe_clock clock = x->analysis->scaling.clock;
+    moe_axis_join(&axis, moe_data_span(data, 7, 9));
     const moe_plot_unit unit = moe_plot_time_unit(axis.high);
-    axis.high *= unit.per_s;
-    moe_axis_put(&axis, "y", 6, out);
-    fprintf(out, "set format y '%%h %s'\n", unit.name);
-    put_curves(scene, 7, unit.per_s, out);
+    axis = moe_axis_scaled(axis, unit.factor);
+    snprintf(title, sizeof title, "time of a layer (%s clock, %s)",
+             moe_clock_name(clock), moe_clock_origin(clock));
+    moe_script_text(out, "y_format", "%%h %s", unit.name);
+    put_script(x, title, &axis, 7, unit.factor, out);
 }
 
-static void efficiency_head(const moe_plot_scene *scene, moe_plot_head *head)
+static void efficiency_script(const moe_plot_subject *x,
+                              const moe_plot_data *data, moe_script *out)
 {
-    moe_plot_head_series(head, scene);
-    head->y_name = "efficiency, %";
+    moe_axis axis = {0, 0};
+    moe_axis_join(&axis, moe_axis_scaled(moe_data_span(data, 10, 12), 100));
+    moe_script_text(out, "y_format", "%% h");
+    put_script(x, "efficiency, %", &axis, 10, 100, out);
 }
 
-static void efficiency_script(const moe_plot_scene *scene, FILE *out)
-{
-    moe_axis axis = find_axis(scene, true);
-    axis.high *= 100;
-    moe_axis_put(&axis, "y", 6, out);
-    put_curves(scene, 10, 100, out);
-}
-
-/* The end of every curve, of time or of efficiency. */
-static void say_ends(const moe_plot_scene *scene, bool efficiency, FILE *out)
-{
-    for (int s = 0; s < moe_plot_strategies(scene); s++) {
-        const moe_scaling_curve *curve = curve_of(scene, s);
-        const moe_scaling_point *last = &curve->point[curve->n_points - 1];
-        fprintf(out, "%s %s %s", s > 0 ? "," : "", name_of(scene, s),
-                efficiency ? moe_percent_cell(last->efficiency.ratio).text
-                           : moe_time_cell(last->time.median).text);
-        if (s == 0)
-            fprintf(out, " on %d GPUs", last->gpus);
-    }
-    fputc('.', out);
-}
-
-static void time_say(const moe_plot_scene *scene, FILE *out)
-{
-    const moe_clock clock = clock_of(scene);
-    fprintf(out, "Time of a layer against the number of GPUs, %s clock (%s):",
-            moe_clock_name(clock), moe_clock_origin(clock));
-    say_ends(scene, false, out);
-}
-
-static void efficiency_say(const moe_plot_scene *scene, FILE *out)
-{
-    const moe_clock clock = clock_of(scene);
-    fprintf(out,
-            "Tokens per second and GPU over that of the fewest GPUs, %s "
-            "clock (%s):",
-            moe_clock_name(clock), moe_clock_origin(clock));
-    say_ends(scene, true, out);
-}
-
-const moe_plot moe_plot_scaling = {
+const moe_plot_type moe_plot_scaling = {
     .name = "scaling",
     .title = "Time against the number of GPUs",
-    .overall = true,
+    .of = MOE_PLOT_OF_ALL,
+    .template = {"scaling"},
     .present = present,
-    .csv = put_csv,
-    .head = time_head,
+    .data = put_data,
     .script = time_script,
-    .say = time_say,
-    .height = moe_plot_plain_height,
 };
 
-const moe_plot moe_plot_efficiency = {
+const moe_plot_type moe_plot_efficiency = {
     .name = "efficiency",
     .title = "Efficiency against the number of GPUs",
-    .overall = true,
+    .of = MOE_PLOT_OF_ALL,
+    .template = {"scaling"},
     .present = present,
-    .csv = put_csv,
-    .head = efficiency_head,
+    .data = put_data,
     .script = efficiency_script,
-    .say = efficiency_say,
-    .height = moe_plot_plain_height,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plot.h"
+#include "moegps/plots.h"
 
 #include <string.h>
 
@@ -58,12 +58,14 @@ static size_t change(const char *at, const char *name, FILE *out)
     return after != NULL ? (size_t)(after - at) + sizeof end - 1 : 0;
 }
 
-void moe_drawing_inline(const moe_drawing *drawing, FILE *out)
+void moe_plot_inline(const moe_plot *plot, const char *words, FILE *out)
 {
-    const char *name = drawing->name;
-    const char *box = strstr(drawing->svg, "viewBox=\"");
-    const char *body = strstr(drawing->svg, "<g id=\"gnuplot_canvas\"");
-    const char *end = strstr(drawing->svg, "</svg>");
+    const char *name = plot->name;
+    if (plot->svg == NULL)
+        return;
+    const char *box = strstr(plot->svg, "viewBox=\"");
+    const char *body = strstr(plot->svg, "<g id=\"gnuplot_canvas\"");
+    const char *end = strstr(plot->svg, "</svg>");
     if (box == NULL || body == NULL || end == NULL || body > end)
         return;
     const size_t box_len = strcspn(box + 9, "\"") + 10;
@@ -71,9 +73,9 @@ void moe_drawing_inline(const moe_drawing *drawing, FILE *out)
             "<svg %.*s role=\"img\" aria-labelledby=\"%s-title %s-desc\">\n"
             "<title id=\"%s-title\">",
             (int)box_len, box, name, name, name);
-    moe_html_text(drawing->title, out);
+    moe_html_text(plot->title, out);
     fprintf(out, "</title>\n<desc id=\"%s-desc\">", name);
-    moe_html_text(drawing->words, out);
+    moe_html_text(words, out);
     fputs("</desc>\n", out);
     while (body < end) {
         const size_t n = change(body, name, out);

@@ -154,12 +154,12 @@ static FILE *create(const char *path, moe_error *err)
 }
 
 static void write_page(const char *path, const moe_analysis *analysis,
-                       const moe_drawings *drawings, moe_error *err)
+                       const moe_plots *plots, moe_error *err)
 {
     FILE *out = create(path, err);
     if (out == NULL)
         return;
-    moe_page_write(analysis, drawings, out, err);
+    moe_page_write(analysis, plots, out, err);
     if (fclose(out) != 0)
         moe_fail(err, MOE_IO, "%s: %s", path, strerror(errno));
 }
@@ -167,15 +167,15 @@ static void write_page(const char *path, const moe_analysis *analysis,
 static void write_figures(const char *dir, const moe_analysis *analysis,
                           moe_error *err)
 {
-    moe_drawings drawings = {0};
+    moe_plots plots = {0};
     char *folder = joined(dir, parts[0], err), *page = joined(dir, PAGE, err);
     if (err->status == MOE_OK && mkdir(folder, FOLDER_MODE) != 0)
         moe_fail(err, MOE_IO, "%s: %s", folder, strerror(errno));
     if (err->status == MOE_OK)
-        moe_drawings_make(analysis, folder, &drawings, err);
+        moe_plots_draw(analysis, folder, &plots, err);
     if (err->status == MOE_OK)
-        write_page(page, analysis, &drawings, err);
-    moe_drawings_fini(&drawings);
+        write_page(page, analysis, &plots, err);
+    moe_plots_fini(&plots);
     free(page);
     free(folder);
 }

@@ -3,10 +3,12 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cells.h"
 #include "map_words.h"
+#include "plot_words.h"
 #include "moegps/html.h"
 #include "moegps/mem.h"
 #include "moegps/report.h"
@@ -254,43 +256,59 @@ static void put_words(const char *words, bool seen, FILE *out)
     fputs(fold ? "</details>" : "", out);
 }
 
-static void put_figure(const moe_drawing *x, size_t *budget, FILE *out)
+/* What the page of all runs is made of. */
+typedef struct pages {
+    const moe_analysis *analysis;
+    const moe_plots *plots;
+    size_t budget; /* bytes that figures may still take */
+    bool alone;    /* a single run, or map */
+    FILE *out;
+} pages;
+
+static void put_figure(const moe_plot *x, pages *to_page)
 {
+    FILE *out = to_page->out;
     const size_t bytes = x->svg != NULL ? strlen(x->svg) : 0;
-    const bool fits = bytes > 0 && bytes <= *budget;
+    const bool fits = bytes > 0 && bytes <= to_page->budget;
+    char *text = moe_plot_words(x, to_page->analysis);
+    const char *words = text != NULL ? text : "";
     fprintf(out, "<figure id=\"%s\">\n", x->name);
     moe_html_in(out, "h3", x->title);
     if (fits) {
-        moe_drawing_inline(x, out);
-        *budget -= bytes;
+        moe_plot_inline(x, words, out);
+        to_page->budget -= bytes;
     }
     fputs("<figcaption>", out);
-    put_words(x->words, fits, out);
+    put_words(words, fits, out);
     fprintf(out, " <span class=\"soft\">figures/%s.%s%s</span>", x->name,
             x->svg != NULL ? "svg, .pdf, .gp, .csv" : "csv, .gp",
             bytes > 0 && !fits ? ": too large for this page" : "");
     fputs("</figcaption>\n</figure>\n", out);
+    free(text);
 }
 
 /* Figures of one run or map, or of all runs together. */
-static void put_figures(const moe_drawings *all, moe_drawn of, size_t number,
-                        size_t *budget, FILE *out)
+static void put_figures(pages *to_page, moe_plot_of of, size_t number)
 {
+    const moe_plots *all = to_page->plots;
     bool any = false;
     for (size_t i = 0; i < all->n; i++) {
         if (all->item[i].of != of || all->item[i].number != number)
             continue;
-        fputs(any ? "" : "<div class=\"figures\">\n", out);
+        fputs(any ? "" : "<div class=\"figures\">\n", to_page->out);
         any = true;
-        put_figure(&all->item[i], budget, out);
+        put_figure(&all->item[i], to_page);
     }
-    fputs(any ? "</div>\n" : "", out);
+    fputs(any ? "</div>\n" : "", to_page->out);
 }
 
 /* Why figures are words and numbers only. */
-static void put_lack(const moe_drawings *all, FILE *out)
+static void put_lack(const moe_plots *all, FILE *out)
 {
-    if (all->gnuplot && all->failed == 0)
+    size_t failed = 0;
+    for (size_t i = 0; i < all->n; i++)
+        failed += all->item[i].failure != NULL;
+    if (all->gnuplot && failed == 0)
         return;
     fputs("<p class=\"warnings\">", out);
     if (!all->gnuplot)
@@ -302,17 +320,9 @@ static void put_lack(const moe_drawings *all, FILE *out)
             "gnuplot could not draw %zu of %zu figures whole, in SVG and "
             "PDF; it says why when run on their scripts in the folder "
             "figures.",
-            all->failed, all->n);
+            failed, all->n);
     fputs("</p>\n", out);
 }
-
-/* What the page of all runs is made of. */
-typedef struct pages {
-    const moe_drawings *drawings;
-    size_t budget; /* bytes that figures may still take */
-    bool alone;    /* a single run, or map */
-    FILE *out;
-} pages;
 
 static void put_run(const moe_run_analysis *run, size_t number, pages *to_page)
 {
@@ -328,8 +338,7 @@ static void put_run(const moe_run_analysis *run, size_t number, pages *to_page)
     put_verdict(run, out);
     put_warnings(run, out);
     moe_page_sensitivity(run, out);
-    put_figures(to_page->drawings, MOE_DRAWN_RUN, number, &to_page->budget,
-                out);
+    put_figures(to_page, MOE_PLOT_OF_RUN, number);
     fputs("<h2>Times</h2>\n", out);
     put_clocks(&to, run, moe_sheet_times);
     fputs("<h2>Loads, predictions and costs</h2>\n", out);
@@ -354,20 +363,19 @@ static void put_map(const moe_map *map, size_t number, pages *to_page,
     if (!to_page->alone)
         moe_html_in(out, "h2", title);
     moe_page_map_top(map, out);
-    put_figures(to_page->drawings, MOE_DRAWN_MAP, number, &to_page->budget,
-                out);
+    put_figures(to_page, MOE_PLOT_OF_MAP, number);
     moe_page_map_rest(map, out, err);
     fputs("</section>\n", out);
 }
 
-moe_status moe_page_write(const moe_analysis *a, const moe_drawings *drawings,
+moe_status moe_page_write(const moe_analysis *a, const moe_plots *plots,
                           FILE *out, moe_error *err)
 {
-    pages page = {drawings, FIGURE_BYTES, a->n + a->n_maps == 1, out};
+    pages page = {a, plots, FIGURE_BYTES, a->n + a->n_maps == 1, out};
     const moe_sheet to = {.out = out, .html = true};
     moe_page_head(a, out);
-    put_lack(drawings, out);
-    put_figures(drawings, MOE_DRAWN_ALL, 0, &page.budget, out);
+    put_lack(plots, out);
+    put_figures(&page, MOE_PLOT_OF_ALL, 0);
     if (a->scaling.strategies > 0) {
         fputs("<h2>Scaling</h2>\n<p>Efficiency: tokens per second and GPU, "
               "over that of the fewest GPUs.</p>\n",

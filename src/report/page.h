@@ -4,12 +4,12 @@
 
 #include <stdio.h>
 
-#include "../figures/plot.h"
 #include "moegps/analysis.h"
+#include "moegps/plots.h"
 
 /* Write the page: no scripts, nothing from outside, and a policy that forbids
  * both. Texts of result files are escaped. */
-moe_status moe_page_write(const moe_analysis *a, const moe_drawings *drawings,
+moe_status moe_page_write(const moe_analysis *a, const moe_plots *plots,
                           FILE *out, moe_error *err);
 
 /* What goes before and behind all sections. */

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "axis.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Part of what is shown that is left free at either end. */
+static const double AIR = 0.04;
+
+const moe_axis moe_axis_empty = {INFINITY, -INFINITY};
+
+void moe_axis_take(moe_axis *axis, double x)
+{
+    if (!isfinite(x))
+        return;
+    axis->low = fmin(axis->low, x);
+    axis->high = fmax(axis->high, x);
+}
+
+void moe_axis_join(moe_axis *axis, moe_axis other)
+{
+    moe_axis_take(axis, other.low);
+    moe_axis_take(axis, other.high);
+}
+
+moe_axis moe_axis_scaled(moe_axis axis, double factor)
+{
+    return (moe_axis){axis.low * factor, axis.high * factor};
+}
+
+moe_axis moe_axis_ends(const moe_axis *axis)
+{
+    moe_axis ends = *axis;
+    if (ends.low > ends.high)
+        return (moe_axis){0, 1};
+    /* Less than this is rounding, or one value. */
+    const double least = 1e-6 * fmax(fabs(ends.low), fabs(ends.high));
+    if (ends.high - ends.low <= least) {
+        const double half = least > 0 ? 0.05 * fabs(ends.high) : 0.5;
+        ends.low -= half;
+        ends.high += half;
+        return ends;
+    }
+    const double air = AIR * (ends.high - ends.low);
+    ends.low -= ends.low == 0 ? 0 : air;
+    ends.high += ends.high == 0 ? 0 : air;
+    if (axis->low > 0)
+        ends.low = fmax(ends.low, 0);
+    return ends;
+}
+
+double moe_axis_step(const moe_axis *ends, int n)
+{
+    /* A little less, so that rounding costs no tick. */
+    const double least = (ends->high - ends->low) / n * (1 - 1e-9);
+    const double power = pow(10, floor(log10(least)));
+    return least <= power       ? power
+           : least <= 2 * power ? 2 * power
+           : least <= 5 * power ? 5 * power
+                                : 10 * power;
+}
+
+/* Write an end or the step of an axis. */
+static void put(const char *axis, const char *what, double x, moe_script *to)
+{
+    char name[16];
+    snprintf(name, sizeof name, "%s_%s", axis, what);
+    moe_script_number(to, name, x);
+}
+
+void moe_axis_put(const moe_axis *axis, const char *name, int ticks,
+                  moe_script *to)
+{
+    const moe_axis ends = moe_axis_ends(axis);
+    put(name, "low", ends.low, to);
+    put(name, "high", ends.high, to);
+    put(name, "step", moe_axis_step(&ends, ticks), to);
+}
+
+int moe_axis_log_ticks(const moe_axis *ends, double tick[MOE_LOG_TICKS])
+{
+    static const int digits[] = {1, 2, 5};
+    const int step = ends->high / ends->low > 300 ? 3 : 1;
+    const int last = (int)ceil(log10(ends->high));
+    int n = 0;
+    for (int p = (int)floor(log10(ends->low)); p <= last; p++)
+        for (int k = 0; k < 3; k += step) {
+            const double x = digits[k] * pow(10, p);
+            if (x >= ends->low && x <= ends->high && n < MOE_LOG_TICKS)
+                tick[n++] = x;
+        }
+    return n;
+}
+
+void moe_axis_put_log(const moe_axis *axis, const char *name, moe_script *to)
+{
+    const bool any = axis->low > 0 && axis->low <= axis->high;
+    const moe_axis ends =
+        any ? (moe_axis){axis->low / 2, axis->high * 2} : (moe_axis){1, 10};
+    double tick[MOE_LOG_TICKS];
+    put(name, "low", ends.low, to);
+    put(name, "high", ends.high, to);
+    moe_axis_put_ticks(name, tick, moe_axis_log_ticks(&ends, tick), to);
+}
+
+void moe_axis_put_ticks(const char *name, const double *tick, int n,
+                        moe_script *to)
+{
+    char array[16], text[32];
+    snprintf(array, sizeof array, "n_%s_ticks", name);
+    moe_script_number(to, array, n);
+    snprintf(array, sizeof array, "%s_tick", name);
+    moe_script_array(to, array, n);
+    for (int i = 0; i < n; i++) {
+        snprintf(text, sizeof text, "%.4g", tick[i]);
+        moe_script_item(to, strtod(text, NULL));
+    }
+    moe_script_end(to);
+}
+
+moe_plot_unit moe_plot_time_unit(double largest_s)
+{
+    return largest_s >= 1      ? (moe_plot_unit){"s", 1}
+           : largest_s >= 1e-3 ? (moe_plot_unit){"ms", 1e3}
+                               : (moe_plot_unit){"us", 1e6};
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+static void put_text(const char *text, FILE *out)
+{
+    const bool quoted = strpbrk(text, ",\"") != NULL || text[0] == ' ';
+    fputs(quoted ? "\"" : "", out);
+    for (; *text != '\0'; text++)
+        if (*text == '"')
+            fputc('\'', out);
+        else
+            fputc((unsigned char)*text < ' ' ? ' ' : *text, out);
+    fputs(quoted ? "\"" : "", out);
+}
+
+static void add_column(moe_plot_data *to)
+{
+    assert(to->n < MOE_DATA_COLUMNS);
+    to->span[to->n++] = moe_axis_empty;
+    to->at = to->n;
+}
+
+void moe_data_columns(moe_plot_data *to, const char *names)
+{
+    fputs(to->n > 0 ? "," : "", to->out);
+    for (const char *c = names; c != NULL; c = strchr(c + 1, ','))
+        add_column(to);
+    fputs(names, to->out);
+}
+
+void moe_data_column(moe_plot_data *to, const char *name)
+{
+    add_column(to);
+    fputc(',', to->out);
+    put_text(name, to->out);
+}
+
+/* A row is full when there is a field for every column. */
+static void separate(moe_plot_data *to)
+{
+    fputs(to->at == to->n ? "\n" : ",", to->out);
+    to->at = to->at == to->n ? 1 : to->at + 1;
+}
+
+void moe_data_number(moe_plot_data *to, double x)
+{
+    separate(to);
+    moe_axis_take(&to->span[to->at - 1], x);
+    if (isfinite(x))
+        fprintf(to->out, "%.9g", x);
+}
+
+void moe_data_numbers(moe_plot_data *to, const double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        moe_data_number(to, x[i]);
+}
+
+void moe_data_text(moe_plot_data *to, const char *text)
+{
+    separate(to);
+    put_text(text, to->out);
+}
+
+moe_axis moe_data_span(const moe_plot_data *data, int first, int last)
+{
+    moe_axis axis = moe_axis_empty;
+    for (int k = first; k <= last && k <= data->n; k++)
+        moe_axis_join(&axis, data->span[k - 1]);
+    return axis;
+}

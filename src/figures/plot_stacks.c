@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stddef.h>
+
+#include "legend.h"
+#include "moegps/mem.h"
+#include "plot.h"
+#include "plot_rows.h"
+
+/* Parts of every strategy, end to end: phases of a layer, or what every stage
+ * loses, of balance as the run counted it, or of time, priced anew. A part
+ * below 0 goes to the left: what attention hides, or a stage that by chance did
+ * better than what it is held against. */
+
+enum { DARK_GREY = 8 /* of the colours */ };
+
+typedef struct stack {
+    int n; /* parts */
+    const char *(*name)(int part);
+    int (*colour)(int part);
+    double (*size)(const moe_plot_subject *x, int s, int part);
+    bool sorted;         /* `from` is the lesser end */
+    bool complete;       /* parts that no strategy has are shown, too */
+    double origin;       /* where parts begin */
+    const char *columns; /* of the data */
+} stack;
+
+static const moe_strategy_view *strategy(const moe_plot_subject *x, int s)
+{
+    return &x->run->view->strategy[s];
+}
+
+static int strategies(const moe_plot_subject *x)
+{
+    return x->run->view->dims.strategies;
+}
+
+static void put_data(const stack *k, const moe_plot_subject *x,
+                     moe_plot_data *out)
+{
+    moe_data_columns(out, k->columns);
+    for (int s = 0; s < strategies(x); s++) {
+        double end[2] = {k->origin, k->origin}; /* to the right and left */
+        for (int j = 0; j < k->n; j++) {
+            const double size = k->size(x, s, j);
+            if (isnan(size) || size == 0)
+                continue;
+            double *at = &end[size < 0];
+            const double from = *at, to = from + size;
+            *at = to;
+            moe_data_number(out, s);
+            moe_data_text(out, strategy(x, s)->name);
+            moe_data_number(out, j);
+            moe_data_text(out, k->name(j));
+            moe_data_number(out, k->sorted ? fmin(from, to) : from);
+            moe_data_number(out, k->sorted ? fmax(from, to) : to);
+        }
+    }
+}
+
+static bool any(const stack *k, const moe_plot_subject *x, int part)
+{
+    for (int s = 0; s < strategies(x); s++)
+        if (fabs(k->size(x, s, part)) > 0)
+            return true;
+    return false;
+}
+
+/* @param unit  of the axis over the data's
+ * @param line  whether one marks where nothing is lost */
+static void put_script(const stack *k, const moe_plot_subject *x,
+                       const moe_plot_data *data, double unit, bool line,
+                       moe_script *out)
+{
+    const moe_view *v = x->run->view;
+    moe_axis axis = {k->origin, k->origin};
+    moe_legend legend = {0};
+    for (int j = 0; j < k->n; j++)
+        if (k->complete || any(k, x, j))
+            moe_legend_add(&legend, k->name(j), MOE_LEGEND_BOX, k->colour(j),
+                           j);
+    moe_legend_put(&legend, "", moe_plot_rows_height(v), out);
+    moe_plot_rows_put(v, out);
+    moe_axis_join(&axis, moe_data_span(data, 5, 6));
+    axis = moe_axis_scaled(axis, unit);
+    moe_axis_put(&axis, "x", moe_plot_rows_ticks(v), out);
+    moe_script_number(out, "unit", unit);
+    moe_script_number(out, "origin", line ? k->origin : (double)NAN);
+}
+
+/* ---- phases ---- */
+
+static const char *phase_name(int part)
+{
+    return part == MOE_N_PHASES ? "hidden" : moe_phase_name((moe_phase)part);
+}
+
+static int phase_colour(int part)
+{
+    return part == MOE_N_PHASES ? MOE_PLOT_GREY : part + 1;
+}
+
+static double phase_size(const moe_plot_subject *x, int s, int part)
+{
+    const moe_clock clock = x->run->verdict.clock;
+    if (part < MOE_N_PHASES)
+        return fmax(0, strategy(x, s)->phase[clock][part]);
+    return clock == MOE_CLOCK_GPU ? -fmax(0, strategy(x, s)->hidden) : 0;
+}
+
+static const stack phases = {
+    .n = MOE_N_PHASES + 1,
+    .name = phase_name,
+    .colour = phase_colour,
+    .size = phase_size,
+    .sorted = true,
+    .columns = "row,strategy,phase_number,phase,from_s,to_s",
+};
+
+static bool phases_present(const moe_plot_subject *x)
+{
+    return x->run->verdict.best >= 0;
+}
+
+static void phases_data(const moe_plot_subject *x, moe_plot_data *out)
+{
+    put_data(&phases, x, out);
+}
+
+static void phases_script(const moe_plot_subject *x, const moe_plot_data *data,
+                          moe_script *out)
+{
+    const moe_clock clock = x->run->verdict.clock;
+    const moe_plot_unit unit =
+        moe_plot_time_unit(moe_data_span(data, 5, 6).high);
+    put_script(&phases, x, data, unit.factor, false, out);
+    moe_script_text(out, "x_title", "time of a layer, %s (%s clock, %s)",
+                    unit.name, moe_clock_name(clock), moe_clock_origin(clock));
+}
+
+const moe_plot_type moe_plot_phases = {
+    .name = "phases",
+    .title = "Where the time of a layer goes",
+    .of = MOE_PLOT_OF_RUN,
+    .template = {"rows", "stacks"},
+    .present = phases_present,
+    .data = phases_data,
+    .script = phases_script,
+};
+
+/* ---- stages of balance ---- */
+
+static const struct {
+    const char *name;
+    size_t offset; /* of a moe_summary in moe_strategy_view */
+} levels[] = {
+    {"bound", offsetof(moe_strategy_view, bound)},
+    {"room", offsetof(moe_strategy_view, regret_room)},
+    {"planner", offsetof(moe_strategy_view, regret_planner)},
+    {"prediction", offsetof(moe_strategy_view, regret_prediction)},
+    {"split", offsetof(moe_strategy_view, regret_split)},
+};
+
+static const char *level_name(int part)
+{
+    return levels[part].name;
+}
+
+static int stage_colour(int part)
+{
+    return part == 0 ? DARK_GREY : part;
+}
+
+/* @return what a stage adds to the imbalance. Means add up. */
+static double level_lost(const moe_plot_subject *x, int s, int part)
+{
+    const moe_summary *m = (const moe_summary *)((const char *)strategy(x, s) +
+                                                 levels[part].offset);
+    return part == 0 ? m->mean - 1 : m->mean;
+}
+
+static const stack balance = {
+    .n = (int)MOE_ARRAY_LEN(levels),
+    .name = level_name,
+    .colour = stage_colour,
+    .size = level_lost,
+    .complete = true,
+    .origin = 1,
+    .columns = "row,strategy,stage_number,stage,from,to",
+};
+
+static bool regret_present(const moe_plot_subject *x)
+{
+    for (int s = 0; s < strategies(x); s++)
+        if (strategy(x, s)->bound.n > 0)
+            return true;
+    return false;
+}
+
+static void regret_data(const moe_plot_subject *x, moe_plot_data *out)
+{
+    put_data(&balance, x, out);
+}
+
+static void regret_script(const moe_plot_subject *x, const moe_plot_data *data,
+                          moe_script *out)
+{
+    put_script(&balance, x, data, 1, true, out);
+    moe_script_text(out, "x_title", "pairs of the busiest GPU over the mean");
+}
+
+const moe_plot_type moe_plot_regret = {
+    .name = "regret",
+    .title = "Regret by stage: balance",
+    .of = MOE_PLOT_OF_RUN,
+    .template = {"rows", "stacks"},
+    .present = regret_present,
+    .data = regret_data,
+    .script = regret_script,
+};
+
+/* ---- stages of time ---- */
+
+/* From the exchange to the split, so that colours are those above. */
+static moe_perfect stage_at(int part)
+{
+    return (moe_perfect)(MOE_N_PERFECTS - 1 - part);
+}
+
+static const char *stage_name(int part)
+{
+    return moe_perfect_name(stage_at(part));
+}
+
+static double stage_lost(const moe_plot_subject *x, int s, int part)
+{
+    const double *t =
+        x->run->sensitivity.stage_s + s * MOE_N_PERFECTS + stage_at(part);
+    return t[-1] - t[0];
+}
+
+static const stack times = {
+    .n = MOE_N_PERFECTS - 1,
+    .name = stage_name,
+    .colour = stage_colour,
+    .size = stage_lost,
+    .complete = true,
+    .columns = "row,strategy,stage_number,stage,from_s,to_s",
+};
+
+static bool stages_present(const moe_plot_subject *x)
+{
+    return x->run->sensitivity.known && regret_present(x);
+}
+
+static void stages_data(const moe_plot_subject *x, moe_plot_data *out)
+{
+    put_data(&times, x, out);
+}
+
+static void stages_script(const moe_plot_subject *x, const moe_plot_data *data,
+                          moe_script *out)
+{
+    put_script(&times, x, data, 1e6, true, out);
+    moe_script_text(out, "x_title",
+                    "time of a layer to be won, us (gpu clock, modelled)");
+}
+
+const moe_plot_type moe_plot_stages = {
+    .name = "stages",
+    .title = "Regret by stage: time",
+    .of = MOE_PLOT_OF_RUN,
+    .template = {"rows", "stacks"},
+    .present = stages_present,
+    .data = stages_data,
+    .script = stages_script,
+};
