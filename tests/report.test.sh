@@ -259,14 +259,53 @@ assert any("gnuplot was not found. Install it" in t for t in page.text["p"])' &&
             gnuplot phases.gp && cmp phases.svg "$dir/new/figures/phases.svg")
 }
 
-# A gnuplot that fails: the page says how many.
+# A gnuplot that fails: a warning per figure says why, the page how many.
 failing_gnuplot() {
-    printf '#!/bin/sh\ncase $2 in --version) ;; *) exit 1 ;; esac\n' \
+    printf '#!/bin/sh\ncase $2 in --version) exit ;; esac\n%s\n' \
+        "printf 'plot\n     ^\n\"%s\" line 1: nothing to draw\n\n' \$2 >&2; exit 1" \
         > "$dir/bin/gnuplot"
     chmod +x "$dir/bin/gnuplot"
     PATH=$dir/bin:$PATH report "$dir/a.h5" -o "$dir/failed" &&
+        [ "$(grep -c '^moegps: warning: figure ' "$dir/err")" -eq 11 ] &&
+        grep -qxF 'moegps: warning: figure ecdf is not drawn whole: "ecdf.gp" line 1: nothing to draw' \
+            "$dir/err" &&
         page "$dir/failed/report.html" '
 assert any("could not draw 11 of 11 figures" in t for t in page.text["p"])'
+}
+
+# Names that are syntax elsewhere stand in every figure as they are.
+names_are_shown_as_they_are() {
+    "$PYTHON" - "$dir/a.h5" "$dir/named.h5" <<'PY' &&
+import shutil
+import sys
+import h5py
+
+shutil.copy(sys.argv[1], sys.argv[2])
+names = ["acc 90%", "a_b^c {x}", "'@m' `x` \\n", "%s <&> größe", "\"x\", =1"]
+with h5py.File(sys.argv[2], "r+") as f:
+    for group in ("timing", "load", "prediction", "plan", "traffic"):
+        for s, name in enumerate(names):
+            f[group]["strategy"][s] = name
+PY
+        report "$dir/named.h5" -o "$dir/named" &&
+        ! grep -q warning "$dir/err" &&
+        "$PYTHON" - "$dir/named/figures" "$(have_gnuplot && echo drawn)" <<'PY'
+import csv
+import sys
+from xml.etree import ElementTree
+
+names = ["acc 90%", "a_b^c {x}", "'@m' `x` \\n", "%s <&> größe", "\"x\", =1"]
+for figure in ("speedup", "phases", "ecdf", "regret", "gpus"):
+    rows = list(csv.reader(open(f"{sys.argv[1]}/{figure}.csv")))
+    assert len({len(r) for r in rows}) == 1, figure
+    found = {x.replace("'", '"') for r in rows for x in r}
+    assert all(n.replace("'", '"') in found for n in names), found
+    if not sys.argv[2]:
+        continue
+    svg = ElementTree.parse(f"{sys.argv[1]}/{figure}.svg")
+    shown = {t.text for t in svg.iter("{http://www.w3.org/2000/svg}text")}
+    assert all(n in shown for n in names), (figure, shown)
+PY
 }
 
 # A copy whose texts would take over a page that believes them.
@@ -726,6 +765,7 @@ else
 fi
 check "without gnuplot all else is there" without_gnuplot
 check "a gnuplot that fails is told of" failing_gnuplot
+check "names are shown as they are" names_are_shown_as_they_are
 check "a folder with files in it is left alone" full_folder_is_refused
 check "an empty folder is filled" empty_folder_is_filled
 check "a file is no folder" refused 2 'is a file, not a folder' \

@@ -164,6 +164,15 @@ static void write_page(const char *path, const moe_analysis *analysis,
         moe_fail(err, MOE_IO, "%s: %s", path, strerror(errno));
 }
 
+static void warn_of_failures(const moe_plots *plots)
+{
+    for (size_t i = 0; i < plots->n; i++)
+        if (plots->item[i].failure != NULL)
+            fprintf(stderr,
+                    "moegps: warning: figure %s is not drawn whole: %s\n",
+                    plots->item[i].name, plots->item[i].failure);
+}
+
 static void write_figures(const char *dir, const moe_analysis *analysis,
                           moe_error *err)
 {
@@ -175,6 +184,7 @@ static void write_figures(const char *dir, const moe_analysis *analysis,
         moe_plots_draw(analysis, folder, &plots, err);
     if (err->status == MOE_OK)
         write_page(page, analysis, &plots, err);
+    warn_of_failures(&plots);
     moe_plots_fini(&plots);
     free(page);
     free(folder);

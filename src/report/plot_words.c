@@ -26,6 +26,15 @@ static const char *name_of(const subject *x, int s)
     return x->view->strategy[s].name;
 }
 
+/* A figure has curves of so many strategies, and no more. */
+static void end_curves(const subject *x, FILE *out)
+{
+    fputc('.', out);
+    if (x->shown < x->view->dims.strategies)
+        fprintf(out, " Shown are the first %d of %d strategies.", x->shown,
+                x->view->dims.strategies);
+}
+
 /* ---- runs together ---- */
 
 /* The end of every curve, of time or of efficiency. */
@@ -41,7 +50,7 @@ static void say_ends(const subject *x, bool efficiency, FILE *out)
         if (s == 0)
             fprintf(out, " on %d GPUs", last->gpus);
     }
-    fputc('.', out);
+    end_curves(x, out);
 }
 
 static void say_scaling(const subject *x, FILE *out)
@@ -121,7 +130,7 @@ static void say_ecdf(const subject *x, FILE *out)
                     .text,
                 t->n);
     }
-    fputc('.', out);
+    end_curves(x, out);
 }
 
 /* ---- predictions of a run ---- */
@@ -185,7 +194,8 @@ static void say_experts(const subject *x, FILE *out)
                 moe_percent_cell(predicted).text);
         comma = ",";
     }
-    fputs(comma[0] == ',' ? "." : " nothing predicts.", out);
+    fputs(comma[0] == ',' ? "" : " nothing predicts", out);
+    end_curves(x, out);
 }
 
 static void say_gpus(const subject *x, FILE *out)
@@ -200,7 +210,7 @@ static void say_gpus(const subject *x, FILE *out)
         fprintf(out, "%s %s with %s", s > 0 ? "," : "",
                 moe_number_cell(detail->load[s * x->view->dims.gpus]).text,
                 name_of(x, s));
-    fputc('.', out);
+    end_curves(x, out);
 }
 
 static void say_regret(const subject *x, FILE *out)
