@@ -636,6 +636,69 @@ START_TEST(tokens_follow_each_other_as_sequences)
 }
 END_TEST
 
+/* ---- what spoils recordings ---- */
+
+static bool found(const moe_recording *r, const char *what)
+{
+    moe_remarks out = {0};
+    bool there = false;
+    ck_assert_int_eq(moe_recording_inspect(r, &out, NULL), MOE_OK);
+    for (size_t i = 0; i < out.n; i++)
+        there = there || strstr(out.text[i], what) != NULL;
+    moe_remarks_fini(&out);
+    return there;
+}
+
+START_TEST(dummy_tokens_are_found_and_dropped)
+{
+    static const moe_recording_options none = {0};
+    moe_recording r = {0};
+    moe_error err = {0};
+    ck_assert_int_eq(
+        moe_recording_read("tests/data/recordings/dummy-tokens.csv", &none, &r,
+                           NULL),
+        MOE_OK);
+    ck_assert(
+        found(&r, "16 of 20 tokens (80 %) have one and the same experts"));
+    ck_assert(found(&r, "--drop-repeats"));
+    ck_assert_int_eq(moe_recording_drop_repeats(&r, 1, &err), MOE_USAGE);
+    err = (moe_error){0};
+    ck_assert_int_eq(moe_recording_drop_repeats(&r, 8, &err), MOE_OK);
+    ck_assert_uint_eq(r.n_tokens, 4);
+    ck_assert_uint_eq(r.seq_offset[1], 4);
+    ck_assert(!found(&r, "one and the same experts"));
+    ck_assert(found(&r, "one sequence"));
+    ck_assert(found(&r, "no token ids"));
+    moe_recording_fini(&r);
+}
+END_TEST
+
+/* Loads as text, and what must be said of them; NULL: not `other`. */
+static const struct {
+    const char *text, *says, *other;
+} spoiled[] = {
+    {"step,layer,e0,e1\n0,0,5,7\n0,1,6,6\n1,0,3,4\n1,1,3,4\n", NULL,
+     "not of the same tokens"},
+    {"step,layer,e0,e1\n0,0,5,7\n0,1,6,9\n",
+     "layer 0 has 12 pairs, layer 1 "
+     "has 15",
+     NULL},
+    {"e0,e1\n8,16\n12,12\n", "every load is a multiple of 4", NULL},
+    {"e0,e1\n8,16\n13,11\n", NULL, "is a multiple"},
+    {"e0,e1\n8,16\n", "one step", NULL},
+};
+
+START_TEST(spoiled_loads_are_found)
+{
+    moe_recording r = text_of(spoiled[_i].text);
+    if (spoiled[_i].says != NULL)
+        ck_assert(found(&r, spoiled[_i].says));
+    if (spoiled[_i].other != NULL)
+        ck_assert(!found(&r, spoiled[_i].other));
+    moe_recording_fini(&r);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("recording");
@@ -651,6 +714,8 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(tensors));
     MOE_TEST_LOOP(suite, trace_is_a_recording, 2);
     MOE_TEST(suite, parts_of_ranks_add_up);
+    MOE_TEST(suite, dummy_tokens_are_found_and_dropped);
+    MOE_TEST_LOOP(suite, spoiled_loads_are_found, MOE_ARRAY_LEN(spoiled));
     MOE_TEST(suite, steps_follow_each_other);
     MOE_TEST(suite, tokens_follow_each_other_as_sequences);
     return suite;

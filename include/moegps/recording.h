@@ -102,6 +102,20 @@ moe_status moe_recording_add(moe_recording *into, const moe_recording *part,
 moe_status moe_recording_append(moe_recording *into, const moe_recording *part,
                                 moe_error *err);
 
+/** Look for what usually spoils recordings: dummy tokens, layers of different
+ *  tokens, data-parallel copies, what cannot be split or learned from.
+ *  @param out  a sentence per finding, with what to do, is added.
+ *  @return MOE_OK, MOE_NOMEM. */
+moe_status moe_recording_inspect(const moe_recording *recording,
+                                 moe_remarks *out, moe_error *err);
+
+/** Drop runs of `length` and more neighbouring tokens that have the same
+ *  experts in all layers: dummy and warm-up tokens.
+ *  @return MOE_OK, MOE_USAGE (loads; length below 2), MOE_FORMAT (nothing would
+ *  be left), MOE_NOMEM. */
+moe_status moe_recording_drop_repeats(moe_recording *recording, uint64_t length,
+                                      moe_error *err);
+
 /** A format: a member of a family, one file each. */
 typedef struct moe_recording_format {
     const char *name, *help; /* spelling; one line for `moegps list` */

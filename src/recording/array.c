@@ -156,7 +156,7 @@ static moe_status drop_padding(moe_recording *r, const char *name,
 {
     const size_t k = (size_t)r->top_k, n = r->n_tokens;
     size_t kept = 0;
-    uint8_t *padded = moe_array_new(n, 1, err);
+    bool *padded = moe_array_new(n, sizeof *padded, err);
     for (size_t i = 0; padded != NULL && i < n; i++) {
         size_t found = 0;
         for (size_t l = 0; l < (size_t)r->layers; l++)
@@ -173,17 +173,12 @@ static moe_status drop_padding(moe_recording *r, const char *name,
     }
     if (err->status == MOE_OK && kept == 0)
         moe_fail(err, MOE_FORMAT, "%s: all tokens are padding", name);
-    size_t to = 0;
-    for (size_t i = 0; err->status == MOE_OK && i < n * (size_t)r->layers; i++)
-        if (!padded[i % n])
-            memmove(r->experts_of + k * to++, r->experts_of + k * i,
-                    k * sizeof *r->experts_of);
+    if (err->status == MOE_OK) {
+        moe_remark(&r->dropped, "%zu of %zu tokens are padding", n - kept, n);
+        moe_recording_drop_tokens(r, padded);
+    }
     free(padded);
-    if (err->status != MOE_OK)
-        return err->status;
-    moe_remark(&r->dropped, "%zu of %zu tokens are padding", n - kept, n);
-    r->n_tokens = kept;
-    return MOE_OK;
+    return err->status;
 }
 
 static moe_status read_tokens(moe_numbers *a, const moe_recording_options *o,

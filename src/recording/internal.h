@@ -43,4 +43,8 @@ moe_status moe_recording_make_tokens(moe_recording *r, const char *path,
                                      size_t layers, uint64_t tokens,
                                      size_t top_k, moe_error *err);
 
+/* Drop the tokens that are marked; some must be left.
+ * @param drop  [n_tokens] */
+void moe_recording_drop_tokens(moe_recording *r, const bool *drop);
+
 #endif

@@ -190,6 +190,54 @@ void moe_recording_fini(moe_recording *r)
     *r = (moe_recording){0};
 }
 
+/* Move what is kept of [rows][n] elements of `size` bytes to the front. */
+static void compact(void *data, size_t rows, uint64_t n, size_t size,
+                    const bool *drop)
+{
+    char *to = data;
+    for (uint64_t i = 0; data != NULL && i < rows * n; i++) {
+        if (drop[i % n])
+            continue;
+        memmove(to, (char *)data + i * size, size);
+        to += size;
+    }
+}
+
+/* Sequences that lose all their tokens go. */
+static void compact_sequences(moe_recording *r, const bool *drop)
+{
+    uint64_t kept = 0, seqs = 0;
+    for (uint64_t s = 0; r->seq_offset != NULL && s < r->n_seqs; s++) {
+        const uint64_t first = kept;
+        for (uint64_t i = r->seq_offset[s]; i < r->seq_offset[s + 1]; i++)
+            kept += !drop[i];
+        if (kept == first)
+            continue;
+        if (r->seq_part != NULL)
+            r->seq_part[seqs] = r->seq_part[s];
+        r->seq_offset[seqs++] = first;
+    }
+    if (r->seq_offset == NULL)
+        return;
+    r->seq_offset[seqs] = kept;
+    r->n_seqs = seqs;
+}
+
+void moe_recording_drop_tokens(moe_recording *r, const bool *drop)
+{
+    const size_t l = (size_t)r->layers, k = (size_t)r->top_k;
+    const uint64_t n = r->n_tokens;
+    uint64_t kept = 0;
+    for (uint64_t i = 0; i < n; i++)
+        kept += !drop[i];
+    compact_sequences(r, drop);
+    compact(r->experts_of, l, n, k * sizeof *r->experts_of, drop);
+    compact(r->gate, l, n, k * sizeof *r->gate, drop);
+    compact(r->token_id, 1, n, sizeof *r->token_id, drop);
+    compact(r->position, 1, n, sizeof *r->position, drop);
+    r->n_tokens = kept;
+}
+
 /* ---- reading ---- */
 
 /* Complete experts that were never chosen. */
