@@ -8,6 +8,7 @@
 
 #include "args_old.h"
 #include "moegps/csv.h"
+#include "moegps/hash.h"
 #include "moegps/mem.h"
 #include "moegps/silicon.h"
 
@@ -76,15 +77,6 @@ static void key_of(const job *j, size_t row, int n, char *key, moe_error *err)
     }
 }
 
-/* FNV-1a. */
-static uint64_t hash_of(const char *text)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (; *text != '\0'; text++)
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-    return hash;
-}
-
 /* The entry of a row's key, new and empty if it is not known yet; NULL with
  * an error. */
 static entry *find_entry(job *j, size_t row, int n_columns, moe_error *err)
@@ -93,7 +85,7 @@ static entry *find_entry(job *j, size_t row, int n_columns, moe_error *err)
     key_of(j, row, n_columns, key, err);
     if (err->status != MOE_OK)
         return NULL;
-    const uint64_t hash = hash_of(key);
+    const uint64_t hash = moe_hash_text(key);
     for (size_t i = 0; i < j->n_entries; i++)
         if (j->entries[i].hash == hash && strcmp(j->entries[i].key, key) == 0)
             return &j->entries[i];

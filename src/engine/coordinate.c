@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "moegps/hash.h"
+
 /* Predict .. migrate. All predictors so far know all layers before the first
  * begins, so one collective serves all layers; each layer is charged its
  * part. */
@@ -110,14 +112,13 @@ static void plan(moe_engine *e, moe_runner *r)
     moe_engine_charge(e, MOE_PHASE_PLAN, 0, n_layers(e), start);
 }
 
-/* FNV-1a over a plan's tables. */
 static uint64_t plan_hash(const moe_plan *p)
 {
     const size_t n = (size_t)p->layers * (size_t)p->gpus * (size_t)p->slots;
-    uint64_t h = UINT64_C(14695981039346656037);
+    uint64_t h = MOE_HASH_START;
     for (size_t s = 0; s < n; s++) {
-        h = (h ^ (uint16_t)p->expert[s]) * UINT64_C(1099511628211);
-        h = (h ^ p->quota[s]) * UINT64_C(1099511628211);
+        h = moe_hash_add(h, (uint16_t)p->expert[s]);
+        h = moe_hash_add(h, p->quota[s]);
     }
     return h;
 }

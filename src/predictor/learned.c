@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/hash.h"
 #include "moegps/mem.h"
 
 static int compare_u64(const void *a, const void *b)
@@ -16,12 +17,11 @@ static int compare_u64(const void *a, const void *b)
 
 uint64_t moe_learned_hash(const moe_trace *trace, uint64_t seq)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
+    uint64_t h = MOE_HASH_START;
     for (uint64_t i = trace->seq_offset[seq]; i < trace->seq_offset[seq + 1];
          i++)
         for (int shift = 0; shift < 32; shift += 8)
-            h = (h ^ (trace->token_id[i] >> shift & 0xff)) *
-                UINT64_C(1099511628211);
+            h = moe_hash_add(h, trace->token_id[i] >> shift & 0xff);
     return h;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/hash.h"
 #include "moegps/mem.h"
 
 static double largest(const double *x, size_t n)
@@ -469,19 +470,19 @@ static void scale_summary(moe_summary *s, double factor)
         *all[i] *= factor;
 }
 
-/* FNV-1a over the true loads of an iteration. */
+/* A hash of the true loads of an iteration. */
 static void visit_batch(const moe_reader *rd, int s, int i, const double *x,
                         void *arg)
 {
     const size_t n =
         (size_t)rd->view->dims.layers * (size_t)rd->view->dims.experts;
-    uint64_t h = UINT64_C(14695981039346656037);
+    uint64_t h = MOE_HASH_START;
     double *pairs = arg;
     (void)s;
     if (isnan(x[0]))
         return;
     for (size_t j = 0; j < n; j++) {
-        h = (h ^ (uint64_t)(int64_t)x[j]) * UINT64_C(1099511628211);
+        h = moe_hash_add(h, (uint64_t)(int64_t)x[j]);
         *pairs += x[j];
     }
     rd->view->batch_hash[i] = h;

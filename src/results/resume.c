@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "moegps/date.h"
 #include "moegps/mem.h"
 
 /* Rank 0's part of going on with a file: is it there, and is it ours? */
@@ -134,12 +134,9 @@ static void compare_sizes(hid_t file, const moe_ledger_dims *dims,
 /* A run in several parts says so: when each began, and where. */
 static void note_resumption(hid_t file, const moe_ctx *ctx, moe_error *err)
 {
-    char key[48], text[256], date[32];
+    char key[48], text[256], date[MOE_DATE_LEN];
     const char *job = getenv("SLURM_JOB_ID");
-    const time_t now = time(NULL);
-    struct tm utc;
-    gmtime_r(&now, &utc);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    moe_date_now(date);
     hid_t group = moe_h5_open_group(file, "provenance", err);
     const int64_t n = moe_h5_has(group, "resumes")
                           ? moe_h5_get_int(group, "resumes", err) + 1

@@ -7,11 +7,12 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "moegps/date.h"
 #include "moegps/mem.h"
 #include "strategies.h"
 #include "version.h"
 
-enum { UUID_LEN = 37, DATE_LEN = 32 }; /* bytes with NUL */
+enum { UUID_LEN = 37 }; /* bytes with NUL */
 
 /* A group of measured data, and what H5Web draws first of it. */
 static const struct {
@@ -58,19 +59,11 @@ static void make_uuid(char *text)
     }
 }
 
-static void make_date(char *text)
-{
-    time_t now = time(NULL);
-    struct tm utc;
-    gmtime_r(&now, &utc);
-    strftime(text, DATE_LEN, "%Y-%m-%dT%H:%M:%SZ", &utc);
-}
-
 static void write_root(hid_t file, const moe_results_meta *meta, moe_error *err)
 {
-    char uuid[UUID_LEN], date[DATE_LEN];
+    char uuid[UUID_LEN], date[MOE_DATE_LEN];
     make_uuid(uuid);
-    make_date(date);
+    moe_date_now(date);
     moe_h5_put_text(file, "schema", MOE_RESULTS_SCHEMA, err);
     moe_h5_put_text(file, "schema_version", MOE_RESULTS_SCHEMA_VERSION, err);
     moe_h5_put_text(file, "run_id", uuid, err);

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
+#include "moegps/date.h"
 #include "moegps/mem.h"
 #include "strategies.h"
 #include "sweep_fields.h"
@@ -303,11 +303,8 @@ static void put_strategies(hid_t file, const moe_view *view, moe_error *err)
 
 static void put_root(hid_t file, const moe_view *view, size_t n, moe_error *err)
 {
-    char date[32], title[512];
-    const time_t now = time(NULL);
-    struct tm utc;
-    gmtime_r(&now, &utc);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    char date[MOE_DATE_LEN], title[512];
+    moe_date_now(date);
     snprintf(title, sizeof title, "%zu runs of %s, trace %s", n, view->model,
              view->trace);
     moe_h5_put_text(file, "schema", MOE_SWEEP_SCHEMA, err);
