@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "moegps/mem.h"
+#include "moegps/replace.h"
 
 enum {
     METADATA_BYTES = 4 << 20, /* generous: groups, texts, topology */
@@ -61,10 +62,8 @@ void moe_target_check(const char *path, const char *partial, uint64_t bytes,
     struct stat info;
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
         moe_fail(err, MOE_USAGE, "%s: is a folder", path);
-    } else if (!force && access(path, F_OK) == 0) {
-        moe_fail(err, MOE_EXISTS,
-                 "%s: exists, and is not overwritten (--force replaces it)",
-                 path);
+    } else if (moe_replace_check(path, force, err) != MOE_OK) {
+        return;
     } else if (!force && access(partial, F_OK) == 0) {
         moe_fail(err, MOE_EXISTS,
                  "%s: of a run that did not end, or has not yet (--force "
@@ -168,19 +167,6 @@ static int sync_path(const char *path, int flags)
     return rc;
 }
 
-/* Not all file systems can refuse to replace; then asking first must do. */
-static int rename_new(const char *from, const char *to)
-{
-    int rc = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
-    if (rc == 0 || (errno != EINVAL && errno != ENOSYS))
-        return rc;
-    if (access(to, F_OK) == 0) {
-        errno = EEXIST;
-        return -1;
-    }
-    return rename(from, to);
-}
-
 void moe_target_publish(const char *path, const char *partial, bool force,
                         moe_error *err)
 {
@@ -190,8 +176,7 @@ void moe_target_publish(const char *path, const char *partial, bool force,
         moe_fail(err, MOE_IO, "%s: cannot write: %s", partial, strerror(errno));
         return;
     }
-    int rc = force ? rename(partial, path) : rename_new(partial, path);
-    if (rc != 0) {
+    if (moe_replace_rename(partial, path, force) != 0) {
         moe_fail(err, errno == EEXIST ? MOE_EXISTS : MOE_IO,
                  "%s: cannot be renamed to %s: %s", partial, path,
                  strerror(errno));
