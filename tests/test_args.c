@@ -325,7 +325,8 @@ START_TEST(help_is_made_of_the_rows)
         "--count=N",
         "of things, in tokens; default 3\n",
         "of them; default: what is left\n",
-        "of all: one of red, green; default green\n",
+        "--colour=red|green ",
+        "of all; default green\n",
         "to look at; default 1:2:0.5\n",
         "-s, --set=KEY=VALUE",
         "-f, --force",
@@ -336,8 +337,8 @@ START_TEST(help_is_made_of_the_rows)
         "-h, --help",
         "-V, --version",
     };
-    static const char *const hidden[] = {
-        "number", "secret", "--out=", "-?", "top_k", "false"};
+    static const char *const hidden[] = {"number", "secret", "--out=",   "-?",
+                                         "top_k",  "false",  "Mandatory"};
     const moe_args args = with(two);
     char *text = printed(&args, helps[_i]);
     for (size_t i = 0; i < MOE_ARRAY_LEN(wanted); i++)
@@ -377,6 +378,7 @@ START_TEST(end_returns_the_exit_code_of_the_error)
     moe_error err = {0};
     ck_assert_int_eq(moe_args_end(&none_args, &s, &err), 0);
     moe_fail(&err, MOE_THRESHOLD, "missed");
+    ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
     ck_assert_int_eq(moe_args_end(&none_args, &s, &err), 4);
 }
 END_TEST

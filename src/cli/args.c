@@ -15,7 +15,7 @@
  * was once; getopt reports its own errors by the same character, and argp
  * tells the two apart. */
 enum { FIRST_KEY = 256, KEY_HELP = 'h', KEY_OLD_HELP = '?', KEY_VERSION = 'V' };
-enum { MAX_NAME = 40, MAX_NAMES = 256, N_COMMON = 3 };
+enum { MAX_NAME = 40, MAX_FORM = 64, MAX_NAMES = 256, N_COMMON = 3 };
 
 /* What a parse knows. */
 typedef struct {
@@ -24,6 +24,7 @@ typedef struct {
     moe_error err;
     const moe_opt *row[MOE_ARGS_MAX_ROWS];
     char name[MOE_ARGS_MAX_ROWS][MAX_NAME]; /* as typed: "--top-k" */
+    char form[MOE_ARGS_MAX_ROWS][MAX_FORM]; /* of its value; "": none */
     bool given[MOE_ARGS_MAX_ROWS];
     int n_rows, n_arguments; /* rows there are, arguments taken */
     struct argp_option option[2 * MOE_ARGS_MAX_ROWS + N_COMMON + 1];
@@ -40,17 +41,22 @@ static bool is_switch(const moe_opt *row)
            strcmp(row->initial, "false") == 0;
 }
 
-static const char *form_of(const moe_opt *row)
+static void write_form(const moe_opt *row, char *form)
 {
     static const char *const by_type[] = {
         [MOE_OPT_INT] = "N",        [MOE_OPT_U64] = "N",
         [MOE_OPT_REAL] = "X",       [MOE_OPT_BOOL] = "yes|no",
-        [MOE_OPT_TEXT] = "TEXT",    [MOE_OPT_ENUM] = "WORD",
+        [MOE_OPT_TEXT] = "TEXT",    [MOE_OPT_ENUM] = "",
         [MOE_OPT_REALS] = "LIST",   [MOE_OPT_STRING] = "TEXT",
         [MOE_OPT_STRINGS] = "TEXT", [MOE_OPT_CALL] = "TEXT"};
-    if (is_switch(row))
-        return NULL;
-    return row->form != NULL ? row->form : by_type[row->type];
+    if (!is_switch(row))
+        snprintf(form, MAX_FORM, "%s",
+                 row->form != NULL ? row->form : by_type[row->type]);
+    for (int i = 0; row->type == MOE_OPT_ENUM && row->choices[i] != NULL; i++) {
+        const size_t len = strlen(form);
+        snprintf(form + len, MAX_FORM - len, "%s%s", i > 0 ? "|" : "",
+                 row->choices[i]);
+    }
 }
 
 static void add_rows(session *s, const moe_opt *rows)
@@ -61,6 +67,7 @@ static void add_rows(session *s, const moe_opt *rows)
         snprintf(name, MAX_NAME, "--%s", row->key);
         for (char *c = name; *c != '\0'; c++)
             *c = *c == '_' ? '-' : *c;
+        write_form(row, s->form[s->n_rows]);
         s->row[s->n_rows++] = row;
     }
 }
@@ -70,16 +77,18 @@ static int key_of(const session *s, int i)
     return s->row[i]->letter != 0 ? s->row[i]->letter : FIRST_KEY + i;
 }
 
+/* A group of its own for each row keeps them in the order of the table. */
 static void make_options(session *s)
 {
     struct argp_option *to = s->option;
     for (int i = 0; i < s->n_rows; i++) {
         const moe_opt *row = s->row[i];
-        *to++ = (struct argp_option){.name = s->name[i] + 2,
-                                     .key = key_of(s, i),
-                                     .arg = form_of(row),
-                                     .flags =
-                                         row->help == NULL ? OPTION_HIDDEN : 0};
+        *to++ = (struct argp_option){
+            .name = s->name[i] + 2,
+            .key = key_of(s, i),
+            .arg = s->form[i][0] != '\0' ? s->form[i] : NULL,
+            .flags = row->help == NULL ? OPTION_HIDDEN : 0,
+            .group = i + 1};
         if (row->alias != NULL)
             *to++ = (struct argp_option){.name = row->alias,
                                          .flags = OPTION_ALIAS | OPTION_HIDDEN};
@@ -99,16 +108,12 @@ static void make_options(session *s)
 /* Everything about a row in words; owned by the caller. */
 static char *describe(const moe_opt *row)
 {
-    char *text = NULL, allowed[256];
+    char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL)
         return NULL;
     fputs(row->help, out);
-    if (row->type == MOE_OPT_ENUM) {
-        moe_opt_allowed(row, allowed, sizeof allowed);
-        fprintf(out, ": %s", allowed);
-    }
     if (row->unit != NULL && strcmp(row->unit, "1") != 0)
         fprintf(out, ", in %s", row->unit);
     if (row->initial == NULL)
@@ -127,8 +132,7 @@ static void describe_usage(const session *s, char *text, size_t size)
     for (int i = 0; i < s->n_rows && len < size; i++)
         if (s->row[i]->initial == NULL)
             len += (size_t)snprintf(text + len, size - len, "%s%s=%s",
-                                    len > 0 ? " " : "", s->name[i],
-                                    form_of(s->row[i]));
+                                    len > 0 ? " " : "", s->name[i], s->form[i]);
     const moe_opt *a = s->args->arguments;
     for (; a != NULL && a->key != NULL && len < size; a++)
         len += (size_t)snprintf(text + len, size - len, "%s%s%s",
@@ -136,12 +140,17 @@ static void describe_usage(const session *s, char *text, size_t size)
                                 a->type == MOE_OPT_STRINGS ? "..." : "");
 }
 
-static void tell_help(session *s)
+/* argp would explain that a value goes with the letter, too. */
+static char *leave_out_note(int key, const char *text, void *input)
 {
-    const unsigned parts =
-        ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC;
+    (void)input;
+    return key == ARGP_KEY_HELP_DUP_ARGS_NOTE ? NULL : (char *)text;
+}
+
+static void tell_help(session *s, struct argp_state *state)
+{
     char *text[MOE_ARGS_MAX_ROWS] = {0};
-    char name[MAX_NAME], usage[512]; /* argp_help() wants the name writable */
+    char name[MAX_NAME]; /* argp wants it writable */
     struct argp_option *to = s->option;
     for (int i = 0; i < s->n_rows; i++, to++) {
         text[i] = s->row[i]->help != NULL ? describe(s->row[i]) : NULL;
@@ -149,15 +158,15 @@ static void tell_help(session *s)
         to += s->row[i]->alias != NULL;
     }
     snprintf(name, sizeof name, "%s", s->args->name);
-    describe_usage(s, usage, sizeof usage);
-    const struct argp argp = {
-        .options = s->option, .args_doc = usage, .doc = s->args->help};
-    argp_help(&argp, stdout, parts, name);
+    state->name = name;
+    state->flags &= ~(unsigned)ARGP_NO_ERRS; /* else nothing is printed */
+    argp_state_help(state, stdout,
+                    ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC);
     for (int i = 0; i < s->n_rows; i++)
         free(text[i]);
 }
 
-static void tell(session *s, int key)
+static void tell(session *s, int key, struct argp_state *state)
 {
     s->told = true;
     if (s->args->silent)
@@ -165,7 +174,7 @@ static void tell(session *s, int key)
     if (key == KEY_VERSION)
         puts("moegps " MOE_VERSION);
     else
-        tell_help(s);
+        tell_help(s, state);
 }
 
 /* ---- what is typed ---- */
@@ -220,7 +229,7 @@ static error_t take(int key, char *word, struct argp_state *state)
     while (i < s->n_rows && key_of(s, i) != key)
         i++;
     if (key == KEY_HELP || key == KEY_OLD_HELP || key == KEY_VERSION) {
-        tell(s, key);
+        tell(s, key, state);
         return ECANCELED;
     }
     if (key != ARGP_KEY_ARG && i == s->n_rows)
@@ -314,6 +323,7 @@ static void check_required(session *s)
 bool moe_args_parse(const moe_args *args, int argc, char **argv, void *settings,
                     moe_error *err)
 {
+    char usage[512];
     session s = {.args = args, .settings = settings, .next = 1};
     add_rows(&s, args->rows);
     add_rows(&s, args->more);
@@ -321,7 +331,12 @@ bool moe_args_parse(const moe_args *args, int argc, char **argv, void *settings,
     moe_opt_defaults(args->rows, settings);
     moe_opt_defaults(args->more, settings);
     moe_opt_defaults(args->arguments, settings);
-    const struct argp argp = {.options = s.option, .parser = take};
+    describe_usage(&s, usage, sizeof usage);
+    const struct argp argp = {.options = s.option,
+                              .parser = take,
+                              .args_doc = usage[0] != '\0' ? usage : NULL,
+                              .doc = args->help,
+                              .help_filter = leave_out_note};
     /* argp would print several lines and exit; its own --help does so too. */
     const unsigned flags = ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_IN_ORDER;
     const error_t rc = argp_parse(&argp, argc, argv, flags, NULL, &s);

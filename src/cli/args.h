@@ -63,6 +63,11 @@ int moe_args_end(const moe_args *args, void *settings, const moe_error *err);
         .key = name, .type = MOE_OPT_STRING, .initial = value, .form = what, \
         AT(member), .help = text                                             \
     }
+#define MOE_ARGS_WORD(name, member, value, words, text)                        \
+    {                                                                          \
+        .key = name, .type = MOE_OPT_ENUM, .initial = value, .choices = words, \
+        AT(member), .help = text                                               \
+    }
 #define MOE_ARGS_CALL(name, member, value, parser, what, text)             \
     {                                                                      \
         .key = name, .type = MOE_OPT_CALL, .initial = value, .form = what, \
