@@ -97,10 +97,10 @@ assert [s["strategy"] for s in j["strategies"]] == ["baseline", "oracle"]
 for s in j["strategies"]:
     assert s["ci_low"] <= s["ratio"] <= s["ci_high"] and s["n"] == 12
 PY
-check "one file is not enough" refused 2 "two result files" compare a.h5
-check "three are too many" refused 2 "two files are compared" compare a.h5 b.h5 one.h5
+check "one file is not enough" refused 2 "B.h5 is needed" compare a.h5
+check "three are too many" refused 2 "only A.h5 and B.h5 are wanted" compare a.h5 b.h5 one.h5
 check "an unknown reference is refused" refused 2 "has no strategy 'nobody'" compare a.h5 b.h5 --reference nobody
-check "an unknown clock is refused" refused 2 "wall, cpu or gpu" compare a.h5 b.h5 --clock sun
+check "an unknown clock is refused" refused 2 "wall, cpu, gpu" compare a.h5 b.h5 --clock sun
 check "a threshold that is none is refused" refused 2 "percent" compare a.h5 b.h5 --fail-if fast
 check "an existing JSON file is kept" refused 2 "exists" compare a.h5 b.h5 --json a.h5
 check "a file that is no result is refused" refused 2 "x.yaml" compare a.h5 x.yaml
@@ -132,8 +132,8 @@ check "... and left out on demand" exits 0 merge a.h5 two.h5 long.h5 --skip-inco
 check "refusals leave no file" sh -c "! ls '$dir'/no.h5*"
 check "an existing file is kept" refused 2 "exists" merge a.h5 two.h5 -o sweep.h5
 check "... and replaced on demand" exits 0 merge a.h5 two.h5 -o sweep.h5 --force
-check "merge needs runs" refused 2 "which runs" merge -o no.h5
-check "merge needs an output" refused 2 "-o FILE is missing" merge a.h5
+check "merge needs runs" refused 2 "RUNS.h5 is needed" merge -o no.h5
+check "merge needs an output" refused 2 "--output is needed" merge a.h5
 
 # ---- scaling ----
 check "report shows a sweep" exits 0 report more.h5

@@ -125,8 +125,8 @@ check "a column twice is refused" bad gemm 1 "column 'gpu' twice"
 check "an empty file is refused" bad gemm 1 "no header"
 
 # wrong use
-check "--help prints usage" says "Usage: moegps cost [OPTION...]" --help
-check "no operation is refused" fails 2 "--op and --csv are needed" --csv x
+check "--help prints usage" says "Usage: moegps cost [OPTION...] --op=OP --csv=FILE" --help
+check "no operation is refused" fails 2 "--op is needed" --csv x
 check "an unknown operation names the known" fails 2 "'moe' is not one of moe_ffn, alltoall" --op moe
 check "a file that is not there is named" fails 2 "$dir/none.csv" --op gemm --csv "$dir/none.csv"
 row moe_ffn $mixtral,1

@@ -1,108 +1,76 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "args_old.h"
+#include "args.h"
 #include "moegps/replace.h"
 #include "moegps/report.h"
 
-enum {
-    KEY_REFERENCE = 'r',
-    KEY_CLOCK = 'c',
-    KEY_JSON = 256,
-    KEY_FAIL,
-    KEY_FORCE
-};
-
 typedef struct {
     const char *file[2], *reference, *json;
-    int n_files, clock; /* clock -1: the one that counts */
-    double threshold;   /* share; NaN: none */
+    int clock;        /* moe_clock; -1: the one that counts */
+    double threshold; /* share; NaN: none */
     bool force;
 } settings;
 
-static const struct argp_option options[] = {
-    {"reference", KEY_REFERENCE, "STRATEGY", 0,
-     "compare times relative to this strategy's on the same batch, which takes "
-     "the speed of the machine out",
-     0},
-    {"clock", KEY_CLOCK, "CLOCK", 0,
-     "wall, cpu or gpu; default: wall, or gpu where ranks shared cores", 0},
-    {"fail-if", KEY_FAIL, "PERCENT", 0,
-     "exit with 4 if B is slower than A in some strategy by more than this, "
-     "with 95 % confidence",
-     0},
-    {"json", KEY_JSON, "FILE|-", 0,
-     "write one JSON object; - prints it and nothing else", 0},
-    {"force", KEY_FORCE, NULL, 0, "replace FILE if it exists", 0},
-    MOE_ARGS_HELP,
-    {0},
-};
-
-static moe_status take_clock(settings *s, const char *arg, moe_error *err)
-{
-    for (int c = 0; c < MOE_N_CLOCKS; c++)
-        if (strcmp(arg, moe_clock_name((moe_clock)c)) == 0) {
-            s->clock = c;
-            return MOE_OK;
-        }
-    return moe_fail(err, MOE_USAGE, "--clock '%s': wall, cpu or gpu", arg);
-}
-
-static moe_status take_threshold(settings *s, const char *arg, moe_error *err)
+static moe_status parse_percent(const char *text, void *at, moe_error *err)
 {
     char *end;
-    errno = 0;
-    const double percent = strtod(arg, &end);
-    if (end == arg || !(percent >= 0 && percent <= 1e6) ||
+    const double percent = strtod(text, &end);
+    if (end == text || !(percent >= 0 && percent <= 1e6) ||
         (*end != '\0' && strcmp(end, "%") != 0))
         return moe_fail(err, MOE_USAGE,
-                        "--fail-if '%s': percent from 0 to 1e6, as in 5 or 5%%",
-                        arg);
-    s->threshold = percent / 100;
+                        "'%s' is not a percentage in 0..1e6, as in 5 or 5%%",
+                        text);
+    *(double *)at = percent / 100;
     return MOE_OK;
 }
 
-static moe_status take(int key, char *arg, void *input, moe_error *err)
-{
-    settings *s = input;
-    switch (key) {
-    case KEY_REFERENCE:
-        s->reference = arg;
-        break;
-    case KEY_CLOCK:
-        return take_clock(s, arg, err);
-    case KEY_FAIL:
-        return take_threshold(s, arg, err);
-    case KEY_JSON:
-        s->json = arg;
-        break;
-    case KEY_FORCE:
-        s->force = true;
-        break;
-    default:
-        if (s->n_files == 2)
-            return moe_fail(err, MOE_USAGE, "'%s': two files are compared",
-                            arg);
-        s->file[s->n_files++] = arg;
-    }
-    return MOE_OK;
-}
+static const char *const clocks[] = {[MOE_CLOCK_WALL] = "wall",
+                                     [MOE_CLOCK_CPU] = "cpu",
+                                     [MOE_CLOCK_GPU] = "gpu",
+                                     [MOE_N_CLOCKS] = NULL};
 
-static const moe_args_old args = {
+#define AT(member) MOE_OPT_AT(settings, member)
+static const moe_opt rows[] = {
+    {.key = "reference",
+     .letter = 'r',
+     .type = MOE_OPT_STRING,
+     .initial = "",
+     .form = "STRATEGY",
+     AT(reference),
+     .help = "compare times relative to this strategy's on the same batch, "
+             "which takes the speed of the machine out"},
+    {.key = "clock",
+     .letter = 'c',
+     .type = MOE_OPT_ENUM,
+     .initial = "",
+     .choices = clocks,
+     AT(clock),
+     .help = "whose times; default: wall, or gpu where ranks shared cores"},
+    MOE_ARGS_CALL("fail-if", threshold, "", parse_percent, "PERCENT",
+                  "exit with 4 if B is slower than A in some strategy by more "
+                  "than this, with 95 % confidence"),
+    MOE_ARGS_JSON,
+    MOE_ARGS_FORCE,
+    {.key = NULL}};
+
+static const moe_opt arguments[] = {
+    {.key = "A.h5", .type = MOE_OPT_STRING, AT(file[0])},
+    {.key = "B.h5", .type = MOE_OPT_STRING, AT(file[1])},
+    {.key = NULL}};
+
+static const moe_args args = {
     .name = "moegps compare",
-    .args = "A.h5 B.h5",
     .help =
         "Compare two result files strategy by strategy: pair by pair where "
         "both ran the same batches, else by medians; always with intervals.",
-    .options = options,
-    .take = take,
-};
+    .rows = rows,
+    .arguments = arguments};
 
 static void write_json(const settings *s, const moe_comparison *c,
                        moe_error *err)
@@ -151,25 +119,25 @@ static void compare(const settings *s, const moe_view *views, moe_error *err)
     moe_comparison_fini(&c);
 }
 
+static void read_and_compare(const settings *s, moe_error *err)
+{
+    moe_view views[2] = {{.n_warnings = 0}};
+    for (int i = 0; i < 2 && err->status == MOE_OK; i++)
+        if (moe_view_read(s->file[i], &views[i], err) == MOE_OK &&
+            strcmp(views[i].validation, "fail") == 0)
+            moe_fail(err, MOE_INVALID, "%s: validation failed: %s", s->file[i],
+                     views[i].validation_text);
+    if (err->status == MOE_OK)
+        compare(s, views, err);
+    for (int i = 0; i < 2; i++)
+        moe_view_free(&views[i]);
+}
+
 int moe_cmd_compare(int argc, char **argv)
 {
     moe_error err = {0};
     settings s = {.clock = -1, .threshold = NAN};
-    moe_view views[2] = {{.n_warnings = 0}};
-    bool help = false;
-    moe_args_old_parse(&args, argc, argv, &s, &help, &err);
-    if (!help && s.n_files != 2)
-        moe_fail(&err, MOE_USAGE,
-                 "two result files are needed (see moegps compare --help)");
-    for (int i = 0; i < 2 && !help && err.status == MOE_OK; i++) {
-        if (moe_view_read(s.file[i], &views[i], &err) == MOE_OK &&
-            strcmp(views[i].validation, "fail") == 0)
-            moe_fail(&err, MOE_INVALID, "%s: validation failed: %s", s.file[i],
-                     views[i].validation_text);
-    }
-    if (!help && err.status == MOE_OK)
-        compare(&s, views, &err);
-    for (int i = 0; i < 2; i++)
-        moe_view_free(&views[i]);
-    return err.status == MOE_OK ? 0 : moe_args_fail(&err);
+    if (moe_args_parse(&args, argc, argv, &s, &err))
+        read_and_compare(&s, &err);
+    return moe_args_end(&args, &s, &err);
 }

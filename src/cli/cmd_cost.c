@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "args_old.h"
+#include "args.h"
 #include "moegps/csv.h"
 #include "moegps/hash.h"
 #include "moegps/mem.h"
+#include "moegps/replace.h"
 #include "moegps/silicon.h"
 
-enum { KEY_OP = 256, KEY_CSV, KEY_TABLES, KEY_FORCE };
 enum { MAX_COLUMNS = 11, MAX_SIZE = 1 << 20, MAX_KEY = 512 };
 
 /* Largest token counts and buffers that make sense. */
@@ -248,55 +247,32 @@ typedef struct {
     bool force;
 } settings;
 
-static const struct argp_option options[] = {
-    {"op", KEY_OP, "OP", 0, "moe_ffn, alltoall, allreduce, attention or gemm",
-     0},
-    {"csv", KEY_CSV, "FILE", 0, "rows to price, with a header", 0},
-    {"output", 'o', "FILE|-", 0,
-     "write the rows with prices; without it, or -: standard output", 0},
-    {"tables", KEY_TABLES, "FILE", 0, "other tables than those bundled", 0},
-    {"force", KEY_FORCE, NULL, 0, "replace FILE if it exists", 0},
-    MOE_ARGS_HELP,
-    {0},
-};
-
-static moe_status take_op(settings *s, const char *name, moe_error *err)
+static moe_status parse_op(const char *name, void *at, moe_error *err)
 {
-    for (size_t i = 0; i < MOE_ARRAY_LEN(ops); i++)
+    char known[128] = "";
+    for (size_t i = 0, len = 0; i < MOE_ARRAY_LEN(ops); i++) {
         if (strcmp(ops[i].name, name) == 0) {
-            s->op = &ops[i];
+            *(const op **)at = &ops[i];
             return MOE_OK;
         }
-    return moe_fail(err, MOE_USAGE,
-                    "--op: '%s' is not one of moe_ffn, alltoall, allreduce, "
-                    "attention, gemm",
-                    name);
-}
-
-static moe_status take(int key, char *arg, void *input, moe_error *err)
-{
-    settings *s = input;
-    switch (key) {
-    case KEY_OP:
-        return take_op(s, arg, err);
-    case KEY_CSV:
-        s->csv = arg;
-        return MOE_OK;
-    case 'o':
-        s->output = arg;
-        return MOE_OK;
-    case KEY_TABLES:
-        s->tables = arg;
-        return MOE_OK;
-    case KEY_FORCE:
-        s->force = true;
-        return MOE_OK;
-    default:
-        return moe_fail(err, MOE_USAGE, "'%s' is not an option", arg);
+        len += (size_t)snprintf(known + len, sizeof known - len, "%s%s",
+                                i > 0 ? ", " : "", ops[i].name);
     }
+    return moe_fail(err, MOE_USAGE, "'%s' is not one of %s", name, known);
 }
 
-static const moe_args_old args = {
+#define AT(member) MOE_OPT_AT(settings, member)
+static const moe_opt rows[] = {
+    MOE_ARGS_CALL("op", op, NULL, parse_op, "OP",
+                  "moe_ffn, alltoall, allreduce, attention or gemm"),
+    MOE_ARGS_STRING("csv", csv, NULL, "FILE", "rows to price, with a header"),
+    MOE_ARGS_OUTPUT("-", "FILE|-", "write the rows with prices"),
+    MOE_ARGS_STRING("tables", tables, "", "FILE",
+                    "other tables than those bundled"),
+    MOE_ARGS_FORCE,
+    {.key = NULL}};
+
+static const moe_args args = {
     .name = "moegps cost",
     .help =
         "Price rows from the measured tables. Columns, in any order: moe_ffn "
@@ -307,8 +283,7 @@ static const moe_args_old args = {
         "are kept. Appended: latency_us, source (tabulated, interpolated, "
         "extrapolated) and relative_error (expected; 0.1 is 10 %). A column "
         "that has one of these names already is kept as input_NAME.",
-    .options = options,
-    .take = take,
+    .rows = rows,
 };
 
 static void find_columns(job *j, const op *which, moe_error *err)
@@ -344,33 +319,16 @@ static void write_rows(const job *j, FILE *out)
 
 static void write_output(const job *j, const settings *s, moe_error *err)
 {
-    const bool console = s->output == NULL || strcmp(s->output, "-") == 0;
-    FILE *out = console ? stdout : fopen(s->output, s->force ? "w" : "wx");
-    if (out == NULL) {
-        if (errno == EEXIST)
-            moe_fail(err, MOE_EXISTS, "%s: exists (--force replaces it)",
-                     s->output);
-        else
-            moe_fail(err, MOE_IO, "%s: %s", s->output, strerror(errno));
+    moe_replace to;
+    FILE *out = moe_replace_open(&to, s->output, s->force, err);
+    if (out == NULL)
         return;
-    }
     write_rows(j, out);
-    bool failed = fflush(out) != 0 || ferror(out);
-    if (!console)
-        failed = fclose(out) != 0 || failed;
-    if (failed)
-        moe_fail(err, MOE_IO, "%s: cannot write",
-                 console ? "standard output" : s->output);
+    moe_replace_close(&to, out, err);
 }
 
-static void run(job *j, const settings *s, moe_error *err)
+static void price(job *j, const settings *s, moe_error *err)
 {
-    if (s->op == NULL || s->csv == NULL) {
-        moe_fail(err, MOE_USAGE,
-                 "--op and --csv are needed (see moegps cost "
-                 "--help)");
-        return;
-    }
     j->op = s->op->name;
     if (moe_csv_read(s->csv, &j->csv, err) == MOE_OK)
         find_columns(j, s->op, err);
@@ -384,24 +342,27 @@ static void run(job *j, const settings *s, moe_error *err)
         write_output(j, s, err);
 }
 
+static void release(job *j)
+{
+    for (size_t i = 0; i < j->n_entries; i++) {
+        free(j->entries[i].key);
+        free(j->entries[i].curve);
+        free(j->entries[i].link);
+        moe_silicon_dense_free(j->entries[i].dense);
+    }
+    free(j->entries);
+    free(j->prices);
+    moe_csv_free(&j->csv);
+    moe_silicon_close(j->tables);
+}
+
 int moe_cmd_cost(int argc, char **argv)
 {
     moe_error err = {0};
     settings s = {0};
     job j = {0};
-    bool help = false;
-    moe_args_old_parse(&args, argc, argv, &s, &help, &err);
-    if (!help && err.status == MOE_OK)
-        run(&j, &s, &err);
-    for (size_t i = 0; i < j.n_entries; i++) {
-        free(j.entries[i].key);
-        free(j.entries[i].curve);
-        free(j.entries[i].link);
-        moe_silicon_dense_free(j.entries[i].dense);
-    }
-    free(j.entries);
-    free(j.prices);
-    moe_csv_free(&j.csv);
-    moe_silicon_close(j.tables);
-    return err.status == MOE_OK ? 0 : moe_args_fail(&err);
+    if (moe_args_parse(&args, argc, argv, &s, &err))
+        price(&j, &s, &err);
+    release(&j);
+    return moe_args_end(&args, &s, &err);
 }

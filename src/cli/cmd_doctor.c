@@ -14,6 +14,7 @@
 #include <hdf5.h>
 #include <mpi.h>
 
+#include "args.h"
 #include "moegps/mem.h"
 #include "moegps/profile.h"
 #include "moegps/topo.h"
@@ -274,16 +275,14 @@ static void check_profiles(void)
         advise("run where ./jobs is, set MOEGPS_JOBS, or `make install`");
 }
 
-int moe_cmd_doctor(int argc, char **argv)
+static const moe_args args = {
+    .name = "moegps doctor",
+    .help = "Say what this machine and this build can do; exit 1 when runs "
+            "cannot work."};
+
+/* @return whether runs can work. */
+static bool examine(void)
 {
-    if (argc > 1) {
-        bool help =
-            strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0;
-        fprintf(help ? stdout : stderr,
-                "usage: moegps doctor\nSay what this machine and this build "
-                "can do; exit 1 when runs cannot work.\n");
-        return help ? 0 : 2;
-    }
     check_build();
     check_mpi();
     bool able = check_hdf5();
@@ -295,5 +294,13 @@ int moe_cmd_doctor(int argc, char **argv)
     check_gnuplot();
     check_slurm();
     check_profiles();
-    return able ? 0 : 1;
+    return able;
+}
+
+int moe_cmd_doctor(int argc, char **argv)
+{
+    moe_error err = {0};
+    const bool go_on = moe_args_parse(&args, argc, argv, NULL, &err);
+    const int rc = moe_args_end(&args, NULL, &err);
+    return go_on && !examine() ? 1 : rc;
 }

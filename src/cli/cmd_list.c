@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "args.h"
 #include "moegps/cluster.h"
 #include "moegps/cost.h"
 #include "moegps/ctx.h"
@@ -303,23 +304,44 @@ static const struct {
     {"sites", list_sites, "where a fault can be injected"},
 };
 
-static void usage(FILE *out)
+typedef struct {
+    int (*list)(void);
+} settings;
+
+static moe_status parse_kind(const char *name, void *at, moe_error *err)
 {
-    fprintf(out, "usage: moegps list KIND, where KIND is one of\n");
-    for (size_t i = 0; i < MOE_ARRAY_LEN(kinds); i++)
-        fprintf(out, "  %-12s %s\n", kinds[i].name, kinds[i].help);
+    char known[256] = "";
+    for (size_t i = 0, len = 0; i < MOE_ARRAY_LEN(kinds); i++) {
+        if (strcmp(kinds[i].name, name) == 0) {
+            *(int (**)(void))at = kinds[i].list;
+            return MOE_OK;
+        }
+        len += (size_t)snprintf(known + len, sizeof known - len, "%s%s",
+                                i > 0 ? ", " : "", kinds[i].name);
+    }
+    return moe_fail(err, MOE_USAGE, "'%s' is not one of %s", name, known);
 }
+
+static const moe_opt arguments[] = {{.key = "KIND",
+                                     .type = MOE_OPT_CALL,
+                                     .parse = parse_kind,
+                                     MOE_OPT_AT(settings, list)},
+                                    {.key = NULL}};
 
 int moe_cmd_list(int argc, char **argv)
 {
-    const char *word = argc > 1 ? argv[1] : NULL;
-    bool help = word != NULL &&
-                (strcmp(word, "--help") == 0 || strcmp(word, "-?") == 0);
-    for (size_t i = 0; argc == 2 && i < MOE_ARRAY_LEN(kinds); i++)
-        if (strcmp(kinds[i].name, word) == 0)
-            return kinds[i].list();
-    if (!help && argc == 2)
-        fprintf(stderr, "moegps: list: there is no list of '%s'\n", word);
-    usage(help ? stdout : stderr);
-    return help ? 0 : 2;
+    moe_error err = {0};
+    settings s = {0};
+    char help[1024];
+    size_t len = (size_t)snprintf(help, sizeof help,
+                                  "Name what there is to choose from. KIND "
+                                  "is one of\n");
+    for (size_t i = 0; i < MOE_ARRAY_LEN(kinds); i++)
+        len += (size_t)snprintf(help + len, sizeof help - len, "  %-12s %s\n",
+                                kinds[i].name, kinds[i].help);
+    const moe_args args = {
+        .name = "moegps list", .help = help, .arguments = arguments};
+    const bool go_on = moe_args_parse(&args, argc, argv, &s, &err);
+    const int rc = moe_args_end(&args, &s, &err);
+    return go_on ? s.list() : rc;
 }
