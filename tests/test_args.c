@@ -362,6 +362,16 @@ START_TEST(version_is_the_build)
 }
 END_TEST
 
+START_TEST(line_is_what_was_typed)
+{
+    char line[] = "x -o f --count=4";
+    char *words[MAX_WORDS];
+    char *text = moe_args_line(&none_args, words_of(line, words), words);
+    ck_assert_str_eq(text, "moegps x -o f --count=4");
+    free(text);
+}
+END_TEST
+
 START_TEST(silent_rank_answers_without_printing)
 {
     moe_args args = with(NULL);
@@ -396,6 +406,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(refused_arguments));
     MOE_TEST_LOOP(suite, help_is_made_of_the_rows, MOE_ARRAY_LEN(helps));
     MOE_TEST(suite, version_is_the_build);
+    MOE_TEST(suite, line_is_what_was_typed);
     MOE_TEST(suite, silent_rank_answers_without_printing);
     MOE_TEST(suite, end_returns_the_exit_code_of_the_error);
     return suite;

@@ -105,8 +105,8 @@ train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 60 -o "$dir/whole.h5"
 check "resumed equals uninterrupted" file_equal "$dir/stop.h5" "$dir/whole.h5"
 
 # wrong use
-check "no trace is refused" fails 2 "no --trace given" train --predictors ffn
-check "no predictor is refused" fails 2 "no --predictors given" train --trace "$dir/t.h5"
+check "no trace is refused" fails 2 "--trace is needed" train --predictors ffn
+check "no predictor is refused" fails 2 "--predictors is needed" train --trace "$dir/t.h5"
 check "an unknown predictor is refused" fails 2 "'gru' is no predictor (allowed: ffn, lstm)" \
     train --trace "$dir/t.h5" --predictors gru
 check "one that is not trained is refused" fails 2 "'distribution' learns from the trace" \
@@ -115,7 +115,7 @@ check "one named twice is refused" fails 2 "there twice" \
     train --trace "$dir/t.h5" --predictors ffn,ffn
 check "a load trace is refused" fails 2 "a token trace is needed" \
     train --trace "$dir/load.h5" --predictors ffn -o "$dir/x.h5"
-check "a file is not overwritten" fails 2 "exists; --force replaces it" \
+check "a file is not overwritten" fails 2 "exists (--force replaces it)" \
     train --trace "$dir/t.h5" --predictors ffn -o "$dir/p.h5"
 check "zero epochs are refused" fails 2 "--epochs" \
     train --trace "$dir/t.h5" --predictors ffn --epochs 0

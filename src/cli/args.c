@@ -363,3 +363,17 @@ int moe_args_end(const moe_args *args, void *settings, const moe_error *err)
         fprintf(stderr, "moegps: %s\n", err->text);
     return moe_status_exit_code(err->status);
 }
+
+char *moe_args_line(const moe_args *args, int argc, char **argv)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        return NULL;
+    fputs(args->name, out);
+    for (int i = 1; i < argc; i++)
+        fprintf(out, " %s", argv[i]);
+    fclose(out);
+    return text;
+}

@@ -41,6 +41,10 @@ bool moe_args_parse(const moe_args *args, int argc, char **argv, void *settings,
  *  @return the exit code of the program. */
 int moe_args_end(const moe_args *args, void *settings, const moe_error *err);
 
+/** @return what was typed, "moegps map --seq 8", for the record; owned by the
+ *  caller. NULL when out of memory. */
+char *moe_args_line(const moe_args *args, int argc, char **argv);
+
 /* Rows of a command's table: AT(member) places a member in its settings. An
  * empty default is none, NULL makes an option a required one. */
 #define MOE_ARGS_INT(name, member, value, low, high, text)              \
@@ -110,6 +114,16 @@ int moe_args_end(const moe_args *args, void *settings, const moe_error *err);
     {                                                                 \
         .key = "set", .letter = 's', .form = "KEY=VALUE",             \
         .type = MOE_OPT_STRINGS, .initial = "", AT(set), .help = text \
+    }
+#define MOE_ARGS_SLOTS(least) \
+    MOE_ARGS_INT("slots", slots, "", 0, 4096, "per GPU and layer; " least)
+#define MOE_ARGS_REPLICAS                              \
+    MOE_ARGS_INT("replicas", replicas, "", 1, 1 << 20, \
+                 "slots of all GPUs in a layer, instead of --slots")
+#define MOE_ARGS_INTERVAL(member, most, text)                               \
+    {                                                                       \
+        .key = "interval", .alias = "rebalance-every", .type = MOE_OPT_INT, \
+        .initial = "1", .min = 1, .max = most, AT(member), .help = text     \
     }
 #define MOE_ARGS_QUIET                                                    \
     {                                                                     \

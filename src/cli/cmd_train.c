@@ -1,113 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
-#include <errno.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "args_old.h"
+#include "args.h"
 #include "moegps/learned.h"
 #include "moegps/mem.h"
 #include "moegps/predictor.h"
 #include "moegps/progress.h"
+#include "moegps/replace.h"
 #include "trace.h"
 
-enum {
-    KEY_TRACE = 't',
-    KEY_PREDICTORS = 'p',
-    KEY_OUT = 'o',
-    KEY_QUIET = 'q',
-    KEY_SEED = 256,
-    KEY_EPOCHS,
-    KEY_BITS,
-    KEY_RESUME,
-    KEY_FORCE
-};
-
-enum { MAX_EPOCHS = 100000, MAX_NAMES = 16, FULL_BITS = 23 };
+enum { MAX_NAMES = 16 };
 
 typedef struct {
-    const char *trace, *predictors;
-    moe_trace_output out;
-    uint64_t seed, epochs, bits;
-    bool resume, quiet;
-} train_options;
+    const char *trace, *predictors, *output;
+    uint64_t seed;
+    int epochs, bits; /* epochs 0: the predictor's */
+    bool resume, force, quiet;
+} settings;
 
-static const struct argp_option options[] = {
-    {"trace", KEY_TRACE, "FILE_OR_NAME", 0,
-     "token trace; its training part alone is learned from", 0},
-    {"predictors", KEY_PREDICTORS, "LIST", 0, "as in ffn,lstm", 0},
-    {"out", KEY_OUT, "FILE", 0, "predictor file (predictors.h5)", 0},
-    {"seed", KEY_SEED, "N", 0, "of weights, order and validation part (1)", 0},
-    {"epochs", KEY_EPOCHS, "N", 0,
-     "at most; fewer when validation stops getting better (the predictor's)",
-     0},
-    {"bits", KEY_BITS, "N", 0,
-     "of the 23 of each weight's fraction to keep, which makes the file "
-     "smaller (23)",
-     0},
-    {"resume", KEY_RESUME, NULL, 0,
-     "go on with an interrupted training from FILE.partial", 0},
-    {"force", KEY_FORCE, NULL, 0, "replace an existing file", 0},
-    {"quiet", KEY_QUIET, NULL, 0, "no progress and no notes", 0},
-    MOE_ARGS_HELP,
-    {0}};
+#define AT(member) MOE_OPT_AT(settings, member)
+static const moe_opt rows[] = {
+    MOE_ARGS_TRACE(NULL, "token trace; only its training part is learned from"),
+    MOE_ARGS_PREDICTORS("as in ffn,lstm"),
+    MOE_ARGS_OUTPUT("predictors.h5", "FILE", "predictor file"),
+    {.key = "seed",
+     .type = MOE_OPT_U64,
+     .initial = "1",
+     .max = 0x1.fffffffffffffp62, /* an int64 in the file */
+     AT(seed),
+     .help = "of weights, order and validation part"},
+    MOE_ARGS_INT("epochs", epochs, "", 1, 100000,
+                 "at most; fewer when validation stops getting better; "
+                 "default: the predictor's"),
+    MOE_ARGS_INT("bits", bits, "23", 1, 23,
+                 "of the 23 of each weight's fraction to keep, which makes the "
+                 "file smaller"),
+    MOE_ARGS_FLAG("resume", resume,
+                  "go on with an interrupted training from FILE.partial"),
+    MOE_ARGS_FORCE,
+    MOE_ARGS_QUIET,
+    {.key = NULL}};
 
-static moe_status take(int key, char *arg, void *input, moe_error *err)
-{
-    train_options *o = input;
-    switch (key) {
-    case KEY_TRACE:
-        o->trace = arg;
-        return MOE_OK;
-    case KEY_PREDICTORS:
-        o->predictors = arg;
-        return MOE_OK;
-    case KEY_OUT:
-        o->out.path = arg;
-        return MOE_OK;
-    case KEY_SEED:
-        return moe_trace_parse_u64(arg, "--seed", 0, INT64_MAX, &o->seed, err);
-    case KEY_EPOCHS:
-        return moe_trace_parse_u64(arg, "--epochs", 1, MAX_EPOCHS, &o->epochs,
-                                   err);
-    case KEY_BITS:
-        return moe_trace_parse_u64(arg, "--bits", 1, FULL_BITS, &o->bits, err);
-    case KEY_RESUME:
-        o->resume = true;
-        return MOE_OK;
-    case KEY_FORCE:
-        o->out.force = true;
-        return MOE_OK;
-    case KEY_QUIET:
-        o->quiet = true;
-        return MOE_OK;
-    default:
-        return moe_fail(err, MOE_USAGE, "'%s': no argument is expected", arg);
-    }
-}
-
-static const moe_args_old args = {
+static const moe_args args = {
     .name = "moegps train",
-    .args = "--trace FILE_OR_NAME --predictors LIST",
     .help = "Train predictors on the training part of a token trace. Equal "
             "options make equal files on a machine with as many threads "
             "(OMP_NUM_THREADS). Ctrl-C keeps the finished epochs.",
-    .options = options,
-    .take = take};
+    .rows = rows};
 
 /* Everything a training holds. */
 typedef struct {
-    train_options o;
+    settings o;
     moe_trace trace;
     moe_learned learned;
     const moe_predictor *predictor[MAX_NAMES];
     int n_predictors;
-    char names[256], partial[1100], fresh[1100];
+    char partial[1100]; /* where finished epochs are kept */
     moe_progress progress;
 } train_job;
 
@@ -141,54 +95,52 @@ static void list_trainable(char *text, size_t size)
     }
 }
 
+static moe_status find_predictor(train_job *t, const char *name,
+                                 const char *known, moe_error *err)
+{
+    const moe_predictor *p = moe_predictor_find(name);
+    if (p == NULL || p->train == NULL)
+        return moe_fail(err, MOE_USAGE, "--predictors: '%s' %s (allowed: %s)",
+                        name,
+                        p == NULL ? "is no predictor"
+                                  : "learns from the trace when it runs",
+                        known);
+    for (int i = 0; i < t->n_predictors; i++)
+        if (t->predictor[i] == p)
+            return moe_fail(err, MOE_USAGE, "--predictors: '%s' is there twice",
+                            name);
+    if (t->n_predictors == MAX_NAMES)
+        return moe_fail(err, MOE_USAGE, "--predictors: at most %d", MAX_NAMES);
+    t->predictor[t->n_predictors++] = p;
+    return MOE_OK;
+}
+
 static moe_status find_predictors(train_job *t, moe_error *err)
 {
     char known[256] = "", *rest = NULL;
+    char *names = moe_strdup(t->o.predictors, err);
     list_trainable(known, sizeof known);
-    snprintf(t->names, sizeof t->names, "%s", t->o.predictors);
-    for (char *name = strtok_r(t->names, ",", &rest); name != NULL;
-         name = strtok_r(NULL, ",", &rest)) {
-        const moe_predictor *p = moe_predictor_find(name);
-        if (p == NULL || p->train == NULL)
-            return moe_fail(err, MOE_USAGE,
-                            "--predictors: '%s' %s (allowed: %s)", name,
-                            p == NULL ? "is no predictor"
-                                      : "learns from the trace when it runs",
-                            known);
-        for (int i = 0; i < t->n_predictors; i++)
-            if (t->predictor[i] == p)
-                return moe_fail(err, MOE_USAGE,
-                                "--predictors: '%s' is there twice", name);
-        if (t->n_predictors == MAX_NAMES)
-            return moe_fail(err, MOE_USAGE, "--predictors: at most %d",
-                            MAX_NAMES);
-        t->predictor[t->n_predictors++] = p;
-    }
+    char *name = names != NULL ? strtok_r(names, ",", &rest) : NULL;
+    for (; name != NULL && err->status == MOE_OK;
+         name = strtok_r(NULL, ",", &rest))
+        find_predictor(t, name, known, err);
+    free(names);
     if (t->n_predictors == 0)
-        return moe_fail(err, MOE_USAGE, "--predictors: empty (allowed: %s)",
-                        known);
-    return MOE_OK;
+        moe_fail(err, MOE_USAGE, "--predictors: empty (allowed: %s)", known);
+    return err->status;
 }
 
 static moe_status check_options(train_job *t, moe_error *err)
 {
-    train_options *o = &t->o;
-    if (o->out.path == NULL)
-        o->out.path = "predictors.h5";
-    if (o->trace == NULL || o->predictors == NULL)
-        return moe_fail(err, MOE_USAGE, "no %s given (see %s --help)",
-                        o->trace == NULL ? "--trace" : "--predictors",
-                        args.name);
-    if (strlen(o->out.path) > 1000 || o->out.path[0] == '\0')
-        return moe_fail(err, MOE_USAGE, "--out: 1 to 1000 characters");
-    snprintf(t->partial, sizeof t->partial, "%s.partial", o->out.path);
-    snprintf(t->fresh, sizeof t->fresh, "%s.new", o->out.path);
-    if (find_predictors(t, err) != MOE_OK)
+    const settings *o = &t->o;
+    const int n =
+        snprintf(t->partial, sizeof t->partial, "%s.partial", o->output);
+    if (n < 0 || (size_t)n >= sizeof t->partial)
+        return moe_fail(err, MOE_USAGE, "--output: the path is too long");
+    if (find_predictors(t, err) != MOE_OK ||
+        moe_replace_check(o->output, o->force, err) != MOE_OK)
         return err->status;
-    if (!o->out.force && access(o->out.path, F_OK) == 0)
-        return moe_fail(err, MOE_EXISTS, "%s: exists; --force replaces it",
-                        o->out.path);
-    if (!o->resume && !o->out.force && access(t->partial, F_OK) == 0)
+    if (!o->resume && !o->force && access(t->partial, F_OK) == 0)
         return moe_fail(err, MOE_EXISTS,
                         "%s: an interrupted training; --resume goes on with "
                         "it, --force starts again",
@@ -196,17 +148,14 @@ static moe_status check_options(train_job *t, moe_error *err)
     return MOE_OK;
 }
 
-/* Write beside, then move: what was there before stays until then. */
-static moe_status write_as(const train_job *t, const char *path, moe_error *err)
+static moe_status write_as(const train_job *t, const char *path, bool force,
+                           moe_error *err)
 {
-    unlink(t->fresh);
-    if (moe_learned_write(t->fresh, &t->learned, err) != MOE_OK)
+    moe_replace to;
+    if (moe_replace_begin(&to, path, force, err) != MOE_OK)
         return err->status;
-    if (rename(t->fresh, path) == 0)
-        return MOE_OK;
-    const int why = errno;
-    unlink(t->fresh);
-    return moe_fail(err, MOE_IO, "%s: %s", path, strerror(why));
+    moe_learned_write(to.beside, &t->learned, err);
+    return moe_replace_commit(&to, err);
 }
 
 static moe_status after_epoch(void *arg, const moe_learned_part *part,
@@ -214,7 +163,7 @@ static moe_status after_epoch(void *arg, const moe_learned_part *part,
 {
     train_job *t = arg;
     moe_progress_step(&t->progress, part->epochs);
-    if (write_as(t, t->partial, err) != MOE_OK)
+    if (write_as(t, t->partial, true, err) != MOE_OK)
         return err->status;
     if (!stop_asked())
         return MOE_OK;
@@ -276,13 +225,13 @@ static moe_status train_one(train_job *t, const moe_predictor *p,
         return err->status;
     const moe_train_env env = {.trace = &t->trace,
                                .seed = t->o.seed,
-                               .epochs = (int)t->o.epochs,
-                               .kept_bits = (int)t->o.bits,
+                               .epochs = t->o.epochs,
+                               .kept_bits = t->o.bits,
                                .epoch = after_epoch,
                                .arg = t};
     snprintf(what, sizeof what, "epochs of %s at most", p->name);
     moe_progress_begin(&t->progress, what,
-                       t->o.epochs > 0 ? (int)t->o.epochs : p->train_epochs,
+                       t->o.epochs > 0 ? t->o.epochs : p->train_epochs,
                        !t->o.quiet);
     p->train(&env, part, err);
     moe_progress_end(&t->progress);
@@ -291,17 +240,7 @@ static moe_status train_one(train_job *t, const moe_predictor *p,
     return err->status;
 }
 
-static void join_command_line(train_job *t, int argc, char **argv)
-{
-    char *text = t->learned.command;
-    snprintf(text, sizeof t->learned.command, "moegps train");
-    for (int i = 1; i < argc; i++) {
-        const size_t used = strlen(text);
-        snprintf(text + used, sizeof t->learned.command - used, " %s", argv[i]);
-    }
-}
-
-static moe_status train(train_job *t, int argc, char **argv, moe_error *err)
+static moe_status train(train_job *t, const char *line, moe_error *err)
 {
     if (check_options(t, err) != MOE_OK ||
         moe_trace_by_name(t->o.trace, &t->trace, err) != MOE_OK)
@@ -310,14 +249,15 @@ static moe_status train(train_job *t, int argc, char **argv, moe_error *err)
         moe_error_prefix(err, "--trace %s", t->o.trace);
         return err->status;
     }
-    t->learned.kept_bits = (int)t->o.bits;
-    join_command_line(t, argc, argv);
+    t->learned.kept_bits = t->o.bits;
+    snprintf(t->learned.command, sizeof t->learned.command, "%s",
+             line != NULL ? line : "");
     if (resume(t, err) != MOE_OK)
         return err->status;
     for (int i = 0; i < t->n_predictors; i++)
         if (train_one(t, t->predictor[i], err) != MOE_OK)
             return err->status;
-    if (write_as(t, t->o.out.path, err) == MOE_OK)
+    if (write_as(t, t->o.output, t->o.force, err) == MOE_OK)
         unlink(t->partial);
     return err->status;
 }
@@ -326,18 +266,16 @@ int moe_cmd_train(int argc, char **argv)
 {
     const sigset_t stop = stop_signals();
     moe_error err = {0};
-    bool help = false;
     static train_job t;
-    t = (train_job){.o = {.seed = 1, .bits = FULL_BITS},
-                    .trace = {.shared = MPI_WIN_NULL},
+    t = (train_job){.trace = {.shared = MPI_WIN_NULL},
                     .learned = {.shared = MPI_WIN_NULL}};
-    moe_args_old_parse(&args, argc, argv, &t.o, &help, &err);
-    if (help)
-        return 0;
-    sigprocmask(SIG_BLOCK, &stop, NULL);
-    if (err.status == MOE_OK)
-        train(&t, argc, argv, &err);
+    char *line = moe_args_line(&args, argc, argv);
+    if (moe_args_parse(&args, argc, argv, &t.o, &err)) {
+        sigprocmask(SIG_BLOCK, &stop, NULL);
+        train(&t, line, &err);
+    }
+    free(line);
     moe_learned_free(&t.learned);
     moe_trace_free(&t.trace);
-    return err.status == MOE_OK ? 0 : moe_args_fail(&err);
+    return moe_args_end(&args, &t.o, &err);
 }
