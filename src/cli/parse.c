@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "parse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/advise.h"
+#include "moegps/planner.h"
+
+bool moe_parse_digits(const char **at, uint64_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    if (!isdigit((unsigned char)**at))
+        return false;
+    *out = strtoull(*at, &end, 10);
+    *at = end;
+    return errno == 0;
+}
+
+moe_status moe_parse_planner(const char *text, void *at, moe_error *err)
+{
+    const moe_planner *planner = moe_planner_find(text);
+    if (planner == NULL)
+        return moe_fail(err, MOE_USAGE,
+                        "no planner '%s' (see moegps list planners)", text);
+    *(const moe_planner **)at = planner;
+    return MOE_OK;
+}
+
+moe_status moe_parse_overhead(const char *text, void *at, moe_error *err)
+{
+    moe_advise_dials *dials = at;
+    char *end = NULL;
+    const double value = strtod(text, &end);
+    const bool share = strcmp(end, "%") == 0;
+    if (end == text || (*end != '\0' && !share) || !(value >= 0 && value < 1e6))
+        return moe_fail(err, MOE_USAGE,
+                        "'%s' is neither seconds per layer (20e-6) nor a share "
+                        "of the baseline layer (10%%)",
+                        text);
+    dials->overhead_s = share ? 0.0 : value;
+    dials->overhead_share = share ? value / 100 : 0.0;
+    return MOE_OK;
+}
+
+moe_status moe_parsed_slots(int slots, int replicas, int gpus, int *slots_out,
+                            moe_error *err)
+{
+    if (slots > 0 && replicas > 0)
+        return moe_fail(err, MOE_USAGE,
+                        "--slots is per GPU and --replicas of all GPUs: give "
+                        "one of them");
+    if (replicas % gpus != 0)
+        return moe_fail(err, MOE_USAGE,
+                        "--replicas: %d slots do not divide among %d GPUs",
+                        replicas, gpus);
+    *slots_out = slots > 0 ? slots : replicas / gpus;
+    return MOE_OK;
+}
+
+/* Move on behind a word. @return whether it is there. */
+static bool take_word(const char **at, const char *word)
+{
+    const size_t len = strlen(word);
+    if (strncmp(*at, word, len) != 0)
+        return false;
+    *at += len;
+    return true;
+}
+
+moe_status moe_parse_split(const char *text, void *out, moe_error *err)
+{
+    moe_parsed_split split = {.text = text, .seed = 1};
+    const char *at = text;
+    char *end = NULL;
+    bool ok = take_word(&at, "train=");
+    const double train = ok ? strtod(at, &end) : -1;
+    ok = ok && end != at && train >= 0 && train <= 1;
+    at = ok ? end : at;
+    if (ok && take_word(&at, ",seed="))
+        ok = moe_parse_digits(&at, &split.seed);
+    if (!ok || *at != '\0')
+        return moe_fail(err, MOE_USAGE,
+                        "'%s' is not train=SHARE[,seed=N] with a share in 0..1",
+                        text);
+    split.test_share = 1 - train;
+    *(moe_parsed_split *)out = split;
+    return MOE_OK;
+}

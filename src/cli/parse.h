@@ -1,0 +1,38 @@
+/** parse.h: how values of options are read that several commands have.
+ *
+ *  Each is a moe_opt_parser: `at` is the member named here.
+ */
+#ifndef MOEGPS_CLI_PARSE_H
+#define MOEGPS_CLI_PARSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "moegps/options.h"
+
+/** train=SHARE[,seed=N]: how a trace is divided anew. */
+typedef struct moe_parsed_split {
+    const char *text; /* as typed; NULL: not asked for */
+    double test_share;
+    uint64_t seed;
+} moe_parsed_split;
+moe_opt_parser moe_parse_split;
+
+/** A planner by name: const moe_planner *. */
+moe_opt_parser moe_parse_planner;
+
+/** Seconds per layer, or a share of the baseline layer like 10 %: what
+ *  moe_advise_dials has for the time of a predictor. */
+moe_opt_parser moe_parse_overhead;
+
+/** Slots per GPU of what was asked for: --slots per GPU, or --replicas of all
+ *  GPUs; 0: not given. @param slots_out  0: neither was given.
+ *  @return MOE_OK, MOE_USAGE. */
+moe_status moe_parsed_slots(int slots, int replicas, int gpus, int *slots_out,
+                            moe_error *err);
+
+/** Read a run of digits and move on behind it. @return false: there is none,
+ *  or it overflows. */
+bool moe_parse_digits(const char **at, uint64_t *out);
+
+#endif
