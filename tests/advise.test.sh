@@ -167,7 +167,7 @@ check "no load is refused" refused 2 "either --trace or --skew" --gpus 4
 check "two loads are refused" refused 2 "either --trace or --skew" --gpus 4 \
     --skew 2 --trace mixtral-8x7b-mmlu
 check "no GPUs are refused" refused 2 "gpus: '0' is not" --gpus 0 --skew 2
-check "missing GPUs are refused" refused 2 "--gpus are needed" --skew 2
+check "missing GPUs are refused" refused 2 "--gpus is needed" --skew 2
 check "skew below 1 is refused" refused 2 "skew: 0.5 is not in 1..4" --gpus 4 --skew 0.5
 check "skew above what experts allow is refused" refused 2 "skew: 9 is not in 1..4" \
     --gpus 4 --skew 9
@@ -195,7 +195,7 @@ sed 's/^top_k:.*/top_k: 17/; s/^experts:.*/experts: 16/' jobs/models/mixtral-8x7
 check "more experts per token than there are is refused" refused 2 "top_k" --gpus 4 \
     --skew 2 --model "$dir/manyk.yaml"
 echo "{}" > "$dir/there.json"
-check "an existing file is not overwritten" refused 2 "exists; --force" --gpus 4 \
+check "an existing file is not overwritten" refused 2 "exists (--force" --gpus 4 \
     --skew 2 --json "$dir/there.json"
 
 echo "1..$n"

@@ -6,11 +6,6 @@
 
 #include "moegps/advise.h"
 
-/** Parse an overhead: seconds per layer, or a share of the baseline layer
- *  like 10%. @return MOE_OK, MOE_USAGE. */
-moe_status moe_advise_parse_overhead(const char *text, moe_advise_dials *dials,
-                                     moe_error *err);
-
 /** Print advice for people, or as one JSON object. */
 void moe_advise_print(const moe_advise_params *p, const moe_advice *v,
                       FILE *out);
