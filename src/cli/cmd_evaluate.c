@@ -4,53 +4,51 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "advise.h"
-#include "args_old.h"
+#include "args.h"
 #include "commands.h"
-#include "moegps/ctx.h"
 #include "moegps/mem.h"
 #include "moegps/profile.h"
+#include "moegps/replace.h"
 #include "trace.h"
 
 typedef struct {
-    char trace[1024], predictors[4096], model[256], cluster[256];
-    char load[1024], json[1024], csv[1024];
+    const char *trace, *predictors, *load, *model, *cluster, *json, *csv;
     int batch, seq, gpus, repeats;
     bool per_layer, force;
     uint64_t seed;
 } settings;
 
 #define AT(member) MOE_OPT_AT(settings, member)
-
 static const moe_opt rows[] = {
-    MOE_ARGS_TEXT("trace", trace, "", "in jobs/traces, or a path"),
-    MOE_ARGS_TEXT("predictors", predictors, "",
-                  "with options after colons: token,ema:alpha=0.2"),
-    MOE_ARGS_TEXT(
-        "load", load, "",
+    MOE_ARGS_TRACE(NULL, "in jobs/traces, or a path"),
+    MOE_ARGS_PREDICTORS("with options after colons: token,ema:alpha=0.2"),
+    MOE_ARGS_STRING(
+        "load", load, "", "FILE|NAME",
         "predictor file of moegps train: a path, or in jobs/predictors"),
-    MOE_ARGS_INT("batch", batch, "1", 1, 1 << 20,
-                 "sequences of a batch; default 1"),
+    MOE_ARGS_INT("batch", batch, "1", 1, 1 << 20, "sequences of a batch"),
     MOE_ARGS_INT("seq", seq, "512", 0, 1 << 20,
-                 "tokens of each; 0: sequences or steps whole; default 512"),
-    MOE_ARGS_TEXT("cluster", cluster, "", "price the predictors on its GPUs"),
-    MOE_ARGS_TEXT("model", model, "", "that is priced; default: the trace's"),
+                 "tokens of each; 0: sequences or steps whole"),
+    MOE_ARGS_STRING("cluster", cluster, "", "FILE|NAME",
+                    "price the predictors on its GPUs"),
+    MOE_ARGS_STRING("model", model, "", "FILE|NAME",
+                    "that is priced; default: the trace's"),
     MOE_ARGS_INT("gpus", gpus, "4", 1, 65536,
-                 "that share a batch, for the price; default 4"),
+                 "that share a batch, for the price"),
     MOE_ARGS_INT("repeats", repeats, "15", 1, 10000,
-                 "of the timing of a batch; default 15"),
-    {.key = "seed",
-     .type = MOE_OPT_U64,
-     .initial = "1",
-     .max = 1.8e19,
-     AT(seed),
-     .help = "of batches and resamples; default 1"},
+                 "of the timing of a batch"),
+    MOE_ARGS_SEED(seed, "of batches and resamples"),
     MOE_ARGS_FLAG("layers", per_layer, "a line for every layer, too"),
-    MOE_ARGS_TEXT("json", json, "",
-                  "write JSON; - is stdout, and then only JSON"),
-    MOE_ARGS_TEXT("csv", csv, "", "write CSV; - is stdout, and then only CSV"),
-    MOE_ARGS_FLAG("force", force, "replace existing JSON and CSV files"),
+    MOE_ARGS_JSON,
+    MOE_ARGS_CSV("write CSV"),
+    MOE_ARGS_FORCE,
     {.key = NULL}};
+
+static const moe_args args = {
+    .name = "moegps evaluate",
+    .help = "Say how well predictors foretell the test part of a trace, and "
+            "what they cost: error of the distribution, beside what chance "
+            "alone would make it; accuracy of tokens; time.",
+    .rows = rows};
 
 /* ---- predictors as they are typed ---- */
 
@@ -130,30 +128,27 @@ static moe_status take_subjects(const settings *s, moe_evaluate_report *r,
 
 /* ---- the evaluation ---- */
 
+static bool to_stdout(const char *path)
+{
+    return path != NULL && strcmp(path, "-") == 0;
+}
+
 static moe_status check_given(const settings *s, moe_error *err)
 {
-    const char *const outputs[] = {s->json, s->csv};
-    if (*s->trace == '\0' || *s->predictors == '\0')
-        return moe_fail(err, MOE_USAGE,
-                        "--trace and --predictors are needed (see moegps "
-                        "evaluate --help)");
-    if (*s->model != '\0' && *s->cluster == '\0')
+    if (s->model != NULL && s->cluster == NULL)
         return moe_fail(err, MOE_USAGE, "--model goes with --cluster");
-    if (strcmp(s->json, "-") == 0 && strcmp(s->csv, "-") == 0)
+    if (to_stdout(s->json) && to_stdout(s->csv))
         return moe_fail(err, MOE_USAGE,
                         "--json and --csv cannot both go to stdout");
-    for (size_t i = 0; i < MOE_ARRAY_LEN(outputs); i++)
-        if (*outputs[i] != '\0' && strcmp(outputs[i], "-") != 0)
-            moe_trace_output_check(&(moe_trace_output){outputs[i], s->force},
-                                   err);
-    return err->status;
+    moe_replace_check(s->json, s->force, err);
+    return moe_replace_check(s->csv, s->force, err);
 }
 
 /* The GPU that predictors are priced on. */
 static moe_status read_pricer(const settings *s, const moe_trace *trace,
                               moe_evaluate_report *r, moe_error *err)
 {
-    const char *name = *s->model != '\0' ? s->model : trace->model;
+    const char *name = s->model != NULL ? s->model : trace->model;
     if (moe_model_read(name, &r->model, err) != MOE_OK ||
         moe_cluster_read(s->cluster, &r->cluster, err) != MOE_OK)
         return err->status;
@@ -193,7 +188,7 @@ static moe_status evaluate_one(const settings *s, const moe_evaluate_report *r,
         .seed = s->seed,
         .learned = r->learned.n_parts > 0 ? &r->learned : NULL,
         .repeats = s->repeats,
-        .pricer = *s->cluster != '\0' ? &r->pricer : NULL};
+        .pricer = s->cluster != NULL ? &r->pricer : NULL};
     if (path != NULL && *path != '\0' &&
         moe_read_bytes(path, &data, &params.file.bytes, err) == MOE_OK) {
         params.file.path = path;
@@ -205,7 +200,29 @@ static moe_status evaluate_one(const settings *s, const moe_evaluate_report *r,
     return err->status;
 }
 
-static moe_status evaluate(const settings *s, moe_error *err)
+static void tell(const settings *s, const moe_evaluate_report *r,
+                 moe_error *err)
+{
+    if (!to_stdout(s->json) && !to_stdout(s->csv))
+        moe_evaluate_print(r, stdout);
+    if (s->csv != NULL)
+        moe_evaluate_write_csv(r, s->csv, s->force, err);
+    if (s->json != NULL)
+        moe_evaluate_write_json(r, s->json, s->force, err);
+}
+
+static void release(moe_evaluate_report *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        free(r->subject[i].params);
+        moe_evaluation_fini(&r->subject[i].result);
+    }
+    free(r->subject);
+    moe_learned_free(&r->learned);
+    moe_cost_free(r->pricer.cost, r->cost_state);
+}
+
+static void evaluate(const settings *s, moe_error *err)
 {
     moe_trace trace = {.shared = MPI_WIN_NULL};
     moe_evaluate_report r = {.trace = &trace,
@@ -214,53 +231,28 @@ static moe_status evaluate(const settings *s, moe_error *err)
                              .seq = s->seq,
                              .gpus = s->gpus,
                              .seed = s->seed,
-                             .priced = *s->cluster != '\0',
+                             .priced = s->cluster != NULL,
                              .per_layer = s->per_layer,
                              .learned = {.shared = MPI_WIN_NULL}};
     if (check_given(s, err) == MOE_OK && take_subjects(s, &r, err) == MOE_OK)
         moe_trace_by_name(s->trace, &trace, err);
-    if (err->status == MOE_OK && *s->load != '\0')
+    if (err->status == MOE_OK && s->load != NULL)
         read_learned(s, &trace, &r, err);
     if (err->status == MOE_OK && r.priced)
         read_pricer(s, &trace, &r, err);
     for (size_t i = 0; i < r.n && err->status == MOE_OK; i++)
         evaluate_one(s, &r, &r.subject[i], err);
-    if (err->status == MOE_OK) {
-        if (strcmp(s->json, "-") != 0 && strcmp(s->csv, "-") != 0)
-            moe_evaluate_print(&r, stdout);
-        if (*s->csv != '\0')
-            moe_evaluate_write_csv(&r, s->csv, s->force, err);
-        if (*s->json != '\0')
-            moe_evaluate_write_json(&r, s->json, s->force, err);
-        if (fflush(stdout) != 0)
-            moe_fail(err, MOE_IO, "standard output: cannot write");
-    }
-    for (size_t i = 0; i < r.n; i++) {
-        free(r.subject[i].params);
-        moe_evaluation_fini(&r.subject[i].result);
-    }
-    free(r.subject);
-    moe_learned_free(&r.learned);
-    moe_cost_free(r.pricer.cost, r.cost_state);
+    if (err->status == MOE_OK)
+        tell(s, &r, err);
+    release(&r);
     moe_trace_free(&trace);
-    return err->status;
 }
 
 int moe_cmd_evaluate(int argc, char **argv)
 {
     moe_error err = {0};
     settings s = {0};
-    bool help = false;
-    static const moe_args_rows args = {
-        .name = "moegps evaluate",
-        .help = "Say how well predictors foretell the test part of a trace, "
-                "and what they cost: error of the distribution, beside what "
-                "chance alone would make it; accuracy of tokens; time.",
-        .rows = rows};
-    moe_args_rows_parse(&args, argc, argv, &s, &help, &err);
-    if (help)
-        return 0;
-    if (err.status == MOE_OK)
+    if (moe_args_parse(&args, argc, argv, &s, &err))
         evaluate(&s, &err);
-    return err.status == MOE_OK ? 0 : moe_args_fail(&err);
+    return moe_args_end(&args, &s, &err);
 }
