@@ -171,8 +171,8 @@ while IFS='|' read -r text arguments; do
     # shellcheck disable=SC2086 # words
     check "refuses $arguments" refused "$text" ${arguments//@/$dir/}
 done <<- 'END'
-	--loads and --gpus are needed|--gpus 2
-	--loads and --gpus are needed|--loads @wide.csv
+	--loads is needed|--gpus 2
+	--gpus is needed|--loads @wide.csv
 	--gpus: '0'|--loads @wide.csv --gpus 0
 	cannot open|--loads @nothing.npy --gpus 2
 	does not end in .csv|--loads @nothing.txt --gpus 2
@@ -201,6 +201,6 @@ done <<- 'END'
 	has 1 layers, not 2|--loads @wide.csv --gpus 2 --previous @short.json
 	layer 0 has only 3 of 4 experts|--loads @wide.csv --gpus 2 --previous @lacks.json
 	has 4 experts; model mixtral-8x7b has 8|--loads @wide.csv --gpus 2 --model mixtral-8x7b
-	exists; --force replaces it|--loads @wide.csv --gpus 2 --json @list.json
+	exists (--force replaces it)|--loads @wide.csv --gpus 2 --json @list.json
 END
 echo "1..$n"

@@ -7,147 +7,74 @@
 #include <string.h>
 #include <time.h>
 
-#include "advise.h"
-#include "args_old.h"
+#include "args.h"
 #include "commands.h"
 #include "moegps/mem.h"
-#include "trace.h"
+#include "moegps/replace.h"
+#include "parse.h"
 
-enum { MAX_SLOTS = 1 << 20, MAX_GPUS = 4096 };
+#define AT(member) MOE_OPT_AT(moe_plan_settings, member)
+static const moe_opt rows[] = {
+    MOE_ARGS_STRING("loads", loads, NULL, "FILE",
+                    ".csv, .npy, .json or .h5 with [layers, experts] or "
+                    "[steps, layers, experts], or a trace"),
+    MOE_ARGS_INT("gpus", gpus, NULL, 1, 4096, "that hold the experts"),
+    MOE_ARGS_STRING("dataset", dataset, "", "NAME",
+                    "of an HDF5 file; default: loads or counts"),
+    MOE_ARGS_CALL("planner", planner, "balance", moe_parse_planner, "NAME",
+                  "see `moegps list planners`"),
+    MOE_ARGS_INT("nodes", nodes, "1", 1, 4096, "of equally many GPUs"),
+    MOE_ARGS_INT("groups", groups, "1", 1, 32767,
+                 "of experts that stay on a node, for planners with that "
+                 "option"),
+    MOE_ARGS_SLOTS("default: one more than experts need"),
+    MOE_ARGS_REPLICAS,
+    MOE_ARGS_SET("an option of the planner"),
+    MOE_ARGS_STRING("previous", previous, "", "PLAN.json",
+                    "the placement in force; default: experts at home"),
+    MOE_ARGS_STRING("model", model, "", "FILE|NAME",
+                    "for bytes, and planners that weigh time"),
+    MOE_ARGS_STRING("cluster", cluster, "", "FILE|NAME",
+                    "for planners that weigh time"),
+    MOE_ARGS_INTERVAL(interval, 1000000, "iterations that a plan serves"),
+    {.key = "batch",
+     .alias = "sequences",
+     .type = MOE_OPT_INT,
+     .initial = "1",
+     .min = 1,
+     .max = 1000000,
+     AT(batch),
+     .help = "sequences of a step, for the time of attention"},
+    MOE_ARGS_INT("repeats", repeats, "5", 1, 10000,
+                 "of planning, for its time"),
+    MOE_ARGS_JSON,
+    MOE_ARGS_FORCE,
+    {.key = NULL}};
 
-enum {
-    KEY_LOADS = 256,
-    KEY_DATASET,
-    KEY_PLANNER,
-    KEY_GPUS,
-    KEY_NODES,
-    KEY_GROUPS,
-    KEY_REPLICAS,
-    KEY_SET,
-    KEY_PREVIOUS,
-    KEY_MODEL,
-    KEY_CLUSTER,
-    KEY_INTERVAL,
-    KEY_SEQUENCES,
-    KEY_REPEATS,
-    KEY_JSON,
-    KEY_FORCE
-};
-
-static const struct argp_option options[] = {
-    {"loads", KEY_LOADS, "FILE", 0,
-     ".csv, .npy, .json or .h5 with [layers, experts] or [steps, layers, "
-     "experts], or a trace",
-     0},
-    {"dataset", KEY_DATASET, "NAME", 0,
-     "of an HDF5 file; default loads or counts", 0},
-    {"planner", KEY_PLANNER, "NAME", 0,
-     "see `moegps list planners`; default balance", 0},
-    {"gpus", KEY_GPUS, "N", 0, "that hold the experts", 0},
-    {"nodes", KEY_NODES, "N", 0, "of equally many GPUs; default 1", 0},
-    {"groups", KEY_GROUPS, "N", 0,
-     "of experts that stay on a node, for planners with that option", 0},
-    {"replicas", KEY_REPLICAS, "N", 0,
-     "slots of all GPUs; default: one more on each GPU than experts need", 0},
-    {"set", KEY_SET, "KEY=VALUE", 0, "an option of the planner", 0},
-    {"previous", KEY_PREVIOUS, "PLAN.json", 0,
-     "the placement in force; default: experts at home", 0},
-    {"model", KEY_MODEL, "NAME", 0, "for bytes, and planners that weigh time",
-     0},
-    {"cluster", KEY_CLUSTER, "NAME", 0, "likewise", 0},
-    {"interval", KEY_INTERVAL, "N", 0,
-     "iterations that a plan is in force; default 1", 0},
-    {"sequences", KEY_SEQUENCES, "N", 0,
-     "of a step, for the time of attention; default 1", 0},
-    {"repeats", KEY_REPEATS, "N", 0, "of planning, for its time; default 5", 0},
-    {"json", KEY_JSON, "FILE|-", 0, "write the last plan and all figures", 0},
-    {"force", KEY_FORCE, NULL, 0, "replace FILE if it exists", 0},
-    MOE_ARGS_HELP,
-    {0}};
-
-static moe_status take_set(moe_plan_settings *s, const char *arg,
-                           moe_error *err)
-{
-    if (s->n_sets == PLAN_MAX_SETS || strchr(arg, '=') == NULL)
-        return moe_fail(err, MOE_USAGE, "--set: '%s' is not key=value", arg);
-    s->set[s->n_sets++] = arg;
-    return MOE_OK;
-}
-
-static moe_status take(int key, char *arg, void *input, moe_error *err)
-{
-    moe_plan_settings *s = input;
-    switch (key) {
-    case KEY_LOADS:
-        s->loads = arg;
-        return MOE_OK;
-    case KEY_DATASET:
-        s->dataset = arg;
-        return MOE_OK;
-    case KEY_PLANNER:
-        s->planner = arg;
-        return MOE_OK;
-    case KEY_GPUS:
-        return moe_trace_parse_u64(arg, "--gpus", 1, MAX_GPUS, &s->gpus, err);
-    case KEY_NODES:
-        return moe_trace_parse_u64(arg, "--nodes", 1, MAX_GPUS, &s->nodes, err);
-    case KEY_GROUPS:
-        return moe_trace_parse_u64(arg, "--groups", 1, 32767, &s->groups, err);
-    case KEY_REPLICAS:
-        return moe_trace_parse_u64(arg, "--replicas", 1, MAX_SLOTS,
-                                   &s->replicas, err);
-    case KEY_SET:
-        return take_set(s, arg, err);
-    case KEY_PREVIOUS:
-        s->previous = arg;
-        return MOE_OK;
-    case KEY_MODEL:
-        s->model = arg;
-        return MOE_OK;
-    case KEY_CLUSTER:
-        s->cluster = arg;
-        return MOE_OK;
-    case KEY_INTERVAL:
-        return moe_trace_parse_u64(arg, "--interval", 1, 1000000, &s->interval,
-                                   err);
-    case KEY_SEQUENCES:
-        return moe_trace_parse_u64(arg, "--sequences", 1, 1000000,
-                                   &s->sequences, err);
-    case KEY_REPEATS:
-        return moe_trace_parse_u64(arg, "--repeats", 1, 10000, &s->repeats,
-                                   err);
-    case KEY_JSON:
-        s->json = arg;
-        return MOE_OK;
-    case KEY_FORCE:
-        s->force = true;
-        return MOE_OK;
-    default:
-        return moe_fail(err, MOE_USAGE, "'%s': no argument is wanted", arg);
-    }
-}
+static const moe_args args = {
+    .name = "moegps plan",
+    .help = "Plan replicas for given loads, offline: how even the plan is, in "
+            "every convention in use, what has to travel for it, how long it "
+            "takes to make, and, with several steps, what it is worth on the "
+            "load of the step after it.",
+    .rows = rows};
 
 /* ---- what is at work ---- */
 
+/* @param slots  per GPU, as asked for; 0: as many as there should be. */
 static void check_sizes(const moe_plan_settings *s, const moe_plan_loads *l,
-                        moe_error *err)
+                        int slots, moe_error *err)
 {
     if (s->gpus % s->nodes != 0)
         moe_fail(err, MOE_USAGE, "--nodes: %d nodes do not divide %d GPUs",
-                 (int)s->nodes, (int)s->gpus);
-    if (l->experts % (int)s->groups != 0)
+                 s->nodes, s->gpus);
+    if (l->experts % s->groups != 0)
         moe_fail(err, MOE_USAGE, "--groups: %d groups do not divide %d experts",
-                 (int)s->groups, l->experts);
-    if (s->replicas % s->gpus != 0)
-        moe_fail(err, MOE_USAGE,
-                 "--replicas: %d slots do not divide among %d "
-                 "GPUs",
-                 (int)s->replicas, (int)s->gpus);
-    if (s->replicas != 0 && s->replicas < (uint64_t)l->experts)
-        moe_fail(err, MOE_USAGE,
-                 "--replicas: %d slots are too few for %d "
-                 "experts",
-                 (int)s->replicas, l->experts);
+                 s->groups, l->experts);
+    if (slots != 0 && slots * s->gpus < l->experts)
+        moe_fail(err, MOE_USAGE, "%s: %d slots are too few for %d experts",
+                 s->slots > 0 ? "--slots" : "--replicas", slots * s->gpus,
+                 l->experts);
 }
 
 /* Time is that of pairs; shares of a load have none. */
@@ -185,49 +112,46 @@ static void read_profiles(moe_plan_work *w, const moe_plan_settings *s,
     w->env.pricer = &w->pricer;
 }
 
-static void set_option(moe_plan_work *w, const char *key, const char *value,
-                       moe_error *err)
+static void set_option(const moe_planner *planner, const char *key,
+                       const char *value, void *params, moe_error *err)
 {
-    const moe_opt *row = moe_opt_find(w->planner->opts, key);
+    const moe_opt *row = moe_opt_find(planner->opts, key);
     if (row == NULL)
-        moe_fail(err, MOE_USAGE, "planner %s has no option '%s'",
-                 w->planner->name, key);
+        moe_fail(err, MOE_USAGE, "planner %s has no option '%s'", planner->name,
+                 key);
     else
-        moe_opt_parse(row, value, w->params, err);
+        moe_opt_parse(row, value, params, err);
 }
 
 static void set_options(moe_plan_work *w, const moe_plan_settings *s,
                         moe_error *err)
 {
-    if (w->planner->opts != NULL)
-        moe_opt_defaults(w->planner->opts, w->params);
-    if (s->groups > 1) {
-        char value[16];
-        snprintf(value, sizeof value, "%d", (int)s->groups);
-        set_option(w, "groups", value, err);
-    }
-    for (int i = 0; i < s->n_sets && err->status == MOE_OK; i++) {
-        char key[64];
-        const char *equals = strchr(s->set[i], '=');
-        snprintf(key, sizeof key, "%.*s", (int)(equals - s->set[i]), s->set[i]);
-        set_option(w, key, equals + 1, err);
+    char text[64];
+    moe_opt_defaults(s->planner->opts, w->params);
+    snprintf(text, sizeof text, "%d", s->groups);
+    if (s->groups > 1)
+        set_option(s->planner, "groups", text, w->params, err);
+    for (int i = 0; i < s->set.n && err->status == MOE_OK; i++) {
+        const char *equals = strchr(s->set.text[i], '=');
+        if (equals == NULL) {
+            moe_fail(err, MOE_USAGE, "--set: '%s' is not key=value",
+                     s->set.text[i]);
+            return;
+        }
+        snprintf(text, sizeof text, "%.*s", (int)(equals - s->set.text[i]),
+                 s->set.text[i]);
+        set_option(s->planner, text, equals + 1, w->params, err);
     }
 }
 
 static void make_planner(moe_plan_work *w, const moe_plan_settings *s,
                          moe_error *err)
 {
-    w->planner = moe_planner_find(s->planner);
-    if (w->planner == NULL) {
-        moe_fail(err, MOE_USAGE, "no planner '%s' (see moegps list planners)",
-                 s->planner);
-        return;
-    }
-    w->params = moe_array_new(1, w->planner->params_size, err);
+    w->params = moe_array_new(1, s->planner->params_size, err);
     if (err->status == MOE_OK)
         set_options(w, s, err);
     if (err->status == MOE_OK)
-        w->state = moe_planner_new(w->planner, &w->env, w->params, err);
+        w->state = moe_planner_new(s->planner, &w->env, w->params, err);
 }
 
 static void make_plans(moe_plan_work *w, const moe_plan_settings *s,
@@ -241,7 +165,8 @@ static void make_plans(moe_plan_work *w, const moe_plan_settings *s,
     moe_plan_init(&w->next, l, e, g, k, err);
     w->raw = moe_array_new(n, sizeof *w->raw, err);
     w->moves = moe_array_new(n, sizeof *w->moves, err);
-    w->time_s = moe_array_new(w->loads.steps * s->repeats, sizeof(double), err);
+    w->time_s =
+        moe_array_new(w->loads.steps * (size_t)s->repeats, sizeof(double), err);
     w->doubles = moe_array_new(layers, sizeof *w->doubles, err);
     w->bound = moe_array_new(layers, sizeof *w->bound, err);
     for (int i = 0; i < PLAN_N_SCORES; i++)
@@ -257,26 +182,23 @@ static void make_plans(moe_plan_work *w, const moe_plan_settings *s,
 
 static void set_up(moe_plan_work *w, const moe_plan_settings *s, moe_error *err)
 {
-    if (s->loads == NULL || s->gpus == 0)
-        moe_fail(err, MOE_USAGE,
-                 "--loads and --gpus are needed (see moegps plan --help)");
-    if (s->json != NULL && strcmp(s->json, "-") != 0)
-        moe_trace_output_check(&(moe_trace_output){s->json, s->force}, err);
-    if (err->status != MOE_OK ||
-        moe_plan_loads_read(s->loads, s->dataset, &w->loads, err) != MOE_OK)
+    int slots = 0;
+    if (moe_replace_check(s->json, s->force, err) != MOE_OK ||
+        moe_parsed_slots(s->slots, s->replicas, s->gpus, &slots, err) !=
+            MOE_OK ||
+        moe_plan_loads_read(s->loads, s->dataset != NULL ? s->dataset : "",
+                            &w->loads, err) != MOE_OK)
         return;
-    check_sizes(s, &w->loads, err);
+    check_sizes(s, &w->loads, slots, err);
     if (err->status != MOE_OK)
         return;
-    const int gpus = (int)s->gpus;
-    w->env = (moe_planner_env){.layout = {gpus, gpus / (int)s->nodes},
+    w->env = (moe_planner_env){.layout = {s->gpus, s->gpus / s->nodes},
                                .experts = w->loads.experts,
-                               .sequences = (double)s->sequences,
-                               .interval = (int)s->interval};
+                               .sequences = s->batch,
+                               .interval = s->interval};
     w->env.slots =
-        s->replicas != 0
-            ? (int)s->replicas / gpus
-            : moe_layout_home_slots(&w->env.layout, w->env.experts) + 1;
+        slots != 0 ? slots
+                   : moe_layout_home_slots(&w->env.layout, w->env.experts) + 1;
     read_profiles(w, s, err);
     if (err->status == MOE_OK)
         make_planner(w, s, err);
@@ -346,14 +268,14 @@ static void note_raw(moe_plan_work *w, int l)
     }
 }
 
-static void plan_step(moe_plan_work *w, size_t step, uint64_t repeats,
+static void plan_step(moe_plan_work *w, size_t step, int repeats,
                       moe_error *err)
 {
-    for (uint64_t i = 0; i < repeats && err->status == MOE_OK; i++) {
+    for (int i = 0; i < repeats && err->status == MOE_OK; i++) {
         const double start = cpu_now();
         for (int l = 0; l < w->loads.layers; l++)
             plan_layer(w, step, l, err);
-        w->time_s[step * repeats + i] = cpu_now() - start;
+        w->time_s[step * (size_t)repeats + (size_t)i] = cpu_now() - start;
     }
     /* once more, as only the last raw placement of a planner is there */
     for (int l = 0; l < w->loads.layers && err->status == MOE_OK; l++) {
@@ -412,41 +334,27 @@ static void run_steps(moe_plan_work *w, const moe_plan_settings *s,
 
 /* ---- the command ---- */
 
-static const moe_args_old args = {
-    .name = "moegps plan",
-    .help = "Plan replicas for given loads, offline: how even the plan is, in "
-            "every convention in use, what has to travel for it, how long it "
-            "takes to make, and, with several steps, what it is worth on the "
-            "load of the step after it.",
-    .options = options,
-    .take = take};
+static void plan(const moe_plan_settings *s, moe_error *err)
+{
+    moe_plan_work w = {.planner = s->planner};
+    moe_plan_facts f = {0};
+    set_up(&w, s, err);
+    if (err->status == MOE_OK)
+        run_steps(&w, s, err);
+    if (err->status == MOE_OK)
+        moe_plan_collect(&w, s, &f, err);
+    if (err->status == MOE_OK && (s->json == NULL || strcmp(s->json, "-") != 0))
+        moe_plan_print(&w, s, &f);
+    if (err->status == MOE_OK && s->json != NULL)
+        moe_plan_write_json(&w, s, &f, err);
+    tear_down(&w);
+}
 
 int moe_cmd_plan(int argc, char **argv)
 {
     moe_error err = {0};
-    moe_plan_settings s = {.dataset = "",
-                           .planner = "balance",
-                           .nodes = 1,
-                           .groups = 1,
-                           .interval = 1,
-                           .sequences = 1,
-                           .repeats = 5};
-    moe_plan_work w = {0};
-    moe_plan_facts f = {0};
-    bool help = false;
-    moe_args_old_parse(&args, argc, argv, &s, &help, &err);
-    if (help)
-        return 0;
-    if (err.status == MOE_OK)
-        set_up(&w, &s, &err);
-    if (err.status == MOE_OK)
-        run_steps(&w, &s, &err);
-    if (err.status == MOE_OK)
-        moe_plan_collect(&w, &s, &f, &err);
-    if (err.status == MOE_OK && (s.json == NULL || strcmp(s.json, "-") != 0))
-        moe_plan_print(&w, &s, &f);
-    if (err.status == MOE_OK && s.json != NULL)
-        moe_plan_write_json(&w, &s, &f, &err);
-    tear_down(&w);
-    return err.status == MOE_OK ? 0 : moe_args_fail(&err);
+    moe_plan_settings s = {.loads = NULL};
+    if (moe_args_parse(&args, argc, argv, &s, &err))
+        plan(&s, &err);
+    return moe_args_end(&args, &s, &err);
 }

@@ -41,14 +41,12 @@ moe_status moe_plan_json_read(const char *path, moe_plan *out, moe_error *err);
 json_t *moe_plan_json_of(const moe_plan *plan, const int16_t *raw,
                          moe_error *err);
 
-enum { PLAN_MAX_SETS = 16 };
-
 /** What the user asks for. */
 typedef struct moe_plan_settings {
-    const char *loads, *dataset, *planner, *previous, *model, *cluster, *json;
-    const char *set[PLAN_MAX_SETS]; /* key=value of the planner */
-    int n_sets;
-    uint64_t gpus, nodes, groups, replicas, repeats, interval, sequences;
+    const char *loads, *dataset, *previous, *model, *cluster, *json;
+    const moe_planner *planner;
+    moe_strings set; /* key=value of the planner */
+    int gpus, nodes, groups, slots, replicas, interval, batch, repeats;
     bool force;
 } moe_plan_settings;
 

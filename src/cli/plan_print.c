@@ -108,7 +108,8 @@ moe_status moe_plan_collect(moe_plan_work *w, const moe_plan_settings *s,
     f->doubles = 0;
     for (int l = 0; l < w->loads.layers; l++)
         f->doubles += w->doubles[l];
-    return moe_summarise(w->time_s, w->loads.steps * s->repeats, &f->time, err);
+    return moe_summarise(w->time_s, w->loads.steps * (size_t)s->repeats,
+                         &f->time, err);
 }
 
 static void print_facts(const moe_plan_work *w, const moe_plan_settings *s,
@@ -145,7 +146,7 @@ void moe_plan_print(const moe_plan_work *w, const moe_plan_settings *s,
            "node%s\n",
            w->planner->name, w->loads.steps, w->loads.steps == 1 ? "" : "s",
            w->loads.layers, w->loads.experts, w->plan.gpus * w->plan.slots,
-           w->plan.gpus, (int)s->nodes, s->nodes == 1 ? "" : "s");
+           w->plan.gpus, s->nodes, s->nodes == 1 ? "" : "s");
     printf("balancedness: mean / max load of a GPU%s; slots of the last "
            "plan\n\n",
            n_scores > 1 ? ", mean over steps; next: the plan of a step on the "
@@ -180,8 +181,8 @@ moe_status moe_plan_write_json(const moe_plan_work *w,
     json_t *root = moe_plan_json_of(&w->plan, w->raw, err),
            *scores = json_object();
     moe_json_put_text(root, "planner", w->planner->name, err);
-    moe_json_put_integer(root, "nodes", (json_int_t)s->nodes, err);
-    moe_json_put_integer(root, "groups", (json_int_t)s->groups, err);
+    moe_json_put_integer(root, "nodes", s->nodes, err);
+    moe_json_put_integer(root, "groups", s->groups, err);
     moe_json_put(scores, "bound", scores_json(w->bound, w->loads.layers, err),
                  err);
     for (int i = 0; i < (w->loads.steps > 1 ? PLAN_N_SCORES : PLAN_NEXT); i++)
