@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "commands.h"
-
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "commands.h"
 #include "moegps/h5.h"
-#include "moegps/mem.h"
 #include "moegps/status.h"
-#include "version.h"
+#include "subcommands.h"
 
-static const struct {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *help;
-} commands[] = {
+static const moe_subcommand commands[] = {
     {"run", moe_cmd_run, "run an experiment, under mpirun or srun"},
     {"train", moe_cmd_train, "train predictors on a routing trace"},
     {"report", moe_cmd_report, "show result files as tables, CSV or JSON"},
@@ -28,26 +23,21 @@ static const struct {
     {"plan", moe_cmd_plan, "plan replicas for given loads, offline"},
     {"list", moe_cmd_list, "name predictors, planners, models, options, ..."},
     {"doctor", moe_cmd_doctor, "say what this machine and build can do"},
-};
+    {NULL, NULL, NULL}};
 
-static void usage(FILE *out)
-{
-    fputs("Usage: moegps COMMAND [ARGUMENTS]\n"
-          "Which way of predicting expert load is worth its cost?\n\n",
-          out);
-    for (size_t i = 0; i < MOE_ARRAY_LEN(commands); i++)
-        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
-    fputs("\n`moegps COMMAND --help` explains a command; `moegps --version` "
-          "names the build.\n",
-          out);
-}
+static const moe_subcommands program = {
+    .name = "moegps",
+    .help = "Which way of predicting expert load is worth its cost?",
+    .of = commands};
 
 /* A command that could not say what it found has failed, too. */
 static int said(int code)
 {
+    errno = 0;
     if ((fflush(stdout) == 0 && !ferror(stdout)) || code != 0)
         return code;
-    fputs("moegps: standard output: cannot write\n", stderr);
+    fprintf(stderr, "moegps: standard output: %s\n",
+            errno != 0 ? strerror(errno) : "cannot write");
     return moe_status_exit_code(MOE_IO);
 }
 
@@ -55,20 +45,8 @@ int main(int argc, char **argv)
 {
     moe_h5_quiet();
     if (argc < 2) {
-        usage(stderr);
+        moe_subcommands_help(&program, stderr);
         return moe_status_exit_code(MOE_USAGE);
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-        usage(stdout);
-        return 0;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
-        puts("moegps " MOE_VERSION);
-        return 0;
-    }
-    for (size_t i = 0; i < MOE_ARRAY_LEN(commands); i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return said(commands[i].run(argc - 1, argv + 1));
-    fprintf(stderr, "moegps: no command '%s' (see moegps --help)\n", argv[1]);
-    return moe_status_exit_code(MOE_USAGE);
+    return said(moe_subcommands_run(&program, argc, argv));
 }
