@@ -34,7 +34,7 @@ says() {
 sha() { trace info "$1" | sed -n 's/^sha256 *//p'; }
 same() { [ -n "$(sha "$1")" ] && [ "$(sha "$1")" = "$(sha "$2")" ]; }
 not() { ! "$@"; }
-clean() { [ ! -e "$dir/x.h5" ] && ! compgen -G "$dir/*.partial" > /dev/null; }
+clean() { [ ! -e "$dir/x.h5" ] && ! compgen -G "$dir/*.new" > /dev/null; }
 
 # info
 check "info finds a bundled trace by name" says "mixtral-8x7b" info mixtral-8x7b-mmlu
@@ -56,7 +56,7 @@ check "info --json - prints only JSON" json
 check "info --json FILE writes it and prints the text too" \
     says "sha256" info mixtral-8x7b-mmlu --json "$dir/info.json"
 check "info does not overwrite" \
-    fails 2 "exists; --force replaces it" info mixtral-8x7b-mmlu --json "$dir/info.json"
+    fails 2 "exists (--force replaces it)" info mixtral-8x7b-mmlu --json "$dir/info.json"
 check "info --force does" says "sha256" info mixtral-8x7b-mmlu --force --json "$dir/info.json"
 check "--help prints usage" says "Usage: moegps trace info" info --help
 for word in synth slice import export; do
@@ -66,8 +66,8 @@ done
 # wrong use
 check "no word is refused" fails 2 "expected one of info, synth"
 check "an unknown word is refused" fails 2 "'inof' is not one of info" inof
-check "info without a trace is refused" fails 2 "no trace given" info
-check "info of two traces is refused" fails 2 "one trace only" info a.h5 b.h5
+check "info without a trace is refused" fails 2 "FILE|NAME is needed" info
+check "info of two traces is refused" fails 2 "only FILE|NAME is wanted" info a.h5 b.h5
 check "an unknown option is refused" fails 2 "'--layer-list'" info a.h5 --layer-list
 check "an option without its value is refused" fails 2 "'--json'" info a.h5 --json
 check "a missing file is refused" fails 2 "$dir/none.h5" info "$dir/none.h5"
@@ -88,8 +88,8 @@ check "synth takes sizes from a model's profile" make profile.h5 --model gpt-oss
 check "... unless they are given" says "32, 3 per token" info "$dir/profile.h5"
 check "synth does not overwrite" fails 2 "exists" synth -o "$dir/load.h5"
 check "synth --force does" make load.h5 --force --shape zipf --layers 2 --seqs 20
-check "synth without -o is refused" fails 2 "-o FILE is missing" synth
-check "synth names a bad value" fails 2 "top_k: 'x' is not an integer in 1..64" \
+check "synth without -o is refused" fails 2 "--output is needed" synth
+check "synth names a bad value" fails 2 "--top-k: 'x' is not an integer in 1..64" \
     synth --top-k x -o "$dir/x.h5"
 check "synth refuses contradictions" fails 2 "9 distinct experts of only 8" \
     synth --top-k 9 -o "$dir/x.h5"
@@ -207,7 +207,7 @@ csv "layers that disagree" "step 0, layer 1: 2 pairs, not 4" \
     "step,layer,expert,count\n0,0,1,2\n0,0,2,2\n0,1,1,1\n0,1,2,1\n"
 csv "more pairs than tokens" "4 pairs of only 2 tokens" \
     "step,layer,expert,count\n0,0,1,4\n"
-check "import wants a model" fails 2 "--model is missing" import "$dir/load.csv" --experts 8 \
+check "import wants a model" fails 2 "--model is needed" import "$dir/load.csv" --experts 8 \
     --top-k 2 -o "$dir/x.h5"
 check "refused imports leave nothing" clean
 

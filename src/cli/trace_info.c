@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "args_old.h"
+#include "args.h"
 #include "moegps/json.h"
 #include "moegps/mem.h"
+#include "moegps/replace.h"
 
 enum { WHOLE = 2, N_PARTS = 3, TEXT_WIDTH = 64 };
-enum { KEY_JSON = 1, KEY_LAYERS, KEY_FORCE };
 
 static const char *const parts[N_PARTS] = {
     [MOE_PART_TRAIN] = "train", [MOE_PART_TEST] = "test", [WHOLE] = "whole"};
@@ -237,70 +237,48 @@ static json_t *to_json(const trace_info *info, moe_error *err)
     return root;
 }
 
-static moe_status take(int key, char *arg, void *input, moe_error *err)
-{
-    options *o = input;
-    switch (key) {
-    case KEY_JSON:
-        o->json = arg;
-        return MOE_OK;
-    case KEY_LAYERS:
-        o->layers = true;
-        return MOE_OK;
-    case KEY_FORCE:
-        o->force = true;
-        return MOE_OK;
-    default:
-        if (o->name != NULL)
-            return moe_fail(err, MOE_USAGE, "'%s': one trace only", arg);
-        o->name = arg;
-        return MOE_OK;
-    }
-}
+#define AT(member) MOE_OPT_AT(options, member)
+static const moe_opt rows[] = {
+    MOE_ARGS_JSON,
+    MOE_ARGS_FLAG("layers", layers, "a line for every layer"),
+    MOE_ARGS_FORCE,
+    {.key = NULL}};
 
-static const struct argp_option info_options[] = {
-    {"json", KEY_JSON, "FILE", 0, "write JSON; - is stdout, and then only JSON",
-     0},
-    {"layers", KEY_LAYERS, NULL, 0, "a line for every layer", 0},
-    {"force", KEY_FORCE, NULL, 0, "replace an existing JSON file", 0},
-    MOE_ARGS_HELP,
-    {0}};
+static const moe_opt arguments[] = {
+    {.key = "FILE|NAME", .type = MOE_OPT_STRING, AT(name)}, {.key = NULL}};
 
-static const moe_args_old info_args = {
+static const moe_args args = {
     .name = "moegps trace info",
-    .args = "FILE_OR_NAME",
     .help = "Say what a trace holds. Skewness is the pairs of the most popular "
             "expert over the mean pairs per expert.",
-    .options = info_options,
-    .take = take};
+    .rows = rows,
+    .arguments = arguments};
+
+static void tell(const options *o, moe_error *err)
+{
+    trace_info info = {.trace = {.shared = MPI_WIN_NULL}};
+    moe_replace_check(o->json, o->force, err);
+    if (err->status == MOE_OK)
+        describe(o->name, &info, err);
+    if (err->status == MOE_OK &&
+        (o->json == NULL || strcmp(o->json, "-") != 0)) {
+        print_info(&info);
+        if (o->layers)
+            print_layers(&info);
+    }
+    if (err->status == MOE_OK && o->json != NULL)
+        moe_json_write(to_json(&info, err),
+                       JSON_INDENT(2) | JSON_REAL_PRECISION(15), o->json,
+                       o->force, err);
+    free(info.layer);
+    moe_trace_free(&info.trace);
+}
 
 int moe_cmd_trace_info(int argc, char **argv)
 {
     moe_error err = {0};
     options o = {0};
-    bool help = false;
-    trace_info info = {.trace = {.shared = MPI_WIN_NULL}};
-    moe_args_old_parse(&info_args, argc, argv, &o, &help, &err);
-    if (help)
-        return 0;
-    const bool only_json = o.json != NULL && strcmp(o.json, "-") == 0;
-    if (err.status == MOE_OK && o.name == NULL)
-        moe_fail(&err, MOE_USAGE, "no trace given (see %s --help)",
-                 info_args.name);
-    if (err.status == MOE_OK && o.json != NULL && !only_json)
-        moe_trace_output_check(&(moe_trace_output){o.json, o.force}, &err);
-    if (err.status == MOE_OK)
-        describe(o.name, &info, &err);
-    if (err.status == MOE_OK && !only_json) {
-        print_info(&info);
-        if (o.layers)
-            print_layers(&info);
-    }
-    if (err.status == MOE_OK && o.json != NULL)
-        moe_json_write(to_json(&info, &err),
-                       JSON_INDENT(2) | JSON_REAL_PRECISION(15), o.json,
-                       o.force, &err);
-    free(info.layer);
-    moe_trace_free(&info.trace);
-    return err.status == MOE_OK ? 0 : moe_args_fail(&err);
+    if (moe_args_parse(&args, argc, argv, &o, &err))
+        tell(&o, &err);
+    return moe_args_end(&args, &o, &err);
 }

@@ -1,187 +1,133 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trace.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "args_old.h"
-#include "moegps/ctx.h"
+#include "args.h"
 #include "moegps/mem.h"
 #include "moegps/model.h"
 #include "moegps/profile.h"
+#include "moegps/replace.h"
 #include "moegps/synth.h"
+#include "parse.h"
 
-enum { KEY_FIRST_ROW = 1000, MAX_ROWS = 32 }; /* keys of moe_synth_options */
-enum { KEY_OUTPUT = 'o', KEY_FORCE = 'f', KEY_SEQS = 1, KEY_LAYERS, KEY_SPLIT };
+/* ---- synth ---- */
 
 typedef struct {
-    moe_synth_params params;
-    bool sized[3]; /* layers, experts, top_k were given */
-    moe_trace_output out;
+    moe_synth_params params; /* first, for moe_synth_options */
+    const char *output;
+    bool force;
 } synth_options;
 
-/* argp options made of moe_synth_options, so that nothing is said twice. */
-typedef struct {
-    struct argp_option option[MAX_ROWS + 4];
-    char name[MAX_ROWS][32], help[MAX_ROWS][192];
-} synth_table;
-
-static void fill_table(synth_table *table)
-{
-    int n = 0;
-    for (const moe_opt *row = moe_synth_options; row->key != NULL; row++, n++) {
-        snprintf(table->name[n], sizeof table->name[n], "%s", row->key);
-        for (char *c = table->name[n]; *c != '\0'; c++)
-            *c = *c == '_' ? '-' : *c;
-        char allowed[96] = "";
-        if (row->choices != NULL)
-            moe_opt_allowed(row, allowed, sizeof allowed);
-        snprintf(table->help[n], sizeof table->help[n], "%s%s%s (%s)",
-                 row->help, allowed[0] != '\0' ? ": " : "", allowed,
-                 row->initial[0] != '\0' ? row->initial : "none");
-        table->option[n] = (struct argp_option){
-            table->name[n],
-            KEY_FIRST_ROW + n,
-            row->choices != NULL || row->type == MOE_OPT_TEXT ? "WORD" : "N",
-            0,
-            table->help[n],
-            0};
-    }
-    table->option[n++] =
-        (struct argp_option){"output", KEY_OUTPUT, "FILE", 0, "trace file", 0};
-    table->option[n++] = (struct argp_option){
-        "force", KEY_FORCE, NULL, 0, "replace an existing file", 0};
-    table->option[n] = (struct argp_option)MOE_ARGS_HELP;
-}
+#define AT(member) MOE_OPT_AT(synth_options, member)
+static const moe_opt synth_rows[] = {
+    MOE_ARGS_OUTPUT(NULL, "FILE", "trace file"), MOE_ARGS_FORCE, {.key = NULL}};
+#undef AT
 
 /* Sizes that were not given are those of the named model, if there is a
- * profile of it. */
-static void size_by_model(synth_options *o, moe_error *err)
+ * profile of it.
+ * @param given  [moe_synth_options] which were. */
+static void size_by_model(moe_synth_params *p, const bool *given,
+                          moe_error *err)
 {
-    char path[1024], *text = NULL;
+    char path[1024];
     moe_error unknown = {0};
     moe_model m;
-    if (moe_profile_find("models", o->params.model, ".yaml", path, sizeof path,
+    if (moe_profile_find("models", p->model, ".yaml", path, sizeof path,
                          &unknown) != MOE_OK ||
-        moe_read_text(path, &text, err) != MOE_OK)
+        moe_model_read(p->model, &m, err) != MOE_OK)
         return;
-    if (moe_model_parse(text, path, &m, err) == MOE_OK) {
-        snprintf(o->params.model, sizeof o->params.model, "%s", m.name);
-        o->params.layers = o->sized[0] ? o->params.layers : m.layers;
-        o->params.experts = o->sized[1] ? o->params.experts : m.experts;
-        o->params.top_k = o->sized[2] ? o->params.top_k : m.top_k;
-    }
-    free(text);
+    const struct {
+        const char *key;
+        int *to, size;
+    } sizes[] = {{"layers", &p->layers, m.layers},
+                 {"experts", &p->experts, m.experts},
+                 {"top_k", &p->top_k, m.top_k}};
+    snprintf(p->model, sizeof p->model, "%s", m.name);
+    for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++)
+        if (!given[moe_opt_find(moe_synth_options, sizes[i].key) -
+                   moe_synth_options])
+            *sizes[i].to = sizes[i].size;
 }
 
-static moe_status take_synth(int key, char *arg, void *input, moe_error *err)
+static void synth(synth_options *o, const bool *given, moe_error *err)
 {
-    static const char *const sizes[] = {"layers", "experts", "top_k"};
-    synth_options *o = input;
-    if (key == KEY_OUTPUT)
-        o->out.path = arg;
-    else if (key == KEY_FORCE)
-        o->out.force = true;
-    else if (key >= KEY_FIRST_ROW) {
-        const moe_opt *row = &moe_synth_options[key - KEY_FIRST_ROW];
-        for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++)
-            o->sized[i] = o->sized[i] || strcmp(row->key, sizes[i]) == 0;
-        return moe_opt_parse(row, arg, &o->params, err);
-    } else
-        return moe_fail(err, MOE_USAGE, "'%s': no argument is expected", arg);
-    return MOE_OK;
+    moe_trace t = {.shared = MPI_WIN_NULL};
+    size_by_model(&o->params, given, err);
+    moe_replace_check(o->output, o->force, err);
+    if (err->status == MOE_OK && moe_synth(&o->params, &t, err) == MOE_OK)
+        moe_trace_save(o->output, o->force, &t, err);
+    moe_trace_free(&t);
 }
 
 int moe_cmd_trace_synth(int argc, char **argv)
 {
     moe_error err = {0};
-    bool help = false;
-    static synth_options o;
-    synth_table table;
-    memset(&table, 0, sizeof table);
-    fill_table(&table);
-    const moe_args_old args = {
-        .name = "moegps trace synth",
-        .args = "-o FILE",
-        .help = "Make a trace. Equal options make equal traces. In brackets: "
-                "what an option is without you.",
-        .options = table.option,
-        .take = take_synth};
-    moe_trace t = {.shared = MPI_WIN_NULL};
-    moe_opt_defaults(moe_synth_options, &o.params);
-    moe_args_old_parse(&args, argc, argv, &o, &help, &err);
-    if (help)
-        return 0;
-    if (err.status == MOE_OK)
-        size_by_model(&o, &err);
-    if (err.status == MOE_OK &&
-        moe_trace_output_check(&o.out, &err) == MOE_OK &&
-        moe_synth(&o.params, &t, &err) == MOE_OK)
-        moe_trace_output_write(&o.out, &t, &err);
-    moe_trace_free(&t);
-    return err.status == MOE_OK ? 0 : moe_args_fail(&err);
+    bool given[MOE_ARGS_MAX_ROWS];
+    synth_options o = {.output = NULL};
+    const moe_args args = {.name = "moegps trace synth",
+                           .help =
+                               "Make a trace. Equal options make equal traces.",
+                           .rows = moe_synth_options,
+                           .more = synth_rows,
+                           .given = given};
+    if (moe_args_parse(&args, argc, argv, &o, &err))
+        synth(&o, given, &err);
+    return moe_args_end(&args, &o, &err);
 }
+
+/* ---- slice ---- */
+
+/* FIRST:END, of which one or both may be missing. */
+typedef struct {
+    const char *text; /* as typed; NULL: all */
+    uint64_t first, end;
+} seq_range;
 
 typedef struct {
-    const char *name, *seqs, *layers, *split;
-    moe_trace_output out;
+    const char *name, *layers, *output;
+    seq_range seqs;
+    moe_parsed_split split;
+    bool force;
 } slice_options;
 
-static moe_status take_slice(int key, char *arg, void *input, moe_error *err)
+static moe_status parse_seqs(const char *text, void *out, moe_error *err)
 {
-    slice_options *o = input;
-    switch (key) {
-    case KEY_OUTPUT:
-        o->out.path = arg;
-        return MOE_OK;
-    case KEY_FORCE:
-        o->out.force = true;
-        return MOE_OK;
-    case KEY_SEQS:
-        o->seqs = arg;
-        return MOE_OK;
-    case KEY_LAYERS:
-        o->layers = arg;
-        return MOE_OK;
-    case KEY_SPLIT:
-        o->split = arg;
-        return MOE_OK;
-    default:
-        if (o->name != NULL)
-            return moe_fail(err, MOE_USAGE, "'%s': one trace only", arg);
-        o->name = arg;
-        return MOE_OK;
-    }
-}
-
-/* A run of digits; moves on behind it. @return false: there is none. */
-static bool digits(const char **at, uint64_t *out)
-{
-    char *end = NULL;
-    errno = 0;
-    if (!isdigit((unsigned char)**at))
-        return false;
-    *out = strtoull(*at, &end, 10);
-    *at = end;
-    return errno == 0;
-}
-
-/* `a:b`, `a:`, `:b` */
-static moe_status parse_seqs(const char *text, moe_trace_range *range,
-                             moe_error *err)
-{
+    seq_range range = {.text = text, .end = UINT64_MAX};
     const char *at = text;
-    bool ok = *at == ':' || digits(&at, &range->first_seq);
+    bool ok = *at == ':' || moe_parse_digits(&at, &range.first);
     ok = ok && *at++ == ':';
-    ok = ok && (*at == '\0' || digits(&at, &range->end_seq)) && *at == '\0';
-    if (ok)
-        return MOE_OK;
-    return moe_fail(err, MOE_USAGE, "--seqs: '%s' is not FIRST:END", text);
+    ok = ok && (*at == '\0' || moe_parse_digits(&at, &range.end));
+    if (!ok || *at != '\0')
+        return moe_fail(err, MOE_USAGE, "'%s' is not FIRST:END", text);
+    *(seq_range *)out = range;
+    return MOE_OK;
 }
+
+#define AT(member) MOE_OPT_AT(slice_options, member)
+static const moe_opt slice_rows[] = {
+    MOE_ARGS_CALL("seqs", seqs, "", parse_seqs, "FIRST:END",
+                  "sequences or steps to keep, END excluded; default: all"),
+    MOE_ARGS_STRING("layers", layers, "", "LIST",
+                    "layers to keep, as in 0,3,8-11; default: all"),
+    MOE_ARGS_CALL("split", split, "", moe_parse_split, "train=SHARE[,seed=N]",
+                  "draw train and test anew; default: as they are"),
+    MOE_ARGS_OUTPUT(NULL, "FILE", "trace file"),
+    MOE_ARGS_FORCE,
+    {.key = NULL}};
+
+static const moe_opt slice_arguments[] = {
+    {.key = "FILE|NAME", .type = MOE_OPT_STRING, AT(name)}, {.key = NULL}};
+#undef AT
+
+static const moe_args slice_args = {
+    .name = "moegps trace slice",
+    .help = "Keep some sequences and layers of a trace; both are numbered from "
+            "0 again.",
+    .rows = slice_rows,
+    .arguments = slice_arguments};
 
 /* `0,3,8-11`
  * @param list  [n_layers of the trace]; a longer list has one twice */
@@ -192,10 +138,10 @@ static moe_status parse_layers(const char *text, int n_layers, int *list,
     int n = 0;
     do {
         uint64_t first = 0, last = 0;
-        if (!digits(&at, &first))
+        if (!moe_parse_digits(&at, &first))
             goto bad;
         last = first;
-        if (*at == '-' && (at++, !digits(&at, &last)))
+        if (*at == '-' && (at++, !moe_parse_digits(&at, &last)))
             goto bad;
         if (last >= (uint64_t)n_layers || first > last)
             return moe_fail(err, MOE_USAGE,
@@ -223,75 +169,51 @@ static void append_note(moe_trace *t, const slice_options *o)
     size_t used = strlen(t->note);
     snprintf(t->note + used, sizeof t->note - used,
              "%sSlice of %s: sequences %s, layers %s, split %s.",
-             used > 0 ? " " : "", o->name, o->seqs != NULL ? o->seqs : "all",
+             used > 0 ? " " : "", o->name,
+             o->seqs.text != NULL ? o->seqs.text : "all",
              o->layers != NULL ? o->layers : "all",
-             o->split != NULL ? o->split : "kept");
+             o->split.text != NULL ? o->split.text : "kept");
 }
 
-static moe_status slice(const slice_options *o, moe_error *err)
+static void keep(const slice_options *o, const moe_trace *in, int *list,
+                 moe_error *err)
 {
-    moe_trace in = {.shared = MPI_WIN_NULL}, t = {.shared = MPI_WIN_NULL};
-    int *list = NULL;
-    double test_share = 0;
-    uint64_t seed = 1;
-    if (moe_trace_output_check(&o->out, err) != MOE_OK ||
-        (o->split != NULL &&
-         moe_trace_parse_split(o->split, &test_share, &seed, err) != MOE_OK) ||
-        moe_trace_by_name(o->name, &in, err) != MOE_OK)
-        goto out;
-    moe_trace_range range = {.end_seq = in.n_seqs};
-    if (o->seqs != NULL && parse_seqs(o->seqs, &range, err) != MOE_OK)
-        goto out;
-    list = moe_array_new((size_t)in.layers, sizeof *list, err);
-    if (list == NULL ||
-        (o->layers != NULL &&
-         parse_layers(o->layers, in.layers, list, &range, err) != MOE_OK))
-        goto out;
-    if (moe_trace_slice(&in, &range, &t, err) != MOE_OK ||
-        (o->split != NULL &&
-         moe_trace_split(&t, test_share, seed, err) != MOE_OK))
-        goto out;
-    append_note(&t, o);
-    moe_trace_output_write(&o->out, &t, err);
-out:
-    free(list);
+    moe_trace t = {.shared = MPI_WIN_NULL};
+    moe_trace_range range = {.end_seq = in->n_seqs};
+    if (o->seqs.text != NULL)
+        range.first_seq = o->seqs.first;
+    if (o->seqs.text != NULL && o->seqs.end != UINT64_MAX)
+        range.end_seq = o->seqs.end;
+    if (o->layers != NULL)
+        parse_layers(o->layers, in->layers, list, &range, err);
+    if (err->status == MOE_OK &&
+        moe_trace_slice(in, &range, &t, err) == MOE_OK && o->split.text != NULL)
+        moe_trace_split(&t, o->split.test_share, o->split.seed, err);
+    if (err->status == MOE_OK) {
+        append_note(&t, o);
+        moe_trace_save(o->output, o->force, &t, err);
+    }
     moe_trace_free(&t);
-    moe_trace_free(&in);
-    return err->status;
 }
 
-static const struct argp_option slice_table[] = {
-    {"seqs", KEY_SEQS, "FIRST:END", 0,
-     "sequences or steps to keep, END excluded (all)", 0},
-    {"layers", KEY_LAYERS, "LIST", 0, "layers to keep, as in 0,3,8-11 (all)",
-     0},
-    {"split", KEY_SPLIT, "train=SHARE[,seed=N]", 0,
-     "draw train and test anew (kept)", 0},
-    {"output", KEY_OUTPUT, "FILE", 0, "trace file", 0},
-    {"force", KEY_FORCE, NULL, 0, "replace an existing file", 0},
-    MOE_ARGS_HELP,
-    {0}};
-
-static const moe_args_old slice_args = {
-    .name = "moegps trace slice",
-    .args = "FILE_OR_NAME -o FILE",
-    .help = "Keep some sequences and layers of a trace; both are numbered from "
-            "0 again.",
-    .options = slice_table,
-    .take = take_slice};
+static void slice(const slice_options *o, moe_error *err)
+{
+    moe_trace in = {.shared = MPI_WIN_NULL};
+    if (moe_replace_check(o->output, o->force, err) != MOE_OK ||
+        moe_trace_by_name(o->name, &in, err) != MOE_OK)
+        return;
+    int *list = moe_array_new((size_t)in.layers, sizeof *list, err);
+    if (list != NULL)
+        keep(o, &in, list, err);
+    free(list);
+    moe_trace_free(&in);
+}
 
 int moe_cmd_trace_slice(int argc, char **argv)
 {
     moe_error err = {0};
     slice_options o = {0};
-    bool help = false;
-    moe_args_old_parse(&slice_args, argc, argv, &o, &help, &err);
-    if (help)
-        return 0;
-    if (err.status == MOE_OK && o.name == NULL)
-        moe_fail(&err, MOE_USAGE, "no trace given (see %s --help)",
-                 slice_args.name);
-    if (err.status == MOE_OK)
+    if (moe_args_parse(&slice_args, argc, argv, &o, &err))
         slice(&o, &err);
-    return err.status == MOE_OK ? 0 : moe_args_fail(&err);
+    return moe_args_end(&slice_args, &o, &err);
 }
