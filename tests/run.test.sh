@@ -91,7 +91,7 @@ check "expert ids out of range in a trace" refused 2 "range.h5" 2 run "$x" --set
 check "a trace that is not there" refused 2 "nowhere" 2 run "$x" --set trace=nowhere
 check "a model that is not there" refused 2 "mixtral-8x7b" 2 run "$x" --set model=nothing
 check "an experiment that is not there" refused 2 "cannot open" 2 run "$dir/none.yaml"
-check "no experiment" refused 2 "an experiment file is missing" 2 run
+check "no experiment" refused 2 "EXPERIMENT.yaml is needed" 2 run
 check "an unknown option" refused 2 "--frobnicate" 2 run "$x" --frobnicate
 check "a planner without a prediction" refused 2 "needs a prediction" 2 run "$x" --set strategies.0.planner=duplicate
 check "direct routing without a forecast of tokens" \
@@ -105,13 +105,13 @@ check "an injection on a rank that is not there" refused 2 "there are 2 ranks" 2
 check "layers that are not there" refused 2 "workload.layers" 2 run "$x" --set workload.layers=0-3
 check "a dedicated coordinator needs a rank" refused 2 "at least 2 ranks" 1 run "$x" --set emulation.coordinator=dedicated
 check "an output that cannot be written" refused 1 "cannot create" 2 run "$x" -o "$dir/no/such/folder/x.h5"
-check "an empty path" refused 2 "--out: path of 0 characters" 2 run "$x" -o ""
-check "a path that is too long" refused 2 "--out: path of 1100 characters" 2 run "$x" -o "$(printf '%01100d' 1)"
+check "an empty path" refused 2 "--output: path of 0 characters" 2 run "$x" -o ""
+check "a path that is too long" refused 2 "--output: path of 1100 characters" 2 run "$x" -o "$(printf '%01100d' 1)"
 check "a folder that cannot be made" refused 1 "/proc/x: cannot create this folder" 2 run "$x" -o /proc/x/y.h5
 unsaid() {
     local rc=0
     ./moegps list options > /dev/full 2> "$dir/err" || rc=$?
-    [ "$rc" -eq 1 ] && grep -q "standard output: cannot write" "$dir/err"
+    [ "$rc" -eq 1 ] && grep -q "standard output: No space left on device" "$dir/err"
 }
 check "output that nobody can read is a failure" unsaid
 untouched() { [ "$(find "$dir" -name 'tiny-*' | wc -l)" -eq 0 ]; }

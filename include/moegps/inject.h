@@ -43,8 +43,9 @@ const char *moe_site_name(moe_site site);
 /** @return where the site is, static storage. */
 const char *moe_site_help(moe_site site);
 
-/** Parse SITE:RANK. Not collective. @return MOE_OK, MOE_USAGE. */
-moe_status moe_injection_parse(const char *text, moe_injection *out,
+/** Parse SITE:RANK, as a moe_opt_parser. Not collective.
+ *  @param injection  moe_injection to fill. @return MOE_OK, MOE_USAGE. */
+moe_status moe_injection_parse(const char *text, void *injection,
                                moe_error *err);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include <mpi.h>
 
-#include "args_old.h"
+#include "args.h"
 #include "moegps/h5.h"
 #include "moegps/mem.h"
 #include "moegps/run.h"
@@ -17,50 +17,8 @@
 /* Seconds between flushes of the result file. */
 static const double FLUSH_EVERY_S = 5.0;
 
-enum {
-    KEY_SET = 's',
-    KEY_OUT = 'o',
-    KEY_JSON = 'j',
-    KEY_QUIET = 'q',
-    KEY_DRY = 256,
-    KEY_FORCE,
-    KEY_RESUME,
-    KEY_MAX_TIME,
-    KEY_WATCHDOG,
-    KEY_INJECT
-};
-
-static const struct argp_option options[] = {
-    {"set", KEY_SET, "KEY=VALUE", 0,
-     "change a setting, as in workload.batch=4 or strategies.oracle.slots=5",
-     0},
-    {"out", KEY_OUT, "FILE", 0, "result file, instead of the experiment's", 0},
-    {"json", KEY_JSON, "FILE", 0, "also write the report as JSON; - is stdout",
-     0},
-    {"dry-run", KEY_DRY, NULL, 0,
-     "check everything, print what would run and the memory it needs", 0},
-    {"force", KEY_FORCE, NULL, 0, "replace an existing result file", 0},
-    {"resume", KEY_RESUME, NULL, 0,
-     "go on with the result file of a run that was stopped or killed; start "
-     "anew without one; do nothing if it is complete",
-     0},
-    {"max-time", KEY_MAX_TIME, "TIME", 0,
-     "stop in order, with exit code 75, before this much time has passed: "
-     "s, or M:S, H:M:S",
-     0},
-    {"watchdog", KEY_WATCHDOG, "S", 0,
-     "end the run when set-up or an iteration takes longer than this: a rank "
-     "hangs",
-     0},
-    {"inject", KEY_INJECT, "SITE:RANK", 0,
-     "make one call fail, see `moegps list sites`", 0},
-    {"quiet", KEY_QUIET, NULL, 0, "no progress and no notes", 0},
-    MOE_ARGS_HELP,
-    {0}};
-
 /* Seconds, or minutes and hours before them, as Slurm writes times. */
-static moe_status parse_time(const char *option, const char *text,
-                             double *s_out, moe_error *err)
+static moe_status parse_time(const char *text, void *s_out, moe_error *err)
 {
     double total = 0;
     const char *at = text;
@@ -73,101 +31,65 @@ static moe_status parse_time(const char *option, const char *text,
         total = 60 * total + x;
         at = end + 1;
         if (!more && total > 0) {
-            *s_out = total;
+            *(double *)s_out = total;
             return MOE_OK;
         }
     }
     return moe_fail(err, MOE_USAGE,
-                    "%s '%s': a time above 0 is needed, as in 90, 1:30 or "
-                    "0:01:30",
-                    option, text);
+                    "'%s' is not a time above 0, as in 90, 1:30 or 0:01:30",
+                    text);
 }
 
-static moe_status take(int key, char *arg, void *input, moe_error *err)
-{
-    moe_run_options *o = input;
-    switch (key) {
-    case KEY_SET:
-        if (o->n_sets == RUN_MAX_SETS)
-            return moe_fail(err, MOE_USAGE, "at most %d --set", RUN_MAX_SETS);
-        o->sets[o->n_sets++] = arg;
-        break;
-    case KEY_OUT:
-        o->out = arg;
-        break;
-    case KEY_JSON:
-        o->json = arg;
-        break;
-    case KEY_DRY:
-        o->dry_run = true;
-        break;
-    case KEY_FORCE:
-        o->force = true;
-        break;
-    case KEY_RESUME:
-        o->resume = true;
-        break;
-    case KEY_MAX_TIME:
-        return parse_time("--max-time", arg, &o->max_time_s, err);
-    case KEY_WATCHDOG:
-        return parse_time("--watchdog", arg, &o->watchdog_s, err);
-    case KEY_INJECT:
-        o->inject = arg;
-        break;
-    case KEY_QUIET:
-        o->quiet = true;
-        break;
-    default:
-        if (o->experiment != NULL)
-            return moe_fail(err, MOE_USAGE, "'%s': one experiment file only",
-                            arg);
-        o->experiment = arg;
-        break;
-    }
-    return MOE_OK;
-}
+#define AT(member) MOE_OPT_AT(moe_run_options, member)
+static const moe_opt rows[] = {
+    MOE_ARGS_SET("change a setting, as in workload.batch=4 or "
+                 "strategies.oracle.slots=5"),
+    MOE_ARGS_OUTPUT("", "FILE", "result file, instead of the experiment's"),
+    MOE_ARGS_JSON,
+    MOE_ARGS_FLAG(
+        "dry-run", dry_run,
+        "check everything, print what would run and the memory it needs"),
+    MOE_ARGS_FORCE,
+    MOE_ARGS_FLAG("resume", resume,
+                  "go on with the result file of a run that was stopped or "
+                  "killed; start anew without one; do nothing if it is "
+                  "complete"),
+    MOE_ARGS_CALL("max-time", max_time_s, "", parse_time, "TIME",
+                  "stop in order, with exit code 75, before this much time "
+                  "has passed: s, or M:S, H:M:S"),
+    MOE_ARGS_CALL("watchdog", watchdog_s, "", parse_time, "TIME",
+                  "end the run when set-up or an iteration takes longer than "
+                  "this: a rank hangs"),
+    MOE_ARGS_CALL("inject", injection, "", moe_injection_parse, "SITE:RANK",
+                  "make one call fail, see `moegps list sites`"),
+    MOE_ARGS_QUIET,
+    {.key = NULL}};
 
-static const moe_args_old args = {
+static const moe_opt arguments[] = {
+    {.key = "EXPERIMENT.yaml", .type = MOE_OPT_STRING, AT(experiment)},
+    {.key = NULL}};
+
+static const moe_args args = {
     .name = "moegps run",
-    .args = "EXPERIMENT.yaml",
     .help = "Run an experiment: every strategy on the same batches of a real "
             "trace, each MPI rank one GPU. Start it with mpirun or srun.",
-    .options = options,
-    .take = take};
+    .rows = rows,
+    .arguments = arguments};
 
-static moe_status parse_arguments(moe_run_job *r, int argc, char **argv)
+static moe_status check_options(moe_run_job *r)
 {
     moe_error *err = &r->ctx.err;
-    bool help = false;
-    if (moe_args_old_parse(&args, argc, argv, &r->o, &help, err) != MOE_OK)
-        return err->status;
+    const moe_injection *injection = &r->o.injection;
     r->ctx.quiet = r->o.quiet;
-    if (r->o.experiment == NULL)
-        return moe_fail(err, MOE_USAGE,
-                        "an experiment file is missing, as in `moegps run "
-                        "jobs/demo.yaml`");
+    r->ctx.injection = *injection;
     if (r->o.resume && r->o.force)
         moe_fail(err, MOE_USAGE,
                  "--resume goes on with a file and --force replaces it: give "
                  "one of them");
-    if (r->o.inject != NULL)
-        moe_injection_parse(r->o.inject, &r->ctx.injection, err);
-    if (r->ctx.injection.armed && r->ctx.injection.rank >= r->ctx.size)
-        moe_fail(err, MOE_USAGE, "--inject '%s': there are %d ranks",
-                 r->o.inject, r->ctx.size);
+    if (injection->armed && injection->rank >= r->ctx.size)
+        moe_fail(err, MOE_USAGE, "--inject: rank %d: there are %d ranks",
+                 injection->rank, r->ctx.size);
     return err->status;
-}
-
-static void join_command_line(moe_run_job *r, int argc, char **argv)
-{
-    size_t size = 0;
-    FILE *out = open_memstream(&r->command_line, &size);
-    if (out == NULL)
-        return;
-    fputs("moegps run", out);
-    for (int i = 1; i < argc; i++)
-        fprintf(out, " %s", argv[i]);
-    fclose(out);
 }
 
 static moe_status make_engine(moe_run_job *r)
@@ -215,10 +137,10 @@ static moe_status run_iterations(moe_run_job *r)
     return moe_run(&r->ctx, &params);
 }
 
-static moe_status run_all(moe_run_job *r, int argc, char **argv)
+static moe_status run_all(moe_run_job *r)
 {
     moe_ctx *ctx = &r->ctx;
-    if (parse_arguments(r, argc, argv) != MOE_OK)
+    if (check_options(r) != MOE_OK)
         return moe_agree(ctx);
     if (moe_watchdog_new(ctx, r->o.watchdog_s, &r->watchdog) != MOE_OK)
         return ctx->err.status;
@@ -226,7 +148,6 @@ static moe_status run_all(moe_run_job *r, int argc, char **argv)
         moe_note(ctx, "one rank, so one GPU: nothing is exchanged; for more, "
                       "start with mpirun -n N or srun -n N");
     moe_stop_arm(r->o.max_time_s);
-    join_command_line(r, argc, argv);
     if (moe_run_read_inputs(r) != MOE_OK ||
         moe_topo_discover(ctx, &r->topo) != MOE_OK)
         return ctx->err.status;
@@ -261,6 +182,7 @@ static moe_status run_all(moe_run_job *r, int argc, char **argv)
 
 static void release(moe_run_job *r)
 {
+    moe_opt_release(rows, &r->o);
     moe_watchdog_free(r->watchdog);
     moe_engine_free(r->engine);
     moe_ledger_fini(&r->ledger);
@@ -276,12 +198,15 @@ static void release(moe_run_job *r)
     free(r->cluster_profile);
 }
 
-static bool wants_help(int argc, char **argv)
+/* All ranks are told the same, so they agree without asking. */
+static moe_status parse_and_run(moe_run_job *r, int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0)
-            return true;
-    return false;
+    moe_args mine = args;
+    mine.silent = r->ctx.rank != 0;
+    r->command_line = moe_args_line(&args, argc, argv);
+    if (!moe_args_parse(&mine, argc, argv, &r->o, &r->ctx.err))
+        return r->ctx.err.status;
+    return run_all(r);
 }
 
 int moe_cmd_run(int argc, char **argv)
@@ -294,12 +219,7 @@ int moe_cmd_run(int argc, char **argv)
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     moe_h5_quiet();
     moe_ctx_init(&r->ctx, MPI_COMM_WORLD);
-    moe_status status = MOE_OK;
-    bool help = wants_help(argc, argv);
-    if (help && r->ctx.rank == 0)
-        moe_args_old_parse(&args, argc, argv, &r->o, &help, &r->ctx.err);
-    else if (!help)
-        status = run_all(r, argc, argv);
+    const moe_status status = parse_and_run(r, argc, argv);
     if (status != MOE_OK && r->ctx.rank == 0)
         fprintf(stderr, "moegps: %s\n", r->ctx.err.text);
     release(r);

@@ -15,12 +15,10 @@
 #include "moegps/results.h"
 #include "moegps/watchdog.h"
 
-enum { RUN_MAX_SETS = 64 };
-
 typedef struct {
-    const char *experiment, *out, *json, *inject;
-    const char *sets[RUN_MAX_SETS];
-    int n_sets;
+    const char *experiment, *output, *json;
+    moe_strings set; /* key=value of the experiment */
+    moe_injection injection;
     double max_time_s, watchdog_s; /* 0: none */
     bool dry_run, force, resume, quiet;
 } moe_run_options;

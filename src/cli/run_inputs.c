@@ -93,7 +93,7 @@ moe_status moe_run_read_inputs(moe_run_job *r)
     moe_ctx *ctx = &r->ctx;
     if (moe_ctx_read_text(ctx, r->o.experiment, &r->input) != MOE_OK)
         return ctx->err.status;
-    moe_experiment_parse(r->input, r->o.experiment, r->o.sets, r->o.n_sets,
+    moe_experiment_parse(r->input, r->o.experiment, r->o.set.text, r->o.set.n,
                          &r->experiment, &ctx->err);
     moe_inject(ctx, MOE_SITE_CONFIG);
     if (moe_agree(ctx) != MOE_OK || read_profiles(r) != MOE_OK)

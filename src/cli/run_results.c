@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "moegps/mem.h"
+#include "moegps/replace.h"
 #include "moegps/report.h"
 #include "moegps/view.h"
 
@@ -34,23 +35,20 @@ moe_status moe_run_prepare_output(moe_run_job *r)
 {
     moe_ctx *ctx = &r->ctx;
     const int gpus = moe_engine_dims(r->engine).gpus;
-    const size_t len = r->o.out != NULL ? strlen(r->o.out) : 0;
-    if (r->o.out == NULL)
+    const size_t len = r->o.output != NULL ? strlen(r->o.output) : 0;
+    if (r->o.output == NULL)
         moe_experiment_output(&r->experiment, gpus, r->out, sizeof r->out,
                               &ctx->err);
     else if (len == 0 || len >= sizeof r->out)
         moe_fail(&ctx->err, MOE_USAGE,
-                 "--out: path of %zu characters, 1 to %zu are allowed", len,
+                 "--output: path of %zu characters, 1 to %zu are allowed", len,
                  sizeof r->out - 1);
     else
-        memcpy(r->out, r->o.out, len + 1);
+        memcpy(r->out, r->o.output, len + 1);
     if (ctx->rank == 0 && ctx->err.status == MOE_OK && !r->o.dry_run)
         make_folder(r);
-    const char *json = r->o.json;
-    if (ctx->rank == 0 && json != NULL && strcmp(json, "-") != 0 &&
-        !r->o.force && access(json, F_OK) == 0)
-        moe_fail(&ctx->err, MOE_EXISTS, "%s: exists (--force replaces it)",
-                 json);
+    if (ctx->rank == 0)
+        moe_replace_check(r->o.json, r->o.force, &ctx->err);
     return moe_agree(ctx);
 }
 

@@ -24,17 +24,17 @@ const char *moe_site_help(moe_site site)
     return sites[site].help;
 }
 
-moe_status moe_injection_parse(const char *text, moe_injection *out,
+moe_status moe_injection_parse(const char *text, void *injection,
                                moe_error *err)
 {
+    moe_injection *out = injection;
     const char *colon = strchr(text, ':');
     char *end = NULL;
     bool digit = colon != NULL && isdigit((unsigned char)colon[1]);
     long rank = digit ? strtol(colon + 1, &end, 10) : -1;
     if (rank < 0 || rank > INT_MAX || *end != '\0')
         return moe_fail(err, MOE_USAGE,
-                        "--inject '%.64s': expected SITE:RANK, as in plan:0",
-                        text);
+                        "'%.64s' is not SITE:RANK, as in plan:0", text);
     size_t len = (size_t)(colon - text);
     char known[256] = "";
     for (int s = 0; s < MOE_N_SITES; s++) {
@@ -46,6 +46,6 @@ moe_status moe_injection_parse(const char *text, moe_injection *out,
         strncat(known, s > 0 ? ", " : "", sizeof known - strlen(known) - 1);
         strncat(known, sites[s].name, sizeof known - strlen(known) - 1);
     }
-    return moe_fail(err, MOE_USAGE,
-                    "--inject '%.64s': no such site (sites: %s)", text, known);
+    return moe_fail(err, MOE_USAGE, "'%.64s': no such site (sites: %s)", text,
+                    known);
 }
