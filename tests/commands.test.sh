@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# What all commands have in common: help, version, refusals, names of options.
+# Prints TAP.
+. "$(dirname "$0")/tap.bash"
+
+# program WORDS...: run it with a limit; says rc, leaves out and err.
+program() {
+    rc=0
+    timeout 60 ./moegps "$@" > "$dir/out" 2> "$dir/err" < /dev/null || rc=$?
+}
+
+# subcommands WORDS...: names that the help of a program lists.
+subcommands() { ./moegps "$@" --help | sed -n 's/^  \([a-z]*\) .*/\1/p'; }
+
+helps() {
+    program "$@"
+    [ "$rc" -eq 0 ] && [ ! -s "$dir/err" ] &&
+        head -n 1 "$dir/out" | grep -q "^Usage: moegps ${*:1:$#-1}"
+}
+version() {
+    program "$@"
+    [ "$rc" -eq 0 ] && [ ! -s "$dir/err" ] && cmp -s "$dir/out" "$dir/version"
+}
+# refused TEXT WORDS...: exit 2, one line with TEXT on stderr, nothing else
+refused() {
+    local text=$1
+    shift
+    program "$@"
+    [ "$rc" -eq 2 ] && [ ! -s "$dir/out" ] && [ "$(wc -l < "$dir/err")" -eq 1 ] &&
+        grep -q '^moegps: ' "$dir/err" && grep -qF -- "$text" "$dir/err"
+}
+# What must be given: all that follows [OPTION...] in the usage.
+required() { ./moegps "$@" --help | sed -n '1s/.*\[OPTION...\] *//p'; }
+
+./moegps --version > "$dir/version"
+check "the version names the program" grep -q "^moegps ." "$dir/version"
+mapfile -t commands < <(subcommands | grep -v '^trace$'; subcommands trace | sed 's/^/trace /')
+check "there are commands" [ "${#commands[@]}" -ge 17 ]
+for c in "" trace "${commands[@]}"; do
+    read -ra words <<< "$c"
+    for option in -h --help; do
+        check "moegps $c $option" helps "${words[@]}" $option
+    done
+    for option in -V --version; do
+        check "moegps $c $option" version "${words[@]}" $option
+    done
+done
+for c in "${commands[@]}"; do
+    read -ra words <<< "$c"
+    check "moegps $c refuses a wrong option" refused "'--no-such-option': no such option" \
+        "${words[@]}" --no-such-option
+    check "moegps $c refuses a wrong letter" refused "'-Z': no such option" "${words[@]}" -Z
+    if [ -n "$(required "${words[@]}")" ]; then
+        check "moegps $c says what it needs" refused "needed (see moegps $c --help)" "${words[@]}"
+    fi
+done
+check "an unknown command is refused" refused "'riport' is not one of run, train" riport
+check "an unknown kind of list is refused" refused "KIND: 'modles' is not one of predictors" list modles
+
+# Letters and names mean the same everywhere; old names work unseen.
+letters() {
+    for c in "${commands[@]}"; do
+        read -ra words <<< "$c"
+        ./moegps "${words[@]}" --help | sed -n 's/^  -\(.\), --\([a-z-]*\).*/\1 \2/p'
+    done | sort -u > "$dir/letters"
+    ! cut -d' ' -f1 "$dir/letters" | uniq -d | grep . && ! cut -d' ' -f2 "$dir/letters" | sort | uniq -d | grep .
+}
+check "a letter is one option in all commands" letters
+hidden() {
+    for c in "${commands[@]}"; do
+        read -ra words <<< "$c"
+        ./moegps "${words[@]}" --help
+    done > "$dir/helps"
+    ! grep -E -- '--(out|rebalance-every|sequences|cluster, |skew, )[= ]' "$dir/helps" &&
+        grep -q -- '--output=' "$dir/helps"
+}
+check "old names are not shown" hidden
+names() {
+    local c option
+    while read -r option c; do
+        for c in $c; do
+            ./moegps "$c" --help | grep -q -- " --$option=" || { echo "$c: no --$option"; return 1; }
+        done
+    done <<- 'END'
+		slots advise map plan
+		replicas advise map plan
+		interval advise map plan
+		batch advise evaluate plan
+		output run train report merge cost map
+		json run report compare evaluate advise plan
+	END
+}
+check "the same thing has the same name" names
+
+# same WORDS of one call -- WORDS of the other: equal output, times apart
+same() {
+    local first=()
+    while [ "$1" != -- ]; do
+        first+=("$1")
+        shift
+    done
+    shift
+    program "${first[@]}"
+    [ "$rc" -eq 0 ] && grep -v "planner time" "$dir/out" > "$dir/first" || return 1
+    program "$@"
+    [ "$rc" -eq 0 ] && grep -v "planner time" "$dir/out" | cmp -s - "$dir/first"
+}
+printf 'a,b,c,d\n5,2,9,1\n1,3,1,1\n' > "$dir/loads.csv"
+plan=(plan --loads "$dir/loads.csv" --gpus 2)
+advise=(advise --model mixtral-8x7b --cluster a100-paper --gpus 4 --skew 2 --planner-time 0 --no-limits)
+map=(map --model mixtral-8x7b)
+check "--slots per GPU are --replicas of all in plan" same "${plan[@]}" --slots 3 -- "${plan[@]}" --replicas 6
+check "... and not any number" eval '! same "${plan[@]}" --slots 3 -- "${plan[@]}" --slots 4'
+check "... in advise" same "${advise[@]}" --slots 3 -- "${advise[@]}" --replicas 12
+check "... in map" same "${map[@]}" --clusters a100-paper --slots 3 -- "${map[@]}" --clusters a100-paper --replicas 12
+check "both are refused" refused "give one of them" "${plan[@]}" --slots 3 --replicas 6
+check "replicas that do not divide are refused" refused "13 slots do not divide among 4 GPUs" \
+    "${advise[@]}" --replicas 13
+check "--rebalance-every is --interval" same "${advise[@]}" --interval 7 -- "${advise[@]}" --rebalance-every 7
+check "... which changes something" eval '! same "${advise[@]}" --interval 7 -- "${advise[@]}"'
+check "--sequences is --batch in plan" same "${plan[@]}" --batch 2 -- "${plan[@]}" --sequences 2
+check "lists of map have their singular" same \
+    "${map[@]}" --clusters a100-paper --skews 2 --batches 4 --accuracies 0.8 --bandwidths 1e11 -- \
+    "${map[@]}" --cluster a100-paper --skew 2 --batch 4 --accuracy 0.8 --bandwidth 1e11
+made() {
+    program "$@"
+    [ "$rc" -eq 0 ] && [ -s "$dir/made.h5" ] && rm "$dir/made.h5"
+}
+for option in -o --output --out; do
+    check "$option names what is made" made trace synth --seqs 2 "$option" "$dir/made.h5"
+done
+
+echo "1..$n"
