@@ -13,7 +13,7 @@ check() {
     if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
 }
 map() { ./moegps map "$@"; }
-small() { map --model mixtral-8x7b --cluster a100-paper --skews 1,2 "$@"; }
+small() { map --model mixtral-8x7b --clusters a100-paper --skews 1,2 "$@"; }
 
 # says TEXT COMMAND...: succeeds, with TEXT on stdout and nothing on stderr.
 says() {

@@ -724,8 +724,8 @@ print("--accuracies", medians[1, metrics.index("recall")])
 print("--error", medians[0, metrics.index("error")])
 print("--overhead", np.median(predict), "--moving", moved * 2 / expert / copies)
 PY
-        ./moegps map --model gpt-oss-20b --cluster "$dir/here.yaml" --gpus 4 \
-            --slots 10 --batches 8 --seq 256 --rebalance-every 2 --samples 15 \
+        ./moegps map --model gpt-oss-20b --clusters "$dir/here.yaml" --gpus 4 \
+            --slots 10 --batches 8 --seq 256 --interval 2 --samples 15 \
             $(cat "$dir/ask") -o "$dir/guide.h5" > /dev/null &&
         "$PYTHON" - "$dir/guide.h5" "$dir/here/figures/guide.csv" <<'PY'
 import csv
