@@ -269,11 +269,62 @@ START_TEST(the_error_is_that_of_what_is_exposed)
 }
 END_TEST
 
+/* Two GPUs, each the slowest of some phase. */
+START_TEST(a_layer_waits_for_the_slowest_gpu_of_each_phase)
+{
+    enum { FFN = MOE_PHASE_FFN, OUT = MOE_PHASE_DISPATCH };
+    moe_layer_price worst = {0}, a = {0}, b = {0};
+    a.gpu_s[FFN] = a.exposed_s[FFN] = 5;
+    a.gpu_s[OUT] = 9;
+    a.exposed_s[OUT] = 1;
+    a.source_of[FFN] = a.source = MOE_PRICE_EXTRAPOLATED;
+    a.error_s = 2;
+    b.gpu_s[FFN] = b.exposed_s[FFN] = 3;
+    b.gpu_s[OUT] = b.exposed_s[OUT] = 4;
+    b.source_of[OUT] = b.source = MOE_PRICE_INTERPOLATED;
+    b.error_s = _i == 0 ? 3 : NAN;
+    moe_layer_price_worst(&worst, _i == 0 ? &a : &b);
+    moe_layer_price_worst(&worst, _i == 0 ? &b : &a);
+    ck_assert_double_eq(worst.gpu_s[FFN], 5);
+    ck_assert_double_eq(worst.gpu_s[OUT], 9);
+    ck_assert_double_eq(worst.exposed_s[OUT], 4);
+    ck_assert_double_eq(moe_layer_price_sum(&worst), 9);
+    ck_assert_int_eq(worst.source_of[FFN], MOE_PRICE_EXTRAPOLATED);
+    ck_assert_int_eq(worst.source_of[OUT], MOE_PRICE_INTERPOLATED);
+    ck_assert_int_eq(worst.source, MOE_PRICE_EXTRAPOLATED);
+    if (_i == 0)
+        ck_assert_double_eq(worst.error_s, 3);
+    else
+        ck_assert(isnan(worst.error_s)); /* once unknown, unknown */
+}
+END_TEST
+
+START_TEST(scaled_rows_are_whole_and_sum_up)
+{
+    static const double by[] = {0, 0.4, 1, 1.5, 2.25};
+    static const uint32_t ones[] = {1, 1, 1, 1, 1, 0, 5};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(by); i++) {
+        uint32_t out[MOE_ARRAY_LEN(ones)], sum = 0;
+        moe_layer_scale_rows(ones, MOE_ARRAY_LEN(ones), by[i], out);
+        for (size_t j = 0; j < MOE_ARRAY_LEN(ones); j++) {
+            ck_assert_double_le(fabs(out[j] - ones[j] * by[i]), 1);
+            sum += out[j];
+        }
+        ck_assert_uint_eq(sum, (uint32_t)floor(10 * by[i] + 0.5));
+    }
+    uint32_t most[] = {UINT32_MAX}; /* in place, and kept within its type */
+    moe_layer_scale_rows(most, 1, 3, most);
+    ck_assert_uint_eq(most[0], UINT32_MAX);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("layer_price");
     MOE_TEST_LOOP(suite, phases_take_what_they_take_by_hand,
                   MOE_ARRAY_LEN(cases));
     MOE_TEST(suite, the_error_is_that_of_what_is_exposed);
+    MOE_TEST_LOOP(suite, a_layer_waits_for_the_slowest_gpu_of_each_phase, 2);
+    MOE_TEST(suite, scaled_rows_are_whole_and_sum_up);
     return suite;
 }

@@ -81,6 +81,20 @@ void moe_layer_price_with(const moe_pricer *pricer,
 void moe_layer_price_of(const moe_pricer *pricer, const moe_layer_work *work,
                         moe_layer_price *out);
 
+/** Let `worst` be the slowest GPU of each phase: start from {0}, add every
+ *  GPU's price. Its error is the largest, NaN once one is unknown; its source
+ *  the least certain. */
+void moe_layer_price_worst(moe_layer_price *worst,
+                           const moe_layer_price *price);
+
+/** @return the sum of exposed_s: what the layer takes. */
+double moe_layer_price_sum(const moe_layer_price *price);
+
+/** Scale pairs to whole ones by running sums, so that their sum is right.
+ *  @param rows, out  [n]; out may be rows. */
+void moe_layer_scale_rows(const uint32_t *rows, size_t n, double by,
+                          uint32_t *out);
+
 /** @return GPUs that share one attention by tensor parallelism: those of a
  *  node as far as they divide heads and GPUs; further GPUs work on other
  *  tokens. */

@@ -134,13 +134,6 @@ struct moe_advise {
 moe_status moe_advise_build_by_hand(moe_advise *a, moe_error *err);
 moe_status moe_advise_build_from_trace(moe_advise *a, moe_error *err);
 
-/** Seconds of one scene, or of a sample. */
-typedef struct moe_advise_sheet {
-    double gpu_s[MOE_N_PHASES], exposed_s[MOE_N_PHASES], layer_s, error_s;
-    double imbalance;
-    moe_price_source source;
-} moe_advise_sheet;
-
 /** Changes links while it looks, and puts them back. */
 void moe_advise_find_limits(moe_advise *a, const moe_advice *advice,
                             moe_advise_limits *out);

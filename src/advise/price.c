@@ -7,6 +7,12 @@
 #include "moegps/mem.h"
 #include "moegps/stats.h"
 
+/* What a layer takes: of one scene, or of a sample. */
+typedef struct {
+    moe_layer_price worst; /* GPU of each phase */
+    double layer_s, imbalance;
+} layer_time;
+
 /* One strategy on one scene. */
 typedef struct {
     const moe_advise *a;
@@ -67,7 +73,7 @@ static const uint32_t *merged_rows(const job *j, int gpu)
     return j->rows;
 }
 
-/* Rows of one GPU scaled to whole pairs, so that their sum is right. */
+/* Pairs of one GPU under the error. */
 static const uint32_t *scaled_rows(const job *j, int gpu)
 {
     const size_t n = (size_t)j->a->slots;
@@ -77,13 +83,7 @@ static const uint32_t *scaled_rows(const job *j, int gpu)
         return merged_rows(j, gpu);
     if (by == 1.0)
         return rows;
-    double exact = 0.0, given = 0.0;
-    for (size_t s = 0; s < n; s++) {
-        exact += rows[s] * by;
-        const double upto = floor(exact + 0.5);
-        j->rows[s] = (uint32_t)(upto - given);
-        given = upto;
-    }
+    moe_layer_scale_rows(rows, n, by, j->rows);
     return j->rows;
 }
 
@@ -142,14 +142,14 @@ static moe_layer_work work_of(const job *j, int gpu, bool due)
     return w;
 }
 
-static void price_scene(const job *j, bool due, moe_advise_sheet *out)
+static void price_scene(const job *j, bool due, layer_time *out)
 {
     const moe_advise *a = j->a;
     const moe_pricer pricer = {.cost = a->cost,
                                .state = a->cost_state,
                                .model = a->p.model,
                                .layout = a->layout};
-    *out = (moe_advise_sheet){.source = MOE_PRICE_TABULATED};
+    *out = (layer_time){.imbalance = j->target / mean_pairs(j)};
     moe_layer_common common;
     moe_layer_work w = work_of(j, 0, due);
     moe_layer_common_of(&pricer, &w, &common);
@@ -160,58 +160,61 @@ static void price_scene(const job *j, bool due, moe_advise_sheet *out)
         moe_layer_price price;
         w = work_of(j, quick ? j->side->standout[i] : i, due);
         moe_layer_price_with(&pricer, &common, &w, &price);
-        for (int p = 0; p < MOE_N_PHASES; p++) {
-            out->gpu_s[p] = fmax(out->gpu_s[p], price.gpu_s[p]);
-            out->exposed_s[p] = fmax(out->exposed_s[p], price.exposed_s[p]);
-        }
-        /* fmax would drop a NaN, which means unknown. */
-        if (!isnan(out->error_s) && !(price.error_s <= out->error_s))
-            out->error_s = price.error_s;
-        if (price.source > out->source)
-            out->source = price.source;
+        moe_layer_price_worst(&out->worst, &price);
     }
-    for (int p = 0; p < MOE_N_PHASES; p++)
-        out->layer_s += out->exposed_s[p];
-    out->imbalance = j->target / mean_pairs(j);
+    out->layer_s = moe_layer_price_sum(&out->worst);
 }
 
-static void mix(moe_advise_sheet *with, const moe_advise_sheet *without,
-                int every)
+static void mix_one(double *with, double without, double part)
+{
+    *with = without + part * (*with - without);
+}
+
+/* One iteration in `every` is with a plan, the others are without. */
+static void mix(layer_time *with, const layer_time *without, int every)
 {
     const double part = 1.0 / every;
     for (int p = 0; p < MOE_N_PHASES; p++) {
-        with->gpu_s[p] =
-            without->gpu_s[p] + part * (with->gpu_s[p] - without->gpu_s[p]);
-        with->exposed_s[p] =
-            without->exposed_s[p] +
-            part * (with->exposed_s[p] - without->exposed_s[p]);
+        mix_one(&with->worst.gpu_s[p], without->worst.gpu_s[p], part);
+        mix_one(&with->worst.exposed_s[p], without->worst.exposed_s[p], part);
     }
-    with->layer_s =
-        without->layer_s + part * (with->layer_s - without->layer_s);
-    with->error_s =
-        without->error_s + part * (with->error_s - without->error_s);
+    mix_one(&with->worst.error_s, without->worst.error_s, part);
+    mix_one(&with->layer_s, without->layer_s, part);
 }
 
 /* The mean over an interval between two plans. */
-static void price_one(job *j, moe_advise_case c, moe_advise_sheet *out)
+static void price_one(job *j, moe_advise_case c, layer_time *out)
 {
     choose_side(j, c);
     price_scene(j, true, out);
     if (j->dials->rebalance_every > 1 && j->strategy != MOE_ADVISE_BASELINE) {
-        moe_advise_sheet without;
+        layer_time without;
         price_scene(j, false, &without);
         mix(out, &without, j->dials->rebalance_every);
     }
 }
 
+/* Add one of n layers to their mean. */
+static void add_layer(layer_time *mean, const layer_time *one, int n)
+{
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        mean->worst.gpu_s[p] += one->worst.gpu_s[p] / n;
+        mean->worst.exposed_s[p] += one->worst.exposed_s[p] / n;
+    }
+    mean->worst.error_s += one->worst.error_s / n;
+    mean->layer_s += one->layer_s / n;
+    mean->imbalance += one->imbalance / n;
+    if (one->worst.source > mean->worst.source)
+        mean->worst.source = one->worst.source;
+}
+
 /* A sample: a batch's mean over layers. */
-static void price_sample(job *j, moe_advise_case c, int i,
-                         moe_advise_sheet *out)
+static void price_sample(job *j, moe_advise_case c, int i, layer_time *out)
 {
     const moe_advise *a = j->a;
-    *out = (moe_advise_sheet){.source = MOE_PRICE_TABULATED};
+    *out = (layer_time){.layer_s = 0};
     for (int l = 0; l < a->layers; l++) {
-        moe_advise_sheet one;
+        layer_time one;
         j->scene = &a->scene[i * a->layers + l];
         const moe_advise_strategy s = j->strategy;
         j->overhead_s = j->dials->overhead_s;
@@ -222,15 +225,7 @@ static void price_sample(job *j, moe_advise_case c, int i,
             j->strategy = s;
         }
         price_one(j, c, &one);
-        for (int p = 0; p < MOE_N_PHASES; p++) {
-            out->gpu_s[p] += one.gpu_s[p] / a->layers;
-            out->exposed_s[p] += one.exposed_s[p] / a->layers;
-        }
-        out->layer_s += one.layer_s / a->layers;
-        out->error_s += one.error_s / a->layers;
-        out->imbalance += one.imbalance / a->layers;
-        if (one.source > out->source)
-            out->source = one.source;
+        add_layer(out, &one, a->layers);
     }
 }
 
@@ -256,10 +251,10 @@ void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
     job j;
     const bool ready = job_begin(&j, a, dials, s);
     for (int i = 0; i < a->samples; i++) {
-        moe_advise_sheet sheet = {.layer_s = NAN};
+        layer_time time = {.layer_s = NAN};
         if (ready)
-            price_sample(&j, c, i, &sheet);
-        x_out[i] = sheet.layer_s;
+            price_sample(&j, c, i, &time);
+        x_out[i] = time.layer_s;
     }
     free(j.rows);
 }
@@ -276,27 +271,26 @@ double moe_advise_layer_s(const moe_advise *a, const moe_advise_dials *dials,
     return median;
 }
 
-/* Median of one member over sheets. */
-static double over(const moe_advise_sheet *sheet, int n, size_t offset,
-                   double *x)
+/* Median of one member over samples. */
+static double over(const layer_time *time, int n, size_t offset, double *x)
 {
     bool known = true;
     for (int i = 0; i < n; i++) {
-        memcpy(&x[i], (const char *)&sheet[i] + offset, sizeof *x);
+        memcpy(&x[i], (const char *)&time[i] + offset, sizeof *x);
         known = known && !isnan(x[i]);
     }
     return known ? moe_median_sorting(x, (size_t)n) : NAN;
 }
 
-static void summarise(const moe_advise_sheet *sheet, int n, double *x,
+static void summarise(const layer_time *time, int n, double *x,
                       moe_advise_time *out, moe_error *err)
 {
     moe_summary m;
     *out = (moe_advise_time){.source = MOE_PRICE_TABULATED};
     for (int i = 0; i < n; i++) {
-        x[i] = sheet[i].layer_s;
-        if (sheet[i].source > out->source)
-            out->source = sheet[i].source;
+        x[i] = time[i].layer_s;
+        if (time[i].worst.source > out->source)
+            out->source = time[i].worst.source;
     }
     if (moe_summarise(x, (size_t)n, &m, err) != MOE_OK)
         return;
@@ -306,12 +300,12 @@ static void summarise(const moe_advise_sheet *sheet, int n, double *x,
     for (size_t p = 0; p < MOE_N_PHASES; p++) {
         const size_t at = p * sizeof(double);
         out->gpu_s[p] =
-            over(sheet, n, offsetof(moe_advise_sheet, gpu_s) + at, x);
+            over(time, n, offsetof(layer_time, worst.gpu_s) + at, x);
         out->exposed_s[p] =
-            over(sheet, n, offsetof(moe_advise_sheet, exposed_s) + at, x);
+            over(time, n, offsetof(layer_time, worst.exposed_s) + at, x);
     }
-    out->error_s = over(sheet, n, offsetof(moe_advise_sheet, error_s), x);
-    out->imbalance = over(sheet, n, offsetof(moe_advise_sheet, imbalance), x);
+    out->error_s = over(time, n, offsetof(layer_time, worst.error_s), x);
+    out->imbalance = over(time, n, offsetof(layer_time, imbalance), x);
 }
 
 moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
@@ -321,17 +315,17 @@ moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
     job j;
     moe_error local = {0};
     const size_t n = (size_t)a->samples;
-    moe_advise_sheet *sheet = moe_array_new(n, sizeof *sheet, &local);
+    layer_time *time = moe_array_new(n, sizeof *time, &local);
     double *x = moe_array_new(n, sizeof *x, &local);
     if (!job_begin(&j, a, dials, s))
         moe_fail(&local, MOE_NOMEM, "out of memory");
     if (local.status == MOE_OK) {
         for (int i = 0; i < a->samples; i++)
-            price_sample(&j, c, i, &sheet[i]);
-        summarise(sheet, a->samples, x, out, &local);
+            price_sample(&j, c, i, &time[i]);
+        summarise(time, a->samples, x, out, &local);
     }
     free(j.rows);
-    free(sheet);
+    free(time);
     free(x);
     return moe_pass(err, &local);
 }

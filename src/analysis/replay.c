@@ -45,21 +45,6 @@ static double share_left(const job *j, const moe_work_gpu *gpu)
                : most / gpu->total;
 }
 
-/* Rows scaled to whole pairs, so that their sum is right. */
-static const uint32_t *scaled_rows(const job *j, const moe_work_gpu *gpu,
-                                   double by)
-{
-    uint32_t *rows = j->r->rows;
-    double exact = 0.0, given = 0.0;
-    for (int k = 0; k < j->r->work->slots; k++) {
-        exact += gpu->pairs[k] * by;
-        const double upto = floor(exact + 0.5);
-        rows[k] = (uint32_t)fmin(upto - given, UINT32_MAX);
-        given = upto;
-    }
-    return rows;
-}
-
 static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
 {
     const moe_replay *r = j->r;
@@ -78,8 +63,9 @@ static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
         .planner_s = was_s[MOE_PHASE_PLAN],
         .plan_bytes = j->cell->wire_bytes,
         .direct = j->what->placed || facts->direct,
-        .rows = scaled_rows(j, gpu, by),
+        .rows = r->rows,
         .slots = (size_t)r->work->slots};
+    moe_layer_scale_rows(gpu->pairs, w.slots, by, r->rows);
     for (int k = 0; k < MOE_N_LINKS; k++) {
         w.move_bytes[k] = gpu->exchange_bytes[MOE_EXCHANGE_MIGRATE][k];
         w.dispatch_bytes[k] =
@@ -104,24 +90,18 @@ static double cell_s(const job *j, double *error_s)
 {
     const moe_replay *r = j->r;
     const moe_pricer pricer = pricer_of(r);
-    double most[MOE_N_PHASES] = {0}, sum = 0;
+    moe_layer_price worst = {.error_s = 0};
     moe_layer_common common;
     moe_layer_work w = work_of(j, &j->cell->gpu[0]);
     moe_layer_common_of(&pricer, &w, &common);
-    *error_s = 0;
     for (int g = 0; g < j->cell->n; g++) {
         moe_layer_price price;
         w = work_of(j, &j->cell->gpu[g]);
         moe_layer_price_with(&pricer, &common, &w, &price);
-        for (int p = 0; p < MOE_N_PHASES; p++)
-            most[p] = fmax(most[p], price.exposed_s[p]);
-        /* fmax would drop a NaN, which means unknown. */
-        if (!isnan(*error_s) && !(price.error_s <= *error_s))
-            *error_s = price.error_s;
+        moe_layer_price_worst(&worst, &price);
     }
-    for (int p = 0; p < MOE_N_PHASES; p++)
-        sum += most[p];
-    return sum;
+    *error_s = worst.error_s;
+    return moe_layer_price_sum(&worst);
 }
 
 static double sample_s(moe_replay *r, int strategy, const moe_what_if *what,

@@ -203,3 +203,38 @@ void moe_layer_price_of(const moe_pricer *pricer, const moe_layer_work *work,
     moe_layer_common_of(pricer, work, &common);
     moe_layer_price_with(pricer, &common, work, out);
 }
+
+void moe_layer_price_worst(moe_layer_price *worst, const moe_layer_price *price)
+{
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        worst->gpu_s[p] = fmax(worst->gpu_s[p], price->gpu_s[p]);
+        worst->exposed_s[p] = fmax(worst->exposed_s[p], price->exposed_s[p]);
+        if (price->source_of[p] > worst->source_of[p])
+            worst->source_of[p] = price->source_of[p];
+    }
+    /* fmax would drop a NaN, which means unknown. */
+    if (!isnan(worst->error_s) && !(price->error_s <= worst->error_s))
+        worst->error_s = price->error_s;
+    if (price->source > worst->source)
+        worst->source = price->source;
+}
+
+double moe_layer_price_sum(const moe_layer_price *price)
+{
+    double sum = 0;
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        sum += price->exposed_s[p];
+    return sum;
+}
+
+void moe_layer_scale_rows(const uint32_t *rows, size_t n, double by,
+                          uint32_t *out)
+{
+    double exact = 0, given = 0;
+    for (size_t i = 0; i < n; i++) {
+        exact += rows[i] * by;
+        const double upto = floor(exact + 0.5);
+        out[i] = (uint32_t)fmin(upto - given, UINT32_MAX);
+        given = upto;
+    }
+}
