@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../src/advise/internal.h"
+#include "fixture.h"
 #include "harness.h"
 #include "moegps/csv.h"
 #include "moegps/ctx.h"
@@ -155,6 +156,47 @@ START_TEST(copies_travel_only_for_plans_that_change)
                           : !(none < all || none > all));
     }
     moe_advise_free(a);
+}
+END_TEST
+
+/* The first plan of a trace's first batch loads every copy. What travels for a
+ * distribution is known from the trace: the dial is for the others. */
+START_TEST(with_a_trace_the_dial_leaves_a_distribution_alone)
+{
+    static const double dial[] = {1, 0.5, 0};
+    const moe_model tiny = fixture_model();
+    const moe_cluster a100 = fixture_cluster();
+    moe_trace trace = fixture_tokens(&tiny);
+    moe_advise_params p = paper(1, 0);
+    p.model = &tiny;
+    p.cluster = &a100;
+    p.trace = &trace;
+    p.batch = 2;
+    p.seq = 0;
+    p.samples = 1;
+    p.warmup = 0;
+    moe_advise *a = make(&p);
+    double move_s[2][MOE_ARRAY_LEN(dial)];
+    for (size_t i = 0; i < MOE_ARRAY_LEN(dial); i++)
+        for (int s = 0; s < 2; s++) {
+            moe_advise_time time;
+            moe_advise_dials d = p.dials;
+            d.moving = dial[i];
+            ck_assert_int_eq(moe_advise_price(a, &d,
+                                              s == 0 ? MOE_ADVISE_DISTRIBUTION
+                                                     : MOE_ADVISE_TOKEN,
+                                              MOE_ADVISE_TYPICAL, &time, NULL),
+                             MOE_OK);
+            move_s[s][i] = time.gpu_s[MOE_PHASE_MIGRATE];
+        }
+    ck_assert_double_gt(move_s[0][0], 0);
+    ck_assert_double_eq(move_s[0][1], move_s[0][0]);
+    ck_assert_double_eq(move_s[0][2], move_s[0][0]);
+    ck_assert_double_lt(move_s[1][1], move_s[1][0]);
+    ck_assert_double_gt(move_s[1][1], 0);
+    ck_assert_double_eq(move_s[1][2], 0);
+    moe_advise_free(a);
+    moe_trace_free(&trace);
 }
 END_TEST
 
@@ -455,6 +497,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(s, without_skew_baseline_never_loses_to_duplication, 10);
     MOE_TEST_LOOP(s, perfect_free_tokens_never_lose_to_distribution, n);
     MOE_TEST_LOOP(s, copies_travel_only_for_plans_that_change, 2);
+    MOE_TEST(s, with_a_trace_the_dial_leaves_a_distribution_alone);
     MOE_TEST(s, under_its_assumptions_the_papers_layers_come_out);
     MOE_TEST_LOOP(s, time_never_falls_with_overhead, n);
     MOE_TEST_LOOP(s, cases_are_in_order, n);

@@ -177,6 +177,36 @@ START_TEST(noise_alone_moves_nothing)
 }
 END_TEST
 
+/* An idle GPU takes part of an expert from each of the seven others, or a busy
+ * one gives part of its own to each. The layer waits for the GPU at which all
+ * seven transfers end, or begin. */
+static const struct {
+    bool idle;
+    double load; /* of each other expert */
+    int interval, moved;
+} crowds[] = {{true, 512, 32, 0},
+              {true, 512, 1024, 7},
+              {false, 2048, 2, 0},
+              {false, 2048, 64, 7}};
+
+START_TEST(the_end_with_most_weights_is_what_a_move_costs)
+{
+    site s;
+    desk d;
+    double load[EXPERTS];
+    site_init(&s, 1e9, crowds[_i].interval);
+    s.env.slots = 11;       /* room for one of each other GPU */
+    s.env.sequences = 4096; /* short ones: attention hides little */
+    desk_init(&d, "timed", &s.env, NULL);
+    for (int e = 0; e < EXPERTS; e++)
+        load[e] = (e < EXPERTS / GPUS) == crowds[_i].idle ? 0 : crowds[_i].load;
+    desk_plan(&d, load);
+    ck_assert_int_eq(desk_settle(&d), crowds[_i].moved);
+    desk_fini(&d);
+    pricing_close(&s.gpu);
+}
+END_TEST
+
 /* Two hot experts at home on one GPU: the exchange of places does it. */
 START_TEST(a_swap_does_where_slots_are_full)
 {
@@ -224,6 +254,8 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, at_many_tokens_it_is_faster_than_home_and_about_even);
     MOE_TEST(suite, a_dear_move_waits_for_a_long_interval);
     MOE_TEST(suite, noise_alone_moves_nothing);
+    MOE_TEST_LOOP(suite, the_end_with_most_weights_is_what_a_move_costs,
+                  MOE_ARRAY_LEN(crowds));
     MOE_TEST(suite, a_swap_does_where_slots_are_full);
     MOE_TEST(suite, without_a_pricer_it_is_refused);
     return suite;
