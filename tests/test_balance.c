@@ -20,11 +20,11 @@ static void random_loads(moe_rng *rng, int n, double *load)
 
 static double busiest(desk *d, const double *load)
 {
-    moe_regret r;
+    moe_regret *r;
     moe_plan_layer next = moe_plan_at(&d->next, 0);
-    moe_regret_init(&r, &d->env, NULL);
-    const double most = moe_regret_busiest(&r, &next, load, MOE_BY_QUOTA);
-    moe_regret_fini(&r);
+    r = moe_regret_new(&d->env, NULL);
+    const double most = moe_regret_busiest(r, &next, load, MOE_DIVISION_QUOTA);
+    moe_regret_free(r);
     return most;
 }
 

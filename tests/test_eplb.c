@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/eplb.h"
+#include "../src/planner/eplb.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/share.h"
+#include "../src/planner/share_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ enum { SUBSETS = 8 }; /* of the shapes */
 typedef struct {
     moe_layout layout;
     moe_plan plan;
-    moe_share share;
+    moe_share *share;
     int64_t *load;
 } stage;
 
@@ -54,9 +54,8 @@ static void stage_init(stage *t, int shape, int round)
         moe_rng_at(6, MOE_RNG_TEST, (uint64_t)shape, 0, (uint64_t)round);
     *t = (stage){.layout = {shapes[shape].gpus, 4}};
     moe_plan_init(&t->plan, 1, e, t->layout.gpus, shapes[shape].slots, NULL);
-    ck_assert_int_eq(
-        moe_share_init(&t->share, e, t->layout.gpus, shapes[shape].slots, NULL),
-        MOE_OK);
+    t->share = moe_share_new(e, t->layout.gpus, shapes[shape].slots, NULL);
+    ck_assert_ptr_nonnull(t->share);
     t->load = moe_array_new((size_t)e, sizeof *t->load, NULL);
     moe_plan_layer layer = moe_plan_at(&t->plan, 0);
     random_layer(&rng, &t->layout, round % 2 == 0, &layer);
@@ -67,14 +66,14 @@ static void stage_init(stage *t, int shape, int round)
 static void stage_fini(stage *t)
 {
     moe_plan_fini(&t->plan);
-    moe_share_fini(&t->share);
+    moe_share_free(t->share);
     free(t->load);
 }
 
 /* Parts sum to loads, and the sums that are kept are right. */
 static bool conserves(const stage *t)
 {
-    const moe_share *s = &t->share;
+    const moe_share *s = t->share;
     bool right = true;
     for (int e = 0; e < s->experts; e++) {
         int64_t sum = 0;
@@ -94,6 +93,14 @@ static bool conserves(const stage *t)
         right = right && sum == s->load[g];
     }
     return right;
+}
+
+static int64_t busiest(const moe_share *s)
+{
+    int64_t most = 0;
+    for (int g = 0; g < s->gpus; g++)
+        most = s->load[g] > most ? s->load[g] : most;
+    return most;
 }
 
 /* The bound of one set of experts. */
@@ -118,15 +125,15 @@ START_TEST(minmax_is_the_largest_bound_of_any_set_of_experts)
     for (int round = 0; round < 40; round++) {
         stage t;
         stage_init(&t, _i, round);
-        moe_share_begin(&t.share, t.plan.expert, t.load);
-        const int64_t most = moe_share_minmax(&t.share);
+        moe_share_begin(t.share, t.plan.expert, t.load);
+        const int64_t most = moe_share_minmax(t.share);
         int64_t bound = 0;
         for (unsigned set = 1; set < 1u << t.plan.experts; set++) {
             int64_t b = bound_of(&t, set);
             bound = b > bound ? b : bound;
         }
         ck_assert(conserves(&t));
-        ck_assert_int_eq(moe_share_busiest(&t.share), most);
+        ck_assert_int_eq(busiest(t.share), most);
         ck_assert_int_eq(most, bound);
         stage_fini(&t);
     }
@@ -145,12 +152,12 @@ START_TEST(replicas_and_tables_give_the_same)
                           NULL);
         moe_replicas_index(&replicas, &layer);
         int64_t *part = moe_array_new(n, sizeof *part, NULL);
-        moe_share_begin(&t.share, layer.expert, t.load);
-        const int64_t most = moe_share_minmax(&t.share);
-        memcpy(part, t.share.part, n * sizeof *part);
-        moe_share_begin_replicas(&t.share, &replicas, t.load);
-        ck_assert_int_eq(moe_share_minmax(&t.share), most);
-        ck_assert_mem_eq(part, t.share.part, n * sizeof *part);
+        moe_share_begin(t.share, layer.expert, t.load);
+        const int64_t most = moe_share_minmax(t.share);
+        memcpy(part, t.share->part, n * sizeof *part);
+        moe_share_begin_replicas(t.share, &replicas, t.load);
+        ck_assert_int_eq(moe_share_minmax(t.share), most);
+        ck_assert_mem_eq(part, t.share->part, n * sizeof *part);
         ck_assert(conserves(&t));
         free(part);
         moe_replicas_fini(&replicas);
@@ -164,17 +171,16 @@ START_TEST(limits_may_differ_and_what_is_stuck_is_named)
     /* Expert 0 on GPUs 0 and 1, expert 1 on GPU 2. */
     const int16_t expert[3] = {0, 0, 1};
     const int64_t load[2] = {30, 50};
-    moe_share s;
-    ck_assert_int_eq(moe_share_init(&s, 2, 3, 1, NULL), MOE_OK);
-    moe_share_begin(&s, expert, load);
-    s.limit[0] = 5;
-    s.limit[1] = 20;
-    s.limit[2] = 60;
-    ck_assert_int_eq(moe_share_push(&s), 5);
-    ck_assert_int_eq(s.load[0], 10);
-    ck_assert_int_eq(s.load[1], 20);
-    ck_assert(s.stuck[0] && s.stuck[1] && !s.stuck[2]);
-    moe_share_fini(&s);
+    moe_share *s = moe_share_new(2, 3, 1, NULL);
+    moe_share_begin(s, expert, load);
+    s->limit[0] = 5;
+    s->limit[1] = 20;
+    s->limit[2] = 60;
+    ck_assert_int_eq(moe_share_push(s), 5);
+    ck_assert_int_eq(s->load[0], 10);
+    ck_assert_int_eq(s->load[1], 20);
+    ck_assert(s->stuck[0] && s->stuck[1] && !s->stuck[2]);
+    moe_share_free(s);
 }
 END_TEST
 
@@ -182,22 +188,21 @@ START_TEST(replicas_come_and_go)
 {
     const int16_t expert[4] = {0, 1, 1, -1};
     const int64_t load[2] = {30, 50};
-    moe_share s;
-    moe_share_init(&s, 2, 2, 2, NULL);
-    moe_share_begin(&s, expert, load);
-    ck_assert_int_eq(s.load[0], 55);
-    ck_assert_int_eq(moe_share_minmax(&s), 40);
-    ck_assert_int_eq(moe_share_free_slot(&s, 0), -1);
-    ck_assert_int_eq(moe_share_free_slot(&s, 1), 3);
-    moe_share_put(&s, 3, 0, 0);
-    ck_assert_int_eq(moe_share_find(&s, 1, 0), 3);
-    moe_share_give(&s, 0, 3, 30);
-    ck_assert_int_eq(moe_share_take(&s, 0), 0);
-    ck_assert_int_eq(moe_share_find(&s, 0, 0), -1);
-    ck_assert_int_eq(s.copies[0], 1);
-    ck_assert_int_eq(moe_share_minmax(&s), 40);
-    ck_assert_int_eq(s.part[1], 40);
-    moe_share_fini(&s);
+    moe_share *s = moe_share_new(2, 2, 2, NULL);
+    moe_share_begin(s, expert, load);
+    ck_assert_int_eq(s->load[0], 55);
+    ck_assert_int_eq(moe_share_minmax(s), 40);
+    ck_assert_int_eq(moe_share_free_slot(s, 0), -1);
+    ck_assert_int_eq(moe_share_free_slot(s, 1), 3);
+    moe_share_put(s, 3, 0, 0);
+    ck_assert_int_eq(moe_share_find(s, 1, 0), 3);
+    moe_share_give(s, 0, 3, 30);
+    ck_assert_int_eq(moe_share_take(s, 0), 0);
+    ck_assert_int_eq(moe_share_find(s, 0, 0), -1);
+    ck_assert_int_eq(s->copies[0], 1);
+    ck_assert_int_eq(moe_share_minmax(s), 40);
+    ck_assert_int_eq(s->part[1], 40);
+    moe_share_free(s);
 }
 END_TEST
 
@@ -262,14 +267,14 @@ START_TEST(minmax_equals_the_linear_program)
         stage t;
         stage_init(&t, _i, round);
         const double lp = solve_lp(&t);
-        moe_share_begin(&t.share, t.plan.expert, t.load);
-        ck_assert_int_eq(moe_share_minmax(&t.share),
+        moe_share_begin(t.share, t.plan.expert, t.load);
+        ck_assert_int_eq(moe_share_minmax(t.share),
                          (int64_t)ceil(lp * (1 - 1e-12)));
         for (int e = 0; e < t.plan.experts; e++)
             t.load[e] <<= FRACTION_BITS;
-        moe_share_begin(&t.share, t.plan.expert, t.load);
+        moe_share_begin(t.share, t.plan.expert, t.load);
         const double fine =
-            ldexp((double)moe_share_minmax(&t.share), -FRACTION_BITS);
+            ldexp((double)moe_share_minmax(t.share), -FRACTION_BITS);
         ck_assert_msg(fabs(fine - lp) <= 1e-9 * lp, "%.12g, LP %.12g", fine,
                       lp);
         stage_fini(&t);

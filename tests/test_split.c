@@ -227,13 +227,13 @@ START_TEST(minmax_divides_all_ranks_pairs_as_one)
         stage t;
         stage_random(&t, _i, round);
         stage_divide(&t, moe_split_find("minmax"));
-        moe_share share;
-        moe_share_init(&share, t.plan.experts, t.plan.gpus, t.plan.slots, NULL);
+        moe_share *share =
+            moe_share_new(t.plan.experts, t.plan.gpus, t.plan.slots, NULL);
         int64_t *load = moe_array_new((size_t)t.plan.experts + 1, 8, NULL);
         for (int e = 0; e < t.plan.experts; e++)
             load[e] = (int64_t)t.total[e];
-        moe_share_begin(&share, t.plan.expert, load);
-        const int64_t most = moe_share_minmax(&share);
+        moe_share_begin_replicas(share, &t.replicas, load);
+        const int64_t most = moe_share_minmax(share);
         int64_t *sum = moe_array_new((size_t)t.plan.gpus, sizeof *sum, NULL);
         for (uint32_t r = 0; r < t.replicas.first[t.plan.experts]; r++)
             sum[t.replicas.replica[r].gpu] += (int64_t)sum_of(&t, r);
@@ -243,7 +243,7 @@ START_TEST(minmax_divides_all_ranks_pairs_as_one)
         ck_assert_int_eq(busiest, most);
         free(sum);
         free(load);
-        moe_share_fini(&share);
+        moe_share_free(share);
         stage_fini(&t);
     }
 }

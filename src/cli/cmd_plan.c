@@ -171,8 +171,9 @@ static void make_plans(moe_plan_work *w, const moe_plan_settings *s,
     w->bound = moe_array_new(layers, sizeof *w->bound, err);
     for (int i = 0; i < PLAN_N_SCORES; i++)
         w->score[i] = moe_array_new(layers, sizeof *w->score[i], err);
-    if (err->status != MOE_OK ||
-        moe_regret_init(&w->regret, &w->env, err) != MOE_OK)
+    if (err->status == MOE_OK)
+        w->regret = moe_regret_new(&w->env, err);
+    if (err->status != MOE_OK)
         return;
     moe_plan_set_home(&w->previous, &w->env.layout);
     if (s->previous != NULL)
@@ -222,7 +223,7 @@ static void tear_down(moe_plan_work *w)
     free(w->bound);
     for (int i = 0; i < PLAN_N_SCORES; i++)
         free(w->score[i]);
-    moe_regret_fini(&w->regret);
+    moe_regret_free(w->regret);
 }
 
 /* ---- planning and scoring ---- */
@@ -304,16 +305,16 @@ static void score_step(moe_plan_work *w, size_t step)
         const moe_plan_layer next = moe_plan_at(&w->next, l);
         const double *load = load_of(w, step, l);
         add(&w->score[PLAN_NOW][l],
-            moe_regret_busiest(&w->regret, &next, load, MOE_BY_QUOTA), load,
-            experts, gpus);
-        add(&w->bound[l], moe_regret_bound(&w->regret, load), load, experts,
+            moe_regret_busiest(w->regret, &next, load, MOE_DIVISION_QUOTA),
+            load, experts, gpus);
+        add(&w->bound[l], moe_regret_bound(w->regret, load), load, experts,
             gpus);
         if (step + 1 == w->loads.steps)
             continue;
         load = load_of(w, step + 1, l);
         for (int by = 0; by < MOE_N_DIVISIONS; by++)
             add(&w->score[PLAN_NEXT + by][l],
-                moe_regret_busiest(&w->regret, &next, load, (moe_division)by),
+                moe_regret_busiest(w->regret, &next, load, (moe_division)by),
                 load, experts, gpus);
     }
 }

@@ -72,7 +72,7 @@ typedef struct moe_plan_work {
     moe_pricer pricer;
     moe_plan previous, plan, next; /* before all, in force, being made */
     int16_t *raw;                  /* [layers][gpus][slots] of next */
-    moe_regret regret;
+    moe_regret *regret;
     moe_plan_tally *score[PLAN_N_SCORES]; /* [layers] */
     moe_plan_tally *bound;                /* [layers] */
     int *doubles;   /* [layers] on the same GPU, of the last step */

@@ -57,7 +57,7 @@ typedef struct moe_regret_reference {
     int32_t *best;      /* [layers] pairs of the busiest GPU under the best
                             plan known */
     int32_t *bound;     /* [layers] and under any */
-    moe_regret regret;
+    moe_regret *regret;
     moe_plan plan; /* one layer: scratch */
 } moe_regret_reference;
 

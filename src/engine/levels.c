@@ -22,7 +22,8 @@ static void make_reference(moe_engine *e, int slots, moe_error *err)
     moe_regret_reference *y = &e->regrets.reference[e->regrets.n_references];
     const moe_planner_env env = {
         .layout = e->layout, .experts = e->p.model->experts, .slots = slots};
-    if (moe_regret_init(&y->regret, &env, err) != MOE_OK)
+    y->regret = moe_regret_new(&env, err);
+    if (y->regret == NULL)
         return;
     y->slots = slots;
     y->iteration = UINT64_MAX;
@@ -60,7 +61,7 @@ moe_status moe_engine_regret_init(moe_engine *e, moe_error *err)
 void moe_engine_regret_fini(moe_engine *e)
 {
     for (int y = 0; y < e->regrets.n_references; y++) {
-        moe_regret_fini(&e->regrets.reference[y].regret);
+        moe_regret_free(e->regrets.reference[y].regret);
         moe_plan_fini(&e->regrets.reference[y].plan);
         free(e->regrets.reference[y].best);
         free(e->regrets.reference[y].bound);
@@ -97,8 +98,8 @@ static void measure_load(const moe_engine *e, moe_regret_reference *y)
     y->iteration = e->it.batch->iteration;
     for (int l = 0; l < e->p.n_layers; l++) {
         const double *load = true_load(e, l);
-        y->best[l] = whole(moe_regret_best(&y->regret, load));
-        y->bound[l] = whole(moe_regret_bound(&y->regret, load));
+        y->best[l] = whole(moe_regret_best(y->regret, load));
+        y->bound[l] = whole(moe_regret_bound(y->regret, load));
     }
 }
 
@@ -117,7 +118,8 @@ static int32_t ask_oracle_planner(const moe_engine *e, const moe_runner *r,
                          r->spec->name);
         return -1;
     }
-    return whole(moe_regret_busiest(&y->regret, &next, load, MOE_BY_MINMAX));
+    return whole(
+        moe_regret_busiest(y->regret, &next, load, MOE_DIVISION_MINMAX));
 }
 
 static int32_t least(int32_t a, int32_t b)
@@ -132,7 +134,7 @@ static void record_layer(const moe_engine *e, const moe_runner *r,
     const moe_plan_layer plan = moe_plan_at(&r->plan, layer);
     level[MOE_LEVEL_ACTUAL] = (int32_t)e->regrets.busiest[layer];
     level[MOE_LEVEL_MINMAX] =
-        whole(moe_regret_busiest(&y->regret, &plan, load, MOE_BY_MINMAX));
+        whole(moe_regret_busiest(y->regret, &plan, load, MOE_DIVISION_MINMAX));
     level[MOE_LEVEL_ORACLE_PLAN] =
         r->oracle_planner != NULL ? ask_oracle_planner(e, r, y, layer, load)
                                   : level[MOE_LEVEL_MINMAX];

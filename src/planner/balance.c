@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
-#include "moegps/eplb.h"
+#include "eplb.h"
 #include "moegps/mem.h"
-#include "moegps/share.h"
+#include "repair.h"
 
 /* Ours: shares first, replicas only where shares do not do.
  *
@@ -60,9 +59,9 @@ typedef struct {
     moe_layout layout;
     double tolerance;
     bool fill;
-    int domains;     /* nodes that experts do not leave; 1: all GPUs */
-    moe_eplb eplb;   /* with domains as its nodes */
-    moe_share share; /* being worked on */
+    int domains;      /* nodes that experts do not leave; 1: all GPUs */
+    moe_eplb eplb;    /* with domains as its nodes */
+    moe_share *share; /* being worked on */
     int64_t fine;
     int64_t *load;    /* [experts] */
     int64_t *target;  /* [domains] load of a GPU at best */
@@ -79,7 +78,7 @@ typedef struct {
 
 static size_t n_slots(const balance_state *s)
 {
-    return (size_t)s->share.gpus * (size_t)s->share.slots;
+    return (size_t)s->share->gpus * (size_t)s->share->slots;
 }
 
 static moe_status make_eplb(balance_state *s, const moe_planner_env *env,
@@ -116,8 +115,8 @@ static moe_status init(void *state, const moe_planner_env *env,
     if (make_eplb(s, env, p->groups, err) != MOE_OK)
         return err != NULL ? err->status : MOE_USAGE;
     moe_error local = {0};
-    moe_share_init(&s->share, env->experts, env->layout.gpus, env->slots,
-                   &local);
+    s->share =
+        moe_share_new(env->experts, env->layout.gpus, env->slots, &local);
     s->load = moe_array_new(e, sizeof *s->load, &local);
     s->target = moe_array_new((size_t)s->domains, sizeof *s->target, &local);
     s->home = moe_array_new((size_t)p->groups, sizeof *s->home, &local);
@@ -137,7 +136,7 @@ static void fini(void *state)
 {
     balance_state *s = state;
     moe_eplb_fini(&s->eplb);
-    moe_share_fini(&s->share);
+    moe_share_free(s->share);
     free(s->load);
     free(s->target);
     free(s->home);
@@ -155,7 +154,7 @@ static void fini(void *state)
 
 static int domain_of(const balance_state *s, int gpu)
 {
-    return moe_repair_domain(&s->share, s->domains, gpu);
+    return moe_repair_domain(s->share, s->domains, gpu);
 }
 
 /* Place e->group_at names, as domains: group g is on group_at[g] / per. */
@@ -168,15 +167,15 @@ static int domain_of_group(const balance_state *s, int group)
  * slots are left over, what cannot be divided any further. */
 static void set_targets(balance_state *s)
 {
-    const int gpus = s->share.gpus / s->domains;
-    const int experts = s->share.experts / s->domains;
-    const int size = s->share.experts / s->eplb.shape.groups;
-    int copies = gpus * s->share.slots - experts + 1;
+    const int gpus = s->share->gpus / s->domains;
+    const int experts = s->share->experts / s->domains;
+    const int size = s->share->experts / s->eplb.shape.groups;
+    int copies = gpus * s->share->slots - experts + 1;
     copies = copies < gpus ? copies : gpus;
     int64_t all = 0;
     for (int d = 0; d < s->domains; d++) {
         int64_t sum = 0, most = 0;
-        for (int e = 0; e < s->share.experts; e++)
+        for (int e = 0; e < s->share->experts; e++)
             if (s->domains == 1 || domain_of_group(s, e / size) == d) {
                 sum += s->load[e];
                 most = s->load[e] > most ? s->load[e] : most;
@@ -186,13 +185,13 @@ static void set_targets(balance_state *s)
         s->target[d] = most > s->target[d] ? most : s->target[d];
         all += sum;
     }
-    s->fine = (int64_t)(FINE * (double)all / s->share.gpus);
+    s->fine = (int64_t)(FINE * (double)all / s->share->gpus);
 }
 
 static void set_limits(balance_state *s, double slack)
 {
-    for (int g = 0; g < s->share.gpus; g++)
-        s->share.limit[g] =
+    for (int g = 0; g < s->share->gpus; g++)
+        s->share->limit[g] =
             (int64_t)((double)s->target[domain_of(s, g)] * (1 + slack));
 }
 
@@ -202,8 +201,8 @@ static void set_limits(balance_state *s, double slack)
 static int64_t repair(balance_state *s)
 {
     set_limits(s, 0);
-    moe_repair(&s->share, s->domains, s->fine);
-    return moe_share_minmax(&s->share);
+    moe_repair(s->share, s->domains, s->fine);
+    return moe_share_minmax(s->share);
 }
 
 /* ---- where to start ---- */
@@ -315,7 +314,7 @@ static bool choose_domains(balance_state *s, const double *load,
 /* Once per GPU is enough. */
 static void drop_doubles(balance_state *s)
 {
-    const int slots = s->share.slots;
+    const int slots = s->share->slots;
     for (int base = 0; base < (int)n_slots(s); base += slots)
         for (int k = base; k < base + slots; k++)
             for (int j = base; j < k; j++)
@@ -325,14 +324,14 @@ static void drop_doubles(balance_state *s)
 
 static void count_overlap(balance_state *s, const moe_plan_layer *current)
 {
-    const size_t gpus = (size_t)s->share.gpus;
+    const size_t gpus = (size_t)s->share->gpus;
     memset(s->overlap, 0, gpus * gpus * sizeof *s->overlap);
     moe_replicas_index(&s->replicas, current);
     for (size_t t = 0; t < n_slots(s); t++) {
         const int e = s->start[t];
         if (e < 0)
             continue;
-        int *row = s->overlap + t / (size_t)s->share.slots * gpus;
+        int *row = s->overlap + t / (size_t)s->share->slots * gpus;
         for (uint32_t r = s->replicas.first[e]; r < s->replicas.first[e + 1];
              r++)
             row[s->replicas.replica[r].gpu]++;
@@ -343,8 +342,8 @@ static void count_overlap(balance_state *s, const moe_plan_layer *current)
  * most, greedily; without a GPU of its own in the end, any that is left. */
 static void rename_gpus(balance_state *s, const moe_plan_layer *current)
 {
-    const int gpus = s->share.gpus, slots = s->share.slots;
-    bool *taken = s->share.reached; /* free between pushes */
+    const int gpus = s->share->gpus, slots = s->share->slots;
+    bool *taken = s->share->reached; /* free between pushes */
     count_overlap(s, current);
     for (int g = 0; g < gpus; g++) {
         s->name[g] = -1;
@@ -371,7 +370,7 @@ static int64_t begin_anew(balance_state *s, const double *load,
     moe_eplb_fill_nodes(&s->eplb, load, s->start);
     drop_doubles(s);
     rename_gpus(s, current);
-    moe_share_begin(&s->share, s->renamed, s->load);
+    moe_share_begin(s->share, s->renamed, s->load);
     return repair(s);
 }
 
@@ -409,16 +408,16 @@ static void write_plan(balance_state *s, moe_plan_layer *next)
 static void finish(balance_state *s, const moe_plan_layer *current)
 {
     if (s->fill)
-        moe_repair_fill(&s->share, s->domains, current);
+        moe_repair_fill(s->share, s->domains, current);
     else
-        drop_idle(&s->share, current);
+        drop_idle(s->share, current);
 }
 
 /* Work from the placement in force. @return whether the result will do. */
 static bool mend(balance_state *s, const moe_plan_layer *current,
                  int64_t *busiest)
 {
-    moe_share *x = &s->share;
+    moe_share *x = s->share;
     moe_share_begin(x, current->expert, s->load);
     set_limits(s, s->tolerance);
     if (moe_share_push(x) == 0) {
@@ -426,7 +425,7 @@ static bool mend(balance_state *s, const moe_plan_layer *current,
         return true;
     }
     if (s->fill)
-        moe_repair_thin(&s->share, s->domains, s->target);
+        moe_repair_thin(s->share, s->domains, s->target);
     *busiest = repair(s);
     return *busiest <= most_of(s->target, s->domains) + s->fine;
 }
@@ -434,8 +433,8 @@ static bool mend(balance_state *s, const moe_plan_layer *current,
 static void keep(balance_state *s, const moe_plan_layer *current)
 {
     finish(s, current);
-    memcpy(s->kept, s->share.expert, n_slots(s) * sizeof *s->kept);
-    memcpy(s->parts, s->share.part, n_slots(s) * sizeof *s->parts);
+    memcpy(s->kept, s->share->expert, n_slots(s) * sizeof *s->kept);
+    memcpy(s->parts, s->share->part, n_slots(s) * sizeof *s->parts);
 }
 
 /* Keep a new placement if it is better than `busiest`; with other groups on
@@ -466,7 +465,7 @@ static moe_status plan(void *state, const double *load,
     balance_state *s = state;
     int64_t busiest = INT64_MAX;
     bool done = false;
-    moe_share_scale(load, s->share.experts, s->load);
+    moe_share_scale(load, s->share->experts, s->load);
     if (choose_domains(s, load, current)) {
         done = mend(s, current, &busiest);
         keep(s, current);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/eplb.h"
+#include "eplb.h"
 
 #include <stdlib.h>
 #include <string.h>

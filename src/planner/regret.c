@@ -6,22 +6,27 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "share_internal.h"
 
-/* Who competes for the best known plan, and how; EPLB's policy "auto" is the
- * global one without groups. */
+/* Planners whose best plan is the best known, with the option that lets each
+ * do its utmost. EPLB's policy "auto" is the global one without groups. */
 static const struct {
     const char *planner, *key, *value;
-} rivals[MOE_REGRET_PLANNERS] = {{"balance", "tolerance", "0"},
-                                 {"eplb", "policy", "global"},
-                                 {"duplicate", "max_copies", "0"}};
+} rivals[] = {{"balance", "tolerance", "0"},
+              {"eplb", "policy", "global"},
+              {"duplicate", "max_copies", "0"}};
 
-const char *moe_division_name(moe_division by)
-{
-    static const char *const names[] = {[MOE_BY_QUOTA] = "quota",
-                                        [MOE_BY_EQUAL] = "equal",
-                                        [MOE_BY_MINMAX] = "minmax"};
-    return names[by];
-}
+enum { N_RIVALS = sizeof rivals / sizeof *rivals };
+
+struct moe_regret {
+    moe_share *share;
+    int64_t *load;       /* [experts] scaled */
+    double *sorted;      /* [experts] */
+    int *copies;         /* [experts] */
+    moe_plan home, next; /* one layer each */
+    const moe_planner *planner[N_RIVALS];
+    void *params[N_RIVALS], *state[N_RIVALS];
+};
 
 static void make_rival(moe_regret *r, int i, const moe_planner_env *env,
                        moe_error *err)
@@ -38,43 +43,50 @@ static void make_rival(moe_regret *r, int i, const moe_planner_env *env,
         r->state[i] = moe_planner_new(p, env, r->params[i], err);
 }
 
-moe_status moe_regret_init(moe_regret *r, const moe_planner_env *env,
-                           moe_error *err)
+static void set_up(moe_regret *r, const moe_planner_env *env, moe_error *err)
 {
     const int e = env->experts, g = env->layout.gpus;
-    *r = (moe_regret){0};
-    moe_error local = {0};
-    moe_share_init(&r->share, e, g, env->slots, &local);
-    r->load = moe_array_new((size_t)e, sizeof *r->load, &local);
-    r->sorted = moe_array_new((size_t)e, sizeof *r->sorted, &local);
-    r->gpu_load = moe_array_new((size_t)g, sizeof *r->gpu_load, &local);
-    r->copies = moe_array_new((size_t)e, sizeof *r->copies, &local);
-    moe_plan_init(&r->home, 1, e, g, env->slots, &local);
-    moe_plan_init(&r->next, 1, e, g, env->slots, &local);
-    if (local.status == MOE_OK)
+    r->share = moe_share_new(e, g, env->slots, err);
+    r->load = moe_array_new((size_t)e, sizeof *r->load, err);
+    r->sorted = moe_array_new((size_t)e, sizeof *r->sorted, err);
+    r->copies = moe_array_new((size_t)e, sizeof *r->copies, err);
+    moe_plan_init(&r->home, 1, e, g, env->slots, err);
+    moe_plan_init(&r->next, 1, e, g, env->slots, err);
+    if (err->status == MOE_OK)
         moe_plan_set_home(&r->home, &env->layout);
-    for (int i = 0; i < MOE_REGRET_PLANNERS && local.status == MOE_OK; i++)
-        make_rival(r, i, env, &local);
-    if (local.status == MOE_OK)
-        return MOE_OK;
-    moe_regret_fini(r);
-    return moe_fail(err, local.status, "regret: %s", local.text);
+    for (int i = 0; i < N_RIVALS && err->status == MOE_OK; i++)
+        make_rival(r, i, env, err);
 }
 
-void moe_regret_fini(moe_regret *r)
+moe_regret *moe_regret_new(const moe_planner_env *env, moe_error *err)
 {
-    moe_share_fini(&r->share);
-    free(r->load);
-    free(r->sorted);
-    free(r->gpu_load);
-    free(r->copies);
+    moe_error local = {0};
+    moe_regret *r = moe_array_new(1, sizeof *r, &local);
+    if (r != NULL)
+        set_up(r, env, &local);
+    if (local.status == MOE_OK)
+        return r;
+    moe_error_prefix(&local, "regret");
+    moe_pass(err, &local);
+    moe_regret_free(r);
+    return NULL;
+}
+
+void moe_regret_free(moe_regret *r)
+{
+    if (r == NULL)
+        return;
+    moe_share_free(r->share);
     moe_plan_fini(&r->home);
     moe_plan_fini(&r->next);
-    for (int i = 0; i < MOE_REGRET_PLANNERS; i++) {
+    for (int i = 0; i < N_RIVALS; i++) {
         moe_planner_free(r->planner[i], r->state[i]);
         free(r->params[i]);
     }
-    *r = (moe_regret){0};
+    free(r->load);
+    free(r->sorted);
+    free(r->copies);
+    free(r);
 }
 
 /* Heap sort, largest first: no allocation. */
@@ -105,8 +117,8 @@ static void sort_down(double *x, size_t n)
 
 double moe_regret_bound(moe_regret *r, const double *load)
 {
-    const int n = r->share.experts, gpus = r->share.gpus;
-    const int spare = gpus * r->share.slots - n;
+    const int n = r->home.experts, gpus = r->home.gpus;
+    const int spare = gpus * r->home.slots - n;
     double bound = 0, sum = 0;
     memcpy(r->sorted, load, (size_t)n * sizeof *load);
     sort_down(r->sorted, (size_t)n);
@@ -127,15 +139,14 @@ static double busiest_gpu(moe_regret *r, const moe_plan_layer *layer,
         if (layer->expert[k] >= 0)
             r->copies[layer->expert[k]]++;
     for (int g = 0; g < layer->gpus; g++) {
-        r->gpu_load[g] = 0;
+        double sum = 0;
         for (int k = g * layer->slots; k < (g + 1) * layer->slots; k++) {
             const int e = layer->expert[k];
             if (e >= 0)
-                r->gpu_load[g] +=
-                    equal ? load[e] / r->copies[e]
-                          : load[e] * layer->quota[k] / MOE_QUOTA_ONE;
+                sum += equal ? load[e] / r->copies[e]
+                             : load[e] * layer->quota[k] / MOE_QUOTA_ONE;
         }
-        most = fmax(most, r->gpu_load[g]);
+        most = fmax(most, sum);
     }
     return most;
 }
@@ -143,14 +154,11 @@ static double busiest_gpu(moe_regret *r, const moe_plan_layer *layer,
 double moe_regret_busiest(moe_regret *r, const moe_plan_layer *layer,
                           const double *load, moe_division by)
 {
-    if (by != MOE_BY_MINMAX)
-        return busiest_gpu(r, layer, load, by == MOE_BY_EQUAL);
+    if (by != MOE_DIVISION_MINMAX)
+        return busiest_gpu(r, layer, load, by == MOE_DIVISION_EQUAL);
     const int bits = moe_share_scale(load, layer->experts, r->load);
-    moe_share_begin(&r->share, layer->expert, r->load);
-    const int64_t most = moe_share_minmax(&r->share);
-    for (int g = 0; g < layer->gpus; g++)
-        r->gpu_load[g] = ldexp((double)r->share.load[g], -bits);
-    return ldexp((double)most, -bits);
+    moe_share_begin(r->share, layer->expert, r->load);
+    return ldexp((double)moe_share_minmax(r->share), -bits);
 }
 
 double moe_regret_best(moe_regret *r, const double *load)
@@ -158,11 +166,12 @@ double moe_regret_best(moe_regret *r, const double *load)
     moe_plan_layer home = moe_plan_at(&r->home, 0);
     moe_plan_layer next = moe_plan_at(&r->next, 0);
     double best = INFINITY;
-    for (int i = 0; i < MOE_REGRET_PLANNERS; i++) {
+    for (int i = 0; i < N_RIVALS; i++) {
         if (r->planner[i]->plan(r->state[i], load, &home, &next, NULL) !=
             MOE_OK)
             continue;
-        best = fmin(best, moe_regret_busiest(r, &next, load, MOE_BY_MINMAX));
+        best =
+            fmin(best, moe_regret_busiest(r, &next, load, MOE_DIVISION_MINMAX));
     }
     return best;
 }

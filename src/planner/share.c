@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/share.h"
+#include "share_internal.h"
 
 #include <assert.h>
 #include <math.h>
@@ -13,13 +13,15 @@ static size_t n_slots(const moe_share *s)
     return (size_t)s->gpus * (size_t)s->slots;
 }
 
-moe_status moe_share_init(moe_share *s, int experts, int gpus, int slots,
-                          moe_error *err)
+moe_share *moe_share_new(int experts, int gpus, int slots, moe_error *err)
 {
     const size_t e = (size_t)experts, g = (size_t)gpus;
     const size_t n = g * (size_t)slots;
-    *s = (moe_share){.experts = experts, .gpus = gpus, .slots = slots};
     moe_error local = {0};
+    moe_share *s = moe_array_new(1, sizeof *s, &local);
+    if (s == NULL)
+        goto out;
+    *s = (moe_share){.experts = experts, .gpus = gpus, .slots = slots};
     s->expert = moe_array_new(n, sizeof *s->expert, &local);
     s->part = moe_array_new(n, sizeof *s->part, &local);
     s->load = moe_array_new(g, sizeof *s->load, &local);
@@ -34,29 +36,22 @@ moe_status moe_share_init(moe_share *s, int experts, int gpus, int slots,
     s->asked = moe_array_new(e, sizeof *s->asked, &local);
     s->reached = moe_array_new(g, sizeof *s->reached, &local);
     s->follow = moe_array_new(e, sizeof *s->follow, &local);
-    if (local.status == MOE_OK)
-        return MOE_OK;
-    moe_share_fini(s);
-    return moe_pass(err, &local);
+out:
+    if (moe_pass(err, &local) == MOE_OK)
+        return s;
+    moe_share_free(s);
+    return NULL;
 }
 
-void moe_share_fini(moe_share *s)
+void moe_share_free(moe_share *s)
 {
-    free(s->expert);
-    free(s->part);
-    free(s->load);
-    free(s->limit);
-    free(s->copies);
-    free(s->stuck);
-    free(s->head);
-    free(s->next);
-    free(s->out);
-    free(s->in);
-    free(s->queue);
-    free(s->asked);
-    free(s->reached);
-    free(s->follow);
-    *s = (moe_share){0};
+    if (s == NULL)
+        return;
+    void *arrays[] = {s->expert, s->part,  s->load,    s->limit,  s->copies,
+                      s->stuck,  s->head,  s->next,    s->out,    s->in,
+                      s->queue,  s->asked, s->reached, s->follow, s};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
+        free(arrays[i]);
 }
 
 /* ---- placement ---- */
@@ -121,14 +116,6 @@ int moe_share_room(const moe_share *s, int gpu)
         if (s->part[k] == 0 && s->copies[s->expert[k]] > 1)
             return k;
     return -1;
-}
-
-int64_t moe_share_busiest(const moe_share *s)
-{
-    int64_t most = 0;
-    for (int g = 0; g < s->gpus; g++)
-        most = s->load[g] > most ? s->load[g] : most;
-    return most;
 }
 
 /* ---- start ---- */
@@ -295,4 +282,9 @@ int64_t moe_share_minmax(moe_share *s)
         if (moe_share_push(s) == 0)
             return limit;
     }
+}
+
+int64_t moe_share_part(const moe_share *s, const moe_replica *replica)
+{
+    return s->part[replica->gpu * s->slots + replica->slot];
 }

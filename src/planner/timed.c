@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
-#include "moegps/share.h"
+#include "share_internal.h"
 
 /* Plans by the cost model's time of the slowest GPU: experts at their rows,
  * so that every replica with rows pays for reading its weights, and the
@@ -45,7 +45,7 @@ typedef struct {
     moe_pricer pricer; /* what it points to is borrowed */
     double gate, sequences, interval;
     double attention_s; /* of this load, hides what travels */
-    moe_share share;
+    moe_share *share;
     int64_t *load;   /* [experts] pairs */
     double *time_s;  /* [gpus] */
     uint32_t *rows;  /* [slots + 1] of one GPU */
@@ -61,7 +61,7 @@ typedef struct {
 
 static size_t n_slots(const timed_state *s)
 {
-    return (size_t)s->share.gpus * (size_t)s->share.slots;
+    return (size_t)s->share->gpus * (size_t)s->share->slots;
 }
 
 static moe_status init(void *state, const moe_planner_env *env,
@@ -81,8 +81,8 @@ static moe_status init(void *state, const moe_planner_env *env,
     s->sequences = env->sequences > 0 ? env->sequences : 1;
     s->interval = env->interval > 0 ? env->interval : 1;
     moe_error local = {0};
-    moe_share_init(&s->share, env->experts, env->layout.gpus, env->slots,
-                   &local);
+    s->share =
+        moe_share_new(env->experts, env->layout.gpus, env->slots, &local);
     s->load = moe_array_new(e, sizeof *s->load, &local);
     s->time_s = moe_array_new(g, sizeof *s->time_s, &local);
     s->rows = moe_array_new((size_t)env->slots + 1, sizeof *s->rows, &local);
@@ -101,7 +101,7 @@ static moe_status init(void *state, const moe_planner_env *env,
 static void fini(void *state)
 {
     timed_state *s = state;
-    moe_share_fini(&s->share);
+    moe_share_free(s->share);
     free(s->load);
     free(s->time_s);
     free(s->rows);
@@ -145,7 +145,7 @@ static double exchange_time(const timed_state *s, double load)
 static double time_with(timed_state *s, int gpu, int slot, int64_t part,
                         int64_t extra)
 {
-    const moe_share *x = &s->share;
+    const moe_share *x = s->share;
     int64_t load = extra;
     for (int k = 0; k < x->slots; k++) {
         const int t = gpu * x->slots + k;
@@ -167,7 +167,7 @@ static double time_of(timed_state *s, int gpu)
 static double slowest_time(timed_state *s)
 {
     double most = 0;
-    for (int g = 0; g < s->share.gpus; g++)
+    for (int g = 0; g < s->share->gpus; g++)
         most = fmax(most, s->time_s[g] = time_of(s, g));
     return most;
 }
@@ -218,7 +218,7 @@ typedef struct {
 /* @return extra exposed time of an expert that comes to a GPU. */
 static double travel(const timed_state *s, int expert, int gpu)
 {
-    const size_t e = (size_t)expert, n = (size_t)s->share.experts;
+    const size_t e = (size_t)expert, n = (size_t)s->share->experts;
     if (s->had[(size_t)gpu * n + e])
         return 0;
     const int node = moe_layout_node(&s->pricer.layout, gpu);
@@ -229,7 +229,7 @@ static double travel(const timed_state *s, int expert, int gpu)
 static void try_give(timed_state *s, int from, int to, int64_t amount,
                      bool moves, step *best)
 {
-    const moe_share *x = &s->share;
+    const moe_share *x = s->share;
     const int e = x->expert[from], a = from / x->slots;
     const int there = moe_share_find(x, to, e);
     if (amount <= 0 || (there < 0 && (!moves || moe_share_room(x, to) < 0)))
@@ -248,7 +248,7 @@ static void try_give(timed_state *s, int from, int to, int64_t amount,
 
 static void try_swap(timed_state *s, int from, int with, step *best)
 {
-    const moe_share *x = &s->share;
+    const moe_share *x = s->share;
     const int e = x->expert[from], f = x->expert[with];
     const int a = from / x->slots, b = with / x->slots;
     if (f < 0 || moe_share_find(x, b, e) >= 0 || moe_share_find(x, a, f) >= 0)
@@ -276,7 +276,7 @@ static int partner_slot(const moe_share *x, int from, int b)
 
 static void try_partner(timed_state *s, int a, int b, bool moves, step *best)
 {
-    const moe_share *x = &s->share;
+    const moe_share *x = s->share;
     const int64_t half = (x->load[a] - x->load[b]) / 2;
     for (int t = a * x->slots; t < (a + 1) * x->slots; t++) {
         if (x->part[t] == 0)
@@ -292,7 +292,7 @@ static void try_partner(timed_state *s, int a, int b, bool moves, step *best)
 /* GPUs that share an expert with a; load goes there for nothing. */
 static void try_holders(timed_state *s, int a, step *best)
 {
-    const moe_share *x = &s->share;
+    const moe_share *x = s->share;
     for (int t = a * x->slots; t < (a + 1) * x->slots; t++) {
         const int e = x->expert[t];
         if (e < 0 || x->part[t] == 0 || x->copies[e] < 2)
@@ -311,7 +311,7 @@ static void try_holders(timed_state *s, int a, step *best)
 
 static void note_arrival(timed_state *s, int expert, int gpu)
 {
-    const size_t e = (size_t)expert, n = (size_t)s->share.experts;
+    const size_t e = (size_t)expert, n = (size_t)s->share->experts;
     const int node = moe_layout_node(&s->pricer.layout, gpu);
     if (!s->had[(size_t)gpu * n + e])
         s->coming[2 * gpu + !s->near[(size_t)node * n + e]]++;
@@ -319,7 +319,7 @@ static void note_arrival(timed_state *s, int expert, int gpu)
 
 static void carry_out(timed_state *s, const step *w)
 {
-    moe_share *x = &s->share;
+    moe_share *x = s->share;
     const int e = x->expert[w->from], a = w->from / x->slots;
     if (w->with >= 0) {
         const int f = x->expert[w->with];
@@ -347,11 +347,11 @@ static void carry_out(timed_state *s, const step *w)
 /* Consider the fastest GPUs, least time first. */
 static void try_fastest(timed_state *s, int a, step *best)
 {
-    bool *tried = s->share.reached; /* free between pushes */
-    memset(tried, 0, (size_t)s->share.gpus * sizeof *tried);
+    bool *tried = s->share->reached; /* free between pushes */
+    memset(tried, 0, (size_t)s->share->gpus * sizeof *tried);
     for (int i = 0; i < PARTNERS; i++) {
         int b = -1;
-        for (int g = 0; g < s->share.gpus; g++)
+        for (int g = 0; g < s->share->gpus; g++)
             if (g != a && !tried[g] && (b < 0 || s->time_s[g] < s->time_s[b]))
                 b = g;
         if (b < 0)
@@ -364,7 +364,7 @@ static void try_fastest(timed_state *s, int a, step *best)
 /* Consider all GPUs and all swaps that bring both nearer to each other. */
 static void try_all(timed_state *s, int a, step *best)
 {
-    const moe_share *x = &s->share;
+    const moe_share *x = s->share;
     for (int b = 0; b < x->gpus; b++) {
         if (s->time_s[b] >= best->time_s)
             continue;
@@ -383,7 +383,7 @@ static double descend(timed_state *s, bool moves)
     double most = slowest_time(s);
     for (size_t i = 0; i < 4 * n_slots(s); i++) {
         int a = 0;
-        for (int g = 1; g < s->share.gpus; g++)
+        for (int g = 1; g < s->share->gpus; g++)
             if (s->time_s[g] > s->time_s[a])
                 a = g;
         most = s->time_s[a];
@@ -404,13 +404,13 @@ static double descend(timed_state *s, bool moves)
 
 static void keep(timed_state *s)
 {
-    memcpy(s->expert, s->share.expert, n_slots(s) * sizeof *s->expert);
-    memcpy(s->part, s->share.part, n_slots(s) * sizeof *s->part);
+    memcpy(s->expert, s->share->expert, n_slots(s) * sizeof *s->expert);
+    memcpy(s->part, s->share->part, n_slots(s) * sizeof *s->part);
 }
 
 static void restore(timed_state *s)
 {
-    moe_share *x = &s->share;
+    moe_share *x = s->share;
     moe_share_begin(x, s->expert, s->load);
     memset(x->load, 0, (size_t)x->gpus * sizeof *x->load);
     for (size_t t = 0; t < n_slots(s); t++) {
@@ -422,7 +422,7 @@ static void restore(timed_state *s)
 /* All load of an expert on one of its replicas, where least is so far. */
 static void gather(timed_state *s)
 {
-    moe_share *x = &s->share;
+    moe_share *x = s->share;
     for (int e = 0; e < x->experts; e++) {
         int to = x->head[e];
         for (int t = x->head[e]; t >= 0; t = x->next[t])
@@ -439,11 +439,11 @@ static void gather(timed_state *s)
  * few as possible. */
 static double divide_current(timed_state *s, const moe_plan_layer *current)
 {
-    moe_share_begin(&s->share, current->expert, s->load);
-    moe_share_minmax(&s->share);
+    moe_share_begin(s->share, current->expert, s->load);
+    moe_share_minmax(s->share);
     const double even_s = descend(s, false);
     keep(s);
-    moe_share_begin(&s->share, current->expert, s->load);
+    moe_share_begin(s->share, current->expert, s->load);
     gather(s);
     const double gathered_s = descend(s, false);
     if (gathered_s < even_s)
@@ -456,7 +456,7 @@ static double divide_current(timed_state *s, const moe_plan_layer *current)
  * in use where that makes its GPU hardly slower than `most`. */
 static void condense(timed_state *s, double most)
 {
-    moe_share *x = &s->share;
+    moe_share *x = s->share;
     for (int t = 0; t < (int)n_slots(s); t++) {
         if (x->part[t] == 0 || x->copies[x->expert[t]] < 2)
             continue;
@@ -472,7 +472,7 @@ static void condense(timed_state *s, double most)
 
 static void note_current(timed_state *s, const moe_plan_layer *current)
 {
-    const size_t n = (size_t)s->share.experts, gpus = (size_t)s->share.gpus;
+    const size_t n = (size_t)s->share->experts, gpus = (size_t)s->share->gpus;
     const moe_layout *y = &s->pricer.layout;
     memset(s->had, 0, gpus * n * sizeof *s->had);
     memset(s->near, 0, (size_t)moe_layout_nodes(y) * n * sizeof *s->near);
@@ -481,7 +481,7 @@ static void note_current(timed_state *s, const moe_plan_layer *current)
         if (current->expert[t] < 0)
             continue;
         const size_t e = (size_t)current->expert[t];
-        const size_t g = t / (size_t)s->share.slots;
+        const size_t g = t / (size_t)s->share->slots;
         s->had[g * n + e] = true;
         s->near[(size_t)moe_layout_node(y, (int)g) * n + e] = true;
     }
@@ -490,8 +490,8 @@ static void note_current(timed_state *s, const moe_plan_layer *current)
 /* What was not predicted comes to one replica, too. */
 static void write_plan(timed_state *s, moe_plan_layer *next)
 {
-    bool *seen = s->share.follow; /* free between pushes */
-    memset(seen, 0, (size_t)s->share.experts * sizeof *seen);
+    bool *seen = s->share->follow; /* free between pushes */
+    memset(seen, 0, (size_t)s->share->experts * sizeof *seen);
     for (size_t t = 0; t < n_slots(s); t++) {
         const int e = next->expert[t] = s->expert[t];
         next->quota[t] = 0;
@@ -539,7 +539,7 @@ static double migration_time(timed_state *s, const moe_plan_layer *current,
 /* A replica without rows stays where it is already; a new one is not made. */
 static void drop_idle(timed_state *s)
 {
-    moe_share *x = &s->share;
+    moe_share *x = s->share;
     for (int t = 0; t < (int)n_slots(s); t++) {
         const int e = x->expert[t];
         if (e >= 0 && x->part[t] == 0 && x->copies[e] > 1 &&
@@ -566,7 +566,7 @@ static moe_status plan(void *state, const double *load,
     (void)err;
     timed_state *s = state;
     double pairs = 0;
-    for (int e = 0; e < s->share.experts; e++)
+    for (int e = 0; e < s->share->experts; e++)
         pairs += (double)(s->load[e] = llround(load[e]));
     note_current(s, current);
     s->attention_s = pairs > 0 ? attention_time(s, pairs) : 0;

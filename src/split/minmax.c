@@ -11,7 +11,7 @@
  * together and so comes out alike on every rank; nothing is sent. */
 
 typedef struct {
-    moe_share share;
+    moe_share *share;
     int64_t *load; /* [experts] */
 } minmax_state;
 
@@ -23,8 +23,8 @@ static moe_status init(void *state, const moe_split_env *env,
     s->load = moe_array_new((size_t)env->experts, sizeof *s->load, err);
     if (s->load == NULL)
         return MOE_NOMEM;
-    return moe_share_init(&s->share, env->experts, env->layout.gpus, env->slots,
-                          err);
+    s->share = moe_share_new(env->experts, env->layout.gpus, env->slots, err);
+    return s->share != NULL ? MOE_OK : MOE_NOMEM;
 }
 
 static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
@@ -33,15 +33,13 @@ static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
     const moe_replicas *r = in->replicas;
     for (int e = 0; e < r->experts; e++)
         s->load[e] = (int64_t)in->total[e];
-    moe_share_begin_replicas(&s->share, r, s->load);
-    moe_share_minmax(&s->share);
+    moe_share_begin_replicas(s->share, r, s->load);
+    moe_share_minmax(s->share);
     for (int e = 0; e < r->experts; e++) {
         uint64_t at = in->first[e], bound = 0;
         const uint64_t end = at + in->own[e];
         for (uint32_t j = r->first[e]; j < r->first[e + 1]; j++) {
-            const moe_replica *to = &r->replica[j];
-            bound +=
-                (uint64_t)s->share.part[to->gpu * s->share.slots + to->slot];
+            bound += (uint64_t)moe_share_part(s->share, &r->replica[j]);
             const uint64_t stop = bound < end ? bound : end;
             pairs_out[j] = stop > at ? (uint32_t)(stop - at) : 0;
             at += pairs_out[j];
@@ -53,7 +51,7 @@ static void fini(void *state)
 {
     minmax_state *s = state;
     free(s->load);
-    moe_share_fini(&s->share);
+    moe_share_free(s->share);
 }
 
 const moe_split moe_split_minmax = {

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "../../src/planner/share_internal.h"
 #include "moegps/regret.h"
 #include "moegps/rng.h"
 #include "pricing.h"
@@ -103,7 +104,7 @@ typedef struct {
     moe_planner_env env;
     void *params, *state;
     moe_plan home, next, later;
-    moe_share share;
+    moe_share *share;
     int64_t load[MAX_EXPERTS];
 } desk;
 
@@ -152,7 +153,8 @@ static bool open_desk(desk *d, const setup *s, const entrant *n)
     must(moe_plan_init(&d->home, 1, s->experts, s->gpus, slots, &err), &err);
     must(moe_plan_init(&d->next, 1, s->experts, s->gpus, slots, &err), &err);
     must(moe_plan_init(&d->later, 1, s->experts, s->gpus, slots, &err), &err);
-    must(moe_share_init(&d->share, s->experts, s->gpus, slots, &err), &err);
+    d->share = moe_share_new(s->experts, s->gpus, slots, &err);
+    must(err.status, &err);
     moe_plan_set_home(&d->home, &d->env.layout);
     d->state = moe_planner_new(p, &d->env, d->params, NULL);
     return d->state != NULL;
@@ -165,7 +167,7 @@ static void close_desk(desk *d)
     moe_plan_fini(&d->home);
     moe_plan_fini(&d->next);
     moe_plan_fini(&d->later);
-    moe_share_fini(&d->share);
+    moe_share_free(d->share);
 }
 
 /* @return CPU time of planning and settling. */
@@ -201,8 +203,8 @@ static double by_minmax(desk *d, const moe_plan *p, const double *load)
     double sum = 0;
     for (int e = 0; e < p->experts; e++)
         sum += (double)(d->load[e] = (int64_t)load[e]);
-    moe_share_begin(&d->share, p->expert, d->load);
-    return sum / p->gpus / (double)moe_share_minmax(&d->share);
+    moe_share_begin(d->share, p->expert, d->load);
+    return sum / p->gpus / (double)moe_share_minmax(d->share);
 }
 
 static int changed_slots(const moe_plan *a, const moe_plan *b)
@@ -226,13 +228,14 @@ static double median(double *x, size_t n)
 /* Balancedness that no plan of so many slots can exceed. */
 static void print_bound(const setup *s)
 {
-    static moe_regret r;
+    static moe_regret *r;
     static double x[SEEDS * MAX_LAYERS], load[MAX_EXPERTS];
     moe_error err = {0};
     const moe_planner_env env = {.layout = {s->gpus, s->per_node},
                                  .experts = s->experts,
                                  .slots = s->slots / s->gpus};
-    must(moe_regret_init(&r, &env, &err), &err);
+    r = moe_regret_new(&env, &err);
+    must(err.status, &err);
     printf("  %-22s", "bound");
     for (size_t k = 0; k < MOE_ARRAY_LEN(kinds); k++) {
         size_t at = 0;
@@ -241,12 +244,12 @@ static void print_bound(const setup *s)
             draw(&kinds[k], 1 + i / s->layers, i % s->layers, s->experts, load);
             for (int e = 0; e < s->experts; e++)
                 sum += load[e];
-            x[at++] = sum / s->gpus / moe_regret_bound(&r, load);
+            x[at++] = sum / s->gpus / moe_regret_bound(r, load);
         }
         printf(" %14.4f", median(x, at));
     }
     printf("\n");
-    moe_regret_fini(&r);
+    moe_regret_free(r);
 }
 
 static void print_balance(const setup *s)
@@ -378,27 +381,28 @@ static void print_minmax(const setup *s)
 static void print_regret(const setup *s)
 {
     static bench_series all;
-    static moe_regret r;
+    static moe_regret *r;
     moe_error err = {0};
     double load[MAX_EXPERTS];
     const moe_planner_env env = {.layout = {s->gpus, s->per_node},
                                  .experts = s->experts,
                                  .slots = s->slots / s->gpus};
-    must(moe_regret_init(&r, &env, &err), &err);
+    r = moe_regret_new(&env, &err);
+    must(err.status, &err);
     all.n = 0;
     for (int i = 0; i < REPEATS; i++) {
         double time_s = 0;
         for (int l = 0; l < s->layers; l++) {
             draw(&kinds[1], i + 1, l, s->experts, load);
             const double start = bench_cpu();
-            moe_regret_best(&r, load);
-            moe_regret_bound(&r, load);
+            moe_regret_best(r, load);
+            moe_regret_bound(r, load);
             time_s += bench_cpu() - start;
         }
         bench_add(&all, time_s);
     }
     bench_print("regret: best plan and bound, all layers", &all, 0, NULL);
-    moe_regret_fini(&r);
+    moe_regret_free(r);
 }
 
 int main(int argc, char **argv)

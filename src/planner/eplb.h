@@ -13,8 +13,8 @@
  *  are replicated and the replicas packed to its GPUs. global: the same with
  *  one group and one node.
  */
-#ifndef MOEGPS_EPLB_H
-#define MOEGPS_EPLB_H
+#ifndef MOEGPS_PLANNER_EPLB_H
+#define MOEGPS_PLANNER_EPLB_H
 
 #include <stdint.h>
 

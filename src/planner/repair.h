@@ -1,12 +1,12 @@
-/* internal.h: repairing a placement, for planners that start from one.
+/** repair.h: repairing a placement, for planners that start from one.
  *
  * A domain is a run of equally many GPUs, a node, that experts do not leave;
  * with one domain they go anywhere. */
-#ifndef MOEGPS_PLANNER_INTERNAL_H
-#define MOEGPS_PLANNER_INTERNAL_H
+#ifndef MOEGPS_PLANNER_REPAIR_H
+#define MOEGPS_PLANNER_REPAIR_H
 
 #include "moegps/plan.h"
-#include "moegps/share.h"
+#include "share_internal.h"
 
 int moe_repair_domain(const moe_share *share, int domains, int gpu);
 
