@@ -133,8 +133,7 @@ double moe_advise_layer_s(const moe_advise *a, const moe_advise_dials *dials,
                           moe_advise_strategy s, moe_advise_case c);
 
 /** Samples of the layer time, paired between strategies.
- *  @param x_out  [moe_advise_samples()] */
-int moe_advise_samples(const moe_advise *a);
+ *  @param x_out  [moe_advise_facts.samples] */
 void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
                          moe_advise_strategy s, moe_advise_case c,
                          double *x_out);

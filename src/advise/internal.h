@@ -1,11 +1,12 @@
 /** internal.h: what the files of this folder share.
  *
- *  load.c    pairs per expert: by hand, or of a trace's batch
- *  side.c    a placement and what every GPU does under it
- *  scene.c   all samples: loads, plans, sides
- *  price.c   sides to seconds
- *  limits.c  where verdicts turn
- *  advise.c  the recommendation
+ *  load.c       pairs per expert: by hand, or of a trace's batch
+ *  side.c       a placement and what every GPU does under it
+ *  scene.c      all samples: loads, plans, sides
+ *  price.c      sides to seconds
+ *  advise.c     the samples of one question
+ *  limits.c     where verdicts turn
+ *  recommend.c  the recommendation
  */
 #ifndef MOEGPS_ADVISE_INTERNAL_H
 #define MOEGPS_ADVISE_INTERNAL_H

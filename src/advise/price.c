@@ -239,11 +239,6 @@ static bool job_begin(job *j, const moe_advise *a,
     return j->rows != NULL;
 }
 
-int moe_advise_samples(const moe_advise *a)
-{
-    return a->samples;
-}
-
 void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
                          moe_advise_strategy s, moe_advise_case c,
                          double *x_out)

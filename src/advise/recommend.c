@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "moegps/mem.h"
+#include "moegps/stats.h"
+
+static void rank(moe_advice *v, int c)
+{
+    int first = 0, second = -1;
+    for (int s = 1; s < MOE_ADVISE_ORACLE; s++)
+        if (v->time[s][c].layer_s < v->time[first][c].layer_s)
+            first = s;
+    for (int s = 0; s < MOE_ADVISE_ORACLE; s++)
+        if (s != first &&
+            (second < 0 || v->time[s][c].layer_s < v->time[second][c].layer_s))
+            second = s;
+    v->winner[c] = (moe_advise_strategy)first;
+    v->second[c] = (moe_advise_strategy)second;
+}
+
+/* The cost model's errors in phases that both strategies have alike cancel;
+ * what remains is its relative error of what differs. */
+static void judge_error(moe_advice *v)
+{
+    const moe_advise_time *a = &v->time[v->winner[1]][1];
+    const moe_advise_time *b = &v->time[v->second[1]][1];
+    double differs = 0.0;
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        differs += fabs(a->exposed_s[p] - b->exposed_s[p]);
+    const double gain = b->layer_s - a->layer_s;
+    const double relative =
+        (a->error_s + b->error_s) / (a->layer_s + b->layer_s);
+    v->tolerance = differs > 0 ? gain / differs : 0.0;
+    v->error_s = relative * differs;
+    v->survives_error = gain > v->error_s; /* not when it is unknown */
+}
+
+static moe_status judge_samples(const moe_advise *a, moe_advice *v,
+                                moe_error *err)
+{
+    const size_t n = (size_t)a->samples;
+    moe_ratio ratio = {0};
+    double *x = moe_array_new(2 * n, sizeof *x, err);
+    if (x == NULL)
+        return MOE_NOMEM;
+    moe_advise_sample_s(a, NULL, v->winner[1], MOE_ADVISE_TYPICAL, x);
+    moe_advise_sample_s(a, NULL, v->second[1], MOE_ADVISE_TYPICAL, x + n);
+    moe_paired_ratio(x + n, x, n, &ratio, err);
+    free(x);
+    v->ci_low = ratio.ci_low;
+    v->ci_high = ratio.ci_high;
+    v->survives_ci = ratio.ci_low > 1.0;
+    return err->status;
+}
+
+static moe_status judge(const moe_advise *a, moe_advice *v, moe_error *err)
+{
+    for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++)
+        for (int c = 0; c < MOE_ADVISE_CASES; c++)
+            if (moe_advise_price(a, NULL, (moe_advise_strategy)s,
+                                 (moe_advise_case)c, &v->time[s][c],
+                                 err) != MOE_OK)
+                return err->status;
+    v->survives_cases = true;
+    for (int c = 0; c < MOE_ADVISE_CASES; c++)
+        rank(v, c);
+    for (int c = 0; c < MOE_ADVISE_CASES; c++)
+        v->survives_cases &= v->winner[c] == v->winner[MOE_ADVISE_TYPICAL];
+    v->margin =
+        v->time[v->second[1]][1].layer_s / v->time[v->winner[1]][1].layer_s -
+        1.0;
+    judge_error(v);
+    return judge_samples(a, v, err);
+}
+
+moe_status moe_advise_run(const moe_advise_params *params, moe_advice *out,
+                          moe_error *err)
+{
+    moe_advise *a = NULL;
+    moe_error local = {0};
+    moe_advice v = {0};
+    if (moe_advise_new(params, &a, &local) != MOE_OK)
+        return moe_pass(err, &local);
+    moe_advise_facts_of(a, &v.facts);
+    if (judge(a, &v, &local) == MOE_OK)
+        moe_advise_find_limits(a, &v, &v.limits);
+    moe_advise_free(a);
+    if (local.status != MOE_OK)
+        return moe_pass(err, &local);
+    *out = v;
+    return MOE_OK;
+}
