@@ -125,7 +125,7 @@ void moe_view_samples(const moe_view *view, int strategy, moe_clock clock,
 size_t moe_view_measured(const moe_view *view, int strategy, moe_clock clock,
                          double *x_out);
 
-/** A named figure of a strategy: a row of /summary, of CSV and of JSON. */
+/** A named quantity of a strategy: a row of /summary, of CSV and of JSON. */
 typedef struct moe_metric {
     const char *name; /* "layer_time_gpu" */
     const char *unit; /* "s", "B" or "1" */
@@ -141,24 +141,30 @@ typedef struct moe_metric {
 /** @return metric i, or NULL past the last. */
 const moe_metric *moe_metric_at(size_t i);
 
-/** A number of a metric: a dataset of /summary. */
-typedef struct moe_figure {
+/** A number of a metric: a dataset of /summary, a column of CSV, a member of
+ *  JSON. */
+typedef struct moe_statistic {
     const char *name, *long_name; /* "ci_low" */
     size_t offset;                /* in moe_summary, or moe_ratio */
     bool of_ratio;
-} moe_figure;
+} moe_statistic;
 
-/** @return figure i, or NULL past the last. */
-const moe_figure *moe_figure_at(size_t i);
+enum { MOE_N_STATISTICS = 13 };
+extern const moe_statistic moe_statistics[MOE_N_STATISTICS];
+
+/** @return the number of a summary, or of a ratio. */
+double moe_statistic_of(const moe_statistic *statistic,
+                        const moe_summary *summary, const moe_ratio *ratio);
 
 /** Get or set one number; NaN where the metric has none, and then set does
  *  nothing. */
-double moe_figure_get(const moe_figure *figure, const moe_metric *metric,
-                      const moe_strategy_view *strategy);
-void moe_figure_set(const moe_figure *figure, const moe_metric *metric,
-                    moe_strategy_view *strategy, double value);
+double moe_statistic_get(const moe_statistic *statistic,
+                         const moe_metric *metric,
+                         const moe_strategy_view *strategy);
+void moe_statistic_set(const moe_statistic *statistic, const moe_metric *metric,
+                       moe_strategy_view *strategy, double value);
 
-/** All figures of a metric; what it lacks is NaN. A metric that is a mean
+/** All statistics of a metric; what it lacks is NaN. A metric that is a mean
  *  only has n = 0. */
 moe_summary moe_metric_summary(const moe_metric *metric,
                                const moe_strategy_view *strategy);

@@ -11,39 +11,7 @@
 #include "moegps/replace.h"
 #include "moegps/table.h"
 
-/* A figure of a metric by name: a column of CSV, a member of JSON. */
-typedef struct figure {
-    const char *name;
-    size_t offset; /* in moe_summary, or moe_ratio */
-    enum { OF_SUMMARY, OF_RATIO } from;
-} figure;
-
-static const figure figures[] = {
-    {"median", offsetof(moe_summary, median), OF_SUMMARY},
-    {"ci_low", offsetof(moe_summary, ci_low), OF_SUMMARY},
-    {"ci_high", offsetof(moe_summary, ci_high), OF_SUMMARY},
-    {"mean", offsetof(moe_summary, mean), OF_SUMMARY},
-    {"sd", offsetof(moe_summary, sd), OF_SUMMARY},
-    {"min", offsetof(moe_summary, min), OF_SUMMARY},
-    {"p50", offsetof(moe_summary, p50), OF_SUMMARY},
-    {"p90", offsetof(moe_summary, p90), OF_SUMMARY},
-    {"p99", offsetof(moe_summary, p99), OF_SUMMARY},
-    {"max", offsetof(moe_summary, max), OF_SUMMARY},
-    {"ratio", offsetof(moe_ratio, ratio), OF_RATIO},
-    {"ratio_ci_low", offsetof(moe_ratio, ci_low), OF_RATIO},
-    {"ratio_ci_high", offsetof(moe_ratio, ci_high), OF_RATIO},
-};
-
-static double figure_of(const figure *f, const moe_summary *s,
-                        const moe_ratio *r)
-{
-    double value = NAN;
-    const char *from = f->from == OF_RATIO ? (const char *)r : (const char *)s;
-    memcpy(&value, from + f->offset, sizeof value);
-    return value;
-}
-
-/* The median of something that has no more figures than that. */
+/* The median of something that has no more statistics than that. */
 static moe_summary lone_median(double median)
 {
     moe_summary s = {.median = median, .ci_low = NAN, .ci_high = NAN};
@@ -60,8 +28,8 @@ static void csv_row(moe_table *table, const moe_view *view,
     moe_table_cell(table, "%s", metric);
     moe_table_cell(table, "%s", unit);
     moe_table_cell(table, "%zu", s->n);
-    for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++) {
-        double value = figure_of(&figures[f], s, r);
+    for (size_t f = 0; f < MOE_N_STATISTICS; f++) {
+        double value = moe_statistic_of(&moe_statistics[f], s, r);
         if (isfinite(value))
             moe_table_cell(table, "%.12g", value);
         else
@@ -97,12 +65,13 @@ moe_status moe_report_csv(const moe_analysis *a, FILE *out, moe_error *err)
 {
     static const char *const keys[] = {"run_id", "strategy", "metric", "unit",
                                        "n"};
-    enum { N_KEYS = 5, N_COLUMNS = N_KEYS + MOE_ARRAY_LEN(figures) };
+    enum { N_KEYS = 5, N_COLUMNS = N_KEYS + MOE_N_STATISTICS };
     moe_column columns[N_COLUMNS] = {{0}};
     if (a->n == 0 && a->n_maps > 0)
         return moe_maps_csv(a->map, a->n_maps, out);
     for (size_t c = 0; c < N_COLUMNS; c++)
-        columns[c].heading = c < N_KEYS ? keys[c] : figures[c - N_KEYS].name;
+        columns[c].heading =
+            c < N_KEYS ? keys[c] : moe_statistics[c - N_KEYS].name;
     moe_table *table = moe_table_new(columns, N_COLUMNS);
     if (table == NULL)
         return moe_fail(err, MOE_NOMEM, "out of memory");
@@ -122,10 +91,12 @@ static json_t *json_metric(const moe_metric *m, const moe_strategy_view *y,
     moe_ratio r = moe_metric_ratio(m, y);
     moe_json_put(object, "unit", moe_json_text(m->unit), err);
     moe_json_put(object, "n", json_integer((json_int_t)s.n), err);
-    for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++)
-        if (figures[f].from == OF_SUMMARY || m->ratio != MOE_NO_RATIO)
-            moe_json_put(object, figures[f].name,
-                         moe_json_number(figure_of(&figures[f], &s, &r)), err);
+    for (size_t f = 0; f < MOE_N_STATISTICS; f++)
+        if (!moe_statistics[f].of_ratio || m->ratio != MOE_NO_RATIO)
+            moe_json_put(
+                object, moe_statistics[f].name,
+                moe_json_number(moe_statistic_of(&moe_statistics[f], &s, &r)),
+                err);
     return object;
 }
 

@@ -54,8 +54,8 @@ bool moe_reader_by_strategy(moe_field_id id);
 /** Missing integers are the fill value -1: make them NaN. */
 void moe_reader_mark(moe_element element, double *x, size_t n);
 
-/** Fill the view's figures; its sizes and names are there already. */
-void moe_figures_read(moe_reader *rd);
+/** Reduce fields to the view's samples and summaries; its sizes and names are there already. */
+void moe_reader_reduce(moe_reader *rd);
 
 /** Fill where the view's prices are from; NaN: not recorded. */
 void moe_prices_read(moe_reader *rd);

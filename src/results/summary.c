@@ -82,7 +82,7 @@ moe_ratio moe_metric_ratio(const moe_metric *metric,
     return r;
 }
 
-static const moe_figure figures[] = {
+const moe_statistic moe_statistics[MOE_N_STATISTICS] = {
     {"median", "median", offsetof(moe_summary, median), false},
     {"ci_low", "95 % interval of the median", offsetof(moe_summary, ci_low),
      false},
@@ -142,42 +142,45 @@ void moe_summary_create(hid_t file, const char *const *strategies,
     moe_h5_close(moe_h5_create_dataset(group, &spec, err));
     spec.type = H5T_IEEE_F64LE;
     spec.units = NULL;
-    for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++) {
-        spec.name = figures[f].name;
-        spec.long_name = figures[f].long_name;
+    for (size_t f = 0; f < MOE_N_STATISTICS; f++) {
+        spec.name = moe_statistics[f].name;
+        spec.long_name = moe_statistics[f].long_name;
         moe_h5_close(moe_h5_create_dataset(group, &spec, err));
     }
     moe_h5_close(group);
 }
 
-const moe_figure *moe_figure_at(size_t i)
+double moe_statistic_of(const moe_statistic *statistic,
+                        const moe_summary *summary, const moe_ratio *ratio)
 {
-    return i < MOE_ARRAY_LEN(figures) ? &figures[i] : NULL;
+    double value = NAN;
+    const char *of =
+        statistic->of_ratio ? (const char *)ratio : (const char *)summary;
+    memcpy(&value, of + statistic->offset, sizeof value);
+    return value;
 }
 
-void moe_figure_set(const moe_figure *figure, const moe_metric *metric,
-                    moe_strategy_view *strategy, double value)
+void moe_statistic_set(const moe_statistic *statistic, const moe_metric *metric,
+                       moe_strategy_view *strategy, double value)
 {
     char *at = (char *)strategy;
-    const bool is_mean =
-        !figure->of_ratio && figure->offset == offsetof(moe_summary, mean);
-    if (figure->of_ratio && metric->ratio != MOE_NO_RATIO)
-        memcpy(at + metric->ratio + figure->offset, &value, sizeof value);
-    else if (!figure->of_ratio && !metric->mean_only)
-        memcpy(at + metric->offset + figure->offset, &value, sizeof value);
+    const bool is_mean = !statistic->of_ratio &&
+                         statistic->offset == offsetof(moe_summary, mean);
+    if (statistic->of_ratio && metric->ratio != MOE_NO_RATIO)
+        memcpy(at + metric->ratio + statistic->offset, &value, sizeof value);
+    else if (!statistic->of_ratio && !metric->mean_only)
+        memcpy(at + metric->offset + statistic->offset, &value, sizeof value);
     else if (is_mean && metric->mean_only)
         memcpy(at + metric->offset, &value, sizeof value);
 }
 
-double moe_figure_get(const moe_figure *figure, const moe_metric *metric,
-                      const moe_strategy_view *strategy)
+double moe_statistic_get(const moe_statistic *statistic,
+                         const moe_metric *metric,
+                         const moe_strategy_view *strategy)
 {
-    double value = NAN;
-    moe_summary s = moe_metric_summary(metric, strategy);
-    moe_ratio r = moe_metric_ratio(metric, strategy);
-    const char *at = figure->of_ratio ? (const char *)&r : (const char *)&s;
-    memcpy(&value, at + figure->offset, sizeof value);
-    return value;
+    const moe_summary s = moe_metric_summary(metric, strategy);
+    const moe_ratio r = moe_metric_ratio(metric, strategy);
+    return moe_statistic_of(statistic, &s, &r);
 }
 
 static void write_matrix(hid_t group, const char *name, const double *values,
@@ -198,11 +201,11 @@ void moe_summary_write(hid_t file, const moe_view *view, moe_error *err)
     if (values == NULL)
         return;
     hid_t group = moe_h5_open_group(file, "summary", err);
-    for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++) {
+    for (size_t f = 0; f < MOE_N_STATISTICS; f++) {
         for (size_t j = 0; j < n_strategies * n; j++)
-            values[j] = moe_figure_get(&figures[f], &metrics[j % n],
-                                       &view->strategy[j / n]);
-        write_matrix(group, figures[f].name, values, n_strategies, err);
+            values[j] = moe_statistic_get(&moe_statistics[f], &metrics[j % n],
+                                          &view->strategy[j / n]);
+        write_matrix(group, moe_statistics[f].name, values, n_strategies, err);
     }
     for (size_t j = 0; j < n_strategies * n; j++)
         values[j] =

@@ -196,7 +196,7 @@ static void put_runs(const writer *w)
     free(texts);
 }
 
-static void put_figures(const writer *w)
+static void put_statistics(const writer *w)
 {
     size_t n_metrics = 0, j;
     while (moe_metric_at(n_metrics) != NULL)
@@ -206,14 +206,14 @@ static void put_figures(const writer *w)
     moe_h5_spec spec = {.type = H5T_IEEE_F64LE,
                         .rank = 3,
                         .dims = {"run", "strategy", "metric"}};
-    const moe_figure *f;
-    for (size_t i = 0; (f = moe_figure_at(i)) != NULL && x != NULL; i++) {
+    for (size_t i = 0; i < MOE_N_STATISTICS && x != NULL; i++) {
+        const moe_statistic *f = &moe_statistics[i];
         j = 0;
         for (size_t r = 0; r < w->n; r++)
             for (size_t s = 0; s < w->strategies; s++)
                 for (size_t m = 0; m < n_metrics; m++)
-                    x[j++] = moe_figure_get(f, moe_metric_at(m),
-                                            &w->views[r].strategy[s]);
+                    x[j++] = moe_statistic_get(f, moe_metric_at(m),
+                                               &w->views[r].strategy[s]);
         spec.name = f->name;
         spec.long_name = f->long_name;
         moe_h5_write(w->group, &spec, H5T_NATIVE_DOUBLE, x, w->err);
@@ -337,7 +337,7 @@ moe_status moe_sweep_write(const char *path, const moe_view *views, size_t n,
     w.group = moe_h5_create_group(file, "runs", &local);
     put_scales(&w);
     put_runs(&w);
-    put_figures(&w);
+    put_statistics(&w);
     put_samples(&w);
     put_phases(&w);
     moe_h5_close(w.group);

@@ -127,13 +127,13 @@ static void get_runs(const reader *r)
 }
 
 /* A file of a newer version may have metrics that are not known here. */
-static void get_figures(const reader *r)
+static void get_statistics(const reader *r)
 {
     size_t n = 0;
     char **names = moe_h5_read_strings(r->group, "metric", &n, r->err);
-    const moe_figure *f;
     const moe_metric *m;
-    for (size_t i = 0; (f = moe_figure_at(i)) != NULL && !failed(r); i++) {
+    for (size_t i = 0; i < MOE_N_STATISTICS && !failed(r); i++) {
+        const moe_statistic *f = &moe_statistics[i];
         double *x = get_reals(r, f->name, r->strategies * n);
         double *counts = get_reals(r, "n", r->strategies * n);
         for (size_t j = 0; j < n && !failed(r); j++)
@@ -144,7 +144,7 @@ static void get_figures(const reader *r)
                     moe_strategy_view *y = &r->views[rs / r->strategies]
                                                 .strategy[rs % r->strategies];
                     const size_t count = (size_t)counts[rs * n + j];
-                    moe_figure_set(f, m, y, x[rs * n + j]);
+                    moe_statistic_set(f, m, y, x[rs * n + j]);
                     if (!m->mean_only)
                         memcpy((char *)y + m->offset + offsetof(moe_summary, n),
                                &count, sizeof count);
@@ -224,7 +224,7 @@ moe_status moe_sweep_read(const char *path, moe_view **views_out, size_t *n_out,
         get_root(&r);
         get_strategies(&r);
         get_runs(&r);
-        get_figures(&r);
+        get_statistics(&r);
         get_samples(&r);
         get_phases(&r);
         for (size_t i = 0; i < r.n; i++)

@@ -183,7 +183,7 @@ moe_status moe_view_read(const char *path, moe_view *out, moe_error *err)
     read_provenance(&rd);
     if (!moe_reader_failed(&rd))
         read_strategies(&rd);
-    moe_figures_read(&rd);
+    moe_reader_reduce(&rd);
     if (!moe_reader_failed(&rd))
         moe_prices_read(&rd);
     moe_strategies_read(rd.file, &view, &local);

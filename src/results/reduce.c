@@ -540,7 +540,7 @@ static void read_loads(moe_reader *rd)
                      offsetof(moe_strategy_view, ahead_bytes), SIZE_MAX);
 }
 
-void moe_figures_read(moe_reader *rd)
+void moe_reader_reduce(moe_reader *rd)
 {
     if (!moe_reader_failed(rd))
         read_layer_times(rd);
