@@ -37,20 +37,17 @@ static const moe_strategy_facts syn_strategy_facts[SYN_S] = {
      .foretells_tokens = true,
      .knows_future = true}};
 static const int32_t syn_layers[SYN_L] = {0, 5, 6, 31};
-static const moe_facts syn_facts = {.fact =
-                                        {
-                                            {"model", "mixtral-8x7b"},
-                                            {"cluster", "a100-nvlink"},
-                                            {"trace", "synthetic"},
-                                            {"seed", "1"},
-                                            {"scale", "0.125"},
-                                            {"trace_sha256", "00e1a2"},
-                                            {"top_k", "2"},
-                                            {"batch", "16"},
-                                            {"gpus_per_node", "2"},
-                                            {"coordination", "central"},
-                                        },
-                                    .n = 10};
+static const moe_facts syn_facts = {
+    .text = {[MOE_FACT_MODEL] = "mixtral-8x7b",
+             [MOE_FACT_CLUSTER] = "a100-nvlink",
+             [MOE_FACT_TRACE] = "synthetic",
+             [MOE_FACT_SEED] = "1",
+             [MOE_FACT_SCALE] = "0.125",
+             [MOE_FACT_TRACE_SHA256] = "00e1a2",
+             [MOE_FACT_TOP_K] = "2",
+             [MOE_FACT_BATCH] = "16",
+             [MOE_FACT_GPUS_PER_NODE] = "2",
+             [MOE_FACT_COORDINATION] = "central"}};
 
 /* The slowest rank is the last on the wall clock, the first on the cpu one. */
 static inline double syn_wall(int s, int i, int l, int p, int r)

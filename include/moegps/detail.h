@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "moegps/facts.h"
 #include "moegps/status.h"
 #include "moegps/view.h"
 
@@ -62,8 +63,8 @@ double moe_detail_straggle(const moe_detail *detail,
                            const moe_ledger_dims *dims, int iteration,
                            int rank);
 
-/** @return the text of an attribute; "" without. Borrowed. */
-const char *moe_detail_fact(const moe_detail *detail, const char *name);
+/** @return the text of a fact; "" without. Borrowed. */
+const char *moe_detail_fact(const moe_detail *detail, moe_fact fact);
 
 void moe_detail_free(moe_detail *detail);
 

@@ -31,9 +31,9 @@ typedef struct ground {
 } ground;
 
 /* @return a number among the facts; 0: it is not there. */
-static int number_of(const moe_detail *detail, const char *name)
+static int number_of(const moe_detail *detail, moe_fact fact)
 {
-    return (int)strtol(moe_detail_fact(detail, name), NULL, 10);
+    return (int)strtol(moe_detail_fact(detail, fact), NULL, 10);
 }
 
 /* The least error of a distribution that a strategy predicted; tokens' errors
@@ -101,7 +101,7 @@ static moe_advise_params ask(ground *g, const moe_view *v,
 static void sweep(moe_map *map, const moe_view *v, const moe_detail *detail,
                   const moe_break_even *b, moe_error *err)
 {
-    ground g = {.batch = number_of(detail, "batch")};
+    ground g = {.batch = number_of(detail, MOE_FACT_BATCH)};
     if (detail->model_profile == NULL || detail->cluster_profile == NULL ||
         isnan(v->tokens) || g.batch < 1) {
         moe_fail(err, MOE_USAGE, "the file has no profiles");
@@ -111,7 +111,7 @@ static void sweep(moe_map *map, const moe_view *v, const moe_detail *detail,
     moe_cluster_parse(detail->cluster_profile, v->cluster, &g.cluster, err);
     if (err->status != MOE_OK)
         return;
-    const int per_node = number_of(detail, "gpus_per_node");
+    const int per_node = number_of(detail, MOE_FACT_GPUS_PER_NODE);
     g.cluster.gpus_per_node = per_node > 0 ? per_node : g.cluster.gpus_per_node;
     lay_out(&g, v);
     const moe_map_params p = {.advise = ask(&g, v, b),

@@ -58,7 +58,7 @@ moe_status moe_run_create_results(moe_run_job *r)
     const char *names[MOE_MAX_STRATEGIES];
     moe_strategy_facts strategy_facts[MOE_MAX_STRATEGIES];
     char title[256];
-    moe_facts facts = {.n = 0};
+    moe_facts facts = {0};
     for (int i = 0; i < dims.strategies; i++) {
         names[i] = r->experiment.strategy[i].name;
         moe_experiment_strategy_facts(&r->experiment.strategy[i],

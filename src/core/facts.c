@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/facts.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
-void moe_facts_add(moe_facts *facts, const char *key, const char *fmt, ...)
+const char *moe_fact_name(moe_fact fact)
 {
-    assert(facts->n < MOE_MAX_FACTS);
-    moe_fact *fact = &facts->fact[facts->n++];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(fact->text, sizeof fact->text, fmt, ap);
-    va_end(ap);
-    fact->key = key;
+    static const char *const names[MOE_N_FACTS] = {
+#define MOE_FACT_TEXT(name, text) [MOE_FACT_##name] = text,
+        MOE_FACT_MAP(MOE_FACT_TEXT)
+#undef MOE_FACT_TEXT
+    };
+    return names[fact];
 }
 
-const char *moe_facts_get(const moe_facts *facts, const char *key)
+void moe_facts_set(moe_facts *facts, moe_fact fact, const char *fmt, ...)
 {
-    for (size_t i = 0; i < facts->n; i++)
-        if (strcmp(facts->fact[i].key, key) == 0)
-            return facts->fact[i].text;
-    return "";
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(facts->text[fact], sizeof facts->text[fact], fmt, ap);
+    va_end(ap);
 }

@@ -16,42 +16,43 @@ static void add_routing(const moe_experiment *x, moe_facts *facts)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s",
                  i > 0 ? ", " : "",
                  x->strategy[i].direct ? "direct" : "dispatch");
-    moe_facts_add(facts, "routing", "%s", text);
+    moe_facts_set(facts, MOE_FACT_ROUTING, "%s", text);
 }
 
 static void add_inputs(const moe_engine *e, moe_facts *facts)
 {
     const moe_workload *w = &e->p.experiment->workload;
-    moe_facts_add(facts, "model", "%s", e->p.model->name);
-    moe_facts_add(facts, "cluster", "%s", e->p.cluster->name);
-    moe_facts_add(facts, "cost_model", "%s", e->p.cluster->cost);
-    moe_facts_add(facts, "trace", "%s", e->p.experiment->trace_name);
-    moe_facts_add(facts, "trace_sha256", "%s", e->p.trace->sha256);
-    moe_facts_add(facts, "experts", "%d", e->p.model->experts);
-    moe_facts_add(facts, "top_k", "%d", e->p.model->top_k);
-    moe_facts_add(facts, "batch", "%d", w->batch);
-    moe_facts_add(facts, "seq", "%d", w->seq);
-    moe_facts_add(facts, "max_tokens", "%" PRIu64, moe_engine_max_tokens(e));
-    moe_facts_add(facts, "seed", "%" PRIu64, w->seed);
+    moe_facts_set(facts, MOE_FACT_MODEL, "%s", e->p.model->name);
+    moe_facts_set(facts, MOE_FACT_CLUSTER, "%s", e->p.cluster->name);
+    moe_facts_set(facts, MOE_FACT_COST_MODEL, "%s", e->p.cluster->cost);
+    moe_facts_set(facts, MOE_FACT_TRACE, "%s", e->p.experiment->trace_name);
+    moe_facts_set(facts, MOE_FACT_TRACE_SHA256, "%s", e->p.trace->sha256);
+    moe_facts_set(facts, MOE_FACT_EXPERTS, "%d", e->p.model->experts);
+    moe_facts_set(facts, MOE_FACT_TOP_K, "%d", e->p.model->top_k);
+    moe_facts_set(facts, MOE_FACT_BATCH, "%d", w->batch);
+    moe_facts_set(facts, MOE_FACT_SEQ, "%d", w->seq);
+    moe_facts_set(facts, MOE_FACT_MAX_TOKENS, "%" PRIu64,
+                  moe_engine_max_tokens(e));
+    moe_facts_set(facts, MOE_FACT_SEED, "%" PRIu64, w->seed);
 }
 
 static void add_executed(const moe_engine *e, moe_facts *facts)
 {
     const moe_emulation *em = &e->p.experiment->emulation;
     const moe_model *m = e->p.model;
-    moe_facts_add(facts, "ffn", "%s", em->ffn);
-    moe_facts_add(facts, "scale", "%d", em->scale);
-    moe_facts_add(facts, "executed_dtype", "%s",
+    moe_facts_set(facts, MOE_FACT_FFN, "%s", em->ffn);
+    moe_facts_set(facts, MOE_FACT_SCALE, "%d", em->scale);
+    moe_facts_set(facts, MOE_FACT_EXECUTED_DTYPE, "%s",
                   e->shape.dtype == MOE_DTYPE_BF16 ? "bf16" : "f32");
-    moe_facts_add(facts, "executed_hidden", "%d", e->shape.hidden);
-    moe_facts_add(facts, "executed_intermediate", "%d", e->shape.inter);
-    moe_facts_add(facts, "full_hidden", "%d", m->hidden);
-    moe_facts_add(facts, "full_intermediate", "%d", m->intermediate);
-    moe_facts_add(facts, "executed_row_bytes", "%zu",
+    moe_facts_set(facts, MOE_FACT_EXECUTED_HIDDEN, "%d", e->shape.hidden);
+    moe_facts_set(facts, MOE_FACT_EXECUTED_INTERMEDIATE, "%d", e->shape.inter);
+    moe_facts_set(facts, MOE_FACT_FULL_HIDDEN, "%d", m->hidden);
+    moe_facts_set(facts, MOE_FACT_FULL_INTERMEDIATE, "%d", m->intermediate);
+    moe_facts_set(facts, MOE_FACT_EXECUTED_ROW_BYTES, "%zu",
                   moe_ffn_row_bytes(&e->shape));
-    moe_facts_add(facts, "full_row_bytes", "%d",
+    moe_facts_set(facts, MOE_FACT_FULL_ROW_BYTES, "%d",
                   m->hidden * moe_dtype_size(m->dtype));
-    moe_facts_add(facts, "threads", "%d", e->p.threads);
+    moe_facts_set(facts, MOE_FACT_THREADS, "%d", e->p.threads);
 }
 
 void moe_engine_describe(const moe_engine *e, moe_facts *facts)
@@ -59,12 +60,13 @@ void moe_engine_describe(const moe_engine *e, moe_facts *facts)
     const moe_emulation *em = &e->p.experiment->emulation;
     add_inputs(e, facts);
     add_executed(e, facts);
-    moe_facts_add(facts, "coordination", "%s",
+    moe_facts_set(facts, MOE_FACT_COORDINATION, "%s",
                   em->coordination == MOE_COORDINATION_CENTRAL ? "central"
                                                                : "replicated");
     add_routing(e->p.experiment, facts);
-    moe_facts_add(facts, "rebalance_every", "%d", em->rebalance_every);
-    moe_facts_add(facts, "gpus_per_node", "%d", e->p.cluster->gpus_per_node);
+    moe_facts_set(facts, MOE_FACT_REBALANCE_EVERY, "%d", em->rebalance_every);
+    moe_facts_set(facts, MOE_FACT_GPUS_PER_NODE, "%d",
+                  e->p.cluster->gpus_per_node);
 }
 
 int moe_engine_history(const moe_engine *e)

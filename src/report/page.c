@@ -87,7 +87,7 @@ static void warn_of_samples(const moe_view *v, FILE *out)
 /* What measured and what modelled times rest on. */
 static void put_grounds(const moe_run_analysis *run, FILE *out)
 {
-    const char *cost = moe_detail_fact(&run->detail, "cost_model");
+    const char *cost = moe_detail_fact(&run->detail, MOE_FACT_COST_MODEL);
     char text[1024] = "";
     moe_executed_say(run, text, sizeof text);
     if (text[0] != '\0')

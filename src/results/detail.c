@@ -368,8 +368,9 @@ double moe_detail_straggle(const moe_detail *detail,
     return busy[(size_t)rank * stride] * dims->gpus / sum;
 }
 
-const char *moe_detail_fact(const moe_detail *detail, const char *name)
+const char *moe_detail_fact(const moe_detail *detail, moe_fact fact)
 {
+    const char *name = moe_fact_name(fact);
     for (size_t i = 0; i < detail->n_facts; i++)
         if (strcmp(detail->fact[i].name, name) == 0)
             return detail->fact[i].text;

@@ -51,30 +51,32 @@ void moe_rank_facts_fill(moe_rank_facts *facts, const moe_ctx *ctx,
 
 /* A number stays a number, so that readers need not convert. Digests and
  * versions are text; "inf" and "nan" are too. */
-static void put_fact(hid_t group, const moe_fact *fact, moe_error *err)
+static void put_fact(hid_t group, const char *name, const char *text,
+                     moe_error *err)
 {
-    const char *text = fact->text;
     char *end = NULL;
     bool number =
         isdigit((unsigned char)text[text[0] == '-']) != 0 && strlen(text) <= 18;
     long long integer = number ? strtoll(text, &end, 10) : 0;
     if (number && *end == '\0') {
-        moe_h5_put_int(group, fact->key, integer, err);
+        moe_h5_put_int(group, name, integer, err);
         return;
     }
     double real = number ? strtod(text, &end) : 0;
     if (number && *end == '\0')
-        moe_h5_put_real(group, fact->key, real, err);
+        moe_h5_put_real(group, name, real, err);
     else
-        moe_h5_put_text(group, fact->key, text, err);
+        moe_h5_put_text(group, name, text, err);
 }
 
 static void write_config(hid_t file, const moe_results_meta *meta,
                          moe_error *err)
 {
     hid_t group = moe_h5_create_group(file, "config", err);
-    for (size_t i = 0; i < meta->facts->n; i++)
-        put_fact(group, &meta->facts->fact[i], err);
+    for (int f = 0; f < MOE_N_FACTS; f++)
+        if (meta->facts->text[f][0] != '\0')
+            put_fact(group, moe_fact_name((moe_fact)f), meta->facts->text[f],
+                     err);
     moe_h5_write_text(group, "input", meta->config_input, err);
     moe_h5_write_text(group, "resolved", meta->config_resolved, err);
     moe_h5_write_text(group, "model_profile", meta->model_profile, err);

@@ -86,17 +86,19 @@ static void compare_texts(hid_t file, const moe_results_meta *meta,
 static void compare_facts(hid_t file, const moe_results_meta *meta,
                           moe_error *err)
 {
-    static const char *const keys[] = {"trace_sha256", "executed_dtype"};
+    static const moe_fact facts[] = {MOE_FACT_TRACE_SHA256,
+                                     MOE_FACT_EXECUTED_DTYPE};
     char theirs[MOE_FACT_LEN] = "";
     hid_t group = moe_h5_open_group(file, "config", err);
-    for (size_t k = 0; k < MOE_ARRAY_LEN(keys); k++) {
-        const char *ours = moe_facts_get(meta->facts, keys[k]);
+    for (size_t k = 0; k < MOE_ARRAY_LEN(facts); k++) {
+        const char *name = moe_fact_name(facts[k]);
+        const char *ours = meta->facts->text[facts[k]];
         if (*ours == '\0')
             continue;
-        moe_h5_get_text(group, keys[k], theirs, sizeof theirs, err);
+        moe_h5_get_text(group, name, theirs, sizeof theirs, err);
         if (strcmp(theirs, ours) != 0)
             moe_fail(err, MOE_MISMATCH,
-                     "is of another run: its %s is %.80s, now %.80s", keys[k],
+                     "is of another run: its %s is %.80s, now %.80s", name,
                      theirs, ours);
     }
     moe_h5_close(group);

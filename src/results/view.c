@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/facts.h"
 #include "moegps/mem.h"
 #include "reader.h"
 #include "strategies.h"
@@ -92,8 +93,9 @@ static int read_period(const moe_reader *rd, hid_t config)
 {
     moe_error ignored = {0};
     int64_t every = 1;
-    if (moe_h5_has(config, "rebalance_every"))
-        every = moe_h5_get_int(config, "rebalance_every", &ignored);
+    const char *name = moe_fact_name(MOE_FACT_REBALANCE_EVERY);
+    if (moe_h5_has(config, name))
+        every = moe_h5_get_int(config, name, &ignored);
     return every >= 1 && every <= rd->view->dims.iterations ? (int)every : 1;
 }
 
@@ -118,20 +120,35 @@ static void read_identity(moe_reader *rd)
         moe_h5_get_text(rd->file, texts[i].name, texts[i].text, texts[i].size,
                         rd->err);
     v->valid = strcmp(v->validation, "pass") == 0;
+}
+
+static void read_config(moe_reader *rd)
+{
+    moe_view *v = rd->view;
+    const struct {
+        moe_fact fact;
+        char *text;
+        size_t size;
+    } texts[] = {
+        {MOE_FACT_MODEL, v->model, sizeof v->model},
+        {MOE_FACT_CLUSTER, v->cluster, sizeof v->cluster},
+        {MOE_FACT_TRACE, v->trace, sizeof v->trace},
+        {MOE_FACT_TRACE_SHA256, v->trace_sha256, sizeof v->trace_sha256},
+        {MOE_FACT_FFN, v->ffn, sizeof v->ffn},
+    };
+    const char *scale = moe_fact_name(MOE_FACT_SCALE);
+    const char *top_k = moe_fact_name(MOE_FACT_TOP_K);
     hid_t group = moe_h5_open_group(rd->file, "config", rd->err);
-    get_optional(group, "model", v->model, sizeof v->model);
-    get_optional(group, "cluster", v->cluster, sizeof v->cluster);
-    get_optional(group, "trace", v->trace, sizeof v->trace);
-    get_optional(group, "trace_sha256", v->trace_sha256,
-                 sizeof v->trace_sha256);
+    for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++)
+        get_optional(group, moe_fact_name(texts[i].fact), texts[i].text,
+                     texts[i].size);
     if (!moe_reader_failed(rd))
         v->config = moe_h5_read_text(group, "resolved", rd->err);
     v->period = read_period(rd, group);
-    get_optional(group, "ffn", v->ffn, sizeof v->ffn);
-    if (moe_h5_has(group, "scale"))
-        v->scale = moe_h5_get_real(group, "scale", &(moe_error){0});
-    if (moe_h5_has(group, "top_k"))
-        v->top_k = (int)moe_h5_get_int(group, "top_k", rd->err);
+    if (moe_h5_has(group, scale))
+        v->scale = moe_h5_get_real(group, scale, &(moe_error){0});
+    if (moe_h5_has(group, top_k))
+        v->top_k = (int)moe_h5_get_int(group, top_k, rd->err);
     moe_h5_close(group);
 }
 
@@ -180,6 +197,7 @@ moe_status moe_view_read(const char *path, moe_view *out, moe_error *err)
     check_schema(&rd);
     read_dims(&rd);
     read_identity(&rd);
+    read_config(&rd);
     read_provenance(&rd);
     if (!moe_reader_failed(&rd))
         read_strategies(&rd);

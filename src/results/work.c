@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/facts.h"
 #include "moegps/mem.h"
 #include "reader.h"
 
@@ -298,10 +299,12 @@ static void read_settings(desk *d)
     if (moe_reader_failed(&d->rd))
         return;
     hid_t config = moe_h5_open_group(d->rd.file, "config", err);
-    const int64_t per_node = moe_h5_get_int(config, "gpus_per_node", err);
-    const int64_t batch = moe_h5_get_int(config, "batch", err);
-    moe_h5_get_text(config, "coordination", coordination, sizeof coordination,
-                    err);
+    const int64_t per_node =
+        moe_h5_get_int(config, moe_fact_name(MOE_FACT_GPUS_PER_NODE), err);
+    const int64_t batch =
+        moe_h5_get_int(config, moe_fact_name(MOE_FACT_BATCH), err);
+    moe_h5_get_text(config, moe_fact_name(MOE_FACT_COORDINATION), coordination,
+                    sizeof coordination, err);
     d->w.central = strcmp(coordination, "central") == 0;
     d->w.model_profile = moe_h5_read_text(config, "model_profile", err);
     d->w.cluster_profile = moe_h5_read_text(config, "cluster_profile", err);

@@ -14,6 +14,7 @@ enum { S = 3, I = 20, W = 2, L = 32, E = 8, K = 4, SAMPLES = 7 };
 static const double RUN_S = 30.0, TARGET_PERCENT = 2;
 
 static const moe_strategy_facts strategy_facts[S];
+static const moe_facts facts;
 static const char *const strategies[S] = {"baseline", "distribution-only",
                                           "oracle"};
 static const moe_validation passed = {true, true, "not checked", 0.0};
@@ -89,6 +90,7 @@ static void make(bench *b)
                                  .config_input = "",
                                  .config_resolved = "",
                                  .command_line = "bench_results",
+                                 .facts = &facts,
                                  .strategies = strategies,
                                  .strategy_facts = strategy_facts,
                                  .reference = strategies[0],

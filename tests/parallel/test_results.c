@@ -515,7 +515,8 @@ START_TEST(sample_is_all_iterations_of_a_plan)
 {
     run r;
     moe_view v = {0};
-    static const moe_facts every = {.fact = {{"rebalance_every", "3"}}, .n = 1};
+    static const moe_facts every = {
+        .text = {[MOE_FACT_REBALANCE_EVERY] = "3"}};
     begin_ledger(&r, "period.h5", false);
     r.meta.facts = &every;
     if (test_ctx.rank == 0)

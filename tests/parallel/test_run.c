@@ -194,30 +194,30 @@ END_TEST
 START_TEST(facts_are_those_of_the_run)
 {
     static const struct {
-        const char *key, *text;
+        moe_fact fact;
+        const char *text;
     } expected[] = {
-        {"model", "tiny"},
-        {"cluster", "tiny"},
-        {"cost_model", "analytic"},
-        {"experts", "8"},
-        {"top_k", "2"},
-        {"batch", "2"},
-        {"seq", "30"},
-        {"max_tokens", "60"},
-        {"seed", "3"},
-        {"scale", "1"},
-        {"executed_hidden", "64"},
-        {"full_intermediate", "128"},
-        {"full_row_bytes", "128"},
-        {"threads", "1"},
-        {"coordination", "central"},
-        {"routing", "dispatch, dispatch, direct"},
-        {"rebalance_every", "3"},
-        {"gpus_per_node", "2"},
-        {"no_such_fact", ""},
+        {MOE_FACT_MODEL, "tiny"},
+        {MOE_FACT_CLUSTER, "tiny"},
+        {MOE_FACT_COST_MODEL, "analytic"},
+        {MOE_FACT_EXPERTS, "8"},
+        {MOE_FACT_TOP_K, "2"},
+        {MOE_FACT_BATCH, "2"},
+        {MOE_FACT_SEQ, "30"},
+        {MOE_FACT_MAX_TOKENS, "60"},
+        {MOE_FACT_SEED, "3"},
+        {MOE_FACT_SCALE, "1"},
+        {MOE_FACT_EXECUTED_HIDDEN, "64"},
+        {MOE_FACT_FULL_INTERMEDIATE, "128"},
+        {MOE_FACT_FULL_ROW_BYTES, "128"},
+        {MOE_FACT_THREADS, "1"},
+        {MOE_FACT_COORDINATION, "central"},
+        {MOE_FACT_ROUTING, "dispatch, dispatch, direct"},
+        {MOE_FACT_REBALANCE_EVERY, "3"},
+        {MOE_FACT_GPUS_PER_NODE, "2"},
     };
     bench b;
-    moe_facts facts = {.n = 0};
+    moe_facts facts = {0};
     int history = -1;
     moe_status s = start(&b);
     if (s == MOE_OK) {
@@ -227,8 +227,7 @@ START_TEST(facts_are_those_of_the_run)
     bench_fini(&b);
     ck_assert_int_eq(s, MOE_OK);
     for (size_t i = 0; i < MOE_ARRAY_LEN(expected); i++)
-        ck_assert_str_eq(moe_facts_get(&facts, expected[i].key),
-                         expected[i].text);
+        ck_assert_str_eq(facts.text[expected[i].fact], expected[i].text);
     ck_assert_int_eq(history, 3); /* one strategy plans ahead */
 }
 END_TEST
