@@ -177,7 +177,7 @@ START_TEST(variables_are_in_gnuplots_language)
     moe_script_integers(&to, "a", numbers, 2);
     moe_script_integers(&to, "none", numbers, 0);
     expect(&t, "x = 0.1\ny = NaN\nz = '5 %'\narray a[2] = [1, -2]\n"
-               "array none[1] = []\n");
+               "array none[1] = [0]\n");
 }
 END_TEST
 

@@ -34,39 +34,26 @@ static const long SVG_BYTES = 1L << 20;
 
 /* ---- files ---- */
 
-/* A file of a figure, while it is written in memory. */
-typedef struct draft {
-    FILE *out; /* NULL: out of memory */
-    char *text;
-    size_t size;
-} draft;
-
-static void begin(draft *x, moe_error *err)
-{
-    *x = (draft){0};
-    x->out = open_memstream(&x->text, &x->size);
-    if (x->out == NULL)
-        moe_fail(err, MOE_NOMEM, "out of memory");
-}
-
-/* Write it to FOLDER/NAME.ENDING. */
-static void end(draft *x, const char *folder, const char *name,
-                const char *ending, moe_error *err)
+/* @return FOLDER/NAME.ENDING to write; NULL: with an error. */
+static FILE *create(const char *folder, const char *name, const char *ending,
+                    moe_error *err)
 {
     char *path = NULL;
-    if (fclose(x->out) != 0 ||
-        asprintf(&path, "%s/%s.%s", folder, name, ending) < 0) {
+    if (asprintf(&path, "%s/%s.%s", folder, name, ending) < 0) {
         moe_fail(err, MOE_NOMEM, "out of memory");
-        free(x->text);
-        return;
+        return NULL;
     }
     FILE *out = fopen(path, "w");
-    if (out != NULL)
-        fwrite(x->text, 1, x->size, out);
-    if (out == NULL || ferror(out) | fclose(out))
+    if (out == NULL)
         moe_fail(err, MOE_IO, "%s: %s", path, strerror(errno));
     free(path);
-    free(x->text);
+    return out;
+}
+
+static void finish(FILE *out, const char *name, moe_error *err)
+{
+    if (ferror(out) | fclose(out))
+        moe_fail(err, MOE_IO, "figure %s: %s", name, strerror(errno));
 }
 
 static void put_template(const char *name, FILE *out)
@@ -97,19 +84,17 @@ static void write_files(const moe_plot_type *type, const char *name,
                         const moe_plot_subject *x, const char *folder,
                         moe_error *err)
 {
-    draft csv, gp;
-    begin(&csv, err);
-    if (csv.out == NULL)
+    moe_plot_data data = {.out = create(folder, name, "csv", err)};
+    if (data.out == NULL)
         return;
-    moe_plot_data data = {.out = csv.out};
     type->data(x, &data);
-    fputc('\n', csv.out);
-    end(&csv, folder, name, "csv", err);
-    begin(&gp, err);
-    if (gp.out == NULL)
+    fputc('\n', data.out);
+    finish(data.out, name, err);
+    FILE *script = create(folder, name, "gp", err);
+    if (script == NULL)
         return;
-    put_script(type, name, x, &data, gp.out);
-    end(&gp, folder, name, "gp", err);
+    put_script(type, name, x, &data, script);
+    finish(script, name, err);
 }
 
 /* @return the text of FOLDER/NAME.svg; NULL: there is none, or a part of it. */
@@ -150,7 +135,9 @@ static void draw(moe_plot *plot, const moe_plot_subject *x, const char *folder,
     snprintf(script, sizeof script, "%s.gp", plot->name);
     const bool drawn = moe_gnuplot_run(folder, script, reason, sizeof reason);
     plot->svg = read_svg(folder, plot->name);
-    if (!drawn || plot->svg == NULL)
+    if (drawn && plot->svg == NULL)
+        snprintf(reason, sizeof reason, "its SVG is missing or too large");
+    if (plot->svg == NULL || !drawn)
         plot->failure = moe_strdup(reason, err);
 }
 

@@ -98,16 +98,7 @@ void moe_script_item_tick(moe_script *to, const char *text, size_t most)
 
 void moe_script_end(moe_script *to)
 {
-    fputs("]\n", to->out);
-}
-
-void moe_script_numbers(moe_script *to, const char *name, const double *x,
-                        int n)
-{
-    moe_script_array(to, name, n);
-    for (int i = 0; i < n; i++)
-        moe_script_item(to, x[i]);
-    moe_script_end(to);
+    fputs(to->items > 0 ? "]\n" : "0]\n", to->out);
 }
 
 void moe_script_integers(moe_script *to, const char *name, const int *x, int n)

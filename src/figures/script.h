@@ -22,7 +22,7 @@ void moe_script_text(moe_script *to, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* array NAME[n] = [items]: as many items, then the end. gnuplot has no empty
- * arrays: that of none has one, which is not set. */
+ * arrays: that of none has a 0. */
 void moe_script_array(moe_script *to, const char *name, int n);
 void moe_script_item(moe_script *to, double x);
 void moe_script_item_text(moe_script *to, const char *text);
@@ -32,8 +32,6 @@ void moe_script_item_tick(moe_script *to, const char *text, size_t most);
 void moe_script_end(moe_script *to);
 
 /* Whole arrays. */
-void moe_script_numbers(moe_script *to, const char *name, const double *x,
-                        int n);
 void moe_script_integers(moe_script *to, const char *name, const int *x, int n);
 void moe_script_texts(moe_script *to, const char *name, const char *const *text,
                       int n);
