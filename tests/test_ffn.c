@@ -142,19 +142,19 @@ static const struct {
 enum { F32_KINDS = 2 }; /* come first */
 
 /* Error of all rows, relative to the norm of all. */
-static double miss(const bench *b, const moe_ffn_work *work, const void *in)
+static double miss(const bench *b, const moe_ffn_input *input, const void *in)
 {
     const size_t h = (size_t)b->shape.hidden,
                  bytes = moe_ffn_row_bytes(&b->shape);
     double *right = moe_array_new(h, sizeof *right, NULL);
     double wrong = 0, norm = 0;
     size_t r = 0;
-    for (int k = 0; k < work->slots; k++) {
-        double *w = plain_weights(b, work->weights[k]);
-        for (uint32_t j = 0; j < work->rows[k]; j++, r++) {
+    for (int k = 0; k < input->slots; k++) {
+        double *w = plain_weights(b, input->weights[k]);
+        for (uint32_t j = 0; j < input->rows[k]; j++, r++) {
             reference(b, w, (const char *)in + r * bytes, right);
             for (size_t i = 0; i < h; i++) {
-                double x = at(b, (const char *)work->data + r * bytes, i);
+                double x = at(b, (const char *)input->data + r * bytes, i);
                 wrong += (x - right[i]) * (x - right[i]);
                 norm += right[i] * right[i];
             }
@@ -192,11 +192,11 @@ START_TEST(dnnl_equals_a_plain_computation)
     void *in = moe_array_new(bytes, 1, NULL),
          *out = moe_array_new(bytes, 1, NULL);
     b.ffn->fill_rows(b.state, &batch, in);
-    const moe_ffn_work work = {4, weights, jobs[job].rows, out};
+    const moe_ffn_input input = {4, weights, jobs[job].rows, out};
     for (int round = 0; round < 2; round++) { /* memory objects are kept */
         memcpy(out, in, bytes);
-        ck_assert_int_eq(b.ffn->run(b.state, &work, NULL), MOE_OK);
-        double wrong = miss(&b, &work, in);
+        ck_assert_int_eq(b.ffn->run(b.state, &input, NULL), MOE_OK);
+        double wrong = miss(&b, &input, in);
         ck_assert_msg(wrong <= kinds[kind].tolerance, "misses by %g", wrong);
     }
     for (int k = 0; k < 4; k++)
@@ -438,8 +438,8 @@ START_TEST(exact_finds_every_kind_of_misrouting)
     if (what == STALE_ROW)
         memcpy(x.data, x.data + x.bytes, x.bytes);
     moe_error err = {0};
-    const moe_ffn_work work = {EXPERTS, x.weights, x.count, x.data};
-    moe_status s = ffn->run(x.b.state, &work, &err);
+    const moe_ffn_input input = {EXPERTS, x.weights, x.count, x.data};
+    moe_status s = ffn->run(x.b.state, &input, &err);
     if (what == LOST_PAIR) /* comes home as it left */
         memcpy(x.data + x.where[3 * TOP_K] * x.bytes, x.rows + 3 * x.bytes,
                x.bytes);

@@ -143,10 +143,10 @@ static void run(fixture *f, const uint32_t *rows, int slots, char *data)
     moe_error err = {0};
     for (int k = 0; k < slots; k++)
         weights[k] = f->weights;
-    const moe_ffn_work work = {
+    const moe_ffn_input input = {
         .slots = slots, .weights = weights, .rows = rows, .data = data};
     memcpy(data, f->rows, TOKENS * f->row_bytes);
-    ck_assert_int_eq(f->ffn->run(f->state, &work, &err), MOE_OK);
+    ck_assert_int_eq(f->ffn->run(f->state, &input, &err), MOE_OK);
 }
 
 START_TEST(results_are_those_of_the_formula)

@@ -32,13 +32,12 @@ typedef struct moe_detail {
     int layer_number; /* its number in the model */
     double
         *true_share; /* [experts] of that layer's pairs, mean over iterations */
-    double
-        *predicted;  /* [strategies][experts] likewise, predicted; NaN: none */
-    double *home;    /* [gpus] pairs of the busiest, the second, ... GPU over
+    double *predicted;  /* [strategies][experts] predicted shares; NaN: none */
+    double *home;       /* [gpus] pairs of the busiest, the second, ... GPU over
                            the mean of all, had every expert stayed at home;
                            mean over iterations and layers */
-    double *load;    /* [strategies][gpus] the same, as it was */
-    int32_t *layers; /* [layers] their numbers in the model */
+    double *load;       /* [strategies][gpus] the same, as it was */
+    int32_t *layers;    /* [layers] their numbers in the model */
     double *layer_time; /* [strategies][layers] s on the clock that counts, mean
                            over measured iterations */
     double *skew;       /* [layers] max/mean pairs over experts, mean over

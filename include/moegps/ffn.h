@@ -35,13 +35,13 @@ typedef struct moe_expert_tag {
     uint8_t pad[48];
 } moe_expert_tag;
 
-/** The experts of one GPU in one layer, rows grouped by slot. */
-typedef struct moe_ffn_work {
+/** Rows for the experts of one GPU in one layer, grouped by slot. */
+typedef struct moe_ffn_input {
     int slots;
     void *const *weights; /* [slots], each a moe_expert_tag and its matrices */
     const uint32_t *rows; /* [slots] rows of each */
     void *data;           /* [sum of rows][row bytes], results in place */
-} moe_ffn_work;
+} moe_ffn_input;
 
 typedef struct moe_ffn {
     const char *name, *help; /* spelling; one line for `moegps list` */
@@ -55,7 +55,7 @@ typedef struct moe_ffn {
     void (*fill_rows)(void *state, const moe_batch *batch, void *rows_out);
     /** Run. Inside the timed ffn phase; allocates no buffers.
      *  @return MOE_OK, MOE_LIBRARY, MOE_INVALID (weights of nobody). */
-    moe_status (*run)(void *state, const moe_ffn_work *work, moe_error *err);
+    moe_status (*run)(void *state, const moe_ffn_input *input, moe_error *err);
     /** Sum k results per token by gate weight, in order of k.
      *  @param rows   returned rows, any order
      *  @param where  [own][top_k] index of each pair's row in `rows`

@@ -40,7 +40,7 @@ typedef struct moe_results_meta {
     const char *config_input;    /* experiment file, verbatim */
     const char *config_resolved; /* YAML with every option's value */
     const char *model_profile;   /* YAML as read, which the numbers rest on */
-    const char *cluster_profile; /* likewise */
+    const char *cluster_profile; /* YAML as read, which prices rest on */
     const char *command_line;
     const moe_facts *facts;        /* scalar options and facts for /config */
     const char *const *strategies; /* [dims.strategies] names */

@@ -42,17 +42,20 @@ typedef struct moe_strategy_view {
     moe_ratio speedup[MOE_N_CLOCKS];   /* reference / this, paired */
     double phase[MOE_N_CLOCKS][MOE_N_PHASES]; /* s, median over samples; gpu:
                                            exposed */
-    double hidden; /* s, gpu clock: what attention hides, likewise */
+    double hidden; /* s, gpu clock: what attention hides; median over
+                      samples */
     double source[MOE_N_PHASES][MOE_N_PRICE_SOURCES]; /* share of the gpu
                                            clock's prices by moe_price_source;
                                            NaN: not recorded */
-    double wait; /* s, wall: barrier time, mean over ranks, likewise */
-    moe_summary imbalance;    /* max/mean pairs over GPUs, per sample */
-    moe_summary skewness;     /* of the true load, likewise */
-    moe_summary error;        /* of the predicted distribution, likewise */
-    moe_summary top1, recall; /* likewise */
+    double
+        wait; /* s, wall: barrier time, mean over ranks, median over samples */
+    moe_summary imbalance; /* max/mean pairs over GPUs, per sample */
+    moe_summary
+        skewness;      /* max/mean of the true load over experts, per sample */
+    moe_summary error; /* of the predicted distribution, per sample */
+    moe_summary top1, recall; /* shares predicted, per sample */
     moe_summary in_place;     /* share of pairs in place before dispatch, with
-                                 direct routing; likewise */
+                                 direct routing, per sample */
     /* Pairs of the busiest GPU over the mean: imbalance = bound + room +
        planner + prediction + split, sample by sample. */
     moe_summary regret_split, regret_prediction, regret_planner, regret_room;
@@ -61,8 +64,8 @@ typedef struct moe_strategy_view {
     double wire_bytes;       /* B per iteration, mean */
     double dispatch_bytes;   /* B per iteration and layer, all GPUs, mean */
     double remote_share;     /* of dispatch_bytes that leaves its GPU */
-    double ahead_bytes;      /* B sent before dispatch by direct routing,
-                                 likewise */
+    double ahead_bytes;      /* B sent before dispatch by direct routing, per
+                                iteration and layer, all GPUs, mean */
     moe_summary planner_cpu; /* s per iteration, sum over layers */
 } moe_strategy_view;
 
@@ -74,8 +77,9 @@ typedef struct moe_view {
     char model[64], cluster[64]; /* "" where the run did not say */
     char trace[256];
     int top_k;    /* 0: the run did not say */
-    char ffn[32]; /* back end of the executed FFN; "" likewise */
-    double scale; /* that divided executed sizes; 0 likewise */
+    char ffn[32]; /* back end of the executed FFN; "" where the run did not
+                     say */
+    double scale; /* that divided executed sizes; 0 where the run did not say */
     char reference[64];
     int reference_index;
     moe_ledger_dims dims;

@@ -16,17 +16,16 @@ static int n_layers(const moe_engine *e)
 
 moe_status moe_engine_coordination_init(moe_engine *e, moe_error *err)
 {
-    moe_coordination_room *room = &e->room;
+    moe_coordination_scratch *c = &e->coordination;
     const size_t l = (size_t)n_layers(e), x = (size_t)e->p.model->experts;
     const moe_plan widest = {
         .layers = n_layers(e), .gpus = e->layout.gpus, .slots = e->max_slots};
-    room->load_sum = moe_array_new(l * x, sizeof *room->load_sum, err);
-    room->load = moe_array_new(x, sizeof *room->load, err);
-    room->share = moe_array_new(x, sizeof *room->share, err);
-    room->moves =
-        moe_array_new(l * (size_t)e->layout.gpus * (size_t)e->max_slots,
-                      sizeof *room->moves, err);
-    room->wire = moe_array_new(moe_plan_wire_max(&widest), 1, err);
+    c->load_sum = moe_array_new(l * x, sizeof *c->load_sum, err);
+    c->load = moe_array_new(x, sizeof *c->load, err);
+    c->share = moe_array_new(x, sizeof *c->share, err);
+    c->moves = moe_array_new(l * (size_t)e->layout.gpus * (size_t)e->max_slots,
+                             sizeof *c->moves, err);
+    c->wire = moe_array_new(moe_plan_wire_max(&widest), 1, err);
     moe_to_int(l * x, "layers times experts", err);
     moe_to_int(moe_plan_wire_max(&widest), "bytes of a plan", err);
     return err->status;
@@ -34,11 +33,11 @@ moe_status moe_engine_coordination_init(moe_engine *e, moe_error *err)
 
 void moe_engine_coordination_fini(moe_engine *e)
 {
-    free(e->room.wire);
-    free(e->room.moves);
-    free(e->room.share);
-    free(e->room.load);
-    free(e->room.load_sum);
+    free(e->coordination.wire);
+    free(e->coordination.moves);
+    free(e->coordination.share);
+    free(e->coordination.load);
+    free(e->coordination.load_sum);
 }
 
 static bool replicated(const moe_engine *e)
@@ -55,7 +54,7 @@ void moe_engine_predict(moe_engine *e, moe_runner *r)
     for (int l = 0; l < n_layers(e); l++)
         moe_predictor_load(
             r->spec->predictor, r->forecast, r->predictor, e->it.batch, l,
-            e->it.predicted_experts + (size_t)l * pairs, e->room.share,
+            e->it.predicted_experts + (size_t)l * pairs, e->coordination.share,
             e->it.predicted_load + (size_t)l * n_e);
     moe_inject(e->ctx, MOE_SITE_PREDICT);
     moe_engine_charge(e, MOE_PHASE_PREDICT, 0, n_layers(e), start);
@@ -68,10 +67,10 @@ static void collect(moe_engine *e)
     const moe_stamp start = moe_stamp_now();
     const int n = n_layers(e) * e->it.batch->experts;
     if (replicated(e))
-        MOE_MPI(MPI_Allreduce(e->it.predicted_load, e->room.load_sum, n,
+        MOE_MPI(MPI_Allreduce(e->it.predicted_load, e->coordination.load_sum, n,
                               MPI_UINT64_T, MPI_SUM, e->ctx->comm));
     else
-        MOE_MPI(MPI_Reduce(e->it.predicted_load, e->room.load_sum, n,
+        MOE_MPI(MPI_Reduce(e->it.predicted_load, e->coordination.load_sum, n,
                            MPI_UINT64_T, MPI_SUM, e->coordinator,
                            e->ctx->comm));
     moe_engine_charge(e, MOE_PHASE_COLLECT, 0, n_layers(e), start);
@@ -80,14 +79,14 @@ static void collect(moe_engine *e)
 static void plan_layer(moe_engine *e, moe_runner *r, int l)
 {
     const int n_e = e->it.batch->experts;
-    const uint64_t *sum = e->room.load_sum + (size_t)l * (size_t)n_e;
+    const uint64_t *sum = e->coordination.load_sum + (size_t)l * (size_t)n_e;
     for (int x = 0; x < n_e; x++)
-        e->room.load[x] = (double)sum[x] / MOE_LOAD_ONE;
+        e->coordination.load[x] = (double)sum[x] / MOE_LOAD_ONE;
     moe_plan_layer current = moe_plan_at(&r->plan, l);
     moe_plan_layer next = moe_plan_at(&r->next, l);
     const double before = moe_clock_read(CLOCK_PROCESS_CPUTIME_ID);
-    moe_status s = r->spec->planner->plan(r->planner, e->room.load, &current,
-                                          &next, &e->ctx->err);
+    moe_status s = r->spec->planner->plan(r->planner, e->coordination.load,
+                                          &current, &next, &e->ctx->err);
     if (s == MOE_OK)
         moe_plan_layer_settle(&current, &next);
     e->it.planner_cpu[l] = moe_clock_read(CLOCK_PROCESS_CPUTIME_ID) - before;
@@ -107,8 +106,8 @@ static void plan(moe_engine *e, moe_runner *r)
     if (moe_inject(e->ctx, MOE_SITE_PLAN) || e->ctx->err.status != MOE_OK)
         moe_plan_copy(&r->next, &r->plan);
     if (!replicated(e))
-        e->it.wire_bytes =
-            moe_plan_encode(&r->plan, &r->next, 0, n_layers(e), e->room.wire);
+        e->it.wire_bytes = moe_plan_encode(&r->plan, &r->next, 0, n_layers(e),
+                                           e->coordination.wire);
     moe_engine_charge(e, MOE_PHASE_PLAN, 0, n_layers(e), start);
 }
 
@@ -150,10 +149,11 @@ static void tell(moe_engine *e, moe_runner *r)
                       e->ctx->comm));
     if (e->it.wire_bytes == 0)
         return;
-    MOE_MPI(MPI_Bcast(e->room.wire, (int)e->it.wire_bytes, MPI_BYTE,
+    MOE_MPI(MPI_Bcast(e->coordination.wire, (int)e->it.wire_bytes, MPI_BYTE,
                       e->coordinator, e->ctx->comm));
     if (r->planner == NULL)
-        moe_plan_decode(&r->next, e->room.wire, e->it.wire_bytes, &e->ctx->err);
+        moe_plan_decode(&r->next, e->coordination.wire, e->it.wire_bytes,
+                        &e->ctx->err);
 }
 
 static void broadcast(moe_engine *e, moe_runner *r)
@@ -172,7 +172,7 @@ static void note_moves(moe_engine *e, size_t n_moves)
 {
     const double bytes = moe_model_expert_bytes(e->p.model);
     for (size_t m = 0; m < n_moves; m++) {
-        const moe_move *v = &e->room.moves[m];
+        const moe_move *v = &e->coordination.moves[m];
         moe_layer_facts *f = &e->it.facts[v->layer];
         int far = moe_layout_node(&e->layout, v->from_gpu) !=
                   moe_layout_node(&e->layout, v->to_gpu);
@@ -189,9 +189,9 @@ void moe_engine_migrate(moe_engine *e, moe_runner *r)
     moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_MIGRATE, 0, n_layers(e));
     const moe_stamp start = moe_stamp_now();
     size_t n = moe_plan_moves(&r->plan, &r->next, 0, n_layers(e), &e->layout,
-                              e->room.moves);
+                              e->coordination.moves);
     if (e->gpu >= 0)
-        moe_slots_migrate(&r->weights, e->room.moves, n, e->gpu_comm);
+        moe_slots_migrate(&r->weights, e->coordination.moves, n, e->gpu_comm);
     for (int l = 0; l < n_layers(e); l++) {
         moe_plan_layer next = moe_plan_at(&r->next, l);
         moe_replicas_index(&r->replicas[l], &next);

@@ -358,16 +358,16 @@ static const block *block_for(const dnnl_state *s, uint32_t rows)
     return &s->block[b];
 }
 
-static moe_status run(void *state, const moe_ffn_work *work, moe_error *err)
+static moe_status run(void *state, const moe_ffn_input *input, moe_error *err)
 {
     dnnl_state *s = state;
     dnnl_status_t rc = s->filled;
-    char *at = work->data;
-    for (int k = 0; k < work->slots && rc == dnnl_success; k++) {
-        if (work->rows[k] == 0)
+    char *at = input->data;
+    for (int k = 0; k < input->slots && rc == dnnl_success; k++) {
+        if (input->rows[k] == 0)
             continue;
-        rc = use_weights(s, work->weights[k]);
-        for (uint32_t left = work->rows[k]; left > 0 && rc == dnnl_success;) {
+        rc = use_weights(s, input->weights[k]);
+        for (uint32_t left = input->rows[k]; left > 0 && rc == dnnl_success;) {
             const block *b = block_for(s, left);
             rc = run_block(s, b, at);
             at += b->rows * s->row_bytes;

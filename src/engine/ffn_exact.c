@@ -51,20 +51,20 @@ static void fill_rows(void *state, const moe_batch *batch, void *rows_out)
                sizeof batch->id[t]);
 }
 
-static moe_status run(void *state, const moe_ffn_work *work, moe_error *err)
+static moe_status run(void *state, const moe_ffn_input *input, moe_error *err)
 {
     const exact_state *s = state;
-    char *row = work->data;
-    for (int k = 0; k < work->slots; k++) {
+    char *row = input->data;
+    for (int k = 0; k < input->slots; k++) {
         moe_expert_tag tag = {0};
-        if (work->rows[k] > 0)
-            memcpy(&tag, work->weights[k], sizeof tag);
-        if (work->rows[k] > 0 && tag.magic != MOE_EXPERT_MAGIC)
+        if (input->rows[k] > 0)
+            memcpy(&tag, input->weights[k], sizeof tag);
+        if (input->rows[k] > 0 && tag.magic != MOE_EXPERT_MAGIC)
             return moe_fail(err, MOE_INVALID,
                             "exact check: slot %d got rows but holds no "
                             "expert",
                             k);
-        for (uint32_t r = 0; r < work->rows[k]; r++, row += s->row_bytes) {
+        for (uint32_t r = 0; r < input->rows[k]; r++, row += s->row_bytes) {
             uint64_t token = 0;
             memcpy(&token, row, sizeof token);
             uint64_t result = expert_of(token, tag.expert, tag.layer);

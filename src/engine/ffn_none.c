@@ -26,9 +26,9 @@ static void fill_rows(void *state, const moe_batch *batch, void *rows_out)
     memset(rows_out, 0, ((const none_state *)state)->row_bytes * batch->own);
 }
 
-static moe_status run(void *state, const moe_ffn_work *work, moe_error *err)
+static moe_status run(void *state, const moe_ffn_input *input, moe_error *err)
 {
-    (void)state, (void)work, (void)err;
+    (void)state, (void)input, (void)err;
     return MOE_OK;
 }
 

@@ -66,8 +66,8 @@ typedef struct moe_layer_facts {
     double dispatch_bytes[2]; /* full-size rows of the exchange of dispatch,
                                  max(sent, received); 0: within the node, 1:
                                  across nodes */
-    double combine_bytes[2];  /* of the one that brings them home, likewise */
-    double move_sent[2], move_received[2]; /* full-size weights, likewise */
+    double combine_bytes[2];  /* the same of the exchange of combine */
+    double move_sent[2], move_received[2]; /* full-size weights */
     int64_t moved;                         /* full-size weights of all GPUs */
     uint64_t rows;   /* that this GPU's replicas computed */
     uint64_t placed; /* of them, those that direct routing had brought */
@@ -99,20 +99,20 @@ typedef struct moe_iteration {
 } moe_iteration;
 
 /* Scratch of coordinate.c. */
-typedef struct moe_coordination_room {
+typedef struct moe_coordination_scratch {
     uint64_t *load_sum; /* [layers][experts] predicted by all ranks, in
                            1/MOE_LOAD_ONE pair */
     double *load;       /* [experts] pairs */
     double *share;      /* [experts] */
     moe_move *moves;    /* [layers][gpus][max_slots] */
     uint8_t *wire;      /* encoded plan */
-} moe_coordination_room;
+} moe_coordination_scratch;
 
 /* Counts to be added up over ranks while an iteration is recorded. */
-typedef struct moe_record_room {
+typedef struct moe_record_scratch {
     uint64_t *load; /* [layers][experts] predicted, in 1/MOE_LOAD_ONE pair */
     uint64_t *hits; /* [layers][3] first experts right, pairs right, in place */
-} moe_record_room;
+} moe_record_scratch;
 
 /* What the checks of a run compare and have found. */
 typedef struct moe_checks {
@@ -158,8 +158,8 @@ struct moe_engine {
     int max_slots;
 
     moe_iteration it; /* in progress */
-    moe_coordination_room room;
-    moe_record_room record;
+    moe_coordination_scratch coordination;
+    moe_record_scratch recording;
     moe_checks checks;
     moe_regrets regrets;
 };
@@ -227,7 +227,7 @@ void moe_engine_coordination_fini(moe_engine *e);
 void moe_engine_predict(moe_engine *e, moe_runner *r);
 void moe_engine_coordinate(moe_engine *e, moe_runner *r);
 
-/* From e->room.load_sum to r->next on all ranks. */
+/* From e->coordination.load_sum to r->next on all ranks. */
 void moe_engine_plan(moe_engine *e, moe_runner *r);
 
 /* Weights travel to their slots in r->next, which then is in force. */

@@ -62,14 +62,14 @@ static void run_experts(moe_engine *e, moe_runner *r, int layer,
 {
     const moe_stamp start = moe_stamp_now();
     moe_dispatch *d = e->dispatch;
-    moe_ffn_work work = {.slots = r->slots,
-                         .weights = r->weights.weights +
-                                    (size_t)layer * (size_t)r->slots,
-                         .rows = moe_dispatch_get_rows(d).of_slot,
-                         .data = moe_dispatch_group(d)};
-    ffn->run(ffn_state, &work, &e->ctx->err);
+    moe_ffn_input input = {.slots = r->slots,
+                           .weights = r->weights.weights +
+                                      (size_t)layer * (size_t)r->slots,
+                           .rows = moe_dispatch_get_rows(d).of_slot,
+                           .data = moe_dispatch_group(d)};
+    ffn->run(ffn_state, &input, &e->ctx->err);
     moe_inject(e->ctx, MOE_SITE_FFN);
-    corrupt(e, work.data);
+    corrupt(e, input.data);
     moe_dispatch_ungroup(d);
     moe_engine_charge(e, MOE_PHASE_FFN, layer, layer + 1, start);
 }

@@ -10,27 +10,27 @@
 
 static moe_regret_reference *find_reference(const moe_engine *e, int slots)
 {
-    for (int y = 0; y < e->regrets.n_references; y++)
-        if (e->regrets.reference[y].slots == slots)
-            return &e->regrets.reference[y];
+    for (int i = 0; i < e->regrets.n_references; i++)
+        if (e->regrets.reference[i].slots == slots)
+            return &e->regrets.reference[i];
     return NULL;
 }
 
 static void make_reference(moe_engine *e, int slots, moe_error *err)
 {
     const size_t l = (size_t)e->p.n_layers;
-    moe_regret_reference *y = &e->regrets.reference[e->regrets.n_references];
+    moe_regret_reference *ref = &e->regrets.reference[e->regrets.n_references];
     const moe_planner_env env = {
         .layout = e->layout, .experts = e->p.model->experts, .slots = slots};
-    y->regret = moe_regret_new(&env, err);
-    if (y->regret == NULL)
+    ref->regret = moe_regret_new(&env, err);
+    if (ref->regret == NULL)
         return;
-    y->slots = slots;
-    y->iteration = UINT64_MAX;
+    ref->slots = slots;
+    ref->iteration = UINT64_MAX;
     e->regrets.n_references++; /* from here on fini finds it */
-    y->best = moe_array_new(l, sizeof *y->best, err);
-    y->bound = moe_array_new(l, sizeof *y->bound, err);
-    moe_plan_init(&y->plan, 1, env.experts, env.layout.gpus, slots, err);
+    ref->best = moe_array_new(l, sizeof *ref->best, err);
+    ref->bound = moe_array_new(l, sizeof *ref->bound, err);
+    moe_plan_init(&ref->plan, 1, env.experts, env.layout.gpus, slots, err);
 }
 
 moe_status moe_engine_regret_init(moe_engine *e, moe_error *err)
@@ -60,11 +60,11 @@ moe_status moe_engine_regret_init(moe_engine *e, moe_error *err)
 
 void moe_engine_regret_fini(moe_engine *e)
 {
-    for (int y = 0; y < e->regrets.n_references; y++) {
-        moe_regret_free(e->regrets.reference[y].regret);
-        moe_plan_fini(&e->regrets.reference[y].plan);
-        free(e->regrets.reference[y].best);
-        free(e->regrets.reference[y].bound);
+    for (int i = 0; i < e->regrets.n_references; i++) {
+        moe_regret_free(e->regrets.reference[i].regret);
+        moe_plan_fini(&e->regrets.reference[i].plan);
+        free(e->regrets.reference[i].best);
+        free(e->regrets.reference[i].bound);
     }
     free(e->regrets.reference);
     free(e->regrets.load);
@@ -91,35 +91,35 @@ static const double *true_load(const moe_engine *e, int layer)
 }
 
 /* Strategies with as many slots share these: they depend on the load alone. */
-static void measure_load(const moe_engine *e, moe_regret_reference *y)
+static void measure_load(const moe_engine *e, moe_regret_reference *ref)
 {
-    if (y->iteration == e->it.batch->iteration)
+    if (ref->iteration == e->it.batch->iteration)
         return;
-    y->iteration = e->it.batch->iteration;
+    ref->iteration = e->it.batch->iteration;
     for (int l = 0; l < e->p.n_layers; l++) {
         const double *load = true_load(e, l);
-        y->best[l] = whole(moe_regret_best(y->regret, load));
-        y->bound[l] = whole(moe_regret_bound(y->regret, load));
+        ref->best[l] = whole(moe_regret_best(ref->regret, load));
+        ref->bound[l] = whole(moe_regret_bound(ref->regret, load));
     }
 }
 
 /* What the strategy's planner would have made of the true load, from the
  * placement with which the iteration began. */
 static int32_t ask_oracle_planner(const moe_engine *e, const moe_runner *r,
-                                  moe_regret_reference *y, int layer,
+                                  moe_regret_reference *ref, int layer,
                                   const double *load)
 {
     moe_error *err = &e->ctx->err;
-    const moe_plan_layer found = moe_plan_at(&r->plan_before, layer);
-    moe_plan_layer next = moe_plan_at(&y->plan, 0);
-    if (r->spec->planner->plan(r->oracle_planner, load, &found, &next, err) !=
+    const moe_plan_layer before = moe_plan_at(&r->plan_before, layer);
+    moe_plan_layer next = moe_plan_at(&ref->plan, 0);
+    if (r->spec->planner->plan(r->oracle_planner, load, &before, &next, err) !=
         MOE_OK) {
         moe_error_prefix(err, "strategy %s: its plan of the true load",
                          r->spec->name);
         return -1;
     }
     return whole(
-        moe_regret_busiest(y->regret, &next, load, MOE_DIVISION_MINMAX));
+        moe_regret_busiest(ref->regret, &next, load, MOE_DIVISION_MINMAX));
 }
 
 static int32_t least(int32_t a, int32_t b)
@@ -128,20 +128,20 @@ static int32_t least(int32_t a, int32_t b)
 }
 
 static void record_layer(const moe_engine *e, const moe_runner *r,
-                         moe_regret_reference *y, int layer, int32_t *level)
+                         moe_regret_reference *ref, int layer, int32_t *level)
 {
     const double *load = true_load(e, layer);
     const moe_plan_layer plan = moe_plan_at(&r->plan, layer);
     level[MOE_LEVEL_ACTUAL] = (int32_t)e->regrets.busiest[layer];
-    level[MOE_LEVEL_MINMAX] =
-        whole(moe_regret_busiest(y->regret, &plan, load, MOE_DIVISION_MINMAX));
+    level[MOE_LEVEL_MINMAX] = whole(
+        moe_regret_busiest(ref->regret, &plan, load, MOE_DIVISION_MINMAX));
     level[MOE_LEVEL_ORACLE_PLAN] =
-        r->oracle_planner != NULL ? ask_oracle_planner(e, r, y, layer, load)
+        r->oracle_planner != NULL ? ask_oracle_planner(e, r, ref, layer, load)
                                   : level[MOE_LEVEL_MINMAX];
     level[MOE_LEVEL_BEST] =
-        least(y->best[layer],
+        least(ref->best[layer],
               least(level[MOE_LEVEL_MINMAX], level[MOE_LEVEL_ORACLE_PLAN]));
-    level[MOE_LEVEL_BOUND] = y->bound[layer];
+    level[MOE_LEVEL_BOUND] = ref->bound[layer];
 }
 
 void moe_engine_regret_record(const moe_engine *e, const moe_runner *r, int i,
@@ -157,12 +157,12 @@ void moe_engine_regret_record(const moe_engine *e, const moe_runner *r, int i,
                        0, e->ctx->comm));
     if (!root)
         return;
-    moe_regret_reference *y = find_reference(e, r->slots);
-    measure_load(e, y);
+    moe_regret_reference *ref = find_reference(e, r->slots);
+    measure_load(e, ref);
     for (int l = 0; l < e->p.n_layers && e->ctx->err.status == MOE_OK; l++) {
         int32_t level[MOE_N_LEVELS];
         const size_t at = moe_ledger_at(ledger, r->index, i, l);
-        record_layer(e, r, y, l, level);
+        record_layer(e, r, ref, l, level);
         for (int v = 0; v < MOE_N_LEVELS; v++)
             moe_ledger_busiest(ledger, (moe_level)v)[at] = level[v];
     }

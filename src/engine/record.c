@@ -8,18 +8,18 @@
 moe_status moe_engine_record_init(moe_engine *e, moe_error *err)
 {
     const size_t l = (size_t)e->p.n_layers, x = (size_t)e->p.model->experts;
-    e->record.load = moe_array_new(l * x, sizeof *e->record.load, err);
-    e->record.hits = moe_array_new(3 * l, sizeof *e->record.hits, err);
+    e->recording.load = moe_array_new(l * x, sizeof *e->recording.load, err);
+    e->recording.hits = moe_array_new(3 * l, sizeof *e->recording.hits, err);
     return err->status;
 }
 
 void moe_engine_record_fini(moe_engine *e)
 {
-    free(e->record.hits);
-    free(e->record.load);
+    free(e->recording.hits);
+    free(e->recording.load);
 }
 
-static size_t n_le(const moe_engine *e)
+static size_t n_loads(const moe_engine *e)
 {
     return (size_t)e->p.n_layers * (size_t)e->it.batch->experts;
 }
@@ -28,13 +28,13 @@ static void record_times(const moe_engine *e, const moe_runner *r, int i,
                          moe_ledger *ledger)
 {
     for (int l = 0; l < e->p.n_layers; l++) {
-        const size_t sil = moe_ledger_at(ledger, r->index, i, l);
-        const size_t at = sil * MOE_N_PHASES;
+        const size_t cell = moe_ledger_at(ledger, r->index, i, l);
+        const size_t at = cell * MOE_N_PHASES;
         const moe_layer_times *t = &e->it.times[l];
         memcpy(ledger->wall + at, t->wall, sizeof t->wall);
         memcpy(ledger->cpu + at, t->cpu, sizeof t->cpu);
         memcpy(ledger->wait + at, t->wait, sizeof t->wait);
-        ledger->rank_pairs[sil] =
+        ledger->rank_pairs[cell] =
             e->gpu >= 0 ? (int32_t)e->it.facts[l].rows : 0;
     }
 }
@@ -44,15 +44,15 @@ static void record_work(const moe_engine *e, const moe_runner *r, int i,
                         moe_ledger *ledger)
 {
     for (int l = 0; l < e->p.n_layers && e->gpu >= 0; l++) {
-        const size_t sil = moe_ledger_at(ledger, r->index, i, l);
+        const size_t cell = moe_ledger_at(ledger, r->index, i, l);
         const moe_layer_facts *f = &e->it.facts[l];
         const uint32_t *rows =
             e->it.slot_rows + (size_t)l * (size_t)e->max_slots;
-        int32_t *pairs = ledger->slot_pairs + sil * (size_t)ledger->dims.slots;
+        int32_t *pairs = ledger->slot_pairs + cell * (size_t)ledger->dims.slots;
         for (int s = 0; s < r->slots; s++)
             pairs[s] = (int32_t)rows[s];
         for (size_t far = 0; far < MOE_N_LINKS; far++) {
-            const size_t at = sil * MOE_N_LINKS + far;
+            const size_t at = cell * MOE_N_LINKS + far;
             moe_ledger_exchange(ledger, MOE_EXCHANGE_DISPATCH)[at] =
                 (int64_t)f->dispatch_bytes[far];
             moe_ledger_exchange(ledger, MOE_EXCHANGE_COMBINE)[at] =
@@ -70,8 +70,8 @@ static void record_error(const moe_engine *e, const moe_runner *r, int i,
 {
     const int n_e = e->it.batch->experts;
     for (int l = 0; l < e->p.n_layers; l++) {
-        const size_t sil = moe_ledger_at(ledger, r->index, i, l);
-        double *pairs = ledger->predicted_pairs + sil * (size_t)n_e;
+        const size_t cell = moe_ledger_at(ledger, r->index, i, l);
+        double *pairs = ledger->predicted_pairs + cell * (size_t)n_e;
         double sum = 0.0, truth = 0.0, error = 0.0;
         for (int x = 0; x < n_e; x++) {
             pairs[x] = (double)predicted[l * n_e + x] / MOE_LOAD_ONE;
@@ -81,7 +81,7 @@ static void record_error(const moe_engine *e, const moe_runner *r, int i,
         for (int x = 0; x < n_e; x++)
             error += fabs(pairs[x] / sum -
                           (double)e->it.batch->true_pairs[l * n_e + x] / truth);
-        ledger->error[sil] = error;
+        ledger->error[cell] = error;
     }
 }
 
@@ -107,23 +107,24 @@ static void record_hits(const moe_engine *e, const moe_runner *r, int i,
     if (r->forecast != MOE_FORECAST_TOKENS)
         return;
     const int n = 3 * e->p.n_layers;
-    memset(e->record.hits, 0, (size_t)n * sizeof *e->record.hits);
+    memset(e->recording.hits, 0, (size_t)n * sizeof *e->recording.hits);
     for (int l = 0; l < e->p.n_layers; l++) {
-        count_hits(e, l, e->record.hits + 3 * l);
-        e->record.hits[3 * l + 2] = e->gpu >= 0 ? e->it.facts[l].placed : 0;
+        count_hits(e, l, e->recording.hits + 3 * l);
+        e->recording.hits[3 * l + 2] = e->gpu >= 0 ? e->it.facts[l].placed : 0;
     }
     const bool root = e->ctx->rank == 0;
-    MOE_MPI(MPI_Reduce(root ? MPI_IN_PLACE : e->record.hits, e->record.hits, n,
-                       MPI_UINT64_T, MPI_SUM, 0, e->ctx->comm));
+    MOE_MPI(MPI_Reduce(root ? MPI_IN_PLACE : e->recording.hits,
+                       e->recording.hits, n, MPI_UINT64_T, MPI_SUM, 0,
+                       e->ctx->comm));
     const double tokens = (double)e->it.batch->tokens;
     for (int l = 0; l < e->p.n_layers && root; l++) {
-        const size_t sil = moe_ledger_at(ledger, r->index, i, l);
-        const uint64_t *t = e->record.hits + 3 * l;
-        ledger->recall[sil] = (double)t[1] / (tokens * e->it.batch->top_k);
+        const size_t cell = moe_ledger_at(ledger, r->index, i, l);
+        const uint64_t *t = e->recording.hits + 3 * l;
+        ledger->recall[cell] = (double)t[1] / (tokens * e->it.batch->top_k);
         if (e->p.trace->ordered)
-            ledger->top1[sil] = (double)t[0] / tokens;
+            ledger->top1[cell] = (double)t[0] / tokens;
         if (r->direct)
-            ledger->in_place[sil] =
+            ledger->in_place[cell] =
                 (double)t[2] / (tokens * e->it.batch->top_k);
     }
 }
@@ -133,14 +134,15 @@ static void record_plan(const moe_engine *e, const moe_runner *r, int i,
 {
     const int slots = ledger->dims.slots;
     for (int l = 0; l < e->p.n_layers; l++) {
-        const size_t sil = moe_ledger_at(ledger, r->index, i, l);
+        const size_t cell = moe_ledger_at(ledger, r->index, i, l);
         const moe_plan_layer p = moe_plan_at(&r->plan, l);
-        ledger->moved_bytes[sil] = e->it.facts[l].moved;
-        ledger->planner_time[sil] = e->it.planner_cpu[l];
+        ledger->moved_bytes[cell] = e->it.facts[l].moved;
+        ledger->planner_time[cell] = e->it.planner_cpu[l];
         for (int g = 0; g < p.gpus; g++)
             for (int s = 0; s < p.slots; s++) {
-                size_t to = (sil * (size_t)p.gpus + (size_t)g) * (size_t)slots +
-                            (size_t)s;
+                size_t to =
+                    (cell * (size_t)p.gpus + (size_t)g) * (size_t)slots +
+                    (size_t)s;
                 int from = g * p.slots + s;
                 ledger->slot_expert[to] = p.expert[from];
                 ledger->slot_quota[to] = (double)p.quota[from] / MOE_QUOTA_ONE;
@@ -159,17 +161,17 @@ static void record_global(const moe_engine *e, const moe_runner *r, int i,
         ledger->ahead_bytes[to] += e->it.ahead_bytes[g];
     }
     if (e->ctx->rank == 0) {
-        int32_t *truth = ledger->true_pairs + (size_t)i * n_le(e);
-        for (size_t x = 0; x < n_le(e); x++)
+        int32_t *truth = ledger->true_pairs + (size_t)i * n_loads(e);
+        for (size_t x = 0; x < n_loads(e); x++)
             truth[x] = (int32_t)e->it.batch->true_pairs[x];
         record_plan(e, r, i, ledger);
     }
     if (!e->it.predicts)
         return;
-    MOE_MPI(MPI_Reduce(e->it.predicted_load, e->record.load, (int)n_le(e),
+    MOE_MPI(MPI_Reduce(e->it.predicted_load, e->recording.load, (int)n_loads(e),
                        MPI_UINT64_T, MPI_SUM, 0, e->ctx->comm));
     if (e->ctx->rank == 0)
-        record_error(e, r, i, e->record.load, ledger);
+        record_error(e, r, i, e->recording.load, ledger);
     record_hits(e, r, i, ledger);
 }
 

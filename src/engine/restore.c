@@ -6,13 +6,13 @@
 /* Rank 0 has the plans of the last iteration from the file. */
 static void fill_plan(const moe_ledger *ledger, int s, int i, moe_plan *plan)
 {
-    const size_t room = (size_t)ledger->dims.slots;
+    const size_t most = (size_t)ledger->dims.slots; /* of any strategy */
     for (int l = 0; l < plan->layers; l++) {
         const moe_plan_layer p = moe_plan_at(plan, l);
         const size_t at = moe_ledger_at(ledger, s, i, l) * (size_t)p.gpus;
         for (int g = 0; g < p.gpus; g++)
             for (int k = 0; k < p.slots; k++) {
-                const size_t from = (at + (size_t)g) * room + (size_t)k;
+                const size_t from = (at + (size_t)g) * most + (size_t)k;
                 const int to = g * p.slots + k;
                 p.expert[to] = ledger->slot_expert[from];
                 p.quota[to] =
@@ -41,8 +41,10 @@ static void restore_next(moe_engine *e, moe_runner *r, int last,
                                         (size_t)e->p.model->experts
                               : NULL;
     for (size_t j = 0; pairs != NULL && j < n; j++)
-        e->room.load_sum[j] = (uint64_t)llround(pairs[j] * MOE_LOAD_ONE);
-    MOE_MPI(MPI_Bcast(e->room.load_sum, (int)n, MPI_UINT64_T, 0, e->ctx->comm));
+        e->coordination.load_sum[j] =
+            (uint64_t)llround(pairs[j] * MOE_LOAD_ONE);
+    MOE_MPI(MPI_Bcast(e->coordination.load_sum, (int)n, MPI_UINT64_T, 0,
+                      e->ctx->comm));
     moe_engine_plan(e, r);
 }
 

@@ -121,7 +121,7 @@ void moe_target_publish(const char *path, const char *partial, bool force,
 typedef struct moe_blocks {
     bool mpio; /* all ranks write; else rank 0 writes what it gathers */
     hid_t dataset[MOE_N_FIELDS]; /* open where written, else invalid */
-    hid_t progress;              /* of /resume, likewise */
+    hid_t progress;              /* of /resume, open where written */
     hid_t journal[MOE_N_TRAFFIC];
     int copy;   /* of the journal, that is valid */
     hid_t xfer; /* of the ranks' columns: collective with mpio */

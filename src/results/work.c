@@ -21,7 +21,7 @@ enum {
 };
 
 /* A file being read, and buffers for one cell as it lies there. */
-typedef struct desk {
+typedef struct work_reader {
     moe_reader rd;
     moe_work w;
     int iteration[SAMPLES][ENTRIES]; /* -1: spare */
@@ -32,7 +32,7 @@ typedef struct desk {
     double *exchange_bytes[MOE_N_EXCHANGES]; /* [links][ranks] */
     double *truth;                           /* [experts] */
     char *planned; /* [iterations] a plan was made in it */
-} desk;
+} work_reader;
 
 static const moe_field_id fields[] = {
     MOE_FIELD_GPU,
@@ -74,27 +74,27 @@ static bool is_whole(const moe_view *v, int sample)
 }
 
 /* Iterations that plan, and of the others as many as there is room for. */
-static void choose_entries(desk *d, int sample, int row)
+static void choose_entries(work_reader *r, int sample, int row)
 {
-    const int n = d->rd.view->period, first = sample * n;
+    const int n = r->rd.view->period, first = sample * n;
     int plans = 0, other = 0, taken = 0;
     for (int j = 0; j < n; j++)
-        plans += d->planned[first + j];
-    if (plans >= d->w.entries)
+        plans += r->planned[first + j];
+    if (plans >= r->w.entries)
         plans = 0; /* then they are as good as others */
-    const int others = n - plans, room = d->w.entries - plans;
+    const int others = n - plans, room = r->w.entries - plans;
     const int kept = others < room ? others : room;
-    double *weight = d->w.weight + row * d->w.entries;
+    double *weight = r->w.weight + row * r->w.entries;
     for (int j = 0; j < n; j++) {
-        const bool plan = plans > 0 && d->planned[first + j];
+        const bool plan = plans > 0 && r->planned[first + j];
         const int before = plan ? 0 : other++ * kept / others;
         if (!plan && before == other * kept / others)
             continue;
-        d->iteration[row][taken] = first + j;
+        r->iteration[row][taken] = first + j;
         weight[taken++] = plan ? 1.0 / n : (double)others / kept / n;
     }
-    while (taken < d->w.entries)
-        d->iteration[row][taken++] = -1;
+    while (taken < r->w.entries)
+        r->iteration[row][taken++] = -1;
 }
 
 static int least(int a, int b)
@@ -102,13 +102,13 @@ static int least(int a, int b)
     return a < b ? a : b;
 }
 
-static void choose(desk *d)
+static void choose(work_reader *r)
 {
-    const moe_view *v = d->rd.view;
+    const moe_view *v = r->rd.view;
     const int all = v->dims.iterations / v->period;
     const int each = v->dims.strategies * least(v->dims.gpus, MOE_WORK_GPUS);
     const int room = BUDGET / each > 1 ? BUDGET / each : 1;
-    moe_work *w = &d->w;
+    moe_work *w = &r->w;
     int whole = 0, seen = 0;
     for (int k = 0; k < all; k++)
         whole += is_whole(v, k);
@@ -120,27 +120,28 @@ static void choose(desk *d)
     w->strategies = v->dims.strategies;
     w->slots = v->dims.slots;
     if (whole == 0) {
-        moe_fail(d->rd.err, MOE_USAGE, "nothing was measured");
+        moe_fail(r->rd.err, MOE_USAGE, "nothing was measured");
         return;
     }
     w->layers =
         least(least(v->dims.layers, LAYERS), room / (w->samples * w->entries));
     w->weight = moe_array_new((size_t)(w->samples * w->entries),
-                              sizeof *w->weight, d->rd.err);
+                              sizeof *w->weight, r->rd.err);
     for (int l = 0; l < w->layers; l++)
-        d->layer[l] = l * v->dims.layers / w->layers;
+        r->layer[l] = l * v->dims.layers / w->layers;
     for (int k = 0, row = 0; k < all && w->weight != NULL; k++) {
         if (!is_whole(v, k))
             continue;
         if (seen++ == row * whole / w->samples && row < w->samples)
-            choose_entries(d, k, row++);
+            choose_entries(r, k, row++);
     }
 }
 
 /* ---- cells ---- */
 
 /* Where a cell lies in a field: every dimension but the given ones whole. */
-static moe_h5_block locate(const desk *d, moe_field_id id, int s, int i, int l)
+static moe_h5_block locate(const work_reader *r, moe_field_id id, int s, int i,
+                           int l)
 {
     const moe_field *field = &moe_fields[id];
     moe_h5_block block = {.start = {0}};
@@ -151,22 +152,23 @@ static moe_h5_block locate(const desk *d, moe_field_id id, int s, int i, int l)
                        : strcmp(dim, "layer") == 0     ? l
                                                        : -1;
         block.start[k] = at >= 0 ? (hsize_t)at : 0;
-        block.count[k] = at >= 0 ? 1 : moe_dims_extent(&d->rd.view->dims, dim);
+        block.count[k] = at >= 0 ? 1 : moe_dims_extent(&r->rd.view->dims, dim);
     }
     return block;
 }
 
 /* Read a cell's numbers of one field; what is missing is NaN. */
-static void fetch(desk *d, moe_field_id id, int s, int i, int l, double *x)
+static void fetch(work_reader *r, moe_field_id id, int s, int i, int l,
+                  double *x)
 {
-    const moe_h5_block block = locate(d, id, s, i, l);
+    const moe_h5_block block = locate(r, id, s, i, l);
     size_t n = 1;
     for (int k = 0; k < moe_field_rank(&moe_fields[id]); k++)
         n *= (size_t)block.count[k];
-    if (!moe_reader_failed(&d->rd))
-        moe_h5_read_block(d->dataset[id], &block, H5T_NATIVE_DOUBLE, x,
-                          d->rd.err);
-    if (!moe_reader_failed(&d->rd))
+    if (!moe_reader_failed(&r->rd))
+        moe_h5_read_block(r->dataset[id], &block, H5T_NATIVE_DOUBLE, x,
+                          r->rd.err);
+    if (!moe_reader_failed(&r->rd))
         moe_reader_mark(moe_fields[id].element, x, n);
 }
 
@@ -196,9 +198,9 @@ static int largest_of(const double *x, int gpus)
 }
 
 /* GPUs that are first in something; all of a few. @return how many. */
-static int stand_outs(const desk *d, int *kept)
+static int choose_gpus(const work_reader *r, int *kept)
 {
-    const moe_ledger_dims *dims = &d->rd.view->dims;
+    const moe_ledger_dims *dims = &r->rd.view->dims;
     const size_t ranks = (size_t)dims->ranks;
     int n = 0;
     if (dims->gpus <= MOE_WORK_GPUS) {
@@ -207,174 +209,175 @@ static int stand_outs(const desk *d, int *kept)
         return n;
     }
     for (size_t p = 0; p < MOE_N_PHASES; p++)
-        note_gpu(kept, &n, largest_of(d->gpu + p * ranks, dims->gpus));
+        note_gpu(kept, &n, largest_of(r->gpu + p * ranks, dims->gpus));
     for (size_t h = 0; h < MOE_N_EXCHANGES; h++)
         for (size_t k = 0; k < MOE_N_LINKS; k++)
             note_gpu(kept, &n,
-                     largest_of(d->exchange_bytes[h] + k * ranks, dims->gpus));
+                     largest_of(r->exchange_bytes[h] + k * ranks, dims->gpus));
     return n;
 }
 
-static void keep_gpu(const desk *d, int g, uint32_t *pairs, moe_work_gpu *to)
+static void keep_gpu(const work_reader *r, int g, uint32_t *pairs,
+                     moe_work_gpu *to)
 {
-    const size_t ranks = (size_t)d->rd.view->dims.ranks;
+    const size_t ranks = (size_t)r->rd.view->dims.ranks;
     *to = (moe_work_gpu){.pairs = pairs};
-    for (size_t k = 0; k < (size_t)d->w.slots; k++) {
+    for (size_t k = 0; k < (size_t)r->w.slots; k++) {
         /* 32 bits, unless the file was tampered with. */
-        const double n = present(d->pairs[k * ranks + (size_t)g]);
+        const double n = present(r->pairs[k * ranks + (size_t)g]);
         pairs[k] = (uint32_t)fmin(n, INT32_MAX);
         to->total += pairs[k];
     }
     for (size_t h = 0; h < MOE_N_EXCHANGES; h++)
         for (size_t k = 0; k < MOE_N_LINKS; k++)
             to->exchange_bytes[h][k] =
-                present(d->exchange_bytes[h][k * ranks + (size_t)g]);
+                present(r->exchange_bytes[h][k * ranks + (size_t)g]);
     for (size_t p = 0; p < MOE_N_PHASES; p++)
-        to->gpu_s[p] = present(d->gpu[p * ranks + (size_t)g]);
+        to->gpu_s[p] = present(r->gpu[p * ranks + (size_t)g]);
 }
 
-static void read_cell(desk *d, int s, int i, int l, uint32_t *pairs,
+static void read_cell(work_reader *r, int s, int i, int l, uint32_t *pairs,
                       moe_work_cell *to)
 {
-    const moe_view *v = d->rd.view;
+    const moe_view *v = r->rd.view;
     int kept[MOE_WORK_GPUS];
     double sum = 0;
-    fetch(d, MOE_FIELD_GPU, s, i, l, d->gpu);
-    fetch(d, MOE_FIELD_SLOT_PAIRS, s, i, l, d->pairs);
+    fetch(r, MOE_FIELD_GPU, s, i, l, r->gpu);
+    fetch(r, MOE_FIELD_SLOT_PAIRS, s, i, l, r->pairs);
     for (int h = 0; h < MOE_N_EXCHANGES; h++)
-        fetch(d, MOE_FIELD_EXCHANGE_DISPATCH + (moe_field_id)h, s, i, l,
-              d->exchange_bytes[h]);
-    fetch(d, MOE_FIELD_TRUE_PAIRS, s, i, l, d->truth);
-    fetch(d, MOE_FIELD_WIRE_BYTES, s, i, l, &to->wire_bytes);
+        fetch(r, MOE_FIELD_EXCHANGE_DISPATCH + (moe_field_id)h, s, i, l,
+              r->exchange_bytes[h]);
+    fetch(r, MOE_FIELD_TRUE_PAIRS, s, i, l, r->truth);
+    fetch(r, MOE_FIELD_WIRE_BYTES, s, i, l, &to->wire_bytes);
     for (int b = 0; b < MOE_N_LEVELS; b++)
-        fetch(d, MOE_FIELD_BUSIEST + (moe_field_id)b, s, i, l, &to->busiest[b]);
-    if (moe_reader_failed(&d->rd))
+        fetch(r, MOE_FIELD_BUSIEST + (moe_field_id)b, s, i, l, &to->busiest[b]);
+    if (moe_reader_failed(&r->rd))
         return;
     for (int e = 0; e < v->dims.experts; e++)
-        sum += present(d->truth[e]);
+        sum += present(r->truth[e]);
     to->tokens = v->top_k > 0 ? sum / v->top_k : (double)NAN;
     to->wire_bytes = present(to->wire_bytes);
-    to->n = stand_outs(d, kept);
+    to->n = choose_gpus(r, kept);
     for (int j = 0; j < to->n; j++)
-        keep_gpu(d, kept[j], pairs + j * d->w.slots, &to->gpu[j]);
+        keep_gpu(r, kept[j], pairs + j * r->w.slots, &to->gpu[j]);
 }
 
-static void read_cells(desk *d)
+static void read_cells(work_reader *r)
 {
-    moe_work *w = &d->w;
+    moe_work *w = &r->w;
     const size_t n =
         (size_t)(w->strategies * w->samples * w->entries * w->layers);
     const size_t room = (size_t)MOE_WORK_GPUS * (size_t)w->slots;
-    w->cell = moe_array_new(n, sizeof *w->cell, d->rd.err);
-    w->pairs = moe_array_new(n * room, sizeof *w->pairs, d->rd.err);
+    w->cell = moe_array_new(n, sizeof *w->cell, r->rd.err);
+    w->pairs = moe_array_new(n * room, sizeof *w->pairs, r->rd.err);
     size_t at = 0;
     for (int s = 0; s < w->strategies; s++)
         for (int k = 0; k < w->samples; k++)
             for (int j = 0; j < w->entries; j++)
                 for (int l = 0; l < w->layers; l++, at++)
-                    if (!moe_reader_failed(&d->rd) && d->iteration[k][j] >= 0)
-                        read_cell(d, s, d->iteration[k][j], d->layer[l],
+                    if (!moe_reader_failed(&r->rd) && r->iteration[k][j] >= 0)
+                        read_cell(r, s, r->iteration[k][j], r->layer[l],
                                   w->pairs + at * room, &w->cell[at]);
 }
 
 /* ---- the file ---- */
 
-static void open_fields(desk *d)
+static void open_fields(work_reader *r)
 {
     hsize_t dims[MOE_H5_MAX_RANK];
-    if (!moe_reader_failed(&d->rd) &&
-        !moe_reader_has(&d->rd, MOE_FIELD_SLOT_PAIRS))
-        moe_fail(d->rd.err, MOE_USAGE,
+    if (!moe_reader_failed(&r->rd) &&
+        !moe_reader_has(&r->rd, MOE_FIELD_SLOT_PAIRS))
+        moe_fail(r->rd.err, MOE_USAGE,
                  "has no /work: it was made by a version before schema 1.2");
     for (size_t f = 0; f < MOE_ARRAY_LEN(fields); f++)
-        if (!moe_reader_failed(&d->rd))
-            d->dataset[fields[f]] = moe_reader_open(&d->rd, fields[f], dims);
+        if (!moe_reader_failed(&r->rd))
+            r->dataset[fields[f]] = moe_reader_open(&r->rd, fields[f], dims);
 }
 
 /* What prices need beside the counts. */
-static void read_settings(desk *d)
+static void read_settings(work_reader *r)
 {
     char coordination[32] = "";
-    moe_error *err = d->rd.err;
-    if (moe_reader_failed(&d->rd))
+    moe_error *err = r->rd.err;
+    if (moe_reader_failed(&r->rd))
         return;
-    hid_t config = moe_h5_open_group(d->rd.file, "config", err);
+    hid_t config = moe_h5_open_group(r->rd.file, "config", err);
     const int64_t per_node =
         moe_h5_get_int(config, moe_fact_name(MOE_FACT_GPUS_PER_NODE), err);
     const int64_t batch =
         moe_h5_get_int(config, moe_fact_name(MOE_FACT_BATCH), err);
     moe_h5_get_text(config, moe_fact_name(MOE_FACT_COORDINATION), coordination,
                     sizeof coordination, err);
-    d->w.central = strcmp(coordination, "central") == 0;
-    d->w.model_profile = moe_h5_read_text(config, "model_profile", err);
-    d->w.cluster_profile = moe_h5_read_text(config, "cluster_profile", err);
+    r->w.central = strcmp(coordination, "central") == 0;
+    r->w.model_profile = moe_h5_read_text(config, "model_profile", err);
+    r->w.cluster_profile = moe_h5_read_text(config, "cluster_profile", err);
     moe_h5_close(config);
-    if (!moe_reader_failed(&d->rd) &&
+    if (!moe_reader_failed(&r->rd) &&
         (per_node < 1 || per_node > MOST_GPUS || batch < 1))
         moe_fail(err, MOE_FORMAT,
                  "has %lld GPUs per node and batches of %lld sequences",
                  (long long)per_node, (long long)batch);
-    d->w.gpus_per_node = (int)per_node;
-    d->w.sequences = (double)batch;
+    r->w.gpus_per_node = (int)per_node;
+    r->w.sequences = (double)batch;
 }
 
-static void desk_init(desk *d)
+static void reader_init(work_reader *r)
 {
-    const moe_ledger_dims *dims = &d->rd.view->dims;
+    const moe_ledger_dims *dims = &r->rd.view->dims;
     const size_t ranks = (size_t)dims->ranks;
-    moe_error *err = d->rd.err;
-    d->gpu = moe_array_new(MOE_N_PHASES * ranks, sizeof *d->gpu, err);
-    d->pairs =
-        moe_array_new((size_t)dims->slots * ranks, sizeof *d->pairs, err);
+    moe_error *err = r->rd.err;
+    r->gpu = moe_array_new(MOE_N_PHASES * ranks, sizeof *r->gpu, err);
+    r->pairs =
+        moe_array_new((size_t)dims->slots * ranks, sizeof *r->pairs, err);
     for (int h = 0; h < MOE_N_EXCHANGES; h++)
-        d->exchange_bytes[h] = moe_array_new(MOE_N_LINKS * ranks,
-                                             sizeof *d->exchange_bytes[h], err);
-    d->truth = moe_array_new((size_t)dims->experts, sizeof *d->truth, err);
-    d->planned =
-        moe_array_new((size_t)dims->iterations, sizeof *d->planned, err);
-    open_fields(d);
+        r->exchange_bytes[h] = moe_array_new(MOE_N_LINKS * ranks,
+                                             sizeof *r->exchange_bytes[h], err);
+    r->truth = moe_array_new((size_t)dims->experts, sizeof *r->truth, err);
+    r->planned =
+        moe_array_new((size_t)dims->iterations, sizeof *r->planned, err);
+    open_fields(r);
 }
 
-static void desk_fini(desk *d)
+static void reader_fini(work_reader *r)
 {
     for (size_t f = 0; f < MOE_ARRAY_LEN(fields); f++)
-        moe_h5_close(d->dataset[fields[f]]);
-    if (d->rd.file >= 0)
-        H5Fclose(d->rd.file);
-    free(d->rd.buffer);
-    free(d->planned);
-    free(d->truth);
+        moe_h5_close(r->dataset[fields[f]]);
+    if (r->rd.file >= 0)
+        H5Fclose(r->rd.file);
+    free(r->rd.buffer);
+    free(r->planned);
+    free(r->truth);
     for (int h = 0; h < MOE_N_EXCHANGES; h++)
-        free(d->exchange_bytes[h]);
-    free(d->pairs);
-    free(d->gpu);
+        free(r->exchange_bytes[h]);
+    free(r->pairs);
+    free(r->gpu);
 }
 
 moe_status moe_work_read(const moe_view *view, moe_work *out, moe_error *err)
 {
     moe_view shape = *view; /* borrowed */
     moe_error local = {0};
-    desk d = {.rd = {.view = &shape, .err = &local}};
+    work_reader r = {.rd = {.view = &shape, .err = &local}};
     for (int f = 0; f < MOE_N_FIELDS; f++)
-        d.dataset[f] = H5I_INVALID_HID;
-    d.rd.file = moe_h5_open(view->path, false, &local);
-    if (moe_reader_failed(&d.rd)) /* the sentence names the file already */
+        r.dataset[f] = H5I_INVALID_HID;
+    r.rd.file = moe_h5_open(view->path, false, &local);
+    if (moe_reader_failed(&r.rd)) /* the sentence names the file already */
         return moe_pass(err, &local);
-    moe_reader_check_run(&d.rd);
-    desk_init(&d);
-    read_settings(&d);
-    if (!moe_reader_failed(&d.rd))
-        moe_reader_each(&d.rd, MOE_FIELD_PLANNER_TIME, note_planned, d.planned);
-    if (!moe_reader_failed(&d.rd))
-        choose(&d);
-    if (!moe_reader_failed(&d.rd))
-        read_cells(&d);
-    desk_fini(&d);
+    moe_reader_check_run(&r.rd);
+    reader_init(&r);
+    read_settings(&r);
+    if (!moe_reader_failed(&r.rd))
+        moe_reader_each(&r.rd, MOE_FIELD_PLANNER_TIME, note_planned, r.planned);
+    if (!moe_reader_failed(&r.rd))
+        choose(&r);
+    if (!moe_reader_failed(&r.rd))
+        read_cells(&r);
+    reader_fini(&r);
     if (local.status == MOE_OK) {
-        *out = d.w;
+        *out = r.w;
         return MOE_OK;
     }
-    moe_work_fini(&d.w);
+    moe_work_fini(&r.w);
     return moe_fail(err, local.status, "%s: %s", view->path, local.text);
 }
 

@@ -171,9 +171,9 @@ static void run_ours(ours *o, int rows, int experts)
     moe_error err = {0};
     for (int e = 0; e < experts; e++)
         n[e] = (uint32_t)rows;
-    const moe_ffn_work work = {
+    const moe_ffn_input input = {
         .slots = experts, .weights = o->weights, .rows = n, .data = o->data};
-    if (o->ffn->run(o->state, &work, &err) != MOE_OK) {
+    if (o->ffn->run(o->state, &input, &err) != MOE_OK) {
         fprintf(stderr, "%s\n", err.text);
         exit(1);
     }
