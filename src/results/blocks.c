@@ -14,13 +14,13 @@ static const size_t GATHER_BYTES = (size_t)64 << 20;
 /* Part of the layers that a rank writes for all ranks. A column of the last
  * dimension alone would be single numbers, strewn over the file: 80 times
  * slower to write through MPI-IO (4 ranks, 4 MiB: 280 ms). */
-typedef struct moe_share {
+typedef struct layer_range {
     size_t first, n;
-} moe_share;
+} layer_range;
 
 /* The iterations being written, and memory for them: [strategy][iteration of
  * the block][inner], densely. */
-typedef struct moe_block {
+typedef struct block_writer {
     const moe_blocks *to;
     const moe_ledger *ledger;
     size_t first, n; /* iterations */
@@ -32,53 +32,53 @@ typedef struct moe_block {
     double *sum[MOE_N_CLOCKS]; /* to be reduced: per layer; gpu per phase */
     double *most;              /* rank 0: reduced */
     double *time;              /* rank 0: layer times */
-} moe_block;
+} block_writer;
 
-static size_t n_strategies(const moe_block *b)
+static size_t n_strategies(const block_writer *b)
 {
     return (size_t)b->ledger->dims.strategies;
 }
 
 /* Fields without a strategy dimension are as if they had one strategy. */
-static size_t outer(const moe_block *b, const moe_field *field)
+static size_t outer(const block_writer *b, const moe_field *field)
 {
     return strcmp(field->dims[0], "strategy") == 0 ? n_strategies(b) : 1;
 }
 
-static moe_share all_layers(const moe_block *b)
+static layer_range all_layers(const block_writer *b)
 {
-    return (moe_share){0, (size_t)b->ledger->dims.layers};
+    return (layer_range){0, (size_t)b->ledger->dims.layers};
 }
 
 /* Layers of one rank; none, where there are more ranks than layers. */
-static moe_share share_of(const moe_block *b, int rank, int size)
+static layer_range layers_of(const block_writer *b, int rank, int size)
 {
     size_t layers = (size_t)b->ledger->dims.layers, n = (size_t)size;
     size_t first = layers * (size_t)rank / n;
-    return (moe_share){first, layers * ((size_t)rank + 1) / n - first};
+    return (layer_range){first, layers * ((size_t)rank + 1) / n - first};
 }
 
 /* Copy the block's iterations of some layers of a field from the ledger.
  * @return where the copy ends. */
-static char *pack(const moe_block *b, const moe_field *field, moe_share share,
-                  char *to)
+static char *pack(const block_writer *b, const moe_field *field,
+                  layer_range range, char *to)
 {
     const moe_ledger_dims *dims = &b->ledger->dims;
     size_t row =
         moe_field_inner(field, dims) * moe_element_size(field->element);
     const char *from = moe_field_data(field, b->ledger);
-    size_t layer = row / (size_t)dims->layers, bytes = share.n * layer;
+    size_t layer = row / (size_t)dims->layers, bytes = range.n * layer;
     for (size_t s = 0; s < outer(b, field); s++)
         for (size_t i = b->first; i < b->first + b->n; i++, to += bytes)
             memcpy(to,
                    from + (s * (size_t)dims->iterations + i) * row +
-                       share.first * layer,
+                       range.first * layer,
                    bytes);
     return to;
 }
 
 /* Copy the block's iterations of a field that rank 0 holds. */
-static void pack_whole(const moe_block *b, const moe_field *field)
+static void pack_whole(const block_writer *b, const moe_field *field)
 {
     size_t row = moe_field_inner(field, &b->ledger->dims) *
                  moe_element_size(field->element);
@@ -90,29 +90,37 @@ static void pack_whole(const moe_block *b, const moe_field *field)
                b->n * row);
 }
 
-/* Each write has its own error, as a rank that skips a collective call
- * because of an earlier one would leave the others waiting. */
-static void write_field(moe_ctx *ctx, const moe_block *b, moe_field_id id,
-                        moe_share share, const void *data, hid_t xfer)
+void moe_blocks_put(moe_ctx *ctx, const moe_blocks *blocks, moe_field_id id,
+                    const moe_h5_block *block, const void *data)
+{
+    const moe_field *field = &moe_fields[id];
+    const hid_t xfer =
+        field->holder == MOE_HELD_BY_RANKS ? blocks->xfer : H5P_DEFAULT;
+    moe_error one = {0};
+    moe_h5_write_block(blocks->dataset[id], block,
+                       moe_element_mem_type(field->element), data, xfer, &one);
+    if (one.status != MOE_OK)
+        moe_fail(&ctx->err, one.status, "/%s/%s: %s", field->group, field->name,
+                 one.text);
+}
+
+/* Write the block's iterations of some layers of a field. */
+static void write_field(moe_ctx *ctx, const block_writer *b, moe_field_id id,
+                        layer_range range, const void *data)
 {
     moe_h5_block block = {.start = {0}};
     const moe_field *field = &moe_fields[id];
-    moe_error one = {0};
     for (int d = 0; field->dims[d] != NULL; d++) {
         block.count[d] = moe_dims_extent(&b->ledger->dims, field->dims[d]);
         if (strcmp(field->dims[d], "iteration") == 0) {
             block.start[d] = b->first;
             block.count[d] = b->n;
         } else if (strcmp(field->dims[d], "layer") == 0) {
-            block.start[d] = share.first;
-            block.count[d] = share.n;
+            block.start[d] = range.first;
+            block.count[d] = range.n;
         }
     }
-    moe_h5_write_block(b->to->dataset[id], &block,
-                       moe_element_mem_type(field->element), data, xfer, &one);
-    if (one.status != MOE_OK)
-        moe_fail(&ctx->err, one.status, "/%s/%s: %s", field->group, field->name,
-                 one.text);
+    moe_blocks_put(ctx, b->to, id, &block, data);
 }
 
 /* [ranks][n] becomes [n][ranks]. */
@@ -128,11 +136,12 @@ static void interleave(const void *from, void *to, size_t ranks, size_t n,
 
 /* Send every rank its layers of this rank's column. @return the layers that
  * this rank got. */
-static moe_share exchange(moe_ctx *ctx, moe_block *b, const moe_field *field)
+static layer_range exchange(moe_ctx *ctx, block_writer *b,
+                            const moe_field *field)
 {
     int *send = b->counts, *send_at = send + ctx->size;
     int *receive = send_at + ctx->size, *receive_at = receive + ctx->size;
-    moe_share mine = share_of(b, ctx->rank, ctx->size);
+    layer_range mine = layers_of(b, ctx->rank, ctx->size);
     MPI_Datatype type = moe_element_mpi_type(field->element);
     size_t per_layer = outer(b, field) * b->n *
                        moe_field_inner(field, &b->ledger->dims) /
@@ -140,10 +149,10 @@ static moe_share exchange(moe_ctx *ctx, moe_block *b, const moe_field *field)
     char *end = b->mine;
     int sent = 0;
     for (int r = 0; r < ctx->size; r++) {
-        moe_share share = share_of(b, r, ctx->size);
-        end = pack(b, field, share, end);
+        layer_range range = layers_of(b, r, ctx->size);
+        end = pack(b, field, range, end);
         send_at[r] = sent;
-        send[r] = (int)(share.n * per_layer);
+        send[r] = (int)(range.n * per_layer);
         sent += send[r];
         receive[r] = (int)(mine.n * per_layer);
         receive_at[r] = r * receive[r];
@@ -154,29 +163,29 @@ static moe_share exchange(moe_ctx *ctx, moe_block *b, const moe_field *field)
 }
 
 /* Bring all ranks' columns to rank 0. @return the layers this rank got. */
-static moe_share gather(moe_ctx *ctx, moe_block *b, const moe_field *field)
+static layer_range gather(moe_ctx *ctx, block_writer *b, const moe_field *field)
 {
     int n = (int)(outer(b, field) * b->n *
                   moe_field_inner(field, &b->ledger->dims));
     MPI_Datatype type = moe_element_mpi_type(field->element);
     pack(b, field, all_layers(b), b->mine);
     MOE_MPI(MPI_Gather(b->mine, n, type, b->all, n, type, 0, ctx->comm));
-    return ctx->rank == 0 ? all_layers(b) : (moe_share){0};
+    return ctx->rank == 0 ? all_layers(b) : (layer_range){0};
 }
 
-static void write_columns(moe_ctx *ctx, moe_block *b, moe_field_id id)
+static void write_columns(moe_ctx *ctx, block_writer *b, moe_field_id id)
 {
     const moe_field *field = &moe_fields[id];
-    moe_share share =
+    layer_range range =
         b->to->mpio ? exchange(ctx, b, field) : gather(ctx, b, field);
     size_t n = outer(b, field) * b->n *
                moe_field_inner(field, &b->ledger->dims) /
-               (size_t)b->ledger->dims.layers * share.n;
-    if (share.n > 0)
+               (size_t)b->ledger->dims.layers * range.n;
+    if (range.n > 0)
         interleave(b->all, b->dense, (size_t)ctx->size, n,
                    moe_element_size(field->element));
-    if (share.n > 0 || b->to->mpio)
-        write_field(ctx, b, id, share, b->dense, b->to->xfer);
+    if (range.n > 0 || b->to->mpio)
+        write_field(ctx, b, id, range, b->dense);
 }
 
 /* Never measured must not win a maximum. */
@@ -198,7 +207,7 @@ static double add(double a, double b)
 
 /* This rank's part of the layer times: sums over phases on the wall and cpu
  * clock, the exposed time of each phase on the gpu clock. */
-static void sum_phases(moe_block *b)
+static void sum_phases(block_writer *b)
 {
     const moe_ledger *ledger = b->ledger;
     size_t layers = (size_t)ledger->dims.layers, j = 0;
@@ -236,7 +245,7 @@ static void sum_up(const double *from, size_t inner, bool strict, double *to,
     }
 }
 
-static void write_derived(moe_ctx *ctx, moe_block *b)
+static void write_derived(moe_ctx *ctx, block_writer *b)
 {
     size_t layers = (size_t)b->ledger->dims.layers;
     size_t n = n_strategies(b) * b->n * layers;
@@ -249,14 +258,14 @@ static void write_derived(moe_ctx *ctx, moe_block *b)
             continue;
         sum_up(b->most, inner, false, b->time, n);
         write_field(ctx, b, MOE_FIELD_LAYER_WALL + (moe_field_id)c,
-                    all_layers(b), b->time, H5P_DEFAULT);
+                    all_layers(b), b->time);
         sum_up(b->time, layers, true, b->most, n / layers);
         write_field(ctx, b, MOE_FIELD_ITERATION_WALL + (moe_field_id)c,
-                    all_layers(b), b->most, H5P_DEFAULT);
+                    all_layers(b), b->most);
     }
 }
 
-static void write_block(moe_ctx *ctx, moe_block *b)
+static void write_block(moe_ctx *ctx, block_writer *b)
 {
     for (int f = 0; f < MOE_N_FIELDS; f++) {
         const moe_field *field = &moe_fields[f];
@@ -266,8 +275,7 @@ static void write_block(moe_ctx *ctx, moe_block *b)
             write_columns(ctx, b, (moe_field_id)f);
         } else if (field->holder == MOE_HELD_BY_ROOT && ctx->rank == 0) {
             pack_whole(b, field);
-            write_field(ctx, b, (moe_field_id)f, all_layers(b), b->mine,
-                        H5P_DEFAULT);
+            write_field(ctx, b, (moe_field_id)f, all_layers(b), b->mine);
         }
     }
     write_derived(ctx, b);
@@ -288,7 +296,7 @@ static size_t largest(const moe_ledger *ledger, moe_holder holder)
     return most;
 }
 
-static void block_fini(moe_block *b)
+static void block_fini(block_writer *b)
 {
     free(b->time);
     free(b->most);
@@ -301,15 +309,15 @@ static void block_fini(moe_block *b)
 }
 
 /* Layers that this rank writes. */
-static size_t my_layers(const moe_ctx *ctx, const moe_block *b)
+static size_t my_layers(const moe_ctx *ctx, const block_writer *b)
 {
     if (b->to->mpio)
-        return share_of(b, ctx->rank, ctx->size).n;
+        return layers_of(b, ctx->rank, ctx->size).n;
     return ctx->rank == 0 ? all_layers(b).n : 0;
 }
 
 /* Reserve memory for blocks of n iterations. */
-static void block_init(moe_ctx *ctx, moe_block *b, size_t n)
+static void block_init(moe_ctx *ctx, block_writer *b, size_t n)
 {
     const moe_ledger *ledger = b->ledger;
     size_t layers = (size_t)ledger->dims.layers, size = (size_t)ctx->size;
@@ -335,7 +343,7 @@ static void block_init(moe_ctx *ctx, moe_block *b, size_t n)
 }
 
 /* Iterations per block, so that no rank holds too much of the others. */
-static size_t block_size(const moe_ctx *ctx, const moe_block *b)
+static size_t block_size(const moe_ctx *ctx, const block_writer *b)
 {
     size_t layers = all_layers(b).n, size = (size_t)ctx->size;
     size_t writers = !b->to->mpio ? 1 : size < layers ? size : layers;
@@ -348,7 +356,7 @@ void moe_blocks_write(moe_ctx *ctx, const moe_blocks *blocks,
 {
     assert(0 <= first && first <= end && end <= ledger->dims.iterations);
     size_t left = (size_t)(end - first);
-    moe_block b = {.to = blocks, .ledger = ledger, .first = (size_t)first};
+    block_writer b = {.to = blocks, .ledger = ledger, .first = (size_t)first};
     size_t most = block_size(ctx, &b), step = left < most ? left : most;
     block_init(ctx, &b, step);
     if (moe_agree(ctx) == MOE_OK)
@@ -357,177 +365,4 @@ void moe_blocks_write(moe_ctx *ctx, const moe_blocks *blocks,
             write_block(ctx, &b);
         }
     block_fini(&b);
-}
-
-/* Swap the first two dimensions of [n][m] rows of `size` bytes. */
-static void transpose(const void *from, void *to, size_t n, size_t m,
-                      size_t size)
-{
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < m; j++)
-            memcpy((char *)to + (j * n + i) * size,
-                   (const char *)from + (i * m + j) * size, size);
-}
-
-/* Bring every rank's bytes sent to rank 0. @return [s][source][destination],
- * the caller frees it; NULL on other ranks and after an error. Collective. */
-static int64_t *gather_traffic(moe_ctx *ctx, const moe_ledger *ledger,
-                               moe_field_id id)
-{
-    const void *mine = moe_field_data(&moe_fields[id], ledger);
-    const size_t strategies = (size_t)ledger->dims.strategies;
-    const size_t gpus = (size_t)ledger->dims.gpus, n = strategies * gpus;
-    int64_t *all = NULL, *dense = NULL;
-    if (ctx->rank == 0) {
-        all = moe_array_new(n * (size_t)ctx->size, sizeof *all, &ctx->err);
-        dense = moe_array_new(n * (size_t)ctx->size, sizeof *dense, &ctx->err);
-    }
-    moe_to_int(n, "traffic of a rank", &ctx->err);
-    if (moe_agree(ctx) == MOE_OK) {
-        MOE_MPI(MPI_Gather(mine, (int)n, MPI_INT64_T, all, (int)n, MPI_INT64_T,
-                           0, ctx->comm));
-        if (ctx->rank == 0)
-            transpose(all, dense, gpus, strategies, gpus * sizeof *dense);
-    }
-    free(all);
-    return dense;
-}
-
-void moe_blocks_write_end(moe_ctx *ctx, const moe_blocks *blocks,
-                          const moe_ledger *ledger)
-{
-    moe_block b = {.to = blocks, .ledger = ledger};
-    if (ctx->rank == 0 && ledger->dims.warmup > 0)
-        write_field(ctx, &b, MOE_FIELD_WARMUP_TIME, all_layers(&b),
-                    ledger->warmup_time, H5P_DEFAULT);
-    for (int t = 0; t < MOE_N_TRAFFIC; t++) {
-        int64_t *bytes = gather_traffic(ctx, ledger, moe_traffic_field(t));
-        if (ctx->rank == 0 && ctx->err.status == MOE_OK)
-            write_field(ctx, &b, moe_traffic_field(t), all_layers(&b), bytes,
-                        H5P_DEFAULT);
-        free(bytes);
-    }
-}
-
-/* Where a copy of the journal is. */
-static moe_h5_block journal_block(const moe_ledger_dims *dims, int copy)
-{
-    const hsize_t gpus = (hsize_t)dims->gpus;
-    return (moe_h5_block){.start = {(hsize_t)copy},
-                          .count = {1, (hsize_t)dims->strategies, gpus, gpus}};
-}
-
-void moe_blocks_write_journal(moe_ctx *ctx, const moe_blocks *blocks,
-                              const moe_ledger *ledger)
-{
-    const moe_h5_block block = journal_block(&ledger->dims, 1 - blocks->copy);
-    for (int t = 0; t < MOE_N_TRAFFIC; t++) {
-        int64_t *bytes = gather_traffic(ctx, ledger, moe_traffic_field(t));
-        if (ctx->rank == 0 && ctx->err.status == MOE_OK)
-            moe_h5_write_block(blocks->journal[t], &block, H5T_NATIVE_INT64,
-                               bytes, H5P_DEFAULT, &ctx->err);
-        free(bytes);
-    }
-}
-
-void moe_blocks_mark(moe_ctx *ctx, moe_blocks *blocks, int done)
-{
-    const moe_h5_block both = {.count = {2}};
-    blocks->copy = 1 - blocks->copy;
-    const int64_t mark[] = {done, blocks->copy};
-    if (ctx->rank == 0)
-        moe_h5_write_block(blocks->progress, &both, H5T_NATIVE_INT64, mark,
-                           H5P_DEFAULT, &ctx->err);
-}
-
-/* Read iterations [first, end) of a field that rank 0 holds. */
-static void read_iterations(const moe_blocks *blocks, moe_field_id id,
-                            int first, int end, const moe_ledger *ledger,
-                            moe_error *err)
-{
-    const moe_field *field = &moe_fields[id];
-    const moe_ledger_dims *dims = &ledger->dims;
-    moe_h5_block block = {.start = {0}};
-    const bool per_strategy = strcmp(field->dims[0], "strategy") == 0;
-    const size_t row =
-        moe_field_inner(field, dims) * moe_element_size(field->element);
-    for (int d = 0; field->dims[d] != NULL; d++)
-        block.count[d] = moe_dims_extent(dims, field->dims[d]);
-    block.start[per_strategy] = (hsize_t)first;
-    block.count[per_strategy] = (hsize_t)(end - first);
-    for (int s = 0; s < (per_strategy ? dims->strategies : 1); s++) {
-        const size_t at = (size_t)s * (size_t)dims->iterations + (size_t)first;
-        if (per_strategy) {
-            block.start[0] = (hsize_t)s;
-            block.count[0] = 1;
-        }
-        moe_h5_read_block(
-            blocks->dataset[id], &block, moe_element_mem_type(field->element),
-            (char *)moe_field_data(field, ledger) + at * row, err);
-    }
-}
-
-/* Rank 0: loads and the plans in force. @return iterations done. */
-static int restore_root(moe_blocks *blocks, const moe_ledger *ledger,
-                        int history, moe_error *err)
-{
-    const moe_h5_block both = {.count = {2}};
-    int64_t mark[2] = {0, 0};
-    moe_h5_read_block(blocks->progress, &both, H5T_NATIVE_INT64, mark, err);
-    if (err->status == MOE_OK && (mark[0] < 0 || mark[1] < 0 || mark[1] > 1 ||
-                                  mark[0] > ledger->dims.iterations))
-        moe_fail(err, MOE_FORMAT, "its progress is damaged");
-    if (err->status != MOE_OK || mark[0] == 0)
-        return 0;
-    const int done = (int)mark[0];
-    blocks->copy = (int)mark[1];
-    read_iterations(blocks, MOE_FIELD_TRUE_PAIRS, 0, done, ledger, err);
-    if (history > 0)
-        read_iterations(blocks, MOE_FIELD_PREDICTED_PAIRS,
-                        done > history ? done - history : 0, done, ledger, err);
-    read_iterations(blocks, MOE_FIELD_SLOT_EXPERT, done - 1, done, ledger, err);
-    read_iterations(blocks, MOE_FIELD_SLOT_QUOTA, done - 1, done, ledger, err);
-    return done;
-}
-
-/* Give every rank its bytes sent so far. Collective. */
-static void restore_traffic(moe_ctx *ctx, const moe_blocks *blocks, int t,
-                            const moe_ledger *ledger)
-{
-    const moe_h5_block block = journal_block(&ledger->dims, blocks->copy);
-    const size_t strategies = (size_t)ledger->dims.strategies;
-    const size_t gpus = (size_t)ledger->dims.gpus, n = strategies * gpus;
-    const size_t all = ctx->rank == 0 ? n * (size_t)ctx->size : 0;
-    int64_t *dense = moe_array_new(all, sizeof *dense, &ctx->err);
-    int64_t *by_rank = moe_array_new(all, sizeof *by_rank, &ctx->err);
-    if (moe_agree(ctx) == MOE_OK) {
-        if (ctx->rank == 0) {
-            moe_h5_read_block(blocks->journal[t], &block, H5T_NATIVE_INT64,
-                              dense, &ctx->err);
-            /* A dedicated coordinator, the last rank, sends nothing. */
-            transpose(dense, by_rank, strategies, gpus, gpus * sizeof *dense);
-        }
-        MOE_MPI(MPI_Scatter(
-            by_rank, (int)n, MPI_INT64_T,
-            moe_field_data(&moe_fields[moe_traffic_field(t)], ledger), (int)n,
-            MPI_INT64_T, 0, ctx->comm));
-    }
-    free(by_rank);
-    free(dense);
-}
-
-int moe_blocks_restore(moe_ctx *ctx, moe_blocks *blocks, moe_ledger *ledger,
-                       int history)
-{
-    int both[] = {0, 0};
-    if (ctx->rank == 0)
-        both[0] = restore_root(blocks, ledger, history, &ctx->err);
-    both[1] = blocks->copy;
-    if (moe_agree(ctx) != MOE_OK)
-        return 0;
-    MOE_MPI(MPI_Bcast(both, 2, MPI_INT, 0, ctx->comm));
-    blocks->copy = both[1];
-    for (int t = 0; t < MOE_N_TRAFFIC && both[0] > 0; t++)
-        restore_traffic(ctx, blocks, t, ledger);
-    return both[0];
 }

@@ -1,6 +1,10 @@
 /** internal.h: what the files of src/results share: the steps of writing a
  *  result file.
  *
+ *  blocks.c: iterations; journal.c: sums, and what goes on; skeleton.c,
+ *  provenance.c: what is written first; summary.c: last; target.c: the file;
+ *  resume.c: the file of an earlier run.
+ *
  *  A field (ledger.h) is one dataset. The table of fields drives the skeleton,
  *  the writing of blocks and the closing; results/README.md documents each row.
  */
@@ -115,9 +119,7 @@ void moe_target_reserve(const char *partial, moe_error *err);
 void moe_target_publish(const char *path, const char *partial, bool force,
                         moe_error *err);
 
-/** Write iterations [first, end) of the fields that ranks hold, that rank 0
- *  holds and that are reduced. Collective; errors go to ctx->err, to be
- *  agreed on by the caller. */
+/** Datasets of a file that is being written. */
 typedef struct moe_blocks {
     bool mpio; /* all ranks write; else rank 0 writes what it gathers */
     hid_t dataset[MOE_N_FIELDS]; /* open where written, else invalid */
@@ -127,8 +129,17 @@ typedef struct moe_blocks {
     hid_t xfer; /* of the ranks' columns: collective with mpio */
 } moe_blocks;
 
+/** Write iterations [first, end) of the fields that ranks hold, that rank 0
+ *  holds and that are reduced. Collective; errors go to ctx->err, to be
+ *  agreed on by the caller. */
 void moe_blocks_write(moe_ctx *ctx, const moe_blocks *blocks,
                       const moe_ledger *ledger, int first, int end);
+
+/** Write a part of a field; collective where ranks hold it and all write. An
+ *  earlier error does not matter: a rank that skipped a collective call would
+ *  leave the others waiting. */
+void moe_blocks_put(moe_ctx *ctx, const moe_blocks *blocks, moe_field_id id,
+                    const moe_h5_block *block, const void *data);
 
 /** Write to the journal what a run that goes on needs besides the blocks, in
  *  the copy that is not in force. Collective, as moe_blocks_write(). */
