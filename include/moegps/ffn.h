@@ -46,7 +46,8 @@ typedef struct moe_ffn_input {
 typedef struct moe_ffn {
     const char *name, *help; /* spelling; one line for `moegps list` */
     size_t state_size;       /* the caller allocates and zeroes the state */
-    bool checks;             /* has a check hook that proves routing */
+    bool comparable;         /* outputs are f32 numbers, alike under all
+                                strategies but for rounding */
     moe_status (*init)(void *state, const moe_ffn_shape *shape, moe_error *err);
     /** Write the matrices of one expert (behind the tag), from the seed, in
      *  the back end's own layout: the bytes that migrate. */
@@ -62,7 +63,7 @@ typedef struct moe_ffn {
      *  @param out    [own][moe_ffn_out_bytes()] */
     void (*combine)(void *state, const moe_batch *batch, int layer,
                     const void *rows, const uint32_t *where, void *out);
-    /** `checks` only: compare with what must come out.
+    /** Optional, proves routing: compare with what must come out.
      *  @return MOE_OK, MOE_INVALID naming token and layer. */
     moe_status (*check)(void *state, const moe_batch *batch, int layer,
                         const void *out, moe_error *err);

@@ -429,6 +429,7 @@ const moe_ffn moe_ffn_dnnl = {
     .name = "dnnl",
     .help = "real experts: SwiGLU (or linear) in bf16 or f32 on oneDNN",
     .state_size = sizeof(dnnl_state),
+    .comparable = true,
     .init = init,
     .fill_weights = fill_weights,
     .fill_rows = fill_rows,

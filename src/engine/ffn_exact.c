@@ -119,7 +119,6 @@ const moe_ffn moe_ffn_exact = {
     .name = "exact",
     .help = "an integer function of token, expert and layer: proves routing",
     .state_size = sizeof(exact_state),
-    .checks = true,
     .init = init,
     .fill_weights = fill_weights,
     .fill_rows = fill_rows,
