@@ -14,31 +14,11 @@
 
 #include "moegps/cluster.h"
 #include "moegps/cost.h"
+#include "moegps/map.h"
 #include "moegps/model.h"
 #include "moegps/phase.h"
 #include "moegps/planner.h"
 #include "moegps/trace.h"
-
-typedef enum moe_advise_strategy {
-    MOE_ADVISE_BASELINE,     /* home placement, nothing predicted */
-    MOE_ADVISE_DISTRIBUTION, /* duplication on a predicted distribution */
-    MOE_ADVISE_TOKEN,        /* duplication and routing on predicted tokens */
-    MOE_ADVISE_ORACLE,       /* duplication on the true future, for free */
-    MOE_ADVISE_STRATEGIES
-} moe_advise_strategy;
-
-/* What an error e of the prediction does to the busiest GPU, on top of what
- * the plan gives it; the others share the rest (MoE-GPS). */
-typedef enum moe_advise_case {
-    MOE_ADVISE_OPTIMISTIC,  /* nothing */
-    MOE_ADVISE_TYPICAL,     /* load (1 + e) */
-    MOE_ADVISE_PESSIMISTIC, /* all errors there: load + mean G e, at most all */
-    MOE_ADVISE_CASES
-} moe_advise_case;
-
-/** @return spelling, static storage. */
-const char *moe_advise_strategy_name(moe_advise_strategy s);
-const char *moe_advise_case_name(moe_advise_case c);
 
 /** What may change without planning anew. */
 typedef struct moe_advise_dials {

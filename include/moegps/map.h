@@ -1,9 +1,8 @@
-/** map.h: which strategy wins where: a sweep of modelled layer times over
- *  skewness and bandwidth, like Figure 7 of MoE-GPS (arXiv 2506.07366).
+/** map.h: which strategy wins where: modelled layer times over skewness and
+ *  bandwidth, like Figure 7 of MoE-GPS (arXiv 2506.07366).
  *
- *  Loads are described by hand (advise.h). Counts and plans do not depend on
- *  links, so each is made once and priced at every bandwidth. A map outlives
- *  what it was swept from, and reads back from its file as it was written.
+ *  map_sweep.h makes one. A map outlives what it was swept from, and reads back
+ *  from its file as it was written.
  */
 #ifndef MOEGPS_MAP_H
 #define MOEGPS_MAP_H
@@ -11,9 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
-#include "moegps/advise.h"
+#include "moegps/status.h"
 
 /* MAJOR breaks readers, MINOR adds. 2: clusters are a dimension; 2.1: root
  * attributes `command_line`, `own_links`, `samples`. */
@@ -23,19 +21,26 @@
 /* More are neither swept nor read: a file may claim anything. */
 enum { MOE_MAP_MAX_CELLS = 1 << 24 };
 
-typedef struct moe_map_params {
-    moe_advise_params advise;   /* cluster, batch, skew, accuracy and links are
-                                   swept; a plan's host time must be set, so
-                                   that maps repeat */
-    const moe_cluster *cluster; /* [n_cluster]; borrowed, as all here */
-    const double *skew;         /* [n_skew] */
-    const double *bandwidth;    /* [n_bandwidth] B/s per direction, of a link */
-    const double *accuracy;     /* [n_accuracy] of token-to-expert */
-    const int *batch;           /* [n_batch] sequences */
-    int n_cluster, n_skew, n_accuracy, n_batch;
-    int n_bandwidth;          /* 0: one, each cluster's own */
-    const char *command_line; /* that asked for it; NULL: not known */
-} moe_map_params;
+typedef enum moe_advise_strategy {
+    MOE_ADVISE_BASELINE,     /* home placement, nothing predicted */
+    MOE_ADVISE_DISTRIBUTION, /* duplication on a predicted distribution */
+    MOE_ADVISE_TOKEN,        /* duplication and routing on predicted tokens */
+    MOE_ADVISE_ORACLE,       /* duplication on the true future, for free */
+    MOE_ADVISE_STRATEGIES
+} moe_advise_strategy;
+
+/* What an error e of the prediction does to the busiest GPU, on top of what
+ * the plan gives it; the others share the rest (MoE-GPS). */
+typedef enum moe_advise_case {
+    MOE_ADVISE_OPTIMISTIC,  /* nothing */
+    MOE_ADVISE_TYPICAL,     /* load (1 + e) */
+    MOE_ADVISE_PESSIMISTIC, /* all errors there: load + mean G e, at most all */
+    MOE_ADVISE_CASES
+} moe_advise_case;
+
+/** @return spelling, static storage. */
+const char *moe_advise_strategy_name(moe_advise_strategy s);
+const char *moe_advise_case_name(moe_advise_case c);
 
 typedef struct moe_map_cluster {
     char name[64]; /* of the profile */
@@ -81,10 +86,7 @@ typedef struct moe_map_cell {
     int batch, accuracy, skew, bandwidth;
 } moe_map_cell;
 
-/** Sweep. Release with moe_map_fini().
- *  @return as moe_advise_new(), and MOE_USAGE for more than
- *  MOE_MAP_MAX_CELLS. */
-moe_status moe_map_init(moe_map *map, const moe_map_params *p, moe_error *err);
+/** Release. A map of zeros is fine. */
 void moe_map_fini(moe_map *map);
 
 /** Allocate the arrays for the sizes that are set.
@@ -119,10 +121,5 @@ bool moe_map_is(const char *path);
  *  there is nothing to release.
  *  @return MOE_OK, MOE_USAGE (no such file), MOE_FORMAT, MOE_NOMEM. */
 moe_status moe_map_read(const char *path, moe_map *map, moe_error *err);
-
-/** Print the winner and margin of every cell in one case: a map of each
- *  cluster with a row per bandwidth, or, at the clusters' own, a single one
- *  with a row per cluster; anew for each batch and accuracy. */
-void moe_map_print(const moe_map *map, moe_advise_case c, FILE *out);
 
 #endif

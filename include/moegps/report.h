@@ -47,6 +47,11 @@ moe_status moe_report_detail(const moe_run_analysis *run,
  *  the runs differ in it. Not collective. */
 void moe_report_scaling(const moe_analysis *analysis, FILE *out);
 
+/** Print the winner and margin of every cell in one case: a map of each
+ *  cluster with a row per bandwidth, or, at the clusters' own, a single one
+ *  with a row per cluster; anew for each batch and accuracy. */
+void moe_report_map_cells(const moe_map *map, moe_advise_case c, FILE *out);
+
 /** Print what a map's file is, the maps of the typical case, where the verdict
  *  flips, `FOM map_share_<strategy> <cluster> = <value> 1` lines and
  *  `RESULT: VALID`: a file that does not agree with itself is not read. Not

@@ -8,21 +8,6 @@
 #include "internal.h"
 #include "moegps/mem.h"
 
-static const char *const strategy_names[MOE_ADVISE_STRATEGIES] = {
-    "baseline", "distribution-only", "token-to-expert", "oracle"};
-static const char *const case_names[MOE_ADVISE_CASES] = {
-    "optimistic", "typical", "pessimistic"};
-
-const char *moe_advise_strategy_name(moe_advise_strategy s)
-{
-    return strategy_names[s];
-}
-
-const char *moe_advise_case_name(moe_advise_case c)
-{
-    return case_names[c];
-}
-
 void moe_advise_params_init(moe_advise_params *p)
 {
     *p = (moe_advise_params){.batch = 1,

@@ -2,6 +2,7 @@
 #include "moegps/map_slice.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

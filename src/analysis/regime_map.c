@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/map_sweep.h"
 #include "moegps/verdict.h"
 
 enum {
@@ -125,7 +126,7 @@ static void sweep(moe_map *map, const moe_view *v, const moe_detail *detail,
                               .n_accuracy = 1,
                               .n_batch = 1,
                               .n_bandwidth = BANDWIDTHS};
-    moe_map_init(map, &p, err);
+    moe_map_sweep(map, &p, err);
 }
 
 static moe_advise_strategy winner_near(const moe_map *map, double skew)

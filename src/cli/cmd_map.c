@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/map.h"
+#include "moegps/map_sweep.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "moegps/mem.h"
 #include "moegps/replace.h"
+#include "moegps/report.h"
 #include "parse.h"
 
 enum { MAX_CLUSTERS = 16 };
@@ -195,12 +196,12 @@ static void sweep(settings *s, const char *line, moe_error *err)
                               .n_accuracy = s->accuracies.n,
                               .n_batch = s->batches.n,
                               .command_line = line};
-    if (moe_map_init(&map, &p, err) != MOE_OK)
+    if (moe_map_sweep(&map, &p, err) != MOE_OK)
         return;
     if (s->output != NULL)
         write_map(s, &map, err);
     if (err->status == MOE_OK)
-        moe_map_print(&map, (moe_advise_case)s->shown, stdout);
+        moe_report_map_cells(&map, (moe_advise_case)s->shown, stdout);
     moe_map_fini(&map);
 }
 

@@ -49,7 +49,7 @@ moe_status moe_report_map(const moe_map *map, FILE *out, moe_error *err)
     fprintf(out, "%s\n\n", text);
     moe_map_facts(map, put_fact, out);
     fputc('\n', out);
-    moe_map_print(map, MOE_MAP_CASE, out);
+    moe_report_map_cells(map, MOE_MAP_CASE, out);
     moe_sheet_map_shares(&to, map);
     fputs("\nWhere the verdict flips, typical case (modelled):\n", out);
     print_flips(map, out, &local);

@@ -6,7 +6,7 @@
 
 #include "moegps/advise.h"
 #include "moegps/layer_price.h"
-#include "moegps/map.h"
+#include "moegps/map_sweep.h"
 
 enum { SAMPLES = 15, SIDE = 41 };
 
@@ -172,7 +172,7 @@ static void bench_map(size_t i)
     p.advise.samples = 3;
     for (int s = 0; s < 5; s++) {
         const double start = bench_cpu();
-        must(moe_map_init(&map, &p, &err), &err);
+        must(moe_map_sweep(&map, &p, &err), &err);
         bench_add(&b, bench_cpu() - start);
         moe_map_fini(&map);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/map.h"
+#include "moegps/report.h"
 
 #include <math.h>
 
@@ -62,7 +62,7 @@ static void print_rows(const moe_map *map, moe_map_cell x, FILE *out)
     }
 }
 
-void moe_map_print(const moe_map *map, moe_advise_case c, FILE *out)
+void moe_report_map_cells(const moe_map *map, moe_advise_case c, FILE *out)
 {
     const bool own = map->own_links;
     moe_map_cell x = {.error = c};
