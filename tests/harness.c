@@ -95,6 +95,7 @@ int main(int argc, char **argv)
     remove_dir();
     if (parallel) {
         moe_ctx_fini(&test_ctx);
+        fflush(stdout); /* mpirun kills the others when one rank has failed */
         MPI_Finalize();
     }
     return failed > 0;

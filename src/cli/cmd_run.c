@@ -224,6 +224,7 @@ int moe_cmd_run(int argc, char **argv)
         fprintf(stderr, "moegps: %s\n", r->ctx.err.text);
     release(r);
     moe_ctx_fini(&r->ctx);
+    fflush(stdout); /* a launcher may kill the rest when one rank has failed */
     MPI_Finalize();
     free(r);
     return moe_status_exit_code(status);
