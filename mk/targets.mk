@@ -17,7 +17,14 @@ check: ## every test; ends with "N passed, N failed"
 	@tools/deps.sh test
 	$(again) check-only
 
+# Scripts come first, and of them those that take longest.
+SLOW    := $(foreach s,survive cluster run,tests/$(s).test.sh)
+SCRIPTS := $(SLOW) $(filter-out $(SLOW),$(wildcard tests/*.test.sh))
+
 check-only: moegps $(TESTS)
+	@tests/run.sh $(SCRIPTS) $(TESTS)
+
+check-unit: $(BUILD)/moegps $(TESTS) ## the test programs alone, without the scripts
 	@tests/run.sh $(TESTS)
 
 asan: ## the tests under address and undefined-behaviour sanitizers
@@ -66,5 +73,5 @@ dist: ## an archive of the last commit: build/moegps-VERSION.tar.gz
 	@git archive --prefix=moegps-$(VERSION:.dirty=)/ -o $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz HEAD
 	@echo $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz
 
-.PHONY: deps demo check check-only asan bench bench-only validate validate-only evaluate paper \
+.PHONY: deps demo check check-only check-unit asan bench bench-only validate validate-only evaluate paper \
         paper-only format format-check dist

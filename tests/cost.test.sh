@@ -1,31 +1,12 @@
 #!/usr/bin/env bash
 # moegps cost: rows in, prices out. Speaks TAP.
-set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-n=0
+. "$(dirname "$0")/tap.bash"
 
-# check NAME COMMAND...: a test that passes when the command succeeds.
-check() {
-    n=$((n + 1))
-    if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
-}
 cost() { ./moegps cost "$@"; }
 
-# fails RC TEXT COMMAND...: ends with RC, says one line with TEXT, prints none.
-fails() {
-    local rc=0 out
-    out=$(cost "${@:3}" 2> "$dir/err") || rc=$?
-    [ "$rc" -eq "$1" ] && [ -z "$out" ] && [ "$(wc -l < "$dir/err")" -eq 1 ] &&
-        grep -q "^moegps: " "$dir/err" && grep -qF -- "$2" "$dir/err" ||
-        { sed 's/^/# /' "$dir/err"; echo "# exit $rc"; return 1; }
-}
-
-# says TEXT COMMAND...: succeeds, with a line TEXT on stdout.
-says() {
-    cost "${@:2}" > "$dir/out" 2> "$dir/err" && [ ! -s "$dir/err" ] &&
-        grep -qxF -- "$1" "$dir/out" || { sed 's/^/# /' "$dir/out" "$dir/err"; return 1; }
+# prints LINE ARGUMENTS...: succeeds quietly, with that line on stdout
+prints() {
+    exits 0 cost "${@:2}" && grep -qxF -- "$1" "$dir/out" && [ ! -s "$dir/err" ]
 }
 
 # row OP ROW: a file of one row under OP's usual header.
@@ -38,8 +19,8 @@ row() {
     esac > "$dir/in.csv"
     printf '%s\n' "${@:2}" >> "$dir/in.csv"
 }
-price() { says "$2,$3" --op "$1" --csv "$dir/in.csv"; }
-bad() { fails 2 "$dir/in.csv:$2: $3" --op "$1" --csv "$dir/in.csv"; }
+price() { prints "$2,$3" --op "$1" --csv "$dir/in.csv"; }
+bad() { refused 2 "$dir/in.csv:$2: $3" cost --op "$1" --csv "$dir/in.csv"; }
 
 # measured rows come back as they are
 mixtral=a100_sxm,sglang-0.5.10,bfloat16,4096,14336,2,8,1,balanced
@@ -69,16 +50,16 @@ check "a row that was left out is extrapolated" \
 # columns
 printf 'note,tokens,distribution,ep,experts,top_k,inter,hidden,dtype,stack,gpu,latency_us\n"a, b",2,balanced,1,8,2,14336,4096,bf16,sglang-0.5.10,a100_sxm,843.716\n' > "$dir/in.csv"
 check "columns may come in any order, others are kept" \
-    says '"a, b",2,balanced,1,8,2,14336,4096,bf16,sglang-0.5.10,a100_sxm,843.716,843.716,tabulated,0.0100' \
+    prints '"a, b",2,balanced,1,8,2,14336,4096,bf16,sglang-0.5.10,a100_sxm,843.716,843.716,tabulated,0.0100' \
     --op moe_ffn --csv "$dir/in.csv"
 check "a column in the way is renamed" \
-    says note,tokens,distribution,ep,experts,top_k,inter,hidden,dtype,stack,gpu,input_latency_us,latency_us,source,relative_error \
+    prints note,tokens,distribution,ep,experts,top_k,inter,hidden,dtype,stack,gpu,input_latency_us,latency_us,source,relative_error \
     --op moe_ffn --csv "$dir/in.csv"
 printf 'gpu,op,gpus,buffer_bytes,nccl\r\nh100_sxm,all_gather,8,1048576,2.29.2\r\n\r\n' > "$dir/in.csv"
 gather() { cost --op alltoall --csv "$dir/in.csv" | grep -q "^h100_sxm,all_gather,8,1048576,2.29.2,[0-9.]*,tabulated,"; }
 check "a column op is obeyed, line ends of DOS are fine" gather
 row moe_ffn
-check "no rows give a header" says \
+check "no rows give a header" prints \
     gpu,stack,dtype,hidden,inter,top_k,experts,ep,distribution,tokens,latency_us,source,relative_error \
     --op moe_ffn --csv "$dir/in.csv"
 
@@ -86,10 +67,10 @@ check "no rows give a header" says \
 row moe_ffn $mixtral,1
 into() { cost --op moe_ffn --csv "$dir/in.csv" -o "$dir/o.csv" "$@" && [ "$(wc -l < "$dir/o.csv")" -eq 2 ]; }
 check "-o writes a file" into
-check "-o does not overwrite" fails 2 "exists (--force replaces it)" \
+check "-o does not overwrite" refused 2 "exists (--force replaces it)" cost \
     --op moe_ffn --csv "$dir/in.csv" -o "$dir/o.csv"
 check "--force does" into --force
-check "a missing folder is said" fails 1 "$dir/none/o.csv" \
+check "a missing folder is said" refused 1 "$dir/none/o.csv" cost \
     --op moe_ffn --csv "$dir/in.csv" -o "$dir/none/o.csv"
 
 # bad rows: file, line, and what there is
@@ -125,39 +106,28 @@ check "a column twice is refused" bad gemm 1 "column 'gpu' twice"
 check "an empty file is refused" bad gemm 1 "no header"
 
 # wrong use
-check "--help prints usage" says "Usage: moegps cost [OPTION...] --op=OP --csv=FILE" --help
-check "no operation is refused" fails 2 "--op is needed" --csv x
-check "an unknown operation names the known" fails 2 "'moe' is not one of moe_ffn, alltoall" --op moe
-check "a file that is not there is named" fails 2 "$dir/none.csv" --op gemm --csv "$dir/none.csv"
+check "--help prints usage" prints "Usage: moegps cost [OPTION...] --op=OP --csv=FILE" --help
+check "no operation is refused" refused 2 "--op is needed" cost --csv x
+check "an unknown operation names the known" refused 2 "'moe' is not one of moe_ffn, alltoall" cost --op moe
+check "a file that is not there is named" refused 2 "$dir/none.csv" cost --op gemm --csv "$dir/none.csv"
 row moe_ffn $mixtral,1
-check "tables that are none are refused" fails 2 "$dir/in.csv" \
+check "tables that are none are refused" refused 2 "$dir/in.csv" cost \
     --op moe_ffn --csv "$dir/in.csv" --tables "$dir/in.csv"
 
 # the converter's own checks
-python=/usr/bin/python3
-converter() {
-    [ -x "$python" ] && "$python" -c 'import numpy, h5py' 2> /dev/null
-}
 mkdir "$dir/csv"
 converts() { # converts TEXT: refuses moe_ffn.csv with TEXT
-    local rc=0
-    "$python" tools/convert_silicon.py "$dir/csv" "$dir/t.h5" > /dev/null 2> "$dir/err" || rc=$?
-    [ "$rc" -eq 2 ] && grep -qF "moe_ffn.csv:$1" "$dir/err" && [ ! -e "$dir/t.h5" ] ||
-        { sed 's/^/# /' "$dir/err"; return 1; }
+    exits 2 "$PYTHON" tools/convert_silicon.py "$dir/csv" "$dir/t.h5" &&
+        err_has "moe_ffn.csv:$1" && [ ! -e "$dir/t.h5" ]
 }
 header=gpu,stack,kernel,dtype,hidden,inter,top_k,experts,ep,distribution,tokens,latency_us
 refuse() { # refuse NAME ROW TEXT
-    if converter; then
-        printf '%s\n%s\n' "$header" "$2" > "$dir/csv/moe_ffn.csv"
-        check "$1" converts "$3"
-    else
-        n=$((n + 1))
-        echo "ok - $1 # SKIP no python3 with numpy and h5py"
-    fi
+    printf '%s\n%s\n' "$header" "$2" > "$dir/csv/moe_ffn.csv"
+    check_if "numpy h5py" "$1" converts "$3"
 }
 refuse "a negative latency is not converted" g,s,k,fp8,1,1,1,1,1,balanced,1,-5 "2: latency_us: -5"
 refuse "seconds are not converted" g,s,k,fp8,1,1,1,1,1,balanced,1,1e-5 "2: latency_us: 1e-05 cannot be in microseconds"
 refuse "a text is not converted" g,s,k,fp8,1,1,1,1,1,balanced,x,5 "2: tokens: 'x' is not a number"
 header=gpu,stack,latency_us refuse "missing columns are named" g,s,1 "1: no column 'kernel'"
 
-echo "1..$n"
+finish

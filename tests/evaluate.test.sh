@@ -1,40 +1,9 @@
 #!/usr/bin/env bash
 # moegps evaluate: what users type, and figures recomputed with numpy from the
 # bundled traces. Speaks TAP.
-set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-: "${MPIRUN:=mpirun}"
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export OMPI_MCA_hwloc_base_binding_policy=none
-python=/usr/bin/python3
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-n=0
+. "$(dirname "$0")/tap.bash"
 
-# check NAME COMMAND...: a test that passes when the command succeeds.
-check() {
-    n=$((n + 1))
-    if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
-}
-
-# says TEXT ARGUMENTS...: succeeds, with TEXT on stdout and nothing on stderr.
-says() {
-    ./moegps evaluate "${@:2}" > "$dir/out" 2> "$dir/err" &&
-        [ ! -s "$dir/err" ] && grep -qF -- "$1" "$dir/out" ||
-        { sed 's/^/# /' "$dir/err"; return 1; }
-}
-
-# refused RC TEXT ARGUMENTS...: RC, one line with TEXT, nothing on stdout.
-refused() {
-    local rc=0
-    ./moegps evaluate "${@:3}" > "$dir/out" 2> "$dir/err" || rc=$?
-    [ "$rc" -eq "$1" ] && [ ! -s "$dir/out" ] &&
-        [ "$(wc -l < "$dir/err")" -eq 1 ] && grep -q "^moegps: " "$dir/err" &&
-        grep -qF -- "$2" "$dir/err" ||
-        { sed 's/^/# /' "$dir/err"; echo "# exit $rc"; return 1; }
-}
-
+evaluate() { ./moegps evaluate "$@"; }
 ./moegps trace synth --model tiny --layers 3 --experts 16 --top-k 2 --seqs 30 \
     --tokens 100 --seed 2 --kind token -o "$dir/tiny.h5"
 ./moegps trace synth --model tiny --layers 3 --experts 16 --top-k 2 --seqs 30 \
@@ -45,58 +14,58 @@ cp "$dir/tiny.h5" "$dir/untrained.h5"
 tiny=(--trace "$dir/tiny.h5" --seq 50)
 
 # tables
-check "a table with every predictor" says "token" "${tiny[@]}" \
+check "a table with every predictor" says "token" evaluate "${tiny[@]}" \
     --predictors distribution,window,ema,frequency,token,oracle
-check "options in the label" says "ema:half_life=2" "${tiny[@]}" --predictors ema:half_life=2
-check "a line per layer" says "token, layer by layer" "${tiny[@]}" --predictors token --layers
-check "whole sequences" says "batches:" --trace "$dir/loads.h5" --seq 0 --predictors distribution
-check "prices on a cluster" says "analytic prices" --trace gpt-oss-20b-mmlu \
+check "options in the label" says "ema:half_life=2" evaluate "${tiny[@]}" --predictors ema:half_life=2
+check "a line per layer" says "token, layer by layer" evaluate "${tiny[@]}" --predictors token --layers
+check "whole sequences" says "batches:" evaluate --trace "$dir/loads.h5" --seq 0 --predictors distribution
+check "prices on a cluster" says "analytic prices" evaluate --trace gpt-oss-20b-mmlu \
     --predictors token --cluster a100-paper
-check "--help prints usage" says "Usage: moegps evaluate" --help
+check "--help prints usage" says "Usage: moegps evaluate" evaluate --help
 
 # refusals
-check "nothing given" refused 2 "--trace and --predictors are needed"
-check "no predictors" refused 2 "names none" "${tiny[@]}" --predictors ,
-check "an unknown predictor" refused 2 "no predictor 'tokn' (allowed: none, oracle" \
+check "nothing given" refused 2 "--trace and --predictors are needed" evaluate
+check "no predictors" refused 2 "names none" evaluate "${tiny[@]}" --predictors ,
+check "an unknown predictor" refused 2 "no predictor 'tokn' (allowed: none, oracle" evaluate \
     "${tiny[@]}" --predictors tokn
-check "an unknown option" refused 2 "token has no option 'alpha'" \
+check "an unknown option" refused 2 "token has no option 'alpha'" evaluate \
     "${tiny[@]}" --predictors token:alpha=1
-check "no value" refused 2 "'alpha' is not OPTION=VALUE" "${tiny[@]}" --predictors ema:alpha
-check "an option out of range" refused 2 "alpha: '2' is not a number in 0..1" \
+check "no value" refused 2 "'alpha' is not OPTION=VALUE" evaluate "${tiny[@]}" --predictors ema:alpha
+check "an option out of range" refused 2 "alpha: '2' is not a number in 0..1" evaluate \
     "${tiny[@]}" --predictors ema:alpha=2
-check "no forecast" refused 2 "foretells nothing" "${tiny[@]}" --predictors none
-check "no such trace" refused 2 "nothere" --trace nothere --predictors token
-check "loads for a token predictor" refused 2 "needs a token trace" \
+check "no forecast" refused 2 "foretells nothing" evaluate "${tiny[@]}" --predictors none
+check "no such trace" refused 2 "nothere" evaluate --trace nothere --predictors token
+check "loads for a token predictor" refused 2 "needs a token trace" evaluate \
     --trace "$dir/loads.h5" --seq 50 --predictors distribution,token
-check "no training part" refused 2 "training part is empty" --trace "$dir/untrained.h5" --seq 50 \
+check "no training part" refused 2 "training part is empty" evaluate --trace "$dir/untrained.h5" --seq 50 \
     --predictors token
-check "no test part" refused 2 "test part is empty" --trace "$dir/untested.h5" --seq 50 \
+check "no test part" refused 2 "test part is empty" evaluate --trace "$dir/untested.h5" --seq 50 \
     --predictors token
-check "too large a batch" refused 2 "is more than the test part's" "${tiny[@]}" \
+check "too large a batch" refused 2 "is more than the test part's" evaluate "${tiny[@]}" \
     --predictors token --batch 1000
-check "positions that are not there" refused 2 "has no positions" \
+check "positions that are not there" refused 2 "has no positions" evaluate \
     --trace mixtral-8x7b-tokens --predictors position
-check "a model without a cluster" refused 2 "--model goes with --cluster" "${tiny[@]}" \
+check "a model without a cluster" refused 2 "--model goes with --cluster" evaluate "${tiny[@]}" \
     --predictors token --model mixtral-8x7b
-check "two outputs on stdout" refused 2 "cannot both go to stdout" "${tiny[@]}" \
+check "two outputs on stdout" refused 2 "cannot both go to stdout" evaluate "${tiny[@]}" \
     --predictors token --json - --csv -
-check "file without a path" refused 2 "no path is given" "${tiny[@]}" --predictors file
-check "file that is not there" refused 2 "nothere.h5: cannot open" "${tiny[@]}" \
+check "file without a path" refused 2 "no path is given" evaluate "${tiny[@]}" --predictors file
+check "file that is not there" refused 2 "nothere.h5: cannot open" evaluate "${tiny[@]}" \
     --predictors "file:path=$dir/nothere.h5"
-check "file that is no HDF5" refused 2 "is not an HDF5 file" "${tiny[@]}" \
+check "file that is no HDF5" refused 2 "is not an HDF5 file" evaluate "${tiny[@]}" \
     --predictors "file:path=$PWD/README.md"
 echo kept > "$dir/kept.json"
-check "an existing file is kept" refused 2 "exists" "${tiny[@]}" --predictors token \
+check "an existing file is kept" refused 2 "exists" evaluate "${tiny[@]}" --predictors token \
     --json "$dir/kept.json"
 check "it was not touched" grep -qx kept "$dir/kept.json"
-check "--force replaces it" says "token" "${tiny[@]}" --predictors token \
+check "--force replaces it" says "token" evaluate "${tiny[@]}" --predictors token \
     --json "$dir/kept.json" --force
-check "the replacement is JSON" $python -m json.tool "$dir/kept.json" "$dir/pretty.json"
+check "the replacement is JSON" "$PYTHON" -m json.tool "$dir/kept.json" "$dir/pretty.json"
 
 # figures
 figures() {
     ./moegps evaluate --trace gpt-oss-20b-mmlu --predictors distribution,frequency,token \
-        --repeats 3 --cluster a100-nvlink --json - > "$dir/a.json" && $python - "$dir/a.json" <<'EOF'
+        --repeats 3 --cluster a100-nvlink --json - > "$dir/a.json" && "$PYTHON" - "$dir/a.json" <<'EOF'
 import json, sys
 import h5py, numpy as np
 a = json.load(open(sys.argv[1]))
@@ -133,7 +102,7 @@ EOF
 check "figures of gpt-oss are those of numpy, token as accurate as it should" figures
 csv() {
     ./moegps evaluate "${tiny[@]}" --predictors distribution,token --csv - > "$dir/a.csv" &&
-        $python - "$dir/a.csv" <<'EOF'
+        "$PYTHON" - "$dir/a.csv" <<'EOF'
 import csv, sys
 rows = list(csv.DictReader(open(sys.argv[1])))
 assert len(rows) == 2 * 4 and rows[0]["layer"] == "" and rows[3]["layer"] == "2", rows
@@ -145,17 +114,17 @@ check "CSV has a row per predictor and layer, and means" csv
 
 # a user's own predictions, as jobs/README.md shows: here the truth
 own() {
-    $python - "$dir/tiny.h5" "$dir/own.h5" <<'EOF'
+    "$PYTHON" - "$dir/tiny.h5" "$dir/own.h5" <<'EOF'
 import sys, h5py
 with h5py.File(sys.argv[1]) as trace, h5py.File(sys.argv[2], "w") as f:
     f["experts"] = trace["experts"][:]
     f.attrs["trace_sha256"] = trace.attrs["sha256"]
     f.attrs["model"] = "tiny"
 EOF
-    says "100.00 (100.00..100.00)" "${tiny[@]}" --predictors "file:path=$dir/own.h5"
+    says "100.00 (100.00..100.00)" evaluate "${tiny[@]}" --predictors "file:path=$dir/own.h5"
 }
 check "predictions computed elsewhere" own
-check "predictions for another trace" refused 2 "is of a trace with sha256" \
+check "predictions for another trace" refused 2 "is of a trace with sha256" evaluate \
     --trace "$dir/untrained.h5" --seq 50 --predictors "file:path=$dir/own.h5"
 cat > "$dir/tiny.yaml" <<EOF
 {name: tiny, layers: 3, experts: 16, top_k: 2, hidden: 64, intermediate: 128, heads: 8, kv_heads: 8, head_dim: 8}
@@ -171,8 +140,8 @@ strategies:
   - {name: own, predictor: file, path: $dir/own.h5, planner: duplicate, slots: 9}
 EOF
 runs() {
-    timeout 100 "$MPIRUN" -n 4 ./moegps run "$dir/job.yaml" -q -o "$dir/own-run.h5" > "$dir/out" 2>&1 &&
-        grep -q "RESULT: VALID" "$dir/out" && $python - "$dir/own-run.h5" <<'EOF'
+    kept ranks 4 ./moegps run "$dir/job.yaml" -q -o "$dir/own-run.h5" &&
+        out_has "RESULT: VALID" && "$PYTHON" - "$dir/own-run.h5" <<'EOF'
 import h5py, sys
 with h5py.File(sys.argv[1]) as f:
     assert (f["prediction/recall"][1] == 1).all(), f["prediction/recall"][:]
@@ -180,19 +149,17 @@ EOF
 }
 check "... run as a strategy" runs
 missing() {
-    local rc=0
-    timeout 100 "$MPIRUN" -n 4 ./moegps run "$dir/job.yaml" -q \
-        --set strategies.own.path="$dir/nothere.h5" -o "$dir/x.h5" > "$dir/out" 2> "$dir/err" || rc=$?
-    [ "$rc" -eq 2 ] && [ "$(grep '^moegps: ' "$dir/err" | grep -cv '^moegps: warning')" -eq 1 ] &&
-        grep -q "strategy own: .*nothere.h5: cannot open" "$dir/err" ||
-        { sed 's/^/# /' "$dir/err"; return 1; }
+    exits 2 ranks 4 ./moegps run "$dir/job.yaml" -q \
+        --set strategies.own.path="$dir/nothere.h5" -o "$dir/x.h5" &&
+        [ "$(grep '^moegps: ' "$dir/err" | grep -cv '^moegps: warning')" -eq 1 ] &&
+        grep -q "strategy own: .*nothere.h5: cannot open" "$dir/err"
 }
 check "... whose file is missing ends all ranks with one line" missing
 some_layers() {
     ./moegps trace slice "$dir/tiny.h5" --layers 0,2 -o "$dir/two.h5" --force || return 1
     sed -i 's/, predictor: file, path: [^,]*/, predictor: token/' "$dir/job.yaml"
-    timeout 100 "$MPIRUN" -n 2 ./moegps run "$dir/job.yaml" -q --set trace="$dir/two.h5" \
-        -o "$dir/two-run.h5" > "$dir/out" 2>&1 && $python - "$dir/two-run.h5" <<'EOF'
+    ranks 2 ./moegps run "$dir/job.yaml" -q --set trace="$dir/two.h5" \
+        -o "$dir/two-run.h5" && "$PYTHON" - "$dir/two-run.h5" <<'EOF'
 import h5py, sys
 with h5py.File(sys.argv[1]) as f:
     assert list(f["load/layer"][:]) == [0, 2], f["load/layer"][:]
@@ -200,11 +167,10 @@ EOF
 }
 check "a trace of some layers runs with the whole model" some_layers
 absent() {
-    local rc=0
-    timeout 100 "$MPIRUN" -n 2 ./moegps run "$dir/job.yaml" -q --set trace="$dir/two.h5" \
-        --set workload.layers=1,2 -o "$dir/x.h5" > "$dir/out" 2> "$dir/err" || rc=$?
-    [ "$rc" -eq 2 ] && grep -q "the trace has no layer 1, only 2 of the model's 3" "$dir/err"
+    exits 2 ranks 2 ./moegps run "$dir/job.yaml" -q --set trace="$dir/two.h5" \
+        --set workload.layers=1,2 -o "$dir/x.h5" &&
+        err_has "the trace has no layer 1, only 2 of the model's 3"
 }
 check "a layer that it has not is refused" absent
 
-echo "1..$n"
+finish

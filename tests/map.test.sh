@@ -1,35 +1,9 @@
 #!/usr/bin/env bash
 # moegps map: its file, its presets, wrong use. Speaks TAP.
-set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-python=/usr/bin/python3
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-n=0
+. "$(dirname "$0")/tap.bash"
 
-# check NAME COMMAND...: a test that passes when the command succeeds.
-check() {
-    n=$((n + 1))
-    if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
-}
 map() { ./moegps map "$@"; }
 small() { map --model mixtral-8x7b --clusters a100-paper --skews 1,2 "$@"; }
-
-# says TEXT COMMAND...: succeeds, with TEXT on stdout and nothing on stderr.
-says() {
-    "${@:2}" > "$dir/out" 2> "$dir/err" && [ ! -s "$dir/err" ] &&
-        grep -qF -- "$1" "$dir/out"
-}
-
-# refused TEXT COMMAND...: exit 2, one line with TEXT, nothing on stdout.
-refused() {
-    local rc=0
-    "${@:2}" > "$dir/out" 2> "$dir/err" || rc=$?
-    [ "$rc" -eq 2 ] && [ ! -s "$dir/out" ] &&
-        [ "$(wc -l < "$dir/err")" -eq 1 ] && grep -q "^moegps: " "$dir/err" &&
-        grep -qF -- "$1" "$dir/err" ||
-        { sed 's/^/# /' "$dir/err"; echo "# exit $rc"; return 1; }
-}
 
 for p in mixtral llama-moe switch; do
     check "preset paper-$p" says "Rows: link bandwidth" map --preset "paper-$p"
@@ -48,7 +22,7 @@ check "another case" says "pessimistic case" small --case pessimistic
 check "a map is written" says "B baseline" map --preset paper-mixtral \
     --accuracies 0.8,1 --batches 1,16 -o "$dir/m.h5"
 file() {
-    $python -c '
+    "$PYTHON" -c '
 import sys, h5py, numpy
 f = h5py.File(sys.argv[1])
 assert f.attrs["schema"] in ("moe-gps-map", b"moe-gps-map")
@@ -62,12 +36,7 @@ assert numpy.allclose(s[..., 1] / s[..., 0] - 1, m)
 assert (numpy.diff(t, axis=5)[..., 0] >= 0).all()  # baseline, slower links
 assert g["bandwidth_value"].attrs["units"] in ("B/s", b"B/s")' "$dir/m.h5"
 }
-if $python -c 'import h5py' 2> /dev/null; then
-    check "its cells are consistent" file
-else
-    n=$((n + 1))
-    echo "ok - its cells are consistent # SKIP no h5py"
-fi
+check_if h5py "its cells are consistent" file
 same() {
     small -o "$dir/a.h5" > "$dir/1" && small -o "$dir/a.h5" --force > "$dir/2" &&
         cmp -s "$dir/1" "$dir/2"
@@ -80,7 +49,7 @@ agrees() {
     small --skews 2 --samples 9 -o "$dir/c.h5" > /dev/null &&
         ./moegps advise --model mixtral-8x7b --cluster a100-paper --gpus 4 \
             --skew 2 --samples 9 --planner-time 0 --json "$dir/c.json" > /dev/null &&
-        $python -c '
+        "$PYTHON" -c '
 import json, sys, h5py
 cell = h5py.File(sys.argv[1])["map/layer_time"][0, 1, 0, 0, 0, 0]
 said = json.load(open(sys.argv[2]))["strategies"]
@@ -94,7 +63,7 @@ check "a cell is the advice for it" agrees
 clusters() {
     map --model mixtral-8x7b --clusters l40s-pcie,a100-paper --skews 1,2 -o "$dir/two.h5" \
         > "$dir/out" && small -o "$dir/one.h5" > /dev/null &&
-        grep -q "^ *l40s-pcie  [BDT]" "$dir/out" && $python -c '
+        grep -q "^ *l40s-pcie  [BDT]" "$dir/out" && "$PYTHON" -c '
 import sys, h5py, numpy
 two, one = (h5py.File(f)["map"] for f in sys.argv[1:])
 assert [c.decode() for c in two["cluster"][:]] == ["l40s-pcie", "a100-paper"]
@@ -110,7 +79,7 @@ links() {
     map --model mixtral-8x7b --clusters a100-nvlink --skews 1,2 --bandwidths 30e9,300e9 \
         -o "$dir/links.h5" > /dev/null &&
         map --model mixtral-8x7b --clusters a100-nvlink --skews 1,2 -o "$dir/own.h5" \
-            > /dev/null && $python -c '
+            > /dev/null && "$PYTHON" -c '
 import sys, h5py, numpy
 links, own = (h5py.File(f)["map/layer_time"][:] for f in sys.argv[1:])
 assert numpy.allclose(links[..., 1, :], own[..., 0, :], rtol=1e-12)
@@ -120,38 +89,38 @@ check "measured links scale" links
 check "a map of each cluster" says "of l40s-pcie, typical" map --model mixtral-8x7b \
     --clusters a100-paper,l40s-pcie --skews 1,2 --bandwidths 1e10,1e11
 
-check "an existing file is not overwritten" refused "exists (--force" \
+check "an existing file is not overwritten" refused 2 "exists (--force" \
     small -o "$dir/m.h5"
-check "an unknown preset is refused" refused "preset: 'figure-7' is not one of" \
+check "an unknown preset is refused" refused 2 "preset: 'figure-7' is not one of" \
     map --preset figure-7
-check "no model is refused" refused "are needed" map --cluster a100-paper
-check "an unknown model is refused" refused "no 'mixtrol'" \
+check "no model is refused" refused 2 "are needed" map --cluster a100-paper
+check "an unknown model is refused" refused 2 "no 'mixtrol'" \
     map --model mixtrol --cluster a100-paper
-check "an unknown cluster is refused" refused "no 'z100'" \
+check "an unknown cluster is refused" refused 2 "no 'z100'" \
     map --model mixtral-8x7b --clusters a100-paper,z100
-check "an empty cluster is refused" refused "clusters: 'a100-paper,' is not" \
+check "an empty cluster is refused" refused 2 "clusters: 'a100-paper,' is not" \
     map --model mixtral-8x7b --clusters a100-paper,
-check "a cluster twice is refused" refused "'a100-paper' is there twice" \
+check "a cluster twice is refused" refused 2 "'a100-paper' is there twice" \
     map --model mixtral-8x7b --clusters a100-paper,l40s-pcie,a100-paper
 sed 's/^stack:.*/stack: none-1/' jobs/clusters/l40s-pcie.yaml > "$dir/stackless.yaml"
-check "which cluster has no prices is said" refused "stackless" \
+check "which cluster has no prices is said" refused 2 "stackless" \
     map --model mixtral-8x7b --clusters "a100-paper,$dir/stackless.yaml"
-check "skew below 1 is refused" refused "skews: '0.5,1' is not a list" small --skews 0.5,1
-check "skew above what experts allow is refused" refused "skew: 5 is not in 1..4" \
+check "skew below 1 is refused" refused 2 "skews: '0.5,1' is not a list" small --skews 0.5,1
+check "skew above what experts allow is refused" refused 2 "skew: 5 is not in 1..4" \
     small --skews 1:5:1
-check "a range without a step is refused" refused "skews: '" small --skews 1:2
-check "a range that goes nowhere is refused" refused "' is not a list" \
+check "a range without a step is refused" refused 2 "skews: '" small --skews 1:2
+check "a range that goes nowhere is refused" refused 2 "' is not a list" \
     small --skews 1:2:0
-check "text in a list is refused" refused "fast' is not a list" \
+check "text in a list is refused" refused 2 "fast' is not a list" \
     small --bandwidths 1e9,fast
-check "a negative error is refused" refused "error: '-1' is not a number in 0..2" small --error=-1
-check "--as-paper takes no value" refused "as-paper" small --as-paper=1
-check "too many clusters are refused" refused "clusters: more than 16" map \
+check "a negative error is refused" refused 2 "error: '-1' is not a number in 0..2" small --error=-1
+check "--as-paper takes no value" refused 2 "as-paper" small --as-paper=1
+check "too many clusters are refused" refused 2 "clusters: more than 16" map \
     --model mixtral-8x7b --clusters "$(for i in $(seq 17); do
         sed '/^name:/d' jobs/clusters/l40s-pcie.yaml > "$dir/c$i.yaml"; printf '%s,' "$dir/c$i.yaml"
     done | sed 's/,$//')"
-check "a misspelt number of links is refused" refused "bandwidths: '1' is not a list" \
+check "a misspelt number of links is refused" refused 2 "bandwidths: '1' is not a list" \
     small --bandwidths 1
-check "no GPUs are refused" refused "gpus: '0' is not an integer" small --gpus 0
-check "an unknown case is refused" refused "case: 'usual'" small --case usual
-echo "1..$n"
+check "no GPUs are refused" refused 2 "gpus: '0' is not an integer" small --gpus 0
+check "an unknown case is refused" refused 2 "case: 'usual'" small --case usual
+finish

@@ -1,39 +1,8 @@
 #!/usr/bin/env bash
 # moegps plan: loads in every form, its figures and its file, wrong use. TAP.
-set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-python=/usr/bin/python3
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-n=0
+. "$(dirname "$0")/tap.bash"
 
-# check NAME COMMAND...: a test that passes when the command succeeds.
-check() {
-    n=$((n + 1))
-    if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
-}
-skip() {
-    n=$((n + 1))
-    echo "ok - $1 # SKIP $2"
-}
 plan() { ./moegps plan "$@"; }
-
-# says TEXT COMMAND...: succeeds, with TEXT on stdout and nothing on stderr.
-says() {
-    "${@:2}" > "$dir/out" 2> "$dir/err" && [ ! -s "$dir/err" ] &&
-        grep -qF -- "$1" "$dir/out" ||
-        { sed 's/^/# /' "$dir/out" "$dir/err"; return 1; }
-}
-
-# refused TEXT ARGUMENTS...: exit 2, one line with TEXT, nothing on stdout.
-refused() {
-    local rc=0
-    plan "${@:2}" > "$dir/out" 2> "$dir/err" || rc=$?
-    [ "$rc" -eq 2 ] && [ ! -s "$dir/out" ] &&
-        [ "$(wc -l < "$dir/err")" -eq 1 ] && grep -q "^moegps: " "$dir/err" &&
-        grep -qF -- "$1" "$dir/err" ||
-        { sed 's/^/# /' "$dir/err"; echo "# exit $rc"; return 1; }
-}
 
 cat > "$dir/wide.csv" <<'END'
 e0,e1,e2,e3
@@ -78,7 +47,7 @@ for p in $(./moegps list planners | awk '/^[a-z]/ { print $1 }'); do
 done
 
 loads() {
-    $python - "$dir" <<'END'
+    "$PYTHON" - "$dir" <<'END'
 import sys, h5py, numpy as np
 d = sys.argv[1]
 x = np.array([[40, 10, 10, 20], [10, 10, 10, 10]])
@@ -98,14 +67,13 @@ rng = np.random.default_rng(1)
 np.save(d + "/big.npy", np.exp(rng.standard_normal((2, 64))))
 END
 }
-if $python -c 'import numpy, h5py' 2> /dev/null; then
-    loads
+if loads 2> /dev/null; then
     check "integers in .npy" says "balance: 1 step, 2 layers" plan --loads "$dir/i.npy" --gpus 2
     check "reals in .npy" says "balance: 2 steps, 2 layers" plan --loads "$dir/f.npy" --gpus 2
     check "HDF5" says "balance: 1 step, 2 layers" plan --loads "$dir/a.h5" --gpus 2
     check "a named dataset" says "3 steps" plan --loads "$dir/a.h5" --dataset other --gpus 2
     while IFS='|' read -r file text; do
-        check "refuses $file" refused "$text" --loads "$dir/$file" --gpus 2
+        check "refuses $file" refused 2 "$text" plan --loads "$dir/$file" --gpus 2
     done <<- END
 	one.npy|is neither [layers, experts] nor [steps, layers, experts]
 	negative.npy|step 0, layer 0, expert 0: -40 is not a finite load >= 0
@@ -114,13 +82,13 @@ if $python -c 'import numpy, h5py' 2> /dev/null; then
 	none.npy|has no step, layer or expert
 	huge.npy|loads sum to 3.68935e+19, above 2^53
 	END
-    check "a flat dataset is refused" refused "is neither" --loads "$dir/a.h5" --dataset flat --gpus 2
-    check "no such dataset" refused "nowhere" --loads "$dir/a.h5" --dataset nowhere --gpus 2
+    check "a flat dataset is refused" refused 2 "is neither" plan --loads "$dir/a.h5" --dataset flat --gpus 2
+    check "no such dataset" refused 2 "nowhere" plan --loads "$dir/a.h5" --dataset nowhere --gpus 2
 
     # the file: every expert, counts and quotas that fit, and no slot twice
     file() {
         plan --loads "$dir/big.npy" --gpus 8 --replicas 96 --nodes 2 --groups 4 \
-            --planner "$1" --json - > "$dir/$1.json" && $python - "$dir/$1.json" <<'END'
+            --planner "$1" --json - > "$dir/$1.json" && "$PYTHON" - "$dir/$1.json" <<'END'
 import collections, json, sys
 p = json.load(open(sys.argv[1]))
 assert p["schema"] == "moe-gps-plan" and p["planner"] in ("balance", "eplb")
@@ -146,9 +114,9 @@ END
         --previous "$dir/balance.json"
     check "a plan with doubles can be the previous one" says "against $dir/eplb.json" \
         plan --loads "$dir/big.npy" --gpus 8 --replicas 96 --previous "$dir/eplb.json"
-    check "a previous plan of another shape" refused "has 12 slots_per_gpu, not 13" \
+    check "a previous plan of another shape" refused 2 "has 12 slots_per_gpu, not 13" plan \
         --loads "$dir/big.npy" --gpus 8 --replicas 104 --previous "$dir/balance.json"
-    check "a previous plan of other experts" refused "has 64 experts, not 4" \
+    check "a previous plan of other experts" refused 2 "has 64 experts, not 4" plan \
         --loads "$dir/a.h5" --dataset other --gpus 2 --previous "$dir/balance.json"
 else
     skip "arrays and files" "python3-numpy or python3-h5py is missing"
@@ -169,7 +137,7 @@ echo '{"physical_to_logical": [[0,1,2,2,2,2],[0,1,2,3,0,1]]}' > "$dir/lacks.json
 echo '{}' > "$dir/empty.json"
 while IFS='|' read -r text arguments; do
     # shellcheck disable=SC2086 # words
-    check "refuses $arguments" refused "$text" ${arguments//@/$dir/}
+    check "refuses $arguments" refused 2 "$text" plan ${arguments//@/$dir/}
 done <<- 'END'
 	--loads is needed|--gpus 2
 	--gpus is needed|--loads @wide.csv
@@ -203,4 +171,4 @@ done <<- 'END'
 	has 4 experts; model mixtral-8x7b has 8|--loads @wide.csv --gpus 2 --model mixtral-8x7b
 	exists (--force replaces it)|--loads @wide.csv --gpus 2 --json @list.json
 END
-echo "1..$n"
+finish

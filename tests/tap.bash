@@ -1,27 +1,80 @@
-# What the scripts of tests share; source it. Goes to the project's folder and
-# sets: dir, a scratch folder that goes with the shell; n, tests so far; and
-# what lets Open MPI run as root, with more ranks than cores.
+# What the scripts of tests share; source it first, and end with `finish`. A
+# script speaks TAP. It has a scratch folder, $dir, that goes with the shell.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
-: "${BUILD:=build}" "${MPIRUN:=mpirun}" "${PYTHON:=/usr/bin/python3}"
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export OMPI_MCA_hwloc_base_binding_policy=none
-dir=$(mktemp -d)
+# shellcheck source=tests/env.bash
+. "$(dirname "${BASH_SOURCE[0]}")/env.bash"
+dir=$(mktemp -d "${SCRATCH:-${TMPDIR:-/tmp}}/moegps-test-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 n=0
+why_not= # set: why all that follows is skipped
 
-# check NAME COMMAND...: a line of TAP; if it fails, all that was said: by the
-# command, and in $dir/out and $dir/err.
+# check NAME COMMAND...: a test that passes when the command succeeds; if not,
+# all that was said: by the command, and in $dir/out and $dir/err.
 check() {
+    [ -z "$why_not" ] || { skip "$1" "$why_not"; return; }
     n=$((n + 1))
-    local name=$1
-    shift
-    if "$@" > "$dir/said" 2>&1; then
-        echo "ok - $name"
+    if "${@:2}" > "$dir/said" 2>&1; then
+        echo "ok - $1"
     else
-        echo "not ok - $name"
+        echo "not ok - $1"
         cat "$dir/said" "$dir/out" "$dir/err" 2> /dev/null |
             sed 's/^/# /' | head -n 30 >&2
     fi
 }
+
+# skip NAME WHY
+skip() {
+    n=$((n + 1))
+    echo "ok - $1 # SKIP $2"
+}
+
+# check_if PYTHON-MODULES NAME COMMAND...: skipped where one of them is missing
+check_if() {
+    if "$PYTHON" -c "import ${1// /, }" 2> /dev/null; then
+        check "${@:2}"
+    else
+        skip "$2" "needs Python's $1"
+    fi
+}
+
+finish() { echo "1..$n"; }
+
+# ---- what commands do ----
+
+# ranks N COMMAND...: on so many. The limit is for those that hang.
+ranks() {
+    timeout -k 5 600 "$MPIRUN" -n "$@"
+}
+
+# kept COMMAND...: output in $dir/out, errors in $dir/err
+kept() {
+    "$@" > "$dir/out" 2> "$dir/err"
+}
+
+# exits CODE COMMAND...: kept
+exits() {
+    local rc=0
+    kept "${@:2}" || rc=$?
+    [ "$rc" -eq "$1" ] || { echo "exit $rc, not $1"; return 1; }
+}
+
+# says TEXT COMMAND...: succeeds, with TEXT on stdout and nothing on stderr
+says() {
+    exits 0 "${@:2}" && out_has "$1" && [ ! -s "$dir/err" ]
+}
+
+# refused CODE TEXT COMMAND...: that exit code, nothing on stdout, and one line
+# of ours on stderr, with TEXT
+refused() {
+    exits "$1" "${@:3}" || return 1
+    [ ! -s "$dir/out" ] || { echo "something on stdout"; return 1; }
+    [ "$(wc -l < "$dir/err")" -eq 1 ] || { echo "not one line"; return 1; }
+    grep -q '^moegps: ' "$dir/err" && err_has "$2"
+}
+
+# What the last of these commands said, on stdout or on stderr.
+out_has() { grep -qF -- "$1" "$dir/out" || { echo "does not say: $1"; return 1; }; }
+err_has() { grep -qF -- "$1" "$dir/err" || { echo "does not say: $1"; return 1; }; }
+
+is() { [ "$1" = "$2" ] || { echo "is '$1', not '$2'"; return 1; }; }
+not() { ! "$@"; }

@@ -1,51 +1,23 @@
 #!/usr/bin/env bash
 # moegps trace: what users type and what they get back. Speaks TAP.
-set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-n=0
+. "$(dirname "$0")/tap.bash"
 
-# check NAME COMMAND...: a test that passes when the command succeeds.
-check() {
-    n=$((n + 1))
-    if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
-}
-skip() {
-    n=$((n + 1))
-    echo "ok - $1 # SKIP $2"
-}
 trace() { ./moegps trace "$@"; }
 
-# fails RC TEXT COMMAND...: ends with RC, says one line with TEXT, prints none.
-fails() {
-    local rc=0 out
-    out=$(trace "${@:3}" 2> "$dir/err") || rc=$?
-    [ "$rc" -eq "$1" ] && [ -z "$out" ] && [ "$(wc -l < "$dir/err")" -eq 1 ] &&
-        grep -q "^moegps: " "$dir/err" && grep -qF -- "$2" "$dir/err" ||
-        { sed 's/^/# /' "$dir/err"; echo "# exit $rc"; return 1; }
-}
-
-# says TEXT COMMAND...: succeeds, with TEXT on stdout and nothing on stderr.
-says() {
-    trace "${@:2}" > "$dir/out" 2> "$dir/err" && [ ! -s "$dir/err" ] &&
-        grep -qF -- "$1" "$dir/out"
-}
 sha() { trace info "$1" | sed -n 's/^sha256 *//p'; }
 same() { [ -n "$(sha "$1")" ] && [ "$(sha "$1")" = "$(sha "$2")" ]; }
-not() { ! "$@"; }
 clean() { [ ! -e "$dir/x.h5" ] && ! compgen -G "$dir/*.new" > /dev/null; }
 
 # info
-check "info finds a bundled trace by name" says "mixtral-8x7b" info mixtral-8x7b-mmlu
-check "info takes a path" says "152445 (91425 train, 61020 test)" \
+check "info finds a bundled trace by name" says "mixtral-8x7b" trace info mixtral-8x7b-mmlu
+check "info takes a path" says "152445 (91425 train, 61020 test)" trace \
     info jobs/traces/gpt-oss-20b-mmlu.h5
 check "info gives the skewness of single steps" \
-    says "1.424 (1.439 train, 1.394 test), mean over steps, layers" info mixtral-8x7b-mmlu
+    says "1.424 (1.439 train, 1.394 test), mean over steps, layers" trace info mixtral-8x7b-mmlu
 layers() { [ "$(trace info --layers gpt-oss-20b-mmlu | grep -cE '^ +[0-9]+ ')" -eq 24 ]; }
 check "info --layers has a line per layer" layers
 json() {
-    trace info --json - mixtral-8x7b-mmlu | /usr/bin/python3 -c '
+    trace info --json - mixtral-8x7b-mmlu | "$PYTHON" -c '
 import json, sys
 t = json.load(sys.stdin)
 assert t["kind"] == "load" and t["steps"]["test"] == 3823, t
@@ -54,25 +26,25 @@ assert abs(t["step_skewness"]["whole"] - 1.424) < 1e-3'
 }
 check "info --json - prints only JSON" json
 check "info --json FILE writes it and prints the text too" \
-    says "sha256" info mixtral-8x7b-mmlu --json "$dir/info.json"
+    says "sha256" trace info mixtral-8x7b-mmlu --json "$dir/info.json"
 check "info does not overwrite" \
-    fails 2 "exists (--force replaces it)" info mixtral-8x7b-mmlu --json "$dir/info.json"
-check "info --force does" says "sha256" info mixtral-8x7b-mmlu --force --json "$dir/info.json"
-check "--help prints usage" says "Usage: moegps trace info" info --help
+    refused 2 "exists (--force replaces it)" trace info mixtral-8x7b-mmlu --json "$dir/info.json"
+check "info --force does" says "sha256" trace info mixtral-8x7b-mmlu --force --json "$dir/info.json"
+check "--help prints usage" says "Usage: moegps trace info" trace info --help
 for word in synth slice import export; do
-    check "$word --help prints usage" says "Usage: moegps trace $word" $word --help
+    check "$word --help prints usage" says "Usage: moegps trace $word" trace $word --help
 done
 
 # wrong use
-check "no word is refused" fails 2 "expected one of info, synth"
-check "an unknown word is refused" fails 2 "'inof' is not one of info" inof
-check "info without a trace is refused" fails 2 "FILE|NAME is needed" info
-check "info of two traces is refused" fails 2 "only FILE|NAME is wanted" info a.h5 b.h5
-check "an unknown option is refused" fails 2 "'--layer-list'" info a.h5 --layer-list
-check "an option without its value is refused" fails 2 "'--json'" info a.h5 --json
-check "a missing file is refused" fails 2 "$dir/none.h5" info "$dir/none.h5"
+check "no word is refused" refused 2 "expected one of info, synth" trace
+check "an unknown word is refused" refused 2 "'inof' is not one of info" trace inof
+check "info without a trace is refused" refused 2 "FILE|NAME is needed" trace info
+check "info of two traces is refused" refused 2 "only FILE|NAME is wanted" trace info a.h5 b.h5
+check "an unknown option is refused" refused 2 "'--layer-list'" trace info a.h5 --layer-list
+check "an option without its value is refused" refused 2 "'--json'" trace info a.h5 --json
+check "a missing file is refused" refused 2 "$dir/none.h5" trace info "$dir/none.h5"
 printf "layer,token\n" > "$dir/text.h5"
-check "a file of another format is refused" fails 2 "is not an HDF5 file" info "$dir/text.h5"
+check "a file of another format is refused" refused 2 "is not an HDF5 file" trace info "$dir/text.h5"
 
 # synth
 make() { trace synth --seed 5 "${@:2}" -o "$dir/$1"; }
@@ -83,37 +55,37 @@ make again.h5 --kind token --layers 3 --seqs 20 --tokens 50 --vocab 30
 check "equal options make equal traces" same "$dir/token.h5" "$dir/again.h5"
 make other.h5 --kind token --layers 3 --seqs 20 --tokens 50 --vocab 30 --seed 6
 check "another seed makes another trace" not same "$dir/token.h5" "$dir/other.h5"
-check "synth reports its dials" says "shape=zipf" info "$dir/load.h5"
+check "synth reports its dials" says "shape=zipf" trace info "$dir/load.h5"
 check "synth takes sizes from a model's profile" make profile.h5 --model gpt-oss-20b --seqs 2 --tokens 8 --top-k 3
-check "... unless they are given" says "32, 3 per token" info "$dir/profile.h5"
-check "synth does not overwrite" fails 2 "exists" synth -o "$dir/load.h5"
+check "... unless they are given" says "32, 3 per token" trace info "$dir/profile.h5"
+check "synth does not overwrite" refused 2 "exists" trace synth -o "$dir/load.h5"
 check "synth --force does" make load.h5 --force --shape zipf --layers 2 --seqs 20
-check "synth without -o is refused" fails 2 "--output is needed" synth
-check "synth names a bad value" fails 2 "--top-k: 'x' is not an integer in 1..64" \
+check "synth without -o is refused" refused 2 "--output is needed" trace synth
+check "synth names a bad value" refused 2 "--top-k: 'x' is not an integer in 1..64" trace \
     synth --top-k x -o "$dir/x.h5"
-check "synth refuses contradictions" fails 2 "9 distinct experts of only 8" \
+check "synth refuses contradictions" refused 2 "9 distinct experts of only 8" trace \
     synth --top-k 9 -o "$dir/x.h5"
-check "synth into no folder fails" fails 1 "cannot create" synth -o "$dir/none/x.h5"
+check "synth into no folder fails" refused 1 "cannot create" trace synth -o "$dir/none/x.h5"
 check "failed commands leave nothing" clean
 
 # slice
 check "slice keeps a range" trace slice "$dir/token.h5" --seqs 5:15 --layers 0,2 \
     --split train=0.5,seed=3 -o "$dir/slice.h5"
-check "slice has what was asked for" says "sequences    10 (5 train, 5 test)" \
+check "slice has what was asked for" says "sequences    10 (5 train, 5 test)" trace \
     info "$dir/slice.h5"
 check "slice of all is the same trace" trace slice "$dir/token.h5" -o "$dir/all.h5"
 check "slice of all has the same hash" same "$dir/all.h5" "$dir/token.h5"
 check "slice replaces its own input" trace slice "$dir/all.h5" --layers 0-1 \
     --force -o "$dir/all.h5"
-check "slice refuses a far range" fails 2 "not a range within 0:20" \
+check "slice refuses a far range" refused 2 "not a range within 0:20" trace \
     slice "$dir/token.h5" --seqs 5:21 -o "$dir/x.h5"
-check "slice refuses a bad range" fails 2 "is not FIRST:END" \
+check "slice refuses a bad range" refused 2 "is not FIRST:END" trace \
     slice "$dir/token.h5" --seqs 5-8 -o "$dir/x.h5"
-check "slice refuses a far layer" fails 2 "not all are in 0..2" \
+check "slice refuses a far layer" refused 2 "not all are in 0..2" trace \
     slice "$dir/token.h5" --layers 1-3 -o "$dir/x.h5"
-check "slice refuses a layer twice" fails 2 "twice" \
+check "slice refuses a layer twice" refused 2 "twice" trace \
     slice "$dir/token.h5" --layers 1,1 -o "$dir/x.h5"
-check "slice refuses a bad split" fails 2 "is not train=SHARE" \
+check "slice refuses a bad split" refused 2 "is not train=SHARE" trace \
     slice "$dir/token.h5" --split test=0.3 -o "$dir/x.h5"
 
 # export and import
@@ -133,10 +105,10 @@ for kind in load token; do
     trace export "$dir/$kind.npy.h5" --npy -o "$dir/$kind.again.npy"
     check "$kind trace survives .npy" cmp "$dir/$kind.npy" "$dir/$kind.again.npy"
 done
-check "export writes to stdout" says "step,layer,expert,count,split" \
+check "export writes to stdout" says "step,layer,expert,count,split" trace \
     export "$dir/load.h5" --csv -o -
 numpy() {
-    /usr/bin/python3 - "$dir" <<'PY'
+    "$PYTHON" - "$dir" <<'PY'
 import sys
 import numpy as np
 d = sys.argv[1]
@@ -153,13 +125,13 @@ np.save(d + "/sum.npy", counts)
 np.save(d + "/negative.npy", -counts.astype(np.int16))
 PY
 }
-if /usr/bin/python3 -c 'import numpy' 2> /dev/null; then
+if "$PYTHON" -c 'import numpy' 2> /dev/null; then
     check "numpy reads what export wrote" numpy
     check "import takes int64" trace import "$dir/i8.npy" --model m --experts 8 --top-k 2 \
         -o "$dir/i8.h5"
     # file, and what is wrong with it
     while IFS='|' read -r file text; do
-        check "import refuses $file.npy" fails 2 "$text" import "$dir/$file.npy" --model m \
+        check "import refuses $file.npy" refused 2 "$text" trace import "$dir/$file.npy" --model m \
             --experts 8 --top-k 2 -o "$dir/x.h5"
     done <<- END
 	f8|not an array of little-endian integers
@@ -175,7 +147,7 @@ fi
 # csv NAME TEXT LINES: a CSV file with these lines is refused, saying TEXT.
 csv() {
     printf "$3" > "$dir/bad.csv"
-    check "import refuses $1" fails 2 "$2" import "$dir/bad.csv" --model m --experts 4 \
+    check "import refuses $1" refused 2 "$2" trace import "$dir/bad.csv" --model m --experts 4 \
         --top-k 2 -o "$dir/x.h5"
 }
 csv "an empty file" "is empty" ""
@@ -207,7 +179,7 @@ csv "layers that disagree" "step 0, layer 1: 2 pairs, not 4" \
     "step,layer,expert,count\n0,0,1,2\n0,0,2,2\n0,1,1,1\n0,1,2,1\n"
 csv "more pairs than tokens" "4 pairs of only 2 tokens" \
     "step,layer,expert,count\n0,0,1,4\n"
-check "import wants a model" fails 2 "--model is needed" import "$dir/load.csv" --experts 8 \
+check "import wants a model" refused 2 "--model is needed" trace import "$dir/load.csv" --experts 8 \
     --top-k 2 -o "$dir/x.h5"
 check "refused imports leave nothing" clean
 
@@ -219,7 +191,7 @@ else
     skip "ncdump reads what is written" "netcdf-bin is missing"
 fi
 xarray() {
-    /usr/bin/python3 - "$dir" <<'PY'
+    "$PYTHON" - "$dir" <<'PY'
 import sys
 import xarray
 for engine in "netcdf4", "h5netcdf":
@@ -230,13 +202,9 @@ for engine in "netcdf4", "h5netcdf":
     assert (t.counts.sum("expert") == 2 * t.tokens).all()
 PY
 }
-if /usr/bin/python3 -c 'import xarray, netCDF4, h5netcdf' 2> /dev/null; then
-    check "xarray reads what is written" xarray
-else
-    skip "xarray reads what is written" "python3-xarray is missing"
-fi
+check_if "xarray netCDF4 h5netcdf" "xarray reads what is written" xarray
 hash() {
-    /usr/bin/python3 -B - "$dir" <<'PY'
+    "$PYTHON" -B - "$dir" <<'PY'
 import sys
 sys.path.insert(0, "tools")
 import h5py
@@ -260,9 +228,5 @@ for name in "token", "load":
     assert content_hash(meta, start, f["split"][:], arrays) == a["sha256"]
 PY
 }
-if /usr/bin/python3 -c 'import h5py' 2> /dev/null; then
-    check "the converter computes the same hash" hash
-else
-    skip "the converter computes the same hash" "python3-h5py is missing"
-fi
-echo "1..$n"
+check_if h5py "the converter computes the same hash" hash
+finish

@@ -1,30 +1,9 @@
 #!/usr/bin/env bash
 # moegps train, and what it made in a run. Speaks TAP.
-set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export OMPI_MCA_hwloc_base_binding_policy=none
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-n=0
+. "$(dirname "$0")/tap.bash"
 
-# check NAME COMMAND...: a test that passes when the command succeeds.
-check() {
-    n=$((n + 1))
-    if "${@:2}"; then echo "ok - $1"; else echo "not ok - $1"; fi
-}
 train() { ./moegps train -q "$@"; }
 
-# fails RC TEXT COMMAND...: ends with RC, says one line with TEXT.
-fails() {
-    local rc=0 out
-    out=$("${@:3}" 2> "$dir/err") || rc=$?
-    [ "$rc" -eq "$1" ] && [ -z "$out" ] && [ "$(wc -l < "$dir/err")" -eq 1 ] &&
-        grep -q "^moegps: " "$dir/err" && grep -qF -- "$2" "$dir/err" ||
-        { sed 's/^/# /' "$dir/err"; echo "# exit $rc"; return 1; }
-}
-not() { ! "$@"; }
 
 # A model of two layers, and a token trace of it.
 cat > "$dir/tiny.yaml" << 'END'
@@ -45,7 +24,7 @@ END
 
 # files
 file_equal() {
-    /usr/bin/python3 - "$1" "$2" << 'END'
+    "$PYTHON" - "$1" "$2" << 'END'
 import h5py, numpy as np, sys
 a, b = (h5py.File(f) for f in sys.argv[1:])
 names = [f"{p}/{x}" for p in a.attrs["predictors"].split()
@@ -62,7 +41,7 @@ check "says what it made" grep -q "recall@2" \
     <(./moegps train --trace "$dir/t.h5" --predictors ffn --epochs 1 \
         -o "$dir/said.h5" 2>&1)
 reads() {
-    /usr/bin/python3 - "$dir/p.h5" << 'END'
+    "$PYTHON" - "$dir/p.h5" << 'END'
 import sys, numpy as np, xarray
 root = xarray.open_dataset(sys.argv[1])
 assert root.attrs["schema"] == "moe-gps-predictor" and root.sizes["sequence"] > 0
@@ -82,22 +61,19 @@ stopped() {
     ./moegps train -q --trace "$dir/t.h5" --predictors ffn,lstm --epochs 60 \
         -o "$dir/stop.h5" 2> "$dir/err" &
     pid=$!
-    for _ in $(seq 600); do
-        [ -e "$dir/stop.h5.partial" ] && break
-        sleep 0.05
-    done
+    await 30 test -e "$dir/stop.h5.partial"
     kill -INT "$pid"
     wait "$pid" || rc=$?
     [ "$rc" -eq 75 ] && grep -q "stopped after epoch" "$dir/err" &&
-        [ ! -e "$dir/stop.h5" ] || { sed 's/^/# /' "$dir/err"; echo "# $rc"; return 1; }
+        [ ! -e "$dir/stop.h5" ] || { echo "exit $rc"; return 1; }
 }
 check "a signal ends it after an epoch, with 75" stopped
 check "an unfinished training is not started over" \
-    fails 2 "an interrupted training" \
+    refused 2 "an interrupted training" \
     train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 60 -o "$dir/stop.h5"
-check "other options do not resume it" fails 2 "60 epochs" \
+check "other options do not resume it" refused 2 "60 epochs" \
     train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 61 -o "$dir/stop.h5" --resume
-check "other predictors do not resume it" fails 2 "is of another trace or other options" \
+check "other predictors do not resume it" refused 2 "is of another trace or other options" \
     train --trace "$dir/t.h5" --predictors lstm --epochs 60 -o "$dir/stop.h5" --resume
 check "--resume finishes it" \
     train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 60 -o "$dir/stop.h5" --resume
@@ -105,19 +81,19 @@ train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 60 -o "$dir/whole.h5"
 check "resumed equals uninterrupted" file_equal "$dir/stop.h5" "$dir/whole.h5"
 
 # wrong use
-check "no trace is refused" fails 2 "--trace is needed" train --predictors ffn
-check "no predictor is refused" fails 2 "--predictors is needed" train --trace "$dir/t.h5"
-check "an unknown predictor is refused" fails 2 "'gru' is no predictor (allowed: ffn, lstm)" \
+check "no trace is refused" refused 2 "--trace is needed" train --predictors ffn
+check "no predictor is refused" refused 2 "--predictors is needed" train --trace "$dir/t.h5"
+check "an unknown predictor is refused" refused 2 "'gru' is no predictor (allowed: ffn, lstm)" \
     train --trace "$dir/t.h5" --predictors gru
-check "one that is not trained is refused" fails 2 "'distribution' learns from the trace" \
+check "one that is not trained is refused" refused 2 "'distribution' learns from the trace" \
     train --trace "$dir/t.h5" --predictors distribution
-check "one named twice is refused" fails 2 "there twice" \
+check "one named twice is refused" refused 2 "there twice" \
     train --trace "$dir/t.h5" --predictors ffn,ffn
-check "a load trace is refused" fails 2 "a token trace is needed" \
+check "a load trace is refused" refused 2 "a token trace is needed" \
     train --trace "$dir/load.h5" --predictors ffn -o "$dir/x.h5"
-check "a file is not overwritten" fails 2 "exists (--force replaces it)" \
+check "a file is not overwritten" refused 2 "exists (--force replaces it)" \
     train --trace "$dir/t.h5" --predictors ffn -o "$dir/p.h5"
-check "zero epochs are refused" fails 2 "--epochs" \
+check "zero epochs are refused" refused 2 "--epochs" \
     train --trace "$dir/t.h5" --predictors ffn --epochs 0
 
 # in a run
@@ -142,7 +118,7 @@ check "a run uses the file" run
 valid() { grep -q "RESULT: VALID" "$dir/out"; }
 check "and is valid" valid
 recall() {
-    /usr/bin/python3 - "$1" << 'END'
+    "$PYTHON" - "$1" << 'END'
 import h5py, sys
 r = h5py.File(sys.argv[1])["prediction/recall"][1:]
 assert (r > 0.2).all() and (r <= 1).all(), r
@@ -153,11 +129,11 @@ check "its predictions are scored" recall "$dir/run.h5"
 same_anywhere() {
     local ranks out=()
     for ranks in 1 2 4 7; do
-        "${MPIRUN:-mpirun}" -n "$ranks" ./moegps run -q "$dir/x.yaml" --force \
+        ranks "$ranks" ./moegps run -q "$dir/x.yaml" --force \
             --set emulation.ffn=none -o "$dir/r$ranks.h5" > "$dir/out" || return 1
         out+=("$dir/r$ranks.h5")
     done
-    /usr/bin/python3 - "${out[@]}" << 'END'
+    "$PYTHON" - "${out[@]}" << 'END'
 import h5py, numpy as np, sys
 all = [h5py.File(f)["load/predicted_pairs"][:] for f in sys.argv[1:]]
 assert np.isfinite(all[0][1:]).all()
@@ -167,16 +143,16 @@ END
 }
 check "1, 2, 4 and 7 ranks predict the same" same_anywhere
 experiment ""
-check "a run without the file says how to train" fails 2 "moegps train --trace TRACE" run
+check "a run without the file says how to train" refused 2 "moegps train --trace TRACE" run
 experiment ", load: $dir/none.h5"
-check "a missing file is refused" fails 2 "none.h5" run
+check "a missing file is refused" refused 2 "none.h5" run
 experiment ", load: $dir/t.h5"
-check "a trace is no predictor file" fails 2 "schema is 'moe-gps-trace'" run
+check "a trace is no predictor file" refused 2 "schema is 'moe-gps-trace'" run
 experiment ", load: $dir/said.h5"
-check "a file without this predictor is refused" fails 2 "has none of this name" run
+check "a file without this predictor is refused" refused 2 "has none of this name" run
 ./moegps trace slice "$dir/t.h5" --split train=0.5,seed=9 -o "$dir/other.h5"
 experiment ", load: $dir/p.h5" "$dir/other.h5"
-check "test tokens seen in training are refused" fails 2 "training saw sequence" run
+check "test tokens seen in training are refused" refused 2 "training saw sequence" run
 
 # the bundled file
 listed() { ./moegps list trained | grep -q "^gpt-oss-20b-mmlu .* ffn lstm$"; }
@@ -193,7 +169,7 @@ strategies:
   - {name: seq, predictor: lstm, load: gpt-oss-20b-mmlu}
 END
 bundled() {
-    run && /usr/bin/python3 - "$dir/run.h5" << 'END'
+    run && "$PYTHON" - "$dir/run.h5" << 'END'
 import h5py, sys
 base, net, seq = h5py.File(sys.argv[1])["prediction/recall"][:].mean(axis=(1, 2))
 assert 0.5 < net < seq < 0.8, (net, seq)
@@ -201,4 +177,4 @@ END
 }
 check "the bundled predictors are as good as they say" bundled
 
-echo "1..$n"
+finish
