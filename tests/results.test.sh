@@ -1,38 +1,14 @@
 #!/usr/bin/env bash
 # Result files in the hands of other readers: xarray with both engines, h5py,
 # ncdump, h5dump; files of killed runs; full disks; moegps report.
-set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-: "${BUILD:=build}" "${MPIRUN:=mpirun}" "${PYTHON:=/usr/bin/python3}"
-: "${MOEGPS:=./moegps}"
-export BUILD # a shell below uses it
+. "$(dirname "$0")/tap.bash"
 maker=$BUILD/tests/parallel/test_results
-dir=$(mktemp -d "${TMPDIR:-/tmp}/moegps-test-XXXXXX")
-trap 'rm -rf "$dir"' EXIT
-count=0
-
-# check NAME COMMAND...: one TAP line; what the command says goes to stderr.
-check() {
-    local name=$1
-    shift
-    count=$((count + 1))
-    if "$@" >&2; then echo "ok - $name"; else echo "not ok - $name"; fi
-}
-
-skip() {
-    count=$((count + 1))
-    echo "ok - $1 # SKIP $2"
-}
-
-have_python() {
-    "$PYTHON" -c "import $1" 2> /dev/null
-}
 
 # make RANKS FILE [VARIABLE=VALUE...]
 make_file() {
     local ranks=$1 file=$2
     shift 2
-    env "$@" MOEGPS_TEST_RESULT="$file" "$MPIRUN" -n "$ranks" "$maker"
+    ranks "$ranks" env "$@" MOEGPS_TEST_RESULT="$file" "$maker"
 }
 
 # reads FILE ENGINE: every group opens, coordinates and units are right.
@@ -139,7 +115,7 @@ examples_work() {
         > "$dir/example.py"
     cp "$1" "$dir/run.h5"
     rm -f "$dir/sweep.h5"
-    "$MOEGPS" merge "$dir/run.h5" -o "$dir/sweep.h5" || return 1
+    ./moegps merge "$dir/run.h5" -o "$dir/sweep.h5" || return 1
     (cd "$dir" && MPLBACKEND=Agg "$PYTHON" example.py > example.out) &&
         [ -s "$dir/example.out" ]
 }
@@ -217,13 +193,13 @@ with h5py.File(sys.argv[1], "r+") as f:
 }
 
 report_ends_with_result() {
-    "$MOEGPS" report "$1" > "$dir/text" &&
+    ./moegps report "$1" > "$dir/text" &&
         grep -q '^FOM layer_time_gpu oracle = 170 s$' "$dir/text" &&
         [ "$(tail -n 1 "$dir/text")" = "RESULT: VALID" ]
 }
 
 json_is_all_there_is() {
-    "$MOEGPS" report --json - "$1" "$1" > "$dir/json" &&
+    ./moegps report --json - "$1" "$1" > "$dir/json" &&
         "$PYTHON" - "$dir/json" <<'PY'
 import json
 import sys
@@ -244,28 +220,22 @@ PY
 
 csv_replaces_nothing() {
     echo precious > "$dir/kept.csv"
-    "$MOEGPS" report --csv "$dir/kept.csv" "$1"
+    ./moegps report --csv "$dir/kept.csv" "$1"
     [ $? -eq 2 ] && grep -qx precious "$dir/kept.csv" &&
-        "$MOEGPS" report --force --csv "$dir/kept.csv" "$1" > /dev/null &&
+        ./moegps report --force --csv "$dir/kept.csv" "$1" > /dev/null &&
         grep -q ',oracle,layer_time_gpu,s,8,170,' "$dir/kept.csv"
 }
 
-# exits_with CODE FILE
-exits_with() {
-    "$MOEGPS" report "$2" > "$dir/text"
-    [ $? -eq "$1" ]
-}
-
 invalid_is_said() {
-    make_invalid "$1" "$dir/invalid.h5" && exits_with 3 "$dir/invalid.h5" &&
-        [ "$(tail -n 1 "$dir/text")" = "RESULT: INVALID" ]
+    make_invalid "$1" "$dir/invalid.h5" && exits 3 ./moegps report "$dir/invalid.h5" &&
+        [ "$(tail -n 1 "$dir/out")" = "RESULT: INVALID" ]
 }
 
 killed_is_incomplete() {
-    is_killed X=1 && exits_with 0 "$dir/killed.h5.partial" &&
-        grep -q '^iterations  n = 3 of 8 measured' "$dir/text" &&
-        grep -q '^intervals   none' "$dir/text" &&
-        [ "$(tail -n 1 "$dir/text")" = "RESULT: INCOMPLETE" ]
+    is_killed X=1 && exits 0 ./moegps report "$dir/killed.h5.partial" &&
+        grep -q '^iterations  n = 3 of 8 measured' "$dir/out" &&
+        grep -q '^intervals   none' "$dir/out" &&
+        [ "$(tail -n 1 "$dir/out")" = "RESULT: INCOMPLETE" ]
 }
 
 for writer in serial mpio; do
@@ -274,13 +244,8 @@ for writer in serial mpio; do
     [ "$writer" = mpio ] && set -- MOEGPS_TEST_WRITER=mpio
     check "a file is made ($writer)" make_file 2 "$file" "$@"
     for engine in netcdf4:netCDF4 h5netcdf:h5netcdf; do
-        if have_python xarray && have_python "${engine#*:}"; then
-            check "xarray reads every group with ${engine%:*} ($writer)" \
-                reads_with_xarray "$file" "${engine%:*}"
-        else
-            skip "xarray reads every group with ${engine%:*} ($writer)" \
-                "xarray or ${engine#*:} is missing"
-        fi
+        check_if "xarray ${engine#*:}" "xarray reads every group with ${engine%:*} ($writer)" \
+            reads_with_xarray "$file" "${engine%:*}"
     done
     check "h5py finds scales, types and fill values ($writer)" \
         reads_with_h5py "$file"
@@ -293,30 +258,14 @@ for writer in serial mpio; do
 done
 check "every dataset is documented" is_documented "$dir/serial.h5"
 check "the examples of results/README.md work" examples_work "$dir/serial.h5"
-if [ -x "$MOEGPS" ]; then
-    check "report ends with its result" \
-        report_ends_with_result "$dir/serial.h5"
-    check "report --json - prints JSON alone" \
-        json_is_all_there_is "$dir/serial.h5"
-    check "report --csv replaces nothing unasked" \
-        csv_replaces_nothing "$dir/serial.h5"
-    check "report of a failed validation exits with 3" \
-        invalid_is_said "$dir/serial.h5"
-    check "report of a killed run is incomplete" killed_is_incomplete
-    check "report of no file exits with 2" exits_with 2 "$dir/nothing.h5"
-else
-    skip "moegps report" "$MOEGPS is not built"
-fi
-if unshare -m mount -t tmpfs tmpfs /mnt 2> /dev/null; then
-    check "a full disk leaves nothing (64k)" full_disk_leaves_nothing 64k
-    check "a full disk leaves nothing (1m)" full_disk_leaves_nothing 1m
-    check "a disk that fills costs nothing measured" \
-        filled_disk_costs_nothing_measured
-else
-    for name in "a full disk leaves nothing (64k)" \
-        "a full disk leaves nothing (1m)" \
-        "a disk that fills costs nothing measured"; do
-        skip "$name" "mounting is not permitted"
-    done
-fi
-echo "1..$count"
+check "report ends with its result" report_ends_with_result "$dir/serial.h5"
+check "report --json - prints JSON alone" json_is_all_there_is "$dir/serial.h5"
+check "report --csv replaces nothing unasked" csv_replaces_nothing "$dir/serial.h5"
+check "report of a failed validation exits with 3" invalid_is_said "$dir/serial.h5"
+check "report of a killed run is incomplete" killed_is_incomplete
+check "report of no file exits with 2" exits 2 ./moegps report "$dir/nothing.h5"
+unshare -m mount -t tmpfs tmpfs /mnt 2> /dev/null || why_not="mounting is not permitted"
+check "a full disk leaves nothing (64k)" full_disk_leaves_nothing 64k
+check "a full disk leaves nothing (1m)" full_disk_leaves_nothing 1m
+check "a disk that fills costs nothing measured" filled_disk_costs_nothing_measured
+finish

@@ -3,26 +3,18 @@
 # ranks, ways to coordinate. Prints TAP.
 . "$(dirname "$0")/tap.bash"
 
-# moegps RANKS ARGUMENTS...: output in $dir/out, errors in $dir/err.
+# moegps RANKS ARGUMENTS...
 moegps() {
-    local ranks=$1
-    shift
-    timeout -k 5 120 "$MPIRUN" -n "$ranks" ./moegps "$@" > "$dir/out" 2> "$dir/err"
+    ranks "$1" ./moegps "${@:2}"
 }
 
-# refused CODE WORDS RANKS ARGUMENTS...: that exit code, one line of ours that
-# says the words, nothing on stdout.
-refused() {
-    local code=$1 words=$2 rc=0 lines
-    shift 2
-    moegps "$@" || rc=$?
-    lines=$(grep -c '^moegps: ' "$dir/err")
-    [ "$rc" -eq "$code" ] || { echo "exit $rc, not $code"; return 1; }
-    grep -v '^moegps: \(warning\|one rank\)' "$dir/err" | grep '^moegps: ' > "$dir/ours"
-    lines=$(wc -l < "$dir/ours")
-    [ "$lines" -eq 1 ] || { echo "$lines lines of ours"; return 1; }
-    grep -qF -- "$words" "$dir/ours" || { echo "does not say: $words"; return 1; }
-    [ ! -s "$dir/out" ] || { echo "something on stdout"; return 1; }
+# refused_on RANKS CODE TEXT ARGUMENTS...: TEXT is all that is said by us, but
+# for warnings
+refused_on() {
+    exits "$2" moegps "$1" "${@:4}" || return 1
+    grep '^moegps: ' "$dir/err" | grep -v '^moegps: \(warning\|one rank\)' > "$dir/ours"
+    mv "$dir/ours" "$dir/err"
+    refusal "$3"
 }
 
 # A model small enough to run in a moment, and traces for it.
@@ -51,7 +43,7 @@ head -c 5000 "$dir/tiny.h5" > "$dir/short.h5"
 echo "no trace" > "$dir/text.h5"
 : > "$dir/empty.h5"
 cp "$dir/tiny.h5" "$dir/range.h5"
-$PYTHON - "$dir/range.h5" <<'EOF'
+"$PYTHON" - "$dir/range.h5" <<'EOF'
 import h5py, sys
 with h5py.File(sys.argv[1], "r+") as f:
     f["experts"][1, 7, 0] = 200
@@ -74,40 +66,40 @@ x=$dir/x.yaml
 # --- bad input: one line, exit 2, nothing made ---
 echo "modle: x" | cat - "$x" > "$dir/key.yaml"
 check "an unknown key is named with its line" \
-    refused 2 "key.yaml:1: experiment: unknown key 'modle' (allowed: " 2 run "$dir/key.yaml"
-check "a wrong type is named" refused 2 "workload.batch: 'many' is not an integer" 2 run "$x" --set workload.batch=many
-check "a value out of range is named" refused 2 "is not an integer in 1.." 2 run "$x" --set workload.iterations=0
-check "a list where a value belongs" refused 2 "workload.seed: a list where" 2 run "$x" --set workload.seed=[1]
-check "k above E is refused" refused 2 "top_k" 2 run "$x" --set model="$dir/manyk.yaml"
-old_cpu() { ONEDNN_MAX_CPU_ISA=AVX2 refused "$@"; }
-check "bf16 on a CPU without it" old_cpu 2 "emulation.dtype: 'bf16' needs a CPU with AVX-512" 2 run "$x" \
+    refused_on 2 2 "key.yaml:1: experiment: unknown key 'modle' (allowed: " run "$dir/key.yaml"
+check "a wrong type is named" refused_on 2 2 "workload.batch: 'many' is not an integer" run "$x" --set workload.batch=many
+check "a value out of range is named" refused_on 2 2 "is not an integer in 1.." run "$x" --set workload.iterations=0
+check "a list where a value belongs" refused_on 2 2 "workload.seed: a list where" run "$x" --set workload.seed=[1]
+check "k above E is refused" refused_on 2 2 "top_k" run "$x" --set model="$dir/manyk.yaml"
+old_cpu() { ONEDNN_MAX_CPU_ISA=AVX2 refused_on "$@"; }
+check "bf16 on a CPU without it" old_cpu 2 2 "emulation.dtype: 'bf16' needs a CPU with AVX-512" run "$x" \
     --set emulation.ffn=dnnl --set emulation.dtype=bf16
-check "too few slots, and how many are needed" refused 2 "16 experts on 2 GPUs need 8" 2 run "$x" --set strategies.oracle.slots=7
-check "a trace of another model" refused 2 "trace is of model 'other'" 2 run "$x" --set trace="$dir/other.h5"
-check "a truncated trace" refused 2 "truncated" 2 run "$x" --set trace="$dir/short.h5"
-check "a trace that is no HDF5 file" refused 2 "is not an HDF5 file" 2 run "$x" --set trace="$dir/text.h5"
-check "an empty trace file" refused 2 "empty.h5" 2 run "$x" --set trace="$dir/empty.h5"
-check "expert ids out of range in a trace" refused 2 "range.h5" 2 run "$x" --set trace="$dir/range.h5"
-check "a trace that is not there" refused 2 "nowhere" 2 run "$x" --set trace=nowhere
-check "a model that is not there" refused 2 "mixtral-8x7b" 2 run "$x" --set model=nothing
-check "an experiment that is not there" refused 2 "cannot open" 2 run "$dir/none.yaml"
-check "no experiment" refused 2 "EXPERIMENT.yaml is needed" 2 run
-check "an unknown option" refused 2 "--frobnicate" 2 run "$x" --frobnicate
-check "a planner without a prediction" refused 2 "needs a prediction" 2 run "$x" --set strategies.0.planner=duplicate
+check "too few slots, and how many are needed" refused_on 2 2 "16 experts on 2 GPUs need 8" run "$x" --set strategies.oracle.slots=7
+check "a trace of another model" refused_on 2 2 "trace is of model 'other'" run "$x" --set trace="$dir/other.h5"
+check "a truncated trace" refused_on 2 2 "truncated" run "$x" --set trace="$dir/short.h5"
+check "a trace that is no HDF5 file" refused_on 2 2 "is not an HDF5 file" run "$x" --set trace="$dir/text.h5"
+check "an empty trace file" refused_on 2 2 "empty.h5" run "$x" --set trace="$dir/empty.h5"
+check "expert ids out of range in a trace" refused_on 2 2 "range.h5" run "$x" --set trace="$dir/range.h5"
+check "a trace that is not there" refused_on 2 2 "nowhere" run "$x" --set trace=nowhere
+check "a model that is not there" refused_on 2 2 "mixtral-8x7b" run "$x" --set model=nothing
+check "an experiment that is not there" refused_on 2 2 "cannot open" run "$dir/none.yaml"
+check "no experiment" refused_on 2 2 "EXPERIMENT.yaml is needed" run
+check "an unknown option" refused_on 2 2 "--frobnicate" run "$x" --frobnicate
+check "a planner without a prediction" refused_on 2 2 "needs a prediction" run "$x" --set strategies.0.planner=duplicate
 check "direct routing without a forecast of tokens" \
-    refused 2 "strategy distribution: routing 'direct' needs a prediction of every token's experts, predictor 'distribution' gives a distribution" \
-    2 run "$x" --set strategies.distribution.routing=direct
-check "direct routing without any forecast" refused 2 "predictor 'none' gives none" 2 run "$x" --set strategies.0.routing=direct
-check "a routing that is none" refused 2 "'fast' is not one of auto, dispatch, direct" 2 run "$x" --set strategies.oracle.routing=fast
-check "an option of another predictor" refused 2 "unknown key 'accuracy'" 2 run "$x" --set strategies.distribution.accuracy=1
-check "an unknown injection site" refused 2 "no such site (sites: config, " 2 run "$x" --inject nowhere:0
-check "an injection on a rank that is not there" refused 2 "there are 2 ranks" 2 run "$x" --inject plan:2
-check "layers that are not there" refused 2 "workload.layers" 2 run "$x" --set workload.layers=0-3
-check "a dedicated coordinator needs a rank" refused 2 "at least 2 ranks" 1 run "$x" --set emulation.coordinator=dedicated
-check "an output that cannot be written" refused 1 "cannot create" 2 run "$x" -o "$dir/no/such/folder/x.h5"
-check "an empty path" refused 2 "--output: path of 0 characters" 2 run "$x" -o ""
-check "a path that is too long" refused 2 "--output: path of 1100 characters" 2 run "$x" -o "$(printf '%01100d' 1)"
-check "a folder that cannot be made" refused 1 "/proc/x: cannot create this folder" 2 run "$x" -o /proc/x/y.h5
+    refused_on 2 2 "strategy distribution: routing 'direct' needs a prediction of every token's experts, predictor 'distribution' gives a distribution" \
+    run "$x" --set strategies.distribution.routing=direct
+check "direct routing without any forecast" refused_on 2 2 "predictor 'none' gives none" run "$x" --set strategies.0.routing=direct
+check "a routing that is none" refused_on 2 2 "'fast' is not one of auto, dispatch, direct" run "$x" --set strategies.oracle.routing=fast
+check "an option of another predictor" refused_on 2 2 "unknown key 'accuracy'" run "$x" --set strategies.distribution.accuracy=1
+check "an unknown injection site" refused_on 2 2 "no such site (sites: config, " run "$x" --inject nowhere:0
+check "an injection on a rank that is not there" refused_on 2 2 "there are 2 ranks" run "$x" --inject plan:2
+check "layers that are not there" refused_on 2 2 "workload.layers" run "$x" --set workload.layers=0-3
+check "a dedicated coordinator needs a rank" refused_on 1 2 "at least 2 ranks" run "$x" --set emulation.coordinator=dedicated
+check "an output that cannot be written" refused_on 2 1 "cannot create" run "$x" -o "$dir/no/such/folder/x.h5"
+check "an empty path" refused_on 2 2 "--output: path of 0 characters" run "$x" -o ""
+check "a path that is too long" refused_on 2 2 "--output: path of 1100 characters" run "$x" -o "$(printf '%01100d' 1)"
+check "a folder that cannot be made" refused_on 2 1 "/proc/x: cannot create this folder" run "$x" -o /proc/x/y.h5
 unsaid() {
     local rc=0
     ./moegps list options > /dev/full 2> "$dir/err" || rc=$?
@@ -119,7 +111,7 @@ check "refused runs leave nothing behind" untouched
 
 # --- an ordinary run ---
 valid() {
-    moegps "$@" || { echo "exit $?"; return 1; }
+    exits 0 moegps "$@" || return 1
     [ "$(tail -n 1 "$dir/out")" = "RESULT: VALID" ] || { echo "not valid"; return 1; }
 }
 check "a run is valid" valid 2 run "$x"
@@ -140,7 +132,7 @@ unwarned() { ! warned 1 ".*"; }
 check "tokens that come again are warned about, and quiet runs record it" warned 12 ".*"
 check "tokens that come once are not" unwarned
 once() {
-    $PYTHON - "$dir/tiny-2.h5" "$dir/warned12.h5" <<'EOF'
+    "$PYTHON" - "$dir/tiny-2.h5" "$dir/warned12.h5" <<'EOF'
 import sys, h5py
 three, one = (h5py.File(f)["timing/gpu"][2, 0, :, :, 0] for f in sys.argv[1:])
 for phase in 1, 3: # collect, broadcast
@@ -151,23 +143,22 @@ check "the gpu clock pays a collective for all layers once" once
 existing() {
     local before
     before=$(sha256sum "$dir/tiny-2.h5")
-    refused 2 "exists" 2 run "$x" || return 1
+    refused_on 2 2 "exists" run "$x" || return 1
     [ "$before" = "$(sha256sum "$dir/tiny-2.h5")" ]
 }
 check "an existing output is neither lost nor changed" existing
 check "--force replaces it" valid 2 run "$x" --force
 alone() {
-    timeout 60 ./moegps run "$x" > "$dir/out" 2> "$dir/err" || return 1
-    grep -q "one rank, so one GPU" "$dir/err" && grep -q "RESULT: VALID" "$dir/out"
+    exits 0 ./moegps run "$x" && err_has "one rank, so one GPU" && out_has "RESULT: VALID"
 }
 check "without mpirun it is one GPU, and says so" alone
 check "slots that mean nothing on one GPU do not stop it" \
     valid 1 run "$x" --set strategies.oracle.slots=3 -o "$dir/slots.h5"
-json() { moegps 2 run "$x" -o "$dir/j.h5" --json - && $PYTHON -m json.tool "$dir/out" > /dev/null; }
+json() { kept moegps 2 run "$x" -o "$dir/j.h5" --json - && "$PYTHON" -m json.tool "$dir/out" > /dev/null; }
 check "--json - prints JSON and nothing else" json
-dry() { moegps 2 run "$x" -o "$dir/dry.h5" --dry-run && grep -q "^# 2 GPUs" "$dir/out" && [ ! -e "$dir/dry.h5" ]; }
+dry() { kept moegps 2 run "$x" -o "$dir/dry.h5" --dry-run && grep -q "^# 2 GPUs" "$dir/out" && [ ! -e "$dir/dry.h5" ]; }
 check "--dry-run runs nothing" dry
-help() { moegps 2 run --help && [ "$(grep -c "Usage:" "$dir/out")" -eq 1 ]; }
+help() { kept moegps 2 run --help && [ "$(grep -c "Usage:" "$dir/out")" -eq 1 ]; }
 check "--help is printed once" help
 
 # --- any number of ranks, any way to coordinate ---
@@ -188,7 +179,7 @@ outlived() {
 }
 check "a plan that outlives the run is warned about" outlived
 same() {
-    $PYTHON - "$@" <<'EOF'
+    "$PYTHON" - "$@" <<'EOF'
 import sys, h5py, numpy as np
 names, files = sys.argv[1].split(","), [h5py.File(f) for f in sys.argv[2:]]
 for name in names:
@@ -212,7 +203,7 @@ regrets() {
     valid 4 run "$x" --set emulation.regret=false -o "$dir/noregret.h5" || return 1
     ! grep -q "^Regret" "$dir/out" || { echo "a table of nothing"; return 1; }
     ./moegps report "$dir/t4.h5" > "$dir/out" && grep -q "^Regret" "$dir/out" || return 1
-    $PYTHON - "$dir/t4.h5" "$dir/noregret.h5" <<'EOF'
+    "$PYTHON" - "$dir/t4.h5" "$dir/noregret.h5" <<'EOF'
 import sys, h5py, numpy as np, xarray as xr
 stages = "split", "prediction", "planner", "room"
 levels = "actual", "minmax", "oracle_plan", "best", "bound"
@@ -234,7 +225,7 @@ EOF
 }
 check "regrets are recorded, add up to the imbalance, and can be left out" regrets
 direct() {
-    $PYTHON - "$dir" <<'EOF'
+    "$PYTHON" - "$dir" <<'EOF'
 import sys, h5py, numpy as np
 d = sys.argv[1]
 with h5py.File(d + "/t4.h5") as f, h5py.File(d + "/tiny.h5") as t:
@@ -259,7 +250,7 @@ check "errors and predictions equal a direct computation" direct
 
 routed() {
     valid 4 run "$x" --set strategies.oracle.routing=dispatch -o "$dir/routed.h5" || return 1
-    $PYTHON - "$dir/t4.h5" "$dir/routed.h5" <<'EOF'
+    "$PYTHON" - "$dir/t4.h5" "$dir/routed.h5" <<'EOF'
 import sys, h5py, numpy as np
 ahead, late = map(h5py.File, sys.argv[1:])
 assert ahead["config"].attrs["routing"] == "dispatch, dispatch, direct, direct"
@@ -292,18 +283,17 @@ for site in config trace setup predictor batch predict plan ffn create write fin
         [ $site$rank = plan1 ] && continue # only rank 0 plans
         [ $site$rank = trace1 ] && continue # only rank 0 reads the trace
         check "a fault at $site on rank $rank ends all ranks" \
-            refused 1 "injected" 2 run "$x" -o "$dir/fault.h5" --inject $site:$rank
+            refused_on 2 1 "injected" run "$x" -o "$dir/fault.h5" --inject $site:$rank
         rm -f "$dir"/fault.h5*
     done
 done
 invalid() {
-    local rc=0
-    moegps 2 run "$x" --force -o "$dir/invalid.h5" --inject check:1 || rc=$?
+    exits 3 moegps 2 run "$x" --force -o "$dir/invalid.h5" --inject check:1 || return 1
     [ "$(grep -o 'strategy ' "$dir/err" | wc -l)" -eq 1 ] || { echo "blames several"; return 1; }
-    [ "$rc" -eq 3 ] && [ "$(tail -n 1 "$dir/out")" = "RESULT: INVALID" ] && grep -q "did not meet" "$dir/err"
+    [ "$(tail -n 1 "$dir/out")" = "RESULT: INVALID" ] && err_has "did not meet"
 }
 check "a corrupted row makes the run invalid" invalid
 # Of a strategy whose rows went ahead.
 sed -i '/name: \(baseline\|distribution\)/d' "$x"
 check "a corrupted row that went ahead makes the run invalid" invalid
-echo "1..$n"
+finish

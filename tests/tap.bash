@@ -63,13 +63,16 @@ says() {
     exits 0 "${@:2}" && out_has "$1" && [ ! -s "$dir/err" ]
 }
 
-# refused CODE TEXT COMMAND...: that exit code, nothing on stdout, and one line
-# of ours on stderr, with TEXT
+# refused CODE TEXT COMMAND...: that exit code, and TEXT is all that is said
 refused() {
-    exits "$1" "${@:3}" || return 1
+    exits "$1" "${@:3}" && refusal "$2"
+}
+
+# refusal TEXT: nothing on stdout, and one line of ours on stderr, with TEXT
+refusal() {
     [ ! -s "$dir/out" ] || { echo "something on stdout"; return 1; }
     [ "$(wc -l < "$dir/err")" -eq 1 ] || { echo "not one line"; return 1; }
-    grep -q '^moegps: ' "$dir/err" && err_has "$2"
+    grep -q '^moegps: ' "$dir/err" && err_has "$1"
 }
 
 # What the last of these commands said, on stdout or on stderr.
