@@ -1,31 +1,7 @@
 #!/usr/bin/env bash
 # `moegps report` on maps: the terminal, the page, its figures, maps among runs,
 # hostile and damaged files. Speaks TAP.
-. "$(dirname "$0")/tap.bash"
-report() { ./moegps report "$@"; }
-
-# page FILE ASSERTIONS: on what page.py read
-page() {
-    { cat tests/page.py && echo "$2"; } > "$dir/this.py"
-    "$PYTHON" "$dir/this.py" "$1"
-}
-
-have_gnuplot() { command -v gnuplot > /dev/null; }
-
-# drawn FOLDER NAME...: these figures, no others, each with all its files.
-drawn() {
-    local folder=$1/figures f
-    shift
-    for f in "$@"; do
-        [ -s "$folder/$f.csv" ] && [ -s "$folder/$f.gp" ] || return 1
-        have_gnuplot || continue
-        grep -q '</svg>' "$folder/$f.svg" &&
-            head -c 5 "$folder/$f.pdf" | grep -q '^%PDF-' ||
-            { echo "$f: not drawn"; return 1; }
-    done
-    [ "$(find "$folder" -name '*.csv' | wc -l)" -eq $# ]
-}
-
+. "$(dirname "$0")/report.bash"
 map() { ./moegps map "$@"; }
 
 make_maps() {
