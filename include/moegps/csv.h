@@ -35,15 +35,15 @@ int moe_csv_column(const moe_csv *csv, const char *name, moe_error *err);
 /** @return a field of data row `row`, 0-based. */
 const char *moe_csv_text(const moe_csv *csv, size_t row, int column);
 
-/** Read a field as a number of [min, max].
- *  @return MOE_OK, MOE_USAGE with path:line, column, text and what is allowed;
- *  nothing is done when `err` holds an error already. */
-moe_status moe_csv_number(const moe_csv *csv, size_t row, int column,
-                          double min, double max, double *out, moe_error *err);
+/** Read a field as a number of [min, max]. MOE_USAGE with path:line, column,
+ *  text and what is allowed.
+ *  @return the number; 0 after an error, and when `err` holds one already. */
+double moe_csv_number(const moe_csv *csv, size_t row, int column, double min,
+                      double max, moe_error *err);
 
 /** As moe_csv_number(), whole numbers only. */
-moe_status moe_csv_int(const moe_csv *csv, size_t row, int column, int min,
-                       int max, int *out, moe_error *err);
+int moe_csv_int(const moe_csv *csv, size_t row, int column, int min, int max,
+                moe_error *err);
 
 /** Put path:line in front of an error about a data row. */
 void moe_csv_blame(const moe_csv *csv, size_t row, moe_error *err);

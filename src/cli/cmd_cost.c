@@ -55,7 +55,7 @@ static const char *text_at(const job *j, size_t row, int column)
 static void int_at(const job *j, size_t row, int column, int *out,
                    moe_error *err)
 {
-    moe_csv_int(&j->csv, row, j->column[column], 1, MAX_SIZE, out, err);
+    *out = moe_csv_int(&j->csv, row, j->column[column], 1, MAX_SIZE, err);
 }
 
 /* Fields of the first n columns, joined. */
@@ -148,10 +148,9 @@ static void look_up_ffn(job *j, size_t row, entry *e, moe_error *err)
 
 static moe_price price_ffn(job *j, size_t row, moe_error *err)
 {
-    double tokens = 1;
     entry *e = find_entry(j, row, F_TOKENS, err);
-    moe_csv_number(&j->csv, row, j->column[F_TOKENS], 1, MAX_TOKENS, &tokens,
-                   err);
+    const double tokens =
+        moe_csv_number(&j->csv, row, j->column[F_TOKENS], 1, MAX_TOKENS, err);
     if (err->status == MOE_OK && e->curve == NULL)
         look_up_ffn(j, row, e, err);
     return err->status == MOE_OK ? moe_curve_price(e->curve, tokens)
@@ -162,11 +161,11 @@ enum { L_GPU, L_NCCL, L_OP, L_GPUS, L_BYTES };
 
 static moe_price price_link(job *j, size_t row, moe_error *err)
 {
-    double bytes = 0;
     int gpus = 0;
     entry *e = find_entry(j, row, L_GPUS, err);
     int_at(j, row, L_GPUS, &gpus, err);
-    moe_csv_number(&j->csv, row, j->column[L_BYTES], 1, MAX_BYTES, &bytes, err);
+    const double bytes =
+        moe_csv_number(&j->csv, row, j->column[L_BYTES], 1, MAX_BYTES, err);
     if (err->status == MOE_OK && e->link == NULL) {
         const char *which = text_at(j, row, L_OP);
         if (which == NULL)
@@ -190,8 +189,8 @@ static entry *look_up_dense(job *j, size_t row, int n, double *size,
 {
     entry *e = find_entry(j, row, D_SIZES, err);
     for (int i = 0; i < n; i++)
-        moe_csv_number(&j->csv, row, j->column[D_SIZES + i], 1, MAX_TOKENS,
-                       &size[i], err);
+        size[i] = moe_csv_number(&j->csv, row, j->column[D_SIZES + i], 1,
+                                 MAX_TOKENS, err);
     if (err->status != MOE_OK || e->dense != NULL)
         return e;
     e->dense = moe_silicon_dense_new(j->tables, j->op, text_at(j, row, D_GPU),

@@ -163,8 +163,8 @@ static moe_status take_wide(const moe_csv *csv, moe_plan_loads *out,
         return err->status;
     for (size_t l = 0; l < csv->n_rows; l++)
         for (int e = 0; e < out->experts; e++)
-            moe_csv_number(csv, l, e, 0, MOST_LOAD,
-                           &out->value[l * csv->n_columns + (size_t)e], err);
+            out->value[l * csv->n_columns + (size_t)e] =
+                moe_csv_number(csv, l, e, 0, MOST_LOAD, err);
     return err->status;
 }
 
@@ -175,10 +175,8 @@ typedef struct {
 
 static int index_at(const moe_csv *csv, size_t row, int column, moe_error *err)
 {
-    int value = 0;
-    if (column >= 0)
-        moe_csv_int(csv, row, column, 0, MAX_LAYERS * 32, &value, err);
-    return value;
+    return column >= 0 ? moe_csv_int(csv, row, column, 0, MAX_LAYERS * 32, err)
+                       : 0;
 }
 
 /* Loads that have no row are 0. */
@@ -197,11 +195,9 @@ static moe_status take_long(const moe_csv *csv, const columns *c,
         return err->status;
     for (size_t r = 0; r < csv->n_rows && err->status == MOE_OK; r++) {
         size_t at = 0;
-        double load = 0;
         for (int d = 0; d < 3; d++)
             at = at * dims[d] + (size_t)index_at(csv, r, column[d], err);
-        moe_csv_number(csv, r, c->load, 0, MOST_LOAD, &load, err);
-        out->value[at] += load;
+        out->value[at] += moe_csv_number(csv, r, c->load, 0, MOST_LOAD, err);
     }
     return err->status;
 }

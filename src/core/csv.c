@@ -136,36 +136,33 @@ const char *moe_csv_text(const moe_csv *csv, size_t row, int column)
     return csv->field[(row + 1) * csv->n_columns + (size_t)column];
 }
 
-moe_status moe_csv_number(const moe_csv *csv, size_t row, int column,
-                          double min, double max, double *out, moe_error *err)
+double moe_csv_number(const moe_csv *csv, size_t row, int column, double min,
+                      double max, moe_error *err)
 {
     if (err->status != MOE_OK)
-        return err->status;
+        return 0;
     const char *text = moe_csv_text(csv, row, column);
     char *end;
     double value = strtod(text, &end);
-    if (end == text || *end != '\0' || !isfinite(value) || value < min ||
-        value > max)
-        return moe_fail(err, MOE_USAGE,
-                        "%s:%zu: %s: '%.40s' is not a number in %.12g..%.12g",
-                        csv->path, csv->line[row + 1], csv->field[column], text,
-                        min, max);
-    *out = value;
-    return MOE_OK;
+    if (end != text && *end == '\0' && value >= min && value <= max)
+        return value;
+    moe_fail(err, MOE_USAGE,
+             "%s:%zu: %s: '%.40s' is not a number in %.12g..%.12g", csv->path,
+             csv->line[row + 1], csv->field[column], text, min, max);
+    return 0;
 }
 
-moe_status moe_csv_int(const moe_csv *csv, size_t row, int column, int min,
-                       int max, int *out, moe_error *err)
+int moe_csv_int(const moe_csv *csv, size_t row, int column, int min, int max,
+                moe_error *err)
 {
-    double value = 0;
-    if (moe_csv_number(csv, row, column, min, max, &value, err) != MOE_OK)
-        return err->status;
-    if (value < floor(value) || value > floor(value))
-        return moe_fail(err, MOE_USAGE, "%s:%zu: %s: '%.40s' is not whole",
-                        csv->path, csv->line[row + 1], csv->field[column],
-                        moe_csv_text(csv, row, column));
-    *out = (int)value;
-    return MOE_OK;
+    const double value = moe_csv_number(csv, row, column, min, max, err);
+    if (value < floor(value) || value > floor(value)) {
+        moe_fail(err, MOE_USAGE, "%s:%zu: %s: '%.40s' is not whole", csv->path,
+                 csv->line[row + 1], csv->field[column],
+                 moe_csv_text(csv, row, column));
+        return 0;
+    }
+    return (int)value;
 }
 
 void moe_csv_blame(const moe_csv *csv, size_t row, moe_error *err)

@@ -43,10 +43,9 @@ static void read_csv(const char *path, moe_csv *csv)
 static double field(const moe_csv *csv, size_t row, const char *name)
 {
     moe_error err = {0};
-    double value = 0;
     int column = moe_csv_column(csv, name, &err);
     check(&err);
-    moe_csv_number(csv, row, column, 0, 1e12, &value, &err);
+    const double value = moe_csv_number(csv, row, column, 0, 1e12, &err);
     check(&err);
     return value;
 }
