@@ -275,8 +275,7 @@ static char *script_of(const moe_map_slice *x, double skew, double bandwidth)
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    moe_script script = {.out = out};
-    moe_plot_map.script(&subject, &data, &script);
+    moe_plot_map.script(&subject, &data, out);
     fclose(out);
     return text;
 }

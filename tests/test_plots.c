@@ -9,6 +9,7 @@
 #include "../src/figures/gnuplot.h"
 #include "../src/figures/legend.h"
 #include "../src/figures/plot_rows.h"
+#include "../src/figures/script.h"
 #include "../src/figures/templates.h"
 #include "harness.h"
 #include "moegps/mem.h"
@@ -21,10 +22,9 @@ typedef struct text {
     size_t size;
 } text;
 
-static moe_script begin(text *t)
+static void begin(text *t)
 {
     t->out = open_memstream(&t->text, &t->size);
-    return (moe_script){.out = t->out};
 }
 
 /* Check what was written. */
@@ -33,6 +33,14 @@ static void expect(text *t, const char *expected)
     fclose(t->out);
     ck_assert_str_eq(t->text, expected);
     free(t->text);
+}
+
+/* Check an array `a` of one item. */
+static void expect_item(text *t, const char *item)
+{
+    char expected[128];
+    snprintf(expected, sizeof expected, "array a[1] = [%s]\n", item);
+    expect(t, expected);
 }
 
 /* ---- axes ---- */
@@ -84,8 +92,8 @@ START_TEST(logarithmic_axis_is_labelled_at_1_2_5)
     };
     for (size_t i = 0; i < MOE_ARRAY_LEN(cases); i++) {
         text t;
-        moe_script to = begin(&t);
-        moe_axis_put_log(&cases[i].axis, "x", &to);
+        begin(&t);
+        moe_axis_put_log(&cases[i].axis, t.out);
         expect(&t, cases[i].expected);
     }
 }
@@ -126,13 +134,13 @@ static const struct {
 START_TEST(names_are_escaped_as_their_reader_needs)
 {
     text t;
-    moe_script to = begin(&t);
-    moe_script_item_text(&to, names[_i].name);
-    expect(&t, names[_i].quoted);
+    begin(&t);
+    moe_script_texts(t.out, "a", &names[_i].name, 1);
+    expect_item(&t, names[_i].quoted);
 
-    to = begin(&t);
-    moe_script_item_tick(&to, names[_i].name, 80);
-    expect(&t, names[_i].tick);
+    begin(&t);
+    moe_script_ticks(t.out, "a", &names[_i].name, 1, 80);
+    expect_item(&t, names[_i].tick);
 
     begin(&t);
     moe_plot_data data = {.out = t.out};
@@ -151,18 +159,20 @@ END_TEST
  * character. */
 START_TEST(labels_with_a_per_cent_sign_are_cut_between_characters)
 {
-    const char *name = "%\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"
-                       "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac";
+    static const char percent[] =
+        "%\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"
+        "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac";
+    static const char *const labels[] = {percent, percent + 1};
+    static const char *const clusters[] = {"a-name-of-a-cluster"};
     text t;
-    moe_script to = begin(&t);
-    moe_script_item_tick(&to, name, 80);
-    moe_script_item_tick(&to, name + 1, 80);
-    moe_script_item_tick(&to, "a-name-of-a-cluster", 8);
-    expect(&t, "'%%\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"
-               "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac~', "
+    begin(&t);
+    moe_script_ticks(t.out, "a", labels, 2, 80);
+    moe_script_ticks(t.out, "b", clusters, 1, 8);
+    expect(&t, "array a[2] = ['%%\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"
+               "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac~', "
                "'\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"
-               "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac', "
-               "'a-name-~'");
+               "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac']\n"
+               "array b[1] = ['a-name-~']\n");
 }
 END_TEST
 
@@ -170,12 +180,12 @@ START_TEST(variables_are_in_gnuplots_language)
 {
     static const int numbers[] = {1, -2};
     text t;
-    moe_script to = begin(&t);
-    moe_script_number(&to, "x", 0.1);
-    moe_script_number(&to, "y", NAN);
-    moe_script_text(&to, "z", "%d %%", 5);
-    moe_script_integers(&to, "a", numbers, 2);
-    moe_script_integers(&to, "none", numbers, 0);
+    begin(&t);
+    moe_script_number(t.out, "x", 0.1);
+    moe_script_number(t.out, "y", NAN);
+    moe_script_text(t.out, "z", "%d %%", 5);
+    moe_script_integers(t.out, "a", numbers, 2);
+    moe_script_integers(t.out, "none", numbers, 0);
     expect(&t, "x = 0.1\ny = NaN\nz = '5 %'\narray a[2] = [1, -2]\n"
                "array none[1] = [0]\n");
 }
@@ -216,8 +226,8 @@ static double value_of(const char *script, const char *name)
 static double top_of(const moe_legend *legend, const char *y_title)
 {
     text t;
-    moe_script to = begin(&t);
-    moe_legend_put(legend, y_title, 100, &to);
+    begin(&t);
+    moe_legend_put(legend, y_title, 100, t.out);
     fclose(t.out);
     const double top = value_of(t.text, "top");
     ck_assert_double_eq(value_of(t.text, "height"), top + 100);
@@ -269,8 +279,8 @@ START_TEST(names_of_rows_fit)
     const moe_view view = {.dims = {.strategies = 1}, .strategy = &strategy};
     snprintf(strategy.name, sizeof strategy.name, "%s", rows[_i].name);
     text t;
-    moe_script to = begin(&t);
-    moe_plot_rows_put(&view, &to);
+    begin(&t);
+    moe_plot_rows_put(&view, t.out);
     fclose(t.out);
     ck_assert_msg(strstr(t.text, rows[_i].shown) != NULL, "%s", t.text);
     ck_assert_int_ge(moe_plot_rows_ticks(&view), 5);

@@ -3,8 +3,8 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
+
+#include "script.h"
 
 /* Part of what is shown that is left free at either end. */
 static const double AIR = 0.04;
@@ -62,21 +62,11 @@ double moe_axis_step(const moe_axis *ends, int n)
                                 : 10 * power;
 }
 
-/* Write an end or the step of an axis. */
-static void put(const char *axis, const char *what, double x, moe_script *to)
-{
-    char name[16];
-    snprintf(name, sizeof name, "%s_%s", axis, what);
-    moe_script_number(to, name, x);
-}
-
-void moe_axis_put(const moe_axis *axis, const char *name, int ticks,
-                  moe_script *to)
+void moe_axis_put(const moe_axis *axis, const char *name, int ticks, FILE *to)
 {
     const moe_axis ends = moe_axis_ends(axis);
-    put(name, "low", ends.low, to);
-    put(name, "high", ends.high, to);
-    put(name, "step", moe_axis_step(&ends, ticks), to);
+    fprintf(to, "%s_low = %.9g\n%s_high = %.9g\n%s_step = %.9g\n", name,
+            ends.low, name, ends.high, name, moe_axis_step(&ends, ticks));
 }
 
 int moe_axis_log_ticks(const moe_axis *ends, double tick[MOE_LOG_TICKS])
@@ -94,30 +84,17 @@ int moe_axis_log_ticks(const moe_axis *ends, double tick[MOE_LOG_TICKS])
     return n;
 }
 
-void moe_axis_put_log(const moe_axis *axis, const char *name, moe_script *to)
+void moe_axis_put_log(const moe_axis *axis, FILE *to)
 {
     const bool any = axis->low > 0 && axis->low <= axis->high;
     const moe_axis ends =
         any ? (moe_axis){axis->low / 2, axis->high * 2} : (moe_axis){1, 10};
     double tick[MOE_LOG_TICKS];
-    put(name, "low", ends.low, to);
-    put(name, "high", ends.high, to);
-    moe_axis_put_ticks(name, tick, moe_axis_log_ticks(&ends, tick), to);
-}
-
-void moe_axis_put_ticks(const char *name, const double *tick, int n,
-                        moe_script *to)
-{
-    char array[16], text[32];
-    snprintf(array, sizeof array, "n_%s_ticks", name);
-    moe_script_number(to, array, n);
-    snprintf(array, sizeof array, "%s_tick", name);
-    moe_script_array(to, array, n);
-    for (int i = 0; i < n; i++) {
-        snprintf(text, sizeof text, "%.4g", tick[i]);
-        moe_script_item(to, strtod(text, NULL));
-    }
-    moe_script_end(to);
+    const int n = moe_axis_log_ticks(&ends, tick);
+    moe_script_number(to, "x_low", ends.low);
+    moe_script_number(to, "x_high", ends.high);
+    moe_script_number(to, "n_x_ticks", n);
+    moe_script_numbers(to, "x_tick", tick, n);
 }
 
 moe_plot_unit moe_plot_time_unit(double largest_s)

@@ -5,7 +5,7 @@
 #ifndef MOEGPS_FIGURES_AXIS_H
 #define MOEGPS_FIGURES_AXIS_H
 
-#include "script.h"
+#include <stdio.h>
 
 /* What an axis must show. */
 typedef struct moe_axis {
@@ -32,8 +32,7 @@ moe_axis moe_axis_ends(const moe_axis *axis);
 double moe_axis_step(const moe_axis *ends, int n);
 
 /* Write NAME_low, NAME_high and NAME_step, for `ticks` as above. */
-void moe_axis_put(const moe_axis *axis, const char *name, int ticks,
-                  moe_script *to);
+void moe_axis_put(const moe_axis *axis, const char *name, int ticks, FILE *to);
 
 enum { MOE_LOG_TICKS = 32 };
 
@@ -41,13 +40,9 @@ enum { MOE_LOG_TICKS = 32 };
  * at 1 of a long one. @return how many. */
 int moe_axis_log_ticks(const moe_axis *ends, double tick[MOE_LOG_TICKS]);
 
-/* Write NAME_low, NAME_high and ticks of a logarithmic axis; it shows what is
- * above 0. */
-void moe_axis_put_log(const moe_axis *axis, const char *name, moe_script *to);
-
-/* Write NAME_tick[n_NAME_ticks], with four digits. */
-void moe_axis_put_ticks(const char *name, const double *tick, int n,
-                        moe_script *to);
+/* Write x_low, x_high and x_tick[n_x_ticks] of a logarithmic x axis, which shows
+ * what is above 0. */
+void moe_axis_put_log(const moe_axis *axis, FILE *to);
 
 /* A unit for times, the largest of which is given. */
 typedef struct moe_plot_unit {

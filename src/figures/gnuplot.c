@@ -51,16 +51,17 @@ static void keep_last_line(int from, char *line, size_t size)
 bool moe_gnuplot_run(const char *folder, const char *argument, char *reason,
                      size_t size)
 {
+    static const char absent[] = "gnuplot cannot be run"; /* shells say 127 */
     int ends[2], state = 0;
     if (pipe2(ends, O_CLOEXEC) != 0) {
         snprintf(reason, size, "%s", strerror(errno));
         return false;
     }
     const pid_t pid = start(folder, argument, ends[1]);
-    snprintf(reason, size, "gnuplot cannot be run");
     close(ends[1]);
     if (pid < 0) {
         close(ends[0]);
+        snprintf(reason, size, "%s", absent);
         return false;
     }
     snprintf(reason, size, "gnuplot failed without a word");
@@ -68,5 +69,7 @@ bool moe_gnuplot_run(const char *folder, const char *argument, char *reason,
     while (waitpid(pid, &state, 0) < 0)
         if (errno != EINTR)
             return false;
+    if (WIFEXITED(state) && WEXITSTATUS(state) == 127)
+        snprintf(reason, size, "%s", absent);
     return WIFEXITED(state) && WEXITSTATUS(state) == 0;
 }

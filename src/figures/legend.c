@@ -7,6 +7,7 @@
 
 #include "moegps/mem.h"
 #include "moegps/plots.h"
+#include "script.h"
 
 enum {
     MARGIN = 10,      /* pixels around a figure */
@@ -53,7 +54,7 @@ static int flow(const moe_legend *legend, int *x, int *line)
 }
 
 void moe_legend_put(const moe_legend *legend, const char *y_title, int below,
-                    moe_script *to)
+                    FILE *to)
 {
     static const char *const looks[] = {"box", "line", "point"};
     int x[MOE_LEGEND_ENTRIES], line[MOE_LEGEND_ENTRIES];

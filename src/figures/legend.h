@@ -7,9 +7,10 @@
 #ifndef MOEGPS_FIGURES_LEGEND_H
 #define MOEGPS_FIGURES_LEGEND_H
 
+#include <stdio.h>
+
 #include "moegps/ledger.h"
 #include "moegps/view.h"
-#include "script.h"
 
 enum {
     MOE_PLOT_WIDTH = 520, /* pixels: legible on a telephone, too */
@@ -47,7 +48,7 @@ void moe_legend_series(moe_legend *legend, const moe_view *view);
  * @param y_title  "": none
  * @param below    pixels of what is below the legend */
 void moe_legend_put(const moe_legend *legend, const char *y_title, int below,
-                    moe_script *to);
+                    FILE *to);
 
 /* ---- curves and points that are told apart ---- */
 

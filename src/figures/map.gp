@@ -6,7 +6,7 @@
 # margin[n_margins]: how far ahead a strategy is, from pale to strong
 # own_links: a row is a cluster, else y is a bandwidth in GB/s
 # unit: of the y axis over the data's
-# x_tick[n_x_ticks]: 0: gnuplot's own; y_tick[n_y_ticks]; y_label: of clusters
+# x_tick[n_x_ticks]: none: gnuplot's own; y_tick[n_y_ticks], or y_label: clusters
 # $letters, $flips, $run: skewness and y of letters, of the line (if there are
 # n_flips pieces) and of the run (if there is one: n_run)
 
@@ -50,7 +50,7 @@ set yrange [y_low:y_high]
 set ytics ()
 if (own_links) {
   do for [i = 1:n_y_ticks] {
-    set ytics add (y_label[i] y_tick[i])
+    set ytics add (y_label[i] i - 1)
   }
 } else {
   set ylabel 'link bandwidth, GB/s per direction'

@@ -3,12 +3,12 @@
 #define MOEGPS_FIGURES_PLOT_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "data.h"
 #include "moegps/analysis.h"
 #include "moegps/map_slice.h"
 #include "moegps/plots.h"
-#include "script.h"
 
 enum {
     MOE_PLOT_TEMPLATES = 2,
@@ -35,7 +35,7 @@ typedef struct moe_plot_type {
     void (*data)(const moe_plot_subject *x, moe_plot_data *out);
     /* The variables of the templates. @param data  as it was written. */
     void (*script)(const moe_plot_subject *x, const moe_plot_data *data,
-                   moe_script *out);
+                   FILE *out);
 } moe_plot_type;
 
 extern const moe_plot_type moe_plot_phases, moe_plot_regret, moe_plot_stages;

@@ -4,6 +4,7 @@
 #include "legend.h"
 #include "moegps/mem.h"
 #include "plot.h"
+#include "script.h"
 
 /* What accuracy is worth and what it costs: strategies that foretell tokens.
  * Oracles of less than full accuracy are what a predictor would reach if it
@@ -67,7 +68,7 @@ static void accuracy_data(const moe_plot_subject *x, moe_plot_data *out)
 }
 
 static void accuracy_script(const moe_plot_subject *x,
-                            const moe_plot_data *data, moe_script *out)
+                            const moe_plot_data *data, FILE *out)
 {
     const moe_view *v = x->run->view;
     const moe_strategy_view *reference = &v->strategy[v->reference_index];
@@ -137,7 +138,7 @@ static void overhead_data(const moe_plot_subject *x, moe_plot_data *out)
 }
 
 static void overhead_script(const moe_plot_subject *x,
-                            const moe_plot_data *data, moe_script *out)
+                            const moe_plot_data *data, FILE *out)
 {
     const moe_view *v = x->run->view;
     const moe_strategies all = moe_by_recall(v, MOE_BUILDABLE_TOKENS);
@@ -150,7 +151,7 @@ static void overhead_script(const moe_plot_subject *x,
     for (int i = 0; i < all.n; i++)
         if (predict_s(v, all.at[i]) > 0)
             moe_axis_take(&us, 1e6 * predict_s(v, all.at[i]));
-    moe_axis_put_log(&us, "x", out);
+    moe_axis_put_log(&us, out);
     moe_axis_put(&y, "y", 6, out);
     moe_script_text(out, "x_title",
                     "time of prediction per layer, us (gpu clock, modelled)");

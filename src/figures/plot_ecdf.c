@@ -4,6 +4,7 @@
 #include "legend.h"
 #include "moegps/mem.h"
 #include "plot.h"
+#include "script.h"
 
 /* How times scatter over samples. */
 
@@ -41,7 +42,7 @@ static void put_data(const moe_plot_subject *x, moe_plot_data *out)
 }
 
 static void put_script(const moe_plot_subject *x, const moe_plot_data *data,
-                       moe_script *out)
+                       FILE *out)
 {
     const moe_clock clock = x->run->verdict.clock;
     const moe_axis span = moe_data_span(data, 3, 3);

@@ -4,6 +4,7 @@
 #include "legend.h"
 #include "moegps/mem.h"
 #include "plot.h"
+#include "script.h"
 
 /* Heat maps of stragglers and traffic: from a run's details. */
 
@@ -61,7 +62,7 @@ static double tick(int n)
     return n <= LABELS ? 1 : floor(moe_axis_step(&axis, 8));
 }
 
-static void put_axes(const heat *h, moe_script *out)
+static void put_axes(const heat *h, FILE *out)
 {
     moe_script_number(out, "n_x", h->n_x);
     moe_script_number(out, "n_y", h->n_y);
@@ -97,7 +98,7 @@ static void stragglers_data(const moe_plot_subject *x, moe_plot_data *out)
 }
 
 static void stragglers_script(const moe_plot_subject *x,
-                              const moe_plot_data *data, moe_script *out)
+                              const moe_plot_data *data, FILE *out)
 {
     const heat h = straggler_heat(x);
     const moe_legend none = {0};
@@ -165,7 +166,7 @@ static moe_plot_unit byte_unit(double largest)
 
 /* Colours are for what leaves its GPU. */
 static void traffic_script(const moe_plot_subject *x, const moe_plot_data *data,
-                           moe_script *out)
+                           FILE *out)
 {
     const heat h = traffic_heat(x);
     moe_axis range = moe_axis_empty;

@@ -5,6 +5,7 @@
 #include "legend.h"
 #include "moegps/mem.h"
 #include "plot.h"
+#include "script.h"
 
 /* Loads of experts and GPUs: from a run's details. */
 
@@ -71,7 +72,7 @@ static void experts_data(const moe_plot_subject *x, moe_plot_data *out)
 
 /* Few predictions are marks side by side, many are curves. */
 static void put_predicted(const moe_plot_subject *x, moe_legend *legend,
-                          moe_script *out)
+                          FILE *out)
 {
     const moe_view *v = x->run->view;
     int column[MOE_PLOT_SERIES], n = 0;
@@ -92,7 +93,7 @@ static void put_predicted(const moe_plot_subject *x, moe_legend *legend,
 }
 
 static void experts_script(const moe_plot_subject *x, const moe_plot_data *data,
-                           moe_script *out)
+                           FILE *out)
 {
     const int n = x->run->view->dims.experts;
     const moe_axis along = {1, n > 1 ? n : 2};
@@ -142,7 +143,7 @@ static void gpus_data(const moe_plot_subject *x, moe_plot_data *out)
 }
 
 static void gpus_script(const moe_plot_subject *x, const moe_plot_data *data,
-                        moe_script *out)
+                        FILE *out)
 {
     const moe_view *v = x->run->view;
     const int n = v->dims.gpus;

@@ -6,6 +6,7 @@
 #include "legend.h"
 #include "moegps/mem.h"
 #include "plot.h"
+#include "script.h"
 
 /* The fastest strategy of every cell, by hue; strong where it is far ahead of
  * the second. The line where the verdict flips goes between cells. */
@@ -185,12 +186,12 @@ static void count_line(const moe_map_line *line, void *arg)
     ++*(double *)arg;
 }
 
-static void put_flips(const moe_map_slice *x, moe_script *out)
+static void put_flips(const moe_map_slice *x, FILE *out)
 {
     double n = 0;
-    fputs("$flips << EOD\n", out->out);
-    moe_map_lines(x, put_line, out->out);
-    fputs("EOD\n", out->out);
+    fputs("$flips << EOD\n", out);
+    moe_map_lines(x, put_line, out);
+    fputs("EOD\n", out);
     moe_map_lines(x, count_line, &n);
     moe_script_number(out, "n_flips", n);
 }
@@ -207,78 +208,87 @@ static double run_level(const moe_plot_subject *subject)
     return NAN;
 }
 
-static void put_run(const moe_plot_subject *subject, moe_script *out)
+static void put_run(const moe_plot_subject *subject, FILE *out)
 {
     const double level = run_level(subject);
     const bool any = isfinite(subject->skew) && isfinite(level);
-    fputs("$run << EOD\n", out->out);
+    fputs("$run << EOD\n", out);
     if (any)
-        fprintf(out->out, "%.9g,%.9g\n", subject->skew, level);
-    fputs("EOD\n", out->out);
+        fprintf(out, "%.9g,%.9g\n", subject->skew, level);
+    fputs("EOD\n", out);
     moe_script_number(out, "n_run", any);
 }
 
 /* Write what strategies and margins are called. */
-static void put_names(moe_script *out)
+static void put_names(FILE *out)
 {
+    const char *name[N_BUILT];
     moe_script_number(out, "n_strategies", N_BUILT);
     moe_script_text(out, "letters", "%s", letters);
-    moe_script_array(out, "strategy", N_BUILT);
     for (int s = 0; s < N_BUILT; s++)
-        moe_script_item_text(out,
-                             moe_advise_strategy_name((moe_advise_strategy)s));
-    moe_script_end(out);
+        name[s] = moe_advise_strategy_name((moe_advise_strategy)s);
+    moe_script_texts(out, "strategy", name, N_BUILT);
     moe_script_number(out, "n_margins", N_MARGINS);
     moe_script_texts(out, "margin", margin_name, N_MARGINS);
 }
 
-static void put_x_axis(const moe_map_slice *x, moe_script *out)
+/* @return a number with the digits that it is shown with. */
+static double rounded(double x)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.4g", x);
+    return strtod(text, NULL);
+}
+
+static void put_x_axis(const moe_map_slice *x, FILE *out)
 {
     double tick[TICKS];
     const int n = x->n_skew <= TICKS ? x->n_skew : 0;
+    for (int k = 0; k < n; k++)
+        tick[k] = rounded(moe_map_slice_skew(x, k));
     moe_script_text(out, "x_title", "skewness: busiest %s over the mean",
                     x->map->bottleneck ? "GPU" : "expert");
     moe_script_number(out, "x_low", moe_map_slice_side(x, 0));
     moe_script_number(out, "x_high", moe_map_slice_side(x, x->n_skew));
-    for (int k = 0; k < n; k++)
-        tick[k] = moe_map_slice_skew(x, k);
-    moe_axis_put_ticks("x", tick, n, out);
+    moe_script_number(out, "n_x_ticks", n);
+    moe_script_numbers(out, "x_tick", tick, n);
 }
 
-static void put_bandwidths(const moe_map_slice *x, moe_script *out)
+static void put_bandwidths(const moe_map_slice *x, FILE *out)
 {
-    const moe_axis ends = {moe_map_slice_level(x, 0) * 1e-9,
-                           moe_map_slice_level(x, x->n_row) * 1e-9};
+    const double unit = 1e-9; /* GB/s */
+    const moe_axis ends = {moe_map_slice_level(x, 0) * unit,
+                           moe_map_slice_level(x, x->n_row) * unit};
     double tick[MOE_LOG_TICKS];
     int n = x->n_row;
     for (int j = 0; j < n && n <= TICKS; j++)
-        tick[j] = moe_map_slice_bandwidth(x, j) * 1e-9;
+        tick[j] = rounded(moe_map_slice_bandwidth(x, j) * unit);
     if (n > TICKS)
         n = moe_axis_log_ticks(&ends, tick);
-    moe_axis_put_ticks("y", tick, n, out);
+    moe_script_number(out, "unit", unit);
     moe_script_number(out, "y_low", ends.low);
     moe_script_number(out, "y_high", ends.high);
-    moe_script_number(out, "unit", 1e-9);
+    moe_script_number(out, "n_y_ticks", n);
+    moe_script_numbers(out, "y_tick", tick, n);
 }
 
-static void put_clusters(const moe_map_slice *x, moe_script *out)
+static void put_clusters(const moe_map_slice *x, FILE *out)
 {
-    moe_script_number(out, "n_y_ticks", x->n_row);
-    moe_script_array(out, "y_tick", x->n_row);
-    for (int j = 0; j < x->n_row; j++)
-        moe_script_item(out, j);
-    moe_script_end(out);
-    moe_script_array(out, "y_label", x->n_row);
-    for (int j = 0; j < x->n_row; j++)
-        moe_script_item_tick(out, x->map->cluster[x->row[j]].name, LABEL_LEN);
-    moe_script_end(out);
+    const size_t n = (size_t)x->n_row;
+    const char **name = moe_array_new(n, sizeof *name, NULL);
+    for (int j = 0; name != NULL && j < x->n_row; j++)
+        name[j] = x->map->cluster[x->row[j]].name;
+    moe_script_number(out, "unit", 1);
     moe_script_number(out, "y_low", x->n_row - 0.5);
     moe_script_number(out, "y_high", -0.5);
-    moe_script_number(out, "unit", 1);
+    moe_script_number(out, "n_y_ticks", name != NULL ? x->n_row : 0);
+    if (name != NULL)
+        moe_script_ticks(out, "y_label", name, x->n_row, LABEL_LEN);
+    free(name);
 }
 
 static void put_script(const moe_plot_subject *subject,
-                       const moe_plot_data *data, moe_script *out)
+                       const moe_plot_data *data, FILE *out)
 {
     const moe_map_slice *x = subject->slice;
     const int map_height = !x->map->own_links ? SQUARE
@@ -294,7 +304,7 @@ static void put_script(const moe_plot_subject *subject,
         put_clusters(x, out);
     else
         put_bandwidths(x, out);
-    put_letters(x, out->out);
+    put_letters(x, out);
     put_flips(x, out);
     put_run(subject, out);
 }

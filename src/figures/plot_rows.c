@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "legend.h"
+#include "script.h"
 
 enum {
     ROW_HEIGHT = 30, /* pixels */
@@ -91,15 +92,17 @@ int moe_plot_rows_ticks(const moe_view *view)
     return (int)(MOE_PLOT_WIDTH - RIGHT - left_of(view)) / TICK;
 }
 
-void moe_plot_rows_put(const moe_view *view, moe_script *to)
+void moe_plot_rows_put(const moe_view *view, FILE *to)
 {
     const int n = view->dims.strategies;
+    label row[MOE_MAX_STRATEGIES];
+    const char *text[MOE_MAX_STRATEGIES];
     moe_script_number(to, "n_rows", n);
-    moe_script_array(to, "row", n);
-    for (int s = 0; s < n; s++)
-        moe_script_item_tick(to, label_of(view->strategy[s].name).text,
-                             sizeof(label));
-    moe_script_end(to);
+    for (int s = 0; s < n; s++) {
+        row[s] = label_of(view->strategy[s].name);
+        text[s] = row[s].text;
+    }
+    moe_script_ticks(to, "row", text, n, sizeof row[0].text);
     moe_script_number(to, "left", left_of(view));
 }
 

@@ -3,11 +3,12 @@
 #ifndef MOEGPS_FIGURES_PLOT_ROWS_H
 #define MOEGPS_FIGURES_PLOT_ROWS_H
 
+#include <stdio.h>
+
 #include "moegps/view.h"
-#include "script.h"
 
 /* Write row[n_rows] and left. */
-void moe_plot_rows_put(const moe_view *view, moe_script *to);
+void moe_plot_rows_put(const moe_view *view, FILE *to);
 
 /* @return pixels of all rows, and of the axis below them. */
 int moe_plot_rows_height(const moe_view *view);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "legend.h"
 #include "moegps/mem.h"
 #include "plot.h"
+#include "script.h"
 
 /* Runs of several numbers of GPUs. */
 
@@ -35,38 +37,34 @@ static void put_data(const moe_plot_subject *x, moe_plot_data *out)
         }
 }
 
-/* Ticks at the numbers of GPUs that were run, and nodes if there are many. */
-static void put_gpus(const moe_analysis *a, moe_script *out)
+/* Write gpus[n_runs] and nodes: where ticks are, and what is below them. */
+static void put_gpus(const moe_analysis *a, FILE *out)
 {
-    bool nodes = false;
+    const int n = (int)a->n;
+    int *gpus = moe_array_new(2 * a->n, sizeof *gpus, NULL);
+    bool on_nodes = false;
     moe_axis axis = moe_axis_empty;
-    for (size_t i = 0; i < a->n; i++) {
-        nodes = nodes || a->run[i].view->nodes > 1;
-        moe_axis_take(&axis, a->run[i].view->dims.gpus);
+    for (int i = 0; gpus != NULL && i < n; i++) {
+        gpus[i] = a->run[i].view->dims.gpus;
+        gpus[n + i] = a->run[i].view->nodes;
+        on_nodes = on_nodes || gpus[n + i] > 1;
+        moe_axis_take(&axis, gpus[i]);
     }
-    moe_script_text(out, "x_title", nodes ? "GPUs, on nodes" : "GPUs");
+    moe_script_text(out, "x_title", on_nodes ? "GPUs, on nodes" : "GPUs");
     moe_script_number(out, "x_low", axis.low / 1.1);
     moe_script_number(out, "x_high", axis.high * 1.1);
-    moe_script_number(out, "n_runs", (double)a->n);
-    moe_script_array(out, "gpus", (int)a->n);
-    for (size_t i = 0; i < a->n; i++)
-        moe_script_item(out, a->run[i].view->dims.gpus);
-    moe_script_end(out);
-    moe_script_array(out, "gpus_label", (int)a->n);
-    for (size_t i = 0; i < a->n; i++) {
-        const moe_view *v = a->run[i].view;
-        char label[64];
-        snprintf(label, sizeof label, nodes ? "%d\n%d node%s" : "%d",
-                 v->dims.gpus, v->nodes, v->nodes == 1 ? "" : "s");
-        moe_script_item_tick(out, label, sizeof label);
+    moe_script_number(out, "on_nodes", on_nodes);
+    moe_script_number(out, "n_runs", gpus != NULL ? n : 0);
+    if (gpus != NULL) {
+        moe_script_integers(out, "gpus", gpus, n);
+        moe_script_integers(out, "nodes", gpus + n, n);
     }
-    moe_script_end(out);
+    free(gpus);
 }
 
 /* A curve per strategy, of a column that has its interval in the next two. */
 static void put_script(const moe_plot_subject *x, const char *y_title,
-                       const moe_axis *y, int column, double unit,
-                       moe_script *out)
+                       const moe_axis *y, int column, double unit, FILE *out)
 {
     moe_legend legend = {0};
     moe_legend_series(&legend, x->run->view);
@@ -78,7 +76,7 @@ static void put_script(const moe_plot_subject *x, const char *y_title,
 }
 
 static void time_script(const moe_plot_subject *x, const moe_plot_data *data,
-                        moe_script *out)
+                        FILE *out)
 {
     moe_axis axis = {0, 0};
     char title[80];
@@ -93,7 +91,7 @@ static void time_script(const moe_plot_subject *x, const moe_plot_data *data,
 }
 
 static void efficiency_script(const moe_plot_subject *x,
-                              const moe_plot_data *data, moe_script *out)
+                              const moe_plot_data *data, FILE *out)
 {
     moe_axis axis = {0, 0};
     moe_axis_join(&axis, moe_axis_scaled(moe_data_span(data, 10, 12), 100));

@@ -2,6 +2,7 @@
 #include "legend.h"
 #include "plot.h"
 #include "plot_rows.h"
+#include "script.h"
 
 /* What strategies win, and how sure that is. */
 
@@ -26,7 +27,7 @@ static void put_data(const moe_plot_subject *x, moe_plot_data *out)
 }
 
 static void put_script(const moe_plot_subject *x, const moe_plot_data *data,
-                       moe_script *out)
+                       FILE *out)
 {
     const moe_view *v = x->run->view;
     const moe_clock clock = x->run->verdict.clock;

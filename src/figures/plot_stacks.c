@@ -6,6 +6,7 @@
 #include "moegps/mem.h"
 #include "plot.h"
 #include "plot_rows.h"
+#include "script.h"
 
 /* Parts of every strategy, end to end: phases of a layer, or what every stage
  * loses, of balance as the run counted it, or of time, priced anew. A part
@@ -70,7 +71,7 @@ static bool any(const stack *k, const moe_plot_subject *x, int part)
  * @param line  whether one marks where nothing is lost */
 static void put_script(const stack *k, const moe_plot_subject *x,
                        const moe_plot_data *data, double unit, bool line,
-                       moe_script *out)
+                       FILE *out)
 {
     const moe_view *v = x->run->view;
     moe_axis axis = {k->origin, k->origin};
@@ -128,7 +129,7 @@ static void phases_data(const moe_plot_subject *x, moe_plot_data *out)
 }
 
 static void phases_script(const moe_plot_subject *x, const moe_plot_data *data,
-                          moe_script *out)
+                          FILE *out)
 {
     const moe_clock clock = x->run->verdict.clock;
     const moe_plot_unit unit =
@@ -203,7 +204,7 @@ static void regret_data(const moe_plot_subject *x, moe_plot_data *out)
 }
 
 static void regret_script(const moe_plot_subject *x, const moe_plot_data *data,
-                          moe_script *out)
+                          FILE *out)
 {
     put_script(&balance, x, data, 1, true, out);
     moe_script_text(out, "x_title", "pairs of the busiest GPU over the mean");
@@ -259,7 +260,7 @@ static void stages_data(const moe_plot_subject *x, moe_plot_data *out)
 }
 
 static void stages_script(const moe_plot_subject *x, const moe_plot_data *data,
-                          moe_script *out)
+                          FILE *out)
 {
     put_script(&times, x, data, 1e6, true, out);
     moe_script_text(out, "x_title",

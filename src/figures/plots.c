@@ -10,6 +10,7 @@
 #include "moegps/mem.h"
 #include "plot.h"
 #include "templates.h"
+#include "script.h"
 
 static const moe_plot_type *const types[MOE_N_PLOTS] = {
     [MOE_PLOT_SCALING] = &moe_plot_scaling,
@@ -67,12 +68,11 @@ static void put_script(const moe_plot_type *type, const char *name,
                        const moe_plot_subject *x, const moe_plot_data *data,
                        FILE *out)
 {
-    moe_script script = {.out = out};
     fprintf(out,
             "# %s\n# `gnuplot %s.gp` draws %s.svg and %s.pdf from %s.csv.\n\n",
             type->title, name, name, name, name);
-    moe_script_text(&script, "figure", "%s", name);
-    type->script(x, data, &script);
+    moe_script_text(out, "figure", "%s", name);
+    type->script(x, data, out);
     fputc('\n', out);
     put_template("frame", out);
     for (int i = 0; i < MOE_PLOT_TEMPLATES; i++)

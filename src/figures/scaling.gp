@@ -3,13 +3,17 @@
 # The legend has the curves, in the order of column 1 of the data.
 # number: its column of the data, with its interval in the next two
 # unit: of the y axis over the data's; y_format: of its labels
-# gpus[n_runs]: of each run; gpus_label: with the nodes they are on
+# gpus[n_runs], nodes: of each run; on_nodes: some have several nodes
 
 set xlabel x_title
 set logscale x 2
 set xtics ()
 do for [i = 1:n_runs] {
-  set xtics add (gpus_label[i] gpus[i])
+  label = sprintf('%d', gpus[i])
+  if (on_nodes) {
+    label = label.sprintf("\n%d node%s", nodes[i], nodes[i] == 1 ? '' : 's')
+  }
+  set xtics add (label gpus[i])
 }
 set xrange [x_low:x_high]
 set yrange [y_low:y_high]

@@ -36,50 +36,8 @@ static void put_text(const char *text, bool tick, FILE *out)
     fputc('\'', out);
 }
 
-void moe_script_number(moe_script *to, const char *name, double x)
-{
-    fprintf(to->out, "%s = ", name);
-    put_number(x, to->out);
-    fputc('\n', to->out);
-}
-
-void moe_script_text(moe_script *to, const char *name, const char *fmt, ...)
-{
-    char text[256];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    fprintf(to->out, "%s = ", name);
-    put_text(text, false, to->out);
-    fputc('\n', to->out);
-}
-
-void moe_script_array(moe_script *to, const char *name, int n)
-{
-    to->items = 0;
-    fprintf(to->out, "array %s[%d] = [", name, n > 0 ? n : 1);
-}
-
-static void separate(moe_script *to)
-{
-    fputs(to->items++ > 0 ? ", " : "", to->out);
-}
-
-void moe_script_item(moe_script *to, double x)
-{
-    separate(to);
-    put_number(x, to->out);
-}
-
-void moe_script_item_text(moe_script *to, const char *text)
-{
-    separate(to);
-    put_text(text, false, to->out);
-}
-
 /* Where gnuplot formats a label, it cuts it, maybe within a character. */
-void moe_script_item_tick(moe_script *to, const char *text, size_t most)
+static void put_tick(const char *text, size_t most, FILE *out)
 {
     enum { MOST_FORMATTED = 48 };
     char cut[256];
@@ -92,28 +50,69 @@ void moe_script_item_tick(moe_script *to, const char *text, size_t most)
         snprintf(cut, sizeof cut, "%.*s~", (int)n, text);
         text = cut;
     }
-    separate(to);
-    put_text(text, true, to->out);
+    put_text(text, true, out);
 }
 
-void moe_script_end(moe_script *to)
+void moe_script_number(FILE *out, const char *name, double x)
 {
-    fputs(to->items > 0 ? "]\n" : "0]\n", to->out);
+    fprintf(out, "%s = ", name);
+    put_number(x, out);
+    fputc('\n', out);
 }
 
-void moe_script_integers(moe_script *to, const char *name, const int *x, int n)
+void moe_script_text(FILE *out, const char *name, const char *fmt, ...)
 {
-    moe_script_array(to, name, n);
-    for (int i = 0; i < n; i++)
-        moe_script_item(to, x[i]);
-    moe_script_end(to);
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    fprintf(out, "%s = ", name);
+    put_text(text, false, out);
+    fputc('\n', out);
 }
 
-void moe_script_texts(moe_script *to, const char *name, const char *const *text,
+static void begin(FILE *out, const char *name, int n)
+{
+    fprintf(out, n > 0 ? "array %s[%d] = [" : "array %s[1] = [0", name, n);
+}
+
+/* What is between items, and behind the last one. */
+static void separate(FILE *out, int i, int n)
+{
+    fputs(i + 1 < n ? ", " : "", out);
+}
+
+void moe_script_numbers(FILE *out, const char *name, const double *x, int n)
+{
+    begin(out, name, n);
+    for (int i = 0; i < n; separate(out, i++, n))
+        put_number(x[i], out);
+    fputs("]\n", out);
+}
+
+void moe_script_integers(FILE *out, const char *name, const int *x, int n)
+{
+    begin(out, name, n);
+    for (int i = 0; i < n; separate(out, i++, n))
+        fprintf(out, "%d", x[i]);
+    fputs("]\n", out);
+}
+
+void moe_script_texts(FILE *out, const char *name, const char *const *text,
                       int n)
 {
-    moe_script_array(to, name, n);
-    for (int i = 0; i < n; i++)
-        moe_script_item_text(to, text[i]);
-    moe_script_end(to);
+    begin(out, name, n);
+    for (int i = 0; i < n; separate(out, i++, n))
+        put_text(text[i], false, out);
+    fputs("]\n", out);
+}
+
+void moe_script_ticks(FILE *out, const char *name, const char *const *text,
+                      int n, size_t most)
+{
+    begin(out, name, n);
+    for (int i = 0; i < n; separate(out, i++, n))
+        put_tick(text[i], most, out);
+    fputs("]\n", out);
 }
