@@ -62,7 +62,7 @@ static const moe_args args = {
 /* ---- what is at work ---- */
 
 /* @param slots  per GPU, as asked for; 0: as many as there should be. */
-static void check_sizes(const moe_plan_settings *s, const moe_plan_loads *l,
+static void check_sizes(const moe_plan_settings *s, const moe_loads *l,
                         int slots, moe_error *err)
 {
     if (s->gpus % s->nodes != 0)
@@ -177,7 +177,7 @@ static void make_plans(moe_plan_work *w, const moe_plan_settings *s,
         return;
     moe_plan_set_home(&w->previous, &w->env.layout);
     if (s->previous != NULL)
-        moe_plan_json_read(s->previous, &w->previous, err);
+        moe_plan_file_read(s->previous, &w->previous, err);
     moe_plan_copy(&w->plan, &w->previous);
 }
 
@@ -187,8 +187,7 @@ static void set_up(moe_plan_work *w, const moe_plan_settings *s, moe_error *err)
     if (moe_replace_check(s->json, s->force, err) != MOE_OK ||
         moe_parsed_slots(s->slots, s->replicas, s->gpus, &slots, err) !=
             MOE_OK ||
-        moe_plan_loads_read(s->loads, s->dataset != NULL ? s->dataset : "",
-                            &w->loads, err) != MOE_OK)
+        moe_loads_read(s->loads, s->dataset, &w->loads, err) != MOE_OK)
         return;
     check_sizes(s, &w->loads, slots, err);
     if (err->status != MOE_OK)
@@ -209,7 +208,7 @@ static void set_up(moe_plan_work *w, const moe_plan_settings *s, moe_error *err)
 
 static void tear_down(moe_plan_work *w)
 {
-    moe_plan_loads_fini(&w->loads);
+    moe_loads_fini(&w->loads);
     moe_planner_free(w->planner, w->state);
     free(w->params);
     moe_cost_free(w->cost, w->cost_state);
@@ -228,12 +227,6 @@ static void tear_down(moe_plan_work *w)
 
 /* ---- planning and scoring ---- */
 
-static const double *load_of(const moe_plan_work *w, size_t step, int layer)
-{
-    return w->loads.value + (step * (size_t)w->loads.layers + (size_t)layer) *
-                                (size_t)w->loads.experts;
-}
-
 static double cpu_now(void)
 {
     struct timespec t;
@@ -245,8 +238,8 @@ static void plan_layer(moe_plan_work *w, size_t step, int l, moe_error *err)
 {
     moe_plan_layer current = moe_plan_at(&w->plan, l);
     moe_plan_layer next = moe_plan_at(&w->next, l);
-    if (w->planner->plan(w->state, load_of(w, step, l), &current, &next, err) ==
-        MOE_OK)
+    if (w->planner->plan(w->state, moe_loads_at(&w->loads, step, l), &current,
+                         &next, err) == MOE_OK)
         moe_plan_layer_settle(&current, &next);
 }
 
@@ -303,7 +296,7 @@ static void score_step(moe_plan_work *w, size_t step)
     const int experts = w->loads.experts, gpus = w->env.layout.gpus;
     for (int l = 0; l < w->loads.layers; l++) {
         const moe_plan_layer next = moe_plan_at(&w->next, l);
-        const double *load = load_of(w, step, l);
+        const double *load = moe_loads_at(&w->loads, step, l);
         add(&w->score[PLAN_NOW][l],
             moe_regret_busiest(w->regret, &next, load, MOE_DIVISION_QUOTA),
             load, experts, gpus);
@@ -311,7 +304,7 @@ static void score_step(moe_plan_work *w, size_t step)
             gpus);
         if (step + 1 == w->loads.steps)
             continue;
-        load = load_of(w, step + 1, l);
+        load = moe_loads_at(&w->loads, step + 1, l);
         for (int by = 0; by < MOE_N_DIVISIONS; by++)
             add(&w->score[PLAN_NEXT + by][l],
                 moe_regret_busiest(w->regret, &next, load, (moe_division)by),

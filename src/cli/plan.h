@@ -2,44 +2,16 @@
 #ifndef MOEGPS_CLI_PLAN_H
 #define MOEGPS_CLI_PLAN_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "moegps/cluster.h"
+#include "moegps/loads.h"
+#include "moegps/plan_file.h"
 #include "moegps/regret.h"
 #include "moegps/stats.h"
 #include "moegps/status.h"
-
-/** Load of every expert, from a file. */
-typedef struct moe_plan_loads {
-    size_t steps;
-    int layers, experts;
-    double *value; /* [steps][layers][experts] owned */
-} moe_plan_loads;
-
-/** Read loads by the file's suffix: .csv, .npy, .json, .h5 or .hdf5.
- *  [layers][experts] is one step. Of a trace of this project, a load trace
- *  has its steps, and a token trace two: its training and its test part.
- *  @param dataset  of an HDF5 file; empty: `loads` or `counts`.
- *  @param out      release with moe_plan_loads_fini() in any case.
- *  @return MOE_OK, MOE_USAGE, MOE_FORMAT (another shape, a load that is
- *  negative or not finite, a layer without load or with more than 2^53). */
-moe_status moe_plan_loads_read(const char *path, const char *dataset,
-                               moe_plan_loads *out, moe_error *err);
-void moe_plan_loads_fini(moe_plan_loads *loads);
-
-/** Read a plan that moe_plan_json_of() made, or that has just `physical_to_logical`
- *  [layers][replicas]. An expert twice on a GPU counts once.
- *  @param out  of the shape that is expected, from moe_plan_init().
- *  @return MOE_OK, MOE_USAGE, MOE_FORMAT, MOE_MISMATCH (another shape). */
-moe_status moe_plan_json_read(const char *path, moe_plan *out, moe_error *err);
-
-/** @param raw  [layers][gpus][slots] placement as the planner's source has
- *  it, or NULL: the plan's.  @return a new object. */
-json_t *moe_plan_json_of(const moe_plan *plan, const int16_t *raw,
-                         moe_error *err);
 
 /** What the user asks for. */
 typedef struct moe_plan_settings {
@@ -61,7 +33,7 @@ enum { PLAN_NOW, PLAN_NEXT, PLAN_N_SCORES = PLAN_NEXT + MOE_N_DIVISIONS };
 
 /** What is at work. */
 typedef struct moe_plan_work {
-    moe_plan_loads loads;
+    moe_loads loads;
     moe_planner_env env;
     const moe_planner *planner;
     void *params, *state;

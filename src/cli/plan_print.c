@@ -178,7 +178,7 @@ moe_status moe_plan_write_json(const moe_plan_work *w,
                                const moe_plan_facts *f, moe_error *err)
 {
     const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(12);
-    json_t *root = moe_plan_json_of(&w->plan, w->raw, err),
+    json_t *root = moe_plan_file_json(&w->plan, w->raw, err),
            *scores = json_object();
     moe_json_put_text(root, "planner", w->planner->name, err);
     moe_json_put_integer(root, "nodes", s->nodes, err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plan.h"
+#include "moegps/loads.h"
 
 #include <limits.h>
 #include <math.h>
@@ -8,6 +8,7 @@
 
 #include "moegps/csv.h"
 #include "moegps/h5.h"
+#include "moegps/json.h"
 #include "moegps/mem.h"
 #include "moegps/npy.h"
 #include "moegps/trace.h"
@@ -23,7 +24,7 @@ static moe_status refuse(const char *path, const char *why, moe_error *err)
 
 /* Take over sizes of two or three dimensions, and allocate. */
 static moe_status take_dims(const char *path, int rank, const size_t *dims,
-                            moe_plan_loads *out, moe_error *err)
+                            moe_loads *out, moe_error *err)
 {
     if (rank != 2 && rank != 3)
         return refuse(path,
@@ -48,15 +49,14 @@ static moe_status take_dims(const char *path, int rank, const size_t *dims,
     return out->value != NULL ? MOE_OK : MOE_NOMEM;
 }
 
-static size_t n_values(const moe_plan_loads *l)
+static size_t n_values(const moe_loads *l)
 {
     return l->steps * (size_t)l->layers * (size_t)l->experts;
 }
 
 /* ---- .npy ---- */
 
-static moe_status read_npy(const char *path, moe_plan_loads *out,
-                           moe_error *err)
+static moe_status read_npy(const char *path, moe_loads *out, moe_error *err)
 {
     moe_npy array = {0};
     moe_status status = moe_npy_open(path, &array, err);
@@ -78,7 +78,7 @@ static size_t json_length(const json_t *list)
 }
 
 static moe_status take_rows(const char *path, const json_t *layers, size_t step,
-                            moe_plan_loads *out, moe_error *err)
+                            moe_loads *out, moe_error *err)
 {
     const size_t n_l = (size_t)out->layers, n_e = (size_t)out->experts;
     for (size_t l = 0; l < n_l; l++) {
@@ -102,7 +102,7 @@ static moe_status take_rows(const char *path, const json_t *layers, size_t step,
 }
 
 static moe_status take_json(const char *path, const json_t *root,
-                            moe_plan_loads *out, moe_error *err)
+                            moe_loads *out, moe_error *err)
 {
     const json_t *top =
         json_is_object(root) ? json_object_get(root, "loads") : root;
@@ -118,8 +118,7 @@ static moe_status take_json(const char *path, const json_t *root,
     return status;
 }
 
-static moe_status read_json(const char *path, moe_plan_loads *out,
-                            moe_error *err)
+static moe_status read_json(const char *path, moe_loads *out, moe_error *err)
 {
     json_error_t why;
     json_t *root = json_load_file(path, 0, &why);
@@ -133,7 +132,6 @@ static moe_status read_json(const char *path, moe_plan_loads *out,
 
 /* ---- CSV ---- */
 
-/* A row per layer, a column per expert. */
 /* Whether the first line is loads, not names: all numbers, and not 0, 1, 2
  * or 1, 2, 3. */
 static bool lacks_header(const moe_csv *csv)
@@ -150,8 +148,8 @@ static bool lacks_header(const moe_csv *csv)
     return !from_0 && !from_1;
 }
 
-static moe_status take_wide(const moe_csv *csv, moe_plan_loads *out,
-                            moe_error *err)
+/* A row per layer, a column per expert. */
+static moe_status take_wide(const moe_csv *csv, moe_loads *out, moe_error *err)
 {
     if (lacks_header(csv))
         return refuse(csv->path,
@@ -181,7 +179,7 @@ static int index_at(const moe_csv *csv, size_t row, int column, moe_error *err)
 
 /* Loads that have no row are 0. */
 static moe_status take_long(const moe_csv *csv, const columns *c,
-                            moe_plan_loads *out, moe_error *err)
+                            moe_loads *out, moe_error *err)
 {
     size_t dims[3] = {0};
     const int column[3] = {c->step, c->layer, c->expert};
@@ -210,8 +208,7 @@ static int find_any(const moe_csv *csv, const char *const *names)
     return found;
 }
 
-static moe_status read_csv(const char *path, moe_plan_loads *out,
-                           moe_error *err)
+static moe_status read_csv(const char *path, moe_loads *out, moe_error *err)
 {
     static const char *const loads[] = {"load", "count", "tokens", NULL};
     moe_csv csv = {0};
@@ -236,7 +233,7 @@ static moe_status read_csv(const char *path, moe_plan_loads *out,
 
 /* ---- HDF5 ---- */
 
-static void take_trace(const moe_trace *t, moe_plan_loads *out, moe_error *err)
+static void take_trace(const moe_trace *t, moe_loads *out, moe_error *err)
 {
     const bool loads = t->kind == MOE_TRACE_LOADS;
     const size_t dims[] = {loads ? t->n_seqs : 2, (size_t)t->layers,
@@ -258,9 +255,9 @@ static void take_trace(const moe_trace *t, moe_plan_loads *out, moe_error *err)
 }
 
 static void take_dataset(hid_t file, const char *path, const char *dataset,
-                         moe_plan_loads *out, moe_error *err)
+                         moe_loads *out, moe_error *err)
 {
-    const char *name = *dataset != '\0'               ? dataset
+    const char *name = dataset != NULL                ? dataset
                        : moe_h5_exists(file, "loads") ? "loads"
                                                       : "counts";
     hsize_t dims[MOE_H5_MAX_RANK] = {0};
@@ -283,8 +280,8 @@ static void take_dataset(hid_t file, const char *path, const char *dataset,
     moe_h5_close(set);
 }
 
-static moe_status read_h5(const char *path, const char *dataset,
-                          moe_plan_loads *out, moe_error *err)
+static moe_status read_h5(const char *path, const char *dataset, moe_loads *out,
+                          moe_error *err)
 {
     char schema[64] = "";
     hid_t file = moe_h5_open(path, false, err);
@@ -305,8 +302,7 @@ static moe_status read_h5(const char *path, const char *dataset,
 
 /* ---- all ---- */
 
-static moe_status check(const char *path, const moe_plan_loads *l,
-                        moe_error *err)
+static moe_status check(const char *path, const moe_loads *l, moe_error *err)
 {
     const size_t n_e = (size_t)l->experts, n_l = (size_t)l->layers;
     for (size_t row = 0; row < l->steps * n_l; row++) {
@@ -333,12 +329,12 @@ static moe_status check(const char *path, const moe_plan_loads *l,
     return MOE_OK;
 }
 
-moe_status moe_plan_loads_read(const char *path, const char *dataset,
-                               moe_plan_loads *out, moe_error *err)
+moe_status moe_loads_read(const char *path, const char *dataset, moe_loads *out,
+                          moe_error *err)
 {
     const char *dot = strrchr(path, '.');
     moe_error local = {0};
-    *out = (moe_plan_loads){0};
+    *out = (moe_loads){0};
     if (dot != NULL && strcmp(dot, ".npy") == 0)
         read_npy(path, out, &local);
     else if (dot != NULL && strcmp(dot, ".json") == 0)
@@ -350,16 +346,20 @@ moe_status moe_plan_loads_read(const char *path, const char *dataset,
         read_h5(path, dataset, out, &local);
     else
         moe_fail(&local, MOE_USAGE,
-                 "--loads: '%s' does not end in .csv, .npy, .json, .h5 or "
-                 ".hdf5",
-                 path);
+                 "%s: does not end in .csv, .npy, .json, .h5 or .hdf5", path);
     if (local.status == MOE_OK)
         check(path, out, &local);
     return moe_pass(err, &local);
 }
 
-void moe_plan_loads_fini(moe_plan_loads *loads)
+void moe_loads_fini(moe_loads *loads)
 {
     free(loads->value);
-    *loads = (moe_plan_loads){0};
+    *loads = (moe_loads){0};
+}
+
+const double *moe_loads_at(const moe_loads *loads, size_t step, int layer)
+{
+    return loads->value + (step * (size_t)loads->layers + (size_t)layer) *
+                              (size_t)loads->experts;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plan.h"
+#include "moegps/plan_file.h"
 
-#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "moegps/json.h"
+#include "moegps/mem.h"
 
 static size_t n_slots(const moe_plan *p)
 {
@@ -43,67 +44,84 @@ static bool holds(const moe_plan_layer *layer, size_t slot, int expert)
     return false;
 }
 
-static moe_status take_layer(const char *path, const json_t *row, int l,
-                             moe_plan *out, moe_error *err)
+/* What is being read, and where from. */
+typedef struct {
+    const char *path;
+    moe_plan *plan;
+    bool *seen; /* [experts] of a layer */
+} reading;
+
+static void take_slot(const reading *r, const json_t *x, int l, size_t slot,
+                      moe_error *err)
 {
-    moe_plan_layer layer = moe_plan_at(out, l);
-    if (!json_is_array(row) || json_array_size(row) != n_slots(out))
-        return moe_fail(err, MOE_MISMATCH,
-                        "%s: physical_to_logical: layer %d has not %zu slots",
-                        path, l, n_slots(out));
-    int left = 0;
-    uint64_t seen[4096 / 64] = {0};
-    for (size_t k = 0; k < n_slots(out); k++) {
-        const json_t *x = json_array_get(row, k);
-        const long long e = json_integer_value(x);
-        if (!json_is_integer(x) || e < -1 || e >= out->experts)
-            return moe_fail(err, MOE_FORMAT,
-                            "%s: physical_to_logical: layer %d, slot %zu: "
-                            "not an expert of 0..%d, or -1",
-                            path, l, k, out->experts - 1);
-        layer.expert[k] = e >= 0 && !holds(&layer, k, (int)e) ? (int16_t)e : -1;
-        layer.quota[k] = 0;
-        if (e >= 0 && !((seen[e / 64] >> (e % 64)) & 1)) {
-            seen[e / 64] |= UINT64_C(1) << (e % 64);
-            layer.quota[k] = MOE_QUOTA_ONE;
-            left++;
-        }
+    const moe_plan_layer layer = moe_plan_at(r->plan, l);
+    const long long e = json_integer_value(x);
+    if (!json_is_integer(x) || e < -1 || e >= r->plan->experts) {
+        moe_fail(err, MOE_FORMAT,
+                 "%s: physical_to_logical: layer %d, slot %zu: not an expert "
+                 "of 0..%d, or -1",
+                 r->path, l, slot, r->plan->experts - 1);
+        return;
     }
-    if (left < out->experts)
-        return moe_fail(err, MOE_FORMAT,
-                        "%s: physical_to_logical: layer %d has only %d of %d "
-                        "experts",
-                        path, l, left, out->experts);
-    return MOE_OK;
+    layer.expert[slot] =
+        e >= 0 && !holds(&layer, slot, (int)e) ? (int16_t)e : -1;
+    layer.quota[slot] = e >= 0 && !r->seen[e] ? MOE_QUOTA_ONE : 0;
+    if (e >= 0)
+        r->seen[e] = true;
 }
 
-static moe_status take_plan(const char *path, const json_t *root, moe_plan *out,
-                            moe_error *err)
+static void take_layer(const reading *r, const json_t *row, int l,
+                       moe_error *err)
+{
+    const size_t n = n_slots(r->plan), experts = (size_t)r->plan->experts;
+    if (!json_is_array(row) || json_array_size(row) != n) {
+        moe_fail(err, MOE_MISMATCH,
+                 "%s: physical_to_logical: layer %d has not %zu slots", r->path,
+                 l, n);
+        return;
+    }
+    memset(r->seen, 0, experts * sizeof *r->seen);
+    for (size_t k = 0; k < n && err->status == MOE_OK; k++)
+        take_slot(r, json_array_get(row, k), l, k, err);
+    size_t found = 0;
+    for (size_t e = 0; e < experts; e++)
+        found += r->seen[e];
+    if (found < experts)
+        moe_fail(err, MOE_FORMAT,
+                 "%s: physical_to_logical: layer %d has only %zu of %zu "
+                 "experts",
+                 r->path, l, found, experts);
+}
+
+static void take_plan(const reading *r, const json_t *root, moe_error *err)
 {
     const json_t *rows = json_object_get(root, "physical_to_logical");
     if (!json_is_array(rows))
-        return moe_fail(err, MOE_FORMAT, "%s: has no list physical_to_logical",
-                        path);
-    if (check_sizes(path, root, out, err) != MOE_OK)
-        return err->status;
-    if (json_array_size(rows) != (size_t)out->layers)
-        return moe_fail(err, MOE_MISMATCH, "%s: has %zu layers, not %d", path,
-                        json_array_size(rows), out->layers);
-    for (int l = 0; l < out->layers && err->status == MOE_OK; l++)
-        take_layer(path, json_array_get(rows, (size_t)l), l, out, err);
-    return err->status;
+        moe_fail(err, MOE_FORMAT, "%s: has no list physical_to_logical",
+                 r->path);
+    check_sizes(r->path, root, r->plan, err);
+    if (json_array_size(rows) != (size_t)r->plan->layers)
+        moe_fail(err, MOE_MISMATCH, "%s: has %zu layers, not %d", r->path,
+                 json_array_size(rows), r->plan->layers);
+    for (int l = 0; l < r->plan->layers && err->status == MOE_OK; l++)
+        take_layer(r, json_array_get(rows, (size_t)l), l, err);
 }
 
-moe_status moe_plan_json_read(const char *path, moe_plan *out, moe_error *err)
+moe_status moe_plan_file_read(const char *path, moe_plan *out, moe_error *err)
 {
     json_error_t why;
+    moe_error local = {0};
     json_t *root = json_load_file(path, 0, &why);
+    const reading r = {
+        path, out, moe_array_new((size_t)out->experts, sizeof(bool), &local)};
     if (root == NULL)
-        return moe_fail(err, why.line < 0 ? MOE_USAGE : MOE_FORMAT, "%s: %s",
-                        path, why.text);
-    take_plan(path, root, out, err);
+        moe_fail(&local, why.line < 0 ? MOE_USAGE : MOE_FORMAT, "%s: %s", path,
+                 why.text);
+    if (local.status == MOE_OK)
+        take_plan(&r, root, &local);
+    free(r.seen);
     json_decref(root);
-    return err->status;
+    return moe_pass(err, &local);
 }
 
 /* ---- write ---- */
@@ -126,8 +144,8 @@ static json_t *quotas_of(const moe_plan_layer *layer, const int16_t *placed,
     return list;
 }
 
-json_t *moe_plan_json_of(const moe_plan *plan, const int16_t *raw,
-                         moe_error *err)
+json_t *moe_plan_file_json(const moe_plan *plan, const int16_t *raw,
+                           moe_error *err)
 {
     json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i}", "schema",
                              "moe-gps-plan", "schema_version", "1.0.0",

@@ -1,0 +1,27 @@
+/** plan_file.h: a plan as JSON, the form that `moegps plan` writes and reads.
+ *
+ *  {"schema": "moe-gps-plan", "layers", "experts", "gpus", "slots_per_gpu",
+ *   "physical_to_logical": [layers][gpus * slots] expert or -1,
+ *   "replica_counts": [layers][experts], "quotas": [layers][gpus * slots]}
+ */
+#ifndef MOEGPS_PLAN_FILE_H
+#define MOEGPS_PLAN_FILE_H
+
+#include "moegps/json.h"
+#include "moegps/plan.h"
+
+/** Read a plan that moe_plan_file_json() made, or that has just
+ *  `physical_to_logical`. An expert twice on a GPU counts once, and its first
+ *  replica takes all of it. Not collective.
+ *  @param out  of the shape that is expected, from moe_plan_init().
+ *  @return MOE_OK, MOE_USAGE (no such file), MOE_FORMAT, MOE_MISMATCH (another
+ *  shape). */
+moe_status moe_plan_file_read(const char *path, moe_plan *out, moe_error *err);
+
+/** @param raw  [layers][gpus][slots] placement as the planner's source has
+ *  it, which may hold an expert twice on a GPU; NULL: the plan's.
+ *  @return a new object, to which more may be put. */
+json_t *moe_plan_file_json(const moe_plan *plan, const int16_t *raw,
+                           moe_error *err);
+
+#endif
