@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/plan_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+#include "moegps/mem.h"
+
+/* Two layers of four experts on two GPUs of three slots. */
+enum { LAYERS = 2, EXPERTS = 4, GPUS = 2, SLOTS = 3 };
+
+static char path[300];
+
+static void put(const char *text)
+{
+    snprintf(path, sizeof path, "%s/plan.json", test_dir);
+    FILE *out = fopen(path, "w");
+    ck_assert_ptr_nonnull(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+static moe_plan empty(void)
+{
+    moe_plan plan;
+    moe_error err = {0};
+    ck_assert_int_eq(moe_plan_init(&plan, LAYERS, EXPERTS, GPUS, SLOTS, &err),
+                     MOE_OK);
+    return plan;
+}
+
+static void set_layer(moe_plan *plan, int l, const int16_t *expert,
+                      const double *quota)
+{
+    const moe_plan_layer layer = moe_plan_at(plan, l);
+    for (int k = 0; k < GPUS * SLOTS; k++) {
+        layer.expert[k] = expert[k];
+        layer.quota[k] = (uint32_t)(quota[k] * MOE_QUOTA_ONE);
+    }
+}
+
+/* Expert 2 has replicas on both GPUs; a slot of layer 1 is empty. */
+static moe_plan made(void)
+{
+    moe_plan plan = empty();
+    set_layer(&plan, 0, (const int16_t[]){0, 1, 2, 2, 3, 0},
+              (const double[]){0.5, 1, 0.25, 0.75, 1, 0.5});
+    set_layer(&plan, 1, (const int16_t[]){3, 2, -1, 1, 0, 2},
+              (const double[]){1, 1, 0, 1, 1, 0});
+    return plan;
+}
+
+static char *text_of(json_t *root)
+{
+    char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    json_decref(root);
+    ck_assert_ptr_nonnull(text);
+    return text;
+}
+
+START_TEST(plan_is_written_as_its_header_says)
+{
+    moe_plan plan = made();
+    moe_error err = {0};
+    char *text = text_of(moe_plan_file_json(&plan, NULL, &err));
+    ck_assert_str_eq(
+        text, "{\"schema\":\"moe-gps-plan\",\"schema_version\":\"1.0.0\","
+              "\"layers\":2,\"experts\":4,\"gpus\":2,\"slots_per_gpu\":3,"
+              "\"physical_to_logical\":[[0,1,2,2,3,0],[3,2,-1,1,0,2]],"
+              "\"replica_counts\":[[2,1,2,1],[1,1,2,1]],"
+              "\"quotas\":[[0.5,1.0,0.25,0.75,1.0,0.5],"
+              "[1.0,1.0,0.0,1.0,1.0,0.0]]}");
+    ck_assert_int_eq(err.status, MOE_OK);
+    free(text);
+    moe_plan_fini(&plan);
+}
+END_TEST
+
+/* A planner's source may hold an expert twice on a GPU, where the plan has
+ * one slot for both: its quota is shared among them. */
+START_TEST(replicas_of_one_gpu_share_the_quota_of_their_slot)
+{
+    static const int16_t raw[] = {0, 1, 1, 2, 3, 0, 3, 2, 2, 1, 0, 2};
+    moe_plan plan = empty();
+    moe_error err = {0};
+    set_layer(&plan, 0, (const int16_t[]){0, 1, -1, 2, 3, 0},
+              (const double[]){0.5, 1, 0, 1, 1, 0.5});
+    set_layer(&plan, 1, (const int16_t[]){3, 2, -1, 1, 0, 2},
+              (const double[]){1, 0.5, 0, 1, 1, 0.5});
+    json_t *root = moe_plan_file_json(&plan, raw, &err);
+    const json_t *quotas = json_object_get(root, "quotas");
+    static const double want[LAYERS][GPUS * SLOTS] = {
+        {0.5, 0.5, 0.5, 1, 1, 0.5}, {1, 0.25, 0.25, 1, 1, 0.5}};
+    for (size_t l = 0; l < LAYERS; l++)
+        for (size_t k = 0; k < GPUS * SLOTS; k++)
+            ck_assert_double_eq_tol(
+                json_real_value(json_array_get(json_array_get(quotas, l), k)),
+                want[l][k], 1e-9);
+    char *text = text_of(root);
+    ck_assert_ptr_nonnull(strstr(text, "[[2,2,1,1],[1,1,3,1]]"));
+    free(text);
+    moe_plan_fini(&plan);
+}
+END_TEST
+
+START_TEST(placement_that_was_written_is_read_back)
+{
+    moe_plan plan = made(), back = empty();
+    moe_error err = {0};
+    char *text = text_of(moe_plan_file_json(&plan, NULL, &err));
+    put(text);
+    ck_assert_msg(moe_plan_file_read(path, &back, &err) == MOE_OK, "%s",
+                  err.text);
+    const size_t n = LAYERS * GPUS * SLOTS;
+    ck_assert_mem_eq(back.expert, plan.expert, n * sizeof *plan.expert);
+    free(text);
+    moe_plan_fini(&plan);
+    moe_plan_fini(&back);
+}
+END_TEST
+
+START_TEST(first_replica_takes_all_and_a_second_one_of_a_gpu_none)
+{
+    moe_plan plan = empty();
+    moe_error err = {0};
+    put("{\"physical_to_logical\": [[0,1,1,2,3,0],[-1,2,3,1,0,2]]}");
+    ck_assert_int_eq(moe_plan_file_read(path, &plan, &err), MOE_OK);
+    static const int16_t expert[] = {0, 1, -1, 2, 3, 0, -1, 2, 3, 1, 0, 2};
+    static const bool all[] = {1, 1, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0};
+    for (size_t k = 0; k < MOE_ARRAY_LEN(expert); k++) {
+        ck_assert_int_eq(plan.expert[k], expert[k]);
+        ck_assert_uint_eq(plan.quota[k], all[k] ? MOE_QUOTA_ONE : 0);
+    }
+    moe_plan_fini(&plan);
+}
+END_TEST
+
+static const struct {
+    const char *json, *says;
+    moe_status status;
+} bad[] = {
+    {"{", "plan.json: ", MOE_FORMAT},
+    {"[]", "has no list physical_to_logical", MOE_FORMAT},
+    {"{}", "has no list physical_to_logical", MOE_FORMAT},
+    {"{\"physical_to_logical\": 3}", "has no list physical_to_logical",
+     MOE_FORMAT},
+    {"{\"physical_to_logical\": [[0,1,2,2,3,0]]}", "has 1 layers, not 2",
+     MOE_MISMATCH},
+    {"{\"physical_to_logical\": [[0,1,2,2,3,0],[0,1,2,3,0]]}",
+     "layer 1 has not 6 slots", MOE_MISMATCH},
+    {"{\"physical_to_logical\": [[0,1,2,2,3,0],5]}", "layer 1 has not 6 slots",
+     MOE_MISMATCH},
+    {"{\"physical_to_logical\": [[0,1,2,2,3,0],[0,1,2,3,0,4]]}",
+     "layer 1, slot 5: not an expert of 0..3, or -1", MOE_FORMAT},
+    {"{\"physical_to_logical\": [[-2,1,2,2,3,0],[0,1,2,3,0,1]]}",
+     "layer 0, slot 0: not an expert", MOE_FORMAT},
+    {"{\"physical_to_logical\": [[0,1,2,2,3.0,0],[0,1,2,3,0,1]]}",
+     "layer 0, slot 4: not an expert", MOE_FORMAT},
+    {"{\"physical_to_logical\": [[0,1,2,2,3,0],[0,1,2,0,1,-1]]}",
+     "layer 1 has only 3 of 4 experts", MOE_FORMAT},
+    {"{\"gpus\": 4, \"physical_to_logical\": [[0],[0]]}", "has 4 gpus, not 2",
+     MOE_MISMATCH},
+    {"{\"slots_per_gpu\": \"3\", \"physical_to_logical\": [[0],[0]]}",
+     "has 0 slots_per_gpu, not 3", MOE_MISMATCH},
+};
+
+START_TEST(file_of_another_shape_is_refused)
+{
+    moe_plan plan = empty();
+    moe_error err = {0};
+    put(bad[_i].json);
+    ck_assert_int_eq(moe_plan_file_read(path, &plan, &err), bad[_i].status);
+    ck_assert_msg(strstr(err.text, bad[_i].says) != NULL, "%s", err.text);
+    ck_assert_msg(strstr(err.text, path) != NULL, "%s", err.text);
+    moe_plan_fini(&plan);
+}
+END_TEST
+
+START_TEST(file_that_is_not_there_is_named)
+{
+    moe_plan plan = empty();
+    moe_error err = {0};
+    snprintf(path, sizeof path, "%s/none.json", test_dir);
+    ck_assert_int_eq(moe_plan_file_read(path, &plan, &err), MOE_USAGE);
+    ck_assert_msg(strstr(err.text, path) != NULL, "%s", err.text);
+    moe_plan_fini(&plan);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("plan_file");
+    MOE_TEST(suite, plan_is_written_as_its_header_says);
+    MOE_TEST(suite, replicas_of_one_gpu_share_the_quota_of_their_slot);
+    MOE_TEST(suite, placement_that_was_written_is_read_back);
+    MOE_TEST(suite, first_replica_takes_all_and_a_second_one_of_a_gpu_none);
+    MOE_TEST_LOOP(suite, file_of_another_shape_is_refused, MOE_ARRAY_LEN(bad));
+    MOE_TEST(suite, file_that_is_not_there_is_named);
+    return suite;
+}
