@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "args.h"
 #include "commands.h"
 #include "moegps/mem.h"
+#include "moegps/plan_file.h"
 #include "moegps/replace.h"
 #include "parse.h"
 
@@ -59,7 +58,7 @@ static const moe_args args = {
             "load of the step after it.",
     .rows = rows};
 
-/* ---- what is at work ---- */
+/* ---- what is read ---- */
 
 /* @param slots  per GPU, as asked for; 0: as many as there should be. */
 static void check_sizes(const moe_plan_settings *s, const moe_loads *l,
@@ -106,9 +105,9 @@ static void read_profiles(moe_plan_work *w, const moe_plan_settings *s,
         moe_cluster_read(s->cluster, &w->cluster, err) != MOE_OK)
         return;
     check_pairs(w, s->loads, err);
-    w->cost = moe_cost_find(w->cluster.cost);
-    w->cost_state = moe_cost_new(w->cost, &w->model, &w->cluster, err);
-    w->pricer = (moe_pricer){w->cost, w->cost_state, &w->model, w->env.layout};
+    const moe_cost *cost = moe_cost_find(w->cluster.cost);
+    w->cost_state = moe_cost_new(cost, &w->model, &w->cluster, err);
+    w->pricer = (moe_pricer){cost, w->cost_state, &w->model, w->env.layout};
     w->env.pricer = &w->pricer;
 }
 
@@ -127,6 +126,9 @@ static void set_options(moe_plan_work *w, const moe_plan_settings *s,
                         moe_error *err)
 {
     char text[64];
+    w->params = moe_array_new(1, s->planner->params_size, err);
+    if (w->params == NULL)
+        return;
     moe_opt_defaults(s->planner->opts, w->params);
     snprintf(text, sizeof text, "%d", s->groups);
     if (s->groups > 1)
@@ -144,44 +146,20 @@ static void set_options(moe_plan_work *w, const moe_plan_settings *s,
     }
 }
 
-static void make_planner(moe_plan_work *w, const moe_plan_settings *s,
-                         moe_error *err)
+static void read_previous(moe_plan_work *w, const moe_plan_settings *s,
+                          moe_error *err)
 {
-    w->params = moe_array_new(1, s->planner->params_size, err);
-    if (err->status == MOE_OK)
-        set_options(w, s, err);
-    if (err->status == MOE_OK)
-        w->state = moe_planner_new(s->planner, &w->env, w->params, err);
-}
-
-static void make_plans(moe_plan_work *w, const moe_plan_settings *s,
-                       moe_error *err)
-{
-    const int l = w->loads.layers, e = w->loads.experts;
-    const int g = w->env.layout.gpus, k = w->env.slots;
-    const size_t layers = (size_t)l, n = layers * (size_t)g * (size_t)k;
-    moe_plan_init(&w->previous, l, e, g, k, err);
-    moe_plan_init(&w->plan, l, e, g, k, err);
-    moe_plan_init(&w->next, l, e, g, k, err);
-    w->raw = moe_array_new(n, sizeof *w->raw, err);
-    w->moves = moe_array_new(n, sizeof *w->moves, err);
-    w->time_s =
-        moe_array_new(w->loads.steps * (size_t)s->repeats, sizeof(double), err);
-    w->doubles = moe_array_new(layers, sizeof *w->doubles, err);
-    w->bound = moe_array_new(layers, sizeof *w->bound, err);
-    for (int i = 0; i < PLAN_N_SCORES; i++)
-        w->score[i] = moe_array_new(layers, sizeof *w->score[i], err);
-    if (err->status == MOE_OK)
-        w->regret = moe_regret_new(&w->env, err);
-    if (err->status != MOE_OK)
+    if (moe_plan_init(&w->previous, w->loads.layers, w->loads.experts, s->gpus,
+                      w->env.slots, err) != MOE_OK)
         return;
-    moe_plan_set_home(&w->previous, &w->env.layout);
     if (s->previous != NULL)
         moe_plan_file_read(s->previous, &w->previous, err);
-    moe_plan_copy(&w->plan, &w->previous);
+    else
+        moe_plan_set_home(&w->previous, &w->env.layout);
 }
 
-static void set_up(moe_plan_work *w, const moe_plan_settings *s, moe_error *err)
+static void read_all(moe_plan_work *w, const moe_plan_settings *s,
+                     moe_error *err)
 {
     int slots = 0;
     if (moe_replace_check(s->json, s->force, err) != MOE_OK ||
@@ -201,154 +179,44 @@ static void set_up(moe_plan_work *w, const moe_plan_settings *s, moe_error *err)
                    : moe_layout_home_slots(&w->env.layout, w->env.experts) + 1;
     read_profiles(w, s, err);
     if (err->status == MOE_OK)
-        make_planner(w, s, err);
+        set_options(w, s, err);
     if (err->status == MOE_OK)
-        make_plans(w, s, err);
-}
-
-static void tear_down(moe_plan_work *w)
-{
-    moe_loads_fini(&w->loads);
-    moe_planner_free(w->planner, w->state);
-    free(w->params);
-    moe_cost_free(w->cost, w->cost_state);
-    moe_plan_fini(&w->previous);
-    moe_plan_fini(&w->plan);
-    moe_plan_fini(&w->next);
-    free(w->raw);
-    free(w->moves);
-    free(w->time_s);
-    free(w->doubles);
-    free(w->bound);
-    for (int i = 0; i < PLAN_N_SCORES; i++)
-        free(w->score[i]);
-    moe_regret_free(w->regret);
-}
-
-/* ---- planning and scoring ---- */
-
-static double cpu_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void plan_layer(moe_plan_work *w, size_t step, int l, moe_error *err)
-{
-    moe_plan_layer current = moe_plan_at(&w->plan, l);
-    moe_plan_layer next = moe_plan_at(&w->next, l);
-    if (w->planner->plan(w->state, moe_loads_at(&w->loads, step, l), &current,
-                         &next, err) == MOE_OK)
-        moe_plan_layer_settle(&current, &next);
-}
-
-/* Replicas that share a GPU with another one of their expert. */
-static void note_raw(moe_plan_work *w, int l)
-{
-    const moe_plan_layer next = moe_plan_at(&w->next, l);
-    const size_t n = (size_t)next.gpus * (size_t)next.slots;
-    int16_t *to = w->raw + (size_t)l * n;
-    memcpy(to,
-           w->planner->raw != NULL ? w->planner->raw(w->state) : next.expert,
-           n * sizeof *to);
-    w->doubles[l] = 0;
-    for (size_t k = 0; k < n; k++) {
-        const size_t base = k / (size_t)next.slots * (size_t)next.slots;
-        bool again = false;
-        for (size_t j = base; j < k && to[k] >= 0; j++)
-            again = again || to[j] == to[k];
-        w->doubles[l] += again;
-    }
-}
-
-static void plan_step(moe_plan_work *w, size_t step, int repeats,
-                      moe_error *err)
-{
-    for (int i = 0; i < repeats && err->status == MOE_OK; i++) {
-        const double start = cpu_now();
-        for (int l = 0; l < w->loads.layers; l++)
-            plan_layer(w, step, l, err);
-        w->time_s[step * (size_t)repeats + (size_t)i] = cpu_now() - start;
-    }
-    /* once more, as only the last raw placement of a planner is there */
-    for (int l = 0; l < w->loads.layers && err->status == MOE_OK; l++) {
-        plan_layer(w, step, l, err);
-        note_raw(w, l);
-    }
-}
-
-static void add(moe_plan_tally *t, double most, const double *load, int experts,
-                int gpus)
-{
-    double mean = 0;
-    for (int e = 0; e < experts; e++)
-        mean += load[e] / gpus;
-    t->ratio += mean / most;
-    t->inverse += most / mean;
-    t->mean += mean;
-    t->most += most;
-    t->n++;
-}
-
-static void score_step(moe_plan_work *w, size_t step)
-{
-    const int experts = w->loads.experts, gpus = w->env.layout.gpus;
-    for (int l = 0; l < w->loads.layers; l++) {
-        const moe_plan_layer next = moe_plan_at(&w->next, l);
-        const double *load = moe_loads_at(&w->loads, step, l);
-        add(&w->score[PLAN_NOW][l],
-            moe_regret_busiest(w->regret, &next, load, MOE_DIVISION_QUOTA),
-            load, experts, gpus);
-        add(&w->bound[l], moe_regret_bound(w->regret, load), load, experts,
-            gpus);
-        if (step + 1 == w->loads.steps)
-            continue;
-        load = moe_loads_at(&w->loads, step + 1, l);
-        for (int by = 0; by < MOE_N_DIVISIONS; by++)
-            add(&w->score[PLAN_NEXT + by][l],
-                moe_regret_busiest(w->regret, &next, load, (moe_division)by),
-                load, experts, gpus);
-    }
-}
-
-static void run_steps(moe_plan_work *w, const moe_plan_settings *s,
-                      moe_error *err)
-{
-    for (size_t step = 0; step < w->loads.steps; step++) {
-        plan_step(w, step, s->repeats, err);
-        if (err->status != MOE_OK)
-            return;
-        score_step(w, step);
-        w->changed += moe_plan_moves(&w->plan, &w->next, 0, w->loads.layers,
-                                     &w->env.layout, w->moves);
-        moe_plan_copy(&w->plan, &w->next);
-    }
+        read_previous(w, s, err);
 }
 
 /* ---- the command ---- */
 
-static void plan(const moe_plan_settings *s, moe_error *err)
+static void study(moe_plan_work *w, const moe_plan_settings *s, moe_error *err)
 {
-    moe_plan_work w = {.planner = s->planner};
-    moe_plan_facts f = {0};
-    set_up(&w, s, err);
-    if (err->status == MOE_OK)
-        run_steps(&w, s, err);
-    if (err->status == MOE_OK)
-        moe_plan_collect(&w, s, &f, err);
-    if (err->status == MOE_OK && (s->json == NULL || strcmp(s->json, "-") != 0))
-        moe_plan_print(&w, s, &f);
-    if (err->status == MOE_OK && s->json != NULL)
-        moe_plan_write_json(&w, s, &f, err);
-    tear_down(&w);
+    const moe_study_params params = {.planner = s->planner,
+                                     .params = w->params,
+                                     .env = &w->env,
+                                     .previous = &w->previous,
+                                     .load = w->loads.value,
+                                     .steps = w->loads.steps,
+                                     .layers = w->loads.layers,
+                                     .repeats = s->repeats};
+    if (moe_study_run(&w->study, &params, err) != MOE_OK)
+        return;
+    if (s->json == NULL || strcmp(s->json, "-") != 0)
+        moe_plan_print(w, s);
+    if (s->json != NULL)
+        moe_plan_write_json(w, s, err);
 }
 
 int moe_cmd_plan(int argc, char **argv)
 {
     moe_error err = {0};
     moe_plan_settings s = {.loads = NULL};
+    moe_plan_work w = {.params = NULL};
     if (moe_args_parse(&args, argc, argv, &s, &err))
-        plan(&s, &err);
+        read_all(&w, &s, &err);
+    if (w.previous.expert != NULL && err.status == MOE_OK)
+        study(&w, &s, &err);
+    moe_loads_fini(&w.loads);
+    moe_plan_fini(&w.previous);
+    moe_study_fini(&w.study);
+    moe_cost_free(w.pricer.cost, w.cost_state);
+    free(w.params);
     return moe_args_end(&args, &s, &err);
 }

@@ -2,16 +2,11 @@
 #ifndef MOEGPS_CLI_PLAN_H
 #define MOEGPS_CLI_PLAN_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "moegps/cluster.h"
+#include "moegps/cost.h"
 #include "moegps/loads.h"
-#include "moegps/plan_file.h"
-#include "moegps/regret.h"
-#include "moegps/stats.h"
-#include "moegps/status.h"
+#include "moegps/options.h"
+#include "moegps/study.h"
 
 /** What the user asks for. */
 typedef struct moe_plan_settings {
@@ -22,52 +17,22 @@ typedef struct moe_plan_settings {
     bool force;
 } moe_plan_settings;
 
-/** Sums that every convention of balance is made from. */
-typedef struct moe_plan_tally {
-    double ratio, inverse, mean, most; /* of mean / max; max / mean; loads */
-    size_t n;
-} moe_plan_tally;
-
-/* A plan on its own load; the same on the next step's, by each division. */
-enum { PLAN_NOW, PLAN_NEXT, PLAN_N_SCORES = PLAN_NEXT + MOE_N_DIVISIONS };
-
-/** What is at work. */
+/** What was read, and what the planner made of it. */
 typedef struct moe_plan_work {
     moe_loads loads;
     moe_planner_env env;
-    const moe_planner *planner;
-    void *params, *state;
-    moe_model model;
+    void *params;      /* of the planner; owned */
+    moe_model model;   /* with settings.model */
+    moe_pricer pricer; /* with settings.cluster, as are the next two */
     moe_cluster cluster;
-    const moe_cost *cost;
-    void *cost_state;
-    moe_pricer pricer;
-    moe_plan previous, plan, next; /* before all, in force, being made */
-    int16_t *raw;                  /* [layers][gpus][slots] of next */
-    moe_regret *regret;
-    moe_plan_tally *score[PLAN_N_SCORES]; /* [layers] */
-    moe_plan_tally *bound;                /* [layers] */
-    int *doubles;   /* [layers] on the same GPU, of the last step */
-    size_t changed; /* slots of all steps */
-    moe_move *moves;
-    double *time_s; /* [steps * repeats] CPU */
+    void *cost_state;  /* owned */
+    moe_plan previous; /* in force before the first step */
+    moe_study study;
 } moe_plan_work;
 
-/** What is said about the last plan. */
-typedef struct moe_plan_facts {
-    size_t changed;   /* slots against the placement before all */
-    double bytes;     /* of them; NaN: unknown */
-    int doubles;      /* replicas on a GPU that has another of their expert */
-    moe_summary time; /* s, CPU, of planning all layers once */
-} moe_plan_facts;
-
-/** Collect and show. @return MOE_OK, MOE_NOMEM, MOE_IO. */
-moe_status moe_plan_collect(moe_plan_work *w, const moe_plan_settings *s,
-                            moe_plan_facts *f, moe_error *err);
-void moe_plan_print(const moe_plan_work *w, const moe_plan_settings *s,
-                    const moe_plan_facts *f);
+/** Show it as tables for people, or as the plan's JSON with the scores. */
+void moe_plan_print(const moe_plan_work *w, const moe_plan_settings *s);
 moe_status moe_plan_write_json(const moe_plan_work *w,
-                               const moe_plan_settings *s,
-                               const moe_plan_facts *f, moe_error *err);
+                               const moe_plan_settings *s, moe_error *err);
 
 #endif

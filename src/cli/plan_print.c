@@ -5,47 +5,43 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "moegps/json.h"
+#include "moegps/plan_file.h"
 #include "moegps/table.h"
 
-static const char *const score_names[PLAN_N_SCORES] = {
+static const char *const score_names[MOE_STUDY_SCORES] = {
     "planned", "next step, quota", "next step, equal", "next step, minmax"};
 
-static moe_plan_tally sum_of(const moe_plan_tally *of_layer, int layers)
+static const char *const conventions[MOE_N_BALANCES] = {
+    [MOE_BALANCE_MEAN] = "mean/max, then averaged",
+    [MOE_BALANCE_OF_SUMS] = "sum of means / sum of max",
+    [MOE_BALANCE_IMBALANCE] = "max/mean, averaged",
+    [MOE_BALANCE_EXCESS] = "max/mean - 1, averaged"};
+
+/* The last step has no next one. */
+static int n_scores_of(const moe_plan_work *w)
 {
-    moe_plan_tally t = {0};
-    for (int l = 0; l < layers; l++) {
-        t.ratio += of_layer[l].ratio;
-        t.inverse += of_layer[l].inverse;
-        t.mean += of_layer[l].mean;
-        t.most += of_layer[l].most;
-        t.n += of_layer[l].n;
-    }
-    return t;
+    return w->loads.steps > 1 ? MOE_STUDY_SCORES : MOE_STUDY_NEXT;
 }
 
-/* The conventions in use for how even a plan is; papers and programs mean
- * different ones by the same words. */
-enum { N_CONVENTIONS = 4 };
-static const char *const conventions[N_CONVENTIONS][2] = {
-    {"mean/max, then averaged", "balancedness_mean"},
-    {"sum of means / sum of max", "balancedness_of_sums"},
-    {"max/mean, averaged", "imbalance"},
-    {"max/mean - 1, averaged", "excess"}};
-
-static double by_convention(const moe_plan_tally *t, int which)
+static double balancedness(const moe_tally *tally)
 {
-    const double n = (double)t->n;
-    switch (which) {
-    case 0:
-        return t->n > 0 ? t->ratio / n : NAN;
-    case 1:
-        return t->n > 0 ? t->mean / t->most : NAN;
-    case 2:
-        return t->n > 0 ? t->inverse / n : NAN;
-    default:
-        return t->n > 0 ? t->inverse / n - 1 : NAN;
-    }
+    return moe_tally_balance(tally, MOE_BALANCE_MEAN);
+}
+
+/* Of the slots that changed; NaN: unknown. */
+static double bytes_of(const moe_plan_work *w, const moe_plan_settings *s)
+{
+    return s->model != NULL
+               ? (double)w->study.changed * moe_model_expert_bytes(&w->model)
+               : NAN;
+}
+
+static int doubles_of(const moe_plan_work *w)
+{
+    int n = 0;
+    for (int l = 0; l < w->loads.layers; l++)
+        n += w->study.doubles[l];
+    return n;
 }
 
 static int used_slots(const moe_plan_layer *layer)
@@ -65,13 +61,13 @@ static void print_layers(const moe_plan_work *w, int n_scores)
         {"next: equal", NULL, MOE_RIGHT}, {"next: minmax", NULL, MOE_RIGHT}};
     moe_table *table = moe_table_new(columns, 4 + (size_t)n_scores);
     for (int l = 0; l < w->loads.layers; l++) {
-        const moe_plan_layer layer = moe_plan_at(&w->plan, l);
+        const moe_plan_layer layer = moe_plan_at(&w->study.plan, l);
         moe_table_cell(table, "%d", l);
         moe_table_cell(table, "%d", used_slots(&layer));
-        moe_table_cell(table, "%d", w->doubles[l]);
-        moe_table_cell(table, "%.4f", by_convention(&w->bound[l], 0));
+        moe_table_cell(table, "%d", w->study.doubles[l]);
+        moe_table_cell(table, "%.4f", balancedness(&w->study.bound[l]));
         for (int i = 0; i < n_scores; i++)
-            moe_table_cell(table, "%.4f", by_convention(&w->score[i][l], 0));
+            moe_table_cell(table, "%.4f", balancedness(&w->study.score[i][l]));
     }
     moe_table_print(table, stdout);
     moe_table_free(table);
@@ -84,69 +80,56 @@ static void print_conventions(const moe_plan_work *w, int n_scores)
         {"planned", NULL, MOE_RIGHT},     {"next: quota", NULL, MOE_RIGHT},
         {"next: equal", NULL, MOE_RIGHT}, {"next: minmax", NULL, MOE_RIGHT}};
     moe_table *table = moe_table_new(columns, 2 + (size_t)n_scores);
-    const moe_plan_tally bound = sum_of(w->bound, w->loads.layers);
-    for (int c = 0; c < N_CONVENTIONS; c++) {
-        moe_table_cell(table, "%s", conventions[c][0]);
-        moe_table_cell(table, "%.4f", by_convention(&bound, c));
+    const moe_tally bound = moe_tally_sum(w->study.bound, w->loads.layers);
+    for (int c = 0; c < MOE_N_BALANCES; c++) {
+        const moe_balance by = (moe_balance)c;
+        moe_table_cell(table, "%s", conventions[c]);
+        moe_table_cell(table, "%.4f", moe_tally_balance(&bound, by));
         for (int i = 0; i < n_scores; i++) {
-            const moe_plan_tally t = sum_of(w->score[i], w->loads.layers);
-            moe_table_cell(table, "%.4f", by_convention(&t, c));
+            const moe_tally t =
+                moe_tally_sum(w->study.score[i], w->loads.layers);
+            moe_table_cell(table, "%.4f", moe_tally_balance(&t, by));
         }
     }
     moe_table_print(table, stdout);
     moe_table_free(table);
 }
 
-moe_status moe_plan_collect(moe_plan_work *w, const moe_plan_settings *s,
-                            moe_plan_facts *f, moe_error *err)
+static void print_facts(const moe_plan_work *w, const moe_plan_settings *s)
 {
-    f->changed = moe_plan_moves(&w->previous, &w->plan, 0, w->loads.layers,
-                                &w->env.layout, w->moves);
-    f->bytes = s->model != NULL
-                   ? (double)f->changed * moe_model_expert_bytes(&w->model)
-                   : NAN;
-    f->doubles = 0;
-    for (int l = 0; l < w->loads.layers; l++)
-        f->doubles += w->doubles[l];
-    return moe_summarise(w->time_s, w->loads.steps * (size_t)s->repeats,
-                         &f->time, err);
-}
-
-static void print_facts(const moe_plan_work *w, const moe_plan_settings *s,
-                        const moe_plan_facts *f)
-{
-    const size_t slots =
-        (size_t)w->loads.layers * (size_t)w->plan.gpus * (size_t)w->plan.slots;
-    char bytes[32] = "bytes need --model", text[3][32];
-    if (!isnan(f->bytes))
-        moe_format_bytes(f->bytes, bytes, sizeof bytes);
+    const moe_study *study = &w->study;
+    const double slots =
+        (double)w->loads.layers * study->plan.gpus * study->plan.slots;
+    const double bytes = bytes_of(w, s);
+    char size[32] = "bytes need --model", text[3][32];
+    if (!isnan(bytes))
+        moe_format_bytes(bytes, size, sizeof size);
     printf("replicas that share a GPU with another of their expert: %d\n",
-           f->doubles);
-    printf("slots changed against %s: %zu of %zu (%.1f %%), %s\n",
-           s->previous != NULL ? s->previous : "the home placement", f->changed,
-           slots, 100.0 * (double)f->changed / (double)slots, bytes);
+           doubles_of(w));
+    printf("slots changed against %s: %zu of %.0f (%.1f %%), %s\n",
+           s->previous != NULL ? s->previous : "the home placement",
+           study->changed, slots, 100.0 * (double)study->changed / slots, size);
     if (w->loads.steps > 1)
         printf("slots changed from step to step: %zu, %.1f %% a step\n",
-               w->changed,
-               100.0 * (double)w->changed / (double)slots /
+               study->travelled,
+               100.0 * (double)study->travelled / slots /
                    (double)w->loads.steps);
-    moe_format_time(f->time.median, text[0], sizeof text[0]);
-    moe_format_time(f->time.min, text[1], sizeof text[1]);
-    moe_format_time(f->time.max, text[2], sizeof text[2]);
+    moe_format_time(study->time.median, text[0], sizeof text[0]);
+    moe_format_time(study->time.min, text[1], sizeof text[1]);
+    moe_format_time(study->time.max, text[2], sizeof text[2]);
     printf("planner time, all layers, CPU of one core: median %s (%s to %s, "
            "n %zu)\n",
-           text[0], text[1], text[2], f->time.n);
+           text[0], text[1], text[2], study->time.n);
 }
 
-void moe_plan_print(const moe_plan_work *w, const moe_plan_settings *s,
-                    const moe_plan_facts *f)
+void moe_plan_print(const moe_plan_work *w, const moe_plan_settings *s)
 {
-    const int n_scores = w->loads.steps > 1 ? PLAN_N_SCORES : PLAN_NEXT;
+    const int n_scores = n_scores_of(w);
     printf("%s: %zu step%s, %d layers, %d experts, %d slots on %d GPUs of %d "
            "node%s\n",
-           w->planner->name, w->loads.steps, w->loads.steps == 1 ? "" : "s",
-           w->loads.layers, w->loads.experts, w->plan.gpus * w->plan.slots,
-           w->plan.gpus, s->nodes, s->nodes == 1 ? "" : "s");
+           s->planner->name, w->loads.steps, w->loads.steps == 1 ? "" : "s",
+           w->loads.layers, w->loads.experts, s->gpus * w->env.slots, s->gpus,
+           s->nodes, s->nodes == 1 ? "" : "s");
     printf("balancedness: mean / max load of a GPU%s; slots of the last "
            "plan\n\n",
            n_scores > 1 ? ", mean over steps; next: the plan of a step on the "
@@ -156,43 +139,43 @@ void moe_plan_print(const moe_plan_work *w, const moe_plan_settings *s,
     putchar('\n');
     print_conventions(w, n_scores);
     putchar('\n');
-    print_facts(w, s, f);
+    print_facts(w, s);
 }
 
-static json_t *scores_json(const moe_plan_tally *of_layer, int layers,
+static json_t *scores_json(const moe_tally *of_layer, int layers,
                            moe_error *err)
 {
     json_t *o = json_object(), *rows = json_array();
-    const moe_plan_tally all = sum_of(of_layer, layers);
-    for (int c = 0; c < N_CONVENTIONS; c++)
-        moe_json_put_number(o, conventions[c][1], by_convention(&all, c), err);
+    const moe_tally all = moe_tally_sum(of_layer, layers);
+    for (int c = 0; c < MOE_N_BALANCES; c++)
+        moe_json_put_number(o, moe_balance_name((moe_balance)c),
+                            moe_tally_balance(&all, (moe_balance)c), err);
     for (int l = 0; l < layers; l++)
-        moe_json_add(rows, moe_json_number(by_convention(&of_layer[l], 0)),
-                     err);
+        moe_json_add(rows, moe_json_number(balancedness(&of_layer[l])), err);
     moe_json_put(o, "balancedness", rows, err);
     return o;
 }
 
 moe_status moe_plan_write_json(const moe_plan_work *w,
-                               const moe_plan_settings *s,
-                               const moe_plan_facts *f, moe_error *err)
+                               const moe_plan_settings *s, moe_error *err)
 {
     const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(12);
-    json_t *root = moe_plan_file_json(&w->plan, w->raw, err),
-           *scores = json_object();
-    moe_json_put_text(root, "planner", w->planner->name, err);
+    const moe_study *study = &w->study;
+    json_t *root = moe_plan_file_json(&study->plan, study->raw, err);
+    json_t *scores = json_object();
+    moe_json_put_text(root, "planner", s->planner->name, err);
     moe_json_put_integer(root, "nodes", s->nodes, err);
     moe_json_put_integer(root, "groups", s->groups, err);
-    moe_json_put(scores, "bound", scores_json(w->bound, w->loads.layers, err),
-                 err);
-    for (int i = 0; i < (w->loads.steps > 1 ? PLAN_N_SCORES : PLAN_NEXT); i++)
+    moe_json_put(scores, "bound",
+                 scores_json(study->bound, w->loads.layers, err), err);
+    for (int i = 0; i < n_scores_of(w); i++)
         moe_json_put(scores, score_names[i],
-                     scores_json(w->score[i], w->loads.layers, err), err);
+                     scores_json(study->score[i], w->loads.layers, err), err);
     moe_json_put(root, "scores", scores, err);
-    moe_json_put_integer(root, "same_gpu_duplicates", f->doubles, err);
-    moe_json_put_integer(root, "changed_slots", (json_int_t)f->changed, err);
-    moe_json_put_number(root, "changed_bytes", f->bytes, err);
-    moe_json_put_number(root, "planner_cpu_s", f->time.median, err);
-    moe_json_put_integer(root, "planner_samples", (json_int_t)f->time.n, err);
+    moe_json_put_integer(root, "same_gpu_duplicates", doubles_of(w), err);
+    moe_json_put_integer(root, "changed_slots", (int64_t)study->changed, err);
+    moe_json_put_number(root, "changed_bytes", bytes_of(w, s), err);
+    moe_json_put_number(root, "planner_cpu_s", study->time.median, err);
+    moe_json_put_integer(root, "planner_samples", (int64_t)study->time.n, err);
     return moe_json_write(root, flags, s->json, s->force, err);
 }

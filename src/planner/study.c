@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/study.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "moegps/mem.h"
+
+/* ---- balance ---- */
+
+const char *moe_balance_name(moe_balance by)
+{
+    static const char *const names[MOE_N_BALANCES] = {
+        [MOE_BALANCE_MEAN] = "balancedness_mean",
+        [MOE_BALANCE_OF_SUMS] = "balancedness_of_sums",
+        [MOE_BALANCE_IMBALANCE] = "imbalance",
+        [MOE_BALANCE_EXCESS] = "excess"};
+    return names[by];
+}
+
+void moe_tally_add(moe_tally *t, double mean, double most)
+{
+    t->ratio += mean / most;
+    t->inverse += most / mean;
+    t->mean += mean;
+    t->most += most;
+    t->n++;
+}
+
+moe_tally moe_tally_sum(const moe_tally *tallies, int n)
+{
+    moe_tally t = {0};
+    for (int i = 0; i < n; i++) {
+        t.ratio += tallies[i].ratio;
+        t.inverse += tallies[i].inverse;
+        t.mean += tallies[i].mean;
+        t.most += tallies[i].most;
+        t.n += tallies[i].n;
+    }
+    return t;
+}
+
+double moe_tally_balance(const moe_tally *t, moe_balance by)
+{
+    const double n = (double)t->n;
+    if (t->n == 0)
+        return NAN;
+    switch (by) {
+    case MOE_BALANCE_MEAN:
+        return t->ratio / n;
+    case MOE_BALANCE_OF_SUMS:
+        return t->mean / t->most;
+    case MOE_BALANCE_IMBALANCE:
+        return t->inverse / n;
+    default:
+        return t->inverse / n - 1;
+    }
+}
+
+/* ---- planning ---- */
+
+/* What a study needs while it runs. */
+typedef struct {
+    const moe_study_params *p;
+    moe_study *out;
+    void *state; /* the planner's */
+    moe_plan next;
+    moe_regret *regret;
+    moe_move *moves; /* [layers * gpus * slots] */
+    double *time_s;  /* [steps * repeats] */
+} work;
+
+static const double *load_of(const work *w, size_t step, int layer)
+{
+    return w->p->load + (step * (size_t)w->p->layers + (size_t)layer) *
+                            (size_t)w->p->env->experts;
+}
+
+static double cpu_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void plan_layer(work *w, size_t step, int l, moe_error *err)
+{
+    moe_plan_layer current = moe_plan_at(&w->out->plan, l);
+    moe_plan_layer next = moe_plan_at(&w->next, l);
+    if (w->p->planner->plan(w->state, load_of(w, step, l), &current, &next,
+                            err) == MOE_OK)
+        moe_plan_layer_settle(&current, &next);
+}
+
+static bool is_double(const int16_t *expert, int slots, size_t slot)
+{
+    const size_t first = slot / (size_t)slots * (size_t)slots;
+    for (size_t k = first; k < slot && expert[slot] >= 0; k++)
+        if (expert[k] == expert[slot])
+            return true;
+    return false;
+}
+
+static void note_raw(work *w, int l)
+{
+    const moe_plan_layer next = moe_plan_at(&w->next, l);
+    const size_t n = (size_t)next.gpus * (size_t)next.slots;
+    const moe_planner *planner = w->p->planner;
+    int16_t *raw = w->out->raw + (size_t)l * n;
+    memcpy(raw, planner->raw != NULL ? planner->raw(w->state) : next.expert,
+           n * sizeof *raw);
+    w->out->doubles[l] = 0;
+    for (size_t k = 0; k < n; k++)
+        w->out->doubles[l] += is_double(raw, next.slots, k);
+}
+
+static void plan_step(work *w, size_t step, moe_error *err)
+{
+    const size_t repeats = (size_t)w->p->repeats;
+    for (size_t i = 0; i < repeats && err->status == MOE_OK; i++) {
+        const double start = cpu_now();
+        for (int l = 0; l < w->p->layers; l++)
+            plan_layer(w, step, l, err);
+        w->time_s[step * repeats + i] = cpu_now() - start;
+    }
+    /* once more, as only the last raw placement of a planner is there */
+    for (int l = 0; l < w->p->layers && err->status == MOE_OK; l++) {
+        plan_layer(w, step, l, err);
+        note_raw(w, l);
+    }
+}
+
+/* ---- scoring ---- */
+
+static double mean_of(const work *w, const double *load)
+{
+    double mean = 0;
+    for (int e = 0; e < w->p->env->experts; e++)
+        mean += load[e] / w->p->env->layout.gpus;
+    return mean;
+}
+
+static void score_layer(work *w, size_t step, int l)
+{
+    const moe_plan_layer plan = moe_plan_at(&w->next, l);
+    const double *load = load_of(w, step, l);
+    const double mean = mean_of(w, load);
+    moe_study *s = w->out;
+    moe_tally_add(
+        &s->score[MOE_STUDY_PLANNED][l], mean,
+        moe_regret_busiest(w->regret, &plan, load, MOE_DIVISION_QUOTA));
+    moe_tally_add(&s->bound[l], mean, moe_regret_bound(w->regret, load));
+    if (step + 1 == w->p->steps)
+        return;
+    load = load_of(w, step + 1, l);
+    for (int by = 0; by < MOE_N_DIVISIONS; by++)
+        moe_tally_add(
+            &s->score[MOE_STUDY_NEXT + by][l], mean_of(w, load),
+            moe_regret_busiest(w->regret, &plan, load, (moe_division)by));
+}
+
+/* ---- the study ---- */
+
+static void set_up(work *w, moe_error *err)
+{
+    const moe_plan *like = w->p->previous;
+    const size_t layers = (size_t)like->layers;
+    const size_t n = layers * (size_t)like->gpus * (size_t)like->slots;
+    moe_study *s = w->out;
+    moe_plan_init(&s->plan, like->layers, like->experts, like->gpus,
+                  like->slots, err);
+    moe_plan_init(&w->next, like->layers, like->experts, like->gpus,
+                  like->slots, err);
+    s->raw = moe_array_new(n, sizeof *s->raw, err);
+    s->doubles = moe_array_new(layers, sizeof *s->doubles, err);
+    s->bound = moe_array_new(layers, sizeof *s->bound, err);
+    for (int i = 0; i < MOE_STUDY_SCORES; i++)
+        s->score[i] = moe_array_new(layers, sizeof *s->score[i], err);
+    w->moves = moe_array_new(n, sizeof *w->moves, err);
+    w->time_s = moe_array_new(w->p->steps * (size_t)w->p->repeats,
+                              sizeof *w->time_s, err);
+    if (err->status == MOE_OK)
+        w->state = moe_planner_new(w->p->planner, w->p->env, w->p->params, err);
+    if (err->status == MOE_OK)
+        w->regret = moe_regret_new(w->p->env, err);
+}
+
+static size_t changes(work *w, const moe_plan *from, const moe_plan *to)
+{
+    return moe_plan_moves(from, to, 0, w->p->layers, &w->p->env->layout,
+                          w->moves);
+}
+
+static void run_steps(work *w, moe_error *err)
+{
+    moe_study *s = w->out;
+    moe_plan_copy(&s->plan, w->p->previous);
+    for (size_t step = 0; step < w->p->steps; step++) {
+        plan_step(w, step, err);
+        if (err->status != MOE_OK)
+            return;
+        for (int l = 0; l < w->p->layers; l++)
+            score_layer(w, step, l);
+        s->travelled += changes(w, &s->plan, &w->next);
+        moe_plan_copy(&s->plan, &w->next);
+    }
+    s->changed = changes(w, w->p->previous, &s->plan);
+    moe_summarise(w->time_s, w->p->steps * (size_t)w->p->repeats, &s->time,
+                  err);
+}
+
+moe_status moe_study_run(moe_study *study, const moe_study_params *params,
+                         moe_error *err)
+{
+    moe_error local = {0};
+    work w = {.p = params, .out = study};
+    *study = (moe_study){.changed = 0};
+    set_up(&w, &local);
+    if (local.status == MOE_OK)
+        run_steps(&w, &local);
+    moe_planner_free(params->planner, w.state);
+    moe_plan_fini(&w.next);
+    moe_regret_free(w.regret);
+    free(w.moves);
+    free(w.time_s);
+    return moe_pass(err, &local);
+}
+
+void moe_study_fini(moe_study *study)
+{
+    moe_plan_fini(&study->plan);
+    free(study->raw);
+    free(study->doubles);
+    free(study->bound);
+    for (int i = 0; i < MOE_STUDY_SCORES; i++)
+        free(study->score[i]);
+    *study = (moe_study){.changed = 0};
+}
