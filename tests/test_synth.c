@@ -2,6 +2,7 @@
 #include "moegps/synth.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -275,14 +276,29 @@ START_TEST(trace_is_a_function_of_its_parameters)
 }
 END_TEST
 
-START_TEST(tail_split_tests_on_the_last)
+static const struct {
+    const char *split;
+    int last;  /* sequences that are for testing, at the end */
+    int drawn; /* or anywhere */
+} splits[] = {{"tail", 3, 3},
+              {"tail=0.5", 5, 5},
+              {"random", -1, 3},
+              {"train=0.4,seed=2", -1, 6}};
+
+START_TEST(a_series_is_divided_as_asked)
 {
     moe_synth_params p = defaults();
-    p.split = MOE_SYNTH_TAIL;
+    snprintf(p.split, sizeof p.split, "%s", splits[_i].split);
     p.seqs = 10;
     moe_trace t = make(&p);
-    for (int s = 0; s < 10; s++)
-        ck_assert_int_eq(t.seq_part[s], s >= 7);
+    int n = 0;
+    ck_assert_int_eq(t.order, MOE_ORDER_TIME);
+    for (int s = 0; s < 10; s++) {
+        n += t.seq_part[s];
+        if (splits[_i].last >= 0)
+            ck_assert_int_eq(t.seq_part[s], s >= 10 - splits[_i].last);
+    }
+    ck_assert_int_eq(n, splits[_i].drawn);
     moe_trace_free(&t);
 }
 END_TEST
@@ -335,7 +351,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, drift_moves_the_load);
     MOE_TEST(suite, strength_is_what_ids_give_away);
     MOE_TEST_LOOP(suite, trace_is_a_function_of_its_parameters, 2);
-    MOE_TEST(suite, tail_split_tests_on_the_last);
+    MOE_TEST_LOOP(suite, a_series_is_divided_as_asked, MOE_ARRAY_LEN(splits));
     MOE_TEST_LOOP(suite, contradictions_are_refused, MOE_ARRAY_LEN(refused));
     return suite;
 }

@@ -110,6 +110,7 @@ START_TEST(file_gives_back_what_was_written)
 {
     moe_error err = {0};
     moe_trace a = small(_i), b = {0};
+    a.order = _i == 0 ? MOE_ORDER_NONE : MOE_ORDER_TIME;
     const char *path = scratch(_i == 0 ? "tokens.h5" : "loads.h5");
     ck_assert_msg(moe_trace_write(path, &a, &err) == MOE_OK, "%s", err.text);
     ck_assert_msg(moe_trace_read(path, &b, &err) == MOE_OK, "%s", err.text);
@@ -123,6 +124,7 @@ START_TEST(file_gives_back_what_was_written)
     ck_assert_int_eq(a.experts, b.experts);
     ck_assert_int_eq(a.top_k, b.top_k);
     ck_assert_int_eq(a.ordered, b.ordered);
+    ck_assert_int_eq(a.order, b.order);
     ck_assert_uint_eq(a.n_tokens, b.n_tokens);
     ck_assert_uint_eq(a.n_seqs, b.n_seqs);
     ck_assert_uint_eq(a.vocab_size, b.vocab_size);
@@ -136,6 +138,24 @@ START_TEST(file_gives_back_what_was_written)
     assert_same(a.counts, b.counts, 12 * 4);
     ck_assert_uint_eq(a.vocab_bytes, b.vocab_bytes);
     assert_same(a.vocab, b.vocab, a.vocab_bytes);
+    moe_trace_free(&a);
+    moe_trace_free(&b);
+}
+END_TEST
+
+/* They have no such attribute. */
+START_TEST(older_files_have_no_order)
+{
+    moe_error err = {0};
+    moe_trace a = small_loads(), b = {0};
+    a.order = MOE_ORDER_TIME;
+    const char *path = scratch("older.h5");
+    ck_assert_int_eq(moe_trace_write(path, &a, &err), MOE_OK);
+    hid_t file = moe_h5_open(path, true, &err);
+    ck_assert_int_ge(H5Adelete(file, "order"), 0);
+    moe_h5_close_file(file, &err);
+    ck_assert_msg(moe_trace_read(path, &b, &err) == MOE_OK, "%s", err.text);
+    ck_assert_int_eq(b.order, MOE_ORDER_NONE);
     moe_trace_free(&a);
     moe_trace_free(&b);
 }
@@ -160,6 +180,7 @@ START_TEST(hash_sees_numbers_and_no_labels)
     char hex[65];
     t.note[0] = 'X';
     t.vocab[0] = 'X';
+    t.order = MOE_ORDER_TIME;
     ck_assert_int_eq(moe_trace_hash(&t, hex, &err), MOE_OK);
     ck_assert_str_eq(hex, golden_tokens);
     t.seq_part[1] = MOE_PART_TRAIN;
@@ -402,6 +423,10 @@ static void file_newer(void)
 {
     put_text("schema_version", "2.0.0");
 }
+static void file_order(void)
+{
+    put_text("order", "noon");
+}
 static void file_kind(void)
 {
     put_text("kind", "gate");
@@ -481,6 +506,7 @@ static const struct {
     {file_gone, MOE_USAGE, "cannot open"},
     {file_schema, MOE_FORMAT, "schema is 'moe-gps', not 'moe-gps-trace'"},
     {file_newer, MOE_FORMAT, "schema version 2.0.0 cannot be read"},
+    {file_order, MOE_FORMAT, "order is 'noon'"},
     {file_kind, MOE_FORMAT, "kind is 'gate'"},
     {file_layers, MOE_FORMAT,
      "dataset 'experts': dimension 0 is 2, but attribute 'layers' is 3"},
@@ -767,19 +793,63 @@ START_TEST(split_has_the_share_and_follows_the_seed)
     enum { N = 1000 };
     static uint8_t a[N], b[N], c[N];
     moe_trace t = {.n_seqs = N, .seq_part = a};
-    moe_error err = {0};
-    ck_assert_int_eq(moe_trace_split(&t, 0.3, 1, &err), MOE_OK);
+    moe_trace_split drawn = {.test_share = 0.3, .seed = 1};
+    moe_trace_divide(&t, &drawn);
     t.seq_part = b;
-    ck_assert_int_eq(moe_trace_split(&t, 0.3, 1, &err), MOE_OK);
+    moe_trace_divide(&t, &drawn);
     t.seq_part = c;
-    ck_assert_int_eq(moe_trace_split(&t, 0.3, 2, &err), MOE_OK);
+    drawn.seed = 2;
+    moe_trace_divide(&t, &drawn);
     int n = 0;
     for (int j = 0; j < N; j++)
         n += a[j] == MOE_PART_TEST;
     ck_assert_int_eq(n, 300);
     ck_assert_mem_eq(a, b, N);
     ck_assert_mem_ne(a, c, N);
-    ck_assert_int_eq(moe_trace_split(&t, 1.5, 2, &err), MOE_USAGE);
+}
+END_TEST
+
+START_TEST(tail_is_the_last_share)
+{
+    uint8_t part[10];
+    moe_trace t = {.n_seqs = 10, .seq_part = part};
+    moe_trace_divide(&t, &moe_trace_split_default);
+    for (int s = 0; s < 10; s++)
+        ck_assert_int_eq(part[s], s >= 7 ? MOE_PART_TEST : MOE_PART_TRAIN);
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    moe_trace_split split;
+} splits[] = {
+    {"tail", {true, 0.5, 9}},          {"tail=0.25", {true, 0.25, 9}},
+    {"tail=1", {true, 1, 9}},          {"train=0.75", {false, 0.25, 9}},
+    {"train=1,seed=3", {false, 0, 3}},
+};
+
+START_TEST(splits_are_read)
+{
+    moe_trace_split s = {.test_share = 0.5, .seed = 9};
+    ck_assert_int_eq(moe_trace_split_parse(splits[_i].text, &s, NULL), MOE_OK);
+    ck_assert_int_eq(s.tail, splits[_i].split.tail);
+    ck_assert_double_eq(s.test_share, splits[_i].split.test_share);
+    ck_assert_uint_eq(s.seed, splits[_i].split.seed);
+}
+END_TEST
+
+static const char *const no_splits[] = {
+    "",         "0.3",        "test=0.3",       "tail=",
+    "tail=1.5", "tail=0.3,",  "tail=nan",       "train",
+    "train=-1", "train=0.5,", "train=1,seed=x", "tail=0.3,seed=1"};
+
+START_TEST(other_splits_are_refused)
+{
+    moe_trace_split s = {.test_share = 0.5, .seed = 9};
+    moe_error err = {0};
+    ck_assert_int_eq(moe_trace_split_parse(no_splits[_i], &s, &err), MOE_USAGE);
+    ck_assert_msg(strstr(err.text, "tail=SHARE") != NULL, "%s", err.text);
+    ck_assert_double_eq(s.test_share, 0.5);
 }
 END_TEST
 
@@ -821,6 +891,7 @@ Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("trace");
     MOE_TEST_LOOP(suite, file_gives_back_what_was_written, 2);
+    MOE_TEST(suite, older_files_have_no_order);
     MOE_TEST_LOOP(suite, hash_equals_that_of_the_converter, 2);
     MOE_TEST(suite, hash_sees_numbers_and_no_labels);
     MOE_TEST(suite, wide_numbers_fit);
@@ -841,6 +912,9 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, slice_outside_the_trace_is_refused,
                   MOE_ARRAY_LEN(ranges));
     MOE_TEST(suite, split_has_the_share_and_follows_the_seed);
+    MOE_TEST(suite, tail_is_the_last_share);
+    MOE_TEST_LOOP(suite, splits_are_read, MOE_ARRAY_LEN(splits));
+    MOE_TEST_LOOP(suite, other_splits_are_refused, MOE_ARRAY_LEN(no_splits));
     MOE_TEST_LOOP(suite, bundled_trace_is_valid, MOE_ARRAY_LEN(bundled));
     return suite;
 }

@@ -68,11 +68,31 @@ check "synth refuses contradictions" refused 2 "9 distinct experts of only 8" tr
 check "synth into no folder fails" refused 1 "cannot create" trace synth -o "$dir/none/x.h5"
 check "failed commands leave nothing" clean
 
+order() { trace info "$1" | sed -n 's/^order *//p'; }
+has_order() { [ "$(order "$1")" = "$2" ] || { order "$1"; return 1; }; }
+parts() { says "$2" trace info "$1"; }
+check "a synthetic trace is a series" has_order "$dir/load.h5" time
+check "... that ends with the test part" parts "$dir/load.h5" "(14 train, 6 test)"
+check "a bundled trace has no order" has_order mixtral-8x7b-mmlu none
+info_order() { trace info --json - "$dir/load.h5" | grep -q '"order": "time"'; }
+check "JSON says the order, too" info_order
+check "synth takes tail=SHARE" make tail.h5 --seqs 20 --split tail=0.25
+check "... of testing" parts "$dir/tail.h5" "(15 train, 5 test)"
+check "synth refuses another split" refused 2 "split: 'head' is neither tail=SHARE nor" trace \
+    synth --split head -o "$dir/x.h5"
+
 # slice
 check "slice keeps a range" trace slice "$dir/token.h5" --seqs 5:15 --layers 0,2 \
     --split train=0.5,seed=3 -o "$dir/slice.h5"
 check "slice has what was asked for" says "sequences    10 (5 train, 5 test)" trace \
     info "$dir/slice.h5"
+check "slice keeps the order" has_order "$dir/slice.h5" time
+check "slice of a series has a future of its own" trace slice "$dir/load.h5" --seqs 0:10 -o "$dir/head.h5"
+check "... unless asked otherwise" parts "$dir/head.h5" "(7 train, 3 test)"
+check "slice takes tail=SHARE" trace slice "$dir/load.h5" --split tail=0.1 -o "$dir/late.h5"
+check "... of testing" parts "$dir/late.h5" "(18 train, 2 test)"
+trace slice mixtral-8x7b-mmlu --seqs 130:140 --layers 0 -o "$dir/kept.h5"
+check "slice without order keeps the split" parts "$dir/kept.h5" "(5 train, 5 test)"
 check "slice of all is the same trace" trace slice "$dir/token.h5" -o "$dir/all.h5"
 check "slice of all has the same hash" same "$dir/all.h5" "$dir/token.h5"
 check "slice replaces its own input" trace slice "$dir/all.h5" --layers 0-1 \
@@ -85,7 +105,7 @@ check "slice refuses a far layer" refused 2 "not all are in 0..2" trace \
     slice "$dir/token.h5" --layers 1-3 -o "$dir/x.h5"
 check "slice refuses a layer twice" refused 2 "twice" trace \
     slice "$dir/token.h5" --layers 1,1 -o "$dir/x.h5"
-check "slice refuses a bad split" refused 2 "is not train=SHARE" trace \
+check "slice refuses a bad split" refused 2 "neither tail=SHARE nor train=SHARE" trace \
     slice "$dir/token.h5" --split test=0.3 -o "$dir/x.h5"
 
 # export and import
@@ -105,6 +125,20 @@ for kind in load token; do
     trace export "$dir/$kind.npy.h5" --npy -o "$dir/$kind.again.npy"
     check "$kind trace survives .npy" cmp "$dir/$kind.npy" "$dir/$kind.again.npy"
 done
+check "steps of .npy are a series" has_order "$dir/load.npy.h5" time
+check "... that ends with the test part" parts "$dir/load.npy.h5" "(14 train, 6 test)"
+check "tokens of .npy have no order" has_order "$dir/token.npy.h5" none
+check "... and all train" parts "$dir/token.npy.h5" "(1 train, 0 test)"
+check "import takes --order" trace import "$dir/load.npy" --model m --experts 8 --top-k 2 \
+    --order none -o "$dir/none.h5"
+check "... that the trace has then" has_order "$dir/none.h5" none
+check "... and that all trains" parts "$dir/none.h5" "(20 train, 0 test)"
+check "import takes tail=SHARE" trace import "$dir/load.npy" --model m --experts 8 --top-k 2 \
+    --split tail=0.5 -o "$dir/half.h5"
+check "... of testing" parts "$dir/half.h5" "(10 train, 10 test)"
+trace export "$dir/none.h5" --csv -o "$dir/none.csv"
+trace import "$dir/none.csv" --model m --experts 8 --top-k 2 -o "$dir/none.in.h5"
+check "no order survives CSV" has_order "$dir/none.in.h5" none
 check "export writes to stdout" says "step,layer,expert,count,split" trace \
     export "$dir/load.h5" --csv -o -
 numpy() {
@@ -173,6 +207,10 @@ csv "a sequence in two parts" "bad.csv:3: earlier rows of this sequence" \
     "layer,token,split,expert0,expert1\n0,0,train,1,2\n0,1,test,1,2\n"
 csv "sequences out of order" "neither 1 nor the next one" \
     "layer,token,sequence,expert0,expert1\n0,0,0,1,2\n0,1,1,1,2\n0,2,0,1,2\n"
+csv "an order that is none" "bad.csv:2: expected time or none: 'noon'" \
+    "step,layer,expert,count,order\n0,0,1,2,noon\n"
+csv "two orders" "bad.csv:3: earlier rows say another order: 'none'" \
+    "step,layer,expert,count,order\n0,0,1,2,time\n0,0,2,2,none\n"
 csv "pairs that are no tokens" "step 0, layer 0: 3 pairs are no multiple" \
     "step,layer,expert,count\n0,0,1,2\n0,0,2,1\n"
 csv "layers that disagree" "step 0, layer 1: 2 pairs, not 4" \

@@ -25,11 +25,6 @@ typedef enum moe_synth_shape {
     MOE_SYNTH_SHARES     /* weights given, the same in every layer */
 } moe_synth_shape;
 
-typedef enum moe_synth_split {
-    MOE_SYNTH_RANDOM, /* test sequences are drawn */
-    MOE_SYNTH_TAIL    /* the last sequences are test: the future */
-} moe_synth_split;
-
 typedef struct moe_synth_params {
     moe_trace_kind kind;
     char model[64]; /* name to put into the trace */
@@ -47,8 +42,9 @@ typedef struct moe_synth_params {
     double strength;       /* 0..1: share of tokens whose experts follow from
                               their id; the others are drawn afresh */
     double test_share;     /* of the sequences */
-    moe_synth_split split;
-    bool noise; /* load traces: draw every token's experts, instead
+    char split[64];        /* tail, random: with test_share and seed; or what
+                              moe_trace_split_parse() reads */
+    bool noise;            /* load traces: draw every token's experts, instead
                               of rounding the expected counts */
     uint64_t seed;
 } moe_synth_params;
@@ -57,7 +53,7 @@ typedef struct moe_synth_params {
 extern const moe_opt moe_synth_options[];
 
 /** Make a trace. Not collective; deterministic.
- *  Load traces hold the counts of drawn tokens, or, without noise, expected
+ *  Its order is time, which drift needs. Load traces hold the counts of drawn tokens, or, without noise, expected
  *  counts rounded by largest remainder. Token traces are ordered and have positions and ids.
  *  @param out  release with moe_trace_free(). Untouched on error.
  *  @return MOE_OK, MOE_USAGE (parameters that contradict each other),

@@ -21,6 +21,12 @@ typedef enum moe_trace_kind {
     MOE_TRACE_LOADS
 } moe_trace_kind;
 
+/** What the order of sequences, or steps, is. */
+typedef enum moe_trace_order {
+    MOE_ORDER_NONE, /* none: they may be drawn in any order */
+    MOE_ORDER_TIME  /* as they were recorded, one after the other */
+} moe_trace_order;
+
 typedef enum moe_split_part { MOE_PART_TRAIN, MOE_PART_TEST } moe_split_part;
 
 enum {
@@ -36,6 +42,7 @@ typedef struct moe_trace {
     char note[1024];  /* how it was made, how the split was drawn */
     char sha256[65];  /* of the content, hexadecimal; see moe_trace_hash */
     int layers, experts, top_k;
+    moe_trace_order order; /* of sequences, or steps */
     bool ordered;          /* token traces: experts by falling gate weight */
     bool has_position;     /* token traces: position is meaningful */
     bool has_gate;         /* token traces: gate is present */
@@ -59,9 +66,9 @@ typedef struct moe_trace {
 } moe_trace;
 
 /* MAJOR breaks readers, MINOR adds; readers ignore what they do not know.
- * 1.1.0 added layer_number. */
+ * 1.1.0 added layer_number, 1.2.0 order: none in older files. */
 #define MOE_TRACE_SCHEMA "moe-gps-trace"
-#define MOE_TRACE_SCHEMA_VERSION "1.1.0"
+#define MOE_TRACE_SCHEMA_VERSION "1.2.0"
 
 /** Read and validate a trace file. Not collective.
  *  Every expert id and count is checked: ids in range and distinct within a
@@ -101,8 +108,8 @@ moe_status moe_trace_write(const char *path, moe_trace *trace, moe_error *err);
  *                   float32 gate [layers][n_tokens][top_k]    if has_gate
  *      load trace:  uint32  counts [n_seqs][layers][experts]
  *
- *  Texts (model, source, note, vocabulary, ...) and layer_number are labels
- *  and are left out.
+ *  Texts (model, source, note, vocabulary, ...), layer_number and order are
+ *  labels and are left out.
  *  Not collective. @param hex_out  65 bytes.
  *  @return MOE_OK, MOE_LIBRARY. */
 moe_status moe_trace_hash(const moe_trace *trace, char *hex_out,
@@ -139,11 +146,28 @@ moe_status moe_trace_fits(const moe_trace *trace, const char *model, int layers,
 moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
                            moe_trace *out, moe_error *err);
 
-/** Draw round(test_share * n_seqs) sequences for the test part, the others
- *  train. Deterministic in the seed. Not collective.
- *  @return MOE_OK, MOE_USAGE (a share outside 0..1). */
-moe_status moe_trace_split(moe_trace *trace, double test_share, uint64_t seed,
-                           moe_error *err);
+/** @return "none" or "time": the spelling in files. */
+const char *moe_trace_order_name(moe_trace_order order);
+
+/** How sequences are divided into the training and the test part. */
+typedef struct moe_trace_split {
+    bool tail;         /* the last ones are for testing; else they are drawn */
+    double test_share; /* 0..1 */
+    uint64_t seed;     /* drawn */
+} moe_trace_split;
+
+/** Read `tail`, `tail=TEST_SHARE`, `train=TRAINING_SHARE[,seed=N]`.
+ *  @param out  what the text leaves out stays as it is.
+ *  @return MOE_OK, MOE_USAGE. */
+moe_status moe_trace_split_parse(const char *text, moe_trace_split *out,
+                                 moe_error *err);
+
+/** The division where nobody asked for one: the last 0.3 test. */
+extern const moe_trace_split moe_trace_split_default;
+
+/** Divide anew: round(test_share * n_seqs) sequences are for testing.
+ *  Deterministic. Not collective. */
+void moe_trace_divide(moe_trace *trace, const moe_trace_split *split);
 
 /** Pairs per expert of one part. Not collective.
  *  @param counts_out  [experts], overwritten. */

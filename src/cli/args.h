@@ -130,6 +130,11 @@ char *moe_args_line(const moe_args *args, int argc, char **argv);
         .key = "quiet", .letter = 'q', .type = MOE_OPT_BOOL,              \
         .initial = "false", AT(quiet), .help = "no progress and no notes" \
     }
+#define MOE_ARGS_SPLIT(otherwise)                                              \
+    MOE_ARGS_CALL("split", split, "", moe_parse_split,                         \
+                  "tail=SHARE|train=SHARE[,seed=N]",                           \
+                  "test on the last SHARE of sequences or steps, or train on " \
+                  "SHARE of them, drawn; " otherwise)
 #define MOE_ARGS_SEED(member, text)                                        \
     {                                                                      \
         .key = "seed", .type = MOE_OPT_U64, .initial = "1", .max = 0x1p64, \

@@ -61,32 +61,11 @@ moe_status moe_parsed_slots(int slots, int replicas, int gpus, int *slots_out,
     return MOE_OK;
 }
 
-/* Move on behind a word. @return whether it is there. */
-static bool take_word(const char **at, const char *word)
-{
-    const size_t len = strlen(word);
-    if (strncmp(*at, word, len) != 0)
-        return false;
-    *at += len;
-    return true;
-}
-
 moe_status moe_parse_split(const char *text, void *out, moe_error *err)
 {
-    moe_parsed_split split = {.text = text, .seed = 1};
-    const char *at = text;
-    char *end = NULL;
-    bool ok = take_word(&at, "train=");
-    const double train = ok ? strtod(at, &end) : -1;
-    ok = ok && end != at && train >= 0 && train <= 1;
-    at = ok ? end : at;
-    if (ok && take_word(&at, ",seed="))
-        ok = moe_parse_digits(&at, &split.seed);
-    if (!ok || *at != '\0')
-        return moe_fail(err, MOE_USAGE,
-                        "'%s' is not train=SHARE[,seed=N] with a share in 0..1",
-                        text);
-    split.test_share = 1 - train;
-    *(moe_parsed_split *)out = split;
-    return MOE_OK;
+    moe_parsed_split split = {.text = text, .how = moe_trace_split_default};
+    const moe_status status = moe_trace_split_parse(text, &split.how, err);
+    if (status == MOE_OK)
+        *(moe_parsed_split *)out = split;
+    return status;
 }

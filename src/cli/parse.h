@@ -9,12 +9,12 @@
 #include <stdint.h>
 
 #include "moegps/options.h"
+#include "moegps/trace.h"
 
-/** train=SHARE[,seed=N]: how a trace is divided anew. */
+/** tail=SHARE or train=SHARE[,seed=N]: how a trace is divided anew. */
 typedef struct moe_parsed_split {
     const char *text; /* as typed; NULL: not asked for */
-    double test_share;
-    uint64_t seed;
+    moe_trace_split how;
 } moe_parsed_split;
 moe_opt_parser moe_parse_split;
 

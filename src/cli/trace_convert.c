@@ -14,12 +14,16 @@
 typedef struct {
     const char *file, *output;
     moe_parsed_split split;
+    int order; /* moe_trace_order; -1: as the file has it */
     bool force;
     moe_trace trace; /* filled by options, then by the file */
 } import_options;
 
 static const char *const kinds[] = {
     [MOE_TRACE_TOKENS] = "token", [MOE_TRACE_LOADS] = "load", NULL};
+
+static const char *const orders[] = {
+    [MOE_ORDER_NONE] = "none", [MOE_ORDER_TIME] = "time", NULL};
 
 #define TEXT(name, member, value, text)                        \
     {                                                          \
@@ -39,9 +43,15 @@ static const moe_opt import_rows[] = {
                   "[layers][tokens][top_k] experts"),
     MOE_ARGS_FLAG("ordered", trace.ordered,
                   "experts of a token come by falling gate weight"),
-    MOE_ARGS_CALL("split", split, "", moe_parse_split, "train=SHARE[,seed=N]",
-                  "draw train and test; default: as in the file, else all "
-                  "train"),
+    {.key = "order",
+     .type = MOE_OPT_ENUM,
+     .initial = "",
+     .choices = orders,
+     AT(order),
+     .help = "of sequences or steps; default: as the file says, else time for "
+             "steps and for numbered sequences"},
+    MOE_ARGS_SPLIT("default: as in the file, else tail=0.3 where the order is "
+                   "time, or all train"),
     TEXT("source", source, "", "where the numbers come from"),
     TEXT("licence", licence, "", "licence of the numbers, as SPDX has it"),
     TEXT("note", note, "", "how they were made"),
@@ -57,8 +67,8 @@ static const moe_args import_args = {
     .name = "moegps trace import",
     .help = "Make a trace from a table, FILE.csv or FILE.npy. CSV columns are "
             "layer,token,expert0,... (and, where known, sequence, split, "
-            "token_id, position, gate0,...) or step,layer,expert,count (and "
-            "split).",
+            "order, token_id, position, gate0,...) or step,layer,expert,count "
+            "(and split, order).",
     .rows = import_rows,
     .arguments = import_arguments};
 
@@ -68,9 +78,19 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+/* What the file leaves open, and what the options say otherwise. */
+static void arrange(const import_options *o, bool has_split, moe_trace *t)
+{
+    if (o->order >= 0)
+        t->order = (moe_trace_order)o->order;
+    if (o->split.text != NULL || (!has_split && t->order == MOE_ORDER_TIME))
+        moe_trace_divide(t, &o->split.how);
+}
+
 static void import(import_options *o, moe_error *err)
 {
     moe_trace *t = &o->trace;
+    bool has_split = false;
     if (t->top_k > t->experts)
         moe_fail(err, MOE_USAGE, "--top-k: %d distinct experts of only %d",
                  t->top_k, t->experts);
@@ -80,18 +100,20 @@ static void import(import_options *o, moe_error *err)
     if (ends_with(o->file, ".npy"))
         moe_trace_from_npy(o->file, t, err);
     else
-        moe_trace_from_csv(o->file, t, err);
-    if (err->status == MOE_OK && o->split.text != NULL)
-        moe_trace_split(t, o->split.test_share, o->split.seed, err);
-    if (err->status == MOE_OK)
+        moe_trace_from_csv(o->file, t, &has_split, err);
+    if (err->status == MOE_OK) {
+        arrange(o, has_split, t);
         moe_trace_save(o->output, o->force, t, err);
+    }
     moe_trace_free(t);
 }
 
 int moe_cmd_trace_import(int argc, char **argv)
 {
     moe_error err = {0};
-    import_options o = {.trace = {.shared = MPI_WIN_NULL}};
+    import_options o = {.split.how = moe_trace_split_default,
+                        .order = -1,
+                        .trace = {.shared = MPI_WIN_NULL}};
     if (moe_args_parse(&import_args, argc, argv, &o, &err))
         import(&o, &err);
     return moe_args_end(&import_args, &o, &err);
@@ -109,7 +131,8 @@ static const moe_opt export_rows[] = {
     MOE_ARGS_FLAG("csv", csv, "all columns that `trace import` knows"),
     MOE_ARGS_FLAG("npy", npy,
                   "load: [steps][layers][experts] uint32 pairs; token: "
-                  "[layers][tokens][top_k] uint16 experts"),
+                  "[layers][tokens][top_k] uint16 experts; neither parts nor "
+                  "order"),
     MOE_ARGS_OUTPUT(NULL, "FILE|-", "- is standard output"),
     MOE_ARGS_FORCE,
     {.key = NULL}};

@@ -155,6 +155,7 @@ static void print_info(const trace_info *info)
     putchar('\n');
     printf("%-13s%d, %d per token%s\n", "experts", t->experts, t->top_k,
            t->ordered ? ", by falling gate weight" : "");
+    printf("%-13s%s\n", "order", moe_trace_order_name(t->order));
     printf("%-13s%" PRIu64 " (%" PRIu64 " train, %" PRIu64 " test)\n",
            tokens ? "sequences" : "steps", info->n_seqs[WHOLE],
            info->n_seqs[MOE_PART_TRAIN], info->n_seqs[MOE_PART_TEST]);
@@ -230,6 +231,7 @@ static json_t *to_json(const trace_info *info, moe_error *err)
         moe_json_put(root, "step_skewness", reals(info->step_skewness, err),
                      err);
     moe_json_put(root, "per_layer", layers, err);
+    moe_json_put_text(root, "order", moe_trace_order_name(t->order), err);
     moe_json_put_text(root, "source", t->source, err);
     moe_json_put_text(root, "licence", t->licence, err);
     moe_json_put_text(root, "note", t->note, err);

@@ -112,8 +112,8 @@ static const moe_opt slice_rows[] = {
                   "sequences or steps to keep, END excluded; default: all"),
     MOE_ARGS_STRING("layers", layers, "", "LIST",
                     "layers to keep, as in 0,3,8-11; default: all"),
-    MOE_ARGS_CALL("split", split, "", moe_parse_split, "train=SHARE[,seed=N]",
-                  "draw train and test anew; default: as they are"),
+    MOE_ARGS_SPLIT("default: tail=0.3 where the order is time and --seqs cuts, "
+                   "else as they are"),
     MOE_ARGS_OUTPUT(NULL, "FILE", "trace file"),
     MOE_ARGS_FORCE,
     {.key = NULL}};
@@ -164,6 +164,13 @@ bad:
                     "--layers: '%s' is not a list as in 0,3,8-11", text);
 }
 
+/* A piece of a series has a future of its own. */
+static bool divides(const moe_trace *t, const slice_options *o)
+{
+    return o->split.text != NULL ||
+           (t->order == MOE_ORDER_TIME && o->seqs.text != NULL);
+}
+
 static void append_note(moe_trace *t, const slice_options *o)
 {
     size_t used = strlen(t->note);
@@ -172,7 +179,9 @@ static void append_note(moe_trace *t, const slice_options *o)
              used > 0 ? " " : "", o->name,
              o->seqs.text != NULL ? o->seqs.text : "all",
              o->layers != NULL ? o->layers : "all",
-             o->split.text != NULL ? o->split.text : "kept");
+             o->split.text != NULL ? o->split.text
+             : divides(t, o)       ? "tail=0.3"
+                                   : "kept");
 }
 
 static void keep(const slice_options *o, const moe_trace *in, int *list,
@@ -187,9 +196,9 @@ static void keep(const slice_options *o, const moe_trace *in, int *list,
     if (o->layers != NULL)
         parse_layers(o->layers, in->layers, list, &range, err);
     if (err->status == MOE_OK &&
-        moe_trace_slice(in, &range, &t, err) == MOE_OK && o->split.text != NULL)
-        moe_trace_split(&t, o->split.test_share, o->split.seed, err);
-    if (err->status == MOE_OK) {
+        moe_trace_slice(in, &range, &t, err) == MOE_OK) {
+        if (divides(&t, o))
+            moe_trace_divide(&t, &o->split.how);
         append_note(&t, o);
         moe_trace_save(o->output, o->force, &t, err);
     }
@@ -212,7 +221,7 @@ static void slice(const slice_options *o, moe_error *err)
 int moe_cmd_trace_slice(int argc, char **argv)
 {
     moe_error err = {0};
-    slice_options o = {0};
+    slice_options o = {.split.how = moe_trace_split_default};
     if (moe_args_parse(&slice_args, argc, argv, &o, &err))
         slice(&o, &err);
     return moe_args_end(&slice_args, &o, &err);

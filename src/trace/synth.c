@@ -2,7 +2,6 @@
 #include "moegps/synth.h"
 
 #include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +10,6 @@
 
 static const char *const kinds[] = {"token", "load", NULL};
 static const char *const shapes[] = {"lognormal", "zipf", "shares", NULL};
-static const char *const splits[] = {"random", "tail", NULL};
 
 #define AT(member) MOE_OPT_AT(moe_synth_params, member)
 const moe_opt moe_synth_options[] = {
@@ -46,8 +44,9 @@ const moe_opt moe_synth_options[] = {
      "token: share of tokens whose experts follow from their id"},
     {"test_share", MOE_OPT_REAL, "1", "0.3", 0, 1, NULL, AT(test_share),
      "share of sequences or steps for testing"},
-    {"split", MOE_OPT_ENUM, NULL, "random", 0, 0, splits, AT(split),
-     "test on sequences drawn at random, or on the last ones"},
+    {"split", MOE_OPT_TEXT, NULL, "tail", 0, 0, NULL, AT(split),
+     "tail: test on the last sequences, random: on drawn ones; or tail=SHARE "
+     "of testing, train=SHARE[,seed=N]"},
     {"noise", MOE_OPT_BOOL, NULL, "true", 0, 0, NULL, AT(noise),
      "load: draw every token's experts, not just their expected counts"},
     {"seed", MOE_OPT_U64, NULL, "1", 0, (double)UINT64_MAX, NULL, AT(seed),
@@ -103,12 +102,17 @@ static void describe(const moe_synth_params *p, moe_trace *t)
     snprintf(t->model, sizeof t->model, "%s", p->model);
 }
 
-static void split_tail(const moe_synth_params *p, moe_trace *t)
+static moe_status divide(const moe_synth_params *p, moe_trace *t,
+                         moe_error *err)
 {
-    uint64_t n_test = (uint64_t)llround(p->test_share * (double)t->n_seqs);
-    for (uint64_t s = 0; s < t->n_seqs; s++)
-        t->seq_part[s] =
-            s >= t->n_seqs - n_test ? MOE_PART_TEST : MOE_PART_TRAIN;
+    moe_trace_split split = {.test_share = p->test_share, .seed = p->seed};
+    if (strcmp(p->split, "random") != 0 &&
+        moe_trace_split_parse(p->split, &split, err) != MOE_OK) {
+        moe_error_prefix(err, "split");
+        return err->status;
+    }
+    moe_trace_divide(t, &split);
+    return MOE_OK;
 }
 
 moe_status moe_synth(const moe_synth_params *params, moe_trace *out,
@@ -122,6 +126,7 @@ moe_status moe_synth(const moe_synth_params *params, moe_trace *out,
                    .layers = p->layers,
                    .experts = p->experts,
                    .top_k = p->top_k,
+                   .order = MOE_ORDER_TIME,
                    .ordered = tokens,
                    .has_position = tokens,
                    .n_seqs = (uint64_t)p->seqs,
@@ -135,10 +140,8 @@ moe_status moe_synth(const moe_synth_params *params, moe_trace *out,
     describe(p, &t);
     for (uint64_t s = 0; s <= t.n_seqs; s++)
         t.seq_offset[s] = s * (uint64_t)p->tokens;
-    if (p->split == MOE_SYNTH_TAIL)
-        split_tail(p, &t);
-    else
-        moe_trace_split(&t, p->test_share, p->seed, &local);
+    if (divide(p, &t, &local) != MOE_OK)
+        goto out;
     if (tokens)
         moe_synth_tokens(p, &walk, &t, &local);
     else

@@ -6,7 +6,7 @@
 
 /* What a random number is for; the upper byte of its address. */
 typedef enum moe_synth_stream {
-    MOE_DRAW_SPLIT = 0, /* drawn by moe_trace_split() */
+    MOE_DRAW_SPLIT = 0, /* drawn by moe_trace_divide() */
     MOE_DRAW_POPULARITY,
     MOE_DRAW_DRIFT,
     MOE_DRAW_TOKEN_ID,

@@ -33,6 +33,11 @@ const char *moe_trace_kind_name(moe_trace_kind kind)
     return kind == MOE_TRACE_TOKENS ? "token" : "load";
 }
 
+const char *moe_trace_order_name(moe_trace_order order)
+{
+    return order == MOE_ORDER_TIME ? "time" : "none";
+}
+
 static bool product(uint64_t a, uint64_t b, uint64_t c, size_t *out)
 {
     return !__builtin_mul_overflow(a, b, out) &&

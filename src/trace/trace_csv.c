@@ -28,7 +28,8 @@ typedef struct {
 
 /* Columns of the heading, ABSENT where it has none. */
 typedef struct {
-    int step, layer, token, expert, count, sequence, split, token_id, position;
+    int step, layer, token, expert, count, sequence, split, order;
+    int token_id, position;
     int experts[MOE_MAX_TOP_K], gates[MOE_MAX_TOP_K];
 } columns;
 
@@ -97,6 +98,7 @@ static moe_status open_csv(csv *in, columns *c)
                    .count = find(in, "count"),
                    .sequence = find(in, "sequence"),
                    .split = find(in, "split"),
+                   .order = find(in, "order"),
                    .token_id = find(in, "token_id"),
                    .position = find(in, "position")};
     find_numbered(in, "expert", c->experts);
@@ -161,6 +163,21 @@ static void take_part(csv *in, const columns *c, uint8_t *part)
     *part = found;
 }
 
+/* Every row says the same, or the first does not count. */
+static void take_order(csv *in, const columns *c, moe_trace *t, bool first)
+{
+    if (c->order == ABSENT)
+        return;
+    const char *text = in->field[c->order];
+    const bool time = strcmp(text, moe_trace_order_name(MOE_ORDER_TIME)) == 0;
+    const moe_trace_order found = time ? MOE_ORDER_TIME : MOE_ORDER_NONE;
+    if (!time && strcmp(text, moe_trace_order_name(MOE_ORDER_NONE)) != 0)
+        complain(in, "expected time or none:", text);
+    else if (!first && t->order != found)
+        complain(in, "earlier rows say another order:", text);
+    t->order = found;
+}
+
 /* Space for the trace, its parts unknown. */
 static moe_status allocate(const csv *in, moe_trace *t)
 {
@@ -181,7 +198,9 @@ static void size_tokens(csv *in, const columns *c, moe_trace *t)
     t->kind = MOE_TRACE_TOKENS;
     t->has_position = c->position != ABSENT;
     t->has_gate = c->gates[0] != ABSENT;
+    t->order = c->sequence != ABSENT ? MOE_ORDER_TIME : MOE_ORDER_NONE;
     for (; next_line(in); rows++) {
+        take_order(in, c, t, rows == 0);
         layers = larger(layers, number(in, c->layer, INT32_MAX - 1) + 1);
         t->n_tokens =
             larger(t->n_tokens, number(in, c->token, INT32_MAX - 1) + 1);
@@ -283,7 +302,9 @@ static void size_loads(csv *in, const columns *c, moe_trace *t)
     uint64_t layers = 0, rows = 0;
     t->kind = MOE_TRACE_LOADS;
     t->ordered = false;
+    t->order = MOE_ORDER_TIME;
     for (; next_line(in); rows++) {
+        take_order(in, c, t, rows == 0);
         t->n_seqs = larger(t->n_seqs, number(in, c->step, INT32_MAX - 1) + 1);
         layers = larger(layers, number(in, c->layer, INT32_MAX - 1) + 1);
     }
@@ -331,7 +352,7 @@ static void read_loads(csv *in, const columns *c, moe_trace *t)
 }
 
 moe_status moe_trace_from_csv(const char *path, moe_trace *trace,
-                              moe_error *err)
+                              bool *split_out, moe_error *err)
 {
     moe_error local = {0};
     csv in = {.path = path, .err = &local};
@@ -349,6 +370,7 @@ moe_status moe_trace_from_csv(const char *path, moe_trace *trace,
     close_csv(&in);
     if (local.status == MOE_OK) {
         *trace = t;
+        *split_out = c.split != ABSENT;
         return MOE_OK;
     }
     moe_trace_free(&t);

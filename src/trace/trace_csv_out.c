@@ -8,13 +8,20 @@
 static const char *const parts[] = {
     [MOE_PART_TRAIN] = "train", [MOE_PART_TEST] = "test"};
 
+/* Numbered sequences and steps are in time's order for a reader, unless a
+ * column says that they are not. */
+static const char *order_column(const moe_trace *t, const char *text)
+{
+    return t->order == MOE_ORDER_NONE ? text : "";
+}
+
 static void write_token(const moe_trace *t, int layer, uint64_t seq, uint64_t i,
                         FILE *out)
 {
     const size_t k = (size_t)t->top_k;
     const size_t at = ((size_t)layer * t->n_tokens + i) * k;
-    fprintf(out, "%d,%" PRIu64 ",%" PRIu64 ",%s", layer, i, seq,
-            parts[t->seq_part[seq]]);
+    fprintf(out, "%d,%" PRIu64 ",%" PRIu64 ",%s%s", layer, i, seq,
+            parts[t->seq_part[seq]], order_column(t, ",none"));
     if (t->vocab_size > 0)
         fprintf(out, ",%" PRIu32, t->token_id[i]);
     if (t->has_position)
@@ -28,7 +35,7 @@ static void write_token(const moe_trace *t, int layer, uint64_t seq, uint64_t i,
 
 static void write_tokens(const moe_trace *t, FILE *out)
 {
-    fprintf(out, "layer,token,sequence,split%s%s",
+    fprintf(out, "layer,token,sequence,split%s%s%s", order_column(t, ",order"),
             t->vocab_size > 0 ? ",token_id" : "",
             t->has_position ? ",position" : "");
     for (int j = 0; j < t->top_k; j++)
@@ -45,12 +52,14 @@ static void write_tokens(const moe_trace *t, FILE *out)
 static void write_loads(const moe_trace *t, FILE *out)
 {
     const uint32_t *count = t->counts;
-    fputs("step,layer,expert,count,split\n", out);
+    fprintf(out, "step,layer,expert,count,split%s\n",
+            order_column(t, ",order"));
     for (uint64_t s = 0; s < t->n_seqs; s++)
         for (int l = 0; l < t->layers; l++)
             for (int e = 0; e < t->experts; e++)
-                fprintf(out, "%" PRIu64 ",%d,%d,%" PRIu32 ",%s\n", s, l, e,
-                        *count++, parts[t->seq_part[s]]);
+                fprintf(out, "%" PRIu64 ",%d,%d,%" PRIu32 ",%s%s\n", s, l, e,
+                        *count++, parts[t->seq_part[s]],
+                        order_column(t, ",none"));
 }
 
 moe_status moe_trace_to_csv(const moe_trace *trace, FILE *out, moe_error *err)

@@ -2,7 +2,6 @@
 #include "moegps/trace.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,19 +123,4 @@ moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
 out:
     moe_trace_free(&t);
     return moe_pass(err, &local);
-}
-
-moe_status moe_trace_split(moe_trace *trace, double test_share, uint64_t seed,
-                           moe_error *err)
-{
-    if (!(test_share >= 0 && test_share <= 1))
-        return moe_fail(err, MOE_USAGE, "a share of %g is not in 0..1",
-                        test_share);
-    const uint64_t n = trace->n_seqs;
-    const uint64_t n_test = (uint64_t)llround(test_share * (double)n);
-    for (uint64_t s = 0; s < n; s++)
-        trace->seq_part[s] = s < n_test ? MOE_PART_TEST : MOE_PART_TRAIN;
-    moe_rng rng = moe_rng_at(seed, MOE_RNG_SYNTH, 0, 0, 0);
-    moe_rng_shuffle(&rng, trace->seq_part, n, sizeof *trace->seq_part);
-    return MOE_OK;
 }

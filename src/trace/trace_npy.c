@@ -67,6 +67,7 @@ static moe_status take_dims(const char *path, const moe_npy *array,
     t->layers = (int)layers;
     t->n_seqs = tokens ? 1 : array->dims[0];
     t->n_tokens = tokens ? array->dims[1] : 0;
+    t->order = tokens ? MOE_ORDER_NONE : MOE_ORDER_TIME;
     return MOE_OK;
 }
 

@@ -46,6 +46,18 @@ static void read_schema(hid_t file, moe_trace *t, moe_error *err)
         moe_fail(err, MOE_FORMAT, "kind is '%s', not 'token' or 'load'", kind);
 }
 
+/* Files from before 1.2 say nothing. */
+static void read_order(hid_t file, moe_trace *t, moe_error *err)
+{
+    char order[32] = "none";
+    if (err->status == MOE_OK && moe_h5_has(file, "order"))
+        moe_h5_get_text(file, "order", order, sizeof order, err);
+    if (strcmp(order, moe_trace_order_name(MOE_ORDER_TIME)) == 0)
+        t->order = MOE_ORDER_TIME;
+    else if (strcmp(order, moe_trace_order_name(MOE_ORDER_NONE)) != 0)
+        moe_fail(err, MOE_FORMAT, "order is '%s', not 'time' or 'none'", order);
+}
+
 static void read_attributes(hid_t file, moe_trace *t, moe_error *err)
 {
     read_schema(file, t, err);
@@ -58,6 +70,7 @@ static void read_attributes(hid_t file, moe_trace *t, moe_error *err)
     t->experts = get_sized(file, "experts", 1, MOE_MAX_EXPERTS, err);
     t->top_k = get_sized(file, "top_k", 1, MOE_MAX_TOP_K, err);
     t->ordered = get_sized(file, "ordered", 0, 1, err) != 0;
+    read_order(file, t, err);
 }
 
 static void expect_dim(const char *name, int d, hsize_t found, int expected,

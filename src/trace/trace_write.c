@@ -24,6 +24,7 @@ static void write_attributes(hid_t file, const moe_trace *t, moe_error *err)
     moe_h5_put_int(file, "top_k", t->top_k, err);
     moe_h5_put_int(file, "layers", t->layers, err);
     moe_h5_put_int(file, "ordered", t->ordered, err);
+    moe_h5_put_text(file, "order", moe_trace_order_name(t->order), err);
     if (t->vocab_size > 0)
         moe_h5_put_int(file, "vocab_size", t->vocab_size, err);
     moe_h5_put_text(file, "source", t->source, err);
