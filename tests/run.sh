@@ -9,7 +9,7 @@ set -uo pipefail
 logs=$BUILD/check log=$BUILD/check.log
 rm -rf "$logs" && mkdir -p "$logs" && : > "$log"
 passed=0 failed=0 skipped=0
-declare -A name_of started
+declare -A name_of=() started=()
 trap 'kill "${!name_of[@]}"; exit 130' INT TERM
 slow=$(patience 1) # the limits are for what hangs
 export CK_TIMEOUT_MULTIPLIER=$slow
@@ -53,4 +53,4 @@ while [ "${#name_of[@]}" -gt 0 ]; do finish_one; done
 line="$passed passed, $failed failed"
 [ "$skipped" -eq 0 ] || line="$line, $skipped skipped"
 echo "$line"
-[ "$failed" -eq 0 ]
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
