@@ -68,8 +68,8 @@ START_TEST(power_law_has_the_skewness_asked_for)
 }
 END_TEST
 
-static void check_side(const moe_advise *a, const moe_advise_side *s,
-                       double pairs)
+static void check_placement(const moe_advise *a, const moe_advise_placement *s,
+                            double pairs)
 {
     double rows = 0, sum = 0, sent = 0, received = 0, given = 0, taken = 0;
     for (int g = 0; g < a->p.gpus; g++) {
@@ -99,8 +99,9 @@ START_TEST(pairs_rows_and_weights_are_conserved)
         p.gpus = gpus[i];
         moe_advise *a = make(&p);
         for (int n = 0; n < a->samples; n++)
-            for (int s = SIDE_HOME; s <= SIDE_TRUTH; s++)
-                check_side(a, &a->scene[n].side[s], 512.0 * model.top_k);
+            for (int s = PLACEMENT_HOME; s <= PLACEMENT_TRUTH; s++)
+                check_placement(a, &a->layer[n].placement[s],
+                                512.0 * model.top_k);
         moe_advise_free(a);
     }
 }

@@ -197,10 +197,10 @@ void moe_advise_free(moe_advise *a)
 {
     if (a == NULL)
         return;
-    for (int i = 0; a->scene != NULL && i < a->samples * a->layers; i++)
-        for (int s = 0; s < N_SIDES; s++)
-            moe_advise_side_fini(&a->scene[i].side[s]);
-    free(a->scene);
+    for (int i = 0; a->layer != NULL && i < a->samples * a->layers; i++)
+        for (int s = 0; s < N_PLACEMENTS; s++)
+            moe_advise_placement_fini(&a->layer[i].placement[s]);
+    free(a->layer);
     if (!a->borrows_cost)
         moe_cost_free(a->cost, a->cost_state);
     free(a);
@@ -215,12 +215,12 @@ void moe_advise_facts_of(const moe_advise *a, moe_advise_facts *out)
                                   moe_layout_home_slots(&a->layout, m->experts),
                               .samples = a->samples};
     for (int i = 0; i < n; i++) {
-        const moe_advise_scene *s = &a->scene[i];
+        const moe_advise_layer *s = &a->layer[i];
         out->tokens += s->tokens / n;
         out->skew += s->skew / n;
         out->error += s->error / n;
-        out->copies += s->side[SIDE_TRUTH].copies / n;
-        out->planner_s += s->side[SIDE_TRUTH].planner_s / n;
+        out->copies += s->placement[PLACEMENT_TRUTH].copies / n;
+        out->planner_s += s->placement[PLACEMENT_TRUTH].planner_s / n;
     }
     const double per_slot = moe_model_expert_bytes(m) * m->layers;
     out->copy_bytes = (out->slots - out->home_slots) * per_slot;

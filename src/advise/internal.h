@@ -1,10 +1,10 @@
 /** internal.h: what the files of this folder share.
  *
  *  load.c       pairs per expert: by hand, or of a trace's batch
- *  side.c       a placement and what every GPU does under it
- *  scene.c      all samples: loads, plans, sides
- *  price.c      sides to seconds
- *  advise.c     the samples of one question
+ *  placement.c  a placement and what every GPU does under it
+ *  sample.c     all samples: loads, plans, placements
+ *  price.c      placements to seconds
+ *  advise.c     the samples of one condition
  *  limits.c     where verdicts turn
  *  recommend.c  the recommendation
  */
@@ -58,7 +58,7 @@ void moe_advise_power_law(double skew, int n, double *share_out);
 enum { ADVISE_STANDOUTS = 10 };
 
 /** What every GPU does in a layer under one placement. */
-typedef struct moe_advise_side {
+typedef struct moe_advise_placement {
     uint32_t *rows;         /* [gpus][slots]; owned, as all here */
     uint64_t *pairs;        /* [gpus] sum of rows */
     double (*sent)[2];      /* [gpus] rows, 0: in the node, 1: beyond */
@@ -70,11 +70,11 @@ typedef struct moe_advise_side {
     int busiest;                    /* GPU with most pairs */
     int standout[ADVISE_STANDOUTS]; /* GPUs that are first in something */
     int n_standouts;
-} moe_advise_side;
+} moe_advise_placement;
 
-moe_status moe_advise_side_init(moe_advise_side *side, int gpus, int slots,
-                                moe_error *err);
-void moe_advise_side_fini(moe_advise_side *side);
+moe_status moe_advise_placement_init(moe_advise_placement *placement, int gpus,
+                                     int slots, moe_error *err);
+void moe_advise_placement_fini(moe_advise_placement *placement);
 
 /** A planner at work on one layer after another; reused. */
 typedef struct moe_advise_planning {
@@ -104,28 +104,29 @@ void moe_advise_planning_fini(moe_advise_planning *w);
  *  @param next     scratch of the same shape. */
 moe_status moe_advise_replan(moe_advise_planning *w, const double *predicted,
                              moe_plan *current, moe_plan *next, bool moves,
-                             moe_advise_side *side, moe_error *err);
+                             moe_advise_placement *placement, moe_error *err);
 
 /** Divide the true pairs among the replicas of a plan and count what every
  *  GPU computes, sends and receives. */
 void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
-                      const moe_plan *plan, moe_advise_side *side);
+                      const moe_plan *plan, moe_advise_placement *placement);
 
-enum { SIDE_HOME, SIDE_TRUTH, SIDE_PREDICTED, N_SIDES };
+enum { PLACEMENT_HOME, PLACEMENT_TRUTH, PLACEMENT_PREDICTED, N_PLACEMENTS };
 
 /** One layer of one batch, or one way to place the experts. */
-typedef struct moe_advise_scene {
-    moe_advise_side side[N_SIDES]; /* SIDE_PREDICTED with a trace only */
+typedef struct moe_advise_layer {
+    moe_advise_placement
+        placement[N_PLACEMENTS]; /* PLACEMENT_PREDICTED with a trace only */
     double tokens, sequences;
     double skew, error;
-} moe_advise_scene;
+} moe_advise_layer;
 
 struct moe_advise {
     moe_advise_params p;
     moe_layout layout;
     int slots;
-    int samples, layers;     /* scenes per sample: layers of a trace, else 1 */
-    moe_advise_scene *scene; /* [samples][layers] */
+    int samples, layers;     /* layers per sample: of a trace, else 1 */
+    moe_advise_layer *layer; /* [samples][layers] */
     const moe_cost *cost;
     void *cost_state;
     bool borrows_cost; /* cost_state is another's */

@@ -10,7 +10,7 @@
 
 static const moe_advise_case CASE = MOE_ADVISE_TYPICAL;
 
-/* What a question is asked about. */
+/* What a condition is asked about. */
 typedef struct {
     moe_advise *base;
     moe_advise_params p;
@@ -19,14 +19,15 @@ typedef struct {
     bool network;
     double stride; /* of a scan over skewness, a factor */
     int steps;     /* of a bisection: fewer where one is dear */
-} quest;
+} search;
 
 /* @return whether the answer at x is yes. */
-typedef bool (*question)(quest *q, double x);
+typedef bool (*condition)(search *q, double x);
 
 /* @param yes  where the answer is yes.  @param no  where it is not.
  *  @return the last value still yes. */
-static double bisect(quest *q, question ask, double yes, double no, bool ratio)
+static double bisect(search *q, condition ask, double yes, double no,
+                     bool ratio)
 {
     for (int i = 0; i < q->steps; i++) {
         const double middle = ratio ? sqrt(yes * no) : 0.5 * (yes + no);
@@ -38,7 +39,7 @@ static double bisect(quest *q, question ask, double yes, double no, bool ratio)
     return yes;
 }
 
-static double token_s(quest *q, double accuracy, double overhead_s)
+static double token_s(search *q, double accuracy, double overhead_s)
 {
     moe_advise_dials d = q->base->p.dials;
     d.accuracy = accuracy;
@@ -50,17 +51,17 @@ static double token_s(quest *q, double accuracy, double overhead_s)
     return moe_advise_layer_s(q->base, &d, MOE_ADVISE_TOKEN, CASE);
 }
 
-static bool accurate_enough(quest *q, double accuracy)
+static bool accurate_enough(search *q, double accuracy)
 {
     return token_s(q, accuracy, NAN) < q->rival_s;
 }
 
-static bool cheap_enough(quest *q, double overhead_s)
+static bool cheap_enough(search *q, double overhead_s)
 {
     return token_s(q, q->base->p.dials.accuracy, overhead_s) < q->rival_s;
 }
 
-static double find_accuracy(quest *q)
+static double find_accuracy(search *q)
 {
     if (!accurate_enough(q, 1.0))
         return NAN;
@@ -69,7 +70,7 @@ static double find_accuracy(quest *q)
                : bisect(q, accurate_enough, 1.0, 0.0, false);
 }
 
-static double find_overhead(quest *q)
+static double find_overhead(search *q)
 {
     if (!cheap_enough(q, 0.0))
         return NAN;
@@ -79,7 +80,7 @@ static double find_overhead(quest *q)
     return bisect(q, cheap_enough, 0.0, high, false);
 }
 
-static bool same_winner_at_bandwidth(quest *q, double bandwidth)
+static bool same_winner_at_bandwidth(search *q, double bandwidth)
 {
     const moe_cluster *c = q->base->p.cluster;
     moe_advise_set_links(q->base, q->network ? c->link_bandwidth : bandwidth,
@@ -87,7 +88,7 @@ static bool same_winner_at_bandwidth(quest *q, double bandwidth)
     return moe_advise_winner(q->base, NULL, CASE) == q->winner;
 }
 
-static bool same_winner_at_skew(quest *q, double skew)
+static bool same_winner_at_skew(search *q, double skew)
 {
     moe_advise *a = NULL;
     moe_advise_params p = q->p;
@@ -101,7 +102,7 @@ static bool same_winner_at_skew(quest *q, double skew)
 }
 
 /* Step away from `from` until the winner is another, then bisect. */
-static double find_turn(quest *q, question same, double from, double factor,
+static double find_turn(search *q, condition same, double from, double factor,
                         double end)
 {
     double last = from;
@@ -115,7 +116,7 @@ static double find_turn(quest *q, question same, double from, double factor,
     return NAN;
 }
 
-static void find_bandwidth(quest *q, moe_advise_limits *out)
+static void find_bandwidth(search *q, moe_advise_limits *out)
 {
     static const double STEP = 2.0, SPAN = 256.0;
     const moe_cluster *c = q->base->p.cluster;
@@ -129,7 +130,7 @@ static void find_bandwidth(quest *q, moe_advise_limits *out)
     moe_advise_set_links(q->base, c->link_bandwidth, c->network_bandwidth);
 }
 
-static void find_skew(quest *q, moe_advise_limits *out)
+static void find_skew(search *q, moe_advise_limits *out)
 {
     const moe_advise_params *p = &q->base->p;
     const moe_model *m = p->model;
@@ -142,7 +143,7 @@ static void find_skew(quest *q, moe_advise_limits *out)
         find_turn(q, same_winner_at_skew, p->skew, q->stride, most);
 }
 
-static bool amortised(quest *q, double every)
+static bool amortised(search *q, double every)
 {
     moe_advise_dials d = q->base->p.dials;
     d.rebalance_every = (int)every;
@@ -153,7 +154,7 @@ static bool amortised(quest *q, double every)
 /* Smallest whole number from which on, at every doubling up to 2^most, the
  * answer is yes; NaN if it is no at the end. Few tokens may say yes by chance:
  * a plan that knows where each will go spreads them. */
-static double find_from(quest *q, question ask, int most)
+static double find_from(search *q, condition ask, int most)
 {
     double high = exp2(most);
     if (!ask(q, high))
@@ -171,7 +172,7 @@ static double find_from(quest *q, question ask, int most)
     return high;
 }
 
-static bool pays_at_tokens(quest *q, double tokens)
+static bool pays_at_tokens(search *q, double tokens)
 {
     moe_advise *a = NULL;
     moe_advise_params p = q->p;
@@ -186,7 +187,7 @@ static bool pays_at_tokens(quest *q, double tokens)
     return pays;
 }
 
-/* Beyond a few GPUs a price of all of them for each question would take
+/* Beyond a few GPUs a price of all of them for each condition would take
  * seconds: then some samples and the GPUs that stand out must do. */
 static moe_advise few_of(const moe_advise *a)
 {
@@ -217,12 +218,12 @@ void moe_advise_find_limits(moe_advise *a, const moe_advice *advice,
     if (a->p.no_limits)
         return;
     moe_advise few = few_of(a);
-    quest q = {.base = &few,
-               .winner = few.quick ? moe_advise_winner(&few, NULL, CASE)
-                                   : advice->winner[CASE],
+    search q = {.base = &few,
+                .winner = few.quick ? moe_advise_winner(&few, NULL, CASE)
+                                    : advice->winner[CASE],
 
-               .stride = few.quick ? 2.0 : 1.25,
-               .steps = few.quick ? 8 : 20};
+                .stride = few.quick ? 2.0 : 1.25,
+                .steps = few.quick ? 8 : 20};
     *out =
         (moe_advise_limits){.skew_low = NAN, .skew_high = NAN, .tokens = NAN};
     q.rival_s = moe_advise_layer_s(&few, NULL, MOE_ADVISE_DISTRIBUTION, CASE);

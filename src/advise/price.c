@@ -7,48 +7,49 @@
 #include "moegps/mem.h"
 #include "moegps/stats.h"
 
-/* What a layer takes: of one scene, or of a sample. */
+/* What a layer takes: of one layer, or of a sample. */
 typedef struct {
     moe_layer_price worst; /* GPU of each phase */
     double layer_s, imbalance;
 } layer_time;
 
-/* One strategy on one scene. */
+/* One strategy on one layer of a sample. */
 typedef struct {
     const moe_advise *a;
     const moe_advise_dials *dials;
-    const moe_advise_scene *scene;
-    const moe_advise_side *side;
+    const moe_advise_layer *layer;
+    const moe_advise_placement *placement;
     moe_advise_strategy strategy;
     double target;     /* pairs of the busiest GPU under the error */
     double up, down;   /* factors of its rows and of the others' */
     double overhead_s; /* of the predictor */
     uint32_t *rows;    /* [slots] scratch */
-} job;
+} pricing;
 
-static double mean_pairs(const job *j)
+static double mean_pairs(const pricing *j)
 {
-    return j->scene->tokens * j->a->p.model->top_k / j->a->p.gpus;
+    return j->layer->tokens * j->a->p.model->top_k / j->a->p.gpus;
 }
 
-static double error_of(const job *j)
+static double error_of(const pricing *j)
 {
     const moe_advise_dials *d = j->dials;
     if (j->strategy == MOE_ADVISE_TOKEN)
         return d->token_error >= 0 ? d->token_error : 1.0 - d->accuracy;
-    return j->strategy == MOE_ADVISE_DISTRIBUTION ? j->scene->error : 0.0;
+    return j->strategy == MOE_ADVISE_DISTRIBUTION ? j->layer->error : 0.0;
 }
 
 /* A trace shows what a distribution's error does: that is its typical case. */
-static void choose_side(job *j, moe_advise_case c)
+static void choose_placement(pricing *j, moe_advise_case c)
 {
     const bool shown = j->a->p.trace != NULL && c == MOE_ADVISE_TYPICAL &&
                        j->strategy == MOE_ADVISE_DISTRIBUTION;
-    j->side = &j->scene->side[j->strategy == MOE_ADVISE_BASELINE ? SIDE_HOME
-                              : shown ? SIDE_PREDICTED
-                                      : SIDE_TRUTH];
+    j->placement =
+        &j->layer->placement[j->strategy == MOE_ADVISE_BASELINE ? PLACEMENT_HOME
+                             : shown ? PLACEMENT_PREDICTED
+                                     : PLACEMENT_TRUTH];
     const double total = mean_pairs(j) * j->a->p.gpus;
-    const double load = (double)j->side->pairs[j->side->busiest];
+    const double load = (double)j->placement->pairs[j->placement->busiest];
     const double e = shown ? 0.0 : error_of(j);
     j->target = load;
     if (c == MOE_ADVISE_TYPICAL)
@@ -60,11 +61,11 @@ static void choose_side(job *j, moe_advise_case c)
 }
 
 /* The paper's duplication: pairs of a GPU as if they were of its homes. */
-static const uint32_t *merged_rows(const job *j, int gpu)
+static const uint32_t *merged_rows(const pricing *j, int gpu)
 {
     const moe_advise *a = j->a;
-    const double by = gpu == j->side->busiest ? j->up : j->down;
-    const double pairs = floor((double)j->side->pairs[gpu] * by + 0.5);
+    const double by = gpu == j->placement->busiest ? j->up : j->down;
+    const double pairs = floor((double)j->placement->pairs[gpu] * by + 0.5);
     const int homes = moe_layout_home_slots(&a->layout, a->p.model->experts);
     for (int s = 0; s < a->slots; s++)
         j->rows[s] = s >= homes ? 0
@@ -74,11 +75,11 @@ static const uint32_t *merged_rows(const job *j, int gpu)
 }
 
 /* Pairs of one GPU under the error. */
-static const uint32_t *scaled_rows(const job *j, int gpu)
+static const uint32_t *scaled_rows(const pricing *j, int gpu)
 {
     const size_t n = (size_t)j->a->slots;
-    const uint32_t *rows = j->side->rows + (size_t)gpu * n;
-    const double by = gpu == j->side->busiest ? j->up : j->down;
+    const uint32_t *rows = j->placement->rows + (size_t)gpu * n;
+    const double by = gpu == j->placement->busiest ? j->up : j->down;
     if (j->dials->paper && j->strategy != MOE_ADVISE_BASELINE)
         return merged_rows(j, gpu);
     if (by == 1.0)
@@ -90,13 +91,13 @@ static const uint32_t *scaled_rows(const job *j, int gpu)
 /* Where plans change from batch to batch copies travel: those of the true load
  * in a trace, all of them by hand, as far as the dial says. A distribution's
  * forecast stays, so by hand nothing travels; a trace shows what does. */
-static double move_bytes(const job *j, int gpu, int far)
+static double move_bytes(const pricing *j, int gpu, int far)
 {
-    const moe_advise_side *s = j->side;
+    const moe_advise_placement *s = j->placement;
     double share = j->dials->moving;
     if (j->strategy == MOE_ADVISE_DISTRIBUTION) {
         share = j->a->p.trace != NULL ? 1.0 : 0.0;
-        s = &j->scene->side[SIDE_PREDICTED];
+        s = &j->layer->placement[PLACEMENT_PREDICTED];
     }
     if (j->strategy == MOE_ADVISE_BASELINE || j->dials->paper || share <= 0)
         return 0.0;
@@ -104,16 +105,16 @@ static double move_bytes(const job *j, int gpu, int far)
 }
 
 /* @param due  a plan is made in this iteration. */
-static moe_layer_work work_of(const job *j, int gpu, bool due)
+static moe_layer_work work_of(const pricing *j, int gpu, bool due)
 {
     const moe_advise *a = j->a;
-    const moe_advise_side *s = j->side;
+    const moe_advise_placement *s = j->placement;
     const double row =
         (double)a->p.model->hidden * moe_dtype_size(a->p.model->dtype);
     const double by = gpu == s->busiest ? j->up : j->down;
     const bool plans = due && j->strategy != MOE_ADVISE_BASELINE;
-    moe_layer_work w = {.tokens = j->scene->tokens,
-                        .sequences = j->scene->sequences,
+    moe_layer_work w = {.tokens = j->layer->tokens,
+                        .sequences = j->layer->sequences,
                         .collects = plans,
                         .plans = plans,
                         .central = true,
@@ -129,7 +130,8 @@ static moe_layer_work work_of(const job *j, int gpu, bool due)
     }
     const bool still =
         j->dials->paper && j->strategy == MOE_ADVISE_DISTRIBUTION;
-    const moe_advise_side *rows = still ? &j->scene->side[SIDE_HOME] : s;
+    const moe_advise_placement *rows =
+        still ? &j->layer->placement[PLACEMENT_HOME] : s;
     /* Direct routing has brought the pairs predicted right already. */
     const double left = w.direct ? 1.0 - j->dials->accuracy : 1.0;
     for (int far = 0; far < 2; far++) {
@@ -142,7 +144,7 @@ static moe_layer_work work_of(const job *j, int gpu, bool due)
     return w;
 }
 
-static void price_scene(const job *j, bool due, layer_time *out)
+static void price_layer(const pricing *j, bool due, layer_time *out)
 {
     const moe_advise *a = j->a;
     const moe_pricer pricer = {.cost = a->cost,
@@ -155,10 +157,10 @@ static void price_scene(const job *j, bool due, layer_time *out)
     moe_layer_common_of(&pricer, &w, &common);
     /* The paper's exchange has other standouts than its FFN. */
     const bool quick = a->quick && !j->dials->paper;
-    const int n = quick ? j->side->n_standouts : a->p.gpus;
+    const int n = quick ? j->placement->n_standouts : a->p.gpus;
     for (int i = 0; i < n; i++) {
         moe_layer_price price;
-        w = work_of(j, quick ? j->side->standout[i] : i, due);
+        w = work_of(j, quick ? j->placement->standout[i] : i, due);
         moe_layer_price_with(&pricer, &common, &w, &price);
         moe_layer_price_worst(&out->worst, &price);
     }
@@ -183,13 +185,13 @@ static void mix(layer_time *with, const layer_time *without, int every)
 }
 
 /* The mean over an interval between two plans. */
-static void price_one(job *j, moe_advise_case c, layer_time *out)
+static void price_one(pricing *j, moe_advise_case c, layer_time *out)
 {
-    choose_side(j, c);
-    price_scene(j, true, out);
+    choose_placement(j, c);
+    price_layer(j, true, out);
     if (j->dials->rebalance_every > 1 && j->strategy != MOE_ADVISE_BASELINE) {
         layer_time without;
-        price_scene(j, false, &without);
+        price_layer(j, false, &without);
         mix(out, &without, j->dials->rebalance_every);
     }
 }
@@ -209,13 +211,13 @@ static void add_layer(layer_time *mean, const layer_time *one, int n)
 }
 
 /* A sample: a batch's mean over layers. */
-static void price_sample(job *j, moe_advise_case c, int i, layer_time *out)
+static void price_sample(pricing *j, moe_advise_case c, int i, layer_time *out)
 {
     const moe_advise *a = j->a;
     *out = (layer_time){.layer_s = 0};
     for (int l = 0; l < a->layers; l++) {
         layer_time one;
-        j->scene = &a->scene[i * a->layers + l];
+        j->layer = &a->layer[i * a->layers + l];
         const moe_advise_strategy s = j->strategy;
         j->overhead_s = j->dials->overhead_s;
         if (s == MOE_ADVISE_TOKEN && j->dials->overhead_share > 0) {
@@ -229,13 +231,14 @@ static void price_sample(job *j, moe_advise_case c, int i, layer_time *out)
     }
 }
 
-static bool job_begin(job *j, const moe_advise *a,
-                      const moe_advise_dials *dials, moe_advise_strategy s)
+static bool pricing_begin(pricing *j, const moe_advise *a,
+                          const moe_advise_dials *dials, moe_advise_strategy s)
 {
-    *j = (job){.a = a,
-               .dials = dials != NULL ? dials : &a->p.dials,
-               .strategy = s,
-               .rows = moe_array_new((size_t)a->slots, sizeof *j->rows, NULL)};
+    *j = (pricing){.a = a,
+                   .dials = dials != NULL ? dials : &a->p.dials,
+                   .strategy = s,
+                   .rows =
+                       moe_array_new((size_t)a->slots, sizeof *j->rows, NULL)};
     return j->rows != NULL;
 }
 
@@ -243,8 +246,8 @@ void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
                          moe_advise_strategy s, moe_advise_case c,
                          double *x_out)
 {
-    job j;
-    const bool ready = job_begin(&j, a, dials, s);
+    pricing j;
+    const bool ready = pricing_begin(&j, a, dials, s);
     for (int i = 0; i < a->samples; i++) {
         layer_time time = {.layer_s = NAN};
         if (ready)
@@ -307,12 +310,12 @@ moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
                             moe_advise_strategy s, moe_advise_case c,
                             moe_advise_time *out, moe_error *err)
 {
-    job j;
+    pricing j;
     moe_error local = {0};
     const size_t n = (size_t)a->samples;
     layer_time *time = moe_array_new(n, sizeof *time, &local);
     double *x = moe_array_new(n, sizeof *x, &local);
-    if (!job_begin(&j, a, dials, s))
+    if (!pricing_begin(&j, a, dials, s))
         moe_fail(&local, MOE_NOMEM, "out of memory");
     if (local.status == MOE_OK) {
         for (int i = 0; i < a->samples; i++)

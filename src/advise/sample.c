@@ -8,22 +8,23 @@
 #include "moegps/mem.h"
 #include "moegps/predictor.h"
 
-/* Memory that counted scenes may take; a trace's layers are thinned out to
+/* Memory that counts may take; some layers of a long trace are left out to
  * stay below. */
-static const double SCENE_BYTES = 512e6;
+static const double COUNTS_BYTES = 512e6;
 
 /* Plans of one layer as they stand, and scratch. */
 typedef struct {
-    moe_plan home, current[N_SIDES], next;
+    moe_plan home, current[N_PLACEMENTS], next;
     double *predicted; /* [experts] */
     double *shares;    /* [experts] by hand */
-} desk;
+} layer_plans;
 
-static moe_status desk_init(desk *d, const moe_advise *a, moe_error *err)
+static moe_status layer_plans_init(layer_plans *d, const moe_advise *a,
+                                   moe_error *err)
 {
     const int n_e = a->p.model->experts;
-    moe_plan *plan[] = {&d->home, &d->next, &d->current[SIDE_TRUTH],
-                        &d->current[SIDE_PREDICTED]};
+    moe_plan *plan[] = {&d->home, &d->next, &d->current[PLACEMENT_TRUTH],
+                        &d->current[PLACEMENT_PREDICTED]};
     for (size_t i = 0; i < MOE_ARRAY_LEN(plan); i++)
         if (moe_plan_init(plan[i], 1, n_e, a->p.gpus, a->slots, err) == MOE_OK)
             moe_plan_set_home(plan[i], &a->layout);
@@ -32,39 +33,40 @@ static moe_status desk_init(desk *d, const moe_advise *a, moe_error *err)
     return err->status;
 }
 
-static void desk_fini(desk *d)
+static void layer_plans_fini(layer_plans *d)
 {
     moe_plan_fini(&d->home);
     moe_plan_fini(&d->next);
-    moe_plan_fini(&d->current[SIDE_TRUTH]);
-    moe_plan_fini(&d->current[SIDE_PREDICTED]);
+    moe_plan_fini(&d->current[PLACEMENT_TRUTH]);
+    moe_plan_fini(&d->current[PLACEMENT_PREDICTED]);
     free(d->predicted);
     free(d->shares);
 }
 
-static void describe(const moe_advise_load *load, moe_advise_scene *scene)
+static void describe(const moe_advise_load *load, moe_advise_layer *layer)
 {
     uint64_t sum = 0, most = 0;
     for (int e = 0; e < load->experts; e++) {
         sum += load->total[e];
         most = load->total[e] > most ? load->total[e] : most;
     }
-    scene->skew = (double)most * load->experts / (double)sum;
-    scene->tokens = load->tokens;
-    scene->sequences = load->sequences;
+    layer->skew = (double)most * load->experts / (double)sum;
+    layer->tokens = load->tokens;
+    layer->sequences = load->sequences;
 }
 
-static moe_status scene_init(const moe_advise *a, moe_advise_scene *scene,
+static moe_status layer_init(const moe_advise *a, moe_advise_layer *layer,
                              moe_error *err)
 {
-    for (int s = 0; s < N_SIDES && err->status == MOE_OK; s++)
-        if (s != SIDE_PREDICTED || a->p.trace != NULL)
-            moe_advise_side_init(&scene->side[s], a->p.gpus, a->slots, err);
+    for (int s = 0; s < N_PLACEMENTS && err->status == MOE_OK; s++)
+        if (s != PLACEMENT_PREDICTED || a->p.trace != NULL)
+            moe_advise_placement_init(&layer->placement[s], a->p.gpus, a->slots,
+                                      err);
     return err->status;
 }
 
-static void keep_moves(const moe_advise_side *from, int gpus,
-                       moe_advise_side *to)
+static void keep_moves(const moe_advise_placement *from, int gpus,
+                       moe_advise_placement *to)
 {
     const size_t bytes = (size_t)gpus * sizeof *to->move_sent;
     memcpy(to->move_sent, from->move_sent, bytes);
@@ -75,26 +77,28 @@ static void keep_moves(const moe_advise_side *from, int gpus,
 
 /* ---- by hand ---- */
 
-static moe_status make_sample(moe_advise *a, moe_advise_planning *w, desk *d,
-                              int i, moe_error *err)
+static moe_status make_sample(moe_advise *a, moe_advise_planning *w,
+                              layer_plans *d, int i, moe_error *err)
 {
     moe_advise_load load;
-    moe_advise_scene *scene = &a->scene[i];
+    moe_advise_layer *layer = &a->layer[i];
     if (moe_advise_load_init(&load, a->p.model->experts, a->p.gpus, true,
                              err) != MOE_OK)
         return err->status;
-    if (scene_init(a, scene, err) == MOE_OK &&
+    if (layer_init(a, layer, err) == MOE_OK &&
         moe_advise_load_by_hand(&load, &a->p, d->shares, i, err) == MOE_OK) {
-        describe(&load, scene);
-        scene->error = a->p.error;
-        moe_advise_count(w, &load, &d->home, &scene->side[SIDE_HOME]);
+        describe(&load, layer);
+        layer->error = a->p.error;
+        moe_advise_count(w, &load, &d->home, &layer->placement[PLACEMENT_HOME]);
         for (int e = 0; e < load.experts; e++)
             d->predicted[e] = (double)load.total[e];
-        moe_plan *plan = &d->current[SIDE_TRUTH];
+        moe_plan *plan = &d->current[PLACEMENT_TRUTH];
         moe_plan_copy(plan, &d->home);
         if (moe_advise_replan(w, d->predicted, plan, &d->next, true,
-                              &scene->side[SIDE_TRUTH], err) == MOE_OK)
-            moe_advise_count(w, &load, plan, &scene->side[SIDE_TRUTH]);
+                              &layer->placement[PLACEMENT_TRUTH],
+                              err) == MOE_OK)
+            moe_advise_count(w, &load, plan,
+                             &layer->placement[PLACEMENT_TRUTH]);
     }
     moe_advise_load_fini(&load);
     return err->status;
@@ -103,33 +107,33 @@ static moe_status make_sample(moe_advise *a, moe_advise_planning *w, desk *d,
 moe_status moe_advise_build_by_hand(moe_advise *a, moe_error *err)
 {
     moe_advise_planning w;
-    desk d = {0};
+    layer_plans d = {0};
     moe_error local = {0};
     a->layers = 1;
-    a->scene = moe_array_new((size_t)a->samples, sizeof *a->scene, &local);
+    a->layer = moe_array_new((size_t)a->samples, sizeof *a->layer, &local);
     const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout};
     moe_advise_planning_init(&w, &a->p, a->slots, &pricer, &local);
-    if (local.status == MOE_OK && desk_init(&d, a, &local) == MOE_OK)
+    if (local.status == MOE_OK && layer_plans_init(&d, a, &local) == MOE_OK)
         moe_advise_shares_by_hand(&a->p, d.shares);
     for (int i = 0; i < a->samples && local.status == MOE_OK; i++)
         make_sample(a, &w, &d, i, &local);
-    desk_fini(&d);
+    layer_plans_fini(&d);
     moe_advise_planning_fini(&w);
     return moe_pass(err, &local);
 }
 
 /* ---- from a trace ---- */
 
-/* All that walks through a trace together. */
+/* What one pass through a trace needs. */
 typedef struct {
     moe_batcher *batcher;
     int *layers; /* [a->layers] numbers in the trace */
     moe_advise_planning planning;
-    desk *desk;    /* [a->layers] */
-    double *share; /* [a->layers][experts] of the training part */
+    layer_plans *plans; /* [a->layers] */
+    double *share;      /* [a->layers][experts] of the training part */
     moe_advise_load load;
-    moe_advise_scene warm; /* counts of warm-up batches: kept for the moves */
-} walk;
+    moe_advise_layer warm; /* counts of warm-up batches: kept for the moves */
+} trace_pass;
 
 static double distance(const double *share, const moe_advise_load *load)
 {
@@ -141,12 +145,12 @@ static double distance(const double *share, const moe_advise_load *load)
     return error;
 }
 
-static moe_status visit_layer(moe_advise *a, walk *k, const moe_batch *batch,
-                              int l, bool due, moe_advise_scene *scene,
-                              moe_error *err)
+static moe_status visit_layer(moe_advise *a, trace_pass *k,
+                              const moe_batch *batch, int l, bool due,
+                              moe_advise_layer *layer, moe_error *err)
 {
     const int n_e = batch->experts;
-    desk *d = &k->desk[l];
+    layer_plans *d = &k->plans[l];
     const double *share = k->share + (size_t)l * (size_t)n_e;
     const double pairs = (double)batch->tokens * batch->top_k;
     moe_advise_load_of_tokens(&k->load,
@@ -154,41 +158,44 @@ static moe_status visit_layer(moe_advise *a, walk *k, const moe_batch *batch,
                                   (size_t)l * batch->own * (size_t)batch->top_k,
                               batch->tokens, batch->top_k);
     k->load.sequences = a->p.batch;
-    for (int s = SIDE_TRUTH; due && s < N_SIDES; s++) {
+    for (int s = PLACEMENT_TRUTH; due && s < N_PLACEMENTS; s++) {
         for (int e = 0; e < n_e; e++)
-            d->predicted[e] =
-                s == SIDE_TRUTH ? (double)k->load.total[e] : share[e] * pairs;
+            d->predicted[e] = s == PLACEMENT_TRUTH ? (double)k->load.total[e]
+                                                   : share[e] * pairs;
         if (moe_advise_replan(&k->planning, d->predicted, &d->current[s],
-                              &d->next, false, &scene->side[s], err) != MOE_OK)
+                              &d->next, false, &layer->placement[s],
+                              err) != MOE_OK)
             return err->status;
     }
-    describe(&k->load, scene);
-    scene->error = distance(share, &k->load);
-    moe_advise_count(&k->planning, &k->load, &d->home, &scene->side[SIDE_HOME]);
-    for (int s = SIDE_TRUTH; s < N_SIDES; s++)
+    describe(&k->load, layer);
+    layer->error = distance(share, &k->load);
+    moe_advise_count(&k->planning, &k->load, &d->home,
+                     &layer->placement[PLACEMENT_HOME]);
+    for (int s = PLACEMENT_TRUTH; s < N_PLACEMENTS; s++)
         moe_advise_count(&k->planning, &k->load, &d->current[s],
-                         &scene->side[s]);
+                         &layer->placement[s]);
     return MOE_OK;
 }
 
-static moe_status visit_batches(moe_advise *a, walk *k, moe_error *err)
+static moe_status visit_batches(moe_advise *a, trace_pass *k, moe_error *err)
 {
     const int every = a->p.dials.rebalance_every;
     for (int i = 0; i < a->p.warmup + a->samples; i++) {
         const moe_batch *batch = moe_batcher_load(k->batcher, (uint64_t)i);
         const int sample = i - a->p.warmup;
         for (int l = 0; l < a->layers; l++) {
-            moe_advise_scene *scene =
-                sample < 0 ? &k->warm : &a->scene[sample * a->layers + l];
-            if (sample >= 0 && scene_init(a, scene, err) != MOE_OK)
+            moe_advise_layer *layer =
+                sample < 0 ? &k->warm : &a->layer[sample * a->layers + l];
+            if (sample >= 0 && layer_init(a, layer, err) != MOE_OK)
                 return err->status;
             const bool due = i % every == 0;
-            if (visit_layer(a, k, batch, l, due, scene, err) != MOE_OK)
+            if (visit_layer(a, k, batch, l, due, layer, err) != MOE_OK)
                 return err->status;
             /* Between plans the last one's cost is shared out. */
-            for (int s = SIDE_TRUTH; !due && sample > 0 && s < N_SIDES; s++)
-                keep_moves(&scene[-a->layers].side[s], a->p.gpus,
-                           &scene->side[s]);
+            for (int s = PLACEMENT_TRUTH;
+                 !due && sample > 0 && s < N_PLACEMENTS; s++)
+                keep_moves(&layer[-a->layers].placement[s], a->p.gpus,
+                           &layer->placement[s]);
         }
     }
     return MOE_OK;
@@ -196,13 +203,14 @@ static moe_status visit_batches(moe_advise *a, walk *k, moe_error *err)
 
 static void thin_layers(moe_advise *a)
 {
-    const double one = (double)a->p.gpus * N_SIDES * (72.0 + 4.0 * a->slots);
-    const double room = SCENE_BYTES / one / a->samples;
+    const double one =
+        (double)a->p.gpus * N_PLACEMENTS * (72.0 + 4.0 * a->slots);
+    const double room = COUNTS_BYTES / one / a->samples;
     const int n = a->p.trace->layers;
     a->layers = room < n ? (int)fmax(room, 1) : n;
 }
 
-static void learn_shares(const moe_advise *a, walk *k, uint64_t *counts)
+static void learn_shares(const moe_advise *a, trace_pass *k, uint64_t *counts)
 {
     const int n_e = a->p.model->experts;
     for (int l = 0; l < a->layers; l++) {
@@ -215,7 +223,7 @@ static void learn_shares(const moe_advise *a, walk *k, uint64_t *counts)
     }
 }
 
-static moe_status open_batches(moe_advise *a, walk *k, moe_error *err)
+static moe_status open_batches(moe_advise *a, trace_pass *k, moe_error *err)
 {
     for (int l = 0; l < a->layers; l++)
         k->layers[l] = (int)((long)l * a->p.trace->layers / a->layers);
@@ -231,13 +239,13 @@ static moe_status open_batches(moe_advise *a, walk *k, moe_error *err)
     return moe_batcher_new(&params, &k->batcher, err);
 }
 
-static moe_status start_walk(moe_advise *a, walk *k, moe_error *err)
+static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
 {
     const size_t n_e = (size_t)a->p.model->experts, n_l = (size_t)a->layers;
     k->layers = moe_array_new(n_l, sizeof *k->layers, err);
-    k->desk = moe_array_new(n_l, sizeof *k->desk, err);
+    k->plans = moe_array_new(n_l, sizeof *k->plans, err);
     k->share = moe_array_new(n_l * n_e, sizeof *k->share, err);
-    a->scene = moe_array_new((size_t)a->samples * n_l, sizeof *a->scene, err);
+    a->layer = moe_array_new((size_t)a->samples * n_l, sizeof *a->layer, err);
     uint64_t *counts = moe_array_new(n_e, sizeof *counts, err);
     const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout};
     moe_advise_planning_init(&k->planning, &a->p, a->slots, &pricer, err);
@@ -246,9 +254,9 @@ static moe_status start_walk(moe_advise *a, walk *k, moe_error *err)
     if (err->status == MOE_OK)
         open_batches(a, k, err);
     if (err->status == MOE_OK)
-        scene_init(a, &k->warm, err);
+        layer_init(a, &k->warm, err);
     for (size_t l = 0; l < n_l && err->status == MOE_OK; l++)
-        desk_init(&k->desk[l], a, err);
+        layer_plans_init(&k->plans[l], a, err);
     if (err->status == MOE_OK)
         learn_shares(a, k, counts);
     free(counts);
@@ -257,20 +265,20 @@ static moe_status start_walk(moe_advise *a, walk *k, moe_error *err)
 
 moe_status moe_advise_build_from_trace(moe_advise *a, moe_error *err)
 {
-    walk k = {0};
+    trace_pass k = {0};
     moe_error local = {0};
     thin_layers(a);
-    if (start_walk(a, &k, &local) == MOE_OK)
+    if (start_pass(a, &k, &local) == MOE_OK)
         visit_batches(a, &k, &local);
     moe_batcher_free(k.batcher);
-    for (int l = 0; k.desk != NULL && l < a->layers; l++)
-        desk_fini(&k.desk[l]);
-    for (int s = 0; s < N_SIDES; s++)
-        moe_advise_side_fini(&k.warm.side[s]);
+    for (int l = 0; k.plans != NULL && l < a->layers; l++)
+        layer_plans_fini(&k.plans[l]);
+    for (int s = 0; s < N_PLACEMENTS; s++)
+        moe_advise_placement_fini(&k.warm.placement[s]);
     moe_advise_load_fini(&k.load);
     moe_advise_planning_fini(&k.planning);
     free(k.layers);
-    free(k.desk);
+    free(k.plans);
     free(k.share);
     return moe_pass(err, &local);
 }

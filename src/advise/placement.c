@@ -7,8 +7,8 @@
 #include "internal.h"
 #include "moegps/mem.h"
 
-moe_status moe_advise_side_init(moe_advise_side *s, int gpus, int slots,
-                                moe_error *err)
+moe_status moe_advise_placement_init(moe_advise_placement *s, int gpus,
+                                     int slots, moe_error *err)
 {
     const size_t g = (size_t)gpus;
     moe_error local = {0};
@@ -21,7 +21,7 @@ moe_status moe_advise_side_init(moe_advise_side *s, int gpus, int slots,
     return moe_pass(err, &local);
 }
 
-void moe_advise_side_fini(moe_advise_side *s)
+void moe_advise_placement_fini(moe_advise_placement *s)
 {
     free(s->rows);
     free(s->pairs);
@@ -29,7 +29,7 @@ void moe_advise_side_fini(moe_advise_side *s)
     free(s->received);
     free(s->move_sent);
     free(s->move_received);
-    *s = (moe_advise_side){0};
+    *s = (moe_advise_placement){0};
 }
 
 static moe_status start_families(moe_advise_planning *w,
@@ -102,18 +102,19 @@ static double cpu_s(void)
 }
 
 static void note_move(const moe_advise_planning *w, int from, int to,
-                      moe_advise_side *side)
+                      moe_advise_placement *placement)
 {
     const int far =
         moe_layout_node(&w->layout, from) != moe_layout_node(&w->layout, to);
-    side->move_sent[from][far] += w->expert_bytes;
-    side->move_received[to][far] += w->expert_bytes;
+    placement->move_sent[from][far] += w->expert_bytes;
+    placement->move_received[to][far] += w->expert_bytes;
 }
 
 /* From the home placement every expert has one holder, so nothing is to be
  * chosen and thousands of GPUs are quickly done. */
 static void list_home_moves(const moe_advise_planning *w, const moe_plan *home,
-                            const moe_plan *next, moe_advise_side *side)
+                            const moe_plan *next,
+                            moe_advise_placement *placement)
 {
     int *holder = (int *)w->own; /* borrowed */
     const int n = home->gpus * home->slots;
@@ -122,28 +123,28 @@ static void list_home_moves(const moe_advise_planning *w, const moe_plan *home,
             holder[home->expert[s]] = s / home->slots;
     for (int s = 0; s < n; s++)
         if (next->expert[s] >= 0 && next->expert[s] != home->expert[s])
-            note_move(w, holder[next->expert[s]], s / next->slots, side);
+            note_move(w, holder[next->expert[s]], s / next->slots, placement);
 }
 
 static void list_moves(moe_advise_planning *w, const moe_plan *current,
                        const moe_plan *next, bool from_home,
-                       moe_advise_side *side)
+                       moe_advise_placement *placement)
 {
-    const size_t bytes = (size_t)w->layout.gpus * sizeof *side->move_sent;
-    memset(side->move_sent, 0, bytes);
-    memset(side->move_received, 0, bytes);
+    const size_t bytes = (size_t)w->layout.gpus * sizeof *placement->move_sent;
+    memset(placement->move_sent, 0, bytes);
+    memset(placement->move_received, 0, bytes);
     if (from_home) {
-        list_home_moves(w, current, next, side);
+        list_home_moves(w, current, next, placement);
         return;
     }
     const size_t n = moe_plan_moves(current, next, 0, 1, &w->layout, w->moves);
     for (size_t m = 0; m < n; m++)
-        note_move(w, w->moves[m].from_gpu, w->moves[m].to_gpu, side);
+        note_move(w, w->moves[m].from_gpu, w->moves[m].to_gpu, placement);
 }
 
 moe_status moe_advise_replan(moe_advise_planning *w, const double *predicted,
                              moe_plan *current, moe_plan *next, bool from_home,
-                             moe_advise_side *side, moe_error *err)
+                             moe_advise_placement *placement, moe_error *err)
 {
     const moe_plan_layer was = moe_plan_at(current, 0);
     moe_plan_layer now = moe_plan_at(next, 0);
@@ -153,10 +154,11 @@ moe_status moe_advise_replan(moe_advise_planning *w, const double *predicted,
     if (s != MOE_OK)
         return s;
     moe_plan_layer_settle(&was, &now);
-    side->planner_s =
+    placement->planner_s =
         w->fixed_planner_s >= 0 ? w->fixed_planner_s : cpu_s() - start;
-    side->plan_bytes = (double)moe_plan_encode(current, next, 0, 1, w->wire);
-    list_moves(w, current, next, from_home, side);
+    placement->plan_bytes =
+        (double)moe_plan_encode(current, next, 0, 1, w->wire);
+    list_moves(w, current, next, from_home, placement);
     moe_plan_copy(current, next);
     return MOE_OK;
 }
@@ -172,7 +174,8 @@ static double overlap(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
  * comes from other nodes. What a GPU keeps costs nothing. */
 static void count_replica(const moe_advise_planning *w,
                           const moe_advise_load *load, int e, int gpu,
-                          uint64_t from, uint64_t to, moe_advise_side *side)
+                          uint64_t from, uint64_t to,
+                          moe_advise_placement *placement)
 {
     const int node = moe_layout_node(&w->layout, gpu);
     const int first = node * w->layout.gpus_per_node;
@@ -186,47 +189,51 @@ static void count_replica(const moe_advise_planning *w,
         if (g == gpu)
             kept = n;
         else
-            side->sent[g][0] += n;
+            placement->sent[g][0] += n;
         /* Far pairs of g: all of them, less those that stay on the node. */
-        side->sent[g][1] -= n;
+        placement->sent[g][1] -= n;
         near += n;
         at = stop;
     }
-    side->received[gpu][0] += near - kept;
-    side->received[gpu][1] += (double)(to - from) - near;
+    placement->received[gpu][0] += near - kept;
+    placement->received[gpu][1] += (double)(to - from) - near;
 }
 
 static void clear_counts(const moe_advise_planning *w,
-                         const moe_advise_load *load, moe_advise_side *side)
+                         const moe_advise_load *load,
+                         moe_advise_placement *placement)
 {
     const size_t g_n = (size_t)w->layout.gpus;
-    memset(side->rows, 0, g_n * (size_t)w->slots * sizeof *side->rows);
-    memset(side->pairs, 0, g_n * sizeof *side->pairs);
-    memset(side->received, 0, g_n * sizeof *side->received);
+    memset(placement->rows, 0,
+           g_n * (size_t)w->slots * sizeof *placement->rows);
+    memset(placement->pairs, 0, g_n * sizeof *placement->pairs);
+    memset(placement->received, 0, g_n * sizeof *placement->received);
     for (int g = 0; g < w->layout.gpus; g++) {
-        side->sent[g][0] = 0.0;
-        side->sent[g][1] = (double)load->own[g];
+        placement->sent[g][0] = 0.0;
+        placement->sent[g][1] = (double)load->own[g];
     }
 }
 
-static void stand_out(moe_advise_side *side, int gpu)
+static void stand_out(moe_advise_placement *placement, int gpu)
 {
-    for (int i = 0; i < side->n_standouts; i++)
-        if (side->standout[i] == gpu)
+    for (int i = 0; i < placement->n_standouts; i++)
+        if (placement->standout[i] == gpu)
             return;
-    side->standout[side->n_standouts++] = gpu;
+    placement->standout[placement->n_standouts++] = gpu;
 }
 
-static int replicas_of(const moe_advise_side *side, int gpu, int slots)
+static int replicas_of(const moe_advise_placement *placement, int gpu,
+                       int slots)
 {
     int n = 0;
     for (int s = 0; s < slots; s++)
-        n += side->rows[gpu * slots + s] > 0;
+        n += placement->rows[gpu * slots + s] > 0;
     return n;
 }
 
 /* Which GPUs compute, read, send, receive or give most? */
-static void find_standouts(const moe_advise_planning *w, moe_advise_side *s)
+static void find_standouts(const moe_advise_planning *w,
+                           moe_advise_placement *s)
 {
     int most[ADVISE_STANDOUTS] = {0}, replicas = 0;
     for (int g = 0; g < w->layout.gpus; g++) {
@@ -254,7 +261,7 @@ static void find_standouts(const moe_advise_planning *w, moe_advise_side *s)
  * of every replica; splits by share number pairs over all ranks, so a rank's
  * part of it is where its own interval meets that one. */
 void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
-                      const moe_plan *plan, moe_advise_side *side)
+                      const moe_plan *plan, moe_advise_placement *placement)
 {
     const moe_plan_layer layer = moe_plan_at(plan, 0);
     moe_replicas_index(&w->replicas, &layer);
@@ -268,18 +275,18 @@ void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
                                 .first = w->first,
                                 .own = w->own};
     w->split->divide(w->split_state, &in, w->pairs);
-    clear_counts(w, load, side);
+    clear_counts(w, load, placement);
     const moe_replicas *r = &w->replicas;
     for (int e = 0; e < w->experts; e++) {
         uint64_t at = 0;
         for (uint32_t j = r->first[e]; j < r->first[e + 1]; j++) {
             const int gpu = r->replica[j].gpu;
-            side->rows[gpu * w->slots + r->replica[j].slot] = w->pairs[j];
-            side->pairs[gpu] += w->pairs[j];
-            count_replica(w, load, e, gpu, at, at + w->pairs[j], side);
+            placement->rows[gpu * w->slots + r->replica[j].slot] = w->pairs[j];
+            placement->pairs[gpu] += w->pairs[j];
+            count_replica(w, load, e, gpu, at, at + w->pairs[j], placement);
             at += w->pairs[j];
         }
     }
-    side->copies = (double)r->first[w->experts] - w->experts;
-    find_standouts(w, side);
+    placement->copies = (double)r->first[w->experts] - w->experts;
+    find_standouts(w, placement);
 }
