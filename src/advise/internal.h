@@ -84,6 +84,7 @@ typedef struct moe_advise_planning {
     moe_layout layout;
     int experts, slots;
     double expert_bytes, fixed_planner_s;
+    moe_plan next; /* scratch of one layer, as all below */
     moe_replicas replicas;
     uint32_t *pairs; /* [gpus * slots] of each replica */
     uint64_t *first; /* [experts] */
@@ -100,10 +101,10 @@ moe_status moe_advise_planning_init(moe_advise_planning *w,
 void moe_advise_planning_fini(moe_advise_planning *w);
 
 /** Plan a layer on a predicted load, list what travels, make it current.
- *  @param current  one layer; becomes the new plan.
- *  @param next     scratch of the same shape. */
+ *  @param current    one layer; becomes the new plan.
+ *  @param from_home  `current` is the home placement. */
 moe_status moe_advise_replan(moe_advise_planning *w, const double *predicted,
-                             moe_plan *current, moe_plan *next, bool moves,
+                             moe_plan *current, bool from_home,
                              moe_advise_placement *placement, moe_error *err);
 
 /** Divide the true pairs among the replicas of a plan and count what every

@@ -70,6 +70,7 @@ moe_status moe_advise_planning_init(moe_advise_planning *w,
     const size_t n = (size_t)p->gpus * (size_t)slots;
     const size_t e = (size_t)w->experts;
     moe_error local = {0};
+    moe_plan_init(&w->next, 1, w->experts, p->gpus, slots, &local);
     moe_replicas_init(&w->replicas, w->experts, p->gpus, slots, &local);
     w->pairs = moe_array_new(n, sizeof *w->pairs, &local);
     w->first = moe_array_new(e, sizeof *w->first, &local);
@@ -85,6 +86,7 @@ void moe_advise_planning_fini(moe_advise_planning *w)
     moe_planner_free(w->planner, w->planner_state);
     moe_split_free(w->split, w->split_state);
     free(w->planner_params);
+    moe_plan_fini(&w->next);
     moe_replicas_fini(&w->replicas);
     free(w->pairs);
     free(w->first);
@@ -143,9 +145,10 @@ static void list_moves(moe_advise_planning *w, const moe_plan *current,
 }
 
 moe_status moe_advise_replan(moe_advise_planning *w, const double *predicted,
-                             moe_plan *current, moe_plan *next, bool from_home,
+                             moe_plan *current, bool from_home,
                              moe_advise_placement *placement, moe_error *err)
 {
+    moe_plan *next = &w->next;
     const moe_plan_layer was = moe_plan_at(current, 0);
     moe_plan_layer now = moe_plan_at(next, 0);
     const double start = cpu_s();
@@ -163,19 +166,23 @@ moe_status moe_advise_replan(moe_advise_planning *w, const double *predicted,
     return MOE_OK;
 }
 
-/* Pairs numbered both in [a, b) and in [c, d). */
-static double overlap(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+/* Pairs [from, to) of an expert. */
+typedef struct {
+    uint64_t from, to;
+} interval;
+
+static double overlap(interval a, interval b)
 {
-    const uint64_t from = a > c ? a : c, to = b < d ? b : d;
+    const uint64_t from = a.from > b.from ? a.from : b.from;
+    const uint64_t to = a.to < b.to ? a.to : b.to;
     return to > from ? (double)(to - from) : 0.0;
 }
 
-/* Who of the replica's node sends it which of its pairs [from, to)? The rest
+/* Who of the replica's node sends it which of its own pairs? The rest
  * comes from other nodes. What a GPU keeps costs nothing. */
 static void count_replica(const moe_advise_planning *w,
                           const moe_advise_load *load, int e, int gpu,
-                          uint64_t from, uint64_t to,
-                          moe_advise_placement *placement)
+                          interval own, moe_advise_placement *placement)
 {
     const int node = moe_layout_node(&w->layout, gpu);
     const int first = node * w->layout.gpus_per_node;
@@ -185,7 +192,7 @@ static void count_replica(const moe_advise_planning *w,
     uint64_t at = moe_advise_load_before(load, first, e);
     for (int g = first; g < end; g++) {
         const uint64_t stop = moe_advise_load_before(load, g + 1, e);
-        const double n = overlap(from, to, at, stop);
+        const double n = overlap(own, (interval){at, stop});
         if (g == gpu)
             kept = n;
         else
@@ -196,7 +203,7 @@ static void count_replica(const moe_advise_planning *w,
         at = stop;
     }
     placement->received[gpu][0] += near - kept;
-    placement->received[gpu][1] += (double)(to - from) - near;
+    placement->received[gpu][1] += (double)(own.to - own.from) - near;
 }
 
 static void clear_counts(const moe_advise_planning *w,
@@ -283,7 +290,8 @@ void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
             const int gpu = r->replica[j].gpu;
             placement->rows[gpu * w->slots + r->replica[j].slot] = w->pairs[j];
             placement->pairs[gpu] += w->pairs[j];
-            count_replica(w, load, e, gpu, at, at + w->pairs[j], placement);
+            const interval own = {at, at + w->pairs[j]};
+            count_replica(w, load, e, gpu, own, placement);
             at += w->pairs[j];
         }
     }

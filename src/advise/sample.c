@@ -12,9 +12,9 @@
  * stay below. */
 static const double COUNTS_BYTES = 512e6;
 
-/* Plans of one layer as they stand, and scratch. */
+/* Plans of one layer as they stand, and what they were made from. */
 typedef struct {
-    moe_plan home, current[N_PLACEMENTS], next;
+    moe_plan home, current[N_PLACEMENTS];
     double *predicted; /* [experts] */
     double *shares;    /* [experts] by hand */
 } layer_plans;
@@ -23,7 +23,7 @@ static moe_status layer_plans_init(layer_plans *d, const moe_advise *a,
                                    moe_error *err)
 {
     const int n_e = a->p.model->experts;
-    moe_plan *plan[] = {&d->home, &d->next, &d->current[PLACEMENT_TRUTH],
+    moe_plan *plan[] = {&d->home, &d->current[PLACEMENT_TRUTH],
                         &d->current[PLACEMENT_PREDICTED]};
     for (size_t i = 0; i < MOE_ARRAY_LEN(plan); i++)
         if (moe_plan_init(plan[i], 1, n_e, a->p.gpus, a->slots, err) == MOE_OK)
@@ -36,7 +36,6 @@ static moe_status layer_plans_init(layer_plans *d, const moe_advise *a,
 static void layer_plans_fini(layer_plans *d)
 {
     moe_plan_fini(&d->home);
-    moe_plan_fini(&d->next);
     moe_plan_fini(&d->current[PLACEMENT_TRUTH]);
     moe_plan_fini(&d->current[PLACEMENT_PREDICTED]);
     free(d->predicted);
@@ -94,7 +93,7 @@ static moe_status make_sample(moe_advise *a, moe_advise_planning *w,
             d->predicted[e] = (double)load.total[e];
         moe_plan *plan = &d->current[PLACEMENT_TRUTH];
         moe_plan_copy(plan, &d->home);
-        if (moe_advise_replan(w, d->predicted, plan, &d->next, true,
+        if (moe_advise_replan(w, d->predicted, plan, true,
                               &layer->placement[PLACEMENT_TRUTH],
                               err) == MOE_OK)
             moe_advise_count(w, &load, plan,
@@ -145,9 +144,8 @@ static double distance(const double *share, const moe_advise_load *load)
     return error;
 }
 
-static moe_status visit_layer(moe_advise *a, trace_pass *k,
-                              const moe_batch *batch, int l, bool due,
-                              moe_advise_layer *layer, moe_error *err)
+static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
+                              bool due, moe_advise_layer *layer, moe_error *err)
 {
     const int n_e = batch->experts;
     layer_plans *d = &k->plans[l];
@@ -157,14 +155,12 @@ static moe_status visit_layer(moe_advise *a, trace_pass *k,
                               batch->experts_of +
                                   (size_t)l * batch->own * (size_t)batch->top_k,
                               batch->tokens, batch->top_k);
-    k->load.sequences = a->p.batch;
     for (int s = PLACEMENT_TRUTH; due && s < N_PLACEMENTS; s++) {
         for (int e = 0; e < n_e; e++)
             d->predicted[e] = s == PLACEMENT_TRUTH ? (double)k->load.total[e]
                                                    : share[e] * pairs;
-        if (moe_advise_replan(&k->planning, d->predicted, &d->current[s],
-                              &d->next, false, &layer->placement[s],
-                              err) != MOE_OK)
+        if (moe_advise_replan(&k->planning, d->predicted, &d->current[s], false,
+                              &layer->placement[s], err) != MOE_OK)
             return err->status;
     }
     describe(&k->load, layer);
@@ -189,7 +185,7 @@ static moe_status visit_batches(moe_advise *a, trace_pass *k, moe_error *err)
             if (sample >= 0 && layer_init(a, layer, err) != MOE_OK)
                 return err->status;
             const bool due = i % every == 0;
-            if (visit_layer(a, k, batch, l, due, layer, err) != MOE_OK)
+            if (visit_layer(k, batch, l, due, layer, err) != MOE_OK)
                 return err->status;
             /* Between plans the last one's cost is shared out. */
             for (int s = PLACEMENT_TRUTH;
@@ -251,6 +247,7 @@ static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
     moe_advise_planning_init(&k->planning, &a->p, a->slots, &pricer, err);
     if (err->status == MOE_OK)
         moe_advise_load_init(&k->load, (int)n_e, a->p.gpus, false, err);
+    k->load.sequences = a->p.batch;
     if (err->status == MOE_OK)
         open_batches(a, k, err);
     if (err->status == MOE_OK)
