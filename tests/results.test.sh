@@ -77,7 +77,7 @@ with h5py.File(sys.argv[1]) as f:
     assert set(f) == {"config", "strategies", "provenance", "timing", "load",
                       "prediction", "plan", "regret", "traffic", "work",
                       "resume", "summary"}, list(f)
-    assert list(f["strategies/predictor"].asstr()) == ["none", "ema", "seer"]
+    assert list(f["strategies/predictor"].asstr()) == ["none", "ema", "oracle"]
     assert list(f["strategies/knows_future"]) == [0, 0, 1]
     assert f["timing/wall"].dims[3].keys() == ["phase"]
     assert list(f["timing/phase"].asstr()[:2]) == ["predict", "collect"]

@@ -4,7 +4,7 @@
 
 #include "harness.h"
 #include "moegps/regret.h"
-#include "planner_desk.h"
+#include "planning.h"
 #include "random_plan.h"
 
 enum { MAX_E = 256 };
@@ -18,7 +18,7 @@ static void random_loads(moe_rng *rng, int n, double *load)
                       : floor(1000 * exp(sigma * moe_rng_normal(rng)));
 }
 
-static double busiest(desk *d, const double *load)
+static double busiest(planning *d, const double *load)
 {
     moe_regret *r;
     moe_plan_layer next = moe_plan_at(&d->next, 0);
@@ -31,13 +31,13 @@ static double busiest(desk *d, const double *load)
 static double by_planner(const char *name, const moe_planner_env *env,
                          const char *const *set, const double *load)
 {
-    desk d;
-    desk_init(&d, name, env, set);
-    desk_plan(&d, load);
+    planning d;
+    planning_init(&d, name, env, set);
+    planning_make(&d, load);
     moe_plan_layer next = moe_plan_at(&d.next, 0);
     ck_assert_int_eq(moe_plan_layer_check(&next, NULL), MOE_OK);
     const double most = busiest(&d, load);
-    desk_fini(&d);
+    planning_fini(&d);
     return most;
 }
 
@@ -87,10 +87,10 @@ START_TEST(groups_stay_on_a_node_and_are_no_less_balanced_than_eplb)
         random_loads(&rng, env.experts, load);
         for (int e = 0; e < env.experts; e++)
             sum += load[e];
-        desk d;
-        desk_init(&d, "balance", &env, set);
+        planning d;
+        planning_init(&d, "balance", &env, set);
         for (int again = 0; again < 2; again++) {
-            desk_plan(&d, load);
+            planning_make(&d, load);
             for (int k = 0; k < env.layout.gpus * env.slots; k++) {
                 const int e = d.next.expert[k];
                 const int size = env.experts / groups;
@@ -103,9 +103,9 @@ START_TEST(groups_stay_on_a_node_and_are_no_less_balanced_than_eplb)
             ck_assert_double_le(busiest(&d, load),
                                 by_planner("eplb", &env, eplb, load) +
                                     1e-6 * sum);
-            desk_settle(&d);
+            planning_settle(&d);
         }
-        desk_fini(&d);
+        planning_fini(&d);
     }
 }
 END_TEST
@@ -126,19 +126,19 @@ START_TEST(with_room_the_mean_is_reached)
     const moe_planner_env env = {.layout = rooms[_i].layout,
                                  .experts = rooms[_i].experts,
                                  .slots = rooms[_i].slots};
-    desk d;
-    desk_init(&d, "balance", &env, NULL);
+    planning d;
+    planning_init(&d, "balance", &env, NULL);
     for (uint64_t round = 0; round < 20; round++) {
         moe_rng rng = moe_rng_at(10, MOE_RNG_TEST, (uint64_t)_i, 0, round);
         double load[MAX_E], sum = 0;
         for (int e = 0; e < env.experts; e++)
             sum += load[e] = exp(moe_rng_normal(&rng));
-        desk_plan(&d, load);
+        planning_make(&d, load);
         ck_assert_double_ge(sum / env.layout.gpus / busiest(&d, load),
                             rooms[_i].least);
-        desk_settle(&d);
+        planning_settle(&d);
     }
-    desk_fini(&d);
+    planning_fini(&d);
 }
 END_TEST
 
@@ -148,33 +148,33 @@ START_TEST(the_same_load_moves_nothing_and_little_noise_little)
                                  .experts = rooms[_i].experts,
                                  .slots = rooms[_i].slots};
     const int all = env.layout.gpus * env.slots;
-    desk d, eplb;
+    planning d, eplb;
     int noise = 0, eplb_noise = 0;
-    desk_init(&d, "balance", &env, NULL);
-    desk_init(&eplb, "eplb", &env, NULL);
+    planning_init(&d, "balance", &env, NULL);
+    planning_init(&eplb, "eplb", &env, NULL);
     for (uint64_t round = 0; round < 10; round++) {
         moe_rng rng = moe_rng_at(11, MOE_RNG_TEST, (uint64_t)_i, 0, round);
         double load[MAX_E];
         for (int e = 0; e < env.experts; e++)
             load[e] = exp(moe_rng_normal(&rng));
-        desk_plan(&d, load);
-        desk_settle(&d);
-        desk_plan(&d, load);
-        ck_assert_int_eq(desk_settle(&d), 0);
-        desk_plan(&eplb, load);
-        desk_settle(&eplb);
+        planning_make(&d, load);
+        planning_settle(&d);
+        planning_make(&d, load);
+        ck_assert_int_eq(planning_settle(&d), 0);
+        planning_make(&eplb, load);
+        planning_settle(&eplb);
         for (int e = 0; e < env.experts; e++)
             load[e] *= exp(.02 * moe_rng_normal(&rng));
-        desk_plan(&d, load);
-        noise += desk_settle(&d);
-        desk_plan(&eplb, load);
-        eplb_noise += desk_settle(&eplb);
+        planning_make(&d, load);
+        noise += planning_settle(&d);
+        planning_make(&eplb, load);
+        eplb_noise += planning_settle(&eplb);
     }
     ck_assert_msg(noise <= all / 2 && noise <= eplb_noise,
                   "%d of %d slots in 10 rounds, eplb %d", noise, all,
                   eplb_noise);
-    desk_fini(&d);
-    desk_fini(&eplb);
+    planning_fini(&d);
+    planning_fini(&eplb);
 }
 END_TEST
 
@@ -183,14 +183,14 @@ START_TEST(slots_are_used_as_far_as_they_help)
     const moe_planner_env env = {.layout = {4, 4}, .experts = 8, .slots = 8};
     const double even[8] = {5, 5, 5, 5, 5, 5, 5, 5};
     const double hot[8] = {40, 1, 1, 1, 1, 1, 1, 1};
-    desk d;
-    desk_init(&d, "balance", &env, NULL);
-    desk_plan(&d, even);
-    ck_assert_int_eq(desk_settle(&d), 0);
-    desk_plan(&d, hot);
-    ck_assert_int_le(desk_settle(&d), 4);
+    planning d;
+    planning_init(&d, "balance", &env, NULL);
+    planning_make(&d, even);
+    ck_assert_int_eq(planning_settle(&d), 0);
+    planning_make(&d, hot);
+    ck_assert_int_le(planning_settle(&d), 4);
     ck_assert_double_le(busiest(&d, hot), 47. / 4 * 1.0001);
-    desk_fini(&d);
+    planning_fini(&d);
 }
 END_TEST
 

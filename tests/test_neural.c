@@ -338,12 +338,12 @@ END_TEST
 typedef struct {
     const moe_predictor *predictor;
     void *state;
-} seer;
+} trained;
 
-static seer seer_new(const char *name, const moe_trace *trace,
-                     const moe_learned *l)
+static trained trained_new(const char *name, const moe_trace *trace,
+                           const moe_learned *l)
 {
-    seer s = {.predictor = moe_predictor_find(name)};
+    trained s = {.predictor = moe_predictor_find(name)};
     moe_error err = {0};
     const moe_predictor_env env = {.trace = trace,
                                    .layers = layers,
@@ -357,15 +357,15 @@ static seer seer_new(const char *name, const moe_trace *trace,
     return s;
 }
 
-static void seer_free(seer *s)
+static void trained_free(trained *s)
 {
     moe_predictor_free(s->predictor, s->state);
 }
 
 /* Predictions of an iteration by `gpus` GPUs, one after the other.
  * @return tokens. */
-static uint64_t foretell(const seer *s, const moe_trace *trace, int gpus,
-                         int layer, uint16_t *out)
+static uint64_t predict_load(const trained *s, const moe_trace *trace, int gpus,
+                             int layer, uint16_t *out)
 {
     uint64_t n = 0;
     for (int g = 0; g < gpus; g++) {
@@ -396,18 +396,19 @@ START_TEST(predictions_do_not_depend_on_ranks_or_threads)
     moe_trace trace = make_trace(1);
     moe_learned l = learn(&trace, kinds[_i]->name, 3, 1);
     const int before = omp_get_max_threads();
-    seer s = seer_new(kinds[_i]->name, &trace, &l);
+    trained s = trained_new(kinds[_i]->name, &trace, &l);
     for (int layer = 0; layer < 2; layer++) {
         omp_set_num_threads(1);
-        const uint64_t n = foretell(&s, &trace, 1, layer, whole);
+        const uint64_t n = predict_load(&s, &trace, 1, layer, whole);
         for (size_t p = 0; p < MOE_ARRAY_LEN(parts); p++) {
             omp_set_num_threads(p == 1 ? 2 : 1);
-            ck_assert_uint_eq(foretell(&s, &trace, parts[p], layer, cut), n);
+            ck_assert_uint_eq(predict_load(&s, &trace, parts[p], layer, cut),
+                              n);
             ck_assert_mem_eq(whole, cut, n * K * sizeof *cut);
         }
     }
     omp_set_num_threads(before);
-    seer_free(&s);
+    trained_free(&s);
     moe_learned_free(&l);
     moe_trace_free(&trace);
 }
@@ -486,7 +487,7 @@ START_TEST(work_says_what_a_layer_costs)
                             64.0 + 2 * (64 * 256 + 64 * 256) + 64 * 192 +
                                 2 * 32 * 64};
     moe_learned l = learn(&trace, kinds[_i]->name, 1, 1);
-    seer s = seer_new(kinds[_i]->name, &trace, &l);
+    trained s = trained_new(kinds[_i]->name, &trace, &l);
     moe_gemm_run runs[MOE_PREDICT_GEMMS];
     const int n = s.predictor->work(s.state, 512, 4, runs);
     double products = 0;
@@ -507,7 +508,7 @@ START_TEST(work_says_what_a_layer_costs)
         s.predictor->work(s.state, 60, 0.25, runs);
         ck_assert_double_eq_tol(runs[2].shape.m, 1, 1e-12);
     }
-    seer_free(&s);
+    trained_free(&s);
     moe_learned_free(&l);
     moe_trace_free(&trace);
 }

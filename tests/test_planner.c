@@ -8,7 +8,7 @@
 
 #include "harness.h"
 #include "moegps/mem.h"
-#include "planner_desk.h"
+#include "planning.h"
 #include "pricing.h"
 #include "random_plan.h"
 
@@ -103,11 +103,11 @@ START_TEST(every_planner_makes_sound_plans_of_any_load)
     double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
     for (size_t i = 0; moe_planner_at(i) != NULL; i++) {
         const moe_planner *planner = moe_planner_at(i);
-        desk d;
-        desk_init(&d, planner->name, env, NULL);
+        planning d;
+        planning_init(&d, planner->name, env, NULL);
         for (size_t m = 0; m < MOE_ARRAY_LEN(moods); m++) {
             fill_load(load, moods[m], env->experts, 0);
-            desk_plan(&d, load);
+            planning_make(&d, load);
             moe_plan_layer next = moe_plan_at(&d.next, 0);
             moe_error err = {0};
             ck_assert_msg(moe_plan_layer_check(&next, &err) == MOE_OK,
@@ -118,7 +118,7 @@ START_TEST(every_planner_makes_sound_plans_of_any_load)
                               keeps_home(&next, &env->layout),
                           "%s, load %s", planner->name, moods[m]);
         }
-        desk_fini(&d);
+        planning_fini(&d);
     }
     free(load);
 }
@@ -130,20 +130,21 @@ START_TEST(every_planner_plans_the_same_again)
     const size_t n = (size_t)env->layout.gpus * (size_t)env->slots;
     double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
     for (size_t i = 0; moe_planner_at(i) != NULL; i++) {
-        desk used, fresh;
-        desk_init(&used, moe_planner_at(i)->name, env, NULL);
+        planning used, fresh;
+        planning_init(&used, moe_planner_at(i)->name, env, NULL);
         fill_load(load, "mixed", env->experts, 1);
-        desk_plan(&used, load); /* leaves traces in the state, if anything */
+        planning_make(&used,
+                      load); /* leaves traces in the state, if anything */
         fill_load(load, "random", env->experts, 2);
-        desk_plan(&used, load);
-        desk_init(&fresh, moe_planner_at(i)->name, env, NULL);
-        desk_plan(&fresh, load);
+        planning_make(&used, load);
+        planning_init(&fresh, moe_planner_at(i)->name, env, NULL);
+        planning_make(&fresh, load);
         ck_assert_mem_eq(used.next.expert, fresh.next.expert,
                          n * sizeof *used.next.expert);
         ck_assert_mem_eq(used.next.quota, fresh.next.quota,
                          n * sizeof *used.next.quota);
-        desk_fini(&used);
-        desk_fini(&fresh);
+        planning_fini(&used);
+        planning_fini(&fresh);
     }
     free(load);
 }
@@ -166,15 +167,15 @@ START_TEST(static_keeps_the_home_placement_whatever_the_load)
 {
     const moe_planner_env all = env_of(&places[_i]), *env = &all;
     double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
-    desk d;
-    desk_init(&d, "static", env, NULL);
+    planning d;
+    planning_init(&d, "static", env, NULL);
     fill_load(load, "hot", env->experts, 0);
-    desk_plan(&d, load);
+    planning_make(&d, load);
     const size_t n = (size_t)env->layout.gpus * (size_t)env->slots;
     ck_assert_mem_eq(d.next.expert, d.current.expert,
                      n * sizeof *d.next.expert);
     ck_assert_mem_eq(d.next.quota, d.current.quota, n * sizeof *d.next.quota);
-    desk_fini(&d);
+    planning_fini(&d);
     free(load);
 }
 END_TEST
@@ -284,11 +285,11 @@ static const struct {
 
 START_TEST(duplicate_follows_algorithm_1)
 {
-    desk d;
+    planning d;
     const moe_planner_env env = env_of(&golden[_i].place);
     const char *const set[] = {"max_copies", golden[_i].max_copies, NULL};
-    desk_init(&d, "duplicate", &env, set[1] != NULL ? set : NULL);
-    desk_plan(&d, golden[_i].load);
+    planning_init(&d, "duplicate", &env, set[1] != NULL ? set : NULL);
+    planning_make(&d, golden[_i].load);
     const int n = golden[_i].place.layout.gpus * golden[_i].place.slots;
     for (int s = 0; s < n; s++) {
         const int e = golden[_i].expert[s];
@@ -302,7 +303,7 @@ START_TEST(duplicate_follows_algorithm_1)
                       "%s: slot %d has a share of %g", golden[_i].name, s,
                       (double)d.next.quota[s] / MOE_QUOTA_ONE);
     }
-    desk_fini(&d);
+    planning_fini(&d);
 }
 END_TEST
 
@@ -436,15 +437,15 @@ START_TEST(duplicate_equals_the_pseudo_code)
         while (slow_step(&slow)) {
         }
         ck_assert_int_le(slow_most(&slow), most_static);
-        desk d;
+        planning d;
         const char *const set[] = {"max_copies", copies, NULL};
-        desk_init(&d, "duplicate", &env, set);
-        desk_plan(&d, load);
+        planning_init(&d, "duplicate", &env, set);
+        planning_make(&d, load);
         moe_plan_layer next = moe_plan_at(&d.next, 0);
         ck_assert_msg(same_as_slow(&slow, &next),
                       "load %s, E %d, G %d, slots %d, max_copies %s", moods[_i],
                       env.experts, slow.gpus, env.slots, copies);
-        desk_fini(&d);
+        planning_fini(&d);
     }
 }
 END_TEST
@@ -470,18 +471,18 @@ START_TEST(duplicate_is_never_worse_than_static)
     const moe_planner_env all = env_of(&places[_i]), *env = &all;
     double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
     for (size_t m = 0; m < MOE_ARRAY_LEN(moods); m++) {
-        desk d;
-        desk_init(&d, "duplicate", env, NULL);
+        planning d;
+        planning_init(&d, "duplicate", env, NULL);
         fill_load(load, moods[m], env->experts, 0);
         for (int e = 0; e < env->experts; e++)
             load[e] = round(load[e]);
-        desk_plan(&d, load);
+        planning_make(&d, load);
         moe_plan_layer home = moe_plan_at(&d.current, 0),
                        next = moe_plan_at(&d.next, 0);
         double before = busiest(&home, load), after = busiest(&next, load);
         ck_assert_msg(after <= before * (1 + 1e-8), "load %s: %.0f, was %.0f",
                       moods[m], after, before);
-        desk_fini(&d);
+        planning_fini(&d);
     }
     free(load);
 }
@@ -492,16 +493,16 @@ START_TEST(room_for_all_balances_to_a_pair)
     const moe_planner_env env = {.layout = {8, 4}, .experts = 16, .slots = 16};
     double load[16], total = 0;
     for (int round = 0; round < 100; round++) {
-        desk d;
-        desk_init(&d, "duplicate", &env, NULL);
+        planning d;
+        planning_init(&d, "duplicate", &env, NULL);
         fill_load(load, "random", 16, round);
         total = 0;
         for (int e = 0; e < 16; e++)
             total += load[e];
-        desk_plan(&d, load);
+        planning_make(&d, load);
         moe_plan_layer next = moe_plan_at(&d.next, 0);
         ck_assert_double_le(busiest(&next, load), total / 8 + 1 + 1e-3);
-        desk_fini(&d);
+        planning_fini(&d);
     }
 }
 END_TEST

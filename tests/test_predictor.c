@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
-#include "seer.h"
+#include "prediction.h"
 
 static bool is_distribution(const double *share, int n)
 {
@@ -58,8 +58,8 @@ static const char *least(const char *name, const moe_trace *trace, char *set,
 {
     if (strcmp(name, "file") != 0)
         return NULL;
-    prophecy p = prophesy(trace);
-    snprintf(set, size, "path=%s", write_prophecy(&p));
+    foreign_file p = foreign_of(trace);
+    snprintf(set, size, "path=%s", write_foreign(&p));
     free(p.experts);
     return set;
 }
@@ -77,42 +77,42 @@ static bool wants_tokens(const char *name)
 
 /* Call `ask` for every member with its defaults, then for all askings. */
 static void for_all(const moe_trace *trace,
-                    void (*ask)(seer *s, const moe_trace *trace))
+                    void (*ask)(prediction *s, const moe_trace *trace))
 {
     size_t members = 0;
     while (moe_predictor_at(members) != NULL)
         members++;
     for (size_t i = 0; i < members + MOE_ARRAY_LEN(askings); i++) {
-        seer s;
+        prediction s;
         bool plain = i < members;
         if (plain && moe_predictor_at(i)->train != NULL)
             continue; /* test_neural.c trains them */
         const char *name =
             plain ? moe_predictor_at(i)->name : askings[i - members].name;
         char set[600];
-        seer_init(&s, name, trace,
-                  plain ? least(name, trace, set, sizeof set)
-                        : askings[i - members].set);
+        prediction_init(&s, name, trace,
+                        plain ? least(name, trace, set, sizeof set)
+                              : askings[i - members].set);
         if (trace->kind == MOE_TRACE_LOADS && wants_tokens(name)) {
             ck_assert_int_eq(s.status, MOE_USAGE);
             ck_assert_msg(strstr(s.err.text, "token trace") != NULL, "%s",
                           s.err.text);
-            seer_fini(&s);
+            prediction_fini(&s);
             continue;
         }
         if (s.status != MOE_OK)
             ck_abort_msg("%s: %s", s.predictor->name, s.err.text);
         ask(&s, trace);
-        seer_fini(&s);
+        prediction_fini(&s);
     }
 }
 
-static void ask_soundly(seer *s, const moe_trace *trace)
+static void ask_soundly(prediction *s, const moe_trace *trace)
 {
     uint16_t experts[MAX_OWN * 2];
     double share[MAX_E];
-    hand h;
-    hand_init(&h, trace, 0, 1);
+    rank_batch h;
+    rank_batch_init(&h, trace, 0, 1);
     for (int l = 0; l < N_LAYERS; l++) {
         if (s->forecast == MOE_FORECAST_LOAD) {
             ck_assert(s->predictor->load != NULL);
@@ -137,7 +137,7 @@ START_TEST(every_forecast_is_what_it_says_it_is)
 }
 END_TEST
 
-static void ask_in_parts(seer *s, const moe_trace *trace)
+static void ask_in_parts(prediction *s, const moe_trace *trace)
 {
     static const int parts[] = {1, 2, 4, 7, 113};
     uint64_t whole[MAX_E], sum[MAX_E];
@@ -145,12 +145,12 @@ static void ask_in_parts(seer *s, const moe_trace *trace)
         return;
     for (int l = 0; l < N_LAYERS; l++) {
         double total = 0;
-        foretell(s, trace, 1, l, whole);
+        predict_load(s, trace, 1, l, whole);
         for (int e = 0; e < trace->experts; e++)
             total += (double)whole[e] / MOE_LOAD_ONE;
         ck_assert_double_eq_tol(total, SEQS * LEN * trace->top_k, 1e-6);
         for (size_t i = 0; i < MOE_ARRAY_LEN(parts); i++) {
-            foretell(s, trace, parts[i], l, sum);
+            predict_load(s, trace, parts[i], l, sum);
             ck_assert_msg(memcmp(sum, whole, sizeof sum) == 0,
                           "%s: %d ranks foretell another load",
                           s->predictor->name, parts[i]);
@@ -166,19 +166,19 @@ START_TEST(loads_do_not_depend_on_the_number_of_ranks)
 }
 END_TEST
 
-static void ask_twice(seer *s, const moe_trace *trace)
+static void ask_twice(prediction *s, const moe_trace *trace)
 {
     uint64_t a[MAX_E], b[MAX_E];
     if (s->forecast == MOE_FORECAST_NONE)
         return;
-    foretell(s, trace, 2, 0, a);
-    foretell(s, trace, 2, 1, b); /* another layer in between */
-    foretell(s, trace, 2, 0, b);
+    predict_load(s, trace, 2, 0, a);
+    predict_load(s, trace, 2, 1, b); /* another layer in between */
+    predict_load(s, trace, 2, 0, b);
     ck_assert_mem_eq(a, b, sizeof a);
-    seer again = *s; /* another instance, same parameters */
+    prediction again = *s; /* another instance, same parameters */
     again.state = moe_predictor_new(s->predictor, &s->env, s->params, NULL);
     ck_assert_ptr_nonnull(again.state);
-    foretell(&again, trace, 2, 0, b);
+    predict_load(&again, trace, 2, 0, b);
     ck_assert_mem_eq(a, b, sizeof a);
     moe_predictor_free(s->predictor, again.state);
 }
@@ -233,8 +233,8 @@ START_TEST(distribution_counts_the_training_part)
     char set[32];
     const double smoothing = smoothings[_i / 2];
     snprintf(set, sizeof set, "smoothing=%g", smoothing);
-    seer s;
-    seer_init(&s, "distribution", &trace, set);
+    prediction s;
+    prediction_init(&s, "distribution", &trace, set);
     for (int l = 0; l < N_LAYERS; l++) {
         double count[MAX_E], share[MAX_E], total = 0;
         count_train(&trace, layers[l], count);
@@ -245,7 +245,7 @@ START_TEST(distribution_counts_the_training_part)
             ck_assert_double_eq_tol(share[e], (count[e] + smoothing) / total,
                                     1e-15);
     }
-    seer_fini(&s);
+    prediction_fini(&s);
     moe_trace_free(&trace);
 }
 END_TEST
@@ -269,15 +269,15 @@ START_TEST(training_never_looks_at_the_test_part)
 {
     moe_trace trace = make_trace(false);
     uint64_t before[MAX_E], after[MAX_E];
-    seer s;
-    seer_init(&s, learners[_i], &trace, NULL);
-    foretell(&s, &trace, 1, 0, before);
-    seer_fini(&s);
+    prediction s;
+    prediction_init(&s, learners[_i], &trace, NULL);
+    predict_load(&s, &trace, 1, 0, before);
+    prediction_fini(&s);
     spoil_test_part(&trace);
-    seer_init(&s, learners[_i], &trace, NULL);
-    foretell(&s, &trace, 1, 0, after);
+    prediction_init(&s, learners[_i], &trace, NULL);
+    predict_load(&s, &trace, 1, 0, after);
     ck_assert_mem_eq(before, after, sizeof after);
-    seer_fini(&s);
+    prediction_fini(&s);
     moe_trace_free(&trace);
 }
 END_TEST
@@ -310,13 +310,13 @@ START_TEST(what_cannot_be_foretold_is_refused)
         trace.experts_of[i] = (uint16_t)(i % 2);
     if (refusals[_i].untrained)
         memset(trace.seq_part, MOE_PART_TEST, trace.n_seqs);
-    seer s;
-    seer_init(&s, refusals[_i].name, &trace, refusals[_i].set);
+    prediction s;
+    prediction_init(&s, refusals[_i].name, &trace, refusals[_i].set);
     ck_assert_int_eq(s.status, refusals[_i].says != NULL ? MOE_USAGE : MOE_OK);
     if (refusals[_i].says != NULL)
         ck_assert_msg(strstr(s.err.text, refusals[_i].says) != NULL, "%s",
                       s.err.text);
-    seer_fini(&s); /* partly initialised */
+    prediction_fini(&s); /* partly initialised */
     moe_trace_free(&trace);
 }
 END_TEST
@@ -352,11 +352,11 @@ static const struct {
 START_TEST(oracle_is_right_as_often_as_it_should)
 {
     moe_trace trace = make_trace(false);
-    seer s;
-    seer_init(&s, "oracle", &trace, dials[_i].set);
+    prediction s;
+    prediction_init(&s, "oracle", &trace, dials[_i].set);
     ck_assert_int_eq(s.forecast, MOE_FORECAST_TOKENS);
-    hand h;
-    hand_init(&h, &trace, 0, 1);
+    rank_batch h;
+    rank_batch_init(&h, &trace, 0, 1);
     int pairs = 0, tokens = 0, n = 0;
     uint16_t experts[MAX_OWN * 2];
     for (uint64_t i = 0; i < 200; i++) { /* the dial sees the number only */
@@ -371,7 +371,7 @@ START_TEST(oracle_is_right_as_often_as_it_should)
     double sd = sqrt(dials[_i].accuracy * (1 - dials[_i].accuracy) / n);
     ck_assert_double_le(fabs((double)tokens / n - dials[_i].accuracy), 5 * sd);
     moe_batcher_free(h.batcher);
-    seer_fini(&s);
+    prediction_fini(&s);
     moe_trace_free(&trace);
 }
 END_TEST
@@ -415,8 +415,8 @@ START_TEST(oracle_misses_by_l1_exactly)
         const double expected = fmin(errors[x], 2 * (1 - least));
         char set[32];
         snprintf(set, sizeof set, "l1=%g", errors[x]);
-        seer s;
-        seer_init(&s, "oracle", &trace, set);
+        prediction s;
+        prediction_init(&s, "oracle", &trace, set);
         ck_assert_int_eq(s.forecast, MOE_FORECAST_LOAD);
         for (batch.iteration = 0; batch.iteration < 30; batch.iteration++) {
             double share[16], l1 = 0;
@@ -428,7 +428,7 @@ START_TEST(oracle_misses_by_l1_exactly)
             ck_assert_msg(fabs(l1 - expected) < 1e-12, "%s, l1 %g: is %.15g",
                           truths[_i].name, errors[x], l1);
         }
-        seer_fini(&s);
+        prediction_fini(&s);
     }
     free(batch.true_pairs);
     moe_trace_free(&trace);
@@ -438,17 +438,17 @@ END_TEST
 START_TEST(oracle_misses_differently_every_time)
 {
     moe_trace trace = make_trace(false);
-    hand h;
-    hand_init(&h, &trace, 0, 1);
-    seer s;
-    seer_init(&s, "oracle", &trace, "l1=0.5");
+    rank_batch h;
+    rank_batch_init(&h, &trace, 0, 1);
+    prediction s;
+    prediction_init(&s, "oracle", &trace, "l1=0.5");
     double a[MAX_E], b[MAX_E];
     s.predictor->load(s.state, h.batch, 0, a);
     h.batch->iteration++;
     s.predictor->load(s.state, h.batch, 0, b);
     ck_assert_mem_ne(a, b, (size_t)trace.experts * sizeof *a);
     moe_batcher_free(h.batcher);
-    seer_fini(&s);
+    prediction_fini(&s);
     moe_trace_free(&trace);
 }
 END_TEST

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
-#include "seer.h"
+#include "prediction.h"
 
 /* The shares of the last `n` of `seen` iterations, added up one by one. */
 static void look_back(moe_batcher *batcher, int seen, int n, int l,
@@ -30,11 +30,11 @@ START_TEST(window_sums_the_last_iterations)
 {
     moe_trace trace = make_trace(_i == 1);
     double share[MAX_E], expected[MAX_E];
-    seer window, distribution;
-    hand h;
-    hand_init(&h, &trace, 0, 1);
-    seer_init(&window, "window", &trace, "iterations=3");
-    seer_init(&distribution, "distribution", &trace, NULL);
+    prediction window, distribution;
+    rank_batch h;
+    rank_batch_init(&h, &trace, 0, 1);
+    prediction_init(&window, "window", &trace, "iterations=3");
+    prediction_init(&distribution, "distribution", &trace, NULL);
     for (int i = 0; i < 8; i++) {
         for (int l = 0; l < N_LAYERS; l++) {
             window.predictor->load(window.state, h.batch, l, share);
@@ -49,8 +49,8 @@ START_TEST(window_sums_the_last_iterations)
         h.batch = moe_batcher_load(h.batcher, (uint64_t)i);
         window.predictor->observe(window.state, h.batch);
     }
-    seer_fini(&window);
-    seer_fini(&distribution);
+    prediction_fini(&window);
+    prediction_fini(&distribution);
     moe_batcher_free(h.batcher);
     moe_trace_free(&trace);
 }
@@ -65,11 +65,11 @@ START_TEST(ema_weighs_iterations_by_age)
 {
     moe_trace trace = make_trace(false);
     double share[MAX_E], expected[MAX_E], now[MAX_E];
-    seer s, distribution;
-    hand h;
-    hand_init(&h, &trace, 0, 1);
-    seer_init(&s, "ema", &trace, averages[_i].set);
-    seer_init(&distribution, "distribution", &trace, NULL);
+    prediction s, distribution;
+    rank_batch h;
+    rank_batch_init(&h, &trace, 0, 1);
+    prediction_init(&s, "ema", &trace, averages[_i].set);
+    prediction_init(&distribution, "distribution", &trace, NULL);
     distribution.predictor->load(distribution.state, h.batch, 1, expected);
     for (int i = 0; i < 6; i++) {
         s.predictor->load(s.state, h.batch, 1, share);
@@ -81,8 +81,8 @@ START_TEST(ema_weighs_iterations_by_age)
         h.batch = moe_batcher_load(h.batcher, (uint64_t)i);
         s.predictor->observe(s.state, h.batch);
     }
-    seer_fini(&s);
-    seer_fini(&distribution);
+    prediction_fini(&s);
+    prediction_fini(&distribution);
     moe_batcher_free(h.batcher);
     moe_trace_free(&trace);
 }
@@ -92,11 +92,11 @@ START_TEST(online_predictors_need_no_training_part)
 {
     moe_trace trace = make_trace(true);
     double share[MAX_E], now[MAX_E];
-    seer s;
-    hand h;
+    prediction s;
+    rank_batch h;
     memset(trace.seq_part, MOE_PART_TEST, trace.n_seqs);
-    hand_init(&h, &trace, 0, 1);
-    seer_init(&s, _i == 0 ? "window" : "ema", &trace, NULL);
+    rank_batch_init(&h, &trace, 0, 1);
+    prediction_init(&s, _i == 0 ? "window" : "ema", &trace, NULL);
     ck_assert_int_eq(s.status, MOE_OK);
     s.predictor->load(s.state, h.batch, 0, share);
     for (int e = 0; e < trace.experts; e++)
@@ -106,7 +106,7 @@ START_TEST(online_predictors_need_no_training_part)
     look_back(h.batcher, 1, 1, 0, now);
     for (int e = 0; e < trace.experts; e++)
         ck_assert_double_eq_tol(share[e], now[e], 1e-12);
-    seer_fini(&s);
+    prediction_fini(&s);
     moe_batcher_free(h.batcher);
     moe_trace_free(&trace);
 }
@@ -190,10 +190,10 @@ START_TEST(tables_hold_what_direct_counting_finds)
             trace.token_id[i] = i < 300 ? 20 : trace.token_id[i];
     uint16_t experts[MAX_OWN * 2];
     double score[MAX_E], first[MAX_E];
-    seer s;
-    hand h;
-    seer_init(&s, name, &trace, conditions[_i].set);
-    hand_init(&h, &trace, 0, 1);
+    prediction s;
+    rank_batch h;
+    prediction_init(&s, name, &trace, conditions[_i].set);
+    rank_batch_init(&h, &trace, 0, 1);
     for (int l = 0; l < N_LAYERS; l++) {
         s.predictor->tokens(s.state, h.batch, l, experts);
         for (uint32_t t = 0; t < h.batch->own; t++) {
@@ -206,7 +206,7 @@ START_TEST(tables_hold_what_direct_counting_finds)
                           "layer %d, token %u", l, t);
         }
     }
-    seer_fini(&s);
+    prediction_fini(&s);
     moe_batcher_free(h.batcher);
     moe_trace_free(&trace);
 }
@@ -220,19 +220,19 @@ START_TEST(probabilities_add_up_to_the_training_part)
     uint64_t load[MAX_E];
     double share[MAX_E];
     uint16_t experts[MAX_OWN * 2];
-    seer s, distribution;
-    hand h;
-    hand_init(&h, &trace, 0, 1);
-    seer_init(&s, "frequency", &trace, "collects=probabilities");
-    seer_init(&distribution, "distribution", &trace, NULL);
+    prediction s, distribution;
+    rank_batch h;
+    rank_batch_init(&h, &trace, 0, 1);
+    prediction_init(&s, "frequency", &trace, "collects=probabilities");
+    prediction_init(&distribution, "distribution", &trace, NULL);
     moe_predictor_load(s.predictor, s.forecast, s.state, h.batch, 0, experts,
                        NULL, load);
     distribution.predictor->load(distribution.state, h.batch, 0, share);
     for (int e = 0; e < trace.experts; e++)
         ck_assert_double_eq_tol((double)load[e] / MOE_LOAD_ONE,
                                 share[e] * 2 * h.batch->own, 1e-4);
-    seer_fini(&s);
-    seer_fini(&distribution);
+    prediction_fini(&s);
+    prediction_fini(&distribution);
     moe_batcher_free(h.batcher);
     moe_trace_free(&trace);
 }
@@ -242,7 +242,7 @@ END_TEST
 START_TEST(a_file_is_taken_as_it_is_but_for_its_scores)
 {
     moe_trace trace = make_trace(false);
-    prophecy p = prophesy(&trace);
+    foreign_file p = foreign_of(&trace);
     const size_t n = (size_t)(p.dims[0] * p.dims[1] * p.dims[2]);
     uint16_t experts[MAX_OWN * 2];
     char set[600];
@@ -253,12 +253,12 @@ START_TEST(a_file_is_taken_as_it_is_but_for_its_scores)
     memcpy(p.model, trace.model, sizeof p.model);
     snprintf(trace.sha256, sizeof trace.sha256, "%064d", 7);
     memcpy(p.sha256, trace.sha256, sizeof p.sha256);
-    snprintf(set, sizeof set, "path=%s", write_prophecy(&p));
-    seer s;
-    hand h;
-    seer_init(&s, "file", &trace, set);
+    snprintf(set, sizeof set, "path=%s", write_foreign(&p));
+    prediction s;
+    rank_batch h;
+    prediction_init(&s, "file", &trace, set);
     ck_assert_msg(s.status == MOE_OK, "%s", s.err.text);
-    hand_init(&h, &trace, 0, 1);
+    rank_batch_init(&h, &trace, 0, 1);
     for (int l = 0; l < N_LAYERS; l++) {
         s.predictor->tokens(s.state, h.batch, l, experts);
         for (size_t i = 0; i < h.batch->own * 2; i++) {
@@ -268,7 +268,7 @@ START_TEST(a_file_is_taken_as_it_is_but_for_its_scores)
             ck_assert_int_eq(experts[i], (truth + 1) % trace.experts);
         }
     }
-    seer_fini(&s);
+    prediction_fini(&s);
     moe_batcher_free(h.batcher);
     free(p.experts);
     free(p.scores);
@@ -276,45 +276,45 @@ START_TEST(a_file_is_taken_as_it_is_but_for_its_scores)
 }
 END_TEST
 
-static void spoil_range(prophecy *p)
+static void spoil_range(foreign_file *p)
 {
     p->experts[700] = 8;
 }
-static void spoil_sign(prophecy *p)
+static void spoil_sign(foreign_file *p)
 {
     p->experts[701] = -1;
 }
-static void spoil_far(prophecy *p)
+static void spoil_far(foreign_file *p)
 {
     p->experts[1300] = INT64_C(1) << 40;
 }
-static void spoil_twice(prophecy *p)
+static void spoil_twice(foreign_file *p)
 {
     p->experts[703] = p->experts[702];
 }
-static void spoil_score(prophecy *p)
+static void spoil_score(foreign_file *p)
 {
     p->scores[9] = NAN;
 }
-static void spoil_tokens(prophecy *p)
+static void spoil_tokens(foreign_file *p)
 {
     p->dims[1]--;
 }
-static void spoil_layers(prophecy *p)
+static void spoil_layers(foreign_file *p)
 {
     p->dims[0]--;
 }
-static void spoil_model(prophecy *p)
+static void spoil_model(foreign_file *p)
 {
     memcpy(p->model, "other", 6);
 }
-static void spoil_sha256(prophecy *p)
+static void spoil_sha256(foreign_file *p)
 {
     memcpy(p->sha256, "0123456789abcdef", 17);
 }
 
 static const struct {
-    void (*spoil)(prophecy *p);
+    void (*spoil)(foreign_file *p);
     moe_status status;
     const char *says;
 } lies[] = {
@@ -333,14 +333,14 @@ START_TEST(files_that_lie_are_refused)
 {
     static const int all[] = {0, 1, 2};
     moe_trace trace = make_trace(false);
-    prophecy p = prophesy(&trace);
+    foreign_file p = foreign_of(&trace);
     const size_t n = (size_t)(p.dims[0] * p.dims[1] * p.dims[2]);
     char set[600];
     p.scores = moe_array_new(n, sizeof *p.scores, NULL);
     lies[_i].spoil(&p);
-    snprintf(set, sizeof set, "path=%s", write_prophecy(&p));
-    seer s;
-    seer_init(&s, "file", &trace, set);
+    snprintf(set, sizeof set, "path=%s", write_foreign(&p));
+    prediction s;
+    prediction_init(&s, "file", &trace, set);
     s.env.layers = all; /* in order, so that the first lie is found */
     s.env.n_layers = 3;
     moe_predictor_free(s.predictor, s.state);
@@ -349,9 +349,8 @@ START_TEST(files_that_lie_are_refused)
     s.status = s.err.status;
     ck_assert_int_eq(s.status, lies[_i].status);
     ck_assert_msg(strstr(s.err.text, lies[_i].says) != NULL, "%s", s.err.text);
-    ck_assert_msg(strstr(s.err.text, "prophecy.h5: ") != NULL, "%s",
-                  s.err.text);
-    seer_fini(&s);
+    ck_assert_msg(strstr(s.err.text, "foreign.h5: ") != NULL, "%s", s.err.text);
+    prediction_fini(&s);
     free(p.experts);
     free(p.scores);
     moe_trace_free(&trace);
@@ -367,11 +366,11 @@ START_TEST(what_is_no_file_is_refused)
     fputs(_i == 0 ? "no HDF5 in here\n" : "", f);
     fclose(f);
     snprintf(set, sizeof set, "path=%s", path);
-    seer s;
-    seer_init(&s, "file", &trace, set);
+    prediction s;
+    prediction_init(&s, "file", &trace, set);
     ck_assert_int_eq(s.status, _i == 0 ? MOE_FORMAT : MOE_USAGE);
     ck_assert_ptr_nonnull(strstr(s.err.text, "text.h5: "));
-    seer_fini(&s);
+    prediction_fini(&s);
     moe_trace_free(&trace);
 }
 END_TEST
@@ -379,15 +378,15 @@ END_TEST
 START_TEST(traces_without_what_is_needed_are_refused)
 {
     moe_trace trace = make_trace(false);
-    seer s;
+    prediction s;
     trace.vocab_size = 0;
     trace.has_position = false;
-    seer_init(&s, _i == 0 ? "token" : "position", &trace, NULL);
+    prediction_init(&s, _i == 0 ? "token" : "position", &trace, NULL);
     ck_assert_int_eq(s.status, MOE_USAGE);
     ck_assert_msg(strstr(s.err.text, _i == 0 ? "has no token ids"
                                              : "has no positions") != NULL,
                   "%s", s.err.text);
-    seer_fini(&s);
+    prediction_fini(&s);
     moe_trace_free(&trace);
 }
 END_TEST

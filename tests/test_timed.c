@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "harness.h"
-#include "planner_desk.h"
+#include "planning.h"
 #include "pricing.h"
 #include "random_plan.h"
 
@@ -72,14 +72,14 @@ START_TEST(at_few_tokens_an_expert_nothing_is_duplicated)
 {
     for (uint64_t round = 0; round < 20; round++) {
         site s;
-        desk d;
+        planning d;
         double load[EXPERTS];
         site_init(&s, 300e9, 1000);
-        desk_init(&d, "timed", &s.env, NULL);
+        planning_init(&d, "timed", &s.env, NULL);
         lognormal(round, 1, 8 * EXPERTS, load);
-        desk_plan(&d, load);
+        planning_make(&d, load);
         ck_assert_int_eq(replicas_in_use(&d.next), EXPERTS);
-        desk_fini(&d);
+        planning_fini(&d);
         pricing_close(&s.gpu);
     }
 }
@@ -88,21 +88,21 @@ END_TEST
 START_TEST(replicas_that_are_there_are_left_unused_at_few_tokens)
 {
     site s;
-    desk d;
+    planning d;
     double load[EXPERTS];
     site_init(&s, 300e9, 1);
-    desk_init(&d, "timed", &s.env, NULL);
+    planning_init(&d, "timed", &s.env, NULL);
     lognormal(1, 1, 1 << 20, load);
     s.env.interval = 100000;
-    desk_fini(&d);
-    desk_init(&d, "timed", &s.env, NULL);
-    desk_plan(&d, load);
+    planning_fini(&d);
+    planning_init(&d, "timed", &s.env, NULL);
+    planning_make(&d, load);
     ck_assert_int_gt(replicas_in_use(&d.next), EXPERTS);
-    desk_settle(&d);
+    planning_settle(&d);
     lognormal(2, 1, 2 * EXPERTS, load);
-    desk_plan(&d, load);
+    planning_make(&d, load);
     ck_assert_int_eq(replicas_in_use(&d.next), EXPERTS);
-    desk_fini(&d);
+    planning_fini(&d);
     pricing_close(&s.gpu);
 }
 END_TEST
@@ -112,19 +112,19 @@ START_TEST(at_many_tokens_it_is_faster_than_home_and_about_even)
     double saved = 0;
     for (uint64_t round = 0; round < 10; round++) {
         site s;
-        desk d;
+        planning d;
         double load[EXPERTS];
         site_init(&s, 300e9, 100000);
-        desk_init(&d, "timed", &s.env, NULL);
+        planning_init(&d, "timed", &s.env, NULL);
         lognormal(round, 1, 1 << 20, load);
         const double before = slowest(&s, &d.current, load);
-        desk_plan(&d, load);
+        planning_make(&d, load);
         moe_plan_layer next = moe_plan_at(&d.next, 0);
         ck_assert_int_eq(moe_plan_layer_check(&next, NULL), MOE_OK);
         const double after = slowest(&s, &d.next, load);
         ck_assert_double_le(after, before * 1.001);
         saved += 1 - after / before;
-        desk_fini(&d);
+        planning_fini(&d);
         pricing_close(&s.gpu);
     }
     ck_assert_double_ge(saved / 10, .3);
@@ -138,12 +138,12 @@ START_TEST(a_dear_move_waits_for_a_long_interval)
     lognormal(3, 1, 1 << 14, load);
     for (int i = 0; i < 2; i++) {
         site s;
-        desk d;
+        planning d;
         site_init(&s, 1e9, i == 0 ? 1 : 100000);
-        desk_init(&d, "timed", &s.env, NULL);
-        desk_plan(&d, load);
-        moved[i] = desk_settle(&d);
-        desk_fini(&d);
+        planning_init(&d, "timed", &s.env, NULL);
+        planning_make(&d, load);
+        moved[i] = planning_settle(&d);
+        planning_fini(&d);
         pricing_close(&s.gpu);
     }
     ck_assert_int_eq(moved[0], 0);
@@ -154,25 +154,25 @@ END_TEST
 START_TEST(noise_alone_moves_nothing)
 {
     site s;
-    desk d;
+    planning d;
     double load[EXPERTS], noisy[EXPERTS];
     site_init(&s, 300e9, 100000);
-    desk_init(&d, "timed", &s.env, NULL);
+    planning_init(&d, "timed", &s.env, NULL);
     int first = 0;
     for (uint64_t round = 0; round < 10; round++) {
         moe_rng rng = moe_rng_at(13, MOE_RNG_TEST, 0, 0, round);
         lognormal(round, 1, 1 << 20, load);
-        desk_plan(&d, load);
-        first += desk_settle(&d);
+        planning_make(&d, load);
+        first += planning_settle(&d);
         for (int again = 0; again < 5; again++) {
             for (int e = 0; e < EXPERTS; e++)
                 noisy[e] = load[e] * exp(.02 * moe_rng_normal(&rng));
-            desk_plan(&d, noisy);
-            ck_assert_int_eq(desk_settle(&d), 0);
+            planning_make(&d, noisy);
+            ck_assert_int_eq(planning_settle(&d), 0);
         }
     }
     ck_assert_int_gt(first, 50);
-    desk_fini(&d);
+    planning_fini(&d);
     pricing_close(&s.gpu);
 }
 END_TEST
@@ -192,17 +192,17 @@ static const struct {
 START_TEST(the_end_with_most_weights_is_what_a_move_costs)
 {
     site s;
-    desk d;
+    planning d;
     double load[EXPERTS];
     site_init(&s, 1e9, crowds[_i].interval);
     s.env.slots = 11;       /* room for one of each other GPU */
     s.env.sequences = 4096; /* short ones: attention hides little */
-    desk_init(&d, "timed", &s.env, NULL);
+    planning_init(&d, "timed", &s.env, NULL);
     for (int e = 0; e < EXPERTS; e++)
         load[e] = (e < EXPERTS / GPUS) == crowds[_i].idle ? 0 : crowds[_i].load;
-    desk_plan(&d, load);
-    ck_assert_int_eq(desk_settle(&d), crowds[_i].moved);
-    desk_fini(&d);
+    planning_make(&d, load);
+    ck_assert_int_eq(planning_settle(&d), crowds[_i].moved);
+    planning_fini(&d);
     pricing_close(&s.gpu);
 }
 END_TEST
@@ -211,23 +211,23 @@ END_TEST
 START_TEST(a_swap_does_where_slots_are_full)
 {
     site s;
-    desk d;
+    planning d;
     double load[EXPERTS];
     site_init(&s, 300e9, 100000);
     s.env.slots = EXPERTS / GPUS;
-    desk_init(&d, "timed", &s.env, NULL);
+    planning_init(&d, "timed", &s.env, NULL);
     for (int e = 0; e < EXPERTS; e++)
         load[e] = 1000;
     load[0] = load[1] = 20000;
-    desk_plan(&d, load);
-    ck_assert_int_eq(desk_settle(&d), 2);
+    planning_make(&d, load);
+    ck_assert_int_eq(planning_settle(&d), 2);
     int with_0 = 0, with_1 = 0;
     for (int t = 0; t < EXPERTS; t++) {
         with_0 = d.next.expert[t] == 0 ? t / s.env.slots : with_0;
         with_1 = d.next.expert[t] == 1 ? t / s.env.slots : with_1;
     }
     ck_assert_int_ne(with_0, with_1);
-    desk_fini(&d);
+    planning_fini(&d);
     pricing_close(&s.gpu);
 }
 END_TEST

@@ -1,7 +1,7 @@
-/** seer.h: predictors set up on small traces, and batches to ask them about.
+/** prediction.h: predictors set up on small traces, and batches to ask them about.
  */
-#ifndef MOEGPS_TESTS_SEER_H
-#define MOEGPS_TESTS_SEER_H
+#ifndef MOEGPS_TESTS_PREDICTION_H
+#define MOEGPS_TESTS_PREDICTION_H
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +23,10 @@ typedef struct {
     moe_forecast forecast;
     moe_status status; /* of init */
     moe_error err;
-} seer;
+} prediction;
 
 /* The bytes of the file that the predictor asks for. */
-static inline void seer_read(seer *s)
+static inline void prediction_read(prediction *s)
 {
     const moe_predictor *p = s->predictor;
     const char *path = p->file != NULL ? p->file(s->params) : NULL;
@@ -38,16 +38,16 @@ static inline void seer_read(seer *s)
 }
 
 /* @param set  "key=value", or NULL. */
-static inline void seer_init(seer *s, const char *name, const moe_trace *trace,
-                             const char *set)
+static inline void prediction_init(prediction *s, const char *name,
+                                   const moe_trace *trace, const char *set)
 {
     const moe_predictor *p = moe_predictor_find(name);
-    *s = (seer){.predictor = p,
-                .env = {.trace = trace,
-                        .layers = layers,
-                        .n_layers = N_LAYERS,
-                        .seed = 7,
-                        .max_own = MAX_OWN}};
+    *s = (prediction){.predictor = p,
+                      .env = {.trace = trace,
+                              .layers = layers,
+                              .n_layers = N_LAYERS,
+                              .seed = 7,
+                              .max_own = MAX_OWN}};
     s->params = moe_array_new(1, p->params_size, NULL);
     if (p->opts != NULL)
         moe_opt_defaults(p->opts, s->params);
@@ -60,12 +60,12 @@ static inline void seer_init(seer *s, const char *name, const moe_trace *trace,
         set = strchr(set, ',') != NULL ? strchr(set, ',') + 1 : NULL;
     }
     s->forecast = p->forecast(s->params);
-    seer_read(s);
+    prediction_read(s);
     s->state = moe_predictor_new(p, &s->env, s->params, &s->err);
     s->status = s->err.status;
 }
 
-static inline void seer_fini(seer *s)
+static inline void prediction_fini(prediction *s)
 {
     moe_predictor_free(s->predictor, s->state);
     free(s->params);
@@ -77,9 +77,10 @@ static inline void seer_fini(seer *s)
 typedef struct {
     moe_batcher *batcher;
     moe_batch *batch;
-} hand;
+} rank_batch;
 
-static inline void hand_init(hand *h, const moe_trace *trace, int gpu, int gpus)
+static inline void rank_batch_init(rank_batch *h, const moe_trace *trace,
+                                   int gpu, int gpus)
 {
     const moe_batcher_params params = {.trace = trace,
                                        .seed = 7,
@@ -94,8 +95,8 @@ static inline void hand_init(hand *h, const moe_trace *trace, int gpu, int gpus)
     h->batch = moe_batcher_load(h->batcher, 1);
     if (gpus == 1)
         return;
-    hand whole;
-    hand_init(&whole, trace, 0, 1);
+    rank_batch whole;
+    rank_batch_init(&whole, trace, 0, 1);
     memcpy(h->batch->true_pairs, whole.batch->true_pairs,
            (size_t)(N_LAYERS * trace->experts) * sizeof(int64_t));
     moe_batcher_free(whole.batcher);
@@ -108,16 +109,16 @@ static inline moe_trace make_trace(bool loads)
 }
 
 /* Sum of the loads that `gpus` ranks foretell, in fixed point. */
-static inline void foretell(seer *s, const moe_trace *trace, int gpus,
-                            int layer, uint64_t *sum)
+static inline void predict_load(prediction *s, const moe_trace *trace, int gpus,
+                                int layer, uint64_t *sum)
 {
     uint16_t experts[MAX_OWN * 2];
     double share[MAX_E];
     uint64_t load[MAX_E];
     memset(sum, 0, MAX_E * sizeof *sum);
     for (int g = 0; g < gpus; g++) {
-        hand h;
-        hand_init(&h, trace, g, gpus);
+        rank_batch h;
+        rank_batch_init(&h, trace, g, gpus);
         moe_predictor_load(s->predictor, s->forecast, s->state, h.batch, layer,
                            s->forecast == MOE_FORECAST_TOKENS ? experts : NULL,
                            share, load);
@@ -133,11 +134,12 @@ typedef struct {
     double *scores;   /* the same, or NULL: none are written */
     hsize_t dims[3];
     char model[64], sha256[65]; /* "": not written */
-} prophecy;
+} foreign_file;
 
-static inline prophecy prophesy(const moe_trace *t)
+static inline foreign_file foreign_of(const moe_trace *t)
 {
-    prophecy p = {.dims = {(hsize_t)t->layers, t->n_tokens, (hsize_t)t->top_k}};
+    foreign_file p = {
+        .dims = {(hsize_t)t->layers, t->n_tokens, (hsize_t)t->top_k}};
     const size_t n = (size_t)(p.dims[0] * p.dims[1] * p.dims[2]);
     p.experts = moe_array_new(n, sizeof *p.experts, NULL);
     for (size_t i = 0; i < n && t->kind == MOE_TRACE_TOKENS; i++)
@@ -146,10 +148,10 @@ static inline prophecy prophesy(const moe_trace *t)
 }
 
 /* As a user would write it, with HDF5 alone. @return the path. */
-static const char *write_prophecy(const prophecy *p)
+static const char *write_foreign(const foreign_file *p)
 {
     static char path[512];
-    snprintf(path, sizeof path, "%s/prophecy.h5", test_dir);
+    snprintf(path, sizeof path, "%s/foreign.h5", test_dir);
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     hid_t space = H5Screate_simple(3, p->dims, NULL);
     hid_t set = H5Dcreate2(file, "experts", H5T_STD_I64LE, space, H5P_DEFAULT,

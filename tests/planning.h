@@ -1,6 +1,6 @@
-/** planner_desk.h: a planner at work on one layer. */
-#ifndef MOEGPS_TESTS_PLANNER_DESK_H
-#define MOEGPS_TESTS_PLANNER_DESK_H
+/** planning.h: a planner at work on one layer. */
+#ifndef MOEGPS_TESTS_PLANNING_H
+#define MOEGPS_TESTS_PLANNING_H
 
 #include <check.h>
 #include <stddef.h>
@@ -16,14 +16,15 @@ typedef struct {
     moe_planner_env env;
     void *params, *state;
     moe_plan current, next;
-} desk;
+} planning;
 
 /** Set up; the home placement is in force.
  *  @param set  NULL, or key, value, ... ended by NULL. */
-static inline void desk_init(desk *d, const char *name,
-                             const moe_planner_env *env, const char *const *set)
+static inline void planning_init(planning *d, const char *name,
+                                 const moe_planner_env *env,
+                                 const char *const *set)
 {
-    *d = (desk){.planner = moe_planner_find(name), .env = *env};
+    *d = (planning){.planner = moe_planner_find(name), .env = *env};
     const moe_planner *p = d->planner;
     d->params = moe_array_new(1, p->params_size, NULL);
     if (p->opts != NULL)
@@ -40,7 +41,7 @@ static inline void desk_init(desk *d, const char *name,
     moe_plan_set_home(&d->current, &env->layout);
 }
 
-static inline void desk_fini(desk *d)
+static inline void planning_fini(planning *d)
 {
     moe_planner_free(d->planner, d->state);
     free(d->params);
@@ -49,7 +50,7 @@ static inline void desk_fini(desk *d)
 }
 
 /** Plan over whatever `next` held before. */
-static inline void desk_plan(desk *d, const double *load)
+static inline void planning_make(planning *d, const double *load)
 {
     moe_plan_layer current = moe_plan_at(&d->current, 0);
     moe_plan_layer next = moe_plan_at(&d->next, 0);
@@ -61,7 +62,7 @@ static inline void desk_plan(desk *d, const double *load)
 }
 
 /** Put the new plan in force. @return slots that had to be loaded. */
-static inline int desk_settle(desk *d)
+static inline int planning_settle(planning *d)
 {
     moe_plan_layer current = moe_plan_at(&d->current, 0);
     moe_plan_layer next = moe_plan_at(&d->next, 0);
