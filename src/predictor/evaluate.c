@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "evaluate_scene.h"
+#include "evaluate_pass.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -20,7 +20,7 @@ static double cpu_now(void)
 
 /* ---- set-up ---- */
 
-static moe_status choose_layers(moe_evaluate_scene *c, moe_error *err)
+static moe_status choose_layers(moe_evaluate_pass *c, moe_error *err)
 {
     const moe_evaluate_params *p = c->p;
     c->n_layers = p->layers != NULL ? p->n_layers : p->trace->layers;
@@ -31,7 +31,7 @@ static moe_status choose_layers(moe_evaluate_scene *c, moe_error *err)
 }
 
 /* Sequences and tokens of the test part, and its longest sequence. */
-static void measure_test_part(moe_evaluate_scene *c)
+static void measure_test_part(moe_evaluate_pass *c)
 {
     const moe_trace *t = c->p->trace;
     for (uint64_t s = 0; s < t->n_seqs; s++) {
@@ -44,7 +44,7 @@ static void measure_test_part(moe_evaluate_scene *c)
     }
 }
 
-static moe_status count_batches(moe_evaluate_scene *c, moe_error *err)
+static moe_status count_batches(moe_evaluate_pass *c, moe_error *err)
 {
     const moe_evaluate_params *p = c->p;
     const uint64_t batch = (uint64_t)p->batch, seq = (uint64_t)p->seq;
@@ -67,8 +67,8 @@ static moe_status count_batches(moe_evaluate_scene *c, moe_error *err)
 }
 
 /* @param iterations  to prepare for */
-static moe_batcher *open_batches(const moe_evaluate_scene *c, int batch,
-                                 int seq, uint64_t iterations, moe_error *err)
+static moe_batcher *open_batches(const moe_evaluate_pass *c, int batch, int seq,
+                                 uint64_t iterations, moe_error *err)
 {
     const moe_batcher_params params = {.trace = c->p->trace,
                                        .seed = c->p->seed,
@@ -84,7 +84,7 @@ static moe_batcher *open_batches(const moe_evaluate_scene *c, int batch,
     return batcher;
 }
 
-static moe_status allocate(moe_evaluate_scene *c, moe_error *err)
+static moe_status allocate(moe_evaluate_pass *c, moe_error *err)
 {
     const moe_trace *t = c->p->trace;
     moe_evaluate_sums *s = &c->sums;
@@ -106,7 +106,7 @@ static moe_status allocate(moe_evaluate_scene *c, moe_error *err)
 }
 
 /* A fresh predictor, which has seen the training part and no iteration. */
-static moe_status renew(moe_evaluate_scene *c, moe_evaluation *out,
+static moe_status renew(moe_evaluate_pass *c, moe_evaluation *out,
                         moe_error *err)
 {
     const moe_evaluate_params *p = c->p;
@@ -126,13 +126,13 @@ static moe_status renew(moe_evaluate_scene *c, moe_evaluation *out,
 
 /* ---- accuracy, sequence by sequence ---- */
 
-static void foretell(moe_evaluate_scene *c, const moe_batch *b, int l)
+static void predict(moe_evaluate_pass *c, const moe_batch *b, int l)
 {
     moe_predictor_load(c->p->predictor, c->forecast, c->state, b, l, c->choice,
                        c->share, c->load);
 }
 
-static void count_hits(const moe_evaluate_scene *c, const moe_batch *b, int l,
+static void count_hits(const moe_evaluate_pass *c, const moe_batch *b, int l,
                        size_t at)
 {
     const size_t k = (size_t)b->top_k;
@@ -149,13 +149,13 @@ static void count_hits(const moe_evaluate_scene *c, const moe_batch *b, int l,
     c->sums.hits[at] += (double)hits;
 }
 
-static void add_sequence(moe_evaluate_scene *c, const moe_batch *b, int group)
+static void add_sequence(moe_evaluate_pass *c, const moe_batch *b, int group)
 {
     const size_t n_e = (size_t)b->experts;
     c->sums.tokens[group] += (double)b->tokens;
     for (int l = 0; l < c->n_layers; l++) {
         const size_t at = (size_t)group * (size_t)c->n_layers + (size_t)l;
-        foretell(c, b, l);
+        predict(c, b, l);
         for (size_t e = 0; e < n_e; e++) {
             c->sums.predicted[at * n_e + e] +=
                 (double)c->load[e] / MOE_LOAD_ONE;
@@ -167,13 +167,13 @@ static void add_sequence(moe_evaluate_scene *c, const moe_batch *b, int group)
     }
 }
 
-static void observe(moe_evaluate_scene *c, const moe_batch *b)
+static void observe(moe_evaluate_pass *c, const moe_batch *b)
 {
     if (c->p->predictor->observe != NULL)
         c->p->predictor->observe(c->state, b);
 }
 
-static moe_status pass_sequences(moe_evaluate_scene *c, moe_error *err)
+static moe_status pass_sequences(moe_evaluate_pass *c, moe_error *err)
 {
     moe_batcher *batcher = open_batches(c, 1, 0, c->n_seqs, err);
     for (uint64_t i = 0; batcher != NULL && i < c->n_seqs; i++) {
@@ -187,12 +187,12 @@ static moe_status pass_sequences(moe_evaluate_scene *c, moe_error *err)
 
 /* ---- batch by batch ---- */
 
-static double error_of_batch(moe_evaluate_scene *c, const moe_batch *b, int l)
+static double error_of_batch(moe_evaluate_pass *c, const moe_batch *b, int l)
 {
     const int64_t *pairs = b->true_pairs + l * b->experts;
     const double total = (double)b->tokens * b->top_k;
     double sum = 0, error = 0;
-    foretell(c, b, l);
+    predict(c, b, l);
     for (int e = 0; e < b->experts; e++)
         sum += (double)c->load[e];
     for (int e = 0; e < b->experts; e++)
@@ -201,7 +201,7 @@ static double error_of_batch(moe_evaluate_scene *c, const moe_batch *b, int l)
 }
 
 /* CPU time of a prediction, per token and layer. */
-static moe_status time_batch(moe_evaluate_scene *c, const moe_batch *b,
+static moe_status time_batch(moe_evaluate_pass *c, const moe_batch *b,
                              moe_evaluation *out, moe_error *err)
 {
     const int n = c->p->repeats;
@@ -209,7 +209,7 @@ static moe_status time_batch(moe_evaluate_scene *c, const moe_batch *b,
     for (int r = 0; sample != NULL && r < n; r++) {
         const double start = cpu_now();
         for (int l = 0; l < c->n_layers; l++)
-            foretell(c, b, l);
+            predict(c, b, l);
         sample[r] = (cpu_now() - start) / ((double)b->tokens * c->n_layers);
     }
     if (sample != NULL)
@@ -218,7 +218,7 @@ static moe_status time_batch(moe_evaluate_scene *c, const moe_batch *b,
     return err->status;
 }
 
-static moe_status pass_batches(moe_evaluate_scene *c, moe_evaluation *out,
+static moe_status pass_batches(moe_evaluate_pass *c, moe_evaluation *out,
                                moe_error *err)
 {
     const size_t n = c->n_batches;
@@ -242,7 +242,7 @@ static moe_status pass_batches(moe_evaluate_scene *c, moe_evaluation *out,
     return err->status;
 }
 
-static moe_status run(moe_evaluate_scene *c, moe_evaluation *v, moe_error *err)
+static moe_status run(moe_evaluate_pass *c, moe_evaluation *v, moe_error *err)
 {
     const moe_evaluate_params *p = c->p;
     c->forecast = v->forecast = p->predictor->forecast(p->params);
@@ -267,7 +267,7 @@ static moe_status run(moe_evaluate_scene *c, moe_evaluation *v, moe_error *err)
     if (p->predictor->observe != NULL && renew(c, v, err) != MOE_OK)
         return err->status;
     if (pass_batches(c, v, err) != MOE_OK ||
-        moe_evaluate_figures(c, v, err) != MOE_OK)
+        moe_evaluate_metrics(c, v, err) != MOE_OK)
         return err->status;
     v->tokens = c->n_tokens;
     v->sequences = c->n_seqs;
@@ -281,7 +281,7 @@ static moe_status run(moe_evaluate_scene *c, moe_evaluation *v, moe_error *err)
 moe_status moe_evaluate(const moe_evaluate_params *params, moe_evaluation *out,
                         moe_error *err)
 {
-    moe_evaluate_scene c = {.p = params};
+    moe_evaluate_pass c = {.p = params};
     moe_evaluation v = {0};
     moe_error local = {0};
     run(&c, &v, &local);

@@ -1,6 +1,6 @@
-/** moe_evaluate_scene.h: what an evaluation counts, and what is made of it. */
-#ifndef MOEGPS_PREDICTOR_EVALUATE_SCENE_H
-#define MOEGPS_PREDICTOR_EVALUATE_SCENE_H
+/** evaluate_pass.h: what an evaluation counts, and what is made of it. */
+#ifndef MOEGPS_PREDICTOR_EVALUATE_PASS_H
+#define MOEGPS_PREDICTOR_EVALUATE_PASS_H
 
 #include "moegps/evaluate.h"
 
@@ -27,14 +27,14 @@ typedef struct {
     uint64_t *load;      /* [experts] */
     double *batch_error; /* [n_layers + 1][n_batches]; last the mean */
     moe_evaluate_sums sums;
-} moe_evaluate_scene;
+} moe_evaluate_pass;
 
-/** Make the figures of all layers and their means from the counts.
+/** Work out the metrics of all layers and their means from the counts.
  *  @return MOE_OK, MOE_NOMEM. */
-moe_status moe_evaluate_figures(const moe_evaluate_scene *c, moe_evaluation *v,
+moe_status moe_evaluate_metrics(const moe_evaluate_pass *c, moe_evaluation *v,
                                 moe_error *err);
 
 /** Products by which a GPU would predict, and what they would take there. */
-void moe_evaluate_price(const moe_evaluate_scene *c, moe_evaluation *v);
+void moe_evaluate_price(const moe_evaluate_pass *c, moe_evaluation *v);
 
 #endif

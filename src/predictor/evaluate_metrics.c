@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "evaluate_scene.h"
+#include "evaluate_pass.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -43,14 +43,23 @@ static double distance(const double *a, const double *b, size_t n)
     return error;
 }
 
-/* The figures that are resampled. */
-enum { ERROR, TOP1, RECALL, N_FIGURES };
+/* The metrics that are resampled. */
+enum { ERROR, TOP1, RECALL, N_METRICS };
 
-/* One layer's figures when group g counts weight[g] times.
- * @param truth, predicted  [experts] overwritten. */
-static void figures_of(const moe_evaluate_scene *c, int l, const double *weight,
-                       double *truth, double *predicted, double *out)
+/* Arrays that this file works in. */
+typedef struct {
+    double (*value)[N_METRICS];  /* [layers + 1] the last is the mean */
+    double (*square)[N_METRICS]; /* the same: squared deviations, summed */
+    double *weight;              /* [groups] */
+    double *truth, *predicted;   /* [experts] pairs by weight */
+} arrays;
+
+/* One layer's metrics when group g counts a->weight[g] times. */
+static void metrics_of(const moe_evaluate_pass *c, const arrays *a, int l,
+                       double *out)
 {
+    const double *weight = a->weight;
+    double *truth = a->truth, *predicted = a->predicted;
     const moe_evaluate_sums *s = &c->sums;
     const size_t n_e = (size_t)c->p->trace->experts;
     double tokens = 0, first = 0, hits = 0;
@@ -75,36 +84,34 @@ static void figures_of(const moe_evaluate_scene *c, int l, const double *weight,
     out[RECALL] = choices ? hits / (tokens * c->p->trace->top_k) : NAN;
 }
 
-/* Squared deviations from the value, over resamples; the last row is the
- * mean over layers. */
-static void resample(const moe_evaluate_scene *c, double (*value)[N_FIGURES],
-                     double (*square)[N_FIGURES], double *weight,
-                     double *scratch)
+/* Squared deviations from the value, over resamples. */
+static void resample(const moe_evaluate_pass *c, const arrays *a)
 {
     const int n = c->sums.n, n_l = c->n_layers;
     for (int r = 0; r < RESAMPLES; r++) {
-        double mean[N_FIGURES] = {0}, now[N_FIGURES];
+        double mean[N_METRICS] = {0}, now[N_METRICS];
         moe_rng rng = moe_rng_at(c->p->seed, MOE_RNG_STATS, (uint64_t)r, 0, 0);
-        memset(weight, 0, (size_t)n * sizeof *weight);
+        memset(a->weight, 0, (size_t)n * sizeof *a->weight);
         for (int g = 0; g < n; g++)
-            weight[moe_rng_below(&rng, (uint64_t)n)]++;
+            a->weight[moe_rng_below(&rng, (uint64_t)n)]++;
         for (int l = 0; l < n_l; l++) {
-            figures_of(c, l, weight, scratch, scratch + c->p->trace->experts,
-                       now);
-            for (int f = 0; f < N_FIGURES; f++) {
-                square[l][f] += (now[f] - value[l][f]) * (now[f] - value[l][f]);
+            metrics_of(c, a, l, now);
+            for (int f = 0; f < N_METRICS; f++) {
+                const double off = now[f] - a->value[l][f];
+                a->square[l][f] += off * off;
                 mean[f] += now[f] / n_l;
             }
         }
-        for (int f = 0; f < N_FIGURES; f++)
-            square[n_l][f] +=
-                (mean[f] - value[n_l][f]) * (mean[f] - value[n_l][f]);
+        for (int f = 0; f < N_METRICS; f++) {
+            const double off = mean[f] - a->value[n_l][f];
+            a->square[n_l][f] += off * off;
+        }
     }
 }
 
 /* Squares are about the value, not about the mean of the resamples: noise of
  * resampling raises an error, and the interval covers that, too. */
-static moe_estimate estimate(const moe_evaluate_scene *c, double value,
+static moe_estimate estimate(const moe_evaluate_pass *c, double value,
                              double square, double most)
 {
     if (c->sums.n < MOE_STATS_MIN_CI)
@@ -121,7 +128,7 @@ static moe_estimate estimate_median(const double *x, size_t n, moe_error *err)
     return (moe_estimate){m.median, m.ci_low, m.ci_high};
 }
 
-static void fill_row(const moe_evaluate_scene *c, int l, const double *value,
+static void fill_row(const moe_evaluate_pass *c, int l, const double *value,
                      const double *square, moe_evaluation_row *row,
                      moe_error *err)
 {
@@ -133,7 +140,7 @@ static void fill_row(const moe_evaluate_scene *c, int l, const double *value,
 }
 
 /* Skewness and chance, which need the true distribution alone. */
-static void describe_truth(const moe_evaluate_scene *c, const double *truth,
+static void describe_truth(const moe_evaluate_pass *c, const double *truth,
                            const moe_evaluation *v, moe_evaluation_row *row)
 {
     const int n_e = c->p->trace->experts, k = c->p->trace->top_k;
@@ -149,50 +156,51 @@ static void describe_truth(const moe_evaluate_scene *c, const double *truth,
     row->batch_floor = moe_noise_floor(share, n_e, k, round(v->batch_tokens));
 }
 
-static void figure(const moe_evaluate_scene *c, moe_evaluation *v,
-                   double (*value)[N_FIGURES], double (*square)[N_FIGURES],
-                   double *weight, double *scratch, moe_error *err)
+static void fill_rows(const moe_evaluate_pass *c, const arrays *a,
+                      moe_evaluation *v, moe_error *err)
 {
     const int n_l = c->n_layers;
     for (int l = 0; l < n_l; l++) {
         moe_evaluation_row *row = &v->layer[l];
         for (int g = 0; g < c->sums.n; g++)
-            weight[g] = 1;
-        figures_of(c, l, weight, scratch, scratch + c->p->trace->experts,
-                   value[l]);
-        describe_truth(c, scratch, v, row);
-        for (int f = 0; f < N_FIGURES; f++)
-            value[n_l][f] += value[l][f] / n_l;
+            a->weight[g] = 1;
+        metrics_of(c, a, l, a->value[l]);
+        describe_truth(c, a->truth, v, row);
+        for (int f = 0; f < N_METRICS; f++)
+            a->value[n_l][f] += a->value[l][f] / n_l;
         v->mean.skewness += row->skewness / n_l;
         v->mean.error_floor += row->error_floor / n_l;
         v->mean.batch_floor += row->batch_floor / n_l;
     }
-    resample(c, value, square, weight, scratch);
+    resample(c, a);
     for (int l = 0; l <= n_l; l++)
-        fill_row(c, l, value[l], square[l], l < n_l ? &v->layer[l] : &v->mean,
-                 err);
+        fill_row(c, l, a->value[l], a->square[l],
+                 l < n_l ? &v->layer[l] : &v->mean, err);
 }
 
-moe_status moe_evaluate_figures(const moe_evaluate_scene *c, moe_evaluation *v,
+moe_status moe_evaluate_metrics(const moe_evaluate_pass *c, moe_evaluation *v,
                                 moe_error *err)
 {
     const size_t rows = (size_t)c->n_layers + 1;
-    double(*value)[N_FIGURES] = moe_array_new(rows, sizeof *value, err);
-    double(*square)[N_FIGURES] = moe_array_new(rows, sizeof *square, err);
-    double *weight = moe_array_new((size_t)c->sums.n, sizeof *weight, err);
-    double *scratch =
-        moe_array_new(2 * (size_t)c->p->trace->experts, sizeof *scratch, err);
+    const size_t n_e = (size_t)c->p->trace->experts;
+    const arrays a = {
+        .value = moe_array_new(rows, sizeof *a.value, err),
+        .square = moe_array_new(rows, sizeof *a.square, err),
+        .weight = moe_array_new((size_t)c->sums.n, sizeof *a.weight, err),
+        .truth = moe_array_new(n_e, sizeof *a.truth, err),
+        .predicted = moe_array_new(n_e, sizeof *a.predicted, err)};
     v->layer = moe_array_new((size_t)c->n_layers, sizeof *v->layer, err);
     if (err->status == MOE_OK)
-        figure(c, v, value, square, weight, scratch, err);
-    free(value);
-    free(square);
-    free(weight);
-    free(scratch);
+        fill_rows(c, &a, v, err);
+    free(a.value);
+    free(a.square);
+    free(a.weight);
+    free(a.truth);
+    free(a.predicted);
     return err->status;
 }
 
-void moe_evaluate_price(const moe_evaluate_scene *c, moe_evaluation *v)
+void moe_evaluate_price(const moe_evaluate_pass *c, moe_evaluation *v)
 {
     const moe_evaluate_params *p = c->p;
     moe_gemm_run run[MOE_PREDICT_GEMMS];
