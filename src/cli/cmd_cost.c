@@ -35,31 +35,32 @@ typedef struct {
     entry *entries;
     size_t n_entries, room;
     moe_price *prices; /* [n_rows] */
-} job;
+} lookup;
 
 typedef struct op {
     const char *name;
     const char *columns[MAX_COLUMNS + 1]; /* a leading '?': may be missing */
-    moe_price (*price)(job *j, size_t row, moe_error *err);
+    moe_price (*price)(lookup *j, size_t row, moe_error *err);
 } op;
 
 /* ---- keys ---- */
 
-static const char *text_at(const job *j, size_t row, int column)
+static const char *text_at(const lookup *j, size_t row, int column)
 {
     return j->column[column] >= 0
                ? moe_csv_text(&j->csv, row, j->column[column])
                : NULL;
 }
 
-static void int_at(const job *j, size_t row, int column, int *out,
+static void int_at(const lookup *j, size_t row, int column, int *out,
                    moe_error *err)
 {
     *out = moe_csv_int(&j->csv, row, j->column[column], 1, MAX_SIZE, err);
 }
 
 /* Fields of the first n columns, joined. */
-static void key_of(const job *j, size_t row, int n, char *key, moe_error *err)
+static void key_of(const lookup *j, size_t row, int n, char *key,
+                   moe_error *err)
 {
     size_t len = 0;
     key[0] = '\0';
@@ -78,7 +79,7 @@ static void key_of(const job *j, size_t row, int n, char *key, moe_error *err)
 
 /* The entry of a row's key, new and empty if it is not known yet; NULL with
  * an error. */
-static entry *find_entry(job *j, size_t row, int n_columns, moe_error *err)
+static entry *find_entry(lookup *j, size_t row, int n_columns, moe_error *err)
 {
     char key[MAX_KEY];
     key_of(j, row, n_columns, key, err);
@@ -122,7 +123,7 @@ enum {
     F_TOKENS
 };
 
-static void look_up_ffn(job *j, size_t row, entry *e, moe_error *err)
+static void look_up_ffn(lookup *j, size_t row, entry *e, moe_error *err)
 {
     moe_ffn_key key = {
         .gpu = text_at(j, row, F_GPU),
@@ -146,7 +147,7 @@ static void look_up_ffn(job *j, size_t row, entry *e, moe_error *err)
         moe_csv_blame(&j->csv, row, err);
 }
 
-static moe_price price_ffn(job *j, size_t row, moe_error *err)
+static moe_price price_ffn(lookup *j, size_t row, moe_error *err)
 {
     entry *e = find_entry(j, row, F_TOKENS, err);
     const double tokens =
@@ -159,7 +160,7 @@ static moe_price price_ffn(job *j, size_t row, moe_error *err)
 
 enum { L_GPU, L_NCCL, L_OP, L_GPUS, L_BYTES };
 
-static moe_price price_link(job *j, size_t row, moe_error *err)
+static moe_price price_link(lookup *j, size_t row, moe_error *err)
 {
     int gpus = 0;
     entry *e = find_entry(j, row, L_GPUS, err);
@@ -184,7 +185,7 @@ static moe_price price_link(job *j, size_t row, moe_error *err)
 enum { D_GPU, D_STACK, D_SIZES };
 
 /* The sizes that follow gpu and stack. */
-static entry *look_up_dense(job *j, size_t row, int n, double *size,
+static entry *look_up_dense(lookup *j, size_t row, int n, double *size,
                             moe_error *err)
 {
     entry *e = find_entry(j, row, D_SIZES, err);
@@ -200,7 +201,7 @@ static entry *look_up_dense(job *j, size_t row, int n, double *size,
     return e;
 }
 
-static moe_price price_attention(job *j, size_t row, moe_error *err)
+static moe_price price_attention(lookup *j, size_t row, moe_error *err)
 {
     double size[5];
     const entry *e = look_up_dense(j, row, 5, size, err);
@@ -215,7 +216,7 @@ static moe_price price_attention(job *j, size_t row, moe_error *err)
     return moe_silicon_attention(e->dense, &shape, NULL);
 }
 
-static moe_price price_gemm(job *j, size_t row, moe_error *err)
+static moe_price price_gemm(lookup *j, size_t row, moe_error *err)
 {
     double size[3];
     const entry *e = look_up_dense(j, row, 3, size, err);
@@ -285,7 +286,7 @@ static const moe_args args = {
     .rows = rows,
 };
 
-static void find_columns(job *j, const op *which, moe_error *err)
+static void find_columns(lookup *j, const op *which, moe_error *err)
 {
     for (int c = 0; c < MAX_COLUMNS && which->columns[c] != NULL; c++) {
         const char *name = which->columns[c];
@@ -300,7 +301,7 @@ static bool reserved(const char *column)
            strcmp(column, "relative_error") == 0;
 }
 
-static void write_rows(const job *j, FILE *out)
+static void write_rows(const lookup *j, FILE *out)
 {
     const moe_csv *csv = &j->csv;
     for (size_t c = 0; c < csv->n_columns; c++)
@@ -316,7 +317,7 @@ static void write_rows(const job *j, FILE *out)
     }
 }
 
-static void write_output(const job *j, const settings *s, moe_error *err)
+static void write_output(const lookup *j, const settings *s, moe_error *err)
 {
     moe_replace to;
     FILE *out = moe_replace_open(&to, s->output, s->force, err);
@@ -326,7 +327,7 @@ static void write_output(const job *j, const settings *s, moe_error *err)
     moe_replace_close(&to, out, err);
 }
 
-static void price(job *j, const settings *s, moe_error *err)
+static void price(lookup *j, const settings *s, moe_error *err)
 {
     j->op = s->op->name;
     if (moe_csv_read(s->csv, &j->csv, err) == MOE_OK)
@@ -341,7 +342,7 @@ static void price(job *j, const settings *s, moe_error *err)
         write_output(j, s, err);
 }
 
-static void release(job *j)
+static void release(lookup *j)
 {
     for (size_t i = 0; i < j->n_entries; i++) {
         free(j->entries[i].key);
@@ -359,7 +360,7 @@ int moe_cmd_cost(int argc, char **argv)
 {
     moe_error err = {0};
     settings s = {0};
-    job j = {0};
+    lookup j = {0};
     if (moe_args_parse(&args, argc, argv, &s, &err))
         price(&j, &s, &err);
     release(&j);

@@ -77,7 +77,7 @@ static void check_sizes(const moe_plan_settings *s, const moe_loads *l,
 }
 
 /* Time is that of pairs; shares of a load have none. */
-static void check_pairs(const moe_plan_work *w, const char *path,
+static void check_pairs(const moe_plan_offline *w, const char *path,
                         moe_error *err)
 {
     double sum = 0;
@@ -90,7 +90,7 @@ static void check_pairs(const moe_plan_work *w, const char *path,
                  path, sum);
 }
 
-static void read_profiles(moe_plan_work *w, const moe_plan_settings *s,
+static void read_profiles(moe_plan_offline *w, const moe_plan_settings *s,
                           moe_error *err)
 {
     if (s->model != NULL)
@@ -122,7 +122,7 @@ static void set_option(const moe_planner *planner, const char *key,
         moe_opt_parse(row, value, params, err);
 }
 
-static void set_options(moe_plan_work *w, const moe_plan_settings *s,
+static void set_options(moe_plan_offline *w, const moe_plan_settings *s,
                         moe_error *err)
 {
     char text[64];
@@ -146,7 +146,7 @@ static void set_options(moe_plan_work *w, const moe_plan_settings *s,
     }
 }
 
-static void read_previous(moe_plan_work *w, const moe_plan_settings *s,
+static void read_previous(moe_plan_offline *w, const moe_plan_settings *s,
                           moe_error *err)
 {
     if (moe_plan_init(&w->previous, w->loads.layers, w->loads.experts, s->gpus,
@@ -158,7 +158,7 @@ static void read_previous(moe_plan_work *w, const moe_plan_settings *s,
         moe_plan_set_home(&w->previous, &w->env.layout);
 }
 
-static void read_all(moe_plan_work *w, const moe_plan_settings *s,
+static void read_all(moe_plan_offline *w, const moe_plan_settings *s,
                      moe_error *err)
 {
     int slots = 0;
@@ -186,7 +186,8 @@ static void read_all(moe_plan_work *w, const moe_plan_settings *s,
 
 /* ---- the command ---- */
 
-static void study(moe_plan_work *w, const moe_plan_settings *s, moe_error *err)
+static void study(moe_plan_offline *w, const moe_plan_settings *s,
+                  moe_error *err)
 {
     const moe_study_params params = {.planner = s->planner,
                                      .params = w->params,
@@ -208,7 +209,7 @@ int moe_cmd_plan(int argc, char **argv)
 {
     moe_error err = {0};
     moe_plan_settings s = {.loads = NULL};
-    moe_plan_work w = {.params = NULL};
+    moe_plan_offline w = {.params = NULL};
     if (moe_args_parse(&args, argc, argv, &s, &err))
         read_all(&w, &s, &err);
     if (w.previous.expert != NULL && err.status == MOE_OK)

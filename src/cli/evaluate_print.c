@@ -10,15 +10,15 @@
 #include "moegps/replace.h"
 #include "moegps/table.h"
 
-/* One figure of a row, as CSV and JSON name it. */
+/* One number of a row, as CSV and JSON name it. */
 typedef struct {
     const char *name;
     size_t offset; /* of a moe_estimate, or of a double */
     bool plain;    /* a double: has no interval */
-} figure;
+} metric;
 
 #define ROW(member) offsetof(moe_evaluation_row, member)
-static const figure figures[] = {{"skewness", ROW(skewness), true},
+static const metric metrics[] = {{"skewness", ROW(skewness), true},
                                  {"error", ROW(error), false},
                                  {"error_floor", ROW(error_floor), true},
                                  {"batch_error", ROW(batch_error), false},
@@ -26,7 +26,7 @@ static const figure figures[] = {{"skewness", ROW(skewness), true},
                                  {"top1", ROW(top1), false},
                                  {"recall", ROW(recall), false}};
 
-static moe_estimate figure_of(const moe_evaluation_row *row, const figure *f)
+static moe_estimate value_of(const moe_evaluation_row *row, const metric *f)
 {
     moe_estimate x = {NAN, NAN, NAN};
     memcpy(&x, (const char *)row + f->offset,
@@ -195,10 +195,10 @@ static size_t csv_columns(moe_column *column, char (*name)[64])
     size_t n = 0;
     column[n++] = (moe_column){"predictor", NULL, MOE_LEFT};
     column[n++] = (moe_column){"layer", NULL, MOE_LEFT};
-    for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++) {
-        column[n++] = (moe_column){figures[f].name, NULL, MOE_RIGHT};
-        for (int side = 0; side < 2 && !figures[f].plain; side++, n++) {
-            snprintf(name[n], sizeof name[n], "%s_ci_%s", figures[f].name,
+    for (size_t f = 0; f < MOE_ARRAY_LEN(metrics); f++) {
+        column[n++] = (moe_column){metrics[f].name, NULL, MOE_RIGHT};
+        for (int side = 0; side < 2 && !metrics[f].plain; side++, n++) {
+            snprintf(name[n], sizeof name[n], "%s_ci_%s", metrics[f].name,
                      side == 0 ? "low" : "high");
             column[n] = (moe_column){name[n], NULL, MOE_RIGHT};
         }
@@ -218,10 +218,10 @@ static void csv_row(moe_table *t, const moe_evaluate_report *r,
         moe_table_cell(t, "%s", "");
     else
         moe_table_cell(t, "%d", layer_number(r, v, l));
-    for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++) {
-        const moe_estimate x = figure_of(row, &figures[f]);
+    for (size_t f = 0; f < MOE_ARRAY_LEN(metrics); f++) {
+        const moe_estimate x = value_of(row, &metrics[f]);
         moe_table_number(t, x.value, CSV_DIGITS);
-        if (figures[f].plain)
+        if (metrics[f].plain)
             continue;
         moe_table_number(t, x.ci_low, CSV_DIGITS);
         moe_table_number(t, x.ci_high, CSV_DIGITS);
@@ -256,15 +256,15 @@ moe_status moe_evaluate_write_csv(const moe_evaluate_report *r,
 static json_t *row_json(const moe_evaluation_row *row, moe_error *err)
 {
     json_t *o = json_object();
-    for (size_t f = 0; f < MOE_ARRAY_LEN(figures); f++) {
-        const moe_estimate x = figure_of(row, &figures[f]);
-        json_t *value = figures[f].plain
+    for (size_t f = 0; f < MOE_ARRAY_LEN(metrics); f++) {
+        const moe_estimate x = value_of(row, &metrics[f]);
+        json_t *value = metrics[f].plain
                             ? moe_json_number(x.value)
                             : json_pack("{s:o, s:o, s:o}", "value",
                                         moe_json_number(x.value), "ci_low",
                                         moe_json_number(x.ci_low), "ci_high",
                                         moe_json_number(x.ci_high));
-        moe_json_put(o, figures[f].name, value, err);
+        moe_json_put(o, metrics[f].name, value, err);
     }
     return o;
 }

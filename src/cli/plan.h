@@ -18,7 +18,7 @@ typedef struct moe_plan_settings {
 } moe_plan_settings;
 
 /** What was read, and what the planner made of it. */
-typedef struct moe_plan_work {
+typedef struct moe_plan_offline {
     moe_loads loads;
     moe_planner_env env;
     void *params;      /* of the planner; owned */
@@ -28,11 +28,11 @@ typedef struct moe_plan_work {
     void *cost_state;  /* owned */
     moe_plan previous; /* in force before the first step */
     moe_study study;
-} moe_plan_work;
+} moe_plan_offline;
 
 /** Show it as tables for people, or as the plan's JSON with the scores. */
-void moe_plan_print(const moe_plan_work *w, const moe_plan_settings *s);
-moe_status moe_plan_write_json(const moe_plan_work *w,
+void moe_plan_print(const moe_plan_offline *w, const moe_plan_settings *s);
+moe_status moe_plan_write_json(const moe_plan_offline *w,
                                const moe_plan_settings *s, moe_error *err);
 
 #endif

@@ -18,7 +18,7 @@ static const char *const conventions[MOE_N_BALANCES] = {
     [MOE_BALANCE_EXCESS] = "max/mean - 1, averaged"};
 
 /* The last step has no next one. */
-static int n_scores_of(const moe_plan_work *w)
+static int n_scores_of(const moe_plan_offline *w)
 {
     return w->loads.steps > 1 ? MOE_STUDY_SCORES : MOE_STUDY_NEXT;
 }
@@ -29,14 +29,14 @@ static double balancedness(const moe_tally *tally)
 }
 
 /* Of the slots that changed; NaN: unknown. */
-static double bytes_of(const moe_plan_work *w, const moe_plan_settings *s)
+static double bytes_of(const moe_plan_offline *w, const moe_plan_settings *s)
 {
     return s->model != NULL
                ? (double)w->study.changed * moe_model_expert_bytes(&w->model)
                : NAN;
 }
 
-static int doubles_of(const moe_plan_work *w)
+static int doubles_of(const moe_plan_offline *w)
 {
     int n = 0;
     for (int l = 0; l < w->loads.layers; l++)
@@ -52,7 +52,7 @@ static int used_slots(const moe_plan_layer *layer)
     return n;
 }
 
-static void print_layers(const moe_plan_work *w, int n_scores)
+static void print_layers(const moe_plan_offline *w, int n_scores)
 {
     static const moe_column columns[] = {
         {"layer", NULL, MOE_RIGHT},       {"slots used", NULL, MOE_RIGHT},
@@ -73,7 +73,7 @@ static void print_layers(const moe_plan_work *w, int n_scores)
     moe_table_free(table);
 }
 
-static void print_conventions(const moe_plan_work *w, int n_scores)
+static void print_conventions(const moe_plan_offline *w, int n_scores)
 {
     static const moe_column columns[] = {
         {"all layers", NULL, MOE_LEFT},   {"bound", NULL, MOE_RIGHT},
@@ -95,7 +95,7 @@ static void print_conventions(const moe_plan_work *w, int n_scores)
     moe_table_free(table);
 }
 
-static void print_facts(const moe_plan_work *w, const moe_plan_settings *s)
+static void print_facts(const moe_plan_offline *w, const moe_plan_settings *s)
 {
     const moe_study *study = &w->study;
     const double slots =
@@ -122,7 +122,7 @@ static void print_facts(const moe_plan_work *w, const moe_plan_settings *s)
            text[0], text[1], text[2], study->time.n);
 }
 
-void moe_plan_print(const moe_plan_work *w, const moe_plan_settings *s)
+void moe_plan_print(const moe_plan_offline *w, const moe_plan_settings *s)
 {
     const int n_scores = n_scores_of(w);
     printf("%s: %zu step%s, %d layers, %d experts, %d slots on %d GPUs of %d "
@@ -156,7 +156,7 @@ static json_t *scores_json(const moe_tally *of_layer, int layers,
     return o;
 }
 
-moe_status moe_plan_write_json(const moe_plan_work *w,
+moe_status moe_plan_write_json(const moe_plan_offline *w,
                                const moe_plan_settings *s, moe_error *err)
 {
     const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(12);

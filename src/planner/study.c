@@ -70,9 +70,9 @@ typedef struct {
     moe_regret *regret;
     moe_move *moves; /* [layers * gpus * slots] */
     double *time_s;  /* [steps * repeats] */
-} work;
+} study_run;
 
-static const double *load_of(const work *w, size_t step, int layer)
+static const double *load_of(const study_run *w, size_t step, int layer)
 {
     return w->p->load + (step * (size_t)w->p->layers + (size_t)layer) *
                             (size_t)w->p->env->experts;
@@ -85,7 +85,7 @@ static double cpu_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void plan_layer(work *w, size_t step, int l, moe_error *err)
+static void plan_layer(study_run *w, size_t step, int l, moe_error *err)
 {
     moe_plan_layer current = moe_plan_at(&w->out->plan, l);
     moe_plan_layer next = moe_plan_at(&w->next, l);
@@ -103,7 +103,7 @@ static bool is_double(const int16_t *expert, int slots, size_t slot)
     return false;
 }
 
-static void note_raw(work *w, int l)
+static void note_raw(study_run *w, int l)
 {
     const moe_plan_layer next = moe_plan_at(&w->next, l);
     const size_t n = (size_t)next.gpus * (size_t)next.slots;
@@ -116,7 +116,7 @@ static void note_raw(work *w, int l)
         w->out->doubles[l] += is_double(raw, next.slots, k);
 }
 
-static void plan_step(work *w, size_t step, moe_error *err)
+static void plan_step(study_run *w, size_t step, moe_error *err)
 {
     const size_t repeats = (size_t)w->p->repeats;
     for (size_t i = 0; i < repeats && err->status == MOE_OK; i++) {
@@ -134,7 +134,7 @@ static void plan_step(work *w, size_t step, moe_error *err)
 
 /* ---- scoring ---- */
 
-static double mean_of(const work *w, const double *load)
+static double mean_of(const study_run *w, const double *load)
 {
     double mean = 0;
     for (int e = 0; e < w->p->env->experts; e++)
@@ -142,7 +142,7 @@ static double mean_of(const work *w, const double *load)
     return mean;
 }
 
-static void score_layer(work *w, size_t step, int l)
+static void score_layer(study_run *w, size_t step, int l)
 {
     const moe_plan_layer plan = moe_plan_at(&w->next, l);
     const double *load = load_of(w, step, l);
@@ -163,7 +163,7 @@ static void score_layer(work *w, size_t step, int l)
 
 /* ---- the study ---- */
 
-static void set_up(work *w, moe_error *err)
+static void set_up(study_run *w, moe_error *err)
 {
     const moe_plan *like = w->p->previous;
     const size_t layers = (size_t)like->layers;
@@ -187,13 +187,13 @@ static void set_up(work *w, moe_error *err)
         w->regret = moe_regret_new(w->p->env, err);
 }
 
-static size_t changes(work *w, const moe_plan *from, const moe_plan *to)
+static size_t changes(study_run *w, const moe_plan *from, const moe_plan *to)
 {
     return moe_plan_moves(from, to, 0, w->p->layers, &w->p->env->layout,
                           w->moves);
 }
 
-static void run_steps(work *w, moe_error *err)
+static void run_steps(study_run *w, moe_error *err)
 {
     moe_study *s = w->out;
     moe_plan_copy(&s->plan, w->p->previous);
@@ -215,7 +215,7 @@ moe_status moe_study_run(moe_study *study, const moe_study_params *params,
                          moe_error *err)
 {
     moe_error local = {0};
-    work w = {.p = params, .out = study};
+    study_run w = {.p = params, .out = study};
     *study = (moe_study){.changed = 0};
     set_up(&w, &local);
     if (local.status == MOE_OK)

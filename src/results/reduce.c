@@ -252,11 +252,11 @@ static void read_phases(moe_reader *rd)
     free(a.x);
 }
 
-/* Reduce an iteration to one sample: the mean over layers of a figure. */
+/* Reduce an iteration to one sample: the mean over layers. */
 typedef struct layer_mean {
     double *x;     /* [strategy][iteration] */
     size_t n, row; /* values used, and values present, per layer */
-    double (*figure)(const double *x, size_t n);
+    double (*reduce)(const double *x, size_t n);
 } layer_mean;
 
 static void visit_layers(const moe_reader *rd, int s, int i, const double *x,
@@ -267,7 +267,7 @@ static void visit_layers(const moe_reader *rd, int s, int i, const double *x,
     double sum = 0;
     int kept = 0;
     for (int l = 0; l < d->layers; l++) {
-        double y = to->figure(x + (size_t)l * to->row, to->n);
+        double y = to->reduce(x + (size_t)l * to->row, to->n);
         kept += !isnan(y);
         sum += isnan(y) ? 0 : y;
     }
@@ -510,12 +510,12 @@ static void read_loads(moe_reader *rd)
     const moe_ledger_dims *d = &v->dims;
     size_t gpus = (size_t)d->gpus, ranks = (size_t)d->ranks;
     size_t experts = (size_t)d->experts, layers = (size_t)d->layers;
-    const layer_mean one = {.n = 1, .row = 1, .figure = only};
+    const layer_mean one = {.n = 1, .row = 1, .reduce = only};
     read_figure(rd, MOE_FIELD_RANK_PAIRS,
-                (layer_mean){.n = gpus, .row = ranks, .figure = peak},
+                (layer_mean){.n = gpus, .row = ranks, .reduce = peak},
                 offsetof(moe_strategy_view, imbalance));
     read_figure(rd, MOE_FIELD_TRUE_PAIRS,
-                (layer_mean){.n = experts, .row = experts, .figure = peak},
+                (layer_mean){.n = experts, .row = experts, .reduce = peak},
                 offsetof(moe_strategy_view, skewness));
     read_figure(rd, MOE_FIELD_ERROR, one, offsetof(moe_strategy_view, error));
     read_figure(rd, MOE_FIELD_TOP1, one, offsetof(moe_strategy_view, top1));

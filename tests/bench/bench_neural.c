@@ -114,12 +114,13 @@ typedef struct {
     void *state;
     uint16_t *out;
     int layers;
-} seer;
+} predicting;
 
-static seer make_seer(const char *name, const moe_predictor_env *env)
+static predicting make_predictor(const char *name, const moe_predictor_env *env)
 {
     moe_error err = {0};
-    seer s = {.predictor = moe_predictor_find(name), .layers = env->n_layers};
+    predicting s = {.predictor = moe_predictor_find(name),
+                    .layers = env->n_layers};
     s.out =
         bench_array(env->max_own * (size_t)env->trace->top_k, sizeof *s.out);
     s.state = moe_predictor_new(s.predictor, env, NULL, &err);
@@ -127,13 +128,13 @@ static seer make_seer(const char *name, const moe_predictor_env *env)
     return s;
 }
 
-static void free_seer(seer *s)
+static void free_predictor(predicting *s)
 {
     moe_predictor_free(s->predictor, s->state);
     free(s->out);
 }
 
-static double time_seer(seer *s, const moe_batch *batch, int times)
+static double time_predictor(predicting *s, const moe_batch *batch, int times)
 {
     const double start = bench_cpu();
     for (int t = 0; t < times; t++)
@@ -149,14 +150,14 @@ static void compare_ffn(const moe_predictor_env *env, const moe_batch *batch)
     static bench_series own, bare[2];
     const double tokens = (double)batch->own * TIMES;
     product p[2][3];
-    seer s = make_seer("ffn", env);
+    predicting s = make_predictor("ffn", env);
     for (int b = 0; b < 2; b++) {
         p[b][0] = make_product(rows[b], MOE_NEURAL_WIDTH, 128);
         p[b][1] = make_product(rows[b], 128, MOE_NEURAL_WIDTH);
         p[b][2] = make_product(rows[b], MOE_NEURAL_WIDTH, width);
     }
     for (int i = -1; i < SAMPLES; i++) {
-        const double t = time_seer(&s, batch, TIMES);
+        const double t = time_predictor(&s, batch, TIMES);
         double u[2];
         for (int b = 0; b < 2; b++)
             u[b] = time_products(p[b], 3,
@@ -180,7 +181,7 @@ static void compare_ffn(const moe_predictor_env *env, const moe_batch *batch)
         for (int i = 0; i < 3; i++)
             free_product(&p[b][i]);
     }
-    free_seer(&s);
+    free_predictor(&s);
 }
 
 /* The LSTM primitive alone, on as many chunks as the batch needs. */
@@ -198,10 +199,10 @@ static void compare_lstm(const moe_predictor_env *env, const moe_batch *batch)
     must(moe_recur_lstm_load(&t.lstm, &lib, value[MOE_TRUNK_INPUT],
                              value[MOE_TRUNK_STATE]),
          &err);
-    seer s = make_seer("lstm", env);
+    predicting s = make_predictor("lstm", env);
     const int chunks = SEQS * (int)(recur_chunk_of(LEN - 1) + 1);
     for (int i = -1; i < SAMPLES; i++) {
-        const double used = time_seer(&s, batch, 1);
+        const double used = time_predictor(&s, batch, 1);
         const double start = bench_cpu();
         for (int c = 0; c < chunks / GROUP; c++)
             must(moe_recur_lstm_forward(&t.lstm, &lib, t.x,
@@ -216,7 +217,7 @@ static void compare_lstm(const moe_predictor_env *env, const moe_batch *batch)
     bench_print("its recurrence alone", &bare, batch->own * 1e-6, "M tokens/s");
     printf("  ratio to the recurrence %36.3f\n", bench_ratio(&own, &bare));
     moe_recur_trunk_fini(&t);
-    free_seer(&s);
+    free_predictor(&s);
 }
 
 /* A batch in which sequences begin at their beginning. */
