@@ -266,13 +266,25 @@ void moe_h5_dims(hid_t where, const char *name, int rank, hsize_t *dims,
     moe_h5_close(dataset);
 }
 
-/* Elements of a dataset; 0 with an error. */
-static size_t n_elements(hid_t dataset)
+/* Elements of a dataset; 0 with an error. What would take much memory must be
+ * in the file: a few bytes can claim any extent. Deflate makes at most 1032
+ * bytes of one (zlib's technical details). */
+static size_t n_elements(hid_t dataset, const char *name, size_t element_bytes,
+                         moe_error *err)
 {
+    const double much = 64 << 20, most_ratio = 1100;
     hid_t space = H5Dget_space(dataset);
-    hssize_t n = H5Sget_simple_extent_npoints(space);
+    const hssize_t n = H5Sget_simple_extent_npoints(space);
+    const double stored = (double)H5Dget_storage_size(dataset);
+    const double bytes = (double)n * (double)element_bytes;
     moe_h5_close(space);
-    return n > 0 ? (size_t)n : 0;
+    if (n > 0 && (bytes <= much || bytes <= most_ratio * stored))
+        return (size_t)n;
+    if (n > 0)
+        moe_fail(err, MOE_FORMAT,
+                 "dataset '%s' says %lld elements, and %.0f bytes are stored",
+                 name, (long long)n, stored);
+    return 0;
 }
 
 void *moe_h5_read(hid_t where, const char *name, hid_t mem_type,
@@ -282,7 +294,7 @@ void *moe_h5_read(hid_t where, const char *name, hid_t mem_type,
     if (dataset < 0)
         return NULL;
     void *data = NULL;
-    size_t found = n_elements(dataset);
+    size_t found = n_elements(dataset, name, mem_size, err);
     hid_t type = H5Dget_type(dataset);
     if (H5Tget_class(type) == H5T_STRING)
         moe_fail(err, MOE_FORMAT, "dataset '%s' holds text, not numbers", name);
@@ -329,10 +341,10 @@ char **moe_h5_read_strings(hid_t where, const char *name, size_t *n_out,
     if (dataset < 0)
         return NULL;
     hid_t type = H5Dget_type(dataset);
-    size_t n = n_elements(dataset);
+    const size_t n = n_elements(dataset, name, sizeof(char *), err);
     char **raw = moe_array_new(n, sizeof *raw, err);
     char **out = moe_array_new(n, sizeof *out, err);
-    bool ok = raw != NULL && out != NULL;
+    bool ok = raw != NULL && out != NULL && !moe_h5_failed(err);
     if (ok &&
         (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) <= 0)) {
         moe_fail(err, MOE_FORMAT, "dataset '%s' does not hold text", name);

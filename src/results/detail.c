@@ -254,7 +254,7 @@ static void read_traffic(moe_reader *rd, moe_detail *to)
     moe_h5_close(dataset);
     if (moe_reader_failed(rd))
         return;
-    moe_reader_mark(MOE_ELEMENT_I64, to->traffic, g * g);
+    moe_reader_mark(rd, MOE_FIELD_DISPATCH_BYTES, to->traffic, g * g);
     for (size_t j = 0; j < g * g; j++)
         to->traffic[j] /= measured > 0 ? (double)measured * d->layers : NAN;
 }

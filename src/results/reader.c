@@ -54,11 +54,14 @@ hid_t moe_reader_open(moe_reader *rd, moe_field_id id, hsize_t *dims)
     return moe_h5_open_dataset(rd->file, path, rd->err);
 }
 
-void moe_reader_mark(moe_element element, double *x, size_t n)
+void moe_reader_mark(moe_reader *rd, moe_field_id id, double *x, size_t n)
 {
-    for (size_t j = 0; j < n && element != MOE_ELEMENT_F64; j++)
+    const moe_field *field = &moe_fields[id];
+    for (size_t j = 0; j < n && field->element != MOE_ELEMENT_F64; j++)
         if (x[j] < 0)
             x[j] = NAN;
+    if (field->element == MOE_ELEMENT_F64)
+        moe_numbers_check(field->name, x, n, 0, rd->err);
 }
 
 /* A field while it is visited. */
@@ -95,7 +98,9 @@ static void visit_strategy(moe_reader *rd, const pass *p, size_t s)
         moe_h5_read_block(p->dataset, &block, H5T_NATIVE_DOUBLE, x, rd->err);
         if (moe_reader_failed(rd))
             return;
-        moe_reader_mark(field->element, x, n * inner);
+        moe_reader_mark(rd, p->id, x, n * inner);
+        if (moe_reader_failed(rd))
+            return;
         for (size_t j = 0; j < n; j++)
             p->visit(rd, (int)s, (int)(i + j), x + j * inner, p->arg);
     }

@@ -51,8 +51,27 @@ void moe_reader_one(moe_reader *rd, moe_field_id id, int s, moe_visit visit,
 /** @return whether the field's first dimension is strategy. */
 bool moe_reader_by_strategy(moe_field_id id);
 
-/** Missing integers are the fill value -1: make them NaN. */
-void moe_reader_mark(moe_element element, double *x, size_t n);
+/** Make missing integers, the fill value -1, NaN; refuse numbers that no run
+ *  has. */
+void moe_reader_mark(moe_reader *rd, moe_field_id id, double *x, size_t n);
+
+/** @return a size as an int; -1, which no size is, for what is none. */
+static inline int moe_size_of(int64_t n)
+{
+    return n < 0 || n > INT32_MAX ? -1 : (int)n;
+}
+
+/** Refuse sizes that no run has, before anything is made of them: MOE_FORMAT,
+ *  naming what is possible. */
+void moe_sizes_check(const moe_view *view, moe_error *err);
+
+/** Refuse numbers below `min` and those too large to be measured, infinity
+ *  with them: MOE_FORMAT. NaN is what was not measured. */
+void moe_numbers_check(const char *name, const double *x, size_t n, double min,
+                       moe_error *err);
+
+/** Refuse a layer's time that is no time; NaN is one that was not measured. */
+void moe_layer_time_check(double time_s, int clock, moe_error *err);
 
 /** Reduce fields to the view's samples and summaries; its sizes and names are there already. */
 void moe_reader_reduce(moe_reader *rd);

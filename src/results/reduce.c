@@ -66,6 +66,7 @@ static void visit_layer_time(const moe_reader *rd, int s, int i,
     for (int l = 0; l < rd->view->dims.layers; l++)
         sum += x[l];
     samples[*(const int *)arg][i] = sum / rd->view->dims.layers;
+    moe_layer_time_check(sum, *(const int *)arg, rd->err);
 }
 
 static bool measured(const moe_reader *rd, int s, int i)
@@ -445,7 +446,7 @@ static void read_traffic(moe_reader *rd, moe_field_id id, size_t offset,
         moe_h5_read_block(dataset, &block, H5T_NATIVE_DOUBLE, x, rd->err);
         if (moe_reader_failed(rd))
             break;
-        moe_reader_mark(MOE_ELEMENT_I64, x, g * g);
+        moe_reader_mark(rd, id, x, g * g);
         for (size_t j = 0; j < g * g; j++)
             all += x[j];
         for (size_t j = 0; j < g; j++)

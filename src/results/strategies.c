@@ -96,9 +96,11 @@ static void read_texts(hid_t group, const column *c, moe_view *view,
                        moe_error *err)
 {
     size_t n = 0;
-    char **all = moe_h5_read_strings(group, c->name, &n, err);
-    if (all != NULL && n != (size_t)view->dims.strategies)
+    hsize_t there = 0;
+    moe_h5_dims(group, c->name, 1, &there, err);
+    if (err->status == MOE_OK && there != (hsize_t)view->dims.strategies)
         moe_fail(err, MOE_FORMAT, "dataset '%s' does not fit", c->name);
+    char **all = moe_h5_read_strings(group, c->name, &n, err);
     for (size_t s = 0; err->status == MOE_OK && s < n; s++)
         snprintf((char *)&view->strategy[s].facts + c->offset, c->size, "%s",
                  all[s]);

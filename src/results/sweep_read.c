@@ -7,8 +7,11 @@
 #include "internal.h"
 #include "moegps/mem.h"
 #include "moegps/sweep.h"
+#include "reader.h"
 #include "strategies.h"
 #include "sweep_fields.h"
+
+static const double MANY = 1e30; /* -MANY: as low as numbers get */
 
 typedef struct {
     hid_t file, group;
@@ -32,24 +35,29 @@ static size_t extent(const reader *r, const char *scale)
     return (size_t)n;
 }
 
-static void get_text(const reader *r, const moe_sweep_text *text)
+/* A text of each run; the caller frees them. Sizes are compared first. */
+static char **get_texts(const reader *r, const char *name)
 {
     size_t n = 0;
-    char **all = moe_h5_read_strings(r->group, text->name, &n, r->err);
-    if (!failed(r) && n != r->n)
-        moe_fail(r->err, MOE_FORMAT, "dataset '%s' does not fit", text->name);
-    for (size_t i = 0; !failed(r) && i < n; i++)
+    if (extent(r, name) != r->n)
+        moe_fail(r->err, MOE_FORMAT, "dataset '%s' does not fit", name);
+    return moe_h5_read_strings(r->group, name, &n, r->err);
+}
+
+static void get_text(const reader *r, const moe_sweep_text *text)
+{
+    char **all = get_texts(r, text->name);
+    for (size_t i = 0; all != NULL && i < r->n; i++)
         snprintf((char *)&r->views[i] + text->offset, text->size, "%s", all[i]);
-    moe_h5_free_strings(all, n);
+    moe_h5_free_strings(all, r->n);
 }
 
 static void get_configs(const reader *r)
 {
-    size_t n = 0;
-    char **all = moe_h5_read_strings(r->group, "config", &n, r->err);
-    for (size_t i = 0; !failed(r) && i < n && i < r->n; i++)
+    char **all = get_texts(r, "config");
+    for (size_t i = 0; all != NULL && i < r->n; i++)
         r->views[i].config = moe_strdup(all[i], r->err);
-    moe_h5_free_strings(all, n);
+    moe_h5_free_strings(all, r->n);
 }
 
 static void get_number(const reader *r, const char *name, size_t offset)
@@ -61,11 +69,16 @@ static void get_number(const reader *r, const char *name, size_t offset)
     free(x);
 }
 
-/* Read [runs][inner] doubles; the caller frees them. */
-static double *get_reals(const reader *r, const char *name, size_t inner)
+/* Read [runs][inner] doubles, none below `min`; the caller frees them. */
+static double *get_reals(const reader *r, const char *name, size_t inner,
+                         double min)
 {
-    return moe_h5_read(r->group, name, H5T_NATIVE_DOUBLE, sizeof(double),
-                       r->n * inner, r->err);
+    const size_t n = r->n * inner;
+    double *x =
+        moe_h5_read(r->group, name, H5T_NATIVE_DOUBLE, sizeof *x, n, r->err);
+    if (x != NULL)
+        moe_numbers_check(name, x, n, min, r->err);
+    return x;
 }
 
 static void get_root(const reader *r)
@@ -86,10 +99,10 @@ static void get_root(const reader *r)
 static void get_strategies(const reader *r)
 {
     size_t n = 0;
-    char **names = moe_h5_read_strings(r->group, "strategy", &n, r->err);
-    if (!failed(r) && n > MOE_MAX_STRATEGIES)
+    if (!failed(r) && r->strategies > MOE_MAX_STRATEGIES)
         moe_fail(r->err, MOE_FORMAT, "has %zu strategies, at most %d are read",
-                 n, MOE_MAX_STRATEGIES);
+                 r->strategies, MOE_MAX_STRATEGIES);
+    char **names = moe_h5_read_strings(r->group, "strategy", &n, r->err);
     for (size_t i = 0; i < r->n && !failed(r); i++) {
         moe_view *v = &r->views[i];
         v->dims.strategies = (int)n;
@@ -111,31 +124,46 @@ static void get_runs(const reader *r)
     for (const moe_sweep_number *x = moe_sweep_numbers; x->name != NULL; x++)
         get_number(r, x->name, x->offset);
     get_configs(r);
-    double *tokens = get_reals(r, "tokens", 1);
-    double *shared = get_reals(r, "oversubscribed", 1);
+    double *tokens = get_reals(r, "tokens", 1, 0);
+    double *shared = get_reals(r, "oversubscribed", 1, -1);
     for (size_t i = 0; i < r->n && !failed(r); i++) {
-        r->views[i].tokens = tokens[i];
-        r->views[i].oversubscribed = shared[i] > 0;
-        r->views[i].valid = strcmp(r->views[i].validation, "pass") == 0;
-        if (r->views[i].dims.iterations < 0 ||
-            (size_t)r->views[i].dims.iterations > r->iterations ||
-            r->views[i].period < 1)
-            moe_fail(r->err, MOE_FORMAT, "run %zu has impossible sizes", i);
+        moe_view *v = &r->views[i];
+        v->tokens = tokens[i];
+        v->oversubscribed = shared[i] > 0;
+        v->valid = strcmp(v->validation, "pass") == 0;
+        moe_sizes_check(v, r->err);
+        if ((size_t)v->dims.iterations > r->iterations)
+            moe_fail(r->err, MOE_FORMAT,
+                     "has impossible sizes: %d iterations, of at most %zu",
+                     v->dims.iterations, r->iterations);
+        moe_error_prefix(r->err, "run %zu", i);
     }
     free(shared);
     free(tokens);
+}
+
+/* @return samples of a statistic: not more than there were iterations.
+ * @param rs  number of run and strategy */
+static size_t count_of(const reader *r, size_t rs, double count)
+{
+    if (count >= 0 && count <= r->views[rs / r->strategies].dims.iterations)
+        return (size_t)count;
+    moe_fail(r->err, MOE_FORMAT, "run %zu has statistics of %g samples",
+             rs / r->strategies, count);
+    return 0;
 }
 
 /* A file of a newer version may have metrics that are not known here. */
 static void get_statistics(const reader *r)
 {
     size_t n = 0;
+    extent(r, "metric");
     char **names = moe_h5_read_strings(r->group, "metric", &n, r->err);
     const moe_metric *m;
     for (size_t i = 0; i < MOE_N_STATISTICS && !failed(r); i++) {
         const moe_statistic *f = &moe_statistics[i];
-        double *x = get_reals(r, f->name, r->strategies * n);
-        double *counts = get_reals(r, "n", r->strategies * n);
+        double *x = get_reals(r, f->name, r->strategies * n, -MANY);
+        double *counts = get_reals(r, "n", r->strategies * n, 0);
         for (size_t j = 0; j < n && !failed(r); j++)
             for (size_t k = 0; (m = moe_metric_at(k)) != NULL; k++)
                 for (size_t rs = 0; strcmp(m->name, names[j]) == 0 &&
@@ -143,7 +171,7 @@ static void get_statistics(const reader *r)
                      rs++) {
                     moe_strategy_view *y = &r->views[rs / r->strategies]
                                                 .strategy[rs % r->strategies];
-                    const size_t count = (size_t)counts[rs * n + j];
+                    const size_t count = count_of(r, rs, counts[rs * n + j]);
                     moe_statistic_set(f, m, y, x[rs * n + j]);
                     if (!m->mean_only)
                         memcpy((char *)y + m->offset + offsetof(moe_summary, n),
@@ -155,10 +183,32 @@ static void get_statistics(const reader *r)
     moe_h5_free_strings(names, n);
 }
 
+/* Iterations measured must be those that have times. */
+static void check_samples(const reader *r, size_t i)
+{
+    const moe_view *v = &r->views[i];
+    int measured = 0;
+    for (int k = 0; k < v->dims.iterations && !failed(r); k++) {
+        bool all = true;
+        for (int s = 0; s < v->dims.strategies; s++)
+            for (int c = 0; c < MOE_N_CLOCKS; c++) {
+                const double x = v->strategy[s].layer_time[c][k];
+                moe_layer_time_check(x, c, r->err);
+                all = all && !(c == MOE_CLOCK_WALL && isnan(x));
+            }
+        measured += all;
+    }
+    if (!failed(r) && measured != v->measured)
+        moe_fail(r->err, MOE_FORMAT, "says %d iterations and has times of %d",
+                 v->measured, measured);
+    moe_error_prefix(r->err, "run %zu", i);
+}
+
 static void get_samples(const reader *r)
 {
     const size_t n = r->iterations;
-    double *x = get_reals(r, "layer_time", MOE_N_CLOCKS * r->strategies * n);
+    double *x =
+        get_reals(r, "layer_time", MOE_N_CLOCKS * r->strategies * n, -MANY);
     const double *at = x;
     for (size_t i = 0; i < r->n && !failed(r); i++)
         for (int c = 0; c < MOE_N_CLOCKS; c++)
@@ -169,15 +219,17 @@ static void get_samples(const reader *r)
                     memcpy(to, at, own * sizeof *to);
                 r->views[i].strategy[s].layer_time[c] = to;
             }
+    for (size_t i = 0; i < r->n && !failed(r); i++)
+        check_samples(r, i);
     free(x);
 }
 
 static void get_phases(const reader *r)
 {
     enum { N = MOE_N_CLOCKS * MOE_N_PHASES };
-    double *x = get_reals(r, "phase_time", r->strategies * N);
-    double *hidden = get_reals(r, "hidden", r->strategies);
-    double *wait = get_reals(r, "wait", r->strategies);
+    double *x = get_reals(r, "phase_time", r->strategies * N, 0);
+    double *hidden = get_reals(r, "hidden", r->strategies, -MANY);
+    double *wait = get_reals(r, "wait", r->strategies, 0);
     for (size_t j = 0; j < r->n * r->strategies && !failed(r); j++) {
         moe_strategy_view *y =
             &r->views[j / r->strategies].strategy[j % r->strategies];

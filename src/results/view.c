@@ -74,9 +74,6 @@ static void read_dims(moe_reader *rd)
     if (!moe_reader_failed(rd) && d->strategies > MOE_MAX_STRATEGIES)
         moe_fail(rd->err, MOE_FORMAT, "has %d strategies, at most %d are read",
                  d->strategies, MOE_MAX_STRATEGIES);
-    if (!moe_reader_failed(rd) && d->gpus > d->ranks)
-        moe_fail(rd->err, MOE_FORMAT, "has %d GPUs on %d ranks", d->gpus,
-                 d->ranks);
 }
 
 /* A text that a file may lack. */
@@ -148,7 +145,7 @@ static void read_config(moe_reader *rd)
     if (moe_h5_has(group, scale))
         v->scale = moe_h5_get_real(group, scale, &(moe_error){0});
     if (moe_h5_has(group, top_k))
-        v->top_k = (int)moe_h5_get_int(group, top_k, rd->err);
+        v->top_k = moe_size_of(moe_h5_get_int(group, top_k, rd->err));
     moe_h5_close(group);
 }
 
@@ -156,7 +153,8 @@ static void read_provenance(moe_reader *rd)
 {
     moe_view *v = rd->view;
     hid_t group = moe_h5_open_group(rd->file, "provenance", rd->err);
-    v->nodes = (int)moe_h5_get_int(group, "nodes", rd->err);
+    v->nodes = moe_size_of(moe_h5_get_int(group, "nodes", rd->err));
+    moe_sizes_check(v, rd->err);
     int32_t *shared =
         moe_h5_read(group, "oversubscribed", H5T_NATIVE_INT32, sizeof *shared,
                     (size_t)v->dims.ranks, rd->err);

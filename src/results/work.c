@@ -169,7 +169,7 @@ static void fetch(work_reader *r, moe_field_id id, int s, int i, int l,
         moe_h5_read_block(r->dataset[id], &block, H5T_NATIVE_DOUBLE, x,
                           r->rd.err);
     if (!moe_reader_failed(&r->rd))
-        moe_reader_mark(moe_fields[id].element, x, n);
+        moe_reader_mark(&r->rd, id, x, n);
 }
 
 static double present(double x)
