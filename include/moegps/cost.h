@@ -97,6 +97,9 @@ const moe_cost *moe_cost_find(const char *name);
 /** @return member i, or NULL past the last. */
 const moe_cost *moe_cost_at(size_t i);
 
+/** All names, "A, B, C", cut where the text ends. */
+void moe_cost_names(char *text, size_t size);
+
 /** @return a state, set up; release it with moe_cost_free(). NULL, with the
  *  init hook's error, when it cannot. */
 void *moe_cost_new(const moe_cost *cost, const moe_model *model,

@@ -77,6 +77,9 @@ const moe_ffn *moe_ffn_find(const char *name);
 /** @return member i, or NULL past the last. */
 const moe_ffn *moe_ffn_at(size_t i);
 
+/** All names, "A, B, C", cut where the text ends. */
+void moe_ffn_names(char *text, size_t size);
+
 /** Release a state that was allocated, set up or not. NULL is fine. */
 void moe_ffn_free(const moe_ffn *ffn, void *state);
 

@@ -62,6 +62,9 @@ const moe_planner *moe_planner_find(const char *name);
 /** @return member i, or NULL past the last. */
 const moe_planner *moe_planner_at(size_t i);
 
+/** All names, "A, B, C", cut where the text ends. */
+void moe_planner_names(char *text, size_t size);
+
 /** @return a state, set up; release it with moe_planner_free(). NULL, with the
  *  init hook's error, when it cannot. */
 void *moe_planner_new(const moe_planner *planner, const moe_planner_env *env,

@@ -122,6 +122,9 @@ const moe_predictor *moe_predictor_find(const char *name);
 /** @return member i, or NULL past the last. */
 const moe_predictor *moe_predictor_at(size_t i);
 
+/** All names, "A, B, C", cut where the text ends. */
+void moe_predictor_names(char *text, size_t size);
+
 /** @return a state, set up; release it with moe_predictor_free(). NULL, with the
  *  init hook's error, when it cannot. */
 void *moe_predictor_new(const moe_predictor *predictor,

@@ -6,6 +6,7 @@
  *    MOE_REGISTRY(moe_planner) defines
  *      moe_planner_at(i)        member i, or NULL past the last
  *      moe_planner_find(name)   the member of this name, or NULL
+ *      moe_planner_names(text, size)  all names, "A, B, C"
  *      moe_planner_free(member, state)
  *  and, for families whose init hook (NULL: nothing to do) takes an
  *  environment and parameters,
@@ -21,26 +22,34 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "moegps/text.h"
 
-#define MOE_REGISTRY(family)                                   \
-    const family *family##_at(size_t i)                        \
-    {                                                          \
-        return i < MOE_ARRAY_LEN(members) ? members[i] : NULL; \
-    }                                                          \
-                                                               \
-    const family *family##_find(const char *name)              \
-    {                                                          \
-        for (size_t i = 0; i < MOE_ARRAY_LEN(members); i++)    \
-            if (strcmp(members[i]->name, name) == 0)           \
-                return members[i];                             \
-        return NULL;                                           \
-    }                                                          \
-                                                               \
-    void family##_free(const family *member, void *state)      \
-    {                                                          \
-        if (state != NULL && member->fini != NULL)             \
-            member->fini(state);                               \
-        free(state);                                           \
+#define MOE_REGISTRY(family)                                        \
+    const family *family##_at(size_t i)                             \
+    {                                                               \
+        return i < MOE_ARRAY_LEN(members) ? members[i] : NULL;      \
+    }                                                               \
+                                                                    \
+    const family *family##_find(const char *name)                   \
+    {                                                               \
+        for (size_t i = 0; i < MOE_ARRAY_LEN(members); i++)         \
+            if (strcmp(members[i]->name, name) == 0)                \
+                return members[i];                                  \
+        return NULL;                                                \
+    }                                                               \
+                                                                    \
+    void family##_names(char *text, size_t size)                    \
+    {                                                               \
+        text[0] = '\0';                                             \
+        for (size_t i = 0; i < MOE_ARRAY_LEN(members); i++)         \
+            moe_text_add(text, size, ", ", "%s", members[i]->name); \
+    }                                                               \
+                                                                    \
+    void family##_free(const family *member, void *state)           \
+    {                                                               \
+        if (state != NULL && member->fini != NULL)                  \
+            member->fini(state);                                    \
+        free(state);                                                \
     }
 
 #define MOE_REGISTRY_NEW(family, env_type, params_type)           \

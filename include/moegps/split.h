@@ -55,6 +55,9 @@ const moe_split *moe_split_find(const char *name);
 /** @return member i, or NULL past the last. */
 const moe_split *moe_split_at(size_t i);
 
+/** All names, "A, B, C", cut where the text ends. */
+void moe_split_names(char *text, size_t size);
+
 /** @return a state, set up; release it with moe_split_free(). NULL, with the
  *  init hook's error, when it cannot. */
 void *moe_split_new(const moe_split *split, const moe_split_env *env,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "moegps/text.h"
 
 moe_clock moe_comparison_clock(const moe_view *a, const moe_view *b)
 {
@@ -38,10 +39,9 @@ static size_t count_pairs(const moe_view *a, const moe_view *b)
 static void differ(moe_comparison *c, const char *what, const char *a,
                    const char *b)
 {
-    const size_t len = strlen(c->differs);
     if (strcmp(a, b) != 0)
-        snprintf(c->differs + len, sizeof c->differs - len, "%s%s (%s, %s)",
-                 len > 0 ? ", " : "", what, a, b);
+        moe_text_add(c->differs, sizeof c->differs, ", ", "%s (%s, %s)", what,
+                     a, b);
 }
 
 static void differ_number(moe_comparison *c, const char *what, int a, int b)
@@ -79,13 +79,11 @@ static void differ_settings(moe_comparison *c)
 static void differ_strategies(moe_comparison *c, const char *where,
                               const moe_view *x, const moe_view *y)
 {
-    for (int s = 0; s < x->dims.strategies; s++) {
-        const size_t len = strlen(c->differs);
+    for (int s = 0; s < x->dims.strategies; s++)
         if (moe_view_strategy(y, x->strategy[s].name) < 0)
-            snprintf(c->differs + len, sizeof c->differs - len,
-                     "%sstrategy %s (only in %s)", len > 0 ? ", " : "",
-                     x->strategy[s].name, where);
-    }
+            moe_text_add(c->differs, sizeof c->differs, ", ",
+                         "strategy %s (only in %s)", x->strategy[s].name,
+                         where);
 }
 
 static void describe(moe_comparison *c)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "moegps/text.h"
 
 /* Half a cell where there is one only: of skewness, and of bandwidth as a
  * factor. */
@@ -158,16 +159,12 @@ double moe_map_slice_level(const moe_map_slice *x, int j)
 void moe_map_slice_name(const moe_map_slice *x, char *text, size_t size)
 {
     const moe_map *map = x->map;
-    size_t used = 0;
     text[0] = '\0';
     if (!map->own_links)
         snprintf(text, size, "on %s", map->cluster[x->rest.cluster].name);
-    used = strlen(text);
     if (map->n_batch > 1)
-        snprintf(text + used, size - used, "%sbatch %d", used > 0 ? ", " : "",
-                 map->batch[x->rest.batch]);
-    used = strlen(text);
+        moe_text_add(text, size, ", ", "batch %d", map->batch[x->rest.batch]);
     if (map->n_accuracy > 1)
-        snprintf(text + used, size - used, "%saccuracy %.3g",
-                 used > 0 ? ", " : "", map->accuracy[x->rest.accuracy]);
+        moe_text_add(text, size, ", ", "accuracy %.3g",
+                     map->accuracy[x->rest.accuracy]);
 }

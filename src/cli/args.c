@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "moegps/text.h"
 #include "version.h"
 
 /* Keys of rows begin above the characters of short options. '?' is what -h
@@ -52,11 +53,8 @@ static void write_form(const moe_opt *row, char *form)
     if (!is_switch(row))
         snprintf(form, MAX_FORM, "%s",
                  row->form != NULL ? row->form : by_type[row->type]);
-    for (int i = 0; row->type == MOE_OPT_ENUM && row->choices[i] != NULL; i++) {
-        const size_t len = strlen(form);
-        snprintf(form + len, MAX_FORM - len, "%s%s", i > 0 ? "|" : "",
-                 row->choices[i]);
-    }
+    for (int i = 0; row->type == MOE_OPT_ENUM && row->choices[i] != NULL; i++)
+        moe_text_add(form, MAX_FORM, "|", "%s", row->choices[i]);
 }
 
 static void add_rows(session *s, const moe_opt *rows)
@@ -127,17 +125,14 @@ static char *describe(const moe_opt *row)
 /* What must follow the command's name, and its arguments. */
 static void describe_usage(const session *s, char *text, size_t size)
 {
-    size_t len = 0;
     text[0] = '\0';
-    for (int i = 0; i < s->n_rows && len < size; i++)
+    for (int i = 0; i < s->n_rows; i++)
         if (s->row[i]->initial == NULL)
-            len += (size_t)snprintf(text + len, size - len, "%s%s=%s",
-                                    len > 0 ? " " : "", s->name[i], s->form[i]);
+            moe_text_add(text, size, " ", "%s=%s", s->name[i], s->form[i]);
     const moe_opt *a = s->args->arguments;
-    for (; a != NULL && a->key != NULL && len < size; a++)
-        len += (size_t)snprintf(text + len, size - len, "%s%s%s",
-                                len > 0 ? " " : "", a->key,
-                                a->type == MOE_OPT_STRINGS ? "..." : "");
+    for (; a != NULL && a->key != NULL; a++)
+        moe_text_add(text, size, " ", "%s%s", a->key,
+                     a->type == MOE_OPT_STRINGS ? "..." : "");
 }
 
 /* argp would explain that a value goes with the letter, too. */
@@ -181,14 +176,9 @@ static void tell(session *s, int key, struct argp_state *state)
 
 static void list_names(const char *const *names, int n, char *text, size_t size)
 {
-    size_t len = 0;
     text[0] = '\0';
-    for (int i = 0; i < n && len < size; i++)
-        len += (size_t)snprintf(text + len, size - len, "%s%s",
-                                i == 0       ? ""
-                                : i == n - 1 ? " and "
-                                             : ", ",
-                                names[i]);
+    for (int i = 0; i < n; i++)
+        moe_text_add(text, size, i == n - 1 ? " and " : ", ", "%s", names[i]);
 }
 
 static void refuse_argument(session *s, const char *word)

@@ -11,6 +11,7 @@
 #include "moegps/mem.h"
 #include "moegps/replace.h"
 #include "moegps/silicon.h"
+#include "moegps/text.h"
 
 enum { MAX_COLUMNS = 11, MAX_SIZE = 1 << 20, MAX_KEY = 512 };
 
@@ -250,13 +251,12 @@ typedef struct {
 static moe_status parse_op(const char *name, void *at, moe_error *err)
 {
     char known[128] = "";
-    for (size_t i = 0, len = 0; i < MOE_ARRAY_LEN(ops); i++) {
+    for (size_t i = 0; i < MOE_ARRAY_LEN(ops); i++) {
         if (strcmp(ops[i].name, name) == 0) {
             *(const op **)at = &ops[i];
             return MOE_OK;
         }
-        len += (size_t)snprintf(known + len, sizeof known - len, "%s%s",
-                                i > 0 ? ", " : "", ops[i].name);
+        moe_text_add(known, sizeof known, ", ", "%s", ops[i].name);
     }
     return moe_fail(err, MOE_USAGE, "'%s' is not one of %s", name, known);
 }

@@ -54,10 +54,8 @@ static const moe_args args = {
 
 static moe_status unknown(const char *name, moe_error *err)
 {
-    char known[512] = "";
-    for (size_t i = 0, at = 0; moe_predictor_at(i) != NULL; i++)
-        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s",
-                               i > 0 ? ", " : "", moe_predictor_at(i)->name);
+    char known[512];
+    moe_predictor_names(known, sizeof known);
     return moe_fail(err, MOE_USAGE,
                     "--predictors: no predictor '%s' (allowed: %s)", name,
                     known);

@@ -22,6 +22,7 @@
 #include "moegps/predictor.h"
 #include "moegps/profile.h"
 #include "moegps/split.h"
+#include "moegps/text.h"
 
 static void print_row(const char *name, const char *text)
 {
@@ -311,13 +312,12 @@ typedef struct {
 static moe_status parse_kind(const char *name, void *at, moe_error *err)
 {
     char known[256] = "";
-    for (size_t i = 0, len = 0; i < MOE_ARRAY_LEN(kinds); i++) {
+    for (size_t i = 0; i < MOE_ARRAY_LEN(kinds); i++) {
         if (strcmp(kinds[i].name, name) == 0) {
             *(int (**)(void))at = kinds[i].list;
             return MOE_OK;
         }
-        len += (size_t)snprintf(known + len, sizeof known - len, "%s%s",
-                                i > 0 ? ", " : "", kinds[i].name);
+        moe_text_add(known, sizeof known, ", ", "%s", kinds[i].name);
     }
     return moe_fail(err, MOE_USAGE, "'%s' is not one of %s", name, known);
 }
@@ -332,13 +332,10 @@ int moe_cmd_list(int argc, char **argv)
 {
     moe_error err = {0};
     settings s = {0};
-    char help[1024];
-    size_t len = (size_t)snprintf(help, sizeof help,
-                                  "Name what there is to choose from. KIND "
-                                  "is one of\n");
+    char help[1024] = "Name what there is to choose from. KIND is one of\n";
     for (size_t i = 0; i < MOE_ARRAY_LEN(kinds); i++)
-        len += (size_t)snprintf(help + len, sizeof help - len, "  %-12s %s\n",
-                                kinds[i].name, kinds[i].help);
+        moe_text_add(help, sizeof help, "", "  %-12s %s\n", kinds[i].name,
+                     kinds[i].help);
     const moe_args args = {
         .name = "moegps list", .help = help, .arguments = arguments};
     const bool go_on = moe_args_parse(&args, argc, argv, &s, &err);

@@ -13,6 +13,7 @@
 #include "moegps/predictor.h"
 #include "moegps/progress.h"
 #include "moegps/replace.h"
+#include "moegps/text.h"
 #include "trace.h"
 
 enum { MAX_NAMES = 16 };
@@ -87,12 +88,9 @@ static bool stop_asked(void)
 /* Names of those that can be trained. */
 static void list_trainable(char *text, size_t size)
 {
-    for (size_t i = 0; moe_predictor_at(i) != NULL; i++) {
-        const size_t used = strlen(text);
+    for (size_t i = 0; moe_predictor_at(i) != NULL; i++)
         if (moe_predictor_at(i)->train != NULL)
-            snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "",
-                     moe_predictor_at(i)->name);
-    }
+            moe_text_add(text, size, ", ", "%s", moe_predictor_at(i)->name);
 }
 
 static moe_status find_predictor(train_job *t, const char *name,

@@ -11,6 +11,7 @@
 #include "moegps/profile.h"
 #include "moegps/replace.h"
 #include "moegps/synth.h"
+#include "moegps/text.h"
 #include "parse.h"
 
 /* ---- synth ---- */
@@ -173,15 +174,13 @@ static bool divides(const moe_trace *t, const slice_options *o)
 
 static void append_note(moe_trace *t, const slice_options *o)
 {
-    size_t used = strlen(t->note);
-    snprintf(t->note + used, sizeof t->note - used,
-             "%sSlice of %s: sequences %s, layers %s, split %s.",
-             used > 0 ? " " : "", o->name,
-             o->seqs.text != NULL ? o->seqs.text : "all",
-             o->layers != NULL ? o->layers : "all",
-             o->split.text != NULL ? o->split.text
-             : divides(t, o)       ? "tail=0.3"
-                                   : "kept");
+    moe_text_add(t->note, sizeof t->note, " ",
+                 "Slice of %s: sequences %s, layers %s, split %s.", o->name,
+                 o->seqs.text != NULL ? o->seqs.text : "all",
+                 o->layers != NULL ? o->layers : "all",
+                 o->split.text != NULL ? o->split.text
+                 : divides(t, o)       ? "tail=0.3"
+                                       : "kept");
 }
 
 static void keep(const slice_options *o, const moe_trace *in, int *list,

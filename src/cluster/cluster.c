@@ -245,13 +245,8 @@ static moe_status check_cost(const moe_conf *root, const moe_cluster *cluster,
 {
     if (moe_cost_find(cluster->cost) != NULL)
         return MOE_OK;
-    char known[128] = "";
-    const moe_cost *cost;
-    for (size_t i = 0; (cost = moe_cost_at(i)) != NULL; i++) {
-        size_t len = strlen(known);
-        snprintf(known + len, sizeof known - len, "%s%s", i > 0 ? ", " : "",
-                 cost->name);
-    }
+    char known[128];
+    moe_cost_names(known, sizeof known);
     return moe_conf_fail(root, moe_conf_get(root, "cost"), err,
                          "cluster.cost: no cost model '%s' (there are: %s)",
                          cluster->cost, known);

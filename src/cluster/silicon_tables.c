@@ -8,6 +8,7 @@
 #include "moegps/h5.h"
 #include "moegps/mem.h"
 #include "moegps/profile.h"
+#include "moegps/text.h"
 #include "silicon_internal.h"
 
 enum { MAX_ROWS = 1 << 24, MAX_PATH = 4096 };
@@ -61,14 +62,11 @@ static void describe(const moe_silicon *s, int op, size_t i, char *text,
 {
     text[0] = '\0';
     for (int c = 0; layout[op].columns[c] != NULL; c++) {
-        size_t len = strlen(text);
         int32_t v = s->op[op].column[c][i];
         if (c < layout[op].n_texts)
-            snprintf(text + len, size - len, "%s%s", c > 0 ? " " : "",
-                     s->names[v]);
+            moe_text_add(text, size, " ", "%s", s->names[v]);
         else
-            snprintf(text + len, size - len, " %s=%d", layout[op].columns[c],
-                     v);
+            moe_text_add(text, size, " ", "%s=%d", layout[op].columns[c], v);
     }
 }
 
@@ -311,10 +309,8 @@ void moe_silicon_known(const moe_silicon *s, int op, const int *codes, int want,
             for (int c = 0; c < want && there; c++)
                 there = codes[c] < 0 || t->column[c][i] == codes[c];
         }
-        size_t len = strlen(text);
         if (there)
-            snprintf(text + len, size - len, "%s%s", len > 0 ? ", " : "",
-                     s->names[name]);
+            moe_text_add(text, size, ", ", "%s", s->names[name]);
     }
 }
 

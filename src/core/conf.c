@@ -9,6 +9,7 @@
 #include <yaml.h>
 
 #include "moegps/mem.h"
+#include "moegps/text.h"
 
 enum {
     MAX_DEPTH = 16,  /* levels of nesting; ours need three */
@@ -429,22 +430,16 @@ static bool in_list(const char *const *list, const char *key)
     return false;
 }
 
-static void append(char *text, size_t size, const char *word)
-{
-    size_t len = strlen(text);
-    snprintf(text + len, size - len, "%s%s", len > 0 ? ", " : "", word);
-}
-
 static moe_status unknown_key(const moe_conf *root, const moe_conf *node,
                               const moe_conf_schema *schema, moe_error *err)
 {
     char known[320] = "";
     for (const char *const *k = schema->also; k != NULL && *k != NULL; k++)
-        append(known, sizeof known, *k);
+        moe_text_add(known, sizeof known, ", ", "%s", *k);
     for (size_t t = 0; t < schema->n_targets; t++)
         for (const moe_opt *r = schema->targets[t].rows;
              r != NULL && r->key != NULL; r++)
-            append(known, sizeof known, r->key);
+            moe_text_add(known, sizeof known, ", ", "%s", r->key);
     return moe_conf_fail(root, node, err,
                          "%s: unknown key '%.64s' (allowed: %s)", schema->where,
                          node->key, known);

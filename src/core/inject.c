@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/text.h"
+
 static const struct {
     const char *name, *help;
 } sites[MOE_N_SITES] = {
@@ -43,8 +45,7 @@ moe_status moe_injection_parse(const char *text, void *injection,
             *out = (moe_injection){true, (moe_site)s, (int)rank};
             return MOE_OK;
         }
-        strncat(known, s > 0 ? ", " : "", sizeof known - strlen(known) - 1);
-        strncat(known, sites[s].name, sizeof known - strlen(known) - 1);
+        moe_text_add(known, sizeof known, ", ", "%s", sites[s].name);
     }
     return moe_fail(err, MOE_USAGE, "'%.64s': no such site (sites: %s)", text,
                     known);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "moegps/text.h"
 
 /* Of a refused text in a message, so that what is allowed fits behind it. */
 enum { MAX_SHOWN = 64 };
@@ -271,9 +272,8 @@ static void format_reals(const moe_reals *list, char *text, size_t size)
     text[0] = '\0';
     for (int i = 0; i < list->n; i++) {
         char x[32];
-        const size_t len = strlen(text);
         format_real(list->x[i], x, sizeof x);
-        snprintf(text + len, size - len, "%s%s", i > 0 ? "," : "", x);
+        moe_text_add(text, size, ",", "%s", x);
     }
 }
 
@@ -314,11 +314,8 @@ void moe_opt_format(const moe_opt *row, const void *settings, char *text,
 static void allowed_enum(const moe_opt *row, char *text, size_t size)
 {
     snprintf(text, size, "one of ");
-    for (int i = 0; row->choices[i] != NULL; i++) {
-        size_t len = strlen(text);
-        snprintf(text + len, size - len, "%s%s", i > 0 ? ", " : "",
-                 row->choices[i]);
-    }
+    for (int i = 0; row->choices[i] != NULL; i++)
+        moe_text_add(text, size, i > 0 ? ", " : "", "%s", row->choices[i]);
 }
 
 void moe_opt_allowed(const moe_opt *row, char *text, size_t size)

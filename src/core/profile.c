@@ -11,6 +11,7 @@
 
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
+#include "moegps/text.h"
 #include "version.h"
 
 enum { MAX_FOLDERS = 5 };
@@ -71,9 +72,7 @@ static void append_name(const char *name, const char *path, void *arg)
 {
     (void)path;
     name_list *list = arg;
-    size_t len = strlen(list->text);
-    snprintf(list->text + len, list->size - len, "%s%s", len > 0 ? ", " : "",
-             name);
+    moe_text_add(list->text, list->size, ", ", "%s", name);
 }
 
 static moe_status not_found(const char *kind, const char *name,

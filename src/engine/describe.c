@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "moegps/text.h"
+
 /* Copies of a rank's rows: as sent, as received, and grouped by slot. */
 static const double ROW_BUFFERS = 3.0;
 
@@ -13,9 +15,8 @@ static void add_routing(const moe_experiment *x, moe_facts *facts)
 {
     char text[MOE_FACT_LEN] = "";
     for (int i = 0; i < x->n_strategies; i++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s",
-                 i > 0 ? ", " : "",
-                 x->strategy[i].direct ? "direct" : "dispatch");
+        moe_text_add(text, sizeof text, ", ", "%s",
+                     x->strategy[i].direct ? "direct" : "dispatch");
     moe_facts_set(facts, MOE_FACT_ROUTING, "%s", text);
 }
 

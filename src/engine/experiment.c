@@ -12,20 +12,13 @@
 #include "moegps/mem.h"
 
 /* The names of a family, for messages. */
-static void append_name(char *text, size_t size, const char *name)
-{
-    size_t len = strlen(text);
-    snprintf(text + len, size - len, "%s%s", len > 0 ? ", " : "", name);
-}
-
 static moe_status find_members(moe_strategy *s, const moe_conf *root,
                                const moe_conf *node, moe_error *err)
 {
-    char known[256] = "";
+    char known[256];
     s->predictor = moe_predictor_find(s->predictor_name);
     if (s->predictor == NULL) {
-        for (size_t i = 0; moe_predictor_at(i) != NULL; i++)
-            append_name(known, sizeof known, moe_predictor_at(i)->name);
+        moe_predictor_names(known, sizeof known);
         return moe_conf_fail(root, moe_conf_get(node, "predictor"), err,
                              "strategy %s: no predictor '%s' (allowed: %s)",
                              s->name, s->predictor_name, known);
@@ -35,16 +28,14 @@ static moe_status find_members(moe_strategy *s, const moe_conf *root,
                  strcmp(s->predictor_name, "none") == 0 ? "static" : "balance");
     s->planner = moe_planner_find(s->planner_name);
     if (s->planner == NULL) {
-        for (size_t i = 0; moe_planner_at(i) != NULL; i++)
-            append_name(known, sizeof known, moe_planner_at(i)->name);
+        moe_planner_names(known, sizeof known);
         return moe_conf_fail(root, moe_conf_get(node, "planner"), err,
                              "strategy %s: no planner '%s' (allowed: %s)",
                              s->name, s->planner_name, known);
     }
     s->split = moe_split_find(s->split_name);
     if (s->split == NULL) {
-        for (size_t i = 0; moe_split_at(i) != NULL; i++)
-            append_name(known, sizeof known, moe_split_at(i)->name);
+        moe_split_names(known, sizeof known);
         return moe_conf_fail(root, moe_conf_get(node, "split"), err,
                              "strategy %s: no split '%s' (allowed: %s)",
                              s->name, s->split_name, known);
@@ -198,9 +189,8 @@ static moe_status read_all(moe_experiment *x, const moe_conf *root,
         moe_conf_read(root, emulation, &of_emu, err) != MOE_OK)
         return err->status;
     if (moe_ffn_find(x->emulation.ffn) == NULL) {
-        char known[128] = "";
-        for (size_t i = 0; moe_ffn_at(i) != NULL; i++)
-            append_name(known, sizeof known, moe_ffn_at(i)->name);
+        char known[128];
+        moe_ffn_names(known, sizeof known);
         return moe_conf_fail(root, moe_conf_get(emulation, "ffn"), err,
                              "emulation.ffn: no back end '%s' (allowed: %s)",
                              x->emulation.ffn, known);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/text.h"
+
 /* Settings as text. */
 
 /* @return bytes of the UTF-8 character at c, its number in *code_out. */
@@ -97,9 +99,8 @@ static void append_settings(char *text, size_t size, const moe_opt *rows,
 {
     for (; rows != NULL && rows->key != NULL; rows++) {
         char value[1100];
-        const size_t used = strlen(text);
         moe_opt_format(rows, settings, value, sizeof value);
-        snprintf(text + used, size - used, "%s: %s, ", rows->key, value);
+        moe_text_add(text, size, "", "%s: %s, ", rows->key, value);
     }
 }
 

@@ -11,6 +11,7 @@
 
 #include "moegps/h5.h"
 #include "moegps/mem.h"
+#include "moegps/text.h"
 
 enum { MAX_LAYERS = 65536 };
 static const uint64_t MAX_ELEMENTS = UINT64_C(1) << 30;
@@ -25,11 +26,8 @@ static void write_part_attributes(hid_t group, const moe_learned_part *p,
                                   moe_error *err)
 {
     char list[MOE_LEARNED_ARRAYS * 50] = "";
-    for (int a = 0; a < p->n_arrays; a++) {
-        const size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%s", a > 0 ? " " : "",
-                 p->array[a].name);
-    }
+    for (int a = 0; a < p->n_arrays; a++)
+        moe_text_add(list, sizeof list, " ", "%s", p->array[a].name);
     moe_h5_put_text(group, "arrays", list, err);
     moe_h5_put_int(group, "seed", (int64_t)p->seed, err);
     moe_h5_put_int(group, "epochs", p->epochs, err);
@@ -50,9 +48,7 @@ static void write_array(hid_t group, const moe_learned_array *a, bool deflate,
                         .deflate = deflate};
     char dims[128] = "";
     for (int d = 0; d < a->rank; d++) {
-        const size_t used = strlen(dims);
-        snprintf(dims + used, sizeof dims - used, "%s%s", d > 0 ? " " : "",
-                 a->dim_name[d]);
+        moe_text_add(dims, sizeof dims, " ", "%s", a->dim_name[d]);
         spec.dims[d] = a->dim_name[d];
         if (!moe_h5_exists(group, a->dim_name[d]))
             moe_h5_scale(group, a->dim_name[d], a->dim[d], NULL, a->dim_name[d],
@@ -106,9 +102,7 @@ moe_status moe_learned_write(const char *path, const moe_learned *l,
         return moe_pass(err, &local);
     write_root(file, l, &local);
     for (int p = 0; p < l->n_parts; p++) {
-        const size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%s", p > 0 ? " " : "",
-                 l->part[p].predictor);
+        moe_text_add(list, sizeof list, " ", "%s", l->part[p].predictor);
         write_part(file, &l->part[p], &local);
     }
     moe_h5_put_text(file, "predictors", list, &local);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "moegps/text.h"
+
 moe_field_id moe_traffic_field(int t)
 {
     static const moe_field_id ids[MOE_N_TRAFFIC] = {MOE_FIELD_DISPATCH_BYTES,
@@ -65,6 +67,6 @@ void moe_field_flags(moe_field_id id, char *words, size_t size, int *n_out)
     words[0] = '\0';
     *n_out = id == MOE_FIELD_PRICE_SOURCE ? MOE_N_PRICE_SOURCES : 0;
     for (int v = 0; v < *n_out; v++)
-        snprintf(words + strlen(words), size - strlen(words), "%s%s",
-                 v > 0 ? " " : "", moe_price_source_name((moe_price_source)v));
+        moe_text_add(words, size, " ", "%s",
+                     moe_price_source_name((moe_price_source)v));
 }

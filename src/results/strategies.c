@@ -6,6 +6,7 @@
 #include "internal.h"
 #include "moegps/conf.h"
 #include "moegps/mem.h"
+#include "moegps/text.h"
 #include "strategies.h"
 
 static const char GROUP[] = "strategies";
@@ -150,13 +151,10 @@ static const char *setting(const moe_conf *strategy, const char *key)
 static void infer(const moe_conf *strategy, moe_strategy_view *y)
 {
     moe_strategy_facts *f = &y->facts;
-    size_t used = 0;
     for (size_t k = 0; k < MOE_ARRAY_LEN(planning_keys); k++)
-        if (moe_conf_get(strategy, planning_keys[k]) != NULL &&
-            used < sizeof f->planning)
-            used += (size_t)snprintf(
-                f->planning + used, sizeof f->planning - used, "%s: %s, ",
-                planning_keys[k], setting(strategy, planning_keys[k]));
+        if (moe_conf_get(strategy, planning_keys[k]) != NULL)
+            moe_text_add(f->planning, sizeof f->planning, "", "%s: %s, ",
+                         planning_keys[k], setting(strategy, planning_keys[k]));
     snprintf(f->predictor, sizeof f->predictor, "%s",
              setting(strategy, "predictor"));
     snprintf(f->planner, sizeof f->planner, "%s", setting(strategy, "planner"));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/text.h"
 #include "synth_parts.h"
 
 static const char *const kinds[] = {"token", "load", NULL};
@@ -88,14 +89,10 @@ static moe_status check(const moe_synth_params *p, moe_error *err)
 /* All that is said about the dials goes into the note. */
 static void describe(const moe_synth_params *p, moe_trace *t)
 {
-    size_t used = 0;
     for (const moe_opt *row = moe_synth_options; row->key != NULL; row++) {
         char value[64];
         moe_opt_format(row, p, value, sizeof value);
-        if (used < sizeof t->note)
-            used += (size_t)snprintf(t->note + used, sizeof t->note - used,
-                                     "%s%s=%s", used > 0 ? " " : "", row->key,
-                                     value);
+        moe_text_add(t->note, sizeof t->note, " ", "%s=%s", row->key, value);
     }
     snprintf(t->source, sizeof t->source, "moegps trace synth");
     snprintf(t->licence, sizeof t->licence, "CC0-1.0");
