@@ -491,6 +491,9 @@ static const struct {
     {"moe", "hidden", 7, 0, "hidden is 0"},
     {"moe", "gpu", 7, 250, "gpu is 250"},
     {"moe", "first", 1, 0, "has 0 rows"},
+    {"moe", "first", 1, 65, "has 65 rows"},
+    {"collectives", "first", 1, 65, "has 65 rows"},
+    {"gemm", "first", 1, 129, "has 129 rows"},
     {"gemm", "latency_us", 3, -1, "gemm"},
     {"moe_fit", "parameters", 0, -1, "parameter 0 of fit 0"},
 };
@@ -513,6 +516,57 @@ START_TEST(damaged_tables_are_refused)
     moe_h5_close_file(file, &err);
     ck_assert_msg(err.status == MOE_OK, "%s", err.text);
     refused(path, damages[_i].says);
+}
+END_TEST
+
+/* Make all of these columns what they are in row 0. */
+static void level_columns(const char *path, const char *group,
+                          const char *const *columns)
+{
+    moe_error err = {0};
+    hid_t file = moe_h5_open(path, true, &err);
+    hid_t at = moe_h5_open_group(file, group, &err);
+    for (; *columns != NULL; columns++) {
+        hsize_t n = 0;
+        hid_t dataset = moe_h5_open_dataset(at, *columns, &err);
+        moe_h5_dims(at, *columns, 1, &n, &err);
+        int32_t *x = moe_h5_read(at, *columns, H5T_NATIVE_INT32, sizeof *x,
+                                 (size_t)n, &err);
+        for (hsize_t i = 0; x != NULL && i < n; i++)
+            x[i] = x[0];
+        moe_h5_write_block(dataset, &(moe_h5_block){.count = {n}},
+                           H5T_NATIVE_INT32, x, H5P_DEFAULT, &err);
+        free(x);
+        moe_h5_close(dataset);
+    }
+    moe_h5_close(at);
+    moe_h5_close_file(file, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+}
+
+START_TEST(more_tables_than_can_be_told_apart_are_refused)
+{
+    static const char *const link[] = {"gpu", "nccl", "op", NULL};
+    static const char *const gemm[] = {"gpu", "stack", "n", NULL};
+    char path[300];
+    moe_error err = {0};
+    moe_link out;
+    snprintf(path, sizeof path, "%s/t.h5", test_dir);
+    copy_tables(path, SIZE_MAX);
+    level_columns(path, "collectives", link);
+    level_columns(path, "gemm", gemm);
+    moe_silicon *s = moe_silicon_open(path, &err);
+    ck_assert_msg(s != NULL, "%s", err.text);
+    ck_assert_int_eq(
+        moe_silicon_link(s, "all_gather", "a100_sxm", NULL, &out, &err),
+        MOE_FORMAT);
+    ck_assert_msg(strstr(err.text, "more than 4 GPU counts") != NULL, "%s",
+                  err.text);
+    err = (moe_error){0};
+    ck_assert_ptr_null(
+        moe_silicon_dense_new(s, "gemm", "a100_sxm", NULL, &err));
+    ck_assert_msg(strstr(err.text, "sizes of another") != NULL, "%s", err.text);
+    moe_silicon_close(s);
 }
 END_TEST
 
@@ -591,6 +645,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, other_links_scale_what_was_measured);
     MOE_TEST_LOOP(suite, damaged_tables_are_refused, MOE_ARRAY_LEN(damages));
     MOE_TEST_LOOP(suite, other_units_are_refused, 4);
+    MOE_TEST(suite, more_tables_than_can_be_told_apart_are_refused);
     MOE_TEST(suite, incomplete_tables_are_refused);
     return suite;
 }

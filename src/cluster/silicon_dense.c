@@ -14,8 +14,7 @@
 
 enum {
     MAX_LEVELS = 16, /* of one size, n or heads for example */
-    MAX_AXES = 3,    /* sizes besides the one along a table's rows */
-    MAX_POINTS = 2 * MOE_CURVE_POINTS
+    MAX_AXES = 3     /* sizes besides the one along a table's rows */
 };
 
 enum { LAUNCH, BANDWIDTH, RATE, PARAMETERS };
@@ -28,7 +27,8 @@ static const double GAP_FACTOR = 0.5;
  * measurement to model. */
 typedef struct {
     size_t n; /* 0: no such table */
-    double log_x[MAX_POINTS], log_fit[MAX_POINTS], residual[MAX_POINTS];
+    double log_x[MOE_SILICON_ROWS], log_fit[MOE_SILICON_ROWS];
+    double residual[MOE_SILICON_ROWS];
 } line;
 
 struct moe_silicon_dense {
@@ -112,7 +112,8 @@ static line *line_at(const moe_silicon_dense *d, const size_t *at)
     return d->lines + i;
 }
 
-static void load_line(const moe_silicon_dense *d, const moe_silicon_op *t,
+/* @return whether it is the first table of these sizes. */
+static bool load_line(const moe_silicon_dense *d, const moe_silicon_op *t,
                       size_t table)
 {
     size_t at[MAX_AXES] = {0};
@@ -123,13 +124,15 @@ static void load_line(const moe_silicon_dense *d, const moe_silicon_op *t,
             at[a]++;
     }
     line *l = line_at(d, at);
-    for (int32_t r = t->first[table];
-         r < t->first[table + 1] && l->n < MAX_POINTS; r++) {
+    if (l->n > 0)
+        return false;
+    for (int32_t r = t->first[table]; r < t->first[table + 1]; r++) {
         l->log_x[l->n] = log(t->x[r]);
         l->log_fit[l->n] = log(row_us(d, size, t->x[r]));
         l->residual[l->n] = log((double)t->time_us[r]) - l->log_fit[l->n];
         l->n++;
     }
+    return true;
 }
 
 static double line_value(const line *l, double x, bool *exact_out)
@@ -347,7 +350,9 @@ static moe_status load(const moe_silicon *s, int op, const int *codes,
             continue;
         if (!d->gemm)
             d->dim = t->column[MOE_ATTENTION_DIM][i];
-        load_line(d, t, i);
+        if (!load_line(d, t, i))
+            return moe_fail(err, MOE_FORMAT,
+                            "table %zu has the sizes of another", i);
     }
     d->inner_error = left_out_error(d);
     return MOE_OK;

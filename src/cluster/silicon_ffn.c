@@ -4,11 +4,11 @@
  * nearest shapes of the same kernel. */
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "moegps/mem.h"
 #include "silicon_internal.h"
-
-enum { MAX_SHAPES = 128 }; /* of one kernel that a new shape is drawn from */
 
 /* A new shape takes ratios from measured ones with weight exp(-d2 / (2 s2));
  * d2 is a squared distance in octaves. s = 0.5 gave the smallest errors of
@@ -145,15 +145,13 @@ static void load_table(const moe_silicon *s, size_t table, moe_curve *c)
         key.code[i] = t->column[i][table];
     set_shape(s, c, &key);
     for (int32_t r = t->first[table]; r < t->first[table + 1]; r++) {
-        if (c->n == MOE_CURVE_POINTS)
-            break;
         const double us = moe_curve_model(c, t->x[r], false);
         moe_curve_add(c, t->x[r], log((double)t->time_us[r] / us));
     }
 }
 
 /* One table per shape, that with most nearly as many experts per GPU, of the
- * same kernel. @return how many. */
+ * same kernel. @param out  [all tables] @return how many. */
 static size_t neighbours(const moe_silicon *s, const coded_key *key,
                          int distribution, bool unseen, size_t *out)
 {
@@ -170,8 +168,6 @@ static size_t neighbours(const moe_silicon *s, const coded_key *key,
         size_t at = 0;
         while (at < n && !same(s, out[at], &shape, MOE_FFN_HIDDEN, MOE_FFN_EP))
             at++;
-        if (at == MAX_SHAPES)
-            continue;
         if (at == n || distance2(s, i, key) < distance2(s, out[at], key))
             out[at] = i;
         n += at == n;
@@ -300,12 +296,30 @@ static size_t find_neighbours(const moe_silicon *s, const coded_key *key,
     return n;
 }
 
+/* Draw a shape that was not measured from those that were. */
+static moe_status borrow(const moe_silicon *s, const moe_ffn_key *asked,
+                         const coded_key *key, bool unseen, moe_curve *c,
+                         moe_error *err)
+{
+    size_t *tables =
+        moe_array_new(s->op[MOE_SILICON_FFN].n, sizeof *tables, err);
+    if (tables == NULL)
+        return MOE_NOMEM;
+    const size_t n = find_neighbours(s, key, unseen, tables);
+    set_shape(s, c, key);
+    if (n > 0)
+        borrow_points(s, key, tables, n, c);
+    free(tables);
+    return n > 0 ? MOE_OK
+                 : moe_fail(err, MOE_USAGE, "no other shape of %s on %s",
+                            asked->stack, asked->gpu);
+}
+
 static moe_status make_curve(const moe_silicon *s, const moe_ffn_key *asked,
                              const moe_ffn_change *change, bool unseen,
                              moe_curve *out, moe_error *err)
 {
     const moe_silicon_op *t = &s->op[MOE_SILICON_FFN];
-    size_t tables[MAX_SHAPES];
     moe_curve c = {0};
     coded_key key;
     if (encode(s, asked, &key, err) != MOE_OK)
@@ -330,13 +344,8 @@ static moe_status make_curve(const moe_silicon *s, const moe_ffn_key *asked,
         moe_curve_leave_out(&c);
         /* Half of what the model misses on shapes it was fitted to. */
         c.spread = c.changed ? 0.5 * c.spread : 0;
-    } else {
-        size_t n = find_neighbours(s, &key, unseen, tables);
-        if (n == 0)
-            return moe_fail(err, MOE_USAGE, "no other shape of %s on %s",
-                            asked->stack, asked->gpu);
-        set_shape(s, &c, &key);
-        borrow_points(s, &key, tables, n, &c);
+    } else if (borrow(s, asked, &key, unseen, &c, err) != MOE_OK) {
+        return err->status;
     }
     *out = c;
     return MOE_OK;

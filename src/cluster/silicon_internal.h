@@ -39,7 +39,11 @@ enum {
     MOE_ATTENTION_COLUMNS
 };
 enum { GEMM_GPU, GEMM_STACK, GEMM_N, GEMM_K, GEMM_COLUMNS };
-enum { SILICON_COLUMNS = MOE_FFN_COLUMNS };
+enum {
+    SILICON_COLUMNS = MOE_FFN_COLUMNS,
+    MOE_SILICON_ROWS =
+        2 * MOE_CURVE_POINTS /* most of a table that is no curve */
+};
 
 /* All tables of one operation. */
 typedef struct {

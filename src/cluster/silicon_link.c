@@ -25,8 +25,6 @@ static void load_count(const moe_silicon *s, size_t table, moe_link *link)
     link->count[c].gpus = t->column[LINK_GPUS][table];
     size_t n = 0;
     for (int32_t r = t->first[table]; r < t->first[table + 1]; r++) {
-        if (n == MOE_CURVE_POINTS)
-            break;
         link->count[c].bytes[n] = t->x[r];
         link->count[c].time_us[n] = t->time_us[r];
         link->count[c].error[n++] = 0;
@@ -86,9 +84,13 @@ moe_status moe_silicon_link(const moe_silicon *s, const char *op,
             continue;
         if (codes[LINK_NCCL] < 0)
             codes[LINK_NCCL] = t->column[LINK_NCCL][i];
-        if (t->column[LINK_NCCL][i] == codes[LINK_NCCL] &&
-            link.n_counts < MOE_LINK_COUNTS)
-            load_count(s, i, &link);
+        if (t->column[LINK_NCCL][i] != codes[LINK_NCCL])
+            continue;
+        if (link.n_counts == MOE_LINK_COUNTS)
+            return moe_fail(err, MOE_FORMAT,
+                            "%s on %s: more than %d GPU counts", op, gpu,
+                            MOE_LINK_COUNTS);
+        load_count(s, i, &link);
     }
     sort_counts(&link);
     *out = link;

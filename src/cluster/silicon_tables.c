@@ -143,12 +143,14 @@ static moe_status check_unit(const moe_silicon *s, int op, moe_error *err)
 static moe_status check_op(const moe_silicon *s, int op, moe_error *err)
 {
     const moe_silicon_op *t = &s->op[op];
+    const bool curves = op == MOE_SILICON_FFN || op == MOE_SILICON_LINK;
+    const int most = curves ? MOE_CURVE_POINTS : MOE_SILICON_ROWS;
     if (t->first[0] != 0 || (size_t)t->first[t->n] != t->rows)
         return moe_fail(err, MOE_FORMAT, "%s: first does not span the rows",
                         layout[op].group);
     for (size_t i = 0; i < t->n; i++) {
         if (t->first[i + 1] <= t->first[i] ||
-            t->first[i + 1] - t->first[i] > 2 * MOE_CURVE_POINTS)
+            t->first[i + 1] - t->first[i] > most)
             return moe_fail(err, MOE_FORMAT, "%s: table %zu has %d rows",
                             layout[op].group, i, t->first[i + 1] - t->first[i]);
         if (check_key(s, op, i, err) != MOE_OK ||
