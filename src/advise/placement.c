@@ -2,9 +2,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "internal.h"
+#include "moegps/clock.h"
 #include "moegps/mem.h"
 
 moe_status moe_advise_placement_init(moe_advise_placement *s, int gpus,
@@ -96,13 +96,6 @@ void moe_advise_planning_fini(moe_advise_planning *w)
     *w = (moe_advise_planning){0};
 }
 
-static double cpu_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void note_move(const moe_advise_planning *w, int from, int to,
                       moe_advise_placement *placement)
 {
@@ -151,14 +144,14 @@ moe_status moe_advise_replan(moe_advise_planning *w, const double *predicted,
     moe_plan *next = &w->next;
     const moe_plan_layer was = moe_plan_at(current, 0);
     moe_plan_layer now = moe_plan_at(next, 0);
-    const double start = cpu_s();
+    const double start = moe_clock_cpu();
     moe_status s =
         w->planner->plan(w->planner_state, predicted, &was, &now, err);
     if (s != MOE_OK)
         return s;
     moe_plan_layer_settle(&was, &now);
     placement->planner_s =
-        w->fixed_planner_s >= 0 ? w->fixed_planner_s : cpu_s() - start;
+        w->fixed_planner_s >= 0 ? w->fixed_planner_s : moe_clock_cpu() - start;
     placement->plan_bytes =
         (double)moe_plan_encode(current, next, 0, 1, w->wire);
     list_moves(w, current, next, from_home, placement);

@@ -2,22 +2,16 @@
 #include "moegps/progress.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "moegps/clock.h"
 
 static const double LINE_EVERY_S = 30.0, BAR_EVERY_S = 0.1;
 enum { BAR_WIDTH = 30 };
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void moe_progress_begin(moe_progress *p, const char *what, int total, bool show)
 {
-    double now = now_s();
+    double now = moe_clock_wall();
     *p = (moe_progress){.what = what,
                         .total = total,
                         .show = show,
@@ -30,7 +24,7 @@ void moe_progress_step(moe_progress *p, int done)
 {
     if (!p->show)
         return;
-    const double now = now_s();
+    const double now = moe_clock_wall();
     if (done < p->total &&
         now - p->said_s < (p->terminal ? BAR_EVERY_S : LINE_EVERY_S))
         return;

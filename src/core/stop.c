@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "moegps/clock.h"
 #include "moegps/mem.h"
 
 /* Signals belong to the process, so their marks are the one thing here that
@@ -39,19 +40,12 @@ static int pending(void)
                                         : NO_REASON;
 }
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void moe_stop_arm(double max_time_s)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     caught = 0;
-    end_s = max_time_s > 0 ? now_s() + max_time_s : 0;
+    end_s = max_time_s > 0 ? moe_clock_wall() + max_time_s : 0;
     sigaction(SIGUSR1, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     /* Kernels of oneDNN do not survive a handler on their stack: this thread
@@ -70,7 +64,7 @@ const char *moe_stop_asked(const moe_ctx *ctx, double ahead_s)
         [SIGNAL_TERM] = "SIGTERM",
     };
     int reason = caught != NO_REASON ? caught : pending();
-    if (reason == NO_REASON && end_s > 0 && now_s() + ahead_s > end_s)
+    if (reason == NO_REASON && end_s > 0 && moe_clock_wall() + ahead_s > end_s)
         reason = TIME_LIMIT;
     MOE_MPI(
         MPI_Allreduce(MPI_IN_PLACE, &reason, 1, MPI_INT, MPI_MAX, ctx->comm));

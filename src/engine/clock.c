@@ -17,9 +17,9 @@ void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
 {
     if (e->p.experiment->emulation.sync == MOE_SYNC_NONE)
         return;
-    const double start = moe_clock_read(CLOCK_MONOTONIC);
+    const double start = moe_clock_wall();
     MOE_MPI(MPI_Barrier(comm));
-    const double waited = moe_clock_read(CLOCK_MONOTONIC) - start;
+    const double waited = moe_clock_wall() - start;
     for (int l = first; l < end; l++)
         e->it.times[l].wait[phase] += waited / (end - first);
 }

@@ -18,9 +18,8 @@
 #ifndef MOEGPS_ENGINE_INTERNAL_H
 #define MOEGPS_ENGINE_INTERNAL_H
 
-#include <time.h>
-
 #include "dispatch.h"
+#include "moegps/clock.h"
 #include "moegps/cost.h"
 #include "moegps/engine.h"
 #include "moegps/mem.h"
@@ -175,17 +174,9 @@ typedef struct moe_stamp {
     double wall, cpu;
 } moe_stamp;
 
-static inline double moe_clock_read(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static inline moe_stamp moe_stamp_now(void)
 {
-    return (moe_stamp){moe_clock_read(CLOCK_MONOTONIC),
-                       moe_clock_read(CLOCK_PROCESS_CPUTIME_ID)};
+    return (moe_stamp){moe_clock_wall(), moe_clock_cpu()};
 }
 
 /* runner.c: what one strategy needs. Local. spec, index, slots and file are set

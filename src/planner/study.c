@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "moegps/clock.h"
 #include "moegps/mem.h"
 
 /* ---- balance ---- */
@@ -78,13 +78,6 @@ static const double *load_of(const study_run *w, size_t step, int layer)
                             (size_t)w->p->env->experts;
 }
 
-static double cpu_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void plan_layer(study_run *w, size_t step, int l, moe_error *err)
 {
     moe_plan_layer current = moe_plan_at(&w->out->plan, l);
@@ -120,10 +113,10 @@ static void plan_step(study_run *w, size_t step, moe_error *err)
 {
     const size_t repeats = (size_t)w->p->repeats;
     for (size_t i = 0; i < repeats && err->status == MOE_OK; i++) {
-        const double start = cpu_now();
+        const double start = moe_clock_cpu();
         for (int l = 0; l < w->p->layers; l++)
             plan_layer(w, step, l, err);
-        w->time_s[step * repeats + i] = cpu_now() - start;
+        w->time_s[step * repeats + i] = moe_clock_cpu() - start;
     }
     /* once more, as only the last raw placement of a planner is there */
     for (int l = 0; l < w->p->layers && err->status == MOE_OK; l++) {

@@ -10,9 +10,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "moegps/clock.h"
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
 #include "moegps/stats.h"
@@ -26,22 +26,15 @@ typedef struct bench_series {
     size_t n;
 } bench_series;
 
-static inline double bench_read(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static inline double bench_wall(void)
 {
-    return bench_read(CLOCK_MONOTONIC);
+    return moe_clock_wall();
 }
 
 /* What one process computes costs the same CPU time on a shared core. */
 static inline double bench_cpu(void)
 {
-    return bench_read(CLOCK_PROCESS_CPUTIME_ID);
+    return moe_clock_cpu();
 }
 
 static inline void bench_add(bench_series *b, double s)

@@ -263,9 +263,9 @@ static void sample(exchange *x, void (*step)(exchange *), bool copy,
 {
     const clockid_t clock = copy ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
     MOE_MPI(MPI_Barrier(x->d->p.comm));
-    const double start = bench_read(clock);
+    const double start = moe_clock_read(clock);
     step(x);
-    bench_add_slowest(out, bench_read(clock) - start, x->d->p.comm);
+    bench_add_slowest(out, moe_clock_read(clock) - start, x->d->p.comm);
 }
 
 static void round_of(exchange *x, bool ours, bench_series *out)
