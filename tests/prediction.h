@@ -12,14 +12,23 @@
 #include "moegps/predictor.h"
 
 static const int layers[] = {2, 0};
-enum { N_LAYERS = 2, MAX_OWN = 400, MAX_E = 64, SEQS = 4, LEN = 25 };
+enum {
+    N_LAYERS = 2,
+    MAX_OWN = 400,
+    MAX_E = 64,
+    SEQS = 4,
+    LEN = 25,
+    ITERATIONS = 3
+};
 
 /* A predictor set up on a trace. */
 typedef struct {
     const moe_predictor *predictor;
+    const char *set; /* "key=value", or NULL */
     moe_predictor_env env;
     void *params, *state;
-    char *bytes; /* of its file */
+    char *bytes;         /* of its file */
+    moe_learned learned; /* what it was trained to be, if it is trained */
     moe_forecast forecast;
     moe_status status; /* of init */
     moe_error err;
@@ -37,12 +46,39 @@ static inline void prediction_read(prediction *s)
     s->env.file = (moe_h5_image){path, s->bytes, bytes};
 }
 
+static inline moe_status train_on(void *arg, const moe_learned_part *part,
+                                  moe_error *err)
+{
+    (void)arg, (void)part, (void)err;
+    return MOE_OK;
+}
+
+/* Train for an epoch, if there is something to train. */
+static inline void prediction_train(prediction *s, const moe_trace *trace)
+{
+    const moe_train_env env = {.trace = trace,
+                               .seed = 7,
+                               .epochs = 1,
+                               .kept_bits = 23,
+                               .epoch = train_on};
+    if (s->predictor->train == NULL || trace->kind != MOE_TRACE_TOKENS)
+        return;
+    moe_learned_new(trace, &s->learned, &s->err);
+    moe_learned_part *part =
+        moe_learned_add(&s->learned, s->predictor->name, &s->err);
+    if (part != NULL)
+        s->predictor->train(&env, part, &s->err);
+    s->env.learned = &s->learned;
+}
+
 /* @param set  "key=value", or NULL. */
 static inline void prediction_init(prediction *s, const char *name,
                                    const moe_trace *trace, const char *set)
 {
     const moe_predictor *p = moe_predictor_find(name);
     *s = (prediction){.predictor = p,
+                      .set = set,
+                      .learned = {.shared = MPI_WIN_NULL},
                       .env = {.trace = trace,
                               .layers = layers,
                               .n_layers = N_LAYERS,
@@ -61,6 +97,7 @@ static inline void prediction_init(prediction *s, const char *name,
     }
     s->forecast = p->forecast(s->params);
     prediction_read(s);
+    prediction_train(s, trace);
     s->state = moe_predictor_new(p, &s->env, s->params, &s->err);
     s->status = s->err.status;
 }
@@ -70,6 +107,7 @@ static inline void prediction_fini(prediction *s)
     moe_predictor_free(s->predictor, s->state);
     free(s->params);
     free(s->bytes);
+    moe_learned_free(&s->learned);
 }
 
 /* One rank's part of iteration 1, true pairs summed over ranks as the engine
@@ -88,7 +126,7 @@ static inline void rank_batch_init(rank_batch *h, const moe_trace *trace,
                                        .seq = LEN,
                                        .layers = layers,
                                        .n_layers = N_LAYERS,
-                                       .iterations = 3,
+                                       .iterations = ITERATIONS,
                                        .gpu = gpu,
                                        .gpus = gpus};
     ck_assert_int_eq(moe_batcher_new(&params, &h->batcher, NULL), MOE_OK);
@@ -119,9 +157,10 @@ static inline void predict_load(prediction *s, const moe_trace *trace, int gpus,
     for (int g = 0; g < gpus; g++) {
         rank_batch h;
         rank_batch_init(&h, trace, g, gpus);
+        const moe_predicted out = {
+            s->forecast == MOE_FORECAST_TOKENS ? experts : NULL, share, load};
         moe_predictor_load(s->predictor, s->forecast, s->state, h.batch, layer,
-                           s->forecast == MOE_FORECAST_TOKENS ? experts : NULL,
-                           share, load);
+                           &out);
         for (int e = 0; e < trace->experts; e++)
             sum[e] += load[e];
         moe_batcher_free(h.batcher);

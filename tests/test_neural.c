@@ -138,7 +138,7 @@ static void bench_init(bench *b, const moe_neural_kind *kind,
 
 static void bench_fini(bench *b)
 {
-    moe_neural_net_free(b->kind, b->state);
+    moe_neural_net_free(b->state);
     free(b->samples);
     for (int a = 0; a < b->n_arrays; a++) {
         free(b->array[a].value);
@@ -151,9 +151,8 @@ static void bench_fini(bench *b)
 static double loss_of(bench *b)
 {
     moe_neural_score score = {0};
-    ck_assert_int_eq(moe_neural_net_run(b->kind, b->state, b->samples,
-                                        b->n_samples, 1, &score,
-                                        &(moe_error){0}),
+    ck_assert_int_eq(moe_neural_net_run(b->state, b->samples, b->n_samples, 1,
+                                        &score, &(moe_error){0}),
                      MOE_OK);
     return score.loss / score.tokens;
 }
@@ -467,7 +466,7 @@ START_TEST(predictions_are_those_of_training)
     moe_neural_score score = {0};
     const int n = (int)kind->list(&b.task, NEURAL_TEST, b.samples);
     for (int at = 0; at < n; at += kind->batch)
-        moe_neural_net_run(kind, b.state, b.samples + at,
+        moe_neural_net_run(b.state, b.samples + at,
                            n - at < kind->batch ? n - at : kind->batch, 0,
                            &score, &(moe_error){0});
     ck_assert_double_eq_tol(score.hits / score.tokens, recall_of(&trace, &l),

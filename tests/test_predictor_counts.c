@@ -134,10 +134,11 @@ static int64_t condition(const moe_trace *t, uint64_t i, const char *name)
 
 /* Scores by looking at every training token, once for all, once for those
  * that are like token i. */
-static void count_alike(const moe_trace *t, int layer, uint64_t i,
-                        const char *name, double prior, bool first_only,
-                        double *score)
+static void count_alike(const moe_trace *t, int layer, uint64_t i, int which,
+                        bool first_only, double *score)
 {
+    const char *name = conditions[which].name;
+    const double prior = conditions[which].prior;
     double all[MAX_E] = {0}, alike[MAX_E] = {0}, n_all = 0, n_alike = 0;
     const size_t k = (size_t)t->top_k;
     for (uint64_t s = 0; s < t->n_seqs; s++)
@@ -197,10 +198,8 @@ START_TEST(tables_hold_what_direct_counting_finds)
     for (int l = 0; l < N_LAYERS; l++) {
         s.predictor->tokens(s.state, h.batch, l, experts);
         for (uint32_t t = 0; t < h.batch->own; t++) {
-            count_alike(&trace, layers[l], h.batch->id[t], name,
-                        conditions[_i].prior, false, score);
-            count_alike(&trace, layers[l], h.batch->id[t], name,
-                        conditions[_i].prior, true, first);
+            count_alike(&trace, layers[l], h.batch->id[t], _i, false, score);
+            count_alike(&trace, layers[l], h.batch->id[t], _i, true, first);
             ck_assert_msg(agree_with_scores(experts + t * 2, 2, trace.experts,
                                             score, first),
                           "layer %d, token %u", l, t);
@@ -225,8 +224,8 @@ START_TEST(probabilities_add_up_to_the_training_part)
     rank_batch_init(&h, &trace, 0, 1);
     prediction_init(&s, "frequency", &trace, "collects=probabilities");
     prediction_init(&distribution, "distribution", &trace, NULL);
-    moe_predictor_load(s.predictor, s.forecast, s.state, h.batch, 0, experts,
-                       NULL, load);
+    moe_predictor_load(s.predictor, s.forecast, s.state, h.batch, 0,
+                       &(moe_predicted){.tokens = experts, .load = load});
     distribution.predictor->load(distribution.state, h.batch, 0, share);
     for (int e = 0; e < trace.experts; e++)
         ck_assert_double_eq_tol((double)load[e] / MOE_LOAD_ONE,

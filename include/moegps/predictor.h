@@ -136,14 +136,17 @@ void moe_predictor_free(const moe_predictor *predictor, void *state);
  * same in every order and for every number of ranks: pairs * 2^32. */
 static const double MOE_LOAD_ONE = 4294967296.0;
 
+/** Where a rank's part of one layer's prediction goes; all the caller's. */
+typedef struct moe_predicted {
+    uint16_t *tokens; /* [own][top_k], filled for TOKENS; else unused, NULL */
+    double *share;    /* [experts] scratch */
+    uint64_t *load;   /* [experts] pairs in units of 1 / MOE_LOAD_ONE */
+} moe_predicted;
+
 /** Ask a predictor for this rank's part of one layer's predicted load.
- *  Timed by the caller; allocates nothing.
- *  @param tokens_out  [own][top_k], filled for TOKENS; else unused, NULL.
- *  @param share       [experts] scratch.
- *  @param load_out    [experts] pairs in units of 1 / MOE_LOAD_ONE. */
+ *  Timed by the caller; allocates nothing. */
 void moe_predictor_load(const moe_predictor *predictor, moe_forecast forecast,
                         void *state, const moe_batch *batch, int layer,
-                        uint16_t *tokens_out, double *share,
-                        uint64_t *load_out);
+                        const moe_predicted *out);
 
 #endif

@@ -51,11 +51,14 @@ void moe_engine_predict(moe_engine *e, moe_runner *r)
     const moe_stamp start = moe_stamp_now();
     const size_t n_e = (size_t)e->it.batch->experts;
     const size_t pairs = e->it.batch->own * (size_t)e->it.batch->top_k;
-    for (int l = 0; l < n_layers(e); l++)
-        moe_predictor_load(
-            r->spec->predictor, r->forecast, r->predictor, e->it.batch, l,
-            e->it.predicted_experts + (size_t)l * pairs, e->coordination.share,
-            e->it.predicted_load + (size_t)l * n_e);
+    for (int l = 0; l < n_layers(e); l++) {
+        const moe_predicted out = {
+            .tokens = e->it.predicted_experts + (size_t)l * pairs,
+            .share = e->coordination.share,
+            .load = e->it.predicted_load + (size_t)l * n_e};
+        moe_predictor_load(r->spec->predictor, r->forecast, r->predictor,
+                           e->it.batch, l, &out);
+    }
     moe_inject(e->ctx, MOE_SITE_PREDICT);
     moe_engine_charge(e, MOE_PHASE_PREDICT, 0, n_layers(e), start);
     e->it.predicts = true;
@@ -84,12 +87,12 @@ static void plan_layer(moe_engine *e, moe_runner *r, int l)
         e->coordination.load[x] = (double)sum[x] / MOE_LOAD_ONE;
     moe_plan_layer current = moe_plan_at(&r->plan, l);
     moe_plan_layer next = moe_plan_at(&r->next, l);
-    const double before = moe_clock_read(CLOCK_PROCESS_CPUTIME_ID);
+    const double before = moe_clock_cpu();
     moe_status s = r->spec->planner->plan(r->planner, e->coordination.load,
                                           &current, &next, &e->ctx->err);
     if (s == MOE_OK)
         moe_plan_layer_settle(&current, &next);
-    e->it.planner_cpu[l] = moe_clock_read(CLOCK_PROCESS_CPUTIME_ID) - before;
+    e->it.planner_cpu[l] = moe_clock_cpu() - before;
 }
 
 /* Ranks that do not plan pass through with time 0. */

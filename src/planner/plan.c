@@ -213,12 +213,14 @@ static size_t count_served(const moe_move *moves, size_t n, int gpu)
     return served;
 }
 
-/* @return of the holders worth most, the slot of the GPU that served least of
- * this layer's moves so far; -1 without a holder. */
+/* Who gives the expert of a slot of `now`? @return of the holders worth most,
+ * the slot of the GPU that served least of this layer's n moves so far; -1
+ * without a holder. */
 static int find_holder(const moe_plan_layer *was, const moe_plan_layer *now,
-                       int expert, int gpu, const moe_layout *layout,
+                       int slot, const moe_layout *layout,
                        const moe_move *moves, size_t n)
 {
+    const int expert = now->expert[slot], gpu = slot / now->slots;
     int best = -1, most = 0;
     size_t least = 0;
     for (size_t s = 0; s < n_slots(was); s++) {
@@ -249,8 +251,8 @@ size_t moe_plan_moves(const moe_plan *current, const moe_plan *next,
             if (e < 0 || was.expert[s] == e)
                 continue;
             int gpu = s / now.slots;
-            int from = find_holder(&was, &now, e, gpu, layout,
-                                   moves_out + start, n - start);
+            int from = find_holder(&was, &now, s, layout, moves_out + start,
+                                   n - start);
             assert(from >= 0 && "an expert without a holder");
             moves_out[n++] = (moe_move){(int16_t)l,       e,   from / was.slots,
                                         from % was.slots, gpu, s % now.slots};

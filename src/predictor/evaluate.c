@@ -5,18 +5,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "moegps/clock.h"
 #include "moegps/mem.h"
 
 enum { MAX_GROUPS = 512, MAX_BATCHES = 1000 };
-
-static double cpu_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- set-up ---- */
 
@@ -118,9 +111,9 @@ static moe_status renew(moe_evaluate_pass *c, moe_evaluation *out,
                                    .file = p->file,
                                    .learned = p->learned};
     moe_predictor_free(p->predictor, c->state);
-    const double start = cpu_now();
+    const double start = moe_clock_cpu();
     c->state = moe_predictor_new(p->predictor, &env, p->params, err);
-    out->train_cpu_s = cpu_now() - start;
+    out->train_cpu_s = moe_clock_cpu() - start;
     return err->status;
 }
 
@@ -128,8 +121,8 @@ static moe_status renew(moe_evaluate_pass *c, moe_evaluation *out,
 
 static void predict(moe_evaluate_pass *c, const moe_batch *b, int l)
 {
-    moe_predictor_load(c->p->predictor, c->forecast, c->state, b, l, c->choice,
-                       c->share, c->load);
+    const moe_predicted out = {c->choice, c->share, c->load};
+    moe_predictor_load(c->p->predictor, c->forecast, c->state, b, l, &out);
 }
 
 static void count_hits(const moe_evaluate_pass *c, const moe_batch *b, int l,
@@ -207,10 +200,11 @@ static moe_status time_batch(moe_evaluate_pass *c, const moe_batch *b,
     const int n = c->p->repeats;
     double *sample = moe_array_new((size_t)n, sizeof *sample, err);
     for (int r = 0; sample != NULL && r < n; r++) {
-        const double start = cpu_now();
+        const double start = moe_clock_cpu();
         for (int l = 0; l < c->n_layers; l++)
             predict(c, b, l);
-        sample[r] = (cpu_now() - start) / ((double)b->tokens * c->n_layers);
+        sample[r] =
+            (moe_clock_cpu() - start) / ((double)b->tokens * c->n_layers);
     }
     if (sample != NULL)
         moe_summarise(sample, (size_t)n, &out->cpu_s, err);

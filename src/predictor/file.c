@@ -91,15 +91,12 @@ static void check_shape(hid_t h5, const char *name, const moe_trace *t,
     moe_h5_close(dataset);
 }
 
-/* One layer as signed numbers, which keep what is out of range. */
-static void read_layer(hid_t h5, const char *name, const moe_trace *t,
-                       int layer, hid_t type, void *data, moe_error *err)
+static void read_layer(hid_t h5, const char *name, const moe_h5_block *layer,
+                       hid_t type, void *data, moe_error *err)
 {
-    const moe_h5_block block = {.start = {(hsize_t)layer},
-                                .count = {1, t->n_tokens, (hsize_t)t->top_k}};
     hid_t dataset = moe_h5_open_dataset(h5, name, err);
     if (dataset >= 0)
-        moe_h5_read_block(dataset, &block, type, data, err);
+        moe_h5_read_block(dataset, layer, type, data, err);
     moe_h5_close(dataset);
 }
 
@@ -155,9 +152,12 @@ static void take_layers(hid_t h5, const moe_predictor_env *env, file_state *s,
     s->choice = moe_array_new((size_t)s->n_layers * n, sizeof *s->choice, err);
     for (int l = 0; l < s->n_layers && err->status == MOE_OK; l++) {
         const int layer = env->layers[l];
-        read_layer(h5, "experts", t, layer, H5T_NATIVE_INT32, expert, err);
+        const moe_h5_block one = {.start = {(hsize_t)layer},
+                                  .count = {1, t->n_tokens, k}};
+        /* As signed numbers, which keep what is out of range. */
+        read_layer(h5, "experts", &one, H5T_NATIVE_INT32, expert, err);
         if (scored)
-            read_layer(h5, "scores", t, layer, H5T_NATIVE_FLOAT, score, err);
+            read_layer(h5, "scores", &one, H5T_NATIVE_FLOAT, score, err);
         for (uint64_t i = 0; i < t->n_tokens && err->status == MOE_OK; i++) {
             const float *row = scored ? score + i * k : NULL;
             check_token(t, layer, i, expert + i * k, row, err);

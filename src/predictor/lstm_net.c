@@ -104,21 +104,15 @@ static dnnl_status_t trunk_backward(lstm_net *s)
 {
     const moe_neural_array *a = s->net.array;
     moe_recur_trunk *t = &s->trunk;
-    const float *const value[] = {a[MOE_TRUNK_INPUT].value,
-                                  a[MOE_TRUNK_STATE].value,
-                                  a[MOE_TRUNK_BIAS].value};
-    float *const grads[] = {a[MOE_TRUNK_INPUT].grad, a[MOE_TRUNK_STATE].grad,
-                            a[MOE_TRUNK_BIAS].grad};
     moe_recur_attend_back(BATCH, t->projected, t->weight, s->dsum,
                           s->dprojected);
     dnnl_status_t rc = moe_neural_dense_backward(
-        &t->qkv, &s->net.lib, t->h, a[MOE_TRUNK_QKV].value, s->dprojected,
-        s->dh, a[MOE_TRUNK_QKV].grad, a[MOE_TRUNK_QKV_BIAS].grad);
+        &t->qkv, &s->net.lib, t->h, &a[MOE_TRUNK_QKV], s->dprojected, s->dh);
     for (size_t i = 0; i < ROWS * MOE_NEURAL_WIDTH; i++)
         s->dh[i] += s->dsum[i];
     rc = rc ? rc
-            : moe_recur_lstm_backward(&t->lstm, &s->net.lib, t->x, value, t->h,
-                                      s->dh, s->dx, grads);
+            : moe_recur_lstm_backward(&t->lstm, &s->net.lib,
+                                      &a[MOE_TRUNK_INPUT], s->dh, s->dx);
     for (size_t i = 0; i < ROWS * MOE_NEURAL_WIDTH; i++)
         s->dx[i] += s->dsum[i];
     return rc;
@@ -129,9 +123,9 @@ static dnnl_status_t backward(void *state, uint64_t step)
     lstm_net *s = state;
     const moe_neural_net *net = &s->net;
     const moe_neural_array *a = net->array;
-    dnnl_status_t rc = moe_neural_dense_backward(
-        &s->heads, &net->lib, s->trunk.sum, a[MOE_TRUNK_HEAD].value, net->z,
-        s->dsum, a[MOE_TRUNK_HEAD].grad, a[MOE_TRUNK_HEAD_BIAS].grad);
+    dnnl_status_t rc =
+        moe_neural_dense_backward(&s->heads, &net->lib, s->trunk.sum,
+                                  &a[MOE_TRUNK_HEAD], net->z, s->dsum);
     moe_neural_drop(net->task, step, MOE_NEURAL_DRAW_OUT, ROWS,
                     MOE_NEURAL_WIDTH, s->dsum);
     rc = rc ? rc : trunk_backward(s);

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "moegps/clock.h"
 #include "moegps/mem.h"
 
 /* Adam, Kingma and Ba 2015, with a shorter memory of squares than theirs, as
@@ -118,6 +118,11 @@ int moe_neural_declare_heads(const moe_learned_shape *heads,
     return 2;
 }
 
+typedef struct {
+    uint64_t *at; /* [n] */
+    uint64_t n;
+} samples;
+
 /* One training in progress. */
 typedef struct {
     const moe_neural_kind *kind;
@@ -128,8 +133,7 @@ typedef struct {
     moe_neural_array array[MOE_NEURAL_ARRAYS];
     int n_arrays, epochs;
     float *history[N_HISTORIES]; /* [epochs] */
-    uint64_t *fit, *valid;       /* samples */
-    uint64_t n_fit, n_valid;
+    samples fit, valid;
     void *state;
 } training;
 
@@ -208,13 +212,13 @@ static moe_status make_arrays(training *t, bool fresh, moe_error *err)
     return err->status;
 }
 
-static moe_status list_samples(training *t, moe_neural_part part,
-                               uint64_t **out, uint64_t *n_out, moe_error *err)
+static moe_status list_samples(training *t, moe_neural_part part, samples *out,
+                               moe_error *err)
 {
-    *n_out = t->kind->list(&t->task, part, NULL);
-    *out = moe_array_new(*n_out, sizeof **out, err);
-    if (*out != NULL)
-        t->kind->list(&t->task, part, *out);
+    out->n = t->kind->list(&t->task, part, NULL);
+    out->at = moe_array_new(out->n, sizeof *out->at, err);
+    if (out->at != NULL)
+        t->kind->list(&t->task, part, out->at);
     return err->status;
 }
 
@@ -241,18 +245,18 @@ static void update(const training *t, uint64_t step, double rate)
 
 /* All samples in batches, with `step` the number of the first less one, or
  * UINT64_MAX to validate. */
-static moe_status run_samples(training *t, const uint64_t *samples, uint64_t n,
-                              uint64_t step, double rate,
-                              moe_neural_score *score, moe_error *err)
+static moe_status run_samples(training *t, const samples *all, uint64_t step,
+                              double rate, moe_neural_score *score,
+                              moe_error *err)
 {
     const uint64_t batch = (uint64_t)t->kind->batch;
     const bool train = step != UINT64_MAX;
     *score = (moe_neural_score){0};
-    for (uint64_t at = 0; at < n; at += batch) {
-        const uint64_t now = n - at < batch ? n - at : batch;
+    for (uint64_t at = 0; at < all->n; at += batch) {
+        const uint64_t now = all->n - at < batch ? all->n - at : batch;
         const uint64_t number = train ? ++step : 0;
-        if (moe_neural_net_run(t->kind, t->state, samples + at, (int)now,
-                               number, score, err) != MOE_OK)
+        if (moe_neural_net_run(t->state, all->at + at, (int)now, number, score,
+                               err) != MOE_OK)
             return err->status;
         if (train)
             update(t, number, rate);
@@ -265,16 +269,15 @@ static moe_status run_samples(training *t, const uint64_t *samples, uint64_t n,
 static void shuffle_samples(training *t, int epoch)
 {
     /* From the same order every time, so that a resumed training agrees. */
-    t->kind->list(&t->task, NEURAL_FIT, t->fit);
+    t->kind->list(&t->task, NEURAL_FIT, t->fit.at);
     moe_rng rng = moe_rng_at(t->env->seed, MOE_RNG_TRAIN, (uint64_t)epoch,
                              MOE_NEURAL_DRAW_ORDER, 0);
-    moe_rng_shuffle(&rng, t->fit, t->n_fit, sizeof *t->fit);
+    moe_rng_shuffle(&rng, t->fit.at, t->fit.n, sizeof *t->fit.at);
 }
 
 static moe_status validate(training *t, moe_neural_score *score, moe_error *err)
 {
-    if (run_samples(t, t->valid, t->n_valid, UINT64_MAX, 0, score, err) !=
-        MOE_OK)
+    if (run_samples(t, &t->valid, UINT64_MAX, 0, score, err) != MOE_OK)
         return err->status;
     score->loss /= score->tokens;
     score->hits /= score->tokens;
@@ -297,12 +300,12 @@ static void keep_if_best(training *t, int epoch)
 static moe_status run_epoch(training *t, int epoch, moe_error *err)
 {
     const uint64_t batch = (uint64_t)t->kind->batch;
-    const uint64_t steps = (t->n_fit + batch - 1) / batch;
+    const uint64_t steps = (t->fit.n + batch - 1) / batch;
     const double rate = t->kind->rate * (1 - (double)epoch / t->epochs);
     moe_neural_score fit, valid;
     shuffle_samples(t, epoch);
-    if (run_samples(t, t->fit, t->n_fit, (uint64_t)epoch * steps, rate, &fit,
-                    err) != MOE_OK ||
+    if (run_samples(t, &t->fit, (uint64_t)epoch * steps, rate, &fit, err) !=
+            MOE_OK ||
         validate(t, &valid, err) != MOE_OK)
         return err->status;
     t->history[TRAIN_LOSS][epoch] = (float)(fit.loss / fit.tokens);
@@ -346,21 +349,14 @@ static moe_status finish(training *t, moe_error *err)
     return MOE_OK;
 }
 
-static double cpu_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static moe_status run_epochs(training *t, moe_error *err)
 {
     moe_learned_part *p = t->part;
     while (p->epochs < t->epochs && p->epochs - 1 - p->best_epoch < PATIENCE) {
-        const double start = cpu_now();
+        const double start = moe_clock_cpu();
         if (run_epoch(t, p->epochs, err) != MOE_OK)
             return err->status;
-        p->cpu_s += cpu_now() - start;
+        p->cpu_s += moe_clock_cpu() - start;
         if (t->env->epoch != NULL &&
             t->env->epoch(t->env->arg, p, err) != MOE_OK)
             return err->status;
@@ -380,8 +376,8 @@ static moe_status begin(training *t, moe_error *err)
     t->part->epochs_limit = t->epochs;
     if (moe_neural_task_init(&t->task, t->env->trace, t->env->seed, err) ||
         make_arrays(t, fresh, err) ||
-        list_samples(t, NEURAL_FIT, &t->fit, &t->n_fit, err) ||
-        list_samples(t, NEURAL_VALID, &t->valid, &t->n_valid, err))
+        list_samples(t, NEURAL_FIT, &t->fit, err) ||
+        list_samples(t, NEURAL_VALID, &t->valid, err))
         return err->status;
     t->state = moe_neural_net_new(t->kind, &t->task, t->array, err);
     return err->status;
@@ -398,9 +394,9 @@ moe_status moe_neural_train(const moe_neural_kind *kind, int epochs,
                   .epochs = env->epochs > 0 ? env->epochs : epochs};
     if (begin(&t, &local) == MOE_OK)
         run_epochs(&t, &local);
-    moe_neural_net_free(kind, t.state);
-    free(t.fit);
-    free(t.valid);
+    moe_neural_net_free(t.state);
+    free(t.fit.at);
+    free(t.valid.at);
     for (int a = 0; a < t.n_arrays; a++)
         free(t.array[a].grad);
     moe_neural_task_fini(&t.task);

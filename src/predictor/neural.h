@@ -116,12 +116,13 @@ dnnl_status_t moe_neural_dense_forward(const moe_neural_dense *d,
                                        const moe_neural_lib *lib,
                                        const float *x, const float *w,
                                        const float *b, float *y);
-/** @param dx  may be NULL. */
+/** @param of  [2] weights and bias; their gradients are overwritten.
+ *  @param dx  may be NULL. */
 dnnl_status_t moe_neural_dense_backward(const moe_neural_dense *d,
                                         const moe_neural_lib *lib,
-                                        const float *x, const float *w,
-                                        const float *dy, float *dx, float *dw,
-                                        float *db);
+                                        const float *x,
+                                        const moe_neural_array *of,
+                                        const float *dy, float *dx);
 void moe_neural_dense_fini(moe_neural_dense *d);
 
 /* ---- neural_loops.c: what has no primitive ---- */
@@ -171,6 +172,7 @@ void moe_neural_loss_fini(moe_neural_loss *s);
 
 /** What every network holds: the first member of its state. */
 typedef struct moe_neural_net {
+    const struct moe_neural_kind *kind;
     const moe_neural_task *task;
     const moe_neural_array *array; /* as declared */
     moe_neural_lib lib;
@@ -210,13 +212,13 @@ typedef struct moe_neural_kind {
 void *moe_neural_net_new(const moe_neural_kind *kind,
                          const moe_neural_task *task,
                          const moe_neural_array *arrays, moe_error *err);
-void moe_neural_net_free(const moe_neural_kind *kind, void *state);
+void moe_neural_net_free(void *state);
 
 /** Run n samples, at most kind->batch. @param step  number of this training
  *  step, from 1, then gradients are left in the arrays; 0: only score. */
-moe_status moe_neural_net_run(const moe_neural_kind *kind, void *state,
-                              const uint64_t *samples, int n, uint64_t step,
-                              moe_neural_score *score, moe_error *err);
+moe_status moe_neural_net_run(void *state, const uint64_t *samples, int n,
+                              uint64_t step, moe_neural_score *score,
+                              moe_error *err);
 
 /** Train a network into a part: moe_predictor.train of its predictor.
  *  @param epochs  at most, unless env says it. */

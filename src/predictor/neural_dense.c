@@ -166,15 +166,16 @@ dnnl_status_t moe_neural_dense_forward(const moe_neural_dense *d,
 
 dnnl_status_t moe_neural_dense_backward(const moe_neural_dense *d,
                                         const moe_neural_lib *lib,
-                                        const float *x, const float *w,
-                                        const float *dy, float *dx, float *dw,
-                                        float *db)
+                                        const float *x,
+                                        const moe_neural_array *of,
+                                        const float *dy, float *dx)
 {
-    const moe_neural_arg weights[] = {{DNNL_ARG_SRC, d->x, x},
-                                      {DNNL_ARG_DIFF_DST, d->dy, dy},
-                                      {DNNL_ARG_DIFF_WEIGHTS, d->dw, dw},
-                                      {DNNL_ARG_DIFF_BIAS, d->db, db}};
-    const moe_neural_arg data[] = {{DNNL_ARG_WEIGHTS, d->w, w},
+    const moe_neural_arg weights[] = {
+        {DNNL_ARG_SRC, d->x, x},
+        {DNNL_ARG_DIFF_DST, d->dy, dy},
+        {DNNL_ARG_DIFF_WEIGHTS, d->dw, of[0].grad},
+        {DNNL_ARG_DIFF_BIAS, d->db, of[1].grad}};
+    const moe_neural_arg data[] = {{DNNL_ARG_WEIGHTS, d->w, of[0].value},
                                    {DNNL_ARG_DIFF_DST, d->dy, dy},
                                    {DNNL_ARG_DIFF_SRC, d->dx, dx}};
     dnnl_status_t rc = moe_neural_execute(lib, d->back_weights, weights,

@@ -16,6 +16,7 @@ enum {
     BATCH = 1024 /* tokens of a training step */
 };
 enum { EPOCHS = 40 }; /* of training, at most */
+/* A bias follows its weights. */
 enum { EMBEDDING, WEIGHT1, BIAS1, WEIGHT2, BIAS2, HEAD, HEAD_BIAS };
 
 static int declare(const moe_learned_shape *heads, uint32_t vocab,
@@ -114,19 +115,16 @@ static dnnl_status_t backward(void *state, uint64_t step)
     ffn_net *s = state;
     const moe_neural_array *a = s->net.array;
     const moe_neural_lib *lib = &s->net.lib;
-    dnnl_status_t rc = moe_neural_dense_backward(
-        &s->dense[2], lib, s->h2, a[HEAD].value, s->net.z, s->d2, a[HEAD].grad,
-        a[HEAD_BIAS].grad);
+    dnnl_status_t rc = moe_neural_dense_backward(&s->dense[2], lib, s->h2,
+                                                 &a[HEAD], s->net.z, s->d2);
     moe_neural_relu_back(BATCH * HIDDEN2, s->h2, s->d2);
     rc = rc ? rc
-            : moe_neural_dense_backward(&s->dense[1], lib, s->h1,
-                                        a[WEIGHT2].value, s->d2, s->d1,
-                                        a[WEIGHT2].grad, a[BIAS2].grad);
+            : moe_neural_dense_backward(&s->dense[1], lib, s->h1, &a[WEIGHT2],
+                                        s->d2, s->d1);
     moe_neural_relu_back(BATCH * HIDDEN1, s->h1, s->d1);
     rc = rc ? rc
-            : moe_neural_dense_backward(&s->dense[0], lib, s->x,
-                                        a[WEIGHT1].value, s->d1, s->dx,
-                                        a[WEIGHT1].grad, a[BIAS1].grad);
+            : moe_neural_dense_backward(&s->dense[0], lib, s->x, &a[WEIGHT1],
+                                        s->d1, s->dx);
     moe_neural_lookup_back(s->net.word, BATCH, s->dx, a[EMBEDDING].grad,
                            a[EMBEDDING].n);
     return rc;
@@ -198,9 +196,10 @@ static dnnl_status_t describe_layer(const moe_neural_lib *lib,
     return rc;
 }
 
+/* @param of  [2] weights, [out][in], and bias. */
 static dnnl_status_t make_layer(product *y, const moe_neural_lib *lib,
-                                int64_t in, int64_t out, const float *weight,
-                                const float *bias, moe_error *err)
+                                int64_t in, int64_t out, const float *const *of,
+                                moe_error *err)
 {
     dnnl_memory_desc_t md[] = {
         moe_neural_desc(2, (int64_t[]){MOE_NEURAL_ROWS, in}),
@@ -224,13 +223,14 @@ static dnnl_status_t make_layer(product *y, const moe_neural_lib *lib,
     rc = rc ? rc
             : dnnl_memory_desc_init_by_strides(&plain, 2, dims, dnnl_f32,
                                                strides);
-    rc = rc ? rc : moe_neural_reorder(lib, &plain, weight, &md[1], y->weight);
+    rc = rc ? rc : moe_neural_reorder(lib, &plain, of[0], &md[1], y->weight);
     dnnl_memory_t *const memory[] = {&y->x, &y->w, &y->b, &y->y};
     for (int i = 0; i < 4 && rc == dnnl_success; i++)
         rc = dnnl_memory_create(memory[i], &md[i], lib->engine,
                                 DNNL_MEMORY_NONE);
     rc = rc ? rc : dnnl_memory_set_data_handle(y->w, y->weight);
-    return rc ? rc : dnnl_memory_set_data_handle(y->b, (void *)(uintptr_t)bias);
+    return rc ? rc
+              : dnnl_memory_set_data_handle(y->b, (void *)(uintptr_t)of[1]);
 }
 
 static moe_status make_trunk(ffn_state *s, moe_error *err)
@@ -238,10 +238,10 @@ static moe_status make_trunk(ffn_state *s, moe_error *err)
     const moe_neural_lib *lib = &s->base.lib;
     const float *const *value = s->base.value;
     dnnl_status_t rc = make_layer(&s->trunk[0], lib, MOE_NEURAL_WIDTH, HIDDEN1,
-                                  value[WEIGHT1], value[BIAS1], err);
+                                  &value[WEIGHT1], err);
     rc = rc ? rc
-            : make_layer(&s->trunk[1], lib, HIDDEN1, HIDDEN2, value[WEIGHT2],
-                         value[BIAS2], err);
+            : make_layer(&s->trunk[1], lib, HIDDEN1, HIDDEN2, &value[WEIGHT2],
+                         err);
     return moe_neural_fail(rc, "matmul", err);
 }
 

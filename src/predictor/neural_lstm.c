@@ -224,19 +224,18 @@ static dnnl_status_t clear_diff(const moe_recur_copy *c, float *grad)
 }
 
 dnnl_status_t moe_recur_lstm_backward(moe_recur_lstm *r,
-                                      const moe_neural_lib *lib, const float *x,
-                                      const float *const value[3],
-                                      const float *y, const float *dy,
-                                      float *dx, float *const grads[3])
+                                      const moe_neural_lib *lib,
+                                      const moe_neural_array *of,
+                                      const float *dy, float *dx)
 {
     const moe_neural_arg args[] = {
-        {DNNL_ARG_SRC_LAYER, r->x, x},
+        {DNNL_ARG_SRC_LAYER, r->x, NULL},
         {DNNL_ARG_SRC_ITER, r->zero, NULL},
         {DNNL_ARG_SRC_ITER_C, r->zero, NULL},
         {DNNL_ARG_WEIGHTS_LAYER, chosen_of(&r->back[0]), NULL},
         {DNNL_ARG_WEIGHTS_ITER, chosen_of(&r->back[1]), NULL},
-        {DNNL_ARG_BIAS, r->bias, value[2]},
-        {DNNL_ARG_DST_LAYER, r->y, y},
+        {DNNL_ARG_BIAS, r->bias, NULL},
+        {DNNL_ARG_DST_LAYER, r->y, NULL},
         {DNNL_ARG_WORKSPACE, r->workspace, NULL},
         {DNNL_ARG_DIFF_DST_LAYER, r->dy, dy},
         {DNNL_ARG_DIFF_SRC_LAYER, r->dx, dx},
@@ -244,16 +243,16 @@ dnnl_status_t moe_recur_lstm_backward(moe_recur_lstm *r,
         {DNNL_ARG_DIFF_SRC_ITER_C, r->unused[1], NULL},
         {DNNL_ARG_DIFF_WEIGHTS_LAYER, chosen_of(&r->diff[0]), NULL},
         {DNNL_ARG_DIFF_WEIGHTS_ITER, chosen_of(&r->diff[1]), NULL},
-        {DNNL_ARG_DIFF_BIAS, r->dbias, grads[2]}};
+        {DNNL_ARG_DIFF_BIAS, r->dbias, of[2].grad}};
     dnnl_status_t rc = dnnl_success;
-    memset(grads[2], 0, MOE_RECUR_BIASES * sizeof(float));
+    memset(of[2].grad, 0, MOE_RECUR_BIASES * sizeof(float));
     for (int i = 0; i < 2 && rc == dnnl_success; i++) {
-        rc = move_copy(&r->back[i], lib, value[i], false);
-        rc = rc ? rc : clear_diff(&r->diff[i], grads[i]);
+        rc = move_copy(&r->back[i], lib, of[i].value, false);
+        rc = rc ? rc : clear_diff(&r->diff[i], of[i].grad);
     }
     rc = rc ? rc
             : moe_neural_execute(lib, r->backward, args, MOE_ARRAY_LEN(args));
     for (int i = 0; i < 2 && rc == dnnl_success; i++)
-        rc = move_copy(&r->diff[i], lib, grads[i], true);
+        rc = move_copy(&r->diff[i], lib, of[i].grad, true);
     return rc;
 }

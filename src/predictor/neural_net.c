@@ -5,9 +5,9 @@
 
 #include "moegps/mem.h"
 
-static moe_status set_up(const moe_neural_kind *kind, moe_neural_net *net,
-                         moe_error *err)
+static moe_status set_up(moe_neural_net *net, moe_error *err)
 {
+    const moe_neural_kind *kind = net->kind;
     const moe_trace *t = net->task->trace;
     const size_t width = (size_t)t->layers * (size_t)t->experts;
     net->word = moe_array_new(kind->rows, sizeof *net->word, err);
@@ -29,22 +29,23 @@ void *moe_neural_net_new(const moe_neural_kind *kind,
     moe_error local = {0};
     moe_neural_net *net = moe_array_new(1, kind->state_size, &local);
     if (net != NULL) {
+        net->kind = kind;
         net->task = task;
         net->array = arrays;
-        set_up(kind, net, &local);
+        set_up(net, &local);
     }
     if (moe_pass(err, &local) == MOE_OK)
         return net;
-    moe_neural_net_free(kind, net);
+    moe_neural_net_free(net);
     return NULL;
 }
 
-void moe_neural_net_free(const moe_neural_kind *kind, void *state)
+void moe_neural_net_free(void *state)
 {
     moe_neural_net *net = state;
     if (net == NULL)
         return;
-    kind->fini(net);
+    net->kind->fini(net);
     moe_neural_loss_fini(&net->loss);
     moe_neural_lib_fini(&net->lib);
     free(net->word);
@@ -53,11 +54,12 @@ void moe_neural_net_free(const moe_neural_kind *kind, void *state)
     free(net);
 }
 
-moe_status moe_neural_net_run(const moe_neural_kind *kind, void *state,
-                              const uint64_t *samples, int n, uint64_t step,
-                              moe_neural_score *score, moe_error *err)
+moe_status moe_neural_net_run(void *state, const uint64_t *samples, int n,
+                              uint64_t step, moe_neural_score *score,
+                              moe_error *err)
 {
     const moe_neural_net *net = state;
+    const moe_neural_kind *kind = net->kind;
     kind->fill(state, samples, n, step);
     dnnl_status_t rc = kind->forward(state, step);
     rc = rc ? rc

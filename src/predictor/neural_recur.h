@@ -50,13 +50,13 @@ dnnl_status_t moe_recur_lstm_load(moe_recur_lstm *r, const moe_neural_lib *lib,
 dnnl_status_t moe_recur_lstm_forward(moe_recur_lstm *r,
                                      const moe_neural_lib *lib, const float *x,
                                      const float *bias, float *y);
-/** Arrays as in forward, from whose call the workspace is.
- *  @param grads  of input weights, state weights, bias; overwritten. */
+/** After a forward, whose input, output and workspace it uses.
+ *  @param of  [3] input weights, state weights, bias; their gradients are
+ *             overwritten. */
 dnnl_status_t moe_recur_lstm_backward(moe_recur_lstm *r,
-                                      const moe_neural_lib *lib, const float *x,
-                                      const float *const value[3],
-                                      const float *y, const float *dy,
-                                      float *dx, float *const grads[3]);
+                                      const moe_neural_lib *lib,
+                                      const moe_neural_array *of,
+                                      const float *dy, float *dx);
 
 /** Let each row attend to itself and the MOE_RECUR_REACH - 1 before it.
  *  @param qkv     [steps][sequences][MOE_RECUR_QKV] queries, keys, values
@@ -70,7 +70,7 @@ void moe_recur_attend_back(int64_t sequences, const float *qkv,
 
 /* ---- neural_trunk.c ---- */
 
-/* Arrays of the network, in this order. */
+/* Arrays of the network, in this order: a bias follows its weights. */
 enum {
     MOE_TRUNK_EMBEDDING,
     MOE_TRUNK_INPUT,

@@ -69,15 +69,15 @@ static void load_from_tokens(const uint16_t *tokens, const moe_batch *batch,
 
 void moe_predictor_load(const moe_predictor *predictor, moe_forecast forecast,
                         void *state, const moe_batch *batch, int layer,
-                        uint16_t *tokens_out, double *share, uint64_t *load_out)
+                        const moe_predicted *out)
 {
     if (forecast == MOE_FORECAST_TOKENS) {
-        predictor->tokens(state, batch, layer, tokens_out);
+        predictor->tokens(state, batch, layer, out->tokens);
         if (predictor->expect == NULL ||
-            !predictor->expect(state, batch, layer, load_out))
-            load_from_tokens(tokens_out, batch, load_out);
+            !predictor->expect(state, batch, layer, out->load))
+            load_from_tokens(out->tokens, batch, out->load);
     } else {
-        predictor->load(state, batch, layer, share);
-        load_from_share(share, batch, load_out);
+        predictor->load(state, batch, layer, out->share);
+        load_from_share(out->share, batch, out->load);
     }
 }

@@ -277,37 +277,41 @@ static const char *strategy_name(int i)
     return moe_advise_strategy_name((moe_advise_strategy)i);
 }
 
-/* Read numbers into an array that is there; `n_dims` of `sizes` must be those
- * of the dataset. */
-static void read_into(const reader *r, const char *name, int n_dims,
-                      const int *sizes, hid_t type, size_t size, void *to)
+/* A dataset and what its sizes must be. */
+typedef struct {
+    const char *name;
+    int n_dims;
+    const int *sizes; /* [n_dims] */
+} shape;
+
+/* Read numbers into an array that is there. @return how many. */
+static size_t read_into(const reader *r, const shape *of, hid_t type,
+                        size_t size, void *to)
 {
     hsize_t found[MOE_H5_MAX_RANK] = {0};
     size_t n = 1;
-    moe_h5_dims(r->group, name, n_dims, found, r->err);
-    for (int d = 0; d < n_dims && !failed(r); d++) {
-        n *= (size_t)sizes[d];
-        if (found[d] != (hsize_t)sizes[d])
+    moe_h5_dims(r->group, of->name, of->n_dims, found, r->err);
+    for (int d = 0; d < of->n_dims && !failed(r); d++) {
+        n *= (size_t)of->sizes[d];
+        if (found[d] != (hsize_t)of->sizes[d])
             moe_fail(r->err, MOE_FORMAT,
                      "dataset '%s' has %llu values along dimension %d, not %d",
-                     name, (unsigned long long)found[d], d, sizes[d]);
+                     of->name, (unsigned long long)found[d], d, of->sizes[d]);
     }
-    void *data = moe_h5_read(r->group, name, type, size, n, r->err);
+    void *data = moe_h5_read(r->group, of->name, type, size, n, r->err);
     if (data != NULL)
         memcpy(to, data, n * size);
     free(data);
+    return n;
 }
 
-static void read_reals(const reader *r, const char *name, int n_dims,
-                       const int *sizes, double min, double max, double *to)
+static void read_reals(const reader *r, const shape *of, double min, double max,
+                       double *to)
 {
-    size_t n = 1;
-    read_into(r, name, n_dims, sizes, H5T_NATIVE_DOUBLE, sizeof *to, to);
-    for (int d = 0; d < n_dims; d++)
-        n *= (size_t)sizes[d];
+    const size_t n = read_into(r, of, H5T_NATIVE_DOUBLE, sizeof *to, to);
     for (size_t i = 0; i < n && !failed(r); i++)
         if (!(to[i] >= min && to[i] <= max))
-            moe_fail(r->err, MOE_FORMAT, "value %zu of '%s' is %g", i, name,
+            moe_fail(r->err, MOE_FORMAT, "value %zu of '%s' is %g", i, of->name,
                      to[i]);
 }
 
@@ -321,14 +325,15 @@ static void read_axes(const reader *r)
     read_names(r, "cost", m->n_cluster, to->cost, sizeof to->cost, sizeof *to);
     check_names(r, "case", case_name, MOE_ADVISE_CASES);
     check_names(r, "strategy", strategy_name, MOE_ADVISE_STRATEGIES);
-    read_into(r, "batch", 1, &m->n_batch, H5T_NATIVE_INT32, sizeof *m->batch,
-              m->batch);
+    read_into(r, &(shape){"batch", 1, &m->n_batch}, H5T_NATIVE_INT32,
+              sizeof *m->batch, m->batch);
     for (int b = 0; b < m->n_batch && !failed(r); b++)
         if (m->batch[b] < 1)
             moe_fail(r->err, MOE_FORMAT, "batch %d is %d", b, m->batch[b]);
-    read_reals(r, "accuracy_value", 1, &m->n_accuracy, 0, 1, m->accuracy);
-    read_reals(r, "skew_value", 1, &m->n_skew, 1, 1e9, m->skew);
-    read_reals(r, "bandwidth_value", 2, links, 1, 1e18, m->bandwidth);
+    read_reals(r, &(shape){"accuracy_value", 1, &m->n_accuracy}, 0, 1,
+               m->accuracy);
+    read_reals(r, &(shape){"skew_value", 1, &m->n_skew}, 1, 1e9, m->skew);
+    read_reals(r, &(shape){"bandwidth_value", 2, links}, 1, 1e18, m->bandwidth);
 }
 
 /* Layer times say who wins; what the file says must agree. */
@@ -339,10 +344,11 @@ static void read_cells(const reader *r)
                          m->n_accuracy,        m->n_skew,        m->n_bandwidth,
                          MOE_ADVISE_STRATEGIES};
     enum { RANK = MOE_ARRAY_LEN(dims) };
-    read_reals(r, "layer_time", RANK + 1, sizes, 1e-12, 1e9, m->layer_s);
-    read_reals(r, "margin", RANK, sizes, 0, 1e30, m->margin);
-    read_into(r, "winner", RANK, sizes, H5T_NATIVE_INT32, sizeof *m->winner,
-              m->winner);
+    read_reals(r, &(shape){"layer_time", RANK + 1, sizes}, 1e-12, 1e9,
+               m->layer_s);
+    read_reals(r, &(shape){"margin", RANK, sizes}, 0, 1e30, m->margin);
+    read_into(r, &(shape){"winner", RANK, sizes}, H5T_NATIVE_INT32,
+              sizeof *m->winner, m->winner);
     for (size_t i = 0; i < moe_map_cells(m) && !failed(r); i++) {
         double margin = NAN;
         const int winner =

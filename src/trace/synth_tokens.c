@@ -15,6 +15,13 @@ typedef struct {
     double *upto; /* [experts] end of order[j]'s interval */
 } sampler;
 
+/* `fixed` orders experts alike in all sequences: what ids prefer stays. `fresh`
+ * orders them anew in each, so that the others' choices do not always come in
+ * the same company. */
+typedef struct {
+    sampler fixed, fresh;
+} samplers;
+
 static void lay_end_to_end(const moe_synth_walk *walk, int n, sampler *sm)
 {
     double sum = 0;
@@ -115,13 +122,10 @@ static void shuffle_order(const moe_synth_params *p, moe_synth_stream what,
     moe_rng_shuffle(&rng, sm->order, (size_t)p->experts, sizeof *sm->order);
 }
 
-/* Experts of the tokens of one sequence.
- * @param fixed  orders experts alike in all sequences: what ids prefer stays.
- * @param fresh  orders them anew in each, so that the others' choices do not
- *               always come in the same company. */
+/* Experts of the tokens of one sequence. */
 static void choose_sequence(const moe_synth_params *p, const moe_trace *t,
                             const vocabulary *v, uint64_t seq, int layer,
-                            const sampler *fixed, const sampler *fresh)
+                            const samplers *sm)
 {
     const size_t k = (size_t)p->top_k;
     for (uint64_t i = t->seq_offset[seq]; i < t->seq_offset[seq + 1]; i++) {
@@ -130,30 +134,30 @@ static void choose_sequence(const moe_synth_params *p, const moe_trace *t,
                                     i - t->seq_offset[seq]);
         uint32_t id = t->token_id[i];
         if (moe_rng_unit(&rng) < p->strength) {
-            choose(fixed, p->experts, p->top_k, v->u[id], v->turn[id], out);
+            choose(&sm->fixed, p->experts, p->top_k, v->u[id], v->turn[id],
+                   out);
         } else {
             double u = moe_rng_unit(&rng);
             int turn = (int)moe_rng_below(&rng, k);
-            choose(fresh, p->experts, p->top_k, u, turn, out);
+            choose(&sm->fresh, p->experts, p->top_k, u, turn, out);
         }
     }
 }
 
 static void make_layers(const moe_synth_params *p, moe_synth_walk *walk,
-                        vocabulary *v, sampler *fixed, sampler *fresh,
-                        moe_trace *t)
+                        vocabulary *v, samplers *sm, moe_trace *t)
 {
     count_frequencies(p, v);
     draw_ids(p, v, t);
     for (int l = 0; l < p->layers; l++) {
         draw_preferences(p, l, v);
-        shuffle_order(p, MOE_DRAW_PREFERENCE, 0, l, fixed);
+        shuffle_order(p, MOE_DRAW_PREFERENCE, 0, l, &sm->fixed);
         for (uint64_t s = 0; s < t->n_seqs; s++) {
             moe_synth_walk_to(walk, p, l, s);
-            shuffle_order(p, MOE_DRAW_ORDER, s, l, fresh);
-            lay_end_to_end(walk, p->experts, fixed);
-            lay_end_to_end(walk, p->experts, fresh);
-            choose_sequence(p, t, v, s, l, fixed, fresh);
+            shuffle_order(p, MOE_DRAW_ORDER, s, l, &sm->fresh);
+            lay_end_to_end(walk, p->experts, &sm->fixed);
+            lay_end_to_end(walk, p->experts, &sm->fresh);
+            choose_sequence(p, t, v, s, l, sm);
         }
     }
 }
@@ -169,22 +173,22 @@ moe_status moe_synth_tokens(const moe_synth_params *p, moe_synth_walk *walk,
 {
     const size_t n_ids = (size_t)p->vocab, n_experts = (size_t)p->experts;
     moe_error local = {0};
-    sampler fixed, fresh;
-    init_sampler(&fixed, n_experts, &local);
-    init_sampler(&fresh, n_experts, &local);
+    samplers sm;
+    init_sampler(&sm.fixed, n_experts, &local);
+    init_sampler(&sm.fresh, n_experts, &local);
     vocabulary v = {.upto = moe_array_new(n_ids, sizeof *v.upto, &local),
                     .line = moe_array_new(n_ids, sizeof *v.line, &local),
                     .u = moe_array_new(n_ids, sizeof *v.u, &local),
                     .turn = moe_array_new(n_ids, sizeof *v.turn, &local)};
     if (local.status == MOE_OK)
-        make_layers(p, walk, &v, &fixed, &fresh, trace);
+        make_layers(p, walk, &v, &sm, trace);
     free(v.upto);
     free(v.line);
     free(v.u);
     free(v.turn);
-    free(fixed.order);
-    free(fixed.upto);
-    free(fresh.order);
-    free(fresh.upto);
+    free(sm.fixed.order);
+    free(sm.fixed.upto);
+    free(sm.fresh.order);
+    free(sm.fresh.upto);
     return moe_pass(err, &local);
 }

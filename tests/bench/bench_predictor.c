@@ -79,8 +79,8 @@ static void one(const moe_trace *t, const int *layers, const char *name,
     for (int r = 0; r < REPEATS; r++) {
         const double start = bench_cpu();
         for (int l = 0; l < t->layers; l++)
-            moe_predictor_load(p, MOE_FORECAST_TOKENS, state, b, l, choice,
-                               share, load);
+            moe_predictor_load(p, MOE_FORECAST_TOKENS, state, b, l,
+                               &(moe_predicted){choice, share, load});
         bench_add(&series, (bench_cpu() - start) / t->layers);
     }
     const double bytes = SEQ * bytes_touched(name, t->top_k);
