@@ -139,10 +139,12 @@ START_TEST(every_planner_plans_the_same_again)
         planning_make(&used, load);
         planning_init(&fresh, moe_planner_at(i)->name, env, NULL);
         planning_make(&fresh, load);
-        ck_assert_mem_eq(used.next.expert, fresh.next.expert,
-                         n * sizeof *used.next.expert);
-        ck_assert_mem_eq(used.next.quota, fresh.next.quota,
-                         n * sizeof *used.next.quota);
+        ck_assert_msg(memcmp(used.next.expert, fresh.next.expert,
+                             n * sizeof *used.next.expert) == 0,
+                      "%s: experts", moe_planner_at(i)->name);
+        ck_assert_msg(memcmp(used.next.quota, fresh.next.quota,
+                             n * sizeof *used.next.quota) == 0,
+                      "%s: quotas", moe_planner_at(i)->name);
         planning_fini(&used);
         planning_fini(&fresh);
     }
