@@ -192,7 +192,7 @@ EOF
 loads=load/true_pairs,load/predicted_pairs,prediction/error,prediction/recall,prediction/in_place
 check "true loads and predictions are the same on 1, 2, 4, 7 and 8 ranks" \
     same $loads "$dir"/t[12478].h5
-check "likewise for a load trace" same load/true_pairs,load/predicted_pairs,prediction/error "$dir"/l[12478].h5
+check "a load trace gives the same on any number of ranks" same load/true_pairs,load/predicted_pairs,prediction/error "$dir"/l[12478].h5
 plans=plan/slot_expert,plan/slot_quota
 check "plans are the same again, replicated and with a dedicated coordinator" \
     same $plans "$dir/t4.h5" "$dir/again.h5" "$dir/replicated.h5" "$dir/dedicated.h5"

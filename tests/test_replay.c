@@ -267,7 +267,7 @@ START_TEST(other_sizes_and_links_are_those_of_such_a_run)
 }
 END_TEST
 
-/* No GPU has more pairs than the level's busiest; exchanges shrink likewise. */
+/* No GPU has more pairs than the level's busiest; exchanges shrink by the same factor. */
 START_TEST(levels_cap_the_busiest)
 {
     make_world(&one, 1);

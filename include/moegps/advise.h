@@ -138,7 +138,8 @@ typedef struct moe_advise_limits {
     double bandwidth_low;  /* nearest link bandwidths, B/s, at which the */
     double bandwidth_high; /* winner changes: below, above the cluster's */
     bool network; /* ... of the network between nodes, not of the links */
-    double skew_low, skew_high; /* likewise; by hand only */
+    double skew_low, skew_high; /* nearest skewness at which the winner
+                                   changes; by hand only */
     double rebalance; /* iterations per plan from which token-to-expert beats
                          the baseline: its copies pay for their traffic */
     double tokens;    /* per batch from which distribution-only does; by hand

@@ -64,7 +64,7 @@ typedef struct moe_cost {
      *  @param node_rate     B/s per direction, as a profile's link_bandwidth.
      *  Measured collectives are scaled from the profile's own: what exceeds
      *  the time of the smallest one.
-     *  @param network_rate  likewise, network_bandwidth. */
+     *  @param network_rate  B/s per direction, as its network_bandwidth. */
     void (*set_links)(void *state, double node_rate, double network_rate);
     /** FFN of one GPU for one layer. Shared experts are not included.
      *  @param rows  [n] pairs of each replica on this GPU, >= 0; a replica

@@ -24,7 +24,7 @@ typedef struct moe_estimate {
     double ci_low, ci_high; /* NaN: too few sequences or batches */
 } moe_estimate;
 
-/** Figures of one layer, or means over layers (intervals of those means). */
+/** What is known of one layer, or means over layers (intervals of those means). */
 typedef struct moe_evaluation_row {
     double skewness; /* of the test part: pairs of the busiest expert / mean */
     moe_estimate error; /* of the distribution over the whole test part,
@@ -34,7 +34,7 @@ typedef struct moe_evaluation_row {
                            distribution that the tokens are drawn from */
     moe_estimate batch_error; /* the same per batch: median over batches, and
                                  its interval */
-    double batch_floor;       /* likewise */
+    double batch_floor;       /* what error_floor is, for one batch */
     moe_estimate top1;        /* share of tokens whose first expert is foretold;
                             ordered traces and tokens only */
     moe_estimate recall;      /* share of a token's experts that are foretold;

@@ -64,19 +64,18 @@ typedef struct moe_map {
     bool paper;
     double error; /* ... and these as in moe_advise_params */
     bool bottleneck;
-    double planner_s;         /* host time of a plan */
-    bool own_links;           /* one bandwidth: each cluster's own */
-    int n_cluster, n_batch;   /* all at least 1 */
-    int n_accuracy, n_skew;   /* likewise */
-    int n_bandwidth;          /* likewise */
-    moe_map_cluster *cluster; /* [n_cluster] */
-    int32_t *batch;           /* [n_batch] sequences */
-    double *accuracy, *skew;  /* [n_accuracy], [n_skew] */
-    double *bandwidth;        /* [n_cluster][n_bandwidth] B/s per direction */
-    double *layer_s;          /* [cluster][case][batch][accuracy][skew]
+    double planner_s; /* host time of a plan */
+    bool own_links;   /* one bandwidth: each cluster's own */
+    int n_cluster, n_batch, n_accuracy, n_skew, n_bandwidth; /* >= 1 */
+    moe_map_cluster *cluster;                                /* [n_cluster] */
+    int32_t *batch;          /* [n_batch] sequences */
+    double *accuracy, *skew; /* [n_accuracy], [n_skew] */
+    double *bandwidth;       /* [n_cluster][n_bandwidth] B/s per direction */
+    double *layer_s;         /* [cluster][case][batch][accuracy][skew]
                                   [bandwidth][strategy] */
-    int32_t *winner;          /* [cluster]...[bandwidth] strategy */
-    double *margin;           /* likewise: second over winner, less 1 */
+    int32_t *winner;         /* [cluster]...[bandwidth] strategy */
+    double *margin;          /* [cluster]...[bandwidth] second over winner,
+                                 less 1 */
 } moe_map;
 
 /** A cell, by number along each dimension. */

@@ -32,8 +32,8 @@ typedef enum moe_axes {
 typedef struct moe_recording_options {
     moe_recording_kind kind; /* of an array, which does not say */
     int experts;             /* of the model; 0: as many as are seen */
-    int layers;              /* likewise, MoE layers; 0: unknown */
-    int top_k;               /* likewise; 0: unknown */
+    int layers;              /* MoE layers of the model; 0: unknown */
+    int top_k;               /* experts per token; 0: unknown */
     moe_axes axes;
     bool padded; /* ids equal to `pad` are no experts */
     int64_t pad;
@@ -69,7 +69,7 @@ typedef struct moe_recording {
     uint64_t n_tokens, n_seqs;
     uint32_t vocab_size;    /* ids are below; 0: there are none */
     uint16_t *experts_of;   /* [layers][n_tokens][top_k] */
-    float *gate;            /* likewise; NULL: none */
+    float *gate;            /* as experts_of; NULL: none */
     uint32_t *token_id;     /* [n_tokens]; NULL: none */
     int32_t *position;      /* [n_tokens]; NULL: none */
     uint64_t *seq_offset;   /* [n_seqs + 1]; NULL: not known */

@@ -62,7 +62,7 @@ typedef struct moe_advise_placement {
     uint32_t *rows;         /* [gpus][slots]; owned, as all here */
     uint64_t *pairs;        /* [gpus] sum of rows */
     double (*sent)[2];      /* [gpus] rows, 0: in the node, 1: beyond */
-    double (*received)[2];  /* [gpus] likewise */
+    double (*received)[2];  /* [gpus] rows, 0: from the node, 1: from beyond */
     double (*move_sent)[2]; /* [gpus] bytes of weights */
     double (*move_received)[2];
     double plan_bytes, planner_s;

@@ -19,7 +19,7 @@
  *   {"0": [experts], "1": ...}                            a key per layer
  *   {"step": s, "expert_load": [layers][experts]}         a line per step
  *   {"layer": l, "topk_ids": [k] or [tokens][k],
- *    "topk_weights": likewise}                            a line per layer
+ *    "topk_weights": like topk_ids}                      a line per layer
  */
 
 /* Keys that hold loads. */
