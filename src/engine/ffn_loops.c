@@ -3,18 +3,10 @@
 
 #include <string.h>
 
+#include "moegps/wide.h"
+
 /* Loops over elements, written so that they vectorise with exact semantics:
  * comparisons of floats do not (they may trap), those of their bits do. */
-
-/* Clones let the compiler's vectors be as wide as the CPU's without tying
- * the build to one machine. Sanitizers cannot run before ifunc resolution. */
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define WIDE        \
-    __attribute__(( \
-        target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define WIDE
-#endif
 
 static inline uint32_t to_bits(float x)
 {
@@ -69,15 +61,15 @@ static inline float silu(float x)
     return x / (1.0f + e * power);
 }
 
-WIDE static void swiglu_bf16(uint16_t *restrict gate,
-                             const uint16_t *restrict up, size_t n)
+MOE_WIDE static void swiglu_bf16(uint16_t *restrict gate,
+                                 const uint16_t *restrict up, size_t n)
 {
     for (size_t j = 0; j < n; j++)
         gate[j] = to_bf16(silu(from_bf16(gate[j])) * from_bf16(up[j]));
 }
 
-WIDE static void swiglu_f32(float *restrict gate, const float *restrict up,
-                            size_t n)
+MOE_WIDE static void swiglu_f32(float *restrict gate, const float *restrict up,
+                                size_t n)
 {
     for (size_t j = 0; j < n; j++)
         gate[j] = silu(gate[j]) * up[j];
@@ -91,13 +83,13 @@ void moe_ffn_swiglu(moe_dtype dtype, void *gate, const void *up, size_t n)
         swiglu_f32(gate, up, n);
 }
 
-WIDE static void relu_bf16(uint16_t *x, size_t n)
+MOE_WIDE static void relu_bf16(uint16_t *x, size_t n)
 {
     for (size_t j = 0; j < n; j++)
         x[j] = (x[j] & 0x8000) ? 0 : x[j];
 }
 
-WIDE static void relu_f32(float *x, size_t n)
+MOE_WIDE static void relu_f32(float *x, size_t n)
 {
     for (size_t j = 0; j < n; j++)
         x[j] = from_bits((to_bits(x[j]) >> 31) ? 0 : to_bits(x[j]));
@@ -111,15 +103,15 @@ void moe_ffn_relu(moe_dtype dtype, void *x, size_t n)
         relu_f32(x, n);
 }
 
-WIDE static void add_bf16(float *restrict out, const uint16_t *restrict row,
-                          float gate, size_t n)
+MOE_WIDE static void add_bf16(float *restrict out, const uint16_t *restrict row,
+                              float gate, size_t n)
 {
     for (size_t j = 0; j < n; j++)
         out[j] += gate * from_bf16(row[j]);
 }
 
-WIDE static void add_f32(float *restrict out, const float *restrict row,
-                         float gate, size_t n)
+MOE_WIDE static void add_f32(float *restrict out, const float *restrict row,
+                             float gate, size_t n)
 {
     for (size_t j = 0; j < n; j++)
         out[j] += gate * row[j];

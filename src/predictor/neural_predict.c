@@ -5,16 +5,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
-
-/* As for the expert FFN's loops: the widest vectors that this CPU has. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define WIDE        \
-    __attribute__(( \
-        target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define WIDE
-#endif
+#include "moegps/wide.h"
 
 /* ---- heads ---- */
 
@@ -99,9 +90,10 @@ void moe_neural_heads_fini(moe_neural_heads *h)
  * equals: so one comparison moves both.
  * @param key  [MOE_NEURAL_ROWS] scratch
  * @param top  [top_k][MOE_NEURAL_ROWS] keys, falling */
-WIDE static void find_top(const moe_neural_heads *h, const float *restrict z,
-                          const float *bias, int32_t mask,
-                          int32_t *restrict key, int32_t *restrict top)
+MOE_WIDE static void find_top(const moe_neural_heads *h,
+                              const float *restrict z, const float *bias,
+                              int32_t mask, int32_t *restrict key,
+                              int32_t *restrict top)
 {
     for (int i = 0; i < h->top_k * MOE_NEURAL_ROWS; i++)
         top[i] = INT32_MIN;
