@@ -51,6 +51,10 @@ hid_t moe_h5_open_image(const moe_h5_image *image, moe_error *err);
 /** Flush and close a file; a failure (disk full) is MOE_IO. */
 void moe_h5_close_file(hid_t file, moe_error *err);
 
+/** Close a file that was created at `path`. After any error in err it is
+ *  removed, and err begins with the path. @return err's status. */
+moe_status moe_h5_finish(hid_t file, const char *path, moe_error *err);
+
 /** Close a group, dataset, space, ... H5I_INVALID_HID is fine. */
 void moe_h5_close(hid_t id);
 

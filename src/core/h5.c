@@ -193,6 +193,16 @@ void moe_h5_close_file(hid_t file, moe_error *err)
     moe_h5_check(H5Fclose(file), "cannot close", "file", err);
 }
 
+moe_status moe_h5_finish(hid_t file, const char *path, moe_error *err)
+{
+    moe_h5_close_file(file, err);
+    if (err->status == MOE_OK)
+        return MOE_OK;
+    unlink(path);
+    moe_error_prefix(err, "%s", path);
+    return err->status;
+}
+
 hid_t moe_h5_create_group(hid_t where, const char *name, moe_error *err)
 {
     if (moe_h5_failed(err))

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "moegps/h5.h"
 #include "moegps/mem.h"
@@ -106,11 +105,7 @@ moe_status moe_learned_write(const char *path, const moe_learned *l,
         write_part(file, &l->part[p], &local);
     }
     moe_h5_put_text(file, "predictors", list, &local);
-    moe_h5_close_file(file, &local);
-    if (local.status == MOE_OK)
-        return MOE_OK;
-    unlink(path);
-    moe_error_prefix(&local, "%s", path);
+    moe_h5_finish(file, path, &local);
     return moe_pass(err, &local);
 }
 

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "internal.h"
 #include "moegps/date.h"
@@ -341,9 +340,6 @@ moe_status moe_sweep_write(const char *path, const moe_view *views, size_t n,
     put_samples(&w);
     put_phases(&w);
     moe_h5_close(w.group);
-    moe_h5_close_file(file, &local);
-    if (local.status == MOE_OK)
-        return MOE_OK;
-    unlink(path);
-    return moe_fail(err, local.status, "%s: %s", path, local.text);
+    moe_h5_finish(file, path, &local);
+    return moe_pass(err, &local);
 }

@@ -2,7 +2,6 @@
 #include "moegps/trace.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "internal.h"
 #include "moegps/h5.h"
@@ -183,10 +182,6 @@ moe_status moe_trace_write(const char *path, moe_trace *trace, moe_error *err)
         write_tokens(file, trace, &local);
     else
         write_loads(file, trace, &local);
-    moe_h5_close_file(file, &local);
-    if (local.status == MOE_OK)
-        return MOE_OK;
-    unlink(path);
-    moe_error_prefix(&local, "%s", path);
+    moe_h5_finish(file, path, &local);
     return moe_pass(err, &local);
 }
