@@ -88,15 +88,22 @@ static bool same_winner_at_bandwidth(search *q, double bandwidth)
     return moe_advise_winner(q->base, NULL, CASE) == q->winner;
 }
 
-static bool same_winner_at_skew(search *q, double skew)
+/* @return the advice planned anew for other params; NULL: it cannot be. */
+static moe_advise *plan_anew(const search *q, const moe_advise_params *p)
 {
     moe_advise *a = NULL;
+    if (moe_advise_new_like(q->base, p, &a, NULL) == MOE_OK)
+        a->quick = q->base->quick;
+    return a;
+}
+
+static bool same_winner_at_skew(search *q, double skew)
+{
     moe_advise_params p = q->p;
     p.skew = skew;
-    if (moe_advise_new_like(q->base, &p, &a, NULL) != MOE_OK)
-        return true;
-    a->quick = q->base->quick;
-    const bool same = moe_advise_winner(a, NULL, CASE) == q->winner;
+    moe_advise *a = plan_anew(q, &p);
+    const bool same =
+        a == NULL || moe_advise_winner(a, NULL, CASE) == q->winner;
     moe_advise_free(a);
     return same;
 }
@@ -174,15 +181,13 @@ static double find_from(search *q, condition ask, int most)
 
 static bool pays_at_tokens(search *q, double tokens)
 {
-    moe_advise *a = NULL;
     moe_advise_params p = q->p;
     p.tokens = tokens;
-    if (moe_advise_new_like(q->base, &p, &a, NULL) != MOE_OK)
-        return false;
-    a->quick = q->base->quick;
+    moe_advise *a = plan_anew(q, &p);
     const bool pays =
+        a != NULL &&
         moe_advise_layer_s(a, NULL, MOE_ADVISE_DISTRIBUTION, CASE) <
-        moe_advise_layer_s(a, NULL, MOE_ADVISE_BASELINE, CASE);
+            moe_advise_layer_s(a, NULL, MOE_ADVISE_BASELINE, CASE);
     moe_advise_free(a);
     return pays;
 }

@@ -400,9 +400,12 @@ static moe_price allreduce(const void *state, const moe_exchange *x,
 }
 
 /* The busiest GPU's bytes on the table of balanced exchanges, where each of
- * g GPUs keeps 1/g of its buffer; both kinds of link work at once. */
-static moe_price exchange(const silicon *s, const moe_exchange *x)
+ * g GPUs keeps 1/g of its buffer; both kinds of link work at once. A transfer
+ * is priced as if every GPU of the node sent as much: replicas move together,
+ * and on PCIe they share the host. */
+static moe_price exchange(const void *state, const moe_exchange *x)
 {
+    const silicon *s = state;
     const double local = fmax(local_count(x), 2);
     moe_price node = FREE, far = FREE;
     if (x->node_bytes > 0)
@@ -411,18 +414,6 @@ static moe_price exchange(const silicon *s, const moe_exchange *x)
     if (x->network_bytes > 0)
         far = network(s, 1, x->network_bytes);
     return slower(node, far);
-}
-
-static moe_price alltoall(const void *state, const moe_exchange *x)
-{
-    return exchange(state, x);
-}
-
-/* As if every GPU of the node sent as much: replicas move together, and on
- * PCIe they share the host. */
-static moe_price transfer(const void *state, const moe_exchange *x)
-{
-    return exchange(state, x);
 }
 
 /* NCCL's broadcast is not in the tables; an all-gather brings as many bytes
@@ -451,8 +442,8 @@ const moe_cost moe_cost_silicon = {
     .attention = attention,
     .gemm = gemm,
     .allreduce = allreduce,
-    .alltoall = alltoall,
-    .transfer = transfer,
+    .alltoall = exchange,
+    .transfer = exchange,
     .tree = tree,
     .fini = fini,
 };
