@@ -9,6 +9,7 @@
 #define MOEGPS_TESTS_HARNESS_H
 
 #include <check.h>
+#include <stdlib.h>
 
 #include "moegps/ctx.h"
 
@@ -21,6 +22,15 @@
         tcase_set_timeout(tc_, 120);               \
         tcase_add_loop_test(tc_, fn, 0, (int)(n)); \
         suite_add_tcase(suite, tc_);               \
+    } while (0)
+
+/* The same for tests of programs under tests/parallel that do not depend on the
+ * number of ranks: only on the first of RANKS, see run.sh. */
+#define MOE_TEST_ONCE(suite, fn) MOE_TEST_LOOP_ONCE(suite, fn, 1)
+#define MOE_TEST_LOOP_ONCE(suite, fn, n)   \
+    do {                                   \
+        if (getenv("TESTS_AGAIN") == NULL) \
+            MOE_TEST_LOOP(suite, fn, n);   \
     } while (0)
 
 /** Say that tests were left out: what of, and why. Call it from

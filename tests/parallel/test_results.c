@@ -515,8 +515,7 @@ START_TEST(sample_is_all_iterations_of_a_plan)
 {
     run r;
     moe_view v = {0};
-    static const moe_facts every = {
-        .text = {[MOE_FACT_REBALANCE_EVERY] = "3"}};
+    static const moe_facts every = {.text = {[MOE_FACT_REBALANCE_EVERY] = "3"}};
     begin_ledger(&r, "period.h5", false);
     r.meta.facts = &every;
     if (test_ctx.rank == 0)
@@ -1109,11 +1108,11 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, view_finds_what_the_formulas_say,
                   MOE_ARRAY_LEN(variants));
     MOE_TEST(suite, work_is_read_back);
-    MOE_TEST(suite, work_of_long_periods_has_their_plans);
-    MOE_TEST(suite, sample_is_all_iterations_of_a_plan);
+    MOE_TEST_ONCE(suite, work_of_long_periods_has_their_plans);
+    MOE_TEST_ONCE(suite, sample_is_all_iterations_of_a_plan);
     MOE_TEST(suite, summary_equals_view);
-    MOE_TEST(suite, iteration_with_an_unmeasured_layer_has_no_time);
-    MOE_TEST(suite, phase_that_most_iterations_lack_takes_no_time);
+    MOE_TEST_ONCE(suite, iteration_with_an_unmeasured_layer_has_no_time);
+    MOE_TEST_ONCE(suite, phase_that_most_iterations_lack_takes_no_time);
     MOE_TEST_LOOP(suite, unfinished_file_shows_flushed_iterations,
                   MOE_ARRAY_LEN(variants));
     MOE_TEST(suite, interrupted_run_gets_its_name);
@@ -1127,7 +1126,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, full_disk_within_hdf5_leaves_nothing_open);
     MOE_TEST(suite, full_disk_later_keeps_what_was_flushed);
     MOE_TEST(suite, full_disk_at_the_end_keeps_the_partial_file);
-    MOE_TEST(suite, view_refuses_other_files);
-    MOE_TEST(suite, a_file_of_an_earlier_schema_is_read);
+    MOE_TEST_ONCE(suite, view_refuses_other_files);
+    MOE_TEST_ONCE(suite, a_file_of_an_earlier_schema_is_read);
     return suite;
 }
