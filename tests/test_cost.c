@@ -108,7 +108,7 @@ END_TEST
 /* 512 x 4096 fp16 on 4 GPUs; bandwidth per direction. The mesh rows are what
  * its tables call FC with links of 600 and 64 GB/s in both directions. */
 static const struct {
-    int topology;
+    moe_link_topology topology;
     double bandwidth, time_s;
 } allreduces[] = {
     {MOE_LINK_MESH, 300e9, 5.4613e-05}, {MOE_LINK_MESH, 32e9, 2.8788e-04},

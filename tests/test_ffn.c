@@ -129,7 +129,8 @@ static const struct {
 };
 
 static const struct {
-    int dtype, form;
+    moe_dtype dtype;
+    moe_ffn_form form;
     double tolerance; /* of a row's norm */
 } kinds[] = {
     {MOE_DTYPE_F32, MOE_FFN_SWIGLU, 1e-5},
@@ -467,7 +468,9 @@ START_TEST(back_ends_are_found_by_name)
 END_TEST
 
 static const struct {
-    int hidden, inter, dtype, form;
+    int hidden, inter;
+    moe_dtype dtype;
+    moe_ffn_form form;
     size_t row, weight, out;
 } sizes[] = {
     {64, 128, MOE_DTYPE_BF16, MOE_FFN_SWIGLU, 128, 64 + 3 * 64 * 128 * 2, 256},

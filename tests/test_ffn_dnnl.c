@@ -17,7 +17,9 @@ enum { TOKENS = 300 };
 static const int LAYERS[] = {5};
 
 static const struct {
-    int hidden, inter, dtype, form;
+    int hidden, inter;
+    moe_dtype dtype;
+    moe_ffn_form form;
 } shapes[] = {
     {64, 128, MOE_DTYPE_F32, MOE_FFN_SWIGLU},
     {40, 72, MOE_DTYPE_F32, MOE_FFN_SWIGLU},

@@ -22,8 +22,9 @@ static void check_json(json_t *value, const char *want)
 static const struct {
     double x;
     const char *json;
-} numbers[] = {{0.5, "0.5"},       {-3, "-3.0"},        {NAN, "null"},
-               {INFINITY, "null"}, {-INFINITY, "null"}, {0x1p70, "1.1805916207174113e21"}};
+} numbers[] = {{0.5, "0.5"},        {-3, "-3.0"},
+               {NAN, "null"},       {INFINITY, "null"},
+               {-INFINITY, "null"}, {0x1p70, "1.1805916207174113e21"}};
 
 START_TEST(number_that_is_not_finite_is_null)
 {

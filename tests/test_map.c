@@ -49,7 +49,7 @@ static moe_map example(void)
         double *t = m.layer_s + i * MOE_ADVISE_STRATEGIES;
         for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++)
             t[s] = 1e-3 * (double)((i * 7 + (size_t)s * 5) % 11 + 1);
-        m.winner[i] = moe_map_judge(t, &m.margin[i]);
+        m.winner[i] = (int32_t)moe_map_judge(t, &m.margin[i]);
     }
     return m;
 }

@@ -90,7 +90,7 @@ static moe_map example(bool own_links)
                     double *t = m.layer_s + at * MOE_ADVISE_STRATEGIES;
                     times_at(m.skew[x.skew],
                              moe_map_bandwidth(&m, x.cluster, x.bandwidth), t);
-                    m.winner[at] = moe_map_judge(t, &m.margin[at]);
+                    m.winner[at] = (int32_t)moe_map_judge(t, &m.margin[at]);
                 }
     }
     return m;

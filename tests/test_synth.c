@@ -165,7 +165,7 @@ END_TEST
 START_TEST(zipf_has_its_skewness)
 {
     moe_synth_params p = defaults();
-    p.kind = _i;
+    p.kind = (moe_trace_kind)_i;
     p.shape = MOE_SYNTH_ZIPF;
     p.experts = 16;
     p.strength = 0.5;
@@ -264,7 +264,7 @@ START_TEST(trace_is_a_function_of_its_parameters)
     char hash[3][65];
     for (int j = 0; j < 3; j++) {
         moe_synth_params p = defaults();
-        p.kind = _i;
+        p.kind = (moe_trace_kind)_i;
         p.drift = 0.1;
         p.seed = j < 2 ? 1 : 2;
         moe_trace t = make(&p);

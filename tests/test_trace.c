@@ -337,7 +337,7 @@ static const struct {
 START_TEST(spoiled_trace_is_refused_and_not_written)
 {
     moe_error err = {0};
-    moe_trace t = small(spoilers[_i].kind);
+    moe_trace t = small((int)spoilers[_i].kind);
     spoilers[_i].spoil(&t);
     ck_assert_int_eq(moe_trace_validate(&t, &err), MOE_FORMAT);
     ck_assert_msg(strstr(err.text, spoilers[_i].says) != NULL, "%s", err.text);

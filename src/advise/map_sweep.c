@@ -27,7 +27,7 @@ static void price_cell(moe_map *map, const moe_advise *a,
             t[MOE_ADVISE_TOKEN] =
                 moe_advise_layer_s(a, &d, MOE_ADVISE_TOKEN, x.error);
             memcpy(map->layer_s + at * MOE_ADVISE_STRATEGIES, t, sizeof t);
-            map->winner[at] = moe_map_judge(t, &map->margin[at]);
+            map->winner[at] = (int32_t)moe_map_judge(t, &map->margin[at]);
         }
     }
 }

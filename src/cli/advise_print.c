@@ -9,9 +9,9 @@
 
 enum { TYPICAL = MOE_ADVISE_TYPICAL };
 
-static const char *name_of(int s)
+static const char *name_of(moe_advise_strategy s)
 {
-    return moe_advise_strategy_name((moe_advise_strategy)s);
+    return moe_advise_strategy_name(s);
 }
 
 static void print_inputs(const moe_advise_params *p, const moe_advice *v,
@@ -54,7 +54,7 @@ static void print_cases(const moe_advice *v, FILE *out)
         {"pessimistic", "us", MOE_RIGHT},    {"vs baseline", "1", MOE_RIGHT},
         {"imbalance", "max/mean", MOE_RIGHT}};
     moe_table *t = moe_table_new(columns, MOE_ARRAY_LEN(columns));
-    for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
+    for (moe_advise_strategy s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
         const moe_advise_time *m = v->time[s];
         moe_table_cell(t, "%s", name_of(s));
         moe_table_number(t, 1e6 * m[MOE_ADVISE_OPTIMISTIC].layer_s, 4);
@@ -85,7 +85,7 @@ static void print_phases(const moe_advice *v, FILE *out)
     moe_table *t = moe_table_new(columns, MOE_ARRAY_LEN(columns));
     for (int p = 0; p < MOE_N_PHASES; p++) {
         moe_table_cell(t, "%s", moe_phase_name((moe_phase)p));
-        for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
+        for (moe_advise_strategy s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
             const moe_advise_time *m = &v->time[s][TYPICAL];
             const double hidden = m->gpu_s[p] - m->exposed_s[p];
             if (hidden > 1e-12)
@@ -315,7 +315,7 @@ moe_status moe_advise_write_json(const moe_advise_params *p,
 {
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
     json_t *root = inputs_json(p, v, err), *all = json_object();
-    for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
+    for (moe_advise_strategy s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
         json_t *cases = json_object();
         for (int c = 0; c < MOE_ADVISE_CASES; c++)
             moe_json_put(cases, moe_advise_case_name((moe_advise_case)c),

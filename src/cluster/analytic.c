@@ -39,7 +39,7 @@ static moe_price price_of(double time_s, double error)
 
 /* FLOP/s of the tensor cores for a type. Without fp8 units the operands are
  * widened on the fly; f32 runs as TF32, at half the rate of bf16. */
-static double peak_of(const moe_cluster *c, int dtype)
+static double peak_of(const moe_cluster *c, moe_dtype dtype)
 {
     if (dtype == MOE_DTYPE_FP8 && c->fp8_flops > 0)
         return c->fp8_flops;

@@ -352,7 +352,7 @@ static void read_cells(const reader *r)
     for (size_t i = 0; i < moe_map_cells(m) && !failed(r); i++) {
         double margin = NAN;
         const int winner =
-            moe_map_judge(m->layer_s + i * MOE_ADVISE_STRATEGIES, &margin);
+            (int)moe_map_judge(m->layer_s + i * MOE_ADVISE_STRATEGIES, &margin);
         if (m->winner[i] != winner ||
             fabs(m->margin[i] - margin) > 1e-9 * (1 + margin))
             moe_fail(r->err, MOE_FORMAT,

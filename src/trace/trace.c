@@ -96,7 +96,7 @@ void moe_trace_set(moe_trace *trace, moe_trace_array which, void *data)
 
 moe_status moe_trace_allocate(moe_trace *trace, moe_error *err)
 {
-    for (int a = 0; a < N_ARRAYS; a++) {
+    for (moe_trace_array a = 0; a < N_ARRAYS; a++) {
         size_t n = 0;
         if (!moe_trace_elements(trace, a, &n))
             return moe_fail(err, MOE_FORMAT, "sizes overflow");
@@ -124,7 +124,7 @@ void moe_trace_free(moe_trace *trace)
     if (has_window(trace)) {
         MOE_MPI(MPI_Win_free(&trace->shared));
     } else {
-        for (int a = 0; a < N_ARRAYS; a++)
+        for (moe_trace_array a = 0; a < N_ARRAYS; a++)
             free(moe_trace_get(trace, a));
     }
     free(trace->vocab);

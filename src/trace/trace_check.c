@@ -224,12 +224,12 @@ moe_status moe_trace_fits(const moe_trace *trace, const char *model, int layers,
 /* Whoever filled the struct may have forgotten an array. */
 static moe_status check_arrays(const moe_trace *t, moe_error *err)
 {
-    for (int a = 0; a < N_ARRAYS; a++) {
+    for (moe_trace_array a = 0; a < N_ARRAYS; a++) {
         size_t n = 0;
         if (!moe_trace_elements(t, a, &n))
             return moe_fail(err, MOE_FORMAT, "sizes overflow");
         if ((n > 0) != (moe_trace_get(t, a) != NULL))
-            return moe_fail(err, MOE_FORMAT, "array %d is %s", a,
+            return moe_fail(err, MOE_FORMAT, "array %d is %s", (int)a,
                             n > 0 ? "missing" : "there, but not declared");
     }
     return MOE_OK;

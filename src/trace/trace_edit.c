@@ -88,7 +88,7 @@ moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
 {
     moe_error local = {0};
     moe_trace t = *trace;
-    for (int a = 0; a < N_ARRAYS; a++)
+    for (moe_trace_array a = 0; a < N_ARRAYS; a++)
         moe_trace_set(&t, a, NULL);
     t.vocab = NULL;
     t.shared = MPI_WIN_NULL;

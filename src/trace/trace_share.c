@@ -22,7 +22,7 @@ static size_t align_up(size_t x)
 static layout lay_out(const moe_trace *t)
 {
     layout lo = {.total = 0};
-    for (int a = 0; a < N_ARRAYS; a++) {
+    for (moe_trace_array a = 0; a < N_ARRAYS; a++) {
         size_t n = 0;
         /* rank 0 holds these arrays, so their sizes fit */
         (void)moe_trace_elements(t, a, &n);
@@ -38,7 +38,7 @@ static void share_header(moe_ctx *ctx, const moe_trace *read, moe_trace *out)
 {
     if (ctx->rank == 0) {
         *out = *read;
-        for (int a = 0; a < N_ARRAYS; a++)
+        for (moe_trace_array a = 0; a < N_ARRAYS; a++)
             moe_trace_set(out, a, NULL);
         out->vocab = NULL;
         out->vocab_bytes = 0;
@@ -52,7 +52,7 @@ static void share_header(moe_ctx *ctx, const moe_trace *read, moe_trace *out)
 static void fill_window(moe_ctx *ctx, moe_trace *read, const layout *lo,
                         char *base)
 {
-    for (int a = 0; a < N_ARRAYS; a++) {
+    for (moe_trace_array a = 0; a < N_ARRAYS; a++) {
         if (lo->bytes[a] == 0)
             continue;
         if (ctx->rank == 0) {
@@ -82,7 +82,7 @@ moe_status moe_trace_load(moe_ctx *ctx, const char *path, moe_trace *trace_out)
     if (ctx->lead_comm != MPI_COMM_NULL)
         fill_window(ctx, &read, &lo, base);
     MOE_MPI(MPI_Win_fence(0, t.shared));
-    for (int a = 0; a < N_ARRAYS; a++)
+    for (moe_trace_array a = 0; a < N_ARRAYS; a++)
         moe_trace_set(&t, a, lo.bytes[a] > 0 ? base + lo.at[a] : NULL);
     *trace_out = t;
     t = (moe_trace){.shared = MPI_WIN_NULL};

@@ -248,7 +248,7 @@ static void compare(ours *o, const moe_ffn_shape *shape, int rows)
     free_bare(&x[1]);
 }
 
-static void one_shape(int hidden, int inter, int dtype)
+static void one_shape(int hidden, int inter, moe_dtype dtype)
 {
     static const int rows[] = {1, 16, 64, 100, 128, 256, 1024};
     const moe_ffn_shape shape = {.hidden = hidden,
@@ -281,7 +281,7 @@ int main(int argc, char **argv)
     printf("   %d experts in turn, median of %d, CPU time\n", EXPERTS, SAMPLES);
     must(dnnl_engine_create(&engine, dnnl_cpu, 0));
     must(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags));
-    for (int dtype = MOE_DTYPE_BF16; dtype <= MOE_DTYPE_F32; dtype++) {
+    for (moe_dtype dtype = MOE_DTYPE_BF16; dtype <= MOE_DTYPE_F32; dtype++) {
         if (dtype == MOE_DTYPE_BF16 && moe_ffn_native_dtype() != MOE_DTYPE_BF16)
             continue;
         for (size_t s = 0; s < MOE_ARRAY_LEN(shapes); s++)

@@ -17,10 +17,11 @@ static const double TARGET = 0.8;
 
 static moe_neural_lib lib;
 
-static void must(int bad, const moe_error *err)
+/* bad: a moe_status or dnnl_status_t */
+static void must(unsigned bad, const moe_error *err)
 {
     if (bad != 0) {
-        fprintf(stderr, "bench_neural: %s (%d)\n", err->text, bad);
+        fprintf(stderr, "bench_neural: %s (%u)\n", err->text, bad);
         exit(1);
     }
 }
@@ -124,7 +125,7 @@ static predicting make_predictor(const char *name, const moe_predictor_env *env)
     s.out =
         bench_array(env->max_own * (size_t)env->trace->top_k, sizeof *s.out);
     s.state = moe_predictor_new(s.predictor, env, NULL, &err);
-    must((int)err.status, &err);
+    must(err.status, &err);
     return s;
 }
 
@@ -195,7 +196,7 @@ static void compare_lstm(const moe_predictor_env *env, const moe_batch *batch)
     const float *value[MOE_TRUNK_ARRAYS];
     for (int a = 0; a < MOE_TRUNK_ARRAYS; a++)
         value[a] = part->array[a].data;
-    must((int)moe_recur_trunk_init(&t, &lib, GROUP, false, &err), &err);
+    must(moe_recur_trunk_init(&t, &lib, GROUP, false, &err), &err);
     must(moe_recur_lstm_load(&t.lstm, &lib, value[MOE_TRUNK_INPUT],
                              value[MOE_TRUNK_STATE]),
          &err);
@@ -254,11 +255,11 @@ int main(int argc, char **argv)
     moe_ctx_init(&ctx, MPI_COMM_WORLD);
     moe_h5_quiet();
     omp_set_num_threads(1);
-    must((int)moe_profile_find("traces", "gpt-oss-20b-mmlu", ".h5", path,
-                               sizeof path, &err),
+    must(moe_profile_find("traces", "gpt-oss-20b-mmlu", ".h5", path,
+                          sizeof path, &err),
          &err);
-    must((int)moe_trace_read(path, &trace, &err), &err);
-    must((int)moe_learned_new(&trace, &learned, &err), &err);
+    must(moe_trace_read(path, &trace, &err), &err);
+    must(moe_learned_new(&trace, &learned, &err), &err);
     must(moe_neural_lib_init(&lib), &err);
     make_part(&learned, &moe_neural_ffn);
     make_part(&learned, &moe_neural_lstm);

@@ -11,10 +11,10 @@
 #include "moegps/synth.h"
 
 /* Rank 0 writes a trace of either kind. @return its path on all ranks. */
-static const char *write_trace(int kind)
+static const char *write_trace(moe_trace_kind kind)
 {
     static char path[512];
-    snprintf(path, sizeof path, "%s/%d.h5", test_dir, kind);
+    snprintf(path, sizeof path, "%s/%d.h5", test_dir, (int)kind);
     if (test_ctx.rank == 0 && access(path, F_OK) != 0) {
         moe_synth_params p;
         moe_trace t = {0};
@@ -59,7 +59,7 @@ static bool aligned(const void *p)
 START_TEST(load_equals_read_on_every_rank)
 {
     moe_trace loaded = {0}, read = {0};
-    const char *path = write_trace(_i);
+    const char *path = write_trace((moe_trace_kind)_i);
     moe_error mine = {0};
     moe_status status = moe_trace_load(&test_ctx, path, &loaded);
     moe_trace_read(path, &read, &mine);
