@@ -19,10 +19,10 @@ VERSION  := $(shell tools/version.sh)
 ALL_CPPFLAGS = -Iinclude -I$(BUILD) $(LIB_CPPFLAGS) -D_GNU_SOURCE $(CPPFLAGS)
 ALL_CFLAGS = -std=gnu17 -fopenmp $(WARN) $(WERROR) $(CFLAGS)
 COMPILE  = $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP
-LINK     = $(CC) $(ALL_CFLAGS) $(LDFLAGS)
+LINK     = $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 SRC      := $(filter-out src/cli/main.c,$(wildcard src/*/*.c))
-OBJ      := $(SRC:src/%.c=$(BUILD)/%.o)
+OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libmoegps.a
 TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c \
             tests/parallel/test_*.c))
@@ -67,11 +67,11 @@ $(BUILD)/gnuplot_templates.h: $(wildcard src/figures/*.gp)
 	@for f in $^; do echo "{\"$$(basename $$f .gp)\","; \
 	    sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo '},'; done > $@
 
-$(BUILD)/figures/templates.o: $(BUILD)/gnuplot_templates.h
+$(BUILD)/src/figures/templates.o: $(BUILD)/gnuplot_templates.h
 
-$(BUILD)/moegps: $(BUILD)/cli/main.o $(LIB)
+$(BUILD)/moegps: $(BUILD)/src/cli/main.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(LINK) -o $@ $^ $(LIBS)
+	$(Q)$(LINK)
 
 # A link, so that `make` and `make asan` each leave their own program here.
 moegps: $(BUILD)/moegps FORCE
@@ -81,25 +81,23 @@ $(LIB): $(OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/%.o: src/%.c $(BUILD)/settings | $(BUILD)/version.h
+$(BUILD)/%.o: %.c $(BUILD)/settings | $(BUILD)/version.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(COMPILE) -c -o $@ $<
+	$(Q)$(COMPILE) $(if $(filter tests/%,$<),-Itests) -c -o $@ $<
 
-$(BUILD)/tests/%: tests/%.c tests/harness.c tests/harness.h $(LIB)
+$(TESTS): %: %.o $(BUILD)/tests/harness.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(COMPILE) -Itests $(LDFLAGS) -o $@ $< tests/harness.c $(LIB) $(LIBS) $(CHECK_LIBS)
+	$(Q)$(LINK) $(CHECK_LIBS)
 
 # The linear programs that tests compare with, where Clp is installed.
 $(BUILD)/tests/test_share: LIBS += $(CLP_LIBS)
 
-$(BUILD)/tests/bench/%: tests/bench/%.c $(LIB)
+$(BENCHES): %: %.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(COMPILE) -Itests $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+	$(Q)$(LINK)
 
--include $(OBJ:.o=.d) $(BUILD)/cli/main.d $(addsuffix .d,$(TESTS) $(BENCHES))
+-include $(wildcard $(BUILD)/src/*/*.d $(BUILD)/tests/*.d $(BUILD)/tests/*/*.d)
 
 install: moegps ## install below PREFIX
 	install -D -m 755 $(BUILD)/moegps $(DESTDIR)$(PREFIX)/bin/moegps

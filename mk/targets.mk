@@ -27,6 +27,8 @@ check-only: moegps $(TESTS)
 check-unit: $(BUILD)/moegps $(TESTS) ## the test programs alone, without the scripts
 	@tests/run.sh $(TESTS)
 
+build-tests: $(TESTS) $(BENCHES) $(BUILD)/validate ## the programs that test and measure
+
 asan: ## the tests under address and undefined-behaviour sanitizers
 	@tools/deps.sh test
 	$(again) BUILD=$(BUILD)/asan check-only \
@@ -38,10 +40,9 @@ bench: deps ## print speed as ratios to the raw alternatives
 bench-only: moegps $(BENCHES)
 	@tests/bench/run.sh $(BENCHES)
 
-$(BUILD)/validate: $(wildcard tests/validate/*.[ch]) tests/pricing.h $(LIB)
+$(BUILD)/validate: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/validate/*.c)) $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ \
-	    $(filter %.c %.a,$^) $(LIBS)
+	$(Q)$(LINK)
 
 validate: deps ## print how far the cost models are off: results/validation.md
 	$(again) validate-only
@@ -62,16 +63,19 @@ paper-only: moegps
 
 FORMATTED = $(wildcard src/*/*.[ch] include/moegps/*.h tests/*.[ch] tests/*/*.[ch])
 
+# Another version lays out differently.
+CLANG_FORMAT ?= clang-format-14
+
 format: ## lay out sources with clang-format
-	clang-format -i $(FORMATTED)
+	$(CLANG_FORMAT) -i $(FORMATTED)
 
 format-check: ## fail where `make format` would change something
-	@clang-format --dry-run --Werror $(FORMATTED)
+	@$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED)
 
 dist: ## an archive of the last commit: build/moegps-VERSION.tar.gz
 	@mkdir -p $(BUILD)
 	@git archive --prefix=moegps-$(VERSION:.dirty=)/ -o $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz HEAD
 	@echo $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz
 
-.PHONY: deps demo check check-only check-unit asan bench bench-only validate validate-only evaluate paper \
+.PHONY: deps demo check check-only check-unit build-tests asan bench bench-only validate validate-only evaluate paper \
         paper-only format format-check dist

@@ -58,7 +58,7 @@ test|module pmix|libpmix-dev|pmix-devel|pmix
 test|have ip|iproute2|iproute|iproute2
 ci|have clang|clang|clang|llvm
 ci|openmp clang|libomp-dev|libomp-devel|llvm
-ci|have clang-format|clang-format|clang-tools-extra|llvm
+ci|have clang-format-14|clang-format-14|clang-tools-extra|llvm
 report|have gnuplot|gnuplot-nox|gnuplot-minimal|gnuplot
 TABLE
 }
