@@ -81,3 +81,18 @@ err_has() { grep -qF -- "$1" "$dir/err" || { echo "does not say: $1"; return 1; 
 
 is() { [ "$1" = "$2" ] || { echo "is '$1', not '$2'"; return 1; }; }
 not() { ! "$@"; }
+
+# ---- what a result file says, also one that is being written, which HDF5 locks ----
+
+# from FILE EXPRESSION: of the h5py file f; FILE in $dir unless its path is whole
+from() {
+    HDF5_USE_FILE_LOCKING=FALSE "$PYTHON" -c "import h5py, os, sys
+f = h5py.File(os.path.join(*sys.argv[1:]))
+print($2)" "$dir" "$1"
+}
+
+# attribute_is FILE NAME VALUE
+attribute_is() { is "$(from "$1" "f.attrs['$2']")" "$3"; }
+
+# done_in FILE: iterations that the journal vouches for
+done_in() { from "$1" 'f["resume/progress"][0]'; }

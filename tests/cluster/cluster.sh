@@ -5,21 +5,26 @@
 #   cluster.sh possible          exit 0, or say why not and exit 1
 #   cluster.sh start DIR [N]     N hosts n1 .. nN (default 4); state in DIR
 #   cluster.sh stop DIR          end everything; safe to call twice
-#   cluster.sh shape HOST RATE DELAY   slow the host's link down, as in n2 40mbit
-#                                2ms; without netem in the kernel no delay
-#   cluster.sh unshape HOST
+#   cluster.sh shape DIR HOST RATE DELAY   slow the host's link down, as in n2
+#                                40mbit 2ms; without netem in the kernel no delay
+#   cluster.sh unshape DIR HOST
 #   cluster.sh kill DIR HOST     the host dies: every process of it at once
 #   cluster.sh revive DIR HOST
 #
 # `. DIR/env` gives sbatch, srun, ... their configuration. Needs root, and the
 # packages slurm-wlm, munge, libpmix-dev (the PMIx plugin loads libpmix.so),
-# iproute2. The set-up is explained where it is surprising.
+# iproute2. Several clusters may run beside each other: each has a number, with
+# a network and a port of its own. The set-up is explained where it is surprising.
 set -euo pipefail
 
-# The hosts' network; 10.99.0.254 is the machine itself, where slurmctld runs.
-net=10.99.0 bridge=moebr0
-mark=/run/moegps-cluster # where the running one has its state
+mark=/run/moegps-cluster # .NUMBER: the folder with the state of that cluster
 root=$(cd "$(dirname "$0")/../.." && pwd)
+
+# numbered K: names and addresses of cluster K; NET.254 is the machine itself,
+# where slurmctld runs.
+numbered() {
+    k=$1 net=10.99.$1 bridge=moe${1}br
+}
 
 fail() {
     echo "cluster: $*" >&2
@@ -62,6 +67,7 @@ write_conf() {
         cat << CONF
 ClusterName=virtual
 SlurmctldHost=$(hostname)($net.254)
+SlurmctldPort=$((16817 + k))
 SlurmUser=root
 AuthType=auth/munge
 AuthInfo=socket=$dir/munge/munge.socket
@@ -97,15 +103,14 @@ CONF
 }
 
 # munge with a key and a socket of its own, so that one already running on the
-# machine is not disturbed. It refuses to run from a world-writable directory.
+# machine is not disturbed. As root, so that it may lie in a private folder; it
+# would refuse to, and to run from a folder that others may write, but for --force.
 start_munge() {
     local dir=$1
     mkdir -p "$dir/munge"
     dd if=/dev/urandom of="$dir/munge/key" bs=1024 count=1 2> /dev/null
-    chown -R munge: "$dir/munge"
-    chmod 0755 "$dir" "$dir/munge"
     chmod 0400 "$dir/munge/key"
-    setpriv --reuid=munge --regid=munge --clear-groups munged --force \
+    munged --force \
         --key-file="$dir/munge/key" --socket="$dir/munge/munge.socket" \
         --pid-file="$dir/munge/pid" --log-file="$dir/munge/log" \
         --seed-file="$dir/munge/seed" 2>> "$dir/munge/err" || fail "munged: $(tail -n 1 "$dir/munge/err")"
@@ -119,7 +124,7 @@ start_host() {
     local stage=$dir/spool/$host/tmp below=
     mkdir -p "$stage"
     case $root in /tmp/*) below=$stage/${root#/tmp/} ;; esac
-    nsenter --net="/var/run/netns/moe$i" unshare --mount --uts --pid --fork \
+    nsenter --net="/var/run/netns/moe$k.$i" unshare --mount --uts --pid --fork \
         --kill-child sh -c "
             hostname $host
             mount --make-rprivate /
@@ -135,36 +140,47 @@ start_host() {
 
 start_network() {
     local n=$1 i
-    ip link add $bridge type bridge
     ip addr add $net.254/24 dev $bridge
     ip link set $bridge up
     for ((i = 1; i <= n; i++)); do
-        ip netns add moe$i
-        ip link add moev$i type veth peer name eth0 netns moe$i
-        ip link set moev$i master $bridge up
-        ip -n moe$i addr add $net.$i/24 dev eth0
-        ip -n moe$i link set eth0 up
-        ip -n moe$i link set lo up
+        ip netns add moe$k.$i
+        ip link add moe$k.$i type veth peer name eth0 netns moe$k.$i
+        ip link set moe$k.$i master $bridge up
+        ip -n moe$k.$i addr add $net.$i/24 dev eth0
+        ip -n moe$k.$i link set eth0 up
+        ip -n moe$k.$i link set lo up
     done
 }
 
 stop_network() {
     local ns
-    for ns in $(ip netns list 2> /dev/null | grep -o '^moe[0-9]*' || true); do
+    for ns in $(ip netns list 2> /dev/null | grep -o "^moe$k\.[0-9]*" || true); do
         ip netns pids "$ns" 2> /dev/null | xargs -r kill -9 2> /dev/null || true
         ip netns del "$ns" 2> /dev/null || true
     done
     ip link del $bridge 2> /dev/null || true
 }
 
-wait_until() {
-    local limit=$1 i
-    shift
-    for ((i = 0; i < limit * 10; i++)); do
-        "$@" && return 0
-        sleep 0.1
+# A cluster whose folder is gone was left behind.
+end_left() {
+    local dir
+    dir=$(cat "$mark.$k" 2> /dev/null) && [ ! -e "$dir" ] || return 0
+    pkill -9 -f "$dir/" || true
+    stop_network
+}
+
+# claim DIR: the first number whose bridge can be made
+claim() {
+    local dir=$1 i
+    for ((i = 0; i < 100; i++)); do
+        numbered $i
+        end_left
+        ip link add $bridge type bridge 2> /dev/null || continue
+        echo "$i" > "$dir/number"
+        echo "$dir" > "$mark.$i"
+        return
     done
-    return 1
+    fail "no number is free"
 }
 
 all_idle() {
@@ -174,25 +190,22 @@ all_idle() {
 start() {
     local dir=$1 n=${2:-4} i
     possible > /dev/null || fail "$(possible)"
-    # One at a time: addresses and ports are fixed. One that was left is ended.
-    [ ! -s "$mark" ] || stop "$(cat "$mark")"
     mkdir -p "$dir/state"
-    echo "$dir" > "$mark"
+    claim "$dir"
     write_conf "$dir" "$n"
-    stop_network
     start_network "$n"
     start_munge "$dir"
     slurmctld -c -f "$dir/slurm.conf" || fail "slurmctld: $(tail -n 1 "$dir/slurmctld.log")"
     for ((i = 1; i <= n; i++)); do
         start_host "$dir" n$i
     done
-    # Ranks on several hosts talk over the bridge alone.
+    await 30 all_idle "$dir" "$n" || fail "hosts do not come up: $(tail -n 2 "$dir"/slurmd.n1.log)"
+    # Ranks on several hosts talk over the bridge alone. Who finds this, finds a cluster.
     cat > "$dir/env" << ENV
 export SLURM_CONF='$dir/slurm.conf'
 export OMPI_MCA_btl_tcp_if_include=$net.0/24 OMPI_MCA_btl=self,vader,tcp
 export OMPI_MCA_pml=ob1 PMIX_MCA_gds=hash OMPI_MCA_mpi_yield_when_idle=1
 ENV
-    wait_until 30 all_idle "$dir" "$n" || fail "hosts do not come up: $(tail -n 2 "$dir"/slurmd.n1.log)"
 }
 
 stop() {
@@ -201,27 +214,30 @@ stop() {
         [ -s "$f" ] && kill -9 "$(cat "$f")" 2> /dev/null || true
     done
     stop_network
-    rm -f "$mark"
+    rm -f "$mark.$k" "$dir/number"
 }
 
 shape() {
-    local in="ip netns exec moe${1#n} tc qdisc replace dev eth0 root"
+    local in="ip netns exec moe$k.${1#n} tc qdisc replace dev eth0 root"
     $in netem rate "$2" delay "$3" 2> /dev/null ||
         $in tbf rate "$2" burst 16kb latency 400ms 2> /dev/null ||
         fail "this kernel can shape no links (neither netem nor tbf)"
 }
 
+# shellcheck source=tests/env.bash
+. "$root/tests/env.bash" # await
+[ ! -s "${2:-}/number" ] || numbered "$(cat "$2/number")"
 case ${1:-} in
 possible) possible ;;
 start) start "${@:2}" ;;
-stop) stop "$2" ;;
-shape) shape "${@:2}" ;;
-unshape) ip netns exec "moe${2#n}" tc qdisc del dev eth0 root ;;
+stop) [ ! -s "$2/number" ] || stop "$2" ;;
+shape) shape "${@:3}" ;;
+unshape) ip netns exec "moe$k.${3#n}" tc qdisc del dev eth0 root ;;
 kill)
     kill -9 "$(cat "$2/host.$3.pid")"
-    ip netns pids "moe${3#n}" | xargs -r kill -9 2> /dev/null || true
+    ip netns pids "moe$k.${3#n}" | xargs -r kill -9 2> /dev/null || true
     ;;
-revive) start_host "$2" "$3" && wait_until 30 all_idle "$2" "$(grep -c ^NodeName "$2/slurm.conf")" ;;
+revive) start_host "$2" "$3" && await 30 all_idle "$2" "$(grep -c ^NodeName "$2/slurm.conf")" ;;
 *)
     sed -n '2,/^set/{/^#/p}' "$0" >&2
     exit 2
