@@ -163,8 +163,8 @@ static const struct {
 } faults[] = {
     {break_nan, "predictor lstm: array 'weight': element 3 is not finite"},
     {break_inf, "predictor lstm: array 'weight': element 3 is not finite"},
-    {break_schema, "schema is 'moe-gps-trace', not 'moe-gps-predictor'"},
-    {break_version, "schema version 2.0.0 cannot be read, only 1.0.0"},
+    {break_schema, "is a 'moe-gps-trace' file, not a predictor file"},
+    {break_version, "has schema 2.0.0, this program reads 1.0.0"},
     {break_layers, "attribute 'layers' is 0, not in 1..65536"},
     {break_list, "gru"},
     {break_missing, "predictor lstm: "},

@@ -147,7 +147,7 @@ check "a run without the file says how to train" refused 2 "moegps train --trace
 experiment ", load: $dir/none.h5"
 check "a missing file is refused" refused 2 "none.h5" run
 experiment ", load: $dir/t.h5"
-check "a trace is no predictor file" refused 2 "schema is 'moe-gps-trace'" run
+check "a trace is no predictor file" refused 2 "is a 'moe-gps-trace' file" run
 experiment ", load: $dir/said.h5"
 check "a file without this predictor is refused" refused 2 "has none of this name" run
 ./moegps trace slice "$dir/t.h5" --split train=0.5,seed=9 -o "$dir/other.h5"

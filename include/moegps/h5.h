@@ -77,6 +77,25 @@ int64_t moe_h5_get_int(hid_t obj, const char *name, moe_error *err);
 double moe_h5_get_real(hid_t obj, const char *name, moe_error *err);
 bool moe_h5_has(hid_t obj, const char *name);
 
+/** Read a whole number of [low, high]. @return it; 0 after an error. */
+int moe_h5_get_sized(hid_t obj, const char *name, int64_t low, int64_t high,
+                     moe_error *err);
+
+/** A kind of file, told by its attributes `schema` and `schema_version`. */
+typedef struct moe_h5_schema {
+    const char *name, *version; /* as this program writes them */
+    const char *noun;           /* "a map" */
+    bool older;                 /* lower major numbers are read, too */
+} moe_h5_schema;
+
+/** @return whether a file, open or not, has this schema. */
+bool moe_h5_is(hid_t file, const char *schema);
+
+/** Refuse a file of another schema, or of a version that is not read, with
+ *  MOE_FORMAT. */
+void moe_h5_check_schema(hid_t file, const moe_h5_schema *schema,
+                         moe_error *err);
+
 /** Put an attribute that is a list of texts (NeXus axes). */
 void moe_h5_put_list(hid_t obj, const char *name, const char *const *texts,
                      size_t n, moe_error *err);

@@ -217,26 +217,16 @@ static void read_fit(hid_t file, const char *name, size_t width, bool kernels,
         check_fit(fit, name, err);
 }
 
-static void check_schema(hid_t file, moe_error *err)
-{
-    char schema[64] = "", version[32] = "";
-    moe_h5_get_text(file, "schema", schema, sizeof schema, err);
-    moe_h5_get_text(file, "schema_version", version, sizeof version, err);
-    if (err->status != MOE_OK)
-        return;
-    if (strcmp(schema, "moe-gps-silicon") != 0)
-        moe_fail(err, MOE_FORMAT, "schema is '%s', not moe-gps-silicon",
-                 schema);
-    else if (strncmp(version, "1.", 2) != 0)
-        moe_fail(err, MOE_FORMAT, "schema_version %s, this reads 1.x", version);
-}
+static const moe_h5_schema schema = {.name = "moe-gps-silicon",
+                                     .version = "1",
+                                     .noun = "a file of measured tables"};
 
 static void read_all(const char *path, moe_silicon *s, moe_error *err)
 {
     hid_t file = moe_h5_open(path, false, err);
     if (err->status != MOE_OK)
         return;
-    check_schema(file, err);
+    moe_h5_check_schema(file, &schema, err);
     s->names = moe_h5_read_strings(file, "names", &s->n_names, err);
     for (int op = 0; op < MOE_SILICON_OPS; op++)
         read_op(file, s, op, err);

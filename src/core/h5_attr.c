@@ -191,3 +191,53 @@ double moe_h5_get_real(hid_t obj, const char *name, moe_error *err)
     moe_h5_close(attr);
     return value;
 }
+
+int moe_h5_get_sized(hid_t obj, const char *name, int64_t low, int64_t high,
+                     moe_error *err)
+{
+    const int64_t value = moe_h5_get_int(obj, name, err);
+    if (!moe_h5_failed(err) && (value < low || value > high))
+        moe_fail(err, MOE_FORMAT,
+                 "attribute '%s' is %" PRId64 ", not in %" PRId64 "..%" PRId64,
+                 name, value, low, high);
+    return moe_h5_failed(err) ? 0 : (int)value;
+}
+
+/* Text of a stranger's file, of one line. */
+static void get_line(hid_t file, const char *name, char *text, size_t size)
+{
+    moe_error ignored = {0};
+    text[0] = '\0';
+    if (moe_h5_has(file, name))
+        moe_h5_get_text(file, name, text, size, &ignored);
+    for (char *c = text; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+}
+
+bool moe_h5_is(hid_t file, const char *schema)
+{
+    char found[64];
+    get_line(file, "schema", found, sizeof found);
+    return strcmp(found, schema) == 0;
+}
+
+void moe_h5_check_schema(hid_t file, const moe_h5_schema *schema,
+                         moe_error *err)
+{
+    char found[64], version[32];
+    if (moe_h5_failed(err))
+        return;
+    get_line(file, "schema", found, sizeof found);
+    get_line(file, "schema_version", version, sizeof version);
+    const long theirs = strtol(version, NULL, 10);
+    const long ours = strtol(schema->version, NULL, 10);
+    if (found[0] == '\0' || version[0] == '\0')
+        moe_fail(err, MOE_FORMAT, "is not %s", schema->noun);
+    else if (strcmp(found, schema->name) != 0)
+        moe_fail(err, MOE_FORMAT, "is a '%s' file, not %s", found,
+                 schema->noun);
+    else if (schema->older ? theirs > ours : theirs != ours)
+        moe_fail(err, MOE_FORMAT, "has schema %s, this program reads %s%s",
+                 version, schema->older ? "up to " : "", schema->version);
+}

@@ -109,45 +109,23 @@ moe_status moe_learned_write(const char *path, const moe_learned *l,
     return moe_pass(err, &local);
 }
 
-static int get_sized(hid_t where, const char *name, int64_t low, int64_t high,
-                     moe_error *err)
-{
-    const int64_t value = moe_h5_get_int(where, name, err);
-    if (err->status == MOE_OK && (value < low || value > high))
-        moe_fail(err, MOE_FORMAT,
-                 "attribute '%s' is %" PRId64 ", not in %" PRId64 "..%" PRId64,
-                 name, value, low, high);
-    return err->status == MOE_OK ? (int)value : 0;
-}
-
-static void read_schema(hid_t file, moe_error *err)
-{
-    char schema[32] = "", version[32] = "";
-    moe_h5_get_text(file, "schema", schema, sizeof schema, err);
-    if (err->status == MOE_OK && strcmp(schema, MOE_LEARNED_SCHEMA) != 0)
-        moe_fail(err, MOE_FORMAT, "schema is '%s', not '%s'", schema,
-                 MOE_LEARNED_SCHEMA);
-    moe_h5_get_text(file, "schema_version", version, sizeof version, err);
-    if (err->status == MOE_OK &&
-        strtol(version, NULL, 10) !=
-            strtol(MOE_LEARNED_SCHEMA_VERSION, NULL, 10))
-        moe_fail(err, MOE_FORMAT, "schema version %s cannot be read, only %s",
-                 version, MOE_LEARNED_SCHEMA_VERSION);
-}
+static const moe_h5_schema schema = {.name = MOE_LEARNED_SCHEMA,
+                                     .version = MOE_LEARNED_SCHEMA_VERSION,
+                                     .noun = "a predictor file"};
 
 static void read_root(hid_t file, moe_learned *l, moe_error *err)
 {
     hsize_t n = 0;
-    read_schema(file, err);
+    moe_h5_check_schema(file, &schema, err);
     moe_h5_get_text(file, "model", l->model, sizeof l->model, err);
-    l->layers = get_sized(file, "layers", 1, MAX_LAYERS, err);
-    l->experts = get_sized(file, "experts", 1, MOE_MAX_EXPERTS, err);
-    l->top_k = get_sized(file, "top_k", 1, MOE_MAX_TOP_K, err);
-    l->vocab_size = (uint32_t)get_sized(file, "vocab_size", 1, INT_MAX, err);
+    l->layers = moe_h5_get_sized(file, "layers", 1, MAX_LAYERS, err);
+    l->experts = moe_h5_get_sized(file, "experts", 1, MOE_MAX_EXPERTS, err);
+    l->top_k = moe_h5_get_sized(file, "top_k", 1, MOE_MAX_TOP_K, err);
+    l->vocab_size = (uint32_t)moe_h5_get_sized(file, "vocab_size", 1, INT_MAX, err);
     moe_h5_get_text(file, "trace_sha256", l->trace_sha256,
                     sizeof l->trace_sha256, err);
     moe_h5_get_text(file, "command", l->command, sizeof l->command, err);
-    l->kept_bits = get_sized(file, "kept_bits", 1, 23, err);
+    l->kept_bits = moe_h5_get_sized(file, "kept_bits", 1, 23, err);
     moe_h5_dims(file, "seen", 1, &n, err);
     l->seen =
         moe_h5_read(file, "seen", H5T_NATIVE_UINT64, sizeof *l->seen, n, err);
@@ -227,10 +205,10 @@ static void read_part(hid_t file, const char *name, moe_learned *l,
         return;
     }
     p->seed = (uint64_t)moe_h5_get_int(group, "seed", err);
-    p->epochs = get_sized(group, "epochs", 0, INT_MAX, err);
-    p->epochs_limit = get_sized(group, "epochs_limit", 1, INT_MAX, err);
-    p->best_epoch = get_sized(group, "best_epoch", -1, INT_MAX, err);
-    p->complete = get_sized(group, "complete", 0, 1, err) != 0;
+    p->epochs = moe_h5_get_sized(group, "epochs", 0, INT_MAX, err);
+    p->epochs_limit = moe_h5_get_sized(group, "epochs_limit", 1, INT_MAX, err);
+    p->best_epoch = moe_h5_get_sized(group, "best_epoch", -1, INT_MAX, err);
+    p->complete = moe_h5_get_sized(group, "complete", 0, 1, err) != 0;
     p->cpu_s = moe_h5_get_real(group, "cpu_s", err);
     p->final_loss = moe_h5_get_real(group, "final_loss", err);
     moe_h5_get_text(group, "arrays", list, sizeof list, err);

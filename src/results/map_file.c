@@ -194,17 +194,9 @@ static double get_real(const reader *r, const char *name)
     return x;
 }
 
-static void check_schema(const reader *r)
-{
-    char schema[32] = "", version[32] = "";
-    get_text(r, "schema", schema, sizeof schema);
-    if (!failed(r) && strcmp(schema, MOE_MAP_SCHEMA) != 0)
-        moe_fail(r->err, MOE_FORMAT, "is a '%s' file, not a map", schema);
-    get_text(r, "schema_version", version, sizeof version);
-    if (!failed(r) && atol(version) != atol(MOE_MAP_SCHEMA_VERSION))
-        moe_fail(r->err, MOE_FORMAT, "has schema %s, this program reads %s",
-                 version, MOE_MAP_SCHEMA_VERSION);
-}
+static const moe_h5_schema schema = {.name = MOE_MAP_SCHEMA,
+                                     .version = MOE_MAP_SCHEMA_VERSION,
+                                     .noun = "a map"};
 
 /* Files of 2.0 lack some; there, one bandwidth is taken for the links' own. */
 static void read_settings(const reader *r)
@@ -364,13 +356,10 @@ static void read_cells(const reader *r)
 bool moe_map_is(const char *path)
 {
     moe_error ignored = {0};
-    char schema[32] = "";
     hid_t file = moe_h5_open(path, false, &ignored);
-    if (file >= 0 && moe_h5_has(file, "schema"))
-        moe_h5_get_text(file, "schema", schema, sizeof schema, &ignored);
-    if (file >= 0)
-        moe_h5_close_file(file, &ignored);
-    return strcmp(schema, MOE_MAP_SCHEMA) == 0;
+    const bool map = moe_h5_is(file, MOE_MAP_SCHEMA);
+    moe_h5_close_file(file, &ignored);
+    return map;
 }
 
 moe_status moe_map_read(const char *path, moe_map *map, moe_error *err)
@@ -382,7 +371,7 @@ moe_status moe_map_read(const char *path, moe_map *map, moe_error *err)
     r.file = moe_h5_open(path, false, &local);
     if (r.file < 0) /* the sentence names the file already */
         return moe_pass(err, &local);
-    check_schema(&r);
+    moe_h5_check_schema(r.file, &schema, &local);
     r.group = moe_h5_open_group(r.file, "map", &local);
     map->n_cluster = extent(&r, "cluster");
     map->n_batch = extent(&r, "batch");

@@ -26,27 +26,10 @@ const char *moe_clock_origin(moe_clock clock)
     return clock == MOE_CLOCK_GPU ? "modelled" : "measured";
 }
 
-static void check_schema(moe_reader *rd)
-{
-    char schema[32] = "", version[32] = "";
-    if (moe_reader_failed(rd))
-        return;
-    if (!moe_h5_has(rd->file, "schema") ||
-        !moe_h5_has(rd->file, "schema_version")) {
-        moe_fail(rd->err, MOE_FORMAT, "is not a result file");
-        return;
-    }
-    moe_h5_get_text(rd->file, "schema", schema, sizeof schema, rd->err);
-    moe_h5_get_text(rd->file, "schema_version", version, sizeof version,
-                    rd->err);
-    if (!moe_reader_failed(rd) && strcmp(schema, MOE_RESULTS_SCHEMA) != 0)
-        moe_fail(rd->err, MOE_FORMAT, "is a '%s' file, not a result file",
-                 schema);
-    if (atol(version) > atol(MOE_RESULTS_SCHEMA_VERSION))
-        moe_fail(rd->err, MOE_FORMAT,
-                 "has schema %s, this program reads up to %s", version,
-                 MOE_RESULTS_SCHEMA_VERSION);
-}
+static const moe_h5_schema schema = {.name = MOE_RESULTS_SCHEMA,
+                                     .version = MOE_RESULTS_SCHEMA_VERSION,
+                                     .noun = "a result file",
+                                     .older = true};
 
 static int extent(moe_reader *rd, const char *scale, bool optional)
 {
@@ -192,7 +175,7 @@ moe_status moe_view_read(const char *path, moe_view *out, moe_error *err)
     rd.file = moe_h5_open(path, false, &local);
     if (moe_reader_failed(&rd)) /* the sentence names the file already */
         return moe_pass(err, &local);
-    check_schema(&rd);
+    moe_h5_check_schema(rd.file, &schema, rd.err);
     read_dims(&rd);
     read_identity(&rd);
     read_config(&rd);

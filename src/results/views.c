@@ -9,14 +9,10 @@
 static bool is_sweep(const char *path)
 {
     moe_error ignored = {0};
-    char schema[32] = "";
     hid_t file = moe_h5_open(path, false, &ignored);
-    if (file < 0)
-        return false;
-    if (moe_h5_has(file, "schema"))
-        moe_h5_get_text(file, "schema", schema, sizeof schema, &ignored);
+    const bool sweep = moe_h5_is(file, MOE_SWEEP_SCHEMA);
     moe_h5_close_file(file, &ignored);
-    return strcmp(schema, MOE_SWEEP_SCHEMA) == 0;
+    return sweep;
 }
 
 moe_status moe_views_append(const char *path, moe_view **views, size_t *n,

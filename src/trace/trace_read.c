@@ -12,29 +12,13 @@
 
 enum { MAX_LAYERS = 65536 };
 
-static int get_sized(hid_t file, const char *name, int64_t low, int64_t high,
-                     moe_error *err)
-{
-    int64_t value = moe_h5_get_int(file, name, err);
-    if (err->status == MOE_OK && (value < low || value > high))
-        moe_fail(err, MOE_FORMAT,
-                 "attribute '%s' is %" PRId64 ", not in %" PRId64 "..%" PRId64,
-                 name, value, low, high);
-    return err->status == MOE_OK ? (int)value : 0;
-}
-
 static void read_schema(hid_t file, moe_trace *t, moe_error *err)
 {
-    char schema[32] = "", version[32] = "", kind[32] = "";
-    moe_h5_get_text(file, "schema", schema, sizeof schema, err);
-    if (err->status == MOE_OK && strcmp(schema, MOE_TRACE_SCHEMA) != 0)
-        moe_fail(err, MOE_FORMAT, "schema is '%s', not '%s'", schema,
-                 MOE_TRACE_SCHEMA);
-    moe_h5_get_text(file, "schema_version", version, sizeof version, err);
-    if (err->status == MOE_OK &&
-        strtol(version, NULL, 10) != strtol(MOE_TRACE_SCHEMA_VERSION, NULL, 10))
-        moe_fail(err, MOE_FORMAT, "schema version %s cannot be read, only %s",
-                 version, MOE_TRACE_SCHEMA_VERSION);
+    static const moe_h5_schema schema = {.name = MOE_TRACE_SCHEMA,
+                                         .version = MOE_TRACE_SCHEMA_VERSION,
+                                         .noun = "a trace"};
+    char kind[32] = "";
+    moe_h5_check_schema(file, &schema, err);
     moe_h5_get_text(file, "kind", kind, sizeof kind, err);
     if (err->status != MOE_OK)
         return;
@@ -66,10 +50,10 @@ static void read_attributes(hid_t file, moe_trace *t, moe_error *err)
     moe_h5_get_text(file, "licence", t->licence, sizeof t->licence, err);
     moe_h5_get_text(file, "note", t->note, sizeof t->note, err);
     moe_h5_get_text(file, "sha256", t->sha256, sizeof t->sha256, err);
-    t->layers = get_sized(file, "layers", 1, MAX_LAYERS, err);
-    t->experts = get_sized(file, "experts", 1, MOE_MAX_EXPERTS, err);
-    t->top_k = get_sized(file, "top_k", 1, MOE_MAX_TOP_K, err);
-    t->ordered = get_sized(file, "ordered", 0, 1, err) != 0;
+    t->layers = moe_h5_get_sized(file, "layers", 1, MAX_LAYERS, err);
+    t->experts = moe_h5_get_sized(file, "experts", 1, MOE_MAX_EXPERTS, err);
+    t->top_k = moe_h5_get_sized(file, "top_k", 1, MOE_MAX_TOP_K, err);
+    t->ordered = moe_h5_get_sized(file, "ordered", 0, 1, err) != 0;
     read_order(file, t, err);
 }
 
@@ -167,7 +151,7 @@ static void read_tokens(hid_t file, moe_trace *t, moe_error *err)
     t->has_gate = moe_h5_exists(file, "gate");
     if (moe_h5_exists(file, "token_id"))
         t->vocab_size =
-            (uint32_t)get_sized(file, "vocab_size", 1, INT_MAX, err);
+            (uint32_t)moe_h5_get_sized(file, "vocab_size", 1, INT_MAX, err);
     read_array_of(file, "experts", H5T_NATIVE_UINT16, t, MOE_ARRAY_EXPERTS_OF,
                   err);
     if (t->vocab_size > 0)
