@@ -670,6 +670,73 @@ START_TEST(long_names_leave_room_for_the_reason)
 }
 END_TEST
 
+static const struct {
+    const char *schema, *version; /* of the file; NULL: it does not say */
+    bool older;                   /* lower versions are read */
+    const char *says;             /* "": it is read */
+} schemas[] = {
+    {"mine", "2.1.0", false, ""},
+    {"mine", "2.9.0", false, ""},
+    {"mine", "1.1.0", false, "has schema 1.1.0, this program reads 2.1.0"},
+    {"mine", "1.1.0", true, ""},
+    {"mine", "3.0.0", true, "has schema 3.0.0, this program reads up to 2.1.0"},
+    {"yours", "2.1.0", true, "is a 'yours' file, not a box"},
+    {"a\nb", "2.1.0", true, "is a 'a b' file, not a box"},
+    {NULL, "2.1.0", true, "is not a box"},
+    {"mine", NULL, true, "is not a box"},
+};
+
+START_TEST(schemas_are_told_apart)
+{
+    const moe_h5_schema box = {"mine", "2.1.0", "a box", schemas[_i].older};
+    const char *name = schemas[_i].schema;
+    const bool fine = schemas[_i].says[0] == '\0';
+    bench b;
+    bench_init(&b);
+    if (name != NULL)
+        moe_h5_put_text(b.file, "schema", name, &b.err);
+    if (schemas[_i].version != NULL)
+        moe_h5_put_text(b.file, "schema_version", schemas[_i].version, &b.err);
+    ck_assert_int_eq(moe_h5_is(b.file, "mine"),
+                     name != NULL && strcmp(name, "mine") == 0);
+    moe_h5_check_schema(b.file, &box, &b.err);
+    bench_fini(&b, fine ? MOE_OK : MOE_FORMAT, schemas[_i].says);
+}
+END_TEST
+
+static const struct {
+    int64_t value;
+    int sized; /* of 1..10 */
+} sizes[] = {{1, 1}, {10, 10}, {0, 0}, {11, 0}, {INT64_C(1) << 33, 0}};
+
+START_TEST(sizes_out_of_range_are_refused)
+{
+    bench b;
+    bench_init(&b);
+    moe_h5_put_int(b.file, "n", sizes[_i].value, &b.err);
+    ck_assert_int_eq(moe_h5_get_sized(b.file, "n", 1, 10, &b.err),
+                     sizes[_i].sized);
+    bench_fini(&b, sizes[_i].sized > 0 ? MOE_OK : MOE_FORMAT,
+               sizes[_i].sized > 0 ? "" : "attribute 'n' is ");
+}
+END_TEST
+
+/* What was not written whole is not there. */
+START_TEST(unfinished_file_is_removed)
+{
+    bench b;
+    bench_init(&b);
+    if (_i == 1)
+        moe_fail(&b.err, MOE_IO, "why");
+    ck_assert_int_eq(moe_h5_finish(b.file, b.path, &b.err),
+                     _i == 1 ? MOE_IO : MOE_OK);
+    ck_assert_int_eq(access(b.path, F_OK), _i == 1 ? -1 : 0);
+    if (_i == 1)
+        ck_assert_msg(strstr(b.err.text, "x.h5: why") != NULL, "%s",
+                      b.err.text);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("h5");
@@ -692,5 +759,8 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, what_is_no_readable_file_is_refused);
     MOE_TEST(suite, file_that_may_not_be_changed_is_not_called_damaged);
     MOE_TEST(suite, long_names_leave_room_for_the_reason);
+    MOE_TEST_LOOP(suite, schemas_are_told_apart, MOE_ARRAY_LEN(schemas));
+    MOE_TEST_LOOP(suite, sizes_out_of_range_are_refused, MOE_ARRAY_LEN(sizes));
+    MOE_TEST_LOOP(suite, unfinished_file_is_removed, 2);
     return suite;
 }

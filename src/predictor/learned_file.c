@@ -121,7 +121,8 @@ static void read_root(hid_t file, moe_learned *l, moe_error *err)
     l->layers = moe_h5_get_sized(file, "layers", 1, MAX_LAYERS, err);
     l->experts = moe_h5_get_sized(file, "experts", 1, MOE_MAX_EXPERTS, err);
     l->top_k = moe_h5_get_sized(file, "top_k", 1, MOE_MAX_TOP_K, err);
-    l->vocab_size = (uint32_t)moe_h5_get_sized(file, "vocab_size", 1, INT_MAX, err);
+    l->vocab_size =
+        (uint32_t)moe_h5_get_sized(file, "vocab_size", 1, INT_MAX, err);
     moe_h5_get_text(file, "trace_sha256", l->trace_sha256,
                     sizeof l->trace_sha256, err);
     moe_h5_get_text(file, "command", l->command, sizeof l->command, err);

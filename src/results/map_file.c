@@ -194,9 +194,8 @@ static double get_real(const reader *r, const char *name)
     return x;
 }
 
-static const moe_h5_schema schema = {.name = MOE_MAP_SCHEMA,
-                                     .version = MOE_MAP_SCHEMA_VERSION,
-                                     .noun = "a map"};
+static const moe_h5_schema schema = {
+    .name = MOE_MAP_SCHEMA, .version = MOE_MAP_SCHEMA_VERSION, .noun = "a map"};
 
 /* Files of 2.0 lack some; there, one bandwidth is taken for the links' own. */
 static void read_settings(const reader *r)

@@ -245,18 +245,10 @@ static void get_phases(const reader *r)
     free(x);
 }
 
-static void check_schema(const reader *r)
-{
-    char schema[32] = "", version[32] = "";
-    moe_h5_get_text(r->file, "schema", schema, sizeof schema, r->err);
-    moe_h5_get_text(r->file, "schema_version", version, sizeof version, r->err);
-    if (!failed(r) && strcmp(schema, MOE_SWEEP_SCHEMA) != 0)
-        moe_fail(r->err, MOE_FORMAT, "is a '%s' file, not a sweep", schema);
-    if (!failed(r) && atol(version) > atol(MOE_SWEEP_SCHEMA_VERSION))
-        moe_fail(r->err, MOE_FORMAT,
-                 "has schema %s, this program reads up to %s", version,
-                 MOE_SWEEP_SCHEMA_VERSION);
-}
+static const moe_h5_schema schema = {.name = MOE_SWEEP_SCHEMA,
+                                     .version = MOE_SWEEP_SCHEMA_VERSION,
+                                     .noun = "a sweep",
+                                     .older = true};
 
 moe_status moe_sweep_read(const char *path, moe_view **views_out, size_t *n_out,
                           moe_error *err)
@@ -266,7 +258,7 @@ moe_status moe_sweep_read(const char *path, moe_view **views_out, size_t *n_out,
     r.file = moe_h5_open(path, false, &local);
     if (r.file < 0) /* the sentence names the file already */
         return moe_pass(err, &local);
-    check_schema(&r);
+    moe_h5_check_schema(r.file, &schema, &local);
     r.group = moe_h5_open_group(r.file, "runs", &local);
     r.n = extent(&r, "run");
     r.strategies = extent(&r, "strategy");
