@@ -20,7 +20,7 @@
 #include "moegps/planner.h"
 #include "moegps/trace.h"
 
-/** What may change without planning anew. */
+/** What may change without planning again. */
 typedef struct moe_advise_dials {
     double accuracy;       /* token-to-expert: share of pairs predicted right;
                               the others are assumed to be spread over GPUs as

@@ -27,10 +27,10 @@ typedef struct moe_estimate {
 /** What is known of one layer, or means over layers (intervals of those means). */
 typedef struct moe_evaluation_row {
     double skewness; /* of the test part: pairs of the busiest expert / mean */
-    moe_estimate error; /* of the distribution over the whole test part,
+    moe_estimate error;       /* of the distribution over the whole test part,
                            sum_e |p^(e) - p(e)|; interval: bootstrap over
                            sequences */
-    double error_floor; /* what error would be, were the prediction the very
+    double error_floor;       /* what error would be if the prediction were the
                            distribution that the tokens are drawn from */
     moe_estimate batch_error; /* the same per batch: median over batches, and
                                  its interval */
@@ -59,7 +59,7 @@ typedef struct moe_evaluation {
     moe_price_source price_source;
 } moe_evaluation;
 
-/** What is asked of whom. All borrowed. */
+/** What is evaluated, and on what. All borrowed. */
 typedef struct moe_evaluate_params {
     const moe_trace *trace;
     const moe_predictor *predictor;

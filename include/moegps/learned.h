@@ -1,7 +1,7 @@
 /** learned.h: what training made: named arrays of numbers per predictor.
  *
  *  One file may hold several predictors. It says which trace they learned
- *  from and which sequences they saw, so that nobody is judged by what he
+ *  from and which sequences they saw, so that no predictor is judged by what it
  *  was shown. File format: jobs/README.md.
  */
 #ifndef MOEGPS_LEARNED_H

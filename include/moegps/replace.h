@@ -17,10 +17,10 @@ typedef struct moe_replace {
     const char *name;  /* of the output, as it is told; borrowed */
     char path[4096];   /* where the output belongs; links are followed */
     char beside[4104]; /* what is to be written; `path` if that is in place */
-    bool force;        /* what is there may be replaced */
+    bool force;        /* a file that exists may be replaced */
 } moe_replace;
 
-/** Refuse an output that is there and may not be replaced. To be asked before
+/** Refuse an output that exists and may not be replaced. Call it before
  *  work begins. @param path  NULL: no output is wanted.
  *  @return MOE_OK, MOE_EXISTS. */
 moe_status moe_replace_check(const char *path, bool force, moe_error *err);

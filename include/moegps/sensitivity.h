@@ -15,11 +15,11 @@
 /** The nearest place, going one way, where another strategy becomes fastest. */
 typedef struct moe_turn {
     double at;  /* NaN: none up to `end` */
-    double end; /* how far was looked */
+    double end; /* the last place that was tried */
     int winner; /* beyond it */
 } moe_turn;
 
-/** Stages made perfect, each upon those before it. */
+/** Stages made perfect, each together with those before it. */
 typedef enum moe_perfect {
     MOE_PERFECT_NONE,       /* the run */
     MOE_PERFECT_SPLIT,      /* its placements, divided best */

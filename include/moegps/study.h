@@ -3,7 +3,7 @@
  *  The planner plans every layer of one step after the other, each time from
  *  the plan of the step before. A plan is scored on the load that it was made
  *  of and, as it would be used, on the load of the next step. Local;
- *  deterministic, but for the time that planning takes.
+ *  deterministic, except for the time that planning takes.
  */
 #ifndef MOEGPS_STUDY_H
 #define MOEGPS_STUDY_H

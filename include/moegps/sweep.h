@@ -14,7 +14,7 @@
 #define MOE_SWEEP_SCHEMA_VERSION "1.1.0"
 
 /** Check that runs belong into one sweep: complete and valid, the same model,
- *  trace, strategies and settings but for the cluster, the number of GPUs, the
+ *  trace, strategies and settings except the cluster, the number of GPUs, the
  *  workload's size and the seed, and none twice. Not collective.
  *  @return MOE_OK, MOE_MISMATCH naming the file and what differs, MOE_INVALID
  *  (of a run that failed its checks). */

@@ -162,10 +162,10 @@ typedef struct moe_trace_split {
 moe_status moe_trace_split_parse(const char *text, moe_trace_split *out,
                                  moe_error *err);
 
-/** The division where nobody asked for one: the last 0.3 test. */
+/** The default division: the last 0.3 test. */
 extern const moe_trace_split moe_trace_split_default;
 
-/** Divide anew: round(test_share * n_seqs) sequences are for testing.
+/** Divide again: round(test_share * n_seqs) sequences are for testing.
  *  Deterministic. Not collective. */
 void moe_trace_divide(moe_trace *trace, const moe_trace_split *split);
 

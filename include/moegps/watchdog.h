@@ -3,7 +3,7 @@
  *  A rank that is stuck leaves the others waiting in a collective for ever,
  *  and a batch job burns its time. Every rank feeds its watchdog; when one
  *  has not been fed for too long, its thread names the rank of its node that
- *  does not run or is behind the others, and ends the process, upon which the
+ *  does not run or is behind the others, and ends the process; then the
  *  launcher ends the others.
  */
 #ifndef MOEGPS_WATCHDOG_H

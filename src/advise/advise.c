@@ -62,7 +62,7 @@ static void check_trace(const moe_advise_params *p, moe_error *err)
 {
     const moe_model *m = p->model;
     moe_trace_fits(p->trace, m->name, m->layers, m->experts, m->top_k, err);
-    /* A batch of the same tokens twice is none that anybody has seen. */
+    /* No real batch has the same tokens twice. */
     const double tokens =
         (double)moe_trace_part_tokens(p->trace, MOE_PART_TEST);
     uint64_t seqs = 0;

@@ -18,7 +18,7 @@ typedef struct {
     double rival_s; /* of distribution-only, which tokens must beat */
     bool network;
     double stride; /* of a scan over skewness, a factor */
-    int steps;     /* of a bisection: fewer where one is dear */
+    int steps;     /* of a bisection; fewer where a step is slow */
 } search;
 
 /* @return whether the answer at x is yes. */
@@ -88,7 +88,7 @@ static bool same_winner_at_bandwidth(search *q, double bandwidth)
     return moe_advise_winner(q->base, NULL, CASE) == q->winner;
 }
 
-/* @return the advice planned anew for other params; NULL: it cannot be. */
+/* @return advice for other params, planned again; NULL when that fails. */
 static moe_advise *plan_anew(const search *q, const moe_advise_params *p)
 {
     moe_advise *a = NULL;

@@ -27,7 +27,7 @@ static double predict_s(const moe_view *v, int s)
     return v->strategy[s].phase[MOE_CLOCK_GPU][MOE_PHASE_PREDICT];
 }
 
-/* @return the fastest of some, but for `taken`; -1: none. */
+/* @return the fastest of some, except `taken`; -1: none. */
 static int fastest(const moe_view *v, moe_contenders who, int taken)
 {
     return moe_fastest(v, MOE_CLOCK_GPU, who, taken);

@@ -268,7 +268,7 @@ static const char *blame_long(const session *s, const char *word)
     return is_switch(found) ? "no value is wanted" : "its value is missing";
 }
 
-/* Switches may be joined; the letter that is none of them is to blame. */
+/* Switches may be joined: blame the letter that is not one of them. */
 static const char *blame_letters(const session *s, const char *letters)
 {
     for (; *letters != '\0'; letters++) {

@@ -159,7 +159,8 @@ static moe_status read_pricer(const settings *s, const moe_trace *trace,
     return err->status;
 }
 
-/* What training made; whoever saw the test tokens is not judged by them. */
+/* What training made. A predictor that has seen the test tokens is not judged
+ * by them. */
 static moe_status read_learned(const settings *s, const moe_trace *trace,
                                moe_evaluate_report *r, moe_error *err)
 {

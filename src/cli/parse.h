@@ -11,7 +11,7 @@
 #include "moegps/options.h"
 #include "moegps/trace.h"
 
-/** tail=SHARE or train=SHARE[,seed=N]: how a trace is divided anew. */
+/** tail=SHARE or train=SHARE[,seed=N]: how a trace is divided again. */
 typedef struct moe_parsed_split {
     const char *text; /* as typed; NULL: not asked for */
     moe_trace_split how;

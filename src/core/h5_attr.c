@@ -204,7 +204,7 @@ int moe_h5_get_sized(hid_t obj, const char *name, int64_t low, int64_t high,
     return moe_h5_failed(err) ? 0 : (int)value;
 }
 
-/* Text of a stranger's file, of one line. */
+/* Text of a file that may come from anywhere, as one line. */
 static void get_line(hid_t file, const char *name, char *text, size_t size)
 {
     moe_error ignored = {0};

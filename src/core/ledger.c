@@ -85,7 +85,7 @@ bool moe_field_present(const moe_field *field, const moe_ledger_dims *dims)
     return true;
 }
 
-/* Product of the dimensions but for those named; NULL-terminated. */
+/* Product of all dimensions except those named; NULL-terminated. */
 static size_t extent_without(const moe_field *field,
                              const moe_ledger_dims *dims,
                              const char *const *names)

@@ -54,7 +54,7 @@ moe_status moe_replace_begin(moe_replace *r, const char *path, bool force,
     return err->status;
 }
 
-/* Not all file systems can refuse to replace; then asking first must do. */
+/* Some file systems cannot refuse to replace: there, ask first. */
 int moe_replace_rename(const char *from, const char *to, bool force)
 {
     if (force)

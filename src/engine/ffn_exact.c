@@ -8,7 +8,7 @@
  * by a 64-bit mix of (token, expert, layer), reading who it is from the tag
  * of the weights that sit in its slot; the home sums the k results modulo
  * 2^64. Any pair lost, doubled, sent to another expert or brought home to
- * another token changes the sum, but for a chance of 2^-64. */
+ * another token changes the sum, except with a chance of 2^-64. */
 
 typedef struct {
     size_t row_bytes, out_bytes;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* The do-nothing member: rows travel, nobody computes. */
+/* The do-nothing member: rows travel, nothing is computed. */
 
 typedef struct {
     size_t row_bytes;

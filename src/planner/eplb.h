@@ -1,6 +1,6 @@
 /** eplb.h: DeepSeek's expert-parallel load balancer, as published.
  *
- *  Source: EPLB, github deepseek-ai/EPLB at d52c72d, written anew from its
+ *  Source: EPLB, github deepseek-ai/EPLB at d52c72d, written from its
  *  description; tests/data/eplb has what the original
  *  makes of twelve loads. Local, deterministic; only init allocates.
  *

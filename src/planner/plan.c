@@ -350,7 +350,7 @@ static bool read_wire(const moe_plan *plan, const uint8_t *at, size_t bytes,
     return at == end;
 }
 
-/* Read twice: a plan half of whose changes were made is nobody's plan. */
+/* Read twice, so that either all changes are made or none. */
 moe_status moe_plan_decode(moe_plan *plan, const uint8_t *wire, size_t bytes,
                            moe_error *err)
 {

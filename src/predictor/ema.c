@@ -58,7 +58,7 @@ static void load(void *state, const moe_batch *batch, int layer,
 {
     const ema_state *s = state;
     const double *share = s->now.share + layer * s->now.experts;
-    double sum = 0; /* 1 but for rounding, which would pile up */
+    double sum = 0; /* 1 except for rounding, which would add up */
     for (int e = 0; e < batch->experts; e++)
         sum += share[e];
     for (int e = 0; e < batch->experts; e++)

@@ -22,7 +22,7 @@ double moe_noise_floor(const double *share, int n, int k, double tokens)
             continue;
         const double m = floor(tokens * q) + 1;
         if (m > tokens)
-            continue; /* q is 1 but for rounding */
+            continue; /* q is 1 except for rounding */
         sum += 2 * exp(log(m) + lgamma(tokens + 1) - lgamma(m + 1) -
                        lgamma(tokens - m + 1) + m * log(q) +
                        (tokens - m + 1) * log1p(-q));

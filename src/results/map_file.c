@@ -275,7 +275,7 @@ typedef struct {
     const int *sizes; /* [n_dims] */
 } shape;
 
-/* Read numbers into an array that is there. @return how many. */
+/* Read numbers into the caller's array. @return how many. */
 static size_t read_into(const reader *r, const shape *of, hid_t type,
                         size_t size, void *to)
 {

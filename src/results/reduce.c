@@ -16,7 +16,7 @@ static double largest(const double *x, size_t n)
     return most;
 }
 
-/* Mean of what is there. */
+/* Mean of all that is not NaN. */
 static double mean_present(const double *x, size_t n)
 {
     double sum = 0;
@@ -29,7 +29,7 @@ static double mean_present(const double *x, size_t n)
     return kept > 0 ? sum / (double)kept : (double)NAN;
 }
 
-/* max / mean of what is there; NaN without pairs. */
+/* max / mean of all that is not NaN; NaN without pairs. */
 static double peak(const double *x, size_t n)
 {
     double mean = mean_present(x, n);
@@ -179,7 +179,7 @@ static double median_spent(const moe_reader *rd, size_t s, double *x)
     moe_summary summary = {.median = NAN};
     size_t n = (size_t)rd->view->dims.iterations;
     if (isnan(largest(x, n)))
-        return NAN; /* no iteration had it: not 0 s, but nothing */
+        return NAN; /* no iteration had it: unknown, not 0 s */
     for (size_t i = 0; i < n; i++)
         if (!measured(rd, (int)s, (int)i))
             x[i] = NAN;

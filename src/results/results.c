@@ -263,7 +263,7 @@ out:
     return ctx->err.status;
 }
 
-/* Rank 0: open what is there. */
+/* Rank 0: open the file that exists. */
 static moe_resume_kind open_earlier(moe_ctx *ctx, moe_results *r,
                                     const moe_results_meta *meta,
                                     const moe_ledger *ledger)

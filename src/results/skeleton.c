@@ -45,7 +45,7 @@ static const struct {
     {"link", "within a node, or between nodes"},
 };
 
-/* Version 4 UUID: random but for six bits. */
+/* Version 4 UUID: random except for six bits. */
 static void make_uuid(char *text)
 {
     unsigned char b[16] = {0};

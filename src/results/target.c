@@ -102,7 +102,7 @@ void moe_target_flush(hid_t file, const char *partial, moe_error *err)
         moe_fail(err, MOE_IO, "%s: cannot write", partial);
 }
 
-/* Close everything that is open in a file, but for the file. */
+/* Close everything that is open in a file, except the file. */
 static void close_objects(hid_t file)
 {
     const unsigned types = H5F_OBJ_ALL & ~(unsigned)H5F_OBJ_FILE;

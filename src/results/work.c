@@ -139,7 +139,7 @@ static void choose(work_reader *r)
 
 /* ---- cells ---- */
 
-/* Where a cell lies in a field: every dimension but the given ones whole. */
+/* The block of a cell in a field: dimensions that are not given are whole. */
 static moe_h5_block locate(const work_reader *r, moe_field_id id, int s, int i,
                            int l)
 {

@@ -221,7 +221,7 @@ moe_status moe_trace_fits(const moe_trace *trace, const char *model, int layers,
     return MOE_OK;
 }
 
-/* Whoever filled the struct may have forgotten an array. */
+/* The struct may lack an array that its kind needs. */
 static moe_status check_arrays(const moe_trace *t, moe_error *err)
 {
     for (moe_trace_array a = 0; a < N_ARRAYS; a++) {

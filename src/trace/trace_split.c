@@ -10,7 +10,7 @@
 const moe_trace_split moe_trace_split_default = {
     .tail = true, .test_share = 0.3, .seed = 1};
 
-/* Move on behind a word. @return whether it is there. */
+/* Move on behind a word. @return whether it came next. */
 static bool take_word(const char **at, const char *word)
 {
     const size_t len = strlen(word);
