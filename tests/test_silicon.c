@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/silicon.h"
+#include "../src/cluster/silicon_internal.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -122,9 +122,6 @@ void moe_learned_round(moe_learned_part *part, int bits);
 moe_status moe_learned_check(const moe_learned *learned, const moe_trace *trace,
                              moe_error *err);
 
-/** @return a hash of a sequence's token ids: FNV-1a, 64 bits. */
-uint64_t moe_learned_hash(const moe_trace *trace, uint64_t seq);
-
 /** Write a file; it must not exist and is removed again when that fails.
  *  @return MOE_OK, MOE_EXISTS, MOE_IO. */
 moe_status moe_learned_write(const char *path, const moe_learned *learned,

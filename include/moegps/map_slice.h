@@ -59,9 +59,6 @@ typedef struct moe_map_flip {
  * @return how many. */
 int moe_map_flips(const double *a, const double *b, moe_map_flip out[2]);
 
-/* @return the bandwidth at a share of the way from a to b. */
-double moe_map_between(double a, double b, double share);
-
 /* Winners along a way, and where each takes over. */
 enum { MOE_MAP_CHAIN = 3 };
 typedef struct moe_map_chain {

@@ -77,15 +77,8 @@ moe_status moe_silicon_ffn(const moe_silicon *s, const moe_ffn_key *key,
                            const moe_ffn_change *change, moe_curve *out,
                            moe_error *err);
 
-/** The same as if this shape had never been measured, for validation. */
-moe_status moe_silicon_ffn_unseen(const moe_silicon *s, const moe_ffn_key *key,
-                                  moe_curve *out, moe_error *err);
-
 /** Price of the whole kernel. @param tokens  > 0, of the EP group. */
 moe_price moe_curve_price(const moe_curve *curve, double tokens);
-
-/** @return the curve without one of its points. */
-moe_curve moe_curve_without(const moe_curve *curve, size_t point);
 
 /** Time of a launch that does nothing, s. */
 double moe_curve_launch(const moe_curve *curve);
@@ -126,12 +119,6 @@ moe_price moe_silicon_attention(const moe_silicon_dense *d,
                                 const moe_prefill *shape,
                                 const moe_dense_change *change);
 
-/** Price every inner row of every table from its neighbours, for validation.
- *  @param visit  gets |relative error| of a line on logarithms, and ours. */
-void moe_silicon_dense_leave_out(const moe_silicon_dense *d,
-                                 void (*visit)(void *arg, const double *error),
-                                 void *arg);
-
 /** Time of a launch that does nothing, s. */
 double moe_silicon_dense_launch(const moe_silicon_dense *d);
 
@@ -160,9 +147,5 @@ void moe_link_smooth(moe_link *link);
 
 /** @param bytes  the buffer of each GPU, as NCCL's tests count it. */
 moe_price moe_link_price(const moe_link *link, double gpus, double bytes);
-
-/** Tables, for validation: how many, and the key or points of one. */
-size_t moe_silicon_n_ffn(const moe_silicon *s);
-void moe_silicon_ffn_key(const moe_silicon *s, size_t i, moe_ffn_key *out);
 
 #endif

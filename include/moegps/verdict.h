@@ -38,15 +38,13 @@ typedef struct moe_strategies {
 moe_strategies moe_by_recall(const moe_view *view, moe_contenders who);
 
 typedef struct moe_verdict {
-    moe_clock clock;  /* the one that counts */
+    moe_clock clock;  /* the one that counts: wall, or gpu where ranks shared
+                         cores */
     int best;         /* the fastest that can be built; -1: none was measured */
     int second;       /* the next; -1: none */
     int oracle;       /* the fastest oracle; -1: none */
     moe_ratio margin; /* the second's time over the best's, by pairs */
 } moe_verdict;
-
-/** @return the clock that counts: wall, or gpu where ranks shared cores. */
-moe_clock moe_verdict_clock(const moe_view *view);
 
 /** Judge a run by its medians. Not collective. @return MOE_OK, MOE_NOMEM. */
 moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,

@@ -32,7 +32,8 @@ int moe_map_flips(const double *a, const double *b, moe_map_flip out[2])
     return n;
 }
 
-double moe_map_between(double a, double b, double share)
+/* @return the bandwidth at a share of the way from a to b. */
+static double between(double a, double b, double share)
 {
     return 1.0 / ((1.0 - share) / a + share / b);
 }
@@ -66,7 +67,7 @@ moe_map_chain moe_map_column_chain(const moe_map_slice *x, int k)
         const double ends[] = {moe_map_slice_bandwidth(x, j),
                                moe_map_slice_bandwidth(x, j + 1)};
         follow(&chain, moe_map_slice_times(x, k, j),
-               moe_map_slice_times(x, k, j + 1), ends, moe_map_between);
+               moe_map_slice_times(x, k, j + 1), ends, between);
     }
     return chain;
 }

@@ -6,11 +6,6 @@
 
 #include "moegps/mem.h"
 
-moe_clock moe_verdict_clock(const moe_view *view)
-{
-    return view->oversubscribed ? MOE_CLOCK_GPU : MOE_CLOCK_WALL;
-}
-
 bool moe_contends(const moe_view *view, int strategy, moe_contenders who)
 {
     const moe_strategy_facts *facts = &view->strategy[strategy].facts;
@@ -68,7 +63,8 @@ moe_strategies moe_by_recall(const moe_view *view, moe_contenders who)
 moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
                             moe_error *err)
 {
-    const moe_clock clock = moe_verdict_clock(view);
+    const moe_clock clock =
+        view->oversubscribed ? MOE_CLOCK_GPU : MOE_CLOCK_WALL;
     const size_t n = (size_t)view->dims.iterations;
     const int best = moe_fastest(view, clock, MOE_BUILDABLE, -1);
     moe_verdict v = {

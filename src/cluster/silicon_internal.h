@@ -100,4 +100,23 @@ void moe_curve_leave_out(moe_curve *c);
  *  adjacent violators. */
 void moe_silicon_rise(double *y, size_t n);
 
+/* ---- for tests and validation ---- */
+
+/** As moe_silicon_ffn(), as if this shape had never been measured. */
+moe_status moe_silicon_ffn_unseen(const moe_silicon *s, const moe_ffn_key *key,
+                                  moe_curve *out, moe_error *err);
+
+/** @return the curve without one of its points. */
+moe_curve moe_curve_without(const moe_curve *curve, size_t point);
+
+/** Price every inner row of every table from its neighbours.
+ *  @param visit  gets |relative error| of a line on logarithms, and ours. */
+void moe_silicon_dense_leave_out(const moe_silicon_dense *d,
+                                 void (*visit)(void *arg, const double *error),
+                                 void *arg);
+
+/** Tables of the FFN: how many, and the key of one. */
+size_t moe_silicon_n_ffn(const moe_silicon *s);
+void moe_silicon_ffn_key(const moe_silicon *s, size_t i, moe_ffn_key *out);
+
 #endif

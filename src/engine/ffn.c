@@ -25,7 +25,7 @@ size_t moe_ffn_row_bytes(const moe_ffn_shape *shape)
     return bytes < sizeof(uint64_t) ? sizeof(uint64_t) : bytes;
 }
 
-size_t moe_ffn_matrices(const moe_ffn_shape *shape)
+static size_t matrices(const moe_ffn_shape *shape)
 {
     return shape->form == MOE_FFN_SWIGLU ? 3 : 2;
 }
@@ -44,7 +44,7 @@ size_t moe_ffn_matrix_bytes(const moe_ffn_shape *shape)
 size_t moe_ffn_weight_bytes(const moe_ffn_shape *shape)
 {
     return sizeof(moe_expert_tag) +
-           moe_ffn_matrices(shape) * moe_ffn_matrix_bytes(shape);
+           matrices(shape) * moe_ffn_matrix_bytes(shape);
 }
 
 size_t moe_ffn_out_bytes(const moe_ffn_shape *shape)

@@ -6,9 +6,6 @@
 
 static const uint64_t MOE_EXPERT_MAGIC = UINT64_C(0x6d6f656770733031);
 
-/** @return matrices of one expert: 3 for SwiGLU, 2 for a linear FFN. */
-size_t moe_ffn_matrices(const moe_ffn_shape *shape);
-
 /* Blocked layouts are made of whole blocks: of 16 or 32 rows and up to 64
  * columns in oneDNN 2 and 3. */
 enum { MOE_FFN_PAD = 64 };

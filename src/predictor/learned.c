@@ -15,7 +15,8 @@ static int compare_u64(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-uint64_t moe_learned_hash(const moe_trace *trace, uint64_t seq)
+/* Hash of a sequence's token ids. */
+static uint64_t hash_ids(const moe_trace *trace, uint64_t seq)
 {
     uint64_t h = MOE_HASH_START;
     for (uint64_t i = trace->seq_offset[seq]; i < trace->seq_offset[seq + 1];
@@ -34,7 +35,7 @@ static moe_status hash_training(const moe_trace *trace, moe_learned *l,
     for (uint64_t s = 0; s < trace->n_seqs; s++)
         if (trace->seq_part[s] == MOE_PART_TRAIN &&
             trace->seq_offset[s + 1] > trace->seq_offset[s])
-            l->seen[l->n_seen++] = moe_learned_hash(trace, s);
+            l->seen[l->n_seen++] = hash_ids(trace, s);
     qsort(l->seen, l->n_seen, sizeof *l->seen, compare_u64);
     return MOE_OK;
 }
@@ -248,7 +249,7 @@ moe_status moe_learned_check(const moe_learned *l, const moe_trace *t,
         if (t->seq_part[s] != MOE_PART_TEST ||
             t->seq_offset[s] == t->seq_offset[s + 1])
             continue;
-        const uint64_t h = moe_learned_hash(t, s);
+        const uint64_t h = hash_ids(t, s);
         if (bsearch(&h, l->seen, l->n_seen, sizeof h, compare_u64) != NULL)
             return moe_fail(err, MOE_MISMATCH,
                             "training saw sequence %" PRIu64

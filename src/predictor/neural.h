@@ -253,16 +253,6 @@ typedef struct moe_neural_heads {
     int32_t *key, *top; /* [MOE_NEURAL_ROWS], [top_k][MOE_NEURAL_ROWS] */
 } moe_neural_heads;
 
-moe_status moe_neural_heads_init(moe_neural_heads *h, const moe_neural_lib *lib,
-                                 const moe_predictor_env *env,
-                                 const moe_learned_part *part, moe_error *err);
-/** @param x    [MOE_NEURAL_ROWS][MOE_NEURAL_WIDTH], rows from `rows` on are ignored
- *  @param out  of layer l and row r at l * stride + r * top_k. */
-dnnl_status_t moe_neural_heads_run(moe_neural_heads *h,
-                                   const moe_neural_lib *lib, const float *x,
-                                   uint32_t rows, size_t stride, uint16_t *out);
-void moe_neural_heads_fini(moe_neural_heads *h);
-
 /** Predictions of all layers, made when a batch is first asked about. */
 typedef struct moe_neural_memo {
     int layers, top_k;

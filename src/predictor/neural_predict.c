@@ -36,9 +36,9 @@ static dnnl_status_t make_product(moe_neural_heads *h,
     return rc;
 }
 
-moe_status moe_neural_heads_init(moe_neural_heads *h, const moe_neural_lib *lib,
-                                 const moe_predictor_env *env,
-                                 const moe_learned_part *part, moe_error *err)
+static moe_status heads_init(moe_neural_heads *h, const moe_neural_lib *lib,
+                             const moe_predictor_env *env,
+                             const moe_learned_part *part, moe_error *err)
 {
     moe_neural_row rows[2];
     const moe_learned_shape shape =
@@ -71,7 +71,7 @@ moe_status moe_neural_heads_init(moe_neural_heads *h, const moe_neural_lib *lib,
     return moe_neural_fail(make_product(h, lib), "heads", err);
 }
 
-void moe_neural_heads_fini(moe_neural_heads *h)
+static void heads_fini(moe_neural_heads *h)
 {
     if (h->product != NULL)
         dnnl_primitive_destroy(h->product);
@@ -114,9 +114,12 @@ MOE_WIDE static void find_top(const moe_neural_heads *h,
     }
 }
 
-dnnl_status_t moe_neural_heads_run(moe_neural_heads *h,
-                                   const moe_neural_lib *lib, const float *x,
-                                   uint32_t rows, size_t stride, uint16_t *out)
+/* @param x    [MOE_NEURAL_ROWS][MOE_NEURAL_WIDTH]; rows from `rows` on are
+ *             ignored
+ * @param out  of layer l and row r at l * stride + r * top_k. */
+static dnnl_status_t heads_run(moe_neural_heads *h, const moe_neural_lib *lib,
+                               const float *x, uint32_t rows, size_t stride,
+                               uint16_t *out)
 {
     const moe_neural_arg args[] = {{DNNL_ARG_SRC, h->w, h->weight},
                                    {DNNL_ARG_WEIGHTS, h->x, x},
@@ -215,13 +218,13 @@ moe_status moe_neural_predictor_init(moe_neural_predictor *p,
         moe_neural_fail(moe_neural_lib_init(&p->lib), "engine", &local) ==
             MOE_OK &&
         memo_init(&p->memo, env, &local) == MOE_OK)
-        moe_neural_heads_init(&p->heads, &p->lib, env, part, &local);
+        heads_init(&p->heads, &p->lib, env, part, &local);
     return moe_pass(err, &local);
 }
 
 void moe_neural_predictor_fini(moe_neural_predictor *p)
 {
-    moe_neural_heads_fini(&p->heads);
+    heads_fini(&p->heads);
     moe_neural_lib_fini(&p->lib);
     free(p->memo.experts);
 }
@@ -231,9 +234,9 @@ void moe_neural_predictor_heads(moe_neural_predictor *p, const moe_batch *batch,
 {
     const uint32_t left = batch->own - at;
     const size_t k = (size_t)p->memo.top_k;
-    moe_neural_heads_run(&p->heads, &p->lib, x,
-                         left < MOE_NEURAL_ROWS ? left : MOE_NEURAL_ROWS,
-                         p->memo.max_own * k, p->memo.experts + at * k);
+    heads_run(&p->heads, &p->lib, x,
+              left < MOE_NEURAL_ROWS ? left : MOE_NEURAL_ROWS,
+              p->memo.max_own * k, p->memo.experts + at * k);
 }
 
 /* A batch is predicted for all layers when the first is asked for: the trunk

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "moegps/silicon.h"
+#include "../../src/cluster/silicon_internal.h"
 
 enum { MAX_LINES = 64 };
 
