@@ -203,6 +203,7 @@ csv "a hole" "3 rows are not 1 layers x 4 tokens" \
     "layer,token,expert0,expert1\n0,0,1,2\n0,1,1,2\n0,3,1,2\n"
 csv "a short row" "bad.csv:2: has another number of columns" \
     "layer,token,expert0,expert1\n0,0,1\n"
+csv "too many columns" "bad.csv:1: has more than 256 columns" "$(seq -s, 300)\n"
 csv "a sequence in two parts" "bad.csv:3: earlier rows of this sequence" \
     "layer,token,split,expert0,expert1\n0,0,train,1,2\n0,1,test,1,2\n"
 csv "sequences out of order" "neither 1 nor the next one" \

@@ -53,8 +53,15 @@ static bool next_line(csv *in)
         in->line[strcspn(in->line, "\r\n")] = '\0';
     } while (in->line[0] == '\0');
     in->n_fields = 0;
-    for (char *at = in->line; at != NULL && in->n_fields < MAX_COLUMNS;)
+    char *at = in->line;
+    while (at != NULL && in->n_fields < MAX_COLUMNS)
         in->field[in->n_fields++] = strsep(&at, ",");
+    if (at != NULL) {
+        char what[40];
+        snprintf(what, sizeof what, "has more than %d columns", MAX_COLUMNS);
+        complain(in, what, NULL);
+        return false;
+    }
     if (in->width > 0 && in->n_fields != in->width) {
         complain(in, "has another number of columns than the heading", NULL);
         return false;
