@@ -1,4 +1,4 @@
-/* What the FFN back ends share. */
+/** ffn_internal.h: what the FFN back ends share. */
 #ifndef MOEGPS_ENGINE_FFN_INTERNAL_H
 #define MOEGPS_ENGINE_FFN_INTERNAL_H
 
