@@ -61,6 +61,14 @@ static void finish(run *r, moe_run_state state)
     r->results = NULL;
 }
 
+/* Create the file, fill it and close it. */
+static void write_whole(run *r)
+{
+    create(r);
+    put(r, 0, SYN_I);
+    finish(r, MOE_RUN_COMPLETE);
+}
+
 /* Forget the error, so that the next test starts well. */
 static void end(run *r)
 {
@@ -431,9 +439,7 @@ START_TEST(work_is_read_back)
     moe_work w = {0};
     int wrong = 0;
     begin_ledger(&r, "work.h5", test_ctx.size > 1);
-    create(&r);
-    put(&r, 0, SYN_I);
-    finish(&r, MOE_RUN_COMPLETE);
+    write_whole(&r);
     moe_status status = moe_view_read(r.path, &v, NULL);
     moe_error err = {0};
     if (status == MOE_OK)
@@ -482,9 +488,7 @@ START_TEST(work_of_long_periods_has_their_plans)
     begin_ledger(&r, "long.h5", false);
     for (int j = 0; j < SYN_S * SYN_I * SYN_L && test_ctx.rank == 0; j++)
         r.ledger.planner_time[j] = j / SYN_L % SYN_I == PLANS ? 1 : 0;
-    create(&r);
-    put(&r, 0, SYN_I);
-    finish(&r, MOE_RUN_COMPLETE);
+    write_whole(&r);
     moe_status status = moe_view_read(r.path, &v, NULL);
     end(&r);
     ck_assert_int_eq(status, MOE_OK);
@@ -524,9 +528,7 @@ START_TEST(sample_is_all_iterations_of_a_plan)
                 for (int l = 0; l < SYN_L; l++)
                     r.ledger.planner_time[moe_ledger_at(&r.ledger, s, i, l)] =
                         i % 3 == 1 ? 6 : 0;
-    create(&r);
-    put(&r, 0, SYN_I);
-    finish(&r, MOE_RUN_COMPLETE);
+    write_whole(&r);
     moe_status status = moe_view_read(r.path, &v, NULL);
     end(&r);
     ck_assert_int_eq(status, MOE_OK);
@@ -556,9 +558,7 @@ START_TEST(summary_equals_view)
     moe_view v = {0};
     moe_error err = {0};
     begin_ledger(&r, "summary.h5", false);
-    create(&r);
-    put(&r, 0, SYN_I);
-    finish(&r, MOE_RUN_COMPLETE);
+    write_whole(&r);
     moe_view_read(r.path, &v, &err);
     hid_t file = moe_h5_open(r.path, false, &err);
     size_t n = 0;
@@ -612,9 +612,7 @@ START_TEST(iteration_with_an_unmeasured_layer_has_no_time)
     begin_ledger(&r, "gap.h5", false);
     for (int p = 0; p < MOE_N_PHASES; p++)
         forget(&r, 1, 2, 3, p);
-    create(&r);
-    put(&r, 0, SYN_I);
-    finish(&r, MOE_RUN_COMPLETE);
+    write_whole(&r);
     end(&r);
     moe_error err = {0};
     hid_t file = moe_h5_open(r.path, false, &err);
@@ -643,9 +641,7 @@ START_TEST(phase_that_most_iterations_lack_takes_no_time)
                 forget(&r, 1, i, l, MOE_PHASE_MIGRATE);
             forget(&r, 1, i, l, MOE_PHASE_PLAN);
         }
-    create(&r);
-    put(&r, 0, SYN_I);
-    finish(&r, MOE_RUN_COMPLETE);
+    write_whole(&r);
     moe_status status = moe_view_read(r.path, &v, NULL);
     end(&r);
     ck_assert_int_eq(status, MOE_OK);
@@ -1022,9 +1018,7 @@ START_TEST(a_file_of_an_earlier_schema_is_read)
         "strategies:\n  - {name: baseline, predictor: none, slots: 0, }\n"
         "  - {name: duplicate, predictor: ema, slots: 3, plan_ahead: true, }\n"
         "  - {name: oracle, predictor: oracle, slots: 2, accuracy: 1, }\n";
-    create(&r);
-    put(&r, 0, SYN_I);
-    finish(&r, MOE_RUN_COMPLETE);
+    write_whole(&r);
     moe_error none = {0};
     moe_status status = MOE_OK;
     if (test_ctx.rank == 0) {
