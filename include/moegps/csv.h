@@ -35,7 +35,8 @@ int moe_csv_column(const moe_csv *csv, const char *name, moe_error *err);
 /** @return a field of data row `row`, 0-based. */
 const char *moe_csv_text(const moe_csv *csv, size_t row, int column);
 
-/** Read a field as a number of [min, max]. MOE_USAGE with path:line, column,
+/** Read a field as a decimal number of [min, max]; no blanks, no sign but '-',
+ *  no 0x10. MOE_USAGE with path:line, column,
  *  text and what is allowed.
  *  @return the number; 0 after an error, and when `err` holds one already. */
 double moe_csv_number(const moe_csv *csv, size_t row, int column, double min,

@@ -143,8 +143,11 @@ double moe_csv_number(const moe_csv *csv, size_t row, int column, double min,
         return 0;
     const char *text = moe_csv_text(csv, row, column);
     char *end;
-    double value = strtod(text, &end);
-    if (end != text && *end == '\0' && value >= min && value <= max)
+    const double value = strtod(text, &end);
+    const char *first = text + (*text == '-');
+    if (strspn(first, "0123456789") + (*first == '.') > 0 &&
+        strspn(first, "0123456789+-.eE") == strlen(first) && *end == '\0' &&
+        value >= min && value <= max)
         return value;
     moe_fail(err, MOE_USAGE,
              "%s:%zu: %s: '%.40s' is not a number in %.12g..%.12g", csv->path,

@@ -3,8 +3,12 @@
 
 #include <math.h>
 
+/* Of an expert and a batch: far beyond any, and exact in fixed point. */
+static const double MOST_PAIRS = 1e12;
+
 /* Rank 0 has the plans of the last iteration from the file. */
-static void fill_plan(const moe_ledger *ledger, int s, int i, moe_plan *plan)
+static void fill_plan(const moe_ledger *ledger, int s, int i, moe_plan *plan,
+                      moe_error *err)
 {
     const size_t most = (size_t)ledger->dims.slots; /* of any strategy */
     for (int l = 0; l < plan->layers; l++) {
@@ -14,9 +18,12 @@ static void fill_plan(const moe_ledger *ledger, int s, int i, moe_plan *plan)
             for (int k = 0; k < p.slots; k++) {
                 const size_t from = (at + (size_t)g) * most + (size_t)k;
                 const int to = g * p.slots + k;
+                const double quota = ledger->slot_quota[from];
+                if (!(quota >= 0 && quota <= 1))
+                    moe_fail(err, MOE_FORMAT, "a slot's quota is %g", quota);
                 p.expert[to] = ledger->slot_expert[from];
                 p.quota[to] =
-                    (uint32_t)(ledger->slot_quota[from] * MOE_QUOTA_ONE);
+                    (uint32_t)(fmin(fmax(quota, 0), 1) * MOE_QUOTA_ONE);
             }
     }
 }
@@ -41,6 +48,13 @@ static void restore_next(moe_engine *e, moe_runner *r, int last,
                                         (size_t)e->p.model->experts
                               : NULL;
     for (size_t j = 0; pairs != NULL && j < n; j++)
+        if (!(pairs[j] >= 0 && pairs[j] <= MOST_PAIRS))
+            moe_fail(&e->ctx->err, MOE_FORMAT,
+                     "the result file predicts %g pairs of an expert",
+                     pairs[j]);
+    if (moe_agree(e->ctx) != MOE_OK)
+        return;
+    for (size_t j = 0; pairs != NULL && j < n; j++)
         e->coordination.load_sum[j] =
             (uint64_t)llround(pairs[j] * MOE_LOAD_ONE);
     MOE_MPI(MPI_Bcast(e->coordination.load_sum, (int)n, MPI_UINT64_T, 0,
@@ -48,14 +62,16 @@ static void restore_next(moe_engine *e, moe_runner *r, int last,
     moe_engine_plan(e, r);
 }
 
-/* What a file says is checked before ranks rely on it. */
+/* What a file says is checked before ranks rely on it: a plan that cannot be is
+ * the file's fault, not the run's. */
 static void check_plan(const moe_plan *plan, moe_error *err)
 {
     for (int l = 0; l < plan->layers && err->status == MOE_OK; l++) {
         const moe_plan_layer p = moe_plan_at(plan, l);
         if (moe_plan_layer_check(&p, err) != MOE_OK)
-            moe_error_prefix(err, "plan in the result file");
+            err->status = MOE_FORMAT;
     }
+    moe_error_prefix(err, "plan in the result file");
 }
 
 static void restore_plan(moe_engine *e, moe_runner *r, int done,
@@ -67,7 +83,7 @@ static void restore_plan(moe_engine *e, moe_runner *r, int done,
     if (r->spec->plan_ahead && last < 0)
         return; /* both plans are of warm-up, which ran again */
     if (ctx->rank == 0) {
-        fill_plan(ledger, r->index, done - 1, &r->next);
+        fill_plan(ledger, r->index, done - 1, &r->next, &ctx->err);
         check_plan(&r->next, &ctx->err);
     }
     if (moe_agree(ctx) != MOE_OK)

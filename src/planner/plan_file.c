@@ -111,7 +111,7 @@ moe_status moe_plan_file_read(const char *path, moe_plan *out, moe_error *err)
 {
     json_error_t why;
     moe_error local = {0};
-    json_t *root = json_load_file(path, 0, &why);
+    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
     const reading r = {
         path, out, moe_array_new((size_t)out->experts, sizeof(bool), &local)};
     if (root == NULL)

@@ -125,6 +125,14 @@ static void read_iterations(const moe_blocks *blocks, moe_field_id id,
     }
 }
 
+/* No run has written less than nothing. */
+static void refuse_negative(const char *name, int64_t value, moe_error *err)
+{
+    if (value < 0)
+        moe_fail(err, MOE_FORMAT, "is damaged: it has %lld in '%s'",
+                 (long long)value, name);
+}
+
 /* Rank 0: loads and the plans in force. @return iterations done. */
 static int restore_root(moe_blocks *blocks, const moe_ledger *ledger,
                         int history, moe_error *err)
@@ -134,12 +142,19 @@ static int restore_root(moe_blocks *blocks, const moe_ledger *ledger,
     moe_h5_read_block(blocks->progress, &both, H5T_NATIVE_INT64, mark, err);
     if (err->status == MOE_OK && (mark[0] < 0 || mark[1] < 0 || mark[1] > 1 ||
                                   mark[0] > ledger->dims.iterations))
-        moe_fail(err, MOE_FORMAT, "its progress is damaged");
+        moe_fail(
+            err, MOE_FORMAT, "is damaged: its progress is %lld of %d, %lld",
+            (long long)mark[0], ledger->dims.iterations, (long long)mark[1]);
     if (err->status != MOE_OK || mark[0] == 0)
         return 0;
     const int done = (int)mark[0];
     blocks->copy = (int)mark[1];
     read_iterations(blocks, MOE_FIELD_TRUE_PAIRS, 0, done, ledger, err);
+    const size_t pairs =
+        (size_t)done *
+        moe_field_inner(&moe_fields[MOE_FIELD_TRUE_PAIRS], &ledger->dims);
+    for (size_t j = 0; j < pairs && err->status == MOE_OK; j++)
+        refuse_negative("true_pairs", ledger->true_pairs[j], err);
     if (history > 0)
         read_iterations(blocks, MOE_FIELD_PREDICTED_PAIRS,
                         done > history ? done - history : 0, done, ledger, err);
@@ -162,6 +177,9 @@ static void restore_traffic(moe_ctx *ctx, const moe_blocks *blocks, int t,
         if (ctx->rank == 0) {
             moe_h5_read_block(blocks->journal[t], &block, H5T_NATIVE_INT64,
                               dense, &ctx->err);
+            for (size_t j = 0; j < n * gpus && ctx->err.status == MOE_OK; j++)
+                refuse_negative(moe_fields[moe_traffic_field(t)].name, dense[j],
+                                &ctx->err);
             /* A dedicated coordinator, the last rank, sends nothing. */
             transpose(dense, by_rank, strategies, gpus, gpus * sizeof *dense);
         }

@@ -121,7 +121,7 @@ static moe_status take_json(const char *path, const json_t *root,
 static moe_status read_json(const char *path, moe_loads *out, moe_error *err)
 {
     json_error_t why;
-    json_t *root = json_load_file(path, 0, &why);
+    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
     if (root == NULL)
         return moe_fail(err, why.line < 0 ? MOE_USAGE : MOE_FORMAT, "%s: %s",
                         path, why.text);

@@ -44,12 +44,17 @@ static moe_status complain(csv *in, const char *what, const char *value)
 static bool next_line(csv *in)
 {
     do {
-        if (getline(&in->line, &in->room, in->file) < 0) {
+        const ssize_t len = getline(&in->line, &in->room, in->file);
+        if (len < 0) {
             if (ferror(in->file))
                 complain(in, "cannot read on", NULL);
             return false;
         }
         in->number++;
+        if (strlen(in->line) != (size_t)len) { /* the rest would be lost */
+            complain(in, "holds a zero byte", NULL);
+            return false;
+        }
         in->line[strcspn(in->line, "\r\n")] = '\0';
     } while (in->line[0] == '\0');
     in->n_fields = 0;
