@@ -113,6 +113,8 @@ static const struct {
     {"&x {a: *x}\n", "x.yaml:1: anchors"},
     {"a: 1\nb: \"x\\0y\"\n", "x.yaml:2: a zero character"},
     {"\"a\\0b\": 1\n", "x.yaml:1: a zero character"},
+    {"a: \"\\e[31m\"\n", "x.yaml:1: a control character"},
+    {"a: \"\\u009b31m\"\n", "x.yaml:1: a control character"},
     {"a: 1\n---\nb: 2\n", "x.yaml:2: a second document begins"},
     {"a: 1\n...\nb: 2\n", "x.yaml:3: |document"},
     {"a:\n " NEST16 "[]\n", "x.yaml:2: nested too deeply"},

@@ -56,7 +56,7 @@ static void write_bytes(const char *path, const void *data, size_t n)
 
 START_TEST(attributes_read_back)
 {
-    const char *const texts[] = {"word", "", "na\xc3\xafve\nlines"};
+    const char *const texts[] = {"word", "", "na\xc3\xafve lines"};
     const int64_t ints[] = {0, -1, INT64_MAX, INT64_MIN};
     const double reals[] = {0, 0.1, -INFINITY, 5e-324};
     bench b;
@@ -76,7 +76,10 @@ START_TEST(attributes_read_back)
     ck_assert(moe_h5_get_real(group, "int", &b.err) == (double)INT64_MIN);
     ck_assert(moe_h5_has(group, "int") && !moe_h5_has(group, "Int"));
     ck_assert(!moe_h5_has(H5I_INVALID_HID, "int"));
-    char cut[4] = "old";
+    char cut[4] = "old", line[16] = "";
+    moe_h5_put_text(b.file, "lines", "two\nlines\x1b", &b.err);
+    moe_h5_get_text(b.file, "lines", line, sizeof line, &b.err);
+    ck_assert_str_eq(line, "two?lines?");
     moe_h5_put_text(b.file, "null", NULL, &b.err);
     moe_h5_get_text(b.file, "null", cut, sizeof cut, &b.err);
     ck_assert_str_eq(cut, "");

@@ -170,12 +170,16 @@ void moe_h5_write_strings(hid_t group, const moe_h5_spec *spec,
                           const char *const *values, moe_error *err);
 
 /** Texts. Readers return heap memory: free() one, moe_h5_free_strings() a list
- *  from a one-dimensional dataset. */
+ *  from a one-dimensional dataset. Strings are names, of one line each; texts
+ *  keep their lines. What else is no plain character becomes a question mark
+ *  (plain.h), as in attributes. */
 void moe_h5_write_text(hid_t where, const char *name, const char *text,
                        moe_error *err);
 char *moe_h5_read_text(hid_t where, const char *name, moe_error *err);
 char **moe_h5_read_strings(hid_t where, const char *name, size_t *n_out,
                            moe_error *err);
+char **moe_h5_read_texts(hid_t where, const char *name, size_t *n_out,
+                         moe_error *err);
 void moe_h5_free_strings(char **strings, size_t n);
 
 #endif

@@ -9,10 +9,12 @@
 #include <yaml.h>
 
 #include "moegps/mem.h"
+#include "moegps/plain.h"
 #include "moegps/text.h"
 
 enum {
     MAX_DEPTH = 16,  /* levels of nesting; ours need three */
+    MAX_KEYS = 1000, /* of one map: each is compared with all before */
     MAX_ORIGIN = 128 /* bytes of a file name in a message */
 };
 
@@ -143,15 +145,21 @@ static bool refuse_anchor(const builder *b, const yaml_event_t *event)
     return anchor != NULL;
 }
 
-/* The text of a scalar. A C string ends at the first zero character, which
- * YAML can spell: "\0". */
+/* The text of a scalar. YAML can spell control characters: a C string ends at
+ * "\0", and a terminal obeys "\e". */
 static char *scalar_text(const builder *b, const yaml_event_t *event)
 {
     const char *text = (const char *)event->data.scalar.value;
-    if (strlen(text) == event->data.scalar.length)
-        return moe_strdup(text, b->err);
+    char *copy = moe_strdup(text, b->err);
+    moe_plain_clean(copy, true);
+    if (copy != NULL && strlen(text) == event->data.scalar.length &&
+        strcmp(copy, text) == 0)
+        return copy;
+    free(copy);
     fail_at(b->origin, line_of(b, event->start_mark), b->err,
-            "a zero character in a text");
+            strlen(text) == event->data.scalar.length
+                ? "a control character in a text"
+                : "a zero character in a text");
     return NULL;
 }
 
@@ -187,8 +195,11 @@ static bool build_map(builder *b, moe_conf *map, int depth)
         yaml_event_delete(&event);
         if (key == NULL)
             return end;
-        moe_conf *child =
-            next_event(b, &event) ? build(b, &event, depth + 1) : NULL;
+        if (map->n_children == MAX_KEYS)
+            fail_at(b->origin, line, b->err, "more than 1000 keys");
+        moe_conf *child = b->err->status == MOE_OK && next_event(b, &event)
+                              ? build(b, &event, depth + 1)
+                              : NULL;
         if (child == NULL) {
             free(key);
             return false;

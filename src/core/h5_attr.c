@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "moegps/plain.h"
 
 hid_t moe_h5_text_type(void)
 {
@@ -17,13 +18,34 @@ hid_t moe_h5_text_type(void)
     return type;
 }
 
+/* Write a value into an attribute of the same type. HDF5 1.10 does not find all
+ * attributes again that others renamed, as h5py does, to delete them.
+ * @return false if it has another type, or cannot be written. */
+static bool overwrite(hid_t obj, const char *name, hid_t file_type,
+                      hid_t mem_type, const void *value)
+{
+    hid_t attr = H5Aopen(obj, name, H5P_DEFAULT);
+    hid_t type = H5Aget_type(attr);
+    hid_t space = H5Aget_space(attr);
+    const bool done = H5Tequal(type, file_type) > 0 &&
+                      H5Sget_simple_extent_type(space) == H5S_SCALAR &&
+                      H5Awrite(attr, mem_type, value) >= 0;
+    moe_h5_close(space);
+    moe_h5_close(type);
+    moe_h5_close(attr);
+    return done;
+}
+
 static void put_attribute(hid_t obj, const char *name, hid_t file_type,
                           hid_t mem_type, const void *value, moe_error *err)
 {
     if (moe_h5_failed(err))
         return;
-    if (H5Aexists(obj, name) > 0)
+    if (H5Aexists(obj, name) > 0) {
+        if (overwrite(obj, name, file_type, mem_type, value))
+            return;
         H5Adelete(obj, name);
+    }
     hid_t space = H5Screate(H5S_SCALAR);
     hid_t attr =
         H5Acreate2(obj, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
@@ -164,6 +186,7 @@ void moe_h5_get_text(hid_t obj, const char *name, char *text, size_t size,
     char *value = H5Tis_variable_str(type) > 0
                       ? read_variable(attr, type, name, err)
                       : read_fixed(attr, type, name, err);
+    moe_plain_clean(value, false);
     if (value != NULL)
         snprintf(text, size, "%s", value);
     free(value);

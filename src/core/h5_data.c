@@ -8,6 +8,7 @@
 #include <hdf5_hl.h>
 
 #include "moegps/mem.h"
+#include "moegps/plain.h"
 
 enum { DEFLATE_LEVEL = 6 };
 
@@ -334,8 +335,9 @@ void moe_h5_write_strings(hid_t group, const moe_h5_spec *spec,
     moe_h5_close(dataset);
 }
 
-char **moe_h5_read_strings(hid_t where, const char *name, size_t *n_out,
-                           moe_error *err)
+/* @param lines  of each text are kept */
+static char **read_list(hid_t where, const char *name, bool lines,
+                        size_t *n_out, moe_error *err)
 {
     hid_t dataset = moe_h5_open_dataset(where, name, err);
     if (dataset < 0)
@@ -356,6 +358,7 @@ char **moe_h5_read_strings(hid_t where, const char *name, size_t *n_out,
     }
     for (size_t i = 0; ok && i < n; i++) {
         out[i] = moe_strdup(raw[i] != NULL ? raw[i] : "", err);
+        moe_plain_clean(out[i], lines);
         H5free_memory(raw[i]);
     }
     free(raw);
@@ -369,10 +372,22 @@ char **moe_h5_read_strings(hid_t where, const char *name, size_t *n_out,
     return out;
 }
 
+char **moe_h5_read_strings(hid_t where, const char *name, size_t *n_out,
+                           moe_error *err)
+{
+    return read_list(where, name, false, n_out, err);
+}
+
+char **moe_h5_read_texts(hid_t where, const char *name, size_t *n_out,
+                         moe_error *err)
+{
+    return read_list(where, name, true, n_out, err);
+}
+
 char *moe_h5_read_text(hid_t where, const char *name, moe_error *err)
 {
     size_t n = 0;
-    char **list = moe_h5_read_strings(where, name, &n, err);
+    char **list = moe_h5_read_texts(where, name, &n, err);
     char *text = NULL;
     if (list != NULL && n == 1) {
         text = list[0];

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "moegps/plain.h"
+
 /* What a prefix may always have, however long the sentence: a file name. */
 enum { MIN_PREFIX = MOE_ERROR_LEN / 4 };
 
@@ -27,6 +29,7 @@ moe_status moe_fail(moe_error *err, moe_status status, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
+    moe_plain_clean(err->text, false);
     err->status = status;
     return status;
 }
@@ -47,6 +50,7 @@ void moe_error_prefix(moe_error *err, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(prefix, sizeof prefix, fmt, ap);
     va_end(ap);
+    moe_plain_clean(prefix, false);
     const size_t all = MOE_ERROR_LEN - sizeof ": ";
     size_t old = strlen(err->text), len = strlen(prefix);
     size_t room = old + MIN_PREFIX < all ? all - old : MIN_PREFIX;

@@ -9,6 +9,7 @@
 
 #include "moegps/html.h"
 #include "moegps/mem.h"
+#include "moegps/plain.h"
 
 enum {
     CELL_LEN = 512, /* bytes of one cell; longer text is cut */
@@ -199,19 +200,8 @@ out:
 
 static void put_csv(const char *text, FILE *out)
 {
-    if (strcmp(text, NOT_AVAILABLE) == 0)
-        return;
-    if (strpbrk(text, ",\"\r\n") == NULL) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text != '\0'; text++) {
-        if (*text == '"')
-            fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
+    if (strcmp(text, NOT_AVAILABLE) != 0)
+        moe_plain_csv(text, out);
 }
 
 void moe_table_csv(const moe_table *table, FILE *out)

@@ -6,16 +6,17 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "moegps/plain.h"
+
+/* gnuplot ends a quoted field at any quote, doubled or not. */
 static void put_text(const char *text, FILE *out)
 {
-    const bool quoted = strpbrk(text, ",\"") != NULL || text[0] == ' ';
-    fputs(quoted ? "\"" : "", out);
-    for (; *text != '\0'; text++)
-        if (*text == '"')
-            fputc('\'', out);
-        else
-            fputc((unsigned char)*text < ' ' ? ' ' : *text, out);
-    fputs(quoted ? "\"" : "", out);
+    char line[256];
+    snprintf(line, sizeof line, "%s", text);
+    moe_plain_clean(line, false);
+    for (char *c = line; *c != '\0'; c++)
+        *c = *c == '"' ? '\'' : *c;
+    moe_plain_csv(line, out);
 }
 
 static void add_column(moe_plot_data *to)

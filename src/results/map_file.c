@@ -168,13 +168,9 @@ static int extent(const reader *r, const char *scale)
     return (int)n;
 }
 
-/* Read a text attribute as one line: it is printed among others. */
 static void get_text(const reader *r, const char *name, char *text, size_t size)
 {
     moe_h5_get_text(r->file, name, text, size, r->err);
-    for (char *c = text; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ')
-            *c = ' ';
 }
 
 static int get_int(const reader *r, const char *name, int min)
@@ -236,13 +232,8 @@ static void read_names(const reader *r, const char *name, int n, char *to,
     if (extent(r, name) != n)
         moe_fail(r->err, MOE_FORMAT, "dataset '%s' does not fit", name);
     char **all = moe_h5_read_strings(r->group, name, &found, r->err);
-    for (size_t i = 0; all != NULL && i < found; i++) {
-        char *text = to + i * step;
-        snprintf(text, size, "%s", all[i]);
-        for (char *c = text; *c != '\0'; c++)
-            if ((unsigned char)*c < ' ')
-                *c = ' ';
-    }
+    for (size_t i = 0; all != NULL && i < found; i++)
+        snprintf(to + i * step, size, "%s", all[i]);
     moe_h5_free_strings(all, found);
 }
 

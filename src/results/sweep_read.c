@@ -35,18 +35,18 @@ static size_t extent(const reader *r, const char *scale)
     return (size_t)n;
 }
 
-/* A text of each run; the caller frees them. Sizes are compared first. */
-static char **get_texts(const reader *r, const char *name)
+/* A text of each run needs no more memory than the file should. */
+static void check_extent(const reader *r, const char *name)
 {
-    size_t n = 0;
     if (extent(r, name) != r->n)
         moe_fail(r->err, MOE_FORMAT, "dataset '%s' does not fit", name);
-    return moe_h5_read_strings(r->group, name, &n, r->err);
 }
 
 static void get_text(const reader *r, const moe_sweep_text *text)
 {
-    char **all = get_texts(r, text->name);
+    size_t n = 0;
+    check_extent(r, text->name);
+    char **all = moe_h5_read_strings(r->group, text->name, &n, r->err);
     for (size_t i = 0; all != NULL && i < r->n; i++)
         snprintf((char *)&r->views[i] + text->offset, text->size, "%s", all[i]);
     moe_h5_free_strings(all, r->n);
@@ -54,7 +54,9 @@ static void get_text(const reader *r, const moe_sweep_text *text)
 
 static void get_configs(const reader *r)
 {
-    char **all = get_texts(r, "config");
+    size_t n = 0;
+    check_extent(r, "config");
+    char **all = moe_h5_read_texts(r->group, "config", &n, r->err);
     for (size_t i = 0; all != NULL && i < r->n; i++)
         r->views[i].config = moe_strdup(all[i], r->err);
     moe_h5_free_strings(all, r->n);
