@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "commands.h"
 #include "moegps/h5.h"
+#include "moegps/h5_try.h"
 #include "moegps/status.h"
 #include "subcommands.h"
 
@@ -43,7 +45,11 @@ static int said(int code)
 
 int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], MOE_H5_TRY_COMMAND) == 0)
+        return moe_h5_try_main(argv[2]);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error, not death */
     moe_h5_quiet();
+    moe_h5_try_with("/proc/self/exe");
     if (argc < 2) {
         moe_subcommands_help(&program, stderr);
         return moe_status_exit_code(MOE_USAGE);

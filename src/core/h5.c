@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "moegps/h5_try.h"
 
 bool moe_h5_failed(const moe_error *err)
 {
@@ -121,9 +124,15 @@ hid_t moe_h5_create(const char *path, moe_error *err)
     return file;
 }
 
-/* Whether the system lets us at the file at all. */
+/* Whether the system lets us at the file at all. To open a pipe would wait. */
 static bool accessible(const char *path, bool writable, moe_error *err)
 {
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode) &&
+        !S_ISDIR(info.st_mode)) {
+        moe_fail(err, MOE_USAGE, "%s: is no regular file", path);
+        return false;
+    }
     FILE *f = fopen(path, writable ? "r+b" : "rb");
     if (f == NULL) {
         moe_fail(err, MOE_USAGE, "%s: cannot open: %s", path, strerror(errno));
@@ -138,7 +147,8 @@ static bool accessible(const char *path, bool writable, moe_error *err)
 
 hid_t moe_h5_open(const char *path, bool writable, moe_error *err)
 {
-    if (moe_h5_failed(err) || !accessible(path, writable, err))
+    if (moe_h5_failed(err) || !accessible(path, writable, err) ||
+        moe_h5_try(path, err) != MOE_OK)
         return H5I_INVALID_HID;
     hid_t file =
         H5Fopen(path, writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, H5P_DEFAULT);
@@ -148,7 +158,9 @@ hid_t moe_h5_open(const char *path, bool writable, moe_error *err)
     moe_h5_reason(why);
     hid_t unchanged =
         writable ? H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT) : H5I_INVALID_HID;
-    if (unchanged >= 0) {
+    if (strstr(why, "unable to lock file") != NULL) {
+        moe_fail(err, MOE_USAGE, "%s: is being written by another run", path);
+    } else if (unchanged >= 0) {
         H5Fclose(unchanged);
         moe_fail(err, MOE_USAGE, "%s: cannot be changed: %s", path, why);
     } else if (H5Fis_hdf5(path) > 0)
