@@ -266,6 +266,52 @@ START_TEST(cpu_limit_without_cgroups_is_none)
 }
 END_TEST
 
+static const struct {
+    const char *proc, *folder, *version; /* files are below folder */
+    const char *limit, *used, *stat;
+    double left;
+} memory[] = {
+    {"0::/a/b\n", "a", "2", "1000\n", "400\n", "", 600},
+    {"0::/a/b\n", "a/b", "2", "1000\n", "400\n", "anon 1\ninactive_file 150\n",
+     750},
+    {"0::/a\n", "a", "2", "1000\n", "4000\n", "", 0},
+    {"0::/a\n", "a", "2", "max\n", "4000\n", "", INFINITY},
+    {"5:memory:/job\n", "memory/job", "1", "397284474\n", "284474\n", "",
+     397000000},
+    {"5:memory:/\n", "memory", "1", "1000\n", "700\n",
+     "total_inactive_file 700\n", 1000},
+};
+
+/* A file of a mount of cgroups. */
+static void put_in(int i, const char *folder, const char *name,
+                   const char *text)
+{
+    char path[200];
+    snprintf(path, sizeof path, "m%d/%s/%s", i, folder, name);
+    put(path, text);
+}
+
+START_TEST(memory_left_is_the_least_of_the_cgroups)
+{
+    char proc[400], mount[400], name[32];
+    const bool v2 = memory[_i].version[0] == '2';
+    snprintf(mount, sizeof mount, "%s/m%d", test_dir, _i);
+    snprintf(name, sizeof name, "m%d.proc", _i);
+    snprintf(proc, sizeof proc, "%s/%s", test_dir, name);
+    put(name, memory[_i].proc);
+    put_in(_i, memory[_i].folder, v2 ? "memory.max" : "memory.limit_in_bytes",
+           memory[_i].limit);
+    put_in(_i, memory[_i].folder,
+           v2 ? "memory.current" : "memory.usage_in_bytes", memory[_i].used);
+    put_in(_i, memory[_i].folder, "memory.stat", memory[_i].stat);
+    const double left = moe_topo_memory_limit(proc, mount);
+    if (isinf(memory[_i].left))
+        ck_assert(isinf(left));
+    else
+        ck_assert_double_eq(left, memory[_i].left);
+}
+END_TEST
+
 START_TEST(xml_describes_this_machine)
 {
     char *xml = moe_topo_xml();
@@ -297,6 +343,8 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, cpu_limit_is_the_least_of_the_cgroups,
                   MOE_ARRAY_LEN(limits));
     MOE_TEST(suite, cpu_limit_without_cgroups_is_none);
+    MOE_TEST_LOOP(suite, memory_left_is_the_least_of_the_cgroups,
+                  MOE_ARRAY_LEN(memory));
     MOE_TEST(suite, alone_nobody_shares);
     MOE_TEST(suite, xml_describes_this_machine);
     return suite;

@@ -40,6 +40,16 @@ char *moe_topo_xml(void);
  *  (the worst rank is named). */
 void moe_topo_warn(moe_ctx *ctx, const moe_topo *topo);
 
+/** @return bytes of memory that processes here may still take: the least of what
+ *  the node has and what cgroups leave; and all that the node has. Not
+ *  collective. inf where the system does not say. */
+double moe_topo_memory_left(void);
+double moe_topo_memory_all(void);
+
+/** Warn when ranks need more memory than their nodes have left. Collective; the
+ *  worst node is named. @param need_bytes  of this rank. */
+void moe_topo_warn_memory(moe_ctx *ctx, double need_bytes);
+
 /** Describe this process as if it were alone on its node. Not collective;
  *  MPI need not be initialised.
  *  @param node_out  [size] a line about the node: packages, NUMA nodes, cores

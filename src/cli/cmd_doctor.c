@@ -174,26 +174,12 @@ static bool check_shared_memory(void)
     return true;
 }
 
-/* A line "KEY: N kB" of /proc/meminfo, in bytes; 0 when there is none. */
-static double read_meminfo(const char *key)
-{
-    char line[128];
-    double kib = 0;
-    FILE *f = fopen("/proc/meminfo", "r");
-    while (f != NULL && fgets(line, sizeof line, f) != NULL)
-        if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':')
-            kib = strtod(line + strlen(key) + 1, NULL);
-    if (f != NULL)
-        fclose(f);
-    return 1024 * kib;
-}
-
 static void check_memory(void)
 {
-    double all = read_meminfo("MemTotal"), left = read_meminfo("MemAvailable");
+    const double all = moe_topo_memory_all(), left = moe_topo_memory_left();
     bool enough = left >= LEAST_MEMORY_BYTES;
-    say(enough ? OK : WARN, "memory", "%.1f of %.1f GiB available", left / GIB,
-        all / GIB);
+    say(enough ? OK : WARN, "memory", "%.1f of %.1f GiB may be used",
+        left / GIB, all / GIB);
     if (!enough)
         advise("raise emulation.scale: weights shrink with its square");
 }

@@ -363,3 +363,19 @@ void moe_topo_warn(moe_ctx *ctx, const moe_topo *topo)
              ctx->rank, ctx->host, topo->cpu_limit, ctx->node_size);
     warn_worst(ctx, limited ? ctx->node_size / topo->cpu_limit : 0, text);
 }
+
+void moe_topo_warn_memory(moe_ctx *ctx, double need_bytes)
+{
+    static const double GIB = 1024.0 * 1024 * 1024;
+    char text[MOE_ERROR_LEN];
+    const double left = moe_topo_memory_left();
+    double need = need_bytes;
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, &need, 1, MPI_DOUBLE, MPI_SUM,
+                          ctx->node_comm));
+    snprintf(text, sizeof text,
+             "memory: the ranks of %s need about %.2f GiB, %.2f GiB are left "
+             "there (by its memory and the limits of cgroups); raise "
+             "emulation.scale, or they may be killed",
+             ctx->host, need / GIB, left / GIB);
+    warn_worst(ctx, need > left ? need / fmax(left, 1) : 0, text);
+}

@@ -29,4 +29,8 @@ moe_status moe_topo_analyse(const moe_topo_node *node, int self, moe_topo *out,
  *  @return cores; inf without a limit or where it cannot be read. */
 double moe_topo_cpu_limit(const char *proc_cgroup, const char *mount);
 
+/** Memory that this process's cgroup and those above it leave: limit minus use,
+ *  without cached files. As above. @return bytes; inf without a limit. */
+double moe_topo_memory_limit(const char *proc_cgroup, const char *mount);
+
 #endif

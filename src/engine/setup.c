@@ -7,6 +7,9 @@
 
 #include <omp.h>
 
+#include "moegps/h5_try.h"
+#include "moegps/topo.h"
+
 static moe_status check_inputs(const moe_engine *e, moe_error *err)
 {
     const moe_engine_params *p = &e->p;
@@ -201,6 +204,8 @@ static moe_status share_files(moe_engine *e)
                 : NULL;
         if (path == NULL || *path == '\0')
             continue;
+        if (ctx->rank == 0)
+            moe_h5_try(path, &ctx->err);
         if (moe_shared_file(ctx, path, &r->file) != MOE_OK) {
             moe_error_prefix(&ctx->err, "strategy %s", r->spec->name);
             return ctx->err.status;
@@ -236,14 +241,30 @@ static moe_status make_cost(moe_engine *e, moe_error *err)
     return err->status;
 }
 
-/* Local set-up, in order of need; the first failure ends it. */
+/* Local set-up, in order of need; the first failure ends it. Small things come
+ * first: */
 static void set_up(moe_engine *e, moe_error *err)
 {
     moe_inject(e->ctx, MOE_SITE_SETUP);
-    if (err->status != MOE_OK || check_inputs(e, err) != MOE_OK ||
-        find_layers(e, err) != MOE_OK || make_cost(e, err) != MOE_OK ||
-        make_batcher(e, err) != MOE_OK || make_ffn(e, err) != MOE_OK ||
-        make_scratch(e, err) != MOE_OK)
+    if (err->status == MOE_OK && check_inputs(e, err) == MOE_OK &&
+        find_layers(e, err) == MOE_OK && make_cost(e, err) == MOE_OK &&
+        make_batcher(e, err) == MOE_OK)
+        make_ffn(e, err);
+}
+
+/* Collective, before memory is taken. */
+static void warn_of_memory(const moe_engine *e)
+{
+    const moe_engine_bytes b = moe_engine_memory(e);
+    moe_topo_warn_memory(e->ctx,
+                         b.weights / e->ctx->size + b.rows + b.measurements +
+                             (e->ctx->rank == 0 ? b.root_measurements : 0));
+}
+
+/* ... then what takes memory. */
+static void set_up_buffers(moe_engine *e, moe_error *err)
+{
+    if (make_scratch(e, err) != MOE_OK)
         return;
     if (!moe_inject(e->ctx, MOE_SITE_PREDICTOR))
         make_runners(e, err);
@@ -287,6 +308,10 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
         e->max_slots = widest_slots(e);
         if (share_files(e) == MOE_OK)
             set_up(e, &ctx->err);
+        if (moe_agree(ctx) == MOE_OK) {
+            warn_of_memory(e);
+            set_up_buffers(e, &ctx->err);
+        }
         moe_agree(ctx);
         drop_files(e);
         if (ctx->err.status == MOE_OK) {
