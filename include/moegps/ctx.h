@@ -24,6 +24,8 @@ typedef struct moe_ctx {
     char host[64];     /* SLURMD_NODENAME, else the host name */
     moe_error err;     /* this rank's first error */
     moe_injection injection;
+    bool injected;   /* the injection was met */
+    bool told;       /* what err says is on stderr already */
     bool quiet;      /* no progress and no notes on stderr */
     char **warnings; /* [n_warnings], rank 0 only; owned */
     size_t n_warnings;
@@ -75,8 +77,8 @@ void moe_warn(moe_ctx *ctx, const char *fmt, ...)
  *  @return true after recording MOE_INJECTED in ctx->err. */
 bool moe_inject(moe_ctx *ctx, moe_site site);
 
-/** @return whether `--inject` names this site and rank; records nothing. */
-bool moe_inject_here(const moe_ctx *ctx, moe_site site);
+/** @return whether `--inject` names this site and rank; records no error. */
+bool moe_inject_here(moe_ctx *ctx, moe_site site);
 
 /** Abort with rank, call and MPI's text unless rc is MPI_SUCCESS. */
 void moe_mpi_check(int rc, const char *call, const char *file, int line);

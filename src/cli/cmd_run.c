@@ -137,6 +137,22 @@ static moe_status run_iterations(moe_run_job *r)
     return moe_run(&r->ctx, &params);
 }
 
+/* A fault that no call met has tested nothing. Collective. */
+static moe_status check_injection(moe_run_job *r)
+{
+    const moe_injection *in = &r->ctx.injection;
+    int fired = r->ctx.injected;
+    if (!in->armed)
+        return MOE_OK;
+    MOE_MPI(
+        MPI_Allreduce(MPI_IN_PLACE, &fired, 1, MPI_INT, MPI_MAX, r->ctx.comm));
+    if (!fired)
+        moe_fail(&r->ctx.err, MOE_USAGE,
+                 "--inject %s:%d: rank %d never came there",
+                 moe_site_name(in->site), in->rank, in->rank);
+    return r->ctx.err.status;
+}
+
 static moe_status run_all(moe_run_job *r)
 {
     moe_ctx *ctx = &r->ctx;
@@ -174,6 +190,8 @@ static moe_status run_all(moe_run_job *r)
         moe_note(ctx, "%s is complete already", r->out);
     else
         done = run_iterations(r);
+    if (done == MOE_OK)
+        done = check_injection(r);
     if (ctx->rank == 0 &&
         (done == MOE_OK || done == MOE_INVALID || done == MOE_INTERRUPTED))
         moe_run_print_report(r);
@@ -220,7 +238,8 @@ int moe_cmd_run(int argc, char **argv)
     moe_h5_quiet();
     moe_ctx_init(&r->ctx, MPI_COMM_WORLD);
     const moe_status status = parse_and_run(r, argc, argv);
-    if (status != MOE_OK && r->ctx.rank == 0)
+    const bool told = r->ctx.told && status == MOE_INTERRUPTED;
+    if (status != MOE_OK && r->ctx.rank == 0 && !told)
         fprintf(stderr, "moegps: %s\n", r->ctx.err.text);
     release(r);
     moe_ctx_fini(&r->ctx);

@@ -213,10 +213,12 @@ void moe_warn(moe_ctx *ctx, const char *fmt, ...)
         ctx->n_warnings++;
 }
 
-bool moe_inject_here(const moe_ctx *ctx, moe_site site)
+bool moe_inject_here(moe_ctx *ctx, moe_site site)
 {
     const moe_injection *in = &ctx->injection;
-    return in->armed && in->site == site && in->rank == ctx->rank;
+    const bool here = in->armed && in->site == site && in->rank == ctx->rank;
+    ctx->injected = ctx->injected || here;
+    return here;
 }
 
 bool moe_inject(moe_ctx *ctx, moe_site site)

@@ -9,6 +9,7 @@
 
 typedef struct {
     moe_ctx *ctx;
+    bool hurry; /* the stop may become a kill at any moment */
     const moe_run_params *p;
     moe_progress progress;
     double flushed_s; /* MPI_Wtime() of the last flush */
@@ -27,9 +28,9 @@ static bool flush_due(run *r, bool at_end)
 }
 
 /* Stop in order? The longest step so far says whether another one fits. */
-static bool stop_asked(const run *r, int done, double longest_s)
+static bool stop_asked(run *r, int done, double longest_s)
 {
-    const char *why = moe_stop_asked(r->ctx, longest_s);
+    const char *why = moe_stop_asked(r->ctx, longest_s, &r->hurry);
     if (why == NULL)
         return false;
     moe_fail(&r->ctx->err, MOE_INTERRUPTED,
@@ -69,6 +70,16 @@ static moe_status write_until(run *r, int first, int end)
     return MOE_OK;
 }
 
+/* What is on the disk can be gone on with; what is left to do may never end. */
+static void tell_now(const run *r)
+{
+    if (!r->hurry)
+        return;
+    r->ctx->told = true;
+    if (r->ctx->rank == 0)
+        fprintf(stderr, "moegps: %s\n", r->ctx->err.text);
+}
+
 static moe_status iterate(run *r)
 {
     const moe_run_params *p = r->p;
@@ -87,8 +98,12 @@ static moe_status iterate(run *r)
         const bool stop = !last && stop_asked(r, i + 1, longest_s);
         if (!flush_due(r, last || stop))
             continue;
-        if (write_until(r, written, i + 1) != MOE_OK || stop)
+        if (write_until(r, written, i + 1) != MOE_OK)
             return r->ctx->err.status;
+        if (stop) {
+            tell_now(r);
+            return r->ctx->err.status;
+        }
         written = i + 1;
     }
     return MOE_OK;
