@@ -3,7 +3,7 @@
  *
  *  blocks.c: iterations; journal.c: sums, and what goes on; skeleton.c,
  *  provenance.c: what is written first; summary.c: last; target.c: the file;
- *  resume.c: the file of an earlier run.
+ *  resume.c: the file of an earlier run; lock.c: whose file it is.
  *
  *  A field (ledger.h) is one dataset. The table of fields drives the skeleton,
  *  the writing of blocks and the closing; results/README.md documents each row.
@@ -71,6 +71,14 @@ void moe_summary_write(hid_t file, const moe_view *view, moe_error *err);
 
 /** Write the warnings said so far to /log, replacing it; none: no /log. */
 void moe_log_write(hid_t file, const moe_ctx *ctx, moe_error *err);
+
+/** Say in PATH.partial.lock that this process writes PATH.partial: not all file
+ *  systems have locks of their own. A lock whose process or job is gone is
+ *  replaced. Rank 0 only.
+ *  @return whether it is ours, to be dropped at the end; false too where nothing
+ *  can be written. MOE_EXISTS: another run has it. */
+bool moe_lock_take(const char *partial, moe_error *err);
+void moe_lock_drop(const char *partial);
 
 /** Check that PATH and PATH.partial can be created; with `force`, remove an
  *  earlier PATH.partial. Rank 0 only.

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -20,6 +21,8 @@ struct moe_results {
     bool shared; /* open with MPI-IO */
     moe_blocks blocks;
     bool force;
+    bool locked;     /* rank 0: PATH.partial.lock is ours */
+    struct stat own; /* rank 0: of the file that was made or opened */
     bool broken; /* a write failed: the file is left as it was flushed last */
     char io[64]; /* MPI-IO component; "": not known */
 };
@@ -40,6 +43,8 @@ static void release(moe_results *r)
 {
     if (r == NULL)
         return;
+    if (r->locked)
+        moe_lock_drop(r->partial);
     free(r->partial);
     free(r->path);
     free(r);
@@ -66,6 +71,20 @@ static moe_results *new_results(const char *path, bool force, moe_error *err)
     return r;
 }
 
+/* Open a dataset to write; one of a file that goes on may have been replaced by
+ * others, and numbers that are read as another kind are cut. */
+static hid_t open_as(const moe_results *r, const char *path, hid_t type,
+                     moe_error *err)
+{
+    hid_t dataset = moe_h5_open_dataset(r->file, path, err);
+    hid_t found = dataset >= 0 ? H5Dget_type(dataset) : H5I_INVALID_HID;
+    if (dataset >= 0 && H5Tequal(found, type) <= 0)
+        moe_fail(err, MOE_FORMAT, "%s: dataset '%s' has another type",
+                 r->partial, path);
+    moe_h5_close(found);
+    return dataset;
+}
+
 static void open_datasets(moe_results *r, const moe_ledger_dims *dims,
                           moe_error *err)
 {
@@ -75,13 +94,14 @@ static void open_datasets(moe_results *r, const moe_ledger_dims *dims,
         if (!moe_field_present(field, dims))
             continue;
         snprintf(path, sizeof path, "%s/%s", field->group, field->name);
-        r->blocks.dataset[f] = moe_h5_open_dataset(r->file, path, err);
+        r->blocks.dataset[f] =
+            open_as(r, path, moe_element_file_type(field->element), err);
     }
-    r->blocks.progress = moe_h5_open_dataset(r->file, "resume/progress", err);
+    r->blocks.progress = open_as(r, "resume/progress", H5T_STD_I64LE, err);
     for (int t = 0; t < MOE_N_TRAFFIC; t++) {
         snprintf(path, sizeof path, "resume/%s",
                  moe_fields[moe_traffic_field(t)].name);
-        r->blocks.journal[t] = moe_h5_open_dataset(r->file, path, err);
+        r->blocks.journal[t] = open_as(r, path, H5T_STD_I64LE, err);
     }
 }
 
@@ -219,6 +239,17 @@ static moe_rank_facts *gather_facts(moe_ctx *ctx, const moe_results_meta *meta)
     return all;
 }
 
+/* Rank 0: make the empty file. @return whether that was done. */
+static bool make_file(moe_ctx *ctx, moe_results *r, uint64_t bytes)
+{
+    r->locked = moe_lock_take(r->partial, &ctx->err);
+    if (ctx->err.status == MOE_OK)
+        moe_target_check(r->path, r->partial, bytes, r->force, &ctx->err);
+    r->file = moe_h5_create(r->partial, &ctx->err);
+    stat(r->partial, &r->own);
+    return r->file >= 0;
+}
+
 moe_status moe_results_create(moe_ctx *ctx, const char *path,
                               const moe_results_meta *meta,
                               const moe_ledger *ledger,
@@ -231,13 +262,8 @@ moe_status moe_results_create(moe_ctx *ctx, const char *path,
     moe_results *r = new_results(path, meta->force, &ctx->err);
     if (moe_agree(ctx) != MOE_OK)
         goto out;
-    if (ctx->rank == 0) {
-        moe_target_check(path, r->partial,
-                         field_bytes(&ledger->dims, 0, MOE_N_FIELDS),
-                         meta->force, &ctx->err);
-        r->file = moe_h5_create(r->partial, &ctx->err);
-        made = r->file >= 0;
-    }
+    if (ctx->rank == 0)
+        made = make_file(ctx, r, field_bytes(&ledger->dims, 0, MOE_N_FIELDS));
     if (moe_agree(ctx) != MOE_OK)
         goto out;
     r->blocks.mpio = choose_mpio(ctx, r, meta, &ledger->dims);
@@ -272,9 +298,13 @@ static moe_resume_kind open_earlier(moe_ctx *ctx, moe_results *r,
                                .partial = r->partial,
                                .meta = meta,
                                .dims = &ledger->dims};
+    r->locked = moe_lock_take(r->partial, &ctx->err);
+    if (ctx->err.status != MOE_OK)
+        return MOE_RESUME_NOTHING;
     const moe_resume_kind kind = moe_resume_find(&resume, &ctx->err);
     if (kind != MOE_RESUME_NOTHING && ctx->err.status == MOE_OK)
         r->file = moe_resume_open(&resume, kind, ctx, &ctx->err);
+    stat(r->partial, &r->own);
     return kind;
 }
 
@@ -291,8 +321,10 @@ static void reopen(moe_ctx *ctx, moe_results *r, const moe_results_meta *meta,
         open_parallel(ctx, r);
     if (moe_agree(ctx) == MOE_OK && r->file >= 0)
         open_datasets(r, &ledger->dims, &ctx->err);
-    if (moe_agree(ctx) == MOE_OK)
+    if (moe_agree(ctx) == MOE_OK) {
         *done_out = moe_blocks_restore(ctx, &r->blocks, ledger, meta->history);
+        moe_error_prefix(&ctx->err, "%s", r->partial);
+    }
     if (moe_agree(ctx) != MOE_OK) {
         close_datasets(r);
         moe_h5_close_file(r->file, &(moe_error){0});
@@ -379,6 +411,18 @@ static void put_outcome(hid_t file, const moe_results *r, moe_run_state state,
     moe_h5_put_text(file, "status", state_name(state), err);
 }
 
+/* What has the file's name now must be the file that was written: a lock can be
+ * removed by hand. */
+static void check_own(const moe_results *r, moe_error *err)
+{
+    struct stat now;
+    if (stat(r->partial, &now) != 0 || now.st_dev != r->own.st_dev ||
+        now.st_ino != r->own.st_ino)
+        moe_fail(err, MOE_IO,
+                 "%s: was removed or replaced while this run wrote it",
+                 r->partial);
+}
+
 /* Rank 0: complete the closed file, and give it its name. The summary is
  * computed by the reader that everybody uses, so that it cannot differ. */
 static void finish(moe_ctx *ctx, const moe_results *r, moe_run_state state,
@@ -386,7 +430,9 @@ static void finish(moe_ctx *ctx, const moe_results *r, moe_run_state state,
 {
     moe_error *err = &ctx->err;
     moe_view view = {0};
-    moe_view_read(r->partial, &view, err);
+    check_own(r, err);
+    if (err->status == MOE_OK)
+        moe_view_read(r->partial, &view, err);
     moe_target_reserve(r->partial, err);
     hid_t file = moe_h5_open(r->partial, true, err);
     if (file >= 0) {
@@ -400,6 +446,7 @@ static void finish(moe_ctx *ctx, const moe_results *r, moe_run_state state,
             moe_target_abandon(file);
     }
     moe_view_free(&view);
+    check_own(r, err);
     if (state != MOE_RUN_FAILED)
         moe_target_publish(r->path, r->partial, r->force, err);
 }
