@@ -316,8 +316,7 @@ ln -s nowhere "$dir/dangling"
 check "a link to nothing is no folder" refused 2 "dangling: is a link to nothing" report \
     "$dir/a.h5" -o "$dir/dangling"
 check "a folder has a name" refused 2 "'' is no folder" report "$dir/a.h5" -o ""
-check "a folder is not made below nothing" refused 1 "No such file" report \
-    "$dir/a.h5" -o "$dir/nowhere/report"
+check "folders above it are made" report "$dir/a.h5" -o "$dir/not/yet/report"
 check "texts from files are shown, not run" hostile_texts_are_shown
 check "layers and ranks have the numbers of the file" \
     drill_down_has_the_numbers

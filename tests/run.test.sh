@@ -96,7 +96,7 @@ check "an unknown injection site" refused_on 2 2 "no such site (sites: config, "
 check "an injection on a rank that is not there" refused_on 2 2 "there are 2 ranks" run "$x" --inject plan:2
 check "layers that are not there" refused_on 2 2 "workload.layers" run "$x" --set workload.layers=0-3
 check "a dedicated coordinator needs a rank" refused_on 1 2 "at least 2 ranks" run "$x" --set emulation.coordinator=dedicated
-check "an output that cannot be written" refused_on 2 1 "cannot create" run "$x" -o "$dir/no/such/folder/x.h5"
+check "an output that cannot be written" refused_on 2 1 "cannot create" run "$x" -o "/proc/no/such/folder/x.h5"
 check "an empty path" refused_on 2 2 "--output: path of 0 characters" run "$x" -o ""
 check "a path that is too long" refused_on 2 2 "--output: path of 1100 characters" run "$x" -o "$(printf '%01100d' 1)"
 check "a folder that cannot be made" refused_on 2 1 "/proc/x: cannot create this folder" run "$x" -o /proc/x/y.h5

@@ -176,11 +176,10 @@ START_TEST(error_of_writing_names_path_and_reason)
 END_TEST
 
 static const struct {
-    const char *file, *reason;
+    const char *blamed, *below, *reason;
 } unwritable[] = {
-    {"none/x.txt", "No such file or directory"},
-    {"folder", "Is a directory"},
-    {"plain/x.txt", "Not a directory"},
+    {"folder", "", "Is a directory"},
+    {"plain", "/x.txt", "cannot create this folder: Not a directory"},
 };
 
 START_TEST(output_that_cannot_be_made_is_told_with_the_reason)
@@ -192,10 +191,34 @@ START_TEST(output_that_cannot_be_made_is_told_with_the_reason)
     put(path, "");
     name("folder");
     mkdir(path, 0777);
-    name(unwritable[_i].file);
-    ck_assert_ptr_null(moe_replace_open(&r, path, true, &err));
+    name(unwritable[_i].blamed);
     snprintf(want, sizeof want, "%s: %s", path, unwritable[_i].reason);
+    strncat(path, unwritable[_i].below, sizeof path - strlen(path) - 1);
+    ck_assert_ptr_null(moe_replace_open(&r, path, true, &err));
     ck_assert_str_eq(err.text, want);
+}
+END_TEST
+
+START_TEST(folders_of_an_output_are_made)
+{
+    moe_replace r;
+    moe_error err = {0};
+    name("one/two//three/x.txt");
+    FILE *out = moe_replace_open(&r, path, false, &err);
+    ck_assert_ptr_nonnull(out);
+    ck_assert_int_eq(moe_replace_close(&r, out, &err), MOE_OK);
+    ck_assert_int_eq(access(path, F_OK), 0);
+}
+END_TEST
+
+START_TEST(link_to_nothing_is_no_output)
+{
+    moe_replace r;
+    moe_error err = {0};
+    name("dangling");
+    ck_assert_int_eq(symlink("nowhere", path), 0);
+    ck_assert_ptr_null(moe_replace_open(&r, path, true, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "dangling: is a link to nothing"));
 }
 END_TEST
 
@@ -225,6 +248,8 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(lengths));
     MOE_TEST_LOOP(suite, output_that_cannot_be_made_is_told_with_the_reason,
                   MOE_ARRAY_LEN(unwritable));
+    MOE_TEST(suite, folders_of_an_output_are_made);
+    MOE_TEST(suite, link_to_nothing_is_no_output);
     MOE_TEST(suite, too_long_a_path_is_refused);
     return suite;
 }

@@ -25,8 +25,13 @@ typedef struct moe_replace {
  *  @return MOE_OK, MOE_EXISTS. */
 moe_status moe_replace_check(const char *path, bool force, moe_error *err);
 
-/** Choose the file to write, `beside`, and remove what an earlier write left
- *  there. @return MOE_OK, MOE_EXISTS, MOE_USAGE (the path is too long). */
+/** Make the folders above an output that are not there yet. @return MOE_OK,
+ *  MOE_IO naming the one that cannot be made. */
+moe_status moe_replace_folders(const char *path, moe_error *err);
+
+/** Choose the file to write, `beside`, make its folder and remove what an
+ *  earlier write left there. @return MOE_OK, MOE_EXISTS, MOE_USAGE (the path is
+ *  too long, a link to nothing), MOE_IO (no folder). */
 moe_status moe_replace_begin(moe_replace *r, const char *path, bool force,
                              moe_error *err);
 

@@ -1,34 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "moegps/mem.h"
 #include "moegps/replace.h"
 #include "moegps/report.h"
 #include "moegps/view.h"
-
-/* Make the result file's folder; those above it must be there. */
-static void make_folder(moe_run_job *r)
-{
-    struct stat info;
-    char *slash = strrchr(r->out, '/');
-    if (slash == NULL || slash == r->out)
-        return;
-    *slash = '\0';
-    if (mkdir(r->out, 0777) != 0) {
-        const int why = errno;
-        if (stat(r->out, &info) != 0 || !S_ISDIR(info.st_mode))
-            moe_fail(&r->ctx.err, MOE_IO, "%s: cannot create this folder: %s",
-                     r->out, strerror(why));
-    }
-    *slash = '/';
-}
 
 /* The result file's path, and its folder, before anything expensive. */
 moe_status moe_run_prepare_output(moe_run_job *r)
@@ -46,7 +26,7 @@ moe_status moe_run_prepare_output(moe_run_job *r)
     else
         memcpy(r->out, r->o.output, len + 1);
     if (ctx->rank == 0 && ctx->err.status == MOE_OK && !r->o.dry_run)
-        make_folder(r);
+        moe_replace_folders(r->out, &ctx->err);
     if (ctx->rank == 0)
         moe_replace_check(r->o.json, r->o.force, &ctx->err);
     return moe_agree(ctx);

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "moegps/mem.h"
+
 static bool is_stdout(const char *path)
 {
     return strcmp(path, "-") == 0;
@@ -15,9 +17,34 @@ static bool is_stdout(const char *path)
 
 moe_status moe_replace_check(const char *path, bool force, moe_error *err)
 {
-    if (path == NULL || force || is_stdout(path) || access(path, F_OK) != 0)
+    struct stat info;
+    if (path == NULL || is_stdout(path))
+        return MOE_OK;
+    const bool there = access(path, F_OK) == 0;
+    if (!there && lstat(path, &info) == 0 && S_ISLNK(info.st_mode))
+        return moe_fail(err, MOE_USAGE, "%s: is a link to nothing", path);
+    if (force || !there)
         return MOE_OK;
     return moe_fail(err, MOE_EXISTS, "%s: exists (--force replaces it)", path);
+}
+
+moe_status moe_replace_folders(const char *path, moe_error *err)
+{
+    struct stat info;
+    char *folder = moe_strdup(path, err);
+    for (char *slash = folder; slash != NULL && err->status == MOE_OK;) {
+        slash = strchr(slash + (*slash != '\0'), '/');
+        if (slash == NULL)
+            break;
+        *slash = '\0';
+        const int why = mkdir(folder, 0777) == 0 ? 0 : errno;
+        if (why != 0 && (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode)))
+            moe_fail(err, MOE_IO, "%s: cannot create this folder: %s", folder,
+                     strerror(why == EEXIST ? ENOTDIR : why));
+        *slash = '/';
+    }
+    free(folder);
+    return err->status;
 }
 
 static moe_status fail(const moe_replace *r, int why, moe_error *err)
@@ -43,7 +70,8 @@ moe_status moe_replace_begin(moe_replace *r, const char *path, bool force,
     *r = (moe_replace){.name = path, .force = force};
     if (strlen(to) >= sizeof r->path) {
         moe_fail(err, MOE_USAGE, "%s: the path is too long", path);
-    } else if (moe_replace_check(path, force, err) == MOE_OK) {
+    } else if (moe_replace_check(path, force, err) == MOE_OK &&
+               (there || moe_replace_folders(to, err) == MOE_OK)) {
         snprintf(r->path, sizeof r->path, "%s", to);
         snprintf(r->beside, sizeof r->beside, "%s%s", to,
                  there && !S_ISREG(info.st_mode) ? "" : ".new");

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "moegps/mem.h"
+#include "moegps/replace.h"
 #include "page.h"
 
 /* A folder is written beside its place under another name and renamed when it
@@ -224,6 +225,10 @@ static char *make_beside(const char *dir, moe_error *err)
     umask(mask);
     if (asprintf(&made, "%s.XXXXXX", dir) < 0) {
         moe_fail(err, MOE_NOMEM, "out of memory");
+        return NULL;
+    }
+    if (moe_replace_folders(dir, err) != MOE_OK) {
+        free(made);
         return NULL;
     }
     if (mkdtemp(made) == NULL || chmod(made, FOLDER_MODE & ~mask) != 0) {
