@@ -84,7 +84,9 @@ batch() {
     local b
     b=$(sed -n 's/.*workload\.batch=\([0-9]\{1,\}\).*/\1/p' <<< "$SET")
     [ -n "$b" ] || b=$(sed -n 's/#.*//; s/.*[{, ]batch: *\([0-9]\{1,\}\).*/\1/p' "$experiment" | head -n 1)
-    echo "${b:-1}"
+    b=$(sed 's/^0*//' <<< "${b:-1}")
+    number workload.batch "$b"
+    echo "$b"
 }
 
 options=(--parsable --time="$TIME" --ntasks-per-node="$RANKS_PER_NODE"
@@ -114,14 +116,16 @@ MOEGPS_EXPERIMENT=$(realpath "$experiment")
 [ -z "$(command -v "$MOEGPS")" ] || MOEGPS=$(realpath "$(command -v "$MOEGPS")")
 export MOEGPS_EXPERIMENT MOEGPS MOEGPS_LAUNCHER
 jobs=()
+[ "$SCALING" = strong ] || node_batch=$(batch)
 for n in $NODES; do
     export MOEGPS_SET=$SET MOEGPS_OUT
-    [ "$SCALING" = strong ] || MOEGPS_SET="${SET:+$SET }workload.batch=$((n * $(batch)))"
+    [ "$SCALING" = strong ] || MOEGPS_SET="${SET:+$SET }workload.batch=$((n * node_batch))"
     MOEGPS_OUT=$full/$(printf 'n%04d' "$n")-r%a.h5
     echo "submit.sh: $n nodes, $((n * RANKS_PER_NODE)) GPUs${MOEGPS_SET:+, $MOEGPS_SET}" >&2
-    jobs+=("$(submit sbatch "${options[@]}" --nodes="$n" --array="1-$REPETITIONS" \
+    job=$(submit sbatch "${options[@]}" --nodes="$n" --array="1-$REPETITIONS" \
         --job-name="moegps-n$n" --signal="${prefix}USR1@$SIGNAL_S" \
-        --output="$full/n$n-%a.out" --export=ALL "$here/job.sbatch")")
+        --output="$full/n$n-%a.out" --export=ALL "$here/job.sbatch")
+    jobs+=("$job")
 done
 
 # After any end, so that one failed point does not cost the others' report.
