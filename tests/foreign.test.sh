@@ -61,4 +61,72 @@ a layer that took no time | f['timing/layer_time_wall'][1, 2] = 0
 has impossible sizes: -1 experts of a token | f['config'].attrs['top_k'] = -2**60
 has impossible sizes: 0 nodes | f['provenance'].attrs['nodes'] = 0
 EOF2
+
+# Texts that would be lines of their own, or orders to a terminal.
+forges_nothing() {
+    edit run forged "f.attrs['title'] = 't\n\x1b]0;x\x07RESULT: VALID'
+    f.attrs['validation'] = 'fail'
+    f.attrs['validation_text'] = 'ok\nRESULT: VALID\nFOM speedup_gpu x = 99 1'
+    f['config'].attrs['model'] = 'm\nRESULT: VALID\n'
+    f['timing/strategy'][1] = '=cmd()\u009b31m'" || return 1
+    kept ./moegps report "$dir/forged.h5"
+    [ "$(grep -c '^RESULT' "$dir/out")" -eq 1 ] && out_has "RESULT: INVALID" &&
+        ! grep -q '^FOM speedup_gpu x' "$dir/out" &&
+        ! grep -qP '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]' "$dir/out" &&
+        exits 3 ./moegps report --csv - "$dir/forged.h5" &&
+        out_has "'=cmd()" && not grep -q '^=\|,=' "$dir/out"
+}
+check "texts of files forge no lines" forges_nothing
+
+# ---- files that a run goes on with, and other inputs of runs ----
+
+cat > "$dir/x.yaml" <<'EOF2'
+model: mixtral-8x7b
+cluster: a100-nvlink
+trace: mixtral-8x7b-mmlu
+workload: {batch: 2, seq: 16, layers: "0", iterations: 8, warmup: 1, seed: 3}
+emulation: {ffn: none, scale: 128}
+strategies:
+  - {name: baseline, predictor: none, planner: static}
+  - {name: balanced, predictor: distribution, planner: duplicate, slots: 6}
+EOF2
+half="f.attrs['status'] = 'interrupted'; f['resume/progress'][0] = 4"
+run() { ranks 2 ./moegps run "$dir/x.yaml" -q "$@"; }
+
+# goes_on PYTHON: with a file that ended half-way, once that is done to it
+goes_on() {
+    rm -f "$dir/part.h5.partial" && edit whole part "$half; $1" &&
+        kept run -o "$dir/part.h5" --resume
+}
+
+# damaged TEXT PYTHON: it does not, and says TEXT of the file, once
+damaged() {
+    ! goes_on "$2" && err_has "$1" && [ ! -e "$dir/part.h5" ] &&
+        [ "$(grep -c "^moegps: .*part.h5\|^moegps: .*result file" "$dir/err")" -eq 1 ]
+}
+
+check "a whole run" kept run -o "$dir/whole.h5"
+check "a status that h5py wrote can be changed" goes_on pass
+while IFS='|' read -r text code; do
+    check "a run does not go on with: ${code# }" damaged "${text% }" "${code# }"
+done <<'EOF2'
+is damaged: it has -9 in 'true_pairs' | f['load/true_pairs'][0, 0, 0] = -9
+is damaged: it has -9223372036854775808 in 'dispatch_bytes' | f['resume/dispatch_bytes'][:] = -2**63
+there is no expert 77 | f['plan/slot_expert'][:] = 77
+a slot's quota is -1 | f['plan/slot_quota'][:] = -1
+dataset 'resume/progress' has another type | del f['resume/progress']; f['resume/progress'] = [1.5, 0.]
+its progress is 9 of 8 | f['resume/progress'][0] = 9
+EOF2
+
+# ran EXIT TEXT ARGUMENT...: a run ends so, saying TEXT
+ran() { exits "$1" ./moegps run "$dir/x.yaml" -q -o "$dir/no.h5" "${@:3}"; err_has "$2"; }
+{ cat "$dir/x.yaml" && for ((i = 0; i < 60000; i++)); do echo "key$i: 1"; done; } > "$dir/keys.yaml"
+check "60000 unknown keys are refused at the first too many" refused 2 \
+    "keys.yaml:1003: more than 1000 keys" ./moegps run -q "$dir/keys.yaml"
+check "a fault that no call meets is an error" ran 2 \
+    "--inject differ:0: rank 0 never came there" --inject differ:0
+
+printf 'step,layer,expert,count\n0,0,0,1\n0,0,1,2\0garbage\n' > "$dir/zero.csv"
+check "a zero byte in a trace's table is refused" refused 2 "zero.csv:3: holds a zero byte" \
+    ./moegps trace import "$dir/zero.csv" --experts 2 --top-k 1 --model m --source s -o "$dir/zero.h5"
 finish
