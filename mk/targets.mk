@@ -2,7 +2,7 @@
 
 # These compile nothing themselves: they install what is missing, and then build
 # and run in a make of their own.
-BARE := clean help deps demo check asan bench validate paper format format-check dist
+BARE := clean help deps demo check asan fuzz bench validate paper format format-check dist
 again = @$(MAKE) --no-print-directory
 
 deps: ## install missing packages (root or sudo), else name them
@@ -33,6 +33,19 @@ asan: ## the tests under address and undefined-behaviour sanitizers
 	@tools/deps.sh test
 	$(again) BUILD=$(BUILD)/asan check-only \
 	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
+
+# A sanitizer that finds a fault ends the program, and libFuzzer keeps the input.
+fuzz: ## fuzz each parser (clang): make fuzz SECONDS=60, FUZZ="plan set" for some
+	$(again) BUILD=$(BUILD)/fuzz CC=clang fuzz-only SECONDS=$(or $(SECONDS),60) \
+	    CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
+
+fuzz-only: $(BUILD)/tests/fuzz/fuzz
+	@SECONDS_EACH=$(SECONDS) tests/fuzz/run.sh $<
+
+$(BUILD)/tests/fuzz/fuzz: tests/fuzz/fuzz.c $(LIB)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
 bench: deps ## print speed as ratios to the raw alternatives
 	$(again) bench-only
@@ -77,5 +90,5 @@ dist: ## an archive of the last commit: build/moegps-VERSION.tar.gz
 	@git archive --prefix=moegps-$(VERSION:.dirty=)/ -o $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz HEAD
 	@echo $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz
 
-.PHONY: deps demo check check-only check-unit build-tests asan bench bench-only validate validate-only evaluate paper \
+.PHONY: deps demo check check-only check-unit build-tests asan fuzz fuzz-only bench bench-only validate validate-only evaluate paper \
         paper-only format format-check dist
