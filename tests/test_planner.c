@@ -139,14 +139,34 @@ START_TEST(every_planner_plans_the_same_again)
         planning_make(&used, load);
         planning_init(&fresh, moe_planner_at(i)->name, env, NULL);
         planning_make(&fresh, load);
-        ck_assert_msg(memcmp(used.next.expert, fresh.next.expert,
-                             n * sizeof *used.next.expert) == 0,
-                      "%s: experts", moe_planner_at(i)->name);
-        ck_assert_msg(memcmp(used.next.quota, fresh.next.quota,
-                             n * sizeof *used.next.quota) == 0,
-                      "%s: quotas", moe_planner_at(i)->name);
+        ck_assert_mem_eq(used.next.expert, fresh.next.expert,
+                         n * sizeof *used.next.expert);
+        ck_assert_mem_eq(used.next.quota, fresh.next.quota,
+                         n * sizeof *used.next.quota);
+        ck_assert_uint_eq(moe_planner_steps(used.planner, used.state),
+                          moe_planner_steps(fresh.planner, fresh.state));
         planning_fini(&used);
         planning_fini(&fresh);
+    }
+    free(load);
+}
+END_TEST
+
+START_TEST(planners_that_plan_count_the_steps_of_the_last_plan)
+{
+    const moe_planner_env all = env_of(&places[_i]), *env = &all;
+    double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
+    for (size_t i = 0; moe_planner_at(i) != NULL; i++) {
+        planning d;
+        planning_init(&d, moe_planner_at(i)->name, env, NULL);
+        ck_assert_uint_eq(moe_planner_steps(d.planner, d.state), 0);
+        fill_load(load, "random", env->experts, 0);
+        planning_make(&d, load);
+        const uint64_t once = moe_planner_steps(d.planner, d.state);
+        ck_assert_msg((once > 0) == d.planner->plans, "%s", d.planner->name);
+        planning_make(&d, load);
+        ck_assert_uint_eq(moe_planner_steps(d.planner, d.state), once);
+        planning_fini(&d);
     }
     free(load);
 }
@@ -515,6 +535,8 @@ Suite *moe_test_suite(void)
     const size_t n = MOE_ARRAY_LEN(places);
     MOE_TEST_LOOP(suite, every_planner_makes_sound_plans_of_any_load, n);
     MOE_TEST_LOOP(suite, every_planner_plans_the_same_again, n);
+    MOE_TEST_LOOP(suite, planners_that_plan_count_the_steps_of_the_last_plan,
+                  n);
     MOE_TEST(suite, planners_are_found_by_name);
     MOE_TEST_LOOP(suite, static_keeps_the_home_placement_whatever_the_load, n);
     MOE_TEST_LOOP(suite, duplicate_follows_algorithm_1, MOE_ARRAY_LEN(golden));

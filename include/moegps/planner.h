@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "moegps/layer_price.h"
 #include "moegps/layout.h"
@@ -52,6 +53,12 @@ typedef struct moe_planner {
      *  one slot for them, with their shares together, and the others empty.
      *  Borrowed until the next call. The hook is NULL where it never does. */
     const int16_t *(*raw)(const void *state);
+    /** @return the work of the last plan: the slots, experts, replicas and
+     *  GPUs that its loops looked at, each step weighted so that it takes
+     *  about as long in every planner (tests/bench/bench_planner.c fits the
+     *  seconds of one). It depends on what was planned alone, not on the
+     *  machine, the rank or threads. NULL: nothing is worked out. */
+    uint64_t (*steps)(const void *state);
     void (*fini)(void *state); /* NULL: nothing to release; accepts a partly
                                   initialised state */
 } moe_planner;
@@ -70,5 +77,9 @@ void moe_planner_names(char *text, size_t size);
 void *moe_planner_new(const moe_planner *planner, const moe_planner_env *env,
                       const void *params, moe_error *err);
 void moe_planner_free(const moe_planner *planner, void *state);
+
+/** @return steps of the last plan; 0 without one, and of a planner that works
+ *  nothing out. */
+uint64_t moe_planner_steps(const moe_planner *planner, const void *state);
 
 #endif

@@ -8,6 +8,7 @@
 #include "eplb.h"
 #include "moegps/mem.h"
 #include "repair.h"
+#include "steps.h"
 
 /* Ours: shares first, replicas only where shares do not do.
  *
@@ -264,6 +265,7 @@ static bool exchange_groups(balance_state *s)
     int64_t best = full;
     for (int a = 0; a < groups; a++)
         for (int b = 0; b < groups; b++) {
+            s->share->steps += (uint64_t)(s->share->experts / groups);
             const int from = domain_of_group(s, a), to = domain_of_group(s, b);
             if (from == to || s->target[from] != full)
                 continue;
@@ -325,6 +327,7 @@ static void drop_doubles(balance_state *s)
 static void count_overlap(balance_state *s, const moe_plan_layer *current)
 {
     const size_t gpus = (size_t)s->share->gpus;
+    s->share->steps += gpus * gpus;
     memset(s->overlap, 0, gpus * gpus * sizeof *s->overlap);
     moe_replicas_index(&s->replicas, current);
     for (size_t t = 0; t < n_slots(s); t++) {
@@ -352,6 +355,7 @@ static void rename_gpus(balance_state *s, const moe_plan_layer *current)
     for (int common = slots; common >= 0; common--)
         for (int g = 0; g < gpus; g++) {
             const int per = gpus / s->domains, first = domain_of(s, g) * per;
+            s->share->steps += s->name[g] < 0 ? (uint64_t)per : 1;
             for (int h = first; s->name[g] < 0 && h < first + per; h++)
                 if (!taken[h] && s->overlap[g * gpus + h] == common) {
                     s->name[g] = h;
@@ -367,7 +371,9 @@ static void rename_gpus(balance_state *s, const moe_plan_layer *current)
 static int64_t begin_anew(balance_state *s, const double *load,
                           const moe_plan_layer *current)
 {
+    s->eplb.steps = 0;
     moe_eplb_fill_nodes(&s->eplb, load, s->start);
+    s->share->steps += s->eplb.steps;
     drop_doubles(s);
     rename_gpus(s, current);
     moe_share_begin(s->share, s->renamed, s->load);
@@ -465,6 +471,7 @@ static moe_status plan(void *state, const double *load,
     balance_state *s = state;
     int64_t busiest = INT64_MAX;
     bool done = false;
+    s->share->steps = moe_steps_to_write(next->gpus, next->slots);
     moe_share_scale(load, s->share->experts, s->load);
     if (choose_domains(s, load, current)) {
         done = mend(s, current, &busiest);
@@ -476,6 +483,11 @@ static moe_status plan(void *state, const double *load,
     return MOE_OK;
 }
 
+static uint64_t steps(const void *state)
+{
+    return ((const balance_state *)state)->share->steps;
+}
+
 const moe_planner moe_planner_balance = {
     .name = "balance",
     .help = "exact shares first, then few replicas and swaps; moves little",
@@ -485,5 +497,6 @@ const moe_planner moe_planner_balance = {
     .plans = true,
     .init = init,
     .plan = plan,
+    .steps = steps,
     .fini = fini,
 };

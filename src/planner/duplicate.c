@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "moegps/mem.h"
+#include "steps.h"
 
 /* Algorithm 1 of MoE-GPS (Ma, Du, Chen, arXiv 2506.07366), on counts: start
  * from home; while the busiest and the idlest GPU differ by more than one
@@ -48,6 +49,7 @@ typedef struct {
 typedef struct {
     moe_layout layout;
     int experts, slots, max_copies;
+    uint64_t steps;
     int16_t *expert; /* [gpus][slots] of the used slots */
     int64_t *pairs;  /* [gpus][slots] that this replica computes */
     int32_t *other;  /* [gpus][slots] another slot of the expert, -1: last */
@@ -170,15 +172,17 @@ static int find(const duplicate_state *s, int e, int g)
 /* The idlest GPU that can take something from h: one with room, if an expert
  * of h may be copied, or one that has an expert of h already. @return -1 when
  * nothing can leave h. */
-static int pick_gpu(const duplicate_state *s, int h)
+static int pick_gpu(duplicate_state *s, int h)
 {
     int c = -1;
+    s->steps += (uint64_t)s->used[h];
     bool copyable = false;
     for (int k = 0; k < s->used[h]; k++) {
         const int at = h * s->slots + k, e = s->expert[at];
         if (s->pairs[at] == 0)
             continue;
         copyable = copyable || s->copies[e] < s->max_copies;
+        s->steps += (uint64_t)s->copies[e];
         for (int i = s->any[e]; i >= 0; i = s->other[i]) {
             const int g = i / s->slots;
             if (c < 0 || s->load[g] < s->load[c] ||
@@ -195,9 +199,10 @@ static int pick_gpu(const duplicate_state *s, int h)
 }
 
 /* @return the slot of the largest expert of h that c may take. */
-static int pick_slot(const duplicate_state *s, int h, int c)
+static int pick_slot(duplicate_state *s, int h, int c)
 {
     int best = -1;
+    s->steps += (uint64_t)(s->used[h] + s->used[c]);
     for (int k = 0; k < s->used[h]; k++) {
         const int at = h * s->slots + k, e = s->expert[at];
         if (s->pairs[at] == 0 ||
@@ -267,6 +272,7 @@ static moe_status plan(void *state, const double *load,
 {
     (void)current, (void)err;
     duplicate_state *s = state;
+    s->steps = moe_steps_to_write(next->gpus, next->slots);
     start_from_home(s, load);
     for (;;) {
         const int h = s->busiest.winner[1];
@@ -277,6 +283,11 @@ static moe_status plan(void *state, const double *load,
     }
     write_plan(s, next);
     return MOE_OK;
+}
+
+static uint64_t steps(const void *state)
+{
+    return ((const duplicate_state *)state)->steps;
 }
 
 static void fini(void *state)
@@ -306,5 +317,6 @@ const moe_planner moe_planner_duplicate = {
     .keeps_home = true,
     .init = init,
     .plan = plan,
+    .steps = steps,
     .fini = fini,
 };

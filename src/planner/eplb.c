@@ -6,6 +6,7 @@
 
 #include "moegps/mem.h"
 #include "moegps/planner.h"
+#include "steps.h"
 
 /* ---- the algorithm ---- */
 
@@ -84,6 +85,7 @@ static void sort_items(moe_eplb_item *item, moe_eplb_item *spare, int n)
 static void pack(moe_eplb *e, int n, int m, int *place_out)
 {
     const int room = n / m;
+    e->steps += room > 1 ? (uint64_t)n * (uint64_t)m / 2 : (uint64_t)n;
     for (int i = 0; i < n; i++)
         e->item[i] = (moe_eplb_item){e->weight[i], i};
     if (room > 1)
@@ -124,6 +126,7 @@ static void replicate(moe_eplb *e, const double *load, const int *expert,
         e->count[expert[i]] = 1;
         e->mean[i] = load[expert[i]];
     }
+    e->steps += (uint64_t)(replicas - experts + 1) * (uint64_t)experts;
     for (int r = experts; r < replicas; r++) {
         int most = 0;
         for (int i = 1; i < experts; i++)
@@ -231,6 +234,7 @@ static moe_status plan(void *state, const double *load,
 {
     (void)current, (void)err;
     eplb_state *s = state;
+    s->eplb.steps = moe_steps_to_write(next->gpus, next->slots);
     moe_eplb_place(&s->eplb, load, s->raw);
     for (int g = 0; g < next->gpus; g++) {
         const int base = g * next->slots;
@@ -246,6 +250,11 @@ static moe_status plan(void *state, const double *load,
     }
     moe_plan_layer_set_quota(next, s->share, &s->replicas);
     return MOE_OK;
+}
+
+static uint64_t steps(const void *state)
+{
+    return ((const eplb_state *)state)->eplb.steps;
 }
 
 static const int16_t *raw(const void *state)
@@ -272,5 +281,6 @@ const moe_planner moe_planner_eplb = {
     .init = init,
     .plan = plan,
     .raw = raw,
+    .steps = steps,
     .fini = fini,
 };

@@ -36,6 +36,8 @@ typedef struct moe_eplb_item {
 
 typedef struct moe_eplb {
     moe_eplb_shape shape;
+    uint64_t steps;              /* experts and GPUs looked at; callers start
+                                    it at 0 */
     int *count;                  /* [experts] replicas of each, of the last
                                    placement */
     int *at;                     /* [experts] expert at a place of the nodes */

@@ -15,3 +15,8 @@ static const moe_planner *const members[] = {
 
 MOE_REGISTRY(moe_planner)
 MOE_REGISTRY_NEW(moe_planner, moe_planner_env, void)
+
+uint64_t moe_planner_steps(const moe_planner *planner, const void *state)
+{
+    return planner->steps != NULL ? planner->steps(state) : 0;
+}

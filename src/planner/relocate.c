@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "steps.h"
 
 /* Every expert once, wherever the busiest GPU comes out least: what balance
  * can be had without a copy. Experts by falling load go to the least loaded
@@ -29,7 +30,8 @@ typedef struct {
     double *share;      /* [gpus][slots] */
     const double *load; /* [experts]; borrowed during a plan */
     double least;       /* of the busiest GPU in `best` */
-    int steps;
+    int tried;          /* of the search */
+    uint64_t steps;
     moe_replicas replicas;
 } relocate_state;
 
@@ -62,6 +64,7 @@ static void sort_experts(relocate_state *s)
         for (; at > 0 && s->load[s->order[at - 1]] < s->load[i]; at--)
             s->order[at] = s->order[at - 1];
         s->order[at] = i;
+        s->steps += (uint64_t)(i - at + 1);
     }
 }
 
@@ -84,6 +87,7 @@ static void pack(relocate_state *s)
 {
     memset(s->used, 0, (size_t)s->layout.gpus * sizeof *s->used);
     memset(s->sum, 0, (size_t)s->layout.gpus * sizeof *s->sum);
+    s->steps += (uint64_t)s->experts * (uint64_t)s->layout.gpus;
     for (int i = 0; i < s->experts; i++) {
         int to = -1;
         for (int g = 0; g < s->layout.gpus; g++)
@@ -100,6 +104,7 @@ static bool swap_best(relocate_state *s)
     const int h = busiest(s);
     double least = s->sum[h] * (1 - 1e-12);
     int mine = -1, other = -1;
+    s->steps += (uint64_t)s->experts * (uint64_t)(1 + s->used[h]);
     for (int a = 0; a < s->experts; a++)
         for (int b = 0; b < s->experts && s->gpu[a] == h; b++) {
             const int c = s->gpu[b];
@@ -135,9 +140,9 @@ static void search(relocate_state *s, int i)
         return;
     }
     const int e = s->order[i];
-    for (int g = 0; g < s->layout.gpus && s->steps < MAX_STEPS; g++) {
+    for (int g = 0; g < s->layout.gpus && s->tried < MAX_STEPS; g++) {
         const bool empty = s->used[g] == 0;
-        s->steps++;
+        s->tried++;
         if (s->used[g] < s->slots && s->sum[g] + s->load[e] < s->least) {
             const double sum = s->sum[g];
             put(s, e, g, 1);
@@ -174,7 +179,8 @@ static moe_status plan(void *state, const double *load,
     (void)current, (void)err;
     relocate_state *s = state;
     s->load = load;
-    s->steps = 0;
+    s->steps = moe_steps_to_write(next->gpus, next->slots);
+    s->tried = 0;
     sort_experts(s);
     pack(s);
     for (int i = 0; i < s->experts && swap_best(s); i++) {
@@ -185,9 +191,15 @@ static moe_status plan(void *state, const double *load,
         memset(s->sum, 0, (size_t)s->layout.gpus * sizeof *s->sum);
         search(s, 0);
     }
+    s->steps += (uint64_t)s->tried;
     s->load = NULL;
     write_plan(s, next);
     return MOE_OK;
+}
+
+static uint64_t steps(const void *state)
+{
+    return ((const relocate_state *)state)->steps;
 }
 
 static void fini(void *state)
@@ -209,5 +221,6 @@ const moe_planner moe_planner_relocate = {
     .plans = true,
     .init = init,
     .plan = plan,
+    .steps = steps,
     .fini = fini,
 };

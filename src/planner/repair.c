@@ -60,6 +60,7 @@ static bool add_replica(const site *s, int a)
 {
     moe_share *x = s->share;
     int b = -1, room = -1;
+    x->steps += (uint64_t)x->gpus;
     for (int g = 0; g < x->gpus; g++) {
         if (x->stuck[g] || domain_of(s, g) != domain_of(s, a) ||
             -above(x, g) <= s->fine || (b >= 0 && above(x, g) >= above(x, b)))
@@ -96,8 +97,9 @@ static int64_t gain_of(int64_t over_a, int64_t room_b, int64_t difference)
     return over_a - rest - new_b;
 }
 
-static void look_for_swap(const moe_share *x, int a, int b, swap *best)
+static void look_for_swap(moe_share *x, int a, int b, swap *best)
 {
+    x->steps += (uint64_t)x->slots * (uint64_t)x->slots;
     for (int t = a * x->slots; t < (a + 1) * x->slots; t++)
         for (int u = b * x->slots; u < (b + 1) * x->slots; u++) {
             if (x->part[t] <= x->part[u] || x->expert[u] < 0)
@@ -197,8 +199,9 @@ void moe_repair_thin(moe_share *x, int domains, const int64_t *target)
  * largest part, of experts that it may have and has not; -1. */
 static int choose_filler(const site *s, const moe_plan_layer *current, int gpu)
 {
-    const moe_share *x = s->share;
+    moe_share *x = s->share;
     int best = -1;
+    x->steps += (uint64_t)x->gpus * (uint64_t)x->slots;
     for (int k = gpu * x->slots; k < (gpu + 1) * x->slots; k++) {
         const int e = current->expert[k];
         if (e >= 0 && moe_share_find(x, gpu, e) < 0 && x->head[e] >= 0 &&

@@ -161,6 +161,7 @@ static void divide_equally(moe_share *s, const int64_t *load)
 
 void moe_share_begin(moe_share *s, const int16_t *expert, const int64_t *load)
 {
+    s->steps += n_slots(s);
     clear(s);
     for (int t = (int)n_slots(s) - 1; t >= 0; t--)
         if (expert[t] >= 0)
@@ -187,12 +188,14 @@ void moe_share_begin_replicas(moe_share *s, const moe_replicas *replicas,
  * experts. */
 static int spread(moe_share *s, int gpu, int *n, int *asked)
 {
+    s->steps += (uint64_t)s->slots;
     for (int t = gpu * s->slots; t < (gpu + 1) * s->slots; t++) {
         const int e = s->expert[t];
         if (e < 0 || s->copies[e] < 2 || s->part[t] == 0 || s->follow[e])
             continue;
         s->follow[e] = true;
         s->asked[(*asked)++] = e;
+        s->steps += (uint64_t)s->copies[e];
         for (int to = s->head[e]; to >= 0; to = s->next[to]) {
             const int b = to / s->slots;
             if (s->reached[b])
@@ -244,6 +247,7 @@ static bool relieve(moe_share *s, int gpu)
 int64_t moe_share_push(moe_share *s)
 {
     int64_t left = 0;
+    s->steps += (uint64_t)s->gpus;
     memset(s->reached, 0, (size_t)s->gpus * sizeof *s->reached);
     memset(s->follow, 0, (size_t)s->experts * sizeof *s->follow);
     for (int g = 0; g < s->gpus; g++) {

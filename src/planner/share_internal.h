@@ -13,6 +13,7 @@
 
 struct moe_share {
     int experts, gpus, slots;
+    uint64_t steps;  /* slots and GPUs looked at; planners start it at 0 */
     int16_t *expert; /* [gpus][slots], -1: empty; none twice on a GPU */
     int64_t *part;   /* [gpus][slots] load of the slot; 0 on empty slots */
     int64_t *load;   /* [gpus] sum of parts */

@@ -7,6 +7,7 @@
 
 #include "moegps/mem.h"
 #include "share_internal.h"
+#include "steps.h"
 
 /* Plans by the cost model's time of the slowest GPU: experts at their rows,
  * so that every replica with rows pays for reading its weights, and the
@@ -24,7 +25,10 @@
 static const double STEP = 1e-4;
 /* A replica less may cost this share of it. */
 static const double LEAN = 1e-3;
-enum { PARTNERS = 4 }; /* fastest GPUs that a step considers */
+enum {
+    PARTNERS = 4, /* fastest GPUs that a step considers */
+    PRICE = 8     /* steps of pricing a slot, and an eighth of a GPU */
+};
 
 typedef struct {
     double gate;
@@ -145,8 +149,9 @@ static double exchange_time(const timed_state *s, double load)
 static double time_with(timed_state *s, int gpu, int slot, int64_t part,
                         int64_t extra)
 {
-    const moe_share *x = s->share;
+    moe_share *x = s->share;
     int64_t load = extra;
+    x->steps += PRICE * (8 + (uint64_t)x->slots);
     for (int k = 0; k < x->slots; k++) {
         const int t = gpu * x->slots + k;
         const int64_t p = t == slot ? part : x->part[t];
@@ -566,6 +571,7 @@ static moe_status plan(void *state, const double *load,
     (void)err;
     timed_state *s = state;
     double pairs = 0;
+    s->share->steps = moe_steps_to_write(next->gpus, next->slots);
     for (int e = 0; e < s->share->experts; e++)
         pairs += (double)(s->load[e] = llround(load[e]));
     note_current(s, current);
@@ -583,6 +589,11 @@ static moe_status plan(void *state, const double *load,
     return MOE_OK;
 }
 
+static uint64_t steps(const void *state)
+{
+    return ((const timed_state *)state)->share->steps;
+}
+
 const moe_planner moe_planner_timed = {
     .name = "timed",
     .help = "by the cost model's time: moves, swaps and replicas that pay",
@@ -592,5 +603,6 @@ const moe_planner moe_planner_timed = {
     .plans = true,
     .init = init,
     .plan = plan,
+    .steps = steps,
     .fini = fini,
 };

@@ -11,7 +11,7 @@
 #include "moegps/rng.h"
 #include "pricing.h"
 
-enum { SEEDS = 5, MAX_LAYERS = 61, MAX_EXPERTS = 256, REPEATS = 15 };
+enum { SEEDS = 5, MAX_LAYERS = 61, MAX_EXPERTS = 256, REPEATS = 15, AGAIN = 4 };
 
 static const double PAIRS = 32768;             /* of a layer */
 static const double DRIFT = 0.5, NOISE = 0.02; /* sigma of the log of a load */
@@ -86,6 +86,7 @@ static const entrant entrants[] = {
     {"balance, groups, fill", "balance", {"groups", "?", "fill", "yes"}},
     {"timed", "timed", {0}},
     {"duplicate", "duplicate", {0}},
+    {"relocate", "relocate", {0}},
 };
 enum {
     HIER,
@@ -96,6 +97,7 @@ enum {
     GROUPED_FILLED,
     TIMED,
     DUPLICATE,
+    RELOCATE,
     N_ENTRANTS
 };
 
@@ -405,6 +407,76 @@ static void print_regret(const setup *s)
     moe_regret_free(r);
 }
 
+/* Seconds and steps of all layers, planned from home and from another plan. */
+typedef struct {
+    double s[BENCH_MAX], steps[BENCH_MAX];
+    size_t n;
+} work_series;
+
+/* The clock takes long beside a small plan. @return steps of one. */
+static double plan_often(desk *d, const double *load, const moe_plan *from,
+                         moe_plan *to, double *time_s)
+{
+    moe_error err = {0};
+    moe_plan_layer current = moe_plan_at(from, 0), next = moe_plan_at(to, 0);
+    const double start = bench_cpu();
+    for (int i = 0; i < AGAIN; i++) {
+        must(d->planner->plan(d->state, load, &current, &next, &err), &err);
+        moe_plan_layer_settle(&current, &next);
+    }
+    *time_s += (bench_cpu() - start) / AGAIN;
+    return (double)moe_planner_steps(d->planner, d->state);
+}
+
+static void add_work(work_series *w, desk *d, const setup *s, const kind *k,
+                     int seed)
+{
+    static double load[MAX_LAYERS][MAX_EXPERTS];
+    double time_s[2] = {0}, steps[2] = {0};
+    for (int l = 0; l < s->layers; l++)
+        draw(k, seed, l, s->experts, load[l]);
+    for (int l = 0; l < s->layers; l++) {
+        steps[0] += plan_often(d, load[l], &d->home, &d->next, &time_s[0]);
+        steps[1] += plan_often(d, load[(l + 1) % s->layers], &d->next,
+                               &d->later, &time_s[1]);
+    }
+    for (int i = 0; i < 2 && w->n < BENCH_MAX; i++) {
+        w->s[w->n] = time_s[i];
+        w->steps[w->n++] = steps[i];
+    }
+}
+
+/* What one step takes, and how far time is from steps times that. */
+static void print_steps(void)
+{
+    static work_series w;
+    static double each[BENCH_MAX], off[BENCH_MAX];
+    printf(" steps of planners: all setups, kinds of load and 3 seeds, from "
+           "home and from a plan\n  %-22s %10s %22s %9s\n",
+           "", "ns a step", "time / steps times it", "n");
+    for (int n = 0; n < N_ENTRANTS; n++) {
+        w.n = 0;
+        for (size_t i = 0; i < MOE_ARRAY_LEN(setups); i++) {
+            static desk d;
+            const bool there = open_desk(&d, &setups[i], &entrants[n]);
+            for (size_t k = 0; there && k < MOE_ARRAY_LEN(kinds); k++)
+                for (int seed = 1; seed <= 3; seed++)
+                    add_work(&w, &d, &setups[i], &kinds[k], seed);
+            close_desk(&d);
+        }
+        for (size_t i = 0; i < w.n; i++)
+            each[i] = w.s[i] / w.steps[i];
+        const double step_s = median(each, w.n);
+        for (size_t i = 0; i < w.n; i++)
+            off[i] = fmax(each[i] / step_s, step_s / each[i]);
+        moe_summary m = {0};
+        moe_error err = {0};
+        must(moe_summarise(off, w.n, &m, &err), &err);
+        printf("  %-22s %10.2f   median x%.2f, worst x%.2f %5zu\n",
+               entrants[n].name, 1e9 * step_s, m.median, m.max, w.n);
+    }
+}
+
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
@@ -426,6 +498,7 @@ int main(int argc, char **argv)
         print_minmax(s);
         print_regret(s);
     }
+    print_steps();
     moe_ctx_fini(&ctx);
     MPI_Finalize();
     return 0;
