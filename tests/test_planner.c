@@ -177,6 +177,8 @@ START_TEST(planners_are_found_by_name)
     for (size_t i = 0; moe_planner_at(i) != NULL; i++) {
         const moe_planner *p = moe_planner_at(i);
         ck_assert_ptr_eq(moe_planner_find(p->name), p);
+        ck_assert_int_eq(p->copies, strcmp(p->name, "static") != 0 &&
+                                        strcmp(p->name, "relocate") != 0);
         ck_assert_ptr_nonnull(p->help);
         void *state = moe_array_new(1, p->state_size, NULL);
         moe_planner_free(p, state); /* zeroed, never set up */

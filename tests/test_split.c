@@ -106,15 +106,11 @@ static const struct {
     int experts, slots;
     uint64_t most; /* pairs of one expert on one rank */
 } stages[] = {
-    {{1, 1}, 1, 1, 10},
-    {{1, 8}, 8, 8, 1000},
-    {{4, 2}, 8, 3, 50},
-    {{4, 2}, 8, 8, 3},
-    {{8, 4}, 3, 2, 100},
-    {{16, 4}, 16, 4, 1},
-    {{7, 3}, 12, 5, 7},
-    {{3, 1}, 4, 4, 1u << 30},
-    {{2, 2}, 2, 2, UINT32_C(1) << 30},
+    {{1, 1}, 1, 1, 10},       {{1, 8}, 8, 8, 1000},
+    {{4, 2}, 8, 3, 50},       {{4, 2}, 8, 8, 3},
+    {{8, 4}, 3, 2, 100},      {{16, 4}, 16, 4, 1},
+    {{7, 3}, 12, 5, 7},       {{2, 2}, 6, 4, 5},
+    {{3, 1}, 4, 4, 1u << 30}, {{2, 2}, 2, 2, UINT32_C(1) << 30},
 };
 
 static void stage_random(stage *t, int kind, int round)
@@ -159,6 +155,100 @@ START_TEST(every_split_divides_the_same_again)
                              sizeof *a.pairs);
         stage_fini(&a);
         stage_fini(&b);
+    }
+}
+END_TEST
+
+/* Without the counts of other ranks the division must be the same. */
+START_TEST(splits_say_whether_they_need_counts)
+{
+    static const struct {
+        const char *name;
+        bool needs;
+    } known[] = {{"quota", true},
+                 {"equal", true},
+                 {"minmax", true},
+                 {"local", false},
+                 {"deal", false}};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(known); i++)
+        ck_assert_msg(moe_split_find(known[i].name)->needs_counts ==
+                          known[i].needs,
+                      "%s", known[i].name);
+    for (size_t i = 0; moe_split_at(i) != NULL; i++) {
+        const moe_split *split = moe_split_at(i);
+        stage t;
+        if (split->needs_counts)
+            continue;
+        stage_random(&t, 6, 0);
+        stage_divide(&t, split);
+        const moe_split_env env = {t.layout, t.plan.experts, t.plan.slots};
+        const size_t n = t.replicas.first[t.plan.experts];
+        uint32_t *pairs = moe_array_new(n, sizeof *pairs, NULL);
+        void *state = moe_split_new(split, &env, NULL, NULL);
+        for (int g = 0; g < t.layout.gpus; g++) {
+            const moe_split_input in = {
+                .replicas = &t.replicas,
+                .layout = &t.layout,
+                .gpu = g,
+                .own = t.own + (size_t)g * (size_t)t.plan.experts};
+            split->divide(state, &in, pairs);
+            ck_assert_mem_eq(pairs, t.pairs + (size_t)g * n, n * sizeof *pairs);
+        }
+        moe_split_free(split, state);
+        free(pairs);
+        stage_fini(&t);
+    }
+}
+END_TEST
+
+/* One expert in three places; by hand. */
+static const struct {
+    int ranks, gpu;
+    uint32_t own, pairs[3];
+} deals[] = {
+    {1, 0, 10, {4, 3, 3}}, {2, 0, 2, {1, 1, 0}}, {2, 1, 2, {0, 1, 1}},
+    {4, 2, 4, {1, 1, 2}},  {4, 3, 1, {1, 0, 0}}, {7, 5, 0, {0, 0, 0}},
+    {7, 4, 8, {2, 3, 3}},  {7, 6, 9, {3, 3, 3}},
+};
+
+START_TEST(deal_goes_round_from_another_replica_on_every_rank)
+{
+    const moe_layout layout = {deals[_i].ranks, 8};
+    moe_replicas replicas = {.experts = 1};
+    uint32_t first[2] = {0, 3}, pairs[3] = {7, 7, 7};
+    moe_replica replica[3] = {{0}};
+    replicas.first = first;
+    replicas.replica = replica;
+    const moe_split_input in = {.replicas = &replicas,
+                                .layout = &layout,
+                                .gpu = deals[_i].gpu,
+                                .own = &deals[_i].own};
+    moe_split_find("deal")->divide(NULL, &in, pairs);
+    for (int j = 0; j < 3; j++)
+        ck_assert_uint_eq(pairs[j], deals[_i].pairs[j]);
+}
+END_TEST
+
+START_TEST(deal_is_even_on_every_rank)
+{
+    for (int round = 0; round < 100; round++) {
+        stage t;
+        stage_random(&t, _i, round);
+        stage_divide(&t, moe_split_find("deal"));
+        const size_t n = t.replicas.first[t.plan.experts];
+        bool even = true;
+        for (int g = 0; g < t.layout.gpus; g++)
+            for (int e = 0; e < t.plan.experts; e++)
+                for (uint32_t r = t.replicas.first[e];
+                     r < t.replicas.first[e + 1]; r++) {
+                    const uint32_t own = t.own[g * t.plan.experts + e];
+                    const uint32_t c =
+                        t.replicas.first[e + 1] - t.replicas.first[e];
+                    const uint32_t got = t.pairs[(size_t)g * n + r];
+                    even = even && got >= own / c && got <= (own + c - 1) / c;
+                }
+        ck_assert(even);
+        stage_fini(&t);
     }
 }
 END_TEST
@@ -497,6 +587,10 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, every_split_gives_away_what_a_rank_has, n);
     MOE_TEST_LOOP(suite, every_split_divides_the_same_again, n);
     MOE_TEST(suite, splits_are_found_by_name);
+    MOE_TEST(suite, splits_say_whether_they_need_counts);
+    MOE_TEST_LOOP(suite, deal_goes_round_from_another_replica_on_every_rank,
+                  MOE_ARRAY_LEN(deals));
+    MOE_TEST_LOOP(suite, deal_is_even_on_every_rank, n);
     MOE_TEST_LOOP(suite, quota_gives_each_replica_its_share_to_the_pair, n);
     MOE_TEST_LOOP(suite, equal_gives_totals_that_differ_by_one_at_most, n);
     MOE_TEST_LOOP(suite, minmax_divides_all_ranks_pairs_as_one, n);

@@ -33,6 +33,8 @@ typedef struct moe_planner {
     size_t params_size;      /* of the struct that opts fill */
     size_t state_size;       /* moe_planner_new() allocates and zeroes it */
     bool plans;      /* false: keeps the home placement, needs no load */
+    bool copies;     /* may place an expert more than once; without copies
+                        a split has nothing to divide and needs no counts */
     bool keeps_home; /* never empties or changes a home slot, so that
                                 strategies can share the home weights */
     /** Once per run; NULL: nothing to set up. @param params  borrowed while the state lives.

@@ -1,13 +1,15 @@
 /** split.h: the family that divides true pairs among an expert's replicas.
  *
- *  Every rank knows the pairs of all ranks per expert (a sum) and where its
- *  own begin in rank order (a prefix sum), and so can tell without talk which
- *  replica each of its pairs goes to. Local, deterministic, inside the timed
+ *  Splits that need the counts of all ranks are told the pairs of all ranks
+ *  per expert (a sum) and where the own ones begin in rank order (a prefix
+ *  sum). Every split then tells without talk which replica each of the rank's
+ *  pairs goes to. Local, deterministic, inside the timed
  *  dispatch phase: allocates nothing.
  */
 #ifndef MOEGPS_SPLIT_H
 #define MOEGPS_SPLIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,8 +29,8 @@ typedef struct moe_split_input {
     const moe_replicas *replicas;
     const moe_layout *layout;
     int gpu;               /* this rank's */
-    const uint64_t *total; /* [experts] pairs of all ranks */
-    const uint64_t *first; /* [experts] pairs of lower ranks */
+    const uint64_t *total; /* [experts] pairs of all ranks; NULL: not needed */
+    const uint64_t *first; /* [experts] pairs of lower ranks; likewise */
     const uint32_t *own;   /* [experts] pairs of this rank */
 } moe_split_input;
 
@@ -37,6 +39,9 @@ typedef struct moe_split {
     const moe_opt *opts;     /* own options, or NULL */
     size_t params_size;      /* of the struct that opts fill */
     size_t state_size;       /* moe_split_new() allocates and zeroes it */
+    bool needs_counts;       /* divide reads `total` and `first`, which take an
+                          exchange of counts among all ranks, wherever the
+                          plan has copies; else it reads neither */
     /** Once per run; NULL: nothing to set up. @param params  borrowed while
      *  the state lives. @return MOE_OK, MOE_NOMEM. */
     moe_status (*init)(void *state, const moe_split_env *env,

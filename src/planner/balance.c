@@ -495,6 +495,7 @@ const moe_planner moe_planner_balance = {
     .params_size = sizeof(balance_params),
     .state_size = sizeof(balance_state),
     .plans = true,
+    .copies = true,
     .init = init,
     .plan = plan,
     .steps = steps,

@@ -314,6 +314,7 @@ const moe_planner moe_planner_duplicate = {
     .params_size = sizeof(duplicate_params),
     .state_size = sizeof(duplicate_state),
     .plans = true,
+    .copies = true,
     .keeps_home = true,
     .init = init,
     .plan = plan,

@@ -278,6 +278,7 @@ const moe_planner moe_planner_eplb = {
     .params_size = sizeof(eplb_params),
     .state_size = sizeof(eplb_state),
     .plans = true,
+    .copies = true,
     .init = init,
     .plan = plan,
     .raw = raw,

@@ -601,6 +601,7 @@ const moe_planner moe_planner_timed = {
     .params_size = sizeof(timed_params),
     .state_size = sizeof(timed_state),
     .plans = true,
+    .copies = true,
     .init = init,
     .plan = plan,
     .steps = steps,

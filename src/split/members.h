@@ -2,4 +2,5 @@
 X(quota)
 X(equal)
 X(local)
+X(deal)
 X(minmax)

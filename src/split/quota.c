@@ -43,6 +43,7 @@ const moe_split moe_split_quota = {
     .help = "each replica gets the plan's share of its expert's pairs",
     .state_size = sizeof(quota_state),
     .init = init,
+    .needs_counts = true,
     .divide = divide,
     .fini = fini,
 };
