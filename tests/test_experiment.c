@@ -381,6 +381,11 @@ static const struct {
     {TOP "strategies: [{name: a, routing: direct, predictor: oracle, l1: "
          "0.1}]\n",
      "predictor 'oracle' gives a distribution"},
+    {TOP "strategies: [{name: a, predictor: token, lookahead: 0}]\n",
+     "x.yaml:4: strategy a: lookahead: '0' is not `all` or a number of layers "
+     "in 1..4096"},
+    {TOP "strategies: [{name: a, predictor: token, lookahead: 2x}]\n",
+     "strategy a: lookahead: '2x' is not `all` or a number"},
     {TOP "strategies: [{name: a, predictor: oracle, plan_ahead: true}]\n",
      "x.yaml:4: strategy a: plan_ahead needs a forecast that holds for later "
      "batches, predictor 'oracle' foretells the tokens of this one"},
@@ -388,14 +393,16 @@ static const struct {
      "strategy a.slots: '-1' is not an integer in 0..4096"},
     {TOP "strategies: [{name: a, accuracy: 0.5}]\n",
      "strategy a: unknown key 'accuracy' (allowed: name, predictor, load, "
-     "planner, split, slots, plan_ahead, routing)"},
+     "planner, split, slots, lookahead, plan_ahead, routing)"},
     {TOP "strategies: [{name: a, predictor: oracle, load: x.h5}]\n",
      "x.yaml:4: strategy a: predictor 'oracle' loads no file"},
     {TOP "strategies: [{name: a, predictor: distribution, accuracy: 0.5}]\n",
-     "strategy a: unknown key 'accuracy'|slots, plan_ahead, routing, "
+     "strategy a: unknown key 'accuracy'|slots, lookahead, plan_ahead, "
+     "routing, "
      "smoothing"},
     {TOP "strategies: [{name: a, predictor: oracle, smoothing: 1}]\n",
-     "strategy a: unknown key 'smoothing'|slots, plan_ahead, routing, "
+     "strategy a: unknown key 'smoothing'|slots, lookahead, plan_ahead, "
+     "routing, "
      "accuracy, l1"},
     {TOP "strategies: [{name: a, predictor: oracle, max_copies: 1}]\n",
      "strategy a: unknown key 'max_copies'"},

@@ -43,6 +43,7 @@ typedef struct moe_evaluation_row {
 
 typedef struct moe_evaluation {
     moe_forecast forecast;
+    int lookahead; /* layers ahead that it foretold, or MOE_LOOKAHEAD_ALL */
     int n_layers;
     int *layers;                /* [n_layers] numbers in the trace; owned */
     moe_evaluation_row *layer;  /* [n_layers] owned */
@@ -71,6 +72,7 @@ typedef struct moe_evaluate_params {
     int batch, seq; /* sequences of a batch and tokens of each; seq 0: whole
                        sequences (steps) of the trace */
     uint64_t seed;
+    int lookahead;            /* layers; who needs none is given none */
     int repeats;              /* of the timing, >= 1 */
     const moe_pricer *pricer; /* NULL: no price */
 } moe_evaluate_params;

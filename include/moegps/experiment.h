@@ -71,6 +71,8 @@ typedef struct moe_emulation {
     bool regret;         /* record which stage loses balance */
 } moe_emulation;
 
+enum { MOE_MAX_LOOKAHEAD = 4096 }; /* layers */
+
 /** One row of the comparison. */
 typedef struct moe_strategy {
     char name[64];
@@ -78,6 +80,9 @@ typedef struct moe_strategy {
     char load[1024]; /* predictor file, or its name; "": none */
     int slots; /* per GPU and layer; 0: as many as the home placement needs */
     moe_routing routing; /* as asked for */
+    char lookahead_text[16];
+    int lookahead;   /* layers ahead that a plan is made, or
+                        MOE_LOOKAHEAD_ALL */
     bool plan_ahead; /* a plan comes into force one round after it is made */
     bool direct;     /* and as it will be */
     const moe_predictor *predictor;

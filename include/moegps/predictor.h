@@ -15,12 +15,28 @@
 #include "moegps/batch.h"
 #include "moegps/cost.h"
 #include "moegps/h5.h"
+#include "moegps/iteration_price.h"
 #include "moegps/learned.h"
 #include "moegps/options.h"
 #include "moegps/status.h"
 #include "moegps/trace.h"
 
 enum { MOE_PREDICT_GEMMS = 16 }; /* most kinds of products of a predictor */
+
+/** What a predictor looks at when it foretells, beside what training made: its
+ *  horizon. It decides when a plan can be made: with MOE_SEES_LAYERS or
+ *  MOE_SEES_HIDDEN that of layer l once layer l - lookahead is routed, else
+ *  those of all layers before the first. */
+enum {
+    MOE_SEES_PAST = 1,    /* iterations that have ended */
+    MOE_SEES_IDS = 2,     /* ids of a sequence up to the token itself */
+    MOE_SEES_PLACES = 4,  /* its position */
+    MOE_SEES_LAYERS = 8,  /* true experts (and gates) of the batch's tokens in
+                            layers up to l - lookahead */
+    MOE_SEES_TOKENS = 16, /* true experts of earlier tokens of the sequence, in
+                             all layers: decoding has them by then */
+    MOE_SEES_HIDDEN = 32  /* hidden states of layer l - lookahead */
+};
 
 typedef enum moe_forecast {
     MOE_FORECAST_NONE,  /* says nothing; only planner static goes with it */
@@ -35,7 +51,9 @@ typedef struct moe_predictor_env {
     const int *layers;      /* [n_layers] numbers in the trace */
     int n_layers;
     uint64_t seed;
-    uint32_t max_own;           /* most tokens this rank gets in a batch */
+    int lookahead;    /* layers of the model between the last that is routed and
+                      the one that is foretold; MOE_LOOKAHEAD_ALL: none is */
+    uint32_t max_own; /* most tokens this rank gets in a batch */
     moe_h5_image file;          /* that the file hook names */
     const moe_learned *learned; /* what training made; NULL: nothing */
 } moe_predictor_env;
@@ -58,7 +76,8 @@ typedef struct moe_predictor {
     const moe_opt *opts;     /* own options, or NULL */
     size_t params_size;      /* of the struct that opts fill */
     size_t state_size;       /* moe_predictor_new() allocates and zeroes it */
-    bool knows_future;       /* it predicts with the truth: a bound for others,
+    unsigned sees;     /* MOE_SEES_ bits: all that its hooks may look at */
+    bool knows_future; /* it predicts with the truth: a bound for others,
                                 which cannot be built */
     /** What it speaks of, with these parameters. */
     moe_forecast (*forecast)(const void *params);
@@ -115,6 +134,19 @@ typedef struct moe_predictor {
     void (*fini)(void *state); /* NULL: nothing to release; accepts a partly
                                   initialised state */
 } moe_predictor;
+
+/** Name what is seen, "token ids, experts of earlier layers". @return text. */
+const char *moe_horizon_text(unsigned sees, char *text, size_t size);
+
+/** @return whether a plan has to wait for earlier layers. */
+bool moe_horizon_layers(unsigned sees);
+
+/** Whether a deployment has what the predictor looks at.
+ *  @param lookahead  layers ahead, or MOE_LOOKAHEAD_ALL
+ *  @param decode     a batch has one new token of each sequence
+ *  @return MOE_OK, MOE_USAGE. */
+moe_status moe_horizon_check(const moe_predictor *predictor, int lookahead,
+                             bool decode, moe_error *err);
 
 /** @return the member of this name, or NULL. */
 const moe_predictor *moe_predictor_find(const char *name);

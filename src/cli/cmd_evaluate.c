@@ -13,7 +13,7 @@
 
 typedef struct {
     const char *trace, *predictors, *load, *model, *cluster, *json, *csv;
-    int batch, seq, gpus, repeats;
+    int batch, seq, gpus, repeats, lookahead;
     bool per_layer, force;
     uint64_t seed;
 } settings;
@@ -34,6 +34,9 @@ static const moe_opt rows[] = {
                     "that is priced; default: the trace's"),
     MOE_ARGS_INT("gpus", gpus, "4", 1, 65536,
                  "that share a batch, for the price"),
+    MOE_ARGS_INT("lookahead", lookahead, "1", 1, 4096,
+                 "layers that are foretold ahead by predictors that look at "
+                 "earlier layers"),
     MOE_ARGS_INT("repeats", repeats, "15", 1, 10000,
                  "of the timing of a batch"),
     MOE_ARGS_SEED(seed, "of batches and resamples"),
@@ -186,6 +189,7 @@ static moe_status evaluate_one(const settings *s, const moe_evaluate_report *r,
         .seq = s->seq,
         .seed = s->seed,
         .learned = r->learned.n_parts > 0 ? &r->learned : NULL,
+        .lookahead = s->lookahead,
         .repeats = s->repeats,
         .pricer = s->cluster != NULL ? &r->pricer : NULL};
     if (path != NULL && *path != '\0' &&

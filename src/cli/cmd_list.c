@@ -99,7 +99,12 @@ static int list_predictors(void)
 {
     const moe_predictor *p;
     for (size_t i = 0; (p = moe_predictor_at(i)) != NULL; i++) {
+        char sees[256];
         print_row(p->name, p->help);
+        printf("  looks at %s%s\n",
+               p->knows_future ? "the truth"
+                               : moe_horizon_text(p->sees, sees, sizeof sees),
+               moe_horizon_layers(p->sees) ? ": needs `lookahead: d`" : "");
         print_own_options(p->opts);
     }
     return 0;

@@ -93,6 +93,22 @@ static moe_price_source least_certain(const moe_evaluate_report *r)
     return worst;
 }
 
+static const char *sight_of(const moe_predictor *p, char *text, size_t size)
+{
+    return p->knows_future ? "the truth"
+                           : moe_horizon_text(p->sees, text, size);
+}
+
+static void horizon_cells(moe_table *t, const moe_evaluate_subject *s)
+{
+    char text[256];
+    if (s->result.lookahead == MOE_LOOKAHEAD_ALL)
+        moe_table_cell(t, "all");
+    else
+        moe_table_cell(t, "%d", s->result.lookahead);
+    moe_table_cell(t, "%s", sight_of(s->predictor, text, sizeof text));
+}
+
 static void print_costs(const moe_evaluate_report *r, FILE *out)
 {
     static const moe_column columns[] = {
@@ -102,7 +118,9 @@ static void print_costs(const moe_evaluate_report *r, FILE *out)
         {"CPU time", "per token and layer, median", MOE_RIGHT},
         {"min..max", NULL, MOE_RIGHT},
         {"set-up", "CPU time", MOE_RIGHT},
-        {"gpu clock", "per layer and batch", MOE_RIGHT}};
+        {"gpu clock", "per layer and batch", MOE_RIGHT},
+        {"plan", "layers ahead", MOE_RIGHT},
+        {"looks at", NULL, MOE_LEFT}};
     moe_table *t = moe_table_new(columns, MOE_ARRAY_LEN(columns));
     for (size_t i = 0; i < r->n; i++) {
         const moe_evaluation *v = &r->subject[i].result;
@@ -119,6 +137,7 @@ static void print_costs(const moe_evaluate_report *r, FILE *out)
         moe_table_cell(t, "%s", text);
         moe_format_time(v->price_s, text, sizeof text);
         moe_table_cell(t, "%s", text);
+        horizon_cells(t, &r->subject[i]);
     }
     moe_table_print(t, out);
     moe_table_free(t);
@@ -290,6 +309,11 @@ static json_t *subject_json(const moe_evaluate_report *r,
         moe_json_number(v->flops), "cpu_per_token_layer_s", cpu, "setup_cpu_s",
         moe_json_number(v->train_cpu_s), "gpu_clock_per_layer_s",
         moe_json_number(v->price_s));
+    char sight[256];
+    moe_json_put_text(o, "looks_at",
+                      sight_of(s->predictor, sight, sizeof sight), err);
+    if (v->lookahead != MOE_LOOKAHEAD_ALL)
+        moe_json_put_integer(o, "lookahead", v->lookahead, err);
     if (r->priced && v->price_s > 0)
         moe_json_put(o, "price_source",
                      json_string(moe_price_source_name(v->price_source)), err);

@@ -197,6 +197,12 @@ const moe_opt moe_strategy_options[] = {
      AT(slots),
      .help = "expert slots per GPU and layer; 0: what the home placement "
              "needs"},
+    {.key = "lookahead",
+     .type = MOE_OPT_TEXT,
+     .initial = "all",
+     AT(lookahead_text),
+     .help = "all: one plan of all layers before the first; d, 1 or more: "
+             "layer l is planned beside layer l - d"},
     {.key = "plan_ahead",
      .type = MOE_OPT_BOOL,
      .initial = "false",

@@ -11,6 +11,7 @@ static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
         .layers = e->trace_layer,
         .n_layers = e->p.n_layers,
         .seed = e->p.experiment->workload.seed,
+        .lookahead = r->spec->lookahead,
         .max_own = moe_batch_share_max(tokens, e->layout.gpus),
         .file = {.data = r->file.data, .bytes = r->file.bytes},
         .learned = e->p.learned != NULL ? e->p.learned[r->index] : NULL};

@@ -80,6 +80,7 @@ static void observe(void *state, const moe_batch *batch)
 const moe_predictor moe_predictor_ema = {
     .name = "ema",
     .help = "moving average of past loads, learned while running",
+    .sees = MOE_SEES_PAST,
     .opts = options,
     .params_size = sizeof(ema_params),
     .state_size = sizeof(ema_state),

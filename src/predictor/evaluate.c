@@ -107,6 +107,7 @@ static moe_status renew(moe_evaluate_pass *c, moe_evaluation *out,
                                    .layers = c->layers,
                                    .n_layers = c->n_layers,
                                    .seed = p->seed,
+                                   .lookahead = out->lookahead,
                                    .max_own = (uint32_t)c->max_tokens,
                                    .file = p->file,
                                    .learned = p->learned};
@@ -244,6 +245,10 @@ static moe_status run(moe_evaluate_pass *c, moe_evaluation *v, moe_error *err)
         return moe_fail(err, MOE_USAGE,
                         "predictor %s: foretells nothing to evaluate",
                         p->predictor->name);
+    v->lookahead = moe_horizon_layers(p->predictor->sees) ? p->lookahead
+                                                          : MOE_LOOKAHEAD_ALL;
+    if (moe_horizon_check(p->predictor, v->lookahead, true, err) != MOE_OK)
+        return err->status;
     measure_test_part(c);
     if (choose_layers(c, err) != MOE_OK || count_batches(c, err) != MOE_OK)
         return err->status;

@@ -183,6 +183,7 @@ const moe_predictor moe_predictor_lstm = {
     .name = "lstm",
     .help = "trained on the token and those before it: LSTM of 2 x 64, "
             "attention, residual",
+    .sees = MOE_SEES_IDS,
     .state_size = sizeof(lstm_state),
     .forecast = moe_forecast_of_tokens,
     .init = init,

@@ -324,6 +324,7 @@ static void fini(void *state)
 const moe_predictor moe_predictor_ffn = {
     .name = "ffn",
     .help = "trained on the token alone: embedding, 128, 64, a head per layer",
+    .sees = MOE_SEES_IDS,
     .state_size = sizeof(ffn_state),
     .forecast = moe_forecast_of_tokens,
     .init = init,

@@ -85,6 +85,7 @@ static void fini(void *state)
 const moe_predictor moe_predictor_window = {
     .name = "window",
     .help = "load of the last iterations, learned while running",
+    .sees = MOE_SEES_PAST,
     .opts = options,
     .params_size = sizeof(window_params),
     .state_size = sizeof(window_state),
