@@ -50,7 +50,7 @@ check "... on the gpu clock, as ranks share cores" matches "gpu clock \(modelled
 check "... in so many words" matches "baseline .*equal to 0.1 %"
 check "another cluster is slower" exits 0 program compare a.h5 slow.h5
 check "... beyond doubt" matches "baseline .*B is slower"
-check "... and named" matches "differ in cluster \(a100-nvlink, l40s-pcie\)"
+check "... and named" matches "differ in +cluster \(a100-nvlink, l40s-pcie\)"
 check "ratios are those of the medians of pairs" python <<'PY'
 import h5py
 import numpy as np

@@ -19,7 +19,7 @@ check "a table with every predictor" says "token" evaluate "${tiny[@]}" \
 check "options in the label" says "ema:half_life=2" evaluate "${tiny[@]}" --predictors ema:half_life=2
 check "a line per layer" says "token, layer by layer" evaluate "${tiny[@]}" --predictors token --layers
 check "whole sequences" says "batches:" evaluate --trace "$dir/loads.h5" --seq 0 --predictors distribution
-check "prices on a cluster" says "analytic prices" evaluate --trace gpt-oss-20b-mmlu \
+check "prices on a cluster" says "modelled, analytic" evaluate --trace gpt-oss-20b-mmlu \
     --predictors token --cluster a100-paper
 check "--help prints usage" says "Usage: moegps evaluate" evaluate --help
 

@@ -15,21 +15,16 @@ make_maps() {
             > "$dir/lone.txt"
 }
 
-# What map printed, a verdict, shares, and a last word.
+# A map is printed alike by who makes it and who reads it, but for its file.
 terminal() {
     local f
     for f in m grid own lone; do
         kept report "$dir/$f.h5" &&
-            "$PYTHON" - "$dir/out" "$dir/$f.txt" <<'PY' || return 1
-import sys
-out, map_said = (open(f).read() for f in sys.argv[1:])
-assert map_said in out
-assert out.endswith("\nRESULT: VALID\n")
-assert "clock       modelled" in out and "measured" in out
-own = [l for l in out.splitlines() if l not in map_said.splitlines()]
-assert max(map(len, own)) <= 100, max(own, key=len)
-PY
+            diff <(sed '/^file /d' "$dir/$f.txt") <(sed '/^file /d' "$dir/out") &&
+            grep -q "^clock       modelled: nothing of it was measured$" "$dir/out" &&
+            [ "$(tail -n 1 "$dir/out")" = "RESULT: VALID" ] || return 1
     done
+    ! grep -v "^[-a-zGB0-9 ]*  [BDT0-9]\|^---" "$dir/out" | grep -q '.\{101\}'
 }
 
 shares() {
@@ -261,7 +256,7 @@ cut() {
 }
 
 check "maps are made" make_maps
-check "the terminal has what map printed" terminal
+check "a map is printed alike by map and report" terminal
 check "shares are those of the file" shares
 check "flips are where layer times meet" flips
 check "the page of a map is whole" page_of_a_map

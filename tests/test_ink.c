@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "../src/report/ink.h"
+#include "../src/document/ink.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -7,7 +7,6 @@
 
 #include "harness.h"
 #include "moegps/mem.h"
-#include "moegps/table.h"
 
 static const moe_ink plain = {false, false}, blocks = {false, true},
                      painted = {true, true};
@@ -102,25 +101,6 @@ START_TEST(only_terminals_have_colour)
 }
 END_TEST
 
-START_TEST(colour_has_no_width_in_tables)
-{
-    static const moe_column columns[] = {{"x", NULL, MOE_RIGHT},
-                                         {"y", NULL, MOE_LEFT}};
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
-    moe_table_cell(table, "%s1.25%s", moe_ink_on(&painted, MOE_HUE_BAD),
-                   moe_ink_off(&painted, MOE_HUE_BAD));
-    moe_table_cell(table, "a");
-    moe_table_print(table, out);
-    moe_table_free(table);
-    fclose(out);
-    ck_assert_str_eq(text, "   x  y\n----  -\n\033[31m1.25\033[0m  a\n");
-    free(text);
-}
-END_TEST
-
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("ink");
@@ -129,6 +109,5 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(lines));
     MOE_TEST(suite, strokes_have_an_end);
     MOE_TEST(suite, only_terminals_have_colour);
-    MOE_TEST(suite, colour_has_no_width_in_tables);
     return suite;
 }

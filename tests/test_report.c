@@ -109,7 +109,9 @@ static char *printed(const moe_view *view)
     FILE *out = open_memstream(&text, &size);
     moe_analysis a;
     ck_assert_int_eq(moe_analysis_init(&a, view, 1, 0, NULL), MOE_OK);
-    moe_report_print(&a.run[0], out);
+    moe_document *doc = moe_document_new(NULL);
+    moe_report_run(doc, &a.run[0]);
+    ck_assert_int_eq(moe_document_say(doc, out, NULL), MOE_OK);
     moe_analysis_fini(&a);
     fclose(out);
     return text;
@@ -123,15 +125,17 @@ static const char *const golden[] = {
     "baseline (95 % interval 1.80 .. 2.20, n = 20).",
     "",
     "file        results/x.h5",
-    "run         01234567-89ab-4def-8123-456789abcdef, 2030-01-02T03:04:05Z, "
-    "moe-gps 1.0",
+    "run         01234567-89ab-4def-8123-456789abcdef",
+    "date        2030-01-02T03:04:05Z",
+    "program     moe-gps 1.0",
     "model       mixtral-8x7b: 32 layers of 8 experts",
     "cluster     a100-nvlink: 4 GPUs, emulated by 5 ranks on 1 node",
     "trace       not recorded",
+    "SHA-256     not recorded",
     "iterations  n = 20 of 20 measured, after 2 to warm up",
     "status      complete",
     "validation  pass",
-    "            pairs conserved, outputs agree",
+    "checked     pairs conserved, outputs agree",
     "",
     "Time of a layer, wall clock (measured, slowest rank)",
     "speed-up over baseline, by pairs of iterations",
@@ -181,8 +185,8 @@ static const char *const golden[] = {
     "75.0 %",
     "",
     "Regret: pairs of the busiest GPU over the mean, beyond the bound, by the "
-    "stage that loses",
-    "them; means over iterations, which add up",
+    "stage that loses them;",
+    "means over iterations, which add up",
     "",
     "strategy   imbalance        split  prediction    planner        room   "
     "bound",
@@ -562,7 +566,9 @@ START_TEST(verdict_is_one_sentence)
     moe_run_analysis run = {.view = &v};
     const moe_verdict *verdict = &run.verdict;
     ck_assert_int_eq(moe_verdict_find(&v, &run.verdict, NULL), MOE_OK);
-    moe_verdict_say(&run, text, sizeof text);
+    FILE *out = fmemopen(text, sizeof text, "w");
+    moe_verdict_say(&run, out);
+    fclose(out);
     ck_assert_int_eq(verdict->best, verdicts[_i].best);
     ck_assert_int_eq(verdict->second, verdicts[_i].second);
     ck_assert_int_eq(verdict->oracle, verdicts[_i].bound);

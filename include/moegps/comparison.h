@@ -20,6 +20,7 @@ typedef struct moe_comparison_row {
                           a reference: of their ratio to its samples, 1 */
     moe_ratio ratio;           /* b / a */
     double noise;              /* half the interval's width over the ratio */
+    const char *verdict; /* what the interval allows to say; static storage */
 } moe_comparison_row;
 
 typedef struct moe_comparison {

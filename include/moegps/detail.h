@@ -62,6 +62,11 @@ double moe_detail_straggle(const moe_detail *detail,
                            const moe_ledger_dims *dims, int iteration,
                            int rank);
 
+/** @return mean time of a rank over the iterations that it measured, s; NaN:
+ *  none. */
+double moe_detail_busy(const moe_detail *detail, const moe_ledger_dims *dims,
+                       int rank);
+
 /** @return the text of a fact; "" without. Borrowed. */
 const char *moe_detail_fact(const moe_detail *detail, moe_fact fact);
 

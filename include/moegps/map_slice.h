@@ -81,4 +81,11 @@ typedef struct moe_map_line {
 void moe_map_lines(const moe_map_slice *x,
                    void (*put)(const moe_map_line *line, void *arg), void *arg);
 
+/* @return share of a cluster's cells that a strategy wins in a case, over all
+ * batches and accuracies; the mean over clusters. */
+double moe_map_share(const moe_map *map, int cluster, moe_advise_case c,
+                     moe_advise_strategy s);
+double moe_map_share_of_all(const moe_map *map, moe_advise_case c,
+                            moe_advise_strategy s);
+
 #endif

@@ -10,7 +10,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 
 #include "moegps/analysis.h"
 
@@ -75,10 +74,5 @@ void moe_plots_fini(moe_plots *plots);
 
 /** @return how many strategies, of the first, have a curve. */
 int moe_plot_series(const moe_view *view);
-
-/** Write a figure's SVG as a part of a page: named and described, of the page's
- *  colours, and with identifiers of its own. Nothing, unless it has one.
- *  @param words  what is seen in it, for who cannot. */
-void moe_plot_inline(const moe_plot *plot, const char *words, FILE *out);
 
 #endif

@@ -1,4 +1,5 @@
-/** report.h: a result file as people and programs read it.
+/** report.h: what results, maps, comparisons and advice say, to people and to
+ *  programs.
  *
  *  All forms show an analysis of runs, and maps, and compute nothing
  *  themselves.
@@ -12,8 +13,10 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "moegps/advise.h"
 #include "moegps/analysis.h"
 #include "moegps/comparison.h"
+#include "moegps/document.h"
 #include "moegps/map.h"
 #include "moegps/status.h"
 #include "moegps/view.h"
@@ -26,38 +29,34 @@
  *  failed) or "INCOMPLETE" (stopped early, or not checked). */
 const char *moe_report_result(const moe_view *view);
 
-/** Print tables of at most 100 columns of a run, what would change its verdict
- *  if that was analysed, then `FOM <metric> <strategy> = <value> <unit>` lines,
- *  then `RESULT: ...`. Not collective. */
-void moe_report_print(const moe_run_analysis *run, FILE *out);
+/** Say all of a run: what to mind, the verdict, tables, why, what would change
+ *  it if that was analysed, then a line per metric and strategy for programs,
+ *  and the result. Tables have at most 100 columns. */
+void moe_report_run(moe_document *doc, const moe_run_analysis *run);
 
-/** What else to print of a run. */
+/** What else to say of a run. */
 typedef struct moe_report_drill {
     bool layers; /* the time of every layer, and its skewness */
     bool ranks;  /* how busy every rank was, of the best strategy */
 } moe_report_drill;
 
-/** Print tables that need the run's details. Not collective.
+/** Say tables that need the run's details, and the result.
  *  @return MOE_OK, or why there are none: MOE_USAGE (the file is gone),
  *  MOE_MISMATCH. */
-moe_status moe_report_detail(const moe_run_analysis *run,
-                             moe_report_drill drill, FILE *out, moe_error *err);
+moe_status moe_report_detail(moe_document *doc, const moe_run_analysis *run,
+                             moe_report_drill drill, moe_error *err);
 
-/** Print how time and efficiency go with the number of GPUs; nothing unless
- *  the runs differ in it. Not collective. */
-void moe_report_scaling(const moe_analysis *analysis, FILE *out);
+/** Say how time and efficiency go with the number of GPUs; nothing unless the
+ *  runs differ in it. */
+void moe_report_scaling(moe_document *doc, const moe_analysis *analysis);
 
-/** Print the winner and margin of every cell in one case: a map of each
- *  cluster with a row per bandwidth, or, at the clusters' own, a single one
- *  with a row per cluster; anew for each batch and accuracy. */
-void moe_report_map_cells(const moe_map *map, moe_advise_case c, FILE *out);
-
-/** Print what a map's file is, the maps of the typical case, where the verdict
- *  flips, `FOM map_share_<strategy> <cluster> = <value> 1` lines and
- *  `RESULT: VALID`: a file that does not agree with itself is not read. Not
- *  collective.
+/** Say what a map is, the winner and margin in its cells in one case, and
+ *  where the verdict flips; then the shares of cells by strategy and cluster
+ *  for programs, and `VALID`: a file that does not agree with itself is not
+ *  read.
  *  @return MOE_OK, MOE_NOMEM. */
-moe_status moe_report_map(const moe_map *map, FILE *out, moe_error *err);
+moe_status moe_report_map(moe_document *doc, const moe_map *map,
+                          moe_advise_case c, moe_error *err);
 
 /** Print a row per run, strategy and metric, or, without runs, per cell of the
  *  maps. Not collective.
@@ -75,12 +74,22 @@ moe_status moe_report_json(const moe_analysis *analysis, FILE *out,
 typedef moe_status (*moe_report_form)(const moe_analysis *analysis, FILE *out,
                                       moe_error *err);
 
-/** Print a comparison as a table and what it means; then FOM lines. */
-void moe_report_comparison(const moe_comparison *comparison, FILE *out);
+/** Say a comparison: a table and what it means, then ratios for programs. */
+void moe_report_comparison(moe_document *doc, const moe_comparison *comparison);
 
 /** Print it as one JSON object. @return MOE_OK, MOE_NOMEM, MOE_IO. */
 moe_status moe_report_comparison_json(const moe_comparison *comparison,
                                       FILE *out, moe_error *err);
+
+/** Say advice: its load, times by case and phase, what to use, why, how sure
+ *  that is, and, unless left out, where it turns. */
+void moe_report_advice(moe_document *doc, const moe_advise_params *params,
+                       const moe_advice *advice);
+
+/** Write it as one JSON object. @param path, force  as moe_json_write(). */
+moe_status moe_report_advice_json(const moe_advise_params *params,
+                                  const moe_advice *advice, const char *path,
+                                  bool force, moe_error *err);
 
 /** Write one form to a file. Not collective. Does nothing when `path` is NULL
  *  or `err` holds an error already.

@@ -15,6 +15,7 @@ typedef struct moe_scaling_point {
     double *samples; /* [n] s, all their samples; owned */
     size_t n;
     moe_summary time; /* of a layer, s */
+    double rate;      /* tokens per second and GPU, at the median */
     moe_ratio
         efficiency; /* tokens per second and GPU, over the first point's */
 } moe_scaling_point;

@@ -1,13 +1,17 @@
-/** table.h: aligned text tables for the terminal.
+/** table.h: columns with a heading and a unit, then cells row by row; the same
+ *  cells feed a terminal, a page and CSV.
  *
- *  A table is columns with a heading and a unit, then cells row by row. It is
- *  printed to a FILE as text, CSV or HTML; the same cells feed all. */
+ *  Bars and sparklines are a terminal's: other forms leave their columns out.
+ */
 #ifndef MOEGPS_TABLE_H
 #define MOEGPS_TABLE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
-#include "moegps/status.h"
+#include "moegps/cells.h"
+#include "moegps/stats.h"
 
 typedef enum moe_align { MOE_LEFT, MOE_RIGHT } moe_align;
 
@@ -17,40 +21,52 @@ typedef struct moe_column {
     moe_align align;
 } moe_column;
 
+/** How a text is told from others: on a terminal by its colour. */
+typedef enum moe_hue {
+    MOE_HUE_NONE,
+    MOE_HUE_BOLD,
+    MOE_HUE_GOOD,
+    MOE_HUE_BAD,
+    MOE_HUE_NOTE
+} moe_hue;
+
 typedef struct moe_table moe_table;
 
-/** @param columns  [n_columns], borrowed until free. NULL when out of memory;
- *  every function accepts NULL and does nothing. */
+/** @param columns  [n_columns], copied. NULL when out of memory; every function
+ *  accepts NULL and does nothing. A table that lost a cell to a lack of memory
+ *  is not written: a shifted row would be a lie. */
 moe_table *moe_table_new(const moe_column *columns, size_t n_columns);
 void moe_table_free(moe_table *table);
 
-/** Append one cell; rows fill from left to right. Text is copied. */
+/** Append one cell; rows fill from left to right. Text is copied, and cut
+ *  after 511 bytes. */
 void moe_table_cell(moe_table *table, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/** Append a number with `digits` significant digits; NaN prints as "n/a". */
-void moe_table_number(moe_table *table, double value, int digits);
+/** The same of a number, as cells.h has them. */
+void moe_table_put(moe_table *table, moe_cell cell);
 
-/** Print aligned; widths count characters, not bytes (UTF-8), nor colours
- *  ("ESC [ ... m"). */
-void moe_table_print(const moe_table *table, FILE *out);
+/** "low .. high", as `cell` shows either. */
+void moe_table_interval(moe_table *table, moe_cell (*cell)(double x),
+                        double low, double high);
+
+/** A name; lines of a terminal end, so that there it is cut to `most` bytes. */
+void moe_table_name(moe_table *table, const char *name, int most);
+
+/** A ratio and its interval: two cells, the first good or bad where the
+ *  interval excludes 1. */
+void moe_table_ratio(moe_table *table, const moe_ratio *ratio);
+
+/** A bar of a share (0 to 1), so many characters where that is 1. */
+void moe_table_bar(moe_table *table, double share, int length);
+
+/** How numbers go, each by its place between the least and the largest, in at
+ *  most `length` characters. @param x  [n], copied */
+void moe_table_spark(moe_table *table, const double *x, size_t n, int length);
 
 /** Print as CSV (quoting of RFC 4180, lines end with LF): heading_unit row,
- *  then rows; "n/a" becomes empty. */
-void moe_table_csv(const moe_table *table, FILE *out);
-
-/** Print as an HTML table: units are small print in the headings, the first
- *  cell of a row is its heading, text is escaped. */
-void moe_table_html(const moe_table *table, FILE *out);
-
-/** Write a number as moe_table_number() prints it: "12.3", "0.00120", fixed
- *  point from 1e-4 to 1e9. */
-void moe_format_number(double value, int digits, char *text, size_t size);
-
-/** Write a time with a fitting unit: "12.3 us", "1.20 ms"; NaN is "n/a". */
-void moe_format_time(double s, char *text, size_t size);
-
-/** Write a size: "1.5 MiB". */
-void moe_format_bytes(double bytes, char *text, size_t size);
+ *  then rows; "n/a" becomes empty.
+ *  @return false: it lost a cell, and nothing is printed. */
+bool moe_table_csv(const moe_table *table, FILE *out);
 
 #endif

@@ -11,6 +11,7 @@
 /** Which strategies a question is about. Oracles predict with the truth: they
  *  are bounds, and cannot be built. */
 typedef enum moe_contenders {
+    MOE_EVERYONE,
     MOE_BUILDABLE,
     MOE_BUILDABLE_TOKENS,    /* of these, those that foretell tokens */
     MOE_BUILDABLE_NO_TOKENS, /* and those that do not */
@@ -61,5 +62,10 @@ typedef struct moe_phase_gap {
  *  @param out   [n], n <= MOE_N_PHASES */
 void moe_phase_gaps(const double *a, const double *b, moe_phase_gap *out,
                     int n);
+
+/** @return the largest share among strategies of a phase's prices that are from
+ *  there; NaN: not recorded. */
+double moe_most_priced(const moe_view *view, int phase,
+                       moe_price_source source);
 
 #endif

@@ -121,6 +121,20 @@ static double median_of(const double *x, size_t n, moe_error *err)
     return m.median;
 }
 
+/* A difference that nobody would act on, however sure it is. */
+static const double NEGLIGIBLE = 1e-3;
+
+static const char *judge(const moe_ratio *r)
+{
+    if (isnan(r->ci_low))
+        return r->n < MOE_STATS_MIN_CI ? "too few samples" : "unknown";
+    if (r->ci_low > 1 - NEGLIGIBLE && r->ci_high < 1 + NEGLIGIBLE)
+        return "equal to 0.1 %";
+    if (r->ci_low > 1)
+        return "B is slower";
+    return r->ci_high < 1 ? "B is faster" : "within noise";
+}
+
 static void compare_row(const moe_comparison *c, moe_comparison_row *row,
                         double *const *x, moe_error *err)
 {
@@ -138,6 +152,7 @@ static void compare_row(const moe_comparison *c, moe_comparison_row *row,
     row->time_b_s = median_of(x[1], m, err);
     row->noise =
         (row->ratio.ci_high - row->ratio.ci_low) / 2 / row->ratio.ratio;
+    row->verdict = judge(&row->ratio);
 }
 
 static void compare_rows(moe_comparison *c, moe_error *err)

@@ -168,3 +168,25 @@ void moe_map_slice_name(const moe_map_slice *x, char *text, size_t size)
         moe_text_add(text, size, ", ", "accuracy %.3g",
                      map->accuracy[x->rest.accuracy]);
 }
+
+double moe_map_share(const moe_map *map, int cluster, moe_advise_case c,
+                     moe_advise_strategy s)
+{
+    const size_t n =
+        moe_map_cells(map) / (size_t)map->n_cluster / MOE_ADVISE_CASES;
+    const moe_map_cell first = {.cluster = cluster, .error = c};
+    const int32_t *winner = map->winner + moe_map_at(map, &first);
+    size_t won = 0;
+    for (size_t i = 0; i < n; i++)
+        won += winner[i] == (int32_t)s;
+    return (double)won / (double)n;
+}
+
+double moe_map_share_of_all(const moe_map *map, moe_advise_case c,
+                            moe_advise_strategy s)
+{
+    double sum = 0;
+    for (int k = 0; k < map->n_cluster; k++)
+        sum += moe_map_share(map, k, c, s);
+    return sum / map->n_cluster;
+}

@@ -59,6 +59,7 @@ static void finish(moe_scaling_curve *c, moe_error *err)
         moe_scaling_point *p = &c->point[i];
         const double share = p->tokens / first->tokens * first->gpus / p->gpus;
         moe_summarise(p->samples, p->n, &p->time, err);
+        p->rate = p->tokens / p->time.median / p->gpus;
         moe_unpaired_ratio(first->samples, first->n, p->samples, p->n,
                            &p->efficiency, err);
         p->efficiency.ratio *= share;

@@ -19,6 +19,8 @@ bool moe_contends(const moe_view *view, int strategy, moe_contenders who)
         return oracle;
     case MOE_ORACLES_TOKENS:
         return oracle && tokens;
+    case MOE_EVERYONE:
+        return true;
     default:
         return !oracle;
     }
@@ -100,4 +102,12 @@ void moe_phase_gaps(const double *a, const double *b, moe_phase_gap *out, int n)
             taken[most.phase] = true;
         out[i] = most;
     }
+}
+
+double moe_most_priced(const moe_view *view, int phase, moe_price_source source)
+{
+    double most = NAN;
+    for (int s = 0; s < view->dims.strategies; s++)
+        most = fmax(most, view->strategy[s].source[phase][source]);
+    return most;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "advise.h"
+#include "commands.h"
 
 #include <string.h>
 
 #include "args.h"
-#include "commands.h"
 #include "moegps/replace.h"
+#include "moegps/report.h"
 #include "parse.h"
 #include "trace.h"
 
@@ -97,6 +97,29 @@ static moe_status check_given(settings *s, moe_error *err)
     return moe_replace_check(s->json, s->force, err);
 }
 
+static void warn_of_memory(const settings *s, const moe_advice *v)
+{
+    if (v->facts.expert_bytes > s->p.cluster->memory_bytes)
+        fprintf(stderr,
+                "moegps: warning: experts and copies of all layers take %s, a "
+                "GPU has %s\n",
+                moe_bytes_cell(v->facts.expert_bytes).text,
+                moe_bytes_cell(s->p.cluster->memory_bytes).text);
+}
+
+static void tell(const settings *s, const moe_advice *v, moe_error *err)
+{
+    if (s->json == NULL || strcmp(s->json, "-") != 0) {
+        moe_document *doc = moe_document_new(err);
+        if (doc != NULL)
+            moe_report_advice(doc, &s->p, v);
+        moe_document_say(doc, stdout, err);
+        warn_of_memory(s, v);
+    }
+    if (s->json != NULL)
+        moe_report_advice_json(&s->p, v, s->json, s->force, err);
+}
+
 static void advise(settings *s, moe_error *err)
 {
     moe_model model;
@@ -111,12 +134,8 @@ static void advise(settings *s, moe_error *err)
     s->p.cluster = &cluster;
     if (s->trace != NULL && moe_trace_by_name(s->trace, &trace, err) == MOE_OK)
         s->p.trace = &trace;
-    if (err->status == MOE_OK && moe_advise_run(&s->p, &v, err) == MOE_OK) {
-        if (s->json == NULL || strcmp(s->json, "-") != 0)
-            moe_advise_print(&s->p, &v, stdout);
-        if (s->json != NULL)
-            moe_advise_write_json(&s->p, &v, s->json, s->force, err);
-    }
+    if (err->status == MOE_OK && moe_advise_run(&s->p, &v, err) == MOE_OK)
+        tell(s, &v, err);
     moe_trace_free(&trace);
 }
 

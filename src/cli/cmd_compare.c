@@ -83,6 +83,14 @@ static void write_json(const settings *s, const moe_comparison *c,
     moe_replace_close(&to, out, err);
 }
 
+static void print(const moe_comparison *c, moe_error *err)
+{
+    moe_document *doc = moe_document_new(err);
+    if (doc != NULL)
+        moe_report_comparison(doc, c);
+    moe_document_say(doc, stdout, err);
+}
+
 static void judge(const settings *s, const moe_comparison *c, moe_error *err)
 {
     const int worst =
@@ -111,7 +119,7 @@ static void compare(const settings *s, const moe_view *views, moe_error *err)
         MOE_OK)
         return;
     if (s->json == NULL || strcmp(s->json, "-") != 0)
-        moe_report_comparison(&c, stdout);
+        print(&c, err);
     if (s->json != NULL)
         write_json(s, &c, err);
     if (err->status == MOE_OK)

@@ -206,8 +206,12 @@ static moe_status evaluate_one(const settings *s, const moe_evaluate_report *r,
 static void tell(const settings *s, const moe_evaluate_report *r,
                  moe_error *err)
 {
-    if (!to_stdout(s->json) && !to_stdout(s->csv))
-        moe_evaluate_print(r, stdout);
+    if (!to_stdout(s->json) && !to_stdout(s->csv)) {
+        moe_document *doc = moe_document_new(err);
+        if (doc != NULL)
+            moe_evaluate_say(doc, r);
+        moe_document_say(doc, stdout, err);
+    }
     if (s->csv != NULL)
         moe_evaluate_write_csv(r, s->csv, s->force, err);
     if (s->json != NULL)

@@ -200,8 +200,10 @@ static void sweep(settings *s, const char *line, moe_error *err)
         return;
     if (s->output != NULL)
         write_map(s, &map, err);
-    if (err->status == MOE_OK)
-        moe_report_map_cells(&map, (moe_advise_case)s->shown, stdout);
+    moe_document *doc = err->status == MOE_OK ? moe_document_new(err) : NULL;
+    if (doc != NULL)
+        moe_report_map(doc, &map, (moe_advise_case)s->shown, err);
+    moe_document_say(doc, stdout, err);
     moe_map_fini(&map);
 }
 

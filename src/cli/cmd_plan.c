@@ -199,8 +199,12 @@ static void study(moe_plan_offline *w, const moe_plan_settings *s,
                                      .repeats = s->repeats};
     if (moe_study_run(&w->study, &params, err) != MOE_OK)
         return;
-    if (s->json == NULL || strcmp(s->json, "-") != 0)
-        moe_plan_print(w, s);
+    if (s->json == NULL || strcmp(s->json, "-") != 0) {
+        moe_document *doc = moe_document_new(err);
+        if (doc != NULL)
+            moe_plan_say(doc, w, s);
+        moe_document_say(doc, stdout, err);
+    }
     if (s->json != NULL)
         moe_plan_write_json(w, s, err);
 }

@@ -55,30 +55,28 @@ static bool to_stdout(const char *path)
     return path != NULL && strcmp(path, "-") == 0;
 }
 
-static void print_drill(const moe_analysis *a, moe_report_drill drill,
-                        moe_error *err)
+/* All that a terminal is told. */
+static void say_all(moe_document *doc, const settings *s, const moe_analysis *a,
+                    moe_error *err)
 {
-    for (size_t i = 0; i < a->n && err->status == MOE_OK; i++) {
-        const moe_view *view = a->run[i].view;
-        printf("%s%s\n", i > 0 ? "\n" : "", view->path);
-        if (moe_report_detail(&a->run[i], drill, stdout, err) == MOE_OK)
-            printf("\nRESULT: %s\n", moe_report_result(view));
-    }
+    const bool drill = s->drill.layers || s->drill.ranks;
+    if (!drill)
+        moe_report_scaling(doc, a);
+    for (size_t i = 0; i < a->n && err->status == MOE_OK; i++)
+        if (drill)
+            moe_report_detail(doc, &a->run[i], s->drill, err);
+        else
+            moe_report_run(doc, &a->run[i]);
+    for (size_t i = 0; i < a->n_maps && err->status == MOE_OK; i++)
+        moe_report_map(doc, &a->map[i], MOE_ADVISE_TYPICAL, err);
 }
 
-static void print_tables(const moe_analysis *a, moe_error *err)
+static void print_text(const settings *s, const moe_analysis *a, moe_error *err)
 {
-    moe_report_scaling(a, stdout);
-    for (size_t i = 0; i < a->n; i++) {
-        if (i > 0)
-            putchar('\n');
-        moe_report_print(&a->run[i], stdout);
-    }
-    for (size_t i = 0; i < a->n_maps; i++) {
-        if (a->n + i > 0)
-            putchar('\n');
-        moe_report_map(&a->map[i], stdout, err);
-    }
+    moe_document *doc = err->status == MOE_OK ? moe_document_new(err) : NULL;
+    if (doc != NULL)
+        say_all(doc, s, a, err);
+    moe_document_say(doc, stdout, err);
 }
 
 static void print(const settings *s, const contents *all, moe_error *err)
@@ -103,10 +101,8 @@ static void print(const settings *s, const contents *all, moe_error *err)
         moe_report_folder(s->output, &a, s->force, err) == MOE_OK)
         fprintf(stderr, "moegps: the page is %s%sreport.html\n", s->output,
                 s->output[strlen(s->output) - 1] == '/' ? "" : "/");
-    if (text && drill && err->status == MOE_OK)
-        print_drill(&a, s->drill, err);
-    else if (text && err->status == MOE_OK)
-        print_tables(&a, err);
+    if (text)
+        print_text(s, &a, err);
     moe_analysis_fini(&a);
 }
 

@@ -2,8 +2,7 @@
 #ifndef MOEGPS_CLI_EVALUATE_H
 #define MOEGPS_CLI_EVALUATE_H
 
-#include <stdio.h>
-
+#include "moegps/document.h"
 #include "moegps/evaluate.h"
 
 typedef struct moe_evaluate_subject {
@@ -28,8 +27,8 @@ typedef struct moe_evaluate_report {
     size_t n;
 } moe_evaluate_report;
 
-/** Print tables for people. */
-void moe_evaluate_print(const moe_evaluate_report *report, FILE *out);
+/** Say all: accuracy, costs and, if asked for, both by layer. */
+void moe_evaluate_say(moe_document *doc, const moe_evaluate_report *report);
 
 /** Write a row per predictor and layer; layer is empty for means over
  *  layers. @param path  "-": stdout. @return as moe_replace_close(). */

@@ -5,10 +5,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "moegps/document.h"
 #include "moegps/json.h"
 #include "moegps/mem.h"
 #include "moegps/replace.h"
-#include "moegps/table.h"
 
 /* One number of a row, as CSV and JSON name it. */
 typedef struct {
@@ -71,17 +71,21 @@ static void row_cells(moe_table *t, const moe_evaluation_row *row)
         "recall", "% of experts", MOE_RIGHT                                 \
     }
 
-static void print_accuracy(const moe_evaluate_report *r, FILE *out)
+static void say_accuracy(moe_document *doc, const moe_evaluate_report *r)
 {
     static const moe_column columns[] = {{"predictor", NULL, MOE_LEFT},
                                          ACCURACY_COLUMNS};
-    moe_table *t = moe_table_new(columns, MOE_ARRAY_LEN(columns));
+    moe_doc_caption(doc,
+                    "Accuracy, means over layers. error: sum over experts of "
+                    "|foretold - true share|, of all test tokens together and "
+                    "per batch (median); by chance: what it would be if tokens "
+                    "were drawn at random, each alone, from the very "
+                    "distribution foretold");
+    moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (size_t i = 0; i < r->n; i++) {
         moe_table_cell(t, "%s", r->subject[i].label);
         row_cells(t, &r->subject[i].result.mean);
     }
-    moe_table_print(t, out);
-    moe_table_free(t);
 }
 
 static moe_price_source least_certain(const moe_evaluate_report *r)
@@ -109,38 +113,38 @@ static void horizon_cells(moe_table *t, const moe_evaluate_subject *s)
     moe_table_cell(t, "%s", sight_of(s->predictor, text, sizeof text));
 }
 
-static void print_costs(const moe_evaluate_report *r, FILE *out)
+static void say_costs(moe_document *doc, const moe_evaluate_report *r)
 {
     static const moe_column columns[] = {
         {"predictor", NULL, MOE_LEFT},
         {"numbers", "held", MOE_RIGHT},
         {"FLOP", "per token and layer", MOE_RIGHT},
         {"CPU time", "per token and layer, median", MOE_RIGHT},
-        {"min..max", NULL, MOE_RIGHT},
+        {"min .. max", NULL, MOE_RIGHT},
         {"set-up", "CPU time", MOE_RIGHT},
         {"gpu clock", "per layer and batch", MOE_RIGHT},
         {"plan", "layers ahead", MOE_RIGHT},
         {"looks at", NULL, MOE_LEFT}};
-    moe_table *t = moe_table_new(columns, MOE_ARRAY_LEN(columns));
+    moe_doc_caption(doc,
+                    "Cost. CPU time: measured on this machine, all threads "
+                    "together");
+    if (r->priced)
+        fprintf(moe_doc_words(doc),
+                "; gpu clock: modelled, %s prices, one of %d GPUs of %s",
+                moe_price_source_name(least_certain(r)), r->gpus,
+                r->cluster.name);
+    moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (size_t i = 0; i < r->n; i++) {
         const moe_evaluation *v = &r->subject[i].result;
-        char low[32], high[32], text[32];
         moe_table_cell(t, "%s", r->subject[i].label);
         moe_table_cell(t, "%zu", v->parameters);
-        moe_table_number(t, v->flops, 4);
-        moe_format_time(v->cpu_s.median, text, sizeof text);
-        moe_table_cell(t, "%s", text);
-        moe_format_time(v->cpu_s.min, low, sizeof low);
-        moe_format_time(v->cpu_s.max, high, sizeof high);
-        moe_table_cell(t, "%s..%s", low, high);
-        moe_format_time(v->train_cpu_s, text, sizeof text);
-        moe_table_cell(t, "%s", text);
-        moe_format_time(v->price_s, text, sizeof text);
-        moe_table_cell(t, "%s", text);
+        moe_table_put(t, moe_digits_cell(v->flops, 4));
+        moe_table_put(t, moe_time_cell(v->cpu_s.median));
+        moe_table_interval(t, moe_time_cell, v->cpu_s.min, v->cpu_s.max);
+        moe_table_put(t, moe_time_cell(v->train_cpu_s));
+        moe_table_put(t, moe_time_cell(v->price_s));
         horizon_cells(t, &r->subject[i]);
     }
-    moe_table_print(t, out);
-    moe_table_free(t);
 }
 
 static int layer_number(const moe_evaluate_report *r, const moe_evaluation *v,
@@ -149,56 +153,40 @@ static int layer_number(const moe_evaluate_report *r, const moe_evaluation *v,
     return moe_trace_layer_number(r->trace, v->layers[l]);
 }
 
-static void print_layers(const moe_evaluate_report *r, FILE *out)
+static void say_layers(moe_document *doc, const moe_evaluate_report *r)
 {
     static const moe_column columns[] = {{"layer", NULL, MOE_RIGHT},
                                          {"skewness", NULL, MOE_RIGHT},
                                          ACCURACY_COLUMNS};
     for (size_t i = 0; i < r->n; i++) {
         const moe_evaluation *v = &r->subject[i].result;
-        fprintf(out, "\n%s, layer by layer\n\n", r->subject[i].label);
-        moe_table *t = moe_table_new(columns, MOE_ARRAY_LEN(columns));
+        moe_doc_caption(doc, "%s, layer by layer", r->subject[i].label);
+        moe_table *t =
+            moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
         for (int l = 0; l < v->n_layers; l++) {
             moe_table_cell(t, "%d", layer_number(r, v, l));
-            moe_table_number(t, v->layer[l].skewness, 3);
+            moe_table_put(t, moe_number_cell(v->layer[l].skewness));
             row_cells(t, &v->layer[l]);
         }
-        moe_table_print(t, out);
-        moe_table_free(t);
     }
 }
 
-static void print_head(const moe_evaluate_report *r, FILE *out)
+void moe_evaluate_say(moe_document *doc, const moe_evaluate_report *r)
 {
     const moe_evaluation *v = &r->subject[0].result;
-    fprintf(out,
-            "%s, test part: %" PRIu64 " tokens of %" PRIu64
-            " %s, %d layers, skewness %.2f (mean over layers)\n"
-            "batches: %" PRIu64 " of %.0f tokens\n\n",
-            r->trace_name, v->tokens, v->sequences,
-            r->trace->kind == MOE_TRACE_TOKENS ? "sequences" : "steps",
-            v->n_layers, v->mean.skewness, v->batches, v->batch_tokens);
-}
-
-void moe_evaluate_print(const moe_evaluate_report *r, FILE *out)
-{
-    print_head(r, out);
-    fputs("Accuracy, means over layers. error: sum over experts of |foretold "
-          "- true share|, of all\ntest tokens together and per batch (median); "
-          "by chance: what it would be if tokens were\ndrawn at random, each "
-          "alone, from the very distribution foretold\n\n",
-          out);
-    print_accuracy(r, out);
-    fputs("\nCost. CPU time: measured on this machine, all threads together",
-          out);
-    if (r->priced)
-        fprintf(out, "; gpu clock: modelled, %s prices,\none of %d GPUs of %s",
-                moe_price_source_name(least_certain(r)), r->gpus,
-                r->cluster.name);
-    fputs("\n\n", out);
-    print_costs(r, out);
+    moe_doc_paragraph(doc, MOE_SAY,
+                      "%s, test part: %" PRIu64 " tokens of %" PRIu64
+                      " %s, %d layers, skewness %.2f (mean over layers)",
+                      r->trace_name, v->tokens, v->sequences,
+                      r->trace->kind == MOE_TRACE_TOKENS ? "sequences"
+                                                         : "steps",
+                      v->n_layers, v->mean.skewness);
+    moe_doc_paragraph(doc, MOE_SAY_UNDER, "batches: %" PRIu64 " of %.0f tokens",
+                      v->batches, v->batch_tokens);
+    say_accuracy(doc, r);
+    say_costs(doc, r);
     if (r->per_layer)
-        print_layers(r, out);
+        say_layers(doc, r);
 }
 
 /* ---- CSV ---- */
@@ -239,17 +227,17 @@ static void csv_row(moe_table *t, const moe_evaluate_report *r,
         moe_table_cell(t, "%d", layer_number(r, v, l));
     for (size_t f = 0; f < MOE_ARRAY_LEN(metrics); f++) {
         const moe_estimate x = value_of(row, &metrics[f]);
-        moe_table_number(t, x.value, CSV_DIGITS);
+        moe_table_put(t, moe_digits_cell(x.value, CSV_DIGITS));
         if (metrics[f].plain)
             continue;
-        moe_table_number(t, x.ci_low, CSV_DIGITS);
-        moe_table_number(t, x.ci_high, CSV_DIGITS);
+        moe_table_put(t, moe_digits_cell(x.ci_low, CSV_DIGITS));
+        moe_table_put(t, moe_digits_cell(x.ci_high, CSV_DIGITS));
     }
     moe_table_cell(t, "%zu", v->parameters);
-    moe_table_number(t, v->flops, CSV_DIGITS);
-    moe_table_number(t, v->cpu_s.median, CSV_DIGITS);
-    moe_table_number(t, v->train_cpu_s, CSV_DIGITS);
-    moe_table_number(t, v->price_s, CSV_DIGITS);
+    moe_table_put(t, moe_digits_cell(v->flops, CSV_DIGITS));
+    moe_table_put(t, moe_digits_cell(v->cpu_s.median, CSV_DIGITS));
+    moe_table_put(t, moe_digits_cell(v->train_cpu_s, CSV_DIGITS));
+    moe_table_put(t, moe_digits_cell(v->price_s, CSV_DIGITS));
 }
 
 moe_status moe_evaluate_write_csv(const moe_evaluate_report *r,
@@ -265,7 +253,8 @@ moe_status moe_evaluate_write_csv(const moe_evaluate_report *r,
     for (size_t i = 0; i < r->n; i++)
         for (int l = -1; l < r->subject[i].result.n_layers; l++)
             csv_row(t, r, &r->subject[i], l);
-    moe_table_csv(t, out);
+    if (!moe_table_csv(t, out))
+        moe_fail(err, MOE_NOMEM, "out of memory");
     moe_table_free(t);
     return moe_replace_close(&to, out, err);
 }

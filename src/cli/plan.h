@@ -4,6 +4,7 @@
 
 #include "moegps/cluster.h"
 #include "moegps/cost.h"
+#include "moegps/document.h"
 #include "moegps/loads.h"
 #include "moegps/options.h"
 #include "moegps/study.h"
@@ -30,8 +31,9 @@ typedef struct moe_plan_offline {
     moe_study study;
 } moe_plan_offline;
 
-/** Show it as tables for people, or as the plan's JSON with the scores. */
-void moe_plan_print(const moe_plan_offline *w, const moe_plan_settings *s);
+/** Say it as tables for people, or write the plan's JSON with the scores. */
+void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
+                  const moe_plan_settings *s);
 moe_status moe_plan_write_json(const moe_plan_offline *w,
                                const moe_plan_settings *s, moe_error *err);
 

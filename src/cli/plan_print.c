@@ -2,11 +2,10 @@
 #include "plan.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "moegps/json.h"
 #include "moegps/plan_file.h"
-#include "moegps/table.h"
 
 static const char *const score_names[MOE_STUDY_SCORES] = {
     "planned", "next step, quota", "next step, equal", "next step, minmax"};
@@ -52,94 +51,100 @@ static int used_slots(const moe_plan_layer *layer)
     return n;
 }
 
-static void print_layers(const moe_plan_offline *w, int n_scores)
+static void say_layers(moe_document *doc, const moe_plan_offline *w,
+                       int n_scores)
 {
     static const moe_column columns[] = {
         {"layer", NULL, MOE_RIGHT},       {"slots used", NULL, MOE_RIGHT},
         {"same GPU", NULL, MOE_RIGHT},    {"bound", NULL, MOE_RIGHT},
         {"planned", NULL, MOE_RIGHT},     {"next: quota", NULL, MOE_RIGHT},
         {"next: equal", NULL, MOE_RIGHT}, {"next: minmax", NULL, MOE_RIGHT}};
-    moe_table *table = moe_table_new(columns, 4 + (size_t)n_scores);
+    moe_table *t = moe_doc_table(doc, NULL, columns, 4 + (size_t)n_scores);
     for (int l = 0; l < w->loads.layers; l++) {
         const moe_plan_layer layer = moe_plan_at(&w->study.plan, l);
-        moe_table_cell(table, "%d", l);
-        moe_table_cell(table, "%d", used_slots(&layer));
-        moe_table_cell(table, "%d", w->study.doubles[l]);
-        moe_table_cell(table, "%.4f", balancedness(&w->study.bound[l]));
+        moe_table_cell(t, "%d", l);
+        moe_table_cell(t, "%d", used_slots(&layer));
+        moe_table_cell(t, "%d", w->study.doubles[l]);
+        moe_table_put(t, moe_fixed_cell(balancedness(&w->study.bound[l])));
         for (int i = 0; i < n_scores; i++)
-            moe_table_cell(table, "%.4f", balancedness(&w->study.score[i][l]));
+            moe_table_put(t,
+                          moe_fixed_cell(balancedness(&w->study.score[i][l])));
     }
-    moe_table_print(table, stdout);
-    moe_table_free(table);
 }
 
-static void print_conventions(const moe_plan_offline *w, int n_scores)
+static void say_conventions(moe_document *doc, const moe_plan_offline *w,
+                            int n_scores)
 {
     static const moe_column columns[] = {
         {"all layers", NULL, MOE_LEFT},   {"bound", NULL, MOE_RIGHT},
         {"planned", NULL, MOE_RIGHT},     {"next: quota", NULL, MOE_RIGHT},
         {"next: equal", NULL, MOE_RIGHT}, {"next: minmax", NULL, MOE_RIGHT}};
-    moe_table *table = moe_table_new(columns, 2 + (size_t)n_scores);
+    moe_table *t = moe_doc_table(doc, NULL, columns, 2 + (size_t)n_scores);
     const moe_tally bound = moe_tally_sum(w->study.bound, w->loads.layers);
     for (int c = 0; c < MOE_N_BALANCES; c++) {
         const moe_balance by = (moe_balance)c;
-        moe_table_cell(table, "%s", conventions[c]);
-        moe_table_cell(table, "%.4f", moe_tally_balance(&bound, by));
+        moe_table_cell(t, "%s", conventions[c]);
+        moe_table_put(t, moe_fixed_cell(moe_tally_balance(&bound, by)));
         for (int i = 0; i < n_scores; i++) {
-            const moe_tally t =
+            const moe_tally all =
                 moe_tally_sum(w->study.score[i], w->loads.layers);
-            moe_table_cell(table, "%.4f", moe_tally_balance(&t, by));
+            moe_table_put(t, moe_fixed_cell(moe_tally_balance(&all, by)));
         }
     }
-    moe_table_print(table, stdout);
-    moe_table_free(table);
 }
 
-static void print_facts(const moe_plan_offline *w, const moe_plan_settings *s)
+static void say_facts(moe_document *doc, const moe_plan_offline *w,
+                      const moe_plan_settings *s)
 {
     const moe_study *study = &w->study;
     const double slots =
         (double)w->loads.layers * study->plan.gpus * study->plan.slots;
     const double bytes = bytes_of(w, s);
-    char size[32] = "bytes need --model", text[3][32];
-    if (!isnan(bytes))
-        moe_format_bytes(bytes, size, sizeof size);
-    printf("replicas that share a GPU with another of their expert: %d\n",
-           doubles_of(w));
-    printf("slots changed against %s: %zu of %.0f (%.1f %%), %s\n",
-           s->previous != NULL ? s->previous : "the home placement",
-           study->changed, slots, 100.0 * (double)study->changed / slots, size);
+    moe_doc_paragraph(
+        doc, MOE_SAY,
+        "replicas that share a GPU with another of their expert: %d",
+        doubles_of(w));
+    moe_doc_paragraph(
+        doc, MOE_SAY_UNDER,
+        "slots changed against %s: %zu of %.0f (%.1f %%), %s",
+        s->previous != NULL ? s->previous : "the home placement",
+        study->changed, slots, 100.0 * (double)study->changed / slots,
+        isnan(bytes) ? "bytes need --model" : moe_bytes_cell(bytes).text);
     if (w->loads.steps > 1)
-        printf("slots changed from step to step: %zu, %.1f %% a step\n",
-               study->travelled,
-               100.0 * (double)study->travelled / slots /
-                   (double)w->loads.steps);
-    moe_format_time(study->time.median, text[0], sizeof text[0]);
-    moe_format_time(study->time.min, text[1], sizeof text[1]);
-    moe_format_time(study->time.max, text[2], sizeof text[2]);
-    printf("planner time, all layers, CPU of one core: median %s (%s to %s, "
-           "n %zu)\n",
-           text[0], text[1], text[2], study->time.n);
+        moe_doc_paragraph(doc, MOE_SAY_UNDER,
+                          "slots changed from step to step: %zu, %.1f %% a "
+                          "step",
+                          study->travelled,
+                          100.0 * (double)study->travelled / slots /
+                              (double)w->loads.steps);
+    moe_doc_paragraph(doc, MOE_SAY_UNDER,
+                      "planner time, all layers, CPU of one core: median %s "
+                      "(%s to %s, n %zu)",
+                      moe_time_cell(study->time.median).text,
+                      moe_time_cell(study->time.min).text,
+                      moe_time_cell(study->time.max).text, study->time.n);
 }
 
-void moe_plan_print(const moe_plan_offline *w, const moe_plan_settings *s)
+void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
+                  const moe_plan_settings *s)
 {
     const int n_scores = n_scores_of(w);
-    printf("%s: %zu step%s, %d layers, %d experts, %d slots on %d GPUs of %d "
-           "node%s\n",
-           s->planner->name, w->loads.steps, w->loads.steps == 1 ? "" : "s",
-           w->loads.layers, w->loads.experts, s->gpus * w->env.slots, s->gpus,
-           s->nodes, s->nodes == 1 ? "" : "s");
-    printf("balancedness: mean / max load of a GPU%s; slots of the last "
-           "plan\n\n",
-           n_scores > 1 ? ", mean over steps; next: the plan of a step on the "
-                          "load of the next"
-                        : "");
-    print_layers(w, n_scores);
-    putchar('\n');
-    print_conventions(w, n_scores);
-    putchar('\n');
-    print_facts(w, s);
+    moe_doc_paragraph(doc, MOE_SAY,
+                      "%s: %zu step%s, %d layers, %d experts, %d slots on %d "
+                      "GPUs of %d node%s",
+                      s->planner->name, w->loads.steps,
+                      w->loads.steps == 1 ? "" : "s", w->loads.layers,
+                      w->loads.experts, s->gpus * w->env.slots, s->gpus,
+                      s->nodes, s->nodes == 1 ? "" : "s");
+    moe_doc_paragraph(
+        doc, MOE_SAY_UNDER,
+        "balancedness: mean / max load of a GPU%s; slots of the last plan",
+        n_scores > 1 ? ", mean over steps; next: the plan of a step on the "
+                       "load of the next"
+                     : "");
+    say_layers(doc, w, n_scores);
+    say_conventions(doc, w, n_scores);
+    say_facts(doc, w, s);
 }
 
 static json_t *scores_json(const moe_tally *of_layer, int layers,

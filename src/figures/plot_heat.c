@@ -153,7 +153,7 @@ static void traffic_data(const moe_plot_subject *x, moe_plot_data *out)
     put_cells(&h, x, "destination,source,bytes_per_layer", out);
 }
 
-/* Bytes in a unit as moe_format_bytes() would choose it. */
+/* Bytes in a unit as moe_bytes_cell() would choose it. */
 static moe_plot_unit byte_unit(double largest)
 {
     static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB"};

@@ -1,36 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/report.h"
 
-#include <math.h>
-
-#include "cells.h"
 #include "moegps/json.h"
 #include "moegps/mem.h"
-#include "moegps/table.h"
 
 enum { NAME_LEN = 24 }; /* characters of a strategy in a row */
-
-/* A difference that nobody would act on, however sure it is. */
-static const double NEGLIGIBLE = 1e-3;
-
-/* What an interval allows to say. */
-static const char *verdict(const moe_ratio *r)
-{
-    if (isnan(r->ci_low))
-        return r->n < MOE_STATS_MIN_CI ? "too few samples" : "unknown";
-    if (r->ci_low > 1 - NEGLIGIBLE && r->ci_high < 1 + NEGLIGIBLE)
-        return "equal to 0.1 %";
-    if (r->ci_low > 1)
-        return "B is slower";
-    return r->ci_high < 1 ? "B is faster" : "within noise";
-}
 
 static moe_cell time_or_share(const moe_comparison *c, double x)
 {
     return c->reference[0] == '\0' ? moe_time_cell(x) : moe_number_cell(x);
 }
 
-static void print_table(const moe_comparison *c, FILE *out)
+static void say_rows(moe_document *doc, const moe_comparison *c)
 {
     static const moe_column columns[] = {
         {"strategy", NULL, MOE_LEFT},
@@ -41,53 +22,51 @@ static void print_table(const moe_comparison *c, FILE *out)
         {"n", NULL, MOE_RIGHT},
         {"verdict", NULL, MOE_LEFT},
     };
-    moe_table *table = moe_table_new(columns, MOE_ARRAY_LEN(columns));
+    moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (int i = 0; i < c->n_rows; i++) {
         const moe_comparison_row *r = &c->row[i];
-        const char *name = c->a->strategy[r->a].name;
-        moe_table_cell(table, "%s", moe_name_cell(name, NAME_LEN).text);
-        moe_table_cell(table, "%s", time_or_share(c, r->time_a_s).text);
-        moe_table_cell(table, "%s", time_or_share(c, r->time_b_s).text);
-        moe_table_cell(table, "%s", moe_number_cell(r->ratio.ratio).text);
-        moe_table_cell(table, "%s",
-                       moe_interval_cell(moe_number_cell(r->ratio.ci_low),
-                                         moe_number_cell(r->ratio.ci_high))
-                           .text);
-        moe_table_cell(table, "%zu", r->ratio.n);
-        moe_table_cell(table, "%s", verdict(&r->ratio));
+        moe_table_name(t, c->a->strategy[r->a].name, NAME_LEN);
+        moe_table_put(t, time_or_share(c, r->time_a_s));
+        moe_table_put(t, time_or_share(c, r->time_b_s));
+        moe_table_put(t, moe_number_cell(r->ratio.ratio));
+        moe_table_interval(t, moe_number_cell, r->ratio.ci_low,
+                           r->ratio.ci_high);
+        moe_table_cell(t, "%zu", r->ratio.n);
+        moe_table_cell(t, "%s", r->verdict);
     }
-    moe_table_print(table, out);
-    moe_table_free(table);
 }
 
-void moe_report_comparison(const moe_comparison *c, FILE *out)
+void moe_report_comparison(moe_document *doc, const moe_comparison *c)
 {
+    moe_doc_warnings(doc);
     if (c->trivial_clock)
-        fputs("WARNING: wall clock is not a result here: ranks share cores; "
-              "read the gpu clock\n\n",
-              out);
-    fprintf(out, "A  %s\nB  %s\n", c->a->path, c->b->path);
+        moe_doc_item(doc, "wall clock is not a result here: ranks share cores; "
+                          "read the gpu clock");
+    moe_doc_facts(doc);
+    moe_doc_fact(doc, "A", "%s", c->a->path);
+    moe_doc_fact(doc, "B", "%s", c->b->path);
     if (c->differs[0] != '\0')
-        fprintf(out, "differ in %s\n", c->differs);
-    fprintf(out, "\nTime of a layer, %s clock (%s)", moe_clock_name(c->clock),
-            c->clock == MOE_CLOCK_GPU ? "modelled, not measured" : "measured");
-    if (c->reference[0] != '\0')
-        fprintf(out, ", relative to %s on the same batch", c->reference);
+        moe_doc_fact(doc, "differ in", "%s", c->differs);
+    moe_doc_caption(
+        doc, "Time of a layer, %s clock (%s)%s%s%s", moe_clock_name(c->clock),
+        c->clock == MOE_CLOCK_GPU ? "modelled, not measured" : "measured",
+        c->reference[0] != '\0' ? ", relative to " : "", c->reference,
+        c->reference[0] != '\0' ? " on the same batch" : "");
     if (c->paired)
-        fprintf(out,
-                "\nratios are medians of pairs: %zu batches are the same "
-                "in both\n\n",
-                c->n_pairs);
+        moe_doc_paragraph(doc, MOE_SAY_UNDER,
+                          "ratios are medians of pairs: %zu batches are the "
+                          "same in both",
+                          c->n_pairs);
     else
-        fputs("\nratios are of medians, with bootstrap intervals: the batches "
-              "are not the same\n\n",
-              out);
-    print_table(c, out);
-    fputc('\n', out);
+        moe_doc_paragraph(doc, MOE_SAY_UNDER,
+                          "ratios are of medians, with bootstrap intervals: "
+                          "the batches are not the same");
+    say_rows(doc, c);
+    char metric[32];
+    snprintf(metric, sizeof metric, "ratio_%s", moe_clock_name(c->clock));
     for (int i = 0; i < c->n_rows; i++)
-        if (isfinite(c->row[i].ratio.ratio))
-            fprintf(out, "FOM ratio_%s %s = %.9g 1\n", moe_clock_name(c->clock),
-                    c->a->strategy[c->row[i].a].name, c->row[i].ratio.ratio);
+        moe_doc_fom(doc, metric, c->a->strategy[c->row[i].a].name,
+                    c->row[i].ratio.ratio, "1");
 }
 
 static json_t *row_json(const moe_comparison *c, const moe_comparison_row *r,
@@ -102,7 +81,7 @@ static json_t *row_json(const moe_comparison *c, const moe_comparison_row *r,
     moe_json_put(row, "ci_low", moe_json_number(r->ratio.ci_low), err);
     moe_json_put(row, "ci_high", moe_json_number(r->ratio.ci_high), err);
     moe_json_put(row, "n", json_integer((json_int_t)r->ratio.n), err);
-    moe_json_put(row, "verdict", json_string(verdict(&r->ratio)), err);
+    moe_json_put(row, "verdict", json_string(r->verdict), err);
     return row;
 }
 

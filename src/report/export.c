@@ -78,9 +78,9 @@ moe_status moe_report_csv(const moe_analysis *a, FILE *out, moe_error *err)
     for (size_t i = 0; i < a->n; i++)
         for (int s = 0; s < a->run[i].view->dims.strategies; s++)
             csv_strategy(table, a->run[i].view, &a->run[i].view->strategy[s]);
-    moe_table_csv(table, out);
+    const bool whole = moe_table_csv(table, out);
     moe_table_free(table);
-    return MOE_OK;
+    return whole ? MOE_OK : moe_fail(err, MOE_NOMEM, "out of memory");
 }
 
 static json_t *json_metric(const moe_metric *m, const moe_strategy_view *y,

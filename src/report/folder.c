@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "contents.h"
 #include "moegps/mem.h"
 #include "moegps/replace.h"
-#include "page.h"
 
 /* A folder is written beside its place under another name and renamed when it
  * is whole. Only where it replaces one that has files in it, which may be the
@@ -154,15 +154,28 @@ static FILE *create(const char *path, moe_error *err)
     return out;
 }
 
-static void write_page(const char *path, const moe_analysis *analysis,
+static void write_page(const char *path, const moe_analysis *a,
                        const moe_plots *plots, moe_error *err)
 {
-    FILE *out = create(path, err);
-    if (out == NULL)
-        return;
-    moe_page_write(analysis, plots, out, err);
-    if (fclose(out) != 0)
-        moe_fail(err, MOE_IO, "%s: %s", path, strerror(errno));
+    char foot[512];
+    moe_document *doc = moe_document_new(err);
+    FILE *out = doc != NULL ? create(path, err) : NULL;
+    snprintf(foot, sizeof foot,
+             "The same numbers: %s%sreport.json. The figures, their data and "
+             "scripts: the folder figures. %s%s",
+             a->n > 0 ? "report.csv, " : "", a->n_maps > 0 ? "maps.csv, " : "",
+             a->n_maps > 0 ? "All of a map is modelled. " : "",
+             a->n > 0 ? "Times of the gpu clock are modelled, all others "
+                        "measured; intervals are of medians, 95 %."
+                      : "");
+    if (out != NULL) {
+        moe_say_page(doc, a, plots, err);
+        if (err->status == MOE_OK)
+            moe_document_page(doc, "moe-gps", foot, out, err);
+        if (fclose(out) != 0)
+            moe_fail(err, MOE_IO, "%s: %s", path, strerror(errno));
+    }
+    moe_document_free(doc);
 }
 
 static void warn_of_failures(const moe_plots *plots)

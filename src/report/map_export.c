@@ -6,27 +6,20 @@
 #include <string.h>
 
 #include "map_words.h"
+#include "moegps/escape.h"
 #include "moegps/mem.h"
 
 /* ---- CSV ---- */
 
 /* Tables keep all their cells; a map may have millions. */
-static void csv_text(const char *text, FILE *out)
-{
-    fputc('"', out);
-    for (; *text != '\0'; text++)
-        fprintf(out, "%s%c", *text == '"' ? "\"" : "", *text);
-    fputs("\",", out);
-}
-
 static void csv_cell(const moe_map *map, const moe_map_cell *x, FILE *out)
 {
     const size_t at = moe_map_at(map, x);
     const double *t = map->layer_s + at * MOE_ADVISE_STRATEGIES;
-    csv_text(map->model, out);
-    fprintf(out, "%d,%d,", map->gpus, map->seq);
-    csv_text(map->cluster[x->cluster].name, out);
-    fprintf(out, "%s,%d,%.12g,%.12g,%.12g,%s,%.12g",
+    moe_csv_field(map->model, out);
+    fprintf(out, ",%d,%d,", map->gpus, map->seq);
+    moe_csv_field(map->cluster[x->cluster].name, out);
+    fprintf(out, ",%s,%d,%.12g,%.12g,%.12g,%s,%.12g",
             moe_advise_case_name(x->error), map->batch[x->batch],
             map->accuracy[x->accuracy], map->skew[x->skew],
             moe_map_bandwidth(map, x->cluster, x->bandwidth),

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "cells.h"
 #include "moegps/mem.h"
 
 enum { SPOKEN = 3 }; /* columns, or rows, of a slice that are put in words */
@@ -12,27 +11,6 @@ enum { SPOKEN = 3 }; /* columns, or rows, of a slice that are put in words */
 static const char *name_of(int strategy)
 {
     return moe_advise_strategy_name((moe_advise_strategy)strategy);
-}
-
-/* A number with 4 digits, which no rounding of ours should cut. */
-static moe_cell value_cell(double x)
-{
-    moe_cell c;
-    snprintf(c.text, sizeof c.text, "%.4g", x);
-    return c;
-}
-
-double moe_map_share(const moe_map *map, int cluster, moe_advise_case c,
-                     moe_advise_strategy s)
-{
-    const size_t n =
-        moe_map_cells(map) / (size_t)map->n_cluster / MOE_ADVISE_CASES;
-    const moe_map_cell first = {.cluster = cluster, .error = c};
-    const int32_t *winner = map->winner + moe_map_at(map, &first);
-    size_t won = 0;
-    for (size_t i = 0; i < n; i++)
-        won += winner[i] == (int32_t)s;
-    return (double)won / (double)n;
 }
 
 void moe_map_title(const moe_map *map, char *text, size_t size)
@@ -44,122 +22,135 @@ void moe_map_title(const moe_map *map, char *text, size_t size)
 
 /* "1 .. 4, 7 values", or the value. */
 static void put_range(const double *x, int n, double factor, const char *unit,
-                      char *text, size_t size)
+                      FILE *out)
 {
     double low = x[0], high = x[0];
     for (int i = 1; i < n; i++) {
         low = fmin(low, x[i]);
         high = fmax(high, x[i]);
     }
-    if (n == 1)
-        snprintf(text, size, "%s%s", value_cell(low * factor).text, unit);
-    else
-        snprintf(text, size, "%s .. %s%s, %d values",
-                 value_cell(low * factor).text, value_cell(high * factor).text,
-                 unit, n);
+    fputs(moe_value_cell(low * factor).text, out);
+    if (n > 1)
+        fprintf(out, " .. %s", moe_value_cell(high * factor).text);
+    fputs(unit, out);
+    if (n > 1)
+        fprintf(out, ", %d values", n);
 }
 
-static void put_clusters(const moe_map *map, char *text, size_t size)
+static void put_clusters(const moe_map *map, FILE *out)
 {
-    text[0] = '\0';
     for (int c = 0; c < map->n_cluster; c++) {
-        const size_t used = strlen(text);
-        snprintf(text + used, size - used, "%s%s (%s", c > 0 ? ", " : "",
-                 map->cluster[c].name, map->cluster[c].cost);
-        const size_t then = strlen(text);
+        fprintf(out, "%s%s (%s", c > 0 ? ", " : "", map->cluster[c].name,
+                map->cluster[c].cost);
         if (map->own_links)
-            snprintf(text + then, size - then, ", %s GB/s",
-                     value_cell(moe_map_bandwidth(map, c, 0) * 1e-9).text);
-        snprintf(text + strlen(text), size - strlen(text), ")");
+            fprintf(out, ", %s GB/s",
+                    moe_value_cell(moe_map_bandwidth(map, c, 0) * 1e-9).text);
+        fputc(')', out);
     }
 }
 
-static void put_batches(const moe_map *map, char *text, size_t size)
+static void put_batches(const moe_map *map, FILE *out)
 {
     int low = map->batch[0], high = low;
     for (int b = 1; b < map->n_batch; b++) {
         low = map->batch[b] < low ? map->batch[b] : low;
         high = map->batch[b] > high ? map->batch[b] : high;
     }
-    if (map->n_batch == 1)
-        snprintf(text, size, "%d of %d tokens", low, map->seq);
-    else
-        snprintf(text, size, "%d .. %d of %d tokens, %d values", low, high,
-                 map->seq, map->n_batch);
+    fprintf(out, "%d", low);
+    if (map->n_batch > 1)
+        fprintf(out, " .. %d", high);
+    fprintf(out, " of %d tokens", map->seq);
+    if (map->n_batch > 1)
+        fprintf(out, ", %d values", map->n_batch);
 }
 
-static void put_costs(const moe_map *map, char *text, size_t size)
+static void put_costs(const moe_map *map, FILE *out)
 {
-    char more[80] = "";
+    fprintf(out,
+            "distribution off by %s; foretelling tokens takes %s of the "
+            "baseline layer",
+            moe_percent_cell(map->error).text,
+            moe_percent_cell(map->overhead_share).text);
     if (map->overhead_s > 0)
-        snprintf(more, sizeof more, " and %s",
-                 moe_time_cell(map->overhead_s).text);
-    snprintf(
-        text, size,
-        "distribution off by %s; foretelling tokens takes %s of the baseline "
-        "layer%s",
-        moe_percent_cell(map->error).text,
-        moe_percent_cell(map->overhead_share).text, more);
+        fprintf(out, " and %s", moe_time_cell(map->overhead_s).text);
 }
 
-static void put_plans(const moe_map *map, char *text, size_t size)
+static void put_plans(const moe_map *map, FILE *out)
 {
     if (map->rebalance_every == 1)
-        snprintf(text, size, "one per iteration, which takes %s",
-                 moe_time_cell(map->planner_s).text);
+        fputs("one per iteration", out);
     else
-        snprintf(text, size, "one per %d iterations, which takes %s",
-                 map->rebalance_every, moe_time_cell(map->planner_s).text);
+        fprintf(out, "one per %d iterations", map->rebalance_every);
+    fprintf(out, ", which takes %s", moe_time_cell(map->planner_s).text);
 }
 
 /* What MoE-GPS leaves out is said, as it decides. */
-static void put_copies(const moe_map *map, char *text, size_t size)
+static void put_copies(const moe_map *map, FILE *out)
 {
     if (map->paper)
-        snprintf(text, size,
-                 "as MoE-GPS assumes: they neither travel nor cost "
-                 "the reading of their weights");
+        fputs("as MoE-GPS assumes: they neither travel nor cost the reading of "
+              "their weights",
+              out);
     else
-        snprintf(text, size,
-                 "cost the reading of their weights; at each plan %s of "
-                 "token-to-expert's travel",
-                 moe_percent_cell(map->moving).text);
+        fprintf(out,
+                "cost the reading of their weights; at each plan %s of "
+                "token-to-expert's travel",
+                moe_percent_cell(map->moving).text);
 }
 
-void moe_map_facts(const moe_map *map,
-                   void (*put)(const char *name, const char *text, void *arg),
-                   void *arg)
+static void put_links(const moe_map *map, FILE *out)
 {
-    char text[2048];
-    put("file", map->path[0] != '\0' ? map->path : "none", arg);
-    put("program", map->version, arg);
-    put("clock", "modelled: nothing of it was measured", arg);
-    snprintf(text, sizeof text, "%s on %d GPUs, %d slots each", map->model,
-             map->gpus, map->slots);
-    put("model", text, arg);
-    put_clusters(map, text, sizeof text);
-    put("clusters", text, arg);
-    put_range(map->bandwidth, map->n_bandwidth, 1e-9, " GB/s per direction",
-              text, sizeof text);
-    put("links", map->own_links ? "each cluster's own" : text, arg);
+    if (map->own_links)
+        fputs("each cluster's own", out);
+    else
+        put_range(map->bandwidth, map->n_bandwidth, 1e-9, " GB/s per direction",
+                  out);
+}
+
+static void put_skews(const moe_map *map, FILE *out)
+{
     put_range(map->skew, map->n_skew, 1,
               map->bottleneck ? " of the busiest GPU"
                               : " of the busiest expert",
-              text, sizeof text);
-    put("skewness", text, arg);
-    put_batches(map, text, sizeof text);
-    put("batches", text, arg);
-    put_range(map->accuracy, map->n_accuracy, 100, " %", text, sizeof text);
-    put("accuracy", text, arg);
-    put_costs(map, text, sizeof text);
-    put("prediction", text, arg);
-    put_plans(map, text, sizeof text);
-    put("plans", text, arg);
-    put_copies(map, text, sizeof text);
-    put("copies", text, arg);
-    snprintf(text, sizeof text, "%d, seed %llu", map->samples,
-             (unsigned long long)map->seed);
-    put("placements", map->samples > 0 ? text : "not recorded", arg);
+              out);
+}
+
+static void put_accuracies(const moe_map *map, FILE *out)
+{
+    put_range(map->accuracy, map->n_accuracy, 100, " %", out);
+}
+
+static void put_placements(const moe_map *map, FILE *out)
+{
+    if (map->samples > 0)
+        fprintf(out, "%d, seed %llu", map->samples,
+                (unsigned long long)map->seed);
+    else
+        fputs("not recorded", out);
+}
+
+void moe_say_map_facts(moe_document *doc, const moe_map *map)
+{
+    static const struct {
+        const char *name;
+        void (*put)(const moe_map *map, FILE *out);
+    } facts[] = {
+        {"clusters", put_clusters},     {"links", put_links},
+        {"skewness", put_skews},        {"batches", put_batches},
+        {"accuracy", put_accuracies},   {"prediction", put_costs},
+        {"plans", put_plans},           {"copies", put_copies},
+        {"placements", put_placements},
+    };
+    moe_doc_facts(doc);
+    moe_doc_fact(doc, "file", "%s", map->path[0] != '\0' ? map->path : "none");
+    moe_doc_fact(doc, "program", "%s", map->version);
+    moe_doc_fact(doc, "clock", "modelled: nothing of it was measured");
+    moe_doc_fact(doc, "model", "%s on %d GPUs, %d slots each", map->model,
+                 map->gpus, map->slots);
+    for (size_t i = 0; i < MOE_ARRAY_LEN(facts); i++) {
+        moe_doc_fact(doc, facts[i].name, "%s", "");
+        facts[i].put(map, moe_doc_words(doc));
+    }
 }
 
 /* ---- sentences ---- */
@@ -207,12 +198,12 @@ static void put_place(const moe_map_slice *x, bool column, int i, FILE *out)
 {
     if (column)
         fprintf(out, "at skewness %s ",
-                value_cell(moe_map_slice_skew(x, i)).text);
+                moe_value_cell(moe_map_slice_skew(x, i)).text);
     else if (x->map->own_links)
         fprintf(out, "on %s ", x->map->cluster[x->row[i]].name);
     else
         fprintf(out, "at %s GB/s ",
-                value_cell(moe_map_slice_bandwidth(x, i) * 1e-9).text);
+                moe_value_cell(moe_map_slice_bandwidth(x, i) * 1e-9).text);
 }
 
 /* @return whether there was anything to say. */
@@ -266,21 +257,14 @@ void moe_map_slice_say(const moe_map_slice *x, char *text, size_t size)
     begin_large(text);
 }
 
-static double share_of_all(const moe_map *map, int s)
-{
-    double sum = 0;
-    for (int c = 0; c < map->n_cluster; c++)
-        sum += moe_map_share(map, c, MOE_MAP_CASE, (moe_advise_strategy)s);
-    return sum / map->n_cluster;
-}
-
 /* Strategies by the share of cells they win, those without any left out. */
 static void put_shares(const moe_map *map, FILE *out)
 {
     double share[MOE_ADVISE_ORACLE];
     int left = MOE_ADVISE_ORACLE;
     for (int s = 0; s < MOE_ADVISE_ORACLE; s++)
-        share[s] = share_of_all(map, s);
+        share[s] =
+            moe_map_share_of_all(map, MOE_MAP_CASE, (moe_advise_strategy)s);
     const size_t n = moe_map_cells(map) / MOE_ADVISE_CASES;
     for (; left > 0; left--) {
         int most = 0;

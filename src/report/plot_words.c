@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "cells.h"
 #include "map_words.h"
 #include "moegps/mem.h"
 #include "run_words.h"
@@ -327,7 +326,7 @@ static void say_map(const subject *x, FILE *out)
     moe_map_slice_fini(&all);
 }
 
-char *moe_plot_words(const moe_plot *plot, const moe_analysis *analysis)
+void moe_plot_say(const moe_plot *plot, const moe_analysis *analysis, FILE *out)
 {
     static void (*const say[MOE_N_PLOTS])(const subject *x, FILE *out) = {
         [MOE_PLOT_SCALING] = say_scaling,
@@ -347,11 +346,6 @@ char *moe_plot_words(const moe_plot *plot, const moe_analysis *analysis)
         [MOE_PLOT_MAP] = say_map,
     };
     subject x = {.analysis = analysis, .plot = plot};
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
-        return NULL;
     if (plot->of != MOE_PLOT_OF_MAP) {
         x.run = &analysis->run[plot->number];
         x.view = x.run->view;
@@ -359,6 +353,4 @@ char *moe_plot_words(const moe_plot *plot, const moe_analysis *analysis)
         x.shown = moe_plot_series(x.view);
     }
     say[plot->kind](&x, out);
-    fclose(out);
-    return text;
 }

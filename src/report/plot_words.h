@@ -6,7 +6,8 @@
 
 #include "moegps/plots.h"
 
-/* @return a sentence or two, in heap memory; NULL when out of it. */
-char *moe_plot_words(const moe_plot *plot, const moe_analysis *analysis);
+/* Write a sentence or two. */
+void moe_plot_say(const moe_plot *plot, const moe_analysis *analysis,
+                  FILE *out);
 
 #endif

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run_words.h"
 
-#include "cells.h"
-
 void moe_regime_map_say(const moe_run_analysis *run, FILE *out)
 {
     const moe_map *map = &run->regime.map;

@@ -3,39 +3,45 @@
 
 #include <math.h>
 
-#include "cells.h"
-
 static const char *name_of(const moe_view *v, int s)
 {
     return v->strategy[s].name;
 }
 
+/* Begin an item. */
+static FILE *item(moe_document *doc)
+{
+    moe_doc_item(doc, "%s", "");
+    return moe_doc_words(doc);
+}
+
 /* Lead and how sure it is, as far as prices go. */
-static void say_lead(const moe_run_analysis *run, FILE *out)
+static void say_lead(const moe_run_analysis *run, moe_document *doc)
 {
     const moe_sensitivity *o = &run->sensitivity;
     const moe_view *v = run->view;
     const int by_wall = run->verdict.best;
     if (run->verdict.clock == MOE_CLOCK_WALL && by_wall != o->winner)
-        fprintf(out,
-                "What follows is of the gpu clock, on which not %s is fastest "
-                "but %s.\n",
-                by_wall >= 0 ? name_of(v, by_wall) : "any",
-                name_of(v, o->winner));
+        moe_doc_item(doc,
+                     "What follows is of the gpu clock, on which not %s is "
+                     "fastest but %s.",
+                     by_wall >= 0 ? name_of(v, by_wall) : "any",
+                     name_of(v, o->winner));
+    FILE *out = item(doc);
     const char *first = name_of(v, o->winner), *second = name_of(v, o->second);
     if (!(o->lead_s > 0)) {
-        fprintf(out, "%s and %s take equally long on the gpu clock.\n", first,
+        fprintf(out, "%s and %s take equally long on the gpu clock.", first,
                 second);
         return;
     }
     fprintf(out, "%s is %s a layer ahead of %s on the gpu clock; ", first,
             moe_time_cell(o->lead_s).text, second);
     if (isnan(o->error_s))
-        fputs("how wrong prices may be is not known.\n", out);
+        fputs("how wrong prices may be is not known.", out);
     else
         fprintf(out,
                 "the cost model may be wrong by %s in what differs between "
-                "them, which is %s.\n",
+                "them, which is %s.",
                 moe_time_cell(o->error_s).text,
                 o->lead_s > o->error_s ? "less" : "as much or more");
 }
@@ -56,11 +62,13 @@ static void say_won(const char *before, const char *what, const double *t,
 }
 
 /* What perfecting a stage would win, in the order of the pipeline. */
-static void say_stages(const moe_sensitivity *o, const moe_view *v, FILE *out)
+static void say_stages(const moe_sensitivity *o, const moe_view *v,
+                       moe_document *doc)
 {
     const double *t = o->stage_s + o->winner * MOE_N_PERFECTS;
     if (isnan(t[MOE_PERFECT_EXCHANGE]))
         return;
+    FILE *out = item(doc);
     fprintf(out, "For %s ", name_of(v, o->winner));
     say_won("", "perfect splitting", t, MOE_PERFECT_SPLIT, out);
     say_won(", upon it ", "perfect prediction", t, MOE_PERFECT_PREDICTION, out);
@@ -68,7 +76,7 @@ static void say_stages(const moe_sensitivity *o, const moe_view *v, FILE *out)
     fputs(", by the balance of what is computed and exchanged; ", out);
     say_won("balanced perfectly, ", "nothing left to dispatch", t,
             MOE_PERFECT_EXCHANGE, out);
-    fputs(".\n", out);
+    fputs(".", out);
 }
 
 static void say_turn(const moe_turn *t, const moe_view *v, const char *side,
@@ -95,8 +103,10 @@ static moe_cell rate_cell(double x)
     return cell;
 }
 
-static void say_turns(const moe_sensitivity *o, const moe_view *v, FILE *out)
+static void say_turns(const moe_sensitivity *o, const moe_view *v,
+                      moe_document *doc)
 {
+    FILE *out = item(doc);
     fprintf(out, "Tokens of a batch (here %.0f): ", o->tokens);
     say_turn(&o->fewer, v, isnan(o->fewer.at) ? "down to" : "below", count_cell,
              "", out);
@@ -105,10 +115,11 @@ static void say_turns(const moe_sensitivity *o, const moe_view *v, FILE *out)
              out);
     fputs(". Batches are taken to be as uneven and as hard to foretell as "
           "those of the run; real larger ones are evener and easier to "
-          "foretell, so that theirs may lie elsewhere.\n",
+          "foretell, so that theirs may lie elsewhere.",
           out);
     if (v->dims.gpus < 2)
         return;
+    out = item(doc);
     fprintf(out, "Bandwidth %s, per GPU and direction (here %s): ",
             o->network ? "between nodes" : "of links",
             rate_cell(o->bandwidth).text);
@@ -117,7 +128,7 @@ static void say_turns(const moe_sensitivity *o, const moe_view *v, FILE *out)
     fputs("; ", out);
     say_turn(&o->faster, v, isnan(o->faster.at) ? "up to" : "above", rate_cell,
              "", out);
-    fputs(".\n", out);
+    fputs(".", out);
 }
 
 static void say_overhead(const moe_break_even *b, const moe_view *v, FILE *out)
@@ -133,7 +144,7 @@ static void say_overhead(const moe_break_even *b, const moe_view *v, FILE *out)
     else
         fprintf(out, "; to beat %s it would have to be below %s", rival,
                 moe_time_cell(b->limit_s).text);
-    fputs(".\n", out);
+    fputs(".", out);
 }
 
 /* @return "the cost of X", or "no cost". */
@@ -178,63 +189,50 @@ static void say_accuracy(const moe_break_even *b, const moe_view *v, FILE *out)
     if (b->strategy >= 0)
         fprintf(out, "; %s is for %s", name_of(v, b->strategy),
                 moe_percent_cell(b->recall).text);
-    fputs(".\n", out);
+    fputs(".", out);
 }
 
 /* Questions were put to a part of a large file. */
-static void say_sample_error(const moe_sensitivity *o, FILE *out)
+static void say_sample_error(const moe_sensitivity *o, moe_document *doc)
 {
     static const double CLOSE = 1e-4;
     if (o->undecided)
-        fprintf(out, "Where the verdict turns is not known: a part of the run "
-                     "was priced, whose lead is not that of all of it.\n");
+        moe_doc_item(doc,
+                     "Where the verdict turns is not known: a part of the run "
+                     "was priced, whose lead is not that of all of it.");
     else if (o->sample_error > CLOSE)
-        fprintf(out,
-                "A part of the run was priced anew; its times differ from all "
-                "of it by %s at most.\n",
-                moe_percent_cell(o->sample_error).text);
+        moe_doc_item(doc,
+                     "A part of the run was priced anew; its times differ from "
+                     "all of it by %s at most.",
+                     moe_percent_cell(o->sample_error).text);
 }
 
-static void say_all(const moe_run_analysis *run, FILE *out)
+void moe_say_sensitivity(moe_document *doc, const moe_run_analysis *run)
 {
     const moe_sensitivity *o = &run->sensitivity;
     const moe_break_even *b = &run->break_even;
     const moe_view *v = run->view;
+    moe_doc_list(doc, "What would change it, gpu clock (modelled):");
     if (o->known && o->second >= 0)
-        say_lead(run, out);
+        say_lead(run, doc);
     if (b->strategy >= 0 && b->rival >= 0)
-        say_overhead(b, v, out);
+        say_overhead(b, v, item(doc));
     if (b->without >= 0 && !isnan(b->recall_most))
-        say_accuracy(b, v, out);
+        say_accuracy(b, v, item(doc));
     if (!o->known) {
-        fprintf(out,
-                "Other batches, links and balances cannot be priced: "
-                "%s.\n",
-                o->why_not);
+        moe_doc_item(doc,
+                     "Other batches, links and balances cannot be priced: %s.",
+                     o->why_not);
         return;
     }
     if (o->winner >= 0)
-        say_stages(o, v, out);
+        say_stages(o, v, doc);
     if (o->second < 0) {
-        fputs("With less than two strategies that can be built no verdict "
-              "turns.\n",
-              out);
+        moe_doc_item(doc, "With less than two strategies that can be built no "
+                          "verdict turns.");
         return;
     }
     if (!o->undecided)
-        say_turns(o, v, out);
-    say_sample_error(o, out);
-}
-
-char *moe_sensitivity_words(const moe_run_analysis *run)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
-        return NULL;
-    fputs("What would change it, gpu clock (modelled):\n", out);
-    say_all(run, out);
-    fclose(out);
-    return text;
+        say_turns(o, v, doc);
+    say_sample_error(o, doc);
 }

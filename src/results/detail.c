@@ -368,6 +368,20 @@ double moe_detail_straggle(const moe_detail *detail,
     return busy[(size_t)rank * stride] * dims->gpus / sum;
 }
 
+double moe_detail_busy(const moe_detail *detail, const moe_ledger_dims *dims,
+                       int rank)
+{
+    const double *busy = detail->busy + (size_t)rank * (size_t)dims->iterations;
+    double sum = 0;
+    int n = 0;
+    for (int i = 0; i < dims->iterations; i++)
+        if (!isnan(busy[i])) {
+            sum += busy[i];
+            n++;
+        }
+    return n > 0 ? sum / n : (double)NAN;
+}
+
 const char *moe_detail_fact(const moe_detail *detail, moe_fact fact)
 {
     const char *name = moe_fact_name(fact);

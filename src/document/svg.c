@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/plots.h"
+#include "internal.h"
 
 #include <string.h>
 
-#include "moegps/html.h"
+#include "moegps/escape.h"
 #include "moegps/mem.h"
 
 /* What gnuplot writes into every SVG alike: its identifiers would be there
@@ -58,14 +58,15 @@ static size_t change(const char *at, const char *name, FILE *out)
     return after != NULL ? (size_t)(after - at) + sizeof end - 1 : 0;
 }
 
-void moe_plot_inline(const moe_plot *plot, const char *words, FILE *out)
+void moe_svg_inline(const moe_figure *figure, const char *title,
+                    const char *words, FILE *out)
 {
-    const char *name = plot->name;
-    if (plot->svg == NULL)
+    const char *name = figure->name;
+    if (figure->svg == NULL)
         return;
-    const char *box = strstr(plot->svg, "viewBox=\"");
-    const char *body = strstr(plot->svg, "<g id=\"gnuplot_canvas\"");
-    const char *end = strstr(plot->svg, "</svg>");
+    const char *box = strstr(figure->svg, "viewBox=\"");
+    const char *body = strstr(figure->svg, "<g id=\"gnuplot_canvas\"");
+    const char *end = strstr(figure->svg, "</svg>");
     if (box == NULL || body == NULL || end == NULL || body > end)
         return;
     const size_t box_len = strcspn(box + 9, "\"") + 10;
@@ -73,7 +74,7 @@ void moe_plot_inline(const moe_plot *plot, const char *words, FILE *out)
             "<svg %.*s role=\"img\" aria-labelledby=\"%s-title %s-desc\">\n"
             "<title id=\"%s-title\">",
             (int)box_len, box, name, name, name);
-    moe_html_text(plot->title, out);
+    moe_html_text(title, out);
     fprintf(out, "</title>\n<desc id=\"%s-desc\">", name);
     moe_html_text(words, out);
     fputs("</desc>\n", out);

@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "page.h"
+#include "internal.h"
 
-#include <string.h>
-
-#include "map_words.h"
-#include "moegps/html.h"
-
-static const char style[] =
+const char moe_page_style[] =
     ":root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--page:#fff;"
     "--card:#f6f8fa;--line:#d0d7de;--good:#1a7f37;--bad:#b42318;"
     "--note:#8a5a00}\n"
@@ -58,63 +53,3 @@ static const char style[] =
     "figure,tr,.verdict,.warnings{break-inside:avoid}"
     "h2,h3{break-after:avoid}.wide,pre{overflow:visible}"
     "pre{white-space:pre-wrap}.figures{grid-template-columns:1fr 1fr}}\n";
-
-static const char *known(const char *text)
-{
-    return text[0] != '\0' ? text : "not recorded";
-}
-
-/* What the page is of, in a few words. */
-static void name_page(const moe_analysis *a, char *text, size_t size)
-{
-    const moe_view *v = a->n > 0 ? a->run[0].view : NULL;
-    char maps[32] = "";
-    bool same = true;
-    for (size_t i = 1; i < a->n; i++)
-        same = same && strcmp(a->run[i].view->model, v->model) == 0;
-    if (a->n_maps > 0)
-        snprintf(maps, sizeof maps, "%zu map%s", a->n_maps,
-                 a->n_maps == 1 ? "" : "s");
-    if (a->n == 0 && a->n_maps == 1)
-        moe_map_title(a->map, text, size);
-    else if (a->n == 1 && a->n_maps == 0)
-        snprintf(text, size, "%s", known(v->title));
-    else if (a->n == 0)
-        snprintf(text, size, "%s", maps);
-    else
-        snprintf(text, size, "%zu run%s%s%s%s%s", a->n, a->n == 1 ? "" : "s",
-                 same ? " of " : "", same ? known(v->model) : "",
-                 maps[0] != '\0' ? " and " : "", maps);
-}
-
-void moe_page_head(const moe_analysis *a, FILE *out)
-{
-    char name[320];
-    name_page(a, name, sizeof name);
-    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
-          "<meta charset=\"utf-8\">\n"
-          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src "
-          "'none'; style-src 'unsafe-inline'; img-src data:\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width, "
-          "initial-scale=1\">\n<title>",
-          out);
-    fputs("moe-gps: ", out);
-    moe_html_text(a->n > 0 ? known(a->run[0].view->title) : name, out);
-    fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<header>\n",
-            style);
-    moe_html_in(out, "h1", name);
-    fputs("</header>\n<main>\n", out);
-}
-
-void moe_page_foot(const moe_analysis *a, FILE *out)
-{
-    fprintf(out,
-            "</main>\n<footer class=\"soft\"><p>The same numbers: %s%s"
-            "report.json. The figures, their data and scripts: the folder "
-            "figures. %s%s</p></footer>\n</body>\n</html>\n",
-            a->n > 0 ? "report.csv, " : "", a->n_maps > 0 ? "maps.csv, " : "",
-            a->n_maps > 0 ? "All of a map is modelled. " : "",
-            a->n > 0 ? "Times of the gpu clock are modelled, all others "
-                       "measured; intervals are of medians, 95 %."
-                     : "");
-}

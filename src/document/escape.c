@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "moegps/html.h"
+#include "moegps/escape.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -52,4 +52,40 @@ void moe_html_in(FILE *out, const char *tag, const char *text)
     fprintf(out, "<%s>", tag);
     moe_html_text(text, out);
     fprintf(out, "</%.*s>\n", (int)strcspn(tag, " "), tag);
+}
+
+/* Below space, DEL, and what UTF-8 has of the same kind (C1: U+0080..9F). */
+static bool controls(const unsigned char *s, size_t n)
+{
+    return (n == 1 && (*s < 0x20 || *s == 0x7f)) ||
+           (n == 2 && s[0] == 0xc2 && s[1] < 0xa0);
+}
+
+void moe_terminal_text(const char *text, FILE *out)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    while (s != NULL && *s != '\0') {
+        const size_t n = character(s), len = n > 0 ? n : 1;
+        if (n == 0 || controls(s, n))
+            for (size_t i = 0; i < len; i++)
+                fprintf(out, "\\x%02x", s[i]);
+        else
+            fwrite(s, 1, n, out);
+        s += len;
+    }
+}
+
+void moe_csv_field(const char *text, FILE *out)
+{
+    if (strpbrk(text, ",\"\r\n") == NULL) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text != '\0'; text++) {
+        if (*text == '"')
+            fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
 }

@@ -4,24 +4,18 @@
  * or TERM is "dumb": what is piped has no escape byte. Bars are blocks where
  * the locale's characters are UTF-8, else "#".
  */
-#ifndef MOEGPS_REPORT_INK_H
-#define MOEGPS_REPORT_INK_H
+#ifndef MOEGPS_DOCUMENT_INK_H
+#define MOEGPS_DOCUMENT_INK_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
+#include "moegps/table.h"
+
 typedef struct moe_ink {
     bool colour, utf8; /* neither: plain text for any reader */
 } moe_ink;
-
-typedef enum moe_hue {
-    MOE_HUE_NONE,
-    MOE_HUE_BOLD,
-    MOE_HUE_GOOD,
-    MOE_HUE_BAD,
-    MOE_HUE_NOTE
-} moe_hue;
 
 enum { MOE_INK_LEN = 64 /* longest bar and sparkline, characters */ };
 

@@ -1,0 +1,90 @@
+/* internal.h: what is built, for those who write it. */
+#ifndef MOEGPS_DOCUMENT_INTERNAL_H
+#define MOEGPS_DOCUMENT_INTERNAL_H
+
+#include "ink.h"
+#include "moegps/document.h"
+
+typedef enum moe_cell_kind {
+    MOE_CELL_TEXT,
+    MOE_CELL_BAR,
+    MOE_CELL_SPARK
+} moe_cell_kind;
+
+typedef struct moe_table_entry {
+    moe_cell_kind kind;
+    moe_hue hue;
+    int most;   /* bytes on a terminal, or characters of strokes; 0: all */
+    char *text; /* owned, as is ... */
+    double *x;  /* [n] of strokes */
+    size_t n;
+} moe_table_entry;
+
+struct moe_table {
+    moe_column *columns; /* [n_columns], owned, with their texts */
+    size_t n_columns;
+    moe_table_entry *cell; /* [n_cells], row by row */
+    size_t n_cells, room;
+    bool lost; /* out of memory */
+};
+
+/* @return whether a column is of bars or sparklines. */
+bool moe_table_strokes(const moe_table *table, size_t column);
+
+typedef enum moe_node_kind {
+    MOE_NODE_TITLE,
+    MOE_NODE_SECTION, /* begins, as does ... */
+    MOE_NODE_FOLD,
+    MOE_NODE_END, /* of one of them */
+    MOE_NODE_HEADING,
+    MOE_NODE_CAPTION,
+    MOE_NODE_VERDICT,
+    MOE_NODE_PARAGRAPH,
+    MOE_NODE_CODE,
+    MOE_NODE_LIST,
+    MOE_NODE_WARNINGS,
+    MOE_NODE_ITEM,
+    MOE_NODE_FACTS,
+    MOE_NODE_FACT,
+    MOE_NODE_TABLE,
+    MOE_NODE_FIGURE,
+    MOE_NODE_FOM,
+    MOE_NODE_RESULT
+} moe_node_kind;
+
+typedef struct moe_node {
+    moe_node_kind kind;
+    moe_say how;       /* of a paragraph */
+    size_t name, text; /* where they begin in the document's text; 0: "" */
+    moe_table *table;  /* owned; NULL: out of memory */
+    moe_figure figure;
+} moe_node;
+
+struct moe_document {
+    FILE *words; /* all texts, each with a zero at its end */
+    char *text;
+    size_t size;
+    moe_node *node; /* [n], owned */
+    size_t n, room;
+    bool lost; /* out of memory */
+};
+
+/* @return whether a document can be written: nothing of it was lost. */
+moe_status moe_document_ready(moe_document *doc, moe_error *err);
+
+/* Print a table aligned; widths count characters, not bytes. */
+void moe_table_print(const moe_table *table, const moe_ink *ink, FILE *out);
+
+/* Write an HTML table: units are small print in the headings, the first cell
+ * of a row is its heading. */
+void moe_table_html(const moe_table *table, FILE *out);
+
+/* Write an SVG of gnuplot as a part of a page: named and described, of the
+ * page's colours, and with identifiers of its own. */
+void moe_svg_inline(const moe_figure *figure, const char *title,
+                    const char *words, FILE *out);
+
+/* Style of a page. */
+extern const char moe_page_style[];
+
+#endif

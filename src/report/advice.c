@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/report.h"
+
+#include <math.h>
+
+#include "moegps/json.h"
+#include "moegps/mem.h"
+#include "moegps/verdict.h"
+
+enum {
+    TYPICAL = MOE_ADVISE_TYPICAL,
+    WHYS = 3 /* phases that say why */
+};
+
+static const char *name_of(int s)
+{
+    return moe_advise_strategy_name((moe_advise_strategy)s);
+}
+
+/* Microseconds with four digits. */
+static moe_cell us_cell(double s)
+{
+    return moe_value_cell(1e6 * s);
+}
+
+static void say_memory(moe_document *doc, const moe_advise_params *p,
+                       const moe_advise_facts *f)
+{
+    moe_doc_fact(doc, "memory",
+                 "room for copies %s per GPU, experts in all %s of %s",
+                 moe_bytes_cell(f->copy_bytes).text,
+                 moe_bytes_cell(f->expert_bytes).text,
+                 moe_bytes_cell(p->cluster->memory_bytes).text);
+}
+
+static void say_inputs(moe_document *doc, const moe_advise_params *p,
+                       const moe_advise_facts *f)
+{
+    const moe_advise_dials *d = &p->dials;
+    moe_doc_paragraph(doc, MOE_SAY,
+                      "modelled: %s on %d GPUs of %s (%s prices), a layer of "
+                      "%.0f tokens",
+                      p->model->name, p->gpus, p->cluster->name,
+                      p->cluster->cost, f->tokens);
+    moe_doc_facts(doc);
+    moe_doc_fact(doc, "load",
+                 "%s, skewness %.2f, distribution error %.3f; %d sample%s",
+                 p->trace != NULL ? "of the trace"
+                 : p->bottleneck  ? "by hand, busiest GPU as told"
+                                  : "by hand, a power law, homes at random",
+                 f->skew, f->error, f->samples, f->samples == 1 ? "" : "s");
+    moe_doc_fact(
+        doc, "slots",
+        "%d per GPU and layer, %d for homes; %.0f copies; a plan every "
+        "%d iteration%s",
+        f->slots, f->home_slots, f->copies, d->rebalance_every,
+        d->rebalance_every == 1 ? "" : "s");
+    moe_doc_fact(doc, "tokens",
+                 "predicted right %.1f %%, overhead %.4g us + %.3g %% of the "
+                 "baseline, %s",
+                 100 * d->accuracy, 1e6 * d->overhead_s,
+                 100 * d->overhead_share,
+                 d->overhead_hidden ? "hidden by attention" : "exposed");
+    if (d->paper)
+        moe_doc_fact(doc, "copies",
+                     "as the paper has them: they neither travel nor cost the "
+                     "reading of weights");
+    say_memory(doc, p, f);
+}
+
+static void say_cases(moe_document *doc, const moe_advice *v)
+{
+    static const moe_column columns[] = {
+        {"strategy", NULL, MOE_LEFT},        {"optimistic", "us", MOE_RIGHT},
+        {"typical", "us", MOE_RIGHT},        {"95 % CI", "us", MOE_RIGHT},
+        {"pessimistic", "us", MOE_RIGHT},    {"vs baseline", "1", MOE_RIGHT},
+        {"imbalance", "max/mean", MOE_RIGHT}};
+    moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
+    for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
+        const moe_advise_time *m = v->time[s];
+        const double typical_s = m[TYPICAL].layer_s;
+        moe_table_cell(t, "%s", name_of(s));
+        moe_table_put(
+            t, moe_digits_cell(1e6 * m[MOE_ADVISE_OPTIMISTIC].layer_s, 4));
+        moe_table_put(t, moe_digits_cell(1e6 * typical_s, 4));
+        moe_table_interval(t, us_cell, m[TYPICAL].ci_low, m[TYPICAL].ci_high);
+        moe_table_put(
+            t, moe_digits_cell(1e6 * m[MOE_ADVISE_PESSIMISTIC].layer_s, 4));
+        moe_table_put(
+            t, moe_digits_cell(v->time[0][TYPICAL].layer_s / typical_s, 4));
+        moe_table_put(t, moe_number_cell(m[TYPICAL].imbalance));
+    }
+}
+
+static void say_phases(moe_document *doc, const moe_advice *v)
+{
+    static const moe_column columns[] = {
+        {"phase", NULL, MOE_LEFT},
+        {"baseline", "us (hidden)", MOE_RIGHT},
+        {"distribution-only", "us (hidden)", MOE_RIGHT},
+        {"token-to-expert", "us (hidden)", MOE_RIGHT},
+        {"oracle", "us (hidden)", MOE_RIGHT}};
+    moe_table *t = moe_doc_table(
+        doc, "phases, typical case: exposed, and what attention hides", columns,
+        MOE_ARRAY_LEN(columns));
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        moe_table_cell(t, "%s", moe_phase_name((moe_phase)p));
+        for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
+            const moe_advise_time *m = &v->time[s][TYPICAL];
+            const double hidden_s = m->gpu_s[p] - m->exposed_s[p];
+            if (hidden_s > 1e-12)
+                moe_table_cell(t, "%s (%s)", us_cell(m->exposed_s[p]).text,
+                               us_cell(hidden_s).text);
+            else
+                moe_table_put(t, us_cell(m->exposed_s[p]));
+        }
+    }
+}
+
+/* The phases in which winner and second differ most. */
+static void say_why(moe_document *doc, const moe_advice *v)
+{
+    static const double LITTLE_S = 1e-9;
+    const moe_advise_time *a = &v->time[v->winner[TYPICAL]][TYPICAL];
+    const moe_advise_time *b = &v->time[v->second[TYPICAL]][TYPICAL];
+    moe_phase_gap gap[WHYS];
+    moe_phase_gaps(b->exposed_s, a->exposed_s, gap, WHYS);
+    moe_doc_fact(doc, "why", "%s", "");
+    for (int n = 0; n < WHYS && fabs(gap[n].gap_s) >= LITTLE_S; n++)
+        fprintf(moe_doc_words(doc), "%s%s %s us in %s", n > 0 ? ", " : "",
+                gap[n].gap_s > 0 ? "saves" : "loses",
+                us_cell(fabs(gap[n].gap_s)).text,
+                moe_phase_name((moe_phase)gap[n].phase));
+}
+
+/* What has a sign whether the verdict survives it. */
+static const char *survival(bool survives)
+{
+    return survives ? "survives" : "does not survive";
+}
+
+static void say_sure(moe_document *doc, const moe_advice *v)
+{
+    moe_doc_fact(doc, "how sure", "error cases: %s",
+                 v->survives_cases ? "the same winner in all three" : "");
+    for (int c = 0; c < MOE_ADVISE_CASES && !v->survives_cases; c++)
+        fprintf(moe_doc_words(doc), "%s%s %s", c > 0 ? ", " : "",
+                moe_advise_case_name((moe_advise_case)c),
+                name_of(v->winner[c]));
+    if (isnan(v->ci_low))
+        moe_doc_fact(doc, "", "samples: too few for an interval (%d)",
+                     v->facts.samples);
+    else
+        moe_doc_fact(doc, "",
+                     "samples: second / winner %.3f .. %.3f (95 %%), %s",
+                     v->ci_low, v->ci_high, survival(v->survives_ci));
+    moe_doc_fact(
+        doc, "", "cost model: prices %s; ",
+        moe_price_source_name(v->time[v->winner[TYPICAL]][TYPICAL].source));
+    FILE *out = moe_doc_words(doc);
+    if (isnan(v->error_s))
+        fputs("its error is not known", out);
+    else
+        fprintf(out, "error %s us of what differs, %s",
+                us_cell(v->error_s).text, survival(v->survives_error));
+    fprintf(out, "; turns at %.0f %% of what differs", 100 * v->tolerance);
+}
+
+static void say_limit(moe_document *doc, const char *name, double value,
+                      const char *unit, const char *none)
+{
+    if (isnan(value))
+        moe_doc_fact(doc, name, "%s", none);
+    else
+        moe_doc_fact(doc, name, "%s %s", moe_value_cell(value).text, unit);
+}
+
+static void say_limits(moe_document *doc, const moe_advise_params *p,
+                       const moe_advise_limits *l)
+{
+    const char *link = l->network ? "another winner at network bandwidth"
+                                  : "another winner at link bandwidth";
+    moe_doc_caption(doc, "break-even, typical case, all else equal");
+    moe_doc_facts(doc);
+    say_limit(doc, "tokens beat distribution from accuracy", 100 * l->accuracy,
+              "%", "never");
+    say_limit(doc, "... and up to an overhead of", 1e6 * l->overhead_s,
+              "us a layer", "none");
+    say_limit(doc, link, 1e-9 * l->bandwidth_low, "GB/s and below",
+              "none down to 1/256");
+    say_limit(doc, link, 1e-9 * l->bandwidth_high, "GB/s and above",
+              "none up to 256 times");
+    if (p->trace == NULL) {
+        say_limit(doc, "another winner at skewness", l->skew_low, "and below",
+                  "none below");
+        say_limit(doc, "another winner at skewness", l->skew_high, "and above",
+                  "none above");
+        say_limit(doc, "distribution beats baseline from a batch of", l->tokens,
+                  "tokens", "never up to 1048576 tokens");
+    }
+    say_limit(doc, "tokens beat baseline from a plan every", l->rebalance,
+              "iterations", "never");
+}
+
+void moe_report_advice(moe_document *doc, const moe_advise_params *p,
+                       const moe_advice *v)
+{
+    say_inputs(doc, p, &v->facts);
+    say_cases(doc, v);
+    say_phases(doc, v);
+    moe_doc_facts(doc);
+    moe_doc_fact(doc, "use", "%s: %.1f %% faster than %s (typical case)",
+                 name_of(v->winner[TYPICAL]), 100 * v->margin,
+                 name_of(v->second[TYPICAL]));
+    say_why(doc, v);
+    say_sure(doc, v);
+    if (!p->no_limits)
+        say_limits(doc, p, &v->limits);
+}
+
+/* ---- JSON ---- */
+
+static json_t *time_json(const moe_advise_time *t, moe_error *err)
+{
+    json_t *o = json_object(), *gpu = json_object(), *exposed = json_object();
+    moe_json_put_number(o, "layer_s", t->layer_s, err);
+    moe_json_put_number(o, "ci_low_s", t->ci_low, err);
+    moe_json_put_number(o, "ci_high_s", t->ci_high, err);
+    moe_json_put_number(o, "error_s", t->error_s, err);
+    moe_json_put_number(o, "imbalance", t->imbalance, err);
+    moe_json_put_text(o, "source", moe_price_source_name(t->source), err);
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        moe_json_put_number(gpu, moe_phase_name((moe_phase)p), t->gpu_s[p],
+                            err);
+        moe_json_put_number(exposed, moe_phase_name((moe_phase)p),
+                            t->exposed_s[p], err);
+    }
+    moe_json_put(o, "gpu_s", gpu, err);
+    moe_json_put(o, "exposed_s", exposed, err);
+    return o;
+}
+
+static json_t *limits_json(const moe_advise_limits *l, moe_error *err)
+{
+    json_t *o = json_object();
+    moe_json_put_number(o, "accuracy", l->accuracy, err);
+    moe_json_put_number(o, "overhead_s", l->overhead_s, err);
+    moe_json_put_number(
+        o, l->network ? "network_bandwidth_low" : "link_bandwidth_low",
+        l->bandwidth_low, err);
+    moe_json_put_number(
+        o, l->network ? "network_bandwidth_high" : "link_bandwidth_high",
+        l->bandwidth_high, err);
+    moe_json_put_number(o, "skew_low", l->skew_low, err);
+    moe_json_put_number(o, "skew_high", l->skew_high, err);
+    moe_json_put_number(o, "rebalance_every", l->rebalance, err);
+    moe_json_put_number(o, "tokens", l->tokens, err);
+    return o;
+}
+
+static json_t *verdict_json(const moe_advice *v, moe_error *err)
+{
+    json_t *o = json_object(), *winner = json_object();
+    for (int c = 0; c < MOE_ADVISE_CASES; c++)
+        moe_json_put_text(winner, moe_advise_case_name((moe_advise_case)c),
+                          name_of(v->winner[c]), err);
+    moe_json_put(o, "winner", winner, err);
+    moe_json_put_text(o, "second", name_of(v->second[TYPICAL]), err);
+    moe_json_put_number(o, "margin", v->margin, err);
+    moe_json_put_number(o, "ratio_ci_low", v->ci_low, err);
+    moe_json_put_number(o, "ratio_ci_high", v->ci_high, err);
+    moe_json_put_number(o, "model_error_s", v->error_s, err);
+    moe_json_put_number(o, "tolerance", v->tolerance, err);
+    moe_json_put(o, "survives_cases", json_boolean(v->survives_cases), err);
+    moe_json_put(o, "survives_ci",
+                 isnan(v->ci_low) ? json_null() : json_boolean(v->survives_ci),
+                 err);
+    moe_json_put(
+        o, "survives_model_error",
+        isnan(v->error_s) ? json_null() : json_boolean(v->survives_error), err);
+    return o;
+}
+
+static json_t *inputs_json(const moe_advise_params *p, const moe_advice *v,
+                           moe_error *err)
+{
+    const moe_advise_facts *f = &v->facts;
+    json_t *o = json_pack(
+        "{s:b, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i}", "modelled", 1, "model",
+        p->model->name, "cluster", p->cluster->name, "cost", p->cluster->cost,
+        "gpus", p->gpus, "slots", f->slots, "home_slots", f->home_slots,
+        "samples", f->samples, "rebalance_every", p->dials.rebalance_every);
+    moe_json_put_number(o, "tokens", f->tokens, err);
+    moe_json_put_number(o, "skew", f->skew, err);
+    moe_json_put_number(o, "distribution_error", f->error, err);
+    moe_json_put_number(o, "accuracy", p->dials.accuracy, err);
+    moe_json_put_number(o, "overhead_s", p->dials.overhead_s, err);
+    moe_json_put_number(o, "overhead_share", p->dials.overhead_share, err);
+    moe_json_put(o, "as_paper", json_boolean(p->dials.paper), err);
+    moe_json_put_number(o, "moving", p->dials.moving, err);
+    moe_json_put_number(o, "planner_s", f->planner_s, err);
+    moe_json_put_number(o, "copies", f->copies, err);
+    moe_json_put_number(o, "copy_bytes", f->copy_bytes, err);
+    moe_json_put_number(o, "expert_bytes", f->expert_bytes, err);
+    moe_json_put_number(o, "memory_bytes", p->cluster->memory_bytes, err);
+    return o;
+}
+
+moe_status moe_report_advice_json(const moe_advise_params *p,
+                                  const moe_advice *v, const char *path,
+                                  bool force, moe_error *err)
+{
+    const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
+    json_t *root = inputs_json(p, v, err), *all = json_object();
+    for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
+        json_t *cases = json_object();
+        for (int c = 0; c < MOE_ADVISE_CASES; c++)
+            moe_json_put(cases, moe_advise_case_name((moe_advise_case)c),
+                         time_json(&v->time[s][c], err), err);
+        moe_json_put(all, name_of(s), cases, err);
+    }
+    moe_json_put(root, "strategies", all, err);
+    moe_json_put(root, "verdict", verdict_json(v, err), err);
+    moe_json_put(root, "break_even",
+                 p->no_limits ? json_null() : limits_json(&v->limits, err),
+                 err);
+    return moe_json_write(root, flags, path, force, err);
+}

@@ -1,0 +1,63 @@
+/* contents.h: what reports say: each function adds to a document. */
+#ifndef MOEGPS_REPORT_CONTENTS_H
+#define MOEGPS_REPORT_CONTENTS_H
+
+#include "moegps/analysis.h"
+#include "moegps/document.h"
+#include "moegps/plots.h"
+
+/* @return "not recorded" for an empty text, else the text. */
+const char *moe_known(const char *text);
+
+/* ---- of a run ---- */
+
+/* What to mind, for whom a terminal or a page is enough. */
+void moe_say_warnings(moe_document *doc, const moe_run_analysis *run,
+                      bool page);
+
+/* What ran where, and how whole it is. */
+void moe_say_run(moe_document *doc, const moe_view *view);
+
+/* Why the best is best, what perfecting a stage would win, and what would
+ * change the verdict; the last two if that was analysed. */
+void moe_say_why(moe_document *doc, const moe_run_analysis *run);
+
+/* Tables with a row per strategy. Some say nothing of a run without what they
+ * are of: regrets, enough predictors of tokens, enough samples. */
+void moe_say_times(moe_document *doc, const moe_run_analysis *run,
+                   moe_clock clock);
+void moe_say_samples(moe_document *doc, const moe_run_analysis *run);
+void moe_say_loads(moe_document *doc, const moe_run_analysis *run);
+void moe_say_accuracy(moe_document *doc, const moe_run_analysis *run);
+void moe_say_regret(moe_document *doc, const moe_run_analysis *run);
+void moe_say_costs(moe_document *doc, const moe_run_analysis *run);
+void moe_say_stages(moe_document *doc, const moe_run_analysis *run);
+
+/* And with a column per strategy, or a row per rank. */
+void moe_say_phases(moe_document *doc, const moe_run_analysis *run,
+                    moe_clock clock);
+void moe_say_layers(moe_document *doc, const moe_run_analysis *run);
+void moe_say_ranks(moe_document *doc, const moe_run_analysis *run);
+
+/* ---- of runs and maps ---- */
+
+/* How runs of different numbers of GPUs compare. */
+void moe_say_scaling(moe_document *doc, const moe_analysis *analysis);
+
+/* Settings of a map; shares of its cells by cluster and case. */
+void moe_say_map_facts(moe_document *doc, const moe_map *map);
+void moe_say_map_shares(moe_document *doc, const moe_map *map);
+
+/* Winner and margin in the cells of a case, slice by slice, and where the
+ * verdict flips in each: of the first MOE_MAP_TABLES slices. */
+enum { MOE_MAP_TABLES = 12 };
+void moe_say_map_tables(moe_document *doc, const moe_map *map,
+                        moe_advise_case c, moe_error *err);
+void moe_say_map_flips(moe_document *doc, const moe_map *map, moe_advise_case c,
+                       moe_error *err);
+
+/* The page of all; its figures, if gnuplot drew any. */
+void moe_say_page(moe_document *doc, const moe_analysis *analysis,
+                  const moe_plots *plots, moe_error *err);
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run_words.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "contents.h"
+
+static void say_gaps(const moe_phase_gap *gap, FILE *out)
+{
+    for (int i = 0; i < MOE_ANALYSIS_GAPS && gap[i].phase >= 0; i++)
+        fprintf(out, "%s %s %c%s", i == 0 ? ":" : ",",
+                moe_phase_name((moe_phase)gap[i].phase),
+                gap[i].gap_s < 0 ? '-' : '+',
+                moe_time_cell(fabs(gap[i].gap_s)).text);
+}
+
+static void say_comparison(const moe_run_analysis *run, int s, FILE *out)
+{
+    const moe_strategy_view *x = &run->view->strategy[s];
+    const moe_ratio *r = &x->speedup[run->verdict.clock];
+    const char *sure = isnan(r->ci_low) ? " (too few iterations to be sure)"
+                       : r->ci_low > 1.0 || r->ci_high < 1.0
+                           ? ""
+                           : " (within noise)";
+    fprintf(out, ": %s times as %s%s",
+            moe_number_cell(r->ratio >= 1 ? r->ratio : 1 / r->ratio).text,
+            r->ratio >= 1 ? "fast" : "slow", sure);
+    say_gaps(run->gap[s], out);
+}
+
+static void say_gap_list(moe_document *doc, const moe_run_analysis *run)
+{
+    const moe_view *view = run->view;
+    const moe_clock clock = run->verdict.clock;
+    bool any = false;
+    for (int s = 0; s < view->dims.strategies && view->measured > 0; s++) {
+        if (s == view->reference_index ||
+            isnan(view->strategy[s].speedup[clock].ratio))
+            continue;
+        if (!any)
+            moe_doc_list(doc, "Against %s, per layer on the %s clock (%s):",
+                         view->strategy[view->reference_index].name,
+                         moe_clock_name(clock), moe_clock_origin(clock));
+        any = true;
+        moe_doc_item(doc, "%s", view->strategy[s].name);
+        say_comparison(run, s, moe_doc_words(doc));
+    }
+}
+
+void moe_say_why(moe_document *doc, const moe_run_analysis *run)
+{
+    say_gap_list(doc, run);
+    if (!run->sensitivity.analysed)
+        return;
+    moe_say_stages(doc, run);
+    moe_say_sensitivity(doc, run);
+}
+
+/* ---- what to mind ---- */
+
+/* What was executed on this machine, if measured times depend on it: nothing
+ * where the FFN was computed at full size, or the gpu clock counts. */
+static void say_executed(moe_document *doc, const moe_run_analysis *run)
+{
+    const moe_view *view = run->view;
+    const bool none = strcmp(view->ffn, "none") == 0;
+    const bool exact = strcmp(view->ffn, "exact") == 0;
+    if (run->verdict.clock != MOE_CLOCK_WALL ||
+        (!none && !exact && !(view->scale > 1)))
+        return;
+    moe_doc_item(doc, "%s",
+                 none ? "No FFN was computed (emulation.ffn: none): measured "
+                        "times are of coordination and exchange."
+                 : exact ? "Integers stood for the FFN (emulation.ffn: exact): "
+                           "measured times are no experts'."
+                         : "");
+    if (view->scale > 1)
+        fprintf(moe_doc_words(doc),
+                "%sRows and experts were computed at 1/%g of their width; the "
+                "gpu clock is of the full size.",
+                none || exact ? " " : "", view->scale);
+}
+
+void moe_prices_say(const moe_view *view, FILE *out)
+{
+    bool known = false, analytic = false;
+    const char *comma = "Shares of prices that were extrapolated beyond "
+                        "measured rows, in the strategy with most:";
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        const double share = moe_most_priced(view, p, MOE_PRICE_EXTRAPOLATED);
+        known = known || !isnan(share);
+        analytic = analytic || moe_most_priced(view, p, MOE_PRICE_ANALYTIC) > 0;
+        if (!(share > 0))
+            continue;
+        fprintf(out, "%s %s %s", comma, moe_phase_name((moe_phase)p),
+                moe_percent_cell(share).text);
+        comma = ",";
+    }
+    fputs(comma[0] == ',' ? "."
+          : analytic      ? "All prices are from data sheet numbers."
+          : known ? "All prices are from measured rows, or between them."
+                  : "The file does not say which prices were extrapolated.",
+          out);
+}
+
+static void say_bindings(moe_document *doc, const moe_run_analysis *run)
+{
+    if (run->detailed && run->detail.unbound > 0 && run->view->dims.ranks > 1)
+        moe_doc_item(doc,
+                     "%d of %d ranks were not bound: each could use all cores "
+                     "of its node, and may have moved between them.",
+                     run->detail.unbound, run->detail.ranks);
+}
+
+static void say_samples(moe_document *doc, const moe_view *v)
+{
+    const int needed = MOE_STATS_MIN_CI * v->period;
+    if (v->measured < needed)
+        moe_doc_item(doc,
+                     "Few samples: %d iterations were measured by all "
+                     "strategies, and intervals need %d.",
+                     v->measured, needed);
+    if (strcmp(v->status, "complete") != 0)
+        moe_doc_item(doc,
+                     "The run is not complete: %d of %d iterations, status %s.",
+                     v->measured, v->dims.iterations,
+                     strcmp(v->status, "running") == 0 ? "running, or killed"
+                                                       : v->status);
+    if (!v->valid)
+        moe_doc_item(doc, "Validation %s: %s.", v->validation,
+                     moe_known(v->validation_text));
+}
+
+static void say_prices(moe_document *doc, const moe_run_analysis *run)
+{
+    const char *cost = moe_detail_fact(&run->detail, MOE_FACT_COST_MODEL);
+    moe_doc_item(doc,
+                 "Times of the gpu clock are modelled for cluster %s%s%s. ",
+                 moe_known(run->view->cluster),
+                 cost[0] != '\0' ? " by cost model " : "", cost);
+    moe_prices_say(run->view, moe_doc_words(doc));
+}
+
+void moe_say_warnings(moe_document *doc, const moe_run_analysis *run, bool page)
+{
+    const moe_view *v = run->view;
+    moe_doc_warnings(doc);
+    if (v->oversubscribed)
+        moe_doc_item(doc, "wall clock is not a result here: ranks share cores; "
+                          "read the gpu clock");
+    if (page) {
+        say_bindings(doc, run);
+        say_samples(doc, v);
+    }
+    for (size_t i = 0; i < v->n_warnings; i++)
+        moe_doc_item(doc, "%s", v->warnings[i]);
+    if (page && !run->detailed)
+        moe_doc_item(doc, "%s", run->no_detail.text);
+    say_executed(doc, run);
+    if (page)
+        say_prices(doc, run);
+}
+
+/* ---- what it is ---- */
+
+const char *moe_known(const char *text)
+{
+    return text[0] != '\0' ? text : "not recorded";
+}
+
+static void say_sizes(moe_document *doc, const moe_view *v)
+{
+    const moe_ledger_dims *d = &v->dims;
+    moe_doc_fact(doc, "model", "%s: %d layers of %d experts",
+                 moe_known(v->model), d->layers, d->experts);
+    moe_doc_fact(doc, "cluster",
+                 "%s: %d GPUs, emulated by %d ranks on %d node%s",
+                 moe_known(v->cluster), d->gpus, d->ranks, v->nodes,
+                 v->nodes == 1 ? "" : "s");
+    moe_doc_fact(doc, "trace", "%s", moe_known(v->trace));
+    moe_doc_fact(doc, "SHA-256", "%s", moe_known(v->trace_sha256));
+    moe_doc_fact(doc, "iterations",
+                 "n = %d of %d measured, after %d to warm up", v->measured,
+                 d->iterations, d->warmup);
+    if (v->period > 1)
+        moe_doc_fact(doc, "samples",
+                     "n / %d: means over the iterations that a plan serves",
+                     v->period);
+    if (v->measured < MOE_STATS_MIN_CI * v->period)
+        moe_doc_fact(doc, "intervals", "none: they need %d iterations",
+                     MOE_STATS_MIN_CI * v->period);
+}
+
+void moe_say_run(moe_document *doc, const moe_view *v)
+{
+    moe_doc_facts(doc);
+    moe_doc_fact(doc, "file", "%s", v->path);
+    moe_doc_fact(doc, "run", "%s", v->run_id);
+    moe_doc_fact(doc, "date", "%s", v->date);
+    moe_doc_fact(doc, "program", "%s", v->source);
+    say_sizes(doc, v);
+    moe_doc_fact(doc, "status", "%s",
+                 strcmp(v->status, "running") == 0
+                     ? "running, or killed before its end"
+                     : v->status);
+    moe_doc_fact(doc, "validation", "%s", v->validation);
+    moe_doc_fact(doc, "checked", "%s", moe_known(v->validation_text));
+}
+
+/* ---- the verdict ---- */
+
+/* "1.23 times as fast as X (95 % interval 1.2 .. 1.3, n = 12)". */
+static void say_ratio(const moe_ratio *r, const char *other, FILE *out)
+{
+    fprintf(out, "%s times as fast as %s", moe_number_cell(r->ratio).text,
+            other);
+    if (isnan(r->ci_low))
+        fprintf(out, " (n = %zu: too few for an interval)", r->n);
+    else
+        fprintf(out, " (95 %% interval %s, n = %zu)",
+                moe_interval_cell(moe_number_cell(r->ci_low),
+                                  moe_number_cell(r->ci_high))
+                    .text,
+                r->n);
+}
+
+static void say_others(const moe_view *view, const moe_verdict *v, FILE *out)
+{
+    const moe_strategy_view *best = &view->strategy[v->best];
+    if (v->best == view->reference_index) {
+        fputs(", ", out);
+        say_ratio(&v->margin, view->strategy[v->second].name, out);
+        return;
+    }
+    fputs(", ", out);
+    say_ratio(&best->speedup[v->clock],
+              view->strategy[view->reference_index].name, out);
+    if (v->second == view->reference_index)
+        return;
+    fputs(" and ", out);
+    say_ratio(&v->margin, view->strategy[v->second].name, out);
+}
+
+void moe_verdict_say(const moe_run_analysis *run, FILE *out)
+{
+    const moe_view *view = run->view;
+    const moe_verdict *v = &run->verdict;
+    if (v->best < 0 && v->oracle >= 0) {
+        fprintf(
+            out,
+            "Only oracles were measured, which cannot be built: with %s a "
+            "layer takes %s on the %s clock (%s).",
+            view->strategy[v->oracle].name,
+            moe_time_cell(view->strategy[v->oracle].summary[v->clock].median)
+                .text,
+            moe_clock_name(v->clock), moe_clock_origin(v->clock));
+    } else if (v->best < 0) {
+        fputs("Nothing was measured that could be compared.", out);
+    } else {
+        const moe_strategy_view *best = &view->strategy[v->best];
+        const moe_ratio *margin = &v->margin;
+        const bool sure = margin->ci_low > 1;
+        fprintf(out, "%s%s: a layer takes %s on the %s clock (%s)", best->name,
+                v->second < 0           ? " ran alone"
+                : sure                  ? " is fastest"
+                : isnan(margin->ci_low) ? " looks fastest"
+                                        : " leads within noise",
+                moe_time_cell(best->summary[v->clock].median).text,
+                moe_clock_name(v->clock), moe_clock_origin(v->clock));
+        if (v->second >= 0)
+            say_others(view, v, out);
+        fputc('.', out);
+    }
+}

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/document.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../src/document/internal.h"
+#include "harness.h"
+#include "moegps/mem.h"
+
+static const moe_column columns[] = {
+    {"strategy", NULL, MOE_LEFT},
+    {"time", "ms", MOE_RIGHT},
+    {"", NULL, MOE_LEFT},
+    {"note", NULL, MOE_LEFT},
+};
+
+static void add_table(moe_document *doc)
+{
+    const double x[] = {1, 2, 3, 4};
+    moe_table *t = moe_doc_table(doc, "Times", columns, MOE_ARRAY_LEN(columns));
+    moe_table_name(t, "baseline-of-all", 9);
+    moe_table_put(t, moe_digits_cell(12.345, 3));
+    moe_table_bar(t, 1, 3);
+    moe_table_cell(t, "the \"%s\", kept", "reference");
+    moe_table_name(t, "f\xc3\xbcnf", 9);
+    moe_table_put(t, moe_digits_cell(NAN, 3));
+    moe_table_spark(t, x, MOE_ARRAY_LEN(x), 4);
+    moe_table_cell(t, "%s", "");
+}
+
+/* What is on the page between <main> and </main>, or printed; the
+ * caller frees it. */
+
+static char *page_of(moe_document *doc)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    ck_assert_int_eq(moe_document_page(doc, "moe-gps", "foot", out, NULL),
+                     MOE_OK);
+    fclose(out);
+    static const char begin[] = "<main>\n";
+    char *at = strstr(text, begin), *end = strstr(text, "</main>");
+    ck_assert(at != NULL && end != NULL);
+    at += sizeof begin - 1;
+    char *body = strndup(at, (size_t)(end - at));
+    free(text);
+    return body;
+}
+
+static char *text_of(moe_document *doc)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    ck_assert_int_eq(moe_document_print(doc, out, NULL), MOE_OK);
+    fclose(out);
+    return text;
+}
+
+/* ---- a node of each kind, in both forms ---- */
+
+static void paragraphs(moe_document *doc)
+{
+    moe_doc_heading(doc, "Loads of %d", 3);
+    moe_doc_paragraph(doc, MOE_SAY_UNDER, "under it");
+    moe_doc_paragraph(doc, MOE_SAY, "one");
+    fputs(" and more", moe_doc_words(doc));
+    moe_doc_paragraph(doc, MOE_SAY_SOFT, "aside");
+    moe_doc_paragraph(doc, MOE_SAY_WARNING, "mind");
+}
+
+static void lists(moe_document *doc)
+{
+    moe_doc_warnings(doc);
+    moe_doc_item(doc, "hot");
+    moe_doc_item(doc, "loud");
+    moe_doc_list(doc, "Against %s:", "x");
+    moe_doc_item(doc, "y: slower");
+    moe_doc_item(doc, "z: faster");
+    moe_doc_paragraph(doc, MOE_SAY, "end");
+}
+
+static void facts(moe_document *doc)
+{
+    moe_doc_facts(doc);
+    moe_doc_fact(doc, "file", "x.h5");
+    moe_doc_fact(doc, "a name of sixteen", "and its text");
+    moe_doc_fact(doc, "", "that goes on");
+}
+
+static void verdict(moe_document *doc)
+{
+    moe_doc_title(doc, "a run");
+    moe_doc_verdict(doc, "VALID", "x is fastest");
+    moe_doc_fom(doc, "layer_time", "x", 0.25, "s");
+    moe_doc_fom(doc, "layer_time", "y", NAN, "s");
+    moe_doc_result(doc, "VALID");
+}
+
+static void folds(moe_document *doc)
+{
+    moe_doc_section(doc);
+    moe_doc_fold(doc, "More");
+    moe_doc_code(doc, "a: 1\n  b: 2\n");
+    moe_doc_end(doc);
+    moe_doc_end(doc);
+}
+
+static void figures(moe_document *doc)
+{
+    static const moe_figure figure[] = {{"speedup", NULL}, {"ecdf", NULL}};
+    moe_doc_figure(doc, &figure[0], "Speed-up");
+    fputs("x 2.00", moe_doc_words(doc));
+    moe_doc_figure(doc, &figure[1], "Times");
+    fputs("y", moe_doc_words(doc));
+}
+
+static const struct {
+    void (*build)(moe_document *doc);
+    const char *text, *page;
+} kinds[] = {
+    {paragraphs, "Loads of 3\nunder it\n\none and more\n\naside\n\nmind\n",
+     "<h2>Loads of 3</h2>\n<p>under it</p>\n<p>one and more</p>\n"
+     "<p class=\"soft\">aside</p>\n<p class=\"warnings\">mind</p>\n"},
+    {lists,
+     "WARNING: hot\nWARNING: loud\n\nAgainst x:\n  y: slower\n  z: faster\n\n"
+     "end\n",
+     "<ul class=\"warnings\">\n<li>hot</li>\n<li>loud</li>\n</ul>\n"
+     "<p>Against x:</p>\n<ul>\n<li>y: slower</li>\n<li>z: faster</li>\n</ul>\n"
+     "<p>end</p>\n"},
+    {facts,
+     "file              x.h5\na name of sixteen and its text\n"
+     "                  that goes on\n",
+     "<div class=\"wide\" tabindex=\"0\"><table class=\"facts\"><tbody>\n"
+     "<tr><th scope=\"row\">file</th>\n<td>x.h5</td>\n</tr>\n"
+     "<tr><th scope=\"row\">a name of sixteen</th>\n<td>and its text</td>\n"
+     "</tr>\n<tr><th scope=\"row\"></th>\n<td>that goes on</td>\n</tr>\n"
+     "</tbody></table></div>\n"},
+    {verdict,
+     "a run\n\nx is fastest\n\nFOM layer_time x = 0.25 s\nRESULT: VALID\n",
+     "<p class=\"verdict\"><span class=\"badge VALID\">VALID</span> x is "
+     "fastest</p>\n"},
+    {folds, "More\n\n  a: 1\n    b: 2\n",
+     "<section>\n<details><summary>More</summary>\n<pre>a: 1\n  b: 2\n</pre>\n"
+     "</details>\n</section>\n"},
+    {figures,
+     "Speed-up\n  x 2.00\n  figures/speedup.csv\n\n"
+     "Times\n  y\n  figures/ecdf.csv\n",
+     "<div class=\"figures\">\n<figure id=\"speedup\">\n<h3>Speed-up</h3>\n"
+     "<figcaption>x 2.00 <span class=\"soft\">figures/speedup.csv, .gp</span>"
+     "</figcaption>\n</figure>\n<figure id=\"ecdf\">\n<h3>Times</h3>\n"
+     "<figcaption>y <span class=\"soft\">figures/ecdf.csv, .gp</span>"
+     "</figcaption>\n</figure>\n</div>\n"},
+    {add_table,
+     "Times\n\n"
+     "strategy   time        note\n"
+     "             ms\n"
+     "---------  ----  ----  ---------------------\n"
+     "baseline~  12.3  ###   the \"reference\", kept\n"
+     "f\xc3\xbcnf        n/a  _:+#\n",
+     "<h3>Times</h3>\n<div class=\"wide\" tabindex=\"0\"><table><thead><tr>"
+     "<th scope=\"col\">strategy</th>"
+     "<th scope=\"col\" class=\"n\">time <small>ms</small></th>"
+     "<th scope=\"col\">note</th></tr></thead>\n<tbody>\n"
+     "<tr><th scope=\"row\">baseline-of-all</th><td class=\"n\">12.3</td>"
+     "<td>the &quot;reference&quot;, kept</td></tr>\n"
+     "<tr><th scope=\"row\">f\xc3\xbcnf</th><td class=\"n\">n/a</td>"
+     "<td></td></tr>\n</tbody></table>\n</div>\n"},
+};
+
+START_TEST(nodes_are_written_in_both_forms)
+{
+    moe_document *doc = moe_document_new(NULL);
+    kinds[_i].build(doc);
+    char *text = text_of(doc), *page = page_of(doc);
+    ck_assert_str_eq(text, kinds[_i].text);
+    ck_assert_str_eq(page, kinds[_i].page);
+    free(page);
+    free(text);
+    moe_document_free(doc);
+}
+END_TEST
+
+/* ---- texts of others ---- */
+
+static const char *const hostile[] = {
+    "<script>alert('1')</script>",
+    "\" onload=\"x&y",
+    "\x1b[2J\x1b]0;owned\a",
+    "\xc2\x9b\x9b 31m",
+    "one\nRESULT: INVALID\nFOM x y = 1 s\r\n</pre>",
+    "%s%n%1000d",
+    "cut: \xe2\x82",
+    "a,\"b\"",
+};
+
+/* A hostile text in every place that takes one. */
+static void add_everywhere(moe_document *doc, const char *evil)
+{
+    const moe_figure figure = {evil, NULL};
+    const moe_column column[] = {{evil, evil, MOE_LEFT},
+                                 {evil, NULL, MOE_RIGHT}};
+    moe_doc_title(doc, "%s", evil);
+    moe_doc_section(doc);
+    moe_doc_heading(doc, "%s", evil);
+    moe_doc_verdict(doc, "VALID", "%s", evil);
+    moe_doc_paragraph(doc, MOE_SAY_SOFT, "%s", evil);
+    moe_doc_warnings(doc);
+    moe_doc_item(doc, "%s", evil);
+    moe_doc_list(doc, "%s", evil);
+    moe_doc_item(doc, "%s", evil);
+    moe_doc_facts(doc);
+    moe_doc_fact(doc, evil, "%s", evil);
+    moe_doc_figure(doc, &figure, evil);
+    fputs(evil, moe_doc_words(doc));
+    moe_table *t = moe_doc_table(doc, evil, column, MOE_ARRAY_LEN(column));
+    moe_table_cell(t, "%s", evil);
+    moe_table_name(t, evil, 12);
+    moe_doc_fold(doc, "%s", evil);
+    moe_doc_code(doc, evil);
+    moe_doc_end(doc);
+    moe_doc_end(doc);
+    moe_doc_fom(doc, "metric", evil, 1, "s");
+}
+
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (; (text = strstr(text, what)) != NULL; text++)
+        n++;
+    return n;
+}
+
+START_TEST(terminals_are_safe)
+{
+    moe_document *doc = moe_document_new(NULL);
+    add_everywhere(doc, hostile[_i]);
+    char *text = text_of(doc);
+    for (const unsigned char *c = (unsigned char *)text; *c != '\0'; c++)
+        ck_assert_msg((*c >= 0x20 && *c != 0x7f) || *c == '\n', "%s", text);
+    ck_assert_ptr_null(strstr(text, "\xc2\x9b"));
+    ck_assert_ptr_null(strstr(text, "\nRESULT"));
+    ck_assert_uint_eq(count(text, "\nFOM "), 1);
+    free(text);
+    moe_document_free(doc);
+}
+END_TEST
+
+START_TEST(pages_are_safe)
+{
+    moe_document *doc = moe_document_new(NULL), *plain = moe_document_new(NULL);
+    add_everywhere(doc, hostile[_i]);
+    add_everywhere(plain, "x");
+    char *page = page_of(doc), *expected = page_of(plain);
+    /* Whatever is in it, a page has the tags and attributes that it has. */
+    ck_assert_uint_eq(count(page, "<"), count(expected, "<"));
+    ck_assert_uint_eq(count(page, ">"), count(expected, ">"));
+    ck_assert_uint_eq(count(page, "\""), count(expected, "\""));
+    ck_assert_ptr_null(strchr(page, '\x1b'));
+    ck_assert_ptr_null(strchr(page, '\''));
+    free(expected);
+    free(page);
+    moe_document_free(plain);
+    moe_document_free(doc);
+}
+END_TEST
+
+START_TEST(csv_has_text_and_numbers)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    moe_document *doc = moe_document_new(NULL);
+    add_table(doc);
+    const moe_node *last = &doc->node[doc->n - 1];
+    ck_assert(moe_table_csv(last->table, out));
+    fclose(out);
+    ck_assert_str_eq(text,
+                     "strategy,time_ms,note\n"
+                     "baseline-of-all,12.3,\"the \"\"reference\"\", kept\"\n"
+                     "f\xc3\xbcnf,,\n");
+    ck_assert(!moe_table_csv(NULL, stdout));
+    moe_document_free(doc);
+    free(text);
+}
+END_TEST
+
+/* ---- terminals ---- */
+
+START_TEST(lines_are_broken_between_words)
+{
+    moe_document *doc = moe_document_new(NULL);
+    moe_doc_facts(doc);
+    moe_doc_fact(doc, "name", "%*s", 88, "end"); /* up to column 100 */
+    moe_doc_fact(doc, "name", "%0*d %s", 84, 1, "f\xc3\xbcnf"); /* 101 bytes */
+    moe_doc_fact(doc, "name", "%0*d %s", 84, 1, "sechs");
+    moe_doc_fact(doc, "name", "%0*d end", 120, 1);
+    char *text = text_of(doc);
+    ck_assert_uint_eq(count(text, "\n"), 7);
+    ck_assert_uint_eq(count(text, " f\xc3\xbcnf\n"), 1);
+    ck_assert_uint_eq(count(text, "\n            sechs\n"), 1);
+    ck_assert_uint_eq(count(text, "\n            end\n"), 1);
+    free(text);
+    moe_document_free(doc);
+}
+END_TEST
+
+START_TEST(colour_has_no_width_in_tables)
+{
+    static const moe_column two[] = {{"x", NULL, MOE_RIGHT},
+                                     {"y", NULL, MOE_LEFT}};
+    static const moe_ink painted = {true, true};
+    const moe_ratio slow = {9, 0.5, 0.4, 0.6};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    moe_table *table = moe_table_new(two, MOE_ARRAY_LEN(two));
+    moe_table_ratio(table, &slow);
+    moe_table_print(table, &painted, out);
+    moe_table_free(table);
+    fclose(out);
+    ck_assert_str_eq(text, "    x  y\n"
+                           "-----  --------------\n"
+                           "\033[31m0.500\033[0m  0.400 .. 0.600\n");
+    free(text);
+}
+END_TEST
+
+START_TEST(no_table_is_no_trouble)
+{
+    moe_table_cell(NULL, "x");
+    moe_table_put(NULL, moe_number_cell(1));
+    moe_table_name(NULL, "x", 3);
+    moe_table_bar(NULL, 1, 3);
+    moe_table_free(NULL);
+    moe_document_free(NULL);
+    ck_assert_int_eq(moe_document_say(NULL, stdout, NULL), MOE_OK);
+}
+END_TEST
+
+/* Columns on the stack of who made the table, hundreds of nodes. */
+START_TEST(documents_grow_and_own_what_they_say)
+{
+    moe_document *doc = moe_document_new(NULL);
+    for (int i = 0; i < 500; i++) {
+        char heading[16];
+        snprintf(heading, sizeof heading, "h%d", i);
+        const moe_column column = {heading, NULL, MOE_LEFT};
+        moe_table *t = moe_doc_table(doc, NULL, &column, 1);
+        for (int k = 0; k < i; k++)
+            moe_table_cell(t, "c%d", k);
+        memset(heading, 'x', sizeof heading);
+    }
+    char *text = text_of(doc);
+    ck_assert_ptr_nonnull(strstr(text, "\nh499\n"));
+    ck_assert_uint_eq(count(text, "\nc0\n"), 499);
+    ck_assert_ptr_null(strstr(text, "xx"));
+    free(text);
+    moe_document_free(doc);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("document");
+    setenv("LC_ALL", "C", 1);
+    MOE_TEST_LOOP(suite, nodes_are_written_in_both_forms, MOE_ARRAY_LEN(kinds));
+    MOE_TEST_LOOP(suite, terminals_are_safe, MOE_ARRAY_LEN(hostile));
+    MOE_TEST_LOOP(suite, pages_are_safe, MOE_ARRAY_LEN(hostile));
+    MOE_TEST(suite, csv_has_text_and_numbers);
+    MOE_TEST(suite, lines_are_broken_between_words);
+    MOE_TEST(suite, colour_has_no_width_in_tables);
+    MOE_TEST(suite, no_table_is_no_trouble);
+    MOE_TEST(suite, documents_grow_and_own_what_they_say);
+    return suite;
+}
