@@ -67,6 +67,44 @@ START_TEST(values_are_put_in_order)
 }
 END_TEST
 
+typedef struct record {
+    double x;
+    const char *s;
+    int k;
+    bool yes;
+    char text[32];
+    size_t n;
+    char *owned;
+    uint64_t seed;
+} record;
+
+/* Every kind, and texts that others chose. */
+START_TEST(structs_are_written_by_tables)
+{
+    static const moe_json_member members[] = {
+        MOE_JSON_MEMBER("x", record, x),
+        MOE_JSON_MEMBER("string", record, s),
+        MOE_JSON_MEMBER("k", record, k),
+        MOE_JSON_MEMBER("yes", record, yes),
+        MOE_JSON_MEMBER("chars", record, text),
+        MOE_JSON_MEMBER("n", record, n),
+        MOE_JSON_MEMBER("owned", record, owned),
+        MOE_JSON_MEMBER("seed", record, seed),
+    };
+    const record r = {NAN,  "</script>\"\\",  -3,
+                      true, "cut \xc3\x1b\n", 1u << 31,
+                      NULL, UINT64_C(1) << 40};
+    moe_error err = {0};
+    json_t *o = moe_json_members(members, MOE_ARRAY_LEN(members), &r, &err);
+    ck_assert_int_eq(err.status, MOE_OK);
+    check_json(o, "{\"x\":null,\"string\":\"</script>\\\"\\\\\",\"k\":-3,"
+                  "\"yes\":true,\"chars\":\"cut ?\\u001b\\n\","
+                  "\"n\":2147483648,\"owned\":null,\"seed\":1099511627776}");
+    moe_json_put_members(NULL, members, 1, &r, &err);
+    ck_assert_int_eq(err.status, MOE_NOMEM);
+}
+END_TEST
+
 START_TEST(value_that_could_not_be_made_is_an_error_where_it_is_put)
 {
     moe_error err = {0}, other = {0};
@@ -133,6 +171,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, text_that_is_not_utf8_stays_readable,
                   MOE_ARRAY_LEN(texts));
     MOE_TEST(suite, values_are_put_in_order);
+    MOE_TEST(suite, structs_are_written_by_tables);
     MOE_TEST(suite, value_that_could_not_be_made_is_an_error_where_it_is_put);
     MOE_TEST(suite, document_is_written_whole_or_not_at_all);
     MOE_TEST(suite, error_of_writing_names_path_and_reason);

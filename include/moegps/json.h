@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -27,6 +28,49 @@ void moe_json_put_integer(json_t *object, const char *key, int64_t x,
                           moe_error *err);
 void moe_json_put_text(json_t *object, const char *key, const char *text,
                        moe_error *err);
+
+/** How a member of a struct becomes a value. */
+typedef enum moe_json_kind {
+    MOE_JSON_NUMBER,  /* double; null where it is not finite */
+    MOE_JSON_INTEGER, /* int */
+    MOE_JSON_COUNT,   /* size_t, uint64_t */
+    MOE_JSON_FLAG,    /* bool */
+    MOE_JSON_STRING,  /* char *; null where it is NULL */
+    MOE_JSON_CHARS    /* char[] */
+} moe_json_kind;
+
+/** A member of a struct and its key: structs are written by tables of these. */
+typedef struct moe_json_member {
+    const char *key;
+    moe_json_kind kind;
+    size_t offset;
+} moe_json_member;
+
+/** A row of such a table; the kind is that of the member's type.
+ *  @param type  of the struct */
+#define MOE_JSON_MEMBER(key, type, member)                     \
+    {                                                          \
+        key,                                                 \
+            _Generic(&((type *)0)->member,                   \
+                double *: MOE_JSON_NUMBER,                   \
+                int *: MOE_JSON_INTEGER,                     \
+                uint64_t *: MOE_JSON_COUNT,                  \
+                bool *: MOE_JSON_FLAG,                       \
+                char **: MOE_JSON_STRING,                    \
+                const char **: MOE_JSON_STRING,              \
+                default: MOE_JSON_CHARS),                    \
+            offsetof(type, member)                           \
+    }
+
+/** Put the members of a struct in their order.
+ *  @param members  [n]
+ *  @param from     the struct */
+void moe_json_put_members(json_t *object, const moe_json_member *members,
+                          size_t n, const void *from, moe_error *err);
+
+/** @return an object of them; NULL with MOE_NOMEM. */
+json_t *moe_json_members(const moe_json_member *members, size_t n,
+                         const void *from, moe_error *err);
 
 /** @return a number; JSON has no NaN and no infinity: null. */
 json_t *moe_json_number(double x);

@@ -261,75 +261,97 @@ moe_status moe_evaluate_write_csv(const moe_evaluate_report *r,
 
 /* ---- JSON ---- */
 
+#define ESTIMATE(key, member) MOE_JSON_MEMBER(key, moe_estimate, member)
 static json_t *row_json(const moe_evaluation_row *row, moe_error *err)
 {
+    static const moe_json_member members[] = {ESTIMATE("value", value),
+                                              ESTIMATE("ci_low", ci_low),
+                                              ESTIMATE("ci_high", ci_high)};
     json_t *o = json_object();
     for (size_t f = 0; f < MOE_ARRAY_LEN(metrics); f++) {
         const moe_estimate x = value_of(row, &metrics[f]);
-        json_t *value = metrics[f].plain
-                            ? moe_json_number(x.value)
-                            : json_pack("{s:o, s:o, s:o}", "value",
-                                        moe_json_number(x.value), "ci_low",
-                                        moe_json_number(x.ci_low), "ci_high",
-                                        moe_json_number(x.ci_high));
-        moe_json_put(o, metrics[f].name, value, err);
+        moe_json_put(
+            o, metrics[f].name,
+            metrics[f].plain
+                ? moe_json_number(x.value)
+                : moe_json_members(members, MOE_ARRAY_LEN(members), &x, err),
+            err);
     }
     return o;
 }
 
-static json_t *subject_json(const moe_evaluate_report *r,
-                            const moe_evaluate_subject *s, moe_error *err)
+static json_t *layers_json(const moe_evaluate_report *r,
+                           const moe_evaluation *v, moe_error *err)
 {
-    const moe_evaluation *v = &s->result;
     json_t *layers = json_array();
     for (int l = 0; l < v->n_layers; l++) {
         json_t *row = row_json(&v->layer[l], err);
         moe_json_put_integer(row, "layer", layer_number(r, v, l), err);
         moe_json_add(layers, row, err);
     }
-    json_t *cpu = json_pack(
-        "{s:o, s:o, s:o, s:I}", "median", moe_json_number(v->cpu_s.median),
-        "min", moe_json_number(v->cpu_s.min), "max",
-        moe_json_number(v->cpu_s.max), "n", (json_int_t)v->cpu_s.n);
-    json_t *o = json_pack(
-        "{s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "predictor", s->label,
-        "forecast", v->forecast == MOE_FORECAST_TOKENS ? "tokens" : "load",
-        "numbers", (json_int_t)v->parameters, "flop_per_token_layer",
-        moe_json_number(v->flops), "cpu_per_token_layer_s", cpu, "setup_cpu_s",
-        moe_json_number(v->train_cpu_s), "gpu_clock_per_layer_s",
-        moe_json_number(v->price_s));
+    return layers;
+}
+
+#define CPU(key, member) MOE_JSON_MEMBER(key, moe_summary, member)
+#define RESULT(key, member) MOE_JSON_MEMBER(key, moe_evaluation, member)
+static json_t *subject_json(const moe_evaluate_report *r,
+                            const moe_evaluate_subject *s, moe_error *err)
+{
+    static const moe_json_member cpu[] = {
+        CPU("median", median), CPU("min", min), CPU("max", max), CPU("n", n)};
+    static const moe_json_member size[] = {
+        RESULT("numbers", parameters), RESULT("flop_per_token_layer", flops)};
+    static const moe_json_member cost[] = {
+        RESULT("setup_cpu_s", train_cpu_s),
+        RESULT("gpu_clock_per_layer_s", price_s)};
+    const moe_evaluation *v = &s->result;
+    json_t *o = json_object();
+    moe_json_put_text(o, "predictor", s->label, err);
+    moe_json_put_text(o, "forecast",
+                      v->forecast == MOE_FORECAST_TOKENS ? "tokens" : "load",
+                      err);
+    moe_json_put_members(o, size, MOE_ARRAY_LEN(size), v, err);
+    moe_json_put(o, "cpu_per_token_layer_s",
+                 moe_json_members(cpu, MOE_ARRAY_LEN(cpu), &v->cpu_s, err),
+                 err);
+    moe_json_put_members(o, cost, MOE_ARRAY_LEN(cost), v, err);
     char sight[256];
     moe_json_put_text(o, "looks_at",
                       sight_of(s->predictor, sight, sizeof sight), err);
     if (v->lookahead != MOE_LOOKAHEAD_ALL)
         moe_json_put_integer(o, "lookahead", v->lookahead, err);
     if (r->priced && v->price_s > 0)
-        moe_json_put(o, "price_source",
-                     json_string(moe_price_source_name(v->price_source)), err);
+        moe_json_put_text(o, "price_source",
+                          moe_price_source_name(v->price_source), err);
     moe_json_put(o, "mean", row_json(&v->mean, err), err);
-    moe_json_put(o, "per_layer", layers, err);
+    moe_json_put(o, "per_layer", layers_json(r, v, err), err);
     return o;
 }
 
+#define ASKED(key, member) MOE_JSON_MEMBER(key, moe_evaluate_report, member)
 moe_status moe_evaluate_write_json(const moe_evaluate_report *r,
                                    const char *path, bool force, moe_error *err)
 {
+    static const moe_json_member found[] = {
+        RESULT("layers", n_layers), RESULT("tokens", tokens),
+        RESULT("sequences", sequences), RESULT("batches", batches),
+        RESULT("batch_tokens", batch_tokens)};
+    static const moe_json_member asked[] = {
+        ASKED("batch", batch), ASKED("seq", seq), ASKED("seed", seed)};
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
-    const moe_evaluation *v = &r->subject[0].result;
-    json_t *all = json_array();
-    for (size_t i = 0; i < r->n; i++)
-        moe_json_add(all, subject_json(r, &r->subject[i], err), err);
-    json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:f, s:i, s:i, s:I}", "trace",
-        r->trace_name, "trace_sha256", r->trace->sha256, "model",
-        r->trace->model, "layers", v->n_layers, "tokens", (json_int_t)v->tokens,
-        "sequences", (json_int_t)v->sequences, "batches",
-        (json_int_t)v->batches, "batch_tokens", v->batch_tokens, "batch",
-        r->batch, "seq", r->seq, "seed", (json_int_t)r->seed);
+    json_t *root = json_object(), *all = json_array();
+    moe_json_put_text(root, "trace", r->trace_name, err);
+    moe_json_put_text(root, "trace_sha256", r->trace->sha256, err);
+    moe_json_put_text(root, "model", r->trace->model, err);
+    moe_json_put_members(root, found, MOE_ARRAY_LEN(found),
+                         &r->subject[0].result, err);
+    moe_json_put_members(root, asked, MOE_ARRAY_LEN(asked), r, err);
     if (r->priced) {
         moe_json_put_text(root, "cluster", r->cluster.name, err);
         moe_json_put_integer(root, "gpus", r->gpus, err);
     }
+    for (size_t i = 0; i < r->n; i++)
+        moe_json_add(all, subject_json(r, &r->subject[i], err), err);
     moe_json_put(root, "predictors", all, err);
     return moe_json_write(root, flags, path, force, err);
 }

@@ -38,6 +38,42 @@ void moe_json_put_text(json_t *object, const char *key, const char *text,
     moe_json_put(object, key, moe_json_text(text), err);
 }
 
+static json_t *value_of(const moe_json_member *member, const void *from)
+{
+    const void *at = (const char *)from + member->offset;
+    switch (member->kind) {
+    case MOE_JSON_NUMBER:
+        return moe_json_number(*(const double *)at);
+    case MOE_JSON_INTEGER:
+        return json_integer(*(const int *)at);
+    case MOE_JSON_COUNT:
+        return json_integer((json_int_t) * (const uint64_t *)at);
+    case MOE_JSON_FLAG:
+        return json_boolean(*(const bool *)at);
+    case MOE_JSON_STRING:
+        return *(const char *const *)at != NULL
+                   ? moe_json_text(*(const char *const *)at)
+                   : json_null();
+    default:
+        return moe_json_text(at);
+    }
+}
+
+void moe_json_put_members(json_t *object, const moe_json_member *members,
+                          size_t n, const void *from, moe_error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        moe_json_put(object, members[i].key, value_of(&members[i], from), err);
+}
+
+json_t *moe_json_members(const moe_json_member *members, size_t n,
+                         const void *from, moe_error *err)
+{
+    json_t *object = json_object();
+    moe_json_put_members(object, members, n, from, err);
+    return object;
+}
+
 json_t *moe_json_number(double x)
 {
     return isfinite(x) ? json_real(x) : json_null();

@@ -220,58 +220,65 @@ void moe_report_advice(moe_document *doc, const moe_advise_params *p,
 
 /* ---- JSON ---- */
 
-static json_t *time_json(const moe_advise_time *t, moe_error *err)
-{
-    json_t *o = json_object(), *gpu = json_object(), *exposed = json_object();
-    moe_json_put_number(o, "layer_s", t->layer_s, err);
-    moe_json_put_number(o, "ci_low_s", t->ci_low, err);
-    moe_json_put_number(o, "ci_high_s", t->ci_high, err);
-    moe_json_put_number(o, "error_s", t->error_s, err);
-    moe_json_put_number(o, "imbalance", t->imbalance, err);
-    moe_json_put_text(o, "source", moe_price_source_name(t->source), err);
-    for (int p = 0; p < MOE_N_PHASES; p++) {
-        moe_json_put_number(gpu, moe_phase_name((moe_phase)p), t->gpu_s[p],
-                            err);
-        moe_json_put_number(exposed, moe_phase_name((moe_phase)p),
-                            t->exposed_s[p], err);
-    }
-    moe_json_put(o, "gpu_s", gpu, err);
-    moe_json_put(o, "exposed_s", exposed, err);
-    return o;
-}
-
-static json_t *limits_json(const moe_advise_limits *l, moe_error *err)
+static json_t *phases_json(const double *x, moe_error *err)
 {
     json_t *o = json_object();
-    moe_json_put_number(o, "accuracy", l->accuracy, err);
-    moe_json_put_number(o, "overhead_s", l->overhead_s, err);
-    moe_json_put_number(
-        o, l->network ? "network_bandwidth_low" : "link_bandwidth_low",
-        l->bandwidth_low, err);
-    moe_json_put_number(
-        o, l->network ? "network_bandwidth_high" : "link_bandwidth_high",
-        l->bandwidth_high, err);
-    moe_json_put_number(o, "skew_low", l->skew_low, err);
-    moe_json_put_number(o, "skew_high", l->skew_high, err);
-    moe_json_put_number(o, "rebalance_every", l->rebalance, err);
-    moe_json_put_number(o, "tokens", l->tokens, err);
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        moe_json_put_number(o, moe_phase_name((moe_phase)p), x[p], err);
     return o;
 }
 
+#define AT(key, member) MOE_JSON_MEMBER(key, moe_advise_time, member)
+static json_t *time_json(const moe_advise_time *t, moe_error *err)
+{
+    static const moe_json_member members[] = {
+        AT("layer_s", layer_s),     AT("ci_low_s", ci_low),
+        AT("ci_high_s", ci_high),   AT("error_s", error_s),
+        AT("imbalance", imbalance),
+    };
+    json_t *o = moe_json_members(members, MOE_ARRAY_LEN(members), t, err);
+    moe_json_put_text(o, "source", moe_price_source_name(t->source), err);
+    moe_json_put(o, "gpu_s", phases_json(t->gpu_s, err), err);
+    moe_json_put(o, "exposed_s", phases_json(t->exposed_s, err), err);
+    return o;
+}
+#undef AT
+
+#define AT(key, member) MOE_JSON_MEMBER(key, moe_advise_limits, member)
+static json_t *limits_json(const moe_advise_limits *l, moe_error *err)
+{
+    static const moe_json_member before[] = {AT("accuracy", accuracy),
+                                             AT("overhead_s", overhead_s)};
+    static const moe_json_member links[][2] = {
+        {AT("link_bandwidth_low", bandwidth_low),
+         AT("link_bandwidth_high", bandwidth_high)},
+        {AT("network_bandwidth_low", bandwidth_low),
+         AT("network_bandwidth_high", bandwidth_high)}};
+    static const moe_json_member after[] = {
+        AT("skew_low", skew_low), AT("skew_high", skew_high),
+        AT("rebalance_every", rebalance), AT("tokens", tokens)};
+    json_t *o = moe_json_members(before, MOE_ARRAY_LEN(before), l, err);
+    moe_json_put_members(o, links[l->network], 2, l, err);
+    moe_json_put_members(o, after, MOE_ARRAY_LEN(after), l, err);
+    return o;
+}
+#undef AT
+
+#define AT(key, member) MOE_JSON_MEMBER(key, moe_advice, member)
 static json_t *verdict_json(const moe_advice *v, moe_error *err)
 {
+    static const moe_json_member members[] = {
+        AT("margin", margin),         AT("ratio_ci_low", ci_low),
+        AT("ratio_ci_high", ci_high), AT("model_error_s", error_s),
+        AT("tolerance", tolerance),   AT("survives_cases", survives_cases),
+    };
     json_t *o = json_object(), *winner = json_object();
     for (int c = 0; c < MOE_ADVISE_CASES; c++)
         moe_json_put_text(winner, moe_advise_case_name((moe_advise_case)c),
                           name_of(v->winner[c]), err);
     moe_json_put(o, "winner", winner, err);
     moe_json_put_text(o, "second", name_of(v->second[TYPICAL]), err);
-    moe_json_put_number(o, "margin", v->margin, err);
-    moe_json_put_number(o, "ratio_ci_low", v->ci_low, err);
-    moe_json_put_number(o, "ratio_ci_high", v->ci_high, err);
-    moe_json_put_number(o, "model_error_s", v->error_s, err);
-    moe_json_put_number(o, "tolerance", v->tolerance, err);
-    moe_json_put(o, "survives_cases", json_boolean(v->survives_cases), err);
+    moe_json_put_members(o, members, MOE_ARRAY_LEN(members), v, err);
     moe_json_put(o, "survives_ci",
                  isnan(v->ci_low) ? json_null() : json_boolean(v->survives_ci),
                  err);
@@ -280,28 +287,39 @@ static json_t *verdict_json(const moe_advice *v, moe_error *err)
         isnan(v->error_s) ? json_null() : json_boolean(v->survives_error), err);
     return o;
 }
+#undef AT
 
-static json_t *inputs_json(const moe_advise_params *p, const moe_advice *v,
-                           moe_error *err)
+#define ASKED(key, member) MOE_JSON_MEMBER(key, moe_advise_params, member)
+#define FOUND(key, member) MOE_JSON_MEMBER(key, moe_advise_facts, member)
+static json_t *inputs_json(const moe_advise_params *p,
+                           const moe_advise_facts *f, moe_error *err)
 {
-    const moe_advise_facts *f = &v->facts;
-    json_t *o = json_pack(
-        "{s:b, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i}", "modelled", 1, "model",
-        p->model->name, "cluster", p->cluster->name, "cost", p->cluster->cost,
-        "gpus", p->gpus, "slots", f->slots, "home_slots", f->home_slots,
-        "samples", f->samples, "rebalance_every", p->dials.rebalance_every);
-    moe_json_put_number(o, "tokens", f->tokens, err);
-    moe_json_put_number(o, "skew", f->skew, err);
-    moe_json_put_number(o, "distribution_error", f->error, err);
-    moe_json_put_number(o, "accuracy", p->dials.accuracy, err);
-    moe_json_put_number(o, "overhead_s", p->dials.overhead_s, err);
-    moe_json_put_number(o, "overhead_share", p->dials.overhead_share, err);
-    moe_json_put(o, "as_paper", json_boolean(p->dials.paper), err);
-    moe_json_put_number(o, "moving", p->dials.moving, err);
-    moe_json_put_number(o, "planner_s", f->planner_s, err);
-    moe_json_put_number(o, "copies", f->copies, err);
-    moe_json_put_number(o, "copy_bytes", f->copy_bytes, err);
-    moe_json_put_number(o, "expert_bytes", f->expert_bytes, err);
+    static const moe_json_member asked[] = {
+        ASKED("gpus", gpus),
+        ASKED("rebalance_every", dials.rebalance_every),
+        ASKED("accuracy", dials.accuracy),
+        ASKED("overhead_s", dials.overhead_s),
+        ASKED("overhead_share", dials.overhead_share),
+        ASKED("as_paper", dials.paper),
+        ASKED("moving", dials.moving)};
+    static const moe_json_member found[] = {
+        FOUND("slots", slots),
+        FOUND("home_slots", home_slots),
+        FOUND("samples", samples),
+        FOUND("tokens", tokens),
+        FOUND("skew", skew),
+        FOUND("distribution_error", error),
+        FOUND("planner_s", planner_s),
+        FOUND("copies", copies),
+        FOUND("copy_bytes", copy_bytes),
+        FOUND("expert_bytes", expert_bytes)};
+    json_t *o = json_object();
+    moe_json_put(o, "modelled", json_true(), err);
+    moe_json_put_text(o, "model", p->model->name, err);
+    moe_json_put_text(o, "cluster", p->cluster->name, err);
+    moe_json_put_text(o, "cost", p->cluster->cost, err);
+    moe_json_put_members(o, asked, MOE_ARRAY_LEN(asked), p, err);
+    moe_json_put_members(o, found, MOE_ARRAY_LEN(found), f, err);
     moe_json_put_number(o, "memory_bytes", p->cluster->memory_bytes, err);
     return o;
 }
@@ -311,7 +329,7 @@ moe_status moe_report_advice_json(const moe_advise_params *p,
                                   bool force, moe_error *err)
 {
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
-    json_t *root = inputs_json(p, v, err), *all = json_object();
+    json_t *root = inputs_json(p, &v->facts, err), *all = json_object();
     for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
         json_t *cases = json_object();
         for (int c = 0; c < MOE_ADVISE_CASES; c++)

@@ -69,39 +69,39 @@ void moe_report_comparison(moe_document *doc, const moe_comparison *c)
                     c->row[i].ratio.ratio, "1");
 }
 
-static json_t *row_json(const moe_comparison *c, const moe_comparison_row *r,
-                        moe_error *err)
-{
-    json_t *row = json_object();
-    moe_json_put(row, "strategy", moe_json_text(c->a->strategy[r->a].name),
-                 err);
-    moe_json_put(row, "a", moe_json_number(r->time_a_s), err);
-    moe_json_put(row, "b", moe_json_number(r->time_b_s), err);
-    moe_json_put(row, "ratio", moe_json_number(r->ratio.ratio), err);
-    moe_json_put(row, "ci_low", moe_json_number(r->ratio.ci_low), err);
-    moe_json_put(row, "ci_high", moe_json_number(r->ratio.ci_high), err);
-    moe_json_put(row, "n", json_integer((json_int_t)r->ratio.n), err);
-    moe_json_put(row, "verdict", json_string(r->verdict), err);
-    return row;
-}
+#define ROW(key, member) MOE_JSON_MEMBER(key, moe_comparison_row, member)
+static const moe_json_member row_members[] = {ROW("a", time_a_s),
+                                              ROW("b", time_b_s),
+                                              ROW("ratio", ratio.ratio),
+                                              ROW("ci_low", ratio.ci_low),
+                                              ROW("ci_high", ratio.ci_high),
+                                              ROW("n", ratio.n),
+                                              ROW("verdict", verdict)};
+
+#define WHOLE(key, member) MOE_JSON_MEMBER(key, moe_comparison, member)
+static const moe_json_member members[] = {
+    WHOLE("reference", reference), WHOLE("paired", paired),
+    WHOLE("pairs", n_pairs), WHOLE("differs", differs)};
 
 moe_status moe_report_comparison_json(const moe_comparison *c, FILE *out,
                                       moe_error *err)
 {
     json_t *root = json_object(), *rows = json_array();
-    for (int i = 0; i < c->n_rows; i++)
-        moe_json_add(rows, row_json(c, &c->row[i], err), err);
-    moe_json_put(root, "schema", json_string("moe-gps-comparison"), err);
-    moe_json_put(root, "schema_version", json_string("1.0.0"), err);
-    moe_json_put(root, "a", moe_json_text(c->a->path), err);
-    moe_json_put(root, "b", moe_json_text(c->b->path), err);
-    moe_json_put(root, "clock", json_string(moe_clock_name(c->clock)), err);
-    moe_json_put(root, "unit", json_string(c->reference[0] == '\0' ? "s" : "1"),
-                 err);
-    moe_json_put(root, "reference", moe_json_text(c->reference), err);
-    moe_json_put(root, "paired", json_boolean(c->paired), err);
-    moe_json_put(root, "pairs", json_integer((json_int_t)c->n_pairs), err);
-    moe_json_put(root, "differs", moe_json_text(c->differs), err);
+    moe_json_put_text(root, "schema", "moe-gps-comparison", err);
+    moe_json_put_text(root, "schema_version", "1.0.0", err);
+    moe_json_put_text(root, "a", c->a->path, err);
+    moe_json_put_text(root, "b", c->b->path, err);
+    moe_json_put_text(root, "clock", moe_clock_name(c->clock), err);
+    moe_json_put_text(root, "unit", c->reference[0] == '\0' ? "s" : "1", err);
+    moe_json_put_members(root, members, MOE_ARRAY_LEN(members), c, err);
+    for (int i = 0; i < c->n_rows; i++) {
+        json_t *row = json_object();
+        moe_json_put_text(row, "strategy", c->a->strategy[c->row[i].a].name,
+                          err);
+        moe_json_put_members(row, row_members, MOE_ARRAY_LEN(row_members),
+                             &c->row[i], err);
+        moe_json_add(rows, row, err);
+    }
     moe_json_put(root, "strategies", rows, err);
     moe_json_print(root, JSON_INDENT(2), out, err);
     return err->status;

@@ -89,8 +89,8 @@ static json_t *json_metric(const moe_metric *m, const moe_strategy_view *y,
     json_t *object = json_object();
     moe_summary s = moe_metric_summary(m, y);
     moe_ratio r = moe_metric_ratio(m, y);
-    moe_json_put(object, "unit", moe_json_text(m->unit), err);
-    moe_json_put(object, "n", json_integer((json_int_t)s.n), err);
+    moe_json_put_text(object, "unit", m->unit, err);
+    moe_json_put_integer(object, "n", (int64_t)s.n, err);
     for (size_t f = 0; f < MOE_N_STATISTICS; f++)
         if (!moe_statistics[f].of_ratio || m->ratio != MOE_NO_RATIO)
             moe_json_put(
@@ -104,8 +104,8 @@ static json_t *json_phases(const double *phase, moe_error *err)
 {
     json_t *object = json_object();
     for (int p = 0; p < MOE_N_PHASES; p++)
-        moe_json_put(object, moe_phase_name((moe_phase)p),
-                     moe_json_number(phase[p]), err);
+        moe_json_put_number(object, moe_phase_name((moe_phase)p), phase[p],
+                            err);
     return object;
 }
 
@@ -114,7 +114,7 @@ static json_t *json_strategy(const moe_strategy_view *y, moe_error *err)
     json_t *object = json_object(), *metrics = json_object();
     json_t *phases = json_object();
     const moe_metric *m;
-    moe_json_put(object, "name", moe_json_text(y->name), err);
+    moe_json_put_text(object, "name", y->name, err);
     for (size_t i = 0; (m = moe_metric_at(i)) != NULL; i++)
         moe_json_put(metrics, m->name, json_metric(m, y, err), err);
     moe_json_put(object, "metrics", metrics, err);
@@ -122,54 +122,48 @@ static json_t *json_strategy(const moe_strategy_view *y, moe_error *err)
         moe_json_put(phases, moe_clock_name((moe_clock)c),
                      json_phases(y->phase[c], err), err);
     moe_json_put(object, "phases_s", phases, err);
-    moe_json_put(object, "hidden_gpu_s", moe_json_number(y->hidden), err);
-    moe_json_put(object, "wait_wall_s", moe_json_number(y->wait), err);
+    moe_json_put_number(object, "hidden_gpu_s", y->hidden, err);
+    moe_json_put_number(object, "wait_wall_s", y->wait, err);
     return object;
 }
 
-/* What a run was: texts and sizes. */
-static void put_identity(json_t *object, const moe_view *v, moe_error *err)
-{
-    const struct {
-        const char *key, *text;
-    } texts[] = {
-        {"path", v->path},
-        {"run_id", v->run_id},
-        {"title", v->title},
-        {"date_created", v->date},
-        {"source", v->source},
-        {"status", v->status},
-        {"validation", v->validation},
-        {"validation_text", v->validation_text},
-        {"result", moe_report_result(v)},
-        {"model", v->model},
-        {"cluster", v->cluster},
-        {"trace", v->trace},
-        {"reference", v->reference},
-    };
-    const struct {
-        const char *key;
-        int n;
-    } sizes[] = {
-        {"gpus", v->dims.gpus},       {"ranks", v->dims.ranks},
-        {"nodes", v->nodes},          {"layers", v->dims.layers},
-        {"experts", v->dims.experts}, {"iterations", v->dims.iterations},
-        {"measured", v->measured},    {"warmup", v->dims.warmup},
-    };
-    for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++)
-        moe_json_put(object, texts[i].key, moe_json_text(texts[i].text), err);
-    for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++)
-        moe_json_put(object, sizes[i].key, json_integer(sizes[i].n), err);
-    moe_json_put(object, "oversubscribed", json_boolean(v->oversubscribed),
-                 err);
-}
+#define AT(key, member) MOE_JSON_MEMBER(key, moe_view, member)
+static const moe_json_member file_members[] = {
+    AT("path", path),
+    AT("run_id", run_id),
+    AT("title", title),
+    AT("date_created", date),
+    AT("source", source),
+    AT("status", status),
+    AT("validation", validation),
+    AT("validation_text", validation_text)};
+
+static const moe_json_member run_members[] = {
+    AT("model", model),
+    AT("cluster", cluster),
+    AT("trace", trace),
+    AT("reference", reference),
+    AT("gpus", dims.gpus),
+    AT("ranks", dims.ranks),
+    AT("nodes", nodes),
+    AT("layers", dims.layers),
+    AT("experts", dims.experts),
+    AT("iterations", dims.iterations),
+    AT("measured", measured),
+    AT("warmup", dims.warmup),
+    AT("oversubscribed", oversubscribed)};
+#undef AT
 
 static json_t *json_run(const moe_run_analysis *run, moe_error *err)
 {
     const moe_view *v = run->view;
     json_t *object = json_object(), *warnings = json_array();
     json_t *strategies = json_array();
-    put_identity(object, v, err);
+    moe_json_put_members(object, file_members, MOE_ARRAY_LEN(file_members), v,
+                         err);
+    moe_json_put_text(object, "result", moe_report_result(v), err);
+    moe_json_put_members(object, run_members, MOE_ARRAY_LEN(run_members), v,
+                         err);
     for (size_t i = 0; i < v->n_warnings; i++)
         moe_json_add(warnings, moe_json_text(v->warnings[i]), err);
     moe_json_put(object, "warnings", warnings, err);
@@ -185,12 +179,11 @@ moe_status moe_report_json(const moe_analysis *a, FILE *out, moe_error *err)
 {
     json_t *root = json_object(), *runs = json_array();
     json_t *clocks = json_object();
-    moe_json_put(root, "schema", moe_json_text(MOE_REPORT_SCHEMA), err);
-    moe_json_put(root, "schema_version",
-                 moe_json_text(MOE_REPORT_SCHEMA_VERSION), err);
-    moe_json_put(clocks, "wall", moe_json_text("measured"), err);
-    moe_json_put(clocks, "cpu", moe_json_text("measured"), err);
-    moe_json_put(clocks, "gpu", moe_json_text("modelled"), err);
+    moe_json_put_text(root, "schema", MOE_REPORT_SCHEMA, err);
+    moe_json_put_text(root, "schema_version", MOE_REPORT_SCHEMA_VERSION, err);
+    moe_json_put_text(clocks, "wall", "measured", err);
+    moe_json_put_text(clocks, "cpu", "measured", err);
+    moe_json_put_text(clocks, "gpu", "modelled", err);
     moe_json_put(root, "clocks", clocks, err);
     for (size_t i = 0; i < a->n; i++)
         moe_json_add(runs, json_run(&a->run[i], err), err);

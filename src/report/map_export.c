@@ -73,53 +73,56 @@ static json_t *json_clusters(const moe_map *map, moe_error *err)
     json_t *array = json_array();
     for (int c = 0; c < map->n_cluster; c++) {
         json_t *object = json_object(), *shares = json_object();
-        moe_json_put(object, "name", moe_json_text(map->cluster[c].name), err);
-        moe_json_put(object, "cost", moe_json_text(map->cluster[c].cost), err);
+        moe_json_put_text(object, "name", map->cluster[c].name, err);
+        moe_json_put_text(object, "cost", map->cluster[c].cost, err);
         moe_json_put(object, "bandwidth",
                      moe_json_numbers(map->bandwidth + c * map->n_bandwidth,
                                       (size_t)map->n_bandwidth, err),
                      err);
         for (int s = 0; s < MOE_ADVISE_ORACLE; s++)
-            moe_json_put(shares,
-                         moe_advise_strategy_name((moe_advise_strategy)s),
-                         moe_json_number(moe_map_share(map, c, MOE_MAP_CASE,
-                                                       (moe_advise_strategy)s)),
-                         err);
+            moe_json_put_number(
+                shares, moe_advise_strategy_name((moe_advise_strategy)s),
+                moe_map_share(map, c, MOE_MAP_CASE, (moe_advise_strategy)s),
+                err);
         moe_json_put(object, "share", shares, err);
         moe_json_add(array, object, err);
     }
     return array;
 }
 
+#define AT(key, member) MOE_JSON_MEMBER(key, moe_map, member)
+static const moe_json_member file_members[] = {
+    AT("path", path), AT("source", version), AT("command_line", command_line)};
+
+static const moe_json_member model_members[] = {
+    AT("model", model), AT("gpus", gpus), AT("seq", seq), AT("slots", slots)};
+
+static const moe_json_member dial_members[] = {
+    AT("own_links", own_links),
+    AT("as_paper", paper),
+    AT("error", error),
+    AT("overhead_s", overhead_s),
+    AT("overhead_share", overhead_share),
+    AT("moving", moving),
+    AT("rebalance_every", rebalance_every),
+    AT("planner_s", planner_s)};
+#undef AT
+
 static void put_settings(json_t *object, const moe_map *m, moe_error *err)
 {
     char verdict[2048] = "";
     moe_map_say(m, verdict, sizeof verdict);
-    moe_json_put(object, "path", moe_json_text(m->path), err);
-    moe_json_put(object, "source", moe_json_text(m->version), err);
-    moe_json_put(object, "command_line",
-                 m->command_line != NULL ? moe_json_text(m->command_line)
-                                         : json_null(),
-                 err);
-    moe_json_put(object, "clock", json_string("modelled"), err);
-    moe_json_put(object, "result", json_string("VALID"), err);
-    moe_json_put(object, "verdict", moe_json_text(verdict), err);
-    moe_json_put(object, "model", moe_json_text(m->model), err);
-    moe_json_put(object, "gpus", json_integer(m->gpus), err);
-    moe_json_put(object, "seq", json_integer(m->seq), err);
-    moe_json_put(object, "slots", json_integer(m->slots), err);
-    moe_json_put(object, "load",
-                 json_string(m->bottleneck ? "busiest GPU" : "power law"), err);
-    moe_json_put(object, "own_links", json_boolean(m->own_links), err);
-    moe_json_put(object, "as_paper", json_boolean(m->paper), err);
-    moe_json_put(object, "error", moe_json_number(m->error), err);
-    moe_json_put(object, "overhead_s", moe_json_number(m->overhead_s), err);
-    moe_json_put(object, "overhead_share", moe_json_number(m->overhead_share),
-                 err);
-    moe_json_put(object, "moving", moe_json_number(m->moving), err);
-    moe_json_put(object, "rebalance_every", json_integer(m->rebalance_every),
-                 err);
-    moe_json_put(object, "planner_s", moe_json_number(m->planner_s), err);
+    moe_json_put_members(object, file_members, MOE_ARRAY_LEN(file_members), m,
+                         err);
+    moe_json_put_text(object, "clock", "modelled", err);
+    moe_json_put_text(object, "result", "VALID", err);
+    moe_json_put_text(object, "verdict", verdict, err);
+    moe_json_put_members(object, model_members, MOE_ARRAY_LEN(model_members), m,
+                         err);
+    moe_json_put_text(object, "load",
+                      m->bottleneck ? "busiest GPU" : "power law", err);
+    moe_json_put_members(object, dial_members, MOE_ARRAY_LEN(dial_members), m,
+                         err);
 }
 
 /* Names of a dimension whose values are numbered. */
