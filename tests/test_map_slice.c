@@ -245,6 +245,37 @@ START_TEST(clusters_have_marks_of_their_own)
 }
 END_TEST
 
+/* Counted cell by cell; in the second map links are clusters. */
+START_TEST(shares_are_of_all_cells)
+{
+    moe_map m = example(_i == 1);
+    double all[MOE_ADVISE_ORACLE] = {0}, sum = 0;
+    for (int c = 0; c < m.n_cluster; c++)
+        for (int s = 0; s < MOE_ADVISE_ORACLE; s++) {
+            moe_map_cell x = {.cluster = c, .error = MOE_ADVISE_TYPICAL};
+            double won = 0;
+            for (x.skew = 0; x.skew < m.n_skew; x.skew++)
+                for (x.bandwidth = 0; x.bandwidth < m.n_bandwidth;
+                     x.bandwidth++)
+                    won += m.winner[moe_map_at(&m, &x)] == s;
+            const double share = won / (m.n_skew * m.n_bandwidth);
+            ck_assert_double_eq_tol(moe_map_share(&m, c, MOE_ADVISE_TYPICAL,
+                                                  (moe_advise_strategy)s),
+                                    share, 1e-12);
+            all[s] += share / m.n_cluster;
+        }
+    for (int s = 0; s < MOE_ADVISE_ORACLE; s++) {
+        const double share = moe_map_share_of_all(&m, MOE_ADVISE_TYPICAL,
+                                                  (moe_advise_strategy)s);
+        ck_assert_double_eq_tol(share, all[s], 1e-12);
+        ck_assert_double_lt(share, 1);
+        sum += share;
+    }
+    ck_assert_double_eq_tol(sum, 1, 1e-12);
+    moe_map_fini(&m);
+}
+END_TEST
+
 /* ---- words ---- */
 
 START_TEST(sentences_have_the_flips)
@@ -306,6 +337,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(s, chains_have_the_true_flips);
     MOE_TEST(s, line_is_where_the_best_two_are_equal);
     MOE_TEST(s, clusters_have_marks_of_their_own);
+    MOE_TEST_LOOP(s, shares_are_of_all_cells, 2);
     MOE_TEST_LOOP(s, sentences_have_the_flips, 2);
     MOE_TEST_LOOP(s, point_is_marked_if_there_is_one, 2);
     return s;

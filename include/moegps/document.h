@@ -2,7 +2,7 @@
  *  as a page.
  *
  *      moe_document *doc = moe_document_new(&err);
- *      moe_doc_heading(doc, "Times");
+ *      moe_doc_say(doc, MOE_HEADING, "Times of %s", name);
  *      moe_table *t = moe_doc_table(doc, "Time of a layer", columns, 2);
  *      moe_table_cell(t, "baseline");
  *      moe_table_put(t, moe_time_cell(1.2e-3));
@@ -26,61 +26,60 @@ typedef struct moe_document moe_document;
 moe_document *moe_document_new(moe_error *err);
 void moe_document_free(moe_document *doc);
 
-#define MOE_DOC_FORMAT(at) __attribute__((format(printf, at, at + 1)))
+/** What a document is made of. */
+typedef enum moe_doc_block {
+    MOE_DOC_TITLE,     /* of all: one, at the begin */
+    MOE_DOC_HEADING,   /* of what follows up to the next */
+    MOE_DOC_CAPTION,   /* of a table */
+    MOE_DOC_PARAGRAPH, /* as are the next three */
+    MOE_DOC_UNDER,     /* one that goes on with what is above it */
+    MOE_DOC_ASIDE,
+    MOE_DOC_WARNING,
+    MOE_DOC_CODE,     /* text as it is, line by line */
+    MOE_DOC_LIST,     /* the sentence above items */
+    MOE_DOC_WARNINGS, /* above items of what to mind: no text */
+    MOE_DOC_ITEM,
+    MOE_DOC_FOLD,    /* summary of what a page shows only when asked to, and */
+    MOE_DOC_SECTION, /* (no text) each up to a moe_doc_end() */
+    MOE_DOC_FACTS,   /* begins names and what they stand for: no text */
+    /* These have functions of their own. */
+    MOE_DOC_FACT,
+    MOE_DOC_VERDICT,
+    MOE_DOC_TABLE,
+    MOE_DOC_FIGURE,
+    MOE_DOC_FOM,
+    MOE_DOC_RESULT,
+    MOE_DOC_END
+} moe_doc_block;
 
-/** Continue the text that was added last: of a title, heading, verdict,
- *  paragraph, item, list, warning or fact. Valid until the next call. */
-FILE *moe_doc_words(moe_document *doc);
+/** Add a text. */
+void moe_doc_say(moe_document *doc, moe_doc_block block, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
-/** What the document is of: one, at its begin. */
-void moe_doc_title(moe_document *doc, const char *fmt, ...) MOE_DOC_FORMAT(2);
+/** Add a block that has no text, or one that only moe_doc_words() has. */
+void moe_doc_begin(moe_document *doc, moe_doc_block block);
 
-/** Begin a section, or one that a page shows only when asked to: a fold has a
- *  summary. Each ends with moe_doc_end(). */
-void moe_doc_section(moe_document *doc);
-void moe_doc_fold(moe_document *doc, const char *fmt, ...) MOE_DOC_FORMAT(2);
+/** End the fold or section that is open. */
 void moe_doc_end(moe_document *doc);
 
-void moe_doc_heading(moe_document *doc, const char *fmt, ...) MOE_DOC_FORMAT(2);
+/** A fact without a name goes on with the one before. */
+void moe_doc_fact(moe_document *doc, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /** Whether to trust what follows, then the answer in a sentence.
  *  @param result  "VALID", "INVALID" or "INCOMPLETE" */
 void moe_doc_verdict(moe_document *doc, const char *result, const char *fmt,
-                     ...) MOE_DOC_FORMAT(3);
+                     ...) __attribute__((format(printf, 3, 4)));
 
-typedef enum moe_say {
-    MOE_SAY,       /* a paragraph */
-    MOE_SAY_UNDER, /* one that belongs to the heading or paragraph above it */
-    MOE_SAY_SOFT,  /* an aside */
-    MOE_SAY_WARNING
-} moe_say;
+/** Continue the text that was added last. Valid until the next call. */
+FILE *moe_doc_words(moe_document *doc);
 
-void moe_doc_paragraph(moe_document *doc, moe_say how, const char *fmt, ...)
-    MOE_DOC_FORMAT(3);
-
-/** Text as it is, line by line. */
-void moe_doc_code(moe_document *doc, const char *text);
-
-/** A list under a sentence, or of warnings; then its items. */
-void moe_doc_list(moe_document *doc, const char *fmt, ...) MOE_DOC_FORMAT(2);
-void moe_doc_warnings(moe_document *doc);
-void moe_doc_item(moe_document *doc, const char *fmt, ...) MOE_DOC_FORMAT(2);
-
-/** Names and what they stand for, row by row. A fact without a name goes on
- *  with the one before. */
-void moe_doc_facts(moe_document *doc);
-void moe_doc_fact(moe_document *doc, const char *name, const char *fmt, ...)
-    MOE_DOC_FORMAT(3);
-
-/** A table under a caption, whose cells the caller appends.
- *  @param caption  NULL: none
+/** A table, whose cells the caller appends.
+ *  @param caption  above it; NULL: none
  *  @return owned by the document; NULL when out of memory, which functions of
  *  tables accept. */
 moe_table *moe_doc_table(moe_document *doc, const char *caption,
                          const moe_column *columns, size_t n_columns);
-
-/** A heading of a table or figure, for what moe_doc_table() cannot say. */
-void moe_doc_caption(moe_document *doc, const char *fmt, ...) MOE_DOC_FORMAT(2);
 
 typedef struct moe_figure {
     const char *name; /* of its files, without folder and ending; its anchor */

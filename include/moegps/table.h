@@ -1,7 +1,7 @@
 /** table.h: columns with a heading and a unit, then cells row by row; the same
- *  cells feed a terminal, a page and CSV.
+ *  cells feed a terminal and a page.
  *
- *  Bars and sparklines are a terminal's: other forms leave their columns out.
+ *  Bars and sparklines are a terminal's: pages leave their columns out.
  */
 #ifndef MOEGPS_TABLE_H
 #define MOEGPS_TABLE_H
@@ -63,10 +63,5 @@ void moe_table_bar(moe_table *table, double share, int length);
 /** How numbers go, each by its place between the least and the largest, in at
  *  most `length` characters. @param x  [n], copied */
 void moe_table_spark(moe_table *table, const double *x, size_t n, int length);
-
-/** Print as CSV (quoting of RFC 4180, lines end with LF): heading_unit row,
- *  then rows; "n/a" becomes empty.
- *  @return false: it lost a cell, and nothing is printed. */
-bool moe_table_csv(const moe_table *table, FILE *out);
 
 #endif

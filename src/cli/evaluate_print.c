@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "moegps/document.h"
+#include "moegps/escape.h"
 #include "moegps/json.h"
 #include "moegps/mem.h"
 #include "moegps/replace.h"
@@ -75,12 +76,12 @@ static void say_accuracy(moe_document *doc, const moe_evaluate_report *r)
 {
     static const moe_column columns[] = {{"predictor", NULL, MOE_LEFT},
                                          ACCURACY_COLUMNS};
-    moe_doc_caption(doc,
-                    "Accuracy, means over layers. error: sum over experts of "
-                    "|foretold - true share|, of all test tokens together and "
-                    "per batch (median); by chance: what it would be if tokens "
-                    "were drawn at random, each alone, from the very "
-                    "distribution foretold");
+    moe_doc_say(doc, MOE_DOC_CAPTION,
+                "Accuracy, means over layers. error: sum over experts of "
+                "|foretold - true share|, of all test tokens together and "
+                "per batch (median); by chance: what it would be if tokens "
+                "were drawn at random, each alone, from the very "
+                "distribution foretold");
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (size_t i = 0; i < r->n; i++) {
         moe_table_cell(t, "%s", r->subject[i].label);
@@ -125,9 +126,9 @@ static void say_costs(moe_document *doc, const moe_evaluate_report *r)
         {"gpu clock", "per layer and batch", MOE_RIGHT},
         {"plan", "layers ahead", MOE_RIGHT},
         {"looks at", NULL, MOE_LEFT}};
-    moe_doc_caption(doc,
-                    "Cost. CPU time: measured on this machine, all threads "
-                    "together");
+    moe_doc_say(doc, MOE_DOC_CAPTION,
+                "Cost. CPU time: measured on this machine, all threads "
+                "together");
     if (r->priced)
         fprintf(moe_doc_words(doc),
                 "; gpu clock: modelled, %s prices, one of %d GPUs of %s",
@@ -160,7 +161,8 @@ static void say_layers(moe_document *doc, const moe_evaluate_report *r)
                                          ACCURACY_COLUMNS};
     for (size_t i = 0; i < r->n; i++) {
         const moe_evaluation *v = &r->subject[i].result;
-        moe_doc_caption(doc, "%s, layer by layer", r->subject[i].label);
+        moe_doc_say(doc, MOE_DOC_CAPTION, "%s, layer by layer",
+                    r->subject[i].label);
         moe_table *t =
             moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
         for (int l = 0; l < v->n_layers; l++) {
@@ -174,15 +176,14 @@ static void say_layers(moe_document *doc, const moe_evaluate_report *r)
 void moe_evaluate_say(moe_document *doc, const moe_evaluate_report *r)
 {
     const moe_evaluation *v = &r->subject[0].result;
-    moe_doc_paragraph(doc, MOE_SAY,
-                      "%s, test part: %" PRIu64 " tokens of %" PRIu64
-                      " %s, %d layers, skewness %.2f (mean over layers)",
-                      r->trace_name, v->tokens, v->sequences,
-                      r->trace->kind == MOE_TRACE_TOKENS ? "sequences"
-                                                         : "steps",
-                      v->n_layers, v->mean.skewness);
-    moe_doc_paragraph(doc, MOE_SAY_UNDER, "batches: %" PRIu64 " of %.0f tokens",
-                      v->batches, v->batch_tokens);
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                "%s, test part: %" PRIu64 " tokens of %" PRIu64
+                " %s, %d layers, skewness %.2f (mean over layers)",
+                r->trace_name, v->tokens, v->sequences,
+                r->trace->kind == MOE_TRACE_TOKENS ? "sequences" : "steps",
+                v->n_layers, v->mean.skewness);
+    moe_doc_say(doc, MOE_DOC_UNDER, "batches: %" PRIu64 " of %.0f tokens",
+                v->batches, v->batch_tokens);
     say_accuracy(doc, r);
     say_costs(doc, r);
     if (r->per_layer)
@@ -191,71 +192,63 @@ void moe_evaluate_say(moe_document *doc, const moe_evaluate_report *r)
 
 /* ---- CSV ---- */
 
-enum { CSV_DIGITS = 7, FIXED_COLUMNS = 2, MAX_COLUMNS = 32 };
-
-static size_t csv_columns(moe_column *column, char (*name)[64])
+static void csv_number(double x, FILE *out)
 {
-    static const char *const last[] = {"numbers", "flop_per_token_layer",
-                                       "cpu_per_token_layer", "setup_cpu",
-                                       "gpu_clock_per_layer"};
-    static const char *const units[] = {NULL, NULL, "s", "s", "s"};
-    size_t n = 0;
-    column[n++] = (moe_column){"predictor", NULL, MOE_LEFT};
-    column[n++] = (moe_column){"layer", NULL, MOE_LEFT};
-    for (size_t f = 0; f < MOE_ARRAY_LEN(metrics); f++) {
-        column[n++] = (moe_column){metrics[f].name, NULL, MOE_RIGHT};
-        for (int side = 0; side < 2 && !metrics[f].plain; side++, n++) {
-            snprintf(name[n], sizeof name[n], "%s_ci_%s", metrics[f].name,
-                     side == 0 ? "low" : "high");
-            column[n] = (moe_column){name[n], NULL, MOE_RIGHT};
-        }
-    }
-    for (size_t i = 0; i < MOE_ARRAY_LEN(last); i++)
-        column[n++] = (moe_column){last[i], units[i], MOE_RIGHT};
-    return n;
+    enum { DIGITS = 7 };
+    fprintf(out, ",%s", isnan(x) ? "" : moe_digits_cell(x, DIGITS).text);
 }
 
-static void csv_row(moe_table *t, const moe_evaluate_report *r,
-                    const moe_evaluate_subject *s, int l)
+static void csv_head(FILE *out)
+{
+    fputs("predictor,layer", out);
+    for (size_t f = 0; f < MOE_ARRAY_LEN(metrics); f++) {
+        const char *name = metrics[f].name;
+        fprintf(out, ",%s", name);
+        if (!metrics[f].plain)
+            fprintf(out, ",%s_ci_low,%s_ci_high", name, name);
+    }
+    fputs(",numbers,flop_per_token_layer,cpu_per_token_layer_s,setup_cpu_s,"
+          "gpu_clock_per_layer_s\n",
+          out);
+}
+
+/* @param l  -1: means over layers */
+static void csv_row(const moe_evaluate_report *r, const moe_evaluate_subject *s,
+                    int l, FILE *out)
 {
     const moe_evaluation *v = &s->result;
     const moe_evaluation_row *row = l < 0 ? &v->mean : &v->layer[l];
-    moe_table_cell(t, "%s", s->label);
-    if (l < 0)
-        moe_table_cell(t, "%s", "");
-    else
-        moe_table_cell(t, "%d", layer_number(r, v, l));
+    moe_csv_field(s->label, out);
+    fputc(',', out);
+    if (l >= 0)
+        fprintf(out, "%d", layer_number(r, v, l));
     for (size_t f = 0; f < MOE_ARRAY_LEN(metrics); f++) {
         const moe_estimate x = value_of(row, &metrics[f]);
-        moe_table_put(t, moe_digits_cell(x.value, CSV_DIGITS));
+        csv_number(x.value, out);
         if (metrics[f].plain)
             continue;
-        moe_table_put(t, moe_digits_cell(x.ci_low, CSV_DIGITS));
-        moe_table_put(t, moe_digits_cell(x.ci_high, CSV_DIGITS));
+        csv_number(x.ci_low, out);
+        csv_number(x.ci_high, out);
     }
-    moe_table_cell(t, "%zu", v->parameters);
-    moe_table_put(t, moe_digits_cell(v->flops, CSV_DIGITS));
-    moe_table_put(t, moe_digits_cell(v->cpu_s.median, CSV_DIGITS));
-    moe_table_put(t, moe_digits_cell(v->train_cpu_s, CSV_DIGITS));
-    moe_table_put(t, moe_digits_cell(v->price_s, CSV_DIGITS));
+    fprintf(out, ",%zu", v->parameters);
+    csv_number(v->flops, out);
+    csv_number(v->cpu_s.median, out);
+    csv_number(v->train_cpu_s, out);
+    csv_number(v->price_s, out);
+    fputc('\n', out);
 }
 
 moe_status moe_evaluate_write_csv(const moe_evaluate_report *r,
                                   const char *path, bool force, moe_error *err)
 {
-    moe_column column[MAX_COLUMNS];
-    char name[MAX_COLUMNS][64];
     moe_replace to;
     FILE *out = moe_replace_open(&to, path, force, err);
     if (out == NULL)
         return err->status;
-    moe_table *t = moe_table_new(column, csv_columns(column, name));
+    csv_head(out);
     for (size_t i = 0; i < r->n; i++)
         for (int l = -1; l < r->subject[i].result.n_layers; l++)
-            csv_row(t, r, &r->subject[i], l);
-    if (!moe_table_csv(t, out))
-        moe_fail(err, MOE_NOMEM, "out of memory");
-    moe_table_free(t);
+            csv_row(r, &r->subject[i], l, out);
     return moe_replace_close(&to, out, err);
 }
 

@@ -100,44 +100,43 @@ static void say_facts(moe_document *doc, const moe_plan_offline *w,
     const double slots =
         (double)w->loads.layers * study->plan.gpus * study->plan.slots;
     const double bytes = bytes_of(w, s);
-    moe_doc_paragraph(
-        doc, MOE_SAY,
-        "replicas that share a GPU with another of their expert: %d",
-        doubles_of(w));
-    moe_doc_paragraph(
-        doc, MOE_SAY_UNDER,
-        "slots changed against %s: %zu of %.0f (%.1f %%), %s",
-        s->previous != NULL ? s->previous : "the home placement",
-        study->changed, slots, 100.0 * (double)study->changed / slots,
-        isnan(bytes) ? "bytes need --model" : moe_bytes_cell(bytes).text);
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                "replicas that share a GPU with another of their expert: %d",
+                doubles_of(w));
+    moe_doc_say(doc, MOE_DOC_UNDER,
+                "slots changed against %s: %zu of %.0f (%.1f %%), %s",
+                s->previous != NULL ? s->previous : "the home placement",
+                study->changed, slots, 100.0 * (double)study->changed / slots,
+                isnan(bytes) ? "bytes need --model"
+                             : moe_bytes_cell(bytes).text);
     if (w->loads.steps > 1)
-        moe_doc_paragraph(doc, MOE_SAY_UNDER,
-                          "slots changed from step to step: %zu, %.1f %% a "
-                          "step",
-                          study->travelled,
-                          100.0 * (double)study->travelled / slots /
-                              (double)w->loads.steps);
-    moe_doc_paragraph(doc, MOE_SAY_UNDER,
-                      "planner time, all layers, CPU of one core: median %s "
-                      "(%s to %s, n %zu)",
-                      moe_time_cell(study->time.median).text,
-                      moe_time_cell(study->time.min).text,
-                      moe_time_cell(study->time.max).text, study->time.n);
+        moe_doc_say(doc, MOE_DOC_UNDER,
+                    "slots changed from step to step: %zu, %.1f %% a "
+                    "step",
+                    study->travelled,
+                    100.0 * (double)study->travelled / slots /
+                        (double)w->loads.steps);
+    moe_doc_say(doc, MOE_DOC_UNDER,
+                "planner time, all layers, CPU of one core: median %s "
+                "(%s to %s, n %zu)",
+                moe_time_cell(study->time.median).text,
+                moe_time_cell(study->time.min).text,
+                moe_time_cell(study->time.max).text, study->time.n);
 }
 
 void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
                   const moe_plan_settings *s)
 {
     const int n_scores = n_scores_of(w);
-    moe_doc_paragraph(doc, MOE_SAY,
-                      "%s: %zu step%s, %d layers, %d experts, %d slots on %d "
-                      "GPUs of %d node%s",
-                      s->planner->name, w->loads.steps,
-                      w->loads.steps == 1 ? "" : "s", w->loads.layers,
-                      w->loads.experts, s->gpus * w->env.slots, s->gpus,
-                      s->nodes, s->nodes == 1 ? "" : "s");
-    moe_doc_paragraph(
-        doc, MOE_SAY_UNDER,
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                "%s: %zu step%s, %d layers, %d experts, %d slots on %d "
+                "GPUs of %d node%s",
+                s->planner->name, w->loads.steps,
+                w->loads.steps == 1 ? "" : "s", w->loads.layers,
+                w->loads.experts, s->gpus * w->env.slots, s->gpus, s->nodes,
+                s->nodes == 1 ? "" : "s");
+    moe_doc_say(
+        doc, MOE_DOC_UNDER,
         "balancedness: mean / max load of a GPU%s; slots of the last plan",
         n_scores > 1 ? ", mean over steps; next: the plan of a step on the "
                        "load of the next"

@@ -79,101 +79,57 @@ static void add(moe_document *doc, moe_node node)
     doc->node[doc->n++] = node;
 }
 
-/* Add a node whose text is formatted by the arguments behind `fmt`. */
-#define ADD_FORMATTED(doc, node, fmt)     \
-    do {                                  \
-        moe_node node_ = node;            \
-        va_list ap_;                      \
-        node_.text = begin(doc);          \
-        va_start(ap_, fmt);               \
-        vfprintf((doc)->words, fmt, ap_); \
-        va_end(ap_);                      \
-        add(doc, node_);                  \
-    } while (0)
-#define NODE(...) ((moe_node){__VA_ARGS__})
-
-void moe_doc_title(moe_document *doc, const char *fmt, ...)
+/* Add a block of a name and a text, formatted. */
+static void add_text(moe_document *doc, moe_doc_block block, const char *name,
+                     const char *fmt, va_list ap)
 {
-    ADD_FORMATTED(doc, NODE(.kind = MOE_NODE_TITLE), fmt);
+    moe_node node = {.block = block, .name = keep(doc, name)};
+    node.text = begin(doc);
+    vfprintf(doc->words, fmt, ap);
+    add(doc, node);
 }
 
-void moe_doc_section(moe_document *doc)
+void moe_doc_say(moe_document *doc, moe_doc_block block, const char *fmt, ...)
 {
-    add(doc, NODE(.kind = MOE_NODE_SECTION));
+    va_list ap;
+    va_start(ap, fmt);
+    add_text(doc, block, "", fmt, ap);
+    va_end(ap);
 }
 
-void moe_doc_fold(moe_document *doc, const char *fmt, ...)
+void moe_doc_begin(moe_document *doc, moe_doc_block block)
 {
-    ADD_FORMATTED(doc, NODE(.kind = MOE_NODE_FOLD), fmt);
+    moe_doc_say(doc, block, "%s", "");
 }
 
 void moe_doc_end(moe_document *doc)
 {
-    for (size_t i = doc->n, depth = 0; i-- > 0;) {
-        const moe_node *x = &doc->node[i];
-        if (x->kind == MOE_NODE_END)
+    size_t i = doc->n, depth = 1; /* ends that are still to be begun */
+    while (i > 0 && depth > 0) {
+        const moe_doc_block block = doc->node[--i].block;
+        if (block == MOE_DOC_END)
             depth++;
-        else if (x->kind != MOE_NODE_SECTION && x->kind != MOE_NODE_FOLD)
-            continue;
-        else if (depth-- == 0) {
-            add(doc, NODE(.kind = MOE_NODE_END, .name = i));
-            return;
-        }
+        else if (block == MOE_DOC_SECTION || block == MOE_DOC_FOLD)
+            depth--;
     }
+    add(doc, (moe_node){.block = MOE_DOC_END, .name = i});
 }
 
-void moe_doc_heading(moe_document *doc, const char *fmt, ...)
+void moe_doc_fact(moe_document *doc, const char *name, const char *fmt, ...)
 {
-    ADD_FORMATTED(doc, NODE(.kind = MOE_NODE_HEADING), fmt);
-}
-
-void moe_doc_caption(moe_document *doc, const char *fmt, ...)
-{
-    ADD_FORMATTED(doc, NODE(.kind = MOE_NODE_CAPTION), fmt);
+    va_list ap;
+    va_start(ap, fmt);
+    add_text(doc, MOE_DOC_FACT, name, fmt, ap);
+    va_end(ap);
 }
 
 void moe_doc_verdict(moe_document *doc, const char *result, const char *fmt,
                      ...)
 {
-    const size_t name = keep(doc, result);
-    ADD_FORMATTED(doc, NODE(.kind = MOE_NODE_VERDICT, .name = name), fmt);
-}
-
-void moe_doc_paragraph(moe_document *doc, moe_say how, const char *fmt, ...)
-{
-    ADD_FORMATTED(doc, NODE(.kind = MOE_NODE_PARAGRAPH, .how = how), fmt);
-}
-
-void moe_doc_code(moe_document *doc, const char *text)
-{
-    const size_t at = keep(doc, text);
-    add(doc, NODE(.kind = MOE_NODE_CODE, .text = at));
-}
-
-void moe_doc_list(moe_document *doc, const char *fmt, ...)
-{
-    ADD_FORMATTED(doc, NODE(.kind = MOE_NODE_LIST), fmt);
-}
-
-void moe_doc_warnings(moe_document *doc)
-{
-    add(doc, NODE(.kind = MOE_NODE_WARNINGS));
-}
-
-void moe_doc_item(moe_document *doc, const char *fmt, ...)
-{
-    ADD_FORMATTED(doc, NODE(.kind = MOE_NODE_ITEM), fmt);
-}
-
-void moe_doc_facts(moe_document *doc)
-{
-    add(doc, NODE(.kind = MOE_NODE_FACTS));
-}
-
-void moe_doc_fact(moe_document *doc, const char *name, const char *fmt, ...)
-{
-    const size_t at = keep(doc, name);
-    ADD_FORMATTED(doc, NODE(.kind = MOE_NODE_FACT, .name = at), fmt);
+    va_list ap;
+    va_start(ap, fmt);
+    add_text(doc, MOE_DOC_VERDICT, result, fmt, ap);
+    va_end(ap);
 }
 
 moe_table *moe_doc_table(moe_document *doc, const char *caption,
@@ -181,34 +137,33 @@ moe_table *moe_doc_table(moe_document *doc, const char *caption,
 {
     moe_table *table = moe_table_new(columns, n_columns);
     if (caption != NULL)
-        moe_doc_caption(doc, "%s", caption);
+        moe_doc_say(doc, MOE_DOC_CAPTION, "%s", caption);
     doc->lost = doc->lost || table == NULL;
-    add(doc, NODE(.kind = MOE_NODE_TABLE, .table = table));
+    add(doc, (moe_node){.block = MOE_DOC_TABLE, .table = table});
     return doc->lost ? NULL : table;
 }
 
 void moe_doc_figure(moe_document *doc, const moe_figure *figure,
                     const char *title)
 {
-    const size_t name = keep(doc, title), text = begin(doc);
-    add(doc, NODE(.kind = MOE_NODE_FIGURE, .name = name, .text = text,
-                  .figure = *figure));
+    const size_t name = keep(doc, title);
+    add(doc, (moe_node){.block = MOE_DOC_FIGURE,
+                        .name = name,
+                        .text = begin(doc),
+                        .figure = *figure});
 }
 
 void moe_doc_fom(moe_document *doc, const char *metric, const char *of,
                  double value, const char *unit)
 {
-    if (!isfinite(value))
-        return;
-    const size_t at = begin(doc);
-    fprintf(doc->words, "FOM %s %s = %.9g %s", metric, of, value, unit);
-    add(doc, NODE(.kind = MOE_NODE_FOM, .text = at));
+    if (isfinite(value))
+        moe_doc_say(doc, MOE_DOC_FOM, "FOM %s %s = %.9g %s", metric, of, value,
+                    unit);
 }
 
 void moe_doc_result(moe_document *doc, const char *result)
 {
-    const size_t at = keep(doc, result);
-    add(doc, NODE(.kind = MOE_NODE_RESULT, .text = at));
+    moe_doc_say(doc, MOE_DOC_RESULT, "%s", result);
 }
 
 moe_status moe_document_say(moe_document *doc, FILE *out, moe_error *err)

@@ -31,30 +31,8 @@ struct moe_table {
 /* @return whether a column is of bars or sparklines. */
 bool moe_table_strokes(const moe_table *table, size_t column);
 
-typedef enum moe_node_kind {
-    MOE_NODE_TITLE,
-    MOE_NODE_SECTION, /* begins, as does ... */
-    MOE_NODE_FOLD,
-    MOE_NODE_END, /* of one of them */
-    MOE_NODE_HEADING,
-    MOE_NODE_CAPTION,
-    MOE_NODE_VERDICT,
-    MOE_NODE_PARAGRAPH,
-    MOE_NODE_CODE,
-    MOE_NODE_LIST,
-    MOE_NODE_WARNINGS,
-    MOE_NODE_ITEM,
-    MOE_NODE_FACTS,
-    MOE_NODE_FACT,
-    MOE_NODE_TABLE,
-    MOE_NODE_FIGURE,
-    MOE_NODE_FOM,
-    MOE_NODE_RESULT
-} moe_node_kind;
-
 typedef struct moe_node {
-    moe_node_kind kind;
-    moe_say how;       /* of a paragraph */
+    moe_doc_block block;
     size_t name, text; /* where they begin in the document's text; 0: "" */
     moe_table *table;  /* owned; NULL: out of memory */
     moe_figure figure;

@@ -16,7 +16,7 @@ typedef struct printer {
     const moe_document *doc;
     FILE *out;
     moe_ink ink;
-    moe_node_kind last; /* what was printed, or begun, before */
+    moe_doc_block last; /* what was printed, or begun, before */
     bool begun, warns;  /* something was printed; items are warnings */
     int names;          /* width of the names of facts */
 } printer;
@@ -77,16 +77,16 @@ static void wrap(const printer *p, moe_hue hue, const char *label,
  * free between them. */
 static bool goes_on(const printer *p, const moe_node *x)
 {
-    switch (x->kind) {
-    case MOE_NODE_ITEM:
-        return p->last == MOE_NODE_ITEM || p->last == MOE_NODE_LIST;
-    case MOE_NODE_FACT:
-    case MOE_NODE_FOM:
-        return p->last == x->kind;
-    case MOE_NODE_RESULT:
-        return p->last == MOE_NODE_FOM;
+    switch (x->block) {
+    case MOE_DOC_ITEM:
+        return p->last == MOE_DOC_ITEM || p->last == MOE_DOC_LIST;
+    case MOE_DOC_FACT:
+    case MOE_DOC_FOM:
+        return p->last == x->block;
+    case MOE_DOC_RESULT:
+        return p->last == MOE_DOC_FOM;
     default:
-        return x->kind == MOE_NODE_PARAGRAPH && x->how == MOE_SAY_UNDER;
+        return x->block == MOE_DOC_UNDER;
     }
 }
 
@@ -94,7 +94,7 @@ static void measure_names(printer *p, const moe_node *first)
 {
     const moe_node *end = p->doc->node + p->doc->n;
     p->names = NAME_WIDTH;
-    for (const moe_node *x = first; x < end && x->kind == MOE_NODE_FACT; x++) {
+    for (const moe_node *x = first; x < end && x->block == MOE_DOC_FACT; x++) {
         const char *name = p->doc->text + x->name;
         const int width = width_of(name, strlen(name));
         p->names = p->names > width ? p->names : width;
@@ -150,56 +150,53 @@ static void print_figure(const printer *p, const moe_node *x)
 static void print_node(const printer *p, const moe_node *x)
 {
     const char *text = p->doc->text + x->text;
-    switch (x->kind) {
-    case MOE_NODE_VERDICT:
-    case MOE_NODE_HEADING:
+    switch (x->block) {
+    case MOE_DOC_VERDICT:
+    case MOE_DOC_HEADING:
         wrap(p, MOE_HUE_BOLD, "", text);
         break;
-    case MOE_NODE_ITEM:
+    case MOE_DOC_ITEM:
         wrap(p, p->warns ? MOE_HUE_NOTE : MOE_HUE_NONE,
              p->warns ? "WARNING: " : "  ", text);
         break;
-    case MOE_NODE_FACT:
+    case MOE_DOC_FACT:
         print_fact(p, p->doc->text + x->name, text);
         break;
-    case MOE_NODE_CODE:
+    case MOE_DOC_CODE:
         print_code(p, text);
         break;
-    case MOE_NODE_TABLE:
+    case MOE_DOC_TABLE:
         moe_table_print(x->table, &p->ink, p->out);
         break;
-    case MOE_NODE_FIGURE:
+    case MOE_DOC_FIGURE:
         print_figure(p, x);
         break;
-    case MOE_NODE_FOM:
+    case MOE_DOC_FOM:
         moe_terminal_text(text, p->out);
         fputc('\n', p->out);
         break;
-    case MOE_NODE_RESULT:
+    case MOE_DOC_RESULT:
         print_result(p, text);
         break;
     default:
-        wrap(p,
-             x->kind == MOE_NODE_PARAGRAPH && x->how == MOE_SAY_WARNING
-                 ? MOE_HUE_NOTE
-                 : MOE_HUE_NONE,
-             "", text);
+        wrap(p, x->block == MOE_DOC_WARNING ? MOE_HUE_NOTE : MOE_HUE_NONE, "",
+             text);
     }
 }
 
 /* @return whether a node only says what its next ones are. */
 static bool begins(printer *p, const moe_node *x)
 {
-    switch (x->kind) {
-    case MOE_NODE_FACTS:
+    switch (x->block) {
+    case MOE_DOC_FACTS:
         measure_names(p, x + 1);
         return true;
-    case MOE_NODE_WARNINGS:
-    case MOE_NODE_LIST:
-        p->warns = x->kind == MOE_NODE_WARNINGS;
+    case MOE_DOC_WARNINGS:
+    case MOE_DOC_LIST:
+        p->warns = x->block == MOE_DOC_WARNINGS;
         return p->warns;
     default:
-        return x->kind == MOE_NODE_SECTION || x->kind == MOE_NODE_END;
+        return x->block == MOE_DOC_SECTION || x->block == MOE_DOC_END;
     }
 }
 
@@ -214,7 +211,7 @@ moe_status moe_document_print(moe_document *doc, FILE *out, moe_error *err)
             print_node(&p, x);
             p.begun = true;
         }
-        p.last = x->kind;
+        p.last = x->block;
     }
     return status;
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "moegps/escape.h"
 #include "moegps/mem.h"
 
 enum { CELL_LEN = 512 /* bytes of one cell; longer text is cut */ };
@@ -145,31 +144,4 @@ void moe_table_spark(moe_table *table, const double *x, size_t n, int length)
 bool moe_table_strokes(const moe_table *table, size_t column)
 {
     return column < table->n_cells && table->cell[column].kind != MOE_CELL_TEXT;
-}
-
-static void put_field(const moe_table *table, size_t column, const char *text,
-                      FILE *out)
-{
-    if (!moe_table_strokes(table, column)) {
-        fputs(column > 0 ? "," : "", out);
-        moe_csv_field(strcmp(text, "n/a") != 0 ? text : "", out);
-    }
-    fputs(column + 1 == table->n_columns ? "\n" : "", out);
-}
-
-bool moe_table_csv(const moe_table *table, FILE *out)
-{
-    if (table == NULL || table->lost)
-        return false;
-    for (size_t c = 0; c < table->n_columns; c++) {
-        char heading[CELL_LEN];
-        const moe_column *column = &table->columns[c];
-        snprintf(heading, sizeof heading, "%s%s%s", column->heading,
-                 column->unit != NULL ? "_" : "",
-                 column->unit != NULL ? column->unit : "");
-        put_field(table, c, heading, out);
-    }
-    for (size_t i = 0; i < table->n_cells; i++)
-        put_field(table, i % table->n_columns, table->cell[i].text, out);
-    return true;
 }

@@ -132,25 +132,25 @@ static void put_verdict(const char *result, const char *text, FILE *out)
 static void group(writer *w, const moe_node *x)
 {
     const char *lead = w->doc->text + x->text;
-    switch (x->kind) {
-    case MOE_NODE_ITEM:
-    case MOE_NODE_FACT:
+    switch (x->block) {
+    case MOE_DOC_ITEM:
+    case MOE_DOC_FACT:
         return; /* of what began before */
-    case MOE_NODE_LIST:
+    case MOE_DOC_LIST:
         regroup(w, "", "");
         moe_html_in(w->out, "p", lead);
         regroup(w, "<ul>\n", end_list);
         return;
-    case MOE_NODE_WARNINGS:
+    case MOE_DOC_WARNINGS:
         regroup(w, "<ul class=\"warnings\">\n", end_list);
         return;
-    case MOE_NODE_FACTS:
+    case MOE_DOC_FACTS:
         regroup(w,
                 "<div class=\"wide\" tabindex=\"0\"><table class=\"facts\">"
                 "<tbody>\n",
                 end_facts);
         return;
-    case MOE_NODE_FIGURE:
+    case MOE_DOC_FIGURE:
         if (w->open != end_figures)
             regroup(w, "<div class=\"figures\">\n", end_figures);
         return;
@@ -159,15 +159,18 @@ static void group(writer *w, const moe_node *x)
     }
 }
 
-static void put_paragraph(const moe_node *x, const char *text, FILE *out)
-{
-    static const char *const tags[] = {[MOE_SAY] = "p",
-                                       [MOE_SAY_UNDER] = "p",
-                                       [MOE_SAY_SOFT] = "p class=\"soft\"",
-                                       [MOE_SAY_WARNING] =
-                                           "p class=\"warnings\""};
-    moe_html_in(out, tags[x->how], text);
-}
+/* Blocks that are one element around their text. */
+static const char *const elements[] = {
+    [MOE_DOC_HEADING] = "h2",
+    [MOE_DOC_CAPTION] = "h3",
+    [MOE_DOC_PARAGRAPH] = "p",
+    [MOE_DOC_UNDER] = "p",
+    [MOE_DOC_ASIDE] = "p class=\"soft\"",
+    [MOE_DOC_WARNING] = "p class=\"warnings\"",
+    [MOE_DOC_CODE] = "pre",
+    [MOE_DOC_ITEM] = "li",
+    [MOE_DOC_END] = NULL,
+};
 
 static void put_table(const moe_table *table, FILE *out)
 {
@@ -178,46 +181,33 @@ static void put_table(const moe_table *table, FILE *out)
 
 static void put_node(writer *w, const moe_node *x)
 {
-    const char *text = w->doc->text + x->text;
+    const char *name = w->doc->text + x->name, *text = w->doc->text + x->text;
     group(w, x);
-    switch (x->kind) {
-    case MOE_NODE_SECTION:
+    if (elements[x->block] != NULL)
+        moe_html_in(w->out, elements[x->block], text);
+    switch (x->block) {
+    case MOE_DOC_SECTION:
         fputs("<section>\n", w->out);
         break;
-    case MOE_NODE_FOLD:
+    case MOE_DOC_FOLD:
         fputs("<details>", w->out);
         moe_html_in(w->out, "summary", text);
         break;
-    case MOE_NODE_END:
-        fputs(w->doc->node[x->name].kind == MOE_NODE_FOLD ? "</details>\n"
+    case MOE_DOC_END:
+        fputs(w->doc->node[x->name].block == MOE_DOC_FOLD ? "</details>\n"
                                                           : "</section>\n",
               w->out);
         break;
-    case MOE_NODE_HEADING:
-        moe_html_in(w->out, "h2", text);
+    case MOE_DOC_VERDICT:
+        put_verdict(name, text, w->out);
         break;
-    case MOE_NODE_CAPTION:
-        moe_html_in(w->out, "h3", text);
+    case MOE_DOC_FACT:
+        put_fact(name, text, w->out);
         break;
-    case MOE_NODE_VERDICT:
-        put_verdict(w->doc->text + x->name, text, w->out);
-        break;
-    case MOE_NODE_PARAGRAPH:
-        put_paragraph(x, text, w->out);
-        break;
-    case MOE_NODE_CODE:
-        moe_html_in(w->out, "pre", text);
-        break;
-    case MOE_NODE_ITEM:
-        moe_html_in(w->out, "li", text);
-        break;
-    case MOE_NODE_FACT:
-        put_fact(w->doc->text + x->name, text, w->out);
-        break;
-    case MOE_NODE_TABLE:
+    case MOE_DOC_TABLE:
         put_table(x->table, w->out);
         break;
-    case MOE_NODE_FIGURE:
+    case MOE_DOC_FIGURE:
         put_figure(w, x);
         break;
     default: /* groups; the title; what only terminals show */
@@ -230,7 +220,7 @@ static void put_node(writer *w, const moe_node *x)
 static const char *title_of(const moe_document *doc)
 {
     for (size_t i = 0; i < doc->n; i++)
-        if (doc->node[i].kind == MOE_NODE_TITLE)
+        if (doc->node[i].block == MOE_DOC_TITLE)
             return doc->text + doc->node[i].text;
     return "";
 }

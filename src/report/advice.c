@@ -37,12 +37,12 @@ static void say_inputs(moe_document *doc, const moe_advise_params *p,
                        const moe_advise_facts *f)
 {
     const moe_advise_dials *d = &p->dials;
-    moe_doc_paragraph(doc, MOE_SAY,
-                      "modelled: %s on %d GPUs of %s (%s prices), a layer of "
-                      "%.0f tokens",
-                      p->model->name, p->gpus, p->cluster->name,
-                      p->cluster->cost, f->tokens);
-    moe_doc_facts(doc);
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                "modelled: %s on %d GPUs of %s (%s prices), a layer of "
+                "%.0f tokens",
+                p->model->name, p->gpus, p->cluster->name, p->cluster->cost,
+                f->tokens);
+    moe_doc_begin(doc, MOE_DOC_FACTS);
     moe_doc_fact(doc, "load",
                  "%s, skewness %.2f, distribution error %.3f; %d sample%s",
                  p->trace != NULL ? "of the trace"
@@ -180,8 +180,9 @@ static void say_limits(moe_document *doc, const moe_advise_params *p,
 {
     const char *link = l->network ? "another winner at network bandwidth"
                                   : "another winner at link bandwidth";
-    moe_doc_caption(doc, "break-even, typical case, all else equal");
-    moe_doc_facts(doc);
+    moe_doc_say(doc, MOE_DOC_CAPTION,
+                "break-even, typical case, all else equal");
+    moe_doc_begin(doc, MOE_DOC_FACTS);
     say_limit(doc, "tokens beat distribution from accuracy", 100 * l->accuracy,
               "%", "never");
     say_limit(doc, "... and up to an overhead of", 1e6 * l->overhead_s,
@@ -208,7 +209,7 @@ void moe_report_advice(moe_document *doc, const moe_advise_params *p,
     say_inputs(doc, p, &v->facts);
     say_cases(doc, v);
     say_phases(doc, v);
-    moe_doc_facts(doc);
+    moe_doc_begin(doc, MOE_DOC_FACTS);
     moe_doc_fact(doc, "use", "%s: %.1f %% faster than %s (typical case)",
                  name_of(v->winner[TYPICAL]), 100 * v->margin,
                  name_of(v->second[TYPICAL]));

@@ -38,29 +38,31 @@ static void say_rows(moe_document *doc, const moe_comparison *c)
 
 void moe_report_comparison(moe_document *doc, const moe_comparison *c)
 {
-    moe_doc_warnings(doc);
+    moe_doc_begin(doc, MOE_DOC_WARNINGS);
     if (c->trivial_clock)
-        moe_doc_item(doc, "wall clock is not a result here: ranks share cores; "
-                          "read the gpu clock");
-    moe_doc_facts(doc);
+        moe_doc_say(doc, MOE_DOC_ITEM,
+                    "wall clock is not a result here: ranks share cores; "
+                    "read the gpu clock");
+    moe_doc_begin(doc, MOE_DOC_FACTS);
     moe_doc_fact(doc, "A", "%s", c->a->path);
     moe_doc_fact(doc, "B", "%s", c->b->path);
     if (c->differs[0] != '\0')
         moe_doc_fact(doc, "differ in", "%s", c->differs);
-    moe_doc_caption(
-        doc, "Time of a layer, %s clock (%s)%s%s%s", moe_clock_name(c->clock),
-        c->clock == MOE_CLOCK_GPU ? "modelled, not measured" : "measured",
-        c->reference[0] != '\0' ? ", relative to " : "", c->reference,
-        c->reference[0] != '\0' ? " on the same batch" : "");
+    moe_doc_say(doc, MOE_DOC_CAPTION, "Time of a layer, %s clock (%s)%s%s%s",
+                moe_clock_name(c->clock),
+                c->clock == MOE_CLOCK_GPU ? "modelled, not measured"
+                                          : "measured",
+                c->reference[0] != '\0' ? ", relative to " : "", c->reference,
+                c->reference[0] != '\0' ? " on the same batch" : "");
     if (c->paired)
-        moe_doc_paragraph(doc, MOE_SAY_UNDER,
-                          "ratios are medians of pairs: %zu batches are the "
-                          "same in both",
-                          c->n_pairs);
+        moe_doc_say(doc, MOE_DOC_UNDER,
+                    "ratios are medians of pairs: %zu batches are the "
+                    "same in both",
+                    c->n_pairs);
     else
-        moe_doc_paragraph(doc, MOE_SAY_UNDER,
-                          "ratios are of medians, with bootstrap intervals: "
-                          "the batches are not the same");
+        moe_doc_say(doc, MOE_DOC_UNDER,
+                    "ratios are of medians, with bootstrap intervals: "
+                    "the batches are not the same");
     say_rows(doc, c);
     char metric[32];
     snprintf(metric, sizeof metric, "ratio_%s", moe_clock_name(c->clock));

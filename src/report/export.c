@@ -2,85 +2,86 @@
 #include "moegps/report.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "export.h"
 #include "json.h"
+#include "moegps/escape.h"
 #include "moegps/mem.h"
 #include "moegps/replace.h"
-#include "moegps/table.h"
 
-/* The median of something that has no more statistics than that. */
-static moe_summary lone_median(double median)
+/* What a row says of a strategy. */
+typedef struct csv_metric {
+    const char *name, *unit;
+    moe_summary summary;
+    moe_ratio ratio;
+} csv_metric;
+
+/* The median of something that has no more statistics than that, in s. */
+static csv_metric lone_median(const char *name, double median)
 {
-    moe_summary s = {.median = median, .ci_low = NAN, .ci_high = NAN};
-    s.mean = s.sd = s.min = s.max = s.p50 = s.p90 = s.p99 = NAN;
-    return s;
+    csv_metric m = {name, "s", {.median = median}, {0, NAN, NAN, NAN}};
+    moe_summary *s = &m.summary;
+    s->ci_low = s->ci_high = s->mean = s->sd = s->min = s->max = NAN;
+    s->p50 = s->p90 = s->p99 = NAN;
+    return m;
 }
 
-static void csv_row(moe_table *table, const moe_view *view,
-                    const moe_strategy_view *y, const char *metric,
-                    const char *unit, const moe_summary *s, const moe_ratio *r)
+static void csv_row(FILE *out, const moe_view *view, const moe_strategy_view *y,
+                    const csv_metric *m)
 {
-    moe_table_cell(table, "%s", view->run_id);
-    moe_table_cell(table, "%s", y->name);
-    moe_table_cell(table, "%s", metric);
-    moe_table_cell(table, "%s", unit);
-    moe_table_cell(table, "%zu", s->n);
-    for (size_t f = 0; f < MOE_N_STATISTICS; f++) {
-        double value = moe_statistic_of(&moe_statistics[f], s, r);
-        if (isfinite(value))
-            moe_table_cell(table, "%.12g", value);
-        else
-            moe_table_cell(table, "n/a");
+    const char *const texts[] = {view->run_id, y->name, m->name, m->unit};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++) {
+        moe_csv_field(texts[i], out);
+        fputc(',', out);
     }
+    fprintf(out, "%zu", m->summary.n);
+    for (size_t f = 0; f < MOE_N_STATISTICS; f++) {
+        const double value =
+            moe_statistic_of(&moe_statistics[f], &m->summary, &m->ratio);
+        fputc(',', out);
+        if (isfinite(value))
+            fprintf(out, "%.12g", value);
+    }
+    fputc('\n', out);
 }
 
-static void csv_strategy(moe_table *table, const moe_view *view,
+static void csv_strategy(FILE *out, const moe_view *view,
                          const moe_strategy_view *y)
 {
-    static const moe_ratio none = {0, NAN, NAN, NAN};
-    char name[64];
     const moe_metric *m;
     for (size_t i = 0; (m = moe_metric_at(i)) != NULL; i++) {
-        moe_summary s = moe_metric_summary(m, y);
-        moe_ratio r = moe_metric_ratio(m, y);
-        csv_row(table, view, y, m->name, m->unit, &s, &r);
+        const csv_metric row = {m->name, m->unit, moe_metric_summary(m, y),
+                                moe_metric_ratio(m, y)};
+        csv_row(out, view, y, &row);
     }
     for (int c = 0; c < MOE_N_CLOCKS; c++)
         for (int p = 0; p < MOE_N_PHASES; p++) {
-            moe_summary s = lone_median(y->phase[c][p]);
+            char name[64];
             snprintf(name, sizeof name, "phase_%s_%s",
                      moe_clock_name((moe_clock)c),
                      moe_phase_name((moe_phase)p));
-            csv_row(table, view, y, name, "s", &s, &none);
+            const csv_metric row = lone_median(name, y->phase[c][p]);
+            csv_row(out, view, y, &row);
         }
-    moe_summary hidden = lone_median(y->hidden), wait = lone_median(y->wait);
-    csv_row(table, view, y, "hidden_gpu", "s", &hidden, &none);
-    csv_row(table, view, y, "wait_wall", "s", &wait, &none);
+    const csv_metric hidden = lone_median("hidden_gpu", y->hidden);
+    const csv_metric wait = lone_median("wait_wall", y->wait);
+    csv_row(out, view, y, &hidden);
+    csv_row(out, view, y, &wait);
 }
 
 moe_status moe_report_csv(const moe_analysis *a, FILE *out, moe_error *err)
 {
-    static const char *const keys[] = {"run_id", "strategy", "metric", "unit",
-                                       "n"};
-    enum { N_KEYS = 5, N_COLUMNS = N_KEYS + MOE_N_STATISTICS };
-    moe_column columns[N_COLUMNS] = {{0}};
+    (void)err;
     if (a->n == 0 && a->n_maps > 0)
         return moe_maps_csv(a->map, a->n_maps, out);
-    for (size_t c = 0; c < N_COLUMNS; c++)
-        columns[c].heading =
-            c < N_KEYS ? keys[c] : moe_statistics[c - N_KEYS].name;
-    moe_table *table = moe_table_new(columns, N_COLUMNS);
-    if (table == NULL)
-        return moe_fail(err, MOE_NOMEM, "out of memory");
+    fputs("run_id,strategy,metric,unit,n", out);
+    for (size_t f = 0; f < MOE_N_STATISTICS; f++)
+        fprintf(out, ",%s", moe_statistics[f].name);
+    fputc('\n', out);
     for (size_t i = 0; i < a->n; i++)
         for (int s = 0; s < a->run[i].view->dims.strategies; s++)
-            csv_strategy(table, a->run[i].view, &a->run[i].view->strategy[s]);
-    const bool whole = moe_table_csv(table, out);
-    moe_table_free(table);
-    return whole ? MOE_OK : moe_fail(err, MOE_NOMEM, "out of memory");
+            csv_strategy(out, a->run[i].view, &a->run[i].view->strategy[s]);
+    return MOE_OK;
 }
 
 static json_t *json_metric(const moe_metric *m, const moe_strategy_view *y,

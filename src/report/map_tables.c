@@ -20,10 +20,11 @@ void moe_say_map_shares(moe_document *doc, const moe_map *map)
         {"distribution-only", NULL, MOE_RIGHT},
         {"token-to-expert", NULL, MOE_RIGHT},
     };
-    moe_doc_caption(doc, "Share of cells that each strategy wins (modelled)");
-    moe_doc_paragraph(doc, MOE_SAY_UNDER,
-                      "cases: errors do nothing, what they do on average to "
-                      "the busiest GPU, or the worst");
+    moe_doc_say(doc, MOE_DOC_CAPTION,
+                "Share of cells that each strategy wins (modelled)");
+    moe_doc_say(doc, MOE_DOC_UNDER,
+                "cases: errors do nothing, what they do on average to "
+                "the busiest GPU, or the worst");
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (int c = 0; c < map->n_cluster; c++)
         for (int e = 0; e < MOE_ADVISE_CASES; e++) {
@@ -67,12 +68,12 @@ static void say_slice(moe_document *doc, const moe_map_slice *x)
         column[k + 1] = (moe_column){cell[k].text, NULL, MOE_RIGHT};
     }
     moe_map_slice_name(x, name, sizeof name);
-    moe_doc_caption(doc, "Winner, and its margin in %%, by skewness%s%s",
-                    name[0] != '\0' ? ", " : "", name);
+    moe_doc_say(doc, MOE_DOC_CAPTION,
+                "Winner, and its margin in %%, by skewness%s%s",
+                name[0] != '\0' ? ", " : "", name);
     if (x->n_skew < x->all_skew || x->n_row < x->all_row)
-        moe_doc_paragraph(doc, MOE_SAY_UNDER,
-                          "%d of %d columns and %d of %d rows", x->n_skew,
-                          x->all_skew, x->n_row, x->all_row);
+        moe_doc_say(doc, MOE_DOC_UNDER, "%d of %d columns and %d of %d rows",
+                    x->n_skew, x->all_skew, x->n_row, x->all_row);
     put_rows(x, moe_doc_table(doc, NULL, column, (size_t)x->n_skew + 1));
 }
 
@@ -80,16 +81,16 @@ void moe_say_map_tables(moe_document *doc, const moe_map *map,
                         moe_advise_case c, moe_error *err)
 {
     const size_t n = moe_map_slices(map);
-    moe_doc_paragraph(doc, MOE_SAY,
-                      "B baseline, D distribution-only, T token-to-expert; %s "
-                      "case.",
-                      moe_advise_case_name(c));
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                "B baseline, D distribution-only, T token-to-expert; %s "
+                "case.",
+                moe_advise_case_name(c));
     for (size_t i = 0; i < n && i < MOE_MAP_TABLES; i++) {
         moe_map_slice x;
         if (moe_map_slice_init(&x, map, c, i, SIDE, err) != MOE_OK)
             return;
         if (i == 1)
-            moe_doc_fold(doc, "Other tables");
+            moe_doc_say(doc, MOE_DOC_FOLD, "Other tables");
         say_slice(doc, &x);
         moe_map_slice_fini(&x);
     }
@@ -101,18 +102,19 @@ void moe_say_map_flips(moe_document *doc, const moe_map *map, moe_advise_case c,
                        moe_error *err)
 {
     const size_t n = moe_map_slices(map);
-    moe_doc_list(doc, "Where the verdict flips, %s case (modelled):",
-                 moe_advise_case_name(c));
+    moe_doc_say(doc, MOE_DOC_LIST,
+                "Where the verdict flips, %s case (modelled):",
+                moe_advise_case_name(c));
     for (size_t i = 0; i < n && i < MOE_MAP_TABLES; i++) {
         moe_map_slice x;
         char text[1024] = "";
         if (moe_map_slice_init(&x, map, c, i, 0, err) != MOE_OK)
             return;
         moe_map_slice_say(&x, text, sizeof text);
-        moe_doc_item(doc, "%s", text);
+        moe_doc_say(doc, MOE_DOC_ITEM, "%s", text);
         moe_map_slice_fini(&x);
     }
     if (n > MOE_MAP_TABLES)
-        moe_doc_item(doc, "and %zu more: -o DIR or --csv has them",
-                     n - MOE_MAP_TABLES);
+        moe_doc_say(doc, MOE_DOC_ITEM, "and %zu more: -o DIR or --csv has them",
+                    n - MOE_MAP_TABLES);
 }

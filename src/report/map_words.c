@@ -141,7 +141,7 @@ void moe_say_map_facts(moe_document *doc, const moe_map *map)
         {"plans", put_plans},           {"copies", put_copies},
         {"placements", put_placements},
     };
-    moe_doc_facts(doc);
+    moe_doc_begin(doc, MOE_DOC_FACTS);
     moe_doc_fact(doc, "file", "%s", map->path[0] != '\0' ? map->path : "none");
     moe_doc_fact(doc, "program", "%s", map->version);
     moe_doc_fact(doc, "clock", "modelled: nothing of it was measured");

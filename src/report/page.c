@@ -39,14 +39,13 @@ static void say_lack(moe_document *doc, const moe_plots *all)
     for (size_t i = 0; i < all->n; i++)
         failed += all->item[i].failure != NULL;
     if (!all->gnuplot)
-        moe_doc_paragraph(
-            doc, MOE_SAY_WARNING,
-            "Figures are missing: gnuplot was not found. Install it "
-            "(Debian: gnuplot-nox) and make the report again, or run "
-            "gnuplot on the scripts in the folder figures.");
+        moe_doc_say(doc, MOE_DOC_WARNING,
+                    "Figures are missing: gnuplot was not found. Install it "
+                    "(Debian: gnuplot-nox) and make the report again, or run "
+                    "gnuplot on the scripts in the folder figures.");
     else if (failed > 0)
-        moe_doc_paragraph(
-            doc, MOE_SAY_WARNING,
+        moe_doc_say(
+            doc, MOE_DOC_WARNING,
             "gnuplot could not draw %zu of %zu figures whole, in SVG and "
             "PDF; it says why when run on their scripts in the folder "
             "figures.",
@@ -79,7 +78,7 @@ static void say_clocks(moe_document *doc, const moe_run_analysis *run,
                                    moe_clock clock))
 {
     say(doc, run, run->verdict.clock);
-    moe_doc_fold(doc, "Other clocks");
+    moe_doc_say(doc, MOE_DOC_FOLD, "Other clocks");
     for (int c = 0; c < MOE_N_CLOCKS; c++)
         if (c != (int)run->verdict.clock)
             say(doc, run, (moe_clock)c);
@@ -90,19 +89,19 @@ static void say_folded(moe_document *doc, const char *title, const char *text)
 {
     if (text == NULL || text[0] == '\0')
         return;
-    moe_doc_fold(doc, "%s", title);
-    moe_doc_code(doc, text);
+    moe_doc_say(doc, MOE_DOC_FOLD, "%s", title);
+    moe_doc_say(doc, MOE_DOC_CODE, "%s", text);
     moe_doc_end(doc);
 }
 
 static void say_provenance(moe_document *doc, const moe_run_analysis *run)
 {
-    moe_doc_heading(doc, "Provenance");
+    moe_doc_say(doc, MOE_DOC_HEADING, "Provenance");
     moe_say_run(doc, run->view);
     if (run->detail.n_facts == 0)
         return;
-    moe_doc_fold(doc, "Machine, libraries and settings");
-    moe_doc_facts(doc);
+    moe_doc_say(doc, MOE_DOC_FOLD, "Machine, libraries and settings");
+    moe_doc_begin(doc, MOE_DOC_FACTS);
     for (size_t i = 0; i < run->detail.n_facts; i++)
         moe_doc_fact(doc, run->detail.fact[i].name, "%s",
                      run->detail.fact[i].text);
@@ -115,10 +114,11 @@ static void say_experiment(moe_document *doc, const moe_run_analysis *run)
     const moe_detail *x = &run->detail;
     const char *config = run->view->config;
     const bool given = x->input != NULL && x->input[0] != '\0';
-    moe_doc_heading(doc, "Experiment file");
-    moe_doc_code(doc, given            ? x->input
-                      : config != NULL ? config
-                                       : "not recorded");
+    moe_doc_say(doc, MOE_DOC_HEADING, "Experiment file");
+    moe_doc_say(doc, MOE_DOC_CODE, "%s",
+                given            ? x->input
+                : config != NULL ? config
+                                 : "not recorded");
     if (given)
         say_folded(doc, "Every setting", config);
     say_folded(doc, "Model profile", x->model_profile);
@@ -129,41 +129,41 @@ static void say_again(moe_document *doc, const moe_run_analysis *run)
 {
     char line[4096];
     const char *command = run->detail.command_line;
-    moe_doc_heading(doc, "How to reproduce");
-    moe_doc_paragraph(doc, MOE_SAY,
-                      "Build %s, save the experiment file, and run it with as "
-                      "many ranks; the trace must have the digest above.",
-                      moe_known(run->view->source));
+    moe_doc_say(doc, MOE_DOC_HEADING, "How to reproduce");
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                "Build %s, save the experiment file, and run it with as "
+                "many ranks; the trace must have the digest above.",
+                moe_known(run->view->source));
     snprintf(line, sizeof line, "mpirun -n %d %s", run->view->dims.ranks,
              command != NULL && command[0] != '\0'
                  ? command
                  : "moegps run EXPERIMENT.yaml");
-    moe_doc_code(doc, line);
+    moe_doc_say(doc, MOE_DOC_CODE, "%s", line);
 }
 
 static void say_run(const pages *to, size_t number)
 {
     moe_document *doc = to->doc;
     const moe_run_analysis *run = &to->analysis->run[number];
-    moe_doc_section(doc);
+    moe_doc_begin(doc, MOE_DOC_SECTION);
     if (!to->alone)
-        moe_doc_heading(doc, "Run %zu: %s", number + 1,
-                        moe_known(run->view->title));
+        moe_doc_say(doc, MOE_DOC_HEADING, "Run %zu: %s", number + 1,
+                    moe_known(run->view->title));
     say_verdict(doc, run);
     moe_say_warnings(doc, run, true);
-    moe_doc_heading(doc, run->sensitivity.analysed
-                             ? "Why, and what would change it"
-                             : "Why");
+    moe_doc_say(doc, MOE_DOC_HEADING,
+                run->sensitivity.analysed ? "Why, and what would change it"
+                                          : "Why");
     moe_say_why(doc, run);
     say_figures(to, MOE_PLOT_OF_RUN, number);
-    moe_doc_heading(doc, "Times");
+    moe_doc_say(doc, MOE_DOC_HEADING, "Times");
     say_clocks(doc, run, moe_say_times);
-    moe_doc_heading(doc, "Loads, predictions and costs");
+    moe_doc_say(doc, MOE_DOC_HEADING, "Loads, predictions and costs");
     moe_say_loads(doc, run);
     moe_say_accuracy(doc, run);
     moe_say_regret(doc, run);
     moe_say_costs(doc, run);
-    moe_doc_heading(doc, "Phases");
+    moe_doc_say(doc, MOE_DOC_HEADING, "Phases");
     say_clocks(doc, run, moe_say_phases);
     say_provenance(doc, run);
     say_experiment(doc, run);
@@ -175,23 +175,26 @@ static void say_run(const pages *to, size_t number)
 
 static void say_map_warnings(moe_document *doc, const moe_map *map)
 {
-    moe_doc_warnings(doc);
-    moe_doc_item(doc, "Everything here is modelled, nothing was measured. "
-                      "VALID says that the file was read whole and agrees with "
-                      "itself.");
+    moe_doc_begin(doc, MOE_DOC_WARNINGS);
+    moe_doc_say(doc, MOE_DOC_ITEM,
+                "Everything here is modelled, nothing was measured. "
+                "VALID says that the file was read whole and agrees with "
+                "itself.");
     if (map->paper)
-        moe_doc_item(doc, "Copies are as MoE-GPS assumes: they neither travel "
-                          "nor cost the reading of their weights.");
+        moe_doc_say(doc, MOE_DOC_ITEM,
+                    "Copies are as MoE-GPS assumes: they neither travel "
+                    "nor cost the reading of their weights.");
     if (!map->own_links)
-        moe_doc_item(doc, "Links other than a cluster's own are its prices "
-                          "scaled, not links that somebody measured.");
+        moe_doc_say(doc, MOE_DOC_ITEM,
+                    "Links other than a cluster's own are its prices "
+                    "scaled, not links that somebody measured.");
 }
 
 /* What the page leaves out, and where it is. */
 static void say_left_out(moe_document *doc, const moe_map *map)
 {
     const size_t n = moe_map_slices(map);
-    moe_doc_paragraph(doc, MOE_SAY_SOFT, "%s", "");
+    moe_doc_begin(doc, MOE_DOC_ASIDE);
     if (n > MOE_PLOT_SLICES)
         fprintf(moe_doc_words(doc), "Figures: %d of %zu. ", MOE_PLOT_SLICES, n);
     if (n > MOE_MAP_TABLES)
@@ -207,27 +210,27 @@ static void say_map(const pages *to, size_t number, moe_error *err)
     char title[160], verdict[2048] = "";
     moe_map_title(map, title, sizeof title);
     moe_map_say(map, verdict, sizeof verdict);
-    moe_doc_section(doc);
+    moe_doc_begin(doc, MOE_DOC_SECTION);
     if (!to->alone)
-        moe_doc_heading(doc, "%s", title);
+        moe_doc_say(doc, MOE_DOC_HEADING, "%s", title);
     moe_doc_verdict(doc, "VALID", "%s", verdict);
     say_map_warnings(doc, map);
     say_figures(to, MOE_PLOT_OF_MAP, number);
-    moe_doc_heading(doc, "Who wins how much");
+    moe_doc_say(doc, MOE_DOC_HEADING, "Who wins how much");
     moe_say_map_shares(doc, map);
     moe_say_map_tables(doc, map, MOE_MAP_CASE, err);
     say_left_out(doc, map);
-    moe_doc_heading(doc, "Provenance");
+    moe_doc_say(doc, MOE_DOC_HEADING, "Provenance");
     moe_say_map_facts(doc, map);
-    moe_doc_heading(doc, "How to reproduce");
+    moe_doc_say(doc, MOE_DOC_HEADING, "How to reproduce");
     if (map->command_line != NULL) {
-        moe_doc_paragraph(doc, MOE_SAY,
-                          "Build %s and sweep again; the numbers repeat.",
-                          map->version);
-        moe_doc_code(doc, map->command_line);
+        moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                    "Build %s and sweep again; the numbers repeat.",
+                    map->version);
+        moe_doc_say(doc, MOE_DOC_CODE, "%s", map->command_line);
     } else {
-        moe_doc_paragraph(doc, MOE_SAY,
-                          "The file does not say how it was made.");
+        moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                    "The file does not say how it was made.");
     }
     moe_doc_end(doc);
 }
@@ -242,7 +245,7 @@ static void say_title(moe_document *doc, const moe_analysis *a)
     bool same = true;
     for (size_t i = 1; i < a->n; i++)
         same = same && strcmp(a->run[i].view->model, v->model) == 0;
-    moe_doc_title(doc, "%s", "");
+    moe_doc_begin(doc, MOE_DOC_TITLE);
     FILE *out = moe_doc_words(doc);
     if (a->n == 1 && a->n_maps == 0) {
         fputs(moe_known(v->title), out);

@@ -60,8 +60,8 @@ void moe_say_phases(moe_document *doc, const moe_run_analysis *run,
     };
     const moe_view *view = run->view;
     const bool moot = clock == MOE_CLOCK_WALL && view->oversubscribed;
-    moe_doc_caption(doc, "Phases of a layer, %s%s", titles[clock],
-                    moot ? "; not a result" : "");
+    moe_doc_say(doc, MOE_DOC_CAPTION, "Phases of a layer, %s%s", titles[clock],
+                moot ? "; not a result" : "");
     for (int s = 0; s < view->dims.strategies;)
         put_phases(doc, view, clock, s, &s);
 }
@@ -86,9 +86,9 @@ static void put_layers(moe_document *doc, const moe_run_analysis *run,
 void moe_say_layers(moe_document *doc, const moe_run_analysis *run)
 {
     const moe_clock clock = run->verdict.clock;
-    moe_doc_caption(doc,
-                    "Time of every layer, %s clock (%s), means over iterations",
-                    moe_clock_name(clock), moe_clock_origin(clock));
+    moe_doc_say(doc, MOE_DOC_CAPTION,
+                "Time of every layer, %s clock (%s), means over iterations",
+                moe_clock_name(clock), moe_clock_origin(clock));
     for (int s = 0; s < run->view->dims.strategies;)
         put_layers(doc, run, s, &s);
 }
@@ -109,11 +109,11 @@ void moe_say_ranks(moe_document *doc, const moe_run_analysis *run)
         mean += busy_s / dims->gpus;
         most = fmax(most, busy_s);
     }
-    moe_doc_caption(doc,
-                    "Ranks of %s, waiting left out, %s clock (%s), means over "
-                    "iterations",
-                    run->view->strategy[run->detail.strategy].name,
-                    moe_clock_name(clock), moe_clock_origin(clock));
+    moe_doc_say(doc, MOE_DOC_CAPTION,
+                "Ranks of %s, waiting left out, %s clock (%s), means over "
+                "iterations",
+                run->view->strategy[run->detail.strategy].name,
+                moe_clock_name(clock), moe_clock_origin(clock));
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (int g = 0; g < dims->gpus; g++) {
         const double busy_s = moe_detail_busy(&run->detail, dims, g);

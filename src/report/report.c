@@ -39,7 +39,7 @@ void moe_report_run(moe_document *doc, const moe_run_analysis *run)
     const moe_view *view = run->view;
     const char *result = moe_report_result(view);
     moe_say_warnings(doc, run, false);
-    moe_doc_paragraph(doc, MOE_SAY, "%s", moe_known(view->title));
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH, "%s", moe_known(view->title));
     moe_doc_verdict(doc, result, "%s", "");
     moe_verdict_say(run, moe_doc_words(doc));
     moe_say_run(doc, view);
@@ -62,7 +62,7 @@ moe_status moe_report_detail(moe_document *doc, const moe_run_analysis *run,
 {
     if (!run->detailed)
         return moe_pass(err, &run->no_detail);
-    moe_doc_paragraph(doc, MOE_SAY, "%s", run->view->path);
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH, "%s", run->view->path);
     if (drill.layers)
         moe_say_layers(doc, run);
     if (drill.ranks)
@@ -82,7 +82,7 @@ moe_status moe_report_map(moe_document *doc, const moe_map *map,
     moe_error local = {0};
     char title[160];
     moe_map_title(map, title, sizeof title);
-    moe_doc_paragraph(doc, MOE_SAY, "%s", title);
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH, "%s", title);
     moe_say_map_facts(doc, map);
     moe_say_map_tables(doc, map, c, &local);
     moe_say_map_shares(doc, map);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "moegps/mem.h"
 
@@ -53,11 +54,10 @@ void moe_say_times(moe_document *doc, const moe_run_analysis *run,
     const bool moot = clock == MOE_CLOCK_WALL && view->oversubscribed;
     const bool bars = clock == run->verdict.clock;
     const double most = slowest(view, clock);
-    moe_doc_caption(doc, "Time of a layer, %s%s", titles[clock],
-                    moot ? ": not a result, ranks share cores" : "");
-    moe_doc_paragraph(doc, MOE_SAY_UNDER,
-                      "speed-up over %s, by pairs of iterations",
-                      view->strategy[view->reference_index].name);
+    moe_doc_say(doc, MOE_DOC_CAPTION, "Time of a layer, %s%s", titles[clock],
+                moot ? ": not a result, ranks share cores" : "");
+    moe_doc_say(doc, MOE_DOC_UNDER, "speed-up over %s, by pairs of iterations",
+                view->strategy[view->reference_index].name);
     moe_table *t =
         moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns) - !bars);
     for (int s = 0; s < view->dims.strategies; s++) {
@@ -85,10 +85,10 @@ void moe_say_samples(moe_document *doc, const moe_run_analysis *run)
         most = n > most ? n : most;
     }
     if (most >= MIN_SAMPLES) {
-        moe_doc_caption(doc,
-                        "Samples, %s clock (%s), each line from its least to "
-                        "its largest",
-                        moe_clock_name(clock), moe_clock_origin(clock));
+        moe_doc_say(doc, MOE_DOC_CAPTION,
+                    "Samples, %s clock (%s), each line from its least to "
+                    "its largest",
+                    moe_clock_name(clock), moe_clock_origin(clock));
         moe_table *t =
             moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
         for (int s = 0; s < view->dims.strategies; s++) {
@@ -103,93 +103,86 @@ void moe_say_samples(moe_document *doc, const moe_run_analysis *run)
     free(x);
 }
 
-void moe_say_loads(moe_document *doc, const moe_run_analysis *run)
+/* A column of numbers, each in the view of a strategy. */
+typedef struct number {
+    const char *heading, *unit;
+    moe_cell (*cell)(double x);
+    size_t offset; /* of a double in moe_strategy_view */
+} number;
+
+enum { MAX_NUMBERS = 8 };
+
+/* A table of nothing but such columns behind the strategies. */
+static void say_numbers(moe_document *doc, const moe_run_analysis *run,
+                        const char *caption, const number *numbers, size_t n)
 {
-    static const moe_column columns[] = {
-        {"strategy", NULL, MOE_LEFT},
-        {"imbalance", "max/mean GPU", MOE_RIGHT},
-        {"skewness", "max/mean expert", MOE_RIGHT},
-        {"error", "of distribution", MOE_RIGHT},
-        {"top-1", "of tokens", MOE_RIGHT},
-        {"recall", "of experts", MOE_RIGHT},
-    };
-    moe_table *t =
-        moe_doc_table(doc, "Load and prediction, medians over iterations",
-                      columns, MOE_ARRAY_LEN(columns));
+    moe_column columns[1 + MAX_NUMBERS] = {{"strategy", NULL, MOE_LEFT}};
+    for (size_t i = 0; i < n; i++)
+        columns[1 + i] =
+            (moe_column){numbers[i].heading, numbers[i].unit, MOE_RIGHT};
+    moe_table *t = moe_doc_table(doc, caption, columns, 1 + n);
     for (int s = 0; s < run->view->dims.strategies; s++) {
         const moe_strategy_view *y = &run->view->strategy[s];
         moe_table_name(t, y->name, NAME_LEN);
-        moe_table_put(t, moe_number_cell(y->imbalance.median));
-        moe_table_put(t, moe_number_cell(y->skewness.median));
-        moe_table_put(t, moe_percent_cell(y->error.median));
-        moe_table_put(t, moe_percent_cell(y->top1.median));
-        moe_table_put(t, moe_percent_cell(y->recall.median));
+        for (size_t i = 0; i < n; i++) {
+            double x;
+            memcpy(&x, (const char *)y + numbers[i].offset, sizeof x);
+            moe_table_put(t, numbers[i].cell(x));
+        }
     }
 }
 
-static bool has_regrets(const moe_view *view)
+#define AT(member) offsetof(moe_strategy_view, member)
+
+void moe_say_loads(moe_document *doc, const moe_run_analysis *run)
 {
-    bool any = false;
-    for (int s = 0; s < view->dims.strategies; s++)
-        any = any || view->strategy[s].bound.n > 0;
-    return any;
+    static const number numbers[] = {
+        {"imbalance", "max/mean GPU", moe_number_cell, AT(imbalance.median)},
+        {"skewness", "max/mean expert", moe_number_cell, AT(skewness.median)},
+        {"error", "of distribution", moe_percent_cell, AT(error.median)},
+        {"top-1", "of tokens", moe_percent_cell, AT(top1.median)},
+        {"recall", "of experts", moe_percent_cell, AT(recall.median)},
+    };
+    say_numbers(doc, run, "Load and prediction, medians over iterations",
+                numbers, MOE_ARRAY_LEN(numbers));
 }
 
 /* Means, unlike medians, add up. */
 void moe_say_regret(moe_document *doc, const moe_run_analysis *run)
 {
-    static const moe_column columns[] = {
-        {"strategy", NULL, MOE_LEFT},
-        {"imbalance", "max/mean", MOE_RIGHT},
-        {"split", "over minmax", MOE_RIGHT},
-        {"prediction", "over truth", MOE_RIGHT},
-        {"planner", "over best", MOE_RIGHT},
-        {"room", "over bound", MOE_RIGHT},
-        {"bound", "of all", MOE_RIGHT},
+    static const number numbers[] = {
+        {"imbalance", "max/mean", moe_fixed_cell, AT(imbalance.mean)},
+        {"split", "over minmax", moe_fixed_cell, AT(regret_split.mean)},
+        {"prediction", "over truth", moe_fixed_cell,
+         AT(regret_prediction.mean)},
+        {"planner", "over best", moe_fixed_cell, AT(regret_planner.mean)},
+        {"room", "over bound", moe_fixed_cell, AT(regret_room.mean)},
+        {"bound", "of all", moe_fixed_cell, AT(bound.mean)},
     };
-    if (!has_regrets(run->view))
-        return;
-    moe_table *t = moe_doc_table(
-        doc,
-        "Regret: pairs of the busiest GPU over the mean, beyond the bound, by "
-        "the stage that loses them; means over iterations, which add up",
-        columns, MOE_ARRAY_LEN(columns));
-    for (int s = 0; s < run->view->dims.strategies; s++) {
-        const moe_strategy_view *y = &run->view->strategy[s];
-        const double values[] = {
-            y->imbalance.mean,         y->regret_split.mean,
-            y->regret_prediction.mean, y->regret_planner.mean,
-            y->regret_room.mean,       y->bound.mean};
-        moe_table_name(t, y->name, NAME_LEN);
-        for (size_t i = 0; i < MOE_ARRAY_LEN(values); i++)
-            moe_table_put(t, moe_fixed_cell(values[i]));
-    }
+    bool any = false;
+    for (int s = 0; s < run->view->dims.strategies; s++)
+        any = any || run->view->strategy[s].bound.n > 0;
+    if (any)
+        say_numbers(doc, run,
+                    "Regret: pairs of the busiest GPU over the mean, beyond "
+                    "the bound, by the stage that loses them; means over "
+                    "iterations, which add up",
+                    numbers, MOE_ARRAY_LEN(numbers));
 }
 
 void moe_say_costs(moe_document *doc, const moe_run_analysis *run)
 {
-    static const moe_column columns[] = {
-        {"strategy", NULL, MOE_LEFT},
-        {"weights moved", "per layer", MOE_RIGHT},
-        {"in place", "of pairs", MOE_RIGHT},
-        {"dispatched", "per layer", MOE_RIGHT},
-        {"remote", "of it", MOE_RIGHT},
-        {"plan sent", "per iteration", MOE_RIGHT},
-        {"planner CPU", "per iteration", MOE_RIGHT},
+    static const number numbers[] = {
+        {"weights moved", "per layer", moe_bytes_cell, AT(moved_bytes)},
+        {"in place", "of pairs", moe_percent_cell, AT(in_place.median)},
+        {"dispatched", "per layer", moe_bytes_cell, AT(dispatch_bytes)},
+        {"remote", "of it", moe_percent_cell, AT(remote_share)},
+        {"plan sent", "per iteration", moe_bytes_cell, AT(wire_bytes)},
+        {"planner CPU", "per iteration", moe_time_cell, AT(planner_cpu.median)},
     };
-    moe_table *t = moe_doc_table(
-        doc, "What balancing costs, means (in place, planner: medians)",
-        columns, MOE_ARRAY_LEN(columns));
-    for (int s = 0; s < run->view->dims.strategies; s++) {
-        const moe_strategy_view *y = &run->view->strategy[s];
-        moe_table_name(t, y->name, NAME_LEN);
-        moe_table_put(t, moe_bytes_cell(y->moved_bytes));
-        moe_table_put(t, moe_percent_cell(y->in_place.median));
-        moe_table_put(t, moe_bytes_cell(y->dispatch_bytes));
-        moe_table_put(t, moe_percent_cell(y->remote_share));
-        moe_table_put(t, moe_bytes_cell(y->wire_bytes));
-        moe_table_put(t, moe_time_cell(y->planner_cpu.median));
-    }
+    say_numbers(doc, run,
+                "What balancing costs, means (in place, planner: medians)",
+                numbers, MOE_ARRAY_LEN(numbers));
 }
 
 /* What a predictor may take for its strategy to be the fastest. */
@@ -270,11 +263,11 @@ void moe_say_stages(moe_document *doc, const moe_run_analysis *run)
     }
     if (!any)
         return;
-    moe_doc_caption(doc,
-                    "What perfecting a stage would still win of a layer, each "
-                    "upon those before it, gpu clock (modelled); means over "
-                    "%zu samples, together: median",
-                    n);
+    moe_doc_say(doc, MOE_DOC_CAPTION,
+                "What perfecting a stage would still win of a layer, each "
+                "upon those before it, gpu clock (modelled); means over "
+                "%zu samples, together: median",
+                n);
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (int s = 0; s < strategies; s++)
         add_stages(t, run, s);

@@ -39,11 +39,12 @@ static void say_gap_list(moe_document *doc, const moe_run_analysis *run)
             isnan(view->strategy[s].speedup[clock].ratio))
             continue;
         if (!any)
-            moe_doc_list(doc, "Against %s, per layer on the %s clock (%s):",
-                         view->strategy[view->reference_index].name,
-                         moe_clock_name(clock), moe_clock_origin(clock));
+            moe_doc_say(doc, MOE_DOC_LIST,
+                        "Against %s, per layer on the %s clock (%s):",
+                        view->strategy[view->reference_index].name,
+                        moe_clock_name(clock), moe_clock_origin(clock));
         any = true;
-        moe_doc_item(doc, "%s", view->strategy[s].name);
+        moe_doc_say(doc, MOE_DOC_ITEM, "%s", view->strategy[s].name);
         say_comparison(run, s, moe_doc_words(doc));
     }
 }
@@ -69,12 +70,12 @@ static void say_executed(moe_document *doc, const moe_run_analysis *run)
     if (run->verdict.clock != MOE_CLOCK_WALL ||
         (!none && !exact && !(view->scale > 1)))
         return;
-    moe_doc_item(doc, "%s",
-                 none ? "No FFN was computed (emulation.ffn: none): measured "
-                        "times are of coordination and exchange."
-                 : exact ? "Integers stood for the FFN (emulation.ffn: exact): "
-                           "measured times are no experts'."
-                         : "");
+    moe_doc_say(doc, MOE_DOC_ITEM, "%s",
+                none    ? "No FFN was computed (emulation.ffn: none): measured "
+                          "times are of coordination and exchange."
+                : exact ? "Integers stood for the FFN (emulation.ffn: exact): "
+                          "measured times are no experts'."
+                        : "");
     if (view->scale > 1)
         fprintf(moe_doc_words(doc),
                 "%sRows and experts were computed at 1/%g of their width; the "
@@ -107,56 +108,57 @@ void moe_prices_say(const moe_view *view, FILE *out)
 static void say_bindings(moe_document *doc, const moe_run_analysis *run)
 {
     if (run->detailed && run->detail.unbound > 0 && run->view->dims.ranks > 1)
-        moe_doc_item(doc,
-                     "%d of %d ranks were not bound: each could use all cores "
-                     "of its node, and may have moved between them.",
-                     run->detail.unbound, run->detail.ranks);
+        moe_doc_say(doc, MOE_DOC_ITEM,
+                    "%d of %d ranks were not bound: each could use all cores "
+                    "of its node, and may have moved between them.",
+                    run->detail.unbound, run->detail.ranks);
 }
 
 static void say_samples(moe_document *doc, const moe_view *v)
 {
     const int needed = MOE_STATS_MIN_CI * v->period;
     if (v->measured < needed)
-        moe_doc_item(doc,
-                     "Few samples: %d iterations were measured by all "
-                     "strategies, and intervals need %d.",
-                     v->measured, needed);
+        moe_doc_say(doc, MOE_DOC_ITEM,
+                    "Few samples: %d iterations were measured by all "
+                    "strategies, and intervals need %d.",
+                    v->measured, needed);
     if (strcmp(v->status, "complete") != 0)
-        moe_doc_item(doc,
-                     "The run is not complete: %d of %d iterations, status %s.",
-                     v->measured, v->dims.iterations,
-                     strcmp(v->status, "running") == 0 ? "running, or killed"
-                                                       : v->status);
+        moe_doc_say(doc, MOE_DOC_ITEM,
+                    "The run is not complete: %d of %d iterations, status %s.",
+                    v->measured, v->dims.iterations,
+                    strcmp(v->status, "running") == 0 ? "running, or killed"
+                                                      : v->status);
     if (!v->valid)
-        moe_doc_item(doc, "Validation %s: %s.", v->validation,
-                     moe_known(v->validation_text));
+        moe_doc_say(doc, MOE_DOC_ITEM, "Validation %s: %s.", v->validation,
+                    moe_known(v->validation_text));
 }
 
 static void say_prices(moe_document *doc, const moe_run_analysis *run)
 {
     const char *cost = moe_detail_fact(&run->detail, MOE_FACT_COST_MODEL);
-    moe_doc_item(doc,
-                 "Times of the gpu clock are modelled for cluster %s%s%s. ",
-                 moe_known(run->view->cluster),
-                 cost[0] != '\0' ? " by cost model " : "", cost);
+    moe_doc_say(doc, MOE_DOC_ITEM,
+                "Times of the gpu clock are modelled for cluster %s%s%s. ",
+                moe_known(run->view->cluster),
+                cost[0] != '\0' ? " by cost model " : "", cost);
     moe_prices_say(run->view, moe_doc_words(doc));
 }
 
 void moe_say_warnings(moe_document *doc, const moe_run_analysis *run, bool page)
 {
     const moe_view *v = run->view;
-    moe_doc_warnings(doc);
+    moe_doc_begin(doc, MOE_DOC_WARNINGS);
     if (v->oversubscribed)
-        moe_doc_item(doc, "wall clock is not a result here: ranks share cores; "
-                          "read the gpu clock");
+        moe_doc_say(doc, MOE_DOC_ITEM,
+                    "wall clock is not a result here: ranks share cores; "
+                    "read the gpu clock");
     if (page) {
         say_bindings(doc, run);
         say_samples(doc, v);
     }
     for (size_t i = 0; i < v->n_warnings; i++)
-        moe_doc_item(doc, "%s", v->warnings[i]);
+        moe_doc_say(doc, MOE_DOC_ITEM, "%s", v->warnings[i]);
     if (page && !run->detailed)
-        moe_doc_item(doc, "%s", run->no_detail.text);
+        moe_doc_say(doc, MOE_DOC_ITEM, "%s", run->no_detail.text);
     say_executed(doc, run);
     if (page)
         say_prices(doc, run);
@@ -194,7 +196,7 @@ static void say_sizes(moe_document *doc, const moe_view *v)
 
 void moe_say_run(moe_document *doc, const moe_view *v)
 {
-    moe_doc_facts(doc);
+    moe_doc_begin(doc, MOE_DOC_FACTS);
     moe_doc_fact(doc, "file", "%s", v->path);
     moe_doc_fact(doc, "run", "%s", v->run_id);
     moe_doc_fact(doc, "date", "%s", v->date);

@@ -37,10 +37,10 @@ static void say_clock(moe_document *doc, const moe_analysis *a, moe_clock clock)
     for (size_t i = 0; i < a->n; i++)
         moot =
             moot || (clock == MOE_CLOCK_WALL && a->run[i].view->oversubscribed);
-    moe_doc_caption(doc, "Scaling, %s clock (%s)%s", moe_clock_name(clock),
-                    clock == MOE_CLOCK_GPU ? "modelled, not measured"
-                                           : "measured",
-                    moot ? ": not a result, ranks share cores" : "");
+    moe_doc_say(doc, MOE_DOC_CAPTION, "Scaling, %s clock (%s)%s",
+                moe_clock_name(clock),
+                clock == MOE_CLOCK_GPU ? "modelled, not measured" : "measured",
+                moot ? ": not a result, ranks share cores" : "");
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (int s = 0; s < a->scaling.strategies; s++)
         add_curve(t, a->run[0].view->strategy[s].name,
@@ -51,11 +51,11 @@ void moe_say_scaling(moe_document *doc, const moe_analysis *a)
 {
     if (a->scaling.strategies == 0)
         return;
-    moe_doc_heading(doc, "Scaling");
-    moe_doc_paragraph(doc, MOE_SAY_UNDER,
-                      "%zu runs of %s. Efficiency: tokens per second and GPU, "
-                      "over that of the fewest GPUs.",
-                      a->n, a->run[0].view->model);
+    moe_doc_say(doc, MOE_DOC_HEADING, "Scaling");
+    moe_doc_say(doc, MOE_DOC_UNDER,
+                "%zu runs of %s. Efficiency: tokens per second and GPU, "
+                "over that of the fewest GPUs.",
+                a->n, a->run[0].view->model);
     say_clock(doc, a, MOE_CLOCK_WALL);
     say_clock(doc, a, MOE_CLOCK_GPU);
 }

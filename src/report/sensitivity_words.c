@@ -11,7 +11,7 @@ static const char *name_of(const moe_view *v, int s)
 /* Begin an item. */
 static FILE *item(moe_document *doc)
 {
-    moe_doc_item(doc, "%s", "");
+    moe_doc_begin(doc, MOE_DOC_ITEM);
     return moe_doc_words(doc);
 }
 
@@ -22,11 +22,11 @@ static void say_lead(const moe_run_analysis *run, moe_document *doc)
     const moe_view *v = run->view;
     const int by_wall = run->verdict.best;
     if (run->verdict.clock == MOE_CLOCK_WALL && by_wall != o->winner)
-        moe_doc_item(doc,
-                     "What follows is of the gpu clock, on which not %s is "
-                     "fastest but %s.",
-                     by_wall >= 0 ? name_of(v, by_wall) : "any",
-                     name_of(v, o->winner));
+        moe_doc_say(doc, MOE_DOC_ITEM,
+                    "What follows is of the gpu clock, on which not %s is "
+                    "fastest but %s.",
+                    by_wall >= 0 ? name_of(v, by_wall) : "any",
+                    name_of(v, o->winner));
     FILE *out = item(doc);
     const char *first = name_of(v, o->winner), *second = name_of(v, o->second);
     if (!(o->lead_s > 0)) {
@@ -197,14 +197,14 @@ static void say_sample_error(const moe_sensitivity *o, moe_document *doc)
 {
     static const double CLOSE = 1e-4;
     if (o->undecided)
-        moe_doc_item(doc,
-                     "Where the verdict turns is not known: a part of the run "
-                     "was priced, whose lead is not that of all of it.");
+        moe_doc_say(doc, MOE_DOC_ITEM,
+                    "Where the verdict turns is not known: a part of the run "
+                    "was priced, whose lead is not that of all of it.");
     else if (o->sample_error > CLOSE)
-        moe_doc_item(doc,
-                     "A part of the run was priced anew; its times differ from "
-                     "all of it by %s at most.",
-                     moe_percent_cell(o->sample_error).text);
+        moe_doc_say(doc, MOE_DOC_ITEM,
+                    "A part of the run was priced anew; its times differ from "
+                    "all of it by %s at most.",
+                    moe_percent_cell(o->sample_error).text);
 }
 
 void moe_say_sensitivity(moe_document *doc, const moe_run_analysis *run)
@@ -212,7 +212,8 @@ void moe_say_sensitivity(moe_document *doc, const moe_run_analysis *run)
     const moe_sensitivity *o = &run->sensitivity;
     const moe_break_even *b = &run->break_even;
     const moe_view *v = run->view;
-    moe_doc_list(doc, "What would change it, gpu clock (modelled):");
+    moe_doc_say(doc, MOE_DOC_LIST,
+                "What would change it, gpu clock (modelled):");
     if (o->known && o->second >= 0)
         say_lead(run, doc);
     if (b->strategy >= 0 && b->rival >= 0)
@@ -220,16 +221,17 @@ void moe_say_sensitivity(moe_document *doc, const moe_run_analysis *run)
     if (b->without >= 0 && !isnan(b->recall_most))
         say_accuracy(b, v, item(doc));
     if (!o->known) {
-        moe_doc_item(doc,
-                     "Other batches, links and balances cannot be priced: %s.",
-                     o->why_not);
+        moe_doc_say(doc, MOE_DOC_ITEM,
+                    "Other batches, links and balances cannot be priced: %s.",
+                    o->why_not);
         return;
     }
     if (o->winner >= 0)
         say_stages(o, v, doc);
     if (o->second < 0) {
-        moe_doc_item(doc, "With less than two strategies that can be built no "
-                          "verdict turns.");
+        moe_doc_say(doc, MOE_DOC_ITEM,
+                    "With less than two strategies that can be built no "
+                    "verdict turns.");
         return;
     }
     if (!o->undecided)
