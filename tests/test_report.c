@@ -462,6 +462,80 @@ START_TEST(nothing_measured_is_not_a_number)
 }
 END_TEST
 
+/* ---- what verdicts rest on ---- */
+
+static const struct {
+    double x[4];
+    int n, least, most;
+} extremes[] = {
+    {{3, 1, 2, 5}, 4, 1, 3},
+    {{NAN, 1, NAN, 0}, 4, 3, 1},
+    {{2, 2, 1, 1}, 4, 2, 0},
+    {{NAN, NAN}, 2, -1, -1},
+    {{-1, -INFINITY, NAN}, 3, 1, 0},
+    {{7}, 1, 0, 0},
+    {{0}, 0, -1, -1},
+};
+
+START_TEST(first_of_equals_is_least_and_most)
+{
+    ck_assert_int_eq(moe_least(extremes[_i].x, extremes[_i].n),
+                     extremes[_i].least);
+    ck_assert_int_eq(moe_most(extremes[_i].x, extremes[_i].n),
+                     extremes[_i].most);
+}
+END_TEST
+
+/* Strategies: an oracle, one that foretells no tokens, two that do. */
+static moe_view mixed(moe_strategy_view y[4])
+{
+    static const double recall[] = {1, NAN, 0.75, 0.5};
+    for (int s = 0; s < 4; s++) {
+        y[s] = (moe_strategy_view){
+            .recall = {.median = recall[s]},
+            .facts = {.knows_future = s == 0, .foretells_tokens = s != 1}};
+        for (int p = 0; p < MOE_N_PHASES; p++)
+            for (int k = 0; k < MOE_N_PRICE_SOURCES; k++)
+                y[s].source[p][k] = s == 1 ? NAN : s * 0.125 + k * 0.01;
+    }
+    return (moe_view){.strategy = y, .dims = {.strategies = 4}};
+}
+
+static const struct {
+    moe_contenders who;
+    int n, at[4];
+} orders[] = {
+    {MOE_EVERYONE, 3, {3, 2, 0}},
+    {MOE_BUILDABLE, 2, {3, 2}},
+    {MOE_ORACLES_TOKENS, 1, {0}},
+    {MOE_BUILDABLE_NO_TOKENS, 0, {0}},
+};
+
+START_TEST(strategies_go_by_rising_recall)
+{
+    moe_strategy_view y[4];
+    const moe_view v = mixed(y);
+    const moe_strategies got = moe_by_recall(&v, orders[_i].who);
+    ck_assert_int_eq(got.n, orders[_i].n);
+    for (int i = 0; i < got.n; i++)
+        ck_assert_int_eq(got.at[i], orders[_i].at[i]);
+}
+END_TEST
+
+START_TEST(prices_are_of_who_has_most_from_there)
+{
+    moe_strategy_view y[4];
+    const moe_view v = mixed(y);
+    ck_assert_double_eq_tol(
+        moe_most_priced(&v, MOE_PHASE_FFN, MOE_PRICE_EXTRAPOLATED),
+        0.375 + MOE_PRICE_EXTRAPOLATED * 0.01, 1e-12);
+    for (int s = 0; s < 4; s++)
+        y[s].source[MOE_PHASE_FFN][MOE_PRICE_ANALYTIC] = NAN;
+    ck_assert_double_nan(
+        moe_most_priced(&v, MOE_PHASE_FFN, MOE_PRICE_ANALYTIC));
+}
+END_TEST
+
 /* ---- one sentence ---- */
 
 enum { VERDICT_N = 8 };
@@ -662,6 +736,10 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, name_is_cut_between_characters);
     MOE_TEST(suite, samples_of_several_iterations_are_told);
     MOE_TEST(suite, nothing_measured_is_not_a_number);
+    MOE_TEST_LOOP(suite, first_of_equals_is_least_and_most,
+                  MOE_ARRAY_LEN(extremes));
+    MOE_TEST_LOOP(suite, strategies_go_by_rising_recall, MOE_ARRAY_LEN(orders));
+    MOE_TEST(suite, prices_are_of_who_has_most_from_there);
     MOE_TEST_LOOP(suite, verdict_is_one_sentence, MOE_ARRAY_LEN(verdicts));
     MOE_TEST(suite, json_holds_the_same_figures);
     MOE_TEST(suite, csv_has_a_row_per_strategy_and_metric);

@@ -26,6 +26,9 @@ bool moe_contends(const moe_view *view, int strategy, moe_contenders who);
  *  @return the number of the least, the first of equals; -1: there is none. */
 int moe_least(const double *time_s, int n);
 
+/** The same of the largest of any numbers. */
+int moe_most(const double *x, int n);
+
 /** @return the strategy of least median time among some, except `taken`; -1:
  *  none of them was measured. */
 int moe_fastest(const moe_view *view, moe_clock clock, moe_contenders who,

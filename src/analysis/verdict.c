@@ -35,6 +35,15 @@ int moe_least(const double *time_s, int n)
     return best;
 }
 
+int moe_most(const double *x, int n)
+{
+    int most = -1;
+    for (int i = 0; i < n; i++)
+        if (!isnan(x[i]) && (most < 0 || x[i] > x[most]))
+            most = i;
+    return most;
+}
+
 int moe_fastest(const moe_view *view, moe_clock clock, moe_contenders who,
                 int taken)
 {

@@ -105,11 +105,8 @@ static void say_phases(const subject *x, FILE *out)
                      : "");
     for (int s = 0; s < x->view->dims.strategies; s++) {
         const double *phase = x->view->strategy[s].phase[x->clock];
-        int most = -1;
-        for (int p = 0; p < MOE_N_PHASES; p++)
-            if (phase[p] > (most < 0 ? 0 : phase[most]))
-                most = p;
-        if (most >= 0)
+        const int most = moe_most(phase, MOE_N_PHASES);
+        if (most >= 0 && phase[most] > 0)
             fprintf(out, " %s: mostly %s, %s.", name_of(x, s),
                     moe_phase_name((moe_phase)most),
                     moe_time_cell(phase[most]).text);
@@ -175,11 +172,9 @@ static void say_experts(const subject *x, FILE *out)
 {
     const moe_detail *detail = &x->run->detail;
     const double *share = detail->true_share;
-    const int n = x->view->dims.experts;
-    int most = 0;
-    for (int e = 1; e < n; e++)
-        if (share[e] > share[most])
-            most = e;
+    const int n = x->view->dims.experts, most = moe_most(share, n);
+    if (most < 0)
+        return;
     fprintf(out,
             "True and predicted load of the %d experts of layer %d, the most "
             "skewed, means over iterations. Expert %d takes %s of the pairs;",
@@ -221,10 +216,8 @@ static void say_regret(const subject *x, FILE *out)
         const moe_strategy_view *y = &x->view->strategy[s];
         const double lost[] = {y->regret_room.mean, y->regret_planner.mean,
                                y->regret_prediction.mean, y->regret_split.mean};
-        size_t most = 0;
-        for (size_t j = 1; j < MOE_ARRAY_LEN(lost); j++)
-            most = lost[j] > lost[most] ? j : most;
-        if (y->bound.n > 0)
+        const int most = moe_most(lost, MOE_ARRAY_LEN(lost));
+        if (y->bound.n > 0 && most >= 0)
             fprintf(out, " %s: %s, most of it beyond the bound in %s (%s).",
                     y->name, moe_number_cell(y->imbalance.mean).text,
                     names[most], moe_fixed_cell(lost[most]).text);
@@ -239,14 +232,14 @@ static void say_stages(const subject *x, FILE *out)
           out);
     for (int s = 0; s < x->view->dims.strategies; s++) {
         const double *t = x->run->sensitivity.stage_s + s * MOE_N_PERFECTS;
-        int most = MOE_PERFECT_EXCHANGE;
-        for (int k = most - 1; k > MOE_PERFECT_NONE; k--)
-            if (t[k - 1] - t[k] > t[most - 1] - t[most])
-                most = k;
-        if (t[most - 1] - t[most] > 0)
+        double won_s[MOE_N_PERFECTS] = {0};
+        for (int k = 1; k < MOE_N_PERFECTS; k++)
+            won_s[k] = t[k - 1] - t[k];
+        const int most = moe_most(won_s, MOE_N_PERFECTS);
+        if (won_s[most] > 0)
             fprintf(out, " %s: most of it in %s (%s).", name_of(x, s),
                     moe_perfect_name((moe_perfect)most),
-                    moe_time_cell(t[most - 1] - t[most]).text);
+                    moe_time_cell(won_s[most]).text);
     }
 }
 
