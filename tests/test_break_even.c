@@ -6,7 +6,7 @@
 
 #include "moegps/break_even.h"
 #include "../src/document/internal.h"
-#include "../src/report/run_words.h"
+#include "../src/report/contents.h"
 #include "harness.h"
 
 enum { S = 5 };

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../src/report/map_words.h"
+#include "../src/report/contents.h"
 #include "../src/figures/plot.h"
 #include "harness.h"
 #include "moegps/mem.h"

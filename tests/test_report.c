@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "../src/report/run_words.h"
+#include "../src/report/contents.h"
 #include "harness.h"
 #include "moegps/mem.h"
 

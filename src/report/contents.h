@@ -1,9 +1,13 @@
-/* contents.h: what reports say: each function adds to a document. */
+/* contents.h: what reports say. Functions of a document add to it, those of a
+ * stream write a sentence. */
 #ifndef MOEGPS_REPORT_CONTENTS_H
 #define MOEGPS_REPORT_CONTENTS_H
 
+#include <stdio.h>
+
 #include "moegps/analysis.h"
 #include "moegps/document.h"
+#include "moegps/map_slice.h"
 #include "moegps/plots.h"
 
 /* @return "not recorded" for an empty text, else the text. */
@@ -18,9 +22,15 @@ void moe_say_warnings(moe_document *doc, const moe_run_analysis *run,
 /* What ran where, and how whole it is. */
 void moe_say_run(moe_document *doc, const moe_view *view);
 
+/* The verdict in one sentence, with its margin and confidence. */
+void moe_verdict_say(const moe_run_analysis *run, FILE *out);
+
 /* Why the best is best, what perfecting a stage would win, and what would
  * change the verdict; the last two if that was analysed. */
 void moe_say_why(moe_document *doc, const moe_run_analysis *run);
+
+/* A list: what would change the verdict, and break-even. */
+void moe_say_sensitivity(moe_document *doc, const moe_run_analysis *run);
 
 /* Tables with a row per strategy. Some say nothing of a run without what they
  * are of: regrets, enough predictors of tokens, enough samples. */
@@ -39,12 +49,20 @@ void moe_say_phases(moe_document *doc, const moe_run_analysis *run,
 void moe_say_layers(moe_document *doc, const moe_run_analysis *run);
 void moe_say_ranks(moe_document *doc, const moe_run_analysis *run);
 
-/* ---- of runs and maps ---- */
+/* ---- of a map ---- */
 
-/* How runs of different numbers of GPUs compare. */
-void moe_say_scaling(moe_document *doc, const moe_analysis *analysis);
+/* Case of which figures and the verdict are. */
+#define MOE_MAP_CASE MOE_ADVISE_TYPICAL
 
-/* Settings of a map; shares of its cells by cluster and case. */
+/* "Map of mixtral-8x7b on 4 GPUs". */
+void moe_map_title(const moe_map *map, char *text, size_t size);
+
+/* Who wins how much, and where that flips in the first slice; where it flips in
+ * a slice. */
+void moe_map_say(const moe_map *map, char *text, size_t size);
+void moe_map_slice_say(const moe_map_slice *x, char *text, size_t size);
+
+/* Its settings; shares of its cells by cluster and case. */
 void moe_say_map_facts(moe_document *doc, const moe_map *map);
 void moe_say_map_shares(moe_document *doc, const moe_map *map);
 
@@ -55,6 +73,15 @@ void moe_say_map_tables(moe_document *doc, const moe_map *map,
                         moe_advise_case c, moe_error *err);
 void moe_say_map_flips(moe_document *doc, const moe_map *map, moe_advise_case c,
                        moe_error *err);
+
+/* ---- of figures, and of all ---- */
+
+/* What is seen in a figure, for who cannot. */
+void moe_plot_say(const moe_plot *plot, const moe_analysis *analysis,
+                  FILE *out);
+
+/* What the map around a run assumes of the strategies, and who wins here. */
+void moe_regime_map_say(const moe_run_analysis *run, FILE *out);
 
 /* The page of all; its figures, if gnuplot drew any. */
 void moe_say_page(moe_document *doc, const moe_analysis *analysis,

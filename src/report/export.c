@@ -3,8 +3,7 @@
 
 #include <math.h>
 
-#include "export.h"
-#include "json.h"
+#include "forms.h"
 #include "moegps/escape.h"
 #include "moegps/mem.h"
 #include "moegps/replace.h"

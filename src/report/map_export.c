@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "export.h"
-#include "json.h"
+#include "forms.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-#include "map_words.h"
+#include "contents.h"
 #include "moegps/escape.h"
 #include "moegps/mem.h"
 

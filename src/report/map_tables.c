@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "map_words.h"
+#include "contents.h"
 
 #include <math.h>
 #include <stdlib.h>

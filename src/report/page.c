@@ -4,10 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "map_words.h"
 #include "moegps/report.h"
-#include "plot_words.h"
-#include "run_words.h"
 
 /* What the page of all is made of. */
 typedef struct pages {
@@ -271,7 +268,7 @@ void moe_say_page(moe_document *doc, const moe_analysis *a,
     say_title(doc, a);
     say_lack(doc, plots);
     say_figures(&page, MOE_PLOT_OF_ALL, 0);
-    moe_say_scaling(doc, a);
+    moe_report_scaling(doc, a);
     for (size_t i = 0; i < a->n; i++)
         say_run(&page, i);
     for (size_t i = 0; i < a->n_maps; i++)

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plot_words.h"
+#include "contents.h"
 
 #include <math.h>
 #include <stdio.h>
 
-#include "map_words.h"
 #include "moegps/mem.h"
-#include "run_words.h"
 
 /* Names of strategies and their numbers follow each other: "what: a 1, b 2." */
 

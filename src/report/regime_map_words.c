@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "run_words.h"
+#include "contents.h"
 
 void moe_regime_map_say(const moe_run_analysis *run, FILE *out)
 {

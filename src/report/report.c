@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-#include "map_words.h"
-#include "run_words.h"
+#include "contents.h"
 
 const char *moe_report_result(const moe_view *view)
 {
@@ -69,11 +68,6 @@ moe_status moe_report_detail(moe_document *doc, const moe_run_analysis *run,
         moe_say_ranks(doc, run);
     moe_doc_result(doc, moe_report_result(run->view));
     return MOE_OK;
-}
-
-void moe_report_scaling(moe_document *doc, const moe_analysis *analysis)
-{
-    moe_say_scaling(doc, analysis);
 }
 
 moe_status moe_report_map(moe_document *doc, const moe_map *map,

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "run_words.h"
+#include "contents.h"
 
 #include <math.h>
 #include <string.h>
-
-#include "contents.h"
 
 static void say_gaps(const moe_phase_gap *gap, FILE *out)
 {
@@ -83,7 +81,7 @@ static void say_executed(moe_document *doc, const moe_run_analysis *run)
                 none || exact ? " " : "", view->scale);
 }
 
-void moe_prices_say(const moe_view *view, FILE *out)
+static void say_sources(const moe_view *view, FILE *out)
 {
     bool known = false, analytic = false;
     const char *comma = "Shares of prices that were extrapolated beyond "
@@ -140,7 +138,7 @@ static void say_prices(moe_document *doc, const moe_run_analysis *run)
                 "Times of the gpu clock are modelled for cluster %s%s%s. ",
                 moe_known(run->view->cluster),
                 cost[0] != '\0' ? " by cost model " : "", cost);
-    moe_prices_say(run->view, moe_doc_words(doc));
+    say_sources(run->view, moe_doc_words(doc));
 }
 
 void moe_say_warnings(moe_document *doc, const moe_run_analysis *run, bool page)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "contents.h"
+#include "moegps/report.h"
 
 #include "moegps/mem.h"
 
@@ -47,7 +47,7 @@ static void say_clock(moe_document *doc, const moe_analysis *a, moe_clock clock)
                   &a->scaling.curve[clock][s]);
 }
 
-void moe_say_scaling(moe_document *doc, const moe_analysis *a)
+void moe_report_scaling(moe_document *doc, const moe_analysis *a)
 {
     if (a->scaling.strategies == 0)
         return;

@@ -1,6 +1,8 @@
-/* json.h: objects that several parts of a report put into their JSON. */
-#ifndef MOEGPS_REPORT_JSON_H
-#define MOEGPS_REPORT_JSON_H
+/* forms.h: forms for programs that several parts of a report make. */
+#ifndef MOEGPS_REPORT_FORMS_H
+#define MOEGPS_REPORT_FORMS_H
+
+#include <stdio.h>
 
 #include "moegps/analysis.h"
 #include "moegps/json.h"
@@ -9,5 +11,8 @@
  * object per map. */
 json_t *moe_sensitivity_json(const moe_run_analysis *run, moe_error *err);
 json_t *moe_maps_json(const moe_map *maps, size_t n, moe_error *err);
+
+/* Print a row per cell of all cases of maps. */
+moe_status moe_maps_csv(const moe_map *maps, size_t n, FILE *out);
 
 #endif
