@@ -699,6 +699,74 @@ START_TEST(spoiled_loads_are_found)
 }
 END_TEST
 
+/* ---- which layers are kept ---- */
+
+/* A table of layers, the layers that are asked for, and what is then there. */
+static const struct {
+    const char *text, *keep;
+    int n;
+    int32_t number[2];
+    double first; /* load */
+    const char *refused;
+} kept[] = {
+    {"layer,e0,e1\n3,1,2\n5,3,4\n9,5,6\n", "5", 1, {5}, 3, NULL},
+    {"layer,e0,e1\n3,1,2\n5,3,4\n9,5,6\n", "9,3", 2, {3, 9}, 1, NULL},
+    {"e0,e1\n1,2\n3,4\n", "8,12", 2, {8, 12}, 1, NULL},
+    {"e0,e1\n1,2\n3,4\n5,6\n", "1-2", 2, {1, 2}, 3, NULL},
+    {"layer,token,expert0\n2,0,7\n4,0,5\n", "4", 1, {4}, 0, NULL},
+    {"layer,e0,e1\n3,1,2\n5,3,4\n", "3,4", 0, {0}, 0, "has layers 3, 5, not 4"},
+};
+
+START_TEST(layers_are_kept_by_number)
+{
+    moe_ranges keep = {0};
+    moe_recording r = {0};
+    moe_error err = {0};
+    char path[512];
+    snprintf(path, sizeof path, "%s/keep.csv", test_dir);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(kept[_i].text, file);
+    fclose(file);
+    ck_assert_int_eq(moe_ranges_parse(kept[_i].keep, 99, &keep, NULL), MOE_OK);
+    const moe_recording_options options = {.keep = &keep};
+    const moe_status status = moe_recording_read(path, &options, &r, &err);
+    moe_ranges_fini(&keep);
+    if (kept[_i].refused != NULL) {
+        ck_assert_int_eq(status, MOE_USAGE);
+        ck_assert_ptr_nonnull(strstr(err.text, kept[_i].refused));
+        return;
+    }
+    ck_assert_msg(status == MOE_OK, "%s", err.text);
+    ck_assert_int_eq(r.layers, kept[_i].n);
+    for (int l = 0; l < r.layers; l++)
+        ck_assert_int_eq(r.layer_number[l], kept[_i].number[l]);
+    if (r.kind == MOE_RECORDING_LOADS)
+        ck_assert_double_eq(r.load[0], kept[_i].first);
+    else
+        ck_assert_uint_eq(r.experts_of[0], 5);
+    moe_recording_fini(&r);
+}
+END_TEST
+
+START_TEST(tokens_are_counted_by_part)
+{
+    static const double whole[] = {1, 2, 2, 1},
+                        parts[] = {1, 1, 1, 1, 0, 1, 1, 0};
+    static const char *const texts_of[] = {
+        "layer,token,expert0\n0,0,0\n0,1,1\n0,2,1\n1,0,0\n1,1,1\n1,2,0\n",
+        "layer,token,sequence,split,expert0\n0,0,0,train,0\n0,1,0,train,1\n"
+        "0,2,1,test,1\n1,0,0,train,0\n1,1,0,train,1\n1,2,1,test,0\n"};
+    moe_recording r = text_of(texts_of[_i]);
+    ck_assert_int_eq(moe_recording_count(&r, NULL), MOE_OK);
+    ck_assert_int_eq(r.kind, MOE_RECORDING_LOADS);
+    ck_assert_uint_eq(r.steps, _i == 0 ? 1 : 2);
+    for (int i = 0; i < (_i == 0 ? 4 : 8); i++)
+        ck_assert_double_eq(r.load[i], _i == 0 ? whole[i] : parts[i]);
+    moe_recording_fini(&r);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("recording");
@@ -716,6 +784,8 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, parts_of_ranks_add_up);
     MOE_TEST(suite, dummy_tokens_are_found_and_dropped);
     MOE_TEST_LOOP(suite, spoiled_loads_are_found, MOE_ARRAY_LEN(spoiled));
+    MOE_TEST_LOOP(suite, layers_are_kept_by_number, MOE_ARRAY_LEN(kept));
+    MOE_TEST_LOOP(suite, tokens_are_counted_by_part, 2);
     MOE_TEST(suite, steps_follow_each_other);
     MOE_TEST(suite, tokens_follow_each_other_as_sequences);
     return suite;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "moegps/ranges.h"
 #include "moegps/status.h"
 
 typedef enum moe_recording_kind {
@@ -43,6 +44,9 @@ typedef struct moe_recording_options {
     const char *const *sum_over; /* [n_sum_over] columns over which rows of one
                                     step, layer and expert add up */
     int n_sum_over;
+    const moe_ranges *keep; /* layers to keep, by number; NULL: all. Where a
+                               file does not number them and has as many,
+                               their numbers; borrowed */
 } moe_recording_options;
 
 /** Sentences about a file. */
@@ -60,6 +64,9 @@ typedef struct moe_recording {
     moe_recording_kind kind;
     int layers, experts;
     int32_t *layer_number; /* [layers] as in the file, rising */
+    bool numbered;         /* the file says which layers it has */
+    bool seen_only;        /* experts are those that were seen; else the file
+                              has a place for each */
     /* Loads. */
     size_t steps;
     int64_t *step_number; /* [steps] as in the file, rising */
@@ -87,6 +94,15 @@ moe_status moe_recording_read(const char *path,
                               const moe_recording_options *options,
                               moe_recording *out, moe_error *err);
 void moe_recording_fini(moe_recording *recording);
+
+/** Write sizes: "12 layers (3..14), 60 experts, 20 steps". */
+void moe_recording_sizes(const moe_recording *recording, char *text,
+                         size_t size);
+
+/** Count tokens, so that they become loads: of the training and the test part,
+ *  where both are known, as two steps, else of one. Loads stay as they are.
+ *  @return MOE_OK, MOE_NOMEM; unchanged on error. */
+moe_status moe_recording_count(moe_recording *recording, moe_error *err);
 
 /** Add up a part: of another rank, or other layers of the same steps. Steps,
  *  layers and experts that one of them lacks have no load there.

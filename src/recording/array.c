@@ -54,7 +54,8 @@ static moe_status refuse(const moe_numbers *a, const char *why, moe_error *err)
 
 /* ---- loads ---- */
 
-static moe_status read_loads(moe_numbers *a, moe_recording *out, moe_error *err)
+static moe_status read_loads(moe_numbers *a, const moe_recording_options *o,
+                             moe_recording *out, moe_error *err)
 {
     if (a->rank != 2 && a->rank != 3)
         return refuse(a,
@@ -62,6 +63,13 @@ static moe_status read_loads(moe_numbers *a, moe_recording *out, moe_error *err)
                       "experts]",
                       err);
     const size_t experts = a->dims[a->rank - 1], layers = a->dims[a->rank - 2];
+    if (o->top_k > 0 && o->experts > 0 && experts == (size_t)o->top_k &&
+        o->top_k != o->experts)
+        return refuse(a,
+                      "has as many columns as experts are chosen, not as there "
+                      "are: tokens, not loads (--axes layers,tokens,k or "
+                      "tokens,layers,k)",
+                      err);
     if (moe_recording_make_loads(out, a->name, a->rank == 3 ? a->dims[0] : 1,
                                  layers, experts, err) != MOE_OK)
         return err->status;
@@ -107,7 +115,8 @@ static moe_status choose_axes(const moe_numbers *a,
                         "%s: the last dimension is %zu, but %d experts are "
                         "chosen per token",
                         a->name, k, o->top_k);
-    if (o->layers > 0 && layers != (size_t)o->layers) {
+    const bool listed = o->keep != NULL && layers == o->keep->n;
+    if (o->layers > 0 && layers != (size_t)o->layers && !listed) {
         const bool other = a->dims[out->token] == (size_t)o->layers;
         char why[160];
         snprintf(
@@ -118,7 +127,7 @@ static moe_status choose_axes(const moe_numbers *a,
                            : " (--axes tokens,layers,k)");
         return refuse(a, why, err);
     }
-    if (o->layers == 0 && o->axes == MOE_AXES_UNKNOWN)
+    if (o->layers == 0 && o->axes == MOE_AXES_UNKNOWN && !listed)
         return refuse(a,
                       "may be layers, tokens, k or tokens, layers, k: --axes "
                       "or --model says",
@@ -245,7 +254,7 @@ moe_status moe_recording_take_array(moe_numbers *a,
         return refuse(a, "is too large", err);
     switch (kind_of(a, options)) {
     case MOE_RECORDING_LOADS:
-        return read_loads(a, out, err);
+        return read_loads(a, options, out, err);
     case MOE_RECORDING_TOKENS:
         return read_tokens(a, options, out, err);
     case MOE_RECORDING_ANY:

@@ -60,6 +60,8 @@ static void add_loads(moe_recording *to, const moe_recording *part,
 
 static void replace(moe_recording *into, moe_recording *made)
 {
+    made->numbered = into->numbered;
+    made->seen_only = into->seen_only;
     made->understood = into->understood;
     made->dropped = into->dropped;
     into->understood = into->dropped = (moe_remarks){0};

@@ -59,6 +59,7 @@ static void take_dataset(const char *path, hid_t file,
 
 static void take_layer_numbers(const moe_trace *t, moe_recording *out)
 {
+    out->numbered = t->has_layer_number;
     for (int l = 0; out->layer_number != NULL && l < t->layers; l++)
         out->layer_number[l] = moe_trace_layer_number(t, l);
 }
@@ -91,6 +92,7 @@ static void take_tokens(const char *path, const moe_trace *t,
                                   (size_t)t->top_k, err) != MOE_OK)
         return;
     out->experts = t->experts;
+    out->seen_only = false;
     out->vocab_size = t->vocab_size;
     out->n_seqs = t->n_seqs;
     memcpy(out->experts_of, t->experts_of, all * sizeof *out->experts_of);

@@ -1,6 +1,7 @@
 /* internal.h: what the formats share.
  *
  *   recording.c    which format a file is in; the common end of all of them
+ *   layers.c       which layers and steps are kept
  *   columns.c      what the columns of a table mean
  *   table.c        tables of text
  *   ...            one file a format
@@ -46,5 +47,16 @@ moe_status moe_recording_make_tokens(moe_recording *r, const char *path,
 /* Drop the tokens that are marked; some must be left.
  * @param drop  [n_tokens] */
 void moe_recording_drop_tokens(moe_recording *r, const bool *drop);
+
+/* Keep the layers of a list, or number those of a file that does not.
+ * @return MOE_OK, MOE_USAGE (a layer that is not there), MOE_NOMEM. */
+moe_status moe_recording_keep(moe_recording *r, const char *path,
+                              const moe_ranges *keep, moe_error *err);
+
+/* Leave out layers without any load, which are dense ones, and steps without
+ * any, which were not filled; all are named.
+ * @return MOE_OK, MOE_FORMAT (all loads are 0), MOE_NOMEM. */
+moe_status moe_recording_drop_empty(moe_recording *r, const char *path,
+                                    moe_error *err);
 
 #endif

@@ -140,6 +140,7 @@ static moe_status take_layers(const char *path, const moe_jtree *t,
             const long layer = layer_of_key(t->key[i]);
             const size_t l = moe_axis_find(&layers, layer);
             out->layer_number[l] = (int32_t)layer;
+            out->numbered = true;
             memcpy(out->load + l * first->dims[0], t->item[i].data,
                    first->dims[0] * sizeof *out->load);
         }
@@ -327,6 +328,7 @@ static moe_status fill_lines(const char *path, const lines *in, token_lines *t,
     if (gates)
         out->gate = moe_array_new(t->layers.n * t->tokens[0] * k,
                                   sizeof *out->gate, err);
+    out->numbered = true;
     for (size_t l = 0; l < t->layers.n; l++) {
         out->layer_number[l] = (int32_t)t->layers.value[l];
         t->tokens[l] = 0;

@@ -166,6 +166,7 @@ moe_status moe_recording_make_tokens(moe_recording *r, const char *path,
                         path, layers, (unsigned long long)tokens, top_k,
                         MOE_MAX_RECORDED_LAYERS, MOE_MAX_TOP_K);
     r->kind = MOE_RECORDING_TOKENS;
+    r->seen_only = true;
     r->layers = (int)layers;
     r->n_tokens = tokens;
     r->top_k = (int)top_k;
@@ -253,6 +254,11 @@ static void complete_experts(moe_recording *r, const char *path, int experts,
                  path, r->experts - 1, experts);
         return;
     }
+    if (!r->seen_only) {
+        moe_fail(err, MOE_MISMATCH, "%s: has %d experts, not %d", path,
+                 r->experts, experts);
+        return;
+    }
     moe_remark(&r->understood, "%d experts, of which %d .. %d were never seen",
                experts, r->experts, experts - 1);
     if (r->kind == MOE_RECORDING_LOADS) {
@@ -267,60 +273,6 @@ static void complete_experts(moe_recording *r, const char *path, int experts,
         r->load = wide;
     }
     r->experts = experts;
-}
-
-/* Keep some layers and steps, in order. */
-static void keep(moe_recording *r, const bool *layer, const bool *step)
-{
-    const size_t n_e = (size_t)r->experts;
-    size_t to = 0, steps = 0;
-    int layers = 0;
-    for (size_t s = 0; s < r->steps; s++)
-        for (int l = 0; l < r->layers && step[s]; l++)
-            if (layer[l])
-                memmove(r->load + n_e * to++,
-                        r->load + (s * (size_t)r->layers + (size_t)l) * n_e,
-                        n_e * sizeof *r->load);
-    for (size_t s = 0; s < r->steps; s++)
-        if (step[s])
-            r->step_number[steps++] = r->step_number[s];
-    for (int l = 0; l < r->layers; l++)
-        if (layer[l])
-            r->layer_number[layers++] = r->layer_number[l];
-    r->steps = steps;
-    r->layers = layers;
-}
-
-/* Layers without any load are dense ones, steps without any were not filled:
- * both are left out, and named. */
-static void drop_empty(moe_recording *r, const char *path, moe_error *err)
-{
-    const size_t n_e = (size_t)r->experts, n_l = (size_t)r->layers;
-    bool *layer = moe_array_new(n_l, sizeof *layer, err);
-    bool *step = moe_array_new(r->steps, sizeof *step, err);
-    size_t n_layers = 0, n_steps = 0;
-    for (size_t i = 0; err->status == MOE_OK && i < r->steps * n_l; i++)
-        for (size_t e = 0; e < n_e; e++)
-            if (r->load[i * n_e + e] > 0)
-                layer[i % n_l] = step[i / n_l] = true;
-    for (size_t l = 0; err->status == MOE_OK && l < n_l; l++)
-        n_layers += layer[l];
-    for (size_t s = 0; err->status == MOE_OK && s < r->steps; s++)
-        n_steps += step[s];
-    if (err->status == MOE_OK && n_layers == 0) {
-        moe_fail(err, MOE_FORMAT, "%s: all loads are 0", path);
-    } else if (err->status == MOE_OK) {
-        for (size_t l = 0; l < n_l && n_layers < n_l; l++)
-            if (!layer[l])
-                moe_remark(&r->dropped, "layer %d has no load: a dense layer",
-                           r->layer_number[l]);
-        if (n_steps < r->steps)
-            moe_remark(&r->dropped, "%zu step%s without any load",
-                       r->steps - n_steps, r->steps - n_steps == 1 ? "" : "s");
-        keep(r, layer, step);
-    }
-    free(step);
-    free(layer);
 }
 
 static moe_status check_loads(const moe_recording *r, const char *path,
@@ -354,26 +306,37 @@ static moe_status check_loads(const moe_recording *r, const char *path,
     return MOE_OK;
 }
 
-/* "12 layers (3..14), 60 experts, 20 steps". */
+void moe_recording_sizes(const moe_recording *r, char *text, size_t size)
+{
+    char layers[128];
+    moe_ranges_text(r->layer_number, (size_t)r->layers, layers, sizeof layers);
+    const int n =
+        snprintf(text, size, "%d layer%s (%s), %d experts, ", r->layers,
+                 r->layers == 1 ? "" : "s", layers, r->experts);
+    if (n < 0 || (size_t)n >= size)
+        return;
+    if (r->kind == MOE_RECORDING_LOADS)
+        snprintf(text + n, size - (size_t)n, "%zu step%s", r->steps,
+                 r->steps == 1 ? "" : "s");
+    else
+        snprintf(text + n, size - (size_t)n, "%llu tokens of %d choice%s each",
+                 (unsigned long long)r->n_tokens, r->top_k,
+                 r->top_k == 1 ? "" : "s");
+}
+
+/* Sizes come first of what was understood. */
 static void remark_sizes(moe_recording *r)
 {
-    char layers[64];
-    const int first = r->layer_number[0], last = r->layer_number[r->layers - 1];
-    if (r->layers == 1)
-        snprintf(layers, sizeof layers, "1 layer (%d)", first);
-    else if (last - first + 1 == r->layers)
-        snprintf(layers, sizeof layers, "%d layers (%d..%d)", r->layers, first,
-                 last);
-    else
-        snprintf(layers, sizeof layers, "%d layers of %d..%d", r->layers, first,
-                 last);
-    if (r->kind == MOE_RECORDING_LOADS)
-        moe_remark(&r->understood, "%s, %d experts, %zu step%s", layers,
-                   r->experts, r->steps, r->steps == 1 ? "" : "s");
-    else
-        moe_remark(&r->understood,
-                   "%s, %d experts, %llu tokens of %d choices each", layers,
-                   r->experts, (unsigned long long)r->n_tokens, r->top_k);
+    char text[256];
+    moe_remarks *said = &r->understood;
+    const size_t before = said->n;
+    moe_recording_sizes(r, text, sizeof text);
+    moe_remark(said, "%s", text);
+    if (said->n == before)
+        return;
+    char *last = said->text[before];
+    memmove(&said->text[1], &said->text[0], before * sizeof *said->text);
+    said->text[0] = last;
 }
 
 static moe_status choose_format(const char *path,
@@ -407,8 +370,10 @@ moe_status moe_recording_read(const char *path,
     if (choose_format(path, &format, &local) == MOE_OK &&
         format->read(path, options, &r, &local) == MOE_OK)
         complete_experts(&r, path, options->experts, &local);
+    if (local.status == MOE_OK && options->keep != NULL)
+        moe_recording_keep(&r, path, options->keep, &local);
     if (local.status == MOE_OK && r.kind == MOE_RECORDING_LOADS)
-        drop_empty(&r, path, &local);
+        moe_recording_drop_empty(&r, path, &local);
     if (local.status == MOE_OK && r.kind == MOE_RECORDING_LOADS)
         check_loads(&r, path, &local);
     if (local.status == MOE_OK) {

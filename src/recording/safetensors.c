@@ -215,6 +215,7 @@ static moe_status read_steps(moe_safetensors *s, moe_recording *out,
             if (moe_safetensors_seek(s, i, &a, err) == MOE_OK)
                 moe_numbers_real(&a, experts, out->load + at * experts, err);
         }
+    out->numbered = true;
     for (size_t k = 0; err->status == MOE_OK && k < steps.n; k++)
         out->step_number[k] = steps.value[k];
     for (size_t l = 0; err->status == MOE_OK && l < layers.n; l++)

@@ -152,6 +152,8 @@ static moe_status make_loads(table *t)
                                       : (size_t)t->experts,
                                  t->err) != MOE_OK)
         return t->err->status;
+    r->numbered = t->c.role[MOE_ROLE_LAYER] != MOE_NO_COLUMN;
+    r->seen_only = !wide;
     for (size_t s = 0; s < r->steps; s++)
         r->step_number[s] = t->steps.value[s];
     for (size_t l = 0; l < t->layers.n; l++)
@@ -281,6 +283,7 @@ static moe_status make_tokens(table *t)
     if (moe_recording_make_tokens(r, t->path, t->layers.n, t->tokens,
                                   (size_t)c->n_experts, t->err) != MOE_OK)
         return t->err->status;
+    r->numbered = true;
     for (size_t l = 0; l < t->layers.n; l++)
         r->layer_number[l] = (int32_t)t->layers.value[l];
     const size_t n = t->tokens, all = t->layers.n * n * (size_t)r->top_k;
