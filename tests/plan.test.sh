@@ -78,10 +78,11 @@ if loads 2> /dev/null; then
 	one.npy|is neither [layers, experts] nor [steps, layers, experts]
 	negative.npy|step 0, layer 0, expert 0: -40 is not a finite load >= 0
 	nan.npy|is not a finite load >= 0
-	zero.npy|step 0, layer 1: all loads are 0
 	none.npy|has no step, layer or expert
 	huge.npy|loads sum to 3.68935e+19, above 2^53
 	END
+    check "a layer without load is left out and named" says \
+        "left out: layer 1 has no load: a dense layer" plan --loads "$dir/zero.npy" --gpus 2
     check "a flat dataset is refused" refused 2 "is neither" plan --loads "$dir/a.h5" --dataset flat --gpus 2
     check "no such dataset" refused 2 "nowhere" plan --loads "$dir/a.h5" --dataset nowhere --gpus 2
 
@@ -126,11 +127,10 @@ echo '[[1,2],[3]]' > "$dir/ragged.json"
 echo '[[1,"x"]]' > "$dir/text.json"
 echo '[[1,99999999999999999999999999]]' > "$dir/long.json"
 echo '{' > "$dir/broken.json"
-printf 'a,b,c,d\n.1,.2,.3,.4\n' > "$dir/shares.csv"
-printf 'a,b\n1,-2\n' > "$dir/minus.csv"
-printf 'a,b\n1,nan\n' > "$dir/nan.csv"
-printf '5,2\n1,3\n' > "$dir/headless.csv"
-printf 'a,b\n1,99999999999999999999\n' > "$dir/much.csv"
+printf 'e0,e1,e2,e3\n.1,.2,.3,.4\n' > "$dir/shares.csv"
+printf 'e0,e1\n1,-2\n' > "$dir/minus.csv"
+printf 'e0,e1\n1,nan\n' > "$dir/nan.csv"
+printf 'e0,e1\n1,99999999999999999999\n' > "$dir/much.csv"
 printf 'step,a\n0,1\n' > "$dir/half.csv"
 echo '{"physical_to_logical": [[0,1,2,2,2,2]]}' > "$dir/short.json"
 echo '{"physical_to_logical": [[0,1,2,2,2,2],[0,1,2,3,0,1]]}' > "$dir/lacks.json"
@@ -143,16 +143,14 @@ done <<- 'END'
 	--gpus is needed|--loads @wide.csv
 	--gpus: '0'|--loads @wide.csv --gpus 0
 	cannot open|--loads @nothing.npy --gpus 2
-	does not end in .csv|--loads @nothing.txt --gpus 2
-	layer 1 is not a list of 2 loads|--loads @ragged.json --gpus 2
-	layer 0, expert 1 is not a number|--loads @text.json --gpus 2
-	too big integer|--loads @long.json --gpus 2
+	load_history is no list|--loads @ragged.json --gpus 2
+	load_history is no list|--loads @text.json --gpus 2
+	loads sum to 1e+26, above 2^53|--loads @long.json --gpus 2
 	broken.json|--loads @broken.json --gpus 2
-	minus.csv:2: b: '-2'|--loads @minus.csv --gpus 2
-	nan.csv:2: b: 'nan'|--loads @nan.csv --gpus 2
-	headless.csv: line 1 is numbers|--loads @headless.csv --gpus 2
-	much.csv:2: b: '99999999999999999999'|--loads @much.csv --gpus 2
-	wants columns layer, expert and load|--loads @half.csv --gpus 2
+	minus.csv:2: e1: '-2'|--loads @minus.csv --gpus 2
+	nan.csv:2: e1: 'nan'|--loads @nan.csv --gpus 2
+	much.csv:2: e1: '99999999999999999999'|--loads @much.csv --gpus 2
+	columns 'step', 'a': wanted are layer, expert and count|--loads @half.csv --gpus 2
 	2 slots are too few for 4 experts|--loads @wide.csv --gpus 2 --replicas 2
 	5 slots do not divide among 2 GPUs|--loads @wide.csv --gpus 2 --replicas 5
 	3 groups do not divide 4 experts|--loads @wide.csv --gpus 2 --groups 3
@@ -168,7 +166,7 @@ done <<- 'END'
 	has no list physical_to_logical|--loads @wide.csv --gpus 2 --previous @empty.json
 	has 1 layers, not 2|--loads @wide.csv --gpus 2 --previous @short.json
 	layer 0 has only 3 of 4 experts|--loads @wide.csv --gpus 2 --previous @lacks.json
-	has 4 experts; model mixtral-8x7b has 8|--loads @wide.csv --gpus 2 --model mixtral-8x7b
+	has 4 experts, not 8|--loads @wide.csv --gpus 2 --model mixtral-8x7b
 	exists (--force replaces it)|--loads @wide.csv --gpus 2 --json @list.json
 END
 finish

@@ -63,9 +63,9 @@ START_TEST(plan_is_written_as_its_header_says)
 {
     moe_plan plan = made();
     moe_error err = {0};
-    char *text = text_of(moe_plan_file_json(&plan, NULL, &err));
+    char *text = text_of(moe_plan_file_json(&plan, NULL, NULL, &err));
     ck_assert_str_eq(
-        text, "{\"schema\":\"moe-gps-plan\",\"schema_version\":\"1.0.0\","
+        text, "{\"schema\":\"moe-gps-plan\",\"schema_version\":\"1.1.0\","
               "\"layers\":2,\"experts\":4,\"gpus\":2,\"slots_per_gpu\":3,"
               "\"physical_to_logical\":[[0,1,2,2,3,0],[3,2,-1,1,0,2]],"
               "\"replica_counts\":[[2,1,2,1],[1,1,2,1]],"
@@ -88,7 +88,7 @@ START_TEST(replicas_of_one_gpu_share_the_quota_of_their_slot)
               (const double[]){0.5, 1, 0, 1, 1, 0.5});
     set_layer(&plan, 1, (const int16_t[]){3, 2, -1, 1, 0, 2},
               (const double[]){1, 0.5, 0, 1, 1, 0.5});
-    json_t *root = moe_plan_file_json(&plan, raw, &err);
+    json_t *root = moe_plan_file_json(&plan, raw, NULL, &err);
     const json_t *quotas = json_object_get(root, "quotas");
     static const double want[LAYERS][GPUS * SLOTS] = {
         {0.5, 0.5, 0.5, 1, 1, 0.5}, {1, 0.25, 0.25, 1, 1, 0.5}};
@@ -108,7 +108,7 @@ START_TEST(placement_that_was_written_is_read_back)
 {
     moe_plan plan = made(), back = empty();
     moe_error err = {0};
-    char *text = text_of(moe_plan_file_json(&plan, NULL, &err));
+    char *text = text_of(moe_plan_file_json(&plan, NULL, NULL, &err));
     put(text);
     ck_assert_msg(moe_plan_file_read(path, &back, &err) == MOE_OK, "%s",
                   err.text);

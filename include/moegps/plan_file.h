@@ -1,6 +1,7 @@
 /** plan_file.h: a plan as JSON, the form that `moegps plan` writes and reads.
  *
  *  {"schema": "moe-gps-plan", "layers", "experts", "gpus", "slots_per_gpu",
+ *   "layer_number": [layers],
  *   "physical_to_logical": [layers][gpus * slots] expert or -1,
  *   "replica_counts": [layers][experts], "quotas": [layers][gpus * slots]}
  */
@@ -20,8 +21,9 @@ moe_status moe_plan_file_read(const char *path, moe_plan *out, moe_error *err);
 
 /** @param raw  [layers][gpus][slots] placement as the planner's source has
  *  it, which may hold an expert twice on a GPU; NULL: the plan's.
+ *  @param layer_number  [layers] of the model; NULL: not known.
  *  @return a new object, to which more may be put. */
 json_t *moe_plan_file_json(const moe_plan *plan, const int16_t *raw,
-                           moe_error *err);
+                           const int32_t *layer_number, moe_error *err);
 
 #endif

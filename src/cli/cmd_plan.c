@@ -10,16 +10,22 @@
 #include "moegps/mem.h"
 #include "moegps/plan_file.h"
 #include "moegps/replace.h"
+#include "moegps/trace.h"
 #include "parse.h"
 
 #define AT(member) MOE_OPT_AT(moe_plan_settings, member)
 static const moe_opt rows[] = {
-    MOE_ARGS_STRING("loads", loads, NULL, "FILE",
-                    ".csv, .npy, .json or .h5 with [layers, experts] or "
-                    "[steps, layers, experts], or a trace"),
+    {.key = "loads",
+     .form = "FILE...",
+     .type = MOE_OPT_STRINGS,
+     .initial = NULL,
+     AT(recorded.files),
+     .help = "a recording, in any form that `trace import` knows, or a trace; "
+             "several are added up"},
     MOE_ARGS_INT("gpus", gpus, NULL, 1, 4096, "that hold the experts"),
-    MOE_ARGS_STRING("dataset", dataset, "", "NAME",
-                    "of an HDF5 file; default: loads or counts"),
+    MOE_ARGS_RECORDED(recorded),
+    MOE_ARGS_INT("experts", recorded.experts, "", 1, MOE_MAX_EXPERTS,
+                 "of the model, where some were never seen"),
     MOE_ARGS_CALL("planner", planner, "balance", moe_parse_planner, "NAME",
                   "see `moegps list planners`"),
     MOE_ARGS_INT("nodes", nodes, "1", 1, 4096, "of equally many GPUs"),
@@ -50,18 +56,24 @@ static const moe_opt rows[] = {
     MOE_ARGS_FORCE,
     {.key = NULL}};
 
+/* Further ones of --loads. */
+static const moe_opt arguments[] = {
+    {.key = "FILE", .type = MOE_OPT_STRINGS, .initial = "", AT(recorded.files)},
+    {.key = NULL}};
+
 static const moe_args args = {
     .name = "moegps plan",
     .help = "Plan replicas for given loads, offline: how even the plan is, in "
             "every convention in use, what has to travel for it, how long it "
             "takes to make, and, with several steps, what it is worth on the "
             "load of the step after it.",
-    .rows = rows};
+    .rows = rows,
+    .arguments = arguments};
 
 /* ---- what is read ---- */
 
 /* @param slots  per GPU, as asked for; 0: as many as there should be. */
-static void check_sizes(const moe_plan_settings *s, const moe_loads *l,
+static void check_sizes(const moe_plan_settings *s, const moe_recording *l,
                         int slots, moe_error *err)
 {
     if (s->gpus % s->nodes != 0)
@@ -82,29 +94,39 @@ static void check_pairs(const moe_plan_offline *w, const char *path,
 {
     double sum = 0;
     for (int e = 0; e < w->loads.experts; e++)
-        sum += w->loads.value[e];
+        sum += w->loads.load[e];
     if (sum < w->model.top_k)
         moe_fail(err, MOE_MISMATCH,
-                 "%s: loads of step 0, layer 0 sum to %g; --cluster wants "
+                 "%s: loads of step 0, layer %d sum to %g; --cluster wants "
                  "pairs, not shares",
-                 path, sum);
+                 path, w->loads.layer_number[0], sum);
+}
+
+/* The model's number of experts is that of the file, whatever was seen. */
+static void read_loads(moe_plan_offline *w, const moe_plan_settings *s,
+                       moe_error *err)
+{
+    moe_recording_options options = {.kind = MOE_RECORDING_LOADS};
+    if (s->model != NULL &&
+        moe_model_read(s->model, &w->model, err) == MOE_OK) {
+        options.experts = w->model.experts;
+        options.layers = w->model.layers;
+        options.top_k = w->model.top_k;
+    }
+    if (err->status == MOE_OK &&
+        moe_recorded_read(&s->recorded, &options, &w->loads, err) == MOE_OK)
+        moe_recording_count(&w->loads, err);
 }
 
 static void read_profiles(moe_plan_offline *w, const moe_plan_settings *s,
                           moe_error *err)
 {
-    if (s->model != NULL)
-        moe_model_read(s->model, &w->model, err);
     if (s->cluster != NULL && s->model == NULL)
         moe_fail(err, MOE_USAGE, "--cluster goes with --model");
-    if (s->model != NULL && err->status == MOE_OK &&
-        w->model.experts != w->loads.experts)
-        moe_fail(err, MOE_MISMATCH, "%s: has %d experts; model %s has %d",
-                 s->loads, w->loads.experts, w->model.name, w->model.experts);
     if (s->cluster == NULL || err->status != MOE_OK ||
         moe_cluster_read(s->cluster, &w->cluster, err) != MOE_OK)
         return;
-    check_pairs(w, s->loads, err);
+    check_pairs(w, moe_plan_loads_name(s), err);
     const moe_cost *cost = moe_cost_find(w->cluster.cost);
     w->cost_state = moe_cost_new(cost, &w->model, &w->cluster, err);
     w->pricer = (moe_pricer){cost, w->cost_state, &w->model, w->env.layout};
@@ -163,9 +185,10 @@ static void read_all(moe_plan_offline *w, const moe_plan_settings *s,
 {
     int slots = 0;
     if (moe_replace_check(s->json, s->force, err) != MOE_OK ||
-        moe_parsed_slots(s->slots, s->replicas, s->gpus, &slots, err) !=
-            MOE_OK ||
-        moe_loads_read(s->loads, s->dataset, &w->loads, err) != MOE_OK)
+        moe_parsed_slots(s->slots, s->replicas, s->gpus, &slots, err) != MOE_OK)
+        return;
+    read_loads(w, s, err);
+    if (err->status != MOE_OK)
         return;
     check_sizes(s, &w->loads, slots, err);
     if (err->status != MOE_OK)
@@ -193,7 +216,7 @@ static void study(moe_plan_offline *w, const moe_plan_settings *s,
                                      .params = w->params,
                                      .env = &w->env,
                                      .previous = &w->previous,
-                                     .load = w->loads.value,
+                                     .load = w->loads.load,
                                      .steps = w->loads.steps,
                                      .layers = w->loads.layers,
                                      .repeats = s->repeats};
@@ -209,16 +232,22 @@ static void study(moe_plan_offline *w, const moe_plan_settings *s,
         moe_plan_write_json(w, s, err);
 }
 
+const char *moe_plan_loads_name(const moe_plan_settings *s)
+{
+    return s->recorded.files.n == 1 ? s->recorded.files.text[0]
+                                    : "the recordings";
+}
+
 int moe_cmd_plan(int argc, char **argv)
 {
     moe_error err = {0};
-    moe_plan_settings s = {.loads = NULL};
+    moe_plan_settings s = {.previous = NULL};
     moe_plan_offline w = {.params = NULL};
     if (moe_args_parse(&args, argc, argv, &s, &err))
         read_all(&w, &s, &err);
     if (w.previous.expert != NULL && err.status == MOE_OK)
         study(&w, &s, &err);
-    moe_loads_fini(&w.loads);
+    moe_recording_fini(&w.loads);
     moe_plan_fini(&w.previous);
     moe_study_fini(&w.study);
     moe_cost_free(w.pricer.cost, w.cost_state);

@@ -8,10 +8,12 @@
 #include "moegps/loads.h"
 #include "moegps/options.h"
 #include "moegps/study.h"
+#include "recorded.h"
 
 /** What the user asks for. */
 typedef struct moe_plan_settings {
-    const char *loads, *dataset, *previous, *model, *cluster, *json;
+    moe_recorded recorded;
+    const char *previous, *model, *cluster, *json;
     const moe_planner *planner;
     moe_strings set; /* key=value of the planner */
     int gpus, nodes, groups, slots, replicas, interval, batch, repeats;
@@ -20,7 +22,7 @@ typedef struct moe_plan_settings {
 
 /** What was read, and what the planner made of it. */
 typedef struct moe_plan_offline {
-    moe_loads loads;
+    moe_recording loads;
     moe_planner_env env;
     void *params;      /* of the planner; owned */
     moe_model model;   /* with settings.model */

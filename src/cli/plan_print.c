@@ -165,7 +165,8 @@ moe_status moe_plan_write_json(const moe_plan_offline *w,
 {
     const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(12);
     const moe_study *study = &w->study;
-    json_t *root = moe_plan_file_json(&study->plan, study->raw, err);
+    json_t *root = moe_plan_file_json(&study->plan, study->raw,
+                                      w->loads.layer_number, err);
     json_t *scores = json_object();
     moe_json_put_text(root, "planner", s->planner->name, err);
     moe_json_put_integer(root, "nodes", s->nodes, err);

@@ -145,10 +145,10 @@ static json_t *quotas_of(const moe_plan_layer *layer, const int16_t *placed,
 }
 
 json_t *moe_plan_file_json(const moe_plan *plan, const int16_t *raw,
-                           moe_error *err)
+                           const int32_t *layer_number, moe_error *err)
 {
     json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i}", "schema",
-                             "moe-gps-plan", "schema_version", "1.0.0",
+                             "moe-gps-plan", "schema_version", "1.1.0",
                              "layers", plan->layers, "experts", plan->experts,
                              "gpus", plan->gpus, "slots_per_gpu", plan->slots);
     json_t *placed = json_array(), *counts = json_array();
@@ -170,6 +170,10 @@ json_t *moe_plan_file_json(const moe_plan *plan, const int16_t *raw,
         moe_json_add(counts, count, err);
         moe_json_add(quotas, quotas_of(&layer, of_layer, err), err);
     }
+    if (layer_number != NULL)
+        moe_json_put(root, "layer_number",
+                     moe_json_integers(layer_number, (size_t)plan->layers, err),
+                     err);
     moe_json_put(root, "physical_to_logical", placed, err);
     moe_json_put(root, "replica_counts", counts, err);
     moe_json_put(root, "quotas", quotas, err);
