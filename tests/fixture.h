@@ -17,6 +17,7 @@ static inline moe_model fixture_model(void)
 {
     return (moe_model){.name = "tiny",
                        .layers = 3,
+                       .layer_step = 1,
                        .experts = 8,
                        .top_k = 2,
                        .hidden = 64,

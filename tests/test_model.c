@@ -86,6 +86,123 @@ START_TEST(sizes_of_an_expert_follow_type_and_form)
 }
 END_TEST
 
+/* Configs of Hugging Face, what of them matters, and what it means. */
+static const struct {
+    const char *json;
+    moe_model model;
+    int last;
+} configs[] = {
+    {"{\"model_type\": \"mixtral\", \"num_hidden_layers\": 32, "
+     "\"num_local_experts\": 8, \"num_experts_per_tok\": 2, \"hidden_size\": "
+     "4096, \"intermediate_size\": 14336, \"num_attention_heads\": 32, "
+     "\"num_key_value_heads\": 8, \"head_dim\": null, \"hidden_act\": "
+     "\"silu\", \"torch_dtype\": \"bfloat16\"}",
+     {"mixtral", 32, 0, 1, 8, 2, 4096, 14336, 0, 32, 8, 128, MOE_DTYPE_BF16, 0,
+      MOE_FFN_SWIGLU, ""},
+     31},
+    {"{\"model_type\": \"qwen2_moe\", \"num_hidden_layers\": 24, "
+     "\"num_experts\": 60, \"num_experts_per_tok\": 4, \"hidden_size\": 2048, "
+     "\"intermediate_size\": 5632, \"moe_intermediate_size\": 1408, "
+     "\"shared_expert_intermediate_size\": 5632, \"decoder_sparse_step\": 1, "
+     "\"mlp_only_layers\": [0], \"num_attention_heads\": 16, "
+     "\"num_key_value_heads\": 16, \"torch_dtype\": \"float32\"}",
+     {"qwen2_moe", 23, 1, 1, 60, 4, 2048, 1408, 4, 16, 16, 128, MOE_DTYPE_F32,
+      0, MOE_FFN_SWIGLU, ""},
+     23},
+    {"{\"model_type\": \"deepseek_v3\", \"num_hidden_layers\": 61, "
+     "\"first_k_dense_replace\": 3, \"n_routed_experts\": 256, "
+     "\"num_experts_per_tok\": 8, \"hidden_size\": 7168, "
+     "\"intermediate_size\": 18432, \"moe_intermediate_size\": 2048, "
+     "\"n_shared_experts\": 1, \"num_attention_heads\": 128, "
+     "\"num_key_value_heads\": 128, \"kv_lora_rank\": 512, "
+     "\"qk_rope_head_dim\": 64, \"v_head_dim\": 128, \"torch_dtype\": "
+     "\"bfloat16\", \"quantization_config\": {\"quant_method\": \"fp8\"}}",
+     {"deepseek_v3", 58, 3, 1, 256, 8, 7168, 2048, 1, 128, 2, 128,
+      MOE_DTYPE_FP8, 0, MOE_FFN_SWIGLU, ""},
+     60},
+    {"{\"model_type\": \"gpt_oss\", \"num_hidden_layers\": 24, "
+     "\"num_local_experts\": 32, \"experts_per_token\": 4, \"hidden_size\": "
+     "2880, \"intermediate_size\": 2880, \"num_attention_heads\": 64, "
+     "\"num_key_value_heads\": 8, \"head_dim\": 64, "
+     "\"quantization_config\": {\"quant_method\": \"mxfp4\"}}",
+     {"gpt_oss", 24, 0, 1, 32, 4, 2880, 2880, 0, 64, 8, 64, MOE_DTYPE_BF16,
+      4.25, MOE_FFN_SWIGLU, ""},
+     23},
+    {"{\"model_type\": \"olmoe\", \"num_hidden_layers\": 16, "
+     "\"num_experts\": 64, \"num_experts_per_tok\": 8, \"hidden_size\": 2048, "
+     "\"intermediate_size\": 1024, \"num_attention_heads\": 16, "
+     "\"num_key_value_heads\": 16}",
+     {"olmoe", 16, 0, 1, 64, 8, 2048, 1024, 0, 16, 16, 128, MOE_DTYPE_BF16, 0,
+      MOE_FFN_SWIGLU, ""},
+     15},
+    {"{\"model_type\": \"llama4\", \"text_config\": {\"model_type\": "
+     "\"llama4_text\", \"num_hidden_layers\": 48, \"num_local_experts\": 128, "
+     "\"num_experts_per_tok\": 1, \"interleave_moe_layer_step\": 2, "
+     "\"hidden_size\": 5120, \"intermediate_size\": 8192, "
+     "\"num_attention_heads\": 40, \"num_key_value_heads\": 8, \"head_dim\": "
+     "128}}",
+     {"llama4_text", 24, 1, 2, 128, 1, 5120, 8192, 1, 40, 8, 128,
+      MOE_DTYPE_BF16, 0, MOE_FFN_SWIGLU, ""},
+     47},
+    {"{\"model_type\": \"glm4_moe\", \"num_hidden_layers\": 46, "
+     "\"first_k_dense_replace\": 1, \"n_routed_experts\": 128, "
+     "\"num_experts_per_tok\": 8, \"hidden_size\": 4096, "
+     "\"moe_intermediate_size\": 1408, \"n_shared_experts\": 1, "
+     "\"num_attention_heads\": 96, \"num_key_value_heads\": 8, \"head_dim\": "
+     "128}",
+     {"glm4_moe", 45, 1, 1, 128, 8, 4096, 1408, 1, 96, 8, 128, MOE_DTYPE_BF16,
+      0, MOE_FFN_SWIGLU, ""},
+     45},
+};
+
+START_TEST(config_of_hugging_face_is_a_model)
+{
+    moe_model m;
+    moe_error err = {0};
+    const moe_model *want = &configs[_i].model;
+    moe_model_parse(configs[_i].json, "config.json", &m, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    ck_assert_str_eq(m.name, want->name);
+    const int got[] = {
+        m.layers,   m.first_layer,  m.layer_step,     m.experts, m.top_k,
+        m.hidden,   m.intermediate, m.shared_experts, m.heads,   m.kv_heads,
+        m.head_dim, (int)m.dtype,   (int)m.form};
+    const int wanted[] = {
+        want->layers,       want->first_layer,    want->layer_step,
+        want->experts,      want->top_k,          want->hidden,
+        want->intermediate, want->shared_experts, want->heads,
+        want->kv_heads,     want->head_dim,       (int)want->dtype,
+        (int)want->form};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(got); i++)
+        ck_assert_msg(got[i] == wanted[i], "%s: number %zu is %d, not %d",
+                      m.name, i, got[i], wanted[i]);
+    ck_assert_double_eq(m.weight_bits, want->weight_bits);
+    ck_assert_int_eq(moe_model_last_layer(&m), configs[_i].last);
+}
+END_TEST
+
+static const struct {
+    const char *json, *complaint;
+} bad_configs[] = {
+    {"{", "config.json:1:"},
+    {"{}", "num_hidden_layers is not in 1..10000"},
+    {"{\"num_hidden_layers\": 2}", "has no n_routed_experts: is it the config"},
+    {"{\"num_hidden_layers\": \"2\"}", "num_hidden_layers is no whole number"},
+    {"{\"num_hidden_layers\": 2, \"first_k_dense_replace\": 2}",
+     "none of 2 layers has experts"},
+};
+
+START_TEST(config_that_is_none_of_an_moe_model_is_refused)
+{
+    moe_model m;
+    moe_error err = {0};
+    ck_assert_int_eq(
+        moe_model_parse(bad_configs[_i].json, "config.json", &m, &err),
+        MOE_FORMAT);
+    check_parts(err.text, bad_configs[_i].complaint);
+}
+END_TEST
+
 #define CLUSTER                                                         \
     "gpu: a100_sxm\ngpus_per_node: 4\nmemory_bytes: 80e9\n"             \
     "memory_bandwidth: 2e12\npeak_flops: 312e12\nvector_flops: 78e12\n" \
@@ -151,6 +268,10 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("model");
     MOE_TEST_LOOP(suite, bad_model_is_refused_with_its_line,
                   MOE_ARRAY_LEN(bad_models));
+    MOE_TEST_LOOP(suite, config_of_hugging_face_is_a_model,
+                  MOE_ARRAY_LEN(configs));
+    MOE_TEST_LOOP(suite, config_that_is_none_of_an_moe_model_is_refused,
+                  MOE_ARRAY_LEN(bad_configs));
     MOE_TEST(suite, model_is_named_after_its_file);
     MOE_TEST_LOOP(suite, sizes_of_an_expert_follow_type_and_form,
                   MOE_ARRAY_LEN(sizes));

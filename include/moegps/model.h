@@ -23,6 +23,8 @@ typedef enum moe_ffn_form {
 typedef struct moe_model {
     char name[64];
     int layers;         /* MoE layers */
+    int first_layer;    /* number of the first of them among all layers */
+    int layer_step;     /* from one of them to the next */
     int experts;        /* routed experts per layer */
     int top_k;          /* experts per token */
     int hidden;         /* width of a token's hidden vector */
@@ -37,6 +39,9 @@ typedef struct moe_model {
 
 extern const moe_opt moe_model_options[];
 
+/** @return the number of the last MoE layer among all layers. */
+int moe_model_last_layer(const moe_model *model);
+
 /** @return bytes of one element on the GPU: 1, 2 or 4. */
 int moe_dtype_size(moe_dtype dtype);
 
@@ -49,7 +54,8 @@ double moe_model_expert_bytes(const moe_model *model);
 /** @return floating-point operations of one pair in one expert. */
 double moe_model_pair_flops(const moe_model *model);
 
-/** Read a profile from YAML text. Not collective.
+/** Read a profile from YAML text, or a model's config of Hugging Face from JSON
+ *  text. Not collective.
  *  @param origin  file name for messages; without a `name` key its last part,
  *  less the suffix, becomes the model's name.
  *  @return MOE_OK, MOE_USAGE (unknown key, out of range, top_k > experts,

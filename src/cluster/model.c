@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "model_config.h"
 #include "moegps/conf.h"
 #include "moegps/profile.h"
 #include "moegps/trace.h"
@@ -32,6 +33,22 @@ const moe_opt moe_model_options[] = {
      .max = 1000,
      MOE_OPT_AT(moe_model, layers),
      .help = "MoE layers; dense layers are not run"},
+    {.key = "first_layer",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .initial = "0",
+     .min = 0,
+     .max = 1000,
+     MOE_OPT_AT(moe_model, first_layer),
+     .help = "number of the first MoE layer, behind dense ones"},
+    {.key = "layer_step",
+     .type = MOE_OPT_INT,
+     .unit = "1",
+     .initial = "1",
+     .min = 1,
+     .max = 1000,
+     MOE_OPT_AT(moe_model, layer_step),
+     .help = "from MoE layer to MoE layer; 2: every other layer is dense"},
     {.key = "experts",
      .type = MOE_OPT_INT,
      .unit = "1",
@@ -116,6 +133,11 @@ const moe_opt moe_model_options[] = {
      .help = "where the numbers come from"},
     {.key = NULL}};
 
+int moe_model_last_layer(const moe_model *model)
+{
+    return model->first_layer + (model->layers - 1) * model->layer_step;
+}
+
 int moe_dtype_size(moe_dtype dtype)
 {
     switch (dtype) {
@@ -179,8 +201,8 @@ static moe_status cross_check(const moe_conf *root, const moe_model *m,
     return MOE_OK;
 }
 
-moe_status moe_model_parse(const char *text, const char *origin, moe_model *out,
-                           moe_error *err)
+static moe_status parse_profile(const char *text, const char *origin,
+                                moe_model *out, moe_error *err)
 {
     moe_conf *root = NULL;
     moe_model model = {0};
@@ -197,6 +219,19 @@ moe_status moe_model_parse(const char *text, const char *origin, moe_model *out,
     moe_profile_name(origin, model.name, sizeof model.name);
     *out = model;
     return MOE_OK;
+}
+
+moe_status moe_model_parse(const char *text, const char *origin, moe_model *out,
+                           moe_error *err)
+{
+    if (!moe_model_is_config(text))
+        return parse_profile(text, origin, out, err);
+    char *profile = moe_model_config_profile(text, origin, err);
+    const moe_status status = profile != NULL
+                                  ? parse_profile(profile, origin, out, err)
+                                  : err->status;
+    free(profile);
+    return status;
 }
 
 moe_status moe_model_read(const char *name, moe_model *out, moe_error *err)
