@@ -67,6 +67,13 @@ $(BUILD)/gnuplot_templates.h: $(wildcard src/figures/*.gp)
 	@for f in $^; do echo "{\"$$(basename $$f .gp)\","; \
 	    sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo '},'; done > $@
 
+# A script in Python, the same way.
+$(BUILD)/torch_script.h: src/recording/torch.py
+	@mkdir -p $(@D)
+	@sed 's/[\\"]/\\&/g; s/.*/"&\\n",/' $< > $@
+
+$(BUILD)/src/recording/torch.o: $(BUILD)/torch_script.h
+
 $(BUILD)/src/figures/templates.o: $(BUILD)/gnuplot_templates.h
 
 $(BUILD)/moegps: $(BUILD)/src/cli/main.o $(LIB)

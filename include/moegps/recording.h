@@ -29,6 +29,16 @@ typedef enum moe_axes {
     MOE_AXES_TOKENS_LAYERS  /* [tokens][layers][k] */
 } moe_axes;
 
+/** Lists beside an array of tokens, one number a token (or a layer). */
+typedef enum moe_companion {
+    MOE_COMPANION_SEQUENCES, /* number of its sequence; a new one begins where
+                                it changes */
+    MOE_COMPANION_TOKEN_IDS,
+    MOE_COMPANION_POSITIONS,
+    MOE_COMPANION_LAYERS, /* number of each layer, rising */
+    MOE_N_COMPANIONS
+} moe_companion;
+
 /** What the user says of a file. */
 typedef struct moe_recording_options {
     moe_recording_kind kind; /* of an array, which does not say */
@@ -44,6 +54,7 @@ typedef struct moe_recording_options {
     const char *const *sum_over; /* [n_sum_over] columns over which rows of one
                                     step, layer and expert add up */
     int n_sum_over;
+    const char *companion[MOE_N_COMPANIONS]; /* .npy files; NULL: none */
     const moe_ranges *keep; /* layers to keep, by number; NULL: all. Where a
                                file does not number them and has as many,
                                their numbers; borrowed */
@@ -67,6 +78,7 @@ typedef struct moe_recording {
     bool numbered;         /* the file says which layers it has */
     bool seen_only;        /* experts are those that were seen; else the file
                               has a place for each */
+    bool in_time;          /* steps, or sequences, come in the order of time */
     /* Loads. */
     size_t steps;
     int64_t *step_number; /* [steps] as in the file, rising */
@@ -80,7 +92,8 @@ typedef struct moe_recording {
     uint32_t *token_id;     /* [n_tokens]; NULL: none */
     int32_t *position;      /* [n_tokens]; NULL: none */
     uint64_t *seq_offset;   /* [n_seqs + 1]; NULL: not known */
-    uint8_t *seq_part;      /* [n_seqs] moe_split_part; NULL: not known */
+    uint8_t *seq_part;      /* [n_seqs], or of loads [steps], moe_split_part;
+                               NULL: not known */
     moe_remarks understood; /* what was read */
     moe_remarks dropped;    /* what was left out or added up, and why */
 } moe_recording;
@@ -103,6 +116,16 @@ void moe_recording_sizes(const moe_recording *recording, char *text,
  *  where both are known, as two steps, else of one. Loads stay as they are.
  *  @return MOE_OK, MOE_NOMEM; unchanged on error. */
 moe_status moe_recording_count(moe_recording *recording, moe_error *err);
+
+struct moe_placement;
+
+/** Turn physical experts, the slots of a placement, into logical ones. Loads
+ *  of copies add up; layers are found by their numbers.
+ *  @return MOE_OK, MOE_MISMATCH (another number of slots, a layer that is not
+ *  there), MOE_FORMAT (load in an empty slot), MOE_NOMEM; unchanged on error. */
+moe_status moe_recording_to_logical(moe_recording *recording,
+                                    const struct moe_placement *placement,
+                                    moe_error *err);
 
 /** Add up a part: of another rank, or other layers of the same steps. Steps,
  *  layers and experts that one of them lacks have no load there.
@@ -131,6 +154,20 @@ moe_status moe_recording_inspect(const moe_recording *recording,
  *  be left), MOE_NOMEM. */
 moe_status moe_recording_drop_repeats(moe_recording *recording, uint64_t length,
                                       moe_error *err);
+
+struct moe_trace;
+
+/** Make a trace of a recording. Not collective.
+ *  @param recording  its arrays of tokens are taken over; release it anyway.
+ *  @param trace   model, source, licence, note, top_k, experts, ordered and,
+ *  where nothing is known, order are given, all else is filled. Unchanged on
+ *  error.
+ *  @param layers  MoE layers of the model; 0: unknown. Where the recording
+ *  has fewer, the trace is of some layers.
+ *  @return MOE_OK, MOE_FORMAT (shares instead of pairs, pairs that are no
+ *  tokens, layers that disagree, an expert twice in a token), MOE_NOMEM. */
+moe_status moe_recording_to_trace(moe_recording *recording, int layers,
+                                  struct moe_trace *trace, moe_error *err);
 
 /** A format: a member of a family, one file each. */
 typedef struct moe_recording_format {

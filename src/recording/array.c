@@ -226,7 +226,12 @@ static moe_status read_tokens(moe_numbers *a, const moe_recording_options *o,
             step(&w);
         }
     }
-    return any ? drop_padding(out, a->name, err) : MOE_OK;
+    moe_companions beside = {0};
+    if (moe_companions_open(&beside, o, err) == MOE_OK)
+        moe_companions_attach(&beside, out, err);
+    moe_companions_fini(&beside);
+    return any && err->status == MOE_OK ? drop_padding(out, a->name, err)
+                                        : err->status;
 }
 
 /* Real numbers are loads. Integers in as many columns as experts are chosen

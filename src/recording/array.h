@@ -5,6 +5,29 @@
 #include "moegps/numbers.h"
 #include "moegps/recording.h"
 
+/* Lists beside an array of tokens that were read. */
+typedef struct moe_companions {
+    int64_t *value[MOE_N_COMPANIONS]; /* [n]; NULL: not there; owned */
+    size_t n[MOE_N_COMPANIONS];
+} moe_companions;
+
+/* Read one, of this name: "sequences", "token_ids", "positions".
+ * @return MOE_OK, MOE_FORMAT, MOE_NOMEM. */
+moe_status moe_companions_take(moe_companions *c, const char *name,
+                               moe_numbers *a, moe_error *err);
+
+/* Read those of the options. @return as moe_companions_take(), MOE_USAGE. */
+moe_status moe_companions_open(moe_companions *c,
+                               const moe_recording_options *options,
+                               moe_error *err);
+
+/* Make them part of a recording of tokens.
+ * @return MOE_OK, MOE_MISMATCH (another number of tokens), MOE_FORMAT,
+ * MOE_NOMEM. */
+moe_status moe_companions_attach(const moe_companions *c, moe_recording *r,
+                                 moe_error *err);
+void moe_companions_fini(moe_companions *c);
+
 /* Take an array of loads, [layers][experts] or [steps][layers][experts], or of
  * experts of tokens, [layers][tokens][k] or as options->axes say; k = 1 may be
  * left out. Which of both, options->kind or the numbers say.

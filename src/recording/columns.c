@@ -47,6 +47,7 @@ static const struct {
     {MOE_ROLE_TOKEN_ID, "token_id"},
     {MOE_ROLE_TOKEN_ID, "input_id"},
     {MOE_ROLE_SPLIT, "split"},
+    {MOE_ROLE_ORDER, "order"},
 };
 
 static const char *const totals[] = {"total", "sum"};
@@ -58,7 +59,7 @@ static const char *const role_names[MOE_N_ROLES] = {
     [MOE_ROLE_EXPERT] = "expert",     [MOE_ROLE_COUNT] = "count",
     [MOE_ROLE_TOKEN] = "token",       [MOE_ROLE_SEQUENCE] = "sequence",
     [MOE_ROLE_POSITION] = "position", [MOE_ROLE_TOKEN_ID] = "token_id",
-    [MOE_ROLE_SPLIT] = "split"};
+    [MOE_ROLE_SPLIT] = "split",       [MOE_ROLE_ORDER] = "order"};
 
 enum { NAME_LEN = 64 };
 
@@ -345,11 +346,16 @@ static moe_status refuse(const char *path, const moe_columns *c,
 
 /* Roles that a kind of table has. */
 static const bool has_role[][MOE_N_ROLES] = {
-    [MOE_TABLE_WIDE] = {[MOE_ROLE_STEP] = true, [MOE_ROLE_LAYER] = true},
+    [MOE_TABLE_WIDE] = {[MOE_ROLE_STEP] = true,
+                        [MOE_ROLE_LAYER] = true,
+                        [MOE_ROLE_SPLIT] = true,
+                        [MOE_ROLE_ORDER] = true},
     [MOE_TABLE_LONG] = {[MOE_ROLE_STEP] = true,
                         [MOE_ROLE_LAYER] = true,
                         [MOE_ROLE_EXPERT] = true,
-                        [MOE_ROLE_COUNT] = true},
+                        [MOE_ROLE_COUNT] = true,
+                        [MOE_ROLE_SPLIT] = true,
+                        [MOE_ROLE_ORDER] = true},
     [MOE_TABLE_EVENTS] = {[MOE_ROLE_STEP] = true,
                           [MOE_ROLE_LAYER] = true,
                           [MOE_ROLE_EXPERT] = true},
@@ -358,7 +364,8 @@ static const bool has_role[][MOE_N_ROLES] = {
                           [MOE_ROLE_SEQUENCE] = true,
                           [MOE_ROLE_POSITION] = true,
                           [MOE_ROLE_TOKEN_ID] = true,
-                          [MOE_ROLE_SPLIT] = true},
+                          [MOE_ROLE_SPLIT] = true,
+                          [MOE_ROLE_ORDER] = true},
 };
 
 /* Columns that are something elsewhere are nothing here. */

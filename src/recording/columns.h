@@ -16,6 +16,7 @@ typedef enum moe_role {
     MOE_ROLE_POSITION,
     MOE_ROLE_TOKEN_ID,
     MOE_ROLE_SPLIT,
+    MOE_ROLE_ORDER,
     MOE_N_ROLES
 } moe_role;
 

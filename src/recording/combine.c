@@ -61,6 +61,7 @@ static void add_loads(moe_recording *to, const moe_recording *part,
 static void replace(moe_recording *into, moe_recording *made)
 {
     made->numbered = into->numbered;
+    made->in_time = into->in_time;
     made->seen_only = into->seen_only;
     made->understood = into->understood;
     made->dropped = into->dropped;
@@ -106,6 +107,20 @@ moe_status moe_recording_add(moe_recording *into, const moe_recording *part,
 
 /* ---- one after the other ---- */
 
+/* [layers][n][width] and [layers][m][width] become [layers][n + m][width]. */
+static void *join(const void *a, uint64_t n, const void *b, uint64_t m,
+                  size_t layers, size_t width, moe_error *err)
+{
+    char *to = moe_array_new(layers * (n + m), width, err);
+    for (size_t l = 0; to != NULL && l < layers; l++) {
+        memcpy(to + l * (n + m) * width, (const char *)a + l * n * width,
+               n * width);
+        memcpy(to + (l * (n + m) + n) * width, (const char *)b + l * m * width,
+               m * width);
+    }
+    return to;
+}
+
 static moe_status append_steps(moe_recording *into, const moe_recording *part,
                                moe_error *err)
 {
@@ -124,22 +139,14 @@ static moe_status append_steps(moe_recording *into, const moe_recording *part,
            part->steps * row * sizeof *all.load);
     memcpy(all.layer_number, into->layer_number,
            (size_t)into->layers * sizeof *all.layer_number);
-    replace(into, &all);
-    return MOE_OK;
-}
-
-/* [layers][n][width] and [layers][m][width] become [layers][n + m][width]. */
-static void *join(const void *a, uint64_t n, const void *b, uint64_t m,
-                  size_t layers, size_t width, moe_error *err)
-{
-    char *to = moe_array_new(layers * (n + m), width, err);
-    for (size_t l = 0; to != NULL && l < layers; l++) {
-        memcpy(to + l * (n + m) * width, (const char *)a + l * n * width,
-               n * width);
-        memcpy(to + (l * (n + m) + n) * width, (const char *)b + l * m * width,
-               m * width);
-    }
-    return to;
+    if (into->seq_part != NULL && part->seq_part != NULL)
+        all.seq_part = join(into->seq_part, into->steps, part->seq_part,
+                            part->steps, 1, 1, err);
+    if (err->status == MOE_OK)
+        replace(into, &all);
+    else
+        moe_recording_fini(&all);
+    return err->status;
 }
 
 /* Sequences of both; a part without any is one. */

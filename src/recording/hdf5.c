@@ -60,8 +60,17 @@ static void take_dataset(const char *path, hid_t file,
 static void take_layer_numbers(const moe_trace *t, moe_recording *out)
 {
     out->numbered = t->has_layer_number;
+    out->in_time = t->order == MOE_ORDER_TIME;
     for (int l = 0; out->layer_number != NULL && l < t->layers; l++)
         out->layer_number[l] = moe_trace_layer_number(t, l);
+}
+
+static void *copy_of(const void *from, size_t n, size_t size, moe_error *err)
+{
+    void *to = from != NULL ? moe_array_new(n, size, err) : NULL;
+    if (to != NULL)
+        memcpy(to, from, n * size);
+    return to;
 }
 
 static void take_counts(const char *path, const moe_trace *t,
@@ -73,14 +82,7 @@ static void take_counts(const char *path, const moe_trace *t,
         return;
     for (size_t i = 0; i < n; i++)
         out->load[i] = t->counts[i];
-}
-
-static void *copy_of(const void *from, size_t n, size_t size, moe_error *err)
-{
-    void *to = from != NULL ? moe_array_new(n, size, err) : NULL;
-    if (to != NULL)
-        memcpy(to, from, n * size);
-    return to;
+    out->seq_part = copy_of(t->seq_part, t->n_seqs, 1, err);
 }
 
 static void take_tokens(const char *path, const moe_trace *t,

@@ -2,6 +2,11 @@
  *
  *   recording.c    which format a file is in; the common end of all of them
  *   layers.c       which layers and steps are kept
+ *   companions.c   lists beside an array of tokens
+ *   torch.c        what torch.save writes, by a script, torch.py
+ *   physical.c     physical experts to logical ones
+ *   placement.c    placements of engines, which placement_write.c writes
+ *   to_trace.c     a trace of a recording
  *   columns.c      what the columns of a table mean
  *   table.c        tables of text
  *   ...            one file a format

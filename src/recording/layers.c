@@ -30,6 +30,8 @@ static void keep_loads(moe_recording *r, const bool *layer, const bool *step)
             if (layer[l])
                 memmove(r->load + row * to++, r->load + (s * n_l + l) * row,
                         row * sizeof *r->load);
+        if (r->seq_part != NULL)
+            r->seq_part[steps] = r->seq_part[s];
         r->step_number[steps++] = r->step_number[s];
     }
     r->steps = steps;
@@ -191,6 +193,7 @@ moe_status moe_recording_count(moe_recording *r, moe_error *err)
     memcpy(to.layer_number, r->layer_number,
            (size_t)r->layers * sizeof *to.layer_number);
     to.numbered = r->numbered;
+    to.in_time = false;
     to.understood = r->understood;
     to.dropped = r->dropped;
     r->understood = r->dropped = (moe_remarks){0};

@@ -3,5 +3,6 @@
 X(hdf5)
 X(npy)
 X(safetensors)
+X(torch)
 X(json)
 X(table)

@@ -141,6 +141,7 @@ moe_status moe_recording_make_loads(moe_recording *r, const char *path,
                         path, steps, layers, experts, MOE_MAX_RECORDED_LAYERS,
                         MOE_MAX_EXPERTS);
     r->kind = MOE_RECORDING_LOADS;
+    r->in_time = true;
     r->steps = steps;
     r->layers = (int)layers;
     r->experts = (int)experts;

@@ -19,6 +19,7 @@ typedef struct {
     moe_axis steps, layers;
     uint64_t experts, tokens, sequences, ids; /* largest number seen, plus 1 */
     uint64_t n_rows, repeated;
+    bool ordered; /* a row has said the order */
     moe_recording *out;
     moe_error *err;
 } table;
@@ -141,6 +142,41 @@ static void size_row(table *t)
             t->ids, whole(t, c->role[MOE_ROLE_TOKEN_ID], UINT32_MAX - 1) + 1);
 }
 
+/* ---- parts and order ---- */
+
+enum { UNKNOWN = 255 };
+
+static void take_part(table *t, uint8_t *part)
+{
+    const int column = t->c.role[MOE_ROLE_SPLIT];
+    if (column == MOE_NO_COLUMN)
+        return;
+    const char *text = moe_rows_field(t->rows, (size_t)column);
+    const bool test = strcasecmp(text, "test") == 0;
+    const uint8_t found = test ? MOE_PART_TEST : MOE_PART_TRAIN;
+    if (!test && strcasecmp(text, "train") != 0)
+        complain(t, column, "train or test");
+    else if (*part != UNKNOWN && *part != found)
+        complain(t, column, "what earlier rows of this sequence or step say");
+    *part = found;
+}
+
+/* Every row says the same. */
+static void take_order(table *t)
+{
+    const int column = t->c.role[MOE_ROLE_ORDER];
+    if (column == MOE_NO_COLUMN)
+        return;
+    const char *text = moe_rows_field(t->rows, (size_t)column);
+    const bool time = strcasecmp(text, "time") == 0;
+    if (!time && strcasecmp(text, "none") != 0)
+        complain(t, column, "time or none");
+    else if (t->ordered && t->out->in_time != time)
+        complain(t, column, "what earlier rows say");
+    t->ordered = true;
+    t->out->in_time = time;
+}
+
 /* ---- loads ---- */
 
 static moe_status make_loads(table *t)
@@ -158,7 +194,11 @@ static moe_status make_loads(table *t)
         r->step_number[s] = t->steps.value[s];
     for (size_t l = 0; l < t->layers.n; l++)
         r->layer_number[l] = (int32_t)t->layers.value[l];
-    return MOE_OK;
+    if (t->c.role[MOE_ROLE_SPLIT] != MOE_NO_COLUMN)
+        r->seq_part = moe_array_new(r->steps, 1, t->err);
+    if (r->seq_part != NULL)
+        memset(r->seq_part, UNKNOWN, r->steps);
+    return t->err->status;
 }
 
 /* A total that is the row's sum says nothing new; another one is not
@@ -239,6 +279,17 @@ static void take_long(table *t, size_t s, size_t l, uint8_t *seen)
     t->out->load[at] += load(t, c->role[MOE_ROLE_COUNT]);
 }
 
+static void take_load(table *t, size_t s, size_t l, uint8_t *seen)
+{
+    if (t->c.kind == MOE_TABLE_WIDE)
+        take_wide(t, s, l, seen);
+    else
+        take_long(t, s, l, seen);
+    take_order(t);
+    if (t->out->seq_part != NULL)
+        take_part(t, &t->out->seq_part[s]);
+}
+
 static void read_loads(table *t)
 {
     uint8_t *seen = NULL;
@@ -257,10 +308,8 @@ static void read_loads(table *t)
         if (s == SIZE_MAX || l == SIZE_MAX)
             moe_fail(t->err, MOE_FORMAT, "%s: changes while it is read",
                      t->path);
-        else if (t->c.kind == MOE_TABLE_WIDE)
-            take_wide(t, s, l, seen);
         else
-            take_long(t, s, l, seen);
+            take_load(t, s, l, seen);
     }
     free(seen);
 }
@@ -284,6 +333,7 @@ static moe_status make_tokens(table *t)
                                   (size_t)c->n_experts, t->err) != MOE_OK)
         return t->err->status;
     r->numbered = true;
+    r->in_time = c->role[MOE_ROLE_SEQUENCE] != MOE_NO_COLUMN;
     for (size_t l = 0; l < t->layers.n; l++)
         r->layer_number[l] = (int32_t)t->layers.value[l];
     const size_t n = t->tokens, all = t->layers.n * n * (size_t)r->top_k;
@@ -304,23 +354,6 @@ typedef struct {
     uint32_t *sequence; /* [tokens] */
     uint8_t *part;      /* [sequences] moe_split_part; UNKNOWN */
 } token_facts;
-
-enum { UNKNOWN = 255 };
-
-static void take_part(table *t, uint8_t *part)
-{
-    const int column = t->c.role[MOE_ROLE_SPLIT];
-    if (column == MOE_NO_COLUMN)
-        return;
-    const char *text = moe_rows_field(t->rows, (size_t)column);
-    const bool test = strcasecmp(text, "test") == 0;
-    const uint8_t found = test ? MOE_PART_TEST : MOE_PART_TRAIN;
-    if (!test && strcasecmp(text, "train") != 0)
-        complain(t, column, "train or test");
-    else if (*part != UNKNOWN && *part != found)
-        complain(t, column, "what earlier rows of this sequence say");
-    *part = found;
-}
 
 static void take_choices(table *t, size_t at)
 {
@@ -351,6 +384,7 @@ static void take_token(table *t, token_facts *f)
         return;
     }
     take_choices(t, l * r->n_tokens + i);
+    take_order(t);
     if (r->token_id != NULL)
         r->token_id[i] =
             (uint32_t)whole(t, c->role[MOE_ROLE_TOKEN_ID], r->vocab_size - 1);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "moegps/mem.h"
+
+/* What engines save with torch.save: a zip archive with a pickle. A script in
+ * Python, without torch, hands out its arrays; nothing of a pickle is executed
+ * but the making of tensors and containers. */
+
+/* The script torch.py, line by line. */
+static const char *const script[] = {
+#include "torch_script.h"
+};
+
+extern char **environ;
+
+/* @return the script's text, to be freed. */
+static char *text_of_script(moe_error *err)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < MOE_ARRAY_LEN(script); i++)
+        n += strlen(script[i]);
+    char *text = moe_array_new(n, 1, err), *to = text;
+    for (size_t i = 0; text != NULL && i < MOE_ARRAY_LEN(script); i++)
+        to = stpcpy(to, script[i]);
+    return text;
+}
+
+/* Start it with its output in a pipe. @return the process; -1: none. */
+static pid_t start(char *text, const char *path, int out)
+{
+    char *argv[] = {"python3", "-I", "-c", text, (char *)path, NULL};
+    posix_spawn_file_actions_t actions;
+    pid_t pid = -1;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null",
+                                     O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null",
+                                     O_WRONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    if (posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ) != 0)
+        pid = -1;
+    posix_spawn_file_actions_destroy(&actions);
+    return pid;
+}
+
+static moe_status take_array(const char *path, const char *name, FILE *from,
+                             const moe_recording_options *options,
+                             moe_companions *beside, moe_recording *out,
+                             moe_error *err)
+{
+    moe_numbers a = {.source = moe_source_of_file(from)};
+    moe_recording_options o = *options;
+    snprintf(a.name, sizeof a.name, "%.400s", path);
+    o.kind =
+        strcmp(name, "loads") == 0 ? MOE_RECORDING_LOADS : MOE_RECORDING_TOKENS;
+    o.axes = MOE_AXES_LAYERS_TOKENS;
+    if (moe_npy_header(&a, err) != MOE_OK)
+        return err->status;
+    if (strcmp(name, "loads") != 0 && strcmp(name, "tokens") != 0)
+        return moe_companions_take(beside, name, &a, err);
+    if (moe_recording_take_array(&a, &o, out, err) == MOE_OK)
+        moe_companions_attach(beside, out, err);
+    if (strcmp(name, "loads") == 0)
+        out->numbered = true; /* rows are all layers of the model */
+    return err->status;
+}
+
+static void take_all(const char *path, FILE *from,
+                     const moe_recording_options *options, moe_recording *out,
+                     moe_error *err)
+{
+    char line[512];
+    moe_companions beside = {0};
+    while (err->status == MOE_OK && fgets(line, sizeof line, from) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "refuse ", 7) == 0)
+            moe_fail(err, MOE_FORMAT, "%s: %.300s", path, line + 7);
+        else
+            take_array(path, line, from, options, &beside, out, err);
+    }
+    if (err->status == MOE_OK && out->kind == MOE_RECORDING_ANY)
+        moe_fail(err, MOE_FORMAT, "%s: needs python3 to be read", path);
+    moe_companions_fini(&beside);
+}
+
+static bool detect(const char *path, const char *head, size_t n)
+{
+    const char *dot = strrchr(path, '.');
+    return n > 4 && memcmp(head, "PK\3\4", 4) == 0 &&
+           (dot == NULL || strcasecmp(dot, ".npz") != 0);
+}
+
+static moe_status read(const char *path, const moe_recording_options *options,
+                       moe_recording *out, moe_error *err)
+{
+    int ends[2];
+    char *text = text_of_script(err);
+    if (text == NULL)
+        return err->status;
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        free(text);
+        return moe_fail(err, MOE_IO, "%s", strerror(errno));
+    }
+    const pid_t pid = start(text, path, ends[1]);
+    close(ends[1]);
+    free(text);
+    FILE *from = fdopen(ends[0], "rb");
+    if (from == NULL) {
+        close(ends[0]);
+        moe_fail(err, MOE_IO, "%s", strerror(errno));
+    } else {
+        take_all(path, from, options, out, err);
+        fclose(from);
+    }
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return err->status;
+}
+
+const moe_recording_format moe_recording_torch = {
+    .name = "torch",
+    .help =
+        "loads [steps, layers, experts] or SGLang's recorder, by torch.save",
+    .detect = detect,
+    .read = read};

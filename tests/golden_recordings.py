@@ -1,0 +1,122 @@
+"""Write recordings as engines write them, for tests: golden_recordings.py FOLDER.
+
+What torch.save makes is made here without torch: a zip archive with a pickle
+that names torch's classes, and the storages as they are in memory.
+"""
+import array
+import io
+import json
+import pickle
+import struct
+import sys
+import types
+import zipfile
+
+
+class LongStorage:
+    pass
+
+
+class IntStorage:
+    pass
+
+
+def _rebuild_tensor_v2(*_):
+    pass
+
+
+for module, members in {"torch": (LongStorage, IntStorage), "torch._utils": (_rebuild_tensor_v2,)}.items():
+    sys.modules[module] = types.ModuleType(module)
+    for member in members:
+        member.__module__ = module
+        setattr(sys.modules[module], member.__name__, member)
+
+
+class Storage:
+    def __init__(self, code, values):
+        self.kind = LongStorage if code == "q" else IntStorage
+        self.data = array.array(code, values)
+
+
+class Tensor:
+    def __init__(self, shape, values, code="i"):
+        self.shape, self.storage = tuple(shape), Storage(code, values)
+
+    def __reduce__(self):
+        stride, n = [], 1
+        for d in reversed(self.shape):
+            stride.insert(0, n)
+            n *= d
+        return _rebuild_tensor_v2, (self.storage, 0, self.shape, tuple(stride), False, {})
+
+
+def save(path, what):
+    """torch.save of a version from 1.6 on."""
+    storages, out = [], io.BytesIO()
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, x):
+            if not isinstance(x, Storage):
+                return None
+            storages.append(x)
+            return ("storage", x.kind, str(len(storages) - 1), "cpu", len(x.data))
+
+    Pickler(out, 2).dump(what)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("archive/data.pkl", out.getvalue())
+        for i, x in enumerate(storages):
+            archive.writestr(f"archive/data/{i}", x.data.tobytes())
+        archive.writestr("archive/version", "3\n")
+
+
+def sglang(folder):
+    """Three layers, the first dense; four experts in six slots on two GPUs."""
+    mapping = [0, 1, 2, 3, 0, 1, 0, 1, 2, 3, 0, 1, 3, 2, 1, 0, 3, 2]
+    counts = [0] * 12 + [0] * 4 + [40, 10, 10, 20] + [10, 10, 10, 10]
+    save(folder + "/stat.pt", {"rank": 0, "logical_count": Tensor((2, 3, 4), counts),
+                               "average_utilization_rate_over_window": None})
+    passes = [{"forward_pass_id": 500 + i, "rank": 0, "gatherer_key": "primary",
+               "global_physical_count": Tensor((3, 6), [0] * 6 + [9, 2, 3, 4, 1, 2] + [6, 1, 1, 1, 5, 2], "q")}
+              for i in range(2)]
+    save(folder + "/per_pass.pt", {"records": passes,
+                                   "last_physical_to_logical_map": Tensor((3, 6), mapping, "q")})
+    ids = [[-1] * 6] + [[4, 1, 2, 3, -1, -1], [4, 1, 2, 3, -1, -1]]
+    record = {"forward_pass_id": 1, "rank": 0, "input_ids": [11, 12, 0], "positions": [0, 0, 0],
+              "extend_seq_lens": [1, 2], "topk_ids_of_layer": Tensor((3, 3, 2), sum(ids, []))}
+    save(folder + "/per_token.pt", {"records": [record],
+                                    "last_physical_to_logical_map": Tensor((3, 6), mapping, "q")})
+
+
+class Command:
+    def __reduce__(self):
+        import os
+        return os.system, ("touch " + sys.argv[1] + "/was-here",)
+
+
+def tensorrt(folder):
+    """rank{r}.safetensors: a tensor of loads per iteration and layer."""
+    for rank in range(2):
+        header, data = {}, b""
+        for key in ("0_3", "0_4", "1_3", "1_4"):
+            values = struct.pack("<4i", 40, 10, 10, 20)
+            header[key] = {"dtype": "I32", "shape": [4], "data_offsets": [len(data), len(data) + 16]}
+            data += values
+        text = json.dumps(header).encode()
+        with open(f"{folder}/rank{rank}.safetensors", "wb") as out:
+            out.write(struct.pack("<Q", len(text)) + text + data)
+
+
+def vllm(folder):
+    """EPLB load statistics, a line per step."""
+    with open(folder + "/eplb.jsonl", "w") as out:
+        for step in (100, 101):
+            print(json.dumps({"record_type": "eplb_load_stats", "version": 1, "step": step,
+                              "num_ranks": 2, "num_layers": 2,
+                              "expert_load": [[40, 10, 10, 20], [10, 10, 10, 10]],
+                              "p2l_map": [[0, 1, 2, 3, 0, 1]] * 2}), file=out)
+
+
+sglang(sys.argv[1])
+tensorrt(sys.argv[1])
+vllm(sys.argv[1])
+save(sys.argv[1] + "/hostile.pt", {"logical_count": Command()})
