@@ -38,7 +38,7 @@ check "sums are scored" says "sum of means / sum of max  1.0000   0.8571" \
 check "max / mean is scored" says "max/mean, averaged         1.0000   1.1250" \
     plan --loads "$dir/wide.csv" --gpus 2 --planner static
 check "a step is scored on the next" says "next: minmax" \
-    plan --loads "$dir/steps.json" --gpus 2
+    plan --loads "$dir/steps.json" --gpus 2 --steps each
 check "bytes of a model" says " GiB" plan --loads jobs/traces/mixtral-8x7b-mmlu.h5 \
     --gpus 4 --model mixtral-8x7b --repeats 1 --planner eplb --set policy=global
 for p in $(./moegps list planners | awk '/^[a-z]/ { print $1 }'); do
@@ -115,7 +115,7 @@ END
         --previous "$dir/balance.json"
     check "a plan with doubles can be the previous one" says "against $dir/eplb.json" \
         plan --loads "$dir/big.npy" --gpus 8 --replicas 96 --previous "$dir/eplb.json"
-    check "a previous plan of another shape" refused 2 "has 12 slots_per_gpu, not 13" plan \
+    check "a previous plan of another shape" refused 2 "has 96 slots in a layer, not 104" plan \
         --loads "$dir/big.npy" --gpus 8 --replicas 104 --previous "$dir/balance.json"
     check "a previous plan of other experts" refused 2 "has 64 experts, not 4" plan \
         --loads "$dir/a.h5" --dataset other --gpus 2 --previous "$dir/balance.json"
@@ -163,8 +163,8 @@ done <<- 'END'
 	--cluster wants pairs, not shares|--loads @shares.csv --gpus 2 --model @four.yaml --cluster a100-nvlink
 	--cluster goes with --model|--loads @wide.csv --gpus 2 --cluster a100-nvlink
 	no planner 'best'|--loads @wide.csv --gpus 2 --planner best
-	has no list physical_to_logical|--loads @wide.csv --gpus 2 --previous @empty.json
-	has 1 layers, not 2|--loads @wide.csv --gpus 2 --previous @short.json
+	is no placement: it has none of|--loads @wide.csv --gpus 2 --previous @empty.json
+	has 1 layers, none of them is 1|--loads @wide.csv --gpus 2 --previous @short.json
 	layer 0 has only 3 of 4 experts|--loads @wide.csv --gpus 2 --previous @lacks.json
 	has 4 experts, not 8|--loads @wide.csv --gpus 2 --model mixtral-8x7b
 	exists (--force replaces it)|--loads @wide.csv --gpus 2 --json @list.json

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness.h"
+#include "moegps/placement.h"
 #include "moegps/mem.h"
 
 /* Two layers of four experts on two GPUs of three slots. */
@@ -110,8 +111,8 @@ START_TEST(placement_that_was_written_is_read_back)
     moe_error err = {0};
     char *text = text_of(moe_plan_file_json(&plan, NULL, NULL, &err));
     put(text);
-    ck_assert_msg(moe_plan_file_read(path, &back, &err) == MOE_OK, "%s",
-                  err.text);
+    ck_assert_msg(moe_plan_file_read(path, NULL, NULL, &back, &err) == MOE_OK,
+                  "%s", err.text);
     const size_t n = LAYERS * GPUS * SLOTS;
     ck_assert_mem_eq(back.expert, plan.expert, n * sizeof *plan.expert);
     free(text);
@@ -125,7 +126,7 @@ START_TEST(first_replica_takes_all_and_a_second_one_of_a_gpu_none)
     moe_plan plan = empty();
     moe_error err = {0};
     put("{\"physical_to_logical\": [[0,1,1,2,3,0],[-1,2,3,1,0,2]]}");
-    ck_assert_int_eq(moe_plan_file_read(path, &plan, &err), MOE_OK);
+    ck_assert_int_eq(moe_plan_file_read(path, NULL, NULL, &plan, &err), MOE_OK);
     static const int16_t expert[] = {0, 1, -1, 2, 3, 0, -1, 2, 3, 1, 0, 2};
     static const bool all[] = {1, 1, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0};
     for (size_t k = 0; k < MOE_ARRAY_LEN(expert); k++) {
@@ -140,29 +141,30 @@ static const struct {
     const char *json, *says;
     moe_status status;
 } bad[] = {
-    {"{", "plan.json: ", MOE_FORMAT},
-    {"[]", "has no list physical_to_logical", MOE_FORMAT},
-    {"{}", "has no list physical_to_logical", MOE_FORMAT},
-    {"{\"physical_to_logical\": 3}", "has no list physical_to_logical",
+    {"{", "plan.json:1:", MOE_FORMAT},
+    {"[]", "is no placement: it has none of", MOE_FORMAT},
+    {"{}", "is no placement: it has none of", MOE_FORMAT},
+    {"{\"physical_to_logical\": 3}", "the map is not [layers][slots]",
      MOE_FORMAT},
-    {"{\"physical_to_logical\": [[0,1,2,2,3,0]]}", "has 1 layers, not 2",
-     MOE_MISMATCH},
+    {"{\"physical_to_logical\": [[0,1,2,2,3,0]]}",
+     "has 1 layers, none of them is 1", MOE_MISMATCH},
     {"{\"physical_to_logical\": [[0,1,2,2,3,0],[0,1,2,3,0]]}",
-     "layer 1 has not 6 slots", MOE_MISMATCH},
-    {"{\"physical_to_logical\": [[0,1,2,2,3,0],5]}", "layer 1 has not 6 slots",
-     MOE_MISMATCH},
+     "the map is not [layers][slots]", MOE_FORMAT},
     {"{\"physical_to_logical\": [[0,1,2,2,3,0],[0,1,2,3,0,4]]}",
-     "layer 1, slot 5: not an expert of 0..3, or -1", MOE_FORMAT},
+     "has 5 experts, not 4", MOE_MISMATCH},
     {"{\"physical_to_logical\": [[-2,1,2,2,3,0],[0,1,2,3,0,1]]}",
-     "layer 0, slot 0: not an expert", MOE_FORMAT},
-    {"{\"physical_to_logical\": [[0,1,2,2,3.0,0],[0,1,2,3,0,1]]}",
-     "layer 0, slot 4: not an expert", MOE_FORMAT},
+     "layer 0, slot 0: -2 is not an expert", MOE_FORMAT},
+    {"{\"physical_to_logical\": [[0,1,2,2,3.5,0],[0,1,2,3,0,1]]}",
+     "layer 0, slot 4: 3.5 is not an expert", MOE_FORMAT},
     {"{\"physical_to_logical\": [[0,1,2,2,3,0],[0,1,2,0,1,-1]]}",
      "layer 1 has only 3 of 4 experts", MOE_FORMAT},
-    {"{\"gpus\": 4, \"physical_to_logical\": [[0],[0]]}", "has 4 gpus, not 2",
-     MOE_MISMATCH},
-    {"{\"slots_per_gpu\": \"3\", \"physical_to_logical\": [[0],[0]]}",
-     "has 0 slots_per_gpu, not 3", MOE_MISMATCH},
+    {"{\"gpus\": 4, \"experts\": 4, \"physical_to_logical\": [[0],[0]]}",
+     "has 4 GPUs, not 2", MOE_MISMATCH},
+    {"{\"experts\": 4, \"physical_to_logical\": [[0],[0]]}",
+     "has 1 slots in a layer, not 6", MOE_MISMATCH},
+    {"{\"layer_number\": [3], \"experts\": 4, \"physical_to_logical\": "
+     "[[0,1,2,3,0,1],[0,1,2,3,0,1]]}",
+     "layer_number is not [2]", MOE_FORMAT},
 };
 
 START_TEST(file_of_another_shape_is_refused)
@@ -170,7 +172,8 @@ START_TEST(file_of_another_shape_is_refused)
     moe_plan plan = empty();
     moe_error err = {0};
     put(bad[_i].json);
-    ck_assert_int_eq(moe_plan_file_read(path, &plan, &err), bad[_i].status);
+    ck_assert_int_eq(moe_plan_file_read(path, NULL, NULL, &plan, &err),
+                     bad[_i].status);
     ck_assert_msg(strstr(err.text, bad[_i].says) != NULL, "%s", err.text);
     ck_assert_msg(strstr(err.text, path) != NULL, "%s", err.text);
     moe_plan_fini(&plan);
@@ -182,7 +185,8 @@ START_TEST(file_that_is_not_there_is_named)
     moe_plan plan = empty();
     moe_error err = {0};
     snprintf(path, sizeof path, "%s/none.json", test_dir);
-    ck_assert_int_eq(moe_plan_file_read(path, &plan, &err), MOE_USAGE);
+    ck_assert_int_eq(moe_plan_file_read(path, NULL, NULL, &plan, &err),
+                     MOE_USAGE);
     ck_assert_msg(strstr(err.text, path) != NULL, "%s", err.text);
     moe_plan_fini(&plan);
 }

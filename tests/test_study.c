@@ -69,8 +69,9 @@ static const moe_planner copier = {.name = "copier",
                                    .plan = copier_plan,
                                    .raw = copier_raw};
 
-static moe_status run(const moe_planner *planner, const void *params,
-                      size_t steps, moe_study *study, moe_error *err)
+static moe_status run_use(const moe_planner *planner, const void *params,
+                          size_t steps, moe_study_use use, moe_study *study,
+                          moe_error *err)
 {
     const moe_planner_env env = {
         .layout = {GPUS, GPUS}, .experts = EXPERTS, .slots = SLOTS};
@@ -85,10 +86,17 @@ static moe_status run(const moe_planner *planner, const void *params,
                                 .load = load,
                                 .steps = steps,
                                 .layers = LAYERS,
-                                .repeats = REPEATS};
+                                .repeats = REPEATS,
+                                .use = use};
     const moe_status status = moe_study_run(study, &p, err);
     moe_plan_fini(&home);
     return status;
+}
+
+static moe_status run(const moe_planner *planner, const void *params,
+                      size_t steps, moe_study *study, moe_error *err)
+{
+    return run_use(planner, params, steps, MOE_STUDY_EACH, study, err);
 }
 
 static void check_tally(const moe_tally *t, size_t n, const double *mean,
@@ -132,6 +140,32 @@ START_TEST(every_convention_is_as_worked_out_by_hand)
 END_TEST
 
 /* ---- plans ---- */
+
+/* Sums of the steps on the home placement: 12 and 8, 7 and 3. */
+START_TEST(one_plan_is_scored_on_every_step)
+{
+    static const double sum[LAYERS][2] = {{10, 12}, {5, 7}};
+    static const double last[LAYERS][2] = {{4, 4}, {3, 5}};
+    const double(*own)[2] = _i == 0 ? sum : last;
+    moe_study s;
+    moe_error err = {0};
+    ck_assert_msg(run_use(moe_planner_find("static"), NULL, STEPS,
+                          _i == 0 ? MOE_STUDY_SUM : MOE_STUDY_LAST, &s,
+                          &err) == MOE_OK,
+                  "%s", err.text);
+    for (int l = 0; l < LAYERS; l++)
+        check_tally(&s.score[MOE_STUDY_PLANNED][l], 1, &own[l][0], &own[l][1]);
+    for (int by = 0; by < MOE_N_DIVISIONS; by++) {
+        const moe_tally *on = s.score[MOE_STUDY_NEXT + by];
+        check_tally(&on[0], 2, (double[]){6, 4}, (double[]){8, 4});
+        check_tally(&on[1], 2, (double[]){2, 3}, (double[]){2, 5});
+    }
+    check_tally(&s.before[0], 2, (double[]){6, 4}, (double[]){8, 4});
+    ck_assert_uint_eq(s.time.n, REPEATS);
+    ck_assert_uint_eq(s.travelled, 0);
+    moe_study_fini(&s);
+}
+END_TEST
 
 START_TEST(home_placement_is_scored_on_its_own_and_the_next_load)
 {
@@ -254,6 +288,7 @@ END_TEST
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("study");
+    MOE_TEST_LOOP(suite, one_plan_is_scored_on_every_step, 2);
     MOE_TEST_LOOP(suite, every_convention_is_as_worked_out_by_hand,
                   MOE_ARRAY_LEN(balances));
     MOE_TEST(suite, home_placement_is_scored_on_its_own_and_the_next_load);

@@ -1,4 +1,4 @@
-/** plan_file.h: a plan as JSON, the form that `moegps plan` writes and reads.
+/** plan_file.h: a plan as JSON, the form that `moegps plan` writes.
  *
  *  {"schema": "moe-gps-plan", "layers", "experts", "gpus", "slots_per_gpu",
  *   "layer_number": [layers],
@@ -11,13 +11,17 @@
 #include "moegps/json.h"
 #include "moegps/plan.h"
 
-/** Read a plan that moe_plan_file_json() made, or that has just
- *  `physical_to_logical`. An expert twice on a GPU counts once, and its first
- *  replica takes all of it. Not collective.
+/** Read a placement of any form (placement.h). An expert twice on a GPU counts
+ *  once, and its first replica takes all of it. Not collective.
+ *  @param model  whose map is wanted where a file has several; NULL: the only
+ *  one.
+ *  @param layer_number  [out->layers] of the model; NULL: from 0.
  *  @param out  of the shape that is expected, from moe_plan_init().
  *  @return MOE_OK, MOE_USAGE (no such file), MOE_FORMAT, MOE_MISMATCH (another
- *  shape). */
-moe_status moe_plan_file_read(const char *path, moe_plan *out, moe_error *err);
+ *  shape; a layer that is not there), MOE_NOMEM. */
+moe_status moe_plan_file_read(const char *path, const char *model,
+                              const int32_t *layer_number, moe_plan *out,
+                              moe_error *err);
 
 /** @param raw  [layers][gpus][slots] placement as the planner's source has
  *  it, which may hold an expert twice on a GPU; NULL: the plan's.

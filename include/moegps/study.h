@@ -1,8 +1,10 @@
 /** study.h: what a planner makes of recorded loads, without a run.
  *
  *  The planner plans every layer of one step after the other, each time from
- *  the plan of the step before. A plan is scored on the load that it was made
- *  of and, as it would be used, on the load of the next step. Local;
+ *  the plan of the step before; or once, of the sum of all steps or the last
+ *  one. A plan is scored on the load that it was made of and, as it would be
+ *  used, on the load of the next step; the one plan on that of every step.
+ *  Local;
  *  deterministic, except for the time that planning takes.
  */
 #ifndef MOEGPS_STUDY_H
@@ -45,7 +47,15 @@ moe_tally moe_tally_sum(const moe_tally *tallies, int n);
 /** @return the balance by a convention; NaN of an empty tally. */
 double moe_tally_balance(const moe_tally *tally, moe_balance by);
 
-/* A plan on its own load; the same on the next step's, by each division. */
+/* What is planned. */
+typedef enum moe_study_use {
+    MOE_STUDY_EACH, /* every step */
+    MOE_STUDY_SUM,  /* the sum of all steps, once */
+    MOE_STUDY_LAST  /* the last step, once */
+} moe_study_use;
+
+/* A plan on its own load; on the next step's, or every one's where there is one
+ * plan, by each division. */
 enum {
     MOE_STUDY_PLANNED,
     MOE_STUDY_NEXT,
@@ -62,6 +72,7 @@ typedef struct moe_study_params {
     size_t steps;             /* at least 1 */
     int layers;               /* those of `previous` */
     int repeats; /* how often a step is planned, for its time; >= 1 */
+    moe_study_use use;
 } moe_study_params;
 
 /** Arrays are owned. */
@@ -72,10 +83,11 @@ typedef struct moe_study {
                       times on a GPU; else the plan's */
     int *doubles; /* [layers] slots of `raw` whose GPU has the expert already */
     moe_tally *score[MOE_STUDY_SCORES]; /* [layers] over steps */
-    moe_tally *bound; /* [layers] of what no plan can be below */
-    size_t changed;   /* slots of `plan` that `previous` has otherwise */
-    size_t travelled; /* slots that changed from step to step, all together */
-    moe_summary time; /* s, CPU of this process, of planning all layers once;
+    moe_tally *bound;  /* [layers] of what no plan can be below */
+    moe_tally *before; /* [layers] `previous` on every step, divided equally */
+    size_t changed;    /* slots of `plan` that `previous` has otherwise */
+    size_t travelled;  /* slots that changed from step to step, all together */
+    moe_summary time;  /* s, CPU of this process, of planning all layers once;
                          steps * repeats samples */
 } moe_study;
 

@@ -13,6 +13,11 @@
 #include "moegps/trace.h"
 #include "parse.h"
 
+static const char *const uses[] = {[MOE_STUDY_EACH] = "each",
+                                   [MOE_STUDY_SUM] = "sum",
+                                   [MOE_STUDY_LAST] = "last",
+                                   NULL};
+
 #define AT(member) MOE_OPT_AT(moe_plan_settings, member)
 static const moe_opt rows[] = {
     {.key = "loads",
@@ -35,8 +40,20 @@ static const moe_opt rows[] = {
     MOE_ARGS_SLOTS("default: one more than experts need"),
     MOE_ARGS_REPLICAS,
     MOE_ARGS_SET("an option of the planner"),
-    MOE_ARGS_STRING("previous", previous, "", "PLAN.json",
-                    "the placement in force; default: experts at home"),
+    MOE_ARGS_WORD("steps", steps, "sum", uses,
+                  "of several steps plan the sum, the last one, or each one "
+                  "after the other"),
+    {.key = "emit",
+     .form = "ENGINE=FILE",
+     .type = MOE_OPT_STRINGS,
+     .initial = "",
+     AT(emit),
+     .help = "write the placement as sglang, vllm, trtllm or ascend reads it; "
+             "empty slots are filled with the copies that help most when "
+             "copies share equally, as engines do"},
+    MOE_ARGS_STRING("previous", previous, "", "FILE",
+                    "the placement in force, as --json or an engine's file "
+                    "has it; default: experts at home"),
     MOE_ARGS_STRING("model", model, "", "FILE|NAME",
                     "for bytes, and planners that weigh time"),
     MOE_ARGS_STRING("cluster", cluster, "", "FILE|NAME",
@@ -126,7 +143,7 @@ static void read_profiles(moe_plan_offline *w, const moe_plan_settings *s,
     if (s->cluster == NULL || err->status != MOE_OK ||
         moe_cluster_read(s->cluster, &w->cluster, err) != MOE_OK)
         return;
-    check_pairs(w, moe_plan_loads_name(s), err);
+    check_pairs(w, moe_recorded_name(&s->recorded), err);
     const moe_cost *cost = moe_cost_find(w->cluster.cost);
     w->cost_state = moe_cost_new(cost, &w->model, &w->cluster, err);
     w->pricer = (moe_pricer){cost, w->cost_state, &w->model, w->env.layout};
@@ -175,7 +192,8 @@ static void read_previous(moe_plan_offline *w, const moe_plan_settings *s,
                       w->env.slots, err) != MOE_OK)
         return;
     if (s->previous != NULL)
-        moe_plan_file_read(s->previous, &w->previous, err);
+        moe_plan_file_read(s->previous, s->model != NULL ? w->model.name : NULL,
+                           w->loads.layer_number, &w->previous, err);
     else
         moe_plan_set_home(&w->previous, &w->env.layout);
 }
@@ -212,14 +230,16 @@ static void read_all(moe_plan_offline *w, const moe_plan_settings *s,
 static void study(moe_plan_offline *w, const moe_plan_settings *s,
                   moe_error *err)
 {
-    const moe_study_params params = {.planner = s->planner,
-                                     .params = w->params,
-                                     .env = &w->env,
-                                     .previous = &w->previous,
-                                     .load = w->loads.load,
-                                     .steps = w->loads.steps,
-                                     .layers = w->loads.layers,
-                                     .repeats = s->repeats};
+    const moe_study_params params = {
+        .planner = s->planner,
+        .params = w->params,
+        .env = &w->env,
+        .previous = &w->previous,
+        .load = w->loads.load,
+        .steps = w->loads.steps,
+        .layers = w->loads.layers,
+        .repeats = s->repeats,
+        .use = w->loads.steps > 1 ? (moe_study_use)s->steps : MOE_STUDY_EACH};
     if (moe_study_run(&w->study, &params, err) != MOE_OK)
         return;
     if (s->json == NULL || strcmp(s->json, "-") != 0) {
@@ -230,12 +250,8 @@ static void study(moe_plan_offline *w, const moe_plan_settings *s,
     }
     if (s->json != NULL)
         moe_plan_write_json(w, s, err);
-}
-
-const char *moe_plan_loads_name(const moe_plan_settings *s)
-{
-    return s->recorded.files.n == 1 ? s->recorded.files.text[0]
-                                    : "the recordings";
+    if (err->status == MOE_OK)
+        moe_plan_emit(w, s, err);
 }
 
 int moe_cmd_plan(int argc, char **argv)

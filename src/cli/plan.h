@@ -17,6 +17,8 @@ typedef struct moe_plan_settings {
     const moe_planner *planner;
     moe_strings set; /* key=value of the planner */
     int gpus, nodes, groups, slots, replicas, interval, batch, repeats;
+    int steps;        /* moe_study_use */
+    moe_strings emit; /* ENGINE=FILE */
     bool force;
 } moe_plan_settings;
 

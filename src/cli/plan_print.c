@@ -7,8 +7,14 @@
 #include "moegps/json.h"
 #include "moegps/plan_file.h"
 
-static const char *const score_names[MOE_STUDY_SCORES] = {
-    "planned", "next step, quota", "next step, equal", "next step, minmax"};
+/* Of plans of each step, and of one plan. */
+static const char *const score_names[2][MOE_STUDY_SCORES] = {
+    {"planned", "next step, quota", "next step, equal", "next step, minmax"},
+    {"planned", "every step, quota", "every step, equal",
+     "every step, minmax"}};
+static const char *const titles[2][MOE_STUDY_SCORES] = {
+    {"planned", "next: quota", "next: equal", "next: minmax"},
+    {"planned", "steps: quota", "steps: equal", "steps: minmax"}};
 
 static const char *const conventions[MOE_N_BALANCES] = {
     [MOE_BALANCE_MEAN] = "mean/max, then averaged",
@@ -171,10 +177,12 @@ moe_status moe_plan_write_json(const moe_plan_offline *w,
     moe_json_put_text(root, "planner", s->planner->name, err);
     moe_json_put_integer(root, "nodes", s->nodes, err);
     moe_json_put_integer(root, "groups", s->groups, err);
+    moe_json_put(scores, "in force, equal",
+                 scores_json(study->before, w->loads.layers, err), err);
     moe_json_put(scores, "bound",
                  scores_json(study->bound, w->loads.layers, err), err);
     for (int i = 0; i < n_scores_of(w); i++)
-        moe_json_put(scores, score_names[i],
+        moe_json_put(scores, score_names[is_one_plan(w, s)][i],
                      scores_json(study->score[i], w->loads.layers, err), err);
     moe_json_put(root, "scores", scores, err);
     moe_json_put_integer(root, "same_gpu_duplicates", doubles_of(w), err);

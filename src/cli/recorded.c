@@ -1,33 +1,126 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recorded.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+#include "moegps/placement.h"
+#include "moegps/trace.h"
 
 enum { MOST_LAYER = 32767 };
 
-static moe_status read_files(const moe_recorded *in,
-                             const moe_recording_options *options,
-                             moe_recording *all, moe_error *err)
+const char *const moe_axes_names[] = {
+    [MOE_AXES_UNKNOWN] = "auto",
+    [MOE_AXES_LAYERS_TOKENS] = "layers,tokens,k",
+    [MOE_AXES_TOKENS_LAYERS] = "tokens,layers,k",
+    NULL};
+const char *const moe_concat_names[] = {[MOE_CONCAT_NONE] = "auto",
+                                        [MOE_CONCAT_STEPS] = "steps",
+                                        [MOE_CONCAT_TOKENS] = "tokens",
+                                        NULL};
+const char *const moe_sum_names[] = {"auto", "ranks", NULL};
+
+moe_status moe_parse_pad(const char *text, void *at, moe_error *err)
 {
-    for (int i = 0; i < in->files.n && err->status == MOE_OK; i++) {
-        moe_recording part = {.kind = MOE_RECORDING_ANY};
-        moe_recording *to = i == 0 ? all : &part;
-        if (moe_recording_read(in->files.text[i], options, to, err) != MOE_OK)
-            break;
-        if (i > 0 && moe_recording_add(all, &part, err) != MOE_OK)
-            moe_error_prefix(err, "%s", in->files.text[i]);
-        moe_recording_fini(&part);
-    }
-    return err->status;
+    char *end = NULL;
+    errno = 0;
+    const long long id = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0)
+        return moe_fail(err, MOE_USAGE, "'%s' is not an integer", text);
+    *(moe_parsed_pad *)at = (moe_parsed_pad){true, id};
+    return MOE_OK;
 }
 
-static void remark_files(int n, moe_recording *all)
+/* Loads add up and tokens follow each other, unless the user says. */
+static moe_status join(const moe_recorded *in, moe_recording *all,
+                       const moe_recording *part, moe_error *err)
+{
+    const bool loads = all->kind == MOE_RECORDING_LOADS;
+    if (in->concat != MOE_CONCAT_NONE && in->sum != 0)
+        return moe_fail(err, MOE_USAGE, "--concat or --sum: one of them");
+    if (in->concat != MOE_CONCAT_NONE &&
+        loads != (in->concat == MOE_CONCAT_STEPS))
+        return moe_fail(err, MOE_USAGE, "--concat: these files have %s",
+                        loads ? "steps of loads" : "tokens");
+    return in->concat != MOE_CONCAT_NONE || (in->sum == 0 && !loads)
+               ? moe_recording_append(all, part, err)
+               : moe_recording_add(all, part, err);
+}
+
+static void remark_files(const moe_recorded *in, int n, moe_recording *all)
 {
     char sizes[256];
+    const bool added =
+        all->kind == MOE_RECORDING_LOADS && in->concat == MOE_CONCAT_NONE;
     moe_recording_sizes(all, sizes, sizeof sizes);
     moe_remarks_fini(&all->understood);
     moe_remark(&all->understood, "%s", sizes);
-    moe_remark(&all->understood, "%d files added up", n);
+    moe_remark(&all->understood, "%d files %s", n,
+               added ? "added up" : "one after the other");
+}
+
+static moe_status read_files(const moe_recorded *in, const moe_strings *files,
+                             const moe_recording_options *options,
+                             moe_recording *all, moe_error *err)
+{
+    for (int i = 0; i < files->n && err->status == MOE_OK; i++) {
+        moe_recording part = {.kind = MOE_RECORDING_ANY};
+        moe_recording *to = i == 0 ? all : &part;
+        if (moe_recording_read(files->text[i], options, to, err) != MOE_OK)
+            break;
+        if (i > 0 && join(in, all, &part, err) != MOE_OK)
+            moe_error_prefix(err, "%s", files->text[i]);
+        moe_recording_fini(&part);
+    }
+    if (err->status == MOE_OK && files->n > 1)
+        remark_files(in, files->n, all);
+    return err->status;
+}
+
+/* All is of one part. */
+static void set_part(moe_recording *r, moe_split_part part, moe_error *err)
+{
+    const size_t n = r->kind == MOE_RECORDING_LOADS ? r->steps
+                     : r->seq_offset != NULL        ? r->n_seqs
+                                                    : 1;
+    free(r->seq_part);
+    r->seq_part = moe_array_new(n, 1, err);
+    if (r->seq_part != NULL)
+        memset(r->seq_part, (int)part, n);
+}
+
+/* Recordings of physical experts become ones of logical experts. */
+static void to_logical(const moe_placement *map, int experts,
+                       moe_recording *all, moe_error *err)
+{
+    if (map->layers == 0 || moe_recording_to_logical(all, map, err) != MOE_OK)
+        return;
+    if (experts > 0 && all->experts != experts)
+        moe_fail(err, MOE_MISMATCH,
+                 "--physical-map: its slots are %d experts, not %d",
+                 all->experts, experts);
+}
+
+static moe_status read_test(const moe_recorded *in,
+                            const moe_recording_options *options,
+                            moe_recording *all, moe_error *err)
+{
+    char sizes[256];
+    moe_recording test = {.kind = MOE_RECORDING_ANY};
+    if (in->test.n == 0 ||
+        read_files(in, &in->test, options, &test, err) != MOE_OK)
+        return err->status;
+    set_part(all, MOE_PART_TRAIN, err);
+    set_part(&test, MOE_PART_TEST, err);
+    moe_recording_sizes(&test, sizes, sizeof sizes);
+    if (err->status == MOE_OK &&
+        moe_recording_append(all, &test, err) == MOE_OK)
+        moe_remark(&all->understood, "then the test part: %s", sizes);
+    moe_recording_fini(&test);
+    return err->status;
 }
 
 moe_status moe_recorded_read(const moe_recorded *recorded,
@@ -37,12 +130,19 @@ moe_status moe_recorded_read(const moe_recorded *recorded,
     moe_error local = {0};
     moe_ranges keep = {0};
     moe_recording_options o = *options;
+    moe_placement map = {0};
     moe_recording all = {.kind = MOE_RECORDING_ANY};
     o.dataset = recorded->dataset;
     o.ignore = recorded->ignore.text;
     o.n_ignore = recorded->ignore.n;
     o.sum_over = recorded->sum_over.text;
     o.n_sum_over = recorded->sum_over.n;
+    memcpy(o.companion, recorded->companion, sizeof o.companion);
+    o.axes = (moe_axes)recorded->axes;
+    o.padded = recorded->pad.given;
+    o.pad = recorded->pad.id;
+    if (recorded->axes != MOE_AXES_UNKNOWN)
+        o.kind = MOE_RECORDING_TOKENS;
     if (recorded->experts > 0)
         o.experts = recorded->experts;
     if (recorded->layers != NULL) {
@@ -51,10 +151,20 @@ moe_status moe_recorded_read(const moe_recorded *recorded,
             moe_error_prefix(&local, "--layers");
         o.keep = &keep;
     }
+    const int experts = o.experts;
+    if (recorded->physical_map != NULL &&
+        moe_placement_read(recorded->physical_map, NULL, &map, &local) ==
+            MOE_OK)
+        o.experts = map.slots;
     if (local.status == MOE_OK)
-        read_files(recorded, &o, &all, &local);
-    if (local.status == MOE_OK && recorded->files.n > 1)
-        remark_files(recorded->files.n, &all);
+        read_files(recorded, &recorded->files, &o, &all, &local);
+    if (local.status == MOE_OK)
+        read_test(recorded, &o, &all, &local);
+    if (local.status == MOE_OK)
+        to_logical(&map, experts, &all, &local);
+    moe_placement_fini(&map);
+    if (local.status == MOE_OK && recorded->drop_repeats > 0)
+        moe_recording_drop_repeats(&all, recorded->drop_repeats, &local);
     moe_ranges_fini(&keep);
     if (local.status == MOE_OK) {
         *out = all;
@@ -64,7 +174,13 @@ moe_status moe_recorded_read(const moe_recorded *recorded,
     return moe_pass(err, &local);
 }
 
-void moe_recorded_print(const char *name, const moe_recording *r)
+const char *moe_recorded_name(const moe_recorded *recorded)
+{
+    return recorded->files.n == 1 ? recorded->files.text[0] : "the recordings";
+}
+
+void moe_recorded_print(const char *name, const moe_recording *r,
+                        const moe_remarks *found)
 {
     printf("read %s: ", name);
     for (size_t i = 0; i < r->understood.n; i++)
@@ -72,4 +188,6 @@ void moe_recorded_print(const char *name, const moe_recording *r)
     putchar('\n');
     for (size_t i = 0; i < r->dropped.n; i++)
         printf("left out: %s\n", r->dropped.text[i]);
+    for (size_t i = 0; found != NULL && i < found->n; i++)
+        printf("check: %s\n", found->text[i]);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "moegps/placement.h"
 
 static size_t n_slots(const moe_plan *p)
 {
@@ -14,113 +15,73 @@ static size_t n_slots(const moe_plan *p)
 
 /* ---- read ---- */
 
-/* Sizes that the file names must be the expected ones. */
-static moe_status check_sizes(const char *path, const json_t *root,
-                              const moe_plan *p, moe_error *err)
+static moe_status check_sizes(const char *path, const moe_placement *p,
+                              const moe_plan *plan, moe_error *err)
 {
     const struct {
-        const char *key;
-        int want;
-    } sizes[] = {{"layers", p->layers},
-                 {"experts", p->experts},
-                 {"gpus", p->gpus},
-                 {"slots_per_gpu", p->slots}};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        const json_t *x = json_object_get(root, sizes[i].key);
-        if (x != NULL && json_integer_value(x) != sizes[i].want)
-            return moe_fail(err, MOE_MISMATCH, "%s: has %lld %s, not %d", path,
-                            (long long)json_integer_value(x), sizes[i].key,
-                            sizes[i].want);
-    }
+        const char *what;
+        int has, want;
+    } sizes[] = {{"experts", p->experts, plan->experts},
+                 {"GPUs", p->gpus != 0 ? p->gpus : plan->gpus, plan->gpus},
+                 {"slots in a layer", p->slots, plan->gpus * plan->slots}};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++)
+        if (sizes[i].has != sizes[i].want)
+            return moe_fail(err, MOE_MISMATCH, "%s: has %d %s, not %d", path,
+                            sizes[i].has, sizes[i].what, sizes[i].want);
     return MOE_OK;
 }
 
-static bool holds(const moe_plan_layer *layer, size_t slot, int expert)
+/* An expert twice on a GPU counts once; the first replica takes all. */
+static void take_layer(const int16_t *row, moe_plan_layer *to, bool *seen)
 {
-    const size_t base = slot / (size_t)layer->slots * (size_t)layer->slots;
-    for (size_t k = base; k < slot; k++)
-        if (layer->expert[k] == expert)
-            return true;
-    return false;
+    memset(seen, 0, (size_t)to->experts * sizeof *seen);
+    for (int k = 0; k < to->gpus * to->slots; k++) {
+        bool here = false;
+        for (int j = k / to->slots * to->slots; j < k; j++)
+            here = here || row[j] == row[k];
+        const int e = here ? -1 : row[k];
+        to->expert[k] = (int16_t)e;
+        to->quota[k] = e >= 0 && !seen[e] ? MOE_QUOTA_ONE : 0;
+        if (e >= 0)
+            seen[e] = true;
+    }
 }
 
-/* What is being read, and where from. */
-typedef struct {
-    const char *path;
-    moe_plan *plan;
-    bool *seen; /* [experts] of a layer */
-} reading;
-
-static void take_slot(const reading *r, const json_t *x, int l, size_t slot,
+static void take_plan(const char *path, const moe_placement *p,
+                      const int32_t *layer_number, moe_plan *out,
                       moe_error *err)
 {
-    const moe_plan_layer layer = moe_plan_at(r->plan, l);
-    const long long e = json_integer_value(x);
-    if (!json_is_integer(x) || e < -1 || e >= r->plan->experts) {
-        moe_fail(err, MOE_FORMAT,
-                 "%s: physical_to_logical: layer %d, slot %zu: not an expert "
-                 "of 0..%d, or -1",
-                 r->path, l, slot, r->plan->experts - 1);
-        return;
+    bool *seen = moe_array_new((size_t)out->experts, sizeof *seen, err);
+    for (int l = 0; l < out->layers && err->status == MOE_OK; l++) {
+        const int number = layer_number != NULL ? layer_number[l] : l;
+        const int16_t *row = moe_placement_row(p, number, l, out->layers);
+        moe_plan_layer layer = moe_plan_at(out, l);
+        int found = 0;
+        if (row == NULL) {
+            moe_fail(err, MOE_MISMATCH, "%s: has %d layers, none of them is %d",
+                     path, p->layers, number);
+            break;
+        }
+        take_layer(row, &layer, seen);
+        for (int e = 0; e < out->experts; e++)
+            found += seen[e];
+        if (found < out->experts)
+            moe_fail(err, MOE_FORMAT, "%s: layer %d has only %d of %d experts",
+                     path, number, found, out->experts);
     }
-    layer.expert[slot] =
-        e >= 0 && !holds(&layer, slot, (int)e) ? (int16_t)e : -1;
-    layer.quota[slot] = e >= 0 && !r->seen[e] ? MOE_QUOTA_ONE : 0;
-    if (e >= 0)
-        r->seen[e] = true;
+    free(seen);
 }
 
-static void take_layer(const reading *r, const json_t *row, int l,
-                       moe_error *err)
+moe_status moe_plan_file_read(const char *path, const char *model,
+                              const int32_t *layer_number, moe_plan *out,
+                              moe_error *err)
 {
-    const size_t n = n_slots(r->plan), experts = (size_t)r->plan->experts;
-    if (!json_is_array(row) || json_array_size(row) != n) {
-        moe_fail(err, MOE_MISMATCH,
-                 "%s: physical_to_logical: layer %d has not %zu slots", r->path,
-                 l, n);
-        return;
-    }
-    memset(r->seen, 0, experts * sizeof *r->seen);
-    for (size_t k = 0; k < n && err->status == MOE_OK; k++)
-        take_slot(r, json_array_get(row, k), l, k, err);
-    size_t found = 0;
-    for (size_t e = 0; e < experts; e++)
-        found += r->seen[e];
-    if (found < experts)
-        moe_fail(err, MOE_FORMAT,
-                 "%s: physical_to_logical: layer %d has only %zu of %zu "
-                 "experts",
-                 r->path, l, found, experts);
-}
-
-static void take_plan(const reading *r, const json_t *root, moe_error *err)
-{
-    const json_t *rows = json_object_get(root, "physical_to_logical");
-    if (!json_is_array(rows))
-        moe_fail(err, MOE_FORMAT, "%s: has no list physical_to_logical",
-                 r->path);
-    check_sizes(r->path, root, r->plan, err);
-    if (json_array_size(rows) != (size_t)r->plan->layers)
-        moe_fail(err, MOE_MISMATCH, "%s: has %zu layers, not %d", r->path,
-                 json_array_size(rows), r->plan->layers);
-    for (int l = 0; l < r->plan->layers && err->status == MOE_OK; l++)
-        take_layer(r, json_array_get(rows, (size_t)l), l, err);
-}
-
-moe_status moe_plan_file_read(const char *path, moe_plan *out, moe_error *err)
-{
-    json_error_t why;
     moe_error local = {0};
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
-    const reading r = {
-        path, out, moe_array_new((size_t)out->experts, sizeof(bool), &local)};
-    if (root == NULL)
-        moe_fail(&local, why.line < 0 ? MOE_USAGE : MOE_FORMAT, "%s: %s", path,
-                 why.text);
-    if (local.status == MOE_OK)
-        take_plan(&r, root, &local);
-    free(r.seen);
-    json_decref(root);
+    moe_placement p = {0};
+    if (moe_placement_read(path, model, &p, &local) == MOE_OK &&
+        check_sizes(path, &p, out, &local) == MOE_OK)
+        take_plan(path, &p, layer_number, out, &local);
+    moe_placement_fini(&p);
     return moe_pass(err, &local);
 }
 

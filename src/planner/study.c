@@ -68,8 +68,10 @@ typedef struct {
     void *state; /* the planner's */
     moe_plan next;
     moe_regret *regret;
-    moe_move *moves; /* [layers * gpus * slots] */
-    double *time_s;  /* [steps * repeats] */
+    moe_move *moves;   /* [layers * gpus * slots] */
+    double *time_s;    /* [plans * repeats] */
+    const double *own; /* [layers][experts] that is being planned */
+    double *sum;       /* [layers][experts] over steps */
 } study_run;
 
 static const double *load_of(const study_run *w, size_t step, int layer)
@@ -78,12 +80,18 @@ static const double *load_of(const study_run *w, size_t step, int layer)
                             (size_t)w->p->env->experts;
 }
 
-static void plan_layer(study_run *w, size_t step, int l, moe_error *err)
+/* @return the load that is being planned. */
+static const double *own_load(const study_run *w, int layer)
+{
+    return w->own + (size_t)layer * (size_t)w->p->env->experts;
+}
+
+static void plan_layer(study_run *w, int l, moe_error *err)
 {
     moe_plan_layer current = moe_plan_at(&w->out->plan, l);
     moe_plan_layer next = moe_plan_at(&w->next, l);
-    if (w->p->planner->plan(w->state, load_of(w, step, l), &current, &next,
-                            err) == MOE_OK)
+    if (w->p->planner->plan(w->state, own_load(w, l), &current, &next, err) ==
+        MOE_OK)
         moe_plan_layer_settle(&current, &next);
 }
 
@@ -109,18 +117,21 @@ static void note_raw(study_run *w, int l)
         w->out->doubles[l] += is_double(raw, next.slots, k);
 }
 
-static void plan_step(study_run *w, size_t step, moe_error *err)
+/* @param own  [layers][experts] load.  @param nth  plan, for its times */
+static void plan_once(study_run *w, const double *own, size_t nth,
+                      moe_error *err)
 {
+    w->own = own;
     const size_t repeats = (size_t)w->p->repeats;
     for (size_t i = 0; i < repeats && err->status == MOE_OK; i++) {
         const double start = moe_clock_cpu();
         for (int l = 0; l < w->p->layers; l++)
-            plan_layer(w, step, l, err);
-        w->time_s[step * repeats + i] = moe_clock_cpu() - start;
+            plan_layer(w, l, err);
+        w->time_s[nth * repeats + i] = moe_clock_cpu() - start;
     }
     /* once more, as only the last raw placement of a planner is there */
     for (int l = 0; l < w->p->layers && err->status == MOE_OK; l++) {
-        plan_layer(w, step, l, err);
+        plan_layer(w, l, err);
         note_raw(w, l);
     }
 }
@@ -135,23 +146,44 @@ static double mean_of(const study_run *w, const double *load)
     return mean;
 }
 
-static void score_layer(study_run *w, size_t step, int l)
+/* The plan on its own load. */
+static void score_own(study_run *w)
 {
-    const moe_plan_layer plan = moe_plan_at(&w->next, l);
-    const double *load = load_of(w, step, l);
-    const double mean = mean_of(w, load);
-    moe_study *s = w->out;
-    moe_tally_add(
-        &s->score[MOE_STUDY_PLANNED][l], mean,
-        moe_regret_busiest(w->regret, &plan, load, MOE_DIVISION_QUOTA));
-    moe_tally_add(&s->bound[l], mean, moe_regret_bound(w->regret, load));
-    if (step + 1 == w->p->steps)
-        return;
-    load = load_of(w, step + 1, l);
-    for (int by = 0; by < MOE_N_DIVISIONS; by++)
+    for (int l = 0; l < w->p->layers; l++) {
+        const moe_plan_layer plan = moe_plan_at(&w->next, l);
+        const double *load = own_load(w, l);
+        const double mean = mean_of(w, load);
         moe_tally_add(
-            &s->score[MOE_STUDY_NEXT + by][l], mean_of(w, load),
-            moe_regret_busiest(w->regret, &plan, load, (moe_division)by));
+            &w->out->score[MOE_STUDY_PLANNED][l], mean,
+            moe_regret_busiest(w->regret, &plan, load, MOE_DIVISION_QUOTA));
+        moe_tally_add(&w->out->bound[l], mean,
+                      moe_regret_bound(w->regret, load));
+    }
+}
+
+/* The plan on the load of a step. */
+static void score_on(study_run *w, size_t step)
+{
+    for (int l = 0; l < w->p->layers; l++) {
+        const moe_plan_layer plan = moe_plan_at(&w->next, l);
+        const double *load = load_of(w, step, l);
+        for (int by = 0; by < MOE_N_DIVISIONS; by++)
+            moe_tally_add(
+                &w->out->score[MOE_STUDY_NEXT + by][l], mean_of(w, load),
+                moe_regret_busiest(w->regret, &plan, load, (moe_division)by));
+    }
+}
+
+static void score_before(study_run *w)
+{
+    for (size_t step = 0; step < w->p->steps; step++)
+        for (int l = 0; l < w->p->layers; l++) {
+            const moe_plan_layer plan = moe_plan_at(w->p->previous, l);
+            const double *load = load_of(w, step, l);
+            moe_tally_add(
+                &w->out->before[l], mean_of(w, load),
+                moe_regret_busiest(w->regret, &plan, load, MOE_DIVISION_EQUAL));
+        }
 }
 
 /* ---- the study ---- */
@@ -169,6 +201,8 @@ static void set_up(study_run *w, moe_error *err)
     s->raw = moe_array_new(n, sizeof *s->raw, err);
     s->doubles = moe_array_new(layers, sizeof *s->doubles, err);
     s->bound = moe_array_new(layers, sizeof *s->bound, err);
+    s->before = moe_array_new(layers, sizeof *s->before, err);
+    w->sum = moe_array_new(layers * (size_t)like->experts, sizeof *w->sum, err);
     for (int i = 0; i < MOE_STUDY_SCORES; i++)
         s->score[i] = moe_array_new(layers, sizeof *s->score[i], err);
     w->moves = moe_array_new(n, sizeof *w->moves, err);
@@ -189,19 +223,50 @@ static size_t changes(study_run *w, const moe_plan *from, const moe_plan *to)
 static void run_steps(study_run *w, moe_error *err)
 {
     moe_study *s = w->out;
-    moe_plan_copy(&s->plan, w->p->previous);
     for (size_t step = 0; step < w->p->steps; step++) {
-        plan_step(w, step, err);
+        plan_once(w, load_of(w, step, 0), step, err);
         if (err->status != MOE_OK)
             return;
-        for (int l = 0; l < w->p->layers; l++)
-            score_layer(w, step, l);
+        score_own(w);
+        if (step + 1 < w->p->steps)
+            score_on(w, step + 1);
         s->travelled += changes(w, &s->plan, &w->next);
         moe_plan_copy(&s->plan, &w->next);
     }
+}
+
+/* One plan, scored on every step. */
+static void run_once(study_run *w, moe_error *err)
+{
+    const size_t last = w->p->steps - 1;
+    const size_t row = (size_t)w->p->layers * (size_t)w->p->env->experts;
+    for (size_t i = 0; i < w->p->steps * row; i++)
+        w->sum[i % row] += w->p->load[i];
+    plan_once(w, w->p->use == MOE_STUDY_SUM ? w->sum : load_of(w, last, 0), 0,
+              err);
+    if (err->status != MOE_OK)
+        return;
+    score_own(w);
+    for (size_t step = 0; step < w->p->steps; step++)
+        score_on(w, step);
+    moe_plan_copy(&w->out->plan, &w->next);
+}
+
+static void run(study_run *w, moe_error *err)
+{
+    moe_study *s = w->out;
+    const bool each = w->p->use == MOE_STUDY_EACH;
+    moe_plan_copy(&s->plan, w->p->previous);
+    score_before(w);
+    if (each)
+        run_steps(w, err);
+    else
+        run_once(w, err);
+    if (err->status != MOE_OK)
+        return;
     s->changed = changes(w, w->p->previous, &s->plan);
-    moe_summarise(w->time_s, w->p->steps * (size_t)w->p->repeats, &s->time,
-                  err);
+    moe_summarise(w->time_s, (each ? w->p->steps : 1) * (size_t)w->p->repeats,
+                  &s->time, err);
 }
 
 moe_status moe_study_run(moe_study *study, const moe_study_params *params,
@@ -212,12 +277,13 @@ moe_status moe_study_run(moe_study *study, const moe_study_params *params,
     *study = (moe_study){.changed = 0};
     set_up(&w, &local);
     if (local.status == MOE_OK)
-        run_steps(&w, &local);
+        run(&w, &local);
     moe_planner_free(params->planner, w.state);
     moe_plan_fini(&w.next);
     moe_regret_free(w.regret);
     free(w.moves);
     free(w.time_s);
+    free(w.sum);
     return moe_pass(err, &local);
 }
 
@@ -227,6 +293,7 @@ void moe_study_fini(moe_study *study)
     free(study->raw);
     free(study->doubles);
     free(study->bound);
+    free(study->before);
     for (int i = 0; i < MOE_STUDY_SCORES; i++)
         free(study->score[i]);
     *study = (moe_study){.changed = 0};
