@@ -49,6 +49,8 @@ done <<- 'EOF'
 	load_history.json|2 layers (0..1), 4 experts, 2 steps
 	bylayer.json|2 layers (0..1), 4 experts, 1 step
 	steps-sum.json|1 layer (0), 4 experts, 2 steps
+	routed_experts.npy --axes tokens,layers,k|2 layers (0..1), 4 experts, 3 tokens of 2 choices each
+	tok_pad.npy --axes layers,tokens,k --pad -1|3 of 20 tokens are padding
 EOF
 
 # what is not understood is refused, in one line that says what would do
@@ -66,6 +68,7 @@ done <<- 'EOF'
 	headless.csv --experts 6|has 4 experts, not 6
 	layer3.csv --layers 0,1|--layers: tests/data/recordings/layer3.csv has layers 3, not 0
 	layer3.csv --layers 3-|--layers: '3-' is not a list as in 0,3,8-11
+	tok_pad.npy --axes layers,tokens,k|layer 0, token 17, choice 0: -1 is no expert
 	prev-sglang.json|is a placement, not a recording
 	logical_count.json tests/data/recordings/no-such.json|cannot open
 EOF
@@ -76,4 +79,98 @@ layer_of_file() {
     plan --loads $cases/sglang-rank0.csv --json - | grep -q '"layer_number":\[3,4\]'
 }
 check "a plan's file has the file's layers" layer_of_file
+
+# engines' placements in force
+for f in prev-sglang.json prev-vllm2.json prev-trtllm.yaml prev-ascend.json; do
+    check "--previous reads $f" says "in force: $cases/$f" plan --loads $cases/layer-wide.csv \
+        --replicas 6 --previous $cases/$f
+done
+
+# what is planned of several steps: slots of the table's only layer
+placed() { # SLOTS OPTIONS...
+    plan --loads $cases/steps-sum.json --replicas 6 --planner eplb --json - "${@:2}" \
+        > "$dir/placed.json" && grep -q "\"replica_counts\":\[\[$1\]\]" "$dir/placed.json"
+}
+check "several steps are planned by their sum" placed 3,1,1,1
+check "... or by the last one" placed 1,1,1,3 --steps last
+check "... and said" says "planned: of the sum of all steps" plan --loads $cases/steps-sum.json
+
+# for engines
+for e in sglang vllm trtllm ascend; do
+    check "emits $e" plan --loads $cases/sglang-rank0.csv --replicas 6 --emit $e="$dir/$e.out"
+    check "... which is a placement in force" says "in force: $dir/$e.out, 0." plan \
+        --loads $cases/sglang-rank0.csv --replicas 6 --previous "$dir/$e.out"
+done
+check "emits for no other engine" refused 2 "'nvidia=x' is not ENGINE=FILE" \
+    eval "plan --json '$dir/x.json' --loads $cases/caps.csv --emit nvidia=x > /dev/null"
+check "does not overwrite a placement" refused 2 "exists" \
+    eval "plan --json '$dir/y.json' --loads $cases/caps.csv --emit sglang=$dir/sglang.out > /dev/null"
+rows() { # the engine's row of every layer of the model: 3 and 4 are planned
+    is "$(grep -c '^  \[' "$dir/sglang.out")" 5 && grep -q '^  3: \[' "$dir/trtllm.out"
+}
+check "placements have the layers' own numbers" rows
+
+# physical experts
+printf 'layer,expert,count\n0,0,5\n0,1,1\n0,2,1\n0,3,2\n0,4,6\n0,5,1\n' > "$dir/physical.csv"
+sed 's/.*\[\[/{"physical_to_logical_map": [[/; s/], \[.*/]]}/' $cases/prev-sglang.json > "$dir/map.json"
+check "slots become experts" says "6 slots are 4 experts by the placement" plan \
+    --loads "$dir/physical.csv" --physical-map "$dir/map.json" --experts 4
+check "slots are never taken for experts" refused 2 "--physical-map makes them logical" plan \
+    --loads "$dir/physical.csv" --experts 4
+check "a placement of other slots is refused" refused 2 "has 6 slots" plan \
+    --loads $cases/caps.csv --physical-map "$dir/map.json"
+
+# traces of recordings
+import() { ./moegps trace import "$@" --force -o "$dir/t.h5"; }
+info() { ./moegps trace info "$dir/t.h5"; }
+check "import says what it read" says "2 layers (0..1), 4 experts, 3 tokens of 2 choices each" import \
+    $cases/routed_experts.npy --model m --axes tokens,layers,k
+check "import of another order is refused" refused 2 "has 3 layers as layers, tokens, k, the model has 32" \
+    import $cases/routed_experts.npy --model mixtral-8x7b
+check "import warns of dummy tokens" says "check: 16 of 20 tokens (80 %)" import $cases/dummy-tokens.csv \
+    --model m
+check "... and drops them" says "left out: 16 of 20 tokens" import $cases/dummy-tokens.csv --model m \
+    --drop-repeats 8
+check "... so that the others are left" eval 'info | grep -q "^tokens *4 "'
+check "check finds the same" says "check: 16 of 20 tokens (80 %)" ./moegps trace check \
+    $cases/dummy-tokens.csv
+check "padding is dropped" says "3 of 20 tokens are padding" import $cases/tok_pad.npy --model m --experts 8 \
+    --axes layers,tokens,k --pad -1
+check "padding is no expert" refused 2 "(--pad drops padding)" import $cases/tok_pad.npy --model m \
+    --axes layers,tokens,k
+check "a trace keeps the layers' numbers" says "2 layers (3..4)" import $cases/sglang-rank0.csv --model m \
+    --top-k 1 --layers 3-4 --experts 4
+check "... in info" eval 'info | grep -q "^layers *2: 3, 4"'
+check "a test part follows" says "then the test part: 1 layer (0), 4 experts, 1 step" import \
+    $cases/caps.csv --test $cases/quoted-long.csv --model m --top-k 1
+check "... in info" eval 'info | grep -q "^steps *2 (1 train, 1 test)"'
+check "a profile says what options leave out" says "32 layers (0..31)" import \
+    jobs/traces/mixtral-8x7b-mmlu.h5 --model mixtral-8x7b
+
+# files of engines, as they write them
+if "$PYTHON" tests/golden_recordings.py "$dir" && [ -e "$dir/stat.pt" ]; then
+    check "SGLang's stat" says "2 layers (1..2), 4 experts, 1 step" plan --loads "$dir/stat.pt"
+    check "... without its dense layer" out_has "left out: layer 0 has no load: a dense layer"
+    check "... or empty steps" out_has "left out: 1 step without any load"
+    check "SGLang's per_pass" says "2 layers (1..2), 4 experts, 2 steps" plan --loads "$dir/per_pass.pt"
+    check "SGLang's per_token" says "2 layers (1..2), 4 experts, 2 tokens of 2 choices each" import \
+        "$dir/per_token.pt" --model m --layers 1-2
+    csv() { # logical experts of the slots, ids, positions and sequences
+        ./moegps trace export "$dir/t.h5" --csv -o "$dir/t.csv"
+        is "$(tr '\n' ' ' < "$dir/t.csv")" "layer,token,sequence,split,token_id,position,expert0,expert1 $(
+            )1,0,0,train,11,0,0,1 1,1,1,test,12,0,2,3 2,0,0,train,11,0,3,2 2,1,1,test,12,0,1,0 "
+    }
+    check "... with sequences, ids, positions and logical experts" csv
+    check "a pickle that would run something is refused" refused 2 "no tensor and no container" \
+        plan --loads "$dir/hostile.pt"
+    check "... and has run nothing" not test -e "$dir/was-here"
+    check "TensorRT-LLM's ranks" says "2 layers (3..4), 4 experts, 2 steps; 2 files added up" plan \
+        --loads "$dir/rank0.safetensors" "$dir/rank1.safetensors"
+    check "vLLM's EPLB statistics" says "2 layers (0..1), 4 experts, 2 steps" plan \
+        --loads "$dir/eplb.jsonl"
+    head -c 300 "$dir/stat.pt" > "$dir/cut.pt"
+    check "a cut archive is refused" refused 2 "is not a zip file" plan --loads "$dir/cut.pt"
+else
+    skip "files of engines" "python3 cannot write them"
+fi
 finish

@@ -724,16 +724,17 @@ END_TEST
 
 static const struct {
     const char *model;
-    int layers, experts, top_k;
+    int layers, last_layer, experts, top_k;
     const char *says; /* NULL: fits */
 } fits[] = {
-    {"small", 10, 5, 2, NULL},
-    {"small", 9, 5, 2, NULL},
-    {"small", 8, 5, 2, "trace has layer 8; those of model small are 0..7"},
-    {"small", 2, 5, 2, "trace has layer 8; those of model small are 0..1"},
-    {"large", 10, 5, 2, "trace is of model 'small', not of 'large'"},
-    {"small", 10, 6, 2, "trace has 2 layers, 5 experts, top 2"},
-    {"small", 10, 5, 1, "trace has 2 layers, 5 experts, top 2"},
+    {"small", 10, 9, 5, 2, NULL},
+    {"small", 9, 8, 5, 2, NULL},
+    {"small", 8, 8, 5, 2, NULL},
+    {"small", 8, 7, 5, 2, "trace has layer 8; those of model small are 0..7"},
+    {"small", 2, 1, 5, 2, "trace has layer 8; those of model small are 0..1"},
+    {"large", 10, 9, 5, 2, "trace is of model 'small', not of 'large'"},
+    {"small", 10, 9, 6, 2, "trace has 2 layers, 5 experts, top 2"},
+    {"small", 10, 9, 5, 1, "trace has 2 layers, 5 experts, top 2"},
 };
 
 START_TEST(a_part_of_the_layers_fits_a_model_that_has_them)
@@ -741,8 +742,10 @@ START_TEST(a_part_of_the_layers_fits_a_model_that_has_them)
     moe_error err = {0};
     moe_trace t = partial(MOE_TRACE_TOKENS);
     memcpy(t.model, "small", 6);
-    const moe_status s = moe_trace_fits(&t, fits[_i].model, fits[_i].layers,
-                                        fits[_i].experts, fits[_i].top_k, &err);
+    const moe_trace_model of = {fits[_i].model, fits[_i].layers,
+                                fits[_i].last_layer, fits[_i].experts,
+                                fits[_i].top_k};
+    const moe_status s = moe_trace_fits(&t, &of, &err);
     ck_assert_int_eq(s, fits[_i].says != NULL ? MOE_MISMATCH : MOE_OK);
     if (fits[_i].says != NULL)
         ck_assert_msg(strstr(err.text, fits[_i].says) != NULL, "%s", err.text);

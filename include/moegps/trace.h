@@ -58,7 +58,7 @@ typedef struct moe_trace {
     uint32_t *token_id;    /* token traces: [n_tokens] */
     int32_t *position;     /* token traces: [n_tokens] */
     uint32_t *counts;      /* load traces: [n_seqs][layers][experts] pairs */
-    int32_t *layer_number; /* [layers] of the model's MoE layers, rising; NULL:
+    int32_t *layer_number; /* [layers] as the model numbers them, rising; NULL:
                               0..layers-1 */
     char *vocab;           /* token pieces joined by NUL, or NULL */
     size_t vocab_bytes;    /* of vocab */
@@ -121,8 +121,10 @@ void moe_trace_free(moe_trace *trace);
 
 /** What to keep of a trace. */
 typedef struct moe_trace_range {
-    uint64_t first_seq, end_seq; /* sequences or steps [first, end) */
-    const int *layers;           /* [n_layers] distinct; NULL: all of them */
+    uint64_t first_seq, end_seq;     /* sequences or steps [first, end) */
+    uint64_t first_token, end_token; /* of the trace, instead: token traces;
+                                        sequences are cut; 0, 0: all */
+    const int *layers; /* [n_layers] distinct; NULL: all of them */
     int n_layers;
 } moe_trace_range;
 
@@ -132,11 +134,18 @@ int moe_trace_layer_number(const moe_trace *trace, int layer);
 /** @return the layer of the trace that holds a model's MoE layer; -1: none. */
 int moe_trace_find_layer(const moe_trace *trace, int number);
 
-/** Check that a trace can be run with a model of this name and these sizes:
- *  its layers are all of the model's, or numbered and among them.
+/** What a trace must know of a model. */
+typedef struct moe_trace_model {
+    const char *name;
+    int layers, last_layer; /* MoE layers; number of the last of them */
+    int experts, top_k;
+} moe_trace_model;
+
+/** Check that a trace can be run with a model: its layers are all of the
+ *  model's, or numbered and among them.
  *  @return MOE_OK, MOE_MISMATCH. */
-moe_status moe_trace_fits(const moe_trace *trace, const char *model, int layers,
-                          int experts, int top_k, moe_error *err);
+moe_status moe_trace_fits(const moe_trace *trace, const moe_trace_model *model,
+                          moe_error *err);
 
 /** Copy some sequences and layers. Sequences are numbered from 0 again; of
  *  layers that are left out the others keep their numbers.

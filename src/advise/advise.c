@@ -61,7 +61,9 @@ static void check_range(const char *what, double value, double low, double high,
 static void check_trace(const moe_advise_params *p, moe_error *err)
 {
     const moe_model *m = p->model;
-    moe_trace_fits(p->trace, m->name, m->layers, m->experts, m->top_k, err);
+    const moe_trace_model of = {m->name, m->layers, moe_model_last_layer(m),
+                                m->experts, m->top_k};
+    moe_trace_fits(p->trace, &of, err);
     /* No real batch has the same tokens twice. */
     const double tokens =
         (double)moe_trace_part_tokens(p->trace, MOE_PART_TEST);

@@ -33,7 +33,9 @@ static const moe_subcommand words[] = {
     {"synth", moe_cmd_trace_synth, "make a trace with chosen skew and drift"},
     {"slice", moe_cmd_trace_slice,
      "keep some sequences and layers, split anew"},
-    {"import", moe_cmd_trace_import, "make a trace from CSV or a NumPy array"},
+    {"import", moe_cmd_trace_import, "make a trace of recordings"},
+    {"check", moe_cmd_trace_check,
+     "say what spoils a recording, and what to do"},
     {"export", moe_cmd_trace_export, "write a trace as CSV or a NumPy array"},
     {NULL, NULL, NULL}};
 

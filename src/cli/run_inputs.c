@@ -50,7 +50,9 @@ static void choose_layers(moe_run_job *r)
 {
     const moe_trace *t = &r->trace;
     const char *list = r->experiment.workload.layers;
-    const int most = r->model.layers > t->layers ? r->model.layers : t->layers;
+    const int last = moe_model_last_layer(&r->model);
+    const int end = t->has_layer_number ? last + 1 : r->model.layers;
+    const int most = end > t->layers ? end : t->layers;
     r->layers = moe_array_new((size_t)most, sizeof *r->layers, &r->ctx.err);
     if (r->layers == NULL)
         return;
@@ -59,8 +61,7 @@ static void choose_layers(moe_run_job *r)
         memcpy(r->layers, t->layer_number,
                (size_t)t->layers * sizeof *r->layers);
     } else {
-        moe_experiment_layers(list, r->model.layers, r->layers, &r->n_layers,
-                              &r->ctx.err);
+        moe_experiment_layers(list, end, r->layers, &r->n_layers, &r->ctx.err);
     }
 }
 

@@ -11,6 +11,7 @@ int moe_cmd_trace_info(int argc, char **argv);
 int moe_cmd_trace_synth(int argc, char **argv);
 int moe_cmd_trace_slice(int argc, char **argv);
 int moe_cmd_trace_import(int argc, char **argv);
+int moe_cmd_trace_check(int argc, char **argv);
 int moe_cmd_trace_export(int argc, char **argv);
 
 /** Write a trace beside `path`, then rename it.

@@ -9,6 +9,7 @@
 #include "moegps/mem.h"
 #include "moegps/model.h"
 #include "moegps/profile.h"
+#include "moegps/ranges.h"
 #include "moegps/replace.h"
 #include "moegps/synth.h"
 #include "moegps/text.h"
@@ -89,7 +90,7 @@ typedef struct {
 
 typedef struct {
     const char *name, *layers, *output;
-    seq_range seqs;
+    seq_range seqs, tokens;
     moe_parsed_split split;
     bool force;
 } slice_options;
@@ -111,10 +112,14 @@ static moe_status parse_seqs(const char *text, void *out, moe_error *err)
 static const moe_opt slice_rows[] = {
     MOE_ARGS_CALL("seqs", seqs, "", parse_seqs, "FIRST:END",
                   "sequences or steps to keep, END excluded; default: all"),
+    MOE_ARGS_CALL("tokens", tokens, "", parse_seqs, "FIRST:END",
+                  "tokens to keep, whose sequences are cut; default: all"),
     MOE_ARGS_STRING("layers", layers, "", "LIST",
-                    "layers to keep, as in 0,3,8-11; default: all"),
-    MOE_ARGS_SPLIT("default: tail=0.3 where the order is time and --seqs cuts, "
-                   "else as they are"),
+                    "layers to keep, by number, as in 0,3,8-11; default: all"),
+    MOE_ARGS_SPLIT(
+        "default: tail=0.3 where the order is time and --seqs or --tokens "
+        "cuts, "
+        "else as they are"),
     MOE_ARGS_OUTPUT(NULL, "FILE", "trace file"),
     MOE_ARGS_FORCE,
     {.key = NULL}};
@@ -125,58 +130,46 @@ static const moe_opt slice_arguments[] = {
 
 static const moe_args slice_args = {
     .name = "moegps trace slice",
-    .help = "Keep some sequences and layers of a trace; both are numbered from "
-            "0 again.",
+    .help = "Keep some sequences, tokens and layers of a trace. Sequences are "
+            "numbered from 0 again; layers keep their numbers.",
     .rows = slice_rows,
     .arguments = slice_arguments};
 
-/* `0,3,8-11`
- * @param list  [n_layers of the trace]; a longer list has one twice */
-static moe_status parse_layers(const char *text, int n_layers, int *list,
-                               moe_trace_range *range, moe_error *err)
+/* The layers of the trace that have these numbers.
+ * @param list  [n_layers of the trace] */
+static moe_status find_layers(const char *text, const moe_trace *t, int *list,
+                              moe_trace_range *range, moe_error *err)
 {
-    const char *at = text;
-    int n = 0;
-    do {
-        uint64_t first = 0, last = 0;
-        if (!moe_parse_digits(&at, &first))
-            goto bad;
-        last = first;
-        if (*at == '-' && (at++, !moe_parse_digits(&at, &last)))
-            goto bad;
-        if (last >= (uint64_t)n_layers || first > last)
-            return moe_fail(err, MOE_USAGE,
-                            "--layers: '%s': not all are in 0..%d", text,
-                            n_layers - 1);
-        for (uint64_t l = first; l <= last; l++) {
-            if (n == n_layers)
-                return moe_fail(err, MOE_USAGE,
-                                "--layers: '%s' has a layer twice", text);
-            list[n++] = (int)l;
-        }
-    } while (*at == ',' && at++);
-    if (*at != '\0')
-        goto bad;
+    moe_ranges wanted = {0};
+    const int most = moe_trace_layer_number(t, t->layers - 1);
+    if (moe_ranges_parse(text, most, &wanted, err) != MOE_OK)
+        moe_error_prefix(err, "--layers");
+    for (size_t i = 0; err->status == MOE_OK && i < wanted.n; i++) {
+        list[i] = moe_trace_find_layer(t, wanted.number[i]);
+        if (list[i] < 0)
+            moe_fail(err, MOE_USAGE, "--layers: the trace has no layer %d",
+                     wanted.number[i]);
+    }
     range->layers = list;
-    range->n_layers = n;
-    return MOE_OK;
-bad:
-    return moe_fail(err, MOE_USAGE,
-                    "--layers: '%s' is not a list as in 0,3,8-11", text);
+    range->n_layers = (int)wanted.n;
+    moe_ranges_fini(&wanted);
+    return err->status;
 }
 
 /* A piece of a series has a future of its own. */
 static bool divides(const moe_trace *t, const slice_options *o)
 {
     return o->split.text != NULL ||
-           (t->order == MOE_ORDER_TIME && o->seqs.text != NULL);
+           (t->order == MOE_ORDER_TIME &&
+            (o->seqs.text != NULL || o->tokens.text != NULL));
 }
 
 static void append_note(moe_trace *t, const slice_options *o)
 {
     moe_text_add(t->note, sizeof t->note, " ",
-                 "Slice of %s: sequences %s, layers %s, split %s.", o->name,
-                 o->seqs.text != NULL ? o->seqs.text : "all",
+                 "Slice of %s: sequences %s, tokens %s, layers %s, split %s.",
+                 o->name, o->seqs.text != NULL ? o->seqs.text : "all",
+                 o->tokens.text != NULL ? o->tokens.text : "all",
                  o->layers != NULL ? o->layers : "all",
                  o->split.text != NULL ? o->split.text
                  : divides(t, o)       ? "tail=0.3"
@@ -192,8 +185,13 @@ static void keep(const slice_options *o, const moe_trace *in, int *list,
         range.first_seq = o->seqs.first;
     if (o->seqs.text != NULL && o->seqs.end != UINT64_MAX)
         range.end_seq = o->seqs.end;
+    if (o->tokens.text != NULL) {
+        range.first_token = o->tokens.first;
+        range.end_token =
+            o->tokens.end != UINT64_MAX ? o->tokens.end : in->n_tokens;
+    }
     if (o->layers != NULL)
-        parse_layers(o->layers, in->layers, list, &range, err);
+        find_layers(o->layers, in, list, &range, err);
     if (err->status == MOE_OK &&
         moe_trace_slice(in, &range, &t, err) == MOE_OK) {
         if (divides(&t, o))

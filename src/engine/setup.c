@@ -14,8 +14,9 @@ static moe_status check_inputs(const moe_engine *e, moe_error *err)
 {
     const moe_engine_params *p = &e->p;
     const moe_model *m = p->model;
-    if (moe_trace_fits(p->trace, m->name, m->layers, m->experts, m->top_k,
-                       err) != MOE_OK)
+    const moe_trace_model of = {m->name, m->layers, moe_model_last_layer(m),
+                                m->experts, m->top_k};
+    if (moe_trace_fits(p->trace, &of, err) != MOE_OK)
         return err->status;
     const int need = moe_layout_home_slots(&e->layout, m->experts);
     for (int i = 0; i < p->experiment->n_strategies; i++) {

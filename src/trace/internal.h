@@ -39,10 +39,6 @@ moe_status moe_trace_allocate(moe_trace *trace, moe_error *err);
 /** @return MOE_OK, MOE_FORMAT (experts or top_k out of range). */
 moe_status moe_trace_check_choice(const moe_trace *trace, moe_error *err);
 
-/** Fill seq_offset and n_tokens of a load trace from layer 0 of its counts.
- *  @return MOE_OK, MOE_FORMAT (a step's pairs are no multiple of top_k). */
-moe_status moe_trace_count_tokens(moe_trace *trace, moe_error *err);
-
 /** @return "token" or "load": the spelling in files. */
 const char *moe_trace_kind_name(moe_trace_kind kind);
 

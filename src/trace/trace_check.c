@@ -199,25 +199,26 @@ static moe_status check_layer_numbers(const moe_trace *t, moe_error *err)
     return MOE_OK;
 }
 
-moe_status moe_trace_fits(const moe_trace *trace, const char *model, int layers,
-                          int experts, int top_k, moe_error *err)
+moe_status moe_trace_fits(const moe_trace *trace, const moe_trace_model *model,
+                          moe_error *err)
 {
     const int last = moe_trace_layer_number(trace, trace->layers - 1);
-    if (strcmp(trace->model, model) != 0)
+    if (strcmp(trace->model, model->name) != 0)
         return moe_fail(err, MOE_MISMATCH,
                         "trace is of model '%s', not of '%s'", trace->model,
-                        model);
-    if ((!trace->has_layer_number && trace->layers != layers) ||
-        trace->experts != experts || trace->top_k != top_k)
+                        model->name);
+    if ((!trace->has_layer_number && trace->layers != model->layers) ||
+        trace->experts != model->experts || trace->top_k != model->top_k)
         return moe_fail(err, MOE_MISMATCH,
                         "trace has %d layers, %d experts, top %d; model %s "
                         "has %d, %d, %d",
-                        trace->layers, trace->experts, trace->top_k, model,
-                        layers, experts, top_k);
-    if (last >= layers)
+                        trace->layers, trace->experts, trace->top_k,
+                        model->name, model->layers, model->experts,
+                        model->top_k);
+    if (trace->has_layer_number && last > model->last_layer)
         return moe_fail(err, MOE_MISMATCH,
                         "trace has layer %d; those of model %s are 0..%d", last,
-                        model, layers - 1);
+                        model->name, model->last_layer);
     return MOE_OK;
 }
 
@@ -248,25 +249,4 @@ moe_status moe_trace_validate(const moe_trace *trace, moe_error *err)
         return status;
     return trace->kind == MOE_TRACE_TOKENS ? check_tokens(trace, err)
                                            : check_loads(trace, err);
-}
-
-moe_status moe_trace_count_tokens(moe_trace *trace, moe_error *err)
-{
-    const size_t n_experts = (size_t)trace->experts;
-    const uint64_t k = (uint64_t)trace->top_k;
-    for (uint64_t s = 0; s < trace->n_seqs; s++) {
-        const uint32_t *row =
-            trace->counts + s * (size_t)trace->layers * n_experts;
-        uint64_t pairs = 0;
-        for (size_t e = 0; e < n_experts; e++)
-            pairs += row[e];
-        if (pairs % k != 0)
-            return moe_fail(err, MOE_FORMAT,
-                            "step %" PRIu64 ", layer 0: %" PRIu64
-                            " pairs are no multiple of top_k, %d",
-                            s, pairs, trace->top_k);
-        trace->seq_offset[s + 1] = trace->seq_offset[s] + pairs / k;
-    }
-    trace->n_tokens = trace->seq_offset[trace->n_seqs];
-    return MOE_OK;
 }

@@ -20,8 +20,9 @@ static void write_token(const moe_trace *t, int layer, uint64_t seq, uint64_t i,
 {
     const size_t k = (size_t)t->top_k;
     const size_t at = ((size_t)layer * t->n_tokens + i) * k;
-    fprintf(out, "%d,%" PRIu64 ",%" PRIu64 ",%s%s", layer, i, seq,
-            parts[t->seq_part[seq]], order_column(t, ",none"));
+    fprintf(out, "%d,%" PRIu64 ",%" PRIu64 ",%s%s",
+            moe_trace_layer_number(t, layer), i, seq, parts[t->seq_part[seq]],
+            order_column(t, ",none"));
     if (t->vocab_size > 0)
         fprintf(out, ",%" PRIu32, t->token_id[i]);
     if (t->has_position)
@@ -57,9 +58,9 @@ static void write_loads(const moe_trace *t, FILE *out)
     for (uint64_t s = 0; s < t->n_seqs; s++)
         for (int l = 0; l < t->layers; l++)
             for (int e = 0; e < t->experts; e++)
-                fprintf(out, "%" PRIu64 ",%d,%d,%" PRIu32 ",%s%s\n", s, l, e,
-                        *count++, parts[t->seq_part[s]],
-                        order_column(t, ",none"));
+                fprintf(out, "%" PRIu64 ",%d,%d,%" PRIu32 ",%s%s\n", s,
+                        moe_trace_layer_number(t, l), e, *count++,
+                        parts[t->seq_part[s]], order_column(t, ",none"));
 }
 
 moe_status moe_trace_to_csv(const moe_trace *trace, FILE *out, moe_error *err)
@@ -70,5 +71,47 @@ moe_status moe_trace_to_csv(const moe_trace *trace, FILE *out, moe_error *err)
         write_loads(trace, out);
     if (fflush(out) != 0 || ferror(out))
         return moe_fail(err, MOE_IO, "cannot write CSV: %s", strerror(errno));
+    return MOE_OK;
+}
+
+/* ---- JSON ---- */
+
+/* Counts of a layer; NULL: it has none. */
+static void write_counts(const uint32_t *row, int n, FILE *out)
+{
+    for (int e = 0; e < n; e++)
+        fprintf(out, "%s%" PRIu32, e > 0 ? "," : "[", row != NULL ? row[e] : 0);
+    fputc(']', out);
+}
+
+static void write_step(const moe_trace *t, uint64_t step, FILE *out)
+{
+    const int last = moe_trace_layer_number(t, t->layers - 1);
+    for (int number = 0; number <= last; number++) {
+        const int l = moe_trace_find_layer(t, number);
+        fputc(number > 0 ? ',' : '[', out);
+        write_counts(l >= 0 ? t->counts +
+                                  (step * (uint64_t)t->layers + (uint64_t)l) *
+                                      (uint64_t)t->experts
+                            : NULL,
+                     t->experts, out);
+    }
+    fputc(']', out);
+}
+
+moe_status moe_trace_to_json(const moe_trace *trace, FILE *out, moe_error *err)
+{
+    if (trace->kind != MOE_TRACE_LOADS)
+        return moe_fail(err, MOE_USAGE,
+                        "--logical-count is of loads; a token trace is "
+                        "exported as --npy or --csv");
+    fputs("{\"logical_count\": ", out);
+    for (uint64_t s = 0; s < trace->n_seqs; s++) {
+        fputs(s > 0 ? ",\n " : "[", out);
+        write_step(trace, s, out);
+    }
+    fputs("]}\n", out);
+    if (fflush(out) != 0 || ferror(out))
+        return moe_fail(err, MOE_IO, "cannot write JSON: %s", strerror(errno));
     return MOE_OK;
 }

@@ -32,6 +32,35 @@ static moe_status check_range(const moe_trace *in, const moe_trace_range *range,
     return MOE_OK;
 }
 
+/* Tokens as the sequences that they are in.
+ * @param first, end  of tokens */
+static moe_status find_tokens(const moe_trace *in, moe_trace_range *range,
+                              uint64_t *first, uint64_t *end, moe_error *err)
+{
+    if (range->first_token == 0 && range->end_token == 0) {
+        *first = in->seq_offset[range->first_seq];
+        *end = in->seq_offset[range->end_seq];
+        return MOE_OK;
+    }
+    if (in->kind != MOE_TRACE_TOKENS)
+        return moe_fail(err, MOE_USAGE, "a load trace has no tokens to cut");
+    if (range->first_token >= range->end_token ||
+        range->end_token > in->n_tokens)
+        return moe_fail(err, MOE_USAGE,
+                        "tokens %" PRIu64 ":%" PRIu64
+                        " are not a range within 0:%" PRIu64,
+                        range->first_token, range->end_token, in->n_tokens);
+    *first = range->first_token;
+    *end = range->end_token;
+    range->first_seq = 0;
+    range->end_seq = in->n_seqs;
+    while (in->seq_offset[range->first_seq + 1] <= *first)
+        range->first_seq++;
+    while (in->seq_offset[range->end_seq - 1] >= *end)
+        range->end_seq--;
+    return MOE_OK;
+}
+
 /* Layer j of the copy is this layer of the original. */
 static size_t source_layer(const moe_trace_range *range, int j)
 {
@@ -39,9 +68,9 @@ static size_t source_layer(const moe_trace_range *range, int j)
 }
 
 static void copy_tokens(const moe_trace *in, const moe_trace_range *range,
-                        moe_trace *t)
+                        size_t first, moe_trace *t)
 {
-    const size_t first = in->seq_offset[range->first_seq], n = t->n_tokens;
+    const size_t n = t->n_tokens;
     const size_t k = (size_t)in->top_k;
     for (int j = 0; j < t->layers; j++) {
         const size_t from = (source_layer(range, j) * in->n_tokens + first) * k;
@@ -88,30 +117,34 @@ moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
 {
     moe_error local = {0};
     moe_trace t = *trace;
+    moe_trace_range kept = *range;
+    uint64_t first = 0, end = 0;
     for (moe_trace_array a = 0; a < N_ARRAYS; a++)
         moe_trace_set(&t, a, NULL);
     t.vocab = NULL;
     t.shared = MPI_WIN_NULL;
     t.sha256[0] = '\0';
-    if (check_range(trace, range, &local) != MOE_OK)
+    if (check_range(trace, range, &local) != MOE_OK ||
+        find_tokens(trace, &kept, &first, &end, &local) != MOE_OK)
         goto out;
-    const uint64_t first = trace->seq_offset[range->first_seq];
     t.layers = range->layers != NULL ? range->n_layers : trace->layers;
-    t.n_seqs = range->end_seq - range->first_seq;
-    t.n_tokens = trace->seq_offset[range->end_seq] - first;
+    t.n_seqs = kept.end_seq - kept.first_seq;
+    t.n_tokens = end - first;
     t.has_layer_number = needs_numbers(trace, range);
     if (moe_trace_allocate(&t, &local) != MOE_OK)
         goto out;
     for (int l = 0; t.has_layer_number && l < t.layers; l++)
         t.layer_number[l] =
             moe_trace_layer_number(trace, (int)source_layer(range, l));
-    for (uint64_t s = 0; s <= t.n_seqs; s++)
-        t.seq_offset[s] = trace->seq_offset[range->first_seq + s] - first;
-    memcpy(t.seq_part, trace->seq_part + range->first_seq, t.n_seqs);
+    for (uint64_t s = 0; s <= t.n_seqs; s++) {
+        const uint64_t at = trace->seq_offset[kept.first_seq + s];
+        t.seq_offset[s] = (at < first ? first : at > end ? end : at) - first;
+    }
+    memcpy(t.seq_part, trace->seq_part + kept.first_seq, t.n_seqs);
     if (trace->kind == MOE_TRACE_TOKENS)
-        copy_tokens(trace, range, &t);
+        copy_tokens(trace, &kept, first, &t);
     else
-        copy_counts(trace, range, &t);
+        copy_counts(trace, &kept, &t);
     if (trace->vocab != NULL) {
         t.vocab = moe_array_new(trace->vocab_bytes, 1, &local);
         if (t.vocab == NULL)
