@@ -14,12 +14,11 @@
 #include "moegps/experiment.h"
 #include "moegps/inject.h"
 #include "moegps/jtree.h"
-#include "moegps/loads.h"
 #include "moegps/mem.h"
 #include "moegps/model.h"
 #include "moegps/plan_file.h"
 #include "moegps/recording.h"
-#include "moegps/trace_convert.h"
+#include "moegps/trace.h"
 
 enum { LONGEST_PATH = 64, LONGEST_TEXT = 1 << 16 };
 
@@ -78,18 +77,13 @@ static void fuzz_recording(const char *path)
     moe_remarks remarks = {0};
     moe_error err = {0};
     if (moe_recording_read(path, &options, &r, &err) == MOE_OK) {
+        moe_trace t = {.top_k = 2, .shared = MPI_WIN_NULL};
         moe_recording_inspect(&r, &remarks, &err);
         moe_remarks_fini(&remarks);
+        if (moe_recording_to_trace(&r, 0, &t, &err) == MOE_OK)
+            moe_trace_free(&t);
         moe_recording_fini(&r);
     }
-}
-
-static void fuzz_loads(const char *path)
-{
-    moe_loads loads = {0};
-    moe_error err = {0};
-    moe_loads_read(path, NULL, &loads, &err);
-    moe_loads_fini(&loads);
 }
 
 static void fuzz_plan(const char *path)
@@ -98,30 +92,16 @@ static void fuzz_plan(const char *path)
     moe_error err = {0};
     if (moe_plan_init(&plan, 2, 4, 2, 3, &err) != MOE_OK)
         return;
-    moe_plan_file_read(path, &plan, &err);
+    moe_plan_file_read(path, NULL, NULL, &plan, &err);
     moe_plan_fini(&plan);
 }
 
-static void fuzz_trace_csv(const char *path)
+static void fuzz_config(const char *text)
 {
-    moe_trace t = {.experts = 4, .top_k = 2, .shared = MPI_WIN_NULL};
+    moe_model m = {0};
     moe_error err = {0};
-    bool split = false;
-    snprintf(t.model, sizeof t.model, "m");
-    if (moe_trace_from_csv(path, &t, &split, &err) == MOE_OK)
-        moe_trace_free(&t);
-}
-
-static void fuzz_trace_npy(const char *path)
-{
-    for (int kind = 0; kind < 2; kind++) {
-        moe_trace t = {.experts = 4, .top_k = 2, .shared = MPI_WIN_NULL};
-        moe_error err = {0};
-        t.kind = kind == 0 ? MOE_TRACE_LOADS : MOE_TRACE_TOKENS;
-        snprintf(t.model, sizeof t.model, "m");
-        if (moe_trace_from_npy(path, &t, &err) == MOE_OK)
-            moe_trace_free(&t);
-    }
+    if (text[strspn(text, " \n\r\t")] == '{')
+        moe_model_parse(text, "a/config.json", &m, &err);
 }
 
 static const struct {
@@ -136,12 +116,8 @@ static const struct {
     {"cluster", fuzz_cluster, NULL, NULL},
     {"inject", fuzz_inject, NULL, NULL},
     {"recording", NULL, fuzz_recording, ""},
-    {"loads_csv", NULL, fuzz_loads, ".csv"},
-    {"loads_json", NULL, fuzz_loads, ".json"},
-    {"loads_npy", NULL, fuzz_loads, ".npy"},
-    {"plan", NULL, fuzz_plan, ".json"},
-    {"trace_csv", NULL, fuzz_trace_csv, ".csv"},
-    {"trace_npy", NULL, fuzz_trace_npy, ".npy"},
+    {"plan", NULL, fuzz_plan, ""},
+    {"config", fuzz_config, NULL, NULL},
 };
 
 static size_t chosen;
