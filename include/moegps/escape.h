@@ -1,5 +1,5 @@
 /** escape.h: text that shows as it is, whatever is in it: the one place per
- *  target. JSON is jansson's matter (json.h).
+ *  target. CSV is moe_plain_csv() (plain.h), JSON is jansson's matter (json.h).
  *
  *  Texts of result files, traces and profiles are others'. Markup must not
  *  become part of a page, control characters must not reach a terminal.
@@ -21,8 +21,5 @@ void moe_html_in(FILE *out, const char *tag, const char *text);
 /** Write text for a terminal: control characters, line ends and tabs among
  *  them, and bytes that are not UTF-8 become "\x1b". NULL writes nothing. */
 void moe_terminal_text(const char *text, FILE *out);
-
-/** Write a field of CSV: quoted where that is needed (RFC 4180). */
-void moe_csv_field(const char *text, FILE *out);
 
 #endif

@@ -244,6 +244,7 @@ static void study(moe_plan_offline *w, const moe_plan_settings *s,
         return;
     if (s->json == NULL || strcmp(s->json, "-") != 0) {
         moe_document *doc = moe_document_new(err);
+        moe_recorded_print(moe_recorded_name(&s->recorded), &w->loads, NULL);
         if (doc != NULL)
             moe_plan_say(doc, w, s);
         moe_document_say(doc, stdout, err);

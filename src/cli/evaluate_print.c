@@ -9,6 +9,7 @@
 #include "moegps/escape.h"
 #include "moegps/json.h"
 #include "moegps/mem.h"
+#include "moegps/plain.h"
 #include "moegps/replace.h"
 
 /* One number of a row, as CSV and JSON name it. */
@@ -218,7 +219,7 @@ static void csv_row(const moe_evaluate_report *r, const moe_evaluate_subject *s,
 {
     const moe_evaluation *v = &s->result;
     const moe_evaluation_row *row = l < 0 ? &v->mean : &v->layer[l];
-    moe_csv_field(s->label, out);
+    moe_plain_csv(s->label, out);
     fputc(',', out);
     if (l >= 0)
         fprintf(out, "%d", layer_number(r, v, l));

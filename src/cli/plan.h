@@ -5,7 +5,6 @@
 #include "moegps/cluster.h"
 #include "moegps/cost.h"
 #include "moegps/document.h"
-#include "moegps/loads.h"
 #include "moegps/options.h"
 #include "moegps/study.h"
 #include "recorded.h"
@@ -38,6 +37,11 @@ typedef struct moe_plan_offline {
 /** Say it as tables for people, or write the plan's JSON with the scores. */
 void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
                   const moe_plan_settings *s);
+
+/** Write engines' files: --emit. */
+moe_status moe_plan_emit(const moe_plan_offline *w, const moe_plan_settings *s,
+                         moe_error *err);
+
 moe_status moe_plan_write_json(const moe_plan_offline *w,
                                const moe_plan_settings *s, moe_error *err);
 

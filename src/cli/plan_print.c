@@ -57,18 +57,24 @@ static int used_slots(const moe_plan_layer *layer)
     return n;
 }
 
-static void say_layers(moe_document *doc, const moe_plan_offline *w,
-                       int n_scores)
+/* One plan of several steps. */
+static bool is_one_plan(const moe_plan_offline *w, const moe_plan_settings *s)
 {
-    static const moe_column columns[] = {
-        {"layer", NULL, MOE_RIGHT},       {"slots used", NULL, MOE_RIGHT},
-        {"same GPU", NULL, MOE_RIGHT},    {"bound", NULL, MOE_RIGHT},
-        {"planned", NULL, MOE_RIGHT},     {"next: quota", NULL, MOE_RIGHT},
-        {"next: equal", NULL, MOE_RIGHT}, {"next: minmax", NULL, MOE_RIGHT}};
+    return w->loads.steps > 1 && s->steps != MOE_STUDY_EACH;
+}
+
+static void say_layers(moe_document *doc, const moe_plan_offline *w,
+                       int n_scores, bool one)
+{
+    const moe_column columns[] = {
+        {"layer", NULL, MOE_RIGHT},        {"slots used", NULL, MOE_RIGHT},
+        {"same GPU", NULL, MOE_RIGHT},     {"bound", NULL, MOE_RIGHT},
+        {titles[one][0], NULL, MOE_RIGHT}, {titles[one][1], NULL, MOE_RIGHT},
+        {titles[one][2], NULL, MOE_RIGHT}, {titles[one][3], NULL, MOE_RIGHT}};
     moe_table *t = moe_doc_table(doc, NULL, columns, 4 + (size_t)n_scores);
     for (int l = 0; l < w->loads.layers; l++) {
         const moe_plan_layer layer = moe_plan_at(&w->study.plan, l);
-        moe_table_cell(t, "%d", l);
+        moe_table_cell(t, "%d", w->loads.layer_number[l]);
         moe_table_cell(t, "%d", used_slots(&layer));
         moe_table_cell(t, "%d", w->study.doubles[l]);
         moe_table_put(t, moe_fixed_cell(balancedness(&w->study.bound[l])));
@@ -79,12 +85,12 @@ static void say_layers(moe_document *doc, const moe_plan_offline *w,
 }
 
 static void say_conventions(moe_document *doc, const moe_plan_offline *w,
-                            int n_scores)
+                            int n_scores, bool one)
 {
-    static const moe_column columns[] = {
-        {"all layers", NULL, MOE_LEFT},   {"bound", NULL, MOE_RIGHT},
-        {"planned", NULL, MOE_RIGHT},     {"next: quota", NULL, MOE_RIGHT},
-        {"next: equal", NULL, MOE_RIGHT}, {"next: minmax", NULL, MOE_RIGHT}};
+    const moe_column columns[] = {
+        {"all layers", NULL, MOE_LEFT},    {"bound", NULL, MOE_RIGHT},
+        {titles[one][0], NULL, MOE_RIGHT}, {titles[one][1], NULL, MOE_RIGHT},
+        {titles[one][2], NULL, MOE_RIGHT}, {titles[one][3], NULL, MOE_RIGHT}};
     moe_table *t = moe_doc_table(doc, NULL, columns, 2 + (size_t)n_scores);
     const moe_tally bound = moe_tally_sum(w->study.bound, w->loads.layers);
     for (int c = 0; c < MOE_N_BALANCES; c++) {
@@ -115,7 +121,7 @@ static void say_facts(moe_document *doc, const moe_plan_offline *w,
                 study->changed, slots, 100.0 * (double)study->changed / slots,
                 isnan(bytes) ? "bytes need --model"
                              : moe_bytes_cell(bytes).text);
-    if (w->loads.steps > 1)
+    if (w->loads.steps > 1 && !is_one_plan(w, s))
         moe_doc_say(doc, MOE_DOC_UNDER,
                     "slots changed from step to step: %zu, %.1f %% a "
                     "step",
@@ -130,10 +136,43 @@ static void say_facts(moe_document *doc, const moe_plan_offline *w,
                 moe_time_cell(study->time.max).text, study->time.n);
 }
 
+/* The placement in force beside the planned one, as engines divide. */
+static void say_before(moe_document *doc, const moe_plan_offline *w,
+                       const moe_plan_settings *s)
+{
+    const int last = MOE_STUDY_NEXT + MOE_DIVISION_EQUAL;
+    const moe_tally before = moe_tally_sum(w->study.before, w->loads.layers);
+    const moe_tally after =
+        moe_tally_sum(w->study.score[last], w->loads.layers);
+    moe_doc_say(doc, MOE_DOC_UNDER,
+                "in force: %s, %.4f when copies share equally",
+                s->previous != NULL ? s->previous : "the home placement",
+                balancedness(&before));
+    if (is_one_plan(w, s))
+        fprintf(moe_doc_words(doc), "; planned: %.4f", balancedness(&after));
+}
+
+/* What the columns are scores of. */
+static const char *scores_of(const moe_plan_offline *w,
+                             const moe_plan_settings *s)
+{
+    if (is_one_plan(w, s))
+        return s->steps == MOE_STUDY_SUM
+                   ? "; planned: of the sum of all steps; steps: mean of this "
+                     "plan over every step"
+                   : "; planned: of the last step; steps: mean of this plan "
+                     "over every step";
+    return n_scores_of(w) > 1
+               ? ", mean over steps; next: the plan of a step on the load of "
+                 "the next; slots of the last plan"
+               : "; slots of the last plan";
+}
+
 void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
                   const moe_plan_settings *s)
 {
     const int n_scores = n_scores_of(w);
+    const bool one = is_one_plan(w, s);
     moe_doc_say(doc, MOE_DOC_PARAGRAPH,
                 "%s: %zu step%s, %d layers, %d experts, %d slots on %d "
                 "GPUs of %d node%s",
@@ -141,14 +180,11 @@ void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
                 w->loads.steps == 1 ? "" : "s", w->loads.layers,
                 w->loads.experts, s->gpus * w->env.slots, s->gpus, s->nodes,
                 s->nodes == 1 ? "" : "s");
-    moe_doc_say(
-        doc, MOE_DOC_UNDER,
-        "balancedness: mean / max load of a GPU%s; slots of the last plan",
-        n_scores > 1 ? ", mean over steps; next: the plan of a step on the "
-                       "load of the next"
-                     : "");
-    say_layers(doc, w, n_scores);
-    say_conventions(doc, w, n_scores);
+    moe_doc_say(doc, MOE_DOC_UNDER, "balancedness: mean / max load of a GPU%s",
+                scores_of(w, s));
+    say_before(doc, w, s);
+    say_layers(doc, w, n_scores, one);
+    say_conventions(doc, w, n_scores, one);
     say_facts(doc, w, s);
 }
 

@@ -65,7 +65,8 @@ void moe_terminal_text(const char *text, FILE *out)
 {
     const unsigned char *s = (const unsigned char *)text;
     while (s != NULL && *s != '\0') {
-        const size_t n = character(s), len = n > 0 ? n : 1;
+        const size_t n = moe_plain_character((const char *)s),
+                     len = n > 0 ? n : 1;
         if (n == 0 || controls(s, n))
             for (size_t i = 0; i < len; i++)
                 fprintf(out, "\\x%02x", s[i]);
@@ -73,19 +74,4 @@ void moe_terminal_text(const char *text, FILE *out)
             fwrite(s, 1, n, out);
         s += len;
     }
-}
-
-void moe_csv_field(const char *text, FILE *out)
-{
-    if (strpbrk(text, ",\"\r\n") == NULL) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text != '\0'; text++) {
-        if (*text == '"')
-            fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "moegps/plain.h"
 
 enum { CELL_LEN = 512 /* bytes of one cell; longer text is cut */ };
 

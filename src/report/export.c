@@ -6,6 +6,7 @@
 #include "forms.h"
 #include "moegps/escape.h"
 #include "moegps/mem.h"
+#include "moegps/plain.h"
 #include "moegps/replace.h"
 
 /* What a row says of a strategy. */
@@ -30,7 +31,7 @@ static void csv_row(FILE *out, const moe_view *view, const moe_strategy_view *y,
 {
     const char *const texts[] = {view->run_id, y->name, m->name, m->unit};
     for (size_t i = 0; i < MOE_ARRAY_LEN(texts); i++) {
-        moe_csv_field(texts[i], out);
+        moe_plain_csv(texts[i], out);
         fputc(',', out);
     }
     fprintf(out, "%zu", m->summary.n);

@@ -7,6 +7,7 @@
 #include "contents.h"
 #include "moegps/escape.h"
 #include "moegps/mem.h"
+#include "moegps/plain.h"
 
 /* ---- CSV ---- */
 
@@ -15,9 +16,9 @@ static void csv_cell(const moe_map *map, const moe_map_cell *x, FILE *out)
 {
     const size_t at = moe_map_at(map, x);
     const double *t = map->layer_s + at * MOE_ADVISE_STRATEGIES;
-    moe_csv_field(map->model, out);
+    moe_plain_csv(map->model, out);
     fprintf(out, ",%d,%d,", map->gpus, map->seq);
-    moe_csv_field(map->cluster[x->cluster].name, out);
+    moe_plain_csv(map->cluster[x->cluster].name, out);
     fprintf(out, ",%s,%d,%.12g,%.12g,%.12g,%s,%.12g",
             moe_advise_case_name(x->error), map->batch[x->batch],
             map->accuracy[x->accuracy], map->skew[x->skew],

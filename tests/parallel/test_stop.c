@@ -21,11 +21,13 @@ static const struct {
     {1e6, 2e6, "--max-time"}, {1e-9, 0, "--max-time"},
 };
 
+static bool hurry;
+
 START_TEST(a_time_limit_counts_the_next_step)
 {
     moe_stop_arm(limits[_i].max_time_s);
-    ck_assert(
-        is(moe_stop_asked(&test_ctx, limits[_i].ahead_s), limits[_i].why));
+    ck_assert(is(moe_stop_asked(&test_ctx, limits[_i].ahead_s, &hurry),
+                 limits[_i].why));
 }
 END_TEST
 
@@ -33,7 +35,8 @@ START_TEST(the_slowest_rank_decides)
 {
     const bool last = test_ctx.rank == test_ctx.size - 1;
     moe_stop_arm(1e6);
-    ck_assert(is(moe_stop_asked(&test_ctx, last ? 2e6 : 0), "--max-time"));
+    ck_assert(
+        is(moe_stop_asked(&test_ctx, last ? 2e6 : 0, &hurry), "--max-time"));
 }
 END_TEST
 
@@ -43,10 +46,10 @@ START_TEST(a_signal_to_one_rank_stops_all)
     moe_stop_arm(1e-9);
     if (test_ctx.rank == test_ctx.size - 1)
         raise(SIGUSR1);
-    const char *first = moe_stop_asked(&test_ctx, 0);
+    const char *first = moe_stop_asked(&test_ctx, 0, &hurry);
     if (test_ctx.rank == 0)
         raise(SIGTERM);
-    const char *second = moe_stop_asked(&test_ctx, 0);
+    const char *second = moe_stop_asked(&test_ctx, 0, &hurry);
     ck_assert(is(first, "SIGUSR1"));
     ck_assert(is(second, "SIGTERM"));
 }
