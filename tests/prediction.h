@@ -21,6 +21,10 @@ enum {
     ITERATIONS = 3
 };
 
+/* Iterations as predictors are told of them: batch 0 says nothing. Tests run
+ * in processes of their own. */
+static moe_batcher_params prediction_shape;
+
 /* A predictor set up on a trace. */
 typedef struct {
     const moe_predictor *predictor;
@@ -83,6 +87,8 @@ static inline void prediction_init(prediction *s, const char *name,
                               .layers = layers,
                               .n_layers = N_LAYERS,
                               .seed = 7,
+                              .batch = prediction_shape.batch,
+                              .seq = prediction_shape.seq,
                               .max_own = MAX_OWN}};
     s->params = moe_array_new(1, p->params_size, NULL);
     if (p->opts != NULL)

@@ -290,6 +290,127 @@ START_TEST(the_seed_orders_sequences)
 }
 END_TEST
 
+/* Whether batches follow one another as recorded, by choice and trace. */
+static const struct {
+    moe_batch_order order;
+    moe_trace_order trace;
+    bool recorded;
+} choices[] = {{MOE_BATCH_AUTO, MOE_ORDER_TIME, true},
+               {MOE_BATCH_AUTO, MOE_ORDER_NONE, false},
+               {MOE_BATCH_RECORDED, MOE_ORDER_NONE, true},
+               {MOE_BATCH_SHUFFLED, MOE_ORDER_TIME, false}};
+
+START_TEST(recorded_batches_follow_one_another)
+{
+    moe_trace trace = make_trace(false);
+    trace.order = choices[_i].trace;
+    const moe_batcher_params params = {.trace = &trace,
+                                       .seed = 11,
+                                       .batch = 2,
+                                       .seq = 30,
+                                       .layers = layers,
+                                       .n_layers = N_LAYERS,
+                                       .iterations = 5,
+                                       .gpus = 1,
+                                       .order = choices[_i].order};
+    moe_batcher *b = NULL;
+    ck_assert_int_eq(moe_batcher_new(&params, &b, NULL), MOE_OK);
+    ck_assert_int_eq(moe_batcher_is_recorded(b), choices[_i].recorded);
+    ck_assert_uint_eq(moe_batcher_whole(b), 5);
+    uint64_t next = 300; /* the test part is the second half */
+    bool rising = true;
+    for (uint64_t i = 0; i < 5; i++) {
+        const moe_batch *x = moe_batcher_load(b, i);
+        for (uint32_t t = 0; t < x->own; t++)
+            rising = rising && x->id[t] == next++;
+    }
+    ck_assert_int_eq(rising, choices[_i].recorded);
+    moe_batcher_free(b);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+/* 5 batches of 60 tokens are all of the test part. */
+static const struct {
+    int iterations;
+    bool shuffled, repeat;
+    const char *says; /* NULL: well */
+} lengths[] = {{5, false, false, NULL},
+               {6, false, false, "recorded order has 5 batches of this size"},
+               {6, false, true, NULL},
+               {6, true, false, NULL}};
+
+START_TEST(recorded_order_ends_with_the_test_part)
+{
+    moe_trace trace = make_trace(false);
+    const moe_batcher_params params = {
+        .trace = &trace,
+        .batch = 2,
+        .seq = 30,
+        .layers = layers,
+        .n_layers = N_LAYERS,
+        .iterations = lengths[_i].iterations,
+        .gpus = 1,
+        .order = lengths[_i].shuffled ? MOE_BATCH_SHUFFLED : MOE_BATCH_RECORDED,
+        .repeat = lengths[_i].repeat};
+    moe_batcher *b = NULL;
+    moe_error err = {0};
+    const moe_status s = moe_batcher_new(&params, &b, &err);
+    if (lengths[_i].says != NULL) {
+        ck_assert_int_eq(s, MOE_USAGE);
+        ck_assert_ptr_nonnull(strstr(err.text, lengths[_i].says));
+    } else {
+        ck_assert_int_eq(s, MOE_OK);
+    }
+    moe_batcher_free(b);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+/* Counted without their tokens, batches are those that ranks load; those of
+ * the training part end where it does. */
+START_TEST(counts_are_those_of_the_tokens)
+{
+    moe_trace trace = make_trace(shapes[_i].loads);
+    moe_batcher *whole = make(&trace, shapes[_i].batch, shapes[_i].seq, 0, 1),
+                *none = make(&trace, shapes[_i].batch, shapes[_i].seq, -1, 4);
+    for (uint64_t i = 0; i < 5; i++) {
+        const moe_batch *a = moe_batcher_load(whole, i),
+                        *b = moe_batcher_count(none, i);
+        ck_assert_uint_eq(a->tokens, b->tokens);
+        ck_assert_mem_eq(a->true_pairs, b->true_pairs,
+                         N_LAYERS * 8 * sizeof *a->true_pairs);
+    }
+    moe_batcher_free(whole);
+    moe_batcher_free(none);
+    moe_trace_free(&trace);
+}
+END_TEST
+
+START_TEST(the_training_part_ends_with_its_last_batch)
+{
+    moe_trace trace = make_trace(false);
+    moe_batcher_params params = {.trace = &trace,
+                                 .batch = _i == 0 ? 2 : 4,
+                                 .seq = _i == 0 ? 35 : 0,
+                                 .layers = layers,
+                                 .n_layers = N_LAYERS,
+                                 .iterations = 1,
+                                 .gpus = 1,
+                                 .order = MOE_BATCH_RECORDED,
+                                 .training = true};
+    moe_batcher *b = NULL;
+    ck_assert_int_eq(moe_batcher_new(&params, &b, NULL), MOE_OK);
+    const uint64_t n = moe_batcher_whole(b);
+    ck_assert_uint_eq(n, _i == 0 ? 4 : 1);
+    const moe_batch *x = moe_batcher_load(b, n - 1);
+    ck_assert_uint_eq(x->id[x->own - 1], 299);
+    ck_assert_uint_eq(moe_batcher_load(b, 0)->id[0], _i == 0 ? 20 : 100);
+    moe_batcher_free(b);
+    moe_trace_free(&trace);
+}
+END_TEST
+
 START_TEST(a_trace_without_test_tokens_is_refused)
 {
     moe_trace trace = make_trace(false);
@@ -326,6 +447,12 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, more_gpus_than_tokens_leave_some_without);
     MOE_TEST_LOOP(suite, a_rank_without_a_gpu_holds_no_tokens, 2);
     MOE_TEST(suite, the_seed_orders_sequences);
+    MOE_TEST_LOOP(suite, recorded_batches_follow_one_another,
+                  MOE_ARRAY_LEN(choices));
+    MOE_TEST_LOOP(suite, recorded_order_ends_with_the_test_part,
+                  MOE_ARRAY_LEN(lengths));
+    MOE_TEST_LOOP(suite, counts_are_those_of_the_tokens, n);
+    MOE_TEST_LOOP(suite, the_training_part_ends_with_its_last_batch, 2);
     MOE_TEST_LOOP(suite, a_trace_without_test_tokens_is_refused, 2);
     return suite;
 }

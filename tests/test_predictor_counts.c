@@ -26,31 +26,83 @@ static void look_back(moe_batcher *batcher, int seen, int n, int l,
         share[e] /= total;
 }
 
+/* Shares of one layer in the last batches of the training part, the newest
+ * last. @return how many. */
+static int recall_past(const moe_trace *trace, int batch, int seq, int most,
+                       int l, double (*share_out)[MAX_E])
+{
+    const moe_batcher_params params = {.trace = trace,
+                                       .seed = 7,
+                                       .batch = batch,
+                                       .seq = seq,
+                                       .layers = layers,
+                                       .n_layers = N_LAYERS,
+                                       .iterations = 1,
+                                       .gpus = 1,
+                                       .training = true};
+    moe_batcher *b = NULL;
+    ck_assert_int_eq(moe_batcher_new(&params, &b, NULL), MOE_OK);
+    const int whole = (int)moe_batcher_whole(b);
+    const int n = whole < most ? whole : most;
+    for (int i = 0; i < n; i++) {
+        const moe_batch *x = moe_batcher_load(b, (uint64_t)(whole - n + i));
+        for (int e = 0; e < trace->experts; e++)
+            share_out[i][e] = (double)x->true_pairs[l * trace->experts + e] /
+                              (double)x->tokens / trace->top_k;
+    }
+    moe_batcher_free(b);
+    return n;
+}
+
+/* A window of 3 and what it starts with: batches of the training part, of
+ * the iterations' size; all of it where it is too small for one; nothing. */
+static const struct {
+    bool loads;
+    int batch, seq; /* that the predictor is told of */
+    int as, as_seq; /* batches that it remembers */
+    const char *set;
+    bool cold;
+} pasts[] = {{false, SEQS, LEN, SEQS, LEN, "iterations=3", false},
+             {true, SEQS, LEN, SEQS, LEN, "iterations=3", false},
+             {true, 1, 0, 1, 0, "iterations=3", false},
+             {false, 0, 0, 6, 0, "iterations=3", false},
+             {false, 9, 300, 6, 0, "iterations=3", false},
+             {false, SEQS, LEN, 0, 0, "iterations=3,history=none", true}};
+
 START_TEST(window_sums_the_last_iterations)
 {
-    moe_trace trace = make_trace(_i == 1);
-    double share[MAX_E], expected[MAX_E];
-    prediction window, distribution;
+    moe_trace trace = make_trace(pasts[_i].loads);
+    double share[MAX_E], expected[MAX_E], past[3][MAX_E] = {{0}};
+    prediction window;
     rank_batch h;
     rank_batch_init(&h, &trace, 0, 1);
-    prediction_init(&window, "window", &trace, "iterations=3");
-    prediction_init(&distribution, "distribution", &trace, NULL);
+    prediction_shape =
+        (moe_batcher_params){.batch = pasts[_i].batch, .seq = pasts[_i].seq};
+    prediction_init(&window, "window", &trace, pasts[_i].set);
     for (int i = 0; i < 8; i++) {
         for (int l = 0; l < N_LAYERS; l++) {
             window.predictor->load(window.state, h.batch, l, share);
-            if (i == 0)
-                distribution.predictor->load(distribution.state, h.batch, l,
-                                             expected);
-            else
+            if (i > 0 && i < 3 && !pasts[_i].cold)
+                continue; /* past and present mixed */
+            memset(expected, 0, sizeof expected);
+            const int n = i > 0 || pasts[_i].cold
+                              ? 0
+                              : recall_past(&trace, pasts[_i].as,
+                                            pasts[_i].as_seq, 3, l, past);
+            if (i > 0)
                 look_back(h.batcher, i, 3, l, expected);
-            for (int e = 0; e < trace.experts; e++)
+            for (int e = 0; e < trace.experts; e++) {
+                for (int j = 0; j < n; j++)
+                    expected[e] += past[j][e] / n;
+                if (i == 0 && n == 0)
+                    expected[e] = 1.0 / trace.experts;
                 ck_assert_double_eq_tol(share[e], expected[e], 1e-12);
+            }
         }
         h.batch = moe_batcher_load(h.batcher, (uint64_t)i);
         window.predictor->observe(window.state, h.batch);
     }
     prediction_fini(&window);
-    prediction_fini(&distribution);
     moe_batcher_free(h.batcher);
     moe_trace_free(&trace);
 }
@@ -64,13 +116,18 @@ static const struct {
 START_TEST(ema_weighs_iterations_by_age)
 {
     moe_trace trace = make_trace(false);
-    double share[MAX_E], expected[MAX_E], now[MAX_E];
-    prediction s, distribution;
+    double share[MAX_E], expected[MAX_E], now[MAX_E], past[10][MAX_E];
+    prediction s;
     rank_batch h;
     rank_batch_init(&h, &trace, 0, 1);
+    prediction_shape = (moe_batcher_params){.batch = 1, .seq = 45};
     prediction_init(&s, "ema", &trace, averages[_i].set);
-    prediction_init(&distribution, "distribution", &trace, NULL);
-    distribution.predictor->load(distribution.state, h.batch, 1, expected);
+    const int n = recall_past(&trace, 1, 45, 10, 1, past);
+    ck_assert_int_eq(n, 6);
+    memcpy(expected, past[0], sizeof expected);
+    for (int i = 1; i < n; i++)
+        for (int e = 0; e < trace.experts; e++)
+            expected[e] += averages[_i].alpha * (past[i][e] - expected[e]);
     for (int i = 0; i < 6; i++) {
         s.predictor->load(s.state, h.batch, 1, share);
         for (int e = 0; e < trace.experts; e++)
@@ -82,7 +139,6 @@ START_TEST(ema_weighs_iterations_by_age)
         s.predictor->observe(s.state, h.batch);
     }
     prediction_fini(&s);
-    prediction_fini(&distribution);
     moe_batcher_free(h.batcher);
     moe_trace_free(&trace);
 }
@@ -393,7 +449,7 @@ END_TEST
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("predictor_counts");
-    MOE_TEST_LOOP(suite, window_sums_the_last_iterations, 2);
+    MOE_TEST_LOOP(suite, window_sums_the_last_iterations, MOE_ARRAY_LEN(pasts));
     MOE_TEST_LOOP(suite, ema_weighs_iterations_by_age, MOE_ARRAY_LEN(averages));
     MOE_TEST_LOOP(suite, online_predictors_need_no_training_part, 2);
     MOE_TEST_LOOP(suite, tables_hold_what_direct_counting_finds,

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "moegps/batch.h"
 #include "moegps/cluster.h"
 #include "moegps/cost.h"
 #include "moegps/map.h"
@@ -57,6 +58,7 @@ typedef struct moe_advise_params {
     double planner_s; /* host time of one plan; < 0: measured here */
     int samples;      /* trace: batches; by hand: ways to place the experts */
     int warmup;       /* trace: batches that go before, as in a run */
+    moe_batch_order order; /* trace: of batches */
     uint64_t seed;
     bool no_limits; /* leave out where verdicts turn: all NaN */
     moe_advise_dials dials;

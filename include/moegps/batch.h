@@ -1,13 +1,14 @@
 /** batch.h: the tokens of one iteration, as one rank sees them.
  *
- *  The test part's sequences (steps), permuted by the seed, form one stream
- *  of tokens; iteration i is the i-th piece of it, wrapping around. GPU g
- *  holds tokens [T g / G, T (g+1) / G) of a batch of T. Nothing here depends
- *  on how many ranks there are.
+ *  The test part's sequences (steps), as recorded or permuted by the seed,
+ *  form one stream of tokens; iteration i is the i-th piece of it, wrapping
+ *  around. GPU g holds tokens [T g / G, T (g+1) / G) of a batch of T. Nothing
+ *  here depends on how many ranks there are.
  */
 #ifndef MOEGPS_BATCH_H
 #define MOEGPS_BATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "moegps/status.h"
@@ -28,6 +29,16 @@ typedef struct moe_batch {
                              ranks by the engine */
 } moe_batch;
 
+/** How batches follow one another. */
+typedef enum moe_batch_order {
+    MOE_BATCH_AUTO,     /* recorded where the trace's order is time */
+    MOE_BATCH_RECORDED, /* as the trace has them */
+    MOE_BATCH_SHUFFLED  /* permuted by the seed */
+} moe_batch_order;
+
+/** The words for them, "auto", "recorded", "shuffled", then NULL. */
+extern const char *const moe_batch_orders[];
+
 typedef struct moe_batcher moe_batcher;
 
 typedef struct moe_batcher_params {
@@ -39,10 +50,14 @@ typedef struct moe_batcher_params {
     int n_layers;
     int iterations; /* to prepare for, warm-up included */
     int gpu, gpus;  /* gpu -1: holds no tokens */
+    moe_batch_order order;
+    bool repeat;   /* recorded order may start over; time does not */
+    bool training; /* of the training part; the last batch ends where it does */
 } moe_batcher_params;
 
 /** Prepare batches. Not collective. Release with moe_batcher_free().
- *  @return MOE_OK, MOE_USAGE (no test tokens), MOE_NOMEM. */
+ *  @return MOE_OK, MOE_USAGE (no tokens; more iterations than the recorded
+ *  order has), MOE_NOMEM. */
 moe_status moe_batcher_new(const moe_batcher_params *params,
                            moe_batcher **batcher_out, moe_error *err);
 void moe_batcher_free(moe_batcher *batcher);
@@ -54,6 +69,12 @@ uint64_t moe_batcher_max_tokens(const moe_batcher *batcher);
  *  iterations repeat tokens. */
 double moe_batcher_passes(const moe_batcher *batcher);
 
+/** @return whole batches in one pass over the stream. */
+uint64_t moe_batcher_whole(const moe_batcher *batcher);
+
+/** @return whether batches follow one another as recorded. */
+bool moe_batcher_is_recorded(const moe_batcher *batcher);
+
 /** @return most tokens this or any rank gets of a batch of `tokens`. */
 uint32_t moe_batch_share_max(uint64_t tokens, int gpus);
 
@@ -61,5 +82,10 @@ uint32_t moe_batch_share_max(uint64_t tokens, int gpus);
  *  alone. Not collective; allocates nothing.
  *  @return the batch, borrowed until the next call or free. */
 moe_batch *moe_batcher_load(moe_batcher *batcher, uint64_t iteration);
+
+/** Count the pairs of a whole batch without its tokens: own is 0, true_pairs
+ *  are of all ranks. Not collective; allocates nothing.
+ *  @return the batch, borrowed until the next call or free. */
+moe_batch *moe_batcher_count(moe_batcher *batcher, uint64_t iteration);
 
 #endif

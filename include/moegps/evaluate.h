@@ -29,7 +29,8 @@ typedef struct moe_evaluation_row {
     double skewness; /* of the test part: pairs of the busiest expert / mean */
     moe_estimate error;       /* of the distribution over the whole test part,
                            sum_e |p^(e) - p(e)|; interval: bootstrap over
-                           sequences */
+                           sequences; NaN of predictors that learn while
+                           running: they foretell the next batch */
     double error_floor;       /* what error would be if the prediction were the
                            distribution that the tokens are drawn from */
     moe_estimate batch_error; /* the same per batch: median over batches, and
@@ -50,6 +51,7 @@ typedef struct moe_evaluation {
     moe_evaluation_row mean;    /* over layers */
     uint64_t tokens, sequences; /* of the test part */
     uint64_t batches;           /* made of it, at most 1000 */
+    bool recorded;              /* batches follow one another as recorded */
     double batch_tokens;        /* mean of a batch */
     size_t parameters;          /* numbers that it holds, all layers */
     double flops;               /* per token and layer, by its products */
@@ -71,6 +73,7 @@ typedef struct moe_evaluate_params {
     int n_layers;
     int batch, seq; /* sequences of a batch and tokens of each; seq 0: whole
                        sequences (steps) of the trace */
+    moe_batch_order order; /* of batches */
     uint64_t seed;
     int lookahead;            /* layers; who needs none is given none */
     int repeats;              /* of the timing, >= 1 */

@@ -24,6 +24,8 @@ typedef struct moe_workload {
     char layers[256]; /* "all", or numbers and ranges: "0,4,8-11" */
     int iterations, warmup;
     uint64_t seed;
+    moe_batch_order order;
+    bool repeat; /* recorded order may start over */
 } moe_workload;
 
 /** Data type that experts are executed in. */

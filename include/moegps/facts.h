@@ -19,6 +19,8 @@
     X(SEQ, "seq")                                     \
     X(MAX_TOKENS, "max_tokens")                       \
     X(SEED, "seed")                                   \
+    X(ORDER, "order")                                 \
+    X(DISTINCT_BATCHES, "distinct_batches")           \
     X(FFN, "ffn")                                     \
     X(SCALE, "scale")                                 \
     X(EXECUTED_DTYPE, "executed_dtype")               \

@@ -51,6 +51,9 @@ typedef struct moe_predictor_env {
     const int *layers;      /* [n_layers] numbers in the trace */
     int n_layers;
     uint64_t seed;
+    int batch, seq; /* of an iteration, as in moe_batcher_params; batch 0:
+                      unknown */
+    moe_batch_order order;
     int lookahead;    /* layers of the model between the last that is routed and
                       the one that is foretold; MOE_LOOKAHEAD_ALL: none is */
     uint32_t max_own; /* most tokens this rank gets in a batch */
@@ -112,6 +115,9 @@ typedef struct moe_predictor {
      *  summed over ranks by now. Called once per iteration, warm-up included,
      *  equal on all ranks; timed with the predict phase. */
     void (*observe)(void *state, const moe_batch *batch);
+    /** Optional, with observe. Batches of the training part that it is to
+     *  observe before the first iteration, the last ones; 0: it starts cold. */
+    uint64_t (*lookback)(const void *params);
     /** Optional. The dense products by which a GPU would predict one layer of
      *  its own tokens; a look-up is a product of depth 1. They are what the
      *  gpu clock charges, at the sizes of the predictor itself.
@@ -157,7 +163,8 @@ const moe_predictor *moe_predictor_at(size_t i);
 /** All names, "A, B, C", cut where the text ends. */
 void moe_predictor_names(char *text, size_t size);
 
-/** @return a state, set up; release it with moe_predictor_free(). NULL, with the
+/** @return a state, set up, the past observed; release it with
+ *  moe_predictor_free(). NULL, with the
  *  init hook's error, when it cannot. */
 void *moe_predictor_new(const moe_predictor *predictor,
                         const moe_predictor_env *env, const void *params,

@@ -231,7 +231,8 @@ static moe_status open_batches(moe_advise *a, trace_pass *k, moe_error *err)
                                        .n_layers = a->layers,
                                        .iterations = a->p.warmup + a->samples,
                                        .gpu = 0,
-                                       .gpus = 1};
+                                       .gpus = 1,
+                                       .order = a->p.order};
     return moe_batcher_new(&params, &k->batcher, err);
 }
 

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "moegps/batch.h"
 #include "moegps/options.h"
 #include "moegps/status.h"
 
@@ -125,6 +126,11 @@ char *moe_args_line(const moe_args *args, int argc, char **argv);
         .key = "interval", .alias = "rebalance-every", .type = MOE_OPT_INT, \
         .initial = "1", .min = 1, .max = most, AT(member), .help = text     \
     }
+#define MOE_ARGS_ORDER(member)                                            \
+    MOE_ARGS_WORD("order", member, "auto", moe_batch_orders,              \
+                  "of batches: recorded, one after the other as in the "  \
+                  "trace, or shuffled by the seed; auto: recorded where " \
+                  "the trace's order is time")
 #define MOE_ARGS_QUIET                                                    \
     {                                                                     \
         .key = "quiet", .letter = 'q', .type = MOE_OPT_BOOL,              \

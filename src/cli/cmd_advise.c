@@ -13,6 +13,7 @@ typedef struct {
     const char *model, *cluster, *trace, *json;
     moe_advise_params p; /* -1 where nothing is given and that matters */
     int slots, replicas;
+    int order; /* moe_batch_order */
     bool no_direct, force;
 } settings;
 
@@ -68,6 +69,7 @@ static const moe_opt rows[] = {
                  "batches of the trace, or ways to place the experts"),
     MOE_ARGS_INT("warmup", p.warmup, "1", 0, 1000,
                  "batches of the trace that go before"),
+    MOE_ARGS_ORDER(order),
     MOE_ARGS_SEED(p.seed, "of batches or placements"),
     MOE_ARGS_JSON,
     MOE_ARGS_FORCE,
@@ -91,6 +93,7 @@ static moe_status check_given(settings *s, moe_error *err)
     if (s->p.seq < 0)
         s->p.seq = s->trace != NULL ? 0 : 512;
     s->p.dials.direct = !s->no_direct;
+    s->p.order = (moe_batch_order)s->order;
     if (moe_parsed_slots(s->slots, s->replicas, s->p.gpus, &s->p.slots, err) !=
         MOE_OK)
         return err->status;

@@ -14,6 +14,7 @@
 typedef struct {
     const char *trace, *predictors, *load, *model, *cluster, *json, *csv;
     int batch, seq, gpus, repeats, lookahead;
+    int order; /* moe_batch_order */
     bool per_layer, force;
     uint64_t seed;
 } settings;
@@ -39,6 +40,7 @@ static const moe_opt rows[] = {
                  "earlier layers"),
     MOE_ARGS_INT("repeats", repeats, "15", 1, 10000,
                  "of the timing of a batch"),
+    MOE_ARGS_ORDER(order),
     MOE_ARGS_SEED(seed, "of batches and resamples"),
     MOE_ARGS_FLAG("layers", per_layer, "a line for every layer, too"),
     MOE_ARGS_JSON,
@@ -187,6 +189,7 @@ static moe_status evaluate_one(const settings *s, const moe_evaluate_report *r,
         .params = subject->params,
         .batch = s->batch,
         .seq = s->seq,
+        .order = (moe_batch_order)s->order,
         .seed = s->seed,
         .learned = r->learned.n_parts > 0 ? &r->learned : NULL,
         .lookahead = s->lookahead,

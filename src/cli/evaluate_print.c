@@ -183,8 +183,9 @@ void moe_evaluate_say(moe_document *doc, const moe_evaluate_report *r)
                 r->trace_name, v->tokens, v->sequences,
                 r->trace->kind == MOE_TRACE_TOKENS ? "sequences" : "steps",
                 v->n_layers, v->mean.skewness);
-    moe_doc_say(doc, MOE_DOC_UNDER, "batches: %" PRIu64 " of %.0f tokens",
-                v->batches, v->batch_tokens);
+    moe_doc_say(doc, MOE_DOC_UNDER, "batches: %" PRIu64 " of %.0f tokens, %s",
+                v->batches, v->batch_tokens,
+                v->recorded ? "in recorded order" : "shuffled");
     say_accuracy(doc, r);
     say_costs(doc, r);
     if (r->per_layer)
@@ -340,6 +341,9 @@ moe_status moe_evaluate_write_json(const moe_evaluate_report *r,
     moe_json_put_members(root, found, MOE_ARRAY_LEN(found),
                          &r->subject[0].result, err);
     moe_json_put_members(root, asked, MOE_ARRAY_LEN(asked), r, err);
+    moe_json_put_text(root, "order",
+                      r->subject[0].result.recorded ? "recorded" : "shuffled",
+                      err);
     if (r->priced) {
         moe_json_put_text(root, "cluster", r->cluster.name, err);
         moe_json_put_integer(root, "gpus", r->gpus, err);

@@ -35,6 +35,11 @@ static void add_inputs(const moe_engine *e, moe_facts *facts)
     moe_facts_set(facts, MOE_FACT_MAX_TOKENS, "%" PRIu64,
                   moe_engine_max_tokens(e));
     moe_facts_set(facts, MOE_FACT_SEED, "%" PRIu64, w->seed);
+    moe_facts_set(facts, MOE_FACT_ORDER, "%s",
+                  moe_batcher_is_recorded(e->batcher) ? "recorded"
+                                                      : "shuffled");
+    moe_facts_set(facts, MOE_FACT_DISTINCT_BATCHES, "%" PRIu64,
+                  moe_batcher_whole(e->batcher));
 }
 
 static void add_executed(const moe_engine *e, moe_facts *facts)

@@ -84,6 +84,19 @@ const moe_opt moe_workload_options[] = {
      .max = 9007199254740992.0,
      AT(seed),
      .help = "of batches, weights, hidden vectors and the order of strategies"},
+    {.key = "order",
+     .type = MOE_OPT_ENUM,
+     .initial = "auto",
+     .choices = moe_batch_orders,
+     AT(order),
+     .help = "of batches: recorded, as in the trace's test part, one after the "
+             "other, or shuffled by the seed; auto: recorded where the trace's "
+             "order is time"},
+    {.key = "repeat",
+     .type = MOE_OPT_BOOL,
+     .initial = "false",
+     AT(repeat),
+     .help = "recorded order may start over at the end of the test part"},
     {.key = NULL}};
 #undef AT
 

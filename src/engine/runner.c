@@ -6,12 +6,16 @@
 static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
 {
     const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
+    const moe_workload *w = &e->p.experiment->workload;
     const moe_predictor_env env = {
         .trace = e->p.trace,
         .layers = e->trace_layer,
         .n_layers = e->p.n_layers,
-        .seed = e->p.experiment->workload.seed,
+        .seed = w->seed,
         .lookahead = r->spec->lookahead,
+        .batch = w->batch,
+        .seq = w->seq,
+        .order = w->order,
         .max_own = moe_batch_share_max(tokens, e->layout.gpus),
         .file = {.data = r->file.data, .bytes = r->file.bytes},
         .learned = e->p.learned != NULL ? e->p.learned[r->index] : NULL};

@@ -73,7 +73,9 @@ static moe_status make_batcher(moe_engine *e, moe_error *err)
                                        .n_layers = e->p.n_layers,
                                        .iterations = w->warmup + w->iterations,
                                        .gpu = e->gpu,
-                                       .gpus = e->layout.gpus};
+                                       .gpus = e->layout.gpus,
+                                       .order = w->order,
+                                       .repeat = w->repeat};
     return moe_batcher_new(&params, &e->batcher, err);
 }
 

@@ -4,11 +4,12 @@
 #include <math.h>
 
 /* Exponential moving average of the shares of past iterations:
- * p <- (1 - alpha) p + alpha q. It begins with the shares of the training
- * part; where there is none, with the first iteration's. */
+ * p <- (1 - alpha) p + alpha q. It begins with the first iteration's, of the
+ * training part if there is one. */
 
 typedef struct {
     double alpha, half_life;
+    int history;
 } ema_params;
 
 static const double default_alpha = 0.1;
@@ -31,6 +32,7 @@ static const moe_opt options[] = {
      MOE_OPT_AT(ema_params, half_life),
      .help = "instead of alpha: after so many an iteration weighs half; 0: "
              "alpha counts"},
+    MOE_HISTORY_OPTION(ema_params),
     {.key = NULL}};
 
 typedef struct {
@@ -38,6 +40,21 @@ typedef struct {
     double alpha;
     bool begun; /* `now` holds something worth keeping */
 } ema_state;
+
+static double alpha_of(const ema_params *p)
+{
+    return p->half_life > 0 ? 1 - exp2(-1 / p->half_life) : p->alpha;
+}
+
+/* As far back as an iteration's weight can be told from none. */
+static uint64_t lookback(const void *params)
+{
+    const ema_params *p = params;
+    const double n = ceil(log(0x1p-53) / log1p(-alpha_of(p)));
+    if (p->history == MOE_HISTORY_NONE)
+        return 0;
+    return n < 0x1p32 ? (uint64_t)fmax(n, 1) : UINT32_MAX;
+}
 
 static moe_status init(void *state, const moe_predictor_env *env,
                        const void *params, moe_error *err)
@@ -47,10 +64,8 @@ static moe_status init(void *state, const moe_predictor_env *env,
     if (p->half_life > 0 && p->alpha != default_alpha)
         return moe_fail(err, MOE_USAGE,
                         "predictor ema: set alpha or half_life, not both");
-    s->alpha = p->half_life > 0 ? 1 - exp2(-1 / p->half_life) : p->alpha;
-    const moe_status status = moe_shares_init(&s->now, env, 0, err);
-    s->begun = s->now.trained;
-    return status;
+    s->alpha = alpha_of(p);
+    return moe_shares_even(&s->now, env, err);
 }
 
 static void load(void *state, const moe_batch *batch, int layer,
@@ -88,6 +103,7 @@ const moe_predictor moe_predictor_ema = {
     .init = init,
     .load = load,
     .observe = observe,
+    .lookback = lookback,
     .parameters = moe_shares_parameters,
     .fini = moe_shares_fini,
 };

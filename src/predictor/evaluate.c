@@ -71,7 +71,8 @@ static moe_batcher *open_batches(const moe_evaluate_pass *c, int batch, int seq,
                                        .n_layers = c->n_layers,
                                        .iterations = (int)iterations,
                                        .gpu = 0,
-                                       .gpus = 1};
+                                       .gpus = 1,
+                                       .order = c->p->order};
     moe_batcher *batcher = NULL;
     moe_batcher_new(&params, &batcher, err);
     return batcher;
@@ -108,6 +109,9 @@ static moe_status renew(moe_evaluate_pass *c, moe_evaluation *out,
                                    .n_layers = c->n_layers,
                                    .seed = p->seed,
                                    .lookahead = out->lookahead,
+                                   .batch = p->batch,
+                                   .seq = p->seq,
+                                   .order = p->order,
                                    .max_own = (uint32_t)c->max_tokens,
                                    .file = p->file,
                                    .learned = p->learned};
@@ -230,6 +234,8 @@ static moe_status pass_batches(moe_evaluate_pass *c, moe_evaluation *out,
         }
         observe(c, b);
     }
+    if (batcher != NULL)
+        out->recorded = moe_batcher_is_recorded(batcher);
     if (batcher != NULL)
         time_batch(c, moe_batcher_load(batcher, 0), out, err);
     out->batch_tokens = tokens / (double)n;

@@ -79,7 +79,9 @@ static void metrics_of(const moe_evaluate_pass *c, const arrays *a, int l,
         }
     }
     const bool choices = c->forecast == MOE_FORECAST_TOKENS;
-    out[ERROR] = distance(predicted, truth, n_e);
+    out[ERROR] = c->p->predictor->observe == NULL
+                     ? distance(predicted, truth, n_e)
+                     : NAN;
     out[TOP1] = choices && c->p->trace->ordered ? first / tokens : NAN;
     out[RECALL] = choices ? hits / (tokens * c->p->trace->top_k) : NAN;
 }
@@ -114,7 +116,7 @@ static void resample(const moe_evaluate_pass *c, const arrays *a)
 static moe_estimate estimate(const moe_evaluate_pass *c, double value,
                              double square, double most)
 {
-    if (c->sums.n < MOE_STATS_MIN_CI)
+    if (c->sums.n < MOE_STATS_MIN_CI || isnan(value))
         return (moe_estimate){value, NAN, NAN};
     const double half = z95 * sqrt(square / RESAMPLES);
     return (moe_estimate){value, fmax(value - half, 0),

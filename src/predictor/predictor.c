@@ -18,7 +18,21 @@ static const moe_predictor *const members[] = {
 };
 
 MOE_REGISTRY(moe_predictor)
-MOE_REGISTRY_NEW(moe_predictor, moe_predictor_env, void)
+
+void *moe_predictor_new(const moe_predictor *predictor,
+                        const moe_predictor_env *env, const void *params,
+                        moe_error *err)
+{
+    void *state = moe_array_new(1, predictor->state_size, err);
+    if (state == NULL)
+        return NULL;
+    if ((predictor->init == NULL ||
+         predictor->init(state, env, params, err) == MOE_OK) &&
+        moe_predictor_remember(predictor, state, env, params, err) == MOE_OK)
+        return state;
+    moe_predictor_free(predictor, state);
+    return NULL;
+}
 
 moe_forecast moe_forecast_of_load(const void *params)
 {

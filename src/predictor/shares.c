@@ -17,6 +17,18 @@ static void fill_layer(const uint64_t *counts, size_t n_e, double smoothing,
     *trained = *trained && total > 0;
 }
 
+moe_status moe_shares_even(moe_shares *shares, const moe_predictor_env *env,
+                           moe_error *err)
+{
+    const size_t n = (size_t)env->n_layers * (size_t)env->trace->experts;
+    *shares =
+        (moe_shares){.n_layers = env->n_layers, .experts = env->trace->experts};
+    shares->share = moe_array_new(n, sizeof *shares->share, err);
+    for (size_t i = 0; shares->share != NULL && i < n; i++)
+        shares->share[i] = 1.0 / env->trace->experts;
+    return shares->share != NULL ? MOE_OK : MOE_NOMEM;
+}
+
 moe_status moe_shares_init(moe_shares *shares, const moe_predictor_env *env,
                            double smoothing, moe_error *err)
 {

@@ -7,11 +7,10 @@
 #include "moegps/mem.h"
 
 /* The load of the last iterations, as deployments of EPLB do it: the pairs
- * that they summed up to. Before the first, the shares of the training part,
- * or even shares where there is none. */
+ * that they summed up to. Before the first, even shares. */
 
 typedef struct {
-    int iterations;
+    int iterations, history;
 } window_params;
 
 static const moe_opt options[] = {
@@ -23,11 +22,11 @@ static const moe_opt options[] = {
      .max = 4096,
      MOE_OPT_AT(window_params, iterations),
      .help = "that are looked back on, warm-up included"},
+    MOE_HISTORY_OPTION(window_params),
     {.key = NULL}};
 
 typedef struct {
-    moe_shares before; /* what holds before the first iteration */
-    size_t n;          /* layers times experts */
+    size_t n; /* layers times experts */
     uint64_t length, seen;
     int64_t *past; /* [length][n] pairs, a ring */
     int64_t *sum;  /* [n] of the ring */
@@ -42,7 +41,6 @@ static moe_status init(void *state, const moe_predictor_env *env,
     s->n = (size_t)env->n_layers * (size_t)env->trace->experts;
     s->sum = moe_array_new(s->n, sizeof *s->sum, &local);
     s->past = moe_array_new(s->length * s->n, sizeof *s->past, &local);
-    moe_shares_init(&s->before, env, 0, &local);
     return moe_pass(err, &local);
 }
 
@@ -56,7 +54,7 @@ static void load(void *state, const moe_batch *batch, int layer,
         total += s->sum[at + e];
     for (size_t e = 0; e < n_e; e++)
         share_out[e] = total > 0 ? (double)s->sum[at + e] / (double)total
-                                 : s->before.share[at + e];
+                                 : 1.0 / batch->experts;
 }
 
 static void observe(void *state, const moe_batch *batch)
@@ -68,6 +66,12 @@ static void observe(void *state, const moe_batch *batch)
     memcpy(oldest, batch->true_pairs, s->n * sizeof *oldest);
 }
 
+static uint64_t lookback(const void *params)
+{
+    const window_params *p = params;
+    return p->history == MOE_HISTORY_NONE ? 0 : (uint64_t)p->iterations;
+}
+
 static size_t parameters(const void *state)
 {
     const window_state *s = state;
@@ -77,7 +81,6 @@ static size_t parameters(const void *state)
 static void fini(void *state)
 {
     window_state *s = state;
-    moe_shares_fini(&s->before);
     free(s->past);
     free(s->sum);
 }
@@ -93,6 +96,7 @@ const moe_predictor moe_predictor_window = {
     .init = init,
     .load = load,
     .observe = observe,
+    .lookback = lookback,
     .parameters = parameters,
     .fini = fini,
 };

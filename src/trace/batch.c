@@ -2,10 +2,16 @@
 #include "moegps/batch.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "moegps/mem.h"
+
+const char *const moe_batch_orders[] = {[MOE_BATCH_AUTO] = "auto",
+                                        [MOE_BATCH_RECORDED] = "recorded",
+                                        [MOE_BATCH_SHUFFLED] = "shuffled",
+                                        NULL};
 
 struct moe_batcher {
     moe_batcher_params p;
@@ -13,6 +19,8 @@ struct moe_batcher {
     uint32_t *order; /* [n_seqs] test sequences, permuted */
     uint64_t *start; /* [n_seqs + 1] place of each in the stream */
     uint32_t n_seqs;
+    bool recorded;
+    uint64_t skip; /* sequences or tokens of the stream before batch 0 */
     uint64_t max_tokens;
     uint16_t *expanded; /* [longest sequence][top_k] scratch */
     moe_batch batch;
@@ -27,10 +35,10 @@ static piece piece_of(const moe_batcher *b, uint64_t iteration)
 {
     if (b->p.seq > 0) {
         uint64_t tokens = (uint64_t)b->p.batch * (uint64_t)b->p.seq;
-        return (piece){iteration * tokens, tokens};
+        return (piece){b->skip + iteration * tokens, tokens};
     }
     uint64_t per_pass = b->start[b->n_seqs];
-    uint64_t first = iteration * (uint64_t)b->p.batch,
+    uint64_t first = b->skip + iteration * (uint64_t)b->p.batch,
              end = first + (uint64_t)b->p.batch;
     uint64_t from = first / b->n_seqs * per_pass + b->start[first % b->n_seqs];
     uint64_t to = end / b->n_seqs * per_pass + b->start[end % b->n_seqs];
@@ -40,22 +48,42 @@ static piece piece_of(const moe_batcher *b, uint64_t iteration)
 static moe_status order_sequences(moe_batcher *b, moe_error *err)
 {
     const moe_trace *t = b->p.trace;
+    const moe_split_part part = b->p.training ? MOE_PART_TRAIN : MOE_PART_TEST;
     b->order = moe_array_new(t->n_seqs, sizeof *b->order, err);
     b->start = moe_array_new(t->n_seqs + 1, sizeof *b->start, err);
     if (b->order == NULL || b->start == NULL)
         return err->status;
     for (uint64_t s = 0; s < t->n_seqs; s++)
-        if (t->seq_part[s] == MOE_PART_TEST &&
-            t->seq_offset[s + 1] > t->seq_offset[s])
+        if (t->seq_part[s] == part && t->seq_offset[s + 1] > t->seq_offset[s])
             b->order[b->n_seqs++] = (uint32_t)s;
     if (b->n_seqs == 0)
-        return moe_fail(err, MOE_USAGE, "trace: the test part is empty");
+        return moe_fail(err, MOE_USAGE, "trace: the %s part is empty",
+                        b->p.training ? "training" : "test");
+    b->recorded = b->p.order == MOE_BATCH_RECORDED ||
+                  (b->p.order == MOE_BATCH_AUTO && t->order == MOE_ORDER_TIME);
     moe_rng rng = moe_rng_at(b->p.seed, MOE_RNG_BATCH, 0, 0, 0);
-    moe_rng_shuffle(&rng, b->order, b->n_seqs, sizeof *b->order);
+    if (!b->recorded)
+        moe_rng_shuffle(&rng, b->order, b->n_seqs, sizeof *b->order);
     for (uint32_t s = 0; s < b->n_seqs; s++)
         b->start[s + 1] = b->start[s] + t->seq_offset[b->order[s] + 1] -
                           t->seq_offset[b->order[s]];
     return MOE_OK;
+}
+
+/* Recorded order ends; a stream that starts over after its end is no time. */
+static moe_status check_length(moe_batcher *b, moe_error *err)
+{
+    const uint64_t whole = moe_batcher_whole(b);
+    if (b->p.training && whole > 0)
+        b->skip = b->p.seq > 0 ? b->start[b->n_seqs] % piece_of(b, 0).tokens
+                               : b->n_seqs % (uint64_t)b->p.batch;
+    if (!b->recorded || b->p.repeat || moe_batcher_passes(b) <= 1)
+        return MOE_OK;
+    return moe_fail(err, MOE_USAGE,
+                    "trace: recorded order has %" PRIu64 " batch%s of this "
+                    "size in the %s part, %d are asked for, warm-up included",
+                    whole, whole == 1 ? "" : "es",
+                    b->p.training ? "training" : "test", b->p.iterations);
 }
 
 static uint64_t longest_sequence(const moe_trace *t)
@@ -80,7 +108,8 @@ static moe_status allocate(moe_batcher *b, moe_error *err)
         if (tokens > b->max_tokens)
             b->max_tokens = tokens;
     }
-    size_t own = moe_batch_share_max(b->max_tokens, b->p.gpus);
+    size_t own =
+        b->p.gpu < 0 ? 1 : moe_batch_share_max(b->max_tokens, b->p.gpus);
     b->layers = moe_array_new(n_l, sizeof *b->layers, err);
     b->expanded =
         moe_array_new(longest_sequence(t) * k, sizeof *b->expanded, err);
@@ -107,7 +136,8 @@ moe_status moe_batcher_new(const moe_batcher_params *params,
     if (b == NULL)
         return moe_pass(err, &local);
     b->p = *params;
-    if (order_sequences(b, &local) != MOE_OK || allocate(b, &local) != MOE_OK) {
+    if (order_sequences(b, &local) != MOE_OK ||
+        check_length(b, &local) != MOE_OK || allocate(b, &local) != MOE_OK) {
         moe_batcher_free(b);
         return moe_pass(err, &local);
     }
@@ -141,6 +171,18 @@ double moe_batcher_passes(const moe_batcher *b)
 {
     piece last = piece_of(b, (uint64_t)b->p.iterations - 1);
     return (double)(last.first + last.tokens) / (double)b->start[b->n_seqs];
+}
+
+uint64_t moe_batcher_whole(const moe_batcher *b)
+{
+    return b->p.seq > 0 ? b->start[b->n_seqs] /
+                              ((uint64_t)b->p.batch * (uint64_t)b->p.seq)
+                        : b->n_seqs / (uint64_t)b->p.batch;
+}
+
+bool moe_batcher_is_recorded(const moe_batcher *b)
+{
+    return b->recorded;
 }
 
 uint32_t moe_batch_share_max(uint64_t tokens, int gpus)
@@ -205,6 +247,21 @@ static void count_pairs(moe_batch *x)
                           x->experts_of[(size_t)l * pairs + p]]++;
 }
 
+/* The next piece of one sequence. */
+typedef struct {
+    uint64_t seq, from, n; /* tokens [from, from + n) of the sequence */
+} stretch;
+
+/* @param place  in the endless stream.  @param most  tokens. */
+static stretch stretch_at(const moe_batcher *b, uint64_t place, uint64_t most)
+{
+    place %= b->start[b->n_seqs];
+    const uint32_t s = find_sequence(b, place);
+    const uint64_t left = b->start[s + 1] - place;
+    return (stretch){b->order[s], place - b->start[s],
+                     left < most ? left : most};
+}
+
 moe_batch *moe_batcher_load(moe_batcher *b, uint64_t iteration)
 {
     moe_batch *x = &b->batch;
@@ -215,16 +272,58 @@ moe_batch *moe_batcher_load(moe_batcher *b, uint64_t iteration)
     x->first = b->p.gpu < 0 ? 0 : whole.tokens * g / gpus;
     x->own =
         b->p.gpu < 0 ? 0 : (uint32_t)(whole.tokens * (g + 1) / gpus - x->first);
-    const uint64_t per_pass = b->start[b->n_seqs];
     for (uint32_t done = 0; done < x->own;) {
-        uint64_t place = (whole.first + x->first + done) % per_pass;
-        uint32_t s = find_sequence(b, place);
-        uint64_t from = place - b->start[s];
-        uint64_t left = b->start[s + 1] - place;
-        uint32_t n = left < x->own - done ? (uint32_t)left : x->own - done;
-        take(b, b->order[s], from, n, done);
-        done += n;
+        const stretch s =
+            stretch_at(b, whole.first + x->first + done, x->own - done);
+        take(b, s.seq, s.from, (uint32_t)s.n, done);
+        done += (uint32_t)s.n;
     }
     count_pairs(x);
+    return x;
+}
+
+/* Steps that are taken whole need not be expanded to tokens. */
+static void count_stretch(moe_batcher *b, const stretch *s)
+{
+    const moe_trace *t = b->p.trace;
+    moe_batch *x = &b->batch;
+    const size_t k = (size_t)t->top_k, n_e = (size_t)t->experts;
+    const uint64_t first = t->seq_offset[s->seq];
+    const bool whole = s->n == t->seq_offset[s->seq + 1] - first;
+    for (int l = 0; l < x->layers; l++) {
+        const size_t layer = (size_t)b->layers[l];
+        int64_t *pairs = x->true_pairs + (size_t)l * n_e;
+        if (t->kind == MOE_TRACE_LOADS && whole) {
+            const uint32_t *counts =
+                t->counts + (s->seq * (size_t)t->layers + layer) * n_e;
+            for (size_t e = 0; e < n_e; e++)
+                pairs[e] += counts[e];
+            continue;
+        }
+        const uint16_t *chosen = b->expanded;
+        if (t->kind == MOE_TRACE_LOADS)
+            moe_trace_expand(t, b->p.seed, s->seq, b->layers[l], b->expanded);
+        else
+            chosen = t->experts_of + (layer * t->n_tokens + first) * k;
+        for (size_t p = s->from * k; p < (s->from + s->n) * k; p++)
+            pairs[chosen[p]]++;
+    }
+}
+
+moe_batch *moe_batcher_count(moe_batcher *b, uint64_t iteration)
+{
+    moe_batch *x = &b->batch;
+    const piece whole = piece_of(b, iteration);
+    x->iteration = iteration;
+    x->tokens = whole.tokens;
+    x->first = 0;
+    x->own = 0;
+    count_pairs(x); /* of no tokens: zero */
+    for (uint64_t done = 0; done < whole.tokens;) {
+        const stretch s =
+            stretch_at(b, whole.first + done, whole.tokens - done);
+        count_stretch(b, &s);
+        done += s.n;
+    }
     return x;
 }
