@@ -338,7 +338,7 @@ def outlook_agrees(report, result, stages):
     for s in o["stages"]:
         t = [s[k] for k in ("actual_s", "minmax_s", "oracle_plan_s", "best_s", "bound_s")]
         assert abs(t[0] / mean[s["strategy"]] - 1) < 1e-12
-        assert s["n"] == 8 and s["together_ci_low"] <= s["together"] <= s["together_ci_high"]
+        assert s["n"] == 8 and s["together_ci_low"] is None  # too few for an interval
         # Less of the busiest GPU is never slower.
         busiest = [f["regret/" + k][...].mean() for k in
                    ("actual", "minmax", "oracle_plan", "best", "bound")]

@@ -255,7 +255,7 @@ START_TEST(under_its_assumptions_the_papers_layers_come_out)
             n += compare_layer(&csv, i, error + n);
     ck_assert_uint_ge(n, 5 * 36);
     moe_summary s;
-    ck_assert_int_eq(moe_summarise(error, n, &s, NULL), MOE_OK);
+    ck_assert_int_eq(moe_summarise(error, n, 1, &s, NULL), MOE_OK);
     ck_assert_double_lt(s.median, 0.04);
     moe_csv_free(&csv);
 }

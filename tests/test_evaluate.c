@@ -217,7 +217,7 @@ START_TEST(online_predictors_see_iterations_in_order)
         memcpy(before, now, sizeof now);
     }
     moe_summary m;
-    moe_summarise(error, 10, &m, NULL);
+    moe_summarise(error, 10, 1, &m, NULL);
     ck_assert_double_eq_tol(v.layer[0].batch_error.value, m.median, 1e-9);
     ck_assert_double_nan(v.layer[0].error.value);
     moe_batcher_free(batcher);

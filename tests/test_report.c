@@ -632,9 +632,9 @@ START_TEST(verdict_is_one_sentence)
         for (size_t i = 0; i < n; i++)
             times[s][i] = 1e-6 * (verdicts[_i].time[s] +
                                   (s == 1 && i % 2 ? verdicts[_i].noise : 0));
-        moe_summarise(times[s], n, &strategies[s].summary[MOE_CLOCK_WALL],
+        moe_summarise(times[s], n, 1, &strategies[s].summary[MOE_CLOCK_WALL],
                       NULL);
-        moe_paired_ratio(times[0], times[s], n,
+        moe_paired_ratio(times[0], times[s], n, 1,
                          &strategies[s].speedup[MOE_CLOCK_WALL], NULL);
     }
     moe_run_analysis run = {.view = &v};

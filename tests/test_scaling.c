@@ -6,7 +6,7 @@
 #include "harness.h"
 #include "made_view.h"
 
-enum { RUNS = 4, N = 8 };
+enum { RUNS = 4, N = 12 };
 
 /* In no order. Twice the GPUs take 0.625 of the time for as many tokens, and
  * four times the GPUs 0.5 of it for twice the tokens. */

@@ -20,7 +20,7 @@
     X(MAX_TOKENS, "max_tokens")                       \
     X(SEED, "seed")                                   \
     X(ORDER, "order")                                 \
-    X(DISTINCT_BATCHES, "distinct_batches")           \
+    X(PASSES, "passes")                               \
     X(FFN, "ffn")                                     \
     X(SCALE, "scale")                                 \
     X(EXECUTED_DTYPE, "executed_dtype")               \

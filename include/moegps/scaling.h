@@ -11,6 +11,7 @@
 /** What the runs with one number of GPUs say of a strategy. */
 typedef struct moe_scaling_point {
     int gpus, nodes, runs;
+    double passes;   /* over the trace's test part, most of any */
     double tokens;   /* of an iteration, mean over those runs */
     double *samples; /* [n] s, all their samples; owned */
     size_t n;

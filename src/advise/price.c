@@ -290,7 +290,7 @@ static void summarise(const layer_time *time, int n, double *x,
         if (time[i].worst.source > out->source)
             out->source = time[i].worst.source;
     }
-    if (moe_summarise(x, (size_t)n, &m, err) != MOE_OK)
+    if (moe_summarise(x, (size_t)n, 1, &m, err) != MOE_OK)
         return;
     out->layer_s = m.median;
     out->ci_low = m.ci_low;

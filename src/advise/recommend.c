@@ -48,7 +48,7 @@ static moe_status judge_samples(const moe_advise *a, moe_advice *v,
         return MOE_NOMEM;
     moe_advise_sample_s(a, NULL, v->winner[1], MOE_ADVISE_TYPICAL, x);
     moe_advise_sample_s(a, NULL, v->second[1], MOE_ADVISE_TYPICAL, x + n);
-    moe_paired_ratio(x + n, x, n, &ratio, err);
+    moe_paired_ratio(x + n, x, n, 1, &ratio, err);
     free(x);
     v->ci_low = ratio.ci_low;
     v->ci_high = ratio.ci_high;

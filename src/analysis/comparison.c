@@ -114,13 +114,6 @@ static void samples_of(const moe_comparison *c, const moe_view *view, int s,
         x[i] /= scratch[i];
 }
 
-static double median_of(const double *x, size_t n, moe_error *err)
-{
-    moe_summary m = {.median = NAN};
-    moe_summarise(x, n, &m, err);
-    return m.median;
-}
-
 /* A difference that nobody would act on, however sure it is. */
 static const double NEGLIGIBLE = 1e-3;
 
@@ -142,14 +135,17 @@ static void compare_row(const moe_comparison *c, moe_comparison_row *row,
     size_t m = (size_t)c->b->dims.iterations;
     samples_of(c, c->a, row->a, x[0], x[2]);
     samples_of(c, c->b, row->b, x[1], x[2]);
-    if (c->paired) {
+    if (c->paired)
         n = m = n < m ? n : m;
-        moe_paired_ratio(x[1], x[0], n, &row->ratio, err);
-    } else {
-        moe_unpaired_ratio(x[1], m, x[0], n, &row->ratio, err);
-    }
-    row->time_a_s = median_of(x[0], n, err);
-    row->time_b_s = median_of(x[1], m, err);
+    moe_summary a = {0}, b = {0};
+    moe_summarise(x[0], n, c->a->passes, &a, err);
+    moe_summarise(x[1], m, c->b->passes, &b, err);
+    if (c->paired)
+        moe_paired_ratio(x[1], x[0], n, c->a->passes, &row->ratio, err);
+    else
+        row->ratio = moe_unpaired_ratio(&b, &a);
+    row->time_a_s = a.median;
+    row->time_b_s = b.median;
     row->noise =
         (row->ratio.ci_high - row->ratio.ci_low) / 2 / row->ratio.ratio;
     row->verdict = judge(&row->ratio);

@@ -47,6 +47,7 @@ static void add_run(moe_scaling_point *p, const moe_view *view, int strategy,
     moe_view_samples(view, strategy, clock, samples + p->n);
     p->n += m;
     p->tokens = (p->tokens * p->runs + view->tokens) / (p->runs + 1);
+    p->passes = fmax(p->passes, view->passes);
     p->nodes = view->nodes > p->nodes ? view->nodes : p->nodes;
     p->runs++;
 }
@@ -58,10 +59,9 @@ static void finish(moe_scaling_curve *c, moe_error *err)
     for (size_t i = 0; i < c->n_points && err->status == MOE_OK; i++) {
         moe_scaling_point *p = &c->point[i];
         const double share = p->tokens / first->tokens * first->gpus / p->gpus;
-        moe_summarise(p->samples, p->n, &p->time, err);
+        moe_summarise(p->samples, p->n, p->passes, &p->time, err);
         p->rate = p->tokens / p->time.median / p->gpus;
-        moe_unpaired_ratio(first->samples, first->n, p->samples, p->n,
-                           &p->efficiency, err);
+        p->efficiency = moe_unpaired_ratio(&first->time, &p->time);
         p->efficiency.ratio *= share;
         p->efficiency.ci_low *= share;
         p->efficiency.ci_high *= share;

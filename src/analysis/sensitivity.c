@@ -147,7 +147,7 @@ static void find_stages(moe_sensitivity *o, moe_replay *replay, int s,
     }
     for (size_t i = 0; i < n; i++)
         last[i] = 1 - last[i] / first[i];
-    moe_summarise(last, n, &o->joint_share[s], err);
+    moe_summarise(last, n, 1, &o->joint_share[s], err);
 }
 
 static void find_all_stages(moe_sensitivity *o, const moe_view *v,

@@ -91,7 +91,7 @@ moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
             return MOE_NOMEM;
         moe_view_samples(view, v.second, clock, x);
         moe_view_samples(view, v.best, clock, x + n);
-        status = moe_paired_ratio(x, x + n, n, &v.margin, err);
+        status = moe_paired_ratio(x, x + n, n, view->passes, &v.margin, err);
         free(x);
     }
     if (status == MOE_OK)

@@ -3,13 +3,11 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "moegps/mem.h"
-#include "moegps/rng.h"
-
-enum { RESAMPLES = 10000 }; /* of a bootstrap */
 
 static const double HALF_ALPHA = 0.025; /* each tail of a 95 % interval */
 
@@ -64,7 +62,7 @@ static double nearest_rank(const double *sorted, size_t n, double q)
 
 void moe_median_ci_ranks(size_t n, size_t *low_out, size_t *high_out)
 {
-    assert(n >= MOE_STATS_MIN_CI);
+    assert(n >= 6);
     /* In logarithms, as 2^-n is 0 in a double beyond n = 1074. */
     double log_p = -(double)n * M_LN2, tail = exp(log_p);
     size_t low = 0;
@@ -79,20 +77,95 @@ void moe_median_ci_ranks(size_t n, size_t *low_out, size_t *high_out)
     *high_out = n - 1 - low;
 }
 
-/* Median of sorted samples and the interval around it. */
-static void median_ci(const double *sorted, size_t n, double *median,
-                      double *ci_low, double *ci_high)
+double moe_t975(double df)
+{
+    static const double z = 1.959963984540054;
+    const double z2 = z * z, g1 = z * (z2 + 1) / 4,
+                 g2 = z * ((5 * z2 + 16) * z2 + 3) / 96,
+                 g3 = z * (((3 * z2 + 19) * z2 + 17) * z2 - 15) / 384;
+    return z + (g1 + (g2 + g3 / df) / df) / df;
+}
+
+/* Lag-1 autocorrelation without its bias, within 0..MOST_CORRELATED: more
+ * cannot be told from a trend. */
+static double autocorrelation(const double *x, size_t n)
+{
+    static const double MOST_CORRELATED = 0.95;
+    double mean = 0, square = 0, lag = 0;
+    for (size_t i = 0; i < n; i++)
+        mean += x[i] / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        square += (x[i] - mean) * (x[i] - mean);
+        lag += i > 0 ? (x[i] - mean) * (x[i - 1] - mean) : 0;
+    }
+    const double one = 1 / (double)n;
+    const double r = square > 0 ? (lag / square + one) / (1 - 4 * one) : 0;
+    return fmin(fmax(r, 0), MOST_CORRELATED);
+}
+
+double moe_mean_inflation(const double *x, size_t n)
+{
+    const double r = autocorrelation(x, n);
+    return (1 + r) / (1 - r);
+}
+
+/* The same of a median: signs are less correlated than values. */
+static double median_inflation(double r)
+{
+    double sum = 0;
+    for (double power = r; power > 1e-6; power *= r)
+        sum += M_2_PI * asin(power);
+    return 1 + 2 * sum;
+}
+
+/* First of the sorted samples that are not below x, or above it. */
+static size_t bound_of(const double *sorted, size_t n, double x, bool above)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (sorted[mid] < x || (above && sorted[mid] <= x))
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* Independent samples that x amounts to; ranks, as times have long tails. */
+static double worth_of(const double *x, size_t n, const double *sorted,
+                       size_t kept, double passes, double *rank)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(x[i]))
+            rank[at++] = (double)(bound_of(sorted, kept, x[i], false) +
+                                  bound_of(sorted, kept, x[i], true));
+    const double worth = (double)kept / fmax(passes, 1);
+    return kept < MOE_STATS_MIN_CI
+               ? worth
+               : worth / median_inflation(autocorrelation(rank, kept));
+}
+
+/* Median of sorted samples, and the interval around it. */
+static void median_ci(const double *sorted, size_t n, double worth,
+                      double *median, double *ci_low, double *ci_high)
 {
     *median = *ci_low = *ci_high = NAN;
     if (n == 0)
         return;
     *median = moe_quantile_sorted(sorted, n, 0.5);
-    if (n < MOE_STATS_MIN_CI)
+    if (n < MOE_STATS_MIN_CI || worth < MOE_STATS_MIN_WORTH)
         return;
+    const double half = moe_t975(worth - 1) / (2 * sqrt(worth));
+    const double rank = floor((double)n * (0.5 - half));
     size_t low = 0, high = 0;
     moe_median_ci_ranks(n, &low, &high);
+    if (rank < 0)
+        return;
+    low = rank < (double)low ? (size_t)rank : low;
     *ci_low = sorted[low];
-    *ci_high = sorted[high];
+    *ci_high = sorted[n - 1 - low];
 }
 
 /* Two passes: the textbook formula loses all digits of times that differ
@@ -108,17 +181,21 @@ static void moments(const double *x, size_t n, double *mean, double *sd)
     *sd = n > 1 ? sqrt(square / (double)(n - 1)) : NAN;
 }
 
-moe_status moe_summarise(const double *x, size_t n, moe_summary *out,
-                         moe_error *err)
+moe_status moe_summarise(const double *x, size_t n, double passes,
+                         moe_summary *out, moe_error *err)
 {
     size_t kept = 0;
     moe_error local = {0};
-    double *sorted = sorted_copy(x, n, &kept, &local);
-    if (sorted == NULL)
+    double *rank = moe_array_new(n, sizeof *rank, &local);
+    double *sorted = rank != NULL ? sorted_copy(x, n, &kept, &local) : NULL;
+    if (sorted == NULL) {
+        free(rank);
         return moe_pass(err, &local);
+    }
     moe_summary s = {.n = kept, .min = NAN, .max = NAN};
     s.p50 = s.p90 = s.p99 = NAN;
-    median_ci(sorted, kept, &s.median, &s.ci_low, &s.ci_high);
+    s.worth = worth_of(x, n, sorted, kept, passes, rank);
+    median_ci(sorted, kept, s.worth, &s.median, &s.ci_low, &s.ci_high);
     moments(sorted, kept, &s.mean, &s.sd);
     if (kept > 0) {
         s.min = sorted[0];
@@ -130,99 +207,34 @@ moe_status moe_summarise(const double *x, size_t n, moe_summary *out,
         s.p99 = nearest_rank(sorted, kept, 0.99);
     }
     free(sorted);
+    free(rank);
     *out = s;
     return MOE_OK;
 }
 
 moe_status moe_paired_ratio(const double *a, const double *b, size_t n,
-                            moe_ratio *out, moe_error *err)
+                            double passes, moe_ratio *out, moe_error *err)
 {
     moe_error local = {0};
-    size_t kept = 0;
-    double *sorted = NULL;
+    moe_summary s;
     double *ratio = moe_array_new(n, sizeof *ratio, &local);
     for (size_t i = 0; ratio != NULL && i < n; i++)
         ratio[i] = a[i] / b[i]; /* 0/0 is NaN, and left out with the others */
-    if (ratio != NULL)
-        sorted = sorted_copy(ratio, n, &kept, &local);
-    if (sorted != NULL) {
-        moe_ratio r = {.n = kept};
-        median_ci(sorted, kept, &r.ratio, &r.ci_low, &r.ci_high);
-        *out = r;
-    }
-    free(sorted);
+    if (ratio != NULL && moe_summarise(ratio, n, passes, &s, &local) == MOE_OK)
+        *out = (moe_ratio){s.n, s.median, s.ci_low, s.ci_high};
     free(ratio);
-    if (local.status != MOE_OK)
-        return moe_pass(err, &local);
-    return MOE_OK;
-}
-
-/* Median of n draws with replacement from sorted samples, without sorting:
- * the k-th smallest index drawn is found by counting. */
-static double resampled_median(const double *sorted, size_t n, moe_rng *rng,
-                               uint32_t *drawn)
-{
-    memset(drawn, 0, n * sizeof *drawn);
-    for (size_t i = 0; i < n; i++)
-        drawn[moe_rng_below(rng, n)]++;
-    const size_t low = (n - 1) / 2, high = n / 2;
-    double sum = 0;
-    size_t before = 0;
-    for (size_t i = 0; i < n; i++) {
-        const size_t after = before + drawn[i];
-        sum += (before <= low && low < after) ? sorted[i] / 2 : 0;
-        sum += (before <= high && high < after) ? sorted[i] / 2 : 0;
-        before = after;
-    }
-    return sum;
-}
-
-/* Samples that can be drawn again; sorted. */
-typedef struct samples {
-    const double *x;
-    size_t n;
-} samples;
-
-/* @param ratio  [RESAMPLES] scratch
- * @param drawn  scratch, as many as the larger has samples */
-static void bootstrap(samples a, samples b, double *ratio, uint32_t *drawn,
-                      moe_ratio *out)
-{
-    moe_rng rng = moe_rng_at(0, MOE_RNG_STATS, 0, 0, 0);
-    for (size_t i = 0; i < RESAMPLES; i++) {
-        const double up = resampled_median(a.x, a.n, &rng, drawn);
-        ratio[i] = up / resampled_median(b.x, b.n, &rng, drawn);
-    }
-    qsort(ratio, RESAMPLES, sizeof *ratio, compare_reals);
-    out->ci_low = moe_quantile_sorted(ratio, RESAMPLES, HALF_ALPHA);
-    out->ci_high = moe_quantile_sorted(ratio, RESAMPLES, 1 - HALF_ALPHA);
-}
-
-moe_status moe_unpaired_ratio(const double *a, size_t n_a, const double *b,
-                              size_t n_b, moe_ratio *out, moe_error *err)
-{
-    moe_error local = {0};
-    size_t kept_a = 0, kept_b = 0;
-    const size_t most = n_a > n_b ? n_a : n_b;
-    double *x = sorted_copy(a, n_a, &kept_a, &local);
-    double *y = sorted_copy(b, n_b, &kept_b, &local);
-    double *ratio = moe_array_new(RESAMPLES, sizeof *ratio, &local);
-    uint32_t *drawn = moe_array_new(most, sizeof *drawn, &local);
-    if (local.status == MOE_OK) {
-        *out = (moe_ratio){.n = kept_a < kept_b ? kept_a : kept_b,
-                           .ratio = NAN,
-                           .ci_low = NAN,
-                           .ci_high = NAN};
-        if (out->n > 0)
-            out->ratio = moe_quantile_sorted(x, kept_a, 0.5) /
-                         moe_quantile_sorted(y, kept_b, 0.5);
-        if (out->n >= MOE_STATS_MIN_CI)
-            bootstrap((samples){x, kept_a}, (samples){y, kept_b}, ratio, drawn,
-                      out);
-    }
-    free(drawn);
-    free(ratio);
-    free(y);
-    free(x);
     return moe_pass(err, &local);
+}
+
+moe_ratio moe_unpaired_ratio(const moe_summary *a, const moe_summary *b)
+{
+    const double ratio = a->median / b->median;
+    const double down =
+        hypot(log(a->median / a->ci_low), log(b->ci_high / b->median));
+    const double up =
+        hypot(log(a->ci_high / a->median), log(b->median / b->ci_low));
+    return (moe_ratio){.n = a->n < b->n ? a->n : b->n,
+                       .ratio = ratio,
+                       .ci_low = ratio * exp(-down),
+                       .ci_high = ratio * exp(up)};
 }

@@ -38,8 +38,8 @@ static void add_inputs(const moe_engine *e, moe_facts *facts)
     moe_facts_set(facts, MOE_FACT_ORDER, "%s",
                   moe_batcher_is_recorded(e->batcher) ? "recorded"
                                                       : "shuffled");
-    moe_facts_set(facts, MOE_FACT_DISTINCT_BATCHES, "%" PRIu64,
-                  moe_batcher_whole(e->batcher));
+    moe_facts_set(facts, MOE_FACT_PASSES, "%.6g",
+                  moe_batcher_passes(e->batcher));
 }
 
 static void add_executed(const moe_engine *e, moe_facts *facts)

@@ -266,7 +266,7 @@ static void run(study_run *w, moe_error *err)
         return;
     s->changed = changes(w, w->p->previous, &s->plan);
     moe_summarise(w->time_s, (each ? w->p->steps : 1) * (size_t)w->p->repeats,
-                  &s->time, err);
+                  1, &s->time, err);
 }
 
 moe_status moe_study_run(moe_study *study, const moe_study_params *params,

@@ -212,7 +212,7 @@ static moe_status time_batch(moe_evaluate_pass *c, const moe_batch *b,
             (moe_clock_cpu() - start) / ((double)b->tokens * c->n_layers);
     }
     if (sample != NULL)
-        moe_summarise(sample, (size_t)n, &out->cpu_s, err);
+        moe_summarise(sample, (size_t)n, 1, &out->cpu_s, err);
     free(sample);
     return err->status;
 }

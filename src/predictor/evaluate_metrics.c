@@ -126,7 +126,7 @@ static moe_estimate estimate(const moe_evaluate_pass *c, double value,
 static moe_estimate estimate_median(const double *x, size_t n, moe_error *err)
 {
     moe_summary m = {0};
-    moe_summarise(x, n, &m, err);
+    moe_summarise(x, n, 1, &m, err);
     return (moe_estimate){m.median, m.ci_low, m.ci_high};
 }
 

@@ -113,8 +113,9 @@ static void summarise_clock(moe_reader *rd, moe_clock clock)
         double *x = layer_samples(rd, s, clock);
         if (x == NULL)
             break;
-        moe_summarise(x, n, &strategy->summary[clock], rd->err);
-        moe_paired_ratio(reference, x, n, &strategy->speedup[clock], rd->err);
+        moe_summarise(x, n, v->passes, &strategy->summary[clock], rd->err);
+        moe_paired_ratio(reference, x, n, v->passes, &strategy->speedup[clock],
+                         rd->err);
         free(x);
     }
     free(reference);
@@ -186,7 +187,7 @@ static double median_spent(const moe_reader *rd, size_t s, double *x)
         else if (isnan(x[i]))
             x[i] = 0;
     merge_periods(rd->view, x, mean_all);
-    moe_summarise(x, n, &summary, rd->err);
+    moe_summarise(x, n, rd->view->passes, &summary, rd->err);
     return summary.median;
 }
 
@@ -325,7 +326,7 @@ static void summarise_levels(moe_reader *rd, double *x)
             for (size_t i = 0; i < n && v + 1 < MOE_N_LEVELS; i++)
                 level[i] -= level[strategies * n + i];
             merge_periods(rd->view, level, mean_present);
-            moe_summarise(level, n, &summary, rd->err);
+            moe_summarise(level, n, rd->view->passes, &summary, rd->err);
             memcpy((char *)&rd->view->strategy[s] + offset[v], &summary,
                    sizeof summary);
         }
@@ -378,7 +379,8 @@ static void read_figure(moe_reader *rd, moe_field_id id, layer_mean how,
         merge_periods(rd->view, how.x + s * n, mean_present);
     for (size_t s = 0; s < strategies && !moe_reader_failed(rd); s++) {
         moe_summary summary;
-        moe_summarise(how.x + (own ? s * n : 0), n, &summary, rd->err);
+        moe_summarise(how.x + (own ? s * n : 0), n, v->passes, &summary,
+                      rd->err);
         memcpy((char *)&v->strategy[s] + offset, &summary, sizeof summary);
     }
     free(how.x);

@@ -79,6 +79,15 @@ static int read_period(const moe_reader *rd, hid_t config)
     return every >= 1 && every <= rd->view->dims.iterations ? (int)every : 1;
 }
 
+/* Older files do not say; more than one is what needs saying. */
+static double read_passes(hid_t config)
+{
+    const char *name = moe_fact_name(MOE_FACT_PASSES);
+    return moe_h5_has(config, name)
+               ? moe_h5_get_real(config, name, &(moe_error){0})
+               : 1;
+}
+
 static void read_identity(moe_reader *rd)
 {
     moe_view *v = rd->view;
@@ -125,6 +134,7 @@ static void read_config(moe_reader *rd)
     if (!moe_reader_failed(rd))
         v->config = moe_h5_read_text(group, "resolved", rd->err);
     v->period = read_period(rd, group);
+    v->passes = read_passes(group);
     if (moe_h5_has(group, scale))
         v->scale = moe_h5_get_real(group, scale, &(moe_error){0});
     if (moe_h5_has(group, top_k))

@@ -53,7 +53,7 @@ static inline void bench_add_slowest(bench_series *b, double s, MPI_Comm comm)
 static inline moe_summary bench_summary(const bench_series *b)
 {
     moe_summary m = {0};
-    if (moe_summarise(b->s, b->n, &m, NULL) != MOE_OK)
+    if (moe_summarise(b->s, b->n, 1, &m, NULL) != MOE_OK)
         abort();
     return m;
 }
@@ -64,7 +64,7 @@ static inline double bench_ratio(const bench_series *own,
 {
     moe_ratio r = {0};
     size_t n = own->n < other->n ? own->n : other->n;
-    if (moe_paired_ratio(other->s, own->s, n, &r, NULL) != MOE_OK)
+    if (moe_paired_ratio(other->s, own->s, n, 1, &r, NULL) != MOE_OK)
         abort();
     return r.ratio;
 }

@@ -221,7 +221,7 @@ static double median(double *x, size_t n)
 {
     moe_summary m = {0};
     moe_error err = {0};
-    must(moe_summarise(x, n, &m, &err), &err);
+    must(moe_summarise(x, n, 1, &m, &err), &err);
     return m.median;
 }
 
