@@ -57,7 +57,7 @@ emulation: {ffn: none, scale: 64}
 strategies:
   - {name: baseline,          predictor: none,         planner: static}
   - {name: distribution-only, predictor: distribution, planner: duplicate, slots: 4}
-  - {name: oracle,            predictor: oracle,       planner: duplicate, slots: 4, routing: dispatch}
+  - {name: oracle,            predictor: oracle,       planner: duplicate, slots: 4}
   - {name: tokens,            predictor: oracle,       planner: duplicate, slots: 4}
   - {name: four of five,      predictor: oracle,       planner: duplicate, slots: 4, accuracy: 0.8}
 output: $dir/run.h5
@@ -92,7 +92,7 @@ for s, (name, advice) in enumerate((
     exchange = run["timing/exposed"][s, :, :, phases.index("dispatch")]
     ran = numpy.median(exchange.max(axis=2).mean(axis=1))
     assert abs(said["exposed_s"]["dispatch"] - ran) <= 0.1 * ran, (name, ran)
-assert ran > 0 and exact["strategies"]["token-to-expert"]["typical"]["exposed_s"]["dispatch"] == 0
+assert ran > 0
 ' "$dir/run.h5" "$dir/a1.json" "$dir/a0.8.json"
 }
 check_if h5py "a run's gpu clock agrees within 3 %" agrees

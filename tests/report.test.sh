@@ -220,22 +220,30 @@ strategies:
   - {name: token, predictor: token, planner: duplicate, slots: 10}
 EOF2
 
-# on_links BYTES_PER_S FILE: run z.yaml with links of that bandwidth
+# Slow links are for whoever exchanges less, quick ones for whoever reads fewer
+# weights.
+sed -e 's/batch: 8/batch: 24/' -e '/^strategies:/q' "$dir/z.yaml" > "$dir/turn.yaml"
+cat >> "$dir/turn.yaml" <<EOF2
+  - {name: baseline}
+  - {name: token, predictor: token, planner: duplicate, slots: 10, routing: dispatch}
+EOF2
+
+# on_links BYTES_PER_S YAML FILE: run with links of that bandwidth
 on_links() {
     sed "s/^link_bandwidth: .*/link_bandwidth: $1/" \
         jobs/clusters/a100-paper.yaml > "$dir/links.yaml" &&
-        ranks 4 ./moegps run "$dir/z.yaml" --force -o "$dir/$2"
+        ranks 4 ./moegps run "$dir/$2" --force -o "$dir/$3"
 }
 
 turn_is_where_runs_turn() {
     local at
-    on_links 300e9 here.h5 && cp "$dir/links.yaml" "$dir/here.yaml" &&
-        outlook turn_of "$dir/here.h5" > "$dir/turn" || { cat "$dir/turn"; return 1; }
+    on_links 300e9 turn.yaml turn.h5 &&
+        outlook turn_of "$dir/turn.h5" > "$dir/turn" || { cat "$dir/turn"; return 1; }
     at=$(sed -n 's/^at //p' "$dir/turn")
-    on_links "$("$PYTHON" -c "print($at * 0.97)")" low.h5 &&
-        on_links "$("$PYTHON" -c "print($at * 1.03)")" high.h5 &&
+    on_links "$("$PYTHON" -c "print($at * 0.97)")" turn.yaml low.h5 &&
+        on_links "$("$PYTHON" -c "print($at * 1.03)")" turn.yaml high.h5 &&
         outlook token_wins "$dir/low.h5" &&
-        outlook distribution_wins "$dir/high.h5"
+        outlook baseline_wins "$dir/high.h5"
 }
 
 # Two nodes, all kinds of strategies: the work that was recorded, by numpy.
@@ -272,10 +280,10 @@ error_is_of_what_differs() {
 unknown_outlook_is_said() {
     cp "$dir/a.h5" "$dir/old.h5" && checks make_old "$dir/old.h5" &&
         kept report "$dir/old.h5" -o "$dir/old" && [ "$(wc -l < "$dir/err")" -eq 1 ] &&
-        grep -q 'cannot be priced: .*has no /work' "$dir/out" &&
+        grep -q 'cannot be priced: .*was priced by other rules' "$dir/out" &&
         page "$dir/old/report.html" '
 items = " ".join(page.text["li"])
-assert "has no /work" in items, items
+assert "was priced by other rules" in items, items
 assert "does not say which prices were extrapolated" in items, items
 assert "guide" not in page.ids' &&
         mkdir -p "$dir/nojobs" && cp -r jobs/models jobs/clusters "$dir/nojobs" &&
@@ -288,7 +296,8 @@ assert "guide" not in page.ids' &&
 # The guide's cells are those of a map swept with the same settings.
 # shellcheck disable=SC2046 # a list of words
 guide_is_a_map() {
-    kept report "$dir/here.h5" -o "$dir/here" &&
+    on_links 300e9 z.yaml here.h5 && cp "$dir/links.yaml" "$dir/here.yaml" &&
+        kept report "$dir/here.h5" -o "$dir/here" &&
         checks ask_for_the_guide "$dir/here.h5" "$dir/here/figures/guide.csv" > "$dir/ask" &&
         ./moegps map --model gpt-oss-20b --clusters "$dir/here.yaml" --gpus 4 \
             --slots 10 --batches 8 --seq 256 --interval 2 --samples 15 \

@@ -243,8 +243,11 @@ def work_is_what_was_done(result, mixtral):
                                       ("dispatch", "combine", "migrate"))
         direct = np.array([n in ("token", "oracle") for n in names])
         assert (dispatch[~direct] == combine[~direct]).all()
-        assert (dispatch[direct] < combine[direct]).all()
-        assert (dispatch[names.index("oracle")] == 0).all()
+        # Rows ride to the GPUs of their node, which share an attention.
+        assert (dispatch[direct] <= combine[direct]).all()
+        assert (dispatch[direct][:, :, :, 0] < combine[direct][:, :, :, 0]).all()
+        assert (dispatch[names.index("oracle")][:, :, 0] == 0).all()
+        assert (dispatch[names.index("oracle")][:, :, 1] > 0).any()
         # The larger of what is sent and received: no less than either in sum, nor
         # more than both.
         sent = f["traffic/dispatch_bytes"][:]
@@ -370,12 +373,12 @@ def turn_of(report, result):
 
 def token_wins(report, result):
     o, r, f, time, mean = outlook(report, result)
-    assert time["token"] < time["distribution"], time
+    assert time["token"] < time["baseline"], time
 
 
-def distribution_wins(report, result):
+def baseline_wins(report, result):
     o, r, f, time, mean = outlook(report, result)
-    assert time["token"] > time["distribution"], time
+    assert time["token"] > time["baseline"], time
 
 
 def nodes_have_an_outlook(report, result):

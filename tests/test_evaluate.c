@@ -285,7 +285,7 @@ START_TEST(the_price_is_that_of_the_cost_model)
     const moe_pricer pricer = pricing_on(&a100, 4, 2);
     p.pricer = &pricer;
     ck_assert_int_eq(evaluate(&t, "token", NULL, &p, &v, NULL), MOE_OK);
-    const moe_gemm look_up = {30.0 / 4, 2, 1};
+    const moe_gemm look_up = {30.0 / 4, 2, 1, false};
     ck_assert_double_eq(v.price_s,
                         a100.cost->gemm(a100.state, &look_up).time_s);
     ck_assert_double_gt(v.price_s, 0);

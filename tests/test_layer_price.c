@@ -2,10 +2,10 @@
 #include "moegps/layer_price.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "fixture.h"
 #include "harness.h"
+#include "moegps/timeline.h"
 
 /* A cost model whose prices are easy to compute by hand, in whole seconds; its
  * relative error is 10 % of everything. */
@@ -85,217 +85,197 @@ static const moe_cost by_hand = {.name = "by hand",
  * takes 64 / 64 s), or on 1 GPU (256 / 64 s). The GPUs of a node share one
  * sequence by tensor parallelism and end it by an all-reduce of 12 s. */
 static const uint32_t rows[] = {5, 0, 2};
-static const moe_gemm_run products[] = {{{64, 1, 1}, 2}, {{32, 1, 1}, 6}};
+static const moe_gemm_run products[] = {{{64, 1, 1, false}, 2},
+                                        {{32, 1, 1, false}, 6}};
 
-static void price(const moe_layer_work *work, double attention_s, int gpus,
-                  moe_layer_price *out)
+static void price(const moe_layer_work *work, int shared, int gpus,
+                  moe_layer_cost *out)
 {
-    const moe_model model = fixture_model();
+    moe_model model = fixture_model();
+    const double attention_s = 20;
     const moe_pricer pricer = {.cost = &by_hand,
                                .state = &attention_s,
                                .model = &model,
                                .layout = {gpus, 2}};
     moe_layer_work w = *work;
+    model.shared_experts = shared;
     w.tokens = 256;
     w.sequences = 2;
-    w.layers = 3;
     w.rows = rows;
     w.slots = MOE_ARRAY_LEN(rows);
-    moe_layer_price_of(&pricer, &w, out);
+    moe_layer_cost_of(&pricer, &w, out);
 }
 
-/* Seconds of the phases in order; what of them is exposed. */
+/* Seconds of the steps in order: predict, attention, reduce, route, number,
+ * dispatch, ffn, combine, migrate. */
 static const struct {
     const char *name;
-    int gpus;
-    double attention_s;
+    int gpus, shared;
     moe_layer_work work;
-    double gpu_s[MOE_N_PHASES], exposed_s[MOE_N_PHASES];
+    double step_s[MOE_N_STEPS];
 } cases[] = {
     {"nothing but the layer",
      4,
-     20,
+     0,
      {.combine_bytes = {700, 0}, .dispatch_bytes = {700, 0}},
-     {0, 0, 0, 0, 0, 32, 1, 90, 7, 90},
-     {0, 0, 0, 0, 0, 32, 1, 90, 7, 90}},
+     {0, 20, 12, 1, 0, 90, 7, 90, 0}},
     {"a single GPU exchanges nothing",
      1,
-     20,
+     0,
+     {.combine_bytes = {700, 0}, .dispatch_bytes = {700, 0}, .numbers = 1},
+     {0, 40, 0, 4, 0, 0, 7, 0, 0}},
+    {"shared experts are one dense FFN", /* two products of 64 / 64 s */
+     4,
+     3,
      {.combine_bytes = {700, 0}, .dispatch_bytes = {700, 0}},
-     {0, 0, 0, 0, 0, 40, 4, 0, 7, 0},
-     {0, 0, 0, 0, 0, 40, 4, 0, 7, 0}},
-    {"attention hides coordination", /* a third of 6 s, thrice; 5 + 40 s */
+     {0, 20, 12, 1, 0, 90, 9, 90, 0}},
+    {"weights travel on both links",
      4,
-     100,
-     {.collects = true,
-      .plans = true,
-      .central = true,
-      .planner_s = 3,
-      .move_bytes = {5, 4},
-      .direct = true},
-     {0, 2, 3, 2, 45, 112, 1, 0, 7, 3},
-     {0, 0, 0, 0, 0, 112, 1, 0, 7, 3}},
-    {"in order, and no more than it lasts", /* 8 + 12 of 52 s */
+     0,
+     {.move_bytes = {5, 4}, .direct = true},
+     {0, 20, 12, 1, 0, 0, 7, 3, 45}},
+    {"numbering is an all-reduce, each time",
      4,
-     8,
-     {.collects = true,
-      .plans = true,
-      .central = true,
-      .planner_s = 3,
-      .move_bytes = {5, 4},
-      .direct = true},
-     {0, 2, 3, 2, 45, 20, 1, 0, 7, 3},
-     {0, 0, 0, 0, 32, 20, 1, 0, 7, 3}},
-    {"the whole layer hides what is for a later one", /* 31 of 52 s */
+     0,
+     {.numbers = 2, .direct = true},
+     {0, 20, 12, 1, 24, 0, 7, 3, 0}},
+    {"a predictor's products", /* 2 x 1 + 6 x 0.5 + 4 s */
      4,
-     8,
-     {.collects = true,
-      .plans = true,
-      .central = true,
-      .ahead = true,
-      .planner_s = 3,
-      .move_bytes = {5, 4},
-      .direct = true},
-     {0, 2, 3, 2, 45, 20, 1, 0, 7, 3},
-     {0, 0, 0, 0, 21, 20, 1, 0, 7, 3}},
-    {"ranks that plan alike all-reduce", /* a third of 12 s, twice */
+     0,
+     {.predict = products, .n_predict = 2, .predict_s = 4, .direct = true},
+     {9, 20, 12, 1, 0, 0, 7, 3, 0}},
+    {"rows that go ahead lengthen the scatter", /* half of it is scatter */
      4,
-     100,
-     {.collects = true, .plans = true, .planner_s = 3, .direct = true},
-     {0, 4, 3, 4, 0, 112, 1, 0, 7, 3},
-     {0, 0, 0, 0, 0, 112, 1, 0, 7, 3}},
-    {"counts may be collected for nobody",
-     4,
-     100,
-     {.collects = true, .central = true, .planner_s = 3, .direct = true},
-     {0, 2, 0, 0, 0, 112, 1, 0, 7, 3},
-     {0, 0, 0, 0, 0, 112, 1, 0, 7, 3}},
-    {"a predictor is never hidden", /* 2 x 1 + 6 x 0.5 + 4 s */
-     4,
-     100,
-     {.predict = products,
-      .n_predict = 2,
-      .predict_s = 4,
-      .collects = true,
-      .central = true,
-      .direct = true},
-     {9, 2, 0, 0, 0, 112, 1, 0, 7, 3},
-     {9, 0, 0, 0, 0, 112, 1, 0, 7, 3}},
-    {"but on a device of its own",
-     4,
-     100,
-     {.predict = products,
-      .n_predict = 2,
-      .predict_s = 4,
-      .predict_hidden = true,
-      .direct = true},
-     {9, 0, 0, 0, 0, 112, 1, 0, 7, 3},
-     {0, 0, 0, 0, 0, 112, 1, 0, 7, 3}},
-    {"and there too no more than attention lasts", /* 1 + 12 of 19 s */
-     4,
-     1,
-     {.predict_s = 19, .predict_hidden = true, .direct = true},
-     {19, 0, 0, 0, 0, 13, 1, 0, 7, 3},
-     {6, 0, 0, 0, 0, 13, 1, 0, 7, 3}},
+     0,
+     {.ahead_rows = 1.5, .direct = true},
+     {0, 20, 12 * 1.75, 1, 0, 0, 7, 3, 0}},
     {"direct routing dispatches what is left",
      4,
-     20,
+     0,
      {.combine_bytes = {600, 300}, .dispatch_bytes = {0, 20}, .direct = true},
-     {0, 0, 0, 0, 0, 32, 1, 90, 7, 90},
-     {0, 0, 0, 0, 0, 32, 1, 90, 7, 90}},
+     {0, 20, 12, 1, 0, 90, 7, 90, 0}},
     {"nothing is left of right predictions",
      4,
-     20,
+     0,
      {.combine_bytes = {600, 300}, .direct = true},
-     {0, 0, 0, 0, 0, 32, 1, 0, 7, 90},
-     {0, 0, 0, 0, 0, 32, 1, 0, 7, 90}},
+     {0, 20, 12, 1, 0, 0, 7, 90, 0}},
     {"an empty dispatch is one where routing is not direct",
      4,
-     20,
+     0,
      {.combine_bytes = {600, 300}},
-     {0, 0, 0, 0, 0, 32, 1, 3, 7, 90},
-     {0, 0, 0, 0, 0, 32, 1, 3, 7, 90}},
+     {0, 20, 12, 1, 0, 3, 7, 90, 0}},
     {"a smaller exchange is never slower", /* 90 s by the table */
      4,
-     20,
+     0,
      {.combine_bytes = {600, 600}, .dispatch_bytes = {500, 0}, .direct = true},
-     {0, 0, 0, 0, 0, 32, 1, 40, 7, 40},
-     {0, 0, 0, 0, 0, 32, 1, 40, 7, 40}},
+     {0, 20, 12, 1, 0, 40, 7, 40, 0}},
     {"one that is larger on a link may be", /* on the network */
      4,
-     20,
+     0,
      {.combine_bytes = {1200, 0}, .dispatch_bytes = {0, 900}, .direct = true},
-     {0, 0, 0, 0, 0, 32, 1, 90, 7, 40},
-     {0, 0, 0, 0, 0, 32, 1, 90, 7, 40}},
+     {0, 20, 12, 1, 0, 90, 7, 40, 0}},
 };
 
-START_TEST(phases_take_what_they_take_by_hand)
+/* The predictor's time that is told has no error of the cost model. */
+START_TEST(steps_take_what_they_take_by_hand)
 {
-    moe_layer_price out;
-    price(&cases[_i].work, cases[_i].attention_s, cases[_i].gpus, &out);
-    double exposed = 0;
-    for (int p = 0; p < MOE_N_PHASES; p++) {
-        const char *phase = moe_phase_name((moe_phase)p);
-        ck_assert_msg(fabs(out.gpu_s[p] - cases[_i].gpu_s[p]) < 1e-12,
-                      "%s: %s takes %g s", cases[_i].name, phase, out.gpu_s[p]);
-        ck_assert_msg(fabs(out.exposed_s[p] - cases[_i].exposed_s[p]) < 1e-12,
-                      "%s: %g s of %s are exposed", cases[_i].name,
-                      out.exposed_s[p], phase);
-        exposed += out.exposed_s[p];
+    moe_layer_cost out;
+    price(&cases[_i].work, cases[_i].shared, cases[_i].gpus, &out);
+    for (int k = 0; k < MOE_N_STEPS; k++) {
+        const double time_s = cases[_i].step_s[k];
+        const double known_s =
+            k == MOE_STEP_PREDICT ? cases[_i].work.predict_s : 0;
+        ck_assert_msg(fabs(out.step_s[k] - time_s) < 1e-12,
+                      "%s: step %d takes %g s, not %g", cases[_i].name, k,
+                      out.step_s[k], time_s);
+        ck_assert_double_eq_tol(out.wrong_s[k], 0.1 * (time_s - known_s),
+                                1e-12);
+        ck_assert(!(time_s > known_s) || out.source[k] == MOE_PRICE_ANALYTIC);
     }
-    ck_assert_int_eq(out.source, MOE_PRICE_ANALYTIC);
-    ck_assert_double_le(out.error_s, 0.1 * exposed + 1e-12);
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        ck_assert_double_eq(out.most_s[p],
+                            moe_layer_cost_phase_s(&out, (moe_phase)p));
+    ck_assert_double_eq_tol(moe_layer_cost_barrier_s(&out), 0, 1e-12);
 }
 END_TEST
 
-/* What is measured or told - the planner's and the predictor's time - has no
- * error of the cost model. */
-START_TEST(the_error_is_that_of_what_is_exposed)
+START_TEST(transfers_use_the_links_that_they_cross)
 {
-    const moe_layer_work work = {.collects = true,
-                                 .plans = true,
-                                 .central = true,
-                                 .planner_s = 50,
-                                 .predict_s = 7,
-                                 .move_bytes = {18, 0},
-                                 .direct = true};
-    moe_layer_price out;
-    price(&work, 8, 4, &out);
-    /* 20 s hide 2 s of collect and 18 of the plan; 32 of it, 2 s of broadcast,
-     * 18 of moves are left, then 20, 1, 7 and 3. */
-    ck_assert_double_eq_tol(out.exposed_s[MOE_PHASE_PLAN], 32, 1e-12);
-    ck_assert_double_eq_tol(out.error_s, 0.1 * (2 + 18 + 20 + 1 + 7 + 3),
-                            1e-12);
+    enum { NODE = MOE_RESOURCE_NODE, NET = MOE_RESOURCE_NETWORK };
+    static const struct {
+        int gpus;
+        double move[2];
+        unsigned migrate, dispatch;
+    } of[] = {{4, {1, 0}, NODE, NODE | NET},
+              {4, {0, 1}, NET, NODE | NET},
+              {4, {1, 1}, NODE | NET, NODE | NET},
+              {2, {1, 0}, NODE, NODE}};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(of); i++) {
+        const moe_layer_work w = {.move_bytes = {of[i].move[0], of[i].move[1]}};
+        moe_layer_cost out;
+        price(&w, 0, of[i].gpus, &out);
+        ck_assert_uint_eq(out.uses[MOE_STEP_MIGRATE], of[i].migrate);
+        ck_assert_uint_eq(out.uses[MOE_STEP_DISPATCH], of[i].dispatch);
+        ck_assert_uint_eq(out.uses[MOE_STEP_REDUCE], NODE);
+    }
 }
 END_TEST
 
-/* Two GPUs, each the slowest of some phase. */
-START_TEST(a_layer_waits_for_the_slowest_gpu_of_each_phase)
+/* An fp8 model dispatches fp8 with a scale of 4 B per 128, and combines,
+ * reduces and attends in bf16. */
+START_TEST(rows_have_the_width_of_their_transfer)
 {
-    enum { FFN = MOE_PHASE_FFN, OUT = MOE_PHASE_DISPATCH };
-    moe_layer_price worst = {0}, a = {0}, b = {0};
-    a.gpu_s[FFN] = a.exposed_s[FFN] = 5;
-    a.gpu_s[OUT] = 9;
-    a.exposed_s[OUT] = 1;
-    a.source_of[FFN] = a.source = MOE_PRICE_EXTRAPOLATED;
-    a.error_s = 2;
-    b.gpu_s[FFN] = b.exposed_s[FFN] = 3;
-    b.gpu_s[OUT] = b.exposed_s[OUT] = 4;
-    b.source_of[OUT] = b.source = MOE_PRICE_INTERPOLATED;
-    b.error_s = _i == 0 ? 3 : NAN;
-    moe_layer_price_worst(&worst, _i == 0 ? &a : &b);
-    moe_layer_price_worst(&worst, _i == 0 ? &b : &a);
-    ck_assert_double_eq(worst.gpu_s[FFN], 5);
-    ck_assert_double_eq(worst.gpu_s[OUT], 9);
-    ck_assert_double_eq(worst.exposed_s[OUT], 4);
-    ck_assert_double_eq(moe_layer_price_sum(&worst), 9);
-    ck_assert_int_eq(worst.source_of[FFN], MOE_PRICE_EXTRAPOLATED);
-    ck_assert_int_eq(worst.source_of[OUT], MOE_PRICE_INTERPOLATED);
-    ck_assert_int_eq(worst.source, MOE_PRICE_EXTRAPOLATED);
-    if (_i == 0)
-        ck_assert_double_eq(worst.error_s, 3);
-    else
-        ck_assert(isnan(worst.error_s)); /* once unknown, unknown */
+    static const struct {
+        moe_dtype dtype;
+        double dispatch, row;
+    } of[] = {{MOE_DTYPE_FP8, 7168 * (1 + 4.0 / 128), 7168 * 2},
+              {MOE_DTYPE_BF16, 7168 * 2, 7168 * 2},
+              {MOE_DTYPE_F32, 7168 * 4, 7168 * 4}};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(of); i++) {
+        const moe_model m = {.hidden = 7168, .dtype = of[i].dtype};
+        ck_assert_double_eq(moe_model_dispatch_bytes(&m), of[i].dispatch);
+        ck_assert_double_eq(moe_model_row_bytes(&m), of[i].row);
+    }
+}
+END_TEST
+
+/* Two GPUs, each the slowest of some stage. */
+START_TEST(a_layer_waits_for_the_slowest_gpu_of_each_stage)
+{
+    moe_layer_cost worst, gpu[2];
+    for (int g = 0; g < 2; g++)
+        moe_layer_cost_init(&gpu[g]);
+    gpu[0].step_s[MOE_STEP_ATTENTION] = 10;
+    gpu[0].step_s[MOE_STEP_DISPATCH] = 9, gpu[0].step_s[MOE_STEP_FFN] = 1;
+    gpu[0].step_s[MOE_STEP_COMBINE] = 3;
+    gpu[0].source[MOE_STEP_DISPATCH] = MOE_PRICE_EXTRAPOLATED;
+    gpu[0].wrong_s[MOE_STEP_DISPATCH] = 2;
+    gpu[1].step_s[MOE_STEP_ATTENTION] = 8;
+    gpu[1].step_s[MOE_STEP_DISPATCH] = 2, gpu[1].step_s[MOE_STEP_FFN] = 7;
+    gpu[1].step_s[MOE_STEP_COMBINE] = 4;
+    gpu[1].step_s[MOE_STEP_MIGRATE] = 7;
+    gpu[1].uses[MOE_STEP_MIGRATE] = MOE_RESOURCE_NETWORK;
+    moe_layer_cost_init(&worst);
+    for (int g = 0; g < 2; g++) {
+        moe_layer_cost *c = &gpu[_i == 0 ? g : 1 - g];
+        for (int p = 0; p < MOE_N_PHASES; p++)
+            c->most_s[p] = moe_layer_cost_phase_s(c, (moe_phase)p);
+        moe_layer_cost_merge(&worst, c);
+    }
+    ck_assert_double_eq(worst.step_s[MOE_STEP_ATTENTION], 10);
+    ck_assert_double_eq(worst.step_s[MOE_STEP_DISPATCH], 9);
+    ck_assert_double_eq(worst.step_s[MOE_STEP_FFN], 1);
+    ck_assert_double_eq(worst.step_s[MOE_STEP_COMBINE], 4);
+    ck_assert_double_eq(worst.step_s[MOE_STEP_MIGRATE], 7);
+    ck_assert_uint_eq(worst.uses[MOE_STEP_MIGRATE], MOE_RESOURCE_NETWORK);
+    ck_assert_double_eq(worst.most_s[MOE_PHASE_FFN], 7);
+    ck_assert_double_eq(worst.wrong_s[MOE_STEP_DISPATCH], 2);
+    ck_assert_int_eq(moe_layer_cost_source(&worst, MOE_PHASE_DISPATCH),
+                     MOE_PRICE_EXTRAPOLATED);
+    ck_assert_int_eq(moe_layer_cost_source(&worst, MOE_PHASE_PREDICT),
+                     MOE_N_PRICE_SOURCES);
+    /* 6 s more if the FFN waited for its own slowest GPU, too */
+    ck_assert_double_eq_tol(moe_layer_cost_barrier_s(&worst), 6, 1e-12);
 }
 END_TEST
 
@@ -321,10 +301,11 @@ END_TEST
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("layer_price");
-    MOE_TEST_LOOP(suite, phases_take_what_they_take_by_hand,
+    MOE_TEST_LOOP(suite, steps_take_what_they_take_by_hand,
                   MOE_ARRAY_LEN(cases));
-    MOE_TEST(suite, the_error_is_that_of_what_is_exposed);
-    MOE_TEST_LOOP(suite, a_layer_waits_for_the_slowest_gpu_of_each_phase, 2);
+    MOE_TEST(suite, transfers_use_the_links_that_they_cross);
+    MOE_TEST(suite, rows_have_the_width_of_their_transfer);
+    MOE_TEST_LOOP(suite, a_layer_waits_for_the_slowest_gpu_of_each_stage, 2);
     MOE_TEST(suite, scaled_rows_are_whole_and_sum_up);
     return suite;
 }

@@ -7,15 +7,16 @@
 #include <string.h>
 
 #include "harness.h"
+#include "moegps/iteration_price.h"
 #include "pricing.h"
 
 /* Work made by hand, of two strategies on four GPUs of two nodes: what a
- * replay says of it must be what moe_layer_price_of() says of work that was
+ * replay says of it must be what moe_iteration_price_of() says of work that was
  * changed by hand. */
 
 enum { S = 2, K = 3, J = 2, L = 2, G = 4, SLOTS = 3, E = 8, TOP_K = 2 };
 
-static const double LINK = 300e9, NETWORK = 25e9;
+static const double LINK = 300e9, NETWORK = 25e9, PLAN_S = 8e-6;
 
 static const char model_text[] = "name: tiny\n"
                                  "layers: 2\n"
@@ -58,7 +59,11 @@ static void put_cluster(world *w, double link, double network)
 static void fill_cell(moe_work_cell *c, uint32_t *pairs, int s, int at,
                       unsigned times)
 {
-    *c = (moe_work_cell){.n = G, .tokens = 4096.0 * times, .wire_bytes = 200};
+    *c = (moe_work_cell){.n = G,
+                         .tokens = 4096.0 * times,
+                         .wire_bytes = 200,
+                         .ahead_rows = 0.5 * s,
+                         .numbered = 2 * s};
     for (int g = 0; g < G; g++, pairs += SLOTS) {
         moe_work_gpu *x = &c->gpu[g];
         x->pairs = pairs;
@@ -77,9 +82,10 @@ static void fill_cell(moe_work_cell *c, uint32_t *pairs, int s, int at,
         if (s == 0)
             continue;
         x->gpu_s[MOE_PHASE_PREDICT] = 3e-6 * times;
-        x->gpu_s[MOE_PHASE_COLLECT] = 2e-6;
-        x->gpu_s[MOE_PHASE_PLAN] = 4e-6;
-        x->gpu_s[MOE_PHASE_BROADCAST] = 2e-6;
+        /* What is done for all layers is recorded with the first. */
+        x->gpu_s[MOE_PHASE_COLLECT] = at % L == 0 ? 2e-6 : 0;
+        x->gpu_s[MOE_PHASE_PLAN] = at % L == 0 ? PLAN_S : 0;
+        x->gpu_s[MOE_PHASE_BROADCAST] = at % L == 0 ? 2e-6 : 0;
     }
     for (int level = 0; level < MOE_N_LEVELS; level++)
         c->busiest[level] =
@@ -131,14 +137,9 @@ static moe_layer_work work_of(const world *w, int s, const moe_work_cell *c,
     return (moe_layer_work){
         .tokens = c->tokens,
         .sequences = w->work.sequences,
-        .collects = s == 1,
-        .plans = s == 1,
-        .central = true,
-        .layers = L,
         .predict_s = x->gpu_s[MOE_PHASE_PREDICT],
-        .ahead = s == 1,
-        .planner_s = x->gpu_s[MOE_PHASE_PLAN],
-        .plan_bytes = c->wire_bytes,
+        .ahead_rows = c->ahead_rows,
+        .numbers = (int)c->numbered,
         .move_bytes = {x->exchange_bytes[MOE_EXCHANGE_MIGRATE][0],
                        x->exchange_bytes[MOE_EXCHANGE_MIGRATE][1]},
         .dispatch_bytes = {x->exchange_bytes[MOE_EXCHANGE_DISPATCH][0],
@@ -148,23 +149,6 @@ static moe_layer_work work_of(const world *w, int s, const moe_work_cell *c,
         .direct = s == 1,
         .rows = x->pairs,
         .slots = SLOTS};
-}
-
-/* A layer: every phase's slowest GPU, added up. */
-static double cell_s(const world *w, const moe_pricer *pricer, int s,
-                     const moe_work_cell *c)
-{
-    double most[MOE_N_PHASES] = {0}, sum = 0;
-    for (int g = 0; g < G; g++) {
-        const moe_layer_work work = work_of(w, s, c, g);
-        moe_layer_price price;
-        moe_layer_price_of(pricer, &work, &price);
-        for (int p = 0; p < MOE_N_PHASES; p++)
-            most[p] = fmax(most[p], price.exposed_s[p]);
-    }
-    for (int p = 0; p < MOE_N_PHASES; p++)
-        sum += most[p];
-    return sum;
 }
 
 /* The prices of the world's cluster. */
@@ -177,6 +161,46 @@ static moe_pricer open_pricer(pricing *p, const world *w)
     return pricing_on(p, G, 2);
 }
 
+/* What the GPUs of strategy 1 do together, which plans anew each time. */
+static void coordinate(const moe_pricer *pricer, int s, const moe_work_cell *c,
+                       moe_iteration_work *w)
+{
+    static const double plan_s[L] = {PLAN_S / L, PLAN_S / L};
+    const moe_coordination_work all = {.collects = s == 1,
+                                       .plans = s == 1,
+                                       .central = true,
+                                       .next_iteration = s == 1,
+                                       .plan_bytes = c->wire_bytes,
+                                       .plan_s = plan_s};
+    moe_coordination_cost_of(pricer, &all, &w->coordination);
+}
+
+/* A layer of an iteration, mean over layers. */
+static double iteration_s(const world *w, const pricing *p,
+                          const moe_pricer *pricer, int s,
+                          const moe_work_cell *c)
+{
+    moe_layer_cost worst[L], own;
+    moe_iteration_pricer *ip = NULL;
+    for (int l = 0; l < L; l++) {
+        moe_layer_cost_init(&worst[l]);
+        for (int g = 0; g < G; g++) {
+            const moe_layer_work work = work_of(w, s, &c[l], g);
+            moe_layer_cost_of(pricer, &work, &own);
+            moe_layer_cost_merge(&worst[l], &own);
+        }
+    }
+    moe_iteration_work iw = {.cost = worst,
+                             .n = L,
+                             .layers = L,
+                             .slowdown = p->cluster.overlap_slowdown};
+    coordinate(pricer, s, c, &iw);
+    ck_assert_int_eq(moe_iteration_pricer_new(L, &ip, NULL), MOE_OK);
+    const double length_s = moe_iteration_price_of(ip, &iw, NULL).length_s;
+    moe_iteration_pricer_free(ip);
+    return length_s / L;
+}
+
 /* The median over three samples of weighted means. */
 static double direct_s(const world *w, int s)
 {
@@ -185,10 +209,9 @@ static double direct_s(const world *w, int s)
     const moe_pricer pricer = open_pricer(&p, w);
     for (int k = 0; k < K; k++)
         for (int j = 0; j < J; j++)
-            for (int l = 0; l < L; l++)
-                x[k] +=
-                    w->weight[k * J + j] / L *
-                    cell_s(w, &pricer, s, moe_work_at(&w->work, s, k, j, l));
+            x[k] += w->weight[k * J + j] *
+                    iteration_s(w, &p, &pricer, s,
+                                moe_work_at(&w->work, s, k, j, 0));
     pricing_close(&p);
     return fmax(fmin(x[0], x[1]), fmin(fmax(x[0], x[1]), x[2]));
 }
@@ -200,11 +223,13 @@ static void settle(world *w)
     const moe_pricer pricer = open_pricer(&p, w);
     for (int c = 0; c < S * K * J * L; c++)
         for (int g = 0; g < G; g++) {
-            const moe_layer_work work =
-                work_of(w, c / (K * J * L), &w->cell[c], g);
-            moe_layer_price price;
-            moe_layer_price_of(&pricer, &work, &price);
-            memcpy(w->cell[c].gpu[g].gpu_s, price.gpu_s, sizeof price.gpu_s);
+            const int s = c / (K * J * L);
+            const moe_layer_work work = work_of(w, s, &w->cell[c], g);
+            double *gpu_s = w->cell[c].gpu[g].gpu_s;
+            moe_layer_cost own;
+            moe_layer_cost_of(&pricer, &work, &own);
+            for (int k = MOE_PHASE_MIGRATE; k < MOE_N_PHASES; k++)
+                gpu_s[k] = moe_layer_cost_phase_s(&own, (moe_phase)k);
         }
     pricing_close(&p);
 }

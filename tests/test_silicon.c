@@ -296,12 +296,13 @@ START_TEST(dense_kernels_are_their_own_price)
         moe_silicon_dense_new(s, "attention", "a100_sxm", NULL, NULL);
     ck_assert_ptr_nonnull(gemm);
     ck_assert_ptr_nonnull(attention);
-    moe_price p = moe_silicon_gemm(gemm, &(moe_gemm){2049, 4096, 7168}, NULL);
+    moe_price p =
+        moe_silicon_gemm(gemm, &(moe_gemm){2049, 4096, 7168, true}, NULL);
     ck_assert_int_eq(p.source, MOE_PRICE_TABULATED);
     ck_assert_double_eq_tol(1e6 * p.time_s, 533.565, 0.01);
-    p = moe_silicon_gemm(gemm, &(moe_gemm){2049, 5000, 7168}, NULL);
+    p = moe_silicon_gemm(gemm, &(moe_gemm){2049, 5000, 7168, true}, NULL);
     ck_assert_int_eq(p.source, MOE_PRICE_INTERPOLATED);
-    p = moe_silicon_gemm(gemm, &(moe_gemm){128, 8, 4096}, NULL);
+    p = moe_silicon_gemm(gemm, &(moe_gemm){128, 8, 4096, true}, NULL);
     ck_assert_int_eq(p.source, MOE_PRICE_EXTRAPOLATED);
     p = moe_silicon_attention(attention, &(moe_prefill){4, 16384, 64, 2, 128},
                               NULL);

@@ -2,7 +2,7 @@
  *
  *  A load - sampled from a trace, or described by its skewness - goes through
  *  the planners and splits that a run uses; what every GPU then does is priced
- *  by moe_layer_price_of(), as in a run. So advice and the gpu clock of a run
+ *  by moe_iteration_price_of(), as in a run. So advice and the gpu clock of a run
  *  agree on equal counts. Everything here is modelled, nothing is measured,
  *  except the planner's own time. Local; no MPI.
  */

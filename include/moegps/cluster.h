@@ -51,6 +51,9 @@ typedef struct moe_cluster {
     double network_bandwidth;  /* between nodes, B/s per GPU */
     double network_efficiency; /* share of it that is payload */
     double network_latency_s;
+    double overlap_slowdown; /* s of compute lost per s of transfer beside it;
+                                default: 105 us per 429 us hidden, published
+                                for weights that travel beside attention */
     char origin[512]; /* where the numbers come from */
 } moe_cluster;
 

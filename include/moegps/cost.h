@@ -9,6 +9,7 @@
 #ifndef MOEGPS_COST_H
 #define MOEGPS_COST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,8 @@ typedef struct moe_exchange {
 /** Dense matrix product [m][k] x [k][n]. */
 typedef struct moe_gemm {
     double m, n, k;
+    bool quantised; /* in the model's own dtype; else no narrower than bf16, as
+                       routers and predictors are in an fp8 model */
 } moe_gemm;
 
 /** A product that is computed `times` times, one after the other. */

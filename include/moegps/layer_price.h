@@ -1,8 +1,11 @@
-/** layer_price.h: the gpu clock of one MoE layer on one GPU.
+/** layer_price.h: what one GPU does in one MoE layer, as seconds of steps.
  *
  *  What a GPU did in a layer - counted in a run, or expected by `advise` -
- *  becomes seconds per phase, and what of them attention hides. Run and
- *  advice share this, so they cannot disagree about equal counts.
+ *  becomes seconds per step, each alone on what it uses. The slowest GPUs of
+ *  each stage make the layer (moe_layer_cost_merge()); what hides behind what
+ *  is decided for all layers of an iteration together (iteration_price.h). Run,
+ *  advise, map, replay and planners share this, so that they cannot disagree
+ *  about equal counts.
  */
 #ifndef MOEGPS_LAYER_PRICE_H
 #define MOEGPS_LAYER_PRICE_H
@@ -24,23 +27,37 @@ typedef struct moe_pricer {
     moe_layout layout;
 } moe_pricer;
 
+/** Steps of a layer, in order. */
+typedef enum moe_step {
+    MOE_STEP_PREDICT,   /* SM, or a device of its own */
+    MOE_STEP_ATTENTION, /* SM: projections, scores */
+    MOE_STEP_REDUCE,    /* node: the reduction that ends tensor-parallel
+                           attention */
+    MOE_STEP_ROUTE,     /* SM: router */
+    MOE_STEP_NUMBER,    /* links: counts of all GPUs, where the split needs
+                           them */
+    MOE_STEP_DISPATCH,  /* links */
+    MOE_STEP_FFN,       /* SM: shared and routed experts */
+    MOE_STEP_COMBINE,   /* links */
+    MOE_STEP_MIGRATE,   /* links, in the background */
+    MOE_N_STEPS
+} moe_step;
+
+/** @return the phase whose time a step is part of. */
+moe_phase moe_step_phase(moe_step step);
+
 /** One GPU's part of one layer. Bytes are at the model's full size. */
 typedef struct moe_layer_work {
     double tokens, sequences;    /* of the whole batch */
-    bool collects;               /* predicted counts went to the planner */
-    bool plans;                  /* a plan was made and made known */
-    bool central;                /* by one rank; else by all alike */
-    int layers;                  /* that one collection and one plan serve */
     const moe_gemm_run *predict; /* [n_predict] of the predictor; borrowed */
     int n_predict;
     double predict_s;     /* time of the predictor known otherwise; added */
-    bool predict_hidden;  /* it runs on a device of its own, beside attention */
-    bool ahead;           /* coordination is for a later iteration: the whole
-                             layer hides it, not attention alone */
-    double planner_s;     /* host time of the planner for this layer */
-    double plan_bytes;    /* on the wire, of all those layers */
+    double ahead_rows;    /* direct routing: rows per token that the reduce-
+                             scatter brings beside the one of its home */
+    int numbers;          /* times that pairs are numbered over all GPUs: before
+                             dispatch, and before rows go ahead */
     double move_bytes[2]; /* weights, max(sent, received); 0: within the
-                                 node, 1: across nodes */
+                             node, 1: across nodes */
     double dispatch_bytes[2]; /* rows, likewise; less than combine_bytes with
                                  direct routing, where the scatter that ends
                                  attention has brought the others */
@@ -50,45 +67,58 @@ typedef struct moe_layer_work {
     size_t slots;
 } moe_layer_work;
 
-typedef struct moe_layer_price {
-    double gpu_s[MOE_N_PHASES];     /* what the phase takes */
-    double exposed_s[MOE_N_PHASES]; /* what of it attention does not hide */
-    moe_price_source source;        /* the least certain of all parts */
-    moe_price_source source_of[MOE_N_PHASES]; /* likewise; of a phase that
-                                       takes no time it means nothing */
-    double error_s; /* expected error of the sum of exposed_s, parts taken as
-                       wrong together; NaN: unknown */
-} moe_layer_price;
+/** Seconds of each step of one layer, alone; of one GPU, or of the slowest.
+ *  Plain data: ranks may send it as bytes. */
+typedef struct moe_layer_cost {
+    double step_s[MOE_N_STEPS];
+    double wrong_s[MOE_N_STEPS]; /* expected error of step_s; NaN: unknown */
+    double most_s[MOE_N_PHASES]; /* each phase's own maximum over GPUs */
+    moe_price_source source[MOE_N_STEPS]; /* of a step that takes no time it
+                                             means nothing */
+    unsigned uses[MOE_N_STEPS];           /* MOE_RESOURCE_ bits (timeline.h) */
+} moe_layer_cost;
 
-/** What a layer costs every GPU alike: predictor, coordination, attention,
- *  router and shared experts. */
-typedef struct moe_layer_common {
-    double gpu_s[MOE_N_PHASES], wrong_s[MOE_N_PHASES]; /* expected error */
-    moe_price_source source_of[MOE_N_PHASES];
-} moe_layer_common;
+/** Set all times to 0. */
+void moe_layer_cost_init(moe_layer_cost *cost);
 
-/** Price it once for many GPUs. @param work  of any of them: what differs
- *  (rows, and bytes moved, dispatched and combined) is not looked at. */
-void moe_layer_common_of(const moe_pricer *pricer, const moe_layer_work *work,
-                         moe_layer_common *out);
+/** Price what every GPU has alike: predictor, attention, router, numbering,
+ *  shared experts. @param work  of any GPU: its rows, and bytes moved,
+ *  dispatched and combined, are not looked at. */
+void moe_layer_cost_common(const moe_pricer *pricer, const moe_layer_work *work,
+                           moe_layer_cost *out);
 
-/** Add what is this GPU's own. @param common  of the same layer. */
-void moe_layer_price_with(const moe_pricer *pricer,
-                          const moe_layer_common *common,
-                          const moe_layer_work *work, moe_layer_price *out);
+/** Price one GPU: `common`, of the same layer, and what is its own. Local,
+ *  deterministic, allocates nothing. */
+void moe_layer_cost_own(const moe_pricer *pricer, const moe_layer_cost *common,
+                        const moe_layer_work *work, moe_layer_cost *out);
 
-/** Price one layer: both of the above. Local, deterministic, allocates nothing. */
-void moe_layer_price_of(const moe_pricer *pricer, const moe_layer_work *work,
-                        moe_layer_price *out);
+/** Both of the above. */
+void moe_layer_cost_of(const moe_pricer *pricer, const moe_layer_work *work,
+                       moe_layer_cost *out);
 
-/** Let `worst` be the slowest GPU of each phase: start from {0}, add every
- *  GPU's price. Its error is the largest, NaN once one is unknown; its source
- *  the least certain. */
-void moe_layer_price_worst(moe_layer_price *worst,
-                           const moe_layer_price *price);
+/** Merge a GPU's cost of a layer into that of the slowest: of a stage the GPU
+ *  whose sum is larger. Stages end where all GPUs wait for the slowest: predict
+ *  | attention .. number | dispatch, ffn | combine | migrate. Associative;
+ *  equal sums keep `worst`. */
+void moe_layer_cost_merge(moe_layer_cost *worst, const moe_layer_cost *gpu);
 
-/** @return the sum of exposed_s: what the layer takes. */
-double moe_layer_price_sum(const moe_layer_price *price);
+/** @return seconds of a phase alone: the sum of its steps. */
+double moe_layer_cost_phase_s(const moe_layer_cost *cost, moe_phase phase);
+
+/** @return seconds by which the layer would take longer if every phase waited
+ *  for its own slowest GPU. Migration, which runs beside it, is left out. */
+double moe_layer_cost_barrier_s(const moe_layer_cost *cost);
+
+/** @return where a phase's price is from: the least certain of its steps that
+ *  take time; MOE_N_PRICE_SOURCES: none does. */
+moe_price_source moe_layer_cost_source(const moe_layer_cost *cost,
+                                       moe_phase phase);
+
+/** @return the links that a collective of all GPUs uses: MOE_RESOURCE_ bits. */
+unsigned moe_pricer_links(const moe_pricer *pricer);
+
+/** @return an exchange among all GPUs, of no bytes yet. */
+moe_exchange moe_pricer_everyone(const moe_pricer *pricer);
 
 /** Scale pairs to whole ones by running sums, so that their sum is right.
  *  @param rows, out  [n]; out may be rows. */
@@ -96,8 +126,8 @@ void moe_layer_scale_rows(const uint32_t *rows, size_t n, double by,
                           uint32_t *out);
 
 /** @return GPUs that share one attention by tensor parallelism: those of a
- *  node as far as they divide heads and GPUs; further GPUs work on other
- *  tokens. */
+ *  node as far as they divide heads, GPUs and node; further GPUs work on
+ *  other tokens. Those of a group are neighbours: GPU g is of group g / this. */
 int moe_layer_attention_gpus(const moe_pricer *pricer);
 
 #endif

@@ -37,7 +37,7 @@
     FIELD(GPU, F64, gpu, BY_RANKS, TIMES, "timing", "gpu", "s",               \
           "modelled time of the emulated GPU, hidden or not")                 \
     FIELD(EXPOSED, F64, exposed, BY_RANKS, TIMES, "timing", "exposed", "s",   \
-          "modelled time that attention does not hide")                       \
+          "part of the layer's modelled time that nothing hides")             \
     FIELD(WAIT, F64, wait, BY_RANKS, TIMES, "timing", "wait", "s",            \
           "barrier before the collective of the phase")                       \
     FIELD(PRICE_SOURCE, I16, price_source, BY_RANKS, TIMES, "timing",         \
@@ -47,7 +47,7 @@
     DERIVED(LAYER_CPU, F64, LAYERS, "timing", "layer_time_cpu", "s",          \
             "busiest rank's CPU time of a layer")                             \
     DERIVED(LAYER_GPU, F64, LAYERS, "timing", "layer_time_gpu", "s",          \
-            "modelled time of a layer: sum of each phase's slowest GPU")      \
+            "modelled time of a layer: exposed, slowest GPU of each phase")   \
     DERIVED(ITERATION_WALL, F64, ITERATIONS, "timing", "iteration_time_wall", \
             "s", "sum of layer_time_wall")                                    \
     DERIVED(ITERATION_CPU, F64, ITERATIONS, "timing", "iteration_time_cpu",   \
@@ -59,6 +59,9 @@
     FIELD(WARMUP_TIME, F64, warmup_time, BY_ROOT_TO_END, WARMUPS, "timing",   \
           "warmup_time", "s",                                                 \
           "wall time of a warm-up iteration, slowest rank")                   \
+    FIELD(LAYER_BARRIERS, F64, layer_barriers, BY_ROOT, LAYERS, "timing",     \
+          "layer_time_gpu_barriers", "s",                                     \
+          "layer_time_gpu if every phase waited for its own slowest GPU")     \
     FIELD(TRUE_PAIRS, I32, true_pairs, BY_ROOT, TRUE_LOAD, "load",            \
           "true_pairs", "count", "pairs routed to each expert")               \
     FIELD(PREDICTED_PAIRS, F64, predicted_pairs, BY_ROOT, EXPERTS, "load",    \
@@ -104,6 +107,10 @@
           "ahead_bytes", "B",                                                 \
           "sent before dispatch by direct routing, all measured iterations "  \
           "and layers")                                                       \
+    FIELD(AHEAD_ROWS, F64, ahead_rows, BY_ROOT, LAYERS, "work", "ahead_rows", \
+          "1", "GPUs per token, beside its home, that rows went ahead to")    \
+    FIELD(NUMBERED, I16, numbered, BY_ROOT, LAYERS, "work", "numbered", "1",  \
+          "times that pairs were numbered over all GPUs")                     \
     FIELD(SLOT_PAIRS, I32, slot_pairs, BY_RANKS, REPLICAS, "work",            \
           "slot_pairs", "count", "pairs that each replica computed")          \
     FIELD(EXCHANGE_DISPATCH, I64, exchange_dispatch, BY_RANKS, LINKS, "work", \

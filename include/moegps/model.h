@@ -45,6 +45,15 @@ int moe_model_last_layer(const moe_model *model);
 /** @return bytes of one element on the GPU: 1, 2 or 4. */
 int moe_dtype_size(moe_dtype dtype);
 
+/** @return bytes of a token's hidden vector where it is reduced, combined or
+ *  attended to: an fp8 model keeps those in bf16 (DeepSeek-V3, arXiv
+ *  2412.19437, section 3.3). */
+double moe_model_row_bytes(const moe_model *model);
+
+/** @return bytes of a row that is dispatched: an fp8 model sends fp8 with a
+ *  scale of 4 bytes per 128 elements (likewise). */
+double moe_model_dispatch_bytes(const moe_model *model);
+
 /** @return bytes of one weight of a routed expert on the GPU. */
 double moe_model_weight_bytes(const moe_model *model);
 

@@ -111,6 +111,9 @@ void moe_replicas_fini(moe_replicas *r);
 /** Fill from a layer; allocates nothing. */
 void moe_replicas_index(moe_replicas *r, const moe_plan_layer *layer);
 
+/** @return whether an expert has several replicas. */
+bool moe_replicas_copies(const moe_replicas *r);
+
 /** Turn real shares into quotas that sum to MOE_QUOTA_ONE per expert, by
  *  largest remainder; ties to the lower slot index.
  *  @param share    [gpus][slots] pairs or any non-negative measure of each

@@ -31,6 +31,8 @@ typedef struct moe_work_cell {
     int n;
     double tokens;                /* of the iteration's batch */
     double wire_bytes;            /* its plan, of all layers */
+    double ahead_rows; /* GPUs per token that rows went ahead to */
+    double numbered;   /* times that pairs were numbered over all GPUs */
     double busiest[MOE_N_LEVELS]; /* pairs; NaN: not recorded */
 } moe_work_cell;
 
@@ -49,8 +51,8 @@ typedef struct moe_work {
 
 /** Read what belongs to a view from its file. Not collective. Release with
  *  moe_work_fini().
- *  @return MOE_OK, MOE_USAGE (the file is gone, or has no /work: it is of
- *  schema 1.1 or older, or nothing was measured), MOE_MISMATCH (it is of
+ *  @return MOE_OK, MOE_USAGE (the file is gone, or was priced by other rules:
+ *  it is of schema 1.3 or older; or nothing was measured), MOE_MISMATCH (it is of
  *  another run), MOE_FORMAT, MOE_NOMEM. */
 moe_status moe_work_read(const moe_view *view, moe_work *out, moe_error *err);
 void moe_work_fini(moe_work *work);

@@ -79,7 +79,7 @@ void moe_advise_placement_fini(moe_advise_placement *placement);
 /** A planner at work on one layer after another; reused. */
 typedef struct moe_advise_planning {
     const moe_planner *planner;
-    const moe_split *split;
+    const moe_split *split; /* of the advice */
     void *planner_state, *planner_params, *split_state;
     moe_layout layout;
     int experts, slots;
@@ -97,6 +97,7 @@ typedef struct moe_advise_planning {
  *  advice began with. */
 moe_status moe_advise_planning_init(moe_advise_planning *w,
                                     const moe_advise_params *p, int slots,
+                                    const moe_split *split,
                                     const moe_pricer *pricer, moe_error *err);
 void moe_advise_planning_fini(moe_advise_planning *w);
 
@@ -128,6 +129,7 @@ struct moe_advise {
     int slots;
     int samples, layers;     /* layers per sample: of a trace, else 1 */
     moe_advise_layer *layer; /* [samples][layers] */
+    const moe_split *split;
     const moe_cost *cost;
     void *cost_state;
     bool borrows_cost; /* cost_state is another's */

@@ -56,12 +56,13 @@ static moe_status start_families(moe_advise_planning *w,
 
 moe_status moe_advise_planning_init(moe_advise_planning *w,
                                     const moe_advise_params *p, int slots,
+                                    const moe_split *split,
                                     const moe_pricer *pricer, moe_error *err)
 {
     *w = (moe_advise_planning){.planner = p->planner != NULL
                                               ? p->planner
                                               : moe_planner_find("duplicate"),
-                               .split = moe_split_find("quota"),
+                               .split = split,
                                .layout = {p->gpus, p->cluster->gpus_per_node},
                                .experts = p->model->experts,
                                .slots = slots,

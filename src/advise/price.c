@@ -4,13 +4,15 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/iteration_price.h"
 #include "moegps/mem.h"
 #include "moegps/stats.h"
 
-/* What a layer takes: of one layer, or of a sample. */
+/* What a layer takes, mean over layers. */
 typedef struct {
-    moe_layer_price worst; /* GPU of each phase */
-    double layer_s, imbalance;
+    double gpu_s[MOE_N_PHASES], exposed_s[MOE_N_PHASES];
+    double layer_s, error_s, imbalance;
+    moe_price_source source;
 } layer_time;
 
 /* One strategy on one layer of a sample. */
@@ -23,7 +25,12 @@ typedef struct {
     double target;     /* pairs of the busiest GPU under the error */
     double up, down;   /* factors of its rows and of the others' */
     double overhead_s; /* of the predictor */
-    uint32_t *rows;    /* [slots] scratch */
+    /* scratch: */
+    uint32_t *rows; /* [slots] */
+    moe_iteration_pricer *pricer;
+    moe_layer_cost *worst;             /* [layers] */
+    double *plan_s;                    /* [layers] */
+    double (*exposed_s)[MOE_N_PHASES]; /* [layers] */
 } pricing;
 
 static double mean_pairs(const pricing *j)
@@ -88,83 +95,210 @@ static const uint32_t *scaled_rows(const pricing *j, int gpu)
     return j->rows;
 }
 
-/* Where plans change from batch to batch copies travel: those of the true load
- * in a trace, all of them by hand, as far as the dial says. A distribution's
- * forecast stays, so by hand nothing travels; a trace shows what does. */
+/* Whether what a strategy knows changes with every batch, so that it plans
+ * anew; a distribution's forecast stays. */
+static bool replans(const pricing *j)
+{
+    return !j->dials->paper && (j->strategy == MOE_ADVISE_TOKEN ||
+                                j->strategy == MOE_ADVISE_ORACLE);
+}
+
+/* Copies that travel: of a trace those that changed, by hand all of them, as far
+ * as the dial says. */
 static double move_bytes(const pricing *j, int gpu, int far)
 {
     const moe_advise_placement *s = j->placement;
-    double share = j->dials->moving;
-    if (j->strategy == MOE_ADVISE_DISTRIBUTION) {
-        share = j->a->p.trace != NULL ? 1.0 : 0.0;
-        s = &j->layer->placement[PLACEMENT_PREDICTED];
-    }
-    if (j->strategy == MOE_ADVISE_BASELINE || j->dials->paper || share <= 0)
-        return 0.0;
-    return share * fmax(s->move_sent[gpu][far], s->move_received[gpu][far]);
+    return j->dials->moving *
+           fmax(s->move_sent[gpu][far], s->move_received[gpu][far]);
+}
+
+/* ---- direct routing ---- */
+
+static moe_pricer pricer_of(const pricing *j)
+{
+    const moe_advise *a = j->a;
+    return (moe_pricer){a->cost, a->cost_state, a->p.model, a->layout};
+}
+
+/* Share of pairs whose expert is known before attention ends. */
+static double known(const pricing *j)
+{
+    if (!j->dials->direct)
+        return 0;
+    return j->strategy == MOE_ADVISE_TOKEN    ? j->dials->accuracy
+           : j->strategy == MOE_ADVISE_ORACLE ? 1
+                                              : 0;
+}
+
+/* Share of a node's rows that go to the GPUs of the own attention. */
+static double group_share(const pricing *j)
+{
+    const moe_pricer pricer = pricer_of(j);
+    const moe_layout *y = &j->a->layout;
+    const int local = y->gpus < y->gpus_per_node ? y->gpus : y->gpus_per_node;
+    if (j->dials->paper || local < 2)
+        return 1;
+    return (double)(moe_layer_attention_gpus(&pricer) - 1) / (local - 1);
+}
+
+/* GPUs per token that rows ride to beside its home, if a token's experts lie
+ * independently of each other: rightly predicted or not. */
+static double ahead_rows(const pricing *j)
+{
+    const moe_advise *a = j->a;
+    const moe_pricer pricer = pricer_of(j);
+    const double all = mean_pairs(j) * a->p.gpus;
+    double sum = 0;
+    if (j->dials->paper || !(known(j) > 0))
+        return 0;
+    for (int g = 0; g < a->p.gpus; g++)
+        sum += 1 -
+               pow(1 - (double)j->placement->pairs[g] / all, a->p.model->top_k);
+    return sum * (moe_layer_attention_gpus(&pricer) - 1) / a->p.gpus;
+}
+
+/* ---- one layer ---- */
+
+static int numberings(const pricing *j)
+{
+    if (j->dials->paper || j->strategy == MOE_ADVISE_BASELINE ||
+        !j->a->split->needs_counts || !(j->placement->copies > 0))
+        return 0;
+    return known(j) > 0 ? 2 : 1; /* rows that go ahead are numbered, too */
+}
+
+/* What all GPUs have alike. */
+static moe_layer_work common_work(const pricing *j)
+{
+    moe_layer_work w = {.tokens = j->layer->tokens,
+                        .sequences = j->layer->sequences,
+                        .numbers = numberings(j),
+                        .ahead_rows = ahead_rows(j),
+                        .direct = known(j) > 0,
+                        .slots = (size_t)j->a->slots};
+    if (j->strategy == MOE_ADVISE_TOKEN)
+        w.predict_s = j->overhead_s;
+    return w;
 }
 
 /* @param due  a plan is made in this iteration. */
-static moe_layer_work work_of(const pricing *j, int gpu, bool due)
+static moe_layer_work work_of(const pricing *j, const moe_layer_work *common,
+                              int gpu, bool due)
 {
-    const moe_advise *a = j->a;
+    const moe_model *m = j->a->p.model;
     const moe_advise_placement *s = j->placement;
-    const double row =
-        (double)a->p.model->hidden * moe_dtype_size(a->p.model->dtype);
     const double by = gpu == s->busiest ? j->up : j->down;
-    const bool plans = due && j->strategy != MOE_ADVISE_BASELINE;
-    moe_layer_work w = {.tokens = j->layer->tokens,
-                        .sequences = j->layer->sequences,
-                        .collects = plans,
-                        .plans = plans,
-                        .central = true,
-                        .layers = a->p.model->layers,
-                        .planner_s = s->planner_s,
-                        .plan_bytes = s->plan_bytes * a->p.model->layers,
-                        .rows = scaled_rows(j, gpu),
-                        .slots = (size_t)a->slots};
-    if (j->strategy == MOE_ADVISE_TOKEN) {
-        w.predict_s = j->overhead_s;
-        w.predict_hidden = j->dials->overhead_hidden;
-        w.direct = j->dials->direct;
-    }
     const bool still =
         j->dials->paper && j->strategy == MOE_ADVISE_DISTRIBUTION;
     const moe_advise_placement *rows =
         still ? &j->layer->placement[PLACEMENT_HOME] : s;
-    /* Direct routing has brought the pairs predicted right already. */
-    const double left = w.direct ? 1.0 - j->dials->accuracy : 1.0;
+    const double left[] = {1 - known(j) * group_share(j),
+                           j->dials->paper ? 1 - known(j) : 1};
+    moe_layer_work w = *common;
+    w.rows = scaled_rows(j, gpu);
     for (int far = 0; far < 2; far++) {
-        w.combine_bytes[far] =
-            row * fmax(rows->sent[gpu][far],
-                       rows->received[gpu][far] * (still ? 1.0 : by));
-        w.dispatch_bytes[far] = left * w.combine_bytes[far];
-        w.move_bytes[far] = move_bytes(j, gpu, far);
+        const double n = fmax(rows->sent[gpu][far],
+                              rows->received[gpu][far] * (still ? 1.0 : by));
+        w.combine_bytes[far] = n * moe_model_row_bytes(m);
+        w.dispatch_bytes[far] = left[far] * n * moe_model_dispatch_bytes(m);
+        w.move_bytes[far] = due && replans(j) ? move_bytes(j, gpu, far) : 0;
     }
     return w;
 }
 
-static void price_layer(const pricing *j, bool due, layer_time *out)
+static void price_layer(const pricing *j, bool due, moe_layer_cost *worst)
 {
     const moe_advise *a = j->a;
-    const moe_pricer pricer = {.cost = a->cost,
-                               .state = a->cost_state,
-                               .model = a->p.model,
-                               .layout = a->layout};
-    *out = (layer_time){.imbalance = j->target / mean_pairs(j)};
-    moe_layer_common common;
-    moe_layer_work w = work_of(j, 0, due);
-    moe_layer_common_of(&pricer, &w, &common);
+    const moe_pricer pricer = pricer_of(j);
+    const moe_layer_work alike = common_work(j);
+    moe_layer_cost common, own;
+    moe_layer_cost_common(&pricer, &alike, &common);
+    moe_layer_cost_init(worst);
     /* The paper's exchange has other standouts than its FFN. */
     const bool quick = a->quick && !j->dials->paper;
     const int n = quick ? j->placement->n_standouts : a->p.gpus;
     for (int i = 0; i < n; i++) {
-        moe_layer_price price;
-        w = work_of(j, quick ? j->placement->standout[i] : i, due);
-        moe_layer_price_with(&pricer, &common, &w, &price);
-        moe_layer_price_worst(&out->worst, &price);
+        const int gpu = quick ? j->placement->standout[i] : i;
+        const moe_layer_work w = work_of(j, &alike, gpu, due);
+        moe_layer_cost_own(&pricer, &common, &w, &own);
+        moe_layer_cost_merge(worst, &own);
     }
-    out->layer_s = moe_layer_price_sum(&out->worst);
+}
+
+/* ---- one iteration ---- */
+
+static moe_iteration_work iteration_of(const pricing *j, bool due,
+                                       double plan_bytes)
+{
+    const moe_advise *a = j->a;
+    const moe_pricer pricer = pricer_of(j);
+    const bool plans = due && replans(j);
+    const moe_coordination_work c = {.collects = plans,
+                                .plans = plans,
+                                .central = true,
+                                .lookahead = MOE_LOOKAHEAD_ALL,
+                                .own_device = j->dials->overhead_hidden,
+                                .plan_bytes =
+                                    plan_bytes * a->p.model->layers / a->layers,
+                                .plan_s = j->plan_s};
+    moe_iteration_work w = {.cost = j->worst,
+                            .n = a->layers,
+                            .layers = a->p.model->layers,
+                            .slowdown = a->p.cluster->overlap_slowdown};
+    moe_coordination_cost_of(&pricer, &c, &w.coordination);
+    return w;
+}
+
+static void note_source(layer_time *out, moe_price_source source)
+{
+    if (source != MOE_N_PRICE_SOURCES && source > out->source)
+        out->source = source;
+}
+
+/* Means over layers of what the timeline says. */
+static void read_times(const pricing *j, const moe_iteration_work *w,
+                       layer_time *out)
+{
+    for (int l = 0; l < w->n; l++) {
+        double gpu_s[MOE_N_PHASES];
+        for (int p = 0; p < MOE_N_PHASES; p++) {
+            gpu_s[p] = w->cost[l].most_s[p];
+            note_source(out, moe_layer_cost_source(&w->cost[l], (moe_phase)p));
+        }
+        moe_iteration_coordination_s(w, l, gpu_s);
+        for (int p = 0; p < MOE_N_PHASES; p++) {
+            out->gpu_s[p] += gpu_s[p] / w->n;
+            out->exposed_s[p] += j->exposed_s[l][p] / w->n;
+        }
+    }
+    if (w->coordination.plans) {
+        note_source(out, w->coordination.collect.source);
+        note_source(out, w->coordination.broadcast.source);
+    }
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        out->layer_s += out->exposed_s[p];
+}
+
+/* An iteration of a sample: all its layers. */
+static void price_iteration(pricing *j, moe_advise_case c, int sample, bool due,
+                            layer_time *out)
+{
+    const moe_advise *a = j->a;
+    double plan_bytes = 0;
+    *out = (layer_time){.source = MOE_PRICE_TABULATED};
+    for (int l = 0; l < a->layers; l++) {
+        j->layer = &a->layer[sample * a->layers + l];
+        choose_placement(j, c);
+        price_layer(j, due, &j->worst[l]);
+        j->plan_s[l] = j->placement->planner_s;
+        plan_bytes += j->placement->plan_bytes;
+        out->imbalance += j->target / mean_pairs(j) / a->layers;
+    }
+    const moe_iteration_work w = iteration_of(j, due, plan_bytes);
+    const moe_iteration_price price =
+        moe_iteration_price_of(j->pricer, &w, j->exposed_s);
+    read_times(j, &w, out);
+    out->error_s = price.wrong_s / w.layers;
 }
 
 static void mix_one(double *with, double without, double part)
@@ -177,69 +311,63 @@ static void mix(layer_time *with, const layer_time *without, int every)
 {
     const double part = 1.0 / every;
     for (int p = 0; p < MOE_N_PHASES; p++) {
-        mix_one(&with->worst.gpu_s[p], without->worst.gpu_s[p], part);
-        mix_one(&with->worst.exposed_s[p], without->worst.exposed_s[p], part);
+        mix_one(&with->gpu_s[p], without->gpu_s[p], part);
+        mix_one(&with->exposed_s[p], without->exposed_s[p], part);
     }
-    mix_one(&with->worst.error_s, without->worst.error_s, part);
+    mix_one(&with->error_s, without->error_s, part);
     mix_one(&with->layer_s, without->layer_s, part);
 }
 
 /* The mean over an interval between two plans. */
-static void price_one(pricing *j, moe_advise_case c, layer_time *out)
+static void price_interval(pricing *j, moe_advise_case c, int sample,
+                           layer_time *out)
 {
-    choose_placement(j, c);
-    price_layer(j, true, out);
-    if (j->dials->rebalance_every > 1 && j->strategy != MOE_ADVISE_BASELINE) {
+    const int every = j->dials->rebalance_every;
+    price_iteration(j, c, sample, true, out);
+    if (every > 1 && replans(j)) {
         layer_time without;
-        price_layer(j, false, &without);
-        mix(out, &without, j->dials->rebalance_every);
+        price_iteration(j, c, sample, false, &without);
+        mix(out, &without, every);
     }
-}
-
-/* Add one of n layers to their mean. */
-static void add_layer(layer_time *mean, const layer_time *one, int n)
-{
-    for (int p = 0; p < MOE_N_PHASES; p++) {
-        mean->worst.gpu_s[p] += one->worst.gpu_s[p] / n;
-        mean->worst.exposed_s[p] += one->worst.exposed_s[p] / n;
-    }
-    mean->worst.error_s += one->worst.error_s / n;
-    mean->layer_s += one->layer_s / n;
-    mean->imbalance += one->imbalance / n;
-    if (one->worst.source > mean->worst.source)
-        mean->worst.source = one->worst.source;
 }
 
 /* A sample: a batch's mean over layers. */
 static void price_sample(pricing *j, moe_advise_case c, int i, layer_time *out)
 {
-    const moe_advise *a = j->a;
-    *out = (layer_time){.layer_s = 0};
-    for (int l = 0; l < a->layers; l++) {
-        layer_time one;
-        j->layer = &a->layer[i * a->layers + l];
-        const moe_advise_strategy s = j->strategy;
-        j->overhead_s = j->dials->overhead_s;
-        if (s == MOE_ADVISE_TOKEN && j->dials->overhead_share > 0) {
-            j->strategy = MOE_ADVISE_BASELINE;
-            price_one(j, c, &one);
-            j->overhead_s += j->dials->overhead_share * one.layer_s;
-            j->strategy = s;
-        }
-        price_one(j, c, &one);
-        add_layer(out, &one, a->layers);
+    const moe_advise_strategy s = j->strategy;
+    j->overhead_s = j->dials->overhead_s;
+    if (s == MOE_ADVISE_TOKEN && j->dials->overhead_share > 0) {
+        layer_time baseline;
+        j->strategy = MOE_ADVISE_BASELINE;
+        price_interval(j, c, i, &baseline);
+        j->overhead_s += j->dials->overhead_share * baseline.layer_s;
+        j->strategy = s;
     }
+    price_interval(j, c, i, out);
 }
 
 static bool pricing_begin(pricing *j, const moe_advise *a,
                           const moe_advise_dials *dials, moe_advise_strategy s)
 {
-    *j = (pricing){.a = a,
-                   .dials = dials != NULL ? dials : &a->p.dials,
-                   .strategy = s,
-                   .rows =
-                       moe_array_new((size_t)a->slots, sizeof *j->rows, NULL)};
-    return j->rows != NULL;
+    const size_t n = (size_t)a->layers;
+    moe_error local = {0};
+    *j = (pricing){
+        .a = a, .dials = dials != NULL ? dials : &a->p.dials, .strategy = s};
+    j->rows = moe_array_new((size_t)a->slots, sizeof *j->rows, &local);
+    j->worst = moe_array_new(n, sizeof *j->worst, &local);
+    j->plan_s = moe_array_new(n, sizeof *j->plan_s, &local);
+    j->exposed_s = moe_array_new(n, sizeof *j->exposed_s, &local);
+    moe_iteration_pricer_new(a->p.model->layers, &j->pricer, &local);
+    return local.status == MOE_OK;
+}
+
+static void pricing_end(pricing *j)
+{
+    moe_iteration_pricer_free(j->pricer);
+    free(j->exposed_s);
+    free(j->plan_s);
+    free(j->worst);
+    free(j->rows);
 }
 
 void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
@@ -254,7 +382,7 @@ void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
             price_sample(&j, c, i, &time);
         x_out[i] = time.layer_s;
     }
-    free(j.rows);
+    pricing_end(&j);
 }
 
 double moe_advise_layer_s(const moe_advise *a, const moe_advise_dials *dials,
@@ -287,8 +415,8 @@ static void summarise(const layer_time *time, int n, double *x,
     *out = (moe_advise_time){.source = MOE_PRICE_TABULATED};
     for (int i = 0; i < n; i++) {
         x[i] = time[i].layer_s;
-        if (time[i].worst.source > out->source)
-            out->source = time[i].worst.source;
+        if (time[i].source > out->source)
+            out->source = time[i].source;
     }
     if (moe_summarise(x, (size_t)n, 1, &m, err) != MOE_OK)
         return;
@@ -297,12 +425,11 @@ static void summarise(const layer_time *time, int n, double *x,
     out->ci_high = m.ci_high;
     for (size_t p = 0; p < MOE_N_PHASES; p++) {
         const size_t at = p * sizeof(double);
-        out->gpu_s[p] =
-            over(time, n, offsetof(layer_time, worst.gpu_s) + at, x);
+        out->gpu_s[p] = over(time, n, offsetof(layer_time, gpu_s) + at, x);
         out->exposed_s[p] =
-            over(time, n, offsetof(layer_time, worst.exposed_s) + at, x);
+            over(time, n, offsetof(layer_time, exposed_s) + at, x);
     }
-    out->error_s = over(time, n, offsetof(layer_time, worst.error_s), x);
+    out->error_s = over(time, n, offsetof(layer_time, error_s), x);
     out->imbalance = over(time, n, offsetof(layer_time, imbalance), x);
 }
 
@@ -322,7 +449,7 @@ moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
             price_sample(&j, c, i, &time[i]);
         summarise(time, a->samples, x, out, &local);
     }
-    free(j.rows);
+    pricing_end(&j);
     free(time);
     free(x);
     return moe_pass(err, &local);

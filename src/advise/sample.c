@@ -16,6 +16,7 @@ static const double COUNTS_BYTES = 512e6;
 typedef struct {
     moe_plan home, current[N_PLACEMENTS];
     double *predicted; /* [experts] */
+    bool planned;      /* for the shares of the training part */
     double *shares;    /* [experts] by hand */
 } layer_plans;
 
@@ -111,7 +112,7 @@ moe_status moe_advise_build_by_hand(moe_advise *a, moe_error *err)
     a->layers = 1;
     a->layer = moe_array_new((size_t)a->samples, sizeof *a->layer, &local);
     const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout};
-    moe_advise_planning_init(&w, &a->p, a->slots, &pricer, &local);
+    moe_advise_planning_init(&w, &a->p, a->slots, a->split, &pricer, &local);
     if (local.status == MOE_OK && layer_plans_init(&d, a, &local) == MOE_OK)
         moe_advise_shares_by_hand(&a->p, d.shares);
     for (int i = 0; i < a->samples && local.status == MOE_OK; i++)
@@ -155,7 +156,10 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
                               batch->experts_of +
                                   (size_t)l * batch->own * (size_t)batch->top_k,
                               batch->tokens, batch->top_k);
-    for (int s = PLACEMENT_TRUTH; due && s < N_PLACEMENTS; s++) {
+    for (int s = PLACEMENT_TRUTH; s < N_PLACEMENTS; s++) {
+        /* Shares of the training part never change, and neither do plans. */
+        if (s == PLACEMENT_TRUTH ? !due : d->planned)
+            continue;
         for (int e = 0; e < n_e; e++)
             d->predicted[e] = s == PLACEMENT_TRUTH ? (double)k->load.total[e]
                                                    : share[e] * pairs;
@@ -163,6 +167,7 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
                               &layer->placement[s], err) != MOE_OK)
             return err->status;
     }
+    d->planned = true;
     describe(&k->load, layer);
     layer->error = distance(share, &k->load);
     moe_advise_count(&k->planning, &k->load, &d->home,
@@ -245,7 +250,8 @@ static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
     a->layer = moe_array_new((size_t)a->samples * n_l, sizeof *a->layer, err);
     uint64_t *counts = moe_array_new(n_e, sizeof *counts, err);
     const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout};
-    moe_advise_planning_init(&k->planning, &a->p, a->slots, &pricer, err);
+    moe_advise_planning_init(&k->planning, &a->p, a->slots, a->split, &pricer,
+                             err);
     if (err->status == MOE_OK)
         moe_advise_load_init(&k->load, (int)n_e, a->p.gpus, false, err);
     k->load.sequences = a->p.batch;

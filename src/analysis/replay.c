@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "moegps/layer_price.h"
+#include "moegps/iteration_price.h"
 #include "moegps/mem.h"
 #include "moegps/stats.h"
 
@@ -23,8 +23,13 @@ struct moe_replay {
     double link, network; /* that cost_state has, over the profile's */
     double *error_s;      /* [strategies] */
     double sample_error;
-    uint32_t *rows; /* [slots] scratch */
-    double *sample; /* [samples] scratch */
+    /* scratch: */
+    uint32_t *rows; /* [slots] */
+    double *sample; /* [samples] */
+    moe_iteration_pricer *pricer;
+    moe_layer_cost *layer;             /* [layers] */
+    double *plan_s;                    /* [layers] */
+    double (*exposed_s)[MOE_N_PHASES]; /* [layers] */
 };
 
 /* A cell under a question. */
@@ -49,19 +54,13 @@ static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
 {
     const moe_replay *r = j->r;
     const double by = j->what->tokens * share_left(j, gpu);
-    const double *was_s = gpu->gpu_s;
     const moe_strategy_facts *facts = &r->view->strategy[j->strategy].facts;
     moe_layer_work w = {
         .tokens = j->cell->tokens * j->what->tokens,
         .sequences = fmax(1.0, r->work->sequences * j->what->tokens),
-        .collects = was_s[MOE_PHASE_COLLECT] > 0,
-        .plans = was_s[MOE_PHASE_PLAN] > 0 || was_s[MOE_PHASE_BROADCAST] > 0,
-        .central = r->work->central,
-        .layers = r->view->dims.layers,
-        .predict_s = was_s[MOE_PHASE_PREDICT] * fmax(1.0, j->what->tokens),
-        .ahead = facts->plan_ahead,
-        .planner_s = was_s[MOE_PHASE_PLAN],
-        .plan_bytes = j->cell->wire_bytes,
+        .predict_s = gpu->gpu_s[MOE_PHASE_PREDICT] * fmax(1.0, j->what->tokens),
+        .ahead_rows = j->cell->ahead_rows,
+        .numbers = (int)j->cell->numbered,
         .direct = j->what->placed || facts->direct,
         .rows = r->rows,
         .slots = (size_t)r->work->slots};
@@ -85,23 +84,66 @@ static moe_pricer pricer_of(const moe_replay *r)
                         {r->view->dims.gpus, r->work->gpus_per_node}};
 }
 
-/* Sum over phases of the slowest GPU's exposed time, as a run has it. */
-static double cell_s(const job *j, double *error_s)
+/* The slowest GPUs of a cell. */
+static void price_cell(const job *j, moe_layer_cost *worst)
 {
-    const moe_replay *r = j->r;
-    const moe_pricer pricer = pricer_of(r);
-    moe_layer_price worst = {.error_s = 0};
-    moe_layer_common common;
+    const moe_pricer pricer = pricer_of(j->r);
+    moe_layer_cost common, own;
     moe_layer_work w = work_of(j, &j->cell->gpu[0]);
-    moe_layer_common_of(&pricer, &w, &common);
+    moe_layer_cost_common(&pricer, &w, &common);
+    moe_layer_cost_init(worst);
     for (int g = 0; g < j->cell->n; g++) {
-        moe_layer_price price;
         w = work_of(j, &j->cell->gpu[g]);
-        moe_layer_price_with(&pricer, &common, &w, &price);
-        moe_layer_price_worst(&worst, &price);
+        moe_layer_cost_own(&pricer, &common, &w, &own);
+        moe_layer_cost_merge(worst, &own);
     }
-    *error_s = worst.error_s;
-    return moe_layer_price_sum(&worst);
+}
+
+/* What ranks did together in an iteration: recorded with layer 0, as its part
+ * of what serves all layers that it stands for. The planner's time is host
+ * time, shared out evenly here, as its sum alone counts. */
+static moe_coordination_work coordination_of(const moe_replay *r, int strategy,
+                                        const moe_work_cell *first,
+                                        double *plan_s)
+{
+    const double *was_s = first->gpu[0].gpu_s;
+    const int run = r->view->dims.layers, layers = r->model.layers;
+    const double host_s =
+        was_s[MOE_PHASE_PLAN] * moe_iteration_images(run, layers, 0);
+    for (int l = 0; l < r->work->layers; l++)
+        plan_s[l] = host_s / layers;
+    return (moe_coordination_work){.collects = was_s[MOE_PHASE_COLLECT] > 0,
+                              .plans = was_s[MOE_PHASE_BROADCAST] > 0,
+                              .central = r->work->central,
+                              .lookahead = MOE_LOOKAHEAD_ALL,
+                              .next_iteration =
+                                  r->view->strategy[strategy].facts.plan_ahead,
+                              .plan_bytes = first->wire_bytes * layers / run,
+                              .plan_s = plan_s};
+}
+
+/* One iteration. @return a layer's time, mean over layers. */
+static double entry_s(moe_replay *r, int strategy, const moe_what_if *what,
+                      const moe_work_cell *cell, double *error_s)
+{
+    const moe_pricer pricer = pricer_of(r);
+    const int n = r->work->layers;
+    for (int l = 0; l < n; l++)
+        price_cell(&(job){r, what, strategy, &cell[l]}, &r->layer[l]);
+    const moe_coordination_work c = coordination_of(r, strategy, cell, r->plan_s);
+    moe_iteration_work w = {.cost = r->layer,
+                            .n = n,
+                            .layers = r->model.layers,
+                            .slowdown = r->cluster.overlap_slowdown};
+    moe_coordination_cost_of(&pricer, &c, &w.coordination);
+    const moe_iteration_price price =
+        moe_iteration_price_of(r->pricer, &w, r->exposed_s);
+    double sum_s = 0;
+    for (int l = 0; l < n; l++)
+        for (int p = 0; p < MOE_N_PHASES; p++)
+            sum_s += r->exposed_s[l][p];
+    *error_s = price.wrong_s / r->model.layers;
+    return sum_s / n;
 }
 
 static double sample_s(moe_replay *r, int strategy, const moe_what_if *what,
@@ -110,16 +152,15 @@ static double sample_s(moe_replay *r, int strategy, const moe_what_if *what,
     const moe_work *w = r->work;
     double sum = 0;
     *error_s = 0;
-    for (int e = 0; e < w->entries; e++)
-        for (int l = 0; l < w->layers; l++) {
-            const double weight = w->weight[sample * w->entries + e];
-            const job j = {r, what, strategy,
-                           moe_work_at(w, strategy, sample, e, l)};
-            double error = 0;
-            if (weight > 0)
-                sum += weight * cell_s(&j, &error) / w->layers;
-            *error_s += weight * error / w->layers;
-        }
+    for (int e = 0; e < w->entries; e++) {
+        const double weight = w->weight[sample * w->entries + e];
+        double error = 0;
+        if (!(weight > 0))
+            continue;
+        sum += weight * entry_s(r, strategy, what,
+                                moe_work_at(w, strategy, sample, e, 0), &error);
+        *error_s += weight * error;
+    }
     return sum;
 }
 
@@ -177,14 +218,16 @@ static moe_status open_cost(moe_replay *r, moe_error *err)
     return err->status;
 }
 
-/* @return whether a GPU's phases cost what the run recorded; host time is
- * recorded, not priced. */
-static bool comes_out(const moe_layer_price *price, const moe_work_gpu *gpu)
+/* @return whether a GPU's phases cost what the run recorded; what ranks do
+ * together is looked at with the first layer. */
+static bool comes_out(const moe_layer_cost *cost, const moe_work_gpu *gpu)
 {
-    for (int p = 0; p < MOE_N_PHASES; p++)
-        if (!(fabs(price->gpu_s[p] - gpu->gpu_s[p]) <=
-              PRICE_TOLERANCE * gpu->gpu_s[p]))
+    for (int p = MOE_PHASE_MIGRATE; p < MOE_N_PHASES; p++) {
+        const double was_s = gpu->gpu_s[p];
+        const double is_s = moe_layer_cost_phase_s(cost, (moe_phase)p);
+        if (!(fabs(is_s - was_s) <= PRICE_TOLERANCE * was_s))
             return false;
+    }
     return true;
 }
 
@@ -200,9 +243,9 @@ static moe_status check_prices(moe_replay *r, moe_error *err)
         const job j = {r, &itself, strategy, &w->cell[c]};
         for (int g = 0; g < j.cell->n; g++) {
             const moe_layer_work work = work_of(&j, &j.cell->gpu[g]);
-            moe_layer_price price;
-            moe_layer_price_of(&pricer, &work, &price);
-            if (!comes_out(&price, &j.cell->gpu[g]))
+            moe_layer_cost cost;
+            moe_layer_cost_of(&pricer, &work, &cost);
+            if (!comes_out(&cost, &j.cell->gpu[g]))
                 return moe_fail(err, MOE_MISMATCH,
                                 "its prices do not come out again: they are of "
                                 "other tables, or another version");
@@ -243,8 +286,13 @@ moe_status moe_replay_new(const moe_view *view, const moe_work *work,
     r->error_s = moe_array_new(n, sizeof *r->error_s, &local);
     r->rows = moe_array_new((size_t)work->slots, sizeof *r->rows, &local);
     r->sample = moe_array_new((size_t)work->samples, sizeof *r->sample, &local);
-    if (local.status == MOE_OK && open_cost(r, &local) == MOE_OK &&
-        check_prices(r, &local) == MOE_OK)
+    r->layer = moe_array_new((size_t)work->layers, sizeof *r->layer, &local);
+    r->plan_s = moe_array_new((size_t)work->layers, sizeof *r->plan_s, &local);
+    r->exposed_s =
+        moe_array_new((size_t)work->layers, sizeof *r->exposed_s, &local);
+    if (local.status == MOE_OK && open_cost(r, &local) == MOE_OK)
+        moe_iteration_pricer_new(r->model.layers, &r->pricer, &local);
+    if (local.status == MOE_OK && check_prices(r, &local) == MOE_OK)
         compare(r);
     if (local.status != MOE_OK) {
         moe_replay_free(r);
@@ -259,6 +307,10 @@ void moe_replay_free(moe_replay *r)
     if (r == NULL)
         return;
     moe_cost_free(r->cost, r->cost_state);
+    moe_iteration_pricer_free(r->pricer);
+    free(r->exposed_s);
+    free(r->plan_s);
+    free(r->layer);
     free(r->sample);
     free(r->rows);
     free(r->error_s);

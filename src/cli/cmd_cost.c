@@ -223,7 +223,7 @@ static moe_price price_gemm(lookup *j, size_t row, moe_error *err)
     const entry *e = look_up_dense(j, row, 3, size, err);
     if (err->status != MOE_OK)
         return (moe_price){0};
-    const moe_gemm shape = {size[0], size[1], size[2]};
+    const moe_gemm shape = {.m = size[0], .n = size[1], .k = size[2]};
     return moe_silicon_gemm(e->dense, &shape, NULL);
 }
 

@@ -18,15 +18,20 @@ static const double ACTIVATION_FLOPS = 35 + 8;
 static const double NORM_FLOPS = 10;
 
 /* Everything is a double so that products of sizes cannot overflow. */
+/* Of an element, and of the tensor cores for it. */
+typedef struct {
+    double bytes, flops;
+} width;
+
 typedef struct {
     moe_model model;
     moe_cluster cluster;
-    double element_bytes; /* of an activation */
-    double weight_bytes;  /* of an expert's weight */
-    double flops;         /* FLOP/s of a large GEMM */
-    double memory_rate;   /* B/s of a large copy */
-    double link_rate;     /* B/s of payload, inside a node */
-    double network_rate;  /* B/s of payload, per GPU to other nodes */
+    width own, wide;     /* the model's dtype; no narrower than bf16 */
+    double weight_bytes; /* of an expert's weight */
+    double flops;        /* FLOP/s of a large GEMM */
+    double memory_rate;  /* B/s of a large copy */
+    double link_rate;    /* B/s of payload, inside a node */
+    double network_rate; /* B/s of payload, per GPU to other nodes */
 } analytic;
 
 /* @param error  of the profile, 0: unknown. */
@@ -46,6 +51,12 @@ static double peak_of(const moe_cluster *c, moe_dtype dtype)
     return dtype == MOE_DTYPE_F32 ? c->peak_flops / 2 : c->peak_flops;
 }
 
+static width width_of(const moe_cluster *c, moe_dtype dtype)
+{
+    return (width){moe_dtype_size(dtype),
+                   peak_of(c, dtype) * c->compute_efficiency};
+}
+
 static void set_links(void *state, double node_rate, double network_rate)
 {
     analytic *a = state;
@@ -62,9 +73,10 @@ static moe_status init(void *state, const moe_model *model,
     *a = (analytic){
         .model = *model,
         .cluster = *cluster,
-        .element_bytes = moe_dtype_size(model->dtype),
+        .own = width_of(c, model->dtype),
+        .wide = width_of(c, model->dtype == MOE_DTYPE_FP8 ? MOE_DTYPE_BF16
+                                                          : model->dtype),
         .weight_bytes = moe_model_weight_bytes(model),
-        .flops = peak_of(c, model->dtype) * c->compute_efficiency,
         .memory_rate = c->memory_bandwidth * c->memory_efficiency,
     };
     set_links(a, c->link_bandwidth, c->network_bandwidth);
@@ -82,13 +94,13 @@ static double tiles_of(const analytic *a, double m, double n)
  * last wave costs a whole one; a product that cannot feed its SMs is bound by
  * memory instead.   Source: Williams et al. 2009 (roofline); wave
  * quantisation: NVIDIA, Matrix Multiplication Background User's Guide. */
-static double tiled_time(const analytic *a, double tiles, double k,
-                         double bytes)
+static double tiled_time(const analytic *a, const width *w, double tiles,
+                         double k, double bytes)
 {
     const moe_cluster *c = &a->cluster;
     double steps = k + c->tile_fill;
     double per_wave = 2.0 * c->tile_m * c->tile_n * steps * c->sms;
-    double compute_s = ceil(tiles / c->sms) * per_wave / a->flops;
+    double compute_s = ceil(tiles / c->sms) * per_wave / w->flops;
     return c->launch_s + fmax(compute_s, bytes / a->memory_rate);
 }
 
@@ -100,20 +112,21 @@ static double matmul_time(const analytic *a, const moe_gemm *s, double count,
     if (!(s->m > 0 && s->n > 0 && s->k > 0 && count > 0))
         return 0;
     double elements = count * (s->m * s->k + s->m * s->n) + right * s->k * s->n;
-    return tiled_time(a, count * tiles_of(a, s->m, s->n), s->k,
-                      elements * a->element_bytes);
+    const width *w = s->quantised ? &a->own : &a->wide;
+    return tiled_time(a, w, count * tiles_of(a, s->m, s->n), s->k,
+                      elements * w->bytes);
 }
 
 /* A kernel that reads and writes `passes` times `elements` and computes on
  * each: loads, arithmetic and stores follow each other and do not overlap.
  * Source: LLMCompass, softmax.py and gelu.py. */
-static double vector_time(const analytic *a, double elements, double passes,
-                          double flops)
+static double vector_time(const analytic *a, const width *w, double elements,
+                          double passes, double flops)
 {
     if (!(elements > 0))
         return 0;
     return a->cluster.launch_s +
-           elements * (passes * a->element_bytes / a->memory_rate +
+           elements * (passes * w->bytes / a->memory_rate +
                        flops / a->cluster.vector_flops);
 }
 
@@ -129,9 +142,9 @@ static double grouped_time(const analytic *a, const uint32_t *rows,
         pairs += rows[i];
         replicas += rows[i] > 0;
     }
-    return tiled_time(a, tiles, k,
+    return tiled_time(a, &a->own, tiles, k,
                       replicas * k * n * a->weight_bytes +
-                          pairs * (k + n) * a->element_bytes);
+                          pairs * (k + n) * a->own.bytes);
 }
 
 static moe_price ffn(const void *state, const uint32_t *rows, size_t n)
@@ -145,7 +158,8 @@ static moe_price ffn(const void *state, const uint32_t *rows, size_t n)
     /* SwiGLU multiplies by Wg and Wu in one GEMM, then reads both halves. */
     bool gated = a->model.form == MOE_FFN_SWIGLU;
     double time_s = grouped_time(a, rows, n, hidden, gated ? 2 * inner : inner);
-    time_s += vector_time(a, pairs * inner, gated ? 3 : 2, ACTIVATION_FLOPS);
+    time_s +=
+        vector_time(a, &a->own, pairs * inner, gated ? 3 : 2, ACTIVATION_FLOPS);
     time_s += grouped_time(a, rows, n, inner, hidden);
     return price_of(time_s, a->cluster.error_ffn);
 }
@@ -156,9 +170,10 @@ static double unfused_core(const analytic *a, double batch, double seq,
                            double heads, double kv_heads)
 {
     const double dim = a->model.head_dim, count = batch * heads;
-    const moe_gemm scores = {seq, seq, dim}, values = {seq, dim, seq};
+    const moe_gemm scores = {seq, seq, dim, false};
+    const moe_gemm values = {seq, dim, seq, false};
     return matmul_time(a, &scores, count, batch * kv_heads) +
-           vector_time(a, count * seq * seq, 2, SOFTMAX_FLOPS) +
+           vector_time(a, &a->wide, count * seq * seq, 2, SOFTMAX_FLOPS) +
            matmul_time(a, &values, count, batch * kv_heads);
 }
 
@@ -170,7 +185,7 @@ static double fused_core(const analytic *a, double batch, double seq,
     const double dim = a->model.head_dim, count = batch * heads;
     double tiles = count * tiles_of(a, seq, seq) / 2;
     double elements = 2 * batch * seq * dim * (heads + kv_heads);
-    return tiled_time(a, tiles, 2 * dim, elements * a->element_bytes);
+    return tiled_time(a, &a->wide, tiles, 2 * dim, elements * a->wide.bytes);
 }
 
 static moe_price attention(const void *state, double batch, double seq, int tp)
@@ -184,12 +199,14 @@ static moe_price attention(const void *state, double batch, double seq, int tp)
      * values are repeated where there are fewer of them than GPUs. */
     const double heads = ceil((double)m->heads / tp);
     const double kv_heads = ceil((double)m->kv_heads / tp);
-    const moe_gemm query = {tokens, heads * dim, m->hidden};
-    const moe_gemm key = {tokens, kv_heads * dim, m->hidden};
-    const moe_gemm qkv = {tokens, (heads + 2 * kv_heads) * dim, m->hidden};
-    const moe_gemm out = {tokens, m->hidden, heads * dim};
-    double time_s = vector_time(a, tokens * m->hidden, 2, NORM_FLOPS) +
-                    matmul_time(a, &out, 1, 1);
+    const moe_gemm query = {tokens, heads * dim, m->hidden, true};
+    const moe_gemm key = {tokens, kv_heads * dim, m->hidden, true};
+    const moe_gemm qkv = {tokens, (heads + 2 * kv_heads) * dim, m->hidden,
+                          true};
+    const moe_gemm out = {tokens, m->hidden, heads * dim, true};
+    double time_s =
+        vector_time(a, &a->wide, tokens * m->hidden, 2, NORM_FLOPS) +
+        matmul_time(a, &out, 1, 1);
     if (a->cluster.fused_attention)
         time_s += matmul_time(a, &qkv, 1, 1) +
                   fused_core(a, batch, seq, heads, kv_heads);

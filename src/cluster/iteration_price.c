@@ -6,60 +6,42 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "moegps/timeline.h"
 
 enum { TASKS_PER_LAYER = 12 };
 
-/* A stage ends where all GPUs wait for the slowest. */
-static const struct {
-    moe_step first, last;
-} stages[] = {{MOE_STEP_PREDICT, MOE_STEP_PREDICT},
-              {MOE_STEP_ATTENTION, MOE_STEP_NUMBER},
-              {MOE_STEP_DISPATCH, MOE_STEP_FFN},
-              {MOE_STEP_COMBINE, MOE_STEP_COMBINE},
-              {MOE_STEP_MIGRATE, MOE_STEP_MIGRATE}};
+/* ---- coordination ---- */
 
-static const moe_phase phase_of[MOE_N_STEPS] = {
-    [MOE_STEP_PREDICT] = MOE_PHASE_PREDICT,
-    [MOE_STEP_ATTENTION] = MOE_PHASE_ATTENTION,
-    [MOE_STEP_REDUCE] = MOE_PHASE_ATTENTION,
-    [MOE_STEP_ROUTE] = MOE_PHASE_ROUTE,
-    [MOE_STEP_NUMBER] = MOE_PHASE_DISPATCH,
-    [MOE_STEP_DISPATCH] = MOE_PHASE_DISPATCH,
-    [MOE_STEP_FFN] = MOE_PHASE_FFN,
-    [MOE_STEP_COMBINE] = MOE_PHASE_COMBINE,
-    [MOE_STEP_MIGRATE] = MOE_PHASE_MIGRATE};
-
-void moe_layer_cost_init(moe_layer_cost *cost)
+static moe_price collective(const moe_pricer *p, bool central, double bytes)
 {
-    *cost = (moe_layer_cost){.uses = {[MOE_STEP_PREDICT] = MOE_RESOURCE_SM,
-                                      [MOE_STEP_ATTENTION] = MOE_RESOURCE_SM,
-                                      [MOE_STEP_REDUCE] = MOE_RESOURCE_NODE,
-                                      [MOE_STEP_ROUTE] = MOE_RESOURCE_SM,
-                                      [MOE_STEP_FFN] = MOE_RESOURCE_SM}};
+    const moe_exchange all = moe_pricer_everyone(p);
+    return central ? p->cost->tree(p->state, &all, bytes)
+                   : p->cost->allreduce(p->state, &all, bytes);
 }
 
-static double stage_s(const moe_layer_cost *cost, size_t stage)
+void moe_coordination_cost_of(const moe_pricer *pricer,
+                              const moe_coordination_work *c,
+                              moe_coordination_cost *out)
 {
-    double sum = 0;
-    for (int k = (int)stages[stage].first; k <= (int)stages[stage].last; k++)
-        sum += cost->step_s[k];
-    return sum;
-}
-
-void moe_layer_cost_merge(moe_layer_cost *worst, const moe_layer_cost *gpu)
-{
-    for (int k = 0; k < MOE_N_STEPS; k++)
-        if (gpu->step_s[k] > worst->most_s[k])
-            worst->most_s[k] = gpu->step_s[k];
-    for (size_t s = 0; s < MOE_ARRAY_LEN(stages); s++) {
-        if (!(stage_s(gpu, s) > stage_s(worst, s)))
-            continue;
-        const size_t first = stages[s].first;
-        const size_t n = (size_t)stages[s].last - first + 1;
-        memcpy(worst->step_s + first, gpu->step_s + first,
-               n * sizeof *worst->step_s);
-        memcpy(worst->uses + first, gpu->uses + first, n * sizeof *worst->uses);
-    }
+    const int layers = pricer->model->layers;
+    const int each = c->lookahead == MOE_LOOKAHEAD_ALL ? layers : 1;
+    *out = (moe_coordination_cost){.collects = c->collects,
+                                   .plans = c->plans,
+                                   .next_iteration = c->next_iteration,
+                                   .own_device = c->own_device,
+                                   .lookahead = c->lookahead,
+                                   .plan_s = c->plan_s,
+                                   .uses = moe_pricer_links(pricer)};
+    if (c->collects)
+        out->collect = collective(pricer, c->central,
+                                  (double)each * pricer->model->experts *
+                                      sizeof(uint64_t));
+    /* The plan with its length; or the hash by which ranks confirm theirs. */
+    if (c->plans)
+        out->broadcast = collective(pricer, c->central,
+                                    c->central ? c->plan_bytes * each / layers +
+                                                     sizeof(uint64_t)
+                                               : 3 * sizeof(uint64_t));
 }
 
 /* ---- an iteration as tasks ---- */
@@ -72,10 +54,9 @@ struct moe_iteration_pricer {
 
 typedef struct {
     moe_iteration_pricer *p;
-    const moe_layer_cost *cost;
+    const moe_iteration_work *w;
     const moe_coordination_cost *c;
-    int n, layers;
-} job;
+} builder;
 
 moe_status moe_iteration_pricer_new(int layers, moe_iteration_pricer **out,
                                     moe_error *err)
@@ -104,152 +85,204 @@ void moe_iteration_pricer_free(moe_iteration_pricer *p)
     free(p);
 }
 
-static const moe_layer_cost *cost_of(const job *j, int layer)
+/* @return the measured layer that stands for a layer of the model. */
+static int measured(const moe_iteration_work *w, int layer)
 {
-    return &j->cost[(long)layer * j->n / j->layers];
+    return (int)((long)layer * w->n / w->layers);
 }
 
-static int add(const job *j, moe_phase phase, int layer, unsigned uses,
-               double time_s, int chain, int after)
+int moe_iteration_images(int n, int layers, int of)
 {
-    moe_task task = moe_task_make(phase, layer, uses, time_s, chain);
+    const long first = ((long)of * layers + n - 1) / n;
+    return (int)((((long)of + 1) * layers + n - 1) / n - first);
+}
+
+static int images(const moe_iteration_work *w, int of)
+{
+    return moe_iteration_images(w->n, w->layers, of);
+}
+
+static const moe_layer_cost *cost_of(const builder *b, int layer)
+{
+    return &b->w->cost[measured(b->w, layer)];
+}
+
+static double plan_s(const moe_iteration_work *w, int layer)
+{
+    const double *of = w->coordination.plan_s;
+    return of != NULL ? of[measured(w, layer)] : 0;
+}
+
+/* @return the task's number, or `after` where it takes no time. */
+static int add(const builder *b, moe_task task, int after)
+{
+    if (!(task.time_s > 0))
+        return after;
     task.after[0] = after;
-    return moe_timeline_add(j->p->timeline, &task);
+    return moe_timeline_add(b->p->timeline, &task);
 }
 
 /* A step of the layer itself, in the stream. */
-static int add_step(const job *j, int layer, moe_step step)
+static int add_step(const builder *b, int layer, moe_step step, int after)
 {
-    const moe_layer_cost *cost = cost_of(j, layer);
-    return add(j, phase_of[step], layer, cost->uses[step], cost->step_s[step],
-               0, MOE_NO_TASK);
+    const moe_layer_cost *cost = cost_of(b, layer);
+    return add(b,
+               moe_task_make(moe_step_phase(step), layer, cost->uses[step],
+                             cost->step_s[step], 0),
+               after);
+}
+
+static int add_background(const builder *b, moe_phase phase, int layer,
+                          unsigned uses, double time_s, int after)
+{
+    return add(b, moe_task_make(phase, layer, uses, time_s, MOE_BACKGROUND),
+               after);
 }
 
 /* Predict layer `layer`: in the stream, or on a device of its own once the
  * stream is past `after`. */
-static int add_prediction(const job *j, int layer, int after)
+static int add_prediction(const builder *b, int layer, int after)
 {
-    const moe_layer_cost *cost = cost_of(j, layer);
-    const bool own = j->c->own_device;
-    return add(j, MOE_PHASE_PREDICT, layer,
-               own ? MOE_RESOURCE_OTHER : cost->uses[MOE_STEP_PREDICT],
-               cost->step_s[MOE_STEP_PREDICT], own ? MOE_BACKGROUND : 0, after);
+    if (!b->c->own_device)
+        return add_step(b, layer, MOE_STEP_PREDICT, after);
+    return add_background(b, MOE_PHASE_PREDICT, layer, MOE_RESOURCE_OTHER,
+                          cost_of(b, layer)->step_s[MOE_STEP_PREDICT], after);
 }
 
 /* From predicted counts to a plan that all know. @return the last task. */
-static int add_coordination(const job *j, int layer, double plan_s, int after)
+static int add_coordination(const builder *b, int layer, double host_s,
+                            int after)
 {
-    const moe_coordination_cost *c = j->c;
+    const moe_coordination_cost *c = b->c;
     int last = after;
     if (c->collects)
-        last = add(j, MOE_PHASE_COLLECT, layer, c->uses, c->collect_s,
-                   MOE_BACKGROUND, last);
+        last = add_background(b, MOE_PHASE_COLLECT, layer, c->uses,
+                              c->collect.time_s, last);
     if (!c->plans)
         return last;
-    last = add(j, MOE_PHASE_PLAN, layer, MOE_RESOURCE_HOST, plan_s,
-               MOE_BACKGROUND, last);
-    return add(j, MOE_PHASE_BROADCAST, layer, c->uses, c->broadcast_s,
-               MOE_BACKGROUND, last);
+    last = add_background(b, MOE_PHASE_PLAN, layer, MOE_RESOURCE_HOST, host_s,
+                          last);
+    return add_background(b, MOE_PHASE_BROADCAST, layer, c->uses,
+                          c->broadcast.time_s, last);
 }
 
-static int add_migration(const job *j, int layer, int after)
+/* Weights of a plan for the next iteration are those of the plan before it,
+ * which is known already. */
+static int add_migration(const builder *b, int layer, int after)
 {
-    const moe_layer_cost *cost = cost_of(j, layer);
-    if (!(cost->step_s[MOE_STEP_MIGRATE] > 0))
-        return after;
-    return add(j, MOE_PHASE_MIGRATE, layer, cost->uses[MOE_STEP_MIGRATE],
-               cost->step_s[MOE_STEP_MIGRATE], MOE_BACKGROUND, after);
+    const moe_layer_cost *cost = cost_of(b, layer);
+    return add_background(b, MOE_PHASE_MIGRATE, layer,
+                          cost->uses[MOE_STEP_MIGRATE],
+                          cost->step_s[MOE_STEP_MIGRATE],
+                          b->c->next_iteration ? MOE_NO_TASK : after);
 }
 
 /* All layers at once, before layer 0. */
-static void coordinate_all(const job *j)
+static void coordinate_all(const builder *b)
 {
-    double plan_s = 0;
+    double host_s = 0;
     int last = MOE_NO_TASK;
-    for (int l = 0; l < j->layers; l++) {
-        last = add_prediction(j, l, MOE_NO_TASK);
-        plan_s +=
-            j->c->plan_s != NULL ? j->c->plan_s[(long)l * j->n / j->layers] : 0;
+    for (int l = 0; l < b->w->layers; l++) {
+        last = add_prediction(b, l, last);
+        host_s += plan_s(b->w, l);
     }
-    last = add_coordination(j, 0, plan_s, last);
-    for (int l = 0; l < j->layers; l++)
-        j->p->ready[l] = add_migration(j, l, last);
+    last = add_coordination(b, 0, host_s, last);
+    for (int l = 0; l < b->w->layers; l++)
+        b->p->ready[l] = add_migration(b, l, last);
 }
 
 /* One layer, once the stream is past `after`. */
-static void coordinate_one(const job *j, int layer, int after)
+static void coordinate_one(const builder *b, int layer, int after)
 {
-    const double *plan_s = j->c->plan_s;
-    const int predicted = add_prediction(j, layer, after);
-    const int told = add_coordination(
-        j, layer, plan_s != NULL ? plan_s[(long)layer * j->n / j->layers] : 0,
-        predicted);
-    j->p->ready[layer] = add_migration(j, layer, told);
-}
-
-static int add_dispatch(const job *j, int layer)
-{
-    const moe_layer_cost *cost = cost_of(j, layer);
-    return add(j, MOE_PHASE_DISPATCH, layer, cost->uses[MOE_STEP_DISPATCH],
-               cost->step_s[MOE_STEP_DISPATCH], 0,
-               j->c->next_iteration ? MOE_NO_TASK : j->p->ready[layer]);
+    const int predicted = add_prediction(b, layer, after);
+    const int told = add_coordination(b, layer, plan_s(b->w, layer), predicted);
+    b->p->ready[layer] = add_migration(b, layer, told);
 }
 
 /* @param before  last task of the layer before. @return the last task. */
-static int add_layer(const job *j, int layer, int before)
+static int add_layer(const builder *b, int layer, int before)
 {
-    const int ahead = j->c->lookahead;
+    const int ahead = b->c->lookahead;
     if (ahead != MOE_LOOKAHEAD_ALL)
         for (int l = layer == 0 ? 0 : layer + ahead;
-             l <= layer + ahead && l < j->layers; l++)
-            coordinate_one(j, l, before);
+             l <= layer + ahead && l < b->w->layers; l++)
+            coordinate_one(b, l, before);
     for (int step = MOE_STEP_ATTENTION; step <= (int)MOE_STEP_NUMBER; step++)
-        add_step(j, layer, (moe_step)step);
-    add_dispatch(j, layer);
-    add_step(j, layer, MOE_STEP_FFN);
-    return add_step(j, layer, MOE_STEP_COMBINE);
+        add_step(b, layer, (moe_step)step, MOE_NO_TASK);
+    const int ready = b->c->next_iteration ? MOE_NO_TASK : b->p->ready[layer];
+    const int sent = add_step(b, layer, MOE_STEP_DISPATCH, ready);
+    /* Without a dispatch experts wait for their weights. */
+    add_step(b, layer, MOE_STEP_FFN, sent == ready ? ready : MOE_NO_TASK);
+    return add_step(b, layer, MOE_STEP_COMBINE, MOE_NO_TASK);
 }
 
-/* @return layers of the model that a measured one stands for: those with
- * layer * n / layers == of. */
-static int images(const job *j, long of)
+/* ---- what came out ---- */
+
+/* @return what of a task's time is expected to be wrong, per second. */
+static double wrong_share(const moe_iteration_work *w, const moe_task *task)
 {
-    const long first = (of * j->layers + j->n - 1) / j->n;
-    const long end = ((of + 1) * j->layers + j->n - 1) / j->n;
-    return (int)(end - first);
+    const moe_layer_cost *cost = &w->cost[measured(w, task->layer)];
+    double time_s = 0, wrong_s = 0;
+    if (task->phase == MOE_PHASE_COLLECT)
+        return w->coordination.collect.relative_error;
+    if (task->phase == MOE_PHASE_BROADCAST)
+        return w->coordination.broadcast.relative_error;
+    for (int k = 0; k < MOE_N_STEPS; k++)
+        if (moe_step_phase((moe_step)k) == task->phase) {
+            time_s += cost->step_s[k];
+            wrong_s += cost->wrong_s[k];
+        }
+    return time_s > 0 ? wrong_s / time_s : 0;
 }
 
-static double sum_of_waits(const job *j)
+static void read_times(const builder *b, moe_iteration_price *price,
+                       double (*exposed_s)[MOE_N_PHASES])
 {
-    double sum = 0;
-    for (int l = 0; l < j->layers; l++)
-        for (int k = 0; k < MOE_N_STEPS; k++)
-            sum += cost_of(j, l)->most_s[k] - cost_of(j, l)->step_s[k];
-    return sum;
+    const moe_timeline *t = b->p->timeline;
+    if (exposed_s != NULL)
+        memset(exposed_s, 0, (size_t)b->w->n * sizeof *exposed_s);
+    for (size_t i = 0; i < moe_timeline_length(t); i++) {
+        const moe_task *task = moe_timeline_task(t, i);
+        const double time_s = moe_timeline_times(t, i)->exposed_s;
+        const int of = measured(b->w, task->layer);
+        if (!(time_s > 0))
+            continue;
+        price->wrong_s += time_s * wrong_share(b->w, task);
+        if (exposed_s != NULL)
+            exposed_s[of][task->phase] += time_s / images(b->w, of);
+    }
 }
 
 moe_iteration_price
-moe_iteration_price_of(moe_iteration_pricer *p, const moe_layer_cost *cost,
-                       int n, int layers,
-                       const moe_coordination_cost *coordination,
-                       double slowdown, double (*exposed_s_out)[MOE_N_PHASES])
+moe_iteration_price_of(moe_iteration_pricer *p, const moe_iteration_work *work,
+                       double (*exposed_s_out)[MOE_N_PHASES])
 {
-    const job j = {p, cost, coordination, n, layers};
-    assert(layers <= p->layers && n <= layers);
+    const builder b = {p, work, &work->coordination};
+    moe_iteration_price price = {0};
+    assert(work->layers <= p->layers && work->n <= work->layers);
     moe_timeline_clear(p->timeline);
-    if (coordination->lookahead == MOE_LOOKAHEAD_ALL)
-        coordinate_all(&j);
-    for (int l = 0, last = MOE_NO_TASK; l < layers; l++)
-        last = add_layer(&j, l, last);
-    moe_iteration_price price = {.length_s =
-                                     moe_timeline_run(p->timeline, slowdown)};
-    price.waits_s = price.length_s + sum_of_waits(&j);
-    memset(exposed_s_out, 0, (size_t)n * sizeof *exposed_s_out);
-    for (size_t i = 0; i < moe_timeline_length(p->timeline); i++) {
-        const moe_task *task = moe_timeline_task(p->timeline, i);
-        const long of = (long)task->layer * n / layers;
-        exposed_s_out[of][task->phase] +=
-            moe_timeline_times(p->timeline, i)->exposed_s / images(&j, of);
-    }
+    if (b.c->lookahead == MOE_LOOKAHEAD_ALL)
+        coordinate_all(&b);
+    for (int l = 0, last = MOE_NO_TASK; l < work->layers; l++)
+        last = add_layer(&b, l, last);
+    price.length_s = moe_timeline_run(p->timeline, work->slowdown);
+    read_times(&b, &price, exposed_s_out);
     return price;
+}
+
+void moe_iteration_coordination_s(const moe_iteration_work *work, int of,
+                                  double *own_s_out)
+{
+    const moe_coordination_cost *c = &work->coordination;
+    const bool all = c->lookahead == MOE_LOOKAHEAD_ALL;
+    const double share = !all ? 1 : of == 0 ? 1.0 / images(work, 0) : 0;
+    double host_s = plan_s(work, of * work->layers / work->n);
+    if (all) {
+        host_s = 0;
+        for (int l = 0; l < work->layers; l++)
+            host_s += plan_s(work, l);
+    }
+    own_s_out[MOE_PHASE_COLLECT] = c->collects ? share * c->collect.time_s : 0;
+    own_s_out[MOE_PHASE_PLAN] = c->plans ? share * host_s : 0;
+    own_s_out[MOE_PHASE_BROADCAST] = c->plans ? share * c->broadcast.time_s : 0;
 }

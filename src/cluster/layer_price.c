@@ -2,229 +2,280 @@
 #include "moegps/layer_price.h"
 
 #include <math.h>
+#include <string.h>
 
-/* Who prices what, and the sums so far. */
-typedef struct {
-    const moe_pricer *p;
-    const moe_layer_work *w;
-    moe_layer_common sum;
-} sheet;
+#include "moegps/mem.h"
+#include "moegps/timeline.h"
 
-static void charge(sheet *s, moe_phase phase, moe_price price, double share)
+static const moe_phase phase_of[MOE_N_STEPS] = {
+    [MOE_STEP_PREDICT] = MOE_PHASE_PREDICT,
+    [MOE_STEP_ATTENTION] = MOE_PHASE_ATTENTION,
+    [MOE_STEP_REDUCE] = MOE_PHASE_ATTENTION,
+    [MOE_STEP_ROUTE] = MOE_PHASE_ROUTE,
+    [MOE_STEP_NUMBER] = MOE_PHASE_DISPATCH,
+    [MOE_STEP_DISPATCH] = MOE_PHASE_DISPATCH,
+    [MOE_STEP_FFN] = MOE_PHASE_FFN,
+    [MOE_STEP_COMBINE] = MOE_PHASE_COMBINE,
+    [MOE_STEP_MIGRATE] = MOE_PHASE_MIGRATE};
+
+/* A stage ends where all GPUs wait for the slowest. */
+static const struct {
+    moe_step first, last;
+} stages[] = {{MOE_STEP_PREDICT, MOE_STEP_PREDICT},
+              {MOE_STEP_ATTENTION, MOE_STEP_NUMBER},
+              {MOE_STEP_DISPATCH, MOE_STEP_FFN},
+              {MOE_STEP_COMBINE, MOE_STEP_COMBINE},
+              {MOE_STEP_MIGRATE, MOE_STEP_MIGRATE}};
+
+moe_phase moe_step_phase(moe_step step)
 {
-    const double time_s = price.time_s * share;
-    s->sum.gpu_s[phase] += time_s;
-    s->sum.wrong_s[phase] += time_s * price.relative_error;
-    if (price.source > s->sum.source_of[phase])
-        s->sum.source_of[phase] = price.source;
-}
-
-static moe_exchange everyone(const moe_pricer *p)
-{
-    return (moe_exchange){.gpus = p->layout.gpus,
-                          .nodes = moe_layout_nodes(&p->layout)};
+    return phase_of[step];
 }
 
 int moe_layer_attention_gpus(const moe_pricer *p)
 {
     int tp = p->layout.gpus < p->layout.gpus_per_node ? p->layout.gpus
                                                       : p->layout.gpus_per_node;
-    while (tp > 1 && (p->model->heads % tp != 0 || p->layout.gpus % tp != 0))
+    const bool nodes = p->layout.gpus > p->layout.gpus_per_node;
+    while (tp > 1 && (p->model->heads % tp != 0 || p->layout.gpus % tp != 0 ||
+                      (nodes && p->layout.gpus_per_node % tp != 0)))
         tp--;
     return tp;
 }
 
-static double row_bytes(const moe_model *m)
+moe_exchange moe_pricer_everyone(const moe_pricer *p)
 {
-    return (double)m->hidden * moe_dtype_size(m->dtype);
+    return (moe_exchange){.gpus = p->layout.gpus,
+                          .nodes = moe_layout_nodes(&p->layout)};
 }
 
-/* One layer's part of a collective that serves `layers` at once: to or from
- * the planner when one rank plans, else among all. */
-static void charge_collective(sheet *s, moe_phase phase, double bytes)
+/* Links that a transfer uses: both kinds where GPUs spread over nodes, as a
+ * GPU's rows for other nodes leave through the same switch or port. */
+static unsigned links(const moe_pricer *p, double node_bytes,
+                      double network_bytes)
 {
-    const moe_pricer *p = s->p;
-    const moe_exchange all = everyone(p);
-    charge(s, phase,
-           s->w->central ? p->cost->tree(p->state, &all, bytes)
-                         : p->cost->allreduce(p->state, &all, bytes),
-           1.0 / s->w->layers);
+    if (moe_layout_nodes(&p->layout) < 2)
+        return MOE_RESOURCE_NODE;
+    return (node_bytes > 0 ? MOE_RESOURCE_NODE : 0u) |
+           (network_bytes > 0 ? MOE_RESOURCE_NETWORK : 0u);
 }
 
-static void charge_coordination(sheet *s)
+unsigned moe_pricer_links(const moe_pricer *p)
 {
-    const moe_pricer *p = s->p;
-    const moe_layer_work *w = s->w;
-    if (w->collects)
-        charge_collective(s, MOE_PHASE_COLLECT,
-                          (double)w->layers * p->model->experts *
-                              sizeof(uint64_t));
-    if (!w->plans)
-        return;
-    /* Planning is the host's work: its CPU time is its price. */
-    s->sum.gpu_s[MOE_PHASE_PLAN] = w->planner_s;
-    /* The plan with its length; or the hash by which ranks confirm theirs. */
-    charge_collective(s, MOE_PHASE_BROADCAST,
-                      w->central ? w->plan_bytes + sizeof(uint64_t)
-                                 : 3 * sizeof(uint64_t));
+    return links(p, 1, 1);
 }
 
-static void charge_migration(sheet *s)
+static void charge(moe_layer_cost *cost, moe_step step, moe_price price,
+                   double share)
 {
-    moe_exchange move = everyone(s->p);
-    move.node_bytes = s->w->move_bytes[0];
-    move.network_bytes = s->w->move_bytes[1];
-    if (s->w->plans && move.node_bytes + move.network_bytes > 0)
-        charge(s, MOE_PHASE_MIGRATE, s->p->cost->transfer(s->p->state, &move),
-               1);
+    const double time_s = price.time_s * share;
+    cost->step_s[step] += time_s;
+    cost->wrong_s[step] += time_s > 0 ? time_s * price.relative_error : 0;
+    if (time_s > 0 && price.source > cost->source[step])
+        cost->source[step] = price.source;
 }
 
-/* Tensor-parallel attention and the all-reduce that ends it. */
-static void charge_attention(sheet *s)
+void moe_layer_cost_init(moe_layer_cost *cost)
 {
-    const moe_pricer *p = s->p;
+    memset(cost, 0, sizeof *cost); /* padding, too: ranks send it */
+    cost->uses[MOE_STEP_PREDICT] = MOE_RESOURCE_SM;
+    cost->uses[MOE_STEP_ATTENTION] = MOE_RESOURCE_SM;
+    cost->uses[MOE_STEP_REDUCE] = MOE_RESOURCE_NODE;
+    cost->uses[MOE_STEP_ROUTE] = MOE_RESOURCE_SM;
+    cost->uses[MOE_STEP_FFN] = MOE_RESOURCE_SM;
+}
+
+/* ---- what all GPUs have alike ---- */
+
+static void charge_predictor(const moe_pricer *p, const moe_layer_work *w,
+                             moe_layer_cost *out)
+{
+    out->step_s[MOE_STEP_PREDICT] = w->predict_s;
+    for (int i = 0; i < w->n_predict; i++)
+        charge(out, MOE_STEP_PREDICT,
+               p->cost->gemm(p->state, &w->predict[i].shape),
+               w->predict[i].times);
+}
+
+/* Tensor-parallel attention and the all-reduce that ends it: a reduce-scatter
+ * that brings every token home and an all-gather. With direct routing the
+ * scatter brings a token to further GPUs; a row each is a lower bound, as a
+ * reduction of rows that go to several places is. */
+static void charge_attention(const moe_pricer *p, const moe_layer_work *w,
+                             moe_layer_cost *out)
+{
     const int tp = moe_layer_attention_gpus(p);
     const double groups = (double)p->layout.gpus / tp;
     /* A sequence is not cut: the busiest group has whole ones. */
-    const double batch = ceil(s->w->sequences / groups);
-    const double seq = s->w->tokens / s->w->sequences;
+    const double batch = ceil(w->sequences / groups);
+    const double seq = w->tokens / w->sequences;
     const moe_exchange x = {.gpus = tp, .nodes = 1};
-    charge(s, MOE_PHASE_ATTENTION, p->cost->attention(p->state, batch, seq, tp),
-           1);
+    charge(out, MOE_STEP_ATTENTION,
+           p->cost->attention(p->state, batch, seq, tp), 1);
     if (tp > 1)
-        charge(
-            s, MOE_PHASE_ATTENTION,
-            p->cost->allreduce(p->state, &x, batch * seq * row_bytes(p->model)),
-            1);
+        charge(out, MOE_STEP_REDUCE,
+               p->cost->allreduce(p->state, &x,
+                                  batch * seq * moe_model_row_bytes(p->model)),
+               1 + w->ahead_rows / 2);
 }
 
-static moe_price exchange_price(const sheet *s, const double *bytes)
+/* Counts per expert of all GPUs, summed and summed over lower GPUs: as one
+ * all-reduce. */
+static void charge_numbering(const moe_pricer *p, const moe_layer_work *w,
+                             moe_layer_cost *out)
 {
-    moe_exchange x = everyone(s->p);
+    const moe_exchange all = moe_pricer_everyone(p);
+    out->uses[MOE_STEP_NUMBER] = moe_pricer_links(p);
+    if (w->numbers > 0 && p->layout.gpus > 1)
+        charge(out, MOE_STEP_NUMBER,
+               p->cost->allreduce(p->state, &all,
+                                  (double)p->model->experts * sizeof(uint64_t)),
+               w->numbers);
+}
+
+/* Every GPU runs the shared experts on its part of the tokens: a dense FFN as
+ * wide as all of them. */
+static void charge_shared(const moe_pricer *p, double part, moe_layer_cost *out)
+{
+    const moe_model *m = p->model;
+    const double inner = (double)m->shared_experts * m->intermediate;
+    const double up = m->form == MOE_FFN_SWIGLU ? 2 : 1;
+    const moe_gemm first = {part, up * inner, m->hidden, true};
+    const moe_gemm second = {part, m->hidden, inner, true};
+    if (m->shared_experts == 0)
+        return;
+    charge(out, MOE_STEP_FFN, p->cost->gemm(p->state, &first), 1);
+    charge(out, MOE_STEP_FFN, p->cost->gemm(p->state, &second), 1);
+}
+
+void moe_layer_cost_common(const moe_pricer *pricer, const moe_layer_work *work,
+                           moe_layer_cost *out)
+{
+    const moe_model *m = pricer->model;
+    const double part = ceil(work->tokens / pricer->layout.gpus);
+    const moe_gemm router = {part, m->experts, m->hidden, false};
+    moe_layer_cost_init(out);
+    charge_predictor(pricer, work, out);
+    charge_attention(pricer, work, out);
+    charge(out, MOE_STEP_ROUTE, pricer->cost->gemm(pricer->state, &router), 1);
+    charge_numbering(pricer, work, out);
+    charge_shared(pricer, part, out);
+}
+
+/* ---- what is a GPU's own ---- */
+
+static moe_price exchange_price(const moe_pricer *p, const double *bytes)
+{
+    moe_exchange x = moe_pricer_everyone(p);
     x.node_bytes = bytes[0];
     x.network_bytes = bytes[1];
-    return s->p->cost->alltoall(s->p->state, &x);
+    return p->cost->alltoall(p->state, &x);
 }
 
 /* With direct routing and no row left to dispatch there is no exchange. */
-static void charge_exchange(sheet *s)
+static void charge_exchange(const moe_pricer *p, const moe_layer_work *w,
+                            moe_layer_cost *out)
 {
-    const double *out = s->w->dispatch_bytes, *home = s->w->combine_bytes;
-    if (s->p->layout.gpus < 2)
+    const double *to = w->dispatch_bytes, *home = w->combine_bytes;
+    out->uses[MOE_STEP_DISPATCH] = out->uses[MOE_STEP_COMBINE] =
+        moe_pricer_links(p);
+    if (p->layout.gpus < 2)
         return;
-    const moe_price combine = exchange_price(s, home);
-    charge(s, MOE_PHASE_COMBINE, combine, 1);
-    if (s->w->direct && out[0] + out[1] == 0)
+    const moe_price combine = exchange_price(p, home);
+    charge(out, MOE_STEP_COMBINE, combine, 1);
+    if (w->direct && to[0] + to[1] == 0)
         return;
-    moe_price dispatch = exchange_price(s, out);
+    moe_price dispatch = exchange_price(p, to);
     /* A measured table need not be monotone; a smaller exchange is never
      * made to look slower. */
-    if (out[0] <= home[0] && out[1] <= home[1])
+    if (to[0] <= home[0] && to[1] <= home[1])
         dispatch.time_s = fmin(dispatch.time_s, combine.time_s);
-    charge(s, MOE_PHASE_DISPATCH, dispatch, 1);
+    charge(out, MOE_STEP_DISPATCH, dispatch, 1);
 }
 
-/* The predictor shares the GPU with attention, so that nothing hides it. */
-static void charge_predictor(sheet *s)
+static void charge_migration(const moe_pricer *p, const moe_layer_work *w,
+                             moe_layer_cost *out)
 {
-    s->sum.gpu_s[MOE_PHASE_PREDICT] = s->w->predict_s;
-    for (int i = 0; i < s->w->n_predict; i++)
-        charge(s, MOE_PHASE_PREDICT,
-               s->p->cost->gemm(s->p->state, &s->w->predict[i].shape),
-               s->w->predict[i].times);
+    moe_exchange move = moe_pricer_everyone(p);
+    move.node_bytes = w->move_bytes[0];
+    move.network_bytes = w->move_bytes[1];
+    out->uses[MOE_STEP_MIGRATE] = links(p, move.node_bytes, move.network_bytes);
+    if (move.node_bytes + move.network_bytes > 0)
+        charge(out, MOE_STEP_MIGRATE, p->cost->transfer(p->state, &move), 1);
 }
 
-/* The router, and shared experts, which every GPU runs on its part of the
- * tokens. */
-static void charge_dense(sheet *s)
+void moe_layer_cost_own(const moe_pricer *pricer, const moe_layer_cost *common,
+                        const moe_layer_work *work, moe_layer_cost *out)
 {
-    const moe_pricer *p = s->p;
-    const double part = ceil(s->w->tokens / p->layout.gpus);
-    const moe_gemm router = {part, p->model->experts, p->model->hidden};
-    const uint32_t own = (uint32_t)part;
-    charge(s, MOE_PHASE_ROUTE, p->cost->gemm(p->state, &router), 1);
-    if (p->model->shared_experts > 0)
-        charge(s, MOE_PHASE_FFN, p->cost->ffn(p->state, &own, 1),
-               p->model->shared_experts);
-}
-
-/* The coordination before attention runs beside it, and attention hides it in
- * order; what is for a later iteration has the whole layer. */
-static void expose(const sheet *s, moe_layer_price *out)
-{
-    double cover = s->sum.gpu_s[MOE_PHASE_ATTENTION];
-    for (int p = MOE_PHASE_ATTENTION + 1; s->w->ahead && p < MOE_N_PHASES; p++)
-        cover += s->sum.gpu_s[p];
-    *out = (moe_layer_price){.source = MOE_PRICE_TABULATED};
-    for (int p = 0; p < MOE_N_PHASES; p++) {
-        const double time_s = s->sum.gpu_s[p];
-        double hidden = 0.0;
-        if (p < MOE_PHASE_ATTENTION &&
-            (p != MOE_PHASE_PREDICT || s->w->predict_hidden))
-            hidden = time_s < cover ? time_s : cover;
-        cover -= hidden;
-        out->source_of[p] = s->sum.source_of[p];
-        if (out->source_of[p] > out->source)
-            out->source = out->source_of[p];
-        out->gpu_s[p] = time_s;
-        out->exposed_s[p] = time_s - hidden;
-        if (time_s > 0)
-            out->error_s += s->sum.wrong_s[p] * (time_s - hidden) / time_s;
-    }
-}
-
-void moe_layer_common_of(const moe_pricer *pricer, const moe_layer_work *work,
-                         moe_layer_common *out)
-{
-    sheet s = {.p = pricer, .w = work}; /* 0: tabulated */
-    charge_predictor(&s);
-    charge_coordination(&s);
-    charge_attention(&s);
-    charge_dense(&s);
-    *out = s.sum;
-}
-
-void moe_layer_price_with(const moe_pricer *pricer,
-                          const moe_layer_common *common,
-                          const moe_layer_work *work, moe_layer_price *out)
-{
-    sheet s = {.p = pricer, .w = work, .sum = *common};
-    charge_migration(&s);
-    charge_exchange(&s);
-    charge(&s, MOE_PHASE_FFN,
+    *out = *common;
+    charge_migration(pricer, work, out);
+    charge_exchange(pricer, work, out);
+    charge(out, MOE_STEP_FFN,
            pricer->cost->ffn(pricer->state, work->rows, work->slots), 1);
-    expose(&s, out);
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        out->most_s[p] = moe_layer_cost_phase_s(out, (moe_phase)p);
 }
 
-void moe_layer_price_of(const moe_pricer *pricer, const moe_layer_work *work,
-                        moe_layer_price *out)
+void moe_layer_cost_of(const moe_pricer *pricer, const moe_layer_work *work,
+                       moe_layer_cost *out)
 {
-    moe_layer_common common;
-    moe_layer_common_of(pricer, work, &common);
-    moe_layer_price_with(pricer, &common, work, out);
+    moe_layer_cost common;
+    moe_layer_cost_common(pricer, work, &common);
+    moe_layer_cost_own(pricer, &common, work, out);
 }
 
-void moe_layer_price_worst(moe_layer_price *worst, const moe_layer_price *price)
+/* ---- the slowest ---- */
+
+static double stage_s(const moe_layer_cost *cost, size_t stage)
 {
-    for (int p = 0; p < MOE_N_PHASES; p++) {
-        worst->gpu_s[p] = fmax(worst->gpu_s[p], price->gpu_s[p]);
-        worst->exposed_s[p] = fmax(worst->exposed_s[p], price->exposed_s[p]);
-        if (price->source_of[p] > worst->source_of[p])
-            worst->source_of[p] = price->source_of[p];
+    double sum = 0;
+    for (int k = (int)stages[stage].first; k <= (int)stages[stage].last; k++)
+        sum += cost->step_s[k];
+    return sum;
+}
+
+void moe_layer_cost_merge(moe_layer_cost *worst, const moe_layer_cost *gpu)
+{
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        worst->most_s[p] = fmax(worst->most_s[p], gpu->most_s[p]);
+    for (size_t s = 0; s < MOE_ARRAY_LEN(stages); s++) {
+        if (!(stage_s(gpu, s) > stage_s(worst, s)))
+            continue;
+        for (int k = (int)stages[s].first; k <= (int)stages[s].last; k++) {
+            worst->step_s[k] = gpu->step_s[k];
+            worst->wrong_s[k] = gpu->wrong_s[k];
+            worst->source[k] = gpu->source[k];
+            worst->uses[k] = gpu->uses[k];
+        }
     }
-    /* fmax would drop a NaN, which means unknown. */
-    if (!isnan(worst->error_s) && !(price->error_s <= worst->error_s))
-        worst->error_s = price->error_s;
-    if (price->source > worst->source)
-        worst->source = price->source;
 }
 
-double moe_layer_price_sum(const moe_layer_price *price)
+double moe_layer_cost_phase_s(const moe_layer_cost *cost, moe_phase phase)
+{
+    double sum = 0;
+    for (int k = 0; k < MOE_N_STEPS; k++)
+        sum += phase_of[k] == phase ? cost->step_s[k] : 0;
+    return sum;
+}
+
+double moe_layer_cost_barrier_s(const moe_layer_cost *cost)
 {
     double sum = 0;
     for (int p = 0; p < MOE_N_PHASES; p++)
-        sum += price->exposed_s[p];
+        if (p != MOE_PHASE_MIGRATE)
+            sum += cost->most_s[p] - moe_layer_cost_phase_s(cost, (moe_phase)p);
     return sum;
+}
+
+moe_price_source moe_layer_cost_source(const moe_layer_cost *cost,
+                                       moe_phase phase)
+{
+    moe_price_source worst = MOE_N_PRICE_SOURCES;
+    for (int k = 0; k < MOE_N_STEPS; k++)
+        if (phase_of[k] == phase && cost->step_s[k] > 0 &&
+            (worst == MOE_N_PRICE_SOURCES || cost->source[k] > worst))
+            worst = cost->source[k];
+    return worst;
 }
 
 void moe_layer_scale_rows(const uint32_t *rows, size_t n, double by,

@@ -151,6 +151,20 @@ int moe_dtype_size(moe_dtype dtype)
     return 4;
 }
 
+double moe_model_row_bytes(const moe_model *model)
+{
+    const int size = moe_dtype_size(model->dtype);
+    return (double)model->hidden *
+           (size > 2 ? size : moe_dtype_size(MOE_DTYPE_BF16));
+}
+
+double moe_model_dispatch_bytes(const moe_model *model)
+{
+    if (model->dtype != MOE_DTYPE_FP8)
+        return moe_model_row_bytes(model);
+    return model->hidden + 4.0 * ((model->hidden + 127) / 128);
+}
+
 static double matrices(const moe_model *model)
 {
     return model->form == MOE_FFN_SWIGLU ? 3 : 2;

@@ -32,7 +32,8 @@ typedef struct {
     moe_model model;
     moe_cluster cluster;
     moe_silicon_dense *gemm, *attention;
-    moe_dense_change dense;
+    moe_dense_change dense, wide; /* from bf16 as measured: to the model's
+                                     dtype; to what is kept at least bf16 */
     moe_link allreduce, alltoall, allgather;
     double link_time;     /* time on the links over the time measured */
     double network_rate;  /* B/s of payload, per GPU to other nodes */
@@ -216,17 +217,18 @@ static moe_status init(void *state, const moe_model *model,
     s->model = *model;
     s->cluster = *cluster;
     set_links(s, cluster->link_bandwidth, cluster->network_bandwidth);
-    s->dense = (moe_dense_change){
-        .bytes = moe_dtype_size(model->dtype) / 2.0,
-        .rate = 1,
+    s->wide = (moe_dense_change){
+        .bytes = model->dtype == MOE_DTYPE_F32 ? 2 : 1,
+        .rate = model->dtype == MOE_DTYPE_F32 ? 0.5 : 1,
         .bandwidth = cluster->tables_bandwidth > 0
                          ? cluster->memory_bandwidth / cluster->tables_bandwidth
                          : 1,
     };
+    s->dense = s->wide;
+    if (model->dtype == MOE_DTYPE_FP8)
+        s->dense.bytes = 0.5;
     if (model->dtype == MOE_DTYPE_FP8 && cluster->fp8_flops > 0)
         s->dense.rate = cluster->fp8_flops / cluster->peak_flops;
-    if (model->dtype == MOE_DTYPE_F32)
-        s->dense.rate = 0.5;
     moe_silicon *tables = moe_silicon_open(NULL, &own);
     if (tables != NULL)
         load(s, tables, &own);
@@ -310,7 +312,8 @@ static moe_price ffn(const void *state, const uint32_t *rows, size_t n)
 static moe_price norm(const silicon *s, double elements)
 {
     const double launch_s = moe_silicon_dense_launch(s->gemm);
-    const double bytes = 2 * elements * moe_dtype_size(s->model.dtype);
+    const double bytes =
+        2 * elements * moe_model_row_bytes(&s->model) / s->model.hidden;
     const double reach =
         s->cluster.memory_bandwidth * s->cluster.memory_efficiency;
     return (moe_price){launch_s + bytes / reach, MOE_PRICE_EXTRAPOLATED, 0.3};
@@ -327,19 +330,21 @@ static moe_price attention(const void *state, double batch, double seq, int tp)
      * values are repeated where there are fewer of them than GPUs. */
     const double heads = ceil((double)m->heads / tp);
     const double kv_heads = ceil((double)m->kv_heads / tp);
-    const moe_gemm qkv = {tokens, (heads + 2 * kv_heads) * dim, m->hidden};
-    const moe_gemm out = {tokens, m->hidden, heads * dim};
+    const moe_gemm qkv = {tokens, (heads + 2 * kv_heads) * dim, m->hidden,
+                          true};
+    const moe_gemm out = {tokens, m->hidden, heads * dim, true};
     const moe_prefill core = {batch, seq, heads, kv_heads, dim};
     moe_price price = norm(s, tokens * m->hidden);
     price = then(price, moe_silicon_gemm(s->gemm, &qkv, &s->dense));
     price = then(price, moe_silicon_gemm(s->gemm, &out, &s->dense));
-    return then(price, moe_silicon_attention(s->attention, &core, &s->dense));
+    return then(price, moe_silicon_attention(s->attention, &core, &s->wide));
 }
 
 static moe_price gemm(const void *state, const moe_gemm *shape)
 {
     const silicon *s = state;
-    return moe_silicon_gemm(s->gemm, shape, &s->dense);
+    return moe_silicon_gemm(s->gemm, shape,
+                            shape->quantised ? &s->dense : &s->wide);
 }
 
 static double node_count(const moe_exchange *x)

@@ -83,7 +83,7 @@ static double attention_us(const moe_silicon_dense *d, const moe_prefill *s,
 static double row_us(const moe_silicon_dense *d, const double *size, double x)
 {
     if (d->gemm)
-        return gemm_us(d, &(moe_gemm){x, size[0], size[1]}, &AS_MEASURED);
+        return gemm_us(d, &(moe_gemm){x, size[0], size[1], true}, &AS_MEASURED);
     const moe_prefill shape = {size[2], x, size[0], size[1], d->dim};
     return attention_us(d, &shape, &AS_MEASURED);
 }

@@ -28,6 +28,7 @@ struct moe_timeline {
     state *state;          /* [capacity] */
     queue chain[MOE_CHAINS];
     queue background[MOE_RESOURCE_SETS]; /* by what they use */
+    unsigned sets;                       /* bit k: background[k] has tasks */
     /* While a schedule is made: */
     double now_s;
     int running[MOE_CHAINS];        /* MOE_NO_TASK: the chain waits */
@@ -83,6 +84,7 @@ void moe_timeline_clear(moe_timeline *t)
         t->chain[c] = (queue){MOE_NO_TASK, MOE_NO_TASK};
     for (int b = 0; b < MOE_RESOURCE_SETS; b++)
         t->background[b] = (queue){MOE_NO_TASK, MOE_NO_TASK};
+    t->sets = 0;
 }
 
 int moe_timeline_add(moe_timeline *t, const moe_task *task)
@@ -100,6 +102,8 @@ int moe_timeline_add(moe_timeline *t, const moe_task *task)
     else
         t->state[q->last].next = i;
     q->last = i;
+    if (task->chain == MOE_BACKGROUND)
+        t->sets |= 1u << task->uses;
     t->n++;
     return i;
 }
@@ -152,16 +156,29 @@ static unsigned start_chains(moe_timeline *t)
     return busy;
 }
 
+/* @return of the background tasks that could begin or go on the one that was
+ * added first, or MOE_NO_TASK. */
+static int first_background(const moe_timeline *t, unsigned busy)
+{
+    int first = MOE_NO_TASK;
+    for (unsigned left = t->sets; left != 0; left &= left - 1) {
+        const unsigned uses = (unsigned)__builtin_ctz(left);
+        const int i = t->background[uses].first;
+        if ((uses & busy) == 0 && (first == MOE_NO_TASK || i < first) &&
+            ready(t, i))
+            first = i;
+    }
+    return first;
+}
+
 static void start_background(moe_timeline *t, unsigned busy)
 {
     t->n_filling = 0;
-    for (unsigned uses = 0; uses < MOE_RESOURCE_SETS; uses++) {
-        const int i = t->background[uses].first;
-        if (i == MOE_NO_TASK || (uses & busy) != 0 || !ready(t, i))
-            continue;
+    for (int i = first_background(t, busy); i != MOE_NO_TASK;
+         i = first_background(t, busy)) {
         begin(t, i);
         t->filling[t->n_filling++] = i;
-        busy |= uses;
+        busy |= t->task[i].uses;
     }
 }
 
@@ -197,12 +214,19 @@ static int root(const moe_timeline *t, int i)
 }
 
 /* @return the background task that is waited for while no chain runs: by the
- * first chain that has tasks left, else by the end of the schedule. */
+ * first chain that has tasks left, else by the end of the schedule; if another
+ * has its links, that one. */
 static int awaited(const moe_timeline *t)
 {
-    for (int c = 0; c < MOE_CHAINS; c++)
-        if (t->chain[c].first != MOE_NO_TASK)
-            return root(t, t->chain[c].first);
+    for (int c = 0; c < MOE_CHAINS; c++) {
+        const int i = t->chain[c].first;
+        const int cause = i != MOE_NO_TASK ? root(t, i) : MOE_NO_TASK;
+        for (int k = 0; k < t->n_filling && i != MOE_NO_TASK; k++)
+            if (t->filling[k] == cause)
+                return cause;
+        if (i != MOE_NO_TASK)
+            break;
+    }
     return t->filling[0];
 }
 
@@ -274,8 +298,12 @@ static void advance(moe_timeline *t, double slowdown)
     }
     for (int k = 0; k < t->n_filling; k++) {
         const int i = t->filling[k];
-        if (t->state[i].left_s == 0)
-            end(t, &t->background[t->task[i].uses], i);
+        const unsigned uses = t->task[i].uses;
+        if (t->state[i].left_s > 0)
+            continue;
+        end(t, &t->background[uses], i);
+        if (t->background[uses].first == MOE_NO_TASK)
+            t->sets &= ~(1u << uses);
     }
 }
 
@@ -284,10 +312,27 @@ static bool done(const moe_timeline *t)
     for (int c = 0; c < MOE_CHAINS; c++)
         if (t->chain[c].first != MOE_NO_TASK)
             return false;
-    for (int b = 0; b < MOE_RESOURCE_SETS; b++)
-        if (t->background[b].first != MOE_NO_TASK)
+    return t->sets == 0;
+}
+
+/* Whether a single chain is all that is left, so that its tasks follow each
+ * other. */
+static bool alone(const moe_timeline *t)
+{
+    for (int c = 1; c < MOE_CHAINS; c++)
+        if (t->chain[c].first != MOE_NO_TASK)
             return false;
-    return true;
+    return t->sets == 0 && t->running[0] == MOE_NO_TASK;
+}
+
+static void follow(moe_timeline *t)
+{
+    for (int i = t->chain[0].first; i != MOE_NO_TASK; i = t->chain[0].first) {
+        begin(t, i);
+        t->times[i].exposed_s = t->task[i].time_s;
+        t->now_s += t->task[i].time_s;
+        end(t, &t->chain[0], i);
+    }
 }
 
 double moe_timeline_run(moe_timeline *t, double slowdown)
@@ -297,10 +342,11 @@ double moe_timeline_run(moe_timeline *t, double slowdown)
     memset(t->times, 0, t->n * sizeof *t->times);
     for (int c = 0; c < MOE_CHAINS; c++)
         t->running[c] = MOE_NO_TASK;
-    while (!done(t)) {
+    while (!done(t) && !alone(t)) {
         start_background(t, start_chains(t));
         advance(t, slowdown);
     }
+    follow(t);
     return t->now_s;
 }
 

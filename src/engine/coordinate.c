@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "moegps/hash.h"
 
@@ -22,7 +23,7 @@ moe_status moe_engine_coordination_init(moe_engine *e, moe_error *err)
         .layers = n_layers(e), .gpus = e->layout.gpus, .slots = e->max_slots};
     c->load_sum = moe_array_new(l * x, sizeof *c->load_sum, err);
     c->load = moe_array_new(x, sizeof *c->load, err);
-    c->share = moe_array_new(x, sizeof *c->share, err);
+    c->share = moe_array_new(l * x, sizeof *c->share, err);
     c->moves = moe_array_new(l * (size_t)e->layout.gpus * (size_t)e->max_slots,
                              sizeof *c->moves, err);
     c->wire = moe_array_new(moe_plan_wire_max(&widest), 1, err);
@@ -54,7 +55,7 @@ void moe_engine_predict(moe_engine *e, moe_runner *r)
     for (int l = 0; l < n_layers(e); l++) {
         const moe_predicted out = {
             .tokens = e->it.predicted_experts + (size_t)l * pairs,
-            .share = e->coordination.share,
+            .share = e->coordination.share + (size_t)l * n_e,
             .load = e->it.predicted_load + (size_t)l * n_e};
         moe_predictor_load(r->spec->predictor, r->forecast, r->predictor,
                            e->it.batch, l, &out);
@@ -210,8 +211,37 @@ void moe_engine_plan(moe_engine *e, moe_runner *r)
     broadcast(e, r);
 }
 
+static size_t n_shares(const moe_engine *e)
+{
+    return (size_t)n_layers(e) * (size_t)e->p.model->experts;
+}
+
+/* Whether the last plan was made for the same shares of all experts: all ranks
+ * know without talking that nothing is to be told. */
+static bool unchanged(const moe_engine *e, const moe_runner *r)
+{
+    const double *now = e->coordination.share, *then = r->planned_share;
+    for (size_t j = 0; then != NULL && j < n_shares(e); j++)
+        if (now[j] != then[j])
+            return false;
+    return then != NULL;
+}
+
+void moe_engine_note_planned(moe_engine *e, moe_runner *r)
+{
+    const size_t n_e = (size_t)e->p.model->experts;
+    for (int l = 0; r->planned_share != NULL && l < n_layers(e); l++)
+        r->spec->predictor->load(r->predictor, e->it.batch, l,
+                                 r->planned_share + (size_t)l * n_e);
+}
+
 void moe_engine_coordinate(moe_engine *e, moe_runner *r)
 {
+    if (unchanged(e, r)) {
+        if (r->spec->plan_ahead) /* what the last round planned */
+            moe_engine_migrate(e, r);
+        return;
+    }
     collect(e);
     e->it.collects = true;
     if (!r->spec->planner->plans)
@@ -222,4 +252,7 @@ void moe_engine_coordinate(moe_engine *e, moe_runner *r)
     if (!r->spec->plan_ahead)
         moe_engine_migrate(e, r);
     e->it.plans = true;
+    if (r->planned_share != NULL)
+        memcpy(r->planned_share, e->coordination.share,
+               n_shares(e) * sizeof *r->planned_share);
 }

@@ -83,6 +83,7 @@ static moe_status allocate(moe_dispatch *d, moe_error *err)
     d->total = moe_array_new(e, sizeof *d->total, err);
     d->first = moe_array_new(e, sizeof *d->first, err);
     d->pairs = moe_array_new(g * s, sizeof *d->pairs, err);
+    d->assigned = moe_array_new(g * s, sizeof *d->assigned, err);
     d->cursor = moe_array_new(g * s, sizeof *d->cursor, err);
     allocate_leg(&d->rest, p, err);
     allocate_leg(&d->ahead, p, err);
@@ -126,10 +127,11 @@ void moe_dispatch_free(moe_dispatch *d)
 {
     if (d == NULL)
         return;
-    void *arrays[] = {d->own,        d->total,      d->first,      d->pairs,
-                      d->cursor,     d->missing,    d->keep,       d->place,
-                      d->kept_slot,  d->kept_there, d->home_count, d->home_at,
-                      d->back_count, d->back_at,    d->slot_rows,  d->slot_at};
+    void *arrays[] = {d->assigned, d->own,        d->total,      d->first,
+                      d->pairs,    d->cursor,     d->missing,    d->keep,
+                      d->place,    d->kept_slot,  d->kept_there, d->home_count,
+                      d->home_at,  d->back_count, d->back_at,    d->slot_rows,
+                      d->slot_at};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
     free_leg(&d->rest);
@@ -159,7 +161,7 @@ static void begin_leg(moe_dispatch *d, moe_leg *leg, const uint16_t *experts,
     d->experts = experts;
     memset(d->own, 0, (size_t)d->p.experts * sizeof *d->own);
     for (size_t i = 0; i < n; i++)
-        if (experts[i] != MOE_IN_PLACE)
+        if (experts[i] < MOE_ASSIGNED)
             d->own[experts[i]]++;
 }
 
@@ -184,7 +186,7 @@ void moe_dispatch_expect(moe_dispatch *d, const moe_batch *batch,
 }
 
 /* Until `address` knows where it comes home, a pair in place remembers its row
- * that went ahead. */
+ * that went ahead, and one that could not its replica. */
 void moe_dispatch_compare(moe_dispatch *d, const moe_batch *batch, int layer)
 {
     const uint16_t *truth = layer_experts(batch, layer);
@@ -197,11 +199,12 @@ void moe_dispatch_compare(moe_dispatch *d, const moe_batch *batch, int layer)
         while (j < token + k && said[j] != truth[i])
             j++;
         const bool right = j < token + k;
-        d->missing[i] = right ? MOE_IN_PLACE : truth[i];
-        if (right) {
-            d->rest.where[i] = d->ahead.where[j];
+        const bool later = right && (d->ahead.where[j] & MOE_LATER) != 0;
+        d->missing[i] = later ? MOE_ASSIGNED : right ? MOE_IN_PLACE : truth[i];
+        if (right)
+            d->rest.where[i] = d->ahead.where[j] & ~MOE_LATER;
+        if (right && !later)
             d->keep[d->ahead.where[j]] = 1;
-        }
     }
     for (int g = 0; g < d->p.layout.gpus; g++) {
         const uint8_t *keep = d->keep + d->ahead.send_at[g];
@@ -212,11 +215,17 @@ void moe_dispatch_compare(moe_dispatch *d, const moe_batch *batch, int layer)
     begin_leg(d, &d->rest, d->missing, batch);
 }
 
+void moe_dispatch_number_own(moe_dispatch *d)
+{
+    for (int e = 0; e < d->p.experts; e++)
+        d->total[e] = d->own[e];
+    memset(d->first, 0, (size_t)d->p.experts * sizeof *d->first);
+}
+
 void moe_dispatch_number(moe_dispatch *d)
 {
     /* `total` carries the own counts in, then one scan and one reduction. */
-    for (int e = 0; e < d->p.experts; e++)
-        d->total[e] = d->own[e];
+    moe_dispatch_number_own(d);
     MOE_MPI(MPI_Exscan(d->total, d->first, d->p.experts, MPI_UINT64_T, MPI_SUM,
                        d->p.comm));
     if (d->gpu == 0) /* Exscan leaves it undefined there */
@@ -226,6 +235,12 @@ void moe_dispatch_number(moe_dispatch *d)
 }
 
 /* ---- where to ---- */
+
+/* Whether rows of the leg being made can reach a GPU. */
+static bool reaches(const moe_dispatch *d, int gpu)
+{
+    return d->leg == &d->rest || gpu / d->p.group == d->gpu / d->p.group;
+}
 
 /* Rows per (GPU, slot), and from them the send order. The rows of a GPU leave
  * room before them for those that it kept: so the send order is that in which
@@ -237,8 +252,9 @@ static void lay_out_send(moe_dispatch *d, const moe_replicas *r)
     int *first = leg->recv_slot; /* borrowed: first row of each slot */
     memset(leg->send_slot, 0, n * sizeof *leg->send_slot);
     for (uint32_t j = 0; j < r->first[r->experts]; j++)
-        leg->send_slot[r->replica[j].gpu * d->slots + r->replica[j].slot] =
-            (int)d->pairs[j];
+        if (reaches(d, r->replica[j].gpu))
+            leg->send_slot[r->replica[j].gpu * d->slots + r->replica[j].slot] =
+                (int)(d->pairs[j] + d->assigned[j]);
     int at = 0;
     leg->n_send = 0;
     for (int g = 0; g < d->p.layout.gpus; g++) {
@@ -271,6 +287,33 @@ static void place_kept(moe_dispatch *d)
     }
 }
 
+/* How many (token, other GPU) have rows ahead, several experts of a token on a
+ * GPU being one. @param gpu  [own][top_k] where the row of a pair went. */
+static void count_ahead(moe_dispatch *d, const moe_batch *batch,
+                        const uint32_t *gpu)
+{
+    const size_t k = (size_t)batch->top_k;
+    d->ahead_tokens = 0;
+    for (uint32_t t = 0; t < batch->own; t++, gpu += k)
+        for (size_t j = 0; j < k; j++) {
+            bool first = gpu[j] != MOE_LATER && gpu[j] != (uint32_t)d->gpu;
+            for (size_t i = 0; i < j && first; i++)
+                first = gpu[i] != gpu[j];
+            d->ahead_tokens += first;
+        }
+}
+
+static void count_assigned(moe_dispatch *d, const moe_replicas *replicas,
+                           const moe_batch *batch)
+{
+    const size_t n = batch->own * (size_t)batch->top_k;
+    memset(d->assigned, 0,
+           replicas->first[replicas->experts] * sizeof *d->assigned);
+    for (size_t i = 0; i < n; i++)
+        if (d->experts[i] == MOE_ASSIGNED)
+            d->assigned[d->leg->where[i]]++;
+}
+
 void moe_dispatch_address(moe_dispatch *d, const moe_batch *batch,
                           const moe_replicas *replicas, int slots,
                           const moe_split *split, void *split_state)
@@ -283,6 +326,7 @@ void moe_dispatch_address(moe_dispatch *d, const moe_batch *batch,
                                 .own = d->own};
     split->divide(split_state, &in, d->pairs);
     d->slots = slots;
+    count_assigned(d, replicas, batch);
     lay_out_send(d, replicas);
     if (d->direct)
         place_kept(d);
@@ -296,13 +340,23 @@ void moe_dispatch_address(moe_dispatch *d, const moe_batch *batch,
             where[i] = d->place[where[i]];
             continue;
         }
+        if (e[i] == MOE_ASSIGNED) {
+            where[i] = d->cursor[where[i]]++;
+            continue;
+        }
         uint32_t r = current[e[i]];
         while (d->pairs[r] == 0)
             r++;
         d->pairs[r]--;
-        where[i] = d->cursor[r]++;
         current[e[i]] = r;
+        const int gpu = replicas->replica[r].gpu;
+        const bool goes = reaches(d, gpu);
+        where[i] = goes ? d->cursor[r]++ : MOE_LATER | r;
+        if (d->leg == &d->ahead) /* `place` is free until rows are kept */
+            d->place[i] = goes ? (uint32_t)gpu : MOE_LATER;
     }
+    if (d->leg == &d->ahead)
+        count_ahead(d, batch, d->place);
 }
 
 void moe_dispatch_pack(moe_dispatch *d, const moe_batch *batch,
@@ -314,7 +368,7 @@ void moe_dispatch_pack(moe_dispatch *d, const moe_batch *batch,
     const uint16_t *e = d->experts;
     for (uint32_t t = 0; t < batch->own; t++, row += bytes)
         for (size_t j = 0; j < k; j++, where++)
-            if (*e++ != MOE_IN_PLACE)
+            if (*e++ != MOE_IN_PLACE && (*where & MOE_LATER) == 0)
                 memcpy(d->send + *where * bytes, row, bytes);
 }
 
@@ -409,6 +463,7 @@ moe_dispatch_rows moe_dispatch_get_rows(const moe_dispatch *d)
                                .all = d->n_rows,
                                .in_place = d->n_rows - d->rest.n_recv,
                                .ahead = d->direct ? d->ahead.send_count : NULL,
+                               .ahead_tokens = d->direct ? d->ahead_tokens : 0,
                                .sent = d->rest.send_count,
                                .received = d->rest.recv_count,
                                .home = d->home_count,

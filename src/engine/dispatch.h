@@ -5,7 +5,8 @@
  *  alternative:
  *
  *      count    own pairs per expert                      local
- *      number   global interval of the own pairs          Exscan, Allreduce
+ *      number   global interval of the own pairs, where
+ *               the split needs it                        Exscan, Allreduce
  *      address  replica and send position of every pair   local (split)
  *      pack     rows in send order                        local
  *      tell     rows per (GPU, slot)                      Alltoall
@@ -24,7 +25,8 @@
  *      compare, number, address, pack, tell, send, group, ...
  *
  *  where a pair (token, e) is in place if e was among the token's predicted
- *  experts. The second `tell` also says which rows that went ahead are to be
+ *  experts and its row went ahead. Rows ride with the reduce-scatter that ends
+ *  attention, which reaches the GPUs that share it and no others. The second `tell` also says which rows that went ahead are to be
  *  kept, a byte each; the others are dropped. What comes home is every true
  *  pair, in one exchange.
  *
@@ -50,6 +52,8 @@ typedef struct moe_dispatch_params {
     MPI_Comm comm; /* the GPUs; rank in it is the GPU; borrowed */
     moe_layout layout;
     int experts, top_k;
+    int group;           /* neighbours that share an attention: direct routing
+                            reaches these; GPU g is of group g / group */
     int max_slots;       /* of any plan */
     uint64_t max_tokens; /* of any batch, all ranks */
     uint32_t max_own;    /* of any batch, this rank */
@@ -69,7 +73,8 @@ void moe_dispatch_free(moe_dispatch *d);
 /** Count own pairs per expert; all of them will travel. */
 void moe_dispatch_count(moe_dispatch *d, const moe_batch *batch, int layer);
 
-/** Direct routing: count own pairs per predicted expert; they go ahead.
+/** Direct routing: count own pairs per predicted expert; those whose replica
+ *  is on a GPU of the own group go ahead.
  *  @param predicted  [own][top_k] experts; one that is named twice for a token
  *  gets its row twice, and drops one. Borrowed until ungroup. */
 void moe_dispatch_expect(moe_dispatch *d, const moe_batch *batch,
@@ -82,6 +87,10 @@ void moe_dispatch_compare(moe_dispatch *d, const moe_batch *batch, int layer);
 /** Learn all ranks' pairs per expert and where the own ones begin.
  *  Collective. */
 void moe_dispatch_number(moe_dispatch *d);
+
+/** Leave that out, where the split does without or no expert has several
+ *  replicas: the own pairs are numbered as if there were no others. */
+void moe_dispatch_number_own(moe_dispatch *d);
 
 /** Give every own pair that travels its replica and its place in the send
  *  buffer.
@@ -109,6 +118,7 @@ typedef struct moe_dispatch_rows {
     uint64_t all;            /* their sum */
     uint64_t in_place;       /* of them, those that went ahead */
     const int *ahead; /* [gpus] sent ahead; NULL without direct routing */
+    uint64_t ahead_tokens; /* (own token, other GPU) that rows went ahead for */
     const int *sent, *received; /* [gpus] in dispatch */
     const int *home, *back; /* [gpus] sent home in combine; that come back */
 } moe_dispatch_rows;

@@ -14,16 +14,21 @@ typedef struct moe_leg {
     uint64_t n_send, n_recv;
 } moe_leg;
 
+/* In `where` of the leg ahead: the pair cannot ride; the replica that it goes to
+ * later is in the other bits. */
+#define MOE_LATER (UINT32_C(1) << 31)
+
 struct moe_dispatch {
     moe_dispatch_params p;
     int gpu;
     MPI_Datatype row_type;
-    uint32_t *own;    /* [experts] pairs of this rank */
-    uint64_t *total;  /* [experts] pairs of all ranks */
-    uint64_t *first;  /* [experts] pairs of lower ranks */
-    uint32_t *pairs;  /* [replicas] of this rank */
-    uint32_t *cursor; /* [replicas] next send position; also scratch */
-    int slots;        /* of the plan in force */
+    uint32_t *own;      /* [experts] pairs of this rank */
+    uint64_t *total;    /* [experts] pairs of all ranks */
+    uint64_t *first;    /* [experts] pairs of lower ranks */
+    uint32_t *pairs;    /* [replicas] of this rank */
+    uint32_t *assigned; /* [replicas] of this rank, chosen before */
+    uint32_t *cursor;   /* [replicas] next send position; also scratch */
+    int slots;          /* of the plan in force */
 
     moe_leg rest;            /* the exchange of dispatch; its `where` is where
                                 each pair comes home to, those in place too */
@@ -33,6 +38,7 @@ struct moe_dispatch {
                                 does not travel; borrowed */
 
     bool direct;              /* rows went ahead and were compared */
+    uint64_t ahead_tokens;    /* (own token, other GPU) with rows ahead */
     const uint16_t *expected; /* [own][top_k] predicted experts; borrowed */
     uint16_t *missing;        /* [own][top_k] as `experts` */
     uint8_t *keep;            /* [ahead.n_send] whether the row is wanted */
@@ -53,5 +59,7 @@ struct moe_dispatch {
 
 /* A pair that need not travel. No expert has this number. */
 #define MOE_IN_PLACE UINT16_MAX
+/* A pair whose replica was chosen when rows went ahead, but that could not. */
+#define MOE_ASSIGNED (UINT16_MAX - 1)
 
 #endif

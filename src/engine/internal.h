@@ -22,6 +22,7 @@
 #include "moegps/clock.h"
 #include "moegps/cost.h"
 #include "moegps/engine.h"
+#include "moegps/iteration_price.h"
 #include "moegps/mem.h"
 #include "moegps/regret.h"
 #include "moegps/shared_file.h"
@@ -39,8 +40,11 @@ typedef struct moe_runner {
     void *predictor, *planner, *split; /* states; planner NULL where this rank
                                           does not plan */
     moe_plan plan;                     /* in force, equal on all ranks */
-    moe_plan next;          /* being made; equal to plan between rounds unless
+    moe_plan next;         /* being made; equal to plan between rounds unless
                                planning ahead */
+    double *planned_share; /* [layers][experts] that the last plan was made for;
+                               NULL: forecasts of tokens change with each
+                               batch */
     moe_replicas *replicas; /* [layers] of plan */
     moe_slots weights;
 
@@ -68,8 +72,11 @@ typedef struct moe_layer_facts {
     double combine_bytes[2];  /* the same of the exchange of combine */
     double move_sent[2], move_received[2]; /* full-size weights */
     int64_t moved;                         /* full-size weights of all GPUs */
-    uint64_t rows;   /* that this GPU's replicas computed */
-    uint64_t placed; /* of them, those that direct routing had brought */
+    uint64_t ahead_tokens; /* (own token, other GPU) that direct routing sent
+                              rows ahead for */
+    int numbers;           /* times that pairs were numbered over all GPUs */
+    uint64_t rows;         /* that this GPU's replicas computed */
+    uint64_t placed;       /* of them, those that direct routing had brought */
 } moe_layer_facts;
 
 /* Seconds of one layer. */
@@ -102,7 +109,8 @@ typedef struct moe_coordination_scratch {
     uint64_t *load_sum; /* [layers][experts] predicted by all ranks, in
                            1/MOE_LOAD_ONE pair */
     double *load;       /* [experts] pairs */
-    double *share;      /* [experts] */
+    double *share;      /* [layers][experts] that were predicted: of a forecast
+                           of the load */
     moe_move *moves;    /* [layers][gpus][max_slots] */
     uint8_t *wire;      /* encoded plan */
 } moe_coordination_scratch;
@@ -112,6 +120,16 @@ typedef struct moe_record_scratch {
     uint64_t *load; /* [layers][experts] predicted, in 1/MOE_LOAD_ONE pair */
     uint64_t *hits; /* [layers][3] first experts right, pairs right, in place */
 } moe_record_scratch;
+
+/* Scratch of pricing.c: the slowest GPUs of every layer. */
+typedef struct moe_pricing_scratch {
+    moe_iteration_pricer *pricer;
+    moe_layer_cost *own, *worst;       /* [layers] */
+    double (*exposed_s)[MOE_N_PHASES]; /* [layers] */
+    uint64_t *ahead;                   /* [layers] (token, GPU) of all ranks */
+    MPI_Datatype cost_type;            /* a moe_layer_cost */
+    MPI_Op slowest;                    /* moe_layer_cost_merge() */
+} moe_pricing_scratch;
 
 /* What the checks of a run compare and have found. */
 typedef struct moe_checks {
@@ -159,14 +177,15 @@ struct moe_engine {
     moe_iteration it; /* in progress */
     moe_coordination_scratch coordination;
     moe_record_scratch recording;
+    moe_pricing_scratch pricing;
     moe_checks checks;
     moe_regrets regrets;
 };
 
-/* Bytes of a row at the model's full size. */
-static inline double moe_engine_row_bytes(const moe_engine *e)
+/* What prices the GPUs of this run; borrows from the engine. */
+static inline moe_pricer moe_engine_pricer(const moe_engine *e)
 {
-    return (double)e->p.model->hidden * moe_dtype_size(e->p.model->dtype);
+    return (moe_pricer){e->cost, e->cost_state, e->p.model, e->layout};
 }
 
 /* One reading of both clocks, in s. */
@@ -218,6 +237,9 @@ void moe_engine_coordination_fini(moe_engine *e);
 void moe_engine_predict(moe_engine *e, moe_runner *r);
 void moe_engine_coordinate(moe_engine *e, moe_runner *r);
 
+/* Remember what the predictor says now as what was planned for. */
+void moe_engine_note_planned(moe_engine *e, moe_runner *r);
+
 /* From e->coordination.load_sum to r->next on all ranks. */
 void moe_engine_plan(moe_engine *e, moe_runner *r);
 
@@ -230,7 +252,11 @@ void moe_engine_migrate(moe_engine *e, moe_runner *r);
 void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
                       const moe_ffn *ffn, void *ffn_state, const char *rows);
 
-/* pricing.c: fill gpu and exposed of one (strategy, iteration). Local. */
+/* pricing.c: its scratch, after the runners; fill gpu, exposed and what else
+ * the gpu clock says of one (strategy, iteration). init and fini are local;
+ * fini accepts a partly initialised scratch. Pricing is collective. */
+moe_status moe_engine_pricing_init(moe_engine *e, moe_error *err);
+void moe_engine_pricing_fini(moe_engine *e);
 void moe_engine_price(const moe_engine *e, const moe_runner *r, int i,
                       moe_ledger *ledger);
 

@@ -7,9 +7,15 @@
 static void send_rows(moe_engine *e, moe_runner *r, int layer, const char *rows)
 {
     moe_dispatch *d = e->dispatch;
-    moe_dispatch_number(d);
-    moe_dispatch_address(d, e->it.batch, &r->replicas[layer], r->slots,
-                         r->spec->split, r->split);
+    const moe_replicas *replicas = &r->replicas[layer];
+    if (r->spec->split->needs_counts && moe_replicas_copies(replicas)) {
+        moe_dispatch_number(d);
+        e->it.facts[layer].numbers++;
+    } else {
+        moe_dispatch_number_own(d);
+    }
+    moe_dispatch_address(d, e->it.batch, replicas, r->slots, r->spec->split,
+                         r->split);
     moe_dispatch_pack(d, e->it.batch, rows);
     moe_dispatch_tell(d);
     moe_dispatch_send(d);
@@ -88,9 +94,8 @@ static void combine(moe_engine *e, int layer, const moe_ffn *ffn,
 /* Full-size bytes of an exchange as its busier direction has them; what stays
  * on this GPU costs nothing. */
 static void note_exchange(const moe_engine *e, const int *sent,
-                          const int *received, double *bytes_out)
+                          const int *received, double bytes, double *bytes_out)
 {
-    const double bytes = moe_engine_row_bytes(e);
     const int node = moe_layout_node(&e->layout, e->gpu);
     int64_t out[2] = {0, 0}, in[2] = {0, 0};
     for (int g = 0; g < e->layout.gpus; g++) {
@@ -108,15 +113,17 @@ static void note_exchange(const moe_engine *e, const int *sent,
 static void note_rows(moe_engine *e, const moe_runner *r, int layer)
 {
     const moe_dispatch_rows n = moe_dispatch_get_rows(e->dispatch);
-    const double bytes = moe_engine_row_bytes(e);
+    const double sent = moe_model_dispatch_bytes(e->p.model);
+    const double row = moe_model_row_bytes(e->p.model);
     moe_layer_facts *f = &e->it.facts[layer];
     for (int g = 0; g < e->layout.gpus; g++) {
-        e->it.sent_bytes[g] += (int64_t)(n.sent[g] * bytes);
+        e->it.sent_bytes[g] += (int64_t)(n.sent[g] * sent);
         if (n.ahead != NULL)
-            e->it.ahead_bytes[g] += (int64_t)(n.ahead[g] * bytes);
+            e->it.ahead_bytes[g] += (int64_t)(n.ahead[g] * row);
     }
-    note_exchange(e, n.sent, n.received, f->dispatch_bytes);
-    note_exchange(e, n.home, n.back, f->combine_bytes);
+    note_exchange(e, n.sent, n.received, sent, f->dispatch_bytes);
+    note_exchange(e, n.home, n.back, row, f->combine_bytes);
+    f->ahead_tokens = n.ahead_tokens;
     f->rows = n.all;
     f->placed = n.in_place;
     memcpy(e->it.slot_rows + (size_t)layer * (size_t)e->max_slots, n.of_slot,

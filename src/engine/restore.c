@@ -36,12 +36,28 @@ static int last_round(const moe_engine *e, int done)
            (x->workload.warmup + done - 1) % x->emulation.rebalance_every;
 }
 
+/* Whether a round made a plan: it does not while its forecast is unchanged. */
+static bool has_planned(const moe_engine *e, const moe_runner *r, int i,
+                        const moe_ledger *ledger)
+{
+    const double *time_s =
+        ledger->planner_time + moe_ledger_at(ledger, r->index, i, 0);
+    for (int l = 0; l < e->p.n_layers; l++)
+        if (time_s[l] > 0)
+            return true;
+    return false;
+}
+
 /* A plan made ahead is not in the file: make it again, from the loads that
  * were predicted in the last round. */
 static void restore_next(moe_engine *e, moe_runner *r, int last,
                          const moe_ledger *ledger)
 {
     const size_t n = (size_t)e->p.n_layers * (size_t)e->p.model->experts;
+    int planned = e->ctx->rank == 0 && has_planned(e, r, last, ledger);
+    MOE_MPI(MPI_Bcast(&planned, 1, MPI_INT, 0, e->ctx->comm));
+    if (!planned)
+        return;
     const double *pairs = e->ctx->rank == 0
                               ? ledger->predicted_pairs +
                                     moe_ledger_at(ledger, r->index, last, 0) *
@@ -104,7 +120,17 @@ static uint64_t count_tokens(const moe_batch *batch)
     return (uint64_t)(pairs / batch->top_k);
 }
 
-/* Online predictors learn again what they had learned. */
+static void observe_one(moe_engine *e, moe_runner *r, int i)
+{
+    const moe_experiment *x = e->p.experiment;
+    if ((x->workload.warmup + i) % x->emulation.rebalance_every == 0)
+        moe_engine_note_planned(e, r);
+    if (r->spec->predictor->observe != NULL)
+        r->spec->predictor->observe(r->predictor, e->it.batch);
+}
+
+/* Online predictors learn again what they had learned, and what plans were made
+ * for is known again. */
 static void observe_again(moe_engine *e, int done, const moe_ledger *ledger)
 {
     const int n = e->it.batch->layers * e->it.batch->experts;
@@ -115,9 +141,7 @@ static void observe_again(moe_engine *e, int done, const moe_ledger *ledger)
                           e->ctx->comm));
         e->it.batch->tokens = count_tokens(e->it.batch);
         for (int r = 0; r < e->n_runners; r++)
-            if (e->runner[r].spec->predictor->observe != NULL)
-                e->runner[r].spec->predictor->observe(e->runner[r].predictor,
-                                                      e->it.batch);
+            observe_one(e, &e->runner[r], i);
     }
 }
 

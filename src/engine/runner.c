@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
@@ -27,7 +28,7 @@ static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
 moe_status moe_runner_new_planner(const moe_engine *e, const moe_runner *r,
                                   void **state_out, moe_error *err)
 {
-    const moe_pricer pricer = {e->cost, e->cost_state, e->p.model, e->layout};
+    const moe_pricer pricer = moe_engine_pricer(e);
     const moe_planner_env env = {
         .layout = e->layout,
         .experts = e->p.model->experts,
@@ -68,6 +69,17 @@ static moe_status make_plans(moe_engine *e, moe_runner *r, moe_error *err)
     return err->status;
 }
 
+/* No plan yet: NaN equals nothing. */
+static moe_status make_shares(const moe_engine *e, moe_runner *r,
+                              moe_error *err)
+{
+    const size_t n = (size_t)e->p.n_layers * (size_t)e->p.model->experts;
+    r->planned_share = moe_array_new(n, sizeof *r->planned_share, err);
+    for (size_t j = 0; r->planned_share != NULL && j < n; j++)
+        r->planned_share[j] = NAN;
+    return err->status;
+}
+
 moe_status moe_runner_init(moe_engine *e, moe_runner *r, moe_error *err)
 {
     const moe_strategy *s = r->spec;
@@ -75,6 +87,9 @@ moe_status moe_runner_init(moe_engine *e, moe_runner *r, moe_error *err)
     r->direct = s->direct;
     if (make_predictor(e, r, err) != MOE_OK ||
         make_planner(e, r, err) != MOE_OK || make_plans(e, r, err) != MOE_OK)
+        return err->status;
+    if (r->forecast == MOE_FORECAST_LOAD && s->planner->plans &&
+        make_shares(e, r, err) != MOE_OK)
         return err->status;
     const moe_split_env env = {e->layout, e->p.model->experts, r->slots};
     r->split = moe_split_new(s->split, &env, s->split_params, err);
@@ -93,6 +108,7 @@ void moe_runner_fini(const moe_engine *e, moe_runner *r)
     for (int l = 0; r->replicas != NULL && l < e->p.n_layers; l++)
         moe_replicas_fini(&r->replicas[l]);
     free(r->replicas);
+    free(r->planned_share);
     moe_plan_fini(&r->plan);
     moe_plan_fini(&r->next);
     moe_plan_fini(&r->plan_before);

@@ -135,11 +135,13 @@ static moe_status make_dispatch(moe_engine *e, moe_error *err)
     if (e->gpu < 0)
         return MOE_OK;
     const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
+    const moe_pricer pricer = moe_engine_pricer(e);
     const moe_dispatch_params params = {
         .comm = e->gpu_comm,
         .layout = e->layout,
         .experts = e->p.model->experts,
         .top_k = e->p.model->top_k,
+        .group = moe_layer_attention_gpus(&pricer),
         .max_slots = e->max_slots,
         .max_tokens = tokens,
         .max_own = moe_batch_share_max(tokens, e->layout.gpus),
@@ -163,7 +165,8 @@ static moe_status make_scratch(moe_engine *e, moe_error *err)
     if (make_rows(e, err) != MOE_OK ||
         moe_iteration_init(&e->it, e, err) != MOE_OK ||
         moe_engine_coordination_init(e, err) != MOE_OK ||
-        moe_engine_record_init(e, err) != MOE_OK)
+        moe_engine_record_init(e, err) != MOE_OK ||
+        moe_engine_pricing_init(e, err) != MOE_OK)
         return err->status;
     return moe_engine_check_init(e, err);
 }
@@ -346,6 +349,7 @@ void moe_engine_free(moe_engine *e)
     moe_batcher_free(e->batcher);
     moe_engine_check_fini(e);
     moe_engine_record_fini(e);
+    moe_engine_pricing_fini(e);
     moe_engine_coordination_fini(e);
     moe_iteration_fini(&e->it);
     void *arrays[] = {e->runner, e->rows, e->exact_rows, e->out,

@@ -146,6 +146,11 @@ static void divide(moe_plan_layer *layer, const moe_replica *replica,
     }
 }
 
+bool moe_replicas_copies(const moe_replicas *r)
+{
+    return r->first[r->experts] > (uint32_t)r->experts;
+}
+
 void moe_plan_layer_set_quota(moe_plan_layer *layer, const double *share,
                               moe_replicas *scratch)
 {

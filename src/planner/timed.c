@@ -132,16 +132,17 @@ static double exchange_time(const timed_state *s, double load)
 {
     const moe_layout *y = &s->pricer.layout;
     const moe_model *m = s->pricer.model;
-    const double bytes = load * m->hidden * moe_dtype_size(m->dtype);
+    const double bytes[] = {load * moe_model_dispatch_bytes(m),
+                            load * moe_model_row_bytes(m)};
     const int local = y->gpus < y->gpus_per_node ? y->gpus : y->gpus_per_node;
-    const moe_exchange x = {.gpus = y->gpus,
-                            .nodes = moe_layout_nodes(y),
-                            .node_bytes = bytes * (local - 1) / y->gpus,
-                            .network_bytes =
-                                bytes * (y->gpus - local) / y->gpus};
-    if (y->gpus < 2)
-        return 0;
-    return 2 * s->pricer.cost->alltoall(s->pricer.state, &x).time_s;
+    moe_exchange x = moe_pricer_everyone(&s->pricer);
+    double time_s = 0;
+    for (size_t way = 0; way < MOE_ARRAY_LEN(bytes) && y->gpus > 1; way++) {
+        x.node_bytes = bytes[way] * (local - 1) / y->gpus;
+        x.network_bytes = bytes[way] * (y->gpus - local) / y->gpus;
+        time_s += s->pricer.cost->alltoall(s->pricer.state, &x).time_s;
+    }
+    return time_s;
 }
 
 /* A GPU's time if `slot` had another part and one more slot had `extra`.
@@ -182,10 +183,9 @@ static double slowest_time(timed_state *s)
 static double exposed_time(const timed_state *s, double near_bytes,
                            double far_bytes)
 {
-    const moe_exchange x = {.gpus = s->pricer.layout.gpus,
-                            .nodes = moe_layout_nodes(&s->pricer.layout),
-                            .node_bytes = near_bytes,
-                            .network_bytes = far_bytes};
+    moe_exchange x = moe_pricer_everyone(&s->pricer);
+    x.node_bytes = near_bytes;
+    x.network_bytes = far_bytes;
     if (near_bytes + far_bytes <= 0)
         return 0;
     const double time_s = s->pricer.cost->transfer(s->pricer.state, &x).time_s;
@@ -200,15 +200,15 @@ static double arrival_time(const timed_state *s, int gpu, int more_near,
                         bytes * (s->coming[2 * gpu + 1] + more_far));
 }
 
-/* Attention of a batch of this many pairs, as a run is charged. */
+/* Attention of a batch of this many pairs, as a run is charged; the reduction
+ * that ends it needs the links. */
 static double attention_time(const timed_state *s, double pairs)
 {
     const moe_layer_work work = {.tokens = pairs / s->pricer.model->top_k,
-                                 .sequences = s->sequences,
-                                 .layers = 1};
-    moe_layer_price price;
-    moe_layer_price_of(&s->pricer, &work, &price);
-    return price.gpu_s[MOE_PHASE_ATTENTION];
+                                 .sequences = s->sequences};
+    moe_layer_cost cost;
+    moe_layer_cost_common(&s->pricer, &work, &cost);
+    return cost.step_s[MOE_STEP_ATTENTION];
 }
 
 /* ---- steps ---- */

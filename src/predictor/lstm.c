@@ -146,18 +146,19 @@ static int work(const void *state, double n, double sequences,
     const double more = ceil((n / seqs - MOE_RECUR_STEPS) / RECUR_STRIDE);
     const double chunks = seqs * (1 + fmax(more, 0));
     const double rows = chunks * MOE_RECUR_STEPS;
-    runs_out[0] = (moe_gemm_run){{rows, MOE_NEURAL_WIDTH, 1}, part};
-    runs_out[1] = (moe_gemm_run){{rows, gates, MOE_NEURAL_WIDTH},
+    runs_out[0] = (moe_gemm_run){{rows, MOE_NEURAL_WIDTH, 1, false}, part};
+    runs_out[1] = (moe_gemm_run){{rows, gates, MOE_NEURAL_WIDTH, false},
                                  MOE_RECUR_LAYERS * part};
-    runs_out[2] = (moe_gemm_run){{chunks, gates, MOE_NEURAL_WIDTH},
+    runs_out[2] = (moe_gemm_run){{chunks, gates, MOE_NEURAL_WIDTH, false},
                                  MOE_RECUR_LAYERS * MOE_RECUR_STEPS * part};
-    runs_out[3] = (moe_gemm_run){{rows, MOE_RECUR_QKV, MOE_NEURAL_WIDTH}, part};
+    runs_out[3] =
+        (moe_gemm_run){{rows, MOE_RECUR_QKV, MOE_NEURAL_WIDTH, false}, part};
     runs_out[4] =
-        (moe_gemm_run){{rows, MOE_RECUR_REACH, MOE_NEURAL_WIDTH}, part};
+        (moe_gemm_run){{rows, MOE_RECUR_REACH, MOE_NEURAL_WIDTH, false}, part};
     runs_out[5] =
-        (moe_gemm_run){{rows, MOE_NEURAL_WIDTH, MOE_RECUR_REACH}, part};
+        (moe_gemm_run){{rows, MOE_NEURAL_WIDTH, MOE_RECUR_REACH, false}, part};
     runs_out[6] =
-        (moe_gemm_run){{n, s->base.heads.experts, MOE_NEURAL_WIDTH}, 1};
+        (moe_gemm_run){{n, s->base.heads.experts, MOE_NEURAL_WIDTH, false}, 1};
     return 7;
 }
 

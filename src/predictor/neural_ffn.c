@@ -295,10 +295,10 @@ static int work(const void *state, double n, double sequences,
     const ffn_state *s = state;
     const double part = 1.0 / s->base.heads.trained;
     (void)sequences;
-    runs_out[0] = (moe_gemm_run){{n, MOE_NEURAL_WIDTH, 1}, part};
-    runs_out[1] = (moe_gemm_run){{n, HIDDEN1, MOE_NEURAL_WIDTH}, part};
-    runs_out[2] = (moe_gemm_run){{n, HIDDEN2, HIDDEN1}, part};
-    runs_out[3] = (moe_gemm_run){{n, s->base.heads.experts, HIDDEN2}, 1};
+    runs_out[0] = (moe_gemm_run){{n, MOE_NEURAL_WIDTH, 1, false}, part};
+    runs_out[1] = (moe_gemm_run){{n, HIDDEN1, MOE_NEURAL_WIDTH, false}, part};
+    runs_out[2] = (moe_gemm_run){{n, HIDDEN2, HIDDEN1, false}, part};
+    runs_out[3] = (moe_gemm_run){{n, s->base.heads.experts, HIDDEN2, false}, 1};
     return 4;
 }
 

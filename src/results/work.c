@@ -41,6 +41,8 @@ static const moe_field_id fields[] = {
     MOE_FIELD_EXCHANGE_COMBINE,
     MOE_FIELD_EXCHANGE_MIGRATE,
     MOE_FIELD_TRUE_PAIRS,
+    MOE_FIELD_AHEAD_ROWS,
+    MOE_FIELD_NUMBERED,
     MOE_FIELD_WIRE_BYTES,
     MOE_FIELD_PLANNER_TIME,
     MOE_FIELD_BUSIEST,
@@ -249,6 +251,8 @@ static void read_cell(work_reader *r, int s, int i, int l, uint32_t *pairs,
               r->exchange_bytes[h]);
     fetch(r, MOE_FIELD_TRUE_PAIRS, s, i, l, r->truth);
     fetch(r, MOE_FIELD_WIRE_BYTES, s, i, l, &to->wire_bytes);
+    fetch(r, MOE_FIELD_AHEAD_ROWS, s, i, l, &to->ahead_rows);
+    fetch(r, MOE_FIELD_NUMBERED, s, i, l, &to->numbered);
     for (int b = 0; b < MOE_N_LEVELS; b++)
         fetch(r, MOE_FIELD_BUSIEST + (moe_field_id)b, s, i, l, &to->busiest[b]);
     if (moe_reader_failed(&r->rd))
@@ -257,6 +261,8 @@ static void read_cell(work_reader *r, int s, int i, int l, uint32_t *pairs,
         sum += present(r->truth[e]);
     to->tokens = v->top_k > 0 ? sum / v->top_k : (double)NAN;
     to->wire_bytes = present(to->wire_bytes);
+    to->ahead_rows = present(to->ahead_rows);
+    to->numbered = present(to->numbered);
     to->n = choose_gpus(r, kept);
     for (int j = 0; j < to->n; j++)
         keep_gpu(r, kept[j], pairs + j * r->w.slots, &to->gpu[j]);
@@ -286,9 +292,10 @@ static void open_fields(work_reader *r)
 {
     hsize_t dims[MOE_H5_MAX_RANK];
     if (!moe_reader_failed(&r->rd) &&
-        !moe_reader_has(&r->rd, MOE_FIELD_SLOT_PAIRS))
+        !moe_reader_has(&r->rd, MOE_FIELD_NUMBERED))
         moe_fail(r->rd.err, MOE_USAGE,
-                 "has no /work: it was made by a version before schema 1.2");
+                 "was priced by other rules: it was made by a version before "
+                 "schema 1.4");
     for (size_t f = 0; f < MOE_ARRAY_LEN(fields); f++)
         if (!moe_reader_failed(&r->rd))
             r->dataset[fields[f]] = moe_reader_open(&r->rd, fields[f], dims);

@@ -114,17 +114,16 @@ static void bench_prices(size_t i)
                                  .sequences = 1,
                                  .dispatch_bytes = {1e6, 0},
                                  .combine_bytes = {1e6, 0},
-                                 .layers = 1,
                                  .rows = rows,
                                  .slots = 4};
     double sum = 0.0;
     for (int s = 0; s < SAMPLES; s++) {
-        moe_layer_price price;
+        moe_layer_cost price;
         double start = bench_cpu();
         for (uint32_t n = 0; n < CALLS; n++) {
             rows[0] = n % 1000;
-            moe_layer_price_of(&pricer, &work, &price);
-            sum += price.gpu_s[MOE_PHASE_FFN];
+            moe_layer_cost_of(&pricer, &work, &price);
+            sum += price.step_s[MOE_STEP_FFN];
         }
         bench_add(&layers, bench_cpu() - start);
         start = bench_cpu();

@@ -106,6 +106,7 @@ static void make(exchange *x, moe_ctx *ctx, size_t row_bytes, bool skewed,
     predict(x, ctx);
     const moe_dispatch_params p = {.comm = ctx->comm,
                                    .layout = layout,
+                                   .group = layout.gpus,
                                    .experts = EXPERTS,
                                    .top_k = TOP_K,
                                    .max_slots =

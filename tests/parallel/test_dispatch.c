@@ -122,6 +122,7 @@ static void post_init(post *p, int c)
         moe_layout_home_slots(&p->layout, cases[c].experts) + cases[c].spare;
     const moe_dispatch_params params = {.comm = test_ctx.comm,
                                         .layout = p->layout,
+                                        .group = test_ctx.size,
                                         .experts = cases[c].experts,
                                         .top_k = cases[c].top_k,
                                         .max_slots = slots + 3,
@@ -329,6 +330,7 @@ START_TEST(more_pairs_than_an_int_are_refused)
 {
     const moe_dispatch_params params = {.comm = test_ctx.comm,
                                         .layout = {test_ctx.size, 1},
+                                        .group = 1,
                                         .experts = 2,
                                         .top_k = 2,
                                         .max_slots = 2,

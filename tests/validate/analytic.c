@@ -65,7 +65,7 @@ static void matmuls(void)
     read_csv("tests/data/llmcompass/matmul.csv", &csv);
     for (size_t i = 0; i < csv.n_rows; i++) {
         const moe_gemm shape = {field(&csv, i, "m"), field(&csv, i, "n"),
-                                field(&csv, i, "k")};
+                                field(&csv, i, "k"), false};
         double e = distance(p.cost->gemm(p.state, &shape).time_s,
                             field(&csv, i, "sim_s"));
         table_add(&t, "a100-paper", &e);
@@ -276,7 +276,7 @@ static void compare_gemm(size_t machine, error_table *t)
     for (double m = 1; m <= 16384; m *= 2)
         for (double n = 512; n <= 8192; n *= 2)
             for (double k = 1024; k <= 8192; k *= 2) {
-                const moe_gemm shape = {m, n, k};
+                const moe_gemm shape = {m, n, k, false};
                 double e = distance(p.cost->gemm(p.state, &shape).time_s,
                                     q.cost->gemm(q.state, &shape).time_s);
                 table_add(t, machines[machine].cluster, &e);
