@@ -17,6 +17,7 @@ enum { MOST_SLOTS = 1 << 20, LONGEST_NUMBER = 9 };
 moe_status moe_placement_init(moe_placement *p, int layers, int slots,
                               moe_error *err)
 {
+    moe_error local = {0};
     if (layers < 1 || layers > MOE_MAX_RECORDED_LAYERS || slots < 1 ||
         slots > MOST_SLOTS)
         return moe_fail(err, MOE_FORMAT,
@@ -25,13 +26,13 @@ moe_status moe_placement_init(moe_placement *p, int layers, int slots,
     const size_t n = (size_t)layers * (size_t)slots;
     *p = (moe_placement){.layers = layers, .slots = slots};
     p->layer_number =
-        moe_array_new((size_t)layers, sizeof *p->layer_number, err);
-    p->expert = moe_array_new(n, sizeof *p->expert, err);
-    for (int l = 0; p->layer_number != NULL && l < layers; l++)
+        moe_array_new((size_t)layers, sizeof *p->layer_number, &local);
+    p->expert = moe_array_new(n, sizeof *p->expert, &local);
+    for (int l = 0; local.status == MOE_OK && l < layers; l++)
         p->layer_number[l] = l;
-    for (size_t i = 0; p->expert != NULL && i < n; i++)
+    for (size_t i = 0; local.status == MOE_OK && i < n; i++)
         p->expert[i] = -1;
-    return err->status;
+    return moe_pass(err, &local);
 }
 
 void moe_placement_fini(moe_placement *p)
@@ -267,17 +268,17 @@ static int number_of(const char *text)
                : (int)strtol(text, NULL, 10);
 }
 
-static void take_trtllm_layer(const reading *r, const moe_conf *root,
-                              const moe_conf *list, int l)
+static void take_trtllm_layer(const reading *r, const moe_conf *list, int l)
 {
     r->out->layer_number[l] = number_of(list->key);
     if (list->kind != MOE_CONF_LIST ||
         list->n_children != (size_t)r->out->slots ||
         r->out->layer_number[l] < 0 ||
         (l > 0 && r->out->layer_number[l] <= r->out->layer_number[l - 1])) {
-        moe_conf_fail(root, list, r->err,
-                      "layer %.40s is not a list of %d slots, or does not rise",
-                      list->key, r->out->slots);
+        moe_fail(r->err, MOE_FORMAT,
+                 "%s:%zu: layer %.40s is not a list of %d slots, or does not "
+                 "rise",
+                 r->path, list->line, list->key, r->out->slots);
         return;
     }
     for (int k = 0; k < r->out->slots && !failed(r); k++)
@@ -302,7 +303,7 @@ static void read_yaml(const reading *r)
                            (int)map->child[0]->n_children, r->err) == MOE_OK) {
         r->out->numbered = true;
         for (int l = 0; l < r->out->layers && !failed(r); l++)
-            take_trtllm_layer(r, root, map->child[l], l);
+            take_trtllm_layer(r, map->child[l], l);
     }
     moe_conf_free(root);
     free(text);

@@ -100,8 +100,9 @@ static bool detect(const char *path, const char *head, size_t n)
            (dot == NULL || strcasecmp(dot, ".npz") != 0);
 }
 
-static moe_status read(const char *path, const moe_recording_options *options,
-                       moe_recording *out, moe_error *err)
+static moe_status read_torch(const char *path,
+                             const moe_recording_options *options,
+                             moe_recording *out, moe_error *err)
 {
     int ends[2];
     char *text = text_of_script(err);
@@ -132,4 +133,4 @@ const moe_recording_format moe_recording_torch = {
     .help =
         "loads [steps, layers, experts] or SGLang's recorder, by torch.save",
     .detect = detect,
-    .read = read};
+    .read = read_torch};
