@@ -659,7 +659,8 @@ START_TEST(slice_keeps_sequences_and_layers)
     moe_error err = {0};
     moe_trace t = small_tokens(), s = {0};
     const int layers[] = {1};
-    moe_trace_range range = {1, 3, layers, 1};
+    moe_trace_range range = {
+        .first_seq = 1, .end_seq = 3, .layers = layers, .n_layers = 1};
     ck_assert_int_eq(moe_trace_slice(&t, &range, &s, &err), MOE_OK);
     ck_assert_int_eq(moe_trace_validate(&s, &err), MOE_OK);
     ck_assert_uint_eq(s.n_tokens, 4);
@@ -671,7 +672,8 @@ START_TEST(slice_keeps_sequences_and_layers)
     moe_trace_free(&s);
     moe_trace_free(&t);
     t = small_loads();
-    range = (moe_trace_range){1, 2, layers, 1};
+    range = (moe_trace_range){
+        .first_seq = 1, .end_seq = 2, .layers = layers, .n_layers = 1};
     ck_assert_int_eq(moe_trace_slice(&t, &range, &s, &err), MOE_OK);
     ck_assert_int_eq(moe_trace_validate(&s, &err), MOE_OK);
     ck_assert_mem_eq(s.counts, ((uint32_t[]){2, 2, 0}), 12);
@@ -696,7 +698,8 @@ START_TEST(layers_keep_their_numbers)
     moe_trace a = partial(_i), b = {0}, s = {0}, bare = small(_i);
     const char *path = scratch(_i == 0 ? "part.h5" : "part-loads.h5");
     const int second[] = {1};
-    const moe_trace_range range = {0, a.n_seqs, second, 1};
+    const moe_trace_range range = {
+        .end_seq = a.n_seqs, .layers = second, .n_layers = 1};
     char with[65], without[65];
     ck_assert_msg(moe_trace_write(path, &a, &err) == MOE_OK, "%s", err.text);
     ck_assert_msg(moe_trace_read(path, &b, &err) == MOE_OK, "%s", err.text);
@@ -772,11 +775,16 @@ static const struct {
     moe_trace_range range;
     const char *says;
 } ranges[] = {
-    {{2, 2, NULL, 0}, "sequences 2:2 are not a range within 0:3"},
-    {{0, 4, NULL, 0}, "sequences 0:4 are not a range within 0:3"},
-    {{0, 3, far_layers, 1}, "layer 2 is not in 0..1"},
-    {{0, 3, dup_layers, 2}, "layer 1 is given twice"},
-    {{0, 3, dup_layers, 0}, "no layers to keep"},
+    {{.first_seq = 2, .end_seq = 2, .layers = NULL, .n_layers = 0},
+     "sequences 2:2 are not a range within 0:3"},
+    {{.first_seq = 0, .end_seq = 4, .layers = NULL, .n_layers = 0},
+     "sequences 0:4 are not a range within 0:3"},
+    {{.first_seq = 0, .end_seq = 3, .layers = far_layers, .n_layers = 1},
+     "layer 2 is not in 0..1"},
+    {{.first_seq = 0, .end_seq = 3, .layers = dup_layers, .n_layers = 2},
+     "layer 1 is given twice"},
+    {{.first_seq = 0, .end_seq = 3, .layers = dup_layers, .n_layers = 0},
+     "no layers to keep"},
 };
 
 START_TEST(slice_outside_the_trace_is_refused)

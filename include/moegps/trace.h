@@ -121,11 +121,12 @@ void moe_trace_free(moe_trace *trace);
 
 /** What to keep of a trace. */
 typedef struct moe_trace_range {
-    uint64_t first_seq, end_seq;     /* sequences or steps [first, end) */
-    uint64_t first_token, end_token; /* of the trace, instead: token traces;
-                                        sequences are cut; 0, 0: all */
-    const int *layers; /* [n_layers] distinct; NULL: all of them */
+    uint64_t first_seq, end_seq; /* sequences or steps [first, end) */
+    const int *layers;           /* [n_layers] distinct; NULL: all of them */
     int n_layers;
+    uint64_t first_token, end_token; /* of the trace, instead of sequences,
+                                        which are cut; 0, 0: all. Token
+                                        traces */
 } moe_trace_range;
 
 /** @return the model's MoE layer that a layer of the trace is. */
