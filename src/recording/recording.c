@@ -10,6 +10,7 @@
 
 #include "internal.h"
 #include "moegps/mem.h"
+#include "moegps/plain.h"
 #include "moegps/trace.h"
 
 const double MOE_MOST_LOAD = 9007199254740992.0;
@@ -46,6 +47,7 @@ void moe_remark(moe_remarks *remarks, const char *fmt, ...)
             free(text);
         return;
     }
+    moe_plain_clean(text, false); /* names of columns are in it */
     remarks->text = more;
     remarks->text[remarks->n++] = text;
 }
