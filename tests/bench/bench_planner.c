@@ -471,7 +471,7 @@ static void print_steps(void)
             off[i] = fmax(each[i] / step_s, step_s / each[i]);
         moe_summary m = {0};
         moe_error err = {0};
-        must(moe_summarise(off, w.n, &m, &err), &err);
+        must(moe_summarise(off, w.n, 1, &m, &err), &err);
         printf("  %-22s %10.2f   median x%.2f, worst x%.2f %5zu\n",
                entrants[n].name, 1e9 * step_s, m.median, m.max, w.n);
     }
