@@ -340,10 +340,10 @@ moe_status moe_evaluate_write_json(const moe_evaluate_report *r,
     moe_json_put_text(root, "model", r->trace->model, err);
     moe_json_put_members(root, found, MOE_ARRAY_LEN(found),
                          &r->subject[0].result, err);
-    moe_json_put_members(root, asked, MOE_ARRAY_LEN(asked), r, err);
     moe_json_put_text(root, "order",
                       r->subject[0].result.recorded ? "recorded" : "shuffled",
                       err);
+    moe_json_put_members(root, asked, MOE_ARRAY_LEN(asked), r, err);
     if (r->priced) {
         moe_json_put_text(root, "cluster", r->cluster.name, err);
         moe_json_put_integer(root, "gpus", r->gpus, err);
