@@ -173,4 +173,56 @@ absent() {
 }
 check "a layer that it has not is refused" absent
 
+# recorded order: loads that drift, and what numpy says of those that look back
+./moegps trace synth --kind load --model tiny --layers 3 --experts 16 --top-k 2 \
+    --seqs 120 --tokens 500 --drift 0.15 --seed 5 -o "$dir/drift.h5"
+drifts() {
+    local order
+    for order in auto shuffled; do
+        ./moegps evaluate --trace "$dir/drift.h5" --seq 0 --order $order --json - --predictors \
+            distribution,window,window:iterations=1,window:history=none,ema,ema:history=none \
+            > "$dir/$order.json" || return 1
+    done
+    ./moegps advise --model "$dir/tiny.yaml" --cluster a100-nvlink --gpus 4 --no-limits \
+        --trace "$dir/drift.h5" --samples 12 --warmup 3 --json - > "$dir/advice.json" || return 1
+    "$PYTHON" - "$dir" <<'EOF'
+import json, sys
+import h5py, numpy as np
+where = sys.argv[1]
+auto, shuffled, advice = (json.load(open(f"{where}/{f}.json")) for f in ("auto", "shuffled", "advice"))
+with h5py.File(where + "/drift.h5") as f:
+    counts, part = f["counts"][:].astype(float), f["split"][:]
+assert auto["order"] == "recorded" and shuffled["order"] == "shuffled"
+assert part[:84].sum() == 0 and part[84:].all() and auto["batches"] == 36
+share = counts / counts.sum(axis=2, keepdims=True)
+def window(n, first=0):
+    def p(t):
+        past = counts[max(t - n, first):t].sum(axis=0)
+        return past / past.sum(axis=1, keepdims=True) if t > first else np.full((3, 16), 1 / 16)
+    return p
+def ema(first, alpha=.1):
+    def p(t):
+        x = share[first] if t > first else np.full((3, 16), 1 / 16)
+        for s in range(first + 1, t):
+            x = x + alpha * (share[s] - x)
+        return x
+    return p
+static = counts[:84].sum(axis=0) / counts[:84].sum(axis=(0, 2))[:, None]
+expected = [lambda t: static, window(8), window(1), window(8, 84), ema(0), ema(84)]
+error, of = {}, {}
+for p, foretold in zip(auto["predictors"], expected):
+    each = [abs(foretold(t) - share[t]).sum(axis=1) for t in range(84, 120)]
+    error[p["predictor"]] = np.median([e.mean() for e in each])
+    assert abs(p["mean"]["batch_error"]["value"] - error[p["predictor"]]) < 1e-8, p
+    of[p["predictor"]] = np.mean(each[3:15])
+assert error["window"] < error["distribution"] / 2 and error["window:iterations=1"] < error["distribution"]
+# told of what came after, nobody falls behind: the order decides who wins
+by = {p["predictor"]: p["mean"]["batch_error"]["value"] for p in shuffled["predictors"]}
+assert by["window"] > error["window"] * 1.5, (by, error)
+assert abs(advice["distribution_error"] - of["distribution"]) < 1e-9, (advice["distribution_error"], of)
+EOF
+}
+check "in recorded order static shares fall behind as numpy says, in advice too" drifts
+check "more batches than were recorded are refused" refused 2 "recorded order has 36 batches of this size" \
+    ./moegps advise --model "$dir/tiny.yaml" --cluster a100-nvlink --gpus 4 --trace "$dir/drift.h5" --samples 40
 finish

@@ -52,7 +52,7 @@ cat > "$dir/x.yaml" <<EOF
 model: $dir/tiny.yaml
 cluster: a100-nvlink
 trace: $dir/tiny.h5
-workload: {batch: 2, seq: 60, iterations: 6, warmup: 1, seed: 4}
+workload: {batch: 2, seq: 60, iterations: 6, warmup: 1, seed: 4, order: shuffled}
 emulation: {ffn: none, scale: 1}
 strategies:
   - {name: baseline}
@@ -178,6 +178,38 @@ outlived() {
         grep -q "WARNING: emulation.rebalance_every: 7 is more than the 6" "$dir/out"
 }
 check "a plan that outlives the run is warned about" outlived
+# --- recorded order: steps follow one another, and the end is the end ---
+recorded() {
+    local ranks
+    for ranks in 1 2 4 7; do
+        valid $ranks run "$x" --set trace="$dir/loads.h5" --set workload.order=auto --set workload.batch=1 \
+            --set workload.seq=0 --set workload.iterations=3 --set strategies.distribution.predictor=window \
+            -o "$dir/time$ranks.h5" || return 1
+    done
+    "$PYTHON" - "$dir/loads.h5" "$dir"/time[1247].h5 <<'EOF'
+import sys, h5py, numpy as np
+trace = h5py.File(sys.argv[1])
+steps = trace["counts"][-3:]
+for name in sys.argv[2:]:
+    run = h5py.File(name)
+    assert run["config"].attrs["order"] in (b"recorded", "recorded") and float(run["config"].attrs["passes"]) == 1
+    assert np.array_equal(run["load/true_pairs"][...], steps), name
+    for i in range(3): # of a window of 8: the steps before, test part or not
+        before = trace["counts"][9 + i - 8:9 + i].sum(axis=0)
+        share = before / before.sum(axis=1, keepdims=True)
+        said = run["load/predicted_pairs"][1, i]
+        assert abs(said / said.sum(axis=1, keepdims=True) - share).max() < 1e-6, (name, i)
+EOF
+}
+check "recorded steps follow one another on 1, 2, 4 and 7 ranks, online predictors behind them" recorded
+check "more iterations than were recorded are refused" refused_on 2 2 \
+    "recorded order has 4 batches of this size in the test part, 5 are asked for, warm-up included" run "$x" \
+    --set workload.order=recorded --set workload.batch=1 --set workload.seq=100 --set workload.iterations=4
+again_and_again() {
+    valid 2 run "$x" --set workload.order=recorded --set workload.repeat=yes -o "$dir/repeat.h5" &&
+        grep -q "is used 2.1 times over" "$dir/err"
+}
+check "unless they are to repeat" again_and_again
 same() {
     "$PYTHON" - "$@" <<'EOF'
 import sys, h5py, numpy as np

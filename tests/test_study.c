@@ -242,6 +242,51 @@ START_TEST(changes_are_counted_against_the_first_and_from_step_to_step)
 }
 END_TEST
 
+/* Five steps whose GPU loads at home are (step + 2) and 2. */
+START_TEST(a_plan_serves_an_interval)
+{
+    enum { N = 5, EVERY = 2 };
+    double x[N * EXPERTS];
+    for (int i = 0; i < N * EXPERTS; i++)
+        x[i] = i % EXPERTS == 0 ? i / EXPERTS + 1 : 1;
+    const moe_planner_env env = {.layout = {GPUS, GPUS},
+                                 .experts = EXPERTS,
+                                 .slots = SLOTS,
+                                 .interval = EVERY};
+    moe_plan home;
+    moe_study s;
+    int calls = 0;
+    const copier_params params = {&calls, 0};
+    ck_assert_int_eq(moe_plan_init(&home, 1, EXPERTS, GPUS, SLOTS, NULL),
+                     MOE_OK);
+    moe_plan_set_home(&home, &env.layout);
+    for (int copies = 0; copies < 2; copies++) {
+        const moe_study_params p = {
+            .planner = copies ? &copier : moe_planner_find("static"),
+            .params = &params,
+            .env = &env,
+            .previous = &home,
+            .load = x,
+            .steps = N,
+            .layers = 1,
+            .repeats = REPEATS};
+        ck_assert_int_eq(moe_study_run(&s, &p, NULL), MOE_OK);
+        ck_assert_uint_eq(s.plans, 3); /* of steps 0, 2 and 4 */
+        ck_assert_uint_eq(s.time.n, 3 * REPEATS);
+        ck_assert_uint_eq(s.score[MOE_STUDY_PLANNED][0].n, 3);
+        /* steps 1, 2 and 3, 4: half of expert 0 moves */
+        const double mean[] = {2.5, 3, 3.5, 4}, at_home[] = {3, 4, 5, 6},
+                     copied[] = {3, 3.5, 4, 4.5};
+        check_tally(&s.score[MOE_STUDY_NEXT][0], 4, mean,
+                    copies ? copied : at_home);
+        ck_assert_uint_eq(s.travelled, copies ? 1 : 0);
+        moe_study_fini(&s);
+    }
+    ck_assert_int_eq(calls, 3 * (REPEATS + 1));
+    moe_plan_fini(&home);
+}
+END_TEST
+
 START_TEST(placement_of_the_planners_source_is_kept_and_its_doubles_counted)
 {
     static const int16_t raw[] = {0, 1, 1, 2, 3, 0};
@@ -295,6 +340,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, replicas_are_scored_by_quota_and_by_the_best_division);
     MOE_TEST(suite,
              changes_are_counted_against_the_first_and_from_step_to_step);
+    MOE_TEST(suite, a_plan_serves_an_interval);
     MOE_TEST(suite,
              placement_of_the_planners_source_is_kept_and_its_doubles_counted);
     MOE_TEST(suite,

@@ -105,7 +105,7 @@ experiment() { # LOAD
 model: $dir/tiny.yaml
 cluster: a100-nvlink
 trace: ${2:-$dir/t.h5}
-workload: {batch: 4, seq: 40, iterations: 2, warmup: 1}
+workload: {batch: 4, seq: 40, iterations: 2, warmup: 1, order: shuffled}
 emulation: {scale: 1}
 strategies:
   - {name: base}

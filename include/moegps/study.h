@@ -1,10 +1,10 @@
 /** study.h: what a planner makes of recorded loads, without a run.
  *
- *  The planner plans every layer of one step after the other, each time from
- *  the plan of the step before; or once, of the sum of all steps or the last
- *  one. A plan is scored on the load that it was made of and, as it would be
- *  used, on the load of the next step; the one plan on that of every step.
- *  Local;
+ *  The planner plans every layer of one step after the other, env->interval
+ *  steps apart, each time from the plan before; or once, of the sum of all steps
+ *  or the last one. A plan is scored on the load that it was made of and, as it
+ *  would be used, on the loads of the steps after it, up to the one that the
+ *  next plan is made of; the one plan on that of every step. Local;
  *  deterministic, except for the time that planning takes.
  */
 #ifndef MOEGPS_STUDY_H
@@ -54,8 +54,8 @@ typedef enum moe_study_use {
     MOE_STUDY_LAST  /* the last step, once */
 } moe_study_use;
 
-/* A plan on its own load; on the next step's, or every one's where there is one
- * plan, by each division. */
+/* A plan on its own load; on those of the steps that it serves, or every one's
+ * where there is one plan, by each division. */
 enum {
     MOE_STUDY_PLANNED,
     MOE_STUDY_NEXT,
@@ -85,10 +85,11 @@ typedef struct moe_study {
     moe_tally *score[MOE_STUDY_SCORES]; /* [layers] over steps */
     moe_tally *bound;  /* [layers] of what no plan can be below */
     moe_tally *before; /* [layers] `previous` on every step, divided equally */
+    size_t plans;      /* that were made */
     size_t changed;    /* slots of `plan` that `previous` has otherwise */
-    size_t travelled;  /* slots that changed from step to step, all together */
+    size_t travelled;  /* slots that changed from plan to plan, all together */
     moe_summary time;  /* s, CPU of this process, of planning all layers once;
-                         steps * repeats samples */
+                         plans * repeats samples */
 } moe_study;
 
 /** Plan and score. Release with moe_study_fini() in any case.

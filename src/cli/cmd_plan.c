@@ -58,7 +58,9 @@ static const moe_opt rows[] = {
                     "for bytes, and planners that weigh time"),
     MOE_ARGS_STRING("cluster", cluster, "", "FILE|NAME",
                     "for planners that weigh time"),
-    MOE_ARGS_INTERVAL(interval, 1000000, "iterations that a plan serves"),
+    MOE_ARGS_INTERVAL(
+        interval, 1000000,
+        "steps that a plan serves: as many later it is made anew"),
     {.key = "batch",
      .alias = "sequences",
      .type = MOE_OPT_INT,

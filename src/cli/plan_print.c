@@ -122,12 +122,12 @@ static void say_facts(moe_document *doc, const moe_plan_offline *w,
                 isnan(bytes) ? "bytes need --model"
                              : moe_bytes_cell(bytes).text);
     if (w->loads.steps > 1 && !is_one_plan(w, s))
-        moe_doc_say(doc, MOE_DOC_UNDER,
-                    "slots changed from step to step: %zu, %.1f %% a "
-                    "step",
-                    study->travelled,
-                    100.0 * (double)study->travelled / slots /
-                        (double)w->loads.steps);
+        moe_doc_say(
+            doc, MOE_DOC_UNDER,
+            "slots changed from plan to plan: %zu by %zu plans, %.1f %% a "
+            "step",
+            study->travelled, study->plans,
+            100.0 * (double)study->travelled / slots / (double)w->loads.steps);
     moe_doc_say(doc, MOE_DOC_UNDER,
                 "planner time, all layers, CPU of one core: median %s "
                 "(%s to %s, n %zu)",
@@ -163,8 +163,11 @@ static const char *scores_of(const moe_plan_offline *w,
                    : "; planned: of the last step; steps: mean of this plan "
                      "over every step";
     return n_scores_of(w) > 1
-               ? ", mean over steps; next: the plan of a step on the load of "
-                 "the next; slots of the last plan"
+               ? s->interval == 1
+                     ? ", mean over steps; next: the plan of a step on the "
+                       "load of the next; slots of the last plan"
+                     : ", mean over steps; next: a plan on the loads of the "
+                       "steps that it serves; slots of the last plan"
                : "; slots of the last plan";
 }
 

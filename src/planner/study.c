@@ -220,16 +220,19 @@ static size_t changes(study_run *w, const moe_plan *from, const moe_plan *to)
                           w->moves);
 }
 
+/* A plan in every interval, scored on the steps that it serves. */
 static void run_steps(study_run *w, moe_error *err)
 {
     moe_study *s = w->out;
-    for (size_t step = 0; step < w->p->steps; step++) {
-        plan_once(w, load_of(w, step, 0), step, err);
+    const size_t every =
+        w->p->env->interval > 1 ? (size_t)w->p->env->interval : 1;
+    for (size_t step = 0; step < w->p->steps; step += every) {
+        plan_once(w, load_of(w, step, 0), s->plans++, err);
         if (err->status != MOE_OK)
             return;
         score_own(w);
-        if (step + 1 < w->p->steps)
-            score_on(w, step + 1);
+        for (size_t i = 1; i <= every && step + i < w->p->steps; i++)
+            score_on(w, step + i);
         s->travelled += changes(w, &s->plan, &w->next);
         moe_plan_copy(&s->plan, &w->next);
     }
@@ -242,8 +245,8 @@ static void run_once(study_run *w, moe_error *err)
     const size_t row = (size_t)w->p->layers * (size_t)w->p->env->experts;
     for (size_t i = 0; i < w->p->steps * row; i++)
         w->sum[i % row] += w->p->load[i];
-    plan_once(w, w->p->use == MOE_STUDY_SUM ? w->sum : load_of(w, last, 0), 0,
-              err);
+    plan_once(w, w->p->use == MOE_STUDY_SUM ? w->sum : load_of(w, last, 0),
+              w->out->plans++, err);
     if (err->status != MOE_OK)
         return;
     score_own(w);
@@ -265,8 +268,8 @@ static void run(study_run *w, moe_error *err)
     if (err->status != MOE_OK)
         return;
     s->changed = changes(w, w->p->previous, &s->plan);
-    moe_summarise(w->time_s, (each ? w->p->steps : 1) * (size_t)w->p->repeats,
-                  1, &s->time, err);
+    moe_summarise(w->time_s, s->plans * (size_t)w->p->repeats, 1, &s->time,
+                  err);
 }
 
 moe_status moe_study_run(moe_study *study, const moe_study_params *params,
