@@ -163,4 +163,65 @@ echo "{}" > "$dir/there.json"
 check "an existing file is not overwritten" refused 2 "exists (--force" advise --gpus 4 \
     --skew 2 --json "$dir/there.json"
 
+# rebalancing: what advice walks through, a run does, interval by interval
+sed 's/^layers:.*/layers: 2/' jobs/models/mixtral-8x7b.yaml > "$dir/two.yaml"
+./moegps trace synth --kind load --model two --layers 2 --experts 8 --top-k 2 --seqs 100 \
+    --tokens 2000 --drift 0.15 --sigma 0.6 --seed 3 --split tail=0.62 -o "$dir/drift.h5"
+cat > "$dir/drift.yaml" <<EOF
+model: $dir/two.yaml
+cluster: a100-nvlink
+trace: $dir/drift.h5
+workload: {batch: 1, seq: 0, iterations: 50, warmup: 10}
+emulation: {ffn: none, scale: 512, regret: false}
+strategies:
+  - {name: baseline}
+  - {name: window, predictor: window, iterations: 2, planner: balance, slots: 3}
+EOF
+walk() {
+    ./moegps advise --model "$dir/two.yaml" --gpus 4 --trace "$dir/drift.h5" \
+        --predictor window:iterations=2 --planner balance --slots 3 --planner-time 0 --no-limits \
+        --cluster a100-nvlink "$@"
+}
+optimum() { # CLUSTER BEST: of the intervals
+    local every
+    walk --cluster "$1" --interval 1,2,5,10 --warmup 10 --samples 50 --json - > "$dir/walks.json" || return 1
+    for every in 1 2 5 10; do
+        kept ranks 4 ./moegps run "$dir/drift.yaml" -q --set cluster="$1" \
+            --set emulation.rebalance_every=$every -o "$dir/every$every.h5" --force || return 1
+    done
+    "$PYTHON" - "$dir" "$2" <<'EOF'
+import json, sys
+import h5py
+where, best = sys.argv[1], int(sys.argv[2])
+walks = json.load(open(where + "/walks.json"))["intervals"]
+ran = {}
+for w in walks:
+    with h5py.File(f"{where}/every{w['interval']}.h5") as f:
+        time = f["timing/layer_time_gpu"][...].mean(axis=(1, 2))
+        moved = f["plan/moved_bytes"][1].mean()
+    assert w["plans"] == 50 // w["interval"], w
+    print("#", w["interval"], time, w["baseline"], w["distribution-only"], moved, w["moved_bytes"])
+    assert abs(w["moved_bytes"] - moved) < 1, (w, moved)
+    assert abs(w["baseline"] / time[0] - 1) < 1e-3, (w, time)
+    assert abs(w["distribution-only"] / time[1] - 1) < .03, (w, time)
+    assert w["first_bytes"] > 0
+    ran[w["interval"]] = time[1]
+said = {w["interval"]: w["distribution-only"] for w in walks}
+assert min(said, key=said.get) == min(ran, key=ran.get) == best, (said, ran)
+moved = [w["moved_bytes"] for w in walks]
+assert moved == sorted(moved, reverse=True) and moved[0] > moved[-1] > 0, moved
+EOF
+}
+# more rebalancing helps until its price exceeds it
+check_if h5py "the best interval is that of runs with each, and so is its time" optimum a100-nvlink 1
+check_if h5py "... on slow links, where plans are dear, a longer one" optimum l40s-pcie 10
+check "... which is said" says "distribution-only is fastest with" walk --interval 1,5 --warmup 10
+check "five plans of the longest interval are needed" refused 2 "recorded order has 62 batches of this size" \
+    walk --interval 5,13
+check "... of what is asked for" refused 2 "40 batches are fewer than 5 plans that serve 10 each: 50" \
+    walk --interval 10 --samples 40
+check "a load by hand has no time" refused 2 "has no time to go through" advise --gpus 4 --skew 2 --interval 1,2
+check "an oracle is no predictor of distribution-only" refused 2 "needs one that foretells loads" \
+    walk --predictor oracle
+check "an interval that is not whole" refused 2 "1.5 is not whole" advise --gpus 4 --skew 2 --interval 1.5
 finish

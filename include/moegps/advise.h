@@ -19,7 +19,12 @@
 #include "moegps/model.h"
 #include "moegps/phase.h"
 #include "moegps/planner.h"
+#include "moegps/predictor.h"
 #include "moegps/trace.h"
+
+/* Plans that a walk through a trace pays for, at least, where a plan serves
+ * more than one batch. */
+enum { MOE_ADVISE_PLANS = 5 };
 
 /** What may change without planning again. */
 typedef struct moe_advise_dials {
@@ -32,7 +37,8 @@ typedef struct moe_advise_dials {
     bool overhead_hidden;  /* the predictor has a device of its own, beside
                               attention */
     bool direct;           /* pairs predicted right need no dispatch */
-    int rebalance_every;   /* iterations between plans */
+    int rebalance_every;   /* iterations between plans; with a trace they are
+                              walked through, so it is that of the params */
     double moving; /* token-to-expert, oracle: share of the copies that travel
                       at each plan; of those that change, with a trace. A
                       distribution's forecast by hand never changes, so that
@@ -45,18 +51,22 @@ typedef struct moe_advise_dials {
 } moe_advise_dials;
 
 typedef struct moe_advise_params {
-    const moe_model *model;     /* borrowed */
-    const moe_cluster *cluster; /* borrowed */
-    const moe_trace *trace;     /* borrowed; NULL: a load by hand */
-    const moe_planner *planner; /* NULL: duplicate */
-    int gpus, batch, seq;       /* seq 0, with a trace: sequences as they are */
-    int slots;                  /* per GPU and layer; 0: moe_advise_slots() */
-    double tokens;              /* by hand: of a batch; 0: batch * seq */
-    double skew;      /* by hand: busiest expert (GPU) over the mean */
+    const moe_model *model;         /* borrowed */
+    const moe_cluster *cluster;     /* borrowed */
+    const moe_trace *trace;         /* borrowed; NULL: a load by hand */
+    const moe_planner *planner;     /* NULL: duplicate */
+    const moe_predictor *predictor; /* trace: of distribution-only, that
+                                       foretells loads; NULL: distribution */
+    const void *predictor_params;   /* its options; NULL: their defaults */
+    int gpus, batch, seq; /* seq 0, with a trace: sequences as they are */
+    int slots;            /* per GPU and layer; 0: moe_advise_slots() */
+    double tokens;        /* by hand: of a batch; 0: batch * seq */
+    double skew;          /* by hand: busiest expert (GPU) over the mean */
     bool bottleneck;  /* by hand: skew is of GPUs, the paper's own reading */
     double error;     /* by hand: of the distribution, sum |p^ - p| */
     double planner_s; /* host time of one plan; < 0: measured here */
-    int samples;      /* trace: batches; by hand: ways to place the experts */
+    int samples;      /* trace: batches, at least 5 intervals between plans;
+                         by hand: ways to place the experts; 0: enough */
     int warmup;       /* trace: batches that go before, as in a run */
     moe_batch_order order; /* trace: of batches */
     uint64_t seed;
@@ -114,7 +124,8 @@ moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
 double moe_advise_layer_s(const moe_advise *a, const moe_advise_dials *dials,
                           moe_advise_strategy s, moe_advise_case c);
 
-/** Samples of the layer time, paired between strategies.
+/** Samples of the layer time, paired between strategies. With a trace a
+ *  sample is the mean over the batches that a plan serves.
  *  @param x_out  [moe_advise_facts.samples] */
 void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
                          moe_advise_strategy s, moe_advise_case c,
@@ -123,6 +134,7 @@ void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
 /** What the counted loads look like, medians over samples. */
 typedef struct moe_advise_facts {
     int slots, home_slots, samples;
+    double passes; /* trace: how often its test part is used */
     double tokens;
     double skew;         /* busiest expert over the mean */
     double error;        /* sum |p^ - p| of the distribution */
@@ -130,6 +142,10 @@ typedef struct moe_advise_facts {
     double copy_bytes;   /* a GPU's room for copies, all layers */
     double expert_bytes; /* all experts of a GPU, copies included */
     double planner_s;    /* one plan of one layer */
+    double first_bytes;  /* trace: what the first plan of distribution-only
+                            moves, from the homes; all GPUs, a layer; it is
+                            in no time */
+    double moved_bytes;  /* trace: what later ones move, per batch; likewise */
 } moe_advise_facts;
 void moe_advise_facts_of(const moe_advise *a, moe_advise_facts *out);
 
@@ -148,6 +164,14 @@ typedef struct moe_advise_limits {
                          only */
 } moe_advise_limits;
 
+/** The times of one interval between plans, of a walk through a trace. */
+typedef struct moe_advise_interval {
+    int every, plans; /* batches between plans; how many plans were paid for */
+    double layer_s[MOE_ADVISE_STRATEGIES]; /* mean over batches, migration and
+                                              staleness as they came */
+    double first_bytes, moved_bytes;       /* as in moe_advise_facts */
+} moe_advise_interval;
+
 typedef struct moe_advice {
     moe_advise_facts facts;
     moe_advise_time time[MOE_ADVISE_STRATEGIES][MOE_ADVISE_CASES];
@@ -159,6 +183,10 @@ typedef struct moe_advice {
                          verdict could turn */
     bool survives_cases, survives_ci, survives_error;
     moe_advise_limits limits;
+    const moe_advise_interval *interval; /* [n_intervals] borrowed, of whoever
+                                            walked through them; none of
+                                            moe_advise_run() */
+    int n_intervals;
 } moe_advice;
 
 /** Price all, recommend among baseline, distribution and token (the oracle
@@ -171,5 +199,16 @@ moe_status moe_advise_run(const moe_advise_params *params, moe_advice *out,
 moe_advise_strategy moe_advise_winner(const moe_advise *a,
                                       const moe_advise_dials *dials,
                                       moe_advise_case c);
+
+/** Walk the same batches of a trace with each interval: at least five of the
+ *  longest. @param every  [n] @param out  [n]
+ *  @return as moe_advise_new(). */
+moe_status moe_advise_intervals(const moe_advise_params *params,
+                                const int *every, int n,
+                                moe_advise_interval *out, moe_error *err);
+
+/** @return the interval, by its index, at which the strategy is fastest. */
+int moe_advise_best_interval(const moe_advise_interval *interval, int n,
+                             moe_advise_strategy s);
 
 #endif

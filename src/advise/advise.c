@@ -37,11 +37,18 @@ enum { MAX_GPUS = 65536, MAX_SAMPLES = 4096, MAX_WARMUP = 1000 };
  * GPUs average over many homes by themselves. */
 static int default_samples(const moe_advise_params *p)
 {
-    if (p->trace != NULL)
-        return 8;
+    const int every = p->dials.rebalance_every;
+    if (p->trace != NULL) /* an interval of the median needs 12 batches */
+        return every * MOE_ADVISE_PLANS > 12 ? every * MOE_ADVISE_PLANS
+                                             : (12 + every - 1) / every * every;
     if (p->bottleneck)
         return 1;
-    return p->gpus <= 16 ? 15 : p->gpus <= 64 ? 9 : p->gpus <= 256 ? 3 : 1;
+    return p->gpus <= 64 ? 15 : p->gpus <= 256 ? 3 : 1;
+}
+
+int moe_advise_period(const moe_advise *a)
+{
+    return a->p.trace != NULL ? a->p.dials.rebalance_every : 1;
 }
 
 static moe_status outside(moe_error *err, const char *what, double value,
@@ -74,6 +81,12 @@ static void check_trace(const moe_advise_params *p, moe_error *err)
         moe_fail(err, MOE_USAGE,
                  "batch: %d sequences, the trace's test part has %" PRIu64,
                  p->batch, seqs);
+    const int every = p->dials.rebalance_every;
+    if (p->samples > 0 && every > 1 && p->samples < MOE_ADVISE_PLANS * every)
+        moe_fail(err, MOE_USAGE,
+                 "samples: %d batches are fewer than %d plans that serve %d "
+                 "each: %d",
+                 p->samples, MOE_ADVISE_PLANS, every, MOE_ADVISE_PLANS * every);
     if ((double)p->batch * p->seq > tokens)
         moe_fail(err, MOE_USAGE,
                  "batch: %d times %d tokens, the trace's test part has %.0f",
@@ -174,6 +187,7 @@ moe_status moe_advise_new_like(const moe_advise *like,
     a->samples =
         params->samples > 0 ? params->samples : default_samples(params);
     a->split = moe_split_find("quota");
+    a->samples -= a->samples % moe_advise_period(a);
     if (like != NULL)
         share_cost(a, like);
     else
@@ -216,15 +230,25 @@ void moe_advise_facts_of(const moe_advise *a, moe_advise_facts *out)
     *out = (moe_advise_facts){.slots = a->slots,
                               .home_slots =
                                   moe_layout_home_slots(&a->layout, m->experts),
-                              .samples = a->samples};
+                              .samples = a->samples / moe_advise_period(a),
+                              .passes = a->passes,
+                              .first_bytes = a->first_bytes};
+    int plans = 0;
     for (int i = 0; i < n; i++) {
         const moe_advise_layer *s = &a->layer[i];
+        plans += s->due;
         out->tokens += s->tokens / n;
         out->skew += s->skew / n;
         out->error += s->error / n;
         out->copies += s->placement[PLACEMENT_TRUTH].copies / n;
-        out->planner_s += s->placement[PLACEMENT_TRUTH].planner_s / n;
+        out->planner_s += s->placement[PLACEMENT_TRUTH].planner_s;
+        for (int g = 0; a->p.trace != NULL && g < a->p.gpus; g++)
+            out->moved_bytes +=
+                (s->placement[PLACEMENT_PREDICTED].move_sent[g][0] +
+                 s->placement[PLACEMENT_PREDICTED].move_sent[g][1]) /
+                n;
     }
+    out->planner_s /= plans;
     const double per_slot = moe_model_expert_bytes(m) * m->layers;
     out->copy_bytes = (out->slots - out->home_slots) * per_slot;
     out->expert_bytes = out->slots * per_slot;

@@ -5,6 +5,7 @@
  *  sample.c     all samples: loads, plans, placements
  *  price.c      placements to seconds
  *  advise.c     the samples of one condition
+ *  intervals.c  one walk for each interval between plans
  *  limits.c     where verdicts turn
  *  recommend.c  the recommendation
  */
@@ -121,6 +122,7 @@ typedef struct moe_advise_layer {
         placement[N_PLACEMENTS]; /* PLACEMENT_PREDICTED with a trace only */
     double tokens, sequences;
     double skew, error;
+    bool due; /* a plan was made for this batch; by hand always */
 } moe_advise_layer;
 
 struct moe_advise {
@@ -130,11 +132,16 @@ struct moe_advise {
     int samples, layers;     /* layers per sample: of a trace, else 1 */
     moe_advise_layer *layer; /* [samples][layers] */
     const moe_split *split;
+    double passes;           /* over the trace's test part */
+    double first_bytes;      /* of the first plan of a walk, a layer */
     const moe_cost *cost;
     void *cost_state;
     bool borrows_cost; /* cost_state is another's */
     bool quick;        /* price the GPUs that stand out, not all */
 };
+
+/** @return batches of a trace that make a sample: those between two plans. */
+int moe_advise_period(const moe_advise *a);
 
 moe_status moe_advise_build_by_hand(moe_advise *a, moe_error *err);
 moe_status moe_advise_build_from_trace(moe_advise *a, moe_error *err);

@@ -203,6 +203,8 @@ static moe_advise few_of(const moe_advise *a)
         few.samples = most;
     if (a->p.gpus > 64)
         few.samples = 1;
+    const int period = moe_advise_period(a);
+    few.samples = (few.samples + period - 1) / period * period;
     few.p.samples = few.samples;
     return few;
 }
@@ -235,9 +237,10 @@ void moe_advise_find_limits(moe_advise *a, const moe_advice *advice,
     out->accuracy = find_accuracy(&q);
     out->overhead_s = find_overhead(&q);
     find_bandwidth(&q, out);
-    out->rebalance = find_from(&q, amortised, 24);
+    out->rebalance = NAN; /* a trace is walked with one interval */
     if (a->p.trace != NULL)
         return;
+    out->rebalance = find_from(&q, amortised, 24);
     q.steps = few.quick ? 5 : 20; /* each needs a plan */
     find_skew(&q, out);
     q.p.skew = a->p.skew;

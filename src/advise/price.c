@@ -96,19 +96,25 @@ static const uint32_t *scaled_rows(const pricing *j, int gpu)
 }
 
 /* Whether what a strategy knows changes with every batch, so that it plans
- * anew; a distribution's forecast stays. */
+ * anew; a distribution's forecast stays, unless its predictor learns. */
 static bool replans(const pricing *j)
 {
-    return !j->dials->paper && (j->strategy == MOE_ADVISE_TOKEN ||
-                                j->strategy == MOE_ADVISE_ORACLE);
+    const moe_predictor *p = j->a->p.predictor;
+    const bool learns = p != NULL && p->observe != NULL;
+    return !j->dials->paper &&
+           (j->strategy == MOE_ADVISE_TOKEN ||
+            j->strategy == MOE_ADVISE_ORACLE ||
+            (j->strategy == MOE_ADVISE_DISTRIBUTION && learns));
 }
 
 /* Copies that travel: of a trace those that changed, by hand all of them, as far
- * as the dial says. */
+ * as the dial says; what a distribution's do is known. */
 static double move_bytes(const pricing *j, int gpu, int far)
 {
-    const moe_advise_placement *s = j->placement;
-    return j->dials->moving *
+    const bool shown = j->strategy == MOE_ADVISE_DISTRIBUTION;
+    const moe_advise_placement *s =
+        shown ? &j->layer->placement[PLACEMENT_PREDICTED] : j->placement;
+    return (shown ? 1 : j->dials->moving) *
            fmax(s->move_sent[gpu][far], s->move_received[gpu][far]);
 }
 
@@ -233,14 +239,14 @@ static moe_iteration_work iteration_of(const pricing *j, bool due,
     const moe_advise *a = j->a;
     const moe_pricer pricer = pricer_of(j);
     const bool plans = due && replans(j);
-    const moe_coordination_work c = {.collects = plans,
-                                .plans = plans,
-                                .central = true,
-                                .lookahead = MOE_LOOKAHEAD_ALL,
-                                .own_device = j->dials->overhead_hidden,
-                                .plan_bytes =
-                                    plan_bytes * a->p.model->layers / a->layers,
-                                .plan_s = j->plan_s};
+    const moe_coordination_work c = {
+        .collects = plans,
+        .plans = plans,
+        .central = true,
+        .lookahead = MOE_LOOKAHEAD_ALL,
+        .own_device = j->dials->overhead_hidden,
+        .plan_bytes = plan_bytes * a->p.model->layers / a->layers,
+        .plan_s = j->plan_s};
     moe_iteration_work w = {.cost = j->worst,
                             .n = a->layers,
                             .layers = a->p.model->layers,
@@ -318,13 +324,29 @@ static void mix(layer_time *with, const layer_time *without, int every)
     mix_one(&with->layer_s, without->layer_s, part);
 }
 
-/* The mean over an interval between two plans. */
+/* Add one of n to their mean. */
+static void add_part(layer_time *mean, const layer_time *one, int n)
+{
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        mean->gpu_s[p] += one->gpu_s[p] / n;
+        mean->exposed_s[p] += one->exposed_s[p] / n;
+    }
+    mean->layer_s += one->layer_s / n;
+    mean->error_s += one->error_s / n;
+    mean->imbalance += one->imbalance / n;
+    if (one->source > mean->source)
+        mean->source = one->source;
+}
+
+/* One batch of a trace, with a plan if one was made for it; by hand, the mean
+ * over an interval between two plans. */
 static void price_interval(pricing *j, moe_advise_case c, int sample,
                            layer_time *out)
 {
+    const moe_advise *a = j->a;
     const int every = j->dials->rebalance_every;
-    price_iteration(j, c, sample, true, out);
-    if (every > 1 && replans(j)) {
+    price_iteration(j, c, sample, a->layer[sample * a->layers].due, out);
+    if (a->p.trace == NULL && every > 1 && replans(j)) {
         layer_time without;
         price_iteration(j, c, sample, false, &without);
         mix(out, &without, every);
@@ -376,11 +398,13 @@ void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
 {
     pricing j;
     const bool ready = pricing_begin(&j, a, dials, s);
+    const int period = moe_advise_period(a);
     for (int i = 0; i < a->samples; i++) {
         layer_time time = {.layer_s = NAN};
         if (ready)
             price_sample(&j, c, i, &time);
-        x_out[i] = time.layer_s;
+        x_out[i / period] =
+            (i % period > 0 ? x_out[i / period] : 0) + time.layer_s / period;
     }
     pricing_end(&j);
 }
@@ -392,7 +416,8 @@ double moe_advise_layer_s(const moe_advise *a, const moe_advise_dials *dials,
     if (x == NULL)
         return NAN;
     moe_advise_sample_s(a, dials, s, c, x);
-    const double median = moe_median_sorting(x, (size_t)a->samples);
+    const double median =
+        moe_median_sorting(x, (size_t)(a->samples / moe_advise_period(a)));
     free(x);
     return median;
 }
@@ -408,7 +433,7 @@ static double over(const layer_time *time, int n, size_t offset, double *x)
     return known ? moe_median_sorting(x, (size_t)n) : NAN;
 }
 
-static void summarise(const layer_time *time, int n, double *x,
+static void summarise(const layer_time *time, int n, double passes, double *x,
                       moe_advise_time *out, moe_error *err)
 {
     moe_summary m;
@@ -418,7 +443,7 @@ static void summarise(const layer_time *time, int n, double *x,
         if (time[i].source > out->source)
             out->source = time[i].source;
     }
-    if (moe_summarise(x, (size_t)n, 1, &m, err) != MOE_OK)
+    if (moe_summarise(x, (size_t)n, passes, &m, err) != MOE_OK)
         return;
     out->layer_s = m.median;
     out->ci_low = m.ci_low;
@@ -445,9 +470,13 @@ moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
     if (!pricing_begin(&j, a, dials, s))
         moe_fail(&local, MOE_NOMEM, "out of memory");
     if (local.status == MOE_OK) {
-        for (int i = 0; i < a->samples; i++)
-            price_sample(&j, c, i, &time[i]);
-        summarise(time, a->samples, x, out, &local);
+        const int period = moe_advise_period(a);
+        for (int i = 0; i < a->samples; i++) {
+            layer_time one;
+            price_sample(&j, c, i, &one);
+            add_part(&time[i / period], &one, period);
+        }
+        summarise(time, a->samples / period, a->passes, x, out, &local);
     }
     pricing_end(&j);
     free(time);

@@ -41,14 +41,14 @@ static void judge_error(moe_advice *v)
 static moe_status judge_samples(const moe_advise *a, moe_advice *v,
                                 moe_error *err)
 {
-    const size_t n = (size_t)a->samples;
+    const size_t n = (size_t)(a->samples / moe_advise_period(a));
     moe_ratio ratio = {0};
     double *x = moe_array_new(2 * n, sizeof *x, err);
     if (x == NULL)
         return MOE_NOMEM;
     moe_advise_sample_s(a, NULL, v->winner[1], MOE_ADVISE_TYPICAL, x);
     moe_advise_sample_s(a, NULL, v->second[1], MOE_ADVISE_TYPICAL, x + n);
-    moe_paired_ratio(x + n, x, n, 1, &ratio, err);
+    moe_paired_ratio(x + n, x, n, a->passes, &ratio, err);
     free(x);
     v->ci_low = ratio.ci_low;
     v->ci_high = ratio.ci_high;

@@ -6,7 +6,6 @@
 #include "internal.h"
 #include "moegps/batch.h"
 #include "moegps/mem.h"
-#include "moegps/predictor.h"
 
 /* Memory that counts may take; some layers of a long trace are left out to
  * stay below. */
@@ -16,7 +15,7 @@ static const double COUNTS_BYTES = 512e6;
 typedef struct {
     moe_plan home, current[N_PLACEMENTS];
     double *predicted; /* [experts] */
-    bool planned;      /* for the shares of the training part */
+    bool planned;      /* at least once */
     double *shares;    /* [experts] by hand */
 } layer_plans;
 
@@ -65,16 +64,6 @@ static moe_status layer_init(const moe_advise *a, moe_advise_layer *layer,
     return err->status;
 }
 
-static void keep_moves(const moe_advise_placement *from, int gpus,
-                       moe_advise_placement *to)
-{
-    const size_t bytes = (size_t)gpus * sizeof *to->move_sent;
-    memcpy(to->move_sent, from->move_sent, bytes);
-    memcpy(to->move_received, from->move_received, bytes);
-    to->plan_bytes = from->plan_bytes;
-    to->planner_s = from->planner_s;
-}
-
 /* ---- by hand ---- */
 
 static moe_status make_sample(moe_advise *a, moe_advise_planning *w,
@@ -89,6 +78,7 @@ static moe_status make_sample(moe_advise *a, moe_advise_planning *w,
         moe_advise_load_by_hand(&load, &a->p, d->shares, i, err) == MOE_OK) {
         describe(&load, layer);
         layer->error = a->p.error;
+        layer->due = true;
         moe_advise_count(w, &load, &d->home, &layer->placement[PLACEMENT_HOME]);
         for (int e = 0; e < load.experts; e++)
             d->predicted[e] = (double)load.total[e];
@@ -129,10 +119,12 @@ typedef struct {
     moe_batcher *batcher;
     int *layers; /* [a->layers] numbers in the trace */
     moe_advise_planning planning;
-    layer_plans *plans; /* [a->layers] */
-    double *share;      /* [a->layers][experts] of the training part */
+    layer_plans *plans;                       /* [a->layers] */
+    const moe_predictor *predictor;           /* of distribution-only */
+    void *predictor_state, *predictor_params; /* params owned, or NULL */
+    double *share;                            /* [experts] that it foretells */
     moe_advise_load load;
-    moe_advise_layer warm; /* counts of warm-up batches: kept for the moves */
+    moe_advise_layer warm; /* counts of warm-up batches */
 } trace_pass;
 
 static double distance(const double *share, const moe_advise_load *load)
@@ -150,15 +142,18 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
 {
     const int n_e = batch->experts;
     layer_plans *d = &k->plans[l];
-    const double *share = k->share + (size_t)l * (size_t)n_e;
+    double *share = k->share;
     const double pairs = (double)batch->tokens * batch->top_k;
     moe_advise_load_of_tokens(&k->load,
                               batch->experts_of +
                                   (size_t)l * batch->own * (size_t)batch->top_k,
                               batch->tokens, batch->top_k);
+    k->predictor->load(k->predictor_state, batch, l, share);
     for (int s = PLACEMENT_TRUTH; s < N_PLACEMENTS; s++) {
-        /* Shares of the training part never change, and neither do plans. */
-        if (s == PLACEMENT_TRUTH ? !due : d->planned)
+        /* Shares that never change are planned once. */
+        const bool still =
+            s == PLACEMENT_PREDICTED && k->predictor->observe == NULL;
+        if (still ? d->planned : !due)
             continue;
         for (int e = 0; e < n_e; e++)
             d->predicted[e] = s == PLACEMENT_TRUTH ? (double)k->load.total[e]
@@ -170,6 +165,7 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
     d->planned = true;
     describe(&k->load, layer);
     layer->error = distance(share, &k->load);
+    layer->due = due;
     moe_advise_count(&k->planning, &k->load, &d->home,
                      &layer->placement[PLACEMENT_HOME]);
     for (int s = PLACEMENT_TRUTH; s < N_PLACEMENTS; s++)
@@ -178,26 +174,48 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
     return MOE_OK;
 }
 
+/* The first plan moves every copy from its home, once; what a deployment
+ * pays from then on is told apart from it. */
+static void set_first_apart(moe_advise *a, moe_advise_layer *layer)
+{
+    const size_t bytes =
+        (size_t)a->p.gpus * sizeof *layer->placement[0].move_sent;
+    const moe_advise_placement *planned =
+        &layer->placement[PLACEMENT_PREDICTED];
+    for (int g = 0; g < a->p.gpus; g++)
+        a->first_bytes +=
+            (planned->move_sent[g][0] + planned->move_sent[g][1]) / a->layers;
+    for (int s = PLACEMENT_TRUTH; s < N_PLACEMENTS; s++) {
+        memset(layer->placement[s].move_sent, 0, bytes);
+        memset(layer->placement[s].move_received, 0, bytes);
+    }
+}
+
+/* Plans are made for the first batch, the first that is measured, and before
+ * and after it at every interval. */
+static bool plan_is_due(const moe_advise *a, int i)
+{
+    return i == 0 || (i - a->p.warmup) % a->p.dials.rebalance_every == 0;
+}
+
 static moe_status visit_batches(moe_advise *a, trace_pass *k, moe_error *err)
 {
-    const int every = a->p.dials.rebalance_every;
     for (int i = 0; i < a->p.warmup + a->samples; i++) {
-        const moe_batch *batch = moe_batcher_load(k->batcher, (uint64_t)i);
+        moe_batch *batch = moe_batcher_load(k->batcher, (uint64_t)i);
         const int sample = i - a->p.warmup;
         for (int l = 0; l < a->layers; l++) {
             moe_advise_layer *layer =
                 sample < 0 ? &k->warm : &a->layer[sample * a->layers + l];
             if (sample >= 0 && layer_init(a, layer, err) != MOE_OK)
                 return err->status;
-            const bool due = i % every == 0;
-            if (visit_layer(k, batch, l, due, layer, err) != MOE_OK)
+            if (visit_layer(k, batch, l, plan_is_due(a, i), layer, err) !=
+                MOE_OK)
                 return err->status;
-            /* Between plans the last one's cost is shared out. */
-            for (int s = PLACEMENT_TRUTH;
-                 !due && sample > 0 && s < N_PLACEMENTS; s++)
-                keep_moves(&layer[-a->layers].placement[s], a->p.gpus,
-                           &layer->placement[s]);
+            if (i == 0)
+                set_first_apart(a, layer);
         }
+        if (k->predictor->observe != NULL)
+            k->predictor->observe(k->predictor_state, batch);
     }
     return MOE_OK;
 }
@@ -211,17 +229,36 @@ static void thin_layers(moe_advise *a)
     a->layers = room < n ? (int)fmax(room, 1) : n;
 }
 
-static void learn_shares(const moe_advise *a, trace_pass *k, uint64_t *counts)
+static moe_status open_predictor(const moe_advise *a, trace_pass *k,
+                                 moe_error *err)
 {
-    const int n_e = a->p.model->experts;
-    for (int l = 0; l < a->layers; l++) {
-        double total = 0.0, *share = k->share + (size_t)l * (size_t)n_e;
-        moe_trace_counts(a->p.trace, MOE_PART_TRAIN, k->layers[l], counts);
-        for (int e = 0; e < n_e; e++)
-            total += (double)counts[e];
-        for (int e = 0; e < n_e; e++)
-            share[e] = total > 0 ? (double)counts[e] / total : 1.0 / n_e;
+    const moe_advise_params *p = &a->p;
+    const moe_predictor_env env = {.trace = p->trace,
+                                   .layers = k->layers,
+                                   .n_layers = a->layers,
+                                   .seed = p->seed,
+                                   .batch = p->batch,
+                                   .seq = p->seq,
+                                   .order = p->order};
+    const void *params = p->predictor_params;
+    k->predictor = p->predictor != NULL ? p->predictor
+                                        : moe_predictor_find("distribution");
+    if (params == NULL) {
+        k->predictor_params = moe_array_new(1, k->predictor->params_size, err);
+        if (k->predictor_params != NULL && k->predictor->opts != NULL)
+            moe_opt_defaults(k->predictor->opts, k->predictor_params);
+        params = k->predictor_params;
     }
+    if (err->status != MOE_OK)
+        return err->status;
+    if (k->predictor->forecast(params) != MOE_FORECAST_LOAD ||
+        k->predictor->knows_future)
+        return moe_fail(err, MOE_USAGE,
+                        "predictor %s: distribution-only needs one that "
+                        "foretells loads and can be built",
+                        k->predictor->name);
+    k->predictor_state = moe_predictor_new(k->predictor, &env, params, err);
+    return err->status;
 }
 
 static moe_status open_batches(moe_advise *a, trace_pass *k, moe_error *err)
@@ -238,7 +275,9 @@ static moe_status open_batches(moe_advise *a, trace_pass *k, moe_error *err)
                                        .gpu = 0,
                                        .gpus = 1,
                                        .order = a->p.order};
-    return moe_batcher_new(&params, &k->batcher, err);
+    if (moe_batcher_new(&params, &k->batcher, err) == MOE_OK)
+        a->passes = moe_batcher_passes(k->batcher);
+    return err->status;
 }
 
 static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
@@ -246,9 +285,8 @@ static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
     const size_t n_e = (size_t)a->p.model->experts, n_l = (size_t)a->layers;
     k->layers = moe_array_new(n_l, sizeof *k->layers, err);
     k->plans = moe_array_new(n_l, sizeof *k->plans, err);
-    k->share = moe_array_new(n_l * n_e, sizeof *k->share, err);
+    k->share = moe_array_new(n_e, sizeof *k->share, err);
     a->layer = moe_array_new((size_t)a->samples * n_l, sizeof *a->layer, err);
-    uint64_t *counts = moe_array_new(n_e, sizeof *counts, err);
     const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout};
     moe_advise_planning_init(&k->planning, &a->p, a->slots, a->split, &pricer,
                              err);
@@ -262,8 +300,7 @@ static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
     for (size_t l = 0; l < n_l && err->status == MOE_OK; l++)
         layer_plans_init(&k->plans[l], a, err);
     if (err->status == MOE_OK)
-        learn_shares(a, k, counts);
-    free(counts);
+        open_predictor(a, k, err);
     return err->status;
 }
 
@@ -281,6 +318,8 @@ moe_status moe_advise_build_from_trace(moe_advise *a, moe_error *err)
         moe_advise_placement_fini(&k.warm.placement[s]);
     moe_advise_load_fini(&k.load);
     moe_advise_planning_fini(&k.planning);
+    moe_predictor_free(k.predictor, k.predictor_state);
+    free(k.predictor_params);
     free(k.layers);
     free(k.plans);
     free(k.share);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "args.h"
@@ -12,6 +14,8 @@
 typedef struct {
     const char *model, *cluster, *trace, *json;
     moe_advise_params p; /* -1 where nothing is given and that matters */
+    moe_parsed_predictor predictor;
+    moe_reals intervals;
     int slots, replicas;
     int order; /* moe_batch_order */
     bool no_direct, force;
@@ -40,8 +44,19 @@ static const moe_opt rows[] = {
                  "are"),
     MOE_ARGS_SLOTS("default: homes and two more, or an eighth"),
     MOE_ARGS_REPLICAS,
-    MOE_ARGS_INTERVAL(p.dials.rebalance_every, 1000000000,
-                      "iterations that a plan serves"),
+    {.key = "interval",
+     .alias = "rebalance-every",
+     .type = MOE_OPT_REALS,
+     .initial = "1",
+     .min = 1,
+     .max = 1e9,
+     AT(intervals),
+     .help = "batches that a plan serves; several, of a trace: each is walked "
+             "through, and the advice is of the best"},
+    MOE_ARGS_CALL("predictor", predictor, "", moe_parse_predictor,
+                  "NAME[:OPTION=VALUE]",
+                  "of distribution-only, of a trace: distribution, window, "
+                  "ema, ...; default: distribution"),
     MOE_ARGS_REAL("moving", p.dials.moving, "1", 0, 1,
                   "share of token-to-expert's copies that travel at each plan"),
     MOE_ARGS_REAL("accuracy", p.dials.accuracy, "0.9", 0, 1,
@@ -90,6 +105,17 @@ static moe_status check_given(settings *s, moe_error *err)
                         "either --trace or --skew says what the load is");
     if (s->trace != NULL && s->p.bottleneck)
         return moe_fail(err, MOE_USAGE, "--bottleneck goes with --skew");
+    for (int i = 0; i < s->intervals.n; i++)
+        if (s->intervals.x[i] != floor(s->intervals.x[i]))
+            return moe_fail(err, MOE_USAGE, "--interval: %g is not whole",
+                            s->intervals.x[i]);
+    s->p.dials.rebalance_every = (int)s->intervals.x[0];
+    s->p.predictor = s->predictor.predictor;
+    s->p.predictor_params = s->predictor.params;
+    if (s->trace == NULL && (s->intervals.n > 1 || s->p.predictor != NULL))
+        return moe_fail(
+            err, MOE_USAGE, "%s: a load by hand has no time to go through",
+            s->p.predictor != NULL ? "--predictor" : "several --interval");
     if (s->p.seq < 0)
         s->p.seq = s->trace != NULL ? 0 : 512;
     s->p.dials.direct = !s->no_direct;
@@ -98,6 +124,23 @@ static moe_status check_given(settings *s, moe_error *err)
         MOE_OK)
         return err->status;
     return moe_replace_check(s->json, s->force, err);
+}
+
+/* Walk through the trace with each interval and go on with the best.
+ * @return how many there are; 0: one was asked for. */
+static int find_interval(settings *s, moe_advise_interval *out, moe_error *err)
+{
+    int every[MOE_OPT_MAX_REALS];
+    const int n = s->intervals.n > 1 ? s->intervals.n : 0;
+    for (int i = 0; i < n; i++)
+        every[i] = (int)s->intervals.x[i];
+    if (n == 0 || moe_advise_intervals(&s->p, every, n, out, err) != MOE_OK)
+        return 0;
+    const int best = moe_advise_best_interval(out, n, MOE_ADVISE_DISTRIBUTION);
+    s->p.dials.rebalance_every = every[best];
+    if (s->p.samples > 0)
+        s->p.samples -= s->p.samples % every[best];
+    return n;
 }
 
 static void warn_of_memory(const settings *s, const moe_advice *v)
@@ -125,6 +168,7 @@ static void tell(const settings *s, const moe_advice *v, moe_error *err)
 
 static void advise(settings *s, moe_error *err)
 {
+    moe_advise_interval walks[MOE_OPT_MAX_REALS];
     moe_model model;
     moe_cluster cluster;
     moe_trace trace = {.shared = MPI_WIN_NULL};
@@ -137,8 +181,12 @@ static void advise(settings *s, moe_error *err)
     s->p.cluster = &cluster;
     if (s->trace != NULL && moe_trace_by_name(s->trace, &trace, err) == MOE_OK)
         s->p.trace = &trace;
-    if (err->status == MOE_OK && moe_advise_run(&s->p, &v, err) == MOE_OK)
+    const int n = err->status == MOE_OK ? find_interval(s, walks, err) : 0;
+    if (err->status == MOE_OK && moe_advise_run(&s->p, &v, err) == MOE_OK) {
+        v.interval = walks;
+        v.n_intervals = n;
         tell(s, &v, err);
+    }
     moe_trace_free(&trace);
 }
 
@@ -150,5 +198,6 @@ int moe_cmd_advise(int argc, char **argv)
     s.p.skew = s.p.seq = -1;
     if (moe_args_parse(&args, argc, argv, &s, &err))
         advise(&s, &err);
+    free(s.predictor.params);
     return moe_args_end(&args, &s, &err);
 }

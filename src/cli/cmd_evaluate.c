@@ -9,6 +9,7 @@
 #include "moegps/mem.h"
 #include "moegps/profile.h"
 #include "moegps/replace.h"
+#include "parse.h"
 #include "trace.h"
 
 typedef struct {
@@ -57,56 +58,16 @@ static const moe_args args = {
 
 /* ---- predictors as they are typed ---- */
 
-static moe_status unknown(const char *name, moe_error *err)
-{
-    char known[512];
-    moe_predictor_names(known, sizeof known);
-    return moe_fail(err, MOE_USAGE,
-                    "--predictors: no predictor '%s' (allowed: %s)", name,
-                    known);
-}
-
-static moe_status set_option(const moe_predictor *p, void *params, char *text,
-                             moe_error *err)
-{
-    char *value = strchr(text, '=');
-    if (value == NULL)
-        return moe_fail(err, MOE_USAGE,
-                        "--predictors: %s: '%s' is not OPTION=VALUE", p->name,
-                        text);
-    *value++ = '\0';
-    const moe_opt *row = moe_opt_find(p->opts, text);
-    if (row == NULL)
-        return moe_fail(err, MOE_USAGE,
-                        "--predictors: %s has no option '%s' (see moegps list "
-                        "predictors)",
-                        p->name, text);
-    moe_error local = {0};
-    if (moe_opt_parse(row, value, params, &local) == MOE_OK)
-        return MOE_OK;
-    return moe_fail(err, local.status, "--predictors: %s: %s", p->name,
-                    local.text);
-}
-
-/* @param text  NAME[:OPTION=VALUE]...; cut up. */
-static moe_status take_subject(char *text, moe_evaluate_subject *out,
+static moe_status take_subject(const char *text, moe_evaluate_subject *out,
                                moe_error *err)
 {
-    char *save = NULL;
+    moe_error local = {0};
+    moe_parsed_predictor parsed = {.predictor = NULL};
     snprintf(out->label, sizeof out->label, "%s", text);
-    const char *name = strtok_r(text, ":", &save);
-    out->predictor = moe_predictor_find(name != NULL ? name : "");
-    if (out->predictor == NULL)
-        return unknown(name != NULL ? name : "", err);
-    out->params = moe_array_new(1, out->predictor->params_size, err);
-    if (out->params == NULL)
-        return MOE_NOMEM;
-    if (out->predictor->opts != NULL)
-        moe_opt_defaults(out->predictor->opts, out->params);
-    for (char *o = strtok_r(NULL, ":", &save); o != NULL;
-         o = strtok_r(NULL, ":", &save))
-        if (set_option(out->predictor, out->params, o, err) != MOE_OK)
-            return err->status;
+    if (moe_parse_predictor(text, &parsed, &local) != MOE_OK)
+        return moe_fail(err, local.status, "--predictors: %s", local.text);
+    out->predictor = parsed.predictor;
+    out->params = parsed.params;
     return MOE_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "moegps/advise.h"
+#include "moegps/mem.h"
 #include "moegps/planner.h"
 
 bool moe_parse_digits(const char **at, uint64_t *out)
@@ -18,6 +19,60 @@ bool moe_parse_digits(const char **at, uint64_t *out)
     *out = strtoull(*at, &end, 10);
     *at = end;
     return errno == 0;
+}
+
+static moe_status unknown(const char *name, moe_error *err)
+{
+    char known[512];
+    moe_predictor_names(known, sizeof known);
+    return moe_fail(err, MOE_USAGE, "no predictor '%s' (allowed: %s)", name,
+                    known);
+}
+
+/* @param text  OPTION=VALUE; cut up. */
+static moe_status set_option(const moe_predictor *p, void *params, char *text,
+                             moe_error *err)
+{
+    char *value = strchr(text, '=');
+    if (value == NULL)
+        return moe_fail(err, MOE_USAGE, "%s: '%s' is not OPTION=VALUE", p->name,
+                        text);
+    *value++ = '\0';
+    const moe_opt *row = moe_opt_find(p->opts, text);
+    if (row == NULL)
+        return moe_fail(err, MOE_USAGE,
+                        "%s has no option '%s' (see moegps list predictors)",
+                        p->name, text);
+    moe_error local = {0};
+    if (moe_opt_parse(row, value, params, &local) == MOE_OK)
+        return MOE_OK;
+    return moe_fail(err, local.status, "%s: %s", p->name, local.text);
+}
+
+moe_status moe_parse_predictor(const char *text, void *at, moe_error *err)
+{
+    moe_parsed_predictor *out = at;
+    char *copy = moe_strdup(text, err), *save = NULL;
+    const char *name = copy != NULL ? strtok_r(copy, ":", &save) : NULL;
+    const moe_predictor *p = moe_predictor_find(name != NULL ? name : "");
+    void *params = NULL;
+    if (copy != NULL && p == NULL)
+        unknown(name != NULL ? name : "", err);
+    if (p != NULL)
+        params = moe_array_new(1, p->params_size, err);
+    if (params != NULL && p->opts != NULL)
+        moe_opt_defaults(p->opts, params);
+    for (char *o = NULL; params != NULL && err->status == MOE_OK &&
+                         (o = strtok_r(NULL, ":", &save)) != NULL;)
+        set_option(p, params, o, err);
+    free(copy);
+    if (err->status != MOE_OK) {
+        free(params);
+        return err->status;
+    }
+    free(out->params);
+    *out = (moe_parsed_predictor){p, params};
+    return MOE_OK;
 }
 
 moe_status moe_parse_planner(const char *text, void *at, moe_error *err)

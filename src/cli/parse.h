@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "moegps/options.h"
+#include "moegps/predictor.h"
 #include "moegps/trace.h"
 
 /** tail=SHARE or train=SHARE[,seed=N]: how a trace is divided again. */
@@ -17,6 +18,13 @@ typedef struct moe_parsed_split {
     moe_trace_split how;
 } moe_parsed_split;
 moe_opt_parser moe_parse_split;
+
+/** A predictor and its options: NAME[:OPTION=VALUE]... */
+typedef struct moe_parsed_predictor {
+    const moe_predictor *predictor; /* NULL: not asked for */
+    void *params;                   /* owned */
+} moe_parsed_predictor;
+moe_opt_parser moe_parse_predictor;
 
 /** A planner by name: const moe_planner *. */
 moe_opt_parser moe_parse_planner;

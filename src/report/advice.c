@@ -45,10 +45,16 @@ static void say_inputs(moe_document *doc, const moe_advise_params *p,
     moe_doc_begin(doc, MOE_DOC_FACTS);
     moe_doc_fact(doc, "load",
                  "%s, skewness %.2f, distribution error %.3f; %d sample%s",
-                 p->trace != NULL ? "of the trace"
+                 p->trace != NULL ? d->rebalance_every == 1
+                                        ? "of the trace"
+                                        : "of the trace, a sample the mean of "
+                                          "an interval"
                  : p->bottleneck  ? "by hand, busiest GPU as told"
                                   : "by hand, a power law, homes at random",
                  f->skew, f->error, f->samples, f->samples == 1 ? "" : "s");
+    if (f->passes > 1)
+        moe_doc_fact(doc, "", "the trace's test part is used %.1f times",
+                     f->passes);
     moe_doc_fact(
         doc, "slots",
         "%d per GPU and layer, %d for homes; %.0f copies; a plan every "
@@ -65,7 +71,44 @@ static void say_inputs(moe_document *doc, const moe_advise_params *p,
         moe_doc_fact(doc, "copies",
                      "as the paper has them: they neither travel nor cost the "
                      "reading of weights");
+    if (p->trace != NULL)
+        moe_doc_fact(doc, "plans",
+                     "of distribution-only: the first moves %s a layer, in no "
+                     "time below; later ones %s a batch and layer",
+                     moe_bytes_cell(f->first_bytes).text,
+                     moe_bytes_cell(f->moved_bytes).text);
     say_memory(doc, p, f);
+}
+
+/* What walks through a trace took, an interval each. */
+static void say_intervals(moe_document *doc, const moe_advice *v)
+{
+    static const moe_column columns[] = {
+        {"interval", "batches", MOE_RIGHT},
+        {"plans", NULL, MOE_RIGHT},
+        {"baseline", "us", MOE_RIGHT},
+        {"distribution-only", "us", MOE_RIGHT},
+        {"token-to-expert", "us", MOE_RIGHT},
+        {"oracle", "us", MOE_RIGHT},
+        {"moved", "per batch and layer", MOE_RIGHT}};
+    if (v->n_intervals == 0)
+        return;
+    const int best = moe_advise_best_interval(v->interval, v->n_intervals,
+                                              MOE_ADVISE_DISTRIBUTION);
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                "intervals between plans, means of a layer over the same "
+                "batches; distribution-only is fastest with %d, which all else "
+                "is of",
+                v->interval[best].every);
+    moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
+    for (int i = 0; i < v->n_intervals; i++) {
+        const moe_advise_interval *w = &v->interval[i];
+        moe_table_cell(t, "%d", w->every);
+        moe_table_cell(t, "%d", w->plans);
+        for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++)
+            moe_table_put(t, us_cell(w->layer_s[s]));
+        moe_table_put(t, moe_bytes_cell(w->moved_bytes));
+    }
 }
 
 static void say_cases(moe_document *doc, const moe_advice *v)
@@ -199,14 +242,16 @@ static void say_limits(moe_document *doc, const moe_advise_params *p,
         say_limit(doc, "distribution beats baseline from a batch of", l->tokens,
                   "tokens", "never up to 1048576 tokens");
     }
-    say_limit(doc, "tokens beat baseline from a plan every", l->rebalance,
-              "iterations", "never");
+    if (p->trace == NULL)
+        say_limit(doc, "tokens beat baseline from a plan every", l->rebalance,
+                  "iterations", "never");
 }
 
 void moe_report_advice(moe_document *doc, const moe_advise_params *p,
                        const moe_advice *v)
 {
     say_inputs(doc, p, &v->facts);
+    say_intervals(doc, v);
     say_cases(doc, v);
     say_phases(doc, v);
     moe_doc_begin(doc, MOE_DOC_FACTS);
@@ -311,6 +356,8 @@ static json_t *inputs_json(const moe_advise_params *p,
         FOUND("skew", skew),
         FOUND("distribution_error", error),
         FOUND("planner_s", planner_s),
+        FOUND("first_bytes", first_bytes),
+        FOUND("moved_bytes", moved_bytes),
         FOUND("copies", copies),
         FOUND("copy_bytes", copy_bytes),
         FOUND("expert_bytes", expert_bytes)};
@@ -323,6 +370,23 @@ static json_t *inputs_json(const moe_advise_params *p,
     moe_json_put_members(o, found, MOE_ARRAY_LEN(found), f, err);
     moe_json_put_number(o, "memory_bytes", p->cluster->memory_bytes, err);
     return o;
+}
+
+static json_t *intervals_json(const moe_advice *v, moe_error *err)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < v->n_intervals; i++) {
+        const moe_advise_interval *w = &v->interval[i];
+        json_t *o = json_object();
+        moe_json_put_integer(o, "interval", w->every, err);
+        moe_json_put_integer(o, "plans", w->plans, err);
+        moe_json_put_number(o, "first_bytes", w->first_bytes, err);
+        moe_json_put_number(o, "moved_bytes", w->moved_bytes, err);
+        for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++)
+            moe_json_put_number(o, name_of(s), w->layer_s[s], err);
+        moe_json_add(all, o, err);
+    }
+    return all;
 }
 
 moe_status moe_report_advice_json(const moe_advise_params *p,
@@ -339,6 +403,7 @@ moe_status moe_report_advice_json(const moe_advise_params *p,
         moe_json_put(all, name_of(s), cases, err);
     }
     moe_json_put(root, "strategies", all, err);
+    moe_json_put(root, "intervals", intervals_json(v, err), err);
     moe_json_put(root, "verdict", verdict_json(v, err), err);
     moe_json_put(root, "break_even",
                  p->no_limits ? json_null() : limits_json(&v->limits, err),
