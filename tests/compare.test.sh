@@ -7,7 +7,7 @@ cat > "$dir/x.yaml" <<'EOF'
 model: mixtral-8x7b
 cluster: a100-nvlink
 trace: mixtral-8x7b-mmlu
-workload: {batch: 2, seq: 128, layers: "0,7", iterations: 12, warmup: 1, seed: 3}
+workload: {batch: 2, seq: 128, layers: "0,7", iterations: 24, warmup: 1, seed: 3}
 emulation: {ffn: none, scale: 128}
 strategies:
   - {name: baseline, predictor: none, planner: static}
@@ -45,7 +45,7 @@ kept ranks 2 ./moegps run "$dir/y.yaml" -o "$dir/other.h5"
 
 # ---- compare ----
 check "the same run twice is equal" exits 0 program compare a.h5 b.h5
-check "... on pairs of the same batches" matches "12 batches are the same in both"
+check "... on pairs of the same batches" matches "24 batches are the same in both"
 check "... on the gpu clock, as ranks share cores" matches "gpu clock \(modelled, not measured\)"
 check "... in so many words" matches "baseline .*equal to 0.1 %"
 check "another cluster is slower" exits 0 program compare a.h5 slow.h5
@@ -60,7 +60,7 @@ for s, name in enumerate(("baseline", "oracle")):
     assert abs(float(said[name]) / np.median(b[s] / a[s]) - 1) < 1e-8, (name, said)
 PY
 check "other batches are no pairs" exits 0 program compare a.h5 seed.h5
-check "... and are compared by medians" matches "with bootstrap intervals"
+check "... and are compared by medians" matches "ratios are of medians: the batches are not the same"
 check "what only one of them has is named" exits 0 program compare a.h5 other.h5
 check "... for both" matches "strategy baseline \(only in A\), strategy base \(only in B\)"
 check "--fail-if lets noise pass" exits 0 program compare a.h5 b.h5 --fail-if 5%
@@ -73,11 +73,28 @@ check "--json prints JSON alone" exits 0 program compare a.h5 slow.h5 --json -
 check "... that says what was compared" python <<'PY'
 import json
 j = json.load(open("out"))
-assert j["paired"] and j["pairs"] == 12 and j["clock"] == "gpu" and j["unit"] == "s"
+assert j["paired"] and j["pairs"] == 24 and j["clock"] == "gpu" and j["unit"] == "s"
 assert [s["strategy"] for s in j["strategies"]] == ["baseline", "oracle"]
 for s in j["strategies"]:
-    assert s["ci_low"] <= s["ratio"] <= s["ci_high"] and s["n"] == 12
+    assert s["ci_low"] <= s["ratio"] <= s["ci_high"] and s["n"] == 24
 PY
+check "measured times are relative to A's reference" exits 0 program compare a.h5 b.h5 --clock wall
+check "... in so many words" matches "relative to baseline on the same batch"
+check "... and of one run a side are no verdict" matches "is not known: that takes 3 repetitions a side"
+check "... which --fail-if says, too" exits 0 program compare a.h5 slow.h5 --clock cpu --fail-if 0
+check "... rather than fail" err_has "1 and 1 runs show nothing beyond doubt"
+for seed in 11 12 13; do
+    run 4 a$seed.h5 --set workload.seed=$seed
+    run 4 b$seed.h5 --set workload.seed=$seed
+done
+check "repetitions are merged" exits 0 program merge a11.h5 a12.h5 a13.h5 -o as.h5
+check "... on either side" exits 0 program merge b11.h5 b12.h5 b13.h5 -o bs.h5
+check "repetitions are compared run by run" exits 0 program compare as.h5 bs.h5 --clock wall --fail-if 300
+check "... which is said" matches "ratios are of the medians of 3 runs and 3"
+check "too few of them give no interval" exits 0 program compare as.h5 b.h5 --clock wall
+check "... nor a verdict" matches "oracle .*too few runs"
+check "runs of other numbers of GPUs are no repetitions" exits 0 program merge a.h5 two.h5 -o odd.h5
+check "... and refused" refused 1 "are no repetitions of each other" program compare odd.h5 a.h5
 check "one file is not enough" refused 2 "B.h5 is needed" program compare a.h5
 check "three are too many" refused 2 "only A.h5 and B.h5 are wanted" program compare a.h5 b.h5 one.h5
 check "an unknown reference is refused" refused 2 "has no strategy 'nobody'" program compare a.h5 b.h5 --reference nobody

@@ -7,13 +7,21 @@
 #include "harness.h"
 #include "made_view.h"
 
-enum { S = 3, N = 8 };
+enum { S = 3, N = 12 };
+
+static moe_status compare(const moe_view *a, const moe_view *b, moe_clock clock,
+                          const char *reference, moe_comparison *out,
+                          moe_error *err)
+{
+    const moe_comparison_side side[2] = {{a, 1}, {b, 1}};
+    return moe_compare(side, clock, reference, out, err);
+}
 
 static const double times[S] = {1, 2, 4};
 
 /* B is A, slower by these factors. */
 static const struct {
-    const char *reference; /* NULL: times are compared */
+    const char *reference; /* NULL: times are compared: the gpu clock */
     double factor[S];
     double ratio[S];
     int worst; /* row, at a threshold of 5 % */
@@ -37,7 +45,7 @@ START_TEST(ratios_are_those_that_were_made)
         for (int i = 0; i < N && paired == 0; i++)
             b.batch_hash[i] += 1000; /* other batches */
         ck_assert_int_eq(
-            moe_compare(&a, &b, MOE_CLOCK_GPU, slower[_i].reference, &c, NULL),
+            compare(&a, &b, MOE_CLOCK_GPU, slower[_i].reference, &c, NULL),
             MOE_OK);
         ck_assert_int_eq(c.paired, paired);
         ck_assert_uint_eq(c.n_pairs, paired == 1 ? N : 0);
@@ -69,8 +77,7 @@ START_TEST(what_else_differs_is_said)
     free(b.config);
     a.config = moe_strdup("cluster: h100\nseed: 1\nseq: 4\n", NULL);
     b.config = moe_strdup("cluster: a100\nseed: 2\nseq: 4\n", NULL);
-    ck_assert_int_eq(moe_compare(&a, &b, MOE_CLOCK_WALL, NULL, &c, NULL),
-                     MOE_OK);
+    ck_assert_int_eq(compare(&a, &b, MOE_CLOCK_WALL, NULL, &c, NULL), MOE_OK);
     ck_assert_int_eq(c.n_rows, 1);
     ck_assert_str_eq(c.differs,
                      "cluster (h100, a100), GPUs (4, 8), strategy s1 (only in "
@@ -104,7 +111,7 @@ START_TEST(what_cannot_be_compared_is_refused)
     for (int s = 0; s < 2; s++)
         strcpy(b.strategy[s].name, refusals[_i].names[s]);
     ck_assert_int_eq(
-        moe_compare(&a, &b, MOE_CLOCK_GPU, refusals[_i].reference, &c, &err),
+        compare(&a, &b, MOE_CLOCK_GPU, refusals[_i].reference, &c, &err),
         refusals[_i].status);
     if (refusals[_i].says != NULL)
         ck_assert_msg(strstr(err.text, refusals[_i].says) != NULL, "%s",
@@ -119,8 +126,9 @@ START_TEST(wall_counts_where_no_rank_shares_a_core)
 {
     moe_view v[2] = {{.oversubscribed = (_i & 1) != 0},
                      {.oversubscribed = (_i & 2) != 0}};
-    ck_assert_int_eq(moe_comparison_clock(&v[0], &v[1]),
-                     _i == 0 ? MOE_CLOCK_WALL : MOE_CLOCK_GPU);
+    ck_assert_int_eq(
+        moe_comparison_clock((moe_comparison_side[]){{&v[0], 1}, {&v[1], 1}}),
+        _i == 0 ? MOE_CLOCK_WALL : MOE_CLOCK_GPU);
 }
 END_TEST
 

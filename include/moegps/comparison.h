@@ -1,8 +1,10 @@
-/** comparison.h: two result files, strategy by strategy.
+/** comparison.h: two sides, strategy by strategy: a run or repetitions each.
  *
- *  A ratio is B's layer time over A's, above 1 where B is slower. Iterations
- *  with equal batches are pairs; runs without any are compared by the medians
- *  of all their samples.
+ *  A ratio is B's layer time over A's, above 1 where B is slower. Of one run a
+ *  side, iterations with equal batches are pairs; runs without any are compared
+ *  by the medians of all their samples. Such a ratio knows what differs within
+ *  a run. What differs between runs, and on measured clocks that is most of it,
+ *  is known of repetitions alone: then each run is one sample.
  */
 #ifndef MOEGPS_COMPARISON_H
 #define MOEGPS_COMPARISON_H
@@ -23,35 +25,46 @@ typedef struct moe_comparison_row {
     const char *verdict; /* what the interval allows to say; static storage */
 } moe_comparison_row;
 
+/** Runs of the same experiment. */
+typedef struct moe_comparison_side {
+    const moe_view *run; /* [n] borrowed; n >= 1 */
+    size_t n;
+} moe_comparison_side;
+
 typedef struct moe_comparison {
-    const moe_view *a, *b; /* borrowed */
+    moe_comparison_side side[2];
+    const moe_view *a, *b; /* the first run of each */
     moe_clock clock;
     char reference[64]; /* times are relative to it; "": they are times */
-    bool paired;        /* the same batches */
-    size_t n_pairs;     /* iterations whose batches agree */
-    char differs[512];  /* what else is not the same, for people; "": nothing */
+    bool sure; /* variation between runs is in the intervals, or there is none:
+                  the gpu clock is modelled */
+    bool paired;       /* the same batches */
+    size_t n_pairs;    /* iterations whose batches agree */
+    char differs[512]; /* what else is not the same, for people; "": nothing */
     moe_comparison_row *row; /* [n_rows] of strategies in both; owned */
     int n_rows;
     bool trivial_clock; /* the wall clock of ranks that share cores */
 } moe_comparison;
 
-/** @return the clock that counts for both: wall, or gpu where the ranks of one
- *  shared cores. */
-moe_clock moe_comparison_clock(const moe_view *a, const moe_view *b);
+/** @param side  [2]. @return the clock that counts for both: wall, or gpu where
+ *  the ranks of a run shared cores. */
+moe_clock moe_comparison_clock(const moe_comparison_side *side);
 
 /** Compare. Not collective. Release with moe_comparison_fini().
- *  @param reference  NULL, or a strategy in both files: then times relative to
- *                    its time on the same batch are compared, which takes the
- *                    machine's own speed out.
+ *  @param reference  a strategy of all runs: times relative to its time on the
+ *                    same batch are compared, which takes the machine's own
+ *                    speed out. "": times. NULL: on measured clocks the
+ *                    reference of A, if all have it; else times.
  *  @return MOE_OK, MOE_MISMATCH (another model, no strategy in common), MOE_USAGE
  *  (no such reference), MOE_NOMEM. */
-moe_status moe_compare(const moe_view *a, const moe_view *b, moe_clock clock,
+moe_status moe_compare(const moe_comparison_side *side, moe_clock clock,
                        const char *reference, moe_comparison *out,
                        moe_error *err);
 void moe_comparison_fini(moe_comparison *c);
 
 /** @return the row whose interval lies wholly above 1 + threshold, and furthest;
- *  -1: none is slower beyond doubt. */
+ *  -1: none is slower beyond doubt, as none is where the comparison is not
+ *  sure. */
 int moe_comparison_worst(const moe_comparison *c, double threshold);
 
 #endif

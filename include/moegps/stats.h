@@ -28,6 +28,7 @@
 enum {
     MOE_STATS_MIN_CI = 12,   /* fewer samples give no 95 % interval */
     MOE_STATS_MIN_WORTH = 6, /* nor do those worth fewer independent ones */
+    MOE_STATS_MIN_RUNS = 3,  /* fewer repetitions say not how runs vary */
     MOE_STATS_MIN_TAIL = 100 /* fewer samples give no 99th percentile */
 };
 
@@ -66,8 +67,16 @@ moe_status moe_paired_ratio(const double *a, const double *b, size_t n,
  *  Source: Zou & Donner, Statistics in Medicine 27 (2008) 1693. */
 moe_ratio moe_unpaired_ratio(const moe_summary *a, const moe_summary *b);
 
-/** Quantile 0.975 of Student's t. @param df  > 0, whole or not.
- *  Source: Abramowitz & Stegun 1964, 26.7.5. */
+/** Ratio of the geometric means of repeated runs, one value > 0 each, with an
+ *  interval for what differs between runs (Welch's t of the logarithms); none
+ *  below MOE_STATS_MIN_RUNS a side. n of the result is the smaller number.
+ *  @param a  [n_a]  @param b  [n_b]
+ *  Source: Welch, Biometrika 34 (1947) 28. */
+moe_ratio moe_repeated_ratio(const double *a, size_t n_a, const double *b,
+                             size_t n_b);
+
+/** Quantile 0.975 of Student's t. @param df  >= 1, whole or not.
+ *  Source: Abramowitz & Stegun 1964, 26.7.5; its table below 5. */
 double moe_t975(double df);
 
 /** How many samples of a correlated series are worth one independent sample,

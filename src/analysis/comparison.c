@@ -9,10 +9,28 @@
 #include "moegps/mem.h"
 #include "moegps/text.h"
 
-moe_clock moe_comparison_clock(const moe_view *a, const moe_view *b)
+static bool shared_cores(const moe_comparison_side *side)
 {
-    return a->oversubscribed || b->oversubscribed ? MOE_CLOCK_GPU
-                                                  : MOE_CLOCK_WALL;
+    bool shared = false;
+    for (int i = 0; i < 2; i++)
+        for (size_t r = 0; r < side[i].n; r++)
+            shared = shared || side[i].run[r].oversubscribed;
+    return shared;
+}
+
+moe_clock moe_comparison_clock(const moe_comparison_side *side)
+{
+    return shared_cores(side) ? MOE_CLOCK_GPU : MOE_CLOCK_WALL;
+}
+
+/* Whether all runs have the strategy. */
+static bool all_have(const moe_comparison_side *side, const char *name)
+{
+    bool have = true;
+    for (int i = 0; i < 2; i++)
+        for (size_t r = 0; r < side[i].n; r++)
+            have = have && moe_view_strategy(&side[i].run[r], name) >= 0;
+    return have;
 }
 
 /* ---- what is the same ---- */
@@ -117,10 +135,15 @@ static void samples_of(const moe_comparison *c, const moe_view *view, int s,
 /* A difference that nobody would act on, however sure it is. */
 static const double NEGLIGIBLE = 1e-3;
 
-static const char *judge(const moe_ratio *r)
+static const char *judge(const moe_comparison *c, const moe_ratio *r)
 {
+    const bool repeated = c->side[0].n > 1 || c->side[1].n > 1;
     if (isnan(r->ci_low))
-        return r->n < MOE_STATS_MIN_CI ? "too few samples" : "unknown";
+        return isnan(r->ratio) ? "unknown"
+               : repeated      ? "too few runs"
+                               : "too few independent samples";
+    if (!c->sure && (r->ci_low > 1 || r->ci_high < 1))
+        return r->ci_low > 1 ? "slower in this run" : "faster in this run";
     if (r->ci_low > 1 - NEGLIGIBLE && r->ci_high < 1 + NEGLIGIBLE)
         return "equal to 0.1 %";
     if (r->ci_low > 1)
@@ -128,8 +151,9 @@ static const char *judge(const moe_ratio *r)
     return r->ci_high < 1 ? "B is faster" : "within noise";
 }
 
-static void compare_row(const moe_comparison *c, moe_comparison_row *row,
-                        double *const *x, moe_error *err)
+/* One run a side. */
+static void compare_runs(const moe_comparison *c, moe_comparison_row *row,
+                         double *const *x, moe_error *err)
 {
     size_t n = (size_t)c->a->dims.iterations;
     size_t m = (size_t)c->b->dims.iterations;
@@ -146,26 +170,73 @@ static void compare_row(const moe_comparison *c, moe_comparison_row *row,
         row->ratio = moe_unpaired_ratio(&b, &a);
     row->time_a_s = a.median;
     row->time_b_s = b.median;
-    row->noise =
-        (row->ratio.ci_high - row->ratio.ci_low) / 2 / row->ratio.ratio;
-    row->verdict = judge(&row->ratio);
+}
+
+/* Repetitions: the median of each run is a sample. @return their geometric
+ * mean. @param out  [side->n] */
+static double medians_of(const moe_comparison *c,
+                         const moe_comparison_side *side, const char *name,
+                         double *const *x, double *out, moe_error *err)
+{
+    double sum = 0;
+    for (size_t r = 0; r < side->n; r++) {
+        moe_summary m = {0};
+        const moe_view *v = &side->run[r];
+        samples_of(c, v, moe_view_strategy(v, name), x[0], x[2]);
+        moe_summarise(x[0], (size_t)v->dims.iterations, v->passes, &m, err);
+        out[r] = m.median;
+        sum += log(m.median) / (double)side->n;
+    }
+    return exp(sum);
+}
+
+static void compare_repetitions(const moe_comparison *c,
+                                moe_comparison_row *row, double *const *x,
+                                moe_error *err)
+{
+    const moe_comparison_side *a = &c->side[0], *b = &c->side[1];
+    const char *name = c->a->strategy[row->a].name;
+    double *of_a = moe_array_new(a->n, sizeof *of_a, err);
+    double *of_b = moe_array_new(b->n, sizeof *of_b, err);
+    if (err->status == MOE_OK) {
+        row->time_a_s = medians_of(c, a, name, x, of_a, err);
+        row->time_b_s = medians_of(c, b, name, x, of_b, err);
+        row->ratio = moe_repeated_ratio(of_b, b->n, of_a, a->n);
+    }
+    free(of_a);
+    free(of_b);
+}
+
+static size_t most_iterations(const moe_comparison *c)
+{
+    int most = 0;
+    for (int i = 0; i < 2; i++)
+        for (size_t r = 0; r < c->side[i].n; r++)
+            if (c->side[i].run[r].dims.iterations > most)
+                most = c->side[i].run[r].dims.iterations;
+    return (size_t)most;
 }
 
 static void compare_rows(moe_comparison *c, moe_error *err)
 {
-    const int n = c->a->dims.iterations, m = c->b->dims.iterations;
-    const size_t room = (size_t)(n > m ? n : m);
+    const bool repeated = c->side[0].n > 1 || c->side[1].n > 1;
     double *x[3] = {NULL};
     for (int i = 0; i < 3; i++)
-        x[i] = moe_array_new(room, sizeof *x[i], err);
+        x[i] = moe_array_new(most_iterations(c), sizeof *x[i], err);
     c->row = moe_array_new((size_t)c->a->dims.strategies, sizeof *c->row, err);
     for (int s = 0; s < c->a->dims.strategies && err->status == MOE_OK; s++) {
-        const int other = moe_view_strategy(c->b, c->a->strategy[s].name);
-        if (other < 0)
+        const char *name = c->a->strategy[s].name;
+        if (!all_have(c->side, name))
             continue;
         moe_comparison_row *row = &c->row[c->n_rows++];
-        *row = (moe_comparison_row){.a = s, .b = other};
-        compare_row(c, row, x, err);
+        *row = (moe_comparison_row){.a = s, .b = moe_view_strategy(c->b, name)};
+        if (repeated)
+            compare_repetitions(c, row, x, err);
+        else
+            compare_runs(c, row, x, err);
+        row->noise =
+            (row->ratio.ci_high - row->ratio.ci_low) / 2 / row->ratio.ratio;
+        row->verdict = judge(c, &row->ratio);
     }
     for (int i = 0; i < 3; i++)
         free(x[i]);
@@ -174,35 +245,60 @@ static void compare_rows(moe_comparison *c, moe_error *err)
                  c->a->path, c->b->path);
 }
 
-static moe_status check(const moe_view *a, const moe_view *b,
-                        const char *reference, moe_error *err)
+static moe_status check(const moe_comparison_side *side, const char *reference,
+                        moe_error *err)
 {
-    if (strcmp(a->model, b->model) != 0)
-        return moe_fail(err, MOE_MISMATCH,
-                        "%s is of model %s and %s of %s: their times cannot be "
-                        "compared",
-                        a->path, a->model, b->path, b->model);
-    for (int i = 0; reference != NULL && i < 2; i++)
-        if (moe_view_strategy(i == 0 ? a : b, reference) < 0)
-            return moe_fail(err, MOE_USAGE, "%s has no strategy '%s'",
-                            (i == 0 ? a : b)->path, reference);
+    const moe_view *a = side[0].run;
+    for (int i = 0; i < 2; i++)
+        for (size_t r = 0; r < side[i].n; r++) {
+            const moe_view *v = &side[i].run[r];
+            if (strcmp(a->model, v->model) != 0)
+                return moe_fail(err, MOE_MISMATCH,
+                                "%s is of model %s and %s of %s: their times "
+                                "cannot be compared",
+                                a->path, a->model, v->path, v->model);
+            if (v->dims.gpus != side[i].run[0].dims.gpus)
+                return moe_fail(err, MOE_MISMATCH,
+                                "%s is of %d GPUs and %s of %d: they are no "
+                                "repetitions of each other",
+                                side[i].run[0].path, side[i].run[0].dims.gpus,
+                                v->path, v->dims.gpus);
+            if (reference != NULL && reference[0] != '\0' &&
+                moe_view_strategy(v, reference) < 0)
+                return moe_fail(err, MOE_USAGE, "%s has no strategy '%s'",
+                                v->path, reference);
+        }
     return MOE_OK;
 }
 
-moe_status moe_compare(const moe_view *a, const moe_view *b, moe_clock clock,
+/* Within a run the machine is the same for all strategies. */
+static const char *choose_reference(const moe_comparison *c)
+{
+    const char *name = c->a->reference;
+    return c->clock != MOE_CLOCK_GPU && c->a->dims.strategies > 1 &&
+                   all_have(c->side, name)
+               ? name
+               : "";
+}
+
+moe_status moe_compare(const moe_comparison_side *side, moe_clock clock,
                        const char *reference, moe_comparison *out,
                        moe_error *err)
 {
     moe_error local = {0};
-    moe_comparison c = {.a = a, .b = b, .clock = clock};
-    if (check(a, b, reference, err) != MOE_OK)
+    moe_comparison c = {.side = {side[0], side[1]},
+                        .a = side[0].run,
+                        .b = side[1].run,
+                        .clock = clock};
+    if (check(side, reference, err) != MOE_OK)
         return err->status;
-    if (reference != NULL)
-        snprintf(c.reference, sizeof c.reference, "%s", reference);
-    c.n_pairs = count_pairs(a, b);
+    snprintf(c.reference, sizeof c.reference, "%s",
+             reference != NULL ? reference : choose_reference(&c));
+    c.n_pairs = side[0].n == 1 && side[1].n == 1 ? count_pairs(c.a, c.b) : 0;
     c.paired = c.n_pairs > 0;
-    c.trivial_clock =
-        clock == MOE_CLOCK_WALL && (a->oversubscribed || b->oversubscribed);
+    c.sure = clock == MOE_CLOCK_GPU || (side[0].n >= MOE_STATS_MIN_RUNS &&
+                                        side[1].n >= MOE_STATS_MIN_RUNS);
+    c.trivial_clock = clock == MOE_CLOCK_WALL && shared_cores(side);
     describe(&c);
     compare_rows(&c, &local);
     if (local.status != MOE_OK) {
@@ -223,7 +319,7 @@ void moe_comparison_fini(moe_comparison *c)
 int moe_comparison_worst(const moe_comparison *c, double threshold)
 {
     int worst = -1;
-    for (int i = 0; i < c->n_rows; i++) {
+    for (int i = 0; i < c->n_rows && c->sure; i++) {
         const double low = c->row[i].ratio.ci_low;
         if (low > 1 + threshold &&
             (worst < 0 || low > c->row[worst].ratio.ci_low))

@@ -44,7 +44,8 @@ static const moe_opt rows[] = {
      .form = "STRATEGY",
      AT(reference),
      .help = "compare times relative to this strategy's on the same batch, "
-             "which takes the speed of the machine out"},
+             "which takes the speed of the machine out; empty: times; default: "
+             "on measured clocks A's reference"},
     {.key = "clock",
      .letter = 'c',
      .type = MOE_OPT_ENUM,
@@ -54,7 +55,8 @@ static const moe_opt rows[] = {
      .help = "whose times; default: wall, or gpu where ranks shared cores"},
     MOE_ARGS_CALL("fail-if", threshold, "", parse_percent, "PERCENT",
                   "exit with 4 if B is slower than A in some strategy by more "
-                  "than this, with 95 % confidence"),
+                  "than this, with 95 % confidence; on measured clocks that "
+                  "takes 3 runs a side"),
     MOE_ARGS_JSON,
     MOE_ARGS_FORCE,
     {.key = NULL}};
@@ -68,7 +70,9 @@ static const moe_args args = {
     .name = "moegps compare",
     .help =
         "Compare two result files strategy by strategy: pair by pair where "
-        "both ran the same batches, else by medians; always with intervals.",
+        "both ran the same batches, else by medians; always with intervals. "
+        "Either may be a sweep of repetitions (moegps merge): one run a side "
+        "cannot know how measured times vary between runs.",
     .rows = rows,
     .arguments = arguments};
 
@@ -95,7 +99,13 @@ static void judge(const settings *s, const moe_comparison *c, moe_error *err)
 {
     const int worst =
         isnan(s->threshold) ? -1 : moe_comparison_worst(c, s->threshold);
-    for (int i = 0; i < c->n_rows && !isnan(s->threshold); i++)
+    if (!isnan(s->threshold) && !c->sure)
+        fprintf(stderr,
+                "moegps: warning: --fail-if: measured times of %zu and %zu "
+                "runs show nothing beyond doubt, %d a side do (moegps merge); "
+                "or compare the gpu clock\n",
+                c->side[0].n, c->side[1].n, MOE_STATS_MIN_RUNS);
+    for (int i = 0; i < c->n_rows && !isnan(s->threshold) && c->sure; i++)
         if (isnan(c->row[i].ratio.ci_low))
             fprintf(stderr,
                     "moegps: warning: %s: too few samples for --fail-if\n",
@@ -109,14 +119,13 @@ static void judge(const settings *s, const moe_comparison *c, moe_error *err)
                  100 * (c->row[worst].ratio.ci_low - 1), 100 * s->threshold);
 }
 
-static void compare(const settings *s, const moe_view *views, moe_error *err)
+static void compare(const settings *s, const moe_comparison_side *side,
+                    moe_error *err)
 {
     moe_comparison c;
-    const moe_clock clock = s->clock >= 0
-                                ? (moe_clock)s->clock
-                                : moe_comparison_clock(&views[0], &views[1]);
-    if (moe_compare(&views[0], &views[1], clock, s->reference, &c, err) !=
-        MOE_OK)
+    const moe_clock clock =
+        s->clock >= 0 ? (moe_clock)s->clock : moe_comparison_clock(side);
+    if (moe_compare(side, clock, s->reference, &c, err) != MOE_OK)
         return;
     if (s->json == NULL || strcmp(s->json, "-") != 0)
         print(&c, err);
@@ -127,18 +136,31 @@ static void compare(const settings *s, const moe_view *views, moe_error *err)
     moe_comparison_fini(&c);
 }
 
+/* A file is a run, or a sweep of repetitions. */
+static void read_side(const char *path, moe_view **views, size_t *n,
+                      moe_error *err)
+{
+    if (moe_views_append(path, views, n, err) != MOE_OK)
+        return;
+    if (*n == 0)
+        moe_fail(err, MOE_USAGE, "%s: has no runs", path);
+    for (size_t r = 0; r < *n; r++)
+        if (strcmp((*views)[r].validation, "fail") == 0)
+            moe_fail(err, MOE_INVALID, "%s: validation failed: %s",
+                     (*views)[r].path, (*views)[r].validation_text);
+}
+
 static void read_and_compare(const settings *s, moe_error *err)
 {
-    moe_view views[2] = {{.n_warnings = 0}};
+    moe_view *views[2] = {NULL};
+    size_t n[2] = {0};
     for (int i = 0; i < 2 && err->status == MOE_OK; i++)
-        if (moe_view_read(s->file[i], &views[i], err) == MOE_OK &&
-            strcmp(views[i].validation, "fail") == 0)
-            moe_fail(err, MOE_INVALID, "%s: validation failed: %s", s->file[i],
-                     views[i].validation_text);
+        read_side(s->file[i], &views[i], &n[i], err);
     if (err->status == MOE_OK)
-        compare(s, views, err);
+        compare(s, (moe_comparison_side[]){{views[0], n[0]}, {views[1], n[1]}},
+                err);
     for (int i = 0; i < 2; i++)
-        moe_view_free(&views[i]);
+        moe_views_free(views[i], n[i]);
 }
 
 int moe_cmd_compare(int argc, char **argv)

@@ -79,6 +79,9 @@ void moe_median_ci_ranks(size_t n, size_t *low_out, size_t *high_out)
 
 double moe_t975(double df)
 {
+    static const double few[] = {12.706, 4.303, 3.182, 2.776}; /* 1..4 */
+    if (df < 5)
+        return few[df < 2 ? 0 : (size_t)df - 1];
     static const double z = 1.959963984540054;
     const double z2 = z * z, g1 = z * (z2 + 1) / 4,
                  g2 = z * ((5 * z2 + 16) * z2 + 3) / 96,
@@ -237,4 +240,37 @@ moe_ratio moe_unpaired_ratio(const moe_summary *a, const moe_summary *b)
                        .ratio = ratio,
                        .ci_low = ratio * exp(-down),
                        .ci_high = ratio * exp(up)};
+}
+
+/* Mean of logarithms, and the square of its standard error. */
+static void log_mean(const double *x, size_t n, double *mean, double *square)
+{
+    double sum = 0;
+    *mean = 0;
+    for (size_t i = 0; i < n; i++)
+        *mean += log(x[i]) / (double)n;
+    for (size_t i = 0; i < n; i++)
+        sum += (log(x[i]) - *mean) * (log(x[i]) - *mean);
+    *square = n > 1 ? sum / (double)(n - 1) / (double)n : NAN;
+}
+
+moe_ratio moe_repeated_ratio(const double *a, size_t n_a, const double *b,
+                             size_t n_b)
+{
+    double mean_a, mean_b, a2, b2;
+    log_mean(a, n_a, &mean_a, &a2);
+    log_mean(b, n_b, &mean_b, &b2);
+    moe_ratio r = {.n = n_a < n_b ? n_a : n_b,
+                   .ratio = exp(mean_a - mean_b),
+                   .ci_low = NAN,
+                   .ci_high = NAN};
+    if (r.n < MOE_STATS_MIN_RUNS)
+        return r;
+    const double df =
+        (a2 + b2) * (a2 + b2) /
+        (a2 * a2 / (double)(n_a - 1) + b2 * b2 / (double)(n_b - 1));
+    const double half = a2 + b2 > 0 ? moe_t975(df) * sqrt(a2 + b2) : 0;
+    r.ci_low = r.ratio * exp(-half);
+    r.ci_high = r.ratio * exp(half);
+    return r;
 }

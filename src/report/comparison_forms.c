@@ -36,6 +36,31 @@ static void say_rows(moe_document *doc, const moe_comparison *c)
     }
 }
 
+/* What is compared with what. */
+static void say_pairs(moe_document *doc, const moe_comparison *c)
+{
+    if (c->side[0].n > 1 || c->side[1].n > 1)
+        moe_doc_say(doc, MOE_DOC_UNDER,
+                    "ratios are of the medians of %zu runs and %zu: "
+                    "intervals hold what differs between runs",
+                    c->side[1].n, c->side[0].n);
+    else if (c->paired)
+        moe_doc_say(doc, MOE_DOC_UNDER,
+                    "ratios are medians of pairs: %zu batches are the "
+                    "same in both",
+                    c->n_pairs);
+    else
+        moe_doc_say(doc, MOE_DOC_UNDER,
+                    "ratios are of medians: the batches are not the "
+                    "same");
+    if (!c->sure)
+        moe_doc_say(doc, MOE_DOC_UNDER,
+                    "how these measured times vary between runs is not "
+                    "known: that takes %d repetitions a side (moegps "
+                    "merge)",
+                    MOE_STATS_MIN_RUNS);
+}
+
 void moe_report_comparison(moe_document *doc, const moe_comparison *c)
 {
     moe_doc_begin(doc, MOE_DOC_WARNINGS);
@@ -54,15 +79,7 @@ void moe_report_comparison(moe_document *doc, const moe_comparison *c)
                                           : "measured",
                 c->reference[0] != '\0' ? ", relative to " : "", c->reference,
                 c->reference[0] != '\0' ? " on the same batch" : "");
-    if (c->paired)
-        moe_doc_say(doc, MOE_DOC_UNDER,
-                    "ratios are medians of pairs: %zu batches are the "
-                    "same in both",
-                    c->n_pairs);
-    else
-        moe_doc_say(doc, MOE_DOC_UNDER,
-                    "ratios are of medians, with bootstrap intervals: "
-                    "the batches are not the same");
+    say_pairs(doc, c);
     say_rows(doc, c);
     char metric[32];
     snprintf(metric, sizeof metric, "ratio_%s", moe_clock_name(c->clock));
@@ -95,6 +112,9 @@ moe_status moe_report_comparison_json(const moe_comparison *c, FILE *out,
     moe_json_put_text(root, "b", c->b->path, err);
     moe_json_put_text(root, "clock", moe_clock_name(c->clock), err);
     moe_json_put_text(root, "unit", c->reference[0] == '\0' ? "s" : "1", err);
+    moe_json_put_integer(root, "runs_a", (int64_t)c->side[0].n, err);
+    moe_json_put_integer(root, "runs_b", (int64_t)c->side[1].n, err);
+    moe_json_put(root, "between_runs", json_boolean(c->sure), err);
     moe_json_put_members(root, members, MOE_ARRAY_LEN(members), c, err);
     for (int i = 0; i < c->n_rows; i++) {
         json_t *row = json_object();
