@@ -94,7 +94,7 @@ check "... which is said" matches "ratios are of the medians of 3 runs and 3"
 check "too few of them give no interval" exits 0 program compare as.h5 b.h5 --clock wall
 check "... nor a verdict" matches "oracle .*too few runs"
 check "runs of other numbers of GPUs are no repetitions" exits 0 program merge a.h5 two.h5 -o odd.h5
-check "... and refused" refused 1 "are no repetitions of each other" program compare odd.h5 a.h5
+check "... and refused" refused 2 "are no repetitions of each other" program compare odd.h5 a.h5
 check "one file is not enough" refused 2 "B.h5 is needed" program compare a.h5
 check "three are too many" refused 2 "only A.h5 and B.h5 are wanted" program compare a.h5 b.h5 one.h5
 check "an unknown reference is refused" refused 2 "has no strategy 'nobody'" program compare a.h5 b.h5 --reference nobody

@@ -7,7 +7,7 @@ cat > "$dir/x.yaml" <<'EOF2'
 model: mixtral-8x7b
 cluster: a100-nvlink
 trace: mixtral-8x7b-mmlu
-workload: {batch: 2, seq: 128, layers: "0,7", iterations: 8, warmup: 1, seed: 3}
+workload: {batch: 2, seq: 128, layers: "0,7", iterations: 24, warmup: 1, seed: 3}
 emulation: {ffn: none, scale: 128}
 strategies:
   - {name: baseline, predictor: none, planner: static}
@@ -151,10 +151,10 @@ interrupted_is_said() {
     checks make_short "$dir/a.h5" "$dir/short.h5" && kept report "$dir/short.h5" -o "$dir/short" &&
         page "$dir/short/report.html" '
 items = " ".join(page.text["li"])
-assert "3 of 8 iterations, status interrupted" in items, items
+assert "3 of 24 iterations, status interrupted" in items, items
 assert "Few samples: 3" in items, items
 assert page.text["span"][0] == "INCOMPLETE"
-assert any("too few for an interval" in t for t in page.text["p"])
+assert any("too few independent batches for an interval" in t for t in page.text["p"])
 assert "nan" not in " ".join(page.text["td"])'
 }
 
@@ -213,7 +213,7 @@ cat > "$dir/z.yaml" <<EOF2
 model: gpt-oss-20b
 cluster: $dir/links.yaml
 trace: gpt-oss-20b-mmlu
-workload: {batch: 8, seq: 256, layers: "0,12", iterations: 6, warmup: 1, seed: 3}
+workload: {batch: 8, seq: 256, layers: "0,12", iterations: 16, warmup: 1, seed: 3}
 emulation: {ffn: none, scale: 64, rebalance_every: 2}
 strategies:
   - {name: distribution, predictor: distribution, planner: duplicate, slots: 10}
@@ -251,7 +251,7 @@ cat > "$dir/n.yaml" <<EOF2
 model: gpt-oss-20b
 cluster: $dir/two.yaml
 trace: gpt-oss-20b-mmlu
-workload: {batch: 8, seq: 256, layers: "0,12", iterations: 6, warmup: 1, seed: 3}
+workload: {batch: 8, seq: 256, layers: "0,12", iterations: 16, warmup: 1, seed: 3}
 emulation: {ffn: none, scale: 64, rebalance_every: 2, coordination: replicated}
 strategies:
   - {name: baseline}

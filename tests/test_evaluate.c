@@ -85,8 +85,7 @@ START_TEST(errors_and_skewness_are_those_of_direct_counting)
         mean += error / 3;
         ck_assert_double_eq_tol(v.layer[l].error.value, error, 1e-9);
         ck_assert_double_eq_tol(v.layer[l].skewness, most / (600.0 / 8), 1e-12);
-        ck_assert_double_le(v.layer[l].error.ci_low, error);
-        ck_assert_double_ge(v.layer[l].error.ci_high, error);
+        ck_assert_double_nan(v.layer[l].error.ci_low); /* of 6 sequences */
         ck_assert(isnan(v.layer[l].top1.value));
         ck_assert(isnan(v.layer[l].recall.value));
     }

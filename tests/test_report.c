@@ -434,10 +434,10 @@ START_TEST(samples_of_several_iterations_are_told)
 {
     moe_strategy_view strategies[2] = {0};
     moe_view v = example(strategies, 2);
-    v.period = 4; /* 20 iterations are 5 samples, intervals need 6 */
+    v.period = 4; /* 20 iterations are 5 samples, intervals need 12 */
     char *text = printed(&v);
     ck_assert_ptr_nonnull(strstr(text, "samples     n / 4: means over"));
-    ck_assert_ptr_nonnull(strstr(text, "none: they need 24 iterations"));
+    ck_assert_ptr_nonnull(strstr(text, "none: they need 48 iterations"));
     free(text);
 }
 END_TEST
@@ -538,7 +538,7 @@ END_TEST
 
 /* ---- one sentence ---- */
 
-enum { VERDICT_N = 8 };
+enum { VERDICT_N = 12 };
 
 /* Strategies of baseline, a, b; times in us, the same in all iterations but
  * for `noise` in every other one. */
@@ -550,55 +550,57 @@ static const struct {
 } verdicts[] = {
     {{100, 50, 80},
      0,
-     8,
+     12,
      1,
      2,
      -1,
      {false, false, false},
      "a is fastest: a layer takes 50.0 us on the wall clock (measured), 2.00 "
-     "times as fast as baseline (95 % interval 2.00 .. 2.00, n = 8) and 1.60 "
-     "times as fast as b (95 % interval 1.60 .. 1.60, n = 8)."},
+     "times as fast as baseline (95 % interval 2.00 .. 2.00, n = 12) and 1.60 "
+     "times as fast as b (95 % interval 1.60 .. 1.60, n = 12)."},
     {{100, 50, 80},
      0,
-     8,
+     12,
      2,
      0,
      1,
      {false, true, false},
      "b is fastest: a layer takes 80.0 us on the wall clock (measured), 1.25 "
-     "times as fast as baseline (95 % interval 1.25 .. 1.25, n = 8)."},
+     "times as fast as baseline (95 % interval 1.25 .. 1.25, n = 12)."},
     {{100, 200, 400},
      0,
-     8,
+     12,
      0,
      1,
      -1,
      {false, false, false},
      "baseline is fastest: a layer takes 100 us on the wall clock (measured), "
-     "2.00 times as fast as a (95 % interval 2.00 .. 2.00, n = 8)."},
+     "2.00 times as fast as a (95 % interval 2.00 .. 2.00, n = 12)."},
     {{100, 97, 300},
      4,
-     8,
+     12,
      1,
      0,
      -1,
      {false, false, false},
-     "a leads within noise: a layer takes 99.0 us on the wall clock "
+     "a leads within noise: no verdict: a layer takes 99.0 us on the wall clock "
      "(measured), "
-     "1.01 times as fast as baseline (95 % interval 0.990 .. 1.03, n = 8)."},
+     "1.01 times as fast as baseline (95 % interval 0.990 .. 1.03, n = 12)."},
     {{100, 50, 80},
      0,
-     5,
+     11,
      1,
      2,
      -1,
      {false, false, false},
-     "a looks fastest: a layer takes 50.0 us on the wall clock (measured), "
-     "2.00 times as fast as baseline (n = 5: too few for an interval) and 1.60 "
-     "times as fast as b (n = 5: too few for an interval)."},
+     "a has the lowest median, of too few independent batches: no verdict: a "
+     "layer takes 50.0 us on the wall clock (measured), 2.00 times as fast as "
+     "baseline (n = 11: too few independent batches for an interval) and 1.60 "
+     "times as fast as b (n = 11: too few independent batches for an "
+     "interval)."},
     {{100, NAN, 80},
      0,
-     8,
+     12,
      -1,
      -1,
      2,
@@ -607,7 +609,7 @@ static const struct {
      "80.0 us on the wall clock (measured)."},
     {{NAN, NAN, NAN},
      0,
-     8,
+     12,
      -1,
      -1,
      -1,

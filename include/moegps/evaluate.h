@@ -28,9 +28,9 @@ typedef struct moe_estimate {
 typedef struct moe_evaluation_row {
     double skewness; /* of the test part: pairs of the busiest expert / mean */
     moe_estimate error;       /* of the distribution over the whole test part,
-                           sum_e |p^(e) - p(e)|; interval: bootstrap over
-                           sequences; NaN of predictors that learn while
-                           running: they foretell the next batch */
+                           sum_e |p^(e) - p(e)|; interval: over sequences; NaN
+                           of predictors that learn while running: they
+                           foretell the next batch */
     double error_floor;       /* what error would be if the prediction were the
                            distribution that the tokens are drawn from */
     moe_estimate batch_error; /* the same per batch: median over batches, and
@@ -81,10 +81,10 @@ typedef struct moe_evaluate_params {
 } moe_evaluate_params;
 
 /** Evaluate one predictor. Not collective.
- *  Intervals of error, top1 and recall are value -+ 1.96 root mean square
- *  deviations of 200 bootstrap resamples of the test sequences (of 512 groups of them
- *  where there are more). Online predictors see the iterations in order, as
- *  in a run.
+ *  Intervals of error, top1 and recall are by the jackknife, of up to 32 groups
+ *  of sequences that follow one another in the trace, with Student's t for as
+ *  many independent groups as they are worth; none below 12 groups. Online
+ *  predictors see the iterations in order, as in a run.
  *  @param out  release with moe_evaluation_fini(). Untouched on error.
  *  @return MOE_OK, MOE_USAGE (no test part, a batch larger than it, what the
  *  predictor's init says), MOE_NOMEM. */

@@ -41,14 +41,28 @@ typedef struct moe_strategies {
 /** @return those that foretell tokens among some, by rising recall. */
 moe_strategies moe_by_recall(const moe_view *view, moe_contenders who);
 
+/** Why a run has no verdict. */
+typedef enum moe_doubt {
+    MOE_DOUBT_NONE,
+    MOE_DOUBT_ALONE,   /* one strategy, or none */
+    MOE_DOUBT_ONE_GPU, /* nothing to balance */
+    MOE_DOUBT_FEW,     /* too few independent samples */
+    MOE_DOUBT_OVERLAP  /* the interval of the margin holds 1 */
+} moe_doubt;
+
 typedef struct moe_verdict {
-    moe_clock clock;  /* the one that counts: wall, or gpu where ranks shared
-                         cores */
+    moe_clock clock;  /* the one that counts */
     int best;         /* the fastest that can be built; -1: none was measured */
     int second;       /* the next; -1: none */
     int oracle;       /* the fastest oracle; -1: none */
     moe_ratio margin; /* the second's time over the best's, by pairs */
+    moe_doubt doubt;
 } moe_verdict;
+
+/** @return the clock that counts: the one asked for; else gpu where ranks shared
+ *  cores or executed scaled experts, which no GPU's times are like; else
+ *  wall. */
+moe_clock moe_verdict_clock(const moe_view *view);
 
 /** Judge a run by its medians. Not collective. @return MOE_OK, MOE_NOMEM. */
 moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,

@@ -84,6 +84,7 @@ typedef struct moe_view {
     int reference_index;
     moe_ledger_dims dims;
     int nodes;           /* hosts the ranks ran on */
+    int clock_asked;     /* 0: none; else 1 + the moe_clock that is to count */
     double passes;       /* how often the run used the trace's test part */
     int measured;        /* iterations that every strategy completed */
     double tokens;       /* of an iteration, mean; NaN: not known */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "moegps/verdict.h"
 
 /* Whether there is anything to compare: two numbers of GPUs. */
 static bool comparable(const moe_view *views, size_t n)
@@ -93,8 +94,8 @@ moe_status moe_scaling_init(moe_scaling *out, const moe_view *views, size_t n,
     all.strategies = views[0].dims.strategies;
     all.clock = MOE_CLOCK_WALL;
     for (size_t i = 0; i < n; i++)
-        if (views[i].oversubscribed)
-            all.clock = MOE_CLOCK_GPU;
+        if (moe_verdict_clock(&views[i]) != MOE_CLOCK_WALL)
+            all.clock = moe_verdict_clock(&views[i]);
     for (int c = 0; c < MOE_N_CLOCKS; c++) {
         all.curve[c] =
             moe_array_new((size_t)all.strategies, sizeof *all.curve[c], &local);

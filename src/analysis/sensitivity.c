@@ -77,10 +77,29 @@ static moe_turn find_turn(const direction *way, double end, double unit)
     return turn;
 }
 
+/* Median over pairs of how much longer the second takes: the batches that the
+ * verdict's ratio is of. */
+static double lead_of(const moe_sensitivity *o, const moe_view *v,
+                      moe_error *err)
+{
+    const size_t n = (size_t)v->dims.iterations;
+    moe_summary lead = {.median = NAN};
+    double *x = moe_array_new(2 * n, sizeof *x, err);
+    if (x == NULL)
+        return NAN;
+    moe_view_samples(v, o->second, MOE_CLOCK_GPU, x);
+    moe_view_samples(v, o->winner, MOE_CLOCK_GPU, x + n);
+    for (size_t i = 0; i < n; i++)
+        x[i] -= x[n + i];
+    moe_summarise(x, n, v->passes, &lead, err);
+    free(x);
+    return lead.median;
+}
+
 /* The cost model's errors in phases that both strategies have alike cancel;
  * what remains is its relative error of what differs, as in advice. */
 static void judge_error(moe_sensitivity *o, const moe_view *v,
-                        const moe_replay *replay)
+                        const moe_replay *replay, moe_error *err)
 {
     const moe_strategy_view *a = &v->strategy[o->winner];
     const moe_strategy_view *b = &v->strategy[o->second];
@@ -90,7 +109,7 @@ static void judge_error(moe_sensitivity *o, const moe_view *v,
     for (int p = 0; p < MOE_N_PHASES; p++)
         differs +=
             fabs(a->phase[MOE_CLOCK_GPU][p] - b->phase[MOE_CLOCK_GPU][p]);
-    o->lead_s = b_s - a_s;
+    o->lead_s = lead_of(o, v, err);
     o->error_s = (moe_replay_error_s(replay, o->winner) +
                   moe_replay_error_s(replay, o->second)) /
                  (a_s + b_s) * differs;
@@ -175,7 +194,7 @@ static void analyse(moe_sensitivity *o, const moe_view *v, const moe_work *work,
     o->link_bandwidth = c->link_bandwidth;
     o->bandwidth = o->network ? c->network_bandwidth : c->link_bandwidth;
     if (o->second >= 0) {
-        judge_error(o, v, replay);
+        judge_error(o, v, replay, err);
         o->undecided = is_undecided(o, v, replay);
         if (!o->undecided)
             find_turns(o, &way);

@@ -6,6 +6,14 @@
 
 #include "moegps/mem.h"
 
+moe_clock moe_verdict_clock(const moe_view *view)
+{
+    if (view->clock_asked > 0)
+        return (moe_clock)(view->clock_asked - 1);
+    return view->oversubscribed || view->scale > 1 ? MOE_CLOCK_GPU
+                                                   : MOE_CLOCK_WALL;
+}
+
 bool moe_contends(const moe_view *view, int strategy, moe_contenders who)
 {
     const moe_strategy_facts *facts = &view->strategy[strategy].facts;
@@ -71,11 +79,22 @@ moe_strategies moe_by_recall(const moe_view *view, moe_contenders who)
     return all;
 }
 
+/* What stands against a verdict. */
+static moe_doubt doubt_of(const moe_view *view, const moe_verdict *v)
+{
+    if (v->second < 0)
+        return MOE_DOUBT_ALONE;
+    if (view->dims.gpus < 2)
+        return MOE_DOUBT_ONE_GPU;
+    if (isnan(v->margin.ci_low))
+        return MOE_DOUBT_FEW;
+    return v->margin.ci_low > 1 ? MOE_DOUBT_NONE : MOE_DOUBT_OVERLAP;
+}
+
 moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
                             moe_error *err)
 {
-    const moe_clock clock =
-        view->oversubscribed ? MOE_CLOCK_GPU : MOE_CLOCK_WALL;
+    const moe_clock clock = moe_verdict_clock(view);
     const size_t n = (size_t)view->dims.iterations;
     const int best = moe_fastest(view, clock, MOE_BUILDABLE, -1);
     moe_verdict v = {
@@ -94,6 +113,7 @@ moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
         status = moe_paired_ratio(x, x + n, n, view->passes, &v.margin, err);
         free(x);
     }
+    v.doubt = doubt_of(view, &v);
     if (status == MOE_OK)
         *out = v;
     return status;

@@ -13,6 +13,7 @@ typedef struct {
     moe_strings files;
     const char *csv, *json, *output; /* NULL: not asked for */
     bool force;
+    int clock; /* moe_clock; -1: the one that counts */
     moe_report_drill drill;
 } settings;
 
@@ -23,6 +24,11 @@ typedef struct {
     size_t n, n_maps;
 } contents;
 
+static const char *const clocks[] = {[MOE_CLOCK_WALL] = "wall",
+                                     [MOE_CLOCK_CPU] = "cpu",
+                                     [MOE_CLOCK_GPU] = "gpu",
+                                     [MOE_N_CLOCKS] = NULL};
+
 #define AT(member) MOE_OPT_AT(settings, member)
 static const moe_opt rows[] = {
     MOE_ARGS_OUTPUT("", "DIR",
@@ -30,6 +36,14 @@ static const moe_opt rows[] = {
                     "figures, CSV and JSON"),
     MOE_ARGS_CSV("write a row per strategy and metric"),
     MOE_ARGS_JSON,
+    {.key = "clock",
+     .letter = 'c',
+     .type = MOE_OPT_ENUM,
+     .initial = "",
+     .choices = clocks,
+     AT(clock),
+     .help = "that the verdict is by; default: wall, or gpu where ranks shared "
+             "cores or experts were scaled down"},
     MOE_ARGS_FLAG("layers", drill.layers,
                   "print the time of every layer instead"),
     MOE_ARGS_FLAG("ranks", drill.ranks,
@@ -145,6 +159,8 @@ static void report(const settings *s, moe_error *err)
                  "--csv and --json cannot both print on standard output");
     else
         read_all(s, &all, err);
+    for (size_t i = 0; i < all.n; i++)
+        all.views[i].clock_asked = s->clock + 1;
     if (err->status == MOE_OK)
         print(s, &all, err);
     for (size_t i = 0; i < all.n && err->status == MOE_OK; i++)
@@ -160,7 +176,7 @@ static void report(const settings *s, moe_error *err)
 int moe_cmd_report(int argc, char **argv)
 {
     moe_error err = {0};
-    settings s = {0};
+    settings s = {.clock = -1};
     if (moe_args_parse(&args, argc, argv, &s, &err))
         report(&s, &err);
     return moe_args_end(&args, &s, &err);

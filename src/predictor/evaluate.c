@@ -9,7 +9,7 @@
 #include "moegps/clock.h"
 #include "moegps/mem.h"
 
-enum { MAX_GROUPS = 512, MAX_BATCHES = 1000 };
+enum { MAX_GROUPS = 32, MAX_BATCHES = 1000 };
 
 /* ---- set-up ---- */
 
@@ -29,7 +29,7 @@ static void measure_test_part(moe_evaluate_pass *c)
     const moe_trace *t = c->p->trace;
     for (uint64_t s = 0; s < t->n_seqs; s++) {
         const uint64_t n = t->seq_offset[s + 1] - t->seq_offset[s];
-        if (t->seq_part[s] != MOE_PART_TEST)
+        if (t->seq_part[s] != MOE_PART_TEST || n == 0)
             continue;
         c->n_seqs++;
         c->n_tokens += n;
@@ -61,7 +61,8 @@ static moe_status count_batches(moe_evaluate_pass *c, moe_error *err)
 
 /* @param iterations  to prepare for */
 static moe_batcher *open_batches(const moe_evaluate_pass *c, int batch, int seq,
-                                 uint64_t iterations, moe_error *err)
+                                 uint64_t iterations, moe_batch_order order,
+                                 moe_error *err)
 {
     const moe_batcher_params params = {.trace = c->p->trace,
                                        .seed = c->p->seed,
@@ -72,7 +73,7 @@ static moe_batcher *open_batches(const moe_evaluate_pass *c, int batch, int seq,
                                        .iterations = (int)iterations,
                                        .gpu = 0,
                                        .gpus = 1,
-                                       .order = c->p->order};
+                                       .order = order};
     moe_batcher *batcher = NULL;
     moe_batcher_new(&params, &batcher, err);
     return batcher;
@@ -173,10 +174,11 @@ static void observe(moe_evaluate_pass *c, const moe_batch *b)
 
 static moe_status pass_sequences(moe_evaluate_pass *c, moe_error *err)
 {
-    moe_batcher *batcher = open_batches(c, 1, 0, c->n_seqs, err);
+    moe_batcher *batcher =
+        open_batches(c, 1, 0, c->n_seqs, MOE_BATCH_RECORDED, err);
     for (uint64_t i = 0; batcher != NULL && i < c->n_seqs; i++) {
         const moe_batch *b = moe_batcher_load(batcher, i);
-        add_sequence(c, b, (int)(i % (uint64_t)c->sums.n));
+        add_sequence(c, b, (int)(i * (uint64_t)c->sums.n / c->n_seqs));
         observe(c, b);
     }
     moe_batcher_free(batcher);
@@ -223,7 +225,7 @@ static moe_status pass_batches(moe_evaluate_pass *c, moe_evaluation *out,
     const size_t n = c->n_batches;
     double *mean = c->batch_error + (size_t)c->n_layers * n, tokens = 0;
     moe_batcher *batcher =
-        open_batches(c, c->p->batch, c->p->seq, c->n_batches, err);
+        open_batches(c, c->p->batch, c->p->seq, c->n_batches, c->p->order, err);
     for (uint64_t i = 0; batcher != NULL && i < n; i++) {
         const moe_batch *b = moe_batcher_load(batcher, i);
         tokens += (double)b->tokens;

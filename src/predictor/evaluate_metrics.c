@@ -6,12 +6,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
-#include "moegps/rng.h"
-
-enum { RESAMPLES = 200 };
-
-/* Normal quantile of a two-sided 95 % interval. */
-static const double z95 = 1.959964;
+#include "moegps/stats.h"
 
 double moe_noise_floor(const double *share, int n, int k, double tokens)
 {
@@ -43,15 +38,16 @@ static double distance(const double *a, const double *b, size_t n)
     return error;
 }
 
-/* The metrics that are resampled. */
+/* The metrics that have an interval. */
 enum { ERROR, TOP1, RECALL, N_METRICS };
 
 /* Arrays that this file works in. */
 typedef struct {
-    double (*value)[N_METRICS];  /* [layers + 1] the last is the mean */
-    double (*square)[N_METRICS]; /* the same: squared deviations, summed */
-    double *weight;              /* [groups] */
-    double *truth, *predicted;   /* [experts] pairs by weight */
+    double (*value)[N_METRICS]; /* [layers + 1] the last is the mean */
+    double *without;            /* [layers + 1][N_METRICS][groups] the same, but
+                                   for one group */
+    double *weight;             /* [groups] */
+    double *truth, *predicted;  /* [experts] pairs by weight */
 } arrays;
 
 /* One layer's metrics when group g counts a->weight[g] times. */
@@ -86,39 +82,53 @@ static void metrics_of(const moe_evaluate_pass *c, const arrays *a, int l,
     out[RECALL] = choices ? hits / (tokens * c->p->trace->top_k) : NAN;
 }
 
-/* Squared deviations from the value, over resamples. */
-static void resample(const moe_evaluate_pass *c, const arrays *a)
+static double *without_of(const moe_evaluate_pass *c, const arrays *a, int l,
+                          int metric)
+{
+    const size_t n = (size_t)c->sums.n;
+    return a->without + ((size_t)l * N_METRICS + (size_t)metric) * n;
+}
+
+/* Every group left out once. */
+static void leave_out(const moe_evaluate_pass *c, const arrays *a)
 {
     const int n = c->sums.n, n_l = c->n_layers;
-    for (int r = 0; r < RESAMPLES; r++) {
-        double mean[N_METRICS] = {0}, now[N_METRICS];
-        moe_rng rng = moe_rng_at(c->p->seed, MOE_RNG_STATS, (uint64_t)r, 0, 0);
-        memset(a->weight, 0, (size_t)n * sizeof *a->weight);
-        for (int g = 0; g < n; g++)
-            a->weight[moe_rng_below(&rng, (uint64_t)n)]++;
+    for (int g = 0; g < n; g++) {
+        a->weight[g] = 0;
         for (int l = 0; l < n_l; l++) {
+            double now[N_METRICS];
             metrics_of(c, a, l, now);
             for (int f = 0; f < N_METRICS; f++) {
-                const double off = now[f] - a->value[l][f];
-                a->square[l][f] += off * off;
-                mean[f] += now[f] / n_l;
+                without_of(c, a, l, f)[g] = now[f];
+                without_of(c, a, n_l, f)[g] += now[f] / n_l;
             }
         }
-        for (int f = 0; f < N_METRICS; f++) {
-            const double off = mean[f] - a->value[n_l][f];
-            a->square[n_l][f] += off * off;
-        }
+        a->weight[g] = 1;
     }
 }
 
-/* Squares are about the value, not about the mean of the resamples: noise of
- * resampling raises an error, and the interval covers that, too. */
+/* The jackknife, by groups of sequences that follow one another: what is
+ * alike in neighbours, a subject or a time, is in the groups' correlation.
+ * Noise raises an error; that bias is in the interval, too.
+ * @param without  [groups] */
 static moe_estimate estimate(const moe_evaluate_pass *c, double value,
-                             double square, double most)
+                             const double *without, double most)
 {
-    if (c->sums.n < MOE_STATS_MIN_CI || isnan(value))
+    const int n = c->sums.n;
+    double mean = 0, square = 0;
+    if (n < MOE_STATS_MIN_CI || isnan(value))
         return (moe_estimate){value, NAN, NAN};
-    const double half = z95 * sqrt(square / RESAMPLES);
+    for (int g = 0; g < n; g++)
+        mean += without[g] / n;
+    for (int g = 0; g < n; g++)
+        square += (without[g] - mean) * (without[g] - mean);
+    const double inflation = moe_mean_inflation(without, (size_t)n);
+    const double bias = (n - 1) * (mean - value);
+    const double worth = n / inflation;
+    if (worth < 2)
+        return (moe_estimate){value, NAN, NAN};
+    const double half = moe_t975(worth - 1) *
+                        sqrt(square * (n - 1) / n * inflation + bias * bias);
     return (moe_estimate){value, fmax(value - half, 0),
                           fmin(value + half, most)};
 }
@@ -130,13 +140,13 @@ static moe_estimate estimate_median(const double *x, size_t n, moe_error *err)
     return (moe_estimate){m.median, m.ci_low, m.ci_high};
 }
 
-static void fill_row(const moe_evaluate_pass *c, int l, const double *value,
-                     const double *square, moe_evaluation_row *row,
-                     moe_error *err)
+static void fill_row(const moe_evaluate_pass *c, const arrays *a, int l,
+                     moe_evaluation_row *row, moe_error *err)
 {
-    row->error = estimate(c, value[ERROR], square[ERROR], 2);
-    row->top1 = estimate(c, value[TOP1], square[TOP1], 1);
-    row->recall = estimate(c, value[RECALL], square[RECALL], 1);
+    const double *value = a->value[l];
+    row->error = estimate(c, value[ERROR], without_of(c, a, l, ERROR), 2);
+    row->top1 = estimate(c, value[TOP1], without_of(c, a, l, TOP1), 1);
+    row->recall = estimate(c, value[RECALL], without_of(c, a, l, RECALL), 1);
     row->batch_error = estimate_median(
         c->batch_error + (size_t)l * c->n_batches, c->n_batches, err);
 }
@@ -174,10 +184,9 @@ static void fill_rows(const moe_evaluate_pass *c, const arrays *a,
         v->mean.error_floor += row->error_floor / n_l;
         v->mean.batch_floor += row->batch_floor / n_l;
     }
-    resample(c, a);
+    leave_out(c, a);
     for (int l = 0; l <= n_l; l++)
-        fill_row(c, l, a->value[l], a->square[l],
-                 l < n_l ? &v->layer[l] : &v->mean, err);
+        fill_row(c, a, l, l < n_l ? &v->layer[l] : &v->mean, err);
 }
 
 moe_status moe_evaluate_metrics(const moe_evaluate_pass *c, moe_evaluation *v,
@@ -187,7 +196,8 @@ moe_status moe_evaluate_metrics(const moe_evaluate_pass *c, moe_evaluation *v,
     const size_t n_e = (size_t)c->p->trace->experts;
     const arrays a = {
         .value = moe_array_new(rows, sizeof *a.value, err),
-        .square = moe_array_new(rows, sizeof *a.square, err),
+        .without = moe_array_new(rows * N_METRICS * (size_t)c->sums.n,
+                                 sizeof *a.without, err),
         .weight = moe_array_new((size_t)c->sums.n, sizeof *a.weight, err),
         .truth = moe_array_new(n_e, sizeof *a.truth, err),
         .predicted = moe_array_new(n_e, sizeof *a.predicted, err)};
@@ -195,7 +205,7 @@ moe_status moe_evaluate_metrics(const moe_evaluate_pass *c, moe_evaluation *v,
     if (err->status == MOE_OK)
         fill_rows(c, &a, v, err);
     free(a.value);
-    free(a.square);
+    free(a.without);
     free(a.weight);
     free(a.truth);
     free(a.predicted);

@@ -17,10 +17,10 @@ static void say_comparison(const moe_run_analysis *run, int s, FILE *out)
 {
     const moe_strategy_view *x = &run->view->strategy[s];
     const moe_ratio *r = &x->speedup[run->verdict.clock];
-    const char *sure = isnan(r->ci_low) ? " (too few iterations to be sure)"
-                       : r->ci_low > 1.0 || r->ci_high < 1.0
-                           ? ""
-                           : " (within noise)";
+    const char *sure =
+        isnan(r->ci_low) ? " (too few independent batches to be sure)"
+        : r->ci_low > 1.0 || r->ci_high < 1.0 ? ""
+                                              : " (within noise)";
     fprintf(out, ": %s times as %s%s",
             moe_number_cell(r->ratio >= 1 ? r->ratio : 1 / r->ratio).text,
             r->ratio >= 1 ? "fast" : "slow", sure);
@@ -216,7 +216,8 @@ static void say_ratio(const moe_ratio *r, const char *other, FILE *out)
     fprintf(out, "%s times as fast as %s", moe_number_cell(r->ratio).text,
             other);
     if (isnan(r->ci_low))
-        fprintf(out, " (n = %zu: too few for an interval)", r->n);
+        fprintf(out, " (n = %zu: too few independent batches for an interval)",
+                r->n);
     else
         fprintf(out, " (95 %% interval %s, n = %zu)",
                 moe_interval_cell(moe_number_cell(r->ci_low),
@@ -258,14 +259,17 @@ void moe_verdict_say(const moe_run_analysis *run, FILE *out)
     } else if (v->best < 0) {
         fputs("Nothing was measured that could be compared.", out);
     } else {
+        static const char *const doubts[] = {
+            [MOE_DOUBT_NONE] = " is fastest",
+            [MOE_DOUBT_ALONE] = " ran alone",
+            [MOE_DOUBT_ONE_GPU] = " has the lowest median, but one GPU has "
+                                  "nothing to balance: no verdict",
+            [MOE_DOUBT_FEW] = " has the lowest median, of too few independent "
+                              "batches: no verdict",
+            [MOE_DOUBT_OVERLAP] = " leads within noise: no verdict"};
         const moe_strategy_view *best = &view->strategy[v->best];
-        const moe_ratio *margin = &v->margin;
-        const bool sure = margin->ci_low > 1;
         fprintf(out, "%s%s: a layer takes %s on the %s clock (%s)", best->name,
-                v->second < 0           ? " ran alone"
-                : sure                  ? " is fastest"
-                : isnan(margin->ci_low) ? " looks fastest"
-                                        : " leads within noise",
+                doubts[v->doubt],
                 moe_time_cell(best->summary[v->clock].median).text,
                 moe_clock_name(v->clock), moe_clock_origin(v->clock));
         if (v->second >= 0)
