@@ -176,7 +176,7 @@ static herr_t visit_link(hid_t group, const char *name, const H5L_info_t *info,
     return t->code;
 }
 
-static void limit(int what, rlim_t most)
+static void limit(__rlimit_resource_t what, rlim_t most)
 {
     struct rlimit now;
     if (getrlimit(what, &now) != 0)

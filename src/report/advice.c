@@ -12,9 +12,9 @@ enum {
     WHYS = 3 /* phases that say why */
 };
 
-static const char *name_of(int s)
+static const char *name_of(moe_advise_strategy s)
 {
-    return moe_advise_strategy_name((moe_advise_strategy)s);
+    return moe_advise_strategy_name(s);
 }
 
 /* Microseconds with four digits. */
@@ -119,7 +119,7 @@ static void say_cases(moe_document *doc, const moe_advice *v)
         {"pessimistic", "us", MOE_RIGHT},    {"vs baseline", "1", MOE_RIGHT},
         {"imbalance", "max/mean", MOE_RIGHT}};
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
-    for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
+    for (moe_advise_strategy s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
         const moe_advise_time *m = v->time[s];
         const double typical_s = m[TYPICAL].layer_s;
         moe_table_cell(t, "%s", name_of(s));
@@ -148,7 +148,7 @@ static void say_phases(moe_document *doc, const moe_advice *v)
         MOE_ARRAY_LEN(columns));
     for (int p = 0; p < MOE_N_PHASES; p++) {
         moe_table_cell(t, "%s", moe_phase_name((moe_phase)p));
-        for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
+        for (moe_advise_strategy s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
             const moe_advise_time *m = &v->time[s][TYPICAL];
             const double hidden_s = m->gpu_s[p] - m->exposed_s[p];
             if (hidden_s > 1e-12)
@@ -395,7 +395,7 @@ moe_status moe_report_advice_json(const moe_advise_params *p,
 {
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
     json_t *root = inputs_json(p, &v->facts, err), *all = json_object();
-    for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
+    for (moe_advise_strategy s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
         json_t *cases = json_object();
         for (int c = 0; c < MOE_ADVISE_CASES; c++)
             moe_json_put(cases, moe_advise_case_name((moe_advise_case)c),
