@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "moegps/document.h"
-#include "moegps/escape.h"
 #include "moegps/json.h"
 #include "moegps/mem.h"
 #include "moegps/plain.h"

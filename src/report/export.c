@@ -4,7 +4,6 @@
 #include <math.h>
 
 #include "forms.h"
-#include "moegps/escape.h"
 #include "moegps/mem.h"
 #include "moegps/plain.h"
 #include "moegps/replace.h"

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "contents.h"
-#include "moegps/escape.h"
 #include "moegps/mem.h"
 #include "moegps/plain.h"
 
