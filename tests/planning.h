@@ -16,6 +16,8 @@ typedef struct {
     moe_planner_env env;
     void *params, *state;
     moe_plan current, next;
+    const double *last, *const *past; /* of the task; borrowed, or NULL */
+    int n_past;
 } planning;
 
 /** Set up; the home placement is in force.
@@ -57,8 +59,12 @@ static inline void planning_make(planning *d, const double *load)
     const size_t n = (size_t)next.gpus * (size_t)next.slots;
     memset(next.expert, 0x55, n * sizeof *next.expert);
     memset(next.quota, 0x55, n * sizeof *next.quota);
-    ck_assert_int_eq(d->planner->plan(d->state, load, &current, &next, NULL),
-                     MOE_OK);
+    const moe_planner_task task = {.load = load,
+                                   .last = d->last,
+                                   .past = d->past,
+                                   .n_past = d->n_past,
+                                   .current = &current};
+    ck_assert_int_eq(d->planner->plan(d->state, &task, &next, NULL), MOE_OK);
 }
 
 /** Put the new plan in force. @return slots that had to be loaded. */

@@ -137,7 +137,8 @@ START_TEST(the_plan_has_the_shares_of_the_raw_placement)
     moe_plan plan;
     moe_plan_init(&plan, 1, 8, 4, 4, NULL);
     moe_plan_layer layer = moe_plan_at(&plan, 0);
-    ck_assert_int_eq(p->plan(state, load, &layer, &layer, NULL), MOE_OK);
+    const moe_planner_task task = {.load = load, .current = &layer};
+    ck_assert_int_eq(p->plan(state, &task, &layer, NULL), MOE_OK);
     ck_assert_int_eq(moe_plan_layer_check(&layer, NULL), MOE_OK);
     const int16_t *raw = p->raw(state);
     int twice = 0, count = 0;

@@ -152,6 +152,61 @@ START_TEST(every_planner_plans_the_same_again)
 }
 END_TEST
 
+/* Whole numbers of the same shares, at another total. */
+START_TEST(every_planner_keeps_the_plan_of_a_proportional_load)
+{
+    const moe_planner_env all = env_of(&places[_i]), *env = &all;
+    const size_t n = (size_t)env->layout.gpus * (size_t)env->slots;
+    double *load = moe_array_new((size_t)env->experts, sizeof *load, NULL);
+    double *more = moe_array_new((size_t)env->experts, sizeof *more, NULL);
+    for (size_t i = 0; moe_planner_at(i) != NULL; i++) {
+        planning d;
+        planning_init(&d, moe_planner_at(i)->name, env, NULL);
+        fill_load(load, "random", env->experts, 3);
+        planning_make(&d, load);
+        planning_settle(&d);
+        for (int e = 0; e < env->experts; e++)
+            more[e] = round(load[e] * 1.37);
+        d.last = load;
+        planning_make(&d, more);
+        ck_assert_int_eq(planning_settle(&d), 0);
+        ck_assert_msg(memcmp(d.next.quota, d.current.quota,
+                             n * sizeof *d.next.quota) == 0,
+                      "%s", d.planner->name);
+        planning_fini(&d);
+    }
+    free(load);
+    free(more);
+}
+END_TEST
+
+static const struct {
+    double a[3], b[3];
+    bool same;
+} pairs_of_loads[] = {
+    {{1, 2, 3}, {1, 2, 3}, true},
+    {{1, 2, 3}, {2, 4, 6}, true},
+    {{10, 20, 31}, {100, 203, 307}, true}, /* 10.0 20.3 30.7 */
+    {{10, 20, 33}, {100, 203, 307}, false},
+    {{0, 0, 0}, {0, 0, 0}, true},
+    {{0, 0, 0}, {0, 1, 0}, false},
+    {{0.1, 0.2, 0.7}, {1, 2, 7}, true},
+    {{0.1, 0.2, 0.7}, {1, 2, 6}, false},
+    {{1000, 2000, 3000}, {1001, 1999, 3000}, true},
+    {{1000, 2000, 3000}, {1002, 1998, 3000}, false},
+};
+
+START_TEST(loads_are_the_same_if_proportional_but_for_rounding)
+{
+    ck_assert_int_eq(
+        moe_planner_same_load(pairs_of_loads[_i].a, pairs_of_loads[_i].b, 3),
+        pairs_of_loads[_i].same);
+    ck_assert_int_eq(
+        moe_planner_same_load(pairs_of_loads[_i].b, pairs_of_loads[_i].a, 3),
+        pairs_of_loads[_i].same);
+}
+END_TEST
+
 START_TEST(planners_that_plan_count_the_steps_of_the_last_plan)
 {
     const moe_planner_env all = env_of(&places[_i]), *env = &all;
@@ -539,6 +594,10 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, every_planner_plans_the_same_again, n);
     MOE_TEST_LOOP(suite, planners_that_plan_count_the_steps_of_the_last_plan,
                   n);
+    MOE_TEST_LOOP(suite, every_planner_keeps_the_plan_of_a_proportional_load,
+                  n);
+    MOE_TEST_LOOP(suite, loads_are_the_same_if_proportional_but_for_rounding,
+                  MOE_ARRAY_LEN(pairs_of_loads));
     MOE_TEST(suite, planners_are_found_by_name);
     MOE_TEST_LOOP(suite, static_keeps_the_home_placement_whatever_the_load, n);
     MOE_TEST_LOOP(suite, duplicate_follows_algorithm_1, MOE_ARRAY_LEN(golden));

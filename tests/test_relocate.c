@@ -68,7 +68,8 @@ static double planned(const char *name, const moe_planner_env *env,
     ck_assert_ptr_nonnull(state);
     const moe_plan_layer current = moe_plan_at(&home, 0);
     moe_plan_layer out = moe_plan_at(&next, 0);
-    ck_assert_int_eq(planner->plan(state, load, &current, &out, NULL), MOE_OK);
+    const moe_planner_task task = {.load = load, .current = &current};
+    ck_assert_int_eq(planner->plan(state, &task, &out, NULL), MOE_OK);
     const double most = busiest(&out, load);
     moe_planner_free(planner, state);
     moe_plan_fini(&home);

@@ -32,13 +32,12 @@ static moe_status copier_init(void *state, const moe_planner_env *env,
     return MOE_OK;
 }
 
-static moe_status copier_plan(void *state, const double *x,
-                              const moe_plan_layer *current,
+static moe_status copier_plan(void *state, const moe_planner_task *task,
                               moe_plan_layer *next, moe_error *err)
 {
     static const int16_t expert[] = {0, 1, -1, 2, 3, 0};
     const copier_params *p = state;
-    (void)current;
+    const double *x = task->load;
     if (++*p->calls == p->fails_at)
         return moe_fail(err, MOE_INVALID, "no plan");
     memcpy(next->expert, expert, sizeof expert);

@@ -18,6 +18,14 @@
  * 2^30, so that pairs * quota stays below 2^63 for 2^32 pairs. */
 static const uint32_t MOE_QUOTA_ONE = UINT32_C(1) << 30;
 
+/** Who divides an expert's load among its replicas. */
+typedef enum moe_division {
+    MOE_DIVISION_QUOTA,  /* the plan */
+    MOE_DIVISION_EQUAL,  /* every replica the same */
+    MOE_DIVISION_MINMAX, /* the optimum for this placement */
+    MOE_N_DIVISIONS
+} moe_division;
+
 /* A layer's tables seen alone; borrowed from a plan. */
 typedef struct moe_plan_layer {
     int experts, gpus, slots;

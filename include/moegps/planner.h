@@ -17,6 +17,8 @@
 #include "moegps/plan.h"
 #include "moegps/status.h"
 
+enum { MOE_PLANNER_PAST = 32 }; /* most past loads that planners look at */
+
 /** What a planner is told once. */
 typedef struct moe_planner_env {
     moe_layout layout;
@@ -24,8 +26,23 @@ typedef struct moe_planner_env {
     const moe_pricer *pricer; /* for planners that weigh time, which copy it;
                                  or NULL. What it points to outlives them */
     double sequences;         /* of a batch, for attention's time; 0: one */
-    int interval; /* iterations that a plan will be in force; 0: one */
+    int interval;          /* iterations that a plan will be in force; 0: one */
+    moe_division division; /* how the split in use divides */
+    bool constant; /* the prediction never changes: what travels, travels once,
+                      and the best placement is worth it */
 } moe_planner_env;
+
+/** One layer to plan. All borrowed during the call. */
+typedef struct moe_planner_task {
+    const double *load; /* [experts] predicted pairs, >= 0, finite */
+    const double *last; /* [experts] that `current` was planned for, or NULL */
+    /* [n_past] -> [experts] loads of past steps, newest first, where the
+     * prediction is made of them: planners may weigh them anew instead of
+     * taking `load`. NULL: the prediction is of something else. */
+    const double *const *past;
+    int n_past;
+    const moe_plan_layer *current; /* the placement in force */
+} moe_planner_task;
 
 typedef struct moe_planner {
     const char *name, *help; /* spelling; one line for `moegps list` */
@@ -41,15 +58,13 @@ typedef struct moe_planner {
      *  @return MOE_OK, MOE_USAGE, MOE_NOMEM. */
     moe_status (*init)(void *state, const moe_planner_env *env,
                        const void *params, moe_error *err);
-    /** Plan one layer.
-     *  @param load     [experts] predicted pairs, >= 0, finite.
-     *  @param current  the placement in force.
+    /** Plan one layer. A load proportional to the last one, whole numbers
+     *  rounded, keeps the plan as it is.
      *  @param next     filled completely; slots in any order (the caller
      *                  settles them); every expert at least once.
      *  @return MOE_OK, MOE_INVALID. */
-    moe_status (*plan)(void *state, const double *load,
-                       const moe_plan_layer *current, moe_plan_layer *next,
-                       moe_error *err);
+    moe_status (*plan)(void *state, const moe_planner_task *task,
+                       moe_plan_layer *next, moe_error *err);
     /** @return [gpus][slots] the last placement as the planner's source has it,
      *  where that may put an expert several times on a GPU; `next` then has
      *  one slot for them, with their shares together, and the others empty.
@@ -79,6 +94,11 @@ void moe_planner_names(char *text, size_t size);
 void *moe_planner_new(const moe_planner *planner, const moe_planner_env *env,
                       const void *params, moe_error *err);
 void moe_planner_free(const moe_planner *planner, void *state);
+
+/** @return whether two predictions say the same: proportional, but for what
+ *  rounding to whole numbers makes.
+ *  @param a, b  [n] >= 0, finite. */
+bool moe_planner_same_load(const double *a, const double *b, int n);
 
 /** @return steps of the last plan; 0 without one, and of a planner that works
  *  nothing out. */

@@ -80,6 +80,7 @@ typedef struct moe_predictor {
     size_t params_size;      /* of the struct that opts fill */
     size_t state_size;       /* moe_predictor_new() allocates and zeroes it */
     unsigned sees;     /* MOE_SEES_ bits: all that its hooks may look at */
+    bool constant;     /* what it foretells never changes */
     bool knows_future; /* it predicts with the truth: a bound for others,
                                 which cannot be built */
     /** What it speaks of, with these parameters. */
@@ -118,6 +119,14 @@ typedef struct moe_predictor {
     /** Optional, with observe. Batches of the training part that it is to
      *  observe before the first iteration, the last ones; 0: it starts cold. */
     uint64_t (*lookback)(const void *params);
+    /** Optional, LOAD predictors that observe: the true loads of all ranks
+     *  that the prediction is made of, for planners that weigh them.
+     *  @param most      room in past_out
+     *  @param past_out  [experts] each, newest first; borrowed until the next
+     *  observe().
+     *  @return how many. */
+    int (*past)(const void *state, int layer, int most,
+                const int64_t **past_out);
     /** Optional. The dense products by which a GPU would predict one layer of
      *  its own tokens; a look-up is a product of depth 1. They are what the
      *  gpu clock charges, at the sizes of the predictor itself.

@@ -16,14 +16,6 @@
 
 #include "moegps/planner.h"
 
-/** Who divides an expert's load among its replicas. */
-typedef enum moe_division {
-    MOE_DIVISION_QUOTA,  /* the plan */
-    MOE_DIVISION_EQUAL,  /* every replica the same */
-    MOE_DIVISION_MINMAX, /* the optimum for this placement */
-    MOE_N_DIVISIONS
-} moe_division;
-
 /** Work space for layers of one shape. */
 typedef struct moe_regret moe_regret;
 

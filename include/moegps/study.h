@@ -4,7 +4,8 @@
  *  steps apart, each time from the plan before; or once, of the sum of all steps
  *  or the last one. A plan is scored on the load that it was made of and, as it
  *  would be used, on the loads of the steps after it, up to the one that the
- *  next plan is made of; the one plan on that of every step. Local;
+ *  next plan is made of; the one plan on that of every step.
+ *  Where several steps are planned, planners see the steps so far. Local;
  *  deterministic, except for the time that planning takes.
  */
 #ifndef MOEGPS_STUDY_H

@@ -146,8 +146,8 @@ moe_status moe_advise_replan(moe_advise_planning *w, const double *predicted,
     const moe_plan_layer was = moe_plan_at(current, 0);
     moe_plan_layer now = moe_plan_at(next, 0);
     const double start = moe_clock_cpu();
-    moe_status s =
-        w->planner->plan(w->planner_state, predicted, &was, &now, err);
+    const moe_planner_task task = {.load = predicted, .current = &was};
+    moe_status s = w->planner->plan(w->planner_state, &task, &now, err);
     if (s != MOE_OK)
         return s;
     moe_plan_layer_settle(&was, &now);

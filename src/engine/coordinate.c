@@ -24,6 +24,7 @@ moe_status moe_engine_coordination_init(moe_engine *e, moe_error *err)
     c->load_sum = moe_array_new(l * x, sizeof *c->load_sum, err);
     c->load = moe_array_new(x, sizeof *c->load, err);
     c->share = moe_array_new(l * x, sizeof *c->share, err);
+    c->past = moe_array_new(MOE_PLANNER_PAST * x, sizeof *c->past, err);
     c->moves = moe_array_new(l * (size_t)e->layout.gpus * (size_t)e->max_slots,
                              sizeof *c->moves, err);
     c->wire = moe_array_new(moe_plan_wire_max(&widest), 1, err);
@@ -37,6 +38,7 @@ void moe_engine_coordination_fini(moe_engine *e)
     free(e->coordination.wire);
     free(e->coordination.moves);
     free(e->coordination.share);
+    free(e->coordination.past);
     free(e->coordination.load);
     free(e->coordination.load_sum);
 }
@@ -80,6 +82,25 @@ static void collect(moe_engine *e)
     moe_engine_charge(e, MOE_PHASE_COLLECT, 0, n_layers(e), start);
 }
 
+/* What the predictor's forecast of a layer is made of, if it says so. */
+static int list_past(const moe_engine *e, const moe_runner *r, int l,
+                     const double **past_out)
+{
+    const int64_t *load[MOE_PLANNER_PAST];
+    const size_t n_e = (size_t)e->it.batch->experts;
+    if (r->spec->predictor->past == NULL)
+        return 0;
+    const int n =
+        r->spec->predictor->past(r->predictor, l, MOE_PLANNER_PAST, load);
+    for (int i = 0; i < n; i++) {
+        double *past = e->coordination.past + (size_t)i * n_e;
+        for (size_t x = 0; x < n_e; x++)
+            past[x] = (double)load[i][x];
+        past_out[i] = past;
+    }
+    return n;
+}
+
 static void plan_layer(moe_engine *e, moe_runner *r, int l)
 {
     const int n_e = e->it.batch->experts;
@@ -88,9 +109,14 @@ static void plan_layer(moe_engine *e, moe_runner *r, int l)
         e->coordination.load[x] = (double)sum[x] / MOE_LOAD_ONE;
     moe_plan_layer current = moe_plan_at(&r->plan, l);
     moe_plan_layer next = moe_plan_at(&r->next, l);
+    const double *past[MOE_PLANNER_PAST];
     const double before = moe_clock_cpu();
-    moe_status s = r->spec->planner->plan(r->planner, e->coordination.load,
-                                          &current, &next, &e->ctx->err);
+    const moe_planner_task task = {.load = e->coordination.load,
+                                   .past = past,
+                                   .n_past = list_past(e, r, l, past),
+                                   .current = &current};
+    moe_status s =
+        r->spec->planner->plan(r->planner, &task, &next, &e->ctx->err);
     if (s == MOE_OK)
         moe_plan_layer_settle(&current, &next);
     e->it.planner_cpu[l] = moe_clock_cpu() - before;

@@ -109,6 +109,7 @@ typedef struct moe_coordination_scratch {
     uint64_t *load_sum; /* [layers][experts] predicted by all ranks, in
                            1/MOE_LOAD_ONE pair */
     double *load;       /* [experts] pairs */
+    double *past;       /* [MOE_PLANNER_PAST][experts] pairs of past loads */
     double *share;      /* [layers][experts] that were predicted: of a forecast
                            of the load */
     moe_move *moves;    /* [layers][gpus][max_slots] */

@@ -112,7 +112,8 @@ static int32_t ask_oracle_planner(const moe_engine *e, const moe_runner *r,
     moe_error *err = &e->ctx->err;
     const moe_plan_layer before = moe_plan_at(&r->plan_before, layer);
     moe_plan_layer next = moe_plan_at(&ref->plan, 0);
-    if (r->spec->planner->plan(r->oracle_planner, load, &before, &next, err) !=
+    const moe_planner_task task = {.load = load, .current = &before};
+    if (r->spec->planner->plan(r->oracle_planner, &task, &next, err) !=
         MOE_OK) {
         moe_error_prefix(err, "strategy %s: its plan of the true load",
                          r->spec->name);

@@ -131,10 +131,11 @@ static void observe_one(moe_engine *e, moe_runner *r, int i)
 
 /* Online predictors learn again what they had learned, and what plans were made
  * for is known again. */
-static void observe_again(moe_engine *e, int done, const moe_ledger *ledger)
+static void observe_again(moe_engine *e, int first, int end,
+                          const moe_ledger *ledger)
 {
     const int n = e->it.batch->layers * e->it.batch->experts;
-    for (int i = 0; i < done; i++) {
+    for (int i = first; i < end; i++) {
         for (int x = 0; e->ctx->rank == 0 && x < n; x++)
             e->it.batch->true_pairs[x] = ledger->true_pairs[i * n + x];
         MOE_MPI(MPI_Bcast(e->it.batch->true_pairs, n, MPI_INT64_T, 0,
@@ -147,10 +148,12 @@ static void observe_again(moe_engine *e, int done, const moe_ledger *ledger)
 
 moe_status moe_engine_resume(moe_engine *e, int done, const moe_ledger *ledger)
 {
+    const int last = last_round(e, done) > 0 ? last_round(e, done) : 0;
+    observe_again(e, 0, last, ledger); /* which the last plans were made of */
     for (int r = 0; r < e->n_runners && e->ctx->err.status == MOE_OK; r++)
         if (e->runner[r].spec->planner->plans)
             restore_plan(e, &e->runner[r], done, ledger);
     if (moe_agree(e->ctx) == MOE_OK)
-        observe_again(e, done, ledger);
+        observe_again(e, last, done, ledger);
     return e->ctx->err.status;
 }

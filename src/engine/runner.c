@@ -35,7 +35,9 @@ moe_status moe_runner_new_planner(const moe_engine *e, const moe_runner *r,
         .slots = r->slots,
         .pricer = &pricer,
         .sequences = e->p.experiment->workload.batch,
-        .interval = e->p.experiment->emulation.rebalance_every};
+        .interval = e->p.experiment->emulation.rebalance_every,
+        .division = r->spec->split->division,
+        .constant = r->spec->predictor->constant};
     *state_out =
         moe_planner_new(r->spec->planner, &env, r->spec->planner_params, err);
     return err->status;

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "eplb.h"
+#include "keep.h"
 #include "moegps/mem.h"
+#include "rename.h"
 #include "repair.h"
 #include "steps.h"
 
@@ -40,7 +42,8 @@ static const moe_opt options[] = {
      .min = 0,
      .max = 1,
      MOE_OPT_AT(balance_params, tolerance),
-     .help = "nothing moves while the busiest GPU is this close to the bound"},
+     .help = "nothing moves while the busiest GPU is this close to the bound; "
+             "0 where the prediction never changes"},
     {.key = "groups",
      .type = MOE_OPT_INT,
      .unit = "1",
@@ -60,8 +63,8 @@ typedef struct {
     moe_layout layout;
     double tolerance;
     bool fill;
-    int domains;      /* nodes that experts do not leave; 1: all GPUs */
-    moe_eplb eplb;    /* with domains as its nodes */
+    int domains;   /* nodes that experts do not leave; 1: all GPUs */
+    moe_eplb eplb; /* with domains as its nodes */
     moe_share *share; /* being worked on */
     int64_t fine;
     int64_t *load;    /* [experts] */
@@ -71,9 +74,8 @@ typedef struct {
     int16_t *renamed; /* [gpus][slots] */
     int16_t *kept;    /* [gpus][slots] the better placement so far */
     int64_t *parts;   /* [gpus][slots] of it */
-    int *overlap;     /* [gpus][gpus] experts that both hold */
-    int *name;        /* [gpus] */
-    double *quota;    /* [gpus][slots] */
+    moe_rename rename;
+    double *quota; /* [gpus][slots] */
     moe_replicas replicas;
 } balance_state;
 
@@ -111,7 +113,7 @@ static moe_status init(void *state, const moe_planner_env *env,
     const size_t gpus = (size_t)env->layout.gpus;
     const size_t n = gpus * (size_t)env->slots, e = (size_t)env->experts;
     s->layout = env->layout;
-    s->tolerance = p->tolerance;
+    s->tolerance = env->constant ? 0 : p->tolerance;
     s->fill = p->fill;
     if (make_eplb(s, env, p->groups, err) != MOE_OK)
         return err != NULL ? err->status : MOE_USAGE;
@@ -125,8 +127,7 @@ static moe_status init(void *state, const moe_planner_env *env,
     s->renamed = moe_array_new(n, sizeof *s->renamed, &local);
     s->kept = moe_array_new(n, sizeof *s->kept, &local);
     s->parts = moe_array_new(n, sizeof *s->parts, &local);
-    s->overlap = moe_array_new(gpus * gpus, sizeof *s->overlap, &local);
-    s->name = moe_array_new(gpus, sizeof *s->name, &local);
+    moe_rename_init(&s->rename, env->layout.gpus, env->slots, &local);
     s->quota = moe_array_new(n, sizeof *s->quota, &local);
     moe_replicas_init(&s->replicas, env->experts, env->layout.gpus, env->slots,
                       &local);
@@ -145,8 +146,7 @@ static void fini(void *state)
     free(s->renamed);
     free(s->kept);
     free(s->parts);
-    free(s->overlap);
-    free(s->name);
+    moe_rename_fini(&s->rename);
     free(s->quota);
     moe_replicas_fini(&s->replicas);
 }
@@ -324,50 +324,6 @@ static void drop_doubles(balance_state *s)
                     s->start[k] = -1;
 }
 
-static void count_overlap(balance_state *s, const moe_plan_layer *current)
-{
-    const size_t gpus = (size_t)s->share->gpus;
-    s->share->steps += gpus * gpus;
-    memset(s->overlap, 0, gpus * gpus * sizeof *s->overlap);
-    moe_replicas_index(&s->replicas, current);
-    for (size_t t = 0; t < n_slots(s); t++) {
-        const int e = s->start[t];
-        if (e < 0)
-            continue;
-        int *row = s->overlap + t / (size_t)s->share->slots * gpus;
-        for (uint32_t r = s->replicas.first[e]; r < s->replicas.first[e + 1];
-             r++)
-            row[s->replicas.replica[r].gpu]++;
-    }
-}
-
-/* Name GPUs of the new placement after those of the old with which they share
- * most, greedily; without a GPU of its own in the end, any that is left. */
-static void rename_gpus(balance_state *s, const moe_plan_layer *current)
-{
-    const int gpus = s->share->gpus, slots = s->share->slots;
-    bool *taken = s->share->reached; /* free between pushes */
-    count_overlap(s, current);
-    for (int g = 0; g < gpus; g++) {
-        s->name[g] = -1;
-        taken[g] = false;
-    }
-    for (int common = slots; common >= 0; common--)
-        for (int g = 0; g < gpus; g++) {
-            const int per = gpus / s->domains, first = domain_of(s, g) * per;
-            s->share->steps += s->name[g] < 0 ? (uint64_t)per : 1;
-            for (int h = first; s->name[g] < 0 && h < first + per; h++)
-                if (!taken[h] && s->overlap[g * gpus + h] == common) {
-                    s->name[g] = h;
-                    taken[h] = true;
-                }
-        }
-    for (int g = 0; g < gpus; g++)
-        memcpy(s->renamed + (size_t)s->name[g] * (size_t)slots,
-               s->start + (size_t)g * (size_t)slots,
-               (size_t)slots * sizeof *s->start);
-}
-
 static int64_t begin_anew(balance_state *s, const double *load,
                           const moe_plan_layer *current)
 {
@@ -375,7 +331,11 @@ static int64_t begin_anew(balance_state *s, const double *load,
     moe_eplb_fill_nodes(&s->eplb, load, s->start);
     s->share->steps += s->eplb.steps;
     drop_doubles(s);
-    rename_gpus(s, current);
+    moe_replicas_index(&s->replicas, current);
+    s->rename.steps = 0;
+    moe_rename_gpus(&s->rename, &s->replicas, s->start,
+                    s->share->gpus / s->domains, s->renamed);
+    s->share->steps += s->rename.steps;
     moe_share_begin(s->share, s->renamed, s->load);
     return repair(s);
 }
@@ -463,15 +423,19 @@ static void renew(balance_state *s, const double *load,
         keep(s, current);
 }
 
-static moe_status plan(void *state, const double *load,
-                       const moe_plan_layer *current, moe_plan_layer *next,
-                       moe_error *err)
+static moe_status plan(void *state, const moe_planner_task *task,
+                       moe_plan_layer *next, moe_error *err)
 {
     (void)err;
     balance_state *s = state;
+    const double *load = task->load;
+    const moe_plan_layer *current = task->current;
     int64_t busiest = INT64_MAX;
     bool done = false;
-    s->share->steps = moe_steps_to_write(next->gpus, next->slots);
+    s->share->steps = (uint64_t)next->experts;
+    if (moe_planner_keeps(task, next))
+        return MOE_OK;
+    s->share->steps += moe_steps_to_write(next->gpus, next->slots);
     moe_share_scale(load, s->share->experts, s->load);
     if (choose_domains(s, load, current)) {
         done = mend(s, current, &busiest);
@@ -490,7 +454,7 @@ static uint64_t steps(const void *state)
 
 const moe_planner moe_planner_balance = {
     .name = "balance",
-    .help = "exact shares first, then few replicas and swaps; moves little",
+    .help = "for past loads and the split in use: few replicas and swaps",
     .opts = options,
     .params_size = sizeof(balance_params),
     .state_size = sizeof(balance_state),

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "keep.h"
 #include "moegps/mem.h"
 #include "steps.h"
 
@@ -266,13 +267,16 @@ static void write_plan(duplicate_state *s, moe_plan_layer *next)
     moe_plan_layer_set_quota(next, s->share, &s->replicas);
 }
 
-static moe_status plan(void *state, const double *load,
-                       const moe_plan_layer *current, moe_plan_layer *next,
-                       moe_error *err)
+static moe_status plan(void *state, const moe_planner_task *task,
+                       moe_plan_layer *next, moe_error *err)
 {
-    (void)current, (void)err;
+    (void)err;
     duplicate_state *s = state;
-    s->steps = moe_steps_to_write(next->gpus, next->slots);
+    const double *load = task->load;
+    s->steps = (uint64_t)next->experts;
+    if (moe_planner_keeps(task, next))
+        return MOE_OK;
+    s->steps += moe_steps_to_write(next->gpus, next->slots);
     start_from_home(s, load);
     for (;;) {
         const int h = s->busiest.winner[1];

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keep.h"
 #include "moegps/mem.h"
 #include "moegps/planner.h"
 #include "steps.h"
@@ -40,6 +41,7 @@ moe_status moe_eplb_init(moe_eplb *e, const moe_eplb_shape *shape,
     e->spare = moe_array_new(slots, sizeof *e->spare, &local);
     e->pack_weight = moe_array_new(gpus, sizeof *e->pack_weight, &local);
     e->pack_items = moe_array_new(gpus, sizeof *e->pack_items, &local);
+    e->heap = moe_array_new(gpus, sizeof *e->heap, &local);
     e->place = moe_array_new(slots, sizeof *e->place, &local);
     if (local.status == MOE_OK)
         return MOE_OK;
@@ -59,6 +61,7 @@ void moe_eplb_fini(moe_eplb *e)
     free(e->spare);
     free(e->pack_weight);
     free(e->pack_items);
+    free(e->heap);
     free(e->place);
     *e = (moe_eplb){0};
 }
@@ -80,12 +83,36 @@ static void sort_items(moe_eplb_item *item, moe_eplb_item *spare, int n)
                                                               : item[j++];
 }
 
+/* Equal packs: the lower number first. */
+static bool is_lighter(const moe_eplb *e, int a, int b)
+{
+    return e->pack_weight[a] < e->pack_weight[b] ||
+           (e->pack_weight[a] == e->pack_weight[b] && a < b);
+}
+
+/* The pack on top of the heap, of m packs with room, is not the lightest any
+ * more. */
+static void sift_pack(moe_eplb *e, int m)
+{
+    const int pack = e->heap[0];
+    int at = 0;
+    for (int child; (child = 2 * at + 1) < m; at = child) {
+        if (child + 1 < m && is_lighter(e, e->heap[child + 1], e->heap[child]))
+            child++;
+        if (is_lighter(e, pack, e->heap[child]))
+            break;
+        e->heap[at] = e->heap[child];
+        e->steps += 2;
+    }
+    e->heap[at] = pack;
+}
+
 /* Pack n items of e->weight into m packs.
  * @param place_out  [n] pack * (n / m) + rank in the pack, of each item. */
 static void pack(moe_eplb *e, int n, int m, int *place_out)
 {
     const int room = n / m;
-    e->steps += room > 1 ? (uint64_t)n * (uint64_t)m / 2 : (uint64_t)n;
+    e->steps += 8 * (uint64_t)n;
     for (int i = 0; i < n; i++)
         e->item[i] = (moe_eplb_item){e->weight[i], i};
     if (room > 1)
@@ -93,15 +120,16 @@ static void pack(moe_eplb *e, int n, int m, int *place_out)
     for (int p = 0; p < m; p++) {
         e->pack_weight[p] = 0;
         e->pack_items[p] = 0;
+        e->heap[p] = p;
     }
-    for (int i = 0; i < n; i++) {
-        int best = room > 1 ? -1 : i;
-        for (int p = 0; p < m && room > 1; p++)
-            if (e->pack_items[p] < room &&
-                (best < 0 || e->pack_weight[p] < e->pack_weight[best]))
-                best = p;
+    for (int i = 0, open = m; i < n; i++) {
+        const int best = room > 1 ? e->heap[0] : i;
         place_out[e->item[i].id] = best * room + e->pack_items[best]++;
         e->pack_weight[best] += e->item[i].weight;
+        if (room > 1 && e->pack_items[best] == room)
+            e->heap[0] = e->heap[--open];
+        if (room > 1 && open > 0)
+            sift_pack(e, open);
     }
 }
 
@@ -228,13 +256,18 @@ static moe_status init(void *state, const moe_planner_env *env,
 
 /* The original counts replicas, wherever they are: two on one GPU become one
  * slot with the share of two, and the other slot stays empty. */
-static moe_status plan(void *state, const double *load,
-                       const moe_plan_layer *current, moe_plan_layer *next,
-                       moe_error *err)
+static moe_status plan(void *state, const moe_planner_task *task,
+                       moe_plan_layer *next, moe_error *err)
 {
-    (void)current, (void)err;
+    (void)err;
     eplb_state *s = state;
-    s->eplb.steps = moe_steps_to_write(next->gpus, next->slots);
+    const double *load = task->load;
+    s->eplb.steps = (uint64_t)next->experts;
+    if (moe_planner_keeps(task, next)) {
+        moe_eplb_place(&s->eplb, task->last, s->raw);
+        return MOE_OK;
+    }
+    s->eplb.steps += moe_steps_to_write(next->gpus, next->slots);
     moe_eplb_place(&s->eplb, load, s->raw);
     for (int g = 0; g < next->gpus; g++) {
         const int base = g * next->slots;

@@ -47,6 +47,7 @@ typedef struct moe_eplb {
     moe_eplb_item *item, *spare; /* likewise */
     double *pack_weight;         /* [max(nodes, gpus)] */
     int *pack_items;             /* likewise */
+    int *heap;                   /* likewise: packs with room, lightest first */
     int *place;                  /* [max(gpus * slots, experts)] */
 } moe_eplb;
 

@@ -115,34 +115,64 @@ static double relative(const double *share, size_t s, double most)
     return most > 0 ? share[s] / most : 1.0;
 }
 
-/* Truncate, then hand out what is left over, one unit each. */
-static void divide(moe_plan_layer *layer, const moe_replica *replica,
-                   uint32_t copies, const double *share)
+/* One expert's replicas while its quotas are made. */
+typedef struct {
+    moe_plan_layer *layer;
+    moe_replica *replica; /* reordered */
+    const double *share;
+    double most, scale; /* largest share; quota of a relative share */
+} division;
+
+/* What truncation took from a replica. */
+static double gap_of(const division *d, uint32_t r)
 {
-    double most = 0.0, total = 0.0;
+    const size_t s = slot_of(d->layer, &d->replica[r]);
+    return relative(d->share, s, d->most) * d->scale - d->layer->quota[s];
+}
+
+static bool is_short(const division *d, uint32_t a, uint32_t b)
+{
+    const double x = gap_of(d, a), y = gap_of(d, b);
+    return x > y || (x == y && slot_of(d->layer, &d->replica[a]) <
+                                   slot_of(d->layer, &d->replica[b]));
+}
+
+static void sift(division *d, uint32_t at, uint32_t n)
+{
+    for (uint32_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && is_short(d, child + 1, child))
+            child++;
+        if (!is_short(d, child, at))
+            return;
+        const moe_replica swap = d->replica[at];
+        d->replica[at] = d->replica[child];
+        d->replica[child] = swap;
+    }
+}
+
+/* Truncate, then hand out what is left over, one unit each, to those that
+ * lost most. */
+static void divide(moe_plan_layer *layer, moe_replica *replica, uint32_t copies,
+                   const double *share)
+{
+    division d = {.layer = layer, .replica = replica, .share = share};
+    double total = 0.0;
     uint32_t rest = MOE_QUOTA_ONE;
     for (uint32_t r = 0; r < copies; r++)
-        most = fmax(most, share[slot_of(layer, &replica[r])]);
+        d.most = fmax(d.most, share[slot_of(layer, &replica[r])]);
     for (uint32_t r = 0; r < copies; r++)
-        total += relative(share, slot_of(layer, &replica[r]), most);
-    const double scale = MOE_QUOTA_ONE / total;
+        total += relative(share, slot_of(layer, &replica[r]), d.most);
+    d.scale = MOE_QUOTA_ONE / total;
     for (uint32_t r = 0; r < copies; r++) {
-        size_t s = slot_of(layer, &replica[r]);
-        layer->quota[s] = (uint32_t)(relative(share, s, most) * scale);
+        const size_t s = slot_of(layer, &replica[r]);
+        layer->quota[s] = (uint32_t)(relative(share, s, d.most) * d.scale);
         rest -= layer->quota[s];
     }
+    for (uint32_t i = copies / 2; rest > 0 && i-- > 0;)
+        sift(&d, i, copies);
     for (; rest > 0; rest--) {
-        size_t best = slot_of(layer, &replica[0]);
-        double best_gap = -2.0;
-        for (uint32_t r = 0; r < copies; r++) {
-            size_t s = slot_of(layer, &replica[r]);
-            double gap = relative(share, s, most) * scale - layer->quota[s];
-            if (gap > best_gap) {
-                best_gap = gap;
-                best = s;
-            }
-        }
-        layer->quota[best]++;
+        layer->quota[slot_of(layer, &replica[0])]++;
+        sift(&d, 0, copies);
     }
 }
 
@@ -156,7 +186,7 @@ void moe_plan_layer_set_quota(moe_plan_layer *layer, const double *share,
 {
     moe_replicas_index(scratch, layer);
     for (int e = 0; e < layer->experts; e++) {
-        const moe_replica *replica = &scratch->replica[scratch->first[e]];
+        moe_replica *replica = &scratch->replica[scratch->first[e]];
         uint32_t copies = scratch->first[e + 1] - scratch->first[e];
         if (copies == 1)
             layer->quota[slot_of(layer, replica)] = MOE_QUOTA_ONE;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/planner.h"
 
+#include <math.h>
+
 #include "moegps/registry.h"
 
 #define X(name) extern const moe_planner moe_planner_##name;
@@ -19,4 +21,27 @@ MOE_REGISTRY_NEW(moe_planner, moe_planner_env, void)
 uint64_t moe_planner_steps(const moe_planner *planner, const void *state)
 {
     return planner->steps != NULL ? planner->steps(state) : 0;
+}
+
+/* Numbers that were rounded are half a unit off at most; before that, they
+ * may have been summed up in another way. */
+bool moe_planner_same_load(const double *a, const double *b, int n)
+{
+    static const double FINE = 1e-9;
+    double sum_a = 0, sum_b = 0;
+    for (int e = 0; e < n; e++) {
+        sum_a += a[e];
+        sum_b += b[e];
+    }
+    if (sum_a <= 0 || sum_b <= 0)
+        return sum_a <= 0 && sum_b <= 0;
+    const double by = sum_a / sum_b;
+    bool whole = true;
+    for (int e = 0; e < n && whole; e++)
+        whole = a[e] == floor(a[e]) && b[e] == floor(b[e]);
+    const double off = whole ? 0.5 * (1 + by) : 0;
+    for (int e = 0; e < n; e++)
+        if (fabs(a[e] - by * b[e]) > off + FINE * a[e])
+            return false;
+    return true;
 }

@@ -165,10 +165,10 @@ double moe_regret_best(moe_regret *r, const double *load)
 {
     moe_plan_layer home = moe_plan_at(&r->home, 0);
     moe_plan_layer next = moe_plan_at(&r->next, 0);
+    const moe_planner_task task = {.load = load, .current = &home};
     double best = INFINITY;
     for (int i = 0; i < N_RIVALS; i++) {
-        if (r->planner[i]->plan(r->state[i], load, &home, &next, NULL) !=
-            MOE_OK)
+        if (r->planner[i]->plan(r->state[i], &task, &next, NULL) != MOE_OK)
             continue;
         best =
             fmin(best, moe_regret_busiest(r, &next, load, MOE_DIVISION_MINMAX));

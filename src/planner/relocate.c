@@ -5,19 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keep.h"
 #include "moegps/mem.h"
 #include "steps.h"
 
 /* Every expert once, wherever the busiest GPU comes out least: what balance
  * can be had without a copy. Experts by falling load go to the least loaded
- * GPU that has room (Graham 1969, LPT, with places counted), then pairs are
- * swapped while that helps the busiest GPU; few experts are tried in full, by
+ * GPU that has room (Graham 1969, LPT, with places counted), then up to two of
+ * the busiest GPU change places with up to two of another while that helps; few experts are tried in full, by
  * branch and bound, so that the result is the optimum. It heeds neither the
  * placement in force nor nodes: a bound more than a policy. */
 
 enum {
-    MAX_EXACT = 16,     /* experts to be tried in full */
-    MAX_STEPS = 1 << 16 /* of the search; 8 experts on 4 GPUs need 105 */
+    MAX_EXACT = 16,      /* experts to be tried in full */
+    MAX_STEPS = 1 << 16, /* of the search; 8 experts on 4 GPUs need 105 */
+    MAX_PAIRS = 1 << 20  /* exchanges of pairs to look at for one */
 };
 
 typedef struct {
@@ -25,7 +27,9 @@ typedef struct {
     int experts, slots;
     int *order;         /* [experts] by falling load */
     int *gpu, *best;    /* [experts] where each is, now and at best */
-    int *used;          /* [gpus] */
+    int *used, *listed; /* [gpus] */
+    int *member;        /* [gpus][slots] experts of each GPU */
+    bool pairs;         /* exchanges of two experts are looked at, too */
     double *sum;        /* [gpus] */
     double *share;      /* [gpus][slots] */
     const double *load; /* [experts]; borrowed during a plan */
@@ -49,6 +53,9 @@ static moe_status init(void *state, const moe_planner_env *env,
     s->gpu = moe_array_new(e, sizeof *s->gpu, &local);
     s->best = moe_array_new(e, sizeof *s->best, &local);
     s->used = moe_array_new(g, sizeof *s->used, &local);
+    s->listed = moe_array_new(g, sizeof *s->listed, &local);
+    s->member =
+        moe_array_new(g * (size_t)env->slots, sizeof *s->member, &local);
     s->sum = moe_array_new(g, sizeof *s->sum, &local);
     s->share = moe_array_new(g * (size_t)env->slots, sizeof *s->share, &local);
     moe_replicas_init(&s->replicas, env->experts, env->layout.gpus, env->slots,
@@ -97,33 +104,95 @@ static void pack(relocate_state *s)
     }
 }
 
-/* Exchange an expert of the busiest GPU for a smaller one so that the larger
- * of both sums falls most. @return whether one does. */
-static bool swap_best(relocate_state *s)
+/* Up to two experts of the busiest GPU for up to two of another. */
+typedef struct {
+    int mine[2], theirs[2], n_mine, n_theirs;
+    int gpu;
+    double peak; /* of both sums afterwards */
+} exchange;
+
+static void list_members(relocate_state *s)
+{
+    memset(s->listed, 0, (size_t)s->layout.gpus * sizeof *s->listed);
+    for (int e = 0; e < s->experts; e++) {
+        const int g = s->gpu[e];
+        s->member[g * s->slots + s->listed[g]++] = e;
+    }
+    s->steps += (uint64_t)s->experts;
+}
+
+/* What c may give for `mine`: nothing, one, or two. */
+static void look_at(relocate_state *s, int h, int c, exchange with,
+                    exchange *best)
+{
+    const int *member = s->member + c * s->slots;
+    double gone = 0;
+    with.gpu = c;
+    for (int i = 0; i < with.n_mine; i++)
+        gone += s->load[with.mine[i]];
+    for (int i = -1; i < s->used[c]; i++)
+        for (int j = -1; j < i || j < 0; j++) {
+            double d = gone;
+            with.n_theirs = (i >= 0) + (j >= 0);
+            s->steps++;
+            if (s->used[c] + with.n_mine - with.n_theirs <= s->slots &&
+                s->used[h] + with.n_theirs - with.n_mine <= s->slots) {
+                with.theirs[0] = i >= 0 ? member[i] : -1;
+                with.theirs[1] = j >= 0 ? member[j] : -1;
+                d -= i >= 0 ? s->load[member[i]] : 0;
+                d -= j >= 0 ? s->load[member[j]] : 0;
+                with.peak = fmax(s->sum[h] - d, s->sum[c] + d);
+                if (d > 0 && with.peak < best->peak)
+                    *best = with;
+            }
+            if (i < 0 || !s->pairs)
+                break;
+        }
+}
+
+static void carry_out(relocate_state *s, int h, const exchange *w)
+{
+    for (int i = 0; i < w->n_mine; i++) {
+        put(s, w->mine[i], h, -1);
+        put(s, w->mine[i], w->gpu, 1);
+    }
+    for (int i = 0; i < w->n_theirs; i++) {
+        put(s, w->theirs[i], w->gpu, -1);
+        put(s, w->theirs[i], h, 1);
+    }
+}
+
+/* Exchange so that the larger of both sums falls most. @return whether any
+ * exchange lowers that of the busiest GPU. */
+static bool exchange_best(relocate_state *s)
 {
     const int h = busiest(s);
-    double least = s->sum[h] * (1 - 1e-12);
-    int mine = -1, other = -1;
-    s->steps += (uint64_t)s->experts * (uint64_t)(1 + s->used[h]);
-    for (int a = 0; a < s->experts; a++)
-        for (int b = 0; b < s->experts && s->gpu[a] == h; b++) {
-            const int c = s->gpu[b];
-            const double d = s->load[a] - s->load[b];
-            const double peak = fmax(s->sum[h] - d, s->sum[c] + d);
-            if (c != h && d > 0 && peak < least) {
-                least = peak;
-                mine = a;
-                other = b;
-            }
+    const int *member = s->member + h * s->slots;
+    exchange best = {.gpu = -1, .peak = s->sum[h] * (1 - 1e-12)};
+    list_members(s);
+    for (int a = 0; a < s->used[h]; a++)
+        for (int b = -1; b < (s->pairs ? a : 0); b++) {
+            const exchange with = {.mine = {member[a], b >= 0 ? member[b] : -1},
+                                   .n_mine = 1 + (b >= 0)};
+            for (int c = 0; c < s->layout.gpus; c++)
+                if (c != h && s->sum[c] < s->sum[h])
+                    look_at(s, h, c, with, &best);
         }
-    if (mine < 0)
+    if (best.gpu < 0)
         return false;
-    const int c = s->gpu[other];
-    put(s, mine, h, -1);
-    put(s, other, c, -1);
-    put(s, mine, c, 1);
-    put(s, other, h, 1);
+    carry_out(s, h, &best);
     return true;
+}
+
+/* One for one while that helps; then, unless that is too much work, two. */
+static void improve(relocate_state *s)
+{
+    const double n = s->slots, all = n * n * n * n / 4 * s->layout.gpus;
+    for (int pairs = 0; pairs <= (all < MAX_PAIRS); pairs++) {
+        s->pairs = pairs > 0;
+        for (int i = 0; i < 2 * s->experts && exchange_best(s); i++) {
+        }
+    }
 }
 
 static void keep(relocate_state *s)
@@ -172,19 +241,21 @@ static void write_plan(relocate_state *s, moe_plan_layer *next)
     moe_plan_layer_set_quota(next, s->share, &s->replicas);
 }
 
-static moe_status plan(void *state, const double *load,
-                       const moe_plan_layer *current, moe_plan_layer *next,
-                       moe_error *err)
+static moe_status plan(void *state, const moe_planner_task *task,
+                       moe_plan_layer *next, moe_error *err)
 {
-    (void)current, (void)err;
+    (void)err;
     relocate_state *s = state;
+    const double *load = task->load;
     s->load = load;
-    s->steps = moe_steps_to_write(next->gpus, next->slots);
+    s->steps = (uint64_t)next->experts;
+    if (moe_planner_keeps(task, next))
+        return MOE_OK;
+    s->steps += moe_steps_to_write(next->gpus, next->slots);
     s->tried = 0;
     sort_experts(s);
     pack(s);
-    for (int i = 0; i < s->experts && swap_best(s); i++) {
-    }
+    improve(s);
     keep(s);
     if (s->experts <= MAX_EXACT) {
         memset(s->used, 0, (size_t)s->layout.gpus * sizeof *s->used);
@@ -209,6 +280,8 @@ static void fini(void *state)
     free(s->gpu);
     free(s->best);
     free(s->used);
+    free(s->listed);
+    free(s->member);
     free(s->sum);
     free(s->share);
     moe_replicas_fini(&s->replicas);

@@ -15,11 +15,10 @@ static moe_status init(void *state, const moe_planner_env *env,
     return MOE_OK;
 }
 
-static moe_status plan(void *state, const double *load,
-                       const moe_plan_layer *current, moe_plan_layer *next,
-                       moe_error *err)
+static moe_status plan(void *state, const moe_planner_task *task,
+                       moe_plan_layer *next, moe_error *err)
 {
-    (void)load, (void)current, (void)err;
+    (void)task, (void)err;
     moe_plan_layer_set_home(next, &((static_state *)state)->layout);
     return MOE_OK;
 }

@@ -71,6 +71,7 @@ typedef struct {
     moe_move *moves;   /* [layers * gpus * slots] */
     double *time_s;    /* [plans * repeats] */
     const double *own; /* [layers][experts] that is being planned */
+    size_t known;      /* steps so far, where every step is planned; else 0 */
     double *sum;       /* [layers][experts] over steps */
 } study_run;
 
@@ -90,8 +91,17 @@ static void plan_layer(study_run *w, int l, moe_error *err)
 {
     moe_plan_layer current = moe_plan_at(&w->out->plan, l);
     moe_plan_layer next = moe_plan_at(&w->next, l);
-    if (w->p->planner->plan(w->state, own_load(w, l), &current, &next, err) ==
-        MOE_OK)
+    const double *past[MOE_PLANNER_PAST];
+    moe_planner_task task = {.load = own_load(w, l),
+                             .past = past,
+                             .current = &current};
+    if (w->known > 1)
+        task.last = load_of(w, w->known - 2, l);
+    while (task.n_past < MOE_PLANNER_PAST && (size_t)task.n_past < w->known) {
+        task.n_past++;
+        past[task.n_past - 1] = load_of(w, w->known - (size_t)task.n_past, l);
+    }
+    if (w->p->planner->plan(w->state, &task, &next, err) == MOE_OK)
         moe_plan_layer_settle(&current, &next);
 }
 
@@ -227,6 +237,7 @@ static void run_steps(study_run *w, moe_error *err)
     const size_t every =
         w->p->env->interval > 1 ? (size_t)w->p->env->interval : 1;
     for (size_t step = 0; step < w->p->steps; step += every) {
+        w->known = step + 1;
         plan_once(w, load_of(w, step, 0), s->plans++, err);
         if (err->status != MOE_OK)
             return;

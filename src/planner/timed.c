@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keep.h"
 #include "moegps/mem.h"
 #include "share_internal.h"
 #include "steps.h"
@@ -564,14 +565,18 @@ static double stay(timed_state *s, const moe_plan_layer *current,
     return time_s;
 }
 
-static moe_status plan(void *state, const double *load,
-                       const moe_plan_layer *current, moe_plan_layer *next,
-                       moe_error *err)
+static moe_status plan(void *state, const moe_planner_task *task,
+                       moe_plan_layer *next, moe_error *err)
 {
     (void)err;
     timed_state *s = state;
+    const double *load = task->load;
+    const moe_plan_layer *current = task->current;
     double pairs = 0;
-    s->share->steps = moe_steps_to_write(next->gpus, next->slots);
+    s->share->steps = (uint64_t)next->experts;
+    if (moe_planner_keeps(task, next))
+        return MOE_OK;
+    s->share->steps += moe_steps_to_write(next->gpus, next->slots);
     for (int e = 0; e < s->share->experts; e++)
         pairs += (double)(s->load[e] = llround(load[e]));
     note_current(s, current);

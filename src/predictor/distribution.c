@@ -50,6 +50,7 @@ const moe_predictor moe_predictor_distribution = {
     .opts = options,
     .params_size = sizeof(distribution_params),
     .state_size = sizeof(moe_shares),
+    .constant = true,
     .forecast = moe_forecast_of_load,
     .init = init,
     .load = load,

@@ -27,6 +27,7 @@ static const moe_opt options[] = {
 
 typedef struct {
     size_t n; /* layers times experts */
+    size_t experts;
     uint64_t length, seen;
     int64_t *past; /* [length][n] pairs, a ring */
     int64_t *sum;  /* [n] of the ring */
@@ -38,7 +39,8 @@ static moe_status init(void *state, const moe_predictor_env *env,
     window_state *s = state;
     moe_error local = {0};
     s->length = (uint64_t)((const window_params *)params)->iterations;
-    s->n = (size_t)env->n_layers * (size_t)env->trace->experts;
+    s->experts = (size_t)env->trace->experts;
+    s->n = (size_t)env->n_layers * s->experts;
     s->sum = moe_array_new(s->n, sizeof *s->sum, &local);
     s->past = moe_array_new(s->length * s->n, sizeof *s->past, &local);
     return moe_pass(err, &local);
@@ -72,6 +74,19 @@ static uint64_t lookback(const void *params)
     return p->history == MOE_HISTORY_NONE ? 0 : (uint64_t)p->iterations;
 }
 
+static int past(const void *state, int layer, int most,
+                const int64_t **past_out)
+{
+    const window_state *s = state;
+    const uint64_t known = s->seen < s->length ? s->seen : s->length;
+    const int n = known < (uint64_t)most ? (int)known : most;
+    for (int i = 0; i < n; i++) {
+        const uint64_t at = (s->seen - 1 - (uint64_t)i) % s->length;
+        past_out[i] = s->past + at * s->n + (size_t)layer * s->experts;
+    }
+    return n;
+}
+
 static size_t parameters(const void *state)
 {
     const window_state *s = state;
@@ -97,6 +112,7 @@ const moe_predictor moe_predictor_window = {
     .load = load,
     .observe = observe,
     .lookback = lookback,
+    .past = past,
     .parameters = parameters,
     .fini = fini,
 };

@@ -27,5 +27,6 @@ const moe_split moe_split_deal = {
     .name = "deal",
     .help = "each GPU deals its own pairs over the replicas in turn, as "
             "engines do",
+    .division = MOE_DIVISION_EQUAL,
     .divide = divide,
 };

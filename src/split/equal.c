@@ -16,6 +16,7 @@ static void divide(void *state, const moe_split_input *in, uint32_t *pairs_out)
 const moe_split moe_split_equal = {
     .name = "equal",
     .help = "every replica of an expert gets the same share",
+    .division = MOE_DIVISION_EQUAL,
     .needs_counts = true,
     .divide = divide,
 };

@@ -59,6 +59,7 @@ const moe_split moe_split_minmax = {
     .help = "the busiest GPU gets as few of the true pairs as replicas allow",
     .state_size = sizeof(minmax_state),
     .init = init,
+    .division = MOE_DIVISION_MINMAX,
     .needs_counts = true,
     .divide = divide,
     .fini = fini,

@@ -100,8 +100,9 @@ static double plan_all(stage *t)
             t->of_layer[e] = (double)t->sum[l * EXPERTS + e];
         moe_plan_layer current = moe_plan_at(&t->now, l);
         moe_plan_layer next = moe_plan_at(&t->next, l);
-        must(t->planner->plan(t->state, t->of_layer, &current, &next, &err),
-             &err);
+        const moe_planner_task task = {.load = t->of_layer,
+                                       .current = &current};
+        must(t->planner->plan(t->state, &task, &next, &err), &err);
         moe_plan_layer_settle(&current, &next);
     }
     return bench_cpu() - start;

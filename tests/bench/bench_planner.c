@@ -178,8 +178,9 @@ static double make_plan(desk *d, const double *load, const moe_plan *from,
 {
     moe_error err = {0};
     moe_plan_layer current = moe_plan_at(from, 0), next = moe_plan_at(to, 0);
+    const moe_planner_task task = {.load = load, .current = &current};
     const double start = bench_cpu();
-    must(d->planner->plan(d->state, load, &current, &next, &err), &err);
+    must(d->planner->plan(d->state, &task, &next, &err), &err);
     moe_plan_layer_settle(&current, &next);
     return bench_cpu() - start;
 }
@@ -419,9 +420,10 @@ static double plan_often(desk *d, const double *load, const moe_plan *from,
 {
     moe_error err = {0};
     moe_plan_layer current = moe_plan_at(from, 0), next = moe_plan_at(to, 0);
+    const moe_planner_task task = {.load = load, .current = &current};
     const double start = bench_cpu();
     for (int i = 0; i < AGAIN; i++) {
-        must(d->planner->plan(d->state, load, &current, &next, &err), &err);
+        must(d->planner->plan(d->state, &task, &next, &err), &err);
         moe_plan_layer_settle(&current, &next);
     }
     *time_s += (bench_cpu() - start) / AGAIN;
