@@ -33,6 +33,8 @@ static const moe_opt rows[] = {
                  "of the model, where some were never seen"),
     MOE_ARGS_CALL("planner", planner, "balance", moe_parse_planner, "NAME",
                   "see `moegps list planners`"),
+    MOE_ARGS_CALL("split", split, "quota", moe_parse_split_name, "NAME",
+                  "that the plan is made for; see `moegps list splits`"),
     MOE_ARGS_INT("nodes", nodes, "1", 1, 4096, "of equally many GPUs"),
     MOE_ARGS_INT("groups", groups, "1", 1, 32767,
                  "of experts that stay on a node, for planners with that "
@@ -215,6 +217,7 @@ static void read_all(moe_plan_offline *w, const moe_plan_settings *s,
         return;
     w->env = (moe_planner_env){.layout = {s->gpus, s->gpus / s->nodes},
                                .experts = w->loads.experts,
+                               .division = s->split->division,
                                .sequences = s->batch,
                                .interval = s->interval};
     w->env.slots =

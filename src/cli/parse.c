@@ -9,6 +9,7 @@
 #include "moegps/advise.h"
 #include "moegps/mem.h"
 #include "moegps/planner.h"
+#include "moegps/split.h"
 
 bool moe_parse_digits(const char **at, uint64_t *out)
 {
@@ -82,6 +83,16 @@ moe_status moe_parse_planner(const char *text, void *at, moe_error *err)
         return moe_fail(err, MOE_USAGE,
                         "no planner '%s' (see moegps list planners)", text);
     *(const moe_planner **)at = planner;
+    return MOE_OK;
+}
+
+moe_status moe_parse_split_name(const char *text, void *at, moe_error *err)
+{
+    const moe_split *split = moe_split_find(text);
+    if (split == NULL)
+        return moe_fail(err, MOE_USAGE, "no split '%s' (see moegps list splits)",
+                        text);
+    *(const moe_split **)at = split;
     return MOE_OK;
 }
 

@@ -29,6 +29,9 @@ moe_opt_parser moe_parse_predictor;
 /** A planner by name: const moe_planner *. */
 moe_opt_parser moe_parse_planner;
 
+/** A split of pairs among replicas by name: const moe_split *. */
+moe_opt_parser moe_parse_split_name;
+
 /** Seconds per layer, or a share of the baseline layer like 10 %: what
  *  moe_advise_dials has for the time of a predictor. */
 moe_opt_parser moe_parse_overhead;

@@ -6,6 +6,7 @@
 #include "moegps/cost.h"
 #include "moegps/document.h"
 #include "moegps/options.h"
+#include "moegps/split.h"
 #include "moegps/study.h"
 #include "recorded.h"
 
@@ -14,6 +15,7 @@ typedef struct moe_plan_settings {
     moe_recorded recorded;
     const char *previous, *model, *cluster, *json;
     const moe_planner *planner;
+    const moe_split *split;
     moe_strings set; /* key=value of the planner */
     int gpus, nodes, groups, slots, replicas, interval, batch, repeats;
     int steps;        /* moe_study_use */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "eplb.h"
+#include "hedge.h"
 #include "keep.h"
 #include "moegps/mem.h"
 #include "rename.h"
@@ -29,7 +30,7 @@
 static const double FINE = 1e-6; /* of the mean load: not worth a step */
 
 typedef struct {
-    double tolerance;
+    double tolerance, price;
     int groups;
     bool fill;
 } balance_params;
@@ -44,6 +45,16 @@ static const moe_opt options[] = {
      MOE_OPT_AT(balance_params, tolerance),
      .help = "nothing moves while the busiest GPU is this close to the bound; "
              "0 where the prediction never changes"},
+    {.key = "price",
+     .type = MOE_OPT_REAL,
+     .unit = "1",
+     .initial = "0.004",
+     .min = 0,
+     .max = 1,
+     MOE_OPT_AT(balance_params, price),
+     .help =
+         "max / mean that a changed slot on every GPU must save, where past "
+         "loads are weighed"},
     {.key = "groups",
      .type = MOE_OPT_INT,
      .unit = "1",
@@ -65,6 +76,10 @@ typedef struct {
     bool fill;
     int domains;   /* nodes that experts do not leave; 1: all GPUs */
     moe_eplb eplb; /* with domains as its nodes */
+    moe_division division;
+    moe_samples samples;
+    moe_hedge *hedge; /* NULL: with domains or minmax */
+    double *usual;    /* [experts] weighted mean of past loads */
     moe_share *share; /* being worked on */
     int64_t fine;
     int64_t *load;    /* [experts] */
@@ -131,6 +146,16 @@ static moe_status init(void *state, const moe_planner_env *env,
     s->quota = moe_array_new(n, sizeof *s->quota, &local);
     moe_replicas_init(&s->replicas, env->experts, env->layout.gpus, env->slots,
                       &local);
+    moe_samples_init(&s->samples, env->experts, env->layout.gpus, &local);
+    s->usual = moe_array_new(e, sizeof *s->usual, &local);
+    s->division = env->division;
+    const moe_hedge_params hedge = {.experts = env->experts,
+                                    .gpus = env->layout.gpus,
+                                    .slots = env->slots,
+                                    .price = env->constant ? 0 : p->price,
+                                    .fit = env->division == MOE_DIVISION_QUOTA};
+    if (s->domains == 1 && env->division != MOE_DIVISION_MINMAX)
+        s->hedge = moe_hedge_new(&hedge, &local);
     return moe_pass(err, &local);
 }
 
@@ -139,6 +164,9 @@ static void fini(void *state)
     balance_state *s = state;
     moe_eplb_fini(&s->eplb);
     moe_share_free(s->share);
+    moe_hedge_free(s->hedge);
+    moe_samples_fini(&s->samples);
+    free(s->usual);
     free(s->load);
     free(s->target);
     free(s->home);
@@ -423,6 +451,35 @@ static void renew(balance_state *s, const double *load,
         keep(s, current);
 }
 
+/* Where past loads are known, plan for them: the search over samples, unless
+ * the newest alone counts and shares can be fitted to it exactly.
+ * @return whether `next` is done; else *load is what to plan for. */
+static bool plan_for_past(balance_state *s, const moe_planner_task *task,
+                          const double **load, moe_plan_layer *next)
+{
+    moe_samples *x = &s->samples;
+    if (task->n_past < 2 && s->division != MOE_DIVISION_EQUAL)
+        return false;
+    if (!moe_samples_choose(x, task))
+        return false;
+    s->share->steps += x->steps;
+    if (s->hedge != NULL && (s->division == MOE_DIVISION_EQUAL || x->n > 1)) {
+        s->share->steps +=
+            moe_hedge_plan(s->hedge, x, task->current, next->expert, s->quota);
+        memset(next->quota, 0, n_slots(s) * sizeof *next->quota);
+        moe_plan_layer_set_quota(next, s->quota, &s->replicas);
+        return true;
+    }
+    for (int e = 0; e < s->share->experts; e++) {
+        s->usual[e] = 0;
+        for (int i = 0; i < x->n; i++)
+            s->usual[e] +=
+                (double)x->weight[i] * (double)x->load[e * x->stride + i];
+    }
+    *load = s->usual;
+    return false;
+}
+
 static moe_status plan(void *state, const moe_planner_task *task,
                        moe_plan_layer *next, moe_error *err)
 {
@@ -436,6 +493,8 @@ static moe_status plan(void *state, const moe_planner_task *task,
     if (moe_planner_keeps(task, next))
         return MOE_OK;
     s->share->steps += moe_steps_to_write(next->gpus, next->slots);
+    if (plan_for_past(s, task, &load, next))
+        return MOE_OK;
     moe_share_scale(load, s->share->experts, s->load);
     if (choose_domains(s, load, current)) {
         done = mend(s, current, &busiest);
