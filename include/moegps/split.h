@@ -39,7 +39,7 @@ typedef struct moe_split {
     const moe_opt *opts;     /* own options, or NULL */
     size_t params_size;      /* of the struct that opts fill */
     size_t state_size;       /* moe_split_new() allocates and zeroes it */
-    moe_division division; /* what planners take it for */
+    moe_division division;   /* what planners take it for */
     bool needs_counts;       /* divide reads `total` and `first`, which take an
                           exchange of counts among all ranks, wherever the
                           plan has copies; else it reads neither */

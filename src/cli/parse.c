@@ -90,8 +90,8 @@ moe_status moe_parse_split_name(const char *text, void *at, moe_error *err)
 {
     const moe_split *split = moe_split_find(text);
     if (split == NULL)
-        return moe_fail(err, MOE_USAGE, "no split '%s' (see moegps list splits)",
-                        text);
+        return moe_fail(err, MOE_USAGE,
+                        "no split '%s' (see moegps list splits)", text);
     *(const moe_split **)at = split;
     return MOE_OK;
 }

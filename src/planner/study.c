@@ -92,9 +92,8 @@ static void plan_layer(study_run *w, int l, moe_error *err)
     moe_plan_layer current = moe_plan_at(&w->out->plan, l);
     moe_plan_layer next = moe_plan_at(&w->next, l);
     const double *past[MOE_PLANNER_PAST];
-    moe_planner_task task = {.load = own_load(w, l),
-                             .past = past,
-                             .current = &current};
+    moe_planner_task task = {
+        .load = own_load(w, l), .past = past, .current = &current};
     if (w->known > 1)
         task.last = load_of(w, w->known - 2, l);
     while (task.n_past < MOE_PLANNER_PAST && (size_t)task.n_past < w->known) {

@@ -27,8 +27,11 @@ static const double STEP = 1e-4;
 /* A replica less may cost this share of it. */
 static const double LEAN = 1e-3;
 enum {
-    PARTNERS = 4, /* fastest GPUs that a step considers */
-    PRICE = 8     /* steps of pricing a slot, and an eighth of a GPU */
+    PARTNERS = 4,    /* fastest GPUs that a step considers */
+    RANKED = 6,      /* steps that are priced, of those */
+    ALL_RANKED = 24, /* and of all steps, when those did not help */
+    RANK = 4,        /* steps of planning that it takes to rank one */
+    PRICE = 8        /* steps of pricing a slot, and an eighth of a GPU */
 };
 
 typedef struct {
@@ -46,13 +49,23 @@ static const moe_opt options[] = {
      .help = "share of the time of experts and exchange that moves must save"},
     {.key = NULL}};
 
+/* Load of slot `from` goes to GPU `to`, or changes places with slot `with`. */
+typedef struct {
+    int from, to, with;
+    int64_t amount;
+    int64_t busier; /* pairs of the busier of both */
+    double time_s;  /* of the slower of both GPUs, and of what travels */
+} step;
+
 typedef struct {
     moe_pricer pricer; /* what it points to is borrowed */
     double gate, sequences, interval;
     double attention_s; /* of this load, hides what travels */
     moe_share *share;
-    int64_t *load;   /* [experts] pairs */
-    double *time_s;  /* [gpus] */
+    int64_t *load;  /* [experts] pairs */
+    double *time_s; /* [gpus] */
+    step ranked[ALL_RANKED];
+    int n_ranked, most_ranked;
     uint32_t *rows;  /* [slots + 1] of one GPU */
     bool *had;       /* [gpus][experts] in the placement in force */
     bool *near;      /* [nodes][experts] likewise */
@@ -214,13 +227,6 @@ static double attention_time(const timed_state *s, double pairs)
 
 /* ---- steps ---- */
 
-/* Load of slot `from` goes to GPU `to`, or changes places with slot `with`. */
-typedef struct {
-    int from, to, with;
-    int64_t amount;
-    double time_s; /* of the slower of both GPUs, and of what travels */
-} step;
-
 /* @return extra exposed time of an expert that comes to a GPU. */
 static double travel(const timed_state *s, int expert, int gpu)
 {
@@ -232,40 +238,95 @@ static double travel(const timed_state *s, int expert, int gpu)
     return arrival_time(s, gpu, near, !near) - arrival_time(s, gpu, 0, 0);
 }
 
+/* Steps are first ranked by the pairs of the busier of both GPUs, which takes no
+ * price; the best of them are priced. */
+static void rank(timed_state *s, step w, int64_t busier)
+{
+    int at = s->n_ranked;
+    s->share->steps += RANK;
+    if (at == s->most_ranked && busier >= s->ranked[at - 1].busier)
+        return;
+    at -= at == s->most_ranked;
+    for (; at > 0 && s->ranked[at - 1].busier > busier; at--)
+        s->ranked[at] = s->ranked[at - 1];
+    w.busier = busier;
+    s->ranked[at] = w;
+    s->n_ranked += s->n_ranked < s->most_ranked;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void try_give(timed_state *s, int from, int to, int64_t amount,
-                     bool moves, step *best)
+                     bool moves)
 {
     const moe_share *x = s->share;
     const int e = x->expert[from], a = from / x->slots;
-    const int there = moe_share_find(x, to, e);
-    if (amount <= 0 || (there < 0 && (!moves || moe_share_room(x, to) < 0)))
+    if (amount <= 0 ||
+        (moe_share_find(x, to, e) < 0 && (!moves || moe_share_room(x, to) < 0)))
         return;
-    double time_s = there < 0
-                        ? time_with(s, to, -1, 0, amount)
-                        : time_with(s, to, there, x->part[there] + amount, 0);
-    if (time_s >= best->time_s)
-        return;
-    time_s = fmax(time_s, time_with(s, a, from, x->part[from] - amount, 0));
-    if (there < 0)
-        time_s += travel(s, e, to);
-    if (time_s < best->time_s)
-        *best = (step){from, to, -1, amount, time_s};
+    rank(s, (step){.from = from, .to = to, .with = -1, .amount = amount},
+         larger(x->load[a] - amount, x->load[to] + amount));
 }
 
-static void try_swap(timed_state *s, int from, int with, step *best)
+static void try_swap(timed_state *s, int from, int with)
 {
     const moe_share *x = s->share;
     const int e = x->expert[from], f = x->expert[with];
     const int a = from / x->slots, b = with / x->slots;
     if (f < 0 || moe_share_find(x, b, e) >= 0 || moe_share_find(x, a, f) >= 0)
         return;
-    double time_s = fmax(time_with(s, a, from, x->part[with], 0),
-                         time_with(s, b, with, x->part[from], 0));
-    if (time_s >= best->time_s)
-        return;
-    time_s += travel(s, e, b) + travel(s, f, a);
-    if (time_s < best->time_s)
-        *best = (step){from, b, with, 0, time_s};
+    const int64_t d = x->part[from] - x->part[with];
+    rank(s, (step){.from = from, .to = b, .with = with},
+         larger(x->load[a] - d, x->load[b] + d));
+}
+
+static double time_of_give(timed_state *s, const step *w, double least)
+{
+    const moe_share *x = s->share;
+    const int e = x->expert[w->from];
+    const int there = moe_share_find(x, w->to, e);
+    double time_s =
+        there < 0 ? time_with(s, w->to, -1, 0, w->amount)
+                  : time_with(s, w->to, there, x->part[there] + w->amount, 0);
+    if (time_s >= least)
+        return time_s;
+    time_s = fmax(time_s, time_with(s, w->from / x->slots, w->from,
+                                    x->part[w->from] - w->amount, 0));
+    return there < 0 ? time_s + travel(s, e, w->to) : time_s;
+}
+
+static double time_of_swap(timed_state *s, const step *w, double least)
+{
+    const moe_share *x = s->share;
+    const int a = w->from / x->slots;
+    const double time_s =
+        fmax(time_with(s, a, w->from, x->part[w->with], 0),
+             time_with(s, w->to, w->with, x->part[w->from], 0));
+    if (time_s >= least)
+        return time_s;
+    return time_s + travel(s, x->expert[w->from], w->to) +
+           travel(s, x->expert[w->with], a);
+}
+
+/* Begin a list of so many steps. */
+static void rank_anew(timed_state *s, int most)
+{
+    s->n_ranked = 0;
+    s->most_ranked = most;
+}
+
+static void price_ranked(timed_state *s, step *best)
+{
+    for (int i = 0; i < s->n_ranked; i++) {
+        step *w = &s->ranked[i];
+        w->time_s = w->with >= 0 ? time_of_swap(s, w, best->time_s)
+                                 : time_of_give(s, w, best->time_s);
+        if (w->time_s < best->time_s)
+            *best = *w;
+    }
 }
 
 /* The slot of b whose swap with `from` would halve the difference best. */
@@ -280,23 +341,23 @@ static int partner_slot(const moe_share *x, int from, int b)
     return best;
 }
 
-static void try_partner(timed_state *s, int a, int b, bool moves, step *best)
+static void try_partner(timed_state *s, int a, int b, bool moves)
 {
     const moe_share *x = s->share;
     const int64_t half = (x->load[a] - x->load[b]) / 2;
     for (int t = a * x->slots; t < (a + 1) * x->slots; t++) {
         if (x->part[t] == 0)
             continue;
-        try_give(s, t, b, x->part[t], moves, best);
+        try_give(s, t, b, x->part[t], moves);
         if (half < x->part[t])
-            try_give(s, t, b, half, moves, best);
+            try_give(s, t, b, half, moves);
         if (moves)
-            try_swap(s, t, partner_slot(x, t, b), best);
+            try_swap(s, t, partner_slot(x, t, b));
     }
 }
 
 /* GPUs that share an expert with a; load goes there for nothing. */
-static void try_holders(timed_state *s, int a, step *best)
+static void try_holders(timed_state *s, int a)
 {
     const moe_share *x = s->share;
     for (int t = a * x->slots; t < (a + 1) * x->slots; t++) {
@@ -308,9 +369,9 @@ static void try_holders(timed_state *s, int a, step *best)
             const int64_t half = (x->load[a] - x->load[b]) / 2;
             if (b == a)
                 continue;
-            try_give(s, t, b, x->part[t], false, best);
+            try_give(s, t, b, x->part[t], false);
             if (half < x->part[t])
-                try_give(s, t, b, half, false, best);
+                try_give(s, t, b, half, false);
         }
     }
 }
@@ -351,7 +412,7 @@ static void carry_out(timed_state *s, const step *w)
 }
 
 /* Consider the fastest GPUs, least time first. */
-static void try_fastest(timed_state *s, int a, step *best)
+static void try_fastest(timed_state *s, int a)
 {
     bool *tried = s->share->reached; /* free between pushes */
     memset(tried, 0, (size_t)s->share->gpus * sizeof *tried);
@@ -363,23 +424,23 @@ static void try_fastest(timed_state *s, int a, step *best)
         if (b < 0)
             return;
         tried[b] = true;
-        try_partner(s, a, b, true, best);
+        try_partner(s, a, b, true);
     }
 }
 
 /* Consider all GPUs and all swaps that bring both nearer to each other. */
-static void try_all(timed_state *s, int a, step *best)
+static void try_all(timed_state *s, int a, double most)
 {
     const moe_share *x = s->share;
     for (int b = 0; b < x->gpus; b++) {
-        if (s->time_s[b] >= best->time_s)
+        if (s->time_s[b] >= most)
             continue;
-        try_partner(s, a, b, true, best);
+        try_partner(s, a, b, true);
         for (int t = a * x->slots; t < (a + 1) * x->slots; t++)
             for (int u = b * x->slots; u < (b + 1) * x->slots; u++)
                 if (x->part[t] > x->part[u] &&
                     x->part[t] - x->part[u] < x->load[a] - x->load[b])
-                    try_swap(s, t, u, best);
+                    try_swap(s, t, u);
     }
 }
 
@@ -394,11 +455,16 @@ static double descend(timed_state *s, bool moves)
                 a = g;
         most = s->time_s[a];
         step best = {.from = -1, .time_s = most * (1 - STEP)};
-        try_holders(s, a, &best);
+        rank_anew(s, RANKED);
+        try_holders(s, a);
         if (moves)
-            try_fastest(s, a, &best);
-        if (moves && best.from < 0)
-            try_all(s, a, &best);
+            try_fastest(s, a);
+        price_ranked(s, &best);
+        if (moves && best.from < 0) {
+            rank_anew(s, ALL_RANKED);
+            try_all(s, a, best.time_s);
+            price_ranked(s, &best);
+        }
         if (best.from < 0)
             break;
         carry_out(s, &best);
