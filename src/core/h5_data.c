@@ -11,6 +11,7 @@
 #include "moegps/plain.h"
 
 enum { DEFLATE_LEVEL = 6 };
+enum { LONG_SCALE = 1 << 20 }; /* numbers of a scale that is deflated */
 
 /* Turn a fresh one-dimensional dataset into a scale of its own name. */
 static void make_scale(hid_t dataset, const char *name, const char *long_name,
@@ -37,10 +38,17 @@ void moe_h5_scale(hid_t group, const char *name, size_t n,
         return;
     hsize_t dim = n;
     hid_t space = H5Screate_simple(1, &dim, NULL);
+    hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+    if (n > LONG_SCALE) {
+        H5Pset_chunk(list, 1, &dim);
+        H5Pset_shuffle(list);
+        H5Pset_deflate(list, DEFLATE_LEVEL);
+    }
     hid_t dataset =
         moe_h5_checked(H5Dcreate2(group, name, H5T_STD_I32LE, space,
-                                  H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                                  H5P_DEFAULT, list, H5P_DEFAULT),
                        "cannot create scale", name, err);
+    H5Pclose(list);
     if (dataset >= 0) {
         moe_h5_check(H5Dwrite(dataset, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL,
                               H5P_DEFAULT, values),
