@@ -57,21 +57,29 @@ static inline moe_status train_on(void *arg, const moe_learned_part *part,
     return MOE_OK;
 }
 
-/* Train for an epoch, if there is something to train. */
+/* Train for an epoch, if there is something to train; first what it rests
+ * on. */
 static inline void prediction_train(prediction *s, const moe_trace *trace)
 {
     const moe_train_env env = {.trace = trace,
                                .seed = 7,
                                .epochs = 1,
+                               .lookahead = {1},
+                               .n_lookaheads = 1,
+                               .hidden = s->env.file,
                                .kept_bits = 23,
                                .epoch = train_on};
     if (s->predictor->train == NULL || trace->kind != MOE_TRACE_TOKENS)
         return;
+    const char *names[] = {s->predictor->rests_on, s->predictor->name};
     moe_learned_new(trace, &s->learned, &s->err);
-    moe_learned_part *part =
-        moe_learned_add(&s->learned, s->predictor->name, &s->err);
-    if (part != NULL)
-        s->predictor->train(&env, part, &s->err);
+    for (int i = 0; i < 2; i++) {
+        moe_learned_part *part =
+            names[i] != NULL ? moe_learned_add(&s->learned, names[i], &s->err)
+                             : NULL;
+        if (part != NULL)
+            moe_predictor_find(names[i])->train(&env, part, &s->err);
+    }
     s->env.learned = &s->learned;
 }
 
@@ -89,6 +97,7 @@ static inline void prediction_init(prediction *s, const char *name,
                               .seed = 7,
                               .batch = prediction_shape.batch,
                               .seq = prediction_shape.seq,
+                              .lookahead = moe_horizon_layers(p->sees),
                               .max_own = MAX_OWN}};
     s->params = moe_array_new(1, p->params_size, NULL);
     if (p->opts != NULL)
@@ -201,6 +210,12 @@ static const char *write_foreign(const foreign_file *p)
     hid_t space = H5Screate_simple(3, p->dims, NULL);
     hid_t set = H5Dcreate2(file, "experts", H5T_STD_I64LE, space, H5P_DEFAULT,
                            H5P_DEFAULT, H5P_DEFAULT);
+    ck_assert_int_ge(H5Dwrite(set, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL,
+                              H5P_DEFAULT, p->experts),
+                     0);
+    H5Dclose(set);
+    set = H5Dcreate2(file, "hidden", H5T_IEEE_F32LE, space, H5P_DEFAULT,
+                     H5P_DEFAULT, H5P_DEFAULT);
     ck_assert_int_ge(H5Dwrite(set, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL,
                               H5P_DEFAULT, p->experts),
                      0);

@@ -56,7 +56,7 @@ static const struct {
 static const char *least(const char *name, const moe_trace *trace, char *set,
                          size_t size)
 {
-    if (strcmp(name, "file") != 0)
+    if (moe_predictor_find(name)->file == NULL)
         return NULL;
     foreign_file p = foreign_of(trace);
     snprintf(set, size, "path=%s", write_foreign(&p));
@@ -309,6 +309,8 @@ static void turn_future(moe_trace *t)
  * seen the same first iteration. */
 static void ask_of_another_future(prediction *s, const moe_trace *trace)
 {
+    if ((s->predictor->sees & (MOE_SEES_LAYERS | MOE_SEES_TOKENS)) != 0)
+        return; /* part of it is no future to them: test_linear.c */
     moe_trace other = make_trace(trace->kind == MOE_TRACE_LOADS);
     turn_future(&other);
     uint64_t here[MAX_E], there[MAX_E];

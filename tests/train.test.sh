@@ -80,10 +80,35 @@ check "--resume finishes it" \
 train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 60 -o "$dir/whole.h5"
 check "resumed equals uninterrupted" file_equal "$dir/stop.h5" "$dir/whole.h5"
 
+# closed forms
+closed() {
+    train --trace "$dir/t.h5" --predictors linear,cross,recent --lookahead 1 \
+        -o "$dir/closed.h5" && "$PYTHON" - "$dir/closed.h5" << 'END'
+import h5py, sys
+with h5py.File(sys.argv[1]) as f:
+    assert f.attrs["predictors"] == "ngram linear cross recent", f.attrs["predictors"]
+    assert f["cross/weight_1"].shape[2] == 8
+    assert f["linear/valid_recall"].shape == (1,)
+END
+}
+check "linear members bring the tables that they rest on" closed
+foretold() {
+    ./moegps evaluate --trace "$dir/t.h5" --seq 40 --load "$dir/closed.h5" \
+        --predictors ngram,linear,cross,recent > "$dir/out" &&
+        out_has "cross .* 1  token ids, experts of earlier layers"
+}
+check "... and foretell" foretold
+check "a lookahead that was not trained is refused" \
+    refused 2 "was not trained for lookahead 2, only for 1" \
+    ./moegps evaluate --trace "$dir/t.h5" --seq 40 --load "$dir/closed.h5" \
+    --predictors cross --lookahead 2
+check "hidden states that are missing are refused" refused 2 "hidden states are needed" \
+    train --trace "$dir/t.h5" --predictors hidden -o "$dir/x.h5"
+
 # wrong use
 check "no trace is refused" refused 2 "--trace is needed" train --predictors ffn
 check "no predictor is refused" refused 2 "--predictors is needed" train --trace "$dir/t.h5"
-check "an unknown predictor is refused" refused 2 "'gru' is no predictor (allowed: ffn, lstm)" \
+check "an unknown predictor is refused" refused 2 "'gru' is no predictor (allowed: ffn, lstm, ngram, linear, cross, recent, hidden)" \
     train --trace "$dir/t.h5" --predictors gru
 check "one that is not trained is refused" refused 2 "'distribution' learns from the trace" \
     train --trace "$dir/t.h5" --predictors distribution
@@ -153,6 +178,48 @@ check "a file without this predictor is refused" refused 2 "has none of this nam
 ./moegps trace slice "$dir/t.h5" --split train=0.5,seed=9 -o "$dir/other.h5"
 experiment ", load: $dir/p.h5" "$dir/other.h5"
 check "test tokens seen in training are refused" refused 2 "training saw sequence" run
+
+# hidden states, of a model that they decide
+states() {
+    "$PYTHON" tools/hidden_states.py "$dir" && sed 's/layers: 2/layers: 3/' \
+        "$dir/tiny.yaml" > "$dir/three.yaml" && ./moegps trace import \
+        "$dir/tokens.csv" --model three --experts 8 --top-k 2 --ordered \
+        -o "$dir/three.h5" && train --trace "$dir/three.h5" --lookahead 1 \
+        --predictors linear,hidden --hidden "$dir/hidden.h5" -o "$dir/states.h5"
+}
+check "hidden states are learned from" states
+states_tell() {
+    ./moegps evaluate --trace "$dir/three.h5" --seq 60 --load "$dir/states.h5" \
+        --predictors "linear,hidden:path=$dir/hidden.h5" --json - > "$dir/out" &&
+        "$PYTHON" - "$dir/out" << 'END'
+import json, sys
+linear, hidden = (p["mean"]["recall"]["value"]
+                  for p in json.load(open(sys.argv[1]))["predictors"])
+assert hidden > linear + 0.05, (linear, hidden)
+END
+}
+check "... and tell more than ids" states_tell
+
+# lookahead
+ahead() { # PREDICTOR LOOKAHEAD
+    cat > "$dir/x.yaml" << END
+model: $dir/tiny.yaml
+cluster: a100-nvlink
+trace: $dir/t.h5
+workload: {batch: 4, seq: 40, iterations: 2, warmup: 1}
+emulation: {scale: 1}
+strategies:
+  - {name: base}
+  - {name: ahead, predictor: $1, planner: duplicate, slots: 9, load: $dir/closed.h5$2}
+END
+}
+ahead cross ", lookahead: 1"
+check "cross runs with a lookahead" run
+check "... on any number of ranks alike" same_anywhere
+ahead cross ""
+check "... without one it is refused" refused 2 "lookahead: 1" run
+ahead recent ""
+check "recent is refused where sequences are whole" refused 2 "for decoding" run
 
 # the bundled file
 listed() { ./moegps list trained | grep -q "^gpt-oss-20b-mmlu .* ffn lstm$"; }

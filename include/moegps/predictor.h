@@ -61,12 +61,19 @@ typedef struct moe_predictor_env {
     const moe_learned *learned; /* what training made; NULL: nothing */
 } moe_predictor_env;
 
+enum { MOE_TRAIN_LOOKAHEADS = 8 }; /* most that are trained for at once */
+
 /** What training is told. All borrowed. */
 typedef struct moe_train_env {
     const moe_trace *trace;
     uint64_t seed;
-    int epochs;    /* at most; 0: the predictor's train_epochs */
-    int kept_bits; /* of each weight's fraction at the end, 1..23 */
+    uint64_t tokens;                     /* to fit to, at most; 0: all */
+    int lookahead[MOE_TRAIN_LOOKAHEADS]; /* [n_lookaheads] layers, for those
+                                            that look at earlier layers */
+    int n_lookaheads;
+    moe_h5_image hidden; /* hidden states; without data: none */
+    int epochs;          /* at most; 0: the predictor's train_epochs */
+    int kept_bits;       /* of each weight's fraction at the end, 1..23 */
     /** Called after each epoch, when `part` is a whole checkpoint.
      *  @return MOE_OK, or why training stops here. */
     moe_status (*epoch)(void *arg, const moe_learned_part *part,
@@ -79,9 +86,11 @@ typedef struct moe_predictor {
     const moe_opt *opts;     /* own options, or NULL */
     size_t params_size;      /* of the struct that opts fill */
     size_t state_size;       /* moe_predictor_new() allocates and zeroes it */
-    unsigned sees;     /* MOE_SEES_ bits: all that its hooks may look at */
-    bool constant;     /* what it foretells never changes */
-    bool knows_future; /* it predicts with the truth: a bound for others,
+    unsigned sees;        /* MOE_SEES_ bits: all that its hooks may look at */
+    bool constant;        /* what it foretells never changes */
+    const char *rests_on; /* member whose part of a predictor file it also
+                             reads; NULL: none */
+    bool knows_future;    /* it predicts with the truth: a bound for others,
                                 which cannot be built */
     /** What it speaks of, with these parameters. */
     moe_forecast (*forecast)(const void *params);
@@ -112,6 +121,11 @@ typedef struct moe_predictor {
      *  @return false: not asked for; the choices are to be counted. */
     bool (*expect)(void *state, const moe_batch *batch, int layer,
                    uint64_t *load_out);
+    /** Optional, TOKENS. The probabilities that tokens visit experts, of the
+     *  batch and layer that `tokens` was last asked for.
+     *  @return [batch->own][experts], those of a token summing to top_k;
+     *  borrowed until the next call of any hook. */
+    const float *(*scores)(const void *state);
     /** Optional. Learn from an iteration that has ended: batch->true_pairs is
      *  summed over ranks by now. Called once per iteration, warm-up included,
      *  equal on all ranks; timed with the predict phase. */

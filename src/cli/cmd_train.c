@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "moegps/learned.h"
 #include "moegps/mem.h"
 #include "moegps/predictor.h"
+#include "moegps/profile.h"
 #include "moegps/progress.h"
 #include "moegps/replace.h"
 #include "moegps/text.h"
@@ -20,7 +22,9 @@ enum { MAX_NAMES = 16 };
 
 typedef struct {
     const char *trace, *predictors, *output;
-    uint64_t seed;
+    uint64_t seed, tokens;
+    moe_reals lookahead;
+    const char *hidden;
     int epochs, bits; /* epochs 0: the predictor's */
     bool resume, force, quiet;
 } settings;
@@ -39,6 +43,23 @@ static const moe_opt rows[] = {
     MOE_ARGS_INT("epochs", epochs, "", 1, 100000,
                  "at most; fewer when validation stops getting better; "
                  "default: the predictor's"),
+    {.key = "tokens",
+     .type = MOE_OPT_U64,
+     .initial = "0",
+     .max = 1e18,
+     AT(tokens),
+     .help = "to fit to, at most, in whole sequences; 0: all"},
+    {.key = "lookahead",
+     .type = MOE_OPT_REALS,
+     .initial = "1,2,4",
+     .min = 1,
+     .max = 4096,
+     AT(lookahead),
+     .form = "D,...",
+     .help = "layers ahead that those who look at earlier layers are trained "
+             "for"},
+    MOE_ARGS_STRING("hidden", hidden, "", "FILE",
+                    "HDF5 file of hidden states, for predictor hidden"),
     MOE_ARGS_INT("bits", bits, "23", 1, 23,
                  "of the 23 of each weight's fraction to keep, which makes the "
                  "file smaller"),
@@ -62,6 +83,8 @@ typedef struct {
     moe_learned learned;
     const moe_predictor *predictor[MAX_NAMES];
     int n_predictors;
+    char *hidden; /* that file; owned */
+    moe_h5_image hidden_file;
     char partial[1100]; /* where finished epochs are kept */
     moe_progress progress;
 } train_job;
@@ -113,6 +136,31 @@ static moe_status find_predictor(train_job *t, const char *name,
     return MOE_OK;
 }
 
+/* What members rest on is trained, too, and first. */
+static moe_status add_bases(train_job *t, moe_error *err)
+{
+    const moe_predictor *asked[MAX_NAMES];
+    const int n = t->n_predictors;
+    memcpy(asked, t->predictor, sizeof asked);
+    t->n_predictors = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < n; i++) {
+            const char *base = asked[i]->rests_on;
+            const moe_predictor *p = pass > 0       ? asked[i]
+                                     : base != NULL ? moe_predictor_find(base)
+                                                    : NULL;
+            bool there = p == NULL;
+            for (int j = 0; j < t->n_predictors; j++)
+                there = there || t->predictor[j] == p;
+            if (!there && t->n_predictors == MAX_NAMES)
+                return moe_fail(err, MOE_USAGE, "--predictors: at most %d",
+                                MAX_NAMES);
+            if (!there)
+                t->predictor[t->n_predictors++] = p;
+        }
+    return MOE_OK;
+}
+
 static moe_status find_predictors(train_job *t, moe_error *err)
 {
     char known[256] = "", *rest = NULL;
@@ -125,7 +173,7 @@ static moe_status find_predictors(train_job *t, moe_error *err)
     free(names);
     if (t->n_predictors == 0)
         moe_fail(err, MOE_USAGE, "--predictors: empty (allowed: %s)", known);
-    return err->status;
+    return err->status == MOE_OK ? add_bases(t, err) : err->status;
 }
 
 static moe_status check_options(train_job *t, moe_error *err)
@@ -135,6 +183,15 @@ static moe_status check_options(train_job *t, moe_error *err)
         snprintf(t->partial, sizeof t->partial, "%s.partial", o->output);
     if (n < 0 || (size_t)n >= sizeof t->partial)
         return moe_fail(err, MOE_USAGE, "--output: the path is too long");
+    if (o->lookahead.n > MOE_TRAIN_LOOKAHEADS)
+        return moe_fail(err, MOE_USAGE, "--lookahead: at most %d",
+                        MOE_TRAIN_LOOKAHEADS);
+    for (int i = 0; i < o->lookahead.n; i++)
+        if (o->lookahead.x[i] > floor(o->lookahead.x[i]))
+            return moe_fail(err, MOE_USAGE,
+                            "--lookahead: %g is no number of "
+                            "layers",
+                            o->lookahead.x[i]);
     if (find_predictors(t, err) != MOE_OK ||
         moe_replace_check(o->output, o->force, err) != MOE_OK)
         return err->status;
@@ -203,13 +260,18 @@ static void say_result(const train_job *t, const moe_learned_part *part)
     const float *recall = moe_learned_get(part, &s, NULL);
     s.name = "valid_top1";
     const float *top1 = moe_learned_get(part, &s, NULL);
-    if (!t->o.quiet && recall != NULL && top1 != NULL)
-        fprintf(stderr,
-                "moegps: %s: %d epochs, best %d; on the validation part: "
-                "recall@%d %.4f, top-1 %.4f, loss %.4f; CPU time %.0f s\n",
-                part->predictor, part->epochs, part->best_epoch + 1,
-                t->learned.top_k, (double)recall[part->best_epoch],
-                (double)top1[part->best_epoch], part->final_loss, part->cpu_s);
+    if (t->o.quiet || recall == NULL || top1 == NULL)
+        return;
+    fprintf(stderr, "moegps: %s: ", part->predictor);
+    if (part->epochs_limit > 1)
+        fprintf(stderr, "%d epochs, best %d; ", part->epochs,
+                part->best_epoch + 1);
+    fprintf(stderr, "on the validation part: recall@%d %.4f, ",
+            t->learned.top_k, (double)recall[part->best_epoch]);
+    if (t->trace.ordered)
+        fprintf(stderr, "top-1 %.4f, ", (double)top1[part->best_epoch]);
+    fprintf(stderr, "loss %.4f nats per token and layer; CPU time %.0f s\n",
+            part->final_loss, part->cpu_s);
 }
 
 static moe_status train_one(train_job *t, const moe_predictor *p,
@@ -221,12 +283,17 @@ static moe_status train_one(train_job *t, const moe_predictor *p,
         part = moe_learned_add(&t->learned, p->name, err);
     if (part == NULL || part->complete)
         return err->status;
-    const moe_train_env env = {.trace = &t->trace,
-                               .seed = t->o.seed,
-                               .epochs = t->o.epochs,
-                               .kept_bits = t->o.bits,
-                               .epoch = after_epoch,
-                               .arg = t};
+    moe_train_env env = {.trace = &t->trace,
+                         .seed = t->o.seed,
+                         .tokens = t->o.tokens,
+                         .n_lookaheads = t->o.lookahead.n,
+                         .hidden = t->hidden_file,
+                         .epochs = t->o.epochs,
+                         .kept_bits = t->o.bits,
+                         .epoch = after_epoch,
+                         .arg = t};
+    for (int i = 0; i < t->o.lookahead.n; i++)
+        env.lookahead[i] = (int)t->o.lookahead.x[i];
     snprintf(what, sizeof what, "epochs of %s at most", p->name);
     moe_progress_begin(&t->progress, what,
                        t->o.epochs > 0 ? t->o.epochs : p->train_epochs,
@@ -247,6 +314,12 @@ static moe_status train(train_job *t, const char *line, moe_error *err)
         moe_error_prefix(err, "--trace %s", t->o.trace);
         return err->status;
     }
+    if (t->o.hidden != NULL &&
+        moe_read_bytes(t->o.hidden, &t->hidden, &t->hidden_file.bytes, err) !=
+            MOE_OK)
+        return err->status;
+    t->hidden_file.path = t->o.hidden;
+    t->hidden_file.data = t->hidden;
     t->learned.kept_bits = t->o.bits;
     snprintf(t->learned.command, sizeof t->learned.command, "%s",
              line != NULL ? line : "");
@@ -273,6 +346,7 @@ int moe_cmd_train(int argc, char **argv)
         train(&t, line, &err);
     }
     free(line);
+    free(t.hidden);
     moe_learned_free(&t.learned);
     moe_trace_free(&t.trace);
     return moe_args_end(&args, &t.o, &err);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "walk.h"
 
 /* The LSTM predictor of MoE-GPS (arXiv 2506.07366, section 3.2): two layers
  * of 64, sparse attention (here: to the last tokens), residual, and a head
@@ -37,26 +38,13 @@ static moe_status allocate(lstm_state *s, uint32_t max_own, moe_error *err)
     return err->status;
 }
 
-static uint64_t sequence_of(const moe_trace *t, uint64_t token)
-{
-    uint64_t low = 0, high = t->n_seqs;
-    while (high - low > 1) {
-        const uint64_t mid = low + (high - low) / 2;
-        if (t->seq_offset[mid] <= token)
-            low = mid;
-        else
-            high = mid;
-    }
-    return low;
-}
-
 /* Which chunks the rank's tokens need. @return how many. */
 static uint32_t find_chunks(lstm_state *s, const moe_batch *batch)
 {
     const moe_trace *t = s->trace;
     uint32_t n = 0;
     for (uint32_t i = 0; i < batch->own; i++) {
-        const uint64_t seq = sequence_of(t, batch->id[i]);
+        const uint64_t seq = moe_sequence_of(t, batch->id[i]);
         const uint64_t place = batch->id[i] - t->seq_offset[seq];
         const uint64_t at = recur_chunk_of(place) * RECUR_STRIDE;
         const uint64_t first = t->seq_offset[seq] + at;

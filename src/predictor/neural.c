@@ -23,7 +23,8 @@ enum { TRAIN_LOSS, VALID_LOSS, VALID_RECALL, VALID_TOP1, N_HISTORIES };
 
 /* ---- the task ---- */
 
-static moe_status split_sequences(moe_neural_task *task, moe_error *err)
+static moe_status split_sequences(moe_neural_task *task, uint64_t tokens,
+                                  moe_error *err)
 {
     const moe_trace *t = task->trace;
     uint32_t *order = moe_array_new(t->n_seqs, sizeof *order, err);
@@ -47,6 +48,15 @@ static moe_status split_sequences(moe_neural_task *task, moe_error *err)
                  n, n == 1 ? "" : "s");
     for (size_t s = 0; s < valid && n >= 2; s++)
         task->part[order[s]] = NEURAL_VALID;
+    uint64_t fitted = 0; /* the rest is left out once there are enough */
+    for (size_t s = valid; s < n && tokens > 0; s++) {
+        const uint64_t more =
+            t->seq_offset[order[s] + 1] - t->seq_offset[order[s]];
+        if (fitted > 0 && fitted + more > tokens)
+            task->part[order[s]] = NEURAL_TEST;
+        else
+            fitted += more;
+    }
     free(order);
     return err->status;
 }
@@ -70,14 +80,14 @@ static void weigh_ranks(moe_neural_task *task)
 }
 
 moe_status moe_neural_task_init(moe_neural_task *task, const moe_trace *trace,
-                                uint64_t seed, moe_error *err)
+                                uint64_t seed, uint64_t tokens, moe_error *err)
 {
     *task = (moe_neural_task){.trace = trace, .seed = seed};
     task->part = moe_array_new(trace->n_seqs, sizeof *task->part, err);
     task->seen = moe_array_new(trace->vocab_size, sizeof *task->seen, err);
     task->rank_weight =
         moe_array_new((size_t)trace->top_k, sizeof *task->rank_weight, err);
-    if (err->status != MOE_OK || split_sequences(task, err) != MOE_OK)
+    if (err->status != MOE_OK || split_sequences(task, tokens, err) != MOE_OK)
         return err->status;
     for (uint64_t s = 0; s < trace->n_seqs; s++)
         for (uint64_t i = trace->seq_offset[s];
@@ -311,7 +321,8 @@ static moe_status run_epoch(training *t, int epoch, moe_error *err)
     t->history[TRAIN_LOSS][epoch] = (float)(fit.loss / fit.tokens);
     t->history[VALID_LOSS][epoch] = (float)valid.loss;
     t->history[VALID_RECALL][epoch] = (float)valid.hits;
-    t->history[VALID_TOP1][epoch] = (float)valid.firsts;
+    t->history[VALID_TOP1][epoch] =
+        t->env->trace->ordered ? (float)valid.firsts : NAN;
     keep_if_best(t, epoch);
     t->part->epochs = epoch + 1;
     return MOE_OK;
@@ -374,7 +385,8 @@ static moe_status begin(training *t, moe_error *err)
             (unsigned long long)t->part->seed, t->part->epochs_limit);
     t->part->seed = t->env->seed;
     t->part->epochs_limit = t->epochs;
-    if (moe_neural_task_init(&t->task, t->env->trace, t->env->seed, err) ||
+    if (moe_neural_task_init(&t->task, t->env->trace, t->env->seed,
+                             t->env->tokens, err) ||
         make_arrays(t, fresh, err) ||
         list_samples(t, NEURAL_FIT, &t->fit, err) ||
         list_samples(t, NEURAL_VALID, &t->valid, err))

@@ -226,9 +226,10 @@ moe_status moe_neural_train(const moe_neural_kind *kind, int epochs,
                             const moe_train_env *env, moe_learned_part *part,
                             moe_error *err);
 
-/** Make the task of a training; release with moe_neural_task_fini(). */
+/** Make the task of a training; release with moe_neural_task_fini().
+ *  @param tokens  that FIT has at most, whole sequences; 0: all. */
 moe_status moe_neural_task_init(moe_neural_task *task, const moe_trace *trace,
-                                uint64_t seed, moe_error *err);
+                                uint64_t seed, uint64_t tokens, moe_error *err);
 void moe_neural_task_fini(moe_neural_task *task);
 
 /** The shapes of the heads of all layers: [layers][experts][width]. */

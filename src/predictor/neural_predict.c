@@ -6,6 +6,7 @@
 
 #include "moegps/mem.h"
 #include "moegps/wide.h"
+#include "scorer.h"
 
 /* ---- heads ---- */
 
@@ -173,38 +174,14 @@ static bool memo_holds(moe_neural_memo *m, const moe_batch *batch, int layer)
 
 /* ---- what both predictors do ---- */
 
-/* The part of a predictor file that a predictor needs, checked; NULL with an
- * error that says what to do. */
-static const moe_learned_part *
-find_part(const char *name, const moe_predictor_env *env, moe_error *err)
-{
-    if (env->learned == NULL) {
-        moe_fail(err, MOE_USAGE,
-                 "predictor %s: needs what training made: say `load: FILE`, "
-                 "and make one with `moegps train --trace TRACE --predictors "
-                 "%s -o FILE`",
-                 name, name);
-        return NULL;
-    }
-    const moe_learned_part *part = moe_learned_find(env->learned, name);
-    moe_error local = {0};
-    if (part == NULL)
-        moe_fail(&local, MOE_USAGE, "the predictor file has none of this name");
-    else
-        moe_learned_check(env->learned, env->trace, &local);
-    if (local.status == MOE_OK)
-        return part;
-    moe_fail(err, local.status, "predictor %s: %s", name, local.text);
-    return NULL;
-}
-
 moe_status moe_neural_predictor_init(moe_neural_predictor *p,
                                      const moe_neural_kind *kind,
                                      const moe_predictor_env *env,
                                      moe_error *err)
 {
     moe_error local = {0};
-    const moe_learned_part *part = find_part(kind->name, env, &local);
+    const moe_learned_part *part =
+        moe_learned_part_for(kind->name, env, &local);
     if (part == NULL)
         return moe_pass(err, &local);
     moe_neural_row rows[MOE_NEURAL_ARRAYS];

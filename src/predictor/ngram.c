@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "closed_form.h"
+#include "internal.h"
+#include "moegps/mem.h"
+#include "ngrams.h"
+#include "scorer.h"
+#include "walk.h"
+
+/* What tokens visited after the same one, two and three ids. */
+
+typedef struct {
+    moe_scorer base;
+    const moe_trace *trace; /* borrowed */
+    moe_ngrams grams;
+    float *one; /* [experts] scratch */
+} ngram_state;
+
+static void fill(void *state, const moe_batch *batch, int layer)
+{
+    const ngram_state *s = state;
+    moe_walk w = moe_walk_of(s->trace, batch);
+    for (uint32_t t = 0; t < batch->own; t++) {
+        uint32_t rows[MOE_NGRAM_ORDERS];
+        moe_ngram_index_find(&s->grams.index, s->trace, moe_walk_first(&w, t),
+                             batch->id[t], rows);
+        moe_ngrams_share(&s->grams, layer, rows, s->one,
+                         s->base.score + t * (size_t)batch->experts);
+    }
+}
+
+static moe_status init(void *state, const moe_predictor_env *env,
+                       const void *params, moe_error *err)
+{
+    ngram_state *s = state;
+    moe_error local = {0};
+    s->trace = env->trace;
+    s->base.fill = fill;
+    const moe_learned_part *part = moe_learned_part_for("ngram", env, &local);
+    if (part != NULL &&
+        moe_scorer_init(&s->base, env, params, &local) == MOE_OK)
+        moe_ngrams_init(&s->grams, env, part, &local);
+    if (local.status == MOE_OK)
+        s->one =
+            moe_array_new((size_t)env->trace->experts, sizeof *s->one, &local);
+    return moe_pass(err, &local);
+}
+
+/* A row of each order is fetched and scaled. */
+static int work(const void *state, double n, double sequences,
+                moe_gemm_run *runs_out)
+{
+    const ngram_state *s = state;
+    (void)sequences;
+    runs_out[0] = (moe_gemm_run){{n, s->base.experts, 1}, MOE_NGRAM_ORDERS};
+    return 1;
+}
+
+static size_t parameters(const void *state)
+{
+    return ((const ngram_state *)state)->grams.numbers;
+}
+
+static void fini(void *state)
+{
+    ngram_state *s = state;
+    moe_scorer_fini(&s->base);
+    moe_ngrams_fini(&s->grams);
+    free(s->one);
+}
+
+/* How good the tables are on sequences that they do not hold. */
+static moe_status validate(moe_ngram_census *c, moe_closed_form_score *score,
+                           moe_error *err)
+{
+    const moe_trace *t = c->trace;
+    const size_t n_e = (size_t)t->experts;
+    float *one = moe_array_new(2 * n_e, sizeof *one, err);
+    for (int l = 0; l < t->layers && one != NULL; l++) {
+        moe_ngram_census_layer(c, l);
+        for (uint64_t s = 0; s < t->n_seqs; s++)
+            for (uint64_t i = t->seq_offset[s];
+                 c->part[s] == NEURAL_VALID && i < t->seq_offset[s + 1]; i++) {
+                moe_ngram_census_share(c, i, one, one + n_e);
+                moe_closed_form_add(score, l, i, one + n_e);
+            }
+    }
+    free(one);
+    return err->status;
+}
+
+static moe_status train(const moe_train_env *env, moe_learned_part *part,
+                        moe_error *err)
+{
+    moe_error local = {0};
+    moe_neural_task task = {.trace = NULL};
+    moe_ngram_census c = {.trace = NULL};
+    moe_closed_form_score score = {.task = &task};
+    const double start = moe_closed_form_begin(env, part);
+    if (moe_neural_task_init(&task, env->trace, env->seed, env->tokens,
+                             &local) == MOE_OK &&
+        moe_ngram_census_init(&c, env->trace, task.part, &local) == MOE_OK &&
+        moe_ngram_census_write(&c, part, &local) == MOE_OK &&
+        validate(&c, &score, &local) == MOE_OK)
+        moe_closed_form_end(&score, start, part, &local);
+    moe_ngram_census_fini(&c);
+    moe_neural_task_fini(&task);
+    if (local.status != MOE_OK)
+        moe_error_prefix(&local, "predictor ngram");
+    return moe_pass(err, &local);
+}
+
+const moe_predictor moe_predictor_ngram = {
+    .name = "ngram",
+    .help = "experts that tokens with the same last ids visited in training, "
+            "three, two or one",
+    .sees = MOE_SEES_IDS,
+    .opts = moe_scorer_options,
+    .params_size = sizeof(moe_scorer_params),
+    .state_size = sizeof(ngram_state),
+    .forecast = moe_forecast_of_tokens,
+    .init = init,
+    .tokens = moe_scorer_tokens,
+    .expect = moe_scorer_expect,
+    .scores = moe_scorer_scores,
+    .work = work,
+    .parameters = parameters,
+    .train = train,
+    .train_epochs = 1,
+    .fini = fini,
+};

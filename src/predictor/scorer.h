@@ -1,0 +1,64 @@
+/** scorer.h: predictors that give every expert of every token a score: the
+ *  share of such tokens that visit it.
+ */
+#ifndef MOEGPS_PREDICTOR_SCORER_H
+#define MOEGPS_PREDICTOR_SCORER_H
+
+#include "moegps/predictor.h"
+
+/** The first member of a state, so that the hooks below serve it. */
+typedef struct moe_scorer {
+    int experts, top_k;
+    bool probabilities; /* what the planner sees: sums of them, or choices */
+    float *score;       /* [max_own][experts] of what was last asked for */
+    /** Fill the scores of a batch and layer: any numbers, larger ones for
+     *  likelier experts, best as shares. */
+    void (*fill)(void *state, const moe_batch *batch, int layer);
+} moe_scorer;
+
+typedef struct moe_scorer_params {
+    int collects;
+} moe_scorer_params;
+
+extern const char *const moe_scorer_collects[];
+
+/* The option row that fills a moe_scorer_params member of `params_`. */
+#define MOE_SCORER_COLLECTS(params_, member)                                 \
+    {                                                                        \
+        .key = "collects", .type = MOE_OPT_ENUM, .initial = "probabilities", \
+        .choices = moe_scorer_collects, MOE_OPT_AT(params_, member),         \
+        .help = "what the planner sees: counts of the choices, or sums of "  \
+                "probabilities"                                              \
+    }
+
+/** Options of those that have no others. */
+extern const moe_opt moe_scorer_options[];
+
+/** Release with moe_scorer_fini() in any case. @return MOE_OK, MOE_NOMEM. */
+moe_status moe_scorer_init(moe_scorer *s, const moe_predictor_env *env,
+                           const moe_scorer_params *params, moe_error *err);
+void moe_scorer_fini(moe_scorer *s);
+
+/** The k experts of highest score, ties to the lower one.
+ *  @param score  [rows][experts] @param out  [rows][k], falling. */
+void moe_score_choose(const float *score, size_t rows, int experts, int k,
+                      uint16_t *out);
+
+/** A score as a probability: clipped at 0 and 1, all of a token in proportion
+ *  so that they sum to k. @param score  [experts], overwritten. */
+void moe_score_normalise(float *score, int experts, int k);
+
+/* The hooks tokens, expect and scores. */
+void moe_scorer_tokens(void *state, const moe_batch *batch, int layer,
+                       uint16_t *experts_out);
+bool moe_scorer_expect(void *state, const moe_batch *batch, int layer,
+                       uint64_t *load_out);
+const float *moe_scorer_scores(const void *state);
+
+/** The part of a predictor file that a predictor needs, checked against the
+ *  trace; NULL with an error that says what to do. */
+const moe_learned_part *moe_learned_part_for(const char *name,
+                                             const moe_predictor_env *env,
+                                             moe_error *err);
+
+#endif

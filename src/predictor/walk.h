@@ -1,0 +1,43 @@
+/** walk.h: where the sequences of a batch's tokens begin. */
+#ifndef MOEGPS_PREDICTOR_WALK_H
+#define MOEGPS_PREDICTOR_WALK_H
+
+#include "moegps/batch.h"
+
+typedef struct moe_walk {
+    const moe_trace *trace;
+    const moe_batch *batch;
+    uint64_t seq; /* of the token that was asked for last */
+} moe_walk;
+
+static inline moe_walk moe_walk_of(const moe_trace *trace,
+                                   const moe_batch *batch)
+{
+    return (moe_walk){trace, batch, 0};
+}
+
+/** @return the sequence of a token of the trace. */
+static inline uint64_t moe_sequence_of(const moe_trace *t, uint64_t token)
+{
+    uint64_t low = 0, high = t->n_seqs;
+    while (high - low > 1) {
+        const uint64_t mid = low + (high - low) / 2;
+        if (t->seq_offset[mid] <= token)
+            low = mid;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/** @return the token of the trace with which the sequence of the batch's token
+ *  t begins. */
+static inline uint64_t moe_walk_first(moe_walk *w, uint32_t t)
+{
+    const uint64_t id = w->batch->id[t], *at = w->trace->seq_offset + w->seq;
+    if (id < at[0] || id >= at[1])
+        w->seq = moe_sequence_of(w->trace, id);
+    return w->trace->seq_offset[w->seq];
+}
+
+#endif

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../src/predictor/linear_model.h"
+#include "../src/predictor/neural.h"
+#include "../src/predictor/ridge.h"
+#include "harness.h"
+#include "moegps/mem.h"
+#include "moegps/profile.h"
+
+enum { L = 4, E = 8, K = 2, VOCAB = 6, SEQS = 10, MAX_OWN = 600, WIDTH = 5 };
+static const int all_layers[] = {0, 1, 2, 3};
+
+/* Sequences of 1 to 91 tokens, drawn at random; experts follow the last ids,
+ * the layer before and chance. */
+static moe_trace make_trace(void)
+{
+    moe_trace t = {.kind = MOE_TRACE_TOKENS,
+                   .model = "tiny",
+                   .sha256 = "a",
+                   .layers = L,
+                   .experts = E,
+                   .top_k = K,
+                   .ordered = true,
+                   .n_seqs = SEQS,
+                   .vocab_size = VOCAB,
+                   .shared = MPI_WIN_NULL};
+    t.seq_offset = moe_array_new(SEQS + 1, sizeof *t.seq_offset, NULL);
+    t.seq_part = moe_array_new(SEQS, sizeof *t.seq_part, NULL);
+    for (unsigned s = 0; s < SEQS; s++) {
+        t.seq_offset[s + 1] = t.seq_offset[s] + 1 + 10 * s;
+        t.seq_part[s] = s % 4 == 3 ? MOE_PART_TEST : MOE_PART_TRAIN;
+    }
+    t.n_tokens = t.seq_offset[SEQS];
+    t.token_id = moe_array_new(t.n_tokens, sizeof *t.token_id, NULL);
+    t.experts_of = moe_array_new(L * t.n_tokens * K, sizeof(uint16_t), NULL);
+    moe_rng rng = moe_rng_at(3, MOE_RNG_TEST, 0, 0, 0);
+    for (uint64_t i = 0; i < t.n_tokens; i++)
+        t.token_id[i] = (uint32_t)moe_rng_below(&rng, VOCAB);
+    for (uint64_t l = 0; l < L; l++)
+        for (uint64_t i = 0; i < t.n_tokens; i++) {
+            uint16_t *e = t.experts_of + (l * t.n_tokens + i) * K;
+            const uint64_t back = i > 0 ? t.token_id[i - 1] : 0;
+            const uint64_t below = l > 0 ? e[-(int64_t)(t.n_tokens * K)] : 0;
+            e[0] = (uint16_t)((t.token_id[i] + back + 3 * below +
+                               moe_rng_below(&rng, 2)) %
+                              E);
+            e[1] = (uint16_t)((e[0] + 1 + moe_rng_below(&rng, E - 1)) % E);
+        }
+    return t;
+}
+
+/* ---- least squares ---- */
+
+/* Gauss with pivots on the normal equations, penalty and all. */
+static void solve_densely(const float *x, const float *y, int n, int n_x,
+                          int n_y, double ridge, double *w)
+{
+    double a[8][12] = {{0}};
+    for (int i = 0; i < n_x; i++) {
+        double mean = 0, var = 0;
+        for (int r = 0; r < n; r++)
+            mean += (double)x[r * n_x + i] / n;
+        for (int r = 0; r < n; r++)
+            var += ((double)x[r * n_x + i] - mean) *
+                   ((double)x[r * n_x + i] - mean);
+        for (int r = 0; r < n; r++) {
+            for (int j = 0; j < n_x; j++)
+                a[i][j] += (double)x[r * n_x + i] * (double)x[r * n_x + j];
+            for (int c = 0; c < n_y; c++)
+                a[i][n_x + c] +=
+                    (double)x[r * n_x + i] * (double)y[r * n_y + c];
+        }
+        a[i][i] += i < n_x - 1 ? ridge * var : 0;
+    }
+    for (int p = 0; p < n_x; p++) {
+        int best = p;
+        for (int i = p; i < n_x; i++)
+            best = fabs(a[i][p]) > fabs(a[best][p]) ? i : best;
+        double swap[12];
+        memcpy(swap, a[p], sizeof swap);
+        memcpy(a[p], a[best], sizeof swap);
+        memcpy(a[best], swap, sizeof swap);
+        for (int i = 0; i < n_x; i++)
+            for (int j = n_x + n_y - 1; i != p && j >= p; j--)
+                a[i][j] -= a[i][p] / a[p][p] * a[p][j];
+    }
+    for (int i = 0; i < n_x; i++)
+        for (int c = 0; c < n_y; c++)
+            w[i * n_y + c] = a[i][n_x + c] / a[i][i];
+}
+
+START_TEST(least_squares_are_those_of_a_dense_solver)
+{
+    enum { N = 50, X = 6, Y = 3 };
+    static const double ridges[] = {1e-3, 0.1, 10};
+    float x[N * X], y[N * Y], w[X * Y];
+    double expected[X * Y];
+    moe_ridge r;
+    moe_rng rng = moe_rng_at(1, MOE_RNG_TEST, 1, 0, 0);
+    for (int i = 0; i < N * X; i++)
+        x[i] = i % X == X - 1 ? 1 : (float)moe_rng_normal(&rng);
+    for (int i = 0; i < N * Y; i++)
+        y[i] = (float)moe_rng_normal(&rng) + x[i / Y * X];
+    ck_assert_int_eq(moe_ridge_init(&r, X, Y, &(moe_error){0}), MOE_OK);
+    moe_ridge_add(&r, x, y, 20, NULL);
+    moe_ridge_add(&r, x + 20 * X, y + 20 * Y, N - 20, NULL);
+    ck_assert_int_eq(moe_ridge_solve(&r, ridges[_i], w, NULL), MOE_OK);
+    solve_densely(x, y, N, X, Y, ridges[_i], expected);
+    for (int i = 0; i < X * Y; i++)
+        ck_assert_double_eq_tol((double)w[i], expected[i], 1e-5);
+    moe_ridge_fini(&r);
+}
+END_TEST
+
+START_TEST(a_feature_that_never_varies_has_no_weight)
+{
+    float x[20], y[10], w[2];
+    moe_ridge r;
+    for (int i = 0; i < 10; i++) {
+        x[2 * i] = 0;
+        x[2 * i + 1] = 1;
+        y[i] = (float)i;
+    }
+    ck_assert_int_eq(moe_ridge_init(&r, 2, 1, &(moe_error){0}), MOE_OK);
+    moe_ridge_add(&r, x, y, 10, NULL);
+    ck_assert_int_eq(moe_ridge_solve(&r, 1e-3, w, NULL), MOE_OK);
+    ck_assert_float_eq_tol(w[0], 0, 1e-6F);
+    ck_assert_float_eq_tol(w[1], 4.5F, 1e-6F);
+    moe_ridge_fini(&r);
+}
+END_TEST
+
+/* ---- n-grams ---- */
+
+static int id_before(const moe_trace *t, uint64_t first, uint64_t i,
+                     uint64_t back)
+{
+    return i - first >= back ? (int)t->token_id[i - back] : -1;
+}
+
+/* The definition, from the trace alone: of fitted sequences but `left`. */
+static void share_directly(const moe_trace *t, const uint8_t *part, int l,
+                           uint64_t first, uint64_t token, uint64_t left,
+                           const float *discount, double *p)
+{
+    const uint16_t *all = t->experts_of + (size_t)l * t->n_tokens * K;
+    for (int o = -1; o < MOE_NGRAM_ORDERS; o++) {
+        double c[E] = {0}, n = 0, whole = 0, met = 0;
+        for (uint64_t s = 0; s < SEQS; s++)
+            for (uint64_t i = t->seq_offset[s];
+                 part[s] == NEURAL_FIT && i < t->seq_offset[s + 1]; i++) {
+                bool same = true;
+                for (int b = 0; b <= o; b++)
+                    same = same &&
+                           id_before(t, t->seq_offset[s], i, (uint64_t)b) ==
+                               id_before(t, first, token, (uint64_t)b);
+                whole += same;
+                if (!same || (s == left && o >= 0))
+                    continue;
+                n++;
+                for (int j = 0; j < K; j++)
+                    c[all[i * K + (uint64_t)j]]++;
+            }
+        for (int e = 0; e < E; e++)
+            met += c[e] > 0;
+        if (o < 0)
+            for (int e = 0; e < E; e++)
+                p[e] = c[e] / n;
+        else if (n > 0 && (o == 0 || whole >= 2))
+            for (int e = 0; e < E; e++)
+                p[e] = fmax(c[e] - (double)discount[o], 0) / n +
+                       (double)discount[o] * met / (n * K) * p[e];
+    }
+}
+
+/* In a census with and without the own sequence, and as read from a file. */
+START_TEST(shares_are_those_of_direct_counting)
+{
+    moe_trace t = make_trace();
+    moe_neural_task task;
+    moe_ngram_census c;
+    float one[E], all[E];
+    double p[E];
+    ck_assert_int_eq(moe_neural_task_init(&task, &t, 7, 0, &(moe_error){0}),
+                     MOE_OK);
+    ck_assert_int_eq(moe_ngram_census_init(&c, &t, task.part, &(moe_error){0}),
+                     MOE_OK);
+    for (int l = 0; l < L; l++) {
+        moe_ngram_census_layer(&c, l);
+        for (uint64_t s = 0; s < SEQS; s++) {
+            const bool fit = task.part[s] == NEURAL_FIT;
+            if (!fit && task.part[s] != NEURAL_VALID)
+                continue;
+            if (fit)
+                moe_ngram_census_leave(&c, s);
+            for (uint64_t i = t.seq_offset[s]; i < t.seq_offset[s + 1]; i++) {
+                double sum = 0;
+                moe_ngram_census_share(&c, i, one, all);
+                share_directly(&t, task.part, l, t.seq_offset[s], i, s,
+                               c.discount, p);
+                for (int e = 0; e < E; e++) {
+                    ck_assert_double_eq_tol((double)all[e], p[e], 1e-5);
+                    sum += (double)all[e];
+                }
+                ck_assert_double_eq_tol(sum, K, 1e-4);
+            }
+            if (fit)
+                moe_ngram_census_return(&c, s);
+        }
+    }
+    moe_ngram_census_fini(&c);
+    moe_neural_task_fini(&task);
+    moe_trace_free(&t);
+}
+END_TEST
+
+/* ---- members ---- */
+
+typedef struct {
+    moe_trace trace;
+    moe_learned learned;
+    moe_batcher *batcher;
+    moe_batch *batch;
+    float *hidden;
+    moe_h5_image image;
+    const moe_predictor *predictor;
+    void *params, *state;
+    int lookahead;
+} stage;
+
+static const char *const members[] = {"ngram", "linear", "cross", "recent",
+                                      "hidden"};
+
+/* A file of hidden states: the choices of the same layer, and noise. */
+static void write_states(stage *s, int width)
+{
+    static char path[512];
+    const hsize_t dims[3] = {L, s->trace.n_tokens, (hsize_t)width};
+    const size_t n = (size_t)(dims[0] * dims[1] * dims[2]);
+    float *state = moe_array_new(n, sizeof *state, NULL);
+    moe_rng rng = moe_rng_at(5, MOE_RNG_TEST, 2, 0, 0);
+    for (size_t i = 0; i < n; i++)
+        state[i] = (float)moe_rng_normal(&rng) +
+                   s->trace.experts_of[i / (size_t)width * K];
+    snprintf(path, sizeof path, "%s/hidden.h5", test_dir);
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(3, dims, NULL);
+    hid_t set = H5Dcreate2(file, "hidden", H5T_IEEE_F32LE, space, H5P_DEFAULT,
+                           H5P_DEFAULT, H5P_DEFAULT);
+    H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, state);
+    H5Dclose(set);
+    H5Sclose(space);
+    H5Fclose(file);
+    free(state);
+    char *data = NULL;
+    free((void *)(uintptr_t)s->image.data);
+    ck_assert_int_eq(moe_read_bytes(path, &data, &s->image.bytes, NULL),
+                     MOE_OK);
+    s->image.path = path;
+    s->image.data = data;
+}
+
+static void learn(stage *s, const char *name, uint64_t tokens)
+{
+    moe_error err = {0};
+    const moe_train_env env = {.trace = &s->trace,
+                               .seed = 7,
+                               .tokens = tokens,
+                               .lookahead = {1, 2},
+                               .n_lookaheads = 2,
+                               .hidden = s->image,
+                               .kept_bits = 23};
+    moe_learned_part *part = moe_learned_add(&s->learned, name, NULL);
+    if (moe_predictor_find(name)->train(&env, part, &err) != MOE_OK)
+        ck_abort_msg("%s", err.text);
+    ck_assert(part->complete);
+    ck_assert(isfinite(part->final_loss));
+}
+
+static moe_status set_up(stage *s, int lookahead, moe_error *err)
+{
+    const moe_predictor_env env = {.trace = &s->trace,
+                                   .layers = all_layers,
+                                   .n_layers = L,
+                                   .seed = 1,
+                                   .lookahead = lookahead,
+                                   .max_own = MAX_OWN,
+                                   .file = s->image,
+                                   .learned = &s->learned};
+    moe_predictor_free(s->predictor, s->state);
+    s->state = moe_predictor_new(s->predictor, &env, s->params, err);
+    return s->state != NULL ? MOE_OK : err->status;
+}
+
+static void open_batch(stage *s, int gpu, int gpus)
+{
+    const moe_batcher_params p = {.trace = &s->trace,
+                                  .seed = 1,
+                                  .batch = 2,
+                                  .layers = all_layers,
+                                  .n_layers = L,
+                                  .iterations = 1,
+                                  .gpu = gpu,
+                                  .gpus = gpus};
+    moe_batcher_free(s->batcher);
+    ck_assert_int_eq(moe_batcher_new(&p, &s->batcher, NULL), MOE_OK);
+    s->batch = moe_batcher_load(s->batcher, 0);
+}
+
+static void begin(stage *s, const char *name)
+{
+    moe_error err = {0};
+    *s = (stage){.trace = make_trace(), .predictor = moe_predictor_find(name)};
+    ck_assert_int_eq(moe_learned_new(&s->trace, &s->learned, NULL), MOE_OK);
+    write_states(s, WIDTH);
+    learn(s, "ngram", 0);
+    if (strcmp(name, "ngram") != 0)
+        learn(s, name, 0);
+    s->params = moe_array_new(1, s->predictor->params_size, NULL);
+    moe_opt_defaults(s->predictor->opts, s->params);
+    s->lookahead = moe_horizon_layers(s->predictor->sees) ? 1 : 0;
+    if (set_up(s, s->lookahead, &err) != MOE_OK)
+        ck_abort_msg("%s", err.text);
+    open_batch(s, 0, 1);
+}
+
+static void end(stage *s)
+{
+    moe_predictor_free(s->predictor, s->state);
+    moe_batcher_free(s->batcher);
+    moe_learned_free(&s->learned);
+    moe_trace_free(&s->trace);
+    free((void *)(uintptr_t)s->image.data);
+    free(s->params);
+}
+
+static void ask(stage *s, int layer, float *scores)
+{
+    uint16_t experts[MAX_OWN * K];
+    s->predictor->tokens(s->state, s->batch, layer, experts);
+    memcpy(scores, s->predictor->scores(s->state),
+           (size_t)s->batch->own * E * sizeof *scores);
+    for (uint32_t i = 0; i < s->batch->own; i++) {
+        const uint16_t *e = experts + i * K;
+        float sum = 0;
+        ck_assert(e[0] < E && e[1] < E && e[0] != e[1]);
+        for (int x = 0; x < E; x++)
+            sum += scores[i * E + (uint32_t)x];
+        ck_assert_float_eq_tol(sum, K, 1e-4F);
+        ck_assert(scores[i * E + e[0]] >= scores[i * E + e[1]]);
+    }
+}
+
+/* Whatever lies outside a member's horizon is drawn anew: it foretells the
+ * same. @param i  the token that is looked at. */
+static void shuffle_rest(stage *s, int layer, uint64_t first, uint64_t i)
+{
+    moe_trace *t = &s->trace;
+    const unsigned sees = s->predictor->sees;
+    moe_rng rng = moe_rng_at(9, MOE_RNG_TEST, 3, (uint64_t)layer, i);
+    for (uint64_t j = 0; j < t->n_tokens; j++) {
+        const bool before = j >= first && j <= i;
+        if (!before)
+            t->token_id[j] = (uint32_t)moe_rng_below(&rng, VOCAB);
+        for (int l = 0; l < L; l++) {
+            const bool done = (sees & MOE_SEES_LAYERS) != 0 && j == i &&
+                              l <= layer - s->lookahead;
+            const bool past = (sees & MOE_SEES_TOKENS) != 0 && before && j < i;
+            uint16_t *e = t->experts_of + ((size_t)l * t->n_tokens + j) * K;
+            if (done || past)
+                continue;
+            e[0] = (uint16_t)moe_rng_below(&rng, E);
+            e[1] = (uint16_t)((e[0] + 1) % E);
+        }
+    }
+}
+
+START_TEST(nothing_outside_the_horizon_is_looked_at)
+{
+    stage s;
+    float before[MAX_OWN * E], after[MAX_OWN * E];
+    begin(&s, members[_i]);
+    for (int l = 0; l < L; l++)
+        for (uint32_t i = 0; i < s.batch->own; i += 13) {
+            const uint64_t id = s.batch->id[i];
+            moe_trace whole = make_trace();
+            uint64_t first = 0;
+            for (uint64_t q = 0; q < SEQS; q++)
+                if (whole.seq_offset[q] <= id)
+                    first = whole.seq_offset[q];
+            ask(&s, l, before);
+            shuffle_rest(&s, l, first, id);
+            ask(&s, l, after);
+            ck_assert_mem_eq(before + i * E, after + i * E, E * sizeof *before);
+            memcpy(s.trace.token_id, whole.token_id,
+                   whole.n_tokens * sizeof *whole.token_id);
+            memcpy(s.trace.experts_of, whole.experts_of,
+                   L * whole.n_tokens * K * sizeof *whole.experts_of);
+            moe_trace_free(&whole);
+        }
+    end(&s);
+}
+END_TEST
+
+START_TEST(what_is_foretold_does_not_depend_on_the_ranks)
+{
+    static const int ranks[] = {2, 4, 7};
+    stage s;
+    float whole[MAX_OWN * E], part[MAX_OWN * E];
+    begin(&s, members[_i]);
+    for (int l = 0; l < L; l++) {
+        open_batch(&s, 0, 1);
+        ask(&s, l, whole);
+        for (size_t n = 0; n < MOE_ARRAY_LEN(ranks); n++)
+            for (int g = 0; g < ranks[n]; g++) {
+                open_batch(&s, g, ranks[n]);
+                ask(&s, l, part);
+                ck_assert_mem_eq(part, whole + s.batch->first * E,
+                                 (size_t)s.batch->own * E * sizeof *part);
+            }
+    }
+    end(&s);
+}
+END_TEST
+
+/* The experts of a layer follow those of the layer before. */
+START_TEST(who_sees_more_finds_more)
+{
+    double recall[2] = {0};
+    for (int m = 0; m < 2; m++) {
+        stage s;
+        uint16_t experts[MAX_OWN * K];
+        begin(&s, m == 0 ? "linear" : "cross");
+        for (int l = 1; l < L; l++) {
+            s.predictor->tokens(s.state, s.batch, l, experts);
+            for (uint32_t i = 0; i < s.batch->own * K; i++)
+                for (uint32_t j = 0; j < K; j++)
+                    recall[m] +=
+                        experts[i] ==
+                        s.batch->experts_of[(uint32_t)l * s.batch->own * K +
+                                            i / K * K + j];
+        }
+        end(&s);
+    }
+    ck_assert_double_gt(recall[1], 1.1 * recall[0]);
+}
+END_TEST
+
+START_TEST(what_a_file_cannot_serve_is_refused)
+{
+    stage s;
+    moe_error err = {0};
+    begin(&s, "cross");
+    ck_assert_int_eq(set_up(&s, 2, &err), MOE_OK);
+    ck_assert_int_eq(set_up(&s, 3, &err), MOE_USAGE);
+    ck_assert_msg(strstr(err.text, "lookahead 3, only for 1, 2") != NULL, "%s",
+                  err.text);
+    err = (moe_error){0};
+    s.trace.gate =
+        moe_array_new(L * s.trace.n_tokens * K, sizeof *s.trace.gate, NULL);
+    ck_assert_int_eq(set_up(&s, 1, &err), MOE_MISMATCH);
+    ck_assert_msg(strstr(err.text, "trained without gate weights") != NULL,
+                  "%s", err.text);
+    end(&s);
+    err = (moe_error){0};
+    begin(&s, "hidden");
+    write_states(&s, WIDTH + 1);
+    ck_assert_int_eq(set_up(&s, 1, &err), MOE_FORMAT);
+    ck_assert_msg(strstr(err.text, "of dimension 'feature'") != NULL, "%s",
+                  err.text);
+    end(&s);
+}
+END_TEST
+
+START_TEST(fewer_tokens_are_fitted_when_asked)
+{
+    moe_trace t = make_trace();
+    moe_neural_task task;
+    uint64_t n = 0;
+    ck_assert_int_eq(moe_neural_task_init(&task, &t, 7, 100, &(moe_error){0}),
+                     MOE_OK);
+    for (uint64_t s = 0; s < SEQS; s++)
+        if (task.part[s] == NEURAL_FIT)
+            n += t.seq_offset[s + 1] - t.seq_offset[s];
+    ck_assert_uint_le(n, 100);
+    ck_assert_uint_gt(n, 0);
+    moe_neural_task_fini(&task);
+    moe_trace_free(&t);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    const int n = (int)MOE_ARRAY_LEN(members);
+    Suite *suite = suite_create("linear");
+    MOE_TEST_LOOP(suite, least_squares_are_those_of_a_dense_solver, 3);
+    MOE_TEST(suite, a_feature_that_never_varies_has_no_weight);
+    MOE_TEST(suite, shares_are_those_of_direct_counting);
+    MOE_TEST_LOOP(suite, nothing_outside_the_horizon_is_looked_at, n);
+    MOE_TEST_LOOP(suite, what_is_foretold_does_not_depend_on_the_ranks, n);
+    MOE_TEST(suite, who_sees_more_finds_more);
+    MOE_TEST(suite, what_a_file_cannot_serve_is_refused);
+    MOE_TEST(suite, fewer_tokens_are_fitted_when_asked);
+    return suite;
+}
