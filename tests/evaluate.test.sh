@@ -225,4 +225,17 @@ EOF
 check "in recorded order static shares fall behind as numpy says, in advice too" drifts
 check "more batches than were recorded are refused" refused 2 "recorded order has 36 batches of this size" \
     ./moegps advise --model "$dir/tiny.yaml" --cluster a100-nvlink --gpus 4 --trace "$dir/drift.h5" --samples 40
+
+# learned here, asked there
+pair() {
+    ./moegps trace slice "$dir/tiny.h5" --seqs 0:4 --split train=1 -o "$dir/here.h5" &&
+        ./moegps trace slice "$dir/tiny.h5" --seqs 4:8 --split train=0 -o "$dir/there.h5" &&
+        ./moegps evaluate --train "$dir/here.h5" --test "$dir/there.h5" --seq 20 \
+            --predictors distribution,token --json - > "$dir/out" &&
+        out_has '"trace": ".*there.h5, trained on .*here.h5"'
+}
+check "a predictor is asked about another trace" pair
+check "... and not about both" refused 2 "either --trace" ./moegps evaluate \
+    --trace "$dir/tiny.h5" --test "$dir/tiny.h5" --predictors token
+
 finish

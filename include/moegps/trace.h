@@ -156,6 +156,16 @@ moe_status moe_trace_fits(const moe_trace *trace, const moe_trace_model *model,
 moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
                            moe_trace *out, moe_error *err);
 
+/** Join the training part of one trace and the test part of another: what was
+ *  learned there is asked about here. Token ids must be of one vocabulary.
+ *  What only one of them has (ids, gates, positions, order of experts) is left
+ *  out. Sets the hash. Not collective.
+ *  @param out  release with moe_trace_free(). Untouched on error.
+ *  @return MOE_OK, MOE_MISMATCH (not of one model, or of other layers),
+ *  MOE_NOMEM, MOE_LIBRARY. */
+moe_status moe_trace_join(const moe_trace *train, const moe_trace *test,
+                          moe_trace *out, moe_error *err);
+
 /** @return "none" or "time": the spelling in files. */
 const char *moe_trace_order_name(moe_trace_order order);
 

@@ -13,7 +13,8 @@
 #include "trace.h"
 
 typedef struct {
-    const char *trace, *predictors, *load, *model, *cluster, *json, *csv;
+    const char *trace, *train, *test, *predictors, *load, *model, *cluster,
+        *json, *csv;
     int batch, seq, gpus, repeats, lookahead;
     int order; /* moe_batch_order */
     bool per_layer, force;
@@ -22,7 +23,12 @@ typedef struct {
 
 #define AT(member) MOE_OPT_AT(settings, member)
 static const moe_opt rows[] = {
-    MOE_ARGS_TRACE(NULL, "in jobs/traces, or a path"),
+    MOE_ARGS_TRACE("", "in jobs/traces, or a path"),
+    MOE_ARGS_STRING("train", train, "", "FILE|NAME",
+                    "instead of --trace, with --test: learn from the training "
+                    "part of this one"),
+    MOE_ARGS_STRING("test", test, "", "FILE|NAME",
+                    "... and ask about the test part of this one"),
     MOE_ARGS_PREDICTORS("with options after colons: token,ema:alpha=0.2"),
     MOE_ARGS_STRING(
         "load", load, "", "FILE|NAME",
@@ -99,6 +105,11 @@ static bool to_stdout(const char *path)
 
 static moe_status check_given(const settings *s, moe_error *err)
 {
+    const bool pair = s->train != NULL && s->test != NULL;
+    if (pair ? s->trace != NULL
+             : s->trace == NULL || s->train != NULL || s->test != NULL)
+        return moe_fail(err, MOE_USAGE,
+                        "either --trace is needed or --train and --test");
     if (s->model != NULL && s->cluster == NULL)
         return moe_fail(err, MOE_USAGE, "--model goes with --cluster");
     if (to_stdout(s->json) && to_stdout(s->csv))
@@ -193,8 +204,23 @@ static void release(moe_evaluate_report *r)
     moe_cost_free(r->pricer.cost, r->cost_state);
 }
 
+/* One trace, or the training part of one and the test part of another. */
+static void read_traces(const settings *s, moe_trace *trace, moe_error *err)
+{
+    moe_trace train = {.shared = MPI_WIN_NULL};
+    moe_trace test = {.shared = MPI_WIN_NULL};
+    if (s->trace != NULL)
+        moe_trace_by_name(s->trace, trace, err);
+    else if (moe_trace_by_name(s->train, &train, err) == MOE_OK &&
+             moe_trace_by_name(s->test, &test, err) == MOE_OK)
+        moe_trace_join(&train, &test, trace, err);
+    moe_trace_free(&train);
+    moe_trace_free(&test);
+}
+
 static void evaluate(const settings *s, moe_error *err)
 {
+    char pair[512] = "";
     moe_trace trace = {.shared = MPI_WIN_NULL};
     moe_evaluate_report r = {.trace = &trace,
                              .trace_name = s->trace,
@@ -205,8 +231,12 @@ static void evaluate(const settings *s, moe_error *err)
                              .priced = s->cluster != NULL,
                              .per_layer = s->per_layer,
                              .learned = {.shared = MPI_WIN_NULL}};
+    if (s->trace == NULL && s->train != NULL && s->test != NULL) {
+        snprintf(pair, sizeof pair, "%s, trained on %s", s->test, s->train);
+        r.trace_name = pair;
+    }
     if (check_given(s, err) == MOE_OK && take_subjects(s, &r, err) == MOE_OK)
-        moe_trace_by_name(s->trace, &trace, err);
+        read_traces(s, &trace, err);
     if (err->status == MOE_OK && s->load != NULL)
         read_learned(s, &trace, &r, err);
     if (err->status == MOE_OK && r.priced)
