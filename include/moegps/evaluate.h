@@ -40,6 +40,9 @@ typedef struct moe_evaluation_row {
                             ordered traces and tokens only */
     moe_estimate recall;      /* share of a token's experts that are foretold;
                             tokens only */
+    moe_estimate calibration; /* sum over ten bins of probability of
+                                 |foretold - true pairs|, of all pairs; who
+                                 says probabilities only */
 } moe_evaluation_row;
 
 typedef struct moe_evaluation {

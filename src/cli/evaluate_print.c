@@ -25,7 +25,8 @@ static const metric metrics[] = {{"skewness", ROW(skewness), true},
                                  {"batch_error", ROW(batch_error), false},
                                  {"batch_error_floor", ROW(batch_floor), true},
                                  {"top1", ROW(top1), false},
-                                 {"recall", ROW(recall), false}};
+                                 {"recall", ROW(recall), false},
+                                 {"calibration", ROW(calibration), false}};
 
 static moe_estimate value_of(const moe_evaluation_row *row, const metric *f)
 {
@@ -62,14 +63,16 @@ static void row_cells(moe_table *t, const moe_evaluation_row *row)
     percent(t, row->batch_floor);
     estimate(t, &row->top1);
     estimate(t, &row->recall);
+    estimate(t, &row->calibration);
 }
 
 #define ACCURACY_COLUMNS                                                    \
     {"error", "% (95 % CI)", MOE_RIGHT}, {"by chance", "%", MOE_RIGHT},     \
         {"per batch", "% (95 % CI)", MOE_RIGHT},                            \
         {"by chance", "%", MOE_RIGHT}, {"top-1", "% of tokens", MOE_RIGHT}, \
+        {"recall", "% of experts", MOE_RIGHT},                              \
     {                                                                       \
-        "recall", "% of experts", MOE_RIGHT                                 \
+        "calibration", "% of pairs", MOE_RIGHT                              \
     }
 
 static void say_accuracy(moe_document *doc, const moe_evaluate_report *r)
@@ -81,7 +84,8 @@ static void say_accuracy(moe_document *doc, const moe_evaluate_report *r)
                 "|foretold - true share|, of all test tokens together and "
                 "per batch (median); by chance: what it would be if tokens "
                 "were drawn at random, each alone, from the very "
-                "distribution foretold");
+                "distribution foretold; calibration: sum over ten bins of "
+                "probability of |foretold - true pairs|");
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (size_t i = 0; i < r->n; i++) {
         moe_table_cell(t, "%s", r->subject[i].label);

@@ -91,6 +91,9 @@ static moe_status allocate(moe_evaluate_pass *c, moe_error *err)
     s->first = moe_array_new(gl, sizeof *s->first, err);
     s->hits = moe_array_new(gl, sizeof *s->hits, err);
     s->tokens = moe_array_new((size_t)s->n, sizeof *s->tokens, err);
+    s->promised =
+        moe_array_new(gl * MOE_CALIBRATION_BINS, sizeof *s->promised, err);
+    s->kept = moe_array_new(gl * MOE_CALIBRATION_BINS, sizeof *s->kept, err);
     c->choice = moe_array_new(c->max_tokens * k, sizeof *c->choice, err);
     c->share = moe_array_new(n_e, sizeof *c->share, err);
     c->load = moe_array_new(n_e, sizeof *c->load, err);
@@ -131,6 +134,14 @@ static void predict(moe_evaluate_pass *c, const moe_batch *b, int l)
     moe_predictor_load(c->p->predictor, c->forecast, c->state, b, l, &out);
 }
 
+static size_t bin_of(float probability)
+{
+    const float at = probability * MOE_CALIBRATION_BINS;
+    return at < 0                      ? 0
+           : at < MOE_CALIBRATION_BINS ? (size_t)at
+                                       : MOE_CALIBRATION_BINS - 1;
+}
+
 static void count_hits(const moe_evaluate_pass *c, const moe_batch *b, int l,
                        size_t at)
 {
@@ -148,6 +159,23 @@ static void count_hits(const moe_evaluate_pass *c, const moe_batch *b, int l,
     c->sums.hits[at] += (double)hits;
 }
 
+/* Probabilities by how large they are, and what came of them. */
+static void count_promises(const moe_evaluate_pass *c, const moe_batch *b,
+                           int l, size_t at)
+{
+    const size_t k = (size_t)b->top_k, n_e = (size_t)b->experts;
+    const uint16_t *truth = b->experts_of + (size_t)l * b->own * k;
+    const float *score = c->p->predictor->scores(c->state);
+    double *promised = c->sums.promised + at * MOE_CALIBRATION_BINS;
+    double *kept = c->sums.kept + at * MOE_CALIBRATION_BINS;
+    for (uint32_t t = 0; t < b->own; t++, truth += k, score += n_e) {
+        for (size_t e = 0; e < n_e; e++)
+            promised[bin_of(score[e])] += (double)score[e];
+        for (size_t j = 0; j < k; j++)
+            kept[bin_of(score[truth[j]])]++;
+    }
+}
+
 static void add_sequence(moe_evaluate_pass *c, const moe_batch *b, int group)
 {
     const size_t n_e = (size_t)b->experts;
@@ -163,6 +191,8 @@ static void add_sequence(moe_evaluate_pass *c, const moe_batch *b, int group)
         }
         if (c->forecast == MOE_FORECAST_TOKENS)
             count_hits(c, b, l, at);
+        if (c->p->predictor->scores != NULL)
+            count_promises(c, b, l, at);
     }
 }
 
@@ -295,9 +325,10 @@ moe_status moe_evaluate(const moe_evaluate_params *params, moe_evaluation *out,
     moe_predictor_free(params->predictor, c.state);
     v.layers = c.layers;
     v.n_layers = c.n_layers;
-    void *arrays[] = {c.choice,      c.share,      c.load,
-                      c.batch_error, c.sums.truth, c.sums.predicted,
-                      c.sums.first,  c.sums.hits,  c.sums.tokens};
+    void *arrays[] = {c.choice,        c.share,      c.load,
+                      c.batch_error,   c.sums.truth, c.sums.predicted,
+                      c.sums.first,    c.sums.hits,  c.sums.tokens,
+                      c.sums.promised, c.sums.kept};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
     if (local.status == MOE_OK) {

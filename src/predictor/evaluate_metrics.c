@@ -39,7 +39,7 @@ static double distance(const double *a, const double *b, size_t n)
 }
 
 /* The metrics that have an interval. */
-enum { ERROR, TOP1, RECALL, N_METRICS };
+enum { ERROR, TOP1, RECALL, CALIBRATION, N_METRICS };
 
 /* Arrays that this file works in. */
 typedef struct {
@@ -49,6 +49,24 @@ typedef struct {
     double *weight;             /* [groups] */
     double *truth, *predicted;  /* [experts] pairs by weight */
 } arrays;
+
+/* Sum over bins of |probabilities - pairs that came|, in pairs. */
+static double miscalibration(const moe_evaluate_pass *c, const double *weight,
+                             int l)
+{
+    double sum = 0;
+    for (size_t b = 0; b < MOE_CALIBRATION_BINS; b++) {
+        double off = 0;
+        for (int g = 0; g < c->sums.n; g++) {
+            const size_t at = ((size_t)g * (size_t)c->n_layers + (size_t)l) *
+                                  MOE_CALIBRATION_BINS +
+                              b;
+            off += weight[g] * (c->sums.promised[at] - c->sums.kept[at]);
+        }
+        sum += fabs(off);
+    }
+    return sum;
+}
 
 /* One layer's metrics when group g counts a->weight[g] times. */
 static void metrics_of(const moe_evaluate_pass *c, const arrays *a, int l,
@@ -78,6 +96,10 @@ static void metrics_of(const moe_evaluate_pass *c, const arrays *a, int l,
     out[ERROR] = c->p->predictor->observe == NULL
                      ? distance(predicted, truth, n_e)
                      : NAN;
+    out[CALIBRATION] =
+        c->p->predictor->scores != NULL
+            ? miscalibration(c, weight, l) / (tokens * c->p->trace->top_k)
+            : NAN;
     out[TOP1] = choices && c->p->trace->ordered ? first / tokens : NAN;
     out[RECALL] = choices ? hits / (tokens * c->p->trace->top_k) : NAN;
 }
@@ -147,6 +169,8 @@ static void fill_row(const moe_evaluate_pass *c, const arrays *a, int l,
     row->error = estimate(c, value[ERROR], without_of(c, a, l, ERROR), 2);
     row->top1 = estimate(c, value[TOP1], without_of(c, a, l, TOP1), 1);
     row->recall = estimate(c, value[RECALL], without_of(c, a, l, RECALL), 1);
+    row->calibration =
+        estimate(c, value[CALIBRATION], without_of(c, a, l, CALIBRATION), 2);
     row->batch_error = estimate_median(
         c->batch_error + (size_t)l * c->n_batches, c->n_batches, err);
 }

@@ -4,6 +4,8 @@
 
 #include "moegps/evaluate.h"
 
+enum { MOE_CALIBRATION_BINS = 10 }; /* of probabilities, equally wide */
+
 /* What the pass over sequences counted, by group of sequences. */
 typedef struct {
     int n;             /* groups */
@@ -12,6 +14,8 @@ typedef struct {
     double *first;     /* [n][n_layers] first experts foretold */
     double *hits;      /* the same: pairs foretold */
     double *tokens;    /* [n] */
+    double *promised;  /* [n][n_layers][MOE_CALIBRATION_BINS] probabilities */
+    double *kept;      /* the same: pairs that came of them */
 } moe_evaluate_sums;
 
 typedef struct {
