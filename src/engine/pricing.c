@@ -118,7 +118,7 @@ static moe_iteration_work iteration_of(const moe_engine *e, const moe_runner *r)
         .plans = e->it.plans,
         .central =
             e->p.experiment->emulation.coordination == MOE_COORDINATION_CENTRAL,
-        .lookahead = MOE_LOOKAHEAD_ALL,
+        .lookahead = r->spec->lookahead,
         .next_iteration = r->spec->plan_ahead,
         /* of the layers that were measured */
         .plan_bytes =

@@ -118,9 +118,10 @@ int moe_linear_work(const void *state, double n, double sequences,
     const double n_e = s->base.experts, width = (double)s->features.width;
     const bool past = (s->features.sees & MOE_SEES_TOKENS) != 0;
     (void)sequences;
-    runs_out[0] = (moe_gemm_run){{n, n_e, 1}, MOE_NGRAM_ORDERS};
-    runs_out[1] = (moe_gemm_run){{n, MOE_FEATURE_MEANS * n_e, 1}, past ? 2 : 1};
-    runs_out[2] = (moe_gemm_run){{n, n_e, width}, 1};
+    runs_out[0] = (moe_gemm_run){{n, n_e, 1, false}, MOE_NGRAM_ORDERS};
+    runs_out[1] =
+        (moe_gemm_run){{n, MOE_FEATURE_MEANS * n_e, 1, false}, past ? 2 : 1};
+    runs_out[2] = (moe_gemm_run){{n, n_e, width, false}, 1};
     return 3;
 }
 
