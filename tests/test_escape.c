@@ -77,7 +77,7 @@ static const struct {
     {"a,b", "\"a,b\""},
     {"the \"best\"", "\"the \"\"best\"\"\""},
     {"two\nlines", "\"two\nlines\""},
-    {"\r", "\"\r\""},
+    {"\r", "\"'\r\""},
     {"", ""},
 };
 

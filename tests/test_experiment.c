@@ -518,7 +518,7 @@ static const char *const bad_layers[] = {
     "4294967296",
     "99999999999999999999",
     "0-99999999999999999999",
-    " 1",
+    "1 ",
 };
 
 START_TEST(what_is_no_list_of_layers_is_refused)

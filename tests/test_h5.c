@@ -684,7 +684,7 @@ static const struct {
     {"mine", "1.1.0", true, ""},
     {"mine", "3.0.0", true, "has schema 3.0.0, this program reads up to 2.1.0"},
     {"yours", "2.1.0", true, "is a 'yours' file, not a box"},
-    {"a\nb", "2.1.0", true, "is a 'a b' file, not a box"},
+    {"a\nb", "2.1.0", true, "is a 'a?b' file, not a box"},
     {NULL, "2.1.0", true, "is not a box"},
     {"mine", NULL, true, "is not a box"},
 };

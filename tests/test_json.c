@@ -98,7 +98,7 @@ START_TEST(structs_are_written_by_tables)
     json_t *o = moe_json_members(members, MOE_ARRAY_LEN(members), &r, &err);
     ck_assert_int_eq(err.status, MOE_OK);
     check_json(o, "{\"x\":null,\"string\":\"</script>\\\"\\\\\",\"k\":-3,"
-                  "\"yes\":true,\"chars\":\"cut ?\\u001b\\n\","
+                  "\"yes\":true,\"chars\":\"cut ?\\u001B\\n\","
                   "\"n\":2147483648,\"owned\":null,\"seed\":1099511627776}");
     moe_json_put_members(NULL, members, 1, &r, &err);
     ck_assert_int_eq(err.status, MOE_NOMEM);

@@ -115,8 +115,8 @@ static void bench_init(bench *b, const moe_neural_kind *kind,
 {
     const moe_learned_shape heads = moe_neural_heads_shape(L, E);
     *b = (bench){.kind = kind};
-    ck_assert_int_eq(moe_neural_task_init(&b->task, trace, 5, 0, &(moe_error){0}),
-                     MOE_OK);
+    ck_assert_int_eq(
+        moe_neural_task_init(&b->task, trace, 5, 0, &(moe_error){0}), MOE_OK);
     b->n_arrays = kind->declare(&heads, VOCAB, b->row);
     for (int a = 0; a < b->n_arrays; a++) {
         moe_neural_array *x = &b->array[a];

@@ -125,8 +125,8 @@ static const struct {
     {"`date` $x \\n", "'`date` $x \\n'", "'`date` $x \\n'", "`date` $x \\n"},
     {"say \"hi\", you", "'say \"hi\", you'", "'say \"hi\", you'",
      "\"say 'hi', you\""},
-    {"\"", "'\"'", "'\"'", "\"'\""},
-    {"two\nlines\t", "'two lines '", "'two'.\"\\n\".'lines '", "two lines "},
+    {"\"", "'\"'", "'\"'", "'"},
+    {"two\nlines\t", "'two lines '", "'two'.\"\\n\".'lines '", "two?lines?"},
     {" \u20ac", "' \u20ac'", "' \u20ac'", "\" \u20ac\""},
     {"", "''", "''", ""},
 };

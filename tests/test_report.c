@@ -583,7 +583,8 @@ static const struct {
      0,
      -1,
      {false, false, false},
-     "a leads within noise: no verdict: a layer takes 99.0 us on the wall clock "
+     "a leads within noise: no verdict: a layer takes 99.0 us on the wall "
+     "clock "
      "(measured), "
      "1.01 times as fast as baseline (95 % interval 0.990 .. 1.03, n = 12)."},
     {{100, 50, 80},

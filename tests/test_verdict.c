@@ -6,12 +6,12 @@
 
 static const struct {
     bool knows_future, foretells_tokens;
-    bool contends[5]; /* by moe_contenders */
+    bool contends[6]; /* by moe_contenders */
 } who[] = {
-    {false, false, {true, false, true, false, false}},
-    {false, true, {true, true, false, false, false}},
-    {true, false, {false, false, false, true, false}},
-    {true, true, {false, false, false, true, true}},
+    {false, false, {true, true, false, true, false, false}},
+    {false, true, {true, true, true, false, false, false}},
+    {true, false, {true, false, false, false, true, false}},
+    {true, true, {true, false, false, false, true, true}},
 };
 
 START_TEST(contenders_are_told_by_what_they_foretell)
@@ -19,7 +19,7 @@ START_TEST(contenders_are_told_by_what_they_foretell)
     moe_view v = made_view(1, 1, (const double[]){1});
     v.strategy[0].facts.knows_future = who[_i].knows_future;
     v.strategy[0].facts.foretells_tokens = who[_i].foretells_tokens;
-    for (int c = 0; c < 5; c++)
+    for (int c = 0; c < 6; c++)
         ck_assert_int_eq(moe_contends(&v, 0, (moe_contenders)c),
                          who[_i].contends[c]);
     moe_view_free(&v);

@@ -54,7 +54,7 @@ typedef struct moe_cluster {
     double overlap_slowdown; /* s of compute lost per s of transfer beside it;
                                 default: 105 us per 429 us hidden, published
                                 for weights that travel beside attention */
-    char origin[512]; /* where the numbers come from */
+    char origin[512];        /* where the numbers come from */
 } moe_cluster;
 
 extern const moe_opt moe_cluster_options[];

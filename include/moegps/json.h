@@ -59,7 +59,7 @@ typedef struct moe_json_member {
                 char **: MOE_JSON_STRING,                    \
                 const char **: MOE_JSON_STRING,              \
                 default: MOE_JSON_CHARS),                    \
-            offsetof(type, member)                           \
+            offsetof(type, member) \
     }
 
 /** Put the members of a struct in their order.

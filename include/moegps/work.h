@@ -29,8 +29,8 @@ typedef struct moe_work_gpu {
 typedef struct moe_work_cell {
     moe_work_gpu gpu[MOE_WORK_GPUS]; /* [n] */
     int n;
-    double tokens;                /* of the iteration's batch */
-    double wire_bytes;            /* its plan, of all layers */
+    double tokens;     /* of the iteration's batch */
+    double wire_bytes; /* its plan, of all layers */
     double ahead_rows; /* GPUs per token that rows went ahead to */
     double numbered;   /* times that pairs were numbered over all GPUs */
     double busiest[MOE_N_LEVELS]; /* pairs; NaN: not recorded */

@@ -132,8 +132,8 @@ struct moe_advise {
     int samples, layers;     /* layers per sample: of a trace, else 1 */
     moe_advise_layer *layer; /* [samples][layers] */
     const moe_split *split;
-    double passes;           /* over the trace's test part */
-    double first_bytes;      /* of the first plan of a walk, a layer */
+    double passes;      /* over the trace's test part */
+    double first_bytes; /* of the first plan of a walk, a layer */
     const moe_cost *cost;
     void *cost_state;
     bool borrows_cost; /* cost_state is another's */

@@ -103,8 +103,8 @@ static void price_cell(const job *j, moe_layer_cost *worst)
  * of what serves all layers that it stands for. The planner's time is host
  * time, shared out evenly here, as its sum alone counts. */
 static moe_coordination_work coordination_of(const moe_replay *r, int strategy,
-                                        const moe_work_cell *first,
-                                        double *plan_s)
+                                             const moe_work_cell *first,
+                                             double *plan_s)
 {
     const double *was_s = first->gpu[0].gpu_s;
     const int run = r->view->dims.layers, layers = r->model.layers;
@@ -112,14 +112,14 @@ static moe_coordination_work coordination_of(const moe_replay *r, int strategy,
         was_s[MOE_PHASE_PLAN] * moe_iteration_images(run, layers, 0);
     for (int l = 0; l < r->work->layers; l++)
         plan_s[l] = host_s / layers;
-    return (moe_coordination_work){.collects = was_s[MOE_PHASE_COLLECT] > 0,
-                              .plans = was_s[MOE_PHASE_BROADCAST] > 0,
-                              .central = r->work->central,
-                              .lookahead = MOE_LOOKAHEAD_ALL,
-                              .next_iteration =
-                                  r->view->strategy[strategy].facts.plan_ahead,
-                              .plan_bytes = first->wire_bytes * layers / run,
-                              .plan_s = plan_s};
+    return (moe_coordination_work){
+        .collects = was_s[MOE_PHASE_COLLECT] > 0,
+        .plans = was_s[MOE_PHASE_BROADCAST] > 0,
+        .central = r->work->central,
+        .lookahead = MOE_LOOKAHEAD_ALL,
+        .next_iteration = r->view->strategy[strategy].facts.plan_ahead,
+        .plan_bytes = first->wire_bytes * layers / run,
+        .plan_s = plan_s};
 }
 
 /* One iteration. @return a layer's time, mean over layers. */
@@ -130,7 +130,8 @@ static double entry_s(moe_replay *r, int strategy, const moe_what_if *what,
     const int n = r->work->layers;
     for (int l = 0; l < n; l++)
         price_cell(&(job){r, what, strategy, &cell[l]}, &r->layer[l]);
-    const moe_coordination_work c = coordination_of(r, strategy, cell, r->plan_s);
+    const moe_coordination_work c =
+        coordination_of(r, strategy, cell, r->plan_s);
     moe_iteration_work w = {.cost = r->layer,
                             .n = n,
                             .layers = r->model.layers,

@@ -44,10 +44,9 @@ void moe_h5_scale(hid_t group, const char *name, size_t n,
         H5Pset_shuffle(list);
         H5Pset_deflate(list, DEFLATE_LEVEL);
     }
-    hid_t dataset =
-        moe_h5_checked(H5Dcreate2(group, name, H5T_STD_I32LE, space,
-                                  H5P_DEFAULT, list, H5P_DEFAULT),
-                       "cannot create scale", name, err);
+    hid_t dataset = moe_h5_checked(H5Dcreate2(group, name, H5T_STD_I32LE, space,
+                                              H5P_DEFAULT, list, H5P_DEFAULT),
+                                   "cannot create scale", name, err);
     H5Pclose(list);
     if (dataset >= 0) {
         moe_h5_check(H5Dwrite(dataset, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL,

@@ -117,7 +117,7 @@ typedef struct moe_dispatch_rows {
     const uint32_t *of_slot; /* [slots] that each slot computes */
     uint64_t all;            /* their sum */
     uint64_t in_place;       /* of them, those that went ahead */
-    const int *ahead; /* [gpus] sent ahead; NULL without direct routing */
+    const int *ahead;      /* [gpus] sent ahead; NULL without direct routing */
     uint64_t ahead_tokens; /* (own token, other GPU) that rows went ahead for */
     const int *sent, *received; /* [gpus] in dispatch */
     const int *home, *back; /* [gpus] sent home in combine; that come back */

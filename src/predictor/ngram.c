@@ -53,7 +53,8 @@ static int work(const void *state, double n, double sequences,
 {
     const ngram_state *s = state;
     (void)sequences;
-    runs_out[0] = (moe_gemm_run){{n, s->base.experts, 1, false}, MOE_NGRAM_ORDERS};
+    runs_out[0] =
+        (moe_gemm_run){{n, s->base.experts, 1, false}, MOE_NGRAM_ORDERS};
     return 1;
 }
 
