@@ -18,8 +18,8 @@
  *  once per process, as HDF5's own state is. @param program  static storage. */
 void moe_h5_try_with(const char *program);
 
-/** Check a file. Not collective; a file that was checked and has not changed
- *  since is not checked again. What the library itself refuses is not told
+/** Check a file. Not collective; the last file is not checked again unless it
+ *  has changed. What the library itself refuses is not told
  *  here: opening it does.
  *  @return MOE_OK, MOE_FORMAT (damaged, or made of other files), MOE_LIBRARY
  *  (no child can be started). */
