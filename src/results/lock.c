@@ -92,7 +92,11 @@ static int make(const char *path, const holder *us)
     if (fd < 0)
         return -1;
     const bool whole = write(fd, line, (size_t)n) == n;
-    return close(fd) == 0 && whole ? 0 : -1;
+    if (close(fd) == 0 && whole)
+        return 0;
+    unlink(path); /* the disk is full: told when the run's file is made */
+    errno = ENOSPC;
+    return -1;
 }
 
 /* Take a stale lock away. It may be another's new one by now: then it goes
