@@ -175,11 +175,11 @@ workload: {batch: 1, seq: 0, iterations: 50, warmup: 10}
 emulation: {ffn: none, scale: 512, regret: false}
 strategies:
   - {name: baseline}
-  - {name: window, predictor: window, iterations: 2, planner: balance, slots: 3}
+  - {name: window, predictor: window, iterations: 2, planner: duplicate, slots: 3}
 EOF
 walk() {
     ./moegps advise --model "$dir/two.yaml" --gpus 4 --trace "$dir/drift.h5" \
-        --predictor window:iterations=2 --planner balance --slots 3 --planner-time 0 --no-limits \
+        --predictor window:iterations=2 --planner duplicate --slots 3 --planner-time 0 --no-limits \
         --cluster a100-nvlink "$@"
 }
 optimum() { # CLUSTER BEST: of the intervals

@@ -62,7 +62,7 @@ hidden() {
         read -ra words <<< "$c"
         ./moegps "${words[@]}" --help
     done > "$dir/helps"
-    ! grep -E -- '--(out|rebalance-every|sequences|cluster, |skew, )[= ]' "$dir/helps" &&
+    ! grep -E -- '--(out|rebalance-every|cluster, |skew, )[= ]' "$dir/helps" &&
         grep -q -- '--output=' "$dir/helps"
 }
 check "old names are not shown" hidden
@@ -94,7 +94,7 @@ same() {
     exits 0 program "${first[@]}" && grep -v "planner time" "$dir/out" > "$dir/first" || return 1
     exits 0 program "$@" && grep -v "planner time" "$dir/out" | cmp -s - "$dir/first"
 }
-printf 'a,b,c,d\n5,2,9,1\n1,3,1,1\n' > "$dir/loads.csv"
+printf 'e0,e1,e2,e3\n5,2,9,1\n1,3,1,1\n' > "$dir/loads.csv"
 plan=(plan --loads "$dir/loads.csv" --gpus 2)
 advise=(advise --model mixtral-8x7b --cluster a100-paper --gpus 4 --skew 2 --planner-time 0 --no-limits)
 map=(map --model mixtral-8x7b)
@@ -107,7 +107,6 @@ check "replicas that do not divide are refused" rejects "13 slots do not divide 
     "${advise[@]}" --replicas 13
 check "--rebalance-every is --interval" same "${advise[@]}" --interval 7 -- "${advise[@]}" --rebalance-every 7
 check "... which changes something" eval '! same "${advise[@]}" --interval 7 -- "${advise[@]}"'
-check "--sequences is --batch in plan" same "${plan[@]}" --batch 2 -- "${plan[@]}" --sequences 2
 check "lists of map have their singular" same \
     "${map[@]}" --clusters a100-paper --skews 2 --batches 4 --accuracies 0.8 --bandwidths 1e11 -- \
     "${map[@]}" --cluster a100-paper --skew 2 --batch 4 --accuracy 0.8 --bandwidth 1e11

@@ -70,8 +70,7 @@ check "-o writes a file" into
 check "-o does not overwrite" refused 2 "exists (--force replaces it)" cost \
     --op moe_ffn --csv "$dir/in.csv" -o "$dir/o.csv"
 check "--force does" into --force
-check "a missing folder is said" refused 1 "$dir/none/o.csv" cost \
-    --op moe_ffn --csv "$dir/in.csv" -o "$dir/none/o.csv"
+check "a missing folder is made" exits 0 cost --op moe_ffn --csv "$dir/in.csv" -o "$dir/none/o.csv"
 
 # bad rows: file, line, and what there is
 row moe_ffn $mixtral,1 h300,sglang-0.5.10,bfloat16,4096,14336,2,8,1,balanced,1

@@ -127,6 +127,6 @@ check "a fault that no call meets is an error" ran 2 \
     "--inject differ:0: rank 0 never came there" --inject differ:0
 
 printf 'step,layer,expert,count\n0,0,0,1\n0,0,1,2\0garbage\n' > "$dir/zero.csv"
-check "a zero byte in a trace's table is refused" refused 2 "zero.csv:3: holds a zero byte" \
+check "a zero byte in a trace's table is refused" refused 2 "zero.csv: is of no known format" \
     ./moegps trace import "$dir/zero.csv" --experts 2 --top-k 1 --model m --source s -o "$dir/zero.h5"
 finish

@@ -164,7 +164,7 @@ done <<- 'END'
 	--cluster goes with --model|--loads @wide.csv --gpus 2 --cluster a100-nvlink
 	no planner 'best'|--loads @wide.csv --gpus 2 --planner best
 	is no placement: it has none of|--loads @wide.csv --gpus 2 --previous @empty.json
-	has 1 layers, none of them is 1|--loads @wide.csv --gpus 2 --previous @short.json
+	has 3 experts, not 4|--loads @wide.csv --gpus 2 --previous @short.json
 	layer 0 has only 3 of 4 experts|--loads @wide.csv --gpus 2 --previous @lacks.json
 	has 4 experts, not 8|--loads @wide.csv --gpus 2 --model mixtral-8x7b
 	exists (--force replaces it)|--loads @wide.csv --gpus 2 --json @list.json

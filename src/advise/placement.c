@@ -41,7 +41,8 @@ static moe_status start_families(moe_advise_planning *w,
                                  .slots = w->slots,
                                  .pricer = pricer,
                                  .sequences = p->batch,
-                                 .interval = p->dials.rebalance_every};
+                                 .interval = p->dials.rebalance_every,
+                                 .division = w->split->division};
     const moe_split_env split_env = {w->layout, w->experts, w->slots};
     w->planner_params = moe_array_new(1, w->planner->params_size, err);
     if (err->status != MOE_OK)

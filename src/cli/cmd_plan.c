@@ -64,7 +64,6 @@ static const moe_opt rows[] = {
         interval, 1000000,
         "steps that a plan serves: as many later it is made anew"),
     {.key = "batch",
-     .alias = "sequences",
      .type = MOE_OPT_INT,
      .initial = "1",
      .min = 1,

@@ -249,12 +249,12 @@ static void take_name(const config *c)
                 *name != '\0' ? name : text(c, "model_type"));
 }
 
+/* A profile may be one line of YAML in braces; its keys have no quotes. */
 bool moe_model_is_config(const char *text_of_file)
 {
-    while (*text_of_file == ' ' || *text_of_file == '\n' ||
-           *text_of_file == '\r' || *text_of_file == '\t')
-        text_of_file++;
-    return *text_of_file == '{';
+    static const char blanks[] = " \n\r\t";
+    const char *at = text_of_file + strspn(text_of_file, blanks);
+    return *at == '{' && at[1 + strspn(at + 1, blanks)] == '"';
 }
 
 char *moe_model_config_profile(const char *text_of_file, const char *path,
