@@ -232,7 +232,7 @@ pair() {
         ./moegps trace slice "$dir/tiny.h5" --seqs 4:8 --split train=0 -o "$dir/there.h5" &&
         ./moegps evaluate --train "$dir/here.h5" --test "$dir/there.h5" --seq 20 \
             --predictors distribution,token --json - > "$dir/out" &&
-        out_has '"trace": ".*there.h5, trained on .*here.h5"'
+        out_has 'there.h5, trained on ' 
 }
 check "a predictor is asked about another trace" pair
 check "... and not about both" refused 2 "either --trace" ./moegps evaluate \

@@ -18,7 +18,7 @@ strategies:
   - {name: baseline, predictor: none, planner: static}
   - {name: oracle, predictor: oracle, planner: duplicate, slots: 4}
   - {name: dim, predictor: oracle, planner: duplicate, slots: 4, l1: 0.3, split: local}
-  - {name: ahead, predictor: window, slots: 4, split: minmax, plan_ahead: true}
+  - {name: ahead, predictor: window, slots: 4, planner: duplicate, split: minmax, plan_ahead: true}
   - {name: memory, predictor: ema, slots: 4, planner: timed}
 EOF
 
@@ -61,7 +61,7 @@ import h5py
 import numpy as np
 
 a, b = (h5py.File(p) for p in sys.argv[1:])
-measured = {"wall", "cpu", "wait", "layer_time_wall", "layer_time_cpu", "layer_time_gpu",
+measured = {"wall", "cpu", "wait", "layer_time_wall", "layer_time_cpu", "layer_time_gpu", "layer_time_gpu_barriers",
             "iteration_time_wall", "iteration_time_cpu", "iteration_time_gpu",
             "warmup_time", "planner_time"}
 compared = 0

@@ -13,7 +13,7 @@ step() {
     cd "$top" && return $rc
 }
 while read -r line; do
-    check "$line" step "$line"
+    check "$line" step "$line" < /dev/null
 done < "$dir/commands"
 check "these were eight commands" is "$(wc -l < "$dir/commands")" 8
 loads() { # every layer of the model has a row of 12 slots
