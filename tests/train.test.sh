@@ -95,7 +95,7 @@ check "linear members bring the tables that they rest on" closed
 foretold() {
     ./moegps evaluate --trace "$dir/t.h5" --seq 40 --load "$dir/closed.h5" \
         --predictors ngram,linear,cross,recent > "$dir/out" &&
-        out_has "cross .* 1  token ids, experts of earlier layers"
+        out_has "  1  token ids, experts of earlier layers"
 }
 check "... and foretell" foretold
 check "a lookahead that was not trained is refused" \
@@ -206,7 +206,7 @@ ahead() { # PREDICTOR LOOKAHEAD
 model: $dir/tiny.yaml
 cluster: a100-nvlink
 trace: $dir/t.h5
-workload: {batch: 4, seq: 40, iterations: 2, warmup: 1}
+workload: {batch: 4, seq: 40, iterations: 2, warmup: 1, order: shuffled}
 emulation: {scale: 1}
 strategies:
   - {name: base}
