@@ -123,6 +123,8 @@ typedef struct {
     const moe_predictor *predictor;           /* of distribution-only */
     void *predictor_state, *predictor_params; /* params owned, or NULL */
     double *share;                            /* [experts] that it foretells */
+    uint64_t *foretold;                       /* [experts] the same in pairs, in
+                                                 1/MOE_LOAD_ONE pair, as in a run */
     moe_advise_load load;
     moe_advise_layer warm; /* counts of warm-up batches */
 } trace_pass;
@@ -142,13 +144,13 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
 {
     const int n_e = batch->experts;
     layer_plans *d = &k->plans[l];
-    double *share = k->share;
-    const double pairs = (double)batch->tokens * batch->top_k;
+    const moe_predicted out = {.share = k->share, .load = k->foretold};
     moe_advise_load_of_tokens(&k->load,
                               batch->experts_of +
                                   (size_t)l * batch->own * (size_t)batch->top_k,
                               batch->tokens, batch->top_k);
-    k->predictor->load(k->predictor_state, batch, l, share);
+    moe_predictor_load(k->predictor, MOE_FORECAST_LOAD, k->predictor_state,
+                       batch, l, &out);
     for (int s = PLACEMENT_TRUTH; s < N_PLACEMENTS; s++) {
         /* Shares that never change are planned once. */
         const bool still =
@@ -156,15 +158,16 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
         if (still ? d->planned : !due)
             continue;
         for (int e = 0; e < n_e; e++)
-            d->predicted[e] = s == PLACEMENT_TRUTH ? (double)k->load.total[e]
-                                                   : share[e] * pairs;
+            d->predicted[e] = s == PLACEMENT_TRUTH
+                                  ? (double)k->load.total[e]
+                                  : (double)k->foretold[e] / MOE_LOAD_ONE;
         if (moe_advise_replan(&k->planning, d->predicted, &d->current[s], false,
                               &layer->placement[s], err) != MOE_OK)
             return err->status;
     }
     d->planned = true;
     describe(&k->load, layer);
-    layer->error = distance(share, &k->load);
+    layer->error = distance(k->share, &k->load);
     layer->due = due;
     moe_advise_count(&k->planning, &k->load, &d->home,
                      &layer->placement[PLACEMENT_HOME]);
@@ -286,6 +289,7 @@ static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
     k->layers = moe_array_new(n_l, sizeof *k->layers, err);
     k->plans = moe_array_new(n_l, sizeof *k->plans, err);
     k->share = moe_array_new(n_e, sizeof *k->share, err);
+    k->foretold = moe_array_new(n_e, sizeof *k->foretold, err);
     a->layer = moe_array_new((size_t)a->samples * n_l, sizeof *a->layer, err);
     const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout};
     moe_advise_planning_init(&k->planning, &a->p, a->slots, a->split, &pricer,
@@ -322,6 +326,7 @@ moe_status moe_advise_build_from_trace(moe_advise *a, moe_error *err)
     free(k.predictor_params);
     free(k.layers);
     free(k.plans);
+    free(k.foretold);
     free(k.share);
     return moe_pass(err, &local);
 }
