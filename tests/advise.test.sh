@@ -175,11 +175,11 @@ workload: {batch: 1, seq: 0, iterations: 50, warmup: 10}
 emulation: {ffn: none, scale: 512, regret: false}
 strategies:
   - {name: baseline}
-  - {name: window, predictor: window, iterations: 2, planner: duplicate, slots: 3}
+  - {name: window, predictor: window, iterations: 2, planner: balance, slots: 3}
 EOF
 walk() {
     ./moegps advise --model "$dir/two.yaml" --gpus 4 --trace "$dir/drift.h5" \
-        --predictor window:iterations=2 --planner duplicate --slots 3 --planner-time 0 --no-limits \
+        --predictor window:iterations=2 --planner balance --slots 3 --planner-time 0 --no-limits \
         --cluster a100-nvlink "$@"
 }
 optimum() { # CLUSTER BEST: of the intervals
@@ -214,7 +214,7 @@ EOF
 }
 # more rebalancing helps until its price exceeds it
 check_if h5py "the best interval is that of runs with each, and so is its time" optimum a100-nvlink 1
-check_if h5py "... on slow links, where plans are dear, a longer one" optimum l40s-pcie 10
+check_if h5py "... on slow links, where plans are dear, a longer one" optimum l40s-pcie 2
 check "... which is said" says "distribution-only is fastest with" walk --interval 1,5 --warmup 10
 check "five plans of the longest interval are needed" refused 2 "recorded order has 62 batches of this size" \
     walk --interval 5,13

@@ -211,4 +211,16 @@ void moe_predictor_load(const moe_predictor *predictor, moe_forecast forecast,
                         void *state, const moe_batch *batch, int layer,
                         const moe_predicted *out);
 
+/** Where past loads go; all the caller's. */
+typedef struct moe_past_room {
+    int experts, most;
+    double *load;       /* [most][experts] pairs */
+    const double **row; /* [most] rows of load, newest first */
+} moe_past_room;
+
+/** The loads that a prediction is made of, as planners take them.
+ *  @return how many rows are filled; 0: the predictor has none. */
+int moe_predictor_past(const moe_predictor *predictor, const void *state,
+                       int layer, const moe_past_room *room);
+
 #endif

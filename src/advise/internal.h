@@ -102,12 +102,14 @@ moe_status moe_advise_planning_init(moe_advise_planning *w,
                                     const moe_pricer *pricer, moe_error *err);
 void moe_advise_planning_fini(moe_advise_planning *w);
 
-/** Plan a layer on a predicted load, list what travels, make it current.
+/** Plan a layer, list what travels, make it current.
+ *  @param task       all but `current`, which is the next:
  *  @param current    one layer; becomes the new plan.
  *  @param from_home  `current` is the home placement. */
-moe_status moe_advise_replan(moe_advise_planning *w, const double *predicted,
-                             moe_plan *current, bool from_home,
-                             moe_advise_placement *placement, moe_error *err);
+moe_status moe_advise_replan(moe_advise_planning *w,
+                             const moe_planner_task *task, moe_plan *current,
+                             bool from_home, moe_advise_placement *placement,
+                             moe_error *err);
 
 /** Divide the true pairs among the replicas of a plan and count what every
  *  GPU computes, sends and receives. */

@@ -139,16 +139,18 @@ static void list_moves(moe_advise_planning *w, const moe_plan *current,
         note_move(w, w->moves[m].from_gpu, w->moves[m].to_gpu, placement);
 }
 
-moe_status moe_advise_replan(moe_advise_planning *w, const double *predicted,
-                             moe_plan *current, bool from_home,
-                             moe_advise_placement *placement, moe_error *err)
+moe_status moe_advise_replan(moe_advise_planning *w,
+                             const moe_planner_task *task, moe_plan *current,
+                             bool from_home, moe_advise_placement *placement,
+                             moe_error *err)
 {
     moe_plan *next = &w->next;
     const moe_plan_layer was = moe_plan_at(current, 0);
     moe_plan_layer now = moe_plan_at(next, 0);
     const double start = moe_clock_cpu();
-    const moe_planner_task task = {.load = predicted, .current = &was};
-    moe_status s = w->planner->plan(w->planner_state, &task, &now, err);
+    moe_planner_task known = *task;
+    known.current = &was;
+    moe_status s = w->planner->plan(w->planner_state, &known, &now, err);
     if (s != MOE_OK)
         return s;
     moe_plan_layer_settle(&was, &now);

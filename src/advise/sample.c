@@ -84,7 +84,8 @@ static moe_status make_sample(moe_advise *a, moe_advise_planning *w,
             d->predicted[e] = (double)load.total[e];
         moe_plan *plan = &d->current[PLACEMENT_TRUTH];
         moe_plan_copy(plan, &d->home);
-        if (moe_advise_replan(w, d->predicted, plan, true,
+        const moe_planner_task task = {.load = d->predicted};
+        if (moe_advise_replan(w, &task, plan, true,
                               &layer->placement[PLACEMENT_TRUTH],
                               err) == MOE_OK)
             moe_advise_count(w, &load, plan,
@@ -125,6 +126,7 @@ typedef struct {
     double *share;                            /* [experts] that it foretells */
     uint64_t *foretold;                       /* [experts] the same in pairs, in
                                                  1/MOE_LOAD_ONE pair, as in a run */
+    double *past; /* [MOE_PLANNER_PAST][experts] that it is made of */
     moe_advise_load load;
     moe_advise_layer warm; /* counts of warm-up batches */
 } trace_pass;
@@ -145,12 +147,16 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
     const int n_e = batch->experts;
     layer_plans *d = &k->plans[l];
     const moe_predicted out = {.share = k->share, .load = k->foretold};
+    const double *row[MOE_PLANNER_PAST];
+    const moe_past_room room = {n_e, MOE_PLANNER_PAST, k->past, row};
     moe_advise_load_of_tokens(&k->load,
                               batch->experts_of +
                                   (size_t)l * batch->own * (size_t)batch->top_k,
                               batch->tokens, batch->top_k);
     moe_predictor_load(k->predictor, MOE_FORECAST_LOAD, k->predictor_state,
                        batch, l, &out);
+    const int n =
+        moe_predictor_past(k->predictor, k->predictor_state, l, &room);
     for (int s = PLACEMENT_TRUTH; s < N_PLACEMENTS; s++) {
         /* Shares that never change are planned once. */
         const bool still =
@@ -161,7 +167,10 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
             d->predicted[e] = s == PLACEMENT_TRUTH
                                   ? (double)k->load.total[e]
                                   : (double)k->foretold[e] / MOE_LOAD_ONE;
-        if (moe_advise_replan(&k->planning, d->predicted, &d->current[s], false,
+        const moe_planner_task task = {.load = d->predicted,
+                                       .past = row,
+                                       .n_past = s == PLACEMENT_TRUTH ? 0 : n};
+        if (moe_advise_replan(&k->planning, &task, &d->current[s], false,
                               &layer->placement[s], err) != MOE_OK)
             return err->status;
     }
@@ -290,6 +299,7 @@ static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
     k->plans = moe_array_new(n_l, sizeof *k->plans, err);
     k->share = moe_array_new(n_e, sizeof *k->share, err);
     k->foretold = moe_array_new(n_e, sizeof *k->foretold, err);
+    k->past = moe_array_new(MOE_PLANNER_PAST * n_e, sizeof *k->past, err);
     a->layer = moe_array_new((size_t)a->samples * n_l, sizeof *a->layer, err);
     const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout};
     moe_advise_planning_init(&k->planning, &a->p, a->slots, a->split, &pricer,
@@ -326,6 +336,7 @@ moe_status moe_advise_build_from_trace(moe_advise *a, moe_error *err)
     free(k.predictor_params);
     free(k.layers);
     free(k.plans);
+    free(k.past);
     free(k.foretold);
     free(k.share);
     return moe_pass(err, &local);

@@ -82,25 +82,6 @@ static void collect(moe_engine *e)
     moe_engine_charge(e, MOE_PHASE_COLLECT, 0, n_layers(e), start);
 }
 
-/* What the predictor's forecast of a layer is made of, if it says so. */
-static int list_past(const moe_engine *e, const moe_runner *r, int l,
-                     const double **past_out)
-{
-    const int64_t *load[MOE_PLANNER_PAST];
-    const size_t n_e = (size_t)e->it.batch->experts;
-    if (r->spec->predictor->past == NULL)
-        return 0;
-    const int n =
-        r->spec->predictor->past(r->predictor, l, MOE_PLANNER_PAST, load);
-    for (int i = 0; i < n; i++) {
-        double *past = e->coordination.past + (size_t)i * n_e;
-        for (size_t x = 0; x < n_e; x++)
-            past[x] = (double)load[i][x];
-        past_out[i] = past;
-    }
-    return n;
-}
-
 static void plan_layer(moe_engine *e, moe_runner *r, int l)
 {
     const int n_e = e->it.batch->experts;
@@ -110,11 +91,15 @@ static void plan_layer(moe_engine *e, moe_runner *r, int l)
     moe_plan_layer current = moe_plan_at(&r->plan, l);
     moe_plan_layer next = moe_plan_at(&r->next, l);
     const double *past[MOE_PLANNER_PAST];
+    const moe_past_room room = {n_e, MOE_PLANNER_PAST, e->coordination.past,
+                                past};
     const double before = moe_clock_cpu();
-    const moe_planner_task task = {.load = e->coordination.load,
-                                   .past = past,
-                                   .n_past = list_past(e, r, l, past),
-                                   .current = &current};
+    const moe_planner_task task = {
+        .load = e->coordination.load,
+        .past = past,
+        .n_past =
+            moe_predictor_past(r->spec->predictor, r->predictor, l, &room),
+        .current = &current};
     moe_status s =
         r->spec->planner->plan(r->planner, &task, &next, &e->ctx->err);
     if (s == MOE_OK)

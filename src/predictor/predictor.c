@@ -5,6 +5,8 @@
 
 #include "moegps/registry.h"
 
+enum { MOST_PAST = 64 }; /* far above what planners ask for */
+
 enum { TURNS = 8 };
 
 #define X(name) extern const moe_predictor moe_predictor_##name;
@@ -94,4 +96,22 @@ void moe_predictor_load(const moe_predictor *predictor, moe_forecast forecast,
         predictor->load(state, batch, layer, out->share);
         load_from_share(out->share, batch, out->load);
     }
+}
+
+int moe_predictor_past(const moe_predictor *predictor, const void *state,
+                       int layer, const moe_past_room *room)
+{
+    const int64_t *pairs[MOST_PAST];
+    const size_t n_e = (size_t)room->experts;
+    if (predictor->past == NULL)
+        return 0;
+    const int most = room->most < MOST_PAST ? room->most : MOST_PAST;
+    const int n = predictor->past(state, layer, most, pairs);
+    for (int i = 0; i < n; i++) {
+        double *row = room->load + (size_t)i * n_e;
+        for (size_t e = 0; e < n_e; e++)
+            row[e] = (double)pairs[i][e];
+        room->row[i] = row;
+    }
+    return n;
 }
