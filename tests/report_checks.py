@@ -386,7 +386,7 @@ def baseline_wins(report, result):
 
 def nodes_have_an_outlook(report, result):
     o, r, f, time, mean = outlook(report, result)
-    assert o["why_not"] is None and o["fit"] < 0.01, o
+    assert o["why_not"] is None and o["fit"] < 1e-12, o
     assert o["bandwidth"]["link"] == "network" and o["bandwidth"]["here"] == 50e9
     assert o["break_even"]["strategy"] == "token"
 

@@ -279,6 +279,31 @@ START_TEST(a_layer_waits_for_the_slowest_gpu_of_each_stage)
 }
 END_TEST
 
+/* Whoever comes first: stages of equal length, made of other steps or on other
+ * links. */
+START_TEST(equals_are_merged_alike_in_any_order)
+{
+    moe_layer_cost gpu[2], worst[2];
+    for (int g = 0; g < 2; g++) {
+        moe_layer_cost_init(&gpu[g]);
+        gpu[g].step_s[MOE_STEP_DISPATCH] = 3 + g;
+        gpu[g].step_s[MOE_STEP_FFN] = 5 - g;
+        gpu[g].step_s[MOE_STEP_MIGRATE] = 7;
+        gpu[g].uses[MOE_STEP_MIGRATE] =
+            g == 0 ? MOE_RESOURCE_NODE : MOE_RESOURCE_NETWORK;
+    }
+    for (int order = 0; order < 2; order++) {
+        moe_layer_cost_init(&worst[order]);
+        moe_layer_cost_merge(&worst[order], &gpu[order]);
+        moe_layer_cost_merge(&worst[order], &gpu[1 - order]);
+        ck_assert_double_eq(worst[order].step_s[MOE_STEP_DISPATCH], 4);
+        ck_assert_double_eq(worst[order].step_s[MOE_STEP_FFN], 4);
+        ck_assert_uint_eq(worst[order].uses[MOE_STEP_MIGRATE],
+                          MOE_RESOURCE_NODE | MOE_RESOURCE_NETWORK);
+    }
+}
+END_TEST
+
 START_TEST(scaled_rows_are_whole_and_sum_up)
 {
     static const double by[] = {0, 0.4, 1, 1.5, 2.25};
@@ -306,6 +331,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, transfers_use_the_links_that_they_cross);
     MOE_TEST(suite, rows_have_the_width_of_their_transfer);
     MOE_TEST_LOOP(suite, a_layer_waits_for_the_slowest_gpu_of_each_stage, 2);
+    MOE_TEST(suite, equals_are_merged_alike_in_any_order);
     MOE_TEST(suite, scaled_rows_are_whole_and_sum_up);
     return suite;
 }

@@ -98,8 +98,9 @@ void moe_layer_cost_of(const moe_pricer *pricer, const moe_layer_work *work,
 
 /** Merge a GPU's cost of a layer into that of the slowest: of a stage the GPU
  *  whose sum is larger. Stages end where all GPUs wait for the slowest: predict
- *  | attention .. number | dispatch, ffn | combine | migrate. Associative;
- *  equal sums keep `worst`. */
+ *  | attention .. number | dispatch, ffn | combine | migrate. In any
+ *  order: of equals the one that spends more on the first step counts, and all
+ *  links that they use. */
 void moe_layer_cost_merge(moe_layer_cost *worst, const moe_layer_cost *gpu);
 
 /** @return seconds of a phase alone: the sum of its steps. */

@@ -234,18 +234,30 @@ static double stage_s(const moe_layer_cost *cost, size_t stage)
     return sum;
 }
 
+/* @return whether a GPU is the slower one of a stage; of equals the one that
+ * spends more on the first step, so that the order of merging is nothing. */
+static bool is_slower(const moe_layer_cost *gpu, const moe_layer_cost *worst,
+                      size_t stage)
+{
+    const double a = stage_s(gpu, stage), b = stage_s(worst, stage);
+    const size_t first = stages[stage].first;
+    return a > b || (a >= b && gpu->step_s[first] > worst->step_s[first]);
+}
+
 void moe_layer_cost_merge(moe_layer_cost *worst, const moe_layer_cost *gpu)
 {
     for (int p = 0; p < MOE_N_PHASES; p++)
         worst->most_s[p] = fmax(worst->most_s[p], gpu->most_s[p]);
     for (size_t s = 0; s < MOE_ARRAY_LEN(stages); s++) {
-        if (!(stage_s(gpu, s) > stage_s(worst, s)))
+        const bool slower = is_slower(gpu, worst, s);
+        if (!slower && is_slower(worst, gpu, s))
             continue;
         for (int k = (int)stages[s].first; k <= (int)stages[s].last; k++) {
             worst->step_s[k] = gpu->step_s[k];
             worst->wrong_s[k] = gpu->wrong_s[k];
             worst->source[k] = gpu->source[k];
-            worst->uses[k] = gpu->uses[k];
+            /* Of equals some may need one link and some another. */
+            worst->uses[k] = gpu->uses[k] | (slower ? 0 : worst->uses[k]);
         }
     }
 }

@@ -32,8 +32,7 @@ moe_status moe_engine_pricing_init(moe_engine *e, moe_error *err)
     MOE_MPI(MPI_Type_contiguous((int)sizeof(moe_layer_cost), MPI_BYTE,
                                 &s->cost_type));
     MOE_MPI(MPI_Type_commit(&s->cost_type));
-    /* Not commutative where GPUs take equally long: the first one counts. */
-    MOE_MPI(MPI_Op_create(slowest, 0, &s->slowest));
+    MOE_MPI(MPI_Op_create(slowest, 1, &s->slowest));
     return moe_iteration_pricer_new(e->p.model->layers, &s->pricer, err);
 }
 
