@@ -18,7 +18,7 @@ strategies:
   - {name: baseline, predictor: none, planner: static}
   - {name: oracle, predictor: oracle, planner: duplicate, slots: 4}
   - {name: dim, predictor: oracle, planner: duplicate, slots: 4, l1: 0.3, split: local}
-  - {name: ahead, predictor: window, slots: 4, planner: duplicate, split: minmax, plan_ahead: true}
+  - {name: ahead, predictor: window, slots: 4, split: minmax, plan_ahead: true}
   - {name: memory, predictor: ema, slots: 4, planner: timed}
 EOF
 

@@ -155,9 +155,13 @@ static int restore_root(moe_blocks *blocks, const moe_ledger *ledger,
         moe_field_inner(&moe_fields[MOE_FIELD_TRUE_PAIRS], &ledger->dims);
     for (size_t j = 0; j < pairs && err->status == MOE_OK; j++)
         refuse_negative("true_pairs", ledger->true_pairs[j], err);
-    if (history > 0)
-        read_iterations(blocks, MOE_FIELD_PREDICTED_PAIRS,
-                        done > history ? done - history : 0, done, ledger, err);
+    const int from = history > 0 && done > history ? done - history : 0;
+    if (history > 0) {
+        read_iterations(blocks, MOE_FIELD_PREDICTED_PAIRS, from, done, ledger,
+                        err);
+        read_iterations(blocks, MOE_FIELD_PLANNER_TIME, from, done, ledger,
+                        err);
+    }
     read_iterations(blocks, MOE_FIELD_SLOT_EXPERT, done - 1, done, ledger, err);
     read_iterations(blocks, MOE_FIELD_SLOT_QUOTA, done - 1, done, ledger, err);
     return done;
