@@ -58,7 +58,7 @@ check "... by name" err_has "missing: hdf5 ("
 
 # An archive knows its release and commit without git.
 archive() {
-    exits 0 plain dist || return 1
+    exits 0 plain --no-print-directory dist || return 1
     mkdir "$dir/unpacked" && tar -xzf "$(cat "$dir/out")" -C "$dir/unpacked" --strip-components=1 &&
         is "$("$dir/unpacked/tools/version.sh")" "$(tools/version.sh | sed 's/\.dirty$//')"
 }

@@ -293,7 +293,7 @@ def ask_for_the_guide(result, guide):
     script = open(guide.replace(".csv", ".gp")).read()
     assert f"{skew:.6g}"[:6] in script and "this run" in script
     copies = 4 * 10 - 32
-    expert = 3 * 2880 * 2880 * 2  # bytes of one, bf16
+    expert = 3 * 2880 * 2880 * 4.25 / 8  # bytes of one, mxfp4
     print("--skews", ",".join(sorted({r["skew"] for r in rows}, key=float)))
     print("--bandwidths", ",".join(sorted({r["bandwidth"] for r in rows}, key=float)))
     print("--accuracies", medians[1, metrics.index("recall")])

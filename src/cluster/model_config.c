@@ -254,7 +254,7 @@ bool moe_model_is_config(const char *text_of_file)
 {
     static const char blanks[] = " \n\r\t";
     const char *at = text_of_file + strspn(text_of_file, blanks);
-    return *at == '{' && at[1 + strspn(at + 1, blanks)] == '"';
+    return *at == '{' && strchr("\"}", at[1 + strspn(at + 1, blanks)]) != NULL;
 }
 
 char *moe_model_config_profile(const char *text_of_file, const char *path,

@@ -383,7 +383,8 @@ static json_t *intervals_json(const moe_advice *v, moe_error *err)
         moe_json_put_number(o, "first_bytes", w->first_bytes, err);
         moe_json_put_number(o, "moved_bytes", w->moved_bytes, err);
         for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++)
-            moe_json_put_number(o, name_of(s), w->layer_s[s], err);
+            moe_json_put_number(o, name_of((moe_advise_strategy)s),
+                                w->layer_s[s], err);
         moe_json_add(all, o, err);
     }
     return all;

@@ -76,7 +76,7 @@ moe_status moe_trace_join(const moe_trace *train, const moe_trace *test,
     moe_trace t = *test;
     uint64_t seq = 0, token = 0;
     for (int a = 0; a < N_ARRAYS; a++)
-        moe_trace_set(&t, a, NULL);
+        moe_trace_set(&t, (moe_trace_array)a, NULL);
     t.vocab = NULL;
     t.shared = MPI_WIN_NULL;
     t.ordered = train->ordered && test->ordered;
