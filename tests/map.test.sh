@@ -48,7 +48,7 @@ check "no partial file is left" clean
 agrees() {
     small --skews 2 --samples 9 -o "$dir/c.h5" > /dev/null &&
         ./moegps advise --model mixtral-8x7b --cluster a100-paper --gpus 4 \
-            --skew 2 --samples 9 --planner-time 0 --json "$dir/c.json" > /dev/null &&
+            --skew 2 --samples 9 --json "$dir/c.json" > /dev/null &&
         "$PYTHON" -c '
 import json, sys, h5py
 cell = h5py.File(sys.argv[1])["map/layer_time"][0, 1, 0, 0, 0, 0]

@@ -176,6 +176,7 @@ static inline void syn_fill_root(moe_ledger *ledger, int s, int i, int l)
     }
     ledger->moved_bytes[at] = (int64_t)s << 33; /* beyond 32 bits */
     ledger->planner_time[at] = 0.125 * (s + 1);
+    ledger->planner_steps[at] = 1000 * (s + 1);
     for (int v = 0; v < MOE_N_LEVELS; v++)
         moe_ledger_busiest(ledger, (moe_level)v)[at] = syn_busiest(s, v);
 }

@@ -46,6 +46,7 @@ static const struct {
     {MOE_FIELD_MOVED_BYTES, S *I *L * 8, false},
     {MOE_FIELD_WIRE_BYTES, S *I * 8, false},
     {MOE_FIELD_PLANNER_TIME, S *I *L * 8, false},
+    {MOE_FIELD_PLANNER_STEPS, S *I *L * 8, false},
     {MOE_FIELD_BUSIEST, S *I *L * 4, false},
     {MOE_FIELD_BUSIEST_MINMAX, S *I *L * 4, false},
     {MOE_FIELD_BUSIEST_ORACLE_PLAN, S *I *L * 4, false},

@@ -64,7 +64,9 @@ typedef struct moe_advise_params {
     double skew;          /* by hand: busiest expert (GPU) over the mean */
     bool bottleneck;  /* by hand: skew is of GPUs, the paper's own reading */
     double error;     /* by hand: of the distribution, sum |p^ - p| */
-    double planner_s; /* host time of one plan; < 0: measured here */
+    double planner_s; /* host time of one plan; < 0: the planner's
+                         steps times the cluster's planner_step_s, with
+                         dials.paper 0 */
     int samples;      /* trace: batches, at least 5 intervals between plans;
                          by hand: ways to place the experts; 0: enough */
     int warmup;       /* trace: batches that go before, as in a run */

@@ -54,6 +54,9 @@ typedef struct moe_cluster {
     double overlap_slowdown; /* s of compute lost per s of transfer beside it;
                                 default: 105 us per 429 us hidden, published
                                 for weights that travel beside attention */
+    double planner_step_s;   /* s of host time per step that a planner counts
+                                (moe_planner_steps()); default: the median over
+                                planners of tests/bench/bench_planner.c */
     char origin[512];        /* where the numbers come from */
 } moe_cluster;
 

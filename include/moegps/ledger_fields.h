@@ -86,6 +86,9 @@
           "wire_bytes", "B", "size of the plan as broadcast")                 \
     FIELD(PLANNER_TIME, F64, planner_time, BY_ROOT, LAYERS, "plan",           \
           "planner_time", "s", "CPU time of the planner alone")               \
+    FIELD(PLANNER_STEPS, I64, planner_steps, BY_ROOT, LAYERS, "plan",         \
+          "planner_steps", "count",                                           \
+          "steps of the planner, which the gpu clock prices")                 \
     FIELD(BUSIEST, I32, busiest_actual, BY_ROOT, LAYERS, "regret", "actual",  \
           "count", "pairs that the busiest GPU computed")                     \
     FIELD(BUSIEST_MINMAX, I32, busiest_minmax, BY_ROOT, LAYERS, "regret",     \

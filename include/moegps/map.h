@@ -64,7 +64,7 @@ typedef struct moe_map {
     bool paper;
     double error; /* ... and these as in moe_advise_params */
     bool bottleneck;
-    double planner_s; /* host time of a plan */
+    double planner_s; /* host time of a plan; NaN: that of its steps */
     bool own_links;   /* one bandwidth: each cluster's own */
     int n_cluster, n_batch, n_accuracy, n_skew, n_bandwidth; /* >= 1 */
     moe_map_cluster *cluster;                                /* [n_cluster] */

@@ -84,8 +84,10 @@ typedef struct moe_advise_planning {
     void *planner_state, *planner_params, *split_state;
     moe_layout layout;
     int experts, slots;
-    double expert_bytes, fixed_planner_s;
-    moe_plan next; /* scratch of one layer, as all below */
+    double expert_bytes;
+    double step_s;          /* of the planner */
+    double fixed_planner_s; /* of a plan, instead; < 0: none */
+    moe_plan next;          /* scratch of one layer, as all below */
     moe_replicas replicas;
     uint32_t *pairs; /* [gpus * slots] of each replica */
     uint64_t *first; /* [experts] */

@@ -143,7 +143,6 @@ static void find_skew(search *q, moe_advise_limits *out)
     const moe_model *m = p->model;
     const double most = p->bottleneck ? p->gpus : (double)m->experts / m->top_k;
     q->p = *p;
-    q->p.planner_s = 0.0; /* noise of the clock would look like a turn */
     out->skew_low =
         find_turn(q, same_winner_at_skew, p->skew, 1 / q->stride, 1.0);
     out->skew_high =

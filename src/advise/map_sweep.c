@@ -50,7 +50,6 @@ static moe_status sweep_cluster(moe_map *map, const moe_map_params *params,
     moe_map_cell x = {.cluster = cluster};
     moe_advise *first = NULL;
     p.cluster = &params->cluster[cluster];
-    p.planner_s = fmax(p.planner_s, 0.0);
     for (x.batch = 0; x.batch < map->n_batch; x.batch++)
         for (x.skew = 0; x.skew < map->n_skew; x.skew++) {
             moe_advise *a = NULL;
@@ -88,7 +87,9 @@ static void take_settings(moe_map *map, const moe_map_params *p, moe_error *err)
     map->paper = a->dials.paper;
     map->error = a->error;
     map->bottleneck = a->bottleneck;
-    map->planner_s = fmax(a->planner_s, 0.0);
+    map->planner_s = a->planner_s >= 0 ? a->planner_s
+                     : a->dials.paper  ? 0.0
+                                       : NAN;
 }
 
 /* Values along the dimensions. */

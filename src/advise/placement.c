@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "internal.h"
-#include "moegps/clock.h"
 #include "moegps/mem.h"
 
 moe_status moe_advise_placement_init(moe_advise_placement *s, int gpus,
@@ -60,15 +59,17 @@ moe_status moe_advise_planning_init(moe_advise_planning *w,
                                     const moe_split *split,
                                     const moe_pricer *pricer, moe_error *err)
 {
-    *w = (moe_advise_planning){.planner = p->planner != NULL
-                                              ? p->planner
-                                              : moe_planner_find("duplicate"),
-                               .split = split,
-                               .layout = {p->gpus, p->cluster->gpus_per_node},
-                               .experts = p->model->experts,
-                               .slots = slots,
-                               .expert_bytes = moe_model_expert_bytes(p->model),
-                               .fixed_planner_s = p->planner_s};
+    *w = (moe_advise_planning){
+        .planner =
+            p->planner != NULL ? p->planner : moe_planner_find("duplicate"),
+        .split = split,
+        .layout = {p->gpus, p->cluster->gpus_per_node},
+        .experts = p->model->experts,
+        .slots = slots,
+        .expert_bytes = moe_model_expert_bytes(p->model),
+        .step_s = p->cluster->planner_step_s,
+        .fixed_planner_s =
+            p->dials.paper && p->planner_s < 0 ? 0 : p->planner_s};
     const size_t n = (size_t)p->gpus * (size_t)slots;
     const size_t e = (size_t)w->experts;
     moe_error local = {0};
@@ -147,7 +148,6 @@ moe_status moe_advise_replan(moe_advise_planning *w,
     moe_plan *next = &w->next;
     const moe_plan_layer was = moe_plan_at(current, 0);
     moe_plan_layer now = moe_plan_at(next, 0);
-    const double start = moe_clock_cpu();
     moe_planner_task known = *task;
     known.current = &was;
     moe_status s = w->planner->plan(w->planner_state, &known, &now, err);
@@ -155,7 +155,10 @@ moe_status moe_advise_replan(moe_advise_planning *w,
         return s;
     moe_plan_layer_settle(&was, &now);
     placement->planner_s =
-        w->fixed_planner_s >= 0 ? w->fixed_planner_s : moe_clock_cpu() - start;
+        w->fixed_planner_s >= 0
+            ? w->fixed_planner_s
+            : (double)moe_planner_steps(w->planner, w->planner_state) *
+                  w->step_s;
     placement->plan_bytes =
         (double)moe_plan_encode(current, next, 0, 1, w->wire);
     list_moves(w, current, next, from_home, placement);

@@ -83,7 +83,6 @@ static moe_advise_params ask(ground *g, const moe_view *v,
     p.seq = (int)fmax(1, v->tokens / g->batch + 0.5);
     p.samples = v->dims.gpus <= FEW_GPUS ? MANY_SAMPLES : FEW_SAMPLES;
     p.error = error_of(v);
-    p.planner_s = 0.0;
     p.slots = v->dims.slots;
     if (p.slots <= moe_layout_home_slots(&layout, g->model.experts))
         p.slots = 0; /* nothing was duplicated */

@@ -79,7 +79,7 @@ static const moe_opt rows[] = {
     MOE_ARGS_CALL("planner", p.planner, "duplicate", moe_parse_planner, "NAME",
                   "see moegps list planners"),
     MOE_ARGS_REAL("planner-time", p.planner_s, "", 0, 1e6,
-                  "s of the host per plan; default: measured here"),
+                  "s of the host per plan; default: by the planner's steps"),
     MOE_ARGS_INT("samples", p.samples, "", 0, 4096,
                  "batches of the trace, or ways to place the experts"),
     MOE_ARGS_INT("warmup", p.warmup, "1", 0, 1000,

@@ -213,7 +213,6 @@ int moe_cmd_map(int argc, char **argv)
     settings s = {.slots = 0};
     char *line = moe_args_line(&args, argc, argv);
     moe_advise_params_init(&s.p);
-    s.p.planner_s = 0.0;
     if (moe_args_parse(&args, argc, argv, &s, &err))
         sweep(&s, line, &err);
     free(line);

@@ -105,6 +105,8 @@ static void plan_layer(moe_engine *e, moe_runner *r, int l)
     if (s == MOE_OK)
         moe_plan_layer_settle(&current, &next);
     e->it.planner_cpu[l] = moe_clock_cpu() - before;
+    e->it.planner_steps[l] =
+        (double)moe_planner_steps(r->spec->planner, r->planner);
 }
 
 /* Ranks that do not plan pass through with time 0. */

@@ -40,10 +40,12 @@ static void observe(moe_engine *e, moe_runner *r)
     moe_engine_charge(e, MOE_PHASE_PREDICT, 0, e->p.n_layers, start);
 }
 
-/* The planner's time is known where it ran; the gpu clock of every rank waits
+/* What the planner did is known where it ran; the gpu clock of every rank waits
  * for it. */
-static void share_planner_time(moe_engine *e)
+static void share_planner_work(moe_engine *e)
 {
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->it.planner_steps, e->p.n_layers,
+                          MPI_DOUBLE, MPI_MAX, e->ctx->comm));
     MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->it.planner_cpu, e->p.n_layers,
                           MPI_DOUBLE, MPI_MAX, e->ctx->comm));
 }
@@ -121,7 +123,7 @@ moe_status moe_engine_measure(moe_engine *e, int i, moe_ledger *ledger)
         for (int l = 0; l < e->p.n_layers; l++)
             moe_engine_layer(e, r, l, e->ffn, e->ffn_state, e->rows);
         observe(e, r);
-        share_planner_time(e);
+        share_planner_work(e);
         moe_engine_record(e, r, i, ledger);
         moe_engine_check_pairs(e, r);
         if (ledger->order != NULL)

@@ -95,6 +95,7 @@ typedef struct moe_iteration {
                                     1/MOE_LOAD_ONE pair */
     uint16_t *predicted_experts; /* [layers][max_own][top_k] */
     double *planner_cpu;         /* [layers] s, where it was planned */
+    double *planner_steps;       /* [layers] likewise */
     uint64_t wire_bytes;         /* of the plan as encoded */
     moe_layer_times *times;      /* [layers] */
     moe_layer_facts *facts;      /* [layers] */
@@ -128,6 +129,7 @@ typedef struct moe_pricing_scratch {
     moe_layer_cost *own, *worst;       /* [layers] */
     double (*exposed_s)[MOE_N_PHASES]; /* [layers] */
     uint64_t *ahead;                   /* [layers] (token, GPU) of all ranks */
+    double *plan_s;                    /* [layers] of the planner */
     MPI_Datatype cost_type;            /* a moe_layer_cost */
     MPI_Op slowest;                    /* moe_layer_cost_merge() */
 } moe_pricing_scratch;

@@ -27,6 +27,7 @@ moe_status moe_engine_pricing_init(moe_engine *e, moe_error *err)
     s->worst = moe_array_new(l, sizeof *s->worst, err);
     s->exposed_s = moe_array_new(l, sizeof *s->exposed_s, err);
     s->ahead = moe_array_new(l, sizeof *s->ahead, err);
+    s->plan_s = moe_array_new(l, sizeof *s->plan_s, err);
     if (err->status != MOE_OK)
         return err->status;
     MOE_MPI(MPI_Type_contiguous((int)sizeof(moe_layer_cost), MPI_BYTE,
@@ -44,6 +45,7 @@ void moe_engine_pricing_fini(moe_engine *e)
         MOE_MPI(MPI_Type_free(&s->cost_type));
     }
     moe_iteration_pricer_free(s->pricer);
+    free(s->plan_s);
     free(s->ahead);
     free(s->exposed_s);
     free(s->worst);
@@ -112,6 +114,9 @@ static void price_layers(const moe_engine *e, const moe_runner *r)
 static moe_iteration_work iteration_of(const moe_engine *e, const moe_runner *r)
 {
     const moe_pricer pricer = moe_engine_pricer(e);
+    for (int l = 0; l < e->p.n_layers; l++)
+        e->pricing.plan_s[l] =
+            e->it.planner_steps[l] * e->p.cluster->planner_step_s;
     const moe_coordination_work c = {
         .collects = e->it.collects,
         .plans = e->it.plans,
@@ -122,7 +127,7 @@ static moe_iteration_work iteration_of(const moe_engine *e, const moe_runner *r)
         /* of the layers that were measured */
         .plan_bytes =
             (double)e->it.wire_bytes * e->p.model->layers / e->p.n_layers,
-        .plan_s = e->it.planner_cpu};
+        .plan_s = e->pricing.plan_s};
     moe_iteration_work w = {.cost = e->pricing.worst,
                             .n = e->p.n_layers,
                             .layers = e->p.model->layers,

@@ -138,6 +138,7 @@ static void record_plan(const moe_engine *e, const moe_runner *r, int i,
         const moe_plan_layer p = moe_plan_at(&r->plan, l);
         ledger->moved_bytes[cell] = e->it.facts[l].moved;
         ledger->planner_time[cell] = e->it.planner_cpu[l];
+        ledger->planner_steps[cell] = (int64_t)e->it.planner_steps[l];
         for (int g = 0; g < p.gpus; g++)
             for (int s = 0; s < p.slots; s++) {
                 size_t to =

@@ -40,10 +40,10 @@ static int last_round(const moe_engine *e, int done)
 static bool has_planned(const moe_engine *e, const moe_runner *r, int i,
                         const moe_ledger *ledger)
 {
-    const double *time_s =
-        ledger->planner_time + moe_ledger_at(ledger, r->index, i, 0);
+    const int64_t *steps =
+        ledger->planner_steps + moe_ledger_at(ledger, r->index, i, 0);
     for (int l = 0; l < e->p.n_layers; l++)
-        if (time_s[l] > 0)
+        if (steps[l] > 0)
             return true;
     return false;
 }

@@ -81,7 +81,10 @@ static void put_plans(const moe_map *map, FILE *out)
         fputs("one per iteration", out);
     else
         fprintf(out, "one per %d iterations", map->rebalance_every);
-    fprintf(out, ", which takes %s", moe_time_cell(map->planner_s).text);
+    if (isnan(map->planner_s))
+        fputs(", which takes the host as long as its planner's steps", out);
+    else
+        fprintf(out, ", which takes %s", moe_time_cell(map->planner_s).text);
 }
 
 /* What MoE-GPS leaves out is said, as it decides. */

@@ -159,7 +159,7 @@ static int restore_root(moe_blocks *blocks, const moe_ledger *ledger,
     if (history > 0) {
         read_iterations(blocks, MOE_FIELD_PREDICTED_PAIRS, from, done, ledger,
                         err);
-        read_iterations(blocks, MOE_FIELD_PLANNER_TIME, from, done, ledger,
+        read_iterations(blocks, MOE_FIELD_PLANNER_STEPS, from, done, ledger,
                         err);
     }
     read_iterations(blocks, MOE_FIELD_SLOT_EXPERT, done - 1, done, ledger, err);
