@@ -117,6 +117,10 @@ check "slots become experts" says "6 slots are 4 experts by the placement" plan 
     --loads "$dir/physical.csv" --physical-map "$dir/map.json" --experts 4
 check "slots are never taken for experts" refused 2 "--physical-map makes them logical" plan \
     --loads "$dir/physical.csv" --experts 4
+check "columns of experts are not slots" refused 2 "has 4 experts, not 6" plan \
+    --loads $cases/bom-wide.csv --physical-map "$dir/map.json"
+check "slots without a row are said to be empty" says "4 .. 5 were never seen" plan \
+    --loads $cases/caps.csv --physical-map "$dir/map.json"
 
 # traces of recordings
 import() { ./moegps trace import "$@" --force -o "$dir/t.h5"; }
