@@ -34,7 +34,10 @@ typedef enum moe_advise_strategy {
 typedef enum moe_advise_case {
     MOE_ADVISE_OPTIMISTIC,  /* nothing */
     MOE_ADVISE_TYPICAL,     /* load (1 + e) */
-    MOE_ADVISE_PESSIMISTIC, /* all errors there: load + mean G e, at most all */
+    MOE_ADVISE_PESSIMISTIC, /* all that was not foreseen comes there: load + e/2
+                               of all pairs, as sum |p^ - p| counts each pair
+                               where it is missing, too; the paper's adds e of
+                               them, moe_advise_dials.paper */
     MOE_ADVISE_CASES
 } moe_advise_case;
 

@@ -62,7 +62,7 @@ static void choose_placement(pricing *j, moe_advise_case c)
     if (c == MOE_ADVISE_TYPICAL)
         j->target = fmin(load * (1 + e), total);
     else if (c == MOE_ADVISE_PESSIMISTIC)
-        j->target = fmin(load + e * total, total);
+        j->target = fmin(load + (j->dials->paper ? e : e / 2) * total, total);
     j->up = load > 0 ? j->target / load : 1.0;
     j->down = total > load ? (total - j->target) / (total - load) : 1.0;
 }
