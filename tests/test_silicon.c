@@ -384,10 +384,52 @@ START_TEST(faster_memory_helps_small_batches_only)
 }
 END_TEST
 
+/* Rows as measured, and what the roofline makes of them elsewhere: all experts
+ * are active, an expert of Mixtral has 3 x 4096 x 14336 weights. */
+static const struct {
+    double tokens, bits, bandwidth;
+} targets[] = {
+    {64, 16, 4.8 / 3.35}, {1024, 16, 4.8 / 3.35}, {16384, 16, 4.8 / 3.35},
+    {64, 4.25, 1},        {1024, 4.25, 1},        {16384, 4.25, 1},
+    {256, 8, 0.5},
+};
+
+START_TEST(part_of_a_time_that_is_traffic_changes)
+{
+    static const double sheet = 3.35e12, experts = 8, top_k = 2;
+    const double tokens = targets[_i].tokens, bits = targets[_i].bits;
+    const double weights = experts * 3 * 4096 * 14336;
+    const double rows = 2 * tokens * top_k * (2 * 4096 + 3 * 14336);
+    const moe_ffn_key key = {.gpu = "h100_sxm",
+                             .stack = "vllm-0.24.0",
+                             .dtype = "bf16",
+                             .hidden = 4096,
+                             .inter = 14336,
+                             .top_k = 2,
+                             .experts = 8,
+                             .ep = 1};
+    const moe_ffn_change change = {.weight_bytes = bits / 8,
+                                   .sheet = sheet,
+                                   .bandwidth = targets[_i].bandwidth};
+    moe_curve was, is;
+    moe_error err = {0};
+    moe_silicon *s = moe_silicon_open(NULL, &err);
+    moe_silicon_ffn(s, &key, NULL, &was, &err);
+    moe_silicon_ffn(s, &key, &change, &is, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    const double before_s = moe_curve_price(&was, tokens).time_s;
+    const double f = fmin(1, (2 * weights + rows) / (0.9 * sheet) / before_s);
+    const double by = (weights * bits / 8 + rows) / (2 * weights + rows);
+    ck_assert_double_eq_tol(moe_curve_price(&is, tokens).time_s / before_s,
+                            1 - f + f * by / targets[_i].bandwidth, 1e-9);
+    moe_silicon_close(s);
+}
+END_TEST
+
 START_TEST(stand_ins_are_never_silent)
 {
     pricing p = priced("deepseek-v3", "a100-nvlink"); /* fp8 on bf16 tables */
-    const uint32_t rows[] = {64};
+    const uint32_t rows[] = {1024}; /* beside which a launch is little */
     moe_price price = p.cost->ffn(p.state, rows, 1);
     ck_assert_int_eq(price.source, MOE_PRICE_EXTRAPOLATED);
     ck_assert_double_gt(price.relative_error, 0.4);
@@ -640,6 +682,8 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, unequal_experts_add_up_beside_one_launch);
     MOE_TEST(suite, all_experts_alike_take_the_measured_time);
     MOE_TEST(suite, faster_memory_helps_small_batches_only);
+    MOE_TEST_LOOP(suite, part_of_a_time_that_is_traffic_changes,
+                  MOE_ARRAY_LEN(targets));
     MOE_TEST(suite, stand_ins_are_never_silent);
     MOE_TEST(suite, a_stack_that_is_not_measured_is_refused);
     MOE_TEST(suite, nodes_cost_what_their_links_do);

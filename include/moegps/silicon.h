@@ -38,11 +38,18 @@ typedef struct moe_ffn_key {
     int ep; /* GPUs that share the experts */
 } moe_ffn_key;
 
-/** How a target differs from the GPU and the model that were measured. */
+/** How a target differs from the GPU and the model that were measured. Of a
+ *  measured time, the part f that is traffic changes with bytes and bandwidth,
+ *  the rest stays:
+ *      time (1 - f + f * bytes ratio / bandwidth ratio)
+ *  f is what the bytes of active weights and of rows take at 0.9 of the data
+ *  sheet's bandwidth, over the time. */
 typedef struct moe_ffn_change {
     double weight_bytes; /* of one weight; 0: the dtype's */
     int matrices;        /* of an expert; 0: the kernel's */
-    double bandwidth;    /* memory bandwidth over that measured; 0: 1 */
+    double sheet;        /* memory bandwidth of the GPU that was measured, by
+                            its data sheet, B/s > 0 */
+    double bandwidth;    /* memory bandwidth over that; 0: 1 */
 } moe_ffn_change;
 
 enum {
@@ -54,7 +61,7 @@ enum {
  *  plain value; it borrows nothing. */
 typedef struct moe_curve {
     double parameters[MOE_FFN_PARAMETERS]; /* of the measured GPU */
-    double bandwidth;                      /* as moe_ffn_change */
+    double sheet, bandwidth;               /* as moe_ffn_change */
     double weight_bytes, matrices;         /* of an expert, as measured */
     double target_bytes, target_matrices;  /* of an expert, to be priced */
     double hidden, inter, top_k, experts, ep;
@@ -99,10 +106,12 @@ void moe_silicon_dense_free(moe_silicon_dense *d); /* NULL is fine */
 /** Make times of a table rise along its rows: noise taken out. */
 void moe_silicon_dense_smooth(moe_silicon_dense *d);
 
-/** What is not as in the measurements; all 1 by default. */
+/** What is not as in the measurements; ratios are 1 by default. Traffic as
+ *  moe_ffn_change. */
 typedef struct moe_dense_change {
     double bytes;     /* of an element over 2 */
     double rate;      /* tensor FLOP/s over those of bf16 */
+    double sheet;     /* as moe_ffn_change */
     double bandwidth; /* memory bandwidth over that measured */
 } moe_dense_change;
 

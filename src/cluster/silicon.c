@@ -119,6 +119,7 @@ static moe_status choose_curve(const silicon *s, const moe_silicon *tables,
         .weight_bytes =
             m->dtype == MOE_DTYPE_F32 ? 0 : moe_model_weight_bytes(m),
         .matrices = m->form == MOE_FFN_SWIGLU ? 3 : 2,
+        .sheet = s->dense.sheet,
         .bandwidth = s->dense.bandwidth,
     };
     bool found = false;
@@ -214,15 +215,17 @@ static moe_status init(void *state, const moe_model *model,
 {
     silicon *s = state;
     moe_error own = {0};
+    const double sheet = cluster->tables_bandwidth > 0
+                             ? cluster->tables_bandwidth
+                             : cluster->memory_bandwidth;
     s->model = *model;
     s->cluster = *cluster;
     set_links(s, cluster->link_bandwidth, cluster->network_bandwidth);
     s->wide = (moe_dense_change){
         .bytes = model->dtype == MOE_DTYPE_F32 ? 2 : 1,
         .rate = model->dtype == MOE_DTYPE_F32 ? 0.5 : 1,
-        .bandwidth = cluster->tables_bandwidth > 0
-                         ? cluster->memory_bandwidth / cluster->tables_bandwidth
-                         : 1,
+        .sheet = sheet,
+        .bandwidth = cluster->memory_bandwidth / sheet,
     };
     s->dense = s->wide;
     if (model->dtype == MOE_DTYPE_FP8)

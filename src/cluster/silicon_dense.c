@@ -51,41 +51,61 @@ static double smooth_max(double a, double b)
     return sqrt(sqrt(a2 * a2 + b2 * b2));
 }
 
-static const moe_dense_change AS_MEASURED = {1, 1, 1};
+static const moe_dense_change AS_MEASURED = {1, 1, 0, 1};
 
-/* us, from bytes at two per element and FLOP */
-static double model_us(const moe_silicon_dense *d, double bytes, double flop,
-                       const moe_dense_change *c)
+/* What a kernel does. */
+typedef struct {
+    double bytes; /* at two per element */
+    double flop;
+} work;
+
+static work gemm_work(const moe_gemm *s)
+{
+    const double elements = s->m * s->n + s->m * s->k + s->n * s->k;
+    return (work){2 * elements, 2 * s->m * s->n * s->k};
+}
+
+static work attention_work(const moe_prefill *s, double dim)
+{
+    const double elements =
+        2 * s->batch * s->seq * dim * (s->heads + s->kv_heads);
+    return (work){2 * elements,
+                  2 * s->batch * s->heads * s->seq * s->seq * dim};
+}
+
+/* us of the measured GPU, whose tensor cores are `rate` times as fast */
+static double model_us(const moe_silicon_dense *d, work w, double rate)
 {
     const double *p = d->parameters;
     return p[LAUNCH] +
-           smooth_max(bytes * c->bytes / (p[BANDWIDTH] * c->bandwidth),
-                      flop / (p[RATE] * c->rate));
+           smooth_max(w.bytes / p[BANDWIDTH], w.flop / (p[RATE] * rate));
 }
 
-static double gemm_us(const moe_silicon_dense *d, const moe_gemm *s,
-                      const moe_dense_change *c)
+static bool changed(const moe_dense_change *c)
 {
-    double elements = s->m * s->n + s->m * s->k + s->n * s->k;
-    return model_us(d, 2 * elements, 2 * s->m * s->n * s->k, c);
+    return fabs(c->bytes - 1) + fabs(c->rate - 1) + fabs(c->bandwidth - 1) >
+           1e-9;
 }
 
-static double attention_us(const moe_silicon_dense *d, const moe_prefill *s,
-                           const moe_dense_change *c)
+/* us of the target. @param residual  log of measured over modelled time */
+static double target_us(const moe_silicon_dense *d, work w, double residual,
+                        const moe_dense_change *c)
 {
-    double elements =
-        2 * s->batch * s->seq * s->head_dim * (s->heads + s->kv_heads);
-    double flop = 2 * s->batch * s->heads * s->seq * s->seq * s->head_dim;
-    return model_us(d, 2 * elements, flop, c);
+    const double us = model_us(d, w, c->rate) * exp(residual);
+    if (!changed(c))
+        return us;
+    return us *
+           moe_silicon_traffic(us, w.bytes, c->bytes, c->sheet, c->bandwidth);
 }
 
 /* Model of a table's row; sizes in the order of the axes. */
 static double row_us(const moe_silicon_dense *d, const double *size, double x)
 {
     if (d->gemm)
-        return gemm_us(d, &(moe_gemm){x, size[0], size[1], true}, &AS_MEASURED);
+        return model_us(d, gemm_work(&(moe_gemm){x, size[0], size[1], true}),
+                        1);
     const moe_prefill shape = {size[2], x, size[0], size[1], d->dim};
-    return attention_us(d, &shape, &AS_MEASURED);
+    return model_us(d, attention_work(&shape, d->dim), 1);
 }
 
 static bool insert_level(moe_silicon_dense *d, int axis, double value)
@@ -187,12 +207,6 @@ static double residual_at(const moe_silicon_dense *d, const double *size,
     return total > 0 ? sum / total : 0;
 }
 
-static bool changed(const moe_dense_change *c)
-{
-    return fabs(c->bytes - 1) + fabs(c->rate - 1) + fabs(c->bandwidth - 1) >
-           1e-9;
-}
-
 static moe_price finish(const moe_silicon_dense *d, double us,
                         moe_price_source source, const moe_dense_change *c)
 {
@@ -215,7 +229,7 @@ moe_price moe_silicon_gemm(const moe_silicon_dense *d, const moe_gemm *shape,
     if (!(shape->m > 0 && shape->n > 0 && shape->k > 0))
         return (moe_price){0, MOE_PRICE_TABULATED, 0};
     double r = residual_at(d, size, log(shape->m), &source);
-    return finish(d, gemm_us(d, shape, c) * exp(r), source, c);
+    return finish(d, target_us(d, gemm_work(shape), r, c), source, c);
 }
 
 moe_price moe_silicon_attention(const moe_silicon_dense *d,
@@ -230,7 +244,8 @@ moe_price moe_silicon_attention(const moe_silicon_dense *d,
     double r = residual_at(d, size, log(shape->seq), &source);
     if (fabs(shape->head_dim - d->dim) > 0.5)
         source = MOE_PRICE_EXTRAPOLATED;
-    return finish(d, attention_us(d, shape, c) * exp(r), source, c);
+    return finish(d, target_us(d, attention_work(shape, shape->head_dim), r, c),
+                  source, c);
 }
 
 double moe_silicon_dense_launch(const moe_silicon_dense *d)

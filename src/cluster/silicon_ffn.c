@@ -263,6 +263,7 @@ static void apply_change(moe_curve *c, const moe_ffn_change *change)
 {
     c->target_bytes = c->weight_bytes;
     c->target_matrices = c->matrices;
+    c->sheet = change != NULL ? change->sheet : 0;
     c->bandwidth = 1;
     c->changed = false;
     if (change == NULL)

@@ -85,8 +85,17 @@ void moe_silicon_bracket(const double *sorted, size_t n, double x,
                          size_t *left_out, double *weight_out);
 
 /** us of a curve's kernel by its physical model.
- *  @param target  of what is to be priced, else of what was measured. */
+ *  @param target  experts have the matrices of what is to be priced, else of
+ *  what was measured. */
 double moe_curve_model(const moe_curve *c, double tokens, bool target);
+
+/** @return seconds over those measured, of a kernel that took `time_us`.
+ *  @param bytes      that it moved.
+ *  @param by         bytes of the target over these.
+ *  @param sheet      B/s of the GPU that was measured, by its data sheet.
+ *  @param bandwidth  of the target over that. */
+double moe_silicon_traffic(double time_us, double bytes, double by,
+                           double sheet, double bandwidth);
 
 /** Append a point; tokens rise.
  *  @param residual  log of measured over modelled time. */
