@@ -277,6 +277,29 @@ START_TEST(more_rows_never_take_less_time)
 }
 END_TEST
 
+/* A replica on the same GPU computes what the other one need not. */
+static void check_splits(const pricing *p)
+{
+    moe_rng rng = moe_rng_at(2, MOE_RNG_TEST, 0, 0, 0);
+    for (int trial = 0; trial < 200; trial++) {
+        uint32_t rows[6] = {0};
+        for (size_t i = 0; i < 5; i++)
+            rows[i] = (uint32_t)moe_rng_below(&rng, 1u << (6 + 2 * i));
+        const double whole = ffn_time(p, rows, MOE_ARRAY_LEN(rows));
+        const size_t split = (size_t)moe_rng_below(&rng, 5);
+        rows[5] = (uint32_t)moe_rng_below(&rng, rows[split] + 1);
+        rows[split] -= rows[5];
+        ck_assert_double_ge(ffn_time(p, rows, MOE_ARRAY_LEN(rows)),
+                            whole * (1 - 1e-12));
+    }
+}
+
+START_TEST(splitting_an_expert_never_takes_less_time)
+{
+    each_cost(_i, check_splits);
+}
+END_TEST
+
 static void check_exchanges(const pricing *p)
 {
     moe_exchange x = {.gpus = 4, .nodes = 1};
@@ -427,6 +450,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, layers_agree_with_the_simulator);
     MOE_TEST_LOOP(suite, nothing_to_do_is_free, N_MACHINES);
     MOE_TEST_LOOP(suite, more_rows_never_take_less_time, N_MACHINES);
+    MOE_TEST_LOOP(suite, splitting_an_expert_never_takes_less_time, N_MACHINES);
     MOE_TEST_LOOP(suite, more_bytes_never_take_less_time, N_MACHINES);
     MOE_TEST_LOOP(suite, slower_links_slow_down_exchanges_alone, N_MACHINES);
     MOE_TEST_LOOP(suite, attention_grows_with_tokens_and_shrinks_with_gpus,

@@ -35,10 +35,13 @@ typedef struct {
     moe_dense_change dense, wide; /* from bf16 as measured: to the model's
                                      dtype; to what is kept at least bf16 */
     moe_link allreduce, alltoall, allgather;
-    double link_time;     /* time on the links over the time measured */
-    double network_rate;  /* B/s of payload, per GPU to other nodes */
-    double launch_s;      /* of the FFN kernel, paid once */
-    double share_s[GRID]; /* of one expert by rows, rising */
+    double link_time;      /* time on the links over the time measured */
+    double network_rate;   /* B/s of payload, per GPU to other nodes */
+    double launch_s;       /* of the FFN kernel, paid once */
+    double share_s[GRID];  /* of one expert by rows: rising, and falling by row,
+                             so that no expert gets cheaper when it is split */
+    double slowdown[GRID]; /* of a call by its rows over the experts, >= 1 and
+                              rising */
     double share_error[GRID];
     moe_price_source share_source[GRID];
 } silicon;
@@ -48,6 +51,22 @@ static double grid_rows(size_t i)
     if (i <= EXACT)
         return (double)i;
     return EXACT * exp2((double)(i - EXACT) / OCTAVE);
+}
+
+/* Large calls take longer by row. That is the whole call's and not an expert's:
+ * splitting an expert over two slots does not cure it. */
+static void part_slowdown(silicon *s)
+{
+    double least_s = s->share_s[1]; /* by row, so far */
+    for (size_t i = 0; i < GRID; i++) {
+        s->slowdown[i] = 1;
+        if (i == 0)
+            continue;
+        least_s = fmin(least_s, s->share_s[i] / grid_rows(i));
+        s->slowdown[i] = s->share_s[i] / (least_s * grid_rows(i));
+        s->share_s[i] = least_s * grid_rows(i);
+    }
+    moe_silicon_rise(s->slowdown, GRID);
 }
 
 /* Each expert contributes its share of the balanced latency of all experts
@@ -70,6 +89,7 @@ static void fill_shares(silicon *s, const moe_curve *curve, double error)
                                  : MOE_PRICE_INTERPOLATED;
     }
     moe_silicon_rise(s->share_s, GRID);
+    part_slowdown(s);
 }
 
 /* ---- choosing tables ---- */
@@ -282,16 +302,25 @@ static void grid_place(double rows, size_t *left, double *weight)
     *weight = (rows - from) / (to - from); /* above 1 beyond the grid */
 }
 
+static double on_grid(const double *value, double rows)
+{
+    size_t at;
+    double w;
+    grid_place(rows, &at, &w);
+    return value[at] + w * (value[at + 1] - value[at]);
+}
+
 static moe_price ffn(const void *state, const uint32_t *rows, size_t n)
 {
     const silicon *s = state;
-    double time_s = 0, wrong_s = 0;
+    double time_s = 0, wrong_s = 0, all = 0;
     moe_price_source source = MOE_PRICE_TABULATED;
     for (size_t i = 0; i < n; i++) {
         size_t at = rows[i];
         double share_s = 0;
         if (at == 0)
             continue;
+        all += rows[i];
         if (at <= EXACT) {
             share_s = s->share_s[at];
         } else {
@@ -307,7 +336,9 @@ static moe_price ffn(const void *state, const uint32_t *rows, size_t n)
     }
     if (!(time_s > 0))
         return FREE;
-    wrong_s += s->launch_s * SHARE_ERROR;
+    const double slowdown = on_grid(s->slowdown, all / s->model.experts);
+    time_s *= slowdown;
+    wrong_s = wrong_s * slowdown + s->launch_s * SHARE_ERROR;
     time_s += s->launch_s;
     return (moe_price){time_s, source, wrong_s / time_s};
 }
