@@ -9,6 +9,24 @@ unset TMPDIR
 cluster=tests/cluster/cluster.sh
 trap '$cluster stop "$dir" > /dev/null 2>&1; rm -rf "$dir"' EXIT
 
+# On a busy machine Open MPI 4.1.4 now and then crashes as ranks of several hosts
+# start: a message comes in before its handler is registered. That is before any
+# code of ours, so such a start is no failure of a test.
+crashed_in_init() { grep -q 'Segmentation fault' "$@" && grep -q 'MPI_Init_thread' "$@"; }
+
+# tried COMMAND...: again where it crashed like that
+tried() {
+    local i rc said
+    said=$(mktemp "$dir/said-XXXXXX")
+    for ((i = 0; i < 9; i++)); do
+        rc=0
+        "$@" > "$said" 2>&1 || rc=$?
+        [ "$rc" -ne 0 ] && crashed_in_init "$said" || break
+    done
+    cat "$said"
+    return $rc
+}
+
 all_ended() { [ -z "$(squeue -h 2>&1)" ] || { squeue; return 1; }; }
 
 # iterated FILE: some iterations are flushed
@@ -39,7 +57,17 @@ check "bad variables are refused" sh -c "! jobs/slurm/submit.sh tests/cluster/de
 check "a missing program is refused" sh -c "! jobs/slurm/submit.sh tests/cluster/demo.yaml '$out' \
     MOEGPS=./nothing 2>&1 | grep -qv \"no program './nothing'\""
 check "1, 2 and 4 nodes are submitted" submit NODES="1 2 4"
-check "all jobs end" await 120 all_ended
+ended() {
+    local i
+    for ((i = 0; i < 9; i++)); do
+        await 120 all_ended || return 1
+        set -- "$out"/n*-r1.h5
+        [ $# -lt 3 ] && crashed_in_init "$out"/n*.out || return 0
+        rm -f "$out"/n*.out
+        submit NODES="1 2 4" # what is complete is not run again
+    done
+}
+check "all jobs end" ended
 check "each node count has its result" sh -c \
     "cd '$out' && [ \"\$(echo n*.h5)\" = 'n0001-r1.h5 n0002-r1.h5 n0004-r1.h5' ]"
 check "the sweep has all three" "$PYTHON" - "$out/sweep.h5" <<'PY'
@@ -70,7 +98,7 @@ check "... having said so" grep -q "is complete already" "$out/n1-1.out"
 run_on() {
     local hosts=$1 ranks=$2 file=$3
     shift 3
-    timeout 600 srun -N"$hosts" -n"$ranks" --ntasks-per-node=$((ranks / hosts)) --kill-on-bad-exit=1 \
+    tried timeout 600 srun -N"$hosts" -n"$ranks" --ntasks-per-node=$((ranks / hosts)) --kill-on-bad-exit=1 \
         ./moegps run tests/cluster/demo.yaml -o "$dir/$file" "$@"
 }
 # At 16 Mbit/s the 128 KiB that cross the link in a dispatch take 65 ms.
@@ -102,11 +130,23 @@ PY
 # ---- survive ----
 long=(--set workload.iterations=3000)
 export MOEGPS_EXPERIMENT=$PWD/tests/cluster/demo.yaml MOEGPS=$PWD/moegps MOEGPS_BIND=
-warned() {
+warn() {
     job=$(MOEGPS_OUT=$dir/usr1.h5 MOEGPS_SET="workload.iterations=60" sbatch --parsable -N2 \
         --ntasks-per-node=1 --time=20 --output="$dir/usr1.out" jobs/slurm/job.sbatch) &&
-        await 60 iterated usr1.h5 && scancel --signal=USR1 "$job" &&
+        await 60 iterated_or_crashed && scancel --signal=USR1 "$job" &&
         await 30 grep -q 'queued again' "$dir/usr1.out" || { cat "$dir/usr1.out"; return 1; }
+}
+iterated_or_crashed() { iterated usr1.h5 || crashed_in_init "$dir/usr1.out"; }
+warned() {
+    local i
+    for ((i = 0; i < 9; i++)); do
+        warn && return
+        crashed_in_init "$dir/usr1.out" || return 1
+        scancel "$job"
+        await 60 all_ended
+        rm -f "$dir"/usr1.*
+    done
+    return 1
 }
 job=
 check "a warned job stops in order and queues itself again" warned
@@ -121,7 +161,7 @@ none_left() { ! pgrep -af "$1"; }
 dead_node() {
     run_on 4 4 node.h5 "${long[@]}" --watchdog "$(patience 4)" > "$dir/node.out" 2>&1 &
     local pid=$!
-    await 90 iterated node.h5 && $cluster kill "$dir" n3
+    await 90 iterated node.h5 && $cluster kill "$dir" n3 || return 1
     await 15 not kill -0 "$pid" && { not wait "$pid" || grep 'Node failure on n3' "$dir/node.out"; }
 }
 check "a dead node ends the job, with an error" dead_node
@@ -131,7 +171,7 @@ check "... with iterations" iterated node.h5
 check "the node comes back" $cluster revive "$dir" n3
 # Without --kill-on-bad-exit, as all ranks exit with 75.
 go_on() {
-    timeout 600 srun -N4 -n4 --ntasks-per-node=1 ./moegps run tests/cluster/demo.yaml \
+    tried timeout 600 srun -N4 -n4 --ntasks-per-node=1 ./moegps run tests/cluster/demo.yaml \
         -o "$dir/node.h5" "${long[@]}" --resume --max-time 3
 }
 check "... and the run goes on" exits 75 go_on
