@@ -96,7 +96,7 @@ same() {
 }
 printf 'e0,e1,e2,e3\n5,2,9,1\n1,3,1,1\n' > "$dir/loads.csv"
 plan=(plan --loads "$dir/loads.csv" --gpus 2)
-advise=(advise --model mixtral-8x7b --cluster a100-paper --gpus 4 --skew 2 --planner-time 0 --no-limits)
+advise=(advise --model mixtral-8x7b --cluster a100-paper --gpus 4 --skew 2 --no-limits)
 map=(map --model mixtral-8x7b)
 check "--slots per GPU are --replicas of all in plan" same "${plan[@]}" --slots 3 -- "${plan[@]}" --replicas 6
 check "... and not any number" eval '! same "${plan[@]}" --slots 3 -- "${plan[@]}" --slots 4'
