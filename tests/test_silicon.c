@@ -339,16 +339,36 @@ static double ffn(const pricing *p, uint32_t a, uint32_t b)
     return p->cost->ffn(p->state, rows, 2).time_s;
 }
 
-/* But for the little by which a larger call slows down. */
+/* Of a call of that many rows in all: those that are not of the two experts are
+ * one each of others. */
+static double ffn_of(const pricing *p, uint32_t *rows, size_t all, uint32_t a,
+                     uint32_t b)
+{
+    const size_t others = all - a - b;
+    rows[others] = a;
+    rows[others + 1] = b;
+    const double time_s = p->cost->ffn(p->state, rows, others + 2).time_s;
+    rows[others] = rows[others + 1] = 1;
+    return time_s;
+}
+
+/* A call as a whole slows down with its rows; with equally many, what an expert
+ * adds does not depend on another. */
 START_TEST(unequal_experts_add_up_beside_one_launch)
 {
+    enum { ALL = 200000 };
+    static uint32_t rows[ALL + 2];
     pricing p = priced("mixtral-8x7b", "h100-nvlink");
-    const uint32_t sizes[] = {1, 7, 64, 300};
+    const uint32_t sizes[] = {7, 64, 300, 5000, 100000};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(rows); i++)
+        rows[i] = 1;
     for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++)
         for (size_t k = 0; k < MOE_ARRAY_LEN(sizes); k++) {
-            double more = ffn(&p, sizes[i], sizes[k]) - ffn(&p, sizes[k], 0);
-            double same = ffn(&p, sizes[i], 40) - ffn(&p, 40, 0);
-            ck_assert_double_eq_tol(more / same, 1, 0.02);
+            const double more = ffn_of(&p, rows, ALL, sizes[i], sizes[k]) -
+                                ffn_of(&p, rows, ALL, 0, sizes[k]);
+            const double same = ffn_of(&p, rows, ALL, sizes[i], 40) -
+                                ffn_of(&p, rows, ALL, 0, 40);
+            ck_assert_double_eq_tol(more / same, 1, 1e-6);
         }
     pricing_close(&p);
 }
@@ -401,14 +421,7 @@ START_TEST(part_of_a_time_that_is_traffic_changes)
     const double tokens = targets[_i].tokens, bits = targets[_i].bits;
     const double weights = experts * 3 * 4096 * 14336;
     const double rows = 2 * tokens * top_k * (2 * 4096 + 3 * 14336);
-    const moe_ffn_key key = {.gpu = "h100_sxm",
-                             .stack = "vllm-0.24.0",
-                             .dtype = "bf16",
-                             .hidden = 4096,
-                             .inter = 14336,
-                             .top_k = 2,
-                             .experts = 8,
-                             .ep = 1};
+    const moe_ffn_key key = mixtral("h100_sxm", "vllm-0.24.0");
     const moe_ffn_change change = {.weight_bytes = bits / 8,
                                    .sheet = sheet,
                                    .bandwidth = targets[_i].bandwidth};
@@ -430,10 +443,13 @@ END_TEST
 START_TEST(stand_ins_are_never_silent)
 {
     pricing p = priced("deepseek-v3", "a100-nvlink"); /* fp8 on bf16 tables */
-    const uint32_t rows[] = {1024}; /* beside which a launch is little */
-    moe_price price = p.cost->ffn(p.state, rows, 1);
-    ck_assert_int_eq(price.source, MOE_PRICE_EXTRAPOLATED);
-    ck_assert_double_gt(price.relative_error, 0.4);
+    const uint32_t rows[] = {64, 64};
+    const moe_price one = p.cost->ffn(p.state, rows, 1);
+    const moe_price two = p.cost->ffn(p.state, rows, 2);
+    const double expert_s = two.time_s - one.time_s; /* without the launch */
+    ck_assert_int_eq(one.source, MOE_PRICE_EXTRAPOLATED);
+    ck_assert_double_gt(one.relative_error * one.time_s, 0.5 * expert_s);
+    ck_assert_double_gt(one.relative_error, 0.3);
     pricing_close(&p);
 }
 END_TEST
