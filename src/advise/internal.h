@@ -85,8 +85,8 @@ typedef struct moe_advise_planning {
     moe_layout layout;
     int experts, slots;
     double expert_bytes;
-    double step_s;          /* of the planner */
-    double fixed_planner_s; /* of a plan, instead; < 0: none */
+    double step_s;          /* host time of a step of the planner */
+    double fixed_planner_s; /* as moe_advise_fixed_planner_s() */
     moe_plan next;          /* scratch of one layer, as all below */
     moe_replicas replicas;
     uint32_t *pairs; /* [gpus * slots] of each replica */
@@ -95,6 +95,10 @@ typedef struct moe_advise_planning {
     moe_move *moves; /* [gpus * slots] */
     uint8_t *wire;
 } moe_advise_planning;
+
+/** @return host time of a plan, s, whatever it takes the planner; NaN: that of
+ *  the steps which the planner counts. */
+double moe_advise_fixed_planner_s(const moe_advise_params *p);
 
 /** @param pricer  for planners that weigh time, at the cluster that the
  *  advice began with. */

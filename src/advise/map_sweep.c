@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "internal.h"
 #include "moegps/mem.h"
 #include "version.h"
 
@@ -87,9 +88,7 @@ static void take_settings(moe_map *map, const moe_map_params *p, moe_error *err)
     map->paper = a->dials.paper;
     map->error = a->error;
     map->bottleneck = a->bottleneck;
-    map->planner_s = a->planner_s >= 0 ? a->planner_s
-                     : a->dials.paper  ? 0.0
-                                       : NAN;
+    map->planner_s = moe_advise_fixed_planner_s(a);
 }
 
 /* Values along the dimensions. */

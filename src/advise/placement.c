@@ -54,6 +54,13 @@ static moe_status start_families(moe_advise_planning *w,
     return err->status;
 }
 
+double moe_advise_fixed_planner_s(const moe_advise_params *p)
+{
+    if (p->planner_s >= 0)
+        return p->planner_s;
+    return p->dials.paper ? 0 : NAN;
+}
+
 moe_status moe_advise_planning_init(moe_advise_planning *w,
                                     const moe_advise_params *p, int slots,
                                     const moe_split *split,
@@ -68,8 +75,7 @@ moe_status moe_advise_planning_init(moe_advise_planning *w,
         .slots = slots,
         .expert_bytes = moe_model_expert_bytes(p->model),
         .step_s = p->cluster->planner_step_s,
-        .fixed_planner_s =
-            p->dials.paper && p->planner_s < 0 ? 0 : p->planner_s};
+        .fixed_planner_s = moe_advise_fixed_planner_s(p)};
     const size_t n = (size_t)p->gpus * (size_t)slots;
     const size_t e = (size_t)w->experts;
     moe_error local = {0};
@@ -155,10 +161,10 @@ moe_status moe_advise_replan(moe_advise_planning *w,
         return s;
     moe_plan_layer_settle(&was, &now);
     placement->planner_s =
-        w->fixed_planner_s >= 0
-            ? w->fixed_planner_s
-            : (double)moe_planner_steps(w->planner, w->planner_state) *
-                  w->step_s;
+        isnan(w->fixed_planner_s)
+            ? (double)moe_planner_steps(w->planner, w->planner_state) *
+                  w->step_s
+            : w->fixed_planner_s;
     placement->plan_bytes =
         (double)moe_plan_encode(current, next, 0, 1, w->wire);
     list_moves(w, current, next, from_home, placement);

@@ -26,8 +26,8 @@ static const double GAP_FACTOR = 0.5;
 static const double OCTAVE_ERROR = 0.05;
 
 /* Of the data sheet's memory bandwidth, what kernels reach at best. With it,
- * H200 rows were priced from those of an H100 with a median error of 3.4 %, by
- * a fitted bandwidth with 22 %. */
+ * 12,771 measured rows of an H200 were priced from an H100's with a median error
+ * of 3.4 %, by a fitted bandwidth with 22 %; those rows are not part of this. */
 static const double REACHED = 0.9;
 
 static double smooth_max(double a, double b)

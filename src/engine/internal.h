@@ -95,7 +95,7 @@ typedef struct moe_iteration {
                                     1/MOE_LOAD_ONE pair */
     uint16_t *predicted_experts; /* [layers][max_own][top_k] */
     double *planner_cpu;         /* [layers] s, where it was planned */
-    double *planner_steps;       /* [layers] likewise */
+    double *planner_steps;       /* [layers] that it counted there */
     uint64_t wire_bytes;         /* of the plan as encoded */
     moe_layer_times *times;      /* [layers] */
     moe_layer_facts *facts;      /* [layers] */

@@ -82,7 +82,7 @@ static void put_plans(const moe_map *map, FILE *out)
     else
         fprintf(out, "one per %d iterations", map->rebalance_every);
     if (isnan(map->planner_s))
-        fputs(", which takes the host as long as its planner's steps", out);
+        fputs(", priced by the steps that the planner counts", out);
     else
         fprintf(out, ", which takes %s", moe_time_cell(map->planner_s).text);
 }
