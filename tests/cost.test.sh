@@ -58,6 +58,9 @@ check "a column in the way is renamed" \
 printf 'gpu,op,gpus,buffer_bytes,nccl\r\nh100_sxm,all_gather,8,1048576,2.29.2\r\n\r\n' > "$dir/in.csv"
 gather() { cost --op alltoall --csv "$dir/in.csv" | grep -q "^h100_sxm,all_gather,8,1048576,2.29.2,[0-9.]*,tabulated,"; }
 check "a column op is obeyed, line ends of DOS are fine" gather
+printf '\xef\xbb\xbf# measured\rGPU;Stack;M;N;K;note\ra100_sxm;sglang-0.5.10;2049;4096;7168;a, b\r' > "$dir/in.csv"
+check "a mark, comments, semicolons, capitals and line ends of old Macs are fine" \
+    prints 'a100_sxm,sglang-0.5.10,2049,4096,7168,"a, b",533.565,tabulated,0.0200' --op gemm --csv "$dir/in.csv"
 row moe_ffn
 check "no rows give a header" prints \
     gpu,stack,dtype,hidden,inter,top_k,experts,ep,distribution,tokens,latency_us,source,relative_error \
@@ -102,7 +105,7 @@ check "an empty buffer is refused" bad alltoall 2 "buffer_bytes: '0' is not a nu
 printf 'gpu,gpu\n' > "$dir/in.csv"
 check "a column twice is refused" bad gemm 1 "column 'gpu' twice"
 : > "$dir/in.csv"
-check "an empty file is refused" bad gemm 1 "no header"
+check "an empty file is refused" refused 2 "$dir/in.csv: is empty" cost --op gemm --csv "$dir/in.csv"
 
 # wrong use
 check "--help prints usage" prints "Usage: moegps cost [OPTION...] --op=OP --csv=FILE" --help

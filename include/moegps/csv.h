@@ -1,8 +1,7 @@
 /** csv.h: a table of text with a header, in memory.
  *
- *  Fields may be quoted; they are kept as they are written, quotes included,
- *  so that a table can be written back with columns added. Every complaint
- *  names file and line.
+ *  Read by rows.h, so in any form that it understands. Every complaint names
+ *  file and line.
  */
 #ifndef MOEGPS_CSV_H
 #define MOEGPS_CSV_H
@@ -13,20 +12,21 @@
 
 typedef struct moe_csv {
     char *path;   /* for messages */
-    char *text;   /* that all fields point into */
-    char **field; /* [1 + n_rows][n_columns]; the header comes first */
+    char **field; /* [1 + n_rows][n_columns]; the header comes first. A row is
+                     one text, which its first field owns */
     size_t *line; /* [1 + n_rows] 1-based */
     size_t n_columns, n_rows;
 } moe_csv;
 
-/** Read a file. Empty lines are skipped. Not collective.
+/** Read a file. Not collective.
  *  @param out  zero-initialised; release with moe_csv_free() in any case.
- *  @return MOE_OK, MOE_USAGE (not readable), MOE_FORMAT (no header, a column
+ *  @return MOE_OK, MOE_USAGE (not readable), MOE_FORMAT (empty, a column
  *  twice, a row with more or fewer fields), MOE_NOMEM. */
 moe_status moe_csv_read(const char *path, moe_csv *out, moe_error *err);
 void moe_csv_free(moe_csv *csv);
 
-/** @return the column of this name, or -1. */
+/** @return the column of this name in any case, `_` standing for blanks and
+ *  dashes, or -1. */
 int moe_csv_find(const moe_csv *csv, const char *name);
 
 /** As moe_csv_find(), but a missing column is an error. */

@@ -50,6 +50,12 @@ char moe_rows_separator(const moe_rows *rows);
  *  where there is none. Valid until the next row. */
 const char *moe_rows_comment(const moe_rows *rows);
 
+enum { MOE_COLUMN_NAME_LEN = 64 };
+
+/** Write a column's name in small letters with `_` for blanks and dashes, cut
+ *  to its length. @param out  [MOE_COLUMN_NAME_LEN]. @return it. */
+char *moe_column_name(const char *name, char *out);
+
 /** Parse a whole number; 40.0 is one. @return whether it is one of 0..most. */
 bool moe_text_whole(const char *text, uint64_t most, uint64_t *out);
 

@@ -9,6 +9,7 @@
 #include "moegps/csv.h"
 #include "moegps/hash.h"
 #include "moegps/mem.h"
+#include "moegps/plain.h"
 #include "moegps/replace.h"
 #include "moegps/silicon.h"
 #include "moegps/text.h"
@@ -304,13 +305,17 @@ static bool reserved(const char *column)
 static void write_rows(const lookup *j, FILE *out)
 {
     const moe_csv *csv = &j->csv;
-    for (size_t c = 0; c < csv->n_columns; c++)
-        fprintf(out, "%s%s,", reserved(csv->field[c]) ? "input_" : "",
-                csv->field[c]);
+    for (size_t c = 0; c < csv->n_columns; c++) {
+        fputs(reserved(csv->field[c]) ? "input_" : "", out);
+        moe_plain_csv(csv->field[c], out);
+        putc(',', out);
+    }
     fputs("latency_us,source,relative_error\n", out);
     for (size_t r = 0; r < csv->n_rows; r++) {
-        for (size_t c = 0; c < csv->n_columns; c++)
-            fprintf(out, "%s,", moe_csv_text(csv, r, (int)c));
+        for (size_t c = 0; c < csv->n_columns; c++) {
+            moe_plain_csv(moe_csv_text(csv, r, (int)c), out);
+            putc(',', out);
+        }
         fprintf(out, "%.3f,%s,%.4f\n", 1e6 * j->prices[r].time_s,
                 moe_price_source_name(j->prices[r].source),
                 j->prices[r].relative_error);

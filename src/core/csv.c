@@ -1,39 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/csv.h"
 
-#include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "moegps/ctx.h"
 #include "moegps/mem.h"
-
-/* Cut one field off, ending it with a NUL. @return the rest of the line, or
- * NULL after its last field. */
-static char *cut_field(char *text)
-{
-    bool quoted = false;
-    for (; *text != '\0' && (quoted || *text != ','); text++)
-        if (*text == '"')
-            quoted = !quoted;
-    if (*text == '\0')
-        return NULL;
-    *text = '\0';
-    return text + 1;
-}
-
-static size_t count_fields(const char *line)
-{
-    size_t n = 1;
-    bool quoted = false;
-    for (; *line != '\0'; line++) {
-        if (*line == '"')
-            quoted = !quoted;
-        n += *line == ',' && !quoted;
-    }
-    return n;
-}
+#include "moegps/rows.h"
 
 static moe_status check_header(const moe_csv *csv, moe_error *err)
 {
@@ -45,70 +19,69 @@ static moe_status check_header(const moe_csv *csv, moe_error *err)
     return MOE_OK;
 }
 
-/* Take one line in, without its end. */
-static moe_status add_line(moe_csv *csv, char *line, size_t number,
-                           moe_error *err)
+static moe_status make_room(moe_csv *csv, size_t rows, moe_error *err)
 {
-    size_t n = count_fields(line);
-    bool header = csv->field == NULL;
-    if (header)
+    if ((rows & (rows - 1)) != 0) /* 0, 1, 2, 4, ... */
+        return MOE_OK;
+    const size_t room = rows > 0 ? 2 * rows : 1;
+    char **field =
+        realloc(csv->field, room * csv->n_columns * sizeof *csv->field);
+    if (field != NULL)
+        csv->field = field;
+    size_t *lines = realloc(csv->line, room * sizeof *lines);
+    if (lines != NULL)
+        csv->line = lines;
+    return field != NULL && lines != NULL
+               ? MOE_OK
+               : moe_fail(err, MOE_NOMEM, "%s: out of memory", csv->path);
+}
+
+/* Take a row's fields over, as one text; the first field owns it. */
+static moe_status add_row(moe_csv *csv, size_t row, const moe_rows *from,
+                          moe_error *err)
+{
+    const size_t n = moe_rows_width(from);
+    size_t bytes = 0;
+    if (row == 0)
         csv->n_columns = n;
     if (n != csv->n_columns)
         return moe_fail(err, MOE_FORMAT,
-                        "%s:%zu: %zu fields where the header has %zu",
-                        csv->path, number, n, csv->n_columns);
-    size_t rows = header ? 0 : csv->n_rows + 1; /* with the header */
-    if ((rows & (rows - 1)) == 0) {             /* 0, 1, 2, 4, ... */
-        size_t room = rows > 0 ? 2 * rows : 1;
-        char **field = realloc(csv->field, room * n * sizeof *field);
-        if (field != NULL)
-            csv->field = field;
-        size_t *lines = realloc(csv->line, room * sizeof *lines);
-        if (lines != NULL)
-            csv->line = lines;
-        if (field == NULL || lines == NULL)
-            return moe_fail(err, MOE_NOMEM, "%s: out of memory", csv->path);
-    }
-    csv->line[rows] = number;
+                        "%s:%" PRIu64 ": %zu fields where the header has %zu",
+                        csv->path, moe_rows_line(from), n, csv->n_columns);
+    for (size_t i = 0; i < n; i++)
+        bytes += strlen(moe_rows_field(from, i)) + 1;
+    if (make_room(csv, row, err) != MOE_OK)
+        return err->status;
+    char *text = moe_array_new(bytes, 1, err);
+    if (text == NULL)
+        return err->status;
+    csv->line[row] = (size_t)moe_rows_line(from);
     for (size_t i = 0; i < n; i++) {
-        csv->field[rows * n + i] = line;
-        line = cut_field(line);
+        csv->field[row * n + i] = text;
+        text = stpcpy(text, moe_rows_field(from, i)) + 1;
     }
-    csv->n_rows = rows;
-    return header ? check_header(csv, err) : MOE_OK;
+    csv->n_rows = row;
+    return row == 0 ? check_header(csv, err) : MOE_OK;
 }
 
 moe_status moe_csv_read(const char *path, moe_csv *out, moe_error *err)
 {
-    moe_status status = moe_read_text(path, &out->text, err);
-    if (status != MOE_OK)
-        return status;
-    out->path = moe_strdup(path, err);
-    if (out->path == NULL)
-        return MOE_NOMEM;
-    char *line = out->text;
-    for (size_t number = 1; line != NULL && status == MOE_OK; number++) {
-        char *end = strchr(line, '\n'), *next = NULL;
-        if (end != NULL) {
-            next = end + 1;
-            *end = '\0';
-        }
-        size_t len = strlen(line);
-        if (len > 0 && line[len - 1] == '\r')
-            line[--len] = '\0';
-        if (len > 0)
-            status = add_line(out, line, number, err);
-        line = next;
-    }
-    if (status == MOE_OK && out->field == NULL)
-        status = moe_fail(err, MOE_FORMAT, "%s:1: no header", path);
-    return status;
+    moe_error local = {0};
+    moe_rows *rows = NULL;
+    out->path = moe_strdup(path, &local);
+    if (out->path != NULL && moe_rows_open(path, &rows, &local) == MOE_OK)
+        for (size_t row = 0; moe_rows_next(rows, &local); row++)
+            if (add_row(out, row, rows, &local) != MOE_OK)
+                break;
+    moe_rows_close(rows);
+    return moe_pass(err, &local);
 }
 
 void moe_csv_free(moe_csv *csv)
 {
     free(csv->path);
-    free(csv->text);
+    for (size_t i = 0; csv->field != NULL && i <= csv->n_rows; i++)
+        free(csv->field[i * csv->n_columns]);
     free(csv->field);
     free(csv->line);
     *csv = (moe_csv){0};
@@ -116,8 +89,10 @@ void moe_csv_free(moe_csv *csv)
 
 int moe_csv_find(const moe_csv *csv, const char *name)
 {
+    char wanted[MOE_COLUMN_NAME_LEN], has[MOE_COLUMN_NAME_LEN];
+    moe_column_name(name, wanted);
     for (size_t i = 0; i < csv->n_columns; i++)
-        if (strcmp(csv->field[i], name) == 0)
+        if (strcmp(moe_column_name(csv->field[i], has), wanted) == 0)
             return (int)i;
     return -1;
 }

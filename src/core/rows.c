@@ -321,6 +321,17 @@ const char *moe_rows_comment(const moe_rows *r)
     return r->comment;
 }
 
+char *moe_column_name(const char *name, char *out)
+{
+    size_t n = 0;
+    for (; name[n] != '\0' && n + 1 < MOE_COLUMN_NAME_LEN; n++) {
+        const unsigned char c = (unsigned char)name[n];
+        out[n] = c == ' ' || c == '-' ? '_' : (char)tolower(c);
+    }
+    out[n] = '\0';
+    return out;
+}
+
 bool moe_text_whole(const char *text, uint64_t most, uint64_t *out)
 {
     uint64_t x = 0;

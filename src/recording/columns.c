@@ -61,18 +61,7 @@ static const char *const role_names[MOE_N_ROLES] = {
     [MOE_ROLE_POSITION] = "position", [MOE_ROLE_TOKEN_ID] = "token_id",
     [MOE_ROLE_SPLIT] = "split",       [MOE_ROLE_ORDER] = "order"};
 
-enum { NAME_LEN = 64 };
-
-/* Write a name in small letters with `_` for blanks and dashes. */
-static void normalise(const char *name, char *out)
-{
-    size_t n = 0;
-    for (; name[n] != '\0' && n + 1 < NAME_LEN; n++) {
-        const unsigned char c = (unsigned char)name[n];
-        out[n] = c == ' ' || c == '-' ? '_' : (char)tolower(c);
-    }
-    out[n] = '\0';
-}
+enum { NAME_LEN = MOE_COLUMN_NAME_LEN };
 
 static bool is_one_of(const char *name, const char *const *names, size_t n)
 {
@@ -134,7 +123,7 @@ static bool take_comment(const moe_rows *rows, moe_columns *c, moe_error *err)
         char plain[NAME_LEN];
         while (*word == ' ')
             word++;
-        normalise(word, plain);
+        moe_column_name(word, plain);
         layer = layer || strncmp(plain, "layer", 5) == 0;
         c->name[n++] = moe_strdup(word, err);
     }
@@ -174,7 +163,7 @@ static moe_status take_roles(const char *path, moe_columns *c, bool *taken,
         c->role[r] = MOE_NO_COLUMN;
     for (size_t i = 0; i < c->width; i++) {
         char plain[NAME_LEN];
-        normalise(c->name[i], plain);
+        moe_column_name(c->name[i], plain);
         for (size_t k = 0; k < MOE_ARRAY_LEN(spellings) && !taken[i]; k++) {
             if (strcmp(spellings[k].name, plain) != 0)
                 continue;
@@ -209,7 +198,7 @@ static moe_status find_group(const char *path, const moe_columns *c,
     int n = 0;
     char own[NAME_LEN], plain[NAME_LEN];
     for (size_t i = 0; i < c->width; i++) {
-        normalise(c->name[i], plain);
+        moe_column_name(c->name[i], plain);
         const long x = taken[i] ? -1 : number_of(plain, own);
         if (x < 0 || strcmp(own, prefix) != 0)
             continue;
@@ -230,7 +219,7 @@ static moe_status find_group(const char *path, const moe_columns *c,
     if (out->column == NULL)
         return err->status;
     for (size_t i = 0; i < c->width; i++) {
-        normalise(c->name[i], plain);
+        moe_column_name(c->name[i], plain);
         const long x = taken[i] ? -1 : number_of(plain, own);
         if (x >= 0 && strcmp(own, prefix) == 0)
             out->column[x - least] = (int)i;
@@ -249,12 +238,12 @@ static const char *largest_prefix(const moe_columns *c, const bool *taken,
     prefix[0] = '\0';
     for (size_t i = 0; i < c->width; i++) {
         int n = 0;
-        normalise(c->name[i], plain);
+        moe_column_name(c->name[i], plain);
         if (taken[i] || number_of(plain, own) < 0 ||
             is_one_of(own, gates, MOE_ARRAY_LEN(gates)))
             continue;
         for (size_t j = i; j < c->width; j++) {
-            normalise(c->name[j], plain);
+            moe_column_name(c->name[j], plain);
             n += !taken[j] && number_of(plain, other) >= 0 &&
                  strcmp(own, other) == 0;
         }
@@ -307,7 +296,7 @@ static void take_rest(const moe_recording_options *o, moe_columns *c,
     c->extra = moe_array_new(c->width, sizeof *c->extra, err);
     for (size_t i = 0; c->extra != NULL && i < c->width; i++) {
         char plain[NAME_LEN];
-        normalise(c->name[i], plain);
+        moe_column_name(c->name[i], plain);
         if (taken[i] || is_ignored(o, c->name[i]))
             continue;
         if (i == 0 && (plain[0] == '\0' || strcmp(plain, "unnamed:_0") == 0 ||
