@@ -50,6 +50,8 @@ says 8 iterations and has times of 0 | f['runs/layer_time'][:] = np.nan
 'median': inf | f['runs/median'][:] = np.inf
 'phase_time': -1 | f['runs/phase_time'][:] = -1
 dataset 'run_id' does not fit | t = f['runs/run_id'].dtype; del f['runs/run_id']; f['runs'].create_dataset('run_id', (900000,), t, chunks=(1000,))
+dimension 'run_id' has 300000000 values | t = f['runs/run_id'].dtype; del f['runs/run_id']; f['runs'].create_dataset('run_id', (300000000,), t, chunks=(1000,))
+damaged HDF5 file | t = f['runs/run_id'].dtype; del f['runs/run_id']; f['runs'].create_dataset('run_id', (300000000,), t, chunks=(1000,))[7] = 'x'
 has 65 strategies, at most 64 | t = f['runs/strategy'].dtype; del f['runs/strategy']; f['runs'].create_dataset('strategy', (65,), t)
 EOF2
 each run "a run is refused" <<'EOF2'
