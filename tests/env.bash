@@ -2,6 +2,7 @@
 # folder and sets what lets Open MPI run as root and with more ranks than cores,
 # and what the sanitizers of `make asan` want.
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+PATH=$PATH:/usr/sbin:/sbin # where slurmctld is, which users need not have there
 : "${BUILD:=build}" "${MPIRUN:=mpirun}" "${PYTHON:=/usr/bin/python3}"
 export BUILD MPIRUN PYTHON
 export OMP_NUM_THREADS=1

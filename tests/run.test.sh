@@ -160,6 +160,9 @@ json() { kept moegps 2 run "$x" -o "$dir/j.h5" --json - && "$PYTHON" -m json.too
 check "--json - prints JSON and nothing else" json
 dry() { kept moegps 2 run "$x" -o "$dir/dry.h5" --dry-run && grep -q "^# 2 GPUs" "$dir/out" && [ ! -e "$dir/dry.h5" ]; }
 check "--dry-run runs nothing" dry
+as_if() { exits 0 ./moegps run "$x" -q --dry-run --ranks 8 && grep -q "^# as if started on 8 ranks: 8 GPUs" "$dir/out" && grep -q "^# time: experts take about [0-9.e-]* s" "$dir/out"; }
+check "... nor as if on other ranks" as_if
+check "... which are the launcher's in a run" refused 2 "--ranks: only with --dry-run" ./moegps run "$x" --ranks 8
 help() { kept moegps 2 run --help && [ "$(grep -c "Usage:" "$dir/out")" -eq 1 ]; }
 check "--help is printed once" help
 

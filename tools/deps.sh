@@ -12,6 +12,7 @@ set -euo pipefail
 # shellcheck source=tools/libraries.sh
 . "$(dirname "$0")/libraries.sh"
 
+PATH=$PATH:/usr/sbin:/sbin # daemons of the tests: users need not have it
 level=${1:-build}
 case $level in
 build | test | report | ci | flags) ;;

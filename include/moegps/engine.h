@@ -28,6 +28,8 @@ typedef struct moe_engine_params {
     const int *layers; /* [n_layers] numbers in the model */
     int n_layers;
     int threads; /* OpenMP threads of this rank */
+    int ranks;   /* as if ctx had so many: set up, describe and estimate, but
+                    run nothing; 0: those of ctx */
     /* [strategies] what `load` names, NULL where it names nothing; or NULL */
     const moe_learned *const *learned;
 } moe_engine_params;
@@ -69,6 +71,14 @@ typedef struct moe_engine_bytes {
 
 /** Estimate it. Not collective. */
 moe_engine_bytes moe_engine_memory(const moe_engine *engine);
+
+/** Estimate the wall time that experts take in all of a run, where loads are
+ *  balanced: one layer is run here, on all cores this rank may use. Routing,
+ *  exchange, checks and waiting are not in it. Not collective.
+ *  @param s_out  s; NaN: no experts at home on this rank.
+ *  @return MOE_OK, MOE_NOMEM, MOE_LIBRARY. */
+moe_status moe_engine_expert_time(moe_engine *engine, double *s_out,
+                                  moe_error *err);
 
 /** Run one warm-up iteration w of all strategies with its checks. Collective.
  *  The exact back end proves the routing of every strategy; in the last

@@ -4,6 +4,10 @@
 #
 #   jobs/slurm/submit.sh EXPERIMENT.yaml OUTPUT-FOLDER [--dry-run] [NAME=VALUE]...
 #
+# --dry-run submits nothing. It checks the experiment on each number of GPUs,
+# says what memory and time each needs, and prints the commands, to be pasted
+# into a shell.
+#
 # Variables, from the environment or as NAME=VALUE:
 #   NODES="1 2 4"        numbers of nodes, a job each
 #   REPETITIONS=1        runs of each, with seeds 1, 2, ...: an array
@@ -73,6 +77,8 @@ number REPETITIONS "$REPETITIONS"
 number RANKS_PER_NODE "$RANKS_PER_NODE"
 number CPUS_PER_RANK "$CPUS_PER_RANK"
 number SIGNAL_S "$SIGNAL_S"
+[[ $TIME =~ ^[0-9]+(:[0-9]{1,2}){0,2}$|^[0-9]+-[0-9]{1,2}(:[0-9]{1,2}){0,2}$ ]] ||
+    fail "TIME '$TIME': minutes, M:S, H:M:S, or D-H, D-H:M, D-H:M:S"
 [[ $SCALING =~ ^(weak|strong)$ ]] || fail "SCALING '$SCALING': weak or strong"
 $dry || command -v sbatch > /dev/null || fail "no sbatch here; --dry-run shows what would be submitted"
 command -v "$MOEGPS" > /dev/null || [ -n "${MOEGPS_MODULE:-}" ] ||
@@ -99,15 +105,28 @@ prefix=
 # shellcheck disable=SC2206 # words
 options+=($SBATCH_OPTIONS)
 
-# submit COMMAND...: print it, and run it unless dry; the job's number on stdout.
+# quoted WORD...: as a shell reads them; $NAME of other commands stays.
+quoted() { printf '%q ' "$@" | sed 's/\\\$\(job[0-9]*\)/$\1/g; s/ $//'; }
+
+# submit VARIABLE COMMAND...: the job's number, or what stands for it in the
+# commands that a dry run prints.
 submit() {
+    local name set=()
     if $dry; then
-        printf '%q ' "$@" >&2
-        echo >&2
-        echo "JOB$RANDOM"
+        for name in ${!MOEGPS*}; do set+=("$name=${!name}"); done
+        echo "$1=\$($(quoted env "${set[@]}" "${@:2}"))" >&2
+        echo "\$$1"
     else
-        "$@" | cut -d';' -f1
+        "${@:2}" | cut -d';' -f1
     fi
+}
+
+# tried RANKS SETTING...: what a run would be; fails where it would be refused.
+tried() {
+    local set=() s
+    for s in "${@:2}"; do set+=(--set "$s"); done
+    OMP_NUM_THREADS=$CPUS_PER_RANK "$MOEGPS" run "$MOEGPS_EXPERIMENT" --dry-run --ranks "$1" -q "${set[@]}" |
+        sed -nE 's/^# (memory|time): /submit.sh:   \1: /p' >&2
 }
 
 full=$(realpath -m "$out")
@@ -122,7 +141,10 @@ for n in $NODES; do
     [ "$SCALING" = strong ] || MOEGPS_SET="${SET:+$SET }workload.batch=$((n * node_batch))"
     MOEGPS_OUT=$full/$(printf 'n%04d' "$n")-r%a.h5
     echo "submit.sh: $n nodes, $((n * RANKS_PER_NODE)) GPUs${MOEGPS_SET:+, $MOEGPS_SET}" >&2
-    job=$(submit sbatch "${options[@]}" --nodes="$n" --array="1-$REPETITIONS" \
+    # shellcheck disable=SC2086 # words
+    ! $dry || [ -n "${MOEGPS_MODULE:-}" ] || tried $((n * RANKS_PER_NODE)) $MOEGPS_SET ||
+        fail "$experiment cannot run on $((n * RANKS_PER_NODE)) GPUs"
+    job=$(submit "job$n" sbatch "${options[@]}" --nodes="$n" --array="1-$REPETITIONS" \
         --job-name="moegps-n$n" --signal="${prefix}USR1@$SIGNAL_S" \
         --output="$full/n$n-%a.out" --export=ALL "$here/job.sbatch")
     jobs+=("$job")
@@ -130,7 +152,7 @@ done
 
 # After any end, so that one failed point does not cost the others' report.
 dependency=afterany:$(IFS=:; echo "${jobs[*]}")
-last=$(submit sbatch "${options[@]}" --nodes=1 --ntasks-per-node=1 \
+last=$(submit report sbatch "${options[@]}" --nodes=1 --ntasks-per-node=1 \
     --job-name=moegps-report --dependency="$dependency" --kill-on-invalid-dep=yes \
     --output="$full/report.out" --export=ALL "$here/report.sbatch" "$full")
-echo "submit.sh: jobs ${jobs[*]}, then $last: $full/sweep.h5, report.txt, report/" >&2
+$dry || echo "submit.sh: jobs ${jobs[*]}, then $last: $full/sweep.h5, report.txt, report/" >&2

@@ -49,6 +49,8 @@ static const moe_opt rows[] = {
     MOE_ARGS_FLAG(
         "dry-run", dry_run,
         "check everything, print what would run and the memory it needs"),
+    MOE_ARGS_INT("ranks", ranks, "", 1, 65536,
+                 "with --dry-run: as if started on so many ranks"),
     MOE_ARGS_FORCE,
     MOE_ARGS_FLAG("resume", resume,
                   "go on with the result file of a run that was stopped or "
@@ -86,6 +88,10 @@ static moe_status check_options(moe_run_job *r)
         moe_fail(err, MOE_USAGE,
                  "--resume goes on with a file and --force replaces it: give "
                  "one of them");
+    if (r->o.ranks > 0 && (!r->o.dry_run || r->ctx.size > 1))
+        moe_fail(err, MOE_USAGE,
+                 "--ranks: only with --dry-run, without mpirun or srun; the "
+                 "launcher decides how many ranks run");
     if (injection->armed && injection->rank >= r->ctx.size)
         moe_fail(err, MOE_USAGE, "--inject: rank %d: there are %d ranks",
                  injection->rank, r->ctx.size);
@@ -101,6 +107,7 @@ static moe_status make_engine(moe_run_job *r)
                                       .layers = r->layers,
                                       .n_layers = r->n_layers,
                                       .threads = moe_run_threads_of(r),
+                                      .ranks = r->o.ranks,
                                       .learned = r->learned};
     return moe_engine_new(&r->ctx, &params, &r->engine);
 }
@@ -160,7 +167,7 @@ static moe_status run_all(moe_run_job *r)
         return moe_agree(ctx);
     if (moe_watchdog_new(ctx, r->o.watchdog_s, &r->watchdog) != MOE_OK)
         return ctx->err.status;
-    if (ctx->size == 1)
+    if (ctx->size == 1 && r->o.ranks == 0)
         moe_note(ctx, "one rank, so one GPU: nothing is exchanged; for more, "
                       "start with mpirun -n N or srun -n N");
     moe_stop_arm(r->o.max_time_s);
@@ -181,7 +188,7 @@ static moe_status run_all(moe_run_job *r)
     if (r->o.dry_run) {
         if (ctx->rank == 0)
             moe_run_print_plan(r);
-        return MOE_OK;
+        return ctx->err.status;
     }
     if (moe_run_create_results(r) != MOE_OK)
         return ctx->err.status;

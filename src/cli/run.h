@@ -20,6 +20,7 @@ typedef struct {
     moe_strings set; /* key=value of the experiment */
     moe_injection injection;
     double max_time_s, watchdog_s; /* 0: none */
+    int ranks;                     /* of a dry run; 0: those there are */
     bool dry_run, force, resume, quiet;
 } moe_run_options;
 
@@ -64,6 +65,6 @@ moe_status moe_run_create_results(moe_run_job *r);
 
 /** Print the report of the finished file; or what would run. Rank 0. */
 void moe_run_print_report(moe_run_job *r);
-void moe_run_print_plan(const moe_run_job *r);
+void moe_run_print_plan(moe_run_job *r);
 
 #endif

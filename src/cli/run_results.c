@@ -107,14 +107,19 @@ void moe_run_print_report(moe_run_job *r)
 }
 
 /* What would run, for --dry-run. */
-void moe_run_print_plan(const moe_run_job *r)
+void moe_run_print_plan(moe_run_job *r)
 {
+    double expert_s;
     const moe_ledger_dims d = moe_engine_dims(r->engine);
     const moe_ffn_shape *shape = moe_engine_shape(r->engine);
     const moe_engine_bytes bytes = moe_engine_memory(r->engine);
     printf("%s", r->resolved);
-    printf("# %d GPUs, %d ranks, %d nodes, %d threads per rank\n", d.gpus,
-           r->ctx.size, r->ctx.n_nodes, moe_run_threads_of(r));
+    if (r->o.ranks > 0)
+        printf("# as if started on %d ranks: %d GPUs, %d threads per rank\n",
+               d.ranks, d.gpus, moe_run_threads_of(r));
+    else
+        printf("# %d GPUs, %d ranks, %d nodes, %d threads per rank\n", d.gpus,
+               d.ranks, r->ctx.n_nodes, moe_run_threads_of(r));
     printf("# %d layers, %d experts, top %d, at most %" PRIu64
            " tokens per iteration\n",
            d.layers, d.experts, r->model.top_k,
@@ -128,5 +133,10 @@ void moe_run_print_plan(const moe_run_job *r)
            "%.1f MiB)\n",
            bytes.weights / (1 << 30), bytes.rows / (1 << 20),
            bytes.measurements / (1 << 20), bytes.root_measurements / (1 << 20));
+    if (moe_engine_expert_time(r->engine, &expert_s, &r->ctx.err) == MOE_OK &&
+        expert_s >= 0)
+        printf("# time: experts take about %.3g s, as measured here on one "
+               "layer; the exchange and what ranks wait for comes on top\n",
+               expert_s);
     printf("# output: %s\n", r->out);
 }

@@ -7,9 +7,6 @@
 
 #include "moegps/text.h"
 
-/* Copies of a rank's rows: as sent, as received, and grouped by slot. */
-static const double ROW_BUFFERS = 3.0;
-
 /* How each strategy routes, in their order. */
 static void add_routing(const moe_experiment *x, moe_facts *facts)
 {
@@ -81,21 +78,4 @@ int moe_engine_history(const moe_engine *e)
         if (e->runner[i].spec->plan_ahead)
             return e->p.experiment->emulation.rebalance_every;
     return 0;
-}
-
-moe_engine_bytes moe_engine_memory(const moe_engine *e)
-{
-    const moe_ledger_dims d = moe_engine_dims(e);
-    const double expert = (double)moe_ffn_weight_bytes(&e->shape);
-    const double row = (double)moe_ffn_row_bytes(&e->shape);
-    const double pairs =
-        (double)moe_engine_max_tokens(e) * e->p.model->top_k / d.gpus;
-    double slots = 0;
-    for (int i = 0; i < e->n_runners; i++)
-        slots += e->runner[i].spec->slots;
-    return (moe_engine_bytes){.weights = expert * d.layers *
-                                         (d.experts + slots * d.gpus),
-                              .rows = ROW_BUFFERS * pairs * row,
-                              .measurements = moe_ledger_bytes(&d, 1),
-                              .root_measurements = moe_ledger_bytes(&d, 0)};
 }

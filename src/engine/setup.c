@@ -54,9 +54,9 @@ static void find_place(moe_engine *e)
 {
     const bool dedicated =
         e->p.experiment->emulation.coordinator == MOE_COORDINATOR_DEDICATED;
-    e->layout = (moe_layout){e->ctx->size - (dedicated ? 1 : 0),
+    e->layout = (moe_layout){e->p.ranks - (dedicated ? 1 : 0),
                              e->p.cluster->gpus_per_node};
-    e->coordinator = dedicated ? e->ctx->size - 1 : 0;
+    e->coordinator = dedicated ? e->p.ranks - 1 : 0;
     e->gpu = e->ctx->rank < e->layout.gpus ? e->ctx->rank : -1;
     MOE_MPI(MPI_Comm_split(e->ctx->comm, e->gpu >= 0 ? 0 : MPI_UNDEFINED,
                            e->ctx->rank, &e->gpu_comm));
@@ -263,7 +263,7 @@ static void warn_of_memory(const moe_engine *e)
 {
     const moe_engine_bytes b = moe_engine_memory(e);
     moe_topo_warn_memory(e->ctx,
-                         b.weights / e->ctx->size + b.rows + b.measurements +
+                         b.weights / e->p.ranks + b.rows + b.measurements +
                              (e->ctx->rank == 0 ? b.root_measurements : 0));
 }
 
@@ -299,11 +299,13 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
     }
     e->ctx = ctx;
     e->p = *params;
+    if (e->p.ranks == 0)
+        e->p.ranks = ctx->size;
     e->checks.validation.max_output_error = NAN;
     e->gpu_comm = MPI_COMM_NULL;
     if (params->experiment->emulation.coordinator ==
             MOE_COORDINATOR_DEDICATED &&
-        ctx->size < 2)
+        e->p.ranks < 2)
         moe_fail(&ctx->err, MOE_USAGE,
                  "emulation.coordinator: dedicated needs at least 2 ranks");
     if (moe_agree(ctx) == MOE_OK) {
@@ -370,7 +372,7 @@ moe_ledger_dims moe_engine_dims(const moe_engine *e)
                              .layers = e->p.n_layers,
                              .experts = e->p.model->experts,
                              .gpus = e->layout.gpus,
-                             .ranks = e->ctx->size,
+                             .ranks = e->p.ranks,
                              .slots = e->max_slots};
 }
 

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/clock.h"
+
+/* Copies of a rank's rows: as sent, as received, and grouped by slot. */
+static const double ROW_BUFFERS = 3.0;
+
+enum { CALLS = 5 }; /* of the experts that are timed */
+
+/* Pairs of a GPU when all have as many, in the largest batch. */
+static double mean_pairs(const moe_engine *e)
+{
+    return (double)moe_engine_max_tokens(e) * e->p.model->top_k /
+           e->layout.gpus;
+}
+
+moe_engine_bytes moe_engine_memory(const moe_engine *e)
+{
+    const moe_ledger_dims d = moe_engine_dims(e);
+    const double expert = (double)moe_ffn_weight_bytes(&e->shape);
+    const double row = (double)moe_ffn_row_bytes(&e->shape);
+    double slots = 0;
+    for (int i = 0; i < e->n_runners; i++)
+        slots += e->runner[i].spec->slots;
+    return (moe_engine_bytes){.weights = expert * d.layers *
+                                         (d.experts + slots * d.gpus),
+                              .rows = ROW_BUFFERS * mean_pairs(e) * row,
+                              .measurements = moe_ledger_bytes(&d, 1),
+                              .root_measurements = moe_ledger_bytes(&d, 0)};
+}
+
+/* Run the experts at home on this GPU, in one layer, on as many rows each.
+ * @return s of the fastest call, as other programs may disturb them. */
+static double time_layer(moe_engine *e, moe_error *err)
+{
+    const int slots = e->home.count;
+    const uint32_t each = (uint32_t)ceil(mean_pairs(e) / slots);
+    void **weights = moe_array_new((size_t)slots, sizeof *weights, err);
+    uint32_t *rows = moe_array_new((size_t)slots, sizeof *rows, err);
+    void *data =
+        moe_array_new((size_t)slots * each, moe_ffn_row_bytes(&e->shape), err);
+    double least_s = INFINITY;
+    for (int s = 0; s < slots && data != NULL; s++) {
+        weights[s] = e->home.data + (size_t)s * e->home.bytes;
+        rows[s] = each;
+    }
+    for (int call = 0; call < CALLS && err->status == MOE_OK; call++) {
+        const moe_ffn_input input = {slots, weights, rows, data};
+        const double start_s = moe_clock_wall();
+        e->ffn->run(e->ffn_state, &input, err);
+        least_s = fmin(least_s, moe_clock_wall() - start_s);
+    }
+    free(weights);
+    free(rows);
+    free(data);
+    return least_s;
+}
+
+moe_status moe_engine_expert_time(moe_engine *e, double *s_out, moe_error *err)
+{
+    const moe_workload *w = &e->p.experiment->workload;
+    if (e->home.count == 0) {
+        *s_out = NAN;
+        return MOE_OK;
+    }
+    const double layer_s = time_layer(e, err);
+    if (err->status == MOE_OK)
+        *s_out = layer_s * e->p.n_layers * e->n_runners *
+                 (w->warmup + w->iterations);
+    return err->status;
+}
