@@ -116,6 +116,37 @@ def vllm(folder):
                               "p2l_map": [[0, 1, 2, 3, 0, 1]] * 2}), file=out)
 
 
+def npy(shape, code, values):
+    """A file as numpy.save writes it."""
+    kind = {"h": "<i2", "B": "|u1", "f": "<f4", "i": "<i4"}[code]
+    head = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return (b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head
+            + array.array(code, values).tobytes())
+
+
+def numpy(folder):
+    """numpy.savez and savez_compressed: [tokens 4, layers 2, k 2], what is beside it."""
+    members = {"routed": npy((4, 2, 2), "h", [0, 1, 3, 2, 1, 2, 0, 1, 2, 3, 1, 0, 3, 0, 2, 3]),
+               "gates": npy((4, 2, 2), "f", [.75, .25] * 8), "splits": npy((4,), "B", [0, 0, 1, 1]),
+               "sequences": npy((4,), "i", [0, 0, 1, 2]), "token_ids": npy((4,), "i", [5, 6, 7, 5])}
+    for name, how in (("stored", zipfile.ZIP_STORED), ("packed", zipfile.ZIP_DEFLATED)):
+        with zipfile.ZipFile(f"{folder}/{name}.npz", "w", how) as archive:
+            for member, data in members.items():
+                with archive.open(member + ".npy", "w", force_zip64=True) as out:
+                    out.write(data)
+    with zipfile.ZipFile(folder + "/two.npz", "w") as archive:
+        for member in ("routed", "again"):
+            archive.writestr(member + ".npy", members["routed"])
+    for member, data in members.items():
+        with open(f"{folder}/{member}.npy", "wb") as out:
+            out.write(data)
+    with open(folder + "/whole-gates.npy", "wb") as out:
+        out.write(npy((2, 4, 2), "f", [.5] * 16))
+    with open(folder + "/mixed-splits.npy", "wb") as out:
+        out.write(npy((4,), "B", [0, 1, 1, 1]))
+
+
+numpy(sys.argv[1])
 sglang(sys.argv[1])
 tensorrt(sys.argv[1])
 vllm(sys.argv[1])

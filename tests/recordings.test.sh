@@ -170,6 +170,38 @@ if "$PYTHON" tests/golden_recordings.py "$dir" && [ -e "$dir/stat.pt" ]; then
         --loads "$dir/rank0.safetensors" "$dir/rank1.safetensors"
     check "vLLM's EPLB statistics" says "2 layers (0..1), 4 experts, 2 steps" plan \
         --loads "$dir/eplb.jsonl"
+    # NumPy's archives: the array, and what is beside it by name
+    cat > "$dir/npz.csv" <<- 'END'
+	layer,token,sequence,split,token_id,expert0,expert1,gate0,gate1
+	0,0,0,train,5,0,1,0.75,0.25
+	0,1,0,train,6,1,2,0.75,0.25
+	0,2,1,test,7,2,3,0.75,0.25
+	0,3,2,test,5,3,0,0.75,0.25
+	1,0,0,train,5,3,2,0.75,0.25
+	1,1,0,train,6,0,1,0.75,0.25
+	1,2,1,test,7,1,0,0.75,0.25
+	1,3,2,test,5,2,3,0.75,0.25
+	END
+    same_as_npz() { # ARGUMENTS...
+        import "$@" --model m --axes tokens,layers,k > /dev/null &&
+            ./moegps trace export "$dir/t.h5" --csv --force -o "$dir/t.csv" && diff "$dir/t.csv" "$dir/npz.csv"
+    }
+    for f in stored packed; do
+        check "an archive is read, $f" same_as_npz "$dir/$f.npz"
+        head -c 700 "$dir/$f.npz" > "$dir/cut.npz"
+        check "a cut one is refused, $f" refused 2 "is truncated, or no zip archive" plan --loads "$dir/cut.npz"
+    done
+    check "so are files beside each other" same_as_npz "$dir/routed.npy" --gates "$dir/gates.npy" \
+        --splits "$dir/splits.npy" --sequences "$dir/sequences.npy" --token-ids "$dir/token_ids.npy"
+    check "of two arrays one is named" refused 2 "has routed, again: --dataset names the array" plan \
+        --loads "$dir/two.npz"
+    check "... and read" says "4 tokens of 2 choices each" plan --loads "$dir/two.npz" --dataset again \
+        --axes tokens,layers,k
+    check "gates of another order are refused" refused 2 "gates are not as many" import "$dir/routed.npy" \
+        --model m --axes tokens,layers,k --gates "$dir/whole-gates.npy"
+    check "so are parts of sequences" refused 2 "token 1: its sequence is of the other part" import \
+        "$dir/routed.npy" --model m --axes tokens,layers,k --splits "$dir/mixed-splits.npy" \
+        --sequences "$dir/sequences.npy"
     head -c 300 "$dir/stat.pt" > "$dir/cut.pt"
     check "a cut archive is refused" refused 2 "is not a zip file" plan --loads "$dir/cut.pt"
 else

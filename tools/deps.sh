@@ -42,6 +42,7 @@ build|library yaml|libyaml-dev|libyaml-devel|libyaml
 build|library jansson|libjansson-dev|jansson-devel|jansson
 build|library random123|librandom123-dev|Random123-devel|random123
 build|library crypto|libssl-dev|openssl-devel|openssl
+build|library zlib|zlib1g-dev|zlib-devel|zlib-api
 test|library check|check|check-devel|check
 test|library clp|coinor-libclp-dev|coin-or-Clp-devel|clp
 test|python numpy|python3-numpy|python3-numpy|py-numpy
@@ -127,7 +128,7 @@ install_debian() {
 # warned about. Tests alone need check; Clp they can do without.
 flags() {
     local l all='' check compiler='^-(isystem|D|Wno)'
-    for l in mpi hdf5 hwloc dnnl yaml jansson random123 crypto; do
+    for l in mpi hdf5 hwloc dnnl yaml jansson random123 crypto zlib; do
         all+=" $(library $l)"
     done
     all=$(tr -s ' \n' '\n' <<< "$all" | sed 's/^-I/-isystem /')

@@ -103,6 +103,7 @@ library() {
     jansson) other jansson jansson.h -ljansson ;;
     random123) other random123 Random123/philox.h "" ;;
     crypto) other libcrypto openssl/evp.h -lcrypto ;;
+    zlib) other zlib zlib.h -lz ;;
     check) other check check.h -lcheck ;;
     clp) other clp coin/Clp_C_Interface.h -lClp ;;
     *) return 1 ;;

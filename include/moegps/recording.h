@@ -29,13 +29,15 @@ typedef enum moe_axes {
     MOE_AXES_TOKENS_LAYERS  /* [tokens][layers][k] */
 } moe_axes;
 
-/** Lists beside an array of tokens, one number a token (or a layer). */
+/** Arrays beside one of tokens: a number a token, but for layers and gates. */
 typedef enum moe_companion {
     MOE_COMPANION_SEQUENCES, /* number of its sequence; a new one begins where
                                 it changes */
     MOE_COMPANION_TOKEN_IDS,
     MOE_COMPANION_POSITIONS,
     MOE_COMPANION_LAYERS, /* number of each layer, rising */
+    MOE_COMPANION_GATES,  /* weights of the choices, of the same dimensions */
+    MOE_COMPANION_SPLITS, /* 0: of the training part, 1: of the test part */
     MOE_N_COMPANIONS
 } moe_companion;
 

@@ -39,9 +39,10 @@ moe_opt_parser moe_parse_pad;
 
 /* Rows of a command's table; `member` is a moe_recorded. */
 #define MOE_ARGS_RECORDED(member)                                             \
-    MOE_ARGS_STRING("dataset", member.dataset, "", "NAME",                    \
-                    "of HDF5, member of safetensors; default: the usual "     \
-                    "names"),                                                 \
+    MOE_ARGS_STRING(                                                          \
+        "dataset", member.dataset, "", "NAME",                                \
+        "of HDF5, member of npz or safetensors; default: the usual "          \
+        "names"),                                                             \
         MOE_ARGS_STRING("layers", member.layers, "", "LIST",                  \
                         "layers to keep, by number, as in 3-60; or what the " \
                         "layers of a file without numbers are"),              \
@@ -64,6 +65,12 @@ moe_opt_parser moe_parse_pad;
         MOE_ARGS_STRING("positions",                                          \
                         member.companion[MOE_COMPANION_POSITIONS], "",        \
                         "FILE.npy", "the position of each in its sequence"),  \
+        MOE_ARGS_STRING("gates", member.companion[MOE_COMPANION_GATES], "",   \
+                        "FILE.npy", "the weights of its choices"),            \
+        MOE_ARGS_STRING("splits", member.companion[MOE_COMPANION_SPLITS], "", \
+                        "FILE.npy",                                           \
+                        "0 where it is of the training part, 1 of the test "  \
+                        "part"),                                              \
         MOE_ARGS_CALL("pad", member.pad, "", moe_parse_pad, "ID",             \
                       "an id that is no expert: its tokens are dropped"),     \
         {.key = "drop_repeats",                                               \

@@ -2,6 +2,7 @@
 #include "array.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,8 +191,60 @@ static moe_status drop_padding(moe_recording *r, const char *name,
     return err->status;
 }
 
+/* Where elements of the file go. */
+static walk walk_of(const moe_numbers *a, const axes *x,
+                    const moe_recording *out)
+{
+    const size_t k = (size_t)out->top_k;
+    walk w = {.rank = a->rank, .fortran = a->fortran};
+    memcpy(w.dims, a->dims, (size_t)a->rank * sizeof *w.dims);
+    w.stride[x->layer] = out->n_tokens * k;
+    w.stride[x->token] = k;
+    if (x->choice >= 0)
+        w.stride[x->choice] = 1;
+    return w;
+}
+
+/* Weights of the choices lie as these do. */
+static moe_status take_gates(const moe_numbers *a, const axes *x,
+                             const moe_companions *beside, moe_recording *out,
+                             moe_error *err)
+{
+    const moe_numbers *g = &beside->gates;
+    const size_t n = moe_numbers_length(a);
+    if (g->rank != a->rank ||
+        memcmp(g->dims, a->dims, (size_t)a->rank * sizeof *a->dims) != 0)
+        return refuse(g, "gates are not as many as the experts of tokens", err);
+    walk w = walk_of(g, x, out);
+    out->gate = moe_array_new(n, sizeof *out->gate, err);
+    for (size_t i = 0; out->gate != NULL && i < n; i++, step(&w))
+        if (beside->gate[i] >= 0 && isfinite(beside->gate[i]))
+            out->gate[w.at] = (float)beside->gate[i];
+        else
+            return moe_fail(err, MOE_FORMAT,
+                            "%s: layer %zu, token %zu, choice %zu: %g is no "
+                            "weight of a choice",
+                            g->name, w.index[x->layer], w.index[x->token],
+                            x->choice >= 0 ? w.index[x->choice] : 0,
+                            beside->gate[i]);
+    return err->status;
+}
+
+static moe_status take_beside(const moe_numbers *a,
+                              const moe_recording_options *o, const axes *x,
+                              moe_companions *beside, moe_recording *out,
+                              moe_error *err)
+{
+    if (moe_companions_open(beside, o, err) == MOE_OK &&
+        moe_companions_attach(beside, out, err) == MOE_OK &&
+        beside->gate != NULL)
+        take_gates(a, x, beside, out, err);
+    return err->status;
+}
+
 static moe_status read_tokens(moe_numbers *a, const moe_recording_options *o,
-                              moe_recording *out, moe_error *err)
+                              moe_companions *beside, moe_recording *out,
+                              moe_error *err)
 {
     axes x;
     bool any = false;
@@ -204,13 +257,7 @@ static moe_status read_tokens(moe_numbers *a, const moe_recording_options *o,
             out, a->name, a->dims[x.layer], a->dims[x.token],
             x.choice >= 0 ? a->dims[x.choice] : 1, err) != MOE_OK)
         return err->status;
-    const size_t k = (size_t)out->top_k;
-    walk w = {.rank = a->rank, .fortran = a->fortran};
-    memcpy(w.dims, a->dims, (size_t)a->rank * sizeof *w.dims);
-    w.stride[x.layer] = out->n_tokens * k;
-    w.stride[x.token] = k;
-    if (x.choice >= 0)
-        w.stride[x.choice] = 1;
+    walk w = walk_of(a, &x, out);
     const size_t n = moe_numbers_length(a);
     int64_t value[CHUNK];
     for (size_t done = 0; done < n;) {
@@ -226,10 +273,9 @@ static moe_status read_tokens(moe_numbers *a, const moe_recording_options *o,
             step(&w);
         }
     }
-    moe_companions beside = {0};
-    if (moe_companions_open(&beside, o, err) == MOE_OK)
-        moe_companions_attach(&beside, out, err);
-    moe_companions_fini(&beside);
+    moe_companions own = {0};
+    take_beside(a, o, &x, beside != NULL ? beside : &own, out, err);
+    moe_companions_fini(&own);
     return any && err->status == MOE_OK ? drop_padding(out, a->name, err)
                                         : err->status;
 }
@@ -253,7 +299,8 @@ static moe_recording_kind kind_of(const moe_numbers *a,
 
 moe_status moe_recording_take_array(moe_numbers *a,
                                     const moe_recording_options *options,
-                                    moe_recording *out, moe_error *err)
+                                    moe_companions *beside, moe_recording *out,
+                                    moe_error *err)
 {
     if (moe_numbers_length(a) == SIZE_MAX)
         return refuse(a, "is too large", err);
@@ -261,7 +308,7 @@ moe_status moe_recording_take_array(moe_numbers *a,
     case MOE_RECORDING_LOADS:
         return read_loads(a, options, out, err);
     case MOE_RECORDING_TOKENS:
-        return read_tokens(a, options, out, err);
+        return read_tokens(a, options, beside, out, err);
     case MOE_RECORDING_ANY:
         break;
     }

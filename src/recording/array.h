@@ -5,14 +5,19 @@
 #include "moegps/numbers.h"
 #include "moegps/recording.h"
 
-/* Lists beside an array of tokens that were read. */
+/* What is beside an array of tokens. */
 typedef struct moe_companions {
     int64_t *value[MOE_N_COMPANIONS]; /* [n]; NULL: not there; owned */
     size_t n[MOE_N_COMPANIONS];
+    double *gate;      /* in the order of the file; NULL: not there; owned */
+    moe_numbers gates; /* their dimensions */
 } moe_companions;
 
-/* Read one, of this name: "sequences", "token_ids", "positions".
- * @return MOE_OK, MOE_FORMAT, MOE_NOMEM. */
+/* @return whether an array of this name is one: "sequences", "token_ids",
+ * "positions", "layers", "gates", "splits". */
+bool moe_companion_named(const char *name);
+
+/* Read one, of this name. @return MOE_OK, MOE_FORMAT, MOE_NOMEM. */
 moe_status moe_companions_take(moe_companions *c, const char *name,
                                moe_numbers *a, moe_error *err);
 
@@ -21,7 +26,7 @@ moe_status moe_companions_open(moe_companions *c,
                                const moe_recording_options *options,
                                moe_error *err);
 
-/* Make them part of a recording of tokens.
+/* Make the lists part of a recording of tokens.
  * @return MOE_OK, MOE_MISMATCH (another number of tokens), MOE_FORMAT,
  * MOE_NOMEM. */
 moe_status moe_companions_attach(const moe_companions *c, moe_recording *r,
@@ -32,10 +37,13 @@ void moe_companions_fini(moe_companions *c);
  * experts of tokens, [layers][tokens][k] or as options->axes say; k = 1 may be
  * left out. Which of both, options->kind or the numbers say.
  * @param a    header read, elements not.
+ * @param beside  what is beside tokens, besides what the options name; NULL:
+ * nothing.
  * @param out  zero-initialised.
  * @return MOE_OK, MOE_FORMAT (sizes or elements that do not fit), MOE_NOMEM. */
 moe_status moe_recording_take_array(moe_numbers *a,
                                     const moe_recording_options *options,
-                                    moe_recording *out, moe_error *err);
+                                    moe_companions *beside, moe_recording *out,
+                                    moe_error *err);
 
 #endif

@@ -8,23 +8,52 @@
 #include "array.h"
 #include "internal.h"
 #include "moegps/mem.h"
+#include "moegps/trace.h"
 
 static const char *const names[MOE_N_COMPANIONS] = {
     [MOE_COMPANION_SEQUENCES] = "sequences",
     [MOE_COMPANION_TOKEN_IDS] = "token_ids",
     [MOE_COMPANION_POSITIONS] = "positions",
-    [MOE_COMPANION_LAYERS] = "layers"};
+    [MOE_COMPANION_LAYERS] = "layers",
+    [MOE_COMPANION_GATES] = "gates",
+    [MOE_COMPANION_SPLITS] = "splits"};
 
-moe_status moe_companions_take(moe_companions *c, const char *name,
-                               moe_numbers *a, moe_error *err)
+/* @return MOE_N_COMPANIONS: there is none of this name. */
+static int find(const char *name)
 {
     int which = 0;
     while (which < MOE_N_COMPANIONS && strcmp(names[which], name) != 0)
         which++;
+    return which;
+}
+
+bool moe_companion_named(const char *name)
+{
+    return find(name) < MOE_N_COMPANIONS;
+}
+
+static moe_status take_gates(moe_companions *c, moe_numbers *a, size_t n,
+                             moe_error *err)
+{
+    if ((a->kind != 'f' && a->kind != 'b') || n == SIZE_MAX)
+        return moe_fail(err, MOE_FORMAT, "%s: gates are no real numbers",
+                        a->name);
+    free(c->gate);
+    c->gates = *a;
+    c->gate = moe_array_new(n, sizeof *c->gate, err);
+    return c->gate != NULL ? moe_numbers_real(a, n, c->gate, err) : err->status;
+}
+
+moe_status moe_companions_take(moe_companions *c, const char *name,
+                               moe_numbers *a, moe_error *err)
+{
+    const int which = find(name);
     const size_t n = moe_numbers_length(a);
     if (which == MOE_N_COMPANIONS)
         return moe_fail(err, MOE_FORMAT, "%s: what '%.40s' is is not known",
                         a->name, name);
+    if (which == MOE_COMPANION_GATES)
+        return take_gates(c, a, n, err);
     if (a->kind == 'f' || a->kind == 'b' || a->rank != 1 || n > UINT32_MAX)
         return moe_fail(err, MOE_FORMAT, "%s: %s are no list of integers",
                         a->name, name);
@@ -61,6 +90,7 @@ void moe_companions_fini(moe_companions *c)
 {
     for (int i = 0; i < MOE_N_COMPANIONS; i++)
         free(c->value[i]);
+    free(c->gate);
     *c = (moe_companions){0};
 }
 
@@ -83,7 +113,7 @@ static const int64_t *list_of(const moe_companions *c, moe_companion which,
 }
 
 /* A sequence begins where the number changes. */
-static void take_sequences(moe_recording *r, const int64_t *number,
+static void find_sequences(moe_recording *r, const int64_t *number,
                            moe_error *err)
 {
     uint64_t n = 1;
@@ -97,7 +127,28 @@ static void take_sequences(moe_recording *r, const int64_t *number,
             r->seq_offset[++s] = i;
     if (r->seq_offset != NULL)
         r->seq_offset[n] = r->n_tokens;
-    r->in_time = true;
+}
+
+/* Parts are of whole sequences; where these are not known, a sequence begins
+ * where the part changes. */
+static void take_splits(moe_recording *r, const int64_t *part, moe_error *err)
+{
+    if (r->seq_offset == NULL)
+        find_sequences(r, part, err);
+    free(r->seq_part);
+    r->seq_part = moe_array_new(r->n_seqs, 1, err);
+    for (uint64_t s = 0; err->status == MOE_OK && s < r->n_seqs; s++) {
+        const uint64_t first = r->seq_offset[s];
+        r->seq_part[s] = part[first] == 1 ? MOE_PART_TEST : MOE_PART_TRAIN;
+        for (uint64_t i = first; i < r->seq_offset[s + 1]; i++)
+            if (part[i] != part[first]) {
+                moe_fail(err, MOE_FORMAT,
+                         "splits: token %" PRIu64 ": its sequence is of the "
+                         "other part",
+                         i);
+                return;
+            }
+    }
 }
 
 static void take_ids(moe_recording *r, const int64_t *id, moe_error *err)
@@ -133,8 +184,13 @@ moe_status moe_companions_attach(const moe_companions *c, moe_recording *r,
     const uint64_t n = r->n_tokens;
     const int64_t *list =
         list_of(c, MOE_COMPANION_SEQUENCES, n, UINT32_MAX, err);
+    if (list != NULL) {
+        find_sequences(r, list, err);
+        r->in_time = true;
+    }
+    list = list_of(c, MOE_COMPANION_SPLITS, n, 1, err);
     if (list != NULL)
-        take_sequences(r, list, err);
+        take_splits(r, list, err);
     list = list_of(c, MOE_COMPANION_TOKEN_IDS, n, INT32_MAX - 1, err);
     if (list != NULL)
         take_ids(r, list, err);

@@ -3,6 +3,7 @@
  *   recording.c    which format a file is in; the common end of all of them
  *   layers.c       which layers and steps are kept
  *   companions.c   lists beside an array of tokens
+ *   zip.c          archives of files, for npz.c
  *   torch.c        what torch.save writes, by a script, torch.py
  *   physical.c     physical experts to logical ones
  *   placement.c    placements of engines, which placement_write.c writes

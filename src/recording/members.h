@@ -2,6 +2,7 @@
  * file beside it. */
 X(hdf5)
 X(npy)
+X(npz)
 X(safetensors)
 X(torch)
 X(json)

@@ -22,7 +22,7 @@ static moe_status read(const char *path, const moe_recording_options *options,
     snprintf(a.name, sizeof a.name, "%s", path);
     a.source = moe_source_of_file(file);
     if (moe_npy_header(&a, err) == MOE_OK &&
-        moe_recording_take_array(&a, options, out, err) == MOE_OK &&
+        moe_recording_take_array(&a, options, NULL, out, err) == MOE_OK &&
         fgetc(file) != EOF)
         moe_fail(err, MOE_FORMAT, "%s: goes on after its last element", path);
     fclose(file);

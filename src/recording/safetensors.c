@@ -243,7 +243,7 @@ static moe_status read_one(moe_safetensors *s,
                         n > 0 ? moe_safetensors_name(s, 0) : "",
                         n > 0 ? "'" : "");
     if (moe_safetensors_seek(s, found, &a, err) == MOE_OK)
-        moe_recording_take_array(&a, options, out, err);
+        moe_recording_take_array(&a, options, NULL, out, err);
     return err->status;
 }
 

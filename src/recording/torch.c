@@ -68,8 +68,7 @@ static moe_status take_array(const char *path, const char *name, FILE *from,
         return err->status;
     if (strcmp(name, "loads") != 0 && strcmp(name, "tokens") != 0)
         return moe_companions_take(beside, name, &a, err);
-    if (moe_recording_take_array(&a, &o, out, err) == MOE_OK)
-        moe_companions_attach(beside, out, err);
+    moe_recording_take_array(&a, &o, beside, out, err);
     if (strcmp(name, "loads") == 0)
         out->numbered = true; /* rows are all layers of the model */
     return err->status;

@@ -28,6 +28,7 @@ class Moegps(MakefilePackage):
     depends_on("jansson")
     depends_on("random123")
     depends_on("openssl")
+    depends_on("zlib-api")
     depends_on("check", type="test")
     depends_on("gnuplot", type="run", when="+figures")
 
