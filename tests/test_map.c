@@ -42,7 +42,7 @@ static moe_map example(void)
     for (int i = 0; i < m.n_accuracy; i++)
         m.accuracy[i] = 0.5 + 0.25 * i;
     for (int i = 0; i < m.n_skew; i++)
-        m.skew[i] = 1 + 0.75 * i;
+        m.skew[i] = m.batch_skew[i] = 1 + 0.75 * i;
     for (int i = 0; i < m.n_cluster * m.n_bandwidth; i++)
         m.bandwidth[i] = 1e9 * (1 + i);
     for (size_t i = 0; i < moe_map_cells(&m); i++) {
@@ -74,6 +74,8 @@ static void same_arrays(const moe_map *a, const moe_map *b)
     ck_assert_mem_eq(a->accuracy, b->accuracy,
                      (size_t)a->n_accuracy * sizeof *a->accuracy);
     ck_assert_mem_eq(a->skew, b->skew, (size_t)a->n_skew * sizeof *a->skew);
+    ck_assert_mem_eq(a->batch_skew, b->batch_skew,
+                     (size_t)(a->n_batch * a->n_skew) * sizeof *a->skew);
     ck_assert_mem_eq(a->bandwidth, b->bandwidth, links * sizeof *a->bandwidth);
     ck_assert_mem_eq(a->layer_s, b->layer_s,
                      n * MOE_ADVISE_STRATEGIES * sizeof *a->layer_s);
@@ -105,6 +107,7 @@ START_TEST(map_reads_back_as_written)
 {
     moe_map a = example(), b;
     moe_error err = {0};
+    a.planner_s = _i == 0 ? NAN : 1e-5;
     write_example(&a);
     ck_assert(moe_map_is(path));
     ck_assert_msg(moe_map_read(path, &b, &err) == MOE_OK, "%s", err.text);
@@ -126,12 +129,14 @@ START_TEST(map_without_later_attributes_reads)
     H5Adelete(file, "command_line");
     H5Adelete(file, "own_links");
     H5Adelete(file, "samples");
+    H5Ldelete(file, "map/batch_skew", H5P_DEFAULT);
     moe_h5_put_text(file, "schema_version", "2.0.0", &err);
     moe_h5_close_file(file, &err);
     ck_assert_msg(moe_map_read(path, &b, &err) == MOE_OK, "%s", err.text);
     ck_assert_ptr_null(b.command_line);
     ck_assert(!b.own_links);
     ck_assert_int_eq(b.samples, 0);
+    ck_assert(isnan(b.batch_skew[0]));
     moe_map_fini(&b);
     moe_map_fini(&a);
 }
@@ -394,7 +399,7 @@ Suite *moe_test_suite(void)
 {
     Suite *s = suite_create("map");
     moe_h5_quiet();
-    MOE_TEST(s, map_reads_back_as_written);
+    MOE_TEST_LOOP(s, map_reads_back_as_written, 2);
     MOE_TEST(s, map_without_later_attributes_reads);
     MOE_TEST_LOOP(s, damaged_map_is_refused_in_one_line,
                   MOE_ARRAY_LEN(damages));

@@ -142,7 +142,10 @@ START_TEST(drawn_loads_scatter_about_the_expected_ones)
     for (uint64_t s = 0; s < STEPS; s++) {
         moe_rng rng = moe_rng_at(1, MOE_RNG_TEST, s, 0, 0);
         uint32_t n[N], all = 0;
-        moe_synth_draw(inclusion, N, K, TOKENS, &rng, n);
+        if (_i == 0)
+            moe_synth_draw(inclusion, N, K, TOKENS, &rng, n);
+        else
+            moe_synth_draw_counts(inclusion, N, K, TOKENS, &rng, n);
         for (int e = 0; e < N; e++) {
             ck_assert_uint_le(n[e], TOKENS);
             all += n[e];
@@ -159,6 +162,28 @@ START_TEST(drawn_loads_scatter_about_the_expected_ones)
     }
     /* variance n p (1 - p) = 120, known to about 7 % */
     ck_assert_double_eq_tol(square / STEPS, 120, 36);
+}
+END_TEST
+
+/* Two experts of four on each GPU: the pairs of a GPU vary as those of tokens
+ * with distinct experts do, of binomial, normal and rare counts alike. */
+START_TEST(drawn_loads_of_gpus_vary_as_those_of_tokens)
+{
+    static const uint32_t tokens[] = {4, 500, 100000};
+    static const double level[] = {0.5, 0.5, 0.5, 0.5};
+    enum { STEPS = 4000 };
+    double single = 0, both = 0;
+    for (uint64_t s = 0; s < STEPS; s++) {
+        moe_rng rng = moe_rng_at(2, MOE_RNG_TEST, s, 0, 0);
+        uint32_t n[4];
+        moe_synth_draw_counts(level, 4, 2, tokens[_i], &rng, n);
+        single += pow(n[0] - 0.5 * tokens[_i], 2);
+        both += pow((double)n[0] + n[1] - tokens[_i], 2);
+    }
+    /* 1/4 a token, and 1/3 as two of four without replacement; both known to
+     * 2.2 % */
+    ck_assert_double_eq_tol(single / STEPS / tokens[_i], 0.25, 0.025);
+    ck_assert_double_eq_tol(both / STEPS / tokens[_i], 1.0 / 3, 0.033);
 }
 END_TEST
 
@@ -345,7 +370,8 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(roundings));
     MOE_TEST(suite, sums_hold_for_random_weights);
     MOE_TEST(suite, shares_give_exactly_these_loads);
-    MOE_TEST(suite, drawn_loads_scatter_about_the_expected_ones);
+    MOE_TEST_LOOP(suite, drawn_loads_scatter_about_the_expected_ones, 2);
+    MOE_TEST_LOOP(suite, drawn_loads_of_gpus_vary_as_those_of_tokens, 3);
     MOE_TEST_LOOP(suite, zipf_has_its_skewness, 2);
     MOE_TEST(suite, sigma_0_is_level);
     MOE_TEST(suite, drift_moves_the_load);

@@ -61,14 +61,18 @@ typedef struct moe_advise_params {
     int gpus, batch, seq; /* seq 0, with a trace: sequences as they are */
     int slots;            /* per GPU and layer; 0: moe_advise_slots() */
     double tokens;        /* by hand: of a batch; 0: batch * seq */
-    double skew;          /* by hand: busiest expert (GPU) over the mean */
+    double skew;          /* by hand: busiest expert (GPU) over the mean, of the
+                             distribution that batches are drawn from; with
+                             dials.paper batches have it exactly */
     bool bottleneck;  /* by hand: skew is of GPUs, the paper's own reading */
-    double error;     /* by hand: of the distribution, sum |p^ - p| */
+    double error;     /* by hand: drift of the distribution, sum |p^ - p|, on
+                         top of what drawing a batch makes */
     double planner_s; /* host time of one plan; < 0: the planner's
                          steps times the cluster's planner_step_s, with
                          dials.paper 0 */
     int samples;      /* trace: batches, at least 5 intervals between plans;
-                         by hand: ways to place the experts; 0: enough */
+                         by hand: batches drawn and ways to place the
+                         experts; 0: enough */
     int warmup;       /* trace: batches that go before, as in a run */
     moe_batch_order order; /* trace: of batches */
     uint64_t seed;
@@ -138,8 +142,11 @@ typedef struct moe_advise_facts {
     int slots, home_slots, samples;
     double passes; /* trace: how often its test part is used */
     double tokens;
-    double skew;         /* busiest expert over the mean */
-    double error;        /* sum |p^ - p| of the distribution */
+    double skew;         /* busiest expert (bottleneck: GPU) over the mean, of
+                            the batch */
+    double error;        /* sum |p^ - p| of the distribution; by hand as told */
+    double sampling;     /* by hand: sum |p^ - p| that drawing the batch made,
+                            beside that; else 0 */
     double copies;       /* replicas beside the homes, of all GPUs */
     double copy_bytes;   /* a GPU's room for copies, all layers */
     double expert_bytes; /* all experts of a GPU, copies included */

@@ -14,9 +14,9 @@
 #include "moegps/status.h"
 
 /* MAJOR breaks readers, MINOR adds. 2: clusters are a dimension; 2.1: root
- * attributes `command_line`, `own_links`, `samples`. */
+ * attributes `command_line`, `own_links`, `samples`; 2.2: `batch_skew`. */
 #define MOE_MAP_SCHEMA "moe-gps-map"
-#define MOE_MAP_SCHEMA_VERSION "2.1.0"
+#define MOE_MAP_SCHEMA_VERSION "2.2.0"
 
 /* More are neither swept nor read: a file may claim anything. */
 enum { MOE_MAP_MAX_CELLS = 1 << 24 };
@@ -73,6 +73,8 @@ typedef struct moe_map {
     moe_map_cluster *cluster;                                /* [n_cluster] */
     int32_t *batch;          /* [n_batch] sequences */
     double *accuracy, *skew; /* [n_accuracy], [n_skew] */
+    double *batch_skew;      /* [batch][skew] own skewness of the batches that
+                                were priced, mean; NaN: not known */
     double *bandwidth;       /* [n_cluster][n_bandwidth] B/s per direction */
     double *layer_s;         /* [cluster][case][batch][accuracy][skew]
                                   [bandwidth][strategy] */

@@ -33,17 +33,22 @@ int moe_advise_slots(int experts, int gpus)
 
 enum { MAX_GPUS = 65536, MAX_SAMPLES = 4096, MAX_WARMUP = 1000 };
 
-/* By hand, more ways to place the experts make the median surer; thousands of
- * GPUs average over many homes by themselves. */
+/* By hand, more batches and ways to place the experts make the median surer;
+ * thousands of GPUs average over many homes by themselves. */
 static int default_samples(const moe_advise_params *p)
 {
     const int every = p->dials.rebalance_every;
     if (p->trace != NULL) /* an interval of the median needs 12 batches */
         return every * MOE_ADVISE_PLANS > 12 ? every * MOE_ADVISE_PLANS
                                              : (12 + every - 1) / every * every;
-    if (p->bottleneck)
-        return 1;
+    if (p->bottleneck && p->dials.paper)
+        return 1; /* there is but one */
     return p->gpus <= 64 ? 15 : p->gpus <= 256 ? 3 : 1;
+}
+
+bool moe_advise_is_exact(const moe_advise *a)
+{
+    return a->p.trace == NULL && a->p.dials.paper;
 }
 
 int moe_advise_period(const moe_advise *a)
@@ -240,6 +245,7 @@ void moe_advise_facts_of(const moe_advise *a, moe_advise_facts *out)
         out->tokens += s->tokens / n;
         out->skew += s->skew / n;
         out->error += s->error / n;
+        out->sampling += s->sampling / n;
         out->copies += s->placement[PLACEMENT_TRUTH].copies / n;
         out->planner_s += s->placement[PLACEMENT_TRUTH].planner_s;
         for (int g = 0; a->p.trace != NULL && g < a->p.gpus; g++)

@@ -40,12 +40,14 @@ void moe_advise_load_fini(moe_advise_load *load);
  *  @param share_out  [experts] */
 void moe_advise_shares_by_hand(const moe_advise_params *p, double *share_out);
 
-/** Fill with whole pairs by shares; experts find their homes by (seed,
- *  sample). */
+/** Draw a batch whose tokens choose experts by these shares; the paper's has
+ *  the expected pairs, rounded. Experts find their homes, and tokens their
+ *  experts, by (seed, sample).
+ *  @param expected_out  [experts] pairs that were to be expected */
 moe_status moe_advise_load_by_hand(moe_advise_load *load,
                                    const moe_advise_params *p,
                                    const double *shares, int sample,
-                                   moe_error *err);
+                                   double *expected_out, moe_error *err);
 
 /** Fill from a layer of a whole batch. @param experts_of  [tokens][top_k] */
 void moe_advise_load_of_tokens(moe_advise_load *load,
@@ -127,10 +129,11 @@ enum { PLACEMENT_HOME, PLACEMENT_TRUTH, PLACEMENT_PREDICTED, N_PLACEMENTS };
 /** One layer of one batch, or one way to place the experts. */
 typedef struct moe_advise_layer {
     moe_advise_placement
-        placement[N_PLACEMENTS]; /* PLACEMENT_PREDICTED with a trace only */
+        placement[N_PLACEMENTS]; /* PLACEMENT_PREDICTED not of exact loads */
     double tokens, sequences;
     double skew, error;
-    bool due; /* a plan was made for this batch; by hand always */
+    double sampling; /* by hand: sum |p^ - p| of the drawn batch */
+    bool due;        /* a plan was made for this batch; by hand always */
 } moe_advise_layer;
 
 struct moe_advise {
@@ -147,6 +150,10 @@ struct moe_advise {
     bool borrows_cost; /* cost_state is another's */
     bool quick;        /* price the GPUs that stand out, not all */
 };
+
+/** @return whether every batch has just the load that was told: the paper's
+ *  reading, by hand. */
+bool moe_advise_is_exact(const moe_advise *a);
 
 /** @return batches of a trace that make a sample: those between two plans. */
 int moe_advise_period(const moe_advise *a);

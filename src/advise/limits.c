@@ -158,8 +158,7 @@ static bool amortised(search *q, double every)
 }
 
 /* Smallest whole number from which on, at every doubling up to 2^most, the
- * answer is yes; NaN if it is no at the end. Few tokens may say yes by chance:
- * a plan that knows where each will go spreads them. */
+ * answer is yes; NaN if it is no at the end. Few tokens may say yes by chance. */
 static double find_from(search *q, condition ask, int most)
 {
     double high = exp2(most);

@@ -114,10 +114,24 @@ static void count_own(moe_advise_load *load)
     }
 }
 
+/* Whole pairs of experts that are chosen with these probabilities. */
+static void fill_pairs(const moe_advise_params *p, const double *inclusion,
+                       const moe_advise_load *load, int sample, uint32_t *out)
+{
+    const int n = load->experts, k = p->model->top_k;
+    const uint32_t tokens = (uint32_t)load->tokens;
+    moe_rng rng =
+        moe_rng_at(p->seed, MOE_RNG_SYNTH, (uint64_t)sample, UINT64_MAX, 1);
+    if (p->dials.paper)
+        moe_synth_apportion(inclusion, n, k, tokens, out);
+    else
+        moe_synth_draw_counts(inclusion, n, k, tokens, &rng, out);
+}
+
 moe_status moe_advise_load_by_hand(moe_advise_load *load,
                                    const moe_advise_params *p,
                                    const double *shares, int sample,
-                                   moe_error *err)
+                                   double *expected_out, moe_error *err)
 {
     const int n = load->experts, k = p->model->top_k;
     double *share = moe_array_new(2 * (size_t)n, sizeof *share, err);
@@ -129,9 +143,11 @@ moe_status moe_advise_load_by_hand(moe_advise_load *load,
         if (!p->bottleneck)
             scatter(share, n, p->seed, sample);
         moe_synth_inclusion(share, n, k, share + n);
-        moe_synth_apportion(share + n, n, k, (uint32_t)load->tokens, pairs);
-        for (int e = 0; e < n; e++)
+        fill_pairs(p, share + n, load, sample, pairs);
+        for (int e = 0; e < n; e++) {
             load->total[e] = pairs[e];
+            expected_out[e] = share[n + e] * load->tokens;
+        }
         count_own(load);
     }
     free(share);

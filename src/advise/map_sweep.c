@@ -58,6 +58,9 @@ static moe_status sweep_cluster(moe_map *map, const moe_map_params *params,
             p.batch = map->batch[x.batch];
             if (moe_advise_new_like(first, &p, &a, err) != MOE_OK)
                 goto out;
+            moe_advise_facts facts;
+            moe_advise_facts_of(a, &facts);
+            map->batch_skew[x.batch * map->n_skew + x.skew] = facts.skew;
             sweep_bandwidth(map, a, &p, x);
             if (first == NULL)
                 first = a;

@@ -46,15 +46,20 @@ static double error_of(const pricing *j)
     return j->strategy == MOE_ADVISE_DISTRIBUTION ? j->layer->error : 0.0;
 }
 
-/* A trace shows what a distribution's error does: that is its typical case. */
+/* A trace shows what a distribution's error does: that is its typical case. By
+ * hand the batch shows what drawing it does, in all cases; the error told is
+ * drift on top. */
 static void choose_placement(pricing *j, moe_advise_case c)
 {
-    const bool shown = j->a->p.trace != NULL && c == MOE_ADVISE_TYPICAL &&
-                       j->strategy == MOE_ADVISE_DISTRIBUTION;
+    const bool traced = j->a->p.trace != NULL;
+    const bool predicted =
+        j->strategy == MOE_ADVISE_DISTRIBUTION &&
+        (traced ? c == MOE_ADVISE_TYPICAL : !moe_advise_is_exact(j->a));
+    const bool shown = traced && predicted;
     j->placement =
         &j->layer->placement[j->strategy == MOE_ADVISE_BASELINE ? PLACEMENT_HOME
-                             : shown ? PLACEMENT_PREDICTED
-                                     : PLACEMENT_TRUTH];
+                             : predicted ? PLACEMENT_PREDICTED
+                                         : PLACEMENT_TRUTH];
     const double total = mean_pairs(j) * j->a->p.gpus;
     const double load = (double)j->placement->pairs[j->placement->busiest];
     const double e = shown ? 0.0 : error_of(j);

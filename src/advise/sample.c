@@ -58,13 +58,69 @@ static moe_status layer_init(const moe_advise *a, moe_advise_layer *layer,
                              moe_error *err)
 {
     for (int s = 0; s < N_PLACEMENTS && err->status == MOE_OK; s++)
-        if (s != PLACEMENT_PREDICTED || a->p.trace != NULL)
+        if (s != PLACEMENT_PREDICTED || !moe_advise_is_exact(a))
             moe_advise_placement_init(&layer->placement[s], a->p.gpus, a->slots,
                                       err);
     return err->status;
 }
 
+static double distance(const double *share, const moe_advise_load *load)
+{
+    double sum = 0.0, error = 0.0;
+    for (int e = 0; e < load->experts; e++)
+        sum += (double)load->total[e];
+    for (int e = 0; e < load->experts; e++)
+        error += fabs(share[e] - (double)load->total[e] / sum);
+    return error;
+}
+
 /* ---- by hand ---- */
+
+/* Plan from the homes what is known of a batch, and count what came. */
+static moe_status place(moe_advise_planning *w, layer_plans *d,
+                        const moe_advise_load *load, int s,
+                        moe_advise_layer *layer, moe_error *err)
+{
+    const moe_planner_task task = {.load = d->predicted};
+    moe_plan *plan = &d->current[s];
+    moe_plan_copy(plan, &d->home);
+    if (moe_advise_replan(w, &task, plan, true, &layer->placement[s], err) ==
+        MOE_OK)
+        moe_advise_count(w, load, plan, &layer->placement[s]);
+    return err->status;
+}
+
+static double busiest_gpu(const moe_advise_placement *placement)
+{
+    return (double)placement->pairs[placement->busiest];
+}
+
+/* Distribution-only knows what is to be expected of the batch, the others
+ * know the batch. */
+static moe_status place_batch(const moe_advise *a, moe_advise_planning *w,
+                              layer_plans *d, const moe_advise_load *load,
+                              moe_advise_layer *layer, moe_error *err)
+{
+    const double pairs = load->tokens * a->p.model->top_k;
+    describe(load, layer);
+    layer->error = a->p.error;
+    layer->due = true;
+    moe_advise_count(w, load, &d->home, &layer->placement[PLACEMENT_HOME]);
+    if (a->p.bottleneck)
+        layer->skew =
+            busiest_gpu(&layer->placement[PLACEMENT_HOME]) * a->p.gpus / pairs;
+    if (!moe_advise_is_exact(a)) {
+        place(w, d, load, PLACEMENT_PREDICTED, layer, err);
+        for (int e = 0; e < load->experts; e++)
+            d->predicted[e] /= pairs;
+        layer->sampling = distance(d->predicted, load);
+    }
+    for (int e = 0; e < load->experts; e++)
+        d->predicted[e] = (double)load->total[e];
+    return err->status == MOE_OK
+               ? place(w, d, load, PLACEMENT_TRUTH, layer, err)
+               : err->status;
+}
 
 static moe_status make_sample(moe_advise *a, moe_advise_planning *w,
                               layer_plans *d, int i, moe_error *err)
@@ -75,22 +131,9 @@ static moe_status make_sample(moe_advise *a, moe_advise_planning *w,
                              err) != MOE_OK)
         return err->status;
     if (layer_init(a, layer, err) == MOE_OK &&
-        moe_advise_load_by_hand(&load, &a->p, d->shares, i, err) == MOE_OK) {
-        describe(&load, layer);
-        layer->error = a->p.error;
-        layer->due = true;
-        moe_advise_count(w, &load, &d->home, &layer->placement[PLACEMENT_HOME]);
-        for (int e = 0; e < load.experts; e++)
-            d->predicted[e] = (double)load.total[e];
-        moe_plan *plan = &d->current[PLACEMENT_TRUTH];
-        moe_plan_copy(plan, &d->home);
-        const moe_planner_task task = {.load = d->predicted};
-        if (moe_advise_replan(w, &task, plan, true,
-                              &layer->placement[PLACEMENT_TRUTH],
-                              err) == MOE_OK)
-            moe_advise_count(w, &load, plan,
-                             &layer->placement[PLACEMENT_TRUTH]);
-    }
+        moe_advise_load_by_hand(&load, &a->p, d->shares, i, d->predicted,
+                                err) == MOE_OK)
+        place_batch(a, w, d, &load, layer, err);
     moe_advise_load_fini(&load);
     return err->status;
 }
@@ -130,16 +173,6 @@ typedef struct {
     moe_advise_load load;
     moe_advise_layer warm; /* counts of warm-up batches */
 } trace_pass;
-
-static double distance(const double *share, const moe_advise_load *load)
-{
-    double sum = 0.0, error = 0.0;
-    for (int e = 0; e < load->experts; e++)
-        sum += (double)load->total[e];
-    for (int e = 0; e < load->experts; e++)
-        error += fabs(share[e] - (double)load->total[e] / sum);
-    return error;
-}
 
 static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
                               bool due, moe_advise_layer *layer, moe_error *err)

@@ -33,11 +33,13 @@ static const moe_opt rows[] = {
     MOE_ARGS_INT("gpus", p.gpus, NULL, 1, 65536, "that hold the experts"),
     MOE_ARGS_TRACE("", "sample batches of this trace; else --skew"),
     MOE_ARGS_REAL("skew", p.skew, "", 0, 4096,
-                  "busiest expert over the mean: loads follow a power law"),
+                  "busiest expert over the mean, of a power law from which "
+                  "batches are drawn"),
     MOE_ARGS_FLAG("bottleneck", p.bottleneck,
                   "skew is of the busiest GPU, the paper's reading"),
     MOE_ARGS_REAL("error", p.error, "0.018", 0, 2,
-                  "of the predicted distribution, sum |p^ - p|"),
+                  "with --skew: drift of the predicted distribution, sum |p^ - "
+                  "p|, beside what drawing a batch makes"),
     MOE_ARGS_INT("batch", p.batch, "1", 1, 16777216, "sequences"),
     MOE_ARGS_INT("seq", p.seq, "", 0, 16777216,
                  "tokens of each; default: 512, or with a trace 0, as they "
@@ -63,8 +65,9 @@ static const moe_opt rows[] = {
                   "of token-to-expert, share of pairs"),
     MOE_ARGS_FLAG(
         "as-paper", p.dials.paper,
-        "copies neither travel nor cost the reading of their weights, and "
-        "distribution-only exchanges rows as without them"),
+        "copies neither travel nor cost the reading of their weights, "
+        "distribution-only exchanges rows as without them, and batches by "
+        "hand have exactly the load told"),
     MOE_ARGS_CALL("overhead", p.dials, "10%", moe_parse_overhead, "X|X%",
                   "of its predictor, s per layer, or % of the baseline layer"),
     MOE_ARGS_FLAG(
@@ -81,7 +84,8 @@ static const moe_opt rows[] = {
     MOE_ARGS_REAL("planner-time", p.planner_s, "", 0, 1e6,
                   "s of the host per plan; default: by the planner's steps"),
     MOE_ARGS_INT("samples", p.samples, "", 0, 4096,
-                 "batches of the trace, or ways to place the experts"),
+                 "batches of the trace, or batches drawn and ways to place the "
+                 "experts"),
     MOE_ARGS_INT("warmup", p.warmup, "1", 0, 1000,
                  "batches of the trace that go before"),
     MOE_ARGS_ORDER(order),

@@ -94,7 +94,9 @@ static const moe_opt rows[] = {
     MOE_ARGS_SLOTS("default: as moegps advise"),
     MOE_ARGS_REPLICAS,
     /* the paper's error of Mixtral on MMLU */
-    MOE_ARGS_REAL("error", p.error, "0.018", 0, 2, "of the distribution"),
+    MOE_ARGS_REAL("error", p.error, "0.018", 0, 2,
+                  "drift of the distribution, beside what drawing a batch "
+                  "makes"),
     MOE_ARGS_CALL("overhead", p.dials, "10%", moe_parse_overhead, "X|X%",
                   "of token-to-expert, s per layer or % of the baseline layer"),
     MOE_ARGS_REAL("moving", p.dials.moving, "1", 0, 1,
@@ -102,13 +104,14 @@ static const moe_opt rows[] = {
     MOE_ARGS_INTERVAL(p.dials.rebalance_every, 1000000000,
                       "iterations that a plan serves"),
     MOE_ARGS_INT("samples", p.samples, "3", 0, 4096,
-                 "ways to place the experts"),
-    MOE_ARGS_SEED(p.seed, "of the placements"),
+                 "batches drawn and ways to place the experts"),
+    MOE_ARGS_SEED(p.seed, "of batches and placements"),
     MOE_ARGS_FLAG("bottleneck", p.bottleneck, "skew is of the busiest GPU"),
     MOE_ARGS_FLAG(
         "as-paper", p.dials.paper,
-        "copies neither travel nor cost the reading of their weights, and "
-        "distribution-only exchanges rows as without them"),
+        "copies neither travel nor cost the reading of their weights, "
+        "distribution-only exchanges rows as without them, batches have "
+        "exactly the load told, and planning is free"),
     MOE_ARGS_WORD("case", shown, "typical", cases,
                   "to show; the file has all of them"),
     MOE_ARGS_OUTPUT("", "FILE", "HDF5 file to write"),
@@ -120,7 +123,7 @@ static const moe_args args = {
     .name = "moegps map",
     .help = "Say which strategy wins at which skewness and link bandwidth, "
             "like the paper's Figure 7. All of it is modelled, as by moegps "
-            "advise; planning itself is taken to cost nothing.",
+            "advise.",
     .rows = rows};
 
 static void write_map(const settings *s, const moe_map *map, moe_error *err)

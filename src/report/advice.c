@@ -33,6 +33,32 @@ static void say_memory(moe_document *doc, const moe_advise_params *p,
                  moe_bytes_cell(p->cluster->memory_bytes).text);
 }
 
+/* What is expected, and what the batches that were drawn from it have. */
+static void say_load_by_hand(moe_document *doc, const moe_advise_params *p,
+                             const moe_advise_facts *f)
+{
+    const char *shape = p->bottleneck
+                            ? "of the busiest GPU"
+                            : "of the busiest expert, a power law, homes at "
+                              "random";
+    if (p->dials.paper) {
+        moe_doc_fact(doc, "load",
+                     "by hand, skewness %.2f %s; the batch has it exactly; "
+                     "distribution error %.3f; %d sample%s",
+                     f->skew, shape, f->error, f->samples,
+                     f->samples == 1 ? "" : "s");
+        return;
+    }
+    moe_doc_fact(doc, "load", "by hand, skewness %.2f %s, expected", p->skew,
+                 shape);
+    moe_doc_fact(doc, "batch",
+                 "drawn from it: its own skewness %.2f, and %.3f off what was "
+                 "expected; a distribution error of %.3f, told, is drift on "
+                 "top; %d sample%s",
+                 f->skew, f->sampling, f->error, f->samples,
+                 f->samples == 1 ? "" : "s");
+}
+
 static void say_inputs(moe_document *doc, const moe_advise_params *p,
                        const moe_advise_facts *f)
 {
@@ -43,15 +69,15 @@ static void say_inputs(moe_document *doc, const moe_advise_params *p,
                 p->model->name, p->gpus, p->cluster->name, p->cluster->cost,
                 f->tokens);
     moe_doc_begin(doc, MOE_DOC_FACTS);
-    moe_doc_fact(doc, "load",
-                 "%s, skewness %.2f, distribution error %.3f; %d sample%s",
-                 p->trace != NULL ? d->rebalance_every == 1
-                                        ? "of the trace"
-                                        : "of the trace, a sample the mean of "
-                                          "an interval"
-                 : p->bottleneck  ? "by hand, busiest GPU as told"
-                                  : "by hand, a power law, homes at random",
-                 f->skew, f->error, f->samples, f->samples == 1 ? "" : "s");
+    if (p->trace == NULL)
+        say_load_by_hand(doc, p, f);
+    else
+        moe_doc_fact(doc, "load",
+                     "%s, skewness %.2f, distribution error %.3f; %d sample%s",
+                     d->rebalance_every == 1
+                         ? "of the trace"
+                         : "of the trace, a sample the mean of an interval",
+                     f->skew, f->error, f->samples, f->samples == 1 ? "" : "s");
     if (f->passes > 1)
         moe_doc_fact(doc, "", "the trace's test part is used %.1f times",
                      f->passes);
@@ -355,6 +381,7 @@ static json_t *inputs_json(const moe_advise_params *p,
         FOUND("tokens", tokens),
         FOUND("skew", skew),
         FOUND("distribution_error", error),
+        FOUND("sampling_error", sampling),
         FOUND("planner_s", planner_s),
         FOUND("first_bytes", first_bytes),
         FOUND("moved_bytes", moved_bytes),
@@ -367,6 +394,8 @@ static json_t *inputs_json(const moe_advise_params *p,
     moe_json_put_text(o, "cluster", p->cluster->name, err);
     moe_json_put_text(o, "cost", p->cluster->cost, err);
     moe_json_put_members(o, asked, MOE_ARRAY_LEN(asked), p, err);
+    moe_json_put(o, "expected_skew",
+                 p->trace != NULL ? json_null() : json_real(p->skew), err);
     moe_json_put_members(o, found, MOE_ARRAY_LEN(found), f, err);
     moe_json_put_number(o, "memory_bytes", p->cluster->memory_bytes, err);
     return o;

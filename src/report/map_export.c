@@ -162,6 +162,10 @@ static json_t *json_map(const moe_map *m, moe_error *err)
                  err);
     moe_json_put(object, "skew",
                  moe_json_numbers(m->skew, (size_t)m->n_skew, err), err);
+    moe_json_put(object, "batch_skew",
+                 moe_json_numbers(m->batch_skew,
+                                  (size_t)m->n_batch * (size_t)m->n_skew, err),
+                 err);
     moe_json_put(object, "strategy",
                  names(strategy_name, MOE_ADVISE_STRATEGIES, err), err);
     moe_json_put(object, "winner", moe_json_integers(m->winner, n, err), err);

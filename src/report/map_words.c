@@ -67,9 +67,12 @@ static void put_batches(const moe_map *map, FILE *out)
 static void put_costs(const moe_map *map, FILE *out)
 {
     fprintf(out,
-            "distribution off by %s; foretelling tokens takes %s of the "
+            "distribution off by %s%s; foretelling tokens takes %s of the "
             "baseline layer",
             moe_percent_cell(map->error).text,
+            isnan(map->batch_skew[0]) || map->paper
+                ? ""
+                : ", beside what drawing a batch makes",
             moe_percent_cell(map->overhead_share).text);
     if (map->overhead_s > 0)
         fprintf(out, " and %s", moe_time_cell(map->overhead_s).text);
@@ -116,6 +119,10 @@ static void put_skews(const moe_map *map, FILE *out)
               map->bottleneck ? " of the busiest GPU"
                               : " of the busiest expert",
               out);
+    if (isnan(map->batch_skew[0]))
+        return;
+    fputs(map->paper ? "; of each batch " : "; of batches drawn from it ", out);
+    put_range(map->batch_skew, map->n_batch * map->n_skew, 1, "", out);
 }
 
 static void put_accuracies(const moe_map *map, FILE *out)

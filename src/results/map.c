@@ -56,6 +56,7 @@ moe_status moe_map_alloc(moe_map *map, moe_error *err)
                             MOE_MAP_MAX_CELLS);
     }
     const size_t links = (size_t)map->n_cluster * (size_t)map->n_bandwidth;
+    const size_t own = (size_t)map->n_batch * (size_t)map->n_skew;
     const struct {
         void *to;
         size_t n, size;
@@ -64,6 +65,7 @@ moe_status moe_map_alloc(moe_map *map, moe_error *err)
         {&map->batch, (size_t)map->n_batch, sizeof *map->batch},
         {&map->accuracy, (size_t)map->n_accuracy, sizeof *map->accuracy},
         {&map->skew, (size_t)map->n_skew, sizeof *map->skew},
+        {&map->batch_skew, own, sizeof *map->batch_skew},
         {&map->bandwidth, links, sizeof *map->bandwidth},
         {&map->layer_s, n * MOE_ADVISE_STRATEGIES, sizeof *map->layer_s},
         {&map->winner, n, sizeof *map->winner},
@@ -73,6 +75,8 @@ moe_status moe_map_alloc(moe_map *map, moe_error *err)
         void *array = moe_array_new(arrays[i].n, arrays[i].size, &local);
         memcpy(arrays[i].to, &array, sizeof array);
     }
+    for (size_t i = 0; map->batch_skew != NULL && i < own; i++)
+        map->batch_skew[i] = NAN;
     return moe_pass(err, &local);
 }
 
@@ -96,6 +100,7 @@ void moe_map_fini(moe_map *map)
     free(map->batch);
     free(map->accuracy);
     free(map->skew);
+    free(map->batch_skew);
     free(map->bandwidth);
     free(map->layer_s);
     free(map->winner);

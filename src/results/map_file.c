@@ -58,6 +58,17 @@ static void write_clusters(hid_t g, const moe_map *map, moe_error *err)
     free(name);
 }
 
+static void write_batch_skew(hid_t g, const moe_map *map, moe_error *err)
+{
+    const moe_h5_spec spec = {.name = "batch_skew",
+                              .type = H5T_IEEE_F64LE,
+                              .rank = 2,
+                              .dims = {"batch", "skew"},
+                              .units = "1",
+                              .long_name = "own skewness of the batches"};
+    moe_h5_write(g, &spec, H5T_NATIVE_DOUBLE, map->batch_skew, err);
+}
+
 static void write_axes(hid_t g, const moe_map *map, moe_error *err)
 {
     const char *cases[MOE_ADVISE_CASES], *strategies[MOE_ADVISE_STRATEGIES];
@@ -73,6 +84,8 @@ static void write_axes(hid_t g, const moe_map *map, moe_error *err)
     write_axis(g, "accuracy", "accuracy_value", map->accuracy, map->n_accuracy,
                err);
     write_axis(g, "skew", "skew_value", map->skew, map->n_skew, err);
+    if (!isnan(map->batch_skew[0]))
+        write_batch_skew(g, map, err);
     write_bandwidths(g, map, err);
     moe_h5_scale_text(g, "strategy", MOE_ADVISE_STRATEGIES, strategies,
                       "what is compared", err);
@@ -193,6 +206,13 @@ static double get_real(const reader *r, const char *name)
 static const moe_h5_schema schema = {
     .name = MOE_MAP_SCHEMA, .version = MOE_MAP_SCHEMA_VERSION, .noun = "a map"};
 
+/* NaN: as the planner's steps say. */
+static double get_planner_s(const reader *r)
+{
+    const double x = moe_h5_get_real(r->file, "planner_s", r->err);
+    return isnan(x) ? x : get_real(r, "planner_s");
+}
+
 /* Files of 2.0 lack some; there, one bandwidth is taken for the links' own. */
 static void read_settings(const reader *r)
 {
@@ -212,7 +232,7 @@ static void read_settings(const reader *r)
     m->error = get_real(r, "error");
     m->overhead_s = get_real(r, "overhead_s");
     m->overhead_share = get_real(r, "overhead_share");
-    m->planner_s = get_real(r, "planner_s");
+    m->planner_s = get_planner_s(r);
     m->own_links = m->n_bandwidth == 1;
     if (moe_h5_has(r->file, "own_links"))
         m->own_links = get_int(r, "own_links", 0) != 0 && m->own_links;
@@ -301,6 +321,7 @@ static void read_axes(const reader *r)
 {
     moe_map *m = r->map;
     const int links[] = {m->n_cluster, m->n_bandwidth};
+    const int batches[] = {m->n_batch, m->n_skew};
     moe_map_cluster *to = m->cluster;
     read_names(r, "cluster", m->n_cluster, to->name, sizeof to->name,
                sizeof *to);
@@ -316,6 +337,9 @@ static void read_axes(const reader *r)
                m->accuracy);
     read_reals(r, &(shape){"skew_value", 1, &m->n_skew}, 1, 1e9, m->skew);
     read_reals(r, &(shape){"bandwidth_value", 2, links}, 1, 1e18, m->bandwidth);
+    if (moe_h5_exists(r->group, "batch_skew"))
+        read_reals(r, &(shape){"batch_skew", 2, batches}, 1, 1e9,
+                   m->batch_skew);
 }
 
 /* Layer times say who wins; what the file says must agree. */
