@@ -94,7 +94,9 @@ class Command:
 
 
 def tensorrt(folder):
-    """rank{r}.safetensors: a tensor of loads per iteration and layer."""
+    """meta_info.json, and rank{r}.safetensors: a tensor of loads per iteration and layer."""
+    with open(folder + "/meta_info.json", "w") as out:
+        json.dump({"num_experts": 4, "num_experts_per_token": 2}, out)
     for rank in range(2):
         header, data = {}, b""
         for key in ("0_3", "0_4", "1_3", "1_4"):

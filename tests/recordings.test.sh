@@ -117,10 +117,28 @@ check "slots become experts" says "6 slots are 4 experts by the placement" plan 
     --loads "$dir/physical.csv" --physical-map "$dir/map.json" --experts 4
 check "slots are never taken for experts" refused 2 "--physical-map makes them logical" plan \
     --loads "$dir/physical.csv" --experts 4
-check "columns of experts are not slots" refused 2 "has 4 experts, not 6" plan \
+check "columns of experts are not slots" refused 2 "has 6 slots, the recording counts 4" plan \
     --loads $cases/bom-wide.csv --physical-map "$dir/map.json"
-check "slots without a row are said to be empty" says "4 .. 5 were never seen" plan \
-    --loads $cases/caps.csv --physical-map "$dir/map.json"
+sed -i '$d' "$dir/physical.csv"
+check "slots without a row are said to be empty" says "slots 5 .. 5 were never seen" plan \
+    --loads "$dir/physical.csv" --physical-map "$dir/map.json"
+check "ids of experts are not taken for slots" refused 2 "these are experts already (without --physical-map)" \
+    plan --loads $cases/caps.csv --physical-map "$dir/map.json"
+
+# MindIE: a table a GPU, without names, a block of all layers every few tokens
+sed 's/^layers:.*/layers: 2/; s/^experts:.*/experts: 8/' jobs/models/mixtral-8x7b.yaml > "$dir/two.yaml"
+cat $cases/mindie.csv $cases/mindie.csv > "$dir/npu0.csv"
+cp "$dir/npu0.csv" "$dir/npu1.csv"
+check "tables without names are not added up" refused 2 "--concat experts where each has the experts of a GPU" \
+    plan --loads "$dir/npu0.csv" "$dir/npu1.csv"
+check "... unless the user says so" says "4 layers (0..3), 4 experts, 1 step; 2 files added up" plan \
+    --loads "$dir/npu0.csv" "$dir/npu1.csv" --sum ranks
+check "... but put side by side, in steps of the model's layers" says \
+    "2 layers (0..1), 8 experts, 2 steps; 2 files side by side" plan --loads "$dir/npu0.csv" "$dir/npu1.csv" \
+    --concat experts --model "$dir/two.yaml"
+sed -i 1d "$dir/npu1.csv"
+check "... of which all are there" refused 2 "3 rows are no whole steps of the model's 2 layers" plan \
+    --loads "$dir/npu1.csv" --concat experts --model "$dir/two.yaml"
 
 # traces of recordings
 import() { ./moegps trace import "$@" --force -o "$dir/t.h5"; }
@@ -168,6 +186,14 @@ if "$PYTHON" tests/golden_recordings.py "$dir" && [ -e "$dir/stat.pt" ]; then
     check "... and has run nothing" not test -e "$dir/was-here"
     check "TensorRT-LLM's ranks" says "2 layers (3..4), 4 experts, 2 steps; 2 files added up" plan \
         --loads "$dir/rank0.safetensors" "$dir/rank1.safetensors"
+    check "... are of the model that meta_info.json says" says "2 layers (3..4), 4 experts" import \
+        "$dir/rank0.safetensors" --model m
+    check "... in info" eval 'info | grep -q "^experts *4, 2 per token"'
+    echo '{"num_experts": 8, "num_experts_per_token": 2}' > "$dir/meta_info.json"
+    check "... or of none" refused 2 "has loads of 4 experts; meta_info.json beside it does not say as many" \
+        plan --loads "$dir/rank0.safetensors"
+    check "meta_info.json alone is no recording" refused 2 "rank0.safetensors, ... beside it are" plan \
+        --loads "$dir/meta_info.json"
     check "vLLM's EPLB statistics" says "2 layers (0..1), 4 experts, 2 steps" plan \
         --loads "$dir/eplb.jsonl"
     # NumPy's archives: the array, and what is beside it by name

@@ -45,7 +45,8 @@ typedef enum moe_companion {
 typedef struct moe_recording_options {
     moe_recording_kind kind; /* of an array, which does not say */
     int experts;             /* of the model; 0: as many as are seen */
-    int layers;              /* MoE layers of the model; 0: unknown */
+    int layers;              /* MoE layers of the model; 0: unknown. A table
+                                without names has as many in a step */
     int top_k;               /* experts per token; 0: unknown */
     moe_axes axes;
     bool padded; /* ids equal to `pad` are no experts */
@@ -76,17 +77,18 @@ void moe_remarks_fini(moe_remarks *remarks);
 typedef struct moe_recording {
     moe_recording_kind kind;
     int layers, experts;
+    int top_k; /* of tokens; of loads where the file says it, else 0 */
     int32_t *layer_number; /* [layers] as in the file, rising */
     bool numbered;         /* the file says which layers it has */
     bool seen_only;        /* experts are those that were seen; else the file
                               has a place for each */
+    bool by_position;      /* a table without names: columns are experts */
     bool in_time;          /* steps, or sequences, come in the order of time */
     /* Loads. */
     size_t steps;
     int64_t *step_number; /* [steps] as in the file, rising */
     double *load;         /* [steps][layers][experts] >= 0, finite */
     /* Tokens. */
-    int top_k;
     uint64_t n_tokens, n_seqs;
     uint32_t vocab_size;    /* ids are below; 0: there are none */
     uint16_t *experts_of;   /* [layers][n_tokens][top_k] */
@@ -134,6 +136,12 @@ moe_status moe_recording_to_logical(moe_recording *recording,
  *  @return MOE_OK, MOE_MISMATCH (tokens), MOE_NOMEM; unchanged on error. */
 moe_status moe_recording_add(moe_recording *into, const moe_recording *part,
                              moe_error *err);
+
+/** Put a part's experts behind those that are there: of the next GPU's.
+ *  @return MOE_OK, MOE_MISMATCH (tokens; other steps or layers), MOE_FORMAT (too
+ *  many), MOE_NOMEM; unchanged on error. */
+moe_status moe_recording_widen(moe_recording *into, const moe_recording *part,
+                               moe_error *err);
 
 /** Append a part's steps, numbered anew from 0, or its tokens, as further
  *  sequences. What only one of them has (gates, ids, positions, a split) is

@@ -20,6 +20,7 @@ const char *const moe_axes_names[] = {
 const char *const moe_concat_names[] = {[MOE_CONCAT_NONE] = "auto",
                                         [MOE_CONCAT_STEPS] = "steps",
                                         [MOE_CONCAT_TOKENS] = "tokens",
+                                        [MOE_CONCAT_EXPERTS] = "experts",
                                         NULL};
 const char *const moe_sum_names[] = {"auto", "ranks", NULL};
 
@@ -41,6 +42,13 @@ static moe_status join(const moe_recorded *in, moe_recording *all,
     const bool loads = all->kind == MOE_RECORDING_LOADS;
     if (in->concat != MOE_CONCAT_NONE && in->sum != 0)
         return moe_fail(err, MOE_USAGE, "--concat or --sum: one of them");
+    if (in->concat == MOE_CONCAT_EXPERTS)
+        return moe_recording_widen(all, part, err);
+    if (in->concat == MOE_CONCAT_NONE && in->sum == 0 && all->by_position)
+        return moe_fail(err, MOE_USAGE,
+                        "several tables without names: --concat experts where "
+                        "each has the experts of a GPU, --sum ranks where each "
+                        "has all");
     if (in->concat != MOE_CONCAT_NONE &&
         loads != (in->concat == MOE_CONCAT_STEPS))
         return moe_fail(err, MOE_USAGE, "--concat: these files have %s",
@@ -59,7 +67,9 @@ static void remark_files(const moe_recorded *in, int n, moe_recording *all)
     moe_remarks_fini(&all->understood);
     moe_remark(&all->understood, "%s", sizes);
     moe_remark(&all->understood, "%d files %s", n,
-               added ? "added up" : "one after the other");
+               added                              ? "added up"
+               : in->concat == MOE_CONCAT_EXPERTS ? "side by side"
+                                                  : "one after the other");
 }
 
 static moe_status read_files(const moe_recorded *in, const moe_strings *files,
@@ -92,15 +102,18 @@ static void set_part(moe_recording *r, moe_split_part part, moe_error *err)
         memset(r->seq_part, (int)part, n);
 }
 
-/* Recordings of physical experts become ones of logical experts. */
+/* Recordings of physical experts become ones of logical experts. What files
+ * together, or slots, are experts of, is checked when that is known. */
 static void to_logical(const moe_placement *map, int experts,
                        moe_recording *all, moe_error *err)
 {
-    if (map->layers == 0 || moe_recording_to_logical(all, map, err) != MOE_OK)
-        return;
-    if (experts > 0 && all->experts != experts)
+    if (map->layers > 0 && moe_recording_to_logical(all, map, err) == MOE_OK &&
+        experts > 0 && all->experts != experts)
         moe_fail(err, MOE_MISMATCH,
                  "--physical-map: its slots are %d experts, not %d",
+                 all->experts, experts);
+    else if (experts > 0 && all->experts != experts)
+        moe_fail(err, MOE_MISMATCH, "these files have %d experts, not %d",
                  all->experts, experts);
 }
 
@@ -152,10 +165,11 @@ moe_status moe_recorded_read(const moe_recorded *recorded,
         o.keep = &keep;
     }
     const int experts = o.experts;
-    if (recorded->physical_map != NULL &&
-        moe_placement_read(recorded->physical_map, NULL, &map, &local) ==
-            MOE_OK)
-        o.experts = map.slots;
+    if (recorded->physical_map != NULL)
+        moe_placement_read(recorded->physical_map, NULL, &map, &local);
+    if (recorded->physical_map != NULL ||
+        recorded->concat == MOE_CONCAT_EXPERTS)
+        o.experts = 0; /* a file has slots, or some of the experts */
     if (local.status == MOE_OK)
         read_files(recorded, &recorded->files, &o, &all, &local);
     if (local.status == MOE_OK)

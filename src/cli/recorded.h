@@ -9,7 +9,8 @@
 typedef enum moe_concat {
     MOE_CONCAT_NONE, /* loads add up, tokens follow each other */
     MOE_CONCAT_STEPS,
-    MOE_CONCAT_TOKENS
+    MOE_CONCAT_TOKENS,
+    MOE_CONCAT_EXPERTS /* a file has the experts of one GPU */
 } moe_concat;
 
 /** An id that is no expert. */
@@ -86,7 +87,8 @@ moe_opt_parser moe_parse_pad;
          .initial = "",                                                       \
          .choices = moe_concat_names,                                         \
          AT(member.concat),                                                   \
-         .help = "several files follow each other; default: tokens do"},      \
+         .help = "several files follow each other, or have the experts of a " \
+                 "GPU each; default: tokens do"},                             \
         {.key = "sum",                                                        \
          .type = MOE_OPT_ENUM,                                                \
          .initial = "",                                                       \

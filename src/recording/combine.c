@@ -63,6 +63,8 @@ static void replace(moe_recording *into, moe_recording *made)
     made->numbered = into->numbered;
     made->in_time = into->in_time;
     made->seen_only = into->seen_only;
+    made->by_position = into->by_position;
+    made->top_k = into->top_k;
     made->understood = into->understood;
     made->dropped = into->dropped;
     into->understood = into->dropped = (moe_remarks){0};
@@ -102,6 +104,41 @@ moe_status moe_recording_add(moe_recording *into, const moe_recording *part,
         moe_recording_fini(&sum);
     moe_axis_fini(&steps);
     moe_axis_fini(&layers);
+    return moe_pass(err, &local);
+}
+
+/* ---- side by side ---- */
+
+moe_status moe_recording_widen(moe_recording *into, const moe_recording *part,
+                               moe_error *err)
+{
+    moe_error local = {0};
+    moe_recording wide = {.kind = MOE_RECORDING_ANY};
+    const size_t n = (size_t)into->experts, m = (size_t)part->experts;
+    const size_t rows = into->steps * (size_t)into->layers;
+    if (into->kind != MOE_RECORDING_LOADS || part->kind != into->kind)
+        return moe_fail(err, MOE_MISMATCH, "only loads are by expert");
+    if (into->steps != part->steps || !same_layers(into, part))
+        return moe_fail(err, MOE_MISMATCH,
+                        "these files do not belong together: %zu steps of %d "
+                        "layers and %zu of %d",
+                        into->steps, into->layers, part->steps, part->layers);
+    if (moe_recording_make_loads(&wide, "these files", into->steps,
+                                 (size_t)into->layers, n + m,
+                                 &local) == MOE_OK) {
+        for (size_t i = 0; i < rows; i++) {
+            double *to = wide.load + i * (n + m);
+            memcpy(to, into->load + i * n, n * sizeof *to);
+            memcpy(to + n, part->load + i * m, m * sizeof *to);
+        }
+        memcpy(wide.step_number, into->step_number,
+               into->steps * sizeof *wide.step_number);
+        memcpy(wide.layer_number, into->layer_number,
+               (size_t)into->layers * sizeof *wide.layer_number);
+        replace(into, &wide);
+    } else {
+        moe_recording_fini(&wide);
+    }
     return moe_pass(err, &local);
 }
 

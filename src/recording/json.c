@@ -43,6 +43,11 @@ static moe_status refuse_keys(const char *path, const moe_jtree *t,
                         "%s: is a placement, not a recording (--previous "
                         "takes it)",
                         path);
+    if (moe_jtree_get(t, "num_experts_per_token") != NULL)
+        return moe_fail(err, MOE_FORMAT,
+                        "%s: is no recording: rank0.safetensors, ... beside it "
+                        "are",
+                        path);
     return moe_fail(err, MOE_FORMAT, "%s: has the keys %.200s; wanted are %s",
                     path, keys, wanted);
 }

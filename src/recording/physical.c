@@ -11,9 +11,18 @@ typedef struct {
     const int16_t **row; /* [layers] */
 } rows;
 
+/* A recording of few rows may lack the last slots. One without any id above the
+ * experts' may as well be of experts. */
 static moe_status find_rows(const moe_recording *r, rows *out, moe_error *err)
 {
     const moe_placement *map = out->map;
+    if (r->seen_only && r->experts <= map->experts && map->experts < map->slots)
+        return moe_fail(err, MOE_MISMATCH,
+                        "its ids go up to %d, where there are %d experts in %d "
+                        "slots: these are experts already (without "
+                        "--physical-map), or a row for slot %d is missing",
+                        r->experts - 1, map->experts, map->slots,
+                        map->slots - 1);
     if (map->slots < r->experts || (!r->seen_only && map->slots != r->experts))
         return moe_fail(err, MOE_MISMATCH,
                         "the placement has %d slots, the recording counts %d",
@@ -84,6 +93,9 @@ moe_status moe_recording_to_logical(moe_recording *r,
     if (local.status == MOE_OK) {
         moe_remark(&r->understood, "%d slots are %d experts by the placement",
                    placement->slots, placement->experts);
+        if (r->experts < placement->slots)
+            moe_remark(&r->understood, "slots %d .. %d were never seen",
+                       r->experts, placement->slots - 1);
         r->experts = placement->experts;
         r->seen_only = false;
     }

@@ -184,6 +184,36 @@ static bool has_steps(const moe_safetensors *s)
     return n > 0;
 }
 
+/* What stands beside rank files of TensorRT-LLM: meta_info.json. */
+static moe_status take_meta_info(const char *path, moe_recording *out,
+                                 moe_error *err)
+{
+    char beside[4096];
+    const char *slash = strrchr(path, '/');
+    moe_jreader *reader = NULL;
+    moe_error none = {0};
+    moe_jtree t = {0};
+    bool more = false;
+    snprintf(beside, sizeof beside, "%.*smeta_info.json",
+             slash != NULL ? (int)(slash - path + 1) : 0, path);
+    if (moe_jreader_open(beside, &reader, &none) != MOE_OK)
+        return MOE_OK;
+    if (moe_jreader_next(reader, &t, &more, err) == MOE_OK) {
+        const moe_jtree *n = moe_jtree_get(&t, "num_experts");
+        const moe_jtree *k = moe_jtree_get(&t, "num_experts_per_token");
+        if (n == NULL || n->number != out->experts)
+            moe_fail(err, MOE_MISMATCH,
+                     "%s: has loads of %d experts; meta_info.json beside it "
+                     "does not say as many (num_experts)",
+                     path, out->experts);
+        else if (k != NULL && k->number >= 1 && k->number <= MOE_MAX_TOP_K)
+            out->top_k = (int)k->number;
+    }
+    moe_jtree_fini(&t);
+    moe_jreader_close(reader);
+    return err->status;
+}
+
 /* Loads of one expert each: a tensor per iteration and layer. */
 static moe_status read_steps(moe_safetensors *s, moe_recording *out,
                              moe_error *err)
@@ -222,7 +252,8 @@ static moe_status read_steps(moe_safetensors *s, moe_recording *out,
         out->layer_number[l] = (int32_t)layers.value[l];
     moe_axis_fini(&steps);
     moe_axis_fini(&layers);
-    return err->status;
+    return err->status == MOE_OK ? take_meta_info(s->path, out, err)
+                                 : err->status;
 }
 
 static moe_status read_one(moe_safetensors *s,

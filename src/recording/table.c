@@ -104,10 +104,18 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* Rows of a step where rows are not named: all, or the model's layers. */
+static uint64_t rows_of_step(const table *t)
+{
+    return t->c.headless && !t->c.in_comment && t->options->layers > 0
+               ? (uint64_t)t->options->layers
+               : UINT64_MAX;
+}
+
 static int64_t step_of(table *t)
 {
     const int column = t->c.role[MOE_ROLE_STEP];
-    return column == MOE_NO_COLUMN ? 0
+    return column == MOE_NO_COLUMN ? (int64_t)(t->n_rows / rows_of_step(t))
                                    : (int64_t)whole(t, column, INT64_MAX / 2);
 }
 
@@ -116,7 +124,7 @@ static int64_t layer_of(table *t)
 {
     const int column = t->c.role[MOE_ROLE_LAYER];
     return column == MOE_NO_COLUMN
-               ? (int64_t)t->n_rows
+               ? (int64_t)(t->n_rows % rows_of_step(t))
                : (int64_t)whole(t, column, MOE_MAX_RECORDED_LAYERS - 1);
 }
 
@@ -183,12 +191,18 @@ static moe_status make_loads(table *t)
 {
     const bool wide = t->c.kind == MOE_TABLE_WIDE;
     moe_recording *r = t->out;
+    if (rows_of_step(t) != UINT64_MAX && t->n_rows % rows_of_step(t) != 0)
+        return moe_fail(t->err, MOE_FORMAT,
+                        "%s: %" PRIu64 " rows are no whole steps of the "
+                        "model's %d layers",
+                        t->path, t->n_rows, t->options->layers);
     if (moe_recording_make_loads(r, t->path, t->steps.n, t->layers.n,
                                  wide ? (size_t)t->c.n_experts
                                       : (size_t)t->experts,
                                  t->err) != MOE_OK)
         return t->err->status;
     r->numbered = t->c.role[MOE_ROLE_LAYER] != MOE_NO_COLUMN;
+    r->by_position = t->c.headless && !t->c.in_comment;
     r->seen_only = !wide;
     for (size_t s = 0; s < r->steps; s++)
         r->step_number[s] = t->steps.value[s];
