@@ -238,4 +238,13 @@ check "a predictor is asked about another trace" pair
 check "... and not about both" refused 2 "either --trace" ./moegps evaluate \
     --trace "$dir/tiny.h5" --test "$dir/tiny.h5" --predictors token
 
+
+# a recording that says all about itself needs no import
+printf 'layer;token;seq;token_id;expert0;expert1\n' > "$dir/tokens.csv"
+printf '0;%d;%d;%d;%d;%d\n' 0 0 5 0 1  1 0 6 1 2  2 1 5 0 1  3 2 5 0 1 >> "$dir/tokens.csv"
+check "a table of tokens is evaluated" says "test part: 1 tokens of 1 sequences" ./moegps evaluate \
+    --trace "$dir/tokens.csv" --predictors token --seq 0
+check "... as its trace is" eval "grep -qE '^token +0.00 ' '$dir/out'"
+check "a table of loads lacks the choices of a token" refused 2 "does not say how many experts a token chooses" \
+    ./moegps evaluate --trace tests/data/recordings/caps.csv --predictors none
 finish

@@ -154,6 +154,9 @@ check "... and drops them" says "left out: 16 of 20 tokens" import $cases/dummy-
 check "... so that the others are left" eval 'info | grep -q "^tokens *4 "'
 check "check finds the same" says "check: 16 of 20 tokens (80 %)" ./moegps trace check \
     $cases/dummy-tokens.csv
+check "... and what can be benchmarked" out_has "can: benchmark planners and splits, the exchange of tokens as it was"
+check "... and what cannot" out_has "cannot: training and test parts, online predictors (window, ema), intervals, "
+check "so does info" says "16 of 20 tokens (80 %)" ./moegps trace info $cases/dummy-tokens.csv
 check "padding is dropped" says "3 of 20 tokens are padding" import $cases/tok_pad.npy --model m --experts 8 \
     --axes layers,tokens,k --pad -1
 check "padding is no expert" refused 2 "(--pad drops padding)" import $cases/tok_pad.npy --model m \

@@ -44,7 +44,7 @@ check "an unknown option is refused" refused 2 "'--layer-list'" trace info a.h5 
 check "an option without its value is refused" refused 2 "'--json'" trace info a.h5 --json
 check "a missing file is refused" refused 2 "$dir/none.h5" trace info "$dir/none.h5"
 printf "layer,token\n" > "$dir/text.h5"
-check "a file of another format is refused" refused 2 "is not an HDF5 file" trace info "$dir/text.h5"
+check "a table that is none is refused, whatever its name" refused 2 "a table of tokens has layer, token, expert0" trace info "$dir/text.h5"
 
 # synth
 make() { trace synth --seed 5 "${@:2}" -o "$dir/$1"; }

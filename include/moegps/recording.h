@@ -158,6 +158,10 @@ moe_status moe_recording_append(moe_recording *into, const moe_recording *part,
 moe_status moe_recording_inspect(const moe_recording *recording,
                                  moe_remarks *out, moe_error *err);
 
+/** Say in one sentence each what can and what cannot be benchmarked with a
+ *  recording. @param out  sentences are added. */
+void moe_recording_uses(const moe_recording *recording, moe_remarks *out);
+
 /** Drop runs of `length` and more neighbouring tokens that have the same
  *  experts in all layers: dummy and warm-up tokens.
  *  @return MOE_OK, MOE_USAGE (loads; length below 2), MOE_FORMAT (nothing would

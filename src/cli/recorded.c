@@ -193,8 +193,51 @@ const char *moe_recorded_name(const moe_recorded *recorded)
     return recorded->files.n == 1 ? recorded->files.text[0] : "the recordings";
 }
 
+void moe_recorded_check(const moe_recording *r, moe_remarks *lines,
+                        moe_error *err)
+{
+    moe_remarks found = {0};
+    moe_recording_inspect(r, &found, err);
+    for (size_t i = 0; i < found.n; i++)
+        moe_remark(lines, "check: %s", found.text[i]);
+    if (found.n == 0)
+        moe_remark(lines, "check: nothing is wrong");
+    moe_remarks_fini(&found);
+    moe_recording_uses(r, lines);
+}
+
+/* Defaults are those of `trace import`. */
+moe_status moe_recorded_trace(const char *path, moe_trace *out, moe_error *err)
+{
+    const moe_recording_options options = {.kind = MOE_RECORDING_ANY};
+    moe_error local = {0};
+    moe_recording r = {.kind = MOE_RECORDING_ANY};
+    moe_trace t = {.shared = MPI_WIN_NULL};
+    if (moe_recording_read(path, &options, &r, &local) != MOE_OK)
+        return moe_pass(err, &local);
+    const bool has_split = r.seq_part != NULL;
+    t.top_k = r.top_k;
+    snprintf(t.model, sizeof t.model, "unknown");
+    snprintf(t.source, sizeof t.source, "%s", path);
+    if (r.top_k == 0)
+        moe_fail(&local, MOE_USAGE,
+                 "%s: does not say how many experts a token chooses (`trace "
+                 "import --top-k` makes a trace)",
+                 path);
+    else if (moe_recording_to_trace(&r, 0, &t, &local) != MOE_OK)
+        moe_error_prefix(&local, "%s", path);
+    moe_recording_fini(&r);
+    if (local.status != MOE_OK)
+        return moe_pass(err, &local);
+    if (!has_split && t.order == MOE_ORDER_TIME)
+        moe_trace_divide(&t, &moe_trace_split_default);
+    moe_trace_hash(&t, t.sha256, &local);
+    *out = t;
+    return moe_pass(err, &local);
+}
+
 void moe_recorded_print(const char *name, const moe_recording *r,
-                        const moe_remarks *found)
+                        const moe_remarks *check)
 {
     printf("read %s: ", name);
     for (size_t i = 0; i < r->understood.n; i++)
@@ -202,6 +245,6 @@ void moe_recorded_print(const char *name, const moe_recording *r,
     putchar('\n');
     for (size_t i = 0; i < r->dropped.n; i++)
         printf("left out: %s\n", r->dropped.text[i]);
-    for (size_t i = 0; found != NULL && i < found->n; i++)
-        printf("check: %s\n", found->text[i]);
+    for (size_t i = 0; check != NULL && i < check->n; i++)
+        puts(check->text[i]);
 }

@@ -118,9 +118,20 @@ moe_status moe_recorded_read(const moe_recorded *recorded,
 /** @return the name of the file, or what several are called. */
 const char *moe_recorded_name(const moe_recorded *recorded);
 
-/** Say what was understood in one line, and what was left out and found, in
- *  one each. @param found  by moe_recording_inspect(); NULL: nothing. */
+/** Check a recording: a line for each finding of moe_recording_inspect(), then
+ *  those of moe_recording_uses().
+ *  @param lines  are added; release with moe_remarks_fini(). */
+void moe_recorded_check(const moe_recording *recording, moe_remarks *lines,
+                        moe_error *err);
+
+/** Say what was understood in one line, and what was left out, in one each.
+ *  @param check  by moe_recorded_check(); NULL: nothing. */
 void moe_recorded_print(const char *name, const moe_recording *recording,
-                        const moe_remarks *found);
+                        const moe_remarks *check);
+
+/** Read a recording that says all about itself as a trace.
+ *  @return as moe_recording_read(), moe_recording_to_trace(); MOE_USAGE (pairs
+ *  of how many choices is not known). */
+moe_status moe_recorded_trace(const char *path, moe_trace *out, moe_error *err);
 
 #endif

@@ -19,7 +19,12 @@ int moe_cmd_trace_export(int argc, char **argv);
 moe_status moe_trace_save(const char *path, bool force, moe_trace *trace,
                           moe_error *err);
 
-/** Read a trace by path, or by name from jobs/traces. */
+/** Find its file. @return as moe_profile_find(). */
+moe_status moe_trace_path(const char *name, char *path, size_t size,
+                          moe_error *err);
+
+/** Read a trace by path, or by name from jobs/traces; or a recording that says
+ *  all about itself, as one. */
 moe_status moe_trace_by_name(const char *name, moe_trace *out, moe_error *err);
 
 #endif

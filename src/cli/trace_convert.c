@@ -154,7 +154,7 @@ static void import(import_options *o, moe_error *err)
         moe_recorded_read(&o->recorded, &read, &r, err) != MOE_OK)
         return;
     moe_remarks found = {0};
-    moe_recording_inspect(&r, &found, err);
+    moe_recorded_check(&r, &found, err);
     make(o, &read, &r, err);
     if (err->status == MOE_OK)
         moe_recorded_print(moe_recorded_name(&o->recorded), &r, &found);
@@ -201,7 +201,7 @@ static const moe_args check_args = {
     .name = "moegps trace check",
     .help = "Look for what usually spoils recordings, and say what to do: "
             "dummy tokens, layers of other tokens, data-parallel copies, what "
-            "cannot be split or learned from.",
+            "cannot be split or learned from; and what can be benchmarked.",
     .rows = check_rows,
     .arguments = check_arguments};
 
@@ -220,11 +220,9 @@ static void check(check_options *o, moe_error *err)
     if (err->status != MOE_OK ||
         moe_recorded_read(&o->recorded, &read, &r, err) != MOE_OK)
         return;
-    if (moe_recording_inspect(&r, &found, err) == MOE_OK) {
+    moe_recorded_check(&r, &found, err);
+    if (err->status == MOE_OK)
         moe_recorded_print(moe_recorded_name(&o->recorded), &r, &found);
-        if (found.n == 0)
-            puts("check: nothing is wrong");
-    }
     moe_remarks_fini(&found);
     moe_recording_fini(&r);
 }

@@ -2,6 +2,7 @@
 #include "trace.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "moegps/json.h"
 #include "moegps/mem.h"
 #include "moegps/replace.h"
+#include "recorded.h"
 
 enum { WHOLE = 2, N_PARTS = 3, TEXT_WIDTH = 64 };
 
@@ -239,6 +241,26 @@ static json_t *to_json(const trace_info *info, moe_error *err)
     return root;
 }
 
+/* What `trace check` says of it. */
+static void print_check(const char *name, moe_error *err)
+{
+    const moe_recording_options any = {.kind = MOE_RECORDING_ANY};
+    char path[PATH_MAX];
+    moe_remarks lines = {0};
+    moe_recording r = {.kind = MOE_RECORDING_ANY};
+    if (moe_trace_path(name, path, sizeof path, err) != MOE_OK ||
+        moe_recording_read(path, &any, &r, err) != MOE_OK)
+        return;
+    moe_recorded_check(&r, &lines, err);
+    for (size_t i = 0; i < lines.n; i++) {
+        char *what = strchr(lines.text[i], ':');
+        *what = '\0';
+        print_text(lines.text[i], what + 2);
+    }
+    moe_remarks_fini(&lines);
+    moe_recording_fini(&r);
+}
+
 #define AT(member) MOE_OPT_AT(options, member)
 static const moe_opt rows[] = {
     MOE_ARGS_JSON,
@@ -265,6 +287,7 @@ static void tell(const options *o, moe_error *err)
     if (err->status == MOE_OK &&
         (o->json == NULL || strcmp(o->json, "-") != 0)) {
         print_info(&info);
+        print_check(o->name, err);
         if (o->layers)
             print_layers(&info);
     }

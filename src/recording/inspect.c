@@ -6,6 +6,7 @@
 
 #include "internal.h"
 #include "moegps/mem.h"
+#include "moegps/text.h"
 #include "moegps/trace.h"
 
 /* What usually spoils recordings. */
@@ -171,6 +172,34 @@ static void find_copies(const moe_recording *r, moe_remarks *out)
                    "every load is a multiple of %" PRIu64 ": %" PRIu64
                    " data-parallel ranks that recorded the same?",
                    divisor, divisor);
+}
+
+/* ---- uses ---- */
+
+void moe_recording_uses(const moe_recording *r, moe_remarks *out)
+{
+    const bool tokens = r->kind == MOE_RECORDING_TOKENS;
+    const bool several =
+        tokens ? r->seq_offset != NULL && r->n_seqs > 1 : r->steps > 1;
+    char can[256] = "planners and splits", cannot[256] = "";
+    const struct {
+        bool yes;
+        const char *what;
+    } uses[] = {
+        {several, "training and test parts"},
+        {several && r->in_time, "online predictors (window, ema), intervals"},
+        {tokens, "the exchange of tokens as it was"},
+        {tokens && r->token_id != NULL, "predictors by token id"},
+        {tokens && r->position != NULL, "predictors by position"},
+        {tokens && r->gate != NULL, "weights of the choices"}};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(uses); i++)
+        if (uses[i].yes)
+            moe_text_add(can, sizeof can, ", ", "%s", uses[i].what);
+        else
+            moe_text_add(cannot, sizeof cannot, ", ", "%s", uses[i].what);
+    moe_remark(out, "can: benchmark %s", can);
+    if (cannot[0] != '\0')
+        moe_remark(out, "cannot: %s", cannot);
 }
 
 moe_status moe_recording_inspect(const moe_recording *r, moe_remarks *out,
