@@ -57,8 +57,19 @@ static inline moe_status train_on(void *arg, const moe_learned_part *part,
     return MOE_OK;
 }
 
-/* Train for an epoch, if there is something to train; first what it rests
- * on. */
+/* Train a member after what it rests on. */
+static inline void train_member(prediction *s, const moe_train_env *env,
+                                const char *name)
+{
+    const moe_predictor *p = moe_predictor_find(name);
+    if (p->rests_on != NULL)
+        train_member(s, env, p->rests_on);
+    moe_learned_part *part = moe_learned_add(&s->learned, name, &s->err);
+    if (part != NULL)
+        p->train(env, part, &s->err);
+}
+
+/* Train for an epoch, if there is something to train. */
 static inline void prediction_train(prediction *s, const moe_trace *trace)
 {
     const moe_train_env env = {.trace = trace,
@@ -67,19 +78,13 @@ static inline void prediction_train(prediction *s, const moe_trace *trace)
                                .lookahead = {1},
                                .n_lookaheads = 1,
                                .hidden = s->env.file,
+                               .learned = &s->learned,
                                .kept_bits = 23,
                                .epoch = train_on};
     if (s->predictor->train == NULL || trace->kind != MOE_TRACE_TOKENS)
         return;
-    const char *names[] = {s->predictor->rests_on, s->predictor->name};
     moe_learned_new(trace, &s->learned, &s->err);
-    for (int i = 0; i < 2; i++) {
-        moe_learned_part *part =
-            names[i] != NULL ? moe_learned_add(&s->learned, names[i], &s->err)
-                             : NULL;
-        if (part != NULL)
-            moe_predictor_find(names[i])->train(&env, part, &s->err);
-    }
+    train_member(s, &env, s->predictor->name);
     s->env.learned = &s->learned;
 }
 

@@ -82,11 +82,11 @@ check "resumed equals uninterrupted" file_equal "$dir/stop.h5" "$dir/whole.h5"
 
 # closed forms
 closed() {
-    train --trace "$dir/t.h5" --predictors linear,cross,recent --lookahead 1 \
+    train --trace "$dir/t.h5" --predictors ensemble,recent,cross --lookahead 1 \
         -o "$dir/closed.h5" && "$PYTHON" - "$dir/closed.h5" << 'END'
 import h5py, sys
 with h5py.File(sys.argv[1]) as f:
-    assert f.attrs["predictors"] == "ngram linear cross recent", f.attrs["predictors"]
+    assert f.attrs["predictors"] == "ngram linear cross recent ensemble", f.attrs["predictors"]
     assert f["cross/weight_1"].shape[2] == 8
     assert f["linear/valid_recall"].shape == (1,)
 END
@@ -94,7 +94,7 @@ END
 check "linear members bring the tables that they rest on" closed
 foretold() {
     ./moegps evaluate --trace "$dir/t.h5" --seq 40 --load "$dir/closed.h5" \
-        --predictors ngram,linear,cross,recent > "$dir/out" &&
+        --predictors ngram,linear,cross,recent,ensemble > "$dir/out" &&
         out_has "  1  token ids, experts of earlier layers"
 }
 check "... and foretell" foretold
@@ -108,7 +108,7 @@ check "hidden states that are missing are refused" refused 2 "hidden states are 
 # wrong use
 check "no trace is refused" refused 2 "--trace is needed" train --predictors ffn
 check "no predictor is refused" refused 2 "--predictors is needed" train --trace "$dir/t.h5"
-check "an unknown predictor is refused" refused 2 "'gru' is no predictor (allowed: ffn, lstm, ngram, linear, cross, recent, hidden)" \
+check "an unknown predictor is refused" refused 2 "'gru' is no predictor (allowed: ffn, lstm, ngram, linear, cross, recent, hidden, ensemble)" \
     train --trace "$dir/t.h5" --predictors gru
 check "one that is not trained is refused" refused 2 "'distribution' learns from the trace" \
     train --trace "$dir/t.h5" --predictors distribution

@@ -93,6 +93,9 @@ typedef struct moe_learned_shape {
     uint64_t dim[MOE_LEARNED_RANK];
 } moe_learned_shape;
 
+/** @return whether a part has an array of this name. */
+bool moe_learned_has(const moe_learned_part *part, const char *name);
+
 /** Add a zeroed array. @return its data, NULL with MOE_NOMEM. */
 float *moe_learned_put(moe_learned_part *part, const moe_learned_shape *shape,
                        moe_error *err);

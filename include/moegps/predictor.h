@@ -21,7 +21,7 @@
 #include "moegps/status.h"
 #include "moegps/trace.h"
 
-enum { MOE_PREDICT_GEMMS = 16 }; /* most kinds of products of a predictor */
+enum { MOE_PREDICT_GEMMS = 32 }; /* most kinds of products of a predictor */
 
 /** What a predictor looks at when it foretells, beside what training made: its
  *  horizon. It decides when a plan can be made: with MOE_SEES_LAYERS or
@@ -71,9 +71,11 @@ typedef struct moe_train_env {
     int lookahead[MOE_TRAIN_LOOKAHEADS]; /* [n_lookaheads] layers, for those
                                             that look at earlier layers */
     int n_lookaheads;
-    moe_h5_image hidden; /* hidden states; without data: none */
-    int epochs;          /* at most; 0: the predictor's train_epochs */
-    int kept_bits;       /* of each weight's fraction at the end, 1..23 */
+    moe_h5_image hidden;        /* hidden states; without data: none */
+    const moe_learned *learned; /* trained so far, for members that rest on
+                                   others; NULL: nothing */
+    int epochs;                 /* at most; 0: the predictor's train_epochs */
+    int kept_bits; /* of each weight's fraction at the end, 1..23 */
     /** Called after each epoch, when `part` is a whole checkpoint.
      *  @return MOE_OK, or why training stops here. */
     moe_status (*epoch)(void *arg, const moe_learned_part *part,

@@ -136,28 +136,26 @@ static moe_status find_predictor(train_job *t, const char *name,
     return MOE_OK;
 }
 
-/* What members rest on is trained, too, and first. */
+/* Also what those rest on, in the order of the registry: bases come first. */
 static moe_status add_bases(train_job *t, moe_error *err)
 {
     const moe_predictor *asked[MAX_NAMES];
     const int n = t->n_predictors;
     memcpy(asked, t->predictor, sizeof asked);
     t->n_predictors = 0;
-    for (int pass = 0; pass < 2; pass++)
-        for (int i = 0; i < n; i++) {
-            const char *base = asked[i]->rests_on;
-            const moe_predictor *p = pass > 0       ? asked[i]
-                                     : base != NULL ? moe_predictor_find(base)
-                                                    : NULL;
-            bool there = p == NULL;
-            for (int j = 0; j < t->n_predictors; j++)
-                there = there || t->predictor[j] == p;
-            if (!there && t->n_predictors == MAX_NAMES)
-                return moe_fail(err, MOE_USAGE, "--predictors: at most %d",
-                                MAX_NAMES);
-            if (!there)
-                t->predictor[t->n_predictors++] = p;
-        }
+    for (size_t r = 0; moe_predictor_at(r) != NULL; r++) {
+        bool wanted = false;
+        for (int i = 0; i < n; i++)
+            for (const moe_predictor *p = asked[i]; p != NULL;
+                 p = p->rests_on != NULL ? moe_predictor_find(p->rests_on)
+                                         : NULL)
+                wanted = wanted || p == moe_predictor_at(r);
+        if (wanted && t->n_predictors == MAX_NAMES)
+            return moe_fail(err, MOE_USAGE, "--predictors: at most %d",
+                            MAX_NAMES);
+        if (wanted)
+            t->predictor[t->n_predictors++] = moe_predictor_at(r);
+    }
     return MOE_OK;
 }
 
@@ -288,6 +286,7 @@ static moe_status train_one(train_job *t, const moe_predictor *p,
                          .tokens = t->o.tokens,
                          .n_lookaheads = t->o.lookahead.n,
                          .hidden = t->hidden_file,
+                         .learned = &t->learned,
                          .epochs = t->o.epochs,
                          .kept_bits = t->o.bits,
                          .epoch = after_epoch,

@@ -145,6 +145,14 @@ float *moe_learned_put(moe_learned_part *part, const moe_learned_shape *shape,
     return a.data;
 }
 
+bool moe_learned_has(const moe_learned_part *part, const char *name)
+{
+    for (int a = 0; a < part->n_arrays; a++)
+        if (strcmp(part->array[a].name, name) == 0)
+            return true;
+    return false;
+}
+
 float *moe_learned_get(const moe_learned_part *part,
                        const moe_learned_shape *shape, moe_error *err)
 {

@@ -58,9 +58,8 @@ const float *moe_linear_weights(const moe_learned_part *part,
         return NULL;
     }
     list_lookaheads(part, there, sizeof there);
-    for (int a = 0; a < part->n_arrays; a++)
-        if (strcmp(part->array[a].name, name) == 0)
-            return moe_learned_get(part, &s, err);
+    if (moe_learned_has(part, name))
+        return moe_learned_get(part, &s, err);
     moe_fail(err, MOE_USAGE,
              "predictor %s: was not trained for lookahead %d, only for %s",
              part->predictor, lookahead, there);

@@ -1,4 +1,5 @@
-/* Every predictor: one line here and one file beside it. */
+/* Every predictor: one line here and one file beside it. Those that others rest
+ * on come before them: training goes in this order. */
 X(none)
 X(oracle)
 X(distribution)
@@ -17,3 +18,4 @@ X(linear)
 X(cross)
 X(recent)
 X(hidden)
+X(ensemble)

@@ -62,15 +62,26 @@ void moe_score_normalise(float *score, int experts, int k)
             sum > 0 ? score[e] * ((float)k / sum) : (float)k / (float)experts;
 }
 
+static void normalise(const moe_scorer *s, const moe_batch *batch)
+{
+    for (uint32_t t = 0; t < batch->own; t++)
+        moe_score_normalise(s->score + t * (size_t)s->experts, s->experts,
+                            s->top_k);
+}
+
+void moe_scorer_fill(moe_scorer *s, const moe_batch *batch, int layer)
+{
+    s->fill(s, batch, layer);
+    normalise(s, batch);
+}
+
 void moe_scorer_tokens(void *state, const moe_batch *batch, int layer,
                        uint16_t *experts_out)
 {
     const moe_scorer *s = state;
     s->fill(state, batch, layer);
     moe_score_choose(s->score, batch->own, s->experts, s->top_k, experts_out);
-    for (uint32_t t = 0; t < batch->own; t++)
-        moe_score_normalise(s->score + t * (size_t)s->experts, s->experts,
-                            s->top_k);
+    normalise(s, batch);
 }
 
 /* A token's pairs as integers that sum to k; what rounding leaves is the

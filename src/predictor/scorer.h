@@ -48,6 +48,9 @@ void moe_score_choose(const float *score, size_t rows, int experts, int k,
  *  so that they sum to k. @param score  [experts], overwritten. */
 void moe_score_normalise(float *score, int experts, int k);
 
+/** Fill the scores and normalise them, without choosing. */
+void moe_scorer_fill(moe_scorer *s, const moe_batch *batch, int layer);
+
 /* The hooks tokens, expect and scores. */
 void moe_scorer_tokens(void *state, const moe_batch *batch, int layer,
                        uint16_t *experts_out);
