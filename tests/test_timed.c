@@ -131,6 +131,46 @@ START_TEST(at_many_tokens_it_is_faster_than_home_and_about_even)
 }
 END_TEST
 
+/* Planning for every batch: with the time of the plan itself the layer is hardly
+ * slower than if nothing had been planned, and much faster where there is
+ * something to gain; what runs beside layers may look longer. */
+static const struct {
+    double sigma, pairs;
+    bool beside;
+    double most; /* of the time at home, with that of the plan */
+} priced[] = {{0.05, 64 * EXPERTS, false, 1.02},
+              {0.3, 64 * EXPERTS, false, 1.02},
+              {0.3, 1 << 14, false, 1.02},
+              {1, 1 << 20, false, 0.7},
+              {1, 1 << 20, true, 0.7}};
+
+START_TEST(its_own_time_is_part_of_what_it_weighs)
+{
+    double ratio = 0;
+    for (uint64_t round = 0; round < 10; round++) {
+        site s;
+        planning d;
+        double load[EXPERTS];
+        site_init(&s, 1e15, 1);
+        s.env.step_s = 2.5e-9;
+        s.env.beside = priced[_i].beside;
+        planning_init(&d, "timed", &s.env, NULL);
+        lognormal(round, priced[_i].sigma, priced[_i].pairs, load);
+        const double before = slowest(&s, &d.current, load);
+        planning_make(&d, load);
+        moe_plan_layer next = moe_plan_at(&d.next, 0);
+        ck_assert_int_eq(moe_plan_layer_check(&next, NULL), MOE_OK);
+        const double steps = (double)moe_planner_steps(d.planner, d.state);
+        ratio += (slowest(&s, &d.next, load) +
+                  (priced[_i].beside ? 0 : steps * s.env.step_s)) /
+                 before / 10;
+        planning_fini(&d);
+        pricing_close(&s.gpu);
+    }
+    ck_assert_double_le(ratio, priced[_i].most);
+}
+END_TEST
+
 START_TEST(a_dear_move_waits_for_a_long_interval)
 {
     double load[EXPERTS];
@@ -252,6 +292,8 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, at_few_tokens_an_expert_nothing_is_duplicated);
     MOE_TEST(suite, replicas_that_are_there_are_left_unused_at_few_tokens);
     MOE_TEST(suite, at_many_tokens_it_is_faster_than_home_and_about_even);
+    MOE_TEST_LOOP(suite, its_own_time_is_part_of_what_it_weighs,
+                  MOE_ARRAY_LEN(priced));
     MOE_TEST(suite, a_dear_move_waits_for_a_long_interval);
     MOE_TEST(suite, noise_alone_moves_nothing);
     MOE_TEST_LOOP(suite, the_end_with_most_weights_is_what_a_move_costs,

@@ -26,7 +26,10 @@ typedef struct moe_planner_env {
     const moe_pricer *pricer; /* for planners that weigh time, which copy it;
                                  or NULL. What it points to outlives them */
     double sequences;         /* of a batch, for attention's time; 0: one */
-    int interval;          /* iterations that a plan will be in force; 0: one */
+    int interval;  /* iterations that a plan will be in force; 0: one */
+    double step_s; /* host time of a step that a planner counts, for planners
+                      that weigh time; 0: planning is free */
+    bool beside;   /* planning runs beside layers; else they wait for it */
     moe_division division; /* how the split in use divides */
     bool constant; /* the prediction never changes: what travels, travels once,
                       and the best placement is worth it */

@@ -60,6 +60,8 @@ void moe_advise_power_law(double skew, int n, double *share_out);
 
 enum { ADVISE_STANDOUTS = 10 };
 
+enum { PLACEMENT_HOME, PLACEMENT_TRUTH, PLACEMENT_PREDICTED, N_PLACEMENTS };
+
 /** What every GPU does in a layer under one placement. */
 typedef struct moe_advise_placement {
     uint32_t *rows;         /* [gpus][slots]; owned, as all here */
@@ -82,8 +84,10 @@ void moe_advise_placement_fini(moe_advise_placement *placement);
 /** A planner at work on one layer after another; reused. */
 typedef struct moe_advise_planning {
     const moe_planner *planner;
-    const moe_split *split; /* of the advice */
-    void *planner_state, *planner_params, *split_state;
+    const moe_split *split;            /* of the advice */
+    void *planner_state[N_PLACEMENTS]; /* of plans for each; NULL: home's */
+    void *planner_params, *split_state;
+    bool from_home; /* every plan changes the home placement */
     moe_layout layout;
     int experts, slots;
     double expert_bytes;
@@ -111,20 +115,17 @@ moe_status moe_advise_planning_init(moe_advise_planning *w,
 void moe_advise_planning_fini(moe_advise_planning *w);
 
 /** Plan a layer, list what travels, make it current.
- *  @param task       all but `current`, which is the next:
- *  @param current    one layer; becomes the new plan.
- *  @param from_home  `current` is the home placement. */
-moe_status moe_advise_replan(moe_advise_planning *w,
+ *  @param which    PLACEMENT_: what the plan is made of
+ *  @param task     all but `current`, which is the next:
+ *  @param current  one layer; becomes the new plan. */
+moe_status moe_advise_replan(moe_advise_planning *w, int which,
                              const moe_planner_task *task, moe_plan *current,
-                             bool from_home, moe_advise_placement *placement,
-                             moe_error *err);
+                             moe_advise_placement *placement, moe_error *err);
 
 /** Divide the true pairs among the replicas of a plan and count what every
  *  GPU computes, sends and receives. */
 void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
                       const moe_plan *plan, moe_advise_placement *placement);
-
-enum { PLACEMENT_HOME, PLACEMENT_TRUTH, PLACEMENT_PREDICTED, N_PLACEMENTS };
 
 /** One layer of one batch, or one way to place the experts. */
 typedef struct moe_advise_layer {

@@ -31,9 +31,16 @@ void moe_advise_placement_fini(moe_advise_placement *s)
     *s = (moe_advise_placement){0};
 }
 
-static moe_status start_families(moe_advise_planning *w,
-                                 const moe_advise_params *p,
-                                 const moe_pricer *pricer, moe_error *err)
+/* Whether what a plan is made of never changes. */
+static bool is_constant(const moe_advise_params *p, int placement)
+{
+    return placement == PLACEMENT_PREDICTED &&
+           (p->predictor == NULL || p->predictor->constant);
+}
+
+static void *new_planner(const moe_advise_planning *w,
+                         const moe_advise_params *p, const moe_pricer *pricer,
+                         bool constant, moe_error *err)
 {
     const moe_planner_env env = {.layout = w->layout,
                                  .experts = w->experts,
@@ -41,15 +48,25 @@ static moe_status start_families(moe_advise_planning *w,
                                  .pricer = pricer,
                                  .sequences = p->batch,
                                  .interval = p->dials.rebalance_every,
-                                 .division = w->split->division};
+                                 .step_s =
+                                     isnan(w->fixed_planner_s) ? w->step_s : 0,
+                                 .division = w->split->division,
+                                 .constant = constant};
+    return moe_planner_new(w->planner, &env, w->planner_params, err);
+}
+
+static moe_status start_families(moe_advise_planning *w,
+                                 const moe_advise_params *p,
+                                 const moe_pricer *pricer, moe_error *err)
+{
     const moe_split_env split_env = {w->layout, w->experts, w->slots};
     w->planner_params = moe_array_new(1, w->planner->params_size, err);
     if (err->status != MOE_OK)
         return err->status;
     if (w->planner->opts != NULL)
         moe_opt_defaults(w->planner->opts, w->planner_params);
-    w->planner_state =
-        moe_planner_new(w->planner, &env, w->planner_params, err);
+    for (int s = PLACEMENT_TRUTH; s < N_PLACEMENTS; s++)
+        w->planner_state[s] = new_planner(w, p, pricer, is_constant(p, s), err);
     w->split_state = moe_split_new(w->split, &split_env, NULL, err);
     return err->status;
 }
@@ -74,6 +91,7 @@ moe_status moe_advise_planning_init(moe_advise_planning *w,
         .experts = p->model->experts,
         .slots = slots,
         .expert_bytes = moe_model_expert_bytes(p->model),
+        .from_home = p->trace == NULL,
         .step_s = p->cluster->planner_step_s,
         .fixed_planner_s = moe_advise_fixed_planner_s(p)};
     const size_t n = (size_t)p->gpus * (size_t)slots;
@@ -92,7 +110,8 @@ moe_status moe_advise_planning_init(moe_advise_planning *w,
 
 void moe_advise_planning_fini(moe_advise_planning *w)
 {
-    moe_planner_free(w->planner, w->planner_state);
+    for (int s = 0; s < N_PLACEMENTS; s++)
+        moe_planner_free(w->planner, w->planner_state[s]);
     moe_split_free(w->split, w->split_state);
     free(w->planner_params);
     moe_plan_fini(&w->next);
@@ -131,13 +150,12 @@ static void list_home_moves(const moe_advise_planning *w, const moe_plan *home,
 }
 
 static void list_moves(moe_advise_planning *w, const moe_plan *current,
-                       const moe_plan *next, bool from_home,
-                       moe_advise_placement *placement)
+                       const moe_plan *next, moe_advise_placement *placement)
 {
     const size_t bytes = (size_t)w->layout.gpus * sizeof *placement->move_sent;
     memset(placement->move_sent, 0, bytes);
     memset(placement->move_received, 0, bytes);
-    if (from_home) {
+    if (w->from_home) {
         list_home_moves(w, current, next, placement);
         return;
     }
@@ -146,28 +164,27 @@ static void list_moves(moe_advise_planning *w, const moe_plan *current,
         note_move(w, w->moves[m].from_gpu, w->moves[m].to_gpu, placement);
 }
 
-moe_status moe_advise_replan(moe_advise_planning *w,
+moe_status moe_advise_replan(moe_advise_planning *w, int which,
                              const moe_planner_task *task, moe_plan *current,
-                             bool from_home, moe_advise_placement *placement,
-                             moe_error *err)
+                             moe_advise_placement *placement, moe_error *err)
 {
+    void *state = w->planner_state[which];
     moe_plan *next = &w->next;
     const moe_plan_layer was = moe_plan_at(current, 0);
     moe_plan_layer now = moe_plan_at(next, 0);
     moe_planner_task known = *task;
     known.current = &was;
-    moe_status s = w->planner->plan(w->planner_state, &known, &now, err);
+    moe_status s = w->planner->plan(state, &known, &now, err);
     if (s != MOE_OK)
         return s;
     moe_plan_layer_settle(&was, &now);
     placement->planner_s =
         isnan(w->fixed_planner_s)
-            ? (double)moe_planner_steps(w->planner, w->planner_state) *
-                  w->step_s
+            ? (double)moe_planner_steps(w->planner, state) * w->step_s
             : w->fixed_planner_s;
     placement->plan_bytes =
         (double)moe_plan_encode(current, next, 0, 1, w->wire);
-    list_moves(w, current, next, from_home, placement);
+    list_moves(w, current, next, placement);
     moe_plan_copy(current, next);
     return MOE_OK;
 }

@@ -84,7 +84,7 @@ static moe_status place(moe_advise_planning *w, layer_plans *d,
     const moe_planner_task task = {.load = d->predicted};
     moe_plan *plan = &d->current[s];
     moe_plan_copy(plan, &d->home);
-    if (moe_advise_replan(w, &task, plan, true, &layer->placement[s], err) ==
+    if (moe_advise_replan(w, s, &task, plan, &layer->placement[s], err) ==
         MOE_OK)
         moe_advise_count(w, load, plan, &layer->placement[s]);
     return err->status;
@@ -203,7 +203,7 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
         const moe_planner_task task = {.load = d->predicted,
                                        .past = row,
                                        .n_past = s == PLACEMENT_TRUTH ? 0 : n};
-        if (moe_advise_replan(&k->planning, &task, &d->current[s], false,
+        if (moe_advise_replan(&k->planning, s, &task, &d->current[s],
                               &layer->placement[s], err) != MOE_OK)
             return err->status;
     }

@@ -29,15 +29,18 @@ moe_status moe_runner_new_planner(const moe_engine *e, const moe_runner *r,
                                   void **state_out, moe_error *err)
 {
     const moe_pricer pricer = moe_engine_pricer(e);
-    const moe_planner_env env = {.layout = e->layout,
-                                 .experts = e->p.model->experts,
-                                 .slots = r->slots,
-                                 .pricer = &pricer,
-                                 .sequences = e->p.experiment->workload.batch,
-                                 .interval =
-                                     e->p.experiment->emulation.rebalance_every,
-                                 .division = r->spec->split->division,
-                                 .constant = r->spec->predictor->constant};
+    const moe_planner_env env = {
+        .layout = e->layout,
+        .experts = e->p.model->experts,
+        .slots = r->slots,
+        .pricer = &pricer,
+        .sequences = e->p.experiment->workload.batch,
+        .interval = e->p.experiment->emulation.rebalance_every,
+        .step_s = e->p.cluster->planner_step_s,
+        .beside =
+            r->spec->plan_ahead || r->spec->lookahead != MOE_LOOKAHEAD_ALL,
+        .division = r->spec->split->division,
+        .constant = r->spec->predictor->constant};
     *state_out =
         moe_planner_new(r->spec->planner, &env, r->spec->planner_params, err);
     return err->status;

@@ -20,12 +20,19 @@
  * does not hide, spread over the interval that the plan will be in force. The
  * result is taken if it saves more than `gate` of the time with the placement
  * in force; so noise moves nothing, and where weights are cheap to compute
- * and dear to read nothing is duplicated. */
+ * and dear to read nothing is duplicated.
+ *
+ * Planning takes time itself, by the steps that are counted. No plan can be
+ * expected to save more than the slowest GPU takes above the mean; of that, over
+ * the interval, a search may cost WORTH at most. Where that is too little for
+ * any, the plan in force stays as it is, for the price of looking. */
 
 /* A step has to save this share of the slowest GPU's time. */
 static const double STEP = 1e-4;
 /* A replica less may cost this share of it. */
 static const double LEAN = 1e-3;
+/* Share of what a plan may save that the search for it may cost. */
+static const double WORTH = 0.5;
 enum {
     PARTNERS = 4,    /* fastest GPUs that a step considers */
     RANKED = 6,      /* steps that are priced, of those */
@@ -59,8 +66,10 @@ typedef struct {
 
 typedef struct {
     moe_pricer pricer; /* what it points to is borrowed */
-    double gate, sequences, interval;
+    double gate, sequences, interval, step_s;
+    bool beside;
     double attention_s; /* of this load, hides what travels */
+    double budget;      /* steps at which the search ends */
     moe_share *share;
     int64_t *load;  /* [experts] pairs */
     double *time_s; /* [gpus] */
@@ -98,6 +107,8 @@ static moe_status init(void *state, const moe_planner_env *env,
     s->gate = ((const timed_params *)params)->gate;
     s->sequences = env->sequences > 0 ? env->sequences : 1;
     s->interval = env->interval > 0 ? env->interval : 1;
+    s->step_s = env->constant ? 0 : env->step_s; /* one plan serves for ever */
+    s->beside = env->beside;
     moe_error local = {0};
     s->share =
         moe_share_new(env->experts, env->layout.gpus, env->slots, &local);
@@ -177,6 +188,12 @@ static double time_with(timed_state *s, int gpu, int slot, int64_t part,
     return s->pricer.cost->ffn(s->pricer.state, s->rows, (size_t)x->slots + 1)
                .time_s +
            exchange_time(s, (double)load);
+}
+
+/* @return steps of pricing every GPU once. */
+static double pricing_steps(const timed_state *s)
+{
+    return PRICE * (8.0 + s->share->slots) * s->share->gpus;
 }
 
 static double time_of(timed_state *s, int gpu)
@@ -448,7 +465,8 @@ static void try_all(timed_state *s, int a, double most)
 static double descend(timed_state *s, bool moves)
 {
     double most = slowest_time(s);
-    for (size_t i = 0; i < 4 * n_slots(s); i++) {
+    for (size_t i = 0;
+         i < 4 * n_slots(s) && (double)s->share->steps < s->budget; i++) {
         int a = 0;
         for (int g = 1; g < s->share->gpus; g++)
             if (s->time_s[g] > s->time_s[a])
@@ -620,6 +638,50 @@ static void drop_idle(timed_state *s)
     }
 }
 
+/* ---- what planning is worth ---- */
+
+/* Parts as the plan in force divides this load. */
+static void take_current(timed_state *s, const moe_plan_layer *current)
+{
+    moe_share *x = s->share;
+    moe_share_begin(x, current->expert, s->load);
+    memset(x->load, 0, (size_t)x->gpus * sizeof *x->load);
+    for (size_t t = 0; t < n_slots(s); t++) {
+        const int e = current->expert[t];
+        x->part[t] = e < 0 ? 0
+                           : llround((double)s->load[e] * current->quota[t] /
+                                     MOE_QUOTA_ONE);
+        x->load[t / (size_t)x->slots] += x->part[t];
+    }
+}
+
+/* Set how far the search may go. @return whether it may begin. */
+static bool may_search(timed_state *s, const moe_plan_layer *current)
+{
+    s->budget = INFINITY;
+    if (!(s->step_s > 0))
+        return true;
+    take_current(s, current);
+    const double most_s = slowest_time(s);
+    double mean_s = 0;
+    for (int g = 0; g < s->share->gpus; g++)
+        mean_s += s->time_s[g] / s->share->gpus;
+    const double hidden_s = s->beside ? s->attention_s + most_s : 0;
+    const double worth_s = hidden_s + WORTH * s->interval * (most_s - mean_s);
+    s->budget = (double)s->share->steps + worth_s / s->step_s;
+    const double least =
+        (double)moe_steps_to_write(s->share->gpus, s->share->slots) +
+        3 * pricing_steps(s); /* both divisions, and one step */
+    return worth_s >= least * s->step_s;
+}
+
+static void keep_plan(const timed_state *s, const moe_plan_layer *current,
+                      moe_plan_layer *next)
+{
+    memcpy(next->expert, current->expert, n_slots(s) * sizeof *next->expert);
+    memcpy(next->quota, current->quota, n_slots(s) * sizeof *next->quota);
+}
+
 /* Plan without moving weights. @return time of the slowest GPU. */
 static double stay(timed_state *s, const moe_plan_layer *current,
                    moe_plan_layer *next)
@@ -642,11 +704,15 @@ static moe_status plan(void *state, const moe_planner_task *task,
     s->share->steps = (uint64_t)next->experts;
     if (moe_planner_keeps(task, next))
         return MOE_OK;
-    s->share->steps += moe_steps_to_write(next->gpus, next->slots);
     for (int e = 0; e < s->share->experts; e++)
         pairs += (double)(s->load[e] = llround(load[e]));
-    note_current(s, current);
     s->attention_s = pairs > 0 ? attention_time(s, pairs) : 0;
+    if (!may_search(s, current)) {
+        keep_plan(s, current, next);
+        return MOE_OK;
+    }
+    s->share->steps += moe_steps_to_write(next->gpus, next->slots);
+    note_current(s, current);
     const double stay_s = stay(s, current, next);
     const double go_s = descend(s, true);
     if (go_s >= stay_s * (1 - s->gate))
