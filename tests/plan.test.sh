@@ -41,6 +41,24 @@ check "a step is scored on the next" says "next: minmax" \
     plan --loads "$dir/steps.json" --gpus 2 --steps each
 check "bytes of a model" says " GiB" plan --loads jobs/traces/mixtral-8x7b-mmlu.h5 \
     --gpus 4 --model mixtral-8x7b --repeats 1 --planner eplb --set policy=global
+# by hand: home has 50 and 30, 20 and 20 pairs: 1.25 and 1; the plan evens both
+check "percentiles stand beside means" says "largest            1.2500   1.0000" plan \
+    --loads "$dir/wide.csv" --gpus 2
+# [20000, 10000, 10000, 20000] on two GPUs: copies cost reading, and save rows
+printf 'e0,e1,e2,e3\n40000,10000,10000,20000\n' > "$dir/pairs.csv"
+payback() { # N such that what N steps save is no less than the move, and N - 1 steps save less
+    plan --loads "$dir/pairs.csv" --gpus 2 --model "$dir/four.yaml" --cluster a100-nvlink --json - \
+        > "$dir/worth.json" && plan --loads "$dir/pairs.csv" --gpus 2 --model "$dir/four.yaml" \
+        --cluster a100-nvlink > "$dir/out" && "$PYTHON" - "$dir" <<'END'
+import json, math, re, sys
+w = json.load(open(sys.argv[1] + "/worth.json"))
+n = math.ceil(w["move_s"] / (w["step_s_in_force"] - w["step_s_planned"]))
+said = re.search(r"keeping the old plan for (\d+) step", open(sys.argv[1] + "/out").read())
+assert n >= 1 and int(said[1]) == n, (n, said)
+END
+}
+check "a move is weighed against the steps that it saves" payback
+check "... where prices are known" eval "! plan --loads '$dir/pairs.csv' --gpus 2 | grep -q 'moving costs'"
 for p in $(./moegps list planners | awk '/^[a-z]/ { print $1 }'); do
     check "planner $p" says "$p: 1 step" plan --loads "$dir/wide.csv" --gpus 2 \
         --planner "$p" --model "$dir/four.yaml" --cluster a100-nvlink

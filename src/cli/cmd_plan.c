@@ -7,6 +7,7 @@
 
 #include "args.h"
 #include "commands.h"
+#include "emit.h"
 #include "moegps/mem.h"
 #include "moegps/plan_file.h"
 #include "moegps/replace.h"
@@ -33,8 +34,9 @@ static const moe_opt rows[] = {
                  "of the model, where some were never seen"),
     MOE_ARGS_CALL("planner", planner, "balance", moe_parse_planner, "NAME",
                   "see `moegps list planners`"),
-    MOE_ARGS_CALL("split", split, "quota", moe_parse_split_name, "NAME",
-                  "that the plan is made for; see `moegps list splits`"),
+    MOE_ARGS_CALL("split", split, "", moe_parse_split_name, "NAME",
+                  "that the plan is made for; see `moegps list splits`; "
+                  "default: quota, and equal with --emit"),
     MOE_ARGS_INT("nodes", nodes, "1", 1, 4096, "of equally many GPUs"),
     MOE_ARGS_INT("groups", groups, "1", 1, 32767,
                  "of experts that stay on a node, for planners with that "
@@ -45,14 +47,7 @@ static const moe_opt rows[] = {
     MOE_ARGS_WORD("steps", steps, "sum", uses,
                   "of several steps plan the sum, the last one, or each one "
                   "after the other"),
-    {.key = "emit",
-     .form = "ENGINE=FILE",
-     .type = MOE_OPT_STRINGS,
-     .initial = "",
-     AT(emit),
-     .help = "write the placement as sglang, vllm, trtllm or ascend reads it; "
-             "empty slots are filled with the copies that help most when "
-             "copies share equally, as engines do"},
+    MOE_ARGS_EMIT(emit),
     MOE_ARGS_STRING("previous", previous, "", "FILE",
                     "the placement in force, as --json or an engine's file "
                     "has it; default: experts at home"),
@@ -199,6 +194,10 @@ static void read_previous(moe_plan_offline *w, const moe_plan_settings *s,
                            w->loads.layer_number, &w->previous, err);
     else
         moe_plan_set_home(&w->previous, &w->env.layout);
+    if (err->status == MOE_OK &&
+        moe_plan_init(&w->present, w->loads.layers, w->loads.experts, s->gpus,
+                      w->env.slots, err) == MOE_OK)
+        moe_plan_copy(&w->present, &w->previous);
 }
 
 static void read_all(moe_plan_offline *w, const moe_plan_settings *s,
@@ -206,6 +205,7 @@ static void read_all(moe_plan_offline *w, const moe_plan_settings *s,
 {
     int slots = 0;
     if (moe_replace_check(s->json, s->force, err) != MOE_OK ||
+        moe_emit_check(&s->emit, s->force, err) != MOE_OK ||
         moe_parsed_slots(s->slots, s->replicas, s->gpus, &slots, err) != MOE_OK)
         return;
     read_loads(w, s, err);
@@ -229,6 +229,58 @@ static void read_all(moe_plan_offline *w, const moe_plan_settings *s,
         read_previous(w, s, err);
 }
 
+/* ---- for engines ---- */
+
+/* @return [layers][experts] of what is planned: the sum of all steps, or the
+ * last one; to be freed. */
+static double *planned_load(const moe_plan_offline *w,
+                            const moe_plan_settings *s, moe_error *err)
+{
+    const size_t n = (size_t)w->loads.layers * (size_t)w->loads.experts;
+    const size_t first = s->steps == MOE_STUDY_SUM ? 0 : w->loads.steps - 1;
+    double *load = moe_array_new(n, sizeof *load, err);
+    for (size_t i = first * n; load != NULL && i < w->loads.steps * n; i++)
+        load[i % n] += w->loads.load[i];
+    return load;
+}
+
+/* @return balancedness of what is emitted, averaged. */
+static double score_emitted(const moe_plan_offline *w,
+                            const moe_plan_settings *s, moe_error *err)
+{
+    const size_t n_l = (size_t)w->loads.layers, n_e = (size_t)w->loads.experts;
+    const size_t first = moe_plan_first_step(w, s) * n_l;
+    const size_t n = w->loads.steps * n_l;
+    moe_value *v = moe_value_new(&w->env, err);
+    double sum = 0;
+    for (size_t i = first; v != NULL && i < n; i++) {
+        const moe_plan_layer layer = {
+            w->loads.experts, s->gpus, w->env.slots,
+            w->emitted.expert + i % n_l * (size_t)w->emitted.slots, NULL};
+        sum += 1 / moe_value_imbalance(v, &layer, w->loads.load + i * n_e,
+                                       MOE_DIVISION_EQUAL);
+    }
+    moe_value_free(v);
+    return sum / (double)(n - first);
+}
+
+static moe_status fill(moe_plan_offline *w, const moe_plan_settings *s,
+                       moe_error *err)
+{
+    double *load = s->emit.n > 0 ? planned_load(w, s, err) : NULL;
+    const moe_emission e = {.layers = w->loads.layers,
+                            .experts = w->loads.experts,
+                            .gpus = s->gpus,
+                            .slots = w->env.slots,
+                            .layer_number = w->loads.layer_number,
+                            .expert = w->study.raw,
+                            .load = load};
+    if (load != NULL && moe_emit_fill(&e, &w->emitted, err) == MOE_OK)
+        w->emitted_balance = score_emitted(w, s, err);
+    free(load);
+    return err->status;
+}
+
 /* ---- the command ---- */
 
 static void study(moe_plan_offline *w, const moe_plan_settings *s,
@@ -244,7 +296,8 @@ static void study(moe_plan_offline *w, const moe_plan_settings *s,
         .layers = w->loads.layers,
         .repeats = s->repeats,
         .use = w->loads.steps > 1 ? (moe_study_use)s->steps : MOE_STUDY_EACH};
-    if (moe_study_run(&w->study, &params, err) != MOE_OK)
+    if (moe_study_run(&w->study, &params, err) != MOE_OK ||
+        moe_plan_weigh(w, s, err) != MOE_OK || fill(w, s, err) != MOE_OK)
         return;
     if (s->json == NULL || strcmp(s->json, "-") != 0) {
         moe_document *doc = moe_document_new(err);
@@ -256,7 +309,8 @@ static void study(moe_plan_offline *w, const moe_plan_settings *s,
     if (s->json != NULL)
         moe_plan_write_json(w, s, err);
     if (err->status == MOE_OK)
-        moe_plan_emit(w, s, err);
+        moe_emit_write(&s->emit, &w->emitted,
+                       s->model != NULL ? &w->model : NULL, s->force, err);
 }
 
 int moe_cmd_plan(int argc, char **argv)
@@ -264,12 +318,18 @@ int moe_cmd_plan(int argc, char **argv)
     moe_error err = {0};
     moe_plan_settings s = {.previous = NULL};
     moe_plan_offline w = {.params = NULL};
-    if (moe_args_parse(&args, argc, argv, &s, &err))
+    const bool parsed = moe_args_parse(&args, argc, argv, &s, &err);
+    if (parsed && s.split == NULL)
+        s.split = moe_split_find(s.emit.n > 0 ? "equal" : "quota");
+    if (parsed)
         read_all(&w, &s, &err);
     if (w.previous.expert != NULL && err.status == MOE_OK)
         study(&w, &s, &err);
     moe_recording_fini(&w.loads);
     moe_plan_fini(&w.previous);
+    moe_plan_fini(&w.present);
+    moe_plan_worth_fini(&w.worth);
+    moe_placement_fini(&w.emitted);
     moe_study_fini(&w.study);
     moe_cost_free(w.pricer.cost, w.cost_state);
     free(w.params);

@@ -6,8 +6,10 @@
 #include "moegps/cost.h"
 #include "moegps/document.h"
 #include "moegps/options.h"
+#include "moegps/placement.h"
 #include "moegps/split.h"
 #include "moegps/study.h"
+#include "moegps/value.h"
 #include "recorded.h"
 
 /** What the user asks for. */
@@ -23,6 +25,21 @@ typedef struct moe_plan_settings {
     bool force;
 } moe_plan_settings;
 
+/** Placements that are compared. */
+enum { MOE_IN_FORCE, MOE_PLANNED, MOE_N_PLACED };
+
+/** What the plan is worth beside the placement in force. */
+typedef struct moe_plan_worth {
+    size_t n; /* of the next: steps that are compared, times layers */
+    double
+        *imbalance[MOE_N_PLACED]; /* [steps][layers] max / mean load; owned */
+    double step_s[MOE_N_PLACED];  /* of the slowest GPUs, mean over steps; NaN:
+                                    no prices */
+    moe_arrival *moves;           /* [n_moves] owned */
+    size_t n_moves, lost;         /* lost: of these what no GPU has */
+    moe_price move;               /* of all moves; with settings.cluster */
+} moe_plan_worth;
+
 /** What was read, and what the planner made of it. */
 typedef struct moe_plan_offline {
     moe_recording loads;
@@ -33,16 +50,30 @@ typedef struct moe_plan_offline {
     moe_cluster cluster;
     void *cost_state;  /* owned */
     moe_plan previous; /* in force before the first step */
+    moe_plan present;  /* what of it is there: without GPUs that are gone */
     moe_study study;
+    moe_plan_worth worth;
+    moe_placement emitted;  /* with settings.emit: every slot filled */
+    double emitted_balance; /* mean / max, averaged over steps and layers */
 } moe_plan_offline;
 
 /** Say it as tables for people, or write the plan's JSON with the scores. */
 void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
                   const moe_plan_settings *s);
 
-/** Write engines' files: --emit. */
-moe_status moe_plan_emit(const moe_plan_offline *w, const moe_plan_settings *s,
-                         moe_error *err);
+/** Weigh the plan against the placement in force.
+ *  @return MOE_OK, MOE_NOMEM. */
+moe_status moe_plan_weigh(moe_plan_offline *w, const moe_plan_settings *s,
+                          moe_error *err);
+void moe_plan_worth_fini(moe_plan_worth *worth);
+
+/** @return the first of the steps that the plan is weighed on. */
+size_t moe_plan_first_step(const moe_plan_offline *w,
+                           const moe_plan_settings *s);
+
+/** Say what came of that. */
+void moe_plan_say_worth(moe_document *doc, const moe_plan_offline *w,
+                        const moe_plan_settings *s);
 
 moe_status moe_plan_write_json(const moe_plan_offline *w,
                                const moe_plan_settings *s, moe_error *err);

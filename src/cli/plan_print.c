@@ -150,6 +150,9 @@ static void say_before(moe_document *doc, const moe_plan_offline *w,
                 balancedness(&before));
     if (is_one_plan(w, s))
         fprintf(moe_doc_words(doc), "; planned: %.4f", balancedness(&after));
+    if (s->emit.n > 0)
+        fprintf(moe_doc_words(doc), "; emitted, every slot filled: %.4f",
+                w->emitted_balance);
 }
 
 /* What the columns are scores of. */
@@ -188,6 +191,7 @@ void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
     say_before(doc, w, s);
     say_layers(doc, w, n_scores, one);
     say_conventions(doc, w, n_scores, one);
+    moe_plan_say_worth(doc, w, s);
     say_facts(doc, w, s);
 }
 
@@ -223,7 +227,16 @@ moe_status moe_plan_write_json(const moe_plan_offline *w,
     for (int i = 0; i < n_scores_of(w); i++)
         moe_json_put(scores, score_names[is_one_plan(w, s)][i],
                      scores_json(study->score[i], w->loads.layers, err), err);
+    if (s->emit.n > 0)
+        moe_json_put_number(scores, "emitted, equal", w->emitted_balance, err);
     moe_json_put(root, "scores", scores, err);
+    moe_json_put_number(root, "step_s_in_force", w->worth.step_s[MOE_IN_FORCE],
+                        err);
+    moe_json_put_number(root, "step_s_planned", w->worth.step_s[MOE_PLANNED],
+                        err);
+    moe_json_put_number(root, "move_s",
+                        w->env.pricer != NULL ? w->worth.move.time_s : NAN,
+                        err);
     moe_json_put_integer(root, "same_gpu_duplicates", doubles_of(w), err);
     moe_json_put_integer(root, "changed_slots", (int64_t)study->changed, err);
     moe_json_put_number(root, "changed_bytes", bytes_of(w, s), err);

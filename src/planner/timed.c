@@ -7,6 +7,7 @@
 
 #include "keep.h"
 #include "moegps/mem.h"
+#include "moegps/value.h"
 #include "share_internal.h"
 #include "steps.h"
 
@@ -151,25 +152,6 @@ static uint32_t rows_of(int64_t part)
     return part < UINT32_MAX ? (uint32_t)part : UINT32_MAX;
 }
 
-/* Dispatch and combine of a GPU that computes `load` pairs: tokens are spread
- * evenly over GPUs, and each sends as many rows as the mean. */
-static double exchange_time(const timed_state *s, double load)
-{
-    const moe_layout *y = &s->pricer.layout;
-    const moe_model *m = s->pricer.model;
-    const double bytes[] = {load * moe_model_dispatch_bytes(m),
-                            load * moe_model_row_bytes(m)};
-    const int local = y->gpus < y->gpus_per_node ? y->gpus : y->gpus_per_node;
-    moe_exchange x = moe_pricer_everyone(&s->pricer);
-    double time_s = 0;
-    for (size_t way = 0; way < MOE_ARRAY_LEN(bytes) && y->gpus > 1; way++) {
-        x.node_bytes = bytes[way] * (local - 1) / y->gpus;
-        x.network_bytes = bytes[way] * (y->gpus - local) / y->gpus;
-        time_s += s->pricer.cost->alltoall(s->pricer.state, &x).time_s;
-    }
-    return time_s;
-}
-
 /* A GPU's time if `slot` had another part and one more slot had `extra`.
  * @param slot  -1: none. */
 static double time_with(timed_state *s, int gpu, int slot, int64_t part,
@@ -187,7 +169,7 @@ static double time_with(timed_state *s, int gpu, int slot, int64_t part,
     s->rows[x->slots] = rows_of(extra);
     return s->pricer.cost->ffn(s->pricer.state, s->rows, (size_t)x->slots + 1)
                .time_s +
-           exchange_time(s, (double)load);
+           moe_value_exchange_s(&s->pricer, (double)load);
 }
 
 /* @return steps of pricing every GPU once. */
