@@ -31,6 +31,18 @@ check "a lock of a process that lives is kept" taken \
 check "also by --resume" taken "is being written by process" "$host $$ $start -" --resume
 check "one of an earlier process of that number is not" gone "$host $$ 1 -"
 check "nor one of no process" gone "$host 999999999 1 -" --force
+# What has ended and is not waited for has a number and a start yet.
+zombie() {
+    bash -c 'sleep 0 & echo $! > "$0"; exec sleep 600' "$dir/zombie" &
+    local parent=$! rc=0 pid
+    await 10 test -s "$dir/zombie"
+    pid=$(cat "$dir/zombie")
+    await 10 grep -q ') Z ' "/proc/$pid/stat" &&
+        gone "$host $pid $(sed 's/.*) //' "/proc/$pid/stat" | cut -d ' ' -f 20) -" || rc=1
+    kill "$parent"
+    return $rc
+}
+check "nor one of a process that has ended and is not waited for" zombie
 check "another host's is kept, its job named" taken \
     "by process 5 on elsewhere, Slurm job 7" "elsewhere 5 1 7" --force
 gone_in_job() { SLURM_JOB_ID=7 gone "elsewhere 5 1 7"; }

@@ -284,4 +284,12 @@ for name in "token", "load":
 PY
 }
 check_if h5py "the converter computes the same hash" hash
+# A limit of file sizes is an error like a full disk: HDF5 must not crash over it.
+limited() {
+    (ulimit -f 1; kept ./moegps trace synth -o "$dir/limit.h5" --layers 4 --experts 8 --top-k 2 --tokens 100000)
+    [ $? -eq 1 ] && refusal "limit.h5.new: cannot write 'file': file write failed: File too large" &&
+        [ ! -e "$dir/limit.h5" ] && [ ! -e "$dir/limit.h5.new" ]
+}
+check "a file that may not grow is one line, and nothing is left" limited
+
 finish

@@ -13,11 +13,22 @@ bool moe_h5_failed(const moe_error *err)
     return err->status != MOE_OK;
 }
 
-/* Keep the innermost description: the deepest call knows what went wrong. */
+/* Keep the innermost description: the deepest call knows what went wrong. Of
+ * "file write failed: time = ..., error message = 'File too large', buf = ..."
+ * keep what failed, and what the system says of it. */
 static herr_t innermost(unsigned n, const H5E_error2_t *e, void *arg)
 {
+    static const char mark[] = "error message = '";
+    const char *what = e->desc != NULL ? e->desc : "";
+    const char *detail = strstr(what, ": time = "), *why = strstr(what, mark);
     (void)n;
-    snprintf(arg, MOE_H5_MAX_REASON, "%s", e->desc != NULL ? e->desc : "");
+    if (detail == NULL || why == NULL) {
+        snprintf(arg, MOE_H5_MAX_REASON, "%s", what);
+        return 1;
+    }
+    why += sizeof mark - 1;
+    snprintf(arg, MOE_H5_MAX_REASON, "%.*s: %.*s", (int)(detail - what), what,
+             (int)strcspn(why, "'"), why);
     return 1;
 }
 
@@ -71,6 +82,9 @@ void moe_h5_check(herr_t rc, const char *what, const char *name, moe_error *err)
 
 void moe_h5_quiet(void)
 {
+    /* All files are closed by their users. One that cannot be, on a full disk,
+     * stays open, and 1.10.8 crashes when it closes it once more at exit. */
+    H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 

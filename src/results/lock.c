@@ -21,11 +21,13 @@ typedef struct {
     unsigned long long start; /* of the process, clock ticks since boot */
 } holder;
 
-/* When a process began: numbers of processes come again. 0: there is none. */
+/* When a process began: numbers of processes come again. 0: there is none, or it
+ * has ended and nobody has asked how (a zombie: in a container maybe for ever). */
 static unsigned long long start_of(long pid)
 {
     char path[64], line[1024] = "";
     unsigned long long start = 0;
+    char state = 'Z';
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     FILE *f = fopen(path, "r");
     if (f == NULL)
@@ -35,9 +37,10 @@ static unsigned long long start_of(long pid)
     fclose(f);
     if (name_end == NULL ||
         sscanf(name_end + 1,
-               " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+               " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
                "%*s %*s %*s %*s %llu",
-               &start) != 1)
+               &state, &start) != 2 ||
+        state == 'Z' || state == 'X')
         return 0;
     return start;
 }
