@@ -117,8 +117,8 @@ static void make_world(world *w, unsigned times)
                           .gpus_per_node = 2,
                           .sequences = 8.0 * times,
                           .central = true}};
-    w->strategy[1].facts =
-        (moe_strategy_facts){.plan_ahead = true, .direct = true};
+    w->strategy[1].facts = (moe_strategy_facts){
+        .plan_ahead = true, .direct = true, .split = "minmax"};
     put_cluster(w, LINK, NETWORK);
     for (int k = 0; k < K; k++) {
         w->weight[k * J] = 0.25;
@@ -140,6 +140,7 @@ static moe_layer_work work_of(const world *w, int s, const moe_work_cell *c,
         .predict_s = x->gpu_s[MOE_PHASE_PREDICT],
         .ahead_rows = c->ahead_rows,
         .numbers = (int)c->numbered,
+        .solve_s = s == 1 ? c->numbered * 100e-6 : 0,
         .move_bytes = {x->exchange_bytes[MOE_EXCHANGE_MIGRATE][0],
                        x->exchange_bytes[MOE_EXCHANGE_MIGRATE][1]},
         .dispatch_bytes = {x->exchange_bytes[MOE_EXCHANGE_DISPATCH][0],

@@ -58,6 +58,10 @@ typedef struct moe_cluster {
                                 (moe_planner_steps()); default: near the middle
                                 of the medians that bench_planner.c prints, from
                                 1.4 ns (eplb) to 4.3 ns (timed) on one core */
+    double split_solver_s;   /* s by which a split that solves for the best
+                                division delays dispatch; default: what LPLB
+                                says of its solver on a GPU inside a node
+                                (github.com/deepseek-ai/LPLB, README) */
     char origin[512];        /* where the numbers come from */
 } moe_cluster;
 

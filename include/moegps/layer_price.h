@@ -36,6 +36,8 @@ typedef enum moe_step {
     MOE_STEP_ROUTE,     /* SM: router */
     MOE_STEP_NUMBER,    /* links: counts of all GPUs, where the split needs
                            them */
+    MOE_STEP_SOLVE,     /* SM: how to divide those counts, of a split that
+                           solves for it */
     MOE_STEP_DISPATCH,  /* links */
     MOE_STEP_FFN,       /* SM: shared and routed experts */
     MOE_STEP_COMBINE,   /* links */
@@ -56,6 +58,7 @@ typedef struct moe_layer_work {
                              scatter brings beside the one of its home */
     int numbers;          /* times that pairs are numbered over all GPUs: before
                              dispatch, and before rows go ahead */
+    double solve_s;       /* that the split solves for how to divide them */
     double move_bytes[2]; /* weights, max(sent, received); 0: within the
                              node, 1: across nodes */
     double dispatch_bytes[2]; /* rows, likewise; less than combine_bytes with
@@ -81,8 +84,8 @@ typedef struct moe_layer_cost {
 /** Set all times to 0. */
 void moe_layer_cost_init(moe_layer_cost *cost);
 
-/** Price what every GPU has alike: predictor, attention, router, numbering,
- *  shared experts. @param work  of any GPU: its rows, and bytes moved,
+/** Price what every GPU has alike: predictor, attention, router, numbering and
+ *  what is solved of it, shared experts. @param work  of any GPU: its rows, and bytes moved,
  *  dispatched and combined, are not looked at. */
 void moe_layer_cost_common(const moe_pricer *pricer, const moe_layer_work *work,
                            moe_layer_cost *out);
@@ -98,7 +101,7 @@ void moe_layer_cost_of(const moe_pricer *pricer, const moe_layer_work *work,
 
 /** Merge a GPU's cost of a layer into that of the slowest: of a stage the GPU
  *  whose sum is larger. Stages end where all GPUs wait for the slowest: predict
- *  | attention .. number | dispatch, ffn | combine | migrate. In any
+ *  | attention .. solve | dispatch, ffn | combine | migrate. In any
  *  order: of equals the one that spends more on the first step counts, and all
  *  links that they use. */
 void moe_layer_cost_merge(moe_layer_cost *worst, const moe_layer_cost *gpu);

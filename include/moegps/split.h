@@ -43,6 +43,8 @@ typedef struct moe_split {
     bool needs_counts;       /* divide reads `total` and `first`, which take an
                           exchange of counts among all ranks, wherever the
                           plan has copies; else it reads neither */
+    bool solves; /* divide solves a program over all counts, which a GPU takes
+                    the cluster's split_solver_s for */
     /** Once per run; NULL: nothing to set up. @param params  borrowed while
      *  the state lives. @return MOE_OK, MOE_NOMEM. */
     moe_status (*init)(void *state, const moe_split_env *env,

@@ -7,6 +7,7 @@
 
 #include "moegps/iteration_price.h"
 #include "moegps/mem.h"
+#include "moegps/split.h"
 #include "moegps/stats.h"
 
 /* Of a price that is made anew: what floating point may differ by where the
@@ -55,12 +56,16 @@ static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
     const moe_replay *r = j->r;
     const double by = j->what->tokens * share_left(j, gpu);
     const moe_strategy_facts *facts = &r->view->strategy[j->strategy].facts;
+    const moe_split *split = moe_split_find(facts->split);
     moe_layer_work w = {
         .tokens = j->cell->tokens * j->what->tokens,
         .sequences = fmax(1.0, r->work->sequences * j->what->tokens),
         .predict_s = gpu->gpu_s[MOE_PHASE_PREDICT] * fmax(1.0, j->what->tokens),
         .ahead_rows = j->cell->ahead_rows,
         .numbers = (int)j->cell->numbered,
+        .solve_s = split != NULL && split->solves
+                       ? j->cell->numbered * r->cluster.split_solver_s
+                       : 0,
         .direct = j->what->placed || facts->direct,
         .rows = r->rows,
         .slots = (size_t)r->work->slots};

@@ -8,7 +8,7 @@
 #include "moegps/mem.h"
 #include "moegps/timeline.h"
 
-enum { TASKS_PER_LAYER = 12 };
+enum { TASKS_PER_LAYER = MOE_N_STEPS + 3 };
 
 /* ---- coordination ---- */
 
@@ -207,7 +207,7 @@ static int add_layer(const builder *b, int layer, int before)
         for (int l = layer == 0 ? 0 : layer + ahead;
              l <= layer + ahead && l < b->w->layers; l++)
             coordinate_one(b, l, before);
-    for (int step = MOE_STEP_ATTENTION; step <= (int)MOE_STEP_NUMBER; step++)
+    for (int step = MOE_STEP_ATTENTION; step <= (int)MOE_STEP_SOLVE; step++)
         add_step(b, layer, (moe_step)step, MOE_NO_TASK);
     const int ready = b->c->next_iteration ? MOE_NO_TASK : b->p->ready[layer];
     const int sent = add_step(b, layer, MOE_STEP_DISPATCH, ready);

@@ -13,6 +13,7 @@ static const moe_phase phase_of[MOE_N_STEPS] = {
     [MOE_STEP_REDUCE] = MOE_PHASE_ATTENTION,
     [MOE_STEP_ROUTE] = MOE_PHASE_ROUTE,
     [MOE_STEP_NUMBER] = MOE_PHASE_DISPATCH,
+    [MOE_STEP_SOLVE] = MOE_PHASE_DISPATCH,
     [MOE_STEP_DISPATCH] = MOE_PHASE_DISPATCH,
     [MOE_STEP_FFN] = MOE_PHASE_FFN,
     [MOE_STEP_COMBINE] = MOE_PHASE_COMBINE,
@@ -22,7 +23,7 @@ static const moe_phase phase_of[MOE_N_STEPS] = {
 static const struct {
     moe_step first, last;
 } stages[] = {{MOE_STEP_PREDICT, MOE_STEP_PREDICT},
-              {MOE_STEP_ATTENTION, MOE_STEP_NUMBER},
+              {MOE_STEP_ATTENTION, MOE_STEP_SOLVE},
               {MOE_STEP_DISPATCH, MOE_STEP_FFN},
               {MOE_STEP_COMBINE, MOE_STEP_COMBINE},
               {MOE_STEP_MIGRATE, MOE_STEP_MIGRATE}};
@@ -82,6 +83,7 @@ void moe_layer_cost_init(moe_layer_cost *cost)
     cost->uses[MOE_STEP_ATTENTION] = MOE_RESOURCE_SM;
     cost->uses[MOE_STEP_REDUCE] = MOE_RESOURCE_NODE;
     cost->uses[MOE_STEP_ROUTE] = MOE_RESOURCE_SM;
+    cost->uses[MOE_STEP_SOLVE] = MOE_RESOURCE_SM;
     cost->uses[MOE_STEP_FFN] = MOE_RESOURCE_SM;
 }
 
@@ -159,6 +161,7 @@ void moe_layer_cost_common(const moe_pricer *pricer, const moe_layer_work *work,
     charge_attention(pricer, work, out);
     charge(out, MOE_STEP_ROUTE, pricer->cost->gemm(pricer->state, &router), 1);
     charge_numbering(pricer, work, out);
+    out->step_s[MOE_STEP_SOLVE] = work->solve_s;
     charge_shared(pricer, part, out);
 }
 

@@ -74,6 +74,9 @@ static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
         .sequences = e->p.experiment->workload.batch,
         .ahead_rows = (double)e->pricing.ahead[l] / tokens,
         .numbers = f->numbers,
+        .solve_s = r->spec->split->solves
+                       ? f->numbers * e->p.cluster->split_solver_s
+                       : 0,
         .move_bytes = {fmax(f->move_sent[0], f->move_received[0]),
                        fmax(f->move_sent[1], f->move_received[1])},
         .dispatch_bytes = {f->dispatch_bytes[0], f->dispatch_bytes[1]},

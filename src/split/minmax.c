@@ -61,6 +61,7 @@ const moe_split moe_split_minmax = {
     .init = init,
     .division = MOE_DIVISION_MINMAX,
     .needs_counts = true,
+    .solves = true,
     .divide = divide,
     .fini = fini,
 };
