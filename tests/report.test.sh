@@ -284,7 +284,7 @@ unknown_outlook_is_said() {
         page "$dir/old/report.html" '
 items = " ".join(page.text["li"])
 assert "was priced by other rules" in items, items
-assert "does not say which prices were extrapolated" in items, items
+assert "does not say where prices are from" in items, items
 assert "guide" not in page.ids' &&
         mkdir -p "$dir/nojobs" && cp -r jobs/models jobs/clusters "$dir/nojobs" &&
         cp -L ./moegps "$dir/nojobs/moegps" &&

@@ -422,10 +422,41 @@ START_TEST(prices_say_where_they_come_from)
     ck_assert_int_eq(price.source, MOE_PRICE_ANALYTIC);
     ck_assert_double_gt(price.relative_error, 0);
     pricing_close(&p);
-    p.cluster.error_ffn = 0;
+    p.cluster.error_ffn = (moe_cluster_error){0};
     ck_assert_int_eq(pricing_open(&p, "analytic", NULL), MOE_OK);
     ck_assert(isnan(p.cost->ffn(p.state, rows, 1).relative_error));
+    ck_assert(isnan(p.cost->ffn(p.state, rows, 1).error_p90));
     pricing_close(&p);
+}
+END_TEST
+
+static const struct {
+    double price, error, low, high;
+} intervals[] = {
+    {10, 0, 10, 10},      {9, 0.25, 7.2, 12},     {10, 0.8, 50 / 9.0, 50},
+    {10, 1, 5, INFINITY}, {10, 3, 2.5, INFINITY},
+};
+
+START_TEST(an_error_says_where_the_truth_is)
+{
+    double low, high;
+    moe_price_interval(intervals[_i].price, intervals[_i].error, &low, &high);
+    ck_assert_double_eq_tol(low, intervals[_i].low, 1e-9);
+    ck_assert(high == intervals[_i].high ||
+              fabs(high - intervals[_i].high) < 1e-9);
+    moe_price_interval(intervals[_i].price, NAN, &low, &high);
+    ck_assert(isnan(low) && isnan(high));
+}
+END_TEST
+
+START_TEST(a_gpu_is_priced_by_the_tables_of_another)
+{
+    moe_cluster c;
+    ck_assert(moe_cluster_find_relative("h200_sxm", &c));
+    ck_assert_str_eq(c.name, "h200-nvlink");
+    ck_assert_str_eq(c.tables_gpu, "h100_sxm");
+    ck_assert(!moe_cluster_find_relative("h100_sxm", &c));
+    ck_assert(!moe_cluster_find_relative("h300", &c));
 }
 END_TEST
 
@@ -458,6 +489,9 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, ffn_is_above_the_roofline, N_MACHINES);
     MOE_TEST(suite, splitting_an_expert_reads_its_weights_twice);
     MOE_TEST(suite, prices_say_where_they_come_from);
+    MOE_TEST_LOOP(suite, an_error_says_where_the_truth_is,
+                  MOE_ARRAY_LEN(intervals));
+    MOE_TEST(suite, a_gpu_is_priced_by_the_tables_of_another);
     MOE_TEST(suite, registry_finds_what_it_lists);
     return suite;
 }

@@ -20,7 +20,7 @@ static const struct {
 
 static moe_price priced(double time_s)
 {
-    return (moe_price){time_s, MOE_PRICE_ANALYTIC, 0.1};
+    return (moe_price){time_s, MOE_PRICE_ANALYTIC, 0.1, 0.2};
 }
 
 static moe_price ffn(const void *state, const uint32_t *rows, size_t n)

@@ -5,15 +5,16 @@
 usage: convert_silicon.py INPUT_DIR OUTPUT.h5 [LEFT_OUT.txt]
 
 INPUT_DIR holds moe_ffn.csv, collectives.csv, prefill_attention.csv and
-gemm.csv. Rows that contradict their neighbours are reported and left out;
-LEFT_OUT.txt gets a line per table with such rows. Then a small physical model
-is fitted to every kernel. Needs numpy and h5py, no build of this project. jobs/README.md describes the file;
+gemm.csv. Rows that contradict their neighbours are reported and left out, or,
+where a library took a slow kernel, kept as that; LEFT_OUT.txt gets a line per
+table with such rows. Then a small physical model is fitted to every kernel. Needs numpy and h5py, no build of this project. jobs/README.md describes the file;
 src/cluster/silicon_curve.c and silicon_dense.c compute the same models.
 """
 import collections
 import csv
 import hashlib
 import os
+import re
 import sys
 
 import h5py
@@ -79,11 +80,13 @@ def read_rows(path, texts, numbers, axis):
 
 
 class LeftOut:
-    """What was left out and why."""
+    """What was left out and why; rows of slow kernels are kept apart."""
 
     def __init__(self):
         self.counts = collections.Counter()
         self.lines = []
+        self.slow = collections.OrderedDict()  # {key: {x: latency}}
+        self.shares = []  # of the data sheet, that slow rows reach
 
     def add(self, op, key, xs, reason):
         self.counts[op, key[0], key[1], reason] += len(xs)
@@ -112,7 +115,41 @@ def without(table, drop):
     return Table(table.key, table.x[keep], table.y[keep])
 
 
-def drop_rows(op, tables, drops, reason, out):
+def data_sheets():
+    """{gpu: (B/us, bf16 FLOP/us, fp8 FLOP/us)} of the cluster profiles."""
+    sheets = {}
+    folder = os.path.join(os.path.dirname(__file__), "..", "jobs", "clusters")
+    for name in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name)) as file:
+            profile = dict(re.findall(r"^(\w+): *(\S+)", file.read(), re.M))
+        bf16 = float(profile["peak_flops"])
+        sheets[profile["gpu"]] = (
+            float(profile["memory_bandwidth"]) / 1e6, bf16 / 1e6,
+            float(profile.get("fp8_flops", bf16)) / 1e6)
+    return sheets
+
+
+def reached(t, sheets):
+    """[n] of what the data sheet allows, in bytes or in FLOP: the larger."""
+    bandwidth, bf16, fp8 = sheets[t.key[0]]
+    active, rows, size, flop, elements = moe_features(t.key, t.x)
+    bytes_ = active * size + 2 * elements / t.key[9]
+    rate = bf16 if t.key[3] == "bfloat16" else fp8
+    return np.maximum(bytes_ / bandwidth, active * rows * flop / rate) / t.y
+
+
+def keep_slow(t, xs, sheets, out):
+    """Rows that reach less than a third of the data sheet ran a slow kernel;
+    what else contradicts its neighbours is not explained."""
+    if t.key[0] not in sheets:
+        return
+    for x, y, share in zip(t.x, t.y, reached(t, sheets)):
+        if x in xs and share < 1 / 3:
+            out.slow.setdefault(t.key, {})[x] = y
+            out.shares.append(share)
+
+
+def drop_rows(op, tables, drops, reason, out, sheets=None):
     """drops: {key: set of x}; a table that loses half goes as a whole"""
     result = []
     for t in tables:
@@ -121,6 +158,8 @@ def drop_rows(op, tables, drops, reason, out):
             xs = set(t.x)
         if xs:
             out.add(op, t.key, sorted(int(x) for x in xs), reason)
+        if xs and sheets:
+            keep_slow(t, xs, sheets, out)
         t = without(t, xs)
         if len(t.x) > 0:
             result.append(t)
@@ -141,7 +180,8 @@ def like_unsplit(tables):
     were put on one GPU, the one that was measured had min(1, top_k / ep) of
     the pairs, not 1 / ep. Such a shape is known by its beginning: where
     compute dominates, it takes as long as ep = 1 while higher ep falls, as
-    splitting in two must save more than any later splitting saves. Then its
+    splitting in two must save more than any later splitting saves; one that
+    takes longer than ep = 1 is another matter, see impossible_ep. Then its
     tables with as much more time go, too."""
     drops = {}
     for eps in by_shape(tables).values():
@@ -149,13 +189,16 @@ def like_unsplit(tables):
             continue
         order = sorted(eps)
         top_k = eps[1].key[7]
-        x = max(set.intersection(*(set(t.x) for t in eps.values())), default=0)
+        common = set.intersection(*(set(t.x) for t in eps.values()))
+        x = max(common, default=0)
         if x == 0:
             continue
         r = [eps[e].y[eps[e].x == x][0] for e in order]
         r = [v / r[0] for v in r]
         saves = [r[i] - r[i + 1] for i in range(len(r) - 1)]
-        if r[1] <= 0.85 or saves[0] >= 0.5 * max(saves[1:]):
+        slower = np.median([eps[order[1]].y[eps[order[1]].x == x]
+                            / eps[1].y[eps[1].x == x] for x in common]) > 1.4
+        if slower or r[1] <= 0.85 or saves[0] >= 0.5 * max(saves[1:]):
             continue
         flat = True
         for e, ratio in zip(order[1:], r[1:]):
@@ -244,12 +287,15 @@ def clean(op, tables, out):
     kernel = {"moe": lambda k: k[:4], "collectives": lambda k: k[:3],
               "attention": lambda k: k[:2], "gemm": lambda k: k[:2]}[op]
     if op == "moe":
+        sheets = data_sheets()
         tables = drop_rows(op, tables, like_unsplit(tables),
                            "its GPU did the work of several", out)
         tables = drop_rows(op, tables, impossible_ep(tables),
-                           "contradicts other ep of the same shape", out)
+                           "contradicts other ep of the same shape", out,
+                           sheets)
         tables = drop_rows(op, tables, plateaus(tables),
-                           "slower than twice the time of more tokens", out)
+                           "slower than twice the time of more tokens", out,
+                           sheets)
     return drop_rows(op, tables, spikes(tables, kernel),
                      "1.6 times off both neighbours", out)
 
@@ -421,6 +467,11 @@ def put_tables(file, op, texts, numbers, axis, tables, names, digest):
     digest.update(x.astype("<i4").tobytes() + y.tobytes())
 
 
+def slow_tables(out):
+    return [Table(key, *(np.array(v) for v in zip(*sorted(rows.items()))))
+            for key, rows in out.slow.items()]
+
+
 def put_fits(file, op, texts, fits, shape_columns, names):
     group = create_group(file, op + "_fit")
     for i, column in enumerate(texts):
@@ -448,6 +499,9 @@ def write(path, converted, fits, out):
     with create_file(partial) as file:
         for (_, op, texts, numbers, axis), tables in zip(OPS, converted):
             put_tables(file, op, texts, numbers, axis, tables, names, digest)
+        slow = slow_tables(out)
+        if slow:
+            put_tables(file, "moe_slow", *OPS[0][2:], slow, names, digest)
         put_fits(file, "moe", ["gpu", "stack", "kernel", "dtype"], fits["moe"],
                  ["hidden", "inter", "top_k", "experts"], names)
         for op in ("attention", "gemm"):
@@ -456,7 +510,7 @@ def write(path, converted, fits, out):
                             dtype=h5py.string_dtype(), track_times=False)
         put_left_out(file, out)
         file.attrs["schema"] = "moe-gps-silicon"
-        file.attrs["schema_version"] = "1.0.0"
+        file.attrs["schema_version"] = "1.1.0"
         file.attrs["source"] = SOURCE
         file.attrs["licence"] = LICENCE
         file.attrs["sha256"] = digest.hexdigest()
@@ -474,11 +528,17 @@ def main():
         before = sum(len(t.x) for t in tables)
         tables = clean(op, tables, out)
         after = sum(len(t.x) for t in tables)
-        print(f"{op}: {after} rows in {len(tables)} tables, "
-              f"{before - after} left out")
+        kept = sum(len(rows) for rows in out.slow.values())
+        kept = kept if op == "moe" else 0
+        print(f"{op}: {after} rows in {len(tables)} tables, {kept} of slow "
+              f"kernels, {before - after - kept} left out")
         converted.append(tables)
     for (op, gpu, stack, reason), n in sorted(out.counts.items()):
-        print(f"  left out: {n:5d}  {op} {gpu} {stack}: {reason}")
+        print(f"  set apart: {n:5d}  {op} {gpu} {stack}: {reason}")
+    if out.shares:
+        print("  slow kernels reach %.0f %% (10th percentile), %.0f %% "
+              "(median), %.0f %% (90th) of the data sheet" % tuple(
+                  100 * np.quantile(out.shares, [.1, .5, .9])))
     if len(sys.argv) == 4:
         with open(sys.argv[3], "w") as file:
             file.write("".join(line + "\n" for line in out.lines))

@@ -19,6 +19,12 @@ typedef enum moe_link_topology {
                         GPU's bandwidth evenly */
 } moe_link_topology;
 
+/* Errors of analytic prices by validation, as moe_price states them; 0:
+ * unknown. */
+typedef struct moe_cluster_error {
+    double two_thirds, p90;
+} moe_cluster_error;
+
 typedef struct moe_cluster {
     char name[64];
     char gpu[32];        /* a100_sxm, h100_sxm, l40s, ... */
@@ -27,8 +33,7 @@ typedef struct moe_cluster {
     char tables_gpu[32]; /* silicon: GPU whose tables are used; empty: gpu */
     double tables_bandwidth; /* silicon: memory bandwidth of that GPU, B/s, to
                                 scale memory-bound time by; 0: not scaled */
-    double error_gemm, error_attention, error_ffn,
-        error_link; /* analytic: relative error by validation; 0: unknown */
+    moe_cluster_error error_gemm, error_attention, error_ffn, error_link;
     int gpus_per_node;
     double memory_bytes;       /* of one GPU */
     double memory_bandwidth;   /* B/s */
@@ -78,5 +83,9 @@ moe_status moe_cluster_parse(const char *text, const char *origin,
 /** Find a profile by name or path (profile.h), read and parse it. Not
  *  collective. @return as moe_profile_read() and moe_cluster_parse(). */
 moe_status moe_cluster_read(const char *name, moe_cluster *out, moe_error *err);
+
+/** Find the first profile, by name, of a GPU that is priced with the tables of
+ *  another (tables_gpu). Not collective. @return whether there is one. */
+bool moe_cluster_find_relative(const char *gpu, moe_cluster *out);
 
 #endif

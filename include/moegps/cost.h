@@ -22,17 +22,32 @@ typedef enum moe_price_source {
     MOE_PRICE_INTERPOLATED, /* between measured rows */
     MOE_PRICE_EXTRAPOLATED, /* outside them, by a fitted model */
     MOE_PRICE_ANALYTIC,     /* from data sheet numbers */
-    MOE_N_PRICE_SOURCES
+    MOE_PRICE_SCALED,       /* of another GPU or another width of weights */
+    MOE_PRICE_SLOW_KERNEL,  /* a measured row of a kernel that is known to fall
+                               to 15-20 % of the memory bandwidth there */
+    MOE_N_PRICE_SOURCES     /* result files have these numbers: append */
 } moe_price_source;
 
-/** @return "tabulated", "interpolated", "extrapolated", "analytic". */
+/** @return "tabulated", "interpolated", "extrapolated", "analytic", "scaled",
+ *  "slow-kernel". */
 const char *moe_price_source_name(moe_price_source source);
 
+/** What a price's errors say of |time_s / truth - 1|, 1 = 100 %. Of a sum,
+ *  parts are taken as wrong together: its errors are upper bounds. */
 typedef struct moe_price {
     double time_s;
-    moe_price_source source; /* the least certain of its parts */
-    double relative_error;   /* expected, 1 = 100 %; NaN: unknown */
+    moe_price_source source; /* of several parts that of the highest number */
+    double relative_error;   /* not exceeded by two of three prices; NaN:
+                                unknown */
+    double error_p90;        /* not exceeded by nine of ten; NaN: unknown */
 } moe_price;
+
+/** The truths that an error allows a price.
+ *  @param error     |price / truth - 1|, >= 0; NaN: unknown.
+ *  @param low_out   price / (1 + error)
+ *  @param high_out  price / (1 - error); infinite from an error of 1 on. */
+void moe_price_interval(double price, double error, double *low_out,
+                        double *high_out);
 
 /** A collective or exchange among GPUs, as seen from the busiest GPU. */
 typedef struct moe_exchange {

@@ -43,7 +43,7 @@ typedef struct moe_ffn_key {
  *  the rest stays:
  *      time (1 - f + f * bytes ratio / bandwidth ratio)
  *  f is what the bytes of active weights and of rows take at 0.9 of the data
- *  sheet's bandwidth, over the time. */
+ *  sheet's bandwidth, over the time. Such prices are `scaled`. */
 typedef struct moe_ffn_change {
     double weight_bytes; /* of one weight; 0: the dtype's */
     int matrices;        /* of an expert; 0: the kernel's */
@@ -53,7 +53,8 @@ typedef struct moe_ffn_change {
 } moe_ffn_change;
 
 enum {
-    MOE_CURVE_POINTS = 64, /* most token counts of one table */
+    MOE_TABLE_POINTS = 64, /* most token counts of one table */
+    MOE_CURVE_POINTS = 2 * MOE_TABLE_POINTS, /* with its slow rows */
     MOE_FFN_PARAMETERS = 6
 };
 
@@ -68,13 +69,16 @@ typedef struct moe_curve {
     bool balanced;
     bool measured; /* points are of this very shape */
     bool changed;  /* target differs from what was measured */
-    double spread; /* expected relative error where nothing was measured */
+    double spread; /* guessed relative error where nothing was measured */
     size_t n;
     double tokens[MOE_CURVE_POINTS];   /* rising */
     double log_x[MOE_CURVE_POINTS];    /* log tokens */
     double log_fit[MOE_CURVE_POINTS];  /* log us, of the physical model */
     double residual[MOE_CURVE_POINTS]; /* log(measured / model) */
     double error[MOE_CURVE_POINTS];    /* |relative|, of a point left out */
+    bool slow[MOE_CURVE_POINTS]; /* measured, but much slower than more of the
+                                    same work: the library took a kernel that
+                                    falls to 15-20 % of the memory bandwidth */
 } moe_curve;
 
 /** Find or construct the curve of a kernel.
@@ -135,12 +139,13 @@ enum { MOE_LINK_COUNTS = 4 }; /* most GPU counts of one collective */
 
 /** Latency of one collective against bytes and GPUs. A plain value. */
 typedef struct moe_link {
+    bool of_relative; /* to price another GPU, which has the same links */
     size_t n_counts;
     struct {
         int gpus;
         size_t n;
-        double bytes[MOE_CURVE_POINTS], time_us[MOE_CURVE_POINTS];
-        double error[MOE_CURVE_POINTS]; /* |relative|, left out */
+        double bytes[MOE_TABLE_POINTS], time_us[MOE_TABLE_POINTS];
+        double error[MOE_TABLE_POINTS]; /* |relative|, left out */
     } count[MOE_LINK_COUNTS];
 } moe_link;
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "args.h"
+#include "moegps/cluster.h"
 #include "moegps/csv.h"
 #include "moegps/hash.h"
 #include "moegps/mem.h"
@@ -13,6 +14,8 @@
 #include "moegps/replace.h"
 #include "moegps/silicon.h"
 #include "moegps/text.h"
+
+enum { KEY_GPU }; /* first column of every operation */
 
 enum { MAX_COLUMNS = 11, MAX_SIZE = 1 << 20, MAX_KEY = 512 };
 
@@ -34,6 +37,8 @@ typedef struct {
     moe_csv csv;
     const char *op;
     int column[MAX_COLUMNS]; /* of the operation's columns; -1: not there */
+    char gpu[64];            /* of the row before */
+    moe_cluster relative;    /* a profile of it with tables_gpu; else empty */
     entry *entries;
     size_t n_entries, room;
     moe_price *prices; /* [n_rows] */
@@ -111,8 +116,34 @@ static entry *find_entry(lookup *j, size_t row, int n_columns, moe_error *err)
 
 /* ---- operations ---- */
 
+/* Whose tables price a row, and how their bandwidth differs. */
+typedef struct {
+    const char *gpu;
+    bool other;
+    double sheet, bandwidth;
+} tables_of;
+
+static tables_of find_tables(lookup *j, size_t row)
+{
+    const char *gpu = text_at(j, row, KEY_GPU);
+    const moe_cluster *r = &j->relative;
+    if (strcmp(gpu, j->gpu) != 0) {
+        j->relative = (moe_cluster){0};
+        snprintf(j->gpu, sizeof j->gpu, "%s", gpu);
+        moe_cluster_find_relative(gpu, &j->relative);
+    }
+    tables_of t = {gpu, r->tables_gpu[0] != '\0', 0, 1};
+    if (t.other)
+        t.gpu = r->tables_gpu;
+    if (r->tables_bandwidth > 0) {
+        t.sheet = r->tables_bandwidth;
+        t.bandwidth = r->memory_bandwidth / t.sheet;
+    }
+    return t;
+}
+
 enum {
-    F_GPU,
+    F_GPU = KEY_GPU,
     F_STACK,
     F_DTYPE,
     F_HIDDEN,
@@ -127,8 +158,9 @@ enum {
 
 static void look_up_ffn(lookup *j, size_t row, entry *e, moe_error *err)
 {
+    const tables_of t = find_tables(j, row);
     moe_ffn_key key = {
-        .gpu = text_at(j, row, F_GPU),
+        .gpu = t.gpu,
         .stack = text_at(j, row, F_STACK),
         .dtype = text_at(j, row, F_DTYPE),
         .kernel = text_at(j, row, F_KERNEL),
@@ -144,8 +176,9 @@ static void look_up_ffn(lookup *j, size_t row, entry *e, moe_error *err)
     if (err->status != MOE_OK)
         return;
     e->curve = moe_array_new(1, sizeof *e->curve, err);
+    const moe_ffn_change change = {.sheet = t.sheet, .bandwidth = t.bandwidth};
     if (e->curve != NULL &&
-        moe_silicon_ffn(j->tables, &key, NULL, e->curve, err) != MOE_OK)
+        moe_silicon_ffn(j->tables, &key, &change, e->curve, err) != MOE_OK)
         moe_csv_blame(&j->csv, row, err);
 }
 
@@ -160,7 +193,7 @@ static moe_price price_ffn(lookup *j, size_t row, moe_error *err)
                                  : (moe_price){0};
 }
 
-enum { L_GPU, L_NCCL, L_OP, L_GPUS, L_BYTES };
+enum { L_GPU = KEY_GPU, L_NCCL, L_OP, L_GPUS, L_BYTES };
 
 static moe_price price_link(lookup *j, size_t row, moe_error *err)
 {
@@ -170,21 +203,24 @@ static moe_price price_link(lookup *j, size_t row, moe_error *err)
     const double bytes =
         moe_csv_number(&j->csv, row, j->column[L_BYTES], 1, MAX_BYTES, err);
     if (err->status == MOE_OK && e->link == NULL) {
+        const tables_of t = find_tables(j, row);
         const char *which = text_at(j, row, L_OP);
         if (which == NULL)
             which = strcmp(j->op, "allreduce") == 0 ? "all_reduce" : "alltoall";
         e->link = moe_array_new(1, sizeof *e->link, err);
         if (e->link != NULL &&
-            moe_silicon_link(j->tables, which, text_at(j, row, L_GPU),
-                             text_at(j, row, L_NCCL), e->link, err) != MOE_OK)
+            moe_silicon_link(j->tables, which, t.gpu, text_at(j, row, L_NCCL),
+                             e->link, err) != MOE_OK)
             moe_csv_blame(&j->csv, row, err);
+        if (e->link != NULL)
+            e->link->of_relative = t.other;
     }
     if (err->status != MOE_OK)
         return (moe_price){0};
     return moe_link_price(e->link, gpus, bytes);
 }
 
-enum { D_GPU, D_STACK, D_SIZES };
+enum { D_GPU = KEY_GPU, D_STACK, D_SIZES };
 
 /* The sizes that follow gpu and stack. */
 static entry *look_up_dense(lookup *j, size_t row, int n, double *size,
@@ -196,11 +232,17 @@ static entry *look_up_dense(lookup *j, size_t row, int n, double *size,
                                  MAX_TOKENS, err);
     if (err->status != MOE_OK || e->dense != NULL)
         return e;
-    e->dense = moe_silicon_dense_new(j->tables, j->op, text_at(j, row, D_GPU),
+    e->dense = moe_silicon_dense_new(j->tables, j->op, find_tables(j, row).gpu,
                                      text_at(j, row, D_STACK), err);
     if (e->dense == NULL)
         moe_csv_blame(&j->csv, row, err);
     return e;
+}
+
+static moe_dense_change change_of(lookup *j, size_t row)
+{
+    const tables_of t = find_tables(j, row);
+    return (moe_dense_change){1, 1, t.sheet, t.bandwidth};
 }
 
 static moe_price price_attention(lookup *j, size_t row, moe_error *err)
@@ -215,7 +257,8 @@ static moe_price price_attention(lookup *j, size_t row, moe_error *err)
     if (err->status != MOE_OK)
         return (moe_price){0};
     const moe_prefill shape = {size[0], size[1], size[2], size[3], size[4]};
-    return moe_silicon_attention(e->dense, &shape, NULL);
+    const moe_dense_change change = change_of(j, row);
+    return moe_silicon_attention(e->dense, &shape, &change);
 }
 
 static moe_price price_gemm(lookup *j, size_t row, moe_error *err)
@@ -225,7 +268,8 @@ static moe_price price_gemm(lookup *j, size_t row, moe_error *err)
     if (err->status != MOE_OK)
         return (moe_price){0};
     const moe_gemm shape = {.m = size[0], .n = size[1], .k = size[2]};
-    return moe_silicon_gemm(e->dense, &shape, NULL);
+    const moe_dense_change change = change_of(j, row);
+    return moe_silicon_gemm(e->dense, &shape, &change);
 }
 
 static const op ops[] = {
@@ -281,9 +325,14 @@ static const moe_args args = {
         "tokens (and kernel, to ask for one); alltoall, allreduce gpu, gpus, "
         "buffer_bytes (and op, nccl); attention gpu, stack, batch, seq, "
         "heads, kv_heads, head_dim; gemm gpu, stack, m, n, k. Other columns "
-        "are kept. Appended: latency_us, source (tabulated, interpolated, "
-        "extrapolated) and relative_error (expected; 0.1 is 10 %). A column "
-        "that has one of these names already is kept as input_NAME.",
+        "are kept. A GPU that was not measured is priced if a cluster profile "
+        "names tables for it. Appended: latency_us, source (tabulated, "
+        "interpolated, extrapolated, scaled: from another GPU, slow-kernel: "
+        "measured, but the kernel is known to fall to 15-20 % of the memory "
+        "bandwidth there), relative_error and error_p90 (two of three prices "
+        "are off by no more, and nine of ten; 0.1 is 10 %: the truth is from "
+        "price / 1.1 to price / 0.9). A column that has one of these names "
+        "already is kept as input_NAME.",
     .rows = rows,
 };
 
@@ -296,10 +345,15 @@ static void find_columns(lookup *j, const op *which, moe_error *err)
     }
 }
 
+static const char *const appended[] = {"latency_us", "source", "relative_error",
+                                       "error_p90"};
+
 static bool reserved(const char *column)
 {
-    return strcmp(column, "latency_us") == 0 || strcmp(column, "source") == 0 ||
-           strcmp(column, "relative_error") == 0;
+    for (size_t i = 0; i < MOE_ARRAY_LEN(appended); i++)
+        if (strcmp(column, appended[i]) == 0)
+            return true;
+    return false;
 }
 
 static void write_rows(const lookup *j, FILE *out)
@@ -310,15 +364,17 @@ static void write_rows(const lookup *j, FILE *out)
         moe_plain_csv(csv->field[c], out);
         putc(',', out);
     }
-    fputs("latency_us,source,relative_error\n", out);
+    for (size_t i = 0; i < MOE_ARRAY_LEN(appended); i++)
+        fprintf(out, "%s%s", i > 0 ? "," : "", appended[i]);
+    fputc('\n', out);
     for (size_t r = 0; r < csv->n_rows; r++) {
         for (size_t c = 0; c < csv->n_columns; c++) {
             moe_plain_csv(moe_csv_text(csv, r, (int)c), out);
             putc(',', out);
         }
-        fprintf(out, "%.3f,%s,%.4f\n", 1e6 * j->prices[r].time_s,
+        fprintf(out, "%.3f,%s,%.4f,%.4f\n", 1e6 * j->prices[r].time_s,
                 moe_price_source_name(j->prices[r].source),
-                j->prices[r].relative_error);
+                j->prices[r].relative_error, j->prices[r].error_p90);
     }
 }
 

@@ -34,12 +34,14 @@ typedef struct {
     double network_rate; /* B/s of payload, per GPU to other nodes */
 } analytic;
 
-/* @param error  of the profile, 0: unknown. */
-static moe_price price_of(double time_s, double error)
+/* @param error  of the profile. */
+static moe_price price_of(double time_s, moe_cluster_error error)
 {
     return (moe_price){.time_s = time_s,
                        .source = MOE_PRICE_ANALYTIC,
-                       .relative_error = error > 0 ? error : NAN};
+                       .relative_error =
+                           error.two_thirds > 0 ? error.two_thirds : NAN,
+                       .error_p90 = error.p90 > 0 ? error.p90 : NAN};
 }
 
 /* FLOP/s of the tensor cores for a type. Without fp8 units the operands are

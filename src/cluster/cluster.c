@@ -16,6 +16,17 @@ static const char *const topologies[] = {[MOE_LINK_SWITCH] = "switch",
                                          NULL};
 
 /* Limits are wide; they catch units that slipped: GB/s for B/s, us for s. */
+#define ERROR_OF(name, member, share, what)                             \
+    {                                                                   \
+        .key = name, .type = MOE_OPT_REAL, .unit = "1", .initial = "0", \
+        .min = 0, .max = 10, MOE_OPT_AT(moe_cluster, member),           \
+        .help = "relative error of " what ", analytic, that " share     \
+                " prices do not exceed; 0: unknown"                     \
+    }
+#define ERRORS(name, what)                                  \
+    ERROR_OF(#name, name.two_thirds, "two of three", what), \
+        ERROR_OF(#name "_p90", name.p90, "nine of ten", what)
+
 const moe_opt moe_cluster_options[] = {
     {.key = "name",
      .type = MOE_OPT_TEXT,
@@ -49,39 +60,10 @@ const moe_opt moe_cluster_options[] = {
      .max = 1e15,
      MOE_OPT_AT(moe_cluster, tables_bandwidth),
      .help = "memory bandwidth of tables_gpu, to scale by; 0: not scaled"},
-    {.key = "error_gemm",
-     .type = MOE_OPT_REAL,
-     .unit = "1",
-     .initial = "0",
-     .min = 0,
-     .max = 10,
-     MOE_OPT_AT(moe_cluster, error_gemm),
-     .help =
-         "expected relative error of matrix products, analytic; 0: unknown"},
-    {.key = "error_attention",
-     .type = MOE_OPT_REAL,
-     .unit = "1",
-     .initial = "0",
-     .min = 0,
-     .max = 10,
-     MOE_OPT_AT(moe_cluster, error_attention),
-     .help = "expected relative error of attention, analytic; 0: unknown"},
-    {.key = "error_ffn",
-     .type = MOE_OPT_REAL,
-     .unit = "1",
-     .initial = "0",
-     .min = 0,
-     .max = 10,
-     MOE_OPT_AT(moe_cluster, error_ffn),
-     .help = "expected relative error of expert FFNs, analytic; 0: unknown"},
-    {.key = "error_link",
-     .type = MOE_OPT_REAL,
-     .unit = "1",
-     .initial = "0",
-     .min = 0,
-     .max = 10,
-     MOE_OPT_AT(moe_cluster, error_link),
-     .help = "expected relative error of collectives, analytic; 0: unknown"},
+    ERRORS(error_gemm, "matrix products"),
+    ERRORS(error_attention, "attention"),
+    ERRORS(error_ffn, "expert FFNs"),
+    ERRORS(error_link, "collectives"),
     {.key = "gpus_per_node",
      .type = MOE_OPT_INT,
      .unit = "1",
@@ -305,4 +287,29 @@ moe_status moe_cluster_read(const char *name, moe_cluster *out, moe_error *err)
         moe_cluster_parse(text, path, out, &local);
     free(text);
     return moe_pass(err, &local);
+}
+
+typedef struct {
+    const char *gpu;
+    moe_cluster *out;
+    bool found;
+} relative;
+
+static void match_relative(const char *name, const char *path, void *arg)
+{
+    relative *r = arg;
+    moe_cluster c;
+    (void)name;
+    if (r->found || moe_cluster_read(path, &c, NULL) != MOE_OK)
+        return;
+    r->found = c.tables_gpu[0] != '\0' && strcmp(c.gpu, r->gpu) == 0;
+    if (r->found)
+        *r->out = c;
+}
+
+bool moe_cluster_find_relative(const char *gpu, moe_cluster *out)
+{
+    relative r = {gpu, out, false};
+    moe_profile_each("clusters", ".yaml", match_relative, &r);
+    return r.found;
 }

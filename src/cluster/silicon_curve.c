@@ -17,12 +17,12 @@ enum { LAUNCH, BANDWIDTH, RATE, ROW, EXPERT, PAD };
  * of them misleads. Found on the power_law tables of all stacks. */
 static const double MIN_SKEWED_ROWS = 4;
 
-/* Of a measured point: latencies of neighbouring token counts, where they lie
- * close (96 to 192), scatter by 0.5 % (median), 4 % (90th percentile). */
+/* Guesses of errors, see silicon_error.c. Of a measured point. */
 static const double REPEAT_ERROR = 0.01;
-/* Left-out points have neighbours twice as far as a point in between. */
+/* Of a point in between, over what its neighbours were missed by when each was
+ * left out: their own neighbours lie twice as far. */
 static const double GAP_FACTOR = 0.5;
-/* Growth of the error per octave beyond the last token count. */
+/* Growth per octave beyond the last token count. */
 static const double OCTAVE_ERROR = 0.05;
 
 /* Of the data sheet's memory bandwidth, what kernels reach at best. With it,
@@ -88,9 +88,10 @@ static double rows_per_expert(const moe_curve *c, double tokens)
     return tokens * c->top_k / c->experts;
 }
 
-void moe_curve_add(moe_curve *c, double tokens, double residual)
+void moe_curve_add(moe_curve *c, double tokens, double residual, bool slow)
 {
     const size_t i = c->n++;
+    c->slow[i] = slow;
     c->tokens[i] = tokens;
     c->log_x[i] = log(tokens);
     c->log_fit[i] = log(moe_curve_model(c, tokens, false));
@@ -124,6 +125,7 @@ moe_curve moe_curve_without(const moe_curve *curve, size_t point)
         c.log_fit[i] = c.log_fit[i + 1];
         c.residual[i] = c.residual[i + 1];
         c.error[i] = c.error[i + 1];
+        c.slow[i] = c.slow[i + 1];
     }
     return c;
 }
@@ -153,30 +155,35 @@ static double mean_error(const moe_curve *c, size_t from, size_t to)
 
 moe_price moe_curve_price(const moe_curve *c, double tokens)
 {
-    moe_price price = {.source = MOE_PRICE_INTERPOLATED};
+    moe_price_source source = MOE_PRICE_INTERPOLATED;
     const size_t last = c->n - 1;
     double us = exp(log_time(c, tokens)), w;
     size_t i;
     if (c->changed)
         us = changed_us(c, tokens, us);
-    price.time_s = us * 1e-6;
     moe_silicon_bracket(c->tokens, c->n, tokens, &i, &w);
-    if (w == 0 || w == 1)
-        price.source = MOE_PRICE_TABULATED;
-    size_t from = i > 0 ? i - 1 : 0, to = i + 2 < last ? i + 2 : last;
-    double e = REPEAT_ERROR + GAP_FACTOR * mean_error(c, from, to);
-    if (price.source == MOE_PRICE_TABULATED)
-        e = REPEAT_ERROR;
+    const size_t from = i > 0 ? i - 1 : 0, to = i + 2 < last ? i + 2 : last;
+    double guess = REPEAT_ERROR;
     double beyond =
         fmax(log2(tokens / c->tokens[last]), log2(c->tokens[0] / tokens));
-    if (beyond > 0) {
-        price.source = MOE_PRICE_EXTRAPOLATED;
-        e = REPEAT_ERROR + mean_error(c, from, to) + OCTAVE_ERROR * beyond;
-    }
-    if (!c->measured || c->changed)
-        price.source = MOE_PRICE_EXTRAPOLATED;
-    price.relative_error = e + c->spread;
-    return price;
+    if (w == 0 || w == 1)
+        source = MOE_PRICE_TABULATED;
+    else
+        guess += GAP_FACTOR * mean_error(c, from, to);
+    if (beyond > 0)
+        guess = REPEAT_ERROR + mean_error(c, from, to) + OCTAVE_ERROR * beyond;
+    if (beyond > 0 || !c->measured)
+        source = MOE_PRICE_EXTRAPOLATED;
+    if (c->measured && ((w < 1 && c->slow[i]) || (w > 0 && c->slow[i + 1])))
+        source = MOE_PRICE_SLOW_KERNEL;
+    if (c->changed && source != MOE_PRICE_SLOW_KERNEL)
+        source = MOE_PRICE_SCALED;
+    if (c->changed)
+        guess += moe_silicon_scaled_guess(c->target_bytes * c->target_matrices /
+                                              (c->weight_bytes * c->matrices),
+                                          c->bandwidth);
+    guess += c->spread;
+    return moe_silicon_price(MOE_SILICON_FFN, us * 1e-6, source, guess);
 }
 
 double moe_curve_launch(const moe_curve *c)

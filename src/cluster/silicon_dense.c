@@ -19,7 +19,7 @@ enum {
 
 enum { LAUNCH, BANDWIDTH, RATE, PARAMETERS };
 
-/* As for the FFN, see silicon_curve.c. */
+/* Guesses of errors, as for the FFN: see silicon_curve.c. */
 static const double REPEAT_ERROR = 0.02;
 static const double GAP_FACTOR = 0.5;
 
@@ -210,14 +210,17 @@ static double residual_at(const moe_silicon_dense *d, const double *size,
 static moe_price finish(const moe_silicon_dense *d, double us,
                         moe_price_source source, const moe_dense_change *c)
 {
-    double error = REPEAT_ERROR;
+    double guess = REPEAT_ERROR;
     if (source == MOE_PRICE_INTERPOLATED)
-        error += GAP_FACTOR * d->inner_error;
-    if (source == MOE_PRICE_EXTRAPOLATED || changed(c)) {
-        error += d->inner_error + d->fit_error;
-        source = MOE_PRICE_EXTRAPOLATED;
+        guess += GAP_FACTOR * d->inner_error;
+    if (source == MOE_PRICE_EXTRAPOLATED || fabs(c->rate - 1) > 1e-9)
+        guess += d->inner_error + d->fit_error;
+    if (changed(c)) {
+        source = MOE_PRICE_SCALED;
+        guess += moe_silicon_scaled_guess(c->bytes, c->bandwidth);
     }
-    return (moe_price){us * 1e-6, source, error};
+    return moe_silicon_price(d->gemm ? MOE_SILICON_GEMM : MOE_SILICON_ATTENTION,
+                             us * 1e-6, source, guess);
 }
 
 moe_price moe_silicon_gemm(const moe_silicon_dense *d, const moe_gemm *shape,
@@ -227,7 +230,7 @@ moe_price moe_silicon_gemm(const moe_silicon_dense *d, const moe_gemm *shape,
     const double size[MAX_AXES] = {shape->n, shape->k};
     moe_price_source source;
     if (!(shape->m > 0 && shape->n > 0 && shape->k > 0))
-        return (moe_price){0, MOE_PRICE_TABULATED, 0};
+        return (moe_price){.source = MOE_PRICE_TABULATED};
     double r = residual_at(d, size, log(shape->m), &source);
     return finish(d, target_us(d, gemm_work(shape), r, c), source, c);
 }
@@ -240,7 +243,7 @@ moe_price moe_silicon_attention(const moe_silicon_dense *d,
     const double size[] = {shape->heads, shape->kv_heads, shape->batch};
     moe_price_source source;
     if (!(shape->batch > 0 && shape->seq > 0 && shape->heads > 0))
-        return (moe_price){0, MOE_PRICE_TABULATED, 0};
+        return (moe_price){.source = MOE_PRICE_TABULATED};
     double r = residual_at(d, size, log(shape->seq), &source);
     if (fabs(shape->head_dim - d->dim) > 0.5)
         source = MOE_PRICE_EXTRAPOLATED;
@@ -266,32 +269,48 @@ void moe_silicon_dense_smooth(moe_silicon_dense *d)
 }
 
 void moe_silicon_dense_leave_out(const moe_silicon_dense *d,
-                                 void (*visit)(void *arg, const double *error),
+                                 void (*visit)(void *arg,
+                                               const moe_left_out *row),
                                  void *arg)
 {
     for (size_t i = 0; i < d->n_lines; i++) {
         const line *l = d->lines + i;
-        for (size_t p = 1; p + 1 < l->n; p++) {
+        for (size_t p = 1; p < l->n; p++) {
+            const bool last = p + 1 == l->n;
             const double *x = l->log_x + p, *f = l->log_fit + p;
             const double *r = l->residual + p;
-            double w = (x[0] - x[-1]) / (x[1] - x[-1]);
-            double ours = r[-1] * (1 - w) + r[1] * w - r[0];
-            double plain = ours + f[-1] * (1 - w) + f[1] * w - f[0];
-            visit(arg, (const double[]){fabs(expm1(plain)), fabs(expm1(ours))});
+            const double w = last ? 0 : (x[0] - x[-1]) / (x[1] - x[-1]);
+            const double on = last ? 0 : w * (r[1] - r[-1]);
+            const double ours = r[-1] + on - r[0];
+            const double plain =
+                last ? NAN : ours + f[-1] * (1 - w) + f[1] * w - f[0];
+            visit(arg,
+                  &(moe_left_out){{fabs(expm1(plain)), fabs(expm1(ours))},
+                                  last ? NAN : (x[1] - x[-1]) / log(2),
+                                  exp(x[0]),
+                                  i,
+                                  finish(d, exp(f[0] + r[0] + ours),
+                                         last ? MOE_PRICE_EXTRAPOLATED
+                                              : MOE_PRICE_INTERPOLATED,
+                                         &AS_MEASURED),
+                                  finish(d, exp(f[0] + r[0]),
+                                         MOE_PRICE_TABULATED, &AS_MEASURED)});
         }
     }
 }
 
-/* Running sum over rows. */
+/* Running sum over inner rows. */
 typedef struct {
     double sum;
     size_t n;
 } mean;
 
-static void add_error(void *arg, const double *error)
+static void add_error(void *arg, const moe_left_out *row)
 {
     mean *m = arg;
-    m->sum += error[1];
+    if (row->stated.source != MOE_PRICE_INTERPOLATED)
+        return;
+    m->sum += row->error[1];
     m->n++;
 }
 

@@ -23,12 +23,11 @@ typedef struct {
     int code[MOE_FFN_COLUMNS];
 } coded_key;
 
-static bool same(const moe_silicon *s, size_t table, const coded_key *key,
+static bool same(const moe_silicon_op *t, size_t table, const coded_key *key,
                  int from, int to)
 {
     for (int c = from; c < to; c++)
-        if (key->code[c] >= 0 &&
-            s->op[MOE_SILICON_FFN].column[c][table] != key->code[c])
+        if (key->code[c] >= 0 && t->column[c][table] != key->code[c])
             return false;
     return true;
 }
@@ -38,10 +37,10 @@ static double octaves(double a, double b)
     return log2(a / b);
 }
 
-static double distance2(const moe_silicon *s, size_t table,
+static double distance2(const moe_silicon_op *t, size_t table,
                         const coded_key *key)
 {
-    int32_t *const *c = s->op[MOE_SILICON_FFN].column;
+    int32_t *const *c = t->column;
     double d2 = 0;
     for (int i = 0; i < 4; i++) {
         double d = octaves(c[MOE_FFN_HIDDEN + i][table],
@@ -68,10 +67,9 @@ static bool nongated(const moe_silicon *s, int kernel)
 
 /* Tables whose kernel suits: the asked one, or one with the right number of
  * matrices where the caller says how many. */
-static bool kernel_suits(const moe_silicon *s, size_t table,
-                         const coded_key *key, const moe_ffn_change *change)
+static bool kernel_suits(const moe_silicon *s, int kernel, const coded_key *key,
+                         const moe_ffn_change *change)
 {
-    int kernel = s->op[MOE_SILICON_FFN].column[MOE_FFN_KERNEL][table];
     if (key->code[MOE_FFN_KERNEL] >= 0)
         return kernel == key->code[MOE_FFN_KERNEL];
     return change == NULL || change->matrices != 3 || !nongated(s, kernel);
@@ -82,22 +80,26 @@ static bool kernel_suits(const moe_silicon *s, size_t table,
 static int choose_kernel(const moe_silicon *s, const coded_key *key,
                          const moe_ffn_change *change, bool unseen)
 {
-    const moe_silicon_op *t = &s->op[MOE_SILICON_FFN];
+    const moe_silicon_op *tables[] = {&s->op[MOE_SILICON_FFN],
+                                      &s->op[MOE_SILICON_SLOW]};
     double least = INFINITY;
     int kernel = -1;
-    for (size_t i = 0; i < t->n; i++) {
-        if (!same(s, i, key, MOE_FFN_GPU, MOE_FFN_KERNEL) ||
-            !same(s, i, key, MOE_FFN_DTYPE, MOE_FFN_DISTRIBUTION) ||
-            !kernel_suits(s, i, key, change))
+    for (size_t i = 0; i < tables[0]->n + tables[1]->n; i++) {
+        const bool slow = i >= tables[0]->n;
+        const moe_silicon_op *t = tables[slow];
+        const size_t at = slow ? i - tables[0]->n : i;
+        if (!same(t, at, key, MOE_FFN_GPU, MOE_FFN_KERNEL) ||
+            !same(t, at, key, MOE_FFN_DTYPE, MOE_FFN_DISTRIBUTION) ||
+            !kernel_suits(s, t->column[MOE_FFN_KERNEL][at], key, change))
             continue;
-        if (unseen && same(s, i, key, MOE_FFN_HIDDEN, MOE_FFN_EP))
+        if (unseen && same(t, at, key, MOE_FFN_HIDDEN, MOE_FFN_EP))
             continue;
-        double d2 = distance2(s, i, key);
-        if ((t->column[MOE_FFN_EP][i] == 1) != (key->code[MOE_FFN_EP] == 1))
+        double d2 = distance2(t, at, key);
+        if ((t->column[MOE_FFN_EP][at] == 1) != (key->code[MOE_FFN_EP] == 1))
             d2 += 100;
         if (d2 < least) {
             least = d2;
-            kernel = t->column[MOE_FFN_KERNEL][i];
+            kernel = t->column[MOE_FFN_KERNEL][at];
         }
     }
     return kernel;
@@ -137,6 +139,14 @@ static void set_shape(const moe_silicon *s, moe_curve *c, const coded_key *key)
     c->n = 0;
 }
 
+static void add_row(const moe_silicon *s, int op, int32_t row, moe_curve *c)
+{
+    const moe_silicon_op *t = &s->op[op];
+    const double us = moe_curve_model(c, t->x[row], false);
+    moe_curve_add(c, t->x[row], log((double)t->time_us[row] / us),
+                  op == MOE_SILICON_SLOW);
+}
+
 static void load_table(const moe_silicon *s, size_t table, moe_curve *c)
 {
     const moe_silicon_op *t = &s->op[MOE_SILICON_FFN];
@@ -144,10 +154,32 @@ static void load_table(const moe_silicon *s, size_t table, moe_curve *c)
     for (int i = 0; i < MOE_FFN_COLUMNS; i++)
         key.code[i] = t->column[i][table];
     set_shape(s, c, &key);
-    for (int32_t r = t->first[table]; r < t->first[table + 1]; r++) {
-        const double us = moe_curve_model(c, t->x[r], false);
-        moe_curve_add(c, t->x[r], log((double)t->time_us[r] / us));
+    for (int32_t r = t->first[table]; r < t->first[table + 1]; r++)
+        add_row(s, MOE_SILICON_FFN, r, c);
+}
+
+/* All that was measured of this very key, also what is slow.
+ * @return whether there is anything. */
+static bool load_measured(const moe_silicon *s, const coded_key *key,
+                          moe_curve *c)
+{
+    static const int ops[] = {MOE_SILICON_FFN, MOE_SILICON_SLOW};
+    int32_t at[2] = {0, 0}, end[2] = {0, 0};
+    for (int k = 0; k < 2; k++) {
+        const moe_silicon_op *t = &s->op[ops[k]];
+        for (size_t i = 0; i < t->n; i++)
+            if (same(t, i, key, MOE_FFN_GPU, MOE_FFN_COLUMNS)) {
+                at[k] = t->first[i];
+                end[k] = t->first[i + 1];
+            }
     }
+    while (at[0] < end[0] || at[1] < end[1]) {
+        const int k =
+            at[0] == end[0] ||
+            (at[1] < end[1] && s->op[ops[1]].x[at[1]] < s->op[ops[0]].x[at[0]]);
+        add_row(s, ops[k], at[k]++, c);
+    }
+    return c->n > 0;
 }
 
 /* One table per shape, that with most nearly as many experts per GPU, of the
@@ -158,17 +190,17 @@ static size_t neighbours(const moe_silicon *s, const coded_key *key,
     const moe_silicon_op *t = &s->op[MOE_SILICON_FFN];
     size_t n = 0;
     for (size_t i = 0; i < t->n; i++) {
-        if (!same(s, i, key, MOE_FFN_GPU, MOE_FFN_DISTRIBUTION) ||
+        if (!same(t, i, key, MOE_FFN_GPU, MOE_FFN_DISTRIBUTION) ||
             t->column[MOE_FFN_DISTRIBUTION][i] != distribution ||
-            (unseen && same(s, i, key, MOE_FFN_HIDDEN, MOE_FFN_EP)))
+            (unseen && same(t, i, key, MOE_FFN_HIDDEN, MOE_FFN_EP)))
             continue;
         coded_key shape = {0};
         for (int c = 0; c < MOE_FFN_COLUMNS; c++)
             shape.code[c] = t->column[c][i];
         size_t at = 0;
-        while (at < n && !same(s, out[at], &shape, MOE_FFN_HIDDEN, MOE_FFN_EP))
+        while (at < n && !same(t, out[at], &shape, MOE_FFN_HIDDEN, MOE_FFN_EP))
             at++;
-        if (at == n || distance2(s, i, key) < distance2(s, out[at], key))
+        if (at == n || distance2(t, i, key) < distance2(t, out[at], key))
             out[at] = i;
         n += at == n;
     }
@@ -187,7 +219,7 @@ static void borrow_points(const moe_silicon *s, const coded_key *key,
     for (size_t k = 0; k < n; k++) {
         moe_curve other = *c;
         load_table(s, tables[k], &other);
-        double d2 = distance2(s, tables[k], key);
+        double d2 = distance2(&s->op[MOE_SILICON_FFN], tables[k], key);
         double weight = exp(-d2 / (2 * NEARNESS * NEARNESS)) + 1e-9;
         double shift =
             log(c->top_k / c->experts) - log(other.top_k / other.experts);
@@ -202,7 +234,8 @@ static void borrow_points(const moe_silicon *s, const coded_key *key,
         }
     }
     for (size_t i = 0; i < STEPS; i++)
-        moe_curve_add(c, exp(0.5 * octave * (double)i), sum[i] / weights[i]);
+        moe_curve_add(c, exp(0.5 * octave * (double)i), sum[i] / weights[i],
+                      false);
 }
 
 static moe_status unknown(const moe_silicon *s, const coded_key *key, int what,
@@ -235,7 +268,7 @@ static moe_status encode(const moe_silicon *s, const moe_ffn_key *key,
         out->code[c] = moe_silicon_code(s, values[c]);
         bool there = false;
         for (size_t i = 0; i < t->n && !there; i++)
-            there = out->code[c] >= 0 && same(s, i, out, MOE_FFN_GPU, c + 1);
+            there = out->code[c] >= 0 && same(t, i, out, MOE_FFN_GPU, c + 1);
         if (!there)
             return unknown(s, out, c, names[c], values[c], err);
     }
@@ -291,7 +324,7 @@ static size_t find_neighbours(const moe_silicon *s, const coded_key *key,
     if (n == 0)
         n = neighbours(s, key, moe_silicon_code(s, "balanced"), unseen, out);
     for (size_t i = 0; i < t->n && n == 0; i++)
-        if (same(s, i, key, MOE_FFN_GPU, MOE_FFN_DISTRIBUTION))
+        if (same(t, i, key, MOE_FFN_GPU, MOE_FFN_DISTRIBUTION))
             n = neighbours(s, key, t->column[MOE_FFN_DISTRIBUTION][i], unseen,
                            out);
     return n;
@@ -320,7 +353,6 @@ static moe_status make_curve(const moe_silicon *s, const moe_ffn_key *asked,
                              const moe_ffn_change *change, bool unseen,
                              moe_curve *out, moe_error *err)
 {
-    const moe_silicon_op *t = &s->op[MOE_SILICON_FFN];
     moe_curve c = {0};
     coded_key key;
     if (encode(s, asked, &key, err) != MOE_OK)
@@ -336,15 +368,10 @@ static moe_status make_curve(const moe_silicon *s, const moe_ffn_key *asked,
     c.matrices = nongated(s, key.code[MOE_FFN_KERNEL]) ? 2 : 3;
     apply_change(&c, change);
     set_shape(s, &c, &key);
-    for (size_t i = 0; i < t->n && !unseen && !c.measured; i++)
-        if (same(s, i, &key, MOE_FFN_GPU, MOE_FFN_COLUMNS)) {
-            load_table(s, i, &c);
-            c.measured = true;
-        }
+    c.measured = !unseen && load_measured(s, &key, &c);
     if (c.measured) {
         moe_curve_leave_out(&c);
-        /* Half of what the model misses on shapes it was fitted to. */
-        c.spread = c.changed ? 0.5 * c.spread : 0;
+        c.spread = 0;
     } else if (borrow(s, asked, &key, unseen, &c, err) != MOE_OK) {
         return err->status;
     }

@@ -11,6 +11,8 @@ enum {
     MOE_SILICON_LINK,
     MOE_SILICON_ATTENTION,
     MOE_SILICON_GEMM,
+    MOE_SILICON_SLOW, /* tables as MOE_SILICON_FFN's, of rows that contradict
+                         them: see moe_curve.slow */
     MOE_SILICON_OPS
 };
 
@@ -42,7 +44,7 @@ enum { GEMM_GPU, GEMM_STACK, GEMM_N, GEMM_K, GEMM_COLUMNS };
 enum {
     SILICON_COLUMNS = MOE_FFN_COLUMNS,
     MOE_SILICON_ROWS =
-        2 * MOE_CURVE_POINTS /* most of a table that is no curve */
+        2 * MOE_TABLE_POINTS /* most of a table that is no curve */
 };
 
 /* All tables of one operation. */
@@ -89,6 +91,22 @@ void moe_silicon_bracket(const double *sorted, size_t n, double x,
  *  what was measured. */
 double moe_curve_model(const moe_curve *c, double tokens, bool target);
 
+/** State the errors of a price.
+ *  @param op     MOE_SILICON_FFN, ...
+ *  @param guess  of |price / truth - 1|, which may be off by a factor that is
+ *  known for the operation and the source. */
+moe_price moe_silicon_price(int op, double time_s, moe_price_source source,
+                            double guess);
+
+/** @return what moe_silicon_price() multiplies a guess by, for two prices of
+ *  three (0) or nine of ten (1). */
+double moe_silicon_factor(int op, moe_price_source source, int which);
+
+/** @return what scaling adds to a guess.
+ *  @param by         bytes over those measured, of the same work.
+ *  @param bandwidth  over that of the GPU that was measured. */
+double moe_silicon_scaled_guess(double by, double bandwidth);
+
 /** @return seconds over those measured, of a kernel that took `time_us`.
  *  @param bytes      that it moved.
  *  @param by         bytes of the target over these.
@@ -98,8 +116,9 @@ double moe_silicon_traffic(double time_us, double bytes, double by,
                            double sheet, double bandwidth);
 
 /** Append a point; tokens rise.
- *  @param residual  log of measured over modelled time. */
-void moe_curve_add(moe_curve *c, double tokens, double residual);
+ *  @param residual  log of measured over modelled time.
+ *  @param slow      as moe_curve.slow. */
+void moe_curve_add(moe_curve *c, double tokens, double residual, bool slow);
 
 /** Fill the errors of all points, each left out. */
 void moe_curve_leave_out(moe_curve *c);
@@ -118,14 +137,28 @@ moe_status moe_silicon_ffn_unseen(const moe_silicon *s, const moe_ffn_key *key,
 /** @return the curve without one of its points. */
 moe_curve moe_curve_without(const moe_curve *curve, size_t point);
 
-/** Price every inner row of every table from its neighbours.
- *  @param visit  gets |relative error| of a line on logarithms, and ours. */
+/** A row that was priced without it. */
+typedef struct moe_left_out {
+    double error[2];  /* |relative|, of a line on logarithms, and ours */
+    double octaves;   /* from its left to its right neighbour */
+    double size;      /* rows of a GEMM, tokens of a sequence */
+    size_t table;     /* that it is of */
+    moe_price stated; /* with ours */
+    moe_price itself; /* what the row is priced with it */
+} moe_left_out;
+
+/** Price every inner row of every table from its neighbours, and the last row
+ *  from the one before it: extrapolated, without a line. */
 void moe_silicon_dense_leave_out(const moe_silicon_dense *d,
-                                 void (*visit)(void *arg, const double *error),
+                                 void (*visit)(void *arg,
+                                               const moe_left_out *row),
                                  void *arg);
 
-/** Tables of the FFN: how many, and the key of one. */
+/** Tables of the FFN, those of slow rows last. */
 size_t moe_silicon_n_ffn(const moe_silicon *s);
-void moe_silicon_ffn_key(const moe_silicon *s, size_t i, moe_ffn_key *out);
+
+/** The key of table i. @return false: slow rows of a key that has another
+ *  table, too. */
+bool moe_silicon_ffn_key(const moe_silicon *s, size_t i, moe_ffn_key *out);
 
 #endif

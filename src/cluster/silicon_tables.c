@@ -22,16 +22,20 @@ static const double MIN_US = 0.5, MAX_US = 1e8;
  * was measured. More than this is nanoseconds. */
 static const double MAX_LEAST_US = 1000;
 
+#define FFN_COLUMNS                                                           \
+    {                                                                         \
+        "gpu", "stack", "kernel", "dtype", "distribution", "hidden", "inter", \
+            "top_k", "experts", "ep"                                          \
+    }
+
 /* Groups of the file and the columns of a table's key; texts come first. */
 static const struct {
     const char *group;
     int n_texts;
     const char *columns[SILICON_COLUMNS + 1];
 } layout[MOE_SILICON_OPS] = {
-    [MOE_SILICON_FFN] = {"moe",
-                         5,
-                         {"gpu", "stack", "kernel", "dtype", "distribution",
-                          "hidden", "inter", "top_k", "experts", "ep"}},
+    [MOE_SILICON_FFN] = {"moe", 5, FFN_COLUMNS},
+    [MOE_SILICON_SLOW] = {"moe_slow", 5, FFN_COLUMNS},
     [MOE_SILICON_LINK] = {"collectives", 3, {"gpu", "nccl", "op", "gpus"}},
     [MOE_SILICON_ATTENTION] = {"attention",
                                2,
@@ -118,7 +122,7 @@ static moe_status check_rows(const moe_silicon *s, int op, size_t i,
                            "%g..%g)",
                            t->x[r], us, MIN_US, MAX_US);
         highest = fmax(highest, us);
-        if (us * MAX_FALL < highest)
+        if (op != MOE_SILICON_SLOW && us * MAX_FALL < highest)
             return bad_row(s, op, i, err,
                            "at %d: %g us, but less work took %g us", t->x[r],
                            us, highest);
@@ -143,8 +147,8 @@ static moe_status check_unit(const moe_silicon *s, int op, moe_error *err)
 static moe_status check_op(const moe_silicon *s, int op, moe_error *err)
 {
     const moe_silicon_op *t = &s->op[op];
-    const bool curves = op == MOE_SILICON_FFN || op == MOE_SILICON_LINK;
-    const int most = curves ? MOE_CURVE_POINTS : MOE_SILICON_ROWS;
+    const bool curves = op != MOE_SILICON_ATTENTION && op != MOE_SILICON_GEMM;
+    const int most = curves ? MOE_TABLE_POINTS : MOE_SILICON_ROWS;
     if (t->first[0] != 0 || (size_t)t->first[t->n] != t->rows)
         return moe_fail(err, MOE_FORMAT, "%s: first does not span the rows",
                         layout[op].group);
@@ -163,6 +167,8 @@ static moe_status check_op(const moe_silicon *s, int op, moe_error *err)
 static void read_op(hid_t file, moe_silicon *s, int op, moe_error *err)
 {
     moe_silicon_op *t = &s->op[op];
+    if (op == MOE_SILICON_SLOW && !moe_h5_exists(file, layout[op].group))
+        return; /* nothing was slow */
     hid_t group = moe_h5_open_group(file, layout[op].group, err);
     t->n = length_of(group, layout[op].columns[0], err);
     t->rows = length_of(group, "x", err);
@@ -346,22 +352,34 @@ void moe_silicon_rise(double *y, size_t n)
 
 size_t moe_silicon_n_ffn(const moe_silicon *s)
 {
-    return s->op[MOE_SILICON_FFN].n;
+    return s->op[MOE_SILICON_FFN].n + s->op[MOE_SILICON_SLOW].n;
 }
 
-void moe_silicon_ffn_key(const moe_silicon *s, size_t i, moe_ffn_key *out)
+bool moe_silicon_ffn_key(const moe_silicon *s, size_t i, moe_ffn_key *out)
 {
-    int32_t *const *c = s->op[MOE_SILICON_FFN].column;
+    const moe_silicon_op *t = &s->op[MOE_SILICON_FFN];
+    const bool slow = i >= t->n;
+    size_t sound = slow ? 0 : t->n;
+    const size_t at = slow ? i - t->n : i;
+    int32_t *const *c = s->op[slow ? MOE_SILICON_SLOW : MOE_SILICON_FFN].column;
+    for (; sound < t->n; sound++) {
+        int k = 0;
+        while (k < MOE_FFN_COLUMNS && t->column[k][sound] == c[k][at])
+            k++;
+        if (k == MOE_FFN_COLUMNS)
+            return false;
+    }
     *out = (moe_ffn_key){
-        .gpu = s->names[c[MOE_FFN_GPU][i]],
-        .stack = s->names[c[MOE_FFN_STACK][i]],
-        .kernel = s->names[c[MOE_FFN_KERNEL][i]],
-        .dtype = s->names[c[MOE_FFN_DTYPE][i]],
-        .distribution = s->names[c[MOE_FFN_DISTRIBUTION][i]],
-        .hidden = c[MOE_FFN_HIDDEN][i],
-        .inter = c[MOE_FFN_INTER][i],
-        .top_k = c[MOE_FFN_TOP_K][i],
-        .experts = c[MOE_FFN_EXPERTS][i],
-        .ep = c[MOE_FFN_EP][i],
+        .gpu = s->names[c[MOE_FFN_GPU][at]],
+        .stack = s->names[c[MOE_FFN_STACK][at]],
+        .kernel = s->names[c[MOE_FFN_KERNEL][at]],
+        .dtype = s->names[c[MOE_FFN_DTYPE][at]],
+        .distribution = s->names[c[MOE_FFN_DISTRIBUTION][at]],
+        .hidden = c[MOE_FFN_HIDDEN][at],
+        .inter = c[MOE_FFN_INTER][at],
+        .top_k = c[MOE_FFN_TOP_K][at],
+        .experts = c[MOE_FFN_EXPERTS][at],
+        .ep = c[MOE_FFN_EP][at],
     };
+    return true;
 }

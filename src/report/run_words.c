@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "moegps/mem.h"
+
 static void say_gaps(const moe_phase_gap *gap, FILE *out)
 {
     for (int i = 0; i < MOE_ANALYSIS_GAPS && gap[i].phase >= 0; i++)
@@ -81,26 +83,49 @@ static void say_executed(moe_document *doc, const moe_run_analysis *run)
                 none || exact ? " " : "", view->scale);
 }
 
+/* Prices that are not simply measured, and what to say of them. */
+static const struct {
+    moe_price_source source;
+    const char *words;
+} less_sure[] = {
+    {MOE_PRICE_EXTRAPOLATED, "were extrapolated beyond measured rows"},
+    {MOE_PRICE_SCALED, "were scaled from another GPU, link or width"},
+    {MOE_PRICE_SLOW_KERNEL,
+     "are of a kernel that is known to fall to 15-20 % of the memory "
+     "bandwidth there"},
+};
+
 static void say_sources(const moe_view *view, FILE *out)
 {
     bool known = false, analytic = false;
-    const char *comma = "Shares of prices that were extrapolated beyond "
-                        "measured rows, in the strategy with most:";
-    for (int p = 0; p < MOE_N_PHASES; p++) {
-        const double share = moe_most_priced(view, p, MOE_PRICE_EXTRAPOLATED);
-        known = known || !isnan(share);
-        analytic = analytic || moe_most_priced(view, p, MOE_PRICE_ANALYTIC) > 0;
-        if (!(share > 0))
-            continue;
-        fprintf(out, "%s %s %s", comma, moe_phase_name((moe_phase)p),
-                moe_percent_cell(share).text);
-        comma = ",";
+    const char *begin = "";
+    for (size_t i = 0; i < MOE_ARRAY_LEN(less_sure); i++) {
+        const char *comma = ":";
+        for (int p = 0; p < MOE_N_PHASES; p++) {
+            const double share = moe_most_priced(view, p, less_sure[i].source);
+            known = known || !isnan(share);
+            analytic =
+                analytic || moe_most_priced(view, p, MOE_PRICE_ANALYTIC) > 0;
+            if (!(share > 0))
+                continue;
+            if (comma[0] == ':')
+                fprintf(out,
+                        "%sShares of prices that %s, in the strategy with most",
+                        begin, less_sure[i].words);
+            fprintf(out, "%s %s %s", comma, moe_phase_name((moe_phase)p),
+                    moe_percent_cell(share).text);
+            comma = ",";
+        }
+        if (comma[0] == ',') {
+            fputc('.', out);
+            begin = " ";
+        }
     }
-    fputs(comma[0] == ',' ? "."
-          : analytic      ? "All prices are from data sheet numbers."
-          : known ? "All prices are from measured rows, or between them."
-                  : "The file does not say which prices were extrapolated.",
-          out);
+    if (begin[0] == '\0')
+        fputs(analytic ? "All prices are from data sheet numbers."
+              : known  ? "All prices are from measured rows, or between them."
+                       : "The file does not say where prices are from.",
+              out);
 }
 
 static void say_bindings(moe_document *doc, const moe_run_analysis *run)

@@ -55,6 +55,17 @@ static double distance(double price, double truth)
     return fabs(price / truth - 1);
 }
 
+/* Count an analytic price, of row i of its table. */
+static void add(error_table *t, const char *cluster, const char *what,
+                moe_price price, double truth_s, size_t i)
+{
+    char name[128];
+    const double e = distance(price.time_s, truth_s);
+    table_add(t, cluster, &e);
+    snprintf(name, sizeof name, "%s, %s", cluster, what);
+    cover(name, NULL, price, 1, e, (int)(i % 8));
+}
+
 static void matmuls(void)
 {
     error_table t = {.methods = 1};
@@ -66,9 +77,8 @@ static void matmuls(void)
     for (size_t i = 0; i < csv.n_rows; i++) {
         const moe_gemm shape = {field(&csv, i, "m"), field(&csv, i, "n"),
                                 field(&csv, i, "k"), false};
-        double e = distance(p.cost->gemm(p.state, &shape).time_s,
-                            field(&csv, i, "sim_s"));
-        table_add(&t, "a100-paper", &e);
+        add(&t, "a100-paper", "GEMM", p.cost->gemm(p.state, &shape),
+            field(&csv, i, "sim_s"), i);
     }
     moe_csv_free(&csv);
     pricing_close(&p);
@@ -191,8 +201,8 @@ static void compare_ffn(size_t machine, const moe_silicon *s, error_table *t)
         moe_curve curve;
         moe_error err = {0};
         pricing p;
-        moe_silicon_ffn_key(s, i, &key);
-        if (strcmp(key.gpu, machines[machine].gpu) != 0 ||
+        if (!moe_silicon_ffn_key(s, i, &key) ||
+            strcmp(key.gpu, machines[machine].gpu) != 0 ||
             strcmp(key.stack, machines[machine].stack) != 0 ||
             strcmp(key.dtype, "bfloat16") != 0 || key.ep != 1 ||
             strcmp(key.distribution, "balanced") != 0 || key.experts > 512)
@@ -209,11 +219,9 @@ static void compare_ffn(size_t machine, const moe_silicon *s, error_table *t)
                 continue;
             for (int e = 0; e < key.experts; e++)
                 rows[e] = (uint32_t)lround(n);
-            double price =
-                p.cost->ffn(p.state, rows, (size_t)key.experts).time_s;
-            double e = distance(
-                price, moe_curve_price(&curve, curve.tokens[k]).time_s);
-            table_add(t, machines[machine].cluster, &e);
+            add(t, machines[machine].cluster, "FFN",
+                p.cost->ffn(p.state, rows, (size_t)key.experts),
+                moe_curve_price(&curve, curve.tokens[k]).time_s, i);
         }
         pricing_close(&p);
     }
@@ -236,11 +244,10 @@ static void compare_links(size_t machine, const moe_silicon *s, error_table *t)
                 const double bytes = link.count[c].bytes[i];
                 moe_exchange x = {.gpus = link.count[c].gpus, .nodes = 1};
                 x.node_bytes = bytes * (g - 1) / g;
-                double price =
-                    op == 0 ? p.cost->allreduce(p.state, &x, bytes).time_s
-                            : p.cost->alltoall(p.state, &x).time_s;
-                double e = distance(price, 1e-6 * link.count[c].time_us[i]);
-                table_add(t, machines[machine].cluster, &e);
+                add(t, machines[machine].cluster, "collectives",
+                    op == 0 ? p.cost->allreduce(p.state, &x, bytes)
+                            : p.cost->alltoall(p.state, &x),
+                    1e-6 * link.count[c].time_us[i], c + op);
             }
     }
     pricing_close(&p);
@@ -257,10 +264,10 @@ static void compare_attention(size_t machine, error_table *t)
     for (double batch = 1; batch <= 16; batch *= 4)
         for (double seq = 128; seq <= 8192; seq *= 2)
             for (int tp = 1; tp <= 8; tp *= 2) {
-                double e =
-                    distance(p.cost->attention(p.state, batch, seq, tp).time_s,
-                             q.cost->attention(q.state, batch, seq, tp).time_s);
-                table_add(t, machines[machine].cluster, &e);
+                add(t, machines[machine].cluster, "attention",
+                    p.cost->attention(p.state, batch, seq, tp),
+                    q.cost->attention(q.state, batch, seq, tp).time_s,
+                    (size_t)log2(seq));
             }
     pricing_close(&p);
     pricing_close(&q);
@@ -277,9 +284,9 @@ static void compare_gemm(size_t machine, error_table *t)
         for (double n = 512; n <= 8192; n *= 2)
             for (double k = 1024; k <= 8192; k *= 2) {
                 const moe_gemm shape = {m, n, k, false};
-                double e = distance(p.cost->gemm(p.state, &shape).time_s,
-                                    q.cost->gemm(q.state, &shape).time_s);
-                table_add(t, machines[machine].cluster, &e);
+                add(t, machines[machine].cluster, "GEMM",
+                    p.cost->gemm(p.state, &shape),
+                    q.cost->gemm(q.state, &shape).time_s, (size_t)log2(n));
             }
     pricing_close(&p);
     pricing_close(&q);

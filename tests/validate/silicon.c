@@ -6,12 +6,43 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "moegps/mem.h"
 #include "validate.h"
 
-static void name_of(const moe_ffn_key *key, char *name, size_t size)
+/* The key of table k and what its line is called. @return false: none */
+static bool key_of(const moe_silicon *s, size_t k, moe_ffn_key *key,
+                   char name[128])
 {
-    snprintf(name, size, "%s %s %s", key->gpu, key->stack, key->dtype);
+    if (!moe_silicon_ffn_key(s, k, key))
+        return false;
+    snprintf(name, 128, "%s %s %s", key->gpu, key->stack, key->dtype);
+    return true;
 }
+
+/* Shapes are folds, of all stacks together. */
+static int shape_fold(const moe_ffn_key *key)
+{
+    return (key->hidden / 64 * 7 + key->inter / 64 * 3 + key->experts * 5 +
+            key->top_k * 11) %
+           31;
+}
+
+/* Count a price that is a multiple of a guess. */
+static void cover_op(int op, const char *kernel, moe_price price, double error,
+                     int fold)
+{
+    static const char *const names[] = {[MOE_SILICON_FFN] = "FFN",
+                                        [MOE_SILICON_LINK] = "collectives",
+                                        [MOE_SILICON_ATTENTION] = "attention",
+                                        [MOE_SILICON_GEMM] = "GEMM"};
+    const double factor = moe_silicon_factor(op, price.source, 0);
+    cover(names[op], kernel, price, price.relative_error / factor, error, fold);
+}
+
+/* Rows that lie so close bound how well a measurement repeats. GEMMs of an odd
+ * number of rows are slower than the next even one, but for a few rows, which
+ * take as long as the weights. */
+static const double NEAR_OCTAVES = 0.6, FEW_ROWS = 16;
 
 static double truth_us(const moe_curve *c, size_t i)
 {
@@ -41,15 +72,21 @@ static void tokens_left_out(const moe_silicon *s)
     for (size_t k = 0; k < moe_silicon_n_ffn(s); k++) {
         moe_ffn_key key;
         char name[128];
-        moe_silicon_ffn_key(s, k, &key);
-        name_of(&key, name, sizeof name);
+        if (!key_of(s, k, &key, name))
+            continue;
         const moe_curve c = curve_of(s, &key);
         for (size_t i = 1; i + 1 < c.n; i++) {
-            const moe_curve rest = moe_curve_without(&c, i);
-            double price = 1e6 * moe_curve_price(&rest, c.tokens[i]).time_s;
+            moe_curve rest = moe_curve_without(&c, i);
+            moe_curve_leave_out(&rest);
+            const moe_price price = moe_curve_price(&rest, c.tokens[i]);
             double e[] = {fabs(plain_us(&c, i) / truth_us(&c, i) - 1),
-                          fabs(price / truth_us(&c, i) - 1)};
+                          fabs(1e6 * price.time_s / truth_us(&c, i) - 1)};
             table_add(&t, name, e);
+            cover_op(MOE_SILICON_FFN, name, price, e[1], shape_fold(&key));
+            const moe_price itself = moe_curve_price(&c, c.tokens[i]);
+            if (log2(c.tokens[i + 1] / c.tokens[i - 1]) < NEAR_OCTAVES &&
+                itself.source == MOE_PRICE_TABULATED)
+                cover_op(MOE_SILICON_FFN, NULL, itself, e[1], shape_fold(&key));
         }
     }
     for (size_t i = 0; i < t.n_lines; i++) {
@@ -77,17 +114,19 @@ static void tokens_beyond(const moe_silicon *s)
     for (size_t k = 0; k < moe_silicon_n_ffn(s); k++) {
         moe_ffn_key key;
         char name[128];
-        moe_silicon_ffn_key(s, k, &key);
-        name_of(&key, name, sizeof name);
+        if (!key_of(s, k, &key, name))
+            continue;
         const moe_curve c = curve_of(s, &key);
         moe_curve rest = c;
         while (rest.n > 2 && rest.tokens[rest.n - 1] > c.tokens[c.n - 1] / 4)
             rest = moe_curve_without(&rest, rest.n - 1);
+        moe_curve_leave_out(&rest);
         for (size_t i = rest.n; i < c.n; i++) {
             moe_price p = moe_curve_price(&rest, c.tokens[i]);
             double e[] = {fabs(1e6 * p.time_s / truth_us(&c, i) - 1),
                           p.relative_error};
             table_add(&t, name, e);
+            cover_op(MOE_SILICON_FFN, name, p, e[0], shape_fold(&key));
         }
     }
     table_print(&t, "FFN: beyond the last token count",
@@ -103,16 +142,16 @@ static void shapes_left_out(const moe_silicon *s)
         moe_ffn_key key;
         moe_curve unseen;
         char name[128];
-        moe_silicon_ffn_key(s, k, &key);
-        name_of(&key, name, sizeof name);
-        const moe_curve c = curve_of(s, &key);
-        if (moe_silicon_ffn_unseen(s, &key, &unseen, NULL) != MOE_OK)
+        if (!key_of(s, k, &key, name) ||
+            moe_silicon_ffn_unseen(s, &key, &unseen, NULL) != MOE_OK)
             continue;
+        const moe_curve c = curve_of(s, &key);
         for (size_t i = 0; i < c.n; i++) {
             moe_price p = moe_curve_price(&unseen, c.tokens[i]);
             double e[] = {fabs(1e6 * p.time_s / truth_us(&c, i) - 1),
                           p.relative_error};
             table_add(&t, name, e);
+            cover_op(MOE_SILICON_FFN, name, p, e[0], shape_fold(&key));
         }
     }
     for (size_t i = 0; i < t.n_lines; i++) {
@@ -139,15 +178,14 @@ static void shares(const moe_silicon *s)
         moe_ffn_key key, whole;
         moe_curve all;
         char name[128];
-        moe_silicon_ffn_key(s, k, &key);
-        if (key.ep == 1 || strcmp(key.distribution, "balanced") != 0)
+        if (!key_of(s, k, &key, name) || key.ep == 1 ||
+            strcmp(key.distribution, "balanced") != 0)
             continue;
         whole = key;
         whole.ep = 1;
         if (moe_silicon_ffn(s, &whole, NULL, &all, NULL) != MOE_OK ||
             !all.measured)
             continue;
-        name_of(&key, name, sizeof name);
         const moe_curve c = curve_of(s, &key);
         const double launch_s = moe_curve_launch(&all);
         for (size_t i = 0; i < c.n; i++) {
@@ -185,6 +223,58 @@ static const char *const gpus[] = {"a100_sxm", "h100_sxm", "b200_sxm", "gb200",
 static const char *const ops[] = {"all_reduce", "alltoall", "all_gather",
                                   "reduce_scatter"};
 
+/* The link without size i of one GPU count. */
+static moe_link without_size(const moe_link *link, size_t count, size_t i)
+{
+    moe_link rest = *link;
+    const size_t more = rest.count[count].n-- - i - 1;
+    double *of[] = {rest.count[count].bytes, rest.count[count].time_us,
+                    rest.count[count].error};
+    for (size_t k = 0; k < MOE_ARRAY_LEN(of); k++)
+        memmove(of[k] + i, of[k] + i + 1, more * sizeof **of);
+    return rest;
+}
+
+/* All sizes of a GPU count, priced from the other counts. */
+static void cover_count(const moe_link *link, size_t count, int fold)
+{
+    moe_link rest = *link;
+    rest.n_counts--;
+    for (size_t c = count; c < rest.n_counts; c++)
+        rest.count[c] = rest.count[c + 1];
+    for (size_t i = 0; i < link->count[count].n && rest.n_counts > 1; i++) {
+        const double bytes = link->count[count].bytes[i];
+        const moe_price p =
+            moe_link_price(&rest, link->count[count].gpus, bytes);
+        cover_op(MOE_SILICON_LINK, NULL, p,
+                 fabs(1e6 * p.time_s / link->count[count].time_us[i] - 1),
+                 fold);
+    }
+}
+
+/* Each size but the first, priced from the other sizes. */
+static void cover_sizes(const moe_link *link, size_t c, const char *gpu,
+                        int fold, error_table *t)
+{
+    const double *x = link->count[c].bytes, *y = link->count[c].time_us;
+    const double count = link->count[c].gpus;
+    for (size_t i = 1; i < link->count[c].n; i++) {
+        const moe_link rest = without_size(link, c, i);
+        const moe_price p = moe_link_price(&rest, count, x[i]);
+        const double ours = fabs(1e6 * p.time_s / y[i] - 1);
+        cover_op(MOE_SILICON_LINK, gpu, p, ours, fold);
+        if (i + 1 == link->count[c].n)
+            continue;
+        const double w = log(x[i] / x[i - 1]) / log(x[i + 1] / x[i - 1]);
+        const double us = y[i - 1] * pow(y[i + 1] / y[i - 1], w);
+        table_add(t, gpu, (double[]){fabs(us / y[i] - 1), ours});
+        /* Where only the latency counts, sizes are alike. */
+        if (x[i + 1] < 16384)
+            cover_op(MOE_SILICON_LINK, NULL, moe_link_price(link, count, x[i]),
+                     ours, fold);
+    }
+}
+
 static void links(const moe_silicon *s)
 {
     error_table t = {.methods = 2};
@@ -195,15 +285,10 @@ static void links(const moe_silicon *s)
             if (moe_silicon_link(s, ops[op], gpus[g], NULL, &link, &err) !=
                 MOE_OK)
                 give_up(err.text);
-            for (size_t c = 0; c < link.n_counts; c++)
-                for (size_t i = 1; i + 1 < link.count[c].n; i++) {
-                    const double *x = link.count[c].bytes;
-                    const double *y = link.count[c].time_us;
-                    double w = log(x[i] / x[i - 1]) / log(x[i + 1] / x[i - 1]);
-                    double us = y[i - 1] * pow(y[i + 1] / y[i - 1], w);
-                    double e[] = {fabs(us / y[i] - 1), link.count[c].error[i]};
-                    table_add(&t, gpus[g], e);
-                }
+            for (size_t c = 0; c < link.n_counts; c++) {
+                cover_sizes(&link, c, gpus[g], 4 * g + op, &t);
+                cover_count(&link, c, 4 * g + op);
+            }
         }
     require("collectives: size left out, median",
             table_quantile(&t, -1, 1, 0.5), 0.04);
@@ -215,13 +300,23 @@ static void links(const moe_silicon *s)
 
 typedef struct {
     error_table *table;
-    const char *line;
+    int gpu, op;
 } target;
 
-static void add_dense(void *arg, const double *e)
+static void add_dense(void *arg, const moe_left_out *row)
 {
     const target *to = arg;
-    table_add(to->table, to->line, e);
+    const char *gpu = gpus[to->gpu];
+    char name[64];
+    snprintf(name, sizeof name, "%s %s", gpu,
+             to->op == MOE_SILICON_GEMM ? "GEMM" : "attention");
+    cover_op(to->op, name, row->stated, row->error[1], to->gpu);
+    if (row->stated.source != MOE_PRICE_INTERPOLATED)
+        return;
+    table_add(to->table, gpu, row->error);
+    if (to->op == MOE_SILICON_GEMM ? row->size < FEW_ROWS
+                                   : row->octaves < NEAR_OCTAVES)
+        cover_op(to->op, NULL, row->itself, row->error[1], to->gpu);
 }
 
 static void dense(const moe_silicon *s, const char *op, const char *title)
@@ -231,7 +326,11 @@ static void dense(const moe_silicon *s, const char *op, const char *title)
         moe_silicon_dense *d =
             moe_silicon_dense_new(s, op, gpus[g], NULL, NULL);
         if (d != NULL)
-            moe_silicon_dense_leave_out(d, add_dense, &(target){&t, gpus[g]});
+            moe_silicon_dense_leave_out(d, add_dense,
+                                        &(target){&t, g,
+                                                  strcmp(op, "gemm") == 0
+                                                      ? MOE_SILICON_GEMM
+                                                      : MOE_SILICON_ATTENTION});
         moe_silicon_dense_free(d);
     }
     table_print(&t, title,

@@ -128,6 +128,7 @@ int main(void)
     validate_ffn(s);
     validate_rest(s);
     validate_clusters(s);
+    print_coverage();
     moe_silicon_close(s);
     printf("\n## Requirements\n\n| | found | limit | |\n|---|---:|---:|---|\n");
     for (size_t i = 0; i < n_required; i++) {

@@ -35,6 +35,19 @@ double table_quantile(const error_table *t, int line, int method, double q);
 /** Record a requirement: printed at the end, and the exit code. */
 void require(const char *what, double value, double limit);
 
+/** Count a price of a left-out row.
+ *  @param what    operation
+ *  @param kernel  to count it there as well; NULL: not
+ *  @param guess   that the stated errors are multiples of; 1: of no guess
+ *  @param error   |price / truth - 1|
+ *  @param fold    0..31: prices of a fold are judged by the others */
+void cover(const char *what, const char *kernel, moe_price stated, double guess,
+           double error, int fold);
+
+/** Print and require how far stated errors are kept to. Frees what was
+ *  counted. */
+void print_coverage(void);
+
 /** Exit with a message. */
 _Noreturn void give_up(const char *message);
 
@@ -42,5 +55,6 @@ void validate_analytic(void);
 void validate_ffn(const moe_silicon *s);
 void validate_rest(const moe_silicon *s);
 void validate_clusters(const moe_silicon *s);
+void validate_composition(const moe_silicon *s);
 
 #endif
