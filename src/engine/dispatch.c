@@ -31,6 +31,24 @@ static void release(void *p, size_t bytes)
         munmap(p, bytes);
 }
 
+/* Every pair of `rest` has a row of its own; of those that go ahead, pairs of a
+ * token on a GPU share one. */
+static void allocate_rows(moe_dispatch *d, moe_error *err)
+{
+    const size_t g = (size_t)d->p.layout.gpus;
+    moe_leg *a = &d->ahead, *r = &d->rest;
+    a->row_send = moe_array_new(g, sizeof *a->row_send, err);
+    a->row_send_at = moe_array_new(g, sizeof *a->row_send_at, err);
+    a->row_recv = moe_array_new(g, sizeof *a->row_recv, err);
+    a->row_recv_at = moe_array_new(g, sizeof *a->row_recv_at, err);
+    r->row_send = r->send_count;
+    r->row_send_at = r->send_at;
+    r->row_recv = r->recv_count;
+    r->row_recv_at = r->recv_at;
+    d->row_of = moe_array_new(d->p.max_own * (size_t)d->p.top_k,
+                              sizeof *d->row_of, err);
+}
+
 static void allocate_leg(moe_leg *leg, const moe_dispatch_params *p,
                          moe_error *err)
 {
@@ -63,6 +81,7 @@ static void reserve_rows(moe_dispatch *d, moe_error *err)
     d->grouped_reserved = (p->max_tokens * k + 1) * p->row_bytes;
     d->recv_reserved = 2 * d->grouped_reserved;
     d->kept_reserved = p->max_tokens * k + 1;
+    d->from_reserved = d->kept_reserved * sizeof *d->row_from;
     if (err->status == MOE_OK)
         d->send = reserve(d->send_reserved, err);
     if (err->status == MOE_OK)
@@ -71,6 +90,8 @@ static void reserve_rows(moe_dispatch *d, moe_error *err)
         d->grouped = reserve(d->grouped_reserved, err);
     if (err->status == MOE_OK)
         d->kept = reserve(d->kept_reserved, err);
+    if (err->status == MOE_OK)
+        d->row_from = reserve(d->from_reserved, err);
 }
 
 static moe_status allocate(moe_dispatch *d, moe_error *err)
@@ -87,6 +108,7 @@ static moe_status allocate(moe_dispatch *d, moe_error *err)
     d->cursor = moe_array_new(g * s, sizeof *d->cursor, err);
     allocate_leg(&d->rest, p, err);
     allocate_leg(&d->ahead, p, err);
+    allocate_rows(d, err);
     d->missing = moe_array_new(own, sizeof *d->missing, err);
     d->keep = moe_array_new(own, sizeof *d->keep, err);
     d->place = moe_array_new(own, sizeof *d->place, err);
@@ -127,11 +149,17 @@ void moe_dispatch_free(moe_dispatch *d)
 {
     if (d == NULL)
         return;
-    void *arrays[] = {d->assigned, d->own,        d->total,      d->first,
-                      d->pairs,    d->cursor,     d->missing,    d->keep,
-                      d->place,    d->kept_slot,  d->kept_there, d->home_count,
-                      d->home_at,  d->back_count, d->back_at,    d->slot_rows,
-                      d->slot_at};
+    void *arrays[] = {d->assigned,       d->own,
+                      d->total,          d->first,
+                      d->pairs,          d->cursor,
+                      d->missing,        d->keep,
+                      d->place,          d->kept_slot,
+                      d->kept_there,     d->home_count,
+                      d->home_at,        d->back_count,
+                      d->back_at,        d->slot_rows,
+                      d->slot_at,        d->row_of,
+                      d->ahead.row_send, d->ahead.row_send_at,
+                      d->ahead.row_recv, d->ahead.row_recv_at};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
     free_leg(&d->rest);
@@ -140,6 +168,7 @@ void moe_dispatch_free(moe_dispatch *d)
     release(d->recv, d->recv_reserved);
     release(d->grouped, d->grouped_reserved);
     release(d->kept, d->kept_reserved);
+    release(d->row_from, d->from_reserved);
     if (d->row_type != MPI_DATATYPE_NULL)
         MOE_MPI(MPI_Type_free(&d->row_type));
     free(d);
@@ -287,20 +316,38 @@ static void place_kept(moe_dispatch *d)
     }
 }
 
-/* How many (token, other GPU) have rows ahead, several experts of a token on a
- * GPU being one. @param gpu  [own][top_k] where the row of a pair went. */
-static void count_ahead(moe_dispatch *d, const moe_batch *batch,
-                        const uint32_t *gpu)
+/* @return the first pair of a token that goes to the same GPU as its pair j. */
+static size_t first_there(const uint32_t *gpu, size_t j)
 {
+    size_t i = 0;
+    while (gpu[i] != gpu[j])
+        i++;
+    return i;
+}
+
+/* One row for a token and GPU, however many of the token's experts are foretold
+ * there. @param gpu  [own][top_k] where the row of a pair goes. */
+static void share_rows(moe_dispatch *d, const moe_batch *batch,
+                       const uint32_t *gpu)
+{
+    moe_leg *leg = &d->ahead;
     const size_t k = (size_t)batch->top_k;
-    d->ahead_tokens = 0;
-    for (uint32_t t = 0; t < batch->own; t++, gpu += k)
+    const uint32_t *where = leg->where;
+    memset(leg->row_send, 0, (size_t)d->p.layout.gpus * sizeof *leg->row_send);
+    for (uint32_t t = 0; t < batch->own; t++, gpu += k, where += k)
         for (size_t j = 0; j < k; j++) {
-            bool first = gpu[j] != MOE_LATER && gpu[j] != (uint32_t)d->gpu;
-            for (size_t i = 0; i < j && first; i++)
-                first = gpu[i] != gpu[j];
-            d->ahead_tokens += first;
+            if (gpu[j] == MOE_LATER)
+                continue;
+            const size_t i = first_there(gpu, j);
+            d->row_of[where[j]] =
+                i < j ? d->row_of[where[i]] : (uint32_t)leg->row_send[gpu[j]]++;
         }
+    int at = 0;
+    for (int g = 0; g < d->p.layout.gpus; g++) {
+        leg->row_send_at[g] = at;
+        at += leg->row_send[g];
+    }
+    d->ahead_tokens = (uint64_t)(at - leg->row_send[d->gpu]);
 }
 
 static void count_assigned(moe_dispatch *d, const moe_replicas *replicas,
@@ -356,19 +403,37 @@ void moe_dispatch_address(moe_dispatch *d, const moe_batch *batch,
             d->place[i] = goes ? (uint32_t)gpu : MOE_LATER;
     }
     if (d->leg == &d->ahead)
-        count_ahead(d, batch, d->place);
+        share_rows(d, batch, d->place);
+}
+
+static void pack_ahead(moe_dispatch *d, const moe_batch *batch, const char *row)
+{
+    const size_t bytes = d->p.row_bytes, k = (size_t)batch->top_k;
+    const uint32_t *gpu = d->place, *where = d->ahead.where;
+    for (uint32_t t = 0; t < batch->own; t++, row += bytes, gpu += k)
+        for (size_t j = 0; j < k; j++, where++) {
+            if (gpu[j] == MOE_LATER || first_there(gpu, j) < j)
+                continue;
+            const size_t at =
+                (size_t)d->ahead.row_send_at[gpu[j]] + d->row_of[*where];
+            memcpy(d->send + at * bytes, row, bytes);
+        }
 }
 
 void moe_dispatch_pack(moe_dispatch *d, const moe_batch *batch,
                        const void *rows)
 {
+    if (d->leg == &d->ahead) {
+        pack_ahead(d, batch, rows);
+        return;
+    }
     const size_t bytes = d->p.row_bytes, k = (size_t)batch->top_k;
     const char *row = rows;
     const uint32_t *where = d->leg->where;
     const uint16_t *e = d->experts;
     for (uint32_t t = 0; t < batch->own; t++, row += bytes)
         for (size_t j = 0; j < k; j++, where++)
-            if (*e++ != MOE_IN_PLACE && (*where & MOE_LATER) == 0)
+            if (*e++ != MOE_IN_PLACE)
                 memcpy(d->send + *where * bytes, row, bytes);
 }
 
@@ -386,6 +451,26 @@ static void lay_out_recv(moe_dispatch *d)
         leg->recv_count[g] = at - leg->recv_at[g];
     }
     leg->n_recv = (uint64_t)at;
+}
+
+/* Which row each pair that comes ahead has, and so how many rows come. */
+static void tell_rows(moe_dispatch *d)
+{
+    moe_leg *leg = &d->ahead;
+    MOE_MPI(MPI_Alltoallv(d->row_of, leg->send_count, leg->send_at,
+                          MPI_UINT32_T, d->row_from, leg->recv_count,
+                          leg->recv_at, MPI_UINT32_T, d->p.comm));
+    const uint32_t *from = d->row_from;
+    int at = 0;
+    for (int g = 0; g < d->p.layout.gpus; g++) {
+        int n = 0;
+        for (int r = 0; r < leg->recv_count[g]; r++, from++)
+            n = (int)*from >= n ? (int)*from + 1 : n;
+        leg->row_recv[g] = n;
+        leg->row_recv_at[g] = at;
+        at += n;
+    }
+    d->rows_ahead = (uint64_t)at;
 }
 
 /* Which rows that went ahead are wanted, and how many of them each slot has
@@ -440,20 +525,22 @@ void moe_dispatch_tell(moe_dispatch *d)
         tell_kept(d);
     if (leg == &d->rest)
         lay_out_rows(d);
+    else
+        tell_rows(d);
 }
 
 /* What came ahead stays where it is, the rest arrives behind it. */
 static char *rest_rows(moe_dispatch *d)
 {
-    return d->recv + (d->direct ? d->ahead.n_recv : 0) * d->p.row_bytes;
+    return d->recv + (d->direct ? d->rows_ahead : 0) * d->p.row_bytes;
 }
 
 void moe_dispatch_send(moe_dispatch *d)
 {
     const moe_leg *leg = d->leg;
     char *to = leg == &d->rest ? rest_rows(d) : d->recv;
-    MOE_MPI(MPI_Alltoallv(d->send, leg->send_count, leg->send_at, d->row_type,
-                          to, leg->recv_count, leg->recv_at, d->row_type,
+    MOE_MPI(MPI_Alltoallv(d->send, leg->row_send, leg->row_send_at, d->row_type,
+                          to, leg->row_recv, leg->row_recv_at, d->row_type,
                           d->p.comm));
 }
 
@@ -462,7 +549,7 @@ moe_dispatch_rows moe_dispatch_get_rows(const moe_dispatch *d)
     return (moe_dispatch_rows){.of_slot = d->slot_rows,
                                .all = d->n_rows,
                                .in_place = d->n_rows - d->rest.n_recv,
-                               .ahead = d->direct ? d->ahead.send_count : NULL,
+                               .ahead = d->direct ? d->ahead.row_send : NULL,
                                .ahead_tokens = d->direct ? d->ahead_tokens : 0,
                                .sent = d->rest.send_count,
                                .received = d->rest.recv_count,
@@ -472,22 +559,15 @@ moe_dispatch_rows moe_dispatch_get_rows(const moe_dispatch *d)
 
 /* ---- by slot and back ---- */
 
-/* Copy the wanted ones of n rows, a run at a time. @return where they end. */
-static char *copy_kept(char *to, const char *from, const uint8_t *kept, int n,
-                       size_t bytes)
+/* Copy the rows of the wanted ones of n pairs. @return where they end. */
+static char *copy_kept(char *to, const char *rows, const uint32_t *row,
+                       const uint8_t *kept, int n, size_t bytes)
 {
-    for (int r = 0; r < n;) {
-        int end = r;
-        while (end < n && kept[end] == kept[r])
-            end++;
-        const size_t run = (size_t)(end - r) * bytes;
+    for (int r = 0; r < n; r++)
         if (kept[r]) {
-            memcpy(to, from, run);
-            to += run;
+            memcpy(to, rows + row[r] * bytes, bytes);
+            to += bytes;
         }
-        from += run;
-        r = end;
-    }
     return to;
 }
 
@@ -496,8 +576,9 @@ void *moe_dispatch_group(moe_dispatch *d)
     const size_t bytes = d->p.row_bytes;
     uint32_t *next = d->cursor; /* borrowed: next grouped row of each slot */
     memcpy(next, d->slot_at, (size_t)d->slots * sizeof *next);
-    const char *ahead = d->recv, *rest = rest_rows(d);
+    const char *rest = rest_rows(d);
     const uint8_t *kept = d->kept;
+    const uint32_t *row = d->row_from;
     for (int g = 0; g < d->p.layout.gpus; g++)
         for (int s = 0; s < d->slots; s++) {
             const int i = g * d->slots + s, n = d->rest.recv_slot[i];
@@ -505,8 +586,10 @@ void *moe_dispatch_group(moe_dispatch *d)
             next[s] += (uint32_t)n;
             if (d->direct) {
                 const int came = d->ahead.recv_slot[i];
-                to = copy_kept(to, ahead, kept, came, bytes);
-                ahead += (size_t)came * bytes;
+                const char *rows =
+                    d->recv + (size_t)d->ahead.row_recv_at[g] * bytes;
+                to = copy_kept(to, rows, row, kept, came, bytes);
+                row += came;
                 kept += came;
                 next[s] += (uint32_t)d->kept_slot[i];
             }

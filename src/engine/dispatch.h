@@ -26,8 +26,10 @@
  *
  *  where a pair (token, e) is in place if e was among the token's predicted
  *  experts and its row went ahead. Rows ride with the reduce-scatter that ends
- *  attention, which reaches the GPUs that share it and no others. The second `tell` also says which rows that went ahead are to be
- *  kept, a byte each; the others are dropped. What comes home is every true
+ *  attention, which reaches the GPUs that share it and no others; a token has
+ *  one row to a GPU, for all its experts that are foretold there, and the first
+ *  `tell` says which pairs share it. The second says which pairs that went ahead
+ *  are to be kept, a byte each; the others are dropped. What comes home is every true
  *  pair, in one exchange.
  *
  *  The send buffer is ordered by (GPU, slot, token); what arrives from one
@@ -75,8 +77,8 @@ void moe_dispatch_count(moe_dispatch *d, const moe_batch *batch, int layer);
 
 /** Direct routing: count own pairs per predicted expert; those whose replica
  *  is on a GPU of the own group go ahead.
- *  @param predicted  [own][top_k] experts; one that is named twice for a token
- *  gets its row twice, and drops one. Borrowed until ungroup. */
+ *  @param predicted  [own][top_k] experts; one that is named twice for a token is
+ *  kept once. Borrowed until ungroup. */
 void moe_dispatch_expect(moe_dispatch *d, const moe_batch *batch,
                          const uint16_t *predicted);
 
@@ -117,8 +119,9 @@ typedef struct moe_dispatch_rows {
     const uint32_t *of_slot; /* [slots] that each slot computes */
     uint64_t all;            /* their sum */
     uint64_t in_place;       /* of them, those that went ahead */
-    const int *ahead;      /* [gpus] sent ahead; NULL without direct routing */
-    uint64_t ahead_tokens; /* (own token, other GPU) that rows went ahead for */
+    const int *ahead; /* [gpus] sent ahead, one a token; NULL without direct
+                              routing */
+    uint64_t ahead_tokens;      /* their sum over other GPUs */
     const int *sent, *received; /* [gpus] in dispatch */
     const int *home, *back; /* [gpus] sent home in combine; that come back */
 } moe_dispatch_rows;

@@ -4,13 +4,16 @@
 
 #include "dispatch.h"
 
-/* One exchange of rows towards their experts. */
+/* One exchange towards experts. Pairs are in the order of (GPU, slot, token). */
 typedef struct moe_leg {
-    int *send_slot;            /* [gpus][slots] rows sent */
-    int *recv_slot;            /* [gpus][slots] rows received */
-    int *send_count, *send_at; /* [gpus] rows, and where in `send` */
-    int *recv_count, *recv_at; /* [gpus] rows, and where in what arrived */
-    uint32_t *where;           /* [own][top_k] row of each pair in `send` */
+    int *send_slot;              /* [gpus][slots] pairs sent */
+    int *recv_slot;              /* [gpus][slots] pairs received */
+    int *send_count, *send_at;   /* [gpus] pairs, and the first of them */
+    int *recv_count, *recv_at;   /* [gpus] pairs, and the first of them */
+    int *row_send, *row_send_at; /* [gpus] rows, and where in `send`; of `rest`
+                                    those of the pairs */
+    int *row_recv, *row_recv_at; /* [gpus] rows, and where in what arrived */
+    uint32_t *where;             /* [own][top_k] number of each pair */
     uint64_t n_send, n_recv;
 } moe_leg;
 
@@ -38,10 +41,14 @@ struct moe_dispatch {
                                 does not travel; borrowed */
 
     bool direct;              /* rows went ahead and were compared */
-    uint64_t ahead_tokens;    /* (own token, other GPU) with rows ahead */
+    uint64_t ahead_tokens;    /* (own token, other GPU) with a row ahead */
+    uint32_t *row_of;         /* [ahead.n_send] of each pair that goes ahead its
+                                 row among those to its GPU */
+    uint32_t *row_from;       /* [ahead.n_recv] the same of what comes */
+    uint64_t rows_ahead;      /* that came ahead */
     const uint16_t *expected; /* [own][top_k] predicted experts; borrowed */
     uint16_t *missing;        /* [own][top_k] as `experts` */
-    uint8_t *keep;            /* [ahead.n_send] whether the row is wanted */
+    uint8_t *keep;            /* [ahead.n_send] whether the pair is wanted */
     uint32_t *place;          /* [ahead.n_send] where a kept one comes home */
     uint8_t *kept;            /* [ahead.n_recv] whether the row is wanted */
     int *kept_slot;           /* [gpus][slots] rows kept here */
@@ -54,7 +61,8 @@ struct moe_dispatch {
     uint64_t n_rows;             /* grouped rows, kept and new */
     char *send, *recv, *grouped; /* rows; address space for the worst case,
                                     memory only as far as it is used */
-    size_t send_reserved, recv_reserved, grouped_reserved, kept_reserved;
+    size_t send_reserved, recv_reserved, grouped_reserved, kept_reserved,
+        from_reserved;
 };
 
 /* A pair that need not travel. No expert has this number. */

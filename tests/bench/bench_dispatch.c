@@ -121,7 +121,7 @@ static void make(exchange *x, moe_ctx *ctx, size_t row_bytes, bool skewed,
     x->n_recv = (size_t)x->d->n_rows;
     x->rows = bench_array(TOKENS, row_bytes);
     x->send = bench_array(TOKENS * TOP_K, row_bytes);
-    x->ahead = bench_array((size_t)x->d->ahead.n_recv + 1, row_bytes);
+    x->ahead = bench_array((size_t)x->d->rows_ahead + 1, row_bytes);
     x->recv = bench_array(x->n_recv, row_bytes);
     x->grouped = bench_array(x->n_recv, row_bytes);
     memset(x->rows, 1, TOKENS * row_bytes);
@@ -163,8 +163,8 @@ static void send_leg(exchange *x, moe_leg *leg)
 static void bare_leg(exchange *x, const moe_leg *leg, char *to)
 {
     const moe_dispatch *d = x->d;
-    MOE_MPI(MPI_Alltoallv(x->send, leg->send_count, leg->send_at, d->row_type,
-                          to, leg->recv_count, leg->recv_at, d->row_type,
+    MOE_MPI(MPI_Alltoallv(x->send, leg->row_send, leg->row_send_at, d->row_type,
+                          to, leg->row_recv, leg->row_recv_at, d->row_type,
                           d->p.comm));
 }
 
@@ -249,7 +249,7 @@ static bool is_step(const exchange *x, int i)
 static double rows_of(const exchange *x, amount what)
 {
     uint64_t n = what == OWN     ? TOKENS * TOP_K
-                 : what == AHEAD ? x->d->ahead.n_recv
+                 : what == AHEAD ? x->d->rows_ahead
                  : what == REST  ? x->d->rest.n_recv
                                  : x->d->n_rows;
     MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, &n, 1, MPI_UINT64_T, MPI_MAX,

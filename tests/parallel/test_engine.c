@@ -461,6 +461,7 @@ START_TEST(direct_routing_dispatches_what_was_foretold_wrong)
     const double row = b.model.hidden * 2.0;
     double sent[STRATEGIES] = {0}, ahead[STRATEGIES] = {0};
     double pairs = 0, wrong[STRATEGIES] = {0};
+    double away[STRATEGIES], charged[STRATEGIES] = {0};
     bool same = true, near = true;
     const bool all_ride = group_of(&b) == d.gpus;
     for (int s = 0; status == MOE_OK && s < STRATEGIES; s++) {
@@ -469,6 +470,8 @@ START_TEST(direct_routing_dispatches_what_was_foretold_wrong)
                 bytes_to(&b, b.ledger.dispatch_bytes, s, true) == 0);
         sent[s] = (double)sum_bytes(&b.ledger, b.ledger.dispatch_bytes, s);
         ahead[s] = (double)sum_bytes(&b.ledger, b.ledger.ahead_bytes, s);
+        b.ledger.ahead_bytes[s * d.gpus + test_ctx.rank] = 0;
+        away[s] = (double)sum_bytes(&b.ledger, b.ledger.ahead_bytes, s);
         for (int i = 0; test_ctx.rank == 0 && i < d.iterations; i++)
             for (int l = 0; l < d.layers; l++) {
                 const size_t at = moe_ledger_at(&b.ledger, s, i, l);
@@ -482,6 +485,7 @@ START_TEST(direct_routing_dispatches_what_was_foretold_wrong)
                                 : all_ride    ? placed == recall
                                               : placed <= recall &&
                                                  (placed > 0 || recall == 0));
+                charged[s] += b.ledger.ahead_rows[at] * all / b.model.top_k;
                 wrong[s] += all * (is_direct(s) ? 1 - placed : 1);
                 pairs += s == 0 ? all : 0;
             }
@@ -492,10 +496,12 @@ START_TEST(direct_routing_dispatches_what_was_foretold_wrong)
     ck_assert(near);
     for (int s = 0; test_ctx.rank == 0 && s < STRATEGIES; s++) {
         ck_assert_double_eq_tol(sent[s], wrong[s] * row, 0.5 * row);
-        if (all_ride || !is_direct(s))
-            ck_assert_double_eq(ahead[s], is_direct(s) ? pairs * row : 0);
-        else
-            ck_assert(ahead[s] > 0 && ahead[s] < pairs * row);
+        /* A row for a token and GPU: experts of a token share it. */
+        ck_assert(is_direct(s) ? ahead[s] > 0 && ahead[s] < pairs * row
+                               : !(ahead[s] > 0));
+        ck_assert_double_eq_tol(away[s], charged[s] * row, 0.5 * row);
+        if (d.gpus == 1 && is_direct(s)) /* one row for each token */
+            ck_assert_double_eq(ahead[s], pairs / b.model.top_k * row);
     }
     if (all_ride)
         ck_assert_double_eq(sent[ORACLE], 0);
