@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "harness.h"
 #include "moegps/mem.h"
@@ -62,12 +63,13 @@ static void scene_fini(scene *c)
     free(c->share);
 }
 
-static void scene_plan(scene *c, double price, bool fit)
+static void scene_search(scene *c, double price, bool fit, bool thorough)
 {
     const moe_hedge_params params = {.experts = c->experts,
                                      .gpus = c->layout.gpus,
                                      .slots = c->slots,
                                      .price = price,
+                                     .thorough = thorough,
                                      .fit = fit};
     moe_hedge *h = moe_hedge_new(&params, NULL);
     ck_assert_ptr_nonnull(h);
@@ -75,6 +77,11 @@ static void scene_plan(scene *c, double price, bool fit)
     ck_assert_uint_gt(
         moe_hedge_plan(h, &c->samples, &home, c->next.expert, c->share), 0);
     moe_hedge_free(h);
+}
+
+static void scene_plan(scene *c, double price, bool fit)
+{
+    scene_search(c, price, fit, false);
 }
 
 /* By its definition: the mean over samples of max / mean. */
@@ -177,6 +184,104 @@ START_TEST(a_price_above_any_gain_moves_nothing)
 }
 END_TEST
 
+/* ---- where a search ends ---- */
+
+enum { MAX_G = 32 };
+
+/* @return load of a GPU in a sample, replicas being alike. */
+static double load_at(const scene *c, const int16_t *expert, int gpu, int i)
+{
+    double load = 0;
+    for (int t = gpu * c->slots; t < (gpu + 1) * c->slots; t++) {
+        int copies = 0;
+        for (int u = 0; u < c->layout.gpus * c->slots; u++)
+            copies += expert[u] == expert[t];
+        if (expert[t] >= 0)
+            load += (double)c->samples.load[expert[t] * c->samples.stride + i] /
+                    copies;
+    }
+    return load;
+}
+
+/* The score where GPUs other than `a` count with what they had at least. */
+static double promised(const scene *c, const int16_t *after, int a)
+{
+    double sum = 0;
+    for (int i = 0; i < c->samples.n; i++) {
+        double most = 0;
+        for (int g = 0; g < c->layout.gpus; g++) {
+            most = fmax(most, load_at(c, after, g, i));
+            if (g != a)
+                most = fmax(most, load_at(c, c->next.expert, g, i));
+        }
+        sum += (double)c->samples.weight[i] * most;
+    }
+    return sum;
+}
+
+/* @return the GPU that is the busiest in samples of most weight. */
+static int critical_gpu(const scene *c)
+{
+    double weight[MAX_G] = {0};
+    int a = 0;
+    for (int i = 0; i < c->samples.n; i++) {
+        int most = 0;
+        for (int g = 1; g < c->layout.gpus; g++)
+            if (load_at(c, c->next.expert, g, i) >
+                load_at(c, c->next.expert, most, i))
+                most = g;
+        weight[most] += (double)c->samples.weight[i];
+    }
+    for (int g = 1; g < c->layout.gpus; g++)
+        a = weight[g] > weight[a] + 1e-6 ? g : a;
+    return a;
+}
+
+static bool is_sound(const scene *c, const int16_t *expert)
+{
+    for (int e = 0; e < c->experts; e++) {
+        bool there = false;
+        for (int t = 0; t < c->layout.gpus * c->slots; t++)
+            there = there || expert[t] == e;
+        if (!there)
+            return false;
+    }
+    return true;
+}
+
+/* No swap, move or replica from there promises more than is worth a step. */
+START_TEST(a_search_without_price_ends_where_no_step_helps)
+{
+    static const int small[] = {1, 3, 4};
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        scene c;
+        int16_t after[MAX_G * 16];
+        scene_init(&c, small[_i], seed);
+        scene_search(&c, 0, false, true);
+        const int16_t *now = c.next.expert;
+        const int n = c.layout.gpus * c.slots, a = critical_gpu(&c);
+        const moe_plan_layer layer = moe_plan_at(&c.next, 0);
+        const double before = promised(&c, now, -1);
+        for (int t = a * c.slots; t < (a + 1) * c.slots; t++)
+            for (int k = 0; k < 2 * n; k++) {
+                const int u = k / 2, b = u / c.slots;
+                if (now[t] < 0 || b == a || random_gpu_holds(&layer, b, now[t]))
+                    continue;
+                memcpy(after, now, (size_t)n * sizeof *after);
+                after[u] = now[t];
+                if (k % 2 == 0 && now[u] >= 0 &&
+                    random_gpu_holds(&layer, a, now[u]))
+                    continue;
+                if (k % 2 == 0)
+                    after[t] = now[u];
+                if (is_sound(&c, after))
+                    ck_assert_double_ge(promised(&c, after, a), before - 2e-4);
+            }
+        scene_fini(&c);
+    }
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("hedge");
@@ -187,5 +292,6 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite,
              shares_fitted_to_the_samples_score_no_worse_than_equal_ones);
     MOE_TEST_LOOP(suite, a_price_above_any_gain_moves_nothing, n);
+    MOE_TEST_LOOP(suite, a_search_without_price_ends_where_no_step_helps, 3);
     return suite;
 }

@@ -6,16 +6,11 @@
  * every GPU; then experts, most per replica first, to the GPUs that have least
  * so far. */
 
-static float per_copy(const moe_hedge *h, int expert)
-{
-    return h->value[expert] / (float)h->copies[expert];
-}
-
 /* Heaps of experts and GPUs: the first is the one wanted; ties go to the
  * lower number, so that the order is one. */
 static bool expert_first(const moe_hedge *h, int a, int b)
 {
-    const float x = per_copy(h, a), y = per_copy(h, b);
+    const float x = h->part[a], y = h->part[b];
     return x > y || (x == y && a < b);
 }
 
@@ -40,6 +35,7 @@ static void replicate(moe_hedge *h)
     int n = h->p.experts;
     for (int e = 0; e < n; e++) {
         h->copies[e] = 1;
+        h->part[e] = h->value[e];
         h->order[e] = e;
     }
     for (int i = n / 2; i-- > 0;)
@@ -48,7 +44,7 @@ static void replicate(moe_hedge *h)
     while (spare > 0 && n > 0) {
         int *first = &h->order[0];
         if (h->copies[*first] < h->p.gpus) {
-            h->copies[*first]++;
+            h->part[*first] = h->value[*first] / (float)++h->copies[*first];
             spare--;
         } else {
             *first = h->order[--n];
@@ -127,7 +123,7 @@ static void pack(moe_hedge *h, int16_t *expert_out)
         for (int k = 0; k < taken; k++) {
             moe_hedge_pack x = h->out[k];
             expert_out[x.gpu * slots + --h->room[x.gpu]] = (int16_t)e;
-            x.weight += per_copy(h, e);
+            x.weight += h->part[e];
             if (h->room[x.gpu] > 0)
                 push_gpu(h, &n, x);
         }

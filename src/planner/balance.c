@@ -153,6 +153,7 @@ static moe_status init(void *state, const moe_planner_env *env,
                                     .gpus = env->layout.gpus,
                                     .slots = env->slots,
                                     .price = env->constant ? 0 : p->price,
+                                    .thorough = env->constant,
                                     .fit = env->division == MOE_DIVISION_QUOTA};
     if (s->domains == 1 && env->division != MOE_DIVISION_MINMAX)
         s->hedge = moe_hedge_new(&hedge, &local);

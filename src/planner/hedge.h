@@ -22,8 +22,9 @@ typedef struct moe_hedge moe_hedge;
 
 typedef struct moe_hedge_params {
     int experts, gpus, slots;
-    double price; /* of a slot that changes on every GPU, in max / mean */
-    bool fit;     /* shares, too; else all replicas of an expert are alike */
+    double price;  /* of a slot that changes on every GPU, in max / mean */
+    bool thorough; /* small gains count: what moves, moves once */
+    bool fit;      /* shares, too; else all replicas of an expert are alike */
 } moe_hedge_params;
 
 /** @return NULL with MOE_NOMEM in err. moe_hedge_free() releases. */

@@ -11,26 +11,47 @@ typedef struct {
     int32_t gpu;
 } moe_hedge_pack;
 
+/* A step of the climb. */
+typedef struct {
+    int from, to; /* slots; to -1: the replica in `from` goes */
+    bool adds;    /* a replica; else they change places */
+    float score;  /* that it promises, price included */
+} moe_hedge_step;
+
 struct moe_hedge {
-    moe_hedge_params p;         /* its price is that of one slot */
+    moe_hedge_params p;
+    float price;                /* of one slot */
+    float least;                /* that a step has to lower the score by */
     const moe_samples *samples; /* of this plan; borrowed */
     moe_share *at;              /* the placement; its parts are not used */
     float *sum;    /* [gpus][stride] load of a GPU, in loads of the mean one */
     float *mean;   /* [experts] */
     float *spread; /* [experts] standard deviation */
-    float *busy;   /* [gpus] mean load */
     float *critical; /* [gpus] weight of samples in which it is the busiest */
     float *rest;     /* [stride] the busiest GPU but one */
     float *line;     /* [4][stride] scratch */
     bool *held;      /* [gpus][experts] in the placement in force */
-    int16_t *best;   /* [gpus][slots] */
-    int16_t *packed, *anew; /* [gpus][slots] before and after renaming */
-    float *value;           /* [experts] that is replicated and packed by */
-    int *copies;            /* [experts] */
-    int *order;             /* [experts] */
-    moe_hedge_pack *heap;   /* [gpus] */
-    moe_hedge_pack *out;    /* [gpus] taken from it */
-    int *room;              /* [gpus] slots left */
+    int busiest[MOE_SAMPLES]; /* GPU of each sample */
+    /* for bounds of steps from one GPU, in samples in which it is busiest */
+    float *worth; /* [experts + 1] load of a replica, summed up by weight */
+    float *fee;   /* [experts + 1] price on that GPU; infinite: it is there */
+    float *last;  /* [experts + 1] infinite: there is one replica alone */
+    float *level; /* [gpus] */
+    float *back;  /* [gpus][slots] price of what is there */
+    float *piece, *beside;   /* [slots][gpus] worth in a slot; all but that */
+    float *swaps, *replaces; /* [slots][gpus] price of what leaves a slot, for
+                                the GPU, or for nowhere; infinite: may not */
+    float *entry;            /* [gpus] price of an expert; likewise */
+    float *bound;            /* [gpus] */
+    int16_t *best;           /* [gpus][slots] */
+    int16_t *packed, *anew;  /* [gpus][slots] before and after renaming */
+    float *value;            /* [experts] that is replicated by */
+    float *part;          /* [experts] of it in a replica, that is packed by */
+    int *copies;          /* [experts] */
+    int *order;           /* [experts] */
+    moe_hedge_pack *heap; /* [gpus] */
+    moe_hedge_pack *out;  /* [gpus] taken from it */
+    int *room;            /* [gpus] slots left */
     moe_rename rename;
     moe_replicas in_force;
     double *share;  /* [gpus][slots] */
@@ -54,12 +75,27 @@ static inline bool moe_hedge_held(const moe_hedge *h, int gpu, int expert)
     return h->held[(size_t)gpu * (size_t)h->p.experts + (size_t)expert];
 }
 
+/** @return the price of an expert on a GPU. */
+static inline float moe_hedge_price(const moe_hedge *h, int gpu, int expert)
+{
+    return moe_hedge_held(h, gpu, expert) ? 0 : h->price;
+}
+
 /** Begin with a placement. */
 void moe_hedge_begin(moe_hedge *h, const int16_t *expert);
 
 /** Climb: change h->at while that lowers the score. @return the score, price
  *  of changed slots included. */
 double moe_hedge_climb(moe_hedge *h);
+
+/** Look for the best step that relieves a GPU.
+ *  @param score  that the placement has now.
+ *  @param best   replaced by a step of less score. */
+void moe_hedge_look(moe_hedge *h, int gpu, float score, moe_hedge_step *best);
+
+/** @return the score with a step, its price included. GPUs that only lose load
+ *  count with what they had, so that it promises no more than it holds. */
+float moe_hedge_score(moe_hedge *h, const moe_hedge_step *step);
 
 /** Make h->anew for mean + z standard deviations, GPUs named as in force. */
 void moe_hedge_build(moe_hedge *h, double z);
