@@ -438,6 +438,9 @@ static void renew(balance_state *s, const double *load,
                   const moe_plan_layer *current, int64_t busiest)
 {
     const int64_t target = most_of(s->target, s->domains);
+    if (s->domains == 1 &&
+        (double)busiest <= (double)target * (1 + s->tolerance))
+        return; /* no placement is better by more than the tolerance */
     int64_t anew = begin_anew(s, load, current);
     if ((double)anew * (1 + s->tolerance) < (double)busiest) {
         keep(s, current);
