@@ -184,6 +184,30 @@ START_TEST(limits_may_differ_and_what_is_stuck_is_named)
 }
 END_TEST
 
+START_TEST(what_has_no_outlet_stays_marked_until_it_gets_one)
+{
+    /* Expert 0 on GPUs 0 and 1, expert 1 on GPUs 1 and 2, expert 2 on 3. */
+    const int16_t expert[8] = {0, -1, 0, 1, 1, -1, 2, -1};
+    const int64_t load[3] = {40, 40, 10};
+    moe_share *s = moe_share_new(3, 4, 2, NULL);
+    moe_share_begin(s, expert, load);
+    for (int g = 0; g < 4; g++)
+        s->limit[g] = 20;
+    s->limit[0] = 15;
+    moe_share_unmark(s);
+    ck_assert_int_eq(moe_share_outlet(s, 0), -1); /* 2 is full, too */
+    ck_assert(s->reached[0] && s->reached[1] && s->reached[2]);
+    ck_assert(!s->reached[3]);
+    moe_share_put(s, 7, 1, 0);
+    moe_share_unmark(s);
+    ck_assert_int_eq(moe_share_relieve(s, 0), 3);
+    ck_assert_int_eq(s->load[0], 15);
+    ck_assert_int_eq(s->load[1], 40);
+    ck_assert_int_eq(s->load[3], 15);
+    moe_share_free(s);
+}
+END_TEST
+
 START_TEST(replicas_come_and_go)
 {
     const int16_t expert[4] = {0, 1, 1, -1};
@@ -298,6 +322,7 @@ Suite *moe_test_suite(void)
                   SUBSETS);
     MOE_TEST_LOOP(suite, replicas_and_tables_give_the_same, n);
     MOE_TEST(suite, limits_may_differ_and_what_is_stuck_is_named);
+    MOE_TEST(suite, what_has_no_outlet_stays_marked_until_it_gets_one);
     MOE_TEST(suite, replicas_come_and_go);
     TCase *lp = tcase_create(LP_TEST);
     tcase_set_timeout(lp, 120);

@@ -81,6 +81,7 @@ typedef struct {
     moe_hedge *hedge; /* NULL: with domains or minmax */
     double *usual;    /* [experts] weighted mean of past loads */
     moe_share *share; /* being worked on */
+    moe_repair repair;
     int64_t fine;
     int64_t *load;    /* [experts] */
     int64_t *target;  /* [domains] load of a GPU at best */
@@ -135,6 +136,8 @@ static moe_status init(void *state, const moe_planner_env *env,
     moe_error local = {0};
     s->share =
         moe_share_new(env->experts, env->layout.gpus, env->slots, &local);
+    if (s->share != NULL)
+        moe_repair_init(&s->repair, s->share, s->domains, &local);
     s->load = moe_array_new(e, sizeof *s->load, &local);
     s->target = moe_array_new((size_t)s->domains, sizeof *s->target, &local);
     s->home = moe_array_new((size_t)p->groups, sizeof *s->home, &local);
@@ -164,6 +167,7 @@ static void fini(void *state)
 {
     balance_state *s = state;
     moe_eplb_fini(&s->eplb);
+    moe_repair_fini(&s->repair);
     moe_share_free(s->share);
     moe_hedge_free(s->hedge);
     moe_samples_fini(&s->samples);
@@ -231,7 +235,7 @@ static void set_limits(balance_state *s, double slack)
 static int64_t repair(balance_state *s)
 {
     set_limits(s, 0);
-    moe_repair(s->share, s->domains, s->fine);
+    moe_repair_run(&s->repair, s->fine);
     return moe_share_minmax(s->share);
 }
 
@@ -403,7 +407,7 @@ static void write_plan(balance_state *s, moe_plan_layer *next)
 static void finish(balance_state *s, const moe_plan_layer *current)
 {
     if (s->fill)
-        moe_repair_fill(s->share, s->domains, current);
+        moe_repair_fill(&s->repair, current);
     else
         drop_idle(s->share, current);
 }
@@ -420,7 +424,7 @@ static bool mend(balance_state *s, const moe_plan_layer *current,
         return true;
     }
     if (s->fill)
-        moe_repair_thin(s->share, s->domains, s->target);
+        moe_repair_thin(&s->repair, s->target);
     *busiest = repair(s);
     return *busiest <= most_of(s->target, s->domains) + s->fine;
 }

@@ -3,20 +3,14 @@
 
 #include <stdbool.h>
 
-typedef struct {
-    moe_share *share;
-    int domains;
-    int64_t fine; /* load that is not worth a step */
-} site;
-
 int moe_repair_domain(const moe_share *share, int domains, int gpu)
 {
     return gpu / (share->gpus / domains);
 }
 
-static int domain_of(const site *s, int gpu)
+static int domain_of(const moe_repair *r, int gpu)
 {
-    return moe_repair_domain(s->share, s->domains, gpu);
+    return moe_repair_domain(r->share, r->domains, gpu);
 }
 
 static int64_t above(const moe_share *x, int gpu)
@@ -35,16 +29,6 @@ static void clear_slot(moe_share *x, int slot)
         moe_share_take(x, slot);
 }
 
-/* @return the GPU furthest above its limit. */
-static int find_busiest(const moe_share *x)
-{
-    int a = 0;
-    for (int g = 1; g < x->gpus; g++)
-        if (above(x, g) > above(x, a))
-            a = g;
-    return a;
-}
-
 static int largest_part(const moe_share *x, int gpu)
 {
     int best = gpu * x->slots;
@@ -54,32 +38,90 @@ static int largest_part(const moe_share *x, int gpu)
     return best;
 }
 
-/* Give the GPU that has most room and a slot a replica of the largest expert
- * of `a`. @return whether it was worth it. */
-static bool add_replica(const site *s, int a)
+/* ---- who is furthest from its limit ---- */
+
+moe_status moe_repair_init(moe_repair *r, moe_share *share, int domains,
+                           moe_error *err)
 {
-    moe_share *x = s->share;
-    int b = -1, room = -1;
-    x->steps += (uint64_t)x->gpus;
+    moe_error local = {0};
+    *r = (moe_repair){.share = share, .domains = domains};
+    moe_peak_init(&r->over, 1, share->gpus, &local);
+    moe_peak_init(&r->room, domains, share->gpus / domains, &local);
+    return moe_pass(err, &local);
+}
+
+void moe_repair_fini(moe_repair *r)
+{
+    moe_peak_fini(&r->over);
+    moe_peak_fini(&r->room);
+}
+
+/* Room counts where a slot can be had for it. */
+static int64_t room_of(const moe_share *x, int gpu)
+{
+    return moe_share_room(x, gpu) >= 0 ? -above(x, gpu) : INT64_MIN;
+}
+
+static void rank_all(moe_repair *r)
+{
+    moe_share *x = r->share;
     for (int g = 0; g < x->gpus; g++) {
-        if (x->stuck[g] || domain_of(s, g) != domain_of(s, a) ||
-            -above(x, g) <= s->fine || (b >= 0 && above(x, g) >= above(x, b)))
-            continue;
-        const int t = moe_share_room(x, g);
-        if (t < 0)
-            continue;
-        b = g;
-        room = t;
+        r->over.key[g] = above(x, g);
+        r->room.key[g] = room_of(x, g);
     }
-    if (b < 0)
+    moe_peak_begin(&r->over);
+    moe_peak_begin(&r->room);
+    x->steps += 4 * (uint64_t)x->gpus;
+}
+
+/* After a GPU's parts have changed. */
+static void rank(moe_repair *r, int gpu)
+{
+    const int64_t before = r->over.key[gpu], now = above(r->share, gpu);
+    r->left += (now > 0 ? now : 0) - (before > 0 ? before : 0);
+    if (now != before)
+        moe_peak_set(&r->over, gpu, now);
+    const int64_t room = room_of(r->share, gpu);
+    if (room != r->room.key[gpu])
+        moe_peak_set(&r->room, gpu, room);
+    r->share->steps += 16;
+}
+
+/* ---- steps ---- */
+
+/* Move load of `a` along a chain of replicas. @return whether there is one. */
+static bool relieve(moe_repair *r, int a)
+{
+    moe_share *x = r->share;
+    const int last = moe_share_relieve(x, a);
+    if (last < 0)
         return false;
+    for (int g = last; g != a; g = x->out[g] / x->slots)
+        rank(r, g);
+    rank(r, a);
+    return true;
+}
+
+/* Give the GPU that has most room and a slot a replica of the largest expert
+ * of `a`, which has no outlet. @return whether it was worth it. */
+static bool add_replica(moe_repair *r, int a)
+{
+    moe_share *x = r->share;
+    const int b = moe_peak_first(&r->room, domain_of(r, a));
     const int t = largest_part(x, a);
-    const int64_t amount = least(least(x->part[t], -above(x, b)), above(x, a));
-    if (amount <= s->fine)
+    if (r->room.key[b] <= r->fine)
         return false;
+    const int64_t amount = least(least(x->part[t], -above(x, b)), above(x, a));
+    if (amount <= r->fine)
+        return false;
+    const int room = moe_share_room(x, b);
     clear_slot(x, room);
     moe_share_put(x, room, x->expert[t], 0);
     moe_share_give(x, t, room, amount);
+    rank(r, a);
+    rank(r, b);
+    if (above(x, b) < 0 || moe_share_outlet(x, b) >= 0)
+        moe_share_unmark(x); /* it is one for others, too */
     return true;
 }
 
@@ -147,43 +189,51 @@ static void carry_out(moe_share *x, const swap *w)
     }
 }
 
-static bool swap_experts(const site *s, int a)
+static bool swap_experts(moe_repair *r, int a)
 {
-    moe_share *x = s->share;
-    swap best = {-1, -1, -1, s->fine};
+    moe_share *x = r->share;
+    swap best = {-1, -1, -1, r->fine};
     const int room = moe_share_room(x, a);
+    x->steps += (uint64_t)x->gpus / 2;
     for (int b = 0; b < x->gpus; b++)
-        if (!x->stuck[b] && domain_of(s, b) == domain_of(s, a) &&
-            -above(x, b) > best.gain) {
+        if (-above(x, b) > best.gain && domain_of(r, b) == domain_of(r, a)) {
             look_for_swap(x, a, b, &best);
             if (room >= 0)
                 look_for_trade(x, a, b, room, &best);
         }
-    if (best.from >= 0)
-        carry_out(x, &best);
-    return best.from >= 0;
+    if (best.from < 0)
+        return false;
+    carry_out(x, &best);
+    rank(r, a);
+    rank(r, best.to / x->slots);
+    moe_share_unmark(x);
+    return true;
 }
 
-void moe_repair(moe_share *share, int domains, int64_t fine)
+void moe_repair_run(moe_repair *r, int64_t fine)
 {
-    const site s = {share, domains, fine};
-    for (int step = 0; step < 4 * share->gpus * share->slots; step++) {
-        if (moe_share_push(share) <= fine)
-            return;
-        const int a = find_busiest(share);
-        if (!add_replica(&s, a) && !swap_experts(&s, a))
+    moe_share *x = r->share;
+    r->fine = fine;
+    r->left = moe_share_push(x);
+    if (r->left <= fine)
+        return;
+    rank_all(r);
+    for (int step = 0; step < 4 * x->gpus * x->slots && r->left > fine;
+         step++) {
+        const int a = moe_peak_first(&r->over, 0);
+        if (!relieve(r, a) && !add_replica(r, a) && !swap_experts(r, a))
             return;
     }
 }
 
 /* Replicas with small parts give way, so that repair finds room. */
-void moe_repair_thin(moe_share *x, int domains, const int64_t *target)
+void moe_repair_thin(moe_repair *r, const int64_t *target)
 {
-    const site on = {x, domains, 0}, *s = &on;
+    moe_share *x = r->share;
     for (int t = 0; t < x->gpus * x->slots; t++) {
         const int e = x->expert[t];
         if (e < 0 || x->copies[e] < 2 ||
-            x->part[t] > target[domain_of(s, t / x->slots)] / 8)
+            x->part[t] > target[domain_of(r, t / x->slots)] / 8)
             continue;
         int to = -1;
         for (int k = x->head[e]; k >= 0; k = x->next[k])
@@ -197,31 +247,32 @@ void moe_repair_thin(moe_share *x, int domains, const int64_t *target)
 
 /* @return the slot whose expert `gpu` had before or else the one with the
  * largest part, of experts that it may have and has not; -1. */
-static int choose_filler(const site *s, const moe_plan_layer *current, int gpu)
+static int choose_filler(const moe_repair *r, const moe_plan_layer *current,
+                         int gpu)
 {
-    moe_share *x = s->share;
+    moe_share *x = r->share;
     int best = -1;
     x->steps += (uint64_t)x->gpus * (uint64_t)x->slots;
     for (int k = gpu * x->slots; k < (gpu + 1) * x->slots; k++) {
         const int e = current->expert[k];
         if (e >= 0 && moe_share_find(x, gpu, e) < 0 && x->head[e] >= 0 &&
-            domain_of(s, x->head[e] / x->slots) == domain_of(s, gpu))
+            domain_of(r, x->head[e] / x->slots) == domain_of(r, gpu))
             return x->head[e];
     }
     for (int t = 0; t < x->gpus * x->slots; t++)
         if (x->expert[t] >= 0 && (best < 0 || x->part[t] > x->part[best]) &&
-            domain_of(s, t / x->slots) == domain_of(s, gpu) &&
+            domain_of(r, t / x->slots) == domain_of(r, gpu) &&
             moe_share_find(x, gpu, x->expert[t]) < 0)
             best = t;
     return best;
 }
 
-void moe_repair_fill(moe_share *x, int domains, const moe_plan_layer *current)
+void moe_repair_fill(moe_repair *r, const moe_plan_layer *current)
 {
-    const site on = {x, domains, 0}, *s = &on;
+    moe_share *x = r->share;
     for (int g = 0; g < x->gpus; g++)
         for (int room; (room = moe_share_free_slot(x, g)) >= 0;) {
-            const int from = choose_filler(s, current, g);
+            const int from = choose_filler(r, current, g);
             if (from < 0)
                 break;
             moe_share_put(x, room, x->expert[from], 0);

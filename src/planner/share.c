@@ -224,34 +224,49 @@ static void move_along(moe_share *s, int gpu, int last)
         moe_share_give(s, s->out[g], s->in[g], amount);
 }
 
-/* Find one chain and use it. What was reached in vain stays marked: it has
- * no way out, so later searches need not enter it.
- * @return false when there is none. */
-static bool relieve(moe_share *s, int gpu)
+static void unmark(moe_share *s, int n, int asked)
 {
-    int n = 0, asked = 0, last = -1;
-    s->queue[n++] = gpu;
-    s->reached[gpu] = true;
-    for (int i = 0; i < n && last < 0; i++)
-        last = spread(s, s->queue[i], &n, &asked);
-    if (last < 0)
-        return false;
-    move_along(s, gpu, last);
     for (int i = 0; i < n; i++)
         s->reached[s->queue[i]] = false;
     for (int i = 0; i < asked; i++)
         s->follow[s->asked[i]] = false;
-    return true;
+}
+
+int moe_share_outlet(moe_share *s, int gpu)
+{
+    int n = 0, asked = 0, last = -1;
+    if (s->reached[gpu])
+        return -1;
+    s->queue[n++] = gpu;
+    s->reached[gpu] = true;
+    for (int i = 0; i < n && last < 0; i++)
+        last = spread(s, s->queue[i], &n, &asked);
+    if (last >= 0)
+        unmark(s, n, asked);
+    return last;
+}
+
+int moe_share_relieve(moe_share *s, int gpu)
+{
+    const int last = moe_share_outlet(s, gpu);
+    if (last >= 0)
+        move_along(s, gpu, last);
+    return last;
+}
+
+void moe_share_unmark(moe_share *s)
+{
+    memset(s->reached, 0, (size_t)s->gpus * sizeof *s->reached);
+    memset(s->follow, 0, (size_t)s->experts * sizeof *s->follow);
 }
 
 int64_t moe_share_push(moe_share *s)
 {
     int64_t left = 0;
     s->steps += (uint64_t)s->gpus;
-    memset(s->reached, 0, (size_t)s->gpus * sizeof *s->reached);
-    memset(s->follow, 0, (size_t)s->experts * sizeof *s->follow);
+    moe_share_unmark(s);
     for (int g = 0; g < s->gpus; g++) {
-        while (s->load[g] > s->limit[g] && !s->reached[g] && relieve(s, g)) {
+        while (s->load[g] > s->limit[g] && moe_share_relieve(s, g) >= 0) {
         }
         if (s->load[g] > s->limit[g])
             left += s->load[g] - s->limit[g];

@@ -43,6 +43,19 @@ void moe_share_begin(moe_share *s, const int16_t *expert, const int64_t *load);
  *  @return the load above limits that is left. */
 int64_t moe_share_push(moe_share *s);
 
+/** Find a chain of replicas from a GPU to one below its limit. What is reached
+ *  in vain stays marked, has no outlet, and is not entered again: until a GPU
+ *  that is not marked, and has one, gets an expert of one that is.
+ *  @return that GPU; out[] leads back from it, by slots. -1: none. */
+int moe_share_outlet(moe_share *s, int gpu);
+
+/** Move as much load along such a chain as it takes, or as the GPU is above its
+ *  limit. @return as above. */
+int moe_share_relieve(moe_share *s, int gpu);
+
+/** Forget what was reached in vain. */
+void moe_share_unmark(moe_share *s);
+
 /** Put an expert with a part of its load into an empty slot. */
 void moe_share_put(moe_share *s, int slot, int expert, int64_t part);
 
