@@ -26,17 +26,15 @@ typedef struct {
     moe_ledger ledger;
 } bench;
 
-/* @param predictor  of the last strategy instead of its own; NULL: its own. */
-static inline moe_status bench_init_on(moe_ctx *ctx, bench *b,
-                                       const engine_case *c, const char *text,
-                                       const moe_predictor *predictor)
+/* On a model and a trace that b has. @param predictor  of the last strategy
+ * instead of its own; NULL: its own. */
+static inline moe_status bench_init_for(moe_ctx *ctx, bench *b,
+                                        const engine_case *c, const char *text,
+                                        const moe_predictor *predictor)
 {
-    memset(b, 0, sizeof *b);
     moe_error *err = &ctx->err;
     *err = (moe_error){0};
-    b->model = fixture_model();
     b->cluster = fixture_cluster();
-    b->trace = c->loads ? fixture_loads(&b->model) : fixture_tokens(&b->model);
     if (moe_experiment_parse(text, "test", c->sets, c->n_sets, &b->x, err) !=
         MOE_OK)
         return err->status;
@@ -58,6 +56,15 @@ static inline moe_status bench_init_on(moe_ctx *ctx, bench *b,
     return moe_agree(ctx);
 }
 
+static inline moe_status bench_init_on(moe_ctx *ctx, bench *b,
+                                       const engine_case *c, const char *text,
+                                       const moe_predictor *predictor)
+{
+    memset(b, 0, sizeof *b);
+    b->model = fixture_model();
+    b->trace = c->loads ? fixture_loads(&b->model) : fixture_tokens(&b->model);
+    return bench_init_for(ctx, b, c, text, predictor);
+}
 static inline void bench_fini(bench *b)
 {
     moe_engine_free(b->engine);

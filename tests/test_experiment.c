@@ -320,6 +320,43 @@ START_TEST(resolved_text_holds_the_longest_names)
 }
 END_TEST
 
+/* Strategies, the last of which chooses. */
+#define CHOICE                                                          \
+    TOP "strategies: [{name: a}, {name: b, predictor: ema, slots: 4}, " \
+        "{name: oracle, predictor: oracle, slots: 4}, "                 \
+        "{name: late, predictor: ema, slots: 4, plan_ahead: true}, "    \
+        "{name: wide, predictor: ema, slots: 5}, {name: "
+
+START_TEST(candidates_are_named_or_all_that_can_be_built)
+{
+    static const char *const text[] = {" b,a ", "all"};
+    static const int n[] = {2, 2}, first[] = {1, 0};
+    char yaml[1024];
+    moe_experiment a, b;
+    moe_strategy_facts f;
+    snprintf(yaml, sizeof yaml,
+             TOP "strategies:\n  - {name: a}\n"
+                 "  - {name: b, predictor: ema, slots: 4}\n"
+                 "  - {name: o, predictor: oracle, slots: 5}\n"
+                 "  - {name: c, candidates: '%s', hysteresis: 0.1}\n",
+             text[_i]);
+    parse(yaml, NULL, 0, &a);
+    const moe_strategy *c = &a.strategy[3];
+    ck_assert_int_eq(c->n_candidates, n[_i]);
+    ck_assert_int_eq(c->candidate[0], first[_i]);
+    ck_assert_int_eq(c->candidate[1], 1 - first[_i]);
+    ck_assert_int_eq(c->slots, 4);
+    moe_experiment_strategy_facts(c, &f);
+    ck_assert_str_eq(f.predictor, "auto");
+    char *resolved = moe_experiment_resolved(&a);
+    parse(resolved, NULL, 0, &b);
+    check_equal_options(moe_choice_options, c, &b.strategy[3]);
+    free(resolved);
+    moe_experiment_fini(&a);
+    moe_experiment_fini(&b);
+}
+END_TEST
+
 static const struct {
     const char *text, *says;
 } bad[] = {
@@ -408,6 +445,22 @@ static const struct {
      "strategy a: unknown key 'max_copies'"},
     {TOP "strategies: [{name: a, predictor: oracle, accuracy: 1.1}]\n",
      "strategy a.accuracy: '1.1' is not a number in 0..1"},
+    {CHOICE "c, candidates: 'a, b', slots: 4}]\n",
+     "strategy c, which has candidates: unknown key 'slots'|allowed: name, "
+     "candidates, try_every, hysteresis"},
+    {CHOICE "c, candidates: 'a, d'}]\n",
+     "x.yaml:4: strategy c: candidates: no strategy is named 'd'"},
+    {CHOICE "c, candidates: ''}]\n", "candidates: nobody is named"},
+    {CHOICE "c, candidates: a}]\n", "candidates: a choice needs at least two"},
+    {CHOICE "c, candidates: 'a, b, a'}]\n", "candidates: 'a' is named twice"},
+    {CHOICE "c, candidates: 'a, c'}]\n", "candidates: 'c' chooses, too"},
+    {CHOICE "c, candidates: 'a, oracle'}]\n",
+     "candidates: 'oracle' knows the future: it cannot be built"},
+    {CHOICE "c, candidates: 'a, late'}]\n", "candidates: 'late' plans ahead"},
+    {CHOICE "c, candidates: 'a, b, wide'}]\n",
+     "candidates: 'wide' has another number of slots than those before it"},
+    {CHOICE "c, candidates: [a, b]}]\n", "candidates: a list where a text"},
+    {CHOICE "c, candidates: all, try_every: 2}]\n", "'2' is not an integer"},
     {TOP ONE "reference: b\n", "x.yaml:5: reference: no strategy is named 'b'"},
     {TOP ONE "reference: [a]\n", "experiment.reference: a list where a text"},
 };
@@ -621,6 +674,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, strategy_is_described_for_its_file,
                   MOE_ARRAY_LEN(described));
     MOE_TEST(suite, resolved_text_holds_the_longest_names);
+    MOE_TEST_LOOP(suite, candidates_are_named_or_all_that_can_be_built, 2);
     MOE_TEST_LOOP(suite, bad_experiment_is_refused, MOE_ARRAY_LEN(bad));
     MOE_TEST(suite, bad_set_is_named);
     MOE_TEST(suite, there_may_be_64_strategies_and_no_more);

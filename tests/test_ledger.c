@@ -15,9 +15,20 @@ static const moe_ledger_dims dims = {.strategies = 2,
                                      .experts = 11,
                                      .gpus = 13,
                                      .ranks = 17,
-                                     .slots = 19};
+                                     .slots = 19,
+                                     .candidates = 23};
 
-enum { S = 2, I = 3, W = 5, L = 7, E = 11, G = 13, K = 19, P = MOE_N_PHASES };
+enum {
+    S = 2,
+    I = 3,
+    W = 5,
+    L = 7,
+    E = 11,
+    G = 13,
+    K = 19,
+    C = 23,
+    P = MOE_N_PHASES
+};
 
 /* Bytes of every field on a rank that holds it, worked by hand. */
 static const struct {
@@ -54,6 +65,10 @@ static const struct {
     {MOE_FIELD_BUSIEST_BOUND, S *I *L * 4, false},
     {MOE_FIELD_DISPATCH_BYTES, S *G * 8, true},
     {MOE_FIELD_AHEAD_BYTES, S *G * 8, true},
+    {MOE_FIELD_USED, S *I *C * 2, false},
+    {MOE_FIELD_TRIED, S *I *C * 2, false},
+    {MOE_FIELD_CHOSEN, S *I *C * 2, false},
+    {MOE_FIELD_ESTIMATE, S *I *C * 8, false},
     {MOE_FIELD_AHEAD_ROWS, S *I *L * 8, false},
     {MOE_FIELD_NUMBERED, S *I *L * 2, false},
     {MOE_FIELD_SLOT_PAIRS, S *I *L *K * 4, true},

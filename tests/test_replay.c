@@ -60,6 +60,7 @@ static void fill_cell(moe_work_cell *c, uint32_t *pairs, int s, int at,
                       unsigned times)
 {
     *c = (moe_work_cell){.n = G,
+                         .used = s,
                          .tokens = 4096.0 * times,
                          .wire_bytes = 200,
                          .ahead_rows = 0.5 * s,

@@ -11,6 +11,7 @@
 
 #include "moegps/cluster.h"
 #include "moegps/ffn.h"
+#include "moegps/ledger.h"
 #include "moegps/model.h"
 #include "moegps/options.h"
 #include "moegps/planner.h"
@@ -75,7 +76,8 @@ typedef struct moe_emulation {
 
 enum { MOE_MAX_LOOKAHEAD = 4096 }; /* layers */
 
-/** One row of the comparison. */
+/** One row of the comparison: what it is made of, or, with candidates, the
+ *  strategies that it chooses among while it runs (it has none of its own). */
 typedef struct moe_strategy {
     char name[64];
     char predictor_name[32], planner_name[32], split_name[32];
@@ -91,6 +93,11 @@ typedef struct moe_strategy {
     const moe_planner *planner;
     const moe_split *split;
     void *predictor_params, *planner_params, *split_params; /* owned */
+    char candidates[1024]; /* "": it does not choose; "all", or names */
+    int try_every;         /* rounds of planning between tries */
+    double hysteresis;     /* share of its time that a candidate has to save */
+    int candidate[MOE_MAX_STRATEGIES]; /* [n_candidates] in the experiment */
+    int n_candidates;                  /* 0: it does not choose */
 } moe_strategy;
 
 typedef struct moe_experiment {
@@ -105,7 +112,7 @@ typedef struct moe_experiment {
 } moe_experiment;
 
 extern const moe_opt moe_experiment_options[], moe_workload_options[],
-    moe_emulation_options[], moe_strategy_options[];
+    moe_emulation_options[], moe_strategy_options[], moe_choice_options[];
 
 /** Read an experiment. Not collective. Release with moe_experiment_fini().
  *  @param text    YAML

@@ -30,6 +30,7 @@ enum { MOE_LOOKAHEAD_ALL = 0 }; /* with all others, before layer 0 */
 /** What ranks do together for several layers at once. */
 typedef struct moe_coordination_work {
     bool collects;        /* predicted counts go to the planner */
+    int tried;            /* further forecasts that go there with them */
     bool plans;           /* a plan was made and made known */
     bool central;         /* by one rank; else by all alike */
     int lookahead;        /* layers ahead, or MOE_LOOKAHEAD_ALL */

@@ -26,6 +26,7 @@ typedef struct moe_ledger_dims {
     int gpus;  /* GPU g is rank g */
     int ranks; /* gpus, or gpus + 1 with a dedicated coordinator (the last) */
     int slots; /* most slots of any strategy */
+    int candidates; /* strategies, if one of them chooses among others; else 0 */
 } moe_ledger_dims;
 
 /** Pairs of a layer's busiest GPU: what it computed, and what it would have

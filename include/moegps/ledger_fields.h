@@ -20,6 +20,7 @@
     X(REPLICAS, "strategy", "iteration", "layer", "slot", "rank") \
     X(LINKS, "strategy", "iteration", "layer", "link", "rank")    \
     X(TRUE_LOAD, "iteration", "layer", "expert")                  \
+    X(CHOICES, "strategy", "iteration", "candidate")              \
     X(WARMUPS, "strategy", "warmup")                              \
     X(TRAFFIC, "strategy", "source", "destination")
 
@@ -110,6 +111,17 @@
           "ahead_bytes", "B",                                                 \
           "sent before dispatch by direct routing, all measured iterations "  \
           "and layers")                                                       \
+    FIELD(USED, I16, used, BY_ROOT, CHOICES, "choice", "used", "1",           \
+          "the candidate was in use (1), and told the planner (2)")           \
+    FIELD(TRIED, I16, tried, BY_ROOT, CHOICES, "choice", "tried", "1",        \
+          "without being in use the candidate predicted (1), and told the "   \
+          "planner (2)")                                                      \
+    FIELD(CHOSEN, I16, chosen, BY_ROOT, CHOICES, "choice", "chosen", "1",     \
+          "1: the candidate is to be used from the next iteration on")        \
+    FIELD(ESTIMATE, F64, estimate, BY_ROOT, CHOICES, "choice", "estimate",    \
+          "s",                                                                \
+          "modelled time of the iteration under the candidate, as "           \
+          "iteration_time_gpu; NaN where it was not priced")                  \
     FIELD(AHEAD_ROWS, F64, ahead_rows, BY_ROOT, LAYERS, "work", "ahead_rows", \
           "1", "GPUs per token, beside its home, that rows went ahead to")    \
     FIELD(NUMBERED, I16, numbered, BY_ROOT, LAYERS, "work", "numbered", "1",  \

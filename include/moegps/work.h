@@ -33,6 +33,9 @@ typedef struct moe_work_cell {
     double wire_bytes; /* its plan, of all layers */
     double ahead_rows; /* GPUs per token that rows went ahead to */
     double numbered;   /* times that pairs were numbered over all GPUs */
+    int used;          /* strategy that ran: of one that chooses a candidate */
+    int forecasts;     /* that candidates told the planner at once; 0: it does
+                          not choose, or they told nothing */
     double busiest[MOE_N_LEVELS]; /* pairs; NaN: not recorded */
 } moe_work_cell;
 

@@ -55,7 +55,7 @@ static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
 {
     const moe_replay *r = j->r;
     const double by = j->what->tokens * share_left(j, gpu);
-    const moe_strategy_facts *facts = &r->view->strategy[j->strategy].facts;
+    const moe_strategy_facts *facts = &r->view->strategy[j->cell->used].facts;
     const moe_split *split = moe_split_find(facts->split);
     moe_layer_work w = {
         .tokens = j->cell->tokens * j->what->tokens,
@@ -107,10 +107,10 @@ static void price_cell(const job *j, moe_layer_cost *worst)
 /* What ranks did together in an iteration: recorded with layer 0, as its part
  * of what serves all layers that it stands for. The planner's time is host
  * time, shared out evenly here, as its sum alone counts. */
-static moe_coordination_work coordination_of(const moe_replay *r, int strategy,
-                                             const moe_work_cell *first,
-                                             double *plan_s)
+static moe_coordination_work
+coordination_of(const moe_replay *r, const moe_work_cell *first, double *plan_s)
 {
+    const moe_strategy_facts *facts = &r->view->strategy[first->used].facts;
     const double *was_s = first->gpu[0].gpu_s;
     const int run = r->view->dims.layers, layers = r->model.layers;
     const double host_s =
@@ -119,10 +119,11 @@ static moe_coordination_work coordination_of(const moe_replay *r, int strategy,
         plan_s[l] = host_s / layers;
     return (moe_coordination_work){
         .collects = was_s[MOE_PHASE_COLLECT] > 0,
+        .tried = first->forecasts > 0 ? first->forecasts - 1 : 0,
         .plans = was_s[MOE_PHASE_BROADCAST] > 0,
         .central = r->work->central,
         .lookahead = MOE_LOOKAHEAD_ALL,
-        .next_iteration = r->view->strategy[strategy].facts.plan_ahead,
+        .next_iteration = facts->plan_ahead,
         .plan_bytes = first->wire_bytes * layers / run,
         .plan_s = plan_s};
 }
@@ -135,8 +136,7 @@ static double entry_s(moe_replay *r, int strategy, const moe_what_if *what,
     const int n = r->work->layers;
     for (int l = 0; l < n; l++)
         price_cell(&(job){r, what, strategy, &cell[l]}, &r->layer[l]);
-    const moe_coordination_work c =
-        coordination_of(r, strategy, cell, r->plan_s);
+    const moe_coordination_work c = coordination_of(r, cell, r->plan_s);
     moe_iteration_work w = {.cost = r->layer,
                             .n = n,
                             .layers = r->model.layers,

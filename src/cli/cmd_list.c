@@ -82,6 +82,8 @@ static int list_options(void)
                   moe_emulation_options);
     print_options("each strategy of an experiment", "strategies.NAME.",
                   moe_strategy_options);
+    print_options("strategies that choose among others", "strategies.NAME.",
+                  moe_choice_options);
     for (size_t i = 0; (predictor = moe_predictor_at(i)) != NULL; i++)
         print_member("predictor", predictor->name, predictor->opts);
     for (size_t i = 0; (planner = moe_planner_at(i)) != NULL; i++)

@@ -33,9 +33,10 @@ void moe_coordination_cost_of(const moe_pricer *pricer,
                                    .plan_s = c->plan_s,
                                    .uses = moe_pricer_links(pricer)};
     if (c->collects)
-        out->collect = collective(pricer, c->central,
-                                  (double)each * pricer->model->experts *
-                                      sizeof(uint64_t));
+        out->collect =
+            collective(pricer, c->central,
+                       (1.0 + c->tried) * each * pricer->model->experts *
+                           sizeof(uint64_t));
     /* The plan with its length; or the hash by which ranks confirm theirs. */
     if (c->plans)
         out->broadcast = collective(pricer, c->central,

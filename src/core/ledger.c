@@ -55,12 +55,13 @@ size_t moe_dims_extent(const moe_ledger_dims *dims, const char *name)
         const char *name;
         int extent;
     } extents[] = {
-        {"strategy", dims->strategies}, {"iteration", dims->iterations},
-        {"layer", dims->layers},        {"phase", MOE_N_PHASES},
-        {"rank", dims->ranks},          {"expert", dims->experts},
-        {"warmup", dims->warmup},       {"gpu", dims->gpus},
-        {"slot", dims->slots},          {"source", dims->gpus},
-        {"destination", dims->gpus},    {"link", MOE_N_LINKS},
+        {"strategy", dims->strategies},  {"iteration", dims->iterations},
+        {"layer", dims->layers},         {"phase", MOE_N_PHASES},
+        {"rank", dims->ranks},           {"expert", dims->experts},
+        {"warmup", dims->warmup},        {"gpu", dims->gpus},
+        {"slot", dims->slots},           {"source", dims->gpus},
+        {"destination", dims->gpus},     {"link", MOE_N_LINKS},
+        {"candidate", dims->candidates},
     };
     for (size_t i = 0; i < MOE_ARRAY_LEN(extents); i++)
         if (strcmp(extents[i].name, name) == 0)

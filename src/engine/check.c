@@ -121,7 +121,8 @@ moe_status moe_engine_check_done(moe_engine *e)
     if (status == MOE_OK)
         snprintf(v->text, sizeof v->text,
                  "pairs conserved, exact routing of %d strategies%s",
-                 e->n_runners, worst >= 0 ? ", outputs agree" : "");
+                 e->p.experiment->n_strategies,
+                 worst >= 0 ? ", outputs agree" : "");
     else
         snprintf(v->text, sizeof v->text, "%.255s", e->ctx->err.text);
     return status;

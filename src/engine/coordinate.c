@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,7 +50,7 @@ static bool replicated(const moe_engine *e)
            MOE_COORDINATION_REPLICATED;
 }
 
-void moe_engine_predict(moe_engine *e, moe_runner *r)
+static void predict(moe_engine *e, moe_runner *r)
 {
     const moe_stamp start = moe_stamp_now();
     const size_t n_e = (size_t)e->it.batch->experts;
@@ -207,8 +208,8 @@ void moe_engine_migrate(moe_engine *e, moe_runner *r)
     const moe_stamp start = moe_stamp_now();
     size_t n = moe_plan_moves(&r->plan, &r->next, 0, n_layers(e), &e->layout,
                               e->coordination.moves);
-    if (e->gpu >= 0)
-        moe_slots_migrate(&r->weights, e->coordination.moves, n, e->gpu_comm);
+    if (r->weights != NULL)
+        moe_slots_migrate(r->weights, e->coordination.moves, n, e->gpu_comm);
     for (int l = 0; l < n_layers(e); l++) {
         moe_plan_layer next = moe_plan_at(&r->next, l);
         moe_replicas_index(&r->replicas[l], &next);
@@ -216,6 +217,19 @@ void moe_engine_migrate(moe_engine *e, moe_runner *r)
     moe_plan_copy(&r->plan, &r->next);
     moe_engine_charge(e, MOE_PHASE_MIGRATE, 0, n_layers(e), start);
     note_moves(e, n);
+}
+
+void moe_engine_note_way(moe_engine *e, const moe_plan *from,
+                         const moe_plan *to)
+{
+    for (int l = 0; l < n_layers(e); l++) {
+        moe_layer_facts *f = &e->it.facts[l];
+        f->moved = 0;
+        for (int far = 0; far < 2; far++)
+            f->move_sent[far] = f->move_received[far] = 0;
+    }
+    note_moves(e, moe_plan_moves(from, to, 0, n_layers(e), &e->layout,
+                                 e->coordination.moves));
 }
 
 void moe_engine_plan(moe_engine *e, moe_runner *r)
@@ -248,7 +262,13 @@ void moe_engine_note_planned(moe_engine *e, moe_runner *r)
                                  r->planned_share + (size_t)l * n_e);
 }
 
-void moe_engine_coordinate(moe_engine *e, moe_runner *r)
+void moe_engine_forget_planned(const moe_engine *e, moe_runner *r)
+{
+    for (size_t j = 0; r->planned_share != NULL && j < n_shares(e); j++)
+        r->planned_share[j] = NAN;
+}
+
+static void plan_anew(moe_engine *e, moe_runner *r)
 {
     if (unchanged(e, r)) {
         if (r->spec->plan_ahead) /* what the last round planned */
@@ -268,4 +288,26 @@ void moe_engine_coordinate(moe_engine *e, moe_runner *r)
     if (r->planned_share != NULL)
         memcpy(r->planned_share, e->coordination.share,
                n_shares(e) * sizeof *r->planned_share);
+}
+
+void moe_engine_coordinate(moe_engine *e, moe_runner *r)
+{
+    const uint64_t every = (uint64_t)e->p.experiment->emulation.rebalance_every;
+    const bool due =
+        r->forecast != MOE_FORECAST_NONE && e->it.batch->iteration % every == 0;
+    if (r->arrives)
+        moe_engine_migrate(e, r);
+    r->arrives = false;
+    if (due || r->direct) /* which rows go ahead is new with every batch */
+        predict(e, r);
+    if (due)
+        plan_anew(e, r);
+}
+
+void moe_engine_share_planner_work(moe_engine *e)
+{
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->it.planner_steps, n_layers(e),
+                          MPI_DOUBLE, MPI_MAX, e->ctx->comm));
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->it.planner_cpu, n_layers(e),
+                          MPI_DOUBLE, MPI_MAX, e->ctx->comm));
 }

@@ -13,7 +13,9 @@ static void add_routing(const moe_experiment *x, moe_facts *facts)
     char text[MOE_FACT_LEN] = "";
     for (int i = 0; i < x->n_strategies; i++)
         moe_text_add(text, sizeof text, ", ", "%s",
-                     x->strategy[i].direct ? "direct" : "dispatch");
+                     x->strategy[i].n_candidates > 0 ? "chosen"
+                     : x->strategy[i].direct         ? "direct"
+                                                     : "dispatch");
     moe_facts_set(facts, MOE_FACT_ROUTING, "%s", text);
 }
 

@@ -5,7 +5,7 @@
 
 /* Load the batch and learn its true load; not timed: a serving system has
  * its tokens before the iteration begins. */
-static moe_status load_batch(moe_engine *e, uint64_t iteration)
+moe_status moe_engine_load_batch(moe_engine *e, uint64_t iteration)
 {
     moe_inject(e->ctx, MOE_SITE_BATCH);
     if (moe_agree(e->ctx) != MOE_OK)
@@ -19,46 +19,30 @@ static moe_status load_batch(moe_engine *e, uint64_t iteration)
     return MOE_OK;
 }
 
-static void coordinate_if_due(moe_engine *e, moe_runner *r)
+/* What a strategy's predictors learn from the iteration that has ended here. */
+void moe_engine_observe(moe_engine *e, int s)
 {
-    const uint64_t every = (uint64_t)e->p.experiment->emulation.rebalance_every;
-    const bool due =
-        r->forecast != MOE_FORECAST_NONE && e->it.batch->iteration % every == 0;
-    if (due || r->direct) /* which rows go ahead is new with every batch */
-        moe_engine_predict(e, r);
-    if (due)
-        moe_engine_coordinate(e, r);
-}
-
-/* What the predictor learns from the iteration that has ended here. */
-static void observe(moe_engine *e, moe_runner *r)
-{
-    if (r->spec->predictor->observe == NULL)
-        return;
+    moe_runner *r = &e->runner[s];
+    const int n = r->choice != NULL ? r->choice->n : 1;
     const moe_stamp start = moe_stamp_now();
-    r->spec->predictor->observe(r->predictor, e->it.batch);
+    if (r->choice != NULL)
+        r = r->choice->candidate;
+    for (int k = 0; k < n; k++)
+        if (r[k].spec->predictor->observe != NULL)
+            r[k].spec->predictor->observe(r[k].predictor, e->it.batch);
     moe_engine_charge(e, MOE_PHASE_PREDICT, 0, e->p.n_layers, start);
-}
-
-/* What the planner did is known where it ran; the gpu clock of every rank waits
- * for it. */
-static void share_planner_work(moe_engine *e)
-{
-    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->it.planner_steps, e->p.n_layers,
-                          MPI_DOUBLE, MPI_MAX, e->ctx->comm));
-    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->it.planner_cpu, e->p.n_layers,
-                          MPI_DOUBLE, MPI_MAX, e->ctx->comm));
 }
 
 /* The order of strategies in an iteration, so that none always runs in the
  * wake of the same other. */
 static void shuffle_order(const moe_engine *e, int *order)
 {
-    for (int i = 0; i < e->n_runners; i++)
+    const int n = e->p.experiment->n_strategies;
+    for (int i = 0; i < n; i++)
         order[i] = i;
     moe_rng rng = moe_rng_at(e->p.experiment->workload.seed, MOE_RNG_ORDER,
                              e->it.batch->iteration, 0, 0);
-    moe_rng_shuffle(&rng, order, (size_t)e->n_runners, sizeof *order);
+    moe_rng_shuffle(&rng, order, (size_t)n, sizeof *order);
 }
 
 /* @return wall time of the iteration so far on the slowest rank, rank 0. */
@@ -73,20 +57,23 @@ static double slowest(const moe_engine *e)
 }
 
 /* One warm-up iteration of one strategy: its exact check, then as measured. */
-static double warm_up_runner(moe_engine *e, moe_runner *r, bool compare)
+static double warm_up_strategy(moe_engine *e, int s, bool compare)
 {
+    moe_runner *r = moe_engine_turn(e, s);
     moe_iteration_clear(e, &e->it);
-    coordinate_if_due(e, r);
+    moe_engine_coordinate(e, r);
     for (int l = 0; l < e->p.n_layers; l++)
         moe_engine_check_layer(e, r, l);
     moe_engine_check_pairs(e, r);
+    moe_engine_choose(e, s);
+    r = moe_engine_runner(e, s); /* the first iteration chooses at once */
     moe_iteration_clear(e, &e->it);
     for (int l = 0; l < e->p.n_layers; l++) {
         moe_engine_layer(e, r, l, e->ffn, e->ffn_state, e->rows);
         if (compare)
             moe_engine_check_output(e, r, l);
     }
-    observe(e, r);
+    moe_engine_observe(e, s);
     return slowest(e);
 }
 
@@ -94,16 +81,17 @@ moe_status moe_engine_warm_up(moe_engine *e, int w, moe_ledger *ledger)
 {
     const int last = e->p.experiment->workload.warmup - 1;
     const int reference = e->p.experiment->reference_index;
-    if (load_batch(e, (uint64_t)w) != MOE_OK)
+    if (moe_engine_load_batch(e, (uint64_t)w) != MOE_OK)
         return e->ctx->err.status;
     if (e->gpu >= 0)
         e->exact->fill_rows(e->exact_state, e->it.batch, e->exact_rows);
-    for (int i = 0; i < e->n_runners; i++) {
+    const int n = e->p.experiment->n_strategies;
+    for (int i = 0; i < n; i++) {
         /* The reference first: the others' outputs are compared with its. */
-        moe_runner *r = &e->runner[(reference + i) % e->n_runners];
-        double wall_s = warm_up_runner(e, r, w == last);
+        const int s = (reference + i) % n;
+        double wall_s = warm_up_strategy(e, s, w == last);
         if (ledger->warmup_time != NULL)
-            ledger->warmup_time[r->index * ledger->dims.warmup + w] = wall_s;
+            ledger->warmup_time[s * ledger->dims.warmup + w] = wall_s;
     }
     return moe_engine_check_done(e);
 }
@@ -112,22 +100,24 @@ moe_status moe_engine_measure(moe_engine *e, int i, moe_ledger *ledger)
 {
     const int warmup = e->p.experiment->workload.warmup;
     int order[MOE_MAX_STRATEGIES];
-    if (load_batch(e, (uint64_t)(warmup + i)) != MOE_OK)
+    if (moe_engine_load_batch(e, (uint64_t)(warmup + i)) != MOE_OK)
         return e->ctx->err.status;
     shuffle_order(e, order);
-    for (int at = 0; at < e->n_runners; at++) {
-        moe_runner *r = &e->runner[order[at]];
+    for (int at = 0; at < e->p.experiment->n_strategies; at++) {
+        const int s = order[at];
+        moe_runner *r = moe_engine_turn(e, s);
         moe_iteration_clear(e, &e->it);
         moe_engine_regret_begin(r);
-        coordinate_if_due(e, r);
+        moe_engine_coordinate(e, r);
         for (int l = 0; l < e->p.n_layers; l++)
             moe_engine_layer(e, r, l, e->ffn, e->ffn_state, e->rows);
-        observe(e, r);
-        share_planner_work(e);
+        moe_engine_share_planner_work(e);
+        moe_engine_choose(e, s);
+        moe_engine_observe(e, s);
         moe_engine_record(e, r, i, ledger);
         moe_engine_check_pairs(e, r);
         if (ledger->order != NULL)
-            ledger->order[r->index * ledger->dims.iterations + i] = at;
+            ledger->order[s * ledger->dims.iterations + i] = at;
     }
     return moe_agree(e->ctx);
 }

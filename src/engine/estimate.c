@@ -25,7 +25,7 @@ moe_engine_bytes moe_engine_memory(const moe_engine *e)
     const double expert = (double)moe_ffn_weight_bytes(&e->shape);
     const double row = (double)moe_ffn_row_bytes(&e->shape);
     double slots = 0;
-    for (int i = 0; i < e->n_runners; i++)
+    for (int i = 0; i < d.strategies; i++)
         slots += e->runner[i].spec->slots;
     return (moe_engine_bytes){.weights = expert * d.layers *
                                          (d.experts + slots * d.gpus),
@@ -70,7 +70,7 @@ moe_status moe_engine_expert_time(moe_engine *e, double *s_out, moe_error *err)
     }
     const double layer_s = time_layer(e, err);
     if (err->status == MOE_OK)
-        *s_out = layer_s * e->p.n_layers * e->n_runners *
+        *s_out = layer_s * e->p.n_layers * e->p.experiment->n_strategies *
                  (w->warmup + w->iterations);
     return err->status;
 }

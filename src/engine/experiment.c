@@ -113,6 +113,54 @@ static moe_status check_lookahead(moe_strategy *s, const moe_conf *root,
     return MOE_OK;
 }
 
+/* Parameters of the members, not read yet. */
+static moe_status make_params(moe_strategy *s, moe_error *err)
+{
+    s->predictor_params = moe_array_new(1, s->predictor->params_size, err);
+    s->planner_params = moe_array_new(1, s->planner->params_size, err);
+    s->split_params = moe_array_new(1, s->split->params_size, err);
+    return err->status;
+}
+
+/* A name is a word in tables and FOM lines. */
+static moe_status check_name(const moe_strategy *s, const moe_conf *root,
+                             const moe_conf *node, moe_error *err)
+{
+    if (s->name[0] == '\0') /* as a reference that means the first */
+        return moe_conf_fail(root, moe_conf_get(node, "name"), err,
+                             "strategies: a name is empty");
+    for (const char *c = s->name; *c != '\0'; c++)
+        if (iscntrl((unsigned char)*c)) /* they have one line */
+            return moe_conf_fail(root, moe_conf_get(node, "name"), err,
+                                 "strategies: a name has a control character");
+    return MOE_OK;
+}
+
+/* It is made of its candidates: beside its name it has the keys of a choice
+ * and no others. */
+static moe_status read_choice(moe_strategy *s, const moe_conf *root,
+                              const moe_conf *node, moe_error *err)
+{
+    static const char *const also[] = {"name", NULL};
+    const moe_conf_target target = {moe_choice_options, s};
+    char where[160];
+    moe_opt_defaults(moe_strategy_options, s);
+    if (moe_opt_parse(moe_strategy_options, moe_conf_get(node, "name")->text, s,
+                      err) != MOE_OK ||
+        find_members(s, root, node, err) != MOE_OK ||
+        make_params(s, err) != MOE_OK)
+        return err->status;
+    snprintf(where, sizeof where, "strategy %s, which has candidates", s->name);
+    const moe_conf_schema schema = {where, &target, 1, also};
+    if (moe_conf_read(root, node, &schema, err) != MOE_OK)
+        return err->status;
+    if (s->candidates[0] == '\0')
+        return moe_conf_fail(root, moe_conf_get(node, "candidates"), err,
+                             "strategy %s: candidates: nobody is named",
+                             s->name);
+    return check_name(s, root, node, err);
+}
+
 static moe_status read_strategy(moe_strategy *s, const moe_conf *root,
                                 const moe_conf *node, moe_error *err)
 {
@@ -122,12 +170,10 @@ static moe_status read_strategy(moe_strategy *s, const moe_conf *root,
     if (moe_conf_get(node, "name") == NULL)
         return moe_conf_fail(root, node, err,
                              "strategies: key 'name' is missing");
-    if (read_names(s, root, node, err) != MOE_OK)
-        return err->status;
-    s->predictor_params = moe_array_new(1, s->predictor->params_size, err);
-    s->planner_params = moe_array_new(1, s->planner->params_size, err);
-    s->split_params = moe_array_new(1, s->split->params_size, err);
-    if (err->status != MOE_OK)
+    if (moe_conf_get(node, "candidates") != NULL)
+        return read_choice(s, root, node, err);
+    if (read_names(s, root, node, err) != MOE_OK ||
+        make_params(s, err) != MOE_OK)
         return err->status;
     const moe_conf_target targets[] = {
         {moe_strategy_options, s},
@@ -140,13 +186,8 @@ static moe_status read_strategy(moe_strategy *s, const moe_conf *root,
                                     NULL};
     if (moe_conf_read(root, node, &schema, err) != MOE_OK)
         return err->status;
-    if (s->name[0] == '\0') /* as a reference that means the first */
-        return moe_conf_fail(root, moe_conf_get(node, "name"), err,
-                             "strategies: a name is empty");
-    for (const char *c = s->name; *c != '\0'; c++)
-        if (iscntrl((unsigned char)*c)) /* tables and FOM lines have one line */
-            return moe_conf_fail(root, moe_conf_get(node, "name"), err,
-                                 "strategies: a name has a control character");
+    if (check_name(s, root, node, err) != MOE_OK)
+        return err->status;
     if (s->load[0] != '\0' && s->predictor->train == NULL)
         return moe_conf_fail(root, moe_conf_get(node, "load"), err,
                              "strategy %s: predictor '%s' loads no file",
@@ -154,6 +195,91 @@ static moe_status read_strategy(moe_strategy *s, const moe_conf *root,
     if (check_lookahead(s, root, node, err) != MOE_OK)
         return err->status;
     return check_forecast(s, root, node, err);
+}
+
+static int find_strategy(const moe_experiment *x, const char *name, size_t n)
+{
+    for (int i = 0; i < x->n_strategies; i++)
+        if (strlen(x->strategy[i].name) == n &&
+            memcmp(x->strategy[i].name, name, n) == 0)
+            return i;
+    return -1;
+}
+
+/* Why a strategy is no candidate beside another, which is one; NULL: it may
+ * be. They share memory for weights. */
+static const char *unfit_beside(const moe_strategy *c, const moe_strategy *one)
+{
+    if (c == one)
+        return "is named twice";
+    if (c->planner->plans && one->planner->plans && c->slots != one->slots)
+        return "has another number of slots than those before it";
+    return NULL;
+}
+
+static moe_status add_candidate(moe_strategy *s, const moe_experiment *x,
+                                int of, moe_error *err)
+{
+    const moe_strategy *c = &x->strategy[of];
+    const char *why = NULL;
+    if (c->candidates[0] != '\0')
+        why = "chooses, too";
+    else if (c->predictor->knows_future)
+        why = "knows the future: it cannot be built";
+    else if (c->plan_ahead)
+        why = "plans ahead: a try cannot wait for its plan";
+    for (int k = 0; k < s->n_candidates && why == NULL; k++)
+        why = unfit_beside(c, &x->strategy[s->candidate[k]]);
+    if (why != NULL)
+        return moe_fail(err, MOE_USAGE, "'%s' %s", c->name, why);
+    s->candidate[s->n_candidates++] = of;
+    if (c->planner->plans)
+        s->slots = c->slots;
+    return MOE_OK;
+}
+
+/* "a, b". */
+static moe_status add_named(moe_strategy *s, const moe_experiment *x,
+                            moe_error *err)
+{
+    for (const char *at = s->candidates; err->status == MOE_OK;) {
+        at += strspn(at, " ");
+        const size_t n = strcspn(at, ",");
+        size_t end = n;
+        while (end > 0 && at[end - 1] == ' ')
+            end--;
+        const int of = find_strategy(x, at, end);
+        if (of < 0)
+            return moe_fail(err, MOE_USAGE, "no strategy is named '%.*s'",
+                            (int)end, at);
+        add_candidate(s, x, of, err);
+        at += n;
+        if (*at++ == '\0')
+            break;
+    }
+    return err->status;
+}
+
+/* All rows are known by now. */
+static moe_status find_candidates(moe_experiment *x, moe_strategy *s,
+                                  const moe_conf *root, const moe_conf *node,
+                                  moe_error *err)
+{
+    moe_error local = {0};
+    if (strcmp(s->candidates, "all") != 0)
+        add_named(s, x, &local);
+    else
+        for (int i = 0; i < x->n_strategies && local.status == MOE_OK; i++)
+            if (x->strategy[i].candidates[0] == '\0' &&
+                !x->strategy[i].predictor->knows_future)
+                add_candidate(s, x, i, &local);
+    if (local.status == MOE_OK && s->n_candidates < 2)
+        moe_fail(&local, MOE_USAGE, "a choice needs at least two");
+    return local.status == MOE_OK
+               ? MOE_OK
+               : moe_conf_fail(root, moe_conf_get(node, "candidates"), err,
+                               "strategy %s: candidates: %s", s->name,
+                               local.text);
 }
 
 static moe_status read_strategies(moe_experiment *x, const moe_conf *root,
@@ -182,6 +308,11 @@ static moe_status read_strategies(moe_experiment *x, const moe_conf *root,
                                      "strategies: two are named '%s'",
                                      x->strategy[i].name);
     }
+    for (int i = 0; i < x->n_strategies; i++)
+        if (x->strategy[i].candidates[0] != '\0' &&
+            find_candidates(x, &x->strategy[i], root, list->child[i], err) !=
+                MOE_OK)
+            return err->status;
     for (int i = 0; i < x->n_strategies; i++)
         if (strcmp(x->strategy[i].name, x->reference) == 0)
             x->reference_index = i;

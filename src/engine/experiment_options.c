@@ -232,3 +232,31 @@ const moe_opt moe_strategy_options[] = {
              "predictor foretells tokens"},
     {.key = NULL}};
 #undef AT
+
+#define AT(member) MOE_OPT_AT(moe_strategy, member)
+const moe_opt moe_choice_options[] = {
+    {.key = "candidates",
+     .type = MOE_OPT_TEXT,
+     AT(candidates),
+     .help = "strategies that this one chooses among while it runs: names, "
+             "\"a, b\", or all, those that do not know the future"},
+    {.key = "try_every",
+     .type = MOE_OPT_INT,
+     .unit = "rounds",
+     .initial = "10",
+     .min = 3,
+     .max = 1000000,
+     AT(try_every),
+     .help = "of planning, in two of which candidates not in use predict and "
+             "plan, too, and are priced"},
+    {.key = "hysteresis",
+     .type = MOE_OPT_REAL,
+     .unit = "1",
+     .initial = "0.01",
+     .min = 0,
+     .max = 1,
+     AT(hysteresis),
+     .help = "share of the time of an iteration that a candidate has to save "
+             "before it counts"},
+    {.key = NULL}};
+#undef AT

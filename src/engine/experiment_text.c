@@ -64,6 +64,21 @@ static void print_options(FILE *out, const moe_opt *rows, const void *settings,
     }
 }
 
+static void print_strategy(FILE *out, const moe_strategy *s)
+{
+    if (s->n_candidates > 0) {
+        fputs("name: ", out);
+        print_quoted(out, s->name);
+        fputs(", ", out);
+        print_options(out, moe_choice_options, s, "", ", ");
+        return;
+    }
+    print_options(out, moe_strategy_options, s, "", ", ");
+    print_options(out, s->predictor->opts, s->predictor_params, "", ", ");
+    print_options(out, s->planner->opts, s->planner_params, "", ", ");
+    print_options(out, s->split->opts, s->split_params, "", ", ");
+}
+
 char *moe_experiment_resolved(const moe_experiment *x)
 {
     char *text = NULL;
@@ -78,12 +93,8 @@ char *moe_experiment_resolved(const moe_experiment *x)
     print_options(out, moe_emulation_options, &x->emulation, "  ", "\n");
     fputs("strategies:\n", out);
     for (int i = 0; i < x->n_strategies; i++) {
-        const moe_strategy *s = &x->strategy[i];
         fputs("  - {", out);
-        print_options(out, moe_strategy_options, s, "", ", ");
-        print_options(out, s->predictor->opts, s->predictor_params, "", ", ");
-        print_options(out, s->planner->opts, s->planner_params, "", ", ");
-        print_options(out, s->split->opts, s->split_params, "", ", ");
+        print_strategy(out, &x->strategy[i]);
         fputs("}\n", out);
     }
     if (fclose(out) != 0) {
@@ -109,6 +120,14 @@ void moe_experiment_strategy_facts(const moe_strategy *s,
 {
     const moe_opt *rows = moe_strategy_options;
     const size_t size = sizeof out->planning;
+    if (s->n_candidates > 0) {
+        *out = (moe_strategy_facts){.predictor = "auto",
+                                    .planner = "auto",
+                                    .split = "auto",
+                                    .slots = s->slots};
+        append_settings(out->planning, size, moe_choice_options, s);
+        return;
+    }
     *out = (moe_strategy_facts){
         .slots = s->slots,
         .plan_ahead = s->plan_ahead,

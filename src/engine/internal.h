@@ -11,6 +11,8 @@
  *   record.c      into the ledger
  *   levels.c      which stage of a strategy loses balance
  *   check.c       correctness
+ *   choose.c      a strategy that chooses among others while it runs
+ *   chooser.c     by which rule
  *   restore.c     going on where an earlier run stopped
  *   describe.c    what runs, and the memory that it needs
  *   run.c         all iterations of a run (run.h)
@@ -18,6 +20,7 @@
 #ifndef MOEGPS_ENGINE_INTERNAL_H
 #define MOEGPS_ENGINE_INTERNAL_H
 
+#include "chooser.h"
 #include "dispatch.h"
 #include "moegps/clock.h"
 #include "moegps/cost.h"
@@ -28,10 +31,13 @@
 #include "moegps/shared_file.h"
 #include "weights.h"
 
-/* One strategy as it runs on this rank. */
+typedef struct moe_choice moe_choice;
+
+/* One strategy as it runs on this rank: itself, or as a candidate of one that
+ * chooses. That one has no more than its `choice`. */
 typedef struct moe_runner {
     const moe_strategy *spec;
-    int index; /* in the experiment */
+    int index; /* in the experiment: of whom it runs for */
     int slots; /* per GPU and layer */
     moe_forecast forecast;
     moe_shared_bytes file;             /* that the predictor learns from, until
@@ -46,12 +52,25 @@ typedef struct moe_runner {
                                NULL: forecasts of tokens change with each
                                batch */
     moe_replicas *replicas; /* [layers] of plan */
-    moe_slots weights;
+    moe_slots *weights;     /* owned; NULL: no GPU here, or not in use */
+    bool arrives;           /* weights have to come to `next` first */
+    moe_choice *choice;     /* owned; NULL: it does not choose */
 
     /* Rank 0, to be asked about the true load; NULL, empty: not asked. */
     void *oracle_planner; /* as `planner`, with a state of its own */
     moe_plan plan_before; /* in force when the iteration began */
 } moe_runner;
+
+/* Who is chosen among, and how far that is. */
+struct moe_choice {
+    moe_runner *candidate; /* [n] borrowed from the engine */
+    int n;
+    int in_use, chosen; /* the second from the next iteration on */
+    moe_chooser rule;
+    /* Of the iteration in progress: */
+    int16_t tried[MOE_MAX_STRATEGIES];     /* as in the ledger */
+    double estimate_s[MOE_MAX_STRATEGIES]; /* NaN: not priced */
+};
 
 /* What is best with so many slots: what strategies' regrets refer to. */
 typedef struct moe_regret_reference {
@@ -97,6 +116,10 @@ typedef struct moe_iteration {
     double *planner_cpu;         /* [layers] s, where it was planned */
     double *planner_steps;       /* [layers] that it counted there */
     uint64_t wire_bytes;         /* of the plan as encoded */
+    int tried;                   /* candidates that told the planner, too */
+    bool tried_plans;            /* ... which made plans of that */
+    double tried_s;              /* s: their prediction of a layer here, on the
+                                    gpu clock */
     moe_layer_times *times;      /* [layers] */
     moe_layer_facts *facts;      /* [layers] */
     uint32_t *slot_rows;         /* [layers][max_slots] */
@@ -173,11 +196,12 @@ struct moe_engine {
     const moe_cost *cost;
     void *cost_state;
 
-    moe_runner *runner; /* [n_runners] */
+    moe_runner *runner; /* [n_runners] strategies in order, then candidates */
     int n_runners;
     int max_slots;
 
-    moe_iteration it; /* in progress */
+    moe_iteration it;    /* in progress */
+    moe_iteration trial; /* that of a candidate beside it */
     moe_coordination_scratch coordination;
     moe_record_scratch recording;
     moe_pricing_scratch pricing;
@@ -201,11 +225,23 @@ static inline moe_stamp moe_stamp_now(void)
     return (moe_stamp){moe_clock_wall(), moe_clock_cpu()};
 }
 
-/* runner.c: what one strategy needs. Local. spec, index, slots and file are set
- * before; fini accepts a partly initialised runner.
+/* engine.c: load a batch, with its true load. Collective. @return merged
+ * status. */
+moe_status moe_engine_load_batch(moe_engine *e, uint64_t iteration);
+
+/* engine.c: the predictors of strategy s learn the batch's true load. */
+void moe_engine_observe(moe_engine *e, int s);
+
+/* runner.c: what one strategy needs, but its weights. Local. spec, index, slots
+ * and file are set before; fini accepts a partly initialised runner.
  * @return MOE_OK, MOE_USAGE, MOE_NOMEM. */
 moe_status moe_runner_init(moe_engine *e, moe_runner *r, moe_error *err);
 void moe_runner_fini(const moe_engine *e, moe_runner *r);
+
+/* Weights at home. @param share_home  no planner that gets them moves these.
+ * @return MOE_OK, MOE_NOMEM. */
+moe_status moe_runner_hold_weights(const moe_engine *e, moe_runner *r,
+                                   bool share_home, moe_error *err);
 
 /* One more planner of a strategy. @param state_out  heap. */
 moe_status moe_runner_new_planner(const moe_engine *e, const moe_runner *r,
@@ -234,11 +270,17 @@ void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
 moe_status moe_engine_coordination_init(moe_engine *e, moe_error *err);
 void moe_engine_coordination_fini(moe_engine *e);
 
-/* Predict for all layers; then collect, plan, broadcast, migrate
- * what was predicted. Collective over ctx. Errors go to ctx->err; the caller
- * agrees later. */
-void moe_engine_predict(moe_engine *e, moe_runner *r);
+/* What a strategy does before layer 0: predict for all layers; where a plan is
+ * due, collect, plan, broadcast, migrate. Collective over ctx. Errors go to
+ * ctx->err; the caller agrees later. */
 void moe_engine_coordinate(moe_engine *e, moe_runner *r);
+
+/* What planning took where it ran, on all ranks: their gpu clocks wait for it.
+ * Collective. */
+void moe_engine_share_planner_work(moe_engine *e);
+
+/* Nothing is planned for yet. */
+void moe_engine_forget_planned(const moe_engine *e, moe_runner *r);
 
 /* Remember what the predictor says now as what was planned for. */
 void moe_engine_note_planned(moe_engine *e, moe_runner *r);
@@ -249,9 +291,15 @@ void moe_engine_plan(moe_engine *e, moe_runner *r);
 /* Weights travel to their slots in r->next, which then is in force. */
 void moe_engine_migrate(moe_engine *e, moe_runner *r);
 
+/* Let the iteration in progress move what leads from one plan to another,
+ * instead of what it does move. */
+void moe_engine_note_way(moe_engine *e, const moe_plan *from,
+                         const moe_plan *to);
+
 /* layer.c: attention's end, route, dispatch, ffn, combine of one layer with the
  * given back end; leaves the sums in e->out. Direct routing goes by what was
- * predicted last. Collective over gpu_comm. */
+ * predicted last. Without rows nothing is sent or computed: what would be is
+ * counted. Collective over gpu_comm. */
 void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
                       const moe_ffn *ffn, void *ffn_state, const char *rows);
 
@@ -262,6 +310,38 @@ moe_status moe_engine_pricing_init(moe_engine *e, moe_error *err);
 void moe_engine_pricing_fini(moe_engine *e);
 void moe_engine_price(const moe_engine *e, const moe_runner *r, int i,
                       moe_ledger *ledger);
+
+/* @return what the iteration in progress takes on the gpu clock, s, as
+ * iteration_time_gpu. @param moves  with its migration. Collective. */
+double moe_engine_price_s(const moe_engine *e, const moe_runner *r, bool moves);
+
+/* @return this GPU's prediction of one layer, s. */
+double moe_engine_predict_s(const moe_engine *e, const moe_runner *r);
+
+/* choose.c: find the candidates' runners and give the first the weights; after
+ * all runners. Local. @return MOE_OK, MOE_NOMEM. */
+moe_status moe_engine_choice_init(moe_engine *e, moe_runner *r, moe_error *err);
+
+/* @return who runs for strategy s. */
+moe_runner *moe_engine_runner(const moe_engine *e, int s);
+
+/* An iteration begins: if another candidate was chosen, it is in use from here.
+ * @return who runs for strategy s. */
+moe_runner *moe_engine_turn(moe_engine *e, int s);
+
+/* After the layers of an iteration and before anybody observes it: price
+ * candidates and choose, where that is due. What tries took is added to the
+ * iteration in progress. Collective. */
+void moe_engine_choose(moe_engine *e, int s);
+void moe_engine_choice_record(const moe_engine *e, int s, int i,
+                              moe_ledger *ledger);
+
+/* Make state again of iteration i of an earlier run, before it is observed:
+ * who was in use, what the rule knows and what candidates planned in tries. Of
+ * e->it.batch only its number is looked at. Weights stay where they are.
+ * Collective; errors go to ctx->err. */
+void moe_engine_choice_restore(moe_engine *e, int s, int i,
+                               const moe_ledger *ledger);
 
 /* record.c: its scratch; everything else of one (strategy, iteration).
  * Collective. */

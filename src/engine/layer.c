@@ -16,9 +16,11 @@ static void send_rows(moe_engine *e, moe_runner *r, int layer, const char *rows)
     }
     moe_dispatch_address(d, e->it.batch, replicas, r->slots, r->spec->split,
                          r->split);
-    moe_dispatch_pack(d, e->it.batch, rows);
+    if (rows != NULL)
+        moe_dispatch_pack(d, e->it.batch, rows);
     moe_dispatch_tell(d);
-    moe_dispatch_send(d);
+    if (rows != NULL)
+        moe_dispatch_send(d);
 }
 
 /* Attention itself is not executed. Of the reduce-scatter that ends it, direct
@@ -69,7 +71,7 @@ static void run_experts(moe_engine *e, moe_runner *r, int layer,
     const moe_stamp start = moe_stamp_now();
     moe_dispatch *d = e->dispatch;
     moe_ffn_input input = {.slots = r->slots,
-                           .weights = r->weights.weights +
+                           .weights = r->weights->weights +
                                       (size_t)layer * (size_t)r->slots,
                            .rows = moe_dispatch_get_rows(d).of_slot,
                            .data = moe_dispatch_group(d)};
@@ -139,7 +141,9 @@ void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
         end_attention(e, r, layer, rows);
     route(e, r, layer);
     dispatch(e, r, layer, rows);
-    run_experts(e, r, layer, ffn, ffn_state);
-    combine(e, layer, ffn, ffn_state);
+    if (rows != NULL) {
+        run_experts(e, r, layer, ffn, ffn_state);
+        combine(e, layer, ffn, ffn_state);
+    }
     note_rows(e, r, layer);
 }

@@ -47,6 +47,8 @@ moe_status moe_engine_regret_init(moe_engine *e, moe_error *err)
         moe_array_new((size_t)e->n_runners, sizeof *e->regrets.reference, err);
     for (int i = 0; i < e->n_runners && err->status == MOE_OK; i++) {
         moe_runner *r = &e->runner[i];
+        if (r->choice != NULL)
+            continue;
         if (find_reference(e, r->slots) == NULL)
             make_reference(e, r->slots, err);
         if (!r->spec->planner->plans || err->status != MOE_OK)

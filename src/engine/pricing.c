@@ -65,6 +65,17 @@ static int predictor_work(const moe_engine *e, const moe_runner *r,
                    e->p.experiment->workload.batch * share, runs);
 }
 
+double moe_engine_predict_s(const moe_engine *e, const moe_runner *r)
+{
+    moe_gemm_run runs[MOE_PREDICT_GEMMS];
+    const int n = predictor_work(e, r, runs);
+    double sum_s = 0;
+    for (int k = 0; k < n && e->gpu >= 0; k++)
+        sum_s +=
+            e->cost->gemm(e->cost_state, &runs[k].shape).time_s * runs[k].times;
+    return sum_s;
+}
+
 static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
 {
     const moe_layer_facts *f = &e->it.facts[l];
@@ -72,6 +83,7 @@ static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
     return (moe_layer_work){
         .tokens = tokens,
         .sequences = e->p.experiment->workload.batch,
+        .predict_s = e->it.tried_s,
         .ahead_rows = (double)e->pricing.ahead[l] / tokens,
         .numbers = f->numbers,
         .solve_s = r->spec->split->solves
@@ -96,7 +108,7 @@ static void sum_ahead(const moe_engine *e)
 }
 
 /* This GPU's layers, and of every layer the slowest GPUs. */
-static void price_layers(const moe_engine *e, const moe_runner *r)
+static void price_layers(const moe_engine *e, const moe_runner *r, bool moves)
 {
     const moe_pricing_scratch *s = &e->pricing;
     const moe_pricer pricer = moe_engine_pricer(e);
@@ -106,6 +118,8 @@ static void price_layers(const moe_engine *e, const moe_runner *r)
         moe_layer_work work = work_of(e, r, l);
         work.predict = runs;
         work.n_predict = n_runs;
+        if (!moves)
+            work.move_bytes[0] = work.move_bytes[1] = 0;
         moe_layer_cost_init(&s->own[l]);
         if (e->gpu >= 0)
             moe_layer_cost_of(&pricer, &work, &s->own[l]);
@@ -120,9 +134,11 @@ static moe_iteration_work iteration_of(const moe_engine *e, const moe_runner *r)
     for (int l = 0; l < e->p.n_layers; l++)
         e->pricing.plan_s[l] =
             e->it.planner_steps[l] * e->p.cluster->planner_step_s;
+    const bool collects = e->it.collects || e->it.tried > 0;
     const moe_coordination_work c = {
-        .collects = e->it.collects,
-        .plans = e->it.plans,
+        .collects = collects,
+        .tried = e->it.tried - (collects && !e->it.collects),
+        .plans = e->it.plans || e->it.tried_plans,
         .central =
             e->p.experiment->emulation.coordination == MOE_COORDINATION_CENTRAL,
         .lookahead = r->spec->lookahead,
@@ -188,11 +204,20 @@ static void record_shared(const moe_engine *e, int l, moe_ledger *ledger,
     ledger->numbered[cell] = (int16_t)e->it.facts[l].numbers;
 }
 
+double moe_engine_price_s(const moe_engine *e, const moe_runner *r, bool moves)
+{
+    sum_ahead(e);
+    price_layers(e, r, moves);
+    const moe_iteration_work w = iteration_of(e, r);
+    return moe_iteration_price_of(e->pricing.pricer, &w, NULL).length_s *
+           e->p.n_layers / e->p.model->layers;
+}
+
 void moe_engine_price(const moe_engine *e, const moe_runner *r, int i,
                       moe_ledger *ledger)
 {
     sum_ahead(e);
-    price_layers(e, r);
+    price_layers(e, r, true);
     const moe_iteration_work w = iteration_of(e, r);
     moe_iteration_price_of(e->pricing.pricer, &w, e->pricing.exposed_s);
     for (int l = 0; l < e->p.n_layers; l++) {

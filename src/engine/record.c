@@ -183,5 +183,6 @@ void moe_engine_record(const moe_engine *e, const moe_runner *r, int i,
     record_work(e, r, i, ledger);
     moe_engine_price(e, r, i, ledger);
     record_global(e, r, i, ledger);
+    moe_engine_choice_record(e, r->index, i, ledger);
     moe_engine_regret_record(e, r, i, ledger);
 }

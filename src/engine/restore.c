@@ -90,22 +90,31 @@ static void check_plan(const moe_plan *plan, moe_error *err)
     moe_error_prefix(err, "plan in the result file");
 }
 
-static void restore_plan(moe_engine *e, moe_runner *r, int done,
-                         const moe_ledger *ledger)
+/* r->next becomes the plan of iteration i in the file. */
+static void read_plan(moe_engine *e, moe_runner *r, int i,
+                      const moe_ledger *ledger)
 {
     moe_ctx *ctx = e->ctx;
     const int n = r->next.layers * r->next.gpus * r->next.slots;
-    const int last = last_round(e, done);
-    if (r->spec->plan_ahead && last < 0)
-        return; /* both plans are of warm-up, which ran again */
     if (ctx->rank == 0) {
-        fill_plan(ledger, r->index, done - 1, &r->next, &ctx->err);
+        fill_plan(ledger, r->index, i, &r->next, &ctx->err);
         check_plan(&r->next, &ctx->err);
     }
     if (moe_agree(ctx) != MOE_OK)
         return;
     MOE_MPI(MPI_Bcast(r->next.expert, n, MPI_INT16_T, 0, ctx->comm));
     MOE_MPI(MPI_Bcast(r->next.quota, n, MPI_UINT32_T, 0, ctx->comm));
+}
+
+static void restore_plan(moe_engine *e, moe_runner *r, int done,
+                         const moe_ledger *ledger)
+{
+    const int last = last_round(e, done);
+    if (r->spec->plan_ahead && last < 0)
+        return; /* both plans are of warm-up, which ran again */
+    read_plan(e, r, done - 1, ledger);
+    if (e->ctx->err.status != MOE_OK)
+        return;
     moe_engine_migrate(e, r);
     if (r->spec->plan_ahead)
         restore_next(e, r, last, ledger);
@@ -120,40 +129,70 @@ static uint64_t count_tokens(const moe_batch *batch)
     return (uint64_t)(pairs / batch->top_k);
 }
 
-static void observe_one(moe_engine *e, moe_runner *r, int i)
+/* Loads of iteration i, from the file. */
+static void load_again(moe_engine *e, int i, const moe_ledger *ledger)
 {
-    const moe_experiment *x = e->p.experiment;
-    if ((x->workload.warmup + i) % x->emulation.rebalance_every == 0)
-        moe_engine_note_planned(e, r);
-    if (r->spec->predictor->observe != NULL)
-        r->spec->predictor->observe(r->predictor, e->it.batch);
+    moe_batch *batch = e->it.batch;
+    const int n = batch->layers * batch->experts;
+    for (int x = 0; e->ctx->rank == 0 && x < n; x++)
+        batch->true_pairs[x] = ledger->true_pairs[i * n + x];
+    MOE_MPI(MPI_Bcast(batch->true_pairs, n, MPI_INT64_T, 0, e->ctx->comm));
+    batch->tokens = count_tokens(batch);
+    batch->iteration = (uint64_t)(e->p.experiment->workload.warmup + i);
 }
 
-/* Online predictors learn again what they had learned, and what plans were made
- * for is known again. */
+/* Online predictors learn again what they had learned, what plans were made for
+ * is known again, and so is what was chosen. */
 static void observe_again(moe_engine *e, int first, int end,
                           const moe_ledger *ledger)
 {
-    const int n = e->it.batch->layers * e->it.batch->experts;
-    for (int i = first; i < end; i++) {
-        for (int x = 0; e->ctx->rank == 0 && x < n; x++)
-            e->it.batch->true_pairs[x] = ledger->true_pairs[i * n + x];
-        MOE_MPI(MPI_Bcast(e->it.batch->true_pairs, n, MPI_INT64_T, 0,
-                          e->ctx->comm));
-        e->it.batch->tokens = count_tokens(e->it.batch);
-        for (int r = 0; r < e->n_runners; r++)
-            observe_one(e, &e->runner[r], i);
+    const moe_experiment *x = e->p.experiment;
+    for (int i = first; i < end && e->ctx->err.status == MOE_OK; i++) {
+        load_again(e, i, ledger);
+        for (int s = 0; s < x->n_strategies; s++) {
+            if (e->runner[s].choice != NULL)
+                moe_engine_choice_restore(e, s, i, ledger);
+            if (e->it.batch->iteration %
+                    (uint64_t)x->emulation.rebalance_every ==
+                0)
+                moe_engine_note_planned(e, moe_engine_runner(e, s));
+            moe_engine_observe(e, s);
+        }
+        moe_agree(e->ctx);
     }
+}
+
+/* Weights that candidates share wait at home while it is found out who had
+ * them, and where. */
+static void send_home(moe_engine *e, moe_runner *r)
+{
+    moe_plan_set_home(&r->next, &e->layout);
+    moe_engine_migrate(e, r);
+}
+
+static void restore_shared(moe_engine *e, moe_runner *r, int done,
+                           const moe_ledger *ledger)
+{
+    moe_plan_set_home(&r->plan, &e->layout);
+    restore_plan(e, r, done, ledger);
+    r->arrives = false;
 }
 
 moe_status moe_engine_resume(moe_engine *e, int done, const moe_ledger *ledger)
 {
     const int last = last_round(e, done) > 0 ? last_round(e, done) : 0;
+    const int n = e->p.experiment->n_strategies;
+    for (int s = 0; s < n; s++)
+        if (e->runner[s].choice != NULL)
+            send_home(e, moe_engine_runner(e, s));
     observe_again(e, 0, last, ledger); /* which the last plans were made of */
-    for (int r = 0; r < e->n_runners && e->ctx->err.status == MOE_OK; r++)
-        if (e->runner[r].spec->planner->plans)
-            restore_plan(e, &e->runner[r], done, ledger);
+    for (int s = 0; s < n && e->ctx->err.status == MOE_OK; s++)
+        if (e->runner[s].choice == NULL && e->runner[s].spec->planner->plans)
+            restore_plan(e, &e->runner[s], done, ledger);
     if (moe_agree(e->ctx) == MOE_OK)
         observe_again(e, last, done, ledger);
-    return e->ctx->err.status;
+    for (int s = 0; s < n && e->ctx->err.status == MOE_OK; s++)
+        if (e->runner[s].choice != NULL)
+            restore_shared(e, moe_engine_runner(e, s), done, ledger);
+    return moe_agree(e->ctx);
 }

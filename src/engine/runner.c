@@ -4,6 +4,13 @@
 #include <math.h>
 #include <stdlib.h>
 
+static const moe_learned *learned_of(const moe_engine *e, const moe_runner *r)
+{
+    return e->p.learned != NULL
+               ? e->p.learned[r->spec - e->p.experiment->strategy]
+               : NULL;
+}
+
 static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
 {
     const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
@@ -19,7 +26,7 @@ static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
         .order = w->order,
         .max_own = moe_batch_share_max(tokens, e->layout.gpus),
         .file = {.data = r->file.data, .bytes = r->file.bytes},
-        .learned = e->p.learned != NULL ? e->p.learned[r->index] : NULL};
+        .learned = learned_of(e, r)};
     r->predictor = moe_predictor_new(r->spec->predictor, &env,
                                      r->spec->predictor_params, err);
     return err->status;
@@ -74,14 +81,12 @@ static moe_status make_plans(moe_engine *e, moe_runner *r, moe_error *err)
     return err->status;
 }
 
-/* No plan yet: NaN equals nothing. */
 static moe_status make_shares(const moe_engine *e, moe_runner *r,
                               moe_error *err)
 {
     const size_t n = (size_t)e->p.n_layers * (size_t)e->p.model->experts;
     r->planned_share = moe_array_new(n, sizeof *r->planned_share, err);
-    for (size_t j = 0; r->planned_share != NULL && j < n; j++)
-        r->planned_share[j] = NAN;
+    moe_engine_forget_planned(e, r);
     return err->status;
 }
 
@@ -98,10 +103,18 @@ moe_status moe_runner_init(moe_engine *e, moe_runner *r, moe_error *err)
         return err->status;
     const moe_split_env env = {e->layout, e->p.model->experts, r->slots};
     r->split = moe_split_new(s->split, &env, s->split_params, err);
-    if (err->status != MOE_OK || e->gpu < 0)
-        return err->status;
-    return moe_slots_init(&r->weights, &e->home, r->slots,
-                          s->planner->keeps_home, err);
+    return err->status;
+}
+
+moe_status moe_runner_hold_weights(const moe_engine *e, moe_runner *r,
+                                   bool share_home, moe_error *err)
+{
+    if (e->gpu < 0)
+        return MOE_OK;
+    r->weights = moe_array_new(1, sizeof *r->weights, err);
+    return r->weights != NULL
+               ? moe_slots_init(r->weights, &e->home, r->slots, share_home, err)
+               : err->status;
 }
 
 void moe_runner_fini(const moe_engine *e, moe_runner *r)
@@ -117,5 +130,8 @@ void moe_runner_fini(const moe_engine *e, moe_runner *r)
     moe_plan_fini(&r->plan);
     moe_plan_fini(&r->next);
     moe_plan_fini(&r->plan_before);
-    moe_slots_fini(&r->weights);
+    if (r->weights != NULL)
+        moe_slots_fini(r->weights);
+    free(r->weights);
+    free(r->choice);
 }

@@ -162,8 +162,10 @@ static moe_status make_rows(moe_engine *e, moe_error *err)
 /* Memory of an iteration, and what its stages need to do their work. */
 static moe_status make_scratch(moe_engine *e, moe_error *err)
 {
+    const bool tries = e->n_runners > e->p.experiment->n_strategies;
     if (make_rows(e, err) != MOE_OK ||
         moe_iteration_init(&e->it, e, err) != MOE_OK ||
+        (tries && moe_iteration_init(&e->trial, e, err) != MOE_OK) ||
         moe_engine_coordination_init(e, err) != MOE_OK ||
         moe_engine_record_init(e, err) != MOE_OK ||
         moe_engine_pricing_init(e, err) != MOE_OK)
@@ -183,27 +185,51 @@ static void make_runners(moe_engine *e, moe_error *err)
 {
     for (int i = 0; i < e->n_runners && err->status == MOE_OK; i++) {
         moe_runner *r = &e->runner[i];
-        r->slots = slots_of(e, r->spec);
-        if (moe_runner_init(e, r, err) != MOE_OK)
-            moe_error_prefix(err, "strategy %s", r->spec->name);
+        const moe_strategy *strategy = &e->p.experiment->strategy[r->index];
+        r->slots = slots_of(e, strategy);
+        if (r->spec->n_candidates > 0)
+            continue; /* its candidates follow */
+        moe_runner_init(e, r, err);
+        if (strategy->n_candidates == 0 && err->status == MOE_OK)
+            moe_runner_hold_weights(e, r, r->spec->planner->keeps_home, err);
+        moe_error_prefix(err, "strategy %s", r->spec->name);
     }
+    for (int i = 0; i < e->p.experiment->n_strategies; i++)
+        if (e->runner[i].spec->n_candidates > 0 && err->status == MOE_OK)
+            moe_engine_choice_init(e, &e->runner[i], err);
 }
 
-/* Name the runners and read the files that their predictors ask for: rank 0
- * alone touches the file system. Collective. */
+/* A runner for every strategy, then for every candidate of those that choose.
+ */
+static moe_status name_runners(moe_engine *e, moe_error *err)
+{
+    const moe_experiment *x = e->p.experiment;
+    int n = x->n_strategies;
+    for (int i = 0; i < x->n_strategies; i++)
+        n += x->strategy[i].n_candidates;
+    e->runner = moe_array_new((size_t)n, sizeof *e->runner, err);
+    if (e->runner == NULL)
+        return err->status;
+    for (int i = 0; i < x->n_strategies; i++)
+        e->runner[e->n_runners++] =
+            (moe_runner){.spec = &x->strategy[i], .index = i};
+    for (int i = 0; i < x->n_strategies; i++)
+        for (int k = 0; k < x->strategy[i].n_candidates; k++)
+            e->runner[e->n_runners++] = (moe_runner){
+                .spec = &x->strategy[x->strategy[i].candidate[k]], .index = i};
+    return MOE_OK;
+}
+
+/* Read the files that predictors ask for: rank 0 alone touches the file system.
+ * Collective. */
 static moe_status share_files(moe_engine *e)
 {
     moe_ctx *ctx = e->ctx;
-    const moe_experiment *x = e->p.experiment;
-    e->runner =
-        moe_array_new((size_t)x->n_strategies, sizeof *e->runner, &ctx->err);
+    name_runners(e, &ctx->err);
     if (moe_agree(ctx) != MOE_OK)
         return ctx->err.status;
-    e->n_runners = x->n_strategies;
     for (int i = 0; i < e->n_runners; i++) {
         moe_runner *r = &e->runner[i];
-        r->spec = &x->strategy[i];
-        r->index = i;
         const char *path =
             r->spec->predictor->file != NULL
                 ? r->spec->predictor->file(r->spec->predictor_params)
@@ -353,6 +379,7 @@ void moe_engine_free(moe_engine *e)
     moe_engine_record_fini(e);
     moe_engine_pricing_fini(e);
     moe_engine_coordination_fini(e);
+    moe_iteration_fini(&e->trial);
     moe_iteration_fini(&e->it);
     void *arrays[] = {e->runner, e->rows, e->exact_rows, e->out,
                       e->trace_layer};
@@ -366,7 +393,10 @@ void moe_engine_free(moe_engine *e)
 moe_ledger_dims moe_engine_dims(const moe_engine *e)
 {
     const moe_workload *w = &e->p.experiment->workload;
-    return (moe_ledger_dims){.strategies = e->n_runners,
+    const int strategies = e->p.experiment->n_strategies;
+    return (moe_ledger_dims){.strategies = strategies,
+                             .candidates =
+                                 e->n_runners > strategies ? strategies : 0,
                              .iterations = w->iterations,
                              .warmup = w->warmup,
                              .layers = e->p.n_layers,

@@ -164,6 +164,9 @@ static int restore_root(moe_blocks *blocks, const moe_ledger *ledger,
     }
     read_iterations(blocks, MOE_FIELD_SLOT_EXPERT, done - 1, done, ledger, err);
     read_iterations(blocks, MOE_FIELD_SLOT_QUOTA, done - 1, done, ledger, err);
+    for (int f = MOE_FIELD_USED; f <= MOE_FIELD_ESTIMATE; f++)
+        if (moe_field_present(&moe_fields[f], &ledger->dims))
+            read_iterations(blocks, (moe_field_id)f, 0, done, ledger, err);
     return done;
 }
 

@@ -25,6 +25,7 @@ static const struct {
     {"plan", "moved_bytes", {".", "iteration", "layer"}},
     {"regret", "actual", {".", "iteration", "layer"}},
     {"traffic", "dispatch_bytes", {".", "source", "destination"}},
+    {"choice", "estimate", {".", "iteration", "candidate"}},
     {"work", "slot_pairs", {".", "iteration", "layer"}},
 };
 
@@ -43,6 +44,7 @@ static const struct {
     {"source", "GPU that sends"},
     {"destination", "GPU that receives"},
     {"link", "within a node, or between nodes"},
+    {"candidate", "strategy that another may use"},
 };
 
 /* Version 4 UUID: random except for six bits. */
@@ -92,7 +94,7 @@ static void write_scale(hid_t group, const char *name,
 {
     size_t n = moe_dims_extent(dims, name);
     const char *text = scale_text(name);
-    if (strcmp(name, "strategy") == 0) {
+    if (strcmp(name, "strategy") == 0 || strcmp(name, "candidate") == 0) {
         moe_h5_scale_text(group, name, n, meta->strategies, text, err);
     } else if (strcmp(name, "phase") == 0) {
         const char *phases[MOE_N_PHASES];
@@ -135,10 +137,21 @@ static void write_field(hid_t group, const moe_field *field,
     moe_h5_close(dataset);
 }
 
+static bool has_fields(const char *group, const moe_ledger_dims *dims)
+{
+    for (int f = 0; f < MOE_N_FIELDS; f++)
+        if (strcmp(moe_fields[f].group, group) == 0 &&
+            moe_field_present(&moe_fields[f], dims))
+            return true;
+    return false;
+}
+
 static void write_groups(hid_t file, const moe_results_meta *meta,
                          const moe_ledger_dims *dims, moe_error *err)
 {
     for (size_t g = 0; g < MOE_ARRAY_LEN(groups); g++) {
+        if (!has_fields(groups[g].name, dims))
+            continue;
         hid_t group = moe_h5_create_group(file, groups[g].name, err);
         moe_h5_put_text(group, "NX_class", "NXdata", err);
         moe_h5_put_text(group, "signal", groups[g].signal, err);

@@ -54,6 +54,7 @@ static void read_dims(moe_reader *rd)
     d->experts = extent(rd, "load/expert", false);
     d->gpus = extent(rd, "traffic/source", false);
     d->slots = extent(rd, "plan/slot", true);
+    d->candidates = extent(rd, "choice/candidate", true);
     if (!moe_reader_failed(rd) && d->strategies > MOE_MAX_STRATEGIES)
         moe_fail(rd->err, MOE_FORMAT, "has %d strategies, at most %d are read",
                  d->strategies, MOE_MAX_STRATEGIES);

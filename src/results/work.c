@@ -31,6 +31,7 @@ typedef struct work_reader {
     double *pairs;               /* [slots][ranks] */
     double *exchange_bytes[MOE_N_EXCHANGES]; /* [links][ranks] */
     double *truth;                           /* [experts] */
+    double *choice;                          /* [candidates] */
     char *planned; /* [iterations] a plan was made in it */
 } work_reader;
 
@@ -268,6 +269,24 @@ static void read_cell(work_reader *r, int s, int i, int l, uint32_t *pairs,
         keep_gpu(r, kept[j], pairs + j * r->w.slots, &to->gpu[j]);
 }
 
+/* Who ran, where the strategy chooses. */
+static void read_choice(work_reader *r, int s, int i, moe_work_cell *to)
+{
+    const int n = r->rd.view->dims.candidates;
+    double *x = r->choice;
+    to->used = s;
+    if (n == 0)
+        return;
+    fetch(r, MOE_FIELD_USED, s, i, 0, x);
+    for (int c = 0; c < n; c++) {
+        to->used = x[c] > 0 ? c : to->used;
+        to->forecasts += x[c] == 2;
+    }
+    fetch(r, MOE_FIELD_TRIED, s, i, 0, x);
+    for (int c = 0; c < n; c++)
+        to->forecasts += x[c] == 2;
+}
+
 static void read_cells(work_reader *r)
 {
     moe_work *w = &r->w;
@@ -281,9 +300,11 @@ static void read_cells(work_reader *r)
         for (int k = 0; k < w->samples; k++)
             for (int j = 0; j < w->entries; j++)
                 for (int l = 0; l < w->layers; l++, at++)
-                    if (!moe_reader_failed(&r->rd) && r->iteration[k][j] >= 0)
+                    if (!moe_reader_failed(&r->rd) && r->iteration[k][j] >= 0) {
+                        read_choice(r, s, r->iteration[k][j], &w->cell[at]);
                         read_cell(r, s, r->iteration[k][j], r->layer[l],
                                   w->pairs + at * room, &w->cell[at]);
+                    }
 }
 
 /* ---- the file ---- */
@@ -299,6 +320,9 @@ static void open_fields(work_reader *r)
     for (size_t f = 0; f < MOE_ARRAY_LEN(fields); f++)
         if (!moe_reader_failed(&r->rd))
             r->dataset[fields[f]] = moe_reader_open(&r->rd, fields[f], dims);
+    for (int f = MOE_FIELD_USED; f <= MOE_FIELD_TRIED; f++)
+        if (!moe_reader_failed(&r->rd) && r->rd.view->dims.candidates > 0)
+            r->dataset[f] = moe_reader_open(&r->rd, (moe_field_id)f, dims);
 }
 
 /* What prices need beside the counts. */
@@ -339,6 +363,7 @@ static void reader_init(work_reader *r)
     for (int h = 0; h < MOE_N_EXCHANGES; h++)
         r->exchange_bytes[h] = moe_array_new(MOE_N_LINKS * ranks,
                                              sizeof *r->exchange_bytes[h], err);
+    r->choice = moe_array_new((size_t)dims->candidates, sizeof *r->choice, err);
     r->truth = moe_array_new((size_t)dims->experts, sizeof *r->truth, err);
     r->planned =
         moe_array_new((size_t)dims->iterations, sizeof *r->planned, err);
@@ -354,6 +379,7 @@ static void reader_fini(work_reader *r)
     free(r->rd.buffer);
     free(r->planned);
     free(r->truth);
+    free(r->choice);
     for (int h = 0; h < MOE_N_EXCHANGES; h++)
         free(r->exchange_bytes[h]);
     free(r->pairs);
