@@ -46,6 +46,11 @@ for c in "${commands[@]}"; do
     fi
 done
 check "an unknown command is refused" rejects "'riport' is not one of run, train" riport
+check "... and the one that was meant is named" rejects "; did you mean report? (see moegps --help)" reprot
+helped() { cmp <(./moegps help "$@") <(./moegps "$@" --help); }
+check "help COMMAND explains it" helped plan
+check "... however deep it is" helped trace import
+check "... if there is one" rejects "'plam' is not one of run" help plam
 check "an unknown kind of list is refused" rejects "KIND: 'modles' is not one of predictors" list modles
 
 # Letters and names mean the same everywhere; old names work unseen.

@@ -229,9 +229,10 @@ static const struct {
 } refused[] = {
     {"-o f --wrong", "'--wrong': no such option"},
     {"-o f --wrong=3", "'--wrong=3': no such option"},
+    {"-o f --coutn=3", "'--coutn=3': no such option; did you mean --count?"},
     {"-o f -x", "'-x': no such option"},
     {"-o f -fx", "'-fx': no such option"},
-    {"-o f --counts 3", "'--counts': no such option"},
+    {"-o f --counts 3", "'--counts': no such option; did you mean --count?"},
     {"-o f --s 3", "'--s': short for more than one option"},
     {"-o f --count", "'--count': its value is missing"},
     {"-o f --number", "'--number': its value is missing"},

@@ -37,10 +37,39 @@ START_TEST(text_is_cut_where_its_buffer_ends)
 }
 END_TEST
 
+static const struct {
+    const char *word, *name; /* NULL: none is near */
+} typed[] = {
+    {"report", "report"},
+    {"reprot", "report"},
+    {"repor", "report"},
+    {"rreport", "report"},
+    {"rapart", "report"},
+    {"rapurd", NULL},
+    {"tran", "train"},
+    {"trani", "train"},
+    {"maps", "map"},
+    {"mp", NULL},
+    {"x", NULL},
+    {"", NULL},
+    {"reportreportreportreportreportreportreport", NULL},
+};
+
+START_TEST(the_word_that_was_meant_is_near)
+{
+    static const char *const names[] = {"run", "train", "report", NULL, "map"};
+    moe_nearest meant = {.word = typed[_i].word};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(names); i++)
+        moe_nearest_try(&meant, names[i]);
+    ck_assert_pstr_eq(meant.name, typed[_i].name);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("text");
     MOE_TEST_LOOP(suite, text_is_cut_where_its_buffer_ends,
                   MOE_ARRAY_LEN(cuts));
+    MOE_TEST_LOOP(suite, the_word_that_was_meant_is_near, MOE_ARRAY_LEN(typed));
     return suite;
 }

@@ -285,9 +285,18 @@ static const char *blame_letters(const session *s, const char *letters)
 
 static void blame(session *s, const char *word)
 {
-    moe_fail(&s->err, MOE_USAGE, "'%s': %s", word,
-             strncmp(word, "--", 2) == 0 ? blame_long(s, word + 2)
-                                         : blame_letters(s, word + 1));
+    const bool is_long = strncmp(word, "--", 2) == 0;
+    moe_nearest meant = {.word = word, .len = strcspn(word, "=")};
+    for (int i = 0; i < s->n_rows && is_long; i++)
+        if (s->row[i]->help != NULL)
+            moe_nearest_try(&meant, s->name[i]);
+    const char *what =
+        is_long ? blame_long(s, word + 2) : blame_letters(s, word + 1);
+    if (meant.name != NULL && meant.mistakes > 0)
+        moe_fail(&s->err, MOE_USAGE, "'%s': %s; did you mean %s?", word, what,
+                 meant.name);
+    else
+        moe_fail(&s->err, MOE_USAGE, "'%s': %s", word, what);
 }
 
 static void check_required(session *s)

@@ -16,7 +16,8 @@ typedef struct moe_subcommands {
     const moe_subcommand *of; /* ends with a row without a name */
 } moe_subcommands;
 
-/** Run what argv[1] names, or answer --help (-h, help) or --version (-V).
+/** Run what argv[1] names, or answer --help (-h, help), `help COMMAND` or
+ *  --version (-V).
  *  @return the exit code; 2 for a word that is none or is missing, with one
  *  line on stderr that names those there are. */
 int moe_subcommands_run(const moe_subcommands *all, int argc, char **argv);

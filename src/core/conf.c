@@ -444,16 +444,23 @@ static bool in_list(const char *const *list, const char *key)
 static moe_status unknown_key(const moe_conf *root, const moe_conf *node,
                               const moe_conf_schema *schema, moe_error *err)
 {
-    char known[320] = "";
-    for (const char *const *k = schema->also; k != NULL && *k != NULL; k++)
+    char known[320] = "", hint[64] = "";
+    moe_nearest meant = {.word = node->key};
+    for (const char *const *k = schema->also; k != NULL && *k != NULL; k++) {
         moe_text_add(known, sizeof known, ", ", "%s", *k);
+        moe_nearest_try(&meant, *k);
+    }
     for (size_t t = 0; t < schema->n_targets; t++)
         for (const moe_opt *r = schema->targets[t].rows;
-             r != NULL && r->key != NULL; r++)
+             r != NULL && r->key != NULL; r++) {
             moe_text_add(known, sizeof known, ", ", "%s", r->key);
+            moe_nearest_try(&meant, r->key);
+        }
+    if (meant.name != NULL)
+        snprintf(hint, sizeof hint, "; did you mean %s?", meant.name);
     return moe_conf_fail(root, node, err,
-                         "%s: unknown key '%.64s' (allowed: %s)", schema->where,
-                         node->key, known);
+                         "%s: unknown key '%.64s'%s (allowed: %s)",
+                         schema->where, node->key, hint, known);
 }
 
 static moe_status read_key(const moe_conf *root, const moe_conf *node,
@@ -472,21 +479,22 @@ static moe_status read_key(const moe_conf *root, const moe_conf *node,
     return moe_conf_fail(root, node, err, "%s.%s", where, local.text);
 }
 
-/* Every required option is there. */
+/* Every required option is there; else all that are missing are named. */
 static moe_status check_required(const moe_conf *root, const moe_conf *map,
                                  const moe_conf_schema *schema, moe_error *err)
 {
+    char missing[400] = "", allowed[256];
     for (size_t t = 0; t < schema->n_targets; t++)
         for (const moe_opt *r = schema->targets[t].rows;
              r != NULL && r->key != NULL; r++)
             if (r->initial == NULL && moe_conf_get(map, r->key) == NULL) {
-                char allowed[256];
                 moe_opt_allowed(r, allowed, sizeof allowed);
-                return moe_conf_fail(root, map, err,
-                                     "%s: key '%s' is missing (%s)",
-                                     schema->where, r->key, allowed);
+                moe_text_add(missing, sizeof missing, ", ",
+                             "key '%s' is missing (%s)", r->key, allowed);
             }
-    return MOE_OK;
+    return missing[0] == '\0' ? MOE_OK
+                              : moe_conf_fail(root, map, err, "%s: %s",
+                                              schema->where, missing);
 }
 
 moe_status moe_conf_read(const moe_conf *root, const moe_conf *map,
