@@ -106,11 +106,6 @@ $(BENCHES): %: %.o $(LIB)
 
 -include $(wildcard $(BUILD)/src/*/*.d $(BUILD)/tests/*.d $(BUILD)/tests/*/*.d)
 
-install: moegps ## install below PREFIX
-	install -D -m 755 $(BUILD)/moegps $(DESTDIR)$(PREFIX)/bin/moegps
-	cd jobs && find . -type f -exec install -D -m 644 {} \
-	    $(DESTDIR)$(PREFIX)/share/moegps/jobs/{} \;
-
 clean: ## remove what was built
 	rm -rf $(BUILD) moegps
 
@@ -118,4 +113,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile mk/*.mk | expand -t 14
 
 FORCE:
-.PHONY: all install clean help FORCE
+.PHONY: all clean help FORCE

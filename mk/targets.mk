@@ -85,10 +85,22 @@ format: ## lay out sources with clang-format
 format-check: ## fail where `make format` would change something
 	@$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED)
 
+man: moegps ## man pages, of what --help says: build/man
+	@tools/man.sh $(BUILD)/moegps $(BUILD)/man
+
+install: moegps man ## install below PREFIX
+	install -D -m 755 $(BUILD)/moegps $(DESTDIR)$(PREFIX)/bin/moegps
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -D -m 644 tools/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/moegps
+	install -D -m 644 tools/completion.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_moegps
+	cd jobs && find . -type f -exec install -D -m 644 {} \
+	    $(DESTDIR)$(PREFIX)/share/moegps/jobs/{} \;
+
 dist: ## an archive of the last commit: build/moegps-VERSION.tar.gz
 	@mkdir -p $(BUILD)
 	@git archive --prefix=moegps-$(VERSION:.dirty=)/ -o $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz HEAD
 	@echo $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz
 
 .PHONY: deps demo check check-only check-unit build-tests asan fuzz fuzz-only bench bench-only validate validate-only evaluate paper \
-        paper-only format format-check dist
+        paper-only format format-check man install dist

@@ -55,6 +55,8 @@ for place in mpicc "$dir/mpi"; do
 done
 check "a place that is none is refused" exits 1 flags HDF5=/nothing
 check "... by name" err_has "missing: hdf5 ("
+check "... so is one of MPI" exits 1 flags MPI=/nothing
+check "... also by name" err_has "missing: mpi ("
 
 # An archive knows its release and commit without git.
 archive() {

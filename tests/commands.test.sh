@@ -75,7 +75,7 @@ names() {
     local c option
     while read -r option c; do
         for c in $c; do
-            ./moegps "$c" --help | grep -q -- " --$option=" || { echo "$c: no --$option"; return 1; }
+            ./moegps "$c" --help | grep -- " --$option=" > /dev/null || { echo "$c: no --$option"; return 1; }
         done
     done <<- 'END'
 		slots advise map plan
@@ -121,5 +121,37 @@ made() {
 for option in -o --output --out; do
     check "$option names what is made" made trace synth --seqs 2 "$option" "$dir/made.h5"
 done
+
+# Man pages have every command and option that --help has.
+tools/man.sh ./moegps "$dir/man"
+check "a man page for each command" is "$(find "$dir/man" -name '*.1' | wc -l)" "$((${#commands[@]} + 2))"
+paged() {
+    local c option
+    for c in "${commands[@]}"; do
+        ./moegps $c --help | grep -oE -- '^ +(-., )?--[a-z-]+' | grep -oE -- '--[a-z-]+' |
+            while read -r option; do
+                grep -qE -- "^\.B .*${option//-/'\\-'}(=|\\[|\$)" "$dir/man/moegps-${c// /-}.1" ||
+                    { echo "$c: $option"; return 1; }
+            done || return 1
+    done
+}
+check "... with all its options" paged
+if command -v groff > /dev/null; then
+    check "... that groff understands" is "$(groff -man -ww -z -Tutf8 "$dir"/man/*.1 2>&1)" ""
+fi
+
+# completes WORDS REPLY...: of words, the last of which is to be completed
+completes() {
+    is "$(PATH=$PWD:$PATH bash -c '. tools/completion.bash; COMP_WORDS=($1); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        [ -z "$2" ] || { COMP_WORDS+=(""); COMP_CWORD=$((COMP_CWORD + 1)); }
+        _moegps; echo "${COMPREPLY[*]}"' bash "${1% }" "$([ "$1" = "${1% }" ] || echo new)")" "$2"
+}
+check "bash completes commands" completes "moegps rep" "report"
+check "... of commands" completes "moegps trace im" "import"
+check "... options" completes "moegps run --max" "--max-time="
+check "... names" completes "moegps advise --model mix" "mixtral-8x7b"
+check "... also behind =" completes "moegps plan --planner = epl" "eplb"
+check "... kinds of lists" completes "moegps list mod" "models"
+check "... and leaves files to the shell" completes "moegps report " ""
 
 finish

@@ -222,7 +222,7 @@ ahead recent ""
 check "recent is refused where sequences are whole" refused 2 "for decoding" run
 
 # the bundled file
-listed() { ./moegps list trained | grep -q "^gpt-oss-20b-mmlu .* ffn lstm$"; }
+listed() { ./moegps list trained | grep "^gpt-oss-20b-mmlu .* ffn lstm$" > /dev/null; }
 check "list names it" listed
 cat > "$dir/x.yaml" << 'END'
 model: gpt-oss-20b
