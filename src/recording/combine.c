@@ -150,10 +150,12 @@ static void *join(const void *a, uint64_t n, const void *b, uint64_t m,
 {
     char *to = moe_array_new(layers * (n + m), width, err);
     for (size_t l = 0; to != NULL && l < layers; l++) {
-        memcpy(to + l * (n + m) * width, (const char *)a + l * n * width,
-               n * width);
-        memcpy(to + (l * (n + m) + n) * width, (const char *)b + l * m * width,
-               m * width);
+        if (n > 0)
+            memcpy(to + l * (n + m) * width, (const char *)a + l * n * width,
+                   n * width);
+        if (m > 0) /* else b may be NULL */
+            memcpy(to + (l * (n + m) + n) * width,
+                   (const char *)b + l * m * width, m * width);
     }
     return to;
 }
