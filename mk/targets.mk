@@ -2,7 +2,7 @@
 
 # These compile nothing themselves: they install what is missing, and then build
 # and run in a make of their own.
-BARE := clean help deps demo check asan fuzz bench validate paper format format-check dist
+BARE := clean help deps demo check asan fuzz soak bench validate paper format format-check dist
 again = @$(MAKE) --no-print-directory
 
 deps: ## install missing packages (root or sudo), else name them
@@ -46,6 +46,11 @@ $(BUILD)/tests/fuzz/fuzz: tests/fuzz/fuzz.c $(LIB)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
+soak: ## kill, stop and resume runs at random, and compare: make soak MINUTES=120 SEED=
+	@tools/deps.sh test
+	$(again) all
+	@tests/soak.sh $(or $(MINUTES),120) $(SEED)
 
 bench: deps ## print speed as ratios to the raw alternatives
 	$(again) bench-only
@@ -102,5 +107,5 @@ dist: ## an archive of the last commit: build/moegps-VERSION.tar.gz
 	@git archive --prefix=moegps-$(VERSION:.dirty=)/ -o $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz HEAD
 	@echo $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz
 
-.PHONY: deps demo check check-only check-unit build-tests asan fuzz fuzz-only bench bench-only validate validate-only evaluate paper \
+.PHONY: deps demo check check-only check-unit build-tests asan fuzz fuzz-only soak bench bench-only validate validate-only evaluate paper \
         paper-only format format-check man install dist
