@@ -372,7 +372,8 @@ static const struct {
     {"group: {must: 2, text: 12345678}", NULL,
      "group.text: '12345678' is not a text of at most 7 characters"},
     {"group:\n  must: 2\n  cuont: 1\n", NULL,
-     "x.yaml:3: group: unknown key 'cuont'; did you mean count? (allowed: elsewhere, count, text, "
+     "x.yaml:3: group: unknown key 'cuont'; did you mean count? (allowed: "
+     "elsewhere, count, text, "
      "share, must)"},
     {"a: 1\ngroup: {count: 1}", NULL,
      "x.yaml:2: group: key 'must' is missing (an integer in 1..4)"},
