@@ -297,6 +297,51 @@ START_TEST(unpaired_intervals_hold_the_true_ratio)
 }
 END_TEST
 
+/* Sums, whose ratio is known: b is dear in every fifth batch, as where plans
+ * travel, and a follows b as batches do. */
+static const struct {
+    double r;
+    size_t n;
+} summed[] = {{0, 12}, {0, 40}, {.3, 40}, {.6, 100}};
+
+START_TEST(intervals_hold_the_ratio_of_sums)
+{
+    enum { SERIES = 2000, MOST = 100 };
+    const size_t n = summed[_i].n;
+    int given = 0, held = 0;
+    for (uint64_t seed = 0; seed < SERIES; seed++) {
+        moe_rng rng = moe_rng_at(seed, MOE_RNG_TEST, 0, 3, (uint64_t)_i);
+        double a[MOST], b[MOST], scratch[MOST], dear = 0;
+        draw(a, n, summed[_i].r, 5, &rng);
+        draw(b, n, summed[_i].r, 4, &rng);
+        for (size_t i = 0; i < n; i++) {
+            b[i] += i % 5 == 0 ? 2 : 0;
+            dear += i % 5 == 0 ? 2 : 0;
+        }
+        const double truth = 5 / (4 + dear / (double)n);
+        const moe_ratio r = moe_sum_ratio(a, b, n, scratch);
+        given += !isnan(r.ci_low);
+        held += r.ci_low <= truth && truth <= r.ci_high;
+    }
+    if (given < 1000 || held < .92 * given)
+        ck_abort_msg("r %g, n %zu: %d of %d", summed[_i].r, n, held, given);
+    ck_assert_int_lt(held, given);
+}
+END_TEST
+
+START_TEST(few_batches_have_a_ratio_of_sums_alone)
+{
+    double a[11], b[11], scratch[11];
+    for (int i = 0; i < 11; i++) {
+        a[i] = 6 + i % 2;
+        b[i] = 2 + i % 3;
+    }
+    const moe_ratio r = moe_sum_ratio(a, b, 11, scratch);
+    ck_assert_double_eq_tol(r.ratio, 71.0 / 32.0, 1e-12);
+    ck_assert(isnan(r.ci_low) && isnan(r.ci_high));
+}
+END_TEST
+
 /* Infinite and tied samples are samples like others. */
 START_TEST(samples_without_spread_are_worth_their_number)
 {
@@ -348,6 +393,9 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, intervals_hold_the_median, MOE_ARRAY_LEN(coverages));
     MOE_TEST_LOOP(suite, too_few_independent_samples_have_no_interval,
                   MOE_ARRAY_LEN(withheld));
+    MOE_TEST_LOOP(suite, intervals_hold_the_ratio_of_sums,
+                  MOE_ARRAY_LEN(summed));
+    MOE_TEST(suite, few_batches_have_a_ratio_of_sums_alone);
     MOE_TEST_LOOP(suite, unpaired_intervals_hold_the_true_ratio,
                   MOE_ARRAY_LEN(apart));
     MOE_TEST(suite, samples_without_spread_are_worth_their_number);

@@ -61,6 +61,15 @@ typedef struct moe_ratio {
 moe_status moe_paired_ratio(const double *a, const double *b, size_t n,
                             double passes, moe_ratio *out, moe_error *err);
 
+/** Ratio of the sums of paired samples in the order of time: what differs from
+ *  batch to batch, spikes included, as a residual a - ratio b of known
+ *  autocorrelation. None below MOE_STATS_MIN_CI pairs, or MOE_STATS_MIN_WORTH
+ *  independent ones.
+ *  @param a, b  [n] none NaN, b > 0  @param residual  [n] scratch
+ *  Source: Cochran, Sampling Techniques, 3rd ed. 1977, section 6.4. */
+moe_ratio moe_sum_ratio(const double *a, const double *b, size_t n,
+                        double *residual);
+
 /** Ratio of two medians of samples that are no pairs. Each way, the distances
  *  of the logarithms of both medians to the limits of their intervals add up
  *  as squares. n of the result is the smaller number of samples.

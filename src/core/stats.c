@@ -229,6 +229,29 @@ moe_status moe_paired_ratio(const double *a, const double *b, size_t n,
     return moe_pass(err, &local);
 }
 
+moe_ratio moe_sum_ratio(const double *a, const double *b, size_t n,
+                        double *residual)
+{
+    double sum_a = 0, sum_b = 0, mean, sd;
+    for (size_t i = 0; i < n; i++) {
+        sum_a += a[i];
+        sum_b += b[i];
+    }
+    moe_ratio r = {n, sum_a / sum_b, NAN, NAN};
+    for (size_t i = 0; i < n; i++)
+        residual[i] = a[i] - r.ratio * b[i];
+    const double worth =
+        n >= MOE_STATS_MIN_CI ? (double)n / moe_mean_inflation(residual, n) : 0;
+    if (worth < MOE_STATS_MIN_WORTH)
+        return r;
+    moments(residual, n, &mean, &sd);
+    const double half =
+        moe_t975(worth - 1) * sd / sqrt(worth) * (double)n / sum_b;
+    r.ci_low = r.ratio - half;
+    r.ci_high = r.ratio + half;
+    return r;
+}
+
 moe_ratio moe_unpaired_ratio(const moe_summary *a, const moe_summary *b)
 {
     const double ratio = a->median / b->median;
