@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/recording.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -776,6 +777,48 @@ START_TEST(tokens_are_counted_by_part)
 }
 END_TEST
 
+/* A batch of 1000 tokens, top-2, of steps of so many pairs per expert. */
+static const struct {
+    double load[4];
+    double variance; /* of the first expert's pairs, over a binomial's */
+} drawn[] = {{{4000, 2000, 1000, 1000}, 3000. / 3999},
+             {{400000, 200000, 100000, 100000}, 399000. / 399999},
+             {{.5, .25, .125, .125}, 1},
+             {{1000, 500, 250, 250}, 0}};
+
+START_TEST(drawn_batches_have_the_noise_of_their_tokens)
+{
+    enum { SEEDS = 600, TOKENS = 1000 };
+    /* three experts of a quarter of the pairs each, and two of an eighth */
+    double sum = 0, square = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        char text[128];
+        snprintf(text, sizeof text, "e0,e1,e2,e3,e4\n%g,%g,%g,%g,%g\n",
+                 drawn[_i].load[1], drawn[_i].load[1], drawn[_i].load[1],
+                 drawn[_i].load[2], drawn[_i].load[3]);
+        moe_recording r = text_of(text);
+        ck_assert_int_eq(moe_recording_draw(&r, 2, TOKENS, seed, NULL), MOE_OK);
+        double pairs = 0;
+        for (int e = 0; e < 5; e++) {
+            ck_assert(r.load[e] == floor(r.load[e]));
+            ck_assert(r.load[e] <= TOKENS);
+            pairs += r.load[e];
+        }
+        ck_assert_double_eq(pairs, 2 * TOKENS);
+        sum += r.load[0];
+        square += r.load[0] * r.load[0];
+        moe_recording_fini(&r);
+    }
+    const double mean = sum / SEEDS;
+    const double spread = square / SEEDS - mean * mean;
+    ck_assert_double_eq_tol(mean, 500, 3);
+    /* five experts whose pairs sum up: a little below a binomial's */
+    const double least = drawn[_i].variance * 250 * 0.6;
+    const double most = drawn[_i].variance * 250 * 1.2;
+    ck_assert_msg(spread >= least && spread <= most, "%g", spread);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("recording");
@@ -795,6 +838,8 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, spoiled_loads_are_found, MOE_ARRAY_LEN(spoiled));
     MOE_TEST_LOOP(suite, layers_are_kept_by_number, MOE_ARRAY_LEN(kept));
     MOE_TEST_LOOP(suite, tokens_are_counted_by_part, 2);
+    MOE_TEST_LOOP(suite, drawn_batches_have_the_noise_of_their_tokens,
+                  MOE_ARRAY_LEN(drawn));
     MOE_TEST(suite, steps_follow_each_other);
     MOE_TEST(suite, tokens_follow_each_other_as_sequences);
     return suite;

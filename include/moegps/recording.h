@@ -121,6 +121,15 @@ void moe_recording_sizes(const moe_recording *recording, char *text,
  *  @return MOE_OK, MOE_NOMEM; unchanged on error. */
 moe_status moe_recording_count(moe_recording *recording, moe_error *err);
 
+/** Make every step a batch of so many tokens, drawn from what it recorded: with
+ *  the variance of tokens that are drawn without repetition where it counts
+ *  pairs of more tokens, of independent ones where it has shares, and none
+ *  where it has fewer tokens, whose noise it keeps.
+ *  @param recording  of loads @param tokens  at least 1
+ *  @return MOE_OK, MOE_FORMAT (a step without load), MOE_NOMEM. */
+moe_status moe_recording_draw(moe_recording *recording, int top_k,
+                              uint32_t tokens, uint64_t seed, moe_error *err);
+
 struct moe_placement;
 
 /** Turn physical experts, the slots of a placement, into logical ones. Loads

@@ -23,7 +23,8 @@ typedef enum moe_rng_stream {
     MOE_RNG_ORACLE = 6, /* corruption by the oracle's dials */
     MOE_RNG_SYNTH = 7,  /* synthetic traces */
     MOE_RNG_STATS = 8,  /* bootstrap resampling */
-    MOE_RNG_TRAIN = 9   /* predictor training: initial weights, shuffles */
+    MOE_RNG_TRAIN = 9,  /* predictor training: initial weights, shuffles */
+    MOE_RNG_DRAW = 10   /* recorded loads -> the loads of a batch */
 } moe_rng_stream;
 
 /** A generator at one address. Plain value: copy it, drop it. */

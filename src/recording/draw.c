@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+
+#include "internal.h"
+#include "moegps/mem.h"
+#include "moegps/rng.h"
+#include "moegps/synth.h"
+
+/* Below so many expected pairs a normal number would be no count. */
+static const double FEW = 16;
+
+/* Poisson, by inversion. */
+static double draw_few(double mean, moe_rng *rng)
+{
+    double p = exp(-mean), left = moe_rng_unit(rng) - p;
+    int n = 0;
+    for (; left > 0 && p > 0; left -= p)
+        p *= mean / ++n;
+    return n;
+}
+
+/* @return share of a binomial's variance that is left when `tokens` are drawn
+ * from as many as the pairs are of, none twice; 1 for shares. */
+static double variance_left(double pairs, int top_k, double tokens)
+{
+    const double of = pairs / top_k;
+    if (pairs < top_k || pairs != floor(pairs))
+        return 1;
+    return of > tokens ? (of - tokens) / (of - 1) : 0;
+}
+
+/* @param q  [n] scratch  @param counts  [n] scratch */
+static void draw_row(double *load, int n, int top_k, uint32_t tokens,
+                     moe_rng *rng, double *q, uint32_t *counts)
+{
+    double pairs = 0;
+    for (int e = 0; e < n; e++)
+        pairs += load[e];
+    const double left = variance_left(pairs, top_k, tokens);
+    moe_synth_inclusion(load, n, top_k, q);
+    for (int e = 0; left > 0 && e < n; e++) {
+        const double mean = tokens * q[e];
+        const double z = moe_rng_normal(rng);
+        const double x = mean < FEW ? draw_few(mean, rng)
+                                    : mean + z * sqrt(mean * (1 - q[e]) * left);
+        load[e] = fmin(fmax(x, 0), tokens) + 1e-9 * mean;
+    }
+    if (left > 0)
+        moe_synth_inclusion(load, n, top_k, q);
+    moe_synth_apportion(q, n, top_k, tokens, counts);
+    for (int e = 0; e < n; e++)
+        load[e] = counts[e];
+}
+
+moe_status moe_recording_draw(moe_recording *r, int top_k, uint32_t tokens,
+                              uint64_t seed, moe_error *err)
+{
+    moe_error local = {0};
+    const size_t n_e = (size_t)r->experts, rows = r->steps * (size_t)r->layers;
+    double *q = moe_array_new(n_e, sizeof *q, &local);
+    uint32_t *counts = moe_array_new(n_e, sizeof *counts, &local);
+    for (size_t i = 0; local.status == MOE_OK && i < rows; i++) {
+        moe_rng rng = moe_rng_at(seed, MOE_RNG_DRAW, i / (size_t)r->layers,
+                                 i % (size_t)r->layers, 0);
+        double sum = 0;
+        for (size_t e = 0; e < n_e; e++)
+            sum += r->load[i * n_e + e];
+        if (sum > 0)
+            draw_row(r->load + i * n_e, r->experts, top_k, tokens, &rng, q,
+                     counts);
+        else
+            moe_fail(&local, MOE_FORMAT, "step %lld, layer %d has no load",
+                     (long long)r->step_number[i / (size_t)r->layers],
+                     r->layer_number[i % (size_t)r->layers]);
+    }
+    free(q);
+    free(counts);
+    return moe_pass(err, &local);
+}
