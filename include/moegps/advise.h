@@ -59,6 +59,8 @@ typedef struct moe_advise_params {
                                        foretells loads; NULL: distribution */
     const void *predictor_params;   /* its options; NULL: their defaults */
     int gpus, batch, seq; /* seq 0, with a trace: sequences as they are */
+    double seq_tokens;    /* trace whose steps are batches: of a sequence, for
+                          attention; 0: a batch has `batch` sequences */
     int slots;            /* per GPU and layer; 0: moe_advise_slots() */
     double tokens;        /* by hand: of a batch; 0: batch * seq */
     double skew;          /* by hand: busiest expert (GPU) over the mean, of the

@@ -54,6 +54,10 @@ void moe_advise_load_of_tokens(moe_advise_load *load,
                                const uint16_t *experts_of, uint64_t tokens,
                                int top_k);
 
+/** Fill with pairs of tokens that are alike on all GPUs.
+ *  @param pairs  [experts] whole numbers */
+void moe_advise_load_alike(moe_advise_load *load, const double *pairs);
+
 /** Solve a power law over ranks, p(r) ~ r^-s, for max / mean = skew.
  *  @param share_out  [n], falling, summing to 1. */
 void moe_advise_power_law(double skew, int n, double *share_out);
@@ -95,10 +99,10 @@ typedef struct moe_advise_planning {
     double fixed_planner_s; /* as moe_advise_fixed_planner_s() */
     moe_plan next;          /* scratch of one layer, as all below */
     moe_replicas replicas;
-    uint32_t *pairs; /* [gpus * slots] of each replica */
-    uint64_t *first; /* [experts] */
-    uint32_t *own;   /* [experts] */
-    moe_move *moves; /* [gpus * slots] */
+    uint32_t *pairs;        /* [gpus * slots] of each replica */
+    uint64_t *first;        /* [experts] */
+    uint32_t *own, *copies; /* [experts] */
+    moe_move *moves;        /* [gpus * slots] */
     uint8_t *wire;
 } moe_advise_planning;
 
@@ -126,6 +130,22 @@ moe_status moe_advise_replan(moe_advise_planning *w, int which,
  *  GPU computes, sends and receives. */
 void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
                       const moe_plan *plan, moe_advise_placement *placement);
+
+/** The same where every GPU has the same mix of tokens and each deals its own
+ *  pairs over the copies in turn, but for what does not divide.
+ *  @param pairs  [experts] of the whole batch */
+void moe_advise_deal(moe_advise_planning *w, const double *pairs,
+                     const moe_plan *plan, moe_advise_placement *placement);
+
+/** @return share of a node's rows that go to the GPUs of the own attention, to
+ *  which direct routing brings them. */
+double moe_advise_group_share(const moe_pricer *pricer);
+
+/** @return GPUs per token that rows ride to beside its home, if a token's
+ *  experts lie independently of each other: rightly predicted or not.
+ *  @param all  pairs of all GPUs */
+double moe_advise_ahead_rows(const moe_pricer *pricer,
+                             const moe_advise_placement *placement, double all);
 
 /** One layer of one batch, or one way to place the experts. */
 typedef struct moe_advise_layer {

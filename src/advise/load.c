@@ -114,6 +114,13 @@ static void count_own(moe_advise_load *load)
     }
 }
 
+void moe_advise_load_alike(moe_advise_load *load, const double *pairs)
+{
+    for (int e = 0; e < load->experts; e++)
+        load->total[e] = (uint64_t)pairs[e];
+    count_own(load);
+}
+
 /* Whole pairs of experts that are chosen with these probabilities. */
 static void fill_pairs(const moe_advise_params *p, const double *inclusion,
                        const moe_advise_load *load, int sample, uint32_t *out)

@@ -102,6 +102,7 @@ moe_status moe_advise_planning_init(moe_advise_planning *w,
     w->pairs = moe_array_new(n, sizeof *w->pairs, &local);
     w->first = moe_array_new(e, sizeof *w->first, &local);
     w->own = moe_array_new(e, sizeof *w->own, &local);
+    w->copies = moe_array_new(e, sizeof *w->copies, &local);
     w->moves = moe_array_new(n, sizeof *w->moves, &local);
     w->wire = moe_array_new(n * 10 + 6, 1, &local);
     start_families(w, p, pricer, &local);
@@ -119,6 +120,7 @@ void moe_advise_planning_fini(moe_advise_planning *w)
     free(w->pairs);
     free(w->first);
     free(w->own);
+    free(w->copies);
     free(w->moves);
     free(w->wire);
     *w = (moe_advise_planning){0};
@@ -319,5 +321,57 @@ void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
         }
     }
     placement->copies = (double)r->first[w->experts] - w->experts;
+    find_standouts(w, placement);
+}
+
+/* Rows of GPU g's pairs come from all GPUs alike. */
+static void exchange_alike(const moe_advise_planning *w,
+                           moe_advise_placement *placement)
+{
+    const moe_layout *y = &w->layout;
+    double all = 0;
+    for (int g = 0; g < y->gpus; g++)
+        all += (double)placement->pairs[g];
+    for (int first = 0; first < y->gpus; first += y->gpus_per_node) {
+        const int more = first + y->gpus_per_node;
+        const int end = more < y->gpus ? more : y->gpus;
+        double node = 0;
+        for (int g = first; g < end; g++)
+            node += (double)placement->pairs[g];
+        for (int g = first; g < end; g++) {
+            const double own = (double)placement->pairs[g];
+            placement->sent[g][0] = (node - own) / y->gpus;
+            placement->sent[g][1] = (all - node) / y->gpus;
+            placement->received[g][0] = own * (end - first - 1) / y->gpus;
+            placement->received[g][1] =
+                own * (y->gpus - (end - first)) / y->gpus;
+        }
+    }
+}
+
+void moe_advise_deal(moe_advise_planning *w, const double *pairs,
+                     const moe_plan *plan, moe_advise_placement *placement)
+{
+    const size_t n = (size_t)w->layout.gpus * (size_t)w->slots;
+    uint32_t *copies = w->copies, *dealt = w->own;
+    memset(copies, 0, (size_t)w->experts * sizeof *copies);
+    memset(dealt, 0, (size_t)w->experts * sizeof *dealt);
+    memset(placement->pairs, 0,
+           (size_t)w->layout.gpus * sizeof *placement->pairs);
+    for (size_t s = 0; s < n; s++)
+        if (plan->expert[s] >= 0)
+            copies[plan->expert[s]]++;
+    placement->copies = -w->experts;
+    for (size_t s = 0; s < n; s++) {
+        const int e = plan->expert[s];
+        placement->rows[s] = 0;
+        if (e < 0)
+            continue;
+        const uint32_t all = (uint32_t)pairs[e];
+        placement->rows[s] = all / copies[e] + (dealt[e]++ < all % copies[e]);
+        placement->pairs[s / (size_t)w->slots] += placement->rows[s];
+        placement->copies++;
+    }
+    exchange_alike(w, placement);
     find_standouts(w, placement);
 }

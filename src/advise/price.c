@@ -141,31 +141,39 @@ static double known(const pricing *j)
                                               : 0;
 }
 
-/* Share of a node's rows that go to the GPUs of the own attention. */
+double moe_advise_group_share(const moe_pricer *pricer)
+{
+    const moe_layout *y = &pricer->layout;
+    const int local = y->gpus < y->gpus_per_node ? y->gpus : y->gpus_per_node;
+    if (local < 2)
+        return 1;
+    return (double)(moe_layer_attention_gpus(pricer) - 1) / (local - 1);
+}
+
+double moe_advise_ahead_rows(const moe_pricer *pricer,
+                             const moe_advise_placement *placement, double all)
+{
+    const moe_layout *y = &pricer->layout;
+    double sum = 0;
+    for (int g = 0; g < y->gpus; g++)
+        sum += 1 -
+               pow(1 - (double)placement->pairs[g] / all, pricer->model->top_k);
+    return sum * (moe_layer_attention_gpus(pricer) - 1) / y->gpus;
+}
+
 static double group_share(const pricing *j)
 {
     const moe_pricer pricer = pricer_of(j);
-    const moe_layout *y = &j->a->layout;
-    const int local = y->gpus < y->gpus_per_node ? y->gpus : y->gpus_per_node;
-    if (j->dials->paper || local < 2)
-        return 1;
-    return (double)(moe_layer_attention_gpus(&pricer) - 1) / (local - 1);
+    return j->dials->paper ? 1 : moe_advise_group_share(&pricer);
 }
 
-/* GPUs per token that rows ride to beside its home, if a token's experts lie
- * independently of each other: rightly predicted or not. */
 static double ahead_rows(const pricing *j)
 {
-    const moe_advise *a = j->a;
     const moe_pricer pricer = pricer_of(j);
-    const double all = mean_pairs(j) * a->p.gpus;
-    double sum = 0;
     if (j->dials->paper || !(known(j) > 0))
         return 0;
-    for (int g = 0; g < a->p.gpus; g++)
-        sum += 1 -
-               pow(1 - (double)j->placement->pairs[g] / all, a->p.model->top_k);
-    return sum * (moe_layer_attention_gpus(&pricer) - 1) / a->p.gpus;
+    return moe_advise_ahead_rows(&pricer, j->placement,
+                                 mean_pairs(j) * j->a->p.gpus);
 }
 
 /* ---- one layer ---- */

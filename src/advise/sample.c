@@ -171,6 +171,7 @@ typedef struct {
                                                  1/MOE_LOAD_ONE pair, as in a run */
     double *past; /* [MOE_PLANNER_PAST][experts] that it is made of */
     moe_advise_load load;
+    double seq_tokens;     /* as in the params */
     moe_advise_layer warm; /* counts of warm-up batches */
 } trace_pass;
 
@@ -186,6 +187,8 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
                               batch->experts_of +
                                   (size_t)l * batch->own * (size_t)batch->top_k,
                               batch->tokens, batch->top_k);
+    if (k->seq_tokens > 0)
+        k->load.sequences = fmax(k->load.tokens / k->seq_tokens, 1);
     moe_predictor_load(k->predictor, MOE_FORECAST_LOAD, k->predictor_state,
                        batch, l, &out);
     const int n =
@@ -340,6 +343,7 @@ static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
     if (err->status == MOE_OK)
         moe_advise_load_init(&k->load, (int)n_e, a->p.gpus, false, err);
     k->load.sequences = a->p.batch;
+    k->seq_tokens = a->p.seq_tokens;
     if (err->status == MOE_OK)
         open_batches(a, k, err);
     if (err->status == MOE_OK)

@@ -1,0 +1,131 @@
+/** search.h: which predictor, how many redundant experts, planned anew how
+ *  often: every combination walks through the same recorded batches.
+ *
+ *  A walk plans as a deployment would: from what is known before the batch, by
+ *  the planner, for the split in use; between plans the loads that really
+ *  followed meet the plan in force. Each plan pays for its making and for what
+ *  travels; what the first one moves from the homes is told apart. All GPUs
+ *  have the same mix of tokens. Times are modelled, by the prices of a run's gpu
+ *  clock (iteration_price.h).
+ *
+ *  A large grid is looked at on few layers first; the better part on more, and
+ *  what is recommended on all. Local; deterministic.
+ */
+#ifndef MOEGPS_SEARCH_H
+#define MOEGPS_SEARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moegps/batch.h"
+#include "moegps/cluster.h"
+#include "moegps/learned.h"
+#include "moegps/model.h"
+#include "moegps/planner.h"
+#include "moegps/predictor.h"
+#include "moegps/split.h"
+#include "moegps/stats.h"
+#include "moegps/trace.h"
+
+/** A predictor that is tried. Borrowed. */
+typedef struct moe_search_predictor {
+    char label[64];                 /* "window of 8" */
+    const moe_predictor *predictor; /* that foretells loads or tokens */
+    const void *params;
+    int window; /* batches that it sums up; 0: another way of learning */
+} moe_search_predictor;
+
+enum {
+    MOE_SEARCH_ONCE = 0, /* interval: one plan, before the first batch */
+    MOE_SEARCH_PLANS = 5 /* plans of the longest interval, at least */
+};
+
+/** All borrowed. */
+typedef struct moe_search_params {
+    const moe_model *model;
+    const moe_cluster *cluster;
+    const moe_trace *trace;
+    const moe_learned *learned; /* for predictors that need it, or NULL */
+    int gpus;
+    int batch, seq;    /* as in moe_batcher_params */
+    double seq_tokens; /* of a sequence, for attention; 0: a batch has as many
+                          sequences as `batch` says */
+    moe_batch_order order;
+    uint64_t seed;
+    int warmup; /* batches before the first that is priced, at least 1 */
+    const moe_search_predictor *predictor; /* [n_predictors] the simplest
+                                              first */
+    int n_predictors;
+    const moe_planner *const *planner; /* [n_planners], with copies or not */
+    int n_planners;
+    const int *spare; /* [n_spares] slots of a GPU beside its homes, rising */
+    int n_spares;
+    const int *interval; /* [n_intervals] batches that a plan serves, rising */
+    int n_intervals;
+    double assumed; /* accuracy of a predictor that nobody has; 0: none */
+    int layers;     /* looked at first, of all combinations; 0: few */
+    bool quiet;     /* no progress */
+} moe_search_params;
+
+/** One combination. */
+typedef struct moe_search_point {
+    int predictor, planner, spare; /* indices into the params */
+    int every;      /* batches that a plan serves, or MOE_SEARCH_ONCE */
+    int layers;     /* that it was last walked with */
+    int batches;    /* ... and through; fewer than all: it was given up */
+    double layer_s; /* mean over batches and those layers */
+    double base_s;  /* the same of the homes, nothing predicted */
+    double gain_low, gain_high; /* 95 % of its gain; NaN: too few batches */
+    double error;               /* of the foretold load, sum |p^ - p|, mean */
+    double recall;      /* of tokens' experts; NaN: loads are foretold */
+    double first_bytes; /* that the first plan moves, all GPUs, a layer */
+    double moved_bytes; /* that later ones move, per batch, likewise */
+} moe_search_point;
+
+/** @return by how much faster than the homes: base_s / layer_s - 1. */
+double moe_search_gain(const moe_search_point *point);
+
+typedef struct moe_search {
+    moe_search_point *point; /* [n_points] owned */
+    int n_points;
+    int batches, layers;   /* priced; of the trace */
+    int first_layers;      /* of the first look */
+    int known_layers;      /* of the closer one */
+    double tokens;         /* of a batch, mean */
+    double sequences;      /* of a batch, mean */
+    double base_imbalance; /* of the homes: busiest GPU over mean */
+    double passes;         /* over the trace's test part */
+    bool recorded;         /* batches follow one another as recorded */
+    int best;              /* of the points */
+    int simplest;          /* within 1 % of the best; -1: doing nothing is */
+    int placement;         /* best without copies; -1: there is none */
+    double by_quota, by_minmax; /* what quotas that are planned for, and the
+                                   best division of every batch over the same
+                                   copies, would add to `simplest`: its time
+                                   over theirs, less 1; NaN without copies */
+    double assumed_gain; /* of a predictor as accurate as was assumed, that
+                            takes no time; NaN: none was */
+    int assumed_spare, assumed_planner; /* indices: with which */
+    int home_slots;                     /* of a GPU */
+    double slot_bytes;                  /* of a slot in all layers */
+} moe_search;
+
+/** How simple: fewer copies, then a plan that serves longer, then a simpler
+ *  predictor, then an earlier planner. @return < 0: a is simpler. */
+int moe_search_compare(const moe_search_point *a, const moe_search_point *b);
+
+/** @return the fastest of the points that were looked at closely and have so
+ *  many spare slots (index; -1: any) and such an interval (-1: any); -1: there
+ *  is none. */
+int moe_search_fastest(const moe_search *search, int spare, int every);
+
+/** Search. Release with moe_search_fini().
+ *  @return MOE_OK, MOE_USAGE (too few batches for five plans of the longest
+ *  interval; what predictors and planners say), MOE_MISMATCH (a trace of
+ *  another model), MOE_NOMEM. */
+moe_status moe_search_run(const moe_search_params *params, moe_search *out,
+                          moe_error *err);
+void moe_search_fini(moe_search *search);
+
+#endif
