@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+#include "moegps/progress.h"
+#include "search_internal.h"
+
+enum {
+    FIRST_LAYERS = 1, /* of more than the next, that all walk with */
+    MORE_LAYERS = 8,  /* ... and the better part of them */
+    BETTER = 5,       /* one in so many */
+    SPLIT_LAYERS = 4, /* for what is not on offer */
+    FINALISTS = 2,    /* of the fastest, with all layers */
+    SIMPLER = 4       /* that may be walked to find one as good */
+};
+
+/* Slower than the best by so much is as good, if it is simpler. */
+static const double AS_GOOD = 0.01;
+
+/* A search at work. */
+typedef struct {
+    const moe_search_params *p;
+    moe_search *out;
+    search_series series;
+    const moe_cost *cost;
+    void *cost_state;
+    moe_pricer pricer;
+    const moe_split *deal;
+    int home;          /* slots that homes need */
+    int *by_imbalance; /* [layers] numbers of layers, the most even first */
+    int *layers;       /* that are walked with */
+    double *base_s;    /* [batches] with those layers */
+    int *todo;         /* [n_points] that are to be walked */
+    int n_todo;
+    moe_progress progress;
+    int walks;
+} searching;
+
+double moe_search_gain(const moe_search_point *point)
+{
+    return point->base_s / point->layer_s - 1;
+}
+
+static int sign(int x)
+{
+    return (x > 0) - (x < 0);
+}
+
+int moe_search_compare(const moe_search_point *a, const moe_search_point *b)
+{
+    const int never = 1 << 30;
+    const int a_every = a->every == MOE_SEARCH_ONCE ? never : a->every;
+    const int b_every = b->every == MOE_SEARCH_ONCE ? never : b->every;
+    const int by[] = {a->spare - b->spare, b_every - a_every,
+                      a->predictor - b->predictor, a->planner - b->planner};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(by); i++)
+        if (by[i] != 0)
+            return sign(by[i]);
+    return 0;
+}
+
+/* ---- the grid ---- */
+
+/* Whether a combination makes sense: planners without copies have no use for
+ * spare slots, and who foretells tokens does it for one batch; it may do
+ * without plans, as rows go ahead. */
+static bool makes_sense(const searching *k, const moe_search_point *x)
+{
+    const moe_planner *planner = k->p->planner[x->planner];
+    const search_forecast *f = &k->series.forecast[x->predictor];
+    if (k->p->spare[x->spare] > 0 && !planner->copies)
+        return false;
+    if (f->tokens)
+        return x->every == 1;
+    return planner->plans && f->constant == (x->every == MOE_SEARCH_ONCE);
+}
+
+static moe_status make_grid(searching *k, moe_error *err)
+{
+    const moe_search_params *p = k->p;
+    moe_search *s = k->out;
+    const size_t most = (size_t)p->n_predictors * (size_t)p->n_planners *
+                        (size_t)p->n_spares * (size_t)(p->n_intervals + 1);
+    s->point = moe_array_new(most, sizeof *s->point, err);
+    if (s->point == NULL)
+        return MOE_NOMEM;
+    moe_search_point x = {.layers = 0};
+    for (x.spare = 0; x.spare < p->n_spares; x.spare++)
+        for (x.predictor = 0; x.predictor < p->n_predictors; x.predictor++)
+            for (x.planner = 0; x.planner < p->n_planners; x.planner++)
+                for (int i = -1; i < p->n_intervals; i++) {
+                    x.every = i < 0 ? MOE_SEARCH_ONCE : p->interval[i];
+                    if (makes_sense(k, &x))
+                        s->point[s->n_points++] = x;
+                }
+    return MOE_OK;
+}
+
+/* ---- walks ---- */
+
+/* From even ones to uneven ones. @return how many. */
+static int choose_layers(searching *k, int n)
+{
+    const int all = k->series.layers;
+    n = n < all ? n : all;
+    for (int l = 0; l < n; l++)
+        k->layers[l] =
+            n == all ? l : k->by_imbalance[(long)(2 * l + 1) * all / (2 * n)];
+    return n;
+}
+
+static search_walk walk_of(const searching *k, const moe_search_point *x, int n)
+{
+    const moe_search_params *p = k->p;
+    return (search_walk){.series = &k->series,
+                         .params = p,
+                         .pricer = &k->pricer,
+                         .forecast = x->predictor,
+                         .planner = p->planner[x->planner],
+                         .split = k->deal,
+                         .division = k->deal->division,
+                         .slots = k->home + p->spare[x->spare],
+                         .every = x->every,
+                         .layers = k->layers,
+                         .n_layers = n,
+                         .base_s = k->base_s};
+}
+
+/* What doing nothing takes, with the chosen layers, into base_s. */
+static moe_status walk_base(searching *k, int n, search_walked *out,
+                            moe_error *err)
+{
+    const search_walk walk = {.series = &k->series,
+                              .params = k->p,
+                              .pricer = &k->pricer,
+                              .forecast = -1,
+                              .planner = moe_planner_find("static"),
+                              .split = k->deal,
+                              .slots = k->home,
+                              .layers = k->layers,
+                              .n_layers = n};
+    return search_walk_run(&walk, out, k->base_s, err);
+}
+
+static double mean_of(const double *x, int n)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += x[i];
+    return sum / n;
+}
+
+/* @param n  of the chosen layers, that walk_base() was called with */
+static moe_status walk_point(const searching *k, moe_search_point *x, int n,
+                             moe_error *err)
+{
+    search_walked w;
+    const search_walk walk = walk_of(k, x, n);
+    const search_forecast *f = &k->series.forecast[x->predictor];
+    double *time_s =
+        moe_array_new(2 * (size_t)k->out->batches, sizeof *time_s, err);
+    if (time_s == NULL || search_walk_run(&walk, &w, time_s, err) != MOE_OK) {
+        free(time_s);
+        return err->status;
+    }
+    const size_t batches = (size_t)w.batches;
+    const moe_ratio r =
+        moe_sum_ratio(k->base_s, time_s, batches, time_s + batches);
+    free(time_s);
+    x->layers = n;
+    x->layer_s = w.layer_s;
+    x->base_s = mean_of(k->base_s, w.batches);
+    x->batches = w.batches;
+    x->gain_low = r.ci_low - 1;
+    x->gain_high = r.ci_high - 1;
+    x->error = f->error;
+    x->first_bytes = w.first_bytes;
+    x->moved_bytes = w.moved_bytes;
+    x->recall = NAN;
+    if (f->tokens)
+        x->recall = mean_of(f->recall, k->series.batches * k->series.layers);
+    return MOE_OK;
+}
+
+/* Add a point that was not walked with so many layers. */
+static void add_todo(searching *k, int at, int n)
+{
+    for (int i = 0; i < k->n_todo; i++)
+        if (k->todo[i] == at)
+            return;
+    if (at >= 0 && k->out->point[at].layers < n)
+        k->todo[k->n_todo++] = at;
+}
+
+/* Walk them all, several at once: none knows of another. */
+static moe_status walk_todo(searching *k, int n, moe_error *err)
+{
+    moe_error local = *err;
+#pragma omp parallel for schedule(dynamic)
+    for (int i = 0; i < k->n_todo; i++) {
+        moe_error mine = {0};
+        if (err->status == MOE_OK)
+            walk_point(k, &k->out->point[k->todo[i]], n, &mine);
+#pragma omp critical
+        {
+            if (mine.status != MOE_OK)
+                local = mine;
+            k->walks += k->walks < k->progress.total - 1;
+            moe_progress_step(&k->progress, k->walks);
+        }
+    }
+    k->n_todo = 0;
+    return moe_pass(err, &local);
+}
+
+/* ---- stages ---- */
+
+/* The better known first, then the faster. */
+static int by_merit(const void *a, const void *b)
+{
+    const moe_search_point *x = a, *y = b;
+    const double gx = moe_search_gain(x), gy = moe_search_gain(y);
+    if (x->layers != y->layers)
+        return x->layers > y->layers ? -1 : 1;
+    return gx > gy ? -1 : gx < gy ? 1 : moe_search_compare(x, y);
+}
+
+int moe_search_fastest(const moe_search *s, int spare, int every)
+{
+    int best = -1;
+    for (int i = 0; i < s->n_points; i++) {
+        const moe_search_point *x = &s->point[i];
+        if (x->layers >= s->known_layers && (spare < 0 || x->spare == spare) &&
+            (every < 0 || x->every == every) &&
+            (best < 0 || moe_search_gain(x) > moe_search_gain(&s->point[best])))
+            best = i;
+    }
+    return best;
+}
+
+/* Choose layers and walk through them without plans.
+ * @return how many layers. */
+static int begin_stage(searching *k, int n_layers, moe_error *err)
+{
+    search_walked w;
+    const int n = choose_layers(k, n_layers);
+    walk_base(k, n, &w, err);
+    return n;
+}
+
+static void sort_points(moe_search *s)
+{
+    qsort(s->point, (size_t)s->n_points, sizeof *s->point, by_merit);
+}
+
+/* The better part, and the fastest with each number of copies and each
+ * interval, with more layers. */
+static moe_status look_closer(searching *k, moe_error *err)
+{
+    moe_search *s = k->out;
+    const moe_search_params *p = k->p;
+    const int n = begin_stage(k, MORE_LAYERS, err);
+    if (n <= s->first_layers)
+        return err->status;
+    for (int i = 0; i < (s->n_points + BETTER - 1) / BETTER; i++)
+        add_todo(k, i, n);
+    for (int i = 0; i < p->n_spares; i++)
+        add_todo(k, moe_search_fastest(s, i, -1), n);
+    for (int i = 0; i < p->n_intervals; i++)
+        add_todo(k, moe_search_fastest(s, -1, p->interval[i]), n);
+    if (walk_todo(k, n, err) == MOE_OK)
+        sort_points(s);
+    s->known_layers = n;
+    return err->status;
+}
+
+/* Whether a point is as good as another, that is known as well. */
+static bool as_good(const moe_search_point *x, const moe_search_point *best)
+{
+    return x->layers == best->layers &&
+           x->layer_s <= (1 + AS_GOOD) * best->layer_s;
+}
+
+/* @return the simplest of those that are as good as the best, and were not
+ * excluded; -1: none. */
+static int simplest_of(const moe_search *s, const bool *excluded)
+{
+    int at = -1;
+    for (int i = 0; i < s->n_points; i++)
+        if ((excluded == NULL || !excluded[i]) &&
+            as_good(&s->point[i], &s->point[0]) &&
+            (at < 0 || moe_search_compare(&s->point[i], &s->point[at]) < 0))
+            at = i;
+    return at;
+}
+
+/* What may be recommended, with all layers: the fastest, simpler ones until
+ * one is as good, and the fastest without copies. */
+static moe_status look_at_all(searching *k, moe_error *err)
+{
+    moe_search *s = k->out;
+    const int n = begin_stage(k, s->layers, err);
+    moe_search was = *s;
+    bool *excluded = moe_array_new((size_t)s->n_points, 1, err);
+    was.point = moe_array_new((size_t)s->n_points, sizeof *was.point, err);
+    if (err->status == MOE_OK) {
+        memcpy(was.point, s->point, (size_t)s->n_points * sizeof *was.point);
+        for (int i = 0; i < FINALISTS && i < s->n_points; i++)
+            add_todo(k, i, n);
+        if (k->p->spare[0] == 0)
+            add_todo(k, moe_search_fastest(s, 0, -1), n);
+    }
+    for (int i = 0; i < SIMPLER && err->status == MOE_OK; i++) {
+        const int at = simplest_of(&was, excluded);
+        add_todo(k, at, n);
+        if (walk_todo(k, n, err) != MOE_OK || at < 0 ||
+            as_good(&s->point[at], &s->point[0]))
+            break;
+        excluded[at] = true;
+    }
+    if (err->status == MOE_OK)
+        sort_points(s);
+    free(was.point);
+    free(excluded);
+    return err->status;
+}
+
+static moe_status look(searching *k, moe_error *err)
+{
+    moe_search *s = k->out;
+    const int few = k->p->layers > 0          ? k->p->layers
+                    : s->layers > MORE_LAYERS ? FIRST_LAYERS
+                                              : s->layers;
+    s->first_layers = s->known_layers = begin_stage(k, few, err);
+    for (int i = 0; i < s->n_points; i++)
+        add_todo(k, i, s->first_layers);
+    if (walk_todo(k, s->first_layers, err) == MOE_OK) {
+        sort_points(s);
+        if (look_closer(k, err) == MOE_OK)
+            look_at_all(k, err);
+    }
+    if (err->status != MOE_OK)
+        return err->status;
+    s->best = 0;
+    s->simplest = simplest_of(s, NULL);
+    if (s->point[0].layer_s * (1 + AS_GOOD) >= s->point[0].base_s)
+        s->simplest = -1;
+    s->placement = k->p->spare[0] == 0 ? moe_search_fastest(s, 0, -1) : -1;
+    return MOE_OK;
+}
+
+/* ---- beside the grid ---- */
+
+/* What the recommended combination would gain by a split that engines do not
+ * have, with some layers: quotas that are planned for, and the best division
+ * of every batch over the same copies. */
+static moe_status try_splits(searching *k, moe_error *err)
+{
+    moe_search *s = k->out;
+    const int n = choose_layers(k, SPLIT_LAYERS);
+    s->by_quota = s->by_minmax = NAN;
+    if (s->simplest < 0 || k->p->spare[s->point[s->simplest].spare] == 0)
+        return MOE_OK;
+    search_walk walk = walk_of(k, &s->point[s->simplest], n);
+    search_walked dealt, quota, best;
+    walk.base_s = NULL;
+    search_walk_run(&walk, &dealt, NULL, err);
+    walk.split = moe_split_find("minmax");
+    if (err->status == MOE_OK)
+        search_walk_run(&walk, &best, NULL, err);
+    walk.split = moe_split_find("quota");
+    walk.division = walk.split->division;
+    if (err->status != MOE_OK ||
+        search_walk_run(&walk, &quota, NULL, err) != MOE_OK)
+        return err->status;
+    s->by_quota = dealt.layer_s / quota.layer_s - 1;
+    s->by_minmax = dealt.layer_s / best.layer_s - 1;
+    return MOE_OK;
+}
+
+/* What a predictor of tokens would win that is as accurate as was assumed. */
+static moe_status try_assumed(searching *k, moe_error *err)
+{
+    moe_search *s = k->out;
+    const moe_search_params *p = k->p;
+    s->assumed_gain = NAN;
+    if (!(p->assumed > 0))
+        return MOE_OK;
+    const int n = begin_stage(k, SPLIT_LAYERS, err);
+    moe_search_point x = {.predictor = p->n_predictors, .every = 1};
+    for (x.spare = 0; x.spare < p->n_spares; x.spare++)
+        for (x.planner = 0; x.planner < p->n_planners; x.planner++) {
+            if (!makes_sense(k, &x))
+                continue;
+            if (err->status != MOE_OK || walk_point(k, &x, n, err) != MOE_OK)
+                return err->status;
+            if (!(moe_search_gain(&x) <= s->assumed_gain)) {
+                s->assumed_gain = moe_search_gain(&x);
+                s->assumed_spare = x.spare;
+                s->assumed_planner = x.planner;
+            }
+        }
+    return err->status;
+}
+
+/* ---- all of it ---- */
+
+typedef struct {
+    double imbalance;
+    int layer;
+} uneven;
+
+static int by_imbalance(const void *a, const void *b)
+{
+    const uneven *x = a, *y = b;
+    if (x->imbalance != y->imbalance)
+        return x->imbalance < y->imbalance ? -1 : 1;
+    return x->layer - y->layer;
+}
+
+/* Walk layer by layer without plans. */
+static moe_status sort_layers(searching *k, moe_error *err)
+{
+    const int n = k->series.layers;
+    search_walked w;
+    uneven *all = moe_array_new((size_t)n, sizeof *all, err);
+    for (int l = 0; l < n && err->status == MOE_OK; l++) {
+        k->layers[0] = l;
+        walk_base(k, 1, &w, err);
+        all[l] = (uneven){w.imbalance, l};
+    }
+    if (err->status == MOE_OK)
+        qsort(all, (size_t)n, sizeof *all, by_imbalance);
+    for (int l = 0; l < n && err->status == MOE_OK; l++) {
+        k->by_imbalance[l] = all[l].layer;
+        k->out->base_imbalance += all[l].imbalance / n;
+    }
+    free(all);
+    return err->status;
+}
+
+static void describe(searching *k)
+{
+    moe_search *s = k->out;
+    const int warmup = k->p->warmup;
+    s->batches = k->series.batches - warmup;
+    s->layers = k->series.layers;
+    s->recorded = k->series.recorded;
+    s->passes = k->series.passes;
+    s->tokens = mean_of(k->series.tokens + warmup, s->batches);
+    s->sequences = mean_of(k->series.sequences + warmup, s->batches);
+    s->home_slots = k->home;
+    s->slot_bytes = moe_model_expert_bytes(k->p->model) * k->p->model->layers;
+}
+
+static moe_status set_up(searching *k, moe_error *err)
+{
+    const moe_search_params *p = k->p;
+    const moe_model *m = p->model;
+    const moe_trace_model of = {m->name, m->layers, moe_model_last_layer(m),
+                                m->experts, m->top_k};
+    if (moe_trace_fits(p->trace, &of, err) != MOE_OK)
+        return err->status;
+    k->cost = moe_cost_find(p->cluster->cost);
+    if (k->cost == NULL)
+        return moe_fail(err, MOE_USAGE, "no cost model '%s'", p->cluster->cost);
+    k->cost_state = moe_cost_new(k->cost, m, p->cluster, err);
+    k->pricer = (moe_pricer){
+        k->cost, k->cost_state, m, {p->gpus, p->cluster->gpus_per_node}};
+    k->home = moe_layout_home_slots(&k->pricer.layout, m->experts);
+    k->deal = moe_split_find("deal");
+    if (err->status != MOE_OK ||
+        search_series_init(&k->series, p, err) != MOE_OK)
+        return err->status;
+    describe(k);
+    const size_t n = (size_t)k->series.batches;
+    k->layers = moe_array_new((size_t)k->series.layers, sizeof *k->layers, err);
+    k->base_s = moe_array_new(n, sizeof *k->base_s, err);
+    k->by_imbalance =
+        moe_array_new((size_t)k->series.layers, sizeof *k->by_imbalance, err);
+    if (err->status == MOE_OK && sort_layers(k, err) == MOE_OK &&
+        make_grid(k, err) == MOE_OK)
+        k->todo = moe_array_new((size_t)k->out->n_points, sizeof *k->todo, err);
+    return err->status;
+}
+
+moe_status moe_search_run(const moe_search_params *params, moe_search *out,
+                          moe_error *err)
+{
+    moe_error local = {0};
+    moe_search s = {.point = NULL};
+    searching k = {.p = params, .out = &s};
+    if (set_up(&k, &local) == MOE_OK) {
+        moe_progress_begin(&k.progress, "combinations",
+                           s.n_points + s.n_points / BETTER, !params->quiet);
+        if (look(&k, &local) == MOE_OK && try_splits(&k, &local) == MOE_OK)
+            try_assumed(&k, &local);
+        moe_progress_end(&k.progress);
+    }
+    search_series_fini(&k.series);
+    moe_cost_free(k.cost, k.cost_state);
+    free(k.layers);
+    free(k.by_imbalance);
+    free(k.base_s);
+    free(k.todo);
+    if (local.status != MOE_OK) {
+        moe_search_fini(&s);
+        return moe_fail(err, local.status, "advise: %s", local.text);
+    }
+    *out = s;
+    return MOE_OK;
+}
+
+void moe_search_fini(moe_search *s)
+{
+    free(s->point);
+    *s = (moe_search){.point = NULL};
+}

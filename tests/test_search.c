@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/search.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+#include "moegps/advise.h"
+#include "moegps/mem.h"
+#include "moegps/synth.h"
+
+enum { MOST = 8 };
+
+/* A model and a trace, and what is tried on it. */
+typedef struct {
+    moe_model model;
+    moe_cluster cluster;
+    moe_trace trace;
+    moe_search_predictor predictor[MOST];
+    void *owned[MOST];
+    const moe_planner *planner[MOST];
+    int spare[MOST], interval[MOST];
+    moe_search_params p;
+} setting;
+
+static void add_predictor(setting *s, const char *name, int window)
+{
+    char text[16];
+    moe_error err = {0};
+    const moe_predictor *p = moe_predictor_find(name);
+    void *params = moe_array_new(1, p->params_size, &err);
+    if (p->opts != NULL)
+        moe_opt_defaults(p->opts, params);
+    snprintf(text, sizeof text, "%d", window);
+    if (window > 0)
+        moe_opt_parse(moe_opt_find(p->opts, "iterations"), text, params, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    const int i = s->p.n_predictors++;
+    s->owned[i] = params;
+    s->predictor[i] = (moe_search_predictor){
+        .predictor = p, .params = params, .window = window};
+    snprintf(s->predictor[i].label, sizeof s->predictor[i].label, "%s%d", name,
+             window);
+}
+
+/* Loads that wander. @param drift  sd of a step */
+static setting make(int layers, int experts, double sigma, double drift,
+                    const char *cluster)
+{
+    static const char *const planners[] = {"eplb", "balance", "relocate"};
+    static const int spares[] = {0, 1, 2}, intervals[] = {1, 2, 5};
+    setting s = {.trace.shared = MPI_WIN_NULL};
+    moe_error err = {0};
+    moe_synth_params how;
+    moe_opt_defaults(moe_synth_options, &how);
+    how.kind = MOE_TRACE_LOADS;
+    snprintf(how.model, sizeof how.model, "%s", "mixtral-8x7b");
+    how.layers = layers;
+    how.experts = experts;
+    how.top_k = 2;
+    how.seqs = 50;
+    how.tokens = 4096;
+    how.sigma = sigma;
+    how.drift = drift;
+    how.noise = sigma > 0;
+    snprintf(how.split, sizeof how.split, "tail=0.7");
+    moe_model_read("mixtral-8x7b", &s.model, &err);
+    moe_cluster_read(cluster, &s.cluster, &err);
+    moe_synth(&how, &s.trace, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    s.model.layers = layers;
+    s.model.experts = experts;
+    s.p.n_planners = MOE_ARRAY_LEN(planners);
+    for (size_t i = 0; i < MOE_ARRAY_LEN(planners); i++)
+        s.planner[i] = moe_planner_find(planners[i]);
+    s.p.n_spares = MOE_ARRAY_LEN(spares);
+    memcpy(s.spare, spares, sizeof spares);
+    s.p.n_intervals = MOE_ARRAY_LEN(intervals);
+    memcpy(s.interval, intervals, sizeof intervals);
+    add_predictor(&s, "distribution", 0);
+    add_predictor(&s, "window", 8);
+    add_predictor(&s, "window", 1);
+    return s;
+}
+
+/* Point the params at the setting's own arrays, which may have moved. */
+static moe_search_params params_of(setting *s)
+{
+    moe_search_params p = s->p;
+    p.model = &s->model;
+    p.cluster = &s->cluster;
+    p.trace = &s->trace;
+    p.gpus = 4;
+    p.batch = 1;
+    p.seq_tokens = 512;
+    p.warmup = 1;
+    p.seed = 1;
+    p.quiet = true;
+    p.predictor = s->predictor;
+    p.planner = s->planner;
+    p.spare = s->spare;
+    p.interval = s->interval;
+    return p;
+}
+
+static moe_search search(const moe_search_params *p)
+{
+    moe_error err = {0};
+    moe_search found;
+    moe_search_run(p, &found, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    return found;
+}
+
+static void release(setting *s)
+{
+    for (int i = 0; i < s->p.n_predictors; i++)
+        free(s->owned[i]);
+    moe_trace_free(&s->trace);
+}
+
+/* Every combination alone, with all layers. The interval that is longest
+ * decides how many batches walk: the same for all.
+ * @param out  [..] @return how many. */
+static int search_one_by_one(setting *s, moe_search_point *out)
+{
+    const moe_search_params all = params_of(s);
+    int n = 0;
+    for (int a = 0; a < all.n_predictors; a++)
+        for (int b = 0; b < all.n_planners; b++)
+            for (int c = 0; c < all.n_spares; c++)
+                for (int d = 0; d < all.n_intervals; d++) {
+                    const int every[] = {all.interval[d],
+                                         all.interval[all.n_intervals - 1]};
+                    const bool once = all.predictor[a].predictor->constant;
+                    if ((all.spare[c] > 0 && !all.planner[b]->copies) ||
+                        (once && d > 0))
+                        continue;
+                    moe_search_params p = all;
+                    p.predictor += a;
+                    p.planner += b;
+                    p.spare += c;
+                    p.interval = every;
+                    p.n_predictors = p.n_planners = p.n_spares = 1;
+                    p.n_intervals = every[0] < every[1] ? 2 : 1;
+                    p.layers = s->trace.layers;
+                    moe_search found = search(&p);
+                    for (int i = 0; i < found.n_points; i++) {
+                        moe_search_point x = found.point[i];
+                        if (!once && x.every != every[0])
+                            continue;
+                        x.predictor = a;
+                        x.planner = b;
+                        x.spare = c;
+                        out[n++] = x;
+                    }
+                    moe_search_fini(&found);
+                }
+    return n;
+}
+
+static const moe_search_point *fastest_of(const moe_search_point *x, int n)
+{
+    const moe_search_point *best = x;
+    for (int i = 1; i < n; i++)
+        if (x[i].layer_s < best->layer_s)
+            best = &x[i];
+    return best;
+}
+
+static const struct {
+    double sigma, drift;
+    const char *cluster;
+} grids[] = {{0.8, 0.15, "a100-nvlink"},
+             {0.8, 0.05, "a100-nvlink"},
+             {1.2, 0.15, "l40s-pcie"},
+             {0.6, 0, "h100-nvlink"},
+             {0.8, 0.4, "b200-nvlink"}};
+
+/* All layers are looked at: what it finds is the best of the whole grid. */
+START_TEST(finds_the_best_of_the_whole_grid)
+{
+    moe_search_point one[256];
+    setting s =
+        make(2, 16, grids[_i].sigma, grids[_i].drift, grids[_i].cluster);
+    moe_search_params p = params_of(&s);
+    p.layers = 2;
+    moe_search found = search(&p);
+    const int n = search_one_by_one(&s, one);
+    const moe_search_point *best = fastest_of(one, n);
+    ck_assert_int_eq(n, found.n_points);
+    ck_assert_double_eq_tol(found.point[found.best].layer_s, best->layer_s,
+                            1e-12);
+    const moe_search_point *simplest = NULL;
+    for (int i = 0; i < n; i++)
+        if (one[i].layer_s <= 1.01 * best->layer_s &&
+            (simplest == NULL || moe_search_compare(&one[i], simplest) < 0))
+            simplest = &one[i];
+    if (best->layer_s * 1.01 < best->base_s) {
+        ck_assert_int_ge(found.simplest, 0);
+        ck_assert_int_eq(
+            moe_search_compare(&found.point[found.simplest], simplest), 0);
+    } else {
+        ck_assert_int_eq(found.simplest, -1);
+    }
+    ck_assert_int_eq(found.point[found.placement].spare, 0);
+    for (int i = 0; i < n; i++)
+        if (one[i].spare == 0)
+            ck_assert_double_ge(one[i].layer_s,
+                                found.point[found.placement].layer_s - 1e-12);
+    moe_search_fini(&found);
+    release(&s);
+}
+END_TEST
+
+/* Of many layers few are looked at first: what is recommended is as good. */
+START_TEST(few_layers_first_find_as_good_a_one)
+{
+    moe_search_point one[256];
+    setting s =
+        make(10, 16, grids[_i].sigma, grids[_i].drift, grids[_i].cluster);
+    moe_search_params p = params_of(&s);
+    moe_search found = search(&p);
+    const moe_search_point *best = fastest_of(one, search_one_by_one(&s, one));
+    ck_assert_int_eq(found.point[found.best].layers, 10);
+    ck_assert_double_le(found.point[found.best].layer_s, best->layer_s * 1.01);
+    if (found.simplest >= 0)
+        ck_assert_double_le(found.point[found.simplest].layer_s,
+                            found.point[found.best].layer_s * 1.01);
+    moe_search_fini(&found);
+    release(&s);
+}
+END_TEST
+
+/* Without copies and under the same plans, the walk of `advise --predictor`
+ * prices the same; it has the tokens of every GPU where this one has equal
+ * mixes. */
+START_TEST(agrees_with_the_walk_that_a_run_agrees_with)
+{
+    setting s = make(2, 16, 0.8, 0.15, "a100-nvlink");
+    moe_search_params p = params_of(&s);
+    p.n_spares = 1;
+    p.n_planners = 1;
+    moe_search found = search(&p);
+    moe_advise_params a;
+    moe_advise_params_init(&a);
+    a.model = p.model;
+    a.cluster = p.cluster;
+    a.trace = p.trace;
+    a.planner = s.planner[0];
+    a.predictor = s.predictor[1].predictor;
+    a.predictor_params = s.predictor[1].params;
+    a.gpus = p.gpus;
+    a.batch = 1;
+    a.seq = 0;
+    a.seq_tokens = p.seq_tokens;
+    a.slots = 4;
+    a.samples = found.batches;
+    moe_advise_interval walked[3];
+    moe_error err = {0};
+    moe_advise_intervals(&a, s.interval, 3, walked, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    int seen = 0;
+    for (int i = 0; i < found.n_points; i++)
+        for (int w = 0; w < 3; w++) {
+            const moe_search_point *x = &found.point[i];
+            if (x->predictor != 1 || x->every != walked[w].every)
+                continue;
+            seen++;
+            ck_assert_double_eq_tol(x->base_s / walked[w].layer_s[0], 1, 2e-3);
+            ck_assert_double_eq_tol(
+                x->layer_s / walked[w].layer_s[MOE_ADVISE_DISTRIBUTION], 1,
+                3e-3);
+            ck_assert_double_eq_tol(x->moved_bytes, walked[w].moved_bytes, 1);
+            ck_assert_double_eq_tol(x->first_bytes, walked[w].first_bytes, 1);
+        }
+    ck_assert_int_eq(seen, 3);
+    moe_search_fini(&found);
+    release(&s);
+}
+END_TEST
+
+/* Even loads: nothing is to be won, and that is said. */
+START_TEST(even_loads_are_left_alone)
+{
+    setting s = make(2, 16, 0, 0, "h100-nvlink");
+    const moe_search_params p = params_of(&s);
+    moe_search found = search(&p);
+    ck_assert_int_eq(found.simplest, -1);
+    moe_search_fini(&found);
+    release(&s);
+}
+END_TEST
+
+/* Loads that never change: one plan is as good as many. */
+START_TEST(steady_loads_are_planned_once)
+{
+    setting s = make(2, 16, 0.8, 0, "a100-nvlink");
+    moe_search_params p = params_of(&s);
+    p.assumed = 0.9;
+    moe_search found = search(&p);
+    ck_assert_int_ge(found.simplest, 0);
+    ck_assert_int_eq(found.point[found.simplest].every, MOE_SEARCH_ONCE);
+    ck_assert_double_eq(found.point[found.simplest].moved_bytes, 0);
+    ck_assert(found.point[found.simplest].first_bytes > 0);
+    ck_assert(!isnan(found.assumed_gain));
+    ck_assert(found.by_minmax >= 0 || found.point[found.simplest].spare == 0);
+    for (int i = 0; i < found.n_points; i++)
+        ck_assert_int_lt(found.point[i].predictor, p.n_predictors);
+    moe_search_fini(&found);
+    release(&s);
+}
+END_TEST
+
+START_TEST(too_few_batches_are_refused)
+{
+    setting s = make(2, 16, 0.8, 0, "a100-nvlink");
+    moe_search_params p = params_of(&s);
+    moe_search found;
+    moe_error err = {0};
+    s.interval[2] = 8;
+    ck_assert_int_eq(moe_search_run(&p, &found, &err), MOE_USAGE);
+    ck_assert_msg(strstr(err.text, "need 41 batches, warm-up included; the "
+                                   "trace's test part has 35") != NULL,
+                  "%s", err.text);
+    release(&s);
+}
+END_TEST
+
+Suite *moe_test_suite(void)
+{
+    Suite *suite = suite_create("search");
+    MOE_TEST_LOOP(suite, finds_the_best_of_the_whole_grid,
+                  MOE_ARRAY_LEN(grids));
+    MOE_TEST_LOOP(suite, few_layers_first_find_as_good_a_one, 2);
+    MOE_TEST(suite, agrees_with_the_walk_that_a_run_agrees_with);
+    MOE_TEST(suite, even_loads_are_left_alone);
+    MOE_TEST(suite, steady_loads_are_planned_once);
+    MOE_TEST(suite, too_few_batches_are_refused);
+    return suite;
+}
