@@ -96,7 +96,7 @@ assert ran > 0
 ' "$dir/run.h5" "$dir/a1.json" "$dir/a0.8.json"
 }
 check_if h5py "a run's gpu clock agrees within 3 %" agrees
-check "a trace's batches" says "of the trace" advise --gpus 4 --trace mixtral-8x7b-mmlu
+check "a trace's batches" says "of the trace" advise --gpus 4 --trace mixtral-8x7b-mmlu --accuracy 0.9
 
 # what it says travels
 phase() { ./moegps advise --model mixtral-8x7b --cluster a100-paper --gpus 4 --skew 2 --no-limits "$@"; }
@@ -108,7 +108,7 @@ check "--as-paper is said" says "as the paper has them" advise --gpus 4 --skew 2
 traced() {
     for m in 0 0.5 1; do
         ./moegps advise --model mixtral-8x7b --cluster a100-paper --gpus 4 --trace \
-            mixtral-8x7b-mmlu --seq 512 --no-limits --moving $m \
+            mixtral-8x7b-mmlu --seq 512 --accuracy 0.9 --no-limits --moving $m \
             --json "$dir/m$m.json" > /dev/null || return 1
     done
     "$PYTHON" -c '
@@ -128,8 +128,8 @@ check "the experiment behind results/paper.md is sound" \
 check "a share that travels above 1 is refused" refused 2 "moving: '1.5' is not" advise --gpus 4 \
     --skew 2 --moving 1.5
 check "--as-paper takes no value" refused 2 "as-paper" advise --gpus 4 --skew 2 --as-paper=yes
-check "no load is refused" refused 2 "either --trace or --skew" advise --gpus 4
-check "two loads are refused" refused 2 "either --trace or --skew" advise --gpus 4 \
+check "no load is refused" refused 2 "one of --loads, --trace and --skew" advise --gpus 4
+check "two loads are refused" refused 2 "one of --loads, --trace and --skew" advise --gpus 4 \
     --skew 2 --trace mixtral-8x7b-mmlu
 check "no GPUs are refused" refused 2 "gpus: '0' is not" advise --gpus 0 --skew 2
 check "missing GPUs are refused" refused 2 "--gpus is needed" advise --skew 2
@@ -178,7 +178,7 @@ strategies:
   - {name: window, predictor: window, iterations: 2, planner: balance, slots: 3}
 EOF
 walk() {
-    ./moegps advise --model "$dir/two.yaml" --gpus 4 --trace "$dir/drift.h5" \
+    ./moegps advise --model "$dir/two.yaml" --gpus 4 --trace "$dir/drift.h5" --seq 2000 \
         --predictor window:iterations=2 --planner balance --slots 3 --no-limits \
         --cluster a100-nvlink "$@"
 }
@@ -216,6 +216,60 @@ EOF
 check_if h5py "the best interval is that of runs with each, and so is its time" optimum a100-nvlink 1
 check_if h5py "... on slow links, where plans are dear, a longer one" optimum l40s-pcie 2
 check "... which is said" says "distribution-only is fastest with" walk --interval 1,5 --warmup 10
+
+# the search: what it says of a combination, a run of it takes
+search() {
+    ./moegps advise --model "$dir/two.yaml" --cluster a100-nvlink --gpus 4 --seq 2000 "$@"
+}
+walked() { # PREDICTOR PLANNER SLOTS INTERVAL
+    kept ranks 4 ./moegps run "$dir/drift.yaml" -q --set emulation.rebalance_every="$4" \
+        --set strategies.window.predictor="${1%%:*}" --set strategies.window.iterations="${1##*:}" \
+        --set strategies.window.planner="$2" --set strategies.window.slots="$3" \
+        --set strategies.window.split=deal -o "$dir/walked-$2-$3-$4.h5" --force
+}
+combinations() {
+    search --trace "$dir/drift.h5" --warmup 10 --interval 1,2,5,10 -q --json "$dir/search.json" > /dev/null &&
+        walked window:8 balance 3 2 && walked window:8 eplb 4 5 && walked window:1 relocate 2 1 || return 1
+    "$PYTHON" - "$dir" <<'EOF'
+import json, sys
+import h5py
+where = sys.argv[1]
+said = json.load(open(where + "/search.json"))
+assert said["batches"] == 50, said["batches"]
+label = {8: "a window of 8", 1: "the last batch"}
+for window, planner, slots, every in ((8, "balance", 3, 2), (8, "eplb", 4, 5), (1, "relocate", 2, 1)):
+    (c,) = [c for c in said["combinations"] if c["predictor"] == label[window] and
+            (c["planner"], c["slots"], c["interval"]) == (planner, slots, every)]
+    with h5py.File(f"{where}/walked-{planner}-{slots}-{every}.h5") as f:
+        time = f["timing/layer_time_gpu"][...].mean(axis=(1, 2))
+        moved = f["plan/moved_bytes"][1].mean()
+    print("#", planner, slots, every, time, c["baseline_s"], c["layer_s"], moved, c["moved_bytes"])
+    assert abs(c["baseline_s"] / time[0] - 1) < 0.01
+    assert abs(c["layer_s"] / time[1] - 1) < 0.01
+    assert abs(c["moved_bytes"] - moved) < 1
+EOF
+}
+check_if h5py "combinations of the search take what runs of them take" combinations
+check "the answer is a sentence" says "Keep 8 redundant experts (4 slots a GPU), plan once with eplb" search --trace "$dir/drift.h5" -q
+check "... with what splits would add, and engines' words" says "SGLang" search --trace "$dir/drift.h5" -q
+"$PYTHON" - "$dir" <<'EOF'
+import random, sys
+random.seed(1)
+with open(sys.argv[1] + "/shares.csv", "w") as f:
+    f.write("step,layer," + ",".join(f"e{e}" for e in range(8)) + "\n")
+    for s in range(60):
+        for l in range(2):
+            w = [(1 + e) * random.uniform(.9, 1.1) for e in range(8)]
+            f.write(f"{s},{l}," + ",".join(f"{x / sum(w):.6f}" for x in w) + "\n")
+EOF
+check "shares need a number of tokens" refused 2 "tokens says how many" search --loads "$dir/shares.csv"
+check "... with which they are searched" says "batches of 4000 tokens" \
+    search --loads "$dir/shares.csv" --tokens 4000 -q
+check "--tokens goes with --loads" refused 2 "tokens goes with --loads" search --trace "$dir/drift.h5" --tokens 9
+check "loads of batches need the length of a sequence" refused 2 "seq is needed" ./moegps advise \
+    --model "$dir/two.yaml" --cluster a100-nvlink --gpus 4 --trace "$dir/drift.h5"
+check "what is assumed has no place in a search" refused 2 "overhead goes with --accuracy" search \
+    --trace "$dir/drift.h5" --overhead 0
 check "five plans of the longest interval are needed" refused 2 "recorded order has 62 batches of this size" \
     walk --interval 5,13
 check "... of what is asked for" refused 2 "40 batches are fewer than 5 plans that serve 10 each: 50" \

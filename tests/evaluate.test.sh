@@ -184,7 +184,7 @@ drifts() {
             > "$dir/$order.json" || return 1
     done
     ./moegps advise --model "$dir/tiny.yaml" --cluster a100-nvlink --gpus 4 --no-limits \
-        --trace "$dir/drift.h5" --samples 12 --warmup 3 --json - > "$dir/advice.json" || return 1
+        --trace "$dir/drift.h5" --seq 500 --accuracy 0.9 --samples 12 --warmup 3 --json - > "$dir/advice.json" || return 1
     "$PYTHON" - "$dir" <<'EOF'
 import json, sys
 import h5py, numpy as np
@@ -224,7 +224,7 @@ EOF
 }
 check "in recorded order static shares fall behind as numpy says, in advice too" drifts
 check "more batches than were recorded are refused" refused 2 "recorded order has 36 batches of this size" \
-    ./moegps advise --model "$dir/tiny.yaml" --cluster a100-nvlink --gpus 4 --trace "$dir/drift.h5" --samples 40
+    ./moegps advise --model "$dir/tiny.yaml" --cluster a100-nvlink --gpus 4 --trace "$dir/drift.h5" --seq 500 --accuracy 0.9 --samples 40
 
 # learned here, asked there
 pair() {

@@ -18,6 +18,7 @@
 #include "moegps/comparison.h"
 #include "moegps/document.h"
 #include "moegps/map.h"
+#include "moegps/search.h"
 #include "moegps/status.h"
 #include "moegps/view.h"
 
@@ -89,6 +90,17 @@ void moe_report_advice(moe_document *doc, const moe_advise_params *params,
 /** Write it as one JSON object. @param path, force  as moe_json_write(). */
 moe_status moe_report_advice_json(const moe_advise_params *params,
                                   const moe_advice *advice, const char *path,
+                                  bool force, moe_error *err);
+
+/** Say what a search found: which combination to take, what it wins, how sure
+ *  that is and what it assumes; gain against memory and against the interval;
+ *  and how engines are told. */
+void moe_report_search(moe_document *doc, const moe_search_params *params,
+                       const moe_search *search);
+
+/** Write it as one JSON object. @param path, force  as moe_json_write(). */
+moe_status moe_report_search_json(const moe_search_params *params,
+                                  const moe_search *search, const char *path,
                                   bool force, moe_error *err);
 
 /** Write one form to a file. Not collective. Does nothing when `path` is NULL

@@ -120,7 +120,7 @@ static search_walk walk_of(const searching *k, const moe_search_point *x, int n)
                          .forecast = x->predictor,
                          .planner = p->planner[x->planner],
                          .split = k->deal,
-                         .division = k->deal->division,
+                         .planned = k->deal,
                          .slots = k->home + p->spare[x->spare],
                          .every = x->every,
                          .layers = k->layers,
@@ -138,6 +138,7 @@ static moe_status walk_base(searching *k, int n, search_walked *out,
                               .forecast = -1,
                               .planner = moe_planner_find("static"),
                               .split = k->deal,
+                              .planned = k->deal,
                               .slots = k->home,
                               .layers = k->layers,
                               .n_layers = n};
@@ -371,7 +372,7 @@ static moe_status try_splits(searching *k, moe_error *err)
     if (err->status == MOE_OK)
         search_walk_run(&walk, &best, NULL, err);
     walk.split = moe_split_find("quota");
-    walk.division = walk.split->division;
+    walk.planned = walk.split;
     if (err->status != MOE_OK ||
         search_walk_run(&walk, &quota, NULL, err) != MOE_OK)
         return err->status;

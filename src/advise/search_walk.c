@@ -16,7 +16,6 @@ enum { GIVE_UP_PART = 4, GIVE_UP_BATCHES = 8 };
 /* One layer as it stands. */
 typedef struct {
     moe_plan plan;
-    double *planned; /* [experts] what the plan was made for */
     moe_advise_placement placement;
 } standing;
 
@@ -59,15 +58,12 @@ static moe_status plan_layer(walking *k, int batch, int l, moe_error *err)
     for (int i = 0; i < n; i++)
         row[i] = search_pairs(s, batch - 1 - i, layer);
     const double *load = k->forecast->load + at * (size_t)s->experts;
-    const moe_planner_task task = {.load = load,
-                                   .last = batch > 0 ? x->planned : NULL,
-                                   .past = n > 0 ? row : NULL,
-                                   .n_past = n};
+    const moe_planner_task task = {
+        .load = load, .past = n > 0 ? row : NULL, .n_past = n};
     /* what is assumed is like the truth: another one in every batch */
     const int of_what = k->assumed ? PLACEMENT_TRUTH : PLACEMENT_PREDICTED;
     moe_advise_replan(&k->planning, of_what, &task, &x->plan, &x->placement,
                       err);
-    memcpy(x->planned, load, (size_t)s->experts * sizeof *load);
     return err->status;
 }
 
@@ -260,7 +256,6 @@ static moe_status standing_init(standing *x, const walking *k, moe_error *err)
     const int n_e = w->series->experts, gpus = w->params->gpus;
     if (moe_plan_init(&x->plan, 1, n_e, gpus, w->slots, err) == MOE_OK)
         moe_plan_set_home(&x->plan, &w->pricer->layout);
-    x->planned = moe_array_new((size_t)n_e, sizeof *x->planned, err);
     moe_advise_placement_init(&x->placement, gpus, w->slots, err);
     return err->status;
 }
@@ -280,15 +275,19 @@ static moe_status set_up(walking *k, moe_error *err)
     const search_walk *w = k->w;
     const size_t n = (size_t)w->n_layers;
     const int batches = w->series->batches;
-    const moe_advise_params p = {.model = w->params->model,
-                                 .cluster = w->params->cluster,
-                                 .planner = w->planner,
-                                 .gpus = w->params->gpus,
-                                 .batch = (int)fmax(w->series->sequences[0], 1),
-                                 .planner_s = -1,
-                                 .dials.rebalance_every =
-                                     w->every == MOE_SEARCH_ONCE ? batches
-                                                                 : w->every};
+    const moe_advise_params p = {
+        .model = w->params->model,
+        .cluster = w->params->cluster,
+        .trace = w->params->trace,
+        .planner = w->planner,
+        .predictor = w->forecast < 0 || k->assumed
+                         ? NULL
+                         : w->params->predictor[w->forecast].predictor,
+        .gpus = w->params->gpus,
+        .batch = (int)fmax(w->series->sequences[0], 1),
+        .planner_s = -1,
+        .dials.rebalance_every =
+            w->every == MOE_SEARCH_ONCE ? batches : w->every};
     k->layer = moe_array_new(n, sizeof *k->layer, err);
     k->worst = moe_array_new(n, sizeof *k->worst, err);
     k->plan_s = moe_array_new(n, sizeof *k->plan_s, err);
@@ -318,7 +317,6 @@ moe_status search_walk_run(const search_walk *walk, search_walked *out,
         visit(&k, layer_s_out, &local);
     for (int l = 0; k.layer != NULL && l < walk->n_layers; l++) {
         moe_plan_fini(&k.layer[l].plan);
-        free(k.layer[l].planned);
         moe_advise_placement_fini(&k.layer[l].placement);
     }
     free(k.layer);

@@ -5,21 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advise.h"
 #include "args.h"
+#include "moegps/mem.h"
 #include "moegps/replace.h"
 #include "moegps/report.h"
-#include "parse.h"
 #include "trace.h"
 
-typedef struct {
-    const char *model, *cluster, *trace, *json;
-    moe_advise_params p; /* -1 where nothing is given and that matters */
-    moe_parsed_predictor predictor;
-    moe_reals intervals;
-    int slots, replicas;
-    int order; /* moe_batch_order */
-    bool no_direct, force;
-} settings;
+typedef moe_advise_settings settings;
 
 /* The error's default is the paper's of Mixtral on MMLU (MoE-GPS, arXiv
  * 2506.07366); accuracy and overhead are assumptions, to be replaced by what
@@ -31,10 +24,17 @@ static const moe_opt rows[] = {
     MOE_ARGS_STRING("cluster", cluster, NULL, "FILE|NAME",
                     "profile in jobs/clusters, or a path"),
     MOE_ARGS_INT("gpus", p.gpus, NULL, 1, 65536, "that hold the experts"),
-    MOE_ARGS_TRACE("", "sample batches of this trace; else --skew"),
-    MOE_ARGS_REAL("skew", p.skew, "", 0, 4096,
-                  "busiest expert over the mean, of a power law from which "
-                  "batches are drawn"),
+    {.key = "loads",
+     .form = "FILE...",
+     .type = MOE_OPT_STRINGS,
+     .initial = "",
+     AT(recorded.files),
+     .help = "a recording, in any form that `trace import` knows, or"},
+    MOE_ARGS_TRACE("", "a trace: its test part is walked; or"),
+    MOE_ARGS_REAL(
+        "skew", p.skew, "", 0, 4096,
+        "a load by hand: busiest expert over the mean, of a power law "
+        "from which batches are drawn"),
     MOE_ARGS_FLAG("bottleneck", p.bottleneck,
                   "skew is of the busiest GPU, the paper's reading"),
     MOE_ARGS_REAL("error", p.error, "0.018", 0, 2,
@@ -42,27 +42,36 @@ static const moe_opt rows[] = {
                   "p|, beside what drawing a batch makes"),
     MOE_ARGS_INT("batch", p.batch, "1", 1, 16777216, "sequences"),
     MOE_ARGS_INT("seq", p.seq, "", 0, 16777216,
-                 "tokens of each; default: 512, or with a trace 0, as they "
-                 "are"),
+                 "tokens of each; of loads whose steps are batches for the "
+                 "time of attention alone; default: 512, or with a trace 0, "
+                 "as they are"),
+    MOE_ARGS_INT("tokens", tokens, "", 1, 1 << 24,
+                 "of one forward pass, where a step of --loads is many of "
+                 "them, or a share: so many are drawn"),
+    MOE_ARGS_SPLIT("of --loads; default: as in the file, else tail=0.7"),
+    MOE_ARGS_RECORDED(recorded),
     MOE_ARGS_SLOTS("default: homes and two more, or an eighth"),
     MOE_ARGS_REPLICAS,
     {.key = "interval",
      .alias = "rebalance-every",
      .type = MOE_OPT_REALS,
-     .initial = "1",
+     .initial = "",
      .min = 1,
      .max = 1e9,
      AT(intervals),
      .help = "batches that a plan serves; several, of a trace: each is walked "
-             "through, and the advice is of the best"},
+             "through; default: 1, 2, 5, 10, ... of which five fit in, or 1"},
     MOE_ARGS_CALL("predictor", predictor, "", moe_parse_predictor,
                   "NAME[:OPTION=VALUE]",
-                  "of distribution-only, of a trace: distribution, window, "
-                  "ema, ...; default: distribution"),
+                  "of a trace: compare distribution-only by this one, instead "
+                  "of searching"),
+    MOE_ARGS_STRING("load", trained, "", "FILE|NAME",
+                    "predictors of tokens to try: a file of moegps train"),
     MOE_ARGS_REAL("moving", p.dials.moving, "1", 0, 1,
                   "share of token-to-expert's copies that travel at each plan"),
-    MOE_ARGS_REAL("accuracy", p.dials.accuracy, "0.9", 0, 1,
-                  "of token-to-expert, share of pairs"),
+    MOE_ARGS_REAL("accuracy", p.dials.accuracy, "", 0, 1,
+                  "of token-to-expert, share of pairs; of a trace: compare "
+                  "with it, instead of searching"),
     MOE_ARGS_FLAG(
         "as-paper", p.dials.paper,
         "copies neither travel nor cost the reading of their weights, "
@@ -79,8 +88,10 @@ static const moe_opt rows[] = {
                   "pairs predicted right are dispatched like the others"),
     MOE_ARGS_FLAG("no-limits", p.no_limits,
                   "leave out the break-even numbers, most of the work"),
-    MOE_ARGS_CALL("planner", p.planner, "duplicate", moe_parse_planner, "NAME",
-                  "see moegps list planners"),
+    MOE_ARGS_CALL(
+        "planner", p.planner, "", moe_parse_planner, "NAME",
+        "see moegps list planners; default: all that are worth it, or "
+        "duplicate"),
     MOE_ARGS_REAL("planner-time", p.planner_s, "", 0, 1e6,
                   "s of the host per plan; default: by the planner's steps"),
     MOE_ARGS_INT("samples", p.samples, "", 0, 4096,
@@ -90,6 +101,7 @@ static const moe_opt rows[] = {
                  "batches of the trace that go before"),
     MOE_ARGS_ORDER(order),
     MOE_ARGS_SEED(p.seed, "of batches or placements"),
+    MOE_ARGS_QUIET,
     MOE_ARGS_JSON,
     MOE_ARGS_FORCE,
     {.key = NULL}};
@@ -97,37 +109,98 @@ static const moe_opt rows[] = {
 static const moe_args args = {
     .name = "moegps advise",
     .help = "Say which strategy a layer would be fastest with, by how much, "
-            "why, how sure that is and where it turns. All of it is modelled: "
-            "real planners and splits on sampled or described loads, priced as "
-            "a run's gpu clock.",
+            "why, how sure that is and where it turns. Of recorded loads or a "
+            "trace: which predictor, how many redundant experts, planned anew "
+            "how often. All of it is modelled: real planners and splits on "
+            "recorded or described loads, priced as a run's gpu clock.",
     .rows = rows};
 
-static moe_status check_given(settings *s, moe_error *err)
+/* What is asked of a described predictor has no place in a search. */
+static const char *const of_comparison[] = {
+    "token-error",  "overhead", "overhead-hidden",
+    "moving",       "error",    "no-limits",
+    "planner-time", "samples",  "no-direct-routing"};
+
+static moe_status check_search(const bool *given, moe_error *err)
 {
-    if ((s->trace != NULL) == (s->p.skew >= 0))
+    for (size_t i = 0; i < MOE_ARRAY_LEN(of_comparison); i++)
+        for (size_t r = 0; rows[r].key != NULL; r++)
+            if (given[r] && strcmp(rows[r].key, of_comparison[i]) == 0)
+                return moe_fail(err, MOE_USAGE,
+                                "--%s goes with --accuracy, --predictor, "
+                                "--as-paper or --skew",
+                                rows[r].key);
+    return MOE_OK;
+}
+
+static bool searches(const settings *s)
+{
+    return !(s->p.skew >= 0 || s->p.dials.accuracy >= 0 || s->p.dials.paper ||
+             s->predictor.predictor != NULL);
+}
+
+static moe_status check_load(const settings *s, moe_error *err)
+{
+    const bool loads = s->recorded.files.n > 0;
+    if (loads + (s->trace != NULL) + (s->p.skew >= 0) != 1)
         return moe_fail(err, MOE_USAGE,
-                        "either --trace or --skew says what the load is");
-    if (s->trace != NULL && s->p.bottleneck)
+                        "one of --loads, --trace and --skew says what the "
+                        "load is");
+    if (s->p.skew < 0 && s->p.bottleneck)
         return moe_fail(err, MOE_USAGE, "--bottleneck goes with --skew");
+    if (!loads && (s->tokens > 0 || s->split.text != NULL))
+        return moe_fail(err, MOE_USAGE, "--%s goes with --loads",
+                        s->tokens > 0 ? "tokens" : "split");
     for (int i = 0; i < s->intervals.n; i++)
         if (s->intervals.x[i] != floor(s->intervals.x[i]))
             return moe_fail(err, MOE_USAGE, "--interval: %g is not whole",
                             s->intervals.x[i]);
-    s->p.dials.rebalance_every = (int)s->intervals.x[0];
-    s->p.predictor = s->predictor.predictor;
-    s->p.predictor_params = s->predictor.params;
-    if (s->trace == NULL && (s->intervals.n > 1 || s->p.predictor != NULL))
+    if (s->p.skew >= 0 && (s->intervals.n > 1 || s->predictor.predictor))
         return moe_fail(
             err, MOE_USAGE, "%s: a load by hand has no time to go through",
-            s->p.predictor != NULL ? "--predictor" : "several --interval");
-    if (s->p.seq < 0)
-        s->p.seq = s->trace != NULL ? 0 : 512;
+            s->predictor.predictor ? "--predictor" : "several --interval");
+    return MOE_OK;
+}
+
+static moe_status check_given(settings *s, const bool *given, moe_error *err)
+{
+    if (check_load(s, err) != MOE_OK ||
+        (searches(s) && check_search(given, err) != MOE_OK))
+        return err->status;
+    s->p.dials.rebalance_every =
+        s->intervals.n > 0 ? (int)s->intervals.x[0] : 1;
+    s->p.predictor = s->predictor.predictor;
+    s->p.predictor_params = s->predictor.params;
     s->p.dials.direct = !s->no_direct;
     s->p.order = (moe_batch_order)s->order;
+    if (!searches(s) && s->p.dials.accuracy < 0)
+        s->p.dials.accuracy = 0.9;
     if (moe_parsed_slots(s->slots, s->replicas, s->p.gpus, &s->p.slots, err) !=
         MOE_OK)
         return err->status;
     return moe_replace_check(s->json, s->force, err);
+}
+
+/* Steps of a load trace in the order of time are batches of a server, of as
+ * many sequences as somebody has to say; of another, and of tokens, they are
+ * sequences. */
+static moe_status size_sequences(settings *s, moe_error *err)
+{
+    const moe_trace *t = s->p.trace;
+    const bool batches =
+        t != NULL && t->kind == MOE_TRACE_LOADS && t->order == MOE_ORDER_TIME;
+    if (batches && s->p.seq <= 0)
+        return moe_fail(err, MOE_USAGE,
+                        "--seq is needed: the steps of these loads are batches "
+                        "of many sequences, whose length decides the time of "
+                        "attention");
+    if (batches) {
+        s->p.seq_tokens = s->p.seq;
+        s->p.seq = 0;
+    }
+    if (s->p.seq < 0)
+        s->p.seq = t != NULL ? 0 : 512;
+    return MOE_OK;
 }
 
 /* Walk through the trace with each interval and go on with the best.
@@ -170,26 +243,40 @@ static void tell(const settings *s, const moe_advice *v, moe_error *err)
         moe_report_advice_json(&s->p, v, s->json, s->force, err);
 }
 
-static void advise(settings *s, moe_error *err)
+static void compare(settings *s, moe_error *err)
 {
     moe_advise_interval walks[MOE_OPT_MAX_REALS];
+    moe_advice v;
+    const int n = find_interval(s, walks, err);
+    if (err->status == MOE_OK && moe_advise_run(&s->p, &v, err) == MOE_OK) {
+        v.interval = walks;
+        v.n_intervals = n;
+        tell(s, &v, err);
+    }
+}
+
+static void advise(settings *s, const bool *given, moe_error *err)
+{
     moe_model model;
     moe_cluster cluster;
     moe_trace trace = {.shared = MPI_WIN_NULL};
-    moe_advice v;
-    if (check_given(s, err) != MOE_OK ||
+    if (check_given(s, given, err) != MOE_OK ||
         moe_model_read(s->model, &model, err) != MOE_OK ||
         moe_cluster_read(s->cluster, &cluster, err) != MOE_OK)
         return;
     s->p.model = &model;
     s->p.cluster = &cluster;
-    if (s->trace != NULL && moe_trace_by_name(s->trace, &trace, err) == MOE_OK)
+    if (s->trace != NULL)
+        moe_trace_by_name(s->trace, &trace, err);
+    else if (s->recorded.files.n > 0)
+        moe_advise_read_loads(s, &model, &trace, err);
+    if (s->p.skew < 0)
         s->p.trace = &trace;
-    const int n = err->status == MOE_OK ? find_interval(s, walks, err) : 0;
-    if (err->status == MOE_OK && moe_advise_run(&s->p, &v, err) == MOE_OK) {
-        v.interval = walks;
-        v.n_intervals = n;
-        tell(s, &v, err);
+    if (err->status == MOE_OK && size_sequences(s, err) == MOE_OK) {
+        if (searches(s))
+            moe_advise_search(s, err);
+        else
+            compare(s, err);
     }
     moe_trace_free(&trace);
 }
@@ -198,10 +285,14 @@ int moe_cmd_advise(int argc, char **argv)
 {
     moe_error err = {0};
     settings s = {0};
+    bool given[MOE_ARGS_MAX_ROWS] = {false};
+    moe_args asked = args;
+    asked.given = given;
     moe_advise_params_init(&s.p);
     s.p.skew = s.p.seq = -1;
-    if (moe_args_parse(&args, argc, argv, &s, &err))
-        advise(&s, &err);
+    s.p.dials.accuracy = -1;
+    if (moe_args_parse(&asked, argc, argv, &s, &err))
+        advise(&s, given, &err);
     free(s.predictor.params);
-    return moe_args_end(&args, &s, &err);
+    return moe_args_end(&asked, &s, &err);
 }

@@ -7,19 +7,6 @@
 #include "moegps/rng.h"
 #include "moegps/synth.h"
 
-/* Below so many expected pairs a normal number would be no count. */
-static const double FEW = 16;
-
-/* Poisson, by inversion. */
-static double draw_few(double mean, moe_rng *rng)
-{
-    double p = exp(-mean), left = moe_rng_unit(rng) - p;
-    int n = 0;
-    for (; left > 0 && p > 0; left -= p)
-        p *= mean / ++n;
-    return n;
-}
-
 /* @return share of a binomial's variance that is left when `tokens` are drawn
  * from as many as the pairs are of, none twice; 1 for shares. */
 static double variance_left(double pairs, int top_k, double tokens)
@@ -30,7 +17,7 @@ static double variance_left(double pairs, int top_k, double tokens)
     return of > tokens ? (of - tokens) / (of - 1) : 0;
 }
 
-/* @param q  [n] scratch  @param counts  [n] scratch */
+/* @param q, counts  [n] scratch */
 static void draw_row(double *load, int n, int top_k, uint32_t tokens,
                      moe_rng *rng, double *q, uint32_t *counts)
 {
@@ -39,15 +26,9 @@ static void draw_row(double *load, int n, int top_k, uint32_t tokens,
         pairs += load[e];
     const double left = variance_left(pairs, top_k, tokens);
     moe_synth_inclusion(load, n, top_k, q);
-    for (int e = 0; left > 0 && e < n; e++) {
-        const double mean = tokens * q[e];
-        const double z = moe_rng_normal(rng);
-        const double x = mean < FEW ? draw_few(mean, rng)
-                                    : mean + z * sqrt(mean * (1 - q[e]) * left);
-        load[e] = fmin(fmax(x, 0), tokens) + 1e-9 * mean;
-    }
-    if (left > 0)
-        moe_synth_inclusion(load, n, top_k, q);
+    moe_synth_draw_counts(q, n, top_k, tokens, rng, counts);
+    for (int e = 0; e < n; e++)
+        q[e] += sqrt(left) * (counts[e] / (double)tokens - q[e]);
     moe_synth_apportion(q, n, top_k, tokens, counts);
     for (int e = 0; e < n; e++)
         load[e] = counts[e];

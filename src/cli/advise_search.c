@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "advise.h"
+#include "moegps/learned.h"
+#include "moegps/mem.h"
+#include "moegps/profile.h"
+#include "moegps/report.h"
+#include "trace.h"
+
+enum { MOST = 32 }; /* predictors, planners, numbers of copies, intervals */
+
+/* What is tried. */
+typedef struct {
+    moe_search_params p;
+    moe_learned learned;
+    moe_search_predictor predictor[MOST];
+    moe_parsed_predictor parsed[MOST]; /* owns params */
+    const moe_planner *planner[MOST];
+    int spare[MOST], interval[MOST];
+} grid;
+
+/* ---- loads ---- */
+
+static void take_loads(const moe_advise_settings *s, const moe_model *m,
+                       moe_recording *r, moe_trace *t, moe_error *err)
+{
+    static const moe_trace_split most_is_walked = {.tail = true,
+                                                   .test_share = 0.7};
+    const char *name = moe_recorded_name(&s->recorded);
+    const bool has_split = r->seq_part != NULL;
+    if (s->tokens > 0 && r->kind != MOE_RECORDING_LOADS)
+        moe_fail(err, MOE_USAGE, "--tokens: %s has tokens of its own", name);
+    else if (s->tokens > 0)
+        moe_recording_draw(r, m->top_k, (uint32_t)s->tokens, s->p.seed, err);
+    snprintf(t->model, sizeof t->model, "%s", m->name);
+    t->top_k = m->top_k;
+    if (err->status == MOE_OK &&
+        moe_recording_to_trace(r, m->layers, t, err) != MOE_OK) {
+        const moe_error was = *err;
+        *err = (moe_error){0};
+        moe_fail(err, was.status, "%s: %s%s", name, was.text,
+                 s->tokens == 0 && r->kind == MOE_RECORDING_LOADS
+                     ? "; --tokens says how many a forward pass has"
+                     : "");
+        return;
+    }
+    if (err->status == MOE_OK && (s->split.text != NULL || !has_split))
+        moe_trace_divide(t, s->split.text != NULL ? &s->split.how
+                                                  : &most_is_walked);
+}
+
+moe_status moe_advise_read_loads(const moe_advise_settings *s,
+                                 const moe_model *m, moe_trace *out,
+                                 moe_error *err)
+{
+    moe_recording r = {.kind = MOE_RECORDING_ANY};
+    moe_trace t = {.shared = MPI_WIN_NULL};
+    const moe_recording_options options = {
+        .experts = m->experts, .layers = m->layers, .top_k = m->top_k};
+    if (moe_recorded_read(&s->recorded, &options, &r, err) != MOE_OK)
+        return err->status;
+    take_loads(s, m, &r, &t, err);
+    if (err->status == MOE_OK && (s->json == NULL || strcmp(s->json, "-") != 0))
+        moe_recorded_print(moe_recorded_name(&s->recorded), &r, NULL);
+    moe_recording_fini(&r);
+    if (err->status == MOE_OK)
+        *out = t;
+    else
+        moe_trace_free(&t);
+    return err->status;
+}
+
+/* ---- the grid ---- */
+
+static void add_predictor(grid *g, const char *text, const char *label,
+                          int window, moe_error *err)
+{
+    moe_search_params *p = &g->p;
+    moe_parsed_predictor *to = &g->parsed[p->n_predictors];
+    if (moe_parse_predictor(text, to, err) != MOE_OK)
+        return;
+    moe_search_predictor *x = &g->predictor[p->n_predictors++];
+    *x = (moe_search_predictor){
+        .predictor = to->predictor, .params = to->params, .window = window};
+    snprintf(x->label, sizeof x->label, "%s", label);
+}
+
+/* Predictors of loads that everybody can have, the simplest first; of tokens
+ * those that learn by counting, where the trace has ids, and those of a
+ * predictor file. */
+static moe_status choose_predictors(grid *g, moe_error *err)
+{
+    static const struct {
+        const char *text, *label;
+        int window;
+        bool ids;
+    } all[] = {
+        {"distribution", "the shares of the past", 0, false},
+        {"window:iterations=8", "a window of 8", 8, false},
+        {"window:iterations=32", "a window of 32", 32, false},
+        {"window:iterations=1", "the last batch", 1, false},
+        {"ema", "a moving average", 0, false},
+        {"token", "token ids", 0, true},
+    };
+    const moe_trace *t = g->p.trace;
+    const bool ids = t->kind == MOE_TRACE_TOKENS && t->vocab_size > 0;
+    for (size_t i = 0; i < MOE_ARRAY_LEN(all) && err->status == MOE_OK; i++)
+        if (ids || !all[i].ids)
+            add_predictor(g, all[i].text, all[i].label, all[i].window, err);
+    for (int i = 0; i < g->learned.n_parts && err->status == MOE_OK; i++) {
+        const char *name = g->learned.part[i].predictor;
+        const moe_predictor *p = moe_predictor_find(name);
+        if (p != NULL && g->p.n_predictors < MOST &&
+            moe_horizon_check(p, MOE_LOOKAHEAD_ALL, false, NULL) == MOE_OK)
+            add_predictor(g, name, name, 0, err);
+    }
+    g->p.predictor = g->predictor;
+    return err->status;
+}
+
+static void choose_planners(grid *g, const moe_planner *asked)
+{
+    static const char *const all[] = {"static", "eplb", "balance", "relocate"};
+    if (asked != NULL)
+        g->planner[g->p.n_planners++] = asked;
+    for (size_t i = 0; asked == NULL && i < MOE_ARRAY_LEN(all); i++)
+        g->planner[g->p.n_planners++] = moe_planner_find(all[i]);
+    g->p.planner = g->planner;
+}
+
+/* 0, 1, 2, 4, ... slots beside the homes, up to twice as many slots, as far as
+ * the memory of a GPU goes; or those that were asked for. */
+static moe_status choose_spares(grid *g, const moe_advise_settings *s,
+                                moe_error *err)
+{
+    const moe_model *m = g->p.model;
+    const moe_layout layout = {g->p.gpus, g->p.cluster->gpus_per_node};
+    const int home = moe_layout_home_slots(&layout, m->experts);
+    const double slot_bytes = moe_model_expert_bytes(m) * m->layers;
+    int slots = 0;
+    if (moe_parsed_slots(s->slots, s->replicas, g->p.gpus, &slots, err) !=
+        MOE_OK)
+        return err->status;
+    if (slots > 0 && (slots < home || slots > m->experts))
+        return moe_fail(err, MOE_USAGE,
+                        "slots: %d is not in %d..%d: %d experts on %d GPUs "
+                        "need %d for their homes",
+                        slots, home, m->experts, m->experts, g->p.gpus, home);
+    if (slots > 0) {
+        g->spare[g->p.n_spares++] = slots - home;
+    } else {
+        g->spare[g->p.n_spares++] = 0;
+        for (int x = 1; x <= home && home + x <= m->experts &&
+                        (home + x) * slot_bytes < g->p.cluster->memory_bytes;
+             x *= 2)
+            g->spare[g->p.n_spares++] = x;
+    }
+    g->p.spare = g->spare;
+    return MOE_OK;
+}
+
+/* 1, 2, 5, 10, ... of which five fit in; or those that were asked for.
+ * @param batches  of the trace's test part, about */
+static void choose_intervals(grid *g, const moe_reals *asked, double batches)
+{
+    static const int digit[] = {1, 2, 5};
+    for (int i = 0; i < asked->n && i < MOST; i++)
+        g->interval[g->p.n_intervals++] = (int)asked->x[i];
+    for (int power = 1, i = 0; asked->n == 0 && power <= 1000; i++) {
+        const int every = digit[i % 3] * power;
+        if (every > 1 && MOE_SEARCH_PLANS * every + g->p.warmup > batches)
+            break;
+        g->interval[g->p.n_intervals++] = every;
+        power *= i % 3 == 2 ? 10 : 1;
+    }
+    g->p.interval = g->interval;
+}
+
+static double batches_of(const moe_search_params *p)
+{
+    uint64_t seqs = 0;
+    for (uint64_t i = 0; i < p->trace->n_seqs; i++)
+        seqs += p->trace->seq_part[i] == MOE_PART_TEST;
+    return p->seq > 0 ? (double)moe_trace_part_tokens(p->trace, MOE_PART_TEST) /
+                            ((double)p->batch * p->seq)
+                      : (double)seqs / p->batch;
+}
+
+static moe_status read_learned(grid *g, const char *name, moe_error *err)
+{
+    char path[1024];
+    if (name == NULL)
+        return MOE_OK;
+    if (moe_profile_find("predictors", name, ".h5", path, sizeof path, err) !=
+            MOE_OK ||
+        moe_learned_read(path, &g->learned, err) != MOE_OK)
+        return err->status;
+    g->p.learned = &g->learned;
+    return moe_learned_check(&g->learned, g->p.trace, err);
+}
+
+/* ---- the search ---- */
+
+static void tell(const moe_advise_settings *s, const moe_search_params *p,
+                 const moe_search *found, moe_error *err)
+{
+    if (s->json == NULL || strcmp(s->json, "-") != 0) {
+        moe_document *doc = moe_document_new(err);
+        if (doc != NULL)
+            moe_report_search(doc, p, found);
+        moe_document_say(doc, stdout, err);
+    }
+    if (s->json != NULL)
+        moe_report_search_json(p, found, s->json, s->force, err);
+}
+
+moe_status moe_advise_search(const moe_advise_settings *s, moe_error *err)
+{
+    const moe_advise_params *a = &s->p;
+    moe_search found = {.point = NULL};
+    grid g = {.p = {.model = a->model,
+                    .cluster = a->cluster,
+                    .trace = a->trace,
+                    .gpus = a->gpus,
+                    .batch = a->batch,
+                    .seq = a->seq,
+                    .seq_tokens = a->seq_tokens,
+                    .order = a->order,
+                    .seed = a->seed,
+                    .warmup = a->warmup > 0 ? a->warmup : 1,
+                    .assumed = 0.9,
+                    .quiet = s->quiet},
+              .learned = {.shared = MPI_WIN_NULL}};
+    choose_planners(&g, a->planner);
+    choose_intervals(&g, &s->intervals, batches_of(&g.p));
+    if (read_learned(&g, s->trained, err) == MOE_OK &&
+        choose_predictors(&g, err) == MOE_OK &&
+        choose_spares(&g, s, err) == MOE_OK &&
+        moe_search_run(&g.p, &found, err) == MOE_OK) {
+        tell(s, &g.p, &found, err);
+        moe_search_fini(&found);
+    }
+    for (int i = 0; i < g.p.n_predictors; i++)
+        free(g.parsed[i].params);
+    moe_learned_free(&g.learned);
+    return err->status;
+}
