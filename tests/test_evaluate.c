@@ -297,6 +297,85 @@ START_TEST(the_price_is_that_of_the_cost_model)
 }
 END_TEST
 
+/* Every sequence in two, which are of different clusters: those of sequence s
+ * are s % clusters and (s + 1) % clusters. */
+static void cut_sequences(moe_trace *t, uint32_t clusters)
+{
+    const uint64_t n = 2 * t->n_seqs;
+    uint64_t *offset = moe_array_new(n + 1, sizeof *offset, NULL);
+    uint8_t *part = moe_array_new(n, sizeof *part, NULL);
+    t->has_cluster = true;
+    t->cluster = moe_array_new(n, sizeof *t->cluster, NULL);
+    for (uint64_t s = 0; s < n; s++) {
+        const uint64_t first = t->seq_offset[s / 2];
+        const uint64_t end = t->seq_offset[s / 2 + 1];
+        offset[s] = s % 2 == 0 ? first : first + (end - first) / 3;
+        part[s] = t->seq_part[s / 2];
+        t->cluster[s] = 100 + (uint32_t)(s / 2 + s % 2) % clusters;
+    }
+    offset[n] = t->n_tokens;
+    free(t->seq_offset);
+    free(t->seq_part);
+    t->seq_offset = offset;
+    t->seq_part = part;
+    t->n_seqs = n;
+}
+
+/* Test pairs of a layer, without those of a cluster. */
+static void count_without(const moe_trace *t, int layer, uint32_t cluster,
+                          double *count)
+{
+    memset(count, 0, 8 * sizeof *count);
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        for (uint64_t i = t->seq_offset[s];
+             t->seq_part[s] == MOE_PART_TEST && t->cluster[s] != cluster &&
+             i < t->seq_offset[s + 1];
+             i++)
+            for (uint64_t j = 0; j < 2; j++)
+                count[t->experts_of[((uint64_t)layer * t->n_tokens + i) * 2 +
+                                    j]]++;
+}
+
+START_TEST(intervals_leave_out_a_cluster_at_a_time)
+{
+    enum { CLUSTERS = 6 };
+    const moe_model model = fixture_model();
+    moe_trace t = fixture_tokens(&model);
+    moe_evaluate_params p = defaults();
+    moe_evaluation v;
+    cut_sequences(&t, CLUSTERS);
+    ck_assert_int_eq(evaluate(&t, "distribution", NULL, &p, &v, NULL), MOE_OK);
+    ck_assert_int_eq(v.clusters, CLUSTERS);
+    for (int l = 0; l < 3; l++) {
+        double train[8], test[8], without[CLUSTERS], mean = 0, square = 0;
+        count_part(&t, MOE_PART_TRAIN, l, train);
+        for (uint32_t g = 0; g < CLUSTERS; g++) {
+            count_without(&t, l, 100 + g, test);
+            without[g] = distance(train, test);
+            mean += without[g] / CLUSTERS;
+        }
+        for (int g = 0; g < CLUSTERS; g++)
+            square += (without[g] - mean) * (without[g] - mean);
+        const moe_estimate *e = &v.layer[l].error;
+        const double bias = (CLUSTERS - 1) * (mean - e->value);
+        const double half = 2.570582 * sqrt(square * (CLUSTERS - 1) / CLUSTERS +
+                                            bias * bias); /* t, 5 degrees */
+        const double tol = 0.002 * half;                  /* of moe_t975() */
+        ck_assert_double_eq_tol(e->ci_low, fmax(e->value - half, 0), tol);
+        ck_assert_double_eq_tol(e->ci_high, e->value + half, tol);
+    }
+    moe_evaluation_fini(&v);
+    moe_trace_free(&t);
+    t = fixture_tokens(&model);
+    cut_sequences(&t, CLUSTERS - 1); /* too few: groups of 12 sequences */
+    ck_assert_int_eq(evaluate(&t, "distribution", NULL, &p, &v, NULL), MOE_OK);
+    ck_assert_int_eq(v.clusters, 0);
+    ck_assert(!isnan(v.mean.error.ci_low));
+    moe_evaluation_fini(&v);
+    moe_trace_free(&t);
+}
+END_TEST
+
 START_TEST(figures_are_the_same_again)
 {
     const moe_model model = fixture_model();
@@ -361,6 +440,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(floors));
     MOE_TEST(suite, a_stationary_trace_is_foretold_up_to_chance);
     MOE_TEST(suite, the_price_is_that_of_the_cost_model);
+    MOE_TEST(suite, intervals_leave_out_a_cluster_at_a_time);
     MOE_TEST(suite, figures_are_the_same_again);
     MOE_TEST_LOOP(suite, what_cannot_be_evaluated_is_refused,
                   MOE_ARRAY_LEN(refusals));

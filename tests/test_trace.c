@@ -725,6 +725,38 @@ START_TEST(layers_keep_their_numbers)
 }
 END_TEST
 
+/* Through a file, a slice and a join. */
+START_TEST(clusters_stay_with_their_sequences)
+{
+    moe_error err = {0};
+    moe_trace a = small(_i), b = {0}, s = {0}, j = {0};
+    const char *path = scratch(_i == 0 ? "cluster.h5" : "cluster-loads.h5");
+    const moe_trace_range last = {.first_seq = a.n_seqs - 1,
+                                  .end_seq = a.n_seqs};
+    char with[65], without[65];
+    moe_trace_hash(&a, without, &err);
+    a.has_cluster = true;
+    a.cluster = moe_array_new(a.n_seqs, sizeof *a.cluster, &err);
+    for (uint64_t q = 0; q < a.n_seqs; q++)
+        a.cluster[q] = 7 + (uint32_t)q;
+    ck_assert_msg(moe_trace_write(path, &a, &err) == MOE_OK, "%s", err.text);
+    ck_assert_msg(moe_trace_read(path, &b, &err) == MOE_OK, "%s", err.text);
+    ck_assert(b.has_cluster);
+    ck_assert_mem_eq(a.cluster, b.cluster, a.n_seqs * sizeof *a.cluster);
+    moe_trace_hash(&b, with, &err); /* a label */
+    ck_assert_str_eq(with, without);
+    ck_assert_int_eq(moe_trace_slice(&b, &last, &s, &err), MOE_OK);
+    ck_assert_uint_eq(s.cluster[0], 7 + a.n_seqs - 1);
+    ck_assert_int_eq(moe_trace_join(&a, &b, &j, &err), MOE_OK);
+    for (uint64_t q = 0; q < j.n_seqs; q++)
+        ck_assert_uint_ge(j.cluster[q], 7);
+    moe_trace_free(&a);
+    moe_trace_free(&b);
+    moe_trace_free(&s);
+    moe_trace_free(&j);
+}
+END_TEST
+
 static const struct {
     const char *model;
     int layers, last_layer, experts, top_k;
@@ -919,6 +951,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, layers_keep_their_numbers, 2);
     MOE_TEST_LOOP(suite, a_part_of_the_layers_fits_a_model_that_has_them,
                   MOE_ARRAY_LEN(fits));
+    MOE_TEST_LOOP(suite, clusters_stay_with_their_sequences, 2);
     MOE_TEST_LOOP(suite, layer_numbers_must_rise, MOE_ARRAY_LEN(bad_numbers));
     MOE_TEST_LOOP(suite, slice_outside_the_trace_is_refused,
                   MOE_ARRAY_LEN(ranges));

@@ -18,6 +18,8 @@
 #include "moegps/status.h"
 #include "moegps/trace.h"
 
+enum { MOE_EVALUATE_CLUSTERS = 6 }; /* fewer have no interval of their own */
+
 /** A share, an error, ... and the interval that holds it with 95 %. */
 typedef struct moe_estimate {
     double value;           /* NaN: does not apply */
@@ -53,6 +55,7 @@ typedef struct moe_evaluation {
     moe_evaluation_row *layer;  /* [n_layers] owned */
     moe_evaluation_row mean;    /* over layers */
     uint64_t tokens, sequences; /* of the test part */
+    int clusters;               /* that intervals are over; 0: groups */
     uint64_t batches;           /* made of it, at most 1000 */
     bool recorded;              /* batches follow one another as recorded */
     double batch_tokens;        /* mean of a batch */
@@ -84,10 +87,11 @@ typedef struct moe_evaluate_params {
 } moe_evaluate_params;
 
 /** Evaluate one predictor. Not collective.
- *  Intervals of error, top1 and recall are by the jackknife, of up to 32 groups
- *  of sequences that follow one another in the trace, with Student's t for as
- *  many independent groups as they are worth; none below 12 groups. Online
- *  predictors see the iterations in order, as in a run.
+ *  Intervals of error, top1, recall and calibration are by the jackknife, with
+ *  Student's t: where the trace names clusters (subjects, data sets), at least
+ *  MOE_EVALUATE_CLUSTERS of them in the test part, each is left out once; else
+ *  up to 32 groups of sequences that follow one another, with as many degrees
+ *  of freedom as they are worth; none below 12 groups. Online predictors see the iterations in order, as in a run.
  *  @param out  release with moe_evaluation_fini(). Untouched on error.
  *  @return MOE_OK, MOE_USAGE (no test part, a batch larger than it, what the
  *  predictor's init says), MOE_NOMEM. */

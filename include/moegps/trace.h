@@ -47,6 +47,7 @@ typedef struct moe_trace {
     bool has_position;     /* token traces: position is meaningful */
     bool has_gate;         /* token traces: gate is present */
     bool has_layer_number; /* not all layers of the model were recorded */
+    bool has_cluster;      /* cluster is present */
     uint64_t n_tokens;     /* in all */
     uint64_t n_seqs;       /* sequences, or steps of a load trace */
     uint32_t vocab_size;   /* token traces: token ids are below; 0: no ids */
@@ -60,15 +61,17 @@ typedef struct moe_trace {
     uint32_t *counts;      /* load traces: [n_seqs][layers][experts] pairs */
     int32_t *layer_number; /* [layers] as the model numbers them, rising; NULL:
                               0..layers-1 */
-    char *vocab;           /* token pieces joined by NUL, or NULL */
-    size_t vocab_bytes;    /* of vocab */
-    MPI_Win shared;        /* MPI_WIN_NULL: arrays are on this rank's heap */
+    uint32_t *cluster;  /* [n_seqs] what a sequence is of, a subject or a data
+                              set: those of one are alike */
+    char *vocab;        /* token pieces joined by NUL, or NULL */
+    size_t vocab_bytes; /* of vocab */
+    MPI_Win shared;     /* MPI_WIN_NULL: arrays are on this rank's heap */
 } moe_trace;
 
 /* MAJOR breaks readers, MINOR adds; readers ignore what they do not know.
- * 1.1.0 added layer_number, 1.2.0 order: none in older files. */
+ * 1.1.0 added layer_number, 1.2.0 order: none in older files, 1.3.0 cluster. */
 #define MOE_TRACE_SCHEMA "moe-gps-trace"
-#define MOE_TRACE_SCHEMA_VERSION "1.2.0"
+#define MOE_TRACE_SCHEMA_VERSION "1.3.0"
 
 /** Read and validate a trace file. Not collective.
  *  Every expert id and count is checked: ids in range and distinct within a
@@ -108,8 +111,8 @@ moe_status moe_trace_write(const char *path, moe_trace *trace, moe_error *err);
  *                   float32 gate [layers][n_tokens][top_k]    if has_gate
  *      load trace:  uint32  counts [n_seqs][layers][experts]
  *
- *  Texts (model, source, note, vocabulary, ...), layer_number and order are
- *  labels and are left out.
+ *  Texts (model, source, note, vocabulary, ...), layer_number, cluster and
+ *  order are labels and are left out.
  *  Not collective. @param hex_out  65 bytes.
  *  @return MOE_OK, MOE_LIBRARY. */
 moe_status moe_trace_hash(const moe_trace *trace, char *hex_out,

@@ -189,6 +189,11 @@ void moe_evaluate_say(moe_document *doc, const moe_evaluate_report *r)
     moe_doc_say(doc, MOE_DOC_UNDER, "batches: %" PRIu64 " of %.0f tokens, %s",
                 v->batches, v->batch_tokens,
                 v->recorded ? "in recorded order" : "shuffled");
+    if (v->clusters > 0)
+        moe_doc_say(doc, MOE_DOC_UNDER,
+                    "intervals: over %d clusters of the trace, each left out "
+                    "once; per batch: over batches",
+                    v->clusters);
     say_accuracy(doc, r);
     say_costs(doc, r);
     if (r->per_layer)
@@ -331,9 +336,9 @@ moe_status moe_evaluate_write_json(const moe_evaluate_report *r,
                                    const char *path, bool force, moe_error *err)
 {
     static const moe_json_member found[] = {
-        RESULT("layers", n_layers), RESULT("tokens", tokens),
-        RESULT("sequences", sequences), RESULT("batches", batches),
-        RESULT("batch_tokens", batch_tokens)};
+        RESULT("layers", n_layers),     RESULT("tokens", tokens),
+        RESULT("sequences", sequences), RESULT("clusters", clusters),
+        RESULT("batches", batches),     RESULT("batch_tokens", batch_tokens)};
     static const moe_json_member asked[] = {
         ASKED("batch", batch), ASKED("seq", seq), ASKED("seed", seed)};
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);

@@ -9,7 +9,11 @@
 #include "moegps/clock.h"
 #include "moegps/mem.h"
 
-enum { MAX_GROUPS = 32, MAX_BATCHES = 1000 };
+enum {
+    MAX_GROUPS = 32,    /* of sequences that follow one another */
+    MAX_CLUSTERS = 256, /* more share groups */
+    MAX_BATCHES = 1000
+};
 
 /* ---- set-up ---- */
 
@@ -23,18 +27,76 @@ static moe_status choose_layers(moe_evaluate_pass *c, moe_error *err)
     return err->status;
 }
 
+static bool is_tested(const moe_trace *t, uint64_t seq)
+{
+    return t->seq_part[seq] == MOE_PART_TEST &&
+           t->seq_offset[seq + 1] > t->seq_offset[seq];
+}
+
 /* Sequences and tokens of the test part, and its longest sequence. */
 static void measure_test_part(moe_evaluate_pass *c)
 {
     const moe_trace *t = c->p->trace;
     for (uint64_t s = 0; s < t->n_seqs; s++) {
         const uint64_t n = t->seq_offset[s + 1] - t->seq_offset[s];
-        if (t->seq_part[s] != MOE_PART_TEST || n == 0)
+        if (!is_tested(t, s))
             continue;
         c->n_seqs++;
         c->n_tokens += n;
         c->longest = n > c->longest ? n : c->longest;
     }
+}
+
+static int compare_u32(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Number clusters from 0, and say which each sequence is of.
+ * @param met  [n_seqs] scratch @return how many there are. */
+static int number_clusters(const moe_evaluate_pass *c, uint32_t *met,
+                           int *group)
+{
+    const moe_trace *t = c->p->trace;
+    uint64_t i = 0;
+    size_t n = 0;
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        if (is_tested(t, s))
+            met[i++] = t->cluster[s];
+    qsort(met, c->n_seqs, sizeof *met, compare_u32);
+    for (uint64_t j = 0; j < c->n_seqs; j++)
+        if (n == 0 || met[j] != met[n - 1])
+            met[n++] = met[j];
+    i = 0;
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        if (is_tested(t, s)) {
+            const uint32_t *at =
+                bsearch(&t->cluster[s], met, n, sizeof *met, compare_u32);
+            group[i++] = (int)(at - met);
+        }
+    return (int)n;
+}
+
+/* Sequences of one cluster are in one group: they are alike. Of too few
+ * clusters nothing could be said. */
+static moe_status group_sequences(moe_evaluate_pass *c, moe_error *err)
+{
+    uint32_t *met = moe_array_new(c->n_seqs, sizeof *met, err);
+    c->group = moe_array_new(c->n_seqs, sizeof *c->group, err);
+    if (err->status == MOE_OK && c->p->trace->has_cluster)
+        c->clusters = number_clusters(c, met, c->group);
+    free(met);
+    if (c->clusters < MOE_EVALUATE_CLUSTERS)
+        c->clusters = 0;
+    const uint64_t most = c->clusters > 0 ? (uint64_t)c->clusters : c->n_seqs;
+    const uint64_t room = c->clusters > 0 ? MAX_CLUSTERS : MAX_GROUPS;
+    c->sums.n = (int)(most < room ? most : room);
+    for (uint64_t i = 0; c->group != NULL && i < c->n_seqs; i++) {
+        const uint64_t at = c->clusters > 0 ? (uint64_t)c->group[i] : i;
+        c->group[i] = (int)(at * (uint64_t)c->sums.n / most);
+    }
+    return err->status;
 }
 
 static moe_status count_batches(moe_evaluate_pass *c, moe_error *err)
@@ -83,7 +145,8 @@ static moe_status allocate(moe_evaluate_pass *c, moe_error *err)
 {
     const moe_trace *t = c->p->trace;
     moe_evaluate_sums *s = &c->sums;
-    s->n = c->n_seqs < MAX_GROUPS ? (int)c->n_seqs : MAX_GROUPS;
+    if (group_sequences(c, err) != MOE_OK)
+        return err->status;
     const size_t gl = (size_t)s->n * (size_t)c->n_layers;
     const size_t n_e = (size_t)t->experts, k = (size_t)t->top_k;
     s->truth = moe_array_new(gl * n_e, sizeof *s->truth, err);
@@ -208,7 +271,7 @@ static moe_status pass_sequences(moe_evaluate_pass *c, moe_error *err)
         open_batches(c, 1, 0, c->n_seqs, MOE_BATCH_RECORDED, err);
     for (uint64_t i = 0; batcher != NULL && i < c->n_seqs; i++) {
         const moe_batch *b = moe_batcher_load(batcher, i);
-        add_sequence(c, b, (int)(i * (uint64_t)c->sums.n / c->n_seqs));
+        add_sequence(c, b, c->group[i]);
         observe(c, b);
     }
     moe_batcher_free(batcher);
@@ -308,6 +371,7 @@ static moe_status run(moe_evaluate_pass *c, moe_evaluation *v, moe_error *err)
         return err->status;
     v->tokens = c->n_tokens;
     v->sequences = c->n_seqs;
+    v->clusters = c->clusters;
     v->batches = c->n_batches;
     if (p->predictor->parameters != NULL)
         v->parameters = p->predictor->parameters(c->state);
@@ -328,7 +392,7 @@ moe_status moe_evaluate(const moe_evaluate_params *params, moe_evaluation *out,
     void *arrays[] = {c.choice,        c.share,      c.load,
                       c.batch_error,   c.sums.truth, c.sums.predicted,
                       c.sums.first,    c.sums.hits,  c.sums.tokens,
-                      c.sums.promised, c.sums.kept};
+                      c.sums.promised, c.sums.kept,  c.group};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
     if (local.status == MOE_OK) {

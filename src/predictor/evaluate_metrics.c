@@ -129,22 +129,24 @@ static void leave_out(const moe_evaluate_pass *c, const arrays *a)
     }
 }
 
-/* The jackknife, by groups of sequences that follow one another: what is
- * alike in neighbours, a subject or a time, is in the groups' correlation.
- * Noise raises an error; that bias is in the interval, too.
+/* The jackknife, by clusters, or by groups of sequences that follow one
+ * another: what is alike in neighbours is in the groups' correlation. Noise raises an error; that bias is in the interval, too.
  * @param without  [groups] */
 static moe_estimate estimate(const moe_evaluate_pass *c, double value,
                              const double *without, double most)
 {
     const int n = c->sums.n;
     double mean = 0, square = 0;
-    if (n < MOE_STATS_MIN_CI || isnan(value))
+    const int least =
+        c->clusters > 0 ? MOE_EVALUATE_CLUSTERS : MOE_STATS_MIN_CI;
+    if (n < least || isnan(value))
         return (moe_estimate){value, NAN, NAN};
     for (int g = 0; g < n; g++)
         mean += without[g] / n;
     for (int g = 0; g < n; g++)
         square += (without[g] - mean) * (without[g] - mean);
-    const double inflation = moe_mean_inflation(without, (size_t)n);
+    const double inflation =
+        c->clusters > 0 ? 1 : moe_mean_inflation(without, (size_t)n);
     const double bias = (n - 1) * (mean - value);
     const double worth = n / inflation;
     if (worth < 2)

@@ -23,6 +23,9 @@ typedef struct {
     int n_layers;
     int *layers;                        /* [n_layers] numbers in the trace */
     uint64_t n_seqs, n_tokens, longest; /* of the test part */
+    int clusters; /* that its sequences are of; 0: groups are of sequences
+                           that follow one another */
+    int *group;   /* [n_seqs] of sums, of each of its sequences */
     uint64_t n_batches, max_tokens;
     moe_forecast forecast;
     void *state;         /* of the predictor */

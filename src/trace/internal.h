@@ -17,6 +17,7 @@ typedef enum moe_trace_array {
     MOE_ARRAY_POSITION,
     MOE_ARRAY_COUNTS,
     MOE_ARRAY_LAYER_NUMBER,
+    MOE_ARRAY_CLUSTER,
     N_ARRAYS
 } moe_trace_array;
 

@@ -26,6 +26,7 @@ static const struct {
     [MOE_ARRAY_COUNTS] = {offsetof(moe_trace, counts), sizeof(uint32_t)},
     [MOE_ARRAY_LAYER_NUMBER] = {offsetof(moe_trace, layer_number),
                                 sizeof(int32_t)},
+    [MOE_ARRAY_CLUSTER] = {offsetof(moe_trace, cluster), sizeof(uint32_t)},
 };
 
 const char *moe_trace_kind_name(moe_trace_kind kind)
@@ -71,6 +72,8 @@ bool moe_trace_elements(const moe_trace *t, moe_trace_array which,
                product(t->n_seqs, layers, (uint64_t)t->experts, n_out);
     case MOE_ARRAY_LAYER_NUMBER:
         return !t->has_layer_number || product(layers, 1, 1, n_out);
+    case MOE_ARRAY_CLUSTER:
+        return !t->has_cluster || product(t->n_seqs, 1, 1, n_out);
     case N_ARRAYS:
         break;
     }

@@ -141,6 +141,9 @@ moe_status moe_trace_slice(const moe_trace *trace, const moe_trace_range *range,
         t.seq_offset[s] = (at < first ? first : at > end ? end : at) - first;
     }
     memcpy(t.seq_part, trace->seq_part + kept.first_seq, t.n_seqs);
+    if (t.has_cluster)
+        memcpy(t.cluster, trace->cluster + kept.first_seq,
+               t.n_seqs * sizeof *t.cluster);
     if (trace->kind == MOE_TRACE_TOKENS)
         copy_tokens(trace, &kept, first, &t);
     else

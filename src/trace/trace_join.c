@@ -46,6 +46,8 @@ static void add_part(const moe_trace *from, moe_split_part part, moe_trace *t,
         if (t->seq_offset != NULL) {
             t->seq_offset[*seq + 1] = *token + n;
             t->seq_part[*seq] = (uint8_t)part;
+            if (t->has_cluster)
+                t->cluster[*seq] = from->cluster[s];
         }
         if (t->counts != NULL)
             memcpy(t->counts + *seq * n_e, from->counts + s * n_e,
@@ -81,6 +83,7 @@ moe_status moe_trace_join(const moe_trace *train, const moe_trace *test,
     t.shared = MPI_WIN_NULL;
     t.ordered = train->ordered && test->ordered;
     t.has_gate = train->has_gate && test->has_gate;
+    t.has_cluster = train->has_cluster && test->has_cluster;
     t.has_position = train->has_position && test->has_position;
     t.vocab_size = train->vocab_size == 0 || test->vocab_size == 0 ? 0
                    : train->vocab_size > test->vocab_size ? train->vocab_size

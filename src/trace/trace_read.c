@@ -128,6 +128,18 @@ static void read_layer_numbers(hid_t file, moe_trace *t, moe_error *err)
                       MOE_ARRAY_LAYER_NUMBER, err);
 }
 
+/* The finest label of sequences that there is. */
+static void read_clusters(hid_t file, moe_trace *t, moe_error *err)
+{
+    static const char *const names[] = {"cluster", "category", "subject"};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(names) && !t->has_cluster; i++)
+        if (moe_h5_exists(file, names[i])) {
+            t->has_cluster = true;
+            read_array_of(file, names[i], H5T_NATIVE_UINT32, t,
+                          MOE_ARRAY_CLUSTER, err);
+        }
+}
+
 static void read_vocabulary(hid_t file, moe_trace *t, moe_error *err)
 {
     hsize_t bytes = 0;
@@ -222,6 +234,8 @@ moe_status moe_trace_read(const char *path, moe_trace *trace_out,
     read_split(file, &t, &local);
     if (local.status == MOE_OK)
         read_layer_numbers(file, &t, &local);
+    if (local.status == MOE_OK)
+        read_clusters(file, &t, &local);
     if (local.status == MOE_OK)
         moe_trace_validate(&t, &local);
     if (local.status == MOE_OK)

@@ -102,6 +102,16 @@ static void write_layer_numbers(hid_t file, const moe_trace *t, moe_error *err)
         moe_h5_write(file, &number, H5T_NATIVE_UINT32, t->layer_number, err);
 }
 
+/* @param dim  "sequence" or "step" */
+static void write_clusters(hid_t file, const moe_trace *t, const char *dim,
+                           moe_error *err)
+{
+    const moe_h5_spec cluster = column("cluster", H5T_STD_U32LE, dim, "1",
+                                       "what it is of: those of one are alike");
+    if (t->has_cluster)
+        moe_h5_write(file, &cluster, H5T_NATIVE_UINT32, t->cluster, err);
+}
+
 static void write_vocabulary(hid_t file, const moe_trace *t, moe_error *err)
 {
     const moe_h5_spec bytes =
@@ -131,6 +141,7 @@ static void write_tokens(hid_t file, const moe_trace *t, moe_error *err)
         moe_h5_write(file, &position, H5T_NATIVE_UINT32, t->position, err);
     moe_h5_write(file, &offset, H5T_NATIVE_UINT64, t->seq_offset, err);
     write_split(file, t, "sequence", err);
+    write_clusters(file, t, "sequence", err);
     if (t->vocab != NULL)
         write_vocabulary(file, t, err);
 }
@@ -162,6 +173,7 @@ static void write_loads(hid_t file, const moe_trace *t, moe_error *err)
     const moe_h5_spec flat =
         column("tokens", H5T_STD_U32LE, "step", "count", "tokens of a step");
     moe_h5_write(file, &flat, H5T_NATIVE_UINT32, tokens, err);
+    write_clusters(file, t, "step", err);
     write_split(file, t, "step", err);
     free(tokens);
 }
