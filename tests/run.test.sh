@@ -296,10 +296,13 @@ pairs = ahead["load/true_pairs"][...].sum()
 row = ahead["config"].attrs["full_row_bytes"]
 for f, direct in (ahead, (False, False, True, True)), (late, (False, False, False, True)):
     sent, early = (f["traffic/" + n][...].sum(axis=(1, 2)) for n in ("dispatch_bytes", "ahead_bytes"))
+    home = np.trace(f["traffic/ahead_bytes"][...], axis1=1, axis2=2)
+    tokens = f["load/true_pairs"][...].sum(axis=-1) / f["config"].attrs["top_k"]
     place, recall = f["prediction/in_place"][...], f["prediction/recall"][...]
     for s in range(4):
         if direct[s]:
-            assert np.array_equal(place[s], recall[s]) and early[s] == pairs * row
+            assert np.array_equal(place[s], recall[s]) and 0 < early[s] < pairs * row
+            assert abs(early[s] - home[s] - (f["work/ahead_rows"][s] * tokens).sum() * row) < 1
         else:
             assert np.isnan(place[s]).all() and early[s] == 0
         left = 1 - place[s].mean() if direct[s] else 1

@@ -165,14 +165,18 @@ check "a half-written journal does no harm" exits 75 run 4 copy.h5 --resume "${L
 check "... and its traffic is sound" "$PYTHON" - "$dir/copy.h5" <<'PY'
 import sys
 import h5py
+import numpy
 f = h5py.File(sys.argv[1])
 done = int(f["resume/progress"][0])
 rows = 128 * 2 * done  # pairs of the one layer
 row = f["config"].attrs["full_row_bytes"]
-# the oracle's rows all go ahead, the others' are all dispatched
-traffic = f["traffic/dispatch_bytes"][()] + f["traffic/ahead_bytes"][()]
-assert (traffic.sum(axis=(1, 2)) == rows * row).all()
-assert f["traffic/dispatch_bytes"][1].sum() == 0
+# the oracle's rows all go ahead, one for a token and GPU; the others' are all
+# dispatched
+sent, ahead = (f["traffic/" + n][()].sum(axis=(1, 2)) for n in ("dispatch_bytes", "ahead_bytes"))
+direct = ahead > 0
+assert (sent == numpy.where(direct, 0, rows * row)).all()
+assert direct.tolist() == [s == 1 for s in range(len(direct))]
+assert 2 * ahead[1] >= rows * row >= ahead[1]
 PY
 
 # hang: one rank is stopped, not killed.

@@ -306,8 +306,6 @@ void moe_engine_coordinate(moe_engine *e, moe_runner *r)
 
 void moe_engine_share_planner_work(moe_engine *e)
 {
-    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->it.planner_steps, n_layers(e),
-                          MPI_DOUBLE, MPI_MAX, e->ctx->comm));
-    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->it.planner_cpu, n_layers(e),
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, e->it.planner_steps, 2 * n_layers(e),
                           MPI_DOUBLE, MPI_MAX, e->ctx->comm));
 }

@@ -15,8 +15,8 @@ moe_status moe_iteration_init(moe_iteration *it, const moe_engine *e,
                                        sizeof *it->predicted_load, err);
     it->predicted_experts =
         moe_array_new(l * own * k, sizeof *it->predicted_experts, err);
-    it->planner_cpu = moe_array_new(l, sizeof *it->planner_cpu, err);
-    it->planner_steps = moe_array_new(l, sizeof *it->planner_steps, err);
+    it->planner_steps = moe_array_new(2 * l, sizeof *it->planner_steps, err);
+    it->planner_cpu = it->planner_steps != NULL ? it->planner_steps + l : NULL;
     it->times = moe_array_new(l, sizeof *it->times, err);
     it->facts = moe_array_new(l, sizeof *it->facts, err);
     it->slot_rows =
@@ -34,7 +34,6 @@ void moe_iteration_fini(moe_iteration *it)
     free(it->facts);
     free(it->times);
     free(it->planner_steps);
-    free(it->planner_cpu);
     free(it->predicted_experts);
     free(it->predicted_load);
 }
@@ -44,8 +43,7 @@ void moe_iteration_clear(const moe_engine *e, moe_iteration *it)
     const size_t l = (size_t)e->p.n_layers, g = (size_t)e->layout.gpus;
     memset(it->times, 0, l * sizeof *it->times);
     memset(it->facts, 0, l * sizeof *it->facts);
-    memset(it->planner_cpu, 0, l * sizeof *it->planner_cpu);
-    memset(it->planner_steps, 0, l * sizeof *it->planner_steps);
+    memset(it->planner_steps, 0, 2 * l * sizeof *it->planner_steps);
     memset(it->sent_bytes, 0, g * sizeof *it->sent_bytes);
     memset(it->ahead_bytes, 0, g * sizeof *it->ahead_bytes);
     it->wire_bytes = 0;
