@@ -69,11 +69,17 @@ static const struct {
 START_TEST(measured_rows_are_their_own_price)
 {
     moe_silicon *s = tables();
-    const moe_ffn_key key = {
-        golden[_i].gpu,   golden[_i].stack,        NULL,
-        golden[_i].dtype, golden[_i].distribution, golden[_i].hidden,
-        golden[_i].inter, golden[_i].top_k,        golden[_i].experts,
-        golden[_i].ep};
+    const moe_ffn_key key = {golden[_i].gpu,
+                             golden[_i].stack,
+                             NULL,
+                             golden[_i].dtype,
+                             golden[_i].distribution,
+                             golden[_i].hidden,
+                             golden[_i].inter,
+                             golden[_i].top_k,
+                             golden[_i].experts,
+                             golden[_i].ep,
+                             false};
     const moe_curve c = curve_of(s, &key);
     moe_price price = moe_curve_price(&c, golden[_i].tokens);
     ck_assert_int_eq(price.source, MOE_PRICE_TABULATED);
@@ -216,6 +222,44 @@ START_TEST(shapes_never_measured_are_as_fast_as_others)
     const double rate = flop / price_s(&c, 8192);
     ck_assert_double_gt(rate, 70e12);
     ck_assert_double_lt(rate, 120e12);
+    moe_silicon_close(s);
+}
+END_TEST
+
+/* Rows far apart in memory, as balanced loads were measured, are slower than
+ * rows side by side: skewed calls bound by how much, on all stacks. The largest
+ * factor is DeepSeek-V3's on an A100. */
+START_TEST(grouped_rows_take_no_longer_than_skewed_ones)
+{
+    moe_silicon *s = tables();
+    double most = 1;
+    for (size_t i = 0; i < moe_silicon_n_ffn(s); i++) {
+        moe_ffn_key key, skewed;
+        if (!moe_silicon_ffn_key(s, i, &key) ||
+            strcmp(key.distribution, "balanced") != 0)
+            continue;
+        const moe_curve apart = curve_of(s, &key);
+        skewed = key;
+        skewed.distribution = "power_law_1.01";
+        key.grouped = true;
+        const moe_curve c = curve_of(s, &key);
+        moe_curve k;
+        if (moe_silicon_ffn(s, &skewed, NULL, &k, NULL) != MOE_OK)
+            k.measured = false;
+        for (size_t p = 0; p < c.n; p++) {
+            const double rows = c.tokens[p] * key.top_k / key.experts;
+            const double is_s = price_s(&c, c.tokens[p]);
+            const double was_s = price_s(&apart, c.tokens[p]);
+            double want_s = was_s;
+            for (size_t q = 0; k.measured && q < k.n && rows >= 64; q++)
+                if (!(fabs(k.tokens[q] - c.tokens[p]) > 0) && !k.slow[q])
+                    want_s = fmin(was_s, price_s(&k, k.tokens[q]));
+            ck_assert_double_eq_tol(is_s / want_s, 1, 1e-5);
+            if (strcmp(key.gpu, "a100_sxm") == 0)
+                most = fmax(most, was_s / is_s);
+        }
+    }
+    ck_assert_double_eq_tol(most, 1.54, 0.01);
     moe_silicon_close(s);
 }
 END_TEST
@@ -732,6 +776,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, slow_kernels_are_priced_and_named,
                   MOE_ARRAY_LEN(slow_rows));
     MOE_TEST(suite, shapes_never_measured_are_extrapolated);
+    MOE_TEST(suite, grouped_rows_take_no_longer_than_skewed_ones);
     MOE_TEST(suite, shapes_never_measured_are_as_fast_as_others);
     MOE_TEST_LOOP(suite, unknown_names_are_answered_with_what_there_is,
                   MOE_ARRAY_LEN(unknown));

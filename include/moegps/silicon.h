@@ -35,7 +35,10 @@ typedef struct moe_ffn_key {
     const char *dtype;        /* bfloat16 (or bf16), fp8, fp8_block */
     const char *distribution; /* NULL: balanced; power_law_1.2, ... */
     int hidden, inter, top_k, experts;
-    int ep; /* GPUs that share the experts */
+    int ep;       /* GPUs that share the experts */
+    bool grouped; /* rows of an expert lie side by side, as a dispatch leaves
+                     them: equally loaded experts are then no slower than
+                     unequal ones were, see silicon_ffn.c */
 } moe_ffn_key;
 
 /** How a target differs from the GPU and the model that were measured. Of a

@@ -126,6 +126,7 @@ int main(void)
            "and 90th percentile in percent.\n");
     validate_analytic();
     validate_ffn(s);
+    validate_composition(s);
     validate_rest(s);
     validate_clusters(s);
     print_coverage();
