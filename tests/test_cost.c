@@ -449,6 +449,30 @@ START_TEST(an_error_says_where_the_truth_is)
 }
 END_TEST
 
+static const struct {
+    double slow[2], fast[2], error, low, high, turns_at;
+} leads[] = {
+    {{10, 5}, {4, 5}, 0.25, 4.8, 8, 1}, /* one part saves 6 */
+    {{10, 4}, {4, 8}, 0, 2, 2, 0.2},    /* saves 6, loses 4 */
+    {{10, 4}, {4, 8}, 0.2, 0, 7.5 - 4 / 1.2, 0.2},
+    {{10, 4}, {4, 8}, 0.25, 4.8 - 16 / 3.0, 4.8, 0.2},
+    {{10, 4}, {4, 8}, 1, -INFINITY, INFINITY, 0.2},
+    {{3, 3}, {3, 3}, 0.5, 0, 0, 0}, /* alike: wrong alike */
+};
+
+START_TEST(errors_of_what_differs_bound_a_lead)
+{
+    const moe_price_lead l =
+        moe_price_lead_of(leads[_i].slow, leads[_i].fast, 2, leads[_i].error);
+    ck_assert(l.low_s == leads[_i].low || fabs(l.low_s - leads[_i].low) < 1e-9);
+    ck_assert(l.high_s == leads[_i].high ||
+              fabs(l.high_s - leads[_i].high) < 1e-9);
+    ck_assert_double_eq_tol(l.turns_at, leads[_i].turns_at, 1e-9);
+    ck_assert(
+        isnan(moe_price_lead_of(leads[_i].slow, leads[_i].fast, 2, NAN).low_s));
+}
+END_TEST
+
 START_TEST(a_gpu_is_priced_by_the_tables_of_another)
 {
     moe_cluster c;
@@ -491,6 +515,8 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, prices_say_where_they_come_from);
     MOE_TEST_LOOP(suite, an_error_says_where_the_truth_is,
                   MOE_ARRAY_LEN(intervals));
+    MOE_TEST_LOOP(suite, errors_of_what_differs_bound_a_lead,
+                  MOE_ARRAY_LEN(leads));
     MOE_TEST(suite, a_gpu_is_priced_by_the_tables_of_another);
     MOE_TEST(suite, registry_finds_what_it_lists);
     return suite;

@@ -189,9 +189,8 @@ typedef struct moe_advice {
     moe_advise_strategy winner[MOE_ADVISE_CASES], second[MOE_ADVISE_CASES];
     double margin;          /* typical: second over winner, less 1 */
     double ci_low, ci_high; /* 95 % of second / winner; NaN: too few samples */
-    double error_s;   /* the cost model's, of what differs; NaN: unknown */
-    double tolerance; /* relative error of the differing phases at which the
-                         verdict could turn */
+    double error; /* of the cost model, two prices in three; NaN: unknown */
+    moe_price_lead lead; /* what it leaves of the winner's lead */
     bool survives_cases, survives_ci, survives_error;
     moe_advise_limits limits;
     const moe_advise_interval *interval; /* [n_intervals] borrowed, of whoever

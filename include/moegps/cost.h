@@ -49,6 +49,19 @@ typedef struct moe_price {
 void moe_price_interval(double price, double error, double *low_out,
                         double *high_out);
 
+/** What errors leave of a lead. Parts that two times have alike are wrong
+ *  alike; those that differ are wrong by moe_price_interval(), so that the lead
+ *  is least where what it saves costs less and what it loses costs more. */
+typedef struct moe_price_lead {
+    double low_s, high_s; /* NaN: errors are unknown */
+    double turns_at;      /* error from which on low_s is below zero */
+} moe_price_lead;
+
+/** @param slow_s, fast_s  [n] parts of the two times
+ *  @param error  of them, >= 0; NaN: unknown. */
+moe_price_lead moe_price_lead_of(const double *slow_s, const double *fast_s,
+                                 int n, double error);
+
 /** A collective or exchange among GPUs, as seen from the busiest GPU. */
 typedef struct moe_exchange {
     int gpus;             /* that take part */

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "moegps/cost.h"
 #include "moegps/status.h"
 #include "moegps/view.h"
 
@@ -40,8 +41,8 @@ typedef struct moe_sensitivity {
     int winner, second; /* the fastest of the run on the gpu clock that can be
                            built; -1: none */
     double lead_s;      /* second less winner */
-    double error_s; /* the cost model's own, of what differs between them; NaN:
-                       unknown */
+    double error; /* of the cost model, two prices in three; NaN: unknown */
+    moe_price_lead lead; /* what it leaves of that, by the mean phases */
     double sample_error; /* of the part that was priced, against the whole run:
                             moe_replay_sample_error() */
     bool undecided;   /* the part's lead differs from the run's by half of it or

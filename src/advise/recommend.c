@@ -21,21 +21,14 @@ static void rank(moe_advice *v, int c)
     v->second[c] = (moe_advise_strategy)second;
 }
 
-/* The cost model's errors in phases that both strategies have alike cancel;
- * what remains is its relative error of what differs. */
 static void judge_error(moe_advice *v)
 {
     const moe_advise_time *a = &v->time[v->winner[1]][1];
     const moe_advise_time *b = &v->time[v->second[1]][1];
-    double differs = 0.0;
-    for (int p = 0; p < MOE_N_PHASES; p++)
-        differs += fabs(a->exposed_s[p] - b->exposed_s[p]);
-    const double gain = b->layer_s - a->layer_s;
-    const double relative =
-        (a->error_s + b->error_s) / (a->layer_s + b->layer_s);
-    v->tolerance = differs > 0 ? gain / differs : 0.0;
-    v->error_s = relative * differs;
-    v->survives_error = gain > v->error_s; /* not when it is unknown */
+    v->error = (a->error_s + b->error_s) / (a->layer_s + b->layer_s);
+    v->lead =
+        moe_price_lead_of(b->exposed_s, a->exposed_s, MOE_N_PHASES, v->error);
+    v->survives_error = v->lead.low_s > 0; /* not when it is unknown */
 }
 
 static moe_status judge_samples(const moe_advise *a, moe_advice *v,

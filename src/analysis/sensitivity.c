@@ -96,23 +96,19 @@ static double lead_of(const moe_sensitivity *o, const moe_view *v,
     return lead.median;
 }
 
-/* The cost model's errors in phases that both strategies have alike cancel;
- * what remains is its relative error of what differs, as in advice. */
 static void judge_error(moe_sensitivity *o, const moe_view *v,
                         const moe_replay *replay, moe_error *err)
 {
     const moe_strategy_view *a = &v->strategy[o->winner];
     const moe_strategy_view *b = &v->strategy[o->second];
-    const double a_s = a->summary[MOE_CLOCK_GPU].median;
-    const double b_s = b->summary[MOE_CLOCK_GPU].median;
-    double differs = 0;
-    for (int p = 0; p < MOE_N_PHASES; p++)
-        differs +=
-            fabs(a->phase[MOE_CLOCK_GPU][p] - b->phase[MOE_CLOCK_GPU][p]);
     o->lead_s = lead_of(o, v, err);
-    o->error_s = (moe_replay_error_s(replay, o->winner) +
-                  moe_replay_error_s(replay, o->second)) /
-                 (a_s + b_s) * differs;
+    o->error =
+        (moe_replay_error_s(replay, o->winner) +
+         moe_replay_error_s(replay, o->second)) /
+        (a->summary[MOE_CLOCK_GPU].median + b->summary[MOE_CLOCK_GPU].median);
+    o->lead =
+        moe_price_lead_of(b->phase[MOE_CLOCK_GPU], a->phase[MOE_CLOCK_GPU],
+                          MOE_N_PHASES, o->error);
 }
 
 /* A part of the run, and a close race: may it stand for the whole? */
@@ -211,7 +207,8 @@ static void start(moe_sensitivity *o, const moe_view *v, moe_error *err)
     const size_t n = (size_t)v->dims.strategies;
     *o = (moe_sensitivity){.analysed = true,
                            .lead_s = NAN,
-                           .error_s = NAN,
+                           .error = NAN,
+                           .lead = {NAN, NAN, NAN},
                            .fewer = nowhere,
                            .more = nowhere,
                            .slower = nowhere,

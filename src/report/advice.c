@@ -227,12 +227,15 @@ static void say_sure(moe_document *doc, const moe_advice *v)
         doc, "", "cost model: prices %s; ",
         moe_price_source_name(v->time[v->winner[TYPICAL]][TYPICAL].source));
     FILE *out = moe_doc_words(doc);
-    if (isnan(v->error_s))
-        fputs("its error is not known", out);
+    if (isnan(v->error))
+        fputs("their error is not known", out);
     else
-        fprintf(out, "error %s us of what differs, %s",
-                us_cell(v->error_s).text, survival(v->survives_error));
-    fprintf(out, "; turns at %.0f %% of what differs", 100 * v->tolerance);
+        fprintf(out,
+                "two of three off by up to %s, which leaves a lead of %s .. "
+                "%s us, %s",
+                moe_percent_cell(v->error).text, us_cell(v->lead.low_s).text,
+                us_cell(v->lead.high_s).text, survival(v->survives_error));
+    fprintf(out, "; turns at %s", moe_percent_cell(v->lead.turns_at).text);
 }
 
 static void say_limit(moe_document *doc, const char *name, double value,
@@ -340,9 +343,14 @@ static json_t *limits_json(const moe_advise_limits *l, moe_error *err)
 static json_t *verdict_json(const moe_advice *v, moe_error *err)
 {
     static const moe_json_member members[] = {
-        AT("margin", margin),         AT("ratio_ci_low", ci_low),
-        AT("ratio_ci_high", ci_high), AT("model_error_s", error_s),
-        AT("tolerance", tolerance),   AT("survives_cases", survives_cases),
+        AT("margin", margin),
+        AT("ratio_ci_low", ci_low),
+        AT("ratio_ci_high", ci_high),
+        AT("model_error", error),
+        AT("model_lead_low_s", lead.low_s),
+        AT("model_lead_high_s", lead.high_s),
+        AT("tolerance", lead.turns_at),
+        AT("survives_cases", survives_cases),
     };
     json_t *o = json_object(), *winner = json_object();
     for (int c = 0; c < MOE_ADVISE_CASES; c++)
@@ -356,7 +364,7 @@ static json_t *verdict_json(const moe_advice *v, moe_error *err)
                  err);
     moe_json_put(
         o, "survives_model_error",
-        isnan(v->error_s) ? json_null() : json_boolean(v->survives_error), err);
+        isnan(v->error) ? json_null() : json_boolean(v->survives_error), err);
     return o;
 }
 #undef AT

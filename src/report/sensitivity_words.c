@@ -36,14 +36,16 @@ static void say_lead(const moe_run_analysis *run, moe_document *doc)
     }
     fprintf(out, "%s is %s a layer ahead of %s on the gpu clock; ", first,
             moe_time_cell(o->lead_s).text, second);
-    if (isnan(o->error_s))
+    if (isnan(o->error))
         fputs("how wrong prices may be is not known.", out);
     else
         fprintf(out,
-                "the cost model may be wrong by %s in what differs between "
-                "them, which is %s.",
-                moe_time_cell(o->error_s).text,
-                o->lead_s > o->error_s ? "less" : "as much or more");
+                "prices off by %s, as one in three is by more, make that %s to "
+                "%s%s.",
+                moe_percent_cell(o->error).text,
+                moe_time_cell(o->lead.low_s).text,
+                moe_time_cell(o->lead.high_s).text,
+                o->lead.low_s > 0 ? "" : ", so that it may be none");
 }
 
 /* Of a layer: less is rounding to whole pairs. */
