@@ -85,7 +85,7 @@ FORMATTED = $(wildcard src/*/*.[ch] include/moegps/*.h tests/*.[ch] tests/*/*.[c
 CLANG_FORMAT ?= clang-format-14
 
 format: ## lay out sources with clang-format
-	$(CLANG_FORMAT) -i $(FORMATTED)
+	@$(CLANG_FORMAT) -i $(FORMATTED)
 
 format-check: ## fail where `make format` would change something
 	@$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED)

@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "moegps/mem.h"
 #include "moegps/profile.h"
+#include "moegps/progress.h"
 #include "moegps/replace.h"
 #include "parse.h"
 #include "trace.h"
@@ -241,8 +242,13 @@ static void evaluate(const settings *s, moe_error *err)
         read_learned(s, &trace, &r, err);
     if (err->status == MOE_OK && r.priced)
         read_pricer(s, &trace, &r, err);
-    for (size_t i = 0; i < r.n && err->status == MOE_OK; i++)
+    moe_progress progress;
+    moe_progress_begin(&progress, "predictors", (int)r.n, true);
+    for (size_t i = 0; i < r.n && err->status == MOE_OK; i++) {
         evaluate_one(s, &r, &r.subject[i], err);
+        moe_progress_step(&progress, (int)i + 1);
+    }
+    moe_progress_end(&progress);
     if (err->status == MOE_OK)
         tell(s, &r, err);
     release(&r);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "args.h"
+#include "moegps/progress.h"
 #include "moegps/replace.h"
 #include "moegps/sweep.h"
 
@@ -70,9 +71,14 @@ static void merge(const settings *s, moe_error *err)
 {
     size_t n = 0;
     moe_view *views = NULL;
+    moe_progress progress;
     moe_replace_check(s->output, s->force, err);
-    for (int f = 0; f < s->files.n && err->status == MOE_OK; f++)
+    moe_progress_begin(&progress, "files", s->files.n, true);
+    for (int f = 0; f < s->files.n && err->status == MOE_OK; f++) {
         moe_views_append(s->files.text[f], &views, &n, err);
+        moe_progress_step(&progress, f + 1);
+    }
+    moe_progress_end(&progress);
     if (err->status == MOE_OK && s->skip)
         n = leave_out_incomplete(views, n);
     if (err->status == MOE_OK && n == 0)
