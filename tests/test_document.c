@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/document.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../src/document/internal.h"
 #include "harness.h"
@@ -292,7 +294,7 @@ START_TEST(colour_has_no_width_in_tables)
 {
     static const moe_column two[] = {{"x", NULL, MOE_RIGHT},
                                      {"y", NULL, MOE_LEFT}};
-    static const moe_ink painted = {true, true};
+    static const moe_ink painted = {.colour = true, .utf8 = true};
     const moe_ratio slow = {9, 0.5, 0.4, 0.6};
     char *text = NULL;
     size_t size = 0;
@@ -343,6 +345,50 @@ START_TEST(documents_grow_and_own_what_they_say)
 }
 END_TEST
 
+/* On a terminal; the caller frees it. */
+static char *seen_of(moe_document *doc)
+{
+    const int fd = posix_openpt(O_RDWR | O_NOCTTY);
+    char *text = calloc(1, 512);
+    ck_assert(fd >= 0 && grantpt(fd) == 0 && unlockpt(fd) == 0);
+    FILE *out = fopen(ptsname(fd), "w");
+    ck_assert_ptr_nonnull(out);
+    ck_assert_int_eq(moe_document_print(doc, out, NULL), MOE_OK);
+    fflush(out);
+    ck_assert_int_gt(read(fd, text, 511), 0);
+    fclose(out);
+    close(fd);
+    return text;
+}
+
+/* Lines for programs are for those who read a pipe, or ask. */
+static const struct {
+    bool asked;
+    const char *rank, *seen;
+} readers[] = {
+    {false, NULL, "a run\r\n\r\nRESULT: VALID\r\n"},
+    {true, NULL, "a run\r\n\r\nFOM t x = 1 s\r\nRESULT: VALID\r\n"},
+    {false, "2", "a run\r\n\r\nFOM t x = 1 s\r\nRESULT: VALID\r\n"},
+};
+
+START_TEST(lines_for_programs_are_not_for_terminals)
+{
+    moe_document *doc = moe_document_new(NULL);
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH, "a run");
+    moe_doc_fom(doc, "t", "x", 1, "s");
+    moe_doc_result(doc, "VALID");
+    moe_doc_show_foms(doc, readers[_i].asked);
+    setenv("NO_COLOR", "1", 1);
+    unsetenv("OMPI_COMM_WORLD_SIZE");
+    if (readers[_i].rank != NULL)
+        setenv("OMPI_COMM_WORLD_SIZE", readers[_i].rank, 1);
+    char *text = seen_of(doc);
+    ck_assert_str_eq(text, readers[_i].seen);
+    free(text);
+    moe_document_free(doc);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("document");
@@ -354,5 +400,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, colour_has_no_width_in_tables);
     MOE_TEST(suite, no_table_is_no_trouble);
     MOE_TEST(suite, documents_grow_and_own_what_they_say);
+    MOE_TEST_LOOP(suite, lines_for_programs_are_not_for_terminals,
+                  MOE_ARRAY_LEN(readers));
     return suite;
 }

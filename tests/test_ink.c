@@ -8,8 +8,8 @@
 #include "harness.h"
 #include "moegps/mem.h"
 
-static const moe_ink plain = {false, false}, blocks = {false, true},
-                     painted = {true, true};
+static const moe_ink plain = {.utf8 = false}, blocks = {.utf8 = true},
+                     painted = {.colour = true, .utf8 = true};
 
 static const struct {
     const moe_ink *ink;

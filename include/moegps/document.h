@@ -15,6 +15,7 @@
 #ifndef MOEGPS_DOCUMENT_H
 #define MOEGPS_DOCUMENT_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "moegps/status.h"
@@ -92,11 +93,12 @@ typedef struct moe_figure {
 void moe_doc_figure(moe_document *doc, const moe_figure *figure,
                     const char *title);
 
-/** Lines for programs that read what a terminal shows; a page has none.
- *  `FOM metric of = value unit`, nothing unless the value is finite, and
- *  `RESULT: result`. */
+/** Lines for programs that read what is printed; a page has none. `FOM metric of
+ *  = value unit`, nothing unless the value is finite, and not on a terminal
+ *  unless moe_doc_show_foms() asks; and `RESULT: result`. */
 void moe_doc_fom(moe_document *doc, const char *metric, const char *of,
                  double value, const char *unit);
+void moe_doc_show_foms(moe_document *doc, bool show);
 void moe_doc_result(moe_document *doc, const char *result);
 
 /** Print for a terminal: lines of at most 100 columns but for tables, code and

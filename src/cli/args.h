@@ -131,6 +131,9 @@ char *moe_args_line(const moe_args *args, int argc, char **argv);
                   "of batches: recorded, one after the other as in the "  \
                   "trace, or shuffled by the seed; auto: recorded where " \
                   "the trace's order is time")
+#define MOE_ARGS_FOM          \
+    MOE_ARGS_FLAG("fom", fom, \
+                  "print the lines for programs, FOM, also on a terminal")
 #define MOE_ARGS_QUIET                                                    \
     {                                                                     \
         .key = "quiet", .letter = 'q', .type = MOE_OPT_BOOL,              \

@@ -14,7 +14,7 @@ typedef struct {
     const char *file[2], *reference, *json;
     int clock;        /* moe_clock; -1: the one that counts */
     double threshold; /* share; NaN: none */
-    bool force;
+    bool force, fom;
 } settings;
 
 static moe_status parse_percent(const char *text, void *at, moe_error *err)
@@ -58,6 +58,7 @@ static const moe_opt rows[] = {
                   "than this, with 95 % confidence; on measured clocks that "
                   "takes 3 runs a side"),
     MOE_ARGS_JSON,
+    MOE_ARGS_FOM,
     MOE_ARGS_FORCE,
     {.key = NULL}};
 
@@ -87,9 +88,10 @@ static void write_json(const settings *s, const moe_comparison *c,
     moe_replace_close(&to, out, err);
 }
 
-static void print(const moe_comparison *c, moe_error *err)
+static void print(const settings *s, const moe_comparison *c, moe_error *err)
 {
     moe_document *doc = moe_document_new(err);
+    moe_doc_show_foms(doc, s->fom);
     if (doc != NULL)
         moe_report_comparison(doc, c);
     moe_document_say(doc, stdout, err);
@@ -128,7 +130,7 @@ static void compare(const settings *s, const moe_comparison_side *side,
     if (moe_compare(side, clock, s->reference, &c, err) != MOE_OK)
         return;
     if (s->json == NULL || strcmp(s->json, "-") != 0)
-        print(&c, err);
+        print(s, &c, err);
     if (s->json != NULL)
         write_json(s, &c, err);
     if (err->status == MOE_OK)

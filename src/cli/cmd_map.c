@@ -18,7 +18,7 @@ typedef struct {
     moe_reals skews, bandwidths, accuracies, batches;
     moe_advise_params p;
     int slots, replicas, shown; /* shown: moe_advise_case */
-    bool force;
+    bool fom, force;
 } settings;
 
 /* The paper's four A100 with one batch of 512 tokens; its links of 600, 200,
@@ -115,6 +115,7 @@ static const moe_opt rows[] = {
     MOE_ARGS_WORD("case", shown, "typical", cases,
                   "to show; the file has all of them"),
     MOE_ARGS_OUTPUT("", "FILE", "HDF5 file to write"),
+    MOE_ARGS_FOM,
     MOE_ARGS_FORCE,
     {.key = NULL}};
 #undef LIST
@@ -204,6 +205,7 @@ static void sweep(settings *s, const char *line, moe_error *err)
     if (s->output != NULL)
         write_map(s, &map, err);
     moe_document *doc = err->status == MOE_OK ? moe_document_new(err) : NULL;
+    moe_doc_show_foms(doc, s->fom);
     if (doc != NULL)
         moe_report_map(doc, &map, (moe_advise_case)s->shown, err);
     moe_document_say(doc, stdout, err);

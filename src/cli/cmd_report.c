@@ -12,7 +12,7 @@
 typedef struct {
     moe_strings files;
     const char *csv, *json, *output; /* NULL: not asked for */
-    bool force;
+    bool force, fom;
     int clock; /* moe_clock; -1: the one that counts */
     moe_report_drill drill;
 } settings;
@@ -48,6 +48,7 @@ static const moe_opt rows[] = {
                   "print the time of every layer instead"),
     MOE_ARGS_FLAG("ranks", drill.ranks,
                   "print how busy every rank was instead"),
+    MOE_ARGS_FOM,
     MOE_ARGS_FORCE,
     {.key = NULL}};
 
@@ -88,6 +89,7 @@ static void say_all(moe_document *doc, const settings *s, const moe_analysis *a,
 static void print_text(const settings *s, const moe_analysis *a, moe_error *err)
 {
     moe_document *doc = err->status == MOE_OK ? moe_document_new(err) : NULL;
+    moe_doc_show_foms(doc, s->fom);
     if (doc != NULL)
         say_all(doc, s, a, err);
     moe_document_say(doc, stdout, err);

@@ -64,6 +64,7 @@ static const moe_opt rows[] = {
                   "this: a rank hangs"),
     MOE_ARGS_CALL("inject", injection, "", moe_injection_parse, "SITE:RANK",
                   "make one call fail, see `moegps list sites`"),
+    MOE_ARGS_FOM,
     MOE_ARGS_QUIET,
     {.key = NULL}};
 

@@ -21,7 +21,7 @@ typedef struct {
     moe_injection injection;
     double max_time_s, watchdog_s; /* 0: none */
     int ranks;                     /* of a dry run; 0: those there are */
-    bool dry_run, force, resume, quiet;
+    bool dry_run, force, resume, quiet, fom;
 } moe_run_options;
 
 /* Everything a run holds; released in one place. */

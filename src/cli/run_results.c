@@ -79,9 +79,10 @@ int moe_run_threads_of(const moe_run_job *r)
     return asked > 0 ? asked : r->topo.threads;
 }
 
-static void print_text(const moe_run_analysis *run, moe_error *err)
+static void print_text(const moe_run_analysis *run, bool foms, moe_error *err)
 {
     moe_document *doc = moe_document_new(err);
+    moe_doc_show_foms(doc, foms);
     if (doc != NULL)
         moe_report_run(doc, run);
     moe_document_say(doc, stdout, err);
@@ -96,7 +97,7 @@ void moe_run_print_report(moe_run_job *r)
         moe_analysis a = {0};
         moe_analysis_init(&a, &view, 1, MOE_WANT_SENSITIVITY, &err);
         if (!json_only && err.status == MOE_OK)
-            print_text(&a.run[0], &err);
+            print_text(&a.run[0], r->o.fom, &err);
         moe_report_write(r->o.json, moe_report_json, &a, r->o.force, &err);
         moe_analysis_fini(&a);
     }

@@ -161,6 +161,12 @@ void moe_doc_fom(moe_document *doc, const char *metric, const char *of,
                     unit);
 }
 
+void moe_doc_show_foms(moe_document *doc, bool show)
+{
+    if (doc != NULL)
+        doc->foms = show;
+}
+
 void moe_doc_result(moe_document *doc, const char *result)
 {
     moe_doc_say(doc, MOE_DOC_RESULT, "%s", result);

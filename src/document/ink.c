@@ -42,11 +42,12 @@ moe_ink moe_ink_of(FILE *out)
 {
     const char *terminal = setting("TERM");
     const int fd = fileno(out); /* -1: memory */
-    return (moe_ink){.colour = fd >= 0 && isatty(fd) == 1 &&
-                               setting("NO_COLOR")[0] == '\0' &&
+    const bool is_terminal =
+        fd >= 0 && isatty(fd) == 1 && getenv("OMPI_COMM_WORLD_SIZE") == NULL;
+    return (moe_ink){.terminal = is_terminal,
+                     .colour = is_terminal && setting("NO_COLOR")[0] == '\0' &&
                                terminal[0] != '\0' &&
-                               strcmp(terminal, "dumb") != 0 &&
-                               getenv("OMPI_COMM_WORLD_SIZE") == NULL,
+                               strcmp(terminal, "dumb") != 0,
                      .utf8 = is_utf8()};
 }
 

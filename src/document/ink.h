@@ -14,6 +14,8 @@
 #include "moegps/table.h"
 
 typedef struct moe_ink {
+    bool terminal;     /* a person reads along. Under mpirun, whose ranks write
+                          to terminals of its own, nobody knows: false */
     bool colour, utf8; /* neither: plain text for any reader */
 } moe_ink;
 

@@ -45,6 +45,7 @@ struct moe_document {
     moe_node *node; /* [n], owned */
     size_t n, room;
     bool lost; /* out of memory */
+    bool foms; /* FOM lines also on a terminal */
 };
 
 /* @return whether a document can be written: nothing of it was lost. */

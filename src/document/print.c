@@ -184,10 +184,13 @@ static void print_node(const printer *p, const moe_node *x)
     }
 }
 
-/* @return whether a node only says what its next ones are. */
+/* @return whether a node only says what its next ones are, or is not for this
+ * reader. */
 static bool begins(printer *p, const moe_node *x)
 {
     switch (x->block) {
+    case MOE_DOC_FOM:
+        return p->ink.terminal && !p->doc->foms;
     case MOE_DOC_FACTS:
         measure_names(p, x + 1);
         return true;
@@ -210,6 +213,8 @@ moe_status moe_document_print(moe_document *doc, FILE *out, moe_error *err)
             fputs(p.begun && !goes_on(&p, x) ? "\n" : "", out);
             print_node(&p, x);
             p.begun = true;
+        } else if (x->block == MOE_DOC_FOM) {
+            continue;
         }
         p.last = x->block;
     }
