@@ -93,8 +93,15 @@ void moe_share_give(moe_share *s, int from_slot, int to_slot, int64_t load)
 
 int moe_share_find(const moe_share *s, int gpu, int expert)
 {
+    const int first = gpu * s->slots, end = first + s->slots;
+    if (s->copies[expert] > s->slots) { /* the shorter way */
+        for (int t = first; t < end; t++)
+            if (s->expert[t] == expert)
+                return t;
+        return -1;
+    }
     for (int t = s->head[expert]; t >= 0; t = s->next[t])
-        if (t / s->slots == gpu)
+        if (t >= first && t < end)
             return t;
     return -1;
 }

@@ -8,6 +8,9 @@
 #include "keep.h"
 #include "moegps/mem.h"
 #include "moegps/value.h"
+#include "peak.h"
+#include "repair.h"
+#include "repair.h"
 #include "share_internal.h"
 #include "steps.h"
 
@@ -38,8 +41,11 @@ enum {
     PARTNERS = 4,    /* fastest GPUs that a step considers */
     RANKED = 6,      /* steps that are priced, of those */
     ALL_RANKED = 24, /* and of all steps, when those did not help */
-    RANK = 4,        /* steps of planning that it takes to rank one */
-    PRICE = 8        /* steps of pricing a slot, and an eighth of a GPU */
+    MANY = 1024,     /* slots: with more, steps begin where pairs are even, */
+    WORK = 1000 * 1000, /* and end after so many steps of planning */
+    HEIRS = 8, /* replicas that may take the part of another one over */
+    RANK = 4,  /* steps of planning that it takes to rank one */
+    PRICE = 8  /* steps of pricing a slot, and an eighth of a GPU */
 };
 
 typedef struct {
@@ -72,8 +78,11 @@ typedef struct {
     double attention_s; /* of this load, hides what travels */
     double budget;      /* steps at which the search ends */
     moe_share *share;
-    int64_t *load;  /* [experts] pairs */
-    double *time_s; /* [gpus] */
+    moe_repair repair;
+    int64_t *load;           /* [experts] pairs */
+    double *time_s;          /* [gpus] */
+    moe_peak slow, fast;     /* [gpus] by time */
+    double *sent, *received; /* [gpus][2] bytes of weights: node, network */
     step ranked[ALL_RANKED];
     int n_ranked, most_ranked;
     uint32_t *rows;  /* [slots + 1] of one GPU */
@@ -113,8 +122,14 @@ static moe_status init(void *state, const moe_planner_env *env,
     moe_error local = {0};
     s->share =
         moe_share_new(env->experts, env->layout.gpus, env->slots, &local);
+    if (s->share != NULL)
+        moe_repair_init(&s->repair, s->share, 1, &local);
     s->load = moe_array_new(e, sizeof *s->load, &local);
     s->time_s = moe_array_new(g, sizeof *s->time_s, &local);
+    moe_peak_init(&s->slow, 1, env->layout.gpus, &local);
+    moe_peak_init(&s->fast, 1, env->layout.gpus, &local);
+    s->sent = moe_array_new(2 * g, sizeof *s->sent, &local);
+    s->received = moe_array_new(2 * g, sizeof *s->received, &local);
     s->rows = moe_array_new((size_t)env->slots + 1, sizeof *s->rows, &local);
     s->had = moe_array_new(g * e, sizeof *s->had, &local);
     s->near = moe_array_new(nodes * e, sizeof *s->near, &local);
@@ -131,9 +146,14 @@ static moe_status init(void *state, const moe_planner_env *env,
 static void fini(void *state)
 {
     timed_state *s = state;
+    moe_repair_fini(&s->repair);
     moe_share_free(s->share);
     free(s->load);
     free(s->time_s);
+    moe_peak_fini(&s->slow);
+    moe_peak_fini(&s->fast);
+    free(s->sent);
+    free(s->received);
     free(s->rows);
     free(s->had);
     free(s->near);
@@ -183,12 +203,32 @@ static double time_of(timed_state *s, int gpu)
     return time_with(s, gpu, -1, 0, 0);
 }
 
+/* Times as numbers with the same order. */
+static int64_t order_of(double time_s)
+{
+    int64_t bits;
+    memcpy(&bits, &time_s, sizeof bits);
+    return bits;
+}
+
 static double slowest_time(timed_state *s)
 {
-    double most = 0;
-    for (int g = 0; g < s->share->gpus; g++)
-        most = fmax(most, s->time_s[g] = time_of(s, g));
-    return most;
+    for (int g = 0; g < s->share->gpus; g++) {
+        s->time_s[g] = time_of(s, g);
+        s->slow.key[g] = order_of(s->time_s[g]);
+        s->fast.key[g] = -s->slow.key[g];
+    }
+    moe_peak_begin(&s->slow);
+    moe_peak_begin(&s->fast);
+    return s->time_s[moe_peak_first(&s->slow, 0)];
+}
+
+/* After a GPU's parts have changed. */
+static void time_anew(timed_state *s, int gpu)
+{
+    s->time_s[gpu] = time_of(s, gpu);
+    moe_peak_set(&s->slow, gpu, order_of(s->time_s[gpu]));
+    moe_peak_set(&s->fast, gpu, -order_of(s->time_s[gpu]));
 }
 
 /* What attention does not hide of weights that arrive at one GPU, per
@@ -406,25 +446,23 @@ static void carry_out(timed_state *s, const step *w)
         }
         moe_share_give(x, w->from, to, w->amount);
     }
-    s->time_s[a] = time_of(s, a);
-    s->time_s[w->to] = time_of(s, w->to);
+    time_anew(s, a);
+    time_anew(s, w->to);
 }
 
 /* Consider the fastest GPUs, least time first. */
 static void try_fastest(timed_state *s, int a)
 {
-    bool *tried = s->share->reached; /* free between pushes */
-    memset(tried, 0, (size_t)s->share->gpus * sizeof *tried);
-    for (int i = 0; i < PARTNERS; i++) {
-        int b = -1;
-        for (int g = 0; g < s->share->gpus; g++)
-            if (g != a && !tried[g] && (b < 0 || s->time_s[g] < s->time_s[b]))
-                b = g;
-        if (b < 0)
-            return;
-        tried[b] = true;
-        try_partner(s, a, b, true);
+    int tried[PARTNERS + 1], n = 1;
+    tried[0] = a;
+    moe_peak_set(&s->fast, a, INT64_MIN);
+    for (; n <= PARTNERS && n < s->share->gpus; n++) {
+        tried[n] = moe_peak_first(&s->fast, 0);
+        moe_peak_set(&s->fast, tried[n], INT64_MIN);
+        try_partner(s, a, tried[n], true);
     }
+    while (n-- > 0)
+        moe_peak_set(&s->fast, tried[n], -order_of(s->time_s[tried[n]]));
 }
 
 /* Consider all GPUs and all swaps that bring both nearer to each other. */
@@ -449,10 +487,7 @@ static double descend(timed_state *s, bool moves)
     double most = slowest_time(s);
     for (size_t i = 0;
          i < 4 * n_slots(s) && (double)s->share->steps < s->budget; i++) {
-        int a = 0;
-        for (int g = 1; g < s->share->gpus; g++)
-            if (s->time_s[g] > s->time_s[a])
-                a = g;
+        const int a = moe_peak_first(&s->slow, 0);
         most = s->time_s[a];
         step best = {.from = -1, .time_s = most * (1 - STEP)};
         rank_anew(s, RANKED);
@@ -532,13 +567,18 @@ static void condense(timed_state *s, double most)
     for (int t = 0; t < (int)n_slots(s); t++) {
         if (x->part[t] == 0 || x->copies[x->expert[t]] < 2)
             continue;
-        for (int v = x->head[x->expert[t]]; v >= 0; v = x->next[v])
-            if (v != t && x->part[v] > 0 &&
-                time_with(s, v / x->slots, v, x->part[v] + x->part[t], 0) <=
-                    most * (1 + LEAN)) {
+        int tried = 0;
+        for (int v = x->head[x->expert[t]]; v >= 0 && tried < HEIRS;
+             v = x->next[v]) {
+            if (v == t || x->part[v] == 0)
+                continue;
+            tried++;
+            if (time_with(s, v / x->slots, v, x->part[v] + x->part[t], 0) <=
+                most * (1 + LEAN)) {
                 moe_share_give(x, t, v, x->part[t]);
                 break;
             }
+        }
     }
 }
 
@@ -593,18 +633,20 @@ static double migration_time(timed_state *s, const moe_plan_layer *current,
     double most = 0;
     moe_plan_layer_settle(current, next);
     const size_t n = moe_plan_moves(&was, &now, 0, 1, y, s->moves);
-    for (int g = 0; g < y->gpus; g++) {
-        double sent[2] = {0}, received[2] = {0};
-        for (size_t i = 0; i < n; i++) {
-            const moe_move *m = &s->moves[i];
-            const int far = moe_layout_node(y, m->from_gpu) !=
-                            moe_layout_node(y, m->to_gpu);
-            sent[far] += m->from_gpu == g ? bytes : 0;
-            received[far] += m->to_gpu == g ? bytes : 0;
-        }
-        most = fmax(most, exposed_time(s, fmax(sent[0], received[0]),
-                                       fmax(sent[1], received[1])));
+    s->share->steps += n * n_slots(s) / 16; /* every move looks at all slots */
+    memset(s->sent, 0, 2 * (size_t)y->gpus * sizeof *s->sent);
+    memset(s->received, 0, 2 * (size_t)y->gpus * sizeof *s->received);
+    for (size_t i = 0; i < n; i++) {
+        const moe_move *m = &s->moves[i];
+        const int far =
+            moe_layout_node(y, m->from_gpu) != moe_layout_node(y, m->to_gpu);
+        s->sent[2 * m->from_gpu + far] += bytes;
+        s->received[2 * m->to_gpu + far] += bytes;
     }
+    for (int g = 0; g < 2 * y->gpus; g += 2)
+        most =
+            fmax(most, exposed_time(s, fmax(s->sent[g], s->received[g]),
+                                    fmax(s->sent[g + 1], s->received[g + 1])));
     return most;
 }
 
@@ -675,6 +717,23 @@ static double stay(timed_state *s, const moe_plan_layer *current,
     return time_s;
 }
 
+/* Thousands of GPUs are far from the end of such steps: give replicas by pairs
+ * first, which takes little. */
+static void spread_pairs(timed_state *s)
+{
+    moe_share *x = s->share;
+    int64_t mean = 0;
+    for (int g = 0; g < x->gpus; g++)
+        mean += x->load[g];
+    mean = (mean + x->gpus - 1) / x->gpus;
+    for (int g = 0; g < x->gpus; g++)
+        x->limit[g] = mean;
+    moe_repair_run(&s->repair, 0);
+    for (size_t t = 0; t < n_slots(s); t++)
+        if (x->part[t] > 0)
+            note_arrival(s, x->expert[t], (int)t / x->slots);
+}
+
 static moe_status plan(void *state, const moe_planner_task *task,
                        moe_plan_layer *next, moe_error *err)
 {
@@ -696,6 +755,10 @@ static moe_status plan(void *state, const moe_planner_task *task,
     s->share->steps += moe_steps_to_write(next->gpus, next->slots);
     note_current(s, current);
     const double stay_s = stay(s, current, next);
+    if (n_slots(s) > MANY) {
+        spread_pairs(s);
+        s->budget = fmin(s->budget, (double)s->share->steps + WORK);
+    }
     const double go_s = descend(s, true);
     if (go_s >= stay_s * (1 - s->gate))
         return MOE_OK;
