@@ -87,8 +87,8 @@ static inline void bench_print(const char *name, const bench_series *b,
 static inline void bench_limit(const char *name, double value, double target,
                                const char *unit)
 {
-    printf("  %-40s %9.3f %s  target < %g  %s\n", name, value, unit, target,
-           value < target ? "ok" : "above");
+    printf("  %-40s %9.3f %s  target < %g  %s, x%.2f of it\n", name, value,
+           unit, target, value < target ? "ok" : "above", value / target);
 }
 
 /** Say what is measured, and on what. Collective over ctx. */

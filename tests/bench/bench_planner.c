@@ -11,7 +11,14 @@
 #include "moegps/rng.h"
 #include "pricing.h"
 
-enum { SEEDS = 5, MAX_LAYERS = 61, MAX_EXPERTS = 256, REPEATS = 15, AGAIN = 4 };
+enum {
+    SEEDS = 5,
+    MAX_LAYERS = 61,
+    MAX_EXPERTS = 256,
+    REPEATS = 15,
+    AGAIN = 4,
+    WINDOW = 8 /* past loads */
+};
 
 static const double PAIRS = 32768;             /* of a layer */
 static const double DRIFT = 0.5, NOISE = 0.02; /* sigma of the log of a load */
@@ -20,16 +27,31 @@ typedef struct {
     const char *name, *model; /* as printed; in jobs/models, for prices */
     int layers, experts, gpus, per_node, slots; /* slots of all GPUs */
     const char *groups;
-    double eplb_limit_s, own_limit_s; /* all layers; 0: none */
+    /* all layers; 0: none; a window takes ten times as long */
+    double eplb_limit_s, own_limit_s, timed_limit_s;
 } setup;
 
 static const setup setups[] = {
     {"DeepSeek-V3, 32 GPUs", "deepseek-v3", 58, 256, 32, 8, 288, "8", 5e-3,
-     20e-3},
+     2e-3, 20e-3},
     {"DeepSeek-V3, 144 GPUs", "deepseek-v3", 61, 256, 144, 8, 432, "8", 0,
-     60e-3},
-    {"Mixtral", "mixtral-8x7b", 32, 8, 4, 4, 16, "1", 0, 0.1e-3},
+     10e-3, 0},
+    {"Mixtral", "mixtral-8x7b", 32, 8, 4, 4, 16, "1", 0, 0.1e-3, 0},
 };
+
+/* Any planner, a layer. */
+static const setup largest = {"DeepSeek-V3, 4096 GPUs",
+                              "deepseek-v3",
+                              1,
+                              256,
+                              4096,
+                              8,
+                              8192,
+                              "1",
+                              0,
+                              0,
+                              0};
+static const double LARGEST_LIMIT_S = 20e-3;
 
 /* ---- loads ---- */
 
@@ -108,6 +130,9 @@ typedef struct {
     moe_plan home, next, later;
     moe_share *share;
     int64_t load[MAX_EXPERTS];
+    double sample[WINDOW][MAX_EXPERTS]; /* past loads */
+    const double *past[WINDOW];
+    int n_past;
 } desk;
 
 static void must(moe_status status, const moe_error *err)
@@ -178,7 +203,10 @@ static double make_plan(desk *d, const double *load, const moe_plan *from,
 {
     moe_error err = {0};
     moe_plan_layer current = moe_plan_at(from, 0), next = moe_plan_at(to, 0);
-    const moe_planner_task task = {.load = load, .current = &current};
+    const moe_planner_task task = {.load = load,
+                                   .past = d->n_past > 0 ? d->past : NULL,
+                                   .n_past = d->n_past,
+                                   .current = &current};
     const double start = bench_cpu();
     must(d->planner->plan(d->state, &task, &next, &err), &err);
     moe_plan_layer_settle(&current, &next);
@@ -322,6 +350,77 @@ static void print_time(const setup *s)
                     1e3 * s->eplb_limit_s, "ms");
     bench_limit("balance", 1e3 * bench_summary(&all[OURS]).median,
                 1e3 * s->own_limit_s, "ms");
+    if (s->timed_limit_s > 0)
+        bench_limit("timed", 1e3 * bench_summary(&all[TIMED]).median,
+                    1e3 * s->timed_limit_s, "ms");
+}
+
+/* Past loads of a layer: its load with noise, so that all of them count. */
+static void draw_past(desk *d, const setup *s, int seed, int layer)
+{
+    double load[MAX_EXPERTS];
+    draw(&kinds[1], seed, layer, s->experts, load);
+    d->n_past = WINDOW;
+    for (int i = 0; i < WINDOW; i++) {
+        moe_rng rng = moe_rng_at((uint64_t)seed, MOE_RNG_TEST, 2 + (uint64_t)i,
+                                 (uint64_t)layer, 0);
+        d->past[i] = d->sample[i];
+        for (int e = 0; e < s->experts; e++)
+            d->sample[i][e] = fmax(
+                0, floor(load[e] + 2 * sqrt(load[e]) * moe_rng_normal(&rng)));
+    }
+}
+
+/* All layers with a window of past loads, from home. */
+static void print_window(const setup *s)
+{
+    static bench_series all;
+    static desk d;
+    all.n = 0;
+    open_desk(&d, s, &entrants[OURS]);
+    for (int i = 0; i < REPEATS; i++) {
+        double time_s = 0;
+        for (int l = 0; l < s->layers; l++) {
+            draw_past(&d, s, i + 1, l);
+            time_s += make_plan(&d, d.past[0], &d.home, &d.next);
+        }
+        bench_add(&all, time_s);
+    }
+    close_desk(&d);
+    bench_print("balance, 8 past loads", &all, 0, NULL);
+    bench_limit("  of which two threads take half",
+                0.5e3 * bench_summary(&all).median, 10e3 * s->own_limit_s,
+                "ms");
+}
+
+static void print_largest(void)
+{
+    const setup *s = &largest;
+    static bench_series all;
+    double load[MAX_EXPERTS];
+    printf(" %s: a layer, %d experts, %d slots, lognormal 1.0; from home, and "
+           "from a plan\n",
+           s->name, s->experts, s->slots);
+    for (int n = 0; n < N_ENTRANTS; n++)
+        for (int again = 0; again < 2; again++) {
+            static desk d;
+            char name[80];
+            const bool there = open_desk(&d, s, &entrants[n]);
+            all.n = 0;
+            for (int i = 0; there && i < 5; i++) {
+                draw(&kinds[1], i + 1, 0, s->experts, load);
+                make_plan(&d, load, &d.home, &d.next);
+                draw(&kinds[1], i + 2, 0, s->experts, load);
+                bench_add(&all, again ? make_plan(&d, load, &d.next, &d.later)
+                                      : make_plan(&d, load, &d.home, &d.later));
+            }
+            snprintf(name, sizeof name, "%s%s", entrants[n].name,
+                     again ? ", from a plan" : "");
+            if (there)
+                bench_limit(name, 1e3 * bench_summary(&all).median,
+                            1e3 * LARGEST_LIMIT_S, "ms");
+            close_desk(&d);
+        }
 }
 
 /* What is left of a plan when loads have drifted, and what noise moves. */
@@ -496,10 +595,12 @@ int main(int argc, char **argv)
                s->layers, s->experts, s->slots, s->gpus);
         print_balance(s);
         print_time(s);
+        print_window(s);
         print_stale(s);
         print_minmax(s);
         print_regret(s);
     }
+    print_largest();
     print_steps();
     moe_ctx_fini(&ctx);
     MPI_Finalize();
