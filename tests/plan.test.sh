@@ -44,6 +44,11 @@ check "bytes of a model" says " GiB" plan --loads jobs/traces/mixtral-8x7b-mmlu.
 # by hand: home has 50 and 30, 20 and 20 pairs: 1.25 and 1; the plan evens both
 check "percentiles stand beside means" says "largest            1.2500   1.0000" plan \
     --loads "$dir/wide.csv" --gpus 2
+# 50 and 30 pairs at home, 20 and 20; six slots even both
+check "what further replicas are worth is a table" says "       6         3      1.0000            n/a  31.5 GiB       n/a" \
+    plan --loads "$dir/wide.csv" --gpus 2 --replicas 4,6 --model "$dir/four.yaml"
+sizes() { plan --loads "$dir/steps.json" --gpus 2 --replicas 4,6 --json - | tr -d ' \n'; }
+check "... with scores on further steps" eval 'sizes | grep -q "\"replicas\":6,\"slots_per_gpu\":3,\"planned\":1.0,\"next\":0\.9"'
 # [20000, 10000, 10000, 20000] on two GPUs: copies cost reading, and save rows
 printf 'e0,e1,e2,e3\n40000,10000,10000,20000\n' > "$dir/pairs.csv"
 payback() { # N such that what N steps save is no less than the move, and N - 1 steps save less
@@ -133,8 +138,36 @@ END
         --previous "$dir/balance.json"
     check "a plan with doubles can be the previous one" says "against $dir/eplb.json" \
         plan --loads "$dir/big.npy" --gpus 8 --replicas 96 --previous "$dir/eplb.json"
-    check "a previous plan of another shape" refused 2 "has 96 slots in a layer, not 104" plan \
+    check "a previous plan of more slots" refused 2 "has 12 slots a GPU, not 11 (--slots 12)" plan \
+        --loads "$dir/big.npy" --gpus 8 --replicas 88 --previous "$dir/balance.json"
+    check "one of fewer slots leaves the others empty" says "against $dir/balance.json: " plan \
         --loads "$dir/big.npy" --gpus 8 --replicas 104 --previous "$dir/balance.json"
+    # of 8 GPUs, 6 died and 8 and 9 joined: what each must load, and from where
+    active() {
+        plan --loads "$dir/big.npy" --gpus 10 --active 0-5,7-9 --slots 12 --previous "$dir/balance.json" \
+            --repeats 1 --json - > "$dir/active.json" && "$PYTHON" - "$dir" <<'END'
+import json, sys
+old, new = (json.load(open(sys.argv[1] + f"/{f}.json")) for f in ("balance", "active"))
+numbers = [0, 1, 2, 3, 4, 5, 7, 8, 9]
+held = lambda p, l, g: {e for e in p["physical_to_logical"][l][12 * g:12 * g + 12] if e >= 0}
+expected, lost = set(), 0
+for l in range(2):
+    for i, number in enumerate(numbers):
+        had = held(old, l, number) if number < 8 else set()
+        expected |= {(l, e, number) for e in held(new, l, i) - had}
+got = {(a["layer"], a["expert"], a["gpu"]) for a in new["arrivals"]}
+assert got == expected and len(new["arrivals"]) == len(got), (len(got), len(expected))
+for a in new["arrivals"]:
+    owners = [n for n in numbers if n < 8 and a["expert"] in held(old, a["layer"], n)]
+    assert (a["from"] in owners) if owners else a["from"] is None
+    lost += a["from"] is None
+assert lost > 0
+assert {a["gpu"] for a in new["arrivals"]} >= {8, 9}
+END
+    }
+    check "GPUs die and join: what must be loaded where" active
+    check "... in a table" says "what must be loaded where (--json lists each)" plan --loads "$dir/big.npy" \
+        --gpus 10 --active 0-5,7-9 --slots 12 --previous "$dir/balance.json"
     check "a previous plan of other experts" refused 2 "has 64 experts, not 4" plan \
         --loads "$dir/a.h5" --dataset other --gpus 2 --previous "$dir/balance.json"
 else
@@ -170,7 +203,13 @@ done <<- 'END'
 	much.csv:2: e1: '99999999999999999999'|--loads @much.csv --gpus 2
 	columns 'step', 'a': wanted are layer, expert and count|--loads @half.csv --gpus 2
 	2 slots are too few for 4 experts|--loads @wide.csv --gpus 2 --replicas 2
-	5 slots do not divide among 2 GPUs|--loads @wide.csv --gpus 2 --replicas 5
+	5 slots do not divide among 2 GPUs (4 and 6 do)|--loads @wide.csv --gpus 2 --replicas 5
+	7 slots do not divide among 2 GPUs (6 and 8 do)|--loads @wide.csv --gpus 2 --replicas 4,6,7
+	--replicas: 4.5 is not whole|--loads @wide.csv --gpus 2 --replicas 4.5
+	2 slots are too few for 4 experts|--loads @wide.csv --gpus 2 --replicas 4,2
+	--emit: one number of --replicas is needed|--loads @wide.csv --gpus 2 --replicas 4,6 --emit vllm=@none.json
+	--active: '0-9': not all are in 0..7|--loads @wide.csv --gpus 8 --active 0-9
+	nodes of unequal GPUs are not planned|--loads @wide.csv --gpus 4 --nodes 2 --active 0-2
 	3 groups do not divide 4 experts|--loads @wide.csv --gpus 2 --groups 3
 	3 nodes do not divide 4 GPUs|--loads @wide.csv --gpus 4 --nodes 3
 	2 nodes do not divide 1 groups|--loads @wide.csv --gpus 2 --nodes 2 --planner eplb --set policy=hierarchical

@@ -101,7 +101,7 @@ for e in sglang vllm trtllm ascend; do
     check "... which is a placement in force" says "in force: $dir/$e.out, 0." plan \
         --loads $cases/sglang-rank0.csv --replicas 6 --previous "$dir/$e.out"
 done
-# by trying all: the best of placements without an expert twice on a GPU
+# 0.9946 is the best without an expert twice on a GPU, by trying all
 check "what is emitted is planned and scored as engines divide" says "emitted, every slot filled: 0.9838" \
     plan --loads $cases/sglang-rank0.csv --replicas 6 --emit sglang="$dir/equal.out"
 check "... unless the user asks for another plan" says "emitted, every slot filled: 0.9461" \

@@ -11,6 +11,7 @@
 /* Two layers of four experts on two GPUs of three slots. */
 enum { LAYERS = 2, EXPERTS = 4, GPUS = 2, SLOTS = 3 };
 
+static const moe_plan_file_params any = {.model = NULL};
 static char path[300];
 
 static void put(const char *text)
@@ -111,7 +112,7 @@ START_TEST(placement_that_was_written_is_read_back)
     moe_error err = {0};
     char *text = text_of(moe_plan_file_json(&plan, NULL, NULL, &err));
     put(text);
-    ck_assert_msg(moe_plan_file_read(path, NULL, NULL, &back, &err) == MOE_OK,
+    ck_assert_msg(moe_plan_file_read(path, &any, &back, NULL, &err) == MOE_OK,
                   "%s", err.text);
     const size_t n = LAYERS * GPUS * SLOTS;
     ck_assert_mem_eq(back.expert, plan.expert, n * sizeof *plan.expert);
@@ -126,7 +127,7 @@ START_TEST(first_replica_takes_all_and_a_second_one_of_a_gpu_none)
     moe_plan plan = empty();
     moe_error err = {0};
     put("{\"physical_to_logical\": [[0,1,1,2,3,0],[-1,2,3,1,0,2]]}");
-    ck_assert_int_eq(moe_plan_file_read(path, NULL, NULL, &plan, &err), MOE_OK);
+    ck_assert_int_eq(moe_plan_file_read(path, &any, &plan, NULL, &err), MOE_OK);
     static const int16_t expert[] = {0, 1, -1, 2, 3, 0, -1, 2, 3, 1, 0, 2};
     static const bool all[] = {1, 1, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0};
     for (size_t k = 0; k < MOE_ARRAY_LEN(expert); k++) {
@@ -159,9 +160,9 @@ static const struct {
     {"{\"physical_to_logical\": [[0,1,2,2,3,0],[0,1,2,0,1,-1]]}",
      "layer 1 has only 3 of 4 experts", MOE_FORMAT},
     {"{\"gpus\": 4, \"experts\": 4, \"physical_to_logical\": [[0],[0]]}",
-     "has 4 GPUs, not 2", MOE_MISMATCH},
+     "has 1 slots in a layer, which do not divide among 4 GPUs", MOE_MISMATCH},
     {"{\"experts\": 4, \"physical_to_logical\": [[0],[0]]}",
-     "has 1 slots in a layer, not 6", MOE_MISMATCH},
+     "has 1 slots in a layer, which do not divide among 2 GPUs", MOE_MISMATCH},
     {"{\"layer_number\": [3], \"experts\": 4, \"physical_to_logical\": "
      "[[0,1,2,3,0,1],[0,1,2,3,0,1]]}",
      "layer_number is not [2]", MOE_FORMAT},
@@ -172,11 +173,33 @@ START_TEST(file_of_another_shape_is_refused)
     moe_plan plan = empty();
     moe_error err = {0};
     put(bad[_i].json);
-    ck_assert_int_eq(moe_plan_file_read(path, NULL, NULL, &plan, &err),
+    ck_assert_int_eq(moe_plan_file_read(path, &any, &plan, NULL, &err),
                      bad[_i].status);
     ck_assert_msg(strstr(err.text, bad[_i].says) != NULL, "%s", err.text);
     ck_assert_msg(strstr(err.text, path) != NULL, "%s", err.text);
     moe_plan_fini(&plan);
+}
+END_TEST
+
+/* GPUs 0 and 2 of a file of two: 1 is gone, 2 is new. What GPU 1 alone had is
+ * nowhere, and thought into empty slots. */
+START_TEST(gpus_that_are_gone_leave_experts_that_nobody_has)
+{
+    static const int32_t active[] = {0, 2};
+    const moe_plan_file_params params = {.active = active, .gpus = 3};
+    moe_plan plan = empty(), present = empty();
+    moe_error err = {0};
+    put("{\"gpus\": 2, \"experts\": 4, \"physical_to_logical\": "
+        "[[0,1,2,3],[1,0,2,3]]}");
+    ck_assert_msg(moe_plan_file_read(path, &params, &plan, &present, &err) ==
+                      MOE_OK,
+                  "%s", err.text);
+    static const int16_t there[] = {0, 1, -1, -1, -1, -1},
+                         all[] = {0, 1, 2, 3, -1, -1};
+    ck_assert_mem_eq(present.expert, there, sizeof there);
+    ck_assert_mem_eq(plan.expert, all, sizeof all);
+    moe_plan_fini(&plan);
+    moe_plan_fini(&present);
 }
 END_TEST
 
@@ -185,7 +208,7 @@ START_TEST(file_that_is_not_there_is_named)
     moe_plan plan = empty();
     moe_error err = {0};
     snprintf(path, sizeof path, "%s/none.json", test_dir);
-    ck_assert_int_eq(moe_plan_file_read(path, NULL, NULL, &plan, &err),
+    ck_assert_int_eq(moe_plan_file_read(path, &any, &plan, NULL, &err),
                      MOE_USAGE);
     ck_assert_msg(strstr(err.text, path) != NULL, "%s", err.text);
     moe_plan_fini(&plan);
@@ -200,6 +223,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, placement_that_was_written_is_read_back);
     MOE_TEST(suite, first_replica_takes_all_and_a_second_one_of_a_gpu_none);
     MOE_TEST_LOOP(suite, file_of_another_shape_is_refused, MOE_ARRAY_LEN(bad));
+    MOE_TEST(suite, gpus_that_are_gone_leave_experts_that_nobody_has);
     MOE_TEST(suite, file_that_is_not_there_is_named);
     return suite;
 }

@@ -11,17 +11,28 @@
 #include "moegps/json.h"
 #include "moegps/plan.h"
 
-/** Read a placement of any form (placement.h). An expert twice on a GPU counts
- *  once, and its first replica takes all of it. Not collective.
- *  @param model  whose map is wanted where a file has several; NULL: the only
- *  one.
- *  @param layer_number  [out->layers] of the model; NULL: from 0.
- *  @param out  of the shape that is expected, from moe_plan_init().
- *  @return MOE_OK, MOE_USAGE (no such file), MOE_FORMAT, MOE_MISMATCH (another
- *  shape; a layer that is not there), MOE_NOMEM. */
-moe_status moe_plan_file_read(const char *path, const char *model,
-                              const int32_t *layer_number, moe_plan *out,
-                              moe_error *err);
+/** What is known of the file. All borrowed. */
+typedef struct moe_plan_file_params {
+    const char *model; /* whose map is wanted where a file has several; NULL:
+                          the only one */
+    const int32_t *layer_number; /* [layers] of the model; NULL: from 0 */
+    const int32_t *active; /* [gpus of the plan] number in the file of each GPU;
+                              one that the file has not is empty; NULL: from 0 */
+    int gpus; /* that are numbered, in use or not; 0: those of the plan */
+} moe_plan_file_params;
+
+/** Read a placement of any form (placement.h), also one of another number of
+ *  GPUs, or of fewer slots. An expert twice on a GPU counts once, and its first
+ *  replica takes all of it. Not collective.
+ *  @param out  of the shape that is wanted, from moe_plan_init(). Experts that
+ *  no GPU has stand in slots that are empty, or over copies, so that every one
+ *  is somewhere.
+ *  @param present  of the same shape: what is really there; NULL: not wanted.
+ *  @return MOE_OK, MOE_USAGE (no such file), MOE_FORMAT, MOE_MISMATCH (other
+ *  experts, more slots; a layer that is not there), MOE_NOMEM. */
+moe_status moe_plan_file_read(const char *path,
+                              const moe_plan_file_params *params, moe_plan *out,
+                              moe_plan *present, moe_error *err);
 
 /** @param raw  [layers][gpus][slots] placement as the planner's source has
  *  it, which may hold an expert twice on a GPU; NULL: the plan's.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,14 @@ static const moe_opt rows[] = {
                  "of experts that stay on a node, for planners with that "
                  "option"),
     MOE_ARGS_SLOTS("default: one more than experts need"),
-    MOE_ARGS_REPLICAS,
+    {.key = "replicas",
+     .type = MOE_OPT_REALS,
+     .initial = "",
+     .min = 1,
+     .max = 1 << 20,
+     AT(replicas),
+     .help = "slots of all GPUs in a layer, instead of --slots; of several "
+             "numbers, as in 256,272,288, a table says what each is worth"},
     MOE_ARGS_SET("an option of the planner"),
     MOE_ARGS_WORD("steps", steps, "sum", uses,
                   "of several steps plan the sum, the last one, or each one "
@@ -50,7 +58,11 @@ static const moe_opt rows[] = {
     MOE_ARGS_EMIT(emit),
     MOE_ARGS_STRING("previous", previous, "", "FILE",
                     "the placement in force, as --json or an engine's file "
-                    "has it; default: experts at home"),
+                    "has it, also of another number of GPUs; default: experts "
+                    "at home"),
+    MOE_ARGS_STRING("active", active, "", "LIST",
+                    "of the GPUs those that are in use, by number, as in "
+                    "0-5,7; default: all"),
     MOE_ARGS_STRING("model", model, "", "FILE|NAME",
                     "for bytes, and planners that weigh time"),
     MOE_ARGS_STRING("cluster", cluster, "", "FILE|NAME",
@@ -87,9 +99,20 @@ static const moe_args args = {
 
 /* ---- what is read ---- */
 
-/* @param slots  per GPU, as asked for; 0: as many as there should be. */
+moe_status moe_plan_check_slots(const moe_plan_offline *w,
+                                const moe_plan_settings *s, int slots,
+                                moe_error *err)
+{
+    const int all = slots * (int)w->active.n;
+    if (slots == 0 || all >= w->loads.experts)
+        return MOE_OK;
+    return moe_fail(err, MOE_USAGE, "%s: %d slots are too few for %d experts",
+                    s->slots > 0 ? "--slots" : "--replicas", all,
+                    w->loads.experts);
+}
+
 static void check_sizes(const moe_plan_settings *s, const moe_recording *l,
-                        int slots, moe_error *err)
+                        moe_error *err)
 {
     if (s->gpus % s->nodes != 0)
         moe_fail(err, MOE_USAGE, "--nodes: %d nodes do not divide %d GPUs",
@@ -97,10 +120,6 @@ static void check_sizes(const moe_plan_settings *s, const moe_recording *l,
     if (l->experts % s->groups != 0)
         moe_fail(err, MOE_USAGE, "--groups: %d groups do not divide %d experts",
                  s->groups, l->experts);
-    if (slots != 0 && slots * s->gpus < l->experts)
-        moe_fail(err, MOE_USAGE, "%s: %d slots are too few for %d experts",
-                 s->slots > 0 ? "--slots" : "--replicas", slots * s->gpus,
-                 l->experts);
 }
 
 /* Time is that of pairs; shares of a load have none. */
@@ -186,18 +205,24 @@ static void set_options(moe_plan_offline *w, const moe_plan_settings *s,
 static void read_previous(moe_plan_offline *w, const moe_plan_settings *s,
                           moe_error *err)
 {
-    if (moe_plan_init(&w->previous, w->loads.layers, w->loads.experts, s->gpus,
+    const int gpus = w->env.layout.gpus;
+    const moe_plan_file_params params = {
+        .model = s->model != NULL ? w->model.name : NULL,
+        .layer_number = w->loads.layer_number,
+        .active = w->active.number,
+        .gpus = s->gpus};
+    if (moe_plan_init(&w->previous, w->loads.layers, w->loads.experts, gpus,
+                      w->env.slots, err) != MOE_OK ||
+        moe_plan_init(&w->present, w->loads.layers, w->loads.experts, gpus,
                       w->env.slots, err) != MOE_OK)
         return;
-    if (s->previous != NULL)
-        moe_plan_file_read(s->previous, s->model != NULL ? w->model.name : NULL,
-                           w->loads.layer_number, &w->previous, err);
-    else
-        moe_plan_set_home(&w->previous, &w->env.layout);
-    if (err->status == MOE_OK &&
-        moe_plan_init(&w->present, w->loads.layers, w->loads.experts, s->gpus,
-                      w->env.slots, err) == MOE_OK)
-        moe_plan_copy(&w->present, &w->previous);
+    if (s->previous != NULL) {
+        moe_plan_file_read(s->previous, &params, &w->previous, &w->present,
+                           err);
+        return;
+    }
+    moe_plan_set_home(&w->previous, &w->env.layout);
+    moe_plan_copy(&w->present, &w->previous);
 }
 
 static void read_all(moe_plan_offline *w, const moe_plan_settings *s,
@@ -206,15 +231,24 @@ static void read_all(moe_plan_offline *w, const moe_plan_settings *s,
     int slots = 0;
     if (moe_replace_check(s->json, s->force, err) != MOE_OK ||
         moe_emit_check(&s->emit, s->force, err) != MOE_OK ||
-        moe_parsed_slots(s->slots, s->replicas, s->gpus, &slots, err) != MOE_OK)
+        moe_plan_read_active(w, s, err) != MOE_OK)
+        return;
+    const int gpus = (int)w->active.n;
+    for (int i = 0; i < s->replicas.n; i++)
+        if (s->replicas.x[i] != floor(s->replicas.x[i]))
+            moe_fail(err, MOE_USAGE, "--replicas: %g is not whole",
+                     s->replicas.x[i]);
+    if (err->status != MOE_OK ||
+        moe_parsed_slots(s->slots, (int)s->replicas.x[0], gpus, &slots, err) !=
+            MOE_OK)
         return;
     read_loads(w, s, err);
     if (err->status != MOE_OK)
         return;
-    check_sizes(s, &w->loads, slots, err);
-    if (err->status != MOE_OK)
+    check_sizes(s, &w->loads, err);
+    if (moe_plan_check_slots(w, s, slots, err) != MOE_OK)
         return;
-    w->env = (moe_planner_env){.layout = {s->gpus, s->gpus / s->nodes},
+    w->env = (moe_planner_env){.layout = {gpus, gpus / s->nodes},
                                .experts = w->loads.experts,
                                .division = s->split->division,
                                .sequences = s->batch,
@@ -255,7 +289,7 @@ static double score_emitted(const moe_plan_offline *w,
     double sum = 0;
     for (size_t i = first; v != NULL && i < n; i++) {
         const moe_plan_layer layer = {
-            w->loads.experts, s->gpus, w->env.slots,
+            w->loads.experts, w->env.layout.gpus, w->env.slots,
             w->emitted.expert + i % n_l * (size_t)w->emitted.slots, NULL};
         sum += 1 / moe_value_imbalance(v, &layer, w->loads.load + i * n_e,
                                        MOE_DIVISION_EQUAL);
@@ -270,7 +304,7 @@ static moe_status fill(moe_plan_offline *w, const moe_plan_settings *s,
     double *load = s->emit.n > 0 ? planned_load(w, s, err) : NULL;
     const moe_emission e = {.layers = w->loads.layers,
                             .experts = w->loads.experts,
-                            .gpus = s->gpus,
+                            .gpus = w->env.layout.gpus,
                             .slots = w->env.slots,
                             .layer_number = w->loads.layer_number,
                             .expert = w->study.raw,
@@ -283,8 +317,8 @@ static moe_status fill(moe_plan_offline *w, const moe_plan_settings *s,
 
 /* ---- the command ---- */
 
-static void study(moe_plan_offline *w, const moe_plan_settings *s,
-                  moe_error *err)
+moe_status moe_plan_study(moe_plan_offline *w, const moe_plan_settings *s,
+                          moe_error *err)
 {
     const moe_study_params params = {
         .planner = s->planner,
@@ -296,7 +330,13 @@ static void study(moe_plan_offline *w, const moe_plan_settings *s,
         .layers = w->loads.layers,
         .repeats = s->repeats,
         .use = w->loads.steps > 1 ? (moe_study_use)s->steps : MOE_STUDY_EACH};
-    if (moe_study_run(&w->study, &params, err) != MOE_OK ||
+    return moe_study_run(&w->study, &params, err);
+}
+
+static void study(moe_plan_offline *w, const moe_plan_settings *s,
+                  moe_error *err)
+{
+    if (moe_plan_study(w, s, err) != MOE_OK ||
         moe_plan_weigh(w, s, err) != MOE_OK || fill(w, s, err) != MOE_OK)
         return;
     if (s->json == NULL || strcmp(s->json, "-") != 0) {
@@ -323,9 +363,14 @@ int moe_cmd_plan(int argc, char **argv)
         s.split = moe_split_find(s.emit.n > 0 ? "equal" : "quota");
     if (parsed)
         read_all(&w, &s, &err);
-    if (w.previous.expert != NULL && err.status == MOE_OK)
-        study(&w, &s, &err);
+    if (w.previous.expert != NULL && err.status == MOE_OK) {
+        if (s.replicas.n > 1)
+            moe_plan_compare_sizes(&w, &s, &err);
+        else
+            study(&w, &s, &err);
+    }
     moe_recording_fini(&w.loads);
+    moe_ranges_fini(&w.active);
     moe_plan_fini(&w.previous);
     moe_plan_fini(&w.present);
     moe_plan_worth_fini(&w.worth);

@@ -121,8 +121,10 @@ moe_status moe_parsed_slots(int slots, int replicas, int gpus, int *slots_out,
                         "one of them");
     if (replicas % gpus != 0)
         return moe_fail(err, MOE_USAGE,
-                        "--replicas: %d slots do not divide among %d GPUs",
-                        replicas, gpus);
+                        "--replicas: %d slots do not divide among %d GPUs "
+                        "(%d and %d do)",
+                        replicas, gpus, replicas / gpus * gpus,
+                        (replicas / gpus + 1) * gpus);
     *slots_out = slots > 0 ? slots : replicas / gpus;
     return MOE_OK;
 }

@@ -5,6 +5,7 @@
 #include "moegps/cluster.h"
 #include "moegps/cost.h"
 #include "moegps/document.h"
+#include "moegps/json.h"
 #include "moegps/options.h"
 #include "moegps/placement.h"
 #include "moegps/split.h"
@@ -15,11 +16,13 @@
 /** What the user asks for. */
 typedef struct moe_plan_settings {
     moe_recorded recorded;
-    const char *previous, *model, *cluster, *json;
+    const char *previous, *active, *model, *cluster, *json;
     const moe_planner *planner;
     const moe_split *split;
-    moe_strings set; /* key=value of the planner */
-    int gpus, nodes, groups, slots, replicas, interval, batch, repeats;
+    moe_strings set;    /* key=value of the planner */
+    moe_reals replicas; /* a plan, or several to compare */
+    int gpus;           /* that are numbered, in use or not */
+    int nodes, groups, slots, interval, batch, repeats;
     int steps;        /* moe_study_use */
     moe_strings emit; /* ENGINE=FILE */
     bool force;
@@ -49,6 +52,7 @@ typedef struct moe_plan_offline {
     moe_pricer pricer; /* with settings.cluster, as are the next two */
     moe_cluster cluster;
     void *cost_state;  /* owned */
+    moe_ranges active; /* numbers of the GPUs that are planned, rising */
     moe_plan previous; /* in force before the first step */
     moe_plan present;  /* what of it is there: without GPUs that are gone */
     moe_study study;
@@ -61,11 +65,41 @@ typedef struct moe_plan_offline {
 void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
                   const moe_plan_settings *s);
 
+/** Which of the numbered GPUs are planned. @return MOE_OK, MOE_USAGE, MOE_NOMEM. */
+moe_status moe_plan_read_active(moe_plan_offline *w, const moe_plan_settings *s,
+                                moe_error *err);
+
+/** Say what must be loaded where; all of it as JSON. */
+void moe_plan_say_arrivals(moe_document *doc, const moe_plan_offline *w,
+                           const moe_plan_settings *s);
+json_t *moe_plan_arrivals_json(const moe_plan_offline *w, moe_error *err);
+
+/** Plan for each of several numbers of slots, and say what each is worth.
+ *  @return MOE_OK, MOE_USAGE (a number that does not divide, or too few), and
+ *  what moe_study_run() returns. */
+moe_status moe_plan_compare_sizes(moe_plan_offline *w,
+                                  const moe_plan_settings *s, moe_error *err);
+
+/** Run a study of the loads with w->env, from w->previous.
+ *  @return as moe_study_run(). */
+moe_status moe_plan_study(moe_plan_offline *w, const moe_plan_settings *s,
+                          moe_error *err);
+
+/** Check what asks for slots. @param slots  per GPU; 0: not given. */
+moe_status moe_plan_check_slots(const moe_plan_offline *w,
+                                const moe_plan_settings *s, int slots,
+                                moe_error *err);
+
 /** Weigh the plan against the placement in force.
  *  @return MOE_OK, MOE_NOMEM. */
 moe_status moe_plan_weigh(moe_plan_offline *w, const moe_plan_settings *s,
                           moe_error *err);
 void moe_plan_worth_fini(moe_plan_worth *worth);
+
+/** @return modelled seconds of a layer, mean over layers and the steps that the
+ *  plan is weighed on; NaN: no prices. */
+double moe_plan_layer_s(const moe_plan_offline *w, const moe_plan_settings *s,
+                        const moe_plan *plan, moe_error *err);
 
 /** @return the first of the steps that the plan is weighed on. */
 size_t moe_plan_first_step(const moe_plan_offline *w,

@@ -37,7 +37,7 @@ static double balancedness(const moe_tally *tally)
 static double bytes_of(const moe_plan_offline *w, const moe_plan_settings *s)
 {
     return s->model != NULL
-               ? (double)w->study.changed * moe_model_expert_bytes(&w->model)
+               ? (double)w->worth.n_moves * moe_model_expert_bytes(&w->model)
                : NAN;
 }
 
@@ -115,12 +115,12 @@ static void say_facts(moe_document *doc, const moe_plan_offline *w,
     moe_doc_say(doc, MOE_DOC_PARAGRAPH,
                 "replicas that share a GPU with another of their expert: %d",
                 doubles_of(w));
-    moe_doc_say(doc, MOE_DOC_UNDER,
-                "slots changed against %s: %zu of %.0f (%.1f %%), %s",
-                s->previous != NULL ? s->previous : "the home placement",
-                study->changed, slots, 100.0 * (double)study->changed / slots,
-                isnan(bytes) ? "bytes need --model"
-                             : moe_bytes_cell(bytes).text);
+    moe_doc_say(
+        doc, MOE_DOC_UNDER,
+        "slots changed against %s: %zu of %.0f (%.1f %%), %s",
+        s->previous != NULL ? s->previous : "the home placement",
+        w->worth.n_moves, slots, 100.0 * (double)w->worth.n_moves / slots,
+        isnan(bytes) ? "bytes need --model" : moe_bytes_cell(bytes).text);
     if (w->loads.steps > 1 && !is_one_plan(w, s))
         moe_doc_say(
             doc, MOE_DOC_UNDER,
@@ -184,8 +184,8 @@ void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
                 "GPUs of %d node%s",
                 s->planner->name, w->loads.steps,
                 w->loads.steps == 1 ? "" : "s", w->loads.layers,
-                w->loads.experts, s->gpus * w->env.slots, s->gpus, s->nodes,
-                s->nodes == 1 ? "" : "s");
+                w->loads.experts, w->env.layout.gpus * w->env.slots,
+                w->env.layout.gpus, s->nodes, s->nodes == 1 ? "" : "s");
     moe_doc_say(doc, MOE_DOC_UNDER, "balancedness: mean / max load of a GPU%s",
                 scores_of(w, s));
     say_before(doc, w, s);
@@ -193,6 +193,8 @@ void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
     say_conventions(doc, w, n_scores, one);
     moe_plan_say_worth(doc, w, s);
     say_facts(doc, w, s);
+    if (s->previous != NULL && w->worth.n_moves > 0)
+        moe_plan_say_arrivals(doc, w, s);
 }
 
 static json_t *scores_json(const moe_tally *of_layer, int layers,
@@ -238,7 +240,8 @@ moe_status moe_plan_write_json(const moe_plan_offline *w,
                         w->env.pricer != NULL ? w->worth.move.time_s : NAN,
                         err);
     moe_json_put_integer(root, "same_gpu_duplicates", doubles_of(w), err);
-    moe_json_put_integer(root, "changed_slots", (int64_t)study->changed, err);
+    moe_json_put_integer(root, "changed_slots", (int64_t)w->worth.n_moves, err);
+    moe_json_put(root, "arrivals", moe_plan_arrivals_json(w, err), err);
     moe_json_put_number(root, "changed_bytes", bytes_of(w, s), err);
     moe_json_put_number(root, "planner_cpu_s", study->time.median, err);
     moe_json_put_integer(root, "planner_samples", (int64_t)study->time.n, err);

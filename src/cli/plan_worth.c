@@ -41,6 +41,23 @@ static void weigh(moe_plan_offline *w, size_t first, int which, moe_value *v,
     w->worth.step_s[which] = sum_s / (double)(steps - first);
 }
 
+double moe_plan_layer_s(const moe_plan_offline *w, const moe_plan_settings *s,
+                        const moe_plan *plan, moe_error *err)
+{
+    const size_t n_l = (size_t)w->loads.layers, n = w->loads.steps * n_l;
+    const size_t first = moe_plan_first_step(w, s) * n_l;
+    moe_value *v = moe_value_new(&w->env, err);
+    double sum_s = 0;
+    for (size_t i = first; v != NULL && i < n; i++) {
+        const moe_plan_layer layer = moe_plan_at(plan, (int)(i % n_l));
+        sum_s += moe_value_layer_s(v, &layer,
+                                   w->loads.load + i * (size_t)w->loads.experts,
+                                   w->env.division);
+    }
+    moe_value_free(v);
+    return sum_s / (double)(n - first);
+}
+
 moe_status moe_plan_weigh(moe_plan_offline *w, const moe_plan_settings *s,
                           moe_error *err)
 {

@@ -15,73 +15,143 @@ static size_t n_slots(const moe_plan *p)
 
 /* ---- read ---- */
 
-static moe_status check_sizes(const char *path, const moe_placement *p,
-                              const moe_plan *plan, moe_error *err)
+/* What is being read. */
+typedef struct {
+    const char *path;
+    const moe_plan_file_params *params;
+    moe_placement file;
+    int gpus, slots; /* of the file; slots of a GPU */
+    moe_plan *full, *present;
+    moe_error *err;
+} reading;
+
+/* Forms that do not number GPUs have as many as the plan, or of as many slots. */
+static moe_status find_gpus(reading *r)
 {
-    const struct {
-        const char *what;
-        int has, want;
-    } sizes[] = {{"experts", p->experts, plan->experts},
-                 {"GPUs", p->gpus != 0 ? p->gpus : plan->gpus, plan->gpus},
-                 {"slots in a layer", p->slots, plan->gpus * plan->slots}};
-    for (size_t i = 0; i < MOE_ARRAY_LEN(sizes); i++)
-        if (sizes[i].has != sizes[i].want)
-            return moe_fail(err, MOE_MISMATCH, "%s: has %d %s, not %d", path,
-                            sizes[i].has, sizes[i].what, sizes[i].want);
+    const int numbered = r->params->gpus > 0 ? r->params->gpus : r->full->gpus;
+    r->gpus = r->file.gpus;
+    if (r->file.experts != r->full->experts)
+        return moe_fail(r->err, MOE_MISMATCH, "%s: has %d experts, not %d",
+                        r->path, r->file.experts, r->full->experts);
+    if (r->gpus == 0 && r->file.slots % numbered == 0)
+        r->gpus = numbered;
+    else if (r->gpus == 0 && r->file.slots % r->full->slots == 0)
+        r->gpus = r->file.slots / r->full->slots;
+    if (r->gpus == 0 || r->file.slots % r->gpus != 0)
+        return moe_fail(r->err, MOE_MISMATCH,
+                        "%s: has %d slots in a layer, which do not divide "
+                        "among %d GPUs",
+                        r->path, r->file.slots,
+                        r->gpus > 0 ? r->gpus : numbered);
+    r->slots = r->file.slots / r->gpus;
+    if (r->slots > r->full->slots)
+        return moe_fail(r->err, MOE_MISMATCH,
+                        "%s: has %d slots a GPU, not %d (--slots %d)", r->path,
+                        r->slots, r->full->slots, r->slots);
     return MOE_OK;
 }
 
-/* An expert twice on a GPU counts once; the first replica takes all. */
-static void take_layer(const int16_t *row, moe_plan_layer *to, bool *seen)
+/* @return whether a GPU has an expert in its first n slots. */
+static bool has(const int16_t *gpu, int n, int expert)
 {
+    for (int k = 0; k < n; k++)
+        if (gpu[k] == expert)
+            return true;
+    return false;
+}
+
+/* An expert twice on a GPU counts once; the first replica takes all. */
+static void take_row(const reading *r, const int16_t *row, moe_plan_layer *to,
+                     bool *seen)
+{
+    const int32_t *active = r->params->active;
     memset(seen, 0, (size_t)to->experts * sizeof *seen);
-    for (int k = 0; k < to->gpus * to->slots; k++) {
-        bool here = false;
-        for (int j = k / to->slots * to->slots; j < k; j++)
-            here = here || row[j] == row[k];
-        const int e = here ? -1 : row[k];
-        to->expert[k] = (int16_t)e;
-        to->quota[k] = e >= 0 && !seen[e] ? MOE_QUOTA_ONE : 0;
-        if (e >= 0)
+    for (int i = 0; i < to->gpus; i++) {
+        const int number = active != NULL ? active[i] : i;
+        int16_t *gpu = to->expert + (size_t)i * (size_t)to->slots;
+        for (int k = 0; k < r->slots && number < r->gpus; k++) {
+            const int e = row[number * r->slots + k];
+            if (e < 0 || has(gpu, k, e))
+                continue;
+            gpu[k] = (int16_t)e;
+            to->quota[i * to->slots + k] = seen[e] ? 0 : MOE_QUOTA_ONE;
             seen[e] = true;
+        }
     }
 }
 
-static void take_plan(const char *path, const moe_placement *p,
-                      const int32_t *layer_number, moe_plan *out,
-                      moe_error *err)
+/* Planners start from a placement that has every expert. What only GPUs had
+ * that are gone is thought into empty slots, or over copies of others. */
+static void complete_row(moe_plan_layer *row, const bool *seen)
 {
-    bool *seen = moe_array_new((size_t)out->experts, sizeof *seen, err);
-    for (int l = 0; l < out->layers && err->status == MOE_OK; l++) {
-        const int number = layer_number != NULL ? layer_number[l] : l;
-        const int16_t *row = moe_placement_row(p, number, l, out->layers);
-        moe_plan_layer layer = moe_plan_at(out, l);
-        int found = 0;
+    int at = 0;
+    for (int e = 0; e < row->experts; e++) {
+        if (seen[e])
+            continue;
+        while (row->quota[at] > 0)
+            at++;
+        row->expert[at] = (int16_t)e;
+        row->quota[at] = MOE_QUOTA_ONE;
+    }
+}
+
+/* Every expert is somewhere in the file. */
+static void check_row(const reading *r, const int16_t *row, int number,
+                      bool *seen)
+{
+    int found = 0;
+    memset(seen, 0, (size_t)r->file.experts * sizeof *seen);
+    for (int k = 0; k < r->file.slots; k++) {
+        found += row[k] >= 0 && !seen[row[k]];
+        if (row[k] >= 0)
+            seen[row[k]] = true;
+    }
+    if (found < r->file.experts)
+        moe_fail(r->err, MOE_FORMAT, "%s: layer %d has only %d of %d experts",
+                 r->path, number, found, r->file.experts);
+}
+
+static void take_layers(const reading *r)
+{
+    moe_plan *full = r->full;
+    const size_t slots = (size_t)full->gpus * (size_t)full->slots;
+    bool *seen = moe_array_new((size_t)full->experts, sizeof *seen, r->err);
+    for (int l = 0; l < full->layers && r->err->status == MOE_OK; l++) {
+        const int32_t *numbers = r->params->layer_number;
+        const int number = numbers != NULL ? numbers[l] : l;
+        const int16_t *row =
+            moe_placement_row(&r->file, number, l, full->layers);
+        moe_plan_layer layer = moe_plan_at(full, l);
         if (row == NULL) {
-            moe_fail(err, MOE_MISMATCH, "%s: has %d layers, none of them is %d",
-                     path, p->layers, number);
+            moe_fail(r->err, MOE_MISMATCH,
+                     "%s: has %d layers, none of them is %d", r->path,
+                     r->file.layers, number);
             break;
         }
-        take_layer(row, &layer, seen);
-        for (int e = 0; e < out->experts; e++)
-            found += seen[e];
-        if (found < out->experts)
-            moe_fail(err, MOE_FORMAT, "%s: layer %d has only %d of %d experts",
-                     path, number, found, out->experts);
+        check_row(r, row, number, seen);
+        take_row(r, row, &layer, seen);
+        if (r->present != NULL)
+            memcpy(moe_plan_at(r->present, l).expert, layer.expert,
+                   slots * sizeof *layer.expert);
+        complete_row(&layer, seen);
     }
     free(seen);
 }
 
-moe_status moe_plan_file_read(const char *path, const char *model,
-                              const int32_t *layer_number, moe_plan *out,
-                              moe_error *err)
+moe_status moe_plan_file_read(const char *path,
+                              const moe_plan_file_params *params, moe_plan *out,
+                              moe_plan *present, moe_error *err)
 {
     moe_error local = {0};
-    moe_placement p = {0};
-    if (moe_placement_read(path, model, &p, &local) == MOE_OK &&
-        check_sizes(path, &p, out, &local) == MOE_OK)
-        take_plan(path, &p, layer_number, out, &local);
-    moe_placement_fini(&p);
+    reading r = {.path = path,
+                 .params = params,
+                 .full = out,
+                 .present = present,
+                 .err = &local};
+    if (moe_placement_read(path, params->model, &r.file, &local) == MOE_OK &&
+        find_gpus(&r) == MOE_OK)
+        take_layers(&r);
+    moe_placement_fini(&r.file);
     return moe_pass(err, &local);
 }
 

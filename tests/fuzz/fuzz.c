@@ -88,11 +88,12 @@ static void fuzz_recording(const char *path)
 
 static void fuzz_plan(const char *path)
 {
+    const moe_plan_file_params any = {.model = NULL};
     moe_plan plan;
     moe_error err = {0};
     if (moe_plan_init(&plan, 2, 4, 2, 3, &err) != MOE_OK)
         return;
-    moe_plan_file_read(path, NULL, NULL, &plan, &err);
+    moe_plan_file_read(path, &any, &plan, NULL, &err);
     moe_plan_fini(&plan);
 }
 
