@@ -41,6 +41,14 @@ check "a step is scored on the next" says "next: minmax" \
     plan --loads "$dir/steps.json" --gpus 2 --steps each
 check "bytes of a model" says " GiB" plan --loads jobs/traces/mixtral-8x7b-mmlu.h5 \
     --gpus 4 --model mixtral-8x7b --repeats 1 --planner eplb --set policy=global
+# four tokens on two nodes of a GPU, experts 0, 1 | 2, 3 at home: of node 0's four pairs two stay,
+# of node 1's three
+printf 'layer,token,expert0,expert1\n0,0,0,1\n0,1,2,3\n0,2,2,3\n0,3,1,3\n' > "$dir/tokens.csv"
+check "pairs that cross nodes are counted" says "pairs that cross nodes: in force 37.5 %, planned 37.5 %; 37.5 % where" \
+    plan --loads "$dir/tokens.csv" --gpus 2 --nodes 2 --slots 2 --planner static
+echo '{"physical_to_logical": [[0,1,2,3,0,1,2,3]]}' > "$dir/all.json"
+check "... half of them where both nodes have all experts" says "in force 50.0 %, planned 37.5 %; 37.5 % where" \
+    plan --loads "$dir/tokens.csv" --gpus 2 --nodes 2 --slots 4 --planner static --previous "$dir/all.json"
 # by hand: home has 50 and 30, 20 and 20 pairs: 1.25 and 1; the plan evens both
 check "percentiles stand beside means" says "largest            1.2500   1.0000" plan \
     --loads "$dir/wide.csv" --gpus 2

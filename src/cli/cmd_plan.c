@@ -148,8 +148,11 @@ static void read_loads(moe_plan_offline *w, const moe_plan_settings *s,
         options.top_k = w->model.top_k;
     }
     if (err->status == MOE_OK &&
-        moe_recorded_read(&s->recorded, &options, &w->loads, err) == MOE_OK)
+        moe_recorded_read(&s->recorded, &options, &w->loads, err) == MOE_OK) {
+        if (s->nodes > 1)
+            moe_plan_keep_tokens(w, err);
         moe_recording_count(&w->loads, err);
+    }
 }
 
 static void read_profiles(moe_plan_offline *w, const moe_plan_settings *s,
@@ -337,7 +340,8 @@ static void study(moe_plan_offline *w, const moe_plan_settings *s,
                   moe_error *err)
 {
     if (moe_plan_study(w, s, err) != MOE_OK ||
-        moe_plan_weigh(w, s, err) != MOE_OK || fill(w, s, err) != MOE_OK)
+        moe_plan_weigh(w, s, err) != MOE_OK ||
+        moe_plan_cross(w, err) != MOE_OK || fill(w, s, err) != MOE_OK)
         return;
     if (s->json == NULL || strcmp(s->json, "-") != 0) {
         moe_document *doc = moe_document_new(err);
@@ -370,6 +374,7 @@ int moe_cmd_plan(int argc, char **argv)
             study(&w, &s, &err);
     }
     moe_recording_fini(&w.loads);
+    free(w.tokens.experts_of);
     moe_ranges_fini(&w.active);
     moe_plan_fini(&w.previous);
     moe_plan_fini(&w.present);

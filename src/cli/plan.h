@@ -41,11 +41,22 @@ typedef struct moe_plan_worth {
     moe_arrival *moves;           /* [n_moves] owned */
     size_t n_moves, lost;         /* lost: of these what no GPU has */
     moe_price move;               /* of all moves; with settings.cluster */
+    double cross[MOE_N_PLACED]; /* share of pairs that cross nodes, with tokens
+                                    and several nodes; else 0 */
+    double cross_near; /* of the plan, where a copy on the own node is taken */
 } moe_plan_worth;
+
+/** Tokens of a recording, where it has any. */
+typedef struct moe_plan_tokens {
+    uint16_t *experts_of; /* [layers][n][top_k] owned */
+    uint64_t n;
+    int top_k;
+} moe_plan_tokens;
 
 /** What was read, and what the planner made of it. */
 typedef struct moe_plan_offline {
     moe_recording loads;
+    moe_plan_tokens tokens; /* with settings.nodes */
     moe_planner_env env;
     void *params;      /* of the planner; owned */
     moe_model model;   /* with settings.model */
@@ -100,6 +111,12 @@ void moe_plan_worth_fini(moe_plan_worth *worth);
  *  plan is weighed on; NaN: no prices. */
 double moe_plan_layer_s(const moe_plan_offline *w, const moe_plan_settings *s,
                         const moe_plan *plan, moe_error *err);
+
+/** Keep the tokens of w->loads before they are counted. */
+void moe_plan_keep_tokens(moe_plan_offline *w, moe_error *err);
+
+/** Find the share of pairs that cross nodes. @return MOE_OK, MOE_NOMEM. */
+moe_status moe_plan_cross(moe_plan_offline *w, moe_error *err);
 
 /** @return the first of the steps that the plan is weighed on. */
 size_t moe_plan_first_step(const moe_plan_offline *w,

@@ -232,6 +232,13 @@ moe_status moe_plan_write_json(const moe_plan_offline *w,
     if (s->emit.n > 0)
         moe_json_put_number(scores, "emitted, equal", w->emitted_balance, err);
     moe_json_put(root, "scores", scores, err);
+    if (w->tokens.n > 0 && s->nodes > 1) {
+        moe_json_put_number(root, "cross_in_force",
+                            w->worth.cross[MOE_IN_FORCE], err);
+        moe_json_put_number(root, "cross_planned", w->worth.cross[MOE_PLANNED],
+                            err);
+        moe_json_put_number(root, "cross_near", w->worth.cross_near, err);
+    }
     moe_json_put_number(root, "step_s_in_force", w->worth.step_s[MOE_IN_FORCE],
                         err);
     moe_json_put_number(root, "step_s_planned", w->worth.step_s[MOE_PLANNED],

@@ -178,6 +178,13 @@ void moe_plan_say_worth(moe_document *doc, const moe_plan_offline *w,
                         const moe_plan_settings *s)
 {
     say_percentiles(doc, w, s);
+    if (w->tokens.n > 0 && s->nodes > 1)
+        moe_doc_say(doc, MOE_DOC_UNDER,
+                    "pairs that cross nodes: in force %s, planned %s; %s where "
+                    "a copy on the token's node is preferred",
+                    moe_percent_cell(w->worth.cross[MOE_IN_FORCE]).text,
+                    moe_percent_cell(w->worth.cross[MOE_PLANNED]).text,
+                    moe_percent_cell(w->worth.cross_near).text);
     if (w->env.pricer != NULL)
         say_payback(doc, &w->worth);
 }

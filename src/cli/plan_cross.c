@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+#include "plan.h"
+
+/* Pairs that cross nodes: recorded tokens are dealt over GPUs in order, so that
+ * each node has the same number of them, one after the other. */
+
+/* Count the pairs of a node's tokens, by layer and expert. */
+static void count_node(const moe_plan_offline *w, int node, int nodes,
+                       double *pairs)
+{
+    const moe_plan_tokens *t = &w->tokens;
+    const size_t n_e = (size_t)w->loads.experts, k = (size_t)t->top_k;
+    const uint64_t first = t->n * (uint64_t)node / (uint64_t)nodes;
+    const uint64_t end = t->n * (uint64_t)(node + 1) / (uint64_t)nodes;
+    memset(pairs, 0, (size_t)w->loads.layers * n_e * sizeof *pairs);
+    for (size_t l = 0; l < (size_t)w->loads.layers; l++)
+        for (uint64_t i = (l * t->n + first) * k; i < (l * t->n + end) * k; i++)
+            pairs[l * n_e + t->experts_of[i]]++;
+}
+
+/* How a token's copy is chosen. */
+typedef enum { BY_QUOTA, EQUALLY, NEAR } choice;
+
+/* @return the share of an expert's pairs that stay on a node. */
+static double stays(const moe_plan_offline *w, const moe_plan_layer *layer,
+                    int expert, int node, choice by)
+{
+    double here = 0, all = 0;
+    for (int k = 0; k < layer->gpus * layer->slots; k++) {
+        if (layer->expert[k] != expert)
+            continue;
+        const double part = by == EQUALLY ? 1 : layer->quota[k];
+        all += part;
+        if (moe_layout_node(&w->env.layout, k / layer->slots) != node)
+            continue;
+        if (by == NEAR)
+            return 1;
+        here += part;
+    }
+    return all > 0 ? here / all : 0;
+}
+
+static double crossing(const moe_plan_offline *w, const moe_plan *plan,
+                       double *pairs, choice by)
+{
+    const int nodes = moe_layout_nodes(&w->env.layout);
+    double cross = 0, all = 0;
+    for (int node = 0; node < nodes; node++) {
+        count_node(w, node, nodes, pairs);
+        for (int l = 0; l < w->loads.layers; l++) {
+            const moe_plan_layer layer = moe_plan_at(plan, l);
+            for (int e = 0; e < layer.experts; e++) {
+                const double n = pairs[l * layer.experts + e];
+                all += n;
+                cross += n * (1 - stays(w, &layer, e, node, by));
+            }
+        }
+    }
+    return cross / all;
+}
+
+moe_status moe_plan_cross(moe_plan_offline *w, moe_error *err)
+{
+    const size_t n = (size_t)w->loads.layers * (size_t)w->loads.experts;
+    double *pairs = NULL;
+    if (w->tokens.n == 0 || moe_layout_nodes(&w->env.layout) == 1)
+        return MOE_OK;
+    pairs = moe_array_new(n, sizeof *pairs, err);
+    if (pairs == NULL)
+        return err->status;
+    const choice planned =
+        w->env.division == MOE_DIVISION_EQUAL ? EQUALLY : BY_QUOTA;
+    w->worth.cross[MOE_IN_FORCE] = crossing(w, &w->previous, pairs, EQUALLY);
+    w->worth.cross[MOE_PLANNED] = crossing(w, &w->study.plan, pairs, planned);
+    w->worth.cross_near = crossing(w, &w->study.plan, pairs, NEAR);
+    free(pairs);
+    return MOE_OK;
+}
+
+/* Loads do not say on which node a token was. */
+void moe_plan_keep_tokens(moe_plan_offline *w, moe_error *err)
+{
+    const moe_recording *r = &w->loads;
+    const size_t n = (size_t)r->layers * (size_t)r->n_tokens * (size_t)r->top_k;
+    if (r->kind != MOE_RECORDING_TOKENS)
+        return;
+    w->tokens.experts_of = moe_array_new(n, sizeof *w->tokens.experts_of, err);
+    if (w->tokens.experts_of == NULL)
+        return;
+    memcpy(w->tokens.experts_of, r->experts_of, n * sizeof *r->experts_of);
+    w->tokens.n = r->n_tokens;
+    w->tokens.top_k = r->top_k;
+}
