@@ -82,7 +82,7 @@ names() {
 		replicas advise map plan
 		interval advise map plan
 		batch advise evaluate plan
-		output run train report merge cost map
+		output run train report merge cost map calibrate
 		json run report compare evaluate advise plan
 	END
 }

@@ -31,6 +31,8 @@ typedef struct moe_cluster {
     char cost[32];       /* name of the cost model: see cost.h */
     char stack[32];      /* silicon: kernel library; else empty */
     char tables_gpu[32]; /* silicon: GPU whose tables are used; empty: gpu */
+    char tables[512];    /* silicon: file of measured tables; empty: the
+                                bundled ones */
     double tables_bandwidth; /* silicon: memory bandwidth of that GPU, B/s, to
                                 scale memory-bound time by; 0: not scaled */
     moe_cluster_error error_gemm, error_attention, error_ffn, error_link;

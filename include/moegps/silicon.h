@@ -91,6 +91,18 @@ moe_status moe_silicon_ffn(const moe_silicon *s, const moe_ffn_key *key,
                            const moe_ffn_change *change, moe_curve *out,
                            moe_error *err);
 
+/** A measured point of a gated kernel. */
+typedef struct moe_ffn_point {
+    moe_ffn_key key; /* distribution, and the shape */
+    double weight_bytes, tokens, time_us;
+} moe_ffn_point;
+
+/** Fit the physical model of one kernel.
+ *  @param parameters_out  [MOE_FFN_PARAMETERS]
+ *  @param error_out       [n] |relative difference| of each point. */
+void moe_silicon_fit_ffn(const moe_ffn_point *point, size_t n,
+                         double *parameters_out, double *error_out);
+
 /** Price of the whole kernel. @param tokens  > 0, of the EP group. */
 moe_price moe_curve_price(const moe_curve *curve, double tokens);
 

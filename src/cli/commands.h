@@ -36,6 +36,9 @@ int moe_cmd_advise(int argc, char **argv);
 /** Sweep skewness and bandwidth for the winning strategy. */
 int moe_cmd_map(int argc, char **argv);
 
+/** Make tables of measurements. */
+int moe_cmd_calibrate(int argc, char **argv);
+
 /** Plan replicas for given loads. */
 int moe_cmd_plan(int argc, char **argv);
 

@@ -22,6 +22,8 @@ static const moe_subcommand commands[] = {
     {"cost", moe_cmd_cost, "price kernels and collectives from measurements"},
     {"advise", moe_cmd_advise, "say which strategy to use, and how sure"},
     {"map", moe_cmd_map, "show which strategy wins where"},
+    {"calibrate", moe_cmd_calibrate,
+     "tables and a profile of a cluster's own measurements"},
     {"plan", moe_cmd_plan, "plan replicas for given loads, offline"},
     {"list", moe_cmd_list, "name predictors, planners, models, options, ..."},
     {"doctor", moe_cmd_doctor, "say what this machine and build can do"},

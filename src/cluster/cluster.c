@@ -52,6 +52,12 @@ const moe_opt moe_cluster_options[] = {
      .initial = "",
      MOE_OPT_AT(moe_cluster, tables_gpu),
      .help = "GPU whose measured tables stand in; empty: gpu"},
+    {.key = "tables",
+     .type = MOE_OPT_TEXT,
+     .initial = "",
+     MOE_OPT_AT(moe_cluster, tables),
+     .help = "file of measured tables, by `moegps calibrate`, from the folder "
+             "of the profile; empty: the bundled ones"},
     {.key = "tables_bandwidth",
      .type = MOE_OPT_REAL,
      .unit = "B s-1",
@@ -258,6 +264,24 @@ static moe_status check_cost(const moe_conf *root, const moe_cluster *cluster,
                          cluster->cost, known);
 }
 
+/* A file beside the profile. @param origin  of the profile's text */
+static moe_status find_tables(const char *origin, moe_cluster *cluster,
+                              moe_error *err)
+{
+    char name[sizeof cluster->tables];
+    const char *slash = strrchr(origin, '/');
+    if (cluster->tables[0] == '\0' || cluster->tables[0] == '/' ||
+        slash == NULL)
+        return MOE_OK;
+    snprintf(name, sizeof name, "%s", cluster->tables);
+    const int n = snprintf(cluster->tables, sizeof cluster->tables, "%.*s/%s",
+                           (int)(slash - origin), origin, name);
+    return n >= 0 && (size_t)n < sizeof cluster->tables
+               ? MOE_OK
+               : moe_fail(err, MOE_USAGE, "%s: tables: the path is too long",
+                          origin);
+}
+
 moe_status moe_cluster_parse(const char *text, const char *origin,
                              moe_cluster *out, moe_error *err)
 {
@@ -270,6 +294,8 @@ moe_status moe_cluster_parse(const char *text, const char *origin,
         status = moe_conf_read(root, root, &schema, err);
     if (status == MOE_OK)
         status = check_cost(root, &cluster, err);
+    if (status == MOE_OK)
+        status = find_tables(origin, &cluster, err);
     moe_conf_free(root);
     if (status != MOE_OK)
         return status;

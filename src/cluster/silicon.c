@@ -257,7 +257,8 @@ static moe_status init(void *state, const moe_model *model,
         s->dense.bytes = 0.5;
     if (model->dtype == MOE_DTYPE_FP8 && cluster->fp8_flops > 0)
         s->dense.rate = cluster->fp8_flops / cluster->peak_flops;
-    moe_silicon *tables = moe_silicon_open(NULL, &own);
+    moe_silicon *tables = moe_silicon_open(
+        cluster->tables[0] != '\0' ? cluster->tables : NULL, &own);
     if (tables != NULL)
         load(s, tables, &own);
     moe_silicon_close(tables);

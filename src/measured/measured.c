@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/measured.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "moegps/ctx.h"
+#include "moegps/mem.h"
+#include "moegps/text.h"
+
+#define X(name) extern const moe_measured_format moe_measured_##name##_format;
+#include "members.h"
+#undef X
+
+static const moe_measured_format *const formats[] = {
+#define X(name) &moe_measured_##name##_format,
+#include "members.h"
+#undef X
+};
+
+const moe_measured_group
+    moe_measured_moe = {"moe",
+                        {"gpu", "stack", "kernel", "dtype", "distribution"},
+                        {"hidden", "inter", "top_k", "experts", "ep"},
+                        "tokens"},
+    moe_measured_collectives = {"collectives",
+                                {"gpu", "nccl", "op"},
+                                {"gpus"},
+                                "buffer_bytes"},
+    moe_measured_attention = {"attention",
+                              {"gpu", "stack"},
+                              {"heads", "kv_heads", "head_dim", "batch"},
+                              "seq"},
+    moe_measured_gemm = {"gemm", {"gpu", "stack"}, {"n", "k"}, "m"};
+
+const moe_measured_format *moe_measured_format_at(size_t i)
+{
+    return i < MOE_ARRAY_LEN(formats) ? formats[i] : NULL;
+}
+
+void moe_measurements_fini(moe_measurements *m)
+{
+    free(m->row);
+    moe_remarks_fini(&m->said);
+    *m = (moe_measurements){0};
+}
+
+/* ---- rows ---- */
+
+static moe_status place(const moe_measurement *row, const char *what, double x,
+                        moe_error *err)
+{
+    return moe_fail(err, MOE_FORMAT, "%s:%" PRIu64 ": %s: %g is none",
+                    row->path, row->line, what, x);
+}
+
+moe_status moe_measured_add(moe_measurements *m, const moe_measurement *row,
+                            moe_error *err)
+{
+    if (!(row->x >= 1 && row->x <= INT32_MAX) || row->x != floor(row->x))
+        return place(row, row->group->axis, row->x, err);
+    if (!(row->time_us > 0) || !isfinite(row->time_us))
+        return place(row, "microseconds", row->time_us, err);
+    if (m->n == m->room) {
+        const size_t room = 2 * m->room + 64;
+        moe_measurement *more = realloc(m->row, room * sizeof *more);
+        if (more == NULL)
+            return moe_fail(err, MOE_NOMEM, "out of memory");
+        m->row = more;
+        m->room = room;
+    }
+    m->row[m->n++] = *row;
+    return MOE_OK;
+}
+
+static void set(moe_measurement *row, int i, const char *text)
+{
+    snprintf(row->text[i], sizeof row->text[i], "%s", text);
+}
+
+moe_status moe_measured_add_link(moe_measurements *out, const char *path,
+                                 uint64_t line, const char *op, int ranks,
+                                 double bytes, double time_us,
+                                 const moe_measured_options *options,
+                                 moe_error *err)
+{
+    moe_measurement row = {.group = &moe_measured_collectives,
+                           .x = bytes,
+                           .time_us = time_us,
+                           .path = path,
+                           .line = line};
+    const char *which = options->op != NULL ? options->op : op;
+    row.number[0] = options->ranks > 0 ? options->ranks : ranks;
+    if (which == NULL)
+        return moe_fail(err, MOE_USAGE,
+                        "%s: does not say which collective it is (--op "
+                        "alltoall, all_reduce, all_gather or reduce_scatter)",
+                        path);
+    if (row.number[0] < 1)
+        return moe_fail(err, MOE_USAGE,
+                        "%s: does not say how many GPUs took part (--ranks)",
+                        path);
+    if (bytes > INT32_MAX) {
+        moe_remark(&out->said,
+                   "%s:%" PRIu64 ": %.0f bytes: left out, as above "
+                   "2 GiB",
+                   path, line, bytes);
+        return MOE_OK;
+    }
+    set(&row, 0, options->gpu);
+    set(&row, 1, "measured");
+    set(&row, 2, which);
+    return moe_measured_add(out, &row, err);
+}
+
+moe_status moe_measured_add_ffn(moe_measurements *out, const char *path,
+                                uint64_t line, double tokens, double time_us,
+                                const moe_measured_options *options,
+                                moe_error *err)
+{
+    const moe_model *m = options->model;
+    if (m == NULL)
+        return moe_fail(err, MOE_USAGE,
+                        "%s: does not say what experts were computed (--model, "
+                        "and --ep for GPUs that share them)",
+                        path);
+    moe_measurement row = {.group = &moe_measured_moe,
+                           .number = {m->hidden, m->intermediate, m->top_k,
+                                      m->experts, options->ep},
+                           .x = tokens,
+                           .time_us = time_us,
+                           .path = path,
+                           .line = line};
+    set(&row, 0, options->gpu);
+    set(&row, 1, options->stack);
+    set(&row, 2, "measured");
+    set(&row, 3, m->dtype == MOE_DTYPE_FP8 ? "fp8" : "bfloat16");
+    set(&row, 4, "balanced");
+    return moe_measured_add(out, &row, err);
+}
+
+const char *moe_measured_collective(const char *text)
+{
+    /* as programs call them; reduce_scatter has the letters of no other */
+    static const struct {
+        const char *said, *name;
+    } names[] = {{"alltoall", "alltoall"},
+                 {"all-to-all", "alltoall"},
+                 {"reduce_scatter", "reduce_scatter"},
+                 {"reducescatter", "reduce_scatter"},
+                 {"all_reduce", "all_reduce"},
+                 {"allreduce", "all_reduce"},
+                 {"all_gather", "all_gather"},
+                 {"allgather", "all_gather"}};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(names); i++)
+        if (strcasestr(text, names[i].said) != NULL)
+            return names[i].name;
+    return NULL;
+}
+
+/* Launchers put `[1,0]<stdout>:` before what ranks print. */
+char *moe_measured_line(moe_measured_lines *l)
+{
+    char *line = l->rest;
+    if (line == NULL || *line == '\0')
+        return NULL;
+    l->rest = line + strcspn(line, "\n");
+    if (*l->rest == '\n')
+        *l->rest++ = '\0';
+    l->number++;
+    char *tag = *line == '[' ? strstr(line, ">:") : NULL;
+    return tag != NULL ? tag + 2 : line;
+}
+
+/* ---- the file ---- */
+
+moe_status moe_measured_read(const char *path,
+                             const moe_measured_options *options,
+                             moe_measurements *out, moe_error *err)
+{
+    char *text = NULL, known[256] = "";
+    const size_t before = out->n;
+    if (moe_read_text(path, &text, err) != MOE_OK)
+        return err->status;
+    size_t i = 0;
+    while (i < MOE_ARRAY_LEN(formats) && !formats[i]->detect(text))
+        moe_text_add(known, sizeof known, ", ", "%s", formats[i++]->name);
+    if (i == MOE_ARRAY_LEN(formats))
+        moe_fail(err, MOE_FORMAT, "%s: is none of %s", path, known);
+    else if (formats[i]->read(path, text, options, out, err) == MOE_OK &&
+             out->n == before)
+        moe_fail(err, MOE_FORMAT, "%s: has no measured row (read as %s)", path,
+                 formats[i]->name);
+    else if (err->status == MOE_OK)
+        moe_remark(&out->said, "%s: %s, %zu rows of %s", path, formats[i]->name,
+                   out->n - before, out->row[before].group->name);
+    free(text);
+    return err->status;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* OSU micro-benchmarks: `# OSU MPI All-to-All ... Latency Test`, then size and
+ * average microseconds, and more with -f. Sizes are what a rank sends to each
+ * other one; the tables, as NCCL's tests, count a GPU's whole buffer. */
+
+static bool detect(const char *text)
+{
+    return strstr(text, "# OSU ") != NULL;
+}
+
+static moe_status read(const char *path, char *text,
+                       const moe_measured_options *options,
+                       moe_measurements *out, moe_error *err)
+{
+    moe_measured_lines lines = {.rest = text};
+    const char *op = NULL;
+    for (char *line;
+         err->status == MOE_OK && (line = moe_measured_line(&lines)) != NULL;) {
+        char *end = NULL;
+        if (strstr(line, "# OSU ") != NULL)
+            op = moe_measured_collective(line);
+        if (*line == '#')
+            continue;
+        const double size = strtod(line, &end);
+        if (end == line)
+            continue;
+        const double time_us = strtod(end, &end);
+        const bool each = op != NULL && (strcmp(op, "alltoall") == 0 ||
+                                         strcmp(op, "all_gather") == 0);
+        const double buffer = each ? size * options->ranks : size;
+        if (options->ranks == 0)
+            return moe_fail(err, MOE_USAGE,
+                            "%s: does not say how many GPUs took part "
+                            "(--ranks)",
+                            path);
+        moe_measured_add_link(out, path, lines.number, op, options->ranks,
+                              buffer, time_us, options, err);
+    }
+    return err->status;
+}
+
+const moe_measured_format moe_measured_osu_format = {
+    .name = "osu",
+    .help = "collective latency of the OSU micro-benchmarks; --ranks says how "
+            "many took part",
+    .detect = detect,
+    .read = read};
