@@ -154,4 +154,20 @@ check "... also behind =" completes "moegps plan --planner = epl" "eplb"
 check "... kinds of lists" completes "moegps list mod" "models"
 check "... and leaves files to the shell" completes "moegps report " ""
 
+
+
+# a model's keys, and what each was read from
+mkdir "$dir/glm" && cat > "$dir/glm/config.json" <<- 'END'
+	{"model_type": "glm4_moe", "num_hidden_layers": 46, "first_k_dense_replace": 1, "n_routed_experts": 128,
+	 "num_experts_per_tok": 8, "hidden_size": 4096, "moe_intermediate_size": 1408, "n_shared_experts": 1,
+	 "num_attention_heads": 96, "num_key_value_heads": 8, "head_dim": 128, "torch_dtype": "bfloat16"}
+END
+check "keys of a config are shown" says "layers: 45 # num_hidden_layers 46 less 1 dense" ./moegps list models \
+    "$dir/glm/config.json"
+check "... each with where it is from" out_has "intermediate: 1408 # moe_intermediate_size"
+check "... so are a profile's" says "intermediate:" ./moegps list models mixtral-8x7b
+check "advice takes a config" says "modelled: glm on 8 GPUs" ./moegps advise --model "$dir/glm/config.json" \
+    --cluster h100-nvlink --gpus 8 --skew 2
+check "what is no model is refused" refused 2 "no 'nothing'" ./moegps list models nothing
+check "others are not shown one by one" refused 2 "only models are shown one by one" ./moegps list clusters l40s
 finish

@@ -72,6 +72,11 @@ double moe_model_pair_flops(const moe_model *model);
 moe_status moe_model_parse(const char *text, const char *origin, moe_model *out,
                            moe_error *err);
 
+/** @return the text of a profile, each key with what it was read from: itself,
+ *  or what a Hugging Face config becomes; to be freed. NULL with MOE_FORMAT,
+ *  MOE_NOMEM. */
+char *moe_model_keys(const char *text, const char *origin, moe_error *err);
+
 /** Find a profile by name or path (profile.h), read and parse it. Not
  *  collective. @return as moe_profile_read() and moe_model_parse(). */
 moe_status moe_model_read(const char *name, moe_model *out, moe_error *err);

@@ -276,6 +276,21 @@ static int list_models(void)
     return list_files("models", ".yaml", print_model);
 }
 
+/* Where each key of a model was read from: a profile's comments say it, and the
+ * lines that a Hugging Face config becomes. */
+static moe_status show_model(const char *name, moe_error *err)
+{
+    char path[1024];
+    moe_model m;
+    char *text = moe_profile_read("models", name, path, sizeof path, err);
+    char *keys = text != NULL ? moe_model_keys(text, path, err) : NULL;
+    if (keys != NULL && moe_model_parse(text, path, &m, err) == MOE_OK)
+        printf("%s: %s\n%s", m.name, path, keys);
+    free(keys);
+    free(text);
+    return err->status;
+}
+
 static int list_clusters(void)
 {
     return list_files("clusters", ".yaml", print_cluster);
@@ -314,6 +329,7 @@ static const struct {
 
 typedef struct {
     int (*list)(void);
+    moe_strings of; /* models */
 } settings;
 
 static moe_status parse_kind(const char *name, void *at, moe_error *err)
@@ -333,19 +349,32 @@ static const moe_opt arguments[] = {{.key = "KIND",
                                      .type = MOE_OPT_CALL,
                                      .parse = parse_kind,
                                      MOE_OPT_AT(settings, list)},
+                                    {.key = "MODEL",
+                                     .type = MOE_OPT_STRINGS,
+                                     .initial = "",
+                                     MOE_OPT_AT(settings, of)},
                                     {.key = NULL}};
 
 int moe_cmd_list(int argc, char **argv)
 {
     moe_error err = {0};
     settings s = {0};
-    char help[1024] = "Name what there is to choose from. KIND is one of\n";
+    char help[1024] =
+        "Name what there is to choose from; of a MODEL, a profile or a Hugging "
+        "Face config.json, show its keys and what each was read from. KIND is "
+        "one of\n";
     for (size_t i = 0; i < MOE_ARRAY_LEN(kinds); i++)
         moe_text_add(help, sizeof help, "", "  %-12s %s\n", kinds[i].name,
                      kinds[i].help);
     const moe_args args = {
         .name = "moegps list", .help = help, .arguments = arguments};
-    const bool go_on = moe_args_parse(&args, argc, argv, &s, &err);
+    bool go_on = moe_args_parse(&args, argc, argv, &s, &err);
+    if (go_on && s.of.n > 0 && s.list != list_models)
+        moe_fail(&err, MOE_USAGE, "only models are shown one by one");
+    for (int i = 0; i < s.of.n && err.status == MOE_OK; i++, go_on = false)
+        show_model(s.of.text[i], &err);
+    go_on = go_on && err.status == MOE_OK;
+    int (*const list)(void) = s.list;
     const int rc = moe_args_end(&args, &s, &err);
-    return go_on ? s.list() : rc;
+    return go_on ? list() : rc;
 }

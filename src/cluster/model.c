@@ -8,6 +8,7 @@
 #include "internal.h"
 #include "model_config.h"
 #include "moegps/conf.h"
+#include "moegps/mem.h"
 #include "moegps/profile.h"
 #include "moegps/trace.h"
 
@@ -233,6 +234,13 @@ static moe_status parse_profile(const char *text, const char *origin,
     moe_profile_name(origin, model.name, sizeof model.name);
     *out = model;
     return MOE_OK;
+}
+
+char *moe_model_keys(const char *text, const char *origin, moe_error *err)
+{
+    return moe_model_is_config(text)
+               ? moe_model_config_profile(text, origin, err)
+               : moe_strdup(text, err);
 }
 
 moe_status moe_model_parse(const char *text, const char *origin, moe_model *out,
