@@ -14,6 +14,7 @@
 #include "moegps/experiment.h"
 #include "moegps/inject.h"
 #include "moegps/jtree.h"
+#include "moegps/measured.h"
 #include "moegps/mem.h"
 #include "moegps/model.h"
 #include "moegps/plan_file.h"
@@ -86,6 +87,29 @@ static void fuzz_recording(const char *path)
     }
 }
 
+static void fuzz_measured(const char *path)
+{
+    static const moe_model model = {
+        .hidden = 64, .intermediate = 64, .top_k = 2, .experts = 8};
+    const moe_measured_options options = {.gpu = "h100_sxm",
+                                          .stack = "vllm",
+                                          .ranks = 4,
+                                          .model = &model,
+                                          .ep = 1};
+    moe_measurements m = {0};
+    moe_error err = {0};
+    moe_measured_read(path, &options, &m, &err);
+    moe_measurements_fini(&m);
+}
+
+static void fuzz_csv(const char *path)
+{
+    moe_csv csv = {0};
+    moe_error err = {0};
+    moe_csv_read(path, &csv, &err);
+    moe_csv_free(&csv);
+}
+
 static void fuzz_plan(const char *path)
 {
     const moe_plan_file_params any = {.model = NULL};
@@ -117,6 +141,9 @@ static const struct {
     {"cluster", fuzz_cluster, NULL, NULL},
     {"inject", fuzz_inject, NULL, NULL},
     {"recording", NULL, fuzz_recording, ""},
+    {"npz", NULL, fuzz_recording, ".npz"},
+    {"measured", NULL, fuzz_measured, ""},
+    {"csv", NULL, fuzz_csv, ""},
     {"plan", NULL, fuzz_plan, ""},
     {"config", fuzz_config, NULL, NULL},
 };
