@@ -72,6 +72,16 @@ END
 }
 check "a move is weighed against the steps that it saves" payback
 check "... where prices are known" eval "! plan --loads '$dir/pairs.csv' --gpus 2 | grep -q 'moving costs'"
+# pages: by hand, shares of layer 0 in the two steps differ by 40/80 in two experts, those of layer 1
+# not at all
+page() { plan --loads "$dir/steps.json" --gpus 2 --repeats 1 -o "$dir/page" > /dev/null 2> "$dir/err"; }
+check "a page is written" page
+check "... which says where it is" err_has "the page is $dir/page/plan.html"
+check "... with how loads drift" is "$(cut -d, -f1,2 "$dir/page/figures/drift.csv" | tail -n +2 | head -1)" 1,0.25
+check "... how uneven GPUs are, a row per step and layer" is "$(grep -c '^[0-9]' "$dir/page/figures/uneven.csv")" 4
+check "... and the tables" grep -q "sum of means / sum of max" "$dir/page/plan.html"
+check "a page is not overwritten" refused 2 "exists (--force replaces it)" eval "plan --loads '$dir/steps.json' \
+    --gpus 2 --repeats 1 -o '$dir/page' > /dev/null"
 for p in $(./moegps list planners | awk '/^[a-z]/ { print $1 }'); do
     check "planner $p" says "$p: 1 step" plan --loads "$dir/wide.csv" --gpus 2 \
         --planner "$p" --model "$dir/four.yaml" --cluster a100-nvlink

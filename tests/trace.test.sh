@@ -292,4 +292,17 @@ limited() {
 }
 check "a file that may not grow is one line, and nothing is left" limited
 
+
+# a page of loads
+loads_page() {
+    printf 'step,layer,expert,count\n0,0,0,6\n0,0,1,2\n1,0,0,2\n1,0,1,6\n' > "$dir/p.csv"
+    trace import "$dir/p.csv" --model m --top-k 1 -o "$dir/p.h5" > /dev/null &&
+        trace info "$dir/p.h5" -o "$dir/page" > /dev/null 2> "$dir/err"
+}
+check "info writes a page of loads" loads_page
+check "... how uneven experts are" is "$(tail -n +2 "$dir/page/figures/uneven.csv" | head -2 | tr '\n' ' ')" \
+    "0,0,1.5 1,0,1.5 "
+check "... and how they drift" is "$(sed -n 2p "$dir/page/figures/drift.csv")" 1,0.5,
+check "... not of tokens" refused 2 "a page is of loads; this trace has tokens" trace info \
+    mixtral-8x7b-tokens -o "$dir/none"
 finish

@@ -36,7 +36,9 @@ typedef enum moe_plot_kind {
     MOE_PLOT_STRAGGLERS,
     MOE_PLOT_TRAFFIC,
     MOE_PLOT_REGIME,
-    MOE_PLOT_MAP, /* of a slice of a map */
+    MOE_PLOT_MAP,    /* of a slice of a map */
+    MOE_PLOT_UNEVEN, /* of loads, as is the next */
+    MOE_PLOT_DRIFT,
     MOE_N_PLOTS
 } moe_plot_kind;
 
@@ -44,7 +46,8 @@ typedef enum moe_plot_kind {
 typedef enum moe_plot_of {
     MOE_PLOT_OF_ALL, /* runs */
     MOE_PLOT_OF_RUN,
-    MOE_PLOT_OF_MAP
+    MOE_PLOT_OF_MAP,
+    MOE_PLOT_OF_LOADS
 } moe_plot_of;
 
 typedef struct moe_plot {
@@ -71,6 +74,21 @@ typedef struct moe_plots {
 moe_status moe_plots_draw(const moe_analysis *analysis, const char *folder,
                           moe_plots *out, moe_error *err);
 void moe_plots_fini(moe_plots *plots);
+
+/** Loads over time, without a run. All borrowed. */
+typedef struct moe_plot_loads {
+    int steps, layers;
+    const double *uneven; /* [steps][layers] largest load over the mean */
+    int lags;
+    const double *drift; /* [lags] mean over steps and layers of the total
+                            variation distance to the step `lag` + 1 later */
+    const double *good;  /* [lags] mean / max load of GPUs under a plan made
+                            `lag` + 1 steps earlier; NULL: not planned */
+} moe_plot_loads;
+
+/** Write the figures of loads, as moe_plots_draw(). */
+moe_status moe_plots_draw_loads(const moe_plot_loads *loads, const char *folder,
+                                moe_plots *out, moe_error *err);
 
 /** @return how many strategies, of the first, have a curve. */
 int moe_plot_series(const moe_view *view);

@@ -9,7 +9,9 @@
 #include "args.h"
 #include "commands.h"
 #include "emit.h"
+#include "load_page.h"
 #include "moegps/mem.h"
+#include "moegps/outlast.h"
 #include "moegps/plan_file.h"
 #include "moegps/replace.h"
 #include "moegps/trace.h"
@@ -79,6 +81,9 @@ static const moe_opt rows[] = {
      .help = "sequences of a step, for the time of attention"},
     MOE_ARGS_INT("repeats", repeats, "5", 1, 10000,
                  "of planning, for its time"),
+    MOE_ARGS_OUTPUT("", "DIR",
+                    "write a page, DIR/plan.html: how uneven GPUs are under "
+                    "the plan, how loads drift, how long a plan stays good"),
     MOE_ARGS_JSON,
     MOE_ARGS_FORCE,
     {.key = NULL}};
@@ -336,6 +341,31 @@ moe_status moe_plan_study(moe_plan_offline *w, const moe_plan_settings *s,
     return moe_study_run(&w->study, &params, err);
 }
 
+static void write_page(const moe_plan_offline *w, const moe_plan_settings *s,
+                       moe_error *err)
+{
+    double drift[MOE_OUTLAST_LAGS], good[MOE_OUTLAST_LAGS];
+    const size_t first = moe_plan_first_step(w, s);
+    const moe_plot_loads loads = {.steps = (int)(w->loads.steps - first),
+                                  .layers = w->loads.layers,
+                                  .uneven = w->worth.imbalance[MOE_PLANNED],
+                                  .lags = moe_outlast_lags(w->loads.steps),
+                                  .drift = drift,
+                                  .good = good};
+    moe_document *doc = moe_document_new(err);
+    moe_outlast_drift(w->loads.load, w->loads.steps, w->loads.layers,
+                      w->loads.experts, drift);
+    if (doc != NULL &&
+        moe_outlast_plans(s->planner, w->params, &w->env, &w->previous,
+                          w->loads.load, w->loads.steps, good, err) == MOE_OK) {
+        moe_doc_say(doc, MOE_DOC_TITLE, "Plan of %s",
+                    moe_recorded_name(&s->recorded));
+        moe_plan_say(doc, w, s);
+        moe_load_page(s->output, "plan", s->force, doc, &loads, err);
+    }
+    moe_document_free(doc);
+}
+
 static void study(moe_plan_offline *w, const moe_plan_settings *s,
                   moe_error *err)
 {
@@ -350,7 +380,9 @@ static void study(moe_plan_offline *w, const moe_plan_settings *s,
             moe_plan_say(doc, w, s);
         moe_document_say(doc, stdout, err);
     }
-    if (s->json != NULL)
+    if (s->output != NULL && err->status == MOE_OK)
+        write_page(w, s, err);
+    if (s->json != NULL && err->status == MOE_OK)
         moe_plan_write_json(w, s, err);
     if (err->status == MOE_OK)
         moe_emit_write(&s->emit, &w->emitted,

@@ -16,7 +16,7 @@
 /** What the user asks for. */
 typedef struct moe_plan_settings {
     moe_recorded recorded;
-    const char *previous, *active, *model, *cluster, *json;
+    const char *previous, *active, *model, *cluster, *json, *output;
     const moe_planner *planner;
     const moe_split *split;
     moe_strings set;    /* key=value of the planner */

@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "args.h"
+#include "load_page.h"
 #include "moegps/json.h"
 #include "moegps/mem.h"
+#include "moegps/outlast.h"
 #include "moegps/replace.h"
 #include "recorded.h"
 
@@ -34,7 +36,7 @@ typedef struct {
 } trace_info;
 
 typedef struct {
-    const char *name, *json;
+    const char *name, *json, *output;
     bool layers, force;
 } options;
 
@@ -263,6 +265,9 @@ static void print_check(const char *name, moe_error *err)
 
 #define AT(member) MOE_OPT_AT(options, member)
 static const moe_opt rows[] = {
+    MOE_ARGS_OUTPUT("", "DIR",
+                    "of loads, write a page, DIR/loads.html: how uneven they "
+                    "are, and how they drift"),
     MOE_ARGS_JSON,
     MOE_ARGS_FLAG("layers", layers, "a line for every layer"),
     MOE_ARGS_FORCE,
@@ -278,12 +283,53 @@ static const moe_args args = {
     .rows = rows,
     .arguments = arguments};
 
+static void write_page(const options *o, const trace_info *info, moe_error *err)
+{
+    const moe_trace *t = &info->trace;
+    const size_t n_rows = t->n_seqs * (size_t)t->layers;
+    const size_t n_e = (size_t)t->experts;
+    double drift[MOE_OUTLAST_LAGS];
+    double *load = moe_array_new(n_rows * n_e, sizeof *load, err);
+    double *uneven = moe_array_new(n_rows, sizeof *uneven, err);
+    moe_document *doc = moe_document_new(err);
+    for (size_t i = 0; err->status == MOE_OK && i < n_rows; i++) {
+        double most = 0, sum = 0;
+        for (size_t e = 0; e < n_e; e++) {
+            load[i * n_e + e] = t->counts[i * n_e + e];
+            most = fmax(most, load[i * n_e + e]);
+            sum += load[i * n_e + e];
+        }
+        uneven[i] = most * t->experts / sum;
+    }
+    if (err->status == MOE_OK) {
+        const moe_plot_loads loads = {.steps = (int)t->n_seqs,
+                                      .layers = t->layers,
+                                      .uneven = uneven,
+                                      .lags = moe_outlast_lags(t->n_seqs),
+                                      .drift = drift};
+        moe_outlast_drift(load, t->n_seqs, t->layers, t->experts, drift);
+        moe_doc_say(doc, MOE_DOC_TITLE, "Loads of %s", o->name);
+        moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                    "%s: %llu steps, %d layers, %d experts, %d a token. "
+                    "Uneven: the load of the busiest expert over the mean.",
+                    t->model, (unsigned long long)t->n_seqs, t->layers,
+                    t->experts, t->top_k);
+        moe_load_page(o->output, "loads", o->force, doc, &loads, err);
+    }
+    moe_document_free(doc);
+    free(uneven);
+    free(load);
+}
+
 static void tell(const options *o, moe_error *err)
 {
     trace_info info = {.trace = {.shared = MPI_WIN_NULL}};
     moe_replace_check(o->json, o->force, err);
     if (err->status == MOE_OK)
         describe(o->name, &info, err);
+    if (err->status == MOE_OK && o->output != NULL && info.trace.counts == NULL)
+        moe_fail(err, MOE_USAGE,
+                 "--output: a page is of loads; this trace has tokens");
     if (err->status == MOE_OK &&
         (o->json == NULL || strcmp(o->json, "-") != 0)) {
         print_info(&info);
@@ -291,6 +337,8 @@ static void tell(const options *o, moe_error *err)
         if (o->layers)
             print_layers(&info);
     }
+    if (err->status == MOE_OK && o->output != NULL)
+        write_page(o, &info, err);
     if (err->status == MOE_OK && o->json != NULL)
         moe_json_write(to_json(&info, err),
                        JSON_INDENT(2) | JSON_REAL_PRECISION(15), o->json,

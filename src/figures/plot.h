@@ -21,6 +21,7 @@ typedef struct moe_plot_subject {
     const moe_run_analysis *run; /* NULL: the figure is of a map */
     const moe_map_slice *slice;  /* of the map, or of the one around the run;
                                     else NULL */
+    const moe_plot_loads *loads; /* of a figure of loads, and nothing else */
     double skew, bandwidth;      /* where the run is in it; NaN: nowhere */
 } moe_plot_subject;
 
@@ -45,5 +46,6 @@ extern const moe_plot_type moe_plot_stragglers, moe_plot_traffic;
 extern const moe_plot_type moe_plot_accuracy, moe_plot_overhead;
 extern const moe_plot_type moe_plot_scaling, moe_plot_efficiency;
 extern const moe_plot_type moe_plot_map, moe_plot_regime;
+extern const moe_plot_type moe_plot_uneven, moe_plot_drift;
 
 #endif

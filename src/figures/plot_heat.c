@@ -197,3 +197,50 @@ const moe_plot_type moe_plot_traffic = {
     .data = traffic_data,
     .script = traffic_script,
 };
+
+/* ---- loads ---- */
+
+static bool uneven_present(const moe_plot_subject *x)
+{
+    return x->loads != NULL;
+}
+
+static double unevenness(const moe_plot_subject *x, int step, int layer)
+{
+    return x->loads
+        ->uneven[(size_t)step * (size_t)x->loads->layers + (size_t)layer];
+}
+
+static heat uneven_heat(const moe_plot_subject *x)
+{
+    return heat_of(x->loads->steps, x->loads->layers, unevenness);
+}
+
+static void uneven_data(const moe_plot_subject *x, moe_plot_data *out)
+{
+    const heat h = uneven_heat(x);
+    put_cells(&h, x, "step,layer,largest_over_mean", out);
+}
+
+static void uneven_script(const moe_plot_subject *x, const moe_plot_data *data,
+                          FILE *out)
+{
+    const heat h = uneven_heat(x);
+    const moe_legend none = {0};
+    const moe_axis span = {1, fmax(moe_data_span(data, 3, 3).high, 1.01)};
+    moe_legend_put(&none, "", HEIGHT, out);
+    put_axes(&h, out);
+    moe_script_number(out, "cb_low", span.low);
+    moe_script_number(out, "cb_high", span.high);
+    moe_script_number(out, "cb_step", moe_axis_step(&span, 6));
+}
+
+const moe_plot_type moe_plot_uneven = {
+    .name = "uneven",
+    .title = "How uneven loads are",
+    .of = MOE_PLOT_OF_LOADS,
+    .template = {"heat", "uneven"},
+    .present = uneven_present,
+    .data = uneven_data,
+    .script = uneven_script,
+};

@@ -28,6 +28,8 @@ static const moe_plot_type *const types[MOE_N_PLOTS] = {
     [MOE_PLOT_TRAFFIC] = &moe_plot_traffic,
     [MOE_PLOT_REGIME] = &moe_plot_regime,
     [MOE_PLOT_MAP] = &moe_plot_map,
+    [MOE_PLOT_UNEVEN] = &moe_plot_uneven,
+    [MOE_PLOT_DRIFT] = &moe_plot_drift,
 };
 
 /* Largest SVG that is read back: pages stay small enough to mail. */
@@ -246,6 +248,33 @@ moe_status moe_plots_draw(const moe_analysis *a, const char *folder,
         for (size_t k = 0;
              k < moe_map_slices(&a->map[i]) && k < MOE_PLOT_SLICES; k++)
             draw_slice(a, i, k, folder, &all, &local);
+    if (local.status == MOE_OK) {
+        *out = all;
+        return MOE_OK;
+    }
+    moe_plots_fini(&all);
+    return moe_pass(err, &local);
+}
+
+moe_status moe_plots_draw_loads(const moe_plot_loads *loads, const char *folder,
+                                moe_plots *out, moe_error *err)
+{
+    moe_error local = {0};
+    char reason[256];
+    const moe_plot_subject x = {.loads = loads};
+    moe_plots all = {
+        .gnuplot = moe_gnuplot_run(folder, "--version", reason, sizeof reason)};
+    all.item = moe_array_new(2, sizeof *all.item, &local);
+    for (int kind = MOE_PLOT_UNEVEN; kind <= MOE_PLOT_DRIFT; kind++) {
+        if (local.status != MOE_OK || !types[kind]->present(&x))
+            continue;
+        moe_plot *plot = &all.item[all.n];
+        plot->kind = (moe_plot_kind)kind;
+        plot->of = MOE_PLOT_OF_LOADS;
+        snprintf(plot->name, sizeof plot->name, "%s", types[kind]->name);
+        snprintf(plot->title, sizeof plot->title, "%s", types[kind]->title);
+        draw(plot, &x, folder, &all, &local);
+    }
     if (local.status == MOE_OK) {
         *out = all;
         return MOE_OK;
