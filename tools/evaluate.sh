@@ -20,7 +20,7 @@ section() {
 
 Made by \`make evaluate\` with moe-gps $(./moegps --version | cut -d' ' -f2). Every predictor learned from the
 training part and is asked about the test part. What the columns are:
-[README](../README.md#how-good-a-predictor-is).
+[docs/strategies.md](../docs/strategies.md#how-good-a-predictor-is).
 EOF
     section "gpt-oss-20b on MMLU" --trace gpt-oss-20b-mmlu --cluster h100-nvlink --layers \
         --load gpt-oss-20b-mmlu \
