@@ -78,7 +78,9 @@ typedef struct moe_advise_params {
     int warmup;       /* trace: batches that go before, as in a run */
     moe_batch_order order; /* trace: of batches */
     uint64_t seed;
-    bool no_limits; /* leave out where verdicts turn: all NaN */
+    bool no_limits;       /* leave out where verdicts turn: all NaN */
+    const char *measured; /* where dials.accuracy is from; NULL: assumed.
+                             Borrowed */
     moe_advise_dials dials;
 } moe_advise_params;
 
@@ -96,6 +98,7 @@ int moe_advise_slots(int experts, int gpus);
 /** A layer's modelled time: medians over samples. */
 typedef struct moe_advise_time {
     double layer_s, ci_low, ci_high; /* NaN below 6 samples */
+    double least_s, most_s;          /* of a sample */
     double gpu_s[MOE_N_PHASES];      /* busiest GPU of each phase */
     double exposed_s[MOE_N_PHASES];  /* layer_s is of their sum */
     double error_s;                  /* of the cost model; NaN: unknown */
@@ -191,6 +194,7 @@ typedef struct moe_advice {
     double ci_low, ci_high; /* 95 % of second / winner; NaN: too few samples */
     double error; /* of the cost model, two prices in three; NaN: unknown */
     moe_price_lead lead; /* what it leaves of the winner's lead */
+    double share; /* trace: of samples in which the winner is the faster */
     bool survives_cases, survives_ci, survives_error;
     moe_advise_limits limits;
     const moe_advise_interval *interval; /* [n_intervals] borrowed, of whoever
@@ -199,13 +203,30 @@ typedef struct moe_advice {
     int n_intervals;
 } moe_advice;
 
-/** Price all, recommend among baseline, distribution and token (the oracle
- *  cannot be had), and find the limits under the typical case.
+/** Price all, recommend baseline or distribution, and find the limits under
+ *  the typical case. The oracle cannot be had, and a predictor of tokens is as
+ *  good as is assumed: both are told, not recommended, but for the paper's
+ *  assumptions, whose question they are.
  *  @return as moe_advise_new(). */
 moe_status moe_advise_run(const moe_advise_params *params, moe_advice *out,
                           moe_error *err);
 
-/** @return the faster of the strategies that can be had. */
+/** How well the best known predictor foretells tokens of a model, as
+ *  results/evaluate.md has it. */
+typedef struct moe_advise_measured {
+    const char *model, *predictor, *trace;
+    double recall;     /* of tokens' experts */
+    double load_error; /* of a batch of 512 tokens, sum |p^ - p|, median */
+    double distribution_error; /* of predictor distribution, over all batches */
+} moe_advise_measured;
+
+/** @return what is known of a model; NULL: nothing. */
+const moe_advise_measured *moe_advise_measured_of(const char *model);
+
+/** @return whether a strategy may be recommended. */
+bool moe_advise_can_win(const moe_advise_dials *dials, moe_advise_strategy s);
+
+/** @return the faster of the strategies that may be recommended. */
 moe_advise_strategy moe_advise_winner(const moe_advise *a,
                                       const moe_advise_dials *dials,
                                       moe_advise_case c);

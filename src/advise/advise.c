@@ -266,7 +266,8 @@ moe_advise_strategy moe_advise_winner(const moe_advise *a,
 {
     moe_advise_strategy best = MOE_ADVISE_BASELINE;
     double least = INFINITY;
-    for (int s = 0; s < MOE_ADVISE_ORACLE; s++) {
+    const moe_advise_dials *d = dials != NULL ? dials : &a->p.dials;
+    for (int s = 0; moe_advise_can_win(d, (moe_advise_strategy)s); s++) {
         const double t =
             moe_advise_layer_s(a, dials, (moe_advise_strategy)s, c);
         if (t < least) {

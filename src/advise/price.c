@@ -46,15 +46,14 @@ static double error_of(const pricing *j)
     return j->strategy == MOE_ADVISE_DISTRIBUTION ? j->layer->error : 0.0;
 }
 
-/* A trace shows what a distribution's error does: that is its typical case. By
- * hand the batch shows what drawing it does, in all cases; the error told is
+/* A trace shows what a distribution's error does, in all cases alike. By hand
+ * the batch shows what drawing it does, in all cases; the error told is
  * drift on top. */
 static void choose_placement(pricing *j, moe_advise_case c)
 {
     const bool traced = j->a->p.trace != NULL;
-    const bool predicted =
-        j->strategy == MOE_ADVISE_DISTRIBUTION &&
-        (traced ? c == MOE_ADVISE_TYPICAL : !moe_advise_is_exact(j->a));
+    const bool predicted = j->strategy == MOE_ADVISE_DISTRIBUTION &&
+                           (traced || !moe_advise_is_exact(j->a));
     const bool shown = traced && predicted;
     j->placement =
         &j->layer->placement[j->strategy == MOE_ADVISE_BASELINE ? PLACEMENT_HOME
@@ -67,7 +66,9 @@ static void choose_placement(pricing *j, moe_advise_case c)
     if (c == MOE_ADVISE_TYPICAL)
         j->target = fmin(load * (1 + e), total);
     else if (c == MOE_ADVISE_PESSIMISTIC)
-        j->target = fmin(load + (j->dials->paper ? e : e / 2) * total, total);
+        j->target = fmin(
+            fmax(load + (j->dials->paper ? e : e / 2) * total, load * (1 + e)),
+            total);
     j->up = load > 0 ? j->target / load : 1.0;
     j->down = total > load ? (total - j->target) / (total - load) : 1.0;
 }
@@ -366,6 +367,24 @@ static void price_interval(pricing *j, moe_advise_case c, int sample,
     }
 }
 
+/* No case is better than the one before it: where the busiest GPU is not the
+ * slowest, pairs that come to it may leave the slowest. */
+static void price_cases(pricing *j, moe_advise_case c, int sample,
+                        layer_time *out)
+{
+    const moe_advise_strategy s = j->strategy;
+    const bool described =
+        s == MOE_ADVISE_TOKEN ||
+        (s == MOE_ADVISE_DISTRIBUTION && j->a->p.trace == NULL);
+    price_interval(j, c, sample, out);
+    while (described && c > MOE_ADVISE_OPTIMISTIC) {
+        layer_time better;
+        price_interval(j, --c, sample, &better);
+        if (better.layer_s > out->layer_s)
+            *out = better;
+    }
+}
+
 /* A sample: a batch's mean over layers. */
 static void price_sample(pricing *j, moe_advise_case c, int i, layer_time *out)
 {
@@ -378,7 +397,7 @@ static void price_sample(pricing *j, moe_advise_case c, int i, layer_time *out)
         j->overhead_s += j->dials->overhead_share * baseline.layer_s;
         j->strategy = s;
     }
-    price_interval(j, c, i, out);
+    price_cases(j, c, i, out);
 }
 
 static bool pricing_begin(pricing *j, const moe_advise *a,
@@ -461,6 +480,8 @@ static void summarise(const layer_time *time, int n, double passes, double *x,
     out->layer_s = m.median;
     out->ci_low = m.ci_low;
     out->ci_high = m.ci_high;
+    out->least_s = m.min;
+    out->most_s = m.max;
     for (size_t p = 0; p < MOE_N_PHASES; p++) {
         const size_t at = p * sizeof(double);
         out->gpu_s[p] = over(time, n, offsetof(layer_time, gpu_s) + at, x);

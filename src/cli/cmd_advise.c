@@ -14,9 +14,6 @@
 
 typedef moe_advise_settings settings;
 
-/* The error's default is the paper's of Mixtral on MMLU (MoE-GPS, arXiv
- * 2506.07366); accuracy and overhead are assumptions, to be replaced by what
- * `moegps evaluate` measures. */
 #define AT(member) MOE_OPT_AT(settings, member)
 static const moe_opt rows[] = {
     MOE_ARGS_STRING("model", model, NULL, "FILE|NAME",
@@ -37,9 +34,10 @@ static const moe_opt rows[] = {
         "from which batches are drawn"),
     MOE_ARGS_FLAG("bottleneck", p.bottleneck,
                   "skew is of the busiest GPU, the paper's reading"),
-    MOE_ARGS_REAL("error", p.error, "0.018", 0, 2,
+    MOE_ARGS_REAL("error", p.error, "", 0, 2,
                   "with --skew: drift of the predicted distribution, sum |p^ - "
-                  "p|, beside what drawing a batch makes"),
+                  "p|, beside what drawing a batch makes; default: as measured "
+                  "of the model, with --as-paper 0.018"),
     MOE_ARGS_INT("batch", p.batch, "1", 1, 16777216, "sequences"),
     MOE_ARGS_INT("seq", p.seq, "", 0, 16777216,
                  "tokens of each; of loads whose steps are batches for the "
@@ -70,8 +68,9 @@ static const moe_opt rows[] = {
     MOE_ARGS_REAL("moving", p.dials.moving, "1", 0, 1,
                   "share of token-to-expert's copies that travel at each plan"),
     MOE_ARGS_REAL("accuracy", p.dials.accuracy, "", 0, 1,
-                  "of token-to-expert, share of pairs; of a trace: compare "
-                  "with it, instead of searching"),
+                  "if a predictor were right for this share of tokens' "
+                  "experts; default: as measured of the model; of a trace: "
+                  "compare with it, instead of searching"),
     MOE_ARGS_FLAG(
         "as-paper", p.dials.paper,
         "copies neither travel nor cost the reading of their weights, "
@@ -173,8 +172,6 @@ static moe_status check_given(settings *s, const bool *given, moe_error *err)
     s->p.predictor_params = s->predictor.params;
     s->p.dials.direct = !s->no_direct;
     s->p.order = (moe_batch_order)s->order;
-    if (!searches(s) && s->p.dials.accuracy < 0)
-        s->p.dials.accuracy = 0.9;
     if (moe_parsed_slots(s->slots, s->replicas, s->p.gpus, &s->p.slots, err) !=
         MOE_OK)
         return err->status;
@@ -245,6 +242,9 @@ static void tell(const settings *s, const moe_advice *v, moe_error *err)
 
 static void compare(settings *s, moe_error *err)
 {
+    char measured[128];
+    if (moe_parsed_measured(&s->p, measured, sizeof measured, err) != MOE_OK)
+        return;
     moe_advise_interval walks[MOE_OPT_MAX_REALS];
     moe_advice v;
     const int n = find_interval(s, walks, err);
@@ -290,7 +290,7 @@ int moe_cmd_advise(int argc, char **argv)
     asked.given = given;
     moe_advise_params_init(&s.p);
     s.p.skew = s.p.seq = -1;
-    s.p.dials.accuracy = -1;
+    s.p.dials.accuracy = s.p.error = -1;
     if (moe_args_parse(&asked, argc, argv, &s, &err))
         advise(&s, given, &err);
     free(s.predictor.params);

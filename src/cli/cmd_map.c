@@ -44,6 +44,7 @@ static moe_status parse_preset(const char *name, void *at, moe_error *err)
         s->p.dials.paper = true;
         s->bandwidths = (moe_reals){.x = {300e9, 100e9, 32e9, 16e9}, .n = 4};
         s->skews = (moe_reals){.x = {1, 1.5, 2, 2.5, 3, 3.5, 4}, .n = 7};
+        s->accuracies = (moe_reals){.x = {0.9}, .n = 1};
         return MOE_OK;
     }
     return moe_fail(err, MOE_USAGE,
@@ -87,16 +88,17 @@ static const moe_opt rows[] = {
          "x,y,... or from:to:step"),
     LIST("bandwidths", "bandwidth", bandwidths, "", 1e6, 1e15,
          "of a GPU's link per direction, B/s; default: each cluster's own"),
-    LIST("accuracies", "accuracy", accuracies, "0.9", 0, 1,
-         "of token-to-expert"),
+    LIST("accuracies", "accuracy", accuracies, "", 0, 1,
+         "of token-to-expert, if a predictor were so right; default: as "
+         "measured of the model"),
     LIST("batches", "batch", batches, "1", 1, 1 << 20, "sequences"),
     MOE_ARGS_INT("seq", p.seq, "512", 1, 1 << 24, "tokens of each"),
     MOE_ARGS_SLOTS("default: as moegps advise"),
     MOE_ARGS_REPLICAS,
-    /* the paper's error of Mixtral on MMLU */
-    MOE_ARGS_REAL("error", p.error, "0.018", 0, 2,
+    MOE_ARGS_REAL("error", p.error, "", 0, 2,
                   "drift of the distribution, beside what drawing a batch "
-                  "makes"),
+                  "makes; default: as measured of the model, of the paper's "
+                  "presets 0.018"),
     MOE_ARGS_CALL("overhead", p.dials, "10%", moe_parse_overhead, "X|X%",
                   "of token-to-expert, s per layer or % of the baseline layer"),
     MOE_ARGS_REAL("moving", p.dials.moving, "1", 0, 1,
@@ -180,12 +182,18 @@ static void sweep(settings *s, const char *line, moe_error *err)
     moe_model model;
     moe_cluster cluster[MAX_CLUSTERS];
     moe_map map;
+    char measured[128];
     int batch[MOE_OPT_MAX_REALS], n_cluster;
     if (check_given(s, err) != MOE_OK ||
         moe_model_read(s->model, &model, err) != MOE_OK ||
         read_clusters(s->clusters, cluster, &n_cluster, err) != MOE_OK)
         return;
     s->p.model = &model;
+    s->p.dials.accuracy = s->accuracies.n > 0 ? s->accuracies.x[0] : -1;
+    if (moe_parsed_measured(&s->p, measured, sizeof measured, err) != MOE_OK)
+        return;
+    if (s->accuracies.n == 0)
+        s->accuracies = (moe_reals){.x = {s->p.dials.accuracy}, .n = 1};
     for (int b = 0; b < s->batches.n; b++)
         batch[b] = (int)s->batches.x[b];
     const moe_map_params p = {.advise = s->p,
@@ -218,6 +226,7 @@ int moe_cmd_map(int argc, char **argv)
     settings s = {.slots = 0};
     char *line = moe_args_line(&args, argc, argv);
     moe_advise_params_init(&s.p);
+    s.p.error = -1;
     if (moe_args_parse(&args, argc, argv, &s, &err))
         sweep(&s, line, &err);
     free(line);

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,4 +137,34 @@ moe_status moe_parse_split(const char *text, void *out, moe_error *err)
     if (status == MOE_OK)
         *(moe_parsed_split *)out = split;
     return status;
+}
+
+/* The paper's error of Mixtral on MMLU: MoE-GPS, arXiv 2506.07366. */
+static const double PAPER_ERROR = 0.018;
+
+moe_status moe_parsed_measured(moe_advise_params *p, char *text, size_t size,
+                               moe_error *err)
+{
+    const moe_advise_measured *m = moe_advise_measured_of(p->model->name);
+    moe_advise_dials *d = &p->dials;
+    const bool told = p->error >= 0 || p->trace != NULL || d->paper;
+    if ((!told || d->accuracy < 0) && m == NULL)
+        return moe_fail(err, MOE_USAGE,
+                        "--%s is needed: nothing was measured of %s "
+                        "(results/evaluate.md); moegps evaluate does it on a "
+                        "trace",
+                        told ? "accuracy" : "error", p->model->name);
+    if (p->error < 0)
+        p->error = d->paper    ? PAPER_ERROR
+                   : m == NULL ? 0
+                               : m->distribution_error;
+    if (d->accuracy >= 0)
+        return MOE_OK;
+    d->accuracy = m->recall;
+    if (d->token_error < 0)
+        d->token_error = m->load_error;
+    snprintf(text, size, "%s on %s (results/evaluate.md)", m->predictor,
+             m->trace);
+    p->measured = text;
+    return MOE_OK;
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "moegps/advise.h"
 #include "moegps/options.h"
 #include "moegps/predictor.h"
 #include "moegps/trace.h"
@@ -41,6 +42,14 @@ moe_opt_parser moe_parse_overhead;
  *  @return MOE_OK, MOE_USAGE. */
 moe_status moe_parsed_slots(int slots, int replicas, int gpus, int *slots_out,
                             moe_error *err);
+
+/** Fill what was not said of predictors, and is below 0, by what was measured
+ *  of the model: the accuracy and its load's error, and by hand the error of
+ *  the distribution, which with dials.paper is the paper's.
+ *  @param text  where the accuracy is from; p->measured points to it
+ *  @return MOE_OK, MOE_USAGE (nothing was measured). */
+moe_status moe_parsed_measured(moe_advise_params *p, char *text, size_t size,
+                               moe_error *err);
 
 /** Read a run of digits and move on behind it. @return false: there is none,
  *  or it overflows. */

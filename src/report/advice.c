@@ -137,28 +137,75 @@ static void say_intervals(moe_document *doc, const moe_advice *v)
     }
 }
 
-static void say_cases(moe_document *doc, const moe_advice *v)
+/* What is assumed of a predictor of tokens is said where it is shown. */
+static void put_name(moe_table *t, const moe_advise_params *p,
+                     moe_advise_strategy s)
 {
-    static const moe_column columns[] = {
-        {"strategy", NULL, MOE_LEFT},        {"optimistic", "us", MOE_RIGHT},
-        {"typical", "us", MOE_RIGHT},        {"95 % CI", "us", MOE_RIGHT},
-        {"pessimistic", "us", MOE_RIGHT},    {"vs baseline", "1", MOE_RIGHT},
+    if (s == MOE_ADVISE_TOKEN)
+        moe_table_cell(t, "if right for %.3g %%", 100 * p->dials.accuracy);
+    else
+        moe_table_cell(t, "%s", name_of(s));
+}
+
+/* By hand the cases of the error; a trace has its own spread. */
+static void say_cases(moe_document *doc, const moe_advise_params *p,
+                      const moe_advice *v)
+{
+    const bool traced = p->trace != NULL;
+    const moe_column columns[] = {
+        {"strategy", NULL, MOE_LEFT},
+        {traced ? "fastest" : "optimistic", traced ? "batch, us" : "us",
+         MOE_RIGHT},
+        {traced ? "median" : "typical", "us", MOE_RIGHT},
+        {"95 % CI", "us", MOE_RIGHT},
+        {traced ? "slowest" : "pessimistic", traced ? "batch, us" : "us",
+         MOE_RIGHT},
+        {"vs baseline", "1", MOE_RIGHT},
         {"imbalance", "max/mean", MOE_RIGHT}};
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (moe_advise_strategy s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
         const moe_advise_time *m = v->time[s];
         const double typical_s = m[TYPICAL].layer_s;
-        moe_table_cell(t, "%s", name_of(s));
-        moe_table_put(
-            t, moe_digits_cell(1e6 * m[MOE_ADVISE_OPTIMISTIC].layer_s, 4));
+        const double low_s =
+            traced ? m[TYPICAL].least_s : m[MOE_ADVISE_OPTIMISTIC].layer_s;
+        const double high_s =
+            traced ? m[TYPICAL].most_s : m[MOE_ADVISE_PESSIMISTIC].layer_s;
+        put_name(t, p, s);
+        moe_table_put(t, moe_digits_cell(1e6 * low_s, 4));
         moe_table_put(t, moe_digits_cell(1e6 * typical_s, 4));
         moe_table_interval(t, us_cell, m[TYPICAL].ci_low, m[TYPICAL].ci_high);
-        moe_table_put(
-            t, moe_digits_cell(1e6 * m[MOE_ADVISE_PESSIMISTIC].layer_s, 4));
+        moe_table_put(t, moe_digits_cell(1e6 * high_s, 4));
         moe_table_put(
             t, moe_digits_cell(v->time[0][TYPICAL].layer_s / typical_s, 4));
         moe_table_put(t, moe_number_cell(m[TYPICAL].imbalance));
     }
+}
+
+/* What is no recommendation. */
+static void say_unavailable(moe_document *doc, const moe_advise_params *p,
+                            const moe_advice *v)
+{
+    const double base_s = v->time[MOE_ADVISE_BASELINE][TYPICAL].layer_s;
+    if (v->time[MOE_ADVISE_ORACLE][TYPICAL].layer_s > base_s)
+        moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                    "The oracle is slower than doing nothing: it copies anew "
+                    "for every batch.");
+    if (moe_advise_can_win(&p->dials, MOE_ADVISE_TOKEN))
+        return;
+    const double token_s = v->time[MOE_ADVISE_TOKEN][TYPICAL].layer_s;
+    const double best_s = v->time[v->winner[TYPICAL]][TYPICAL].layer_s;
+    const bool faster = token_s < best_s;
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                "If a predictor were right for %.3g %% of tokens' experts: "
+                "%.1f %% %s than what is recommended. ",
+                100 * p->dials.accuracy,
+                100 * (faster ? best_s / token_s - 1 : token_s / best_s - 1),
+                faster ? "faster" : "slower");
+    fprintf(moe_doc_words(doc),
+            p->measured != NULL
+                ? "So right was %s, on other traffic: no recommendation."
+                : "That is assumed: no recommendation.%s",
+            p->measured != NULL ? p->measured : "");
 }
 
 static void say_phases(moe_document *doc, const moe_advice *v)
@@ -208,11 +255,15 @@ static const char *survival(bool survives)
     return survives ? "survives" : "does not survive";
 }
 
-static void say_sure(moe_document *doc, const moe_advice *v)
+static void say_sure(moe_document *doc, const moe_advice *v, bool traced)
 {
-    moe_doc_fact(doc, "how sure", "error cases: %s",
-                 v->survives_cases ? "the same winner in all three" : "");
-    for (int c = 0; c < MOE_ADVISE_CASES && !v->survives_cases; c++)
+    if (traced)
+        moe_doc_fact(doc, "how sure", "the faster in %.0f %% of samples",
+                     100 * v->share);
+    else
+        moe_doc_fact(doc, "how sure", "error cases: %s",
+                     v->survives_cases ? "the same winner in all three" : "");
+    for (int c = 0; c < MOE_ADVISE_CASES && !traced && !v->survives_cases; c++)
         fprintf(moe_doc_words(doc), "%s%s %s", c > 0 ? ", " : "",
                 moe_advise_case_name((moe_advise_case)c),
                 name_of(v->winner[c]));
@@ -281,14 +332,15 @@ void moe_report_advice(moe_document *doc, const moe_advise_params *p,
 {
     say_inputs(doc, p, &v->facts);
     say_intervals(doc, v);
-    say_cases(doc, v);
+    say_cases(doc, p, v);
+    say_unavailable(doc, p, v);
     say_phases(doc, v);
     moe_doc_begin(doc, MOE_DOC_FACTS);
     moe_doc_fact(doc, "use", "%s: %.1f %% faster than %s (typical case)",
                  name_of(v->winner[TYPICAL]), 100 * v->margin,
                  name_of(v->second[TYPICAL]));
     say_why(doc, v);
-    say_sure(doc, v);
+    say_sure(doc, v, p->trace != NULL);
     if (!p->no_limits)
         say_limits(doc, p, &v->limits);
 }

@@ -128,6 +128,7 @@ static void put_skews(const moe_map *map, FILE *out)
 static void put_accuracies(const moe_map *map, FILE *out)
 {
     put_range(map->accuracy, map->n_accuracy, 100, " %", out);
+    fputs(": what token-to-expert would win if a predictor were so right", out);
 }
 
 static void put_placements(const moe_map *map, FILE *out)
