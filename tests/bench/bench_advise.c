@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Advice for one configuration by hand, with its limits, as a library call
- * and as the whole command; maps of 41 x 41 cells in three error cases; price
+ * and as the whole command; the search over recorded loads; maps of 41 x 41 cells in three error cases; price
  * calls. */
 #include "bench.h"
 
@@ -79,7 +79,7 @@ static void bench_command(size_t i)
     bench_series b = {.n = 0};
     snprintf(command, sizeof command,
              "%s/moegps advise --model %s --cluster %s --gpus %d --batch %d "
-             "--skew 1.4 > /dev/null",
+             "--skew 1.4 --error 0.05 --accuracy 0.9 > /dev/null",
              build != NULL ? build : "build", cases[i].model, cases[i].cluster,
              cases[i].gpus, cases[i].batch);
     for (int s = 0; s < SAMPLES; s++) {
@@ -93,6 +93,38 @@ static void bench_command(size_t i)
     snprintf(name, sizeof name, "command, %s, %d GPUs", cases[i].model,
              cases[i].gpus);
     bench_limit(name, bench_summary(&b).median * 1e3, 50, "ms wall");
+}
+
+/* Which predictor, how many copies, how often: of 120 steps of 58 layers of 256
+ * experts on 32 GPUs, from the shell to the answer, on all cores. */
+static void bench_search(void)
+{
+    const char *build = getenv("BUILD"), *dir = getenv("TMPDIR");
+    char command[1024];
+    bench_series b = {.n = 0};
+    build = build != NULL ? build : "build";
+    dir = dir != NULL ? dir : "/tmp";
+    snprintf(command, sizeof command,
+             "%s/moegps trace synth --kind load --model deepseek-v3 --layers "
+             "58 --experts 256 --top-k 8 --seqs 120 --tokens 16384 --sigma 0.8 "
+             "--drift 0.1 --split tail=0.7 --force -o %s/bench-search.h5",
+             build, dir);
+    if (system(command) != 0)
+        exit(1);
+    snprintf(command, sizeof command,
+             "%s/moegps advise --trace %s/bench-search.h5 --model deepseek-v3 "
+             "--cluster h100-nvlink --gpus 32 --seq 4096 -q > /dev/null",
+             build, dir);
+    for (int s = 0; s < 3; s++) {
+        const double start = bench_wall();
+        if (system(command) != 0)
+            exit(1);
+        bench_add(&b, bench_wall() - start);
+    }
+    bench_limit("search, 120 x 58 x 256 on 32 GPUs", bench_summary(&b).median,
+                5, "s wall");
+    snprintf(command, sizeof command, "%s/bench-search.h5", dir);
+    remove(command);
 }
 
 /* Whole layers of one GPU, and single operations. */
@@ -189,6 +221,7 @@ int main(int argc, char **argv)
         bench_one(i);
     for (size_t i = 0; i < MOE_ARRAY_LEN(cases); i++)
         bench_command(i);
+    bench_search();
     bench_map(0);
     bench_map(1);
     bench_prices(0);
