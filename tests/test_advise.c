@@ -438,9 +438,8 @@ static const struct {
 
 START_TEST(what_nobody_has_is_not_recommended)
 {
-    moe_advise_params p = _i == 0
-                              ? worthwhile()
-                              : paper(assumed[_i].skew, assumed[_i].error);
+    moe_advise_params p =
+        _i == 0 ? worthwhile() : paper(assumed[_i].skew, assumed[_i].error);
     moe_advice v;
     moe_error err = {0};
     p.gpus = assumed[_i].gpus;
