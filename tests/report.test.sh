@@ -335,6 +335,11 @@ check "what is piped has no escapes" piped_text_has_no_escapes
 check "an interrupted run says so" interrupted_is_said
 check "the outlook agrees with the file" \
     outlook outlook_agrees "$dir/a.h5" "$dir/new/figures/stages.csv"
+headroom() {
+    ./moegps report "$dir/a.h5" > "$dir/a.txt" &&
+        outlook headroom_is_of_the_stages "$dir/a.h5" "$dir/a.txt"
+}
+check "headroom is one line, of the numbers beside it" headroom
 check "the verdict turns where runs do" turn_is_where_runs_turn
 check "the work of two nodes is what was done" work_is_what_was_done
 check "runs of several nodes have an outlook" \

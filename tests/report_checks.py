@@ -367,6 +367,31 @@ def outlook_agrees(report, result, stages):
         time["oracle"] >= time[o["winner"]]), (b, time)
 
 
+def headroom_is_of_the_stages(report, result, text):
+    """One line has what the table and the JSON have of the winner."""
+    o, r, f, time, mean = outlook(report, result)
+    said = re.search(r"Headroom of (\S+): ([0-9.]+) % of a layer: ([^.]*(?:\.\d[^.]*)*)\.\s",
+                     " ".join(open(text).read().split()) + " ")
+    assert said and said[1] == o["winner"], said
+    (s,) = [s for s in o["stages"] if s["strategy"] == o["winner"]]
+    assert abs(float(said[2]) / 100 / s["together"] - 1) < 0.01, (said[2], s)
+    keys = ["actual_s", "minmax_s", "oracle_plan_s", "best_s", "bound_s", "placed_s"]
+    won = dict(zip(("split", "prediction", "planner", "room", "exchange"),
+                   (s[a] - s[b] for a, b in zip(keys, keys[1:]))))
+    unit = {"s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+    last = float("inf")
+    for part in said[3].split(", "):
+        name, *value = part.split()
+        x = won.pop(name)
+        if value == ["nothing"]:
+            assert abs(x) < 1e-3 * s["actual_s"], (part, x)
+        else:
+            assert abs(float(value[0]) * unit[value[1]] / x - 1) < 0.01, (part, x)
+            assert x <= last
+            last = x
+    assert not won, won
+
+
 def turn_of(report, result):
     o, r, f, time, mean = outlook(report, result)
     t = o["bandwidth"]["above" if o["winner"] == "token" else "below"]

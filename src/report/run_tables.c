@@ -240,6 +240,35 @@ static void add_stages(moe_table *t, const moe_run_analysis *run, int s)
     moe_table_interval(t, moe_percent_cell, all->ci_low, all->ci_high);
 }
 
+/* What perfecting everything would win the winner, and which stages it is of,
+ * the larger first; what is below a thousandth of the layer is nothing. */
+static void say_headroom(moe_document *doc, const moe_run_analysis *run)
+{
+    const moe_sensitivity *x = &run->sensitivity;
+    const double *stage_s = x->stage_s + x->winner * MOE_N_PERFECTS;
+    double won_s[MOE_N_PERFECTS];
+    bool said[MOE_N_PERFECTS] = {true};
+    for (int k = 1; k < MOE_N_PERFECTS; k++)
+        won_s[k] = stage_s[k - 1] - stage_s[k];
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH, "Headroom of %s: %s of a layer",
+                run->view->strategy[x->winner].name,
+                moe_percent_cell(x->joint_share[x->winner].median).text);
+    FILE *out = moe_doc_words(doc);
+    for (int n = 1; n < MOE_N_PERFECTS; n++) {
+        int most = 0;
+        for (int k = 1; k < MOE_N_PERFECTS; k++)
+            if (!said[k] && (most == 0 || won_s[k] > won_s[most]))
+                most = k;
+        said[most] = true;
+        if (fabs(won_s[most]) < 1e-3 * stage_s[0])
+            won_s[most] = 0;
+        fprintf(out, "%s %s %s", n == 1 ? ":" : ",",
+                moe_perfect_name((moe_perfect)most),
+                won_s[most] == 0 ? "nothing" : moe_time_cell(won_s[most]).text);
+    }
+    fputc('.', out);
+}
+
 void moe_say_stages(moe_document *doc, const moe_run_analysis *run)
 {
     const moe_sensitivity *x = &run->sensitivity;
@@ -263,6 +292,9 @@ void moe_say_stages(moe_document *doc, const moe_run_analysis *run)
     }
     if (!any)
         return;
+    if (x->winner >= 0 &&
+        !isnan(x->stage_s[x->winner * MOE_N_PERFECTS + MOE_PERFECT_EXCHANGE]))
+        say_headroom(doc, run);
     moe_doc_say(doc, MOE_DOC_CAPTION,
                 "What perfecting a stage would still win of a layer, each "
                 "upon those before it, gpu clock (modelled); means over "
