@@ -340,6 +340,11 @@ headroom() {
         outlook headroom_is_of_the_stages "$dir/a.h5" "$dir/a.txt"
 }
 check "headroom is one line, of the numbers beside it" headroom
+explained() {
+    tr '\n' ' ' < "$dir/a.txt" | tr -s ' ' |
+        grep 'oracle: [0-9.]* times as slow: migrate [^;]*; it copies anew for every plan' > /dev/null
+}
+check "an oracle that loses is explained" explained
 check "the verdict turns where runs do" turn_is_where_runs_turn
 check "the work of two nodes is what was done" work_is_what_was_done
 check "runs of several nodes have an outlook" \

@@ -15,6 +15,15 @@ static void say_gaps(const moe_phase_gap *gap, FILE *out)
                 moe_time_cell(fabs(gap[i].gap_s)).text);
 }
 
+/* Whether weights that travel are among what costs most. */
+static bool travels(const moe_phase_gap *gap)
+{
+    for (int i = 0; i < MOE_ANALYSIS_GAPS && gap[i].phase >= 0; i++)
+        if (gap[i].phase == MOE_PHASE_MIGRATE)
+            return gap[i].gap_s > 0;
+    return false;
+}
+
 static void say_comparison(const moe_run_analysis *run, int s, FILE *out)
 {
     const moe_strategy_view *x = &run->view->strategy[s];
@@ -27,6 +36,8 @@ static void say_comparison(const moe_run_analysis *run, int s, FILE *out)
             moe_number_cell(r->ratio >= 1 ? r->ratio : 1 / r->ratio).text,
             r->ratio >= 1 ? "fast" : "slow", sure);
     say_gaps(run->gap[s], out);
+    if (x->facts.knows_future && r->ci_high < 1 && travels(run->gap[s]))
+        fputs("; it copies anew for every plan", out);
 }
 
 static void say_gap_list(moe_document *doc, const moe_run_analysis *run)
