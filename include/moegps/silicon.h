@@ -150,6 +150,37 @@ moe_price moe_silicon_attention(const moe_silicon_dense *d,
 /** Time of a launch that does nothing, s. */
 double moe_silicon_dense_launch(const moe_silicon_dense *d);
 
+/** Kernels that are measured along one size at some values of others:
+ *  ep_exchange, decode_attention, mla, wide_ep_moe. */
+typedef struct moe_lines moe_lines;
+
+enum { MOE_LINE_SIZES = 8 }; /* most sizes of a kind, without the axis */
+
+/** What a kind is looked up by, as the columns of its CSV are called. */
+typedef struct moe_line_names {
+    int texts;                     /* gpu, stack, ... come first */
+    int sizes;                     /* follow, the axis last */
+    int least[MOE_LINE_SIZES + 1]; /* 0 where that means none, else 1 */
+    const char *name[5 + MOE_LINE_SIZES];
+} moe_line_names;
+
+/** @return whether there is such a kind. The last text of ep_exchange is no
+ *  column: `dispatch` or `combine`. */
+bool moe_line_names_of(const char *kind, moe_line_names *out);
+
+/** @param texts  as many as the kind has; NULL: the first that goes with
+ *  those before it
+ *  @return NULL with MOE_USAGE (naming what there is), MOE_NOMEM; release
+ *  with moe_lines_free(). Borrows nothing. */
+moe_lines *moe_lines_new(const moe_silicon *s, const char *kind,
+                         const char *const *texts, moe_error *err);
+void moe_lines_free(moe_lines *l); /* NULL is fine */
+
+/** @param size  as many as the kind has, the axis last
+ *  @return MOE_OK, or MOE_USAGE for sizes that the kernel does not take. */
+moe_status moe_lines_price(const moe_lines *l, const double *size,
+                           moe_price *out, moe_error *err);
+
 enum { MOE_LINK_COUNTS = 4 }; /* most GPU counts of one collective */
 
 /** Latency of one collective against bytes and GPUs. A plain value. */

@@ -30,7 +30,7 @@ static const double OCTAVE_ERROR = 0.05;
  * of 3.4 %, by a fitted bandwidth with 22 %; those rows are not part of this. */
 static const double REACHED = 0.9;
 
-static double smooth_max(double a, double b)
+double moe_silicon_smooth_max(double a, double b)
 {
     double a2 = a * a, b2 = b * b;
     return sqrt(sqrt(a2 * a2 + b2 * b2));
@@ -57,7 +57,7 @@ double moe_curve_model(const moe_curve *c, double tokens, bool target)
     const double compute_us = 2 * weights * (rows + p[PAD]) / p[RATE];
     const double elements = tokens * c->top_k * (2 * c->hidden + 3 * c->inter);
     return p[LAUNCH] + p[EXPERT] * active + p[ROW] * elements +
-           active * smooth_max(memory_us, compute_us);
+           active * moe_silicon_smooth_max(memory_us, compute_us);
 }
 
 double moe_silicon_traffic(double time_us, double bytes, double by,

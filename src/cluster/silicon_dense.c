@@ -45,12 +45,6 @@ struct moe_silicon_dense {
     double inner_error; /* of points left out, mean */
 };
 
-static double smooth_max(double a, double b)
-{
-    double a2 = a * a, b2 = b * b;
-    return sqrt(sqrt(a2 * a2 + b2 * b2));
-}
-
 static const moe_dense_change AS_MEASURED = {1, 1, 0, 1};
 
 /* What a kernel does. */
@@ -77,8 +71,8 @@ static work attention_work(const moe_prefill *s, double dim)
 static double model_us(const moe_silicon_dense *d, work w, double rate)
 {
     const double *p = d->parameters;
-    return p[LAUNCH] +
-           smooth_max(w.bytes / p[BANDWIDTH], w.flop / (p[RATE] * rate));
+    return p[LAUNCH] + moe_silicon_smooth_max(w.bytes / p[BANDWIDTH],
+                                              w.flop / (p[RATE] * rate));
 }
 
 static bool changed(const moe_dense_change *c)
@@ -321,31 +315,6 @@ static double left_out_error(const moe_silicon_dense *d)
     return m.n > 0 ? m.sum / (double)m.n : 0;
 }
 
-static moe_status find(const moe_silicon *s, int op, const char *gpu,
-                       const char *stack, int *codes, moe_error *err)
-{
-    const char *names[] = {"gpu", "stack"}, *values[] = {gpu, stack};
-    const moe_silicon_op *t = &s->op[op];
-    for (int c = 0; c < 2; c++) {
-        bool there = false;
-        codes[c] = values[c] != NULL ? moe_silicon_code(s, values[c]) : -1;
-        for (size_t i = 0; i < t->n && !there; i++) {
-            there = (values[c] == NULL || t->column[c][i] == codes[c]) &&
-                    (c == 0 || t->column[0][i] == codes[0]);
-            if (there && values[c] == NULL)
-                codes[c] = t->column[c][i];
-        }
-        if (there)
-            continue;
-        char known[256];
-        moe_silicon_known(s, op, codes, c, known, sizeof known);
-        return moe_fail(err, MOE_USAGE,
-                        "%s: no measured '%.60s' (there are: %s)", names[c],
-                        values[c] != NULL ? values[c] : "", known);
-    }
-    return MOE_OK;
-}
-
 static bool load_parameters(const moe_silicon_fit *fit, const int *codes,
                             moe_silicon_dense *d)
 {
@@ -400,7 +369,8 @@ moe_silicon_dense *moe_silicon_dense_new(const moe_silicon *s, const char *op,
     const int which = gemm ? MOE_SILICON_GEMM : MOE_SILICON_ATTENTION;
     int codes[2];
     assert(gemm || strcmp(op, "attention") == 0);
-    if (find(s, which, gpu, stack, codes, err) != MOE_OK)
+    if (moe_silicon_find(s, which, (const char *[]){gpu, stack}, 2, codes,
+                         err) != MOE_OK)
         return NULL;
     moe_silicon_dense *d = moe_array_new(1, sizeof *d, err);
     if (d == NULL)
@@ -414,7 +384,7 @@ moe_silicon_dense *moe_silicon_dense_new(const moe_silicon *s, const char *op,
                                         MOE_ATTENTION_BATCH},
            sizeof d->axis_column);
     moe_status status =
-        load_parameters(gemm ? &s->gemm_fit : &s->attention_fit, codes, d)
+        load_parameters(&s->fit[which], codes, d)
             ? load(s, which, codes, d, err)
             : moe_fail(err, MOE_FORMAT, "%s of %s: no fit", op, gpu);
     if (status == MOE_OK)

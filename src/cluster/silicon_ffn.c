@@ -120,7 +120,7 @@ static int choose_kernel(const moe_silicon *s, const coded_key *key,
 static const double *parameters_of(const moe_silicon *s, const coded_key *key,
                                    bool unseen, double *error_out)
 {
-    const moe_silicon_fit *fit = &s->ffn_fit;
+    const moe_silicon_fit *fit = &s->fit[MOE_SILICON_FFN];
     const double *whole = NULL;
     for (size_t i = 0; i < fit->n; i++) {
         bool kernel = true, shape = true;

@@ -13,6 +13,10 @@ enum {
     MOE_SILICON_GEMM,
     MOE_SILICON_SLOW, /* tables as MOE_SILICON_FFN's, of rows that contradict
                          them: see moe_curve.slow */
+    MOE_SILICON_EXCHANGE,
+    MOE_SILICON_DECODE,
+    MOE_SILICON_MLA,
+    MOE_SILICON_WIDE,
     MOE_SILICON_OPS
 };
 
@@ -42,10 +46,27 @@ enum {
 };
 enum { GEMM_GPU, GEMM_STACK, GEMM_N, GEMM_K, GEMM_COLUMNS };
 enum {
-    SILICON_COLUMNS = MOE_FFN_COLUMNS,
+    SILICON_COLUMNS = 11, /* most of one table's key */
     MOE_SILICON_ROWS =
         2 * MOE_TABLE_POINTS /* most of a table that is no curve */
 };
+
+/* A group of the file: the columns of a table's key, texts first. */
+typedef struct {
+    const char *group;
+    int texts;
+    const char *columns[SILICON_COLUMNS + 1];
+    const char *may_be_zero; /* a column where 0 means none; NULL: no such */
+    const char *axis;        /* what the rows of a table are measured along */
+    int fit_texts;           /* texts that name a fitted kernel */
+    size_t parameters;       /* of its model; 0: no fit */
+    bool optional;           /* files before version 1.1 do not have it */
+} moe_silicon_layout;
+
+extern const moe_silicon_layout moe_silicon_layouts[MOE_SILICON_OPS];
+
+/** @return the least value of a column of numbers, or of the axis: 0 or 1. */
+int moe_silicon_least(const moe_silicon_layout *layout, int column);
 
 /* All tables of one operation. */
 typedef struct {
@@ -70,7 +91,7 @@ struct moe_silicon {
     char **names;
     size_t n_names;
     moe_silicon_op op[MOE_SILICON_OPS];
-    moe_silicon_fit ffn_fit, attention_fit, gemm_fit;
+    moe_silicon_fit fit[MOE_SILICON_OPS];
 };
 
 /** @return code of a text, or -1. */
@@ -80,6 +101,14 @@ int moe_silicon_code(const moe_silicon *s, const char *text);
  *  `codes` in the columns before it, as "a, b". */
 void moe_silicon_known(const moe_silicon *s, int op, const int *codes, int want,
                        char *text, size_t size);
+
+/** Codes of the first n texts of a key.
+ *  @param texts  [n]; NULL: the first that goes with those before it.
+ *  @return MOE_OK, or MOE_USAGE naming the column, the text and what there
+ *  is. */
+moe_status moe_silicon_find(const moe_silicon *s, int op,
+                            const char *const *texts, int n, int *codes_out,
+                            moe_error *err);
 
 /** Place of x between sorted values: index of the left one and the weight of
  *  the right one, both within the values. @param n  >= 1. */
@@ -115,6 +144,9 @@ double moe_silicon_scaled_guess(double by, double bandwidth);
 double moe_silicon_traffic(double time_us, double bytes, double by,
                            double sheet, double bandwidth);
 
+/** (a^4 + b^4)^(1/4): two that overlap take about as long as the longer. */
+double moe_silicon_smooth_max(double a, double b);
+
 /** Append a point; tokens rise.
  *  @param residual  log of measured over modelled time.
  *  @param slow      as moe_curve.slow. */
@@ -128,7 +160,26 @@ void moe_curve_leave_out(moe_curve *c);
  *  adjacent violators. */
 void moe_silicon_rise(double *y, size_t n);
 
+/** GPUs that hold the experts of a token, drawn at random. */
+double moe_exchange_destinations(double gpus, double experts, double top_k);
+
 /* ---- for tests and validation ---- */
+
+/* What moe_lines_leave_out() prices without: an inner row, the first or last
+ * row, the whole line, or (0, 1, ...) all lines with its value of that size. */
+enum { MOE_LEFT_END = -3, MOE_LEFT_ROW = -2, MOE_LEFT_LINE = -1 };
+
+/** |relative error| of rows that are priced without themselves, as far as that can be.
+ *  @param most_lines  take about so many of the lines; 0: all
+ *  @param error_out   [moe_lines_rows()]
+ *  @return how many. */
+size_t moe_lines_leave_out(const moe_lines *l, int level, size_t most_lines,
+                           double *error_out);
+size_t moe_lines_rows(const moe_lines *l);
+
+/** Texts of the i-th different key of a kind. @return whether there is one. */
+bool moe_lines_key(const moe_silicon *s, const char *kind, size_t i,
+                   const char **texts_out);
 
 /** As moe_silicon_ffn(), as if this shape had never been measured. */
 moe_status moe_silicon_ffn_unseen(const moe_silicon *s, const moe_ffn_key *key,

@@ -53,40 +53,20 @@ static void sort_counts(moe_link *link)
             }
 }
 
-static moe_status unknown(const moe_silicon *s, const int *codes, int what,
-                          const char *name, const char *value, moe_error *err)
-{
-    char known[256];
-    moe_silicon_known(s, MOE_SILICON_LINK, codes, what, known, sizeof known);
-    return moe_fail(err, MOE_USAGE, "%s: no measured '%.60s' (there are: %s)",
-                    name, value, known);
-}
-
 moe_status moe_silicon_link(const moe_silicon *s, const char *op,
                             const char *gpu, const char *nccl, moe_link *out,
                             moe_error *err)
 {
     const moe_silicon_op *t = &s->op[MOE_SILICON_LINK];
-    const char *names[] = {"gpu", "nccl", "op"};
-    const char *values[] = {gpu, nccl, op};
-    int codes[] = {-1, -1, -1};
-    for (int c = LINK_GPU; c <= LINK_OP; c++) {
-        bool there = values[c] == NULL;
-        if (!there)
-            codes[c] = moe_silicon_code(s, values[c]);
-        for (size_t i = 0; i < t->n && !there && codes[c] >= 0; i++)
-            there = t->column[c][i] == codes[c] &&
-                    (c == 0 || t->column[0][i] == codes[0]);
-        if (!there)
-            return unknown(s, codes, c, names[c], values[c], err);
-    }
+    int codes[3];
+    if (moe_silicon_find(s, MOE_SILICON_LINK, (const char *[]){gpu, nccl, op},
+                         3, codes, err) != MOE_OK)
+        return MOE_USAGE;
     moe_link link = {0};
     for (size_t i = 0; i < t->n; i++) {
         if (t->column[LINK_GPU][i] != codes[LINK_GPU] ||
             t->column[LINK_OP][i] != codes[LINK_OP])
             continue;
-        if (codes[LINK_NCCL] < 0)
-            codes[LINK_NCCL] = t->column[LINK_NCCL][i];
         if (t->column[LINK_NCCL][i] != codes[LINK_NCCL])
             continue;
         if (link.n_counts == MOE_LINK_COUNTS)

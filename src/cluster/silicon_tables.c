@@ -22,26 +22,76 @@ static const double MIN_US = 0.5, MAX_US = 1e8;
  * was measured. More than this is nanoseconds. */
 static const double MAX_LEAST_US = 1000;
 
-#define FFN_COLUMNS                                                           \
-    {                                                                         \
-        "gpu", "stack", "kernel", "dtype", "distribution", "hidden", "inter", \
-            "top_k", "experts", "ep"                                          \
-    }
-
-/* Groups of the file and the columns of a table's key; texts come first. */
-static const struct {
-    const char *group;
-    int n_texts;
-    const char *columns[SILICON_COLUMNS + 1];
-} layout[MOE_SILICON_OPS] = {
-    [MOE_SILICON_FFN] = {"moe", 5, FFN_COLUMNS},
-    [MOE_SILICON_SLOW] = {"moe_slow", 5, FFN_COLUMNS},
-    [MOE_SILICON_LINK] = {"collectives", 3, {"gpu", "nccl", "op", "gpus"}},
-    [MOE_SILICON_ATTENTION] = {"attention",
-                               2,
-                               {"gpu", "stack", "heads", "kv_heads", "head_dim",
-                                "batch"}},
-    [MOE_SILICON_GEMM] = {"gemm", 2, {"gpu", "stack", "n", "k"}},
+const moe_silicon_layout moe_silicon_layouts[MOE_SILICON_OPS] = {
+    [MOE_SILICON_FFN] = {.group = "moe",
+                         .texts = 5,
+                         .columns = {"gpu", "stack", "kernel", "dtype",
+                                     "distribution", "hidden", "inter", "top_k",
+                                     "experts", "ep"},
+                         .axis = "tokens",
+                         .fit_texts = 4,
+                         .parameters = MOE_FFN_PARAMETERS},
+    [MOE_SILICON_SLOW] = {.group = "moe_slow",
+                          .texts = 5,
+                          .columns = {"gpu", "stack", "kernel", "dtype",
+                                      "distribution", "hidden", "inter",
+                                      "top_k", "experts", "ep"},
+                          .axis = "tokens",
+                          .optional = true},
+    [MOE_SILICON_LINK] = {.group = "collectives",
+                          .texts = 3,
+                          .columns = {"gpu", "nccl", "op", "gpus"},
+                          .axis = "buffer_bytes"},
+    [MOE_SILICON_ATTENTION] = {.group = "attention",
+                               .texts = 2,
+                               .columns = {"gpu", "stack", "heads", "kv_heads",
+                                           "head_dim", "batch"},
+                               .axis = "seq",
+                               .fit_texts = 2,
+                               .parameters = 3},
+    [MOE_SILICON_GEMM] = {.group = "gemm",
+                          .texts = 2,
+                          .columns = {"gpu", "stack", "n", "k"},
+                          .axis = "m",
+                          .fit_texts = 2,
+                          .parameters = 3},
+    [MOE_SILICON_EXCHANGE] = {.group = "exchange",
+                              .texts = 3,
+                              .columns = {"gpu", "stack", "direction", "nodes",
+                                          "gpus", "hidden", "top_k", "experts",
+                                          "sms"},
+                              .may_be_zero = "sms",
+                              .axis = "tokens_per_gpu",
+                              .fit_texts = 3,
+                              .parameters = 6,
+                              .optional = true},
+    [MOE_SILICON_DECODE] = {.group = "decode",
+                            .texts = 3,
+                            .columns = {"gpu", "stack", "kv_dtype", "heads",
+                                        "kv_heads", "head_dim", "batch",
+                                        "window"},
+                            .may_be_zero = "window",
+                            .axis = "kv_len",
+                            .fit_texts = 3,
+                            .parameters = 6,
+                            .optional = true},
+    [MOE_SILICON_MLA] = {.group = "mla",
+                         .texts = 3,
+                         .columns = {"gpu", "stack", "phase", "batch", "heads"},
+                         .axis = "kv_len",
+                         .fit_texts = 3,
+                         .parameters = 6,
+                         .optional = true},
+    [MOE_SILICON_WIDE] = {.group = "wide",
+                          .texts = 4,
+                          .columns = {"gpu", "stack", "dtype", "distribution",
+                                      "hidden", "inter", "top_k", "experts",
+                                      "slots", "ep", "eplb"},
+                          .may_be_zero = "eplb",
+                          .axis = "tokens",
+                          .fit_texts = 4,
+                          .parameters = 6,
+                          .optional = true},
 };
 
 static int32_t *read_ints(hid_t group, const char *name, size_t n,
@@ -65,24 +115,33 @@ static void describe(const moe_silicon *s, int op, size_t i, char *text,
                      size_t size)
 {
     text[0] = '\0';
-    for (int c = 0; layout[op].columns[c] != NULL; c++) {
+    for (int c = 0; moe_silicon_layouts[op].columns[c] != NULL; c++) {
         int32_t v = s->op[op].column[c][i];
-        if (c < layout[op].n_texts)
+        if (c < moe_silicon_layouts[op].texts)
             moe_text_add(text, size, " ", "%s", s->names[v]);
         else
-            moe_text_add(text, size, " ", "%s=%d", layout[op].columns[c], v);
+            moe_text_add(text, size, " ", "%s=%d",
+                         moe_silicon_layouts[op].columns[c], v);
     }
+}
+
+int moe_silicon_least(const moe_silicon_layout *layout, int column)
+{
+    const char *name = layout->columns[column], *zero = layout->may_be_zero;
+    return name != NULL && zero != NULL && strcmp(zero, name) == 0 ? 0 : 1;
 }
 
 static moe_status check_key(const moe_silicon *s, int op, size_t i,
                             moe_error *err)
 {
-    for (int c = 0; layout[op].columns[c] != NULL; c++) {
+    for (int c = 0; moe_silicon_layouts[op].columns[c] != NULL; c++) {
         int32_t v = s->op[op].column[c][i];
-        bool text = c < layout[op].n_texts;
-        if (text ? v < 0 || (size_t)v >= s->n_names : v < 1)
+        const char *column = moe_silicon_layouts[op].columns[c];
+        const int least = moe_silicon_least(&moe_silicon_layouts[op], c);
+        bool text = c < moe_silicon_layouts[op].texts;
+        if (text ? v < 0 || (size_t)v >= s->n_names : v < least)
             return moe_fail(err, MOE_FORMAT, "%s: table %zu: %s is %d",
-                            layout[op].group, i, layout[op].columns[c], v);
+                            moe_silicon_layouts[op].group, i, column, v);
     }
     return MOE_OK;
 }
@@ -98,8 +157,8 @@ bad_row(const moe_silicon *s, int op, size_t i, moe_error *err,
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    return moe_fail(err, MOE_FORMAT, "%s: %s: %s", layout[op].group, table,
-                    what);
+    return moe_fail(err, MOE_FORMAT, "%s: %s: %s",
+                    moe_silicon_layouts[op].group, table, what);
 }
 
 static moe_status check_rows(const moe_silicon *s, int op, size_t i,
@@ -140,7 +199,7 @@ static moe_status check_unit(const moe_silicon *s, int op, moe_error *err)
         return moe_fail(err, MOE_FORMAT,
                         "%s: the fastest row takes %g, which cannot be "
                         "microseconds (at most %g)",
-                        layout[op].group, least, MAX_LEAST_US);
+                        moe_silicon_layouts[op].group, least, MAX_LEAST_US);
     return MOE_OK;
 }
 
@@ -151,12 +210,13 @@ static moe_status check_op(const moe_silicon *s, int op, moe_error *err)
     const int most = curves ? MOE_TABLE_POINTS : MOE_SILICON_ROWS;
     if (t->first[0] != 0 || (size_t)t->first[t->n] != t->rows)
         return moe_fail(err, MOE_FORMAT, "%s: first does not span the rows",
-                        layout[op].group);
+                        moe_silicon_layouts[op].group);
     for (size_t i = 0; i < t->n; i++) {
         if (t->first[i + 1] <= t->first[i] ||
             t->first[i + 1] - t->first[i] > most)
             return moe_fail(err, MOE_FORMAT, "%s: table %zu has %d rows",
-                            layout[op].group, i, t->first[i + 1] - t->first[i]);
+                            moe_silicon_layouts[op].group, i,
+                            t->first[i + 1] - t->first[i]);
         if (check_key(s, op, i, err) != MOE_OK ||
             check_rows(s, op, i, err) != MOE_OK)
             return err->status;
@@ -167,13 +227,12 @@ static moe_status check_op(const moe_silicon *s, int op, moe_error *err)
 static void read_op(hid_t file, moe_silicon *s, int op, moe_error *err)
 {
     moe_silicon_op *t = &s->op[op];
-    if (op == MOE_SILICON_SLOW && !moe_h5_exists(file, layout[op].group))
-        return; /* nothing was slow */
-    hid_t group = moe_h5_open_group(file, layout[op].group, err);
-    t->n = length_of(group, layout[op].columns[0], err);
+    hid_t group = moe_h5_open_group(file, moe_silicon_layouts[op].group, err);
+    t->n = length_of(group, moe_silicon_layouts[op].columns[0], err);
     t->rows = length_of(group, "x", err);
-    for (int c = 0; layout[op].columns[c] != NULL; c++)
-        t->column[c] = read_ints(group, layout[op].columns[c], t->n, err);
+    for (int c = 0; moe_silicon_layouts[op].columns[c] != NULL; c++)
+        t->column[c] =
+            read_ints(group, moe_silicon_layouts[op].columns[c], t->n, err);
     t->first = read_ints(group, "first", t->n + 1, err);
     t->x = read_ints(group, "x", t->rows, err);
     t->time_us = moe_h5_read(group, "latency_us", H5T_NATIVE_FLOAT,
@@ -196,19 +255,21 @@ static moe_status check_fit(const moe_silicon_fit *fit, const char *name,
     return MOE_OK;
 }
 
-static void read_fit(hid_t file, const char *name, size_t width, bool kernels,
-                     moe_silicon_fit *fit, moe_error *err)
+static void read_fit(hid_t file, int op, moe_silicon_fit *fit, moe_error *err)
 {
-    static const char *const columns[] = {"gpu", "stack", "kernel", "dtype"};
     static const char *const without[] = {"without_hidden", "without_inter",
                                           "without_top_k", "without_experts"};
+    const moe_silicon_layout *layout = &moe_silicon_layouts[op];
+    const size_t width = layout->parameters;
+    char name[64];
     hsize_t dims[2] = {0, 0};
+    snprintf(name, sizeof name, "%s_fit", layout->group);
     hid_t group = moe_h5_open_group(file, name, err);
     fit->n = length_of(group, "gpu", err);
     fit->width = width;
-    for (size_t c = 0; c < (kernels ? 4u : 2u); c++)
-        fit->column[c] = read_ints(group, columns[c], fit->n, err);
-    for (size_t c = 0; kernels && c < 4; c++)
+    for (int c = 0; c < layout->fit_texts; c++)
+        fit->column[c] = read_ints(group, layout->columns[c], fit->n, err);
+    for (size_t c = 0; op == MOE_SILICON_FFN && c < 4; c++)
         fit->without[c] = read_ints(group, without[c], fit->n, err);
     moe_h5_dims(group, "parameters", 2, dims, err);
     if (err->status == MOE_OK && dims[1] != width)
@@ -234,11 +295,14 @@ static void read_all(const char *path, moe_silicon *s, moe_error *err)
         return;
     moe_h5_check_schema(file, &schema, err);
     s->names = moe_h5_read_strings(file, "names", &s->n_names, err);
-    for (int op = 0; op < MOE_SILICON_OPS; op++)
+    for (int op = 0; op < MOE_SILICON_OPS; op++) {
+        const moe_silicon_layout *layout = &moe_silicon_layouts[op];
+        if (layout->optional && !moe_h5_exists(file, layout->group))
+            continue;
         read_op(file, s, op, err);
-    read_fit(file, "moe_fit", MOE_FFN_PARAMETERS, true, &s->ffn_fit, err);
-    read_fit(file, "attention_fit", 3, false, &s->attention_fit, err);
-    read_fit(file, "gemm_fit", 3, false, &s->gemm_fit, err);
+        if (layout->parameters > 0)
+            read_fit(file, op, &s->fit[op], err);
+    }
     moe_h5_close_file(file, err);
     moe_error_prefix(err, "%s", path);
 }
@@ -279,10 +343,8 @@ void moe_silicon_close(moe_silicon *s)
         free(s->op[op].first);
         free(s->op[op].x);
         free(s->op[op].time_us);
+        free_fit(&s->fit[op]);
     }
-    free_fit(&s->ffn_fit);
-    free_fit(&s->attention_fit);
-    free_fit(&s->gemm_fit);
     moe_h5_free_strings(s->names, s->n_names);
     free(s);
 }
@@ -295,6 +357,16 @@ int moe_silicon_code(const moe_silicon *s, const char *text)
     return -1;
 }
 
+/* Whether a table agrees with `codes` in its first n columns; -1: any. */
+static bool agrees(const moe_silicon_op *t, size_t table, const int *codes,
+                   int n)
+{
+    for (int c = 0; c < n; c++)
+        if (codes[c] >= 0 && t->column[c][table] != codes[c])
+            return false;
+    return true;
+}
+
 void moe_silicon_known(const moe_silicon *s, int op, const int *codes, int want,
                        char *text, size_t size)
 {
@@ -302,14 +374,37 @@ void moe_silicon_known(const moe_silicon *s, int op, const int *codes, int want,
     text[0] = '\0';
     for (size_t name = 0; name < s->n_names; name++) {
         bool there = false;
-        for (size_t i = 0; i < t->n && !there; i++) {
-            there = t->column[want][i] == (int32_t)name;
-            for (int c = 0; c < want && there; c++)
-                there = codes[c] < 0 || t->column[c][i] == codes[c];
-        }
+        for (size_t i = 0; i < t->n && !there; i++)
+            there = t->column[want][i] == (int32_t)name &&
+                    agrees(t, i, codes, want);
         if (there)
             moe_text_add(text, size, ", ", "%s", s->names[name]);
     }
+}
+
+moe_status moe_silicon_find(const moe_silicon *s, int op,
+                            const char *const *texts, int n, int *codes_out,
+                            moe_error *err)
+{
+    const moe_silicon_op *t = &s->op[op];
+    for (int c = 0; c < n; c++) {
+        const int code = texts[c] != NULL ? moe_silicon_code(s, texts[c]) : -1;
+        codes_out[c] = -2;
+        for (size_t i = 0; i < t->n && codes_out[c] == -2; i++)
+            if ((texts[c] == NULL || t->column[c][i] == code) &&
+                agrees(t, i, codes_out, c))
+                codes_out[c] = t->column[c][i];
+        if (codes_out[c] >= 0)
+            continue;
+        char known[320];
+        moe_silicon_known(s, op, codes_out, c, known, sizeof known);
+        return moe_fail(err, MOE_USAGE,
+                        "%s: no measured '%.60s' (there are: %s)",
+                        moe_silicon_layouts[op].columns[c],
+                        texts[c] != NULL ? texts[c] : "",
+                        known[0] != '\0' ? known : "none");
+    }
+    return MOE_OK;
 }
 
 void moe_silicon_bracket(const double *sorted, size_t n, double x,
