@@ -4,15 +4,18 @@
 
 usage: convert_silicon.py INPUT_DIR OUTPUT.h5 [LEFT_OUT.txt]
 
-INPUT_DIR holds moe_ffn.csv, collectives.csv, prefill_attention.csv and
-gemm.csv. Rows that contradict their neighbours are reported and left out, or,
-where a library took a slow kernel, kept as that; LEFT_OUT.txt gets a line per
-table with such rows. Then a small physical model is fitted to every kernel. Needs numpy and h5py, no build of this project. jobs/README.md describes the file;
-src/cluster/silicon_curve.c and silicon_dense.c compute the same models.
+INPUT_DIR holds moe_ffn.csv, collectives.csv, prefill_attention.csv, gemm.csv,
+ep_exchange.csv, decode_attention.csv, mla.csv and wide_ep_moe.csv. Rows that
+contradict their neighbours are reported and left out, or, where a library took
+a slow kernel, kept as that; LEFT_OUT.txt gets a line per table with such rows.
+Then a small physical model is fitted to every kernel. Needs numpy and h5py, no
+build of this project. jobs/README.md describes the file;
+src/cluster/silicon_*.c compute the same models.
 """
 import collections
 import csv
 import hashlib
+import math
 import os
 import re
 import sys
@@ -23,7 +26,9 @@ import numpy as np
 SOURCE = "AIConfigurator, commit 095f58a5, github.com/ai-dynamo/aiconfigurator"
 LICENCE = "Apache-2.0"
 
-# file, group, columns of a table (text ones first), axis of its rows
+# file, group, columns of a table (text ones first), axis of its rows. A column
+# with '?' may be 0, which stands for none. "direction" is no column of the
+# file: a table has DIRECTION_us of it, where others have latency_us.
 OPS = [
     ("moe_ffn.csv", "moe", ["gpu", "stack", "kernel", "dtype", "distribution"],
      ["hidden", "inter", "top_k", "experts", "ep"], "tokens"),
@@ -32,7 +37,18 @@ OPS = [
     ("prefill_attention.csv", "attention", ["gpu", "stack"],
      ["heads", "kv_heads", "head_dim", "batch"], "seq"),
     ("gemm.csv", "gemm", ["gpu", "stack"], ["n", "k"], "m"),
+    ("ep_exchange.csv", "exchange", ["gpu", "stack", "direction"],
+     ["nodes", "gpus", "hidden", "top_k", "experts", "sms?"],
+     "tokens_per_gpu"),
+    ("decode_attention.csv", "decode", ["gpu", "stack", "kv_dtype"],
+     ["heads", "kv_heads", "head_dim", "batch", "window?"], "kv_len"),
+    ("mla.csv", "mla", ["gpu", "stack", "phase"], ["batch", "heads"],
+     "kv_len"),
+    ("wide_ep_moe.csv", "wide", ["gpu", "stack", "dtype", "distribution"],
+     ["hidden", "inter", "top_k", "experts", "slots", "ep", "eplb?"],
+     "tokens"),
 ]
+DIRECTIONS = ["dispatch", "combine"]
 
 Table = collections.namedtuple("Table", "key x y")
 
@@ -43,24 +59,25 @@ class BadRow(Exception):
 
 # ---- reading ----
 
-def number(text, name, where, whole):
+def number(text, name, where, whole, least=None):
     try:
         value = float(text)
     except ValueError:
         raise BadRow(f"{where}: {name}: '{text}' is not a number") from None
-    if not np.isfinite(value) or value <= 0:
+    if not np.isfinite(value) or value < 0 or (value == 0 and least is None):
         raise BadRow(f"{where}: {name}: {text} is not above zero")
     if whole and value != int(value):
         raise BadRow(f"{where}: {name}: {text} is not a whole number")
     return int(value) if whole else value
 
 
-def read_rows(path, texts, numbers, axis):
+def read_table(path, texts, numbers, axis, time):
     """{key: {x: [latency, ...]}}; a key is the table's columns in order."""
     tables = collections.OrderedDict()
+    names = [c.rstrip("?") for c in numbers]
     with open(path, newline="") as file:
         reader = csv.DictReader(file)
-        missing = [c for c in texts + numbers + [axis, "latency_us"]
+        missing = [c for c in texts + names + [axis, time]
                    if c not in (reader.fieldnames or [])]
         if missing:
             raise BadRow(f"{path}:1: no column '{missing[0]}'")
@@ -69,13 +86,25 @@ def read_rows(path, texts, numbers, axis):
             if None in row.values() or None in row:
                 raise BadRow(f"{where}: not as many fields as the header has")
             key = tuple(row[c] for c in texts)
-            key += tuple(number(row[c], c, where, True) for c in numbers)
+            key += tuple(number(row[n], n, where, True, 0 if n != c else None)
+                         for n, c in zip(names, numbers))
             x = number(row[axis], axis, where, True)
-            y = number(row["latency_us"], "latency_us", where, False)
+            y = number(row[time], time, where, False)
             if not 0.5 <= y <= 1e8:
-                raise BadRow(f"{where}: latency_us: {y:g} cannot be in "
+                raise BadRow(f"{where}: {time}: {y:g} cannot be in "
                              "microseconds (0.5..1e8)")
             tables.setdefault(key, {}).setdefault(x, []).append(y)
+    return tables
+
+
+def read_rows(path, texts, numbers, axis):
+    if texts[-1] != "direction":
+        return read_table(path, texts, numbers, axis, "latency_us")
+    tables, n = collections.OrderedDict(), len(texts) - 1
+    for d in DIRECTIONS:
+        for key, points in read_table(path, texts[:-1], numbers, axis,
+                                      d + "_us").items():
+            tables[key[:n] + (d,) + key[n:]] = points
     return tables
 
 
@@ -283,9 +312,20 @@ def plateaus(tables):
             if 12 * hit[key[:4]] <= kernels[key[:4]]}
 
 
+def cold_starts(tables):
+    """First rows 1.6 times above both rows that follow."""
+    return {t.key: {t.x[0]} for t in tables
+            if len(t.x) > 2 and t.y[0] > 1.6 * max(t.y[1], t.y[2])}
+
+
 def clean(op, tables, out):
-    kernel = {"moe": lambda k: k[:4], "collectives": lambda k: k[:3],
-              "attention": lambda k: k[:2], "gemm": lambda k: k[:2]}[op]
+    if op == "wide":  # each row has its own draw of loads
+        return tables
+    kernel = {"moe": lambda k: k[:4], "attention": lambda k: k[:2],
+              "gemm": lambda k: k[:2]}.get(op, lambda k: k[:3])
+    if op == "exchange":
+        tables = drop_rows(op, tables, cold_starts(tables),
+                           "1.6 times above both rows that follow", out)
     if op == "moe":
         sheets = data_sheets()
         tables = drop_rows(op, tables, like_unsplit(tables),
@@ -350,12 +390,113 @@ def gemm_model(theta, key, m):
                              2 * m * n * k / p[2])
 
 
+def attention_work(key, kv_len):
+    """Bytes of keys and values, FLOP, and heads of all sequences."""
+    if len(key) == 5:  # MLA: 192 + 128 per head in prefill, a latent after
+        phase, batch, heads = key[2:]
+        if phase == "prefill":
+            return (2 * batch * kv_len * heads * 640,
+                    batch * heads * kv_len * kv_len * 320, batch * heads)
+        return (2 * batch * kv_len * 576, 2 * batch * heads * kv_len * 1088,
+                batch * heads)
+    heads, kv_heads, dim, batch, window = key[3:]
+    n = np.minimum(kv_len, window + 128) if window else kv_len
+    return (4 * batch * kv_heads * dim * n, 4 * batch * heads * dim * n,
+            batch * heads)
+
+
+CACHED_PARAMS = 6
+HEAD, CACHE, CACHE_BANDWIDTH = range(3, 6)  # after launch, bandwidth, rate
+
+
+def cached_model(theta, key, kv_len):
+    """What fits the cache is read from there, as kernels are timed again and
+    again on the same data."""
+    p = np.exp(theta)
+    size, flop, heads = attention_work(key, kv_len)
+    far = 1 / (1 + (p[CACHE] / size) ** 6)
+    read = size * (far / p[BANDWIDTH] + (1 - far) / p[CACHE_BANDWIDTH])
+    return p[LAUNCH] + p[HEAD] * heads + smooth_max(read, flop / p[RATE])
+
+
+def log_choose(n, k):
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def destinations(gpus, experts, top_k):
+    """GPUs that a token's experts are on, drawn at random."""
+    others = experts - experts / gpus
+    if others < top_k:
+        return gpus
+    return gpus * (1 - math.exp(log_choose(others, top_k)
+                                - log_choose(experts, top_k)))
+
+
+ROW_BYTES = {"nvfp4": 0.5625, "fp8": 1, "bfloat16": 2}
+
+
+def exchange_work(key, tokens):
+    """Bytes of a GPU to others of its node, and to other nodes. Low latency
+    sends a row per expert, others one per GPU and one per node, 4 at most."""
+    stack, direction = key[1:3]
+    nodes, gpus, hidden, top_k, experts, _ = key[3:]
+    width = 2 if direction == "combine" else ROW_BYTES.get(
+        stack.split("-")[-1], 1 + 4 / 128)
+    if "deepep-ll" in stack:
+        near, far = top_k / nodes, top_k * (nodes - 1) / nodes
+    else:
+        near = destinations(gpus, experts, top_k) * (1 - 1 / gpus)
+        far = min(nodes, 4) * (nodes - 1) / nodes
+    return tokens * hidden * width * near, tokens * hidden * width * far
+
+
+NEAR, PER_SM, FAR, SPREAD, TOKEN = range(1, 6)  # after launch
+
+
+def exchange_model(theta, key, tokens):
+    p = np.exp(theta)
+    near, far = exchange_work(key, tokens)
+    nodes, gpus, sms = key[3], key[4], key[8]
+    rate = p[NEAR] if sms == 0 else 1 / smooth_max(
+        1 / p[NEAR], 1 / (p[PER_SM] * sms))
+    launch = p[LAUNCH] * nodes ** p[SPREAD] * (gpus / nodes / 8) ** 0.2
+    return launch + p[TOKEN] * tokens + smooth_max(near / rate, far / p[FAR])
+
+
+WIDE_SKEW = 3  # instead of ROW
+
+
+def wide_model(theta, key, tokens):
+    """The slowest rank. Without replicas it has ep ** skew times the mean."""
+    p = np.exp(theta)
+    hidden, inter, top_k, _, slots, ep, eplb = key[4:]
+    local = slots / ep
+    pairs = tokens * top_k / ep * (1 if eplb else ep ** p[WIDE_SKEW])
+    pairs = np.minimum(pairs, tokens * np.minimum(top_k, local))
+    active = np.maximum(local * -np.expm1(-pairs / local), min(1, local))
+    weights = 3 * hidden * inter
+    size = weights * WEIGHT_BYTES.get(key[2], 0.5625)
+    return p[LAUNCH] + active * (p[EXPERT] + smooth_max(
+        size / p[BANDWIDTH], 2 * weights * (pairs / active + p[PAD]) / p[RATE]))
+
+
 # first guess and limits: us, B/us, FLOP/us, us per element, us, rows
 MOE_START = np.log([20, 1e6, 3e8, 1e-6, 1e-1, 8])
 MOE_LIMITS = np.log([[1, 1e5, 1e7, 1e-9, 1e-3, .5],
                      [300, 1e7, 3e9, 1e-2, 50, 256]])
 DENSE_START = np.log([5, 1e6, 2e8])
 DENSE_LIMITS = np.log([[.5, 1e4, 1e6], [100, 3e7, 5e9]])
+
+
+CACHED_START = np.log([12, 1e6, 2e8, 1e-3, 6e7, 5e6])
+CACHED_LIMITS = np.log([[1, 1e5, 1e7, 1e-7, 1e6, 1e6],
+                        [100, 3e7, 5e9, 1, 4e8, 3e7]])
+EXCHANGE_START = np.log([30, 2e5, 1e4, 5e4, .5, 1e-3])
+EXCHANGE_LIMITS = np.log([[3, 1e4, 1e3, 5e3, .01, 1e-6],
+                          [200, 3e6, 3e5, 1e6, 2, 1]])
+WIDE_START = np.log([20, 2e6, 5e8, .2, 1, 8])
+WIDE_LIMITS = np.log([[1, 1e5, 1e7, 1e-3, 1e-3, .5],
+                      [300, 1e7, 8e9, 1, 50, 256]])
 
 
 def fit(model, tables, start, limits, steps):
@@ -401,7 +542,17 @@ def fit_moe(tables):
     return fits
 
 
-def fit_dense(tables, model, width, start, limits):
+DENSE = {
+    "attention": (attention_model, DENSE_START, DENSE_LIMITS),
+    "gemm": (gemm_model, DENSE_START, DENSE_LIMITS),
+    "exchange": (exchange_model, EXCHANGE_START, EXCHANGE_LIMITS),
+    "decode": (cached_model, CACHED_START, CACHED_LIMITS),
+    "mla": (cached_model, CACHED_START, CACHED_LIMITS),
+    "wide": (wide_model, WIDE_START, WIDE_LIMITS),
+}
+
+
+def fit_dense(tables, width, model, start, limits):
     groups = collections.OrderedDict()
     for t in tables:
         groups.setdefault(t.key[:width], []).append(t)
@@ -456,7 +607,8 @@ def put_tables(file, op, texts, numbers, axis, tables, names, digest):
     for i, column in enumerate(texts):
         put(group, column, [names.code(t.key[i]) for t in tables], "u1")
     for i, column in enumerate(numbers):
-        put(group, column, [t.key[len(texts) + i] for t in tables], "<i4")
+        put(group, column.rstrip("?"), [t.key[len(texts) + i] for t in tables],
+            "<i4")
     put(group, "first", first, "<i4")
     unit = {"buffer_bytes": "B"}.get(axis, "1")
     x = np.concatenate([t.x for t in tables])
@@ -504,8 +656,8 @@ def write(path, converted, fits, out):
             put_tables(file, "moe_slow", *OPS[0][2:], slow, names, digest)
         put_fits(file, "moe", ["gpu", "stack", "kernel", "dtype"], fits["moe"],
                  ["hidden", "inter", "top_k", "experts"], names)
-        for op in ("attention", "gemm"):
-            put_fits(file, op, ["gpu", "stack"], fits[op], [], names)
+        for _, op, texts, _, _ in OPS[2:]:
+            put_fits(file, op, texts, fits[op], [], names)
         file.create_dataset("names", data=list(names),
                             dtype=h5py.string_dtype(), track_times=False)
         put_left_out(file, out)
@@ -543,13 +695,9 @@ def main():
         with open(sys.argv[3], "w") as file:
             file.write("".join(line + "\n" for line in out.lines))
     print("fits:")
-    moe, _, attention, gemm = converted
-    fits = {
-        "moe": fit_moe(moe),
-        "attention": fit_dense(attention, attention_model, 2, DENSE_START,
-                               DENSE_LIMITS),
-        "gemm": fit_dense(gemm, gemm_model, 2, DENSE_START, DENSE_LIMITS),
-    }
+    fits = {"moe": fit_moe(converted[0])}
+    for (_, op, texts, _, _), tables in zip(OPS[2:], converted[2:]):
+        fits[op] = fit_dense(tables, len(texts), *DENSE[op])
     write(path, converted, fits, out)
     print(f"{path}: {os.path.getsize(path)} bytes")
 
