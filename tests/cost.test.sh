@@ -16,6 +16,10 @@ row() {
     link) echo "gpu,gpus,buffer_bytes" ;;
     attention) echo "gpu,stack,batch,seq,heads,kv_heads,head_dim" ;;
     gemm) echo "gpu,stack,m,n,k" ;;
+    ep_exchange) echo "gpu,stack,nodes,gpus,hidden,top_k,experts,tokens_per_gpu,sms,dispatch_us,combine_us" ;;
+    decode_attention) echo "gpu,stack,batch,kv_len,heads,kv_heads,head_dim,window,kv_dtype" ;;
+    mla) echo "gpu,stack,phase,batch,seq,kv_len,heads" ;;
+    wide_ep_moe) echo "gpu,stack,dtype,hidden,inter,top_k,experts,slots,ep,distribution,eplb,tokens" ;;
     esac > "$dir/in.csv"
     printf '%s\n' "${@:2}" >> "$dir/in.csv"
 }
@@ -37,6 +41,24 @@ check "measured attention is tabulated" \
 row gemm a100_sxm,sglang-0.5.10,2049,4096,7168
 check "a measured GEMM is tabulated" \
     price gemm a100_sxm,sglang-0.5.10,2049,4096,7168 533.565,tabulated,0.0600,0.1620
+
+normal=h100_sxm,deepep-normal-sglang-0.5.6.post2,8,64,7168,8,256
+row ep_exchange $normal,1024,20,1,2
+check "a measured exchange is tabulated, both ways" \
+    price ep_exchange $normal,1024,20,1,2 1798.930,3328.000,tabulated,0.0200,0.0500
+check "columns of an exchange in the way are renamed" prints \
+    gpu,stack,nodes,gpus,hidden,top_k,experts,tokens_per_gpu,sms,input_dispatch_us,input_combine_us,dispatch_us,combine_us,source,relative_error,error_p90 \
+    --op ep_exchange --csv "$dir/in.csv"
+row decode_attention h100_sxm,vllm-0.24.0,32,8192,32,8,128,0,bfloat16
+check "measured decode attention is tabulated" price decode_attention \
+    h100_sxm,vllm-0.24.0,32,8192,32,8,128,0,bfloat16 354.350,tabulated,0.0200,0.0500
+row mla h100_sxm,sglang-0.5.14,decode,128,1,4096,64
+check "measured MLA is tabulated" price mla \
+    h100_sxm,sglang-0.5.14,decode,128,1,4096,64 223.520,tabulated,0.0200,0.0500
+wide=h100_sxm,trtllm-1.3.0rc10-wideep,fp8_block,6144,2048,8,256,256,2,power_law_1.01,1
+row wide_ep_moe $wide,2
+check "a measured wide EP kernel is tabulated" \
+    price wide_ep_moe $wide,2 166.890,tabulated,0.0200,0.0500
 
 # between and beyond
 source_is() { row moe_ffn "$1"; cost --op moe_ffn --csv "$dir/in.csv" | tail -n 1 | grep -q ",$2,0\.[0-9]*,0\.[0-9]*$"; }
@@ -121,6 +143,15 @@ check "a missing column is named" bad moe_ffn 1 "no column 'dtype'"
 row attention a100_sxm,sglang-0.5.10,4,512,8,32,128
 check "more heads of keys than of queries are refused" \
     bad attention 2 "kv_heads: 32 is more than heads, 8"
+row ep_exchange h100_sxm,deepep-ll-sglang-0.5.6.post2,2,16,7168,8,256,512,0,1,1
+check "more tokens than a kernel's buffer takes are refused" \
+    bad ep_exchange 2 "tokens_per_gpu: 512, but low-latency kernels take at most 256 across nodes"
+row ep_exchange h100_sxm,deepep-2,2,16,7168,8,256,512,0,1,1
+check "an unknown exchange kernel names those of the gpu" \
+    bad ep_exchange 2 "stack: no measured 'deepep-2' (there are: deepep-normal-sglang-0.5.6.post2, "
+row mla h100_sxm,sglang-0.5.14,prefill,1,512,4096,64
+check "prefill on a cache is refused" \
+    bad mla 2 "seq: 512 with kv_len 4096 (measured: seq = kv_len in prefill)"
 row link a100_sxm,4,0
 check "an empty buffer is refused" bad alltoall 2 "buffer_bytes: '0' is not a number"
 printf 'gpu,gpu\n' > "$dir/in.csv"

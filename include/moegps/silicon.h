@@ -28,6 +28,11 @@ typedef struct moe_silicon moe_silicon;
 moe_silicon *moe_silicon_open(const char *path, moe_error *err);
 void moe_silicon_close(moe_silicon *s); /* NULL is fine */
 
+/** @return whether there are tables of a GPU for an operation of
+ *  `moegps cost`. */
+bool moe_silicon_measures(const moe_silicon *s, const char *op,
+                          const char *gpu);
+
 /** A fused MoE FFN kernel on one GPU. Texts are borrowed. */
 typedef struct moe_ffn_key {
     const char *gpu, *stack;

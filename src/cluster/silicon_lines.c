@@ -17,9 +17,14 @@
 
 enum { NONE = -1 };
 
+/* |price / truth - 1| that two of three rows, and nine of ten, do not exceed. */
+typedef struct {
+    double most, p90;
+} errors;
+
 /* Of a measured row: neighbours in flat parts of the tables scatter by 1 to
  * 3 %. */
-static const double REPEAT_ERROR = 0.02;
+static const errors REPEAT = {0.02, 0.05};
 /* Lines that are left out for the stated error: enough for a median. */
 static const size_t SAMPLED_LINES = 40;
 
@@ -36,9 +41,8 @@ struct moe_lines {
     size_t n, rows;
     line *lines;               /* [n] */
     double *x, *us, *model_us; /* [rows], line by line; x rises */
-    double row_error;          /* median, of a row left out */
-    double end_error;          /* median, of the first or last row left out */
-    double line_error;         /* median, of a line left out */
+    errors row, end, whole; /* of a row, the first or last row, a line that is
+                               left out */
 };
 
 static const moe_line_kind *const kinds[] = {
@@ -67,6 +71,18 @@ bool moe_line_names_of(const char *kind, moe_line_names *out)
     for (int i = 0; i < out->sizes; i++)
         out->least[i] = moe_silicon_least(layout, layout->texts + i);
     return true;
+}
+
+bool moe_silicon_measures(const moe_silicon *s, const char *op, const char *gpu)
+{
+    const moe_line_kind *k = find_kind(op);
+    const int which = k != NULL                      ? k->op
+                      : strcmp(op, "moe_ffn") == 0   ? MOE_SILICON_FFN
+                      : strcmp(op, "attention") == 0 ? MOE_SILICON_ATTENTION
+                      : strcmp(op, "gemm") == 0      ? MOE_SILICON_GEMM
+                                                     : MOE_SILICON_LINK;
+    int code;
+    return moe_silicon_find(s, which, &gpu, 1, &code, NULL) == MOE_OK;
 }
 
 /* ---- rows of a line ---- */
@@ -195,9 +211,12 @@ static double octaves_beyond(const moe_lines *l, const double *place, double x)
     return sum + fmax(0, fmax(log2(low_x / x), log2(x / high_x)));
 }
 
-static moe_price priced(double us, moe_price_source source, double error)
+/* @param more  relative error beside `e`. */
+static moe_price priced(double us, moe_price_source source, errors e,
+                        double more)
 {
-    return (moe_price){1e-6 * us, source, error};
+    return (moe_price){1e-6 * us, source, REPEAT.most + e.most + more,
+                       REPEAT.p90 + e.p90 + 2 * more};
 }
 
 static moe_price on_line(const moe_lines *l, const line *k, const double *size)
@@ -207,18 +226,18 @@ static moe_price on_line(const moe_lines *l, const line *k, const double *size)
     const ptrdiff_t at = row_at(l, k, x);
     const double fit_us = l->kind->model_us(l->parameters, l->facts, size);
     if (at != NONE)
-        return priced(l->us[at], MOE_PRICE_TABULATED, REPEAT_ERROR);
+        return priced(l->us[at], MOE_PRICE_TABULATED, (errors){0, 0}, 0);
     if (x > l->x[k->first] && x < l->x[last]) {
         size_t a = k->first;
         while (l->x[a + 1] < x)
             a++;
         return priced(inner_us(l, k, a, a + 1, fit_us, x),
-                      MOE_PRICE_INTERPOLATED, REPEAT_ERROR + l->row_error);
+                      MOE_PRICE_INTERPOLATED, l->row, 0);
     }
     const size_t end = x > l->x[last] ? last : k->first;
     const double octaves = fabs(log2(x / l->x[end]));
     return priced(inner_us(l, k, end, end, fit_us, x), MOE_PRICE_EXTRAPOLATED,
-                  REPEAT_ERROR + l->end_error * fmax(1, octaves));
+                  l->end, l->end.most * fmax(0, octaves - 1));
 }
 
 moe_status moe_lines_price(const moe_lines *l, const double *size,
@@ -244,7 +263,7 @@ moe_status moe_lines_price(const moe_lines *l, const double *size,
     const double beyond = octaves_beyond(l, place, x);
     *out = priced(
         us, beyond > 1e-9 ? MOE_PRICE_EXTRAPOLATED : MOE_PRICE_INTERPOLATED,
-        REPEAT_ERROR + l->line_error + l->kind->octave_error * beyond);
+        l->whole, l->kind->octave_error * beyond);
     return MOE_OK;
 }
 
@@ -314,14 +333,18 @@ static moe_status state_errors(moe_lines *l, moe_error *err)
         return MOE_NOMEM;
     const struct {
         int level;
-        double *error;
-    } left_out[] = {{MOE_LEFT_ROW, &l->row_error},
-                    {MOE_LEFT_END, &l->end_error},
-                    {MOE_LEFT_LINE, &l->line_error}};
+        errors *out;
+    } left_out[] = {{MOE_LEFT_ROW, &l->row},
+                    {MOE_LEFT_END, &l->end},
+                    {MOE_LEFT_LINE, &l->whole}};
     for (size_t i = 0; i < MOE_ARRAY_LEN(left_out); i++) {
         const size_t n =
             moe_lines_leave_out(l, left_out[i].level, SAMPLED_LINES, e);
-        *left_out[i].error = n > 0 ? moe_median_sorting(e, n) : 0;
+        if (n == 0)
+            continue;
+        moe_median_sorting(e, n);
+        *left_out[i].out = (errors){moe_quantile_sorted(e, n, 2.0 / 3),
+                                    moe_quantile_sorted(e, n, 0.9)};
     }
     free(e);
     return MOE_OK;
