@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "moegps/mem.h"
@@ -386,8 +387,98 @@ static void dense(const moe_silicon *s, const char *op, const char *title)
                 (const char *[]){"plain", "ours"});
 }
 
+/* ---- kernels measured along lines ---- */
+
+/* What is left out: a row, or all rows with its value of a size. */
+static void leave_out(const moe_lines *l, const char *name, int level,
+                      error_table *t)
+{
+    double *e = malloc(moe_lines_rows(l) * sizeof *e);
+    if (e == NULL)
+        give_up("out of memory");
+    const size_t n = moe_lines_leave_out(l, level, 0, e);
+    for (size_t i = 0; i < n; i++)
+        table_add(t, name, e + i);
+    free(e);
+}
+
+/* For each different key of the kind's tables. */
+static void each_kernel(const moe_silicon *s, const char *kind, int level,
+                        error_table *t)
+{
+    char name[128];
+    const char *texts[MOE_LINE_SIZES];
+    for (size_t i = 0; moe_lines_key(s, kind, i, texts); i++) {
+        moe_error err = {0};
+        moe_lines *l = moe_lines_new(s, kind, texts, &err);
+        if (l == NULL)
+            give_up(err.text);
+        snprintf(name, sizeof name, "%s %s %s", texts[0], texts[1], texts[2]);
+        leave_out(l, name, level, t);
+        moe_lines_free(l);
+    }
+}
+
+enum { NODES = 0, HIDDEN = 2, SMS = 5 };
+
+static const struct {
+    const char *kind, *title, *text;
+    int level;
+    double median, p90; /* limits over all; 0: none */
+} lines[] = {
+    {"ep_exchange", "Exchange kernels: one row left out",
+     "Each inner row of each table is priced from the rest.", MOE_LEFT_ROW,
+     0.05, 0.15},
+    {"ep_exchange", "Exchange kernels: one number of nodes left out",
+     "All rows on as many nodes are priced from the others, with the model "
+     "fitted to all. Kernels that were measured on one number of nodes are not "
+     "here.",
+     NODES, 0.25, 0},
+    {"ep_exchange", "Exchange kernels: one hidden size left out",
+     "All rows of a hidden size are priced from the others.", HIDDEN, 0.25, 0},
+    {"ep_exchange", "Exchange kernels: one number of SMs left out",
+     "All rows on as many SMs are priced from the others.", SMS, 0, 0},
+    {"decode_attention", "Decode attention: one row left out",
+     "Each inner row of each table is priced from the rest.", MOE_LEFT_ROW,
+     0.03, 0.12},
+    {"decode_attention", "Decode attention: the first or last row left out",
+     "Each first or last row of a table is priced from the rest.", MOE_LEFT_END,
+     0, 0},
+    {"decode_attention", "Decode attention: one table left out",
+     "Each table (heads, batch, ...) is priced from the others.", MOE_LEFT_LINE,
+     0, 0},
+    {"mla", "MLA: one row left out",
+     "Each inner row of each table is priced from the rest.", MOE_LEFT_ROW,
+     0.03, 0.12},
+    {"mla", "MLA: one table left out",
+     "Each table (batch, heads) is priced from the others.", MOE_LEFT_LINE, 0,
+     0},
+    {"wide_ep_moe", "Wide EP: one row left out",
+     "Each inner row of each table is priced from the rest. Every row has a "
+     "draw of loads of its own.",
+     MOE_LEFT_ROW, 0, 0},
+};
+
+static void kernels(const moe_silicon *s)
+{
+    for (size_t i = 0; i < MOE_ARRAY_LEN(lines); i++) {
+        error_table t = {.methods = 1};
+        char what[160];
+        each_kernel(s, lines[i].kind, lines[i].level, &t);
+        snprintf(what, sizeof what, "%s, median", lines[i].title);
+        if (lines[i].median > 0)
+            require(what, table_quantile(&t, -1, 0, 0.5), lines[i].median);
+        snprintf(what, sizeof what, "%s, p90", lines[i].title);
+        if (lines[i].p90 > 0)
+            require(what, table_quantile(&t, -1, 0, 0.9), lines[i].p90);
+        table_print(&t, lines[i].title, lines[i].text,
+                    (const char *[]){"ours"});
+    }
+}
+
 void validate_rest(const moe_silicon *s)
 {
+    kernels(s);
     links(s);
     dense(s, "attention", "Attention: one sequence length left out");
     dense(s, "gemm", "GEMM: one number of rows left out");
