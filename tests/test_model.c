@@ -98,7 +98,7 @@ static const struct {
      "\"num_key_value_heads\": 8, \"head_dim\": null, \"hidden_act\": "
      "\"silu\", \"torch_dtype\": \"bfloat16\"}",
      {"mixtral", 32, 0, 1, 8, 2, 4096, 14336, 0, 32, 8, 128, MOE_DTYPE_BF16, 0,
-      MOE_FFN_SWIGLU, ""},
+      MOE_FFN_SWIGLU, "", .vocab = 0},
      31},
     {"{\"model_type\": \"qwen2_moe\", \"num_hidden_layers\": 24, "
      "\"num_experts\": 60, \"num_experts_per_tok\": 4, \"hidden_size\": 2048, "
@@ -107,7 +107,7 @@ static const struct {
      "\"mlp_only_layers\": [0], \"num_attention_heads\": 16, "
      "\"num_key_value_heads\": 16, \"torch_dtype\": \"float32\"}",
      {"qwen2_moe", 23, 1, 1, 60, 4, 2048, 1408, 4, 16, 16, 128, MOE_DTYPE_F32,
-      0, MOE_FFN_SWIGLU, ""},
+      0, MOE_FFN_SWIGLU, "", .dense_layers = 1, .dense_intermediate = 5632},
      23},
     {"{\"model_type\": \"deepseek_v3\", \"num_hidden_layers\": 61, "
      "\"first_k_dense_replace\": 3, \"n_routed_experts\": 256, "
@@ -115,10 +115,34 @@ static const struct {
      "\"intermediate_size\": 18432, \"moe_intermediate_size\": 2048, "
      "\"n_shared_experts\": 1, \"num_attention_heads\": 128, "
      "\"num_key_value_heads\": 128, \"kv_lora_rank\": 512, "
+     "\"q_lora_rank\": 1536, \"qk_nope_head_dim\": 128, \"vocab_size\": "
+     "129280, "
      "\"qk_rope_head_dim\": 64, \"v_head_dim\": 128, \"torch_dtype\": "
      "\"bfloat16\", \"quantization_config\": {\"quant_method\": \"fp8\"}}",
-     {"deepseek_v3", 58, 3, 1, 256, 8, 7168, 2048, 1, 128, 2, 128,
-      MOE_DTYPE_FP8, 0, MOE_FFN_SWIGLU, ""},
+     {"deepseek_v3",
+      58,
+      3,
+      1,
+      256,
+      8,
+      7168,
+      2048,
+      1,
+      128,
+      2,
+      128,
+      MOE_DTYPE_FP8,
+      0,
+      MOE_FFN_SWIGLU,
+      "",
+      .kv_lora_rank = 512,
+      .q_lora_rank = 1536,
+      .qk_rope_head_dim = 64,
+      .qk_nope_head_dim = 128,
+      .v_head_dim = 128,
+      .dense_layers = 3,
+      .dense_intermediate = 18432,
+      .vocab = 129280},
      60},
     {"{\"model_type\": \"gpt_oss\", \"num_hidden_layers\": 24, "
      "\"num_local_experts\": 32, \"experts_per_token\": 4, \"hidden_size\": "
@@ -126,14 +150,14 @@ static const struct {
      "\"num_key_value_heads\": 8, \"head_dim\": 64, "
      "\"quantization_config\": {\"quant_method\": \"mxfp4\"}}",
      {"gpt_oss", 24, 0, 1, 32, 4, 2880, 2880, 0, 64, 8, 64, MOE_DTYPE_BF16,
-      4.25, MOE_FFN_SWIGLU, ""},
+      4.25, MOE_FFN_SWIGLU, "", .vocab = 0},
      23},
     {"{\"model_type\": \"olmoe\", \"num_hidden_layers\": 16, "
      "\"num_experts\": 64, \"num_experts_per_tok\": 8, \"hidden_size\": 2048, "
      "\"intermediate_size\": 1024, \"num_attention_heads\": 16, "
      "\"num_key_value_heads\": 16}",
      {"olmoe", 16, 0, 1, 64, 8, 2048, 1024, 0, 16, 16, 128, MOE_DTYPE_BF16, 0,
-      MOE_FFN_SWIGLU, ""},
+      MOE_FFN_SWIGLU, "", .vocab = 0},
      15},
     {"{\"model_type\": \"llama4\", \"text_config\": {\"model_type\": "
      "\"llama4_text\", \"num_hidden_layers\": 48, \"num_local_experts\": 128, "
@@ -142,7 +166,8 @@ static const struct {
      "\"num_attention_heads\": 40, \"num_key_value_heads\": 8, \"head_dim\": "
      "128}}",
      {"llama4_text", 24, 1, 2, 128, 1, 5120, 8192, 1, 40, 8, 128,
-      MOE_DTYPE_BF16, 0, MOE_FFN_SWIGLU, ""},
+      MOE_DTYPE_BF16, 0, MOE_FFN_SWIGLU, "", .dense_layers = 24,
+      .dense_intermediate = 8192},
      47},
     {"{\"model_type\": \"glm4_moe\", \"num_hidden_layers\": 46, "
      "\"first_k_dense_replace\": 1, \"n_routed_experts\": 128, "
@@ -151,7 +176,7 @@ static const struct {
      "\"num_attention_heads\": 96, \"num_key_value_heads\": 8, \"head_dim\": "
      "128}",
      {"glm4_moe", 45, 1, 1, 128, 8, 4096, 1408, 1, 96, 8, 128, MOE_DTYPE_BF16,
-      0, MOE_FFN_SWIGLU, ""},
+      0, MOE_FFN_SWIGLU, "", .vocab = 0},
      45},
 };
 
@@ -163,16 +188,48 @@ START_TEST(config_of_hugging_face_is_a_model)
     moe_model_parse(configs[_i].json, "config.json", &m, &err);
     ck_assert_msg(err.status == MOE_OK, "%s", err.text);
     ck_assert_str_eq(m.name, want->name);
-    const int got[] = {
-        m.layers,   m.first_layer,  m.layer_step,     m.experts, m.top_k,
-        m.hidden,   m.intermediate, m.shared_experts, m.heads,   m.kv_heads,
-        m.head_dim, (int)m.dtype,   (int)m.form};
-    const int wanted[] = {
-        want->layers,       want->first_layer,    want->layer_step,
-        want->experts,      want->top_k,          want->hidden,
-        want->intermediate, want->shared_experts, want->heads,
-        want->kv_heads,     want->head_dim,       (int)want->dtype,
-        (int)want->form};
+    const int got[] = {m.layers,
+                       m.first_layer,
+                       m.layer_step,
+                       m.experts,
+                       m.top_k,
+                       m.hidden,
+                       m.intermediate,
+                       m.shared_experts,
+                       m.heads,
+                       m.kv_heads,
+                       m.head_dim,
+                       (int)m.dtype,
+                       (int)m.form,
+                       m.kv_lora_rank,
+                       m.q_lora_rank,
+                       m.qk_rope_head_dim,
+                       m.qk_nope_head_dim,
+                       m.v_head_dim,
+                       m.dense_layers,
+                       m.dense_intermediate,
+                       m.vocab};
+    const int wanted[] = {want->layers,
+                          want->first_layer,
+                          want->layer_step,
+                          want->experts,
+                          want->top_k,
+                          want->hidden,
+                          want->intermediate,
+                          want->shared_experts,
+                          want->heads,
+                          want->kv_heads,
+                          want->head_dim,
+                          (int)want->dtype,
+                          (int)want->form,
+                          want->kv_lora_rank,
+                          want->q_lora_rank,
+                          want->qk_rope_head_dim,
+                          want->qk_nope_head_dim,
+                          want->v_head_dim,
+                          want->dense_layers,
+                          want->dense_intermediate,
+                          want->vocab};
     for (size_t i = 0; i < MOE_ARRAY_LEN(got); i++)
         ck_assert_msg(got[i] == wanted[i], "%s: number %zu is %d, not %d",
                       m.name, i, got[i], wanted[i]);

@@ -35,6 +35,15 @@ typedef struct moe_model {
     double weight_bits; /* of one expert weight, scales included; 0: dtype's */
     moe_ffn_form form;
     char origin[256]; /* where the numbers come from */
+    /* Multi-head latent attention; kv_lora_rank 0: the model has none. */
+    int kv_lora_rank;       /* width of the latent that is cached per token */
+    int q_lora_rank;        /* of the queries' latent; 0: projected directly */
+    int qk_rope_head_dim;   /* of a head's query and key: with positions, */
+    int qk_nope_head_dim;   /* and without */
+    int v_head_dim;         /* of a head's value */
+    int dense_layers;       /* layers with a plain FFN */
+    int dense_intermediate; /* inner width of that */
+    int vocab;              /* tokens of the vocabulary; 0: not said */
 } moe_model;
 
 extern const moe_opt moe_model_options[];

@@ -7,6 +7,8 @@
 
 #include <jansson.h>
 
+#include "moegps/mem.h"
+
 #include "model_config.h"
 
 /* A config of Hugging Face's transformers becomes the text of a profile, each
@@ -113,6 +115,20 @@ static bool is_moe(const config *c, int64_t layer)
            !is_listed(json_object_get(c->root, "mlp_only_layers"), layer);
 }
 
+/* Experts have a width of their own where there are dense layers; Llama-4
+ * names that of the latter. */
+static void take_dense(const config *c, int64_t layers)
+{
+    static const char *const widths[] = {"intermediate_size_mlp",
+                                         "intermediate_size", NULL};
+    const char *name = NULL;
+    const int64_t width = whole(c, widths, 0, &name);
+    if (layers < 1 || width < 1)
+        return;
+    put(c, "dense_layers", layers, "num_hidden_layers less MoE layers");
+    put(c, "dense_intermediate", width, "%s", name);
+}
+
 static void take_layers(const config *c)
 {
     static const char *const keys[] = {"num_hidden_layers", NULL};
@@ -138,6 +154,7 @@ static void take_layers(const config *c)
     put(c, "layers", n, "num_hidden_layers %lld less %lld dense",
         (long long)all, (long long)(all - n));
     put(c, "first_layer", first, "number of the first MoE layer");
+    take_dense(c, all - n);
     if (n > 1 && (last - first) % (n - 1) == 0)
         put(c, "layer_step", (last - first) / (n - 1),
             "from MoE layer to MoE layer");
@@ -183,6 +200,15 @@ static void take_latent(const config *c, int64_t heads)
     put(c, "kv_heads", kv, "stands in for kv_lora_rank %lld + qk_rope_head_dim",
         (long long)latent);
     put(c, "head_dim", width, "v_head_dim");
+    static const char *const ranks[] = {"kv_lora_rank", "q_lora_rank",
+                                        "qk_rope_head_dim", "qk_nope_head_dim",
+                                        "v_head_dim"};
+    const bool all = one(c, "qk_rope_head_dim", 0) > 0 &&
+                     one(c, "qk_nope_head_dim", 0) > 0 &&
+                     one(c, "v_head_dim", 0) > 0;
+    for (size_t i = 0; i < MOE_ARRAY_LEN(ranks); i++)
+        if (all && one(c, ranks[i], 0) > 0)
+            put(c, ranks[i], one(c, ranks[i], 0), "%s", ranks[i]);
 }
 
 static void take_attention(const config *c)
@@ -281,6 +307,8 @@ char *moe_model_config_profile(const char *text_of_file, const char *path,
         take_layers(&c);
         take_experts(&c);
         take_attention(&c);
+        if (one(&c, "vocab_size", 0) > 0)
+            put(&c, "vocab", one(&c, "vocab_size", 0), "vocab_size");
         take_type(&c);
         fprintf(c.out, "origin: \"Hugging Face config %.180s\"\n", path);
         fclose(c.out);
