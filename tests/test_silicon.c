@@ -559,7 +559,7 @@ START_TEST(nodes_cost_what_their_links_do)
     moe_price far = p.cost->alltoall(p.state, &two);
     ck_assert_double_gt(far.time_s, near);
     ck_assert_double_ge(far.time_s, 1e7 / (0.9 * 50e9));
-    ck_assert_int_eq(far.source, MOE_PRICE_EXTRAPOLATED);
+    ck_assert_int_eq(far.source, MOE_PRICE_SCALED);
     ck_assert_double_gt(p.cost->allreduce(p.state, &two, 1e7).time_s,
                         p.cost->allreduce(p.state, &one, 1e7).time_s);
     ck_assert_double_gt(p.cost->tree(p.state, &two, 1e3).time_s,
@@ -641,6 +641,28 @@ static const struct {
     {"gemm", "latency_us", 3, -1, "gemm"},
     {"moe_fit", "parameters", 0, -1, "parameter 0 of fit 0"},
 };
+
+/* An H800 is an H100 with links of 200 instead of 450 GB/s. */
+START_TEST(links_of_a_relative_are_scaled)
+{
+    pricing h100, h800;
+    moe_error err = {0};
+    moe_exchange x = {.gpus = 8, .nodes = 1, .node_bytes = 1e9};
+    pricing_read(&h100, "mixtral-8x7b", "h100-nvlink");
+    pricing_read(&h800, "mixtral-8x7b", "h800-nvlink");
+    ck_assert_int_eq(pricing_open(&h100, NULL, &err), MOE_OK);
+    ck_assert_int_eq(pricing_open(&h800, NULL, &err), MOE_OK);
+    const double near_s = h100.cost->alltoall(h100.state, &x).time_s;
+    const moe_price far = h800.cost->alltoall(h800.state, &x);
+    ck_assert_double_eq_tol(far.time_s / near_s, 2.25, 0.05);
+    ck_assert_int_eq(far.source, MOE_PRICE_SCALED);
+    const uint32_t rows[] = {512, 512};
+    ck_assert_double_eq(h800.cost->ffn(h800.state, rows, 2).time_s,
+                        h100.cost->ffn(h100.state, rows, 2).time_s);
+    pricing_close(&h100);
+    pricing_close(&h800);
+}
+END_TEST
 
 START_TEST(damaged_tables_are_refused)
 {
@@ -792,6 +814,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, a_stack_that_is_not_measured_is_refused);
     MOE_TEST(suite, nodes_cost_what_their_links_do);
     MOE_TEST(suite, other_links_scale_what_was_measured);
+    MOE_TEST(suite, links_of_a_relative_are_scaled);
     MOE_TEST_LOOP(suite, damaged_tables_are_refused, MOE_ARRAY_LEN(damages));
     MOE_TEST_LOOP(suite, other_units_are_refused, 4);
     MOE_TEST(suite, more_tables_than_can_be_told_apart_are_refused);

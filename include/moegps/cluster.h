@@ -35,6 +35,7 @@ typedef struct moe_cluster {
                                 bundled ones */
     double tables_bandwidth; /* silicon: memory bandwidth of that GPU, B/s, to
                                 scale memory-bound time by; 0: not scaled */
+    double tables_link_bandwidth; /* likewise of its links, B/s */
     moe_cluster_error error_gemm, error_attention, error_ffn, error_link;
     int gpus_per_node;
     double memory_bytes;       /* of one GPU */

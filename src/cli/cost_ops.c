@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cost_ops.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,7 @@ typedef struct {
     const char *gpu;
     bool other;
     double sheet, bandwidth;
+    double link_time; /* on its links over that of the tables */
 } tables_of;
 
 static tables_of find_tables(moe_cost_rows *j, size_t row)
@@ -108,13 +110,15 @@ static tables_of find_tables(moe_cost_rows *j, size_t row)
         if (!moe_silicon_measures(j->tables, j->op, gpu))
             moe_cluster_find_relative(gpu, &j->relative);
     }
-    tables_of t = {gpu, r->tables_gpu[0] != '\0', 0, 1};
+    tables_of t = {gpu, r->tables_gpu[0] != '\0', 0, 1, 1};
     if (t.other)
         t.gpu = r->tables_gpu;
     if (r->tables_bandwidth > 0) {
         t.sheet = r->tables_bandwidth;
         t.bandwidth = r->memory_bandwidth / t.sheet;
     }
+    if (r->tables_link_bandwidth > 0)
+        t.link_time = r->tables_link_bandwidth / r->link_bandwidth;
     return t;
 }
 
@@ -194,8 +198,14 @@ static void price_link(moe_cost_rows *j, size_t row, moe_price *out,
         if (e->link != NULL)
             e->link->of_relative = t.other;
     }
-    if (err->status == MOE_OK)
-        *out = moe_link_price(e->link, gpus, bytes);
+    if (err->status != MOE_OK)
+        return;
+    *out = moe_link_price(e->link, gpus, bytes);
+    /* What exceeds the time of the smallest buffer is time on the links. */
+    const double least_s =
+        moe_link_price(e->link, gpus, e->link->count[0].bytes[0]).time_s;
+    out->time_s +=
+        (find_tables(j, row).link_time - 1) * fmax(0, out->time_s - least_s);
 }
 
 enum { D_GPU = KEY_GPU, D_STACK, D_SIZES };

@@ -231,7 +231,10 @@ static moe_status load(silicon *s, const moe_silicon *tables, moe_error *err)
 static void set_links(void *state, double node_rate, double network_rate)
 {
     silicon *s = state;
-    s->link_time = s->cluster.link_bandwidth / node_rate;
+    const double measured = s->cluster.tables_link_bandwidth > 0
+                                ? s->cluster.tables_link_bandwidth
+                                : s->cluster.link_bandwidth;
+    s->link_time = measured / node_rate;
     s->network_rate = network_rate * s->cluster.network_efficiency;
 }
 
