@@ -559,7 +559,7 @@ START_TEST(nodes_cost_what_their_links_do)
     moe_price far = p.cost->alltoall(p.state, &two);
     ck_assert_double_gt(far.time_s, near);
     ck_assert_double_ge(far.time_s, 1e7 / (0.9 * 50e9));
-    ck_assert_int_eq(far.source, MOE_PRICE_SCALED);
+    ck_assert_int_eq(far.source, MOE_PRICE_EXTRAPOLATED);
     ck_assert_double_gt(p.cost->allreduce(p.state, &two, 1e7).time_s,
                         p.cost->allreduce(p.state, &one, 1e7).time_s);
     ck_assert_double_gt(p.cost->tree(p.state, &two, 1e3).time_s,
