@@ -55,12 +55,7 @@ static void load(void *state, const moe_batch *batch, int layer,
 {
     const changepoint_state *s = state;
     const size_t n_e = (size_t)batch->experts, at = (size_t)layer * n_e;
-    int64_t total = 0;
-    for (size_t e = 0; e < n_e; e++)
-        total += s->sum[at + e];
-    for (size_t e = 0; e < n_e; e++)
-        share_out[e] = total > 0 ? (double)s->sum[at + e] / (double)total
-                                 : s->before.share[at + e];
+    moe_shares_of_pairs(s->sum + at, n_e, s->before.share + at, share_out);
 }
 
 /* sum |p - q|, mean over layers, of the forecast and what came. */

@@ -28,6 +28,11 @@ moe_status moe_shares_init(moe_shares *shares, const moe_predictor_env *env,
 moe_status moe_shares_even(moe_shares *shares, const moe_predictor_env *env,
                            moe_error *err);
 
+/** Shares of a layer's past pairs. @param pairs  [n]
+ *  @param before  [n] shares while there are none; NULL: even. */
+void moe_shares_of_pairs(const int64_t *pairs, size_t n, const double *before,
+                         double *share_out);
+
 /** The parameters and fini hooks of a state that holds nothing else. */
 size_t moe_shares_parameters(const void *state);
 void moe_shares_fini(void *state);

@@ -49,6 +49,18 @@ moe_status moe_shares_init(moe_shares *shares, const moe_predictor_env *env,
     return moe_pass(err, &local);
 }
 
+void moe_shares_of_pairs(const int64_t *pairs, size_t n, const double *before,
+                         double *share_out)
+{
+    int64_t total = 0;
+    for (size_t e = 0; e < n; e++)
+        total += pairs[e];
+    for (size_t e = 0; e < n; e++)
+        share_out[e] = total > 0        ? (double)pairs[e] / (double)total
+                       : before != NULL ? before[e]
+                                        : 1.0 / (double)n;
+}
+
 size_t moe_shares_parameters(const void *state)
 {
     const moe_shares *s = state;

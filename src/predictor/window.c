@@ -50,13 +50,8 @@ static void load(void *state, const moe_batch *batch, int layer,
                  double *share_out)
 {
     const window_state *s = state;
-    const size_t n_e = (size_t)batch->experts, at = (size_t)layer * n_e;
-    int64_t total = 0;
-    for (size_t e = 0; e < n_e; e++)
-        total += s->sum[at + e];
-    for (size_t e = 0; e < n_e; e++)
-        share_out[e] = total > 0 ? (double)s->sum[at + e] / (double)total
-                                 : 1.0 / batch->experts;
+    const size_t n_e = (size_t)batch->experts;
+    moe_shares_of_pairs(s->sum + (size_t)layer * n_e, n_e, NULL, share_out);
 }
 
 static void observe(void *state, const moe_batch *batch)
