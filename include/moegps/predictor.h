@@ -51,6 +51,8 @@ typedef struct moe_predictor_env {
     const int *layers;      /* [n_layers] numbers in the trace */
     int n_layers;
     uint64_t seed;
+    const struct moe_predictor *self; /* who is set up; moe_predictor_new()
+                                         says it */
     int batch, seq; /* of an iteration, as in moe_batcher_params; batch 0:
                       unknown */
     moe_batch_order order;

@@ -63,39 +63,34 @@ static void fill(void *state, const moe_batch *batch, int layer)
 }
 
 /* The map of this lookahead, and what it rests on. */
-static moe_status open_parts(moe_linear *s, const moe_linear_kind *kind,
-                             const moe_predictor_env *env, moe_error *err)
+static moe_status open_parts(moe_linear *s, const moe_predictor_env *env,
+                             moe_error *err)
 {
-    const moe_learned_part *part = moe_learned_part_for(kind->name, env, err);
-    const moe_learned_part *grams =
-        part != NULL ? moe_learned_part_for("ngram", env, err) : NULL;
-    if (grams == NULL)
+    const moe_learned_part *part =
+        moe_learned_part_for(env->self->name, env, err);
+    if (part == NULL ||
+        moe_ngrams_open(&s->grams, env, part->seed, err) != MOE_OK)
         return err->status;
-    if (part->seed != grams->seed)
-        return moe_fail(err, MOE_MISMATCH,
-                        "predictor %s: the file's ngram is of another seed",
-                        kind->name);
-    if (moe_ngrams_init(&s->grams, env, grams, err) != MOE_OK)
-        return err->status;
-    const bool ahead = moe_horizon_layers(kind->sees);
+    const bool ahead = moe_horizon_layers(env->self->sees);
     s->weight = moe_linear_weights(part, env->trace, s->features.width,
                                    ahead ? env->lookahead : 0, err);
     return err->status;
 }
 
-moe_status moe_linear_init(moe_linear *s, const moe_linear_kind *kind,
-                           const moe_predictor_env *env,
-                           const moe_scorer_params *params, moe_error *err)
+moe_status moe_linear_init(void *state, const moe_predictor_env *env,
+                           const void *params, moe_error *err)
 {
+    moe_linear *s = state;
+    const unsigned sees = env->self->sees;
     const size_t n_e = (size_t)env->trace->experts;
     moe_error local = {0};
     s->trace = env->trace;
     s->layers = env->layers;
     s->base.fill = fill;
-    if ((kind->sees & MOE_SEES_HIDDEN) != 0)
+    if ((sees & MOE_SEES_HIDDEN) != 0)
         moe_hidden_read(&s->hidden, &env->file, env->trace, &local);
     s->features = (moe_features){.trace = env->trace,
-                                 .sees = kind->sees,
+                                 .sees = sees,
                                  .lookahead = env->lookahead,
                                  .hidden = &s->hidden,
                                  .share = share_of,
@@ -103,7 +98,7 @@ moe_status moe_linear_init(moe_linear *s, const moe_linear_kind *kind,
     if (local.status == MOE_OK &&
         moe_features_init(&s->features, &local) == MOE_OK &&
         moe_scorer_init(&s->base, env, params, &local) == MOE_OK)
-        open_parts(s, kind, env, &local);
+        open_parts(s, env, &local);
     s->row = moe_array_new(ROWS * s->features.width, sizeof *s->row, &local);
     s->out = moe_array_new(ROWS * n_e, sizeof *s->out, &local);
     return moe_pass(err, &local);

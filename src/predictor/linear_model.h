@@ -25,30 +25,26 @@ typedef struct moe_linear {
     float *out;          /* [4][experts] scratch */
 } moe_linear;
 
-/** Which member it is. */
-typedef struct moe_linear_kind {
-    const char *name;
-    unsigned sees; /* MOE_SEES_ bits: what its features are */
-} moe_linear_kind;
-
-/** The init hook. @return MOE_OK, MOE_USAGE (nothing was trained, not for this
+/** The hooks, of the member whose sight is env->self->sees, or which the part is
+ *  of. init returns MOE_OK, MOE_USAGE (nothing was trained, not for this
  *  lookahead), MOE_MISMATCH (of another trace, or without its gates),
- *  MOE_FORMAT, MOE_NOMEM. */
-moe_status moe_linear_init(moe_linear *s, const moe_linear_kind *kind,
-                           const moe_predictor_env *env,
-                           const moe_scorer_params *params, moe_error *err);
-
-/** The train hook: a map per layer, and per lookahead where it looks at earlier
- *  layers. @return MOE_OK, MOE_LIBRARY, MOE_NOMEM. */
-moe_status moe_linear_train(const moe_linear_kind *kind,
-                            const moe_train_env *env, moe_learned_part *part,
+ *  MOE_FORMAT, MOE_NOMEM; params begin with a moe_scorer_params. Training makes
+ *  a map per layer, and per lookahead where a member looks at earlier layers;
+ *  it returns MOE_OK, MOE_LIBRARY, MOE_NOMEM. */
+moe_status moe_linear_init(void *state, const moe_predictor_env *env,
+                           const void *params, moe_error *err);
+moe_status moe_linear_train(const moe_train_env *env, moe_learned_part *part,
                             moe_error *err);
-
-/** The other hooks. */
 int moe_linear_work(const void *state, double tokens, double sequences,
                     moe_gemm_run *runs_out);
 size_t moe_linear_parameters(const void *state);
 void moe_linear_fini(void *state);
+
+#define MOE_LINEAR_HOOKS                                            \
+    .rests_on = "ngram", .state_size = sizeof(moe_linear),          \
+    .init = moe_linear_init, .work = moe_linear_work,               \
+    .parameters = moe_linear_parameters, .train = moe_linear_train, \
+    .train_epochs = 1, .fini = moe_linear_fini, MOE_SCORER_HOOKS
 
 /** out = rows times weight, four rows at once, each in the same order of
  *  additions whatever the others are.

@@ -101,13 +101,13 @@ static void share_of(void *arg, uint64_t first, uint64_t token, float *one,
     moe_ngram_census_share(&((training *)arg)->census, token, one, all);
 }
 
-static moe_status allocate(training *t, const moe_linear_kind *kind,
-                           moe_learned_part *part, moe_error *err)
+static moe_status allocate(training *t, unsigned sees, moe_learned_part *part,
+                           moe_error *err)
 {
     const moe_trace *trace = t->env->trace;
     const size_t n_e = (size_t)trace->experts;
     t->features = (moe_features){.trace = trace,
-                                 .sees = kind->sees,
+                                 .sees = sees,
                                  .hidden = &t->hidden,
                                  .share = share_of,
                                  .arg = t};
@@ -211,23 +211,23 @@ static void choose_lookaheads(training *t, unsigned sees)
     memcpy(t->lookahead, t->env->lookahead, sizeof t->lookahead);
 }
 
-moe_status moe_linear_train(const moe_linear_kind *kind,
-                            const moe_train_env *env, moe_learned_part *part,
+moe_status moe_linear_train(const moe_train_env *env, moe_learned_part *part,
                             moe_error *err)
 {
+    const unsigned sees = moe_predictor_find(part->predictor)->sees;
     moe_error local = {0};
     training t = {.env = env};
     const double start = moe_closed_form_begin(env, part);
     t.score.task = &t.task;
-    choose_lookaheads(&t, kind->sees);
-    if ((kind->sees & MOE_SEES_HIDDEN) != 0)
+    choose_lookaheads(&t, sees);
+    if ((sees & MOE_SEES_HIDDEN) != 0)
         moe_hidden_read(&t.hidden, &env->hidden, env->trace, &local);
     if (local.status == MOE_OK &&
         moe_neural_task_init(&t.task, env->trace, env->seed, env->tokens,
                              &local) == MOE_OK &&
         moe_ngram_census_init(&t.census, env->trace, t.task.part, &local) ==
             MOE_OK &&
-        allocate(&t, kind, part, &local) == MOE_OK &&
+        allocate(&t, sees, part, &local) == MOE_OK &&
         run(&t, &local) == MOE_OK) {
         moe_learned_round(part, env->kept_bits);
         moe_closed_form_end(&t.score, start, part, &local);
@@ -241,6 +241,6 @@ moe_status moe_linear_train(const moe_linear_kind *kind,
     free(t.y);
     free(t.out);
     if (local.status != MOE_OK)
-        moe_error_prefix(&local, "predictor %s", kind->name);
+        moe_error_prefix(&local, "predictor %s", part->predictor);
     return moe_pass(err, &local);
 }

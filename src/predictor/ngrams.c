@@ -7,6 +7,7 @@
 #include "moegps/hash.h"
 #include "moegps/mem.h"
 #include "ngrams_shapes.h"
+#include "scorer.h"
 
 /* ---- index ---- */
 
@@ -182,6 +183,18 @@ moe_status moe_ngrams_init(moe_ngrams *g, const moe_predictor_env *env,
         find_starts(g, met, visited->dim[0], err) != MOE_OK)
         return err->status;
     return check_entries(g, visited->dim[0], err);
+}
+
+moe_status moe_ngrams_open(moe_ngrams *g, const moe_predictor_env *env,
+                           uint64_t seed, moe_error *err)
+{
+    const moe_learned_part *part = moe_learned_part_for("ngram", env, err);
+    if (part == NULL)
+        return err->status;
+    if (part->seed != seed)
+        return moe_fail(err, MOE_MISMATCH,
+                        "the file's ngram is of another seed");
+    return moe_ngrams_init(g, env, part, err);
 }
 
 void moe_ngrams_fini(moe_ngrams *g)

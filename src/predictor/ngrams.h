@@ -73,6 +73,12 @@ moe_status moe_ngrams_init(moe_ngrams *g, const moe_predictor_env *env,
                            const moe_learned_part *part, moe_error *err);
 void moe_ngrams_fini(moe_ngrams *g);
 
+/** The same of env->learned, for who rests on it. @param seed  that both were
+ *  trained with. @return as moe_ngrams_init(), or MOE_USAGE (it is not there),
+ *  MOE_MISMATCH. */
+moe_status moe_ngrams_open(moe_ngrams *g, const moe_predictor_env *env,
+                           uint64_t seed, moe_error *err);
+
 /** Share of tokens like this one that visit each expert.
  *  @param layer  of the run
  *  @param rows   [MOE_NGRAM_ORDERS] as found

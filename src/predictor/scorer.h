@@ -4,7 +4,7 @@
 #ifndef MOEGPS_PREDICTOR_SCORER_H
 #define MOEGPS_PREDICTOR_SCORER_H
 
-#include "moegps/predictor.h"
+#include "internal.h"
 
 /** The first member of a state, so that the hooks below serve it. */
 typedef struct moe_scorer {
@@ -51,7 +51,11 @@ void moe_score_normalise(float *score, int experts, int k);
 /** Fill the scores and normalise them, without choosing. */
 void moe_scorer_fill(moe_scorer *s, const moe_batch *batch, int layer);
 
-/* The hooks tokens, expect and scores. */
+/* The hooks of all who foretell tokens by scores. */
+#define MOE_SCORER_HOOKS                                             \
+    .forecast = moe_forecast_of_tokens, .tokens = moe_scorer_tokens, \
+    .expect = moe_scorer_expect, .scores = moe_scorer_scores
+
 void moe_scorer_tokens(void *state, const moe_batch *batch, int layer,
                        uint16_t *experts_out);
 bool moe_scorer_expect(void *state, const moe_batch *batch, int layer,
