@@ -16,6 +16,19 @@ static const moe_learned_shape weight = {
 static const moe_learned_shape history = {
     "train_loss", 1, {MOE_LEARNED_EPOCH}, {4}};
 
+/* Arrays of whole numbers, which a file stores as integers, and of such that
+ * it must not. */
+static const struct {
+    moe_learned_shape shape;
+    float value[3];
+} whole[] = {{{"byte", 1, {"n"}, {3}}, {0, 7, 255}},
+             {{"word", 1, {"n"}, {3}}, {0, 7, 256}},
+             {{"long", 1, {"n"}, {3}}, {0, 7, 0x1p24F}},
+             {{"signed", 1, {"n"}, {3}}, {-2, 7, 255}},
+             {{"large", 1, {"n"}, {3}}, {0, 7, 0x1p60F}},
+             {{"mixed", 1, {"n"}, {3}}, {7, -1.5F, 255}}};
+enum { N_WHOLE = sizeof whole / sizeof whole[0] };
+
 static moe_trace make_trace(void)
 {
     const moe_model model = fixture_model();
@@ -45,6 +58,10 @@ static moe_learned make_learned(const moe_trace *trace)
         float *w = moe_learned_put(part, &weight, NULL);
         for (int i = 0; i < 6; i++)
             w[i] = (float)(p + 1) / (float)(i + 3);
+        for (int k = 0; k < N_WHOLE; k++) {
+            float *n = moe_learned_put(part, &whole[k].shape, NULL);
+            memcpy(n, whole[k].value, sizeof whole[k].value);
+        }
         moe_learned_put(part, &history, NULL)[3] = NAN;
     }
     return l;
@@ -79,6 +96,9 @@ static void check_equal(const moe_learned *a, const moe_learned *b)
         ck_assert_mem_eq(moe_learned_get(x, &weight, NULL),
                          moe_learned_get(y, &weight, NULL), 6 * sizeof(float));
         ck_assert(isnan(moe_learned_get(y, &history, NULL)[3]));
+        for (int k = 0; k < N_WHOLE; k++)
+            ck_assert_mem_eq(moe_learned_get(y, &whole[k].shape, NULL),
+                             whole[k].value, sizeof whole[k].value);
     }
 }
 
@@ -134,7 +154,12 @@ static void break_schema(hid_t file)
 }
 static void break_version(hid_t file)
 {
-    moe_h5_put_text(file, "schema_version", "2.0.0", &spoil_err);
+    moe_h5_put_text(file, "schema_version", "3.0.0", &spoil_err);
+}
+/* Networks of that did not start from the token table. */
+static void make_old(hid_t file)
+{
+    moe_h5_put_text(file, "schema_version", "1.0.0", &spoil_err);
 }
 static void break_layers(hid_t file)
 {
@@ -164,7 +189,8 @@ static const struct {
     {break_nan, "predictor lstm: array 'weight': element 3 is not finite"},
     {break_inf, "predictor lstm: array 'weight': element 3 is not finite"},
     {break_schema, "is a 'moe-gps-trace' file, not a predictor file"},
-    {break_version, "has schema 2.0.0, this program reads 1.0.0"},
+    {break_version, "has schema 3.0.0, this program reads 2.0.0"},
+    {make_old, "has schema 1.0.0, this program reads 2.0.0"},
     {break_layers, "attribute 'layers' is 0, not in 1..65536"},
     {break_list, "gru"},
     {break_missing, "predictor lstm: "},

@@ -11,12 +11,13 @@
 #include "harness.h"
 #include "moegps/mem.h"
 
-enum { L = 3, E = 8, K = 2, VOCAB = 20, SEQS = 12, MAX_OWN = 4096 };
+enum { L = 3, E = 8, K = 2, VOCAB = 20, SEQS = 12, MAX_OWN = 4096, SEED = 1 };
 static const int layers[] = {2, 0};
 
 static const moe_neural_kind *const kinds[] = {&moe_neural_ffn,
                                                &moe_neural_lstm};
 enum { FFN, LSTM, N_KINDS };
+static const moe_scorer_params choices = {0};
 
 /* Sequences of 30 to 360 tokens, drawn at random. The experts of a token are
  * those of the token `back` before it, a function of layer and id. */
@@ -55,12 +56,24 @@ static moe_trace make_trace(int back)
     return t;
 }
 
-static moe_learned learn_new(const moe_trace *trace, const char *name)
+/* The part of the network is the last; first the tables that it rests on. */
+static moe_learned learn_new(const moe_trace *trace, const char *name,
+                             uint64_t seed)
 {
     moe_learned l;
+    moe_error err = {0};
     ck_assert_int_eq(moe_learned_new(trace, &l, NULL), MOE_OK);
+    const moe_train_env env = {.trace = trace, .seed = seed, .kept_bits = 23};
+    moe_learned_part *tables = moe_learned_add(&l, "ngram", NULL);
+    if (moe_predictor_find("ngram")->train(&env, tables, &err) != MOE_OK)
+        ck_abort_msg("%s", err.text);
     ck_assert_ptr_nonnull(moe_learned_add(&l, name, NULL));
     return l;
+}
+
+static moe_learned_part *net_of(const moe_learned *l)
+{
+    return &l->part[l->n_parts - 1];
 }
 
 /* @param stop  epochs until training is interrupted; 0: never */
@@ -79,11 +92,12 @@ static moe_status go_on(moe_learned *l, const moe_trace *trace, int epochs,
     const moe_train_env env = {.trace = trace,
                                .seed = seed,
                                .epochs = epochs,
+                               .learned = l,
                                .kept_bits = 23,
                                .epoch = stop_after,
                                .arg = &stop};
-    const moe_status s = moe_predictor_find(l->part[0].predictor)
-                             ->train(&env, &l->part[0], &err);
+    const moe_status s =
+        moe_predictor_find(net_of(l)->predictor)->train(&env, net_of(l), &err);
     if (s != MOE_OK && s != MOE_INTERRUPTED)
         ck_abort_msg("%s", err.text);
     return s;
@@ -92,7 +106,7 @@ static moe_status go_on(moe_learned *l, const moe_trace *trace, int epochs,
 static moe_learned learn(const moe_trace *trace, const char *name, int epochs,
                          uint64_t seed)
 {
-    moe_learned l = learn_new(trace, name);
+    moe_learned l = learn_new(trace, name, seed);
     ck_assert_int_eq(go_on(&l, trace, epochs, seed, 0), MOE_OK);
     return l;
 }
@@ -105,6 +119,8 @@ typedef struct {
     moe_neural_row row[MOE_NEURAL_ARRAYS];
     moe_neural_array array[MOE_NEURAL_ARRAYS];
     int n_arrays;
+    moe_learned learned; /* the tables */
+    moe_neural_logs logs;
     uint64_t *samples;
     int n_samples;
     void *state;
@@ -114,9 +130,13 @@ static void bench_init(bench *b, const moe_neural_kind *kind,
                        const moe_trace *trace)
 {
     const moe_learned_shape heads = moe_neural_heads_shape(L, E);
-    *b = (bench){.kind = kind};
+    *b = (bench){.kind = kind, .learned = learn_new(trace, kind->name, SEED)};
     ck_assert_int_eq(
-        moe_neural_task_init(&b->task, trace, 5, 0, &(moe_error){0}), MOE_OK);
+        moe_neural_task_init(&b->task, trace, SEED, 0, &(moe_error){0}),
+        MOE_OK);
+    ck_assert_int_eq(
+        moe_neural_logs_init(&b->logs, &b->task, &b->learned, &(moe_error){0}),
+        MOE_OK);
     b->n_arrays = kind->declare(&heads, VOCAB, b->row);
     for (int a = 0; a < b->n_arrays; a++) {
         moe_neural_array *x = &b->array[a];
@@ -132,7 +152,8 @@ static void bench_init(bench *b, const moe_neural_kind *kind,
     b->samples = moe_array_new(trace->n_tokens, sizeof *b->samples, NULL);
     b->n_samples = (int)kind->list(&b->task, NEURAL_FIT, b->samples);
     b->n_samples = b->n_samples < kind->batch ? b->n_samples : kind->batch;
-    b->state = moe_neural_net_new(kind, &b->task, b->array, NULL);
+    b->state = moe_neural_net_new(kind, &b->task, &b->logs, b->array,
+                                  b->n_arrays, NULL);
     ck_assert_ptr_nonnull(b->state);
 }
 
@@ -144,6 +165,8 @@ static void bench_fini(bench *b)
         free(b->array[a].value);
         free(b->array[a].grad);
     }
+    moe_neural_logs_fini(&b->logs);
+    moe_learned_free(&b->learned);
     moe_neural_task_fini(&b->task);
 }
 
@@ -241,7 +264,7 @@ END_TEST
 
 static double last_recall(const moe_learned *l)
 {
-    const moe_learned_part *p = &l->part[0];
+    const moe_learned_part *p = net_of(l);
     const moe_learned_shape s = {
         "valid_recall", 1, {MOE_LEARNED_EPOCH}, {(uint64_t)p->epochs_limit}};
     return (double)moe_learned_get(p, &s, NULL)[p->best_epoch];
@@ -270,7 +293,7 @@ END_TEST
 
 static bool same_arrays(const moe_learned *a, const moe_learned *b)
 {
-    const moe_learned_part *p = &a->part[0], *q = &b->part[0];
+    const moe_learned_part *p = net_of(a), *q = net_of(b);
     bool same = p->n_arrays == q->n_arrays && p->epochs == q->epochs &&
                 p->best_epoch == q->best_epoch;
     for (int i = 0; i < p->n_arrays && same; i++)
@@ -300,12 +323,12 @@ START_TEST(an_interrupted_training_ends_as_if_it_was_not)
     moe_trace trace = make_trace(1);
     const char *name = kinds[_i]->name;
     moe_learned whole = learn(&trace, name, 4, 1);
-    moe_learned part = learn_new(&trace, name), again;
+    moe_learned part = learn_new(&trace, name, 1), again;
     ck_assert_int_eq(go_on(&part, &trace, 4, 1, 2), MOE_INTERRUPTED);
     snprintf(path, sizeof path, "%s/%s.partial", test_dir, name);
     ck_assert_int_eq(moe_learned_write(path, &part, NULL), MOE_OK);
     ck_assert_int_eq(moe_learned_read(path, &again, NULL), MOE_OK);
-    ck_assert(!again.part[0].complete);
+    ck_assert(!net_of(&again)->complete);
     ck_assert_int_eq(go_on(&again, &trace, 4, 1, 0), MOE_OK);
     ck_assert(same_arrays(&whole, &again));
     moe_learned_free(&whole);
@@ -319,11 +342,11 @@ START_TEST(a_checkpoint_of_other_options_is_refused)
 {
     moe_error err = {0};
     moe_trace trace = make_trace(0);
-    moe_learned l = learn_new(&trace, "ffn");
+    moe_learned l = learn_new(&trace, "ffn", 1);
     ck_assert_int_eq(go_on(&l, &trace, 6, 1, 2), MOE_INTERRUPTED);
     const moe_train_env env = {
         .trace = &trace, .seed = 1, .epochs = 7, .kept_bits = 23};
-    ck_assert_int_eq(moe_predictor_find("ffn")->train(&env, &l.part[0], &err),
+    ck_assert_int_eq(moe_predictor_find("ffn")->train(&env, net_of(&l), &err),
                      MOE_MISMATCH);
     ck_assert_str_eq(err.text, "predictor ffn: the checkpoint is of seed 1 and "
                                "6 epochs");
@@ -350,7 +373,7 @@ static trained trained_new(const char *name, const moe_trace *trace,
                                    .seed = 7,
                                    .max_own = MAX_OWN,
                                    .learned = l};
-    s.state = moe_predictor_new(s.predictor, &env, NULL, &err);
+    s.state = moe_predictor_new(s.predictor, &env, &choices, &err);
     if (s.state == NULL)
         ck_abort_msg("%s", err.text);
     return s;
@@ -430,8 +453,8 @@ static double recall_of(const moe_trace *trace, const moe_learned *l)
                                    .n_layers = L,
                                    .max_own = MAX_OWN,
                                    .learned = l};
-    const moe_predictor *p = moe_predictor_find(l->part[0].predictor);
-    void *state = moe_predictor_new(p, &env, NULL, NULL);
+    const moe_predictor *p = moe_predictor_find(net_of(l)->predictor);
+    void *state = moe_predictor_new(p, &env, &choices, NULL);
     ck_assert_ptr_nonnull(state);
     ck_assert_int_eq(moe_batcher_new(&params, &batcher, NULL), MOE_OK);
     const moe_batch *b = moe_batcher_load(batcher, 0);
@@ -461,7 +484,7 @@ START_TEST(predictions_are_those_of_training)
     bench_init(&b, kind, &trace);
     for (int a = 0; a < b.n_arrays; a++)
         memcpy(b.array[a].value,
-               moe_learned_get(&l.part[0], &b.row[a].shape, NULL),
+               moe_learned_get(net_of(&l), &b.row[a].shape, NULL),
                b.array[a].n * sizeof(float));
     moe_neural_score score = {0};
     const int n = (int)kind->list(&b.task, NEURAL_TEST, b.samples);
@@ -493,8 +516,9 @@ START_TEST(work_says_what_a_layer_costs)
     for (int i = 0; i < n; i++)
         products +=
             runs[i].shape.m * runs[i].shape.n * runs[i].shape.k * runs[i].times;
-    ck_assert_double_eq_tol(products, 512 * (trunk[_i] / L + 64 * E), 1e-6);
-    const size_t heads = (64 + 1) * L * E, table = (VOCAB + 1) * 64;
+    ck_assert_double_eq_tol(products, 512 * (trunk[_i] / L + 64 * E + E), 1e-6);
+    const size_t heads = (64 + 1) * L * E + L + 2 * VOCAB * E,
+                 table = (VOCAB + 1) * 64;
     ck_assert_uint_eq(
         s.predictor->parameters(s.state),
         heads + table +
@@ -520,7 +544,7 @@ START_TEST(a_network_without_weights_says_how_to_train)
     const moe_predictor *p = moe_predictor_find(kinds[_i]->name);
     const moe_predictor_env env = {
         .trace = &trace, .layers = layers, .n_layers = 2, .max_own = 8};
-    ck_assert_ptr_null(moe_predictor_new(p, &env, NULL, &err));
+    ck_assert_ptr_null(moe_predictor_new(p, &env, &choices, &err));
     ck_assert_int_eq(err.status, MOE_USAGE);
     ck_assert_ptr_nonnull(strstr(err.text, "moegps train --trace TRACE "
                                            "--predictors"));

@@ -37,15 +37,15 @@ END
 check "trains two predictors into one file" \
     train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 4 -o "$dir/p.h5"
 check "leaves no partial file" not test -e "$dir/p.h5.partial"
-check "says what it made" grep -q "recall@2" \
-    <(./moegps train --trace "$dir/t.h5" --predictors ffn --epochs 1 \
-        -o "$dir/said.h5" 2>&1)
+./moegps train --trace "$dir/t.h5" --predictors ffn --epochs 1 -o "$dir/said.h5" 2> "$dir/words"
+check "says what it made" grep -q "ffn: .*recall@2" "$dir/words"
 reads() {
     "$PYTHON" - "$dir/p.h5" << 'END'
 import sys, numpy as np, xarray
 root = xarray.open_dataset(sys.argv[1])
 assert root.attrs["schema"] == "moe-gps-predictor" and root.sizes["sequence"] > 0
-for name in root.attrs["predictors"].split():
+assert root.attrs["predictors"] == "ngram ffn lstm"
+for name in "ffn", "lstm":
     g = xarray.open_dataset(sys.argv[1], group=name)
     assert g["head"].dims == ("layer", "expert", "width"), g["head"].dims
     assert np.isfinite(g["head"]).all() and g["valid_loss"].sizes["epoch"] == 4
@@ -108,7 +108,7 @@ check "hidden states that are missing are refused" refused 2 "hidden states are 
 # wrong use
 check "no trace is refused" refused 2 "--trace is needed" train --predictors ffn
 check "no predictor is refused" refused 2 "--predictors is needed" train --trace "$dir/t.h5"
-check "an unknown predictor is refused" refused 2 "'gru' is no predictor (allowed: ffn, lstm, ngram, linear, cross, recent, hidden, ensemble)" \
+check "an unknown predictor is refused" refused 2 "'gru' is no predictor (allowed: ngram, ffn, lstm, linear, cross, recent, hidden, ensemble)" \
     train --trace "$dir/t.h5" --predictors gru
 check "one that is not trained is refused" refused 2 "'distribution' learns from the trace" \
     train --trace "$dir/t.h5" --predictors distribution
@@ -222,7 +222,7 @@ ahead recent ""
 check "recent is refused where sequences are whole" refused 2 "for decoding" run
 
 # the bundled file
-listed() { ./moegps list trained | grep "^gpt-oss-20b-mmlu .* ffn lstm$" > /dev/null; }
+listed() { ./moegps list trained | grep "^gpt-oss-20b-mmlu .* ngram ffn lstm linear cross recent ensemble$" > /dev/null; }
 check "list names it" listed
 cat > "$dir/x.yaml" << 'END'
 model: gpt-oss-20b

@@ -37,11 +37,31 @@ static void write_part_attributes(hid_t group, const moe_learned_part *p,
     moe_h5_put_real(group, "final_loss", p->final_loss, err);
 }
 
+/* Counts and numbers of things take a third of the space as integers. Those up
+ * to 2^24 are floats, too. */
+static hid_t type_of(const moe_learned_array *a)
+{
+    const uint64_t n = is_history(a) ? 0 : moe_learned_elements(a);
+    float least = 0, most = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        if (!(fabsf(a->data[i]) <= 0x1p24F) || truncf(a->data[i]) != a->data[i])
+            return H5T_IEEE_F32LE;
+        least = fminf(least, a->data[i]);
+        most = fmaxf(most, a->data[i]);
+    }
+    if (n == 0 || !(most > 0))
+        return H5T_IEEE_F32LE;
+    return least < 0      ? H5T_STD_I32LE
+           : most < 256   ? H5T_STD_U8LE
+           : most < 65536 ? H5T_STD_U16LE
+                          : H5T_STD_I32LE;
+}
+
 static void write_array(hid_t group, const moe_learned_array *a, bool deflate,
                         moe_error *err)
 {
     moe_h5_spec spec = {.name = a->name,
-                        .type = H5T_IEEE_F32LE,
+                        .type = deflate ? type_of(a) : H5T_IEEE_F32LE,
                         .rank = a->rank,
                         .units = "1",
                         .deflate = deflate};
@@ -150,8 +170,9 @@ static uint64_t read_sizes(hid_t set, moe_learned_array *a, moe_error *err)
     hsize_t dims[H5S_MAX_RANK] = {0};
     hid_t space = H5Dget_space(set), type = H5Dget_type(set);
     a->rank = H5Sget_simple_extent_ndims(space);
-    bool sound = a->rank >= 1 && a->rank <= MOE_LEARNED_RANK &&
-                 H5Tget_class(type) == H5T_FLOAT;
+    bool sound =
+        a->rank >= 1 && a->rank <= MOE_LEARNED_RANK &&
+        (H5Tget_class(type) == H5T_FLOAT || H5Tget_class(type) == H5T_INTEGER);
     if (sound)
         H5Sget_simple_extent_dims(space, dims, NULL);
     uint64_t n = 1;
@@ -164,7 +185,7 @@ static uint64_t read_sizes(hid_t set, moe_learned_array *a, moe_error *err)
     moe_h5_close(type);
     if (sound)
         return n;
-    moe_fail(err, MOE_FORMAT, "array '%s' is not an array of floats", a->name);
+    moe_fail(err, MOE_FORMAT, "array '%s' is not an array of numbers", a->name);
     return 0;
 }
 

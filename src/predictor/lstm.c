@@ -23,18 +23,15 @@ typedef struct {
     uint16_t *step_of;  /* [max_own] place in it */
     uint64_t *first;    /* [max_own + 1] first token of each chunk */
     uint64_t *end;      /* [max_own] behind the last of its sequence */
-    float *rows; /* [max_own, rounded up][MOE_NEURAL_WIDTH] for the heads */
 } lstm_state;
 
 static moe_status allocate(lstm_state *s, uint32_t max_own, moe_error *err)
 {
-    const size_t n = max_own, rows = n / MOE_NEURAL_ROWS + 1;
+    const size_t n = max_own;
     s->chunk_of = moe_array_new(n, sizeof *s->chunk_of, err);
     s->step_of = moe_array_new(n, sizeof *s->step_of, err);
     s->first = moe_array_new(n, sizeof *s->first, err);
     s->end = moe_array_new(n, sizeof *s->end, err);
-    s->rows = moe_array_new(rows * MOE_NEURAL_ROWS * MOE_NEURAL_WIDTH,
-                            sizeof(float), err);
     return err->status;
 }
 
@@ -73,7 +70,7 @@ static void fill_group(lstm_state *s, uint32_t from, uint32_t n)
         }
 }
 
-static void predict(void *state, const moe_batch *batch)
+static void trunk(void *state, const moe_batch *batch)
 {
     lstm_state *s = state;
     const uint32_t chunks = find_chunks(s, batch);
@@ -84,23 +81,20 @@ static void predict(void *state, const moe_batch *batch)
         for (; i < batch->own && s->chunk_of[i] < from + n; i++) {
             const size_t row =
                 (size_t)s->step_of[i] * GROUP + (s->chunk_of[i] - from);
-            memcpy(s->rows + (size_t)i * MOE_NEURAL_WIDTH,
+            memcpy(s->base.x + (size_t)i * MOE_NEURAL_WIDTH,
                    s->trunk.sum + row * MOE_NEURAL_WIDTH,
                    MOE_NEURAL_WIDTH * sizeof(float));
         }
     }
-    for (uint32_t at = 0; at < batch->own; at += MOE_NEURAL_ROWS)
-        moe_neural_predictor_heads(&s->base, batch, at,
-                                   s->rows + (size_t)at * MOE_NEURAL_WIDTH);
 }
 
 static moe_status set_up(lstm_state *s, const moe_predictor_env *env,
-                         moe_error *err)
+                         const moe_scorer_params *params, moe_error *err)
 {
     s->trace = env->trace;
-    s->base.predict = predict;
-    if (moe_neural_predictor_init(&s->base, &moe_neural_lstm, env, err) !=
-            MOE_OK ||
+    s->base.trunk = trunk;
+    if (moe_neural_predictor_init(&s->base, &moe_neural_lstm, env, params,
+                                  err) != MOE_OK ||
         allocate(s, env->max_own, err) != MOE_OK ||
         moe_recur_trunk_init(&s->trunk, &s->base.lib, GROUP, false, err) !=
             MOE_OK)
@@ -115,8 +109,7 @@ static moe_status init(void *state, const moe_predictor_env *env,
                        const void *params, moe_error *err)
 {
     moe_error local = {0};
-    (void)params;
-    set_up(state, env, &local);
+    set_up(state, env, params, &local);
     return moe_pass(err, &local);
 }
 
@@ -128,7 +121,7 @@ static int work(const void *state, double n, double sequences,
                 moe_gemm_run *runs_out)
 {
     const lstm_state *s = state;
-    const double part = 1.0 / s->base.heads.trained;
+    const double part = 1.0 / s->base.trained;
     const double gates = MOE_RECUR_GATES * MOE_NEURAL_WIDTH;
     const double seqs = fmax(sequences, 1);
     const double more = ceil((n / seqs - MOE_RECUR_STEPS) / RECUR_STRIDE);
@@ -145,9 +138,7 @@ static int work(const void *state, double n, double sequences,
         (moe_gemm_run){{rows, MOE_RECUR_REACH, MOE_NEURAL_WIDTH, false}, part};
     runs_out[5] =
         (moe_gemm_run){{rows, MOE_NEURAL_WIDTH, MOE_RECUR_REACH, false}, part};
-    runs_out[6] =
-        (moe_gemm_run){{n, s->base.heads.experts, MOE_NEURAL_WIDTH, false}, 1};
-    return 7;
+    return 6 + moe_neural_heads_work(&s->base, n, runs_out + 6);
 }
 
 static void fini(void *state)
@@ -159,7 +150,6 @@ static void fini(void *state)
     free(s->step_of);
     free(s->first);
     free(s->end);
-    free(s->rows);
 }
 
 static moe_status train(const moe_train_env *env, moe_learned_part *part,
@@ -173,10 +163,12 @@ const moe_predictor moe_predictor_lstm = {
     .help = "trained on the token and those before it: LSTM of 2 x 64, "
             "attention, residual",
     .sees = MOE_SEES_IDS,
+    .rests_on = "ngram",
+    .opts = moe_scorer_options,
+    .params_size = sizeof(moe_scorer_params),
     .state_size = sizeof(lstm_state),
-    .forecast = moe_forecast_of_tokens,
     .init = init,
-    .tokens = moe_neural_tokens,
+    MOE_SCORER_HOOKS,
     .work = work,
     .parameters = moe_neural_parameters,
     .train = train,

@@ -119,13 +119,13 @@ moe_learned_shape moe_neural_heads_shape(int layers, int experts)
 int moe_neural_declare_heads(const moe_learned_shape *heads,
                              moe_neural_row *rows)
 {
-    rows[0] = (moe_neural_row){*heads, 0.1};
-    rows[1] = (moe_neural_row){{.name = "head_bias",
-                                .rank = 2,
-                                .dim_name = {"layer", "expert"},
-                                .dim = {heads->dim[0], heads->dim[1]}},
-                               0};
-    return 2;
+    const moe_neural_row all[MOE_NEURAL_HEAD_ARRAYS] = {
+        {*heads, 0.1},
+        {{"head_bias", 2, {"layer", "expert"}, {heads->dim[0], heads->dim[1]}},
+         0},
+        {{"token_weight", 1, {"layer"}, {heads->dim[0]}}, 0}};
+    memcpy(rows, all, sizeof all);
+    return MOE_NEURAL_HEAD_ARRAYS;
 }
 
 typedef struct {
@@ -139,6 +139,7 @@ typedef struct {
     const moe_train_env *env;
     moe_learned_part *part;
     moe_neural_task task;
+    moe_neural_logs logs;
     moe_neural_row rows[MOE_NEURAL_ARRAYS];
     moe_neural_array array[MOE_NEURAL_ARRAYS];
     int n_arrays, epochs;
@@ -168,24 +169,6 @@ static void fill(training *t, int a)
             (float)(t->rows[a].spread * moe_rng_normal(&rng));
 }
 
-/* Heads start at what the layers choose anyway. */
-static void fill_bias(training *t, int a, moe_error *err)
-{
-    const moe_trace *trace = t->env->trace;
-    const size_t n_e = (size_t)trace->experts;
-    uint64_t *counts = moe_array_new(n_e, sizeof *counts, err);
-    for (int l = 0; l < trace->layers && counts != NULL; l++) {
-        double sum = 0;
-        moe_trace_counts(trace, MOE_PART_TRAIN, l, counts);
-        for (size_t e = 0; e < n_e; e++)
-            sum += (double)counts[e] + 1;
-        for (size_t e = 0; e < n_e; e++)
-            t->array[a].value[(size_t)l * n_e + e] =
-                (float)log(((double)counts[e] + 1) / sum);
-    }
-    free(counts);
-}
-
 static moe_status make_arrays(training *t, bool fresh, moe_error *err)
 {
     const moe_trace *trace = t->env->trace;
@@ -208,8 +191,6 @@ static moe_status make_arrays(training *t, bool fresh, moe_error *err)
         if (fresh)
             fill(t, a);
     }
-    if (fresh)
-        fill_bias(t, t->n_arrays - 1, err);
     for (int h = 0; h < N_HISTORIES; h++) {
         const moe_learned_shape s = {.name = histories[h],
                                      .rank = 1,
@@ -387,11 +368,13 @@ static moe_status begin(training *t, moe_error *err)
     t->part->epochs_limit = t->epochs;
     if (moe_neural_task_init(&t->task, t->env->trace, t->env->seed,
                              t->env->tokens, err) ||
+        moe_neural_logs_init(&t->logs, &t->task, t->env->learned, err) ||
         make_arrays(t, fresh, err) ||
         list_samples(t, NEURAL_FIT, &t->fit, err) ||
         list_samples(t, NEURAL_VALID, &t->valid, err))
         return err->status;
-    t->state = moe_neural_net_new(t->kind, &t->task, t->array, err);
+    t->state = moe_neural_net_new(t->kind, &t->task, &t->logs, t->array,
+                                  t->n_arrays, err);
     return err->status;
 }
 
@@ -411,6 +394,7 @@ moe_status moe_neural_train(const moe_neural_kind *kind, int epochs,
     free(t.valid.at);
     for (int a = 0; a < t.n_arrays; a++)
         free(t.array[a].grad);
+    moe_neural_logs_fini(&t.logs);
     moe_neural_task_fini(&t.task);
     if (local.status == MOE_OK)
         return MOE_OK;

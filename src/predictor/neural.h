@@ -16,11 +16,14 @@
 #include <dnnl.h>
 
 #include "internal.h"
+#include "scorer.h"
+#include "token_logs.h"
 
 enum {
-    MOE_NEURAL_ARRAYS = 16, /* most arrays of a network */
-    MOE_NEURAL_WIDTH = 64,  /* of embeddings, and of what heads read */
-    MOE_NEURAL_ROWS = 64    /* rows of a block in prediction */
+    MOE_NEURAL_ARRAYS = 16,     /* most arrays of a network */
+    MOE_NEURAL_HEAD_ARRAYS = 3, /* the last ones: of its heads */
+    MOE_NEURAL_WIDTH = 64,      /* of embeddings, and of what heads read */
+    MOE_NEURAL_ROWS = 64        /* rows of a block in prediction */
 };
 
 /* What random numbers are drawn for: the `layer` of their address. */
@@ -168,18 +171,47 @@ dnnl_status_t moe_neural_loss_run(const moe_neural_loss *s,
                                   moe_neural_score *score);
 void moe_neural_loss_fini(moe_neural_loss *s);
 
+/* ---- neural_logs.c: what networks correct ---- */
+
+/** The logits of a layer are what the heads say and
+ *      (1 + a_l) log(p_l(e | id) + 1e-6)
+ *  of the token's own id, where a_l is learned: a network begins as the token
+ *  table and learns what that gets wrong. */
+typedef struct moe_neural_logs {
+    const moe_neural_task *task;
+    moe_token_logs table;
+    int *layers;    /* [layers] all of the trace */
+    uint32_t *next; /* [n_tokens] of a fitted sequence: next token of the same
+                       id in it, around; UINT32_MAX of the others */
+} moe_neural_logs;
+
+/** Open the tables that env->learned has. Release with moe_neural_logs_fini()
+ *  in any case. @return as moe_token_logs_init(). */
+moe_status moe_neural_logs_init(moe_neural_logs *l, const moe_neural_task *task,
+                                const moe_learned *learned, moe_error *err);
+void moe_neural_logs_fini(moe_neural_logs *l);
+
+/** Logs of tokens, without their own sequences where those are fitted.
+ *  @param token  [rows] numbers in the trace; UINT64_MAX: none, zeros
+ *  @param out    [rows][layers * experts] */
+void moe_neural_logs_fill(const moe_neural_logs *l, const uint64_t *token,
+                          size_t rows, float *out);
+
 /* ---- a network in training ---- */
 
 /** What every network holds: the first member of its state. */
 typedef struct moe_neural_net {
     const struct moe_neural_kind *kind;
     const moe_neural_task *task;
-    const moe_neural_array *array; /* as declared */
+    const moe_neural_array *array; /* [n_arrays] as declared */
+    int n_arrays;
     moe_neural_lib lib;
     moe_neural_loss loss;
     uint32_t *word;  /* [rows] which row of the embedding */
     uint64_t *token; /* [rows] number in the trace; UINT64_MAX: no token */
     float *z;        /* [rows][layers * experts] logits, then their gradient */
+    const moe_neural_logs *logs; /* what the networks correct */
+    float *log;                  /* [rows][layers * experts] of the tokens */
 } moe_neural_net;
 
 typedef struct moe_neural_kind {
@@ -188,7 +220,8 @@ typedef struct moe_neural_kind {
     double rate; /* of the first epoch */
     int batch;   /* samples of a step */
     size_t rows; /* tokens of a step */
-    /** Fill the table of arrays, [MOE_NEURAL_ARRAYS]. @return how many. */
+    /** Fill the table of arrays, [MOE_NEURAL_ARRAYS]; last those of
+     *  moe_neural_declare_heads(). @return how many. */
     int (*declare)(const moe_learned_shape *heads, uint32_t vocab,
                    moe_neural_row *rows);
     /** Prepare buffers and primitives, after those of moe_neural_net.
@@ -200,18 +233,19 @@ typedef struct moe_neural_kind {
     /** Say which word and token each row is, for n samples, at most `batch`.
      *  @param step  number of this training step, from 1; 0: only score. */
     void (*fill)(void *state, const uint64_t *samples, int n, uint64_t step);
-    /** From words to logits in z. */
+    /** From words to what the heads say, in z. */
     dnnl_status_t (*forward)(void *state, uint64_t step);
     /** From the gradient in z to those of all arrays. */
     dnnl_status_t (*backward)(void *state, uint64_t step);
     void (*fini)(void *state); /* accepts a partly initialised state */
 } moe_neural_kind;
 
-/** Set up a network. @param arrays  borrowed.
+/** Set up a network. @param arrays  [n] as declared; borrowed, as is logs.
  *  @return its state, to be released with moe_neural_net_free(); or NULL. */
 void *moe_neural_net_new(const moe_neural_kind *kind,
                          const moe_neural_task *task,
-                         const moe_neural_array *arrays, moe_error *err);
+                         const moe_neural_logs *logs,
+                         const moe_neural_array *arrays, int n, moe_error *err);
 void moe_neural_net_free(void *state);
 
 /** Run n samples, at most kind->batch. @param step  number of this training
@@ -237,62 +271,49 @@ moe_learned_shape moe_neural_heads_shape(int layers, int experts);
 
 extern const moe_neural_kind moe_neural_ffn, moe_neural_lstm;
 
-/* Both networks end with these arrays. */
+/* All networks end with these arrays: weights and biases of the heads, and a_l. */
 int moe_neural_declare_heads(const moe_learned_shape *heads,
                              moe_neural_row *rows);
 
-/* ---- neural_predict.c: heads, and the likeliest experts ---- */
-
-/** The heads of the layers of a run on blocks of MOE_NEURAL_ROWS rows. */
-typedef struct moe_neural_heads {
-    int layers, experts, top_k;
-    int trained; /* layers, run or not: they share what is before the heads */
-    dnnl_primitive_t product; /* logits [layers][experts][MOE_NEURAL_ROWS] */
-    dnnl_memory_t w, x, z;
-    float *weight, *bias; /* of the run's layers */
-    float *logits;
-    int32_t *key, *top; /* [MOE_NEURAL_ROWS], [top_k][MOE_NEURAL_ROWS] */
-} moe_neural_heads;
-
-/** Predictions of all layers, made when a batch is first asked about. */
-typedef struct moe_neural_memo {
-    int layers, top_k;
-    uint32_t max_own;
-    uint16_t *experts;         /* [layers][max_own][top_k] */
-    uint64_t iteration, first; /* of the batch that they are of */
-    uint32_t own;
-    int last; /* layer that was asked for last; -1: nothing is here */
-} moe_neural_memo;
+/* ---- neural_predict.c ---- */
 
 /** What a trained predictor holds: the first member of its state, so that
- *  the hooks below serve every one. */
+ *  the hooks below serve every one. Its trunk is computed for all tokens of a
+ *  batch when the first layer is asked for. */
 typedef struct moe_neural_predictor {
+    moe_scorer base;
     moe_neural_lib lib;
-    moe_neural_heads heads;
-    moe_neural_memo memo;
-    uint64_t weights;                      /* that it holds */
+    int layers;  /* of the run */
+    int trained; /* of the trace: they share a trunk */
     const float *value[MOE_NEURAL_ARRAYS]; /* as declared; borrowed */
-    /** Fill the memo with the experts of all layers for the batch. */
-    void (*predict)(void *state, const moe_batch *batch);
+    uint64_t weights;                      /* that it holds */
+    float *head;   /* [layers][MOE_NEURAL_WIDTH][experts] */
+    float **logs;  /* [layers] -> [vocabulary][experts] log-shares by id, times
+                      1 + a_l, plus biases */
+    size_t n_logs; /* numbers in one of them */
+    float *x;      /* [max_own, rounded up][MOE_NEURAL_WIDTH] of the trunk */
+    uint64_t iteration, first; /* of the batch that x is of */
+    uint32_t own;
+    int last; /* layer that was asked for last; -1: none */
+    /** Compute x of a batch, in blocks of MOE_NEURAL_ROWS. */
+    void (*trunk)(void *state, const moe_batch *batch);
 } moe_neural_predictor;
 
 /** Take what training made. Release with moe_neural_predictor_fini() in any
- *  case. @return MOE_OK, MOE_USAGE (nothing was trained), MOE_NOMEM,
- *  MOE_LIBRARY. */
+ *  case. @return MOE_OK, MOE_USAGE (nothing was trained), MOE_FORMAT,
+ *  MOE_NOMEM, MOE_LIBRARY. */
 moe_status moe_neural_predictor_init(moe_neural_predictor *p,
                                      const moe_neural_kind *kind,
                                      const moe_predictor_env *env,
+                                     const moe_scorer_params *params,
                                      moe_error *err);
 void moe_neural_predictor_fini(moe_neural_predictor *p);
 
-/** Run the heads on the batch's tokens from `at` on, at most MOE_NEURAL_ROWS.
- *  @param x  [MOE_NEURAL_ROWS][MOE_NEURAL_WIDTH] what the heads read. */
-void moe_neural_predictor_heads(moe_neural_predictor *p, const moe_batch *batch,
-                                uint32_t at, const float *x);
+/** The products of a layer behind the trunk. @return how many. */
+int moe_neural_heads_work(const moe_neural_predictor *p, double tokens,
+                          moe_gemm_run *runs_out);
 
-/** The tokens and parameters hooks. */
-void moe_neural_tokens(void *state, const moe_batch *batch, int layer,
-                       uint16_t *experts_out);
+/** The parameters hook. */
 size_t moe_neural_parameters(const void *state);
 
 #endif

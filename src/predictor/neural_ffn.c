@@ -171,7 +171,7 @@ typedef struct {
 typedef struct {
     moe_neural_predictor base;
     product trunk[2];
-    float *x, *h1, *h2; /* [MOE_NEURAL_ROWS] */
+    float *x, *h1; /* [MOE_NEURAL_ROWS] */
 } ffn_state;
 
 static dnnl_status_t describe_layer(const moe_neural_lib *lib,
@@ -255,7 +255,7 @@ static dnnl_status_t run_layer(const product *y, const moe_neural_lib *lib,
     return moe_neural_execute(lib, y->run, args, MOE_ARRAY_LEN(args));
 }
 
-static void predict(void *state, const moe_batch *batch)
+static void trunk(void *state, const moe_batch *batch)
 {
     ffn_state *s = state;
     for (uint32_t at = 0; at < batch->own; at += MOE_NEURAL_ROWS) {
@@ -264,8 +264,8 @@ static void predict(void *state, const moe_batch *batch)
                           left < MOE_NEURAL_ROWS ? left : MOE_NEURAL_ROWS,
                           s->x);
         run_layer(&s->trunk[0], &s->base.lib, s->x, s->h1);
-        run_layer(&s->trunk[1], &s->base.lib, s->h1, s->h2);
-        moe_neural_predictor_heads(&s->base, batch, at, s->h2);
+        run_layer(&s->trunk[1], &s->base.lib, s->h1,
+                  s->base.x + (size_t)at * MOE_NEURAL_WIDTH);
     }
 }
 
@@ -273,16 +273,14 @@ static moe_status init(void *state, const moe_predictor_env *env,
                        const void *params, moe_error *err)
 {
     ffn_state *s = state;
-    (void)params;
     moe_error local = {0};
-    s->base.predict = predict;
+    s->base.trunk = trunk;
     s->x = moe_array_new(MOE_NEURAL_ROWS * MOE_NEURAL_WIDTH, sizeof(float),
                          &local);
     s->h1 = moe_array_new(MOE_NEURAL_ROWS * HIDDEN1, sizeof(float), &local);
-    s->h2 = moe_array_new(MOE_NEURAL_ROWS * HIDDEN2, sizeof(float), &local);
     if (local.status == MOE_OK &&
-        moe_neural_predictor_init(&s->base, &moe_neural_ffn, env, &local) ==
-            MOE_OK)
+        moe_neural_predictor_init(&s->base, &moe_neural_ffn, env, params,
+                                  &local) == MOE_OK)
         make_trunk(s, &local);
     return moe_pass(err, &local);
 }
@@ -293,13 +291,12 @@ static int work(const void *state, double n, double sequences,
                 moe_gemm_run *runs_out)
 {
     const ffn_state *s = state;
-    const double part = 1.0 / s->base.heads.trained;
+    const double part = 1.0 / s->base.trained;
     (void)sequences;
     runs_out[0] = (moe_gemm_run){{n, MOE_NEURAL_WIDTH, 1, false}, part};
     runs_out[1] = (moe_gemm_run){{n, HIDDEN1, MOE_NEURAL_WIDTH, false}, part};
     runs_out[2] = (moe_gemm_run){{n, HIDDEN2, HIDDEN1, false}, part};
-    runs_out[3] = (moe_gemm_run){{n, s->base.heads.experts, HIDDEN2, false}, 1};
-    return 4;
+    return 3 + moe_neural_heads_work(&s->base, n, runs_out + 3);
 }
 
 static void fini(void *state)
@@ -318,17 +315,18 @@ static void fini(void *state)
     moe_neural_predictor_fini(&s->base);
     free(s->x);
     free(s->h1);
-    free(s->h2);
 }
 
 const moe_predictor moe_predictor_ffn = {
     .name = "ffn",
     .help = "trained on the token alone: embedding, 128, 64, a head per layer",
     .sees = MOE_SEES_IDS,
+    .rests_on = "ngram",
+    .opts = moe_scorer_options,
+    .params_size = sizeof(moe_scorer_params),
     .state_size = sizeof(ffn_state),
-    .forecast = moe_forecast_of_tokens,
     .init = init,
-    .tokens = moe_neural_tokens,
+    MOE_SCORER_HOOKS,
     .work = work,
     .parameters = moe_neural_parameters,
     .train = train,

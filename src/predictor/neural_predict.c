@@ -4,179 +4,98 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "linear_model.h"
 #include "moegps/mem.h"
-#include "moegps/wide.h"
-#include "scorer.h"
+#include "smooth.h"
 
-/* ---- heads ---- */
+enum { ROWS = 4 }; /* of a product at once */
 
-/* Logits of a layer's expert lie together for all rows, so that rows are the
- * lanes of a vector: z [n][rows] = w [n][width] x^T. */
-static dnnl_status_t make_product(moe_neural_heads *h,
-                                  const moe_neural_lib *lib)
+/* @return whether x is of this batch. A layer that is asked for again means a
+ * new batch. */
+static bool trunk_holds(moe_neural_predictor *p, const moe_batch *batch,
+                        int layer)
 {
-    const int64_t n = (int64_t)h->layers * h->experts;
-    dnnl_dims_t dims = {MOE_NEURAL_WIDTH, MOE_NEURAL_ROWS},
-                strides = {1, MOE_NEURAL_WIDTH};
-    dnnl_memory_desc_t w = moe_neural_desc(2, (int64_t[]){n, MOE_NEURAL_WIDTH});
-    dnnl_memory_desc_t z = moe_neural_desc(2, (int64_t[]){n, MOE_NEURAL_ROWS}),
-                       x;
-    dnnl_matmul_desc_t desc;
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t rc =
-        dnnl_memory_desc_init_by_strides(&x, 2, dims, dnnl_f32, strides);
-    rc = rc ? rc : dnnl_matmul_desc_init(&desc, &w, &x, NULL, &z);
-    rc = rc ? rc
-            : dnnl_primitive_desc_create(&pd, &desc, NULL, lib->engine, NULL);
-    rc = rc ? rc : dnnl_primitive_create(&h->product, pd);
-    rc = rc ? rc : dnnl_memory_create(&h->w, &w, lib->engine, h->weight);
-    rc = rc ? rc : dnnl_memory_create(&h->x, &x, lib->engine, DNNL_MEMORY_NONE);
-    rc = rc ? rc : dnnl_memory_create(&h->z, &z, lib->engine, h->logits);
-    if (pd != NULL)
-        dnnl_primitive_desc_destroy(pd);
-    return rc;
-}
-
-static moe_status heads_init(moe_neural_heads *h, const moe_neural_lib *lib,
-                             const moe_predictor_env *env,
-                             const moe_learned_part *part, moe_error *err)
-{
-    moe_neural_row rows[2];
-    const moe_learned_shape shape =
-        moe_neural_heads_shape(env->trace->layers, env->trace->experts);
-    moe_neural_declare_heads(&shape, rows);
-    const float *weight = moe_learned_get(part, &rows[0].shape, err);
-    const float *bias = moe_learned_get(part, &rows[1].shape, err);
-    if (err->status != MOE_OK)
-        return err->status;
-    const size_t n_e = (size_t)env->trace->experts;
-    const size_t n = (size_t)env->n_layers * n_e, k = (size_t)env->trace->top_k;
-    *h = (moe_neural_heads){.layers = env->n_layers,
-                            .trained = env->trace->layers,
-                            .experts = env->trace->experts,
-                            .top_k = env->trace->top_k};
-    h->weight = moe_array_new(n * MOE_NEURAL_WIDTH, sizeof *h->weight, err);
-    h->bias = moe_array_new(n, sizeof *h->bias, err);
-    h->logits = moe_array_new(n * MOE_NEURAL_ROWS, sizeof *h->logits, err);
-    h->key = moe_array_new(MOE_NEURAL_ROWS, sizeof *h->key, err);
-    h->top = moe_array_new(k * MOE_NEURAL_ROWS, sizeof *h->top, err);
-    if (err->status != MOE_OK)
-        return err->status;
-    for (size_t l = 0; l < (size_t)env->n_layers; l++) {
-        const size_t from = (size_t)env->layers[l] * n_e;
-        memcpy(h->weight + l * n_e * MOE_NEURAL_WIDTH,
-               weight + from * MOE_NEURAL_WIDTH,
-               n_e * MOE_NEURAL_WIDTH * sizeof *weight);
-        memcpy(h->bias + l * n_e, bias + from, n_e * sizeof *bias);
-    }
-    return moe_neural_fail(make_product(h, lib), "heads", err);
-}
-
-static void heads_fini(moe_neural_heads *h)
-{
-    if (h->product != NULL)
-        dnnl_primitive_destroy(h->product);
-    dnnl_memory_destroy(h->w);
-    dnnl_memory_destroy(h->x);
-    dnnl_memory_destroy(h->z);
-    free(h->weight);
-    free(h->bias);
-    free(h->logits);
-    free(h->key);
-    free(h->top);
-}
-
-/* The top_k largest logits of one layer. Floats are ordered as integers,
- * whose lowest bits give way to the expert's number, lower ones first among
- * equals: so one comparison moves both.
- * @param key  [MOE_NEURAL_ROWS] scratch
- * @param top  [top_k][MOE_NEURAL_ROWS] keys, falling */
-MOE_WIDE static void find_top(const moe_neural_heads *h,
-                              const float *restrict z, const float *bias,
-                              int32_t mask, int32_t *restrict key,
-                              int32_t *restrict top)
-{
-    for (int i = 0; i < h->top_k * MOE_NEURAL_ROWS; i++)
-        top[i] = INT32_MIN;
-    for (int e = 0; e < h->experts; e++, z += MOE_NEURAL_ROWS) {
-        for (int i = 0; i < MOE_NEURAL_ROWS; i++) {
-            const float value = z[i] + bias[e];
-            int32_t word;
-            memcpy(&word, &value, sizeof word);
-            word ^= word >> 31 & INT32_MAX;
-            key[i] = (word & ~mask) | (mask - e);
-        }
-        for (int j = 0; j < h->top_k; j++)
-            for (int i = 0; i < MOE_NEURAL_ROWS; i++) {
-                const int32_t a = top[j * MOE_NEURAL_ROWS + i], b = key[i];
-                top[j * MOE_NEURAL_ROWS + i] = a > b ? a : b;
-                key[i] = a > b ? b : a;
-            }
-    }
-}
-
-/* @param x    [MOE_NEURAL_ROWS][MOE_NEURAL_WIDTH]; rows from `rows` on are
- *             ignored
- * @param out  of layer l and row r at l * stride + r * top_k. */
-static dnnl_status_t heads_run(moe_neural_heads *h, const moe_neural_lib *lib,
-                               const float *x, uint32_t rows, size_t stride,
-                               uint16_t *out)
-{
-    const moe_neural_arg args[] = {{DNNL_ARG_SRC, h->w, h->weight},
-                                   {DNNL_ARG_WEIGHTS, h->x, x},
-                                   {DNNL_ARG_DST, h->z, h->logits}};
-    const dnnl_status_t rc = moe_neural_execute(lib, h->product, args, 3);
-    const size_t k = (size_t)h->top_k;
-    int32_t mask = 1;
-    while (mask < h->experts)
-        mask *= 2;
-    mask--;
-    for (int l = 0; l < h->layers; l++, out += stride) {
-        const size_t at = (size_t)l * (size_t)h->experts;
-        find_top(h, h->logits + at * MOE_NEURAL_ROWS, h->bias + at, mask,
-                 h->key, h->top);
-        for (size_t r = 0; r < rows; r++)
-            for (size_t j = 0; j < k; j++)
-                out[r * k + j] =
-                    (uint16_t)(mask - (h->top[j * MOE_NEURAL_ROWS + r] & mask));
-    }
-    return rc;
-}
-
-/* ---- memo ---- */
-
-static moe_status memo_init(moe_neural_memo *m, const moe_predictor_env *env,
-                            moe_error *err)
-{
-    *m = (moe_neural_memo){.layers = env->n_layers,
-                           .top_k = env->trace->top_k,
-                           .max_own = env->max_own,
-                           .last = -1};
-    m->experts = moe_array_new((size_t)env->n_layers * env->max_own *
-                                   (size_t)env->trace->top_k,
-                               sizeof *m->experts, err);
-    return err->status;
-}
-
-/* @return whether the memo holds this batch. A layer that is asked for again
- * means a new batch. */
-static bool memo_holds(moe_neural_memo *m, const moe_batch *batch, int layer)
-{
-    const bool holds = layer > m->last && m->last >= 0 &&
-                       m->iteration == batch->iteration &&
-                       m->first == batch->first && m->own == batch->own;
-    m->iteration = batch->iteration;
-    m->first = batch->first;
-    m->own = batch->own;
-    m->last = layer;
+    const bool holds = layer > p->last && p->last >= 0 &&
+                       p->iteration == batch->iteration &&
+                       p->first == batch->first && p->own == batch->own;
+    p->iteration = batch->iteration;
+    p->first = batch->first;
+    p->own = batch->own;
+    p->last = layer;
     return holds;
 }
 
-/* ---- what both predictors do ---- */
+static void fill(void *state, const moe_batch *batch, int layer)
+{
+    moe_neural_predictor *p = state;
+    const size_t n_e = (size_t)p->base.experts;
+    const float *head = p->head + (size_t)layer * MOE_NEURAL_WIDTH * n_e;
+    if (!trunk_holds(p, batch, layer))
+        p->trunk(state, batch);
+    for (uint32_t t = 0; t < batch->own; t++) {
+        float *score = p->base.score + t * n_e;
+        if (t % ROWS == 0)
+            moe_linear_product(head, MOE_NEURAL_WIDTH, n_e,
+                               p->x + t * (size_t)MOE_NEURAL_WIDTH, score);
+        const float *logs = p->logs[layer] + batch->token_id[t] * n_e;
+        for (size_t e = 0; e < n_e; e++)
+            score[e] += logs[e];
+        moe_smooth_softmax(score, n_e, (float)p->base.top_k);
+    }
+}
+
+/* ---- set-up ---- */
+
+/* [experts][width] of each layer, the other way round. */
+static void turn_heads(moe_neural_predictor *p, const int *layers,
+                       const float *head)
+{
+    const size_t n_e = (size_t)p->base.experts;
+    for (int l = 0; l < p->layers; l++)
+        for (size_t e = 0; e < n_e; e++)
+            for (size_t i = 0; i < MOE_NEURAL_WIDTH; i++)
+                p->head[((size_t)l * MOE_NEURAL_WIDTH + i) * n_e + e] =
+                    head[((size_t)layers[l] * n_e + e) * MOE_NEURAL_WIDTH + i];
+}
+
+/* @param bias  [experts] */
+static float *make_logs(const moe_token_logs *t, int layer, float weight,
+                        const float *bias, moe_error *err)
+{
+    const size_t n_e = (size_t)t->grams.experts;
+    float *logs = moe_token_logs_table(t, layer, err);
+    for (size_t i = 0; logs != NULL && i < t->trace->vocab_size * n_e; i++)
+        logs[i] = (1 + weight) * logs[i] + bias[i % n_e];
+    return logs;
+}
+
+static moe_status make_heads(moe_neural_predictor *p,
+                             const moe_predictor_env *env, uint64_t seed,
+                             const float *const *head, moe_error *err)
+{
+    moe_token_logs table;
+    const size_t n_e = (size_t)env->trace->experts, n_l = (size_t)p->layers;
+    const size_t blocks = env->max_own / MOE_NEURAL_ROWS + 1;
+    p->head = moe_array_new(n_l * MOE_NEURAL_WIDTH * n_e, sizeof *p->head, err);
+    p->logs = moe_array_new(n_l, sizeof *p->logs, err);
+    p->x = moe_array_new(blocks * MOE_NEURAL_ROWS * MOE_NEURAL_WIDTH,
+                         sizeof *p->x, err);
+    if (moe_token_logs_init(&table, env, seed, err) == MOE_OK)
+        turn_heads(p, env->layers, head[0]);
+    p->n_logs = env->trace->vocab_size * n_e;
+    for (int l = 0; l < p->layers && err->status == MOE_OK; l++) {
+        const size_t from = (size_t)env->layers[l];
+        p->logs[l] =
+            make_logs(&table, l, head[2][from], head[1] + from * n_e, err);
+    }
+    moe_token_logs_fini(&table);
+    return err->status;
+}
 
 moe_status moe_neural_predictor_init(moe_neural_predictor *p,
                                      const moe_neural_kind *kind,
                                      const moe_predictor_env *env,
+                                     const moe_scorer_params *params,
                                      moe_error *err)
 {
     moe_error local = {0};
@@ -191,45 +110,45 @@ moe_status moe_neural_predictor_init(moe_neural_predictor *p,
     for (int a = 0; a < n; a++)
         p->value[a] = moe_learned_get(part, &rows[a].shape, &local);
     p->weights = moe_learned_weights(part);
+    p->layers = env->n_layers;
+    p->trained = env->trace->layers;
+    p->last = -1;
+    p->base.fill = fill;
+    /* Products are of whole blocks of rows, so the scores, too. */
+    moe_predictor_env padded = *env;
+    padded.max_own += ROWS;
     if (local.status == MOE_OK &&
+        moe_scorer_init(&p->base, &padded, params, &local) == MOE_OK &&
         moe_neural_fail(moe_neural_lib_init(&p->lib), "engine", &local) ==
-            MOE_OK &&
-        memo_init(&p->memo, env, &local) == MOE_OK)
-        heads_init(&p->heads, &p->lib, env, part, &local);
+            MOE_OK)
+        make_heads(p, env, part->seed, p->value + n - MOE_NEURAL_HEAD_ARRAYS,
+                   &local);
     return moe_pass(err, &local);
 }
 
 void moe_neural_predictor_fini(moe_neural_predictor *p)
 {
-    heads_fini(&p->heads);
+    for (int l = 0; p->logs != NULL && l < p->layers; l++)
+        free(p->logs[l]);
+    free(p->logs);
+    free(p->head);
+    free(p->x);
+    moe_scorer_fini(&p->base);
     moe_neural_lib_fini(&p->lib);
-    free(p->memo.experts);
 }
 
-void moe_neural_predictor_heads(moe_neural_predictor *p, const moe_batch *batch,
-                                uint32_t at, const float *x)
+/* A row of logs is fetched; then one product. */
+int moe_neural_heads_work(const moe_neural_predictor *p, double tokens,
+                          moe_gemm_run *runs_out)
 {
-    const uint32_t left = batch->own - at;
-    const size_t k = (size_t)p->memo.top_k;
-    heads_run(&p->heads, &p->lib, x,
-              left < MOE_NEURAL_ROWS ? left : MOE_NEURAL_ROWS,
-              p->memo.max_own * k, p->memo.experts + at * k);
-}
-
-/* A batch is predicted for all layers when the first is asked for: the trunk
- * is computed once. */
-void moe_neural_tokens(void *state, const moe_batch *batch, int layer,
-                       uint16_t *experts_out)
-{
-    moe_neural_predictor *p = state;
-    const size_t k = (size_t)p->memo.top_k;
-    if (!memo_holds(&p->memo, batch, layer))
-        p->predict(state, batch);
-    memcpy(experts_out, p->memo.experts + (size_t)layer * p->memo.max_own * k,
-           batch->own * k * sizeof *experts_out);
+    const double n_e = p->base.experts;
+    runs_out[0] = (moe_gemm_run){{tokens, n_e, 1, false}, 1};
+    runs_out[1] = (moe_gemm_run){{tokens, n_e, MOE_NEURAL_WIDTH, false}, 1};
+    return 2;
 }
 
 size_t moe_neural_parameters(const void *state)
 {
-    return ((const moe_neural_predictor *)state)->weights;
+    const moe_neural_predictor *p = state;
+    return p->weights + (size_t)p->layers * p->n_logs;
 }
