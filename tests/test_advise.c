@@ -11,6 +11,7 @@
 #include "moegps/csv.h"
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
+#include "moegps/rng.h"
 #include "moegps/stats.h"
 
 static moe_model model;
@@ -516,6 +517,122 @@ START_TEST(bandwidth_and_skew_limits_reproduce_the_flip)
 }
 END_TEST
 
+/* Any of a few values. */
+static double one_of(moe_rng *rng, const double *x, size_t n)
+{
+    return x[moe_rng_below(rng, n)];
+}
+#define ONE_OF(rng, ...)                 \
+    one_of(rng, (double[]){__VA_ARGS__}, \
+           MOE_ARRAY_LEN(((double[]){__VA_ARGS__})))
+
+/* A condition by hand, drawn by a seed. */
+static moe_advise_params any_condition(uint64_t seed)
+{
+    moe_rng rng = moe_rng_at(seed, MOE_RNG_TEST, 0, 0, 0);
+    moe_advise_params p =
+        paper(1 + 2.5 * moe_rng_unit(&rng), 0.4 * moe_rng_unit(&rng));
+    p.gpus = (int)ONE_OF(&rng, 2, 4, 8);
+    p.batch = (int)ONE_OF(&rng, 1, 4, 16, 64);
+    p.samples = 3;
+    p.seed = seed;
+    p.dials.accuracy = 0.3 + 0.7 * moe_rng_unit(&rng);
+    p.dials.overhead_s = 1e-4 * moe_rng_unit(&rng);
+    p.dials.moving = ONE_OF(&rng, 0, 0.1, 1);
+    p.dials.paper = ONE_OF(&rng, 0, 1) > 0;
+    return p;
+}
+
+/* Between a turn and the other side of it lie 20 bisections. */
+static const double ASIDE = 3e-6;
+
+/* @return the winner with other links, or skewness. */
+static moe_advise_strategy winner_with(const moe_advise_params *p, bool link,
+                                       bool network, double x)
+{
+    moe_cluster c = *p->cluster;
+    moe_advise_params q = *p;
+    if (link)
+        *(network ? &c.network_bandwidth : &c.link_bandwidth) = x;
+    else
+        q.skew = x;
+    q.cluster = &c;
+    return winner_at(q, c.link_bandwidth, q.skew);
+}
+
+/* @return how many turns were said, and are there. */
+static int check_winner_turns(const moe_advise_params *p, const moe_advice *v)
+{
+    const moe_advise_limits *l = &v->limits;
+    const moe_advise_strategy now = v->winner[MOE_ADVISE_TYPICAL];
+    const struct {
+        double x, side;
+        bool link;
+    } at[] = {{l->bandwidth_low, -ASIDE, true},
+              {l->bandwidth_high, ASIDE, true},
+              {l->skew_low, -ASIDE, false},
+              {l->skew_high, ASIDE, false}};
+    int turns = 0;
+    for (size_t i = 0; i < MOE_ARRAY_LEN(at); i++) {
+        const double there = at[i].x * (1 + at[i].side);
+        if (isnan(at[i].x) || (!at[i].link && (there < 1 || there > 4)))
+            continue;
+        turns++;
+        const moe_advise_strategy before =
+            winner_with(p, at[i].link, l->network, at[i].x);
+        const moe_advise_strategy after =
+            winner_with(p, at[i].link, l->network, there);
+        if (before != now || after == now)
+            ck_abort_msg("seed %d: %d, at %.9g %d, beyond %d", (int)p->seed,
+                         (int)now, at[i].x, (int)before, (int)after);
+    }
+    return turns;
+}
+
+/* The same of what tokens would need to beat distribution-only. */
+static int check_token_turns(const moe_advise_params *p, const moe_advice *v)
+{
+    const moe_advise_limits *l = &v->limits;
+    moe_advise *a = make(p);
+    const double rival = typical(a, NULL, MOE_ADVISE_DISTRIBUTION);
+    int turns = 0;
+    for (int side = -1; side <= 1; side += 2) {
+        moe_advise_dials d = p->dials;
+        d.accuracy = l->accuracy + side * ASIDE;
+        if (l->accuracy > ASIDE && d.accuracy <= 1) {
+            turns++;
+            ck_assert_int_eq(typical(a, &d, MOE_ADVISE_TOKEN) < rival,
+                             side > 0);
+        }
+        d = p->dials;
+        d.overhead_share = 0;
+        d.overhead_s = l->overhead_s + side * ASIDE * rival;
+        if (l->overhead_s > ASIDE * rival) {
+            turns++;
+            ck_assert_int_eq(typical(a, &d, MOE_ADVISE_TOKEN) < rival,
+                             side < 0);
+        }
+    }
+    moe_advise_free(a);
+    return turns;
+}
+
+START_TEST(every_turn_that_is_said_is_there)
+{
+    enum { EACH = 10 };
+    int turns = 0;
+    for (int i = 0; i < EACH; i++) {
+        const moe_advise_params p = any_condition((uint64_t)(_i * EACH + i));
+        moe_advice v;
+        moe_error err = {0};
+        moe_advise_run(&p, &v, &err);
+        ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+        turns += check_winner_turns(&p, &v) + check_token_turns(&p, &v);
+    }
+    ck_assert_int_ge(turns, EACH);
+}
+END_TEST
+
 START_TEST(rebalance_and_token_limits_reproduce_the_flip)
 {
     moe_advise_params p = worthwhile();
@@ -625,6 +742,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(s, what_nobody_has_is_not_recommended,
                   MOE_ARRAY_LEN(assumed));
     MOE_TEST_LOOP(s, bandwidth_and_skew_limits_reproduce_the_flip, 2);
+    MOE_TEST_LOOP(s, every_turn_that_is_said_is_there, 5);
     MOE_TEST(s, rebalance_and_token_limits_reproduce_the_flip);
     MOE_TEST(s, duplication_pays_from_its_break_even_on);
     MOE_TEST(s, slots_default_to_homes_and_some_more);
