@@ -265,6 +265,21 @@ EOF
 check_if h5py "combinations of the search take what runs of them take" combinations
 check "the answer is a sentence" says "Keep 8 redundant experts (4 slots a GPU), plan once with eplb" search --trace "$dir/drift.h5" -q
 check "... with what splits would add, and engines' words" says "SGLang" search --trace "$dir/drift.h5" -q
+check "what is recommended is written for engines" says \
+    "written: 4 slots on each of 4 GPUs, by planner eplb" search --trace "$dir/drift.h5" -q --emit trtllm="$dir/adv.yaml"
+placed() { # every slot of every layer in use, every expert somewhere
+    "$PYTHON" - "$dir/adv.yaml" <<'EOF'
+import re, sys
+rows = re.findall(r"^  \d+: \[(.*)\]", open(sys.argv[1]).read(), re.M)
+assert len(rows) == 2 and all(sorted(set(map(int, r.split(",")))) == list(range(8)) for r in rows), rows
+assert all(len(r.split(",")) == 16 for r in rows)
+EOF
+}
+check "... every slot filled" placed
+check "... and is a placement in force" says "in force: $dir/adv.yaml" ./moegps plan --loads "$dir/drift.h5" \
+    --gpus 4 --slots 4 --previous "$dir/adv.yaml" --repeats 1
+check "... for what is described there is none" refused 2 "emit goes with --loads or --trace" ./moegps advise \
+    --model mixtral-8x7b --cluster a100-nvlink --gpus 4 --skew 2 --emit vllm="$dir/none.json"
 "$PYTHON" - "$dir" <<'EOF'
 import random, sys
 random.seed(1)

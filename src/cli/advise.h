@@ -14,6 +14,7 @@ typedef struct moe_advise_settings {
     moe_advise_params p; /* -1 where nothing is given and that matters */
     moe_parsed_predictor predictor;
     moe_reals intervals;
+    moe_strings emit; /* ENGINE=FILE */
     int slots, replicas;
     int tokens; /* of a forward pass; 0: as recorded */
     int order;  /* moe_batch_order */

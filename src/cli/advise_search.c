@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "advise.h"
+#include "emit.h"
 #include "moegps/learned.h"
 #include "moegps/mem.h"
 #include "moegps/profile.h"
 #include "moegps/report.h"
+#include "moegps/study.h"
 #include "trace.h"
 
 enum { MOST = 32 }; /* predictors, planners, numbers of copies, intervals */
@@ -217,6 +219,111 @@ static void tell(const moe_advise_settings *s, const moe_search_params *p,
         moe_report_search_json(p, found, s->json, s->force, err);
 }
 
+/* ---- for engines ---- */
+
+/* The placement of what is recommended: the simplest within 1 % of the best,
+ * or the homes. */
+typedef struct {
+    const moe_planner *planner;
+    int slots; /* of a GPU */
+    moe_planner_env env;
+    void *params; /* of the planner; owned */
+    double *load; /* [layers][experts] of all that was recorded; owned */
+    int32_t *layer_number; /* [layers] owned */
+    moe_plan home;
+    moe_study study;
+    moe_placement placement;
+} recommended;
+
+static void count_loads(const moe_trace *t, recommended *r, moe_error *err)
+{
+    const size_t n_e = (size_t)t->experts;
+    r->load = moe_array_new((size_t)t->layers * n_e, sizeof *r->load, err);
+    r->layer_number =
+        moe_array_new((size_t)t->layers, sizeof *r->layer_number, err);
+    uint64_t *pairs = moe_array_new(n_e, sizeof *pairs, err);
+    for (int l = 0; err->status == MOE_OK && l < t->layers; l++) {
+        r->layer_number[l] = moe_trace_layer_number(t, l);
+        for (int part = MOE_PART_TRAIN; part <= MOE_PART_TEST; part++) {
+            moe_trace_counts(t, (moe_split_part)part, l, pairs);
+            for (size_t e = 0; e < n_e; e++)
+                r->load[(size_t)l * n_e + e] += (double)pairs[e];
+        }
+    }
+    free(pairs);
+}
+
+static void choose(const moe_search_params *p, const moe_search *found,
+                   recommended *r, moe_error *err)
+{
+    const moe_search_point *x =
+        found->simplest >= 0 ? &found->point[found->simplest] : NULL;
+    r->planner =
+        x != NULL ? p->planner[x->planner] : moe_planner_find("static");
+    r->slots = found->home_slots + (x != NULL ? p->spare[x->spare] : 0);
+    r->env = (moe_planner_env){
+        .layout = {p->gpus, p->gpus < p->cluster->gpus_per_node
+                                ? p->gpus
+                                : p->cluster->gpus_per_node},
+        .experts = p->trace->experts,
+        .slots = r->slots,
+        .division = MOE_DIVISION_EQUAL};
+    r->params = moe_array_new(1, r->planner->params_size + 1, err);
+    if (r->params != NULL)
+        moe_opt_defaults(r->planner->opts, r->params);
+    if (moe_plan_init(&r->home, p->trace->layers, p->trace->experts, p->gpus,
+                      r->slots, err) == MOE_OK)
+        moe_plan_set_home(&r->home, &r->env.layout);
+}
+
+static void place(const moe_search_params *p, recommended *r, moe_error *err)
+{
+    const moe_study_params study = {.planner = r->planner,
+                                    .params = r->params,
+                                    .env = &r->env,
+                                    .previous = &r->home,
+                                    .load = r->load,
+                                    .steps = 1,
+                                    .layers = p->trace->layers,
+                                    .repeats = 1,
+                                    .use = MOE_STUDY_EACH};
+    if (moe_study_run(&r->study, &study, err) != MOE_OK)
+        return;
+    const moe_emission e = {.layers = p->trace->layers,
+                            .experts = p->trace->experts,
+                            .gpus = p->gpus,
+                            .slots = r->slots,
+                            .layer_number = r->layer_number,
+                            .expert = r->study.raw,
+                            .load = r->load};
+    moe_emit_fill(&e, &r->placement, err);
+}
+
+static void emit(const moe_advise_settings *s, const moe_search_params *p,
+                 const moe_search *found, moe_error *err)
+{
+    recommended r = {.slots = 0};
+    if (s->emit.n == 0 || err->status != MOE_OK)
+        return;
+    count_loads(p->trace, &r, err);
+    choose(p, found, &r, err);
+    if (err->status == MOE_OK)
+        place(p, &r, err);
+    if (err->status == MOE_OK &&
+        moe_emit_write(&s->emit, &r.placement, p->model, s->force, err) ==
+            MOE_OK &&
+        (s->json == NULL || strcmp(s->json, "-") != 0))
+        printf("written: %d slots on each of %d GPUs, by planner %s for the "
+               "sum of all that was recorded, shared equally as engines do\n",
+               r.slots, p->gpus, r.planner->name);
+    moe_placement_fini(&r.placement);
+    moe_study_fini(&r.study);
+    moe_plan_fini(&r.home);
+    free(r.params);
+    free(r.load);
+    free(r.layer_number);
+}
+
 moe_status moe_advise_search(const moe_advise_settings *s, moe_error *err)
 {
     const moe_advise_params *a = &s->p;
@@ -241,6 +348,7 @@ moe_status moe_advise_search(const moe_advise_settings *s, moe_error *err)
         choose_spares(&g, s, err) == MOE_OK &&
         moe_search_run(&g.p, &found, err) == MOE_OK) {
         tell(s, &g.p, &found, err);
+        emit(s, &g.p, &found, err);
         moe_search_fini(&found);
     }
     for (int i = 0; i < g.p.n_predictors; i++)

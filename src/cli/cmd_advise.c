@@ -7,6 +7,7 @@
 
 #include "advise.h"
 #include "args.h"
+#include "emit.h"
 #include "moegps/mem.h"
 #include "moegps/replace.h"
 #include "moegps/report.h"
@@ -100,6 +101,7 @@ static const moe_opt rows[] = {
                  "batches of the trace that go before"),
     MOE_ARGS_ORDER(order),
     MOE_ARGS_SEED(p.seed, "of batches or placements"),
+    MOE_ARGS_EMIT(emit),
     MOE_ARGS_QUIET,
     MOE_ARGS_JSON,
     MOE_ARGS_FORCE,
@@ -174,6 +176,12 @@ static moe_status check_given(settings *s, const bool *given, moe_error *err)
     s->p.order = (moe_batch_order)s->order;
     if (moe_parsed_slots(s->slots, s->replicas, s->p.gpus, &s->p.slots, err) !=
         MOE_OK)
+        return err->status;
+    if (s->emit.n > 0 && !searches(s))
+        return moe_fail(err, MOE_USAGE,
+                        "--emit goes with --loads or --trace, and none of "
+                        "--accuracy, --predictor and --as-paper");
+    if (moe_emit_check(&s->emit, s->force, err) != MOE_OK)
         return err->status;
     return moe_replace_check(s->json, s->force, err);
 }
