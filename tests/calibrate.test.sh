@@ -75,6 +75,13 @@ missing() {
     exits 2 ./moegps advise --model mixtral-8x7b --cluster "$dir/moved/t.yaml" --gpus 8 --skew 1 &&
         err_has "$dir/moved/t.h5"
 }
+ran() { # a result file finds the tables again from any folder
+    kept ranks 2 ./moegps run -q --force --set model=mixtral-8x7b --set cluster="$dir/moved/t.yaml" \
+        --set trace=mixtral-8x7b-mmlu --set workload.iterations=2 --set workload.layers=0 --set emulation.ffn=none \
+        -o "$dir/run.h5" jobs/demo.yaml && (cd "$dir" && exits 0 "$OLDPWD/moegps" report run.h5) &&
+        grep -qaF "tables: $dir/moved/t.h5" "$dir/run.h5"
+}
+check "a run by them is reported from elsewhere" ran
 check "... and names them where they are gone" missing
 
 # refused

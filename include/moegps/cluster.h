@@ -83,6 +83,12 @@ extern const moe_opt moe_cluster_options[];
 moe_status moe_cluster_parse(const char *text, const char *origin,
                              moe_cluster *out, moe_error *err);
 
+/** @return the text of a profile for files that lie elsewhere: its tables, if
+ *  any, by their whole path; to be freed. NULL with MOE_USAGE (they are not
+ *  there), MOE_NOMEM. */
+char *moe_cluster_text(const char *text, const moe_cluster *cluster,
+                       moe_error *err);
+
 /** Find a profile by name or path (profile.h), read and parse it. Not
  *  collective. @return as moe_profile_read() and moe_cluster_parse(). */
 moe_status moe_cluster_read(const char *name, moe_cluster *out, moe_error *err);

@@ -30,6 +30,11 @@ static moe_status read_profiles(moe_run_job *r)
         read_profile(ctx, "clusters", r->experiment.cluster_name, path,
                      &r->cluster_profile) == MOE_OK)
         moe_cluster_parse(r->cluster_profile, path, &r->cluster, &ctx->err);
+    if (moe_agree(ctx) != MOE_OK)
+        return ctx->err.status;
+    char *text = moe_cluster_text(r->cluster_profile, &r->cluster, &ctx->err);
+    free(r->cluster_profile);
+    r->cluster_profile = text;
     return moe_agree(ctx);
 }
 

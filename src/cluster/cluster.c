@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/cluster.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "internal.h"
 #include "moegps/conf.h"
 #include "moegps/cost.h"
+#include "moegps/mem.h"
 #include "moegps/profile.h"
 
 static const char *const topologies[] = {[MOE_LINK_SWITCH] = "switch",
@@ -310,6 +312,38 @@ moe_status moe_cluster_parse(const char *text, const char *origin,
     moe_profile_name(origin, cluster.name, sizeof cluster.name);
     *out = cluster;
     return MOE_OK;
+}
+
+char *moe_cluster_text(const char *text, const moe_cluster *cluster,
+                       moe_error *err)
+{
+    static const char key[] = "tables:";
+    char *out = NULL;
+    size_t size = 0;
+    if (cluster->tables[0] == '\0')
+        return moe_strdup(text, err);
+    char *whole = realpath(cluster->tables, NULL);
+    FILE *to = whole != NULL ? open_memstream(&out, &size) : NULL;
+    if (to == NULL) {
+        moe_fail(err, MOE_USAGE, "%s: tables: %s", cluster->tables,
+                 strerror(errno));
+        free(whole);
+        return NULL;
+    }
+    for (const char *line = text; *line != '\0';) {
+        const size_t n = strcspn(line, "\n");
+        if (strncmp(line, key, strlen(key)) == 0)
+            fprintf(to, "%s %s\n", key, whole);
+        else
+            fprintf(to, "%.*s\n", (int)n, line);
+        line += n + (line[n] == '\n');
+    }
+    free(whole);
+    if (fclose(to) == 0)
+        return out;
+    free(out);
+    moe_fail(err, MOE_NOMEM, "out of memory");
+    return NULL;
 }
 
 moe_status moe_cluster_read(const char *name, moe_cluster *out, moe_error *err)
