@@ -18,132 +18,6 @@
 
 enum { MOST_COLUMNS = MOE_MEASURED_TEXTS + MOE_MEASURED_NUMBERS };
 
-/* Repeats of a point agree within this, or all go: as convert_silicon.py. */
-static const double REPEATS = 1.05;
-/* A row so far above or below both neighbours contradicts them. */
-static const double SPIKE = 1.6;
-/* Kernels do get faster with more work, never so much: as silicon_tables.c. */
-static const double MOST_FALL = 4;
-static const double LEAST_US = 0.5, MOST_US = 1e8;
-
-/* ---- rows ---- */
-
-/* A row's key, for messages: "h100_sxm measured alltoall gpus=8". */
-static void describe(const moe_measurement *r, char *text, size_t size)
-{
-    text[0] = '\0';
-    for (int i = 0; r->group->text[i] != NULL; i++)
-        moe_text_add(text, size, " ", "%s", r->text[i]);
-    for (int i = 0; r->group->number[i] != NULL; i++)
-        moe_text_add(text, size, " ", "%s=%d", r->group->number[i],
-                     r->number[i]);
-}
-
-static int by_key(const moe_measurement *a, const moe_measurement *b)
-{
-    int order = strcmp(a->group->name, b->group->name);
-    if (order == 0)
-        order = memcmp(a->text, b->text, sizeof a->text);
-    return order != 0 ? order : memcmp(a->number, b->number, sizeof a->number);
-}
-
-static int by_row(const void *a, const void *b)
-{
-    const moe_measurement *x = a, *y = b;
-    const int order = by_key(x, y);
-    return order != 0 ? order : (x->x > y->x) - (x->x < y->x);
-}
-
-static void leave_out(const moe_measurement *r, const char *why,
-                      moe_remarks *said)
-{
-    char key[256];
-    describe(r, key, sizeof key);
-    moe_remark(said, "%s:%" PRIu64 ": %s at %.0f: %g us: left out, %s", r->path,
-               r->line, key, r->x, r->time_us, why);
-}
-
-/* Repeats of one point become their mean, or nothing. */
-static void merge_repeats(moe_measurements *m, moe_remarks *said)
-{
-    size_t kept = 0;
-    for (size_t i = 0, end; i < m->n; i = end) {
-        double sum = 0, least = INFINITY, most = 0;
-        for (end = i; end < m->n && by_row(&m->row[i], &m->row[end]) == 0;
-             end++) {
-            sum += m->row[end].time_us;
-            least = fmin(least, m->row[end].time_us);
-            most = fmax(most, m->row[end].time_us);
-        }
-        if (most > REPEATS * least) {
-            leave_out(&m->row[i], "as its repeats disagree by more than 5 %",
-                      said);
-            continue;
-        }
-        m->row[kept] = m->row[i];
-        m->row[kept++].time_us = sum / (double)(end - i);
-    }
-    m->n = kept;
-}
-
-static bool contradicts(const moe_measurement *r)
-{
-    const double before = r[-1].time_us, after = r[1].time_us;
-    return by_key(&r[-1], r) == 0 && by_key(r, &r[1]) == 0 &&
-           (r->time_us > SPIKE * fmax(before, after) ||
-            r->time_us * SPIKE < fmin(before, after));
-}
-
-static void drop_spikes(moe_measurements *m, moe_remarks *said)
-{
-    bool *drop = moe_array_new(m->n, sizeof *drop, NULL);
-    size_t kept = 0;
-    for (size_t i = 1; drop != NULL && i + 1 < m->n; i++)
-        drop[i] = contradicts(&m->row[i]);
-    for (size_t i = 0; drop != NULL && i < m->n; i++) {
-        if (drop[i])
-            leave_out(&m->row[i], "as it contradicts both its neighbours",
-                      said);
-        else
-            m->row[kept++] = m->row[i];
-    }
-    m->n = drop != NULL ? kept : m->n;
-    free(drop);
-}
-
-/* Rows that took several times as long as more work of the same kind. */
-static void drop_falls(moe_measurements *m, moe_remarks *said)
-{
-    size_t kept = m->n;
-    double least = INFINITY;
-    for (size_t i = m->n; i-- > 0;) {
-        const moe_measurement row = m->row[i];
-        if (i + 1 < m->n && by_key(&row, &m->row[i + 1]) != 0)
-            least = INFINITY;
-        if (row.time_us > MOST_FALL * least) {
-            leave_out(&row, "as more work took less than a quarter", said);
-            memmove(&m->row[i], &m->row[i + 1],
-                    (kept - i - 1) * sizeof *m->row);
-            kept--;
-            m->n = kept;
-        }
-        least = fmin(least, row.time_us);
-    }
-}
-
-static moe_status check_times(const moe_measurements *m, moe_error *err)
-{
-    for (size_t i = 0; i < m->n; i++)
-        if (m->row[i].time_us < LEAST_US || m->row[i].time_us > MOST_US)
-            return moe_fail(err, MOE_FORMAT,
-                            "%s:%" PRIu64 ": %g cannot be microseconds "
-                            "(allowed: %g..%g)",
-                            m->row[i].path, m->row[i].line, m->row[i].time_us,
-                            LEAST_US, MOST_US);
-    return m->n > 0 ? MOE_OK
-                    : moe_fail(err, MOE_FORMAT, "no measured row is left");
-}
-
 /* ---- the file ---- */
 
 /* A group of it, in memory. */
@@ -293,7 +167,7 @@ static void append(update *u, table_group *to, const int32_t *key,
 static size_t end_of(const moe_measurements *m, size_t i)
 {
     size_t end = i;
-    while (end < m->n && by_key(&m->row[i], &m->row[end]) == 0)
+    while (end < m->n && moe_measured_order(&m->row[i], &m->row[end]) == 0)
         end++;
     return end;
 }
@@ -331,7 +205,7 @@ static void add_measured(update *u, size_t begin, size_t end, table_group *to)
          r = next) {
         char text[256];
         next = end_of(u->m, r);
-        describe(&u->m->row[r], text, sizeof text);
+        moe_measured_key(&u->m->row[r], text, sizeof text);
         if (next - r > MOE_CURVE_POINTS) {
             moe_fail(u->err, MOE_FORMAT,
                      "%s: %zu rows of %s: a table has at most %d",
@@ -628,11 +502,7 @@ moe_status moe_silicon_update(const char *from, const char *to,
     if (from == NULL)
         moe_profile_find("silicon", "tables", ".h5", found, sizeof found,
                          &local);
-    qsort(rows->row, rows->n, sizeof *rows->row, by_row);
-    merge_repeats(rows, said);
-    drop_spikes(rows, said);
-    drop_falls(rows, said);
-    if (check_times(rows, &local) != MOE_OK ||
+    if (moe_measured_clean(rows, said, &local) != MOE_OK ||
         copy_file(from != NULL ? from : found, to, &local) != MOE_OK)
         return moe_pass(err, &local);
     u.file = moe_h5_open(to, true, &local);
@@ -705,7 +575,7 @@ moe_status moe_silicon_update_errors(const char *tables,
          i = end_of(rows, i)) {
         char key[256];
         const size_t n = errors_of(s, &rows->row[i], error, &local);
-        describe(&rows->row[i], key, sizeof key);
+        moe_measured_key(&rows->row[i], key, sizeof key);
         if (n == 0)
             continue;
         const double median = moe_median_sorting(error, n);
