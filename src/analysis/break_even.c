@@ -87,9 +87,11 @@ moe_break_even moe_break_even_of(const moe_view *v)
 {
     point all[MOE_MAX_STRATEGIES];
     const int strategy = fastest(v, MOE_BUILDABLE_TOKENS, -1);
-    const int n = collect(
-        v, strategy >= 0 ? strategy : fastest(v, MOE_ORACLES_TOKENS, -1), all);
+    const int like =
+        strategy >= 0 ? strategy : fastest(v, MOE_ORACLES_TOKENS, -1);
+    const int n = collect(v, like, all);
     moe_break_even b = {.strategy = strategy,
+                        .like = like,
                         .without = fastest(v, MOE_BUILDABLE_NO_TOKENS, -1),
                         .predict_s = NAN,
                         .limit_s = NAN,

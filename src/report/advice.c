@@ -23,6 +23,11 @@ static moe_cell us_cell(double s)
     return moe_value_cell(1e6 * s);
 }
 
+static const char *planner_of(const moe_advise_params *p)
+{
+    return p->planner != NULL ? p->planner->name : "duplicate";
+}
+
 static void say_memory(moe_document *doc, const moe_advise_params *p,
                        const moe_advise_facts *f)
 {
@@ -304,7 +309,9 @@ static void say_limits(moe_document *doc, const moe_advise_params *p,
     const char *link = l->network ? "another winner at network bandwidth"
                                   : "another winner at link bandwidth";
     moe_doc_say(doc, MOE_DOC_CAPTION,
-                "break-even, typical case, all else equal");
+                "break-even with planner %s and split quota, typical case, all "
+                "else equal",
+                planner_of(p));
     moe_doc_begin(doc, MOE_DOC_FACTS);
     say_limit(doc, "tokens beat distribution from accuracy", 100 * l->accuracy,
               "%", "never");
@@ -336,9 +343,11 @@ void moe_report_advice(moe_document *doc, const moe_advise_params *p,
     say_unavailable(doc, p, v);
     say_phases(doc, v);
     moe_doc_begin(doc, MOE_DOC_FACTS);
-    moe_doc_fact(doc, "use", "%s: %.1f %% faster than %s (typical case)",
+    moe_doc_fact(doc, "use",
+                 "%s: %.1f %% faster than %s (typical case; planner %s, split "
+                 "quota)",
                  name_of(v->winner[TYPICAL]), 100 * v->margin,
-                 name_of(v->second[TYPICAL]));
+                 name_of(v->second[TYPICAL]), planner_of(p));
     say_why(doc, v);
     say_sure(doc, v, p->trace != NULL);
     if (!p->no_limits)

@@ -84,6 +84,7 @@ static void put_plans(const moe_map *map, FILE *out)
         fputs("one per iteration", out);
     else
         fprintf(out, "one per %d iterations", map->rebalance_every);
+    fputs(", by planner duplicate with split quota", out);
     if (isnan(map->planner_s))
         fputs(", priced by the steps that the planner counts", out);
     else

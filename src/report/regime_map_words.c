@@ -22,6 +22,9 @@ void moe_regime_map_say(const moe_run_analysis *run, FILE *out)
     else
         fprintf(out, "at %s of the baseline, as nothing here foretells tokens",
                 moe_percent_cell(map->overhead_share).text);
-    fprintf(out, ". Where this run stands %s would win. ",
+    fprintf(out,
+            ". Copies are placed by planner duplicate and used with split "
+            "quota. Where "
+            "this run stands %s would win. ",
             moe_advise_strategy_name(run->regime.here));
 }

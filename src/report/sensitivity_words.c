@@ -8,6 +8,17 @@ static const char *name_of(const moe_view *v, int s)
     return v->strategy[s].name;
 }
 
+/* @return " with planner X and split Y" of a strategy; "" if not recorded. */
+static moe_cell planning_cell(const moe_view *v, int s)
+{
+    moe_cell cell = {""};
+    const moe_strategy_facts *f = &v->strategy[s].facts;
+    if (f->planner[0] != '\0' && f->split[0] != '\0')
+        snprintf(cell.text, sizeof cell.text,
+                 " with planner %.18s and split %.18s", f->planner, f->split);
+    return cell;
+}
+
 /* Begin an item. */
 static FILE *item(moe_document *doc)
 {
@@ -133,13 +144,34 @@ static void say_turns(const moe_sensitivity *o, const moe_view *v,
     fputs(".", out);
 }
 
+/* Where a verdict turns depends on how each strategy plans and divides. */
+static void say_planning(const moe_view *v, moe_document *doc)
+{
+    FILE *out = NULL;
+    for (int s = 0; s < v->dims.strategies; s++) {
+        const moe_strategy_facts *f = &v->strategy[s].facts;
+        if (f->planner[0] == '\0' || f->split[0] == '\0')
+            continue;
+        if (out == NULL)
+            fputs(
+                "All of it holds for the planner and split of each strategy: ",
+                out = item(doc));
+        else
+            fputs(", ", out);
+        fprintf(out, "%s %s/%s", name_of(v, s), f->planner, f->split);
+    }
+    if (out != NULL)
+        fputs(".", out);
+}
+
 static void say_overhead(const moe_break_even *b, const moe_view *v, FILE *out)
 {
     const char *name = name_of(v, b->strategy), *rival = name_of(v, b->rival);
     fprintf(out, "%s takes %s a layer to predict", name,
             moe_time_cell(b->predict_s).text);
     if (!(b->limit_s > 0))
-        fprintf(out, "; even free it would not beat %s", rival);
+        fprintf(out, "; even free it would not beat %s%s", rival,
+                planning_cell(v, b->strategy).text);
     else if (b->ahead)
         fprintf(out, "; it beats %s as long as that is below %s", rival,
                 moe_time_cell(b->limit_s).text);
@@ -163,31 +195,37 @@ static void say_accuracy(const moe_break_even *b, const moe_view *v, FILE *out)
 {
     const char *rival = name_of(v, b->without);
     const moe_cell cost = cost_cell(b, v);
+    const moe_cell planning =
+        b->like >= 0 ? planning_cell(v, b->like) : (moe_cell){""};
     const bool wins = b->strategy >= 0 &&
                       v->strategy[b->strategy].summary[MOE_CLOCK_GPU].median <
                           v->strategy[b->without].summary[MOE_CLOCK_GPU].median;
     if (isnan(b->recall_needed) && wins)
         fprintf(out,
                 "%s beats %s, but one right for %s of a token's experts at its "
-                "cost would not: it is not recall that counts here",
+                "cost%s would not: it is not recall that counts here",
                 name_of(v, b->strategy), rival,
-                moe_percent_cell(b->recall_most).text);
+                moe_percent_cell(b->recall_most).text, planning.text);
     else if (isnan(b->recall_needed))
         fprintf(out,
                 "Even right for %s of a token's experts, at %s, a predictor of "
-                "tokens would not beat %s",
-                moe_percent_cell(b->recall_most).text, cost.text, rival);
+                "tokens%s would not beat %s",
+                moe_percent_cell(b->recall_most).text, cost.text, planning.text,
+                rival);
     else if (b->recall_needed <= b->recall_least)
         fprintf(out,
                 "Right for %s of a token's experts, at %s, a predictor of "
-                "tokens beats %s; less was not tried",
-                moe_percent_cell(b->recall_least).text, cost.text, rival);
+                "tokens%s beats %s; less was not tried",
+                moe_percent_cell(b->recall_least).text, cost.text,
+                planning.text, rival);
     else
-        fprintf(out,
-                "At %s, a predictor of tokens beats %s if it is right for more "
-                "than %s of a token's experts, by lines between strategies of "
-                "this run",
-                cost.text, rival, moe_percent_cell(b->recall_needed).text);
+        fprintf(
+            out,
+            "At %s, a predictor of tokens%s beats %s if it is right for more "
+            "than %s of a token's experts, by lines between strategies of "
+            "this run",
+            cost.text, planning.text, rival,
+            moe_percent_cell(b->recall_needed).text);
     if (b->strategy >= 0)
         fprintf(out, "; %s is for %s", name_of(v, b->strategy),
                 moe_percent_cell(b->recall).text);
@@ -236,7 +274,9 @@ void moe_say_sensitivity(moe_document *doc, const moe_run_analysis *run)
                     "verdict turns.");
         return;
     }
-    if (!o->undecided)
+    if (!o->undecided) {
         say_turns(o, v, doc);
+        say_planning(v, doc);
+    }
     say_sample_error(o, doc);
 }
