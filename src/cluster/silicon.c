@@ -39,12 +39,11 @@ typedef struct {
     double link_time;      /* time on the links over the time measured */
     double network_rate;   /* B/s of payload, per GPU to other nodes */
     double launch_s;       /* of the FFN kernel, paid once */
-    double share_s[GRID];  /* of one expert by rows: rising, and falling by row,
-                             so that no expert gets cheaper when it is split */
+    double rows[GRID];     /* grid_rows() */
+    moe_price share[GRID]; /* of one expert by rows: rising, and falling by
+                              row, so that no expert gets cheaper when split */
     double slowdown[GRID]; /* of a call by its rows over the experts, >= 1 and
                               rising */
-    double share_error[GRID], share_p90[GRID];
-    moe_price_source share_source[GRID];
 } silicon;
 
 static double grid_rows(size_t i)
@@ -55,17 +54,16 @@ static double grid_rows(size_t i)
 }
 
 /* Large calls take longer by row. That is the whole call's and not an expert's:
- * splitting an expert over two slots does not cure it. */
-static void part_slowdown(silicon *s)
+ * splitting an expert over two slots does not cure it.
+ * @param share_s  [GRID] rising; made to fall by row */
+static void part_slowdown(silicon *s, double *share_s)
 {
-    double least_s = s->share_s[1]; /* by row, so far */
-    for (size_t i = 0; i < GRID; i++) {
-        s->slowdown[i] = 1;
-        if (i == 0)
-            continue;
-        least_s = fmin(least_s, s->share_s[i] / grid_rows(i));
-        s->slowdown[i] = s->share_s[i] / (least_s * grid_rows(i));
-        s->share_s[i] = least_s * grid_rows(i);
+    double least_s = share_s[1]; /* by row, so far */
+    s->slowdown[0] = 1;
+    for (size_t i = 1; i < GRID; i++) {
+        least_s = fmin(least_s, share_s[i] / grid_rows(i));
+        s->slowdown[i] = share_s[i] / (least_s * grid_rows(i));
+        share_s[i] = least_s * grid_rows(i);
     }
     moe_silicon_rise(s->slowdown, GRID);
 }
@@ -78,21 +76,25 @@ static void fill_shares(silicon *s, const moe_curve *curve, double error)
     const double experts = s->model.experts, top_k = s->model.top_k;
     /* TF32 has half the rate of bf16; traffic is doubled as well. */
     const double slower_by = s->model.dtype == MOE_DTYPE_F32 ? 2 : 1;
+    double share_s[GRID] = {0};
     s->launch_s = moe_curve_launch(curve);
-    s->share_source[0] = MOE_PRICE_INTERPOLATED;
+    for (size_t i = 0; i < GRID; i++)
+        s->rows[i] = grid_rows(i);
     for (size_t i = 1; i < GRID; i++) {
-        double tokens = grid_rows(i) * experts / top_k;
-        moe_price price = moe_curve_price(curve, tokens);
-        s->share_s[i] = slower_by * (price.time_s - s->launch_s) / experts;
-        s->share_error[i] = price.relative_error + COMPOSED_ERROR + error;
-        s->share_p90[i] = price.error_p90 + COMPOSED_P90 + 2 * error;
-        s->share_source[i] = price.source;
+        moe_price price =
+            moe_curve_price(curve, grid_rows(i) * experts / top_k);
+        share_s[i] = slower_by * (price.time_s - s->launch_s) / experts;
+        price.relative_error += COMPOSED_ERROR + error;
+        price.error_p90 += COMPOSED_P90 + 2 * error;
         if (price.source < MOE_PRICE_EXTRAPOLATED)
-            s->share_source[i] =
+            price.source =
                 error > 0 ? MOE_PRICE_EXTRAPOLATED : MOE_PRICE_INTERPOLATED;
+        s->share[i] = price;
     }
-    moe_silicon_rise(s->share_s, GRID);
-    part_slowdown(s);
+    moe_silicon_rise(share_s, GRID);
+    part_slowdown(s, share_s);
+    for (size_t i = 1; i < GRID; i++)
+        s->share[i].time_s = share_s[i];
 }
 
 /* ---- choosing tables ---- */
@@ -306,7 +308,8 @@ static moe_price slower(moe_price a, moe_price b)
     return a.time_s >= b.time_s ? a : b;
 }
 
-static void grid_place(double rows, size_t *left, double *weight)
+static void grid_place(const silicon *s, double rows, size_t *left,
+                       double *weight)
 {
     double place = rows;
     if (rows > EXACT)
@@ -314,51 +317,51 @@ static void grid_place(double rows, size_t *left, double *weight)
     if (place > GRID - 2)
         place = GRID - 2;
     *left = (size_t)place;
-    const double from = grid_rows(*left), to = grid_rows(*left + 1);
+    const double from = s->rows[*left], to = s->rows[*left + 1];
     *weight = (rows - from) / (to - from); /* above 1 beyond the grid */
 }
 
-static double on_grid(const double *value, double rows)
+static double on_grid(const silicon *s, const double *value, double rows)
 {
     size_t at;
     double w;
-    grid_place(rows, &at, &w);
+    grid_place(s, rows, &at, &w);
     return value[at] + w * (value[at + 1] - value[at]);
 }
 
 static moe_price ffn(const void *state, const uint32_t *rows, size_t n)
 {
     const silicon *s = state;
-    double time_s = 0, wrong_s = 0, p90_s = 0, all = 0;
-    moe_price_source source = MOE_PRICE_TABULATED;
+    moe_price sum = {.source = MOE_PRICE_TABULATED}; /* errors in s */
+    double all = 0;
     for (size_t i = 0; i < n; i++) {
         size_t at = rows[i];
-        double share_s = 0;
         if (at == 0)
             continue;
         all += rows[i];
+        double share_s, w;
         if (at <= EXACT) {
-            share_s = s->share_s[at];
+            share_s = s->share[at].time_s;
         } else {
-            double w;
-            grid_place(rows[i], &at, &w);
-            share_s =
-                s->share_s[at] + w * (s->share_s[at + 1] - s->share_s[at]);
+            grid_place(s, rows[i], &at, &w);
+            share_s = s->share[at].time_s +
+                      w * (s->share[at + 1].time_s - s->share[at].time_s);
         }
-        time_s += share_s;
-        wrong_s += share_s * s->share_error[at];
-        p90_s += share_s * s->share_p90[at];
-        if (s->share_source[at] > source)
-            source = s->share_source[at];
+        const moe_price *share = &s->share[at];
+        sum.time_s += share_s;
+        sum.relative_error += share_s * share->relative_error;
+        sum.error_p90 += share_s * share->error_p90;
+        if (share->source > sum.source)
+            sum.source = share->source;
     }
-    if (!(time_s > 0))
+    if (!(sum.time_s > 0))
         return FREE;
-    const moe_price shares = {time_s *
-                                  on_grid(s->slowdown, all / s->model.experts),
-                              source, wrong_s / time_s, p90_s / time_s};
-    const moe_price launch = {s->launch_s, MOE_PRICE_TABULATED, COMPOSED_ERROR,
-                              COMPOSED_P90};
-    return then(shares, launch);
+    const double slowdown = on_grid(s, s->slowdown, all / s->model.experts);
+    const double time_s = s->launch_s + slowdown * sum.time_s;
+    const double launch = s->launch_s / time_s, shares = slowdown / time_s;
+    return (moe_price){time_s, sum.source,
+                       shares * sum.relative_error + launch * COMPOSED_ERROR,
+                       shares * sum.error_p90 + launch * COMPOSED_P90};
 }
 
 static moe_price norm(const silicon *s, double elements)
