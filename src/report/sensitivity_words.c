@@ -51,8 +51,8 @@ static void say_lead(const moe_run_analysis *run, moe_document *doc)
         fputs("how wrong prices may be is not known.", out);
     else
         fprintf(out,
-                "prices off by %s, as one in three is by more, make that %s to "
-                "%s%s.",
+                "two of three prices are off by at most %s, which makes that "
+                "%s to %s%s.",
                 moe_percent_cell(o->error).text,
                 moe_time_cell(o->lead.low_s).text,
                 moe_time_cell(o->lead.high_s).text,
