@@ -58,6 +58,12 @@ check "reads JSON of times" says "fused-moe-json, 5 rows of moe" calibrate --mod
 check "... in milliseconds" expert 1,balanced,8 1000.000,tabulated
 check "reads a table of tokens and times" says "columns, 4 rows of moe" calibrate --model mixtral-8x7b "$dir/moe.csv"
 check "... and prices it" expert 1,balanced,8 1010.000,tabulated
+slow=h100_sxm,trtllm-1.3.0rc20,moe_torch_flow_cutlass,fp8,5120,8192,1,16,1,balanced
+printf '%s\n' $ffn,latency_us $slow,16,640 $slow,64,660 > "$dir/slow.csv"
+calibrate "$dir/slow.csv" > /dev/null
+check "bundled rows of a slow kernel give way" priced moe_ffn 660.000,tabulated $ffn $slow,64
+check "... also where nothing new was measured" eval \
+    'priced moe_ffn "" $ffn $slow,128 && out_has ,extrapolated,'
 check "takes the columns of cost" says "columns, 2 rows of gemm" calibrate "$dir/gemm.csv"
 check "... and prices them" priced gemm 7.500,tabulated gpu,stack,m,n,k h100_sxm,vllm-0.24.0,128,512,512
 

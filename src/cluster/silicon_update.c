@@ -199,17 +199,17 @@ static void keep_others(update *u, const table_group *old, size_t begin,
 
 static void add_measured(update *u, size_t begin, size_t end, table_group *to)
 {
-    int32_t key[MOST_COLUMNS], x[MOE_CURVE_POINTS];
-    float time_us[MOE_CURVE_POINTS];
+    int32_t key[MOST_COLUMNS], x[MOE_TABLE_POINTS];
+    float time_us[MOE_TABLE_POINTS];
     for (size_t r = begin, next; r < end && u->err->status == MOE_OK;
          r = next) {
         char text[256];
         next = end_of(u->m, r);
         moe_measured_key(&u->m->row[r], text, sizeof text);
-        if (next - r > MOE_CURVE_POINTS) {
+        if (next - r > MOE_TABLE_POINTS) {
             moe_fail(u->err, MOE_FORMAT,
                      "%s: %zu rows of %s: a table has at most %d",
-                     u->m->row[r].path, next - r, text, MOE_CURVE_POINTS);
+                     u->m->row[r].path, next - r, text, MOE_TABLE_POINTS);
             return;
         }
         encode(u, to, &u->m->row[r], key);
@@ -441,6 +441,25 @@ static void check_kernels(update *u, const table_group *old, size_t begin,
     }
 }
 
+/* Rows of slow kernels stay where nothing was measured. */
+static void update_slow(update *u, size_t begin, size_t end)
+{
+    moe_measured_group slow = moe_measured_moe;
+    slow.name = "moe_slow";
+    table_group old = {.group = &slow}, made = {.group = &slow};
+    if (!moe_h5_exists(u->file, slow.name))
+        return;
+    read_group(u, &old);
+    count_columns(&made);
+    keep_others(u, &old, begin, end, &made);
+    if (u->err->status == MOE_OK && made.n > 0)
+        write_group(u, &made);
+    else if (u->err->status == MOE_OK)
+        H5Ldelete(u->file, slow.name, H5P_DEFAULT);
+    free_group(&old);
+    free_group(&made);
+}
+
 static void update_group(update *u, size_t begin, size_t end)
 {
     const moe_measured_group *group = u->m->row[begin].group;
@@ -455,8 +474,10 @@ static void update_group(update *u, size_t begin, size_t end)
     }
     free_group(&old);
     free_group(&made);
-    if (u->err->status == MOE_OK && group == &moe_measured_moe)
+    if (u->err->status == MOE_OK && group == &moe_measured_moe) {
+        update_slow(u, begin, end);
         fit_kernels(u, begin, end);
+    }
 }
 
 static moe_status copy_file(const char *from, const char *to, moe_error *err)
