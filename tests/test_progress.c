@@ -34,17 +34,15 @@ static void listen_on(bool terminal)
 static const char *heard(void)
 {
     static char text[1024];
+    size_t at = 0;
+    ssize_t n;
     fflush(stderr);
-    lseek(said_fd, 0, SEEK_SET); /* no terminal minds */
-    fcntl(said_fd, F_SETFL, O_NONBLOCK);
-    size_t n = 0;
-    for (ssize_t more = 1; more > 0 && n < sizeof text - 1; n += (size_t)more) {
-        more = read(said_fd, text + n, sizeof text - 1 - n);
-        more = more > 0 ? more : 0;
-    }
-    text[n] = '\0';
-    dup2(kept_fd, STDERR_FILENO);
+    dup2(kept_fd, STDERR_FILENO); /* reading ends behind what was written */
     close(kept_fd);
+    lseek(said_fd, 0, SEEK_SET); /* a terminal does not mind */
+    while ((n = read(said_fd, text + at, sizeof text - 1 - at)) > 0)
+        at += (size_t)n;
+    text[at] = '\0';
     close(said_fd);
     return text;
 }
