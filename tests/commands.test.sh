@@ -167,7 +167,7 @@ check "keys of a config are shown" says "layers: 45 # num_hidden_layers 46 less 
 check "... each with where it is from" out_has "intermediate: 1408 # moe_intermediate_size"
 check "... so are a profile's" says "intermediate:" ./moegps list models mixtral-8x7b
 check "advice takes a config" says "modelled: glm on 8 GPUs" ./moegps advise --model "$dir/glm/config.json" \
-    --cluster h100-nvlink --gpus 8 --skew 2
+    --cluster h100-nvlink --gpus 8 --skew 2 --error 0.05 --accuracy 0.8
 check "what is no model is refused" refused 2 "no 'nothing'" ./moegps list models nothing
 check "others are not shown one by one" refused 2 "only models are shown one by one" ./moegps list clusters l40s
 finish
