@@ -382,6 +382,28 @@ void moe_silicon_known(const moe_silicon *s, int op, const int *codes, int want,
     }
 }
 
+/* The first row that has all texts that are given: whatever comes first where
+ * one is not given may lack what is. @return whether there is one. */
+static bool find_whole(const moe_silicon *s, int op, const char *const *texts,
+                       int n, int *codes_out)
+{
+    const moe_silicon_op *t = &s->op[op];
+    int code[SILICON_COLUMNS];
+    for (int c = 0; c < n; c++)
+        code[c] = texts[c] != NULL ? moe_silicon_code(s, texts[c]) : -1;
+    for (size_t i = 0; i < t->n; i++) {
+        int c = 0;
+        while (c < n && (texts[c] == NULL || t->column[c][i] == code[c]))
+            c++;
+        if (c < n)
+            continue;
+        for (c = 0; c < n; c++)
+            codes_out[c] = t->column[c][i];
+        return true;
+    }
+    return false;
+}
+
 moe_status moe_silicon_find(const moe_silicon *s, int op,
                             const char *const *texts, int n, int *codes_out,
                             moe_error *err)
@@ -396,6 +418,8 @@ moe_status moe_silicon_find(const moe_silicon *s, int op,
                 codes_out[c] = t->column[c][i];
         if (codes_out[c] >= 0)
             continue;
+        if (find_whole(s, op, texts, n, codes_out))
+            return MOE_OK;
         char known[320];
         moe_silicon_known(s, op, codes_out, c, known, sizeof known);
         return moe_fail(err, MOE_USAGE,
