@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/planner.h"
 
-#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "keep.h"
 #include "moegps/mem.h"
+#include "peak.h"
 #include "steps.h"
 
 /* Algorithm 1 of MoE-GPS (Ma, Du, Chen, arXiv 2506.07366), on counts: start
@@ -38,14 +38,6 @@ static const moe_opt options[] = {
      .help = "most replicas of one expert (the paper's C_max); 0: no limit"},
     {.key = NULL}};
 
-/* A tournament: every node knows the best of the GPUs below it. Equal loads go
- * to the lower GPU. */
-typedef struct {
-    int leaves;      /* a power of two */
-    int32_t *winner; /* [2 * leaves] GPU, -1: none; the root is 1 */
-    int sign;        /* 1: most load wins, -1: least does */
-} tournament;
-
 /* Slot s of GPU g is number g * slots + s; homes come first. */
 typedef struct {
     moe_layout layout;
@@ -59,45 +51,13 @@ typedef struct {
     int *copies;     /* [experts] */
     int *used;       /* [gpus] slots taken */
     double *share;   /* [gpus][slots] */
-    tournament busiest, idlest; /* of all GPUs; of those with room */
+    moe_peak busiest, idlest; /* of all GPUs; of those with room */
     moe_replicas replicas;
 } duplicate_state;
 
-static void tournament_init(tournament *t, int gpus, int sign, moe_error *err)
+static int64_t idle_key(const duplicate_state *s, int g)
 {
-    t->sign = sign;
-    t->leaves = 1;
-    while (t->leaves < gpus)
-        t->leaves *= 2;
-    t->winner = moe_array_new(2 * (size_t)t->leaves, sizeof *t->winner, err);
-}
-
-static void tournament_play(tournament *t, const int64_t *load, int node)
-{
-    const int32_t a = t->winner[2 * node], b = t->winner[2 * node + 1];
-    const bool right =
-        b >= 0 &&
-        (a < 0 || (t->sign > 0 ? load[b] > load[a] : load[b] < load[a]));
-    t->winner[node] = right ? b : a;
-}
-
-/* A GPU's load has changed, or it leaves. */
-static void tournament_update(tournament *t, const int64_t *load, int gpu,
-                              bool stays)
-{
-    int node = t->leaves + gpu;
-    t->winner[node] = stays ? gpu : -1;
-    while ((node /= 2) > 0)
-        tournament_play(t, load, node);
-}
-
-static void tournament_start(tournament *t, const int64_t *load, int gpus,
-                             const int *used, int slots)
-{
-    for (int g = 0; g < t->leaves; g++)
-        t->winner[t->leaves + g] = g < gpus && used[g] < slots ? g : -1;
-    for (int node = t->leaves - 1; node > 0; node--)
-        tournament_play(t, load, node);
+    return s->used[g] < s->slots ? -s->load[g] : INT64_MIN;
 }
 
 static moe_status init(void *state, const moe_planner_env *env,
@@ -120,8 +80,8 @@ static moe_status init(void *state, const moe_planner_env *env,
     s->copies = moe_array_new(e, sizeof *s->copies, &local);
     s->load = moe_array_new(g, sizeof *s->load, &local);
     s->used = moe_array_new(g, sizeof *s->used, &local);
-    tournament_init(&s->busiest, env->layout.gpus, 1, &local);
-    tournament_init(&s->idlest, env->layout.gpus, -1, &local);
+    moe_peak_init(&s->busiest, 1, env->layout.gpus, &local);
+    moe_peak_init(&s->idlest, 1, env->layout.gpus, &local);
     moe_replicas_init(&s->replicas, env->experts, env->layout.gpus, env->slots,
                       &local);
     return moe_pass(err, &local);
@@ -156,9 +116,11 @@ static void start_from_home(duplicate_state *s, const double *load)
             s->pairs[at] = (int64_t)llround(load[e]);
             s->load[g] += s->pairs[at];
         }
+        s->busiest.key[g] = s->load[g];
+        s->idlest.key[g] = idle_key(s, g);
     }
-    tournament_start(&s->busiest, s->load, g_n, s->used, INT_MAX);
-    tournament_start(&s->idlest, s->load, g_n, s->used, s->slots);
+    moe_peak_begin(&s->busiest);
+    moe_peak_begin(&s->idlest);
 }
 
 /* @return the slot of an expert on a GPU, or -1. */
@@ -191,8 +153,8 @@ static int pick_gpu(duplicate_state *s, int h)
                 c = g;
         }
     }
-    const int open = s->idlest.winner[1];
-    if (copyable && open >= 0 &&
+    const int open = moe_peak_first(&s->idlest, 0);
+    if (copyable && s->used[open] < s->slots &&
         (s->load[open] < s->load[c] ||
          (s->load[open] == s->load[c] && open < c)))
         c = open;
@@ -229,10 +191,10 @@ static void move(duplicate_state *s, int from, int h, int c)
     s->pairs[to] += n;
     s->load[h] -= n;
     s->load[c] += n;
-    tournament_update(&s->busiest, s->load, h, true);
-    tournament_update(&s->busiest, s->load, c, true);
-    tournament_update(&s->idlest, s->load, h, s->used[h] < s->slots);
-    tournament_update(&s->idlest, s->load, c, s->used[c] < s->slots);
+    moe_peak_set(&s->busiest, h, s->load[h]);
+    moe_peak_set(&s->busiest, c, s->load[c]);
+    moe_peak_set(&s->idlest, h, idle_key(s, h));
+    moe_peak_set(&s->idlest, c, idle_key(s, c));
 }
 
 /* Copies follow the homes in the order of their experts. */
@@ -279,7 +241,7 @@ static moe_status plan(void *state, const moe_planner_task *task,
     s->steps += moe_steps_to_write(next->gpus, next->slots);
     start_from_home(s, load);
     for (;;) {
-        const int h = s->busiest.winner[1];
+        const int h = moe_peak_first(&s->busiest, 0);
         const int c = pick_gpu(s, h);
         if (c < 0)
             break;
@@ -305,8 +267,8 @@ static void fini(void *state)
     free(s->copies);
     free(s->used);
     free(s->share);
-    free(s->busiest.winner);
-    free(s->idlest.winner);
+    moe_peak_fini(&s->busiest);
+    moe_peak_fini(&s->idlest);
     moe_replicas_fini(&s->replicas);
 }
 
