@@ -95,23 +95,37 @@ void moe_advise_shares_by_hand(const moe_advise_params *p, double *share_out)
         moe_advise_power_law(p->skew, p->model->experts, share_out);
 }
 
-/* As moe_advise_load_before() divides them: n (g + 1) / gpus - n g / gpus pairs of
- * each expert, by running remainders. */
+enum { AT_ONCE = 64 }; /* experts, in vectors */
+
+/* Add some experts' pairs to every GPU's. Running remainders carry what does not
+ * go up: n (g + 1) / gpus - n g / gpus. */
+static void count_some(moe_advise_load *load, int first, int end)
+{
+    const int gpus = load->gpus;
+    int rest[AT_ONCE] = {0}, sum[AT_ONCE] = {0};
+    uint64_t each = 0;
+    for (int e = first; e < end; e++) {
+        each += load->total[e] / (uint64_t)gpus;
+        rest[e - first] = (int)(load->total[e] % (uint64_t)gpus);
+    }
+    for (int g = 0; g < gpus; g++) {
+        int more = 0;
+        for (int i = 0; i < AT_ONCE; i++) {
+            const int next = sum[i] + rest[i];
+            more += next >= gpus;
+            sum[i] = next >= gpus ? next - gpus : next;
+        }
+        load->own[g] += each + (uint64_t)more;
+    }
+}
+
+/* As moe_advise_load_before() divides them. */
 static void count_own(moe_advise_load *load)
 {
-    const uint64_t gpus = (uint64_t)load->gpus;
-    memset(load->own, 0, gpus * sizeof *load->own);
-    for (int e = 0; e < load->experts; e++) {
-        const uint64_t each = load->total[e] / gpus;
-        const uint64_t rest = load->total[e] % gpus;
-        uint64_t sum = 0;
-        for (uint64_t g = 0; g < gpus; g++) {
-            sum += rest;
-            const uint64_t more = sum >= gpus;
-            sum -= more * gpus;
-            load->own[g] += each + more;
-        }
-    }
+    memset(load->own, 0, (size_t)load->gpus * sizeof *load->own);
+    for (int e = 0; e < load->experts; e += AT_ONCE)
+        count_some(load, e,
+                   e + AT_ONCE < load->experts ? e + AT_ONCE : load->experts);
 }
 
 void moe_advise_load_alike(moe_advise_load *load, const double *pairs)
