@@ -223,6 +223,44 @@ START_TEST(groups_that_do_not_divide_are_refused)
 }
 END_TEST
 
+/* @return the sum over noisy loads of max / mean, of one plan by quota. */
+static double later(planning *d, const double *load, uint64_t round)
+{
+    double sum = 0, noisy[MAX_E];
+    for (uint64_t i = 0; i < 16; i++) {
+        moe_rng rng = moe_rng_at(44, MOE_RNG_TEST, i, 0, round);
+        double all = 0;
+        for (int e = 0; e < d->env.experts; e++)
+            all += noisy[e] = load[e] * exp(.2 * moe_rng_normal(&rng));
+        sum += busiest(d, noisy) / all * d->env.layout.gpus;
+    }
+    return sum;
+}
+
+START_TEST(a_forecast_that_never_changes_gets_a_plan_that_ages_as_eplbs)
+{
+    static const moe_planner_env envs[] = {
+        {.layout = {8, 8}, .experts = 60, .slots = 9, .constant = true},
+        {.layout = {4, 4}, .experts = 8, .slots = 4, .constant = true}};
+    double ours = 0, theirs = 0, load[MAX_E];
+    for (uint64_t round = 0; round < 20; round++) {
+        moe_rng rng = moe_rng_at(43, MOE_RNG_TEST, (uint64_t)_i, 0, round);
+        planning d, eplb;
+        for (int e = 0; e < envs[_i].experts; e++)
+            load[e] = exp(moe_rng_normal(&rng));
+        planning_init(&d, "balance", &envs[_i], NULL);
+        planning_init(&eplb, "eplb", &envs[_i], NULL);
+        planning_make(&d, load);
+        planning_make(&eplb, load);
+        ours += later(&d, load, round);
+        theirs += later(&eplb, load, round);
+        planning_fini(&d);
+        planning_fini(&eplb);
+    }
+    ck_assert_double_le(ours, theirs);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("balance");
@@ -234,5 +272,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(rooms));
     MOE_TEST(suite, slots_are_used_as_far_as_they_help);
     MOE_TEST(suite, groups_that_do_not_divide_are_refused);
+    MOE_TEST_LOOP(
+        suite, a_forecast_that_never_changes_gets_a_plan_that_ages_as_eplbs, 2);
     return suite;
 }

@@ -73,7 +73,7 @@ static const moe_opt options[] = {
 typedef struct {
     moe_layout layout;
     double tolerance;
-    bool fill;
+    bool fill, constant;
     int domains;   /* nodes that experts do not leave; 1: all GPUs */
     moe_eplb eplb; /* with domains as its nodes */
     moe_division division;
@@ -130,7 +130,9 @@ static moe_status init(void *state, const moe_planner_env *env,
     const size_t n = gpus * (size_t)env->slots, e = (size_t)env->experts;
     s->layout = env->layout;
     s->tolerance = env->constant ? 0 : p->tolerance;
-    s->fill = p->fill;
+    s->fill =
+        p->fill || (env->constant && env->division == MOE_DIVISION_MINMAX);
+    s->constant = env->constant;
     if (make_eplb(s, env, p->groups, err) != MOE_OK)
         return err != NULL ? err->status : MOE_USAGE;
     moe_error local = {0};
@@ -488,6 +490,29 @@ static bool plan_for_past(balance_state *s, const moe_planner_task *task,
     return false;
 }
 
+/* What moves, moves once, and batches scatter about the forecast for ever: all
+ * slots are used, with parts as even as the load lets them be, which is what
+ * scatters least. @return whether `next` is done. */
+static bool plan_for_ever(balance_state *s, const moe_planner_task *task,
+                          moe_plan_layer *next)
+{
+    const moe_planner_task forecast = {.load = task->load};
+    if (!s->constant || s->hedge == NULL || s->division == MOE_DIVISION_EQUAL ||
+        !moe_samples_choose(&s->samples, &forecast))
+        return false;
+    s->share->steps +=
+        s->samples.steps + moe_hedge_plan(s->hedge, &s->samples, task->current,
+                                          next->expert, s->quota);
+    moe_share_scale(task->load, s->share->experts, s->load);
+    moe_share_begin(s->share, next->expert, s->load);
+    moe_share_minmax(s->share);
+    moe_repair_fill(&s->repair, NULL);
+    memcpy(s->kept, s->share->expert, n_slots(s) * sizeof *s->kept);
+    memcpy(s->parts, s->share->part, n_slots(s) * sizeof *s->parts);
+    write_plan(s, next);
+    return true;
+}
+
 static moe_status plan(void *state, const moe_planner_task *task,
                        moe_plan_layer *next, moe_error *err)
 {
@@ -501,7 +526,7 @@ static moe_status plan(void *state, const moe_planner_task *task,
     if (moe_planner_keeps(task, next))
         return MOE_OK;
     s->share->steps += moe_steps_to_write(next->gpus, next->slots);
-    if (plan_for_past(s, task, &load, next))
+    if (plan_for_ever(s, task, next) || plan_for_past(s, task, &load, next))
         return MOE_OK;
     moe_share_scale(load, s->share->experts, s->load);
     if (choose_domains(s, load, current)) {

@@ -253,7 +253,8 @@ static int choose_filler(const moe_repair *r, const moe_plan_layer *current,
     moe_share *x = r->share;
     int best = -1;
     x->steps += (uint64_t)x->gpus * (uint64_t)x->slots;
-    for (int k = gpu * x->slots; k < (gpu + 1) * x->slots; k++) {
+    for (int k = gpu * x->slots; current != NULL && k < (gpu + 1) * x->slots;
+         k++) {
         const int e = current->expert[k];
         if (e >= 0 && moe_share_find(x, gpu, e) < 0 && x->head[e] >= 0 &&
             domain_of(r, x->head[e] / x->slots) == domain_of(r, gpu))

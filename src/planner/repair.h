@@ -38,7 +38,7 @@ void moe_repair_run(moe_repair *r, int64_t fine);
 void moe_repair_thin(moe_repair *r, const int64_t *target);
 
 /** Put replicas in empty slots: of what the GPU held in `current`, else of the
- * largest part; then divide anew. */
+ * largest part; then divide anew.  @param current  NULL: nothing counts as held */
 void moe_repair_fill(moe_repair *r, const moe_plan_layer *current);
 
 #endif
