@@ -20,6 +20,7 @@ section() {
     printf '```\n\n'
     ./moegps report "$dir/run.h5" --force --csv "$dir/run.csv" > "$dir/out"
     spread "$dir/run.csv"
+    cp "$dir/run.csv" "$dir/${title%% on *}.csv"
 }
 
 # spread FILE: mean and standard deviation of every stage over iterations.
@@ -40,6 +41,41 @@ for name in dict.fromkeys(r["strategy"] for r in rows):
 PY
 }
 
+# gains FILES: what the planner, quotas and the split minmax are worth, with the
+# same forecast.
+gains() {
+    /usr/bin/python3 - "$@" <<'PY'
+import csv
+import os
+import sys
+
+steps = [("eplb", "EPLB, replicas alike", None),
+         ("window-equal", "`balance`, replicas alike", "planner"),
+         ("window-quota", "`balance`, quotas fitted to past loads", "quotas"),
+         ("window-minmax", "`balance`, each batch divided by minmax", "minmax")]
+print("| load | placement and division | busiest GPU over mean | gain | moved a layer and batch |")
+print("|---|---|---|---|---|")
+largest = {}
+for path in sys.argv[1:]:
+    load = os.path.basename(path)[:-4]
+    value = {(r["strategy"], r["metric"]): r["mean"] for r in csv.DictReader(open(path))}
+    before, gain = None, {}
+    for name, text, what in steps:
+        now = float(value[name, "imbalance"])
+        if what:
+            gain[what] = before - now
+        print("| %s | %s | %.4f | %s | %.0f MB |" % (
+            load, text, now, "%.4f" % gain[what] if what else "",
+            float(value[name, "moved_bytes"]) / 1e6))
+        before = now
+    largest[load] = max(gain, key=gain.get), gain
+print()
+for load, (what, gain) in largest.items():
+    print("- %s: the largest gain is that of %s, %.4f of %.4f." % (
+        load, what, gain[what], sum(gain.values())))
+PY
+}
+
 {
     cat <<TEXT
 # Where balance is lost, on the bundled traces
@@ -52,8 +88,19 @@ TEXT
     section "gpt-oss-20b on MMLU: 32 experts, 10 slots on each GPU, 8 at home" \
         --set model=gpt-oss-20b --set trace=gpt-oss-20b-mmlu \
         --set strategies.distribution.slots=10 --set strategies.distribution-minmax.slots=10 \
-        --set strategies.window-minmax.slots=10 --set strategies.oracle.slots=10 \
+        --set strategies.window-minmax.slots=10 --set strategies.window-quota.slots=10 \
+        --set strategies.window-equal.slots=10 --set strategies.oracle.slots=10 \
         --set strategies.eplb.slots=10
+    cat <<TEXT
+
+## What the planner, quotas and the split are worth
+
+The forecast is the same in all rows, a window of past batches; only minmax knows the batch that it
+divides, and it costs counts of all GPUs and its solver in every layer (see \`list splits\`). Means over
+20 batches, in mean loads of a GPU.
+
+TEXT
+    gains "$dir/Mixtral 8x7B.csv" "$dir/gpt-oss-20b.csv"
 } > "$OUT.new"
 mv "$OUT.new" "$OUT"
 echo "$OUT"

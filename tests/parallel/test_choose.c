@@ -10,7 +10,9 @@
 
 /* Traffic that changes once. Until iteration CHANGE, tokens go to the experts
  * that the training part has them go to, but in every third step, which
- * misleads who forecasts from the last step; later they go to others. */
+ * misleads who forecasts from the last step; later they go to others. Planner
+ * duplicate makes what is trained no more robust than it has to be: with room
+ * for all, balance divides all experts evenly, whatever comes. */
 enum { TRAIN = 21, RUN = 60, STEPS = TRAIN + RUN + 1, TOKENS = 4096 };
 enum { CHANGE = 35 };
 
@@ -21,7 +23,8 @@ static const char *const experiment_text =
     "emulation: {ffn: none, scale: 64, sync: none, regret: false}\n"
     "strategies:\n"
     "  - {name: baseline}\n"
-    "  - {name: trained, predictor: distribution, slots: 9}\n"
+    "  - {name: trained, predictor: distribution, planner: duplicate, slots: "
+    "9}\n"
     "  - {name: last, predictor: window, iterations: 1, slots: 9}\n"
     "  - {name: auto, candidates: \"trained, last\", "
     "try_every: 5, hysteresis: 0.05}\n";
