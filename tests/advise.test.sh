@@ -126,7 +126,7 @@ check "the experiment behind results/paper.md is sound" \
 
 check "an assumed accuracy is a row and no recommendation" says "if right for 90 %" advise --gpus 4 \
     --skew 2 --accuracy 0.9
-check "... said to be assumed" says "That is assumed" advise --gpus 4 --skew 2 --accuracy 0.9
+check "... said to be assumed" says "is assumed: no recommendation" advise --gpus 4 --skew 2 --accuracy 0.9
 check "without one it is what was measured of the model" says "results/evaluate.md), on other traffic" \
     advise --gpus 4 --skew 2
 check "... which is asked for where nothing was" refused 2 "accuracy is needed: nothing was measured" \

@@ -66,7 +66,7 @@ x=$dir/x.yaml
 # --- bad input: one line, exit 2, nothing made ---
 echo "modle: x" | cat - "$x" > "$dir/key.yaml"
 check "an unknown key is named with its line" \
-    refused_on 2 2 "key.yaml:1: experiment: unknown key 'modle' (allowed: " run "$dir/key.yaml"
+    refused_on 2 2 "key.yaml:1: experiment: unknown key 'modle'; did you mean model? (allowed: " run "$dir/key.yaml"
 check "a wrong type is named" refused_on 2 2 "workload.batch: 'many' is not an integer" run "$x" --set workload.batch=many
 check "a value out of range is named" refused_on 2 2 "is not an integer in 1.." run "$x" --set workload.iterations=0
 check "a list where a value belongs" refused_on 2 2 "workload.seed: a list where" run "$x" --set workload.seed=[1]

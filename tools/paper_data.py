@@ -320,11 +320,12 @@ def tokens_table(from_batch):
 # ---- relocation ----
 
 def relocation(cluster, batch):
-    plain = ("--moving", 0)
+    """Placement alone: rows that an oracle sends ahead would be counted, too."""
+    plain = ("--moving", 0, "--no-direct-routing")
     copies = traced(cluster, batch, *plain)
     moved = traced(cluster, batch, *plain, "--planner", "relocate", "--slots", 2)
     base = layer_s(copies, "baseline")
-    free = traced(cluster, batch, "--moving", 1)
+    free = traced(cluster, batch, "--moving", 1, "--no-direct-routing")
     return {"trained relocation": base / layer_s(moved, "distribution-only"),
             "best relocation": base / layer_s(moved, "oracle"),
             "trained copies": base / layer_s(copies, "distribution-only"),
