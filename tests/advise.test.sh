@@ -23,6 +23,35 @@ warns() {
         err_has "warning: experts and copies"
 }
 check "too little memory is warned of" warns
+# deployments
+deploy() { ./moegps advise --model deepseek-v3 --cluster h100-nvlink --gpus 32 --skew 4 --error 0.018 --accuracy 0.9 --no-limits "$@"; }
+same_as_default() {
+    deploy --batch 4 > "$dir/default" && deploy --batch 4 --phase prefill \
+        --attention tensor --exchange pairs --kernel nccl --overlap none \
+        --dispatch-dtype auto --combine-dtype auto > "$dir/said" &&
+        cmp "$dir/default" "$dir/said"
+}
+check "the default deployment, said, changes nothing" same_as_default
+check "another deployment is told" says \
+    "deployment  phase decode, kv_len 2000, attention data, kernel deepep-ll" \
+    deploy --batch 4096 --phase decode --kv-len 2000 --attention data --kernel deepep-ll
+check "rows once per node are priced" says "use       " \
+    deploy --batch 128 --seq 4096 --attention data --exchange nodes --kernel deepep-normal
+check "more tokens than a kernel takes are refused" refused 2 \
+    "tokens_per_gpu: 512, but low-latency kernels take at most 256 across nodes" \
+    deploy --batch 16384 --phase decode --kv-len 2000 --attention data --kernel deepep-ll
+check "decode without a cache is refused" refused 2 \
+    "kv_len: decode needs the cached tokens of a sequence (1..)" deploy --phase decode
+check "a kernel with another exchange is refused" refused 2 \
+    "kernel: deepep-normal on 4 nodes exchanges nodes, not pairs" deploy --kernel deepep-normal
+check "a kernel that is not measured on a GPU is refused" refused 2 \
+    "no measured 'l40s' (there are: h100_sxm, b200_sxm, gb200)" \
+    ./moegps advise --model mixtral-8x7b --cluster l40s-pcie --gpus 4 --skew 2 --error 0.018 --accuracy 0.9 --kernel deepep-ll
+check "the paper has one deployment" refused 2 "as-paper: the paper's deployment is prefill" \
+    deploy --as-paper --attention data
+check "decode of a token trace is refused" refused 2 "phase: decode needs a load trace" \
+    ./moegps advise --model gpt-oss-20b --cluster h100-nvlink --gpus 8 --trace gpt-oss-20b-mmlu \
+    --phase decode --kv-len 500 --accuracy 0.9
 json() {
     advise --gpus 4 --skew 2 --error 0.16 --json - > "$dir/a.json" && "$PYTHON" -c '
 import json, sys

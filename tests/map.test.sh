@@ -123,4 +123,10 @@ check "a misspelt number of links is refused" refused 2 "bandwidths: '1' is not 
     small --bandwidths 1
 check "no GPUs are refused" refused 2 "gpus: '0' is not an integer" small --gpus 0
 check "an unknown case is refused" refused 2 "case: 'usual'" small --case usual
+check "a map of a deployment" says "phase decode, kv_len 2000, attention data, kernel deepep-ll" ./moegps map --model deepseek-v3 \
+    --clusters h100-nvlink --gpus 16 --skews 1,4 --batches 512 --phase decode --kv-len 2000 \
+    --attention data --kernel deepep-ll --samples 1 --error 0.018 --accuracies 0.9
+check "measured exchanges have their own links" refused 2 \
+    "--bandwidths: kernel deepep-ll was measured on its own links" ./moegps map --model deepseek-v3 \
+    --clusters h100-nvlink --gpus 16 --bandwidths 1e11 --kernel deepep-ll --error 0.018 --accuracies 0.9
 finish

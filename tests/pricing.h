@@ -49,7 +49,8 @@ static inline void pricing_close(pricing *p)
 static inline moe_pricer pricing_on(const pricing *p, int gpus,
                                     int gpus_per_node)
 {
-    return (moe_pricer){p->cost, p->state, &p->model, {gpus, gpus_per_node}};
+    return (moe_pricer){
+        p->cost, p->state, &p->model, {gpus, gpus_per_node}, NULL};
 }
 
 #endif

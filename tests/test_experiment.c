@@ -361,8 +361,9 @@ static const struct {
     const char *text, *says;
 } bad[] = {
     {"", "x.yaml:1: is empty"},
-    {TOP ONE "modle: x\n", "x.yaml:5: experiment: unknown key 'modle'|allowed: "
-                           "workload, emulation, strategies, model, cluster"},
+    {TOP ONE "modle: x\n",
+     "x.yaml:5: experiment: unknown key 'modle'|allowed: "
+     "workload, emulation, serving, strategies, model, cluster"},
     {"cluster: c\ntrace: t\n" ONE, "experiment: key 'model' is missing"},
     {"model: m\ntrace: t\n" ONE, "experiment: key 'cluster' is missing"},
     {"model: m\ncluster: c\n" ONE, "experiment: key 'trace' is missing"},

@@ -220,7 +220,8 @@ START_TEST(decode_attention_is_kernel_and_products)
     deployment d = deploy("h100-nvlink", 32, &s);
     const moe_price p =
         moe_serving_attention(d.c, d.p.cost, d.p.state, 128, 1, 1);
-    ck_assert_double_gt(p.time_s, 273e-6); /* the kernel alone takes 272.32 us */
+    ck_assert_double_gt(p.time_s,
+                        273e-6); /* the kernel alone takes 272.32 us */
     ck_assert_double_lt(p.time_s, 600e-6);
     leave(&d);
     s.kv_len = 32768;

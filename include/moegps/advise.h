@@ -20,6 +20,7 @@
 #include "moegps/phase.h"
 #include "moegps/planner.h"
 #include "moegps/predictor.h"
+#include "moegps/serving.h"
 #include "moegps/trace.h"
 
 /* Plans that a walk through a trace pays for, at least, where a plan serves
@@ -58,6 +59,7 @@ typedef struct moe_advise_params {
     const moe_predictor *predictor; /* trace: of distribution-only, that
                                        foretells loads; NULL: distribution */
     const void *predictor_params;   /* its options; NULL: their defaults */
+    moe_serving serving;  /* decode: batch counts sequences, seq is 1 */
     int gpus, batch, seq; /* seq 0, with a trace: sequences as they are */
     double seq_tokens;    /* trace whose steps are batches: of a sequence, for
                           attention; 0: a batch has `batch` sequences */

@@ -16,6 +16,7 @@
 #include "moegps/options.h"
 #include "moegps/planner.h"
 #include "moegps/predictor.h"
+#include "moegps/serving.h"
 #include "moegps/split.h"
 #include "moegps/status.h"
 #include "moegps/strategy_facts.h"
@@ -106,6 +107,7 @@ typedef struct moe_experiment {
     char reference[64]; /* strategy that ratios refer to; "": the first */
     moe_workload workload;
     moe_emulation emulation;
+    moe_serving serving;
     moe_strategy *strategy; /* [n_strategies], owned */
     int n_strategies;
     int reference_index;

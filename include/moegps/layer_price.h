@@ -18,6 +18,7 @@
 #include "moegps/layout.h"
 #include "moegps/model.h"
 #include "moegps/phase.h"
+#include "moegps/serving.h"
 
 /** Who prices. All borrowed. */
 typedef struct moe_pricer {
@@ -25,6 +26,7 @@ typedef struct moe_pricer {
     const void *state; /* of cost, after its init */
     const moe_model *model;
     moe_layout layout;
+    const moe_serving_cost *serving; /* NULL: the default deployment */
 } moe_pricer;
 
 /** Steps of a layer, in order. */

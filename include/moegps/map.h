@@ -14,9 +14,10 @@
 #include "moegps/status.h"
 
 /* MAJOR breaks readers, MINOR adds. 2: clusters are a dimension; 2.1: root
- * attributes `command_line`, `own_links`, `samples`; 2.2: `batch_skew`. */
+ * attributes `command_line`, `own_links`, `samples`; 2.2: `batch_skew`; 2.3: attribute
+ * `deployment`. */
 #define MOE_MAP_SCHEMA "moe-gps-map"
-#define MOE_MAP_SCHEMA_VERSION "2.2.0"
+#define MOE_MAP_SCHEMA_VERSION "2.3.0"
 
 /* More are neither swept nor read: a file may claim anything. */
 enum { MOE_MAP_MAX_CELLS = 1 << 24 };
@@ -52,13 +53,15 @@ typedef struct moe_map_cluster {
 
 /** All arrays are owned; values are in the order in which they were given. */
 typedef struct moe_map {
-    char path[1024];    /* file that it was read from; "": none */
-    char model[64];     /* profile */
-    char version[128];  /* of the program that swept */
-    char *command_line; /* owned; NULL: not known */
-    int gpus, seq;      /* tokens of a sequence */
-    int slots;          /* per GPU and layer */
-    int samples;        /* ways to place the experts; 0: not known */
+    char path[1024];      /* file that it was read from; "": none */
+    char model[64];       /* profile */
+    char version[128];    /* of the program that swept */
+    char *command_line;   /* owned; NULL: not known */
+    char deployment[256]; /* what differs from the default one, as
+                             moe_serving_text(); "": nothing */
+    int gpus, seq;        /* tokens of a sequence */
+    int slots;            /* per GPU and layer */
+    int samples;          /* ways to place the experts; 0: not known */
     uint64_t seed;
     int rebalance_every;
     double moving;         /* these as in moe_advise_dials, ... */

@@ -120,6 +120,29 @@ static void check_hand(const moe_advise_params *p, moe_error *err)
     check_range("error", p->error, 0, 2, err);
 }
 
+/* A step of a load trace is an iteration; a token trace does not say which
+ * tokens are decoded together. */
+static void check_serving(const moe_advise_params *p, moe_error *err)
+{
+    const moe_layout layout = {p->gpus, p->cluster->gpus_per_node};
+    const bool decode = p->serving.phase == MOE_SERVE_DECODE;
+    moe_serving_check(&p->serving, &layout, err);
+    if (decode && p->trace == NULL && p->seq != 1)
+        moe_fail(err, MOE_USAGE,
+                 "seq: %d, but decode has one new token a "
+                 "sequence (1)",
+                 p->seq);
+    if (decode && p->trace != NULL &&
+        (p->trace->kind != MOE_TRACE_LOADS || p->seq != 0))
+        moe_fail(err, MOE_USAGE,
+                 "phase: decode needs a load trace with seq 0, whose step is "
+                 "an iteration, or a load by hand");
+    if (p->dials.paper && !moe_serving_is_default(&p->serving))
+        moe_fail(err, MOE_USAGE,
+                 "as-paper: the paper's deployment is prefill with tensor "
+                 "attention, pairs and nccl");
+}
+
 static void check(const moe_advise_params *p, moe_error *err)
 {
     const moe_advise_dials *d = &p->dials;
@@ -144,10 +167,21 @@ static void check(const moe_advise_params *p, moe_error *err)
                  "for their homes",
                  p->slots, need, p->model->experts, p->model->experts, p->gpus,
                  need);
+    check_serving(p, err);
     if (p->trace != NULL)
         check_trace(p, err);
     else
         check_hand(p, err);
+}
+
+/* Kernels have room for so many tokens of a GPU. */
+static void check_tokens(const moe_advise *a, moe_error *err)
+{
+    double most = 0;
+    for (int i = 0; i < a->samples * a->layers && err->status == MOE_OK; i++)
+        most = fmax(most, a->layer[i].tokens);
+    if (err->status == MOE_OK)
+        moe_serving_cost_fits(a->serving, most / a->p.gpus, err);
 }
 
 static moe_status open_cost(moe_advise *a, moe_error *err)
@@ -157,6 +191,9 @@ static moe_status open_cost(moe_advise *a, moe_error *err)
     if (a->cost == NULL)
         return moe_fail(err, MOE_USAGE, "no cost model '%s'", cluster->cost);
     a->cost_state = moe_cost_new(a->cost, a->p.model, cluster, err);
+    if (err->status == MOE_OK)
+        moe_serving_cost_new(&a->p.serving, a->p.model, cluster, &a->layout,
+                             &a->serving, err);
     return err->status;
 }
 
@@ -165,6 +202,7 @@ static void share_cost(moe_advise *a, const moe_advise *like)
     assert(like->p.model == a->p.model && like->p.cluster == a->p.cluster);
     a->cost = like->cost;
     a->cost_state = like->cost_state;
+    a->serving = like->serving;
     a->borrows_cost = true;
 }
 
@@ -201,6 +239,7 @@ moe_status moe_advise_new_like(const moe_advise *like,
         moe_advise_build_from_trace(a, &local);
     else if (local.status == MOE_OK)
         moe_advise_build_by_hand(a, &local);
+    check_tokens(a, &local);
     if (local.status != MOE_OK) {
         moe_advise_free(a);
         return moe_fail(err, local.status, "advise: %s", local.text);
@@ -223,8 +262,10 @@ void moe_advise_free(moe_advise *a)
         for (int s = 0; s < N_PLACEMENTS; s++)
             moe_advise_placement_fini(&a->layer[i].placement[s]);
     free(a->layer);
-    if (!a->borrows_cost)
+    if (!a->borrows_cost) {
         moe_cost_free(a->cost, a->cost_state);
+        moe_serving_cost_free(a->serving);
+    }
     free(a);
 }
 

@@ -168,8 +168,9 @@ struct moe_advise {
     double first_bytes; /* of the first plan of a walk, a layer */
     const moe_cost *cost;
     void *cost_state;
-    bool borrows_cost; /* cost_state is another's */
-    bool quick;        /* price the GPUs that stand out, not all */
+    moe_serving_cost *serving; /* NULL: the default deployment */
+    bool borrows_cost;         /* cost_state and serving are another's */
+    bool quick;                /* price the GPUs that stand out, not all */
 };
 
 /** @return whether every batch has just the load that was told: the paper's

@@ -234,7 +234,9 @@ void moe_advise_find_limits(moe_advise *a, const moe_advice *advice,
     q.rival_s = moe_advise_layer_s(&few, NULL, MOE_ADVISE_DISTRIBUTION, CASE);
     out->accuracy = find_accuracy(&q);
     out->overhead_s = find_overhead(&q);
-    find_bandwidth(&q, out);
+    /* Measured exchanges are of their own links. */
+    if (a->p.serving.kernel == MOE_SERVE_NCCL)
+        find_bandwidth(&q, out);
     out->rebalance = NAN; /* a trace is walked with one interval */
     if (a->p.trace != NULL)
         return;

@@ -78,6 +78,8 @@ static void take_settings(moe_map *map, const moe_map_params *p, moe_error *err)
     snprintf(map->model, sizeof map->model, "%s", a->model->name);
     snprintf(map->version, sizeof map->version, "%s", MOE_VERSION);
     map->command_line = moe_strdup(p->command_line, err);
+    moe_serving_text(&p->advise.serving, map->deployment,
+                     sizeof map->deployment);
     map->gpus = a->gpus;
     map->seq = a->seq;
     map->slots =

@@ -22,6 +22,7 @@ typedef struct {
     const moe_advise_layer *layer;
     const moe_advise_placement *placement;
     moe_advise_strategy strategy;
+    double *visit;     /* [gpus] part of the tokens that visit each GPU */
     double target;     /* pairs of the busiest GPU under the error */
     double up, down;   /* factors of its rows and of the others' */
     double overhead_s; /* of the predictor */
@@ -129,7 +130,8 @@ static double move_bytes(const pricing *j, int gpu, int far)
 static moe_pricer pricer_of(const pricing *j)
 {
     const moe_advise *a = j->a;
-    return (moe_pricer){a->cost, a->cost_state, a->p.model, a->layout};
+    return (moe_pricer){a->cost, a->cost_state, a->p.model, a->layout,
+                        a->serving};
 }
 
 /* Share of pairs whose expert is known before attention ends. */
@@ -201,6 +203,31 @@ static moe_layer_work common_work(const pricing *j)
     return w;
 }
 
+/* Part of the tokens that visit each GPU, if a token's experts lie
+ * independently of each other. */
+static void find_visits(const pricing *j)
+{
+    const double all = mean_pairs(j) * j->a->p.gpus;
+    for (int g = 0; g < j->a->p.gpus; g++)
+        j->visit[g] = 1 - pow(1 - (double)j->placement->pairs[g] / all,
+                              j->a->p.model->top_k);
+}
+
+/* Rows that a GPU sends and receives: a row a pair, or as the deployment has
+ * it. */
+static void rows_of(const pricing *j, const moe_advise_placement *rows, int gpu,
+                    double *sent, double *received)
+{
+    const int exchange = moe_serving_of(j->a->serving)->exchange;
+    if (exchange == MOE_SERVE_TOKENS || exchange == MOE_SERVE_NODES) {
+        moe_serving_rows(j->a->serving, j->visit, j->layer->tokens, gpu, sent,
+                         received);
+        return;
+    }
+    memcpy(sent, rows->sent[gpu], 2 * sizeof *sent);
+    memcpy(received, rows->received[gpu], 2 * sizeof *received);
+}
+
 /* @param due  a plan is made in this iteration. */
 static moe_layer_work work_of(const pricing *j, const moe_layer_work *common,
                               int gpu, bool due)
@@ -215,10 +242,11 @@ static moe_layer_work work_of(const pricing *j, const moe_layer_work *common,
     const double left[] = {1 - known(j) * group_share(j),
                            j->dials->paper ? 1 - known(j) : 1};
     moe_layer_work w = *common;
+    double sent[2], received[2];
     w.rows = scaled_rows(j, gpu);
+    rows_of(j, rows, gpu, sent, received);
     for (int far = 0; far < 2; far++) {
-        const double n = fmax(rows->sent[gpu][far],
-                              rows->received[gpu][far] * (still ? 1.0 : by));
+        const double n = fmax(sent[far], received[far] * (still ? 1.0 : by));
         w.combine_bytes[far] = n * moe_model_row_bytes(m);
         w.dispatch_bytes[far] = left[far] * n * moe_model_dispatch_bytes(m);
         w.move_bytes[far] = due && replans(j) ? move_bytes(j, gpu, far) : 0;
@@ -309,6 +337,7 @@ static void price_iteration(pricing *j, moe_advise_case c, int sample, bool due,
     for (int l = 0; l < a->layers; l++) {
         j->layer = &a->layer[sample * a->layers + l];
         choose_placement(j, c);
+        find_visits(j);
         price_layer(j, due, &j->worst[l]);
         j->plan_s[l] = j->placement->planner_s;
         plan_bytes += j->placement->plan_bytes;
@@ -408,6 +437,7 @@ static bool pricing_begin(pricing *j, const moe_advise *a,
     *j = (pricing){
         .a = a, .dials = dials != NULL ? dials : &a->p.dials, .strategy = s};
     j->rows = moe_array_new((size_t)a->slots, sizeof *j->rows, &local);
+    j->visit = moe_array_new((size_t)a->p.gpus, sizeof *j->visit, &local);
     j->worst = moe_array_new(n, sizeof *j->worst, &local);
     j->plan_s = moe_array_new(n, sizeof *j->plan_s, &local);
     j->exposed_s = moe_array_new(n, sizeof *j->exposed_s, &local);
@@ -421,6 +451,7 @@ static void pricing_end(pricing *j)
     free(j->exposed_s);
     free(j->plan_s);
     free(j->worst);
+    free(j->visit);
     free(j->rows);
 }
 

@@ -86,7 +86,8 @@ static moe_pricer pricer_of(const moe_replay *r)
     return (moe_pricer){r->cost,
                         r->cost_state,
                         &r->model,
-                        {r->view->dims.gpus, r->work->gpus_per_node}};
+                        {r->view->dims.gpus, r->work->gpus_per_node},
+                        NULL};
 }
 
 /* The slowest GPUs of a cell. */

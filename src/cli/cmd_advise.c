@@ -15,6 +15,9 @@
 
 typedef moe_advise_settings settings;
 
+#define AT(member) MOE_OPT_AT(settings, p.serving.member)
+static const moe_opt serving_rows[] = {MOE_SERVING_ROWS, {.key = NULL}};
+#undef AT
 #define AT(member) MOE_OPT_AT(settings, member)
 static const moe_opt rows[] = {
     MOE_ARGS_STRING("model", model, NULL, "FILE|NAME",
@@ -114,7 +117,8 @@ static const moe_args args = {
             "trace: which predictor, how many redundant experts, planned anew "
             "how often. All of it is modelled: real planners and splits on "
             "recorded or described loads, priced as a run's gpu clock.",
-    .rows = rows};
+    .rows = rows,
+    .more = serving_rows};
 
 /* What is asked of a described predictor has no place in a search. */
 static const char *const of_comparison[] = {
@@ -172,7 +176,13 @@ static moe_status check_given(settings *s, const bool *given, moe_error *err)
         s->intervals.n > 0 ? (int)s->intervals.x[0] : 1;
     s->p.predictor = s->predictor.predictor;
     s->p.predictor_params = s->predictor.params;
-    s->p.dials.direct = !s->no_direct;
+    s->p.dials.direct =
+        !s->no_direct && s->p.serving.attention == MOE_SERVE_TENSOR;
+    if (searches(s) && !moe_serving_is_default(&s->p.serving))
+        return moe_fail(err, MOE_USAGE,
+                        "a search over recorded loads knows the default "
+                        "deployment alone (--accuracy or --skew compare "
+                        "strategies in others)");
     s->p.order = (moe_batch_order)s->order;
     if (moe_parsed_slots(s->slots, s->replicas, s->p.gpus, &s->p.slots, err) !=
         MOE_OK)
@@ -204,7 +214,9 @@ static moe_status size_sequences(settings *s, moe_error *err)
         s->p.seq = 0;
     }
     if (s->p.seq < 0)
-        s->p.seq = t != NULL ? 0 : 512;
+        s->p.seq = t != NULL                                ? 0
+                   : s->p.serving.phase == MOE_SERVE_DECODE ? 1
+                                                            : 512;
     return MOE_OK;
 }
 

@@ -21,6 +21,7 @@
 #include "moegps/planner.h"
 #include "moegps/predictor.h"
 #include "moegps/profile.h"
+#include "moegps/serving.h"
 #include "moegps/split.h"
 #include "moegps/text.h"
 
@@ -80,6 +81,8 @@ static int list_options(void)
                   moe_workload_options);
     print_options("emulation of an experiment", "emulation.",
                   moe_emulation_options);
+    print_options("deployment of an experiment", "serving.",
+                  moe_serving_options);
     print_options("each strategy of an experiment", "strategies.NAME.",
                   moe_strategy_options);
     print_options("strategies that choose among others", "strategies.NAME.",
@@ -137,6 +140,19 @@ static int list_costs(void)
     const moe_cost *c;
     for (size_t i = 0; (c = moe_cost_at(i)) != NULL; i++)
         print_row(c->name, c->help);
+    return 0;
+}
+
+/* Each option, and what its values assume. */
+static int list_serving(void)
+{
+    for (const moe_opt *r = moe_serving_options; r->key != NULL; r++) {
+        print_row(r->key, r->help);
+        for (const moe_serving_value *v = moe_serving_values; v->key != NULL;
+             v++)
+            if (strcmp(v->key, r->key) == 0)
+                printf("  %-18s %s\n", v->value, v->help);
+    }
     return 0;
 }
 
@@ -323,6 +339,7 @@ static const struct {
     {"phases", list_phases, "what is timed, in order"},
     {"options", list_options, "every key of an experiment and of profiles"},
     {"costs", list_costs, "cost models of the gpu clock"},
+    {"serving", list_serving, "deployments that are priced"},
     {"backends", list_backends, "who runs the experts"},
     {"sites", list_sites, "where a fault can be injected"},
 };

@@ -63,6 +63,9 @@ static const char *const cases[] = {[MOE_ADVISE_OPTIMISTIC] = "optimistic",
         .key = name, .alias = singular, .type = MOE_OPT_REALS,              \
         .initial = value, .min = low, .max = high, AT(member), .help = text \
     }
+#define AT(member) MOE_OPT_AT(settings, p.serving.member)
+static const moe_opt serving_rows[] = {MOE_SERVING_ROWS, {.key = NULL}};
+#undef AT
 #define AT(member) MOE_OPT_AT(settings, member)
 static const moe_opt rows[] = {
     {.key = "preset",
@@ -92,7 +95,8 @@ static const moe_opt rows[] = {
          "of token-to-expert, if a predictor were so right; default: as "
          "measured of the model"),
     LIST("batches", "batch", batches, "1", 1, 1 << 20, "sequences"),
-    MOE_ARGS_INT("seq", p.seq, "512", 1, 1 << 24, "tokens of each"),
+    MOE_ARGS_INT("seq", p.seq, "", 1, 1 << 24,
+                 "tokens of each; default: 512, in decode 1"),
     MOE_ARGS_SLOTS("default: as moegps advise"),
     MOE_ARGS_REPLICAS,
     MOE_ARGS_REAL("error", p.error, "", 0, 2,
@@ -127,7 +131,8 @@ static const moe_args args = {
     .help = "Say which strategy wins at which skewness and link bandwidth, "
             "like the paper's Figure 7. All of it is modelled, as by moegps "
             "advise.",
-    .rows = rows};
+    .rows = rows,
+    .more = serving_rows};
 
 static void write_map(const settings *s, const moe_map *map, moe_error *err)
 {
@@ -171,6 +176,15 @@ static moe_status check_given(settings *s, moe_error *err)
         return moe_fail(err, MOE_USAGE,
                         "--model and --clusters, or a --preset, are needed "
                         "(see moegps map --help)");
+    const bool decode = s->p.serving.phase == MOE_SERVE_DECODE;
+    if (s->p.seq < 0)
+        s->p.seq = decode ? 1 : 512;
+    s->p.dials.direct = s->p.serving.attention == MOE_SERVE_TENSOR;
+    if (s->p.serving.kernel != MOE_SERVE_NCCL && s->bandwidths.n > 0)
+        return moe_fail(err, MOE_USAGE,
+                        "--bandwidths: kernel %s was measured on its own links "
+                        "(--kernel nccl is priced at others)",
+                        moe_serve_kernels[s->p.serving.kernel]);
     if (moe_parsed_slots(s->slots, s->replicas, s->p.gpus, &s->p.slots, err) !=
         MOE_OK)
         return err->status;
@@ -227,6 +241,7 @@ int moe_cmd_map(int argc, char **argv)
     char *line = moe_args_line(&args, argc, argv);
     moe_advise_params_init(&s.p);
     s.p.error = -1;
+    s.p.seq = -1;
     if (moe_args_parse(&args, argc, argv, &s, &err))
         sweep(&s, line, &err);
     free(line);

@@ -171,7 +171,8 @@ static void read_profiles(moe_plan_offline *w, const moe_plan_settings *s,
     check_pairs(w, moe_recorded_name(&s->recorded), err);
     const moe_cost *cost = moe_cost_find(w->cluster.cost);
     w->cost_state = moe_cost_new(cost, &w->model, &w->cluster, err);
-    w->pricer = (moe_pricer){cost, w->cost_state, &w->model, w->env.layout};
+    w->pricer =
+        (moe_pricer){cost, w->cost_state, &w->model, w->env.layout, NULL};
     w->env.pricer = &w->pricer;
 }
 

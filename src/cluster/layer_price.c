@@ -37,6 +37,8 @@ int moe_layer_attention_gpus(const moe_pricer *p)
 {
     int tp = p->layout.gpus < p->layout.gpus_per_node ? p->layout.gpus
                                                       : p->layout.gpus_per_node;
+    if (moe_serving_of(p->serving)->attention == MOE_SERVE_DATA)
+        return 1;
     const bool nodes = p->layout.gpus > p->layout.gpus_per_node;
     while (tp > 1 && (p->model->heads % tp != 0 || p->layout.gpus % tp != 0 ||
                       (nodes && p->layout.gpus_per_node % tp != 0)))
@@ -113,7 +115,10 @@ static void charge_attention(const moe_pricer *p, const moe_layer_work *w,
     const double seq = w->tokens / w->sequences;
     const moe_exchange x = {.gpus = tp, .nodes = 1};
     charge(out, MOE_STEP_ATTENTION,
-           p->cost->attention(p->state, batch, seq, tp), 1);
+           p->serving != NULL ? moe_serving_attention(p->serving, p->cost,
+                                                      p->state, batch, seq, tp)
+                              : p->cost->attention(p->state, batch, seq, tp),
+           1);
     if (tp > 1)
         charge(out, MOE_STEP_REDUCE,
                p->cost->allreduce(p->state, &x,
@@ -167,8 +172,12 @@ void moe_layer_cost_common(const moe_pricer *pricer, const moe_layer_work *work,
 
 /* ---- what is a GPU's own ---- */
 
-static moe_price exchange_price(const moe_pricer *p, const double *bytes)
+static moe_price exchange_price(const moe_pricer *p, double tokens,
+                                const double *bytes, bool combine)
 {
+    if (p->serving != NULL)
+        return moe_serving_exchange(p->serving, p->cost, p->state, tokens,
+                                    bytes, combine);
     moe_exchange x = moe_pricer_everyone(p);
     x.node_bytes = bytes[0];
     x.network_bytes = bytes[1];
@@ -184,14 +193,14 @@ static void charge_exchange(const moe_pricer *p, const moe_layer_work *w,
         moe_pricer_links(p);
     if (p->layout.gpus < 2)
         return;
-    const moe_price combine = exchange_price(p, home);
+    const moe_price combine = exchange_price(p, w->tokens, home, true);
     charge(out, MOE_STEP_COMBINE, combine, 1);
     if (w->direct && to[0] + to[1] == 0)
         return;
-    moe_price dispatch = exchange_price(p, to);
+    moe_price dispatch = exchange_price(p, w->tokens, to, false);
     /* A measured table need not be monotone; a smaller exchange is never
      * made to look slower. */
-    if (to[0] <= home[0] && to[1] <= home[1])
+    if (p->serving == NULL && to[0] <= home[0] && to[1] <= home[1])
         dispatch.time_s = fmin(dispatch.time_s, combine.time_s);
     charge(out, MOE_STEP_DISPATCH, dispatch, 1);
 }

@@ -330,20 +330,33 @@ static moe_status read_strategies(moe_experiment *x, const moe_conf *root,
 static moe_status read_all(moe_experiment *x, const moe_conf *root,
                            moe_error *err)
 {
-    static const char *const groups[] = {"workload", "emulation", "strategies",
-                                         NULL};
+    static const char *const groups[] = {"workload", "emulation", "serving",
+                                         "strategies", NULL};
     const moe_conf_target top = {moe_experiment_options, x};
     const moe_conf_target load = {moe_workload_options, &x->workload};
     const moe_conf_target emu = {moe_emulation_options, &x->emulation};
+    const moe_conf_target dep = {moe_serving_options, &x->serving};
     const moe_conf_schema of_top = {"experiment", &top, 1, groups};
     const moe_conf_schema of_load = {"workload", &load, 1, NULL};
     const moe_conf_schema of_emu = {"emulation", &emu, 1, NULL};
+    const moe_conf_schema of_dep = {"serving", &dep, 1, NULL};
     const moe_conf *workload = moe_conf_get(root, "workload");
     const moe_conf *emulation = moe_conf_get(root, "emulation");
     if (moe_conf_read(root, root, &of_top, err) != MOE_OK ||
         moe_conf_read(root, workload, &of_load, err) != MOE_OK ||
-        moe_conf_read(root, emulation, &of_emu, err) != MOE_OK)
+        moe_conf_read(root, emulation, &of_emu, err) != MOE_OK ||
+        moe_conf_read(root, moe_conf_get(root, "serving"), &of_dep, err) !=
+            MOE_OK)
         return err->status;
+    if (!moe_serving_is_default(&x->serving)) {
+        char asked[256];
+        moe_serving_text(&x->serving, asked, sizeof asked);
+        return moe_conf_fail(root, moe_conf_get(root, "serving"), err,
+                             "serving: %s is priced by `moegps advise` and "
+                             "`map`; a run does not do it yet (allowed: the "
+                             "defaults)",
+                             asked);
+    }
     if (moe_ffn_find(x->emulation.ffn) == NULL) {
         char known[128];
         moe_ffn_names(known, sizeof known);

@@ -213,7 +213,7 @@ struct moe_engine {
 /* What prices the GPUs of this run; borrows from the engine. */
 static inline moe_pricer moe_engine_pricer(const moe_engine *e)
 {
-    return (moe_pricer){e->cost, e->cost_state, e->p.model, e->layout};
+    return (moe_pricer){e->cost, e->cost_state, e->p.model, e->layout, NULL};
 }
 
 /* One reading of both clocks, in s. */

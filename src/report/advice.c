@@ -74,6 +74,11 @@ static void say_inputs(moe_document *doc, const moe_advise_params *p,
                 p->model->name, p->gpus, p->cluster->name, p->cluster->cost,
                 f->tokens);
     moe_doc_begin(doc, MOE_DOC_FACTS);
+    if (!moe_serving_is_default(&p->serving)) {
+        char deployment[256];
+        moe_serving_text(&p->serving, deployment, sizeof deployment);
+        moe_doc_fact(doc, "deployment", "%s", deployment);
+    }
     if (p->trace == NULL)
         say_load_by_hand(doc, p, f);
     else
@@ -462,6 +467,11 @@ static json_t *inputs_json(const moe_advise_params *p,
     moe_json_put_text(o, "model", p->model->name, err);
     moe_json_put_text(o, "cluster", p->cluster->name, err);
     moe_json_put_text(o, "cost", p->cluster->cost, err);
+    if (!moe_serving_is_default(&p->serving)) {
+        char deployment[256];
+        moe_serving_text(&p->serving, deployment, sizeof deployment);
+        moe_json_put_text(o, "deployment", deployment, err);
+    }
     moe_json_put_members(o, asked, MOE_ARRAY_LEN(asked), p, err);
     moe_json_put(o, "expected_skew",
                  p->trace != NULL ? json_null() : json_real(p->skew), err);

@@ -118,6 +118,8 @@ static void put_settings(json_t *object, const moe_map *m, moe_error *err)
     moe_json_put_text(object, "verdict", verdict, err);
     moe_json_put_members(object, model_members, MOE_ARRAY_LEN(model_members), m,
                          err);
+    if (m->deployment[0] != '\0')
+        moe_json_put_text(object, "deployment", m->deployment, err);
     moe_json_put_text(object, "load",
                       m->bottleneck ? "busiest GPU" : "power law", err);
     moe_json_put_members(object, dial_members, MOE_ARRAY_LEN(dial_members), m,

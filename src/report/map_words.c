@@ -159,6 +159,8 @@ void moe_say_map_facts(moe_document *doc, const moe_map *map)
     moe_doc_fact(doc, "clock", "modelled: nothing of it was measured");
     moe_doc_fact(doc, "model", "%s on %d GPUs, %d slots each", map->model,
                  map->gpus, map->slots);
+    if (map->deployment[0] != '\0')
+        moe_doc_fact(doc, "deployment", "%s", map->deployment);
     for (size_t i = 0; i < MOE_ARRAY_LEN(facts); i++) {
         moe_doc_fact(doc, facts[i].name, "%s", "");
         facts[i].put(map, moe_doc_words(doc));

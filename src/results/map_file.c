@@ -120,6 +120,8 @@ static void write_settings(hid_t file, const moe_map *map, moe_error *err)
     moe_h5_put_text(file, "version", map->version, err);
     if (map->command_line != NULL)
         moe_h5_put_text(file, "command_line", map->command_line, err);
+    if (map->deployment[0] != '\0')
+        moe_h5_put_text(file, "deployment", map->deployment, err);
     moe_h5_put_text(file, "clock", "modelled", err);
     moe_h5_put_text(file, "model", map->model, err);
     moe_h5_put_text(file, "load", map->bottleneck ? busiest : power_law, err);
@@ -238,6 +240,8 @@ static void read_settings(const reader *r)
         m->own_links = get_int(r, "own_links", 0) != 0 && m->own_links;
     if (moe_h5_has(r->file, "samples"))
         m->samples = get_int(r, "samples", 0);
+    if (moe_h5_has(r->file, "deployment"))
+        get_text(r, "deployment", m->deployment, sizeof m->deployment);
     if (moe_h5_has(r->file, "command_line")) {
         get_text(r, "command_line", line, sizeof line);
         m->command_line = moe_strdup(line, r->err);
