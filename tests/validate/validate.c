@@ -129,6 +129,7 @@ int main(void)
     validate_composition(s);
     validate_rest(s);
     validate_clusters(s);
+    validate_wide(s);
     print_coverage();
     moe_silicon_close(s);
     printf("\n## Requirements\n\n| | found | limit | |\n|---|---:|---:|---|\n");

@@ -55,6 +55,7 @@ void validate_analytic(void);
 void validate_ffn(const moe_silicon *s);
 void validate_rest(const moe_silicon *s);
 void validate_clusters(const moe_silicon *s);
+void validate_wide(const moe_silicon *s);
 void validate_composition(const moe_silicon *s);
 
 #endif
