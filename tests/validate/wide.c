@@ -309,7 +309,12 @@ static const comparison comparisons[] = {
      "experts and at 288, priced from one rank's tables of balanced loads, "
      "median of seven draws; a measured row is a single draw. Ratio: medians "
      "over shapes with EPLB over those at home, as priced over as measured; "
-     "sign: of effects above 10 %."},
+     "sign: of effects above 10 %. Every price has 12 us added, as measured "
+     "rows also time the router: 53 us of one row on one expert here, less 41 "
+     "us in the tables of one rank. That constant is from a row compared here; "
+     "without it prices are 0.90 (EP 2) to 0.70 (EP 256) of the measured, and "
+     "ratios are off by 6.1, 9.2, 6.3, 12.9, 10.2, 5.5 and 1.9 % in the "
+     "median."},
     {"h100_sxm", "sglang-0.5.10-deepep-normal", "fp8_block", "h100-nvlink",
      "vllm-0.24.0", 0, "Wide EP put together: SGLang on H100, prefill",
      "Home placement, priced from vLLM's tables of one rank: SGLang has none "
