@@ -67,6 +67,8 @@ static const struct {
     {MOE_FIELD_AHEAD_BYTES, S *G * 8, true},
     {MOE_FIELD_USED, S *I *C * 2, false},
     {MOE_FIELD_TRIED, S *I *C * 2, false},
+    {MOE_FIELD_TRY_STEPS, S *I *C * 8, false},
+    {MOE_FIELD_TRY_BYTES, S *I *C * 8, false},
     {MOE_FIELD_CHOSEN, S *I *C * 2, false},
     {MOE_FIELD_ESTIMATE, S *I *C * 8, false},
     {MOE_FIELD_AHEAD_ROWS, S *I *L * 8, false},

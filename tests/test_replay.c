@@ -61,6 +61,7 @@ static void fill_cell(moe_work_cell *c, uint32_t *pairs, int s, int at,
 {
     *c = (moe_work_cell){.n = G,
                          .used = s,
+                         .told = true,
                          .tokens = 4096.0 * times,
                          .wire_bytes = 200,
                          .ahead_rows = 0.5 * s,

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "moegps/break_even.h"
+#include "moegps/choices.h"
 #include "moegps/detail.h"
 #include "moegps/map.h"
 #include "moegps/regime_map.h"
@@ -39,6 +40,8 @@ typedef struct moe_run_analysis {
                                                 reference, on the clock that
                                                 counts; owned */
     moe_break_even break_even;
+    moe_choices *choices; /* [n_choices] strategies that choose; owned */
+    int n_choices;
     moe_sensitivity sensitivity;
     moe_detail detail;   /* stragglers and traffic are of the verdict's best, or
                           of the reference where nothing was measured */

@@ -30,7 +30,6 @@ enum { MOE_LOOKAHEAD_ALL = 0 }; /* with all others, before layer 0 */
 /** What ranks do together for several layers at once. */
 typedef struct moe_coordination_work {
     bool collects;        /* predicted counts go to the planner */
-    int tried;            /* further forecasts that go there with them */
     bool plans;           /* a plan was made and made known */
     bool central;         /* by one rank; else by all alike */
     int lookahead;        /* layers ahead, or MOE_LOOKAHEAD_ALL */
@@ -40,6 +39,10 @@ typedef struct moe_coordination_work {
     double plan_bytes;    /* on the wire, of all layers of the model */
     const double *plan_s; /* [n] host time of the planner for each layer that
                              was measured; NULL: none; borrowed */
+    /* Forecasts of others, planned for behind all that; nothing waits. */
+    int tried;
+    double tried_bytes; /* of their plans on the wire, of all layers */
+    double tried_s;     /* host time of their planners, of all layers */
 } moe_coordination_work;
 
 /** What it costs. */
@@ -50,7 +53,10 @@ typedef struct moe_coordination_cost {
                             of one */
     moe_price broadcast;  /* likewise */
     const double *plan_s; /* [n] as above */
-    unsigned uses;        /* links of the collectives: MOE_RESOURCE_ bits */
+    bool tries;
+    moe_price tried_collect, tried_broadcast;
+    double tried_s; /* as above */
+    unsigned uses;  /* links of the collectives: MOE_RESOURCE_ bits */
 } moe_coordination_cost;
 
 /** Price collectives: to or from the planner by a tree when one rank plans;

@@ -116,6 +116,10 @@
     FIELD(TRIED, I16, tried, BY_ROOT, CHOICES, "choice", "tried", "1",        \
           "without being in use the candidate predicted (1), and told the "   \
           "planner (2)")                                                      \
+    FIELD(TRY_STEPS, I64, try_steps, BY_ROOT, CHOICES, "choice", "try_steps", \
+          "count", "steps of the planner in the try")                         \
+    FIELD(TRY_BYTES, I64, try_bytes, BY_ROOT, CHOICES, "choice", "try_bytes", \
+          "B", "size of the plan of the try as broadcast")                    \
     FIELD(CHOSEN, I16, chosen, BY_ROOT, CHOICES, "choice", "chosen", "1",     \
           "1: the candidate is to be used from the next iteration on")        \
     FIELD(ESTIMATE, F64, estimate, BY_ROOT, CHOICES, "choice", "estimate",    \

@@ -34,8 +34,9 @@ typedef struct moe_work_cell {
     double ahead_rows; /* GPUs per token that rows went ahead to */
     double numbered;   /* times that pairs were numbered over all GPUs */
     int used;          /* strategy that ran: of one that chooses a candidate */
-    int forecasts;     /* that candidates told the planner at once; 0: it does
-                          not choose, or they told nothing */
+    bool told;         /* it may have told the planner what it foretells */
+    int tried;         /* candidates that told the planner beside it */
+    double try_steps, try_bytes;  /* of their planners; of their plans */
     double busiest[MOE_N_LEVELS]; /* pairs; NaN: not recorded */
 } moe_work_cell;
 

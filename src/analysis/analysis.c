@@ -28,6 +28,16 @@ static void read_detail(moe_run_analysis *run, moe_error *err)
         moe_pass(err, &run->no_detail);
 }
 
+/* A file that is gone has no more of them, as it has no details. */
+static void read_choices(moe_run_analysis *run, moe_error *err)
+{
+    moe_error local = {0};
+    const moe_status status =
+        moe_choices_read(run->view, &run->choices, &run->n_choices, &local);
+    if (status != MOE_OK && status != MOE_USAGE && status != MOE_MISMATCH)
+        moe_pass(err, &local);
+}
+
 static void map_regimes(moe_run_analysis *run, moe_error *err)
 {
     moe_error local = {0};
@@ -45,6 +55,8 @@ static void analyse(moe_run_analysis *run, int wanted, moe_error *err)
     if (err->status == MOE_OK)
         find_gaps(run, err);
     run->break_even = moe_break_even_of(run->view);
+    if (err->status == MOE_OK)
+        read_choices(run, err);
     if ((wanted & MOE_WANT_SENSITIVITY) != 0 && err->status == MOE_OK)
         moe_sensitivity_init(&run->sensitivity, run->view, err);
     if ((wanted & MOE_WANT_DETAIL) != 0 && err->status == MOE_OK)
@@ -84,6 +96,7 @@ void moe_analysis_fini(moe_analysis *analysis)
         moe_regime_map_fini(&run->regime);
         moe_detail_free(&run->detail);
         moe_sensitivity_fini(&run->sensitivity);
+        moe_choices_free(run->choices, run->n_choices);
         free(run->gap);
     }
     free(analysis->run);

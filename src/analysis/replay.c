@@ -7,6 +7,7 @@
 
 #include "moegps/iteration_price.h"
 #include "moegps/mem.h"
+#include "moegps/planner.h"
 #include "moegps/split.h"
 #include "moegps/stats.h"
 
@@ -105,6 +106,12 @@ static void price_cell(const job *j, moe_layer_cost *worst)
     }
 }
 
+static bool plans(const moe_strategy_facts *facts)
+{
+    const moe_planner *planner = moe_planner_find(facts->planner);
+    return planner == NULL || planner->plans;
+}
+
 /* What ranks did together in an iteration: recorded with layer 0, as its part
  * of what serves all layers that it stands for. The planner's time is host
  * time, shared out evenly here, as its sum alone counts. */
@@ -114,19 +121,23 @@ coordination_of(const moe_replay *r, const moe_work_cell *first, double *plan_s)
     const moe_strategy_facts *facts = &r->view->strategy[first->used].facts;
     const double *was_s = first->gpu[0].gpu_s;
     const int run = r->view->dims.layers, layers = r->model.layers;
+    const double share = (double)layers / run;
+    const double tried_s = first->try_steps * share * r->cluster.planner_step_s;
     const double host_s =
-        was_s[MOE_PHASE_PLAN] * moe_iteration_images(run, layers, 0);
+        was_s[MOE_PHASE_PLAN] * moe_iteration_images(run, layers, 0) - tried_s;
     for (int l = 0; l < r->work->layers; l++)
         plan_s[l] = host_s / layers;
     return (moe_coordination_work){
-        .collects = was_s[MOE_PHASE_COLLECT] > 0,
-        .tried = first->forecasts > 0 ? first->forecasts - 1 : 0,
-        .plans = was_s[MOE_PHASE_BROADCAST] > 0,
+        .collects = first->told && was_s[MOE_PHASE_COLLECT] > 0,
+        .plans = first->told && was_s[MOE_PHASE_BROADCAST] > 0 && plans(facts),
         .central = r->work->central,
         .lookahead = MOE_LOOKAHEAD_ALL,
         .next_iteration = facts->plan_ahead,
-        .plan_bytes = first->wire_bytes * layers / run,
-        .plan_s = plan_s};
+        .plan_bytes = first->wire_bytes * share,
+        .plan_s = plan_s,
+        .tried = first->tried,
+        .tried_bytes = first->try_bytes * share,
+        .tried_s = tried_s};
 }
 
 /* One iteration. @return a layer's time, mean over layers. */

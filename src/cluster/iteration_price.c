@@ -8,7 +8,7 @@
 #include "moegps/mem.h"
 #include "moegps/timeline.h"
 
-enum { TASKS_PER_LAYER = MOE_N_STEPS + 3 };
+enum { TASKS_PER_LAYER = MOE_N_STEPS + 3, TASKS_OF_TRIES = 3 };
 
 /* ---- coordination ---- */
 
@@ -33,16 +33,26 @@ void moe_coordination_cost_of(const moe_pricer *pricer,
                                    .plan_s = c->plan_s,
                                    .uses = moe_pricer_links(pricer)};
     if (c->collects)
-        out->collect =
-            collective(pricer, c->central,
-                       (1.0 + c->tried) * each * pricer->model->experts *
-                           sizeof(uint64_t));
+        out->collect = collective(pricer, c->central,
+                                  (double)each * pricer->model->experts *
+                                      sizeof(uint64_t));
     /* The plan with its length; or the hash by which ranks confirm theirs. */
     if (c->plans)
         out->broadcast = collective(pricer, c->central,
                                     c->central ? c->plan_bytes * each / layers +
                                                      sizeof(uint64_t)
                                                : 3 * sizeof(uint64_t));
+    if (c->tried == 0)
+        return;
+    out->tries = true;
+    out->tried_s = c->tried_s;
+    out->tried_collect = collective(
+        pricer, c->central,
+        (double)c->tried * layers * pricer->model->experts * sizeof(uint64_t));
+    out->tried_broadcast = collective(
+        pricer, c->central,
+        (c->central ? c->tried_bytes : 0) +
+            (double)c->tried * (c->central ? 1 : 3) * sizeof(uint64_t));
 }
 
 /* ---- an iteration as tasks ---- */
@@ -68,7 +78,8 @@ moe_status moe_iteration_pricer_new(int layers, moe_iteration_pricer **out,
         return moe_pass(err, &local);
     p->layers = layers;
     p->ready = moe_array_new((size_t)layers, sizeof *p->ready, &local);
-    moe_timeline_new((size_t)layers * TASKS_PER_LAYER, &p->timeline, &local);
+    moe_timeline_new((size_t)layers * TASKS_PER_LAYER + TASKS_OF_TRIES,
+                     &p->timeline, &local);
     if (local.status != MOE_OK) {
         moe_iteration_pricer_free(p);
         return moe_pass(err, &local);
@@ -178,6 +189,21 @@ static int add_migration(const builder *b, int layer, int after)
                           b->c->next_iteration ? MOE_NO_TASK : after);
 }
 
+/* Forecasts of others go the same way behind all else that is known by then;
+ * nothing waits for their plans. */
+static void add_tries(const builder *b)
+{
+    const moe_coordination_cost *c = b->c;
+    if (!c->tries)
+        return;
+    int last = add_background(b, MOE_PHASE_COLLECT, 0, c->uses,
+                              c->tried_collect.time_s, MOE_NO_TASK);
+    last = add_background(b, MOE_PHASE_PLAN, 0, MOE_RESOURCE_HOST, c->tried_s,
+                          last);
+    add_background(b, MOE_PHASE_BROADCAST, 0, c->uses,
+                   c->tried_broadcast.time_s, last);
+}
+
 /* All layers at once, before layer 0. */
 static void coordinate_all(const builder *b)
 {
@@ -266,6 +292,7 @@ moe_iteration_price_of(moe_iteration_pricer *p, const moe_iteration_work *work,
         coordinate_all(&b);
     for (int l = 0, last = MOE_NO_TASK; l < work->layers; l++)
         last = add_layer(&b, l, last);
+    add_tries(&b);
     price.length_s = moe_timeline_run(p->timeline, work->slowdown);
     read_times(&b, &price, exposed_s_out);
     return price;
@@ -286,4 +313,10 @@ void moe_iteration_coordination_s(const moe_iteration_work *work, int of,
     own_s_out[MOE_PHASE_COLLECT] = c->collects ? share * c->collect.time_s : 0;
     own_s_out[MOE_PHASE_PLAN] = c->plans ? share * host_s : 0;
     own_s_out[MOE_PHASE_BROADCAST] = c->plans ? share * c->broadcast.time_s : 0;
+    if (!c->tries || of > 0)
+        return;
+    const double once = 1.0 / images(work, 0);
+    own_s_out[MOE_PHASE_COLLECT] += once * c->tried_collect.time_s;
+    own_s_out[MOE_PHASE_PLAN] += once * c->tried_s;
+    own_s_out[MOE_PHASE_BROADCAST] += once * c->tried_broadcast.time_s;
 }

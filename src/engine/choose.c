@@ -90,24 +90,26 @@ static void swap_iterations(moe_engine *e)
 
 /* What a try took is part of the iteration in progress, but for what it would
  * have taken had it been in use. */
-static void add_trial(moe_engine *e, double predict_s)
+static void add_trial(moe_engine *e, moe_choice *c, int k, double predict_s)
 {
     static const moe_phase phases[] = {MOE_PHASE_PREDICT, MOE_PHASE_COLLECT,
                                        MOE_PHASE_PLAN, MOE_PHASE_BROADCAST};
     const moe_iteration *t = &e->trial;
+    c->steps[k] = 0;
     for (int l = 0; l < e->p.n_layers; l++) {
-        for (size_t k = 0; k < MOE_ARRAY_LEN(phases); k++) {
-            const moe_phase p = phases[k];
+        for (size_t j = 0; j < MOE_ARRAY_LEN(phases); j++) {
+            const moe_phase p = phases[j];
             e->it.times[l].wall[p] += t->times[l].wall[p];
             e->it.times[l].cpu[p] += t->times[l].cpu[p];
             e->it.times[l].wait[p] += t->times[l].wait[p];
         }
-        e->it.planner_cpu[l] += t->planner_cpu[l];
-        e->it.planner_steps[l] += t->planner_steps[l];
+        c->steps[k] += (int64_t)t->planner_steps[l];
     }
-    e->it.wire_bytes += t->wire_bytes;
+    c->tried[k] = (int16_t)(t->predicts + t->collects);
+    c->bytes[k] = (int64_t)t->wire_bytes;
     e->it.tried += t->collects;
-    e->it.tried_plans = e->it.tried_plans || t->plans;
+    e->it.tried_steps += c->steps[k];
+    e->it.tried_bytes += c->bytes[k];
     e->it.tried_s += predict_s;
 }
 
@@ -136,8 +138,7 @@ static double try_candidate(moe_engine *e, moe_choice *c, int k,
     const double time_s = moe_engine_price_s(e, r, moves);
     const double predict_s = moe_engine_predict_s(e, r);
     swap_iterations(e);
-    add_trial(e, predict_s);
-    c->tried[k] = (int16_t)(e->trial.predicts + e->trial.collects);
+    add_trial(e, c, k, predict_s);
     return time_s;
 }
 
@@ -219,6 +220,8 @@ void moe_engine_choose(moe_engine *e, int s)
     for (int k = 0; k < c->n; k++)
         c->estimate_s[k] = NAN;
     memset(c->tried, 0, sizeof c->tried);
+    memset(c->steps, 0, sizeof c->steps);
+    memset(c->bytes, 0, sizeof c->bytes);
     if (m == NO_TRY || m == SETTLES)
         return;
     price_all(e, c, m == ARRIVES, true);
@@ -245,6 +248,8 @@ void moe_engine_choice_record(const moe_engine *e, int s, int i,
                           (size_t)e->p.experiment->strategy[s].candidate[k];
         ledger->used[at] = (int16_t)(k == c->in_use ? 1 + e->it.collects : 0);
         ledger->tried[at] = c->tried[k];
+        ledger->try_steps[at] = c->steps[k];
+        ledger->try_bytes[at] = c->bytes[k];
         ledger->chosen[at] = k == c->chosen;
         ledger->estimate[at] = c->estimate_s[k];
     }

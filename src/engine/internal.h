@@ -68,7 +68,8 @@ struct moe_choice {
     int in_use, chosen; /* the second from the next iteration on */
     moe_chooser rule;
     /* Of the iteration in progress: */
-    int16_t tried[MOE_MAX_STRATEGIES];     /* as in the ledger */
+    int16_t tried[MOE_MAX_STRATEGIES]; /* as in the ledger */
+    int64_t steps[MOE_MAX_STRATEGIES], bytes[MOE_MAX_STRATEGIES]; /* likewise */
     double estimate_s[MOE_MAX_STRATEGIES]; /* NaN: not priced */
 };
 
@@ -113,20 +114,21 @@ typedef struct moe_iteration {
     uint64_t *predicted_load;    /* [layers][experts] by this rank's tokens, in
                                     1/MOE_LOAD_ONE pair */
     uint16_t *predicted_experts; /* [layers][max_own][top_k] */
-    double *planner_steps;  /* [layers] that it counted, where it planned */
-    double *planner_cpu;    /* [layers] s there; behind planner_steps, so
+    double *planner_steps; /* [layers] that it counted, where it planned */
+    double *planner_cpu;   /* [layers] s there; behind planner_steps, so
                                     that both travel together */
-    uint64_t wire_bytes;    /* of the plan as encoded */
-    int tried;              /* candidates that told the planner, too */
-    bool tried_plans;       /* ... which made plans of that */
-    double tried_s;         /* s: their prediction of a layer here, on the
+    uint64_t wire_bytes;   /* of the plan as encoded */
+    int tried;             /* candidates that told the planner, too */
+    double tried_s;        /* s: their prediction of a layer here, on the
                                     gpu clock */
-    moe_layer_times *times; /* [layers] */
-    moe_layer_facts *facts; /* [layers] */
-    uint32_t *slot_rows;    /* [layers][max_slots] */
-    int64_t *sent_bytes;    /* [gpus] full-size rows of dispatch, over
+    int64_t tried_steps, tried_bytes; /* of their planners; of their plans as
+                                         encoded */
+    moe_layer_times *times;           /* [layers] */
+    moe_layer_facts *facts;           /* [layers] */
+    uint32_t *slot_rows;              /* [layers][max_slots] */
+    int64_t *sent_bytes;              /* [gpus] full-size rows of dispatch, over
                                     layers */
-    int64_t *ahead_bytes;   /* [gpus] of direct routing, before it */
+    int64_t *ahead_bytes;             /* [gpus] of direct routing, before it */
 } moe_iteration;
 
 /* Scratch of coordinate.c. */

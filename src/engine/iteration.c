@@ -48,7 +48,7 @@ void moe_iteration_clear(const moe_engine *e, moe_iteration *it)
     memset(it->ahead_bytes, 0, g * sizeof *it->ahead_bytes);
     it->wire_bytes = 0;
     it->tried = 0;
-    it->tried_plans = false;
     it->tried_s = 0;
+    it->tried_steps = it->tried_bytes = 0;
     it->predicts = it->collects = it->plans = false;
 }

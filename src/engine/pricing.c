@@ -134,11 +134,10 @@ static moe_iteration_work iteration_of(const moe_engine *e, const moe_runner *r)
     for (int l = 0; l < e->p.n_layers; l++)
         e->pricing.plan_s[l] =
             e->it.planner_steps[l] * e->p.cluster->planner_step_s;
-    const bool collects = e->it.collects || e->it.tried > 0;
+    const double all = (double)e->p.model->layers / e->p.n_layers;
     const moe_coordination_work c = {
-        .collects = collects,
-        .tried = e->it.tried - (collects && !e->it.collects),
-        .plans = e->it.plans || e->it.tried_plans,
+        .collects = e->it.collects,
+        .plans = e->it.plans,
         .central =
             e->p.experiment->emulation.coordination == MOE_COORDINATION_CENTRAL,
         .lookahead = r->spec->lookahead,
@@ -146,7 +145,11 @@ static moe_iteration_work iteration_of(const moe_engine *e, const moe_runner *r)
         /* of the layers that were measured */
         .plan_bytes =
             (double)e->it.wire_bytes * e->p.model->layers / e->p.n_layers,
-        .plan_s = e->pricing.plan_s};
+        .plan_s = e->pricing.plan_s,
+        .tried = e->it.tried,
+        .tried_bytes = (double)e->it.tried_bytes * all,
+        .tried_s =
+            (double)e->it.tried_steps * all * e->p.cluster->planner_step_s};
     moe_iteration_work w = {.cost = e->pricing.worst,
                             .n = e->p.n_layers,
                             .layers = e->p.model->layers,

@@ -43,6 +43,9 @@ void moe_say_regret(moe_document *doc, const moe_run_analysis *run);
 void moe_say_costs(moe_document *doc, const moe_run_analysis *run);
 void moe_say_stages(moe_document *doc, const moe_run_analysis *run);
 
+/* Of strategies that choose: regret, use of candidates, switches. */
+void moe_say_choices(moe_document *doc, const moe_run_analysis *run);
+
 /* And with a column per strategy, or a row per rank. */
 void moe_say_phases(moe_document *doc, const moe_run_analysis *run,
                     moe_clock clock);

@@ -170,6 +170,8 @@ static json_t *json_run(const moe_run_analysis *run, moe_error *err)
     for (int s = 0; s < v->dims.strategies; s++)
         moe_json_add(strategies, json_strategy(&v->strategy[s], err), err);
     moe_json_put(object, "strategies", strategies, err);
+    if (run->n_choices > 0)
+        moe_json_put(object, "choices", moe_choices_json(run, err), err);
     if (run->sensitivity.analysed)
         moe_json_put(object, "outlook", moe_sensitivity_json(run, err), err);
     return object;

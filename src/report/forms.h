@@ -10,6 +10,9 @@
 /* @return an object of what would change a run's verdict; an array with an
  * object per map. */
 json_t *moe_sensitivity_json(const moe_run_analysis *run, moe_error *err);
+
+/* What strategies that choose did. @return an array. */
+json_t *moe_choices_json(const moe_run_analysis *run, moe_error *err);
 json_t *moe_maps_json(const moe_map *maps, size_t n, moe_error *err);
 
 /* Print a row per cell of all cases of maps. */

@@ -158,6 +158,7 @@ static void say_run(const pages *to, size_t number)
     moe_doc_say(doc, MOE_DOC_HEADING, "Loads, predictions and costs");
     moe_say_loads(doc, run);
     moe_say_accuracy(doc, run);
+    moe_say_choices(doc, run);
     moe_say_regret(doc, run);
     moe_say_costs(doc, run);
     moe_doc_say(doc, MOE_DOC_HEADING, "Phases");

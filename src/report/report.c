@@ -47,6 +47,7 @@ void moe_report_run(moe_document *doc, const moe_run_analysis *run)
     moe_say_samples(doc, run);
     moe_say_loads(doc, run);
     moe_say_accuracy(doc, run);
+    moe_say_choices(doc, run);
     moe_say_regret(doc, run);
     moe_say_costs(doc, run);
     for (int c = 0; c < MOE_N_CLOCKS; c++)

@@ -275,16 +275,24 @@ static void read_choice(work_reader *r, int s, int i, moe_work_cell *to)
     const int n = r->rd.view->dims.candidates;
     double *x = r->choice;
     to->used = s;
+    to->told = true;
     if (n == 0)
         return;
     fetch(r, MOE_FIELD_USED, s, i, 0, x);
-    for (int c = 0; c < n; c++) {
-        to->used = x[c] > 0 ? c : to->used;
-        to->forecasts += x[c] == 2;
-    }
+    for (int c = 0; c < n; c++)
+        if (x[c] > 0) {
+            to->used = c;
+            to->told = x[c] == 2;
+        }
     fetch(r, MOE_FIELD_TRIED, s, i, 0, x);
     for (int c = 0; c < n; c++)
-        to->forecasts += x[c] == 2;
+        to->tried += x[c] == 2;
+    fetch(r, MOE_FIELD_TRY_STEPS, s, i, 0, x);
+    for (int c = 0; c < n; c++)
+        to->try_steps += present(x[c]);
+    fetch(r, MOE_FIELD_TRY_BYTES, s, i, 0, x);
+    for (int c = 0; c < n; c++)
+        to->try_bytes += present(x[c]);
 }
 
 static void read_cells(work_reader *r)
@@ -320,7 +328,7 @@ static void open_fields(work_reader *r)
     for (size_t f = 0; f < MOE_ARRAY_LEN(fields); f++)
         if (!moe_reader_failed(&r->rd))
             r->dataset[fields[f]] = moe_reader_open(&r->rd, fields[f], dims);
-    for (int f = MOE_FIELD_USED; f <= MOE_FIELD_TRIED; f++)
+    for (int f = MOE_FIELD_USED; f <= MOE_FIELD_TRY_BYTES; f++)
         if (!moe_reader_failed(&r->rd) && r->rd.view->dims.candidates > 0)
             r->dataset[f] = moe_reader_open(&r->rd, (moe_field_id)f, dims);
 }
@@ -374,6 +382,8 @@ static void reader_fini(work_reader *r)
 {
     for (size_t f = 0; f < MOE_ARRAY_LEN(fields); f++)
         moe_h5_close(r->dataset[fields[f]]);
+    for (int f = MOE_FIELD_USED; f <= MOE_FIELD_TRY_BYTES; f++)
+        moe_h5_close(r->dataset[f]);
     if (r->rd.file >= 0)
         H5Fclose(r->rd.file);
     free(r->rd.buffer);
