@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Write results/auto.md: a strategy that chooses among those of every bundled
+# job, and of one whose traffic changes. Everything in it is counted or
+# modelled, so that every machine gets the same numbers.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+: "${OUT:=results/auto.md}" "${MPIRUN:=mpirun}"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+# run NAME RANKS FILE ARGUMENTS...: a job with a strategy that chooses among
+# its others, of which nothing is multiplied. Adds to the table.
+run() {
+    local name=$1 ranks=$2 file=$3
+    shift 3
+    sed 's/^output:/  - {name: auto, candidates: all}\n&/' "$file" > "$dir/job.yaml"
+    "$MPIRUN" -n "$ranks" --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 \
+        ./moegps run "$dir/job.yaml" --set emulation.ffn=none --set emulation.scale=64 \
+        --set emulation.sync=none --set emulation.regret=false "$@" \
+        --force -q -o "$dir/run.h5" --json "$dir/run.json" > /dev/null 2> "$dir/err" ||
+        { cat "$dir/err" >&2; return 1; }
+    /usr/bin/python3 - "$name" "$dir/run.json" << 'PY'
+import json
+import sys
+
+run = json.load(open(sys.argv[2]))["runs"][0]
+c = run["choices"][0]
+most = max(c["candidates"], key=lambda x: x["used"])
+worst = max(c["candidates"], key=lambda x: x["layer_time_gpu_s"])
+best = min(x["layer_time_gpu_s"] for x in c["candidates"])
+print("| %s | %s | %d | %d | %s, %.0f %% | %s | %+.2f %% | %+.0f %% | %.2f %% | %s |" % (
+    sys.argv[1], run["cluster"], run["iterations"], len(c["candidates"]), most["name"],
+    100 * most["used"], c["best_fixed"], 100 * c["regret"],
+    100 * (worst["layer_time_gpu_s"] / best - 1), 100 * c["tries_s"] / c["layer_time_gpu_s"],
+    ", ".join("%s at %d" % (s["to"], s["iteration"]) for s in c["switches"]) or "none"))
+PY
+}
+
+# Traffic that changes: tokens whose experts follow from their ids in one way,
+# and after 160 sequences in another; the first 39 are of training.
+changing() {
+    ./moegps trace synth --kind token --model mixtral-8x7b --seqs 160 --tokens 1024 --sigma 0.5 \
+        --strength 0.9 --seed 1 -o "$dir/one.h5"
+    ./moegps trace synth --kind token --model mixtral-8x7b --seqs 120 --tokens 1024 --sigma 0.5 \
+        --strength 0.9 --seed 2 -o "$dir/two.h5"
+    ./moegps trace import --model mixtral-8x7b --concat tokens --order time --split tail=0.86 \
+        "$dir/one.h5" "$dir/two.h5" -o "$dir/changing.h5" > /dev/null
+    cat > "$dir/changing.yaml" << END
+model: mixtral-8x7b
+cluster: h100-nvlink
+trace: $dir/changing.h5
+workload: {batch: 2, seq: 1024, layers: "0,16", iterations: 110, warmup: 2, seed: 1}
+strategies:
+  - {name: baseline}
+  - {name: distribution-only, predictor: distribution, slots: 4}
+  - {name: window, predictor: window, slots: 4}
+  - {name: token, predictor: token, slots: 4}
+output: changing.h5
+END
+}
+
+table() {
+    printf '\n## %s\n\n' "$1"
+    printf '| job | cluster | iterations | candidates | used most | best fixed | regret | worst fixed | tries | switches |\n'
+    printf '|---|---|---|---|---|---|---|---|---|---|\n'
+}
+
+{
+    cat << TEXT
+# A strategy that chooses, beside those that it chooses among
+
+Made by \`tools/auto.sh\` with moe-gps $(./moegps --version | cut -d' ' -f2): bundled jobs with the row
+\`{name: auto, candidates: all}\`, on four GPUs, gpu clock (modelled), nothing multiplied. Regret is
+the mean time of an iteration over that of the best candidate in hindsight, worst fixed that of the
+worst; tries: their part of the time of auto. How it chooses: [jobs/README.md](../jobs/README.md).
+TEXT
+    table "Bundled jobs"
+    for job in accuracy demo paper regret strong tokens weak; do
+        run "$job" 4 "jobs/$job.yaml"
+    done
+    run paper 4 jobs/paper.yaml --set cluster=a100-pcie
+    run paper 4 jobs/paper.yaml --set cluster=l40s-pcie
+    table "Traffic that changes half way"
+    changing
+    for cluster in h100-nvlink l40s-pcie a100-pcie; do
+        run changing 4 "$dir/changing.yaml" --set cluster=$cluster
+    done
+} > "$OUT.new"
+mv "$OUT.new" "$OUT"
+echo "$OUT"
