@@ -47,7 +47,7 @@ def traced(cluster, batch, *options):
     interval of the verdict is that of distribution-only against baseline."""
     return advise(cluster, "--trace", TRACE, "--batch", batch, "--seq", SEQ,
                   "--samples", SAMPLES, "--planner-time", 0, "--no-limits",
-                  "--overhead", "900%", *options)
+                  "--accuracy", 1, "--overhead", "900%", *options)
 
 
 def layer_s(advice, strategy, case="typical"):
