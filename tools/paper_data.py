@@ -56,7 +56,8 @@ def layer_s(advice, strategy, case="typical"):
 
 def sweep(folder, *options):
     path = os.path.join(folder, "map.h5")
-    call(PROGRAM, "map", *options, "-o", path, "--force")
+    # What options do not say: the paper's error of Mixtral on MMLU, and its accuracy.
+    call(PROGRAM, "map", "--error", 0.018, "--accuracies", 0.9, *options, "-o", path, "--force")
     with h5py.File(path) as f:
         g = f["map"]
         return {k: g[k][:] for k in ("layer_time", "winner", "margin", "skew_value",
