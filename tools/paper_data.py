@@ -273,14 +273,15 @@ def gain(cluster, batch, *options):
     ratio = layer_s(a, "baseline") / layer_s(a, "distribution-only")
     v = a["verdict"]
     low, high = v["ratio_ci_low"], v["ratio_ci_high"]
-    if v["winner"]["typical"] == "baseline":
+    if low is not None and v["winner"]["typical"] == "baseline":
         low, high = 1 / high, 1 / low
     return ratio, low, high, a
 
 
 def mark(low, high, advice):
-    """? where samples leave the sign open, ~ where the model's own error does."""
-    return (("" if low > 1 or high < 1 else " ?") +
+    """? where samples leave the sign open, or too few of them are independent, ~
+    where the model's own error does."""
+    return (("" if low is not None and (low > 1 or high < 1) else " ?") +
             ("" if advice["verdict"]["survives_model_error"] else " ~"))
 
 
