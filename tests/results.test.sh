@@ -56,9 +56,9 @@ rank = data["provenance"]
 assert list(rank.threads.values) == [2] * rank.sizes["rank"]
 assert rank.oversubscribed.attrs["flag_meanings"] == "no yes"
 source = timing.price_source
-assert list(source.attrs["flag_values"]) == [0, 1, 2, 3]
+assert list(source.attrs["flag_values"]) == [0, 1, 2, 3, 4, 5]
 assert source.attrs["flag_meanings"] == (
-    "tabulated interpolated extrapolated analytic")
+    "tabulated interpolated extrapolated analytic scaled slow-kernel")
 assert "OMPI_" in str(rank.env.values)
 assert data["config"].attrs["seed"] == 1
 assert data["config"].attrs["scale"] == 0.125
