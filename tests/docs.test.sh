@@ -8,7 +8,6 @@
 top=$PWD work=$dir/work
 mkdir -p "$work/results/strong"
 ln -s "$top/jobs" "$top/moegps" "$work/"
-cp jobs/demo.yaml "$work/"
 "$PYTHON" tests/golden_measured.py "$work"
 "$PYTHON" - "$work" << 'PY'
 import sys

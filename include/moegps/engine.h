@@ -73,7 +73,7 @@ typedef struct moe_engine_bytes {
 moe_engine_bytes moe_engine_memory(const moe_engine *engine);
 
 /** Estimate the wall time that experts take in all of a run, where loads are
- *  balanced: one layer is run here, on all cores this rank may use. Routing,
+ *  balanced: one layer is run here, and divided by the threads of a rank. Routing,
  *  exchange, checks and waiting are not in it. Not collective.
  *  @param s_out  s; NaN: no experts at home on this rank.
  *  @return MOE_OK, MOE_NOMEM, MOE_LIBRARY. */

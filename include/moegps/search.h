@@ -71,11 +71,12 @@ typedef struct moe_search_params {
 /** One combination. */
 typedef struct moe_search_point {
     int predictor, planner, spare; /* indices into the params */
-    int every;      /* batches that a plan serves, or MOE_SEARCH_ONCE */
-    int layers;     /* that it was last walked with */
-    int batches;    /* ... and through; fewer than all: it was given up */
-    double layer_s; /* mean over batches and those layers */
-    double base_s;  /* the same of the homes, nothing predicted */
+    int every;       /* batches that a plan serves, or MOE_SEARCH_ONCE */
+    bool dispatched; /* rows of foretold tokens do not go ahead of the router */
+    int layers;      /* that it was last walked with */
+    int batches;     /* ... and through; fewer than all: it was given up */
+    double layer_s;  /* mean over batches and those layers */
+    double base_s;   /* the same of the homes, nothing predicted */
     double gain_low, gain_high; /* 95 % of its gain; NaN: too few batches */
     double error;               /* of the foretold load, sum |p^ - p|, mean */
     double recall;      /* of tokens' experts; NaN: loads are foretold */

@@ -123,6 +123,7 @@ static search_walk walk_of(const searching *k, const moe_search_point *x, int n)
                          .planned = k->deal,
                          .slots = k->home + p->spare[x->spare],
                          .every = x->every,
+                         .dispatched = x->dispatched,
                          .layers = k->layers,
                          .n_layers = n,
                          .base_s = k->base_s};
@@ -381,7 +382,8 @@ static moe_status try_splits(searching *k, moe_error *err)
     return MOE_OK;
 }
 
-/* What a predictor of tokens would win that is as accurate as was assumed. */
+/* What a predictor of tokens would win that is as accurate as was assumed,
+ * whether its rows go ahead or not. */
 static moe_status try_assumed(searching *k, moe_error *err)
 {
     moe_search *s = k->out;
@@ -391,8 +393,10 @@ static moe_status try_assumed(searching *k, moe_error *err)
         return MOE_OK;
     const int n = begin_stage(k, SPLIT_LAYERS, err);
     moe_search_point x = {.predictor = p->n_predictors, .every = 1};
-    for (x.spare = 0; x.spare < p->n_spares; x.spare++)
+    for (int i = 0; i < 2 * p->n_spares; i++)
         for (x.planner = 0; x.planner < p->n_planners; x.planner++) {
+            x.spare = i / 2;
+            x.dispatched = i % 2 == 1;
             if (!makes_sense(k, &x))
                 continue;
             if (err->status != MOE_OK || walk_point(k, &x, n, err) != MOE_OK)

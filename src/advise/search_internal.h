@@ -59,6 +59,7 @@ typedef struct search_walk {
     const moe_planner *planner;
     const moe_split *split, *planned; /* that divides; that is planned for */
     int slots, every;
+    bool dispatched;   /* no rows go ahead */
     const int *layers; /* [n_layers] of the trace */
     int n_layers;
     const double *base_s; /* [batches after the warm-up] of the homes: give up

@@ -104,10 +104,11 @@ static void count(walking *k, int batch, int l)
     moe_advise_count(&k->planning, &k->load, &x->plan, &x->placement);
 }
 
+/* Of rows that may go ahead. */
 static double recall_of(const walking *k, int batch, int l)
 {
     const search_forecast *f = k->forecast;
-    return f == NULL || f->recall == NULL
+    return f == NULL || f->recall == NULL || k->w->dispatched
                ? 0
                : f->recall[(size_t)batch * (size_t)k->w->series->layers +
                            (size_t)k->w->layers[l]];

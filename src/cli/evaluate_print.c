@@ -82,9 +82,9 @@ static void say_accuracy(moe_document *doc, const moe_evaluate_report *r)
     moe_doc_say(doc, MOE_DOC_CAPTION,
                 "Accuracy, means over layers. error: sum over experts of "
                 "|foretold - true share|, of all test tokens together and "
-                "per batch (median); by chance: what it would be if tokens "
-                "were drawn at random, each alone, from the very "
-                "distribution foretold; calibration: sum over ten bins of "
+                "per batch (median); by chance: of the true distribution, if "
+                "tokens were drawn from it at random, each alone; "
+                "calibration: sum over ten bins of "
                 "probability of |foretold - true pairs|");
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (size_t i = 0; i < r->n; i++) {

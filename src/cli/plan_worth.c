@@ -107,6 +107,13 @@ static double *sorted_copy(const double *x, size_t n, moe_error *err)
     return copy;
 }
 
+/* Who divides pairs among copies where a placement is scored. */
+static const char *divided(const moe_plan_offline *w,
+                           const moe_plan_settings *s, int which)
+{
+    return division_of(w, which) == w->env.division ? s->split->name : "equal";
+}
+
 /* Percentiles beside means. 99 % needs 100 samples, as everywhere. */
 static void say_percentiles(moe_document *doc, const moe_plan_offline *w,
                             const moe_plan_settings *s)
@@ -119,9 +126,10 @@ static void say_percentiles(moe_document *doc, const moe_plan_offline *w,
                 {"90 %", .9, 10},
                 {"99 %", .99, 100},
                 {"largest", 1, 1}};
-    const moe_column columns[] = {{"max / mean load", NULL, MOE_LEFT},
-                                  {"in force", NULL, MOE_RIGHT},
-                                  {"planned", NULL, MOE_RIGHT}};
+    const moe_column columns[] = {
+        {"max / mean load", "divided by", MOE_LEFT},
+        {"in force", divided(w, s, MOE_IN_FORCE), MOE_RIGHT},
+        {"planned", divided(w, s, MOE_PLANNED), MOE_RIGHT}};
     const moe_plan_worth *worth = &w->worth;
     moe_error err = {0};
     double *x[MOE_N_PLACED] = {NULL};
@@ -146,16 +154,20 @@ static void say_percentiles(moe_document *doc, const moe_plan_offline *w,
 }
 
 /* Steps after which what is saved exceeds what moving costs. */
-static void say_payback(moe_document *doc, const moe_plan_worth *worth)
+static void say_payback(moe_document *doc, const moe_plan_offline *w,
+                        const moe_plan_settings *s)
 {
+    const moe_plan_worth *worth = &w->worth;
     const double saved_s =
         worth->step_s[MOE_IN_FORCE] - worth->step_s[MOE_PLANNED];
     const double move_s = worth->move.time_s;
     moe_doc_say(
         doc, MOE_DOC_UNDER,
         "experts and exchange of the slowest GPU, all layers, modelled: "
-        "in force %s a step, planned %s",
+        "in force, divided by %s, %s a step; planned, divided by %s, %s",
+        divided(w, s, MOE_IN_FORCE),
         moe_time_cell(worth->step_s[MOE_IN_FORCE]).text,
+        divided(w, s, MOE_PLANNED),
         moe_time_cell(worth->step_s[MOE_PLANNED]).text);
     if (worth->n_moves == 0)
         return;
@@ -186,5 +198,5 @@ void moe_plan_say_worth(moe_document *doc, const moe_plan_offline *w,
                     moe_percent_cell(w->worth.cross[MOE_PLANNED]).text,
                     moe_percent_cell(w->worth.cross_near).text);
     if (w->env.pricer != NULL)
-        say_payback(doc, &w->worth);
+        say_payback(doc, w, s);
 }

@@ -312,6 +312,11 @@ moe_status moe_recording_take_array(moe_numbers *a,
     case MOE_RECORDING_ANY:
         break;
     }
-    return refuse(
-        a, "may be loads or experts of tokens: --kind or --model says", err);
+    return refuse(a,
+                  options->experts > 0
+                      ? "fits neither loads (experts last) nor experts of "
+                        "tokens (choices last) of this model"
+                      : "may be loads or experts of tokens: --kind=load|token "
+                        "or --model says",
+                  err);
 }

@@ -196,10 +196,14 @@ static void say_unavailable(moe_document *doc, const moe_advise_params *p,
                             const moe_advice *v)
 {
     const double base_s = v->time[MOE_ADVISE_BASELINE][TYPICAL].layer_s;
-    if (v->time[MOE_ADVISE_ORACLE][TYPICAL].layer_s > base_s)
+    const moe_advise_time *oracle = &v->time[MOE_ADVISE_ORACLE][TYPICAL];
+    if (oracle->layer_s > base_s)
         moe_doc_say(doc, MOE_DOC_PARAGRAPH,
-                    "The oracle is slower than doing nothing: it copies anew "
-                    "for every batch.");
+                    "The oracle is slower than doing nothing: %s.",
+                    v->facts.copies > 0
+                        ? "it copies anew for every batch"
+                        : "its rows that go ahead of the router "
+                          "take longer than they save");
     if (moe_advise_can_win(&p->dials, MOE_ADVISE_TOKEN))
         return;
     const double token_s = v->time[MOE_ADVISE_TOKEN][TYPICAL].layer_s;

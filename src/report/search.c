@@ -293,9 +293,12 @@ static void say_once_planned(const telling *t, FILE *out,
             "--init-expert-location FILE\n"
             "TensorRT-LLM  num_slots: %d, initial_global_assignments: as in "
             "FILE, layer_updates_per_iter: 0\n"
+            "vLLM          --enable-eplb --eplb-config "
+            "'{\"num_redundant_experts\": %d}', FILE as offline EPLB takes it\n"
             "FILE          moegps plan --loads ... --replicas %d --planner %s "
             "--split deal --emit ENGINE=FILE",
-            redundant(t, x), slots, slots, t->p->planner[x->planner]->name);
+            redundant(t, x), slots, redundant(t, x), slots,
+            t->p->planner[x->planner]->name);
 }
 
 static void say_often_planned(const telling *t, FILE *out,
