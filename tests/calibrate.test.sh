@@ -36,6 +36,22 @@ check "others stay as bundled" link all_gather,8,1048576 ""
 check "rows that the others foretell are said to be" says "each of 16 inner rows left out: median error 0.0 %" \
     calibrate "$dir/a2a.txt"
 
+# what a file says is what counts, also where several runs are in one
+cat "$dir/a2a.txt" <(sed s/alltoall/all_reduce/g "$dir/a2a.txt") > "$dir/twice.txt"
+check "options are for files that do not say" eval "calibrate '$dir/a2a.txt' '$dir/osu.txt' --ranks 4 > /dev/null &&
+    link alltoall,8,1048576 15.240,tabulated"
+check "two runs in one file have their own ranks" eval "calibrate '$dir/twice.txt' > /dev/null &&
+    link all_reduce,8,1048576 15.240,tabulated"
+for name in - "$dir/t.yaml"; do
+    check "tables cannot be named ${name##*/}" refused 2 "'$name' cannot be" \
+        ./moegps calibrate --profile h100-nvlink "$dir/a2a.txt" -o "$name"
+done
+named() {
+    ./moegps calibrate --profile h100-nvlink "$dir/a2a.txt" -o "$dir/my #1.h5" > /dev/null &&
+        ./moegps advise --model mixtral-8x7b --cluster "$dir/my #1.yaml" --gpus 4 --skew 2 > /dev/null
+}
+check "a name may have blanks and marks" named
+
 # rows that cannot be
 check "a row that contradicts its neighbours is named" says \
     "spike.txt:25: h100_sxm measured alltoall gpus=8 at 262144: 33.93 us: left out" calibrate "$dir/spike.txt"

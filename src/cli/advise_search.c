@@ -166,11 +166,24 @@ static moe_status choose_spares(grid *g, const moe_advise_settings *s,
 
 /* 1, 2, 5, 10, ... of which five fit in; or those that were asked for.
  * @param batches  of the trace's test part, about */
+/* In rising order, none twice. */
+static void add_interval(grid *g, int every)
+{
+    int at = g->p.n_intervals;
+    for (int i = 0; i < g->p.n_intervals; i++)
+        if (g->interval[i] == every)
+            return;
+    for (; at > 0 && g->interval[at - 1] > every; at--)
+        g->interval[at] = g->interval[at - 1];
+    g->interval[at] = every;
+    g->p.n_intervals++;
+}
+
 static void choose_intervals(grid *g, const moe_reals *asked, double batches)
 {
     static const int digit[] = {1, 2, 5};
-    for (int i = 0; i < asked->n && i < MOST; i++)
-        g->interval[g->p.n_intervals++] = (int)asked->x[i];
+    for (int i = 0; i < asked->n && g->p.n_intervals < MOST; i++)
+        add_interval(g, (int)asked->x[i]);
     for (int power = 1, i = 0; asked->n == 0 && power <= 1000; i++) {
         const int every = digit[i % 3] * power;
         if (every > 1 && MOE_SEARCH_PLANS * every + g->p.warmup > batches)

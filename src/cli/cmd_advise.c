@@ -59,7 +59,7 @@ static const moe_opt rows[] = {
      .type = MOE_OPT_REALS,
      .initial = "",
      .min = 1,
-     .max = 1e9,
+     .max = 1e6,
      AT(intervals),
      .help = "batches that a plan serves; several, of a trace: each is walked "
              "through; default: 1, 2, 5, 10, ... of which five fit in, or 1"},
@@ -204,6 +204,14 @@ static moe_status size_sequences(settings *s, moe_error *err)
     const moe_trace *t = s->p.trace;
     const bool batches =
         t != NULL && t->kind == MOE_TRACE_LOADS && t->order == MOE_ORDER_TIME;
+    const bool decodes = s->p.serving.phase == MOE_SERVE_DECODE;
+    if (batches && decodes && s->p.seq > 1)
+        return moe_fail(err, MOE_USAGE,
+                        "--seq: %d in decode: a step has one new token of each "
+                        "sequence (allowed: 1)",
+                        s->p.seq);
+    if (batches && decodes)
+        s->p.seq = 1;
     if (batches && s->p.seq <= 0)
         return moe_fail(err, MOE_USAGE,
                         "--seq is needed: the steps of these loads are batches "
@@ -214,9 +222,7 @@ static moe_status size_sequences(settings *s, moe_error *err)
         s->p.seq = 0;
     }
     if (s->p.seq < 0)
-        s->p.seq = t != NULL                                ? 0
-                   : s->p.serving.phase == MOE_SERVE_DECODE ? 1
-                                                            : 512;
+        s->p.seq = t != NULL ? 0 : decodes ? 1 : 512;
     return MOE_OK;
 }
 

@@ -83,8 +83,10 @@ static void write_profile(const moe_calibrate_settings *s, const char *text,
             fprintf(out, "%.*s\n", (int)n, line);
         line += n + (line[n] == '\n');
     }
-    fprintf(out, "cost: silicon\ntables: %s   # by moegps calibrate\n",
-            slash != NULL ? slash + 1 : s->output);
+    const char *name = slash != NULL ? slash + 1 : s->output;
+    const char *quote = name[strcspn(name, " :#")] != '\0' ? "\"" : "";
+    fprintf(out, "cost: silicon\ntables: %s%s%s   # by moegps calibrate\n",
+            quote, name, quote);
     if (moe_replace_close(&to, out, err) == MOE_OK)
         printf("written: %s, %s\n", s->output, path);
 }
@@ -133,6 +135,13 @@ moe_status moe_calibrate_check(moe_calibrate_settings *s, moe_error *err)
 {
     char path[4096];
     profile_path(s->output, path, sizeof path);
+    if (s->output[0] == '\0' || strcmp(s->output, "-") == 0 ||
+        strcmp(s->output, path) == 0 || strpbrk(s->output, "\"'\n") != NULL)
+        return moe_fail(err, MOE_USAGE,
+                        "--output: '%.200s' cannot be a file of tables: its "
+                        "name ends in .h5, as the profile beside it ends in "
+                        ".yaml, and has no quotes",
+                        s->output);
     moe_replace_check(s->output, s->force, err);
     moe_replace_check(path, s->force, err);
     if (s->mpi && s->files.n > 0)

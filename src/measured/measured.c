@@ -94,8 +94,9 @@ moe_status moe_measured_add_link(moe_measurements *out, const char *path,
                            .time_us = time_us,
                            .path = path,
                            .line = line};
-    const char *which = options->op != NULL ? options->op : op;
-    row.number[0] = options->ranks > 0 ? options->ranks : ranks;
+    /* Options are for files that do not say. */
+    const char *which = op != NULL ? op : options->op;
+    row.number[0] = ranks > 0 ? ranks : options->ranks;
     if (which == NULL)
         return moe_fail(err, MOE_USAGE,
                         "%s: does not say which collective it is (--op "

@@ -73,12 +73,17 @@ static moe_status read(const char *path, char *text,
                        moe_measurements *out, moe_error *err)
 {
     moe_measured_lines lines = {.rest = text};
-    const char *op = moe_measured_collective(name_of(path));
+    const char *op =
+        options->op != NULL ? NULL : moe_measured_collective(name_of(path));
     int ranks = 0;
     for (char *line;
          err->status == MOE_OK && (line = moe_measured_line(&lines)) != NULL;) {
-        if (strstr(line, "Collective test starting") != NULL)
+        if (strstr(line, "Collective test starting") != NULL) {
             op = moe_measured_collective(line);
+            ranks = 0; /* several runs in one file */
+        }
+        if (strstr(line, "Using devices") != NULL)
+            ranks = 0;
         if (strstr(line, "Rank") != NULL && strstr(line, " device ") != NULL)
             ranks++;
         else if (*line != '#')
