@@ -223,6 +223,16 @@ if "$PYTHON" tests/golden_recordings.py "$dir" && [ -e "$dir/stat.pt" ]; then
     for f in stored packed; do
         check "an archive is read, $f" same_as_npz "$dir/$f.npz"
         head -c 700 "$dir/$f.npz" > "$dir/cut.npz"
+        "$PYTHON" - "$dir/$f.npz" "$dir/flipped.npz" <<- 'PY'
+			import sys, zipfile
+			data = bytearray(open(sys.argv[1], "rb").read())
+			m = zipfile.ZipFile(sys.argv[1]).infolist()[0]
+			at = m.header_offset
+			at += 30 + int.from_bytes(data[at + 26:at + 28], "little") + int.from_bytes(data[at + 28:at + 30], "little")
+			data[at + m.compress_size * 3 // 4] ^= 1
+			open(sys.argv[2], "wb").write(data)
+		PY
+        check "one with a wrong bit is refused, $f" exits 2 plan --loads "$dir/flipped.npz"
         check "a cut one is refused, $f" refused 2 "is truncated, or no zip archive" plan --loads "$dir/cut.npz"
     done
     check "so are files beside each other" same_as_npz "$dir/routed.npy" --gates "$dir/gates.npy" \

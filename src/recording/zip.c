@@ -114,6 +114,7 @@ static uint64_t take_member(const moe_zip *z, uint64_t at, moe_zip_member *m)
     const size_t name = (size_t)number(e + 28, 2);
     const size_t more = (size_t)number(e + 30, 2);
     m->method = (int)number(e + 10, 2);
+    m->crc = (uint32_t)number(e + 16, 4);
     m->packed = number(e + 20, 4);
     m->size = number(e + 24, 4);
     m->at = number(e + 42, 4);
@@ -194,6 +195,18 @@ static size_t read_deflated(void *from, void *to, size_t bytes)
     return n;
 }
 
+/* Bytes that are not what was packed count as missing: the last of them are
+ * never handed out. */
+static size_t read_checked(void *from, void *to, size_t bytes)
+{
+    moe_zip *z = from;
+    const size_t n = z->inflating != NULL ? read_deflated(z, to, bytes)
+                                          : read_stored(z, to, bytes);
+    z->crc = (uint32_t)crc32_z(z->crc, to, n);
+    z->given += n;
+    return z->given == z->reading->size && z->crc != z->reading->crc ? 0 : n;
+}
+
 moe_status moe_zip_seek(moe_zip *z, size_t i, moe_byte_source *out,
                         moe_error *err)
 {
@@ -210,7 +223,9 @@ moe_status moe_zip_seek(moe_zip *z, size_t i, moe_byte_source *out,
               SEEK_CUR) != 0)
         return broken(z, err);
     z->left = m->packed;
-    *out = (moe_byte_source){z, read_stored};
+    z->reading = m;
+    z->given = z->crc = 0;
+    *out = (moe_byte_source){z, read_checked};
     if (m->method == STORED)
         return MOE_OK;
     inflating *in = moe_array_new(1, sizeof *in, err);
@@ -219,6 +234,5 @@ moe_status moe_zip_seek(moe_zip *z, size_t i, moe_byte_source *out,
         return moe_fail(err, MOE_NOMEM, "out of memory");
     }
     z->inflating = in;
-    out->read = read_deflated;
     return err->status;
 }

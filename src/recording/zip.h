@@ -10,14 +10,18 @@ typedef struct moe_zip_member {
     uint64_t at;           /* of its header in the archive */
     uint64_t packed, size; /* bytes there, and of the file */
     int method;
+    uint32_t crc; /* of the file */
 } moe_zip_member;
 
 typedef struct moe_zip {
-    const char *path;       /* borrowed */
-    void *file;             /* FILE * */
-    void *inflating;        /* of the member being read; NULL: none */
-    uint64_t left;          /* of its bytes in the archive */
-    moe_zip_member *member; /* [n], owned */
+    const char *path;              /* borrowed */
+    void *file;                    /* FILE * */
+    void *inflating;               /* of the member being read; NULL: none */
+    uint64_t left;                 /* of its bytes in the archive */
+    const moe_zip_member *reading; /* that member */
+    uint64_t given;                /* of its bytes were handed out, ... */
+    uint32_t crc;                  /* ... which have this sum */
+    moe_zip_member *member;        /* [n], owned */
     size_t n;
 } moe_zip;
 
