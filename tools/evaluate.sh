@@ -79,7 +79,7 @@ training part and is asked about the test part. What the columns are:
 EOF
     section "gpt-oss-20b on MMLU" --trace gpt-oss-20b-mmlu --cluster h100-nvlink --layers \
         --load gpt-oss-20b-mmlu \
-        --predictors distribution,window,ema,frequency,token,position,ffn,lstm,token:collects=probabilities
+        --predictors distribution,shrink,window,ema,changepoint,frequency,token,position,ngram,linear,ffn,lstm,ensemble,token:collects=probabilities
     section "Mixtral 8x7B on MMLU, loads of other subjects than those learned from" \
         --trace mixtral-8x7b-mmlu --cluster h100-nvlink --predictors distribution,window,ema
     section "Mixtral 8x7B, tokens drawn from recorded counts" \
