@@ -144,10 +144,13 @@ MAKE
 }
 
 lacking=$(missing)
-if [ -n "$lacking" ] && [ "$level" != flags ]; then
+# Twice: what one library needs of another is seen once that is there.
+for _ in 1 2; do
+    [ -n "$lacking" ] && [ "$level" != flags ] || break
     mapfile -t packages <<< "$(cut -d'|' -f2 <<< "$lacking" | sort -u)"
-    install_debian "${packages[@]}" && lacking=$(missing)
-fi
+    install_debian "${packages[@]}" || break
+    lacking=$(missing)
+done
 if [ -n "$lacking" ]; then
     told "$lacking"
     # Figures are a bonus: without gnuplot reports have none.
