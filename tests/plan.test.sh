@@ -226,6 +226,7 @@ done <<- 'END'
 	--replicas: 4.5 is not whole|--loads @wide.csv --gpus 2 --replicas 4.5
 	2 slots are too few for 4 experts|--loads @wide.csv --gpus 2 --replicas 4,2
 	--emit: one number of --replicas is needed|--loads @wide.csv --gpus 2 --replicas 4,6 --emit vllm=@none.json
+	--output: one number of --replicas is needed|--loads @wide.csv --gpus 2 --replicas 4,6 -o @none
 	--active: '0-9': not all are in 0..7|--loads @wide.csv --gpus 8 --active 0-9
 	nodes of unequal GPUs are not planned|--loads @wide.csv --gpus 4 --nodes 2 --active 0-2
 	3 groups do not divide 4 experts|--loads @wide.csv --gpus 2 --groups 3

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "moegps/json.h"
 #include "parse.h"
@@ -107,10 +108,12 @@ moe_status moe_plan_compare_sizes(moe_plan_offline *w,
 {
     size_row row[MOE_OPT_MAX_REALS];
     const int n = s->replicas.n;
-    if (s->emit.n > 0 || s->previous != NULL)
+    if (s->emit.n > 0 || s->previous != NULL || s->output != NULL)
         return moe_fail(err, MOE_USAGE,
                         "%s: one number of --replicas is needed",
-                        s->emit.n > 0 ? "--emit" : "--previous");
+                        s->emit.n > 0         ? "--emit"
+                        : s->previous != NULL ? "--previous"
+                                              : "--output");
     for (int i = 0; i < n; i++) {
         row[i] = (size_row){.replicas = (int)s->replicas.x[i]};
         if (moe_parsed_slots(0, row[i].replicas, w->env.layout.gpus,
@@ -120,7 +123,8 @@ moe_status moe_plan_compare_sizes(moe_plan_offline *w,
     }
     for (int i = 0; i < n && err->status == MOE_OK; i++)
         measure(w, s, &row[i], err);
-    if (err->status == MOE_OK && (s->json == NULL || s->json[0] != '-')) {
+    if (err->status == MOE_OK &&
+        (s->json == NULL || strcmp(s->json, "-") != 0)) {
         moe_recorded_print(moe_recorded_name(&s->recorded), &w->loads, NULL);
         say_sizes(w, s, row, n, err);
     }
