@@ -187,7 +187,7 @@ if "$PYTHON" -c 'import numpy' 2> /dev/null; then
         check "import refuses $file.npy" refused 2 "$text" trace import "$dir/$file.npy" --model m \
             --experts 8 --top-k 2 -o "$dir/x.h5"
     done <<- END
-	flat|may be loads or experts of tokens
+	flat|fits neither loads (experts last) nor experts of tokens
 	sum|step 3, layer 1: 1025 pairs are no multiple of 2
 	half|step 0, layer 0, expert 0: 0.5 is no number of pairs
 	negative|is not a finite load >= 0
