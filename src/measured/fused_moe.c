@@ -115,15 +115,11 @@ static moe_status read_json(const char *path, char *text,
                             const moe_measured_options *options,
                             moe_measurements *out, moe_error *err)
 {
-    moe_jreader *reader = NULL;
     moe_jtree root = {0};
-    bool more = false;
     (void)text;
-    if (moe_jreader_open(path, &reader, err) == MOE_OK &&
-        moe_jreader_next(reader, &root, &more, err) == MOE_OK)
+    if (moe_measured_json(path, &root, err) == MOE_OK)
         take_items(path, &root, options, out, err);
     moe_jtree_fini(&root);
-    moe_jreader_close(reader);
     return err->status;
 }
 

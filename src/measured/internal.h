@@ -2,6 +2,7 @@
 #ifndef MOEGPS_MEASURED_INTERNAL_H
 #define MOEGPS_MEASURED_INTERNAL_H
 
+#include "moegps/jtree.h"
 #include "moegps/measured.h"
 
 /* A row of a collective of these ranks.
@@ -23,6 +24,10 @@ moe_status moe_measured_add_ffn(moe_measurements *out, const char *path,
 /* @return the collective whose name is in a text, as the tables spell it;
  * NULL: none. */
 const char *moe_measured_collective(const char *text);
+
+/* The first JSON value of a file. @param out  release in any case.
+ * @return MOE_OK, MOE_USAGE, MOE_FORMAT, MOE_NOMEM. */
+moe_status moe_measured_json(const char *path, moe_jtree *out, moe_error *err);
 
 /* Lines of a text, one after the other, ended in place.
  * @return NULL: there is none left. */

@@ -83,6 +83,16 @@ static void set(moe_measurement *row, int i, const char *text)
     snprintf(row->text[i], sizeof row->text[i], "%s", text);
 }
 
+moe_status moe_measured_json(const char *path, moe_jtree *out, moe_error *err)
+{
+    moe_jreader *reader = NULL;
+    bool more = false;
+    if (moe_jreader_open(path, &reader, err) == MOE_OK)
+        moe_jreader_next(reader, out, &more, err);
+    moe_jreader_close(reader);
+    return err->status;
+}
+
 moe_status moe_measured_add_link(moe_measurements *out, const char *path,
                                  uint64_t line, const char *op, int ranks,
                                  double bytes, double time_us,
