@@ -136,8 +136,9 @@ void moe_run_print_plan(moe_run_job *r)
            bytes.measurements / (1 << 20), bytes.root_measurements / (1 << 20));
     if (moe_engine_expert_time(r->engine, &expert_s, &r->ctx.err) == MOE_OK &&
         expert_s >= 0)
-        printf("# time: experts take about %.3g s, as measured here on one "
-               "layer; the exchange and what ranks wait for comes on top\n",
-               expert_s);
+        printf(
+            "# time: experts take about %.3g s, by the CPU time of one layer "
+            "here; exchange and waiting come on top\n",
+            expert_s);
     printf("# output: %s\n", r->out);
 }

@@ -191,19 +191,35 @@ static void say_cases(moe_document *doc, const moe_advise_params *p,
     }
 }
 
+/* By the phase in which it loses most against the baseline. */
+static const char *why_oracle_loses(const moe_advice *v)
+{
+    double more_s[MOE_N_PHASES];
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        more_s[p] = v->time[MOE_ADVISE_ORACLE][TYPICAL].exposed_s[p] -
+                    v->time[MOE_ADVISE_BASELINE][TYPICAL].exposed_s[p];
+    switch (moe_most(more_s, MOE_N_PHASES)) {
+    case MOE_PHASE_MIGRATE:
+        return "it copies anew for every batch";
+    case MOE_PHASE_ATTENTION:
+        return "rows that go ahead of the router lengthen attention by more "
+               "than they save";
+    case MOE_PHASE_FFN:
+        return "reading the weights of copies takes longer";
+    default:
+        return "predicting and planning take longer than they save";
+    }
+}
+
 /* What is no recommendation. */
 static void say_unavailable(moe_document *doc, const moe_advise_params *p,
                             const moe_advice *v)
 {
     const double base_s = v->time[MOE_ADVISE_BASELINE][TYPICAL].layer_s;
-    const moe_advise_time *oracle = &v->time[MOE_ADVISE_ORACLE][TYPICAL];
-    if (oracle->layer_s > base_s)
+    if (v->time[MOE_ADVISE_ORACLE][TYPICAL].layer_s > base_s)
         moe_doc_say(doc, MOE_DOC_PARAGRAPH,
                     "The oracle is slower than doing nothing: %s.",
-                    v->facts.copies > 0
-                        ? "it copies anew for every batch"
-                        : "its rows that go ahead of the router "
-                          "take longer than they save");
+                    why_oracle_loses(v));
     if (moe_advise_can_win(&p->dials, MOE_ADVISE_TOKEN))
         return;
     const double token_s = v->time[MOE_ADVISE_TOKEN][TYPICAL].layer_s;
