@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/ffn.h"
 
+#include <string.h>
+
 #include <dnnl.h>
 
 #include "ffn_internal.h"
 #include "moegps/ctx.h"
-#include "moegps/registry.h"
-
-#define X(name) extern const moe_ffn moe_ffn_##name;
-#include "ffn_members.h"
-#undef X
-
-static const moe_ffn *const members[] = {
-#define X(name) &moe_ffn_##name,
-#include "ffn_members.h"
-#undef X
-};
-
-MOE_REGISTRY(moe_ffn)
 
 size_t moe_ffn_row_bytes(const moe_ffn_shape *shape)
 {

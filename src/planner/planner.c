@@ -3,21 +3,6 @@
 
 #include <math.h>
 
-#include "moegps/registry.h"
-
-#define X(name) extern const moe_planner moe_planner_##name;
-#include "members.h"
-#undef X
-
-static const moe_planner *const members[] = {
-#define X(name) &moe_planner_##name,
-#include "members.h"
-#undef X
-};
-
-MOE_REGISTRY(moe_planner)
-MOE_REGISTRY_NEW(moe_planner, moe_planner_env, void)
-
 uint64_t moe_planner_steps(const moe_planner *planner, const void *state)
 {
     return planner->steps != NULL ? planner->steps(state) : 0;

@@ -3,21 +3,6 @@
 
 #include <assert.h>
 
-#include "moegps/registry.h"
-
-#define X(name) extern const moe_split moe_split_##name;
-#include "members.h"
-#undef X
-
-static const moe_split *const members[] = {
-#define X(name) &moe_split_##name,
-#include "members.h"
-#undef X
-};
-
-MOE_REGISTRY(moe_split)
-MOE_REGISTRY_NEW(moe_split, moe_split_env, void)
-
 void moe_split_by_weight(const uint32_t *weight, uint32_t n_replicas,
                          uint64_t n, uint64_t first, uint32_t own,
                          uint32_t *pairs_out)
