@@ -46,16 +46,6 @@ static int default_samples(const moe_advise_params *p)
     return p->gpus <= 64 ? 15 : p->gpus <= 256 ? 3 : 1;
 }
 
-bool moe_advise_is_exact(const moe_advise *a)
-{
-    return a->p.trace == NULL && a->p.dials.paper;
-}
-
-int moe_advise_period(const moe_advise *a)
-{
-    return a->p.trace != NULL ? a->p.dials.rebalance_every : 1;
-}
-
 static moe_status outside(moe_error *err, const char *what, double value,
                           double low, double high)
 {
@@ -299,6 +289,11 @@ void moe_advise_facts_of(const moe_advise *a, moe_advise_facts *out)
     const double per_slot = moe_model_expert_bytes(m) * m->layers;
     out->copy_bytes = (out->slots - out->home_slots) * per_slot;
     out->expert_bytes = out->slots * per_slot;
+}
+
+bool moe_advise_can_win(const moe_advise_dials *dials, moe_advise_strategy s)
+{
+    return s < MOE_ADVISE_TOKEN || (s == MOE_ADVISE_TOKEN && dials->paper);
 }
 
 moe_advise_strategy moe_advise_winner(const moe_advise *a,

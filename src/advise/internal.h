@@ -175,10 +175,16 @@ struct moe_advise {
 
 /** @return whether every batch has just the load that was told: the paper's
  *  reading, by hand. */
-bool moe_advise_is_exact(const moe_advise *a);
+static inline bool moe_advise_is_exact(const moe_advise *a)
+{
+    return a->p.trace == NULL && a->p.dials.paper;
+}
 
 /** @return batches of a trace that make a sample: those between two plans. */
-int moe_advise_period(const moe_advise *a);
+static inline int moe_advise_period(const moe_advise *a)
+{
+    return a->p.trace != NULL ? a->p.dials.rebalance_every : 1;
+}
 
 moe_status moe_advise_build_by_hand(moe_advise *a, moe_error *err);
 moe_status moe_advise_build_from_trace(moe_advise *a, moe_error *err);

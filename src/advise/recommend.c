@@ -22,11 +22,6 @@ const moe_advise_measured *moe_advise_measured_of(const char *model)
     return NULL;
 }
 
-bool moe_advise_can_win(const moe_advise_dials *dials, moe_advise_strategy s)
-{
-    return s < MOE_ADVISE_TOKEN || (s == MOE_ADVISE_TOKEN && dials->paper);
-}
-
 static void rank(moe_advice *v, const moe_advise_dials *dials, int c)
 {
     int first = 0, second = -1;

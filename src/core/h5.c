@@ -80,14 +80,6 @@ void moe_h5_check(herr_t rc, const char *what, const char *name, moe_error *err)
         moe_h5_fail(err, MOE_IO, what, name);
 }
 
-void moe_h5_quiet(void)
-{
-    /* All files are closed by their users. One that cannot be, on a full disk,
-     * stays open, and 1.10.8 crashes when it closes it once more at exit. */
-    H5dont_atexit();
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-}
-
 void moe_h5_close(hid_t id)
 {
     if (id < 0)

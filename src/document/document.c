@@ -171,12 +171,3 @@ void moe_doc_result(moe_document *doc, const char *result)
 {
     moe_doc_say(doc, MOE_DOC_RESULT, "%s", result);
 }
-
-moe_status moe_document_say(moe_document *doc, FILE *out, moe_error *err)
-{
-    moe_error local = {0};
-    if (doc != NULL && (err == NULL || err->status == MOE_OK))
-        moe_document_print(doc, out, &local);
-    moe_document_free(doc);
-    return moe_pass(err, &local);
-}

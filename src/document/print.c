@@ -220,3 +220,12 @@ moe_status moe_document_print(moe_document *doc, FILE *out, moe_error *err)
     }
     return status;
 }
+
+moe_status moe_document_say(moe_document *doc, FILE *out, moe_error *err)
+{
+    moe_error local = {0};
+    if (doc != NULL && (err == NULL || err->status == MOE_OK))
+        moe_document_print(doc, out, &local);
+    moe_document_free(doc);
+    return moe_pass(err, &local);
+}

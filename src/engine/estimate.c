@@ -14,6 +14,27 @@ static const double ROW_BUFFERS = 3.0;
 
 enum { CALLS = 5 }; /* of the experts that are timed */
 
+moe_ledger_dims moe_engine_dims(const moe_engine *e)
+{
+    const moe_workload *w = &e->p.experiment->workload;
+    const int strategies = e->p.experiment->n_strategies;
+    return (moe_ledger_dims){.strategies = strategies,
+                             .candidates =
+                                 e->n_runners > strategies ? strategies : 0,
+                             .iterations = w->iterations,
+                             .warmup = w->warmup,
+                             .layers = e->p.n_layers,
+                             .experts = e->p.model->experts,
+                             .gpus = e->layout.gpus,
+                             .ranks = e->p.ranks,
+                             .slots = e->max_slots};
+}
+
+uint64_t moe_engine_max_tokens(const moe_engine *e)
+{
+    return moe_batcher_max_tokens(e->batcher);
+}
+
 /* Pairs of a GPU when all have as many, in the largest batch. */
 static double mean_pairs(const moe_engine *e)
 {

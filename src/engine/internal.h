@@ -4,6 +4,7 @@
  *   runner.c      one strategy: its predictor, planner, split and weights
  *   iteration.c   what one iteration of one strategy did
  *   clock.c       measured time of phases
+ *   load_batch.c  the tokens of an iteration
  *   engine.c      iterations
  *   coordinate.c  predict, collect, plan, broadcast, migrate
  *   layer.c       attention's end, route, dispatch, ffn, combine

@@ -390,22 +390,6 @@ void moe_engine_free(moe_engine *e)
     free(e);
 }
 
-moe_ledger_dims moe_engine_dims(const moe_engine *e)
-{
-    const moe_workload *w = &e->p.experiment->workload;
-    const int strategies = e->p.experiment->n_strategies;
-    return (moe_ledger_dims){.strategies = strategies,
-                             .candidates =
-                                 e->n_runners > strategies ? strategies : 0,
-                             .iterations = w->iterations,
-                             .warmup = w->warmup,
-                             .layers = e->p.n_layers,
-                             .experts = e->p.model->experts,
-                             .gpus = e->layout.gpus,
-                             .ranks = e->p.ranks,
-                             .slots = e->max_slots};
-}
-
 int moe_engine_gpu(const moe_engine *e)
 {
     return e->gpu;
@@ -414,11 +398,6 @@ int moe_engine_gpu(const moe_engine *e)
 const moe_ffn_shape *moe_engine_shape(const moe_engine *e)
 {
     return &e->shape;
-}
-
-uint64_t moe_engine_max_tokens(const moe_engine *e)
-{
-    return moe_batcher_max_tokens(e->batcher);
 }
 
 const moe_validation *moe_engine_validation(const moe_engine *e)

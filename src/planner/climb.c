@@ -6,19 +6,12 @@
 /* Steps from one placement to a better one: an expert of a GPU that is the
  * busiest in some sample changes places with one of another GPU, or moves to
  * an empty slot; a replica of it takes an empty slot or that of a replica that
- * is needed less; or a replica of it goes. Scores of steps never promise too
- * much: GPUs that only lose load count with what they had. */
+ * is needed less; or a replica of it goes. */
 
 enum {
     CRITICAL = 3,          /* GPUs that a step may start from */
     WORK = 2 * 1000 * 1000 /* pairs of slots looked at, at most */
 };
-
-static void add_load(float *sum, const float *load, float part, int n)
-{
-    for (int i = 0; i < n; i++)
-        sum[i] += part * load[i];
-}
 
 /* Load of a GPU, and the price of what it holds. */
 static void sum_up(moe_hedge *h, int gpu)
@@ -32,7 +25,7 @@ static void sum_up(moe_hedge *h, int gpu)
         if (e < 0)
             continue;
         const float part = 1.0F / (float)h->at->copies[e];
-        add_load(sum, moe_hedge_load(h, e), part, n);
+        moe_add_load(sum, moe_hedge_load(h, e), part, n);
     }
     h->steps += (uint64_t)(slots * n);
 }
@@ -52,24 +45,6 @@ void moe_hedge_begin(moe_hedge *h, const int16_t *expert)
             moe_share_put(x, t, expert[t], 0);
     for (int g = 0; g < h->p.gpus; g++)
         sum_up(h, g);
-}
-
-static inline float larger(float a, float b)
-{
-    return a > b ? a : b;
-}
-
-/* @return the mean over samples of the largest of three. */
-static float mean_of_largest(const moe_hedge *h, const float *a, const float *b,
-                             const float *c)
-{
-    const moe_samples *s = h->samples;
-    float lane[MOE_SAMPLE_LANES] = {0};
-    for (int i = 0; i < s->stride; i += MOE_SAMPLE_LANES)
-        for (int k = 0; k < MOE_SAMPLE_LANES; k++)
-            lane[k] +=
-                s->weight[i + k] * larger(a[i + k], larger(b[i + k], c[i + k]));
-    return (lane[0] + lane[1]) + (lane[2] + lane[3]);
 }
 
 /* Who is the busiest, in samples of how much weight? @return the score. */
@@ -99,102 +74,9 @@ static void note_rest(moe_hedge *h, int gpu)
     for (int g = 0; g < h->p.gpus; g++) {
         const float *sum = moe_hedge_sum(h, g);
         for (int i = 0; i < n && g != gpu; i++)
-            h->rest[i] = larger(h->rest[i], sum[i]);
+            h->rest[i] = moe_larger(h->rest[i], sum[i]);
     }
     h->steps += (uint64_t)(h->p.gpus * n);
-}
-
-/* What is in slots t and u changes places. */
-static float score_of_swap(moe_hedge *h, int t, int u)
-{
-    const moe_share *x = h->at;
-    const moe_samples *s = h->samples;
-    const int a = t / x->slots, b = u / x->slots;
-    const int e = x->expert[t], f = x->expert[u] >= 0 ? x->expert[u] : e;
-    const float *from = moe_hedge_sum(h, a), *to = moe_hedge_sum(h, b);
-    const float *of_e = moe_hedge_load(h, e), *of_f = moe_hedge_load(h, f);
-    const float part = 1.0F / (float)x->copies[e];
-    const float back = x->expert[u] >= 0 ? 1.0F / (float)x->copies[f] : 0;
-    float price = moe_hedge_price(h, b, e) - moe_hedge_price(h, a, e);
-    float lane[MOE_SAMPLE_LANES] = {0};
-    if (x->expert[u] >= 0)
-        price += moe_hedge_price(h, a, f) - moe_hedge_price(h, b, f);
-    for (int i = 0; i < s->stride; i += MOE_SAMPLE_LANES)
-        for (int k = 0; k < MOE_SAMPLE_LANES; k++) {
-            const float d = part * of_e[i + k] - back * of_f[i + k];
-            lane[k] +=
-                s->weight[i + k] *
-                larger(h->rest[i + k], larger(from[i + k] - d, to[i + k] + d));
-        }
-    return (lane[0] + lane[1]) + (lane[2] + lane[3]) + price;
-}
-
-/* The other holders of f, one replica of which goes from slot u.
- * @return the busiest of h->rest and them, in h->line[3]. */
-static const float *without_replica(moe_hedge *h, int u, float *left, int a)
-{
-    const moe_share *x = h->at;
-    const int n = h->samples->stride, f = x->expert[u];
-    const float c = (float)x->copies[f], more = 1.0F / (c - 1) - 1.0F / c;
-    const float *load = moe_hedge_load(h, f);
-    float *rest = h->line + 3 * MOE_SAMPLES;
-    memcpy(rest, h->rest, (size_t)n * sizeof *rest);
-    for (int v = x->head[f]; v >= 0; v = x->next[v]) {
-        const float *sum = moe_hedge_sum(h, v / x->slots);
-        if (v == u)
-            continue;
-        if (v / x->slots == a) {
-            add_load(left, load, more, n);
-            continue;
-        }
-        for (int i = 0; i < n; i++)
-            rest[i] = larger(rest[i], sum[i] + more * load[i]);
-    }
-    h->steps += (uint64_t)(x->copies[f] * n);
-    return rest;
-}
-
-/* A replica of what is in slot t, in slot u. */
-static float score_of_replica(moe_hedge *h, int t, int u)
-{
-    const moe_share *x = h->at;
-    const int n = h->samples->stride, a = t / x->slots, b = u / x->slots;
-    const int e = x->expert[t], f = x->expert[u];
-    const float c = (float)x->copies[e];
-    float *left = h->line + MOE_SAMPLES, *right = h->line + 2 * MOE_SAMPLES;
-    const float *load = moe_hedge_load(h, e), *rest = h->rest;
-    memcpy(left, moe_hedge_sum(h, a), (size_t)n * sizeof *left);
-    memcpy(right, moe_hedge_sum(h, b), (size_t)n * sizeof *right);
-    add_load(left, load, 1 / (c + 1) - 1 / c, n);
-    add_load(right, load, 1 / (c + 1), n);
-    float price = moe_hedge_price(h, b, e);
-    if (f >= 0) {
-        add_load(right, moe_hedge_load(h, f), -1.0F / (float)x->copies[f], n);
-        rest = without_replica(h, u, left, a);
-        price -= moe_hedge_price(h, b, f);
-    }
-    return mean_of_largest(h, rest, left, right) + price;
-}
-
-/* The replica in slot t goes. */
-static float score_of_removal(moe_hedge *h, int t)
-{
-    const moe_share *x = h->at;
-    const int n = h->samples->stride, a = t / x->slots, e = x->expert[t];
-    float *left = h->line;
-    memcpy(left, moe_hedge_sum(h, a), (size_t)n * sizeof *left);
-    add_load(left, moe_hedge_load(h, e), -1.0F / (float)x->copies[e], n);
-    const float *rest = without_replica(h, t, left, a);
-    return mean_of_largest(h, rest, left, left) - moe_hedge_price(h, a, e);
-}
-
-float moe_hedge_score(moe_hedge *h, const moe_hedge_step *w)
-{
-    h->steps += 2 * (uint64_t)h->samples->stride;
-    if (w->to < 0)
-        return score_of_removal(h, w->from);
-    return w->adds ? score_of_replica(h, w->from, w->to)
-                   : score_of_swap(h, w->from, w->to);
 }
 
 static void sum_up_holders(moe_hedge *h, int expert)

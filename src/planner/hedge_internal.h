@@ -81,6 +81,19 @@ static inline float moe_hedge_price(const moe_hedge *h, int gpu, int expert)
     return moe_hedge_held(h, gpu, expert) ? 0 : h->price;
 }
 
+static inline float moe_larger(float a, float b)
+{
+    return a > b ? a : b;
+}
+
+/** sum += part * load, of n samples. */
+static inline void moe_add_load(float *sum, const float *load, float part,
+                                int n)
+{
+    for (int i = 0; i < n; i++)
+        sum[i] += part * load[i];
+}
+
 /** Begin with a placement. */
 void moe_hedge_begin(moe_hedge *h, const int16_t *expert);
 

@@ -18,11 +18,6 @@ typedef struct {
     float others;    /* and that of the busiest of the others */
 } site;
 
-static inline float larger(float a, float b)
-{
-    return a > b ? a : b;
-}
-
 /* @return the sum of x in the samples that `weight` picks. */
 static float pick(const moe_hedge *h, const float *weight, const float *x)
 {
@@ -114,8 +109,8 @@ static bool bound_swaps(moe_hedge *h, const site *s, int k, float own,
     const float from = s->level - own, others = s->others, base = s->elsewhere;
     int any = 0;
     for (int g = 0; g < n; g++) {
-        const float peak = larger(from + piece[g], beside[g] + own);
-        out[g] = base + entry[g] + fee[g] + larger(peak, others);
+        const float peak = moe_larger(from + piece[g], beside[g] + own);
+        out[g] = base + entry[g] + fee[g] + moe_larger(peak, others);
         any |= out[g] < limit;
     }
     return any != 0;
@@ -134,7 +129,7 @@ static bool bound_copies(moe_hedge *h, const site *s, int k, float least,
     const float base = s->elsewhere;
     int any = 0;
     for (int g = 0; g < n; g++) {
-        out[g] = base + entry[g] + fee[g] + larger(least, beside[g] + left);
+        out[g] = base + entry[g] + fee[g] + moe_larger(least, beside[g] + left);
         any |= out[g] < limit;
     }
     return any != 0;
@@ -165,8 +160,8 @@ static void look_from(moe_hedge *h, const site *s, int t, moe_hedge_step *best)
     const int e = x->expert[t];
     const float c = (float)x->copies[e], own = h->worth[e];
     const float left = own * c / (c + 1), leave = h->back[t];
-    const float gone = larger(s->level - own, s->others);
-    const float halved = larger(s->level - (own - left), s->others);
+    const float gone = moe_larger(s->level - own, s->others);
+    const float halved = moe_larger(s->level - (own - left), s->others);
     moe_hedge_step w = {.from = t, .to = -1};
     if (c > 1)
         look_at(h, w, best);

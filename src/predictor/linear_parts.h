@@ -10,8 +10,12 @@ const float *moe_linear_weights(const moe_learned_part *part,
                                 const moe_trace *trace, size_t width,
                                 int lookahead, moe_error *err);
 
-/** Add an empty one, and note whether it was trained on gates. */
+/** Add an empty one. @return it; NULL with MOE_NOMEM. */
 float *moe_linear_put_weights(moe_learned_part *part, const moe_trace *trace,
                               size_t width, int lookahead, moe_error *err);
+
+/** Note whether the trace that it was trained on has gates. */
+moe_status moe_linear_note_gates(moe_learned_part *part, const moe_trace *trace,
+                                 moe_error *err);
 
 #endif
