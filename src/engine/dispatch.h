@@ -13,7 +13,11 @@
  *      send     rows                                      Alltoallv
  *      group    received rows by slot                     local
  *      ...      the FFN works on the grouped rows in place
- *      ungroup, send_back                                 local, Alltoallv
+ *      ungroup, send                                      local, Alltoallv
+ *
+ *  In place of `send`, `post` begins the exchange and `test` brings it on
+ *  until it is complete; in between the caller may compute. Several dispatches
+ *  may be under way at the same time, as each has a communicator of its own.
  *
  *  Direct routing walks to `send` twice. Where tokens were
  *  predicted, their rows go ahead to replicas of the experts predicted:
@@ -49,9 +53,14 @@
 #include "moegps/status.h"
 
 typedef struct moe_dispatch moe_dispatch;
+typedef struct moe_transport moe_transport; /* transport.h */
+
+/** To the experts, and home again. */
+typedef enum moe_way { MOE_WAY_OUT, MOE_WAY_HOME, MOE_N_WAYS } moe_way;
 
 typedef struct moe_dispatch_params {
-    MPI_Comm comm; /* the GPUs; rank in it is the GPU; borrowed */
+    MPI_Comm comm; /* the GPUs; rank in it is the GPU; duplicated */
+    const moe_transport *transport;
     moe_layout layout;
     int experts, top_k;
     int group;           /* neighbours that share an attention: direct routing
@@ -111,8 +120,19 @@ void moe_dispatch_pack(moe_dispatch *d, const moe_batch *batch,
  *  that went ahead it is to keep. Collective. */
 void moe_dispatch_tell(moe_dispatch *d);
 
-/** Send rows. Collective. */
-void moe_dispatch_send(moe_dispatch *d);
+/** Send rows out, or the ungrouped results home. Collective. */
+void moe_dispatch_send(moe_dispatch *d, moe_way way);
+
+/** Begin that. Nothing of the dispatch may be called but test and wait, until
+ *  one of them says that it is complete. Collective. */
+void moe_dispatch_post(moe_dispatch *d, moe_way way);
+
+/** Bring on what was posted. Does not wait. All ranks have to go on calling this or
+ *  moe_dispatch_wait() for it to end. @return whether it is complete. */
+bool moe_dispatch_test(moe_dispatch *d);
+
+/** Wait until what was posted is complete. */
+void moe_dispatch_wait(moe_dispatch *d);
 
 /** What the exchanges of a layer move. */
 typedef struct moe_dispatch_rows {
@@ -135,9 +155,9 @@ moe_dispatch_rows moe_dispatch_get_rows(const moe_dispatch *d);
 void *moe_dispatch_group(moe_dispatch *d);
 void moe_dispatch_ungroup(moe_dispatch *d);
 
-/** Send grouped results home. Collective.
- *  @param where_out  [own][top_k] the row of each pair; borrowed.
+/** @param where_out  [own][top_k] the row of each pair; borrowed.
  *  @return rows that came home; borrowed until the next pack. */
-const void *moe_dispatch_send_back(moe_dispatch *d, const uint32_t **where_out);
+const void *moe_dispatch_get_home(const moe_dispatch *d,
+                                  const uint32_t **where_out);
 
 #endif

@@ -1,8 +1,17 @@
-/* dispatch_internal.h: buffers of dispatch.c, for its test and benchmark. */
+/* dispatch_internal.h: the state of one dispatch, for its files, transports,
+ * test and benchmark.
+ *
+ *   dispatch.c          memory, and how exchanges are made or posted
+ *   dispatch_address.c  what travels, and where to
+ *   dispatch_tell.c     what everybody must know of it
+ *   dispatch_group.c    rows by slot, and back
+ *   transport_*.c       ways to travel
+ */
 #ifndef MOEGPS_ENGINE_DISPATCH_INTERNAL_H
 #define MOEGPS_ENGINE_DISPATCH_INTERNAL_H
 
 #include "dispatch.h"
+#include "transport.h"
 
 /* One exchange towards experts. Pairs are in the order of (GPU, slot, token). */
 typedef struct moe_leg {
@@ -25,6 +34,13 @@ struct moe_dispatch {
     moe_dispatch_params p;
     int gpu;
     MPI_Datatype row_type;
+
+    /* The exchange in progress. */
+    moe_way way;
+    int stage;           /* that begins next */
+    bool posted;         /* stages are posted, not waited for */
+    MPI_Request request; /* of the stage that was posted last */
+
     uint32_t *own;      /* [experts] pairs of this rank */
     uint64_t *total;    /* [experts] pairs of all ranks */
     uint64_t *first;    /* [experts] pairs of lower ranks */
@@ -69,5 +85,21 @@ struct moe_dispatch {
 #define MOE_IN_PLACE UINT16_MAX
 /* A pair whose replica was chosen when rows went ahead, but that could not. */
 #define MOE_ASSIGNED (UINT16_MAX - 1)
+
+/* What one exchange sends; rows and GPUs of `comm`. Counts and places stay as
+ * they are until it is complete. */
+typedef struct moe_parcels {
+    MPI_Comm comm;
+    const void *from;
+    const int *send, *send_at;
+    void *to;
+    const int *recv, *recv_at;
+} moe_parcels;
+
+/* dispatch.c: make the exchange of a stage, or post it. Collective. */
+void moe_dispatch_exchange(moe_dispatch *d, const moe_parcels *parcels);
+
+/* @return where rows of `rest` arrive: behind those that came ahead. */
+char *moe_dispatch_rest_rows(moe_dispatch *d);
 
 #endif

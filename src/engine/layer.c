@@ -20,7 +20,7 @@ static void send_rows(moe_engine *e, moe_runner *r, int layer, const char *rows)
         moe_dispatch_pack(d, e->it.batch, rows);
     moe_dispatch_tell(d);
     if (rows != NULL)
-        moe_dispatch_send(d);
+        moe_dispatch_send(d, MOE_WAY_OUT);
 }
 
 /* Attention itself is not executed. Of the reduce-scatter that ends it, direct
@@ -88,7 +88,8 @@ static void combine(moe_engine *e, int layer, const moe_ffn *ffn,
     moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_COMBINE, layer, layer + 1);
     const moe_stamp start = moe_stamp_now();
     const uint32_t *where;
-    const void *rows = moe_dispatch_send_back(e->dispatch, &where);
+    moe_dispatch_send(e->dispatch, MOE_WAY_HOME);
+    const void *rows = moe_dispatch_get_home(e->dispatch, &where);
     ffn->combine(ffn_state, e->it.batch, layer, rows, where, e->out);
     moe_engine_charge(e, MOE_PHASE_COMBINE, layer, layer + 1, start);
 }

@@ -9,6 +9,7 @@
 
 #include "moegps/h5_try.h"
 #include "moegps/topo.h"
+#include "transport.h"
 
 static moe_status check_inputs(const moe_engine *e, moe_error *err)
 {
@@ -138,6 +139,7 @@ static moe_status make_dispatch(moe_engine *e, moe_error *err)
     const moe_pricer pricer = moe_engine_pricer(e);
     const moe_dispatch_params params = {
         .comm = e->gpu_comm,
+        .transport = moe_transport_find("pairs"),
         .layout = e->layout,
         .experts = e->p.model->experts,
         .top_k = e->p.model->top_k,

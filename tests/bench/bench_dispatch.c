@@ -105,6 +105,7 @@ static void make(exchange *x, moe_ctx *ctx, size_t row_bytes, bool skewed,
     route(x, ctx, skewed);
     predict(x, ctx);
     const moe_dispatch_params p = {.comm = ctx->comm,
+                                   .transport = moe_transport_find("pairs"),
                                    .layout = layout,
                                    .group = layout.gpus,
                                    .experts = EXPERTS,
@@ -157,7 +158,7 @@ static void bare_pack(exchange *x)
 static void send_leg(exchange *x, moe_leg *leg)
 {
     x->d->leg = leg;
-    moe_dispatch_send(x->d);
+    moe_dispatch_send(x->d, MOE_WAY_OUT);
 }
 
 static void bare_leg(exchange *x, const moe_leg *leg, char *to)
@@ -210,8 +211,7 @@ static void bare_ungroup(exchange *x)
 
 static void send_back(exchange *x)
 {
-    const uint32_t *where;
-    moe_dispatch_send_back(x->d, &where);
+    moe_dispatch_send(x->d, MOE_WAY_HOME);
 }
 
 static void bare_send_back(exchange *x)

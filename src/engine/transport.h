@@ -1,0 +1,30 @@
+/** transport.h: the family of ways in which rows travel between GPUs.
+ *
+ *  Dispatch has given every pair its replica (dispatch.h). A transport says
+ *  what is sent for it, and by which way. What it sends goes in stages: one
+ *  exchange each, which is made at once or posted and completed later
+ *  (moe_dispatch_post()). A stage begins with what has come with the one
+ *  before.
+ */
+#ifndef MOEGPS_ENGINE_TRANSPORT_H
+#define MOEGPS_ENGINE_TRANSPORT_H
+
+#include <stddef.h>
+
+#include "dispatch.h"
+
+typedef struct moe_transport {
+    const char *name;       /* value of `serving.exchange` */
+    int stages[MOE_N_WAYS]; /* at least 1 each */
+    /** Begin a stage: local work, then one call of moe_dispatch_exchange(), on
+     *  all ranks alike. Inside timed phases; allocates nothing. */
+    void (*stage)(moe_dispatch *d, moe_way way, int stage);
+} moe_transport;
+
+/** @return the member of this name, or NULL. */
+const moe_transport *moe_transport_find(const char *name);
+
+/** @return member i, or NULL past the last. */
+const moe_transport *moe_transport_at(size_t i);
+
+#endif

@@ -1,0 +1,2 @@
+/* Every transport: one line here and one file beside it. */
+X(pairs)
