@@ -211,10 +211,74 @@ START_TEST(measured_layer_stands_for_all)
 }
 END_TEST
 
+/* Three layers of attention 8, reduction 4, router 1, counts 2, dispatch 3,
+ * shared experts, experts 6, combine 3 s. */
+static double overlapped(int overlap, double shared_s, double *exposed_s)
+{
+    moe_iteration_pricer *p = NULL;
+    moe_layer_cost cost = layer_of(0, 8, 0);
+    double exposed[1][MOE_N_PHASES];
+    ck_assert_int_eq(moe_iteration_pricer_new(LAYERS, &p, NULL), MOE_OK);
+    cost.overlap = overlap;
+    cost.step_s[MOE_STEP_SHARED] = shared_s;
+    cost = most_of(cost);
+    const moe_iteration_work w = {.cost = &cost, .n = 1, .layers = LAYERS};
+    const double length_s = moe_iteration_price_of(p, &w, exposed).length_s;
+    memcpy(exposed_s, exposed[0], sizeof exposed[0]);
+    moe_iteration_pricer_free(p);
+    return length_s;
+}
+
+/* They run beside dispatch, and beside combine what is left of them; what is
+ * longer still is waited for. */
+START_TEST(shared_experts_hide_beside_the_exchange)
+{
+    static const struct {
+        double shared_s, beside_s;
+    } of[] = {{2, 0}, {5, 0}, {6, 0}, {10, 4}};
+    double exposed_s[MOE_N_PHASES];
+    for (size_t i = 0; i < MOE_ARRAY_LEN(of); i++) {
+        const double alone_s = LAYERS * (8 + 4 + 1 + 2 + 3 + 6 + 3);
+        ck_assert_double_eq_tol(
+            overlapped(MOE_SERVE_NO_OVERLAP, of[i].shared_s, exposed_s),
+            alone_s + LAYERS * of[i].shared_s, 1e-9);
+        ck_assert_double_eq_tol(
+            overlapped(MOE_SERVE_SHARED, of[i].shared_s, exposed_s),
+            alone_s + LAYERS * of[i].beside_s, 1e-9);
+        ck_assert_double_eq_tol(exposed_s[MOE_PHASE_FFN], 6 + of[i].beside_s,
+                                1e-9);
+    }
+}
+END_TEST
+
+/* Compute of a half: attention 4, router and solver 0.5 + 0.25, experts 3, links 2 +
+ * 0.75 + 1.5 + 1.5 s. What both halves compute is never hidden; of links what the
+ * first and the last half have alone, and what compute does not cover. */
+START_TEST(halves_take_turns)
+{
+    double one_s[MOE_N_PHASES], two_s[MOE_N_PHASES], sum_s = 0;
+    const double alone_s = overlapped(MOE_SERVE_NO_OVERLAP, 0, one_s);
+    const double length_s = overlapped(MOE_SERVE_TWO_BATCH, 0, two_s);
+    const double compute_s = LAYERS * (8 + 1 + 0.5 + 6);
+    const double links_s = LAYERS * (4 + 1.5 + 3 + 3);
+    ck_assert_double_eq_tol(alone_s, compute_s + links_s, 1e-9);
+    ck_assert_double_ge(length_s, fmax(compute_s, links_s) + 1.5);
+    ck_assert_double_lt(length_s, 0.75 * alone_s);
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        sum_s += LAYERS * two_s[p];
+    ck_assert_double_eq_tol(sum_s, length_s, 1e-9);
+    ck_assert_double_eq_tol(two_s[MOE_PHASE_FFN], 6, 1e-9);
+    ck_assert_double_eq_tol(two_s[MOE_PHASE_ROUTE], 1, 1e-9);
+    ck_assert_double_lt(two_s[MOE_PHASE_COMBINE], 1.5);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("iteration_price");
     MOE_TEST_LOOP(suite, iteration_is_as_worked_by_hand, MOE_ARRAY_LEN(cases));
     MOE_TEST_LOOP(suite, measured_layer_stands_for_all, MOE_ARRAY_LEN(cases));
+    MOE_TEST(suite, shared_experts_hide_beside_the_exchange);
+    MOE_TEST(suite, halves_take_turns);
     return suite;
 }

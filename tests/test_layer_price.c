@@ -107,7 +107,7 @@ static void price(const moe_layer_work *work, int shared, int gpus,
 }
 
 /* Seconds of the steps in order: predict, attention, reduce, route, number,
- * solve, dispatch, ffn, combine, migrate. */
+ * solve, dispatch, shared, ffn, combine, migrate. */
 static const struct {
     const char *name;
     int gpus, shared;
@@ -118,67 +118,67 @@ static const struct {
      4,
      0,
      {.combine_bytes = {700, 0}, .dispatch_bytes = {700, 0}},
-     {0, 20, 12, 1, 0, 0, 90, 7, 90, 0}},
+     {0, 20, 12, 1, 0, 0, 90, 0, 7, 90, 0}},
     {"a single GPU exchanges nothing",
      1,
      0,
      {.combine_bytes = {700, 0}, .dispatch_bytes = {700, 0}, .numbers = 1},
-     {0, 40, 0, 4, 0, 0, 0, 7, 0, 0}},
+     {0, 40, 0, 4, 0, 0, 0, 0, 7, 0, 0}},
     {"shared experts are one dense FFN", /* two products of 64 / 64 s */
      4,
      3,
      {.combine_bytes = {700, 0}, .dispatch_bytes = {700, 0}},
-     {0, 20, 12, 1, 0, 0, 90, 9, 90, 0}},
+     {0, 20, 12, 1, 0, 0, 90, 2, 7, 90, 0}},
     {"weights travel on both links",
      4,
      0,
      {.move_bytes = {5, 4}, .direct = true},
-     {0, 20, 12, 1, 0, 0, 0, 7, 3, 45}},
+     {0, 20, 12, 1, 0, 0, 0, 0, 7, 3, 45}},
     {"numbering is an all-reduce, each time",
      4,
      0,
      {.numbers = 2, .direct = true},
-     {0, 20, 12, 1, 24, 0, 0, 7, 3, 0}},
+     {0, 20, 12, 1, 24, 0, 0, 0, 7, 3, 0}},
     {"what is solved of it is waited for",
      4,
      0,
      {.numbers = 1, .solve_s = 5, .direct = true},
-     {0, 20, 12, 1, 12, 5, 0, 7, 3, 0}},
+     {0, 20, 12, 1, 12, 5, 0, 0, 7, 3, 0}},
     {"a predictor's products", /* 2 x 1 + 6 x 0.5 + 4 s */
      4,
      0,
      {.predict = products, .n_predict = 2, .predict_s = 4, .direct = true},
-     {9, 20, 12, 1, 0, 0, 0, 7, 3, 0}},
+     {9, 20, 12, 1, 0, 0, 0, 0, 7, 3, 0}},
     {"rows that go ahead lengthen the scatter", /* half of it is scatter */
      4,
      0,
      {.ahead_rows = 1.5, .direct = true},
-     {0, 20, 12 * 1.75, 1, 0, 0, 0, 7, 3, 0}},
+     {0, 20, 12 * 1.75, 1, 0, 0, 0, 0, 7, 3, 0}},
     {"direct routing dispatches what is left",
      4,
      0,
      {.combine_bytes = {600, 300}, .dispatch_bytes = {0, 20}, .direct = true},
-     {0, 20, 12, 1, 0, 0, 90, 7, 90, 0}},
+     {0, 20, 12, 1, 0, 0, 90, 0, 7, 90, 0}},
     {"nothing is left of right predictions",
      4,
      0,
      {.combine_bytes = {600, 300}, .direct = true},
-     {0, 20, 12, 1, 0, 0, 0, 7, 90, 0}},
+     {0, 20, 12, 1, 0, 0, 0, 0, 7, 90, 0}},
     {"an empty dispatch is one where routing is not direct",
      4,
      0,
      {.combine_bytes = {600, 300}},
-     {0, 20, 12, 1, 0, 0, 3, 7, 90, 0}},
+     {0, 20, 12, 1, 0, 0, 3, 0, 7, 90, 0}},
     {"a smaller exchange is never slower", /* 90 s by the table */
      4,
      0,
      {.combine_bytes = {600, 600}, .dispatch_bytes = {500, 0}, .direct = true},
-     {0, 20, 12, 1, 0, 0, 40, 7, 40, 0}},
+     {0, 20, 12, 1, 0, 0, 40, 0, 7, 40, 0}},
     {"one that is larger on a link may be", /* on the network */
      4,
      0,
      {.combine_bytes = {1200, 0}, .dispatch_bytes = {0, 900}, .direct = true},
-     {0, 20, 12, 1, 0, 0, 90, 7, 40, 0}},
+     {0, 20, 12, 1, 0, 0, 90, 0, 7, 40, 0}},
 };
 
 /* Times that are told, of predictor and solver, have no error of the cost
@@ -203,6 +203,54 @@ START_TEST(steps_take_what_they_take_by_hand)
         ck_assert_double_eq(out.most_s[p],
                             moe_layer_cost_phase_s(&out, (moe_phase)p));
     ck_assert_double_eq_tol(moe_layer_cost_barrier_s(&out), 0, 1e-12);
+}
+END_TEST
+
+/* 1024 tokens on 4 GPUs with attention of their own. */
+START_TEST(halves_of_a_batch_are_priced_at_their_own_counts)
+{
+    enum { N = 4 };
+    static const uint32_t pairs[N] = {5, 0, 2, 1};
+    static const struct {
+        double sequences, attention_s;
+    } of[] = {{8, 20 * 2}, {12, 20 * 3}}; /* 1 + 1, 2 + 1 on a GPU */
+    const moe_serving s = {.attention = MOE_SERVE_DATA,
+                           .overlap = MOE_SERVE_TWO_BATCH};
+    const double attention_s = 20;
+    moe_model model = fixture_model();
+    const moe_cluster cluster = {.sms = 80, .gpus_per_node = 2};
+    moe_pricer p = {&by_hand, &attention_s, &model, {4, 2}, NULL};
+    moe_serving_cost *c = NULL;
+    moe_layer_cost out;
+    model.shared_experts = 1;
+    ck_assert_int_eq(
+        moe_serving_cost_new(&s, &model, &cluster, &p.layout, &c, NULL),
+        MOE_OK);
+    p.serving = c;
+    const moe_layer_work w = {.tokens = 1024,
+                              .sequences = of[_i].sequences,
+                              .numbers = 1,
+                              .solve_s = 5,
+                              .dispatch_bytes = {1600, 0},
+                              .combine_bytes = {2400, 0},
+                              .rows = pairs,
+                              .slots = N};
+    const double by_hand_s[MOE_N_STEPS] = {
+        [MOE_STEP_ATTENTION] = of[_i].attention_s,
+        [MOE_STEP_ROUTE] = 2 * 2, /* 128 tokens of a half on a GPU */
+        [MOE_STEP_NUMBER] = 2 * 12,
+        [MOE_STEP_SOLVE] = 2 * 5,
+        [MOE_STEP_DISPATCH] = 2 * 90, /* of 800 bytes; of 1600: 40 */
+        [MOE_STEP_SHARED] = 2 * (2 + 2),
+        [MOE_STEP_FFN] = 2 * 4,
+        [MOE_STEP_COMBINE] = 2 * 40};
+    moe_layer_cost_of(&p, &w, &out);
+    for (int k = 0; k < MOE_N_STEPS; k++)
+        ck_assert_msg(fabs(out.step_s[k] - by_hand_s[k]) < 1e-12,
+                      "step %d takes %g s, not %g", k, out.step_s[k],
+                      by_hand_s[k]);
+    ck_assert_int_eq(out.overlap, MOE_SERVE_TWO_BATCH);
+    moe_serving_cost_free(c);
 }
 END_TEST
 
@@ -335,6 +383,7 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("layer_price");
     MOE_TEST_LOOP(suite, steps_take_what_they_take_by_hand,
                   MOE_ARRAY_LEN(cases));
+    MOE_TEST_LOOP(suite, halves_of_a_batch_are_priced_at_their_own_counts, 2);
     MOE_TEST(suite, transfers_use_the_links_that_they_cross);
     MOE_TEST(suite, rows_have_the_width_of_their_transfer);
     MOE_TEST_LOOP(suite, a_layer_waits_for_the_slowest_gpu_of_each_stage, 2);

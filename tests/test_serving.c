@@ -18,7 +18,6 @@ static const struct {
      8,
      "kv_len: decode needs the cached tokens"},
     {{.kv_len = 9}, 8, 8, "kv_len: 9 with phase prefill"},
-    {{.overlap = MOE_SERVE_TWO_BATCH}, 8, 8, "two-batch is not priced yet"},
     {{.group_limit = 4}, 8, 8, "group_limit: 4 changes what exchange nodes"},
     {{.kernel = MOE_SERVE_DEEPEP_LL, .exchange = MOE_SERVE_TOKENS},
      8,
@@ -167,9 +166,34 @@ START_TEST(more_tokens_than_a_kernel_takes_are_refused)
     const moe_serving s = {.kernel = MOE_SERVE_DEEPEP_LL};
     deployment d = deploy("h100-nvlink", 16, &s);
     moe_error err = {0};
-    ck_assert_int_eq(moe_serving_cost_fits(d.c, 256, &err), MOE_OK);
-    ck_assert_int_eq(moe_serving_cost_fits(d.c, 257, &err), MOE_USAGE);
+    ck_assert_int_eq(moe_serving_cost_fits(d.c, 256, 1, &err), MOE_OK);
+    ck_assert_int_eq(moe_serving_cost_fits(d.c, 257, 1, &err), MOE_USAGE);
     ck_assert(strstr(err.text, "at most 256 across nodes") != NULL);
+    leave(&d);
+}
+END_TEST
+
+START_TEST(halves_have_whole_sequences_and_half_the_tokens)
+{
+    const moe_serving s = {.kernel = MOE_SERVE_DEEPEP_LL,
+                           .overlap = MOE_SERVE_TWO_BATCH};
+    deployment d = deploy("h100-nvlink", 16, &s);
+    moe_error err = {0};
+    ck_assert_int_eq(moe_serving_cost_fits(d.c, 512, 2, &err), MOE_OK);
+    ck_assert_int_eq(moe_serving_cost_fits(d.c, 513, 2, &err), MOE_USAGE);
+    moe_error few = {0};
+    ck_assert_int_eq(moe_serving_cost_fits(d.c, 16, 1, &few), MOE_USAGE);
+    ck_assert(strstr(few.text, "here 1 (allowed: 2 and more") != NULL);
+    ck_assert_double_eq(moe_serving_takes(d.c), 0);
+    leave(&d);
+}
+END_TEST
+
+START_TEST(kernels_take_the_sms_that_they_were_measured_with)
+{
+    deployment d = deploy("h100-nvlink", 32, &measured[0].s);
+    ck_assert_double_eq(moe_serving_takes(d.c), 20.0 / 132);
+    ck_assert_double_eq(moe_serving_takes(NULL), 0);
     leave(&d);
 }
 END_TEST
@@ -269,6 +293,8 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, even_exchanges_take_the_measured_time,
                   MOE_ARRAY_LEN(measured));
     MOE_TEST(suite, more_tokens_than_a_kernel_takes_are_refused);
+    MOE_TEST(suite, halves_have_whole_sequences_and_half_the_tokens);
+    MOE_TEST(suite, kernels_take_the_sms_that_they_were_measured_with);
     MOE_TEST(suite, rows_are_at_most_those_of_pairs);
     MOE_TEST(suite, decode_attention_is_kernel_and_products);
     MOE_TEST(suite, clusters_without_measurements_are_priced_by_bandwidth);

@@ -29,6 +29,7 @@ typedef struct {
         double time_s;
         int after[2], since;
         double exposed_s; /* expected */
+        double takes;
     } task[MAX_TASKS];
     int n;
     double length_s; /* expected */
@@ -100,6 +101,25 @@ static const schedule schedules[] = {
               {NODE, 1, 3, {NONE, NONE}, NONE, 3}},
      .n = 4,
      .length_s = 11},
+    /* The second chain computes 4 s at 3/4 beside the first one's transfer,
+     * then transfers beside compute that has 1/2 of the SMs. */
+    {.says = "a transfer that takes SMs slows down compute beside it",
+     .task = {{SM, 0, 4, {NONE, NONE}, NONE, 4, 0},
+              {NODE, 0, 4, {NONE, NONE}, NONE, 1, 0.25},
+              {SM, 1, 3, {NONE, NONE}, NONE, 3, 0},
+              {NODE, 1, 6, {NONE, NONE}, NONE, 3 + 2, 0.5},
+              {SM, 0, 1, {NONE, NONE}, NONE, 1, 0}},
+     .n = 5,
+     .length_s = 14},
+    {.says = "compute in the background waits for that of a chain",
+     .task = {{SM, 0, 2, {NONE, NONE}, NONE, 2},
+              {NODE, 0, 3, {NONE, NONE}, NONE, 3},
+              {SM, BACK, 5, {0, NONE}, NONE, 1},
+              {SM, 0, 4, {NONE, NONE}, NONE, 4},
+              {NODE, 0, 1, {NONE, NONE}, NONE, 1},
+              {SM, 0, 1, {2, NONE}, NONE, 1}},
+     .n = 6,
+     .length_s = 12},
     {.says = "background of equal resources keeps its order",
      .task = {{NODE, BACK, 3, {NONE, NONE}, NONE, 0},
               {NODE, BACK, 3, {NONE, NONE}, NONE, 1},
@@ -125,6 +145,7 @@ static moe_timeline *timeline_of(const schedule *s)
                                       s->task[i].time_s, s->task[i].chain);
         memcpy(task.after, s->task[i].after, sizeof task.after);
         task.since = s->task[i].since;
+        task.takes = s->task[i].takes;
         ck_assert_int_eq(moe_timeline_add(t, &task), i);
     }
     return t;

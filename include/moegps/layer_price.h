@@ -41,7 +41,8 @@ typedef enum moe_step {
     MOE_STEP_SOLVE,     /* SM: how to divide those counts, of a split that
                            solves for it */
     MOE_STEP_DISPATCH,  /* links */
-    MOE_STEP_FFN,       /* SM: shared and routed experts */
+    MOE_STEP_SHARED,    /* SM: shared experts */
+    MOE_STEP_FFN,       /* SM: routed experts */
     MOE_STEP_COMBINE,   /* links */
     MOE_STEP_MIGRATE,   /* links, in the background */
     MOE_N_STEPS
@@ -72,7 +73,8 @@ typedef struct moe_layer_work {
     size_t slots;
 } moe_layer_work;
 
-/** Seconds of each step of one layer, alone; of one GPU, or of the slowest.
+/** Seconds of each step of one layer, alone; of one GPU, or of the slowest. Of
+ *  a batch that is split, both halves together, each priced at its own counts.
  *  Plain data: ranks may send it as bytes. */
 typedef struct moe_layer_cost {
     double step_s[MOE_N_STEPS];
@@ -81,6 +83,8 @@ typedef struct moe_layer_cost {
     moe_price_source source[MOE_N_STEPS]; /* of a step that takes no time it
                                              means nothing */
     unsigned uses[MOE_N_STEPS];           /* MOE_RESOURCE_ bits (timeline.h) */
+    double takes; /* share of the SMs that dispatch and combine keep busy */
+    int overlap;  /* moe_serve_overlap: what runs side by side */
 } moe_layer_cost;
 
 /** Set all times to 0. */

@@ -44,7 +44,8 @@ typedef enum moe_serve_kernel {
 
 typedef enum moe_serve_overlap {
     MOE_SERVE_NO_OVERLAP,
-    MOE_SERVE_TWO_BATCH
+    MOE_SERVE_SHARED,   /* shared experts beside dispatch and combine */
+    MOE_SERVE_TWO_BATCH /* that, and two halves of the batch in turn */
 } moe_serve_overlap;
 
 /** Of rows on the wire. */
@@ -102,7 +103,7 @@ extern const char *const moe_serve_phases[],
         MOE_SERVING_WORD("kernel", kernel, "nccl", moe_serve_kernels,          \
                          "whose measured exchange"),                           \
         MOE_SERVING_WORD("overlap", overlap, "none", moe_serve_overlaps,       \
-                         "of two halves of a batch"),                          \
+                         "of compute and exchange"),                           \
         MOE_SERVING_WORD("dispatch_dtype", dispatch_dtype, "auto",             \
                          moe_serve_dispatch_dtypes,                            \
                          "of rows sent; auto: fp8 for fp8 models, else bf16"), \
@@ -145,9 +146,17 @@ moe_status moe_serving_cost_new(const moe_serving *s, const moe_model *model,
                                 moe_serving_cost **out, moe_error *err);
 void moe_serving_cost_free(moe_serving_cost *c); /* NULL is fine */
 
-/** @return MOE_OK, or MOE_USAGE where the kernel takes fewer tokens of a GPU. */
+/** Refuse a batch that the deployment has no room for, or that it cannot split.
+ *  @param tokens_per_gpu  of the whole batch
+ *  @param sequences       of the GPU, or of those that share attention
+ *  @return MOE_OK, MOE_USAGE saying what would do. */
 moe_status moe_serving_cost_fits(const moe_serving_cost *c,
-                                 double tokens_per_gpu, moe_error *err);
+                                 double tokens_per_gpu, double sequences,
+                                 moe_error *err);
+
+/** @return share of the GPU's SMs that the exchange's kernels keep busy, where
+ *  that was measured with them; else 0. */
+double moe_serving_takes(const moe_serving_cost *c);
 
 /** @return the deployment; the defaults of NULL. */
 const moe_serving *moe_serving_of(const moe_serving_cost *c);

@@ -4,7 +4,8 @@
  *  some resources and may depend on others. Tasks of a chain run one after
  *  the other, as a stream does; several chains are streams that share the GPU.
  *  Background tasks fill what chains leave free: they pause while a chain uses
- *  one of their resources, and slow down the compute that they run beside.
+ *  one of their resources, and slow down the compute that they run beside, as
+ *  do transfers of a chain whose kernels take SMs.
  *
  *      SM       [predict][ attention  ]            [   ffn    ]
  *      node     [collect]             [all-reduce ][dispatch ]
@@ -44,6 +45,8 @@ typedef struct moe_task {
     moe_phase phase; /* for whoever adds up; not looked at here */
     int layer;       /* likewise */
     double time_s;   /* alone on its resources, >= 0, finite */
+    double takes;    /* of a chain's transfer: share of the SMs that it keeps
+                        from compute of the other chain, 0 <= takes < 1 */
     unsigned uses;   /* MOE_RESOURCE_ bits */
     int chain;       /* 0 .. MOE_CHAINS - 1, or MOE_BACKGROUND */
     int after[2];    /* earlier tasks that must have ended; MOE_NO_TASK */

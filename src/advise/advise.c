@@ -164,14 +164,21 @@ static void check(const moe_advise_params *p, moe_error *err)
         check_hand(p, err);
 }
 
-/* Kernels have room for so many tokens of a GPU. */
+/* Kernels have room for so many tokens of a GPU; halves have whole sequences. */
 static void check_tokens(const moe_advise *a, moe_error *err)
 {
-    double most = 0;
-    for (int i = 0; i < a->samples * a->layers && err->status == MOE_OK; i++)
+    const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout,
+                               a->serving};
+    double most = 0, fewest = INFINITY;
+    if (err->status != MOE_OK)
+        return;
+    for (int i = 0; i < a->samples * a->layers; i++) {
         most = fmax(most, a->layer[i].tokens);
-    if (err->status == MOE_OK)
-        moe_serving_cost_fits(a->serving, most / a->p.gpus, err);
+        fewest = fmin(fewest, a->layer[i].sequences);
+    }
+    const double groups = (double)a->p.gpus / moe_layer_attention_gpus(&pricer);
+    moe_serving_cost_fits(a->serving, most / a->p.gpus, ceil(fewest / groups),
+                          err);
 }
 
 static moe_status open_cost(moe_advise *a, moe_error *err)

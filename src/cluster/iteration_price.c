@@ -8,7 +8,7 @@
 #include "moegps/mem.h"
 #include "moegps/timeline.h"
 
-enum { TASKS_PER_LAYER = MOE_N_STEPS + 3, TASKS_OF_TRIES = 3 };
+enum { TASKS_PER_LAYER = 2 * MOE_N_STEPS + 3, TASKS_OF_TRIES = 3 };
 
 /* ---- coordination ---- */
 
@@ -60,6 +60,7 @@ void moe_coordination_cost_of(const moe_pricer *pricer,
 struct moe_iteration_pricer {
     moe_timeline *timeline;
     int *ready; /* [layers] task after which a layer's plan is in force */
+    int shared[MOE_CHAINS]; /* shared experts that a half's next layer awaits */
     int layers;
 };
 
@@ -119,6 +120,11 @@ static const moe_layer_cost *cost_of(const builder *b, int layer)
     return &b->w->cost[measured(b->w, layer)];
 }
 
+static int halves(const moe_layer_cost *cost)
+{
+    return cost->overlap == MOE_SERVE_TWO_BATCH ? 2 : 1;
+}
+
 static double plan_s(const moe_iteration_work *w, int layer)
 {
     const double *of = w->coordination.plan_s;
@@ -134,7 +140,18 @@ static int add(const builder *b, moe_task task, int after)
     return moe_timeline_add(b->p->timeline, &task);
 }
 
-/* A step of the layer itself, in the stream. */
+/* A step of the layer itself, or of one half of its batch, in its stream. */
+static int add_half(const builder *b, int layer, int half, moe_step step,
+                    int after)
+{
+    const moe_layer_cost *cost = cost_of(b, layer);
+    moe_task task = moe_task_make(moe_step_phase(step), layer, cost->uses[step],
+                                  cost->step_s[step] / halves(cost), half);
+    if (step == MOE_STEP_DISPATCH || step == MOE_STEP_COMBINE)
+        task.takes = cost->takes;
+    return add(b, task, after);
+}
+
 static int add_step(const builder *b, int layer, moe_step step, int after)
 {
     const moe_layer_cost *cost = cost_of(b, layer);
@@ -226,6 +243,35 @@ static void coordinate_one(const builder *b, int layer, int after)
     b->p->ready[layer] = add_migration(b, layer, told);
 }
 
+/* Shared experts: in the stream, or whenever the SMs are free until the next
+ * layer begins. @param after  all that they need. */
+static void add_shared(const builder *b, int layer, int half, int after)
+{
+    const moe_layer_cost *cost = cost_of(b, layer);
+    const double time_s = cost->step_s[MOE_STEP_SHARED] / halves(cost);
+    if (cost->overlap == MOE_SERVE_NO_OVERLAP)
+        add_half(b, layer, half, MOE_STEP_SHARED, MOE_NO_TASK);
+    else
+        b->p->shared[half] =
+            add_background(b, MOE_PHASE_FFN, layer, cost->uses[MOE_STEP_SHARED],
+                           time_s, after);
+}
+
+/* A batch, or half of one. @return the last task. */
+static int add_batch(const builder *b, int layer, int half)
+{
+    const int ready = b->c->next_iteration ? MOE_NO_TASK : b->p->ready[layer];
+    int routed =
+        add_half(b, layer, half, MOE_STEP_ATTENTION, b->p->shared[half]);
+    for (int step = MOE_STEP_REDUCE; step <= (int)MOE_STEP_SOLVE; step++)
+        routed = add_half(b, layer, half, (moe_step)step, routed);
+    const int sent = add_half(b, layer, half, MOE_STEP_DISPATCH, ready);
+    add_shared(b, layer, half, routed);
+    /* Without a dispatch experts wait for their weights. */
+    add_half(b, layer, half, MOE_STEP_FFN, sent == ready ? ready : MOE_NO_TASK);
+    return add_half(b, layer, half, MOE_STEP_COMBINE, MOE_NO_TASK);
+}
+
 /* @param before  last task of the layer before. @return the last task. */
 static int add_layer(const builder *b, int layer, int before)
 {
@@ -234,13 +280,10 @@ static int add_layer(const builder *b, int layer, int before)
         for (int l = layer == 0 ? 0 : layer + ahead;
              l <= layer + ahead && l < b->w->layers; l++)
             coordinate_one(b, l, before);
-    for (int step = MOE_STEP_ATTENTION; step <= (int)MOE_STEP_SOLVE; step++)
-        add_step(b, layer, (moe_step)step, MOE_NO_TASK);
-    const int ready = b->c->next_iteration ? MOE_NO_TASK : b->p->ready[layer];
-    const int sent = add_step(b, layer, MOE_STEP_DISPATCH, ready);
-    /* Without a dispatch experts wait for their weights. */
-    add_step(b, layer, MOE_STEP_FFN, sent == ready ? ready : MOE_NO_TASK);
-    return add_step(b, layer, MOE_STEP_COMBINE, MOE_NO_TASK);
+    const int last = add_batch(b, layer, 0);
+    if (halves(cost_of(b, layer)) > 1)
+        add_batch(b, layer, 1);
+    return last;
 }
 
 /* ---- what came out ---- */
@@ -288,6 +331,8 @@ moe_iteration_price_of(moe_iteration_pricer *p, const moe_iteration_work *work,
     moe_iteration_price price = {0};
     assert(work->layers <= p->layers && work->n <= work->layers);
     moe_timeline_clear(p->timeline);
+    for (int half = 0; half < MOE_CHAINS; half++)
+        p->shared[half] = MOE_NO_TASK;
     if (b.c->lookahead == MOE_LOOKAHEAD_ALL)
         coordinate_all(&b);
     for (int l = 0, last = MOE_NO_TASK; l < work->layers; l++)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/layer_price.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "moegps/mem.h"
 #include "moegps/timeline.h"
+#include "moegps/trace.h"
 
 static const moe_phase phase_of[MOE_N_STEPS] = {
     [MOE_STEP_PREDICT] = MOE_PHASE_PREDICT,
@@ -15,6 +17,7 @@ static const moe_phase phase_of[MOE_N_STEPS] = {
     [MOE_STEP_NUMBER] = MOE_PHASE_DISPATCH,
     [MOE_STEP_SOLVE] = MOE_PHASE_DISPATCH,
     [MOE_STEP_DISPATCH] = MOE_PHASE_DISPATCH,
+    [MOE_STEP_SHARED] = MOE_PHASE_FFN,
     [MOE_STEP_FFN] = MOE_PHASE_FFN,
     [MOE_STEP_COMBINE] = MOE_PHASE_COMBINE,
     [MOE_STEP_MIGRATE] = MOE_PHASE_MIGRATE};
@@ -86,7 +89,27 @@ void moe_layer_cost_init(moe_layer_cost *cost)
     cost->uses[MOE_STEP_REDUCE] = MOE_RESOURCE_NODE;
     cost->uses[MOE_STEP_ROUTE] = MOE_RESOURCE_SM;
     cost->uses[MOE_STEP_SOLVE] = MOE_RESOURCE_SM;
+    cost->uses[MOE_STEP_SHARED] = MOE_RESOURCE_SM;
     cost->uses[MOE_STEP_FFN] = MOE_RESOURCE_SM;
+}
+
+/* ---- a batch in halves ---- */
+
+static bool is_split(const moe_pricer *p)
+{
+    return moe_serving_of(p->serving)->overlap == MOE_SERVE_TWO_BATCH;
+}
+
+/* @return times that a price of what a batch, or half of it, needs is paid. */
+static double times(const moe_pricer *p)
+{
+    return is_split(p) ? 2 : 1;
+}
+
+/* @return tokens, bytes of a batch, or of half of it. */
+static double part_of(const moe_pricer *p, double all)
+{
+    return all / times(p);
 }
 
 /* ---- what all GPUs have alike ---- */
@@ -101,17 +124,10 @@ static void charge_predictor(const moe_pricer *p, const moe_layer_work *w,
                w->predict[i].times);
 }
 
-/* Tensor-parallel attention and the all-reduce that ends it: a reduce-scatter
- * that brings every token home and an all-gather. With direct routing the
- * scatter brings a token to further GPUs; a row each is a lower bound, as a
- * reduction of rows that go to several places is. */
-static void charge_attention(const moe_pricer *p, const moe_layer_work *w,
-                             moe_layer_cost *out)
+static void charge_sequences(const moe_pricer *p, const moe_layer_work *w,
+                             double batch, moe_layer_cost *out)
 {
     const int tp = moe_layer_attention_gpus(p);
-    const double groups = (double)p->layout.gpus / tp;
-    /* A sequence is not cut: the busiest group has whole ones. */
-    const double batch = ceil(w->sequences / groups);
     const double seq = w->tokens / w->sequences;
     const moe_exchange x = {.gpus = tp, .nodes = 1};
     charge(out, MOE_STEP_ATTENTION,
@@ -126,6 +142,23 @@ static void charge_attention(const moe_pricer *p, const moe_layer_work *w,
                1 + w->ahead_rows / 2);
 }
 
+/* Tensor-parallel attention and the all-reduce that ends it: a reduce-scatter
+ * that brings every token home and an all-gather. With direct routing the
+ * scatter brings a token to further GPUs; a row each is a lower bound, as a
+ * reduction of rows that go to several places is. */
+static void charge_attention(const moe_pricer *p, const moe_layer_work *w,
+                             moe_layer_cost *out)
+{
+    const double groups = (double)p->layout.gpus / moe_layer_attention_gpus(p);
+    /* A sequence is not cut: the busiest group has whole ones, and so has each
+     * half. */
+    const double batch = ceil(w->sequences / groups);
+    const double first = ceil(part_of(p, batch));
+    charge_sequences(p, w, first, out);
+    if (batch > first)
+        charge_sequences(p, w, batch - first, out);
+}
+
 /* Counts per expert of all GPUs, summed and summed over lower GPUs: as one
  * all-reduce. */
 static void charge_numbering(const moe_pricer *p, const moe_layer_work *w,
@@ -137,7 +170,7 @@ static void charge_numbering(const moe_pricer *p, const moe_layer_work *w,
         charge(out, MOE_STEP_NUMBER,
                p->cost->allreduce(p->state, &all,
                                   (double)p->model->experts * sizeof(uint64_t)),
-               w->numbers);
+               w->numbers * times(p));
 }
 
 /* Every GPU runs the shared experts on its part of the tokens: a dense FFN as
@@ -151,22 +184,26 @@ static void charge_shared(const moe_pricer *p, double part, moe_layer_cost *out)
     const moe_gemm second = {part, m->hidden, inner, true};
     if (m->shared_experts == 0)
         return;
-    charge(out, MOE_STEP_FFN, p->cost->gemm(p->state, &first), 1);
-    charge(out, MOE_STEP_FFN, p->cost->gemm(p->state, &second), 1);
+    charge(out, MOE_STEP_SHARED, p->cost->gemm(p->state, &first), times(p));
+    charge(out, MOE_STEP_SHARED, p->cost->gemm(p->state, &second), times(p));
 }
 
 void moe_layer_cost_common(const moe_pricer *pricer, const moe_layer_work *work,
                            moe_layer_cost *out)
 {
     const moe_model *m = pricer->model;
-    const double part = ceil(work->tokens / pricer->layout.gpus);
+    const double part =
+        ceil(part_of(pricer, work->tokens) / pricer->layout.gpus);
     const moe_gemm router = {part, m->experts, m->hidden, false};
     moe_layer_cost_init(out);
+    out->overlap = moe_serving_of(pricer->serving)->overlap;
+    out->takes = moe_serving_takes(pricer->serving);
     charge_predictor(pricer, work, out);
     charge_attention(pricer, work, out);
-    charge(out, MOE_STEP_ROUTE, pricer->cost->gemm(pricer->state, &router), 1);
+    charge(out, MOE_STEP_ROUTE, pricer->cost->gemm(pricer->state, &router),
+           times(pricer));
     charge_numbering(pricer, work, out);
-    out->step_s[MOE_STEP_SOLVE] = work->solve_s;
+    out->step_s[MOE_STEP_SOLVE] = work->solve_s * times(pricer);
     charge_shared(pricer, part, out);
 }
 
@@ -175,12 +212,13 @@ void moe_layer_cost_common(const moe_pricer *pricer, const moe_layer_work *work,
 static moe_price exchange_price(const moe_pricer *p, double tokens,
                                 const double *bytes, bool combine)
 {
+    const double part[] = {part_of(p, bytes[0]), part_of(p, bytes[1])};
     if (p->serving != NULL)
-        return moe_serving_exchange(p->serving, p->cost, p->state, tokens,
-                                    bytes, combine);
+        return moe_serving_exchange(p->serving, p->cost, p->state,
+                                    part_of(p, tokens), part, combine);
     moe_exchange x = moe_pricer_everyone(p);
-    x.node_bytes = bytes[0];
-    x.network_bytes = bytes[1];
+    x.node_bytes = part[0];
+    x.network_bytes = part[1];
     return p->cost->alltoall(p->state, &x);
 }
 
@@ -194,7 +232,7 @@ static void charge_exchange(const moe_pricer *p, const moe_layer_work *w,
     if (p->layout.gpus < 2)
         return;
     const moe_price combine = exchange_price(p, w->tokens, home, true);
-    charge(out, MOE_STEP_COMBINE, combine, 1);
+    charge(out, MOE_STEP_COMBINE, combine, times(p));
     if (w->direct && to[0] + to[1] == 0)
         return;
     moe_price dispatch = exchange_price(p, w->tokens, to, false);
@@ -202,7 +240,22 @@ static void charge_exchange(const moe_pricer *p, const moe_layer_work *w,
      * made to look slower. */
     if (p->serving == NULL && to[0] <= home[0] && to[1] <= home[1])
         dispatch.time_s = fmin(dispatch.time_s, combine.time_s);
-    charge(out, MOE_STEP_DISPATCH, dispatch, 1);
+    charge(out, MOE_STEP_DISPATCH, dispatch, times(p));
+}
+
+/* Of a split batch every half reads the weights of the experts that it visits;
+ * both have half of each replica's pairs, but for what does not divide. */
+static void charge_ffn(const moe_pricer *p, const moe_layer_work *w,
+                       moe_layer_cost *out)
+{
+    uint32_t half[MOE_MAX_EXPERTS]; /* slots are no more than experts */
+    if (!is_split(p)) {
+        charge(out, MOE_STEP_FFN, p->cost->ffn(p->state, w->rows, w->slots), 1);
+        return;
+    }
+    assert(w->slots <= MOE_MAX_EXPERTS);
+    moe_layer_scale_rows(w->rows, w->slots, 0.5, half);
+    charge(out, MOE_STEP_FFN, p->cost->ffn(p->state, half, w->slots), 2);
 }
 
 static void charge_migration(const moe_pricer *p, const moe_layer_work *w,
@@ -222,8 +275,7 @@ void moe_layer_cost_own(const moe_pricer *pricer, const moe_layer_cost *common,
     *out = *common;
     charge_migration(pricer, work, out);
     charge_exchange(pricer, work, out);
-    charge(out, MOE_STEP_FFN,
-           pricer->cost->ffn(pricer->state, work->rows, work->slots), 1);
+    charge_ffn(pricer, work, out);
     for (int p = 0; p < MOE_N_PHASES; p++)
         out->most_s[p] = moe_layer_cost_phase_s(out, (moe_phase)p);
 }
@@ -258,6 +310,8 @@ static bool is_slower(const moe_layer_cost *gpu, const moe_layer_cost *worst,
 
 void moe_layer_cost_merge(moe_layer_cost *worst, const moe_layer_cost *gpu)
 {
+    worst->overlap = gpu->overlap;
+    worst->takes = gpu->takes;
     for (int p = 0; p < MOE_N_PHASES; p++)
         worst->most_s[p] = fmax(worst->most_s[p], gpu->most_s[p]);
     for (size_t s = 0; s < MOE_ARRAY_LEN(stages); s++) {

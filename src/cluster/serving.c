@@ -13,7 +13,7 @@ const char *const moe_serve_exchanges[] = {"pairs", "tokens", "nodes",
 const char *const moe_serve_kernels[] = {
     "nccl", "deepep-normal", "deepep-ll", "trtllm-onesided", "trtllm-twosided",
     NULL};
-const char *const moe_serve_overlaps[] = {"none", "two-batch", NULL};
+const char *const moe_serve_overlaps[] = {"none", "shared", "two-batch", NULL};
 const char *const moe_serve_dispatch_dtypes[] = {"auto", "bf16", "fp8", "nvfp4",
                                                  NULL};
 const char *const moe_serve_combine_dtypes[] = {"auto", "bf16", "fp8", NULL};
@@ -55,7 +55,13 @@ const moe_serving_value moe_serving_values[] = {
     {"kernel", "trtllm-twosided",
      "measured on GB200 up to 64 GPUs, bf16, fp8, nvfp4 rows; exchange tokens"},
     {"overlap", "none", "a layer's steps follow one another"},
-    {"overlap", "two-batch", "not priced yet: refused"},
+    {"overlap", "shared",
+     "shared experts compute beside dispatch and combine, which do not wait "
+     "for them"},
+    {"overlap", "two-batch",
+     "that, and the halves of a batch in turn: one computes while rows of the "
+     "other travel; each half reads all weights that it needs; deepep-normal "
+     "keeps its 20 SMs from compute beside it, other kernels none"},
     {NULL, NULL, NULL}};
 
 bool moe_serving_is_default(const moe_serving *s)
@@ -139,9 +145,6 @@ moe_status moe_serving_check(const moe_serving *s, const moe_layout *layout,
                         "kv_len: %d with phase prefill, whose cache is empty "
                         "(0, or phase decode)",
                         s->kv_len);
-    if (s->overlap != MOE_SERVE_NO_OVERLAP)
-        return moe_fail(err, MOE_USAGE,
-                        "overlap: two-batch is not priced yet (none)");
     if (s->group_limit > 0 && s->exchange != MOE_SERVE_NODES)
         return moe_fail(err, MOE_USAGE,
                         "group_limit: %d changes what exchange nodes sends, "

@@ -369,14 +369,29 @@ static void sizes_of(const moe_serving_cost *c, double tokens_per_gpu,
 }
 
 moe_status moe_serving_cost_fits(const moe_serving_cost *c,
-                                 double tokens_per_gpu, moe_error *err)
+                                 double tokens_per_gpu, double sequences,
+                                 moe_error *err)
 {
     double size[MOE_LINE_SIZES];
     moe_price price;
+    const bool split = moe_serving_of(c)->overlap == MOE_SERVE_TWO_BATCH;
+    if (split && sequences < 2)
+        return moe_fail(err, MOE_USAGE,
+                        "overlap: two-batch splits the sequences of a GPU, or "
+                        "of GPUs that share attention, here %g (allowed: 2 and "
+                        "more, or overlap none, shared)",
+                        sequences);
     if (c == NULL || c->exchange[DISPATCH] == NULL)
         return MOE_OK;
-    sizes_of(c, tokens_per_gpu, size);
+    sizes_of(c, split ? tokens_per_gpu / 2 : tokens_per_gpu, size);
     return moe_lines_price(c->exchange[DISPATCH], size, &price, err);
+}
+
+double moe_serving_takes(const moe_serving_cost *c)
+{
+    return moe_serving_of(c)->kernel == MOE_SERVE_DEEPEP_NORMAL
+               ? NORMAL_SMS / c->cluster.sms
+               : 0;
 }
 
 /* Seconds on the links by data sheet: what the slower kind takes. */

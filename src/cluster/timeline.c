@@ -91,6 +91,7 @@ int moe_timeline_add(moe_timeline *t, const moe_task *task)
 {
     const int i = (int)t->n;
     assert(t->n < t->capacity && task->time_s >= 0);
+    assert(task->takes >= 0 && task->takes < 1);
     assert(task->uses < MOE_RESOURCE_SETS && task->chain < MOE_CHAINS);
     assert(task->after[0] < i && task->after[1] < i && task->since < i);
     queue *q = task->chain == MOE_BACKGROUND ? &t->background[task->uses]
@@ -230,11 +231,27 @@ static int awaited(const moe_timeline *t)
     return t->filling[0];
 }
 
+/* @return a chain's task that takes SMs from compute now, or MOE_NO_TASK. */
+static int taker(const moe_timeline *t)
+{
+    for (int c = 0; c < MOE_CHAINS; c++)
+        if (t->running[c] != MOE_NO_TASK && t->task[t->running[c]].takes > 0)
+            return t->running[c];
+    return MOE_NO_TASK;
+}
+
+/* @return share of the SMs that is left to compute. */
+static double left(const moe_timeline *t)
+{
+    const int i = taker(t);
+    return i != MOE_NO_TASK ? 1.0 - t->task[i].takes : 1.0;
+}
+
 static double rate(const moe_timeline *t, int i, double slowdown)
 {
-    return (t->task[i].uses & MOE_RESOURCE_SM) != 0 && transfer(t) >= 0
-               ? 1.0 - slowdown
-               : 1.0;
+    if ((t->task[i].uses & MOE_RESOURCE_SM) == 0)
+        return 1.0;
+    return left(t) * (transfer(t) >= 0 ? 1.0 - slowdown : 1.0);
 }
 
 /* @return until the first running task ends. */
@@ -249,7 +266,8 @@ static double step_s(const moe_timeline *t, double slowdown)
         least_s = least_s < 0 || s < least_s ? s : least_s;
     }
     for (int k = 0; k < t->n_filling; k++) {
-        const double s = t->state[t->filling[k]].left_s;
+        const int i = t->filling[k];
+        const double s = t->state[i].left_s / rate(t, i, slowdown);
         least_s = least_s < 0 || s < least_s ? s : least_s;
     }
     assert(least_s >= 0); /* else tasks wait for each other */
@@ -265,9 +283,12 @@ static void account(moe_timeline *t, double span_s, double slowdown)
         return;
     }
     const double own = rate(t, i, slowdown);
+    const double taken = own < 1.0 ? 1.0 - left(t) : 0.0;
     t->times[i].exposed_s += span_s * own;
-    if (own < 1.0)
-        t->times[transfer(t)].exposed_s += span_s * (1.0 - own);
+    if (taken > 0)
+        t->times[taker(t)].exposed_s += span_s * taken;
+    if (own < 1.0 && transfer(t) >= 0)
+        t->times[transfer(t)].exposed_s += span_s * (1.0 - taken - own);
 }
 
 static void work(moe_timeline *t, int i, double done_s, double span_s)
@@ -288,7 +309,8 @@ static void advance(moe_timeline *t, double slowdown)
             work(t, t->running[c], span_s * rate(t, t->running[c], slowdown),
                  span_s);
     for (int k = 0; k < t->n_filling; k++)
-        work(t, t->filling[k], span_s, span_s);
+        work(t, t->filling[k], span_s * rate(t, t->filling[k], slowdown),
+             span_s);
     for (int c = 0; c < MOE_CHAINS; c++) {
         const int i = t->running[c];
         if (i == MOE_NO_TASK || t->state[i].left_s > 0)

@@ -247,8 +247,8 @@ static void say_phases(moe_document *doc, const moe_advice *v)
         {"token-to-expert", "us (hidden)", MOE_RIGHT},
         {"oracle", "us (hidden)", MOE_RIGHT}};
     moe_table *t = moe_doc_table(
-        doc, "phases, typical case: exposed, and what attention hides", columns,
-        MOE_ARRAY_LEN(columns));
+        doc, "phases, typical case: exposed, and what other work hides",
+        columns, MOE_ARRAY_LEN(columns));
     for (int p = 0; p < MOE_N_PHASES; p++) {
         moe_table_cell(t, "%s", moe_phase_name((moe_phase)p));
         for (moe_advise_strategy s = 0; s < MOE_ADVISE_STRATEGIES; s++) {
