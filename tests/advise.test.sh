@@ -322,6 +322,42 @@ EOF
 check "shares need a number of tokens" refused 2 "tokens says how many" search --loads "$dir/shares.csv"
 check "... with which they are searched" says "batches of 4000 tokens" \
     search --loads "$dir/shares.csv" --tokens 4000 -q
+steps() { # a step of 16000 tokens: eight passes of 2000
+    "$PYTHON" - "$dir" <<'EOF' &&
+import sys
+import numpy as np
+rng = np.random.default_rng(1)
+share = np.cumsum(rng.normal(0, .1, (60, 2, 8)), 0)
+share = np.exp(share) / np.exp(share).sum(-1, keepdims=True)
+np.save(sys.argv[1] + "/steps.npy", [[rng.multinomial(32000, q) for q in s] for s in np.minimum(share, .3)])
+EOF
+        search --loads "$dir/steps.npy" --tokens 2000 -q --json "$dir/steps.json" > "$dir/out" &&
+        out_has "which has the tokens of 8, and stands for" && "$PYTHON" - "$dir" <<'EOF'
+import json, sys
+said = json.load(open(sys.argv[1] + "/steps.json"))
+assert said["step_batches"] == 8 and said["tokens"] == 2000
+every = sorted({c["interval"] for c in said["combinations"] if c["interval"]})
+assert every[:3] == [8, 16, 40], every
+EOF
+}
+check_if h5py "a step of many passes counts as all of them" steps
+check "... of which --batch joins none" refused 2 "are no forward pass" search --loads "$dir/steps.npy" \
+    --tokens 2000 --batch 2
+rows() { # what is recommended is a row of both tables, and the fastest, too
+    kept search --trace "$dir/drift.h5" -q "$@" || return 1
+    is "$(grep -c 'recommended$' "$dir/out") $(grep -c '\(fastest\|recommended\)$' "$dir/out")" "$rows"
+}
+rows="2 2" check "what is recommended is in its tables" rows
+unordered() {
+    kept ./moegps advise --model mixtral-8x7b --cluster a100-nvlink --gpus 4 --trace mixtral-8x7b-mmlu \
+        --batch 16 -q "$@"
+}
+of_no_time() {
+    unordered && out_has "The order of these batches is not time" && not grep -q "window\|moving\|last batch" "$dir/out"
+}
+check "without order nothing is forecast from the last batches" of_no_time
+check "... and no interval can be asked for" refused 2 "the order of these batches is not time" unordered --interval 2
+check "... but for the order that somebody says" says "a window of" unordered --interval 1 --order recorded
 check "--tokens goes with --loads" refused 2 "tokens goes with --loads" search --trace "$dir/drift.h5" --tokens 9
 check "loads of batches need the length of a sequence" refused 2 "seq is needed" ./moegps advise \
     --model "$dir/two.yaml" --cluster a100-nvlink --gpus 4 --trace "$dir/drift.h5"

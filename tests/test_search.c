@@ -224,6 +224,13 @@ START_TEST(few_layers_first_find_as_good_a_one)
     moe_search found = search(&p);
     const moe_search_point *best = fastest_of(one, search_one_by_one(&s, one));
     ck_assert_int_eq(found.point[found.best].layers, 10);
+    for (int i = 0; i < p.n_spares; i++) /* a table has one kind of gains */
+        ck_assert_int_eq(found.point[moe_search_fastest(&found, i, -1)].layers,
+                         10);
+    for (int i = 0; i < p.n_intervals; i++)
+        ck_assert_int_eq(
+            found.point[moe_search_fastest(&found, -1, p.interval[i])].layers,
+            10);
     ck_assert_double_le(found.point[found.best].layer_s, best->layer_s * 1.01);
     if (found.simplest >= 0)
         ck_assert_double_le(found.point[found.simplest].layer_s,
@@ -277,6 +284,32 @@ START_TEST(agrees_with_the_walk_that_a_run_agrees_with)
         }
     ck_assert_int_eq(seen, 3);
     moe_search_fini(&found);
+    release(&s);
+}
+END_TEST
+
+/* Of the passes of a step one pays for a plan; the others are served by it. */
+START_TEST(a_plan_is_paid_in_one_pass_of_a_step)
+{
+    static const int passes[] = {1, 4, 1 << 20};
+    double layer_s[3], moved[3];
+    setting s = make(2, 16, 0.8, 0.15, "a100-nvlink");
+    moe_search_params p = params_of(&s);
+    p.predictor += 2; /* the last batch */
+    p.n_predictors = p.n_planners = p.n_spares = p.n_intervals = 1;
+    for (int i = 0; i < 3; i++) {
+        p.step_passes = passes[i];
+        moe_search found = search(&p);
+        ck_assert_int_eq(found.n_points, 1);
+        ck_assert_int_eq(found.point[0].batches, found.batches);
+        layer_s[i] = found.point[0].layer_s;
+        moved[i] = found.point[0].moved_bytes;
+        moe_search_fini(&found);
+    }
+    ck_assert(layer_s[0] > 1.01 * layer_s[2]);
+    ck_assert_double_eq_tol(layer_s[1] / ((layer_s[0] + 3 * layer_s[2]) / 4), 1,
+                            1e-5);
+    ck_assert_double_eq_tol(moved[0] / (4 * moved[1]), 1, 1e-12);
     release(&s);
 }
 END_TEST
@@ -335,6 +368,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(grids));
     MOE_TEST_LOOP(suite, few_layers_first_find_as_good_a_one, 2);
     MOE_TEST(suite, agrees_with_the_walk_that_a_run_agrees_with);
+    MOE_TEST(suite, a_plan_is_paid_in_one_pass_of_a_step);
     MOE_TEST(suite, even_loads_are_left_alone);
     MOE_TEST(suite, steady_loads_are_planned_once);
     MOE_TEST(suite, too_few_batches_are_refused);

@@ -39,6 +39,9 @@ typedef enum moe_batch_order {
 /** The words for them, "auto", "recorded", "shuffled", then NULL. */
 extern const char *const moe_batch_orders[];
 
+/** @return whether batches of a trace follow one another as recorded. */
+bool moe_batch_in_order(const moe_trace *trace, moe_batch_order order);
+
 typedef struct moe_batcher moe_batcher;
 
 typedef struct moe_batcher_params {

@@ -121,6 +121,12 @@ void moe_recording_sizes(const moe_recording *recording, char *text,
  *  @return MOE_OK, MOE_NOMEM; unchanged on error. */
 moe_status moe_recording_count(moe_recording *recording, moe_error *err);
 
+/** @return how many batches of so many tokens a step has, mean over steps and
+ *  layers, rounded; 1 where steps have shares, or fewer tokens.
+ *  @param recording  of loads @param tokens  at least 1 */
+int moe_recording_passes(const moe_recording *recording, int top_k,
+                         uint32_t tokens);
+
 /** Make every step a batch of so many tokens, drawn from what it recorded: with
  *  the variance of tokens that are drawn without repetition where it counts
  *  pairs of more tokens, of independent ones where it has shares, and none

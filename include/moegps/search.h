@@ -9,7 +9,8 @@
  *  clock (iteration_price.h).
  *
  *  A large grid is looked at on few layers first; the better part on more, and
- *  what is recommended on all. Local; deterministic.
+ *  on all what is recommended and the fastest of every number of copies and
+ *  every interval. Local; deterministic.
  */
 #ifndef MOEGPS_SEARCH_H
 #define MOEGPS_SEARCH_H
@@ -63,9 +64,13 @@ typedef struct moe_search_params {
     int n_spares;
     const int *interval; /* [n_intervals] batches that a plan serves, rising */
     int n_intervals;
-    double assumed; /* accuracy of a predictor that nobody has; 0: none */
-    int layers;     /* looked at first, of all combinations; 0: few */
-    bool quiet;     /* no progress */
+    int step_passes; /* forward passes that a recorded step is of, where a batch
+                        is one of them: so many batches are alike, and a plan
+                        is made in one of them; 0, 1: a step is a batch */
+    double assumed;  /* accuracy of a predictor that nobody has; 0: none */
+    int layers;      /* looked at first, of all combinations; 0: few, where all
+                        would take long */
+    bool quiet;      /* no progress */
 } moe_search_params;
 
 /** One combination. */
@@ -81,7 +86,8 @@ typedef struct moe_search_point {
     double error;               /* of the foretold load, sum |p^ - p|, mean */
     double recall;      /* of tokens' experts; NaN: loads are foretold */
     double first_bytes; /* that the first plan moves, all GPUs, a layer */
-    double moved_bytes; /* that later ones move, per batch, likewise */
+    double moved_bytes; /* that later ones move, per batch (all of a step's),
+                           likewise */
 } moe_search_point;
 
 /** @return by how much faster than the homes: base_s / layer_s - 1. */
@@ -92,7 +98,7 @@ typedef struct moe_search {
     int n_points;
     int batches, layers;   /* priced; of the trace */
     int first_layers;      /* of the first look */
-    int known_layers;      /* of the closer one */
+    int known_layers;      /* of the closest one, in the end all */
     double tokens;         /* of a batch, mean */
     double sequences;      /* of a batch, mean */
     double base_imbalance; /* of the homes: busiest GPU over mean */

@@ -16,6 +16,9 @@ enum {
     SIMPLER = 4       /* that may be walked to find one as good */
 };
 
+/* Batches of a layer that may be walked through in any case: some seconds. */
+static const double ALL_WALKS = 1e5;
+
 /* Slower than the best by so much is as good, if it is simpler. */
 static const double AS_GOOD = 0.01;
 
@@ -257,21 +260,26 @@ static void sort_points(moe_search *s)
     qsort(s->point, (size_t)s->n_points, sizeof *s->point, by_merit);
 }
 
-/* The better part, and the fastest with each number of copies and each
- * interval, with more layers. */
+/* The fastest of each number of copies and each interval. */
+static void add_frontier(searching *k, int n)
+{
+    for (int i = 0; i < k->p->n_spares; i++)
+        add_todo(k, moe_search_fastest(k->out, i, -1), n);
+    add_todo(k, moe_search_fastest(k->out, -1, MOE_SEARCH_ONCE), n);
+    for (int i = 0; i < k->p->n_intervals; i++)
+        add_todo(k, moe_search_fastest(k->out, -1, k->p->interval[i]), n);
+}
+
+/* The better part, and the frontier, with more layers. */
 static moe_status look_closer(searching *k, moe_error *err)
 {
     moe_search *s = k->out;
-    const moe_search_params *p = k->p;
     const int n = begin_stage(k, MORE_LAYERS, err);
     if (n <= s->first_layers)
         return err->status;
     for (int i = 0; i < (s->n_points + BETTER - 1) / BETTER; i++)
         add_todo(k, i, n);
-    for (int i = 0; i < p->n_spares; i++)
-        add_todo(k, moe_search_fastest(s, i, -1), n);
-    for (int i = 0; i < p->n_intervals; i++)
-        add_todo(k, moe_search_fastest(s, -1, p->interval[i]), n);
+    add_frontier(k, n);
     if (walk_todo(k, n, err) == MOE_OK)
         sort_points(s);
     s->known_layers = n;
@@ -298,8 +306,8 @@ static int simplest_of(const moe_search *s, const bool *excluded)
     return at;
 }
 
-/* What may be recommended, with all layers: the fastest, simpler ones until
- * one is as good, and the fastest without copies. */
+/* What may be recommended, with all layers: the fastest, and simpler ones until
+ * one is as good; and the frontier. */
 static moe_status look_at_all(searching *k, moe_error *err)
 {
     moe_search *s = k->out;
@@ -311,8 +319,7 @@ static moe_status look_at_all(searching *k, moe_error *err)
         memcpy(was.point, s->point, (size_t)s->n_points * sizeof *was.point);
         for (int i = 0; i < FINALISTS && i < s->n_points; i++)
             add_todo(k, i, n);
-        if (k->p->spare[0] == 0)
-            add_todo(k, moe_search_fastest(s, 0, -1), n);
+        add_frontier(k, n);
     }
     for (int i = 0; i < SIMPLER && err->status == MOE_OK; i++) {
         const int at = simplest_of(&was, excluded);
@@ -324,17 +331,39 @@ static moe_status look_at_all(searching *k, moe_error *err)
     }
     if (err->status == MOE_OK)
         sort_points(s);
+    s->known_layers = n;
     free(was.point);
     free(excluded);
     return err->status;
 }
 
+/* What engines would do instead: the simplest, planned by EPLB.
+ * @return whether it was not known. */
+static bool look_at_eplb(searching *k, moe_error *err)
+{
+    moe_search *s = k->out;
+    s->simplest = simplest_of(s, NULL);
+    const moe_search_point *x = &s->point[s->simplest];
+    for (int i = 0; i < s->n_points; i++) {
+        const moe_search_point *y = &s->point[i];
+        if (y->predictor == x->predictor && y->spare == x->spare &&
+            y->every == x->every &&
+            strcmp(k->p->planner[y->planner]->name, "eplb") == 0)
+            add_todo(k, i, s->layers);
+    }
+    const bool unknown = k->n_todo > 0;
+    if (unknown && walk_todo(k, s->layers, err) == MOE_OK)
+        sort_points(s);
+    return unknown;
+}
+
 static moe_status look(searching *k, moe_error *err)
 {
     moe_search *s = k->out;
-    const int few = k->p->layers > 0          ? k->p->layers
-                    : s->layers > MORE_LAYERS ? FIRST_LAYERS
-                                              : s->layers;
+    const double all = (double)s->n_points * s->layers * k->series.batches;
+    const int few = k->p->layers > 0   ? k->p->layers
+                    : all <= ALL_WALKS ? s->layers
+                                       : FIRST_LAYERS;
     s->first_layers = s->known_layers = begin_stage(k, few, err);
     for (int i = 0; i < s->n_points; i++)
         add_todo(k, i, s->first_layers);
@@ -343,10 +372,11 @@ static moe_status look(searching *k, moe_error *err)
         if (look_closer(k, err) == MOE_OK)
             look_at_all(k, err);
     }
+    while (err->status == MOE_OK && look_at_eplb(k, err))
+        ;
     if (err->status != MOE_OK)
         return err->status;
     s->best = 0;
-    s->simplest = simplest_of(s, NULL);
     if (s->point[0].layer_s * (1 + AS_GOOD) >= s->point[0].base_s)
         s->simplest = -1;
     s->placement = k->p->spare[0] == 0 ? moe_search_fastest(s, 0, -1) : -1;

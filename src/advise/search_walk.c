@@ -170,7 +170,7 @@ static void price_layer(walking *k, int batch, int l, bool due)
 }
 
 /* @return s, mean over layers. */
-static double price_batch(walking *k, int batch, bool due)
+static double price_pass(walking *k, int batch, bool due)
 {
     const search_walk *w = k->w;
     const int layers = w->pricer->model->layers;
@@ -193,6 +193,17 @@ static double price_batch(walking *k, int batch, bool due)
                             .slowdown = w->params->cluster->overlap_slowdown};
     moe_coordination_cost_of(w->pricer, &c, &i.coordination);
     return moe_iteration_price_of(k->pricer, &i, NULL).length_s / layers;
+}
+
+/* Of the passes of a step that is planned for, one pays.
+ * @return s, mean over passes and layers. */
+static double price_batch(walking *k, int batch, bool due)
+{
+    const int passes = k->w->params->step_passes;
+    const double once_s = price_pass(k, batch, due);
+    return !due || passes <= 1
+               ? once_s
+               : (once_s + (passes - 1) * price_pass(k, batch, false)) / passes;
 }
 
 /* ---- the walk ---- */
@@ -246,7 +257,7 @@ static moe_status visit(walking *k, double *layer_s_out, moe_error *err)
             break;
     }
     sum->layer_s /= sum->batches;
-    sum->moved_bytes /= sum->batches;
+    sum->moved_bytes /= sum->batches * fmax(w->params->step_passes, 1);
     sum->imbalance /= sum->batches;
     return MOE_OK;
 }
@@ -276,6 +287,7 @@ static moe_status set_up(walking *k, moe_error *err)
     const search_walk *w = k->w;
     const size_t n = (size_t)w->n_layers;
     const int batches = w->series->batches;
+    const int passes = w->params->step_passes > 1 ? w->params->step_passes : 1;
     const moe_advise_params p = {
         .model = w->params->model,
         .cluster = w->params->cluster,
@@ -288,7 +300,7 @@ static moe_status set_up(walking *k, moe_error *err)
         .batch = (int)fmax(w->series->sequences[0], 1),
         .planner_s = -1,
         .dials.rebalance_every =
-            w->every == MOE_SEARCH_ONCE ? batches : w->every};
+            (w->every == MOE_SEARCH_ONCE ? batches : w->every) * passes};
     k->layer = moe_array_new(n, sizeof *k->layer, err);
     k->worst = moe_array_new(n, sizeof *k->worst, err);
     k->plan_s = moe_array_new(n, sizeof *k->plan_s, err);

@@ -16,16 +16,17 @@ typedef struct moe_advise_settings {
     moe_reals intervals;
     moe_strings emit; /* ENGINE=FILE */
     int slots, replicas;
-    int tokens; /* of a forward pass; 0: as recorded */
-    int order;  /* moe_batch_order */
+    int tokens;      /* of a forward pass; 0: as recorded */
+    int step_passes; /* forward passes of a recorded step; 0: one */
+    int order;       /* moe_batch_order */
     bool no_direct, quiet, force;
 } moe_advise_settings;
 
-/** Make a trace of --loads: of all that is not told, its first part is the past.
+/** Make a trace of --loads: of all that is not told, its first part is the past;
+ *  and find how many forward passes a step of them has.
  *  @param out  release with moe_trace_free(). */
-moe_status moe_advise_read_loads(const moe_advise_settings *s,
-                                 const moe_model *model, moe_trace *out,
-                                 moe_error *err);
+moe_status moe_advise_read_loads(moe_advise_settings *s, const moe_model *model,
+                                 moe_trace *out, moe_error *err);
 
 /** Search all combinations and say which to take. */
 moe_status moe_advise_search(const moe_advise_settings *s, moe_error *err);

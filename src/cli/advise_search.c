@@ -26,7 +26,7 @@ typedef struct {
 
 /* ---- loads ---- */
 
-static void take_loads(const moe_advise_settings *s, const moe_model *m,
+static void take_loads(moe_advise_settings *s, const moe_model *m,
                        moe_recording *r, moe_trace *t, moe_error *err)
 {
     static const moe_trace_split most_is_walked = {.tail = true,
@@ -35,8 +35,10 @@ static void take_loads(const moe_advise_settings *s, const moe_model *m,
     const bool has_split = r->seq_part != NULL;
     if (s->tokens > 0 && r->kind != MOE_RECORDING_LOADS)
         moe_fail(err, MOE_USAGE, "--tokens: %s has tokens of its own", name);
-    else if (s->tokens > 0)
+    else if (s->tokens > 0) {
+        s->step_passes = moe_recording_passes(r, m->top_k, (uint32_t)s->tokens);
         moe_recording_draw(r, m->top_k, (uint32_t)s->tokens, s->p.seed, err);
+    }
     snprintf(t->model, sizeof t->model, "%s", m->name);
     t->top_k = m->top_k;
     if (err->status == MOE_OK &&
@@ -54,9 +56,8 @@ static void take_loads(const moe_advise_settings *s, const moe_model *m,
                                                   : &most_is_walked);
 }
 
-moe_status moe_advise_read_loads(const moe_advise_settings *s,
-                                 const moe_model *m, moe_trace *out,
-                                 moe_error *err)
+moe_status moe_advise_read_loads(moe_advise_settings *s, const moe_model *m,
+                                 moe_trace *out, moe_error *err)
 {
     moe_recording r = {.kind = MOE_RECORDING_ANY};
     moe_trace t = {.shared = MPI_WIN_NULL};
@@ -95,23 +96,32 @@ static void add_predictor(grid *g, const char *text, const char *label,
  * predictor file. */
 static moe_status choose_predictors(grid *g, moe_error *err)
 {
+    enum { ALWAYS, IN_ORDER, WITH_IDS };
     static const struct {
-        const char *text, *label;
-        int window;
-        bool ids;
+        const char *text, *label, *of_steps;
+        int window, needs;
     } all[] = {
-        {"distribution", "the shares of the past", 0, false},
-        {"window:iterations=8", "a window of 8", 8, false},
-        {"window:iterations=32", "a window of 32", 32, false},
-        {"window:iterations=1", "the last batch", 1, false},
-        {"ema", "a moving average", 0, false},
-        {"token", "token ids", 0, true},
+        {"distribution", "the shares of the past", NULL, 0, ALWAYS},
+        {"window:iterations=8", "a window of 8", "a window of 8 steps", 8,
+         IN_ORDER},
+        {"window:iterations=32", "a window of 32", "a window of 32 steps", 32,
+         IN_ORDER},
+        {"window:iterations=1", "the last batch", "the last step", 1, IN_ORDER},
+        {"ema", "a moving average", NULL, 0, IN_ORDER},
+        {"token", "token ids", NULL, 0, WITH_IDS},
     };
     const moe_trace *t = g->p.trace;
-    const bool ids = t->kind == MOE_TRACE_TOKENS && t->vocab_size > 0;
+    const bool has[] = {[ALWAYS] = true,
+                        [IN_ORDER] = moe_batch_in_order(t, g->p.order),
+                        [WITH_IDS] =
+                            t->kind == MOE_TRACE_TOKENS && t->vocab_size > 0};
+    const bool steps = g->p.step_passes > 1;
     for (size_t i = 0; i < MOE_ARRAY_LEN(all) && err->status == MOE_OK; i++)
-        if (ids || !all[i].ids)
-            add_predictor(g, all[i].text, all[i].label, all[i].window, err);
+        if (has[all[i].needs])
+            add_predictor(g, all[i].text,
+                          steps && all[i].of_steps != NULL ? all[i].of_steps
+                                                           : all[i].label,
+                          all[i].window, err);
     for (int i = 0; i < g->learned.n_parts && err->status == MOE_OK; i++) {
         const char *name = g->learned.part[i].predictor;
         const moe_predictor *p = moe_predictor_find(name);
@@ -164,8 +174,6 @@ static moe_status choose_spares(grid *g, const moe_advise_settings *s,
     return MOE_OK;
 }
 
-/* 1, 2, 5, 10, ... of which five fit in; or those that were asked for.
- * @param batches  of the trace's test part, about */
 /* In rising order, none twice. */
 static void add_interval(grid *g, int every)
 {
@@ -179,19 +187,35 @@ static void add_interval(grid *g, int every)
     g->p.n_intervals++;
 }
 
+/* 1, 2, 5, 10, ... of which five fit in, or 1 alone where batches have no
+ * order; or those that were asked for.
+ * @param batches  of the trace's test part, about */
 static void choose_intervals(grid *g, const moe_reals *asked, double batches)
 {
     static const int digit[] = {1, 2, 5};
+    const bool in_order = moe_batch_in_order(g->p.trace, g->p.order);
     for (int i = 0; i < asked->n && g->p.n_intervals < MOST; i++)
         add_interval(g, (int)asked->x[i]);
     for (int power = 1, i = 0; asked->n == 0 && power <= 1000; i++) {
         const int every = digit[i % 3] * power;
-        if (every > 1 && MOE_SEARCH_PLANS * every + g->p.warmup > batches)
+        if (every > 1 &&
+            (!in_order || MOE_SEARCH_PLANS * every + g->p.warmup > batches))
             break;
         g->interval[g->p.n_intervals++] = every;
         power *= i % 3 == 2 ? 10 : 1;
     }
     g->p.interval = g->interval;
+}
+
+/* Intervals between plans are of batches that follow one another. */
+static moe_status check_order(const grid *g, const moe_reals *asked,
+                              moe_error *err)
+{
+    if (asked->n == 0 || moe_batch_in_order(g->p.trace, g->p.order))
+        return MOE_OK;
+    return moe_fail(err, MOE_USAGE,
+                    "--interval: the order of these batches is not time "
+                    "(--order recorded takes them as they stand)");
 }
 
 static double batches_of(const moe_search_params *p)
@@ -351,12 +375,14 @@ moe_status moe_advise_search(const moe_advise_settings *s, moe_error *err)
                     .order = a->order,
                     .seed = a->seed,
                     .warmup = a->warmup > 0 ? a->warmup : 1,
+                    .step_passes = s->step_passes,
                     .assumed = 0.9,
                     .quiet = s->quiet},
               .learned = {.shared = MPI_WIN_NULL}};
     choose_planners(&g, a->planner);
     choose_intervals(&g, &s->intervals, batches_of(&g.p));
-    if (read_learned(&g, s->trained, err) == MOE_OK &&
+    if (check_order(&g, &s->intervals, err) == MOE_OK &&
+        read_learned(&g, s->trained, err) == MOE_OK &&
         choose_predictors(&g, err) == MOE_OK &&
         choose_spares(&g, s, err) == MOE_OK &&
         moe_search_run(&g.p, &found, err) == MOE_OK) {

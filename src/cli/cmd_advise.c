@@ -153,6 +153,11 @@ static moe_status check_load(const settings *s, moe_error *err)
                         "load is");
     if (s->p.skew < 0 && s->p.bottleneck)
         return moe_fail(err, MOE_USAGE, "--bottleneck goes with --skew");
+    if (s->tokens > 0 && s->p.batch > 1)
+        return moe_fail(err, MOE_USAGE,
+                        "--batch: %d steps of --tokens are no forward pass "
+                        "(allowed: 1)",
+                        s->p.batch);
     if (!loads && (s->tokens > 0 || s->split.text != NULL))
         return moe_fail(err, MOE_USAGE, "--%s goes with --loads",
                         s->tokens > 0 ? "tokens" : "split");

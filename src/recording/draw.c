@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -7,12 +8,18 @@
 #include "moegps/rng.h"
 #include "moegps/synth.h"
 
+/* Whether the sum of a row counts no pairs of tokens. */
+static bool is_share(double pairs, int top_k)
+{
+    return pairs < top_k || pairs != floor(pairs);
+}
+
 /* @return share of a binomial's variance that is left when `tokens` are drawn
  * from as many as the pairs are of, none twice; 1 for shares. */
 static double variance_left(double pairs, int top_k, double tokens)
 {
     const double of = pairs / top_k;
-    if (pairs < top_k || pairs != floor(pairs))
+    if (is_share(pairs, top_k))
         return 1;
     return of > tokens ? (of - tokens) / (of - 1) : 0;
 }
@@ -32,6 +39,22 @@ static void draw_row(double *load, int n, int top_k, uint32_t tokens,
     moe_synth_apportion(q, n, top_k, tokens, counts);
     for (int e = 0; e < n; e++)
         load[e] = counts[e];
+}
+
+int moe_recording_passes(const moe_recording *r, int top_k, uint32_t tokens)
+{
+    const size_t n_e = (size_t)r->experts, rows = r->steps * (size_t)r->layers;
+    double sum = 0;
+    for (size_t i = 0; i < rows; i++) {
+        double pairs = 0;
+        for (size_t e = 0; e < n_e; e++)
+            pairs += r->load[i * n_e + e];
+        if (is_share(pairs, top_k))
+            return 1;
+        sum += pairs;
+    }
+    const double passes = sum / (double)rows / top_k / tokens;
+    return (int)fmin(fmax(round(passes), 1), INT_MAX);
 }
 
 moe_status moe_recording_draw(moe_recording *r, int top_k, uint32_t tokens,

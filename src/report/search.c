@@ -25,6 +25,12 @@ static int redundant(const telling *t, const moe_search_point *x)
     return slots_of(t, x) * t->p->gpus - t->p->model->experts;
 }
 
+/* Forward passes that a step of the recording, or an interval, is of. */
+static int passes_of(const telling *t, int steps)
+{
+    return steps * (t->p->step_passes > 1 ? t->p->step_passes : 1);
+}
+
 /* "+36 %", with a digit below 10. */
 static moe_cell gain_cell(double gain)
 {
@@ -64,11 +70,12 @@ static void say_point(const telling *t, FILE *out, const moe_search_point *x)
     else
         fprintf(out, "eep %d redundant experts (%d slots a GPU)",
                 redundant(t, x), slots_of(t, x));
-    if (x->every <= 1)
+    const int every = passes_of(t, x->every);
+    if (every <= 1)
         fprintf(out, ", plan %s",
-                x->every == MOE_SEARCH_ONCE ? "once" : "for every batch");
+                every == MOE_SEARCH_ONCE ? "once" : "for every batch");
     else
-        fprintf(out, ", plan every %d batches", x->every);
+        fprintf(out, ", plan every %d batches", every);
     fprintf(out, " with %s by %s", planner->name, label);
 }
 
@@ -98,6 +105,35 @@ static void say_headline(const telling *t)
     fputc('.', out);
 }
 
+/* Twice what SGLang gives a GPU of a forward pass by default, at most: 16384,
+ * chunked_prefill_size of server_args.py. */
+static const double MOST_TOKENS = 32768;
+
+/* What a recorded step is taken for. */
+static void say_steps(const telling *t)
+{
+    const double own = t->s->tokens / t->p->gpus;
+    const bool steps = t->p->trace->kind == MOE_TRACE_LOADS;
+    if (t->p->step_passes > 1)
+        moe_doc_say(t->doc, MOE_DOC_PARAGRAPH,
+                    "Each batch is drawn from a recorded step, which has the "
+                    "tokens of %d, and stands for all of them; one of them "
+                    "pays for a plan.",
+                    t->p->step_passes);
+    else if (steps && own > MOST_TOKENS)
+        moe_doc_say(t->doc, MOE_DOC_PARAGRAPH,
+                    "A recorded step is taken for one forward pass, which has "
+                    "%.0f tokens a GPU, more than engines put into one. If it "
+                    "is many of them, --tokens says how many tokens one has, "
+                    "and all numbers change.",
+                    own);
+    if (!t->s->recorded)
+        moe_doc_say(t->doc, MOE_DOC_PARAGRAPH,
+                    "The order of these batches is not time: what forecasts "
+                    "from the last ones, and how often to plan, cannot be "
+                    "tried.");
+}
+
 /* What the sentence rests on. */
 static void say_base(const telling *t)
 {
@@ -115,6 +151,7 @@ static void say_base(const telling *t)
                 s->sequences < 1.5 ? "" : "s",
                 s->recorded ? "in recorded order" : "drawn in any order",
                 s->base_imbalance);
+    say_steps(t);
     const moe_search_point *best = &s->point[s->best];
     if (s->simplest >= 0 && s->simplest != s->best) {
         moe_doc_begin(t->doc, MOE_DOC_PARAGRAPH);
@@ -166,46 +203,87 @@ static void put_point(const telling *t, moe_table *table,
     moe_table_cell(table, "%s", t->p->planner[x->planner]->name);
 }
 
-static void put_gain(moe_table *table, const moe_search_point *x)
+static void put_gain(const telling *t, moe_table *table,
+                     const moe_search_point *x)
 {
+    const moe_search *s = t->s;
+    const long at = x - s->point;
     moe_table_put(table, gain_cell(moe_search_gain(x)));
     if (isnan(x->gain_low))
         moe_table_cell(table, "n/a");
     else
         moe_table_interval(table, gain_cell, x->gain_low, x->gain_high);
-    moe_table_cell(table, "%d", x->layers);
+    moe_table_cell(table, "%s",
+                   at == s->simplest ? "recommended"
+                   : at == s->best   ? "fastest"
+                                     : "");
 }
 
-static void put_every(moe_table *table, const moe_search_point *x)
+static void put_every(const telling *t, moe_table *table,
+                      const moe_search_point *x)
 {
     if (x->every == MOE_SEARCH_ONCE)
         moe_table_cell(table, "once");
     else
-        moe_table_cell(table, "%d", x->every);
+        moe_table_cell(table, "%d", passes_of(t, x->every));
+}
+
+/* Rows of a table: the fastest of each, and beside it what is recommended and
+ * the fastest of all, where they are of the same. All walked with all layers. */
+static int rows_of(const telling *t, int spare, int every, int rows[3])
+{
+    const moe_search *s = t->s;
+    const int at[] = {moe_search_fastest(s, spare, every), s->simplest,
+                      s->best};
+    int n = 0;
+    for (int i = 0; i < 3; i++) {
+        const moe_search_point *x = &s->point[at[i]];
+        if (at[i] < 0 || (spare >= 0 && x->spare != spare) ||
+            (every >= 0 && x->every != every) || (n > 0 && at[i] == rows[0]) ||
+            (n > 1 && at[i] == rows[1]))
+            continue;
+        rows[n++] = at[i];
+    }
+    return n;
 }
 
 static void say_memory(const telling *t)
 {
-    static const moe_column columns[] = {
-        {"redundant", "experts", MOE_RIGHT}, {"slots", "a GPU", MOE_RIGHT},
-        {"copies", "a GPU", MOE_RIGHT},      {"predictor", NULL, MOE_LEFT},
-        {"planner", NULL, MOE_LEFT},         {"every", "batches", MOE_RIGHT},
-        {"gain", NULL, MOE_RIGHT},           {"95 %", NULL, MOE_RIGHT},
-        {"layers", "walked", MOE_RIGHT}};
+    static const moe_column columns[] = {{"redundant", "experts", MOE_RIGHT},
+                                         {"slots", "a GPU", MOE_RIGHT},
+                                         {"copies", "a GPU", MOE_RIGHT},
+                                         {"predictor", NULL, MOE_LEFT},
+                                         {"planner", NULL, MOE_LEFT},
+                                         {"every", "batches", MOE_RIGHT},
+                                         {"gain", NULL, MOE_RIGHT},
+                                         {"95 %", NULL, MOE_RIGHT},
+                                         {"", NULL, MOE_LEFT}};
     moe_table *table = moe_doc_table(t->doc, "Gain against memory", columns,
                                      MOE_ARRAY_LEN(columns));
-    for (int i = 0; i < t->p->n_spares; i++) {
-        const int at = moe_search_fastest(t->s, i, -1);
-        if (at < 0)
-            continue;
-        const moe_search_point *x = &t->s->point[at];
-        moe_table_cell(table, "%d", redundant(t, x));
-        moe_table_cell(table, "%d", slots_of(t, x));
-        moe_table_put(table, moe_bytes_cell(t->p->spare[i] * t->s->slot_bytes));
-        put_point(t, table, x);
-        put_every(table, x);
-        put_gain(table, x);
+    for (int i = 0, rows[3]; i < t->p->n_spares; i++) {
+        const int n = rows_of(t, i, -1, rows);
+        for (int r = 0; r < n; r++) {
+            const moe_search_point *x = &t->s->point[rows[r]];
+            moe_table_cell(table, "%d", redundant(t, x));
+            moe_table_cell(table, "%d", slots_of(t, x));
+            moe_table_put(table,
+                          moe_bytes_cell(t->p->spare[i] * t->s->slot_bytes));
+            put_point(t, table, x);
+            put_every(t, table, x);
+            put_gain(t, table, x);
+        }
     }
+}
+
+static void put_frequency(const telling *t, moe_table *table,
+                          const moe_search_point *x)
+{
+    put_every(t, table, x);
+    moe_table_cell(table, "%d", redundant(t, x));
+    put_point(t, table, x);
+    moe_table_put(table, moe_bytes_cell(x->moved_bytes * t->p->model->layers /
+                                        t->p->gpus));
+    put_gain(t, table, x);
 }
 
 static void say_frequency(const telling *t)
@@ -217,22 +295,15 @@ static void say_frequency(const telling *t)
                                          {"moved", "a batch, GPU", MOE_RIGHT},
                                          {"gain", NULL, MOE_RIGHT},
                                          {"95 %", NULL, MOE_RIGHT},
-                                         {"layers", "walked", MOE_RIGHT}};
+                                         {"", NULL, MOE_LEFT}};
     moe_table *table =
         moe_doc_table(t->doc, "Gain against how often is planned anew", columns,
                       MOE_ARRAY_LEN(columns));
-    for (int i = -1; i < t->p->n_intervals; i++) {
+    for (int i = -1, rows[3]; i < t->p->n_intervals; i++) {
         const int every = i < 0 ? MOE_SEARCH_ONCE : t->p->interval[i];
-        const int at = moe_search_fastest(t->s, -1, every);
-        if (at < 0)
-            continue;
-        const moe_search_point *x = &t->s->point[at];
-        put_every(table, x);
-        moe_table_cell(table, "%d", redundant(t, x));
-        put_point(t, table, x);
-        moe_table_put(table, moe_bytes_cell(x->moved_bytes *
-                                            t->p->model->layers / t->p->gpus));
-        put_gain(table, x);
+        const int n = rows_of(t, -1, every, rows);
+        for (int r = 0; r < n; r++)
+            put_frequency(t, table, &t->s->point[rows[r]]);
     }
 }
 
@@ -251,14 +322,15 @@ static void say_assumed(const telling *t)
 
 /* ---- engines ---- */
 
-/* @return the same with another planner, by name; NULL: it was not tried. */
+/* @return the same with another planner, by name, known as well; NULL: it was
+ * not tried. */
 static const moe_search_point *planned_by(const telling *t, const char *name,
                                           const moe_search_point *like)
 {
     for (int i = 0; i < t->s->n_points; i++) {
         const moe_search_point *x = &t->s->point[i];
         if (x->predictor == like->predictor && x->spare == like->spare &&
-            x->every == like->every &&
+            x->every == like->every && x->layers == like->layers &&
             strcmp(t->p->planner[x->planner]->name, name) == 0)
             return x;
     }
@@ -275,12 +347,15 @@ static void say_differences(const telling *t, const moe_search_point *x)
     FILE *out = moe_doc_words(t->doc);
     if (x->every != MOE_SEARCH_ONCE && p->window == 0)
         fputs("Engines have no such predictor: they sum up a window. ", out);
-    if (p->window > x->every && x->every != MOE_SEARCH_ONCE)
+    if (x->every != MOE_SEARCH_ONCE && p->window > x->every)
         fputs("SGLang does not look back further than one interval. ", out);
     if (x->every != MOE_SEARCH_ONCE && strcmp(planner, "eplb") != 0)
-        fprintf(out, "Engines plan with eplb themselves: %s instead. ",
+        fprintf(out, "Engines plan with eplb themselves: %s%s instead. ",
                 eplb == NULL ? "not tried"
-                             : gain_cell(moe_search_gain(eplb)).text);
+                             : gain_cell(moe_search_gain(eplb)).text,
+                eplb != NULL && eplb->batches < t->s->batches
+                    ? " in the first batches"
+                    : "");
     fputs("A batch here is an iteration, or step, of theirs.", out);
 }
 
@@ -306,7 +381,8 @@ static void say_often_planned(const telling *t, FILE *out,
 {
     const int n = redundant(t, x), layers = t->p->model->layers;
     const int window = t->p->predictor[x->predictor].window;
-    const int past = window > 0 ? window : x->every;
+    const int every = passes_of(t, x->every);
+    const int past = passes_of(t, window > 0 ? window : x->every);
     fprintf(out,
             "vLLM          --enable-eplb --eplb-config '{\"window_size\": %d, "
             "\"step_interval\": %d, \"num_redundant_experts\": %d}'\n"
@@ -314,8 +390,8 @@ static void say_often_planned(const telling *t, FILE *out,
             "--eplb-rebalance-num-iterations %d "
             "--expert-distribution-recorder-buffer-size %d\n"
             "TensorRT-LLM  num_slots: %d, layer_updates_per_iter: %d",
-            past, x->every, n, n, x->every, past < x->every ? past : x->every,
-            slots_of(t, x) * t->p->gpus, (layers + x->every - 1) / x->every);
+            past, every, n, n, every, past < every ? past : every,
+            slots_of(t, x) * t->p->gpus, (layers + every - 1) / every);
 }
 
 /* Options: docs.vllm.ai, vllm.config.parallel.EPLBConfig (v0.19.0); SGLang,
@@ -375,7 +451,7 @@ static json_t *point_json(const telling *t, const moe_search_point *x,
     if (x->every == MOE_SEARCH_ONCE)
         moe_json_put(o, "interval", json_null(), err);
     else
-        moe_json_put_integer(o, "interval", x->every, err);
+        moe_json_put_integer(o, "interval", passes_of(t, x->every), err);
     moe_json_put_number(o, "gain", moe_search_gain(x), err);
     moe_json_put_members(o, members, MOE_ARRAY_LEN(members), x, err);
     return o;
@@ -413,6 +489,7 @@ moe_status moe_report_search_json(const moe_search_params *p,
     moe_json_put_text(root, "cluster", p->cluster->name, err);
     moe_json_put_integer(root, "gpus", p->gpus, err);
     moe_json_put_members(root, members, MOE_ARRAY_LEN(members), s, err);
+    moe_json_put_integer(root, "step_batches", passes_of(&t, 1), err);
     moe_json_put_number(root, "assumed_accuracy", p->assumed, err);
     put_point_json(&t, root, "recommended", s->simplest, err);
     put_point_json(&t, root, "fastest", s->best, err);

@@ -26,6 +26,12 @@ struct moe_batcher {
     moe_batch batch;
 };
 
+bool moe_batch_in_order(const moe_trace *trace, moe_batch_order order)
+{
+    return order == MOE_BATCH_RECORDED ||
+           (order == MOE_BATCH_AUTO && trace->order == MOE_ORDER_TIME);
+}
+
 /* A batch as a piece of the endless stream. */
 typedef struct {
     uint64_t first, tokens;
@@ -59,8 +65,7 @@ static moe_status order_sequences(moe_batcher *b, moe_error *err)
     if (b->n_seqs == 0)
         return moe_fail(err, MOE_USAGE, "trace: the %s part is empty",
                         b->p.training ? "training" : "test");
-    b->recorded = b->p.order == MOE_BATCH_RECORDED ||
-                  (b->p.order == MOE_BATCH_AUTO && t->order == MOE_ORDER_TIME);
+    b->recorded = moe_batch_in_order(t, b->p.order);
     moe_rng rng = moe_rng_at(b->p.seed, MOE_RNG_BATCH, 0, 0, 0);
     if (!b->recorded)
         moe_rng_shuffle(&rng, b->order, b->n_seqs, sizeof *b->order);
