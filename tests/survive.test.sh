@@ -191,4 +191,15 @@ check "--watchdog ends a run that hangs" exits 1 hang
 check "... naming the rank" err_has "is stopped or gone"
 check "... once" sh -c "[ \$(grep -c watchdog '$dir/err') -eq 1 ]"
 
+# A rank that is stopped before MPI has begun: no rank can know of it.
+hang_early() {
+    local limit
+    limit=$(patience 3)
+    timeout -k 5 600 "$MPIRUN" -n 1 ./moegps run "$dir/x.yaml" -o "$dir/early.h5" --watchdog "$limit" : \
+        -n 1 sh -c "kill -STOP \$\$; exec ./moegps run '$dir/x.yaml' -o '$dir/early.h5' --watchdog $limit" \
+        > "$dir/out" 2> "$dir/err"
+}
+check "--watchdog ends a run whose rank hangs before MPI_Init" exits 1 hang_early
+check "... once" sh -c "[ \$(grep -c 'MPI_Init does not come to an end' '$dir/err') -eq 1 ]"
+
 finish

@@ -25,4 +25,12 @@ void moe_watchdog_feed(moe_watchdog *w, int step);
 /** Collective. NULL is fine. */
 void moe_watchdog_free(moe_watchdog *w);
 
+/** Where no watchdog can watch, before MPI has begun and while it ends, end this
+ *  process when it does not come on: by SIGALRM, with one line on stderr of the
+ *  lowest rank that still runs, by the launcher's number of it.
+ *  @param limit_s  <= 0: for ever, as after moe_watchdog_uncover().
+ *  @param where    a literal: what does not come to an end. */
+void moe_watchdog_cover(double limit_s, const char *where);
+void moe_watchdog_uncover(void);
+
 #endif

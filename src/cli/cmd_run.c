@@ -166,8 +166,11 @@ static moe_status run_all(moe_run_job *r)
     moe_ctx *ctx = &r->ctx;
     if (check_options(r) != MOE_OK)
         return moe_agree(ctx);
-    if (moe_watchdog_new(ctx, r->o.watchdog_s, &r->watchdog) != MOE_OK)
-        return ctx->err.status;
+    const moe_status watched =
+        moe_watchdog_new(ctx, r->o.watchdog_s, &r->watchdog);
+    moe_watchdog_uncover();
+    if (watched != MOE_OK)
+        return watched;
     if (ctx->size == 1 && r->o.ranks == 0)
         moe_note(ctx, "one rank, so one GPU: nothing is exchanged; for more, "
                       "start with mpirun -n N or srun -n N");
@@ -235,13 +238,27 @@ static moe_status parse_and_run(moe_run_job *r, int argc, char **argv)
     return run_all(r);
 }
 
+/* @return the limit of --watchdog, which holds before ranks know each other;
+ * what is wrong with the options is said when they do. */
+static double watchdog_limit(int argc, char **argv)
+{
+    moe_args mine = args;
+    moe_run_options o = {0};
+    mine.silent = true;
+    const bool parsed = moe_args_parse(&mine, argc, argv, &o, NULL);
+    moe_opt_release(rows, &o);
+    return parsed ? o.watchdog_s : 0;
+}
+
 int moe_cmd_run(int argc, char **argv)
 {
+    const double limit_s = watchdog_limit(argc, argv);
     int provided = 0;
     moe_run_job *r = calloc(1, sizeof *r);
     if (r == NULL)
         return 1;
     r->trace.shared = MPI_WIN_NULL;
+    moe_watchdog_cover(limit_s, "MPI_Init");
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     moe_h5_quiet();
     moe_ctx_init(&r->ctx, MPI_COMM_WORLD);
@@ -249,6 +266,7 @@ int moe_cmd_run(int argc, char **argv)
     const bool told = r->ctx.told && status == MOE_INTERRUPTED;
     if (status != MOE_OK && r->ctx.rank == 0 && !told)
         fprintf(stderr, "moegps: %s\n", r->ctx.err.text);
+    moe_watchdog_cover(limit_s, "the end of the run");
     release(r);
     moe_ctx_fini(&r->ctx);
     fflush(stdout); /* a launcher may kill the rest when one rank has failed */

@@ -2,10 +2,14 @@
 #include "moegps/watchdog.h"
 
 #include <limits.h>
+#include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -194,4 +198,60 @@ void moe_watchdog_free(moe_watchdog *w)
     MOE_MPI(MPI_Win_free(&w->window));
     free(w->ranks);
     free(w);
+}
+
+/* ---- before MPI has begun, and while it ends ---- */
+
+/* A handler has no argument; it may write and exit, no more. */
+static char alarm_text[160];
+
+static void on_alarm(int number)
+{
+    (void)number;
+    const ssize_t written =
+        write(STDERR_FILENO, alarm_text, strlen(alarm_text));
+    _exit(written < 0 ? 2 : 1);
+}
+
+/* The rank by the launcher: Open MPI, MPICH, Slurm; 0 without one. */
+static int launched_rank(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK",
+                                        "PMIX_RANK", "SLURM_PROCID"};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(names); i++) {
+        const char *rank = getenv(names[i]);
+        if (rank != NULL)
+            return atoi(rank);
+    }
+    return 0;
+}
+
+static void set_alarm(double s)
+{
+    const struct itimerval t = {
+        .it_value = {(time_t)s, (suseconds_t)(1e6 * (s - floor(s)))}};
+    setitimer(ITIMER_REAL, &t, NULL);
+}
+
+void moe_watchdog_cover(double limit_s, const char *where)
+{
+    /* Between ranks, so that the first who speaks is the only one. */
+    static const double APART_S = 0.5;
+    enum { MOST_APART = 20 };
+    struct sigaction action = {.sa_handler = on_alarm};
+    if (!(limit_s > 0))
+        return;
+    const int rank = launched_rank();
+    sigemptyset(&action.sa_mask);
+    snprintf(alarm_text, sizeof alarm_text,
+             "moegps: rank %d: %s does not come to an end in %g s, a rank "
+             "hangs (--watchdog)\n",
+             rank, where, limit_s);
+    sigaction(SIGALRM, &action, NULL);
+    set_alarm(limit_s + APART_S * (rank < MOST_APART ? rank : MOST_APART));
+}
+
+void moe_watchdog_uncover(void)
+{
+    set_alarm(0);
 }
