@@ -23,7 +23,10 @@ typedef enum moe_clock {
     MOE_N_CLOCKS
 } moe_clock;
 
-/** @return "wall", "cpu", "gpu". */
+/** "wall", "cpu", "gpu", and NULL behind them. */
+extern const char *const moe_clock_names[MOE_N_CLOCKS + 1];
+
+/** @return the name of one. */
 const char *moe_clock_name(moe_clock clock);
 
 /** @return "modelled" for the gpu clock, else "measured". */

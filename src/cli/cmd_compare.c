@@ -30,11 +30,6 @@ static moe_status parse_percent(const char *text, void *at, moe_error *err)
     return MOE_OK;
 }
 
-static const char *const clocks[] = {[MOE_CLOCK_WALL] = "wall",
-                                     [MOE_CLOCK_CPU] = "cpu",
-                                     [MOE_CLOCK_GPU] = "gpu",
-                                     [MOE_N_CLOCKS] = NULL};
-
 #define AT(member) MOE_OPT_AT(settings, member)
 static const moe_opt rows[] = {
     {.key = "reference",
@@ -50,7 +45,7 @@ static const moe_opt rows[] = {
      .letter = 'c',
      .type = MOE_OPT_ENUM,
      .initial = "",
-     .choices = clocks,
+     .choices = moe_clock_names,
      AT(clock),
      .help = "whose times; default: wall, or gpu where ranks shared cores"},
     MOE_ARGS_CALL("fail-if", threshold, "", parse_percent, "PERCENT",

@@ -24,11 +24,6 @@ typedef struct {
     size_t n, n_maps;
 } contents;
 
-static const char *const clocks[] = {[MOE_CLOCK_WALL] = "wall",
-                                     [MOE_CLOCK_CPU] = "cpu",
-                                     [MOE_CLOCK_GPU] = "gpu",
-                                     [MOE_N_CLOCKS] = NULL};
-
 #define AT(member) MOE_OPT_AT(settings, member)
 static const moe_opt rows[] = {
     MOE_ARGS_OUTPUT("", "DIR",
@@ -40,7 +35,7 @@ static const moe_opt rows[] = {
      .letter = 'c',
      .type = MOE_OPT_ENUM,
      .initial = "",
-     .choices = clocks,
+     .choices = moe_clock_names,
      AT(clock),
      .help = "that the verdict is by; default: wall, or gpu where ranks shared "
              "cores or experts were scaled down"},

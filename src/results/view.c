@@ -11,14 +11,15 @@
 #include "reader.h"
 #include "strategies.h"
 
+const char *const moe_clock_names[MOE_N_CLOCKS + 1] = {
+    [MOE_CLOCK_WALL] = "wall",
+    [MOE_CLOCK_CPU] = "cpu",
+    [MOE_CLOCK_GPU] = "gpu",
+};
+
 const char *moe_clock_name(moe_clock clock)
 {
-    static const char *const names[MOE_N_CLOCKS] = {
-        [MOE_CLOCK_WALL] = "wall",
-        [MOE_CLOCK_CPU] = "cpu",
-        [MOE_CLOCK_GPU] = "gpu",
-    };
-    return names[clock];
+    return moe_clock_names[clock];
 }
 
 const char *moe_clock_origin(moe_clock clock)
