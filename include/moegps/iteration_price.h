@@ -24,7 +24,8 @@
 #include "moegps/phase.h"
 #include "moegps/status.h"
 
-/** When layer l's plan is made. */
+/** When layer l's plan is made: with a lookahead of d during layer l - d, by
+ *  collectives of its own; those of layers below d before layer 0. */
 enum { MOE_LOOKAHEAD_ALL = 0 }; /* with all others, before layer 0 */
 
 /** What ranks do together for several layers at once. */
@@ -33,6 +34,8 @@ typedef struct moe_coordination_work {
     bool plans;           /* a plan was made and made known */
     bool central;         /* by one rank; else by all alike */
     int lookahead;        /* layers ahead, or MOE_LOOKAHEAD_ALL */
+    bool sees_layers;     /* a forecast waits for the router of the layer that
+                            it is made in; with a lookahead */
     bool next_iteration;  /* the plan is for the next iteration: it has all of
                             this one */
     bool own_device;      /* the predictor has a device beside the GPU */
@@ -47,7 +50,7 @@ typedef struct moe_coordination_work {
 
 /** What it costs. */
 typedef struct moe_coordination_cost {
-    bool collects, plans, next_iteration, own_device;
+    bool collects, plans, next_iteration, own_device, sees_layers;
     int lookahead;
     moe_price collect; /* of one collective: of all layers, or with a lookahead
                             of one */

@@ -53,8 +53,10 @@ moe_plan_layer moe_plan_at(const moe_plan *plan, int layer);
 void moe_plan_set_home(moe_plan *plan, const moe_layout *layout);
 void moe_plan_layer_set_home(moe_plan_layer *layer, const moe_layout *layout);
 
-/** Copy all layers; shapes must be equal. */
+/** Copy all layers, or layers [first, end); shapes must be equal. */
 void moe_plan_copy(moe_plan *to, const moe_plan *from);
+void moe_plan_copy_layers(moe_plan *to, const moe_plan *from, int first_layer,
+                          int end_layer);
 
 /** Reorder each GPU's slots in `next` so that experts which `current` holds
  *  on that GPU keep their slot: then only new replicas travel. */

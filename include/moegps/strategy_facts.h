@@ -13,6 +13,9 @@ typedef struct moe_strategy_facts {
                               predicted */
     int slots;             /* per GPU and layer, as asked for; 0: what the home
                               placement needs */
+    int lookahead;         /* layers ahead that a plan is made, or
+                              MOE_LOOKAHEAD_ALL (iteration_price.h) */
+    bool sees_layers;      /* it predicts from the routing of earlier layers */
     bool plan_ahead;       /* a plan comes into force one round later */
     bool direct;           /* rows go ahead to their predicted experts */
     bool foretells_tokens; /* it predicts every token's experts */

@@ -123,15 +123,23 @@ coordination_of(const moe_replay *r, const moe_work_cell *first, double *plan_s)
     const int run = r->view->dims.layers, layers = r->model.layers;
     const double share = (double)layers / run;
     const double tried_s = first->try_steps * share * r->cluster.planner_step_s;
-    const double host_s =
-        was_s[MOE_PHASE_PLAN] * moe_iteration_images(run, layers, 0) - tried_s;
+    const int stands_for = moe_iteration_images(run, layers, 0);
+    const double once =
+        facts->lookahead == MOE_LOOKAHEAD_ALL
+            ? (was_s[MOE_PHASE_PLAN] * stands_for - tried_s) / layers
+            : 0;
     for (int l = 0; l < r->work->layers; l++)
-        plan_s[l] = host_s / layers;
+        plan_s[l] = facts->lookahead == MOE_LOOKAHEAD_ALL
+                        ? once
+                        : first[l].gpu[0].gpu_s[MOE_PHASE_PLAN];
+    if (facts->lookahead != MOE_LOOKAHEAD_ALL)
+        plan_s[0] -= tried_s / stands_for;
     return (moe_coordination_work){
         .collects = first->told && was_s[MOE_PHASE_COLLECT] > 0,
         .plans = first->told && was_s[MOE_PHASE_BROADCAST] > 0 && plans(facts),
         .central = r->work->central,
-        .lookahead = MOE_LOOKAHEAD_ALL,
+        .lookahead = facts->lookahead,
+        .sees_layers = facts->sees_layers,
         .next_iteration = facts->plan_ahead,
         .plan_bytes = first->wire_bytes * share,
         .plan_s = plan_s,

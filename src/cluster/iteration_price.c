@@ -30,6 +30,7 @@ void moe_coordination_cost_of(const moe_pricer *pricer,
                                    .next_iteration = c->next_iteration,
                                    .own_device = c->own_device,
                                    .lookahead = c->lookahead,
+                                   .sees_layers = c->sees_layers,
                                    .plan_s = c->plan_s,
                                    .uses = moe_pricer_links(pricer)};
     if (c->collects)
@@ -243,6 +244,20 @@ static void coordinate_one(const builder *b, int layer, int after)
     b->p->ready[layer] = add_migration(b, layer, told);
 }
 
+/* The layer whose turn comes in this one, once the stream is past `after`; those
+ * without a layer to be planned in come before layer 0. */
+static void coordinate_ahead(const builder *b, int layer, bool routed,
+                             int after)
+{
+    const int ahead = b->c->lookahead;
+    if (ahead == MOE_LOOKAHEAD_ALL)
+        return;
+    for (int l = 0; layer == 0 && !routed && l < ahead && l < b->w->layers; l++)
+        coordinate_one(b, l, after);
+    if (routed == b->c->sees_layers && layer + ahead < b->w->layers)
+        coordinate_one(b, layer + ahead, after);
+}
+
 /* Shared experts: in the stream, or whenever the SMs are free until the next
  * layer begins. @param after  all that they need. */
 static void add_shared(const builder *b, int layer, int half, int after)
@@ -263,8 +278,11 @@ static int add_batch(const builder *b, int layer, int half)
     const int ready = b->c->next_iteration ? MOE_NO_TASK : b->p->ready[layer];
     int routed =
         add_half(b, layer, half, MOE_STEP_ATTENTION, b->p->shared[half]);
-    for (int step = MOE_STEP_REDUCE; step <= (int)MOE_STEP_SOLVE; step++)
+    for (int step = MOE_STEP_REDUCE; step <= (int)MOE_STEP_SOLVE; step++) {
         routed = add_half(b, layer, half, (moe_step)step, routed);
+        if (step == MOE_STEP_ROUTE && half + 1 == halves(cost_of(b, layer)))
+            coordinate_ahead(b, layer, true, routed);
+    }
     const int sent = add_half(b, layer, half, MOE_STEP_DISPATCH, ready);
     add_shared(b, layer, half, routed);
     /* Without a dispatch experts wait for their weights. */
@@ -275,11 +293,7 @@ static int add_batch(const builder *b, int layer, int half)
 /* @param before  last task of the layer before. @return the last task. */
 static int add_layer(const builder *b, int layer, int before)
 {
-    const int ahead = b->c->lookahead;
-    if (ahead != MOE_LOOKAHEAD_ALL)
-        for (int l = layer == 0 ? 0 : layer + ahead;
-             l <= layer + ahead && l < b->w->layers; l++)
-            coordinate_one(b, l, before);
+    coordinate_ahead(b, layer, false, before);
     const int last = add_batch(b, layer, 0);
     if (halves(cost_of(b, layer)) > 1)
         add_batch(b, layer, 1);

@@ -32,11 +32,12 @@ void moe_engine_check_fini(moe_engine *e)
 /* The exact back end on one layer. */
 void moe_engine_check_layer(moe_engine *e, moe_runner *r, int layer)
 {
+    const bool failed = e->ctx->err.status != MOE_OK; /* the first is told */
+    if (e->gpu >= 0)
+        e->checks.corrupt = moe_inject_here(e->ctx, MOE_SITE_CHECK);
+    moe_engine_layer(e, r, layer, e->exact, e->exact_state, e->exact_rows);
     if (e->gpu < 0)
         return;
-    const bool failed = e->ctx->err.status != MOE_OK; /* the first is told */
-    e->checks.corrupt = moe_inject_here(e->ctx, MOE_SITE_CHECK);
-    moe_engine_layer(e, r, layer, e->exact, e->exact_state, e->exact_rows);
     e->exact->check(e->exact_state, e->it.batch, layer, e->out, &e->ctx->err);
     if (!failed && e->ctx->err.status == MOE_INVALID)
         moe_error_prefix(&e->ctx->err, "strategy %s", r->spec->name);

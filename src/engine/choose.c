@@ -119,6 +119,7 @@ static void coordinate_beside(moe_engine *e, moe_runner *r)
     swap_iterations(e);
     moe_iteration_clear(e, &e->it);
     moe_engine_coordinate(e, r);
+    moe_engine_coordinate_rest(e, r);
     moe_engine_share_planner_work(e);
     swap_iterations(e);
 }
@@ -192,6 +193,7 @@ static void start(moe_engine *e, int s)
     moe_runner *r = moe_engine_turn(e, s);
     moe_iteration_clear(e, &e->it);
     moe_engine_coordinate(e, r);
+    moe_engine_coordinate_rest(e, r);
     moe_engine_share_planner_work(e);
     for (int l = 0; l < e->p.n_layers; l++)
         moe_engine_layer(e, r, l, NULL, NULL, NULL);

@@ -7,9 +7,9 @@
 
 #include "moegps/hash.h"
 
-/* Predict .. migrate. All predictors so far know all layers before the first
- * begins, so one collective serves all layers; each layer is charged its
- * part. */
+/* Predict .. migrate, of layers [first, end): of all before layer 0, where one
+ * collective serves all and each layer is charged its part, or with a lookahead
+ * of one beside an earlier one. */
 
 static int n_layers(const moe_engine *e)
 {
@@ -50,12 +50,12 @@ static bool replicated(const moe_engine *e)
            MOE_COORDINATION_REPLICATED;
 }
 
-static void predict(moe_engine *e, moe_runner *r)
+static void predict(moe_engine *e, moe_runner *r, int first, int end)
 {
     const moe_stamp start = moe_stamp_now();
     const size_t n_e = (size_t)e->it.batch->experts;
     const size_t pairs = e->it.batch->own * (size_t)e->it.batch->top_k;
-    for (int l = 0; l < n_layers(e); l++) {
+    for (int l = first; l < end; l++) {
         const moe_predicted out = {
             .tokens = e->it.predicted_experts + (size_t)l * pairs,
             .share = e->coordination.share + (size_t)l * n_e,
@@ -64,23 +64,26 @@ static void predict(moe_engine *e, moe_runner *r)
                            e->it.batch, l, &out);
     }
     moe_inject(e->ctx, MOE_SITE_PREDICT);
-    moe_engine_charge(e, MOE_PHASE_PREDICT, 0, n_layers(e), start);
+    moe_engine_charge(e, MOE_PHASE_PREDICT, first, end, start);
     e->it.predicts = true;
 }
 
-static void collect(moe_engine *e)
+static void collect(moe_engine *e, int first, int end)
 {
-    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_COLLECT, 0, n_layers(e));
+    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_COLLECT, first, end);
     const moe_stamp start = moe_stamp_now();
-    const int n = n_layers(e) * e->it.batch->experts;
+    const int n = (end - first) * e->it.batch->experts;
+    const size_t at = (size_t)first * (size_t)e->it.batch->experts;
+    const uint64_t *own = e->it.predicted_load + at;
+    uint64_t *sum = e->coordination.load_sum + at;
     if (replicated(e))
-        MOE_MPI(MPI_Allreduce(e->it.predicted_load, e->coordination.load_sum, n,
-                              MPI_UINT64_T, MPI_SUM, e->ctx->comm));
+        MOE_MPI(
+            MPI_Allreduce(own, sum, n, MPI_UINT64_T, MPI_SUM, e->ctx->comm));
     else
-        MOE_MPI(MPI_Reduce(e->it.predicted_load, e->coordination.load_sum, n,
-                           MPI_UINT64_T, MPI_SUM, e->coordinator,
+        MOE_MPI(MPI_Reduce(own, sum, n, MPI_UINT64_T, MPI_SUM, e->coordinator,
                            e->ctx->comm));
-    moe_engine_charge(e, MOE_PHASE_COLLECT, 0, n_layers(e), start);
+    moe_engine_charge(e, MOE_PHASE_COLLECT, first, end, start);
+    e->it.collects = true;
 }
 
 static void plan_layer(moe_engine *e, moe_runner *r, int l)
@@ -110,30 +113,32 @@ static void plan_layer(moe_engine *e, moe_runner *r, int l)
         (double)moe_planner_steps(r->spec->planner, r->planner);
 }
 
-/* Ranks that do not plan pass through with time 0. */
-static void plan(moe_engine *e, moe_runner *r)
+/* Ranks that do not plan pass through with time 0. @return bytes of the plan
+ * as encoded. */
+static uint64_t plan(moe_engine *e, moe_runner *r, int first, int end)
 {
     const moe_stamp start = moe_stamp_now();
-    e->it.wire_bytes = 0;
+    uint64_t bytes = 0;
     if (r->planner == NULL)
-        return;
-    for (int l = 0; l < n_layers(e); l++)
+        return 0;
+    for (int l = first; l < end; l++)
         plan_layer(e, r, l);
     /* A failed plan is not sent: the old one stays in force everywhere, and
      * the error surfaces at the end of the iteration. */
     if (moe_inject(e->ctx, MOE_SITE_PLAN) || e->ctx->err.status != MOE_OK)
-        moe_plan_copy(&r->next, &r->plan);
+        moe_plan_copy_layers(&r->next, &r->plan, first, end);
     if (!replicated(e))
-        e->it.wire_bytes = moe_plan_encode(&r->plan, &r->next, 0, n_layers(e),
-                                           e->coordination.wire);
-    moe_engine_charge(e, MOE_PHASE_PLAN, 0, n_layers(e), start);
+        bytes = moe_plan_encode(&r->plan, &r->next, first, end,
+                                e->coordination.wire);
+    moe_engine_charge(e, MOE_PHASE_PLAN, first, end, start);
+    return bytes;
 }
 
-static uint64_t plan_hash(const moe_plan *p)
+static uint64_t plan_hash(const moe_plan *p, int first, int end)
 {
-    const size_t n = (size_t)p->layers * (size_t)p->gpus * (size_t)p->slots;
+    const size_t layer = (size_t)p->gpus * (size_t)p->slots;
     uint64_t h = MOE_HASH_START;
-    for (size_t s = 0; s < n; s++) {
+    for (size_t s = (size_t)first * layer; s < (size_t)end * layer; s++) {
         h = moe_hash_add(h, (uint16_t)p->expert[s]);
         h = moe_hash_add(h, p->quota[s]);
     }
@@ -143,17 +148,17 @@ static uint64_t plan_hash(const moe_plan *p)
 /* Ranks that planned alone must have planned alike, or rows and weights
  * would go where nobody waits for them. On any difference or failure all
  * keep the old plan. */
-static void confirm(moe_engine *e, moe_runner *r)
+static void confirm(moe_engine *e, moe_runner *r, int first, int end)
 {
     if (moe_inject_here(e->ctx, MOE_SITE_DIFFER))
-        r->next.quota[0]++;
-    const uint64_t hash = plan_hash(&r->next);
+        moe_plan_at(&r->next, first).quota[0]++;
+    const uint64_t hash = plan_hash(&r->next, first, end);
     uint64_t most[3] = {hash, ~hash, (uint64_t)e->ctx->err.status};
     MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, most, 3, MPI_UINT64_T, MPI_MAX,
                           e->ctx->comm));
     if (most[0] == ~most[1] && most[2] == MOE_OK)
         return;
-    moe_plan_copy(&r->next, &r->plan);
+    moe_plan_copy_layers(&r->next, &r->plan, first, end);
     if (most[2] == MOE_OK)
         moe_fail(&e->ctx->err, MOE_INVALID,
                  "strategy %s: ranks made different plans of equal loads",
@@ -161,28 +166,28 @@ static void confirm(moe_engine *e, moe_runner *r)
 }
 
 /* The coordinator tells its plan, as differences to the one in force. */
-static void tell(moe_engine *e, moe_runner *r)
+static void tell(moe_engine *e, moe_runner *r, uint64_t bytes)
 {
-    MOE_MPI(MPI_Bcast(&e->it.wire_bytes, 1, MPI_UINT64_T, e->coordinator,
-                      e->ctx->comm));
-    if (e->it.wire_bytes == 0)
+    MOE_MPI(MPI_Bcast(&bytes, 1, MPI_UINT64_T, e->coordinator, e->ctx->comm));
+    e->it.wire_bytes += bytes;
+    if (bytes == 0)
         return;
-    MOE_MPI(MPI_Bcast(e->coordination.wire, (int)e->it.wire_bytes, MPI_BYTE,
+    MOE_MPI(MPI_Bcast(e->coordination.wire, (int)bytes, MPI_BYTE,
                       e->coordinator, e->ctx->comm));
     if (r->planner == NULL)
-        moe_plan_decode(&r->next, e->coordination.wire, e->it.wire_bytes,
-                        &e->ctx->err);
+        moe_plan_decode(&r->next, e->coordination.wire, bytes, &e->ctx->err);
 }
 
-static void broadcast(moe_engine *e, moe_runner *r)
+void moe_engine_plan(moe_engine *e, moe_runner *r, int first, int end)
 {
-    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_BROADCAST, 0, n_layers(e));
+    const uint64_t bytes = plan(e, r, first, end);
+    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_BROADCAST, first, end);
     const moe_stamp start = moe_stamp_now();
     if (replicated(e))
-        confirm(e, r);
+        confirm(e, r, first, end);
     else
-        tell(e, r);
-    moe_engine_charge(e, MOE_PHASE_BROADCAST, 0, n_layers(e), start);
+        tell(e, r, bytes);
+    moe_engine_charge(e, MOE_PHASE_BROADCAST, first, end, start);
 }
 
 /* Full-size bytes of the moves, per layer: this GPU's and all GPUs'. */
@@ -202,21 +207,26 @@ static void note_moves(moe_engine *e, size_t n_moves)
     }
 }
 
-void moe_engine_migrate(moe_engine *e, moe_runner *r)
+static void migrate(moe_engine *e, moe_runner *r, int first, int end)
 {
-    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_MIGRATE, 0, n_layers(e));
+    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_MIGRATE, first, end);
     const moe_stamp start = moe_stamp_now();
-    size_t n = moe_plan_moves(&r->plan, &r->next, 0, n_layers(e), &e->layout,
+    size_t n = moe_plan_moves(&r->plan, &r->next, first, end, &e->layout,
                               e->coordination.moves);
     if (r->weights != NULL)
         moe_slots_migrate(r->weights, e->coordination.moves, n, e->gpu_comm);
-    for (int l = 0; l < n_layers(e); l++) {
+    for (int l = first; l < end; l++) {
         moe_plan_layer next = moe_plan_at(&r->next, l);
         moe_replicas_index(&r->replicas[l], &next);
     }
-    moe_plan_copy(&r->plan, &r->next);
-    moe_engine_charge(e, MOE_PHASE_MIGRATE, 0, n_layers(e), start);
+    moe_plan_copy_layers(&r->plan, &r->next, first, end);
+    moe_engine_charge(e, MOE_PHASE_MIGRATE, first, end, start);
     note_moves(e, n);
+}
+
+void moe_engine_migrate(moe_engine *e, moe_runner *r)
+{
+    migrate(e, r, 0, n_layers(e));
 }
 
 void moe_engine_note_way(moe_engine *e, const moe_plan *from,
@@ -230,12 +240,6 @@ void moe_engine_note_way(moe_engine *e, const moe_plan *from,
     }
     note_moves(e, moe_plan_moves(from, to, 0, n_layers(e), &e->layout,
                                  e->coordination.moves));
-}
-
-void moe_engine_plan(moe_engine *e, moe_runner *r)
-{
-    plan(e, r);
-    broadcast(e, r);
 }
 
 static size_t n_shares(const moe_engine *e)
@@ -268,40 +272,93 @@ void moe_engine_forget_planned(const moe_engine *e, moe_runner *r)
         r->planned_share[j] = NAN;
 }
 
-static void plan_anew(moe_engine *e, moe_runner *r)
+/* Plan these layers; weights move to what was planned now, or with plan_ahead
+ * in the last round. */
+static void plan_anew(moe_engine *e, moe_runner *r, int first, int end)
 {
-    if (unchanged(e, r)) {
-        if (r->spec->plan_ahead) /* what the last round planned */
-            moe_engine_migrate(e, r);
-        return;
-    }
-    collect(e);
-    e->it.collects = true;
+    const size_t n_e = (size_t)e->p.model->experts;
+    collect(e, first, end);
     if (!r->spec->planner->plans)
+        return;
+    if (r->spec->plan_ahead)
+        migrate(e, r, first, end);
+    moe_engine_plan(e, r, first, end);
+    if (!r->spec->plan_ahead)
+        migrate(e, r, first, end);
+    e->it.plans = true;
+    if (r->planned_share != NULL)
+        memcpy(r->planned_share + (size_t)first * n_e,
+               e->coordination.share + (size_t)first * n_e,
+               (size_t)(end - first) * n_e * sizeof *r->planned_share);
+}
+
+/* Forecasts of the load look at nothing of this batch: whether they have
+ * changed is known before layer 0. */
+static void begin_round(moe_engine *e, moe_runner *r)
+{
+    if (r->forecast != MOE_FORECAST_LOAD)
+        return;
+    predict(e, r, 0, n_layers(e));
+    if (!unchanged(e, r))
         return;
     if (r->spec->plan_ahead) /* what the last round planned */
         moe_engine_migrate(e, r);
-    moe_engine_plan(e, r);
-    if (!r->spec->plan_ahead)
-        moe_engine_migrate(e, r);
-    e->it.plans = true;
-    if (r->planned_share != NULL)
-        memcpy(r->planned_share, e->coordination.share,
-               n_shares(e) * sizeof *r->planned_share);
+    e->it.due = false;
+}
+
+static void coordinate(moe_engine *e, moe_runner *r, int first, int end)
+{
+    /* Which rows go ahead is new with every batch. */
+    if (r->forecast == MOE_FORECAST_TOKENS && (e->it.due || r->direct))
+        predict(e, r, first, end);
+    if (e->it.due)
+        plan_anew(e, r, first, end);
+    e->it.coordinated = end;
+}
+
+/* @return the layer beside which another is planned: the last that is at least
+ * `lookahead` layers of the model before it; -1: none, before layer 0. */
+static int planned_beside(const moe_engine *e, const moe_runner *r, int layer)
+{
+    const int *number = e->p.layers;
+    int at = layer - 1;
+    while (at >= 0 && number[layer] - number[at] < r->spec->lookahead)
+        at--;
+    return at;
+}
+
+void moe_engine_coordinate_beside(moe_engine *e, moe_runner *r, int layer,
+                                  bool routed)
+{
+    const bool waits = moe_horizon_layers(r->spec->predictor->sees);
+    for (int l = e->it.coordinated; l < n_layers(e); l++) {
+        const int at = planned_beside(e, r, l);
+        if (at > layer || (at == layer && waits && !routed))
+            return;
+        coordinate(e, r, l, l + 1);
+    }
 }
 
 void moe_engine_coordinate(moe_engine *e, moe_runner *r)
 {
     const uint64_t every = (uint64_t)e->p.experiment->emulation.rebalance_every;
-    const bool due =
+    e->it.coordinated = 0;
+    e->it.due =
         r->forecast != MOE_FORECAST_NONE && e->it.batch->iteration % every == 0;
     if (r->arrives)
         moe_engine_migrate(e, r);
     r->arrives = false;
-    if (due || r->direct) /* which rows go ahead is new with every batch */
-        predict(e, r);
-    if (due)
-        plan_anew(e, r);
+    if (e->it.due)
+        begin_round(e, r);
+    if (r->spec->lookahead == MOE_LOOKAHEAD_ALL)
+        coordinate(e, r, 0, n_layers(e));
+    else
+        moe_engine_coordinate_beside(e, r, -1, true);
+}
+
+void moe_engine_coordinate_rest(moe_engine *e, moe_runner *r)
+{
+    moe_engine_coordinate_beside(e, r, n_layers(e), true);
 }
 
 void moe_engine_share_planner_work(moe_engine *e)

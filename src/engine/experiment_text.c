@@ -130,6 +130,8 @@ void moe_experiment_strategy_facts(const moe_strategy *s,
     }
     *out = (moe_strategy_facts){
         .slots = s->slots,
+        .lookahead = s->lookahead,
+        .sees_layers = moe_horizon_layers(s->predictor->sees),
         .plan_ahead = s->plan_ahead,
         .direct = s->direct,
         .foretells_tokens =

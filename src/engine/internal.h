@@ -109,6 +109,8 @@ typedef struct moe_layer_times {
  * pricing, recording, checks and regrets only read it. */
 typedef struct moe_iteration {
     moe_batch *batch;            /* borrowed from the batcher */
+    bool due;                    /* a plan is */
+    int coordinated;             /* layers that are predicted and planned for */
     bool predicts;               /* the strategy predicted */
     bool collects;               /* ... and told the planner */
     bool plans;                  /* ... which made a plan */
@@ -274,10 +276,21 @@ void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
 moe_status moe_engine_coordination_init(moe_engine *e, moe_error *err);
 void moe_engine_coordination_fini(moe_engine *e);
 
-/* What a strategy does before layer 0: predict for all layers; where a plan is
- * due, collect, plan, broadcast, migrate. Collective over ctx. Errors go to
- * ctx->err; the caller agrees later. */
+/* What a strategy does before layer 0: predict for all layers, or with a
+ * lookahead for the first; where a plan is due, collect, plan, broadcast,
+ * migrate. Collective over ctx. Errors go to ctx->err; the caller agrees
+ * later. */
 void moe_engine_coordinate(moe_engine *e, moe_runner *r);
+
+/* The same for layers whose turn comes in `layer`: as it begins, or once it is
+ * routed for predictors that look at that. Nothing where all were done before
+ * layer 0, or in an iteration that was not begun with
+ * moe_engine_coordinate(). */
+void moe_engine_coordinate_beside(moe_engine *e, moe_runner *r, int layer,
+                                  bool routed);
+
+/* The same at once for all that are left: where layers are only counted. */
+void moe_engine_coordinate_rest(moe_engine *e, moe_runner *r);
 
 /* What planning took where it ran, on all ranks: their gpu clocks wait for it.
  * Collective. */
@@ -289,10 +302,11 @@ void moe_engine_forget_planned(const moe_engine *e, moe_runner *r);
 /* Remember what the predictor says now as what was planned for. */
 void moe_engine_note_planned(moe_engine *e, moe_runner *r);
 
-/* From e->coordination.load_sum to r->next on all ranks. */
-void moe_engine_plan(moe_engine *e, moe_runner *r);
+/* From e->coordination.load_sum to r->next on all ranks, layers [first, end). */
+void moe_engine_plan(moe_engine *e, moe_runner *r, int first, int end);
 
-/* Weights travel to their slots in r->next, which then is in force. */
+/* Weights of all layers travel to their slots in r->next, which then is in
+ * force. */
 void moe_engine_migrate(moe_engine *e, moe_runner *r);
 
 /* Let the iteration in progress move what leads from one plan to another,
@@ -301,9 +315,10 @@ void moe_engine_note_way(moe_engine *e, const moe_plan *from,
                          const moe_plan *to);
 
 /* layer.c: attention's end, route, dispatch, ffn, combine of one layer with the
- * given back end; leaves the sums in e->out. Direct routing goes by what was
- * predicted last. Without rows nothing is sent or computed: what would be is
- * counted. Collective over gpu_comm. */
+ * given back end, and the plans of layers that are made beside it; leaves the
+ * sums in e->out. Direct routing goes by what was predicted last. Without rows
+ * nothing is sent or computed: what would be is counted. Collective over
+ * ctx. */
 void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
                       const moe_ffn *ffn, void *ffn_state, const char *rows);
 

@@ -136,11 +136,15 @@ static void note_rows(moe_engine *e, const moe_runner *r, int layer)
 void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
                       const moe_ffn *ffn, void *ffn_state, const char *rows)
 {
+    moe_engine_coordinate_beside(e, r, layer, false);
+    if (e->gpu >= 0) {
+        if (r->direct)
+            end_attention(e, r, layer, rows);
+        route(e, r, layer);
+    }
+    moe_engine_coordinate_beside(e, r, layer, true);
     if (e->gpu < 0)
         return;
-    if (r->direct)
-        end_attention(e, r, layer, rows);
-    route(e, r, layer);
     dispatch(e, r, layer, rows);
     if (rows != NULL) {
         run_experts(e, r, layer, ffn, ffn_state);

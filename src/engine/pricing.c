@@ -141,6 +141,7 @@ static moe_iteration_work iteration_of(const moe_engine *e, const moe_runner *r)
         .central =
             e->p.experiment->emulation.coordination == MOE_COORDINATION_CENTRAL,
         .lookahead = r->spec->lookahead,
+        .sees_layers = moe_horizon_layers(r->spec->predictor->sees),
         .next_iteration = r->spec->plan_ahead,
         /* of the layers that were measured */
         .plan_bytes =

@@ -75,7 +75,7 @@ static void restore_next(moe_engine *e, moe_runner *r, int last,
             (uint64_t)llround(pairs[j] * MOE_LOAD_ONE);
     MOE_MPI(MPI_Bcast(e->coordination.load_sum, (int)n, MPI_UINT64_T, 0,
                       e->ctx->comm));
-    moe_engine_plan(e, r);
+    moe_engine_plan(e, r, 0, e->p.n_layers);
 }
 
 /* What a file says is checked before ranks rely on it: a plan that cannot be is

@@ -74,13 +74,21 @@ void moe_plan_set_home(moe_plan *plan, const moe_layout *layout)
     }
 }
 
-void moe_plan_copy(moe_plan *to, const moe_plan *from)
+void moe_plan_copy_layers(moe_plan *to, const moe_plan *from, int first_layer,
+                          int end_layer)
 {
-    size_t n = (size_t)from->layers * (size_t)from->gpus * (size_t)from->slots;
+    const size_t layer = (size_t)from->gpus * (size_t)from->slots;
+    const size_t at = (size_t)first_layer * layer;
+    const size_t n = (size_t)(end_layer - first_layer) * layer;
     assert(to->layers == from->layers && to->gpus == from->gpus &&
            to->slots == from->slots);
-    memcpy(to->expert, from->expert, n * sizeof *to->expert);
-    memcpy(to->quota, from->quota, n * sizeof *to->quota);
+    memcpy(to->expert + at, from->expert + at, n * sizeof *to->expert);
+    memcpy(to->quota + at, from->quota + at, n * sizeof *to->quota);
+}
+
+void moe_plan_copy(moe_plan *to, const moe_plan *from)
+{
+    moe_plan_copy_layers(to, from, 0, from->layers);
 }
 
 static void swap_slots(moe_plan_layer *layer, int a, int b)

@@ -22,23 +22,30 @@ typedef struct column {
     const char *name, *long_name;
     kind kind;
     size_t offset, size; /* in moe_strategy_facts */
+    bool added;          /* by schema 1.5: 0 in files before it */
 } column;
 
 static const column columns[] = {
-    {"predictor", "what foretells the load", TEXT, AT(predictor)},
-    {"planner", "what places experts", TEXT, AT(planner)},
+    {"predictor", "what foretells the load", TEXT, AT(predictor), false},
+    {"planner", "what places experts", TEXT, AT(planner), false},
     {"split", "what divides an expert's pairs among its replicas", TEXT,
-     AT(split)},
-    {"planning", "every setting but the predictor's", TEXT, AT(planning)},
+     AT(split), false},
+    {"planning", "every setting but the predictor's", TEXT, AT(planning),
+     false},
     {"slots", "slots of a GPU, 0: what the home placement needs", COUNT,
-     AT(slots)},
+     AT(slots), false},
+    {"lookahead", "layers ahead that a plan is made, 0: all before layer 0",
+     COUNT, AT(lookahead), true},
+    {"sees_layers", "1: it predicts from the routing of earlier layers", FLAG,
+     AT(sees_layers), true},
     {"plan_ahead", "1: a plan comes into force one round later", FLAG,
-     AT(plan_ahead)},
-    {"direct", "1: rows go ahead to their predicted experts", FLAG, AT(direct)},
+     AT(plan_ahead), false},
+    {"direct", "1: rows go ahead to their predicted experts", FLAG, AT(direct),
+     false},
     {"foretells_tokens", "1: it predicts every token's experts", FLAG,
-     AT(foretells_tokens)},
+     AT(foretells_tokens), false},
     {"knows_future", "1: it predicts with the truth, and cannot be built", FLAG,
-     AT(knows_future)},
+     AT(knows_future), false},
 };
 
 static void write_texts(hid_t group, const column *c,
@@ -112,6 +119,8 @@ static void read_numbers(hid_t group, const column *c, moe_view *view,
                          moe_error *err)
 {
     const size_t n = (size_t)view->dims.strategies;
+    if (c->added && !moe_h5_exists(group, c->name))
+        return;
     int32_t *number =
         moe_h5_read(group, c->name, H5T_NATIVE_INT32, sizeof *number, n, err);
     for (size_t s = 0; number != NULL && s < n; s++) {

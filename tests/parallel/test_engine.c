@@ -257,6 +257,169 @@ START_TEST(plans_are_the_same_again_and_replicated)
 }
 END_TEST
 
+/* Plans of one layer at a time are those of all at once. */
+static const struct {
+    engine_case all, ahead;
+    int least_ranks;
+} lookaheads[] = {
+    {{"central", false, {NULL}, 0},
+     {"central",
+      false,
+      {"strategies.distribution.lookahead=1", "strategies.oracle.lookahead=2",
+       "strategies.dim.lookahead=1", "strategies.l1.lookahead=1",
+       "strategies.late.lookahead=3", "strategies.near.lookahead=1"},
+      6},
+     1},
+    {{"replicated",
+      false,
+      {"emulation.coordination=replicated",
+       "strategies.oracle.planner=balance"},
+      2},
+     {"replicated",
+      false,
+      {"emulation.coordination=replicated", "strategies.oracle.planner=balance",
+       "strategies.oracle.lookahead=1", "strategies.l1.lookahead=2"},
+      4},
+     1},
+    {{"rank of its own, rarely",
+      true,
+      {"emulation.coordinator=dedicated", "emulation.rebalance_every=3"},
+      2},
+     {"rank of its own, rarely",
+      true,
+      {"emulation.coordinator=dedicated", "emulation.rebalance_every=3",
+       "strategies.distribution.lookahead=1", "strategies.oracle.lookahead=1",
+       "strategies.wrong.lookahead=2"},
+      5},
+     2},
+    {{"some layers", false, {"workload.layers=0,2"}, 1},
+     {"some layers",
+      false,
+      {"workload.layers=0,2", "strategies.oracle.lookahead=1",
+       "strategies.dim.lookahead=2"},
+      3},
+     1},
+    {{"a round later", false, {"strategies.l1.plan_ahead=true"}, 1},
+     {"a round later",
+      false,
+      {"strategies.l1.plan_ahead=true", "strategies.l1.lookahead=1"},
+      2},
+     1},
+};
+
+START_TEST(plans_do_not_depend_on_the_lookahead)
+{
+    moe_status s[2] = {MOE_OK, MOE_OK};
+    uint64_t all = 0, ahead = 0;
+    if (test_ctx.size >= lookaheads[_i].least_ranks) {
+        all = plan_digest(&lookaheads[_i].all, &s[0]);
+        ahead = plan_digest(&lookaheads[_i].ahead, &s[1]);
+    }
+    ck_assert_msg(s[0] + s[1] == MOE_OK, "%s: %s", lookaheads[_i].all.name,
+                  test_ctx.err.text);
+    ck_assert_uint_eq(all, ahead);
+}
+END_TEST
+
+/* What happens in an iteration, in order: a digit for each layer that is
+ * foretold, '/' where rows are addressed. */
+static char happened[64];
+
+static void note_foretold(void *state, const moe_batch *batch, int layer,
+                          uint16_t *experts_out)
+{
+    const size_t n = strlen(happened);
+    snprintf(happened + n, sizeof happened - n, "%d", layer);
+    moe_predictor_find("oracle")->tokens(state, batch, layer, experts_out);
+}
+
+static void note_divided(void *state, const moe_split_input *in,
+                         uint32_t *pairs_out)
+{
+    const size_t n = strlen(happened);
+    snprintf(happened + n, sizeof happened - n, "/");
+    moe_split_find("quota")->divide(state, in, pairs_out);
+}
+
+/* With direct routing rows are addressed as attention ends and again once the
+ * layer is routed. */
+static const struct {
+    const char *lookahead;
+    unsigned sees;
+    const char *happens;
+} orders[] = {
+    {"strategies.near.lookahead=all", 0, "012//////"},
+    {"strategies.near.lookahead=1", 0, "01//2////"},
+    {"strategies.near.lookahead=2", 0, "012//////"},
+    {"strategies.near.lookahead=1", MOE_SEES_LAYERS, "0/1//2///"},
+    {"strategies.near.lookahead=2", MOE_SEES_LAYERS, "01/2/////"},
+};
+
+START_TEST(a_layer_is_foretold_beside_an_earlier_one)
+{
+    const engine_case c = {
+        "", false, {orders[_i].lookahead, "strategies.near.split=quota"}, 2};
+    moe_predictor oracle = *moe_predictor_find("oracle");
+    moe_split quota = *moe_split_find("quota");
+    bench b;
+    oracle.tokens = note_foretold;
+    oracle.sees |= orders[_i].sees;
+    moe_status s = bench_init_with(&b, &c, &oracle);
+    b.x.n_strategies = s == MOE_OK ? NEAR + 1 : 0;
+    s = s == MOE_OK ? moe_engine_warm_up(b.engine, 0, &b.ledger) : s;
+    quota.divide = note_divided;
+    happened[0] = '\0';
+    if (s == MOE_OK) {
+        b.x.strategy[NEAR].split = &quota;
+        s = moe_engine_measure(b.engine, 0, &b.ledger);
+    }
+    bench_fini(&b);
+    ck_assert_int_eq(s, MOE_OK);
+    ck_assert_str_eq(happened, orders[_i].happens);
+}
+END_TEST
+
+/* All layers at once, or each with the latency of its own collectives. */
+START_TEST(a_lookahead_pays_for_the_collectives_of_every_layer)
+{
+    const engine_case c = {
+        "", false, {"strategies.late.lookahead=1", "emulation.ffn=none"}, 2};
+    bench b;
+    moe_status s = bench_init(&b, &c);
+    s = s == MOE_OK ? bench_run(&b) : s;
+    const moe_ledger *m = &b.ledger;
+    const moe_cost *cost = moe_cost_find("analytic");
+    void *state = moe_cost_new(cost, &b.model, &b.cluster, NULL);
+    const int gpus = m->dims.gpus, per_node = b.cluster.gpus_per_node;
+    const moe_exchange everyone = {.gpus = gpus,
+                                   .nodes = (gpus + per_node - 1) / per_node};
+    const double layer_bytes = 8.0 * m->dims.experts;
+    bool right = s == MOE_OK;
+    for (int i = 0; right && gpus > 1 && i < m->dims.iterations; i++)
+        for (int l = 0; l < m->dims.layers; l++) {
+            const size_t x = moe_ledger_at(m, ORACLE, i, l) * MOE_N_PHASES;
+            const size_t y = moe_ledger_at(m, LATE, i, l) * MOE_N_PHASES;
+            const double all_s =
+                l > 0
+                    ? 0
+                    : cost->tree(state, &everyone, m->dims.layers * layer_bytes)
+                          .time_s;
+            const double each_s =
+                cost->tree(state, &everyone, layer_bytes).time_s;
+            right = right &&
+                    fabs(m->gpu[x + MOE_PHASE_COLLECT] - all_s) <= 1e-12 &&
+                    fabs(m->gpu[y + MOE_PHASE_COLLECT] - each_s) <= 1e-12 &&
+                    m->gpu[y + MOE_PHASE_PLAN] > 0 &&
+                    m->gpu[y + MOE_PHASE_BROADCAST] > 0 &&
+                    m->wall[y + MOE_PHASE_COLLECT] > 0;
+        }
+    moe_cost_free(cost, state);
+    bench_fini(&b);
+    ck_assert_int_eq(s, MOE_OK);
+    ck_assert(right);
+}
+END_TEST
+
 START_TEST(the_ledger_is_complete_and_consistent)
 {
     bench b;
@@ -738,6 +901,11 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, loads_and_predictions_do_not_depend_on_ranks, 2);
     MOE_TEST(suite, every_predictor_says_the_same_on_any_ranks);
     MOE_TEST(suite, plans_are_the_same_again_and_replicated);
+    MOE_TEST_LOOP(suite, plans_do_not_depend_on_the_lookahead,
+                  MOE_ARRAY_LEN(lookaheads));
+    MOE_TEST_LOOP(suite, a_layer_is_foretold_beside_an_earlier_one,
+                  MOE_ARRAY_LEN(orders));
+    MOE_TEST(suite, a_lookahead_pays_for_the_collectives_of_every_layer);
     MOE_TEST(suite, the_ledger_is_complete_and_consistent);
     MOE_TEST_LOOP(suite, regrets_are_what_they_must_be,
                   MOE_ARRAY_LEN(regret_cases));
