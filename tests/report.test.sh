@@ -39,7 +39,7 @@ text = " ".join(page.text["p"] + page.text["span"])
 assert " times as fast as " in text and "95 % interval" in text, text
 assert page.text["span"][0] == "VALID"
 items = " ".join(page.text["li"])
-assert "ranks share cores" in items and "were not bound" in items, items
+assert "oversubscribed: rank" in items and "were not bound" in items, items
 assert any("predictor: distribution" in t for t in page.text["pre"])
 assert any(t.startswith("mpirun -n 4 ") for t in page.text["pre"])
 assert "prefers-color-scheme:dark" in page.raw

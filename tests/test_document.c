@@ -143,8 +143,9 @@ static const struct {
      "</tbody></table></div>\n"},
     {verdict,
      "a run\n\nx is fastest\n\nFOM layer_time x = 0.25 s\nRESULT: VALID\n",
-     "<p class=\"verdict\"><span class=\"badge VALID\">VALID</span> x is "
-     "fastest</p>\n"},
+     "<p class=\"verdict\">x is "
+     "fastest</p>\n<p class=\"aside\">Checks: <span class=\"badge "
+     "VALID\">VALID</span></p>\n"},
     {folds, "More\n\n  a: 1\n    b: 2\n",
      "<section>\n<details><summary>More</summary>\n<pre>a: 1\n  b: 2\n</pre>\n"
      "</details>\n</section>\n"},

@@ -102,7 +102,7 @@ static moe_view example(moe_strategy_view *strategies, int n)
 }
 
 /* What is printed; the caller frees it. */
-static char *printed(const moe_view *view)
+static char *printed_of(const moe_view *view, bool all)
 {
     char *text = NULL;
     size_t size = 0;
@@ -110,19 +110,25 @@ static char *printed(const moe_view *view)
     moe_analysis a;
     ck_assert_int_eq(moe_analysis_init(&a, view, 1, 0, NULL), MOE_OK);
     moe_document *doc = moe_document_new(NULL);
-    moe_report_run(doc, &a.run[0]);
+    moe_report_run(doc, &a.run[0], all);
     ck_assert_int_eq(moe_document_say(doc, out, NULL), MOE_OK);
     moe_analysis_fini(&a);
     fclose(out);
     return text;
 }
 
+static char *printed(const moe_view *view)
+{
+    return printed_of(view, true);
+}
+
 static const char *const golden[] = {
     "which predictor pays",
     "",
-    "token-ffn is fastest: a layer takes 500 us on the wall clock (measured), "
-    "2.00 times as fast as",
-    "baseline (95 % interval 1.80 .. 2.20, n = 20).",
+    "Use token-ffn: a layer takes 500 us, 2.00 times as fast as baseline (95 % "
+    "interval 1.80 .. 2.20, n =",
+    "20). Times were measured on this machine (wall clock), without "
+    "attention.",
     "",
     "file        results/x.h5",
     "run         01234567-89ab-4def-8123-456789abcdef",
@@ -361,18 +367,94 @@ START_TEST(lines_fit_a_terminal)
 }
 END_TEST
 
-START_TEST(shared_cores_are_said_first)
+START_TEST(shared_cores_are_said_before_any_table)
 {
     moe_strategy_view strategies[2] = {0};
     moe_view v = example(strategies, 2);
     v.oversubscribed = true;
     char *text = printed(&v);
-    static const char first[] = "WARNING: wall clock is not a result here: "
-                                "ranks share cores; read the gpu clock\n";
-    ck_assert_int_eq(strncmp(text, first, sizeof first - 1), 0);
-    ck_assert_ptr_nonnull(strstr(
-        text, "wall clock (measured, slowest rank): not a result, ranks"));
+    const char *said =
+        strstr(text, "WARNING: wall clock is not a result here: ranks share "
+                     "cores; read the gpu clock\n");
+    const char *table = strstr(
+        text, "wall clock (measured, slowest rank): not a result, ranks");
+    ck_assert(said != NULL && table != NULL && said < table);
     free(text);
+}
+END_TEST
+
+/* Of the clocks: whether ranks shared cores, one that is asked for, 1 + clock;
+ * those that are shown. */
+static const struct {
+    bool shared, all;
+    int asked;
+    bool shown[MOE_N_CLOCKS];
+} shown_clocks[] = {
+    {false, false, 0, {true, false, true}},
+    {true, false, 0, {false, false, true}},
+    {true, true, 0, {true, true, true}},
+    {true, false, 1 + MOE_CLOCK_CPU, {false, true, true}},
+    {true, false, 1 + MOE_CLOCK_WALL, {true, false, true}},
+};
+
+START_TEST(clocks_that_are_no_result_are_left_out)
+{
+    moe_strategy_view strategies[2] = {0};
+    moe_view v = example(strategies, 2);
+    v.oversubscribed = shown_clocks[_i].shared;
+    v.clock_asked = shown_clocks[_i].asked;
+    char *text = printed_of(&v, shown_clocks[_i].all), name[64];
+    bool left_out = false;
+    for (int c = 0; c < MOE_N_CLOCKS; c++) {
+        snprintf(name, sizeof name, "Time of a layer, %s clock",
+                 moe_clock_name((moe_clock)c));
+        ck_assert_int_eq(strstr(text, name) != NULL, shown_clocks[_i].shown[c]);
+        left_out |= !shown_clocks[_i].shown[c];
+    }
+    ck_assert_int_eq(strstr(text, "report --all") != NULL, left_out);
+    ck_assert_ptr_nonnull(strstr(text, "FOM layer_time_cpu"));
+    free(text);
+}
+END_TEST
+
+/* Whom the verdict is for, and whether checks and prices allow it. */
+static const struct {
+    const char *validation;
+    double low_s;
+    bool says_use;
+    const char *says;
+} trusted[] = {
+    {"pass", 1e-6, true, "Prices are not wrong by as much as the lead."},
+    {"pass", -1e-6, true, "Prices may be wrong by as much as the lead."},
+    {"pass", NAN, true,
+     "prices of cluster a100-nvlink for what every GPU did "
+     "on 20 batches."},
+    {"fail", 1e-6, false,
+     "Do not use these numbers: the run failed its checks. token-ffn "
+     "(predictor ffn, planner balance, split deal, 3 slots a GPU) has the "
+     "lowest median: a layer takes"},
+};
+
+START_TEST(verdict_says_whom_and_what_it_rests_on)
+{
+    moe_strategy_view strategies[2] = {0};
+    moe_view v = example(strategies, 2);
+    char text[1024];
+    snprintf(v.validation, sizeof v.validation, "%s", trusted[_i].validation);
+    strategies[1].facts = (moe_strategy_facts){
+        .predictor = "ffn", .planner = "balance", .split = "deal", .slots = 3};
+    const moe_run_analysis run = {
+        .view = &v,
+        .verdict = {.clock = MOE_CLOCK_GPU, .best = 1, .second = -1},
+        .sensitivity = {.analysed = true,
+                        .winner = 1,
+                        .lead = {.low_s = trusted[_i].low_s}}};
+    FILE *out = fmemopen(text, sizeof text, "w");
+    moe_verdict_say(&run, out);
+    fclose(out);
+    ck_assert_msg(strstr(text, trusted[_i].says) != NULL, "%s", text);
+    ck_assert_int_eq(strncmp(text, "Use token-ffn (predictor ffn, ", 30) == 0,
+                     trusted[_i].says_use);
 }
 END_TEST
 
@@ -555,9 +637,10 @@ static const struct {
      2,
      -1,
      {false, false, false},
-     "a is fastest: a layer takes 50.0 us on the wall clock (measured), 2.00 "
-     "times as fast as baseline (95 % interval 2.00 .. 2.00, n = 12) and 1.60 "
-     "times as fast as b (95 % interval 1.60 .. 1.60, n = 12)."},
+     "Use a: a layer takes 50.0 us, 2.00 times as fast as baseline (95 % "
+     "interval 2.00 .. 2.00, n = 12) and 1.60 times as fast as b (95 % "
+     "interval 1.60 .. 1.60, n = 12). Times were measured on this machine "
+     "(wall clock), without attention."},
     {{100, 50, 80},
      0,
      12,
@@ -565,8 +648,9 @@ static const struct {
      0,
      1,
      {false, true, false},
-     "b is fastest: a layer takes 80.0 us on the wall clock (measured), 1.25 "
-     "times as fast as baseline (95 % interval 1.25 .. 1.25, n = 12)."},
+     "Use b: a layer takes 80.0 us, 1.25 times as fast as baseline (95 % "
+     "interval 1.25 .. 1.25, n = 12). Times were measured on this machine "
+     "(wall clock), without attention."},
     {{100, 200, 400},
      0,
      12,
@@ -574,8 +658,9 @@ static const struct {
      1,
      -1,
      {false, false, false},
-     "baseline is fastest: a layer takes 100 us on the wall clock (measured), "
-     "2.00 times as fast as a (95 % interval 2.00 .. 2.00, n = 12)."},
+     "Use baseline: a layer takes 100 us, 2.00 times as fast as a (95 % "
+     "interval 2.00 .. 2.00, n = 12). Times were measured on this machine "
+     "(wall clock), without attention."},
     {{100, 97, 300},
      4,
      12,
@@ -583,10 +668,10 @@ static const struct {
      0,
      -1,
      {false, false, false},
-     "a leads within noise: no verdict: a layer takes 99.0 us on the wall "
-     "clock "
-     "(measured), "
-     "1.01 times as fast as baseline (95 % interval 0.990 .. 1.03, n = 12)."},
+     "No verdict: the lead is within noise. a has the lowest median: a "
+     "layer takes 99.0 us, 1.01 times as fast as baseline (95 % interval "
+     "0.990 .. 1.03, n = 12). Times were measured on this machine (wall "
+     "clock), without attention."},
     {{100, 50, 80},
      0,
      11,
@@ -594,11 +679,11 @@ static const struct {
      2,
      -1,
      {false, false, false},
-     "a has the lowest median, of too few independent batches: no verdict: a "
-     "layer takes 50.0 us on the wall clock (measured), 2.00 times as fast as "
-     "baseline (n = 11: too few independent batches for an interval) and 1.60 "
-     "times as fast as b (n = 11: too few independent batches for an "
-     "interval)."},
+     "No verdict, of too few independent batches. a has the lowest "
+     "median: a layer takes 50.0 us, 2.00 times as fast as baseline (n = "
+     "11: too few independent batches for an interval) and 1.60 times as "
+     "fast as b (n = 11: too few independent batches for an interval). "
+     "Times were measured on this machine (wall clock), without attention."},
     {{100, NAN, 80},
      0,
      12,
@@ -606,8 +691,9 @@ static const struct {
      -1,
      2,
      {true, false, true},
-     "Only oracles were measured, which cannot be built: with b a layer takes "
-     "80.0 us on the wall clock (measured)."},
+     "Only oracles were measured, which cannot be built: with b a layer "
+     "takes 80.0 us. Times were measured on this machine (wall clock), "
+     "without attention."},
     {{NAN, NAN, NAN},
      0,
      12,
@@ -732,7 +818,11 @@ Suite *moe_test_suite(void)
     setenv("LC_ALL", "C", 1);
     MOE_TEST(suite, text_is_as_agreed);
     MOE_TEST_LOOP(suite, lines_fit_a_terminal, MOE_ARRAY_LEN(locales));
-    MOE_TEST(suite, shared_cores_are_said_first);
+    MOE_TEST(suite, shared_cores_are_said_before_any_table);
+    MOE_TEST_LOOP(suite, clocks_that_are_no_result_are_left_out,
+                  MOE_ARRAY_LEN(shown_clocks));
+    MOE_TEST_LOOP(suite, verdict_says_whom_and_what_it_rests_on,
+                  MOE_ARRAY_LEN(trusted));
     MOE_TEST(suite, gpu_clock_is_called_modelled);
     MOE_TEST_LOOP(suite, result_needs_an_end_and_a_check,
                   MOE_ARRAY_LEN(results));

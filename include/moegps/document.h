@@ -67,7 +67,7 @@ void moe_doc_end(moe_document *doc);
 void moe_doc_fact(moe_document *doc, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/** Whether to trust what follows, then the answer in a sentence.
+/** The answer in a few sentences; behind it, on a page, what checks said.
  *  @param result  "VALID", "INVALID" or "INCOMPLETE" */
 void moe_doc_verdict(moe_document *doc, const char *result, const char *fmt,
                      ...) __attribute__((format(printf, 3, 4)));

@@ -64,6 +64,11 @@ typedef struct moe_verdict {
  *  wall. */
 moe_clock moe_verdict_clock(const moe_view *view);
 
+/** @return whether times of a clock are a result: of gpu always, of wall unless
+ *  ranks shared cores or executed scaled experts, of cpu never, which checks
+ *  the wall clock. */
+bool moe_clock_is_result(const moe_view *view, moe_clock clock);
+
 /** Judge a run by its medians. Not collective. @return MOE_OK, MOE_NOMEM. */
 moe_status moe_verdict_find(const moe_view *view, moe_verdict *out,
                             moe_error *err);

@@ -10,8 +10,14 @@ moe_clock moe_verdict_clock(const moe_view *view)
 {
     if (view->clock_asked > 0)
         return (moe_clock)(view->clock_asked - 1);
-    return view->oversubscribed || view->scale > 1 ? MOE_CLOCK_GPU
-                                                   : MOE_CLOCK_WALL;
+    return moe_clock_is_result(view, MOE_CLOCK_WALL) ? MOE_CLOCK_WALL
+                                                     : MOE_CLOCK_GPU;
+}
+
+bool moe_clock_is_result(const moe_view *view, moe_clock clock)
+{
+    const bool shared = view->oversubscribed || view->scale > 1;
+    return clock == MOE_CLOCK_GPU || (clock == MOE_CLOCK_WALL && !shared);
 }
 
 bool moe_contends(const moe_view *view, int strategy, moe_contenders who)

@@ -12,7 +12,7 @@
 typedef struct {
     moe_strings files;
     const char *csv, *json, *output; /* NULL: not asked for */
-    bool force, fom;
+    bool force, fom, all;
     int clock; /* moe_clock; -1: the one that counts */
     moe_report_drill drill;
 } settings;
@@ -39,6 +39,8 @@ static const moe_opt rows[] = {
      AT(clock),
      .help = "that the verdict is by; default: wall, or gpu where ranks shared "
              "cores or experts were scaled down"},
+    MOE_ARGS_FLAG("all", all,
+                  "print clocks, too, that are no result of the run"),
     MOE_ARGS_FLAG("layers", drill.layers,
                   "print the time of every layer instead"),
     MOE_ARGS_FLAG("ranks", drill.ranks,
@@ -76,7 +78,7 @@ static void say_all(moe_document *doc, const settings *s, const moe_analysis *a,
         if (drill)
             moe_report_detail(doc, &a->run[i], s->drill, err);
         else
-            moe_report_run(doc, &a->run[i]);
+            moe_report_run(doc, &a->run[i], s->all);
     for (size_t i = 0; i < a->n_maps && err->status == MOE_OK; i++)
         moe_report_map(doc, &a->map[i], MOE_ADVISE_TYPICAL, err);
 }

@@ -84,7 +84,7 @@ static void print_text(const moe_run_analysis *run, bool foms, moe_error *err)
     moe_document *doc = moe_document_new(err);
     moe_doc_show_foms(doc, foms);
     if (doc != NULL)
-        moe_report_run(doc, run);
+        moe_report_run(doc, run, false);
     moe_document_say(doc, stdout, err);
 }
 

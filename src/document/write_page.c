@@ -119,13 +119,13 @@ static void put_fact(const char *name, const char *text, FILE *out)
 
 static void put_verdict(const char *result, const char *text, FILE *out)
 {
-    fputs("<p class=\"verdict\"><span class=\"badge ", out);
+    fputs("<p class=\"verdict\">", out);
+    moe_html_text(text, out);
+    fputs("</p>\n<p class=\"aside\">Checks: <span class=\"badge ", out);
     moe_html_text(result, out);
     fputs("\">", out);
     moe_html_text(result, out);
-    fputs("</span> ", out);
-    moe_html_text(text, out);
-    fputs("</p>\n", out);
+    fputs("</span></p>\n", out);
 }
 
 /* Items, facts and figures that follow each other share an element. */

@@ -33,25 +33,54 @@ static void say_foms(moe_document *doc, const moe_view *view)
         }
 }
 
-void moe_report_run(moe_document *doc, const moe_run_analysis *run)
+static bool is_shown(const moe_run_analysis *run, moe_clock clock, bool all)
+{
+    return all || clock == run->verdict.clock ||
+           moe_clock_is_result(run->view, clock);
+}
+
+/* Say tables of each clock that is shown. */
+static void say_clocks(moe_document *doc, const moe_run_analysis *run, bool all,
+                       void (*say)(moe_document *doc,
+                                   const moe_run_analysis *run,
+                                   moe_clock clock))
+{
+    for (int c = 0; c < MOE_N_CLOCKS; c++)
+        if (is_shown(run, (moe_clock)c, all))
+            say(doc, run, (moe_clock)c);
+}
+
+static void say_not_shown(moe_document *doc, const moe_run_analysis *run,
+                          bool all)
+{
+    const bool wall = !is_shown(run, MOE_CLOCK_WALL, all),
+               cpu = !is_shown(run, MOE_CLOCK_CPU, all);
+    if (wall || cpu)
+        moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                    "Not shown: the %s%s%s clock, no result here (report "
+                    "--all).",
+                    wall ? "wall" : "", wall && cpu ? " and the " : "",
+                    cpu ? "cpu" : "");
+}
+
+void moe_report_run(moe_document *doc, const moe_run_analysis *run, bool all)
 {
     const moe_view *view = run->view;
     const char *result = moe_report_result(view);
-    moe_say_warnings(doc, run, false);
     moe_doc_say(doc, MOE_DOC_PARAGRAPH, "%s", moe_known(view->title));
     moe_doc_verdict(doc, result, "%s", "");
     moe_verdict_say(run, moe_doc_words(doc));
+    moe_say_warnings(doc, run, false);
     moe_say_run(doc, view);
-    for (int c = 0; c < MOE_N_CLOCKS; c++)
-        moe_say_times(doc, run, (moe_clock)c);
+    say_clocks(doc, run, all, moe_say_times);
+    say_not_shown(doc, run, all);
     moe_say_samples(doc, run);
     moe_say_loads(doc, run);
     moe_say_accuracy(doc, run);
     moe_say_choices(doc, run);
     moe_say_regret(doc, run);
     moe_say_costs(doc, run);
-    for (int c = 0; c < MOE_N_CLOCKS; c++)
-        moe_say_phases(doc, run, (moe_clock)c);
+    say_clocks(doc, run, all, moe_say_phases);
     moe_say_why(doc, run);
     say_foms(doc, view);
     moe_doc_result(doc, result);

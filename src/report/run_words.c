@@ -177,11 +177,20 @@ static void say_prices(moe_document *doc, const moe_run_analysis *run)
     say_sources(run->view, moe_doc_words(doc));
 }
 
+/* Whether the run itself warned of it. */
+static bool says_oversubscribed(const moe_view *v)
+{
+    for (size_t i = 0; i < v->n_warnings; i++)
+        if (strncmp(v->warnings[i], "oversubscribed", 14) == 0)
+            return true;
+    return false;
+}
+
 void moe_say_warnings(moe_document *doc, const moe_run_analysis *run, bool page)
 {
     const moe_view *v = run->view;
     moe_doc_begin(doc, MOE_DOC_WARNINGS);
-    if (v->oversubscribed)
+    if (v->oversubscribed && !says_oversubscribed(v))
         moe_doc_say(doc, MOE_DOC_ITEM,
                     "wall clock is not a result here: ranks share cores; "
                     "read the gpu clock");
@@ -279,37 +288,107 @@ static void say_others(const moe_view *view, const moe_verdict *v, FILE *out)
     say_ratio(&v->margin, view->strategy[v->second].name, out);
 }
 
+/* "dist (predictor distribution, planner balance, split quota, 3 slots a GPU)".
+ */
+static void say_strategy(const moe_strategy_view *x, FILE *out)
+{
+    const moe_strategy_facts *f = &x->facts;
+    fputs(x->name, out);
+    if (f->predictor[0] == '\0')
+        return;
+    if (strcmp(f->predictor, "none") == 0 && strcmp(f->planner, "static") == 0)
+        fputs(" (nothing is predicted, experts stay at home)", out);
+    else if (f->slots > 0)
+        fprintf(out, " (predictor %s, planner %s, split %s, %d slots a GPU)",
+                f->predictor, f->planner, f->split, f->slots);
+    else
+        fprintf(out, " (predictor %s, planner %s, split %s)", f->predictor,
+                f->planner, f->split);
+}
+
+/* What to do, if anything follows; whose time comes next. */
+static void say_advice(const moe_view *view, const moe_verdict *v, FILE *out)
+{
+    static const struct {
+        const char *before, *behind;
+    } words[] = {
+        [MOE_DOUBT_NONE] = {"Use ", ""},
+        [MOE_DOUBT_ALONE] = {"", " ran alone"},
+        [MOE_DOUBT_ONE_GPU] = {"No verdict, as one GPU has nothing to "
+                               "balance. ",
+                               " has the lowest median"},
+        [MOE_DOUBT_FEW] = {"No verdict, of too few independent "
+                           "batches. ",
+                           " has the lowest median"},
+        [MOE_DOUBT_OVERLAP] = {"No verdict: the lead is within noise. ",
+                               " has the lowest median"}};
+    const bool fails = strcmp(view->validation, "fail") == 0;
+    fputs(fails ? "Do not use these numbers: the run failed its checks. "
+                : words[v->doubt].before,
+          out);
+    say_strategy(&view->strategy[v->best], out);
+    fputs(fails ? " has the lowest median" : words[v->doubt].behind, out);
+}
+
+/* Whether the prices' own error may turn a verdict of the gpu clock. */
+static void say_price_error(const moe_run_analysis *run, FILE *out)
+{
+    const moe_sensitivity *o = &run->sensitivity;
+    if (run->verdict.doubt != MOE_DOUBT_NONE || !o->analysed ||
+        o->winner != run->verdict.best || isnan(o->lead.low_s))
+        return;
+    fputs(o->lead.low_s > 0 ? " Prices are not wrong by as much as the lead."
+                            : " Prices may be wrong by as much as the lead.",
+          out);
+}
+
+/* What times are. */
+static void say_assumption(const moe_run_analysis *run, FILE *out)
+{
+    const moe_view *view = run->view;
+    switch (run->verdict.clock) {
+    case MOE_CLOCK_WALL:
+        fputs(" Times were measured on this machine (wall clock), without "
+              "attention.",
+              out);
+        return;
+    case MOE_CLOCK_CPU:
+        fputs(" Times are the ranks' CPU time, measured (cpu clock).", out);
+        return;
+    default:
+        break;
+    }
+    fprintf(out,
+            " Times are modelled (gpu clock): prices of cluster %s for what "
+            "every GPU did on %d batch%s",
+            moe_known(view->cluster), view->measured,
+            view->measured == 1 ? "" : "es");
+    if (view->tokens > 0)
+        fprintf(out, " of %.0f tokens", view->tokens);
+    fputs(".", out);
+    say_price_error(run, out);
+}
+
 void moe_verdict_say(const moe_run_analysis *run, FILE *out)
 {
     const moe_view *view = run->view;
     const moe_verdict *v = &run->verdict;
-    if (v->best < 0 && v->oracle >= 0) {
-        fprintf(
-            out,
-            "Only oracles were measured, which cannot be built: with %s a "
-            "layer takes %s on the %s clock (%s).",
-            view->strategy[v->oracle].name,
-            moe_time_cell(view->strategy[v->oracle].summary[v->clock].median)
-                .text,
-            moe_clock_name(v->clock), moe_clock_origin(v->clock));
-    } else if (v->best < 0) {
+    if (v->best < 0 && v->oracle < 0) {
         fputs("Nothing was measured that could be compared.", out);
-    } else {
-        static const char *const doubts[] = {
-            [MOE_DOUBT_NONE] = " is fastest",
-            [MOE_DOUBT_ALONE] = " ran alone",
-            [MOE_DOUBT_ONE_GPU] = " has the lowest median, but one GPU has "
-                                  "nothing to balance: no verdict",
-            [MOE_DOUBT_FEW] = " has the lowest median, of too few independent "
-                              "batches: no verdict",
-            [MOE_DOUBT_OVERLAP] = " leads within noise: no verdict"};
-        const moe_strategy_view *best = &view->strategy[v->best];
-        fprintf(out, "%s%s: a layer takes %s on the %s clock (%s)", best->name,
-                doubts[v->doubt],
-                moe_time_cell(best->summary[v->clock].median).text,
-                moe_clock_name(v->clock), moe_clock_origin(v->clock));
-        if (v->second >= 0)
-            say_others(view, v, out);
-        fputc('.', out);
+        return;
     }
+    if (v->best < 0)
+        fprintf(out,
+                "Only oracles were measured, which cannot be built: with "
+                "%s",
+                view->strategy[v->oracle].name);
+    else
+        say_advice(view, v, out);
+    const int of = v->best < 0 ? v->oracle : v->best;
+    fprintf(out, "%s a layer takes %s", v->best < 0 ? "" : ":",
+            moe_time_cell(view->strategy[of].summary[v->clock].median).text);
+    if (v->best >= 0 && v->second >= 0)
+        say_others(view, v, out);
+    fputs(".", out);
+    say_assumption(run, out);
 }
