@@ -222,29 +222,31 @@ START_TEST(combine_sums_by_gate_weight)
     bench b;
     bench_init(&b, "dnnl", &shape);
     uint64_t id[OWN * K];
-    float gate[2 * OWN * K];
+    float gate[OWN * K];
     uint32_t where[OWN * K];
     for (uint32_t p = 0; p < OWN * K; p++) {
         id[p] = p;
         where[p] = (p * 7 + 2) % (OWN * K);
-        gate[p] = NAN; /* of the other layer */
-        gate[OWN * K + p] = 1.0f / (float)(p + 1);
+        gate[p] = 1.0f / (float)(p + 1);
     }
     moe_batch batch = {.own = OWN * K, .top_k = K, .id = id};
     const size_t bytes = moe_ffn_row_bytes(&shape);
     char *rows = moe_array_new(OWN * K, bytes, NULL);
     b.ffn->fill_rows(b.state, &batch, rows);
-    batch.own = OWN;
-    batch.gate = gates ? gate : NULL;
+    const moe_ffn_sums sums = {.n = OWN,
+                               .each = K,
+                               .row = where,
+                               .weight = gates ? gate : NULL,
+                               .even = 1.0f / K};
     char *out = moe_array_new(OWN, moe_ffn_out_bytes(&shape), NULL);
     memset(out, 0x7f, OWN * moe_ffn_out_bytes(&shape));
-    b.ffn->combine(b.state, &batch, 1, rows, where, out);
+    b.ffn->combine(b.state, &sums, rows, out);
     for (size_t t = 0; t < OWN; t++)
         for (size_t i = 0; i < H; i++) {
             double sum = 0;
             float got = 0;
             for (size_t j = 0; j < K; j++)
-                sum += (gates ? (double)gate[OWN * K + t * K + j] : 1.0 / K) *
+                sum += (gates ? (double)gate[t * K + j] : 1.0 / K) *
                        at(&b, rows + where[t * K + j] * bytes, i);
             memcpy(&got, out + t * moe_ffn_out_bytes(&shape) + i * sizeof got,
                    sizeof got);
@@ -252,6 +254,61 @@ START_TEST(combine_sums_by_gate_weight)
         }
     free(rows);
     free(out);
+    bench_fini(&b);
+}
+END_TEST
+
+/* In two steps, of as many entries as it happens to be; a row in between is
+ * rounded to its type. */
+START_TEST(sums_of_sums_are_the_sum)
+{
+    enum { ROWS = 12, PARTS = 5, H = 11 };
+    static const uint32_t row[ROWS] = {5, 1, 0, 7, 11, 2, 3, 9, 4, 6, 8, 10};
+    static const uint32_t part[PARTS] = {4, 0, 2, 1, 3};
+    static const uint32_t first[PARTS + 1] = {0, 1, 1, 5, 10, ROWS};
+    static const uint32_t whole[] = {0, 2, 2, PARTS};
+    static const uint32_t rows_of[] = {0, 3, 3, ROWS}; /* the same, of rows */
+    static const uint32_t direct[ROWS] = {8, 10, 5, 1, 0, 7, 11, 2, 3, 9, 4, 6};
+    const bool exact = _i / 2;
+    const moe_ffn_shape shape = {.hidden = H,
+                                 .inter = 4,
+                                 .top_k = 1,
+                                 .dtype =
+                                     _i % 2 ? MOE_DTYPE_BF16 : MOE_DTYPE_F32,
+                                 .layers = layers};
+    bench b;
+    bench_init(&b, exact ? "exact" : "dnnl", &shape);
+    uint64_t id[ROWS];
+    for (uint64_t r = 0; r < ROWS; r++)
+        id[r] = r * r + 3;
+    const moe_batch batch = {.own = ROWS, .top_k = 1, .id = id};
+    const size_t out_bytes = moe_ffn_out_bytes(&shape);
+    char *rows = moe_array_new(ROWS, moe_ffn_row_bytes(&shape), NULL);
+    char *parts = moe_array_new(PARTS, moe_ffn_row_bytes(&shape), NULL);
+    char *out = moe_array_new(3, out_bytes, NULL);
+    char *once = moe_array_new(3, out_bytes, NULL);
+    memset(parts, 0x7f, PARTS * moe_ffn_row_bytes(&shape));
+    b.ffn->fill_rows(b.state, &batch, rows);
+    const moe_ffn_sums some = {PARTS, first, 0, row, NULL, 0.5f};
+    const moe_ffn_sums of_some = {3, whole, 0, part, NULL, 1};
+    const moe_ffn_sums all = {3, rows_of, 0, direct, NULL, 0.5f};
+    b.ffn->reduce(b.state, &some, rows, parts);
+    b.ffn->combine(b.state, &of_some, parts, out);
+    b.ffn->combine(b.state, &all, rows, once);
+    for (size_t t = 0; t < 3; t++) {
+        float x[H], y[H];
+        if (exact)
+            ck_assert_mem_eq(out + t * out_bytes, once + t * out_bytes,
+                             sizeof(uint64_t));
+        memcpy(x, out + t * out_bytes, sizeof x);
+        memcpy(y, once + t * out_bytes, sizeof y);
+        for (size_t i = 0; i < H && !exact; i++) /* 3 parts of up to 2.5 */
+            ck_assert_double_eq_tol(x[i], y[i], _i % 2 ? 3 * 0x1p-7 : 1e-6);
+    }
+    free(rows);
+    free(parts);
+    free(out);
+    free(once);
     bench_fini(&b);
 }
 END_TEST
@@ -445,7 +502,8 @@ START_TEST(exact_finds_every_kind_of_misrouting)
         memcpy(x.data + x.where[3 * TOP_K] * x.bytes, x.rows + 3 * x.bytes,
                x.bytes);
     damage_places(x.where, what);
-    ffn->combine(x.b.state, &x.batch, 1, x.data, x.where, x.out);
+    const moe_ffn_sums sums = {.n = TOKENS, .each = TOP_K, .row = x.where};
+    ffn->combine(x.b.state, &sums, x.data, x.out);
     if (s == MOE_OK)
         s = ffn->check(x.b.state, &x.batch, 1, x.out, &err);
     ck_assert_msg(s == sabotages[_i].status, "%s", sabotages[_i].name);
@@ -502,6 +560,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(jobs) *
                       (bf16 ? MOE_ARRAY_LEN(kinds) : F32_KINDS));
     MOE_TEST_LOOP(suite, combine_sums_by_gate_weight, 4);
+    MOE_TEST_LOOP(suite, sums_of_sums_are_the_sum, 4);
     MOE_TEST_LOOP(suite, weights_depend_on_seed_layer_and_expert_only,
                   bf16 ? 2 : 1);
     if (!bf16)

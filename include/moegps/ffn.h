@@ -43,6 +43,17 @@ typedef struct moe_ffn_input {
     void *data;           /* [sum of rows][row bytes], results in place */
 } moe_ffn_input;
 
+/** Rows that make sums: sum i is of entries [first[i], first[i + 1]), in order;
+ *  of none it is 0. All borrowed. */
+typedef struct moe_ffn_sums {
+    size_t n;
+    const uint32_t *first; /* [n + 1]; NULL: every sum has `each` entries */
+    uint32_t each;
+    const uint32_t *row; /* [entries] number of a row */
+    const float *weight; /* [entries]; NULL: all weigh `even` */
+    float even;
+} moe_ffn_sums;
+
 typedef struct moe_ffn {
     const char *name, *help; /* spelling; one line for `moegps list` */
     size_t state_size;       /* the caller allocates and zeroes the state */
@@ -57,12 +68,15 @@ typedef struct moe_ffn {
     /** Run. Inside the timed ffn phase; allocates no buffers.
      *  @return MOE_OK, MOE_LIBRARY, MOE_INVALID (weights of nobody). */
     moe_status (*run)(void *state, const moe_ffn_input *input, moe_error *err);
-    /** Sum k results per token by gate weight, in order of k.
-     *  @param rows   returned rows, any order
-     *  @param where  [own][top_k] index of each pair's row in `rows`
-     *  @param out    [own][moe_ffn_out_bytes()] */
-    void (*combine)(void *state, const moe_batch *batch, int layer,
-                    const void *rows, const uint32_t *where, void *out);
+    /** Sum results by weight into outputs of tokens.
+     *  @param rows  results, or what `reduce` made of some
+     *  @param out   [n][moe_ffn_out_bytes()] */
+    void (*combine)(void *state, const moe_ffn_sums *sums, const void *rows,
+                    void *out);
+    /** The same into rows, which go on travelling: [n][row bytes], rounded as
+     *  rows are. Allocates no buffers. */
+    void (*reduce)(void *state, const moe_ffn_sums *sums, const void *rows,
+                   void *rows_out);
     /** Optional, proves routing: compare with what must come out.
      *  @return MOE_OK, MOE_INVALID naming token and layer. */
     moe_status (*check)(void *state, const moe_batch *batch, int layer,
@@ -89,6 +103,12 @@ void moe_ffn_free(const moe_ffn *ffn, void *state);
 size_t moe_ffn_row_bytes(const moe_ffn_shape *shape);
 size_t moe_ffn_weight_bytes(const moe_ffn_shape *shape);
 size_t moe_ffn_out_bytes(const moe_ffn_shape *shape);
+
+/** @return the first entry of sum i; that of n is the number of entries. */
+static inline size_t moe_ffn_sums_first(const moe_ffn_sums *sums, size_t i)
+{
+    return sums->first != NULL ? sums->first[i] : i * sums->each;
+}
 
 /** Write the tag of an expert. */
 void moe_ffn_tag(void *weights, int layer, int expert);

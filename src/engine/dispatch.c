@@ -260,9 +260,16 @@ void moe_dispatch_wait(moe_dispatch *d)
     while (next_stage(d));
 }
 
-const void *moe_dispatch_get_home(const moe_dispatch *d,
-                                  const uint32_t **where_out)
+const void *moe_dispatch_get_home(const moe_dispatch *d, const moe_batch *batch,
+                                  int layer, moe_ffn_sums *sums_out)
 {
-    *where_out = d->rest.where;
+    const size_t k = (size_t)batch->top_k;
+    const float *gate = batch->gate;
+    *sums_out = (moe_ffn_sums){
+        .n = batch->own,
+        .each = (uint32_t)k,
+        .row = d->rest.where,
+        .weight = gate != NULL ? gate + (size_t)layer * batch->own * k : NULL,
+        .even = 1.0f / (float)k};
     return d->send;
 }

@@ -49,6 +49,7 @@
 #include <stdint.h>
 
 #include "moegps/batch.h"
+#include "moegps/ffn.h"
 #include "moegps/split.h"
 #include "moegps/status.h"
 
@@ -155,9 +156,10 @@ moe_dispatch_rows moe_dispatch_get_rows(const moe_dispatch *d);
 void *moe_dispatch_group(moe_dispatch *d);
 void moe_dispatch_ungroup(moe_dispatch *d);
 
-/** @param where_out  [own][top_k] the row of each pair; borrowed.
- *  @return rows that came home; borrowed until the next pack. */
-const void *moe_dispatch_get_home(const moe_dispatch *d,
-                                  const uint32_t **where_out);
+/** @param layer     of the batch.
+ *  @param sums_out  [own] of the rows that came home, for each token; borrowed as
+ *  they are. @return these rows; borrowed until the next pack. */
+const void *moe_dispatch_get_home(const moe_dispatch *d, const moe_batch *batch,
+                                  int layer, moe_ffn_sums *sums_out);
 
 #endif

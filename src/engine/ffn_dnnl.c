@@ -54,6 +54,7 @@ typedef struct {
     block block[N_BLOCKS];
     void *inner_a, *inner_b; /* [BLOCK_ROWS][inter] */
     void *plain;             /* [hidden][inter] before reordering */
+    float *sum;              /* [hidden] of a row that is made of others */
     dnnl_status_t filled;    /* the first failure of a fill_weights */
     float weight_level_f32[LEVELS], row_level_f32[LEVELS];
     uint16_t weight_level_bf16[LEVELS], row_level_bf16[LEVELS];
@@ -229,6 +230,7 @@ static moe_status init(void *state, const moe_ffn_shape *shape, moe_error *err)
     s->inner_a = moe_array_new(BLOCK_ROWS * i, element, &local);
     s->inner_b = moe_array_new(BLOCK_ROWS * i, element, &local);
     s->plain = moe_array_new(h * i, element, &local);
+    s->sum = moe_array_new(h, sizeof *s->sum, &local);
     if (local.status != MOE_OK)
         return moe_fail(err, local.status, "ffn dnnl: %s", local.text);
     init_levels(s);
@@ -380,23 +382,33 @@ static moe_status run(void *state, const moe_ffn_input *input, moe_error *err)
     return MOE_OK;
 }
 
-static void combine(void *state, const moe_batch *batch, int layer,
-                    const void *rows, const uint32_t *where, void *out)
+static void sum_up(const dnnl_state *s, const moe_ffn_sums *sums, size_t i,
+                   const char *rows, float *sum)
+{
+    const size_t h = (size_t)s->shape.hidden;
+    const size_t end = moe_ffn_sums_first(sums, i + 1);
+    memset(sum, 0, h * sizeof *sum);
+    for (size_t j = moe_ffn_sums_first(sums, i); j < end; j++)
+        moe_ffn_add(s->dtype, sum, rows + sums->row[j] * s->row_bytes,
+                    sums->weight != NULL ? sums->weight[j] : sums->even, h);
+}
+
+static void combine(void *state, const moe_ffn_sums *sums, const void *rows,
+                    void *out)
 {
     const dnnl_state *s = state;
-    const size_t k = (size_t)s->shape.top_k, h = (size_t)s->shape.hidden;
-    const float *gate = batch->gate != NULL
-                            ? batch->gate + (size_t)layer * batch->own * k
-                            : NULL;
-    for (uint32_t t = 0; t < batch->own; t++) {
-        float *sum = (float *)((char *)out + t * s->out_bytes);
-        memset(sum, 0, h * sizeof *sum);
-        for (size_t j = 0; j < k; j++) {
-            const void *row =
-                (const char *)rows + where[t * k + j] * s->row_bytes;
-            float g = gate != NULL ? gate[t * k + j] : 1.0f / (float)k;
-            moe_ffn_add(s->dtype, sum, row, g, h);
-        }
+    for (size_t i = 0; i < sums->n; i++)
+        sum_up(s, sums, i, rows, (float *)((char *)out + i * s->out_bytes));
+}
+
+static void reduce(void *state, const moe_ffn_sums *sums, const void *rows,
+                   void *rows_out)
+{
+    const dnnl_state *s = state;
+    for (size_t i = 0; i < sums->n; i++) {
+        sum_up(s, sums, i, rows, s->sum);
+        moe_ffn_round(s->dtype, (char *)rows_out + i * s->row_bytes, s->sum,
+                      (size_t)s->shape.hidden);
     }
 }
 
@@ -423,6 +435,7 @@ static void fini(void *state)
     free(s->inner_a);
     free(s->inner_b);
     free(s->plain);
+    free(s->sum);
 }
 
 const moe_ffn moe_ffn_dnnl = {
@@ -435,5 +448,6 @@ const moe_ffn moe_ffn_dnnl = {
     .fill_rows = fill_rows,
     .run = run,
     .combine = combine,
+    .reduce = reduce,
     .fini = fini,
 };

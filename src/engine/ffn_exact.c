@@ -12,14 +12,13 @@
 
 typedef struct {
     size_t row_bytes, out_bytes;
-    int top_k;
 } exact_state;
 
 static moe_status init(void *state, const moe_ffn_shape *shape, moe_error *err)
 {
     (void)err;
-    *(exact_state *)state = (exact_state){
-        moe_ffn_row_bytes(shape), moe_ffn_out_bytes(shape), shape->top_k};
+    *(exact_state *)state =
+        (exact_state){moe_ffn_row_bytes(shape), moe_ffn_out_bytes(shape)};
     return MOE_OK;
 }
 
@@ -74,30 +73,42 @@ static moe_status run(void *state, const moe_ffn_input *input, moe_error *err)
     return MOE_OK;
 }
 
-static void combine(void *state, const moe_batch *batch, int layer,
-                    const void *rows, const uint32_t *where, void *out)
+/* Weights are left out: a sum of integers does not depend on how it is
+ * grouped. */
+static void add_up(const exact_state *s, const moe_ffn_sums *sums,
+                   const char *rows, char *out, size_t out_bytes)
 {
-    (void)layer;
-    const exact_state *s = state;
-    for (uint32_t t = 0; t < batch->own; t++) {
+    for (size_t i = 0; i < sums->n; i++, out += out_bytes) {
+        const size_t end = moe_ffn_sums_first(sums, i + 1);
         uint64_t sum = 0;
-        for (int j = 0; j < s->top_k; j++) {
+        for (size_t j = moe_ffn_sums_first(sums, i); j < end; j++) {
             uint64_t result = 0;
-            memcpy(&result,
-                   (const char *)rows +
-                       where[t * (size_t)s->top_k + (size_t)j] * s->row_bytes,
-                   sizeof result);
+            memcpy(&result, rows + sums->row[j] * s->row_bytes, sizeof result);
             sum += result;
         }
-        memcpy((char *)out + t * s->out_bytes, &sum, sizeof sum);
+        memcpy(out, &sum, sizeof sum);
     }
+}
+
+static void combine(void *state, const moe_ffn_sums *sums, const void *rows,
+                    void *out)
+{
+    const exact_state *s = state;
+    add_up(s, sums, rows, out, s->out_bytes);
+}
+
+static void reduce(void *state, const moe_ffn_sums *sums, const void *rows,
+                   void *rows_out)
+{
+    const exact_state *s = state;
+    add_up(s, sums, rows, rows_out, s->row_bytes);
 }
 
 static moe_status check(void *state, const moe_batch *batch, int layer,
                         const void *out, moe_error *err)
 {
     const exact_state *s = state;
-    const size_t k = (size_t)s->top_k;
+    const size_t k = (size_t)batch->top_k;
     const uint16_t *experts =
         batch->experts_of + (size_t)layer * batch->own * k;
     for (uint32_t t = 0; t < batch->own; t++) {
@@ -124,5 +135,6 @@ const moe_ffn moe_ffn_exact = {
     .fill_rows = fill_rows,
     .run = run,
     .combine = combine,
+    .reduce = reduce,
     .check = check,
 };

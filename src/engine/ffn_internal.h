@@ -28,4 +28,7 @@ void moe_ffn_relu(moe_dtype dtype, void *x, size_t n);
 void moe_ffn_add(moe_dtype dtype, float *out, const void *row, float gate,
                  size_t n);
 
+/** out[j] = sum[j], rounded to the type. */
+void moe_ffn_round(moe_dtype dtype, void *out, const float *sum, size_t n);
+
 #endif

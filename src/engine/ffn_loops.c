@@ -125,3 +125,18 @@ void moe_ffn_add(moe_dtype dtype, float *out, const void *row, float gate,
     else
         add_f32(out, row, gate, n);
 }
+
+MOE_WIDE static void round_bf16(uint16_t *restrict out,
+                                const float *restrict sum, size_t n)
+{
+    for (size_t j = 0; j < n; j++)
+        out[j] = to_bf16(sum[j]);
+}
+
+void moe_ffn_round(moe_dtype dtype, void *out, const float *sum, size_t n)
+{
+    if (dtype == MOE_DTYPE_BF16)
+        round_bf16(out, sum, n);
+    else
+        memcpy(out, sum, n * sizeof *sum);
+}

@@ -32,10 +32,10 @@ static moe_status run(void *state, const moe_ffn_input *input, moe_error *err)
     return MOE_OK;
 }
 
-static void combine(void *state, const moe_batch *batch, int layer,
-                    const void *rows, const uint32_t *where, void *out)
+static void combine(void *state, const moe_ffn_sums *sums, const void *rows,
+                    void *out)
 {
-    (void)state, (void)batch, (void)layer, (void)rows, (void)where, (void)out;
+    (void)state, (void)sums, (void)rows, (void)out;
 }
 
 const moe_ffn moe_ffn_none = {
@@ -47,4 +47,5 @@ const moe_ffn moe_ffn_none = {
     .fill_rows = fill_rows,
     .run = run,
     .combine = combine,
+    .reduce = combine,
 };

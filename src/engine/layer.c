@@ -87,10 +87,11 @@ static void combine(moe_engine *e, int layer, const moe_ffn *ffn,
 {
     moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_COMBINE, layer, layer + 1);
     const moe_stamp start = moe_stamp_now();
-    const uint32_t *where;
+    moe_ffn_sums sums;
     moe_dispatch_send(e->dispatch, MOE_WAY_HOME);
-    const void *rows = moe_dispatch_get_home(e->dispatch, &where);
-    ffn->combine(ffn_state, e->it.batch, layer, rows, where, e->out);
+    const void *rows =
+        moe_dispatch_get_home(e->dispatch, e->it.batch, layer, &sums);
+    ffn->combine(ffn_state, &sums, rows, e->out);
     moe_engine_charge(e, MOE_PHASE_COMBINE, layer, layer + 1, start);
 }
 

@@ -314,9 +314,9 @@ static bool travel(post *p, const moe_split *split, void *state,
     right = answer_rows(p, moe_dispatch_group(d)) && right;
     moe_dispatch_ungroup(d);
     send(d, MOE_WAY_HOME, round);
-    const uint32_t *where;
-    const row_t *home = moe_dispatch_get_home(d, &where);
-    return right && got_answers(p, home, where);
+    moe_ffn_sums sums;
+    const row_t *home = moe_dispatch_get_home(d, &p->batch, 1, &sums);
+    return right && got_answers(p, home, sums.row);
 }
 
 START_TEST(every_row_meets_its_expert_and_comes_home)
