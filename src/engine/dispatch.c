@@ -1,19 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch_internal.h"
 
-#include <limits.h>
+#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
 
+void *moe_dispatch_array(moe_dispatch *d, size_t n, size_t size, moe_error *err)
+{
+    void *p = moe_array_new(n, size, err);
+    assert(d->n_arrays < MOE_DISPATCH_ARRAYS);
+    d->array[d->n_arrays++] = p;
+    return p;
+}
+
 /* Any rank may receive every pair of a batch, but hardly ever does: reserve
  * addresses for that case and let the kernel back only what is touched. So
  * nothing is ever allocated or moved inside a timed phase. */
-static void *reserve(size_t bytes, moe_error *err)
+void *moe_dispatch_reserve(moe_dispatch *d, size_t n, size_t size,
+                           moe_error *err)
 {
+    const size_t bytes = (n + 1) * size; /* nothing cannot be mapped */
+    if (err->status != MOE_OK)
+        return NULL;
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) {
@@ -22,104 +33,78 @@ static void *reserve(size_t bytes, moe_error *err)
                  (double)bytes / (1 << 20));
         return NULL;
     }
+    assert(d->n_reserved < MOE_DISPATCH_ARRAYS);
+    d->reserved[d->n_reserved++] = (moe_reservation){p, bytes};
     return p;
 }
 
-static void release(void *p, size_t bytes)
-{
-    if (p != NULL)
-        munmap(p, bytes);
-}
-
-/* Every pair of `rest` has a row of its own; of those that go ahead, pairs of a
- * token on a GPU share one. */
-static void allocate_rows(moe_dispatch *d, moe_error *err)
-{
-    const size_t g = (size_t)d->p.layout.gpus;
-    moe_leg *a = &d->ahead, *r = &d->rest;
-    a->row_send = moe_array_new(g, sizeof *a->row_send, err);
-    a->row_send_at = moe_array_new(g, sizeof *a->row_send_at, err);
-    a->row_recv = moe_array_new(g, sizeof *a->row_recv, err);
-    a->row_recv_at = moe_array_new(g, sizeof *a->row_recv_at, err);
-    r->row_send = r->send_count;
-    r->row_send_at = r->send_at;
-    r->row_recv = r->recv_count;
-    r->row_recv_at = r->recv_at;
-    d->row_of = moe_array_new(d->p.max_own * (size_t)d->p.top_k,
-                              sizeof *d->row_of, err);
-}
-
-static void allocate_leg(moe_leg *leg, const moe_dispatch_params *p,
+static void allocate_leg(moe_dispatch *d, moe_leg *leg, bool rows,
                          moe_error *err)
 {
-    const size_t g = (size_t)p->layout.gpus, s = (size_t)p->max_slots;
-    leg->send_slot = moe_array_new(g * s, sizeof *leg->send_slot, err);
-    leg->recv_slot = moe_array_new(g * s, sizeof *leg->recv_slot, err);
-    leg->send_count = moe_array_new(g, sizeof *leg->send_count, err);
-    leg->send_at = moe_array_new(g, sizeof *leg->send_at, err);
-    leg->recv_count = moe_array_new(g, sizeof *leg->recv_count, err);
-    leg->recv_at = moe_array_new(g, sizeof *leg->recv_at, err);
-    leg->where =
-        moe_array_new(p->max_own * (size_t)p->top_k, sizeof *leg->where, err);
+    const size_t g = (size_t)d->p.layout.gpus, s = (size_t)d->p.max_slots;
+    int **per_slot[] = {&leg->send_slot, &leg->recv_slot};
+    int **per_gpu[] = {&leg->send_count, &leg->send_at, &leg->recv_count,
+                       &leg->recv_at};
+    int **per_row[] = {&leg->row_send, &leg->row_send_at, &leg->row_recv,
+                       &leg->row_recv_at};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(per_slot); i++)
+        *per_slot[i] = moe_dispatch_array(d, g * s, sizeof(int), err);
+    for (size_t i = 0; i < MOE_ARRAY_LEN(per_gpu); i++) {
+        *per_gpu[i] = moe_dispatch_array(d, g, sizeof(int), err);
+        *per_row[i] =
+            rows ? moe_dispatch_array(d, g, sizeof(int), err) : *per_gpu[i];
+    }
+    leg->where = moe_dispatch_array(d, d->p.max_own * (size_t)d->p.top_k,
+                                    sizeof *leg->where, err);
 }
 
-static void free_leg(moe_leg *leg)
+static void allocate_counts(moe_dispatch *d, moe_error *err)
 {
-    void *arrays[] = {leg->send_slot, leg->recv_slot,  leg->send_count,
-                      leg->send_at,   leg->recv_count, leg->recv_at,
-                      leg->where};
-    for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
-        free(arrays[i]);
+    const size_t e = (size_t)d->p.experts, g = (size_t)d->p.layout.gpus;
+    const size_t s = (size_t)d->p.max_slots;
+    int **per_gpu[] = {&d->kept_there, &d->home_count, &d->home_at,
+                       &d->back_count, &d->back_at};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(per_gpu); i++)
+        *per_gpu[i] = moe_dispatch_array(d, g, sizeof(int), err);
+    d->own = moe_dispatch_array(d, e, sizeof *d->own, err);
+    d->total = moe_dispatch_array(d, e, sizeof *d->total, err);
+    d->first = moe_dispatch_array(d, e, sizeof *d->first, err);
+    d->pairs = moe_dispatch_array(d, g * s, sizeof *d->pairs, err);
+    d->assigned = moe_dispatch_array(d, g * s, sizeof *d->assigned, err);
+    d->cursor = moe_dispatch_array(d, g * s, sizeof *d->cursor, err);
+    d->kept_slot = moe_dispatch_array(d, g * s, sizeof *d->kept_slot, err);
+    d->slot_rows = moe_dispatch_array(d, s, sizeof *d->slot_rows, err);
+    d->slot_at = moe_dispatch_array(d, s, sizeof *d->slot_at, err);
+}
+
+static void allocate_pairs(moe_dispatch *d, moe_error *err)
+{
+    const size_t own = d->p.max_own * (size_t)d->p.top_k;
+    const size_t all = d->p.max_tokens * (size_t)d->p.top_k;
+    d->row_of = moe_dispatch_array(d, own, sizeof *d->row_of, err);
+    d->missing = moe_dispatch_array(d, own, sizeof *d->missing, err);
+    d->keep = moe_dispatch_array(d, own, sizeof *d->keep, err);
+    d->place = moe_dispatch_array(d, own, sizeof *d->place, err);
+    d->kept = moe_dispatch_reserve(d, all, sizeof *d->kept, err);
+    d->row_from = moe_dispatch_reserve(d, all, sizeof *d->row_from, err);
 }
 
 static void reserve_rows(moe_dispatch *d, moe_error *err)
 {
-    const moe_dispatch_params *p = &d->p;
-    const size_t k = (size_t)p->top_k;
-    /* One row more, as nothing cannot be mapped. */
-    d->send_reserved = (p->max_own * k + 1) * p->row_bytes;
-    d->grouped_reserved = (p->max_tokens * k + 1) * p->row_bytes;
-    d->recv_reserved = 2 * d->grouped_reserved;
-    d->kept_reserved = p->max_tokens * k + 1;
-    d->from_reserved = d->kept_reserved * sizeof *d->row_from;
-    if (err->status == MOE_OK)
-        d->send = reserve(d->send_reserved, err);
-    if (err->status == MOE_OK)
-        d->recv = reserve(d->recv_reserved, err);
-    if (err->status == MOE_OK)
-        d->grouped = reserve(d->grouped_reserved, err);
-    if (err->status == MOE_OK)
-        d->kept = reserve(d->kept_reserved, err);
-    if (err->status == MOE_OK)
-        d->row_from = reserve(d->from_reserved, err);
+    const size_t bytes = d->p.row_bytes;
+    const size_t own = d->p.max_own * (size_t)d->p.top_k;
+    const size_t all = d->p.max_tokens * (size_t)d->p.top_k;
+    d->send = moe_dispatch_reserve(d, own, bytes, err);
+    d->recv = moe_dispatch_reserve(d, 2 * all + 1, bytes, err);
+    d->grouped = moe_dispatch_reserve(d, all, bytes, err);
 }
 
 static moe_status allocate(moe_dispatch *d, moe_error *err)
 {
-    const moe_dispatch_params *p = &d->p;
-    const size_t e = (size_t)p->experts, g = (size_t)p->layout.gpus;
-    const size_t s = (size_t)p->max_slots;
-    const size_t own = p->max_own * (size_t)p->top_k;
-    d->own = moe_array_new(e, sizeof *d->own, err);
-    d->total = moe_array_new(e, sizeof *d->total, err);
-    d->first = moe_array_new(e, sizeof *d->first, err);
-    d->pairs = moe_array_new(g * s, sizeof *d->pairs, err);
-    d->assigned = moe_array_new(g * s, sizeof *d->assigned, err);
-    d->cursor = moe_array_new(g * s, sizeof *d->cursor, err);
-    allocate_leg(&d->rest, p, err);
-    allocate_leg(&d->ahead, p, err);
-    allocate_rows(d, err);
-    d->missing = moe_array_new(own, sizeof *d->missing, err);
-    d->keep = moe_array_new(own, sizeof *d->keep, err);
-    d->place = moe_array_new(own, sizeof *d->place, err);
-    d->kept_slot = moe_array_new(g * s, sizeof *d->kept_slot, err);
-    d->kept_there = moe_array_new(g, sizeof *d->kept_there, err);
-    d->home_count = moe_array_new(g, sizeof *d->home_count, err);
-    d->home_at = moe_array_new(g, sizeof *d->home_at, err);
-    d->back_count = moe_array_new(g, sizeof *d->back_count, err);
-    d->back_at = moe_array_new(g, sizeof *d->back_at, err);
-    d->slot_rows = moe_array_new(s, sizeof *d->slot_rows, err);
-    d->slot_at = moe_array_new(s, sizeof *d->slot_at, err);
+    allocate_leg(d, &d->rest, false, err);
+    allocate_leg(d, &d->ahead, true, err);
+    allocate_counts(d, err);
+    allocate_pairs(d, err);
     reserve_rows(d, err);
     return err->status;
 }
@@ -154,26 +139,10 @@ void moe_dispatch_free(moe_dispatch *d)
 {
     if (d == NULL)
         return;
-    void *arrays[] = {d->assigned,       d->own,
-                      d->total,          d->first,
-                      d->pairs,          d->cursor,
-                      d->missing,        d->keep,
-                      d->place,          d->kept_slot,
-                      d->kept_there,     d->home_count,
-                      d->home_at,        d->back_count,
-                      d->back_at,        d->slot_rows,
-                      d->slot_at,        d->row_of,
-                      d->ahead.row_send, d->ahead.row_send_at,
-                      d->ahead.row_recv, d->ahead.row_recv_at};
-    for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
-        free(arrays[i]);
-    free_leg(&d->rest);
-    free_leg(&d->ahead);
-    release(d->send, d->send_reserved);
-    release(d->recv, d->recv_reserved);
-    release(d->grouped, d->grouped_reserved);
-    release(d->kept, d->kept_reserved);
-    release(d->row_from, d->from_reserved);
+    for (int i = 0; i < d->n_arrays; i++)
+        free(d->array[i]);
+    for (int i = 0; i < d->n_reserved; i++)
+        munmap(d->reserved[i].data, d->reserved[i].bytes);
     if (d->row_type != MPI_DATATYPE_NULL) {
         MOE_MPI(MPI_Type_free(&d->row_type));
         MOE_MPI(MPI_Comm_free(&d->p.comm));

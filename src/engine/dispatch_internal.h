@@ -30,6 +30,14 @@ typedef struct moe_leg {
  * later is in the other bits. */
 #define MOE_LATER (UINT32_C(1) << 31)
 
+/* Address space, backed by memory as far as it is used. */
+typedef struct moe_reservation {
+    void *data;
+    size_t bytes;
+} moe_reservation;
+
+enum { MOE_DISPATCH_ARRAYS = 64 };
+
 struct moe_dispatch {
     moe_dispatch_params p;
     int gpu;
@@ -77,8 +85,10 @@ struct moe_dispatch {
     uint64_t n_rows;             /* grouped rows, kept and new */
     char *send, *recv, *grouped; /* rows; address space for the worst case,
                                     memory only as far as it is used */
-    size_t send_reserved, recv_reserved, grouped_reserved, kept_reserved,
-        from_reserved;
+
+    void *array[MOE_DISPATCH_ARRAYS]; /* all that is to be freed */
+    moe_reservation reserved[MOE_DISPATCH_ARRAYS];
+    int n_arrays, n_reserved;
 };
 
 /* A pair that need not travel. No expert has this number. */
@@ -95,6 +105,13 @@ typedef struct moe_parcels {
     void *to;
     const int *recv, *recv_at;
 } moe_parcels;
+
+/* dispatch.c: memory that lives as long as the dispatch: zeroed arrays; address
+ * space. @return NULL where err says why. */
+void *moe_dispatch_array(moe_dispatch *d, size_t n, size_t size,
+                         moe_error *err);
+void *moe_dispatch_reserve(moe_dispatch *d, size_t n, size_t size,
+                           moe_error *err);
 
 /* dispatch.c: make the exchange of a stage, or post it. Collective. */
 void moe_dispatch_exchange(moe_dispatch *d, const moe_parcels *parcels);
