@@ -89,6 +89,23 @@ static void allocate_pairs(moe_dispatch *d, moe_error *err)
     d->row_from = moe_dispatch_reserve(d, all, sizeof *d->row_from, err);
 }
 
+static void allocate_shared(moe_dispatch *d, moe_error *err)
+{
+    const size_t k = (size_t)d->p.top_k, own = d->p.max_own;
+    const size_t all = d->p.max_tokens * k;
+    if (!d->p.transport->shares)
+        return;
+    d->gpu_of = moe_dispatch_array(d, own * k, sizeof *d->gpu_of, err);
+    d->replica_of = moe_dispatch_array(d, own * k, sizeof *d->replica_of, err);
+    d->items = moe_dispatch_array(d, own * k, sizeof *d->items, err);
+    d->items_in = moe_dispatch_reserve(d, all, sizeof *d->items_in, err);
+    d->sum_of = moe_dispatch_array(d, own + 1, sizeof *d->sum_of, err);
+    d->sum_row = moe_dispatch_array(d, own * k, sizeof *d->sum_row, err);
+    d->part_of = moe_dispatch_reserve(d, all + 2, sizeof *d->part_of, err);
+    d->part_row = moe_dispatch_reserve(d, all, sizeof *d->part_row, err);
+    d->part_weight = moe_dispatch_reserve(d, all, sizeof *d->part_weight, err);
+}
+
 static void reserve_rows(moe_dispatch *d, moe_error *err)
 {
     const size_t bytes = d->p.row_bytes;
@@ -101,11 +118,16 @@ static void reserve_rows(moe_dispatch *d, moe_error *err)
 
 static moe_status allocate(moe_dispatch *d, moe_error *err)
 {
-    allocate_leg(d, &d->rest, false, err);
+    allocate_leg(d, &d->rest, d->p.transport->shares, err);
     allocate_leg(d, &d->ahead, true, err);
     allocate_counts(d, err);
     allocate_pairs(d, err);
+    allocate_shared(d, err);
     reserve_rows(d, err);
+    d->sent[MOE_WAY_OUT] = d->rest.row_send;
+    d->received[MOE_WAY_OUT] = d->rest.row_recv;
+    d->sent[MOE_WAY_HOME] = d->home_count;
+    d->received[MOE_WAY_HOME] = d->back_count;
     return err->status;
 }
 
@@ -131,6 +153,9 @@ moe_status moe_dispatch_new(const moe_dispatch_params *p, moe_dispatch **d_out,
     MOE_MPI(MPI_Comm_rank(p->comm, &d->gpu));
     MOE_MPI(MPI_Type_contiguous((int)p->row_bytes, MPI_BYTE, &d->row_type));
     MOE_MPI(MPI_Type_commit(&d->row_type));
+    MOE_MPI(
+        MPI_Type_contiguous((int)sizeof(moe_item), MPI_BYTE, &d->item_type));
+    MOE_MPI(MPI_Type_commit(&d->item_type));
     *d_out = d;
     return MOE_OK;
 }
@@ -145,6 +170,7 @@ void moe_dispatch_free(moe_dispatch *d)
         munmap(d->reserved[i].data, d->reserved[i].bytes);
     if (d->row_type != MPI_DATATYPE_NULL) {
         MOE_MPI(MPI_Type_free(&d->row_type));
+        MOE_MPI(MPI_Type_free(&d->item_type));
         MOE_MPI(MPI_Comm_free(&d->p.comm));
     }
     free(d);
@@ -166,6 +192,26 @@ void moe_dispatch_exchange(moe_dispatch *d, const moe_parcels *p)
     else
         MOE_MPI(MPI_Alltoallv(p->from, p->send, p->send_at, d->row_type, p->to,
                               p->recv, p->recv_at, d->row_type, p->comm));
+}
+
+void moe_dispatch_exchange_rows(moe_dispatch *d, moe_way way)
+{
+    const moe_leg *leg = &d->rest;
+    const moe_parcels out = {.comm = d->p.comm,
+                             .from = d->send,
+                             .send = leg->row_send,
+                             .send_at = leg->row_send_at,
+                             .to = moe_dispatch_rest_rows(d),
+                             .recv = leg->row_recv,
+                             .recv_at = leg->row_recv_at};
+    const moe_parcels home = {.comm = d->p.comm,
+                              .from = d->recv,
+                              .send = d->home_count,
+                              .send_at = d->home_at,
+                              .to = d->send,
+                              .recv = d->back_count,
+                              .recv_at = d->back_at};
+    moe_dispatch_exchange(d, way == MOE_WAY_OUT ? &out : &home);
 }
 
 static void send_ahead(moe_dispatch *d)
@@ -230,15 +276,16 @@ void moe_dispatch_wait(moe_dispatch *d)
 }
 
 const void *moe_dispatch_get_home(const moe_dispatch *d, const moe_batch *batch,
-                                  int layer, moe_ffn_sums *sums_out)
+                                  moe_ffn_sums *sums_out)
 {
-    const size_t k = (size_t)batch->top_k;
-    const float *gate = batch->gate;
-    *sums_out = (moe_ffn_sums){
-        .n = batch->own,
-        .each = (uint32_t)k,
-        .row = d->rest.where,
-        .weight = gate != NULL ? gate + (size_t)layer * batch->own * k : NULL,
-        .even = 1.0f / (float)k};
+    const bool shares = d->p.transport->shares;
+    *sums_out =
+        shares
+            ? (moe_ffn_sums){.first = d->sum_of, .row = d->sum_row, .even = 1}
+            : (moe_ffn_sums){.each = (uint32_t)d->p.top_k,
+                             .row = d->rest.where,
+                             .weight = d->gate,
+                             .even = 1.0f / (float)d->p.top_k};
+    sums_out->n = batch->own;
     return d->send;
 }

@@ -143,8 +143,9 @@ typedef struct moe_dispatch_rows {
     const int *ahead; /* [gpus] sent ahead, one a token; NULL without direct
                               routing */
     uint64_t ahead_tokens;      /* their sum over other GPUs */
-    const int *sent, *received; /* [gpus] in dispatch */
-    const int *home, *back; /* [gpus] sent home in combine; that come back */
+    const int *sent, *received; /* [gpus] over the link to each in dispatch,
+                                   forwarded ones counted by each who sends */
+    const int *home, *back;     /* [gpus] the same in combine */
 } moe_dispatch_rows;
 
 /** @return rows of the layer, borrowed until the next count or expect; after
@@ -154,12 +155,15 @@ moe_dispatch_rows moe_dispatch_get_rows(const moe_dispatch *d);
 /** Group received and kept rows by slot. @return grouped rows, borrowed: they
  *  may be changed in place. */
 void *moe_dispatch_group(moe_dispatch *d);
-void moe_dispatch_ungroup(moe_dispatch *d);
 
-/** @param layer     of the batch.
- *  @param sums_out  [own] of the rows that came home, for each token; borrowed as
+/** Make what goes home of the results in grouped rows.
+ *  @param ffn, ffn_state  by whom rows are summed, here and on the way;
+ *  borrowed until they are home. */
+void moe_dispatch_ungroup(moe_dispatch *d, const moe_ffn *ffn, void *ffn_state);
+
+/** @param sums_out  [own] of the rows that came home, for each token; borrowed as
  *  they are. @return these rows; borrowed until the next pack. */
 const void *moe_dispatch_get_home(const moe_dispatch *d, const moe_batch *batch,
-                                  int layer, moe_ffn_sums *sums_out);
+                                  moe_ffn_sums *sums_out);
 
 #endif

@@ -25,13 +25,20 @@ static void begin_leg(moe_dispatch *d, moe_leg *leg, const uint16_t *experts,
 
 static void keep_nothing(moe_dispatch *d)
 {
-    d->direct = false;
+    d->direct = d->keeps = false;
     memset(d->kept_there, 0, (size_t)d->p.layout.gpus * sizeof *d->kept_there);
+}
+
+static void use_gates(moe_dispatch *d, const moe_batch *batch, int layer)
+{
+    const size_t n = batch->own * (size_t)batch->top_k;
+    d->gate = batch->gate != NULL ? batch->gate + (size_t)layer * n : NULL;
 }
 
 void moe_dispatch_count(moe_dispatch *d, const moe_batch *batch, int layer)
 {
     keep_nothing(d);
+    use_gates(d, batch, layer);
     begin_leg(d, &d->rest, layer_experts(batch, layer), batch);
 }
 
@@ -50,6 +57,8 @@ void moe_dispatch_compare(moe_dispatch *d, const moe_batch *batch, int layer)
     const uint16_t *truth = layer_experts(batch, layer);
     const uint16_t *said = d->expected;
     const size_t k = (size_t)batch->top_k, n = batch->own * k;
+    const bool shares = d->p.transport->shares;
+    use_gates(d, batch, layer);
     memset(d->keep, 0, d->ahead.n_send);
     for (size_t i = 0; i < n; i++) {
         const size_t token = i - i % k;
@@ -58,10 +67,12 @@ void moe_dispatch_compare(moe_dispatch *d, const moe_batch *batch, int layer)
             j++;
         const bool right = j < token + k;
         const bool later = right && (d->ahead.where[j] & MOE_LATER) != 0;
-        d->missing[i] = later ? MOE_ASSIGNED : right ? MOE_IN_PLACE : truth[i];
+        const bool stays = right && !later && !shares;
+        d->missing[i] = stays ? MOE_IN_PLACE : right ? MOE_ASSIGNED : truth[i];
         if (right)
-            d->rest.where[i] = d->ahead.where[j] & ~MOE_LATER;
-        if (right && !later)
+            d->rest.where[i] =
+                shares ? d->replica_of[j] : d->ahead.where[j] & ~MOE_LATER;
+        if (stays)
             d->keep[d->ahead.where[j]] = 1;
     }
     for (int g = 0; g < d->p.layout.gpus; g++) {
@@ -70,6 +81,7 @@ void moe_dispatch_compare(moe_dispatch *d, const moe_batch *batch, int layer)
             d->kept_there[g] += keep[r];
     }
     d->direct = true;
+    d->keeps = !shares;
     begin_leg(d, &d->rest, d->missing, batch);
 }
 
@@ -145,8 +157,7 @@ static void place_kept(moe_dispatch *d)
     }
 }
 
-/* @return the first pair of a token that goes to the same GPU as its pair j. */
-static size_t first_there(const uint32_t *gpu, size_t j)
+size_t moe_dispatch_first_there(const uint32_t *gpu, size_t j)
 {
     size_t i = 0;
     while (gpu[i] != gpu[j])
@@ -167,7 +178,7 @@ static void share_rows(moe_dispatch *d, const moe_batch *batch,
         for (size_t j = 0; j < k; j++) {
             if (gpu[j] == MOE_LATER)
                 continue;
-            const size_t i = first_there(gpu, j);
+            const size_t i = moe_dispatch_first_there(gpu, j);
             d->row_of[where[j]] =
                 i < j ? d->row_of[where[i]] : (uint32_t)leg->row_send[gpu[j]]++;
         }
@@ -190,6 +201,56 @@ static void count_assigned(moe_dispatch *d, const moe_replicas *replicas,
             d->assigned[d->leg->where[i]]++;
 }
 
+/* @return the replica of an expert that takes its next pair. */
+static uint32_t next_replica(moe_dispatch *d, uint16_t expert)
+{
+    uint32_t r = d->own[expert];
+    while (d->pairs[r] == 0)
+        r++;
+    d->pairs[r]--;
+    d->own[expert] = r;
+    return r;
+}
+
+static void address_ahead(moe_dispatch *d, const moe_batch *batch,
+                          const moe_replicas *replicas)
+{
+    const size_t n = batch->own * (size_t)batch->top_k;
+    uint32_t *where = d->leg->where;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t r = next_replica(d, d->experts[i]);
+        const int gpu = replicas->replica[r].gpu;
+        const bool goes = reaches(d, gpu);
+        where[i] = goes ? d->cursor[r]++ : MOE_LATER | r;
+        /* `place` is free until rows are kept */
+        d->place[i] = goes ? (uint32_t)gpu : MOE_LATER;
+        if (d->replica_of != NULL)
+            d->replica_of[i] = r;
+    }
+    share_rows(d, batch, d->place);
+}
+
+static void address_rest(moe_dispatch *d, const moe_batch *batch,
+                         const moe_replicas *replicas)
+{
+    const size_t n = batch->own * (size_t)batch->top_k;
+    uint32_t *where = d->leg->where;
+    const uint16_t *e = d->experts;
+    for (size_t i = 0; i < n; i++) {
+        if (e[i] == MOE_IN_PLACE) {
+            where[i] = d->place[where[i]];
+            continue;
+        }
+        const uint32_t r =
+            e[i] == MOE_ASSIGNED ? where[i] : next_replica(d, e[i]);
+        where[i] = d->cursor[r]++;
+        if (d->gpu_of != NULL)
+            d->gpu_of[i] = (uint32_t)replicas->replica[r].gpu;
+    }
+    if (d->p.transport->shares)
+        d->p.transport->number(d, batch);
+}
+
 void moe_dispatch_address(moe_dispatch *d, const moe_batch *batch,
                           const moe_replicas *replicas, int slots,
                           const moe_split *split, void *split_state)
@@ -204,35 +265,12 @@ void moe_dispatch_address(moe_dispatch *d, const moe_batch *batch,
     d->slots = slots;
     count_assigned(d, replicas, batch);
     lay_out_send(d, replicas);
-    if (d->direct)
+    if (d->keeps)
         place_kept(d);
     /* `own` becomes the replica that takes the next pair of each expert. */
-    uint32_t *current = d->own, *where = d->leg->where;
-    memcpy(current, replicas->first, (size_t)d->p.experts * sizeof *current);
-    const uint16_t *e = d->experts;
-    const size_t n = batch->own * (size_t)batch->top_k;
-    for (size_t i = 0; i < n; i++) {
-        if (e[i] == MOE_IN_PLACE) {
-            where[i] = d->place[where[i]];
-            continue;
-        }
-        if (e[i] == MOE_ASSIGNED) {
-            where[i] = d->cursor[where[i]]++;
-            continue;
-        }
-        uint32_t r = current[e[i]];
-        while (d->pairs[r] == 0)
-            r++;
-        d->pairs[r]--;
-        current[e[i]] = r;
-        const int gpu = replicas->replica[r].gpu;
-        const bool goes = reaches(d, gpu);
-        where[i] = goes ? d->cursor[r]++ : MOE_LATER | r;
-        if (d->leg == &d->ahead) /* `place` is free until rows are kept */
-            d->place[i] = goes ? (uint32_t)gpu : MOE_LATER;
-    }
-    if (d->leg == &d->ahead)
-        share_rows(d, batch, d->place);
+    memcpy(d->own, replicas->first, (size_t)d->p.experts * sizeof *d->own);
+    d->leg == &d->ahead ? address_ahead(d, batch, replicas)
+                        : address_rest(d, batch, replicas);
 }
 
 static void pack_ahead(moe_dispatch *d, const moe_batch *batch, const char *row)
@@ -241,7 +279,7 @@ static void pack_ahead(moe_dispatch *d, const moe_batch *batch, const char *row)
     const uint32_t *gpu = d->place, *where = d->ahead.where;
     for (uint32_t t = 0; t < batch->own; t++, row += bytes, gpu += k)
         for (size_t j = 0; j < k; j++, where++) {
-            if (gpu[j] == MOE_LATER || first_there(gpu, j) < j)
+            if (gpu[j] == MOE_LATER || moe_dispatch_first_there(gpu, j) < j)
                 continue;
             const size_t at =
                 (size_t)d->ahead.row_send_at[gpu[j]] + d->row_of[*where];
@@ -254,6 +292,10 @@ void moe_dispatch_pack(moe_dispatch *d, const moe_batch *batch,
 {
     if (d->leg == &d->ahead) {
         pack_ahead(d, batch, rows);
+        return;
+    }
+    if (d->p.transport->shares) {
+        d->p.transport->pack(d, batch, rows);
         return;
     }
     const size_t bytes = d->p.row_bytes, k = (size_t)batch->top_k;

@@ -15,7 +15,7 @@ static char *copy_kept(char *to, const char *rows, const uint32_t *row,
     return to;
 }
 
-void *moe_dispatch_group(moe_dispatch *d)
+static void group_pairs(moe_dispatch *d)
 {
     const size_t bytes = d->p.row_bytes;
     uint32_t *next = d->cursor; /* borrowed: next grouped row of each slot */
@@ -28,7 +28,7 @@ void *moe_dispatch_group(moe_dispatch *d)
             const int i = g * d->slots + s, n = d->rest.recv_slot[i];
             char *to = d->grouped + next[s] * bytes;
             next[s] += (uint32_t)n;
-            if (d->direct) {
+            if (d->keeps) {
                 const int came = d->ahead.recv_slot[i];
                 const char *rows =
                     d->recv + (size_t)d->ahead.row_recv_at[g] * bytes;
@@ -41,10 +41,9 @@ void *moe_dispatch_group(moe_dispatch *d)
                 memcpy(to, rest, (size_t)n * bytes);
             rest += (size_t)n * bytes;
         }
-    return d->grouped;
 }
 
-void moe_dispatch_ungroup(moe_dispatch *d)
+static void ungroup_pairs(moe_dispatch *d)
 {
     const size_t bytes = d->p.row_bytes;
     uint32_t *next = d->cursor; /* borrowed: next grouped row of each slot */
@@ -57,7 +56,7 @@ void moe_dispatch_ungroup(moe_dispatch *d)
             const int i = g * d->slots + s, n = d->rest.recv_slot[i];
             const char *from = d->grouped + next[s] * bytes;
             next[s] += (uint32_t)n;
-            if (d->direct) {
+            if (d->keeps) {
                 const size_t run = (size_t)d->kept_slot[i] * bytes;
                 memcpy(kept, from, run);
                 kept += run;
@@ -69,4 +68,17 @@ void moe_dispatch_ungroup(moe_dispatch *d)
             to += (size_t)n * bytes;
         }
     }
+}
+
+void *moe_dispatch_group(moe_dispatch *d)
+{
+    d->p.transport->shares ? moe_dispatch_group_shared(d) : group_pairs(d);
+    return d->grouped;
+}
+
+void moe_dispatch_ungroup(moe_dispatch *d, const moe_ffn *ffn, void *ffn_state)
+{
+    d->ffn = ffn;
+    d->ffn_state = ffn_state;
+    d->p.transport->shares ? moe_dispatch_ungroup_shared(d) : ungroup_pairs(d);
 }

@@ -5,6 +5,7 @@
  *   dispatch_address.c  what travels, and where to
  *   dispatch_tell.c     what everybody must know of it
  *   dispatch_group.c    rows by slot, and back
+ *   dispatch_share.c    rows that pairs of a token share
  *   transport_*.c       ways to travel
  */
 #ifndef MOEGPS_ENGINE_DISPATCH_INTERNAL_H
@@ -25,6 +26,15 @@ typedef struct moe_leg {
     uint32_t *where;             /* [own][top_k] number of each pair */
     uint64_t n_send, n_recv;
 } moe_leg;
+
+/* Shared rows: what a GPU is told of a pair. */
+typedef struct moe_item {
+    uint32_t row; /* among those that come from its token's GPU; with MOE_AHEAD
+                      among those that went ahead */
+    uint32_t sum; /* among those that go back there */
+    float weight; /* in that sum */
+} moe_item;
+#define MOE_AHEAD (UINT32_C(1) << 31)
 
 /* In `where` of the leg ahead: the pair cannot ride; the replica that it goes to
  * later is in the other bits. */
@@ -65,6 +75,7 @@ struct moe_dispatch {
                                 does not travel; borrowed */
 
     bool direct;              /* rows went ahead and were compared */
+    bool keeps;               /* ... and pairs stay, without shared rows */
     uint64_t ahead_tokens;    /* (own token, other GPU) with a row ahead */
     uint32_t *row_of;         /* [ahead.n_send] of each pair that goes ahead its
                                  row among those to its GPU */
@@ -78,8 +89,27 @@ struct moe_dispatch {
     int *kept_slot;           /* [gpus][slots] rows kept here */
     int *kept_there;          /* [gpus] own rows kept by each GPU */
 
-    int *home_count, *home_at;   /* [gpus] rows that go home from here */
-    int *back_count, *back_at;   /* [gpus] rows that come back, in `send` */
+    int *home_count, *home_at; /* [gpus] rows that go home from here */
+    int *back_count, *back_at; /* [gpus] rows that come back, in `send` */
+    const int *sent[MOE_N_WAYS], *received[MOE_N_WAYS]; /* [gpus] rows over a
+                                                           link */
+
+    /* With shared rows: */
+    const float *gate;    /* [own][top_k] of the layer; NULL: even; borrowed */
+    uint32_t *gpu_of;     /* [own][top_k] */
+    uint32_t *replica_of; /* [own][top_k] of predicted pairs */
+    moe_item *items;      /* [rest.n_send] */
+    moe_item *items_in;   /* [rest.n_recv] */
+    uint64_t placed;      /* of them, those whose row came ahead */
+    uint32_t *sum_of;     /* [own + 1] first of each token in sum_row */
+    uint32_t *sum_row;    /* rows in `send` that make a token's output */
+    uint32_t *part_of;    /* first of each sum that goes back, in part_row */
+    uint32_t *part_row;   /* [rest.n_recv] grouped rows that make it */
+    float *part_weight;   /* [rest.n_recv] */
+    MPI_Datatype item_type;
+    const moe_ffn *ffn; /* whose rows travel; borrowed */
+    void *ffn_state;
+
     uint32_t *slot_rows;         /* [slots] grouped rows */
     uint32_t *slot_at;           /* [slots] first grouped row */
     uint64_t n_rows;             /* grouped rows, kept and new */
@@ -115,6 +145,44 @@ void *moe_dispatch_reserve(moe_dispatch *d, size_t n, size_t size,
 
 /* dispatch.c: make the exchange of a stage, or post it. Collective. */
 void moe_dispatch_exchange(moe_dispatch *d, const moe_parcels *parcels);
+
+/* dispatch.c: the exchange of a way of `rest` that goes straight there. */
+void moe_dispatch_exchange_rows(moe_dispatch *d, moe_way way);
+
+/* dispatch_address.c: @return the first pair of a token that goes to the same
+ * GPU as its pair j. */
+size_t moe_dispatch_first_there(const uint32_t *gpu, size_t j);
+
+/* dispatch_share.c: hooks of transports, whole or in parts. */
+
+/* A row to every GPU that a token visits, unless one went ahead, and a sum back
+ * from it. */
+void moe_dispatch_share(moe_dispatch *d, const moe_batch *batch);
+
+/* A token's output is of the sums of every GPU. */
+void moe_dispatch_expect_sums(moe_dispatch *d, const moe_batch *batch);
+
+void moe_dispatch_pack_shared(moe_dispatch *d, const moe_batch *batch,
+                              const char *rows);
+
+/* Tell items; count the rows that come and the sums that go back. Collective. */
+void moe_dispatch_tell_items(moe_dispatch *d);
+
+/* In the order of GPUs. */
+void moe_dispatch_place_rows(moe_dispatch *d);
+
+void moe_dispatch_group_shared(moe_dispatch *d);
+void moe_dispatch_ungroup_shared(moe_dispatch *d);
+
+/* Running sums: at[i] = count[0] + ... + count[i - 1]. */
+static inline void moe_dispatch_add_up(const int *count, size_t n, int *at)
+{
+    int sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        at[i] = sum;
+        sum += count[i];
+    }
+}
 
 /* @return where rows of `rest` arrive: behind those that came ahead. */
 char *moe_dispatch_rest_rows(moe_dispatch *d);

@@ -67,7 +67,7 @@ static void lay_out_rows(moe_dispatch *d)
         for (int s = 0; s < d->slots; s++) {
             const int i = g * d->slots + s;
             const int n =
-                d->rest.recv_slot[i] + (d->direct ? d->kept_slot[i] : 0);
+                d->rest.recv_slot[i] + (d->keeps ? d->kept_slot[i] : 0);
             d->slot_rows[s] += (uint32_t)n;
             at += n;
         }
@@ -87,23 +87,30 @@ void moe_dispatch_tell(moe_dispatch *d)
     MOE_MPI(MPI_Alltoall(leg->send_slot, d->slots, MPI_INT, leg->recv_slot,
                          d->slots, MPI_INT, d->p.comm));
     lay_out_recv(d);
-    if (d->direct)
-        tell_kept(d);
-    if (leg == &d->rest)
-        lay_out_rows(d);
-    else
+    if (leg == &d->ahead) {
         tell_rows(d);
+        return;
+    }
+    if (d->keeps)
+        tell_kept(d);
+    lay_out_rows(d);
+    if (d->p.transport->shares) {
+        moe_dispatch_tell_items(d);
+        d->p.transport->place(d);
+    }
 }
 
 moe_dispatch_rows moe_dispatch_get_rows(const moe_dispatch *d)
 {
     return (moe_dispatch_rows){.of_slot = d->slot_rows,
                                .all = d->n_rows,
-                               .in_place = d->n_rows - d->rest.n_recv,
+                               .in_place = d->p.transport->shares
+                                               ? d->placed
+                                               : d->n_rows - d->rest.n_recv,
                                .ahead = d->direct ? d->ahead.row_send : NULL,
                                .ahead_tokens = d->direct ? d->ahead_tokens : 0,
-                               .sent = d->rest.send_count,
-                               .received = d->rest.recv_count,
-                               .home = d->home_count,
-                               .back = d->back_count};
+                               .sent = d->sent[MOE_WAY_OUT],
+                               .received = d->received[MOE_WAY_OUT],
+                               .home = d->sent[MOE_WAY_HOME],
+                               .back = d->received[MOE_WAY_HOME]};
 }

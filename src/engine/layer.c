@@ -16,11 +16,11 @@ static void send_rows(moe_engine *e, moe_runner *r, int layer, const char *rows)
     }
     moe_dispatch_address(d, e->it.batch, replicas, r->slots, r->spec->split,
                          r->split);
-    if (rows != NULL)
-        moe_dispatch_pack(d, e->it.batch, rows);
     moe_dispatch_tell(d);
-    if (rows != NULL)
+    if (rows != NULL) {
+        moe_dispatch_pack(d, e->it.batch, rows);
         moe_dispatch_send(d, MOE_WAY_OUT);
+    }
 }
 
 /* Attention itself is not executed. Of the reduce-scatter that ends it, direct
@@ -78,7 +78,7 @@ static void run_experts(moe_engine *e, moe_runner *r, int layer,
     ffn->run(ffn_state, &input, &e->ctx->err);
     moe_inject(e->ctx, MOE_SITE_FFN);
     corrupt(e, input.data);
-    moe_dispatch_ungroup(d);
+    moe_dispatch_ungroup(d, ffn, ffn_state);
     moe_engine_charge(e, MOE_PHASE_FFN, layer, layer + 1, start);
 }
 
@@ -89,8 +89,7 @@ static void combine(moe_engine *e, int layer, const moe_ffn *ffn,
     const moe_stamp start = moe_stamp_now();
     moe_ffn_sums sums;
     moe_dispatch_send(e->dispatch, MOE_WAY_HOME);
-    const void *rows =
-        moe_dispatch_get_home(e->dispatch, e->it.batch, layer, &sums);
+    const void *rows = moe_dispatch_get_home(e->dispatch, e->it.batch, &sums);
     ffn->combine(ffn_state, &sums, rows, e->out);
     moe_engine_charge(e, MOE_PHASE_COMBINE, layer, layer + 1, start);
 }

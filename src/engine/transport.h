@@ -13,13 +13,22 @@
 
 #include "dispatch.h"
 
-typedef struct moe_transport {
+struct moe_transport {
     const char *name;       /* value of `serving.exchange` */
+    bool shares;            /* pairs of a token share rows, and their results
+                               come home as sums; the hooks below are set */
     int stages[MOE_N_WAYS]; /* at least 1 each */
+    /** Number rows and sums of own pairs, whose GPUs are known. Local. */
+    void (*number)(moe_dispatch *d, const moe_batch *batch);
+    /** Copy the rows of own tokens to where they are sent from; after place.
+     *  Local. */
+    void (*pack)(moe_dispatch *d, const moe_batch *batch, const char *rows);
+    /** Find places for what comes, whose items are known. Collective. */
+    void (*place)(moe_dispatch *d);
     /** Begin a stage: local work, then one call of moe_dispatch_exchange(), on
      *  all ranks alike. Inside timed phases; allocates nothing. */
     void (*stage)(moe_dispatch *d, moe_way way, int stage);
-} moe_transport;
+};
 
 /** @return the member of this name, or NULL. */
 const moe_transport *moe_transport_find(const char *name);

@@ -1,2 +1,3 @@
 /* Every transport: one line here and one file beside it. */
 X(pairs)
+X(tokens)

@@ -201,7 +201,7 @@ static void bare_group(exchange *x)
 
 static void ungroup(exchange *x)
 {
-    moe_dispatch_ungroup(x->d);
+    moe_dispatch_ungroup(x->d, NULL, NULL);
 }
 
 static void bare_ungroup(exchange *x)

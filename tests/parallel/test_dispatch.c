@@ -78,6 +78,15 @@ static uint32_t tokens_of(int c, int rank)
     }
 }
 
+/* GPUs of a node; the last node has what is left. */
+static const int per_node[] = {2, 3, 64};
+
+/* How pairs that meet in a sum are weighed; never 0. */
+static float gate_of(uint64_t token, int expert)
+{
+    return (float)(1 + (token * 3 + (uint64_t)expert) % 5);
+}
+
 /* One rank's tokens, its dispatch and a plan that all know. */
 typedef struct {
     int c;
@@ -85,7 +94,8 @@ typedef struct {
     moe_batch batch;
     row_t *rows;
     uint16_t *predicted; /* [own][top_k] */
-    moe_dispatch *d;
+    const moe_transport *transport;
+    moe_dispatch *d; /* by it */
     moe_plan plan;
     moe_replicas replicas;
     moe_status status;
@@ -104,6 +114,7 @@ static void make_batch(post *p)
     }
     const size_t k = (size_t)b->top_k;
     b->experts_of = moe_array_new(2 * b->own * k, sizeof(uint16_t), NULL);
+    b->gate = moe_array_new(2 * b->own * k, sizeof(float), NULL);
     p->rows = moe_array_new(b->own, sizeof *p->rows, NULL);
     p->predicted = moe_array_new(b->own * k, sizeof *p->predicted, NULL);
     for (uint32_t t = 0; t < b->own; t++) {
@@ -111,26 +122,29 @@ static void make_batch(post *p)
         memset(p->rows[t].fill, (int)(b->first + t) & 0xff,
                sizeof p->rows[t].fill);
         experts_of(p->c, b->first + t, b->experts_of + (b->own + t) * k);
+        for (size_t i = (b->own + t) * k; i < (b->own + t + 1) * k; i++)
+            b->gate[i] = gate_of(b->first + t, b->experts_of[i]);
     }
 }
 
-static void post_init(post *p, int c)
+static void post_init(post *p, int c, int each, const moe_transport *transport)
 {
-    *p = (post){.c = c, .layout = {test_ctx.size, 2}};
+    *p =
+        (post){.c = c, .layout = {test_ctx.size, each}, .transport = transport};
     make_batch(p);
     const int slots =
         moe_layout_home_slots(&p->layout, cases[c].experts) + cases[c].spare;
-    const moe_dispatch_params params = {.comm = test_ctx.comm,
-                                        .transport =
-                                            moe_transport_find("pairs"),
-                                        .layout = p->layout,
-                                        .group = test_ctx.size,
-                                        .experts = cases[c].experts,
-                                        .top_k = cases[c].top_k,
-                                        .max_slots = slots + 3,
-                                        .max_tokens = p->batch.tokens,
-                                        .max_own = p->batch.own,
-                                        .row_bytes = sizeof(row_t)};
+    const moe_dispatch_params params = {
+        .comm = test_ctx.comm,
+        .transport = transport,
+        .layout = p->layout,
+        .group = each < test_ctx.size ? each : test_ctx.size,
+        .experts = cases[c].experts,
+        .top_k = cases[c].top_k,
+        .max_slots = slots + 3,
+        .max_tokens = p->batch.tokens,
+        .max_own = p->batch.own,
+        .row_bytes = sizeof(row_t)};
     p->status = moe_dispatch_new(&params, &p->d, NULL);
     moe_plan_init(&p->plan, 1, cases[c].experts, test_ctx.size, slots, NULL);
     moe_replicas_init(&p->replicas, cases[c].experts, test_ctx.size, slots,
@@ -143,6 +157,7 @@ static void post_fini(post *p)
     moe_plan_fini(&p->plan);
     moe_replicas_fini(&p->replicas);
     free(p->batch.experts_of);
+    free(p->batch.gate);
     free(p->rows);
     free(p->predicted);
 }
@@ -198,19 +213,55 @@ static bool answer_rows(post *p, row_t *row)
     return right && n == p->d->n_rows;
 }
 
-/* Every pair's answer is at its place. */
-static bool got_answers(const post *p, const row_t *home, const uint32_t *where)
+/* Weighted sums of answers; a row is of one token. */
+static void add_rows(const moe_ffn_sums *sums, size_t i, const row_t *rows,
+                     row_t *out)
+{
+    *out = (row_t){.token = UINT64_MAX};
+    for (size_t j = moe_ffn_sums_first(sums, i);
+         j < moe_ffn_sums_first(sums, i + 1); j++) {
+        const row_t *row = &rows[sums->row[j]];
+        const float weight =
+            sums->weight != NULL ? sums->weight[j] : sums->even;
+        if (row->token == UINT64_MAX) /* a sum of nothing */
+            continue;
+        const uint64_t answers = out->answer;
+        if (out->token != UINT64_MAX && out->token != row->token)
+            out->token = UINT64_MAX - 1; /* of nobody */
+        else
+            *out = *row;
+        out->answer = answers + (uint64_t)weight * row->answer;
+    }
+}
+
+static void reduce(void *state, const moe_ffn_sums *sums, const void *rows,
+                   void *rows_out)
+{
+    (void)state;
+    for (size_t i = 0; i < sums->n; i++)
+        add_rows(sums, i, rows, (row_t *)rows_out + i);
+}
+
+static const moe_ffn answering = {.name = "answering", .reduce = reduce};
+
+/* Every token has the answers of its experts, weighed. */
+static bool got_answers(const post *p, const row_t *home,
+                        const moe_ffn_sums *sums)
 {
     const size_t k = (size_t)p->batch.top_k;
-    bool right = true;
-    for (uint32_t t = 0; t < p->batch.own && right; t++)
+    bool right = sums->n == p->batch.own;
+    for (uint32_t t = 0; t < p->batch.own && right; t++) {
+        const uint64_t token = p->batch.first + t;
+        uint64_t expected = 0;
+        row_t got;
         for (size_t j = 0; j < k; j++) {
-            const row_t *row = &home[where[t * k + j]];
             const int e = p->batch.experts_of[(p->batch.own + t) * k + j];
-            right = right && row->token == p->batch.first + t &&
-                    row->answer == answer(row->token, e) &&
-                    row->fill[3] == (row->token & 0xff);
+            expected += (uint64_t)gate_of(token, e) * answer(token, e);
         }
+        add_rows(sums, t, home, &got);
+        right = got.token == token && got.answer == expected &&
+                got.fill[3] == (token & 0xff);
+    }
     return right;
 }
 
@@ -278,21 +329,33 @@ static void send_leg(post *p, const moe_split *split, void *state, int round)
     moe_dispatch_number(d);
     moe_dispatch_address(d, &p->batch, &p->replicas, p->plan.slots, split,
                          state);
-    moe_dispatch_pack(d, &p->batch, p->rows);
     moe_dispatch_tell(d);
+    moe_dispatch_pack(d, &p->batch, p->rows);
     send(d, MOE_WAY_OUT, round);
 }
 
-/* Only what was foretold wrong travels in the second exchange. */
+/* What goes ahead reaches the own group only. */
+static bool all_are_reached(const post *p)
+{
+    return p->d->p.group >= test_ctx.size;
+}
+
+/* Without shared rows only what was foretold wrong travels in the second
+ * exchange; with them a pair is in place, too, where another's row is. */
 static bool counts_are_right(const post *p, uint64_t hits)
 {
     const moe_dispatch *d = p->d;
+    const bool exact = !p->transport->shares && all_are_reached(p);
     const uint64_t pairs = p->batch.own * (uint64_t)p->batch.top_k;
     const moe_dispatch_rows n = moe_dispatch_get_rows(d);
     uint64_t here[4] = {hits, n.in_place, n.all, pairs};
     MPI_Allreduce(MPI_IN_PLACE, here, 4, MPI_UINT64_T, MPI_SUM, test_ctx.comm);
-    return d->rest.n_send == pairs - hits && here[0] == here[1] &&
-           here[2] == here[3];
+    if (here[2] != here[3] || (!d->direct && here[1] > 0))
+        return false;
+    if (!all_are_reached(p))
+        return p->transport->shares || here[1] <= here[0];
+    return exact ? here[1] == here[0] && d->rest.n_send == pairs - hits
+                 : here[1] >= here[0];
 }
 
 /* There and back again; the trace of layer 0 is not looked at. */
@@ -312,32 +375,106 @@ static bool travel(post *p, const moe_split *split, void *state,
     bool right = counts_are_right(p, hits);
     right = places_are_distinct(p) && right;
     right = answer_rows(p, moe_dispatch_group(d)) && right;
-    moe_dispatch_ungroup(d);
+    moe_dispatch_ungroup(d, &answering, NULL);
     send(d, MOE_WAY_HOME, round);
     moe_ffn_sums sums;
-    const row_t *home = moe_dispatch_get_home(d, &p->batch, 1, &sums);
-    return right && got_answers(p, home, sums.row);
+    const row_t *home = moe_dispatch_get_home(d, &p->batch, &sums);
+    return right && got_answers(p, home, &sums);
+}
+
+/* Rows over links to GPUs of the own node and of others, of all ranks. */
+typedef struct {
+    uint64_t out[2], home[2];
+} traffic;
+
+static traffic count_traffic(const post *p)
+{
+    const moe_dispatch_rows n = moe_dispatch_get_rows(p->d);
+    const int node = moe_layout_node(&p->layout, test_ctx.rank);
+    traffic sum = {{0, 0}, {0, 0}};
+    for (int g = 0; g < test_ctx.size; g++) {
+        const int far = moe_layout_node(&p->layout, g) != node;
+        if (g == test_ctx.rank)
+            continue;
+        sum.out[far] += (uint64_t)n.sent[g];
+        sum.home[far] += (uint64_t)n.home[g];
+    }
+    MPI_Allreduce(MPI_IN_PLACE, &sum, 4, MPI_UINT64_T, MPI_SUM, test_ctx.comm);
+    return sum;
+}
+
+enum { TRANSPORTS = 8, TRIPS = ROUNDS * (int)MOE_ARRAY_LEN(accuracies) };
+
+/* All trips of one transport and split. @return whether all was right. */
+static bool travel_all(post *p, const moe_split *split, traffic *out)
+{
+    const moe_split_env env = {p->layout, p->batch.experts, p->plan.slots};
+    void *state = moe_split_new(split, &env, NULL, NULL);
+    bool right = p->status == MOE_OK;
+    for (int round = 0; round < ROUNDS; round++) {
+        draw_plan(p, round);
+        for (size_t a = 0; a < MOE_ARRAY_LEN(accuracies); a++) {
+            right = travel(p, split, state, accuracies[a], round) && right;
+            *out++ = count_traffic(p);
+        }
+    }
+    moe_split_free(split, state);
+    return right;
+}
+
+/* No way of sharing rows moves more of them than pairs do, but that rows which
+ * are handed on travel twice, once within the node. */
+static bool shares_rows(const char *name, bool one_node, const traffic *pairs,
+                        const traffic *tokens, const traffic *own)
+{
+    const bool equal = memcmp(own, tokens, sizeof *own) == 0;
+    if (strcmp(name, "tokens") == 0)
+        return own->out[0] <= pairs->out[0] && own->out[1] <= pairs->out[1] &&
+               own->home[0] <= pairs->home[0] && own->home[1] <= pairs->home[1];
+    if (strcmp(name, "nodes") == 0)
+        return one_node ? equal
+                        : own->out[1] <= tokens->out[1] &&
+                              own->home[1] <= tokens->home[1];
+    return true;
+}
+
+/* A row per pair under all splits on one layout; else one split for each case,
+ * in turn. */
+static bool is_taken(int test, size_t split, size_t transport)
+{
+    const bool first = test % (int)MOE_ARRAY_LEN(per_node) == 0;
+    size_t splits = 0;
+    while (moe_split_at(splits) != NULL)
+        splits++;
+    return (first && transport == 0) || split == (size_t)test % splits;
 }
 
 START_TEST(every_row_meets_its_expert_and_comes_home)
 {
-    post p;
-    post_init(&p, _i);
-    const char *wrong = p.status == MOE_OK ? NULL : "init";
-    for (size_t i = 0; moe_split_at(i) != NULL; i++) {
-        const moe_split *split = moe_split_at(i);
-        const moe_split_env env = {p.layout, cases[_i].experts, p.plan.slots};
-        void *state = moe_split_new(split, &env, NULL, NULL);
-        for (int round = 0; round < ROUNDS; round++) {
-            draw_plan(&p, round);
-            for (size_t a = 0; a < MOE_ARRAY_LEN(accuracies); a++)
-                if (!travel(&p, split, state, accuracies[a], round))
-                    wrong = split->name;
+    const int c = _i / (int)MOE_ARRAY_LEN(per_node);
+    const int each = per_node[_i % (int)MOE_ARRAY_LEN(per_node)];
+    static traffic all[TRANSPORTS][TRIPS];
+    const char *wrong = NULL, *of = "";
+    for (size_t i = 0; moe_split_at(i) != NULL; i++)
+        for (size_t t = 0; moe_transport_at(t) != NULL; t++) {
+            const char *name = moe_transport_at(t)->name;
+            post p;
+            if (!is_taken(_i, i, t))
+                continue;
+            post_init(&p, c, each, moe_transport_at(t));
+            bool right = travel_all(&p, moe_split_at(i), all[t]);
+            for (int j = 0; j < TRIPS && t > 0; j++)
+                right =
+                    right && shares_rows(name, each >= test_ctx.size,
+                                         &all[0][j], &all[1][j], &all[t][j]);
+            post_fini(&p);
+            if (!right) {
+                wrong = moe_split_at(i)->name;
+                of = name;
+            }
         }
-        moe_split_free(split, state);
-    }
-    post_fini(&p);
-    ck_assert_msg(wrong == NULL, "%s: %s", cases[_i].name, wrong);
+    ck_assert_msg(wrong == NULL, "%s: %s, %s, %d a node", cases[c].name, of,
+                  wrong, each);
 }
 END_TEST
 
@@ -367,7 +504,7 @@ Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("dispatch");
     MOE_TEST_LOOP(suite, every_row_meets_its_expert_and_comes_home,
-                  MOE_ARRAY_LEN(cases));
+                  MOE_ARRAY_LEN(cases) * MOE_ARRAY_LEN(per_node));
     MOE_TEST_ONCE(suite, more_pairs_than_an_int_are_refused);
     return suite;
 }
