@@ -10,8 +10,14 @@
 
 void *moe_dispatch_array(moe_dispatch *d, size_t n, size_t size, moe_error *err)
 {
+    void **arrays = realloc(d->array, (d->n_arrays + 1) * sizeof *arrays);
     void *p = moe_array_new(n, size, err);
-    assert(d->n_arrays < MOE_DISPATCH_ARRAYS);
+    if (arrays == NULL) {
+        free(p);
+        moe_fail(err, MOE_NOMEM, "out of memory");
+        return NULL;
+    }
+    d->array = arrays;
     d->array[d->n_arrays++] = p;
     return p;
 }
@@ -33,7 +39,7 @@ void *moe_dispatch_reserve(moe_dispatch *d, size_t n, size_t size,
                  (double)bytes / (1 << 20));
         return NULL;
     }
-    assert(d->n_reserved < MOE_DISPATCH_ARRAYS);
+    assert(d->n_reserved < MOE_ARRAY_LEN(d->reserved));
     d->reserved[d->n_reserved++] = (moe_reservation){p, bytes};
     return p;
 }
@@ -108,10 +114,12 @@ static void allocate_shared(moe_dispatch *d, moe_error *err)
 
 static void reserve_rows(moe_dispatch *d, moe_error *err)
 {
+    const moe_transport *t = d->p.transport;
     const size_t bytes = d->p.row_bytes;
     const size_t own = d->p.max_own * (size_t)d->p.top_k;
     const size_t all = d->p.max_tokens * (size_t)d->p.top_k;
-    d->send = moe_dispatch_reserve(d, own, bytes, err);
+    d->send = moe_dispatch_reserve(
+        d, t->send_rows != NULL ? t->send_rows(&d->p) : own, bytes, err);
     d->recv = moe_dispatch_reserve(d, 2 * all + 1, bytes, err);
     d->grouped = moe_dispatch_reserve(d, all, bytes, err);
 }
@@ -128,6 +136,8 @@ static moe_status allocate(moe_dispatch *d, moe_error *err)
     d->received[MOE_WAY_OUT] = d->rest.row_recv;
     d->sent[MOE_WAY_HOME] = d->home_count;
     d->received[MOE_WAY_HOME] = d->back_count;
+    if (d->p.transport->init != NULL && err->status == MOE_OK)
+        d->p.transport->init(d, err);
     return err->status;
 }
 
@@ -139,39 +149,46 @@ moe_status moe_dispatch_new(const moe_dispatch_params *p, moe_dispatch **d_out,
     moe_to_int(p->max_tokens * (uint64_t)p->top_k, "pairs of a batch", &local);
     if (d != NULL)
         *d = (moe_dispatch){.p = *p,
+                            .gpu = p->gpu,
                             .row_type = MPI_DATATYPE_NULL,
                             .request = MPI_REQUEST_NULL};
-    if (d != NULL)
-        d->p.comm = MPI_COMM_NULL;
     if (local.status == MOE_OK)
         allocate(d, &local);
     if (local.status != MOE_OK) {
         moe_dispatch_free(d);
         return moe_fail(err, local.status, "dispatch: %s", local.text);
     }
-    MOE_MPI(MPI_Comm_dup(p->comm, &d->p.comm));
-    MOE_MPI(MPI_Comm_rank(p->comm, &d->gpu));
-    MOE_MPI(MPI_Type_contiguous((int)p->row_bytes, MPI_BYTE, &d->row_type));
+    *d_out = d;
+    return MOE_OK;
+}
+
+void moe_dispatch_connect(moe_dispatch *d, MPI_Comm comm)
+{
+    MOE_MPI(MPI_Comm_dup(comm, &d->comm));
+    MOE_MPI(MPI_Type_contiguous((int)d->p.row_bytes, MPI_BYTE, &d->row_type));
     MOE_MPI(MPI_Type_commit(&d->row_type));
     MOE_MPI(
         MPI_Type_contiguous((int)sizeof(moe_item), MPI_BYTE, &d->item_type));
     MOE_MPI(MPI_Type_commit(&d->item_type));
-    *d_out = d;
-    return MOE_OK;
+    if (d->p.transport->connect != NULL)
+        d->p.transport->connect(d);
 }
 
 void moe_dispatch_free(moe_dispatch *d)
 {
     if (d == NULL)
         return;
-    for (int i = 0; i < d->n_arrays; i++)
+    if (d->transport_state != NULL && d->p.transport->fini != NULL)
+        d->p.transport->fini(d);
+    for (size_t i = 0; i < d->n_arrays; i++)
         free(d->array[i]);
-    for (int i = 0; i < d->n_reserved; i++)
+    free(d->array);
+    for (size_t i = 0; i < d->n_reserved; i++)
         munmap(d->reserved[i].data, d->reserved[i].bytes);
     if (d->row_type != MPI_DATATYPE_NULL) {
         MOE_MPI(MPI_Type_free(&d->row_type));
         MOE_MPI(MPI_Type_free(&d->item_type));
-        MOE_MPI(MPI_Comm_free(&d->p.comm));
+        MOE_MPI(MPI_Comm_free(&d->comm));
     }
     free(d);
 }
@@ -194,17 +211,28 @@ void moe_dispatch_exchange(moe_dispatch *d, const moe_parcels *p)
                               p->recv, p->recv_at, d->row_type, p->comm));
 }
 
+void moe_dispatch_gather(moe_dispatch *d, const moe_parcels *p)
+{
+    const int own = p->send[d->gpu];
+    if (d->posted)
+        MOE_MPI(MPI_Iallgatherv(p->from, own, d->row_type, p->to, p->recv,
+                                p->recv_at, d->row_type, p->comm, &d->request));
+    else
+        MOE_MPI(MPI_Allgatherv(p->from, own, d->row_type, p->to, p->recv,
+                               p->recv_at, d->row_type, p->comm));
+}
+
 void moe_dispatch_exchange_rows(moe_dispatch *d, moe_way way)
 {
     const moe_leg *leg = &d->rest;
-    const moe_parcels out = {.comm = d->p.comm,
+    const moe_parcels out = {.comm = d->comm,
                              .from = d->send,
                              .send = leg->row_send,
                              .send_at = leg->row_send_at,
                              .to = moe_dispatch_rest_rows(d),
                              .recv = leg->row_recv,
                              .recv_at = leg->row_recv_at};
-    const moe_parcels home = {.comm = d->p.comm,
+    const moe_parcels home = {.comm = d->comm,
                               .from = d->recv,
                               .send = d->home_count,
                               .send_at = d->home_at,
@@ -217,7 +245,7 @@ void moe_dispatch_exchange_rows(moe_dispatch *d, moe_way way)
 static void send_ahead(moe_dispatch *d)
 {
     const moe_leg *leg = &d->ahead;
-    const moe_parcels p = {.comm = d->p.comm,
+    const moe_parcels p = {.comm = d->comm,
                            .from = d->send,
                            .send = leg->row_send,
                            .send_at = leg->row_send_at,

@@ -60,8 +60,8 @@ typedef struct moe_transport moe_transport; /* transport.h */
 typedef enum moe_way { MOE_WAY_OUT, MOE_WAY_HOME, MOE_N_WAYS } moe_way;
 
 typedef struct moe_dispatch_params {
-    MPI_Comm comm; /* the GPUs; rank in it is the GPU; duplicated */
     const moe_transport *transport;
+    int gpu;
     moe_layout layout;
     int experts, top_k;
     int group;           /* neighbours that share an attention: direct routing
@@ -73,13 +73,17 @@ typedef struct moe_dispatch_params {
 } moe_dispatch_params;
 
 /** Set up buffers for the largest batch, all of whose pairs - predicted and
- *  true - may come to one rank. Collective over p->comm.
+ *  true - may come to one rank. Not collective.
  *  @param d_out  release with moe_dispatch_free().
  *  @return MOE_OK, MOE_NOMEM, MOE_USAGE (more pairs than MPI can count). */
 moe_status moe_dispatch_new(const moe_dispatch_params *p, moe_dispatch **d_out,
                             moe_error *err);
 
-/** NULL is fine. */
+/** Connect the dispatches of all GPUs. Collective over comm.
+ *  @param comm  rank in it is the GPU; duplicated. */
+void moe_dispatch_connect(moe_dispatch *d, MPI_Comm comm);
+
+/** NULL is fine. Collective where it is connected. */
 void moe_dispatch_free(moe_dispatch *d);
 
 /** Count own pairs per expert; all of them will travel. */

@@ -16,6 +16,7 @@ static void begin_leg(moe_dispatch *d, moe_leg *leg, const uint16_t *experts,
 {
     const size_t n = batch->own * (size_t)batch->top_k;
     d->leg = leg;
+    d->tokens = batch->own;
     d->experts = experts;
     memset(d->own, 0, (size_t)d->p.experts * sizeof *d->own);
     for (size_t i = 0; i < n; i++)
@@ -97,11 +98,11 @@ void moe_dispatch_number(moe_dispatch *d)
     /* `total` carries the own counts in, then one scan and one reduction. */
     moe_dispatch_number_own(d);
     MOE_MPI(MPI_Exscan(d->total, d->first, d->p.experts, MPI_UINT64_T, MPI_SUM,
-                       d->p.comm));
+                       d->comm));
     if (d->gpu == 0) /* Exscan leaves it undefined there */
         memset(d->first, 0, (size_t)d->p.experts * sizeof *d->first);
     MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, d->total, d->p.experts, MPI_UINT64_T,
-                          MPI_SUM, d->p.comm));
+                          MPI_SUM, d->comm));
 }
 
 /* ---- where to ---- */

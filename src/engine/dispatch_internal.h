@@ -46,11 +46,10 @@ typedef struct moe_reservation {
     size_t bytes;
 } moe_reservation;
 
-enum { MOE_DISPATCH_ARRAYS = 64 };
-
 struct moe_dispatch {
     moe_dispatch_params p;
     int gpu;
+    MPI_Comm comm; /* its own */
     MPI_Datatype row_type;
 
     /* The exchange in progress. */
@@ -91,10 +90,12 @@ struct moe_dispatch {
 
     int *home_count, *home_at; /* [gpus] rows that go home from here */
     int *back_count, *back_at; /* [gpus] rows that come back, in `send` */
+    void *transport_state;     /* NULL: none */
     const int *sent[MOE_N_WAYS], *received[MOE_N_WAYS]; /* [gpus] rows over a
                                                            link */
 
     /* With shared rows: */
+    uint32_t tokens;      /* own ones of the batch */
     const float *gate;    /* [own][top_k] of the layer; NULL: even; borrowed */
     uint32_t *gpu_of;     /* [own][top_k] */
     uint32_t *replica_of; /* [own][top_k] of predicted pairs */
@@ -116,9 +117,9 @@ struct moe_dispatch {
     char *send, *recv, *grouped; /* rows; address space for the worst case,
                                     memory only as far as it is used */
 
-    void *array[MOE_DISPATCH_ARRAYS]; /* all that is to be freed */
-    moe_reservation reserved[MOE_DISPATCH_ARRAYS];
-    int n_arrays, n_reserved;
+    void **array;                 /* [n_arrays] all that is to be freed */
+    moe_reservation reserved[16]; /* likewise; a fixed number of calls */
+    size_t n_arrays, n_reserved;
 };
 
 /* A pair that need not travel. No expert has this number. */
@@ -146,6 +147,10 @@ void *moe_dispatch_reserve(moe_dispatch *d, size_t n, size_t size,
 /* dispatch.c: make the exchange of a stage, or post it. Collective. */
 void moe_dispatch_exchange(moe_dispatch *d, const moe_parcels *parcels);
 
+/* dispatch.c: send all rows of `from` to all GPUs, or post that. Collective.
+ * @param parcels  send_at is not looked at. */
+void moe_dispatch_gather(moe_dispatch *d, const moe_parcels *parcels);
+
 /* dispatch.c: the exchange of a way of `rest` that goes straight there. */
 void moe_dispatch_exchange_rows(moe_dispatch *d, moe_way way);
 
@@ -168,7 +173,7 @@ void moe_dispatch_pack_shared(moe_dispatch *d, const moe_batch *batch,
 /* Tell items; count the rows that come and the sums that go back. Collective. */
 void moe_dispatch_tell_items(moe_dispatch *d);
 
-/* In the order of GPUs. */
+/* Places of them, in the order of GPUs. */
 void moe_dispatch_place_rows(moe_dispatch *d);
 
 void moe_dispatch_group_shared(moe_dispatch *d);
@@ -182,6 +187,12 @@ static inline void moe_dispatch_add_up(const int *count, size_t n, int *at)
         at[i] = sum;
         sum += count[i];
     }
+}
+
+/* @return the weight of own pair i in its token's output. */
+static inline float moe_dispatch_weight(const moe_dispatch *d, size_t i)
+{
+    return d->gate != NULL ? d->gate[i] : 1.0f / (float)d->p.top_k;
 }
 
 /* @return where rows of `rest` arrive: behind those that came ahead. */

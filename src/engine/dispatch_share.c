@@ -44,8 +44,7 @@ void moe_dispatch_share(moe_dispatch *d, const moe_batch *batch)
             const size_t i = moe_dispatch_first_there(gpu, j);
             moe_item *item = &d->items[where[j]];
             *item = i < j ? d->items[where[i]] : new_item(d, first, gpu[j]);
-            item->weight =
-                d->gate != NULL ? d->gate[first + j] : 1.0f / (float)k;
+            item->weight = moe_dispatch_weight(d, first + j);
         }
     }
     moe_dispatch_add_up(leg->row_send, gpus, leg->row_send_at);
@@ -89,7 +88,7 @@ void moe_dispatch_tell_items(moe_dispatch *d)
     const moe_leg *leg = &d->rest;
     MOE_MPI(MPI_Alltoallv(d->items, leg->send_count, leg->send_at, d->item_type,
                           d->items_in, leg->recv_count, leg->recv_at,
-                          d->item_type, d->p.comm));
+                          d->item_type, d->comm));
     const moe_item *item = d->items_in;
     d->placed = 0;
     for (int g = 0; g < d->p.layout.gpus; g++) {
@@ -141,9 +140,11 @@ void moe_dispatch_group_shared(moe_dispatch *d)
 static moe_ffn_sums sums_of_items(moe_dispatch *d)
 {
     const int last = d->p.layout.gpus - 1;
-    const size_t n = (size_t)d->home_at[last] + (size_t)d->home_count[last];
+    size_t n = 0;
     uint32_t *first = d->part_of, *next = d->cursor;
     const moe_item *item = d->items_in;
+    for (int g = 0; g <= last; g++)
+        n += (size_t)d->home_count[g];
     memset(first, 0, (n + 2) * sizeof *first);
     for (int g = 0; g <= last; g++)
         for (int i = 0; i < d->rest.recv_count[g]; i++, item++)

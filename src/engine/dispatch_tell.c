@@ -25,7 +25,7 @@ static void tell_rows(moe_dispatch *d)
     moe_leg *leg = &d->ahead;
     MOE_MPI(MPI_Alltoallv(d->row_of, leg->send_count, leg->send_at,
                           MPI_UINT32_T, d->row_from, leg->recv_count,
-                          leg->recv_at, MPI_UINT32_T, d->p.comm));
+                          leg->recv_at, MPI_UINT32_T, d->comm));
     const uint32_t *from = d->row_from;
     int at = 0;
     for (int g = 0; g < d->p.layout.gpus; g++) {
@@ -46,7 +46,7 @@ static void tell_kept(moe_dispatch *d)
     const moe_leg *a = &d->ahead;
     MOE_MPI(MPI_Alltoallv(d->keep, a->send_count, a->send_at, MPI_UINT8_T,
                           d->kept, a->recv_count, a->recv_at, MPI_UINT8_T,
-                          d->p.comm));
+                          d->comm));
     const uint8_t *kept = d->kept;
     const int n = d->p.layout.gpus * d->slots;
     for (int i = 0; i < n; i++) {
@@ -85,7 +85,7 @@ void moe_dispatch_tell(moe_dispatch *d)
 {
     moe_leg *leg = d->leg;
     MOE_MPI(MPI_Alltoall(leg->send_slot, d->slots, MPI_INT, leg->recv_slot,
-                         d->slots, MPI_INT, d->p.comm));
+                         d->slots, MPI_INT, d->comm));
     lay_out_recv(d);
     if (leg == &d->ahead) {
         tell_rows(d);

@@ -138,8 +138,8 @@ static moe_status make_dispatch(moe_engine *e, moe_error *err)
     const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
     const moe_pricer pricer = moe_engine_pricer(e);
     const moe_dispatch_params params = {
-        .comm = e->gpu_comm,
         .transport = moe_transport_find("pairs"),
+        .gpu = e->gpu,
         .layout = e->layout,
         .experts = e->p.model->experts,
         .top_k = e->p.model->top_k,
@@ -352,8 +352,9 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
         drop_files(e);
         if (ctx->err.status == MOE_OK) {
             warn_of_repeats(e);
-            make_dispatch(e, &ctx->err); /* collective over the GPUs */
-            moe_agree(ctx);
+            make_dispatch(e, &ctx->err);
+            if (moe_agree(ctx) == MOE_OK && e->gpu >= 0)
+                moe_dispatch_connect(e->dispatch, e->gpu_comm);
         }
     }
     if (ctx->err.status != MOE_OK) {

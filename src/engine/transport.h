@@ -18,6 +18,15 @@ struct moe_transport {
     bool shares;            /* pairs of a token share rows, and their results
                                come home as sums; the hooks below are set */
     int stages[MOE_N_WAYS]; /* at least 1 each */
+    /** @return most rows that `send` holds; NULL: one for every own pair. */
+    size_t (*send_rows)(const moe_dispatch_params *p);
+    /** Allocate what else is needed, by moe_dispatch_array() and _reserve().
+     *  Local; NULL: nothing. @return err's status. */
+    moe_status (*init)(moe_dispatch *d, moe_error *err);
+    /** After init on all ranks; NULL: nothing. Collective. */
+    void (*connect)(moe_dispatch *d);
+    /** Undo both, where init came to set transport_state. */
+    void (*fini)(moe_dispatch *d);
     /** Number rows and sums of own pairs, whose GPUs are known. Local. */
     void (*number)(moe_dispatch *d, const moe_batch *batch);
     /** Copy the rows of own tokens to where they are sent from; after place.

@@ -104,8 +104,8 @@ static void make(exchange *x, moe_ctx *ctx, size_t row_bytes, bool skewed,
     *x = (exchange){.row_bytes = row_bytes};
     route(x, ctx, skewed);
     predict(x, ctx);
-    const moe_dispatch_params p = {.comm = ctx->comm,
-                                   .transport = moe_transport_find("pairs"),
+    const moe_dispatch_params p = {.transport = moe_transport_find("pairs"),
+                                   .gpu = ctx->rank,
                                    .layout = layout,
                                    .group = layout.gpus,
                                    .experts = EXPERTS,
@@ -118,6 +118,7 @@ static void make(exchange *x, moe_ctx *ctx, size_t row_bytes, bool skewed,
     moe_error err = {0};
     moe_dispatch_new(&p, &x->d, &err);
     must(&err);
+    moe_dispatch_connect(x->d, ctx->comm);
     address(x, &layout, direct);
     x->n_recv = (size_t)x->d->n_rows;
     x->rows = bench_array(TOKENS, row_bytes);
@@ -166,7 +167,7 @@ static void bare_leg(exchange *x, const moe_leg *leg, char *to)
     const moe_dispatch *d = x->d;
     MOE_MPI(MPI_Alltoallv(x->send, leg->row_send, leg->row_send_at, d->row_type,
                           to, leg->row_recv, leg->row_recv_at, d->row_type,
-                          d->p.comm));
+                          d->comm));
 }
 
 static void ahead(exchange *x)
@@ -219,7 +220,7 @@ static void bare_send_back(exchange *x)
     const moe_dispatch *d = x->d;
     MOE_MPI(MPI_Alltoallv(x->recv, d->home_count, d->home_at, d->row_type,
                           x->send, d->back_count, d->back_at, d->row_type,
-                          d->p.comm));
+                          d->comm));
 }
 
 typedef enum { OWN, AHEAD, REST, GROUPED } amount;
@@ -252,8 +253,8 @@ static double rows_of(const exchange *x, amount what)
                  : what == AHEAD ? x->d->rows_ahead
                  : what == REST  ? x->d->rest.n_recv
                                  : x->d->n_rows;
-    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, &n, 1, MPI_UINT64_T, MPI_MAX,
-                          x->d->p.comm));
+    MOE_MPI(
+        MPI_Allreduce(MPI_IN_PLACE, &n, 1, MPI_UINT64_T, MPI_MAX, x->d->comm));
     return (double)n;
 }
 
@@ -263,10 +264,10 @@ static void sample(exchange *x, void (*step)(exchange *), bool copy,
                    bench_series *out)
 {
     const clockid_t clock = copy ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
-    MOE_MPI(MPI_Barrier(x->d->p.comm));
+    MOE_MPI(MPI_Barrier(x->d->comm));
     const double start = moe_clock_read(clock);
     step(x);
-    bench_add_slowest(out, moe_clock_read(clock) - start, x->d->p.comm);
+    bench_add_slowest(out, moe_clock_read(clock) - start, x->d->comm);
 }
 
 static void round_of(exchange *x, bool ours, bench_series *out)
