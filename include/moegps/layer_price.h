@@ -135,6 +135,12 @@ moe_exchange moe_pricer_everyone(const moe_pricer *pricer);
 void moe_layer_scale_rows(const uint32_t *rows, size_t n, double by,
                           uint32_t *out);
 
+/** @return seconds of attention, with the reduction that ends it, of a batch that
+ *  is not split; no rows go ahead.
+ *  @param tokens, sequences  of the whole batch */
+double moe_layer_attention_s(const moe_pricer *pricer, double tokens,
+                             double sequences);
+
 /** @return GPUs that share one attention by tensor parallelism: those of a
  *  node as far as they divide heads, GPUs and node; further GPUs work on
  *  other tokens. Those of a group are neighbours: GPU g is of group g / this. */

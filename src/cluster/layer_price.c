@@ -159,6 +159,18 @@ static void charge_attention(const moe_pricer *p, const moe_layer_work *w,
         charge_sequences(p, w, batch - first, out);
 }
 
+double moe_layer_attention_s(const moe_pricer *pricer, double tokens,
+                             double sequences)
+{
+    const double groups =
+        (double)pricer->layout.gpus / moe_layer_attention_gpus(pricer);
+    const moe_layer_work w = {.tokens = tokens, .sequences = sequences};
+    moe_layer_cost cost;
+    moe_layer_cost_init(&cost);
+    charge_sequences(pricer, &w, ceil(sequences / groups), &cost);
+    return cost.step_s[MOE_STEP_ATTENTION] + cost.step_s[MOE_STEP_REDUCE];
+}
+
 /* Counts per expert of all GPUs, summed and summed over lower GPUs: as one
  * all-reduce. */
 static void charge_numbering(const moe_pricer *p, const moe_layer_work *w,
