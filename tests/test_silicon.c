@@ -551,6 +551,43 @@ START_TEST(a_stack_that_is_not_measured_is_refused)
 }
 END_TEST
 
+/* Rows of silicon/wide_ep_moe.csv with even loads: the tables that price these
+ * stacks, and others of the same kernels. */
+static const struct {
+    const char *stack;
+    uint32_t rows;
+    size_t experts; /* of the rank */
+    double us, within;
+} ranks[] = {{"sglang-0.5.10-deepep-normal", 4096, 32, 11098.51, 0.02},
+             {"sglang-0.5.10-deepep-normal", 1024, 32, 2902.71, 1e-3},
+             {"sglang-0.5.10-deepep-normal", 4096, 16, 5482.19,
+              0.05}, /* half of 4096 of 64 */
+             {"sglang-0.5.10-deepep-ll", 1024, 1, 92.49, 0.1},
+             {"sglang-0.5.10-deepep-ll", 32, 1, 35.43, 0.05},
+             {"sglang-0.5.10-deepep-ll", 128, 8, 161.84, 0.03},
+             {"sglang-0.5.10-deepep-ll", 128, 4, 92.41, 1e-3},
+             {"sglang-0.5.10-deepep-ll", 8, 32, 530.38, 0.03},
+             {"sglang-0.5.10-deepep-ll", 512, 2, 94.37, 0.05}};
+
+START_TEST(ranks_of_wide_groups_take_the_measured_time)
+{
+    pricing p;
+    moe_error err = {0};
+    uint32_t rows[32];
+    pricing_read(&p, "deepseek-v3", "h100-nvlink");
+    ck_assert_int_eq(moe_cluster_set_stack(&p.cluster, ranks[_i].stack, &err),
+                     MOE_OK);
+    ck_assert_msg(pricing_open(&p, NULL, &err) == MOE_OK, "%s", err.text);
+    for (size_t i = 0; i < ranks[_i].experts; i++)
+        rows[i] = ranks[_i].rows;
+    const double us =
+        1e6 * p.cost->ffn(p.state, rows, ranks[_i].experts).time_s;
+    ck_assert_msg(fabs(us / ranks[_i].us - 1) < ranks[_i].within,
+                  "%g us, not %g", us, ranks[_i].us);
+    pricing_close(&p);
+}
+END_TEST
+
 START_TEST(nodes_cost_what_their_links_do)
 {
     pricing p = priced("mixtral-8x7b", "h100-nvlink");
@@ -812,6 +849,8 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(targets));
     MOE_TEST(suite, stand_ins_are_never_silent);
     MOE_TEST(suite, a_stack_that_is_not_measured_is_refused);
+    MOE_TEST_LOOP(suite, ranks_of_wide_groups_take_the_measured_time,
+                  MOE_ARRAY_LEN(ranks));
     MOE_TEST(suite, nodes_cost_what_their_links_do);
     MOE_TEST(suite, other_links_scale_what_was_measured);
     MOE_TEST(suite, links_of_a_relative_are_scaled);

@@ -123,6 +123,23 @@ class LeftOut:
                           f"{','.join(map(str, xs))}: {reason}")
 
 
+# SGLang's kernels of one rank of a wide EP group, by layout.
+RANK_KERNELS = {"deepep-normal": "contiguous", "deepep-ll": "masked"}
+
+
+def of_one_rank(wide):
+    """Rows of a rank with even loads are those of a fused kernel, too."""
+    tables = collections.OrderedDict()
+    for key, points in wide.items():
+        gpu, stack, dtype, distribution = key[:4]
+        kernel = [k for end, k in RANK_KERNELS.items() if stack.endswith(end)]
+        hidden, inter, top_k, experts, slots, ep, eplb = key[4:]
+        if distribution == "uniform" and kernel and slots == experts:
+            tables[(gpu, stack, kernel[0], dtype, "balanced", hidden, inter,
+                    top_k, experts, ep)] = points
+    return tables
+
+
 def merge_repeats(op, tables, out):
     """One value per point: repeats within 5 % are averaged, others dropped."""
     result = []
@@ -676,6 +693,9 @@ def main():
     out, converted = LeftOut(), []
     for name, op, texts, numbers, axis in OPS:
         raw = read_rows(os.path.join(folder, name), texts, numbers, axis)
+        if op == "moe":
+            raw.update(of_one_rank(read_rows(
+                os.path.join(folder, OPS[-1][0]), *OPS[-1][2:])))
         tables = merge_repeats(op, raw, out)
         before = sum(len(t.x) for t in tables)
         tables = clean(op, tables, out)

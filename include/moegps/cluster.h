@@ -93,6 +93,12 @@ char *moe_cluster_text(const char *text, const moe_cluster *cluster,
  *  collective. @return as moe_profile_read() and moe_cluster_parse(). */
 moe_status moe_cluster_read(const char *name, moe_cluster *out, moe_error *err);
 
+/** Take another library's kernels for the experts; NULL: those of the profile.
+ *  @return MOE_OK, MOE_USAGE (the cluster is not priced from measurements). That
+ *  no such stack was measured is found by moe_cost_new(). */
+moe_status moe_cluster_set_stack(moe_cluster *cluster, const char *stack,
+                                 moe_error *err);
+
 /** Find the first profile, by name, of a GPU that is priced with the tables of
  *  another (tables_gpu). Not collective. @return whether there is one. */
 bool moe_cluster_find_relative(const char *gpu, moe_cluster *out);

@@ -8,7 +8,7 @@
 
 /** What the user asks for. */
 typedef struct moe_advise_settings {
-    const char *model, *cluster, *trace, *trained, *json;
+    const char *model, *cluster, *stack, *trace, *trained, *json;
     moe_recorded recorded;
     moe_parsed_split split;
     moe_advise_params p; /* -1 where nothing is given and that matters */

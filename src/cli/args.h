@@ -116,6 +116,10 @@ char *moe_args_line(const moe_args *args, int argc, char **argv);
         .key = "set", .letter = 's', .form = "KEY=VALUE",             \
         .type = MOE_OPT_STRINGS, .initial = "", AT(set), .help = text \
     }
+#define MOE_ARGS_STACK(member)                                           \
+    MOE_ARGS_STRING("stack", member, "", "NAME",                         \
+                    "library whose measured kernels price the experts, " \
+                    "instead of the profile's")
 #define MOE_ARGS_SLOTS(least) \
     MOE_ARGS_INT("slots", slots, "", 0, 4096, "per GPU and layer; " least)
 #define MOE_ARGS_REPLICAS                              \

@@ -14,7 +14,7 @@
 enum { MAX_CLUSTERS = 16 };
 
 typedef struct {
-    const char *model, *clusters, *output;
+    const char *model, *clusters, *stack, *output;
     moe_reals skews, bandwidths, accuracies, batches;
     moe_advise_params p;
     int slots, replicas, shown; /* shown: moe_advise_case */
@@ -86,6 +86,7 @@ static const moe_opt rows[] = {
      .form = "C1,C2",
      AT(clusters),
      .help = "profiles in jobs/clusters, or paths; a map of each"},
+    MOE_ARGS_STACK(stack),
     MOE_ARGS_INT("gpus", p.gpus, "4", 1, 65536, "that hold the experts"),
     LIST("skews", "skew", skews, "1:4:0.5", 1, MOE_MAX_EXPERTS,
          "x,y,... or from:to:step"),
@@ -144,8 +145,8 @@ static void write_map(const settings *s, const moe_map *map, moe_error *err)
 }
 
 /* Clusters by name, separated by commas. */
-static moe_status read_clusters(const char *names, moe_cluster *out, int *n_out,
-                                moe_error *err)
+static moe_status read_clusters(const char *names, const char *stack,
+                                moe_cluster *out, int *n_out, moe_error *err)
 {
     char name[1024];
     *n_out = 0;
@@ -158,7 +159,8 @@ static moe_status read_clusters(const char *names, moe_cluster *out, int *n_out,
             return moe_fail(err, MOE_USAGE, "clusters: more than %d",
                             MAX_CLUSTERS);
         snprintf(name, sizeof name, "%.*s", (int)(end - at), at);
-        if (moe_cluster_read(name, &out[*n_out], err) != MOE_OK)
+        if (moe_cluster_read(name, &out[*n_out], err) != MOE_OK ||
+            moe_cluster_set_stack(&out[*n_out], stack, err) != MOE_OK)
             return err->status;
         for (int i = 0; i < *n_out; i++)
             if (strcmp(out[i].name, out[*n_out].name) == 0)
@@ -200,7 +202,8 @@ static void sweep(settings *s, const char *line, moe_error *err)
     int batch[MOE_OPT_MAX_REALS], n_cluster;
     if (check_given(s, err) != MOE_OK ||
         moe_model_read(s->model, &model, err) != MOE_OK ||
-        read_clusters(s->clusters, cluster, &n_cluster, err) != MOE_OK)
+        read_clusters(s->clusters, s->stack, cluster, &n_cluster, err) !=
+            MOE_OK)
         return;
     s->p.model = &model;
     s->p.dials.accuracy = s->accuracies.n > 0 ? s->accuracies.x[0] : -1;

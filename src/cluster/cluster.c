@@ -357,6 +357,22 @@ moe_status moe_cluster_read(const char *name, moe_cluster *out, moe_error *err)
     return moe_pass(err, &local);
 }
 
+moe_status moe_cluster_set_stack(moe_cluster *cluster, const char *stack,
+                                 moe_error *err)
+{
+    if (stack == NULL)
+        return MOE_OK;
+    if (strcmp(cluster->cost, "silicon") != 0)
+        return moe_fail(err, MOE_USAGE,
+                        "stack: %s, but %s is priced by %s, not from measured "
+                        "kernels",
+                        stack, cluster->name, cluster->cost);
+    if (strlen(stack) >= sizeof cluster->stack)
+        return moe_fail(err, MOE_USAGE, "stack: '%s' is no name of one", stack);
+    snprintf(cluster->stack, sizeof cluster->stack, "%s", stack);
+    return MOE_OK;
+}
+
 typedef struct {
     const char *gpu;
     moe_cluster *out;

@@ -39,6 +39,7 @@ typedef struct {
     double link_time;      /* time on the links over the time measured */
     double network_rate;   /* B/s of payload, per GPU to other nodes */
     double launch_s;       /* of the FFN kernel, paid once */
+    double experts;        /* of a measured call */
     double rows[GRID];     /* grid_rows() */
     moe_price share[GRID]; /* of one expert by rows: rising, and falling by
                               row, so that no expert gets cheaper when split */
@@ -68,6 +69,19 @@ static void part_slowdown(silicon *s, double *share_s)
     moe_silicon_rise(s->slowdown, GRID);
 }
 
+/* Ranks of the group whose tables price experts: kernels that were measured in
+ * wide expert parallelism alone have no others. The contiguous ones walk over
+ * all tokens of the group, as many as a rank's pairs are among 8 ranks; of the
+ * masked ones a rank of 64 has experts enough to tell them from the launch, and
+ * up to 256 rows of each. */
+static int ranks_of(const char *stack)
+{
+    const char *masked = strstr(stack, "-deepep-ll");
+    return masked != NULL                            ? 64
+           : strstr(stack, "-deepep-normal") != NULL ? 8
+                                                     : 1;
+}
+
 /* Each expert contributes its share of the balanced latency of all experts
  * at its own number of rows. Measured times may fall where a library changes
  * kernels; a planner must not be paid for adding rows, so shares rise. */
@@ -78,12 +92,13 @@ static void fill_shares(silicon *s, const moe_curve *curve, double error)
     const double slower_by = s->model.dtype == MOE_DTYPE_F32 ? 2 : 1;
     double share_s[GRID] = {0};
     s->launch_s = moe_curve_launch(curve);
+    s->experts = experts / curve->ep;
     for (size_t i = 0; i < GRID; i++)
         s->rows[i] = grid_rows(i);
     for (size_t i = 1; i < GRID; i++) {
         moe_price price =
             moe_curve_price(curve, grid_rows(i) * experts / top_k);
-        share_s[i] = slower_by * (price.time_s - s->launch_s) / experts;
+        share_s[i] = slower_by * (price.time_s - s->launch_s) / s->experts;
         price.relative_error += COMPOSED_ERROR + error;
         price.error_p90 += COMPOSED_P90 + 2 * error;
         if (price.source < MOE_PRICE_EXTRAPOLATED)
@@ -158,7 +173,7 @@ static moe_status choose_curve(const silicon *s, const moe_silicon *tables,
             .inter = m->intermediate,
             .top_k = m->top_k,
             .experts = m->experts,
-            .ep = 1,
+            .ep = ranks_of(s->cluster.stack),
             .grouped = true,
         };
         moe_curve curve;
@@ -356,7 +371,7 @@ static moe_price ffn(const void *state, const uint32_t *rows, size_t n)
     }
     if (!(sum.time_s > 0))
         return FREE;
-    const double slowdown = on_grid(s, s->slowdown, all / s->model.experts);
+    const double slowdown = on_grid(s, s->slowdown, all / s->experts);
     const double time_s = s->launch_s + slowdown * sum.time_s;
     const double launch = s->launch_s / time_s, shares = slowdown / time_s;
     return (moe_price){time_s, sum.source,
