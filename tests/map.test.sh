@@ -58,6 +58,37 @@ for s, name in enumerate(("baseline", "distribution-only", "token-to-expert", "o
             "$dir/c.h5" "$dir/c.json"
 }
 check "a cell is the advice for it" agrees
+# Of a trace: the same batches, in the same order, as advice and a run have them.
+trace_agrees() { # ORDER
+    ./moegps trace synth --kind load --model mixtral-8x7b --layers 32 --experts 8 --top-k 2 --seqs 40 \
+        --tokens 4096 --drift 0.2 --sigma 0.6 --seed 3 --split tail=0.6 -o "$dir/drift.h5" --force > /dev/null &&
+        set -- --gpus 4 --model mixtral-8x7b --trace "$dir/drift.h5" --seq 512 --samples 12 --order "$1" &&
+        map --clusters a100-nvlink "$@" --accuracies 0.9 -o "$dir/t.h5" --force > "$dir/out" &&
+        ./moegps advise --cluster a100-nvlink "$@" --accuracy 0.9 --no-limits --json "$dir/t.json" --force > /dev/null &&
+        "$PYTHON" - "$dir" "${*: -1}" <<'EOF'
+import json, sys
+import h5py
+f = h5py.File(sys.argv[1] + "/t.h5")
+assert f.attrs["order"] == sys.argv[2] and f.attrs["load"] == "trace" and f.attrs["seq"] == 0
+said = json.load(open(sys.argv[1] + "/t.json"))
+assert abs(f["map/skew_value"][0] / said["skew"] - 1) < 1e-9
+for c, case in enumerate(("optimistic", "typical", "pessimistic")):
+    for s, name in enumerate(("baseline", "distribution-only", "token-to-expert", "oracle")):
+        at = f["map/layer_time"][0, c, 0, 0, 0, 0, s]
+        assert abs(at / said["strategies"][name][case]["layer_s"] - 1) < 1e-9, (case, name)
+print(f["map/layer_time"][0, 1, 0, 0, 0, 0, 0])
+EOF
+}
+in_order() {
+    trace_agrees recorded > "$dir/recorded" && out_has "in recorded order" &&
+        trace_agrees shuffled > "$dir/shuffled" && out_has "drawn in any order" &&
+        not cmp -s "$dir/recorded" "$dir/shuffled"
+}
+check_if h5py "a map of a trace is the advice for it, in either order" in_order
+check "... and reads back" says "12 batches of trace $dir/drift.h5, drawn in any order" ./moegps report "$dir/t.h5"
+check "... whose load is its own" refused 2 "a trace has its own" map --model mixtral-8x7b --clusters a100-nvlink \
+    --trace mixtral-8x7b-mmlu --skews 2
+check "... as order is" refused 2 "order goes with --trace" small --order recorded
 
 # Several clusters: each is as if it were alone, and its links are its own.
 clusters() {

@@ -15,9 +15,10 @@
 
 /* MAJOR breaks readers, MINOR adds. 2: clusters are a dimension; 2.1: root
  * attributes `command_line`, `own_links`, `samples`; 2.2: `batch_skew`; 2.3: attribute
- * `deployment`. */
+ * `deployment`; 2.4: attributes `trace` and `order`, where batches are of a trace,
+ * whose `seq` may be 0. */
 #define MOE_MAP_SCHEMA "moe-gps-map"
-#define MOE_MAP_SCHEMA_VERSION "2.3.0"
+#define MOE_MAP_SCHEMA_VERSION "2.4.0"
 
 /* More are neither swept nor read: a file may claim anything. */
 enum { MOE_MAP_MAX_CELLS = 1 << 24 };
@@ -59,9 +60,12 @@ typedef struct moe_map {
     char *command_line;   /* owned; NULL: not known */
     char deployment[256]; /* what differs from the default one, as
                              moe_serving_text(); "": nothing */
-    int gpus, seq;        /* tokens of a sequence */
+    char trace[256];      /* whose batches were priced; "": loads by hand */
+    char order[16];       /* ... "recorded" or "shuffled" */
+    int gpus, seq;        /* tokens of a sequence; of a trace 0: as they are */
     int slots;            /* per GPU and layer */
-    int samples;          /* ways to place the experts; 0: not known */
+    int samples;          /* ways to place the experts, batches of a trace; 0:
+                             not known */
     uint64_t seed;
     int rebalance_every;
     double moving;         /* these as in moe_advise_dials, ... */
@@ -75,7 +79,8 @@ typedef struct moe_map {
     int n_cluster, n_batch, n_accuracy, n_skew, n_bandwidth; /* >= 1 */
     moe_map_cluster *cluster;                                /* [n_cluster] */
     int32_t *batch;          /* [n_batch] sequences */
-    double *accuracy, *skew; /* [n_accuracy], [n_skew] */
+    double *accuracy, *skew; /* [n_accuracy], [n_skew]; of a trace one, that of
+                                its batches, mean over their sizes */
     double *batch_skew;      /* [batch][skew] own skewness of the batches that
                                 were priced, mean; NaN: not known */
     double *bandwidth;       /* [n_cluster][n_bandwidth] B/s per direction */

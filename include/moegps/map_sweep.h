@@ -1,7 +1,8 @@
 /** map_sweep.h: a map by the cost model: advice at every place of it.
  *
- *  Loads are described by hand (advise.h). Counts and plans do not depend on
- *  links, so each is made once and priced at every bandwidth.
+ *  Loads are described by hand, or are the batches of a trace (advise.h), which
+ *  has one skewness: its own. Counts and plans do not depend on links, so each
+ *  is made once and priced at every bandwidth.
  */
 #ifndef MOEGPS_MAP_SWEEP_H
 #define MOEGPS_MAP_SWEEP_H
@@ -15,7 +16,8 @@ typedef struct moe_map_params {
                                    swept; a plan's host time must be set, so
                                    that maps repeat */
     const moe_cluster *cluster; /* [n_cluster]; borrowed, as all here */
-    const double *skew;         /* [n_skew] */
+    const double *skew;         /* [n_skew]; of a trace NULL */
+    const char *trace;          /* name of the params' trace; NULL: by hand */
     const double *bandwidth;    /* [n_bandwidth] B/s per direction, of a link */
     const double *accuracy;     /* [n_accuracy] of token-to-expert */
     const int *batch;           /* [n_batch] sequences */

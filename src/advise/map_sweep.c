@@ -54,13 +54,16 @@ static moe_status sweep_cluster(moe_map *map, const moe_map_params *params,
     for (x.batch = 0; x.batch < map->n_batch; x.batch++)
         for (x.skew = 0; x.skew < map->n_skew; x.skew++) {
             moe_advise *a = NULL;
-            p.skew = map->skew[x.skew];
+            p.skew = p.trace == NULL ? map->skew[x.skew] : 0;
             p.batch = map->batch[x.batch];
             if (moe_advise_new_like(first, &p, &a, err) != MOE_OK)
                 goto out;
             moe_advise_facts facts;
             moe_advise_facts_of(a, &facts);
             map->batch_skew[x.batch * map->n_skew + x.skew] = facts.skew;
+            map->samples = facts.samples;
+            if (p.trace != NULL)
+                map->skew[0] += facts.skew / map->n_batch;
             sweep_bandwidth(map, a, &p, x);
             if (first == NULL)
                 first = a;
@@ -84,7 +87,15 @@ static void take_settings(moe_map *map, const moe_map_params *p, moe_error *err)
     map->seq = a->seq;
     map->slots =
         a->slots > 0 ? a->slots : moe_advise_slots(a->model->experts, a->gpus);
-    map->samples = a->samples;
+    if (p->trace != NULL) {
+        snprintf(map->trace, sizeof map->trace, "%s", p->trace);
+        snprintf(map->order, sizeof map->order, "%s",
+                 moe_batch_orders[moe_batch_in_order(a->trace, a->order)
+                                      ? MOE_BATCH_RECORDED
+                                      : MOE_BATCH_SHUFFLED]);
+    } else {
+        map->samples = a->samples;
+    }
     map->seed = a->seed;
     map->rebalance_every = a->dials.rebalance_every;
     map->moving = a->dials.moving;
@@ -111,7 +122,8 @@ static void take_axes(moe_map *map, const moe_map_params *p)
         map->batch[b] = p->batch[b];
     memcpy(map->accuracy, p->accuracy,
            (size_t)map->n_accuracy * sizeof *map->accuracy);
-    memcpy(map->skew, p->skew, (size_t)map->n_skew * sizeof *map->skew);
+    if (p->trace == NULL)
+        memcpy(map->skew, p->skew, (size_t)map->n_skew * sizeof *map->skew);
 }
 
 moe_status moe_map_sweep(moe_map *map, const moe_map_params *p, moe_error *err)
@@ -122,7 +134,7 @@ moe_status moe_map_sweep(moe_map *map, const moe_map_params *p, moe_error *err)
                      .n_cluster = p->n_cluster,
                      .n_batch = p->n_batch,
                      .n_accuracy = p->n_accuracy,
-                     .n_skew = p->n_skew,
+                     .n_skew = p->trace != NULL ? 1 : p->n_skew,
                      .n_bandwidth = own ? 1 : p->n_bandwidth};
     if (moe_map_alloc(map, &local) == MOE_OK)
         take_axes(map, p);

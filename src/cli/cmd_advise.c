@@ -202,36 +202,6 @@ static moe_status check_given(settings *s, const bool *given, moe_error *err)
     return moe_replace_check(s->json, s->force, err);
 }
 
-/* Steps of a load trace in the order of time are batches of a server, of as
- * many sequences as somebody has to say; of another, and of tokens, they are
- * sequences. */
-static moe_status size_sequences(settings *s, moe_error *err)
-{
-    const moe_trace *t = s->p.trace;
-    const bool batches =
-        t != NULL && t->kind == MOE_TRACE_LOADS && t->order == MOE_ORDER_TIME;
-    const bool decodes = s->p.serving.phase == MOE_SERVE_DECODE;
-    if (batches && decodes && s->p.seq > 1)
-        return moe_fail(err, MOE_USAGE,
-                        "--seq: %d in decode: a step has one new token of each "
-                        "sequence (allowed: 1)",
-                        s->p.seq);
-    if (batches && decodes)
-        s->p.seq = 1;
-    if (batches && s->p.seq <= 0)
-        return moe_fail(err, MOE_USAGE,
-                        "--seq is needed: the steps of these loads are batches "
-                        "of many sequences, whose length decides the time of "
-                        "attention");
-    if (batches) {
-        s->p.seq_tokens = s->p.seq;
-        s->p.seq = 0;
-    }
-    if (s->p.seq < 0)
-        s->p.seq = t != NULL ? 0 : decodes ? 1 : 512;
-    return MOE_OK;
-}
-
 /* Walk through the trace with each interval and go on with the best.
  * @return how many there are; 0: one was asked for. */
 static int find_interval(settings *s, moe_advise_interval *out, moe_error *err)
@@ -305,7 +275,7 @@ static void advise(settings *s, const bool *given, moe_error *err)
         moe_advise_read_loads(s, &model, &trace, err);
     if (s->p.skew < 0)
         s->p.trace = &trace;
-    if (err->status == MOE_OK && size_sequences(s, err) == MOE_OK) {
+    if (err->status == MOE_OK && moe_parsed_sequences(&s->p, err) == MOE_OK) {
         if (searches(s))
             moe_advise_search(s, err);
         else

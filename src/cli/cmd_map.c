@@ -10,11 +10,13 @@
 #include "moegps/replace.h"
 #include "moegps/report.h"
 #include "parse.h"
+#include "trace.h"
 
 enum { MAX_CLUSTERS = 16 };
 
 typedef struct {
-    const char *model, *clusters, *stack, *output;
+    const char *model, *clusters, *stack, *trace, *output;
+    int order; /* moe_batch_order */
     moe_reals skews, bandwidths, accuracies, batches;
     moe_advise_params p;
     int slots, replicas, shown; /* shown: moe_advise_case */
@@ -88,6 +90,8 @@ static const moe_opt rows[] = {
      .help = "profiles in jobs/clusters, or paths; a map of each"},
     MOE_ARGS_STACK(stack),
     MOE_ARGS_INT("gpus", p.gpus, "4", 1, 65536, "that hold the experts"),
+    MOE_ARGS_TRACE("", "whose batches are priced, as they follow one another, "
+                       "instead of loads by hand"),
     LIST("skews", "skew", skews, "1:4:0.5", 1, MOE_MAX_EXPERTS,
          "x,y,... or from:to:step"),
     LIST("bandwidths", "bandwidth", bandwidths, "", 1e6, 1e15,
@@ -96,8 +100,9 @@ static const moe_opt rows[] = {
          "of token-to-expert, if a predictor were so right; default: as "
          "measured of the model"),
     LIST("batches", "batch", batches, "1", 1, 1 << 20, "sequences"),
-    MOE_ARGS_INT("seq", p.seq, "", 1, 1 << 24,
-                 "tokens of each; default: 512, in decode 1"),
+    MOE_ARGS_INT("seq", p.seq, "", 0, 1 << 24,
+                 "tokens of each; default: 512, in decode 1, of a trace 0, as "
+                 "they are"),
     MOE_ARGS_SLOTS("default: as moegps advise"),
     MOE_ARGS_REPLICAS,
     MOE_ARGS_REAL("error", p.error, "", 0, 2,
@@ -110,8 +115,12 @@ static const moe_opt rows[] = {
                   "share of token-to-expert's copies that travel at each plan"),
     MOE_ARGS_INTERVAL(p.dials.rebalance_every, 1000000000,
                       "iterations that a plan serves"),
-    MOE_ARGS_INT("samples", p.samples, "3", 0, 4096,
-                 "batches drawn and ways to place the experts"),
+    MOE_ARGS_INT("samples", p.samples, "", 0, 4096,
+                 "batches drawn and ways to place the experts, or batches of "
+                 "the trace; default: 3, of a trace 12 or five plans"),
+    MOE_ARGS_INT("warmup", p.warmup, "1", 0, 1000,
+                 "batches of the trace that go before"),
+    MOE_ARGS_ORDER(order),
     MOE_ARGS_SEED(p.seed, "of batches and placements"),
     MOE_ARGS_FLAG("bottleneck", p.bottleneck, "skew is of the busiest GPU"),
     MOE_ARGS_FLAG(
@@ -178,9 +187,7 @@ static moe_status check_given(settings *s, moe_error *err)
         return moe_fail(err, MOE_USAGE,
                         "--model and --clusters, or a --preset, are needed "
                         "(see moegps map --help)");
-    const bool decode = s->p.serving.phase == MOE_SERVE_DECODE;
-    if (s->p.seq < 0)
-        s->p.seq = decode ? 1 : 512;
+    s->p.order = (moe_batch_order)s->order;
     s->p.dials.direct = s->p.serving.attention == MOE_SERVE_TENSOR;
     if (s->p.serving.kernel != MOE_SERVE_NCCL && s->bandwidths.n > 0)
         return moe_fail(err, MOE_USAGE,
@@ -193,19 +200,16 @@ static moe_status check_given(settings *s, moe_error *err)
     return moe_replace_check(s->output, s->force, err);
 }
 
-static void sweep(settings *s, const char *line, moe_error *err)
+static void sweep_clusters(settings *s, const char *line, moe_error *err)
 {
-    moe_model model;
     moe_cluster cluster[MAX_CLUSTERS];
     moe_map map;
     char measured[128];
     int batch[MOE_OPT_MAX_REALS], n_cluster;
-    if (check_given(s, err) != MOE_OK ||
-        moe_model_read(s->model, &model, err) != MOE_OK ||
+    if (moe_parsed_sequences(&s->p, err) != MOE_OK ||
         read_clusters(s->clusters, s->stack, cluster, &n_cluster, err) !=
             MOE_OK)
         return;
-    s->p.model = &model;
     s->p.dials.accuracy = s->accuracies.n > 0 ? s->accuracies.x[0] : -1;
     if (moe_parsed_measured(&s->p, measured, sizeof measured, err) != MOE_OK)
         return;
@@ -216,6 +220,7 @@ static void sweep(settings *s, const char *line, moe_error *err)
     const moe_map_params p = {.advise = s->p,
                               .cluster = cluster,
                               .skew = s->skews.x,
+                              .trace = s->trace,
                               .bandwidth = s->bandwidths.x,
                               .accuracy = s->accuracies.x,
                               .batch = batch,
@@ -237,16 +242,57 @@ static void sweep(settings *s, const char *line, moe_error *err)
     moe_map_fini(&map);
 }
 
+/* A load by hand is drawn from what a trace has itself. */
+static moe_status check_trace(const settings *s, const bool *given,
+                              moe_error *err)
+{
+    static const char *const by_hand[] = {"skews", "error", "as-paper",
+                                          "bottleneck", "preset"};
+    static const char *const of_trace[] = {"order", "warmup"};
+    const bool has = s->trace != NULL;
+    const char *const *wrong = has ? by_hand : of_trace;
+    const size_t n = has ? MOE_ARRAY_LEN(by_hand) : MOE_ARRAY_LEN(of_trace);
+    for (size_t i = 0; i < n; i++)
+        for (size_t r = 0; rows[r].key != NULL; r++)
+            if (given[r] && strcmp(rows[r].key, wrong[i]) == 0)
+                return moe_fail(err, MOE_USAGE,
+                                has ? "--%s is of loads by hand: a trace has "
+                                      "its own"
+                                    : "--%s goes with --trace",
+                                wrong[i]);
+    return MOE_OK;
+}
+
+static void sweep(settings *s, const bool *given, const char *line,
+                  moe_error *err)
+{
+    moe_model model;
+    moe_trace trace = {.shared = MPI_WIN_NULL};
+    if (check_given(s, err) != MOE_OK || check_trace(s, given, err) != MOE_OK ||
+        moe_model_read(s->model, &model, err) != MOE_OK)
+        return;
+    s->p.model = &model;
+    if (s->trace != NULL && moe_trace_by_name(s->trace, &trace, err) == MOE_OK)
+        s->p.trace = &trace;
+    if (s->p.trace == NULL && s->p.samples == 0)
+        s->p.samples = 3;
+    if (err->status == MOE_OK)
+        sweep_clusters(s, line, err);
+    moe_trace_free(&trace);
+}
 int moe_cmd_map(int argc, char **argv)
 {
     moe_error err = {0};
     settings s = {.slots = 0};
     char *line = moe_args_line(&args, argc, argv);
+    bool given[MOE_ARGS_MAX_ROWS] = {false};
+    moe_args asked = args;
+    asked.given = given;
     moe_advise_params_init(&s.p);
     s.p.error = -1;
     s.p.seq = -1;
-    if (moe_args_parse(&args, argc, argv, &s, &err))
-        sweep(&s, line, &err);
+    if (moe_args_parse(&asked, argc, argv, &s, &err))
+        sweep(&s, given, line, &err);
     free(line);
-    return moe_args_end(&args, &s, &err);
+    return moe_args_end(&asked, &s, &err);
 }

@@ -168,3 +168,30 @@ moe_status moe_parsed_measured(moe_advise_params *p, char *text, size_t size,
     p->measured = text;
     return MOE_OK;
 }
+
+moe_status moe_parsed_sequences(moe_advise_params *p, moe_error *err)
+{
+    const moe_trace *t = p->trace;
+    const bool batches =
+        t != NULL && t->kind == MOE_TRACE_LOADS && t->order == MOE_ORDER_TIME;
+    const bool decodes = p->serving.phase == MOE_SERVE_DECODE;
+    if (batches && decodes && p->seq > 1)
+        return moe_fail(err, MOE_USAGE,
+                        "--seq: %d in decode: a step has one new token of each "
+                        "sequence (allowed: 1)",
+                        p->seq);
+    if (batches && decodes)
+        p->seq = 1;
+    if (batches && p->seq <= 0)
+        return moe_fail(err, MOE_USAGE,
+                        "--seq is needed: the steps of these loads are batches "
+                        "of many sequences, whose length decides the time of "
+                        "attention");
+    if (batches) {
+        p->seq_tokens = p->seq;
+        p->seq = 0;
+    }
+    if (p->seq < 0)
+        p->seq = t != NULL ? 0 : decodes ? 1 : 512;
+    return MOE_OK;
+}

@@ -51,6 +51,13 @@ moe_status moe_parsed_slots(int slots, int replicas, int gpus, int *slots_out,
 moe_status moe_parsed_measured(moe_advise_params *p, char *text, size_t size,
                                moe_error *err);
 
+/** Say how long sequences are. Steps of a load trace in the order of time are
+ *  batches of a server, of as many sequences as somebody has to say, into
+ *  seq_tokens; of another, and of tokens, they are sequences. seq below 0: not
+ *  said.
+ *  @return MOE_OK, MOE_USAGE (it must be said; decode has one new token). */
+moe_status moe_parsed_sequences(moe_advise_params *p, moe_error *err);
+
 /** Read a run of digits and move on behind it. @return false: there is none,
  *  or it overflows. */
 bool moe_parse_digits(const char **at, uint64_t *out);

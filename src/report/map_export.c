@@ -121,7 +121,14 @@ static void put_settings(json_t *object, const moe_map *m, moe_error *err)
     if (m->deployment[0] != '\0')
         moe_json_put_text(object, "deployment", m->deployment, err);
     moe_json_put_text(object, "load",
-                      m->bottleneck ? "busiest GPU" : "power law", err);
+                      m->trace[0] != '\0' ? "trace"
+                      : m->bottleneck     ? "busiest GPU"
+                                          : "power law",
+                      err);
+    if (m->trace[0] != '\0') {
+        moe_json_put_text(object, "trace", m->trace, err);
+        moe_json_put_text(object, "order", m->order, err);
+    }
     moe_json_put_members(object, dial_members, MOE_ARRAY_LEN(dial_members), m,
                          err);
 }

@@ -59,20 +59,25 @@ static void put_batches(const moe_map *map, FILE *out)
     fprintf(out, "%d", low);
     if (map->n_batch > 1)
         fprintf(out, " .. %d", high);
-    fprintf(out, " of %d tokens", map->seq);
+    if (map->seq > 0)
+        fprintf(out, " of %d tokens", map->seq);
+    else
+        fputs(" sequences or steps of the trace as they are", out);
     if (map->n_batch > 1)
         fprintf(out, ", %d values", map->n_batch);
 }
 
 static void put_costs(const moe_map *map, FILE *out)
 {
-    fprintf(out,
-            "distribution off by %s%s; foretelling tokens takes %s of the "
-            "baseline layer",
-            moe_percent_cell(map->error).text,
-            isnan(map->batch_skew[0]) || map->paper
-                ? ""
-                : ", beside what drawing a batch makes",
+    if (map->trace[0] != '\0')
+        fputs("distribution as the training part has it", out);
+    else
+        fprintf(out, "distribution off by %s%s",
+                moe_percent_cell(map->error).text,
+                isnan(map->batch_skew[0]) || map->paper
+                    ? ""
+                    : ", beside what drawing a batch makes");
+    fprintf(out, "; foretelling tokens takes %s of the baseline layer",
             moe_percent_cell(map->overhead_share).text);
     if (map->overhead_s > 0)
         fprintf(out, " and %s", moe_time_cell(map->overhead_s).text);
@@ -116,6 +121,11 @@ static void put_links(const moe_map *map, FILE *out)
 
 static void put_skews(const moe_map *map, FILE *out)
 {
+    if (map->trace[0] != '\0') {
+        put_range(map->batch_skew, map->n_batch, 1,
+                  " of the busiest expert, as the batches have it", out);
+        return;
+    }
     put_range(map->skew, map->n_skew, 1,
               map->bottleneck ? " of the busiest GPU"
                               : " of the busiest expert",
@@ -134,7 +144,13 @@ static void put_accuracies(const moe_map *map, FILE *out)
 
 static void put_placements(const moe_map *map, FILE *out)
 {
-    if (map->samples > 0)
+    if (map->trace[0] != '\0')
+        fprintf(out, "the homes; %d batches of trace %s, %s, seed %llu",
+                map->samples, map->trace,
+                strcmp(map->order, "recorded") == 0 ? "in recorded order"
+                                                    : "drawn in any order",
+                (unsigned long long)map->seed);
+    else if (map->samples > 0)
         fprintf(out, "%d, seed %llu", map->samples,
                 (unsigned long long)map->seed);
     else

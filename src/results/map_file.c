@@ -9,7 +9,8 @@
 #include "moegps/h5.h"
 #include "moegps/mem.h"
 
-static const char busiest[] = "busiest GPU", power_law[] = "power law";
+static const char busiest[] = "busiest GPU", power_law[] = "power law",
+                  of_trace[] = "trace";
 
 /* Along these a cell is found; `strategy` follows for layer times. */
 static const char *const dims[] = {"cluster",  "case", "batch",
@@ -124,7 +125,15 @@ static void write_settings(hid_t file, const moe_map *map, moe_error *err)
         moe_h5_put_text(file, "deployment", map->deployment, err);
     moe_h5_put_text(file, "clock", "modelled", err);
     moe_h5_put_text(file, "model", map->model, err);
-    moe_h5_put_text(file, "load", map->bottleneck ? busiest : power_law, err);
+    moe_h5_put_text(file, "load",
+                    map->trace[0] != '\0' ? of_trace
+                    : map->bottleneck     ? busiest
+                                          : power_law,
+                    err);
+    if (map->trace[0] != '\0') {
+        moe_h5_put_text(file, "trace", map->trace, err);
+        moe_h5_put_text(file, "order", map->order, err);
+    }
     moe_h5_put_int(file, "gpus", map->gpus, err);
     moe_h5_put_int(file, "seq", map->seq, err);
     moe_h5_put_int(file, "slots", map->slots, err);
@@ -225,7 +234,11 @@ static void read_settings(const reader *r)
     get_text(r, "load", load, sizeof load);
     m->bottleneck = strcmp(load, busiest) == 0;
     m->gpus = get_int(r, "gpus", 1);
-    m->seq = get_int(r, "seq", 1);
+    if (moe_h5_has(r->file, "trace")) {
+        get_text(r, "trace", m->trace, sizeof m->trace);
+        get_text(r, "order", m->order, sizeof m->order);
+    }
+    m->seq = get_int(r, "seq", m->trace[0] == '\0');
     m->slots = get_int(r, "slots", 0);
     m->seed = (uint64_t)moe_h5_get_int(r->file, "seed", r->err);
     m->rebalance_every = get_int(r, "rebalance_every", 1);
