@@ -216,8 +216,10 @@ START_TEST(nothing_outside_the_horizon_is_looked_at)
                 if (whole.seq_offset[q] <= id)
                     first = whole.seq_offset[q];
             ask(&s, l, before);
+            const uint16_t said[] = {s.experts[i * K], s.experts[i * K + 1]};
             shuffle_rest(&s, l, first, id);
             ask(&s, l, after);
+            ck_assert_mem_eq(said, s.experts + i * K, sizeof said);
             ck_assert_mem_eq(before + i * E, after + i * E, E * sizeof *before);
             memcpy(s.trace.token_id, whole.token_id,
                    whole.n_tokens * sizeof *whole.token_id);
@@ -234,16 +236,20 @@ START_TEST(what_is_foretold_does_not_depend_on_the_ranks)
     static const int ranks[] = {2, 4, 7};
     stage s;
     float whole[MAX_OWN * E], part[MAX_OWN * E];
+    uint16_t said[MAX_OWN * K];
     begin(&s, members[_i]);
     for (int l = 0; l < L; l++) {
         open_batch(&s, 0, 1);
         ask(&s, l, whole);
+        memcpy(said, s.experts, sizeof said);
         for (size_t n = 0; n < MOE_ARRAY_LEN(ranks); n++)
             for (int g = 0; g < ranks[n]; g++) {
                 open_batch(&s, g, ranks[n]);
                 ask(&s, l, part);
                 ck_assert_mem_eq(part, whole + s.batch->first * E,
                                  (size_t)s.batch->own * E * sizeof *part);
+                ck_assert_mem_eq(s.experts, said + s.batch->first * K,
+                                 (size_t)s.batch->own * K * sizeof *said);
             }
     }
     end(&s);

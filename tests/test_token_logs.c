@@ -10,6 +10,7 @@
 START_TEST(logarithms_and_exponentials_are_those_of_the_library)
 {
     enum { N = 4096 };
+    static float lanes[N * MOE_LANES];
     float x[N], y[N], sum = 0;
     for (int i = 0; i < N; i++)
         x[i] = y[i] = powf(10, -8 + 12 * (float)i / N);
@@ -21,9 +22,13 @@ START_TEST(logarithms_and_exponentials_are_those_of_the_library)
         x[i] = y[i] = 30 - 120 * (float)i / N;
     for (int i = 0; i < N; i++)
         sum += expf(y[i] - y[0]);
-    moe_smooth_softmax(x, N, 4);
+    for (int i = 0; i < N; i++)
+        MOE_EACH_LANE(l) lanes[i * MOE_LANES + l] = y[i] - (float)l;
+    moe_smooth_softmax(lanes, N, 4);
     for (int i = 0; i < N && y[i] - y[0] > -86; i++)
-        ck_assert_float_eq_tol(x[i] / (4 * expf(y[i] - y[0]) / sum), 1, 3e-6F);
+        MOE_EACH_LANE(l)
+    ck_assert_float_eq_tol(
+        lanes[i * MOE_LANES + l] / (4 * expf(y[i] - y[0]) / sum), 1, 3e-6F);
 }
 END_TEST
 

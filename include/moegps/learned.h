@@ -63,7 +63,7 @@ typedef struct moe_learned {
 } moe_learned;
 
 #define MOE_LEARNED_SCHEMA "moe-gps-predictor"
-#define MOE_LEARNED_SCHEMA_VERSION "2.0.0"
+#define MOE_LEARNED_SCHEMA_VERSION "2.1.0"
 
 /** Start what is learned from the training part of a trace: sizes, hash, and
  *  the hashes of all its training sequences. Release with moe_learned_free().

@@ -112,8 +112,8 @@ typedef struct moe_predictor {
      *  @param share_out  [experts], >= 0, summing to 1; equal on all ranks. */
     void (*load)(void *state, const moe_batch *batch, int layer,
                  double *share_out);
-    /** TOKENS: experts of the rank's own tokens, distinct within a token,
-     *  likeliest first.
+    /** TOKENS: experts of the rank's own tokens, distinct within a token, the
+     *  one that is likeliest to have the largest gate first.
      *  @param experts_out  [batch->own][top_k] */
     void (*tokens)(void *state, const moe_batch *batch, int layer,
                    uint16_t *experts_out);
@@ -156,8 +156,8 @@ typedef struct moe_predictor {
     /** Optional. Numbers that it holds, learned or handed over, all layers;
      *  without it none. */
     size_t (*parameters)(const void *state);
-    /** Optional: predictors that run only on a predictor file. Learn from the
-     *  trace's training part; a part with arrays is a checkpoint to go on
+    /** Optional: predictors that run only on a predictor file. Called by
+     *  moe_predictor_train(). Learn from the trace's training part; a part with arrays is a checkpoint to go on
      *  from. Not collective; exact in the seed for a number of threads.
      *  @return MOE_OK, MOE_NOMEM, MOE_FORMAT (not its checkpoint),
      *  MOE_LIBRARY, or what env->epoch returned. */
@@ -197,6 +197,16 @@ void *moe_predictor_new(const moe_predictor *predictor,
                         const moe_predictor_env *env, const void *params,
                         moe_error *err);
 void moe_predictor_free(const moe_predictor *predictor, void *state);
+
+/** Train a predictor that can be; then, on the sequences that training kept
+ *  back, fit the maps from its scores to probabilities, and for those without
+ *  epochs add the one point of their validation curve: loss, in nats, is
+ *  - sum_j log(p(e_j) / k) / k over a token's true experts.
+ *  @param part  of env->learned; a checkpoint, or without arrays
+ *  @return as the train hook, or the init hook's error. */
+moe_status moe_predictor_train(const moe_predictor *predictor,
+                               const moe_train_env *env, moe_learned_part *part,
+                               moe_error *err);
 
 /* A predicted load travels as an integer, so that its sum over ranks is the
  * same in every order and for every number of ranks: pairs * 2^32. */

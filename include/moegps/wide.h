@@ -16,4 +16,7 @@
 #define MOE_WIDE
 #endif
 
+/* Before helpers of such a function, which must be part of its clones. */
+#define MOE_WITHIN static inline __attribute__((always_inline))
+
 #endif

@@ -297,7 +297,7 @@ static moe_status train_one(train_job *t, const moe_predictor *p,
     moe_progress_begin(&t->progress, what,
                        t->o.epochs > 0 ? t->o.epochs : p->train_epochs,
                        !t->o.quiet);
-    p->train(&env, part, err);
+    moe_predictor_train(p, &env, part, err);
     moe_progress_end(&t->progress);
     if (err->status == MOE_OK)
         say_result(t, part);

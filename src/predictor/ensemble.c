@@ -7,6 +7,7 @@
 #include "closed_form.h"
 #include "internal.h"
 #include "moegps/mem.h"
+#include "neural.h"
 #include "scorer.h"
 
 /* A mixture of the members of a predictor file that look at token ids alone: in
@@ -161,37 +162,7 @@ typedef struct {
     moe_batch batch;             /* all tokens that are validated on */
     float *weight[MOST_MEMBERS]; /* as in mix */
     int *layers;                 /* [layers] all */
-    moe_closed_form_score score;
 } training;
-
-/* The tokens of the sequences that were kept back, as a batch. */
-static moe_status list_tokens(training *t, moe_error *err)
-{
-    const moe_trace *trace = t->env->trace;
-    moe_batch *b = &t->batch;
-    for (int pass = 0; pass < 2; pass++) {
-        b->own = 0;
-        for (uint64_t s = 0; s < trace->n_seqs; s++)
-            for (uint64_t i = trace->seq_offset[s];
-                 t->task.part[s] == NEURAL_VALID &&
-                 i < trace->seq_offset[s + 1];
-                 i++, b->own++)
-                if (pass > 0) {
-                    b->id[b->own] = i;
-                    b->token_id[b->own] = trace->token_id[i];
-                }
-        if (pass > 0)
-            break;
-        b->id = moe_array_new(b->own, sizeof *b->id, err);
-        b->token_id = moe_array_new(b->own, sizeof *b->token_id, err);
-        if (err->status != MOE_OK)
-            return err->status;
-    }
-    b->tokens = b->own;
-    b->experts = trace->experts;
-    b->top_k = trace->top_k;
-    return MOE_OK;
-}
 
 /* What was trained so far and can be mixed. */
 static moe_status gather(training *t, moe_learned_part *part, moe_error *err)
@@ -256,19 +227,28 @@ static void add_token(const training *t, int layer, uint32_t i, squares *q)
     }
 }
 
-/* Coordinate by coordinate to the least squares with weights >= 0. */
+/* To the least squares with weights >= 0 that sum to 1: from even ones, weight
+ * moves between two members at a time. */
 static void solve(squares *q, int n, double *w)
 {
-    for (int m = 0; m < n; m++)
+    for (int m = 0; m < n; m++) {
+        w[m] = 1.0 / n;
         for (int j = 0; j < m; j++)
             q->gram[j][m] = q->gram[m][j];
+    }
     for (int sweep = 0; sweep < SWEEPS; sweep++)
-        for (int m = 0; m < n; m++) {
-            double rest = q->came[m];
-            for (int j = 0; j < n; j++)
-                rest -= j != m ? q->gram[m][j] * w[j] : 0;
-            w[m] = fmax(rest / q->gram[m][m], 0);
-        }
+        for (int a = 0; a < n; a++)
+            for (int b = 0; b < a; b++) {
+                double slope = q->came[a] - q->came[b];
+                for (int j = 0; j < n; j++)
+                    slope -= (q->gram[a][j] - q->gram[b][j]) * w[j];
+                const double bend =
+                    q->gram[a][a] + q->gram[b][b] - 2 * q->gram[a][b];
+                const double move =
+                    bend > 0 ? fmin(fmax(slope / bend, -w[a]), w[b]) : 0;
+                w[a] += move;
+                w[b] -= move;
+            }
 }
 
 static void weigh(training *t, int layer)
@@ -276,6 +256,8 @@ static void weigh(training *t, int layer)
     const int n = t->mix.n;
     squares q = {.came = {0}};
     double w[MOST_MEMBERS] = {0}, total = 0;
+    for (int m = 0; m < n; m++)
+        moe_scorer_fill(t->mix.state[m], &t->batch, layer);
     for (uint32_t i = 0; i < t->batch.own; i++)
         add_token(t, layer, i, &q);
     solve(&q, n, w);
@@ -287,47 +269,23 @@ static void weigh(training *t, int layer)
         t->weight[m][layer] = (float)(total > 0 ? w[m] / total : 1.0 / n);
 }
 
-static void run(training *t, moe_error *err)
-{
-    const size_t n_e = (size_t)t->batch.experts;
-    float *share = moe_array_new(n_e, sizeof *share, err);
-    for (int l = 0; share != NULL && l < t->env->trace->layers; l++) {
-        for (int m = 0; m < t->mix.n; m++)
-            moe_scorer_fill(t->mix.state[m], &t->batch, l);
-        weigh(t, l);
-        for (uint32_t i = 0; i < t->batch.own; i++) {
-            memset(share, 0, n_e * sizeof *share);
-            for (int m = 0; m < t->mix.n; m++)
-                for (size_t e = 0; e < n_e; e++)
-                    share[e] +=
-                        t->weight[m][l] * t->mix.state[m]->score[i * n_e + e];
-            moe_closed_form_add(&t->score, l, t->batch.id[i], share);
-        }
-    }
-    free(share);
-}
-
 static moe_status train(const moe_train_env *env, moe_learned_part *part,
                         moe_error *err)
 {
     moe_error local = {0};
     training t = {.env = env};
-    const double start = moe_closed_form_begin(env, part);
-    t.score.task = &t.task;
+    moe_closed_form_begin(env, part);
     if (moe_neural_task_init(&t.task, env->trace, env->seed, env->tokens,
                              &local) == MOE_OK &&
-        list_tokens(&t, &local) == MOE_OK && gather(&t, part, &local) == MOE_OK)
-        run(&t, &local);
-    if (local.status == MOE_OK)
-        moe_closed_form_end(&t.score, start, part, &local);
+        moe_neural_kept_back(&t.task, &t.batch, &local) == MOE_OK &&
+        gather(&t, part, &local) == MOE_OK)
+        for (int l = 0; l < env->trace->layers; l++)
+            weigh(&t, l);
     free_members(&t.mix);
     moe_neural_task_fini(&t.task);
-    free(t.batch.id);
-    free(t.batch.token_id);
+    moe_neural_kept_back_free(&t.batch);
     free(t.layers);
-    if (local.status != MOE_OK)
-        moe_error_prefix(&local, "predictor ensemble");
-    return moe_pass(err, &local);
+    return moe_closed_form_end(part, &local, err);
 }
 
 const moe_predictor moe_predictor_ensemble = {

@@ -7,6 +7,7 @@
 #include "linear_model.h"
 #include "linear_parts.h"
 #include "moegps/mem.h"
+#include "neural.h"
 #include "ridge.h"
 
 /* Of a feature's variance. Between 1e-4 and 1e-2 recall on gpt-oss-20b's MMLU
@@ -24,12 +25,10 @@ typedef struct {
     moe_ridge ridge;
     float *x;                            /* [MOE_RIDGE_BLOCK][width] */
     float *y;                            /* [MOE_RIDGE_BLOCK][experts] */
-    float *out;                          /* [4][experts] */
     size_t rows;                         /* in x and y */
     int lookahead[MOE_TRAIN_LOOKAHEADS]; /* one of 0 where none is needed */
     float *weight[MOE_TRAIN_LOOKAHEADS]; /* [layers][width][experts] */
     int n_lookaheads;
-    moe_closed_form_score score;
 } training;
 
 static void share_of(void *arg, uint64_t first, uint64_t token, float *one,
@@ -55,7 +54,6 @@ static moe_status allocate(training *t, unsigned sees, moe_learned_part *part,
     moe_ridge_init(&t->ridge, width, n_e, err);
     t->x = moe_array_new(MOE_RIDGE_BLOCK * width, sizeof *t->x, err);
     t->y = moe_array_new(MOE_RIDGE_BLOCK * n_e, sizeof *t->y, err);
-    t->out = moe_array_new(4 * n_e, sizeof *t->out, err);
     for (int a = 0; a < t->n_lookaheads; a++)
         t->weight[a] =
             moe_linear_put_weights(part, trace, width, t->lookahead[a], err);
@@ -102,21 +100,6 @@ static moe_status fit(training *t, float *weight, moe_error *err)
     return err->status;
 }
 
-/* On sequences that neither tables nor the map have seen. */
-static void validate(training *t, int layer, const float *weight)
-{
-    const moe_trace *trace = t->env->trace;
-    const size_t n_e = (size_t)trace->experts;
-    for (uint64_t s = 0; s < trace->n_seqs; s++)
-        for (uint64_t i = trace->seq_offset[s];
-             t->task.part[s] == NEURAL_VALID && i < trace->seq_offset[s + 1];
-             i++) {
-            moe_features_row(&t->features, trace->seq_offset[s], i, t->x);
-            moe_linear_product(weight, t->features.width, n_e, t->x, t->out);
-            moe_closed_form_add(&t->score, layer, i, t->out);
-        }
-}
-
 static moe_status run(training *t, moe_error *err)
 {
     const moe_trace *trace = t->env->trace;
@@ -129,9 +112,6 @@ static moe_status run(training *t, moe_error *err)
             moe_features_layer(&t->features, l);
             if (fit(t, weight, err) != MOE_OK)
                 return err->status;
-            moe_features_layer(&t->features, l);
-            if (a == 0)
-                validate(t, l, weight);
         }
     }
     return MOE_OK;
@@ -152,8 +132,7 @@ moe_status moe_linear_train(const moe_train_env *env, moe_learned_part *part,
     const unsigned sees = moe_predictor_find(part->predictor)->sees;
     moe_error local = {0};
     training t = {.env = env};
-    const double start = moe_closed_form_begin(env, part);
-    t.score.task = &t.task;
+    moe_closed_form_begin(env, part);
     choose_lookaheads(&t, sees);
     if ((sees & MOE_SEES_HIDDEN) != 0)
         moe_hidden_read(&t.hidden, &env->hidden, env->trace, &local);
@@ -162,11 +141,8 @@ moe_status moe_linear_train(const moe_train_env *env, moe_learned_part *part,
                              &local) == MOE_OK &&
         moe_ngram_census_init(&t.census, env->trace, t.task.part, &local) ==
             MOE_OK &&
-        allocate(&t, sees, part, &local) == MOE_OK &&
-        run(&t, &local) == MOE_OK) {
+        allocate(&t, sees, part, &local) == MOE_OK && run(&t, &local) == MOE_OK)
         moe_learned_round(part, env->kept_bits);
-        moe_closed_form_end(&t.score, start, part, &local);
-    }
     moe_ridge_fini(&t.ridge);
     moe_features_fini(&t.features);
     moe_hidden_fini(&t.hidden);
@@ -174,8 +150,5 @@ moe_status moe_linear_train(const moe_train_env *env, moe_learned_part *part,
     moe_neural_task_fini(&t.task);
     free(t.x);
     free(t.y);
-    free(t.out);
-    if (local.status != MOE_OK)
-        moe_error_prefix(&local, "predictor %s", part->predictor);
-    return moe_pass(err, &local);
+    return moe_closed_form_end(part, &local, err);
 }

@@ -61,39 +61,18 @@ static moe_status split_sequences(moe_neural_task *task, uint64_t tokens,
     return err->status;
 }
 
-/* The loss wants the experts of a token in proportion to these: the likelier
- * ones more, from 1 down to a quarter, so that the first is found, too.
- * (Down to a half instead, lstm finds 0.001 more of gpt-oss-20b's experts on
- * MMLU, but 0.026 fewer firsts.) */
-static void weigh_ranks(moe_neural_task *task)
-{
-    const int k = task->trace->top_k;
-    double sum = 0;
-    for (int j = 0; j < k; j++) {
-        const bool flat = !task->trace->ordered || k == 1;
-        task->rank_weight[j] =
-            flat ? 1.0F : 1 - 0.75F * (float)j / (float)(k - 1);
-        sum += task->rank_weight[j];
-    }
-    for (int j = 0; j < k; j++)
-        task->rank_weight[j] /= (float)sum;
-}
-
 moe_status moe_neural_task_init(moe_neural_task *task, const moe_trace *trace,
                                 uint64_t seed, uint64_t tokens, moe_error *err)
 {
     *task = (moe_neural_task){.trace = trace, .seed = seed};
     task->part = moe_array_new(trace->n_seqs, sizeof *task->part, err);
     task->seen = moe_array_new(trace->vocab_size, sizeof *task->seen, err);
-    task->rank_weight =
-        moe_array_new((size_t)trace->top_k, sizeof *task->rank_weight, err);
     if (err->status != MOE_OK || split_sequences(task, tokens, err) != MOE_OK)
         return err->status;
     for (uint64_t s = 0; s < trace->n_seqs; s++)
         for (uint64_t i = trace->seq_offset[s];
              i < trace->seq_offset[s + 1] && task->part[s] == NEURAL_FIT; i++)
             task->seen[trace->token_id[i]]++;
-    weigh_ranks(task);
     return MOE_OK;
 }
 
@@ -101,8 +80,37 @@ void moe_neural_task_fini(moe_neural_task *task)
 {
     free(task->part);
     free(task->seen);
-    free(task->rank_weight);
     *task = (moe_neural_task){.trace = NULL};
+}
+
+moe_status moe_neural_kept_back(const moe_neural_task *task, moe_batch *out,
+                                moe_error *err)
+{
+    const moe_trace *t = task->trace;
+    uint64_t n = 0;
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        n += task->part[s] == NEURAL_VALID
+                 ? t->seq_offset[s + 1] - t->seq_offset[s]
+                 : 0;
+    *out = (moe_batch){.tokens = n,
+                       .layers = t->layers,
+                       .experts = t->experts,
+                       .top_k = t->top_k};
+    out->id = moe_array_new(n, sizeof *out->id, err);
+    out->token_id = moe_array_new(n, sizeof *out->token_id, err);
+    for (uint64_t s = 0; s < t->n_seqs && err->status == MOE_OK; s++)
+        for (uint64_t i = t->seq_offset[s];
+             task->part[s] == NEURAL_VALID && i < t->seq_offset[s + 1]; i++) {
+            out->id[out->own] = i;
+            out->token_id[out->own++] = t->token_id[i];
+        }
+    return err->status;
+}
+
+void moe_neural_kept_back_free(moe_batch *batch)
+{
+    free(batch->id);
+    free(batch->token_id);
 }
 
 /* ---- arrays ---- */

@@ -49,9 +49,8 @@ typedef enum moe_neural_part {
 typedef struct moe_neural_task {
     const moe_trace *trace;
     uint64_t seed;
-    uint8_t *part;      /* [n_seqs] moe_neural_part */
-    uint32_t *seen;     /* [vocab_size] how often a token occurs in FIT */
-    float *rank_weight; /* [top_k] what the j-th expert of a token counts */
+    uint8_t *part;  /* [n_seqs] moe_neural_part */
+    uint32_t *seen; /* [vocab_size] how often a token occurs in FIT */
 } moe_neural_task;
 
 /** An array of a network. */
@@ -152,6 +151,7 @@ void moe_neural_relu_back(size_t n, const float *y, float *dy);
 /** Softmax of every layer's logits against the tokens' experts. */
 typedef struct moe_neural_loss {
     const moe_neural_task *task;
+    const moe_leads *leads;
     size_t rows, width; /* width: layers * experts */
     dnnl_primitive_t softmax;
     dnnl_memory_t z;
@@ -160,7 +160,8 @@ typedef struct moe_neural_loss {
 } moe_neural_loss;
 
 moe_status moe_neural_loss_init(moe_neural_loss *s, const moe_neural_lib *lib,
-                                const moe_neural_task *task, size_t rows,
+                                const moe_neural_task *task,
+                                const moe_leads *leads, size_t rows,
                                 moe_error *err);
 /** @param z      [rows][layers * experts] logits; their gradient on return
  *  @param token  [rows] number in the trace; UINT64_MAX: no token, ignored
@@ -180,6 +181,7 @@ void moe_neural_loss_fini(moe_neural_loss *s);
 typedef struct moe_neural_logs {
     const moe_neural_task *task;
     moe_token_logs table;
+    moe_leads leads;
     int *layers;    /* [layers] all of the trace */
     uint32_t *next; /* [n_tokens] of a fitted sequence: next token of the same
                        id in it, around; UINT32_MAX of the others */
@@ -265,6 +267,13 @@ moe_status moe_neural_train(const moe_neural_kind *kind, int epochs,
 moe_status moe_neural_task_init(moe_neural_task *task, const moe_trace *trace,
                                 uint64_t seed, uint64_t tokens, moe_error *err);
 void moe_neural_task_fini(moe_neural_task *task);
+
+/** The tokens of the sequences that are validated on, as a batch of which hooks
+ *  of scorers may be asked. Release with moe_neural_kept_back_free() in any
+ *  case. @return MOE_OK, MOE_NOMEM. */
+moe_status moe_neural_kept_back(const moe_neural_task *task, moe_batch *out,
+                                moe_error *err);
+void moe_neural_kept_back_free(moe_batch *batch);
 
 /** The shapes of the heads of all layers: [layers][experts][width]. */
 moe_learned_shape moe_neural_heads_shape(int layers, int experts);

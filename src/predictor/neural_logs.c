@@ -43,7 +43,8 @@ moe_status moe_neural_logs_init(moe_neural_logs *l, const moe_neural_task *task,
                                    .n_layers = t->layers,
                                    .learned = learned};
     if (err->status != MOE_OK ||
-        moe_token_logs_init(&l->table, &env, task->seed, err) != MOE_OK)
+        moe_token_logs_init(&l->table, &env, task->seed, err) != MOE_OK ||
+        moe_leads_init(&l->leads, &env, err) != MOE_OK)
         return err->status;
     l->next = moe_array_new(t->n_tokens, sizeof *l->next, err);
     uint32_t *scratch =
@@ -57,6 +58,7 @@ moe_status moe_neural_logs_init(moe_neural_logs *l, const moe_neural_task *task,
 void moe_neural_logs_fini(moe_neural_logs *l)
 {
     moe_token_logs_fini(&l->table);
+    moe_leads_fini(&l->leads);
     free(l->layers);
     free(l->next);
     *l = (moe_neural_logs){.task = NULL};

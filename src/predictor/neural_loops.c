@@ -97,11 +97,13 @@ static dnnl_status_t make_softmax(moe_neural_loss *s, const moe_neural_lib *lib)
 }
 
 moe_status moe_neural_loss_init(moe_neural_loss *s, const moe_neural_lib *lib,
-                                const moe_neural_task *task, size_t rows,
+                                const moe_neural_task *task,
+                                const moe_leads *leads, size_t rows,
                                 moe_error *err)
 {
     const moe_trace *t = task->trace;
     *s = (moe_neural_loss){.task = task,
+                           .leads = leads,
                            .rows = rows,
                            .width = (size_t)t->layers * (size_t)t->experts};
     s->row_loss = moe_array_new(rows, sizeof *s->row_loss, err);
@@ -122,19 +124,19 @@ void moe_neural_loss_fini(moe_neural_loss *s)
     free(s->row_firsts);
 }
 
-/* How many of the k true experts are among the k likeliest; ties in favour of
- * the lower number, as in prediction. */
-static int count_hits(const float *p, int n_e, const uint16_t *truth, int k)
+/* What would be chosen by these shares, against the truth. */
+static void add_choice(const moe_neural_loss *s, int layer, uint64_t token,
+                       const float *p, const uint16_t *truth, int *hits,
+                       int *firsts)
 {
-    int hits = 0;
-    for (int j = 0; j < k; j++) {
-        const int e = truth[j];
-        int ahead = 0;
-        for (int i = 0; i < n_e; i++)
-            ahead += p[i] > p[e] || (p[i] == p[e] && i < e);
-        hits += ahead < k;
-    }
-    return hits;
+    const moe_trace *t = s->task->trace;
+    uint16_t said[MOE_MAX_TOP_K];
+    moe_score_choose(p, t->experts, t->top_k, said);
+    moe_leads_put_first(s->leads, layer, &t->token_id[token], p, 1, said);
+    for (int j = 0; j < t->top_k; j++)
+        for (int i = 0; i < t->top_k; i++)
+            *hits += said[i] == truth[j];
+    *firsts += said[0] == truth[0];
 }
 
 /* One token: its loss, summed over layers; its logits' gradient replaces the
@@ -144,22 +146,21 @@ static void score_row(const moe_neural_loss *s, size_t row, uint64_t token,
 {
     const moe_trace *t = s->task->trace;
     const size_t n_e = (size_t)t->experts, k = (size_t)t->top_k;
+    const float weight = 1 / (float)k;
     double loss = 0;
     int hits = 0, firsts = 0;
     for (size_t l = 0; l < (size_t)t->layers; l++, p += n_e) {
         const uint16_t *truth = t->experts_of + (l * t->n_tokens + token) * k;
         for (size_t j = 0; j < k; j++)
-            loss -= (double)(s->task->rank_weight[j] *
-                             logf(fmaxf(p[truth[j]], 1e-30F)));
+            loss -= (double)(weight * logf(fmaxf(p[truth[j]], 1e-30F)));
         if (!train) {
-            hits += count_hits(p, t->experts, truth, t->top_k);
-            firsts += count_hits(p, t->experts, truth, 1);
+            add_choice(s, (int)l, token, p, truth, &hits, &firsts);
             continue;
         }
         for (size_t e = 0; e < n_e; e++)
             p[e] *= scale;
         for (size_t j = 0; j < k; j++)
-            p[truth[j]] -= scale * s->task->rank_weight[j];
+            p[truth[j]] -= scale * weight;
     }
     s->row_loss[row] = loss / t->layers;
     s->row_hits[row] = (float)hits / (float)(t->layers * t->top_k);

@@ -17,8 +17,8 @@ static moe_status set_up(moe_neural_net *net, moe_error *err)
     if (err->status != MOE_OK ||
         moe_neural_fail(moe_neural_lib_init(&net->lib), "engine", err) !=
             MOE_OK ||
-        moe_neural_loss_init(&net->loss, &net->lib, net->task, kind->rows,
-                             err) != MOE_OK)
+        moe_neural_loss_init(&net->loss, &net->lib, net->task,
+                             &net->logs->leads, kind->rows, err) != MOE_OK)
         return err->status;
     return kind->init(net, err);
 }

@@ -6,7 +6,6 @@
 
 #include "linear_model.h"
 #include "moegps/mem.h"
-#include "smooth.h"
 
 enum { ROWS = 4 }; /* of a product at once */
 
@@ -33,6 +32,10 @@ static void fill(void *state, const moe_batch *batch, int layer)
     if (!trunk_holds(p, batch, layer))
         p->trunk(state, batch);
     for (uint32_t t = 0; t < batch->own; t++) {
+        if (t + MOE_FETCH_AHEAD < batch->own)
+            moe_fetch(p->logs[layer] +
+                          batch->token_id[t + MOE_FETCH_AHEAD] * n_e,
+                      n_e * sizeof(float));
         float *score = p->base.score + t * n_e;
         if (t % ROWS == 0)
             moe_linear_product(head, MOE_NEURAL_WIDTH, n_e,
@@ -40,7 +43,6 @@ static void fill(void *state, const moe_batch *batch, int layer)
         const float *logs = p->logs[layer] + batch->token_id[t] * n_e;
         for (size_t e = 0; e < n_e; e++)
             score[e] += logs[e];
-        moe_smooth_softmax(score, n_e, (float)p->base.top_k);
     }
 }
 
@@ -114,6 +116,7 @@ moe_status moe_neural_predictor_init(moe_neural_predictor *p,
     p->trained = env->trace->layers;
     p->last = -1;
     p->base.fill = fill;
+    p->base.logits = true;
     /* Products are of whole blocks of rows, so the scores, too. */
     moe_predictor_env padded = *env;
     padded.max_own += ROWS;

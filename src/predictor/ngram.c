@@ -4,6 +4,7 @@
 #include "closed_form.h"
 #include "internal.h"
 #include "moegps/mem.h"
+#include "neural.h"
 #include "ngrams.h"
 #include "scorer.h"
 #include "walk.h"
@@ -71,45 +72,20 @@ static void fini(void *state)
     free(s->one);
 }
 
-/* How good the tables are on sequences that they do not hold. */
-static moe_status validate(moe_ngram_census *c, moe_closed_form_score *score,
-                           moe_error *err)
-{
-    const moe_trace *t = c->trace;
-    const size_t n_e = (size_t)t->experts;
-    float *one = moe_array_new(2 * n_e, sizeof *one, err);
-    for (int l = 0; l < t->layers && one != NULL; l++) {
-        moe_ngram_census_layer(c, l);
-        for (uint64_t s = 0; s < t->n_seqs; s++)
-            for (uint64_t i = t->seq_offset[s];
-                 c->part[s] == NEURAL_VALID && i < t->seq_offset[s + 1]; i++) {
-                moe_ngram_census_share(c, i, one, one + n_e);
-                moe_closed_form_add(score, l, i, one + n_e);
-            }
-    }
-    free(one);
-    return err->status;
-}
-
 static moe_status train(const moe_train_env *env, moe_learned_part *part,
                         moe_error *err)
 {
     moe_error local = {0};
     moe_neural_task task = {.trace = NULL};
     moe_ngram_census c = {.trace = NULL};
-    moe_closed_form_score score = {.task = &task};
-    const double start = moe_closed_form_begin(env, part);
+    moe_closed_form_begin(env, part);
     if (moe_neural_task_init(&task, env->trace, env->seed, env->tokens,
                              &local) == MOE_OK &&
-        moe_ngram_census_init(&c, env->trace, task.part, &local) == MOE_OK &&
-        moe_ngram_census_write(&c, part, &local) == MOE_OK &&
-        validate(&c, &score, &local) == MOE_OK)
-        moe_closed_form_end(&score, start, part, &local);
+        moe_ngram_census_init(&c, env->trace, task.part, &local) == MOE_OK)
+        moe_ngram_census_write(&c, part, &local);
     moe_ngram_census_fini(&c);
     moe_neural_task_fini(&task);
-    if (local.status != MOE_OK)
-        moe_error_prefix(&local, "predictor ngram");
-    return moe_pass(err, &local);
+    return moe_closed_form_end(part, &local, err);
 }
 
 const moe_predictor moe_predictor_ngram = {

@@ -149,7 +149,8 @@ static moe_status check_entries(const moe_ngrams *g, uint64_t entries,
 {
     for (uint64_t i = 0; i < entries; i++)
         if (!(g->expert[i] >= 0 && g->expert[i] < (float)g->experts &&
-              g->count[i] >= 1))
+              g->count[i] >= 1 &&
+              (g->first == NULL || g->first[i] <= g->count[i])))
             return moe_fail(err, MOE_FORMAT,
                             "array 'visited': expert %g, %g times",
                             (double)g->expert[i], (double)g->count[i]);
@@ -178,6 +179,8 @@ moe_status moe_ngrams_init(moe_ngrams *g, const moe_predictor_env *env,
     moe_learned_get(part, &s.met, err);
     g->expert = moe_learned_get(part, &s.visited, err);
     g->count = moe_learned_get(part, &s.count, err);
+    if (moe_learned_has(part, s.first.name))
+        g->first = moe_learned_get(part, &s.first, err);
     if (err->status != MOE_OK ||
         number_rows(g, ids, env->learned->vocab_size, err) != MOE_OK ||
         find_starts(g, met, visited->dim[0], err) != MOE_OK)

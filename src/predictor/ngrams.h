@@ -61,7 +61,9 @@ typedef struct moe_ngrams {
     const float *share;          /* [trained layers][experts] of all tokens */
     const float *discount;       /* [trained layers][orders] */
     const float *expert, *count; /* [entries] */
-    size_t **start;              /* [n_layers] -> [rows + 1], owned */
+    const float *first; /* [entries] of those, how often it was named first;
+                           0 in rows of more than one id; NULL: not known */
+    size_t **start;     /* [n_layers] -> [rows + 1], owned */
     int n_layers;
     const int *layers; /* [n_layers] borrowed from env */
     size_t numbers;    /* that it holds */
@@ -97,6 +99,7 @@ typedef struct moe_ngram_census {
     uint32_t (*row)[MOE_NGRAM_ORDERS]; /* [n_tokens] of the training part */
     uint32_t *seen;   /* [rows] tokens of the fitted sequences */
     uint32_t *visits; /* [rows][experts] of the layer */
+    uint32_t *firsts; /* the same, as the first expert; rows of one id only */
     float *share;     /* [experts] of all fitted tokens */
     float discount[MOE_NGRAM_ORDERS];
     const uint16_t *experts_of; /* [n_tokens][top_k] of the layer */

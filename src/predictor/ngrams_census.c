@@ -90,6 +90,8 @@ moe_status moe_ngram_census_init(moe_ngram_census *c, const moe_trace *trace,
         return err->status;
     c->visits = moe_array_new((size_t)c->index.rows * (size_t)trace->experts,
                               sizeof *c->visits, err);
+    c->firsts = moe_array_new((size_t)c->index.rows * (size_t)trace->experts,
+                              sizeof *c->firsts, err);
     return err->status;
 }
 
@@ -99,6 +101,7 @@ void moe_ngram_census_fini(moe_ngram_census *c)
     free(c->row);
     free(c->seen);
     free(c->visits);
+    free(c->firsts);
     free(c->share);
     *c = (moe_ngram_census){0};
 }
@@ -139,10 +142,13 @@ void moe_ngram_census_layer(moe_ngram_census *c, int layer)
     const size_t n_e = (size_t)t->experts, k = (size_t)t->top_k;
     c->experts_of = t->experts_of + (size_t)layer * t->n_tokens * k;
     memset(c->visits, 0, c->index.rows * n_e * sizeof *c->visits);
+    memset(c->firsts, 0, c->index.rows * n_e * sizeof *c->firsts);
     for (uint64_t s = 0; s < t->n_seqs; s++)
         for (uint64_t i = t->seq_offset[s];
-             c->part[s] == NEURAL_FIT && i < t->seq_offset[s + 1]; i++)
+             c->part[s] == NEURAL_FIT && i < t->seq_offset[s + 1]; i++) {
             add_token(c, i, 1);
+            c->firsts[c->row[i][0] * n_e + c->experts_of[i * k]]++;
+        }
     estimate_discounts(c);
     memset(c->share, 0, n_e * sizeof *c->share);
     for (uint64_t r = 0; r < c->index.rows; r++)
@@ -216,13 +222,15 @@ static uint64_t count_met(moe_ngram_census *c, float *met)
 
 /* @return where the next layer's entries begin. */
 static uint64_t write_layer(const moe_ngram_census *c, uint64_t at,
-                            float *expert, float *count)
+                            float *expert, float *count, float *first)
 {
     const size_t n_e = (size_t)c->trace->experts;
     for (size_t r = 0; r < c->index.rows; r++)
         for (size_t e = 0; e < n_e; e++)
             if (c->visits[r * n_e + e] > 0) {
                 expert[at] = (float)e;
+                if (first != NULL)
+                    first[at] = (float)c->firsts[r * n_e + e];
                 count[at++] = (float)c->visits[r * n_e + e];
             }
     return at;
@@ -258,10 +266,11 @@ moe_status moe_ngram_census_write(moe_ngram_census *c, moe_learned_part *part,
                         count_met(c, met));
     float *expert = moe_learned_put(part, &s.visited, err);
     float *count = moe_learned_put(part, &s.count, err);
+    float *first = t->ordered ? moe_learned_put(part, &s.first, err) : NULL;
     uint64_t at = 0;
     for (int l = 0; l < t->layers && err->status == MOE_OK; l++) {
         moe_ngram_census_layer(c, l);
-        at = write_layer(c, at, expert, count);
+        at = write_layer(c, at, expert, count, first);
         memcpy(share + (size_t)l * (size_t)t->experts, c->share,
                (size_t)t->experts * sizeof *share);
         memcpy(discount + (size_t)l * MOE_NGRAM_ORDERS, c->discount,

@@ -5,7 +5,7 @@
 #include "ngrams.h"
 
 typedef struct ngram_shapes {
-    moe_learned_shape ngram, seen, share, discount, met, visited, count;
+    moe_learned_shape ngram, seen, share, discount, met, visited, count, first;
 } ngram_shapes;
 
 static inline ngram_shapes ngram_shapes_of(int layers, int experts,
@@ -19,7 +19,8 @@ static inline ngram_shapes ngram_shapes_of(int layers, int experts,
         {"discount", 2, {"layer", "order"}, {l, MOE_NGRAM_ORDERS}},
         {"met", 2, {"layer", "row"}, {l, rows}},
         {"visited", 1, {"entry"}, {entries}},
-        {"visits", 1, {"entry"}, {entries}}};
+        {"visits", 1, {"entry"}, {entries}},
+        {"firsts", 1, {"entry"}, {entries}}};
 }
 
 #endif

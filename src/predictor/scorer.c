@@ -22,81 +22,47 @@ moe_status moe_scorer_init(moe_scorer *s, const moe_predictor_env *env,
     s->probabilities = params->collects == PROBABILITIES;
     s->score = moe_array_new((size_t)env->max_own * (size_t)s->experts,
                              sizeof *s->score, err);
+    s->scratch =
+        moe_array_new((size_t)s->experts * MOE_LANES, sizeof *s->scratch, err);
+    s->layers = env->layers;
+    if (moe_calibration_find(env, &s->calibration, err) == MOE_OK)
+        moe_leads_init(&s->leads, env, err);
     return err->status;
 }
 
 void moe_scorer_fini(moe_scorer *s)
 {
+    moe_leads_fini(&s->leads);
     free(s->score);
+    free(s->scratch);
 }
 
-void moe_score_choose(const float *score, size_t rows, int experts, int k,
-                      uint16_t *out)
+/* @param choice  NULL: not wanted */
+static void ask(moe_scorer *s, const moe_batch *batch, int layer,
+                uint16_t *choice)
 {
-    for (size_t r = 0; r < rows; r++, score += experts, out += k) {
-        int have = 0;
-        for (int e = 0; e < experts; e++) {
-            int at = have;
-            while (at > 0 && score[out[at - 1]] < score[e])
-                at--;
-            if (at == k)
-                continue;
-            have += have < k;
-            memmove(out + at + 1, out + at,
-                    (size_t)(have - at - 1) * sizeof *out);
-            out[at] = (uint16_t)e;
-        }
-    }
-}
-
-void moe_score_normalise(float *score, int experts, int k)
-{
-    float sum = 0;
-    for (int e = 0; e < experts; e++) {
-        score[e] = score[e] > 0 ? score[e] : 0; /* NaN, too, is nothing */
-        score[e] = score[e] < 1 ? score[e] : 1;
-        sum += score[e];
-    }
-    for (int e = 0; e < experts; e++)
-        score[e] =
-            sum > 0 ? score[e] * ((float)k / sum) : (float)k / (float)experts;
-}
-
-static void normalise(const moe_scorer *s, const moe_batch *batch)
-{
-    for (uint32_t t = 0; t < batch->own; t++)
-        moe_score_normalise(s->score + t * (size_t)s->experts, s->experts,
-                            s->top_k);
+    const moe_score_job job = {
+        .experts = s->experts,
+        .top_k = s->top_k,
+        .logits = s->logits,
+        .map = moe_calibration_of(&s->calibration, s->layers[layer]),
+        .scratch = s->scratch};
+    s->fill(s, batch, layer);
+    moe_score_settle(&job, s->score, batch->own, choice);
 }
 
 void moe_scorer_fill(moe_scorer *s, const moe_batch *batch, int layer)
 {
-    s->fill(s, batch, layer);
-    normalise(s, batch);
+    ask(s, batch, layer, NULL);
 }
 
 void moe_scorer_tokens(void *state, const moe_batch *batch, int layer,
                        uint16_t *experts_out)
 {
-    const moe_scorer *s = state;
-    s->fill(state, batch, layer);
-    moe_score_choose(s->score, batch->own, s->experts, s->top_k, experts_out);
-    normalise(s, batch);
-}
-
-/* A token's pairs as integers that sum to k; what rounding leaves is the
- * likeliest expert's. */
-static void add_token(const float *score, int experts, int k, uint64_t *load)
-{
-    int64_t left = k * (int64_t)MOE_LOAD_ONE;
-    int best = 0;
-    for (int e = 0; e < experts; e++) {
-        const int64_t part = (int64_t)((double)score[e] * MOE_LOAD_ONE);
-        load[e] += (uint64_t)part;
-        left -= part;
-        best = score[e] > score[best] ? e : best;
-    }
-    load[best] += (uint64_t)left;
+    moe_scorer *s = state;
+    ask(s, batch, layer, experts_out);
+    moe_leads_put_first(&s->leads, layer, batch->token_id, s->score, batch->own,
+                        experts_out);
 }
 
 bool moe_scorer_expect(void *state, const moe_batch *batch, int layer,
@@ -107,9 +73,7 @@ bool moe_scorer_expect(void *state, const moe_batch *batch, int layer,
     if (!s->probabilities)
         return false;
     memset(load_out, 0, (size_t)s->experts * sizeof *load_out);
-    for (uint32_t t = 0; t < batch->own; t++)
-        add_token(s->score + t * (size_t)s->experts, s->experts, s->top_k,
-                  load_out);
+    moe_score_load(s->score, batch->own, s->experts, s->top_k, load_out);
     return true;
 }
 

@@ -4,13 +4,21 @@
 #ifndef MOEGPS_PREDICTOR_SCORER_H
 #define MOEGPS_PREDICTOR_SCORER_H
 
+#include "calibration.h"
 #include "internal.h"
+#include "leads.h"
+#include "scores.h"
 
 /** The first member of a state, so that the hooks below serve it. */
 typedef struct moe_scorer {
     int experts, top_k;
     bool probabilities; /* what the planner sees: sums of them, or choices */
+    bool logits;        /* scores are k softmax of what fill says */
     float *score;       /* [max_own][experts] of what was last asked for */
+    float *scratch;     /* [experts][MOE_LANES] */
+    moe_calibration calibration;
+    const int *layers; /* [n_layers] of the run; borrowed */
+    moe_leads leads;   /* which of the chosen is named first */
     /** Fill the scores of a batch and layer: any numbers, larger ones for
      *  likelier experts, best as shares. */
     void (*fill)(void *state, const moe_batch *batch, int layer);
@@ -34,21 +42,14 @@ extern const char *const moe_scorer_collects[];
 /** Options of those that have no others. */
 extern const moe_opt moe_scorer_options[];
 
-/** Release with moe_scorer_fini() in any case. @return MOE_OK, MOE_NOMEM. */
+/** Take what env->learned has beside the part of env->self: its map, and
+ *  leads. Release with moe_scorer_fini() in any case.
+ *  @return MOE_OK, MOE_FORMAT, MOE_NOMEM. */
 moe_status moe_scorer_init(moe_scorer *s, const moe_predictor_env *env,
                            const moe_scorer_params *params, moe_error *err);
 void moe_scorer_fini(moe_scorer *s);
 
-/** The k experts of highest score, ties to the lower one.
- *  @param score  [rows][experts] @param out  [rows][k], falling. */
-void moe_score_choose(const float *score, size_t rows, int experts, int k,
-                      uint16_t *out);
-
-/** A score as a probability: clipped at 0 and 1, all of a token in proportion
- *  so that they sum to k. @param score  [experts], overwritten. */
-void moe_score_normalise(float *score, int experts, int k);
-
-/** Fill the scores and normalise them, without choosing. */
+/** Fill the scores and make probabilities of them, without choosing. */
 void moe_scorer_fill(moe_scorer *s, const moe_batch *batch, int layer);
 
 /* The hooks of all who foretell tokens by scores. */

@@ -4,11 +4,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lanes.h"
 #include "moegps/wide.h"
 
 /* Polynomials: Cephes (Moshier 1992), logf and expf. */
 
-static inline float log_of(float x)
+MOE_WITHIN float log_of(float x)
 {
     int32_t word;
     float m;
@@ -31,10 +32,9 @@ static inline float log_of(float x)
     return m + (m * z * p - 0.5F * z) + (float)e * 0.69314718F;
 }
 
-/* @param x  <= 0 */
-static inline float exp_of(float x)
+/* @param x  -87..0 */
+MOE_WITHIN float exp_of(float x)
 {
-    x = x > -87 ? x : -87;
     const int32_t e = (int32_t)(x * 1.44269504F - 0.5F);
     const float r = (x - (float)e * 0.693359375F) + (float)e * 2.12194440e-4F;
     float p = 1.9875691500e-4F;
@@ -58,13 +58,30 @@ MOE_WIDE void moe_smooth_log(float *x, size_t n)
 
 MOE_WIDE void moe_smooth_softmax(float *x, size_t n, float scale)
 {
-    float most = x[0], sum = 0;
-    for (size_t i = 1; i < n; i++)
-        most = x[i] > most ? x[i] : most;
+    float most[MOE_LANES], sum[MOE_LANES];
+    MOE_EACH_LANE(l) most[l] = x[l];
     for (size_t i = 0; i < n; i++)
-        x[i] = exp_of(x[i] - most);
+        MOE_EACH_LANE(l)
+        {
+            const float at = x[i * MOE_LANES + (size_t)l];
+            most[l] = at > most[l] ? at : most[l];
+        }
+    MOE_EACH_LANE(l) sum[l] = 0;
+    for (size_t i = 0; i < n; i++) {
+        float below[MOE_LANES];
+        MOE_EACH_LANE(l)
+        {
+            const float at = x[i * MOE_LANES + (size_t)l] - most[l];
+            below[l] = at > -87 ? at : -87;
+        }
+        MOE_EACH_LANE(l)
+        {
+            const float power = exp_of(below[l]);
+            x[i * MOE_LANES + (size_t)l] = power;
+            sum[l] += power;
+        }
+    }
+    MOE_EACH_LANE(l) sum[l] = scale / sum[l];
     for (size_t i = 0; i < n; i++)
-        sum += x[i];
-    for (size_t i = 0; i < n; i++)
-        x[i] *= scale / sum;
+        MOE_EACH_LANE(l) x[i * MOE_LANES + (size_t)l] *= sum[l];
 }
