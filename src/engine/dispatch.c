@@ -141,6 +141,17 @@ static moe_status allocate(moe_dispatch *d, moe_error *err)
     return err->status;
 }
 
+/* @return the first bytes of rows. */
+static MPI_Datatype row_type(size_t bytes, size_t row_bytes)
+{
+    MPI_Datatype part, type;
+    MOE_MPI(MPI_Type_contiguous((int)bytes, MPI_BYTE, &part));
+    MOE_MPI(MPI_Type_create_resized(part, 0, (MPI_Aint)row_bytes, &type));
+    MOE_MPI(MPI_Type_commit(&type));
+    MOE_MPI(MPI_Type_free(&part));
+    return type;
+}
+
 moe_status moe_dispatch_new(const moe_dispatch_params *p, moe_dispatch **d_out,
                             moe_error *err)
 {
@@ -151,6 +162,7 @@ moe_status moe_dispatch_new(const moe_dispatch_params *p, moe_dispatch **d_out,
         *d = (moe_dispatch){.p = *p,
                             .gpu = p->gpu,
                             .row_type = MPI_DATATYPE_NULL,
+                            .out_type = MPI_DATATYPE_NULL,
                             .request = MPI_REQUEST_NULL};
     if (local.status == MOE_OK)
         allocate(d, &local);
@@ -165,8 +177,10 @@ moe_status moe_dispatch_new(const moe_dispatch_params *p, moe_dispatch **d_out,
 void moe_dispatch_connect(moe_dispatch *d, MPI_Comm comm)
 {
     MOE_MPI(MPI_Comm_dup(comm, &d->comm));
-    MOE_MPI(MPI_Type_contiguous((int)d->p.row_bytes, MPI_BYTE, &d->row_type));
-    MOE_MPI(MPI_Type_commit(&d->row_type));
+    d->row_type = row_type(d->p.row_bytes, d->p.row_bytes);
+    d->out_type =
+        row_type(d->p.out_bytes > 0 ? d->p.out_bytes : d->p.row_bytes,
+                 d->p.row_bytes);
     MOE_MPI(
         MPI_Type_contiguous((int)sizeof(moe_item), MPI_BYTE, &d->item_type));
     MOE_MPI(MPI_Type_commit(&d->item_type));
@@ -187,6 +201,7 @@ void moe_dispatch_free(moe_dispatch *d)
         munmap(d->reserved[i].data, d->reserved[i].bytes);
     if (d->row_type != MPI_DATATYPE_NULL) {
         MOE_MPI(MPI_Type_free(&d->row_type));
+        MOE_MPI(MPI_Type_free(&d->out_type));
         MOE_MPI(MPI_Type_free(&d->item_type));
         MOE_MPI(MPI_Comm_free(&d->comm));
     }
@@ -202,13 +217,20 @@ char *moe_dispatch_rest_rows(moe_dispatch *d)
 
 void moe_dispatch_exchange(moe_dispatch *d, const moe_parcels *p)
 {
-    if (d->posted)
-        MOE_MPI(MPI_Ialltoallv(p->from, p->send, p->send_at, d->row_type, p->to,
-                               p->recv, p->recv_at, d->row_type, p->comm,
+    const bool out = d->way == MOE_WAY_OUT && d->leg == &d->rest;
+    const MPI_Datatype type = out ? d->out_type : d->row_type;
+    const moe_watch_exchange watched = {p->comm, type,    d->p.row_bytes,
+                                        p->from, p->send, p->send_at,
+                                        p->to,   p->recv, p->recv_at};
+    if (d->posted && d->p.watch != NULL)
+        moe_watch_post(d->p.watch, &watched);
+    else if (d->posted)
+        MOE_MPI(MPI_Ialltoallv(p->from, p->send, p->send_at, type, p->to,
+                               p->recv, p->recv_at, type, p->comm,
                                &d->request));
     else
-        MOE_MPI(MPI_Alltoallv(p->from, p->send, p->send_at, d->row_type, p->to,
-                              p->recv, p->recv_at, d->row_type, p->comm));
+        MOE_MPI(MPI_Alltoallv(p->from, p->send, p->send_at, type, p->to,
+                              p->recv, p->recv_at, type, p->comm));
 }
 
 void moe_dispatch_gather(moe_dispatch *d, const moe_parcels *p)
@@ -291,13 +313,18 @@ bool moe_dispatch_test(moe_dispatch *d)
 {
     int done = 1;
     do
-        MOE_MPI(MPI_Test(&d->request, &done, MPI_STATUS_IGNORE));
+        if (d->p.watch != NULL && !moe_watch_test(d->p.watch))
+            done = 0;
+        else
+            MOE_MPI(MPI_Test(&d->request, &done, MPI_STATUS_IGNORE));
     while (done && next_stage(d));
     return done != 0;
 }
 
 void moe_dispatch_wait(moe_dispatch *d)
 {
+    while (d->p.watch != NULL && !moe_dispatch_test(d))
+        continue;
     do
         MOE_MPI(MPI_Wait(&d->request, MPI_STATUS_IGNORE));
     while (next_stage(d));

@@ -52,6 +52,7 @@
 #include "moegps/ffn.h"
 #include "moegps/split.h"
 #include "moegps/status.h"
+#include "watch.h"
 
 typedef struct moe_dispatch moe_dispatch;
 typedef struct moe_transport moe_transport; /* transport.h */
@@ -61,6 +62,8 @@ typedef enum moe_way { MOE_WAY_OUT, MOE_WAY_HOME, MOE_N_WAYS } moe_way;
 
 typedef struct moe_dispatch_params {
     const moe_transport *transport;
+    moe_watch *watch; /* of what is posted; borrowed; NULL: exchanges are
+                         collectives */
     int gpu;
     moe_layout layout;
     int experts, top_k;
@@ -70,6 +73,8 @@ typedef struct moe_dispatch_params {
     uint64_t max_tokens; /* of any batch, all ranks */
     uint32_t max_own;    /* of any batch, this rank */
     size_t row_bytes;
+    size_t out_bytes; /* of a row that is sent to an expert after attention, at
+                         most row_bytes */
 } moe_dispatch_params;
 
 /** Set up buffers for the largest batch, all of whose pairs - predicted and
