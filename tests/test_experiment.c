@@ -95,6 +95,37 @@ START_TEST(complete_file_is_read)
 }
 END_TEST
 
+static const struct {
+    const char *emulation;
+    bool paced;
+    int scale;
+    moe_sync sync;
+    double dilation;
+} paced_cases[] = {
+    {"{}", false, 8, MOE_SYNC_PHASE, 1},
+    {"{ffn: paced}", true, 1, MOE_SYNC_NONE, 1},
+    {"{attention: paced}", true, 8, MOE_SYNC_NONE, 1},
+    {"{ffn: paced, attention: paced, scale: 4, sync: phase, dilation: 2.5}",
+     true, 4, MOE_SYNC_PHASE, 2.5},
+    {"{ffn: paced, dilation: auto, links: here.h5}", true, 1, MOE_SYNC_NONE, 0},
+};
+
+START_TEST(pacing_settles_what_is_left_open)
+{
+    char text[512];
+    moe_experiment x;
+    snprintf(text, sizeof text, "%semulation: %s\n", TOP ONE,
+             paced_cases[_i].emulation);
+    parse(text, NULL, 0, &x);
+    const moe_emulation *e = &x.emulation;
+    ck_assert(moe_emulation_is_paced(e) == paced_cases[_i].paced);
+    ck_assert_int_eq(e->scale, paced_cases[_i].scale);
+    ck_assert_int_eq(e->sync, paced_cases[_i].sync);
+    ck_assert_double_eq(e->dilation, paced_cases[_i].dilation);
+    moe_experiment_fini(&x);
+}
+END_TEST
+
 START_TEST(who_predicts_plans)
 {
     moe_experiment x;
@@ -389,8 +420,25 @@ static const struct {
      "dnnl"},
     {TOP ONE "emulation: {dtype: fp8}\n",
      "x.yaml:5: emulation.dtype: 'fp8' is not one of auto, bf16, f32"},
-    {TOP ONE "emulation: {sync: never}\n", "'never' is not one of phase, none"},
-    {TOP ONE "emulation: {scale: 1.5}\n", "emulation.scale: '1.5'|1..4096"},
+    {TOP ONE "emulation: {sync: never}\n", "'never' is not one of auto, phase"},
+    {TOP ONE "emulation: {scale: 1.5}\n", "emulation.scale: '1.5'|0..4096"},
+    {TOP ONE "emulation: {attention: real}\n",
+     "'real' is not one of model, paced"},
+    {TOP ONE "emulation: {progress: luck}\n",
+     "'luck' is not one of poll, thread"},
+    {TOP ONE "emulation: {poll_interval: -1}\n", "emulation.poll_interval"},
+    {TOP ONE "emulation: {ffn: paced, dilation: 0.5}\n",
+     "x.yaml:5: emulation.dilation: '0.5' (allowed: auto, or a number from 1 "
+     "to 1e6)"},
+    {TOP ONE "emulation: {ffn: paced, dilation: fast}\n",
+     "emulation.dilation: 'fast' (allowed: auto"},
+    {TOP ONE "emulation: {ffn: paced, dilation: auto}\n",
+     "emulation.dilation: auto needs the speed of this machine's links: "
+     "emulation.links"},
+    {TOP ONE "emulation: {dilation: 2}\n",
+     "emulation.dilation: only where ffn or attention is paced"},
+    {TOP ONE "emulation: {links: x.h5}\n",
+     "emulation.links: only where ffn or attention is paced"},
     {TOP "strategies:\n  - {name: a}\n  - {predictor: none}\n",
      "x.yaml:6: strategies: key 'name' is missing"},
     {TOP "strategies: [{name: ''}]\n", "x.yaml:4: strategies: a name is empty"},
@@ -667,6 +715,8 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("experiment");
     MOE_TEST(suite, complete_file_is_read);
     MOE_TEST(suite, everything_but_names_has_a_default);
+    MOE_TEST_LOOP(suite, pacing_settles_what_is_left_open,
+                  sizeof paced_cases / sizeof *paced_cases);
     MOE_TEST(suite, who_predicts_plans);
     MOE_TEST_LOOP(suite, foretold_tokens_are_routed_directly,
                   MOE_ARRAY_LEN(routings));

@@ -16,7 +16,8 @@ static const moe_ledger_dims dims = {.strategies = 2,
                                      .gpus = 13,
                                      .ranks = 17,
                                      .slots = 19,
-                                     .candidates = 23};
+                                     .candidates = 23,
+                                     .paced = true};
 
 enum {
     S = 2,
@@ -77,6 +78,12 @@ static const struct {
     {MOE_FIELD_EXCHANGE_DISPATCH, S *I *L * 2 * 8, true},
     {MOE_FIELD_EXCHANGE_COMBINE, S *I *L * 2 * 8, true},
     {MOE_FIELD_EXCHANGE_MIGRATE, S *I *L * 2 * 8, true},
+    {MOE_FIELD_PACE_ASKED, S *I *L * 2 * 8, true},
+    {MOE_FIELD_PACE_LATE, S *I *L * 2 * 8, true},
+    {MOE_FIELD_BESIDE, S *I *L * 4 * 8, true},
+    {MOE_FIELD_SENDER_BYTES, S *I *G * 8, true},
+    {MOE_FIELD_SENDER_TIME, S *I *G * 8, true},
+    {MOE_FIELD_SENDER_LATE, S *I *G * 8, true},
 };
 
 static size_t length(moe_field_id id)

@@ -67,6 +67,7 @@ static void fill_strategy(moe_strategy_view *y, int s, size_t n)
     y->remote_share = 0.75;
     y->ahead_bytes = s << 21;
     y->planner_cpu = around(12.3e-6, n);
+    y->late = around(NAN, 0);
 }
 
 /* A view as moe_view_read() would make it; its arrays are the caller's. */

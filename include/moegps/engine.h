@@ -73,8 +73,9 @@ typedef struct moe_engine_bytes {
 moe_engine_bytes moe_engine_memory(const moe_engine *engine);
 
 /** Estimate the wall time that experts take in all of a run, where loads are
- *  balanced: one layer is run here, and divided by the threads of a rank. Routing,
- *  exchange, checks and waiting are not in it. Not collective.
+ *  balanced: one layer is run here, and divided by the threads of a rank; of
+ *  paced phases what they will be made to take. Routing, exchange, checks and
+ *  waiting are not in it. Not collective.
  *  @param s_out  s; NaN: no experts at home on this rank.
  *  @return MOE_OK, MOE_NOMEM, MOE_LIBRARY. */
 moe_status moe_engine_expert_time(moe_engine *engine, double *s_out,

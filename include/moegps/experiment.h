@@ -14,6 +14,7 @@
 #include "moegps/ledger.h"
 #include "moegps/model.h"
 #include "moegps/options.h"
+#include "moegps/pacer.h"
 #include "moegps/planner.h"
 #include "moegps/predictor.h"
 #include "moegps/serving.h"
@@ -39,9 +40,16 @@ typedef enum moe_run_dtype {
 
 /** Where ranks wait for each other. */
 typedef enum moe_sync {
+    MOE_SYNC_AUTO,  /* none where a phase is paced, else phase */
     MOE_SYNC_PHASE, /* before every collective phase, timed apart */
     MOE_SYNC_NONE
 } moe_sync;
+
+/** What a rank does while its GPU is in attention. */
+typedef enum moe_attend {
+    MOE_ATTEND_MODEL, /* nothing: charged on the gpu clock */
+    MOE_ATTEND_PACED  /* waits as long */
+} moe_attend;
 
 /** Who plans. */
 typedef enum moe_coordination {
@@ -64,10 +72,15 @@ typedef enum moe_routing {
 
 typedef struct moe_emulation {
     char ffn[32]; /* name of the FFN back end */
-    int scale;    /* divides hidden and intermediate sizes */
+    int scale;    /* divides hidden and intermediate sizes; >= 1 once read */
     moe_run_dtype dtype;
-    int attention; /* only "model": charged, never executed */
-    moe_sync sync;
+    moe_attend attention;
+    moe_sync sync; /* not auto once read */
+    char dilation_text[32];
+    double dilation;  /* of paced phases, >= 1; 0: by `links` */
+    char links[1024]; /* tables of this machine's links; "": none */
+    moe_progress_by progress;
+    double poll_interval_us;
     moe_coordination coordination;
     moe_coordinator coordinator;
     int rebalance_every; /* iterations between plans */
@@ -115,6 +128,9 @@ typedef struct moe_experiment {
 
 extern const moe_opt moe_experiment_options[], moe_workload_options[],
     moe_emulation_options[], moe_strategy_options[], moe_choice_options[];
+
+/** @return whether ranks keep a GPU's pace in a phase. */
+bool moe_emulation_is_paced(const moe_emulation *emulation);
 
 /** Read an experiment. Not collective. Release with moe_experiment_fini().
  *  @param text    YAML

@@ -34,7 +34,12 @@
     X(COORDINATION, "coordination")                   \
     X(ROUTING, "routing")                             \
     X(REBALANCE_EVERY, "rebalance_every")             \
-    X(GPUS_PER_NODE, "gpus_per_node")
+    X(GPUS_PER_NODE, "gpus_per_node")                 \
+    X(PACED, "paced")                                 \
+    X(DILATION, "dilation")                           \
+    X(LINKS, "links")                                 \
+    X(TIMER, "timer")                                 \
+    X(PROGRESS, "progress")
 
 typedef enum moe_fact {
 #define MOE_FACT_ENUM(name, text) MOE_FACT_##name,

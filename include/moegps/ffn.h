@@ -3,7 +3,8 @@
  *  A back end says what a row is, what an expert's weights are, runs the
  *  experts of one GPU on grouped rows, and sums results at the token's home.
  *  The `exact` member is an integer function of (token, expert, layer) that
- *  proves where every pair went; `none` measures the harness alone.
+ *  proves where every pair went; `none` measures the harness alone; `paced`
+ *  takes the time that the cost model gives the emulated GPU.
  */
 #ifndef MOEGPS_FFN_H
 #define MOEGPS_FFN_H
@@ -59,6 +60,9 @@ typedef struct moe_ffn {
     size_t state_size;       /* the caller allocates and zeroes the state */
     bool comparable;         /* outputs are f32 numbers, alike under all
                                 strategies but for rounding */
+    bool paced;              /* computes nothing: the engine waits as long as
+                                the GPU would take; of an expert's weights a
+                                slot holds the tag alone */
     moe_status (*init)(void *state, const moe_ffn_shape *shape, moe_error *err);
     /** Write the matrices of one expert (behind the tag), from the seed, in
      *  the back end's own layout: the bytes that migrate. */

@@ -27,6 +27,7 @@ typedef struct moe_ledger_dims {
     int ranks; /* gpus, or gpus + 1 with a dedicated coordinator (the last) */
     int slots; /* most slots of any strategy */
     int candidates; /* strategies, if one of them chooses among others; else 0 */
+    bool paced;     /* ranks kept a GPU's pace */
 } moe_ledger_dims;
 
 /** Pairs of a layer's busiest GPU: what it computed, and what it would have
@@ -55,6 +56,25 @@ enum { MOE_N_LINKS = 2 }; /* 0: within the node, 1: between nodes */
 
 /** @return "node", "network". */
 const char *moe_link_name(int link);
+
+/** Phases whose time the cost model gives in a paced run. */
+typedef enum moe_pace {
+    MOE_PACE_ATTENTION, /* with the reduction that ends it, and the router */
+    MOE_PACE_FFN,       /* with shared experts */
+    MOE_N_PACES
+} moe_pace;
+
+/** @return "attention", "ffn". */
+const char *moe_pace_name(int pace);
+
+/** Phases that run beside the layers in a paced run: from collect to migrate. */
+enum {
+    MOE_BESIDE_FIRST = MOE_PHASE_COLLECT,
+    MOE_N_BESIDES = MOE_PHASE_MIGRATE - MOE_PHASE_COLLECT + 1
+};
+
+/** GPUs of a paced run beyond which it does not record who sent what to whom. */
+enum { MOE_MOST_SENDERS = 256 };
 
 /** Element types: of the ledger, of the file and of messages alike. */
 typedef enum moe_element {

@@ -37,8 +37,9 @@ moe_status moe_topo_discover(moe_ctx *ctx, moe_topo *out);
 char *moe_topo_xml(void);
 
 /** Warn about oversubscription, missing binding and CPU limits. Collective
- *  (the worst rank is named). */
-void moe_topo_warn(moe_ctx *ctx, const moe_topo *topo);
+ *  (the worst rank is named). @param paced  ranks keep a GPU's pace: they
+ *  sleep most of the time, and the run itself says how late they were. */
+void moe_topo_warn(moe_ctx *ctx, const moe_topo *topo, bool paced);
 
 /** @return bytes of memory that processes here may still take: the least of what
  *  the node has and what cgroups leave; and all that the node has. Not

@@ -70,7 +70,32 @@ typedef struct moe_strategy_view {
     double ahead_bytes;      /* B sent before dispatch by direct routing, per
                                 iteration and layer, all GPUs, mean */
     moe_summary planner_cpu; /* s per iteration, sum over layers */
+    /* Of a paced run; else NaN. */
+    moe_summary late;            /* of paced phases, slowest rank, as a share of
+                                    the layer's time on the wall clock */
+    double late_s[MOE_N_PACES][2]; /* s: median, 99th percentile over layers
+                                      and ranks; of those the median over
+                                      iterations */
+    double late_share;           /* of paced phases that ended late by more
+                                    than MOE_MOST_LATE of the layer */
+    double beside_s[MOE_N_BESIDES]; /* s per layer, slowest rank, mean: from
+                                       begin to end of what ran beside */
 } moe_strategy_view;
+
+/** Lateness of paced phases, as a share of a layer, beyond which the wall clock
+ *  of a paced run is no result. */
+#define MOE_MOST_LATE 0.02
+
+/** How a run kept a GPU's pace. */
+typedef struct moe_pace_view {
+    bool phase[MOE_N_PACES]; /* paced */
+    double dilation;         /* of those; what was measured is divided by it */
+    char links[512];         /* how links here compare with the cluster's; "":
+                                nobody compared them */
+    char timer[256];         /* how exactly deadlines are kept there */
+    char progress[64];       /* who made it */
+    double late;             /* median share of the strategy with most */
+} moe_pace_view;
 
 typedef struct moe_view {
     char path[1024], run_id[64], title[256], status[32];
@@ -95,6 +120,7 @@ typedef struct moe_view {
                             a plan outlives the run */
     bool valid;          /* checks were run and passed */
     bool oversubscribed; /* of any rank */
+    moe_pace_view pace;
     char trace_sha256[65];
     char *config;         /* every setting, as YAML; owned */
     uint64_t *batch_hash; /* [iterations] of the true loads: equal batches have

@@ -146,7 +146,7 @@ moe_status moe_calibrate_mpi(moe_ctx *ctx, moe_calibrate_settings *s)
         moe_calibrate_check(s, &ctx->err);
     if (moe_agree(ctx) != MOE_OK || moe_topo_discover(ctx, &topo) != MOE_OK)
         return ctx->err.status;
-    moe_topo_warn(ctx, &topo);
+    moe_topo_warn(ctx, &topo, false);
     if (ctx->rank != 0)
         s->measured.gpu = "";
     measure_all(ctx, &s->measured, &m);

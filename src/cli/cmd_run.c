@@ -178,7 +178,8 @@ static moe_status run_all(moe_run_job *r)
     if (moe_run_read_inputs(r) != MOE_OK ||
         moe_topo_discover(ctx, &r->topo) != MOE_OK)
         return ctx->err.status;
-    moe_topo_warn(ctx, &r->topo);
+    moe_topo_warn(ctx, &r->topo,
+                  moe_emulation_is_paced(&r->experiment.emulation));
     if (r->experiment.emulation.rebalance_every >
         r->experiment.workload.iterations)
         moe_warn(ctx,

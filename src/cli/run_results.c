@@ -137,8 +137,12 @@ void moe_run_print_plan(moe_run_job *r)
     if (moe_engine_expert_time(r->engine, &expert_s, &r->ctx.err) == MOE_OK &&
         expert_s >= 0)
         printf(
-            "# time: experts take about %.3g s, by the CPU time of one layer "
-            "here; exchange and waiting come on top\n",
+            d.paced && strcmp(r->experiment.emulation.ffn, "paced") == 0
+                ? "# time: paced phases take about %.3g s, by the cost "
+                  "model and the dilation; exchange, weights that they do "
+                  "not hide and waiting come on top\n"
+                : "# time: experts take about %.3g s, by the CPU time of one "
+                  "layer here; exchange and waiting come on top\n",
             expert_s);
     printf("# output: %s\n", r->out);
 }

@@ -38,6 +38,12 @@ const char *moe_link_name(int link)
     return link == 0 ? "node" : "network";
 }
 
+const char *moe_pace_name(int pace)
+{
+    return moe_phase_name(pace == MOE_PACE_FFN ? MOE_PHASE_FFN
+                                               : MOE_PHASE_ATTENTION);
+}
+
 size_t moe_element_size(moe_element element)
 {
     static const size_t size[] = {
@@ -55,13 +61,23 @@ size_t moe_dims_extent(const moe_ledger_dims *dims, const char *name)
         const char *name;
         int extent;
     } extents[] = {
-        {"strategy", dims->strategies},  {"iteration", dims->iterations},
-        {"layer", dims->layers},         {"phase", MOE_N_PHASES},
-        {"rank", dims->ranks},           {"expert", dims->experts},
-        {"warmup", dims->warmup},        {"gpu", dims->gpus},
-        {"slot", dims->slots},           {"source", dims->gpus},
-        {"destination", dims->gpus},     {"link", MOE_N_LINKS},
+        {"strategy", dims->strategies},
+        {"iteration", dims->iterations},
+        {"layer", dims->layers},
+        {"phase", MOE_N_PHASES},
+        {"rank", dims->ranks},
+        {"expert", dims->experts},
+        {"warmup", dims->warmup},
+        {"gpu", dims->gpus},
+        {"slot", dims->slots},
+        {"source", dims->gpus},
+        {"destination", dims->gpus},
+        {"link", MOE_N_LINKS},
         {"candidate", dims->candidates},
+        {"pace", dims->paced ? MOE_N_PACES : 0},
+        {"beside", dims->paced ? MOE_N_BESIDES : 0},
+        {"sender",
+         dims->paced && dims->gpus <= MOE_MOST_SENDERS ? dims->gpus : 0},
     };
     for (size_t i = 0; i < MOE_ARRAY_LEN(extents); i++)
         if (strcmp(extents[i].name, name) == 0)

@@ -339,17 +339,18 @@ static void warn_worst(moe_ctx *ctx, double severity, const char *sentence)
     moe_warn(ctx, "%s", text);
 }
 
-void moe_topo_warn(moe_ctx *ctx, const moe_topo *topo)
+void moe_topo_warn(moe_ctx *ctx, const moe_topo *topo, bool paced)
 {
     char text[MOE_ERROR_LEN];
     bool limited = topo->cpu_limit < ctx->node_size - 0.01;
     bool crowded = topo->oversubscribed && !limited;
     double share = (double)topo->sharers / (topo->cores > 0 ? topo->cores : 1);
+    const char *so = paced ? "paced phases will end late"
+                           : "wall-clock times are no result, the gpu clock is";
     snprintf(text, sizeof text,
              "oversubscribed: rank %d (%s) shares CPUs %.64s with %d more, "
-             "less than a core each; wall-clock times are no result, the gpu "
-             "clock is",
-             ctx->rank, ctx->host, topo->cpuset, topo->sharers - 1);
+             "less than a core each; %s",
+             ctx->rank, ctx->host, topo->cpuset, topo->sharers - 1, so);
     warn_worst(ctx, crowded ? share : 0, text);
     snprintf(text, sizeof text,
              "not bound: rank %d (%s) shares CPUs %.64s with %d more; bind "
@@ -359,8 +360,8 @@ void moe_topo_warn(moe_ctx *ctx, const moe_topo *topo)
                text);
     snprintf(text, sizeof text,
              "CPU limit: the cgroup of rank %d (%s) allows %.2f cores to %d "
-             "ranks; wall-clock times are no result, the gpu clock is",
-             ctx->rank, ctx->host, topo->cpu_limit, ctx->node_size);
+             "ranks; %s",
+             ctx->rank, ctx->host, topo->cpu_limit, ctx->node_size, so);
     warn_worst(ctx, limited ? ctx->node_size / topo->cpu_limit : 0, text);
 }
 

@@ -215,6 +215,7 @@ static void migrate(moe_engine *e, moe_runner *r, int first, int end)
                               e->coordination.moves);
     if (r->weights != NULL)
         moe_slots_migrate(r->weights, e->coordination.moves, n, e->gpu_comm);
+    moe_pacing_migrate(e, e->coordination.moves, n);
     for (int l = first; l < end; l++) {
         moe_plan_layer next = moe_plan_at(&r->next, l);
         moe_replicas_index(&r->replicas[l], &next);

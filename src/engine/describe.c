@@ -70,6 +70,7 @@ void moe_engine_describe(const moe_engine *e, moe_facts *facts)
                                                                : "replicated");
     add_routing(e->p.experiment, facts);
     moe_facts_set(facts, MOE_FACT_REBALANCE_EVERY, "%d", em->rebalance_every);
+    moe_pacing_describe(e, facts);
     moe_facts_set(facts, MOE_FACT_GPUS_PER_NODE, "%d",
                   e->p.cluster->gpus_per_node);
 }

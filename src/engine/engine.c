@@ -35,7 +35,8 @@ static double slowest(const moe_engine *e)
     double own = 0.0, most = 0.0;
     for (int l = 0; l < e->p.n_layers; l++)
         for (int p = 0; p < MOE_N_PHASES; p++)
-            own += e->it.times[l].wall[p] + e->it.times[l].wait[p];
+            own += moe_pacing_undilated(e, e->it.times[l].wall[p] +
+                                               e->it.times[l].wait[p]);
     MOE_MPI(MPI_Reduce(&own, &most, 1, MPI_DOUBLE, MPI_MAX, 0, e->ctx->comm));
     return most;
 }

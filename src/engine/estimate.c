@@ -18,16 +18,17 @@ moe_ledger_dims moe_engine_dims(const moe_engine *e)
 {
     const moe_workload *w = &e->p.experiment->workload;
     const int strategies = e->p.experiment->n_strategies;
-    return (moe_ledger_dims){.strategies = strategies,
-                             .candidates =
-                                 e->n_runners > strategies ? strategies : 0,
-                             .iterations = w->iterations,
-                             .warmup = w->warmup,
-                             .layers = e->p.n_layers,
-                             .experts = e->p.model->experts,
-                             .gpus = e->layout.gpus,
-                             .ranks = e->p.ranks,
-                             .slots = e->max_slots};
+    return (moe_ledger_dims){
+        .strategies = strategies,
+        .candidates = e->n_runners > strategies ? strategies : 0,
+        .iterations = w->iterations,
+        .warmup = w->warmup,
+        .layers = e->p.n_layers,
+        .experts = e->p.model->experts,
+        .gpus = e->layout.gpus,
+        .ranks = e->p.ranks,
+        .slots = e->max_slots,
+        .paced = moe_emulation_is_paced(&e->p.experiment->emulation)};
 }
 
 uint64_t moe_engine_max_tokens(const moe_engine *e)
@@ -35,8 +36,7 @@ uint64_t moe_engine_max_tokens(const moe_engine *e)
     return moe_batcher_max_tokens(e->batcher);
 }
 
-/* Pairs of a GPU when all have as many, in the largest batch. */
-static double mean_pairs(const moe_engine *e)
+double moe_engine_mean_pairs(const moe_engine *e)
 {
     return (double)moe_engine_max_tokens(e) * e->p.model->top_k /
            e->layout.gpus;
@@ -45,16 +45,17 @@ static double mean_pairs(const moe_engine *e)
 moe_engine_bytes moe_engine_memory(const moe_engine *e)
 {
     const moe_ledger_dims d = moe_engine_dims(e);
-    const double expert = (double)moe_ffn_weight_bytes(&e->shape);
+    const double expert = (double)moe_engine_held_bytes(e);
     const double row = (double)moe_ffn_row_bytes(&e->shape);
     double slots = 0;
     for (int i = 0; i < d.strategies; i++)
         slots += e->runner[i].spec->slots;
-    return (moe_engine_bytes){.weights = expert * d.layers *
-                                         (d.experts + slots * d.gpus),
-                              .rows = ROW_BUFFERS * mean_pairs(e) * row,
-                              .measurements = moe_ledger_bytes(&d, 1),
-                              .root_measurements = moe_ledger_bytes(&d, 0)};
+    return (moe_engine_bytes){
+        .weights = expert * d.layers * (d.experts + slots * d.gpus),
+        .rows = ROW_BUFFERS * moe_engine_mean_pairs(e) * row +
+                (e->ffn->paced ? (double)moe_flow_memory() : 0),
+        .measurements = moe_ledger_bytes(&d, 1),
+        .root_measurements = moe_ledger_bytes(&d, 0)};
 }
 
 /* Run the experts at home on this GPU, in one layer, on as many rows each.
@@ -63,7 +64,7 @@ moe_engine_bytes moe_engine_memory(const moe_engine *e)
 static double time_layer(moe_engine *e, moe_error *err)
 {
     const int slots = e->home.count;
-    const uint32_t each = (uint32_t)ceil(mean_pairs(e) / slots);
+    const uint32_t each = (uint32_t)ceil(moe_engine_mean_pairs(e) / slots);
     void **weights = moe_array_new((size_t)slots, sizeof *weights, err);
     uint32_t *rows = moe_array_new((size_t)slots, sizeof *rows, err);
     void *data =
@@ -91,6 +92,10 @@ static double time_layer(moe_engine *e, moe_error *err)
 moe_status moe_engine_expert_time(moe_engine *e, double *s_out, moe_error *err)
 {
     const moe_workload *w = &e->p.experiment->workload;
+    if (e->pacing != NULL && e->pacing->computes) {
+        *s_out = moe_pacing_expected_s(e, err);
+        return err->status;
+    }
     if (e->home.count == 0) {
         *s_out = NAN;
         return MOE_OK;

@@ -327,6 +327,61 @@ static moe_status read_strategies(moe_experiment *x, const moe_conf *root,
     return MOE_OK;
 }
 
+bool moe_emulation_is_paced(const moe_emulation *emulation)
+{
+    const moe_ffn *ffn = moe_ffn_find(emulation->ffn);
+    return emulation->attention == MOE_ATTEND_PACED ||
+           (ffn != NULL && ffn->paced);
+}
+
+static moe_status read_dilation(moe_emulation *em, const moe_conf *root,
+                                const moe_conf *node, moe_error *err)
+{
+    const moe_opt number = {
+        .key = "dilation", .type = MOE_OPT_REAL, .min = 1, .max = 1e6};
+    moe_error local = {0};
+    if (strcmp(em->dilation_text, "auto") == 0)
+        em->dilation = 0;
+    else if (moe_opt_parse(&number, em->dilation_text, &em->dilation, &local) !=
+             MOE_OK)
+        return moe_conf_fail(root, moe_conf_get(node, "dilation"), err,
+                             "emulation.dilation: '%s' (allowed: auto, or a "
+                             "number from 1 to 1e6)",
+                             em->dilation_text);
+    if (em->dilation == 1 && em->links[0] == '\0')
+        return MOE_OK;
+    if (!moe_emulation_is_paced(em))
+        return moe_conf_fail(root, node, err,
+                             "emulation.%s: only where ffn or attention is "
+                             "paced",
+                             em->dilation == 1 ? "links" : "dilation");
+    if (em->dilation == 0 && em->links[0] == '\0')
+        return moe_conf_fail(root, moe_conf_get(node, "dilation"), err,
+                             "emulation.dilation: auto needs the speed of this "
+                             "machine's links: emulation.links, a file that "
+                             "`moegps calibrate --mpi` wrote here");
+    return MOE_OK;
+}
+
+/* What follows from other settings. */
+static moe_status settle(moe_emulation *em, const moe_conf *root,
+                         const moe_conf *node, moe_error *err)
+{
+    const moe_ffn *ffn = moe_ffn_find(em->ffn);
+    if (ffn == NULL) {
+        char known[128];
+        moe_ffn_names(known, sizeof known);
+        return moe_conf_fail(root, moe_conf_get(node, "ffn"), err,
+                             "emulation.ffn: no back end '%s' (allowed: %s)",
+                             em->ffn, known);
+    }
+    if (em->scale == 0)
+        em->scale = ffn->paced ? 1 : 8;
+    if (em->sync == MOE_SYNC_AUTO)
+        em->sync = moe_emulation_is_paced(em) ? MOE_SYNC_NONE : MOE_SYNC_PHASE;
+    return read_dilation(em, root, node, err);
+}
+
 static moe_status read_all(moe_experiment *x, const moe_conf *root,
                            moe_error *err)
 {
@@ -357,13 +412,8 @@ static moe_status read_all(moe_experiment *x, const moe_conf *root,
                              "defaults)",
                              asked);
     }
-    if (moe_ffn_find(x->emulation.ffn) == NULL) {
-        char known[128];
-        moe_ffn_names(known, sizeof known);
-        return moe_conf_fail(root, moe_conf_get(emulation, "ffn"), err,
-                             "emulation.ffn: no back end '%s' (allowed: %s)",
-                             x->emulation.ffn, known);
-    }
+    if (settle(&x->emulation, root, emulation, err) != MOE_OK)
+        return err->status;
     return read_strategies(x, root, err);
 }
 

@@ -4,8 +4,9 @@
 #include <stddef.h>
 
 static const char *const dtypes[] = {"auto", "bf16", "f32", NULL};
-static const char *const attentions[] = {"model", NULL};
-static const char *const syncs[] = {"phase", "none", NULL};
+static const char *const attentions[] = {"model", "paced", NULL};
+static const char *const syncs[] = {"auto", "phase", "none", NULL};
+static const char *const progressions[] = {"poll", "thread", NULL};
 static const char *const coordinations[] = {"central", "replicated", NULL};
 static const char *const routings[] = {"auto", "dispatch", "direct", NULL};
 static const char *const coordinators[] = {"shared", "dedicated", NULL};
@@ -106,16 +107,18 @@ const moe_opt moe_emulation_options[] = {
      .type = MOE_OPT_TEXT,
      .initial = "dnnl",
      AT(ffn),
-     .help = "expert FFN: dnnl (real), exact (proves routing), none"},
+     .help = "expert FFN: dnnl (real), exact (proves routing), none, paced "
+             "(takes the time that the cost model gives the GPU)"},
     {.key = "scale",
      .type = MOE_OPT_INT,
      .unit = "1",
-     .initial = "8",
-     .min = 1,
+     .initial = "0",
+     .min = 0,
      .max = 4096,
      AT(scale),
      .help = "divides hidden and intermediate size of what is executed; the "
-             "gpu clock always prices the full size"},
+             "gpu clock always prices the full size; 0: 1 if ffn is paced, "
+             "else 8"},
     {.key = "dtype",
      .type = MOE_OPT_ENUM,
      .initial = "auto",
@@ -127,13 +130,44 @@ const moe_opt moe_emulation_options[] = {
      .initial = "model",
      .choices = attentions,
      AT(attention),
-     .help = "charged on the gpu clock, not executed"},
+     .help = "model: charged on the gpu clock, not executed; paced: takes its "
+             "time on the wall clock, too, with the router"},
     {.key = "sync",
      .type = MOE_OPT_ENUM,
-     .initial = "phase",
+     .initial = "auto",
      .choices = syncs,
      AT(sync),
-     .help = "phase: a barrier before every collective, recorded as wait"},
+     .help = "phase: a barrier before every collective, recorded as wait; "
+             "auto: none where a phase is paced, else phase"},
+    {.key = "dilation",
+     .type = MOE_OPT_TEXT,
+     .initial = "1",
+     AT(dilation_text),
+     .help = "of paced phases: their times are multiplied by it, and all that "
+             "is measured is divided by it; auto: by how much the links here "
+             "are slower than the cluster's, by the tables in links"},
+    {.key = "links",
+     .type = MOE_OPT_TEXT,
+     .initial = "",
+     AT(links),
+     .help =
+         "of paced runs: tables of `moegps calibrate --mpi` on this machine"},
+    {.key = "progress",
+     .type = MOE_OPT_ENUM,
+     .initial = "poll",
+     .choices = progressions,
+     AT(progress),
+     .help = "of messages in paced phases: by the rank between sleeps, or by a "
+             "thread of its own"},
+    {.key = "poll_interval",
+     .type = MOE_OPT_REAL,
+     .unit = "us",
+     .initial = "100",
+     .min = 0,
+     .max = 1e6,
+     AT(poll_interval_us),
+     .help = "sleep between two looks at messages in paced phases; 0: none, "
+             "a rank then takes a whole core"},
     {.key = "coordination",
      .type = MOE_OPT_ENUM,
      .initial = "central",

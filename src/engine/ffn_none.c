@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* The do-nothing member: rows travel, nothing is computed. */
+/* The do-nothing member: rows travel, nothing is computed. So does the paced
+ * one, beside which the engine lets the rank wait (paced.c). */
 
 typedef struct {
     size_t row_bytes;
@@ -48,4 +49,16 @@ const moe_ffn moe_ffn_none = {
     .run = run,
     .combine = combine,
     .reduce = combine,
+};
+
+const moe_ffn moe_ffn_paced = {
+    .name = "paced",
+    .help = "rows travel, and the rank waits as long as its GPU would compute",
+    .state_size = sizeof(none_state),
+    .paced = true,
+    .init = init,
+    .fill_weights = fill_weights,
+    .fill_rows = fill_rows,
+    .run = run,
+    .combine = combine,
 };

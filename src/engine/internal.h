@@ -14,6 +14,7 @@
  *   check.c       correctness
  *   choose.c      a strategy that chooses among others while it runs
  *   chooser.c     by which rule
+ *   paced.c        phases that take a GPU's time (paced.h)
  *   restore.c     going on where an earlier run stopped
  *   describe.c    what runs, and the memory that it needs
  *   run.c         all iterations of a run (run.h)
@@ -30,13 +31,14 @@
 #include "moegps/mem.h"
 #include "moegps/regret.h"
 #include "moegps/shared_file.h"
+#include "paced.h"
 #include "weights.h"
 
 typedef struct moe_choice moe_choice;
 
 /* One strategy as it runs on this rank: itself, or as a candidate of one that
  * chooses. That one has no more than its `choice`. */
-typedef struct moe_runner {
+struct moe_runner {
     const moe_strategy *spec;
     int index; /* in the experiment: of whom it runs for */
     int slots; /* per GPU and layer */
@@ -60,7 +62,7 @@ typedef struct moe_runner {
     /* Rank 0, to be asked about the true load; NULL, empty: not asked. */
     void *oracle_planner; /* as `planner`, with a state of its own */
     moe_plan plan_before; /* in force when the iteration began */
-} moe_runner;
+};
 
 /* Who is chosen among, and how far that is. */
 struct moe_choice {
@@ -132,6 +134,8 @@ typedef struct moe_iteration {
     int64_t *sent_bytes;              /* [gpus] full-size rows of dispatch, over
                                     layers */
     int64_t *ahead_bytes;             /* [gpus] of direct routing, before it */
+    moe_layer_pace *paces;            /* [layers] of a paced run */
+    moe_sender *senders;              /* [gpus] of a paced run */
 } moe_iteration;
 
 /* Scratch of coordinate.c. */
@@ -201,6 +205,7 @@ struct moe_engine {
 
     const moe_cost *cost;
     void *cost_state;
+    moe_pacing *pacing; /* NULL: ranks keep no GPU's pace */
 
     moe_runner *runner; /* [n_runners] strategies in order, then candidates */
     int n_runners;
@@ -340,6 +345,10 @@ double moe_engine_predict_s(const moe_engine *e, const moe_runner *r);
 /* choose.c: find the candidates' runners and give the first the weights; after
  * all runners. Local. @return MOE_OK, MOE_NOMEM. */
 moe_status moe_engine_choice_init(moe_engine *e, moe_runner *r, moe_error *err);
+
+/* estimate.c: @return pairs of a GPU when all have as many, in the largest
+ * batch. */
+double moe_engine_mean_pairs(const moe_engine *e);
 
 /* @return who runs for strategy s. */
 moe_runner *moe_engine_runner(const moe_engine *e, int s);

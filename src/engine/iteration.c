@@ -23,11 +23,15 @@ moe_status moe_iteration_init(moe_iteration *it, const moe_engine *e,
         moe_array_new(l * (size_t)e->max_slots, sizeof *it->slot_rows, err);
     it->sent_bytes = moe_array_new(g, sizeof *it->sent_bytes, err);
     it->ahead_bytes = moe_array_new(g, sizeof *it->ahead_bytes, err);
+    it->paces = moe_array_new(l, sizeof *it->paces, err);
+    it->senders = moe_array_new(g, sizeof *it->senders, err);
     return err->status;
 }
 
 void moe_iteration_fini(moe_iteration *it)
 {
+    free(it->senders);
+    free(it->paces);
     free(it->ahead_bytes);
     free(it->sent_bytes);
     free(it->slot_rows);
@@ -46,6 +50,8 @@ void moe_iteration_clear(const moe_engine *e, moe_iteration *it)
     memset(it->planner_steps, 0, 2 * l * sizeof *it->planner_steps);
     memset(it->sent_bytes, 0, g * sizeof *it->sent_bytes);
     memset(it->ahead_bytes, 0, g * sizeof *it->ahead_bytes);
+    memset(it->paces, 0, l * sizeof *it->paces);
+    memset(it->senders, 0, g * sizeof *it->senders);
     it->wire_bytes = 0;
     it->tried = 0;
     it->tried_s = 0;

@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-/* Number, address and send the pairs that were counted last. */
-static void send_rows(moe_engine *e, moe_runner *r, int layer, const char *rows)
+/* Number and address the pairs that were counted last, and tell who gets them. */
+static void address_rows(moe_engine *e, moe_runner *r, int layer,
+                         const char *rows)
 {
     moe_dispatch *d = e->dispatch;
     const moe_replicas *replicas = &r->replicas[layer];
@@ -17,10 +18,18 @@ static void send_rows(moe_engine *e, moe_runner *r, int layer, const char *rows)
     moe_dispatch_address(d, e->it.batch, replicas, r->slots, r->spec->split,
                          r->split);
     moe_dispatch_tell(d);
-    if (rows != NULL) {
+    if (rows != NULL)
         moe_dispatch_pack(d, e->it.batch, rows);
-        moe_dispatch_send(d, MOE_WAY_OUT);
-    }
+}
+
+/* Rows travel. Those of a paced run are watched, and what runs beside goes on
+ * meanwhile. */
+static void travel(moe_engine *e, int layer, moe_phase phase, moe_way way)
+{
+    if (e->pacing != NULL)
+        moe_pacing_exchange(e, layer, phase, way);
+    else
+        moe_dispatch_send(e->dispatch, way);
 }
 
 /* Attention itself is not executed. Of the reduce-scatter that ends it, direct
@@ -33,7 +42,9 @@ static void end_attention(moe_engine *e, moe_runner *r, int layer,
     const moe_stamp start = moe_stamp_now();
     moe_dispatch_expect(e->dispatch, e->it.batch,
                         e->it.predicted_experts + (size_t)layer * pairs);
-    send_rows(e, r, layer, rows);
+    address_rows(e, r, layer, rows);
+    if (rows != NULL)
+        travel(e, layer, MOE_PHASE_ATTENTION, MOE_WAY_OUT);
     moe_engine_charge(e, MOE_PHASE_ATTENTION, layer, layer + 1, start);
 }
 
@@ -51,7 +62,9 @@ static void dispatch(moe_engine *e, moe_runner *r, int layer, const char *rows)
 {
     moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_DISPATCH, layer, layer + 1);
     const moe_stamp start = moe_stamp_now();
-    send_rows(e, r, layer, rows);
+    address_rows(e, r, layer, rows);
+    if (rows != NULL)
+        travel(e, layer, MOE_PHASE_DISPATCH, MOE_WAY_OUT);
     moe_engine_charge(e, MOE_PHASE_DISPATCH, layer, layer + 1, start);
 }
 
@@ -88,7 +101,7 @@ static void combine(moe_engine *e, int layer, const moe_ffn *ffn,
     moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_COMBINE, layer, layer + 1);
     const moe_stamp start = moe_stamp_now();
     moe_ffn_sums sums;
-    moe_dispatch_send(e->dispatch, MOE_WAY_HOME);
+    travel(e, layer, MOE_PHASE_COMBINE, MOE_WAY_HOME);
     const void *rows = moe_dispatch_get_home(e->dispatch, e->it.batch, &sums);
     ffn->combine(ffn_state, &sums, rows, e->out);
     moe_engine_charge(e, MOE_PHASE_COMBINE, layer, layer + 1, start);
@@ -136,8 +149,11 @@ static void note_rows(moe_engine *e, const moe_runner *r, int layer)
 void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
                       const moe_ffn *ffn, void *ffn_state, const char *rows)
 {
+    const bool paced = e->pacing != NULL && rows != NULL && ffn == e->ffn;
     moe_engine_coordinate_beside(e, r, layer, false);
     if (e->gpu >= 0) {
+        if (paced)
+            moe_pacing_attend(e, layer);
         if (r->direct)
             end_attention(e, r, layer, rows);
         route(e, r, layer);
@@ -147,7 +163,10 @@ void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
         return;
     dispatch(e, r, layer, rows);
     if (rows != NULL) {
-        run_experts(e, r, layer, ffn, ffn_state);
+        if (paced && ffn->paced)
+            moe_pacing_compute(e, r, layer);
+        else
+            run_experts(e, r, layer, ffn, ffn_state);
         combine(e, layer, ffn, ffn_state);
     }
     note_rows(e, r, layer);

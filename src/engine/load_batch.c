@@ -14,5 +14,6 @@ moe_status moe_engine_load_batch(moe_engine *e, uint64_t iteration)
                           MPI_INT64_T, MPI_SUM, e->ctx->comm));
     if (e->gpu >= 0)
         e->ffn->fill_rows(e->ffn_state, e->it.batch, e->rows);
+    moe_pacing_load(e);
     return MOE_OK;
 }

@@ -31,9 +31,11 @@ static void record_times(const moe_engine *e, const moe_runner *r, int i,
         const size_t cell = moe_ledger_at(ledger, r->index, i, l);
         const size_t at = cell * MOE_N_PHASES;
         const moe_layer_times *t = &e->it.times[l];
-        memcpy(ledger->wall + at, t->wall, sizeof t->wall);
+        for (int p = 0; p < MOE_N_PHASES; p++) {
+            ledger->wall[at + (size_t)p] = moe_pacing_undilated(e, t->wall[p]);
+            ledger->wait[at + (size_t)p] = moe_pacing_undilated(e, t->wait[p]);
+        }
         memcpy(ledger->cpu + at, t->cpu, sizeof t->cpu);
-        memcpy(ledger->wait + at, t->wait, sizeof t->wait);
         ledger->rank_pairs[cell] =
             e->gpu >= 0 ? (int32_t)e->it.facts[l].rows : 0;
     }
@@ -181,6 +183,7 @@ void moe_engine_record(const moe_engine *e, const moe_runner *r, int i,
 {
     record_times(e, r, i, ledger);
     record_work(e, r, i, ledger);
+    moe_pacing_record(e, r, i, ledger);
     moe_engine_price(e, r, i, ledger);
     record_global(e, r, i, ledger);
     moe_engine_choice_record(e, r->index, i, ledger);

@@ -103,16 +103,17 @@ static moe_status make_ffn(moe_engine *e, moe_error *err)
 {
     const moe_emulation *em = &e->p.experiment->emulation;
     const moe_model *m = e->p.model;
-    e->shape = (moe_ffn_shape){.hidden = scaled(m->hidden, em->scale),
-                               .inter = scaled(m->intermediate, em->scale),
-                               .top_k = m->top_k,
-                               .dtype = executed_dtype(em->dtype),
-                               .form = m->form,
-                               .seed = e->p.experiment->workload.seed,
-                               .layers = e->p.layers};
-    omp_set_num_threads(e->p.threads > 0 ? e->p.threads : 1);
     e->ffn = moe_ffn_find(em->ffn);
     e->exact = moe_ffn_find("exact");
+    e->shape = (moe_ffn_shape){
+        .hidden = scaled(m->hidden, em->scale),
+        .inter = scaled(m->intermediate, em->scale),
+        .top_k = m->top_k,
+        .dtype = e->ffn->paced ? MOE_DTYPE_BF16 : executed_dtype(em->dtype),
+        .form = m->form,
+        .seed = e->p.experiment->workload.seed,
+        .layers = e->p.layers};
+    omp_set_num_threads(e->p.threads > 0 ? e->p.threads : 1);
     e->ffn_state = moe_array_new(1, e->ffn->state_size, err);
     e->exact_state = moe_array_new(1, e->exact->state_size, err);
     if (err->status != MOE_OK || e->gpu < 0)
@@ -124,11 +125,23 @@ static moe_status make_ffn(moe_engine *e, moe_error *err)
                                           .gpu = e->gpu,
                                           .layers = e->p.n_layers,
                                           .experts = m->experts,
-                                          .bytes =
-                                              moe_ffn_weight_bytes(&e->shape),
+                                          .bytes = moe_engine_held_bytes(e),
                                           .ffn = e->ffn,
                                           .ffn_state = e->ffn_state};
     return moe_home_weights_init(&e->home, &home, err);
+}
+
+/* Rows go out as narrow as the model sends them, where they are sent at the
+ * model's own width. */
+static size_t out_bytes(const moe_engine *e)
+{
+    const size_t all = moe_ffn_row_bytes(&e->shape);
+    const double share =
+        moe_model_dispatch_bytes(e->p.model) / moe_model_row_bytes(e->p.model);
+    const size_t part = (size_t)ceil((double)all * share);
+    if (!e->ffn->paced || part > all)
+        return all;
+    return part < sizeof(uint64_t) ? sizeof(uint64_t) : part;
 }
 
 static moe_status make_dispatch(moe_engine *e, moe_error *err)
@@ -147,7 +160,9 @@ static moe_status make_dispatch(moe_engine *e, moe_error *err)
         .max_slots = e->max_slots,
         .max_tokens = tokens,
         .max_own = moe_batch_share_max(tokens, e->layout.gpus),
-        .row_bytes = moe_ffn_row_bytes(&e->shape)};
+        .watch = e->pacing != NULL ? e->pacing->watch : NULL,
+        .row_bytes = moe_ffn_row_bytes(&e->shape),
+        .out_bytes = out_bytes(e)};
     return moe_dispatch_new(&params, &e->dispatch, err);
 }
 
@@ -352,9 +367,20 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
         drop_files(e);
         if (ctx->err.status == MOE_OK) {
             warn_of_repeats(e);
+            moe_pacing_init(e);
+            moe_agree(ctx);
+        }
+        if (ctx->err.status == MOE_OK) {
             make_dispatch(e, &ctx->err);
-            if (moe_agree(ctx) == MOE_OK && e->gpu >= 0)
+            moe_agree(ctx);
+        }
+        if (ctx->err.status == MOE_OK) {
+            if (e->gpu >= 0)
                 moe_dispatch_connect(e->dispatch, e->gpu_comm);
+            moe_pacing_flow(e);
+            if (moe_agree(ctx) == MOE_OK)
+                moe_pacing_check(e);
+            moe_agree(ctx);
         }
     }
     if (ctx->err.status != MOE_OK) {
@@ -373,6 +399,7 @@ void moe_engine_free(moe_engine *e)
         moe_runner_fini(e, &e->runner[i]);
     moe_engine_regret_fini(e);
     moe_dispatch_free(e->dispatch);
+    moe_pacing_fini(e);
     moe_home_weights_fini(&e->home);
     moe_ffn_free(e->ffn, e->ffn_state);
     moe_ffn_free(e->exact, e->exact_state);

@@ -76,6 +76,10 @@ void moe_layer_time_check(double time_s, int clock, moe_error *err);
 /** Reduce fields to the view's samples and summaries; its sizes and names are there already. */
 void moe_reader_reduce(moe_reader *rd);
 
+/** Fill how late the view's paced phases were; NaN: none was paced. After
+ *  moe_reader_reduce(). */
+void moe_pace_read(moe_reader *rd);
+
 /** Fill where the view's prices are from; NaN: not recorded. */
 void moe_prices_read(moe_reader *rd);
 

@@ -27,6 +27,7 @@ static const struct {
     {"traffic", "dispatch_bytes", {".", "source", "destination"}},
     {"choice", "estimate", {".", "iteration", "candidate"}},
     {"work", "slot_pairs", {".", "iteration", "layer"}},
+    {"paced", "late", {".", "iteration", "layer"}},
 };
 
 static const struct {
@@ -45,6 +46,9 @@ static const struct {
     {"destination", "GPU that receives"},
     {"link", "within a node, or between nodes"},
     {"candidate", "strategy that another may use"},
+    {"pace", "phase that takes its modelled time"},
+    {"beside", "phase that runs beside the layers"},
+    {"sender", "GPU that sends"},
 };
 
 /* Version 4 UUID: random except for six bits. */
@@ -106,6 +110,16 @@ static void write_scale(hid_t group, const char *name,
         for (int k = 0; k < MOE_N_LINKS; k++)
             links[k] = moe_link_name(k);
         moe_h5_scale_text(group, name, n, links, text, err);
+    } else if (strcmp(name, "pace") == 0) {
+        const char *paces[MOE_N_PACES];
+        for (int k = 0; k < MOE_N_PACES; k++)
+            paces[k] = moe_pace_name(k);
+        moe_h5_scale_text(group, name, n, paces, text, err);
+    } else if (strcmp(name, "beside") == 0) {
+        const char *besides[MOE_N_BESIDES];
+        for (int k = 0; k < MOE_N_BESIDES; k++)
+            besides[k] = moe_phase_name((moe_phase)(MOE_BESIDE_FIRST + k));
+        moe_h5_scale_text(group, name, n, besides, text, err);
     } else {
         bool layer = strcmp(name, "layer") == 0;
         moe_h5_scale(group, name, n, layer ? meta->layers : NULL, text, err);

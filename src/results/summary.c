@@ -43,6 +43,8 @@ static const moe_metric metrics[] = {
      MOE_NO_RATIO, false},
     {"planner_time", "s", "CPU time of the planner per iteration",
      VIEW(planner_cpu), MOE_NO_RATIO, false},
+    {"late", "1", "paced phases: lateness per time of the layer", VIEW(late),
+     MOE_NO_RATIO, false},
     {"moved_bytes", "B", "weights migrated per layer, all GPUs",
      VIEW(moved_bytes), MOE_NO_RATIO, true},
     {"wire_bytes", "B", "plan as broadcast, per iteration", VIEW(wire_bytes),

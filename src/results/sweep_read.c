@@ -162,6 +162,9 @@ static void get_statistics(const reader *r)
     extent(r, "metric");
     char **names = moe_h5_read_strings(r->group, "metric", &n, r->err);
     const moe_metric *m;
+    for (size_t rs = 0; rs < r->n * r->strategies && !failed(r); rs++)
+        r->views[rs / r->strategies].strategy[rs % r->strategies].late.median =
+            NAN; /* of older files */
     for (size_t i = 0; i < MOE_N_STATISTICS && !failed(r); i++) {
         const moe_statistic *f = &moe_statistics[i];
         double *x = get_reals(r, f->name, r->strategies * n, -MANY);

@@ -56,6 +56,7 @@ static void read_dims(moe_reader *rd)
     d->gpus = extent(rd, "traffic/source", false);
     d->slots = extent(rd, "plan/slot", true);
     d->candidates = extent(rd, "choice/candidate", true);
+    d->paced = extent(rd, "paced/pace", true) > 0;
     if (!moe_reader_failed(rd) && d->strategies > MOE_MAX_STRATEGIES)
         moe_fail(rd->err, MOE_FORMAT, "has %d strategies, at most %d are read",
                  d->strategies, MOE_MAX_STRATEGIES);
@@ -113,6 +114,19 @@ static void read_identity(moe_reader *rd)
     v->valid = strcmp(v->validation, "pass") == 0;
 }
 
+/* Names of phases, one behind the other. */
+static void read_pace(hid_t config, moe_pace_view *pace)
+{
+    char paced[64];
+    const char *dilation = moe_fact_name(MOE_FACT_DILATION);
+    get_optional(config, moe_fact_name(MOE_FACT_PACED), paced, sizeof paced);
+    for (int k = 0; k < MOE_N_PACES; k++)
+        pace->phase[k] = strstr(paced, moe_pace_name(k)) != NULL;
+    pace->dilation = moe_h5_has(config, dilation)
+                         ? moe_h5_get_real(config, dilation, &(moe_error){0})
+                         : 1;
+}
+
 static void read_config(moe_reader *rd)
 {
     moe_view *v = rd->view;
@@ -126,6 +140,9 @@ static void read_config(moe_reader *rd)
         {MOE_FACT_TRACE, v->trace, sizeof v->trace},
         {MOE_FACT_TRACE_SHA256, v->trace_sha256, sizeof v->trace_sha256},
         {MOE_FACT_FFN, v->ffn, sizeof v->ffn},
+        {MOE_FACT_LINKS, v->pace.links, sizeof v->pace.links},
+        {MOE_FACT_TIMER, v->pace.timer, sizeof v->pace.timer},
+        {MOE_FACT_PROGRESS, v->pace.progress, sizeof v->pace.progress},
     };
     const char *scale = moe_fact_name(MOE_FACT_SCALE);
     const char *top_k = moe_fact_name(MOE_FACT_TOP_K);
@@ -135,6 +152,7 @@ static void read_config(moe_reader *rd)
                      texts[i].size);
     if (!moe_reader_failed(rd))
         v->config = moe_h5_read_text(group, "resolved", rd->err);
+    read_pace(group, &v->pace);
     v->period = read_period(rd, group);
     v->passes = read_passes(group);
     if (moe_h5_has(group, scale))
@@ -197,6 +215,8 @@ moe_status moe_view_read(const char *path, moe_view *out, moe_error *err)
     moe_reader_reduce(&rd);
     if (!moe_reader_failed(&rd))
         moe_prices_read(&rd);
+    if (!moe_reader_failed(&rd))
+        moe_pace_read(&rd);
     moe_strategies_read(rd.file, &view, &local);
     H5Fclose(rd.file);
     free(rd.buffer);

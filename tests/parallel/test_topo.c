@@ -28,13 +28,13 @@ END_TEST
 START_TEST(sharing_ranks_are_warned_about_once)
 {
     moe_topo topo = {.cores = 1, .sharers = 1, .cpu_limit = 1e9};
-    moe_topo_warn(&test_ctx, &topo);
+    moe_topo_warn(&test_ctx, &topo, false);
     size_t quiet = test_ctx.n_warnings;
     /* the last rank is the crowded one, and the one to be named */
     topo.sharers = test_ctx.rank == test_ctx.size - 1 ? 3 : 1;
     topo.oversubscribed = topo.sharers > 1;
-    moe_topo_warn(&test_ctx, &topo);
-    moe_topo_warn(&test_ctx, &topo);
+    moe_topo_warn(&test_ctx, &topo, false);
+    moe_topo_warn(&test_ctx, &topo, false);
     ck_assert_uint_eq(quiet, 0);
     if (test_ctx.rank != 0)
         return;

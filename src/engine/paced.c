@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <math.h>
+#include <sched.h>
+#include <stdlib.h>
+
+static const moe_phase phase_of[MOE_N_PACES] = {
+    [MOE_PACE_ATTENTION] = MOE_PHASE_ATTENTION, [MOE_PACE_FFN] = MOE_PHASE_FFN};
+
+/* ---- set-up ---- */
+
+static bool advance(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+void moe_pacing_init(moe_engine *e)
+{
+    const moe_emulation *em = &e->p.experiment->emulation;
+    moe_error *err = &e->ctx->err;
+    if (!moe_emulation_is_paced(em))
+        return;
+    e->pacing = moe_array_new(1, sizeof *e->pacing, err);
+    moe_pacing *p = e->pacing;
+    if (p == NULL)
+        return;
+    p->dilation = em->dilation;
+    p->attends = em->attention == MOE_ATTEND_PACED;
+    p->computes = e->ffn->paced;
+    const moe_pacer_params params = {.progress = advance,
+                                     .arg = e,
+                                     .by = em->progress,
+                                     .interval_s = 1e-6 * em->poll_interval_us};
+    moe_pacer_new(&params, &p->pacer, err);
+    moe_watch_new(e->layout.gpus, &p->watch, err);
+}
+
+size_t moe_engine_held_bytes(const moe_engine *e)
+{
+    return e->ffn->paced ? sizeof(moe_expert_tag)
+                         : moe_ffn_weight_bytes(&e->shape);
+}
+
+size_t moe_engine_flow_bytes(const moe_engine *e)
+{
+    const moe_model *m = e->p.model;
+    const double share = (double)e->shape.hidden * e->shape.inter /
+                         ((double)m->hidden * m->intermediate);
+    return e->ffn->paced ? (size_t)ceil(moe_model_expert_bytes(m) * share) : 0;
+}
+
+void moe_pacing_flow(moe_engine *e)
+{
+    if (e->pacing == NULL || !e->pacing->computes || e->gpu < 0)
+        return;
+    const size_t l = (size_t)e->p.n_layers, g = (size_t)e->layout.gpus;
+    const moe_flow_params params = {.comm = e->gpu_comm,
+                                    .gpu = e->gpu,
+                                    .layers = e->p.n_layers,
+                                    .slots = e->max_slots,
+                                    .bytes = moe_engine_flow_bytes(e),
+                                    .max_moves = l * g * (size_t)e->max_slots};
+    moe_flow_new(&params, &e->pacing->flow, &e->ctx->err);
+}
+
+void moe_pacing_fini(moe_engine *e)
+{
+    moe_pacing *p = e->pacing;
+    if (p == NULL)
+        return;
+    moe_flow_free(p->flow);
+    moe_watch_free(p->watch);
+    moe_pacer_free(p->pacer);
+    free(p);
+}
+
+double moe_pacing_undilated(const moe_engine *e, double s)
+{
+    return e->pacing != NULL ? s / e->pacing->dilation : s;
+}
+
+/* ---- prices ---- */
+
+double moe_pacing_attention_s(const moe_layer_cost *cost)
+{
+    return cost->step_s[MOE_STEP_ATTENTION] + cost->step_s[MOE_STEP_REDUCE] +
+           cost->step_s[MOE_STEP_ROUTE];
+}
+
+void moe_pacing_load(moe_engine *e)
+{
+    moe_pacing *p = e->pacing;
+    if (p == NULL || e->gpu < 0)
+        return;
+    const moe_pricer pricer = moe_engine_pricer(e);
+    const moe_layer_work work = {.tokens = (double)e->it.batch->tokens,
+                                 .sequences = e->p.experiment->workload.batch};
+    moe_layer_cost cost;
+    moe_layer_cost_common(&pricer, &work, &cost);
+    p->attention_s = moe_pacing_attention_s(&cost);
+    p->shared_s = cost.step_s[MOE_STEP_FFN];
+}
+
+/* ---- phases ---- */
+
+static void wait_out(moe_engine *e, int layer, moe_pace pace, moe_stamp start,
+                     double modelled_s)
+{
+    const moe_pacing *p = e->pacing;
+    moe_layer_pace *of = &e->it.paces[layer];
+    const double deadline_s = start.wall + modelled_s * p->dilation;
+    of->asked_s[pace] = modelled_s;
+    of->late_s[pace] = moe_pacer_wait(p->pacer, deadline_s);
+    moe_engine_charge(e, phase_of[pace], layer, layer + 1, start);
+}
+
+void moe_pacing_attend(moe_engine *e, int layer)
+{
+    if (e->pacing->attends)
+        wait_out(e, layer, MOE_PACE_ATTENTION, moe_stamp_now(),
+                 e->pacing->attention_s);
+}
+
+void moe_pacing_compute(moe_engine *e, const moe_runner *r, int layer)
+{
+    const moe_stamp start = moe_stamp_now();
+    const uint32_t *rows = moe_dispatch_get_rows(e->dispatch).of_slot;
+    const moe_price experts =
+        e->cost->ffn(e->cost_state, rows, (size_t)r->slots);
+    wait_out(e, layer, MOE_PACE_FFN, start,
+             e->pacing->shared_s + experts.time_s);
+}
+
+static void note_senders(moe_engine *e)
+{
+    const moe_watched *of = moe_watch_of(e->pacing->watch);
+    const double began_s = moe_watch_began_s(e->pacing->watch);
+    for (int g = 0; g < e->layout.gpus; g++) {
+        moe_sender *s = &e->it.senders[g];
+        if (g == e->gpu || !(of[g].arrived_s > 0))
+            continue;
+        s->bytes += of[g].bytes;
+        s->late_s += fmax(of[g].announced_s - began_s, 0);
+        s->transfer_s += of[g].arrived_s - fmax(of[g].announced_s, began_s);
+    }
+}
+
+void moe_pacing_exchange(moe_engine *e, int layer, moe_phase phase, moe_way way)
+{
+    moe_layer_times *t = &e->it.times[layer];
+    moe_dispatch_post(e->dispatch, way);
+    while (!moe_dispatch_test(e->dispatch))
+        if (!advance(e))
+            sched_yield(); /* to ranks that share the core */
+    const double late_s = moe_watch_late_s(e->pacing->watch);
+    t->wait[phase] += late_s;
+    t->wall[phase] -= late_s; /* charged as a whole */
+    note_senders(e);
+}
+
+void moe_pacing_migrate(moe_engine *e, const moe_move *moves, size_t n)
+{
+    moe_flow *flow = e->pacing != NULL ? e->pacing->flow : NULL;
+    if (flow == NULL)
+        return;
+    moe_flow_add(flow, moves, n);
+    while (!moe_flow_advance(flow, true, &e->ctx->err))
+        sched_yield();
+}
+
+/* ---- the ledger ---- */
+
+static void record_layers(const moe_engine *e, const moe_runner *r, int i,
+                          moe_ledger *ledger)
+{
+    for (int l = 0; l < e->p.n_layers; l++) {
+        const moe_layer_pace *of = &e->it.paces[l];
+        const size_t cell = moe_ledger_at(ledger, r->index, i, l);
+        for (size_t k = 0; k < MOE_N_PACES; k++) {
+            ledger->pace_asked[cell * MOE_N_PACES + k] = of->asked_s[k];
+            ledger->pace_late[cell * MOE_N_PACES + k] =
+                moe_pacing_undilated(e, of->late_s[k]);
+        }
+        for (size_t k = 0; k < MOE_N_BESIDES; k++)
+            ledger->beside[cell * MOE_N_BESIDES + k] =
+                moe_pacing_undilated(e, of->beside_s[k]);
+    }
+}
+
+void moe_pacing_record(const moe_engine *e, const moe_runner *r, int i,
+                       moe_ledger *ledger)
+{
+    const size_t g = (size_t)e->layout.gpus;
+    const moe_ledger_dims *d = &ledger->dims;
+    const size_t at =
+        ((size_t)r->index * (size_t)d->iterations + (size_t)i) * g;
+    if (e->pacing == NULL || e->gpu < 0)
+        return;
+    record_layers(e, r, i, ledger);
+    for (size_t k = 0; k < g && g <= MOE_MOST_SENDERS; k++) {
+        const moe_sender *s = &e->it.senders[k];
+        ledger->sender_bytes[at + k] = s->bytes;
+        ledger->sender_time[at + k] = moe_pacing_undilated(e, s->transfer_s);
+        ledger->sender_late[at + k] = moe_pacing_undilated(e, s->late_s);
+    }
+}
+
+void moe_pacing_describe(const moe_engine *e, moe_facts *facts)
+{
+    const moe_pacing *p = e->pacing;
+    const moe_emulation *em = &e->p.experiment->emulation;
+    if (p == NULL)
+        return;
+    moe_facts_set(facts, MOE_FACT_PACED, "%s%s%s",
+                  p->attends ? moe_pace_name(MOE_PACE_ATTENTION) : "",
+                  p->attends && p->computes ? ", " : "",
+                  p->computes ? moe_pace_name(MOE_PACE_FFN) : "");
+    moe_facts_set(facts, MOE_FACT_DILATION, "%.6g", p->dilation);
+    moe_facts_set(facts, MOE_FACT_LINKS, "%s", p->links);
+    moe_facts_set(facts, MOE_FACT_TIMER,
+                  "With nothing else to do, %d waits of %.3g us ended %.2g us "
+                  "late in the median and %.2g us in the 99th percentile on "
+                  "the rank with the latest",
+                  p->error.n, 1e6 * p->error.phase_s, 1e6 * p->error.median_s,
+                  1e6 * p->error.p99_s);
+    moe_facts_set(facts, MOE_FACT_PROGRESS, "%s, every %g us",
+                  em->progress == MOE_PROGRESS_THREAD ? "thread" : "poll",
+                  em->poll_interval_us);
+}

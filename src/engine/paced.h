@@ -1,0 +1,95 @@
+/* paced.h: ranks that keep a GPU's pace.
+ *
+ * What a GPU computes in attention and FFN a rank waits for, by the cost model
+ * and an absolute deadline; all else - rows, weights, counts, plans - is really
+ * sent, at full size. What may run beside the layers does (beside.c), and makes
+ * progress while the rank waits.
+ */
+#ifndef MOEGPS_ENGINE_PACED_H
+#define MOEGPS_ENGINE_PACED_H
+
+#include "dispatch.h"
+#include "flow.h"
+#include "moegps/engine.h"
+#include "moegps/layer_price.h"
+#include "moegps/ledger.h"
+#include "moegps/pacer.h"
+#include "watch.h"
+
+typedef struct moe_runner moe_runner;
+
+/* What a layer of a paced run did on this rank, s of the wall clock as read. */
+typedef struct moe_layer_pace {
+    double asked_s[MOE_N_PACES]; /* modelled: not dilated */
+    double late_s[MOE_N_PACES];
+    double beside_s[MOE_N_BESIDES];
+    double told_s; /* that counts of rows took, waiting for others included */
+} moe_layer_pace;
+
+/* What came from one GPU in an iteration. */
+typedef struct moe_sender {
+    int64_t bytes;
+    double transfer_s, late_s;
+} moe_sender;
+
+typedef struct moe_pacing {
+    double dilation;
+    bool attends, computes;       /* those phases are paced */
+    double attention_s, shared_s; /* modelled, of each layer of the batch:
+                                     attention to router; shared experts */
+    char links[512]; /* how links here compare with the cluster's; "" */
+    moe_pacer *pacer;
+    moe_pacer_error error; /* of deadlines here, on the worst rank */
+    moe_watch *watch;
+    moe_flow *flow; /* NULL: experts are not paced */
+} moe_pacing;
+
+/* Set up what a paced run needs, before its dispatch; nothing in others.
+ * Collective; errors go to ctx->err on ranks that have them: agree next. */
+void moe_pacing_init(moe_engine *e);
+void moe_pacing_flow(moe_engine *e); /* then, with the dispatch */
+void moe_pacing_fini(moe_engine *e);
+
+/* @return bytes of an expert's weights that a slot holds, and that travel
+ * beside those. */
+size_t moe_engine_held_bytes(const moe_engine *e);
+size_t moe_engine_flow_bytes(const moe_engine *e);
+
+/* Refuse what cannot be paced here. Collective, after all else is set up;
+ * errors go to ctx->err. */
+void moe_pacing_check(moe_engine *e);
+
+/* @return s that all paced phases of the run take, where loads are even. */
+double moe_pacing_expected_s(const moe_engine *e, moe_error *err);
+
+/* @return s of what is waited for in attention. */
+double moe_pacing_attention_s(const moe_layer_cost *cost);
+
+/* The batch is loaded: price what all its layers have alike. */
+void moe_pacing_load(moe_engine *e);
+
+/* Let weights flow beside the tags that migrate, and wait for them. */
+void moe_pacing_migrate(moe_engine *e, const moe_move *moves, size_t n);
+
+/* Wait for as long as attention of a layer takes. */
+void moe_pacing_attend(moe_engine *e, int layer);
+
+/* Wait for as long as experts take with the rows that came. */
+void moe_pacing_compute(moe_engine *e, const moe_runner *r, int layer);
+
+/* Send rows that were addressed and told, and wait for those of others; what
+ * that takes until the last of them has come is waiting. */
+void moe_pacing_exchange(moe_engine *e, int layer, moe_phase phase,
+                         moe_way way);
+
+/* What was paced in one (strategy, iteration), into the ledger. */
+void moe_pacing_record(const moe_engine *e, const moe_runner *r, int i,
+                       moe_ledger *ledger);
+
+/* Facts of a paced run. */
+void moe_pacing_describe(const moe_engine *e, moe_facts *facts);
+
+/* @return s that were measured, as the cluster's GPUs would have them. */
+double moe_pacing_undilated(const moe_engine *e, double s);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reader.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moegps/mem.h"
+
+/* How late the paced phases of a run were, and what ran beside its layers. */
+
+/* Where samples of an iteration go: [strategy][iteration] each. */
+typedef struct {
+    double *late;                     /* s, slowest rank, mean over layers */
+    double *quantile[MOE_N_PACES][2]; /* s: median, 99th percentile */
+    double *sorted;                   /* [layers][ranks] scratch */
+    size_t *over, *all;               /* [strategy] phases: too late; any */
+} late_samples;
+
+static void visit_layers_late(const moe_reader *rd, int s, int i,
+                              const double *x, late_samples *to)
+{
+    const moe_ledger_dims *d = &rd->view->dims;
+    const double layer_s = rd->view->strategy[s].layer_time[MOE_CLOCK_WALL][i];
+    const size_t ranks = (size_t)d->ranks;
+    double sum = 0;
+    for (int l = 0; l < d->layers; l++, x += MOE_N_PACES * ranks) {
+        double most = 0;
+        for (size_t r = 0; r < (size_t)d->gpus; r++) {
+            const double both = x[r] + x[ranks + r];
+            most = fmax(most, both);
+            for (size_t k = 0; k < MOE_N_PACES; k++)
+                to->over[s] += x[k * ranks + r] > MOE_MOST_LATE * layer_s;
+            to->all[s] += MOE_N_PACES;
+        }
+        sum += most;
+    }
+    to->late[s * d->iterations + i] = sum / d->layers / layer_s;
+}
+
+static void visit_late(const moe_reader *rd, int s, int i, const double *x,
+                       void *arg)
+{
+    late_samples *to = arg;
+    const moe_ledger_dims *d = &rd->view->dims;
+    const size_t ranks = (size_t)d->ranks, gpus = (size_t)d->gpus;
+    const size_t at = (size_t)(s * d->iterations + i);
+    if (isnan(rd->view->strategy[s].layer_time[MOE_CLOCK_WALL][i]))
+        return;
+    visit_layers_late(rd, s, i, x, to);
+    for (size_t k = 0; k < MOE_N_PACES; k++) {
+        size_t n = 0;
+        for (size_t l = 0; l < (size_t)d->layers; l++)
+            for (size_t r = 0; r < gpus; r++)
+                to->sorted[n++] = x[(l * MOE_N_PACES + k) * ranks + r];
+        to->quantile[k][0][at] = moe_median_sorting(to->sorted, n);
+        to->quantile[k][1][at] = moe_quantile_sorted(to->sorted, n, 0.99);
+    }
+}
+
+/* Sum over layers of what the slowest rank took, mean over iterations. */
+static void visit_beside(const moe_reader *rd, int s, int i, const double *x,
+                         void *arg)
+{
+    const moe_ledger_dims *d = &rd->view->dims;
+    const size_t ranks = (size_t)d->ranks;
+    moe_strategy_view *y = &rd->view->strategy[s];
+    (void)arg;
+    if (isnan(y->layer_time[MOE_CLOCK_WALL][i]))
+        return;
+    for (int l = 0; l < d->layers; l++)
+        for (int k = 0; k < MOE_N_BESIDES; k++, x += ranks) {
+            double most = 0;
+            for (size_t r = 0; r < ranks; r++)
+                most = fmax(most, x[r]);
+            y->beside_s[k] += most / d->layers;
+        }
+}
+
+static int count_measured(const moe_view *v, int s)
+{
+    int n = 0;
+    for (int i = 0; i < v->dims.iterations; i++)
+        n += !isnan(v->strategy[s].layer_time[MOE_CLOCK_WALL][i]);
+    return n;
+}
+
+static double median_of(const moe_reader *rd, double *x)
+{
+    size_t n = 0;
+    for (int i = 0; i < rd->view->dims.iterations; i++)
+        if (!isnan(x[i]))
+            x[n++] = x[i];
+    return n > 0 ? moe_median_sorting(x, n) : (double)NAN;
+}
+
+static void summarise(moe_reader *rd, late_samples *from)
+{
+    moe_view *v = rd->view;
+    const size_t n = (size_t)v->dims.iterations;
+    for (int s = 0; s < v->dims.strategies && !moe_reader_failed(rd); s++) {
+        moe_strategy_view *y = &v->strategy[s];
+        const size_t at = (size_t)s * n;
+        const int measured = count_measured(v, s);
+        moe_summarise(from->late + at, n, v->passes, &y->late, rd->err);
+        y->late_share = from->all[s] > 0
+                            ? (double)from->over[s] / (double)from->all[s]
+                            : (double)NAN;
+        for (size_t k = 0; k < MOE_N_PACES; k++)
+            for (size_t q = 0; q < 2; q++)
+                y->late_s[k][q] = median_of(rd, from->quantile[k][q] + at);
+        for (size_t k = 0; k < MOE_N_BESIDES; k++)
+            y->beside_s[k] /= measured > 0 ? measured : (double)NAN;
+        v->pace.late = fmax(v->pace.late, y->late.median);
+    }
+}
+
+static double *samples(moe_reader *rd, size_t n)
+{
+    double *x = moe_array_new(n, sizeof *x, rd->err);
+    for (size_t j = 0; x != NULL && j < n; j++)
+        x[j] = NAN;
+    return x;
+}
+
+static void forget(moe_view *v)
+{
+    v->pace.late = NAN;
+    for (int s = 0; s < v->dims.strategies; s++) {
+        moe_strategy_view *y = &v->strategy[s];
+        y->late = (moe_summary){.median = NAN,
+                                .ci_low = NAN,
+                                .ci_high = NAN,
+                                .mean = NAN,
+                                .sd = NAN,
+                                .min = NAN,
+                                .max = NAN,
+                                .p50 = NAN,
+                                .p90 = NAN,
+                                .p99 = NAN};
+        y->late_share = NAN;
+        for (size_t k = 0; k < MOE_N_PACES; k++)
+            y->late_s[k][0] = y->late_s[k][1] = NAN;
+    }
+}
+
+void moe_pace_read(moe_reader *rd)
+{
+    const moe_ledger_dims *d = &rd->view->dims;
+    const size_t n = (size_t)d->strategies * (size_t)d->iterations;
+    late_samples to = {0};
+    forget(rd->view);
+    if (!d->paced)
+        return;
+    to.late = samples(rd, n);
+    to.sorted = samples(rd, (size_t)d->layers * (size_t)d->ranks);
+    to.over = moe_array_new((size_t)d->strategies, sizeof *to.over, rd->err);
+    to.all = moe_array_new((size_t)d->strategies, sizeof *to.all, rd->err);
+    for (size_t k = 0; k < MOE_N_PACES; k++)
+        for (size_t q = 0; q < 2; q++)
+            to.quantile[k][q] = samples(rd, n);
+    if (!moe_reader_failed(rd)) {
+        moe_reader_each(rd, MOE_FIELD_PACE_LATE, visit_late, &to);
+        moe_reader_each(rd, MOE_FIELD_BESIDE, visit_beside, NULL);
+        summarise(rd, &to);
+    }
+    for (size_t k = 0; k < MOE_N_PACES; k++)
+        for (size_t q = 0; q < 2; q++)
+            free(to.quantile[k][q]);
+    free(to.all);
+    free(to.over);
+    free(to.sorted);
+    free(to.late);
+}
