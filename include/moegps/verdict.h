@@ -59,9 +59,16 @@ typedef struct moe_verdict {
     moe_doubt doubt;
 } moe_verdict;
 
-/** @return the clock that counts: the one asked for; else gpu where ranks shared
- *  cores or executed scaled experts, which no GPU's times are like; else
- *  wall. */
+/** @return whether ranks kept a GPU's pace in attention and FFN, at full size. */
+bool moe_verdict_is_paced(const moe_view *view);
+
+/** @return whether the wall clock is a result: where ranks had a core each; where
+ *  they kept a GPU's pace, if deadlines were kept (MOE_MOST_LATE). */
+bool moe_verdict_wall_counts(const moe_view *view);
+
+/** @return the clock that counts: the one asked for; else gpu where the wall clock
+ *  is no result or executed experts were scaled, which no GPU's times are like;
+ *  else wall. */
 moe_clock moe_verdict_clock(const moe_view *view);
 
 /** @return whether times of a clock are a result: of gpu always, of wall unless

@@ -8,13 +8,14 @@
 
 #include "moegps/mem.h"
 #include "moegps/text.h"
+#include "moegps/verdict.h"
 
 static bool shared_cores(const moe_comparison_side *side)
 {
     bool shared = false;
     for (int i = 0; i < 2; i++)
         for (size_t r = 0; r < side[i].n; r++)
-            shared = shared || side[i].run[r].oversubscribed;
+            shared = shared || !moe_verdict_wall_counts(&side[i].run[r]);
     return shared;
 }
 

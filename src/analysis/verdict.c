@@ -6,6 +6,18 @@
 
 #include "moegps/mem.h"
 
+bool moe_verdict_is_paced(const moe_view *view)
+{
+    return view->pace.phase[MOE_PACE_ATTENTION] &&
+           view->pace.phase[MOE_PACE_FFN];
+}
+
+bool moe_verdict_wall_counts(const moe_view *view)
+{
+    return moe_verdict_is_paced(view) ? view->pace.late <= MOE_MOST_LATE
+                                      : !view->oversubscribed;
+}
+
 moe_clock moe_verdict_clock(const moe_view *view)
 {
     if (view->clock_asked > 0)
@@ -16,8 +28,9 @@ moe_clock moe_verdict_clock(const moe_view *view)
 
 bool moe_clock_is_result(const moe_view *view, moe_clock clock)
 {
-    const bool shared = view->oversubscribed || view->scale > 1;
-    return clock == MOE_CLOCK_GPU || (clock == MOE_CLOCK_WALL && !shared);
+    return clock == MOE_CLOCK_GPU ||
+           (clock == MOE_CLOCK_WALL && moe_verdict_wall_counts(view) &&
+            !(view->scale > 1));
 }
 
 bool moe_contends(const moe_view *view, int strategy, moe_contenders who)

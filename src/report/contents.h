@@ -22,6 +22,13 @@ void moe_say_warnings(moe_document *doc, const moe_run_analysis *run,
 /* What ran where, and how whole it is. */
 void moe_say_run(moe_document *doc, const moe_view *view);
 
+/* Of a paced run: what its times are, on which links; whether deadlines were
+ * kept; its phases on both clocks, and what explains the difference. Of others
+ * nothing. */
+void moe_say_paced(moe_document *doc, const moe_run_analysis *run);
+void moe_say_lateness(moe_document *doc, const moe_view *view);
+void moe_say_two_clocks(moe_document *doc, const moe_run_analysis *run);
+
 /* The verdict in one sentence, with its margin and confidence. */
 void moe_verdict_say(const moe_run_analysis *run, FILE *out);
 

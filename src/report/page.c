@@ -55,6 +55,7 @@ static void say_verdict(moe_document *doc, const moe_run_analysis *run)
 {
     const moe_view *v = run->view;
     const moe_verdict *verdict = &run->verdict;
+    moe_say_paced(doc, run);
     moe_doc_verdict(doc, moe_report_result(v), "%s", "");
     moe_verdict_say(run, moe_doc_words(doc));
     if (verdict->oracle < 0 || verdict->best < 0)
@@ -163,6 +164,7 @@ static void say_run(const pages *to, size_t number)
     moe_say_costs(doc, run);
     moe_doc_say(doc, MOE_DOC_HEADING, "Phases");
     say_clocks(doc, run, moe_say_phases);
+    moe_say_two_clocks(doc, run);
     say_provenance(doc, run);
     say_experiment(doc, run);
     say_again(doc, run);

@@ -59,7 +59,7 @@ void moe_say_phases(moe_document *doc, const moe_run_analysis *run,
         [MOE_CLOCK_GPU] = "gpu clock (modelled), what attention does not hide",
     };
     const moe_view *view = run->view;
-    const bool moot = clock == MOE_CLOCK_WALL && view->oversubscribed;
+    const bool moot = clock == MOE_CLOCK_WALL && !moe_verdict_wall_counts(view);
     moe_doc_say(doc, MOE_DOC_CAPTION, "Phases of a layer, %s%s", titles[clock],
                 moot ? "; not a result" : "");
     for (int s = 0; s < view->dims.strategies;)

@@ -68,6 +68,7 @@ void moe_report_run(moe_document *doc, const moe_run_analysis *run, bool all)
     const moe_view *view = run->view;
     const char *result = moe_report_result(view);
     moe_doc_say(doc, MOE_DOC_PARAGRAPH, "%s", moe_known(view->title));
+    moe_say_paced(doc, run);
     moe_doc_verdict(doc, result, "%s", "");
     moe_verdict_say(run, moe_doc_words(doc));
     moe_say_warnings(doc, run, false);
@@ -81,6 +82,7 @@ void moe_report_run(moe_document *doc, const moe_run_analysis *run, bool all)
     moe_say_regret(doc, run);
     moe_say_costs(doc, run);
     say_clocks(doc, run, all, moe_say_phases);
+    moe_say_two_clocks(doc, run);
     moe_say_why(doc, run);
     say_foms(doc, view);
     moe_doc_result(doc, result);

@@ -51,11 +51,15 @@ void moe_say_times(moe_document *doc, const moe_run_analysis *run,
         {"95 % interval", NULL, MOE_RIGHT}, {"n", NULL, MOE_RIGHT},
         {"of slowest", NULL, MOE_LEFT},
     };
-    const bool moot = clock == MOE_CLOCK_WALL && view->oversubscribed;
+    const bool moot = clock == MOE_CLOCK_WALL && !moe_verdict_wall_counts(view);
     const bool bars = clock == run->verdict.clock;
     const double most = slowest(view, clock);
     moe_doc_say(doc, MOE_DOC_CAPTION, "Time of a layer, %s%s", titles[clock],
-                moot ? ": not a result, ranks share cores" : "");
+                !moot                        ? ""
+                : moe_verdict_is_paced(view) ? ": not a result, deadlines were "
+                                               "missed"
+                                             : ": not a result, ranks share "
+                                               "cores");
     moe_doc_say(doc, MOE_DOC_UNDER, "speed-up over %s, by pairs of iterations",
                 view->strategy[view->reference_index].name);
     moe_table *t =

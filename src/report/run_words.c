@@ -78,6 +78,8 @@ static void say_executed(moe_document *doc, const moe_run_analysis *run)
     const moe_view *view = run->view;
     const bool none = strcmp(view->ffn, "none") == 0;
     const bool exact = strcmp(view->ffn, "exact") == 0;
+    if (view->pace.phase[MOE_PACE_FFN])
+        return; /* has words of its own */
     if (run->verdict.clock != MOE_CLOCK_WALL ||
         (!none && !exact && !(view->scale > 1)))
         return;
@@ -190,7 +192,9 @@ void moe_say_warnings(moe_document *doc, const moe_run_analysis *run, bool page)
 {
     const moe_view *v = run->view;
     moe_doc_begin(doc, MOE_DOC_WARNINGS);
-    if (v->oversubscribed && !says_oversubscribed(v))
+    moe_say_lateness(doc, v);
+    if (v->oversubscribed && !moe_verdict_is_paced(v) &&
+        !says_oversubscribed(v))
         moe_doc_say(doc, MOE_DOC_ITEM,
                     "wall clock is not a result here: ranks share cores; "
                     "read the gpu clock");

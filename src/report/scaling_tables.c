@@ -35,8 +35,8 @@ static void say_clock(moe_document *doc, const moe_analysis *a, moe_clock clock)
     };
     bool moot = false;
     for (size_t i = 0; i < a->n; i++)
-        moot =
-            moot || (clock == MOE_CLOCK_WALL && a->run[i].view->oversubscribed);
+        moot = moot || (clock == MOE_CLOCK_WALL &&
+                        !moe_verdict_wall_counts(a->run[i].view));
     moe_doc_say(doc, MOE_DOC_CAPTION, "Scaling, %s clock (%s)%s",
                 moe_clock_name(clock),
                 clock == MOE_CLOCK_GPU ? "modelled, not measured" : "measured",

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "contents.h"
+
+#include <math.h>
+
+#include "moegps/mem.h"
+
+/* What is said of runs whose ranks kept a GPU's pace. */
+
+static bool any_paced(const moe_view *v)
+{
+    return v->pace.phase[MOE_PACE_ATTENTION] || v->pace.phase[MOE_PACE_FFN];
+}
+
+static void say_dilation(const moe_view *v, FILE *out)
+{
+    if (v->pace.links[0] != '\0')
+        fprintf(out, " %s.", v->pace.links);
+    else
+        fprintf(out, " Nobody compared these links with the cluster's "
+                     "(emulation.links).");
+    if (v->pace.dilation > 1)
+        fprintf(out,
+                " The paced phases took %s times as long, and all that was "
+                "measured is divided by that.",
+                moe_number_cell(v->pace.dilation).text);
+}
+
+void moe_say_paced(moe_document *doc, const moe_run_analysis *run)
+{
+    const moe_view *v = run->view;
+    if (!any_paced(v))
+        return;
+    moe_doc_say(doc, MOE_DOC_PARAGRAPH,
+                "Paced: %s took the time that the cost model gives %s; all "
+                "else was measured, on the links between %d node%s here.",
+                !v->pace.phase[MOE_PACE_FFN]         ? "attention"
+                : !v->pace.phase[MOE_PACE_ATTENTION] ? "FFN"
+                                                     : "attention and FFN",
+                moe_known(v->cluster), v->nodes, v->nodes == 1 ? "" : "s");
+    FILE *out = moe_doc_words(doc);
+    say_dilation(v, out);
+    if (v->scale > 1)
+        fprintf(out,
+                " Rows and weights travelled at 1/%g of their width: exchange "
+                "is not the full size's, and the wall clock no result.",
+                v->scale);
+    if (!moe_verdict_is_paced(v))
+        fputs(" The other of attention and FFN was not, so the wall clock is "
+              "no GPU's.",
+              out);
+}
+
+void moe_say_lateness(moe_document *doc, const moe_view *v)
+{
+    if (!any_paced(v))
+        return;
+    moe_doc_say(doc, MOE_DOC_ITEM, "Paced phases ended late");
+    FILE *out = moe_doc_words(doc);
+    const char *comma = ":";
+    for (int s = 0; s < v->dims.strategies; s++) {
+        const moe_strategy_view *y = &v->strategy[s];
+        if (isnan(y->late.median))
+            continue;
+        fprintf(out, "%s %s by %s of the layer", comma, y->name,
+                moe_percent_cell(y->late.median).text);
+        for (int k = 0; k < MOE_N_PACES; k++)
+            if (v->pace.phase[k])
+                fprintf(out,
+                        "%s %s by %s in the median and %s in the 99th "
+                        "percentile",
+                        k > 0 && v->pace.phase[0] ? "," : " (",
+                        moe_pace_name(k), moe_time_cell(y->late_s[k][0]).text,
+                        moe_time_cell(y->late_s[k][1]).text);
+        fprintf(out, "), %s of them by more than %g %% of it",
+                moe_percent_cell(y->late_share).text, 100 * MOE_MOST_LATE);
+        comma = ";";
+    }
+    fputc('.', out);
+    if (!(v->pace.late <= MOE_MOST_LATE))
+        fprintf(out,
+                " That is more than %g %% of a layer: the wall clock is not a "
+                "result here, read the gpu clock.",
+                100 * MOE_MOST_LATE);
+    if (v->pace.timer[0] != '\0')
+        fprintf(out, " %s.", v->pace.timer);
+}
+
+/* ---- both clocks ---- */
+
+/* Phases that are compared together, and why they may differ. */
+static const struct {
+    const char *name;
+    int first, last; /* moe_phase */
+    const char *why;
+} rows[] = {
+    {"predict", MOE_PHASE_PREDICT, MOE_PHASE_PREDICT,
+     "predictors run on this machine's CPUs here, on the GPU there"},
+    {"coordinate, exposed", MOE_PHASE_COLLECT, MOE_PHASE_BROADCAST,
+     "collectives and planner of this machine, and how far layers hid them"},
+    {"migrate, exposed", MOE_PHASE_MIGRATE, MOE_PHASE_MIGRATE,
+     "what the layers did not hide of weights, on links of other speed"},
+    {"attention, router", MOE_PHASE_ATTENTION, MOE_PHASE_ROUTE,
+     "lateness, and the counting of pairs"},
+    {"dispatch", MOE_PHASE_DISPATCH, MOE_PHASE_DISPATCH,
+     "links of other speed, and rows copied into place by the CPU"},
+    {"ffn", MOE_PHASE_FFN, MOE_PHASE_FFN,
+     "lateness; the slowest of each layer here, of each stage there"},
+    {"combine", MOE_PHASE_COMBINE, MOE_PHASE_COMBINE, "links of other speed"},
+};
+
+static double sum_of(const double *phase_s, size_t row)
+{
+    double sum = 0;
+    for (int p = rows[row].first; p <= rows[row].last; p++)
+        sum += isnan(phase_s[p]) ? 0 : phase_s[p];
+    return sum;
+}
+
+static void put_row(moe_table *t, const char *name, double gpu_s, double wall_s)
+{
+    moe_table_cell(t, "%s", name);
+    moe_table_put(t, moe_time_cell(gpu_s));
+    moe_table_put(t, moe_time_cell(wall_s));
+    moe_table_put(t, moe_number_cell(gpu_s > 0 ? wall_s / gpu_s : (double)NAN));
+}
+
+/* The row in which the clocks differ most. */
+static void say_reason(moe_document *doc, const moe_strategy_view *y)
+{
+    size_t most = 0;
+    double gap_s = 0;
+    for (size_t i = 0; i < MOE_ARRAY_LEN(rows); i++) {
+        const double here = sum_of(y->phase[MOE_CLOCK_WALL], i) -
+                            sum_of(y->phase[MOE_CLOCK_GPU], i);
+        if (fabs(here) > fabs(gap_s)) {
+            gap_s = here;
+            most = i;
+        }
+    }
+    moe_doc_say(doc, MOE_DOC_UNDER,
+                "Most of the difference, %c%s, is in %s: %s.",
+                gap_s < 0 ? '-' : '+', moe_time_cell(fabs(gap_s)).text,
+                rows[most].name, rows[most].why);
+}
+
+static void say_strategy(moe_document *doc, const moe_view *v, int s)
+{
+    static const moe_column columns[] = {
+        {"phase", NULL, MOE_LEFT},
+        {"gpu", "modelled", MOE_RIGHT},
+        {"wall", "paced", MOE_RIGHT},
+        {"wall / gpu", NULL, MOE_RIGHT},
+    };
+    const moe_strategy_view *y = &v->strategy[s];
+    const double *gpu = y->phase[MOE_CLOCK_GPU];
+    const double *wall = y->phase[MOE_CLOCK_WALL];
+    if (isnan(y->summary[MOE_CLOCK_WALL].median))
+        return;
+    moe_doc_say(doc, MOE_DOC_CAPTION, "%s on both clocks, per layer", y->name);
+    moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
+    for (size_t i = 0; i < MOE_ARRAY_LEN(rows); i++)
+        put_row(t, rows[i].name, sum_of(gpu, i), sum_of(wall, i));
+    put_row(t, "(wait for others)", NAN, y->wait);
+    put_row(t, "layer", y->summary[MOE_CLOCK_GPU].median,
+            y->summary[MOE_CLOCK_WALL].median);
+    say_reason(doc, y);
+}
+
+void moe_say_two_clocks(moe_document *doc, const moe_run_analysis *run)
+{
+    for (int s = 0; s < run->view->dims.strategies; s++)
+        if (moe_verdict_is_paced(run->view))
+            say_strategy(doc, run->view, s);
+}
