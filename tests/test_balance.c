@@ -261,6 +261,32 @@ START_TEST(a_forecast_that_never_changes_gets_a_plan_that_ages_as_eplbs)
 }
 END_TEST
 
+/* Slots without a part are to be had as long as their expert has another copy,
+ * and that may go. */
+START_TEST(slots_that_others_gave_up_are_not_counted_on)
+{
+    double load[MAX_E];
+    for (uint64_t round = 0; round < 3000; round++) {
+        moe_rng rng = moe_rng_at(44, MOE_RNG_TEST, 0, 0, round);
+        const moe_planner_env env = {.layout = {3 + random_below(&rng, 8), 2},
+                                     .experts = 8 + random_below(&rng, 8),
+                                     .slots = 5 + random_below(&rng, 5),
+                                     .division = MOE_DIVISION_MINMAX};
+        planning d;
+        planning_init(&d, "balance", &env, NULL);
+        for (int again = 0; again < 4; again++) {
+            for (int e = 0; e < env.experts; e++)
+                load[e] = random_below(&rng, 40);
+            planning_make(&d, load);
+            const moe_plan_layer next = moe_plan_at(&d.next, 0);
+            ck_assert_int_eq(moe_plan_layer_check(&next, NULL), MOE_OK);
+            planning_settle(&d);
+        }
+        planning_fini(&d);
+    }
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("balance");
@@ -270,6 +296,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, with_room_the_mean_is_reached, MOE_ARRAY_LEN(rooms));
     MOE_TEST_LOOP(suite, the_same_load_moves_nothing_and_little_noise_little,
                   MOE_ARRAY_LEN(rooms));
+    MOE_TEST(suite, slots_that_others_gave_up_are_not_counted_on);
     MOE_TEST(suite, slots_are_used_as_far_as_they_help);
     MOE_TEST(suite, groups_that_do_not_divide_are_refused);
     MOE_TEST_LOOP(

@@ -208,6 +208,55 @@ START_TEST(what_has_no_outlet_stays_marked_until_it_gets_one)
 }
 END_TEST
 
+/* @return load above limits; each expert's parts must still be all of it. */
+static int64_t load_above(const stage *t)
+{
+    const moe_share *s = t->share;
+    int64_t above = 0;
+    for (int e = 0; e < s->experts; e++) {
+        int64_t sum = 0;
+        for (int k = s->head[e]; k >= 0; k = s->next[k]) {
+            ck_assert_int_ge(s->part[k], 0);
+            sum += s->part[k];
+        }
+        ck_assert_int_eq(sum, t->load[e]);
+    }
+    for (int g = 0; g < s->gpus; g++)
+        above += s->load[g] > s->limit[g] ? s->load[g] - s->limit[g] : 0;
+    return above;
+}
+
+/* At the optimum nothing is left, below it as much as one search for each
+ * chain leaves. */
+START_TEST(flows_move_as_much_as_searches)
+{
+    for (int round = 0; round < 20; round++) {
+        stage t;
+        stage_init(&t, _i, round);
+        moe_share *s = t.share;
+        const moe_plan_layer layer = moe_plan_at(&t.plan, 0);
+        moe_share_begin(s, layer.expert, t.load);
+        const int64_t best = moe_share_minmax(s);
+        for (int64_t limit = best; limit >= 0; limit = limit * 3 / 4 - 1) {
+            int64_t left[2];
+            for (int way = 0; way < 2; way++) {
+                moe_share_begin(s, layer.expert, t.load);
+                for (int g = 0; g < s->gpus; g++)
+                    s->limit[g] = limit;
+                if (way == 0)
+                    moe_share_push(s);
+                else
+                    moe_share_flow(s);
+                left[way] = load_above(&t);
+            }
+            ck_assert_int_eq(left[0], left[1]);
+            ck_assert(limit < best || left[1] == 0);
+        }
+        stage_fini(&t);
+    }
+}
+END_TEST
+
 START_TEST(replicas_come_and_go)
 {
     const int16_t expert[4] = {0, 1, 1, -1};
@@ -323,6 +372,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, replicas_and_tables_give_the_same, n);
     MOE_TEST(suite, limits_may_differ_and_what_is_stuck_is_named);
     MOE_TEST(suite, what_has_no_outlet_stays_marked_until_it_gets_one);
+    MOE_TEST_LOOP(suite, flows_move_as_much_as_searches, MOE_ARRAY_LEN(shapes));
     MOE_TEST(suite, replicas_come_and_go);
     TCase *lp = tcase_create(LP_TEST);
     tcase_set_timeout(lp, 120);

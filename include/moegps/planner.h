@@ -74,11 +74,12 @@ typedef struct moe_planner {
      *  Borrowed until the next call. The hook is NULL where it never does. */
     const int16_t *(*raw)(const void *state);
     /** @return the work of the last plan: the slots, experts, replicas and
-     *  GPUs that its loops looked at, each step weighted so that it takes
-     *  about as long in every planner (tests/bench/bench_planner.c fits the
-     *  seconds of one). It depends on what was planned alone, not on the
-     *  machine, the rank or threads. NULL: nothing is worked out. */
+     *  GPUs that its loops looked at. It depends on what was planned alone, not
+     *  on the machine, the rank or threads. NULL: nothing is worked out. */
     uint64_t (*steps)(const void *state);
+    double step_weight; /* time of such a step over that of `timed`'s, which a
+                           cluster's planner_step_s is of; fitted, and checked
+                           by setup, in tests/bench/bench_planner.c */
     void (*fini)(void *state); /* NULL: nothing to release; accepts a partly
                                   initialised state */
 } moe_planner;
@@ -103,8 +104,8 @@ void moe_planner_free(const moe_planner *planner, void *state);
  *  @param a, b  [n] >= 0, finite. */
 bool moe_planner_same_load(const double *a, const double *b, int n);
 
-/** @return steps of the last plan; 0 without one, and of a planner that works
- *  nothing out. */
+/** @return steps of the last plan, weighted so that one takes as long in every
+ *  planner; 0 without one, and of a planner that works nothing out. */
 uint64_t moe_planner_steps(const moe_planner *planner, const void *state);
 
 #endif

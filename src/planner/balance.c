@@ -555,5 +555,6 @@ const moe_planner moe_planner_balance = {
     .init = init,
     .plan = plan,
     .steps = steps,
+    .step_weight = 0.7,
     .fini = fini,
 };

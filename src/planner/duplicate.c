@@ -285,5 +285,6 @@ const moe_planner moe_planner_duplicate = {
     .init = init,
     .plan = plan,
     .steps = steps,
+    .step_weight = 0.65,
     .fini = fini,
 };

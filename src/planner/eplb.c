@@ -316,5 +316,6 @@ const moe_planner moe_planner_eplb = {
     .plan = plan,
     .raw = raw,
     .steps = steps,
+    .step_weight = 0.4,
     .fini = fini,
 };

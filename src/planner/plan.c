@@ -233,15 +233,12 @@ moe_status moe_plan_layer_check(const moe_plan_layer *layer, moe_error *err)
     return MOE_OK;
 }
 
-/* How well a slot serves an expert to a GPU. Its contents travel while others
+/* How well a slot serves its expert to a GPU. Its contents travel while others
  * arrive, so one that is overwritten serves only when there is no other; an
- * emptied one keeps what it holds. Then the own node comes first.
- * @return 0 if it does not hold the expert. */
+ * emptied one keeps what it holds. Then the own node comes first. */
 static int worth(const moe_plan_layer *was, const moe_plan_layer *now, size_t s,
                  int expert, int gpu, const moe_layout *layout)
 {
-    if (was->expert[s] != expert)
-        return 0;
     bool stays = now->expert[s] == expert || now->expert[s] < 0;
     bool near = moe_layout_node(layout, (int)s / was->slots) ==
                 moe_layout_node(layout, gpu);
@@ -256,6 +253,31 @@ static size_t count_served(const moe_move *moves, size_t n, int gpu)
     return served;
 }
 
+enum { BLOCK = 64 }; /* slots that are looked at together */
+
+/* Of thousands of slots few hold an expert: blocks without one are passed by
+ * vector instructions. @return the first slot from s on with the expert, or n. */
+static size_t next_holder(const int16_t *held, size_t s, size_t n, int expert)
+{
+    const int16_t wanted = (int16_t)expert;
+    while (s < n) {
+        if (n - s >= BLOCK) {
+            int16_t any = 0;
+            for (size_t k = 0; k < BLOCK; k++)
+                any |= (int16_t)(held[s + k] == wanted);
+            if (!any) {
+                s += BLOCK;
+                continue;
+            }
+        }
+        const size_t end = n - s < BLOCK ? n : s + BLOCK;
+        for (; s < end; s++)
+            if (held[s] == wanted)
+                return s;
+    }
+    return n;
+}
+
 /* Who gives the expert of a slot of `now`? @return of the holders worth most,
  * the slot of the GPU that served least of this layer's n moves so far; -1
  * without a holder. */
@@ -266,9 +288,11 @@ static int find_holder(const moe_plan_layer *was, const moe_plan_layer *now,
     const int expert = now->expert[slot], gpu = slot / now->slots;
     int best = -1, most = 0;
     size_t least = 0;
-    for (size_t s = 0; s < n_slots(was); s++) {
+    const size_t all = n_slots(was);
+    for (size_t s = next_holder(was->expert, 0, all, expert); s < all;
+         s = next_holder(was->expert, s + 1, all, expert)) {
         int w = worth(was, now, s, expert, gpu, layout);
-        if (w == 0 || w < most)
+        if (w < most)
             continue;
         size_t served = count_served(moves, n, (int)s / was->slots);
         if (w > most || served < least) {

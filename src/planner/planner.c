@@ -5,7 +5,9 @@
 
 uint64_t moe_planner_steps(const moe_planner *planner, const void *state)
 {
-    return planner->steps != NULL ? planner->steps(state) : 0;
+    if (planner->steps == NULL)
+        return 0;
+    return (uint64_t)ceil((double)planner->steps(state) * planner->step_weight);
 }
 
 /* Numbers that were rounded are half a unit off at most; before that, they

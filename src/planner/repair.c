@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "repair.h"
 
+#include <assert.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stdlib.h>
+
+#include "moegps/mem.h"
+
+/* GPUs that a chain is looked for from, of many: what lies farther is found
+ * when all load is pushed, or gets a replica. */
+enum { PATIENCE = 16 };
 
 int moe_repair_domain(const moe_share *share, int domains, int gpu)
 {
@@ -47,6 +56,9 @@ moe_status moe_repair_init(moe_repair *r, moe_share *share, int domains,
     *r = (moe_repair){.share = share, .domains = domains};
     moe_peak_init(&r->over, 1, share->gpus, &local);
     moe_peak_init(&r->room, domains, share->gpus / domains, &local);
+    moe_peak_init(&r->part, domains, share->experts, &local);
+    r->largest =
+        moe_array_new((size_t)share->experts, sizeof *r->largest, &local);
     return moe_pass(err, &local);
 }
 
@@ -54,6 +66,8 @@ void moe_repair_fini(moe_repair *r)
 {
     moe_peak_fini(&r->over);
     moe_peak_fini(&r->room);
+    moe_peak_fini(&r->part);
+    free(r->largest);
 }
 
 /* Room counts where a slot can be had for it. */
@@ -102,12 +116,24 @@ static bool relieve(moe_repair *r, int a)
     return true;
 }
 
+/* A slot is to be had as long as its expert has another copy, which may have
+ * gone on another GPU since. @return the GPU with most room. */
+static int roomiest(moe_repair *r, int domain)
+{
+    int b = moe_peak_first(&r->room, domain);
+    while (r->room.key[b] > r->fine && moe_share_room(r->share, b) < 0) {
+        rank(r, b);
+        b = moe_peak_first(&r->room, domain);
+    }
+    return b;
+}
+
 /* Give the GPU that has most room and a slot a replica of the largest expert
  * of `a`, which has no outlet. @return whether it was worth it. */
 static bool add_replica(moe_repair *r, int a)
 {
     moe_share *x = r->share;
-    const int b = moe_peak_first(&r->room, domain_of(r, a));
+    const int b = roomiest(r, domain_of(r, a));
     const int t = largest_part(x, a);
     if (r->room.key[b] <= r->fine)
         return false;
@@ -115,6 +141,7 @@ static bool add_replica(moe_repair *r, int a)
     if (amount <= r->fine)
         return false;
     const int room = moe_share_room(x, b);
+    assert(room >= 0);
     clear_slot(x, room);
     moe_share_put(x, room, x->expert[t], 0);
     moe_share_give(x, t, room, amount);
@@ -218,12 +245,14 @@ void moe_repair_run(moe_repair *r, int64_t fine)
     if (r->left <= fine)
         return;
     rank_all(r);
+    x->patience = x->gpus > MOE_SHARE_MANY ? PATIENCE : INT_MAX;
     for (int step = 0; step < 4 * x->gpus * x->slots && r->left > fine;
          step++) {
         const int a = moe_peak_first(&r->over, 0);
         if (!relieve(r, a) && !add_replica(r, a) && !swap_experts(r, a))
-            return;
+            break;
     }
+    x->patience = INT_MAX;
 }
 
 /* Replicas with small parts give way, so that repair finds room. */
@@ -245,14 +274,59 @@ void moe_repair_thin(moe_repair *r, const int64_t *target)
     }
 }
 
-/* @return the slot whose expert `gpu` had before or else the one with the
- * largest part, of experts that it may have and has not; -1. */
-static int choose_filler(const moe_repair *r, const moe_plan_layer *current,
-                         int gpu)
+/* ---- what else fits in ---- */
+
+/* @return the slot with the largest part of an expert, or -1. */
+static int largest_copy(moe_share *x, int expert)
+{
+    int best = -1;
+    x->steps += (uint64_t)x->copies[expert];
+    for (int t = x->head[expert]; t >= 0; t = x->next[t])
+        if (best < 0 || x->part[t] > x->part[best] ||
+            (x->part[t] == x->part[best] && t < best))
+            best = t;
+    return best;
+}
+
+/* An expert is of the domain of its copies. */
+static void rank_expert(moe_repair *r, int expert)
 {
     moe_share *x = r->share;
-    int best = -1;
-    x->steps += (uint64_t)x->gpus * (uint64_t)x->slots;
+    const int t = r->largest[expert] = largest_copy(x, expert);
+    if (t >= 0)
+        moe_peak_set(&r->part, domain_of(r, t / x->slots) * x->experts + expert,
+                     x->part[t]);
+    x->steps += 16;
+}
+
+static void rank_experts(moe_repair *r)
+{
+    moe_share *x = r->share;
+    for (int i = 0; i < r->domains * x->experts; i++)
+        r->part.key[i] = INT64_MIN;
+    moe_peak_begin(&r->part);
+    for (int e = 0; e < x->experts; e++)
+        rank_expert(r, e);
+}
+
+/* Whether a GPU's own experts are among those that it may get. */
+static void rank_own(moe_repair *r, int gpu, bool among)
+{
+    const moe_share *x = r->share;
+    for (int t = gpu * x->slots; t < (gpu + 1) * x->slots; t++) {
+        const int e = x->expert[t];
+        if (e >= 0)
+            moe_peak_set(&r->part, domain_of(r, gpu) * x->experts + e,
+                         among ? x->part[r->largest[e]] : INT64_MIN);
+    }
+}
+
+/* @return the slot whose expert `gpu` had before or else the one with the
+ * largest part, of experts that it may have and has not; -1. */
+static int choose_filler(moe_repair *r, const moe_plan_layer *current, int gpu)
+{
+    moe_share *x = r->share;
+    x->steps += 16 * (uint64_t)x->slots;
     for (int k = gpu * x->slots; current != NULL && k < (gpu + 1) * x->slots;
          k++) {
         const int e = current->expert[k];
@@ -260,17 +334,18 @@ static int choose_filler(const moe_repair *r, const moe_plan_layer *current,
             domain_of(r, x->head[e] / x->slots) == domain_of(r, gpu))
             return x->head[e];
     }
-    for (int t = 0; t < x->gpus * x->slots; t++)
-        if (x->expert[t] >= 0 && (best < 0 || x->part[t] > x->part[best]) &&
-            domain_of(r, t / x->slots) == domain_of(r, gpu) &&
-            moe_share_find(x, gpu, x->expert[t]) < 0)
-            best = t;
+    rank_own(r, gpu, false);
+    const int i = moe_peak_first(&r->part, domain_of(r, gpu));
+    const int best =
+        r->part.key[i] > INT64_MIN ? r->largest[i % x->experts] : -1;
+    rank_own(r, gpu, true);
     return best;
 }
 
 void moe_repair_fill(moe_repair *r, const moe_plan_layer *current)
 {
     moe_share *x = r->share;
+    rank_experts(r);
     for (int g = 0; g < x->gpus; g++)
         for (int room; (room = moe_share_free_slot(x, g)) >= 0;) {
             const int from = choose_filler(r, current, g);
@@ -278,6 +353,7 @@ void moe_repair_fill(moe_repair *r, const moe_plan_layer *current)
                 break;
             moe_share_put(x, room, x->expert[from], 0);
             moe_share_give(x, from, room, x->part[from] / 2);
+            rank_expert(r, x->expert[room]);
         }
     moe_share_minmax(x);
 }

@@ -15,6 +15,8 @@ typedef struct moe_repair {
     int64_t fine;        /* load that is not worth a step */
     int64_t left;        /* load above limits */
     moe_peak over, room; /* of all GPUs; of each domain's with a slot free */
+    moe_peak part;       /* of each domain's experts: their largest copy's */
+    int32_t *largest;    /* [experts] slot of that copy; -1: none */
 } moe_repair;
 
 /** @return the domain of a GPU. */

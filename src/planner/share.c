@@ -2,6 +2,7 @@
 #include "share_internal.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@ moe_share *moe_share_new(int experts, int gpus, int slots, moe_error *err)
     moe_share *s = moe_array_new(1, sizeof *s, &local);
     if (s == NULL)
         goto out;
-    *s = (moe_share){.experts = experts, .gpus = gpus, .slots = slots};
+    *s = (moe_share){
+        .experts = experts, .gpus = gpus, .slots = slots, .patience = INT_MAX};
     s->expert = moe_array_new(n, sizeof *s->expert, &local);
     s->part = moe_array_new(n, sizeof *s->part, &local);
     s->load = moe_array_new(g, sizeof *s->load, &local);
@@ -36,6 +38,10 @@ moe_share *moe_share_new(int experts, int gpus, int slots, moe_error *err)
     s->asked = moe_array_new(e, sizeof *s->asked, &local);
     s->reached = moe_array_new(g, sizeof *s->reached, &local);
     s->follow = moe_array_new(e, sizeof *s->follow, &local);
+    s->level = moe_array_new(g, sizeof *s->level, &local);
+    s->expert_level = moe_array_new(e, sizeof *s->expert_level, &local);
+    s->slot_at = moe_array_new(g, sizeof *s->slot_at, &local);
+    s->copy_at = moe_array_new(e, sizeof *s->copy_at, &local);
 out:
     if (moe_pass(err, &local) == MOE_OK)
         return s;
@@ -47,9 +53,11 @@ void moe_share_free(moe_share *s)
 {
     if (s == NULL)
         return;
-    void *arrays[] = {s->expert, s->part,  s->load,    s->limit,  s->copies,
-                      s->stuck,  s->head,  s->next,    s->out,    s->in,
-                      s->queue,  s->asked, s->reached, s->follow, s};
+    void *arrays[] = {s->expert,  s->part,    s->load,  s->limit,
+                      s->copies,  s->stuck,   s->head,  s->next,
+                      s->out,     s->in,      s->queue, s->asked,
+                      s->reached, s->follow,  s->level, s->expert_level,
+                      s->slot_at, s->copy_at, s};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
 }
@@ -218,8 +226,7 @@ static int spread(moe_share *s, int gpu, int *n, int *asked)
     return -1;
 }
 
-/* Move as much as the chain from `gpu` to `last` takes. */
-static void move_along(moe_share *s, int gpu, int last)
+void moe_share_move_along(moe_share *s, int gpu, int last)
 {
     int64_t amount = s->load[gpu] - s->limit[gpu];
     int64_t room = s->limit[last] - s->load[last];
@@ -246,7 +253,7 @@ int moe_share_outlet(moe_share *s, int gpu)
         return -1;
     s->queue[n++] = gpu;
     s->reached[gpu] = true;
-    for (int i = 0; i < n && last < 0; i++)
+    for (int i = 0; i < n && i < s->patience && last < 0; i++)
         last = spread(s, s->queue[i], &n, &asked);
     if (last >= 0)
         unmark(s, n, asked);
@@ -257,7 +264,7 @@ int moe_share_relieve(moe_share *s, int gpu)
 {
     const int last = moe_share_outlet(s, gpu);
     if (last >= 0)
-        move_along(s, gpu, last);
+        moe_share_move_along(s, gpu, last);
     return last;
 }
 
@@ -272,6 +279,8 @@ int64_t moe_share_push(moe_share *s)
     int64_t left = 0;
     s->steps += (uint64_t)s->gpus;
     moe_share_unmark(s);
+    if (s->gpus > MOE_SHARE_MANY)
+        moe_share_flow(s);
     for (int g = 0; g < s->gpus; g++) {
         while (s->load[g] > s->limit[g] && moe_share_relieve(s, g) >= 0) {
         }

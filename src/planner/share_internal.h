@@ -26,7 +26,13 @@ struct moe_share {
     int32_t *queue;         /* [gpus] of the search */
     int32_t *asked;         /* [experts] whose replicas the search followed */
     bool *reached, *follow; /* [gpus], [experts] of the search */
+    int patience;           /* GPUs that a search goes on from, at most */
+    /* Of moe_share_flow(): levels, -1: none; where to go on from */
+    int32_t *level, *expert_level; /* [gpus], [experts] */
+    int32_t *slot_at, *copy_at;    /* [gpus] slots, [experts] slots */
 };
+
+enum { MOE_SHARE_MANY = 1024 }; /* GPUs: here searches far are too long */
 
 /** Turn real loads into integers that sum to about 2^44, by a power of two, so
  *  that equal loads stay equal.
@@ -39,11 +45,18 @@ int moe_share_scale(const double *load, int n, int64_t *scaled_out);
  *  @param load    [experts], >= 0, their sum below 2^62. */
 void moe_share_begin(moe_share *s, const int16_t *expert, const int64_t *load);
 
+/** The same as the first of moe_share_push(), for many GPUs at once. */
+void moe_share_flow(moe_share *s);
+
+/** Move as much as the chain from `gpu` to `last`, by out[], takes. */
+void moe_share_move_along(moe_share *s, int gpu, int last);
+
 /** Move load until no GPU above its limit can give any to one below.
  *  @return the load above limits that is left. */
 int64_t moe_share_push(moe_share *s);
 
-/** Find a chain of replicas from a GPU to one below its limit. What is reached
+/** Find a chain of replicas from a GPU to one below its limit, as far as
+ *  `patience` goes. What is reached
  *  in vain stays marked, has no outlet, and is not entered again: until a GPU
  *  that is not marked, and has one, gets an expert of one that is.
  *  @return that GPU; out[] leads back from it, by slots. -1: none. */

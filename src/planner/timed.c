@@ -633,7 +633,7 @@ static double migration_time(timed_state *s, const moe_plan_layer *current,
     double most = 0;
     moe_plan_layer_settle(current, next);
     const size_t n = moe_plan_moves(&was, &now, 0, 1, y, s->moves);
-    s->share->steps += n * n_slots(s) / 16; /* every move looks at all slots */
+    s->share->steps += n * n_slots(s) / 64; /* every move looks at all slots */
     memset(s->sent, 0, 2 * (size_t)y->gpus * sizeof *s->sent);
     memset(s->received, 0, 2 * (size_t)y->gpus * sizeof *s->received);
     for (size_t i = 0; i < n; i++) {
@@ -787,5 +787,6 @@ const moe_planner moe_planner_timed = {
     .init = init,
     .plan = plan,
     .steps = steps,
+    .step_weight = 1,
     .fini = fini,
 };

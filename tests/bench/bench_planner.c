@@ -21,10 +21,12 @@ enum {
 };
 
 static const double PAIRS = 32768;             /* of a layer */
+static const double STEP_S = 2.5e-9;           /* planner_step_s of profiles */
 static const double DRIFT = 0.5, NOISE = 0.02; /* sigma of the log of a load */
 
 typedef struct {
-    const char *name, *model; /* as printed; in jobs/models, for prices */
+    const char *name, *brief;                   /* as printed */
+    const char *model;                          /* in jobs/models, for prices */
     int layers, experts, gpus, per_node, slots; /* slots of all GPUs */
     const char *groups;
     /* all layers; 0: none; a window takes ten times as long */
@@ -32,15 +34,16 @@ typedef struct {
 } setup;
 
 static const setup setups[] = {
-    {"DeepSeek-V3, 32 GPUs", "deepseek-v3", 58, 256, 32, 8, 288, "8", 5e-3,
-     2e-3, 20e-3},
-    {"DeepSeek-V3, 144 GPUs", "deepseek-v3", 61, 256, 144, 8, 432, "8", 0,
-     10e-3, 0},
-    {"Mixtral", "mixtral-8x7b", 32, 8, 4, 4, 16, "1", 0, 0.1e-3, 0},
+    {"DeepSeek-V3, 32 GPUs", "on 32", "deepseek-v3", 58, 256, 32, 8, 288, "8",
+     5e-3, 2e-3, 20e-3},
+    {"DeepSeek-V3, 144 GPUs", "on 144", "deepseek-v3", 61, 256, 144, 8, 432,
+     "8", 0, 10e-3, 0},
+    {"Mixtral", "Mixtral", "mixtral-8x7b", 32, 8, 4, 4, 16, "1", 0, 0.1e-3, 0},
 };
 
 /* Any planner, a layer. */
 static const setup largest = {"DeepSeek-V3, 4096 GPUs",
+                              "on 4096",
                               "deepseek-v3",
                               1,
                               256,
@@ -414,8 +417,11 @@ static void print_largest(void)
                 bench_add(&all, again ? make_plan(&d, load, &d.next, &d.later)
                                       : make_plan(&d, load, &d.home, &d.later));
             }
-            snprintf(name, sizeof name, "%s%s", entrants[n].name,
-                     again ? ", from a plan" : "");
+            snprintf(name, sizeof name, "%s%s, %.4f balanced, %d moved",
+                     entrants[n].name, again ? ", from a plan" : "",
+                     there ? by_quota(&d.later, load) : NAN,
+                     there ? changed_slots(again ? &d.next : &d.home, &d.later)
+                           : 0);
             if (there)
                 bench_limit(name, 1e3 * bench_summary(&all).median,
                             1e3 * LARGEST_LIMIT_S, "ms");
@@ -519,7 +525,10 @@ static double plan_often(desk *d, const double *load, const moe_plan *from,
 {
     moe_error err = {0};
     moe_plan_layer current = moe_plan_at(from, 0), next = moe_plan_at(to, 0);
-    const moe_planner_task task = {.load = load, .current = &current};
+    const moe_planner_task task = {.load = load,
+                                   .past = d->n_past > 0 ? d->past : NULL,
+                                   .n_past = d->n_past,
+                                   .current = &current};
     const double start = bench_cpu();
     for (int i = 0; i < AGAIN; i++) {
         must(d->planner->plan(d->state, &task, &next, &err), &err);
@@ -530,13 +539,15 @@ static double plan_often(desk *d, const double *load, const moe_plan *from,
 }
 
 static void add_work(work_series *w, desk *d, const setup *s, const kind *k,
-                     int seed)
+                     int seed, bool window)
 {
     static double load[MAX_LAYERS][MAX_EXPERTS];
     double time_s[2] = {0}, steps[2] = {0};
     for (int l = 0; l < s->layers; l++)
         draw(k, seed, l, s->experts, load[l]);
     for (int l = 0; l < s->layers; l++) {
+        if (window)
+            draw_past(d, s, seed, l);
         steps[0] += plan_often(d, load[l], &d->home, &d->next, &time_s[0]);
         steps[1] += plan_often(d, load[(l + 1) % s->layers], &d->next,
                                &d->later, &time_s[1]);
@@ -547,35 +558,75 @@ static void add_work(work_series *w, desk *d, const setup *s, const kind *k,
     }
 }
 
-/* What one step takes, and how far time is from steps times that. */
-static void print_steps(void)
+enum { STEP_SETUPS = MOE_ARRAY_LEN(setups) + 1 };
+
+static const setup *step_setup(size_t i)
+{
+    return i < MOE_ARRAY_LEN(setups) ? &setups[i] : &largest;
+}
+
+/* What one step takes: of all samples, and the median of each setup.
+ * @param window  with past loads, of the second kind */
+static void print_step(const entrant *n, bool window)
 {
     static work_series w;
-    static double each[BENCH_MAX], off[BENCH_MAX];
-    printf(" steps of planners: all setups, kinds of load and 3 seeds, from "
-           "home and from a plan\n  %-22s %10s %22s %9s\n",
-           "", "ns a step", "time / steps times it", "n");
-    for (int n = 0; n < N_ENTRANTS; n++) {
-        w.n = 0;
-        for (size_t i = 0; i < MOE_ARRAY_LEN(setups); i++) {
-            static desk d;
-            const bool there = open_desk(&d, &setups[i], &entrants[n]);
-            for (size_t k = 0; there && k < MOE_ARRAY_LEN(kinds); k++)
-                for (int seed = 1; seed <= 3; seed++)
-                    add_work(&w, &d, &setups[i], &kinds[k], seed);
-            close_desk(&d);
-        }
-        for (size_t i = 0; i < w.n; i++)
-            each[i] = w.s[i] / w.steps[i];
-        const double step_s = median(each, w.n);
-        for (size_t i = 0; i < w.n; i++)
-            off[i] = fmax(each[i] / step_s, step_s / each[i]);
-        moe_summary m = {0};
-        moe_error err = {0};
-        must(moe_summarise(off, w.n, 1, &m, &err), &err);
-        printf("  %-22s %10.2f   median x%.2f, worst x%.2f %5zu\n",
-               entrants[n].name, 1e9 * step_s, m.median, m.max, w.n);
+    static double each[BENCH_MAX];
+    double of_setup[STEP_SETUPS];
+    size_t first = 0;
+    w.n = 0;
+    for (size_t i = 0; i < STEP_SETUPS; i++) {
+        static desk d;
+        const bool there = open_desk(&d, step_setup(i), n);
+        for (size_t k = 0; there && k < MOE_ARRAY_LEN(kinds); k++)
+            for (int seed = 1; seed <= 3 && (!window || k == 1); seed++)
+                add_work(&w, &d, step_setup(i), &kinds[k], seed, window);
+        close_desk(&d);
+        for (size_t x = first; x < w.n; x++)
+            each[x] = w.s[x] / w.steps[x] / STEP_S;
+        of_setup[i] = w.n > first ? median(each + first, w.n - first) : NAN;
+        first = w.n;
     }
+    moe_summary m = {0};
+    moe_error err = {0};
+    must(moe_summarise(each, w.n, 1, &m, &err), &err);
+    printf("  %-22s %8.2f %8.2f %8.2f",
+           window ? "balance, 8 past loads" : n->name, m.median, m.min, m.max);
+    for (size_t i = 0; i < STEP_SETUPS; i++)
+        printf(" %8.2f", of_setup[i]);
+    printf(" %5zu  %s\n", w.n,
+           m.median <= 1.5 && m.median >= 1 / 1.5 ? "ok" : "MISSED");
+}
+
+static void print_steps(void)
+{
+    printf(
+        " time of a plan over its price, its steps times %g ns: all kinds of "
+        "load and 3 seeds,\n   from home and from a plan; limit of the "
+        "median: x1.5 either way\n  %-22s %8s %8s %8s",
+        1e9 * STEP_S, "", "median", "least", "most");
+    for (size_t i = 0; i < STEP_SETUPS; i++)
+        printf(" %8s", step_setup(i)->brief);
+    printf(" %5s\n", "n");
+    for (int n = 0; n < N_ENTRANTS; n++)
+        print_step(&entrants[n], false);
+    print_step(&entrants[OURS], true);
+}
+
+static void print_setup(const setup *s)
+{
+    printf(" %s: %d layers, %d experts, %d slots on %d GPUs\n", s->name,
+           s->layers, s->experts, s->slots, s->gpus);
+    print_balance(s);
+    print_time(s);
+    print_window(s);
+    print_stale(s);
+    print_minmax(s);
+    print_regret(s);
+}
+
+static bool is_wanted(int argc, char **argv, const char *part)
+{
+    return argc < 2 || strcmp(argv[1], part) == 0;
 }
 
 int main(int argc, char **argv)
@@ -589,19 +640,14 @@ int main(int argc, char **argv)
         "ms hierarchical,\n   563-570 ms global for the first setup, "
         "4.8-5.0 ms for Mixtral; balancedness\n   (lognormal 1.0 / zipf "
         "1.2) .947 / .531, .995 / .981 and .967 / .969\n");
-    for (size_t i = 0; i < MOE_ARRAY_LEN(setups); i++) {
-        const setup *s = &setups[i];
-        printf(" %s: %d layers, %d experts, %d slots on %d GPUs\n", s->name,
-               s->layers, s->experts, s->slots, s->gpus);
-        print_balance(s);
-        print_time(s);
-        print_window(s);
-        print_stale(s);
-        print_minmax(s);
-        print_regret(s);
-    }
-    print_largest();
-    print_steps();
+    /* All, or the part that is named. */
+    for (size_t i = 0;
+         is_wanted(argc, argv, "setups") && i < MOE_ARRAY_LEN(setups); i++)
+        print_setup(&setups[i]);
+    if (is_wanted(argc, argv, "largest"))
+        print_largest();
+    if (is_wanted(argc, argv, "steps"))
+        print_steps();
     moe_ctx_fini(&ctx);
     MPI_Finalize();
     return 0;
