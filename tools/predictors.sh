@@ -24,6 +24,8 @@ made pro.h5 ./moegps trace slice "$trace" --seqs 443:524 --split train=0 -o "$DI
 made trained.h5 ./moegps train -q --trace "$DIR/mmlu.h5" --lookahead 1 \
     --predictors ensemble,cross,recent -o "$DIR/trained.h5"
 ask loads.json --trace "$trace" --predictors "$loads"
+ask raw.json --trace "$trace" --load "$trace" --predictors "$(
+    printf '%s:probabilities=raw,' ngram linear ensemble recent cross ffn lstm | sed 's/,$//')"
 ask within.json --trace "$trace" --load "$trace" --predictors "$tokens,ffn,lstm"
 ask ahead.json --trace "$trace" --load "$trace" --lookahead 2 --predictors cross
 ask across.json --train "$DIR/mmlu.h5" --test "$DIR/pro.h5" \
@@ -34,7 +36,7 @@ made said mpirun -n "$RANKS" --oversubscribe --bind-to none ./moegps run \
 
 # table FILE...: a row per predictor of evaluations.
 table() {
-    printf '| predictor | looks at | layers ahead | recall@4, %% | of load, %% | per batch, %% | calibration, %% |\n|---|---|---|---|---|---|---|\n'
+    printf '| predictor | looks at | layers ahead | recall@4, %% | top-1, %% | of load, %% | per batch, %% | calibration, %% |\n|---|---|---|---|---|---|---|---|\n'
     "$PYTHON" - "${@/#/$DIR/}" << 'END'
 import json, sys
 def cell(x):
@@ -44,8 +46,45 @@ def cell(x):
 for path in sys.argv[1:]:
     for p in json.load(open(path))["predictors"]:
         m = p["mean"]
-        cells = [cell(m[k]) for k in ("recall", "error", "batch_error", "calibration")]
+        cells = [cell(m[k]) for k in ("recall", "top1", "error", "batch_error", "calibration")]
         print(f"| `{p['predictor']}` | {p['looks_at']} | {p.get('lookahead', 'all')} | {' | '.join(cells)} |")
+END
+}
+
+# fitted: what the maps from scores to probabilities change.
+fitted() {
+    printf '| predictor | calibration, %% | | of load, %% | | per batch, %% | | recall@4, %% | |\n'
+    printf '| | raw | fitted | raw | fitted | raw | fitted | raw | fitted |\n|---|---|---|---|---|---|---|---|---|\n'
+    "$PYTHON" - "$DIR/raw.json" "$DIR/within.json" << 'END'
+import json, sys
+raw, fit = [{p["predictor"].split(":")[0]: p["mean"] for p in json.load(open(f))["predictors"]}
+            for f in sys.argv[1:]]
+for name in raw:
+    cells = ["%.1f" % (100 * m[name][k]["value"])
+             for k in ("calibration", "error", "batch_error", "recall") for m in (raw, fit)]
+    print(f"| `{name}` | {' | '.join(cells)} |")
+END
+}
+
+# against: members against the token table, layer by layer. The check: a member
+# is below it if even the upper end of its interval is.
+against() {
+    printf '| predictor | recall@4, least of all layers | layers below | top-1, least of all layers | layers below |\n|---|---|---|---|---|\n'
+    "$PYTHON" - "$DIR/within.json" << 'END'
+import json, sys
+members = {p["predictor"]: p["per_layer"] for p in json.load(open(sys.argv[1]))["predictors"]}
+table = members.pop("token")
+for name, layers in members.items():
+    cells = []
+    for key in ("recall", "top1"):
+        more = [l[key]["value"] - t[key]["value"] for l, t in zip(layers, table)]
+        at = min(range(len(more)), key=more.__getitem__)
+        below = [str(l["layer"]) for l, t in zip(layers, table)
+                 if l[key]["ci_high"] < t[key]["value"]]
+        half = layers[at][key]["ci_high"] - layers[at][key]["value"]
+        cells += [f"{100 * more[at]:+.1f}, ± {100 * half:.1f} (layer {layers[at]['layer']})",
+                  ", ".join(below) or "none"]
+    print(f"| `{name}` | {' | '.join(cells)} |")
 END
 }
 
@@ -59,10 +98,13 @@ said() { sed -n "/^$1/,/^$2/p" "$DIR/said" | sed '$d'; }
 Made by \`tools/predictors.sh\` with moe-gps $(./moegps --version | cut -d' ' -f2): gpt-oss-20b, answers to MMLU and
 MMLU-Pro. *of load*: error of the distribution over the whole test part, sum over
 experts of |foretold - true share|; *per batch*: the same per batch of 512 tokens,
-median. In brackets: 95 %, over the clusters that the trace names. \`cross\` looks at
+median; *calibration*: sum over ten bins of probability of |foretold - true pairs|.
+In brackets: 95 %, over the clusters that the trace names. \`cross\` looks at
 layers up to l - d, d the layers ahead; \`recent\` at the tokens before, which decoding
 alone has. On \`mixtral-8x7b-tokens\`, which was drawn per layer and without order,
 \`ngram\`, \`linear\`, \`lstm\`, \`cross\` and \`recent\` have nothing to learn from: n/a.
+MMLU to GPQA is not here: no recorded routing of GPQA is bundled. MMLU to
+MMLU-Pro is the pair of data sets that the bundled trace has.
 
 ## MMLU's test set, learned from the other data sets
 
@@ -70,6 +112,26 @@ EOF
     table loads.json within.json ahead.json
     printf '\n## MMLU-Pro, learned from MMLU\n\n'
     table across.json
+    cat <<EOF
+
+## From scores to probabilities
+
+What the maps change that training fits on sequences it keeps back: MMLU's test
+set, as above. Experts are chosen by scores, so recall stays. Plans are made of
+probabilities, a batch at a time.
+
+EOF
+    fitted
+    cat <<EOF
+
+## No worse than the token table, in any layer
+
+Difference to \`token\` in percentage points, with half the width of the member's 95 % interval,
+in the layer where it is least; and layers in which the upper end of the member's interval is
+below what \`token\` finds.
+
+EOF
+    against
     cat <<EOF
 
 ## In a run

@@ -14,7 +14,7 @@ static const moe_opt options[] = {
      .initial = "",
      MOE_OPT_AT(hidden_params, path),
      .help = "HDF5 file with `hidden` (layer, token, width) for the trace"},
-    MOE_SCORER_COLLECTS(hidden_params, scorer.collects),
+    MOE_SCORER_OPTIONS(hidden_params, scorer),
     {.key = NULL}};
 
 static const char *file(const void *params)

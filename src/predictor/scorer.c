@@ -7,12 +7,20 @@
 #include "moegps/mem.h"
 
 enum { CHOICES, PROBABILITIES };
+enum { FITTED, RAW };
 
 const char *const moe_scorer_collects[] = {
     [CHOICES] = "choices", [PROBABILITIES] = "probabilities", NULL};
 
-const moe_opt moe_scorer_options[] = {
-    MOE_SCORER_COLLECTS(moe_scorer_params, collects), {.key = NULL}};
+const char *const moe_scorer_makes[] = {
+    [FITTED] = "fitted", [RAW] = "raw", NULL};
+
+typedef struct {
+    moe_scorer_params scorer;
+} own_params;
+
+const moe_opt moe_scorer_options[] = {MOE_SCORER_OPTIONS(own_params, scorer),
+                                      {.key = NULL}};
 
 moe_status moe_scorer_init(moe_scorer *s, const moe_predictor_env *env,
                            const moe_scorer_params *params, moe_error *err)
@@ -25,7 +33,9 @@ moe_status moe_scorer_init(moe_scorer *s, const moe_predictor_env *env,
     s->scratch =
         moe_array_new((size_t)s->experts * MOE_LANES, sizeof *s->scratch, err);
     s->layers = env->layers;
-    if (moe_calibration_find(env, &s->calibration, err) == MOE_OK)
+    if (params->probabilities == FITTED)
+        moe_calibration_find(env, &s->calibration, err);
+    if (err->status == MOE_OK)
         moe_leads_init(&s->leads, env, err);
     return err->status;
 }

@@ -25,18 +25,26 @@ typedef struct moe_scorer {
 } moe_scorer;
 
 typedef struct moe_scorer_params {
-    int collects;
+    int collects, probabilities;
 } moe_scorer_params;
 
-extern const char *const moe_scorer_collects[];
+extern const char *const moe_scorer_collects[], *const moe_scorer_makes[];
 
-/* The option row that fills a moe_scorer_params member of `params_`. */
-#define MOE_SCORER_COLLECTS(params_, member)                                 \
+/* The option rows that fill a moe_scorer_params member of `params_`. */
+#define MOE_SCORER_OPTIONS(params_, member)                                  \
+    {.key = "collects",                                                      \
+     .type = MOE_OPT_ENUM,                                                   \
+     .initial = "probabilities",                                             \
+     .choices = moe_scorer_collects,                                         \
+     MOE_OPT_AT(params_, member.collects),                                   \
+     .help = "what the planner sees: counts of the choices, or sums of "     \
+             "probabilities"},                                               \
     {                                                                        \
-        .key = "collects", .type = MOE_OPT_ENUM, .initial = "probabilities", \
-        .choices = moe_scorer_collects, MOE_OPT_AT(params_, member),         \
-        .help = "what the planner sees: counts of the choices, or sums of "  \
-                "probabilities"                                              \
+        .key = "probabilities", .type = MOE_OPT_ENUM, .initial = "fitted",   \
+        .choices = moe_scorer_makes,                                         \
+        MOE_OPT_AT(params_, member.probabilities),                           \
+        .help = "made of scores by the map that training fitted, or scores " \
+                "as they are (raw)"                                          \
     }
 
 /** Options of those that have no others. */
