@@ -187,6 +187,67 @@ START_TEST(the_stream_is_used_up_before_it_repeats)
 }
 END_TEST
 
+/* Twelve test sequences of ten tokens; batches of so many sequences or tokens,
+ * so many of them; whose cluster a sequence is: its number over `each`, 0: the
+ * trace names none. Recorded order. */
+static const struct {
+    int batch, seq, n, each;
+    double alike;
+} alikes[] = {
+    {1, 0, 12, 0, 1},        /* a sequence each */
+    {1, 0, 12, 4, 4},        /* four of each of three clusters */
+    {1, 0, 8, 4, 4},         /* of two */
+    {1, 0, 10, 4, 36. / 10}, /* 4, 4 and 2 */
+    {2, 0, 6, 4, 2},         /* both of a batch are of one */
+    {2, 0, 6, 1, 1},         /* mixed */
+    {3, 0, 4, 4, 1},         /* mixed but for the first */
+    {1, 5, 24, 0, 2},        /* halves of a sequence */
+    {1, 5, 24, 12, 24},      /* all are of one */
+};
+
+START_TEST(batches_of_one_cluster_share_it)
+{
+    enum { SEQS = 12, TOKENS = 10 };
+    static const int layer = 0;
+    uint64_t offset[SEQS + 1];
+    uint32_t cluster[SEQS];
+    uint8_t part[SEQS];
+    uint16_t experts[SEQS * TOKENS] = {0};
+    for (uint32_t s = 0; s <= SEQS; s++) {
+        offset[s] = s * TOKENS;
+        if (s < SEQS) {
+            part[s] = MOE_PART_TEST;
+            cluster[s] =
+                alikes[_i].each > 0 ? s / (uint32_t)alikes[_i].each : 0;
+        }
+    }
+    const moe_trace t = {.kind = MOE_TRACE_TOKENS,
+                         .has_cluster = alikes[_i].each > 0,
+                         .layers = 1,
+                         .experts = 4,
+                         .top_k = 1,
+                         .n_tokens = SEQS * TOKENS,
+                         .n_seqs = SEQS,
+                         .seq_offset = offset,
+                         .seq_part = part,
+                         .experts_of = experts,
+                         .cluster = cluster};
+    const moe_batcher_params params = {.trace = &t,
+                                       .batch = alikes[_i].batch,
+                                       .seq = alikes[_i].seq,
+                                       .layers = &layer,
+                                       .n_layers = 1,
+                                       .iterations = alikes[_i].n,
+                                       .gpu = -1,
+                                       .gpus = 1,
+                                       .order = MOE_BATCH_RECORDED};
+    moe_batcher *b = NULL;
+    ck_assert_int_eq(moe_batcher_new(&params, &b, NULL), MOE_OK);
+    ck_assert_double_eq_tol(moe_batcher_alike(b), alikes[_i].alike, 1e-12);
+    moe_batcher_free(b);
+}
+END_TEST
+
 START_TEST(seq_0_takes_sequences_as_they_are)
 {
     moe_trace trace = make_trace(false);
@@ -442,6 +503,8 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, ranks_hold_contiguous_parts_of_the_same_batch, n);
     MOE_TEST_LOOP(suite, tokens_carry_all_that_the_test_part_knows_of_them, 9);
     MOE_TEST_LOOP(suite, the_stream_is_used_up_before_it_repeats, n);
+    MOE_TEST_LOOP(suite, batches_of_one_cluster_share_it,
+                  MOE_ARRAY_LEN(alikes));
     MOE_TEST(suite, seq_0_takes_sequences_as_they_are);
     MOE_TEST(suite, whole_steps_have_exactly_the_recorded_loads);
     MOE_TEST(suite, more_gpus_than_tokens_leave_some_without);

@@ -2,6 +2,7 @@
 #include "moegps/stats.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "harness.h"
 #include "moegps/mem.h"
@@ -319,13 +320,52 @@ START_TEST(intervals_hold_the_ratio_of_sums)
             dear += i % 5 == 0 ? 2 : 0;
         }
         const double truth = 5 / (4 + dear / (double)n);
-        const moe_ratio r = moe_sum_ratio(a, b, n, scratch);
+        const moe_ratio r = moe_sum_ratio(a, b, n, 1, scratch);
         given += !isnan(r.ci_low);
         held += r.ci_low <= truth && truth <= r.ci_high;
     }
     if (given < 1000 || held < .92 * given)
         ck_abort_msg("r %g, n %zu: %d of %d", summed[_i].r, n, held, given);
     ck_assert_int_lt(held, given);
+}
+END_TEST
+
+/* Batches of clusters, `each` of one, in any order, so that neighbours do not
+ * tell. What is alike is the cluster's. */
+static const struct {
+    size_t clusters, each;
+    double own; /* sd of a batch beside its cluster's, which is 1 */
+} clustered[] = {{12, 4, .5}, {8, 12, 1}, {30, 3, .2}};
+
+START_TEST(clusters_are_the_unit_of_intervals)
+{
+    enum { SERIES = 2000, MOST = 128 };
+    const size_t n = clustered[_i].clusters * clustered[_i].each;
+    int held = 0, held_alone = 0, median = 0;
+    for (uint64_t seed = 0; seed < SERIES; seed++) {
+        moe_rng rng = moe_rng_at(seed, MOE_RNG_TEST, 0, 4, (uint64_t)_i);
+        double a[MOST], b[MOST], scratch[MOST];
+        moe_summary s;
+        for (size_t i = 0; i < n; i++) {
+            b[i] = 4;
+            a[i] = i % clustered[_i].each == 0 ? moe_rng_normal(&rng)
+                                               : a[i - i % clustered[_i].each];
+        }
+        for (size_t i = 0; i < n; i++)
+            scratch[i] = 20 + a[i] + clustered[_i].own * moe_rng_normal(&rng);
+        memcpy(a, scratch, n * sizeof *a);
+        moe_rng_shuffle(&rng, a, (uint32_t)n, sizeof *a);
+        const double shared = (double)clustered[_i].each;
+        moe_ratio r = moe_sum_ratio(a, b, n, shared, scratch);
+        held += r.ci_low <= 5 && 5 <= r.ci_high;
+        r = moe_sum_ratio(a, b, n, 1, scratch);
+        held_alone += r.ci_low <= 5 && 5 <= r.ci_high;
+        ck_assert_int_eq(moe_summarise(a, n, shared, &s, NULL), MOE_OK);
+        median += s.ci_low <= 20 && 20 <= s.ci_high;
+    }
+    if (held < .92 * SERIES || median < .92 * SERIES || held == SERIES)
+        ck_abort_msg("%d and %d of %d", held, median, SERIES);
+    ck_assert_int_lt(held_alone, (int)(.85 * SERIES));
 }
 END_TEST
 
@@ -336,7 +376,7 @@ START_TEST(few_batches_have_a_ratio_of_sums_alone)
         a[i] = 6 + i % 2;
         b[i] = 2 + i % 3;
     }
-    const moe_ratio r = moe_sum_ratio(a, b, 11, scratch);
+    const moe_ratio r = moe_sum_ratio(a, b, 11, 1, scratch);
     ck_assert_double_eq_tol(r.ratio, 71.0 / 32.0, 1e-12);
     ck_assert(isnan(r.ci_low) && isnan(r.ci_high));
 }
@@ -395,6 +435,8 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(withheld));
     MOE_TEST_LOOP(suite, intervals_hold_the_ratio_of_sums,
                   MOE_ARRAY_LEN(summed));
+    MOE_TEST_LOOP(suite, clusters_are_the_unit_of_intervals,
+                  MOE_ARRAY_LEN(clustered));
     MOE_TEST(suite, few_batches_have_a_ratio_of_sums_alone);
     MOE_TEST_LOOP(suite, unpaired_intervals_hold_the_true_ratio,
                   MOE_ARRAY_LEN(apart));

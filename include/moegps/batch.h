@@ -72,6 +72,13 @@ uint64_t moe_batcher_max_tokens(const moe_batcher *batcher);
  *  iterations repeat tokens. */
 double moe_batcher_passes(const moe_batcher *batcher);
 
+/** @return how many batches share what is independent: 1, or, where each is
+ *  mostly of one cluster that the trace names (a subject, a data set), else of
+ *  one sequence, n sum_c (n_c / n)^2 of n batches, n_c of them of cluster c.
+ *  Batches that mix clusters are samples of the mix.
+ *  Source: Kish, Survey Sampling, 1965, section 5.4, with a correlation of 1. */
+double moe_batcher_alike(const moe_batcher *batcher);
+
 /** @return whole batches in one pass over the stream. */
 uint64_t moe_batcher_whole(const moe_batcher *batcher);
 

@@ -21,6 +21,7 @@
     X(SEED, "seed")                                   \
     X(ORDER, "order")                                 \
     X(PASSES, "passes")                               \
+    X(ALIKE, "alike")                                 \
     X(FFN, "ffn")                                     \
     X(SCALE, "scale")                                 \
     X(EXECUTED_DTYPE, "executed_dtype")               \

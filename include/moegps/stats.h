@@ -44,7 +44,8 @@ typedef struct moe_summary {
 
 /** Summarise samples. Not collective; the samples are not changed.
  *  @param x       [n], any unit; n may be 0 (all fields NaN then).
- *  @param passes  how often their data were used; 1 and less: once.
+ *  @param passes  how often their data were used, or how many samples are of
+ *                 one cluster; 1 and less: once, one.
  *  @return MOE_OK, MOE_NOMEM. */
 moe_status moe_summarise(const double *x, size_t n, double passes,
                          moe_summary *out, moe_error *err);
@@ -66,9 +67,10 @@ moe_status moe_paired_ratio(const double *a, const double *b, size_t n,
  *  autocorrelation. None below MOE_STATS_MIN_CI pairs, or MOE_STATS_MIN_WORTH
  *  independent ones.
  *  @param a, b  [n] none NaN, b > 0  @param residual  [n] scratch
+ *  @param passes  as in moe_summarise()
  *  Source: Cochran, Sampling Techniques, 3rd ed. 1977, section 6.4. */
 moe_ratio moe_sum_ratio(const double *a, const double *b, size_t n,
-                        double *residual);
+                        double passes, double *residual);
 
 /** Ratio of two medians of samples that are no pairs. Each way, the distances
  *  of the logarithms of both medians to the limits of their intervals add up

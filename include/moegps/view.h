@@ -113,7 +113,9 @@ typedef struct moe_view {
     moe_ledger_dims dims;
     int nodes;           /* hosts the ranks ran on */
     int clock_asked;     /* 0: none; else 1 + the moe_clock that is to count */
-    double passes;       /* how often the run used the trace's test part */
+    double passes;       /* batches that share what is independent: how often
+                            the run used the trace's test part, or how many of
+                            them are of one cluster */
     int measured;        /* iterations that every strategy completed */
     double tokens;       /* of an iteration, mean; NaN: not known */
     int period;          /* iterations of a sample: those a plan serves; 1 where

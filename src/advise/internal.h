@@ -165,6 +165,7 @@ struct moe_advise {
     moe_advise_layer *layer; /* [samples][layers] */
     const moe_split *split;
     double passes;      /* over the trace's test part */
+    double alike;       /* batches that share what is independent; by hand 0 */
     double first_bytes; /* of the first plan of a walk, a layer */
     const moe_cost *cost;
     void *cost_state;

@@ -541,7 +541,7 @@ moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
             price_sample(&j, c, i, &one);
             add_part(&time[i / period], &one, period);
         }
-        summarise(time, a->samples / period, a->passes, x, out, &local);
+        summarise(time, a->samples / period, a->alike, x, out, &local);
     }
     pricing_end(&j);
     free(time);

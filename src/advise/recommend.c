@@ -56,7 +56,7 @@ static moe_status judge_samples(const moe_advise *a, moe_advice *v,
         return MOE_NOMEM;
     moe_advise_sample_s(a, NULL, v->winner[1], MOE_ADVISE_TYPICAL, x);
     moe_advise_sample_s(a, NULL, v->second[1], MOE_ADVISE_TYPICAL, x + n);
-    moe_paired_ratio(x + n, x, n, a->passes, &ratio, err);
+    moe_paired_ratio(x + n, x, n, a->alike, &ratio, err);
     for (size_t i = 0; i < n; i++)
         v->share += (x[i] < x[n + i]) / (double)n;
     free(x);

@@ -326,6 +326,8 @@ static moe_status open_batches(moe_advise *a, trace_pass *k, moe_error *err)
                                        .order = a->p.order};
     if (moe_batcher_new(&params, &k->batcher, err) == MOE_OK)
         a->passes = moe_batcher_passes(k->batcher);
+    if (err->status == MOE_OK)
+        a->alike = fmax(a->passes, moe_batcher_alike(k->batcher));
     return err->status;
 }
 

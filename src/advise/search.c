@@ -171,8 +171,8 @@ static moe_status walk_point(const searching *k, moe_search_point *x, int n,
         return err->status;
     }
     const size_t batches = (size_t)w.batches;
-    const moe_ratio r =
-        moe_sum_ratio(k->base_s, time_s, batches, time_s + batches);
+    const moe_ratio r = moe_sum_ratio(k->base_s, time_s, batches,
+                                      k->series.alike, time_s + batches);
     free(time_s);
     x->layers = n;
     x->layer_s = w.layer_s;

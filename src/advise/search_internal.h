@@ -27,6 +27,7 @@ typedef struct search_series {
     int past;          /* loads before batch 0 */
     bool recorded;     /* they follow one another as recorded */
     double passes;     /* over the trace's test part */
+    double alike;      /* batches that share what is independent */
     double *pairs;     /* [past + batches][layers][experts] true ones; owned */
     double *tokens;    /* [batches]; owned */
     double *sequences; /* [batches]; owned */

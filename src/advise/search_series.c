@@ -148,6 +148,7 @@ static moe_status read_batches(reading *r, moe_error *err)
     }
     s->recorded = moe_batcher_is_recorded(batcher);
     s->passes = moe_batcher_passes(batcher);
+    s->alike = fmax(s->passes, moe_batcher_alike(batcher));
     r->most_tokens = (uint32_t)moe_batcher_max_tokens(batcher);
     moe_batcher_free(batcher);
     return MOE_OK;

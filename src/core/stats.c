@@ -230,7 +230,7 @@ moe_status moe_paired_ratio(const double *a, const double *b, size_t n,
 }
 
 moe_ratio moe_sum_ratio(const double *a, const double *b, size_t n,
-                        double *residual)
+                        double passes, double *residual)
 {
     double sum_a = 0, sum_b = 0, mean, sd;
     for (size_t i = 0; i < n; i++) {
@@ -241,7 +241,9 @@ moe_ratio moe_sum_ratio(const double *a, const double *b, size_t n,
     for (size_t i = 0; i < n; i++)
         residual[i] = a[i] - r.ratio * b[i];
     const double worth =
-        n >= MOE_STATS_MIN_CI ? (double)n / moe_mean_inflation(residual, n) : 0;
+        n >= MOE_STATS_MIN_CI
+            ? (double)n / fmax(passes, moe_mean_inflation(residual, n))
+            : 0;
     if (worth < MOE_STATS_MIN_WORTH)
         return r;
     moments(residual, n, &mean, &sd);

@@ -39,6 +39,7 @@ static void add_inputs(const moe_engine *e, moe_facts *facts)
                                                       : "shuffled");
     moe_facts_set(facts, MOE_FACT_PASSES, "%.6g",
                   moe_batcher_passes(e->batcher));
+    moe_facts_set(facts, MOE_FACT_ALIKE, "%.6g", moe_batcher_alike(e->batcher));
 }
 
 static void add_executed(const moe_engine *e, moe_facts *facts)

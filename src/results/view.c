@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,9 +84,9 @@ static int read_period(const moe_reader *rd, hid_t config)
 }
 
 /* Older files do not say; more than one is what needs saying. */
-static double read_passes(hid_t config)
+static double read_shared(hid_t config, moe_fact fact)
 {
-    const char *name = moe_fact_name(MOE_FACT_PASSES);
+    const char *name = moe_fact_name(fact);
     return moe_h5_has(config, name)
                ? moe_h5_get_real(config, name, &(moe_error){0})
                : 1;
@@ -154,7 +155,8 @@ static void read_config(moe_reader *rd)
         v->config = moe_h5_read_text(group, "resolved", rd->err);
     read_pace(group, &v->pace);
     v->period = read_period(rd, group);
-    v->passes = read_passes(group);
+    v->passes = fmax(read_shared(group, MOE_FACT_PASSES),
+                     read_shared(group, MOE_FACT_ALIKE));
     if (moe_h5_has(group, scale))
         v->scale = moe_h5_get_real(group, scale, &(moe_error){0});
     if (moe_h5_has(group, top_k))

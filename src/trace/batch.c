@@ -22,6 +22,7 @@ struct moe_batcher {
     bool recorded;
     uint64_t skip; /* sequences or tokens of the stream before batch 0 */
     uint64_t max_tokens;
+    double alike;       /* as moe_batcher_alike() */
     uint16_t *expanded; /* [longest sequence][top_k] scratch */
     moe_batch batch;
 };
@@ -49,6 +50,35 @@ static piece piece_of(const moe_batcher *b, uint64_t iteration)
     uint64_t from = first / b->n_seqs * per_pass + b->start[first % b->n_seqs];
     uint64_t to = end / b->n_seqs * per_pass + b->start[end % b->n_seqs];
     return (piece){from, to - from};
+}
+
+/* @return the sequence (index into order) that holds a place of one pass. */
+static uint32_t find_sequence(const moe_batcher *b, uint64_t place)
+{
+    uint32_t low = 0, high = b->n_seqs;
+    while (high - low > 1) {
+        uint32_t mid = low + (high - low) / 2;
+        if (b->start[mid] <= place)
+            low = mid;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* The next piece of one sequence. */
+typedef struct {
+    uint64_t seq, from, n; /* tokens [from, from + n) of the sequence */
+} stretch;
+
+/* @param place  in the endless stream.  @param most  tokens. */
+static stretch stretch_at(const moe_batcher *b, uint64_t place, uint64_t most)
+{
+    place %= b->start[b->n_seqs];
+    const uint32_t s = find_sequence(b, place);
+    const uint64_t left = b->start[s + 1] - place;
+    return (stretch){b->order[s], place - b->start[s],
+                     left < most ? left : most};
 }
 
 static moe_status order_sequences(moe_batcher *b, moe_error *err)
@@ -133,6 +163,70 @@ static moe_status allocate(moe_batcher *b, moe_error *err)
     return err->status;
 }
 
+/* ---- batches of one cluster ---- */
+
+/* Of a batch: so much of one cluster, else it mixes them. */
+static const double MOSTLY = 0.9;
+enum { MOST_MET = 8 }; /* clusters of a batch that are told apart */
+
+/* @param share_out  of its tokens, of the cluster that has most
+ *  @return that cluster. */
+static uint32_t main_cluster(const moe_batcher *b, uint64_t iteration,
+                             double *share_out)
+{
+    const piece whole = piece_of(b, iteration);
+    const uint32_t *cluster =
+        b->p.trace->has_cluster ? b->p.trace->cluster : NULL;
+    uint32_t met[MOST_MET];
+    uint64_t tokens[MOST_MET] = {0};
+    int n = 0, most = 0;
+    for (uint64_t done = 0; done < whole.tokens;) {
+        const stretch s =
+            stretch_at(b, whole.first + done, whole.tokens - done);
+        const uint32_t c = cluster != NULL ? cluster[s.seq] : (uint32_t)s.seq;
+        int at = 0;
+        while (at < n && met[at] != c)
+            at++;
+        if (at < MOST_MET) {
+            met[at] = c;
+            tokens[at] += s.n;
+            n = at == n ? n + 1 : n;
+            most = tokens[at] > tokens[most] ? at : most;
+        }
+        done += s.n;
+    }
+    *share_out = (double)tokens[most] / (double)whole.tokens;
+    return met[most];
+}
+
+static int compare_u32(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static moe_status count_alike(moe_batcher *b, moe_error *err)
+{
+    const int n = b->p.iterations;
+    double shares = 0, share, squares = 0;
+    uint32_t *of = moe_array_new((size_t)n, sizeof *of, err);
+    if (of == NULL)
+        return err->status;
+    for (int i = 0; i < n; i++) {
+        of[i] = main_cluster(b, (uint64_t)i, &share);
+        shares += share / n;
+    }
+    qsort(of, (size_t)n, sizeof *of, compare_u32);
+    for (int i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && of[end] == of[i]; end++)
+            ;
+        squares += (double)(end - i) * (end - i);
+    }
+    b->alike = shares >= MOSTLY ? squares / n : 1;
+    free(of);
+    return MOE_OK;
+}
+
 moe_status moe_batcher_new(const moe_batcher_params *params,
                            moe_batcher **batcher_out, moe_error *err)
 {
@@ -142,7 +236,8 @@ moe_status moe_batcher_new(const moe_batcher_params *params,
         return moe_pass(err, &local);
     b->p = *params;
     if (order_sequences(b, &local) != MOE_OK ||
-        check_length(b, &local) != MOE_OK || allocate(b, &local) != MOE_OK) {
+        check_length(b, &local) != MOE_OK || count_alike(b, &local) != MOE_OK ||
+        allocate(b, &local) != MOE_OK) {
         moe_batcher_free(b);
         return moe_pass(err, &local);
     }
@@ -178,6 +273,11 @@ double moe_batcher_passes(const moe_batcher *b)
     return (double)(last.first + last.tokens) / (double)b->start[b->n_seqs];
 }
 
+double moe_batcher_alike(const moe_batcher *b)
+{
+    return b->alike;
+}
+
 uint64_t moe_batcher_whole(const moe_batcher *b)
 {
     return b->p.seq > 0 ? b->start[b->n_seqs] /
@@ -193,20 +293,6 @@ bool moe_batcher_is_recorded(const moe_batcher *b)
 uint32_t moe_batch_share_max(uint64_t tokens, int gpus)
 {
     return (uint32_t)((tokens + (uint64_t)gpus - 1) / (uint64_t)gpus);
-}
-
-/* @return the sequence (index into order) that holds a place of one pass. */
-static uint32_t find_sequence(const moe_batcher *b, uint64_t place)
-{
-    uint32_t low = 0, high = b->n_seqs;
-    while (high - low > 1) {
-        uint32_t mid = low + (high - low) / 2;
-        if (b->start[mid] <= place)
-            low = mid;
-        else
-            high = mid;
-    }
-    return low;
 }
 
 /* Copy `n` tokens of one sequence, from its token `from` on, to the batch's
@@ -250,21 +336,6 @@ static void count_pairs(moe_batch *x)
         for (size_t p = 0; p < pairs; p++)
             x->true_pairs[l * x->experts +
                           x->experts_of[(size_t)l * pairs + p]]++;
-}
-
-/* The next piece of one sequence. */
-typedef struct {
-    uint64_t seq, from, n; /* tokens [from, from + n) of the sequence */
-} stretch;
-
-/* @param place  in the endless stream.  @param most  tokens. */
-static stretch stretch_at(const moe_batcher *b, uint64_t place, uint64_t most)
-{
-    place %= b->start[b->n_seqs];
-    const uint32_t s = find_sequence(b, place);
-    const uint64_t left = b->start[s + 1] - place;
-    return (stretch){b->order[s], place - b->start[s],
-                     left < most ? left : most};
 }
 
 moe_batch *moe_batcher_load(moe_batcher *b, uint64_t iteration)
