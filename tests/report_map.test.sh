@@ -105,6 +105,9 @@ names = [s.decode() for s in f["strategy"][:]]
 rows = list(csv.DictReader(open(sys.argv[2] + "/figures/map.csv")))
 skews, links = f["skew_value"][:], f["bandwidth_value"][0]
 assert len(rows) == skews.size * links.size
+text = open(sys.argv[2] + "/figures/map.gp").read()
+boxes = [list(map(float, line.split(",")))
+         for line in text.split("$boxes << EOD\n")[1].split("EOD\n")[0].split()]
 for r in rows:
     k, b = list(skews).index(float(r["skew"])), list(links).index(float(r["bandwidth"]))
     at = (0, 1, 0, 0, k, b)
@@ -112,14 +115,12 @@ for r in rows:
     assert np.isclose(float(r["margin"]), f["margin"][at], rtol=1e-8), r
     for s, name in enumerate(names):
         assert np.isclose(float(r[name + "_s"]), f["layer_time"][at][s], rtol=1e-8)
-    over = [x for x in rows if x["colour"] and
-            float(x["left"]) < float(r["skew"]) < float(x["right"]) and
-            float(x["low"]) < float(r["bandwidth"]) < float(x["high"])]
+    over = [x for x in boxes if x[1] < float(r["skew"]) < x[2] and
+            x[3] < float(r["bandwidth"]) < x[4]]
     assert len(over) == 1, over
     shade = np.searchsorted([0.01, 0.05, 0.2], f["margin"][at], side="right")
-    assert int(over[0]["colour"]) == f["winner"][at] * 4 + shade, (r, over)
+    assert over[0][0] == f["winner"][at] * 4 + shade, (r, over)
 if True:  # the line keeps winners apart: no straight way crosses none of it
-    text = open(sys.argv[2] + "/figures/map.gp").read()
     text = text[text.index("$flips << EOD\n"):].split("EOD\n")[1]
     pieces = [[tuple(map(float, p.split(","))) for p in x.split("\n")]
               for x in text.strip().split("\n\n")]
@@ -129,6 +130,12 @@ if True:  # the line keeps winners apart: no straight way crosses none of it
         for a, b in zip(order, order[1:]):
             if f["winner"][0, 1, 0, 0, k, a] == f["winner"][0, 1, 0, 0, k, b]:
                 continue
+            # Colours turn there, too, by a fifth of a cell at most.
+            column = sorted(b[3:] + [b[0] // 4] for b in boxes if b[1] < skew < b[2])
+            turns = [y[0] for x, y in zip(column, column[1:]) if x[2] != y[2]]
+            cell = np.log(links[b] / links[a]) / 5
+            assert any(abs(np.log(t / y)) <= cell for t in turns for p, q in pieces
+                       for (x, y) in (p, q) if abs(x - skew) < 1e-6), (skew, turns)
             assert any(min(p[0], q[0]) - 1e-6 <= skew <= max(p[0], q[0]) + 1e-6
                        and links[a] <= p[1] <= links[b] for p, q in pieces), skew
 rows = list(csv.DictReader(open(sys.argv[2] + "/maps.csv")))

@@ -45,6 +45,14 @@ double moe_map_slice_bandwidth(const moe_map_slice *x, int j); /* B/s */
 double moe_map_slice_side(const moe_map_slice *x, int k);
 double moe_map_slice_level(const moe_map_slice *x, int j);
 
+/* Within a map a place is a number of cells: 0 at the first, -0.5 and n - 0.5 at
+ * the outer sides. Its skewness; its row in B/s, or in rows; its layer times by
+ * strategy. */
+double moe_map_slice_skew_at(const moe_map_slice *x, double k);
+double moe_map_slice_level_at(const moe_map_slice *x, double j);
+void moe_map_slice_times_at(const moe_map_slice *x, double k, double j,
+                            double out[MOE_ADVISE_STRATEGIES]);
+
 /* "on a100-nvlink, batch 2, accuracy 0.8"; what is alike in all slices but the
  * cluster is left out. */
 void moe_map_slice_name(const moe_map_slice *x, char *text, size_t size);

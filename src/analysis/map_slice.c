@@ -156,6 +156,81 @@ double moe_map_slice_level(const moe_map_slice *x, int j)
     return j < 1 ? a * a / middle : j > n - 1 ? b * b / middle : middle;
 }
 
+/* @return the cell before a place, or at it; and how far it is to the next. */
+static int cell_before(double place, int n, double *share_out)
+{
+    const double at = fmin(fmax(place, 0), n - 1);
+    const int cell = at >= n - 1 && n > 1 ? n - 2 : (int)at;
+    *share_out = at - cell;
+    return cell;
+}
+
+/* Border cells go on beyond their middle, to the outer side. */
+double moe_map_slice_skew_at(const moe_map_slice *x, double k)
+{
+    const int n = x->n_skew;
+    if (k < 0 || k > n - 1) {
+        const int cell = k < 0 ? 0 : n - 1;
+        const double middle = moe_map_slice_skew(x, cell);
+        const double side = moe_map_slice_side(x, k < 0 ? 0 : n);
+        return middle + 2 * fabs(k - cell) * (side - middle);
+    }
+    double share;
+    const int cell = cell_before(k, n, &share);
+    const double a = moe_map_slice_skew(x, cell);
+    return share > 0 ? a + share * (moe_map_slice_skew(x, cell + 1) - a) : a;
+}
+
+double moe_map_slice_level_at(const moe_map_slice *x, double j)
+{
+    const int n = x->n_row;
+    if (x->map->own_links)
+        return j;
+    if (j < 0 || j > n - 1) {
+        const int cell = j < 0 ? 0 : n - 1;
+        const double middle = moe_map_slice_bandwidth(x, cell);
+        const double side = moe_map_slice_level(x, j < 0 ? 0 : n);
+        return middle * pow(side / middle, 2 * fabs(j - cell));
+    }
+    double share;
+    const int cell = cell_before(j, n, &share);
+    const double a = moe_map_slice_bandwidth(x, cell);
+    return share > 0 ? a * pow(moe_map_slice_bandwidth(x, cell + 1) / a, share)
+                     : a;
+}
+
+/* @return the share of the way between two rows, of the reciprocal of their
+ * bandwidths. */
+static double share_of_row(const moe_map_slice *x, int cell, double j,
+                           double share)
+{
+    if (share <= 0 || x->map->own_links)
+        return share;
+    const double a = 1 / moe_map_slice_bandwidth(x, cell);
+    const double b = 1 / moe_map_slice_bandwidth(x, cell + 1);
+    return (1 / moe_map_slice_level_at(x, fmin(j, x->n_row - 1)) - a) / (b - a);
+}
+
+void moe_map_slice_times_at(const moe_map_slice *x, double k, double j,
+                            double out[MOE_ADVISE_STRATEGIES])
+{
+    double right, up;
+    const int column = cell_before(k, x->n_skew, &right);
+    const int row = cell_before(j, x->n_row, &up);
+    up = share_of_row(x, row, j, up);
+    for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++)
+        out[s] = 0;
+    for (int corner = 0; corner < 4; corner++) {
+        const int dk = corner % 2, dj = corner / 2;
+        const double share = (dk ? right : 1 - right) * (dj ? up : 1 - up);
+        if (share == 0)
+            continue;
+        const double *t = moe_map_slice_times(x, column + dk, row + dj);
+        for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++)
+            out[s] += share * t[s];
+    }
+}
+
 void moe_map_slice_name(const moe_map_slice *x, char *text, size_t size)
 {
     const moe_map *map = x->map;

@@ -14,10 +14,13 @@
 enum {
     N_BUILT = MOE_ADVISE_ORACLE, /* strategies that can win */
     N_MARGINS = 4,
-    TICKS = 12, /* values of an axis that are all named */
-    TOP = 86,   /* pixels above the map: of its own legend */
-    BOTTOM = 76,
-    SQUARE = 330, /* height of a map of links */
+    X_TICKS = 8, /* values of an axis that are all named */
+    Y_TICKS = 12,
+    PARTS = 5, /* of a cell, either way; odd: one has the cell's own times */
+    FEW_CELLS = 900,
+    TOP = 86, /* pixels above the map: of its own legend */
+    BOTTOM = 46,
+    SQUARE = 280, /* height of a map of links */
     ROW = 34,     /* height of a cluster */
     LABEL_LEN = 18
 };
@@ -29,15 +32,22 @@ static const double margin_from[N_MARGINS] = {0, 0.01, 0.05, 0.2};
 static const char *const margin_name[N_MARGINS] = {"< 1 %", "1 - 5 %",
                                                    "5 - 20 %", "> 20 %"};
 
-/* @return number of a cell's colour: by winner, then margin. */
-static int colour_of(const moe_map_slice *x, int k, int j)
+/* @return number of the colour at a place: by winner, then by how far it is
+ * ahead of the second. */
+static int colour_at(const moe_map_slice *x, double k, double j)
 {
-    const size_t at = moe_map_slice_at(x, k, j);
-    int margin = 0;
+    double t[MOE_ADVISE_STRATEGIES], second = INFINITY;
+    int winner = 0, margin = 0;
+    moe_map_slice_times_at(x, k, j, t);
+    for (int s = 1; s < N_BUILT; s++)
+        winner = t[s] < t[winner] ? s : winner;
+    for (int s = 0; s < N_BUILT; s++)
+        if (s != winner)
+            second = fmin(second, t[s]);
     while (margin + 1 < N_MARGINS &&
-           x->map->margin[at] >= margin_from[margin + 1])
+           second / t[winner] - 1 >= margin_from[margin + 1])
         margin++;
-    return x->map->winner[at] * N_MARGINS + margin;
+    return winner * N_MARGINS + margin;
 }
 
 static bool present(const moe_plot_subject *x)
@@ -63,22 +73,6 @@ static void put_cell(const moe_map_slice *x, int k, int j, moe_plot_data *out)
     moe_data_numbers(out, moe_map_slice_times(x, k, j), MOE_ADVISE_STRATEGIES);
 }
 
-/* Neighbours of one colour are one box, at the first of them: their seams
- * would show, and maps of many cells stay small. */
-static void put_box(const moe_map_slice *x, int k, int j, moe_plot_data *out)
-{
-    const int colour = colour_of(x, k, j);
-    const bool first = k == 0 || colour_of(x, k - 1, j) != colour;
-    int end = k + 1;
-    while (end < x->n_skew && colour_of(x, end, j) == colour)
-        end++;
-    const double box[] = {colour, moe_map_slice_side(x, k),
-                          moe_map_slice_side(x, end), moe_map_slice_level(x, j),
-                          moe_map_slice_level(x, j + 1)};
-    for (size_t i = 0; i < MOE_ARRAY_LEN(box); i++)
-        moe_data_number(out, first ? box[i] : (double)NAN);
-}
-
 static void put_data(const moe_plot_subject *subject, moe_plot_data *out)
 {
     const moe_map_slice *x = subject->slice;
@@ -90,12 +84,9 @@ static void put_data(const moe_plot_subject *subject, moe_plot_data *out)
                  moe_advise_strategy_name((moe_advise_strategy)s));
         moe_data_column(out, column);
     }
-    moe_data_columns(out, "colour,left,right,low,high");
     for (int j = 0; j < x->n_row; j++)
-        for (int k = 0; k < x->n_skew; k++) {
+        for (int k = 0; k < x->n_skew; k++)
             put_cell(x, k, j, out);
-            put_box(x, k, j, out);
-        }
 }
 
 /* ---- letters on regions ---- */
@@ -172,6 +163,44 @@ static void put_letters(const moe_map_slice *x, FILE *out)
     free(far);
 }
 
+/* ---- colours ---- */
+
+/* A box for neighbours of one colour in a row: their seams would show. */
+static void put_box(const moe_map_slice *x, double left, double right,
+                    double low, double high, int colour, FILE *out)
+{
+    fprintf(out, "%d,%.9g,%.9g,%.9g,%.9g\n", colour,
+            moe_map_slice_skew_at(x, left), moe_map_slice_skew_at(x, right),
+            moe_map_slice_level_at(x, low), moe_map_slice_level_at(x, high));
+}
+
+/* Between cells colours turn where the line is: of few cells each is drawn in
+ * parts. Clusters have nothing between them. */
+static void put_boxes(const moe_map_slice *x, FILE *out)
+{
+    const int parts = x->n_skew * x->n_row <= FEW_CELLS ? PARTS : 1;
+    const int rows = x->map->own_links ? 1 : parts;
+    fputs("$boxes << EOD\n", out);
+    for (int j = 0; j < x->n_row * rows; j++) {
+        const double low = (double)j / rows - 0.5;
+        const double high = (double)(j + 1) / rows - 0.5;
+        double left = -0.5;
+        int last = -1;
+        for (int k = 0; k < x->n_skew * parts; k++) {
+            const double from = (double)k / parts - 0.5;
+            const int colour =
+                colour_at(x, from + 0.5 / parts, low + 0.5 / rows);
+            if (last >= 0 && colour != last) {
+                put_box(x, left, from, low, high, last, out);
+                left = from;
+            }
+            last = colour;
+        }
+        put_box(x, left, x->n_skew - 0.5, low, high, last, out);
+    }
+    fputs("EOD\n", out);
+}
+
 /* ---- script ---- */
 
 static void put_line(const moe_map_line *line, void *arg)
@@ -242,8 +271,8 @@ static double rounded(double x)
 
 static void put_x_axis(const moe_map_slice *x, FILE *out)
 {
-    double tick[TICKS];
-    const int n = x->n_skew <= TICKS ? x->n_skew : 0;
+    double tick[X_TICKS];
+    const int n = x->n_skew <= X_TICKS ? x->n_skew : 0;
     for (int k = 0; k < n; k++)
         tick[k] = rounded(moe_map_slice_skew(x, k));
     moe_script_text(out, "x_title", "skewness: busiest %s over the mean",
@@ -261,9 +290,9 @@ static void put_bandwidths(const moe_map_slice *x, FILE *out)
                            moe_map_slice_level(x, x->n_row) * unit};
     double tick[MOE_LOG_TICKS];
     int n = x->n_row;
-    for (int j = 0; j < n && n <= TICKS; j++)
+    for (int j = 0; j < n && n <= Y_TICKS; j++)
         tick[j] = rounded(moe_map_slice_bandwidth(x, j) * unit);
-    if (n > TICKS)
+    if (n > Y_TICKS)
         n = moe_axis_log_ticks(&ends, tick);
     moe_script_number(out, "unit", unit);
     moe_script_number(out, "y_low", ends.low);
@@ -304,6 +333,7 @@ static void put_script(const moe_plot_subject *subject,
         put_clusters(x, out);
     else
         put_bandwidths(x, out);
+    put_boxes(x, out);
     put_letters(x, out);
     put_flips(x, out);
     put_run(subject, out);
