@@ -2,7 +2,7 @@
 
 # These compile nothing themselves: they install what is missing, and then build
 # and run in a make of their own.
-BARE := clean help deps demo check asan fuzz soak bench validate paper format format-check dist
+BARE := clean help deps demo check check-page asan fuzz soak bench validate paper format format-check dist
 again = @$(MAKE) --no-print-directory
 
 deps: ## install missing packages (root or sudo), else name them
@@ -23,6 +23,11 @@ SCRIPTS := $(SLOW) $(filter-out $(SLOW),$(wildcard tests/*.test.sh))
 
 check-only: moegps $(TESTS)
 	@tests/run.sh $(SCRIPTS) $(TESTS)
+
+check-page: ## what a reader does with a page, tried in headless Chromium
+	@tools/deps.sh page
+	$(again) all
+	@tests/check_page.sh
 
 check-unit: $(BUILD)/moegps $(TESTS) ## the test programs alone, without the scripts
 	@tests/run.sh $(TESTS)
@@ -107,5 +112,5 @@ dist: ## an archive of the last commit: build/moegps-VERSION.tar.gz
 	@git archive --prefix=moegps-$(VERSION:.dirty=)/ -o $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz HEAD
 	@echo $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz
 
-.PHONY: deps demo check check-only check-unit build-tests asan fuzz fuzz-only soak bench bench-only validate validate-only evaluate paper \
+.PHONY: deps demo check check-only check-page check-unit build-tests asan fuzz fuzz-only soak bench bench-only validate validate-only evaluate paper \
         paper-only format format-check man install dist

@@ -2,6 +2,7 @@
 # Make sure that what a make target needs is there: tools/deps.sh LEVEL
 #   build   compile and run
 #   test    also `make check`
+#   page    also `make check-page`
 #   report  also figures (gnuplot, which the program can do without)
 #   ci      also .ci/run, but for MPICH: MPI=mpich tools/deps.sh build
 #   flags   install nothing; print the compiler's and linker's flags for make
@@ -15,7 +16,7 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin # daemons of the tests: users need not have it
 level=${1:-build}
 case $level in
-build | test | report | ci | flags) ;;
+build | test | page | report | ci | flags) ;;
 *)
     sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
     exit 2
@@ -61,6 +62,8 @@ test|have ip|iproute2|iproute|iproute2
 ci|have clang|clang|clang|llvm
 ci|openmp clang|libomp-dev|libomp-devel|llvm
 ci|have clang-format-14|clang-format-14|clang-tools-extra|llvm
+page|have chromium|chromium|chromium|-
+page|have gnuplot|gnuplot-nox|gnuplot-minimal|gnuplot
 report|have gnuplot|gnuplot-nox|gnuplot-minimal|gnuplot
 TABLE
 }
