@@ -72,6 +72,13 @@ $(BUILD)/torch_script.h: src/recording/torch.py
 	@mkdir -p $(@D)
 	@sed 's/[\\"]/\\&/g; s/.*/"&\\n",/' $< > $@
 
+# What pages look like and run, without comments and indentation.
+$(BUILD)/page_%.h: src/document/page.%
+	@mkdir -p $(@D)
+	@sed -e 's|^ *//.*||; s/^ *//; /^$$/d' -e 's/[\\"]/\\&/g; s/.*/"&\\n",/' $< > $@
+
+$(BUILD)/src/document/page_parts.o: $(BUILD)/page_css.h $(BUILD)/page_js.h
+
 $(BUILD)/src/recording/torch.o: $(BUILD)/torch_script.h
 
 $(BUILD)/src/figures/templates.o: $(BUILD)/gnuplot_templates.h

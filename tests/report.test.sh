@@ -63,7 +63,7 @@ empty_folder_is_filled() {
 }
 
 # Figures of a single run of x.yaml.
-figures="speedup phases ecdf accuracy experts regret stages gpus stragglers traffic guide"
+figures="speedup phases ecdf accuracy experts regret stages layers gpus stragglers traffic guide"
 
 # every_figure FOLDER: files, and on the page with words for every reader.
 every_figure() {
@@ -104,7 +104,7 @@ without_gnuplot() {
     PATH=$dir/bin ./moegps report "$dir/a.h5" -o "$dir/plain" &&
         ! ls "$dir"/plain/figures/*.svg 2> /dev/null &&
         page "$dir/plain/report.html" '
-assert page.count("svg") == 0 and page.count("figure") == 11
+assert page.count("svg") == 0 and page.count("figure") == 12
 assert any("gnuplot was not found. Install it" in t for t in page.text["p"])' &&
         (have_gnuplot || return 0; cd "$dir/plain/figures" &&
             gnuplot phases.gp && cmp phases.svg "$dir/new/figures/phases.svg")
@@ -117,11 +117,11 @@ failing_gnuplot() {
         > "$dir/bin/gnuplot"
     chmod +x "$dir/bin/gnuplot"
     kept env PATH="$dir/bin:$PATH" ./moegps report "$dir/a.h5" -o "$dir/failed" &&
-        [ "$(grep -c '^moegps: warning: figure ' "$dir/err")" -eq 11 ] &&
+        [ "$(grep -c '^moegps: warning: figure ' "$dir/err")" -eq 12 ] &&
         grep -qxF 'moegps: warning: figure ecdf is not drawn whole: "ecdf.gp" line 1: nothing to draw' \
             "$dir/err" &&
         page "$dir/failed/report.html" '
-assert any("could not draw 11 of 11 figures" in t for t in page.text["p"])'
+assert any("could not draw 12 of 12 figures" in t for t in page.text["p"])'
 }
 
 # Names that are syntax elsewhere stand in every figure as they are.

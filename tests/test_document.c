@@ -93,6 +93,29 @@ static void facts(moe_document *doc)
     moe_doc_fact(doc, "", "that goes on");
 }
 
+/* Of a warning its first clause stands open, if that says enough. */
+static void long_warnings(moe_document *doc)
+{
+    moe_doc_begin(doc, MOE_DOC_WARNINGS);
+    moe_doc_say(doc, MOE_DOC_ITEM,
+                "few: 3 of 4 ranks were not bound; they moved");
+    moe_doc_say(doc, MOE_DOC_LIST, "Why:");
+    moe_doc_say(doc, MOE_DOC_ITEM,
+                "an item that is no warning is whole: always");
+}
+
+static void folded_table(moe_document *doc)
+{
+    static const moe_column four[] = {{"phase", NULL, MOE_LEFT},
+                                      {"a", NULL, MOE_RIGHT},
+                                      {"b", NULL, MOE_RIGHT},
+                                      {"c", NULL, MOE_RIGHT}};
+    moe_table *t = moe_doc_table(doc, NULL, four, MOE_ARRAY_LEN(four));
+    moe_table_fold(t, 1, 2);
+    for (int i = 0; i < 8; i++)
+        moe_table_cell(t, i % 4 == 0 ? "p%d" : "%d", i);
+}
+
 static void verdict(moe_document *doc)
 {
     moe_doc_say(doc, MOE_DOC_TITLE, "a run");
@@ -113,7 +136,7 @@ static void folds(moe_document *doc)
 
 static void figures(moe_document *doc)
 {
-    static const moe_figure figure[] = {{"speedup", NULL}, {"ecdf", NULL}};
+    static const moe_figure figure[] = {{.name = "speedup"}, {.name = "ecdf"}};
     moe_doc_figure(doc, &figure[0], "Speed-up");
     fputs("x 2.00", moe_doc_words(doc));
     moe_doc_figure(doc, &figure[1], "Times");
@@ -133,6 +156,25 @@ static const struct {
      "<ul class=\"warnings\">\n<li>hot</li>\n<li>loud</li>\n</ul>\n"
      "<p>Against x:</p>\n<ul>\n<li>y: slower</li>\n<li>z: faster</li>\n</ul>\n"
      "<p>end</p>\n"},
+    {long_warnings,
+     "WARNING: few: 3 of 4 ranks were not bound; they moved\n\n"
+     "Why:\n  an item that is no warning is whole: always\n",
+     "<ul class=\"warnings\">\n<li><details><summary>few: 3 of 4 ranks were "
+     "not bound</summary>\n; they moved</details></li>\n</ul>\n"
+     "<p>Why:</p>\n<ul>\n<li>an item that is no warning is whole: "
+     "always</li>\n</ul>\n"},
+    {folded_table,
+     "phase  a  b\n-----  -  -\np0     1  2\np4     5  6\n\n"
+     "phase  c\n-----  -\np0     3\np4     7\n",
+     "<div class=\"wide\" tabindex=\"0\"><table><thead><tr>"
+     "<th scope=\"col\">phase</th><th scope=\"col\" class=\"n\">a</th>"
+     "<th scope=\"col\" class=\"n\">b</th>"
+     "<th scope=\"col\" class=\"n\">c</th></tr></thead>\n<tbody>\n"
+     "<tr><th scope=\"row\">p0</th><td class=\"n\">1</td>"
+     "<td class=\"n\">2</td><td class=\"n\">3</td></tr>\n"
+     "<tr><th scope=\"row\">p4</th><td class=\"n\">5</td>"
+     "<td class=\"n\">6</td><td class=\"n\">7</td></tr>\n"
+     "</tbody></table>\n</div>\n"},
     {facts,
      "file              x.h5\na name of sixteen and its text\n"
      "                  that goes on\n",
@@ -187,6 +229,62 @@ START_TEST(nodes_are_written_in_both_forms)
 }
 END_TEST
 
+/* ---- figures within a page ---- */
+
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (; (text = strstr(text, what)) != NULL; text++)
+        n++;
+    return n;
+}
+
+/* Two points that nobody sees, and colours: of the palette, and another. */
+static const char svg[] =
+    "<svg viewBox=\"0 0 9 9\"><g id=\"gnuplot_canvas\">"
+    "<use xlink:href='#gpPt6' color='rgb(  0,   0,   0)' opacity='0.00'/>"
+    "<path stroke='rgb(  0, 114, 178)' fill='rgb(  1,   2,   3)'/>"
+    "<use xlink:href='#gpPt6' color='rgb(  0,   0,   0)' opacity='0.00'/>"
+    "</g></svg>";
+
+static char *inlined(const char *tips, size_t n_tips)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    const moe_figure figure = {"f", svg, tips, n_tips};
+    moe_svg_inline(&figure, "title", "words", out);
+    fclose(out);
+    return text;
+}
+
+START_TEST(points_of_figures_tell_their_texts)
+{
+    char *page = inlined("first\0<b>", 2);
+    ck_assert_ptr_nonnull(
+        strstr(page, "<g class=\"tip\"><title>first</title>\n<use "));
+    ck_assert_ptr_nonnull(
+        strstr(page, "<g class=\"tip\"><title>&lt;b&gt;</title>\n<use "));
+    ck_assert_ptr_nonnull(strstr(page, "<path stroke='var(--c1)' "
+                                       "fill='rgb(  1,   2,   3)'/>"));
+    ck_assert_uint_eq(count(page, "</g>"), 3);
+    free(page);
+}
+END_TEST
+
+/* Texts that are not one for each point would tell of others. */
+START_TEST(points_that_have_no_texts_are_left_out)
+{
+    for (size_t n = 0; n < 4; n++) {
+        char *page = n != 2 ? inlined("a\0b\0c", n) : inlined(NULL, 0);
+        ck_assert_uint_eq(count(page, "<use"), 0);
+        ck_assert_uint_eq(count(page, "class=\"tip\""), 0);
+        ck_assert_uint_eq(count(page, "<path"), 1);
+        free(page);
+    }
+}
+END_TEST
+
 /* ---- texts of others ---- */
 
 static const char *const hostile[] = {
@@ -203,7 +301,7 @@ static const char *const hostile[] = {
 /* A hostile text in every place that takes one. */
 static void add_everywhere(moe_document *doc, const char *evil)
 {
-    const moe_figure figure = {evil, NULL};
+    const moe_figure figure = {.name = evil};
     const moe_column column[] = {{evil, evil, MOE_LEFT},
                                  {evil, NULL, MOE_RIGHT}};
     moe_doc_say(doc, MOE_DOC_TITLE, "%s", evil);
@@ -227,14 +325,6 @@ static void add_everywhere(moe_document *doc, const char *evil)
     moe_doc_end(doc);
     moe_doc_end(doc);
     moe_doc_fom(doc, "metric", evil, 1, "s");
-}
-
-static size_t count(const char *text, const char *what)
-{
-    size_t n = 0;
-    for (; (text = strstr(text, what)) != NULL; text++)
-        n++;
-    return n;
 }
 
 START_TEST(terminals_are_safe)
@@ -396,6 +486,8 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("document");
     setenv("LC_ALL", "C", 1);
     MOE_TEST_LOOP(suite, nodes_are_written_in_both_forms, MOE_ARRAY_LEN(kinds));
+    MOE_TEST(suite, points_of_figures_tell_their_texts);
+    MOE_TEST(suite, points_that_have_no_texts_are_left_out);
     MOE_TEST_LOOP(suite, terminals_are_safe, MOE_ARRAY_LEN(hostile));
     MOE_TEST_LOOP(suite, pages_are_safe, MOE_ARRAY_LEN(hostile));
     MOE_TEST(suite, lines_are_broken_between_words);

@@ -258,33 +258,74 @@ START_TEST(legend_flows_in_lines)
 }
 END_TEST
 
-/* Names of rows are broken where words end, and cut after two lines. */
-static const struct {
-    const char *name, *shown;
-} rows[] = {
-    {"baseline", "['baseline']"},
-    {"distribution-only-duplicate-quota",
-     "['distribution-only-'.\"\\n\".'duplicate-quota']"},
-    {"wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww",
-     "['wwwwwwwwwwwwwwwwwwwwww'.\"\\n\".'wwwwwwwwwwwwwwwwwwwwww~']"},
-    {"\u20ac\u20ac\u20ac", "['\u20ac\u20ac\u20ac']"},
-    {"acc 90%", "['acc 90%%']"},
-    {"two\nlines", "['two lines']"},
-    {"", "['']"},
-};
-
-START_TEST(names_of_rows_fit)
+/* Rows go by time, the fastest first and those without one last; long names are
+ * cut. */
+START_TEST(rows_are_in_the_order_of_time)
 {
-    moe_strategy_view strategy = {0};
-    const moe_view view = {.dims = {.strategies = 1}, .strategy = &strategy};
-    snprintf(strategy.name, sizeof strategy.name, "%s", rows[_i].name);
+    moe_strategy_view strategy[4] = {0};
+    moe_view view = {.dims = {.strategies = 4}, .strategy = strategy};
+    const moe_run_analysis run = {.view = &view,
+                                  .verdict = {.clock = MOE_CLOCK_GPU}};
+    const double time_s[] = {2e-3, NAN, 1e-3, 2e-3};
+    for (int s = 0; s < 4; s++) {
+        strategy[s].summary[MOE_CLOCK_GPU].median = time_s[s];
+        snprintf(strategy[s].name, sizeof strategy[s].name, "%s",
+                 s == 0 ? "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"
+                        : names[s].name);
+    }
     text t;
     begin(&t);
-    moe_plot_rows_put(&view, t.out);
-    fclose(t.out);
-    ck_assert_msg(strstr(t.text, rows[_i].shown) != NULL, "%s", t.text);
-    ck_assert_int_ge(moe_plot_rows_ticks(&view), 5);
-    free(t.text);
+    moe_plot_rows_put(&run, MOE_ROW, moe_plot_row_time, t.out);
+    expect(&t, "n_rows = 4\nrow_px = 40\narray place[4] = [1, 3, 0, 2]\n"
+               "array row_colour[4] = [1, 2, 5, 6]\n"
+               "array row[4] = ['wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww~', "
+               "'acc 90%', '%s%%d', 'a_b^c {x}@m']\n"
+               "array value[4] = ['2.00 ms', 'n/a', '1.00 ms', '2.00 ms']\n");
+}
+END_TEST
+
+/* The reference, a forecast, a predictor of tokens, an oracle, then others, as
+ * long as there are colours. */
+START_TEST(strategies_keep_their_colours)
+{
+    enum { N = 14 };
+    moe_strategy_view strategy[N] = {0};
+    const moe_view view = {
+        .dims = {.strategies = N}, .strategy = strategy, .reference_index = 2};
+    static const int expected[N] = {4, 3, 1, 5, 2, 6, 7, 8, 9, 10, 5, 6, 7, 8};
+    int colour[N];
+    strategy[0].facts.knows_future = true;
+    strategy[1].facts.foretells_tokens = true;
+    strategy[3].facts.knows_future = true;
+    strategy[5].facts.foretells_tokens = true;
+    moe_strategy_colours(&view, colour);
+    for (int s = 0; s < N; s++)
+        ck_assert_int_eq(colour[s], expected[s]);
+}
+END_TEST
+
+/* Ticks of ratios: as many as fit, of the digits that people would choose. */
+START_TEST(ratios_have_ticks_that_people_would_choose)
+{
+    static const struct {
+        moe_axis axis;
+        const char *ticks;
+    } cases[] = {
+        {{0.42, 1}, "[0.5, 0.6, 0.8, 1]"},
+        {{0.98, 1.12}, "[1, 1.05, 1.1, 1.15]"},
+        {{1, 9}, "[1, 1.5, 2, 3, 5, 7]"},
+        {{0.01, 3}, "[0.01, 0.03, 0.1, 0.3, 1, 3]"},
+        {{INFINITY, -INFINITY}, "[0.98, 0.99, 1, 1.01, 1.02, 1.03]"},
+    };
+    for (size_t i = 0; i < MOE_ARRAY_LEN(cases); i++) {
+        char *script = NULL;
+        size_t size;
+        FILE *out = open_memstream(&script, &size);
+        moe_axis_put_ratios(&cases[i].axis, 7, out);
+        fclose(out);
+        ck_assert_msg(strstr(script, cases[i].ticks) != NULL, "%s", script);
+        free(script);
+    }
 }
 END_TEST
 
@@ -347,6 +388,12 @@ START_TEST(figures_of_many_strategies_are_drawn)
         ck_assert_msg(strstr(plots.item[i].svg, "a_b^c {x}@m<") != NULL, "%s",
                       plots.item[i].name);
         ck_assert_ptr_nonnull(strstr(plots.item[i].svg, ">acc 90%<"));
+        /* What points tell, one for each. */
+        size_t points = 0;
+        for (const char *at = plots.item[i].svg;
+             (at = strstr(at, " opacity='0.00'")) != NULL; at++)
+            points++;
+        ck_assert_uint_eq(points, plots.item[i].n_tips);
     }
     moe_plots_fini(&plots);
     moe_view_free(&view);
@@ -391,7 +438,9 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, variables_are_in_gnuplots_language);
     MOE_TEST(suite, data_keeps_what_columns_span);
     MOE_TEST(suite, legend_flows_in_lines);
-    MOE_TEST_LOOP(suite, names_of_rows_fit, MOE_ARRAY_LEN(rows));
+    MOE_TEST(suite, rows_are_in_the_order_of_time);
+    MOE_TEST(suite, strategies_keep_their_colours);
+    MOE_TEST(suite, ratios_have_ticks_that_people_would_choose);
     MOE_TEST_LOOP(suite, figures_of_many_strategies_are_drawn, 4);
     MOE_TEST(suite, templates_are_part_of_the_program);
     MOE_TEST(suite, gnuplots_last_line_says_why_it_failed);

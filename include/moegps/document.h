@@ -85,6 +85,9 @@ moe_table *moe_doc_table(moe_document *doc, const char *caption,
 typedef struct moe_figure {
     const char *name; /* of its files, without folder and ending; its anchor */
     const char *svg;  /* as gnuplot wrote it; NULL: there is none */
+    const char *tips; /* [n_tips] what its invisible points tell, each with a
+                         zero at its end; shown if there are as many points */
+    size_t n_tips;
 } moe_figure;
 
 /** A figure of files in the folder `figures`; what is seen in it follows by
@@ -110,8 +113,8 @@ moe_status moe_document_print(moe_document *doc, FILE *out, moe_error *err);
 /** Print one and free it; nothing, if it is NULL or `err` holds an error. */
 moe_status moe_document_say(moe_document *doc, FILE *out, moe_error *err);
 
-/** Write one HTML page, complete in itself: no scripts, nothing from outside,
- *  and a policy that forbids both. Figures beyond some 1.3 MB are references.
+/** Write one HTML page, complete in itself: nothing from outside, one script,
+ *  without which all can be read, too, and a policy that forbids others. Figures beyond some 1.3 MB are references.
  *  @param name  of what the page is a part, before its title
  *  @param foot  a line at its end
  *  @return MOE_OK, MOE_NOMEM, MOE_IO. */

@@ -27,11 +27,13 @@ typedef enum moe_plot_kind {
     MOE_PLOT_SPEEDUP, /* of a run, as are those that follow */
     MOE_PLOT_PHASES,
     MOE_PLOT_ECDF,
+    MOE_PLOT_SAMPLES, /* instead, of few samples */
     MOE_PLOT_ACCURACY,
     MOE_PLOT_OVERHEAD,
     MOE_PLOT_EXPERTS,
     MOE_PLOT_REGRET,
     MOE_PLOT_STAGES,
+    MOE_PLOT_LAYERS,
     MOE_PLOT_GPUS,
     MOE_PLOT_STRAGGLERS,
     MOE_PLOT_TRAFFIC,
@@ -58,7 +60,10 @@ typedef struct moe_plot {
     char name[64];   /* of its files, without ending */
     char title[192]; /* on the page */
     char *svg;       /* as gnuplot wrote it; owned; NULL: there is none */
-    char *failure;   /* why gnuplot could not draw it whole; owned; NULL: it
+    char *tips;      /* [n_tips] what its points tell, each with a zero at its
+                        end; owned */
+    size_t n_tips;
+    char *failure; /* why gnuplot could not draw it whole; owned; NULL: it
                         could, or there is no gnuplot */
 } moe_plot;
 

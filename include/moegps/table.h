@@ -38,6 +38,11 @@ typedef struct moe_table moe_table;
 moe_table *moe_table_new(const moe_column *columns, size_t n_columns);
 void moe_table_free(moe_table *table);
 
+/** Print the columns behind the first `n` in blocks of at most `most` on a
+ *  terminal, below each other, each beside the first `n`. A page has them all
+ *  beside each other. */
+void moe_table_fold(moe_table *table, size_t n, size_t most);
+
 /** Append one cell; rows fill from left to right. Text is copied, and cut
  *  after 511 bytes. */
 void moe_table_cell(moe_table *table, const char *fmt, ...)

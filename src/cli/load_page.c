@@ -44,7 +44,7 @@ static void add_figures(moe_document *doc, const moe_plots *plots,
 {
     for (size_t i = 0; i < plots->n; i++) {
         const moe_plot *p = &plots->item[i];
-        const moe_figure figure = {p->name, p->svg};
+        const moe_figure figure = {p->name, p->svg, p->tips, p->n_tips};
         moe_doc_figure(doc, &figure, p->title);
         if (p->kind == MOE_PLOT_UNEVEN)
             say_uneven(loads, moe_doc_words(doc));

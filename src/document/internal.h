@@ -25,7 +25,8 @@ struct moe_table {
     size_t n_columns;
     moe_table_entry *cell; /* [n_cells], row by row */
     size_t n_cells, room;
-    bool lost; /* out of memory */
+    size_t fixed, most; /* moe_table_fold(); 0, 0: not folded */
+    bool lost;          /* out of memory */
 };
 
 /* @return whether a column is of bars or sparklines. */
@@ -63,7 +64,12 @@ void moe_table_html(const moe_table *table, FILE *out);
 void moe_svg_inline(const moe_figure *figure, const char *title,
                     const char *words, FILE *out);
 
-/* Style of a page. */
-extern const char moe_page_style[];
+/* Write the style of a page. */
+void moe_page_style(FILE *out);
+
+/* Write what a page runs, and the digest by which its policy lets nothing else
+ * run: "sha256-..."; "" where it could not be computed. */
+void moe_page_script(FILE *out);
+void moe_page_script_digest(FILE *out);
 
 #endif

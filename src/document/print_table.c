@@ -15,7 +15,8 @@ typedef struct grid {
     FILE *out;
     char **text; /* [n_texts], escaped, owned: headings, units, cells */
     size_t n_texts;
-    size_t *width; /* [n_columns] characters */
+    size_t *width;     /* [n_columns] characters */
+    size_t first, end; /* columns of the block that is printed */
 } grid;
 
 /* Characters of UTF-8 text: bytes that do not continue one. */
@@ -98,9 +99,17 @@ static void print_cell(const grid *g, size_t column, const char *text,
     *owed += GAP;
 }
 
+/* @return whether a block has a column: its own, and those of every block. */
+static bool shows(const grid *g, size_t column)
+{
+    return column < g->table->fixed || (column >= g->first && column < g->end);
+}
+
 static void print_rule(const grid *g)
 {
     for (size_t c = 0; c < g->table->n_columns; c++) {
+        if (!shows(g, c))
+            continue;
         fputs(c > 0 ? "  " : "", g->out);
         for (size_t i = 0; i < g->width[c]; i++)
             fputc('-', g->out);
@@ -114,18 +123,19 @@ static void print_line(const grid *g, char *const *text,
 {
     size_t owed = 0;
     for (size_t c = 0; c < n; c++)
-        print_cell(g, c, text[c], cell != NULL ? cell[c].hue : MOE_HUE_NONE,
-                   &owed);
+        if (shows(g, c))
+            print_cell(g, c, text[c], cell != NULL ? cell[c].hue : MOE_HUE_NONE,
+                       &owed);
     fputc('\n', g->out);
 }
 
-static void print_grid(const grid *g)
+static void print_block(const grid *g)
 {
     const moe_table *t = g->table;
     const size_t n = t->n_columns;
     bool units = false;
     for (size_t c = 0; c < n; c++)
-        units = units || t->columns[c].unit != NULL;
+        units = units || (shows(g, c) && t->columns[c].unit != NULL);
     print_line(g, g->text, NULL, n);
     if (units)
         print_line(g, g->text + n, NULL, n);
@@ -133,6 +143,18 @@ static void print_grid(const grid *g)
     for (size_t i = 0; i < t->n_cells; i += n)
         print_line(g, g->text + 2 * n + i, t->cell + i,
                    t->n_cells - i < n ? t->n_cells - i : n);
+}
+
+static void print_grid(grid *g)
+{
+    const moe_table *t = g->table;
+    const size_t most = t->most > 0 ? t->most : t->n_columns;
+    for (g->first = t->fixed; g->first == t->fixed || g->first < t->n_columns;
+         g->first += most) {
+        fputs(g->first > t->fixed ? "\n" : "", g->out);
+        g->end = g->first + most;
+        print_block(g);
+    }
 }
 
 void moe_table_print(const moe_table *table, const moe_ink *ink, FILE *out)

@@ -53,6 +53,14 @@ void moe_table_free(moe_table *table)
     free(table);
 }
 
+void moe_table_fold(moe_table *table, size_t n, size_t most)
+{
+    if (table == NULL)
+        return;
+    table->fixed = n;
+    table->most = most;
+}
+
 /* Append a cell, which belongs to the table in any case. */
 static void append(moe_table *table, moe_table_entry cell)
 {

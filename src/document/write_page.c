@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "moegps/escape.h"
+#include "moegps/mem.h"
 
 /* Figures share this much of a page that is to stay below 2 MiB. */
 static const size_t FIGURE_BYTES = (size_t)5 << 18;
@@ -63,6 +65,7 @@ typedef struct writer {
     FILE *out;
     size_t budget;    /* bytes that figures may still take */
     const char *open; /* what ends the group of nodes that is open */
+    bool warns;       /* items are of warnings */
 } writer;
 
 static const char end_list[] = "</ul>\n", end_figures[] = "</div>\n",
@@ -137,11 +140,13 @@ static void group(writer *w, const moe_node *x)
     case MOE_DOC_FACT:
         return; /* of what began before */
     case MOE_DOC_LIST:
+        w->warns = false;
         regroup(w, "", "");
         moe_html_in(w->out, "p", lead);
         regroup(w, "<ul>\n", end_list);
         return;
     case MOE_DOC_WARNINGS:
+        w->warns = true;
         regroup(w, "<ul class=\"warnings\">\n", end_list);
         return;
     case MOE_DOC_FACTS:
@@ -168,9 +173,36 @@ static const char *const elements[] = {
     [MOE_DOC_ASIDE] = "p class=\"soft\"",
     [MOE_DOC_WARNING] = "p class=\"warnings\"",
     [MOE_DOC_CODE] = "pre",
-    [MOE_DOC_ITEM] = "li",
     [MOE_DOC_END] = NULL,
 };
+
+/* @return bytes of what a warning says first: up to the end of a clause. */
+static size_t clause_of(const char *text)
+{
+    enum { LEAST = 24 }; /* bytes: fewer say too little */
+    for (size_t n = LEAST; n < strlen(text); n++)
+        if (strchr(":;.", text[n]) != NULL && text[n + 1] == ' ')
+            return n;
+    return strlen(text);
+}
+
+/* An item; of a warning only the first clause stands open. */
+static void put_item(const writer *w, const char *text, FILE *out)
+{
+    const size_t n = w->warns ? clause_of(text) : strlen(text);
+    if (text[n] == '\0') {
+        moe_html_in(out, "li", text);
+        return;
+    }
+    char *first = moe_strdup(text, NULL);
+    if (first != NULL)
+        first[n] = '\0';
+    fputs("<li><details>", out);
+    moe_html_in(out, "summary", first);
+    moe_html_text(text + n, out);
+    fputs("</details></li>\n", out);
+    free(first);
+}
 
 static void put_table(const moe_table *table, FILE *out)
 {
@@ -186,6 +218,9 @@ static void put_node(writer *w, const moe_node *x)
     if (elements[x->block] != NULL)
         moe_html_in(w->out, elements[x->block], text);
     switch (x->block) {
+    case MOE_DOC_ITEM:
+        put_item(w, text, w->out);
+        break;
     case MOE_DOC_SECTION:
         fputs("<section>\n", w->out);
         break;
@@ -230,15 +265,19 @@ static void put_head(const char *name, const char *title, FILE *out)
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
           "<meta charset=\"utf-8\">\n"
           "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src "
-          "'none'; style-src 'unsafe-inline'; img-src data:\">\n"
+          "'none'; style-src 'unsafe-inline'; img-src data:; script-src '",
+          out);
+    moe_page_script_digest(out);
+    fputs("'\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, "
           "initial-scale=1\">\n<title>",
           out);
     moe_html_text(name, out);
     fputs(": ", out);
     moe_html_text(title, out);
-    fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<header>\n",
-            moe_page_style);
+    fputs("</title>\n<style>\n", out);
+    moe_page_style(out);
+    fputs("</style>\n</head>\n<body>\n<header>\n", out);
     moe_html_in(out, "h1", title);
     fputs("</header>\n<main>\n", out);
 }
@@ -254,6 +293,8 @@ moe_status moe_document_page(moe_document *doc, const char *name,
         put_node(&w, &doc->node[i]);
     fprintf(out, "%s</main>\n<footer class=\"soft\"><p>", w.open);
     moe_html_text(foot, out);
-    fputs("</p></footer>\n</body>\n</html>\n", out);
+    fputs("</p></footer>\n<script>", out);
+    moe_page_script(out);
+    fputs("</script>\n</body>\n</html>\n", out);
     return ferror(out) ? moe_fail(err, MOE_IO, "cannot write HTML") : MOE_OK;
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdbool.h>
 
+#include "moegps/mem.h"
 #include "script.h"
 
 /* Part of what is shown that is left free at either end. */
@@ -95,6 +96,55 @@ void moe_axis_put_log(const moe_axis *axis, FILE *to)
     moe_script_number(to, "x_high", ends.high);
     moe_script_number(to, "n_x_ticks", n);
     moe_script_numbers(to, "x_tick", tick, n);
+}
+
+/* Digits that ticks of a decade have, from many to few. */
+static const double ratio_digits[][10] = {
+    {1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8},
+    {1, 1.5, 2, 3, 5, 7},
+    {1, 2, 5},
+    {1, 3},
+    {1},
+};
+
+/* @return how many ticks of a row of digits are within the ends. */
+static int ratio_ticks(const moe_axis *ends, const double *digits,
+                       double tick[MOE_LOG_TICKS])
+{
+    int n = 0;
+    const int last = (int)ceil(log10(ends->high));
+    for (int p = (int)floor(log10(ends->low)); p <= last; p++)
+        for (int k = 0; k < 10 && digits[k] > 0; k++) {
+            const double x = digits[k] * pow(10, p);
+            if (x >= ends->low && x <= ends->high && n < MOE_LOG_TICKS)
+                tick[n++] = x;
+        }
+    return n;
+}
+
+void moe_axis_put_ratios(const moe_axis *axis, int n, FILE *to)
+{
+    static const double AIR_RATIO = 1.03;
+    const double low = axis->low > 0 ? fmin(axis->low, 1) : 1;
+    const double high = axis->low > 0 ? fmax(axis->high, 1) : 1;
+    const double air = fmax(AIR_RATIO, pow(high / low, AIR));
+    const moe_axis ends = {low / air, high * air};
+    double tick[MOE_LOG_TICKS];
+    const double step = moe_axis_step(&ends, n);
+    int found = 0;
+    if (ends.high / ends.low < 2) { /* as straight as can be seen */
+        for (double x = ceil(ends.low / step) * step;
+             x <= ends.high && found < n; x += step)
+            tick[found++] = x;
+    } else {
+        for (size_t i = 0; i < MOE_ARRAY_LEN(ratio_digits); i++)
+            if ((found = ratio_ticks(&ends, ratio_digits[i], tick)) <= n)
+                break;
+    }
+    moe_script_number(to, "x_low", ends.low);
+    moe_script_number(to, "x_high", ends.high);
+    moe_script_number(to, "n_x_ticks", found);
+    moe_script_numbers(to, "x_tick", tick, found);
 }
 
 moe_plot_unit moe_plot_time_unit(double largest_s)

@@ -40,6 +40,10 @@ enum { MOE_LOG_TICKS = 32 };
  * at 1 of a long one. @return how many. */
 int moe_axis_log_ticks(const moe_axis *ends, double tick[MOE_LOG_TICKS]);
 
+/* Write x_low, x_high and x_tick[n_x_ticks] of a logarithmic x axis of ratios
+ * around 1: ticks that people would choose, at most `n`. */
+void moe_axis_put_ratios(const moe_axis *axis, int n, FILE *to);
+
 /* Write x_low, x_high and x_tick[n_x_ticks] of a logarithmic x axis, which shows
  * what is above 0. */
 void moe_axis_put_log(const moe_axis *axis, FILE *to);

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -66,6 +67,18 @@ void moe_data_text(moe_plot_data *to, const char *text)
 {
     separate(to);
     put_text(text, to->out);
+}
+
+void moe_data_tip(moe_plot_data *to, const char *fmt, ...)
+{
+    va_list ap;
+    if (to->tips == NULL)
+        return;
+    va_start(ap, fmt);
+    vfprintf(to->tips, fmt, ap);
+    va_end(ap);
+    fputc('\0', to->tips);
+    to->n_tips++;
 }
 
 moe_axis moe_data_span(const moe_plot_data *data, int first, int last)

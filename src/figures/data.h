@@ -6,6 +6,7 @@
 #ifndef MOEGPS_FIGURES_DATA_H
 #define MOEGPS_FIGURES_DATA_H
 
+#include <stddef.h>
 #include <stdio.h>
 
 #include "axis.h"
@@ -14,6 +15,8 @@ enum { MOE_DATA_COLUMNS = 24 };
 
 typedef struct moe_plot_data {
     FILE *out;
+    FILE *tips; /* texts, each with a zero at its end; NULL: none are kept */
+    size_t n_tips;
     int n, at; /* columns; the one that comes next */
     moe_axis span[MOE_DATA_COLUMNS];
 } moe_plot_data;
@@ -29,6 +32,11 @@ void moe_data_numbers(moe_plot_data *to, const double *x, size_t n);
 /* Fields are quoted where they must be. gnuplot ends a field at the first
  * quote: those within are single ones. */
 void moe_data_text(moe_plot_data *to, const char *text);
+
+/* What a reader who points at a place of the figure is told. Templates draw it as
+ * an invisible point, one for each text, in the order of these calls. */
+void moe_data_tip(moe_plot_data *to, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* @return what columns from `first` to `last`, as gnuplot counts them, span. */
 moe_axis moe_data_span(const moe_plot_data *data, int first, int last);

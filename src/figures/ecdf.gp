@@ -5,7 +5,8 @@
 
 set xrange [x_low:x_high]
 set xtics x_step
-set xlabel x_title
+set xlabel x_title offset 0,1.2
+set bmargin at screen down(height - 46)
 set yrange [0:1]
 set ytics 0.25
 

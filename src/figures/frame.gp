@@ -1,5 +1,6 @@
 # ---- frame.gp: what all figures share: terminal, colours, legend ----
 # figure: name of the files; width, height, top (room above the axes): pixels
+# colour[10]: of strategies; grey, faint
 # legend_*[n_legend]: what is drawn, as a look (box, line, point), its colour,
 #   its kind (a line's dashtype, a point's pointtype, a box's number in the
 #   data), its place above the axes (pixels, line of text) and its name
@@ -9,20 +10,17 @@ data = figure.'.csv'
 set encoding utf8
 set datafile separator comma
 set terminal svg size width, height dynamic noenhanced \
-  font 'sans-serif,14' name figure
+  font 'sans-serif,13' name figure
 set output figure.'.svg'
 set border 3 linecolor rgb 'black'
-set tics nomirror out
+set tics nomirror out scale 0.6
+set xtics offset 0,0.5
 set grid linecolor rgb '#888888' linetype 1 linewidth 0.3
 set style fill solid 1 noborder
 unset key
 
-# Colours that differ for colour-blind eyes, on black and on white.
-# Source: Okabe & Ito 2008, jfly.uni-koeln.de/color.
-array colour[10] = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', \
-  '#d55e00', '#b8a900', '#7f7f7f', '#8c564b', '#9467bd']
-grey = '#bbbbbb'
-faint = '#888888'
+# A point that a page tells something at.
+invisible = '#ff000000'
 paint(i) = legend_colour[i] > 0 ? colour[legend_colour[i]] : grey
 
 # Pixels from the left and from the top as parts of the figure.
@@ -51,8 +49,7 @@ do for [i = 1:n_legend] {
       linecolor rgb paint(i)
   }
   if (legend_name[i] ne '') {
-    set label legend_name[i] at screen across(x + 24), down(y) left \
-      noenhanced font ',12'
+    set label legend_name[i] at screen across(x + 24), down(y) left noenhanced
   }
 }
 if (y_title ne '') {

@@ -4,7 +4,8 @@
 # before, the first one, is broad.
 # marked: there is a point per GPU
 
-set xlabel x_title
+set xlabel x_title offset 0,1.2
+set bmargin at screen down(height - 46)
 set xrange [x_low:x_high]
 set xtics x_step
 set yrange [y_low:y_high]

@@ -14,11 +14,11 @@ enum {
     LINE_HEIGHT = 19, /* of the legend */
     GLYPH = 24,       /* of what stands before a text of it */
     GAP = 16,         /* behind the text */
-    SOLID_SERIES = 5  /* further ones are dashed */
+    SOLID_SERIES = 10 /* further ones are dashed */
 };
 
 /* Of a character, pixels; names are rather of narrow letters. */
-static const double CHARACTER = 7.0;
+static const double CHARACTER = 7.2;
 
 void moe_legend_add(moe_legend *legend, const char *name, moe_legend_look look,
                     int colour, int kind)
@@ -93,9 +93,34 @@ int moe_plot_series(const moe_view *view)
     return n < MOE_PLOT_SERIES ? n : MOE_PLOT_SERIES;
 }
 
-int moe_series_colour(int series)
+enum { REFERENCE = 1, FORECAST, TOKENS, ORACLE, OTHERS };
+
+static int role_of(const moe_view *view, int s)
 {
-    return series + 1;
+    const moe_strategy_facts *facts = &view->strategy[s].facts;
+    return s == view->reference_index ? REFERENCE
+           : facts->knows_future      ? ORACLE
+           : facts->foretells_tokens  ? TOKENS
+                                      : FORECAST;
+}
+
+void moe_strategy_colours(const moe_view *view, int *colour_out)
+{
+    bool taken[OTHERS] = {false};
+    const int n = view->dims.strategies;
+    int next = OTHERS;
+    for (int s = 0; s < n; s++) {
+        const int role = role_of(view, s);
+        colour_out[s] = taken[role] ? 0 : role;
+        taken[role] = true;
+    }
+    for (int s = 0; s < n; s++) {
+        if (colour_out[s] != 0)
+            continue;
+        colour_out[s] = next++;
+        if (next > MOE_PLOT_COLOURS)
+            next = OTHERS;
+    }
 }
 
 int moe_series_dash(int series)
@@ -111,7 +136,9 @@ int moe_point_type(int i)
 
 void moe_legend_series(moe_legend *legend, const moe_view *view)
 {
+    int colour[MOE_MAX_STRATEGIES];
+    moe_strategy_colours(view, colour);
     for (int s = 0; s < moe_plot_series(view); s++)
         moe_legend_add(legend, view->strategy[s].name, MOE_LEGEND_LINE,
-                       moe_series_colour(s), moe_series_dash(s));
+                       colour[s], moe_series_dash(s));
 }

@@ -13,9 +13,10 @@
 #include "moegps/view.h"
 
 enum {
-    MOE_PLOT_WIDTH = 520, /* pixels: legible on a telephone, too */
+    MOE_PLOT_WIDTH = 408, /* pixels: its letters are legible on a telephone */
     MOE_LEGEND_ENTRIES = MOE_MAX_STRATEGIES + 2,
-    MOE_PLOT_GREY = 0 /* instead of a colour */
+    MOE_PLOT_GREY = 0, /* instead of a colour */
+    MOE_PLOT_COLOURS = 10
 };
 
 typedef enum moe_legend_look {
@@ -27,7 +28,7 @@ typedef enum moe_legend_look {
 typedef struct moe_legend_entry {
     const char *name; /* borrowed */
     moe_legend_look look;
-    int colour; /* of frame.gp's array `colour`, or MOE_PLOT_GREY */
+    int colour; /* 1 ..: of palette.h; or MOE_PLOT_GREY */
     int kind;   /* a line's dashtype, a point's pointtype, a box's number */
 } moe_legend_entry;
 
@@ -52,8 +53,13 @@ void moe_legend_put(const moe_legend *legend, const char *y_title, int below,
 
 /* ---- curves and points that are told apart ---- */
 
-/* Of a strategy's curve; colours repeat as dashes. */
-int moe_series_colour(int series);
+/* A strategy has one colour in all figures of a run, and in maps: the reference
+ * the first, then what forecasts loads, what foretells tokens, and oracles; the
+ * first of each. Others follow in their order.
+ * @param colour_out  [dims.strategies] 1 .. MOE_PLOT_COLOURS */
+void moe_strategy_colours(const moe_view *view, int *colour_out);
+
+/* Of a strategy's curve: where there are more of them than colours. */
 int moe_series_dash(int series);
 
 /* A pointtype for each of a few. */

@@ -11,7 +11,8 @@ do for [i = 1:n_x_ticks] {
 }
 set yrange [y_low:y_high]
 set ytics y_step
-set xlabel x_title
+set xlabel x_title offset 0,1.2
+set bmargin at screen down(height - 46)
 plot for [i = 1:n_legend] data every ::i::i \
   using ($4 > 0 ? $4 * 1e6 : NaN):($3 * 100) \
   with points pointsize 1.1 linewidth 2 pointtype legend_kind[i] \

@@ -12,7 +12,7 @@
 
 enum {
     MOE_PLOT_TEMPLATES = 2,
-    MOE_PLOT_PLAIN_HEIGHT = 310 /* pixels below the legend, without rows */
+    MOE_PLOT_PLAIN_HEIGHT = 260 /* pixels below the legend, without rows */
 };
 
 /* What a figure is drawn of. */
@@ -40,7 +40,8 @@ typedef struct moe_plot_type {
 } moe_plot_type;
 
 extern const moe_plot_type moe_plot_phases, moe_plot_regret, moe_plot_stages;
-extern const moe_plot_type moe_plot_speedup, moe_plot_ecdf;
+extern const moe_plot_type moe_plot_speedup, moe_plot_ecdf, moe_plot_samples;
+extern const moe_plot_type moe_plot_layers;
 extern const moe_plot_type moe_plot_experts, moe_plot_gpus;
 extern const moe_plot_type moe_plot_stragglers, moe_plot_traffic;
 extern const moe_plot_type moe_plot_accuracy, moe_plot_overhead;

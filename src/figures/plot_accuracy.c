@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "legend.h"
+#include "moegps/cells.h"
 #include "moegps/mem.h"
 #include "plot.h"
 #include "script.h"
@@ -27,6 +28,9 @@ static void put_points(const moe_plot_subject *x, moe_contenders who,
         const double values[] = {y->recall.median,
                                  y->phase[MOE_CLOCK_GPU][MOE_PHASE_PREDICT],
                                  t->median, t->ci_low, t->ci_high};
+        moe_data_tip(out, "%s: %s right, %s", y->name,
+                     moe_percent_cell(y->recall.median).text,
+                     moe_time_cell(t->median).text);
         moe_data_number(out, who == MOE_ORACLES_TOKENS);
         moe_data_text(out, y->name);
         moe_data_numbers(out, values, MOE_ARRAY_LEN(values));
@@ -38,10 +42,12 @@ static void put_points(const moe_plot_subject *x, moe_contenders who,
 static void add_marks(const moe_view *v, moe_legend *legend)
 {
     const moe_strategies all = moe_by_recall(v, MOE_BUILDABLE_TOKENS);
+    int colour[MOE_MAX_STRATEGIES];
+    moe_strategy_colours(v, colour);
     for (int i = 0; i < all.n; i++)
         if (i < MARKED)
             moe_legend_add(legend, v->strategy[all.at[i]].name,
-                           MOE_LEGEND_POINT, i % 9 + 2,
+                           MOE_LEGEND_POINT, colour[all.at[i]],
                            moe_point_type(FIRST_MARK + i));
         else
             moe_legend_add(legend, i == MARKED ? "others" : "",
@@ -75,10 +81,13 @@ static void accuracy_script(const moe_plot_subject *x,
     const double time_s = reference->summary[MOE_CLOCK_GPU].median;
     const int oracles = moe_by_recall(v, MOE_ORACLES_TOKENS).n;
     moe_legend legend = {0};
+    int colour[MOE_MAX_STRATEGIES];
+    moe_strategy_colours(v, colour);
     if (oracles > 0)
         moe_legend_add(&legend, "free oracles of that accuracy",
-                       MOE_LEGEND_LINE, 1, 1);
-    moe_legend_add(&legend, reference->name, MOE_LEGEND_LINE, MOE_PLOT_GREY, 2);
+                       MOE_LEGEND_LINE, MOE_PLOT_GREY, 1);
+    moe_legend_add(&legend, reference->name, MOE_LEGEND_LINE,
+                   colour[v->reference_index], 2);
     moe_script_number(out, "n_others", legend.n);
     moe_script_number(out, "n_oracles", oracles);
     add_marks(v, &legend);
@@ -89,11 +98,10 @@ static void accuracy_script(const moe_plot_subject *x,
     const moe_axis recall = moe_axis_scaled(moe_data_span(data, 3, 3), 100);
     const moe_axis ends = moe_axis_ends(&recall);
     moe_script_text(out, "x_title",
-                    "accuracy: share of a token's experts that were predicted, "
-                    "%%");
+                    "share of a token's experts that were predicted, %%");
     moe_script_number(out, "x_low", fmin(ends.low, recall.low - 1.5));
     moe_script_number(out, "x_high", fmax(ends.high, recall.high + 1.5));
-    moe_script_number(out, "x_step", moe_axis_step(&ends, 8));
+    moe_script_number(out, "x_step", moe_axis_step(&ends, 7));
 
     moe_axis y = moe_data_span(data, 5, 7);
     moe_axis_take(&y, time_s);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <stdlib.h>
 
 #include "legend.h"
+#include "moegps/cells.h"
 #include "moegps/mem.h"
 #include "plot.h"
 #include "script.h"
@@ -9,9 +11,11 @@
 /* Heat maps of stragglers and traffic: from a run's details. */
 
 enum {
-    CELLS = 48,  /* either way: more would merge anyway */
-    LABELS = 16, /* along an axis: more would touch */
-    HEIGHT = 420 /* pixels */
+    POINTED = 600, /* cells: a page is small enough to mail */
+    CELLS = 48,    /* either way: more would merge anyway */
+    LABELS = 16,   /* along an axis: more would touch */
+    NUMBERED = 8,  /* GPUs whose traffic is written, too */
+    HEIGHT = 340   /* pixels */
 };
 
 /* A map of n_x by n_y numbers in at most CELLS by CELLS, each the mean of what
@@ -44,15 +48,33 @@ static double cell_of(const heat *h, const moe_plot_subject *x, int column,
     return n > 0 ? sum / n : (double)NAN;
 }
 
-static void put_cells(const heat *h, const moe_plot_subject *x,
-                      const char *columns, moe_plot_data *out)
+/* What a reader who points at a cell is told: "rank 3, iteration 7: 1.02". */
+typedef struct cell_words {
+    const char *row, *column;
+    moe_cell (*cell)(double x);
+} cell_words;
+
+/* @return whether there are few enough cells for that. */
+static bool points(const heat *h)
 {
+    return (h->n_x / h->per_x) * (h->n_y / h->per_y) <= POINTED;
+}
+
+static void put_cells(const heat *h, const moe_plot_subject *x,
+                      const char *columns, const cell_words *words,
+                      moe_plot_data *out)
+{
+    const bool pointed = points(h);
     moe_data_columns(out, columns);
     for (int row = 0; row < h->n_y; row += h->per_y)
         for (int column = 0; column < h->n_x; column += h->per_x) {
+            const double value = cell_of(h, x, column, row);
             moe_data_number(out, column);
             moe_data_number(out, row);
-            moe_data_number(out, cell_of(h, x, column, row));
+            moe_data_number(out, value);
+            if (pointed)
+                moe_data_tip(out, "%s %d, %s %d: %s", words->row, row,
+                             words->column, column, words->cell(value).text);
         }
 }
 
@@ -68,6 +90,7 @@ static void put_axes(const heat *h, FILE *out)
     moe_script_number(out, "n_y", h->n_y);
     moe_script_number(out, "per_x", h->per_x);
     moe_script_number(out, "per_y", h->per_y);
+    moe_script_number(out, "pointed", points(h));
     moe_script_number(out, "x_step", tick(h->n_x));
     moe_script_number(out, "y_step", tick(h->n_y));
 }
@@ -93,8 +116,9 @@ static heat straggler_heat(const moe_plot_subject *x)
 
 static void stragglers_data(const moe_plot_subject *x, moe_plot_data *out)
 {
+    static const cell_words words = {"rank", "iteration", moe_number_cell};
     const heat h = straggler_heat(x);
-    put_cells(&h, x, "iteration,rank,time_over_mean", out);
+    put_cells(&h, x, "iteration,rank,time_over_mean", &words, out);
 }
 
 static void stragglers_script(const moe_plot_subject *x,
@@ -106,11 +130,11 @@ static void stragglers_script(const moe_plot_subject *x,
     double most = fmax(1 - span.low, span.high - 1);
     most = most > 1e-3 && isfinite(most) ? most : 1e-3;
     const moe_axis around = {1 - most, 1 + most};
-    moe_legend_put(&none, "", HEIGHT, out);
+    moe_legend_put(&none, "time over the mean of all ranks", HEIGHT, out);
     put_axes(&h, out);
     moe_script_number(out, "cb_low", around.low);
     moe_script_number(out, "cb_high", around.high);
-    moe_script_number(out, "cb_step", moe_axis_step(&around, 6));
+    moe_script_number(out, "cb_step", moe_axis_step(&around, 5));
 }
 
 const moe_plot_type moe_plot_stragglers = {
@@ -149,8 +173,9 @@ static heat traffic_heat(const moe_plot_subject *x)
 
 static void traffic_data(const moe_plot_subject *x, moe_plot_data *out)
 {
+    static const cell_words words = {"from GPU", "to GPU", moe_bytes_cell};
     const heat h = traffic_heat(x);
-    put_cells(&h, x, "destination,source,bytes_per_layer", out);
+    put_cells(&h, x, "destination,source,bytes_per_layer", &words, out);
 }
 
 /* Bytes in a unit as moe_bytes_cell() would choose it. */
@@ -164,13 +189,27 @@ static moe_plot_unit byte_unit(double largest)
     return unit;
 }
 
-/* Colours are for what leaves its GPU. */
+/* @return GPUs of a node: as emulated, else as the ranks ran. */
+static int per_node(const moe_run_analysis *run)
+{
+    const int gpus = run->view->dims.gpus, nodes = run->view->nodes;
+    const int emulated =
+        atoi(moe_detail_fact(&run->detail, MOE_FACT_GPUS_PER_NODE));
+    return emulated > 0 ? emulated
+           : nodes > 1  ? (gpus + nodes - 1) / nodes
+                        : gpus;
+}
+
+/* Colours are for what leaves its GPU, from nothing on: what differs little
+ * looks alike. Lines are between nodes. */
 static void traffic_script(const moe_plot_subject *x, const moe_plot_data *data,
                            FILE *out)
 {
     const heat h = traffic_heat(x);
-    moe_axis range = moe_axis_empty;
+    moe_axis range = {0, 0};
+    char title[80];
     moe_legend legend = {0};
+    const int group = per_node(x->run);
     (void)data;
     for (int row = 0; row < h.n_y; row += h.per_y)
         for (int column = 0; column < h.n_x; column += h.per_x)
@@ -180,11 +219,14 @@ static void traffic_script(const moe_plot_subject *x, const moe_plot_data *data,
     range = moe_axis_scaled(range, unit.factor);
     moe_legend_add(&legend, "stays on its GPU", MOE_LEGEND_BOX, MOE_PLOT_GREY,
                    0);
-    moe_legend_put(&legend, "", HEIGHT, out);
+    snprintf(title, sizeof title, "dispatched per layer, %s%s", unit.name,
+             group < h.n_x ? "; lines between nodes" : "");
+    moe_legend_put(&legend, title, HEIGHT, out);
     put_axes(&h, out);
-    moe_axis_put(&range, "cb", 6, out);
+    moe_axis_put(&range, "cb", 5, out);
     moe_script_number(out, "unit", unit.factor);
-    moe_script_text(out, "cb_title", "dispatched per layer, %s", unit.name);
+    moe_script_number(out, "group", group);
+    moe_script_number(out, "numbered", h.n_x <= NUMBERED);
 }
 
 const moe_plot_type moe_plot_traffic = {
@@ -218,8 +260,9 @@ static heat uneven_heat(const moe_plot_subject *x)
 
 static void uneven_data(const moe_plot_subject *x, moe_plot_data *out)
 {
+    static const cell_words words = {"layer", "step", moe_number_cell};
     const heat h = uneven_heat(x);
-    put_cells(&h, x, "step,layer,largest_over_mean", out);
+    put_cells(&h, x, "step,layer,largest_over_mean", &words, out);
 }
 
 static void uneven_script(const moe_plot_subject *x, const moe_plot_data *data,
@@ -228,7 +271,7 @@ static void uneven_script(const moe_plot_subject *x, const moe_plot_data *data,
     const heat h = uneven_heat(x);
     const moe_legend none = {0};
     const moe_axis span = {1, fmax(moe_data_span(data, 3, 3).high, 1.01)};
-    moe_legend_put(&none, "", HEIGHT, out);
+    moe_legend_put(&none, "largest load over the mean", HEIGHT, out);
     put_axes(&h, out);
     moe_script_number(out, "cb_low", span.low);
     moe_script_number(out, "cb_high", span.high);

@@ -5,6 +5,7 @@
 #include "legend.h"
 #include "moegps/mem.h"
 #include "plot.h"
+#include "plot_rows.h"
 #include "script.h"
 
 /* Loads of experts and GPUs: from a run's details. */
@@ -70,12 +71,13 @@ static void experts_data(const moe_plot_subject *x, moe_plot_data *out)
     free(order);
 }
 
-/* Few predictions are marks side by side, many are curves. */
+/* Few predictions are marks side by side, many are lines. */
 static void put_predicted(const moe_plot_subject *x, moe_legend *legend,
                           FILE *out)
 {
     const moe_view *v = x->run->view;
-    int column[MOE_PLOT_SERIES], n = 0;
+    int column[MOE_PLOT_SERIES], colour[MOE_MAX_STRATEGIES], n = 0;
+    moe_strategy_colours(v, colour);
     for (int s = 0; s < moe_plot_series(v); s++)
         if (!isnan(predicted(x, s, 0)))
             column[n++] = FIRST_PREDICTED + s;
@@ -84,31 +86,50 @@ static void put_predicted(const moe_plot_subject *x, moe_legend *legend,
     for (int i = 0; i < n; i++) {
         const int s = column[i] - FIRST_PREDICTED;
         moe_legend_add(legend, v->strategy[s].name,
-                       marked ? MOE_LEGEND_POINT : MOE_LEGEND_LINE,
-                       moe_series_colour(s),
+                       marked ? MOE_LEGEND_POINT : MOE_LEGEND_LINE, colour[s],
                        marked ? moe_point_type(i) : moe_series_dash(s));
     }
     moe_script_number(out, "marked", marked);
     moe_script_integers(out, "predicted", column, n);
 }
 
+/* @return what predictions are off by, of a mean expert's share. */
+static moe_axis difference_of(const moe_plot_subject *x)
+{
+    const moe_ledger_dims *d = &x->run->view->dims;
+    moe_axis axis = moe_axis_empty;
+    for (int s = 0; s < moe_plot_series(x->run->view); s++)
+        for (int e = 0; e < d->experts; e++)
+            moe_axis_take(&axis,
+                          (predicted(x, s, e) - x->run->detail.true_share[e]) *
+                              d->experts);
+    return axis;
+}
+
 static void experts_script(const moe_plot_subject *x, const moe_plot_data *data,
                            FILE *out)
 {
     const int n = x->run->view->dims.experts;
+    const bool few = n <= LABELS;
     const moe_axis along = {1, n > 1 ? n : 2};
     moe_axis y = {0, 0};
     moe_legend legend = {0};
-    moe_legend_add(&legend, "true", MOE_LEGEND_BOX, MOE_PLOT_GREY, 0);
+    if (few)
+        moe_legend_add(&legend, "true", MOE_LEGEND_BOX, MOE_PLOT_GREY, 0);
     put_predicted(x, &legend, out);
-    moe_legend_put(&legend, "share of pairs, %", MOE_PLOT_PLAIN_HEIGHT, out);
+    moe_legend_put(&legend,
+                   few ? "share of pairs, %"
+                       : "predicted minus true share, of the mean expert's",
+                   MOE_PLOT_PLAIN_HEIGHT, out);
     moe_script_number(out, "n_experts", n);
-    moe_script_number(out, "few", n <= LABELS);
+    moe_script_number(out, "few", few);
     moe_script_text(out, "x_title", "expert%s of layer %d, busiest first",
-                    n <= LABELS ? "" : "s", x->run->detail.layer_number);
-    moe_script_number(out, "x_step", moe_axis_step(&along, 8));
-    moe_axis_join(&y, moe_axis_scaled(moe_data_span(data, 3, data->n), 100));
-    moe_axis_put(&y, "y", 6, out);
+                    few ? "" : "s", x->run->detail.layer_number);
+    moe_script_number(out, "x_step", moe_axis_step(&along, MOE_ROW_TICKS));
+    moe_axis_join(&y,
+                  few ? moe_axis_scaled(moe_data_span(data, 3, data->n), 100)
+                      : difference_of(x));
+    moe_axis_put(&y, "y", 5, out);
 }
 
 const moe_plot_type moe_plot_experts = {
@@ -160,9 +181,9 @@ static void gpus_script(const moe_plot_subject *x, const moe_plot_data *data,
     moe_script_number(out, "x_low", 1 - 0.02 * (n - 1));
     moe_script_number(out, "x_high", n + 0.02 * (n - 1));
     moe_script_number(out, "x_step",
-                      n <= LABELS ? 1 : moe_axis_step(&along, 8));
+                      n <= LABELS ? 1 : moe_axis_step(&along, MOE_ROW_TICKS));
     moe_axis_join(&y, moe_data_span(data, 2, data->n));
-    moe_axis_put(&y, "y", 6, out);
+    moe_axis_put(&y, "y", 5, out);
 }
 
 const moe_plot_type moe_plot_gpus = {

@@ -1,116 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plot_rows.h"
 
-#include <stdbool.h>
-#include <string.h>
+#include <math.h>
 
 #include "legend.h"
 #include "script.h"
 
 enum {
-    ROW_HEIGHT = 30, /* pixels */
-    LONG_ROW_HEIGHT = 42,
-    RIGHT = 60,
-    TICK = 44,     /* and its label */
-    LINE_LEN = 22, /* characters of a name in a line, of which there are */
-    LINES = 2,
-    FOOT = 62 /* pixels of ticks and what they mean */
+    FOOT = 46,    /* pixels of ticks and what they mean */
+    NAME_LEN = 40 /* bytes of a name beside its number */
 };
 
-/* Of a character beside a row, and around the names, pixels. */
-static const double CHARACTER = 7.0, BESIDE = 26;
-
-/* A name in lines. */
-typedef struct label {
-    char text[LINES * (LINE_LEN + 1) * 4 + 1];
-    int lines, length; /* characters of the longest */
-} label;
-
-static bool continues(char c)
+static double time_of(const moe_run_analysis *run, int s)
 {
-    return ((unsigned char)c & 0xc0) == 0x80;
+    return run->view->strategy[s].summary[run->verdict.clock].median;
 }
 
-/* @return bytes of the next line: to the last place that may be broken at, or
- * as far as there is room. `*n` is set to its characters. */
-static size_t line_of(const char *text, int *n)
+/* @return the row of a strategy: how many are faster, those without a time
+ * last. */
+static int place_of(const moe_run_analysis *run, int s)
 {
-    size_t at = 0, end = 0;
-    int length = 0, length_end = 0;
-    while (text[at] != '\0' && length < LINE_LEN) {
-        const char c = text[at++];
-        while (continues(text[at]))
-            at++;
-        length++;
-        if (strchr("-_ +/.:", c) != NULL || text[at] == '\0') {
-            end = at;
-            length_end = length;
-        }
+    const double mine = time_of(run, s);
+    int place = 0;
+    for (int i = 0; i < run->view->dims.strategies; i++) {
+        const double other = time_of(run, i);
+        const bool alike = other == mine || (isnan(other) && isnan(mine));
+        place +=
+            other < mine || (isnan(mine) && !isnan(other)) || (alike && i < s);
     }
-    if (end == 0 || length_end < LINE_LEN / 3) {
-        end = at;
-        length_end = length;
-    }
-    *n = length_end;
-    return end;
+    return place;
 }
 
-static label label_of(const char *name)
+moe_cell moe_plot_row_time(const moe_run_analysis *run, int s)
 {
-    const char *rest = name;
-    label x = {0};
-    char *to = x.text;
-    while (*rest != '\0' && x.lines < LINES) {
-        int n = 0;
-        const size_t bytes = line_of(rest, &n);
-        if (x.lines++ > 0)
-            *to++ = '\n';
-        for (size_t i = 0; i < bytes; i++, rest++)
-            *to++ = (unsigned char)*rest < ' ' ? ' ' : *rest;
-        if (*rest != '\0' && x.lines == LINES) {
-            *to++ = '~';
-            n++;
-        }
-        x.length = n > x.length ? n : x.length;
-    }
-    return x;
+    return moe_time_cell(time_of(run, s));
 }
 
-/* @return pixels of the longest name, and of the space around it. */
-static double left_of(const moe_view *view)
+void moe_plot_rows_put(const moe_run_analysis *run, int row_px,
+                       moe_cell (*value)(const moe_run_analysis *run, int s),
+                       FILE *to)
 {
-    int longest = 0;
-    for (int s = 0; s < view->dims.strategies; s++) {
-        const label x = label_of(view->strategy[s].name);
-        longest = x.length > longest ? x.length : longest;
-    }
-    return longest * CHARACTER + BESIDE;
-}
-
-int moe_plot_rows_ticks(const moe_view *view)
-{
-    return (int)(MOE_PLOT_WIDTH - RIGHT - left_of(view)) / TICK;
-}
-
-void moe_plot_rows_put(const moe_view *view, FILE *to)
-{
-    const int n = view->dims.strategies;
-    label row[MOE_MAX_STRATEGIES];
-    const char *text[MOE_MAX_STRATEGIES];
-    moe_script_number(to, "n_rows", n);
+    const int n = run->view->dims.strategies;
+    int place[MOE_MAX_STRATEGIES], colour[MOE_MAX_STRATEGIES];
+    moe_cell name[MOE_MAX_STRATEGIES], number[MOE_MAX_STRATEGIES];
+    const char *names[MOE_MAX_STRATEGIES], *numbers[MOE_MAX_STRATEGIES];
+    moe_strategy_colours(run->view, colour);
     for (int s = 0; s < n; s++) {
-        row[s] = label_of(view->strategy[s].name);
-        text[s] = row[s].text;
+        place[s] = place_of(run, s);
+        name[s] = moe_name_cell(run->view->strategy[s].name, NAME_LEN);
+        number[s] = value(run, s);
+        names[s] = name[s].text;
+        numbers[s] = number[s].text;
     }
-    moe_script_ticks(to, "row", text, n, sizeof row[0].text);
-    moe_script_number(to, "left", left_of(view));
+    moe_script_number(to, "n_rows", n);
+    moe_script_number(to, "row_px", row_px);
+    moe_script_integers(to, "place", place, n);
+    moe_script_integers(to, "row_colour", colour, n);
+    moe_script_texts(to, "row", names, n);
+    moe_script_texts(to, "value", numbers, n);
 }
 
-int moe_plot_rows_height(const moe_view *view)
+int moe_plot_rows_height(const moe_run_analysis *run, int row_px)
 {
-    const int n = view->dims.strategies;
-    bool long_names = false;
-    for (int s = 0; s < n; s++)
-        long_names = long_names || label_of(view->strategy[s].name).lines > 1;
-    return FOOT + n * (long_names ? LONG_ROW_HEIGHT : ROW_HEIGHT);
+    return FOOT + run->view->dims.strategies * row_px;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "legend.h"
+#include "moegps/cells.h"
 #include "moegps/mem.h"
 #include "plot.h"
 #include "script.h"
@@ -30,6 +31,10 @@ static void put_data(const moe_plot_subject *x, moe_plot_data *out)
                 p->time.median,       p->time.ci_low,
                 p->time.ci_high,      p->efficiency.ratio,
                 p->efficiency.ci_low, p->efficiency.ci_high};
+            moe_data_tip(out, "%s on %d GPUs: %s a layer, efficiency %s",
+                         x->run->view->strategy[s].name, p->gpus,
+                         moe_time_cell(p->time.median).text,
+                         moe_percent_cell(p->efficiency.ratio).text);
             moe_data_number(out, s);
             moe_data_text(out, x->run->view->strategy[s].name);
             moe_data_numbers(out, counts, MOE_ARRAY_LEN(counts));

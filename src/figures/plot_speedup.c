@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "legend.h"
+#include "moegps/cells.h"
 #include "plot.h"
 #include "plot_rows.h"
 #include "script.h"
@@ -23,23 +24,33 @@ static void put_data(const moe_plot_subject *x, moe_plot_data *out)
         moe_data_number(out, r->ratio);
         moe_data_number(out, r->ci_low);
         moe_data_number(out, r->ci_high);
+        moe_data_tip(out, "%s: %s times as fast (%s, n = %zu)",
+                     v->strategy[s].name, moe_number_cell(r->ratio).text,
+                     moe_interval_cell(moe_number_cell(r->ci_low),
+                                       moe_number_cell(r->ci_high))
+                         .text,
+                     r->n);
     }
+}
+
+static moe_cell ratio_of(const moe_run_analysis *run, int s)
+{
+    return moe_number_cell(
+        run->view->strategy[s].speedup[run->verdict.clock].ratio);
 }
 
 static void put_script(const moe_plot_subject *x, const moe_plot_data *data,
                        FILE *out)
 {
-    const moe_view *v = x->run->view;
     const moe_clock clock = x->run->verdict.clock;
-    moe_axis axis = {1, 1};
-    moe_legend legend = {0};
-    moe_legend_add(&legend, "interval without 1", MOE_LEGEND_POINT, 1, 7);
-    moe_legend_add(&legend, "with 1 or none", MOE_LEGEND_POINT, 1, 6);
-    moe_legend_put(&legend, "", moe_plot_rows_height(v), out);
-    moe_plot_rows_put(v, out);
-    moe_axis_join(&axis, moe_data_span(data, 4, 6));
-    moe_axis_put(&axis, "x", moe_plot_rows_ticks(v), out);
-    moe_script_text(out, "x_title", "speed-up, 95 %% interval (%s clock, %s)",
+    const moe_axis axis = moe_data_span(data, 4, 6);
+    const moe_legend none = {0};
+    moe_legend_put(&none, "", moe_plot_rows_height(x->run, MOE_ROW), out);
+    moe_plot_rows_put(x->run, MOE_ROW, ratio_of, out);
+    moe_script_number(out, "mark", 1);
+    moe_axis_put_ratios(&axis, MOE_ROW_TICKS, out);
+    moe_script_text(out, "x_title", "times as fast as %.24s (%s clock, %s)",
+                    x->run->view->strategy[x->run->view->reference_index].name,
                     moe_clock_name(clock), moe_clock_origin(clock));
 }
 

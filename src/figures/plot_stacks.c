@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "legend.h"
+#include "moegps/cells.h"
 #include "moegps/mem.h"
 #include "plot.h"
 #include "plot_rows.h"
@@ -13,15 +14,13 @@
  * below 0 goes to the left: what attention hides, or a stage that by chance did
  * better than what it is held against. */
 
-enum { DARK_GREY = 8 /* of the colours */ };
-
 typedef struct stack {
     int n; /* parts */
     const char *(*name)(int part);
-    int (*colour)(int part);
     double (*size)(const moe_plot_subject *x, int s, int part);
-    bool sorted;         /* `from` is the lesser end */
-    bool complete;       /* parts that no strategy has are shown, too */
+    bool sorted; /* `from` is the lesser end */
+    moe_cell (*cell)(double size);
+    moe_cell (*whole)(const moe_run_analysis *run, int s);
     double origin;       /* where parts begin */
     const char *columns; /* of the data */
 } stack;
@@ -55,38 +54,25 @@ static void put_data(const stack *k, const moe_plot_subject *x,
             moe_data_text(out, k->name(j));
             moe_data_number(out, k->sorted ? fmin(from, to) : from);
             moe_data_number(out, k->sorted ? fmax(from, to) : to);
+            moe_data_tip(out, "%s, %s: %s", strategy(x, s)->name, k->name(j),
+                         k->cell(fabs(size)).text);
         }
     }
 }
 
-static bool any(const stack *k, const moe_plot_subject *x, int part)
-{
-    for (int s = 0; s < strategies(x); s++)
-        if (fabs(k->size(x, s, part)) > 0)
-            return true;
-    return false;
-}
-
-/* @param unit  of the axis over the data's
- * @param line  whether one marks where nothing is lost */
+/* @param unit  of the axis over the data's */
 static void put_script(const stack *k, const moe_plot_subject *x,
-                       const moe_plot_data *data, double unit, bool line,
-                       FILE *out)
+                       const moe_plot_data *data, double unit, FILE *out)
 {
-    const moe_view *v = x->run->view;
     moe_axis axis = {k->origin, k->origin};
-    moe_legend legend = {0};
-    for (int j = 0; j < k->n; j++)
-        if (k->complete || any(k, x, j))
-            moe_legend_add(&legend, k->name(j), MOE_LEGEND_BOX, k->colour(j),
-                           j);
-    moe_legend_put(&legend, "", moe_plot_rows_height(v), out);
-    moe_plot_rows_put(v, out);
+    const moe_legend none = {0};
+    moe_legend_put(&none, "", moe_plot_rows_height(x->run, MOE_ROW), out);
+    moe_plot_rows_put(x->run, MOE_ROW, k->whole, out);
     moe_axis_join(&axis, moe_data_span(data, 5, 6));
     axis = moe_axis_scaled(axis, unit);
-    moe_axis_put(&axis, "x", moe_plot_rows_ticks(v), out);
+    moe_axis_put(&axis, "x", MOE_ROW_TICKS, out);
     moe_script_number(out, "unit", unit);
-    moe_script_number(out, "origin", line ? k->origin : (double)NAN);
+    moe_script_number(out, "mark", k->origin);
 }
 
 /* ---- phases ---- */
@@ -94,11 +80,6 @@ static void put_script(const stack *k, const moe_plot_subject *x,
 static const char *phase_name(int part)
 {
     return part == MOE_N_PHASES ? "hidden" : moe_phase_name((moe_phase)part);
-}
-
-static int phase_colour(int part)
-{
-    return part == MOE_N_PHASES ? MOE_PLOT_GREY : part + 1;
 }
 
 static double phase_size(const moe_plot_subject *x, int s, int part)
@@ -112,8 +93,9 @@ static double phase_size(const moe_plot_subject *x, int s, int part)
 static const stack phases = {
     .n = MOE_N_PHASES + 1,
     .name = phase_name,
-    .colour = phase_colour,
     .size = phase_size,
+    .cell = moe_time_cell,
+    .whole = moe_plot_row_time,
     .sorted = true,
     .columns = "row,strategy,phase_number,phase,from_s,to_s",
 };
@@ -134,7 +116,7 @@ static void phases_script(const moe_plot_subject *x, const moe_plot_data *data,
     const moe_clock clock = x->run->verdict.clock;
     const moe_plot_unit unit =
         moe_plot_time_unit(moe_data_span(data, 5, 6).high);
-    put_script(&phases, x, data, unit.factor, false, out);
+    put_script(&phases, x, data, unit.factor, out);
     moe_script_text(out, "x_title", "time of a layer, %s (%s clock, %s)",
                     unit.name, moe_clock_name(clock), moe_clock_origin(clock));
 }
@@ -167,11 +149,6 @@ static const char *level_name(int part)
     return levels[part].name;
 }
 
-static int stage_colour(int part)
-{
-    return part == 0 ? DARK_GREY : part;
-}
-
 /* @return what a stage adds to the imbalance. Means add up. */
 static double level_lost(const moe_plot_subject *x, int s, int part)
 {
@@ -180,12 +157,17 @@ static double level_lost(const moe_plot_subject *x, int s, int part)
     return part == 0 ? m->mean - 1 : m->mean;
 }
 
+static moe_cell imbalance_of(const moe_run_analysis *run, int s)
+{
+    return moe_number_cell(run->view->strategy[s].imbalance.mean);
+}
+
 static const stack balance = {
     .n = (int)MOE_ARRAY_LEN(levels),
     .name = level_name,
-    .colour = stage_colour,
     .size = level_lost,
-    .complete = true,
+    .cell = moe_fixed_cell,
+    .whole = imbalance_of,
     .origin = 1,
     .columns = "row,strategy,stage_number,stage,from,to",
 };
@@ -206,7 +188,7 @@ static void regret_data(const moe_plot_subject *x, moe_plot_data *out)
 static void regret_script(const moe_plot_subject *x, const moe_plot_data *data,
                           FILE *out)
 {
-    put_script(&balance, x, data, 1, true, out);
+    put_script(&balance, x, data, 1, out);
     moe_script_text(out, "x_title", "pairs of the busiest GPU over the mean");
 }
 
@@ -222,7 +204,7 @@ const moe_plot_type moe_plot_regret = {
 
 /* ---- stages of time ---- */
 
-/* From the exchange to the split, so that colours are those above. */
+/* From the exchange to the split: in the order of those above. */
 static moe_perfect stage_at(int part)
 {
     return (moe_perfect)(MOE_N_PERFECTS - 1 - part);
@@ -240,12 +222,19 @@ static double stage_lost(const moe_plot_subject *x, int s, int part)
     return t[-1] - t[0];
 }
 
+/* All that perfecting the stages would win. */
+static moe_cell headroom_of(const moe_run_analysis *run, int s)
+{
+    const double *t = run->sensitivity.stage_s + s * MOE_N_PERFECTS;
+    return moe_time_cell(fmax(0, t[0] - t[MOE_N_PERFECTS - 1]));
+}
+
 static const stack times = {
     .n = MOE_N_PERFECTS - 1,
     .name = stage_name,
-    .colour = stage_colour,
     .size = stage_lost,
-    .complete = true,
+    .cell = moe_time_cell,
+    .whole = headroom_of,
     .columns = "row,strategy,stage_number,stage,from_s,to_s",
 };
 
@@ -262,7 +251,7 @@ static void stages_data(const moe_plot_subject *x, moe_plot_data *out)
 static void stages_script(const moe_plot_subject *x, const moe_plot_data *data,
                           FILE *out)
 {
-    put_script(&times, x, data, 1e6, true, out);
+    put_script(&times, x, data, 1e6, out);
     moe_script_text(out, "x_title",
                     "time of a layer to be won, us (gpu clock, modelled)");
 }

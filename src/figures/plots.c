@@ -8,6 +8,7 @@
 
 #include "gnuplot.h"
 #include "moegps/mem.h"
+#include "moegps/palette.h"
 #include "plot.h"
 #include "templates.h"
 #include "script.h"
@@ -18,11 +19,13 @@ static const moe_plot_type *const types[MOE_N_PLOTS] = {
     [MOE_PLOT_SPEEDUP] = &moe_plot_speedup,
     [MOE_PLOT_PHASES] = &moe_plot_phases,
     [MOE_PLOT_ECDF] = &moe_plot_ecdf,
+    [MOE_PLOT_SAMPLES] = &moe_plot_samples,
     [MOE_PLOT_ACCURACY] = &moe_plot_accuracy,
     [MOE_PLOT_OVERHEAD] = &moe_plot_overhead,
     [MOE_PLOT_EXPERTS] = &moe_plot_experts,
     [MOE_PLOT_REGRET] = &moe_plot_regret,
     [MOE_PLOT_STAGES] = &moe_plot_stages,
+    [MOE_PLOT_LAYERS] = &moe_plot_layers,
     [MOE_PLOT_GPUS] = &moe_plot_gpus,
     [MOE_PLOT_STRAGGLERS] = &moe_plot_stragglers,
     [MOE_PLOT_TRAFFIC] = &moe_plot_traffic,
@@ -65,6 +68,17 @@ static void put_template(const char *name, FILE *out)
         fputs(moe_template(name), out);
 }
 
+/* Write colour[10], grey and faint: 0xRRGGBB. */
+static void put_palette(FILE *out)
+{
+    int colour[MOE_PALETTE_FAINT - 1];
+    for (int i = 1; i < MOE_PALETTE_FAINT; i++)
+        colour[i - 1] = moe_palette[i].light;
+    moe_script_integers(out, "colour", colour, MOE_PALETTE_FAINT - 1);
+    moe_script_number(out, "grey", moe_palette[MOE_PALETTE_GREY].light);
+    moe_script_number(out, "faint", moe_palette[MOE_PALETTE_FAINT].light);
+}
+
 /* Variables, then what they are for. */
 static void put_script(const moe_plot_type *type, const char *name,
                        const moe_plot_subject *x, const moe_plot_data *data,
@@ -74,6 +88,7 @@ static void put_script(const moe_plot_type *type, const char *name,
             "# %s\n# `gnuplot %s.gp` draws %s.svg and %s.pdf from %s.csv.\n\n",
             type->title, name, name, name, name);
     moe_script_text(out, "figure", "%s", name);
+    put_palette(out);
     type->script(x, data, out);
     fputc('\n', out);
     put_template("frame", out);
@@ -82,14 +97,20 @@ static void put_script(const moe_plot_type *type, const char *name,
     put_template("copy", out);
 }
 
-static void write_files(const moe_plot_type *type, const char *name,
+static void write_files(const moe_plot_type *type, moe_plot *plot,
                         const moe_plot_subject *x, const char *folder,
                         moe_error *err)
 {
+    const char *name = plot->name;
+    size_t size;
     moe_plot_data data = {.out = create(folder, name, "csv", err)};
     if (data.out == NULL)
         return;
+    data.tips = open_memstream(&plot->tips, &size);
     type->data(x, &data);
+    plot->n_tips = data.n_tips;
+    if (data.tips == NULL || fclose(data.tips) != 0)
+        moe_fail(err, MOE_NOMEM, "out of memory");
     fputc('\n', data.out);
     finish(data.out, name, err);
     FILE *script = create(folder, name, "gp", err);
@@ -130,7 +151,7 @@ static void draw(moe_plot *plot, const moe_plot_subject *x, const char *folder,
                  moe_plots *all, moe_error *err)
 {
     char script[sizeof plot->name + 4], reason[256];
-    write_files(types[plot->kind], plot->name, x, folder, err);
+    write_files(types[plot->kind], plot, x, folder, err);
     all->n++;
     if (err->status != MOE_OK || !all->gnuplot)
         return;
@@ -287,6 +308,7 @@ void moe_plots_fini(moe_plots *plots)
 {
     for (size_t i = 0; i < plots->n; i++) {
         free(plots->item[i].svg);
+        free(plots->item[i].tips);
         free(plots->item[i].failure);
     }
     free(plots->item);

@@ -5,7 +5,8 @@
 # unit: of the y axis over the data's; y_format: of its labels
 # gpus[n_runs], nodes: of each run; on_nodes: some have several nodes
 
-set xlabel x_title
+set xlabel x_title offset 0,1.2
+set bmargin at screen down(height - (on_nodes ? 62 : 46))
 set logscale x 2
 set xtics ()
 do for [i = 1:n_runs] {
@@ -29,4 +30,5 @@ b = "data every ::1 using ($1 == i - 1 ? $3 : NaN): \
   with vectors heads size screen 0.008,90 linewidth 2 linecolor rgb paint(i) \
   title legend_name[i]"
 curves = each(n_legend)
-plot @curves
+plot @curves, data every ::1 using 3:(column(number) * unit) \
+  with points pointtype 7 pointsize 1.2 linecolor rgb invisible title 'tips'

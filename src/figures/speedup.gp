@@ -1,19 +1,17 @@
 
 # ---- speedup.gp: how much faster each row is, with its interval ----
-# A full point is one that noise does not explain: its interval is without 1.
-# Numbers stand beside the rows.
+# x_tick[n_x_ticks]: of the logarithmic x axis
 
-sure(low, high) = low > 1 || high < 1
-set rmargin at screen 0.89
-set arrow from 1, graph 0 to 1, graph 1 nohead dashtype 2 linecolor rgb faint
-plot data every ::1 using 4:1 \
-    with points pointtype 6 pointsize 0.8 linewidth 2 linecolor rgb colour[1] \
+set logscale x
+set xtics ()
+do for [i = 1:n_x_ticks] {
+  set xtics add (sprintf('%g', x_tick[i]) x_tick[i])
+}
+plot data every ::1 using 4:(mid_y(int($1))):(hue(int($1))) \
+    with points pointtype 7 pointsize 1 linecolor rgb variable \
     title 'speed-up', \
-  data every ::1 using (sure($5, $6) ? NaN : $4):1:5:6 \
-    with xerrorbars pointtype 6 pointsize 0.8 linewidth 2 \
-    linecolor rgb colour[1] title 'interval with 1', \
-  data every ::1 using (sure($5, $6) ? $4 : NaN):1:5:6 \
-    with xerrorbars pointtype 7 pointsize 0.8 linewidth 2 \
-    linecolor rgb colour[1] title 'interval without 1', \
-  data every ::1 using (x_high):1:(sprintf('%.2f', $4)) \
-    with labels left offset 0.5,0 noenhanced font ',12' title 'numbers'
+  data every ::1 using 4:(mid_y(int($1))):5:6:(hue(int($1))) \
+    with xerrorbars pointtype 7 pointsize 1 linewidth 2 \
+    linecolor rgb variable title '95 % interval', \
+  data every ::1 using 4:(mid_y(int($1))) \
+    with points pointtype 7 pointsize 1.5 linecolor rgb invisible title 'tips'

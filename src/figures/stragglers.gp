@@ -1,10 +1,9 @@
 
 # ---- stragglers.gp: time of every rank in every iteration ----
-# Blue is less than the mean of all ranks, red is more, as far either way.
+# Grey is less than the mean of all ranks, violet is more, as far either way.
 
-set xlabel 'iteration'
-set ylabel 'rank'
-set cblabel 'time over the mean of all ranks'
-set palette defined (0 '#2166ac', 1 '#92c5de', 2 '#f7f7f7', 3 '#f4a582', \
-  4 '#b2182b')
-plot @cells:3 with boxxyerror fillcolor palette title 'time over the mean'
+set xlabel 'iteration' offset 0,1.2
+set ylabel 'rank' offset 1,0
+set palette defined (0 '#4d4d4d', 1 '#b5b5b5', 2 '#f2f2f2', 3 '#b39bd0', \
+  4 '#5b2a86')
+plot @cells:3 with boxxyerror fillcolor palette title 'time over the mean' @tips

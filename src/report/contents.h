@@ -32,9 +32,12 @@ void moe_say_two_clocks(moe_document *doc, const moe_run_analysis *run);
 /* The verdict in one sentence, with its margin and confidence. */
 void moe_verdict_say(const moe_run_analysis *run, FILE *out);
 
-/* Why the best is best, what perfecting a stage would win, and what would
- * change the verdict; the last two if that was analysed. */
-void moe_say_why(moe_document *doc, const moe_run_analysis *run);
+/* Why the best is best: in which phases others differ from the reference. */
+void moe_say_gaps(moe_document *doc, const moe_run_analysis *run);
+
+/* What perfecting a stage would win, and what would change the verdict, if that
+ * was analysed. */
+void moe_say_change(moe_document *doc, const moe_run_analysis *run);
 
 /* A list: what would change the verdict, and break-even. */
 void moe_say_sensitivity(moe_document *doc, const moe_run_analysis *run);

@@ -21,7 +21,7 @@ static void say_figures(const pages *to, moe_plot_of of, size_t number)
 {
     for (size_t i = 0; i < to->plots->n; i++) {
         const moe_plot *x = &to->plots->item[i];
-        const moe_figure figure = {x->name, x->svg};
+        const moe_figure figure = {x->name, x->svg, x->tips, x->n_tips};
         if (x->of != of || x->number != number)
             continue;
         moe_doc_figure(to->doc, &figure, x->title);
@@ -149,11 +149,12 @@ static void say_run(const pages *to, size_t number)
                     moe_known(run->view->title));
     say_verdict(doc, run);
     moe_say_warnings(doc, run, true);
-    moe_doc_say(doc, MOE_DOC_HEADING,
-                run->sensitivity.analysed ? "Why, and what would change it"
-                                          : "Why");
-    moe_say_why(doc, run);
+    moe_doc_say(doc, MOE_DOC_HEADING, "Why");
+    moe_say_gaps(doc, run);
     say_figures(to, MOE_PLOT_OF_RUN, number);
+    if (run->sensitivity.analysed)
+        moe_doc_say(doc, MOE_DOC_HEADING, "What would change it");
+    moe_say_change(doc, run);
     moe_doc_say(doc, MOE_DOC_HEADING, "Times");
     say_clocks(doc, run, moe_say_times);
     moe_doc_say(doc, MOE_DOC_HEADING, "Loads, predictions and costs");
@@ -165,6 +166,11 @@ static void say_run(const pages *to, size_t number)
     moe_doc_say(doc, MOE_DOC_HEADING, "Phases");
     say_clocks(doc, run, moe_say_phases);
     moe_say_two_clocks(doc, run);
+    if (run->detailed && run->verdict.best >= 0) {
+        moe_doc_say(doc, MOE_DOC_FOLD, "Every layer");
+        moe_say_layers(doc, run);
+        moe_doc_end(doc);
+    }
     say_provenance(doc, run);
     say_experiment(doc, run);
     say_again(doc, run);

@@ -6,46 +6,44 @@
 #include "moegps/mem.h"
 
 enum {
-    PER_TABLE = 4,    /* strategies beside each other */
+    PER_BLOCK = 4,    /* strategies beside each other on a terminal */
     HEADING_LEN = 18, /* characters of their names */
     BAR_LEN = 24      /* characters of a bar that is full */
 };
 
-/* Begin a table with a column for each of some strategies, up to PER_TABLE.
- * @param end_out  number of the first strategy that is in no column */
+/* Begin a table with a column for each strategy. */
 static moe_table *beside(moe_document *doc, const moe_view *view,
-                         const moe_column *before, size_t n, int first,
-                         int *end_out)
+                         const moe_column *before, size_t n)
 {
-    moe_column columns[2 + PER_TABLE];
-    moe_cell heading[PER_TABLE];
+    moe_column columns[MOE_MAX_STRATEGIES + 2];
+    moe_cell heading[MOE_MAX_STRATEGIES];
     for (size_t c = 0; c < n; c++)
         columns[c] = before[c];
-    for (*end_out = first;
-         *end_out < view->dims.strategies && *end_out < first + PER_TABLE;
-         ++*end_out, n++) {
-        moe_cell *name = &heading[*end_out - first];
-        *name = moe_name_cell(view->strategy[*end_out].name, HEADING_LEN);
-        columns[n] = (moe_column){name->text, NULL, MOE_RIGHT};
+    for (int s = 0; s < view->dims.strategies; s++) {
+        heading[s] = moe_name_cell(view->strategy[s].name, HEADING_LEN);
+        columns[n + (size_t)s] = (moe_column){heading[s].text, NULL, MOE_RIGHT};
     }
-    return moe_doc_table(doc, NULL, columns, n);
+    moe_table *t =
+        moe_doc_table(doc, NULL, columns, n + (size_t)view->dims.strategies);
+    moe_table_fold(t, n, PER_BLOCK);
+    return t;
 }
 
-static void put_phases(moe_document *doc, const moe_view *view, moe_clock clock,
-                       int first, int *end_out)
+static void put_phases(moe_document *doc, const moe_view *view, moe_clock clock)
 {
     static const moe_column phase = {"phase", NULL, MOE_LEFT};
     const moe_strategy_view *y = view->strategy;
-    moe_table *t = beside(doc, view, &phase, 1, first, end_out);
+    const int n = view->dims.strategies;
+    moe_table *t = beside(doc, view, &phase, 1);
     for (int p = 0; p < MOE_N_PHASES; p++) {
         moe_table_cell(t, "%s", moe_phase_name((moe_phase)p));
-        for (int s = first; s < *end_out; s++)
+        for (int s = 0; s < n; s++)
             moe_table_put(t, moe_time_cell(y[s].phase[clock][p]));
     }
     if (clock == MOE_CLOCK_CPU)
         return;
     moe_table_cell(t, clock == MOE_CLOCK_GPU ? "(hidden)" : "(wait)");
-    for (int s = first; s < *end_out; s++)
+    for (int s = 0; s < n; s++)
         moe_table_put(
             t, moe_time_cell(clock == MOE_CLOCK_GPU ? y[s].hidden : y[s].wait));
 }
@@ -62,35 +60,26 @@ void moe_say_phases(moe_document *doc, const moe_run_analysis *run,
     const bool moot = clock == MOE_CLOCK_WALL && !moe_verdict_wall_counts(view);
     moe_doc_say(doc, MOE_DOC_CAPTION, "Phases of a layer, %s%s", titles[clock],
                 moot ? "; not a result" : "");
-    for (int s = 0; s < view->dims.strategies;)
-        put_phases(doc, view, clock, s, &s);
-}
-
-static void put_layers(moe_document *doc, const moe_run_analysis *run,
-                       int first, int *end_out)
-{
-    static const moe_column before[] = {
-        {"layer", NULL, MOE_RIGHT}, {"skewness", "max/mean expert", MOE_RIGHT}};
-    const moe_detail *detail = &run->detail;
-    const int layers = run->view->dims.layers;
-    moe_table *t =
-        beside(doc, run->view, before, MOE_ARRAY_LEN(before), first, end_out);
-    for (int l = 0; l < layers; l++) {
-        moe_table_cell(t, "%d", detail->layers[l]);
-        moe_table_put(t, moe_number_cell(detail->skew[l]));
-        for (int s = first; s < *end_out; s++)
-            moe_table_put(t, moe_time_cell(detail->layer_time[s * layers + l]));
-    }
+    put_phases(doc, view, clock);
 }
 
 void moe_say_layers(moe_document *doc, const moe_run_analysis *run)
 {
+    static const moe_column before[] = {
+        {"layer", NULL, MOE_RIGHT}, {"skewness", "max/mean expert", MOE_RIGHT}};
     const moe_clock clock = run->verdict.clock;
+    const moe_detail *detail = &run->detail;
+    const int layers = run->view->dims.layers;
     moe_doc_say(doc, MOE_DOC_CAPTION,
                 "Time of every layer, %s clock (%s), means over iterations",
                 moe_clock_name(clock), moe_clock_origin(clock));
-    for (int s = 0; s < run->view->dims.strategies;)
-        put_layers(doc, run, s, &s);
+    moe_table *t = beside(doc, run->view, before, MOE_ARRAY_LEN(before));
+    for (int l = 0; l < layers; l++) {
+        moe_table_cell(t, "%d", detail->layers[l]);
+        moe_table_put(t, moe_number_cell(detail->skew[l]));
+        for (int s = 0; s < run->view->dims.strategies; s++)
+            moe_table_put(t, moe_time_cell(detail->layer_time[s * layers + l]));
+    }
 }
 
 void moe_say_ranks(moe_document *doc, const moe_run_analysis *run)

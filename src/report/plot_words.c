@@ -111,20 +111,54 @@ static void say_phases(const subject *x, FILE *out)
     }
 }
 
-static void say_ecdf(const subject *x, FILE *out)
+/* The least and the largest sample of the first strategies. */
+static void say_extremes(const subject *x, int n, FILE *out)
 {
-    fprintf(out,
-            "Cumulative distribution of layer times, %s clock (%s). Least to "
-            "largest sample:",
-            moe_clock_name(x->clock), moe_clock_origin(x->clock));
-    for (int s = 0; s < x->shown; s++) {
+    fputs(" Least to largest sample:", out);
+    for (int s = 0; s < n; s++) {
         const moe_summary *t = &x->view->strategy[s].summary[x->clock];
         fprintf(out, "%s %s %s (n = %zu)", s > 0 ? "," : "", name_of(x, s),
                 moe_interval_cell(moe_time_cell(t->min), moe_time_cell(t->max))
                     .text,
                 t->n);
     }
+}
+
+static void say_ecdf(const subject *x, FILE *out)
+{
+    fprintf(out, "Cumulative distribution of layer times, %s clock (%s).",
+            moe_clock_name(x->clock), moe_clock_origin(x->clock));
+    say_extremes(x, x->shown, out);
     end_curves(x, out);
+}
+
+static void say_dots(const subject *x, FILE *out)
+{
+    fprintf(out,
+            "Layer times, %s clock (%s): a dot is the mean over layers of a "
+            "sample, the bar is the median.",
+            moe_clock_name(x->clock), moe_clock_origin(x->clock));
+    say_extremes(x, x->view->dims.strategies, out);
+    fputc('.', out);
+}
+
+static void say_layers(const subject *x, FILE *out)
+{
+    const int n = x->view->dims.layers;
+    fprintf(out,
+            "Time of every layer, from 0 and to one scale, %s clock (%s), "
+            "means over iterations; the line is %s. The slowest layer:",
+            moe_clock_name(x->clock), moe_clock_origin(x->clock),
+            name_of(x, x->view->reference_index));
+    for (int s = 0; s < x->view->dims.strategies; s++) {
+        const double *t = x->run->detail.layer_time + s * n;
+        const int most = moe_most(t, n);
+        if (most >= 0)
+            fprintf(out, "%s %s %s in layer %d", s > 0 ? "," : "",
+                    name_of(x, s), moe_time_cell(t[most]).text,
+                    x->run->detail.layers[most]);
+    }
+    fputc('.', out);
 }
 
 /* ---- predictions of a run ---- */
@@ -325,6 +359,8 @@ void moe_plot_say(const moe_plot *plot, const moe_analysis *analysis, FILE *out)
         [MOE_PLOT_SPEEDUP] = say_speedup,
         [MOE_PLOT_PHASES] = say_phases,
         [MOE_PLOT_ECDF] = say_ecdf,
+        [MOE_PLOT_SAMPLES] = say_dots,
+        [MOE_PLOT_LAYERS] = say_layers,
         [MOE_PLOT_ACCURACY] = say_accuracy,
         [MOE_PLOT_OVERHEAD] = say_overhead,
         [MOE_PLOT_EXPERTS] = say_experts,

@@ -83,7 +83,8 @@ void moe_report_run(moe_document *doc, const moe_run_analysis *run, bool all)
     moe_say_costs(doc, run);
     say_clocks(doc, run, all, moe_say_phases);
     moe_say_two_clocks(doc, run);
-    moe_say_why(doc, run);
+    moe_say_gaps(doc, run);
+    moe_say_change(doc, run);
     say_foms(doc, view);
     moe_doc_result(doc, result);
 }

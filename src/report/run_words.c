@@ -40,7 +40,7 @@ static void say_comparison(const moe_run_analysis *run, int s, FILE *out)
         fputs("; it copies anew for every plan", out);
 }
 
-static void say_gap_list(moe_document *doc, const moe_run_analysis *run)
+void moe_say_gaps(moe_document *doc, const moe_run_analysis *run)
 {
     const moe_view *view = run->view;
     const moe_clock clock = run->verdict.clock;
@@ -60,9 +60,8 @@ static void say_gap_list(moe_document *doc, const moe_run_analysis *run)
     }
 }
 
-void moe_say_why(moe_document *doc, const moe_run_analysis *run)
+void moe_say_change(moe_document *doc, const moe_run_analysis *run)
 {
-    say_gap_list(doc, run);
     if (!run->sensitivity.analysed)
         return;
     moe_say_stages(doc, run);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moegps/palette.h"
+
+const moe_colour moe_palette[MOE_N_COLOURS] = {
+    [MOE_PALETTE_GREY] = {0xbbbbbb, 0x5b636c},
+    {0x0072b2, 0x4aa8e0},
+    {0xe69f00, 0xf0b23e},
+    {0x009e73, 0x2fc598},
+    {0xcc79a7, 0xe29cc3},
+    {0x56b4e9, 0x9bd6f7},
+    {0xd55e00, 0xff8a4c},
+    {0xb8a900, 0xd9cd4a},
+    {0x7f7f7f, 0xa0a6ad},
+    {0x8c564b, 0xc08a7e},
+    {0x9467bd, 0xb794e0},
+    [MOE_PALETTE_FAINT] = {0x888888, 0x7d8590},
+};
