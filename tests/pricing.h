@@ -49,8 +49,10 @@ static inline void pricing_close(pricing *p)
 static inline moe_pricer pricing_on(const pricing *p, int gpus,
                                     int gpus_per_node)
 {
-    return (moe_pricer){
-        p->cost, p->state, &p->model, {gpus, gpus_per_node}, NULL};
+    return (moe_pricer){.cost = p->cost,
+                        .state = p->state,
+                        .model = &p->model,
+                        .layout = {gpus, gpus_per_node}};
 }
 
 #endif

@@ -283,6 +283,42 @@ START_TEST(measured_layer_stands_for_all)
 }
 END_TEST
 
+/* Three layers of attention 10 s and 19 s of all else; a plan of all, whose
+ * weights travel 5 s a layer. They hide, or are waited for: all by layer 0, or
+ * each by its own layer. */
+START_TEST(weights_hide_or_are_waited_for)
+{
+    static const struct {
+        moe_migration how;
+        double length_s, stalled_s[LAYERS];
+    } of[] = {{MOE_MIGRATION_HIDDEN, 87, {0, 0, 0}},
+              {MOE_MIGRATION_LAYER, 87 + 15, {5, 5, 5}},
+              {MOE_MIGRATION_STOP, 87 + 15, {5, 5, 5}}};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(of); i++) {
+        moe_iteration_pricer *p = NULL;
+        moe_layer_cost cost[LAYERS];
+        double exposed_s[LAYERS][MOE_N_PHASES];
+        ck_assert_int_eq(moe_iteration_pricer_new(LAYERS, &p, NULL), MOE_OK);
+        for (int l = 0; l < LAYERS; l++) {
+            cost[l] = layer_of(0, 10, 5);
+            cost[l].migration = of[i].how;
+        }
+        const moe_iteration_work w = {
+            .cost = cost,
+            .n = LAYERS,
+            .layers = LAYERS,
+            .coordination = {.plans = true, .uses = NODE}};
+        ck_assert_double_eq_tol(
+            moe_iteration_price_of(p, &w, exposed_s).length_s, of[i].length_s,
+            1e-9);
+        for (int l = 0; l < LAYERS; l++)
+            ck_assert_double_eq_tol(exposed_s[l][MOE_PHASE_MIGRATE],
+                                    of[i].stalled_s[l], 1e-9);
+        moe_iteration_pricer_free(p);
+    }
+}
+END_TEST
+
 /* Three layers of attention 8, reduction 4, router 1, counts 2, dispatch 3,
  * shared experts, experts 6, combine 3 s. */
 static double overlapped(int overlap, double shared_s, double *exposed_s)
@@ -350,6 +386,7 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("iteration_price");
     MOE_TEST_LOOP(suite, iteration_is_as_worked_by_hand, MOE_ARRAY_LEN(cases));
     MOE_TEST_LOOP(suite, measured_layer_stands_for_all, MOE_ARRAY_LEN(cases));
+    MOE_TEST(suite, weights_hide_or_are_waited_for);
     MOE_TEST(suite, shared_experts_hide_beside_the_exchange);
     MOE_TEST(suite, halves_take_turns);
     return suite;

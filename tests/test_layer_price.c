@@ -219,7 +219,10 @@ START_TEST(halves_of_a_batch_are_priced_at_their_own_counts)
     const double attention_s = 20;
     moe_model model = fixture_model();
     const moe_cluster cluster = {.sms = 80, .gpus_per_node = 2};
-    moe_pricer p = {&by_hand, &attention_s, &model, {4, 2}, NULL};
+    moe_pricer p = {.cost = &by_hand,
+                    .state = &attention_s,
+                    .model = &model,
+                    .layout = {4, 2}};
     moe_serving_cost *c = NULL;
     moe_layer_cost out;
     model.shared_experts = 1;
@@ -251,6 +254,35 @@ START_TEST(halves_of_a_batch_are_priced_at_their_own_counts)
                       by_hand_s[k]);
     ck_assert_int_eq(out.overlap, MOE_SERVE_TWO_BATCH);
     moe_serving_cost_free(c);
+}
+END_TEST
+
+/* As fast as the links are, or as slow as a deployment moves them. */
+START_TEST(weights_travel_no_faster_than_they_are_moved)
+{
+    static const struct {
+        double rate, time_s;
+    } of[] = {{0, 45}, {1000, 45}, {0.1, 90}};
+    const double attention_s = 20;
+    const moe_model model = fixture_model();
+    const moe_layer_work w = {.tokens = 256,
+                              .sequences = 2,
+                              .move_bytes = {5, 4},
+                              .rows = rows,
+                              .slots = MOE_ARRAY_LEN(rows)};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(of); i++) {
+        const moe_pricer p = {.cost = &by_hand,
+                              .state = &attention_s,
+                              .model = &model,
+                              .layout = {4, 2},
+                              .migration_rate = of[i].rate,
+                              .migration = MOE_MIGRATION_STOP};
+        moe_layer_cost out;
+        moe_layer_cost_of(&p, &w, &out);
+        ck_assert_double_eq_tol(out.step_s[MOE_STEP_MIGRATE], of[i].time_s,
+                                1e-9);
+        ck_assert_int_eq(out.migration, MOE_MIGRATION_STOP);
+    }
 }
 END_TEST
 
@@ -384,6 +416,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, steps_take_what_they_take_by_hand,
                   MOE_ARRAY_LEN(cases));
     MOE_TEST_LOOP(suite, halves_of_a_batch_are_priced_at_their_own_counts, 2);
+    MOE_TEST(suite, weights_travel_no_faster_than_they_are_moved);
     MOE_TEST(suite, transfers_use_the_links_that_they_cross);
     MOE_TEST(suite, rows_have_the_width_of_their_transfer);
     MOE_TEST_LOOP(suite, a_layer_waits_for_the_slowest_gpu_of_each_stage, 2);

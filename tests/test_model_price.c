@@ -19,8 +19,7 @@ static void deploy(deployment *d, const char *model, const char *cluster,
     moe_error err = {0};
     pricing_read(&d->p, model, cluster);
     ck_assert_int_eq(pricing_open(&d->p, NULL, &err), MOE_OK);
-    d->pricer =
-        (moe_pricer){d->p.cost, d->p.state, &d->p.model, {gpus, 8}, NULL};
+    d->pricer = pricing_on(&d->p, gpus, 8);
     ck_assert_int_eq(moe_serving_cost_new(s, &d->p.model, &d->p.cluster,
                                           &d->pricer.layout, &d->c, &err),
                      MOE_OK);

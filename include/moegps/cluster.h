@@ -19,6 +19,13 @@ typedef enum moe_link_topology {
                         GPU's bandwidth evenly */
 } moe_link_topology;
 
+/** What waits for weights that travel. */
+typedef enum moe_migration {
+    MOE_MIGRATION_HIDDEN, /* who needs them: they travel in the background */
+    MOE_MIGRATION_LAYER,  /* their layer, which begins when they are there */
+    MOE_MIGRATION_STOP /* all: no layer begins before those of all are there */
+} moe_migration;
+
 /* Errors of analytic prices by validation, as moe_price states them; 0:
  * unknown. */
 typedef struct moe_cluster_error {
@@ -59,6 +66,9 @@ typedef struct moe_cluster {
     double network_bandwidth;  /* between nodes, B/s per GPU */
     double network_efficiency; /* share of it that is payload */
     double network_latency_s;
+    double migration_rate;   /* B/s at which a GPU's weights travel; 0: at that
+                                of the links */
+    moe_migration migration; /* what waits for them */
     double overlap_slowdown; /* s of compute lost per s of transfer beside it;
                                 default: 105 us per 429 us hidden, published
                                 for weights that travel beside attention */

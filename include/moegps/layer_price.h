@@ -27,6 +27,8 @@ typedef struct moe_pricer {
     const moe_model *model;
     moe_layout layout;
     const moe_serving_cost *serving; /* NULL: the default deployment */
+    double migration_rate;           /* of the cluster, as in its profile */
+    moe_migration migration;         /* likewise */
 } moe_pricer;
 
 /** Steps of a layer, in order. */
@@ -83,8 +85,9 @@ typedef struct moe_layer_cost {
     moe_price_source source[MOE_N_STEPS]; /* of a step that takes no time it
                                              means nothing */
     unsigned uses[MOE_N_STEPS];           /* MOE_RESOURCE_ bits (timeline.h) */
-    double takes; /* share of the SMs that dispatch and combine keep busy */
-    int overlap;  /* moe_serve_overlap: what runs side by side */
+    double takes;  /* share of the SMs that dispatch and combine keep busy */
+    int overlap;   /* moe_serve_overlap: what runs side by side */
+    int migration; /* moe_migration: what waits for weights */
 } moe_layer_cost;
 
 /** Set all times to 0. */

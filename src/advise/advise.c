@@ -167,8 +167,7 @@ static void check(const moe_advise_params *p, moe_error *err)
 /* Kernels have room for so many tokens of a GPU; halves have whole sequences. */
 static void check_tokens(const moe_advise *a, moe_error *err)
 {
-    const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout,
-                               a->serving};
+    const moe_pricer pricer = moe_advise_pricer(a);
     double most = 0, fewest = INFINITY;
     if (err->status != MOE_OK)
         return;

@@ -181,6 +181,18 @@ static inline bool moe_advise_is_exact(const moe_advise *a)
     return a->p.trace == NULL && a->p.dials.paper;
 }
 
+/** @return what prices this advice; borrows from it. */
+static inline moe_pricer moe_advise_pricer(const moe_advise *a)
+{
+    return (moe_pricer){.cost = a->cost,
+                        .state = a->cost_state,
+                        .model = a->p.model,
+                        .layout = a->layout,
+                        .serving = a->serving,
+                        .migration_rate = a->p.cluster->migration_rate,
+                        .migration = a->p.cluster->migration};
+}
+
 /** @return batches of a trace that make a sample: those between two plans. */
 static inline int moe_advise_period(const moe_advise *a)
 {

@@ -127,13 +127,6 @@ static double move_bytes(const pricing *j, int gpu, int far)
 
 /* ---- direct routing ---- */
 
-static moe_pricer pricer_of(const pricing *j)
-{
-    const moe_advise *a = j->a;
-    return (moe_pricer){a->cost, a->cost_state, a->p.model, a->layout,
-                        a->serving};
-}
-
 /* Share of pairs whose expert is known before attention ends. */
 static double known(const pricing *j)
 {
@@ -166,13 +159,13 @@ double moe_advise_ahead_rows(const moe_pricer *pricer,
 
 static double group_share(const pricing *j)
 {
-    const moe_pricer pricer = pricer_of(j);
+    const moe_pricer pricer = moe_advise_pricer(j->a);
     return j->dials->paper ? 1 : moe_advise_group_share(&pricer);
 }
 
 static double ahead_rows(const pricing *j)
 {
-    const moe_pricer pricer = pricer_of(j);
+    const moe_pricer pricer = moe_advise_pricer(j->a);
     if (j->dials->paper || !(known(j) > 0))
         return 0;
     return moe_advise_ahead_rows(&pricer, j->placement,
@@ -257,7 +250,7 @@ static moe_layer_work work_of(const pricing *j, const moe_layer_work *common,
 static void price_layer(const pricing *j, bool due, moe_layer_cost *worst)
 {
     const moe_advise *a = j->a;
-    const moe_pricer pricer = pricer_of(j);
+    const moe_pricer pricer = moe_advise_pricer(j->a);
     const moe_layer_work alike = common_work(j);
     moe_layer_cost common, own;
     moe_layer_cost_common(&pricer, &alike, &common);
@@ -279,7 +272,7 @@ static moe_iteration_work iteration_of(const pricing *j, bool due,
                                        double plan_bytes)
 {
     const moe_advise *a = j->a;
-    const moe_pricer pricer = pricer_of(j);
+    const moe_pricer pricer = moe_advise_pricer(j->a);
     const bool plans = due && replans(j);
     const moe_coordination_work c = {
         .collects = plans,

@@ -145,8 +145,7 @@ moe_status moe_advise_build_by_hand(moe_advise *a, moe_error *err)
     moe_error local = {0};
     a->layers = 1;
     a->layer = moe_array_new((size_t)a->samples, sizeof *a->layer, &local);
-    const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout,
-                               a->serving};
+    const moe_pricer pricer = moe_advise_pricer(a);
     moe_advise_planning_init(&w, &a->p, a->slots, a->split, &pricer, &local);
     if (local.status == MOE_OK && layer_plans_init(&d, a, &local) == MOE_OK)
         moe_advise_shares_by_hand(&a->p, d.shares);
@@ -340,8 +339,7 @@ static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
     k->foretold = moe_array_new(n_e, sizeof *k->foretold, err);
     k->past = moe_array_new(MOE_PLANNER_PAST * n_e, sizeof *k->past, err);
     a->layer = moe_array_new((size_t)a->samples * n_l, sizeof *a->layer, err);
-    const moe_pricer pricer = {a->cost, a->cost_state, a->p.model, a->layout,
-                               a->serving};
+    const moe_pricer pricer = moe_advise_pricer(a);
     moe_advise_planning_init(&k->planning, &a->p, a->slots, a->split, &pricer,
                              err);
     if (err->status == MOE_OK)

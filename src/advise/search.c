@@ -502,8 +502,12 @@ static moe_status set_up(searching *k, moe_error *err)
     if (k->cost == NULL)
         return moe_fail(err, MOE_USAGE, "no cost model '%s'", p->cluster->cost);
     k->cost_state = moe_cost_new(k->cost, m, p->cluster, err);
-    k->pricer = (moe_pricer){
-        k->cost, k->cost_state, m, {p->gpus, p->cluster->gpus_per_node}, NULL};
+    k->pricer = (moe_pricer){.cost = k->cost,
+                             .state = k->cost_state,
+                             .model = m,
+                             .layout = {p->gpus, p->cluster->gpus_per_node},
+                             .migration_rate = p->cluster->migration_rate,
+                             .migration = p->cluster->migration};
     k->home = moe_layout_home_slots(&k->pricer.layout, m->experts);
     k->deal = moe_split_find("deal");
     if (err->status != MOE_OK ||

@@ -84,11 +84,12 @@ static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
 
 static moe_pricer pricer_of(const moe_replay *r)
 {
-    return (moe_pricer){r->cost,
-                        r->cost_state,
-                        &r->model,
-                        {r->view->dims.gpus, r->work->gpus_per_node},
-                        NULL};
+    return (moe_pricer){.cost = r->cost,
+                        .state = r->cost_state,
+                        .model = &r->model,
+                        .layout = {r->view->dims.gpus, r->work->gpus_per_node},
+                        .migration_rate = r->cluster.migration_rate,
+                        .migration = r->cluster.migration};
 }
 
 /* The slowest GPUs of a cell. */

@@ -171,8 +171,12 @@ static void read_profiles(moe_plan_offline *w, const moe_plan_settings *s,
     check_pairs(w, moe_recorded_name(&s->recorded), err);
     const moe_cost *cost = moe_cost_find(w->cluster.cost);
     w->cost_state = moe_cost_new(cost, &w->model, &w->cluster, err);
-    w->pricer =
-        (moe_pricer){cost, w->cost_state, &w->model, w->env.layout, NULL};
+    w->pricer = (moe_pricer){.cost = cost,
+                             .state = w->cost_state,
+                             .model = &w->model,
+                             .layout = w->env.layout,
+                             .migration_rate = w->cluster.migration_rate,
+                             .migration = w->cluster.migration};
     w->env.pricer = &w->pricer;
 }
 

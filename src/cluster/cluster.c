@@ -29,6 +29,11 @@ static const char *const topologies[] = {[MOE_LINK_SWITCH] = "switch",
     ERROR_OF(#name, name.two_thirds, "two of three", what), \
         ERROR_OF(#name "_p90", name.p90, "nine of ten", what)
 
+static const char *const migrations[] = {[MOE_MIGRATION_HIDDEN] = "hidden",
+                                         [MOE_MIGRATION_LAYER] = "layer",
+                                         [MOE_MIGRATION_STOP] = "stop",
+                                         NULL};
+
 const moe_opt moe_cluster_options[] = {
     {.key = "name",
      .type = MOE_OPT_TEXT,
@@ -231,6 +236,22 @@ const moe_opt moe_cluster_options[] = {
      .max = 1,
      MOE_OPT_AT(moe_cluster, network_latency_s),
      .help = "of one message between nodes"},
+    {.key = "migration_rate",
+     .type = MOE_OPT_REAL,
+     .unit = "B s-1",
+     .initial = "0",
+     .min = 0,
+     .max = 1e15,
+     MOE_OPT_AT(moe_cluster, migration_rate),
+     .help = "at which weights of a GPU travel; 0: that of its links "
+             "(deployments say 14e9)"},
+    {.key = "migration",
+     .type = MOE_OPT_ENUM,
+     .initial = "hidden",
+     .choices = migrations,
+     MOE_OPT_AT(moe_cluster, migration),
+     .help = "hidden: weights travel beside compute; layer: each layer waits "
+             "for its own; stop: all wait for those of all layers"},
     {.key = "overlap_slowdown",
      .type = MOE_OPT_REAL,
      .unit = "1",

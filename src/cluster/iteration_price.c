@@ -196,15 +196,28 @@ static int add_coordination(const builder *b, int layer, double host_s,
                           c->broadcast.time_s, last);
 }
 
-/* Weights of a plan for the next iteration are those of the plan before it,
+/* Weights travel in the background, or in the stream, which does nothing else
+ * then. Those of a plan for the next iteration are those of the plan before it,
  * which is known already. */
 static int add_migration(const builder *b, int layer, int after)
 {
     const moe_layer_cost *cost = cost_of(b, layer);
+    if (cost->migration != MOE_MIGRATION_HIDDEN)
+        return add(b,
+                   moe_task_make(MOE_PHASE_MIGRATE, layer,
+                                 cost->uses[MOE_STEP_MIGRATE] | MOE_RESOURCE_SM,
+                                 cost->step_s[MOE_STEP_MIGRATE], 0),
+                   b->c->next_iteration ? MOE_NO_TASK : after);
     return add_background(b, MOE_PHASE_MIGRATE, layer,
                           cost->uses[MOE_STEP_MIGRATE],
                           cost->step_s[MOE_STEP_MIGRATE],
                           b->c->next_iteration ? MOE_NO_TASK : after);
+}
+
+/* Whether a layer's weights travel when it is to begin, and not before. */
+static bool waits_itself(const builder *b, int layer)
+{
+    return cost_of(b, layer)->migration == MOE_MIGRATION_LAYER;
 }
 
 /* Forecasts of others go the same way behind all else that is known by then;
@@ -233,7 +246,7 @@ static void coordinate_all(const builder *b)
     }
     last = add_coordination(b, 0, host_s, last);
     for (int l = 0; l < b->w->layers; l++)
-        b->p->ready[l] = add_migration(b, l, last);
+        b->p->ready[l] = waits_itself(b, l) ? last : add_migration(b, l, last);
 }
 
 /* One layer, once the stream is past `after`. */
@@ -241,7 +254,8 @@ static void coordinate_one(const builder *b, int layer, int after)
 {
     const int predicted = add_prediction(b, layer, after);
     const int told = add_coordination(b, layer, plan_s(b->w, layer), predicted);
-    b->p->ready[layer] = add_migration(b, layer, told);
+    b->p->ready[layer] =
+        waits_itself(b, layer) ? told : add_migration(b, layer, told);
 }
 
 /* The layer whose turn comes in this one, once the stream is past `after`; those
@@ -294,6 +308,8 @@ static int add_batch(const builder *b, int layer, int half)
 static int add_layer(const builder *b, int layer, int before)
 {
     coordinate_ahead(b, layer, false, before);
+    if (waits_itself(b, layer))
+        b->p->ready[layer] = add_migration(b, layer, b->p->ready[layer]);
     const int last = add_batch(b, layer, 0);
     if (halves(cost_of(b, layer)) > 1)
         add_batch(b, layer, 1);

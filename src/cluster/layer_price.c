@@ -210,6 +210,7 @@ void moe_layer_cost_common(const moe_pricer *pricer, const moe_layer_work *work,
     moe_layer_cost_init(out);
     out->overlap = moe_serving_of(pricer->serving)->overlap;
     out->takes = moe_serving_takes(pricer->serving);
+    out->migration = pricer->migration;
     charge_predictor(pricer, work, out);
     charge_attention(pricer, work, out);
     charge(out, MOE_STEP_ROUTE, pricer->cost->gemm(pricer->state, &router),
@@ -277,8 +278,13 @@ static void charge_migration(const moe_pricer *p, const moe_layer_work *w,
     move.node_bytes = w->move_bytes[0];
     move.network_bytes = w->move_bytes[1];
     out->uses[MOE_STEP_MIGRATE] = links(p, move.node_bytes, move.network_bytes);
-    if (move.node_bytes + move.network_bytes > 0)
-        charge(out, MOE_STEP_MIGRATE, p->cost->transfer(p->state, &move), 1);
+    const double bytes = move.node_bytes + move.network_bytes;
+    if (!(bytes > 0))
+        return;
+    moe_price price = p->cost->transfer(p->state, &move);
+    if (p->migration_rate > 0)
+        price.time_s = fmax(price.time_s, bytes / p->migration_rate);
+    charge(out, MOE_STEP_MIGRATE, price, 1);
 }
 
 void moe_layer_cost_own(const moe_pricer *pricer, const moe_layer_cost *common,
@@ -324,6 +330,7 @@ void moe_layer_cost_merge(moe_layer_cost *worst, const moe_layer_cost *gpu)
 {
     worst->overlap = gpu->overlap;
     worst->takes = gpu->takes;
+    worst->migration = gpu->migration;
     for (int p = 0; p < MOE_N_PHASES; p++)
         worst->most_s[p] = fmax(worst->most_s[p], gpu->most_s[p]);
     for (size_t s = 0; s < MOE_ARRAY_LEN(stages); s++) {

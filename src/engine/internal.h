@@ -223,7 +223,12 @@ struct moe_engine {
 /* What prices the GPUs of this run; borrows from the engine. */
 static inline moe_pricer moe_engine_pricer(const moe_engine *e)
 {
-    return (moe_pricer){e->cost, e->cost_state, e->p.model, e->layout, NULL};
+    return (moe_pricer){.cost = e->cost,
+                        .state = e->cost_state,
+                        .model = e->p.model,
+                        .layout = e->layout,
+                        .migration_rate = e->p.cluster->migration_rate,
+                        .migration = e->p.cluster->migration};
 }
 
 /* One reading of both clocks, in s. */

@@ -140,8 +140,10 @@ static void bench_prices(size_t i)
     const moe_cost *cost = moe_cost_find(c.cost);
     void *state = moe_cost_new(cost, p.model, &c, &err);
     must(err.status, &err);
-    const moe_pricer pricer = {
-        cost, state, &m, {p.gpus, c.gpus_per_node}, NULL};
+    const moe_pricer pricer = {.cost = cost,
+                               .state = state,
+                               .model = &m,
+                               .layout = {p.gpus, c.gpus_per_node}};
     uint32_t rows[4] = {100, 200, 150, 60};
     const moe_layer_work work = {.tokens = 512,
                                  .sequences = 1,
