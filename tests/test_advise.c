@@ -98,6 +98,8 @@ START_TEST(pairs_rows_and_weights_are_conserved)
     for (size_t i = 0; i < MOE_ARRAY_LEN(gpus); i++) {
         moe_advise_params p = paper(skews[_i], 0.1);
         p.gpus = gpus[i];
+        p.split = moe_split_at(i % 5); /* all of them, some twice */
+        ck_assert_ptr_nonnull(p.split);
         moe_advise *a = make(&p);
         for (int n = 0; n < a->samples; n++)
             for (int s = PLACEMENT_HOME; s <= PLACEMENT_TRUTH; s++)
@@ -105,6 +107,81 @@ START_TEST(pairs_rows_and_weights_are_conserved)
                                 512.0 * model.top_k);
         moe_advise_free(a);
     }
+}
+END_TEST
+
+/* @return of phases of the oracle, which plans anew for every batch. */
+static moe_advise_time oracle_time(const moe_advise_params *p)
+{
+    moe_advise_time time;
+    moe_advise *a = make(p);
+    ck_assert_int_eq(moe_advise_price(a, NULL, MOE_ADVISE_ORACLE,
+                                      MOE_ADVISE_TYPICAL, &time, NULL),
+                     MOE_OK);
+    moe_advise_free(a);
+    return time;
+}
+
+/* One collective of all layers, or one of each. */
+START_TEST(a_lookahead_pays_for_collectives_of_every_layer)
+{
+    moe_advise_params p = paper(2.0, 0.1);
+    p.planner_s = 1e-6;
+    const moe_advise_time all = oracle_time(&p);
+    p.dials.lookahead = 1;
+    const moe_advise_time one = oracle_time(&p);
+    const moe_cost *cost = moe_cost_find(cluster.cost);
+    void *state = moe_cost_new(cost, &model, &cluster, NULL);
+    const moe_exchange everyone = {.gpus = 4, .nodes = 1};
+    const double layer_bytes = 8.0 * model.experts;
+    const double all_s =
+        cost->tree(state, &everyone, model.layers * layer_bytes).time_s;
+    const double one_s = cost->tree(state, &everyone, layer_bytes).time_s;
+    moe_cost_free(cost, state);
+    ck_assert_double_eq_tol(all.gpu_s[MOE_PHASE_COLLECT], all_s / model.layers,
+                            1e-15);
+    ck_assert_double_eq_tol(one.gpu_s[MOE_PHASE_COLLECT], one_s, 1e-15);
+    ck_assert_double_gt(one.gpu_s[MOE_PHASE_BROADCAST],
+                        5 * all.gpu_s[MOE_PHASE_BROADCAST]);
+    ck_assert_double_eq_tol(one.gpu_s[MOE_PHASE_PLAN],
+                            all.gpu_s[MOE_PHASE_PLAN], 1e-15);
+}
+END_TEST
+
+/* What they cost: counts of all GPUs, and solving for them. */
+static const struct {
+    const char *split;
+    bool numbers, solves;
+} splits[] = {{"quota", true, false},
+              {"equal", true, false},
+              {"minmax", true, true},
+              {"deal", false, false},
+              {"local", false, false}};
+
+START_TEST(splits_pay_for_what_they_need)
+{
+    moe_advise_params p = paper(2.0, 0.1);
+    p.split = moe_split_find(splits[_i].split);
+    p.dials.direct = false;
+    moe_advise *a = make(&p);
+    moe_advise_time time;
+    ck_assert_int_eq(moe_advise_price(a, NULL, MOE_ADVISE_ORACLE,
+                                      MOE_ADVISE_TYPICAL, &time, NULL),
+                     MOE_OK);
+    const moe_cost *cost = moe_cost_find(cluster.cost);
+    void *state = moe_cost_new(cost, &model, &cluster, NULL);
+    const moe_exchange everyone = {.gpus = 4, .nodes = 1};
+    const double number_s =
+        cost->allreduce(state, &everyone, 8.0 * model.experts).time_s;
+    const double exchange_s =
+        time.gpu_s[MOE_PHASE_COMBINE]; /* as many bytes as dispatch */
+    const double extra_s = time.gpu_s[MOE_PHASE_DISPATCH] - exchange_s;
+    moe_cost_free(cost, state);
+    moe_advise_free(a);
+    ck_assert_double_eq_tol(extra_s,
+                            splits[_i].numbers * number_s +
+                                splits[_i].solves * cluster.split_solver_s,
+                            1e-3 * exchange_s);
 }
 END_TEST
 
@@ -729,6 +806,8 @@ Suite *moe_test_suite(void)
     const size_t n = MOE_ARRAY_LEN(skews);
     MOE_TEST_LOOP(s, power_law_has_the_skewness_asked_for, n);
     MOE_TEST_LOOP(s, pairs_rows_and_weights_are_conserved, n);
+    MOE_TEST(s, a_lookahead_pays_for_collectives_of_every_layer);
+    MOE_TEST_LOOP(s, splits_pay_for_what_they_need, MOE_ARRAY_LEN(splits));
     MOE_TEST_LOOP(s, without_skew_baseline_never_loses_to_duplication, 10);
     MOE_TEST_LOOP(s, perfect_free_tokens_never_lose_to_distribution, n);
     MOE_TEST_LOOP(s, copies_travel_only_for_plans_that_change, 2);

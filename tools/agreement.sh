@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 : "${OUT:=results/agreement.md}" "${MPIRUN:=mpirun}" "${GPUS:=4 8 16 32}" "${PYTHON:=/usr/bin/python3}"
 : "${PLANNERS:=duplicate balance eplb timed relocate}" "${CLUSTER:=h100-nvlink}"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-readonly SAMPLES=12 WARMUP=2 BATCH=4 SEQ=512
+readonly WARMUP=2 BATCH=4 SEQ=512
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
@@ -17,13 +17,16 @@ slots() {
     echo $((home + extra < $1 ? home + extra : $1))
 }
 
-# experiment MODEL TRACE SLOTS: baseline, and two strategies of every planner.
+# samples GPUS: batches; fewer where a core has many ranks.
+samples() { echo $(($1 > 8 ? 4 : 12)); }
+
+# experiment MODEL TRACE SLOTS GPUS: baseline, and two strategies of every planner.
 experiment() {
     cat <<YAML
 model: $1
 cluster: $CLUSTER
 trace: $2
-workload: {batch: $BATCH, seq: $SEQ, iterations: $SAMPLES, warmup: $WARMUP, seed: 1}
+workload: {batch: $BATCH, seq: $SEQ, iterations: $(samples "$4"), warmup: $WARMUP, seed: 1}
 emulation: {ffn: none, scale: 64, sync: none}
 strategies:
   - {name: baseline}
@@ -39,13 +42,13 @@ YAML
 compare() {
     local slots
     slots=$(slots "$3" "$4")
-    experiment "$1" "$2" "$slots" > "$dir/run.yaml"
+    experiment "$1" "$2" "$slots" "$4" > "$dir/run.yaml"
     "$MPIRUN" -n "$4" --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 \
         ./moegps run "$dir/run.yaml" --force -q > "$dir/out" 2> "$dir/err" ||
         { cat "$dir/err" >&2; return 1; }
     for p in $PLANNERS; do
         ./moegps advise --model "$1" --cluster "$CLUSTER" --gpus "$4" --trace "$2" \
-            --batch $BATCH --seq $SEQ --slots "$slots" --samples $SAMPLES --warmup $WARMUP \
+            --batch $BATCH --seq $SEQ --slots "$slots" --samples "$(samples "$4")" --warmup $WARMUP \
             --seed 1 --accuracy 1 --token-error 0 --overhead 0 --planner "$p" --no-limits \
             --force --json "$dir/$p.json" > "$dir/out"
     done
@@ -93,8 +96,8 @@ read -r n most differing <<< "$(awk '{ n++; if ($1 > m) m = $1; d += $2 == "DIFF
     cat <<TEXT
 # Runs and advice on the same batches
 
-Made by \`tools/agreement.sh\` with moe-gps $(./moegps --version | cut -d' ' -f2): $SAMPLES batches of $((BATCH * SEQ)) tokens after
-$WARMUP to warm up, on $CLUSTER; all layers of the model, a plan for every batch, as many slots as advice takes by
+Made by \`tools/agreement.sh\` with moe-gps $(./moegps --version | cut -d' ' -f2): $(samples 8) batches of $((BATCH * SEQ)) tokens, on more than
+8 GPUs $(samples 16), after $WARMUP to warm up, on $CLUSTER; all layers of the model, a plan for every batch, as many slots as advice takes by
 default. Every layer time is modelled: no machine's speed is in it. Loads are known: token-to-expert is told an accuracy
 of 1, no error and no overhead, which is the run's oracle. A run executes every layer; advice counts and prices the same.
 

@@ -21,6 +21,7 @@
 #include "moegps/planner.h"
 #include "moegps/predictor.h"
 #include "moegps/serving.h"
+#include "moegps/split.h"
 #include "moegps/trace.h"
 
 /* Plans that a walk through a trace pays for, at least, where a plan serves
@@ -38,6 +39,8 @@ typedef struct moe_advise_dials {
     bool overhead_hidden;  /* the predictor has a device of its own, beside
                               attention */
     bool direct;           /* pairs predicted right need no dispatch */
+    int lookahead;         /* layers ahead that a layer is planned, or
+                              MOE_LOOKAHEAD_ALL (iteration_price.h) */
     int rebalance_every;   /* iterations between plans; with a trace they are
                               walked through, so it is that of the params */
     double moving; /* token-to-expert, oracle: share of the copies that travel
@@ -58,6 +61,7 @@ typedef struct moe_advise_params {
     const moe_planner *planner;     /* NULL: duplicate */
     const moe_predictor *predictor; /* trace: of distribution-only, that
                                        foretells loads; NULL: distribution */
+    const moe_split *split;         /* in use, planners know it; NULL: quota */
     const void *predictor_params;   /* its options; NULL: their defaults */
     moe_serving serving;  /* decode: batch counts sequences, seq is 1 */
     int gpus, batch, seq; /* seq 0, with a trace: sequences as they are */

@@ -88,8 +88,6 @@ typedef struct moe_emulation {
     bool regret;         /* record which stage loses balance */
 } moe_emulation;
 
-enum { MOE_MAX_LOOKAHEAD = 4096 }; /* layers */
-
 /** One row of the comparison: what it is made of, or, with candidates, the
  *  strategies that it chooses among while it runs (it has none of its own). */
 typedef struct moe_strategy {

@@ -174,6 +174,13 @@ const char *moe_horizon_text(unsigned sees, char *text, size_t size);
 /** @return whether a plan has to wait for earlier layers. */
 bool moe_horizon_layers(unsigned sees);
 
+enum { MOE_MAX_LOOKAHEAD = 4096 }; /* layers */
+
+/** Read `all` or a number of layers. @param lookahead_out  MOE_LOOKAHEAD_ALL, or
+ *  1..MOE_MAX_LOOKAHEAD. @return MOE_OK, MOE_USAGE. */
+moe_status moe_lookahead_parse(const char *text, int *lookahead_out,
+                               moe_error *err);
+
 /** Whether a deployment has what the predictor looks at.
  *  @param lookahead  layers ahead, or MOE_LOOKAHEAD_ALL
  *  @param decode     a batch has one new token of each sequence

@@ -225,7 +225,7 @@ moe_status moe_advise_new_like(const moe_advise *like,
                    : moe_advise_slots(params->model->experts, params->gpus);
     a->samples =
         params->samples > 0 ? params->samples : default_samples(params);
-    a->split = moe_split_find("quota");
+    a->split = params->split != NULL ? params->split : moe_split_find("quota");
     a->samples -= a->samples % moe_advise_period(a);
     if (like != NULL)
         share_cost(a, like);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/iteration_price.h"
 #include "moegps/mem.h"
 
 moe_status moe_advise_placement_init(moe_advise_placement *s, int gpus,
@@ -42,16 +43,17 @@ static void *new_planner(const moe_advise_planning *w,
                          const moe_advise_params *p, const moe_pricer *pricer,
                          bool constant, moe_error *err)
 {
-    const moe_planner_env env = {.layout = w->layout,
-                                 .experts = w->experts,
-                                 .slots = w->slots,
-                                 .pricer = pricer,
-                                 .sequences = p->batch,
-                                 .interval = p->dials.rebalance_every,
-                                 .step_s =
-                                     isnan(w->fixed_planner_s) ? w->step_s : 0,
-                                 .division = w->split->division,
-                                 .constant = constant};
+    const moe_planner_env env = {
+        .layout = w->layout,
+        .experts = w->experts,
+        .slots = w->slots,
+        .pricer = pricer,
+        .sequences = p->batch,
+        .interval = p->dials.rebalance_every,
+        .step_s = isnan(w->fixed_planner_s) ? w->step_s : 0,
+        .beside = p->dials.lookahead != MOE_LOOKAHEAD_ALL,
+        .division = w->split->division,
+        .constant = constant};
     return moe_planner_new(w->planner, &env, w->planner_params, err);
 }
 
@@ -289,14 +291,40 @@ static void find_standouts(const moe_advise_planning *w,
         stand_out(s, most[i]);
 }
 
+/* Splits that look at no other rank's pairs divide those of each. */
+static void count_each(moe_advise_planning *w, const moe_advise_load *load,
+                       moe_advise_placement *placement)
+{
+    const moe_replicas *r = &w->replicas;
+    memset(placement->sent, 0,
+           (size_t)w->layout.gpus * sizeof *placement->sent);
+    for (int g = 0; g < w->layout.gpus; g++) {
+        const moe_split_input in = {
+            .replicas = r, .layout = &w->layout, .gpu = g, .own = w->own};
+        for (int e = 0; e < w->experts; e++)
+            w->own[e] = (uint32_t)(moe_advise_load_before(load, g + 1, e) -
+                                   moe_advise_load_before(load, g, e));
+        w->split->divide(w->split_state, &in, w->pairs);
+        for (uint32_t j = 0; j < r->first[w->experts]; j++) {
+            const moe_replica *to = &r->replica[j];
+            const int far = moe_layout_node(&w->layout, g) !=
+                            moe_layout_node(&w->layout, to->gpu);
+            placement->rows[to->gpu * w->slots + to->slot] += w->pairs[j];
+            placement->pairs[to->gpu] += w->pairs[j];
+            if (to->gpu == g)
+                continue;
+            placement->sent[g][far] += w->pairs[j];
+            placement->received[to->gpu][far] += w->pairs[j];
+        }
+    }
+}
+
 /* One call of the split as if a single rank held all pairs gives the interval
  * of every replica; splits by share number pairs over all ranks, so a rank's
  * part of it is where its own interval meets that one. */
-void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
-                      const moe_plan *plan, moe_advise_placement *placement)
+static void count_numbered(moe_advise_planning *w, const moe_advise_load *load,
+                           moe_advise_placement *placement)
 {
-    const moe_plan_layer layer = moe_plan_at(plan, 0);
-    moe_replicas_index(&w->replicas, &layer);
     memset(w->first, 0, (size_t)w->experts * sizeof *w->first);
     for (int e = 0; e < w->experts; e++)
         w->own[e] = (uint32_t)load->total[e];
@@ -307,7 +335,6 @@ void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
                                 .first = w->first,
                                 .own = w->own};
     w->split->divide(w->split_state, &in, w->pairs);
-    clear_counts(w, load, placement);
     const moe_replicas *r = &w->replicas;
     for (int e = 0; e < w->experts; e++) {
         uint64_t at = 0;
@@ -320,7 +347,19 @@ void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
             at += w->pairs[j];
         }
     }
-    placement->copies = (double)r->first[w->experts] - w->experts;
+}
+
+void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
+                      const moe_plan *plan, moe_advise_placement *placement)
+{
+    const moe_plan_layer layer = moe_plan_at(plan, 0);
+    moe_replicas_index(&w->replicas, &layer);
+    clear_counts(w, load, placement);
+    if (w->split->needs_counts)
+        count_numbered(w, load, placement);
+    else
+        count_each(w, load, placement);
+    placement->copies = (double)w->replicas.first[w->experts] - w->experts;
     find_standouts(w, placement);
 }
 

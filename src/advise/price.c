@@ -185,12 +185,16 @@ static int numberings(const pricing *j)
 /* What all GPUs have alike. */
 static moe_layer_work common_work(const pricing *j)
 {
-    moe_layer_work w = {.tokens = j->layer->tokens,
-                        .sequences = j->layer->sequences,
-                        .numbers = numberings(j),
-                        .ahead_rows = ahead_rows(j),
-                        .direct = known(j) > 0,
-                        .slots = (size_t)j->a->slots};
+    const int numbers = numberings(j);
+    moe_layer_work w = {
+        .tokens = j->layer->tokens,
+        .sequences = j->layer->sequences,
+        .numbers = numbers,
+        .solve_s =
+            j->a->split->solves ? numbers * j->a->p.cluster->split_solver_s : 0,
+        .ahead_rows = ahead_rows(j),
+        .direct = known(j) > 0,
+        .slots = (size_t)j->a->slots};
     if (j->strategy == MOE_ADVISE_TOKEN)
         w.predict_s = j->overhead_s;
     return w;
@@ -278,7 +282,7 @@ static moe_iteration_work iteration_of(const pricing *j, bool due,
         .collects = plans,
         .plans = plans,
         .central = true,
-        .lookahead = MOE_LOOKAHEAD_ALL,
+        .lookahead = j->dials->lookahead,
         .own_device = j->dials->overhead_hidden,
         .plan_bytes = plan_bytes * a->p.model->layers / a->layers,
         .plan_s = j->plan_s};

@@ -10,8 +10,8 @@
 typedef struct moe_advise_settings {
     const char *model, *cluster, *stack, *trace, *trained, *json;
     moe_recorded recorded;
-    moe_parsed_split split;
-    moe_advise_params p; /* -1 where nothing is given and that matters */
+    moe_parsed_split divided; /* of --loads */
+    moe_advise_params p;      /* -1 where nothing is given and that matters */
     moe_parsed_predictor predictor;
     moe_reals intervals;
     moe_strings emit; /* ENGINE=FILE */

@@ -51,9 +51,9 @@ static void take_loads(moe_advise_settings *s, const moe_model *m,
                      : "");
         return;
     }
-    if (err->status == MOE_OK && (s->split.text != NULL || !has_split))
-        moe_trace_divide(t, s->split.text != NULL ? &s->split.how
-                                                  : &most_is_walked);
+    if (err->status == MOE_OK && (s->divided.text != NULL || !has_split))
+        moe_trace_divide(t, s->divided.text != NULL ? &s->divided.how
+                                                    : &most_is_walked);
 }
 
 moe_status moe_advise_read_loads(moe_advise_settings *s, const moe_model *m,

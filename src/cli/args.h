@@ -148,6 +148,10 @@ char *moe_args_line(const moe_args *args, int argc, char **argv);
                   "tail=SHARE|train=SHARE[,seed=N]",                           \
                   "test on the last SHARE of sequences or steps, or train on " \
                   "SHARE of them, drawn; " otherwise)
+#define MOE_ARGS_LOOKAHEAD(member)                                            \
+    MOE_ARGS_CALL("lookahead", member, "all", moe_parse_lookahead, "all|D",   \
+                  "all: one plan of all layers before the first; D: layer l " \
+                  "is planned during layer l - D")
 #define MOE_ARGS_SEED(member, text)                                        \
     {                                                                      \
         .key = "seed", .type = MOE_OPT_U64, .initial = "1", .max = 0x1p64, \

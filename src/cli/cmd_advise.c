@@ -15,6 +15,16 @@
 
 typedef moe_advise_settings settings;
 
+/* Of pairs among copies, by name as in a run; or of a recording into a past and
+ * a part to walk through, which has a '='. */
+static moe_status parse_split(const char *text, void *at, moe_error *err)
+{
+    settings *s = at;
+    return strchr(text, '=') != NULL
+               ? moe_parse_split(text, &s->divided, err)
+               : moe_parse_split_name(text, &s->p.split, err);
+}
+
 #define AT(member) MOE_OPT_AT(settings, p.serving.member)
 static const moe_opt serving_rows[] = {MOE_SERVING_ROWS, {.key = NULL}};
 #undef AT
@@ -51,7 +61,17 @@ static const moe_opt rows[] = {
     MOE_ARGS_INT("tokens", tokens, "", 1, 1 << 24,
                  "of one forward pass, where a step of --loads is many of "
                  "them, or a share: so many are drawn"),
-    MOE_ARGS_SPLIT("of --loads; default: as in the file, else tail=0.7"),
+    {.key = "split",
+     .type = MOE_OPT_CALL,
+     .initial = "",
+     .form = "NAME|tail=SHARE|train=SHARE[,seed=N]",
+     .parse = parse_split,
+     .offset = 0,
+     .size = sizeof(settings),
+     .help = "NAME, with --skew, --accuracy or --predictor: of pairs among "
+             "copies, see moegps list splits; default quota. Else of --loads: "
+             "test on the last SHARE of steps, or train on SHARE of them, "
+             "drawn; default: as in the file, else tail=0.7"},
     MOE_ARGS_RECORDED(recorded),
     MOE_ARGS_SLOTS("default: homes and two more, or an eighth"),
     MOE_ARGS_REPLICAS,
@@ -70,6 +90,7 @@ static const moe_opt rows[] = {
                   "of searching"),
     MOE_ARGS_STRING("load", trained, "", "FILE|NAME",
                     "predictors of tokens to try: a file of moegps train"),
+    MOE_ARGS_LOOKAHEAD(p.dials.lookahead),
     MOE_ARGS_REAL("moving", p.dials.moving, "1", 0, 1,
                   "share of token-to-expert's copies that travel at each plan"),
     MOE_ARGS_REAL("accuracy", p.dials.accuracy, "", 0, 1,
@@ -125,9 +146,11 @@ static const moe_args args = {
 static const char *const of_comparison[] = {
     "token-error",  "overhead", "overhead-hidden",
     "moving",       "error",    "no-limits",
-    "planner-time", "samples",  "no-direct-routing"};
+    "planner-time", "samples",  "no-direct-routing",
+    "lookahead"};
 
-static moe_status check_search(const bool *given, moe_error *err)
+static moe_status check_search(const settings *s, const bool *given,
+                               moe_error *err)
 {
     for (size_t i = 0; i < MOE_ARRAY_LEN(of_comparison); i++)
         for (size_t r = 0; rows[r].key != NULL; r++)
@@ -136,6 +159,11 @@ static moe_status check_search(const bool *given, moe_error *err)
                                 "--%s goes with --accuracy, --predictor, "
                                 "--as-paper or --skew",
                                 rows[r].key);
+    if (s->p.split != NULL)
+        return moe_fail(err, MOE_USAGE,
+                        "--split %s goes with --accuracy, --predictor, "
+                        "--as-paper or --skew: a search tries splits itself",
+                        s->p.split->name);
     return MOE_OK;
 }
 
@@ -159,9 +187,9 @@ static moe_status check_load(const settings *s, moe_error *err)
                         "--batch: %d steps of --tokens are no forward pass "
                         "(allowed: 1)",
                         s->p.batch);
-    if (!loads && (s->tokens > 0 || s->split.text != NULL))
+    if (!loads && (s->tokens > 0 || s->divided.text != NULL))
         return moe_fail(err, MOE_USAGE, "--%s goes with --loads",
-                        s->tokens > 0 ? "tokens" : "split");
+                        s->tokens > 0 ? "tokens" : "split tail or train");
     for (int i = 0; i < s->intervals.n; i++)
         if (s->intervals.x[i] != floor(s->intervals.x[i]))
             return moe_fail(err, MOE_USAGE, "--interval: %g is not whole",
@@ -176,7 +204,7 @@ static moe_status check_load(const settings *s, moe_error *err)
 static moe_status check_given(settings *s, const bool *given, moe_error *err)
 {
     if (check_load(s, err) != MOE_OK ||
-        (searches(s) && check_search(given, err) != MOE_OK))
+        (searches(s) && check_search(s, given, err) != MOE_OK))
         return err->status;
     s->p.dials.rebalance_every =
         s->intervals.n > 0 ? (int)s->intervals.x[0] : 1;

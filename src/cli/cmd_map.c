@@ -113,6 +113,10 @@ static const moe_opt rows[] = {
                   "of token-to-expert, s per layer or % of the baseline layer"),
     MOE_ARGS_REAL("moving", p.dials.moving, "1", 0, 1,
                   "share of token-to-expert's copies that travel at each plan"),
+    MOE_ARGS_CALL("split", p.split, "", moe_parse_split_name, "NAME",
+                  "of pairs among copies; see moegps list splits; default: "
+                  "quota"),
+    MOE_ARGS_LOOKAHEAD(p.dials.lookahead),
     MOE_ARGS_INTERVAL(p.dials.rebalance_every, 1000000000,
                       "iterations that a plan serves"),
     MOE_ARGS_INT("samples", p.samples, "", 0, 4096,

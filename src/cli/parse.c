@@ -97,6 +97,11 @@ moe_status moe_parse_split_name(const char *text, void *at, moe_error *err)
     return MOE_OK;
 }
 
+moe_status moe_parse_lookahead(const char *text, void *at, moe_error *err)
+{
+    return moe_lookahead_parse(text, at, err);
+}
+
 moe_status moe_parse_overhead(const char *text, void *at, moe_error *err)
 {
     moe_advise_dials *dials = at;

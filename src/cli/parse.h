@@ -33,6 +33,9 @@ moe_opt_parser moe_parse_planner;
 /** A split of pairs among replicas by name: const moe_split *. */
 moe_opt_parser moe_parse_split_name;
 
+/** `all` or layers, into an int. */
+moe_opt_parser moe_parse_lookahead;
+
 /** Seconds per layer, or a share of the baseline layer like 10 %: what
  *  moe_advise_dials has for the time of a predictor. */
 moe_opt_parser moe_parse_overhead;

@@ -95,18 +95,10 @@ static moe_status check_lookahead(moe_strategy *s, const moe_conf *root,
                                   const moe_conf *node, moe_error *err)
 {
     const moe_conf *at = moe_conf_get(node, "lookahead");
-    const char *text = s->lookahead_text;
-    char *end = NULL;
     moe_error local = {0};
-    const long d = strtol(text, &end, 10);
-    const bool all = strcmp(text, "all") == 0;
-    if (!all && (!isdigit((unsigned char)*text) || *end != '\0' || d < 1 ||
-                 d > MOE_MAX_LOOKAHEAD))
-        return moe_conf_fail(root, at, err,
-                             "strategy %s: lookahead: '%s' is not `all` or a "
-                             "number of layers in 1..%d",
-                             s->name, text, MOE_MAX_LOOKAHEAD);
-    s->lookahead = all ? MOE_LOOKAHEAD_ALL : (int)d;
+    if (moe_lookahead_parse(s->lookahead_text, &s->lookahead, &local) != MOE_OK)
+        return moe_conf_fail(root, at, err, "strategy %s: lookahead: %s",
+                             s->name, local.text);
     if (moe_horizon_check(s->predictor, s->lookahead, false, &local) != MOE_OK)
         return moe_conf_fail(root, moe_conf_get(node, "predictor"), err,
                              "strategy %s: %s", s->name, local.text);

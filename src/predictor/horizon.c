@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/predictor.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "moegps/mem.h"
 
@@ -33,6 +36,24 @@ const char *moe_horizon_text(unsigned sees, char *text, size_t size)
 bool moe_horizon_layers(unsigned sees)
 {
     return (sees & (MOE_SEES_LAYERS | MOE_SEES_HIDDEN)) != 0;
+}
+
+moe_status moe_lookahead_parse(const char *text, int *lookahead_out,
+                               moe_error *err)
+{
+    char *end = NULL;
+    const long d = strtol(text, &end, 10);
+    if (strcmp(text, "all") == 0) {
+        *lookahead_out = MOE_LOOKAHEAD_ALL;
+        return MOE_OK;
+    }
+    if (!isdigit((unsigned char)*text) || *end != '\0' || d < 1 ||
+        d > MOE_MAX_LOOKAHEAD)
+        return moe_fail(err, MOE_USAGE,
+                        "'%s' is not `all` or a number of layers in 1..%d",
+                        text, MOE_MAX_LOOKAHEAD);
+    *lookahead_out = (int)d;
+    return MOE_OK;
 }
 
 moe_status moe_horizon_check(const moe_predictor *p, int lookahead, bool decode,

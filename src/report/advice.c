@@ -103,6 +103,13 @@ static void say_inputs(moe_document *doc, const moe_advise_params *p,
                  100 * d->accuracy, 1e6 * d->overhead_s,
                  100 * d->overhead_share,
                  d->overhead_hidden ? "hidden by attention" : "exposed");
+    if (p->split != NULL)
+        moe_doc_fact(doc, "split", "%s: %s", p->split->name, p->split->help);
+    if (d->lookahead != MOE_LOOKAHEAD_ALL)
+        moe_doc_fact(doc, "lookahead",
+                     "a layer is planned during the one %d before it, by "
+                     "collectives of its own",
+                     d->lookahead);
     if (d->paper)
         moe_doc_fact(doc, "copies",
                      "as the paper has them: they neither travel nor cost the "
@@ -463,6 +470,7 @@ static json_t *inputs_json(const moe_advise_params *p,
     static const moe_json_member asked[] = {
         ASKED("gpus", gpus),
         ASKED("rebalance_every", dials.rebalance_every),
+        ASKED("lookahead", dials.lookahead),
         ASKED("accuracy", dials.accuracy),
         ASKED("overhead_s", dials.overhead_s),
         ASKED("overhead_share", dials.overhead_share),
@@ -492,6 +500,8 @@ static json_t *inputs_json(const moe_advise_params *p,
         moe_serving_text(&p->serving, deployment, sizeof deployment);
         moe_json_put_text(o, "deployment", deployment, err);
     }
+    moe_json_put_text(o, "split", p->split != NULL ? p->split->name : "quota",
+                      err);
     moe_json_put_members(o, asked, MOE_ARRAY_LEN(asked), p, err);
     moe_json_put(o, "expected_skew",
                  p->trace != NULL ? json_null() : json_real(p->skew), err);
