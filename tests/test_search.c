@@ -297,6 +297,7 @@ START_TEST(a_plan_is_paid_in_one_pass_of_a_step)
     moe_search_params p = params_of(&s);
     p.predictor += 2; /* the last batch */
     p.interval += 2;  /* every 5 batches */
+    p.planner += 1;   /* balance, which moves little */
     p.n_predictors = p.n_planners = p.n_spares = p.n_intervals = 1;
     for (int i = 0; i < 3; i++) {
         p.step_passes = passes[i];

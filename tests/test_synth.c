@@ -142,10 +142,7 @@ START_TEST(drawn_loads_scatter_about_the_expected_ones)
     for (uint64_t s = 0; s < STEPS; s++) {
         moe_rng rng = moe_rng_at(1, MOE_RNG_TEST, s, 0, 0);
         uint32_t n[N], all = 0;
-        if (_i == 0)
-            moe_synth_draw(inclusion, N, K, TOKENS, &rng, n);
-        else
-            moe_synth_draw_counts(inclusion, N, K, TOKENS, &rng, n);
+        moe_synth_draw_counts(inclusion, N, K, TOKENS, &rng, n);
         for (int e = 0; e < N; e++) {
             ck_assert_uint_le(n[e], TOKENS);
             all += n[e];
@@ -184,6 +181,29 @@ START_TEST(drawn_loads_of_gpus_vary_as_those_of_tokens)
      * 2.2 % */
     ck_assert_double_eq_tol(single / STEPS / tokens[_i], 0.25, 0.025);
     ck_assert_double_eq_tol(both / STEPS / tokens[_i], 1.0 / 3, 0.033);
+}
+END_TEST
+
+/* Even shares: the first half of the experts has half of the pairs only on
+ * average, as four of eight experts are drawn without replacement. */
+START_TEST(made_loads_of_gpus_vary_as_those_of_tokens)
+{
+    moe_synth_params p = defaults();
+    p.shape = MOE_SYNTH_SHARES;
+    p.experts = 8;
+    p.top_k = 4;
+    p.tokens = 1000;
+    p.seqs = 200;
+    strcpy(p.shares, "1,1,1,1,1,1,1,1");
+    moe_trace t = make(&p);
+    double square = 0;
+    for (uint64_t s = 0; s < t.n_seqs; s++) {
+        const uint32_t *n = t.counts + s * (uint64_t)t.layers * 8;
+        square += pow((double)n[0] + n[1] + n[2] + n[3] - 2000, 2);
+    }
+    /* hypergeometric: 4 * 1/2 * 1/2 * 4/7 a token; known to 10 % */
+    ck_assert_double_eq_tol(square / (double)t.n_seqs / 1000, 4.0 / 7, 0.2);
+    moe_trace_free(&t);
 }
 END_TEST
 
@@ -370,8 +390,9 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(roundings));
     MOE_TEST(suite, sums_hold_for_random_weights);
     MOE_TEST(suite, shares_give_exactly_these_loads);
-    MOE_TEST_LOOP(suite, drawn_loads_scatter_about_the_expected_ones, 2);
+    MOE_TEST(suite, drawn_loads_scatter_about_the_expected_ones);
     MOE_TEST_LOOP(suite, drawn_loads_of_gpus_vary_as_those_of_tokens, 3);
+    MOE_TEST(suite, made_loads_of_gpus_vary_as_those_of_tokens);
     MOE_TEST_LOOP(suite, zipf_has_its_skewness, 2);
     MOE_TEST(suite, sigma_0_is_level);
     MOE_TEST(suite, drift_moves_the_load);

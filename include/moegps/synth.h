@@ -75,18 +75,11 @@ void moe_synth_apportion(const double *inclusion, int n, int k, uint32_t tokens,
                          uint32_t *counts_out);
 
 /** Draw the experts of `tokens` tokens and count them: k distinct ones each,
- *  every expert with its inclusion probability, tokens independent.
- *  Systematic sampling: Madow 1949, doi 10.1214/aoms/1177729988.
- *  @param inclusion   [n] from moe_synth_inclusion().
- *  @param counts_out  [n], summing to tokens * k, none above `tokens`. */
-void moe_synth_draw(const double *inclusion, int n, int k, uint32_t tokens,
-                    moe_rng *rng, uint32_t *counts_out);
-
-/** As moe_synth_draw(), of tokens whose experts do not come in the same
- *  company, in a time that does not grow with tokens. Means and variances are
- *  those of such tokens, but for whole pairs; counts of two experts vary against
- *  each other as far as k distinct ones of a token must (Deville and Tille 2005,
- *  J. Statist. Plann. Inference 128).
+ *  every expert with its inclusion probability, tokens independent, in no
+ *  company that comes again; in a time that does not grow with tokens. Means
+ *  and variances are those of such tokens, but for whole pairs; counts of two
+ *  experts vary against each other as far as k distinct ones of a token must
+ *  (Deville and Tille 2005, J. Statist. Plann. Inference 128).
  *  @param inclusion   [n] from moe_synth_inclusion().
  *  @param counts_out  [n], summing to tokens * k, none above `tokens`. */
 void moe_synth_draw_counts(const double *inclusion, int n, int k,

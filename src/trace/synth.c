@@ -66,8 +66,8 @@ static void make_loads(const moe_synth_params *p, moe_synth_walk *walk,
             moe_rng rng = moe_synth_rng(p, MOE_DRAW_STEP, s, l, 0);
             moe_synth_walk_to(walk, p, l, s);
             if (p->noise)
-                moe_synth_draw(walk->inclusion, p->experts, p->top_k,
-                               (uint32_t)p->tokens, &rng, counts);
+                moe_synth_draw_counts(walk->inclusion, p->experts, p->top_k,
+                                      (uint32_t)p->tokens, &rng, counts);
             else
                 moe_synth_apportion(walk->inclusion, p->experts, p->top_k,
                                     (uint32_t)p->tokens, counts);

@@ -82,31 +82,6 @@ void moe_synth_apportion(const double *inclusion, int n, int k, uint32_t tokens,
         }
 }
 
-void moe_synth_draw(const double *inclusion, int n, int k, uint32_t tokens,
-                    moe_rng *rng, uint32_t *counts_out)
-{
-    memset(counts_out, 0, (size_t)n * sizeof *counts_out);
-    for (uint32_t t = 0; t < tokens; t++) {
-        const double start = moe_rng_unit(rng);
-        double below = 0.0;
-        int taken = 0, last = 0;
-        /* Expert e is taken when a point start + j falls into its stretch;
-         * stretches are at most 1 long, so no expert is taken twice. */
-        for (int e = 0; e < n && taken < k; e++) {
-            below += inclusion[e];
-            if (below > start + taken) {
-                counts_out[e]++;
-                taken++;
-                last = e;
-            }
-        }
-        /* The sum may end a rounding error below k: then the last stretch
-         * that was not taken, as the point lies at its very end. */
-        if (taken < k)
-            counts_out[last == n - 1 ? n - 2 : n - 1]++;
-    }
-}
-
 static moe_status parse_shares(const moe_synth_params *p, double *shares,
                                moe_error *err)
 {
