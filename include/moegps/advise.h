@@ -17,6 +17,7 @@
 #include "moegps/cost.h"
 #include "moegps/map.h"
 #include "moegps/model.h"
+#include "moegps/model_price.h"
 #include "moegps/phase.h"
 #include "moegps/planner.h"
 #include "moegps/predictor.h"
@@ -178,10 +179,11 @@ typedef struct moe_advise_limits {
     bool network; /* ... of the network between nodes, not of the links */
     double skew_low, skew_high; /* nearest skewness at which the winner
                                    changes; by hand only */
-    double rebalance; /* iterations per plan from which token-to-expert beats
+    double rebalance;   /* iterations per plan from which token-to-expert beats
                          the baseline: its copies pay for their traffic */
-    double tokens;    /* per batch from which distribution-only does; by hand
+    double tokens;      /* per batch from which distribution-only does; by hand
                          only */
+    double tokens_most; /* looked at; less where kernels take no more */
 } moe_advise_limits;
 
 /** The times of one interval between plans, of a walk through a trace. */
@@ -191,6 +193,34 @@ typedef struct moe_advise_interval {
                                               staleness as they came */
     double first_bytes, moved_bytes;       /* as in moe_advise_facts */
 } moe_advise_interval;
+
+/** A number of copies: what they win, and what they take. */
+typedef struct moe_advise_room {
+    int slots;         /* of a GPU and layer */
+    double now, next;  /* balancedness, mean over busiest GPU: of a batch that
+                          was planned for; of one that the forecast meets */
+    double copy_bytes; /* of a GPU, all layers */
+    double layer_s;    /* distribution-only on what the forecast meets */
+    double rate;       /* then tokens/s of a GPU */
+    double room_bytes; /* left for the cache; below 0: weights do not fit */
+    double sequences;  /* that it has room for, as in moe_model_memory */
+    double batch; /* as many sequences on all GPUs as fit and kernels take */
+    double full_rate; /* decode by hand: tokens/s of a GPU with that batch; NaN:
+                          not asked */
+} moe_advise_room;
+
+enum { MOE_ADVISE_ROOMS = 6, MOE_ADVISE_MAX_BATCH = 1 << 24 };
+
+/** The whole model, typical case. */
+typedef struct moe_advise_model {
+    moe_model_rest rest;
+    moe_model_memory memory; /* with the slots of the advice */
+    double cached;           /* tokens of a sequence in the cache */
+    moe_model_time time[MOE_ADVISE_STRATEGIES];
+    moe_advise_room room[MOE_ADVISE_ROOMS]; /* 0, 1, 2, 4, ... spare slots */
+    int n_rooms;                            /* 0: not looked at */
+    int pays; /* the row with fewest copies within 1 % of the highest rate */
+} moe_advise_model;
 
 typedef struct moe_advice {
     moe_advise_facts facts;
@@ -203,6 +233,7 @@ typedef struct moe_advice {
     double share; /* trace: of samples in which the winner is the faster */
     bool survives_cases, survives_ci, survives_error;
     moe_advise_limits limits;
+    moe_advise_model model;
     const moe_advise_interval *interval; /* [n_intervals] borrowed, of whoever
                                             walked through them; none of
                                             moe_advise_run() */

@@ -154,6 +154,9 @@ moe_status moe_serving_cost_fits(const moe_serving_cost *c,
                                  double tokens_per_gpu, double sequences,
                                  moe_error *err);
 
+/** @return tokens of a GPU that the exchange's kernel takes; infinite: any. */
+double moe_serving_most_tokens(const moe_serving_cost *c);
+
 /** @return share of the GPU's SMs that the exchange's kernels keep busy, where
  *  that was measured with them; else 0. */
 double moe_serving_takes(const moe_serving_cost *c);

@@ -71,12 +71,12 @@ typedef struct moe_strategy_view {
                                 iteration and layer, all GPUs, mean */
     moe_summary planner_cpu; /* s per iteration, sum over layers */
     /* Of a paced run; else NaN. */
-    moe_summary late;            /* of paced phases, slowest rank, as a share of
+    moe_summary late; /* of paced phases, slowest rank, as a share of
                                     the layer's time on the wall clock */
-    double late_s[MOE_N_PACES][2]; /* s: median, 99th percentile over layers
+    double late_s[MOE_N_PACES][2];  /* s: median, 99th percentile over layers
                                       and ranks; of those the median over
                                       iterations */
-    double late_share;           /* of paced phases that ended late by more
+    double late_share;              /* of paced phases that ended late by more
                                     than MOE_MOST_LATE of the layer */
     double beside_s[MOE_N_BESIDES]; /* s per layer, slowest rank, mean: from
                                        begin to end of what ran beside */

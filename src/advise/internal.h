@@ -7,6 +7,7 @@
  *  advise.c     the samples of one condition
  *  intervals.c  one walk for each interval between plans
  *  limits.c     where verdicts turn
+ *  model.c      from a layer to the model; how many copies pay
  *  recommend.c  the recommendation
  */
 #ifndef MOEGPS_ADVISE_INTERNAL_H
@@ -201,6 +202,15 @@ static inline int moe_advise_period(const moe_advise *a)
 
 moe_status moe_advise_build_by_hand(moe_advise *a, moe_error *err);
 moe_status moe_advise_build_from_trace(moe_advise *a, moe_error *err);
+
+/** Times of the model, and what its memory holds; no rooms.
+ *  @param layer_s  [MOE_ADVISE_STRATEGIES] typical */
+void moe_advise_model_of(const moe_advise *a, const double *layer_s,
+                         moe_advise_model *out);
+
+/** Try numbers of copies. */
+moe_status moe_advise_find_rooms(const moe_advise *a, moe_advise_model *out,
+                                 moe_error *err);
 
 /** Changes links while it looks, and puts them back. */
 void moe_advise_find_limits(moe_advise *a, const moe_advice *advice,

@@ -181,6 +181,10 @@ static bool pays_at_tokens(search *q, double tokens)
 {
     moe_advise_params p = q->p;
     p.tokens = tokens;
+    if (p.serving.phase == MOE_SERVE_DECODE) {
+        p.batch = (int)tokens;
+        p.tokens = 0;
+    }
     moe_advise *a = plan_anew(q, &p);
     const bool pays =
         a != NULL &&
@@ -229,8 +233,6 @@ void moe_advise_find_limits(moe_advise *a, const moe_advice *advice,
 
                 .stride = few.quick ? 2.0 : 1.25,
                 .steps = few.quick ? 8 : 20};
-    *out =
-        (moe_advise_limits){.skew_low = NAN, .skew_high = NAN, .tokens = NAN};
     q.rival_s = moe_advise_layer_s(&few, NULL, MOE_ADVISE_DISTRIBUTION, CASE);
     out->accuracy = find_accuracy(&q);
     out->overhead_s = find_overhead(&q);
@@ -244,5 +246,8 @@ void moe_advise_find_limits(moe_advise *a, const moe_advice *advice,
     q.steps = few.quick ? 5 : 20; /* each needs a plan */
     find_skew(&q, out);
     q.p.skew = a->p.skew;
-    out->tokens = find_from(&q, pays_at_tokens, 20);
+    const double most = moe_serving_most_tokens(a->serving) * a->p.gpus;
+    const int octaves = (int)fmin(20, floor(log2(most)));
+    out->tokens_most = exp2(octaves);
+    out->tokens = find_from(&q, pays_at_tokens, octaves);
 }

@@ -95,8 +95,15 @@ moe_status moe_advise_run(const moe_advise_params *params, moe_advice *out,
     if (moe_advise_new(params, &a, &local) != MOE_OK)
         return moe_pass(err, &local);
     moe_advise_facts_of(a, &v.facts);
-    if (judge(a, &v, &local) == MOE_OK)
+    if (judge(a, &v, &local) == MOE_OK) {
+        double layer_s[MOE_ADVISE_STRATEGIES];
+        for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++)
+            layer_s[s] = v.time[s][MOE_ADVISE_TYPICAL].layer_s;
+        moe_advise_model_of(a, layer_s, &v.model);
+        if (!params->no_limits && !params->dials.paper)
+            moe_advise_find_rooms(a, &v.model, &local);
         moe_advise_find_limits(a, &v, &v.limits);
+    }
     moe_advise_free(a);
     if (local.status != MOE_OK)
         return moe_pass(err, &local);

@@ -387,6 +387,16 @@ moe_status moe_serving_cost_fits(const moe_serving_cost *c,
     return moe_lines_price(c->exchange[DISPATCH], size, &price, err);
 }
 
+double moe_serving_most_tokens(const moe_serving_cost *c)
+{
+    const moe_serving *s = moe_serving_of(c);
+    const double halves = s->overlap == MOE_SERVE_TWO_BATCH ? 2 : 1;
+    return s->kernel == MOE_SERVE_DEEPEP_LL
+               ? halves *
+                     moe_exchange_ll_tokens(moe_layout_nodes(&c->layout) > 1)
+               : INFINITY;
+}
+
 double moe_serving_takes(const moe_serving_cost *c)
 {
     return moe_serving_of(c)->kernel == MOE_SERVE_DEEPEP_NORMAL

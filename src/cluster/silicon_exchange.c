@@ -73,11 +73,14 @@ static double model_us(const double *p, const double *facts, const double *size)
 
 /* Buffers of the low-latency kernels hold so many tokens of a GPU: the most
  * that were measured, across nodes and inside one. */
-static const double LL_FAR_TOKENS = 256, LL_NEAR_TOKENS = 1024;
+double moe_exchange_ll_tokens(bool across)
+{
+    return across ? 256 : 1024;
+}
 
 static moe_status check(const double *facts, const double *size, moe_error *err)
 {
-    const double limit = size[NODES] > 1 ? LL_FAR_TOKENS : LL_NEAR_TOKENS;
+    const double limit = moe_exchange_ll_tokens(size[NODES] > 1);
     const bool normal = facts[FORM] > ON_NVLINK && facts[FORM] < DEEPEP_LL;
     if (size[TOP_K] > size[EXPERTS])
         return moe_fail(err, MOE_USAGE, "top_k: %g of %g experts", size[TOP_K],

@@ -163,6 +163,10 @@ void moe_silicon_rise(double *y, size_t n);
 /** GPUs that hold the experts of a token, drawn at random. */
 double moe_exchange_destinations(double gpus, double experts, double top_k);
 
+/** @return tokens of a GPU that low-latency kernels take: the most that were
+ *  measured. @param across  nodes */
+double moe_exchange_ll_tokens(bool across);
+
 /* ---- for tests and validation ---- */
 
 /* What moe_lines_leave_out() prices without: an inner row, the first or last

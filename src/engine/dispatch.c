@@ -178,9 +178,8 @@ void moe_dispatch_connect(moe_dispatch *d, MPI_Comm comm)
 {
     MOE_MPI(MPI_Comm_dup(comm, &d->comm));
     d->row_type = row_type(d->p.row_bytes, d->p.row_bytes);
-    d->out_type =
-        row_type(d->p.out_bytes > 0 ? d->p.out_bytes : d->p.row_bytes,
-                 d->p.row_bytes);
+    d->out_type = row_type(d->p.out_bytes > 0 ? d->p.out_bytes : d->p.row_bytes,
+                           d->p.row_bytes);
     MOE_MPI(
         MPI_Type_contiguous((int)sizeof(moe_item), MPI_BYTE, &d->item_type));
     MOE_MPI(MPI_Type_commit(&d->item_type));

@@ -49,7 +49,7 @@ typedef struct moe_reservation {
 struct moe_dispatch {
     moe_dispatch_params p;
     int gpu;
-    MPI_Comm comm; /* its own */
+    MPI_Comm comm;                   /* its own */
     MPI_Datatype row_type, out_type; /* a row, and what of it goes out */
 
     /* The exchange in progress. */

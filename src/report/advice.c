@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "contents.h"
 #include "moegps/json.h"
 #include "moegps/mem.h"
 #include "moegps/verdict.h"
@@ -349,17 +350,26 @@ static void say_limits(moe_document *doc, const moe_advise_params *p,
               "%", "never");
     say_limit(doc, "... and up to an overhead of", 1e6 * l->overhead_s,
               "us a layer", "none");
-    say_limit(doc, link, 1e-9 * l->bandwidth_low, "GB/s and below",
-              "none down to 1/256");
-    say_limit(doc, link, 1e-9 * l->bandwidth_high, "GB/s and above",
-              "none up to 256 times");
+    if (p->serving.kernel != MOE_SERVE_NCCL) {
+        moe_doc_fact(
+            doc, link,
+            "not looked for: the kernel was measured on its own links");
+    } else {
+        say_limit(doc, link, 1e-9 * l->bandwidth_low, "GB/s and below",
+                  "none down to 1/256");
+        say_limit(doc, link, 1e-9 * l->bandwidth_high, "GB/s and above",
+                  "none up to 256 times");
+    }
     if (p->trace == NULL) {
         say_limit(doc, "another winner at skewness", l->skew_low, "and below",
                   "none below");
         say_limit(doc, "another winner at skewness", l->skew_high, "and above",
                   "none above");
+        char never[64];
+        snprintf(never, sizeof never, "never up to %.0f tokens",
+                 l->tokens_most);
         say_limit(doc, "distribution beats baseline from a batch of", l->tokens,
-                  "tokens", "never up to 1048576 tokens");
+                  "tokens", never);
     }
     if (p->trace == NULL)
         say_limit(doc, "tokens beat baseline from a plan every", l->rebalance,
@@ -374,6 +384,8 @@ void moe_report_advice(moe_document *doc, const moe_advise_params *p,
     say_cases(doc, p, v);
     say_unavailable(doc, p, v);
     say_phases(doc, v);
+    if (!p->dials.paper)
+        moe_say_model(doc, p, &v->model);
     moe_doc_begin(doc, MOE_DOC_FACTS);
     moe_doc_fact(doc, "use",
                  "%s: %.1f %% faster than %s (typical case; planner %s, split "
@@ -543,6 +555,7 @@ moe_status moe_report_advice_json(const moe_advise_params *p,
     }
     moe_json_put(root, "strategies", all, err);
     moe_json_put(root, "intervals", intervals_json(v, err), err);
+    moe_json_put(root, "model", moe_model_json(&v->model, err), err);
     moe_json_put(root, "verdict", verdict_json(v, err), err);
     moe_json_put(root, "break_even",
                  p->no_limits ? json_null() : limits_json(&v->limits, err),

@@ -5,6 +5,9 @@
 
 #include <stdio.h>
 
+#include <jansson.h>
+
+#include "moegps/advise.h"
 #include "moegps/analysis.h"
 #include "moegps/document.h"
 #include "moegps/map_slice.h"
@@ -61,6 +64,13 @@ void moe_say_phases(moe_document *doc, const moe_run_analysis *run,
                     moe_clock clock);
 void moe_say_layers(moe_document *doc, const moe_run_analysis *run);
 void moe_say_ranks(moe_document *doc, const moe_run_analysis *run);
+
+/* ---- of advice ---- */
+
+/* The whole model, memory, and how many copies pay; and the same as JSON. */
+void moe_say_model(moe_document *doc, const moe_advise_params *p,
+                   const moe_advise_model *m);
+json_t *moe_model_json(const moe_advise_model *m, moe_error *err);
 
 /* ---- of a map ---- */
 
