@@ -166,7 +166,7 @@ static moe_status allocate(moe_batcher *b, moe_error *err)
 /* ---- batches of one cluster ---- */
 
 /* Of a batch: so much of one cluster, else it mixes them. */
-static const double MOSTLY = 0.9;
+static const double MOSTLY = 0.95;
 enum { MOST_MET = 8 }; /* clusters of a batch that are told apart */
 
 /* @param share_out  of its tokens, of the cluster that has most
