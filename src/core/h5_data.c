@@ -7,11 +7,15 @@
 
 #include <hdf5_hl.h>
 
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/plain.h"
 
 enum { DEFLATE_LEVEL = 6 };
-enum { LONG_SCALE = 1 << 20 }; /* numbers of a scale that is deflated */
+enum {
+    LONG_SCALE = 1 << 20,  /* numbers of a scale that is deflated */
+    LARGE_BYTES = 16 << 20 /* of an array that is written chunk by chunk */
+};
 
 /* Turn a fresh one-dimensional dataset into a scale of its own name. */
 static void make_scale(hid_t dataset, const char *name, const char *long_name,
@@ -23,24 +27,35 @@ static void make_scale(hid_t dataset, const char *name, const char *long_name,
         moe_h5_put_text(dataset, "long_name", long_name, err);
 }
 
+/* @param values  [n]; NULL: 0, 1, 2, ... */
+static void write_scale(hid_t dataset, size_t n, const int32_t *values,
+                        moe_error *err)
+{
+    const size_t most = n < LONG_SCALE ? n : LONG_SCALE;
+    int32_t *some = moe_array_new(most, sizeof *some, err);
+    for (size_t at = 0; some != NULL && at < n && !moe_h5_failed(err);
+         at += most) {
+        const size_t now = n - at < most ? n - at : most;
+        const moe_h5_block block = {.start = {at}, .count = {now}};
+        for (size_t i = 0; i < now; i++)
+            some[i] = values != NULL ? values[at + i] : (int32_t)(at + i);
+        moe_h5_write_block(dataset, &block, H5T_NATIVE_INT32, some, H5P_DEFAULT,
+                           err);
+    }
+    free(some);
+}
+
 void moe_h5_scale(hid_t group, const char *name, size_t n,
                   const int32_t *values, const char *long_name, moe_error *err)
 {
     assert(n >= 1);
-    int32_t *counted = NULL;
-    if (values == NULL && !moe_h5_failed(err)) {
-        counted = moe_array_new(n, sizeof *counted, err);
-        for (size_t i = 0; counted != NULL && i < n; i++)
-            counted[i] = (int32_t)i;
-        values = counted;
-    }
     if (moe_h5_failed(err))
         return;
-    hsize_t dim = n;
+    hsize_t dim = n, chunk = LONG_SCALE;
     hid_t space = H5Screate_simple(1, &dim, NULL);
     hid_t list = H5Pcreate(H5P_DATASET_CREATE);
     if (n > LONG_SCALE) {
-        H5Pset_chunk(list, 1, &dim);
+        H5Pset_chunk(list, 1, &chunk);
         H5Pset_shuffle(list);
         H5Pset_deflate(list, DEFLATE_LEVEL);
     }
@@ -49,14 +64,11 @@ void moe_h5_scale(hid_t group, const char *name, size_t n,
                                    "cannot create scale", name, err);
     H5Pclose(list);
     if (dataset >= 0) {
-        moe_h5_check(H5Dwrite(dataset, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL,
-                              H5P_DEFAULT, values),
-                     "cannot write scale", name, err);
+        write_scale(dataset, n, values, err);
         make_scale(dataset, name, long_name, err);
     }
     moe_h5_close(dataset);
     moe_h5_close(space);
-    free(counted);
 }
 
 /* Create and write a string dataset; n == 0 makes it scalar. */
@@ -126,6 +138,16 @@ static void put_fill_attribute(hid_t dataset, hid_t type, const char *name,
     moe_h5_close(space);
 }
 
+/* Of a dataset that is deflated. @param chunk  [rank] */
+static void size_chunk(const moe_h5_spec *spec, const hsize_t *dims,
+                       hsize_t *chunk)
+{
+    for (int d = 0; d < spec->rank; d++)
+        chunk[d] = spec->chunk[d] > 0 && spec->chunk[d] < dims[d]
+                       ? spec->chunk[d]
+                       : dims[d];
+}
+
 static hid_t creation_list(const moe_h5_spec *spec, const hsize_t *dims)
 {
     hid_t list = H5Pcreate(H5P_DATASET_CREATE);
@@ -137,10 +159,7 @@ static hid_t creation_list(const moe_h5_spec *spec, const hsize_t *dims)
         return list;
     }
     hsize_t chunk[MOE_H5_MAX_RANK];
-    for (int d = 0; d < spec->rank; d++)
-        chunk[d] = spec->chunk[d] > 0 && spec->chunk[d] < dims[d]
-                       ? spec->chunk[d]
-                       : dims[d];
+    size_chunk(spec, dims, chunk);
     H5Pset_chunk(list, spec->rank, chunk);
     H5Pset_shuffle(list);
     H5Pset_deflate(list, DEFLATE_LEVEL);
@@ -190,17 +209,6 @@ hid_t moe_h5_create_dataset(hid_t group, const moe_h5_spec *spec,
     return dataset;
 }
 
-void moe_h5_write(hid_t group, const moe_h5_spec *spec, hid_t mem_type,
-                  const void *data, moe_error *err)
-{
-    hid_t dataset = moe_h5_create_dataset(group, spec, err);
-    if (dataset >= 0)
-        moe_h5_check(
-            H5Dwrite(dataset, mem_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data),
-            "cannot write dataset", spec->name, err);
-    moe_h5_close(dataset);
-}
-
 /* Select a block in the file and make the memory space that matches it. */
 static hid_t select_block(hid_t dataset, const moe_h5_block *block,
                           hid_t *memory_out)
@@ -243,6 +251,77 @@ void moe_h5_write_block(hid_t dataset, const moe_h5_block *block,
         fail_block(err, MOE_IO, "cannot write a block of", dataset);
     moe_h5_close(memory);
     moe_h5_close(space);
+}
+
+/* Go to the next chunk, which the array's end cuts. @return false: that was
+ * the last one. */
+static bool next_chunk(moe_h5_block *block, int rank, const hsize_t *dims,
+                       const hsize_t *chunk)
+{
+    int d = rank - 1;
+    while (d >= 0 && (block->start[d] += chunk[d]) >= dims[d])
+        block->start[d--] = 0;
+    for (int i = 0; i < rank; i++) {
+        const hsize_t left = dims[i] - block->start[i];
+        block->count[i] = left < chunk[i] ? left : chunk[i];
+    }
+    return d >= 0;
+}
+
+/* @return whether the elements of a chunk follow each other in the array. */
+static bool is_contiguous(int rank, const hsize_t *dims, const hsize_t *chunk)
+{
+    int d = 0;
+    while (d < rank && chunk[d] == 1)
+        d++;
+    for (d++; d < rank; d++)
+        if (chunk[d] != dims[d])
+            return false;
+    return true;
+}
+
+/* Write a large array chunk by chunk, so that it need not be in memory. */
+static void write_chunks(hid_t dataset, const moe_h5_spec *spec, hid_t mem_type,
+                         const char *data, const hsize_t *dims, moe_error *err)
+{
+    hsize_t chunk[MOE_H5_MAX_RANK];
+    moe_h5_block block = {.start = {0}};
+    const size_t size = H5Tget_size(mem_type);
+    size_chunk(spec, dims, chunk);
+    for (int d = 0; d < spec->rank; d++)
+        block.count[d] = chunk[d];
+    do {
+        size_t at = 0, n = size;
+        for (int d = 0; d < spec->rank; d++) {
+            at = at * dims[d] + block.start[d];
+            n *= block.count[d];
+        }
+        moe_h5_write_block(dataset, &block, mem_type, data + at * size,
+                           H5P_DEFAULT, err);
+        moe_bulk_passed(data + at * size, n);
+    } while (!moe_h5_failed(err) &&
+             next_chunk(&block, spec->rank, dims, chunk));
+}
+
+void moe_h5_write(hid_t group, const moe_h5_spec *spec, hid_t mem_type,
+                  const void *data, moe_error *err)
+{
+    hid_t dataset = moe_h5_create_dataset(group, spec, err);
+    hsize_t dims[MOE_H5_MAX_RANK] = {0}, chunk[MOE_H5_MAX_RANK];
+    size_t bytes = H5Tget_size(mem_type);
+    for (int d = 0; d < spec->rank && dataset >= 0; d++) {
+        moe_h5_dims(group, spec->dims[d], 1, &dims[d], err);
+        bytes *= dims[d];
+    }
+    size_chunk(spec, dims, chunk);
+    if (dataset >= 0 && spec->deflate && bytes > LARGE_BYTES &&
+        is_contiguous(spec->rank, dims, chunk))
+        write_chunks(dataset, spec, mem_type, data, dims, err);
+    else if (dataset >= 0)
+        moe_h5_check(
+            H5Dwrite(dataset, mem_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data),
+            "cannot write dataset", spec->name, err);
+    moe_h5_close(dataset);
 }
 
 void moe_h5_read_block(hid_t dataset, const moe_h5_block *block, hid_t mem_type,

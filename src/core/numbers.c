@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "moegps/bulk.h"
+
 enum { MAX_ELEMENT = 8, CHUNK = 8192 };
 
 static size_t read_file(void *from, void *to, size_t bytes)
@@ -95,6 +97,10 @@ static moe_status read_elements(moe_numbers *a, size_t n, int64_t *integers,
             else
                 reals[at] = real(value, a);
         }
+        if (integers != NULL)
+            moe_bulk_passed(integers + at - now, now * sizeof *integers);
+        else
+            moe_bulk_passed(reals + at - now, now * sizeof *reals);
     }
     return MOE_OK;
 }
