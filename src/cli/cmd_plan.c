@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "emit.h"
 #include "load_page.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/outlast.h"
 #include "moegps/plan_file.h"
@@ -286,8 +287,11 @@ static double *planned_load(const moe_plan_offline *w,
     const size_t n = (size_t)w->loads.layers * (size_t)w->loads.experts;
     const size_t first = s->steps == MOE_STUDY_SUM ? 0 : w->loads.steps - 1;
     double *load = moe_array_new(n, sizeof *load, err);
-    for (size_t i = first * n; load != NULL && i < w->loads.steps * n; i++)
+    for (size_t i = first * n; load != NULL && i < w->loads.steps * n; i++) {
+        if (i % n == 0)
+            moe_bulk_passed(w->loads.load + i, n * sizeof *load);
         load[i % n] += w->loads.load[i];
+    }
     return load;
 }
 
@@ -304,8 +308,9 @@ static double score_emitted(const moe_plan_offline *w,
         const moe_plan_layer layer = {
             w->loads.experts, w->env.layout.gpus, w->env.slots,
             w->emitted.expert + i % n_l * (size_t)w->emitted.slots, NULL};
-        sum += 1 / moe_value_imbalance(v, &layer, w->loads.load + i * n_e,
-                                       MOE_DIVISION_EQUAL);
+        const double *load = w->loads.load + i * n_e;
+        moe_bulk_passed(load, n_e * sizeof *load);
+        sum += 1 / moe_value_imbalance(v, &layer, load, MOE_DIVISION_EQUAL);
     }
     moe_value_free(v);
     return sum / (double)(n - first);
@@ -411,7 +416,7 @@ int moe_cmd_plan(int argc, char **argv)
             study(&w, &s, &err);
     }
     moe_recording_fini(&w.loads);
-    free(w.tokens.experts_of);
+    moe_bulk_free(w.tokens.experts_of);
     moe_ranges_fini(&w.active);
     moe_plan_fini(&w.previous);
     moe_plan_fini(&w.present);

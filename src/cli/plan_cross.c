@@ -3,11 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "plan.h"
 
 /* Pairs that cross nodes: recorded tokens are dealt over GPUs in order, so that
  * each node has the same number of them, one after the other. */
+
+enum { SWEEP = 4096 }; /* choices that are counted between two words of it */
 
 /* Count the pairs of a node's tokens, by layer and expert. */
 static void count_node(const moe_plan_offline *w, int node, int nodes,
@@ -19,8 +22,12 @@ static void count_node(const moe_plan_offline *w, int node, int nodes,
     const uint64_t end = t->n * (uint64_t)(node + 1) / (uint64_t)nodes;
     memset(pairs, 0, (size_t)w->loads.layers * n_e * sizeof *pairs);
     for (size_t l = 0; l < (size_t)w->loads.layers; l++)
-        for (uint64_t i = (l * t->n + first) * k; i < (l * t->n + end) * k; i++)
+        for (uint64_t i = (l * t->n + first) * k; i < (l * t->n + end) * k;
+             i++) {
+            if (i % SWEEP == 0)
+                moe_bulk_passed(t->experts_of + i, SWEEP * sizeof(uint16_t));
             pairs[l * n_e + t->experts_of[i]]++;
+        }
 }
 
 /* How a token's copy is chosen. */
@@ -89,10 +96,11 @@ void moe_plan_keep_tokens(moe_plan_offline *w, moe_error *err)
     const size_t n = (size_t)r->layers * (size_t)r->n_tokens * (size_t)r->top_k;
     if (r->kind != MOE_RECORDING_TOKENS)
         return;
-    w->tokens.experts_of = moe_array_new(n, sizeof *w->tokens.experts_of, err);
+    w->tokens.experts_of = moe_bulk_new(n, sizeof *w->tokens.experts_of, err);
     if (w->tokens.experts_of == NULL)
         return;
-    memcpy(w->tokens.experts_of, r->experts_of, n * sizeof *r->experts_of);
+    moe_bulk_copy(w->tokens.experts_of, r->experts_of,
+                  n * sizeof *r->experts_of);
     w->tokens.n = r->n_tokens;
     w->tokens.top_k = r->top_k;
 }

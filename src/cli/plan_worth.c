@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/stats.h"
 #include "plan.h"
@@ -35,6 +36,7 @@ static void weigh(moe_plan_offline *w, size_t first, int which, moe_value *v,
     for (size_t i = first * n_l; i < steps * n_l; i++) {
         const moe_plan_layer layer = moe_plan_at(plan, (int)(i % n_l));
         const double *load = w->loads.load + i * (size_t)w->loads.experts;
+        moe_bulk_passed(load, (size_t)w->loads.experts * sizeof *load);
         *imbalance++ = moe_value_imbalance(v, &layer, load, by);
         sum_s += moe_value_layer_s(v, &layer, load, by);
     }
@@ -50,9 +52,9 @@ double moe_plan_layer_s(const moe_plan_offline *w, const moe_plan_settings *s,
     double sum_s = 0;
     for (size_t i = first; v != NULL && i < n; i++) {
         const moe_plan_layer layer = moe_plan_at(plan, (int)(i % n_l));
-        sum_s += moe_value_layer_s(v, &layer,
-                                   w->loads.load + i * (size_t)w->loads.experts,
-                                   w->env.division);
+        const double *load = w->loads.load + i * (size_t)w->loads.experts;
+        moe_bulk_passed(load, (size_t)w->loads.experts * sizeof *load);
+        sum_s += moe_value_layer_s(v, &layer, load, w->env.division);
     }
     moe_value_free(v);
     return sum_s / (double)(n - first);

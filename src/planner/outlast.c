@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "moegps/bulk.h"
 #include "moegps/value.h"
 
 enum { STARTS = 64 }; /* steps that stand for all */
@@ -45,9 +46,12 @@ void moe_outlast_drift(const double *load, size_t steps, int layers,
         const size_t later = (size_t)lag + 1;
         double sum = 0, n = 0;
         for (size_t t = 0; t + later < steps; t += stride_of(steps))
-            for (size_t l = 0; l < n_l; l++, n++)
+            for (size_t l = 0; l < n_l; l++, n++) {
+                moe_bulk_passed(load + (t * n_l + l) * n_e,
+                                2 * n_e * sizeof *load);
                 sum += distance(load + (t * n_l + l) * n_e,
                                 load + ((t + later) * n_l + l) * n_e, experts);
+            }
         drift_out[lag] = sum / n;
     }
 }
@@ -59,6 +63,7 @@ static void score(moe_value *v, const moe_plan_layer *plan,
 {
     for (int lag = 0; lag < moe_outlast_lags(steps); lag++) {
         const size_t later = t + (size_t)lag + 1;
+        moe_bulk_passed(load, (size_t)env->experts * sizeof *load);
         if (later < steps)
             sum[lag] += 1 / moe_value_imbalance(v, plan,
                                                 load + (later * n_l + l) *

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/bulk.h"
 #include "moegps/clock.h"
 #include "moegps/mem.h"
 
@@ -176,6 +177,7 @@ static void score_on(study_run *w, size_t step)
     for (int l = 0; l < w->p->layers; l++) {
         const moe_plan_layer plan = moe_plan_at(&w->next, l);
         const double *load = load_of(w, step, l);
+        moe_bulk_passed(load, (size_t)w->p->env->experts * sizeof *load);
         for (int by = 0; by < MOE_N_DIVISIONS; by++)
             moe_tally_add(
                 &w->out->score[MOE_STUDY_NEXT + by][l], mean_of(w, load),
@@ -189,6 +191,7 @@ static void score_before(study_run *w)
         for (int l = 0; l < w->p->layers; l++) {
             const moe_plan_layer plan = moe_plan_at(w->p->previous, l);
             const double *load = load_of(w, step, l);
+            moe_bulk_passed(load, (size_t)w->p->env->experts * sizeof *load);
             moe_tally_add(
                 &w->out->before[l], mean_of(w, load),
                 moe_regret_busiest(w->regret, &plan, load, MOE_DIVISION_EQUAL));
@@ -253,8 +256,11 @@ static void run_once(study_run *w, moe_error *err)
 {
     const size_t last = w->p->steps - 1;
     const size_t row = (size_t)w->p->layers * (size_t)w->p->env->experts;
-    for (size_t i = 0; i < w->p->steps * row; i++)
+    for (size_t i = 0; i < w->p->steps * row; i++) {
+        if (i % row == 0)
+            moe_bulk_passed(w->p->load + i, row * sizeof(double));
         w->sum[i % row] += w->p->load[i];
+    }
     plan_once(w, w->p->use == MOE_STUDY_SUM ? w->sum : load_of(w, last, 0),
               w->out->plans++, err);
     if (err->status != MOE_OK)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 
 /* Pointers to objects share one representation here, so that a table of
@@ -128,7 +129,7 @@ void moe_trace_free(moe_trace *trace)
         MOE_MPI(MPI_Win_free(&trace->shared));
     } else {
         for (moe_trace_array a = 0; a < N_ARRAYS; a++)
-            free(moe_trace_get(trace, a));
+            moe_bulk_free(moe_trace_get(trace, a));
     }
     free(trace->vocab);
     *trace = (moe_trace){.shared = MPI_WIN_NULL};

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
+
+enum { SWEEP = 4096 }; /* tokens that are checked between two words of it */
 
 moe_status moe_trace_check_choice(const moe_trace *t, moe_error *err)
 {
@@ -78,6 +81,8 @@ static moe_status check_experts(const moe_trace *t, size_t layer,
     const uint16_t *row = t->experts_of + layer * t->n_tokens * k;
     for (uint64_t i = 0; i < t->n_tokens; i++, row += k) {
         const uint64_t mark = layer * t->n_tokens + i + 1;
+        if (i % SWEEP == 0)
+            moe_bulk_passed(row, SWEEP * k * sizeof *row);
         for (size_t j = 0; j < k; j++) {
             if (row[j] >= t->experts)
                 return moe_fail(err, MOE_FORMAT,
@@ -99,7 +104,9 @@ static moe_status check_gates(const moe_trace *t, size_t layer, moe_error *err)
 {
     const size_t k = (size_t)t->top_k;
     const float *row = t->gate + layer * t->n_tokens * k;
-    for (uint64_t i = 0; i < t->n_tokens; i++, row += k)
+    for (uint64_t i = 0; i < t->n_tokens; i++, row += k) {
+        if (i % SWEEP == 0)
+            moe_bulk_passed(row, SWEEP * k * sizeof *row);
         for (size_t j = 0; j < k; j++) {
             if (!isfinite(row[j]) || row[j] < 0)
                 return moe_fail(err, MOE_FORMAT,
@@ -112,6 +119,7 @@ static moe_status check_gates(const moe_trace *t, size_t layer, moe_error *err)
                                 ": weights rise in an ordered trace",
                                 layer, i);
         }
+    }
     return MOE_OK;
 }
 
@@ -148,6 +156,7 @@ static moe_status check_step(const moe_trace *t, uint64_t step, size_t layer,
         t->counts + (step * (size_t)t->layers + layer) * n_experts;
     const uint64_t tokens = t->seq_offset[step + 1] - t->seq_offset[step];
     uint64_t sum = 0;
+    moe_bulk_passed(row, n_experts * sizeof *row);
     for (size_t e = 0; e < n_experts; e++) {
         if (row[e] > tokens)
             return moe_fail(err, MOE_FORMAT,

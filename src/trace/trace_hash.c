@@ -7,19 +7,25 @@
 #include <openssl/evp.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 
-enum { HASH_VERSION = 1, SWAP_BYTES = 4096 };
+enum { HASH_VERSION = 1, SWAP_BYTES = 4096, PIECE = 1 << 18 };
 
 static const bool little_endian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 
 /* Feed elements of `size` bytes as little-endian. */
 static bool feed(EVP_MD_CTX *md, const void *data, size_t n, size_t size)
 {
-    if (little_endian || size == 1)
-        return EVP_DigestUpdate(md, data, n * size) == 1;
     const unsigned char *from = data;
     unsigned char swapped[SWAP_BYTES];
     bool ok = true;
+    while (n > 0 && ok && (little_endian || size == 1)) {
+        const size_t now = n < PIECE ? n : PIECE;
+        ok = EVP_DigestUpdate(md, from, now * size) == 1;
+        moe_bulk_passed(from, now * size);
+        from += now * size;
+        n -= now;
+    }
     while (n > 0 && ok) {
         size_t now = n < SWAP_BYTES / size ? n : SWAP_BYTES / size;
         for (size_t j = 0; j < now * size; j++)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/shared.h"
 
@@ -57,7 +58,7 @@ static void fill_window(moe_ctx *ctx, moe_trace *read, const layout *lo,
             continue;
         if (ctx->rank == 0) {
             memcpy(base + lo->at[a], moe_trace_get(read, a), lo->bytes[a]);
-            free(moe_trace_get(read, a));
+            moe_bulk_free(moe_trace_get(read, a));
             moe_trace_set(read, a, NULL);
         }
         moe_shared_bcast(ctx, base + lo->at[a], lo->bytes[a]);
