@@ -263,6 +263,33 @@ static const struct {
     {"{\"step\": 9, \"expert_load\": [[5, 6]]}\n{\"step\": 4, "
      "\"expert_load\": [[7, 8]]}\n",
      {"JSON Lines by step", {0}, 2, 0, 1, 2, LOADS(7, 8, 5, 6)}},
+    {"{\"expert_load\": [[7, 8]]}\n{\"expert_load\": [[5, 6]]}\n",
+     {"JSON Lines in order", {0}, 2, 0, 1, 2, LOADS(7, 8, 5, 6)}},
+    {"{\"load_history\": [{\"logical_expert_load\": [[7, 8]]}, "
+     "{\"logical_expert_load\": [[5, 6]]}]}",
+     {"a history", {0}, 2, 0, 1, 2, LOADS(7, 8, 5, 6)}},
+    {"[{\"step\": 9, \"expert_load\": [[7, 8]]}]",
+     {"a list of steps", {0}, 1, 0, 1, 2, LOADS(7, 8)}},
+    {"{\"load_history\": [{\"logical_expert_load\": [[7, 8]]}, 3]}",
+     {"a history of more", .refused = "its list has not only objects"}},
+    {"{\"load_history\": [{\"logical_expert_load\": [[7, 8]]}, "
+     "{\"logical_expert_load\": [[5, 6, 7]]}]}",
+     {"a history of other sizes",
+      .refused = "load_history: item 1 has no loads [layers][experts] as the "
+                 "first"}},
+    {"{\"load_history\": [{\"logical_expert_load\": [[7, 8]]}]}\n{}",
+     {"a history and more", .refused = "and more behind it"}},
+    {"{\"step\": 1, \"expert_load\": [[1]]}\n{\"expert_load\": [[2]]}\n",
+     {"a step without number", .refused = "value 2: step 1 is there twice"}},
+    {"{\"step\": 1e300, \"expert_load\": [[1]]}\n"
+     "{\"step\": 2, \"expert_load\": [[2]]}\n",
+     {"a step too large", .refused = "value 1 has a step that is no number"}},
+    {"[[[1, 2]], [[3]]] 2",
+     {"values", .refused = "is neither one value nor lines of objects"}},
+    {"{\"7\": [1, 2], \"07\": [3, 4]}",
+     {"a layer twice", .refused = "a layer is there twice"}},
+    {"step,layer,expert,count\n9,0,0,1\n4,0,0,2\n6,0,0,3\n4,0,1,1\n",
+     {"steps in any order", {0}, 3, 0, 1, 2, LOADS(2, 1, 3, 0, 1, 0)}},
     {"{\"a\": 1, \"b\": 2}",
      {"keys", .refused = "has the keys a, b; wanted "
                          "are loads, logical_count"}},
@@ -537,6 +564,14 @@ static const struct {
      {"type", .refused = "its dtype is no number"}},
     {"{\"x\":{\"dtype\":\"U16\",\"shape\":[-2],\"data_offsets\":[0,8]}}",
      {"shape", .refused = "has no shape or data_offsets"}},
+    {"{\"x\":{\"dtype\":\"U16\",\"shape\":[2,2],\"data_offsets\":[0,8]},"
+     "\"x\":{\"dtype\":\"U16\",\"shape\":[2,2],\"data_offsets\":[0,8]}}",
+     {"a name twice", .refused = "tensor 'x' is there twice"}},
+    {"{\"7_3\":{\"dtype\":\"U16\",\"shape\":[2],\"data_offsets\":[4,8]},"
+     "\"07_3\":{\"dtype\":\"U16\",\"shape\":[2],\"data_offsets\":[0,4]}}",
+     {"a step twice",
+      .refused =
+          "2 tensors are not one for each of 1 iterations and 1 layers"}},
     {"{}", {"none", .refused = "has 0 tensors: --dataset"}},
 };
 
@@ -546,6 +581,37 @@ START_TEST(tensors_are_read_by_their_header)
     check(tensors[_i].expected.file,
           put_tensors(tensors[_i].header, data, MOE_ARRAY_LEN(data)),
           &tensors[_i].expected);
+}
+END_TEST
+
+/* More tensors than any object of JSON may otherwise have. */
+START_TEST(many_tensors_are_read)
+{
+    enum { STEPS = 15000 };
+    static const moe_recording_options none = {0};
+    char *header = NULL;
+    size_t bytes = 0;
+    static uint16_t data[STEPS];
+    moe_recording r = {0};
+    moe_error err = {0};
+    FILE *out = open_memstream(&header, &bytes);
+    for (int i = 0; i < STEPS; i++) {
+        fprintf(out,
+                "%s\"%d_0\":{\"dtype\":\"U16\",\"shape\":[1],"
+                "\"data_offsets\":[%d,%d]}",
+                i == 0 ? "{" : ",", i, 2 * i, 2 * i + 2);
+        data[i] = (uint16_t)(i + 1);
+    }
+    fputc('}', out);
+    fclose(out);
+    const char *path = put_tensors(header, data, STEPS);
+    ck_assert_msg(moe_recording_read(path, &none, &r, &err) == MOE_OK, "%s",
+                  err.text);
+    ck_assert_uint_eq(r.steps, STEPS);
+    for (int i = 0; i < STEPS; i++)
+        ck_assert_double_eq(r.load[i], i + 1);
+    moe_recording_fini(&r);
+    free(header);
 }
 END_TEST
 
@@ -832,6 +898,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(bad_tokens));
     MOE_TEST_LOOP(suite, tensors_are_read_by_their_header,
                   MOE_ARRAY_LEN(tensors));
+    MOE_TEST(suite, many_tensors_are_read);
     MOE_TEST_LOOP(suite, trace_is_a_recording, 2);
     MOE_TEST(suite, parts_of_ranks_add_up);
     MOE_TEST(suite, dummy_tokens_are_found_and_dropped);

@@ -2,8 +2,10 @@
  *
  *  jansson makes a node of every number, which takes 50 bytes and more of
  *  each; recordings have millions. Here nested arrays of numbers, all of equal
- *  sizes, become one block of doubles; all else is a tree as usual. Files may
- *  hold several values one after the other (JSON Lines).
+ *  sizes, become one block of doubles, which may be larger than memory; all else
+ *  is a tree as usual, of so many nodes at most. Files may hold several values
+ *  one after the other (JSON Lines), and what is large without being numbers is
+ *  handed out part by part.
  */
 #ifndef MOEGPS_JTREE_H
 #define MOEGPS_JTREE_H
@@ -36,7 +38,7 @@ typedef struct moe_jtree {
     size_t n;
     int rank; /* ARRAY: at least 1 */
     size_t dims[MOE_JTREE_MAX_RANK];
-    double *data; /* [product of dims], in C order; owned */
+    double *data; /* [product of dims], in C order; owned, by bulk.h */
 } moe_jtree;
 
 typedef struct moe_jreader moe_jreader;
@@ -64,9 +66,22 @@ moe_status moe_jreader_open_part(const char *path, uint64_t offset,
 moe_status moe_jreader_next(moe_jreader *reader, moe_jtree *out, bool *more_out,
                             moe_error *err);
 
+/** What takes the parts of a value, one after the other, which are not kept.
+ *  @param key   of a member; NULL: an item of an array.
+ *  @param part  borrowed for the call. Errors end the reading. */
+typedef void moe_jpart(const char *key, const moe_jtree *part, void *arg,
+                       moe_error *err);
+
+/** Hand out the parts of large values: of an array the items that are objects;
+ *  of an object the items that are objects of the array of this key, or, for
+ *  "", all its members, of which none may be there twice, which is not checked.
+ *  @param key  borrowed while the reader is open. */
+void moe_jreader_hand_out(moe_jreader *reader, const char *key, moe_jpart *to,
+                          void *arg);
+
 void moe_jtree_fini(moe_jtree *tree);
 
-/** @return the member of this key; NULL: no such, or no object. */
+/** @return the member of this key; NULL: no such, no object, or no tree. */
 const moe_jtree *moe_jtree_get(const moe_jtree *tree, const char *key);
 
 #endif

@@ -8,13 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 
 enum {
     MOST_KEYS = 10000,
+    MOST_NODES = 1 << 20, /* of a tree: 150 MB */
+    TEXT_OF_NODE = 128,   /* bytes of text that count as one more */
+    SWEEP = 4096,         /* numbers that are added between two words of it */
     CHUNK = 1 << 16,
     LONGEST_TEXT = 1 << 20,
-    LONGEST_NUMBER = 64
+    LONGEST_NUMBER = 64,
+    WHOLE_DIGITS = 15 /* of a number that a double has exactly */
 };
 
 /* The byte-order mark of UTF-8. */
@@ -27,7 +32,13 @@ struct moe_jreader {
     size_t at, n;
     uint64_t left;         /* bytes that may still be read */
     uint64_t line, column; /* of the next character, from 1 */
-    char *text;            /* [LONGEST_TEXT] the string being read */
+    char *text;            /* [room] the string being read */
+    size_t room;
+    size_t nodes;       /* of the value being read */
+    const char *wanted; /* whose parts are handed out; NULL: nobody's */
+    bool found;         /* the member being read is that */
+    moe_jpart *part;
+    void *arg;
     moe_error *err;
 };
 
@@ -124,7 +135,7 @@ static double parse_number(reader *r)
     text[n] = '\0';
     const char *first = text + (text[0] == '-');
     const bool leading_zero = first[0] == '0' && is_digit(first[1]);
-    if (whole && n > 0 && n <= 15 && !leading_zero)
+    if (whole && n > 0 && n <= WHOLE_DIGITS && !leading_zero)
         return (double)digits;
     char *end = NULL;
     const double x =
@@ -134,6 +145,26 @@ static double parse_number(reader *r)
     return x;
 }
 
+/* Take a whole number that lies in the buffer with what follows it, as nearly all
+ * do. @return false: it is not of that kind, and nothing is taken. */
+static bool take_whole(reader *r, double *out)
+{
+    const unsigned char *at = r->buffer + r->at;
+    uint64_t digits = 0;
+    size_t n = 0;
+    if (r->n - r->at <= WHOLE_DIGITS)
+        return false;
+    for (; n < WHOLE_DIGITS && is_digit(at[n]); n++)
+        digits = 10 * digits + (uint64_t)(at[n] - '0');
+    if (n == 0 || (at[0] == '0' && n > 1) ||
+        (at[n] != ',' && at[n] != ']' && at[n] != ' '))
+        return false;
+    r->at += n;
+    r->column += n;
+    *out = (double)digits;
+    return true;
+}
+
 /* ---- strings ---- */
 
 static bool put(reader *r, size_t *n, unsigned c)
@@ -141,6 +172,15 @@ static bool put(reader *r, size_t *n, unsigned c)
     if (*n + 1 >= LONGEST_TEXT) {
         complain(r, "a text is too long");
         return false;
+    }
+    if (*n + 2 > r->room) {
+        char *more = realloc(r->text, 2 * r->room);
+        if (more == NULL) {
+            moe_fail(r->err, MOE_NOMEM, "%s: out of memory", r->path);
+            return false;
+        }
+        r->text = more;
+        r->room *= 2;
     }
     r->text[(*n)++] = (char)c;
     return true;
@@ -223,6 +263,7 @@ static char *parse_text(reader *r)
             return NULL;
     }
     r->text[n] = '\0';
+    r->nodes += n / TEXT_OF_NODE;
     return moe_strdup(r->text, r->err);
 }
 
@@ -242,9 +283,10 @@ static bool make_room(reader *r, builder *b, size_t more)
     if (b->n + more <= b->room)
         return true;
     const size_t room = 2 * b->room + more + 16;
-    double *data = realloc(b->data, room * sizeof *data);
+    double *data = moe_bulk_grow(b->data, b->n * sizeof *data,
+                                 room * sizeof *data, r->err);
     if (data == NULL) {
-        moe_fail(r->err, MOE_NOMEM, "%s: out of memory", r->path);
+        moe_error_prefix(r->err, "%s", r->path);
         return false;
     }
     b->data = data;
@@ -268,13 +310,26 @@ static bool fits(const builder *b, const moe_jtree *row)
            memcmp(row->dims, b->dims, (size_t)b->rank * sizeof *b->dims) == 0;
 }
 
+static void add_number(reader *r, builder *b, double x)
+{
+    if (!make_room(r, b, 1))
+        return;
+    if (b->n % SWEEP == 0)
+        moe_bulk_passed(b->data + b->n, SWEEP * sizeof *b->data);
+    b->data[b->n++] = x;
+    b->rows++;
+}
+
 static void add_row(reader *r, builder *b, moe_jtree *row)
 {
-    const size_t n = row->type == MOE_JNUMBER ? 1 : length_of(row);
+    const size_t n = length_of(row);
+    if (row->type == MOE_JNUMBER) {
+        add_number(r, b, row->number);
+        return;
+    }
     if (!make_room(r, b, n))
         return;
-    memcpy(b->data + b->n, row->type == MOE_JNUMBER ? &row->number : row->data,
-           n * sizeof *b->data);
+    moe_bulk_copy(b->data + b->n, row->data, n * sizeof *b->data);
     b->n += n;
     b->rows++;
     moe_jtree_fini(row);
@@ -288,6 +343,11 @@ static bool begins_array(const moe_jtree *row)
 
 static void add_item(reader *r, moe_jtree *list, const moe_jtree *item)
 {
+    if (++r->nodes > MOST_NODES) {
+        complain(r, "a value has too many parts that are no equal arrays of "
+                    "numbers");
+        return;
+    }
     if ((list->n & (list->n - 1)) == 0) { /* 0, 1, 2, 4, ... */
         const size_t room = list->n > 0 ? 2 * list->n : 1;
         moe_jtree *more = realloc(list->item, room * sizeof *more);
@@ -318,8 +378,16 @@ static void unbuild(reader *r, builder *b, moe_jtree *list)
         else
             add_item(r, list, &row);
     }
-    free(b->data);
+    moe_bulk_free(b->data);
     *b = (builder){0};
+}
+
+/* Hand out a part of the value, which is not kept. */
+static void hand_out(reader *r, const char *key, moe_jtree *part)
+{
+    r->nodes = 0;
+    r->part(key, part, r->arg, r->err);
+    moe_jtree_fini(part);
 }
 
 static void take_row(reader *r, builder *b, bool *dense, moe_jtree *list,
@@ -344,30 +412,47 @@ static void take_row(reader *r, builder *b, bool *dense, moe_jtree *list,
     moe_jtree_fini(row);
 }
 
+/* @return whether another item of an array follows. */
+static bool end_of_item(reader *r)
+{
+    const int c = skip_blanks(r);
+    if (!failed(r) && c != ',' && c != ']')
+        complain(r, c < 0 ? "an array is not closed" : "',' or ']' is wanted");
+    take(r);
+    return c == ',';
+}
+
 static void parse_array(reader *r, int depth, moe_jtree *out)
 {
     builder b = {0};
     moe_jtree list = {.type = MOE_JLIST};
     bool dense = false;
+    const bool parts =
+        r->part != NULL && (depth == 0 || (depth == 1 && r->found));
     take(r); /* [ */
     bool more = skip_blanks(r) != ']';
     if (!more)
         take(r);
     while (more && !failed(r)) {
         moe_jtree row = {0};
+        double whole;
+        skip_blanks(r);
+        if (dense && b.rank == 0 && take_whole(r, &whole)) {
+            add_number(r, &b, whole);
+            more = end_of_item(r);
+            continue;
+        }
         parse_value(r, depth + 1, &row);
         if (failed(r))
             break;
-        take_row(r, &b, &dense, &list, &row);
-        const int c = skip_blanks(r);
-        more = c == ',';
-        if (!failed(r) && c != ',' && c != ']')
-            complain(r,
-                     c < 0 ? "an array is not closed" : "',' or ']' is wanted");
-        take(r);
+        if (parts && row.type == MOE_JOBJECT)
+            hand_out(r, NULL, &row);
+        else
+            take_row(r, &b, &dense, &list, &row);
+        more = end_of_item(r);
     }
     if (failed(r) || !dense) {
-        free(b.data);
+        moe_bulk_free(b.data);
         if (failed(r))
             moe_jtree_fini(&list);
         else
@@ -411,6 +496,9 @@ static void parse_member(reader *r, int depth, moe_jtree *o)
     char *key = parse_text(r);
     if (key == NULL)
         return;
+    const bool part = depth == 0 && r->part != NULL && *r->wanted == '\0';
+    if (depth == 0 && r->part != NULL)
+        r->found = strcmp(key, r->wanted) == 0;
     if (o->n == MOST_KEYS)
         complain(r, "an object has too many keys");
     else if (moe_jtree_get(o, key) != NULL)
@@ -421,10 +509,13 @@ static void parse_member(reader *r, int depth, moe_jtree *o)
         take(r);
         parse_value(r, depth + 1, &value);
     }
-    if (failed(r))
-        free(key);
-    else
+    if (!failed(r) && !part) {
         add_member(r, o, key, &value);
+        return;
+    }
+    if (!failed(r))
+        hand_out(r, key, &value);
+    free(key);
 }
 
 static void parse_object(reader *r, int depth, moe_jtree *out)
@@ -485,7 +576,7 @@ moe_status moe_jreader_open_part(const char *path, uint64_t offset,
     moe_error local = {0};
     moe_jreader *r = moe_array_new(1, sizeof *r, &local);
     if (r != NULL)
-        r->text = moe_array_new(LONGEST_TEXT, 1, &local);
+        r->text = moe_array_new(r->room = 256, 1, &local);
     if (local.status == MOE_OK) {
         r->path = path;
         r->line = r->column = 1;
@@ -530,6 +621,8 @@ moe_status moe_jreader_next(moe_jreader *r, moe_jtree *out, bool *more_out,
     moe_error local = {0};
     moe_jtree value = {0};
     r->err = &local;
+    r->nodes = 0;
+    r->found = false;
     *more_out = skip_blanks(r) >= 0;
     if (*more_out && !failed(r))
         parse_value(r, 0, &value);
@@ -542,6 +635,14 @@ moe_status moe_jreader_next(moe_jreader *r, moe_jtree *out, bool *more_out,
     return MOE_OK;
 }
 
+void moe_jreader_hand_out(moe_jreader *r, const char *key, moe_jpart *to,
+                          void *arg)
+{
+    r->wanted = key;
+    r->part = to;
+    r->arg = arg;
+}
+
 void moe_jtree_fini(moe_jtree *t)
 {
     for (size_t i = 0; i < t->n; i++) {
@@ -552,13 +653,13 @@ void moe_jtree_fini(moe_jtree *t)
     free(t->key);
     free(t->item);
     free(t->text);
-    free(t->data);
+    moe_bulk_free(t->data);
     *t = (moe_jtree){0};
 }
 
 const moe_jtree *moe_jtree_get(const moe_jtree *t, const char *key)
 {
-    for (size_t i = 0; t->type == MOE_JOBJECT && i < t->n; i++)
+    for (size_t i = 0; t != NULL && t->type == MOE_JOBJECT && i < t->n; i++)
         if (strcmp(t->key[i], key) == 0)
             return &t->item[i];
     return NULL;

@@ -12,7 +12,7 @@
 #include "moegps/mem.h"
 
 enum {
-    CHUNK = 1 << 20,         /* bytes read at a time */
+    CHUNK = 1 << 17,         /* bytes read at a time */
     LONGEST_LINE = 64 << 20, /* more is no table */
     COMMENT_LEN = 4096       /* what is kept of a comment */
 };

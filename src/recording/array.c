@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/trace.h"
 
@@ -90,6 +91,7 @@ static moe_status read_loads(moe_numbers *a, const moe_recording_options *o,
             out->load[w.at] = value[j];
             step(&w);
         }
+        moe_bulk_passed(out->load, now * sizeof *out->load);
     }
     return MOE_OK;
 }
@@ -166,9 +168,11 @@ static moe_status drop_padding(moe_recording *r, const char *name,
 {
     const size_t k = (size_t)r->top_k, n = r->n_tokens;
     size_t kept = 0;
-    bool *padded = moe_array_new(n, sizeof *padded, err);
+    bool *padded = moe_bulk_new(n, sizeof *padded, err);
     for (size_t i = 0; padded != NULL && i < n; i++) {
         size_t found = 0;
+        moe_bulk_passed(r->experts_of,
+                        k * (size_t)r->layers * sizeof *r->experts_of);
         for (size_t l = 0; l < (size_t)r->layers; l++)
             for (size_t j = 0; j < k; j++)
                 found += r->experts_of[(l * n + i) * k + j] == PADDING;
@@ -187,7 +191,7 @@ static moe_status drop_padding(moe_recording *r, const char *name,
         moe_remark(&r->dropped, "%zu of %zu tokens are padding", n - kept, n);
         moe_recording_drop_tokens(r, padded);
     }
-    free(padded);
+    moe_bulk_free(padded);
     return err->status;
 }
 
@@ -216,8 +220,12 @@ static moe_status take_gates(const moe_numbers *a, const axes *x,
         memcmp(g->dims, a->dims, (size_t)a->rank * sizeof *a->dims) != 0)
         return refuse(g, "gates are not as many as the experts of tokens", err);
     walk w = walk_of(g, x, out);
-    out->gate = moe_array_new(n, sizeof *out->gate, err);
-    for (size_t i = 0; out->gate != NULL && i < n; i++, step(&w))
+    out->gate = moe_bulk_new(n, sizeof *out->gate, err);
+    for (size_t i = 0; out->gate != NULL && i < n; i++, step(&w)) {
+        if (i % CHUNK == 0) {
+            moe_bulk_passed(out->gate, CHUNK * sizeof *out->gate);
+            moe_bulk_passed(beside->gate, CHUNK * sizeof *beside->gate);
+        }
         if (beside->gate[i] >= 0 && isfinite(beside->gate[i]))
             out->gate[w.at] = (float)beside->gate[i];
         else
@@ -227,6 +235,7 @@ static moe_status take_gates(const moe_numbers *a, const axes *x,
                             g->name, w.index[x->layer], w.index[x->token],
                             x->choice >= 0 ? w.index[x->choice] : 0,
                             beside->gate[i]);
+    }
     return err->status;
 }
 
@@ -272,6 +281,7 @@ static moe_status read_tokens(moe_numbers *a, const moe_recording_options *o,
             any = any || *to == PADDING;
             step(&w);
         }
+        moe_bulk_passed(out->experts_of, now * sizeof *out->experts_of);
     }
     moe_companions own = {0};
     take_beside(a, o, &x, beside != NULL ? beside : &own, out, err);

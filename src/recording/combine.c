@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 
 /* Several files that are one recording: parts of it by rank, by step or by
@@ -25,6 +26,7 @@ static size_t unite_layers(const moe_recording *a, const moe_recording *b,
         moe_axis_add(out, a->layer_number[l], err);
     for (int l = 0; l < b->layers; l++)
         moe_axis_add(out, b->layer_number[l], err);
+    moe_axis_end(out);
     return err->status == MOE_OK ? out->n : SIZE_MAX;
 }
 
@@ -55,6 +57,8 @@ static void add_loads(moe_recording *to, const moe_recording *part,
         double *sum = to->load + (s * layers->n + l) * (size_t)to->experts;
         for (size_t e = 0; e < n_e; e++)
             sum[e] += part->load[i * n_e + e];
+        moe_bulk_passed(sum, n_e * sizeof *sum);
+        moe_bulk_passed(part->load + i * n_e, n_e * sizeof *sum);
     }
 }
 
@@ -90,6 +94,7 @@ moe_status moe_recording_add(moe_recording *into, const moe_recording *part,
         moe_axis_add(&steps, into->step_number[s], &local);
     for (size_t s = 0; s < part->steps; s++)
         moe_axis_add(&steps, part->step_number[s], &local);
+    moe_axis_end(&steps);
     if (local.status == MOE_OK &&
         moe_recording_make_loads(&sum, "these files", steps.n, layers.n,
                                  (size_t)larger(into->experts, part->experts),
@@ -128,8 +133,8 @@ moe_status moe_recording_widen(moe_recording *into, const moe_recording *part,
                                  &local) == MOE_OK) {
         for (size_t i = 0; i < rows; i++) {
             double *to = wide.load + i * (n + m);
-            memcpy(to, into->load + i * n, n * sizeof *to);
-            memcpy(to + n, part->load + i * m, m * sizeof *to);
+            moe_bulk_copy(to, into->load + i * n, n * sizeof *to);
+            moe_bulk_copy(to + n, part->load + i * m, m * sizeof *to);
         }
         memcpy(wide.step_number, into->step_number,
                into->steps * sizeof *wide.step_number);
@@ -148,14 +153,12 @@ moe_status moe_recording_widen(moe_recording *into, const moe_recording *part,
 static void *join(const void *a, uint64_t n, const void *b, uint64_t m,
                   size_t layers, size_t width, moe_error *err)
 {
-    char *to = moe_array_new(layers * (n + m), width, err);
+    char *to = moe_bulk_new(layers * (n + m), width, err);
     for (size_t l = 0; to != NULL && l < layers; l++) {
-        if (n > 0)
-            memcpy(to + l * (n + m) * width, (const char *)a + l * n * width,
-                   n * width);
-        if (m > 0) /* else b may be NULL */
-            memcpy(to + (l * (n + m) + n) * width,
-                   (const char *)b + l * m * width, m * width);
+        moe_bulk_copy(to + l * (n + m) * width, (const char *)a + l * n * width,
+                      n * width);
+        moe_bulk_copy(to + (l * (n + m) + n) * width,
+                      (const char *)b + l * m * width, m * width);
     }
     return to;
 }
@@ -173,9 +176,9 @@ static moe_status append_steps(moe_recording *into, const moe_recording *part,
         moe_recording_fini(&all);
         return err->status;
     }
-    memcpy(all.load, into->load, into->steps * row * sizeof *all.load);
-    memcpy(all.load + into->steps * row, part->load,
-           part->steps * row * sizeof *all.load);
+    moe_bulk_copy(all.load, into->load, into->steps * row * sizeof *all.load);
+    moe_bulk_copy(all.load + into->steps * row, part->load,
+                  part->steps * row * sizeof *all.load);
     memcpy(all.layer_number, into->layer_number,
            (size_t)into->layers * sizeof *all.layer_number);
     if (into->seq_part != NULL && part->seq_part != NULL)

@@ -7,6 +7,7 @@
 
 #include "array.h"
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/trace.h"
 
@@ -38,9 +39,9 @@ static moe_status take_gates(moe_companions *c, moe_numbers *a, size_t n,
     if ((a->kind != 'f' && a->kind != 'b') || n == SIZE_MAX)
         return moe_fail(err, MOE_FORMAT, "%s: gates are no real numbers",
                         a->name);
-    free(c->gate);
+    moe_bulk_free(c->gate);
     c->gates = *a;
-    c->gate = moe_array_new(n, sizeof *c->gate, err);
+    c->gate = moe_bulk_new(n, sizeof *c->gate, err);
     return c->gate != NULL ? moe_numbers_real(a, n, c->gate, err) : err->status;
 }
 
@@ -57,9 +58,9 @@ moe_status moe_companions_take(moe_companions *c, const char *name,
     if (a->kind == 'f' || a->kind == 'b' || a->rank != 1 || n > UINT32_MAX)
         return moe_fail(err, MOE_FORMAT, "%s: %s are no list of integers",
                         a->name, name);
-    free(c->value[which]);
+    moe_bulk_free(c->value[which]);
     c->n[which] = n;
-    c->value[which] = moe_array_new(n, sizeof *c->value[which], err);
+    c->value[which] = moe_bulk_new(n, sizeof *c->value[which], err);
     return c->value[which] != NULL ? moe_numbers_int(a, n, c->value[which], err)
                                    : err->status;
 }
@@ -89,8 +90,8 @@ moe_status moe_companions_open(moe_companions *c,
 void moe_companions_fini(moe_companions *c)
 {
     for (int i = 0; i < MOE_N_COMPANIONS; i++)
-        free(c->value[i]);
-    free(c->gate);
+        moe_bulk_free(c->value[i]);
+    moe_bulk_free(c->gate);
     *c = (moe_companions){0};
 }
 
@@ -153,8 +154,8 @@ static void take_splits(moe_recording *r, const int64_t *part, moe_error *err)
 
 static void take_ids(moe_recording *r, const int64_t *id, moe_error *err)
 {
-    free(r->token_id);
-    r->token_id = moe_array_new(r->n_tokens, sizeof *r->token_id, err);
+    moe_bulk_free(r->token_id);
+    r->token_id = moe_bulk_new(r->n_tokens, sizeof *r->token_id, err);
     for (uint64_t i = 0; r->token_id != NULL && i < r->n_tokens; i++) {
         r->token_id[i] = (uint32_t)id[i];
         if (r->token_id[i] >= r->vocab_size)
@@ -196,7 +197,7 @@ moe_status moe_companions_attach(const moe_companions *c, moe_recording *r,
         take_ids(r, list, err);
     list = list_of(c, MOE_COMPANION_POSITIONS, n, INT32_MAX, err);
     if (list != NULL)
-        r->position = moe_array_new(n, sizeof *r->position, err);
+        r->position = moe_bulk_new(n, sizeof *r->position, err);
     for (uint64_t i = 0; list != NULL && r->position != NULL && i < n; i++)
         r->position[i] = (int32_t)list[i];
     if (err->status == MOE_OK && c->value[MOE_COMPANION_LAYERS] != NULL)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/rng.h"
 #include "moegps/synth.h"
@@ -68,6 +69,7 @@ moe_status moe_recording_draw(moe_recording *r, int top_k, uint32_t tokens,
         moe_rng rng = moe_rng_at(seed, MOE_RNG_DRAW, i / (size_t)r->layers,
                                  i % (size_t)r->layers, 0);
         double sum = 0;
+        moe_bulk_passed(r->load + i * n_e, n_e * sizeof *r->load);
         for (size_t e = 0; e < n_e; e++)
             sum += r->load[i * n_e + e];
         if (sum > 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/text.h"
 #include "moegps/trace.h"
@@ -20,17 +21,28 @@ static const double MOST_DIFFERENCE = 0.01;
 
 /* ---- repeated rows ---- */
 
-/* A token's choices in all layers, as one number. FNV-1a. */
-static uint64_t hash_of(const moe_recording *r, uint64_t token)
+enum { CANDIDATES = 24 }; /* more than 1 / MOST_REPEATS */
+
+/* Every token's choices in all layers, as one number. FNV-1a.
+ * @return [n_tokens] */
+static uint64_t *hash_all(const moe_recording *r, moe_error *err)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (int l = 0; l < r->layers; l++)
-        for (int j = 0; j < r->top_k; j++)
-            h = (h ^ r->experts_of[((uint64_t)l * r->n_tokens + token) *
-                                       (uint64_t)r->top_k +
-                                   (uint64_t)j]) *
-                UINT64_C(1099511628211);
-    return h;
+    const size_t n = r->n_tokens, k = (size_t)r->top_k;
+    uint64_t *hash = moe_bulk_new(n, sizeof *hash, err);
+    for (size_t i = 0; hash != NULL && i < n; i++) {
+        hash[i] = UINT64_C(14695981039346656037);
+        moe_bulk_passed(hash + i, sizeof *hash);
+    }
+    for (size_t l = 0; hash != NULL && l < (size_t)r->layers; l++) {
+        const uint16_t *row = r->experts_of + l * n * k;
+        for (size_t i = 0; i < n; i++, row += k) {
+            for (size_t j = 0; j < k; j++)
+                hash[i] = (hash[i] ^ row[j]) * UINT64_C(1099511628211);
+            moe_bulk_passed(row, k * sizeof *row);
+            moe_bulk_passed(hash + i, sizeof *hash);
+        }
+    }
+    return hash;
 }
 
 /* The longest run of equal neighbours. @return its length. */
@@ -48,27 +60,53 @@ static uint64_t longest_run(const uint64_t *hash, uint64_t n, uint64_t *first)
     return longest;
 }
 
-static int by_value(const void *a, const void *b)
+/* Count a row among those that may be frequent: one of another takes away a
+ * turn of each when there is no place. */
+static void vote(uint64_t hash, uint64_t *candidate, uint64_t *votes)
 {
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
+    int place = -1;
+    for (int c = 0; c < CANDIDATES; c++) {
+        if (votes[c] > 0 && candidate[c] == hash) {
+            votes[c]++;
+            return;
+        }
+        place = votes[c] == 0 ? c : place;
+    }
+    for (int c = 0; c < CANDIDATES && place < 0; c++)
+        votes[c]--;
+    if (place >= 0) {
+        candidate[place] = hash;
+        votes[place] = 1;
+    }
 }
 
-/* @return tokens that have the row which most have. Sorts. */
-static uint64_t most_equal(uint64_t *hash, uint64_t n)
+/* What is more than one in CANDIDATES + 1 of all is among the candidates at the
+ * end. Source: Misra and Gries 1982, Finding repeated elements.
+ * @return tokens that have the row which most have, where these are so many;
+ * else any number that is less. */
+static uint64_t most_equal(const uint64_t *hash, uint64_t n)
 {
-    uint64_t first = 0;
-    qsort(hash, n, sizeof *hash, by_value);
-    return longest_run(hash, n, &first);
+    uint64_t candidate[CANDIDATES] = {0}, votes[CANDIDATES] = {0};
+    uint64_t count[CANDIDATES] = {0}, most = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        vote(hash[i], candidate, votes);
+        moe_bulk_passed(hash + i, sizeof *hash);
+    }
+    for (uint64_t i = 0; i < n; i++) {
+        for (int c = 0; c < CANDIDATES; c++)
+            count[c] += votes[c] > 0 && candidate[c] == hash[i];
+        moe_bulk_passed(hash + i, sizeof *hash);
+    }
+    for (int c = 0; c < CANDIDATES; c++)
+        most = count[c] > most ? count[c] : most;
+    return most;
 }
 
 static void find_repeats(const moe_recording *r, moe_remarks *out,
                          moe_error *err)
 {
-    uint64_t *hash = moe_array_new(r->n_tokens, sizeof *hash, err);
+    uint64_t *hash = hash_all(r, err);
     uint64_t first = 0;
-    for (uint64_t i = 0; hash != NULL && i < r->n_tokens; i++)
-        hash[i] = hash_of(r, i);
     if (hash == NULL)
         return;
     const uint64_t run = longest_run(hash, r->n_tokens, &first);
@@ -82,7 +120,7 @@ static void find_repeats(const moe_recording *r, moe_remarks *out,
                    equal, r->n_tokens,
                    100 * (double)equal / (double)r->n_tokens, run, first,
                    run > 2 ? run : 2);
-    free(hash);
+    moe_bulk_free(hash);
 }
 
 moe_status moe_recording_drop_repeats(moe_recording *r, uint64_t length,
@@ -93,11 +131,9 @@ moe_status moe_recording_drop_repeats(moe_recording *r, uint64_t length,
         return moe_fail(err, MOE_USAGE,
                         "--drop-repeats: runs of 2 tokens and more of a "
                         "recording of tokens can be dropped");
-    uint64_t *hash = moe_array_new(r->n_tokens, sizeof *hash, &local);
-    bool *drop = moe_array_new(r->n_tokens, sizeof *drop, &local);
+    uint64_t *hash = hash_all(r, &local);
+    bool *drop = moe_bulk_new(r->n_tokens, sizeof *drop, &local);
     uint64_t kept = 0;
-    for (uint64_t i = 0; local.status == MOE_OK && i < r->n_tokens; i++)
-        hash[i] = hash_of(r, i);
     for (uint64_t i = 0, end; local.status == MOE_OK && i < r->n_tokens;
          i = end) {
         for (end = i + 1; end < r->n_tokens && hash[end] == hash[i]; end++)
@@ -116,33 +152,32 @@ moe_status moe_recording_drop_repeats(moe_recording *r, uint64_t length,
                    r->n_tokens - kept, r->n_tokens, length);
         moe_recording_drop_tokens(r, drop);
     }
-    free(drop);
-    free(hash);
+    moe_bulk_free(drop);
+    moe_bulk_free(hash);
     return moe_pass(err, &local);
 }
 
 /* ---- loads ---- */
 
-/* @return pairs of a layer over all steps. */
-static double sum_of(const moe_recording *r, int layer)
+static void compare_layers(const moe_recording *r, moe_remarks *out,
+                           moe_error *err)
 {
-    double sum = 0;
-    for (size_t s = 0; s < r->steps; s++)
-        for (int e = 0; e < r->experts; e++)
-            sum += r->load[(s * (size_t)r->layers + (size_t)layer) *
-                               (size_t)r->experts +
-                           (size_t)e];
-    return sum;
-}
-
-static void compare_layers(const moe_recording *r, moe_remarks *out)
-{
+    const size_t n_l = (size_t)r->layers, n_e = (size_t)r->experts;
     int least = 0, most = 0;
-    for (int l = 1; l < r->layers; l++) {
-        least = sum_of(r, l) < sum_of(r, least) ? l : least;
-        most = sum_of(r, l) > sum_of(r, most) ? l : most;
+    double *sum = moe_array_new(n_l, sizeof *sum, err);
+    if (sum == NULL)
+        return;
+    for (size_t i = 0; i < r->steps * n_l; i++) {
+        for (size_t e = 0; e < n_e; e++)
+            sum[i % n_l] += r->load[i * n_e + e];
+        moe_bulk_passed(r->load + i * n_e, n_e * sizeof *r->load);
     }
-    const double low = sum_of(r, least), high = sum_of(r, most);
+    for (int l = 1; l < r->layers; l++) {
+        least = sum[l] < sum[least] ? l : least;
+        most = sum[l] > sum[most] ? l : most;
+    }
+    const double low = sum[least], high = sum[most];
+    free(sum);
     if (high - low > MOST_DIFFERENCE * high)
         moe_remark(out,
                    "layer %d has %.0f pairs, layer %d has %.0f: not of the "
@@ -166,6 +201,8 @@ static void find_copies(const moe_recording *r, moe_remarks *out)
         }
         if (divisor == 1)
             return;
+        if (i % (size_t)r->experts == 0)
+            moe_bulk_passed(r->load + i, (size_t)r->experts * sizeof(double));
     }
     if (divisor > 1)
         moe_remark(out,
@@ -207,7 +244,7 @@ moe_status moe_recording_inspect(const moe_recording *r, moe_remarks *out,
 {
     moe_error local = {0};
     if (r->kind == MOE_RECORDING_LOADS) {
-        compare_layers(r, out);
+        compare_layers(r, out, &local);
         find_copies(r, out);
         if (r->steps == 1)
             moe_remark(out, "one step: nothing is known of change over time");

@@ -8,6 +8,7 @@
  *   physical.c     physical experts to logical ones
  *   placement.c    placements of engines, which placement_write.c writes
  *   to_trace.c     a trace of a recording
+ *   json_items.c   JSON of many values: a step or some tokens each
  *   columns.c      what the columns of a table mean
  *   table.c        tables of text
  *   ...            one file a format
@@ -17,16 +18,16 @@
 
 #include "moegps/recording.h"
 
-/* Distinct numbers of steps or layers, rising. */
+/* Distinct numbers of steps or layers. */
 typedef struct moe_axis {
-    int64_t *value; /* [n], owned */
-    size_t n, room;
+    int64_t *value; /* [n] rising, then [loose] that are not sorted in; owned */
+    size_t n, loose, room;
     size_t last; /* found last: files come in order */
 } moe_axis;
 
-/* @return the place of a number, which is added where it is new; SIZE_MAX with
- * MOE_NOMEM. Places found before may move. */
-size_t moe_axis_add(moe_axis *axis, int64_t value, moe_error *err);
+/* Add a number, unless it is there. When all are, moe_axis_end() follows. */
+void moe_axis_add(moe_axis *axis, int64_t value, moe_error *err);
+void moe_axis_end(moe_axis *axis);
 
 /* @return the place of a number; SIZE_MAX: it is not there. */
 size_t moe_axis_find(moe_axis *axis, int64_t value);

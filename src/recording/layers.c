@@ -3,10 +3,13 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/trace.h"
 
 /* Which layers and steps of a recording are kept, and tokens as loads. */
+
+enum { SWEEP = 4096 }; /* choices that are counted between two words of it */
 
 /* Move what is kept of [layers] blocks of `bytes` to the front. */
 static void compact(void *data, int layers, size_t bytes, const bool *layer)
@@ -14,7 +17,8 @@ static void compact(void *data, int layers, size_t bytes, const bool *layer)
     char *to = data;
     for (int l = 0; data != NULL && l < layers; l++)
         if (layer[l]) {
-            memmove(to, (char *)data + (size_t)l * bytes, bytes);
+            if (to != (char *)data + (size_t)l * bytes)
+                moe_bulk_copy(to, (char *)data + (size_t)l * bytes, bytes);
             to += bytes;
         }
 }
@@ -30,6 +34,7 @@ static void keep_loads(moe_recording *r, const bool *layer, const bool *step)
             if (layer[l])
                 memmove(r->load + row * to++, r->load + (s * n_l + l) * row,
                         row * sizeof *r->load);
+        moe_bulk_passed(r->load + row * to, 2 * n_l * row * sizeof *r->load);
         if (r->seq_part != NULL)
             r->seq_part[steps] = r->seq_part[s];
         r->step_number[steps++] = r->step_number[s];
@@ -128,10 +133,12 @@ moe_status moe_recording_drop_empty(moe_recording *r, const char *path,
     bool *step = moe_array_new(r->steps, sizeof *step, err);
     size_t empty = 0;
     bool any = false;
-    for (size_t i = 0; err->status == MOE_OK && i < r->steps * n_l; i++)
+    for (size_t i = 0; err->status == MOE_OK && i < r->steps * n_l; i++) {
         for (size_t e = 0; e < n_e; e++)
             if (r->load[i * n_e + e] != 0)
                 any = layer[i % n_l] = step[i / n_l] = true;
+        moe_bulk_passed(r->load + i * n_e, n_e * sizeof *r->load);
+    }
     for (size_t s = 0; err->status == MOE_OK && s < r->steps; s++)
         empty += !step[s];
     if (err->status == MOE_OK && !any)
@@ -141,7 +148,8 @@ moe_status moe_recording_drop_empty(moe_recording *r, const char *path,
         if (empty > 0)
             moe_remark(&r->dropped, "%zu step%s without any load", empty,
                        empty == 1 ? "" : "s");
-        keep(r, layer, step);
+        if (empty > 0 || memchr(layer, false, n_l) != NULL)
+            keep(r, layer, step);
     }
     free(step);
     free(layer);
@@ -167,8 +175,11 @@ static void count(const moe_recording *r, uint64_t first, uint64_t end,
         const uint16_t *id = r->experts_of + l * r->n_tokens * k;
         double *load =
             to->load + (step * (size_t)r->layers + l) * (size_t)r->experts;
-        for (uint64_t i = first * k; i < end * k; i++)
+        for (uint64_t i = first * k; i < end * k; i++) {
+            if (i % SWEEP == 0)
+                moe_bulk_passed(id + i, SWEEP * sizeof *id);
             load[id[i]] += 1;
+        }
     }
 }
 

@@ -2,8 +2,11 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/placement.h"
+
+enum { SWEEP = 4096 }; /* choices that are mapped between two words of it */
 
 /* The placement of every layer of a recording. */
 typedef struct {
@@ -49,20 +52,24 @@ static void map_loads(moe_recording *r, const rows *m, moe_error *err)
 {
     const size_t n_e = (size_t)m->map->experts, n_p = (size_t)r->experts;
     const size_t n_l = (size_t)r->layers, n = r->steps * n_l;
-    double *load = moe_array_new(n * n_e, sizeof *load, err);
+    double *load = moe_bulk_new(n * n_e, sizeof *load, err);
     for (size_t i = 0; load != NULL && i < n * n_p; i++) {
         const size_t layer = i / n_p % n_l, slot = i % n_p;
         const int e = m->row[layer][slot];
+        if (slot == 0) {
+            moe_bulk_passed(r->load + i, n_p * sizeof *load);
+            moe_bulk_passed(load, n_e * sizeof *load);
+        }
         if (e >= 0)
             load[i / n_p * n_e + (size_t)e] += r->load[i];
         else if (r->load[i] > 0)
             empty(r, layer, slot, err);
     }
     if (err->status != MOE_OK) {
-        free(load);
+        moe_bulk_free(load);
         return;
     }
-    free(r->load);
+    moe_bulk_free(r->load);
     r->load = load;
 }
 
@@ -70,13 +77,19 @@ static void map_loads(moe_recording *r, const rows *m, moe_error *err)
 static void map_tokens(moe_recording *r, const rows *m, moe_error *err)
 {
     const size_t per = r->n_tokens * (size_t)r->top_k;
-    for (size_t i = 0; i < (size_t)r->layers * per; i++)
+    for (size_t i = 0; i < (size_t)r->layers * per; i++) {
+        if (i % SWEEP == 0)
+            moe_bulk_passed(r->experts_of + i, SWEEP * sizeof(uint16_t));
         if (m->row[i / per][r->experts_of[i]] < 0) {
             empty(r, i / per, r->experts_of[i], err);
             return;
         }
-    for (size_t i = 0; i < (size_t)r->layers * per; i++)
+    }
+    for (size_t i = 0; i < (size_t)r->layers * per; i++) {
+        if (i % SWEEP == 0)
+            moe_bulk_passed(r->experts_of + i, SWEEP * sizeof(uint16_t));
         r->experts_of[i] = (uint16_t)m->row[i / per][r->experts_of[i]];
+    }
 }
 
 moe_status moe_recording_to_logical(moe_recording *r,

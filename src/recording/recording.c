@@ -9,11 +9,15 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/plain.h"
 #include "moegps/trace.h"
 
 const double MOE_MOST_LOAD = 9007199254740992.0;
+
+enum { SWEEP = 4096 }; /* elements that are moved between two words of it */
+enum { MOST_LOOSE = 1024 };
 
 #define X(name) extern const moe_recording_format moe_recording_##name;
 #include "members.h"
@@ -87,27 +91,50 @@ size_t moe_axis_find(moe_axis *a, int64_t value)
     return at;
 }
 
-size_t moe_axis_add(moe_axis *a, int64_t value, moe_error *err)
+static int rising(const void *a, const void *b)
 {
-    const size_t found = moe_axis_find(a, value);
-    if (found != SIZE_MAX)
-        return found;
-    if (a->n == a->room) {
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sort in what came out of order. */
+static void settle(moe_axis *a)
+{
+    size_t n = 0;
+    qsort(a->value, a->n + a->loose, sizeof *a->value, rising);
+    for (size_t i = 0; i < a->n + a->loose; i++)
+        if (n == 0 || a->value[i] != a->value[n - 1])
+            a->value[n++] = a->value[i];
+    a->n = n;
+    a->loose = 0;
+}
+
+void moe_axis_add(moe_axis *a, int64_t value, moe_error *err)
+{
+    const bool new_last = a->n == 0 || value > a->value[a->n - 1];
+    if (!new_last && moe_axis_find(a, value) != SIZE_MAX)
+        return;
+    if (a->n + a->loose == a->room) {
         const size_t room = 2 * a->room + 64;
         int64_t *more = realloc(a->value, room * sizeof *more);
         if (more == NULL) {
             moe_fail(err, MOE_NOMEM, "out of memory");
-            return SIZE_MAX;
+            return;
         }
         a->value = more;
         a->room = room;
     }
-    const size_t at = place_of(a, value);
-    memmove(&a->value[at + 1], &a->value[at], (a->n - at) * sizeof *a->value);
-    a->value[at] = value;
-    a->n++;
-    a->last = at;
-    return at;
+    a->value[a->n + a->loose] = value;
+    if (new_last && a->loose == 0)
+        a->last = a->n++;
+    else if (++a->loose > MOST_LOOSE + a->n / 2)
+        settle(a);
+}
+
+void moe_axis_end(moe_axis *a)
+{
+    if (a->loose > 0)
+        settle(a);
 }
 
 void moe_axis_fini(moe_axis *a)
@@ -147,7 +174,7 @@ moe_status moe_recording_make_loads(moe_recording *r, const char *path,
     r->steps = steps;
     r->layers = (int)layers;
     r->experts = (int)experts;
-    r->load = moe_array_new(steps * layers * experts, sizeof *r->load, err);
+    r->load = moe_bulk_new(steps * layers * experts, sizeof *r->load, err);
     r->step_number = moe_array_new(steps, sizeof *r->step_number, err);
     for (size_t s = 0; r->step_number != NULL && s < steps; s++)
         r->step_number[s] = (int64_t)s;
@@ -174,7 +201,7 @@ moe_status moe_recording_make_tokens(moe_recording *r, const char *path,
     r->n_tokens = tokens;
     r->top_k = (int)top_k;
     r->experts_of =
-        moe_array_new(layers * tokens * top_k, sizeof *r->experts_of, err);
+        moe_bulk_new(layers * tokens * top_k, sizeof *r->experts_of, err);
     return number_layers(r, err);
 }
 
@@ -182,11 +209,11 @@ void moe_recording_fini(moe_recording *r)
 {
     free(r->layer_number);
     free(r->step_number);
-    free(r->load);
-    free(r->experts_of);
-    free(r->gate);
-    free(r->token_id);
-    free(r->position);
+    moe_bulk_free(r->load);
+    moe_bulk_free(r->experts_of);
+    moe_bulk_free(r->gate);
+    moe_bulk_free(r->token_id);
+    moe_bulk_free(r->position);
     free(r->seq_offset);
     free(r->seq_part);
     moe_remarks_fini(&r->understood);
@@ -200,6 +227,8 @@ static void compact(void *data, size_t rows, uint64_t n, size_t size,
 {
     char *to = data;
     for (uint64_t i = 0; data != NULL && i < rows * n; i++) {
+        if (i % SWEEP == 0)
+            moe_bulk_passed(to, SWEEP * size);
         if (drop[i % n])
             continue;
         memmove(to, (char *)data + i * size, size);
@@ -266,13 +295,14 @@ static void complete_experts(moe_recording *r, const char *path, int experts,
                experts, r->experts, experts - 1);
     if (r->kind == MOE_RECORDING_LOADS) {
         const size_t rows = r->steps * (size_t)r->layers;
-        double *wide = moe_array_new(rows * (size_t)experts, sizeof *wide, err);
+        double *wide = moe_bulk_new(rows * (size_t)experts, sizeof *wide, err);
         for (size_t i = 0; wide != NULL && i < rows; i++)
-            memcpy(wide + i * (size_t)experts, r->load + i * (size_t)r->experts,
-                   (size_t)r->experts * sizeof *wide);
+            moe_bulk_copy(wide + i * (size_t)experts,
+                          r->load + i * (size_t)r->experts,
+                          (size_t)r->experts * sizeof *wide);
         if (wide == NULL)
             return;
-        free(r->load);
+        moe_bulk_free(r->load);
         r->load = wide;
     }
     r->experts = experts;
@@ -305,6 +335,7 @@ static moe_status check_loads(const moe_recording *r, const char *path,
                             "%s: step %lld, layer %d: loads sum to %g, above "
                             "2^53",
                             path, step, layer, sum);
+        moe_bulk_passed(r->load + i * n_e, n_e * sizeof *r->load);
     }
     return MOE_OK;
 }

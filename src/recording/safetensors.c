@@ -8,6 +8,7 @@
 
 #include "array.h"
 #include "internal.h"
+#include "moegps/jtree.h"
 #include "moegps/mem.h"
 #include "moegps/trace.h"
 
@@ -16,7 +17,7 @@ enum { LENGTH_BYTES = 8, MAX_HEADER = 100 << 20 };
 static const struct {
     const char *name;
     char kind;
-    size_t size;
+    unsigned char size;
 } types[] = {{"I8", 'i', 1},   {"U8", 'u', 1},  {"I16", 'i', 2},
              {"U16", 'u', 2},  {"I32", 'i', 4}, {"U32", 'u', 4},
              {"I64", 'i', 8},  {"U64", 'u', 8}, {"F16", 'f', 2},
@@ -30,16 +31,100 @@ static uint64_t length_of(const unsigned char *bytes)
     return n;
 }
 
+/* @return whether it is a list of whole numbers, at most `most` of them. */
+static bool take_sizes(const moe_jtree *t, size_t most, uint64_t *out,
+                       size_t *n_out)
+{
+    *n_out = 0;
+    if (t != NULL && t->type == MOE_JLIST && t->n == 0)
+        return true;
+    if (t == NULL || t->type != MOE_JARRAY || t->rank != 1 || t->dims[0] > most)
+        return false;
+    for (size_t d = 0; d < t->dims[0]; d++) {
+        if (!(t->data[d] >= 0 && t->data[d] < 9e15) ||
+            t->data[d] != (double)(uint64_t)t->data[d])
+            return false;
+        out[d] = (uint64_t)t->data[d];
+    }
+    *n_out = t->dims[0];
+    return true;
+}
+
+static void take_type(const moe_jtree *t, moe_tensor *out)
+{
+    for (size_t k = 0;
+         t != NULL && t->type == MOE_JTEXT && k < MOE_ARRAY_LEN(types); k++)
+        if (strcmp(types[k].name, t->text) == 0) {
+            out->kind = types[k].kind;
+            out->size = types[k].size;
+        }
+}
+
+/* "__metadata__" may stand among the tensors. */
+static void take_tensor(const char *key, const moe_jtree *t, void *arg,
+                        moe_error *err)
+{
+    moe_safetensors *s = arg;
+    uint64_t offset[2] = {0};
+    size_t rank = 0, n = 0;
+    if (key == NULL || strcmp(key, "__metadata__") == 0)
+        return;
+    if (s->n == s->room) {
+        const size_t room = 2 * s->room + 64;
+        moe_tensor *more = realloc(s->tensor, room * sizeof *more);
+        if (more == NULL) {
+            moe_fail(err, MOE_NOMEM, "%s: out of memory", s->path);
+            return;
+        }
+        s->tensor = more;
+        s->room = room;
+    }
+    moe_tensor *to = &s->tensor[s->n++];
+    *to = (moe_tensor){.name = moe_strdup(key, err)};
+    take_type(moe_jtree_get(t, "dtype"), to);
+    const bool sized =
+        take_sizes(moe_jtree_get(t, "shape"), MOE_NUMBERS_MAX_RANK, to->dims,
+                   &rank) &&
+        take_sizes(moe_jtree_get(t, "data_offsets"), 2, offset, &n) && n == 2;
+    to->rank = sized ? (signed char)rank : -1;
+    to->begin = offset[0];
+    to->end = offset[1];
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void check_names(const moe_safetensors *s, moe_error *err)
+{
+    const char **name = moe_array_new(s->n, sizeof *name, err);
+    for (size_t i = 0; name != NULL && i < s->n; i++)
+        name[i] = s->tensor[i].name;
+    if (name != NULL)
+        qsort(name, s->n, sizeof *name, by_name);
+    for (size_t i = 1; name != NULL && i < s->n && err->status == MOE_OK; i++)
+        if (strcmp(name[i - 1], name[i]) == 0)
+            moe_fail(err, MOE_FORMAT, "%s: tensor '%.120s' is there twice",
+                     s->path, name[i]);
+    free(name);
+}
+
 static moe_status read_header(moe_safetensors *s, uint64_t n, moe_error *err)
 {
     moe_jreader *reader = NULL;
+    moe_jtree left = {0};
     bool more = false;
-    if (moe_jreader_open_part(s->path, LENGTH_BYTES, n, &reader, err) ==
-            MOE_OK &&
-        moe_jreader_next(reader, &s->header, &more, err) == MOE_OK &&
-        (!more || s->header.type != MOE_JOBJECT))
+    if (moe_jreader_open_part(s->path, LENGTH_BYTES, n, &reader, err) != MOE_OK)
+        return err->status;
+    moe_jreader_hand_out(reader, "", take_tensor, s);
+    if (moe_jreader_next(reader, &left, &more, err) == MOE_OK &&
+        (!more || left.type != MOE_JOBJECT))
         moe_fail(err, MOE_FORMAT, "%s: its header is no JSON object", s->path);
+    moe_jtree_fini(&left);
     moe_jreader_close(reader);
+    if (err->status == MOE_OK)
+        check_names(s, err);
     return err->status;
 }
 
@@ -66,122 +151,70 @@ void moe_safetensors_close(moe_safetensors *s)
 {
     if (s->file != NULL)
         fclose(s->file);
-    moe_jtree_fini(&s->header);
+    for (size_t i = 0; i < s->n; i++)
+        free(s->tensor[i].name);
+    free(s->tensor);
     *s = (moe_safetensors){0};
-}
-
-/* "__metadata__" may stand among the tensors. */
-static bool is_tensor(const moe_safetensors *s, size_t i)
-{
-    return strcmp(s->header.key[i], "__metadata__") != 0;
-}
-
-static size_t member_of(const moe_safetensors *s, size_t tensor)
-{
-    size_t i = 0;
-    for (;; i++)
-        if (is_tensor(s, i) && tensor-- == 0)
-            return i;
-}
-
-size_t moe_safetensors_count(const moe_safetensors *s)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s->header.n; i++)
-        n += is_tensor(s, i);
-    return n;
-}
-
-const char *moe_safetensors_name(const moe_safetensors *s, size_t i)
-{
-    return s->header.key[member_of(s, i)];
-}
-
-/* @return whether it is a list of whole numbers, at most `most` of them. */
-static bool take_sizes(const moe_jtree *t, size_t most, size_t *out, int *n_out)
-{
-    const bool empty = t != NULL && t->type == MOE_JLIST && t->n == 0;
-    *n_out = 0;
-    if (empty)
-        return true;
-    if (t == NULL || t->type != MOE_JARRAY || t->rank != 1 || t->dims[0] > most)
-        return false;
-    for (size_t d = 0; d < t->dims[0]; d++) {
-        if (!(t->data[d] >= 0 && t->data[d] < 9e15) ||
-            t->data[d] != (double)(uint64_t)t->data[d])
-            return false;
-        out[d] = (size_t)t->data[d];
-    }
-    *n_out = (int)t->dims[0];
-    return true;
-}
-
-static bool take_type(const moe_jtree *t, moe_numbers *out)
-{
-    for (size_t k = 0;
-         t != NULL && t->type == MOE_JTEXT && k < MOE_ARRAY_LEN(types); k++)
-        if (strcmp(types[k].name, t->text) == 0) {
-            out->kind = types[k].kind;
-            out->size = types[k].size;
-            return true;
-        }
-    return false;
 }
 
 moe_status moe_safetensors_seek(moe_safetensors *s, size_t i, moe_numbers *out,
                                 moe_error *err)
 {
-    const size_t at = member_of(s, i);
-    const moe_jtree *t = &s->header.item[at];
-    size_t offset[2] = {0};
-    int n = 0;
-    *out = (moe_numbers){.source = moe_source_of_file(s->file)};
-    snprintf(out->name, sizeof out->name, "%.380s: %.120s", s->path,
-             s->header.key[at]);
-    if (!take_type(moe_jtree_get(t, "dtype"), out))
+    const moe_tensor *t = &s->tensor[i];
+    *out = (moe_numbers){.source = moe_source_of_file(s->file),
+                         .kind = t->kind,
+                         .size = t->size,
+                         .rank = t->rank > 0 ? t->rank : 0};
+    for (int d = 0; d < out->rank; d++)
+        out->dims[d] = t->dims[d];
+    snprintf(out->name, sizeof out->name, "%.380s: %.120s", s->path, t->name);
+    if (t->kind == 0)
         return moe_fail(err, MOE_FORMAT, "%s: its dtype is no number",
                         out->name);
-    if (!take_sizes(moe_jtree_get(t, "shape"), MOE_NUMBERS_MAX_RANK, out->dims,
-                    &out->rank) ||
-        !take_sizes(moe_jtree_get(t, "data_offsets"), 2, offset, &n) || n != 2)
+    if (t->rank < 0)
         return moe_fail(err, MOE_FORMAT, "%s: has no shape or data_offsets",
                         out->name);
     const size_t length = moe_numbers_length(out);
-    if (length == SIZE_MAX || offset[1] < offset[0] ||
-        offset[1] - offset[0] != length * out->size ||
-        offset[1] > s->bytes - s->data)
+    if (length == SIZE_MAX || t->end < t->begin ||
+        t->end - t->begin != length * out->size || t->end > s->bytes - s->data)
         return moe_fail(err, MOE_FORMAT,
                         "%s: its shape, its data_offsets and the file do not "
                         "agree",
                         out->name);
-    if (fseek(s->file, (long)(s->data + offset[0]), SEEK_SET) != 0)
+    if (fseek(s->file, (long)(s->data + t->begin), SEEK_SET) != 0)
         return moe_fail(err, MOE_IO, "%s: %s", s->path, strerror(errno));
     return MOE_OK;
 }
 
 /* ---- as a recording ---- */
 
+/* @return the number that a text begins with, of at most 15 digits; -1: it does
+ * not. */
+static int64_t take_number(const char **text)
+{
+    const size_t n = strspn(*text, "0123456789");
+    if (n == 0 || n > 15)
+        return -1;
+    return strtoll(*text, (char **)text, 10);
+}
+
 /* "12_3": iteration 12, layer 3. */
 static bool step_and_layer(const char *name, int64_t *step, int64_t *layer)
 {
-    char *end = NULL;
-    if (*name < '0' || *name > '9')
+    *step = take_number(&name);
+    if (*step < 0 || *name++ != '_')
         return false;
-    *step = strtoll(name, &end, 10);
-    if (*end != '_' || end[1] < '0' || end[1] > '9')
-        return false;
-    *layer = strtoll(end + 1, &end, 10);
-    return *end == '\0' && *layer < MOE_MAX_RECORDED_LAYERS;
+    *layer = take_number(&name);
+    return *layer >= 0 && *layer < MOE_MAX_RECORDED_LAYERS && *name == '\0';
 }
 
 static bool has_steps(const moe_safetensors *s)
 {
     int64_t step, layer;
-    const size_t n = moe_safetensors_count(s);
-    for (size_t i = 0; i < n; i++)
-        if (!step_and_layer(moe_safetensors_name(s, i), &step, &layer))
+    for (size_t i = 0; i < s->n; i++)
+        if (!step_and_layer(s->tensor[i].name, &step, &layer))
             return false;
-    return n > 0;
+    return s->n > 0;
 }
 
 /* What stands beside rank files of TensorRT-LLM: meta_info.json. */
@@ -214,19 +247,17 @@ static moe_status take_meta_info(const char *path, moe_recording *out,
     return err->status;
 }
 
-/* Loads of one expert each: a tensor per iteration and layer. */
-static moe_status read_steps(moe_safetensors *s, moe_recording *out,
-                             moe_error *err)
+/* The iterations and layers that there are, and loads of each. */
+static size_t size_steps(moe_safetensors *s, moe_axis *steps, moe_axis *layers,
+                         moe_error *err)
 {
-    moe_axis steps = {0}, layers = {0};
-    moe_numbers a;
+    moe_numbers a = {.rank = 0};
     size_t experts = 0;
-    const size_t n = moe_safetensors_count(s);
-    for (size_t i = 0; i < n && err->status == MOE_OK; i++) {
+    for (size_t i = 0; i < s->n && err->status == MOE_OK; i++) {
         int64_t step = 0, layer = 0;
-        step_and_layer(moe_safetensors_name(s, i), &step, &layer);
-        moe_axis_add(&steps, step, err);
-        moe_axis_add(&layers, layer, err);
+        step_and_layer(s->tensor[i].name, &step, &layer);
+        moe_axis_add(steps, step, err);
+        moe_axis_add(layers, layer, err);
         if (moe_safetensors_seek(s, i, &a, err) != MOE_OK)
             break;
         experts = i == 0 ? a.dims[0] : experts;
@@ -234,12 +265,29 @@ static moe_status read_steps(moe_safetensors *s, moe_recording *out,
             moe_fail(err, MOE_FORMAT,
                      "%s: is no list of as many loads as the first", a.name);
     }
+    moe_axis_end(steps);
+    moe_axis_end(layers);
+    if (err->status == MOE_OK && steps->n * layers->n != s->n)
+        moe_fail(err, MOE_FORMAT,
+                 "%s: %zu tensors are not one for each of %zu iterations and "
+                 "%zu layers",
+                 s->path, s->n, steps->n, layers->n);
+    return experts;
+}
+
+/* Loads of the experts: a tensor per iteration and layer. */
+static moe_status read_steps(moe_safetensors *s, moe_recording *out,
+                             moe_error *err)
+{
+    moe_axis steps = {0}, layers = {0};
+    moe_numbers a;
+    const size_t experts = size_steps(s, &steps, &layers, err);
     if (err->status == MOE_OK &&
         moe_recording_make_loads(out, s->path, steps.n, layers.n, experts,
                                  err) == MOE_OK)
-        for (size_t i = 0; i < n && err->status == MOE_OK; i++) {
+        for (size_t i = 0; i < s->n && err->status == MOE_OK; i++) {
             int64_t step = 0, layer = 0;
-            step_and_layer(moe_safetensors_name(s, i), &step, &layer);
+            step_and_layer(s->tensor[i].name, &step, &layer);
             const size_t at = moe_axis_find(&steps, step) * layers.n +
                               moe_axis_find(&layers, layer);
             if (moe_safetensors_seek(s, i, &a, err) == MOE_OK)
@@ -261,18 +309,17 @@ static moe_status read_one(moe_safetensors *s,
                            moe_recording *out, moe_error *err)
 {
     moe_numbers a;
-    const size_t n = moe_safetensors_count(s);
+    const size_t n = s->n;
     size_t found = 0;
     while (found < n && options->dataset != NULL && *options->dataset != '\0' &&
-           strcmp(moe_safetensors_name(s, found), options->dataset) != 0)
+           strcmp(s->tensor[found].name, options->dataset) != 0)
         found++;
     const bool named = options->dataset != NULL && *options->dataset != '\0';
     if (n == 0 || found == n || (!named && n > 1))
         return moe_fail(err, MOE_FORMAT,
                         "%s: has %zu tensors%s%.60s%s: --dataset names one",
                         s->path, n, n > 0 ? ", the first is '" : "",
-                        n > 0 ? moe_safetensors_name(s, 0) : "",
-                        n > 0 ? "'" : "");
+                        n > 0 ? s->tensor[0].name : "", n > 0 ? "'" : "");
     if (moe_safetensors_seek(s, found, &a, err) == MOE_OK)
         moe_recording_take_array(&a, options, NULL, out, err);
     return err->status;

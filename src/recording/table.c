@@ -6,6 +6,7 @@
 
 #include "columns.h"
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/trace.h"
 
@@ -260,22 +261,39 @@ static void repeated_row(table *t, const char *what)
     }
 }
 
-static void take_wide(table *t, size_t s, size_t l, uint8_t *seen)
+/* @return a bit for each of n places, all 0. */
+static uint64_t *new_seen(size_t n, moe_error *err)
+{
+    return moe_bulk_new(n / 64 + 1, sizeof(uint64_t), err);
+}
+
+/* Note a place as seen. @return whether it was before. */
+static bool see(uint64_t *seen, size_t at)
+{
+    const uint64_t bit = (uint64_t)1 << at % 64;
+    const bool before = (seen[at / 64] & bit) != 0;
+    seen[at / 64] |= bit;
+    moe_bulk_passed(seen + at / 64, 1);
+    return before;
+}
+
+static void take_wide(table *t, size_t s, size_t l, uint64_t *seen)
 {
     const size_t n_e = (size_t)t->out->experts;
     const size_t row = s * (size_t)t->out->layers + l;
     double sum = 0;
-    if (seen[row * n_e]++)
+    if (see(seen, row))
         repeated_row(t, "this step and layer");
     for (size_t e = 0; e < n_e; e++) {
         const double x = load(t, t->c.expert[e]);
         t->out->load[row * n_e + e] += x;
         sum += x;
     }
+    moe_bulk_passed(t->out->load + row * n_e, n_e * sizeof(double));
     check_total(t, sum);
 }
 
-static void take_long(table *t, size_t s, size_t l, uint8_t *seen)
+static void take_long(table *t, size_t s, size_t l, uint64_t *seen)
 {
     const moe_columns *c = &t->c;
     const size_t n_e = (size_t)t->out->experts;
@@ -283,17 +301,17 @@ static void take_long(table *t, size_t s, size_t l, uint8_t *seen)
     const size_t at = (s * (size_t)t->out->layers + l) * n_e + e;
     if (failed(t))
         return;
+    moe_bulk_passed(t->out->load + at, sizeof(double));
     if (c->kind == MOE_TABLE_EVENTS) {
         t->out->load[at] += 1;
         return;
     }
-    if (seen[at] != 0)
+    if (see(seen, at))
         repeated_row(t, "this step, layer and expert");
-    seen[at] = 1;
     t->out->load[at] += load(t, c->role[MOE_ROLE_COUNT]);
 }
 
-static void take_load(table *t, size_t s, size_t l, uint8_t *seen)
+static void take_load(table *t, size_t s, size_t l, uint64_t *seen)
 {
     if (t->c.kind == MOE_TABLE_WIDE)
         take_wide(t, s, l, seen);
@@ -306,12 +324,13 @@ static void take_load(table *t, size_t s, size_t l, uint8_t *seen)
 
 static void read_loads(table *t)
 {
-    uint8_t *seen = NULL;
+    uint64_t *seen = NULL;
     if (make_loads(t) != MOE_OK)
         return;
-    seen = moe_array_new(t->out->steps * (size_t)t->out->layers *
-                             (size_t)t->out->experts,
-                         1, t->err);
+    const size_t rows = t->out->steps * (size_t)t->out->layers;
+    seen = new_seen(
+        t->c.kind == MOE_TABLE_WIDE ? rows : rows * (size_t)t->out->experts,
+        t->err);
     restart(t);
     for (; !failed(t) && next_row(t); t->n_rows++) {
         const size_t s = moe_axis_find(&t->steps, step_of(t));
@@ -325,7 +344,7 @@ static void read_loads(table *t)
         else
             take_load(t, s, l, seen);
     }
-    free(seen);
+    moe_bulk_free(seen);
 }
 
 /* ---- tokens ---- */
@@ -352,19 +371,19 @@ static moe_status make_tokens(table *t)
         r->layer_number[l] = (int32_t)t->layers.value[l];
     const size_t n = t->tokens, all = t->layers.n * n * (size_t)r->top_k;
     if (c->n_gates > 0)
-        r->gate = moe_array_new(all, sizeof *r->gate, t->err);
+        r->gate = moe_bulk_new(all, sizeof *r->gate, t->err);
     if (c->role[MOE_ROLE_TOKEN_ID] != MOE_NO_COLUMN) {
-        r->token_id = moe_array_new(n, sizeof *r->token_id, t->err);
+        r->token_id = moe_bulk_new(n, sizeof *r->token_id, t->err);
         r->vocab_size = (uint32_t)t->ids;
     }
     if (c->role[MOE_ROLE_POSITION] != MOE_NO_COLUMN)
-        r->position = moe_array_new(n, sizeof *r->position, t->err);
+        r->position = moe_bulk_new(n, sizeof *r->position, t->err);
     return t->err->status;
 }
 
 /* What is the same in all layers of a token. */
 typedef struct {
-    uint8_t *seen;      /* [layers][tokens] */
+    uint64_t *seen;     /* [layers][tokens] a bit each */
     uint32_t *sequence; /* [tokens] */
     uint8_t *part;      /* [sequences] moe_split_part; UNKNOWN */
 } token_facts;
@@ -379,6 +398,8 @@ static void take_choices(table *t, size_t at)
         t->experts = larger(t->experts, e + 1);
         if (t->out->gate != NULL)
             t->out->gate[at * k + j] = (float)load(t, c->gate[j]);
+        if (t->out->gate != NULL)
+            moe_bulk_passed(t->out->gate + at * k + j, sizeof(float));
     }
 }
 
@@ -390,7 +411,7 @@ static void take_token(table *t, token_facts *f)
     const size_t i = whole(t, c->role[MOE_ROLE_TOKEN], r->n_tokens - 1);
     if (failed(t) || l == SIZE_MAX)
         return;
-    if (f->seen[l * r->n_tokens + i]++) {
+    if (see(f->seen, l * r->n_tokens + i)) {
         moe_fail(t->err, MOE_FORMAT,
                  "%s:%" PRIu64 ": layer %" PRId32 ", token %zu was there "
                  "before",
@@ -398,6 +419,8 @@ static void take_token(table *t, token_facts *f)
         return;
     }
     take_choices(t, l * r->n_tokens + i);
+    moe_bulk_passed(r->experts_of + (l * r->n_tokens + i) * (size_t)r->top_k,
+                    (size_t)r->top_k * sizeof *r->experts_of);
     take_order(t);
     if (r->token_id != NULL)
         r->token_id[i] =
@@ -452,8 +475,8 @@ static void read_tokens(table *t)
                  t->path, t->sequences, t->tokens);
     if (failed(t) || make_tokens(t) != MOE_OK)
         return;
-    f.seen = moe_array_new(t->layers.n * t->tokens, 1, t->err);
-    f.sequence = moe_array_new(t->tokens, sizeof *f.sequence, t->err);
+    f.seen = new_seen(t->layers.n * t->tokens, t->err);
+    f.sequence = moe_bulk_new(t->tokens, sizeof *f.sequence, t->err);
     f.part = moe_array_new(t->sequences, 1, t->err);
     if (f.part != NULL)
         memset(f.part, UNKNOWN, t->sequences);
@@ -466,8 +489,8 @@ static void read_tokens(table *t)
         find_starts(t, &f);
     take_parts(t, &f);
     free(f.part);
-    free(f.sequence);
-    free(f.seen);
+    moe_bulk_free(f.sequence);
+    moe_bulk_free(f.seen);
 }
 
 /* ---- what was understood ---- */
@@ -514,6 +537,8 @@ static moe_status read(const char *path, const moe_recording_options *options,
         restart(&t);
     for (; !failed(&t) && next_row(&t); t.n_rows++)
         size_row(&t);
+    moe_axis_end(&t.steps);
+    moe_axis_end(&t.layers);
     if (!failed(&t) && t.n_rows == 0)
         moe_fail(err, MOE_FORMAT, "%s: has no rows", path);
     if (!failed(&t) && t.c.kind == MOE_TABLE_TOKENS)

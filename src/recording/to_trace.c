@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/trace.h"
 
@@ -14,7 +15,7 @@ static moe_status take_counts(const moe_recording *r, moe_trace *t,
 {
     const size_t n_e = (size_t)r->experts, n_l = (size_t)r->layers;
     const size_t n = r->steps * n_l * n_e;
-    t->counts = moe_array_new(n, sizeof *t->counts, err);
+    t->counts = moe_bulk_new(n, sizeof *t->counts, err);
     for (size_t i = 0; t->counts != NULL && i < n; i++) {
         const double x = r->load[i];
         if (x > UINT32_MAX || x != floor(x))
@@ -25,6 +26,10 @@ static moe_status take_counts(const moe_recording *r, moe_trace *t,
                             (long long)r->step_number[i / n_l / n_e],
                             r->layer_number[i / n_e % n_l], i % n_e, x);
         t->counts[i] = (uint32_t)x;
+        if (i % n_e == 0) {
+            moe_bulk_passed(r->load + i, n_e * sizeof *r->load);
+            moe_bulk_passed(t->counts + i, n_e * sizeof *t->counts);
+        }
     }
     return err->status;
 }
@@ -50,6 +55,7 @@ static moe_status count_tokens(const moe_recording *r, moe_trace *t,
                 t->counts +
                 (s * (size_t)r->layers + (size_t)l) * (size_t)r->experts;
             const uint64_t pairs = pairs_of(row, r->experts);
+            moe_bulk_passed(row, (size_t)r->experts * sizeof *row);
             first = l == 0 ? pairs : first;
             if (pairs % k != 0 || pairs != first)
                 return moe_fail(
