@@ -44,13 +44,12 @@ fuzz: ## fuzz each parser (clang): make fuzz SECONDS=60, FUZZ="plan set" for som
 	$(again) BUILD=$(BUILD)/fuzz CC=clang fuzz-only SECONDS=$(or $(SECONDS),60) \
 	    CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
 
-fuzz-only: $(BUILD)/tests/fuzz/fuzz
-	@SECONDS_EACH=$(SECONDS) tests/fuzz/run.sh $<
+fuzz-only: $(BUILD)/tests/fuzz/fuzz $(BUILD)/moegps
+	@SECONDS_EACH=$(SECONDS) tests/fuzz/run.sh $< $(BUILD)/moegps
 
-$(BUILD)/tests/fuzz/fuzz: tests/fuzz/fuzz.c $(LIB)
+$(BUILD)/tests/fuzz/fuzz: $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/fuzz/h5.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(COMPILE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+	$(Q)$(LINK) -fsanitize=fuzzer
 
 soak: ## kill, stop and resume runs at random, and compare: make soak MINUTES=120 SEED=
 	@tools/deps.sh test

@@ -26,6 +26,18 @@ enum {
     EXIT_ELSEWHERE = 11
 };
 
+/* The address sanitizer reserves all addresses there are. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+static const bool takes_all = true;
+#else
+static const bool takes_all = false;
+#endif
+
 static const rlim_t MEMORY = (rlim_t)3 << 30; /* most of it libraries' */
 
 /* What a visit of all objects carries. */
@@ -200,9 +212,8 @@ static void limit_all(void)
 {
     limit(RLIMIT_CPU, CPU_S);
     limit(RLIMIT_CORE, 0);
-#ifndef __SANITIZE_ADDRESS__ /* that takes all there is */
-    limit(RLIMIT_AS, MEMORY);
-#endif
+    if (!takes_all)
+        limit(RLIMIT_AS, MEMORY);
     alarm(20 * CPU_S); /* a file system that does not answer */
 }
 

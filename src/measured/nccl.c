@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
  * "results": [{"size", "out_of_place": {"time", "nwrong"}}]}. */
 
 enum { MOST_WORDS = 16, IN_PLACE_WORDS = 8, LEAST_WORDS = 11 };
+enum { MOST_GPUS = 1 << 20 };
 
 static bool detect(const char *text)
 {
@@ -119,9 +121,11 @@ static void take_results(const char *path, const moe_jtree *root,
     const moe_jtree *config = moe_jtree_get(root, "config");
     const moe_jtree *devices = moe_jtree_get(config, "devices");
     const moe_jtree *results = moe_jtree_get(root, "results");
-    const int ranks = devices != NULL && devices->type == MOE_JLIST
-                          ? (int)devices->n
-                          : (int)number_at(config, "ngpus", 0);
+    const double gpus = number_at(config, "ngpus", 0);
+    const int ranks =
+        devices != NULL && devices->type == MOE_JLIST ? (int)devices->n
+        : gpus >= 1 && gpus <= MOST_GPUS && gpus == floor(gpus) ? (int)gpus
+                                                                : 0;
     const char *op = moe_measured_collective(name_of(path));
     const moe_jtree *test = moe_jtree_get(root, "test");
     if (test != NULL && test->type == MOE_JTEXT)
