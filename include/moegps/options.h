@@ -10,6 +10,7 @@
 #ifndef MOEGPS_OPTIONS_H
 #define MOEGPS_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +62,8 @@ typedef struct moe_opt {
     const char *alias;     /* a spelling that works, too; NULL: none */
     const char *form;      /* what is typed, "FILE|-"; NULL: by the type */
     moe_opt_parser *parse; /* CALL */
+    bool writes; /* STRING, STRINGS: names a file or folder that is written, or
+                    does so behind a '=' */
 } moe_opt;
 
 /* Where a member lives, for the `offset, size` columns of a row. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apart.h"
 #include "moegps/mem.h"
 #include "moegps/text.h"
 #include "version.h"
@@ -347,6 +348,8 @@ bool moe_args_parse(const moe_args *args, int argc, char **argv, void *settings,
         blame(&s, s.next < argc ? argv[s.next] : "");
     if (s.err.status == MOE_OK)
         check_required(&s);
+    if (s.err.status == MOE_OK)
+        moe_apart_check(args, settings, &s.err);
     if (s.err.status == MOE_OK)
         return true;
     moe_fail(err, s.err.status, "%s (see %s --help)", s.err.text, args->name);

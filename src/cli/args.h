@@ -3,7 +3,8 @@
  *  What may be typed behind a command are rows of options.h, which argp reads
  *  with this program's manners: defaults and --help are made of the rows, an
  *  error is one sentence in a moe_error, and nothing but main() ends the
- *  program. Every command has --help (-h) and --version (-V).
+ *  program. Every command has --help (-h) and --version (-V). Two outputs of one
+ *  command are never the same file, and no output is a file that it reads.
  */
 #ifndef MOEGPS_CLI_ARGS_H
 #define MOEGPS_CLI_ARGS_H
@@ -37,6 +38,12 @@ enum { MOE_ARGS_MAX_ROWS = 64 }; /* of options together */
  *  MOE_OK, or MOE_USAGE, MOE_NOMEM. */
 bool moe_args_parse(const moe_args *args, int argc, char **argv, void *settings,
                     moe_error *err);
+
+/** Refuse an output that is a file which the command reads, where that is known
+ *  only later. @param what  what reads it, as the user knows it: "trace".
+ *  @return MOE_OK, MOE_USAGE. */
+moe_status moe_args_apart(const char *output, const char *what,
+                          const char *input, moe_error *err);
 
 /** Say the error, if there is one, on stderr, and release the settings' lists.
  *  @return the exit code of the program. */
@@ -80,26 +87,29 @@ char *moe_args_line(const moe_args *args, int argc, char **argv);
     }
 
 /* Options of many commands: name, letter and meaning are the same in all. */
-#define MOE_ARGS_OUTPUT(value, what, text)                                 \
-    {                                                                      \
-        .key = "output", .letter = 'o', .alias = "out", .form = what,      \
-        .type = MOE_OPT_STRING, .initial = value, AT(output), .help = text \
+#define MOE_ARGS_OUTPUT(value, what, text)                                  \
+    {                                                                       \
+        .key = "output", .letter = 'o', .alias = "out", .form = what,       \
+        .type = MOE_OPT_STRING, .initial = value, AT(output), .help = text, \
+        .writes = true                                                      \
     }
 #define MOE_ARGS_FORCE                                                     \
     {                                                                      \
         .key = "force", .letter = 'f', .type = MOE_OPT_BOOL,               \
         .initial = "false", AT(force), .help = "replace what exists there" \
     }
-#define MOE_ARGS_JSON                                                  \
-    {                                                                  \
-        .key = "json", .letter = 'j', .form = "FILE|-",                \
-        .type = MOE_OPT_STRING, .initial = "", AT(json),               \
-        .help = "write JSON; - is standard output, and then only JSON" \
+#define MOE_ARGS_JSON                                                   \
+    {                                                                   \
+        .key = "json", .letter = 'j', .form = "FILE|-",                 \
+        .type = MOE_OPT_STRING, .initial = "", AT(json),                \
+        .help = "write JSON; - is standard output, and then only JSON", \
+        .writes = true                                                  \
     }
 #define MOE_ARGS_CSV(text)                                                     \
     {                                                                          \
         .key = "csv", .form = "FILE|-", .type = MOE_OPT_STRING, .initial = "", \
-        AT(csv), .help = text "; - is standard output, and then only CSV"      \
+        AT(csv), .help = text "; - is standard output, and then only CSV",     \
+        .writes = true                                                         \
     }
 #define MOE_ARGS_TRACE(value, text)                                       \
     {                                                                     \

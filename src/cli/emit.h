@@ -23,7 +23,8 @@ typedef struct moe_emission {
             "write the placement as sglang, vllm, trtllm or ascend reads "  \
             "it; it is planned and scored with copies that share equally, " \
             "as engines have it, and empty slots are filled with the "      \
-            "copies that help most"                                         \
+            "copies that help most",                                        \
+        .writes = true                                                      \
     }
 
 /** Check what was typed, before anything is planned.

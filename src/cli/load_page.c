@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "moegps/cells.h"
+#include "moegps/mem.h"
 #include "moegps/replace.h"
 
 /* What is seen in a figure, for who cannot. */
@@ -53,18 +54,31 @@ static void add_figures(moe_document *doc, const moe_plots *plots,
     }
 }
 
+/* Refuse to replace what another page has there. */
+static moe_status check_figures(const char *folder, bool force, moe_error *err)
+{
+    static const char *const files[] = {"uneven.csv", "uneven.gp", "uneven.svg",
+                                        "drift.csv",  "drift.gp",  "drift.svg"};
+    char path[4200];
+    for (size_t i = 0; i < MOE_ARRAY_LEN(files); i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+        moe_replace_check(path, force, err);
+    }
+    return err->status;
+}
+
 moe_status moe_load_page(const char *dir, const char *name, bool force,
                          moe_document *doc, const moe_plot_loads *loads,
                          moe_error *err)
 {
-    char path[4096], folder[4096], first[4200];
+    char path[4096], folder[4096], first[4200] = "";
     moe_plots plots = {0};
     moe_replace to;
     snprintf(path, sizeof path, "%s/%s.html", dir, name);
     snprintf(folder, sizeof folder, "%s/figures", dir);
-    snprintf(first, sizeof first, "%s/uneven.csv", folder);
+    snprintf(first, sizeof first, "%s/.", folder);
     if (moe_replace_check(path, force, err) != MOE_OK ||
-        moe_replace_check(first, force, err) != MOE_OK ||
+        check_figures(folder, force, err) != MOE_OK ||
         moe_replace_folders(first, err) != MOE_OK ||
         moe_plots_draw_loads(loads, folder, &plots, err) != MOE_OK)
         return err->status;

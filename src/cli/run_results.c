@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "args.h"
 #include "moegps/replace.h"
 #include "moegps/report.h"
 #include "moegps/view.h"
@@ -28,6 +29,8 @@ moe_status moe_run_prepare_output(moe_run_job *r)
     if (ctx->rank == 0 && ctx->err.status == MOE_OK && !r->o.dry_run)
         moe_replace_folders(r->out, &ctx->err);
     if (ctx->rank == 0)
+        moe_args_apart(r->out, "trace", r->experiment.trace_name, &ctx->err);
+    if (ctx->rank == 0 && ctx->err.status == MOE_OK)
         moe_replace_check(r->o.json, r->o.force, &ctx->err);
     return moe_agree(ctx);
 }
