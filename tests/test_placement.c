@@ -94,6 +94,9 @@ END_TEST
 static const struct {
     const char *text, *says;
 } bad[] = {
+    {"{\"model_maps\": [{\"A\": 1}]}", "model_maps is no object"},
+    {"{\"experts\": 2, \"physical_to_logical\": [[0, 1, 2, 1]]}",
+     "has expert 2, but says 2 experts"},
     {"num_slots: 4\n", "it has no initial_global_assignments"},
     {"initial_global_assignments:\n  0: [0, 1]\n  1: [0]\n",
      "layer 1 is not a list of 2 slots"},

@@ -40,7 +40,8 @@ static const moe_opt rows[] = {
                   "see `moegps list planners`"),
     MOE_ARGS_CALL("split", split, "", moe_parse_split_name, "NAME",
                   "that the plan is made for; see `moegps list splits`; "
-                  "default: quota, and equal with --emit"),
+                  "default: quota; equal with --emit, and where --previous is "
+                  "an engine's file"),
     MOE_ARGS_INT("nodes", nodes, "1", 1, 4096, "of equally many GPUs"),
     MOE_ARGS_INT("groups", groups, "1", 1, 32767,
                  "of experts that stay on a node, for planners with that "
@@ -245,6 +246,8 @@ static void read_all(moe_plan_offline *w, const moe_plan_settings *s,
     int slots = 0;
     if (moe_replace_check(s->json, s->force, err) != MOE_OK ||
         moe_emit_check(&s->emit, s->force, err) != MOE_OK ||
+        (s->output != NULL &&
+         moe_load_page_check(s->output, "plan", s->force, err) != MOE_OK) ||
         moe_plan_read_active(w, s, err) != MOE_OK)
         return;
     const int gpus = (int)w->active.n;
@@ -399,6 +402,20 @@ static void study(moe_plan_offline *w, const moe_plan_settings *s,
                        s->model != NULL ? &w->model : NULL, s->force, err);
 }
 
+/* Engines divide an expert's pairs equally. What is wrong with the file is told
+ * when it is read for good. */
+static bool is_of_engine(const char *previous)
+{
+    moe_error none = {0};
+    moe_placement p = {0};
+    if (previous == NULL ||
+        moe_placement_read(previous, NULL, &p, &none) != MOE_OK)
+        return false;
+    const bool is = p.of_engine;
+    moe_placement_fini(&p);
+    return is;
+}
+
 int moe_cmd_plan(int argc, char **argv)
 {
     moe_error err = {0};
@@ -406,7 +423,8 @@ int moe_cmd_plan(int argc, char **argv)
     moe_plan_offline w = {.params = NULL};
     const bool parsed = moe_args_parse(&args, argc, argv, &s, &err);
     if (parsed && s.split == NULL)
-        s.split = moe_split_find(s.emit.n > 0 ? "equal" : "quota");
+        s.split = moe_split_find(
+            s.emit.n > 0 || is_of_engine(s.previous) ? "equal" : "quota");
     if (parsed)
         read_all(&w, &s, &err);
     if (w.previous.expert != NULL && err.status == MOE_OK) {

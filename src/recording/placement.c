@@ -24,7 +24,7 @@ moe_status moe_placement_init(moe_placement *p, int layers, int slots,
                         "%d layers of %d slots: 1..%d and 1..%d are wanted",
                         layers, slots, MOE_MAX_RECORDED_LAYERS, MOST_SLOTS);
     const size_t n = (size_t)layers * (size_t)slots;
-    *p = (moe_placement){.layers = layers, .slots = slots};
+    *p = (moe_placement){.layers = layers, .slots = slots, .of_engine = true};
     p->layer_number =
         moe_array_new((size_t)layers, sizeof *p->layer_number, &local);
     p->expert = moe_array_new(n, sizeof *p->expert, &local);
@@ -116,7 +116,14 @@ static void take_own(const reading *r, const moe_jtree *t)
     take_map(r, moe_jtree_get(t, "physical_to_logical"));
     if (failed(r))
         return;
-    r->out->experts = whole_of(t, "experts", MOE_MAX_EXPERTS, r->out->experts);
+    r->out->of_engine = false;
+    const int seen = r->out->experts;
+    r->out->experts = whole_of(t, "experts", MOE_MAX_EXPERTS, seen);
+    if (r->out->experts < seen) {
+        moe_fail(r->err, MOE_FORMAT, "%s: has expert %d, but says %d experts",
+                 r->path, seen - 1, r->out->experts);
+        return;
+    }
     r->out->gpus = whole_of(t, "gpus", MOST_SLOTS, 0);
     if (numbers == NULL)
         return;
@@ -148,7 +155,11 @@ static void take_vllm(const reading *r, const moe_jtree *t, const char *model)
 {
     const moe_jtree *maps = moe_jtree_get(t, "model_maps");
     const moe_jtree *found = model != NULL ? moe_jtree_get(maps, model) : NULL;
-    if (found == NULL && maps->type == MOE_JOBJECT && maps->n == 1)
+    if (maps->type != MOE_JOBJECT) {
+        moe_fail(r->err, MOE_FORMAT, "%s: model_maps is no object", r->path);
+        return;
+    }
+    if (found == NULL && maps->n == 1)
         found = &maps->item[0];
     if (found == NULL) {
         moe_fail(r->err, MOE_FORMAT, "%s: has the maps of %zu models%s%.60s",
