@@ -26,6 +26,7 @@ done <<- 'EOF2'
 	@unnamed.txt --op all_gather --ranks 8|nccl, 18 rows|all_gather,8,1048576|15.240,tabulated
 	@all_reduce.json|nccl-json, 18 rows of collectives|all_reduce,4,1048576|14.991,tabulated
 	@osu.txt --ranks 4|osu, 20 rows of collectives|alltoall,4,16384|6.640,tabulated
+	@op-spelled.csv|columns, 18 rows of collectives|alltoall,8,1048576|15.243,tabulated
 	@deepep.txt|deepep, 3 rows of collectives|deepep_ll_dispatch,8,770000|77.000,tabulated
 	@deepep.txt|deepep, 3 rows of collectives|deepep_dispatch_fp8,8,70000000|560.000,tabulated
 	@deepep.txt|not measured, so as bundled: moe, attention, gemm|deepep_ll_combine,8,1400000|100.000,tabulated
@@ -118,6 +119,13 @@ done <<- 'EOF2'
 	does not say what experts were computed (--model|@moe.txt
 	are tuned configurations, without times|--model mixtral-8x7b @tuned.json
 	a log of an older DeepEP|@old-deepep.txt
+	'OSU MPI Latency Test v7.2' is no collective|@osu-latency.txt --ranks 2 --op alltoall
+	'OSU MPI Bandwidth Test v7.2' is no collective|@osu-bw.txt --ranks 2 --op alltoall
+	'OSU MPI Broadcast Latency Test v7.2' is no collective|@osu-bcast.txt --ranks 2
+	'OSU MPI Non-blocking All-to-All Latency Test v7.2' is no collective|@osu-ialltoall.txt --ranks 2
+	config: ngpus is 8, with 1 devices listed|@ngpus.json --op all_reduce
+	config: ngpus is 1.5, with 0 devices listed|@ngpus-half.json --op all_reduce
+	op.csv:2: op: 'alltoal' is not alltoall, all_reduce|@op.csv
 	gemm of mine on h100_sxm is not among the bundled kernels|@foreign.csv
 	is none of nccl, nccl-json, osu, deepep|@else.txt
 	none.txt|@none.txt
@@ -130,6 +138,22 @@ check "... and leaves nothing behind" nothing
 calibrate "$dir/a2a.txt" > /dev/null
 check "does not overwrite" refused 2 "exists (--force replaces it)" ./moegps calibrate -o "$dir/t.h5" \
     --profile h100-nvlink "$dir/a2a.txt"
+
+again() { ./moegps calibrate -o "$dir/t.h5" --profile h100-nvlink "$@" > "$dir/out" 2> "$dir/err"; }
+check "a second file is added" eval "again --add '$dir/all_reduce.json' &&
+    link alltoall,8,1048576 15.240,tabulated && link all_reduce,4,1048576 14.991,tabulated"
+check "... which is what was there, too" eval "again --add '$dir/all_reduce.json' &&
+    out_has 'not measured, so as they were: moe'"
+check "what is replaced is said" eval "again --force '$dir/all_reduce.json' &&
+    out_has 'what was calibrated there before is gone (--add keeps it)'"
+check "... and is" eval "! link alltoall,8,1048576 15.240,tabulated"
+check "nothing is added to nothing" refused 2 "--add: there are no tables $dir/no.h5 yet" \
+    ./moegps calibrate --add -o "$dir/no.h5" --profile h100-nvlink "$dir/a2a.txt"
+several() {
+    ! ranks 3 ./moegps calibrate -o "$dir/three.h5" --profile h100-nvlink "$dir/a2a.txt" > "$dir/out" 2> "$dir/err" &&
+        [ "$(grep -c 'files are read by one process' "$dir/err")" = 1 ] && [ ! -e "$dir/three.h5" ]
+}
+check "several processes do not write one file" several
 
 # this machine
 measure() { ranks 2 ./moegps calibrate --mpi -o "$dir/mpi.h5" --profile a100-nvlink > "$dir/out" 2> "$dir/err"; }

@@ -44,6 +44,16 @@ put("all_reduce.json", json.dumps({"config": {"ngpus": 1, "devices": [{"rank": r
                                    "results": results}))
 put("osu.txt", "# OSU MPI All-to-All Personalized Exchange Latency Test v7.2\n# Datatype: MPI_CHAR.\n"
     "# Size       Avg Latency(us)\n" + "".join(f"{1 << k:<10} {5 + (1 << k) / 2500:.2f}\n" for k in range(20)))
+osu = open(folder + "/osu.txt").read()
+put("osu-latency.txt", osu.replace("All-to-All Personalized Exchange Latency", "Latency"))
+put("osu-bw.txt", osu.replace("All-to-All Personalized Exchange Latency", "Bandwidth"))
+put("osu-bcast.txt", osu.replace("All-to-All Personalized Exchange", "Broadcast"))
+put("osu-ialltoall.txt", osu.replace("All-to-All Personalized Exchange", "Non-blocking All-to-All"))
+put("ngpus.json", json.dumps({"config": {"ngpus": 8, "devices": [{"rank": 0}]}, "results": results}))
+put("ngpus-half.json", json.dumps({"config": {"ngpus": 1.5}, "results": results}))
+put("op.csv", "gpus,op,buffer_bytes,latency_us\n8,alltoal,1024,10\n")
+put("op-spelled.csv", "gpus,op,buffer_bytes,latency_us\n" + "".join(
+    f"8,all-to-all,{s},{10 + s / 200e3}\n" for s in sizes))
 put("moe.txt", "".join(f"Batch size: {b}, config: {{'BLOCK_SIZE_M': 16, 'num_warps': 4}}\n"
                        f"Kernel time: {40 + 120 * min(8, 2 * b) + .9 * b:.2f} us\n"
                        for b in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)))

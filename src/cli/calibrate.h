@@ -10,7 +10,7 @@
 typedef struct moe_calibrate_settings {
     moe_strings files;
     const char *output, *profile, *model;
-    bool mpi, force;
+    bool mpi, add, force;
     int op; /* 0: files say */
     moe_measured_options measured;
     moe_cluster cluster;

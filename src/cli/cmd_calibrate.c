@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "args.h"
 #include "calibrate.h"
 #include "moegps/cluster.h"
+#include "moegps/launched.h"
 #include "moegps/profile.h"
 #include "moegps/replace.h"
 #include "moegps/silicon_update.h"
@@ -32,6 +34,9 @@ static const moe_opt rows[] = {
     MOE_ARGS_STRING("model", model, "", "FILE|NAME",
                     "whose experts a fused kernel computed"),
     MOE_ARGS_INT("ep", measured.ep, "1", 1, 4096, "GPUs that shared them"),
+    MOE_ARGS_FLAG("add", add,
+                  "keep what TABLES.h5 has from before, and replace only what "
+                  "is measured anew; without, tables begin as bundled"),
     MOE_ARGS_FORCE,
     {.key = NULL}};
 
@@ -74,7 +79,7 @@ static void write_profile(const moe_calibrate_settings *s, const char *text,
     moe_replace to;
     const char *slash = strrchr(s->output, '/');
     profile_path(s->output, path, sizeof path);
-    FILE *out = moe_replace_open(&to, path, s->force, err);
+    FILE *out = moe_replace_open(&to, path, s->force || s->add, err);
     if (out == NULL)
         return;
     for (const char *line = text; *line != '\0';) {
@@ -105,9 +110,15 @@ static void write_tables(const moe_calibrate_settings *s, moe_measurements *m,
 {
     moe_replace to;
     moe_remarks said = {0};
-    if (moe_replace_begin(&to, s->output, s->force, err) != MOE_OK)
+    const bool there = access(s->output, F_OK) == 0;
+    if (moe_replace_begin(&to, s->output, s->force || s->add, err) != MOE_OK)
         return;
-    moe_silicon_update(NULL, to.beside, m, &said, err);
+    moe_silicon_update(s->add ? s->output : NULL, to.beside, m, &said, err);
+    if (there && !s->add)
+        moe_remark(&said,
+                   "%s: what was calibrated there before is gone (--add keeps "
+                   "it)",
+                   s->output);
     if (err->status == MOE_OK)
         moe_silicon_update_errors(to.beside, m, &said, err);
     moe_replace_commit(&to, err);
@@ -142,8 +153,11 @@ moe_status moe_calibrate_check(moe_calibrate_settings *s, moe_error *err)
                         "name ends in .h5, as the profile beside it ends in "
                         ".yaml, and has no quotes",
                         s->output);
-    moe_replace_check(s->output, s->force, err);
-    moe_replace_check(path, s->force, err);
+    if (s->add && access(s->output, F_OK) != 0)
+        return moe_fail(err, MOE_USAGE, "--add: there are no tables %s yet",
+                        s->output);
+    moe_replace_check(s->output, s->force || s->add, err);
+    moe_replace_check(path, s->force || s->add, err);
     if (s->mpi && s->files.n > 0)
         moe_fail(err, MOE_USAGE, "--mpi measures; files go without it");
     if (!s->mpi && s->files.n == 0)
@@ -195,6 +209,21 @@ static int calibrate_mpi(int argc, char **argv)
     return moe_status_exit_code(status);
 }
 
+/* Files are read by one process. @return whether a launcher started several. */
+static bool refuse_ranks(moe_error *err)
+{
+    if (moe_launched_ranks() < 2)
+        return false;
+    moe_fail(err, MOE_USAGE,
+             "calibrate: files are read by one process: start it without "
+             "mpirun or srun (--mpi measures with all ranks)");
+    if (moe_launched_rank() == 0)
+        fprintf(stderr, "moegps: %s\n", err->text);
+    else
+        *err = (moe_error){0}; /* a launcher that sees a failure ends rank 0 */
+    return true;
+}
+
 int moe_cmd_calibrate(int argc, char **argv)
 {
     moe_error err = {0};
@@ -202,6 +231,8 @@ int moe_cmd_calibrate(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--mpi") == 0)
             return calibrate_mpi(argc, argv);
+    if (refuse_ranks(&err))
+        return moe_status_exit_code(err.status);
     if (moe_args_parse(&args, argc, argv, &s, &err) &&
         moe_calibrate_check(&s, &err) == MOE_OK)
         calibrate(&s, &err);

@@ -38,6 +38,7 @@ typedef struct {
     size_t n_names, old_names;
     moe_measurements *m;
     moe_remarks *said;
+    bool bundled; /* it begins with the bundled tables */
     moe_error *err;
 } update;
 
@@ -193,7 +194,7 @@ static void keep_others(update *u, const table_group *old, size_t begin,
         gone += !stays;
     }
     if (gone > 0)
-        moe_remark(u->said, "%s: %zu bundled tables are replaced",
+        moe_remark(u->said, "%s: %zu tables that were there are replaced",
                    old->group->name, gone);
 }
 
@@ -510,7 +511,8 @@ static void say_bundled(const update *u)
             moe_text_add(names, sizeof names, ", ", "%s", all_groups[g]->name);
     }
     if (names[0] != '\0')
-        moe_remark(u->said, "not measured, so as bundled: %s", names);
+        moe_remark(u->said, "not measured, so as %s: %s",
+                   u->bundled ? "bundled" : "they were", names);
 }
 
 moe_status moe_silicon_update(const char *from, const char *to,
@@ -519,7 +521,8 @@ moe_status moe_silicon_update(const char *from, const char *to,
 {
     char found[4096];
     moe_error local = {0};
-    update u = {.m = rows, .said = said, .err = &local};
+    update u = {
+        .m = rows, .said = said, .err = &local, .bundled = from == NULL};
     if (from == NULL)
         moe_profile_find("silicon", "tables", ".h5", found, sizeof found,
                          &local);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "moegps/launched.h"
 #include "moegps/mem.h"
 
 /* What the ranks of a node know of each other, in shared memory: a rank that
@@ -213,19 +214,6 @@ static void on_alarm(int number)
     _exit(written < 0 ? 2 : 1);
 }
 
-/* The rank by the launcher: Open MPI, MPICH, Slurm; 0 without one. */
-static int launched_rank(void)
-{
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK",
-                                        "PMIX_RANK", "SLURM_PROCID"};
-    for (size_t i = 0; i < MOE_ARRAY_LEN(names); i++) {
-        const char *rank = getenv(names[i]);
-        if (rank != NULL)
-            return atoi(rank);
-    }
-    return 0;
-}
-
 static void set_alarm(double s)
 {
     const struct itimerval t = {
@@ -241,7 +229,7 @@ void moe_watchdog_cover(double limit_s, const char *where)
     struct sigaction action = {.sa_handler = on_alarm};
     if (!(limit_s > 0))
         return;
-    const int rank = launched_rank();
+    const int rank = moe_launched_rank();
     sigemptyset(&action.sa_mask);
     snprintf(alarm_text, sizeof alarm_text,
              "moegps: rank %d: %s does not come to an end in %g s, a rank "

@@ -55,6 +55,25 @@ static const char *otherwise(const char *name, const moe_measured_options *o)
     return NULL;
 }
 
+/* Collectives are called as the tables call them, or as programs do; those of
+ * DeepEP have rows of their own. */
+static void take_op(const char *path, uint64_t line, moe_measurement *row,
+                    int i, moe_error *err)
+{
+    char *op = row->text[i];
+    const char *known = moe_measured_collective(op);
+    if (strncmp(op, "deepep_", 7) == 0)
+        return;
+    if (known == NULL)
+        moe_fail(
+            err, MOE_FORMAT,
+            "%s:%llu: op: '%.40s' is not alltoall, all_reduce, all_gather, "
+            "reduce_scatter or deepep_...",
+            path, (unsigned long long)line, op);
+    else
+        snprintf(op, sizeof row->text[i], "%s", known);
+}
+
 static void take_row(const moe_csv *csv, size_t r, const char *path,
                      const moe_measured_group *group,
                      const moe_measured_options *options, moe_measurements *out,
@@ -72,6 +91,8 @@ static void take_row(const moe_csv *csv, size_t r, const char *path,
         else
             snprintf(row.text[i], sizeof row.text[i], "%s",
                      strcmp(text, "bf16") == 0 ? "bfloat16" : text);
+        if (err->status == MOE_OK && strcmp(name, "op") == 0)
+            take_op(path, row.line, &row, i, err);
     }
     for (int i = 0; group->number[i] != NULL && err->status == MOE_OK; i++)
         row.number[i] =

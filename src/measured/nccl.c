@@ -121,11 +121,18 @@ static void take_results(const char *path, const moe_jtree *root,
     const moe_jtree *config = moe_jtree_get(root, "config");
     const moe_jtree *devices = moe_jtree_get(config, "devices");
     const moe_jtree *results = moe_jtree_get(root, "results");
-    const double gpus = number_at(config, "ngpus", 0);
+    const double gpus = number_at(config, "ngpus", 1);
+    const size_t listed =
+        devices != NULL && devices->type == MOE_JLIST ? devices->n : 0;
+    if (!(gpus >= 1 && gpus <= MOST_GPUS) || gpus != floor(gpus) ||
+        (listed > 0 && gpus > (double)listed)) {
+        moe_fail(err, MOE_FORMAT,
+                 "%s: config: ngpus is %g, with %zu devices listed", path, gpus,
+                 listed);
+        return;
+    }
     const int ranks =
-        devices != NULL && devices->type == MOE_JLIST ? (int)devices->n
-        : gpus >= 1 && gpus <= MOST_GPUS && gpus == floor(gpus) ? (int)gpus
-                                                                : 0;
+        listed > 0 ? (int)listed : (int)number_at(config, "ngpus", 0);
     const char *op = moe_measured_collective(name_of(path));
     const moe_jtree *test = moe_jtree_get(root, "test");
     if (test != NULL && test->type == MOE_JTEXT)

@@ -13,6 +13,30 @@ static bool detect(const char *text)
     return strstr(text, "# OSU ") != NULL;
 }
 
+/* The title says which test it is, the head of the columns what they are.
+ * Point-to-point tests and other collectives have no price, and nonblocking ones
+ * time what they hide behind, too. */
+static moe_status check_line(const char *path, uint64_t number,
+                             const char *line, const char **op, moe_error *err)
+{
+    const char *title = strstr(line, "# OSU ");
+    const bool columns = strncmp(line, "# Size", 6) == 0;
+    if (title != NULL) {
+        *op = moe_measured_collective(title);
+        if (*op == NULL || strcasestr(title, "non-blocking") != NULL ||
+            strcasestr(title, "nonblocking") != NULL)
+            return moe_fail(err, MOE_FORMAT,
+                            "%s:%llu: '%.60s' is no collective that is priced: "
+                            "alltoall, all_reduce, all_gather or "
+                            "reduce_scatter, blocking",
+                            path, (unsigned long long)number, title + 2);
+    }
+    if (columns && strstr(line, "Latency") == NULL)
+        return moe_fail(err, MOE_FORMAT, "%s:%llu: '%.60s' has no latency",
+                        path, (unsigned long long)number, line + 2);
+    return MOE_OK;
+}
+
 static moe_status read(const char *path, char *text,
                        const moe_measured_options *options,
                        moe_measurements *out, moe_error *err)
@@ -22,10 +46,10 @@ static moe_status read(const char *path, char *text,
     for (char *line;
          err->status == MOE_OK && (line = moe_measured_line(&lines)) != NULL;) {
         char *end = NULL;
-        if (strstr(line, "# OSU ") != NULL)
-            op = moe_measured_collective(line);
-        if (*line == '#')
+        if (*line == '#') {
+            check_line(path, lines.number, line, &op, err);
             continue;
+        }
         const double size = strtod(line, &end);
         if (end == line)
             continue;
