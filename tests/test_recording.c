@@ -290,6 +290,10 @@ static const struct {
      {"a layer twice", .refused = "a layer is there twice"}},
     {"step,layer,expert,count\n9,0,0,1\n4,0,0,2\n6,0,0,3\n4,0,1,1\n",
      {"steps in any order", {0}, 3, 0, 1, 2, LOADS(2, 1, 3, 0, 1, 0)}},
+    {"PAR1 and more",
+     {"Parquet", .refused = "is Parquet: pandas' read_parquet"}},
+    {"\x1f\x8b and more", {"gzip", .refused = "is compressed by gzip"}},
+    {"\x80\x04 and more", {"pickle", .refused = "is a pickle, which is not"}},
     {"{\"a\": 1, \"b\": 2}",
      {"keys", .refused = "has the keys a, b; wanted "
                          "are loads, logical_count"}},
@@ -491,6 +495,14 @@ static const struct {
      "2], "
      "[3, 4]]}",
      "layer 1 has 2 tokens, layer 0 has 1"},
+    {"{\"layer\": 0, \"token\": 0, \"topk_ids\": [1]}\n"
+     "{\"layer\": 0, \"token\": 1, \"topk_ids\": [2]}\n"
+     "{\"layer\": 1, \"token\": 1, \"topk_ids\": [3]}\n"
+     "{\"layer\": 1, \"token\": 0, \"topk_ids\": [4]}",
+     "layer 1 has other tokens than layer 0, or in another order"},
+    {"{\"layer_id\": 0, \"request\": \"a\", \"topk_ids\": [1]}\n"
+     "{\"layer_id\": 1, \"request\": \"b\", \"topk_ids\": [3]}",
+     "layer 1 has other tokens than layer 0, or in another order"},
     {"{\"layer\": 0, \"topk_ids\": [1, 1.5]}", "1.5 is no expert of 0..4095"},
     {"{\"layer\": 0, \"topk_ids\": [1, -1]}", "-1 is no expert of 0..4095"},
     {"{\"layer\": 0, \"topk_ids\": [1, 2], \"topk_weights\": [1]}",

@@ -54,8 +54,41 @@ const moe_jtree *moe_json_loads(const moe_jtree *t)
 
 const moe_jtree *moe_json_choices(const moe_jtree *t)
 {
-    const moe_jtree *a = moe_jtree_get(t, "topk_ids");
-    return a != NULL ? a : moe_jtree_get(t, "experts");
+    static const char *const keys[] = {"topk_ids", "experts", "expert_ids",
+                                       "topk_idx"};
+    const moe_jtree *a = NULL;
+    for (size_t k = 0; k < MOE_ARRAY_LEN(keys) && a == NULL; k++)
+        a = moe_jtree_get(t, keys[k]);
+    return a;
+}
+
+static const moe_jtree *layer_of(const moe_jtree *t)
+{
+    static const char *const keys[] = {"layer", "layer_id", "layer_idx",
+                                       "layer_index"};
+    const moe_jtree *x = NULL;
+    for (size_t k = 0; k < MOE_ARRAY_LEN(keys) && x == NULL; k++)
+        x = moe_jtree_get(t, keys[k]);
+    return x;
+}
+
+/* Which token an item says that it has, as a number to compare. FNV-1a. */
+static uint64_t token_of(const moe_jtree *t, uint64_t hash)
+{
+    static const char *const keys[] = {"token", "token_idx", "request",
+                                       "request_id", "position"};
+    for (size_t k = 0; k < MOE_ARRAY_LEN(keys); k++) {
+        char text[64];
+        const moe_jtree *x = moe_jtree_get(t, keys[k]);
+        if (x == NULL || (x->type != MOE_JNUMBER && x->type != MOE_JTEXT))
+            continue;
+        snprintf(text, sizeof text, "%.17g", x->number);
+        for (const char *c = x->type == MOE_JTEXT ? x->text : text; *c != '\0';
+             c++)
+            hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
+        hash = (hash ^ 256) * UINT64_C(1099511628211);
+    }
+    return hash;
 }
 
 /* What an item is called, and where it is. */
@@ -123,8 +156,7 @@ static void size_step(moe_json_items *it, const moe_jtree *t, moe_error *err)
 static void size_tokens(moe_json_items *it, const moe_jtree *t, moe_error *err)
 {
     const moe_jtree *a = moe_json_choices(t);
-    const int64_t layer =
-        whole_of(moe_jtree_get(t, "layer"), MOE_MAX_RECORDED_LAYERS - 1);
+    const int64_t layer = whole_of(layer_of(t), MOE_MAX_RECORDED_LAYERS - 1);
     const size_t n = tokens_of(a);
     const size_t k = n > 0 ? a->dims[a->rank - 1] : 0;
     if (it->n == 0) {
@@ -132,14 +164,18 @@ static void size_tokens(moe_json_items *it, const moe_jtree *t, moe_error *err)
         it->gates = moe_jtree_get(t, "topk_weights") != NULL;
         it->count =
             moe_array_new(MOE_MAX_RECORDED_LAYERS, sizeof *it->count, err);
+        it->order =
+            moe_array_new(MOE_MAX_RECORDED_LAYERS, sizeof *it->order, err);
     }
     if (layer < 0 || n == 0 || k != it->experts)
         refuse_item(it, it->n,
                     "has no layer, or its topk_ids are not as many as in the "
                     "first",
                     err);
-    else if (err->status == MOE_OK)
-        it->count[layer] += n;
+    if (err->status != MOE_OK)
+        return;
+    it->count[layer] += n;
+    it->order[layer] = token_of(t, it->order[layer]);
 }
 
 void moe_json_size(const char *key, const moe_jtree *part, void *arg,
@@ -186,8 +222,7 @@ static void fill_tokens(moe_json_items *it, const moe_jtree *t, moe_error *err)
     moe_recording *out = it->out;
     const moe_jtree *a = moe_json_choices(t);
     const moe_jtree *gates = moe_jtree_get(t, "topk_weights");
-    const int64_t layer =
-        whole_of(moe_jtree_get(t, "layer"), MOE_MAX_RECORDED_LAYERS - 1);
+    const int64_t layer = whole_of(layer_of(t), MOE_MAX_RECORDED_LAYERS - 1);
     const size_t k = it->experts, n = tokens_of(a);
     const size_t l = moe_axis_find(&it->layer, layer);
     if (l == SIZE_MAX || n == 0 || a->dims[a->rank - 1] != k ||
@@ -262,6 +297,13 @@ static void make_tokens(moe_json_items *it, moe_error *err)
                      "%s: layer %" PRId64 " has %" PRIu64
                      " tokens, layer %" PRId64 " has %" PRIu64,
                      it->path, number, it->count[number], first, tokens);
+        else if (it->order[number] != it->order[first])
+            moe_fail(err, MOE_FORMAT,
+                     "%s: layer %" PRId64
+                     " has other tokens than layer %" PRId64
+                     ", or in another order (token, request, position): sort "
+                     "the lines of each layer",
+                     it->path, number, first);
     }
     if (err->status != MOE_OK ||
         moe_recording_make_tokens(out, it->path, it->layer.n, tokens,
@@ -304,6 +346,7 @@ moe_status moe_json_fill(moe_json_items *it, moe_recording *out, moe_error *err)
 void moe_json_items_fini(moe_json_items *it)
 {
     free(it->count);
+    free(it->order);
     free(it->seen);
     moe_axis_fini(&it->step);
     moe_axis_fini(&it->layer);

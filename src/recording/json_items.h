@@ -10,17 +10,19 @@
 #define MOE_JSON_HISTORY "load_history"
 
 typedef struct moe_json_items {
-    const char *path;   /* borrowed */
-    bool history;       /* items of a list; else values of the file */
-    size_t n;           /* so far */
-    bool tokens;        /* of them; else loads */
-    size_t layers;      /* of a step */
-    size_t experts;     /* loads of a layer, or choices of a token */
-    moe_axis step;      /* numbers of steps */
-    uint64_t *count;    /* [MOE_MAX_RECORDED_LAYERS] tokens; owned */
-    bool gates;         /* the first has weights of the choices */
-    uint64_t *seen;     /* steps that were filled, a bit each; owned */
-    moe_axis layer;     /* numbers of the layers of tokens */
+    const char *path; /* borrowed */
+    bool history;     /* items of a list; else values of the file */
+    size_t n;         /* so far */
+    bool tokens;      /* of them; else loads */
+    size_t layers;    /* of a step */
+    size_t experts;   /* loads of a layer, or choices of a token */
+    moe_axis step;    /* numbers of steps */
+    uint64_t *count;  /* [MOE_MAX_RECORDED_LAYERS] tokens; owned */
+    uint64_t *order;  /* [MOE_MAX_RECORDED_LAYERS] which tokens they are, as one
+                        number; owned */
+    bool gates;       /* the first has weights of the choices */
+    uint64_t *seen;   /* steps that were filled, a bit each; owned */
+    moe_axis layer;   /* numbers of the layers of tokens */
     moe_recording *out; /* being filled; borrowed */
 } moe_json_items;
 

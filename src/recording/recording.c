@@ -373,6 +373,26 @@ static void remark_sizes(moe_recording *r)
     said->text[0] = last;
 }
 
+/* What cannot be read, and what would do. */
+static const struct {
+    const char *begins;
+    size_t n;
+    const char *what;
+} others[] = {
+    {"\x1f\x8b", 2, "is compressed by gzip: unpack it first (gunzip)"},
+    {"\x28\xb5\x2f\xfd", 4, "is compressed by zstd: unpack it first (unzstd)"},
+    {"BZh", 3, "is compressed by bzip2: unpack it first (bunzip2)"},
+    {"\xfd"
+     "7zX",
+     4, "is compressed by xz: unpack it first (unxz)"},
+    {"PAR1", 4, "is Parquet: pandas' read_parquet() and to_csv() make a table"},
+    {"\x80\x04", 2,
+     "is a pickle, which is not executed: numpy.save() or "
+     "torch.save() write arrays"},
+    {"\x80\x05", 2,
+     "is a pickle, which is not executed: numpy.save() or "
+     "torch.save() write arrays"}};
+
 static moe_status choose_format(const char *path,
                                 const moe_recording_format **out,
                                 moe_error *err)
@@ -386,6 +406,9 @@ static moe_status choose_format(const char *path,
     fclose(file);
     if (n == 0)
         return moe_fail(err, MOE_FORMAT, "%s: is empty", path);
+    for (size_t i = 0; i < MOE_ARRAY_LEN(others); i++)
+        if (n >= 4 && memcmp(head, others[i].begins, others[i].n) == 0)
+            return moe_fail(err, MOE_FORMAT, "%s: %s", path, others[i].what);
     for (size_t i = 0; i < MOE_ARRAY_LEN(formats); i++)
         if (formats[i]->detect(path, head, n)) {
             *out = formats[i];

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/h5.h"
 #include "moegps/mem.h"
 
@@ -153,8 +154,11 @@ static void write_loads(hid_t file, const moe_trace *t, moe_error *err)
     uint32_t most = 0;
     for (uint64_t s = 0; tokens != NULL && s < t->n_seqs; s++)
         tokens[s] = (uint32_t)(t->seq_offset[s + 1] - t->seq_offset[s]);
-    for (size_t j = 0; j < t->n_seqs * layers * experts; j++)
+    for (size_t j = 0; j < t->n_seqs * layers * experts; j++) {
+        if (j % experts == 0)
+            moe_bulk_passed(t->counts + j, experts * sizeof *t->counts);
         most = t->counts[j] > most ? t->counts[j] : most;
+    }
     const size_t rows = CHUNK_COUNTS / (layers * experts);
     moe_h5_scale(file, "step", t->n_seqs, NULL, "step", err);
     moe_h5_scale(file, "layer", layers, NULL, "MoE layer", err);
