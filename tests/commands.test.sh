@@ -170,4 +170,31 @@ check "advice takes a config" says "modelled: glm on 8 GPUs" ./moegps advise --m
     --cluster h100-nvlink --gpus 8 --skew 2 --error 0.05 --accuracy 0.8
 check "what is no model is refused" refused 2 "no 'nothing'" ./moegps list models nothing
 check "others are not shown one by one" refused 2 "only models are shown one by one" ./moegps list clusters l40s
+
+# files of one command
+printf 'layer,expert,count\n0,0,4\n0,1,4\n0,2,4\n0,3,4\n' > "$dir/loads.csv"
+ln -s "$dir/loads.csv" "$dir/link.csv"
+cp "$dir/loads.csv" "$dir/was.csv"
+while IFS='|' read -r text words; do
+    # shellcheck disable=SC2086 # words
+    check "refuses ${words//@/}" rejects "$text" ${words//@/$dir/}
+done <<- 'EOF2'
+	--output and --json: both write|plan --loads @loads.csv --gpus 2 -o @x --json @x
+	--emit and --emit: both write|plan --loads @loads.csv --gpus 2 --emit sglang=@x --emit vllm=@x
+	--emit and --json: both write|plan --loads @loads.csv --gpus 2 --emit sglang=@x --json @./x
+	loads.csv is what --loads reads|plan --loads @loads.csv --gpus 2 --json @loads.csv --force
+	link.csv is what --loads reads|plan --loads @loads.csv --gpus 2 --json @link.csv --force
+	loads.csv is what FILE reads|trace import @loads.csv --model x --top-k 2 -o @loads.csv --force
+	--json and --csv: both write standard output|evaluate --trace mixtral-8x7b-mmlu --predictors none --csv - --json -
+	loads.csv is what --csv reads|cost --op gemm --csv @loads.csv -o @loads.csv --force
+EOF2
+check "... and nothing is written over" cmp "$dir/loads.csv" "$dir/was.csv"
+check "... or made" [ ! -e "$dir/x" ]
+drawn() {
+    printf 'step,layer,expert,count\n0,0,0,4\n0,0,1,2\n1,0,0,2\n1,0,1,4\n' > "$dir/two.csv"
+    mkdir -p "$dir/page/figures" && echo mine > "$dir/page/figures/drift.csv" &&
+        rejects "drift.csv: exists (--force replaces it)" plan --loads "$dir/two.csv" --gpus 2 -o "$dir/page" &&
+        is "$(cat "$dir/page/figures/drift.csv")" mine
+}
+check "figures are not written over, either" drawn
 finish

@@ -217,7 +217,7 @@ moe_status moe_advise_new_like(const moe_advise *like,
     if (local.status == MOE_OK)
         a = moe_array_new(1, sizeof *a, &local);
     if (a == NULL)
-        return moe_fail(err, local.status, "advise: %s", local.text);
+        return moe_pass(err, &local);
     a->p = *params;
     a->layout = (moe_layout){params->gpus, params->cluster->gpus_per_node};
     a->slots = params->slots > 0
@@ -238,7 +238,7 @@ moe_status moe_advise_new_like(const moe_advise *like,
     check_tokens(a, &local);
     if (local.status != MOE_OK) {
         moe_advise_free(a);
-        return moe_fail(err, local.status, "advise: %s", local.text);
+        return moe_pass(err, &local);
     }
     *out = a;
     return MOE_OK;

@@ -546,7 +546,7 @@ moe_status moe_search_run(const moe_search_params *params, moe_search *out,
     free(k.todo);
     if (local.status != MOE_OK) {
         moe_search_fini(&s);
-        return moe_fail(err, local.status, "advise: %s", local.text);
+        return moe_pass(err, &local);
     }
     *out = s;
     return MOE_OK;

@@ -153,11 +153,7 @@ static void read_all(const settings *s, contents *all, moe_error *err)
 static void report(const settings *s, moe_error *err)
 {
     contents all = {0};
-    if (to_stdout(s->csv) && to_stdout(s->json))
-        moe_fail(err, MOE_USAGE,
-                 "--csv and --json cannot both print on standard output");
-    else
-        read_all(s, &all, err);
+    read_all(s, &all, err);
     for (size_t i = 0; i < all.n; i++)
         all.views[i].clock_asked = s->clock + 1;
     if (err->status == MOE_OK)

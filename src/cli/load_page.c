@@ -54,14 +54,16 @@ static void add_figures(moe_document *doc, const moe_plots *plots,
     }
 }
 
-/* Refuse to replace what another page has there. */
-static moe_status check_figures(const char *folder, bool force, moe_error *err)
+moe_status moe_load_page_check(const char *dir, const char *name, bool force,
+                               moe_error *err)
 {
     static const char *const files[] = {"uneven.csv", "uneven.gp", "uneven.svg",
                                         "drift.csv",  "drift.gp",  "drift.svg"};
     char path[4200];
+    snprintf(path, sizeof path, "%s/%s.html", dir, name);
+    moe_replace_check(path, force, err);
     for (size_t i = 0; i < MOE_ARRAY_LEN(files); i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+        snprintf(path, sizeof path, "%s/figures/%s", dir, files[i]);
         moe_replace_check(path, force, err);
     }
     return err->status;
@@ -77,8 +79,7 @@ moe_status moe_load_page(const char *dir, const char *name, bool force,
     snprintf(path, sizeof path, "%s/%s.html", dir, name);
     snprintf(folder, sizeof folder, "%s/figures", dir);
     snprintf(first, sizeof first, "%s/.", folder);
-    if (moe_replace_check(path, force, err) != MOE_OK ||
-        check_figures(folder, force, err) != MOE_OK ||
+    if (moe_load_page_check(dir, name, force, err) != MOE_OK ||
         moe_replace_folders(first, err) != MOE_OK ||
         moe_plots_draw_loads(loads, folder, &plots, err) != MOE_OK)
         return err->status;

@@ -13,4 +13,9 @@ moe_status moe_load_page(const char *dir, const char *name, bool force,
                          moe_document *doc, const moe_plot_loads *loads,
                          moe_error *err);
 
+/** Refuse what would replace a page, or figures of another, before work begins.
+ *  @return MOE_OK, MOE_EXISTS. */
+moe_status moe_load_page_check(const char *dir, const char *name, bool force,
+                               moe_error *err);
+
 #endif

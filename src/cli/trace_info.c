@@ -325,6 +325,8 @@ static void tell(const options *o, moe_error *err)
 {
     trace_info info = {.trace = {.shared = MPI_WIN_NULL}};
     moe_replace_check(o->json, o->force, err);
+    if (o->output != NULL)
+        moe_load_page_check(o->output, "loads", o->force, err);
     if (err->status == MOE_OK)
         describe(o->name, &info, err);
     if (err->status == MOE_OK && o->output != NULL && info.trace.counts == NULL)
