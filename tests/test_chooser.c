@@ -43,10 +43,10 @@ static const struct {
      -1},
     {"a loss takes away no more than that",
      0,
-     2,
-     {{1, 1}, {1, 1}},
-     {{1, 9}, {1, 0.9}},
-     1},
+     3,
+     {{1, 1}, {1, 1}, {1, 1}},
+     {{1, 9}, {1, 0.9}, {1, 0.9}},
+     2},
 };
 
 START_TEST(a_switch_is_made_when_it_would_have_paid)
@@ -62,6 +62,42 @@ START_TEST(a_switch_is_made_when_it_would_have_paid)
     }
     ck_assert_msg(at == cases[_i].switches_at, "%s: after try %d",
                   cases[_i].name, at);
+}
+END_TEST
+
+/* Tries of a candidate that takes so long, beside one in use that takes 1. */
+static const struct {
+    double stays_s;
+    const char *tried; /* try after try */
+} losers[] = {{1.01, "yyyyyyyyyyyyyyyy"}, {1.03, "ynynnnynnnnnnnyn"}};
+
+START_TEST(who_loses_is_tried_less_often)
+{
+    moe_chooser c;
+    moe_chooser_init(&c, 2, 0.01, 10);
+    for (int t = 0; losers[_i].tried[t] != 0; t++) {
+        const double s[2] = {1, losers[_i].stays_s};
+        moe_chooser_notice(&c, 1);
+        ck_assert_int_eq(moe_chooser_tries(&c, 1), losers[_i].tried[t] == 'y');
+        moe_chooser_begin(&c, s);
+        moe_chooser_add(&c, s);
+        ck_assert_int_eq(moe_chooser_decide(&c, 0), 0);
+    }
+}
+END_TEST
+
+START_TEST(when_traffic_changes_all_are_tried)
+{
+    static const double slow[2] = {1, 2}, late[2] = {1.04, 2};
+    moe_chooser c;
+    moe_chooser_init(&c, 2, 0.01, 10);
+    moe_chooser_begin(&c, slow);
+    moe_chooser_add(&c, slow);
+    moe_chooser_decide(&c, 0);
+    moe_chooser_notice(&c, late[0]);
+    ck_assert(!moe_chooser_tries(&c, 1));
+    moe_chooser_notice(&c, 1.06);
+    ck_assert(moe_chooser_tries(&c, 1));
 }
 END_TEST
 
@@ -108,6 +144,8 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("chooser");
     MOE_TEST_LOOP(suite, a_switch_is_made_when_it_would_have_paid,
                   MOE_ARRAY_LEN(cases));
+    MOE_TEST_LOOP(suite, who_loses_is_tried_less_often, MOE_ARRAY_LEN(losers));
+    MOE_TEST(suite, when_traffic_changes_all_are_tried);
     MOE_TEST_LOOP(suite, the_first_choice_is_the_fastest, 3);
     MOE_TEST(suite, of_several_the_one_that_saves_most_is_chosen);
     MOE_TEST(suite, a_switch_begins_anew);

@@ -53,8 +53,7 @@ END
 
 # fitted: what the maps from scores to probabilities change.
 fitted() {
-    printf '| predictor | calibration, %% | | of load, %% | | per batch, %% | | recall@4, %% | |\n'
-    printf '| | raw | fitted | raw | fitted | raw | fitted | raw | fitted |\n|---|---|---|---|---|---|---|---|---|\n'
+    printf '| predictor | calibration, raw, %% | fitted | of load, raw, %% | fitted | per batch, raw, %% | fitted | recall@4, raw, %% | fitted |\n|---|---|---|---|---|---|---|---|---|\n'
     "$PYTHON" - "$DIR/raw.json" "$DIR/within.json" << 'END'
 import json, sys
 raw, fit = [{p["predictor"].split(":")[0]: p["mean"] for p in json.load(open(f))["predictors"]}

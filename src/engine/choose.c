@@ -148,10 +148,14 @@ static double try_candidate(moe_engine *e, moe_choice *c, int k,
 static void price_all(moe_engine *e, moe_choice *c, bool arrive, bool moves)
 {
     moe_runner *in_use = &c->candidate[c->in_use];
-    c->estimate_s[c->in_use] =
-        moe_engine_price_s(e, in_use, e->it.batch->iteration > 0);
+    double *own = &c->estimate_s[c->in_use];
+    *own = moe_engine_price_s(e, in_use, e->it.batch->iteration > 0);
+    if (arrive) {
+        MOE_MPI(MPI_Bcast(own, 1, MPI_DOUBLE, 0, e->ctx->comm));
+        moe_chooser_notice(&c->rule, *own);
+    }
     for (int k = 0; k < c->n; k++)
-        if (k != c->in_use)
+        if (k != c->in_use && moe_chooser_tries(&c->rule, k))
             c->estimate_s[k] =
                 try_candidate(e, c, k, arrive ? &in_use->plan : NULL, moves);
     /* CPUs may round differently. */
@@ -262,12 +266,10 @@ static bool read_record(const moe_engine *e, int s, int i, moment m,
                         const moe_ledger *ledger, moe_choice *c)
 {
     int used = 0, chosen = 0;
-    bool priced = true;
     for (int k = 0; k < c->n; k++) {
         const size_t at = cell(ledger, s, i) +
                           (size_t)e->p.experiment->strategy[s].candidate[k];
         c->estimate_s[k] = ledger->estimate[at];
-        priced = priced && c->estimate_s[k] > 0 && isfinite(c->estimate_s[k]);
         if (ledger->used[at] > 0) {
             c->in_use = k;
             used++;
@@ -277,7 +279,17 @@ static bool read_record(const moe_engine *e, int s, int i, moment m,
             chosen++;
         }
     }
-    return used == 1 && chosen == 1 && (priced || m == NO_TRY || m == SETTLES);
+    if (used != 1 || chosen != 1)
+        return false;
+    if (m == NO_TRY || m == SETTLES)
+        return true;
+    if (m == ARRIVES)
+        moe_chooser_notice(&c->rule, c->estimate_s[c->in_use]);
+    for (int k = 0; k < c->n; k++)
+        if ((k == c->in_use || moe_chooser_tries(&c->rule, k)) &&
+            !(c->estimate_s[k] > 0 && isfinite(c->estimate_s[k])))
+            return false;
+    return true;
 }
 
 static void take_record(moe_engine *e, int s, int i, moment m,
@@ -305,6 +317,11 @@ void moe_engine_choice_restore(moe_engine *e, int s, int i,
     hand_over(e, was, moe_engine_runner(e, s));
     if (m == NO_TRY || m == SETTLES || e->ctx->err.status != MOE_OK)
         return;
+    bool tries[MOE_MAX_STRATEGIES];
+    if (e->ctx->rank != 0 && m == ARRIVES) /* rank 0 has, in read_record() */
+        moe_chooser_notice(&c->rule, c->estimate_s[c->in_use]);
+    for (int k = 0; k < c->n; k++)
+        tries[k] = k != c->in_use && moe_chooser_tries(&c->rule, k);
     const int chosen = c->chosen;
     apply_rule(c, m);
     c->chosen = chosen;
@@ -315,6 +332,6 @@ void moe_engine_choice_restore(moe_engine *e, int s, int i,
     if (moe_engine_load_batch(e, e->it.batch->iteration) != MOE_OK)
         return;
     for (int k = 0; k < c->n; k++)
-        if (k != c->in_use)
+        if (tries[k])
             coordinate_beside(e, &c->candidate[k]);
 }

@@ -20,6 +20,20 @@ int moe_chooser_start(const moe_chooser *c, const double *time_s)
     return best;
 }
 
+void moe_chooser_notice(moe_chooser *c, double in_use_s)
+{
+    if (!(c->before_s > 0) ||
+        fabs(in_use_s / c->before_s - 1) <= MOE_CHOOSER_OTHER)
+        return;
+    memset(c->waits, 0, sizeof c->waits);
+    memset(c->losses, 0, sizeof c->losses);
+}
+
+bool moe_chooser_tries(const moe_chooser *c, int candidate)
+{
+    return c->waits[candidate] == 0;
+}
+
 void moe_chooser_begin(moe_chooser *c, const double *time_s)
 {
     memcpy(c->first_s, time_s, (size_t)c->n * sizeof *time_s);
@@ -42,6 +56,24 @@ static double way_s(const moe_chooser *c, int k, int in_use)
     return fmax(0, c->first_s[k] - c->first_s[in_use] * stays);
 }
 
+/* How those did that took part, beside the one that is used from here on. */
+static void note_outcomes(moe_chooser *c, int chosen)
+{
+    for (int k = 0; k < c->n; k++) {
+        if (c->waits[k] > 0) {
+            c->waits[k]--;
+            continue;
+        }
+        if (c->sum_s[k] <= (1 + MOE_CHOOSER_CLOSE) * c->sum_s[chosen]) {
+            c->losses[k] = 0;
+            continue;
+        }
+        c->losses[k]++;
+        c->waits[k] = (1 << (c->losses[k] < 3 ? c->losses[k] : 3)) - 1;
+    }
+    c->before_s = c->sum_s[chosen] / c->n_added;
+}
+
 int moe_chooser_decide(moe_chooser *c, int in_use)
 {
     const double in_use_s = c->sum_s[in_use] / c->n_added;
@@ -49,7 +81,7 @@ int moe_chooser_decide(moe_chooser *c, int in_use)
     c->saved_s[in_use] = 0;
     for (int k = 0; k < c->n; k++) {
         const double saves = 1 - c->hysteresis - c->sum_s[k] / c->sum_s[in_use];
-        if (k == in_use)
+        if (k == in_use || !moe_chooser_tries(c, k))
             continue;
         c->saved_s[k] =
             fmax(0, c->saved_s[k] + saves * in_use_s * c->stands_for);
@@ -57,7 +89,10 @@ int moe_chooser_decide(moe_chooser *c, int in_use)
             c->saved_s[k] > c->saved_s[best])
             best = k;
     }
-    if (best != in_use)
+    note_outcomes(c, best);
+    if (best != in_use) {
         memset(c->saved_s, 0, sizeof c->saved_s);
+        c->waits[in_use] = c->losses[in_use] = 0;
+    }
     return best;
 }
