@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 {
     bool parallel = strstr(argv[0], "/parallel/") != NULL;
     if (parallel) {
-        MPI_Init(&argc, &argv);
+        MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &(int){0});
         moe_ctx_init(&test_ctx, MPI_COMM_WORLD);
     }
     moe_h5_quiet();

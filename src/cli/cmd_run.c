@@ -260,7 +260,7 @@ int moe_cmd_run(int argc, char **argv)
         return 1;
     r->trace.shared = MPI_WIN_NULL;
     moe_watchdog_cover(limit_s, "MPI_Init");
-    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &provided);
     moe_h5_quiet();
     moe_ctx_init(&r->ctx, MPI_COMM_WORLD);
     const moe_status status = parse_and_run(r, argc, argv);

@@ -68,8 +68,11 @@ static void predict(moe_engine *e, moe_runner *r, int first, int end)
     e->it.predicts = true;
 }
 
-static void collect(moe_engine *e, int first, int end)
+static void collect(moe_engine *e, moe_runner *r, int first, int end)
 {
+    e->it.collects = true;
+    if (moe_beside_takes(e, r, MOE_PHASE_COLLECT, first, end))
+        return;
     moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_COLLECT, first, end);
     const moe_stamp start = moe_stamp_now();
     const int n = (end - first) * e->it.batch->experts;
@@ -83,7 +86,6 @@ static void collect(moe_engine *e, int first, int end)
         MOE_MPI(MPI_Reduce(own, sum, n, MPI_UINT64_T, MPI_SUM, e->coordinator,
                            e->ctx->comm));
     moe_engine_charge(e, MOE_PHASE_COLLECT, first, end, start);
-    e->it.collects = true;
 }
 
 static void plan_layer(moe_engine *e, moe_runner *r, int l)
@@ -113,11 +115,8 @@ static void plan_layer(moe_engine *e, moe_runner *r, int l)
         (double)moe_planner_steps(r->spec->planner, r->planner);
 }
 
-/* Ranks that do not plan pass through with time 0. @return bytes of the plan
- * as encoded. */
-static uint64_t plan(moe_engine *e, moe_runner *r, int first, int end)
+uint64_t moe_coordination_plan(moe_engine *e, moe_runner *r, int first, int end)
 {
-    const moe_stamp start = moe_stamp_now();
     uint64_t bytes = 0;
     if (r->planner == NULL)
         return 0;
@@ -130,7 +129,16 @@ static uint64_t plan(moe_engine *e, moe_runner *r, int first, int end)
     if (!replicated(e))
         bytes = moe_plan_encode(&r->plan, &r->next, first, end,
                                 e->coordination.wire);
-    moe_engine_charge(e, MOE_PHASE_PLAN, first, end, start);
+    return bytes;
+}
+
+/* Ranks that do not plan pass through with time 0. */
+static uint64_t plan(moe_engine *e, moe_runner *r, int first, int end)
+{
+    const moe_stamp start = moe_stamp_now();
+    const uint64_t bytes = moe_coordination_plan(e, r, first, end);
+    if (r->planner != NULL)
+        moe_engine_charge(e, MOE_PHASE_PLAN, first, end, start);
     return bytes;
 }
 
@@ -145,17 +153,20 @@ static uint64_t plan_hash(const moe_plan *p, int first, int end)
     return h;
 }
 
-/* Ranks that planned alone must have planned alike, or rows and weights
- * would go where nobody waits for them. On any difference or failure all
- * keep the old plan. */
-static void confirm(moe_engine *e, moe_runner *r, int first, int end)
+void moe_coordination_hash(moe_engine *e, moe_runner *r, int first, int end,
+                           uint64_t *most_out)
 {
     if (moe_inject_here(e->ctx, MOE_SITE_DIFFER))
         moe_plan_at(&r->next, first).quota[0]++;
     const uint64_t hash = plan_hash(&r->next, first, end);
-    uint64_t most[3] = {hash, ~hash, (uint64_t)e->ctx->err.status};
-    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, most, 3, MPI_UINT64_T, MPI_MAX,
-                          e->ctx->comm));
+    most_out[0] = hash;
+    most_out[1] = ~hash;
+    most_out[2] = (uint64_t)e->ctx->err.status;
+}
+
+void moe_coordination_confirm(moe_engine *e, moe_runner *r, int first, int end,
+                              const uint64_t *most)
+{
     if (most[0] == ~most[1] && most[2] == MOE_OK)
         return;
     moe_plan_copy_layers(&r->next, &r->plan, first, end);
@@ -163,6 +174,15 @@ static void confirm(moe_engine *e, moe_runner *r, int first, int end)
         moe_fail(&e->ctx->err, MOE_INVALID,
                  "strategy %s: ranks made different plans of equal loads",
                  r->spec->name);
+}
+
+static void confirm(moe_engine *e, moe_runner *r, int first, int end)
+{
+    uint64_t most[3];
+    moe_coordination_hash(e, r, first, end, most);
+    MOE_MPI(MPI_Allreduce(MPI_IN_PLACE, most, 3, MPI_UINT64_T, MPI_MAX,
+                          e->ctx->comm));
+    moe_coordination_confirm(e, r, first, end, most);
 }
 
 /* The coordinator tells its plan, as differences to the one in force. */
@@ -180,6 +200,8 @@ static void tell(moe_engine *e, moe_runner *r, uint64_t bytes)
 
 void moe_engine_plan(moe_engine *e, moe_runner *r, int first, int end)
 {
+    if (moe_beside_takes(e, r, MOE_PHASE_PLAN, first, end))
+        return;
     const uint64_t bytes = plan(e, r, first, end);
     moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_BROADCAST, first, end);
     const moe_stamp start = moe_stamp_now();
@@ -207,22 +229,36 @@ static void note_moves(moe_engine *e, size_t n_moves)
     }
 }
 
-static void migrate(moe_engine *e, moe_runner *r, int first, int end)
+size_t moe_coordination_moves(moe_engine *e, const moe_runner *r, int first,
+                              int end)
 {
-    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_MIGRATE, first, end);
-    const moe_stamp start = moe_stamp_now();
-    size_t n = moe_plan_moves(&r->plan, &r->next, first, end, &e->layout,
-                              e->coordination.moves);
-    if (r->weights != NULL)
-        moe_slots_migrate(r->weights, e->coordination.moves, n, e->gpu_comm);
-    moe_pacing_migrate(e, e->coordination.moves, n);
+    return moe_plan_moves(&r->plan, &r->next, first, end, &e->layout,
+                          e->coordination.moves);
+}
+
+void moe_coordination_apply(moe_engine *e, moe_runner *r, int first, int end,
+                            size_t n_moves)
+{
     for (int l = first; l < end; l++) {
         moe_plan_layer next = moe_plan_at(&r->next, l);
         moe_replicas_index(&r->replicas[l], &next);
     }
     moe_plan_copy_layers(&r->plan, &r->next, first, end);
+    note_moves(e, n_moves);
+}
+
+static void migrate(moe_engine *e, moe_runner *r, int first, int end)
+{
+    if (moe_beside_takes(e, r, MOE_PHASE_MIGRATE, first, end))
+        return;
+    moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_MIGRATE, first, end);
+    const moe_stamp start = moe_stamp_now();
+    const size_t n = moe_coordination_moves(e, r, first, end);
+    if (r->weights != NULL)
+        moe_slots_migrate(r->weights, e->coordination.moves, n, e->gpu_comm);
+    moe_pacing_migrate(e, e->coordination.moves, n);
     moe_engine_charge(e, MOE_PHASE_MIGRATE, first, end, start);
-    note_moves(e, n);
+    moe_coordination_apply(e, r, first, end, n);
 }
 
 void moe_engine_migrate(moe_engine *e, moe_runner *r)
@@ -278,7 +314,7 @@ void moe_engine_forget_planned(const moe_engine *e, moe_runner *r)
 static void plan_anew(moe_engine *e, moe_runner *r, int first, int end)
 {
     const size_t n_e = (size_t)e->p.model->experts;
-    collect(e, first, end);
+    collect(e, r, first, end);
     if (!r->spec->planner->plans)
         return;
     if (r->spec->plan_ahead)

@@ -93,9 +93,11 @@ moe_status moe_engine_measure(moe_engine *e, int i, moe_ledger *ledger)
         moe_runner *r = moe_engine_turn(e, s);
         moe_iteration_clear(e, &e->it);
         moe_engine_regret_begin(r);
+        moe_pacing_begin(e);
         moe_engine_coordinate(e, r);
         for (int l = 0; l < e->p.n_layers; l++)
             moe_engine_layer(e, r, l, e->ffn, e->ffn_state, e->rows);
+        moe_beside_finish(e);
         moe_engine_share_planner_work(e);
         moe_engine_choose(e, s);
         moe_engine_observe(e, s);

@@ -66,14 +66,10 @@ moe_status moe_flow_new(const moe_flow_params *p, moe_flow **out,
 {
     moe_error local = {0};
     moe_flow *f = moe_array_new(1, sizeof *f, &local);
-    MPI_Comm comm;
-    MOE_MPI(MPI_Comm_dup(p->comm, &comm));
-    if (f == NULL) {
-        MOE_MPI(MPI_Comm_free(&comm));
+    if (f == NULL)
         return moe_pass(err, &local);
-    }
     f->p = *p;
-    f->comm = comm;
+    f->comm = MPI_COMM_NULL;
     init_direction(&f->in, p->max_moves, &local);
     init_direction(&f->out, p->max_moves, &local);
     f->pattern = moe_array_new(MOE_FLOW_CHUNK, 1, &local);
@@ -89,11 +85,17 @@ moe_status moe_flow_new(const moe_flow_params *p, moe_flow **out,
     return MOE_OK;
 }
 
+void moe_flow_connect(moe_flow *f, MPI_Comm comm)
+{
+    MOE_MPI(MPI_Comm_dup(comm, &f->comm));
+}
+
 void moe_flow_free(moe_flow *f)
 {
     if (f == NULL)
         return;
-    MOE_MPI(MPI_Comm_free(&f->comm));
+    if (f->comm != MPI_COMM_NULL)
+        MOE_MPI(MPI_Comm_free(&f->comm));
     free(f->in.of);
     free(f->out.of);
     free(f->pattern);

@@ -23,17 +23,19 @@ enum { MOE_FLOW_CHUNK = 256 << 10 };
 typedef struct moe_flow moe_flow;
 
 typedef struct moe_flow_params {
-    MPI_Comm comm; /* the GPUs; duplicated */
     int gpu, layers, slots;
     size_t bytes;     /* of one expert's matrices */
     size_t max_moves; /* between begin and end, of all GPUs */
 } moe_flow_params;
 
-/* Collective over p->comm. @return MOE_OK, MOE_NOMEM, on this rank. */
+/* Not collective. @return MOE_OK, MOE_NOMEM. */
 moe_status moe_flow_new(const moe_flow_params *p, moe_flow **out,
                         moe_error *err);
 
-/* Collective, after all flows have ended. NULL is fine. */
+/* Once all GPUs have one. Collective over comm, the GPUs, which is duplicated. */
+void moe_flow_connect(moe_flow *f, MPI_Comm comm);
+
+/* Collective if connected, after all flows have ended. NULL is fine. */
 void moe_flow_free(moe_flow *f);
 
 /* Add the weights of moves, in the same order on all GPUs; behind what flows

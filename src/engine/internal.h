@@ -15,6 +15,7 @@
  *   choose.c      a strategy that chooses among others while it runs
  *   chooser.c     by which rule
  *   paced.c        phases that take a GPU's time (paced.h)
+ *   beside.c       coordination beside layers (beside.h)
  *   restore.c     going on where an earlier run stopped
  *   describe.c    what runs, and the memory that it needs
  *   run.c         all iterations of a run (run.h)
@@ -22,6 +23,7 @@
 #ifndef MOEGPS_ENGINE_INTERNAL_H
 #define MOEGPS_ENGINE_INTERNAL_H
 
+#include "beside.h"
 #include "chooser.h"
 #include "dispatch.h"
 #include "moegps/clock.h"
@@ -113,6 +115,8 @@ typedef struct moe_iteration {
     moe_batch *batch;            /* borrowed from the batcher */
     bool due;                    /* a plan is */
     int coordinated;             /* layers that are predicted and planned for */
+    bool beside;                 /* what coordination does runs beside its
+                                    layers (beside.h) */
     bool predicts;               /* the strategy predicted */
     bool collects;               /* ... and told the planner */
     bool plans;                  /* ... which made a plan */
@@ -301,6 +305,23 @@ void moe_engine_coordinate_beside(moe_engine *e, moe_runner *r, int layer,
 
 /* The same at once for all that are left: where layers are only counted. */
 void moe_engine_coordinate_rest(moe_engine *e, moe_runner *r);
+
+/* Parts of that, which are brought on beside layers in a paced run: make a plan
+ * of layers [first, end) where this rank plans, @return its bytes as encoded;
+ * what ranks that plan alike compare, [3], and what comes of it: they must have
+ * planned alike, or rows and weights would go where nobody waits for them, so
+ * on any difference or failure all keep the old plan; the moves to r->next in
+ * e->coordination.moves, @return how many; and r->next comes into force. */
+uint64_t moe_coordination_plan(moe_engine *e, moe_runner *r, int first,
+                               int end);
+void moe_coordination_hash(moe_engine *e, moe_runner *r, int first, int end,
+                           uint64_t *most_out);
+void moe_coordination_confirm(moe_engine *e, moe_runner *r, int first, int end,
+                              const uint64_t *most);
+size_t moe_coordination_moves(moe_engine *e, const moe_runner *r, int first,
+                              int end);
+void moe_coordination_apply(moe_engine *e, moe_runner *r, int first, int end,
+                            size_t n_moves);
 
 /* What planning took where it ran, on all ranks: their gpu clocks wait for it.
  * Collective. */

@@ -57,5 +57,5 @@ void moe_iteration_clear(const moe_engine *e, moe_iteration *it)
     it->tried_s = 0;
     it->tried_steps = it->tried_bytes = 0;
     it->coordinated = e->p.n_layers; /* nothing is left, until it begins */
-    it->due = it->predicts = it->collects = it->plans = false;
+    it->beside = it->due = it->predicts = it->collects = it->plans = false;
 }

@@ -40,6 +40,7 @@ static void end_attention(moe_engine *e, moe_runner *r, int layer,
     const size_t pairs = e->it.batch->own * (size_t)e->it.batch->top_k;
     moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_ATTENTION, layer, layer + 1);
     const moe_stamp start = moe_stamp_now();
+    moe_pacing_meet(e, layer, MOE_PHASE_ATTENTION);
     moe_dispatch_expect(e->dispatch, e->it.batch,
                         e->it.predicted_experts + (size_t)layer * pairs);
     address_rows(e, r, layer, rows);
@@ -62,6 +63,7 @@ static void dispatch(moe_engine *e, moe_runner *r, int layer, const char *rows)
 {
     moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_DISPATCH, layer, layer + 1);
     const moe_stamp start = moe_stamp_now();
+    moe_pacing_meet(e, layer, MOE_PHASE_DISPATCH);
     address_rows(e, r, layer, rows);
     if (rows != NULL)
         travel(e, layer, MOE_PHASE_DISPATCH, MOE_WAY_OUT);
@@ -152,8 +154,10 @@ void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
     const bool paced = e->pacing != NULL && rows != NULL && ffn == e->ffn;
     moe_engine_coordinate_beside(e, r, layer, false);
     if (e->gpu >= 0) {
-        if (paced)
+        if (paced) {
             moe_pacing_attend(e, layer);
+            moe_beside_need(e, layer);
+        }
         if (r->direct)
             end_attention(e, r, layer, rows);
         route(e, r, layer);

@@ -12,29 +12,18 @@ static const moe_phase phase_of[MOE_N_PACES] = {
 
 static bool advance(void *arg)
 {
-    (void)arg;
-    return false;
+    return moe_beside_advance(arg);
 }
 
-void moe_pacing_init(moe_engine *e)
+/* The thread that makes progress calls MPI, while nobody else does. */
+static void check_threads(const moe_emulation *em, moe_error *err)
 {
-    const moe_emulation *em = &e->p.experiment->emulation;
-    moe_error *err = &e->ctx->err;
-    if (!moe_emulation_is_paced(em))
-        return;
-    e->pacing = moe_array_new(1, sizeof *e->pacing, err);
-    moe_pacing *p = e->pacing;
-    if (p == NULL)
-        return;
-    p->dilation = em->dilation;
-    p->attends = em->attention == MOE_ATTEND_PACED;
-    p->computes = e->ffn->paced;
-    const moe_pacer_params params = {.progress = advance,
-                                     .arg = e,
-                                     .by = em->progress,
-                                     .interval_s = 1e-6 * em->poll_interval_us};
-    moe_pacer_new(&params, &p->pacer, err);
-    moe_watch_new(e->layout.gpus, &p->watch, err);
+    int level = 0;
+    MOE_MPI(MPI_Query_thread(&level));
+    if (em->progress == MOE_PROGRESS_THREAD && level < MPI_THREAD_SERIALIZED)
+        moe_fail(err, MOE_USAGE,
+                 "emulation.progress: thread needs an MPI library that another "
+                 "thread may call in turn (MPI_THREAD_SERIALIZED)");
 }
 
 size_t moe_engine_held_bytes(const moe_engine *e)
@@ -51,18 +40,52 @@ size_t moe_engine_flow_bytes(const moe_engine *e)
     return e->ffn->paced ? (size_t)ceil(moe_model_expert_bytes(m) * share) : 0;
 }
 
-void moe_pacing_flow(moe_engine *e)
+static void make_flow(moe_engine *e, moe_error *err)
 {
-    if (e->pacing == NULL || !e->pacing->computes || e->gpu < 0)
-        return;
     const size_t l = (size_t)e->p.n_layers, g = (size_t)e->layout.gpus;
-    const moe_flow_params params = {.comm = e->gpu_comm,
-                                    .gpu = e->gpu,
+    const moe_flow_params params = {.gpu = e->gpu,
                                     .layers = e->p.n_layers,
                                     .slots = e->max_slots,
                                     .bytes = moe_engine_flow_bytes(e),
                                     .max_moves = l * g * (size_t)e->max_slots};
-    moe_flow_new(&params, &e->pacing->flow, &e->ctx->err);
+    if (e->pacing->computes && e->gpu >= 0)
+        moe_flow_new(&params, &e->pacing->flow, err);
+}
+
+void moe_pacing_init(moe_engine *e)
+{
+    const moe_emulation *em = &e->p.experiment->emulation;
+    moe_error *err = &e->ctx->err;
+    if (!moe_emulation_is_paced(em))
+        return;
+    e->pacing = moe_array_new(1, sizeof *e->pacing, err);
+    moe_pacing *p = e->pacing;
+    if (p == NULL)
+        return;
+    p->meeting = MPI_COMM_NULL;
+    p->dilation = em->dilation;
+    p->attends = em->attention == MOE_ATTEND_PACED;
+    p->computes = e->ffn->paced;
+    const moe_pacer_params params = {.progress = advance,
+                                     .arg = e,
+                                     .by = em->progress,
+                                     .interval_s = 1e-6 * em->poll_interval_us};
+    check_threads(em, err);
+    moe_pacer_new(&params, &p->pacer, err);
+    moe_watch_new(e->layout.gpus, &p->watch, err);
+    p->beside = moe_beside_new(e, err);
+    make_flow(e, err);
+}
+
+void moe_pacing_connect(moe_engine *e)
+{
+    if (e->pacing == NULL)
+        return;
+    moe_beside_connect(e->pacing->beside, e->ctx->comm);
+    if (e->gpu >= 0)
+        MOE_MPI(MPI_Comm_dup(e->gpu_comm, &e->pacing->meeting));
+    if (e->pacing->flow != NULL)
+        moe_flow_connect(e->pacing->flow, e->gpu_comm);
 }
 
 void moe_pacing_fini(moe_engine *e)
@@ -70,10 +93,21 @@ void moe_pacing_fini(moe_engine *e)
     moe_pacing *p = e->pacing;
     if (p == NULL)
         return;
+    if (p->meeting != MPI_COMM_NULL)
+        MOE_MPI(MPI_Comm_free(&p->meeting));
     moe_flow_free(p->flow);
+    moe_beside_free(p->beside);
     moe_watch_free(p->watch);
     moe_pacer_free(p->pacer);
     free(p);
+}
+
+void moe_pacing_begin(moe_engine *e)
+{
+    if (e->pacing == NULL)
+        return;
+    e->it.beside = true;
+    MOE_MPI(MPI_Barrier(e->ctx->comm));
 }
 
 double moe_pacing_undilated(const moe_engine *e, double s)
@@ -111,9 +145,15 @@ static void wait_out(moe_engine *e, int layer, moe_pace pace, moe_stamp start,
     const moe_pacing *p = e->pacing;
     moe_layer_pace *of = &e->it.paces[layer];
     const double deadline_s = start.wall + modelled_s * p->dilation;
-    of->asked_s[pace] = modelled_s;
-    of->late_s[pace] = moe_pacer_wait(p->pacer, deadline_s);
+    const double late_s = moe_pacer_wait(p->pacer, deadline_s);
     moe_engine_charge(e, phase_of[pace], layer, layer + 1, start);
+    /* A planner that ran on beyond the deadline is what kept the rank. */
+    const double planned_s =
+        fmin(fmax(moe_beside_planned_s(e) - deadline_s, 0), late_s);
+    e->it.times[layer].wall[phase_of[pace]] -= planned_s;
+    e->it.times[layer].wall[MOE_PHASE_PLAN] += planned_s;
+    of->asked_s[pace] = modelled_s;
+    of->late_s[pace] = late_s - planned_s;
 }
 
 void moe_pacing_attend(moe_engine *e, int layer)
@@ -147,13 +187,35 @@ static void note_senders(moe_engine *e)
     }
 }
 
+void moe_pacing_meet(moe_engine *e, int layer, moe_phase phase)
+{
+    moe_layer_times *t = &e->it.times[layer];
+    const double start_s = moe_clock_wall();
+    MPI_Request all;
+    int here = 0;
+    if (e->pacing == NULL || !e->it.beside)
+        return;
+    MOE_MPI(MPI_Ibarrier(e->pacing->meeting, &all));
+    for (;;) {
+        MOE_MPI(MPI_Test(&all, &here, MPI_STATUS_IGNORE));
+        if (here)
+            break;
+        advance(e);
+        sched_yield(); /* to ranks that share the core */
+    }
+    const double waited_s = moe_clock_wall() - start_s;
+    t->wait[phase] += waited_s;
+    t->wall[phase] -= waited_s; /* charged as a whole */
+}
+
 void moe_pacing_exchange(moe_engine *e, int layer, moe_phase phase, moe_way way)
 {
     moe_layer_times *t = &e->it.times[layer];
     moe_dispatch_post(e->dispatch, way);
-    while (!moe_dispatch_test(e->dispatch))
-        if (!advance(e))
-            sched_yield(); /* to ranks that share the core */
+    while (!moe_dispatch_test(e->dispatch)) {
+        advance(e);
+        sched_yield();
+    }
     const double late_s = moe_watch_late_s(e->pacing->watch);
     t->wait[phase] += late_s;
     t->wall[phase] -= late_s; /* charged as a whole */

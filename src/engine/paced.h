@@ -8,6 +8,7 @@
 #ifndef MOEGPS_ENGINE_PACED_H
 #define MOEGPS_ENGINE_PACED_H
 
+#include "beside.h"
 #include "dispatch.h"
 #include "flow.h"
 #include "moegps/engine.h"
@@ -16,14 +17,11 @@
 #include "moegps/pacer.h"
 #include "watch.h"
 
-typedef struct moe_runner moe_runner;
-
 /* What a layer of a paced run did on this rank, s of the wall clock as read. */
 typedef struct moe_layer_pace {
     double asked_s[MOE_N_PACES]; /* modelled: not dilated */
     double late_s[MOE_N_PACES];
     double beside_s[MOE_N_BESIDES];
-    double told_s; /* that counts of rows took, waiting for others included */
 } moe_layer_pace;
 
 /* What came from one GPU in an iteration. */
@@ -37,17 +35,19 @@ typedef struct moe_pacing {
     bool attends, computes;       /* those phases are paced */
     double attention_s, shared_s; /* modelled, of each layer of the batch:
                                      attention to router; shared experts */
-    char links[512]; /* how links here compare with the cluster's; "" */
+    char links[512];  /* how links here compare with the cluster's; "" */
+    MPI_Comm meeting; /* of the GPUs */
     moe_pacer *pacer;
     moe_pacer_error error; /* of deadlines here, on the worst rank */
     moe_watch *watch;
+    moe_beside *beside;
     moe_flow *flow; /* NULL: experts are not paced */
 } moe_pacing;
 
-/* Set up what a paced run needs, before its dispatch; nothing in others.
- * Collective; errors go to ctx->err on ranks that have them: agree next. */
+/* Set up what a paced run needs, before its dispatch; nothing in others. Local;
+ * errors go to ctx->err. */
 void moe_pacing_init(moe_engine *e);
-void moe_pacing_flow(moe_engine *e); /* then, with the dispatch */
+void moe_pacing_connect(moe_engine *e); /* once all ranks are that far */
 void moe_pacing_fini(moe_engine *e);
 
 /* @return bytes of an expert's weights that a slot holds, and that travel
@@ -65,6 +65,10 @@ double moe_pacing_expected_s(const moe_engine *e, moe_error *err);
 /* @return s of what is waited for in attention. */
 double moe_pacing_attention_s(const moe_layer_cost *cost);
 
+/* An iteration that is measured begins: all ranks together, and what
+ * coordination does runs beside its layers. Collective. */
+void moe_pacing_begin(moe_engine *e);
+
 /* The batch is loaded: price what all its layers have alike. */
 void moe_pacing_load(moe_engine *e);
 
@@ -76,6 +80,12 @@ void moe_pacing_attend(moe_engine *e, int layer);
 
 /* Wait for as long as experts take with the rows that came. */
 void moe_pacing_compute(moe_engine *e, const moe_runner *r, int layer);
+
+/* Wait for all GPUs before they exchange counts, which none of them can do
+ * without the others: recorded as waiting. A rank that sat in a collective
+ * would keep the others from the weights that it sends. Collective over the
+ * GPUs. */
+void moe_pacing_meet(moe_engine *e, int layer, moe_phase phase);
 
 /* Send rows that were addressed and told, and wait for those of others; what
  * that takes until the last of them has come is waiting. */

@@ -377,9 +377,8 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
         if (ctx->err.status == MOE_OK) {
             if (e->gpu >= 0)
                 moe_dispatch_connect(e->dispatch, e->gpu_comm);
-            moe_pacing_flow(e);
-            if (moe_agree(ctx) == MOE_OK)
-                moe_pacing_check(e);
+            moe_pacing_connect(e);
+            moe_pacing_check(e);
             moe_agree(ctx);
         }
     }

@@ -164,17 +164,33 @@ static void take_spares(moe_slots *s, const moe_move *moves, size_t n_moves)
     }
 }
 
-size_t moe_slots_migrate(moe_slots *s, const moe_move *moves, size_t n_moves,
-                         MPI_Comm comm)
+void moe_slots_begin(moe_slots *s, const moe_move *moves, size_t n_moves,
+                     MPI_Comm comm)
 {
     memset(s->serves, 0,
            (size_t)s->layers * (size_t)s->slots * sizeof *s->serves);
     for (size_t m = 0; m < n_moves; m++)
         if (moves[m].from_gpu == s->gpu)
             s->serves[moves[m].layer * s->slots + moves[m].from_slot] = true;
-    const size_t received = post_receives(s, moves, n_moves, comm);
-    const size_t n = post_sends(s, moves, n_moves, comm, received);
-    MOE_MPI(MPI_Waitall((int)n, s->request, MPI_STATUSES_IGNORE));
+    s->received = post_receives(s, moves, n_moves, comm);
+    s->posted = post_sends(s, moves, n_moves, comm, s->received);
+}
+
+bool moe_slots_test(moe_slots *s, const moe_move *moves, size_t n_moves)
+{
+    int done = 0;
+    MOE_MPI(
+        MPI_Testall((int)s->posted, s->request, &done, MPI_STATUSES_IGNORE));
+    if (done)
+        take_spares(s, moves, n_moves);
+    return done != 0;
+}
+
+size_t moe_slots_migrate(moe_slots *s, const moe_move *moves, size_t n_moves,
+                         MPI_Comm comm)
+{
+    moe_slots_begin(s, moves, n_moves, comm);
+    MOE_MPI(MPI_Waitall((int)s->posted, s->request, MPI_STATUSES_IGNORE));
     take_spares(s, moves, n_moves);
-    return received * s->bytes;
+    return s->received * s->bytes;
 }

@@ -50,6 +50,7 @@ typedef struct moe_slots {
     bool *serves;   /* [layers][slots] scratch: sends in this migration */
     MPI_Request *request; /* [max_requests] */
     size_t max_requests;
+    size_t received, posted; /* requests under way: receives, and all */
 } moe_slots;
 
 /* Allocate; the home placement is in force. `share_home`: home slots point
@@ -58,6 +59,13 @@ typedef struct moe_slots {
 moe_status moe_slots_init(moe_slots *s, const moe_home_weights *home, int slots,
                           bool share_home, moe_error *err);
 void moe_slots_fini(moe_slots *s);
+
+/* Begin what moe_slots_migrate() does, without waiting. */
+void moe_slots_begin(moe_slots *s, const moe_move *moves, size_t n_moves,
+                     MPI_Comm comm);
+
+/* Bring it on, with the same moves. @return whether it is complete. */
+bool moe_slots_test(moe_slots *s, const moe_move *moves, size_t n_moves);
 
 /* Carry out moves of moe_plan_moves(): all receives and sends of this GPU
  * posted together, then waited for. Collective over the GPUs of comm in the

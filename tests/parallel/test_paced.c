@@ -60,8 +60,7 @@ START_TEST(weights_flow_to_where_they_go)
     moe_flow *f = NULL;
     moe_move moves[64];
     const size_t n = make_moves(_i, moves);
-    const moe_flow_params p = {.comm = test_ctx.comm,
-                               .gpu = test_ctx.rank,
+    const moe_flow_params p = {.gpu = test_ctx.rank,
                                .layers = flows[_i].layers,
                                .slots = flows[_i].slots,
                                .bytes = flows[_i].bytes,
@@ -71,6 +70,7 @@ START_TEST(weights_flow_to_where_they_go)
         if (moves[m].to_gpu == test_ctx.rank)
             due[moves[m].layer] = true;
     moe_flow_new(&p, &f, &err);
+    moe_flow_connect(f, test_ctx.comm);
     for (int round = 0; round < 2 && err.status == MOE_OK; round++) {
         moe_flow_add(f, moves, n);
         for (int l = 0; l < flows[_i].layers; l++)
@@ -105,14 +105,14 @@ START_TEST(weights_that_arrive_changed_are_found)
     moe_error err = {0};
     moe_flow *f = NULL;
     MPI_Comm comm;
-    const moe_flow_params p = {.comm = test_ctx.comm,
-                               .gpu = test_ctx.rank,
+    const moe_flow_params p = {.gpu = test_ctx.rank,
                                .layers = 1,
                                .slots = 2,
                                .bytes = 4096,
                                .max_moves = 2};
     const moe_move move = {.from_gpu = 1, .to_gpu = 0, .to_slot = 1};
     moe_flow_new(&p, &f, &err);
+    moe_flow_connect(f, test_ctx.comm);
     moe_flow_comm(f, &comm);
     if (test_ctx.rank == 1) {
         send_wrong(_i == 0 ? 4096 : 4000, &p, comm);
