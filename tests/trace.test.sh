@@ -95,8 +95,8 @@ trace slice mixtral-8x7b-mmlu --seqs 130:140 --layers 0 -o "$dir/kept.h5"
 check "slice without order keeps the split" parts "$dir/kept.h5" "(5 train, 5 test)"
 check "slice of all is the same trace" trace slice "$dir/token.h5" -o "$dir/all.h5"
 check "slice of all has the same hash" same "$dir/all.h5" "$dir/token.h5"
-check "slice replaces its own input" trace slice "$dir/all.h5" --layers 0-1 \
-    --force -o "$dir/all.h5"
+check "slice does not write over its input" refused 2 "all.h5 is what FILE|NAME reads" \
+    ./moegps trace slice "$dir/all.h5" --layers 0-1 --force -o "$dir/all.h5"
 check "slice cuts tokens" trace slice "$dir/token.h5" --tokens 30:70 -o "$dir/cut.h5"
 check "... within sequences" says "sequences    2 " trace info "$dir/cut.h5"
 check "... of all that it has" eval 'trace info "$dir/cut.h5" | grep -q "^tokens *40 "'
