@@ -150,7 +150,8 @@ row = next(l for l in text.splitlines() if re.match(r" +4 ", l))
 said = float(re.search(r"([\d.]+) % +(?:[\d.]+ % \.\.|n/a)", row).group(1))
 assert abs(said / 100 / expected - 1) < 6e-3, (said, expected)
 PY
-check "several files do, too" exits 0 program report one.h5 two.h5
+check "a sweep has a verdict" matches "^(Use .* on .* GPUs?, by the gpu clock|No verdict on 1 to 4 GPUs: )"
+check "several files do, too" exits 0 program report --all one.h5 two.h5
 check "... in the same way" matches "Scaling, wall clock"
 check "runs alike have no scaling" exits 0 program report a.h5 b.h5
 check "... as there is none" not out_has Scaling

@@ -94,9 +94,47 @@ START_TEST(there_may_be_nothing_to_compare)
 }
 END_TEST
 
+/* Runs of one number of GPUs agree, have no verdict, or differ. */
+START_TEST(winners_are_by_number_of_gpus)
+{
+    static const moe_verdict verdicts[RUNS] = {
+        {.best = 1},
+        {.best = 0},
+        {.best = 0, .doubt = MOE_DOUBT_OVERLAP},
+        {.best = 0, .doubt = MOE_DOUBT_FEW},
+    };
+    moe_view v[RUNS];
+    moe_scaling all;
+    make_runs(v);
+    ck_assert_int_eq(moe_scaling_init(&all, v, RUNS, NULL), MOE_OK);
+    for (int r = 0; r < RUNS; r++)
+        ck_assert_int_eq(moe_scaling_judge(&all, &v[r], &verdicts[r], NULL),
+                         MOE_OK);
+    ck_assert_uint_eq(all.n_winners, 3);
+    ck_assert_int_eq(all.winner[0].gpus, 4);
+    ck_assert_ptr_eq(all.winner[0].best, v[1].strategy[0].name);
+    ck_assert_int_eq(all.winner[1].gpus, 8);
+    ck_assert_ptr_null(all.winner[1].best);
+    ck_assert_int_eq(all.winner[1].doubt, MOE_DOUBT_OVERLAP);
+    ck_assert_int_eq(all.winner[2].gpus, 16);
+    ck_assert_int_eq(all.winner[2].nodes, 4);
+    ck_assert_ptr_eq(all.winner[2].best, v[0].strategy[1].name);
+
+    const moe_verdict other = {.best = 1};
+    ck_assert_int_eq(moe_scaling_judge(&all, &v[3], &other, NULL), MOE_OK);
+    ck_assert_ptr_null(all.winner[0].best);
+    ck_assert(all.winner[0].differ);
+    ck_assert_int_eq(moe_scaling_judge(&all, &v[3], &other, NULL), MOE_OK);
+    ck_assert_ptr_null(all.winner[0].best);
+    moe_scaling_fini(&all);
+    free_runs(v);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("scaling");
+    MOE_TEST(suite, winners_are_by_number_of_gpus);
     MOE_TEST(suite, efficiency_is_tokens_per_second_and_gpu);
     MOE_TEST(suite, runs_that_lack_a_strategy_are_left_out);
     MOE_TEST_LOOP(suite, there_may_be_nothing_to_compare, 3);

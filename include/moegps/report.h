@@ -48,9 +48,11 @@ typedef struct moe_report_drill {
 moe_status moe_report_detail(moe_document *doc, const moe_run_analysis *run,
                              moe_report_drill drill, moe_error *err);
 
-/** Say how time and efficiency go with the number of GPUs; nothing unless the
- *  runs differ in it. */
-void moe_report_scaling(moe_document *doc, const moe_analysis *analysis);
+/** Say which strategy to use on how many GPUs, and how time and efficiency go
+ *  with their number; nothing unless the runs differ in it.
+ *  @param all  clocks, too, that are no result */
+void moe_report_scaling(moe_document *doc, const moe_analysis *analysis,
+                        bool all);
 
 /** Say what a map is, the winner and margin in its cells in one case, and
  *  where the verdict flips; then the shares of cells by strategy and cluster

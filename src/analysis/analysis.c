@@ -81,6 +81,8 @@ moe_status moe_analysis_init(moe_analysis *out, const moe_view *views, size_t n,
     }
     if (local.status == MOE_OK)
         moe_scaling_init(&a.scaling, views, n, &local);
+    for (size_t i = 0; i < n && local.status == MOE_OK; i++)
+        moe_scaling_judge(&a.scaling, &views[i], &a.run[i].verdict, &local);
     if (local.status == MOE_OK) {
         *out = a;
         return MOE_OK;

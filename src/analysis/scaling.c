@@ -111,6 +111,48 @@ moe_status moe_scaling_init(moe_scaling *out, const moe_view *views, size_t n,
     return moe_pass(err, &local);
 }
 
+/* @return the winner's place of a number of GPUs, made where it is new; NULL: no
+ * memory. */
+static moe_scaling_winner *winner_of(moe_scaling *x, const moe_view *view,
+                                     moe_error *err)
+{
+    size_t at = 0;
+    while (at < x->n_winners && x->winner[at].gpus < view->dims.gpus)
+        at++;
+    if (at < x->n_winners && x->winner[at].gpus == view->dims.gpus)
+        return &x->winner[at];
+    moe_scaling_winner *more =
+        realloc(x->winner, (x->n_winners + 1) * sizeof *more);
+    if (more == NULL) {
+        moe_fail(err, MOE_NOMEM, "out of memory");
+        return NULL;
+    }
+    x->winner = more;
+    memmove(&more[at + 1], &more[at], (x->n_winners - at) * sizeof *more);
+    x->n_winners++;
+    more[at] = (moe_scaling_winner){.gpus = view->dims.gpus};
+    return &more[at];
+}
+
+moe_status moe_scaling_judge(moe_scaling *x, const moe_view *view,
+                             const moe_verdict *verdict, moe_error *err)
+{
+    if (x->strategies == 0)
+        return MOE_OK;
+    moe_scaling_winner *w = winner_of(x, view, err);
+    if (w == NULL)
+        return MOE_NOMEM;
+    w->nodes = view->nodes > w->nodes ? view->nodes : w->nodes;
+    if (verdict->best < 0 || verdict->doubt != MOE_DOUBT_NONE) {
+        w->doubt = w->doubt == MOE_DOUBT_NONE ? verdict->doubt : w->doubt;
+        return MOE_OK;
+    }
+    const char *best = view->strategy[verdict->best].name;
+    w->differ = w->differ || (w->best != NULL && strcmp(w->best, best) != 0);
+    w->best = w->differ ? NULL : best;
+    return MOE_OK;
+}
+
 void moe_scaling_fini(moe_scaling *scaling)
 {
     for (int c = 0; c < MOE_N_CLOCKS; c++) {
@@ -123,5 +165,6 @@ void moe_scaling_fini(moe_scaling *scaling)
         }
         free(scaling->curve[c]);
     }
+    free(scaling->winner);
     *scaling = (moe_scaling){0};
 }

@@ -73,7 +73,7 @@ static void say_all(moe_document *doc, const settings *s, const moe_analysis *a,
 {
     const bool drill = s->drill.layers || s->drill.ranks;
     if (!drill)
-        moe_report_scaling(doc, a);
+        moe_report_scaling(doc, a, s->all);
     for (size_t i = 0; i < a->n && err->status == MOE_OK; i++)
         if (drill)
             moe_report_detail(doc, &a->run[i], s->drill, err);

@@ -72,6 +72,14 @@ void moe_say_model(moe_document *doc, const moe_advise_params *p,
                    const moe_advise_model *m);
 json_t *moe_model_json(const moe_advise_model *m, moe_error *err);
 
+/* ---- of runs of several numbers of GPUs ---- */
+
+/* Which strategy to use on how many GPUs, and where that turns. */
+void moe_say_scaling_verdict(moe_document *doc, const moe_analysis *a);
+
+/* How time and efficiency go with their number. */
+void moe_say_scaling(moe_document *doc, const moe_analysis *a, bool all);
+
 /* ---- of a map ---- */
 
 /* Case of which figures and the verdict are. */

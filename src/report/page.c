@@ -276,8 +276,9 @@ void moe_say_page(moe_document *doc, const moe_analysis *a,
     const pages page = {a, plots, a->n + a->n_maps == 1, doc};
     say_title(doc, a);
     say_lack(doc, plots);
+    moe_say_scaling_verdict(doc, a);
     say_figures(&page, MOE_PLOT_OF_ALL, 0);
-    moe_report_scaling(doc, a);
+    moe_say_scaling(doc, a, false);
     for (size_t i = 0; i < a->n; i++)
         say_run(&page, i);
     for (size_t i = 0; i < a->n_maps; i++)
