@@ -47,6 +47,19 @@ for c in "${commands[@]}"; do
 done
 check "an unknown command is refused" rejects "'riport' is not one of run, train" riport
 check "... and the one that was meant is named" rejects "; did you mean report? (see moegps --help)" reprot
+# Every line of options is one, or goes on beside one; none is blank or too wide.
+in_order() {
+    local c
+    for c in "${commands[@]}"; do
+        read -ra words <<< "$c"
+        ./moegps "${words[@]}" --help | sed '1,/^$/d' |
+            grep -nvE '^(  -., --|      --)[a-z].{0,72}$|^ {29}[^ ].{0,49}$|^  [a-z]+ |^$|^`' &&
+            { echo "$c"; return 1; }
+    done
+    return 0
+}
+check "help has no stray lines" in_order
+
 helped() { cmp <(./moegps help "$@") <(./moegps "$@" --help); }
 check "help COMMAND explains it" helped plan
 check "... however deep it is" helped trace import

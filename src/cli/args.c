@@ -76,7 +76,6 @@ static int key_of(const session *s, int i)
     return s->row[i]->letter != 0 ? s->row[i]->letter : FIRST_KEY + i;
 }
 
-/* A group of its own for each row keeps them in the order of the table. */
 static void make_options(session *s)
 {
     struct argp_option *to = s->option;
@@ -86,20 +85,15 @@ static void make_options(session *s)
             .name = s->name[i] + 2,
             .key = key_of(s, i),
             .arg = s->form[i][0] != '\0' ? s->form[i] : NULL,
-            .flags = row->help == NULL ? OPTION_HIDDEN : 0,
-            .group = i + 1};
+            .flags = row->help == NULL ? OPTION_HIDDEN : 0};
         if (row->alias != NULL)
             *to++ = (struct argp_option){.name = row->alias,
                                          .flags = OPTION_ALIAS | OPTION_HIDDEN};
     }
-    *to++ = (struct argp_option){
-        .name = "help", .key = KEY_HELP, .doc = "print this help", .group = -1};
+    *to++ = (struct argp_option){.name = "help", .key = KEY_HELP};
     *to++ = (struct argp_option){.key = KEY_OLD_HELP,
                                  .flags = OPTION_ALIAS | OPTION_HIDDEN};
-    *to++ = (struct argp_option){.name = "version",
-                                 .key = KEY_VERSION,
-                                 .doc = "print the version",
-                                 .group = -1};
+    *to++ = (struct argp_option){.name = "version", .key = KEY_VERSION};
 }
 
 /* ---- --help ---- */
@@ -136,30 +130,50 @@ static void describe_usage(const session *s, char *text, size_t size)
                      a->type == MOE_OPT_STRINGS ? "..." : "");
 }
 
-/* argp would explain that a value goes with the letter, too. */
-static char *leave_out_note(int key, const char *text, void *input)
+/* Print an option, and beside it what it means. argp would do so, too, but
+ * begins a line in disorder behind one that ends just at its margin. */
+static void print_option(char letter, const char *name, const char *form,
+                         const char *text)
 {
-    (void)input;
-    return key == ARGP_KEY_HELP_DUP_ARGS_NOTE ? NULL : (char *)text;
+    enum { BESIDE = 29, WIDTH = 79 };
+    int at = letter != 0 ? printf("  -%c, %s", letter, name)
+                         : printf("      %s", name);
+    if (form[0] != '\0')
+        at += printf("=%s", form);
+    if (at >= BESIDE - 1)
+        at = WIDTH; /* what it means begins on the next line */
+    else
+        at += printf("%*s", BESIDE - at, "");
+    while (text != NULL && *text != '\0') {
+        const int len = (int)strcspn(text, " ");
+        if (at > BESIDE && at + 1 + len > WIDTH)
+            at = printf("\n%*s", BESIDE, "") - 1;
+        else if (at > BESIDE)
+            at += printf(" ");
+        at += printf("%.*s", len, text);
+        text += len + (text[len] != '\0');
+    }
+    putchar('\n');
 }
 
 static void tell_help(session *s, struct argp_state *state)
 {
-    char *text[MOE_ARGS_MAX_ROWS] = {0};
     char name[MAX_NAME]; /* argp wants it writable */
-    struct argp_option *to = s->option;
-    for (int i = 0; i < s->n_rows; i++, to++) {
-        text[i] = s->row[i]->help != NULL ? describe(s->row[i]) : NULL;
-        to->doc = text[i];
-        to += s->row[i]->alias != NULL;
-    }
     snprintf(name, sizeof name, "%s", s->args->name);
     state->name = name;
     state->flags &= ~(unsigned)ARGP_NO_ERRS; /* else nothing is printed */
-    argp_state_help(state, stdout,
-                    ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC);
-    for (int i = 0; i < s->n_rows; i++)
-        free(text[i]);
+    argp_state_help(state, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_PRE_DOC);
+    putchar('\n');
+    for (int i = 0; i < s->n_rows; i++) {
+        const moe_opt *row = s->row[i];
+        if (row->help == NULL)
+            continue;
+        char *text = describe(row);
+        print_option((char)row->letter, s->name[i], s->form[i], text);
+        free(text);
+    }
+    print_option(KEY_HELP, "--help", "", "print this help");
+    print_option(KEY_VERSION, "--version", "", "print the version");
 }
 
 static void tell(session *s, int key, struct argp_state *state)
@@ -335,8 +349,7 @@ bool moe_args_parse(const moe_args *args, int argc, char **argv, void *settings,
     const struct argp argp = {.options = s.option,
                               .parser = take,
                               .args_doc = usage[0] != '\0' ? usage : NULL,
-                              .doc = args->help,
-                              .help_filter = leave_out_note};
+                              .doc = args->help};
     /* argp would print several lines and exit; its own --help does so too. */
     const unsigned flags = ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_IN_ORDER;
     const error_t rc = argp_parse(&argp, argc, argv, flags, NULL, &s);
