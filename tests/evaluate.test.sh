@@ -47,7 +47,7 @@ check "positions that are not there" refused 2 "has no positions" evaluate \
     --trace mixtral-8x7b-tokens --predictors position
 check "a model without a cluster" refused 2 "--model goes with --cluster" evaluate "${tiny[@]}" \
     --predictors token --model mixtral-8x7b
-check "two outputs on stdout" refused 2 "cannot both go to stdout" evaluate "${tiny[@]}" \
+check "two outputs on stdout" refused 2 "both write standard output" evaluate "${tiny[@]}" \
     --predictors token --json - --csv -
 check "file without a path" refused 2 "no path is given" evaluate "${tiny[@]}" --predictors file
 check "file that is not there" refused 2 "nothere.h5: cannot open" evaluate "${tiny[@]}" \

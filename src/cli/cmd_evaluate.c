@@ -113,9 +113,6 @@ static moe_status check_given(const settings *s, moe_error *err)
                         "either --trace is needed or --train and --test");
     if (s->model != NULL && s->cluster == NULL)
         return moe_fail(err, MOE_USAGE, "--model goes with --cluster");
-    if (to_stdout(s->json) && to_stdout(s->csv))
-        return moe_fail(err, MOE_USAGE,
-                        "--json and --csv cannot both go to stdout");
     moe_replace_check(s->json, s->force, err);
     return moe_replace_check(s->csv, s->force, err);
 }
