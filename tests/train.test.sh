@@ -98,6 +98,15 @@ foretold() {
         out_has "  1  token ids, experts of earlier layers"
 }
 check "... and foretell" foretold
+served() { # what looks at earlier layers is known too late for a plan of all
+    ./moegps advise --model "$dir/tiny.yaml" --cluster a100-nvlink --gpus 2 --trace "$dir/t.h5" \
+        --load "$dir/closed.h5" --seq 40 -q --json "$dir/advice.json" > "$dir/out" && "$PYTHON" - "$dir" << 'END'
+import json, sys
+tried = {c["predictor"] for c in json.load(open(sys.argv[1] + "/advice.json"))["combinations"]}
+assert {"ngram", "linear", "ensemble"} <= tried and not {"cross", "recent"} & tried, tried
+END
+}
+check "... and advice tries those that a plan of all layers can have" served
 check "a lookahead that was not trained is refused" \
     refused 2 "was not trained for lookahead 2, only for 1" \
     ./moegps evaluate --trace "$dir/t.h5" --seq 40 --load "$dir/closed.h5" \

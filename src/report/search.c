@@ -86,10 +86,14 @@ static void say_headline(const telling *t)
     moe_doc_begin(t->doc, MOE_DOC_PARAGRAPH);
     FILE *out = moe_doc_words(t->doc);
     if (s->simplest < 0) {
+        const double gain = moe_search_gain(best);
         fprintf(out,
-                "Leave experts where they are: of %d combinations the best "
-                "would win %s per MoE layer",
-                s->n_points, gain_cell(moe_search_gain(best)).text);
+                gain > 0 ? "Leave experts where they are: of %d combinations "
+                           "the best would win %s per MoE layer"
+                         : "Leave experts where they are: none of %d "
+                           "combinations is faster, the best comes to %s per "
+                           "MoE layer",
+                s->n_points, gain_cell(gain).text);
         say_interval(out, best);
         fputc('.', out);
         return;
