@@ -73,6 +73,9 @@ validate-only: $(BUILD)/validate
 	@$< > $(BUILD)/validation.md; rc=$$?; \
 	 cat $(BUILD)/validation.md; cp $(BUILD)/validation.md results/; exit $$rc
 
+deployments: moegps ## compare with published systems: results/deployments.md
+	@tools/deployments.py
+
 evaluate: moegps ## judge the predictors on the bundled traces: results/evaluate.md
 	@tools/evaluate.sh
 
@@ -111,5 +114,5 @@ dist: ## an archive of the last commit: build/moegps-VERSION.tar.gz
 	@git archive --prefix=moegps-$(VERSION:.dirty=)/ -o $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz HEAD
 	@echo $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz
 
-.PHONY: deps demo check check-only check-page check-unit build-tests asan fuzz fuzz-only soak bench bench-only validate validate-only evaluate paper \
+.PHONY: deps demo check check-only check-page check-unit build-tests asan fuzz fuzz-only soak bench bench-only validate validate-only deployments evaluate paper \
         paper-only format format-check man install dist

@@ -381,6 +381,32 @@ START_TEST(halves_take_turns)
 }
 END_TEST
 
+/* Where every exchange of a half is shorter than any compute of the other, only the
+ * last combine is exposed, and the exchange that takes longer never ends sooner. */
+START_TEST(short_exchanges_hide_behind_the_other_half)
+{
+    double before_s = 0;
+    for (double links_s = 0.5; links_s <= 32; links_s *= 1.1) {
+        moe_iteration_pricer *p = NULL;
+        moe_layer_cost cost = layer_of(0, 20, 0);
+        ck_assert_int_eq(moe_iteration_pricer_new(LAYERS, &p, NULL), MOE_OK);
+        cost.overlap = MOE_SERVE_TWO_BATCH;
+        cost.step_s[MOE_STEP_REDUCE] = cost.step_s[MOE_STEP_NUMBER] = 0;
+        cost.step_s[MOE_STEP_FFN] = 16;
+        cost.step_s[MOE_STEP_DISPATCH] = links_s;
+        cost.step_s[MOE_STEP_COMBINE] = 2 * links_s;
+        const moe_iteration_work w = {.cost = &cost, .n = 1, .layers = LAYERS};
+        const double length_s = moe_iteration_price_of(p, &w, NULL).length_s;
+        if (links_s < 8)
+            ck_assert_double_eq_tol(
+                length_s, LAYERS * (20 + 1 + 0.5 + 16) + links_s, 1e-9);
+        ck_assert_double_ge(length_s, before_s);
+        before_s = length_s;
+        moe_iteration_pricer_free(p);
+    }
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("iteration_price");
@@ -389,5 +415,6 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, weights_hide_or_are_waited_for);
     MOE_TEST(suite, shared_experts_hide_beside_the_exchange);
     MOE_TEST(suite, halves_take_turns);
+    MOE_TEST(suite, short_exchanges_hide_behind_the_other_half);
     return suite;
 }

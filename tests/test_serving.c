@@ -161,6 +161,37 @@ START_TEST(even_exchanges_take_the_measured_time)
 }
 END_TEST
 
+/* NVLink of an H800 has 200 of the 450 GB/s of an H100, whose kernels were
+ * measured; the network between nodes is the same. */
+START_TEST(links_of_a_relative_are_slower_inside_a_node)
+{
+    static const struct {
+        int gpus, exchange;
+        double least, most; /* over the time of an H100 */
+    } of[] = {{8, MOE_SERVE_TOKENS, 2, 2.25}, {16, MOE_SERVE_NODES, 1, 1}};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(of); i++) {
+        const moe_serving s = {.kernel = MOE_SERVE_DEEPEP_NORMAL,
+                               .exchange = of[i].exchange};
+        const char *const cluster[] = {"h100-nvlink", "h800-nvlink"};
+        double bytes[2], time_s[2];
+        moe_price_source source[2];
+        for (int k = 0; k < 2; k++) {
+            deployment d = deploy(cluster[k], of[i].gpus, &s);
+            const double all = 4096.0 * of[i].gpus;
+            even_bytes(&d, all, moe_model_row_bytes(&d.p.model), bytes);
+            const moe_price p = moe_serving_exchange(d.c, d.p.cost, d.p.state,
+                                                     all, bytes, true);
+            time_s[k] = p.time_s;
+            source[k] = p.source;
+            leave(&d);
+        }
+        ck_assert_double_ge(time_s[1] / time_s[0], of[i].least - 1e-9);
+        ck_assert_double_le(time_s[1] / time_s[0], of[i].most + 1e-9);
+        ck_assert_int_eq(source[1] == MOE_PRICE_SCALED, of[i].most > 1);
+    }
+}
+END_TEST
+
 START_TEST(more_tokens_than_a_kernel_takes_are_refused)
 {
     const moe_serving s = {.kernel = MOE_SERVE_DEEPEP_LL};
@@ -292,6 +323,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, the_defaults_need_no_prices_of_their_own);
     MOE_TEST_LOOP(suite, even_exchanges_take_the_measured_time,
                   MOE_ARRAY_LEN(measured));
+    MOE_TEST(suite, links_of_a_relative_are_slower_inside_a_node);
     MOE_TEST(suite, more_tokens_than_a_kernel_takes_are_refused);
     MOE_TEST(suite, halves_have_whole_sequences_and_half_the_tokens);
     MOE_TEST(suite, kernels_take_the_sms_that_they_were_measured_with);

@@ -62,6 +62,7 @@ struct moe_iteration_pricer {
     moe_timeline *timeline;
     int *ready; /* [layers] task after which a layer's plan is in force */
     int shared[MOE_CHAINS]; /* shared experts that a half's next layer awaits */
+    int turn[2]; /* of halves: last compute, last exchange that has a turn */
     int layers;
 };
 
@@ -141,16 +142,28 @@ static int add(const builder *b, moe_task task, int after)
     return moe_timeline_add(b->p->timeline, &task);
 }
 
-/* A step of the layer itself, or of one half of its batch, in its stream. */
+/* A step of the layer itself, or of one half of its batch, in its stream. Halves
+ * take turns as engines have them do: attention of one, of the other, experts of
+ * one, of the other; and so dispatch and combine. */
 static int add_half(const builder *b, int layer, int half, moe_step step,
                     int after)
 {
     const moe_layer_cost *cost = cost_of(b, layer);
+    const bool exchange = step == MOE_STEP_DISPATCH || step == MOE_STEP_COMBINE;
+    const bool turns =
+        halves(cost) > 1 &&
+        (exchange || step == MOE_STEP_ATTENTION || step == MOE_STEP_FFN);
+    int *turn = &b->p->turn[exchange];
     moe_task task = moe_task_make(moe_step_phase(step), layer, cost->uses[step],
                                   cost->step_s[step] / halves(cost), half);
-    if (step == MOE_STEP_DISPATCH || step == MOE_STEP_COMBINE)
+    if (exchange)
         task.takes = cost->takes;
-    return add(b, task, after);
+    if (turns)
+        task.after[1] = *turn;
+    const int i = add(b, task, after);
+    if (turns && task.time_s > 0)
+        *turn = i;
+    return i;
 }
 
 static int add_step(const builder *b, int layer, moe_step step, int after)
@@ -286,10 +299,9 @@ static void add_shared(const builder *b, int layer, int half, int after)
                            time_s, after);
 }
 
-/* A batch, or half of one. @return the last task. */
-static int add_batch(const builder *b, int layer, int half)
+/* From attention to the router. @return the last task. */
+static int add_routing(const builder *b, int layer, int half)
 {
-    const int ready = b->c->next_iteration ? MOE_NO_TASK : b->p->ready[layer];
     int routed =
         add_half(b, layer, half, MOE_STEP_ATTENTION, b->p->shared[half]);
     for (int step = MOE_STEP_REDUCE; step <= (int)MOE_STEP_SOLVE; step++) {
@@ -297,22 +309,34 @@ static int add_batch(const builder *b, int layer, int half)
         if (step == MOE_STEP_ROUTE && half + 1 == halves(cost_of(b, layer)))
             coordinate_ahead(b, layer, true, routed);
     }
-    const int sent = add_half(b, layer, half, MOE_STEP_DISPATCH, ready);
-    add_shared(b, layer, half, routed);
-    /* Without a dispatch experts wait for their weights. */
-    add_half(b, layer, half, MOE_STEP_FFN, sent == ready ? ready : MOE_NO_TASK);
-    return add_half(b, layer, half, MOE_STEP_COMBINE, MOE_NO_TASK);
+    return routed;
 }
 
-/* @param before  last task of the layer before. @return the last task. */
+/* A batch, or two halves in turn. @param before  last task of the layer before.
+ * @return the last task. */
 static int add_layer(const builder *b, int layer, int before)
 {
+    const int n = halves(cost_of(b, layer));
+    int routed[MOE_CHAINS], sent[MOE_CHAINS], last = MOE_NO_TASK;
     coordinate_ahead(b, layer, false, before);
     if (waits_itself(b, layer))
         b->p->ready[layer] = add_migration(b, layer, b->p->ready[layer]);
-    const int last = add_batch(b, layer, 0);
-    if (halves(cost_of(b, layer)) > 1)
-        add_batch(b, layer, 1);
+    for (int half = 0; half < n; half++)
+        routed[half] = add_routing(b, layer, half);
+    /* Experts of the first half keep nobody from the router. */
+    if (n > 1 && routed[1] != MOE_NO_TASK)
+        b->p->turn[0] = routed[1];
+    const int ready = b->c->next_iteration ? MOE_NO_TASK : b->p->ready[layer];
+    for (int half = 0; half < n; half++) {
+        sent[half] = add_half(b, layer, half, MOE_STEP_DISPATCH, ready);
+        add_shared(b, layer, half, routed[half]);
+    }
+    /* Without a dispatch experts wait for their weights. */
+    for (int half = 0; half < n; half++)
+        add_half(b, layer, half, MOE_STEP_FFN,
+                 sent[half] == ready ? ready : MOE_NO_TASK);
+    for (int half = 0; half < n; half++)
+        last = add_half(b, layer, half, MOE_STEP_COMBINE, MOE_NO_TASK);
     return last;
 }
 
@@ -363,6 +387,7 @@ moe_iteration_price_of(moe_iteration_pricer *p, const moe_iteration_work *work,
     moe_timeline_clear(p->timeline);
     for (int half = 0; half < MOE_CHAINS; half++)
         p->shared[half] = MOE_NO_TASK;
+    p->turn[0] = p->turn[1] = MOE_NO_TASK;
     if (b.c->lookahead == MOE_LOOKAHEAD_ALL)
         coordinate_all(&b);
     for (int l = 0, last = MOE_NO_TASK; l < work->layers; l++)

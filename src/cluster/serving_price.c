@@ -411,6 +411,16 @@ static double on_links_s(const moe_serving_cost *c, const double *bytes)
                 bytes[1] / c->cluster.network_bandwidth);
 }
 
+/* @return time on the links of a node over that of the GPU whose kernels were
+ * measured; between nodes the network decides. */
+static double slower_links(const moe_serving_cost *c)
+{
+    const double measured = c->cluster.tables_link_bandwidth;
+    return measured > 0 && moe_layout_nodes(&c->layout) == 1
+               ? measured / c->cluster.link_bandwidth
+               : 1;
+}
+
 /* The busiest GPU of an uneven exchange takes what more tokens would take an
  * even one: in proportion to its time on the links, beside the launch. */
 static moe_price measured(const moe_serving_cost *c, double tokens,
@@ -426,7 +436,13 @@ static moe_price measured(const moe_serving_cost *c, double tokens,
     moe_lines_price(c->exchange[direction], size, &price, NULL);
     size[6] = 1;
     moe_lines_price(c->exchange[direction], size, &least, NULL);
-    price.time_s += (load - 1) * fmax(0, price.time_s - least.time_s);
+    const double slower = slower_links(c);
+    price.time_s += (load * slower - 1) * fmax(0, price.time_s - least.time_s);
+    if (slower > 1 || slower < 1) {
+        price.source = MOE_PRICE_SCALED;
+        price.relative_error += moe_silicon_scaled_guess(1, 1 / slower);
+        price.error_p90 += 2 * moe_silicon_scaled_guess(1, 1 / slower);
+    }
     if (fabs(load - 1) > 1e-3 && price.source < MOE_PRICE_INTERPOLATED)
         price.source = MOE_PRICE_INTERPOLATED;
     return price;
