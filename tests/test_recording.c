@@ -211,7 +211,15 @@ static const struct {
       LOADS(1, 2),
       .says = {"fields are separated by tabs"}}},
     {"e0;e1\n1.5;2\n", {"semicolons", {0}, 1, 0, 1, 2, LOADS(1.5, 2)}},
-    {"1,2\n3,4\n", {"names 1, 2", {0}, 1, 0, 1, 2, LOADS(3, 4)}},
+    {"1,2\n3,4\n",
+     {"names 1, 2",
+      {0},
+      1,
+      0,
+      1,
+      2,
+      LOADS(3, 4),
+      .says = {"the first row has the names of the experts, 1, ..."}}},
     {"Expert-1,Expert-0\n3,4\n", {"any order", {0}, 1, 0, 1, 2, LOADS(4, 3)}},
     {"step,layer,e0,e1\n7,1,1,2\n7,2,3,4\n9,1,5,6\n9,2,7,8\n",
      {"steps", {0}, 2, 1, 2, 2, LOADS(1, 2, 3, 4, 5, 6, 7, 8)}},
@@ -596,6 +604,27 @@ START_TEST(tensors_are_read_by_their_header)
 }
 END_TEST
 
+/* Rows on a diagonal claim a cube. */
+START_TEST(few_rows_do_not_claim_everything)
+{
+    enum { ROWS = 300 };
+    static const moe_recording_options none = {0};
+    char path[512];
+    moe_recording r = {0};
+    moe_error err = {0};
+    snprintf(path, sizeof path, "%s/sparse.csv", test_dir);
+    FILE *out = fopen(path, "w");
+    ck_assert_ptr_nonnull(out);
+    fputs("step,layer,expert,count\n", out);
+    for (int i = 0; i < ROWS; i++)
+        fprintf(out, "%d,%d,%d,1\n", i, i, i);
+    fclose(out);
+    ck_assert_int_eq(moe_recording_read(path, &none, &r, &err), MOE_FORMAT);
+    ck_assert_ptr_nonnull(
+        strstr(err.text, "300 rows are nearly none of the loads of 300 steps"));
+}
+END_TEST
+
 /* More tensors than any object of JSON may otherwise have. */
 START_TEST(many_tensors_are_read)
 {
@@ -911,6 +940,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, tensors_are_read_by_their_header,
                   MOE_ARRAY_LEN(tensors));
     MOE_TEST(suite, many_tensors_are_read);
+    MOE_TEST(suite, few_rows_do_not_claim_everything);
     MOE_TEST_LOOP(suite, trace_is_a_recording, 2);
     MOE_TEST(suite, parts_of_ranks_add_up);
     MOE_TEST(suite, dummy_tokens_are_found_and_dropped);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,11 @@
 #include "moegps/bulk.h"
 #include "moegps/mem.h"
 #include "moegps/trace.h"
+
+enum {
+    CELLS_OF_ROW = 4096,  /* loads that a row may stand for */
+    MOST_SPARSE = 1 << 24 /* loads that are made in any case */
+};
 
 /* A table is read twice: once for its steps, layers and experts, once for its
  * numbers. */
@@ -188,10 +194,25 @@ static void take_order(table *t)
 
 /* ---- loads ---- */
 
+/* A few rows may claim any number of loads: they are not made of nothing. */
+static bool is_sparse(const table *t)
+{
+    const double cells =
+        (double)t->steps.n * (double)t->layers.n * (double)t->experts;
+    return t->c.kind != MOE_TABLE_WIDE && cells > MOST_SPARSE &&
+           cells > (double)t->n_rows * CELLS_OF_ROW;
+}
+
 static moe_status make_loads(table *t)
 {
     const bool wide = t->c.kind == MOE_TABLE_WIDE;
     moe_recording *r = t->out;
+    if (is_sparse(t))
+        return moe_fail(t->err, MOE_FORMAT,
+                        "%s: %" PRIu64 " rows are nearly none of the loads of "
+                        "%zu steps, %zu layers and %" PRIu64 " experts",
+                        t->path, t->n_rows, t->steps.n, t->layers.n,
+                        t->experts);
     if (rows_of_step(t) != UINT64_MAX && t->n_rows % rows_of_step(t) != 0)
         return moe_fail(t->err, MOE_FORMAT,
                         "%s: %" PRIu64 " rows are no whole steps of the "
@@ -505,6 +526,11 @@ static void remark_columns(table *t)
     if (c->headless && !c->in_comment)
         moe_remark(&t->out->understood,
                    "no names: rows are layers, columns experts, by position");
+    if (c->kind == MOE_TABLE_WIDE && !c->headless && c->n_experts > 0 &&
+        isdigit((unsigned char)c->name[c->expert[0]][0]))
+        moe_remark(&t->out->understood,
+                   "the first row has the names of the experts, %s, ...",
+                   c->name[c->expert[0]]);
     if (c->index != MOE_NO_COLUMN)
         moe_remark(dropped, "column '%s' numbers the rows", c->name[c->index]);
     if (c->total != MOE_NO_COLUMN)
