@@ -802,7 +802,7 @@ static const struct {
      NULL},
     {"e0,e1\n8,16\n12,12\n", "every load is a multiple of 4", NULL},
     {"e0,e1\n8,16\n13,11\n", NULL, "is a multiple"},
-    {"e0,e1\n8,16\n", "one step", NULL},
+    {"e0,e1\n8,16\n", "one step", "is a multiple"},
 };
 
 START_TEST(spoiled_loads_are_found)

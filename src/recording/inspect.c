@@ -185,15 +185,19 @@ static void compare_layers(const moe_recording *r, moe_remarks *out,
                    r->layer_number[least], low, r->layer_number[most], high);
 }
 
+enum { LEAST_LOADS = 4 }; /* of fewer the divisor is chance */
+
 /* Every count a multiple of n: the same loads n times over. */
 static void find_copies(const moe_recording *r, moe_remarks *out)
 {
     const size_t n = r->steps * (size_t)r->layers * (size_t)r->experts;
     uint64_t divisor = 0;
+    size_t loads = 0;
     for (size_t i = 0; i < n; i++) {
         uint64_t a = (uint64_t)r->load[i];
         if (r->load[i] != (double)a)
             return;
+        loads += a != 0;
         while (a != 0) {
             const uint64_t rest = divisor % a;
             divisor = a;
@@ -204,7 +208,7 @@ static void find_copies(const moe_recording *r, moe_remarks *out)
         if (i % (size_t)r->experts == 0)
             moe_bulk_passed(r->load + i, (size_t)r->experts * sizeof(double));
     }
-    if (divisor > 1)
+    if (divisor > 1 && loads >= LEAST_LOADS)
         moe_remark(out,
                    "every load is a multiple of %" PRIu64 ": %" PRIu64
                    " data-parallel ranks that recorded the same?",
