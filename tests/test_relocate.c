@@ -7,6 +7,7 @@
 #include "moegps/mem.h"
 #include "moegps/planner.h"
 #include "moegps/rng.h"
+#include "moegps/stats.h"
 
 /* Loads of one kind. */
 static double load_of(int kind, int e, moe_rng *rng)
@@ -124,6 +125,60 @@ START_TEST(many_experts_are_balanced)
 }
 END_TEST
 
+/* @return what no placement without copies has less of: the mean; and the
+ * largest expert, with the smallest ones that must lie beside it where no slot
+ * is left over. */
+static int by_load(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double bound_of(const moe_planner_env *env, const double *load)
+{
+    const int spare = env->layout.gpus * env->slots - env->experts;
+    double sorted[256], sum = 0;
+    memcpy(sorted, load, (size_t)env->experts * sizeof *load);
+    qsort(sorted, (size_t)env->experts, sizeof *sorted, by_load);
+    double beside = sorted[env->experts - 1];
+    for (int e = 0; e < env->experts; e++)
+        sum += sorted[e];
+    for (int k = 0; k < env->slots - 1 - spare; k++)
+        beside += sorted[k];
+    return fmax(sum / env->layout.gpus, beside);
+}
+
+/* Lognormal loads: optimal within so much, median and worst of 100, as the
+ * bound proves. */
+static const struct {
+    double sigma;
+    int slots;
+    double median, most;
+} gaps[] = {{0.3, 5, 0.001, 0.001}, {0.3, 6, 0.001, 0.001},
+            {0.5, 5, 0.001, 0.001}, {0.5, 6, 0.001, 0.005},
+            {1.0, 5, 0.001, 0.045}, {1.0, 6, 0.001, 0.0025}};
+
+START_TEST(sixty_experts_on_twelve_gpus_are_placed_nearly_as_well_as_can_be)
+{
+    enum { ROUNDS = 100 };
+    double gap[ROUNDS], most = 0;
+    const moe_planner_env env = {
+        .layout = {12, 12}, .experts = 60, .slots = gaps[_i].slots};
+    for (int round = 0; round < ROUNDS; round++) {
+        double load[60];
+        moe_rng rng = moe_rng_at(6, MOE_RNG_TEST, (uint64_t)round, 0, 0);
+        for (int e = 0; e < 60; e++)
+            load[e] = floor(1e4 * exp(gaps[_i].sigma * moe_rng_normal(&rng)));
+        gap[round] = planned("relocate", &env, load) / bound_of(&env, load) - 1;
+        most = fmax(most, gap[round]);
+    }
+    const double median = moe_median_sorting(gap, ROUNDS);
+    ck_assert_double_ge(gap[0], -1e-12);
+    ck_assert_double_le(median, gaps[_i].median);
+    ck_assert_double_le(most, gaps[_i].most);
+}
+END_TEST
+
 START_TEST(free_slots_stay_free)
 {
     const moe_planner_env env = {.layout = {3, 3}, .experts = 7, .slots = 5};
@@ -139,6 +194,9 @@ Suite *moe_test_suite(void)
     Suite *s = suite_create("relocate");
     MOE_TEST_LOOP(s, few_experts_are_placed_as_well_as_can_be, KINDS);
     MOE_TEST(s, many_experts_are_balanced);
+    MOE_TEST_LOOP(
+        s, sixty_experts_on_twelve_gpus_are_placed_nearly_as_well_as_can_be,
+        MOE_ARRAY_LEN(gaps));
     MOE_TEST_LOOP(s, free_slots_stay_free, KINDS);
     return s;
 }

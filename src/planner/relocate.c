@@ -7,20 +7,28 @@
 
 #include "keep.h"
 #include "moegps/mem.h"
+#include "moegps/rng.h"
 #include "steps.h"
 
 /* Every expert once, wherever the busiest GPU comes out least: what balance
  * can be had without a copy. Experts by falling load go to the least loaded
  * GPU that has room (Graham 1969, LPT, with places counted), then up to two of
  * the busiest GPU change places with up to two of another while that helps; few experts are tried in full, by
- * branch and bound, so that the result is the optimum. It heeds neither the
- * placement in force nor nodes: a bound more than a policy. */
+ * branch and bound, so that the result is the optimum. Of more, other orders
+ * are tried while the result is above a bound: 60 experts on 12 GPUs come to
+ * lie within 0.1 % of the optimum in most cases (tests/test_relocate.c). It heeds
+ * neither the placement in force nor nodes: a bound more than a policy. */
 
 enum {
     MAX_EXACT = 16,      /* experts to be tried in full */
     MAX_STEPS = 1 << 16, /* of the search; 8 experts on 4 GPUs need 105 */
-    MAX_PAIRS = 1 << 20  /* exchanges of pairs to look at for one */
+    MAX_PAIRS = 1 << 20, /* exchanges of pairs to look at for one */
+    STARTS = 16,         /* orders in which experts are placed, at most */
+    NEAR = 4             /* places that an expert comes sooner or later by */
 };
+
+/* Above a bound, this is not worth another start. */
+static const double TIGHT = 1e-3;
 
 typedef struct {
     moe_layout layout;
@@ -184,21 +192,70 @@ static bool exchange_best(relocate_state *s)
     return true;
 }
 
+static bool may_pair(const relocate_state *s)
+{
+    const double n = s->slots, all = n * n * n * n / 4 * s->layout.gpus;
+    return all < MAX_PAIRS;
+}
+
 /* One for one while that helps; then, unless that is too much work, two. */
 static void improve(relocate_state *s)
 {
-    const double n = s->slots, all = n * n * n * n / 4 * s->layout.gpus;
-    for (int pairs = 0; pairs <= (all < MAX_PAIRS); pairs++) {
+    for (int pairs = 0; pairs <= may_pair(s); pairs++) {
         s->pairs = pairs > 0;
         for (int i = 0; i < 2 * s->experts && exchange_best(s); i++) {
         }
     }
 }
 
+/* What the busiest GPU has at least: the mean; the largest expert, and the
+ * smallest ones that find no slot elsewhere. */
+static double bound_of(const relocate_state *s)
+{
+    const int spare = s->layout.gpus * s->slots - s->experts;
+    double sum = 0, beside = s->load[s->order[0]];
+    for (int i = 0; i < s->experts; i++) {
+        const double load = s->load[s->order[i]];
+        sum += load;
+        if (i > 0 && i >= s->experts - (s->slots - 1 - spare))
+            beside += load;
+    }
+    return fmax(sum / s->layout.gpus, beside);
+}
+
+/* Experts change places with near ones in the order, another way each time. */
+static void disturb(relocate_state *s, int start)
+{
+    for (int i = 0; i + 1 < s->experts; i++) {
+        moe_rng rng =
+            moe_rng_at(0, MOE_RNG_PLANNER, (uint64_t)start, 0, (uint64_t)i);
+        const int to = i + (int)moe_rng_below(&rng, NEAR);
+        if (to >= s->experts)
+            continue;
+        const int e = s->order[i];
+        s->order[i] = s->order[to];
+        s->order[to] = e;
+    }
+    s->steps += 8 * (uint64_t)s->experts;
+}
+
 static void keep(relocate_state *s)
 {
     memcpy(s->best, s->gpu, (size_t)s->experts * sizeof *s->best);
     s->least = s->sum[busiest(s)];
+}
+
+/* Place experts in other orders while the result may be far from the best. */
+static void try_orders(relocate_state *s)
+{
+    const double enough = bound_of(s) * (1 + TIGHT);
+    for (int k = 1; k < STARTS && s->least > enough && may_pair(s); k++) {
+        disturb(s, k);
+        pack(s);
+        improve(s);
+        if (s->sum[busiest(s)] < s->least)
+            keep(s);
+    }
 }
 
 /* Place expert i and those after it; of empty GPUs one stands for all. */
@@ -261,6 +318,8 @@ static moe_status plan(void *state, const moe_planner_task *task,
         memset(s->used, 0, (size_t)s->layout.gpus * sizeof *s->used);
         memset(s->sum, 0, (size_t)s->layout.gpus * sizeof *s->sum);
         search(s, 0);
+    } else {
+        try_orders(s);
     }
     s->steps += (uint64_t)s->tried;
     s->load = NULL;
@@ -295,6 +354,6 @@ const moe_planner moe_planner_relocate = {
     .init = init,
     .plan = plan,
     .steps = steps,
-    .step_weight = 0.5,
+    .step_weight = 0.42,
     .fini = fini,
 };
