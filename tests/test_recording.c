@@ -790,6 +790,22 @@ START_TEST(dummy_tokens_are_found_and_dropped)
 }
 END_TEST
 
+START_TEST(an_expert_twice_in_a_token_is_found)
+{
+    moe_recording r = {0};
+    moe_error err = {0};
+    ck_assert_int_eq(read_text("layer,token,expert0,expert1\n0,0,1,2\n0,1,2,2\n"
+                               "1,0,1,2\n1,1,3,2\n",
+                               &r, &err),
+                     MOE_OK);
+    ck_assert(found(&r, "1 of 4 rows of a layer and token have an expert "
+                        "twice, the first in layer 0, token 1"));
+    r.experts_of[3] = 0;
+    ck_assert(!found(&r, "an expert twice"));
+    moe_recording_fini(&r);
+}
+END_TEST
+
 /* Loads as text, and what must be said of them; NULL: not `other`. */
 static const struct {
     const char *text, *says, *other;
@@ -940,6 +956,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, tensors_are_read_by_their_header,
                   MOE_ARRAY_LEN(tensors));
     MOE_TEST(suite, many_tensors_are_read);
+    MOE_TEST(suite, an_expert_twice_in_a_token_is_found);
     MOE_TEST(suite, few_rows_do_not_claim_everything);
     MOE_TEST_LOOP(suite, trace_is_a_recording, 2);
     MOE_TEST(suite, parts_of_ranks_add_up);

@@ -157,6 +157,38 @@ moe_status moe_recording_drop_repeats(moe_recording *r, uint64_t length,
     return moe_pass(err, &local);
 }
 
+/* ---- choices ---- */
+
+static bool is_double(const uint16_t *choice, size_t k)
+{
+    for (size_t a = 1; a < k; a++)
+        for (size_t b = 0; b < a; b++)
+            if (choice[a] == choice[b])
+                return true;
+    return false;
+}
+
+/* A token chooses distinct experts; engines' slots, and padding, are not. */
+static void find_doubles(const moe_recording *r, moe_remarks *out)
+{
+    const size_t k = (size_t)r->top_k, n = (size_t)r->layers * r->n_tokens;
+    size_t doubles = 0, first = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t *choice = r->experts_of + i * k;
+        if (is_double(choice, k) && doubles++ == 0)
+            first = i;
+        moe_bulk_passed(choice, k * sizeof *choice);
+    }
+    if (doubles > 0)
+        moe_remark(out,
+                   "%zu of %zu rows of a layer and token have an expert twice, "
+                   "the first in layer %d, token %" PRIu64
+                   ": no trace is made of them, `plan` counts them (of "
+                   "padding: --pad; of slots: --physical-map)",
+                   doubles, n, r->layer_number[first / r->n_tokens],
+                   first % r->n_tokens);
+}
+
 /* ---- loads ---- */
 
 static void compare_layers(const moe_recording *r, moe_remarks *out,
@@ -253,6 +285,7 @@ moe_status moe_recording_inspect(const moe_recording *r, moe_remarks *out,
         if (r->steps == 1)
             moe_remark(out, "one step: nothing is known of change over time");
     } else {
+        find_doubles(r, out);
         find_repeats(r, out, &local);
         if (r->seq_offset == NULL || r->n_seqs == 1)
             moe_remark(out, "one sequence: it cannot be split into a training "

@@ -291,8 +291,13 @@ static void complete_experts(moe_recording *r, const char *path, int experts,
                  r->experts, experts);
         return;
     }
-    moe_remark(&r->understood, "%d experts, of which %d .. %d were never seen",
-               experts, r->experts, experts - 1);
+    if (r->experts == experts - 1)
+        moe_remark(&r->understood, "%d experts, of which %d was never seen",
+                   experts, r->experts);
+    else
+        moe_remark(&r->understood,
+                   "%d experts, of which %d .. %d were never seen", experts,
+                   r->experts, experts - 1);
     if (r->kind == MOE_RECORDING_LOADS) {
         const size_t rows = r->steps * (size_t)r->layers;
         double *wide = moe_bulk_new(rows * (size_t)experts, sizeof *wide, err);
