@@ -6,6 +6,7 @@
 
 #include "moegps/mem.h"
 #include "moegps/predictor.h"
+#include "moegps/wide.h"
 
 /* Of what was before, this is left with every token. */
 static const float kept[MOE_FEATURE_MEANS] = {0.5F, 0.9F, 0.99F};
@@ -61,7 +62,7 @@ static const uint16_t *chosen(const moe_features *f, int layer, uint64_t token)
 
 /* ---- the tokens before ---- */
 
-static void go_by(moe_features *f, uint64_t token)
+MOE_WIDE static void go_by(moe_features *f, uint64_t token)
 {
     const size_t n_e = (size_t)f->trace->experts, k = (size_t)f->trace->top_k;
     const uint16_t *truth = chosen(f, f->layer, token);
@@ -106,8 +107,8 @@ static void advance(moe_features *f, uint64_t first, uint64_t token)
 
 /* ---- a row ---- */
 
-static float *put_means(const moe_features *f, const float *sum,
-                        const float *without, float *row)
+MOE_WIDE static float *put_means(const moe_features *f, const float *sum,
+                                 const float *without, float *row)
 {
     const size_t n_e = (size_t)f->trace->experts;
     for (size_t m = 0; m < MOE_FEATURE_MEANS; m++, row += n_e) {

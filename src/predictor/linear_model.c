@@ -39,8 +39,13 @@ static void share_of(void *arg, uint64_t first, uint64_t token, float *one,
                      float *all)
 {
     moe_linear *s = arg;
-    uint32_t rows[MOE_NGRAM_ORDERS];
-    moe_ngram_index_find(&s->grams.index, s->trace, first, token, rows);
+    uint32_t beyond[MOE_NGRAM_ORDERS];
+    uint32_t *rows = s->at < s->room ? s->gram[s->at] : beyond;
+    if (s->at >= s->walked) {
+        moe_ngram_index_find(&s->grams.index, s->trace, first, token, rows);
+        s->walked += s->at < s->room;
+    }
+    s->at++;
     moe_ngrams_share(&s->grams, s->layer, rows, one, all);
 }
 
@@ -51,6 +56,9 @@ static void fill(void *state, const moe_batch *batch, int layer)
     const float *weight = s->weight + (size_t)s->layers[layer] * width * n_e;
     moe_walk walk = moe_walk_of(s->trace, batch);
     s->layer = layer;
+    if (!moe_mark_holds(&s->mark, batch, layer))
+        s->walked = 0;
+    s->at = 0;
     moe_features_layer(&s->features, s->layers[layer]);
     for (uint32_t t = 0; t < batch->own; t += ROWS) {
         const uint32_t n = batch->own - t < ROWS ? batch->own - t : ROWS;
@@ -99,6 +107,8 @@ moe_status moe_linear_init(void *state, const moe_predictor_env *env,
         moe_features_init(&s->features, &local) == MOE_OK &&
         moe_scorer_init(&s->base, env, params, &local) == MOE_OK)
         open_parts(s, env, &local);
+    s->room = 2 * (size_t)env->max_own + 2 * MOE_FEATURE_SPAN;
+    s->gram = moe_array_new(s->room, sizeof *s->gram, &local);
     s->row = moe_array_new(ROWS * s->features.width, sizeof *s->row, &local);
     s->out = moe_array_new(ROWS * n_e, sizeof *s->out, &local);
     return moe_pass(err, &local);
@@ -134,6 +144,7 @@ void moe_linear_fini(void *state)
     moe_features_fini(&s->features);
     moe_ngrams_fini(&s->grams);
     moe_hidden_fini(&s->hidden);
+    free(s->gram);
     free(s->row);
     free(s->out);
 }

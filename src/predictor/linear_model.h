@@ -11,6 +11,7 @@
 #include "features.h"
 #include "ngrams.h"
 #include "scorer.h"
+#include "walk.h"
 
 typedef struct moe_linear {
     moe_scorer base;
@@ -21,8 +22,13 @@ typedef struct moe_linear {
     const float *weight; /* [trained layers][width][experts] */
     const int *layers;   /* [n_layers] of the run; borrowed */
     int layer;           /* of the run, that is asked for */
-    float *row;          /* [4][width] scratch */
-    float *out;          /* [4][experts] scratch */
+    /* Rows of n-grams, in the order in which the tokens of the marked batch are
+     * walked through, which is the same in every layer. */
+    moe_mark mark;
+    uint32_t (*gram)[MOE_NGRAM_ORDERS];
+    size_t room, walked, at; /* of gram: in all, filled, next */
+    float *row;              /* [4][width] scratch */
+    float *out;              /* [4][experts] scratch */
 } moe_linear;
 
 /** The hooks, of the member whose sight is env->self->sees, or which the part is

@@ -18,6 +18,7 @@
 #include "internal.h"
 #include "scorer.h"
 #include "token_logs.h"
+#include "walk.h"
 
 enum {
     MOE_NEURAL_ARRAYS = 16,     /* most arrays of a network */
@@ -301,9 +302,7 @@ typedef struct moe_neural_predictor {
                       1 + a_l, plus biases */
     size_t n_logs; /* numbers in one of them */
     float *x;      /* [max_own, rounded up][MOE_NEURAL_WIDTH] of the trunk */
-    uint64_t iteration, first; /* of the batch that x is of */
-    uint32_t own;
-    int last; /* layer that was asked for last; -1: none */
+    moe_mark mark; /* of the batch that x is of */
     /** Compute x of a batch, in blocks of MOE_NEURAL_ROWS. */
     void (*trunk)(void *state, const moe_batch *batch);
 } moe_neural_predictor;

@@ -6,30 +6,16 @@
 
 #include "linear_model.h"
 #include "moegps/mem.h"
+#include "walk.h"
 
 enum { ROWS = 4 }; /* of a product at once */
-
-/* @return whether x is of this batch. A layer that is asked for again means a
- * new batch. */
-static bool trunk_holds(moe_neural_predictor *p, const moe_batch *batch,
-                        int layer)
-{
-    const bool holds = layer > p->last && p->last >= 0 &&
-                       p->iteration == batch->iteration &&
-                       p->first == batch->first && p->own == batch->own;
-    p->iteration = batch->iteration;
-    p->first = batch->first;
-    p->own = batch->own;
-    p->last = layer;
-    return holds;
-}
 
 static void fill(void *state, const moe_batch *batch, int layer)
 {
     moe_neural_predictor *p = state;
     const size_t n_e = (size_t)p->base.experts;
     const float *head = p->head + (size_t)layer * MOE_NEURAL_WIDTH * n_e;
-    if (!trunk_holds(p, batch, layer))
+    if (!moe_mark_holds(&p->mark, batch, layer))
         p->trunk(state, batch);
     for (uint32_t t = 0; t < batch->own; t++) {
         if (t + MOE_FETCH_AHEAD < batch->own)
@@ -114,7 +100,6 @@ moe_status moe_neural_predictor_init(moe_neural_predictor *p,
     p->weights = moe_learned_weights(part);
     p->layers = env->n_layers;
     p->trained = env->trace->layers;
-    p->last = -1;
     p->base.fill = fill;
     p->base.logits = true;
     /* Products are of whole blocks of rows, so the scores, too. */

@@ -3,6 +3,7 @@
 
 #include "closed_form.h"
 #include "internal.h"
+#include "lanes.h"
 #include "moegps/mem.h"
 #include "neural.h"
 #include "ngrams.h"
@@ -15,18 +16,33 @@ typedef struct {
     moe_scorer base;
     const moe_trace *trace; /* borrowed */
     moe_ngrams grams;
-    float *one; /* [experts] scratch */
+    moe_mark mark;
+    uint32_t (*row)[MOE_NGRAM_ORDERS]; /* [max_own] of the marked batch */
+    float *one;                        /* [experts] scratch */
 } ngram_state;
+
+/* Ids do not change from layer to layer. */
+static void find_rows(ngram_state *s, const moe_batch *batch)
+{
+    moe_walk w = moe_walk_of(s->trace, batch);
+    for (uint32_t t = 0; t < batch->own; t++)
+        moe_ngram_index_find(&s->grams.index, s->trace, moe_walk_first(&w, t),
+                             batch->id[t], s->row[t]);
+}
 
 static void fill(void *state, const moe_batch *batch, int layer)
 {
-    const ngram_state *s = state;
-    moe_walk w = moe_walk_of(s->trace, batch);
+    ngram_state *s = state;
+    if (!moe_mark_holds(&s->mark, batch, layer))
+        find_rows(s, batch);
     for (uint32_t t = 0; t < batch->own; t++) {
-        uint32_t rows[MOE_NGRAM_ORDERS];
-        moe_ngram_index_find(&s->grams.index, s->trace, moe_walk_first(&w, t),
-                             batch->id[t], rows);
-        moe_ngrams_share(&s->grams, layer, rows, s->one,
+        if (t + 2 * MOE_FETCH_AHEAD < batch->own)
+            moe_ngrams_fetch(&s->grams, layer, s->row[t + 2 * MOE_FETCH_AHEAD],
+                             false);
+        if (t + MOE_FETCH_AHEAD < batch->own)
+            moe_ngrams_fetch(&s->grams, layer, s->row[t + MOE_FETCH_AHEAD],
+                             true);
+        moe_ngrams_share(&s->grams, layer, s->row[t], s->one,
                          s->base.score + t * (size_t)batch->experts);
     }
 }
@@ -42,9 +58,8 @@ static moe_status init(void *state, const moe_predictor_env *env,
     if (part != NULL &&
         moe_scorer_init(&s->base, env, params, &local) == MOE_OK)
         moe_ngrams_init(&s->grams, env, part, &local);
-    if (local.status == MOE_OK)
-        s->one =
-            moe_array_new((size_t)env->trace->experts, sizeof *s->one, &local);
+    s->one = moe_array_new((size_t)env->trace->experts, sizeof *s->one, &local);
+    s->row = moe_array_new(env->max_own, sizeof *s->row, &local);
     return moe_pass(err, &local);
 }
 
@@ -70,6 +85,7 @@ static void fini(void *state)
     moe_scorer_fini(&s->base);
     moe_ngrams_fini(&s->grams);
     free(s->one);
+    free(s->row);
 }
 
 static moe_status train(const moe_train_env *env, moe_learned_part *part,

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lanes.h"
 #include "moegps/hash.h"
 #include "moegps/mem.h"
+#include "moegps/wide.h"
 #include "ngrams_shapes.h"
 #include "scorer.h"
 
@@ -208,8 +210,23 @@ void moe_ngrams_fini(moe_ngrams *g)
     moe_ngram_index_fini(&g->index);
 }
 
-void moe_ngrams_share(const moe_ngrams *g, int layer, const uint32_t *rows,
-                      float *one, float *all)
+void moe_ngrams_fetch(const moe_ngrams *g, int layer, const uint32_t *rows,
+                      bool entries)
+{
+    for (int o = 0; o < MOE_NGRAM_ORDERS; o++) {
+        if (rows[o] == MOE_NGRAM_NONE)
+            continue;
+        const size_t *start = &g->start[layer][rows[o]];
+        moe_fetch(entries ? (const void *)&g->expert[*start] : start, 1);
+        if (entries)
+            moe_fetch(&g->count[*start], 1);
+        else
+            moe_fetch(&g->seen[rows[o]], 1);
+    }
+}
+
+MOE_WIDE void moe_ngrams_share(const moe_ngrams *g, int layer,
+                               const uint32_t *rows, float *one, float *all)
 {
     const int trained = g->layers[layer];
     const size_t n_e = (size_t)g->experts;
@@ -224,7 +241,7 @@ void moe_ngrams_share(const moe_ngrams *g, int layer, const uint32_t *rows,
             for (size_t e = 0; e < n_e; e++)
                 all[e] *= left;
             for (size_t i = at; i < end; i++)
-                all[(size_t)g->expert[i]] += (g->count[i] - d) * per;
+                all[(int32_t)g->expert[i]] += (g->count[i] - d) * per;
         }
         if (o == 0)
             memcpy(one, all, n_e * sizeof *one);

@@ -89,6 +89,11 @@ moe_status moe_ngrams_open(moe_ngrams *g, const moe_predictor_env *env,
 void moe_ngrams_share(const moe_ngrams *g, int layer, const uint32_t *rows,
                       float *one, float *all);
 
+/** Have caches fetch what that will look at: first where rows begin, then
+ *  their entries. */
+void moe_ngrams_fetch(const moe_ngrams *g, int layer, const uint32_t *rows,
+                      bool entries);
+
 /* ---- as training counts them ---- */
 
 /** The training part, layer by layer. */

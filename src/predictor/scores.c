@@ -79,24 +79,71 @@ void moe_score_choose(const float *score, int experts, int k, uint16_t *out)
 
 /* ---- probabilities ---- */
 
+/* A root, to 1e-6 of it: that of the C library, which sets errno, compilers
+ * take one by one. Three steps of Newton's from a guess by the bits. */
+MOE_WITHIN float root_of(float x)
+{
+    int32_t word;
+    float y;
+    memcpy(&word, &x, sizeof word);
+    word = 0x5f3759df - (word >> 1);
+    memcpy(&y, &word, sizeof y);
+    for (int step = 0; step < 3; step++)
+        y *= 1.5F - 0.5F * x * y * y;
+    return x * y;
+}
+
 float moe_score_place(float score)
 {
     const float x = score > 0 ? score : 0;
-    return sqrtf(x < HIGHEST ? x : HIGHEST) * KNOTS_PER_ONE;
+    return root_of(x < HIGHEST ? x : HIGHEST) * KNOTS_PER_ONE;
+}
+
+enum { CELLS = MOE_SCORE_KNOTS - 1 }; /* between knots: two vectors of them */
+
+/* Of every lane, table[cell]. A look-up in registers, where compilers have one:
+ * gathers from memory took longer than all else that is done here. */
+MOE_WITHIN void look_up(const float *table, const lanes_int *cell,
+                        lanes_real *out)
+{
+    _Static_assert((int)CELLS == 2 * MOE_LANES, "two vectors");
+#if defined(__clang__)
+    MOE_EACH_LANE(l)(*out)[l] = table[(*cell)[l]];
+#else
+    lanes_real low, high;
+    memcpy(&low, table, sizeof low);
+    memcpy(&high, table + MOE_LANES, sizeof high);
+    *out = __builtin_shuffle(low, high, *cell);
+#endif
 }
 
 MOE_WITHIN void put_through(const moe_score_map *map, lane *z, int n)
 {
-    for (int e = 0; e < n; e++)
+    float start[CELLS], step[CELLS];
+    for (int j = 0; j < CELLS; j++) {
+        start[j] = map->knot[j];
+        step[j] = map->knot[j + 1] - map->knot[j];
+    }
+    for (int e = 0; e < n; e++) {
+        lane place, cell;
+        lanes_int at;
+        lanes_real x, floor, low, up;
         MOE_EACH_LANE(l)
         {
-            float x = z[e][l] > 0 ? z[e][l] : 0;
-            x = sqrtf(x < HIGHEST ? x : HIGHEST) * KNOTS_PER_ONE;
-            int32_t at = (int32_t)x;
-            at = at < MOE_SCORE_KNOTS - 2 ? at : MOE_SCORE_KNOTS - 2;
-            const float low = map->knot[at], high = map->knot[at + 1];
-            z[e][l] = (low + (x - (float)at) * (high - low)) * map->times[e];
+            const float score = z[e][l] > 0 ? z[e][l] : 0;
+            place[l] =
+                root_of(score < HIGHEST ? score : HIGHEST) * KNOTS_PER_ONE;
+            cell[l] = place[l] < CELLS - 1 ? place[l] : CELLS - 1;
         }
+        memcpy(&floor, cell, sizeof floor);
+        memcpy(&x, place, sizeof x);
+        at = __builtin_convertvector(floor, lanes_int);
+        floor = __builtin_convertvector(at, lanes_real);
+        look_up(start, &at, &low);
+        look_up(step, &at, &up);
+        x = (low + (x - floor) * up) * map->times[e];
+        memcpy(z[e], &x, sizeof x);
+    }
 }
 
 /* Clip at 0 and 1. @return sums, in sum_out. */

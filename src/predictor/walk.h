@@ -2,6 +2,8 @@
 #ifndef MOEGPS_PREDICTOR_WALK_H
 #define MOEGPS_PREDICTOR_WALK_H
 
+#include <stdbool.h>
+
 #include "moegps/batch.h"
 
 typedef struct moe_walk {
@@ -14,6 +16,25 @@ static inline moe_walk moe_walk_of(const moe_trace *trace,
                                    const moe_batch *batch)
 {
     return (moe_walk){trace, batch, 0};
+}
+
+/** The batch that something was worked out of, for all its layers. */
+typedef struct moe_mark {
+    uint64_t iteration, first;
+    uint32_t own;
+    int next; /* least layer that may be asked for; 0: nothing was */
+} moe_mark;
+
+/** Mark what is asked for. @return whether what was worked out is of this
+ *  batch. A layer that is asked for again means a new one. */
+static inline bool moe_mark_holds(moe_mark *m, const moe_batch *batch,
+                                  int layer)
+{
+    const bool holds = m->next > 0 && layer >= m->next &&
+                       m->iteration == batch->iteration &&
+                       m->first == batch->first && m->own == batch->own;
+    *m = (moe_mark){batch->iteration, batch->first, batch->own, layer + 1};
+    return holds;
 }
 
 /** @return the sequence of a token of the trace. */

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prediction by ffn and lstm against their oneDNN primitives alone: without
- * look-ups, shares and choices of experts, and for ffn also with as many rows
- * in a product as oneDNN likes. */
+/* Predictors that training makes, against the limit of their arithmetic: the
+ * products (and the recurrence) by oneDNN, the softmax by oneDNN, and copies of
+ * as many bytes from the places in tables that tokens look up. Choices,
+ * probabilities and the sums that plans take come on top. */
 #include "bench.h"
 
 #include <omp.h>
 #include <string.h>
 
+#include "../../src/predictor/calibration.h"
+#include "../../src/predictor/features.h"
 #include "../../src/predictor/neural_recur.h"
+#include "../../src/predictor/ngrams.h"
 #include "moegps/h5.h"
 #include "moegps/profile.h"
 
-enum { SAMPLES = 15, TIMES = 4, SEQS = 8, LEN = 256, MAX_LAYERS = 256 };
+enum { SAMPLES = 15, SEQS = 8, LEN = 256, MAX_LAYERS = 256 };
 
-static const double TARGET = 0.5; /* of the products alone */
+static const double TARGET = 0.5; /* of the limit */
 
 static moe_neural_lib lib;
 
@@ -46,13 +50,47 @@ static void make_part(moe_learned *l, const moe_neural_kind *kind)
     }
 }
 
-/* The tables that networks start from. */
-static void make_tables(moe_learned *l, const moe_trace *trace)
+/* What is trained in no time. */
+static void make_closed(moe_learned *l, const moe_trace *trace,
+                        const char *name)
 {
     moe_error err = {0};
-    const moe_train_env env = {.trace = trace, .kept_bits = 23};
-    moe_learned_part *part = moe_learned_add(l, "ngram", &err);
-    must(moe_predictor_find("ngram")->train(&env, part, &err), &err);
+    const moe_train_env env = {.trace = trace, .kept_bits = 23, .learned = l};
+    moe_learned_part *part = moe_learned_add(l, name, &err);
+    must(moe_predictor_find(name)->train(&env, part, &err), &err);
+}
+
+/* All four with the same weight. */
+static void make_ensemble(moe_learned *l)
+{
+    static const char *const names[] = {"weight_ngram", "weight_linear",
+                                        "weight_ffn", "weight_lstm"};
+    moe_error err = {0};
+    moe_learned_part *part = moe_learned_add(l, "ensemble", &err);
+    for (int m = 0; m < 4; m++) {
+        const moe_learned_shape shape = {
+            names[m], 1, {"layer"}, {(uint64_t)l->layers}};
+        float *weight = moe_learned_put(part, &shape, &err);
+        for (int i = 0; weight != NULL && i < l->layers; i++)
+            weight[i] = 0.25F;
+    }
+    must(err.status, &err);
+}
+
+/* Maps that change nothing cost what any cost. */
+static void make_maps(moe_learned *l, const moe_trace *trace)
+{
+    moe_error err = {0};
+    for (int p = 0; p < l->n_parts; p++) {
+        moe_calibration maps;
+        const moe_predictor_env env = {
+            .trace = trace, .self = moe_predictor_find(l->part[p].predictor)};
+        must(moe_calibration_put(&env, &l->part[p], &maps, &err), &err);
+        for (int j = 0; j < l->layers * MOE_SCORE_KNOTS; j++)
+            maps.knot[j] = (float)(j % MOE_SCORE_KNOTS) / MOE_SCORE_KNOTS;
+        for (int e = 0; e < l->layers * l->experts; e++)
+            maps.times[e] = 1;
+    }
 }
 
 /* ---- the bare products ---- */
@@ -154,81 +192,212 @@ static double time_predictor(predicting *s, const moe_batch *batch, int times)
     return bench_cpu() - start;
 }
 
-static void compare_ffn(const moe_predictor_env *env, const moe_batch *batch)
+/* ---- the limit ---- */
+
+enum { MOST_PRODUCTS = 4, BLOCK = 64 };
+
+/* Of all tokens of the batch, in all layers. */
+typedef struct {
+    product once[MOST_PRODUCTS]; /* of the trunk */
+    product layer;               /* of each layer; run NULL: none */
+    dnnl_primitive_t softmax;    /* of BLOCK rows */
+    dnnl_memory_t z;
+    moe_recur_trunk *recur;
+    int n_once, chunks, layers;
+    size_t row_bytes, rows_of_token;
+    char *table, *sink;
+    const moe_batch *batch;
+    uint32_t vocab;
+} limit;
+
+static dnnl_primitive_t make_softmax(int64_t experts, dnnl_memory_t *z)
 {
-    const int64_t width = (int64_t)env->n_layers * env->trace->experts;
-    static const int64_t rows[] = {MOE_NEURAL_ROWS, 1024};
-    static bench_series own, bare[2];
-    const double tokens = (double)batch->own * TIMES;
-    product p[2][3];
-    predicting s = make_predictor("ffn", env);
-    for (int b = 0; b < 2; b++) {
-        p[b][0] = make_product(rows[b], MOE_NEURAL_WIDTH, 128);
-        p[b][1] = make_product(rows[b], 128, MOE_NEURAL_WIDTH);
-        p[b][2] = make_product(rows[b], MOE_NEURAL_WIDTH, width);
+    const moe_error err = {.text = "softmax"};
+    const dnnl_memory_desc_t md =
+        moe_neural_desc(2, (int64_t[]){BLOCK, experts});
+    dnnl_softmax_desc_t desc;
+    dnnl_primitive_desc_t pd;
+    dnnl_primitive_t run;
+    must(dnnl_softmax_forward_desc_init(&desc, dnnl_forward_inference, &md, 1),
+         &err);
+    must(dnnl_primitive_desc_create(&pd, &desc, NULL, lib.engine, NULL), &err);
+    must(dnnl_primitive_create(&run, pd), &err);
+    dnnl_primitive_desc_destroy(pd);
+    *z = memory_of(&md);
+    return run;
+}
+
+static void run_softmax(const limit *b)
+{
+    const moe_error err = {.text = "softmax"};
+    const moe_neural_arg args[] = {{DNNL_ARG_SRC, b->z, NULL},
+                                   {DNNL_ARG_DST, b->z, NULL}};
+    must(moe_neural_execute(&lib, b->softmax, args, 2), &err);
+}
+
+/* Rows of each token's id, with those of tokens to come fetched ahead. */
+static void copy_rows(const limit *b, int layer)
+{
+    enum { AHEAD = 12, LINE = 64 };
+    const size_t n = b->rows_of_token;
+    const size_t table = (size_t)b->vocab * n * b->row_bytes;
+    const char *from = b->table + (size_t)layer * table;
+    for (uint32_t t = 0; t < b->batch->own; t++) {
+        const uint32_t ahead = t + AHEAD < b->batch->own ? t + AHEAD : t;
+        const char *later = from + b->batch->token_id[ahead] * n * b->row_bytes;
+        for (size_t at = 0; at < n * b->row_bytes; at += LINE)
+            __builtin_prefetch(later + at);
+        memcpy(b->sink + t % BLOCK * n * b->row_bytes,
+               from + b->batch->token_id[t] * n * b->row_bytes,
+               n * b->row_bytes);
     }
+}
+
+static double time_limit(limit *b, const float *const *value)
+{
+    moe_error err = {.text = "LSTM"};
+    const int blocks = (int)(b->batch->own / BLOCK);
+    const double start = bench_cpu();
+    for (int c = 0; c < b->chunks; c++)
+        must(moe_recur_lstm_forward(&b->recur->lstm, &lib, b->recur->x,
+                                    value[MOE_TRUNK_BIAS], b->recur->h),
+             &err);
+    time_products(b->once, b->n_once, blocks);
+    for (int l = 0; l < b->layers; l++) {
+        if (b->layer.run != NULL)
+            time_products(&b->layer, 1, blocks);
+        for (int i = 0; i < blocks && b->softmax != NULL; i++)
+            run_softmax(b);
+        copy_rows(b, l);
+    }
+    return bench_cpu() - start;
+}
+
+static limit limit_new(const moe_predictor_env *env, const moe_batch *batch,
+                       int64_t width, bool softmax, size_t row_bytes)
+{
+    limit b = {.layers = env->n_layers,
+               .batch = batch,
+               .vocab = env->trace->vocab_size,
+               .row_bytes = row_bytes,
+               .rows_of_token = 1};
+    const int64_t n_e = env->trace->experts;
+    if (width > 0)
+        b.layer = make_product(BLOCK, width, n_e);
+    if (softmax)
+        b.softmax = make_softmax(n_e, &b.z);
+    b.table = bench_array((size_t)b.layers * b.vocab, row_bytes);
+    b.sink = bench_array(BLOCK, row_bytes);
+    return b;
+}
+
+static void limit_free(limit *b)
+{
+    for (int i = 0; i < b->n_once; i++)
+        free_product(&b->once[i]);
+    if (b->layer.run != NULL)
+        free_product(&b->layer);
+    if (b->softmax != NULL)
+        dnnl_primitive_destroy(b->softmax);
+    dnnl_memory_destroy(b->z);
+    free(b->table);
+    free(b->sink);
+}
+
+/* Bytes that a token's rows of n-grams hold in a layer: where they begin,
+ * experts and counts; the mean. */
+static size_t gram_bytes(const moe_predictor_env *env, const moe_batch *batch)
+{
+    moe_error err = {0};
+    moe_ngrams g;
+    double sum = 0;
+    must(moe_ngrams_open(&g, env, moe_learned_find(env->learned, "ngram")->seed,
+                         &err),
+         &err);
+    for (uint32_t t = 0; t < batch->own; t++) {
+        uint32_t rows[MOE_NGRAM_ORDERS];
+        const uint64_t first = batch->id[t] - t % LEN;
+        moe_ngram_index_find(&g.index, env->trace, first, batch->id[t], rows);
+        for (int o = 0; o < MOE_NGRAM_ORDERS; o++)
+            if (rows[o] != MOE_NGRAM_NONE)
+                for (int l = 0; l < env->n_layers; l++)
+                    sum +=
+                        (double)(2 * sizeof(size_t) + (g.start[l][rows[o] + 1] -
+                                                       g.start[l][rows[o]]) *
+                                                          2 * sizeof(float));
+    }
+    moe_ngrams_fini(&g);
+    return (size_t)(sum / ((double)batch->own * env->n_layers)) / 4 * 4;
+}
+
+static void compare(const moe_predictor_env *env, const moe_batch *batch,
+                    const char *name, limit *bare, int n_bare,
+                    const float *const *value)
+{
+    static bench_series own, other;
+    char text[64];
+    predicting s = make_predictor(name, env);
+    own.n = other.n = 0;
     for (int i = -1; i < SAMPLES; i++) {
-        const double t = time_predictor(&s, batch, TIMES);
-        double u[2];
-        for (int b = 0; b < 2; b++)
-            u[b] = time_products(p[b], 3,
-                                 TIMES * (int)((int64_t)batch->own / rows[b]));
+        const double t = time_predictor(&s, batch, 1);
+        double u = 0;
+        for (int b = 0; b < n_bare; b++)
+            u += time_limit(&bare[b], value);
         if (i < 0) /* warm-up */
             continue;
         bench_add(&own, t);
-        bench_add(&bare[0], u[0]);
-        bench_add(&bare[1], u[1]);
+        bench_add(&other, u);
     }
-    bench_print("ffn predicts", &own, tokens * 1e-6, "M tokens/s");
-    bench_print("its products, 64 rows each", &bare[0], tokens * 1e-6,
-                "M tokens/s");
-    bench_print("its products, 1024 rows each", &bare[1], tokens * 1e-6,
-                "M tokens/s");
-    for (int b = 0; b < 2; b++) {
-        const double ratio = bench_ratio(&own, &bare[b]);
-        printf("  ratio to products of %4lld rows %28.3f  target >= %g  %s\n",
-               (long long)rows[b], ratio, TARGET,
-               ratio >= TARGET ? "ok" : "below");
-        for (int i = 0; i < 3; i++)
-            free_product(&p[b][i]);
-    }
+    const double tokens = (double)batch->own * env->n_layers * 1e-6;
+    snprintf(text, sizeof text, "%s", name);
+    bench_print(text, &own, tokens, "M tokens and layers/s");
+    snprintf(text, sizeof text, "its limit");
+    bench_print(text, &other, tokens, "M tokens and layers/s");
+    const double ratio = bench_ratio(&own, &other);
+    printf("  %-40s %9.3f of it  target >= %g  %s\n", "", ratio, TARGET,
+           ratio >= TARGET ? "ok" : "below");
     free_predictor(&s);
 }
 
-/* The LSTM primitive alone, on as many chunks as the batch needs. */
-static void compare_lstm(const moe_predictor_env *env, const moe_batch *batch)
+/* Every member alone, then the mixture against all limits together. */
+static void compare_all(const moe_predictor_env *env, const moe_batch *batch)
 {
-    enum { GROUP = 4 };
+    enum { NGRAM, LINEAR, FFN, LSTM, N, GROUP = 4 };
+    static const char *const names[N] = {"ngram", "linear", "ffn", "lstm"};
     moe_error err = {.text = "LSTM"};
-    static bench_series own, bare;
-    moe_recur_trunk t;
+    moe_recur_trunk trunk;
     const moe_learned_part *part = moe_learned_find(env->learned, "lstm");
     const float *value[MOE_TRUNK_ARRAYS];
+    const int64_t n_e = env->trace->experts;
     for (int a = 0; a < MOE_TRUNK_ARRAYS; a++)
         value[a] = part->array[a].data;
-    must(moe_recur_trunk_init(&t, &lib, GROUP, false, &err), &err);
-    must(moe_recur_lstm_load(&t.lstm, &lib, value[MOE_TRUNK_INPUT],
+    must(moe_recur_trunk_init(&trunk, &lib, GROUP, false, &err), &err);
+    must(moe_recur_lstm_load(&trunk.lstm, &lib, value[MOE_TRUNK_INPUT],
                              value[MOE_TRUNK_STATE]),
          &err);
-    predicting s = make_predictor("lstm", env);
-    const int chunks = SEQS * (int)(recur_chunk_of(LEN - 1) + 1);
-    for (int i = -1; i < SAMPLES; i++) {
-        const double used = time_predictor(&s, batch, 1);
-        const double start = bench_cpu();
-        for (int c = 0; c < chunks / GROUP; c++)
-            must(moe_recur_lstm_forward(&t.lstm, &lib, t.x,
-                                        value[MOE_TRUNK_BIAS], t.h),
-                 &err);
-        if (i < 0)
-            continue;
-        bench_add(&own, used);
-        bench_add(&bare, bench_cpu() - start);
-    }
-    bench_print("lstm predicts", &own, batch->own * 1e-6, "M tokens/s");
-    bench_print("its recurrence alone", &bare, batch->own * 1e-6, "M tokens/s");
-    printf("  ratio to the recurrence %36.3f\n", bench_ratio(&own, &bare));
-    moe_recur_trunk_fini(&t);
-    free_predictor(&s);
+    const size_t grams = gram_bytes(env, batch);
+    const size_t leads = (size_t)n_e, logs = (size_t)n_e * sizeof(float);
+    limit bare[N] = {
+        limit_new(env, batch, 0, false, grams + leads),
+        limit_new(env, batch, (2 + MOE_FEATURE_MEANS) * n_e + 1, false,
+                  grams + leads),
+        limit_new(env, batch, MOE_NEURAL_WIDTH, true, logs + leads),
+        limit_new(env, batch, MOE_NEURAL_WIDTH, true, logs + leads)};
+    bare[FFN].n_once = 2;
+    bare[FFN].once[0] = make_product(BLOCK, MOE_NEURAL_WIDTH, 128);
+    bare[FFN].once[1] = make_product(BLOCK, 128, MOE_NEURAL_WIDTH);
+    bare[LSTM].recur = &trunk;
+    bare[LSTM].chunks = SEQS * (int)(recur_chunk_of(LEN - 1) + 1) / GROUP;
+    bare[LSTM].n_once = 3; /* attention's: to keys and values */
+    bare[LSTM].once[0] = make_product(BLOCK, MOE_NEURAL_WIDTH, MOE_RECUR_QKV);
+    bare[LSTM].once[1] = make_product(BLOCK, MOE_NEURAL_WIDTH, MOE_RECUR_REACH);
+    bare[LSTM].once[2] = make_product(BLOCK, MOE_RECUR_REACH, MOE_NEURAL_WIDTH);
+    for (int m = 0; m < N; m++)
+        compare(env, batch, names[m], &bare[m], 1, value);
+    compare(env, batch, "ensemble", bare, N, value);
+    for (int m = 0; m < N; m++)
+        limit_free(&bare[m]);
+    moe_recur_trunk_fini(&trunk);
 }
 
 /* A batch in which sequences begin at their beginning. */
@@ -271,9 +440,12 @@ int main(int argc, char **argv)
     must(moe_trace_read(path, &trace, &err), &err);
     must(moe_learned_new(&trace, &learned, &err), &err);
     must(moe_neural_lib_init(&lib), &err);
-    make_tables(&learned, &trace);
+    make_closed(&learned, &trace, "ngram");
+    make_closed(&learned, &trace, "linear");
     make_part(&learned, &moe_neural_ffn);
     make_part(&learned, &moe_neural_lstm);
+    make_ensemble(&learned);
+    make_maps(&learned, &trace);
     for (int l = 0; l < trace.layers; l++)
         layers[l] = l;
     moe_batch batch = make_batch(&trace);
@@ -282,11 +454,11 @@ int main(int argc, char **argv)
                                    .n_layers = trace.layers,
                                    .max_own = batch.own,
                                    .learned = &learned};
-    bench_header(&ctx, "trained predictors against bare primitives, one core");
+    bench_header(&ctx, "trained predictors against the limit of their "
+                       "arithmetic, one core");
     printf("   %d layers, %d experts, top %d; %u tokens; CPU time\n",
            trace.layers, trace.experts, trace.top_k, batch.own);
-    compare_ffn(&env, &batch);
-    compare_lstm(&env, &batch);
+    compare_all(&env, &batch);
     free(batch.id);
     free(batch.token_id);
     moe_neural_lib_fini(&lib);
