@@ -472,6 +472,122 @@ START_TEST(the_training_part_ends_with_its_last_batch)
 }
 END_TEST
 
+/* Three of six sequences of 50 run from the start, in 0, 16 and 33 tokens. */
+START_TEST(decode_takes_the_next_token_of_each_running_sequence)
+{
+    static const int start[] = {0, 16, 33};
+    enum { RUNNING = 3, LONG = 50, MANY = 60 };
+    moe_trace t = make_trace(false);
+    const moe_batcher_params params = {.trace = &t,
+                                       .batch = RUNNING,
+                                       .seq = 1,
+                                       .layers = layers,
+                                       .n_layers = N_LAYERS,
+                                       .iterations = MANY,
+                                       .gpus = 1,
+                                       .order = MOE_BATCH_RECORDED,
+                                       .decode = true};
+    moe_batcher *b = NULL;
+    ck_assert_int_eq(moe_batcher_new(&params, &b, NULL), MOE_OK);
+    uint64_t seq[RUNNING], first = 0;
+    int at[RUNNING], next = RUNNING;
+    while (t.seq_part[first] != MOE_PART_TEST)
+        first++;
+    for (int s = 0; s < RUNNING; s++) {
+        seq[s] = first + (uint64_t)s;
+        at[s] = start[s];
+    }
+    for (uint64_t i = 0; i < MANY; i++) {
+        const moe_batch *x = moe_batcher_load(b, i);
+        double cached = 0;
+        ck_assert_uint_eq(x->tokens, RUNNING);
+        for (int s = 0; s < RUNNING; s++) {
+            if (at[s] == LONG) {
+                seq[s] = first + (uint64_t)next++;
+                at[s] = 0;
+            }
+            ck_assert_uint_eq(x->id[s], t.seq_offset[seq[s]] + (uint64_t)at[s]);
+            cached += at[s]++;
+        }
+        ck_assert_double_eq(x->all_cached, cached);
+        ck_assert_uint_eq(x->sequences, RUNNING);
+    }
+    ck_assert_int_eq(next, 2 * RUNNING);
+    ck_assert_double_eq(moe_batcher_passes(b), 1);
+    moe_batcher_free(b);
+    moe_trace_free(&t);
+}
+END_TEST
+
+/* Any rank's part of the batches that all see. */
+START_TEST(sequences_are_not_cut_between_gpus)
+{
+    enum { BATCH = 4, GPUS = 3 };
+    const int seq = _i == 0 ? 20 : 0, each = _i == 0 ? 20 : 50;
+    moe_trace t = make_trace(false);
+    for (int g = 0; g < GPUS; g++) {
+        const moe_batcher_params params = {.trace = &t,
+                                           .seed = 11,
+                                           .batch = BATCH,
+                                           .seq = seq,
+                                           .layers = layers,
+                                           .n_layers = N_LAYERS,
+                                           .iterations = 3,
+                                           .gpu = g,
+                                           .gpus = GPUS,
+                                           .whole = true};
+        moe_batcher *b = NULL;
+        ck_assert_int_eq(moe_batcher_new(&params, &b, NULL), MOE_OK);
+        moe_batcher *all = make(&t, BATCH, seq, 0, 1);
+        ck_assert_uint_eq(moe_batcher_max_own(b), (uint32_t)(2 * each));
+        for (uint64_t i = 0; i < 3; i++) {
+            const moe_batch *x = moe_batcher_load(b, i);
+            const moe_batch *y = moe_batcher_load(all, i);
+            const int first = BATCH * g / GPUS, end = BATCH * (g + 1) / GPUS;
+            ck_assert_uint_eq(x->first, (uint64_t)(first * each));
+            ck_assert_uint_eq(x->own, (uint32_t)((end - first) * each));
+            ck_assert_uint_eq(x->sequences, (uint32_t)(end - first));
+            ck_assert_mem_eq(x->id, y->id + x->first, x->own * sizeof *x->id);
+        }
+        moe_batcher_free(all);
+        moe_batcher_free(b);
+    }
+    moe_trace_free(&t);
+}
+END_TEST
+
+/* Counts stay, tokens' experts stay distinct, neighbours meet. */
+START_TEST(a_mixed_step_has_the_recorded_loads)
+{
+    moe_trace t = make_trace(true);
+    const size_t k = (size_t)t.top_k;
+    bool changed = false;
+    for (uint64_t seq = 0; seq < t.n_seqs; seq++) {
+        const size_t n = (size_t)(t.seq_offset[seq + 1] - t.seq_offset[seq]);
+        uint16_t *plain = moe_array_new(n * k, sizeof *plain, NULL);
+        uint16_t *mixed = moe_array_new(n * k, sizeof *mixed, NULL);
+        int64_t *more = moe_array_new((size_t)t.experts, sizeof *more, NULL);
+        moe_trace_expand(&t, 5, seq, 1, plain);
+        moe_trace_expand(&t, 5, seq, 1, mixed);
+        moe_trace_mix(&t, 5, seq, 1, mixed);
+        changed = changed || memcmp(plain, mixed, n * k * sizeof *plain) != 0;
+        for (size_t p = 0; p < n * k; p++) {
+            more[plain[p]]++;
+            more[mixed[p]]--;
+            for (size_t j = p / k * k; j < p; j++)
+                ck_assert_uint_ne(mixed[j], mixed[p]);
+        }
+        for (int e = 0; e < t.experts; e++)
+            ck_assert_int_eq(more[e], 0);
+        free(plain);
+        free(mixed);
+        free(more);
+    }
+    ck_assert(changed);
+    moe_trace_free(&t);
+}
+END_TEST
+
 START_TEST(a_trace_without_test_tokens_is_refused)
 {
     moe_trace trace = make_trace(false);
@@ -516,6 +632,9 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(lengths));
     MOE_TEST_LOOP(suite, counts_are_those_of_the_tokens, n);
     MOE_TEST_LOOP(suite, the_training_part_ends_with_its_last_batch, 2);
+    MOE_TEST(suite, decode_takes_the_next_token_of_each_running_sequence);
+    MOE_TEST_LOOP(suite, sequences_are_not_cut_between_gpus, 2);
+    MOE_TEST(suite, a_mixed_step_has_the_recorded_loads);
     MOE_TEST_LOOP(suite, a_trace_without_test_tokens_is_refused, 2);
     return suite;
 }

@@ -2,8 +2,9 @@
  *
  *  The test part's sequences (steps), as recorded or permuted by the seed,
  *  form one stream of tokens; iteration i is the i-th piece of it, wrapping
- *  around. GPU g holds tokens [T g / G, T (g+1) / G) of a batch of T. Nothing
- *  here depends on how many ranks there are.
+ *  around. GPU g holds tokens [T g / G, T (g+1) / G) of a batch of T, or
+ *  sequences [B g / G, B (g+1) / G) of B. Nothing here depends on how many
+ *  ranks there are but for who holds what.
  */
 #ifndef MOEGPS_BATCH_H
 #define MOEGPS_BATCH_H
@@ -19,6 +20,9 @@ typedef struct moe_batch {
     uint64_t tokens; /* of the whole batch */
     uint64_t first;  /* of this rank's tokens within the batch */
     uint32_t own;    /* tokens of this rank */
+    uint32_t sequences, all_sequences; /* of this rank, of all, where whole
+                                          ones have a GPU; else 0 */
+    double cached, all_cached; /* decode: tokens of these that came before */
     int layers, experts, top_k;
     uint16_t *experts_of; /* [layers][own][top_k] true experts */
     float *gate;          /* [layers][own][top_k] weights, or NULL: 1/k */
@@ -55,6 +59,11 @@ typedef struct moe_batcher_params {
     int gpu, gpus;  /* gpu -1: holds no tokens */
     moe_batch_order order;
     bool repeat;   /* recorded order may start over; time does not */
+    bool decode;   /* token traces: the next token of each of `batch` running
+                    sequences (trace/running.h); seq is 1 */
+    bool whole;    /* no sequence is cut between GPUs, but steps are */
+    bool mixed;    /* chance decides which experts of a step meet in a token:
+                    moe_trace_mix() */
     bool training; /* of the training part; the last batch ends where it does */
 } moe_batcher_params;
 
@@ -65,8 +74,13 @@ moe_status moe_batcher_new(const moe_batcher_params *params,
                            moe_batcher **batcher_out, moe_error *err);
 void moe_batcher_free(moe_batcher *batcher);
 
-/** @return most tokens of any iteration's batch. */
+/** @return most tokens of any iteration's batch; that any GPU has of one. */
 uint64_t moe_batcher_max_tokens(const moe_batcher *batcher);
+uint32_t moe_batcher_max_own(const moe_batcher *batcher);
+
+/** @return decode: cached tokens of a sequence, mean over all iterations; 0:
+ *  the trace does not say. */
+double moe_batcher_cached(const moe_batcher *batcher);
 
 /** @return how often the stream is used up by all iterations; above 1 the
  *  iterations repeat tokens. */
@@ -79,13 +93,15 @@ double moe_batcher_passes(const moe_batcher *batcher);
  *  Source: Kish, Survey Sampling, 1965, section 5.4, with a correlation of 1. */
 double moe_batcher_alike(const moe_batcher *batcher);
 
-/** @return whole batches in one pass over the stream. */
+/** @return whole batches in one pass over the stream; decode: of the iterations
+ *  prepared for, those before a sequence begins again. */
 uint64_t moe_batcher_whole(const moe_batcher *batcher);
 
 /** @return whether batches follow one another as recorded. */
 bool moe_batcher_is_recorded(const moe_batcher *batcher);
 
-/** @return most tokens this or any rank gets of a batch of `tokens`. */
+/** @return most tokens any rank gets of a batch of `tokens` that is shared
+ *  out evenly. */
 uint32_t moe_batch_share_max(uint64_t tokens, int gpus);
 
 /** Fill the batch of an iteration: this rank's tokens; true_pairs counts them

@@ -14,18 +14,19 @@
 /* One number per use, so that two uses never share random numbers. Append
  * only: a number changed changes every recorded experiment. */
 typedef enum moe_rng_stream {
-    MOE_RNG_TEST = 0,    /* free for tests */
-    MOE_RNG_BATCH = 1,   /* which sequences or steps make a batch */
-    MOE_RNG_EXPAND = 2,  /* load trace -> tokens */
-    MOE_RNG_HIDDEN = 3,  /* hidden vectors of tokens */
-    MOE_RNG_WEIGHT = 4,  /* expert weights */
-    MOE_RNG_ORDER = 5,   /* order of strategies in an iteration */
-    MOE_RNG_ORACLE = 6,  /* corruption by the oracle's dials */
-    MOE_RNG_SYNTH = 7,   /* synthetic traces */
-    MOE_RNG_STATS = 8,   /* bootstrap resampling */
-    MOE_RNG_TRAIN = 9,   /* predictor training: initial weights, shuffles */
-    MOE_RNG_DRAW = 10,   /* recorded loads -> the loads of a batch */
-    MOE_RNG_PLANNER = 11 /* orders that a planner tries */
+    MOE_RNG_TEST = 0,     /* free for tests */
+    MOE_RNG_BATCH = 1,    /* which sequences or steps make a batch */
+    MOE_RNG_EXPAND = 2,   /* load trace -> tokens */
+    MOE_RNG_HIDDEN = 3,   /* hidden vectors of tokens */
+    MOE_RNG_WEIGHT = 4,   /* expert weights */
+    MOE_RNG_ORDER = 5,    /* order of strategies in an iteration */
+    MOE_RNG_ORACLE = 6,   /* corruption by the oracle's dials */
+    MOE_RNG_SYNTH = 7,    /* synthetic traces */
+    MOE_RNG_STATS = 8,    /* bootstrap resampling */
+    MOE_RNG_TRAIN = 9,    /* predictor training: initial weights, shuffles */
+    MOE_RNG_DRAW = 10,    /* recorded loads -> the loads of a batch */
+    MOE_RNG_PLANNER = 11, /* orders that a planner tries */
+    MOE_RNG_MIX = 12      /* which experts of an expanded step share a token */
 } moe_rng_stream;
 
 /** A generator at one address. Plain value: copy it, drop it. */

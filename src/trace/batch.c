@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "moegps/mem.h"
+#include "running.h"
 
 const char *const moe_batch_orders[] = {[MOE_BATCH_AUTO] = "auto",
                                         [MOE_BATCH_RECORDED] = "recorded",
@@ -22,8 +23,11 @@ struct moe_batcher {
     bool recorded;
     uint64_t skip; /* sequences or tokens of the stream before batch 0 */
     uint64_t max_tokens;
-    double alike;       /* as moe_batcher_alike() */
-    uint16_t *expanded; /* [longest sequence][top_k] scratch */
+    double alike; /* as moe_batcher_alike() */
+    uint32_t max_own;
+    moe_running *running; /* decode of a token trace; else NULL */
+    double cached;        /* mean */
+    uint16_t *expanded;   /* [longest sequence][top_k] scratch */
     moe_batch batch;
 };
 
@@ -40,6 +44,8 @@ typedef struct {
 
 static piece piece_of(const moe_batcher *b, uint64_t iteration)
 {
+    if (b->running != NULL) /* no piece of it, but as long */
+        return (piece){0, (uint64_t)b->p.batch};
     if (b->p.seq > 0) {
         uint64_t tokens = (uint64_t)b->p.batch * (uint64_t)b->p.seq;
         return (piece){b->skip + iteration * tokens, tokens};
@@ -79,6 +85,41 @@ static stretch stretch_at(const moe_batcher *b, uint64_t place, uint64_t most)
     const uint64_t left = b->start[s + 1] - place;
     return (stretch){b->order[s], place - b->start[s],
                      left < most ? left : most};
+}
+
+/* Steps are no sequences: a deployment's tokens of one iteration. */
+static bool is_whole(const moe_batcher *b)
+{
+    return b->p.whole && b->running == NULL &&
+           (b->p.trace->kind == MOE_TRACE_TOKENS || b->p.seq > 0);
+}
+
+/* @return tokens of a batch that GPUs below g have. */
+static uint64_t cut(const moe_batcher *b, uint64_t iteration, uint64_t g)
+{
+    const piece all = piece_of(b, iteration);
+    const uint64_t gpus = (uint64_t)b->p.gpus, batch = (uint64_t)b->p.batch;
+    if (!is_whole(b))
+        return all.tokens * g / gpus;
+    if (b->p.seq > 0)
+        return batch * g / gpus * (uint64_t)b->p.seq;
+    const uint64_t seq = b->skip + iteration * batch + batch * g / gpus;
+    return seq / b->n_seqs * b->start[b->n_seqs] + b->start[seq % b->n_seqs] -
+           all.first;
+}
+
+static void measure_batches(moe_batcher *b)
+{
+    for (uint64_t i = 0; i < (uint64_t)b->p.iterations; i++) {
+        const uint64_t tokens = piece_of(b, i).tokens;
+        uint32_t most = moe_batch_share_max(tokens, b->p.gpus);
+        for (uint64_t g = 0; is_whole(b) && g < (uint64_t)b->p.gpus; g++) {
+            const uint32_t own = (uint32_t)(cut(b, i, g + 1) - cut(b, i, g));
+            most = g == 0 || own > most ? own : most;
+        }
+        b->max_tokens = tokens > b->max_tokens ? tokens : b->max_tokens;
+        b->max_own = most > b->max_own ? most : b->max_own;
+    }
 }
 
 static moe_status order_sequences(moe_batcher *b, moe_error *err)
@@ -121,6 +162,24 @@ static moe_status check_length(moe_batcher *b, moe_error *err)
                     b->p.training ? "training" : "test", b->p.iterations);
 }
 
+/* The new token of a running sequence. */
+typedef struct {
+    uint64_t seq, from; /* of the trace; which of its tokens */
+    double cached;
+} new_token;
+
+static new_token next_token(const moe_batcher *b, uint64_t iteration, int slot)
+{
+    const moe_trace *t = b->p.trace;
+    uint32_t seq = 0;
+    new_token n;
+    n.from = moe_running_token(b->running, iteration, slot, &seq);
+    n.seq = b->order[seq];
+    n.cached = t->has_position ? t->position[t->seq_offset[n.seq] + n.from]
+                               : (double)n.from;
+    return n;
+}
+
 static uint64_t longest_sequence(const moe_trace *t)
 {
     uint64_t longest = 0;
@@ -138,13 +197,8 @@ static moe_status allocate(moe_batcher *b, moe_error *err)
     x->experts = t->experts;
     x->top_k = t->top_k;
     size_t k = (size_t)t->top_k, n_l = (size_t)b->p.n_layers;
-    for (int i = 0; i < b->p.iterations; i++) {
-        uint64_t tokens = piece_of(b, (uint64_t)i).tokens;
-        if (tokens > b->max_tokens)
-            b->max_tokens = tokens;
-    }
-    size_t own =
-        b->p.gpu < 0 ? 1 : moe_batch_share_max(b->max_tokens, b->p.gpus);
+    measure_batches(b);
+    size_t own = b->p.gpu < 0 ? 1 : b->max_own;
     b->layers = moe_array_new(n_l, sizeof *b->layers, err);
     b->expanded =
         moe_array_new(longest_sequence(t) * k, sizeof *b->expanded, err);
@@ -209,6 +263,9 @@ static moe_status count_alike(moe_batcher *b, moe_error *err)
 {
     const int n = b->p.iterations;
     double shares = 0, share, squares = 0;
+    b->alike = 1;
+    if (b->running != NULL) /* a batch mixes the sequences that run */
+        return MOE_OK;
     uint32_t *of = moe_array_new((size_t)n, sizeof *of, err);
     if (of == NULL)
         return err->status;
@@ -227,6 +284,22 @@ static moe_status count_alike(moe_batcher *b, moe_error *err)
     return MOE_OK;
 }
 
+static moe_status start_running(moe_batcher *b, moe_error *err)
+{
+    if (!b->p.decode || b->p.trace->kind != MOE_TRACE_TOKENS)
+        return MOE_OK;
+    const uint64_t n = (uint64_t)b->p.iterations;
+    double sum = 0;
+    if (moe_running_new(b->start, b->n_seqs, b->p.batch, b->p.iterations,
+                        &b->running, err) != MOE_OK)
+        return err->status;
+    for (uint64_t i = 0; i < n; i++)
+        for (int s = 0; s < b->p.batch; s++)
+            sum += next_token(b, i, s).cached;
+    b->cached = sum / (double)n / b->p.batch;
+    return MOE_OK;
+}
+
 moe_status moe_batcher_new(const moe_batcher_params *params,
                            moe_batcher **batcher_out, moe_error *err)
 {
@@ -236,6 +309,7 @@ moe_status moe_batcher_new(const moe_batcher_params *params,
         return moe_pass(err, &local);
     b->p = *params;
     if (order_sequences(b, &local) != MOE_OK ||
+        start_running(b, &local) != MOE_OK ||
         check_length(b, &local) != MOE_OK || count_alike(b, &local) != MOE_OK ||
         allocate(b, &local) != MOE_OK) {
         moe_batcher_free(b);
@@ -249,6 +323,7 @@ void moe_batcher_free(moe_batcher *b)
 {
     if (b == NULL)
         return;
+    moe_running_free(b->running);
     free(b->layers);
     free(b->order);
     free(b->start);
@@ -267,8 +342,20 @@ uint64_t moe_batcher_max_tokens(const moe_batcher *b)
     return b->max_tokens;
 }
 
+uint32_t moe_batcher_max_own(const moe_batcher *b)
+{
+    return b->max_own;
+}
+
+double moe_batcher_cached(const moe_batcher *b)
+{
+    return b->cached;
+}
+
 double moe_batcher_passes(const moe_batcher *b)
 {
+    if (b->running != NULL)
+        return (double)moe_running_begun(b->running) / b->n_seqs;
     piece last = piece_of(b, (uint64_t)b->p.iterations - 1);
     return (double)(last.first + last.tokens) / (double)b->start[b->n_seqs];
 }
@@ -280,6 +367,8 @@ double moe_batcher_alike(const moe_batcher *b)
 
 uint64_t moe_batcher_whole(const moe_batcher *b)
 {
+    if (b->running != NULL)
+        return moe_running_fresh(b->running);
     return b->p.seq > 0 ? b->start[b->n_seqs] /
                               ((uint64_t)b->p.batch * (uint64_t)b->p.seq)
                         : b->n_seqs / (uint64_t)b->p.batch;
@@ -321,6 +410,8 @@ static void take(moe_batcher *b, uint64_t seq, uint64_t from, uint32_t n,
                        n * k * sizeof *x->gate);
         } else {
             moe_trace_expand(t, b->p.seed, seq, b->layers[l], b->expanded);
+            if (b->p.mixed)
+                moe_trace_mix(t, b->p.seed, seq, b->layers[l], b->expanded);
             memcpy(x->experts_of + to, b->expanded + from * k,
                    n * k * sizeof *x->experts_of);
         }
@@ -338,17 +429,41 @@ static void count_pairs(moe_batch *x)
                           x->experts_of[(size_t)l * pairs + p]]++;
 }
 
+/* Who attends, where that is known. */
+static void count_sequences(moe_batcher *b, uint64_t iteration)
+{
+    moe_batch *x = &b->batch;
+    const uint64_t g = (uint64_t)b->p.gpu, gpus = (uint64_t)b->p.gpus;
+    const uint64_t batch = (uint64_t)b->p.batch;
+    x->cached = x->all_cached = 0;
+    x->all_sequences = b->running != NULL || is_whole(b) ? (uint32_t)batch : 0;
+    x->sequences = b->p.gpu < 0 || x->all_sequences == 0
+                       ? 0
+                       : (uint32_t)(batch * (g + 1) / gpus - batch * g / gpus);
+    for (int s = 0; b->running != NULL && s < b->p.batch; s++) {
+        const double cached = next_token(b, iteration, s).cached;
+        const bool own =
+            (uint64_t)s >= x->first && (uint64_t)s < x->first + x->own;
+        x->all_cached += cached;
+        x->cached += own ? cached : 0;
+    }
+}
+
 moe_batch *moe_batcher_load(moe_batcher *b, uint64_t iteration)
 {
     moe_batch *x = &b->batch;
     const piece whole = piece_of(b, iteration);
-    const uint64_t g = (uint64_t)b->p.gpu, gpus = (uint64_t)b->p.gpus;
+    const uint64_t g = (uint64_t)b->p.gpu;
     x->iteration = iteration;
     x->tokens = whole.tokens;
-    x->first = b->p.gpu < 0 ? 0 : whole.tokens * g / gpus;
-    x->own =
-        b->p.gpu < 0 ? 0 : (uint32_t)(whole.tokens * (g + 1) / gpus - x->first);
-    for (uint32_t done = 0; done < x->own;) {
+    x->first = b->p.gpu < 0 ? 0 : cut(b, iteration, g);
+    x->own = b->p.gpu < 0 ? 0 : (uint32_t)(cut(b, iteration, g + 1) - x->first);
+    count_sequences(b, iteration);
+    for (uint32_t done = 0; done < x->own && b->running != NULL; done++) {
+        const new_token n = next_token(b, iteration, (int)(x->first + done));
+        take(b, n.seq, n.from, 1, done);
+    }
+    for (uint32_t done = 0; done < x->own && b->running == NULL;) {
         const stretch s =
             stretch_at(b, whole.first + x->first + done, x->own - done);
         take(b, s.seq, s.from, (uint32_t)s.n, done);
@@ -379,7 +494,9 @@ static void count_stretch(moe_batcher *b, const stretch *s)
         const uint16_t *chosen = b->expanded;
         if (t->kind == MOE_TRACE_LOADS)
             moe_trace_expand(t, b->p.seed, s->seq, b->layers[l], b->expanded);
-        else
+        if (t->kind == MOE_TRACE_LOADS && b->p.mixed)
+            moe_trace_mix(t, b->p.seed, s->seq, b->layers[l], b->expanded);
+        if (t->kind == MOE_TRACE_TOKENS)
             chosen = t->experts_of + (layer * t->n_tokens + first) * k;
         for (size_t p = s->from * k; p < (s->from + s->n) * k; p++)
             pairs[chosen[p]]++;
@@ -395,7 +512,14 @@ moe_batch *moe_batcher_count(moe_batcher *b, uint64_t iteration)
     x->first = 0;
     x->own = 0;
     count_pairs(x); /* of no tokens: zero */
-    for (uint64_t done = 0; done < whole.tokens;) {
+    count_sequences(b, iteration);
+    for (int j = 0; b->running != NULL && j < b->p.batch; j++) {
+        const new_token n = next_token(b, iteration, j);
+        const stretch s = {n.seq, n.from, 1};
+        count_stretch(b, &s);
+    }
+    for (uint64_t done = b->running != NULL ? whole.tokens : 0;
+         done < whole.tokens;) {
         const stretch s =
             stretch_at(b, whole.first + done, whole.tokens - done);
         count_stretch(b, &s);

@@ -218,3 +218,33 @@ void moe_trace_expand(const moe_trace *trace, uint64_t seed, uint64_t seq,
     moe_rng rng = moe_rng_at(seed, MOE_RNG_EXPAND, seq, (uint64_t)layer, 0);
     moe_rng_shuffle(&rng, experts_out, n, k * sizeof *experts_out);
 }
+
+static bool has(const uint16_t *experts, size_t k, uint16_t expert)
+{
+    for (size_t j = 0; j < k; j++)
+        if (experts[j] == expert)
+            return true;
+    return false;
+}
+
+void moe_trace_mix(const moe_trace *trace, uint64_t seed, uint64_t seq,
+                   int layer, uint16_t *experts)
+{
+    const size_t k = (size_t)trace->top_k;
+    const uint64_t pairs =
+        (trace->seq_offset[seq + 1] - trace->seq_offset[seq]) * k;
+    moe_rng rng = moe_rng_at(seed, MOE_RNG_MIX, seq, (uint64_t)layer, 0);
+    if (trace->kind == MOE_TRACE_TOKENS)
+        return;
+    for (uint64_t i = 0; i < pairs; i++) {
+        uint16_t *a = &experts[moe_rng_below(&rng, pairs)];
+        uint16_t *b = &experts[moe_rng_below(&rng, pairs)];
+        const uint16_t *of_a = a - (size_t)(a - experts) % k;
+        const uint16_t *of_b = b - (size_t)(b - experts) % k;
+        if (has(of_a, k, *b) || has(of_b, k, *a))
+            continue;
+        const uint16_t was = *a;
+        *a = *b;
+        *b = was;
+    }
+}
