@@ -418,6 +418,13 @@ static const struct {
     {TOP ONE "emulation: {ffn: cuda}\n",
      "x.yaml:5: emulation.ffn: no back end 'cuda' (allowed: none, exact, "
      "dnnl"},
+    {TOP "strategies: [{name: a, predictor: oracle, routing: direct}]\n"
+         "serving: {attention: data}\n",
+     "x.yaml:4: strategy a: routing 'direct'|attention 'data' and exchange "
+     "'pairs' (allowed: auto, dispatch)"},
+    {TOP "strategies: [{name: a, predictor: oracle, routing: direct}]\n"
+         "serving: {exchange: allgather}\n",
+     "attention 'tensor' and exchange 'allgather' (allowed: auto, dispatch)"},
     {TOP ONE "emulation: {dtype: fp8}\n",
      "x.yaml:5: emulation.dtype: 'fp8' is not one of auto, bf16, f32"},
     {TOP ONE "emulation: {sync: never}\n", "'never' is not one of auto, phase"},

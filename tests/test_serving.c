@@ -274,7 +274,7 @@ START_TEST(decode_attention_is_kernel_and_products)
         .phase = MOE_SERVE_DECODE, .attention = MOE_SERVE_DATA, .kv_len = 4096};
     deployment d = deploy("h100-nvlink", 32, &s);
     const moe_price p =
-        moe_serving_attention(d.c, d.p.cost, d.p.state, 128, 1, 1);
+        moe_serving_attention(d.c, d.p.cost, d.p.state, 128, 0, 1);
     ck_assert_double_gt(p.time_s,
                         273e-6); /* the kernel alone takes 272.32 us */
     ck_assert_double_lt(p.time_s, 600e-6);
@@ -282,7 +282,7 @@ START_TEST(decode_attention_is_kernel_and_products)
     s.kv_len = 32768;
     deployment more = deploy("h100-nvlink", 32, &s);
     ck_assert_double_gt(
-        moe_serving_attention(more.c, more.p.cost, more.p.state, 128, 1, 1)
+        moe_serving_attention(more.c, more.p.cost, more.p.state, 128, 0, 1)
             .time_s,
         3 * p.time_s);
     leave(&more);
@@ -295,7 +295,7 @@ START_TEST(clusters_without_measurements_are_priced_by_bandwidth)
     const moe_serving s = {.phase = MOE_SERVE_DECODE, .kv_len = 4096};
     deployment d = deploy("mi300x", 8, &s);
     const moe_price p =
-        moe_serving_attention(d.c, d.p.cost, d.p.state, 64, 1, 8);
+        moe_serving_attention(d.c, d.p.cost, d.p.state, 64, 0, 8);
     const double kv_bytes = 2.0 * 64 * 4096 * 576;
     ck_assert_double_gt(p.time_s, kv_bytes / 5.3e12);
     ck_assert_int_ge(p.source, MOE_PRICE_EXTRAPOLATED);
@@ -316,6 +316,30 @@ START_TEST(text_tells_what_is_not_the_default)
 }
 END_TEST
 
+START_TEST(a_deployment_reads_back)
+{
+    static const moe_serving some[] = {{.phase = MOE_SERVE_PREFILL},
+                                       {.phase = MOE_SERVE_DECODE,
+                                        .kv_len = 4096,
+                                        .exchange = MOE_SERVE_NODES},
+                                       {.attention = MOE_SERVE_DATA,
+                                        .kernel = MOE_SERVE_DEEPEP_LL,
+                                        .dispatch_dtype = MOE_SERVE_FP8,
+                                        .group_limit = 4}};
+    char text[512];
+    moe_serving read;
+    for (size_t i = 0; i < MOE_ARRAY_LEN(some); i++) {
+        moe_serving_text(&some[i], text, sizeof text);
+        ck_assert_int_eq(moe_serving_read(text, &read, NULL), MOE_OK);
+        ck_assert_mem_eq(&read, &some[i], sizeof read);
+    }
+    ck_assert_int_eq(moe_serving_read("phase", &read, NULL), MOE_FORMAT);
+    ck_assert_int_eq(moe_serving_read("phrase decode", &read, NULL),
+                     MOE_FORMAT);
+    ck_assert_int_ne(moe_serving_read("phase decoding", &read, NULL), MOE_OK);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("serving");
@@ -331,5 +355,6 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, decode_attention_is_kernel_and_products);
     MOE_TEST(suite, clusters_without_measurements_are_priced_by_bandwidth);
     MOE_TEST(suite, text_tells_what_is_not_the_default);
+    MOE_TEST(suite, a_deployment_reads_back);
     return suite;
 }

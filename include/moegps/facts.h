@@ -40,7 +40,8 @@
     X(DILATION, "dilation")                           \
     X(LINKS, "links")                                 \
     X(TIMER, "timer")                                 \
-    X(PROGRESS, "progress")
+    X(PROGRESS, "progress")                           \
+    X(SERVING, "serving")
 
 typedef enum moe_fact {
 #define MOE_FACT_ENUM(name, text) MOE_FACT_##name,

@@ -55,7 +55,12 @@ moe_phase moe_step_phase(moe_step step);
 
 /** One GPU's part of one layer. Bytes are at the model's full size. */
 typedef struct moe_layer_work {
-    double tokens, sequences;    /* of the whole batch */
+    double tokens, sequences; /* of the whole batch */
+    bool own; /* data-parallel attention: what this GPU has is known;
+                             else as if sequences were shared out evenly */
+    double own_sequences, own_tokens;
+    double cached; /* decode: tokens of a sequence that came before, mean; 0:
+                      serving's kv_len */
     const moe_gemm_run *predict; /* [n_predict] of the predictor; borrowed */
     int n_predict;
     double predict_s;     /* time of the predictor known otherwise; added */

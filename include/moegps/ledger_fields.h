@@ -142,6 +142,13 @@
           "combine", "B", "rows in combine, the larger of sent and received")  \
     FIELD(EXCHANGE_MIGRATE, I64, exchange_migrate, BY_RANKS, LINKS, "work",    \
           "migrate", "B", "weights migrated, the larger of sent and received") \
+    FIELD(OWN_SEQUENCES, I32, own_sequences, BY_RANKS, RANKS, "work",          \
+          "sequences", "count",                                                \
+          "sequences whose attention is this GPU's alone")                     \
+    FIELD(OWN_TOKENS, I32, own_tokens, BY_RANKS, RANKS, "work", "tokens",      \
+          "count", "tokens of the batch that are at home on the GPU")          \
+    FIELD(CACHED, F64, cached, BY_RANKS, RANKS, "work", "cached", "count",     \
+          "decode: cached tokens of a sequence by positions, mean; 0: kv_len") \
     FIELD(PACE_ASKED, F64, pace_asked, BY_RANKS, PACES, "paced", "asked", "s", \
           "modelled time that the phase was to take")                          \
     FIELD(PACE_LATE, F64, pace_late, BY_RANKS, PACES, "paced", "late", "s",    \

@@ -125,8 +125,16 @@ extern const moe_serving_value moe_serving_values[];
 /** Write what differs from the defaults: "phase decode, kv_len 4096, ...". */
 void moe_serving_text(const moe_serving *s, char *text, size_t size);
 
+/** Read such a text; an empty one is the defaults.
+ *  @return MOE_OK, MOE_FORMAT. */
+moe_status moe_serving_read(const char *text, moe_serving *out, moe_error *err);
+
 /** @return whether all is as by default. */
 bool moe_serving_is_default(const moe_serving *s);
+
+/** @return whether rows can ride with the reduce-scatter that ends attention:
+ *  there is one, and not all rows go everywhere anyway. */
+bool moe_serving_rides(const moe_serving *s);
 
 /** Refuse what means nothing together.
  *  @return MOE_OK, or MOE_USAGE with one line: what, and what would do. */
@@ -166,11 +174,16 @@ const moe_serving *moe_serving_of(const moe_serving_cost *c);
 
 /** Attention of one GPU: projections, scores, norm.
  *  @param batch  sequences of the GPU, or of those that share it
- *  @param seq    prefill: tokens of each
+ *  @param tokens prefill: of each; decode: cached ones of each, 0: kv_len
  *  @param tp     GPUs that share the heads */
 moe_price moe_serving_attention(const moe_serving_cost *c, const moe_cost *cost,
-                                const void *state, double batch, double seq,
+                                const void *state, double batch, double tokens,
                                 int tp);
+
+/** @return bytes of a row on the wire, in dispatch or combine.
+ *  @param c  NULL: the default deployment */
+double moe_serving_row_bytes(const moe_serving_cost *c, const moe_model *model,
+                             bool combine);
 
 /** Dispatch or combine.
  *  @param tokens  of the whole batch

@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+#include "moegps/serving.h"
 #include "moegps/status.h"
 #include "moegps/view.h"
 
@@ -23,12 +24,14 @@ typedef struct moe_work_gpu {
     double exchange_bytes[MOE_N_EXCHANGES]
                          [MOE_N_LINKS]; /* B, larger of sent and received */
     double gpu_s[MOE_N_PHASES];         /* as recorded, 0 where nothing was */
+    double own_sequences, own_tokens, cached; /* moe_layer_work's */
 } moe_work_gpu;
 
 /** One layer of one iteration under one strategy. */
 typedef struct moe_work_cell {
     moe_work_gpu gpu[MOE_WORK_GPUS]; /* [n] */
     int n;
+    bool own;          /* own_sequences and own_tokens of GPUs are known */
     double tokens;     /* of the iteration's batch */
     double wire_bytes; /* its plan, of all layers */
     double ahead_rows; /* GPUs per token that rows went ahead to */
@@ -51,6 +54,7 @@ typedef struct moe_work {
     int gpus_per_node;
     double sequences; /* of a batch */
     bool central;     /* one rank planned */
+    moe_serving serving;
 } moe_work;
 
 /** Read what belongs to a view from its file. Not collective. Release with

@@ -22,6 +22,7 @@ struct moe_replay {
     moe_cluster cluster;
     const moe_cost *cost;
     void *cost_state;
+    moe_serving_cost *serving;
     double link, network; /* that cost_state has, over the profile's */
     double *error_s;      /* [strategies] */
     double sample_error;
@@ -52,6 +53,15 @@ static double share_left(const job *j, const moe_work_gpu *gpu)
                : most / gpu->total;
 }
 
+/* In decode a token of a load trace's step is a sequence, of a token trace's
+ * batch as well. */
+static double sequences_of(const job *j)
+{
+    return j->r->work->serving.phase == MOE_SERVE_DECODE
+               ? j->cell->tokens
+               : j->r->work->sequences;
+}
+
 static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
 {
     const moe_replay *r = j->r;
@@ -60,7 +70,11 @@ static moe_layer_work work_of(const job *j, const moe_work_gpu *gpu)
     const moe_split *split = moe_split_find(facts->split);
     moe_layer_work w = {
         .tokens = j->cell->tokens * j->what->tokens,
-        .sequences = fmax(1.0, r->work->sequences * j->what->tokens),
+        .sequences = fmax(1.0, sequences_of(j) * j->what->tokens),
+        .own = j->cell->own,
+        .own_sequences = ceil(gpu->own_sequences * j->what->tokens),
+        .own_tokens = gpu->own_tokens * j->what->tokens,
+        .cached = gpu->cached,
         .predict_s = gpu->gpu_s[MOE_PHASE_PREDICT] * fmax(1.0, j->what->tokens),
         .ahead_rows = j->cell->ahead_rows,
         .numbers = (int)j->cell->numbered,
@@ -88,6 +102,7 @@ static moe_pricer pricer_of(const moe_replay *r)
                         .state = r->cost_state,
                         .model = &r->model,
                         .layout = {r->view->dims.gpus, r->work->gpus_per_node},
+                        .serving = r->serving,
                         .migration_rate = r->cluster.migration_rate,
                         .migration = r->cluster.migration};
 }
@@ -102,6 +117,8 @@ static void price_cell(const job *j, moe_layer_cost *worst)
     moe_layer_cost_init(worst);
     for (int g = 0; g < j->cell->n; g++) {
         w = work_of(j, &j->cell->gpu[g]);
+        if (w.own)
+            moe_layer_cost_common(&pricer, &w, &common);
         moe_layer_cost_own(&pricer, &common, &w, &own);
         moe_layer_cost_merge(worst, &own);
     }
@@ -242,6 +259,10 @@ static moe_status open_cost(moe_replay *r, moe_error *err)
     if (r->cost == NULL)
         return moe_fail(err, MOE_USAGE, "no cost model '%s'", r->cluster.cost);
     r->cost_state = moe_cost_new(r->cost, &r->model, &r->cluster, err);
+    const moe_layout layout = {r->view->dims.gpus, r->work->gpus_per_node};
+    if (err->status == MOE_OK)
+        moe_serving_cost_new(&r->work->serving, &r->model, &r->cluster, &layout,
+                             &r->serving, err);
     return err->status;
 }
 
@@ -333,6 +354,7 @@ void moe_replay_free(moe_replay *r)
 {
     if (r == NULL)
         return;
+    moe_serving_cost_free(r->serving);
     moe_cost_free(r->cost, r->cost_state);
     moe_iteration_pricer_free(r->pricer);
     free(r->exposed_s);

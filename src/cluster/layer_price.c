@@ -128,12 +128,15 @@ static void charge_sequences(const moe_pricer *p, const moe_layer_work *w,
                              double batch, moe_layer_cost *out)
 {
     const int tp = moe_layer_attention_gpus(p);
-    const double seq = w->tokens / w->sequences;
+    const bool decode = moe_serving_of(p->serving)->phase == MOE_SERVE_DECODE;
+    const double seq =
+        w->own ? w->own_tokens / w->own_sequences : w->tokens / w->sequences;
     const moe_exchange x = {.gpus = tp, .nodes = 1};
     charge(out, MOE_STEP_ATTENTION,
-           p->serving != NULL ? moe_serving_attention(p->serving, p->cost,
-                                                      p->state, batch, seq, tp)
-                              : p->cost->attention(p->state, batch, seq, tp),
+           p->serving != NULL
+               ? moe_serving_attention(p->serving, p->cost, p->state, batch,
+                                       decode ? w->cached : seq, tp)
+               : p->cost->attention(p->state, batch, seq, tp),
            1);
     if (tp > 1)
         charge(out, MOE_STEP_REDUCE,
@@ -152,9 +155,11 @@ static void charge_attention(const moe_pricer *p, const moe_layer_work *w,
     const double groups = (double)p->layout.gpus / moe_layer_attention_gpus(p);
     /* A sequence is not cut: the busiest group has whole ones, and so has each
      * half. */
-    const double batch = ceil(w->sequences / groups);
+    const double batch =
+        w->own ? w->own_sequences : ceil(w->sequences / groups);
     const double first = ceil(part_of(p, batch));
-    charge_sequences(p, w, first, out);
+    if (batch > 0)
+        charge_sequences(p, w, first, out);
     if (batch > first)
         charge_sequences(p, w, batch - first, out);
 }
@@ -194,7 +199,7 @@ static void charge_shared(const moe_pricer *p, double part, moe_layer_cost *out)
     const double up = m->form == MOE_FFN_SWIGLU ? 2 : 1;
     const moe_gemm first = {part, up * inner, m->hidden, true};
     const moe_gemm second = {part, m->hidden, inner, true};
-    if (m->shared_experts == 0)
+    if (m->shared_experts == 0 || part <= 0)
         return;
     charge(out, MOE_STEP_SHARED, p->cost->gemm(p->state, &first), times(p));
     charge(out, MOE_STEP_SHARED, p->cost->gemm(p->state, &second), times(p));
@@ -205,7 +210,8 @@ void moe_layer_cost_common(const moe_pricer *pricer, const moe_layer_work *work,
 {
     const moe_model *m = pricer->model;
     const double part =
-        ceil(part_of(pricer, work->tokens) / pricer->layout.gpus);
+        work->own ? ceil(part_of(pricer, work->own_tokens))
+                  : ceil(part_of(pricer, work->tokens) / pricer->layout.gpus);
     const moe_gemm router = {part, m->experts, m->hidden, false};
     moe_layer_cost_init(out);
     out->overlap = moe_serving_of(pricer->serving)->overlap;
@@ -213,8 +219,9 @@ void moe_layer_cost_common(const moe_pricer *pricer, const moe_layer_work *work,
     out->migration = pricer->migration;
     charge_predictor(pricer, work, out);
     charge_attention(pricer, work, out);
-    charge(out, MOE_STEP_ROUTE, pricer->cost->gemm(pricer->state, &router),
-           times(pricer));
+    if (part > 0)
+        charge(out, MOE_STEP_ROUTE, pricer->cost->gemm(pricer->state, &router),
+               times(pricer));
     charge_numbering(pricer, work, out);
     out->step_s[MOE_STEP_SOLVE] = work->solve_s * times(pricer);
     charge_shared(pricer, part, out);

@@ -2,6 +2,7 @@
 #include "moegps/serving.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "moegps/text.h"
@@ -81,6 +82,33 @@ void moe_serving_text(const moe_serving *s, char *text, size_t size)
         if (strcmp(value, initial) != 0)
             moe_text_add(text, size, ", ", "%s %s", r->key, value);
     }
+}
+
+moe_status moe_serving_read(const char *text, moe_serving *out, moe_error *err)
+{
+    char key[32], value[64];
+    int n = 0;
+    moe_opt_defaults(moe_serving_options, out);
+    for (; *text != '\0'; text += n + (text[n] == ',' ? 2 : 0)) {
+        const moe_opt *row = moe_serving_options;
+        if (sscanf(text, "%31[a-z_] %63[^,]%n", key, value, &n) != 2)
+            return moe_fail(err, MOE_FORMAT, "serving: no setting in '%s'",
+                            text);
+        while (row->key != NULL && strcmp(row->key, key) != 0)
+            row++;
+        if (row->key == NULL)
+            return moe_fail(err, MOE_FORMAT, "serving: no key '%s'", key);
+        const moe_status s = moe_opt_parse(row, value, out, err);
+        if (s != MOE_OK)
+            return s;
+    }
+    return MOE_OK;
+}
+
+bool moe_serving_rides(const moe_serving *s)
+{
+    return s->attention == MOE_SERVE_TENSOR &&
+           s->exchange != MOE_SERVE_ALLGATHER;
 }
 
 static moe_status check_kernel(const moe_serving *s, int nodes, moe_error *err)

@@ -256,18 +256,18 @@ static void latent_products(const moe_serving_cost *c, products *p,
 }
 
 moe_price moe_serving_attention(const moe_serving_cost *c, const moe_cost *cost,
-                                const void *state, double batch, double seq,
+                                const void *state, double batch, double tokens,
                                 int tp)
 {
     const moe_model *m = &c->model;
     const bool decode = c->s.phase == MOE_SERVE_DECODE;
     const double heads = ceil((double)m->heads / tp);
     const double kv_heads = ceil((double)m->kv_heads / tp);
-    const double cached = decode ? c->s.kv_len : seq;
+    const double cached = decode && !(tokens > 0) ? c->s.kv_len : tokens;
     products p = {
-        .cost = cost, .state = state, .rows = decode ? batch : batch * seq};
+        .cost = cost, .state = state, .rows = decode ? batch : batch * tokens};
     if (!decode && !c->latent)
-        return cost->attention(state, batch, seq, tp);
+        return cost->attention(state, batch, tokens, tp);
     /* The norm reads and writes every row. */
     add(&p.sum, streamed(c, 2 * p.rows * moe_model_row_bytes(m)));
     if (c->latent) {
@@ -448,15 +448,25 @@ static moe_price measured(const moe_serving_cost *c, double tokens,
     return price;
 }
 
+double moe_serving_row_bytes(const moe_serving_cost *c, const moe_model *model,
+                             bool combine)
+{
+    const double otherwise =
+        combine ? moe_model_row_bytes(model) : moe_model_dispatch_bytes(model);
+    return c == NULL
+               ? otherwise
+               : row_bytes(c,
+                           combine ? c->s.combine_dtype : c->s.dispatch_dtype,
+                           otherwise);
+}
+
 moe_price moe_serving_exchange(const moe_serving_cost *c, const moe_cost *cost,
                                const void *state, double tokens,
                                const double *bytes, bool combine)
 {
     const double row = combine ? moe_model_row_bytes(&c->model)
                                : moe_model_dispatch_bytes(&c->model);
-    const double by =
-        row_bytes(c, combine ? c->s.combine_dtype : c->s.dispatch_dtype, row) /
-        row;
+    const double by = moe_serving_row_bytes(c, &c->model, combine) / row;
     moe_exchange x = {.gpus = c->layout.gpus,
                       .nodes = moe_layout_nodes(&c->layout),
                       .node_bytes = by * bytes[0],

@@ -74,6 +74,8 @@ void moe_engine_describe(const moe_engine *e, moe_facts *facts)
     moe_pacing_describe(e, facts);
     moe_facts_set(facts, MOE_FACT_GPUS_PER_NODE, "%d",
                   e->p.cluster->gpus_per_node);
+    moe_serving_text(moe_serving_of(e->serving), facts->text[MOE_FACT_SERVING],
+                     MOE_FACT_LEN);
 }
 
 int moe_engine_history(const moe_engine *e)

@@ -236,11 +236,11 @@ void moe_dispatch_gather(moe_dispatch *d, const moe_parcels *p)
 {
     const int own = p->send[d->gpu];
     if (d->posted)
-        MOE_MPI(MPI_Iallgatherv(p->from, own, d->row_type, p->to, p->recv,
-                                p->recv_at, d->row_type, p->comm, &d->request));
+        MOE_MPI(MPI_Iallgatherv(p->from, own, d->out_type, p->to, p->recv,
+                                p->recv_at, d->out_type, p->comm, &d->request));
     else
-        MOE_MPI(MPI_Allgatherv(p->from, own, d->row_type, p->to, p->recv,
-                               p->recv_at, d->row_type, p->comm));
+        MOE_MPI(MPI_Allgatherv(p->from, own, d->out_type, p->to, p->recv,
+                               p->recv_at, d->out_type, p->comm));
 }
 
 void moe_dispatch_exchange_rows(moe_dispatch *d, moe_way way)

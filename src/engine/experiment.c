@@ -374,6 +374,27 @@ static moe_status settle(moe_emulation *em, const moe_conf *root,
     return read_dilation(em, root, node, err);
 }
 
+/* Where rows cannot ride with attention, `auto` is dispatch. */
+static moe_status check_routing(moe_experiment *x, const moe_conf *root,
+                                moe_error *err)
+{
+    const moe_conf *list = moe_conf_get(root, "strategies");
+    for (int i = 0; i < x->n_strategies && !moe_serving_rides(&x->serving);
+         i++) {
+        moe_strategy *s = &x->strategy[i];
+        if (s->direct && s->routing == MOE_ROUTING_DIRECT)
+            return moe_conf_fail(
+                root, moe_conf_get(list->child[i], "routing"), err,
+                "strategy %s: routing 'direct' rides with tensor-parallel "
+                "attention to pick rows out, serving has attention '%s' and "
+                "exchange '%s' (allowed: auto, dispatch)",
+                s->name, moe_serve_attentions[x->serving.attention],
+                moe_serve_exchanges[x->serving.exchange]);
+        s->direct = false;
+    }
+    return MOE_OK;
+}
+
 static moe_status read_all(moe_experiment *x, const moe_conf *root,
                            moe_error *err)
 {
@@ -395,18 +416,10 @@ static moe_status read_all(moe_experiment *x, const moe_conf *root,
         moe_conf_read(root, moe_conf_get(root, "serving"), &of_dep, err) !=
             MOE_OK)
         return err->status;
-    if (!moe_serving_is_default(&x->serving)) {
-        char asked[256];
-        moe_serving_text(&x->serving, asked, sizeof asked);
-        return moe_conf_fail(root, moe_conf_get(root, "serving"), err,
-                             "serving: %s is priced by `moegps advise` and "
-                             "`map`; a run does not do it yet (allowed: the "
-                             "defaults)",
-                             asked);
-    }
-    if (settle(&x->emulation, root, emulation, err) != MOE_OK)
+    if (settle(&x->emulation, root, emulation, err) != MOE_OK ||
+        read_strategies(x, root, err) != MOE_OK)
         return err->status;
-    return read_strategies(x, root, err);
+    return check_routing(x, root, err);
 }
 
 moe_status moe_experiment_parse(const char *text, const char *origin,

@@ -91,6 +91,10 @@ char *moe_experiment_resolved(const moe_experiment *x)
     print_options(out, moe_workload_options, &x->workload, "  ", "\n");
     fputs("emulation:\n", out);
     print_options(out, moe_emulation_options, &x->emulation, "  ", "\n");
+    if (!moe_serving_is_default(&x->serving)) {
+        fputs("serving:\n", out);
+        print_options(out, moe_serving_options, &x->serving, "  ", "\n");
+    }
     fputs("strategies:\n", out);
     for (int i = 0; i < x->n_strategies; i++) {
         fputs("  - {", out);

@@ -209,7 +209,8 @@ struct moe_engine {
 
     const moe_cost *cost;
     void *cost_state;
-    moe_pacing *pacing; /* NULL: ranks keep no GPU's pace */
+    moe_pacing *pacing;        /* NULL: ranks keep no GPU's pace */
+    moe_serving_cost *serving; /* NULL: the default deployment */
 
     moe_runner *runner; /* [n_runners] strategies in order, then candidates */
     int n_runners;
@@ -231,6 +232,7 @@ static inline moe_pricer moe_engine_pricer(const moe_engine *e)
                         .state = e->cost_state,
                         .model = e->p.model,
                         .layout = e->layout,
+                        .serving = e->serving,
                         .migration_rate = e->p.cluster->migration_rate,
                         .migration = e->p.cluster->migration};
 }
@@ -364,6 +366,10 @@ void moe_engine_price(const moe_engine *e, const moe_runner *r, int i,
 /* @return what the iteration in progress takes on the gpu clock, s, as
  * iteration_time_gpu. @param moves  with its migration. Collective. */
 double moe_engine_price_s(const moe_engine *e, const moe_runner *r, bool moves);
+
+/* Whose attention the batch in progress is: fills tokens, sequences, own and
+ * cached of `work`. */
+void moe_engine_attend(const moe_engine *e, moe_layer_work *work);
 
 /* @return this GPU's prediction of one layer, s. */
 double moe_engine_predict_s(const moe_engine *e, const moe_runner *r);

@@ -8,8 +8,7 @@ moe_status moe_iteration_init(moe_iteration *it, const moe_engine *e,
                               moe_error *err)
 {
     const size_t l = (size_t)e->p.n_layers, g = (size_t)e->layout.gpus;
-    const size_t own =
-        moe_batch_share_max(moe_batcher_max_tokens(e->batcher), e->layout.gpus);
+    const size_t own = moe_batcher_max_own(e->batcher);
     const size_t k = (size_t)e->p.model->top_k;
     it->predicted_load = moe_array_new(l * (size_t)e->p.model->experts,
                                        sizeof *it->predicted_load, err);

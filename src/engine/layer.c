@@ -133,9 +133,10 @@ static void note_rows(moe_engine *e, const moe_runner *r, int layer)
     const moe_dispatch_rows n = moe_dispatch_get_rows(e->dispatch);
     const double sent = moe_model_dispatch_bytes(e->p.model);
     const double row = moe_model_row_bytes(e->p.model);
+    const double on_wire = moe_serving_row_bytes(e->serving, e->p.model, false);
     moe_layer_facts *f = &e->it.facts[layer];
     for (int g = 0; g < e->layout.gpus; g++) {
-        e->it.sent_bytes[g] += (int64_t)(n.sent[g] * sent);
+        e->it.sent_bytes[g] += (int64_t)(n.sent[g] * on_wire);
         if (n.ahead != NULL)
             e->it.ahead_bytes[g] += (int64_t)(n.ahead[g] * row);
     }

@@ -129,12 +129,12 @@ void moe_pacing_load(moe_engine *e)
     if (p == NULL || e->gpu < 0)
         return;
     const moe_pricer pricer = moe_engine_pricer(e);
-    const moe_layer_work work = {.tokens = (double)e->it.batch->tokens,
-                                 .sequences = e->p.experiment->workload.batch};
+    moe_layer_work work = {.numbers = 0};
     moe_layer_cost cost;
+    moe_engine_attend(e, &work);
     moe_layer_cost_common(&pricer, &work, &cost);
     p->attention_s = moe_pacing_attention_s(&cost);
-    p->shared_s = cost.step_s[MOE_STEP_FFN];
+    p->shared_s = cost.step_s[MOE_STEP_SHARED];
 }
 
 /* ---- phases ---- */

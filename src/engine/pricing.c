@@ -76,13 +76,32 @@ double moe_engine_predict_s(const moe_engine *e, const moe_runner *r)
     return sum_s;
 }
 
+void moe_engine_attend(const moe_engine *e, moe_layer_work *w)
+{
+    const moe_batch *b = e->it.batch;
+    const moe_serving *s = &e->p.experiment->serving;
+    const bool decode = s->phase == MOE_SERVE_DECODE;
+    const bool steps = decode && e->p.trace->kind == MOE_TRACE_LOADS;
+    w->tokens = (double)b->tokens;
+    /* In decode a token of a step is a sequence. */
+    w->sequences =
+        steps ? (double)b->tokens : (double)e->p.experiment->workload.batch;
+    w->own = s->attention == MOE_SERVE_DATA && b->all_sequences > 0;
+    w->own_sequences = w->own ? b->sequences : 0;
+    w->own_tokens = w->own ? b->own : 0;
+    if (!decode || s->kv_len > 0 || b->all_sequences == 0)
+        return;
+    if (!w->own)
+        w->cached = fmax(1, b->all_cached / b->all_sequences);
+    else if (b->sequences > 0)
+        w->cached = fmax(1, b->cached / b->sequences);
+}
+
 static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
 {
     const moe_layer_facts *f = &e->it.facts[l];
     const double tokens = (double)e->it.batch->tokens;
-    return (moe_layer_work){
-        .tokens = tokens,
-        .sequences = e->p.experiment->workload.batch,
+    moe_layer_work w = {
         .predict_s = e->it.tried_s,
         .ahead_rows = (double)e->pricing.ahead[l] / tokens,
         .numbers = f->numbers,
@@ -96,6 +115,8 @@ static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)
         .direct = r->direct,
         .rows = e->it.slot_rows + (size_t)l * (size_t)e->max_slots,
         .slots = (size_t)r->slots};
+    moe_engine_attend(e, &w);
+    return w;
 }
 
 /* Rows that went ahead, of all ranks. */

@@ -41,6 +41,19 @@ static void record_times(const moe_engine *e, const moe_runner *r, int i,
     }
 }
 
+static void record_attention(const moe_engine *e, const moe_runner *r, int i,
+                             moe_ledger *ledger)
+{
+    moe_layer_work w = {.numbers = 0};
+    moe_engine_attend(e, &w);
+    for (int l = 0; l < e->p.n_layers; l++) {
+        const size_t at = moe_ledger_at(ledger, r->index, i, l);
+        ledger->own_sequences[at] = (int32_t)w.own_sequences;
+        ledger->own_tokens[at] = e->gpu >= 0 ? (int32_t)e->it.batch->own : 0;
+        ledger->cached[at] = w.cached;
+    }
+}
+
 /* What the gpu clock prices, so that a file can be priced anew. */
 static void record_work(const moe_engine *e, const moe_runner *r, int i,
                         moe_ledger *ledger)
@@ -183,6 +196,7 @@ void moe_engine_record(const moe_engine *e, const moe_runner *r, int i,
 {
     record_times(e, r, i, ledger);
     record_work(e, r, i, ledger);
+    record_attention(e, r, i, ledger);
     moe_pacing_record(e, r, i, ledger);
     moe_engine_price(e, r, i, ledger);
     record_global(e, r, i, ledger);

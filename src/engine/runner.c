@@ -13,7 +13,6 @@ static const moe_learned *learned_of(const moe_engine *e, const moe_runner *r)
 
 static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
 {
-    const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
     const moe_workload *w = &e->p.experiment->workload;
     const moe_predictor_env env = {
         .trace = e->p.trace,
@@ -24,7 +23,7 @@ static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
         .batch = w->batch,
         .seq = w->seq,
         .order = w->order,
-        .max_own = moe_batch_share_max(tokens, e->layout.gpus),
+        .max_own = moe_batcher_max_own(e->batcher),
         .file = {.data = r->file.data, .bytes = r->file.bytes},
         .learned = learned_of(e, r)};
     r->predictor = moe_predictor_new(r->spec->predictor, &env,

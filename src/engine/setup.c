@@ -32,6 +32,31 @@ static moe_status check_inputs(const moe_engine *e, moe_error *err)
     return MOE_OK;
 }
 
+/* A step of a load trace is an iteration; a sequence has one new token. */
+static moe_status check_phase(const moe_engine *e, moe_error *err)
+{
+    const moe_workload *w = &e->p.experiment->workload;
+    const bool loads = e->p.trace->kind == MOE_TRACE_LOADS;
+    if (e->p.experiment->serving.phase != MOE_SERVE_DECODE)
+        return MOE_OK;
+    if (loads && (w->seq != 0 || w->batch != 1))
+        return moe_fail(err, MOE_USAGE,
+                        "workload: batch %d, seq %d with serving.phase decode: "
+                        "a step of a load trace is one iteration (allowed: "
+                        "batch 1, seq 0)",
+                        w->batch, w->seq);
+    if (!loads && w->seq != 1)
+        return moe_fail(err, MOE_USAGE,
+                        "workload.seq: %d with serving.phase decode: every "
+                        "sequence has one new token (allowed: 1)",
+                        w->seq);
+    if (loads && e->p.experiment->serving.kv_len < 1)
+        return moe_fail(err, MOE_USAGE,
+                        "serving.kv_len: 0 with phase decode: a load trace has "
+                        "no positions (allowed: 1..)");
+    return MOE_OK;
+}
+
 /* Layers are numbered as in the model; the trace may hold some of them. */
 static moe_status find_layers(moe_engine *e, moe_error *err)
 {
@@ -66,6 +91,7 @@ static void find_place(moe_engine *e)
 static moe_status make_batcher(moe_engine *e, moe_error *err)
 {
     const moe_workload *w = &e->p.experiment->workload;
+    const moe_serving *s = &e->p.experiment->serving;
     const moe_batcher_params params = {.trace = e->p.trace,
                                        .seed = w->seed,
                                        .batch = w->batch,
@@ -76,7 +102,10 @@ static moe_status make_batcher(moe_engine *e, moe_error *err)
                                        .gpu = e->gpu,
                                        .gpus = e->layout.gpus,
                                        .order = w->order,
-                                       .repeat = w->repeat};
+                                       .repeat = w->repeat,
+                                       .decode = s->phase == MOE_SERVE_DECODE,
+                                       .whole = s->attention == MOE_SERVE_DATA,
+                                       .mixed = s->exchange != MOE_SERVE_PAIRS};
     return moe_batcher_new(&params, &e->batcher, err);
 }
 
@@ -151,7 +180,8 @@ static moe_status make_dispatch(moe_engine *e, moe_error *err)
     const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
     const moe_pricer pricer = moe_engine_pricer(e);
     const moe_dispatch_params params = {
-        .transport = moe_transport_find("pairs"),
+        .transport = moe_transport_find(
+            moe_serve_exchanges[e->p.experiment->serving.exchange]),
         .gpu = e->gpu,
         .layout = e->layout,
         .experts = e->p.model->experts,
@@ -159,7 +189,7 @@ static moe_status make_dispatch(moe_engine *e, moe_error *err)
         .group = moe_layer_attention_gpus(&pricer),
         .max_slots = e->max_slots,
         .max_tokens = tokens,
-        .max_own = moe_batch_share_max(tokens, e->layout.gpus),
+        .max_own = moe_batcher_max_own(e->batcher),
         .watch = e->pacing != NULL ? e->pacing->watch : NULL,
         .row_bytes = moe_ffn_row_bytes(&e->shape),
         .out_bytes = out_bytes(e)};
@@ -168,8 +198,7 @@ static moe_status make_dispatch(moe_engine *e, moe_error *err)
 
 static moe_status make_rows(moe_engine *e, moe_error *err)
 {
-    const size_t own =
-        moe_batch_share_max(moe_batcher_max_tokens(e->batcher), e->layout.gpus);
+    const size_t own = moe_batcher_max_own(e->batcher);
     e->rows = moe_array_new(own, moe_ffn_row_bytes(&e->shape), err);
     e->exact_rows = moe_array_new(own, moe_ffn_row_bytes(&e->shape), err);
     e->out = moe_array_new(own, moe_ffn_out_bytes(&e->shape), err);
@@ -287,6 +316,32 @@ static moe_status make_cost(moe_engine *e, moe_error *err)
         return moe_fail(err, MOE_USAGE, "cluster %s: no cost model '%s'",
                         e->p.cluster->name, e->p.cluster->cost);
     e->cost_state = moe_cost_new(e->cost, e->p.model, e->p.cluster, err);
+    if (err->status != MOE_OK)
+        return err->status;
+    moe_serving serving = e->p.experiment->serving;
+    if (serving.phase == MOE_SERVE_DECODE && serving.kv_len == 0)
+        serving.kv_len = (int)fmax(1, rint(moe_batcher_cached(e->batcher)));
+    if (moe_serving_cost_new(&serving, e->p.model, e->p.cluster, &e->layout,
+                             &e->serving, err) != MOE_OK)
+        moe_error_prefix(err, "serving");
+    return err->status;
+}
+
+/* Kernels have room for so many tokens of a GPU; halves have whole sequences. */
+static moe_status check_tokens(const moe_engine *e, moe_error *err)
+{
+    const moe_pricer pricer = moe_engine_pricer(e);
+    const double groups =
+        (double)e->layout.gpus / moe_layer_attention_gpus(&pricer);
+    const double each =
+        (double)moe_batcher_max_tokens(e->batcher) / e->layout.gpus;
+    const bool steps = e->p.experiment->serving.phase == MOE_SERVE_DECODE &&
+                       e->p.trace->kind == MOE_TRACE_LOADS;
+    const double batch = steps ? (double)moe_batcher_max_tokens(e->batcher)
+                               : e->p.experiment->workload.batch;
+    const double sequences = ceil(batch / groups);
+    if (moe_serving_cost_fits(e->serving, each, sequences, err) != MOE_OK)
+        moe_error_prefix(err, "serving");
     return err->status;
 }
 
@@ -296,8 +351,9 @@ static void set_up(moe_engine *e, moe_error *err)
 {
     moe_inject(e->ctx, MOE_SITE_SETUP);
     if (err->status == MOE_OK && check_inputs(e, err) == MOE_OK &&
-        find_layers(e, err) == MOE_OK && make_cost(e, err) == MOE_OK &&
-        make_batcher(e, err) == MOE_OK)
+        check_phase(e, err) == MOE_OK && find_layers(e, err) == MOE_OK &&
+        make_batcher(e, err) == MOE_OK && make_cost(e, err) == MOE_OK &&
+        check_tokens(e, err) == MOE_OK)
         make_ffn(e, err);
 }
 
@@ -402,6 +458,7 @@ void moe_engine_free(moe_engine *e)
     moe_home_weights_fini(&e->home);
     moe_ffn_free(e->ffn, e->ffn_state);
     moe_ffn_free(e->exact, e->exact_state);
+    moe_serving_cost_free(e->serving);
     moe_cost_free(e->cost, e->cost_state);
     moe_batcher_free(e->batcher);
     moe_engine_check_fini(e);

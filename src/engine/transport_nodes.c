@@ -403,7 +403,8 @@ static void add_up(moe_dispatch *d, nodes_state *s)
     each_forwarded(d, s, behind_own(s, start, d->back_count), add_part, d);
     const moe_ffn_sums sums = {
         .n = n, .first = d->part_of, .row = d->part_row, .even = 1};
-    d->ffn->reduce(d->ffn_state, &sums, s->near, s->via);
+    if (d->ffn != NULL) /* else nothing was computed: rows travel alone */
+        d->ffn->reduce(d->ffn_state, &sums, s->near, s->via);
 }
 
 static void exchange_via(moe_dispatch *d, const nodes_state *s, moe_way way)

@@ -30,9 +30,10 @@ typedef struct work_reader {
     double *gpu;                 /* [phases][ranks] */
     double *pairs;               /* [slots][ranks] */
     double *exchange_bytes[MOE_N_EXCHANGES]; /* [links][ranks] */
-    double *truth;                           /* [experts] */
-    double *choice;                          /* [candidates] */
-    char *planned; /* [iterations] a plan was made in it */
+    double *own[3]; /* [ranks] of OWN_SEQUENCES and the fields behind it */
+    double *truth;  /* [experts] */
+    double *choice; /* [candidates] */
+    char *planned;  /* [iterations] a plan was made in it */
 } work_reader;
 
 static const moe_field_id fields[] = {
@@ -44,6 +45,9 @@ static const moe_field_id fields[] = {
     MOE_FIELD_TRUE_PAIRS,
     MOE_FIELD_AHEAD_ROWS,
     MOE_FIELD_NUMBERED,
+    MOE_FIELD_OWN_SEQUENCES,
+    MOE_FIELD_OWN_TOKENS,
+    MOE_FIELD_CACHED,
     MOE_FIELD_WIRE_BYTES,
     MOE_FIELD_PLANNER_TIME,
     MOE_FIELD_BUSIEST,
@@ -235,6 +239,9 @@ static void keep_gpu(const work_reader *r, int g, uint32_t *pairs,
         for (size_t k = 0; k < MOE_N_LINKS; k++)
             to->exchange_bytes[h][k] =
                 present(r->exchange_bytes[h][k * ranks + (size_t)g]);
+    to->own_sequences = present(r->own[0][g]);
+    to->own_tokens = present(r->own[1][g]);
+    to->cached = present(r->own[2][g]);
     for (size_t p = 0; p < MOE_N_PHASES; p++)
         to->gpu_s[p] = present(r->gpu[p * ranks + (size_t)g]);
 }
@@ -250,6 +257,10 @@ static void read_cell(work_reader *r, int s, int i, int l, uint32_t *pairs,
     for (int h = 0; h < MOE_N_EXCHANGES; h++)
         fetch(r, MOE_FIELD_EXCHANGE_DISPATCH + (moe_field_id)h, s, i, l,
               r->exchange_bytes[h]);
+    for (int f = 0; f < 3; f++)
+        if (r->dataset[MOE_FIELD_OWN_SEQUENCES + f] >= 0)
+            fetch(r, MOE_FIELD_OWN_SEQUENCES + (moe_field_id)f, s, i, l,
+                  r->own[f]);
     fetch(r, MOE_FIELD_TRUE_PAIRS, s, i, l, r->truth);
     fetch(r, MOE_FIELD_WIRE_BYTES, s, i, l, &to->wire_bytes);
     fetch(r, MOE_FIELD_AHEAD_ROWS, s, i, l, &to->ahead_rows);
@@ -264,6 +275,8 @@ static void read_cell(work_reader *r, int s, int i, int l, uint32_t *pairs,
     to->wire_bytes = present(to->wire_bytes);
     to->ahead_rows = present(to->ahead_rows);
     to->numbered = present(to->numbered);
+    to->own = r->w.serving.attention == MOE_SERVE_DATA &&
+              present(r->own[0][largest_of(r->own[0], v->dims.gpus)]) > 0;
     to->n = choose_gpus(r, kept);
     for (int j = 0; j < to->n; j++)
         keep_gpu(r, kept[j], pairs + j * r->w.slots, &to->gpu[j]);
@@ -317,6 +330,12 @@ static void read_cells(work_reader *r)
 
 /* ---- the file ---- */
 
+/* Files of earlier versions lack it: of deployments that are the default. */
+static bool is_optional(moe_field_id id)
+{
+    return id >= MOE_FIELD_OWN_SEQUENCES && id <= MOE_FIELD_CACHED;
+}
+
 static void open_fields(work_reader *r)
 {
     hsize_t dims[MOE_H5_MAX_RANK];
@@ -326,7 +345,8 @@ static void open_fields(work_reader *r)
                  "was priced by other rules: it was made by a version before "
                  "schema 1.4");
     for (size_t f = 0; f < MOE_ARRAY_LEN(fields); f++)
-        if (!moe_reader_failed(&r->rd))
+        if (!moe_reader_failed(&r->rd) &&
+            (!is_optional(fields[f]) || moe_reader_has(&r->rd, fields[f])))
             r->dataset[fields[f]] = moe_reader_open(&r->rd, fields[f], dims);
     for (int f = MOE_FIELD_USED; f <= MOE_FIELD_TRY_BYTES; f++)
         if (!moe_reader_failed(&r->rd) && r->rd.view->dims.candidates > 0)
@@ -336,7 +356,8 @@ static void open_fields(work_reader *r)
 /* What prices need beside the counts. */
 static void read_settings(work_reader *r)
 {
-    char coordination[32] = "";
+    char coordination[32] = "", serving[MOE_FACT_LEN] = "";
+    const char *served = moe_fact_name(MOE_FACT_SERVING);
     moe_error *err = r->rd.err;
     if (moe_reader_failed(&r->rd))
         return;
@@ -347,6 +368,10 @@ static void read_settings(work_reader *r)
         moe_h5_get_int(config, moe_fact_name(MOE_FACT_BATCH), err);
     moe_h5_get_text(config, moe_fact_name(MOE_FACT_COORDINATION), coordination,
                     sizeof coordination, err);
+    if (!moe_reader_failed(&r->rd) && moe_h5_has(config, served))
+        moe_h5_get_text(config, served, serving, sizeof serving, err);
+    if (!moe_reader_failed(&r->rd))
+        moe_serving_read(serving, &r->w.serving, err);
     r->w.central = strcmp(coordination, "central") == 0;
     r->w.model_profile = moe_h5_read_text(config, "model_profile", err);
     r->w.cluster_profile = moe_h5_read_text(config, "cluster_profile", err);
@@ -371,6 +396,8 @@ static void reader_init(work_reader *r)
     for (int h = 0; h < MOE_N_EXCHANGES; h++)
         r->exchange_bytes[h] = moe_array_new(MOE_N_LINKS * ranks,
                                              sizeof *r->exchange_bytes[h], err);
+    for (int f = 0; f < 3; f++)
+        r->own[f] = moe_array_new(ranks, sizeof *r->own[f], err);
     r->choice = moe_array_new((size_t)dims->candidates, sizeof *r->choice, err);
     r->truth = moe_array_new((size_t)dims->experts, sizeof *r->truth, err);
     r->planned =
@@ -390,6 +417,8 @@ static void reader_fini(work_reader *r)
     free(r->planned);
     free(r->truth);
     free(r->choice);
+    for (int f = 0; f < 3; f++)
+        free(r->own[f]);
     for (int h = 0; h < MOE_N_EXCHANGES; h++)
         free(r->exchange_bytes[h]);
     free(r->pairs);
