@@ -286,6 +286,26 @@ START_TEST(shapes_never_measured_are_extrapolated)
 }
 END_TEST
 
+/* Of the kernels of wide expert parallelism one shape was measured. */
+START_TEST(nothing_is_known_of_a_kernel_without_its_only_shape)
+{
+    moe_silicon *s = tables();
+    const moe_ffn_key key = {.gpu = "h100_sxm",
+                             .stack = "sglang-0.5.10-deepep-ll",
+                             .dtype = "fp8_block",
+                             .hidden = 7168,
+                             .inter = 2048,
+                             .top_k = 8,
+                             .experts = 256,
+                             .ep = 64};
+    moe_curve c;
+    ck_assert_int_eq(moe_silicon_ffn(s, &key, NULL, &c, NULL), MOE_OK);
+    ck_assert(c.measured);
+    ck_assert_int_ne(moe_silicon_ffn_unseen(s, &key, &c, NULL), MOE_OK);
+    moe_silicon_close(s);
+}
+END_TEST
+
 /* ---- what there is not ---- */
 
 static const struct {
@@ -835,6 +855,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, slow_kernels_are_priced_and_named,
                   MOE_ARRAY_LEN(slow_rows));
     MOE_TEST(suite, shapes_never_measured_are_extrapolated);
+    MOE_TEST(suite, nothing_is_known_of_a_kernel_without_its_only_shape);
     MOE_TEST(suite, grouped_rows_take_no_longer_than_skewed_ones);
     MOE_TEST(suite, shapes_never_measured_are_as_fast_as_others);
     MOE_TEST_LOOP(suite, unknown_names_are_answered_with_what_there_is,

@@ -411,8 +411,10 @@ static moe_status make_curve(const moe_silicon *s, const moe_ffn_key *asked,
     if (c.measured) {
         moe_curve_leave_out(&c);
         c.spread = 0;
-    } else if (borrow(s, asked, &key, unseen, &c, err) != MOE_OK) {
-        return err->status;
+    } else {
+        const moe_status status = borrow(s, asked, &key, unseen, &c, err);
+        if (status != MOE_OK)
+            return status;
     }
     *out = c;
     return MOE_OK;
