@@ -288,6 +288,41 @@ START_TEST(agrees_with_the_walk_that_a_run_agrees_with)
 }
 END_TEST
 
+/* Other deployments walk with their own prices, and the model's time is that of
+ * its layers and the head. */
+START_TEST(deployments_are_searched_with_their_own_prices)
+{
+    static const moe_serving of[] = {
+        {.kv_len = 0},
+        {.attention = MOE_SERVE_DATA, .exchange = MOE_SERVE_TOKENS},
+        {.attention = MOE_SERVE_DATA, .exchange = MOE_SERVE_ALLGATHER}};
+    double base_s[3];
+    setting s = make(2, 16, 0.8, 0.15, "a100-nvlink");
+    moe_search_params p = params_of(&s);
+    p.n_predictors = p.n_planners = p.n_spares = p.n_intervals = 1;
+    for (int i = 0; i < 3; i++) {
+        p.serving = of[i];
+        moe_search found = search(&p);
+        base_s[i] = found.point[0].base_s;
+        const moe_model_time *m = &found.base_model;
+        ck_assert_double_eq_tol(m->time_s * m->share,
+                                base_s[i] * p.model->layers, 1e-9);
+        ck_assert_double_eq_tol(m->rate * m->time_s * p.gpus, found.tokens,
+                                1e-6 * found.tokens);
+        moe_search_fini(&found);
+    }
+    ck_assert_double_ne(base_s[0], base_s[1]);
+    ck_assert_double_gt(base_s[2], base_s[1]);
+    p.serving = (moe_serving){.overlap = MOE_SERVE_TWO_BATCH,
+                              .attention = MOE_SERVE_DATA};
+    p.gpus = 4096; /* no GPU has two sequences */
+    moe_search none;
+    moe_error err = {0};
+    ck_assert_int_eq(moe_search_run(&p, &none, &err), MOE_USAGE);
+    release(&s);
+}
+END_TEST
+
 /* Of the passes of a step one pays for a plan; the others are served by it. */
 START_TEST(a_plan_is_paid_in_one_pass_of_a_step)
 {
@@ -370,6 +405,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(grids));
     MOE_TEST_LOOP(suite, few_layers_first_find_as_good_a_one, 2);
     MOE_TEST(suite, agrees_with_the_walk_that_a_run_agrees_with);
+    MOE_TEST(suite, deployments_are_searched_with_their_own_prices);
     MOE_TEST(suite, a_plan_is_paid_in_one_pass_of_a_step);
     MOE_TEST(suite, even_loads_are_left_alone);
     MOE_TEST(suite, steady_loads_are_planned_once);

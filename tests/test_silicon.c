@@ -582,6 +582,7 @@ static const struct {
              {"sglang-0.5.10-deepep-normal", 1024, 32, 2902.71, 1e-3},
              {"sglang-0.5.10-deepep-normal", 4096, 16, 5482.19,
               0.05}, /* half of 4096 of 64 */
+             {"sglang-0.5.10-deepep-normal", 1, 1, 400.85, 0.05},
              {"sglang-0.5.10-deepep-ll", 1024, 1, 92.49, 0.1},
              {"sglang-0.5.10-deepep-ll", 32, 1, 35.43, 0.05},
              {"sglang-0.5.10-deepep-ll", 128, 8, 161.84, 0.03},

@@ -24,7 +24,9 @@
 #include "moegps/learned.h"
 #include "moegps/model.h"
 #include "moegps/planner.h"
+#include "moegps/model_price.h"
 #include "moegps/predictor.h"
+#include "moegps/serving.h"
 #include "moegps/split.h"
 #include "moegps/stats.h"
 #include "moegps/trace.h"
@@ -48,6 +50,7 @@ typedef struct moe_search_params {
     const moe_cluster *cluster;
     const moe_trace *trace;
     const moe_learned *learned; /* for predictors that need it, or NULL */
+    moe_serving serving;
     int gpus;
     int batch, seq;    /* as in moe_batcher_params */
     double seq_tokens; /* of a sequence, for attention; 0: a batch has as many
@@ -114,6 +117,10 @@ typedef struct moe_search {
     double assumed_gain; /* of a predictor as accurate as was assumed, that
                             takes no time; NaN: none was */
     int assumed_spare, assumed_planner; /* indices: with which */
+    moe_model_time model, base_model;   /* of the whole model: with `simplest`
+                                         (without one that of the homes), and
+                                         of the homes; times of all batches and
+                                         layers */
     int home_slots;                     /* of a GPU */
     double slot_bytes;                  /* of a slot in all layers */
 } moe_search;

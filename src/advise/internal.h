@@ -148,6 +148,23 @@ double moe_advise_group_share(const moe_pricer *pricer);
 double moe_advise_ahead_rows(const moe_pricer *pricer,
                              const moe_advise_placement *placement, double all);
 
+/** Part of the tokens that visit each GPU, if a token's experts lie
+ *  independently of each other.
+ *  @param all        pairs of all GPUs
+ *  @param visit_out  [gpus] */
+void moe_advise_visits(const moe_pricer *pricer,
+                       const moe_advise_placement *placement, double all,
+                       double *visit_out);
+
+/** Rows that a GPU sends and receives: a row a pair, or as the deployment has
+ *  it.
+ *  @param tokens  of the batch
+ *  @param sent_out, received_out  [2] within the node, beyond */
+void moe_advise_rows(const moe_pricer *pricer,
+                     const moe_advise_placement *placement, const double *visit,
+                     double tokens, int gpu, double *sent_out,
+                     double *received_out);
+
 /** One layer of one batch, or one way to place the experts. */
 typedef struct moe_advise_layer {
     moe_advise_placement

@@ -414,3 +414,29 @@ void moe_advise_deal(moe_advise_planning *w, const double *pairs,
     exchange_alike(w, placement);
     find_standouts(w, placement);
 }
+
+/* ---- rows of deployments ---- */
+
+void moe_advise_visits(const moe_pricer *pricer,
+                       const moe_advise_placement *placement, double all,
+                       double *visit_out)
+{
+    for (int g = 0; g < pricer->layout.gpus; g++)
+        visit_out[g] = 1 - pow(1 - (double)placement->pairs[g] / all,
+                               pricer->model->top_k);
+}
+
+void moe_advise_rows(const moe_pricer *pricer,
+                     const moe_advise_placement *placement, const double *visit,
+                     double tokens, int gpu, double *sent_out,
+                     double *received_out)
+{
+    const int exchange = moe_serving_of(pricer->serving)->exchange;
+    if (exchange == MOE_SERVE_TOKENS || exchange == MOE_SERVE_NODES) {
+        moe_serving_rows(pricer->serving, visit, tokens, gpu, sent_out,
+                         received_out);
+        return;
+    }
+    memcpy(sent_out, placement->sent[gpu], 2 * sizeof *sent_out);
+    memcpy(received_out, placement->received[gpu], 2 * sizeof *received_out);
+}

@@ -200,31 +200,6 @@ static moe_layer_work common_work(const pricing *j)
     return w;
 }
 
-/* Part of the tokens that visit each GPU, if a token's experts lie
- * independently of each other. */
-static void find_visits(const pricing *j)
-{
-    const double all = mean_pairs(j) * j->a->p.gpus;
-    for (int g = 0; g < j->a->p.gpus; g++)
-        j->visit[g] = 1 - pow(1 - (double)j->placement->pairs[g] / all,
-                              j->a->p.model->top_k);
-}
-
-/* Rows that a GPU sends and receives: a row a pair, or as the deployment has
- * it. */
-static void rows_of(const pricing *j, const moe_advise_placement *rows, int gpu,
-                    double *sent, double *received)
-{
-    const int exchange = moe_serving_of(j->a->serving)->exchange;
-    if (exchange == MOE_SERVE_TOKENS || exchange == MOE_SERVE_NODES) {
-        moe_serving_rows(j->a->serving, j->visit, j->layer->tokens, gpu, sent,
-                         received);
-        return;
-    }
-    memcpy(sent, rows->sent[gpu], 2 * sizeof *sent);
-    memcpy(received, rows->received[gpu], 2 * sizeof *received);
-}
-
 /* @param due  a plan is made in this iteration. */
 static moe_layer_work work_of(const pricing *j, const moe_layer_work *common,
                               int gpu, bool due)
@@ -241,7 +216,9 @@ static moe_layer_work work_of(const pricing *j, const moe_layer_work *common,
     moe_layer_work w = *common;
     double sent[2], received[2];
     w.rows = scaled_rows(j, gpu);
-    rows_of(j, rows, gpu, sent, received);
+    const moe_pricer pricer = moe_advise_pricer(j->a);
+    moe_advise_rows(&pricer, rows, j->visit, j->layer->tokens, gpu, sent,
+                    received);
     for (int far = 0; far < 2; far++) {
         const double n = fmax(sent[far], received[far] * (still ? 1.0 : by));
         w.combine_bytes[far] = n * moe_model_row_bytes(m);
@@ -257,6 +234,8 @@ static void price_layer(const pricing *j, bool due, moe_layer_cost *worst)
     const moe_pricer pricer = moe_advise_pricer(j->a);
     const moe_layer_work alike = common_work(j);
     moe_layer_cost common, own;
+    moe_advise_visits(&pricer, j->placement, mean_pairs(j) * a->p.gpus,
+                      j->visit);
     moe_layer_cost_common(&pricer, &alike, &common);
     moe_layer_cost_init(worst);
     /* The paper's exchange has other standouts than its FFN. */
@@ -334,7 +313,6 @@ static void price_iteration(pricing *j, moe_advise_case c, int sample, bool due,
     for (int l = 0; l < a->layers; l++) {
         j->layer = &a->layer[sample * a->layers + l];
         choose_placement(j, c);
-        find_visits(j);
         price_layer(j, due, &j->worst[l]);
         j->plan_s[l] = j->placement->planner_s;
         plan_bytes += j->placement->plan_bytes;

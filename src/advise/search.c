@@ -29,6 +29,7 @@ typedef struct {
     search_series series;
     const moe_cost *cost;
     void *cost_state;
+    moe_serving_cost *serving; /* NULL: the default deployment */
     moe_pricer pricer;
     const moe_split *deal;
     int home;          /* slots that homes need */
@@ -490,6 +491,40 @@ static void describe(searching *k)
     s->slot_bytes = moe_model_expert_bytes(k->p->model) * k->p->model->layers;
 }
 
+/* A step of a load trace is an iteration; a token trace does not say which
+ * tokens are decoded together. Kernels have room for so many tokens of a GPU. */
+static moe_status check_batches(const searching *k, moe_error *err)
+{
+    const moe_search_params *p = k->p;
+    const search_series *s = &k->series;
+    const int tp = moe_layer_attention_gpus(&k->pricer);
+    double most = 0, fewest = INFINITY;
+    if (p->serving.phase == MOE_SERVE_DECODE &&
+        p->trace->kind != MOE_TRACE_LOADS)
+        return moe_fail(err, MOE_USAGE,
+                        "phase: decode needs loads whose step is an iteration, "
+                        "or a load by hand");
+    for (int i = 0; i < s->batches; i++) {
+        most = fmax(most, s->tokens[i]);
+        fewest = fmin(fewest, s->sequences[i]);
+    }
+    return moe_serving_cost_fits(k->serving, most / p->gpus,
+                                 ceil(fewest * tp / p->gpus), err);
+}
+
+/* The whole model, with what is recommended and without. */
+static void tell_model(const searching *k)
+{
+    moe_search *s = k->out;
+    const moe_search_point *x =
+        &s->point[s->simplest < 0 ? s->best : s->simplest];
+    moe_model_rest rest;
+    moe_model_rest_of(&k->pricer, s->tokens, s->sequences, &rest);
+    s->base_model = moe_model_time_of(&k->pricer, &rest, x->base_s, s->tokens);
+    s->model = moe_model_time_of(
+        &k->pricer, &rest, s->simplest < 0 ? x->base_s : x->layer_s, s->tokens);
+}
+
 static moe_status set_up(searching *k, moe_error *err)
 {
     const moe_search_params *p = k->p;
@@ -501,17 +536,23 @@ static moe_status set_up(searching *k, moe_error *err)
     k->cost = moe_cost_find(p->cluster->cost);
     if (k->cost == NULL)
         return moe_fail(err, MOE_USAGE, "no cost model '%s'", p->cluster->cost);
+    const moe_layout layout = {p->gpus, p->cluster->gpus_per_node};
     k->cost_state = moe_cost_new(k->cost, m, p->cluster, err);
+    if (err->status == MOE_OK)
+        moe_serving_cost_new(&p->serving, m, p->cluster, &layout, &k->serving,
+                             err);
     k->pricer = (moe_pricer){.cost = k->cost,
                              .state = k->cost_state,
                              .model = m,
-                             .layout = {p->gpus, p->cluster->gpus_per_node},
+                             .layout = layout,
+                             .serving = k->serving,
                              .migration_rate = p->cluster->migration_rate,
                              .migration = p->cluster->migration};
     k->home = moe_layout_home_slots(&k->pricer.layout, m->experts);
     k->deal = moe_split_find("deal");
     if (err->status != MOE_OK ||
-        search_series_init(&k->series, p, err) != MOE_OK)
+        search_series_init(&k->series, p, err) != MOE_OK ||
+        check_batches(k, err) != MOE_OK)
         return err->status;
     describe(k);
     const size_t n = (size_t)k->series.batches;
@@ -536,10 +577,13 @@ moe_status moe_search_run(const moe_search_params *params, moe_search *out,
                            s.n_points + s.n_points / BETTER, !params->quiet);
         if (look(&k, &local) == MOE_OK && try_splits(&k, &local) == MOE_OK)
             try_assumed(&k, &local);
+        if (local.status == MOE_OK)
+            tell_model(&k);
         moe_progress_end(&k.progress);
     }
     search_series_fini(&k.series);
     moe_cost_free(k.cost, k.cost_state);
+    moe_serving_cost_free(k.serving);
     free(k.layers);
     free(k.by_imbalance);
     free(k.base_s);

@@ -28,6 +28,7 @@ typedef struct {
     standing *layer;       /* [n_layers] */
     moe_layer_cost *worst; /* [n_layers] of the slowest GPUs */
     double *plan_s;        /* [n_layers] */
+    double *visit;         /* [gpus] part of the tokens that visit each */
     moe_iteration_pricer *pricer;
     moe_layer_work alike;  /* of the batch */
     moe_layer_cost common; /* of alike */
@@ -151,14 +152,18 @@ static void price_layer(walking *k, int batch, int l, bool due)
     const double recall = recall_of(k, batch, l);
     price_common(k, batch, p, recall);
     const double left[] = {1 - recall * moe_advise_group_share(pricer), 1};
+    const double tokens = k->w->series->tokens[batch];
+    moe_advise_visits(pricer, p, tokens * m->top_k, k->visit);
     moe_layer_cost own;
     moe_layer_cost_init(&k->worst[l]);
     for (int i = 0; i < p->n_standouts; i++) {
         const int g = p->standout[i];
         moe_layer_work w = k->alike;
         w.rows = p->rows + (size_t)g * w.slots;
+        double sent[2], received[2];
+        moe_advise_rows(pricer, p, k->visit, tokens, g, sent, received);
         for (int far = 0; far < 2; far++) {
-            const double n = fmax(p->sent[g][far], p->received[g][far]);
+            const double n = fmax(sent[far], received[far]);
             w.combine_bytes[far] = n * moe_model_row_bytes(m);
             w.dispatch_bytes[far] = left[far] * n * moe_model_dispatch_bytes(m);
             w.move_bytes[far] =
@@ -304,6 +309,7 @@ static moe_status set_up(walking *k, moe_error *err)
     k->layer = moe_array_new(n, sizeof *k->layer, err);
     k->worst = moe_array_new(n, sizeof *k->worst, err);
     k->plan_s = moe_array_new(n, sizeof *k->plan_s, err);
+    k->visit = moe_array_new((size_t)k->w->params->gpus, sizeof *k->visit, err);
     moe_iteration_pricer_new(w->params->model->layers, &k->pricer, err);
     moe_advise_planning_init(&k->planning, &p, w->slots, w->planned, w->pricer,
                              err);
@@ -335,6 +341,7 @@ moe_status search_walk_run(const search_walk *walk, search_walked *out,
     free(k.layer);
     free(k.worst);
     free(k.plan_s);
+    free(k.visit);
     moe_iteration_pricer_free(k.pricer);
     moe_advise_load_fini(&k.load);
     moe_advise_planning_fini(&k.planning);

@@ -368,6 +368,7 @@ moe_status moe_advise_search(const moe_advise_settings *s, moe_error *err)
     grid g = {.p = {.model = a->model,
                     .cluster = a->cluster,
                     .trace = a->trace,
+                    .serving = a->serving,
                     .gpus = a->gpus,
                     .batch = a->batch,
                     .seq = a->seq,

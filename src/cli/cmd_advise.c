@@ -212,11 +212,6 @@ static moe_status check_given(settings *s, const bool *given, moe_error *err)
     s->p.predictor_params = s->predictor.params;
     s->p.dials.direct =
         !s->no_direct && s->p.serving.attention == MOE_SERVE_TENSOR;
-    if (searches(s) && !moe_serving_is_default(&s->p.serving))
-        return moe_fail(err, MOE_USAGE,
-                        "a search over recorded loads knows the default "
-                        "deployment alone (--accuracy or --skew compare "
-                        "strategies in others)");
     s->p.order = (moe_batch_order)s->order;
     if (moe_parsed_slots(s->slots, s->replicas, s->p.gpus, &s->p.slots, err) !=
         MOE_OK)

@@ -40,6 +40,7 @@ typedef struct {
     double network_rate;   /* B/s of payload, per GPU to other nodes */
     double launch_s;       /* of the FFN kernel, paid once */
     double experts;        /* of a measured call */
+    double least_s;        /* of a call, however little it does */
     double rows[GRID];     /* grid_rows() */
     moe_price share[GRID]; /* of one expert by rows: rising, and falling by
                               row, so that no expert gets cheaper when split */
@@ -82,6 +83,17 @@ static int ranks_of(const char *stack)
                                                      : 1;
 }
 
+/* Contiguous kernels are launched by the host one after the other: 390 us with 1
+ * expert as with 128, beside which the GPU works. Of a graph launches add up. */
+static double least_of(const moe_curve *curve, const char *stack)
+{
+    double least_s = INFINITY;
+    for (size_t i = 0; i < curve->n; i++)
+        least_s =
+            fmin(least_s, moe_curve_price(curve, curve->tokens[i]).time_s);
+    return strstr(stack, "-deepep-normal") != NULL ? least_s : 0;
+}
+
 /* Each expert contributes its share of the balanced latency of all experts
  * at its own number of rows. Measured times may fall where a library changes
  * kernels; a planner must not be paid for adding rows, so shares rise. */
@@ -93,6 +105,7 @@ static void fill_shares(silicon *s, const moe_curve *curve, double error)
     double share_s[GRID] = {0};
     s->launch_s = moe_curve_launch(curve);
     s->experts = experts / curve->ep;
+    s->least_s = least_of(curve, s->cluster.stack);
     for (size_t i = 0; i < GRID; i++)
         s->rows[i] = grid_rows(i);
     for (size_t i = 1; i < GRID; i++) {
@@ -372,7 +385,7 @@ static moe_price ffn(const void *state, const uint32_t *rows, size_t n)
     if (!(sum.time_s > 0))
         return FREE;
     const double slowdown = on_grid(s, s->slowdown, all / s->experts);
-    const double time_s = s->launch_s + slowdown * sum.time_s;
+    const double time_s = fmax(s->least_s, s->launch_s + slowdown * sum.time_s);
     const double launch = s->launch_s / time_s, shares = slowdown / time_s;
     return (moe_price){time_s, sum.source,
                        shares * sum.relative_error + launch * COMPOSED_ERROR,

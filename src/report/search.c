@@ -109,6 +109,29 @@ static void say_headline(const telling *t)
     fputc('.', out);
 }
 
+/* What the layer's gain is of the whole model. */
+static void say_whole_model(const telling *t)
+{
+    const moe_search *s = t->s;
+    const bool decode = t->p->serving.phase == MOE_SERVE_DECODE;
+    char deployment[256];
+    moe_serving_text(&t->p->serving, deployment, sizeof deployment);
+    moe_doc_begin(t->doc, MOE_DOC_PARAGRAPH);
+    FILE *out = moe_doc_words(t->doc);
+    if (deployment[0] != '\0')
+        fprintf(out, "Deployment: %s. ", deployment);
+    fprintf(out,
+            "Of the whole model MoE layers are %.0f %% of the time: %s %s "
+            "where experts are at home",
+            100 * s->base_model.share, moe_time_cell(s->base_model.time_s).text,
+            decode ? "per output token" : "to the first token");
+    if (s->simplest >= 0)
+        fprintf(out, ", %s with this plan, %s",
+                moe_time_cell(s->model.time_s).text,
+                gain_cell(s->base_model.time_s / s->model.time_s - 1).text);
+    fprintf(out, " (%.0f tokens/s of a GPU).", s->model.rate);
+}
+
 /* Twice what SGLang gives a GPU of a forward pass by default, at most: 16384,
  * chunked_prefill_size of server_args.py. */
 static const double MOST_TOKENS = 32768;
@@ -156,6 +179,7 @@ static void say_base(const telling *t)
                 s->recorded ? "in recorded order" : "drawn in any order",
                 s->base_imbalance);
     say_steps(t);
+    say_whole_model(t);
     const moe_search_point *best = &s->point[s->best];
     if (s->simplest >= 0 && s->simplest != s->best) {
         moe_doc_begin(t->doc, MOE_DOC_PARAGRAPH);
@@ -483,6 +507,11 @@ moe_status moe_report_search_json(const moe_search_params *p,
         AT("recorded_order", recorded),
         AT("passes", passes),
         AT("baseline_imbalance", base_imbalance),
+        AT("model_s", model.time_s),
+        AT("model_tokens_per_s", model.rate),
+        AT("model_moe_share", model.share),
+        AT("baseline_model_s", base_model.time_s),
+        AT("baseline_model_tokens_per_s", base_model.rate),
         AT("quota_adds", by_quota),
         AT("minmax_adds", by_minmax),
         AT("assumed_gain", assumed_gain)};

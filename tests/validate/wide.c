@@ -322,9 +322,8 @@ static const comparison comparisons[] = {
      "sglang-0.5.10-deepep-normal", 0, 0,
      "Wide EP put together: SGLang on H100, prefill",
      "Home placement, priced from rows of the same kernel with even loads on 8 "
-     "ranks. Measured rows of more ranks walk over all tokens of the group, "
-     "which an exchange does not bring: 7 to 10 ns a token, by which they are "
-     "longer than prices."},
+     "ranks. Rows of more ranks walk over all tokens of the group, which an "
+     "exchange does not bring: 7 to 10 ns a token, which prices leave out."},
     {"h100_sxm", "sglang-0.5.10-deepep-ll", "fp8_block", "h100-nvlink",
      "sglang-0.5.10-deepep-ll", 0, 0,
      "Wide EP put together: SGLang on H100, decode",
