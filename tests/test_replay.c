@@ -18,6 +18,9 @@ enum { S = 2, K = 3, J = 2, L = 2, G = 4, SLOTS = 3, E = 8, TOP_K = 2 };
 
 static const double LINK = 300e9, NETWORK = 25e9, PLAN_S = 8e-6;
 
+/* Of strategy 1: 0: all layers before the first, a round ahead. */
+static int lookahead;
+
 static const char model_text[] = "name: tiny\n"
                                  "layers: 2\n"
                                  "experts: 8\n"
@@ -85,9 +88,10 @@ static void fill_cell(moe_work_cell *c, uint32_t *pairs, int s, int at,
             continue;
         x->gpu_s[MOE_PHASE_PREDICT] = 3e-6 * times;
         /* What is done for all layers is recorded with the first. */
-        x->gpu_s[MOE_PHASE_COLLECT] = at % L == 0 ? 2e-6 : 0;
-        x->gpu_s[MOE_PHASE_PLAN] = at % L == 0 ? PLAN_S : 0;
-        x->gpu_s[MOE_PHASE_BROADCAST] = at % L == 0 ? 2e-6 : 0;
+        const bool here = at % L == 0 || lookahead > 0;
+        x->gpu_s[MOE_PHASE_COLLECT] = here ? 2e-6 : 0;
+        x->gpu_s[MOE_PHASE_PLAN] = here ? PLAN_S * (1 + at % L) : 0;
+        x->gpu_s[MOE_PHASE_BROADCAST] = here ? 2e-6 : 0;
     }
     for (int level = 0; level < MOE_N_LEVELS; level++)
         c->busiest[level] =
@@ -119,8 +123,11 @@ static void make_world(world *w, unsigned times)
                           .gpus_per_node = 2,
                           .sequences = 8.0 * times,
                           .central = true}};
-    w->strategy[1].facts = (moe_strategy_facts){
-        .plan_ahead = true, .direct = true, .split = "minmax"};
+    w->strategy[1].facts = (moe_strategy_facts){.lookahead = lookahead,
+                                                .sees_layers = lookahead > 0,
+                                                .plan_ahead = lookahead == 0,
+                                                .direct = true,
+                                                .split = "minmax"};
     put_cluster(w, LINK, NETWORK);
     for (int k = 0; k < K; k++) {
         w->weight[k * J] = 0.25;
@@ -168,13 +175,17 @@ static moe_pricer open_pricer(pricing *p, const world *w)
 static void coordinate(const moe_pricer *pricer, int s, const moe_work_cell *c,
                        moe_iteration_work *w)
 {
-    static const double plan_s[L] = {PLAN_S / L, PLAN_S / L};
-    const moe_coordination_work all = {.collects = s == 1,
-                                       .plans = s == 1,
-                                       .central = true,
-                                       .next_iteration = s == 1,
-                                       .plan_bytes = c->wire_bytes,
-                                       .plan_s = plan_s};
+    static const double all_s[L] = {PLAN_S / L, PLAN_S / L},
+                        each_s[L] = {PLAN_S, 2 * PLAN_S};
+    const moe_coordination_work all = {
+        .collects = s == 1,
+        .plans = s == 1,
+        .central = true,
+        .lookahead = s == 1 ? lookahead : 0,
+        .sees_layers = lookahead > 0,
+        .next_iteration = s == 1 && lookahead == 0,
+        .plan_bytes = c->wire_bytes,
+        .plan_s = lookahead > 0 ? each_s : all_s};
     moe_coordination_cost_of(pricer, &all, &w->coordination);
 }
 
@@ -254,6 +265,7 @@ static world one, other;
 
 START_TEST(run_itself_comes_out_again)
 {
+    lookahead = _i;
     make_world(&one, 1);
     moe_replay *r = replay_of(&one);
     const moe_what_if itself = moe_what_if_init();
@@ -402,7 +414,7 @@ END_TEST
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("replay");
-    MOE_TEST(suite, run_itself_comes_out_again);
+    MOE_TEST_LOOP(suite, run_itself_comes_out_again, 2);
     MOE_TEST(suite, other_sizes_and_links_are_those_of_such_a_run);
     MOE_TEST(suite, levels_cap_the_busiest);
     MOE_TEST(suite, rows_in_place_need_no_dispatch);

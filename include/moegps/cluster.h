@@ -73,9 +73,8 @@ typedef struct moe_cluster {
                                 default: 105 us per 429 us hidden, published
                                 for weights that travel beside attention */
     double planner_step_s;   /* s of host time per step that a planner counts
-                                (moe_planner_steps()); default: near the middle
-                                of the medians that bench_planner.c prints, from
-                                1.4 ns (eplb) to 4.3 ns (timed) on one core */
+                                (moe_planner_steps()); default: of `timed` on one
+                                core, as bench_planner.c prints it */
     double split_solver_s;   /* s by which a split that solves for the best
                                 division delays dispatch; default: what LPLB
                                 says of its solver on a GPU inside a node

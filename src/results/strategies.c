@@ -22,7 +22,7 @@ typedef struct column {
     const char *name, *long_name;
     kind kind;
     size_t offset, size; /* in moe_strategy_facts */
-    bool added;          /* by schema 1.5: 0 in files before it */
+    bool added;          /* by schema 1.6: 0 in files before it */
 } column;
 
 static const column columns[] = {

@@ -362,6 +362,8 @@ static void check_facts(const moe_strategy_facts *is,
     ck_assert_str_eq(is->split, written->split);
     ck_assert_str_eq(is->planning, written->planning);
     ck_assert_int_eq(is->slots, written->slots);
+    ck_assert_int_eq(is->lookahead, written->lookahead);
+    ck_assert_int_eq(is->sees_layers, written->sees_layers);
     ck_assert_int_eq(is->plan_ahead, written->plan_ahead);
     ck_assert_int_eq(is->direct, written->direct);
     ck_assert_int_eq(is->foretells_tokens, written->foretells_tokens);
