@@ -208,7 +208,7 @@ check "an existing file is not overwritten" refused 2 "exists (--force" advise -
 # rebalancing: what advice walks through, a run does, interval by interval
 sed 's/^layers:.*/layers: 2/' jobs/models/mixtral-8x7b.yaml > "$dir/two.yaml"
 ./moegps trace synth --kind load --model two --layers 2 --experts 8 --top-k 2 --seqs 100 \
-    --tokens 2000 --drift 0.15 --sigma 0.6 --seed 3 --split tail=0.62 -o "$dir/drift.h5"
+    --tokens 2000 --drift 0.15 --sigma 0.6 --seed 5 --split tail=0.62 -o "$dir/drift.h5"
 cat > "$dir/drift.yaml" <<EOF
 model: $dir/two.yaml
 cluster: a100-nvlink
@@ -255,8 +255,8 @@ assert moved == sorted(moved, reverse=True) and moved[0] > moved[-1] > 0, moved
 EOF
 }
 # more rebalancing helps until its price exceeds it
-check_if h5py "the best interval is that of runs with each, and so is its time" optimum a100-nvlink 1
-check_if h5py "... on slow links, where plans are dear, a longer one" optimum l40s-pcie 2
+check_if h5py "the best interval is that of runs with each, and so is its time" optimum a100-nvlink 2
+check_if h5py "... on slow links, where plans are dear, a longer one" optimum l40s-pcie 10
 check "... which is said" says "distribution-only is fastest with" walk --interval 1,5 --warmup 10
 
 # the search: what it says of a combination, a run of it takes
@@ -292,21 +292,21 @@ for window, planner, slots, every in ((8, "balance", 3, 2), (8, "eplb", 4, 5), (
 EOF
 }
 check_if h5py "combinations of the search take what runs of them take" combinations
-check "the answer is a sentence" says "Keep 8 redundant experts (4 slots a GPU), plan once with eplb" search --trace "$dir/drift.h5" -q
+check "the answer is a sentence" says "Keep 4 redundant experts (3 slots a GPU), plan every 10 batches with balance" search --trace "$dir/drift.h5" -q
 check "... with what splits would add, and engines' words" says "SGLang" search --trace "$dir/drift.h5" -q
 check "what is recommended is written for engines" says \
-    "written: 4 slots on each of 4 GPUs, by planner eplb" search --trace "$dir/drift.h5" -q --emit trtllm="$dir/adv.yaml"
+    "written: 3 slots on each of 4 GPUs, by planner balance" search --trace "$dir/drift.h5" -q --emit trtllm="$dir/adv.yaml"
 placed() { # every slot of every layer in use, every expert somewhere
     "$PYTHON" - "$dir/adv.yaml" <<'EOF'
 import re, sys
 rows = re.findall(r"^  \d+: \[(.*)\]", open(sys.argv[1]).read(), re.M)
 assert len(rows) == 2 and all(sorted(set(map(int, r.split(",")))) == list(range(8)) for r in rows), rows
-assert all(len(r.split(",")) == 16 for r in rows)
+assert all(len(r.split(",")) == 12 for r in rows)
 EOF
 }
 check "... every slot filled" placed
 check "... and is a placement in force" says "in force: $dir/adv.yaml" ./moegps plan --loads "$dir/drift.h5" \
-    --gpus 4 --slots 4 --previous "$dir/adv.yaml" --repeats 1
+    --gpus 4 --slots 3 --previous "$dir/adv.yaml" --repeats 1
 check "... for what is described there is none" refused 2 "emit goes with --loads or --trace" ./moegps advise \
     --model mixtral-8x7b --cluster a100-nvlink --gpus 4 --skew 2 --emit vllm="$dir/none.json"
 "$PYTHON" - "$dir" <<'EOF'

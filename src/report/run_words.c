@@ -292,21 +292,24 @@ static void say_others(const moe_view *view, const moe_verdict *v, FILE *out)
 }
 
 /* "dist (predictor distribution, planner balance, split quota, 3 slots a GPU)".
- */
+ * Planner auto is static or, with a predictor, balance. */
 static void say_strategy(const moe_strategy_view *x, FILE *out)
 {
     const moe_strategy_facts *f = &x->facts;
     fputs(x->name, out);
     if (f->predictor[0] == '\0')
         return;
-    if (strcmp(f->predictor, "none") == 0 && strcmp(f->planner, "static") == 0)
+    const bool chosen = strcmp(f->planner, "auto") == 0;
+    const char *planner = chosen ? "balance" : f->planner;
+    if (strcmp(f->predictor, "none") == 0 &&
+        (chosen || strcmp(f->planner, "static") == 0))
         fputs(" (nothing is predicted, experts stay at home)", out);
     else if (f->slots > 0)
         fprintf(out, " (predictor %s, planner %s, split %s, %d slots a GPU)",
-                f->predictor, f->planner, f->split, f->slots);
+                f->predictor, planner, f->split, f->slots);
     else
         fprintf(out, " (predictor %s, planner %s, split %s)", f->predictor,
-                f->planner, f->split);
+                planner, f->split);
 }
 
 /* What to do, if anything follows; whose time comes next. */
