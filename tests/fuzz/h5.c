@@ -215,6 +215,7 @@ static void change_attribute(hid_t object, const change *c)
     char *new_text = text;
     uint8_t data[4096];
     hid_t type = H5Aget_type(attr), native = number_type(type);
+    hid_t space = H5Aget_space(attr);
     H5Aget_name(attr, sizeof name, name);
     memcpy(text, c->byte, sizeof c->byte);
     if ((c->what & 64) != 0)
@@ -223,9 +224,11 @@ static void change_attribute(hid_t object, const change *c)
              H5Aread(attr, native, data) >= 0) {
         put_bytes(data, H5Tget_size(native), c);
         H5Awrite(attr, native, data);
-    } else if (H5Tis_variable_str(type) > 0) {
+    } else if (H5Tis_variable_str(type) > 0 &&
+               H5Sget_simple_extent_npoints(space) == 1) {
         H5Awrite(attr, type, &new_text);
     }
+    moe_h5_close(space);
     moe_h5_close(native);
     moe_h5_close(type);
     H5Aclose(attr);
