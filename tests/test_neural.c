@@ -10,6 +10,7 @@
 
 #include "harness.h"
 #include "moegps/mem.h"
+#include "small_trace.h"
 
 enum { L = 3, E = 8, K = 2, VOCAB = 20, SEQS = 12, MAX_OWN = 4096, SEED = 1 };
 static const int layers[] = {2, 0};
@@ -23,28 +24,9 @@ static const moe_scorer_params choices = {0};
  * those of the token `back` before it, a function of layer and id. */
 static moe_trace make_trace(int back)
 {
-    moe_trace t = {.kind = MOE_TRACE_TOKENS,
-                   .model = "tiny",
-                   .sha256 = "a",
-                   .layers = L,
-                   .experts = E,
-                   .top_k = K,
-                   .ordered = true,
-                   .n_seqs = SEQS,
-                   .vocab_size = VOCAB,
-                   .shared = MPI_WIN_NULL};
-    t.seq_offset = moe_array_new(SEQS + 1, sizeof *t.seq_offset, NULL);
-    t.seq_part = moe_array_new(SEQS, sizeof *t.seq_part, NULL);
-    for (int s = 0; s < SEQS; s++) {
-        t.seq_offset[s + 1] = t.seq_offset[s] + 30U * (unsigned)(s + 1);
-        t.seq_part[s] = s % 4 == 3 ? MOE_PART_TEST : MOE_PART_TRAIN;
-    }
-    t.n_tokens = t.seq_offset[SEQS];
-    t.token_id = moe_array_new(t.n_tokens, sizeof *t.token_id, NULL);
-    t.experts_of = moe_array_new(L * t.n_tokens * K, sizeof(uint16_t), NULL);
-    moe_rng rng = moe_rng_at(3, MOE_RNG_TEST, 0, 0, 0);
-    for (uint64_t i = 0; i < t.n_tokens; i++) /* the last id is never met */
-        t.token_id[i] = (uint32_t)moe_rng_below(&rng, VOCAB - 1);
+    moe_rng rng; /* the last id is never met */
+    moe_trace t = small_trace(
+        &(small_trace_sizes){L, E, K, SEQS, 30, 30, VOCAB, VOCAB - 1}, &rng);
     for (uint64_t l = 0; l < L; l++)
         for (uint64_t i = 0; i < t.n_tokens; i++) {
             const uint64_t id =

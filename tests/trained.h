@@ -13,6 +13,7 @@
 #include "moegps/predictor.h"
 #include "moegps/profile.h"
 #include "moegps/rng.h"
+#include "small_trace.h"
 
 enum { L = 4, E = 8, K = 2, VOCAB = 6, SEQS = 10, MAX_OWN = 600, WIDTH = 5 };
 static const int all_layers[] = {0, 1, 2, 3};
@@ -21,28 +22,9 @@ static const int all_layers[] = {0, 1, 2, 3};
  * the layer before and chance. */
 static inline moe_trace make_trace(void)
 {
-    moe_trace t = {.kind = MOE_TRACE_TOKENS,
-                   .model = "tiny",
-                   .sha256 = "a",
-                   .layers = L,
-                   .experts = E,
-                   .top_k = K,
-                   .ordered = true,
-                   .n_seqs = SEQS,
-                   .vocab_size = VOCAB,
-                   .shared = MPI_WIN_NULL};
-    t.seq_offset = moe_array_new(SEQS + 1, sizeof *t.seq_offset, NULL);
-    t.seq_part = moe_array_new(SEQS, sizeof *t.seq_part, NULL);
-    for (unsigned s = 0; s < SEQS; s++) {
-        t.seq_offset[s + 1] = t.seq_offset[s] + 1 + 10 * s;
-        t.seq_part[s] = s % 4 == 3 ? MOE_PART_TEST : MOE_PART_TRAIN;
-    }
-    t.n_tokens = t.seq_offset[SEQS];
-    t.token_id = moe_array_new(t.n_tokens, sizeof *t.token_id, NULL);
-    t.experts_of = moe_array_new(L * t.n_tokens * K, sizeof(uint16_t), NULL);
-    moe_rng rng = moe_rng_at(3, MOE_RNG_TEST, 0, 0, 0);
-    for (uint64_t i = 0; i < t.n_tokens; i++)
-        t.token_id[i] = (uint32_t)moe_rng_below(&rng, VOCAB);
+    moe_rng rng;
+    moe_trace t = small_trace(
+        &(small_trace_sizes){L, E, K, SEQS, 1, 10, VOCAB, VOCAB}, &rng);
     for (uint64_t l = 0; l < L; l++)
         for (uint64_t i = 0; i < t.n_tokens; i++) {
             uint16_t *e = t.experts_of + (l * t.n_tokens + i) * K;

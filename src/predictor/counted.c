@@ -163,19 +163,18 @@ static void fini(void *state)
     moe_counts_fini(&((counted_state *)state)->counts);
 }
 
+#define COUNTED_HOOKS                                                        \
+    .params_size = sizeof(counted_params),                                   \
+    .state_size = sizeof(counted_state), .forecast = moe_forecast_of_tokens, \
+    .tokens = tokens, .expect = expect, .parameters = parameters, .fini = fini
+
 /* Without a look-up: what it says is the same for every token. */
 const moe_predictor moe_predictor_frequency = {
     .name = "frequency",
     .help = "for every token the experts that most tokens visit",
     .opts = frequency_options,
-    .params_size = sizeof(counted_params),
-    .state_size = sizeof(counted_state),
-    .forecast = moe_forecast_of_tokens,
     .init = init_frequency,
-    .tokens = tokens,
-    .expect = expect,
-    .parameters = parameters,
-    .fini = fini,
+    COUNTED_HOOKS,
 };
 
 const moe_predictor moe_predictor_token = {
@@ -183,15 +182,9 @@ const moe_predictor moe_predictor_token = {
     .help = "experts that tokens of the same id visited in training",
     .sees = MOE_SEES_IDS,
     .opts = token_options,
-    .params_size = sizeof(counted_params),
-    .state_size = sizeof(counted_state),
-    .forecast = moe_forecast_of_tokens,
     .init = init_token,
-    .tokens = tokens,
-    .expect = expect,
     .work = work,
-    .parameters = parameters,
-    .fini = fini,
+    COUNTED_HOOKS,
 };
 
 const moe_predictor moe_predictor_position = {
@@ -199,13 +192,7 @@ const moe_predictor moe_predictor_position = {
     .help = "experts that tokens at like places visited in training",
     .sees = MOE_SEES_PLACES,
     .opts = position_options,
-    .params_size = sizeof(counted_params),
-    .state_size = sizeof(counted_state),
-    .forecast = moe_forecast_of_tokens,
     .init = init_position,
-    .tokens = tokens,
-    .expect = expect,
     .work = work,
-    .parameters = parameters,
-    .fini = fini,
+    COUNTED_HOOKS,
 };

@@ -162,16 +162,6 @@ const moe_predictor moe_predictor_lstm = {
     .name = "lstm",
     .help = "trained on the token and those before it: LSTM of 2 x 64, "
             "attention, residual",
-    .sees = MOE_SEES_IDS,
-    .rests_on = "ngram",
-    .opts = moe_scorer_options,
-    .params_size = sizeof(moe_scorer_params),
     .state_size = sizeof(lstm_state),
-    .init = init,
-    MOE_SCORER_HOOKS,
-    .work = work,
-    .parameters = moe_neural_parameters,
-    .train = train,
-    .train_epochs = EPOCHS,
-    .fini = fini,
+    MOE_NEURAL_HOOKS,
 };

@@ -324,4 +324,11 @@ int moe_neural_heads_work(const moe_neural_predictor *p, double tokens,
 /** The parameters hook. */
 size_t moe_neural_parameters(const void *state);
 
+/* What all descriptors of networks have in common. */
+#define MOE_NEURAL_HOOKS                                                   \
+    .sees = MOE_SEES_IDS, .rests_on = "ngram", .opts = moe_scorer_options, \
+    .params_size = sizeof(moe_scorer_params), .init = init, .work = work,  \
+    .parameters = moe_neural_parameters, .train = train,                   \
+    .train_epochs = EPOCHS, .fini = fini, MOE_SCORER_HOOKS
+
 #endif

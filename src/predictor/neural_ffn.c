@@ -320,16 +320,6 @@ static void fini(void *state)
 const moe_predictor moe_predictor_ffn = {
     .name = "ffn",
     .help = "trained on the token alone: embedding, 128, 64, a head per layer",
-    .sees = MOE_SEES_IDS,
-    .rests_on = "ngram",
-    .opts = moe_scorer_options,
-    .params_size = sizeof(moe_scorer_params),
     .state_size = sizeof(ffn_state),
-    .init = init,
-    MOE_SCORER_HOOKS,
-    .work = work,
-    .parameters = moe_neural_parameters,
-    .train = train,
-    .train_epochs = EPOCHS,
-    .fini = fini,
+    MOE_NEURAL_HOOKS,
 };
