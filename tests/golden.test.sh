@@ -10,8 +10,9 @@
 # They were checked once against the formulas alone, with a program that knows
 # neither the file nor the report. i is an iteration (0 .. 7), s a strategy, l a
 # layer (0 .. 3, mean 1.5), p a phase, and there are G = 4 GPUs:
-# - ecdf: a phase takes its slowest GPU 6 + s + i + l + p s, less 1 of the 5
+# - samples: a phase takes its slowest GPU 6 + s + i + l + p s, less 1 of the 5
 #   before attention: a layer 115 + 10 (s + i) s, 115 .. 185 for baseline.
+# - layers: the same of one layer, median over i: 135 + 10 (s + l).
 # - phases: medians over i: 10 + s + p before attention, 11 + s + p from there.
 # - speedup: median over i of (115 + 10 i) / (115 + 10 (s + i)); the interval
 #   of 8 pairs is from the least to the largest.
