@@ -12,7 +12,9 @@
 /* Sizes that all differ, so that none passes for another. */
 static moe_map example(void)
 {
-    moe_map m = {.model = "mixtral-8x7b",
+    moe_map m = {.split = "deal",
+                 .lookahead = 2,
+                 .model = "mixtral-8x7b",
                  .version = "1.0",
                  .gpus = 4,
                  .seq = 512,
@@ -93,6 +95,8 @@ static void same_settings(const moe_map *a, const moe_map *b)
     ck_assert_int_eq(a->samples, b->samples);
     ck_assert(a->seed == b->seed);
     ck_assert_int_eq(a->rebalance_every, b->rebalance_every);
+    ck_assert_str_eq(a->split, b->split);
+    ck_assert_int_eq(a->lookahead, b->lookahead);
     ck_assert_double_eq(a->moving, b->moving);
     ck_assert_double_eq(a->overhead_s, b->overhead_s);
     ck_assert_double_eq(a->overhead_share, b->overhead_share);

@@ -18,7 +18,7 @@
  * `deployment`; 2.4: attributes `trace` and `order`, where batches are of a trace,
  * whose `seq` may be 0. */
 #define MOE_MAP_SCHEMA "moe-gps-map"
-#define MOE_MAP_SCHEMA_VERSION "2.4.0"
+#define MOE_MAP_SCHEMA_VERSION "2.5.0"
 
 /* More are neither swept nor read: a file may claim anything. */
 enum { MOE_MAP_MAX_CELLS = 1 << 24 };
@@ -67,6 +67,8 @@ typedef struct moe_map {
     int samples;          /* ways to place the experts, batches of a trace; 0:
                              not known */
     uint64_t seed;
+    char split[32]; /* of pairs among copies */
+    int lookahead;  /* layers ahead of a plan; 0: all before layer 0 */
     int rebalance_every;
     double moving;         /* these as in moe_advise_dials, ... */
     double overhead_s;     /* s per layer */

@@ -97,6 +97,9 @@ static void take_settings(moe_map *map, const moe_map_params *p, moe_error *err)
         map->samples = a->samples;
     }
     map->seed = a->seed;
+    snprintf(map->split, sizeof map->split, "%s",
+             a->split != NULL ? a->split->name : "quota");
+    map->lookahead = a->dials.lookahead;
     map->rebalance_every = a->dials.rebalance_every;
     map->moving = a->dials.moving;
     map->overhead_s = a->dials.overhead_s;

@@ -24,6 +24,11 @@ static moe_cell us_cell(double s)
     return moe_value_cell(1e6 * s);
 }
 
+static const char *split_of(const moe_advise_params *p)
+{
+    return p->split != NULL ? p->split->name : "quota";
+}
+
 static const char *planner_of(const moe_advise_params *p)
 {
     return p->planner != NULL ? p->planner->name : "duplicate";
@@ -342,9 +347,9 @@ static void say_limits(moe_document *doc, const moe_advise_params *p,
     const char *link = l->network ? "another winner at network bandwidth"
                                   : "another winner at link bandwidth";
     moe_doc_say(doc, MOE_DOC_CAPTION,
-                "break-even with planner %s and split quota, typical case, all "
+                "break-even with planner %s and split %s, typical case, all "
                 "else equal",
-                planner_of(p));
+                planner_of(p), split_of(p));
     moe_doc_begin(doc, MOE_DOC_FACTS);
     say_limit(doc, "tokens beat distribution from accuracy", 100 * l->accuracy,
               "%", "never");
@@ -512,8 +517,7 @@ static json_t *inputs_json(const moe_advise_params *p,
         moe_serving_text(&p->serving, deployment, sizeof deployment);
         moe_json_put_text(o, "deployment", deployment, err);
     }
-    moe_json_put_text(o, "split", p->split != NULL ? p->split->name : "quota",
-                      err);
+    moe_json_put_text(o, "split", split_of(p), err);
     moe_json_put_members(o, asked, MOE_ARRAY_LEN(asked), p, err);
     moe_json_put(o, "expected_skew",
                  p->trace != NULL ? json_null() : json_real(p->skew), err);

@@ -103,6 +103,7 @@ static const moe_json_member dial_members[] = {
     AT("overhead_s", overhead_s),
     AT("overhead_share", overhead_share),
     AT("moving", moving),
+    AT("lookahead", lookahead),
     AT("rebalance_every", rebalance_every),
     AT("planner_s", planner_s)};
 #undef AT
@@ -114,6 +115,7 @@ static void put_settings(json_t *object, const moe_map *m, moe_error *err)
     moe_json_put_members(object, file_members, MOE_ARRAY_LEN(file_members), m,
                          err);
     moe_json_put_text(object, "clock", "modelled", err);
+    moe_json_put_text(object, "split", m->split, err);
     moe_json_put_text(object, "result", "VALID", err);
     moe_json_put_text(object, "verdict", verdict, err);
     moe_json_put_members(object, model_members, MOE_ARRAY_LEN(model_members), m,

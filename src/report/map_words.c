@@ -89,7 +89,10 @@ static void put_plans(const moe_map *map, FILE *out)
         fputs("one per iteration", out);
     else
         fprintf(out, "one per %d iterations", map->rebalance_every);
-    fputs(", by planner duplicate with split quota", out);
+    if (map->lookahead > 0)
+        fprintf(out, ", of each layer during the one %d before it",
+                map->lookahead);
+    fprintf(out, ", by planner duplicate with split %s", map->split);
     if (isnan(map->planner_s))
         fputs(", priced by the steps that the planner counts", out);
     else

@@ -139,6 +139,8 @@ static void write_settings(hid_t file, const moe_map *map, moe_error *err)
     moe_h5_put_int(file, "slots", map->slots, err);
     moe_h5_put_int(file, "samples", map->samples, err);
     moe_h5_put_int(file, "seed", (int64_t)map->seed, err);
+    moe_h5_put_text(file, "split", map->split, err);
+    moe_h5_put_int(file, "lookahead", map->lookahead, err);
     moe_h5_put_int(file, "rebalance_every", map->rebalance_every, err);
     moe_h5_put_real(file, "moving", map->moving, err);
     moe_h5_put_int(file, "as_paper", map->paper, err);
@@ -251,6 +253,11 @@ static void read_settings(const reader *r)
     m->own_links = m->n_bandwidth == 1;
     if (moe_h5_has(r->file, "own_links"))
         m->own_links = get_int(r, "own_links", 0) != 0 && m->own_links;
+    snprintf(m->split, sizeof m->split, "quota");
+    if (moe_h5_has(r->file, "split"))
+        get_text(r, "split", m->split, sizeof m->split);
+    if (moe_h5_has(r->file, "lookahead"))
+        m->lookahead = get_int(r, "lookahead", 0);
     if (moe_h5_has(r->file, "samples"))
         m->samples = get_int(r, "samples", 0);
     if (moe_h5_has(r->file, "deployment"))
