@@ -40,6 +40,31 @@ check "rows once per node are priced" says "use       " \
 check "more tokens than a kernel takes are refused" refused 2 \
     "tokens_per_gpu: 512, but low-latency kernels take at most 256 across nodes" \
     deploy --batch 16384 --phase decode --kv-len 2000 --attention data --kernel deepep-ll
+served=(--batch 4096 --phase decode --kv-len 2000 --attention data --kernel deepep-ll)
+check "two batches of one sequence are refused" refused 2 \
+    "overlap: two-batch splits the sequences of a GPU, or of GPUs that share attention, here 1" \
+    deploy --batch 32 --seq 4096 --attention data --overlap two-batch
+check "a stack that was not measured is refused" refused 2 "no measured 'sglang-9'" \
+    deploy --batch 4 --stack sglang-9
+check "a stack of what is priced from data sheets is refused" refused 2 "is priced by analytic" \
+    ./moegps advise --model mixtral-8x7b --cluster a100-paper --gpus 4 --skew 2 --stack sglang-0.5.10
+check "more nodes than were measured are said" says \
+    "beyond what was measured, by fitted models: route, dispatch, combine" \
+    ./moegps advise --model deepseek-v3 --cluster h100-nvlink --gpus 128 --skew 4 --error 0.018 \
+    --accuracy 0.9 --no-limits "${served[@]}"
+whole_model() { deploy "${served[@]}" --stack sglang-0.5.10-deepep-ll --json - > "$dir/m.json" && "$PYTHON" -c '
+import json, sys
+m = json.load(open(sys.argv[1]))["model"]
+assert m["slots"] == [] and m["slots_that_pay"] is None, m
+for s in m["strategies"].values():
+    assert 0 < s["moe_share"] < 1, s
+    assert abs(s["tokens_per_s"] * s["time_s"] * 32 / 4096 - 1) < 1e-9, s
+' "$dir/m.json"; }
+check "the whole model is in the JSON" whole_model
+check "recorded loads are searched in any deployment" says \
+    "Deployment: attention data, exchange tokens. Of the whole model MoE layers are" \
+    ./moegps advise --trace gpt-oss-20b-mmlu --model gpt-oss-20b --cluster h100-nvlink --gpus 4 \
+    --batch 16 --seq 512 --attention data --exchange tokens --quiet
 check "decode without a cache is refused" refused 2 \
     "kv_len: decode needs the cached tokens of a sequence (1..)" deploy --phase decode
 check "a kernel with another exchange is refused" refused 2 \

@@ -766,6 +766,24 @@ START_TEST(duplication_pays_from_its_break_even_on)
 }
 END_TEST
 
+/* 8 experts on 4 GPUs, 2 a node: experts 0 to 3 are at home in node 0. */
+START_TEST(a_trace_is_checked_against_a_limit_of_nodes)
+{
+    const moe_model small = fixture_model();
+    const moe_layout layout = {4, 2};
+    moe_trace t = fixture_tokens(&small);
+    const size_t n = (size_t)t.layers * t.n_tokens, k = (size_t)t.top_k;
+    double beyond = 0;
+    for (size_t i = 0; i < n; i++)
+        beyond += (t.experts_of[i * k] < 4) != (t.experts_of[i * k + 1] < 4);
+    ck_assert_double_gt(beyond, 0);
+    ck_assert_double_eq_tol(moe_advise_over_limit(&t, &layout, 1),
+                            beyond / (double)n, 1e-12);
+    ck_assert_double_eq(moe_advise_over_limit(&t, &layout, 2), 0);
+    moe_trace_free(&t);
+}
+END_TEST
+
 START_TEST(slots_default_to_homes_and_some_more)
 {
     ck_assert_int_eq(moe_advise_slots(8, 4), 4);
@@ -824,6 +842,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(s, every_turn_that_is_said_is_there, 5);
     MOE_TEST(s, rebalance_and_token_limits_reproduce_the_flip);
     MOE_TEST(s, duplication_pays_from_its_break_even_on);
+    MOE_TEST(s, a_trace_is_checked_against_a_limit_of_nodes);
     MOE_TEST(s, slots_default_to_homes_and_some_more);
     MOE_TEST(s, impossible_settings_are_refused);
     return s;

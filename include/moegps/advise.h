@@ -111,6 +111,8 @@ typedef struct moe_advise_time {
     double error_s;                  /* of the cost model; NaN: unknown */
     double imbalance;        /* pairs of the busiest GPU over the mean */
     moe_price_source source; /* the least certain of all parts */
+    unsigned extrapolated;   /* bit p: phase p is priced beyond what was
+                                measured, in some sample */
 } moe_advise_time;
 
 typedef struct moe_advise moe_advise;
@@ -167,6 +169,9 @@ typedef struct moe_advise_facts {
                             moves, from the homes; all GPUs, a layer; it is
                             in no time */
     double moved_bytes;  /* trace: what later ones move, per batch; likewise */
+    double over_limit; /* token trace: share of tokens whose experts' homes lie
+                            in more nodes than serving.group_limit; NaN: no
+                            limit, or no tokens */
 } moe_advise_facts;
 void moe_advise_facts_of(const moe_advise *a, moe_advise_facts *out);
 

@@ -274,7 +274,11 @@ void moe_advise_facts_of(const moe_advise *a, moe_advise_facts *out)
                                   moe_layout_home_slots(&a->layout, m->experts),
                               .samples = a->samples / moe_advise_period(a),
                               .passes = a->passes,
+                              .over_limit = NAN,
                               .first_bytes = a->first_bytes};
+    if (a->p.trace != NULL && a->p.serving.group_limit > 0)
+        out->over_limit = moe_advise_over_limit(a->p.trace, &a->layout,
+                                                a->p.serving.group_limit);
     int plans = 0;
     for (int i = 0; i < n; i++) {
         const moe_advise_layer *s = &a->layer[i];

@@ -13,6 +13,7 @@ typedef struct {
     double gpu_s[MOE_N_PHASES], exposed_s[MOE_N_PHASES];
     double layer_s, error_s, imbalance;
     moe_price_source source;
+    unsigned extrapolated; /* bit p: phase p */
 } layer_time;
 
 /* One strategy on one layer of a sample. */
@@ -287,7 +288,11 @@ static void read_times(const pricing *j, const moe_iteration_work *w,
         double gpu_s[MOE_N_PHASES];
         for (int p = 0; p < MOE_N_PHASES; p++) {
             gpu_s[p] = w->cost[l].most_s[p];
-            note_source(out, moe_layer_cost_source(&w->cost[l], (moe_phase)p));
+            const moe_price_source of =
+                moe_layer_cost_source(&w->cost[l], (moe_phase)p);
+            note_source(out, of);
+            if (of == MOE_PRICE_EXTRAPOLATED)
+                out->extrapolated |= 1u << p;
         }
         moe_iteration_coordination_s(w, l, gpu_s);
         for (int p = 0; p < MOE_N_PHASES; p++) {
@@ -352,6 +357,7 @@ static void add_part(layer_time *mean, const layer_time *one, int n)
     mean->layer_s += one->layer_s / n;
     mean->error_s += one->error_s / n;
     mean->imbalance += one->imbalance / n;
+    mean->extrapolated |= one->extrapolated;
     if (one->source > mean->source)
         mean->source = one->source;
 }
@@ -478,6 +484,7 @@ static void summarise(const layer_time *time, int n, double passes, double *x,
     *out = (moe_advise_time){.source = MOE_PRICE_TABULATED};
     for (int i = 0; i < n; i++) {
         x[i] = time[i].layer_s;
+        out->extrapolated |= time[i].extrapolated;
         if (time[i].source > out->source)
             out->source = time[i].source;
     }

@@ -386,7 +386,8 @@ static moe_price ffn(const void *state, const uint32_t *rows, size_t n)
         return FREE;
     const double slowdown = on_grid(s, s->slowdown, all / s->experts);
     const double time_s = fmax(s->least_s, s->launch_s + slowdown * sum.time_s);
-    const double launch = s->launch_s / time_s, shares = slowdown / time_s;
+    const double shares = slowdown / time_s;
+    const double launch = 1 - shares * sum.time_s;
     return (moe_price){time_s, sum.source,
                        shares * sum.relative_error + launch * COMPOSED_ERROR,
                        shares * sum.error_p90 + launch * COMPOSED_P90};

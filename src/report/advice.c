@@ -94,6 +94,16 @@ static void say_inputs(moe_document *doc, const moe_advise_params *p,
                          ? "of the trace"
                          : "of the trace, a sample the mean of an interval",
                      f->skew, f->error, f->samples, f->samples == 1 ? "" : "s");
+    if (f->over_limit > 0)
+        moe_doc_fact(
+            doc, "group_limit",
+            "%.1f %% of the trace's tokens have experts at home in more "
+            "than %d node%s: it was not routed so; rows are priced as if "
+            "it had been",
+            100 * f->over_limit, p->serving.group_limit,
+            p->serving.group_limit == 1 ? "" : "s");
+    else if (!isnan(f->over_limit))
+        moe_doc_fact(doc, "group_limit", "kept by all tokens of the trace");
     if (f->passes > 1)
         moe_doc_fact(doc, "", "the trace's test part is used %.1f times",
                      f->passes);
@@ -298,6 +308,21 @@ static const char *survival(bool survives)
     return survives ? "survives" : "does not survive";
 }
 
+/* What no measurement is near of: more nodes, other shapes, links between nodes. */
+static void say_extrapolated(moe_document *doc, const moe_advise_time *time)
+{
+    if (time->extrapolated == 0)
+        return;
+    moe_doc_fact(doc, "", "beyond what was measured, by fitted models:");
+    FILE *out = moe_doc_words(doc);
+    const char *before = " ";
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        if ((time->extrapolated & 1u << p) != 0) {
+            fprintf(out, "%s%s", before, moe_phase_name((moe_phase)p));
+            before = ", ";
+        }
+}
+
 static void say_sure(moe_document *doc, const moe_advice *v, bool traced)
 {
     if (traced)
@@ -330,6 +355,7 @@ static void say_sure(moe_document *doc, const moe_advice *v, bool traced)
                 moe_percent_cell(v->error).text, us_cell(v->lead.low_s).text,
                 us_cell(v->lead.high_s).text, survival(v->survives_error));
     fprintf(out, "; turns at %s", moe_percent_cell(v->lead.turns_at).text);
+    say_extrapolated(doc, &v->time[v->winner[TYPICAL]][TYPICAL]);
 }
 
 static void say_limit(moe_document *doc, const char *name, double value,
