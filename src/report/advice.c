@@ -420,9 +420,9 @@ void moe_report_advice(moe_document *doc, const moe_advise_params *p,
     moe_doc_begin(doc, MOE_DOC_FACTS);
     moe_doc_fact(doc, "use",
                  "%s: %.1f %% faster than %s (typical case; planner %s, split "
-                 "quota)",
+                 "%s)",
                  name_of(v->winner[TYPICAL]), 100 * v->margin,
-                 name_of(v->second[TYPICAL]), planner_of(p));
+                 name_of(v->second[TYPICAL]), planner_of(p), split_of(p));
     say_why(doc, v);
     say_sure(doc, v, p->trace != NULL);
     if (!p->no_limits)
