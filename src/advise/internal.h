@@ -7,7 +7,7 @@
  *  advise.c     the samples of one condition
  *  intervals.c  one walk for each interval between plans
  *  limits.c     where verdicts turn
- *  model.c      from a layer to the model; how many copies pay
+ *  advise_model.c  from a layer to the model; how many copies pay
  *  recommend.c  the recommendation
  */
 #ifndef MOEGPS_ADVISE_INTERNAL_H

@@ -147,7 +147,7 @@ static moe_status walk_base(searching *k, int n, search_walked *out,
                               .slots = k->home,
                               .layers = k->layers,
                               .n_layers = n};
-    return search_walk_run(&walk, out, k->base_s, err);
+    return moe_search_walk_run(&walk, out, k->base_s, err);
 }
 
 static double mean_of(const double *x, int n)
@@ -167,7 +167,8 @@ static moe_status walk_point(const searching *k, moe_search_point *x, int n,
     const search_forecast *f = &k->series.forecast[x->predictor];
     double *time_s =
         moe_array_new(2 * (size_t)k->out->batches, sizeof *time_s, err);
-    if (time_s == NULL || search_walk_run(&walk, &w, time_s, err) != MOE_OK) {
+    if (time_s == NULL ||
+        moe_search_walk_run(&walk, &w, time_s, err) != MOE_OK) {
         free(time_s);
         return err->status;
     }
@@ -399,14 +400,14 @@ static moe_status try_splits(searching *k, moe_error *err)
     search_walk walk = walk_of(k, &s->point[s->simplest], n);
     search_walked dealt, quota, best;
     walk.base_s = NULL;
-    search_walk_run(&walk, &dealt, NULL, err);
+    moe_search_walk_run(&walk, &dealt, NULL, err);
     walk.split = moe_split_find("minmax");
     if (err->status == MOE_OK)
-        search_walk_run(&walk, &best, NULL, err);
+        moe_search_walk_run(&walk, &best, NULL, err);
     walk.split = moe_split_find("quota");
     walk.planned = walk.split;
     if (err->status != MOE_OK ||
-        search_walk_run(&walk, &quota, NULL, err) != MOE_OK)
+        moe_search_walk_run(&walk, &quota, NULL, err) != MOE_OK)
         return err->status;
     s->by_quota = dealt.layer_s / quota.layer_s - 1;
     s->by_minmax = dealt.layer_s / best.layer_s - 1;
@@ -551,7 +552,7 @@ static moe_status set_up(searching *k, moe_error *err)
     k->home = moe_layout_home_slots(&k->pricer.layout, m->experts);
     k->deal = moe_split_find("deal");
     if (err->status != MOE_OK ||
-        search_series_init(&k->series, p, err) != MOE_OK ||
+        moe_search_series_init(&k->series, p, err) != MOE_OK ||
         check_batches(k, err) != MOE_OK)
         return err->status;
     describe(k);
@@ -581,7 +582,7 @@ moe_status moe_search_run(const moe_search_params *params, moe_search *out,
             tell_model(&k);
         moe_progress_end(&k.progress);
     }
-    search_series_fini(&k.series);
+    moe_search_series_fini(&k.series);
     moe_cost_free(k.cost, k.cost_state);
     moe_serving_cost_free(k.serving);
     free(k.layers);

@@ -46,10 +46,10 @@ static inline const double *search_pairs(const search_series *s, int batch,
 
 /** Read all batches of the trace and have every predictor foretell them; the
  *  last forecast is that of the assumed predictor, if there is one.
- *  Release with search_series_fini() in any case. */
-moe_status search_series_init(search_series *s, const moe_search_params *p,
-                              moe_error *err);
-void search_series_fini(search_series *s);
+ *  Release with moe_search_series_fini() in any case. */
+moe_status moe_search_series_init(search_series *s, const moe_search_params *p,
+                                  moe_error *err);
+void moe_search_series_fini(search_series *s);
 
 /** Who walks. */
 typedef struct search_walk {
@@ -76,7 +76,7 @@ typedef struct search_walked {
 
 /** Walk through all batches. @param layer_s_out  [batches after the warm-up] of
  *  each the mean over layers; NULL: not wanted. */
-moe_status search_walk_run(const search_walk *walk, search_walked *out,
-                           double *layer_s_out, moe_error *err);
+moe_status moe_search_walk_run(const search_walk *walk, search_walked *out,
+                               double *layer_s_out, moe_error *err);
 
 #endif

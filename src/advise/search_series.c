@@ -293,8 +293,8 @@ static moe_status foretell_all(reading *r, moe_error *err)
     return err->status;
 }
 
-moe_status search_series_init(search_series *s, const moe_search_params *p,
-                              moe_error *err)
+moe_status moe_search_series_init(search_series *s, const moe_search_params *p,
+                                  moe_error *err)
 {
     moe_error local = {0};
     const moe_trace *t = p->trace;
@@ -314,7 +314,7 @@ moe_status search_series_init(search_series *s, const moe_search_params *p,
     return moe_pass(err, &local);
 }
 
-void search_series_fini(search_series *s)
+void moe_search_series_fini(search_series *s)
 {
     for (int i = 0; s->forecast != NULL && i < s->n_forecasts; i++) {
         free(s->forecast[i].load);

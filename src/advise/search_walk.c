@@ -322,8 +322,8 @@ static moe_status set_up(walking *k, moe_error *err)
     return err->status;
 }
 
-moe_status search_walk_run(const search_walk *walk, search_walked *out,
-                           double *layer_s_out, moe_error *err)
+moe_status moe_search_walk_run(const search_walk *walk, search_walked *out,
+                               double *layer_s_out, moe_error *err)
 {
     moe_error local = {0};
     walking k = {.w = walk,

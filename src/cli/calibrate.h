@@ -17,6 +17,9 @@ typedef struct moe_calibrate_settings {
     moe_model m; /* with model */
 } moe_calibrate_settings;
 
+/** Choices of --op, NULL behind them; 0 is auto. */
+extern const char *const moe_calibrate_ops[];
+
 /** Write tables and the profile, and say what came of it. */
 void moe_calibrate_write(moe_calibrate_settings *s, moe_measurements *m,
                          moe_error *err);

@@ -96,6 +96,11 @@ moe_status moe_plan_compare_sizes(moe_plan_offline *w,
 moe_status moe_plan_study(moe_plan_offline *w, const moe_plan_settings *s,
                           moe_error *err);
 
+/** Give every slot a replica, as engines do, and score that, where --emit asks.
+ *  @return as moe_emit_fill(). */
+moe_status moe_plan_fill(moe_plan_offline *w, const moe_plan_settings *s,
+                         moe_error *err);
+
 /** Check what asks for slots. @param slots  per GPU; 0: not given. */
 moe_status moe_plan_check_slots(const moe_plan_offline *w,
                                 const moe_plan_settings *s, int slots,

@@ -1,16 +1,17 @@
 /* internal.h: what the formats share.
  *
- *   recording.c    which format a file is in; the common end of all of them
+ *   recording_read.c  which format a file is in; the common end of all of them
+ *   recording.c    memory of a recording, numbers of its layers and steps
  *   layers.c       which layers and steps are kept
  *   companions.c   lists beside an array of tokens
  *   zip.c          archives of files, for npz.c
  *   torch.c        what torch.save writes, by a script, torch.py
  *   physical.c     physical experts to logical ones
- *   placement.c    placements of engines, which placement_write.c writes
+ *   placement_read.c  placements of engines, which placement_write.c writes
  *   to_trace.c     a trace of a recording
  *   json_items.c   JSON of many values: a step or some tokens each
- *   columns.c      what the columns of a table mean
- *   table.c        tables of text
+ *   column_meanings.c  what the columns of a table mean
+ *   text_table.c   tables of text
  *   ...            one file a format
  */
 #ifndef MOEGPS_RECORDING_INTERNAL_H
