@@ -84,9 +84,9 @@ static const struct {
     {MOE_FIELD_PACE_ASKED, S *I *L * 2 * 8, true},
     {MOE_FIELD_PACE_LATE, S *I *L * 2 * 8, true},
     {MOE_FIELD_BESIDE, S *I *L * 4 * 8, true},
-    {MOE_FIELD_SENDER_BYTES, S *I *G * 8, true},
-    {MOE_FIELD_SENDER_TIME, S *I *G * 8, true},
-    {MOE_FIELD_SENDER_LATE, S *I *G * 8, true},
+    {MOE_FIELD_SENDER_BYTES, S *I *L *G * 8, true},
+    {MOE_FIELD_SENDER_TIME, S *I *L *G * 8, true},
+    {MOE_FIELD_SENDER_LATE, S *I *L *G * 8, true},
 };
 
 static size_t length(moe_field_id id)

@@ -74,7 +74,7 @@ enum {
 };
 
 /** GPUs of a paced run beyond which it does not record who sent what to whom. */
-enum { MOE_MOST_SENDERS = 256 };
+enum { MOE_MOST_SENDERS = 64 };
 
 /** Element types: of the ledger, of the file and of messages alike. */
 typedef enum moe_element {

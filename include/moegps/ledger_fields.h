@@ -21,7 +21,7 @@
     X(LINKS, "strategy", "iteration", "layer", "link", "rank")     \
     X(PACES, "strategy", "iteration", "layer", "pace", "rank")     \
     X(BESIDES, "strategy", "iteration", "layer", "beside", "rank") \
-    X(SENDERS, "strategy", "iteration", "sender", "rank")          \
+    X(SENDERS, "strategy", "iteration", "layer", "sender", "rank") \
     X(TRUE_LOAD, "iteration", "layer", "expert")                   \
     X(CHOICES, "strategy", "iteration", "candidate")               \
     X(WARMUPS, "strategy", "warmup")                               \
@@ -156,7 +156,7 @@
     FIELD(BESIDE, F64, beside, BY_RANKS, BESIDES, "paced", "beside_time", "s", \
           "from begin to end of what ran beside the layers, hidden or not")    \
     FIELD(SENDER_BYTES, I64, sender_bytes, BY_RANKS, SENDERS, "paced",         \
-          "received", "B", "rows received of each GPU, all layers")            \
+          "received", "B", "rows received of each GPU")                        \
     FIELD(SENDER_TIME, F64, sender_time, BY_RANKS, SENDERS, "paced",           \
           "transfer", "s",                                                     \
           "from announced, or wanted where that was later, to arrived, sum "   \

@@ -86,6 +86,14 @@ typedef struct moe_strategy_view {
  *  of a paced run is no result. */
 #define MOE_MOST_LATE 0.02
 
+/** Rows that went from one node to another in a paced run, or stayed in it. */
+typedef struct moe_route {
+    int from, to;      /* nodes, in the order of their first ranks */
+    double bytes;      /* B, of all strategies, iterations and layers */
+    double transfer_s; /* s, sum over messages, each beside others */
+    double late_s;     /* s by which senders came after receivers, likewise */
+} moe_route;
+
 /** How a run kept a GPU's pace. */
 typedef struct moe_pace_view {
     bool phase[MOE_N_PACES]; /* paced */
@@ -95,6 +103,8 @@ typedef struct moe_pace_view {
     char timer[256];         /* how exactly deadlines are kept there */
     char progress[64];       /* who made it */
     double late;             /* median share of the strategy with most */
+    moe_route *route;        /* [n_routes] with rows; owned */
+    size_t n_routes;
 } moe_pace_view;
 
 typedef struct moe_view {

@@ -139,7 +139,7 @@ typedef struct moe_iteration {
                                     layers */
     int64_t *ahead_bytes;             /* [gpus] of direct routing, before it */
     moe_layer_pace *paces;            /* [layers] of a paced run */
-    moe_sender *senders;              /* [gpus] of a paced run */
+    moe_sender *senders;              /* [layers][gpus] of a paced run */
 } moe_iteration;
 
 /* Scratch of coordinate.c. */

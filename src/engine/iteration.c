@@ -23,7 +23,7 @@ moe_status moe_iteration_init(moe_iteration *it, const moe_engine *e,
     it->sent_bytes = moe_array_new(g, sizeof *it->sent_bytes, err);
     it->ahead_bytes = moe_array_new(g, sizeof *it->ahead_bytes, err);
     it->paces = moe_array_new(l, sizeof *it->paces, err);
-    it->senders = moe_array_new(g, sizeof *it->senders, err);
+    it->senders = moe_array_new(l * g, sizeof *it->senders, err);
     return err->status;
 }
 
@@ -50,7 +50,7 @@ void moe_iteration_clear(const moe_engine *e, moe_iteration *it)
     memset(it->sent_bytes, 0, g * sizeof *it->sent_bytes);
     memset(it->ahead_bytes, 0, g * sizeof *it->ahead_bytes);
     memset(it->paces, 0, l * sizeof *it->paces);
-    memset(it->senders, 0, g * sizeof *it->senders);
+    memset(it->senders, 0, l * g * sizeof *it->senders);
     it->wire_bytes = 0;
     it->tried = 0;
     it->tried_s = 0;

@@ -173,12 +173,12 @@ void moe_pacing_compute(moe_engine *e, const moe_runner *r, int layer)
              e->pacing->shared_s + experts.time_s);
 }
 
-static void note_senders(moe_engine *e)
+static void note_senders(moe_engine *e, int layer)
 {
     const moe_watched *of = moe_watch_of(e->pacing->watch);
     const double began_s = moe_watch_began_s(e->pacing->watch);
     for (int g = 0; g < e->layout.gpus; g++) {
-        moe_sender *s = &e->it.senders[g];
+        moe_sender *s = &e->it.senders[layer * e->layout.gpus + g];
         if (g == e->gpu || !(of[g].arrived_s > 0))
             continue;
         s->bytes += of[g].bytes;
@@ -219,7 +219,7 @@ void moe_pacing_exchange(moe_engine *e, int layer, moe_phase phase, moe_way way)
     const double late_s = moe_watch_late_s(e->pacing->watch);
     t->wait[phase] += late_s;
     t->wall[phase] -= late_s; /* charged as a whole */
-    note_senders(e);
+    note_senders(e, layer);
 }
 
 void moe_pacing_migrate(moe_engine *e, const moe_move *moves, size_t n)
@@ -251,22 +251,28 @@ static void record_layers(const moe_engine *e, const moe_runner *r, int i,
     }
 }
 
-void moe_pacing_record(const moe_engine *e, const moe_runner *r, int i,
-                       moe_ledger *ledger)
+static void record_senders(const moe_engine *e, const moe_runner *r, int i,
+                           moe_ledger *ledger)
 {
-    const size_t g = (size_t)e->layout.gpus;
-    const moe_ledger_dims *d = &ledger->dims;
+    const size_t n = (size_t)e->p.n_layers * (size_t)e->layout.gpus;
     const size_t at =
-        ((size_t)r->index * (size_t)d->iterations + (size_t)i) * g;
-    if (e->pacing == NULL || e->gpu < 0)
-        return;
-    record_layers(e, r, i, ledger);
-    for (size_t k = 0; k < g && g <= MOE_MOST_SENDERS; k++) {
+        moe_ledger_at(ledger, r->index, i, 0) * (size_t)e->layout.gpus;
+    for (size_t k = 0; k < n; k++) {
         const moe_sender *s = &e->it.senders[k];
         ledger->sender_bytes[at + k] = s->bytes;
         ledger->sender_time[at + k] = moe_pacing_undilated(e, s->transfer_s);
         ledger->sender_late[at + k] = moe_pacing_undilated(e, s->late_s);
     }
+}
+
+void moe_pacing_record(const moe_engine *e, const moe_runner *r, int i,
+                       moe_ledger *ledger)
+{
+    if (e->pacing == NULL || e->gpu < 0)
+        return;
+    record_layers(e, r, i, ledger);
+    if (e->layout.gpus <= MOE_MOST_SENDERS)
+        record_senders(e, r, i, ledger);
 }
 
 void moe_pacing_describe(const moe_engine *e, moe_facts *facts)
@@ -281,12 +287,13 @@ void moe_pacing_describe(const moe_engine *e, moe_facts *facts)
                   p->computes ? moe_pace_name(MOE_PACE_FFN) : "");
     moe_facts_set(facts, MOE_FACT_DILATION, "%.6g", p->dilation);
     moe_facts_set(facts, MOE_FACT_LINKS, "%s", p->links);
-    moe_facts_set(facts, MOE_FACT_TIMER,
-                  "With nothing else to do, %d waits of %.3g us ended %.2g us "
-                  "late in the median and %.2g us in the 99th percentile on "
-                  "the rank with the latest",
-                  p->error.n, 1e6 * p->error.phase_s, 1e6 * p->error.median_s,
-                  1e6 * p->error.p99_s);
+    moe_facts_set(
+        facts, MOE_FACT_TIMER,
+        "Before the run %d waits of %.3g us on each rank ended %.2f us "
+        "late in the median and %.1f us in the 99th percentile, on "
+        "the worst rank",
+        p->error.n, 1e6 * p->error.phase_s, 1e6 * p->error.median_s,
+        1e6 * p->error.p99_s);
     moe_facts_set(facts, MOE_FACT_PROGRESS, "%s, every %g us",
                   em->progress == MOE_PROGRESS_THREAD ? "thread" : "poll",
                   em->poll_interval_us);

@@ -24,7 +24,7 @@ typedef struct moe_layer_pace {
     double beside_s[MOE_N_BESIDES];
 } moe_layer_pace;
 
-/* What came from one GPU in an iteration. */
+/* What came from one GPU in a layer. */
 typedef struct moe_sender {
     int64_t bytes;
     double transfer_s, late_s;

@@ -33,7 +33,7 @@ void moe_say_paced(moe_document *doc, const moe_run_analysis *run)
         return;
     moe_doc_say(doc, MOE_DOC_PARAGRAPH,
                 "Paced: %s took the time that the cost model gives %s; all "
-                "else was measured, on the links between %d node%s here.",
+                "else was measured, on the links of %d node%s here.",
                 !v->pace.phase[MOE_PACE_FFN]         ? "attention"
                 : !v->pace.phase[MOE_PACE_ATTENTION] ? "FFN"
                                                      : "attention and FFN",
@@ -51,36 +51,51 @@ void moe_say_paced(moe_document *doc, const moe_run_analysis *run)
               out);
 }
 
+/* @return the strategy that is latest; -1: none was measured. */
+static int latest(const moe_view *v)
+{
+    int most = -1;
+    for (int s = 0; s < v->dims.strategies; s++) {
+        const double late = v->strategy[s].late.median;
+        if (!isnan(late) && (most < 0 || late > v->strategy[most].late.median))
+            most = s;
+    }
+    return most;
+}
+
+static void say_phases_late(const moe_view *v, const moe_strategy_view *y,
+                            FILE *out)
+{
+    const char *comma = ":";
+    for (int k = 0; k < MOE_N_PACES; k++) {
+        if (!v->pace.phase[k])
+            continue;
+        fprintf(out,
+                "%s %s by %s in the median and %s in the 99th percentile over "
+                "layers and ranks",
+                comma, moe_pace_name(k), moe_time_cell(y->late_s[k][0]).text,
+                moe_time_cell(y->late_s[k][1]).text);
+        comma = ",";
+    }
+}
+
 void moe_say_lateness(moe_document *doc, const moe_view *v)
 {
-    if (!any_paced(v))
+    const int s = latest(v);
+    if (!any_paced(v) || s < 0)
         return;
-    moe_doc_say(doc, MOE_DOC_ITEM, "Paced phases ended late");
+    const moe_strategy_view *y = &v->strategy[s];
+    moe_doc_say(doc, MOE_DOC_ITEM,
+                "Paced phases ended late, in %s by most, %s of a layer",
+                y->name, moe_percent_cell(y->late.median).text);
     FILE *out = moe_doc_words(doc);
-    const char *comma = ":";
-    for (int s = 0; s < v->dims.strategies; s++) {
-        const moe_strategy_view *y = &v->strategy[s];
-        if (isnan(y->late.median))
-            continue;
-        fprintf(out, "%s %s by %s of the layer", comma, y->name,
-                moe_percent_cell(y->late.median).text);
-        for (int k = 0; k < MOE_N_PACES; k++)
-            if (v->pace.phase[k])
-                fprintf(out,
-                        "%s %s by %s in the median and %s in the 99th "
-                        "percentile",
-                        k > 0 && v->pace.phase[0] ? "," : " (",
-                        moe_pace_name(k), moe_time_cell(y->late_s[k][0]).text,
-                        moe_time_cell(y->late_s[k][1]).text);
-        fprintf(out, "), %s of them by more than %g %% of it",
-                moe_percent_cell(y->late_share).text, 100 * MOE_MOST_LATE);
-        comma = ";";
-    }
-    fputc('.', out);
+    say_phases_late(v, y, out);
+    fprintf(out, "; %s of them by more than %g %% of a layer.",
+            moe_percent_cell(y->late_share).text, 100 * MOE_MOST_LATE);
     if (!(v->pace.late <= MOE_MOST_LATE))
         fprintf(out,
-                " That is more than %g %% of a layer: the wall clock is not a "
-                "result here, read the gpu clock.",
+                " Beyond %g %% of a layer the wall clock is not a result: read "
+                "the gpu clock.",
                 100 * MOE_MOST_LATE);
     if (v->pace.timer[0] != '\0')
         fprintf(out, " %s.", v->pace.timer);
@@ -167,9 +182,42 @@ static void say_strategy(moe_document *doc, const moe_view *v, int s)
     say_reason(doc, y);
 }
 
+/* ---- links ---- */
+
+enum { MOST_ROUTES = 64 };
+
+static void say_routes(moe_document *doc, const moe_pace_view *pace)
+{
+    static const moe_column columns[] = {
+        {"from node", NULL, MOE_RIGHT},
+        {"to node", NULL, MOE_RIGHT},
+        {"rows", "MB", MOE_RIGHT},
+        {"bandwidth", "GB/s a message", MOE_RIGHT},
+        {"sender late", "per time of messages", MOE_RIGHT},
+    };
+    if (pace->n_routes == 0 || pace->n_routes > MOST_ROUTES)
+        return;
+    moe_doc_say(doc, MOE_DOC_CAPTION,
+                "Rows between nodes, all strategies and measured iterations");
+    moe_doc_say(doc, MOE_DOC_UNDER,
+                "by the receivers' clocks, not divided by the dilation; a "
+                "message shares its link with those beside it");
+    moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
+    for (size_t i = 0; i < pace->n_routes; i++) {
+        const moe_route *r = &pace->route[i];
+        moe_table_cell(t, "%d", r->from);
+        moe_table_cell(t, "%d", r->to);
+        moe_table_put(t, moe_number_cell(1e-6 * r->bytes));
+        moe_table_put(t, moe_number_cell(1e-9 * r->bytes /
+                                         (r->transfer_s * pace->dilation)));
+        moe_table_put(t, moe_number_cell(r->late_s / r->transfer_s));
+    }
+}
+
 void moe_say_two_clocks(moe_document *doc, const moe_run_analysis *run)
 {
     for (int s = 0; s < run->view->dims.strategies; s++)
         if (moe_verdict_is_paced(run->view))
             say_strategy(doc, run->view, s);
+    say_routes(doc, &run->view->pace);
 }

@@ -354,8 +354,11 @@ static void say_assumption(const moe_run_analysis *run, FILE *out)
     const moe_view *view = run->view;
     switch (run->verdict.clock) {
     case MOE_CLOCK_WALL:
-        fputs(" Times were measured on this machine (wall clock), without "
-              "attention.",
+        fputs(moe_verdict_is_paced(view)
+                  ? " Times were measured on this machine (wall clock); "
+                    "attention and FFN kept the pace of the cost model."
+                  : " Times were measured on this machine (wall clock), "
+                    "without attention.",
               out);
         return;
     case MOE_CLOCK_CPU:

@@ -144,6 +144,79 @@ static void forget(moe_view *v)
     }
 }
 
+/* ---- who sent what to whom ---- */
+
+/* Nodes of ranks, and sums over pairs of nodes. */
+typedef struct {
+    int32_t *node; /* [ranks] */
+    int nodes;
+    moe_route *of; /* [nodes][nodes] */
+    moe_field_id field;
+} routes;
+
+static void visit_senders(const moe_reader *rd, int s, int i, const double *x,
+                          void *arg)
+{
+    const routes *to = arg;
+    const moe_ledger_dims *d = &rd->view->dims;
+    if (isnan(rd->view->strategy[s].layer_time[MOE_CLOCK_WALL][i]))
+        return;
+    for (int k = 0; k < d->layers * d->gpus; k++)
+        for (int r = 0; r < d->gpus; r++) {
+            const int g = k % d->gpus;
+            moe_route *route = &to->of[to->node[g] * to->nodes + to->node[r]];
+            const double y = x[k * d->ranks + r];
+            if (g == r || isnan(y))
+                continue;
+            if (to->field == MOE_FIELD_SENDER_BYTES)
+                route->bytes += y;
+            else if (to->field == MOE_FIELD_SENDER_TIME)
+                route->transfer_s += y;
+            else
+                route->late_s += y;
+        }
+}
+
+/* Nodes are numbered, as ranks met them. */
+static void find_nodes(moe_reader *rd, routes *to)
+{
+    const int ranks = rd->view->dims.ranks;
+    hid_t group = moe_h5_open_group(rd->file, "provenance", rd->err);
+    to->nodes = rd->view->nodes;
+    to->node = moe_h5_read(group, "node", H5T_NATIVE_INT32, sizeof *to->node,
+                           (size_t)ranks, rd->err);
+    for (int r = 0; to->node != NULL && r < ranks; r++)
+        if (to->node[r] < 0 || to->node[r] >= to->nodes)
+            moe_fail(rd->err, MOE_FORMAT, "rank %d is on node %d of %d", r,
+                     to->node[r], to->nodes);
+    moe_h5_close(group);
+}
+
+static void read_routes(moe_reader *rd)
+{
+    routes to = {0};
+    moe_pace_view *pace = &rd->view->pace;
+    if (!moe_reader_has(rd, MOE_FIELD_SENDER_BYTES))
+        return;
+    find_nodes(rd, &to);
+    const size_t n = (size_t)to.nodes * (size_t)to.nodes;
+    to.of = moe_array_new(n, sizeof *to.of, rd->err);
+    for (int f = MOE_FIELD_SENDER_BYTES;
+         f <= MOE_FIELD_SENDER_LATE && !moe_reader_failed(rd); f++) {
+        to.field = (moe_field_id)f;
+        moe_reader_each(rd, to.field, visit_senders, &to);
+    }
+    pace->route = moe_array_new(n, sizeof *pace->route, rd->err);
+    for (size_t k = 0; k < n && !moe_reader_failed(rd); k++)
+        if (to.of[k].bytes > 0) {
+            to.of[k].from = (int)(k / (size_t)to.nodes);
+            to.of[k].to = (int)(k % (size_t)to.nodes);
+            pace->route[pace->n_routes++] = to.of[k];
+        }
+    free(to.of);
+    free(to.node);
+}
+
 void moe_pace_read(moe_reader *rd)
 {
     const moe_ledger_dims *d = &rd->view->dims;
@@ -163,6 +236,7 @@ void moe_pace_read(moe_reader *rd)
         moe_reader_each(rd, MOE_FIELD_PACE_LATE, visit_late, &to);
         moe_reader_each(rd, MOE_FIELD_BESIDE, visit_beside, NULL);
         summarise(rd, &to);
+        read_routes(rd);
     }
     for (size_t k = 0; k < MOE_N_PACES; k++)
         for (size_t q = 0; q < 2; q++)

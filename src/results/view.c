@@ -244,6 +244,7 @@ void moe_view_free(moe_view *view)
         for (int c = 0; c < MOE_N_CLOCKS; c++)
             free(view->strategy[s].layer_time[c]);
     free(view->strategy);
+    free(view->pace.route);
     free(view->config);
     free(view->batch_hash);
     moe_h5_free_strings(view->warnings, view->n_warnings);

@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# Runs whose ranks keep a GPU's pace. Speaks TAP.
+. "$(dirname "$0")/tap.bash"
+
+# A GPU whose every kernel takes as long as its launch, and whose links take no
+# time. Attention with its reduction and the router is six launches and the FFN is
+# three: a layer has to take 10 ms.
+cat > "$dir/round.yaml" << END
+gpu: a100_sxm
+cost: analytic
+gpus_per_node: 4
+memory_bytes: 80e9
+memory_bandwidth: 1e15
+peak_flops: 1e17
+vector_flops: 1e16
+compute_efficiency: 1
+memory_efficiency: 1
+sms: 108
+tile_m: 32
+tile_n: 32
+launch_s: 1.11111e-3
+link_bandwidth: 1e14
+link_efficiency: 1
+link_latency_s: 0
+link_topology: switch
+network_bandwidth: 1e14
+network_efficiency: 1
+network_latency_s: 0
+origin: round numbers
+END
+cat > "$dir/x.yaml" << END
+model: mixtral-8x7b
+cluster: $dir/round.yaml
+trace: mixtral-8x7b-tokens
+workload: {batch: 1, seq: 128, layers: "0,7,15", iterations: 3, warmup: 1, seed: 1}
+emulation: {ffn: paced, attention: paced}
+strategies:
+  - {name: baseline}
+  - {name: online, predictor: ema, slots: 3}
+  - {name: tokens, predictor: token, slots: 3}
+END
+
+run() { # FILE SETTING...
+    local file=$1 sets=()
+    shift
+    for s in "$@"; do sets+=(--set "$s"); done
+    kept ranks 4 ./moegps run "$dir/x.yaml" "${sets[@]}" -o "$dir/$file"
+}
+
+look() { # PYTHON, with f: the file, and what is of interest in it
+    "$PYTHON" - "$dir/$1" << END
+import sys, h5py, numpy as np
+f = h5py.File(sys.argv[1])
+phases = list(f["timing/phase"].asstr())
+wall = {p: f["timing/wall"][..., i, :] for i, p in enumerate(phases)}
+wait, gpu = f["timing/wait"][...], f["timing/gpu"][...]
+asked, late = f["paced/asked"][...], f["paced/late"][...]
+beside = f["paced/beside_time"][...]
+fact = f["config"].attrs
+$2
+END
+}
+
+check "a paced run is valid" run paced.h5
+check "it says first what was paced, and on which links" \
+    grep -q '^Paced: attention and FFN took the time that the cost model gives round' "$dir/out"
+check "it says how late its phases ended" grep -q 'Paced phases ended late' "$dir/out"
+check "it has both clocks beside each other" grep -q 'online on both clocks, per layer' "$dir/out"
+check_if "h5py numpy" "a phase is asked for what the cost model gives" look paced.h5 '
+a = gpu[..., phases.index("attention"), :] + gpu[..., phases.index("route"), :]
+base = asked[0, :, :, 0, :]
+assert np.allclose(base, a[0], rtol=1e-9), (base, a[0])
+assert np.allclose(asked[:, :, :, 1, :], gpu[..., phases.index("ffn"), :], rtol=1e-9)
+layer = asked[0].sum(axis=2)
+assert np.allclose(layer, 10e-3, rtol=1e-3), layer
+'
+# No test says that a phase may not take longer: the machine may be busy.
+check_if "h5py numpy" "no phase ends before its deadline, and lateness is the rest" look paced.h5 '
+for k, p in enumerate(("attention", "ffn")):
+    own = wall[p][0]
+    assert (own >= asked[0, :, :, k, :] * (1 - 1e-9)).all(), p
+    assert (late[..., k, :] >= 0).all()
+both = (wall["attention"] + wall["ffn"])[0] * 1e3
+print("# a layer of 10 ms took %.2f to %.2f ms, %.2f in the median"
+      % (both.min(), both.max(), np.median(both)))
+'
+grep '^# a layer' "$dir/said"
+check_if "h5py numpy" "coordination and weights run beside the layers, and take time" look paced.h5 '
+assert (beside[0] == 0).all()
+assert beside[1].sum() > 0 and beside[2, :, :, 0, :].sum() > 0
+moved = f["plan/moved_bytes"][2]
+assert moved.sum() > 0
+assert (beside[2, :, :, 3, :].sum(axis=(1, 2)) > 0)[moved.sum(axis=1) > 0].all()
+'
+check_if "h5py numpy" "rows are of full width" look paced.h5 '
+sent = f["traffic/dispatch_bytes"][0]
+got = f["paced/received"][0].sum(axis=(0, 1)) # sender, rank
+off = ~np.eye(4, dtype=bool)
+assert int(fact["executed_row_bytes"]) == int(fact["full_row_bytes"]) == 8192
+assert got[off].sum() == 2 * sent[off].sum(), (got, sent)
+assert (got[off] == (sent + sent.T).T[off]).all()
+'
+
+check "slow motion is valid" run slow.h5 emulation.dilation=3 emulation.progress=thread
+check "it says its factor" grep -q 'took 3.00 times as long' "$dir/out"
+check_if "h5py numpy" "what is asked for stays, what is measured is divided" look slow.h5 '
+one = h5py.File(sys.argv[1].replace("slow", "paced"))["paced/asked"][...]
+assert np.allclose(asked[0], one[0])
+for k, p in enumerate(("attention", "ffn")):
+    assert (wall[p][0] >= asked[0, :, :, k, :] * (1 - 1e-9)).all(), p
+assert float(fact["dilation"]) == 3
+'
+check "a dry run says the memory and the time" \
+    kept ./moegps run "$dir/x.yaml" --dry-run --ranks 4
+check "weights need none" grep -q 'expert weights at most 0.00 GiB' "$dir/out"
+check "the time is that of the paced phases" \
+    grep -Eq 'paced phases take about 0?\.?[0-9]+' "$dir/out"
+
+# Links by calibrate --mpi.
+check "this machine's links are measured" \
+    ranks 4 ./moegps calibrate --mpi --profile "$dir/round.yaml" -o "$dir/here.h5"
+check "auto takes the ratio of the links" \
+    run auto.h5 emulation.dilation=auto emulation.links="$dir/here.h5" \
+    workload.layers=0 workload.iterations=1 workload.seq=4
+check "and says so" grep -q 'measured by calibrate --mpi' "$dir/out"
+
+refused() { # WORDS SETTING...
+    local words=$1
+    shift
+    ! run no.h5 "$@" && grep -q "$words" "$dir/err" && [ ! -e "$dir/no.h5" ]
+}
+sed 's/^launch_s:.*/launch_s: 0/' "$dir/round.yaml" > "$dir/fast.yaml"
+stopped() {
+    exits 75 ranks 4 ./moegps run "$dir/x.yaml" --set workload.iterations=40 \
+        -o "$dir/stop.h5" --max-time 4 &&
+        kept ranks 4 ./moegps run "$dir/x.yaml" --set workload.iterations=40 \
+            -o "$dir/stop.h5" --resume &&
+        look stop.h5 'assert np.isfinite(asked).all() and np.isfinite(late).all()'
+}
+check "deadlines below the timer's error are refused" \
+    refused 'by which this machine keeps deadlines late' "cluster=$dir/fast.yaml"
+check "tables of other links are refused" \
+    refused "no measured 'mpi'" emulation.dilation=auto \
+    emulation.links=jobs/silicon/tables.h5
+
+check "a paced run that was stopped goes on" stopped
+finish
