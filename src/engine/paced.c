@@ -173,8 +173,11 @@ void moe_pacing_compute(moe_engine *e, const moe_runner *r, int layer)
              e->pacing->shared_s + experts.time_s);
 }
 
+/* Of an exchange among all GPUs: others have ranks of their own. */
 static void note_senders(moe_engine *e, int layer)
 {
+    if (moe_watch_size(e->pacing->watch) != e->layout.gpus)
+        return;
     const moe_watched *of = moe_watch_of(e->pacing->watch);
     const double began_s = moe_watch_began_s(e->pacing->watch);
     for (int g = 0; g < e->layout.gpus; g++) {

@@ -125,6 +125,11 @@ bool moe_watch_test(moe_watch *w)
     return w->open == 0;
 }
 
+int moe_watch_size(const moe_watch *w)
+{
+    return w->size;
+}
+
 double moe_watch_began_s(const moe_watch *w)
 {
     return w->began_s;

@@ -45,6 +45,9 @@ void moe_watch_post(moe_watch *w, const moe_watch_exchange *x);
 /* Bring it on. @return whether it is complete; true where none was posted. */
 bool moe_watch_test(moe_watch *w);
 
+/* @return ranks of the last exchange. */
+int moe_watch_size(const moe_watch *w);
+
 /* When the last exchange began here; who sent what, [GPUs of its comm]. */
 double moe_watch_began_s(const moe_watch *w);
 const moe_watched *moe_watch_of(const moe_watch *w);
