@@ -29,20 +29,26 @@ run demo 4 jobs/paced.yaml workload.iterations="$ITERATIONS" workload.layers="$L
     emulation.dilation=auto emulation.links="$dir/a100-nvlink.h5"
 run tokens 4 jobs/tokens.yaml "${paced[@]}" workload.iterations="$ITERATIONS" \
     emulation.dilation=auto emulation.links="$dir/h100-nvlink.h5"
+cat > "$dir/ranks.yaml" << END
+model: mixtral-8x7b
+cluster: a100-nvlink
+trace: mixtral-8x7b-mmlu
+workload: {batch: 1, seq: 512, layers: "$LAYERS", iterations: 12, warmup: 1, seed: 1}
+emulation: {ffn: paced, attention: paced, dilation: 20}
+strategies:
+  - {name: baseline}
+END
 for ranks in $RANKS; do # the same batch on more GPUs: shorter phases
-    run "ranks-$ranks" "$ranks" jobs/paced.yaml workload.iterations=12 workload.layers="$LAYERS" \
-        emulation.dilation=20 strategies.distribution-only.slots=0 strategies.online.slots=0 \
-        strategies.online.planner=static strategies.oracle.slots=0 strategies.oracle.planner=static \
-        strategies.distribution-only.planner=static
+    run "ranks-$ranks" "$ranks" "$dir/ranks.yaml"
 done
 for by in poll thread; do
     run "$by" 4 jobs/paced.yaml workload.iterations=12 workload.layers="$LAYERS" \
-        emulation.dilation=20 emulation.progress=$by
+        emulation.dilation=20 emulation.progress="$by"
 done
-run many 64 jobs/paced.yaml model=deepseek-v3 cluster=h100-nvlink trace="${TRACE:=$dir/deepseek.h5}" \
-    workload.layers=3,4 workload.iterations=4 workload.seq=256 emulation.scale=8 emulation.dilation=50 \
-    strategies.distribution-only.slots=5 strategies.online.slots=5 strategies.oracle.slots=5 \
-    emulation.rebalance_every=4 || echo "no run of 64 ranks" >&2
+./moegps trace synth --model deepseek-v3 --sigma 1 --drift 0.1 --seqs 16 --tokens 4096 \
+    -o "$dir/deepseek-trace.h5" > /dev/null
+run many 64 jobs/deepseek.yaml "${paced[@]}" trace="$dir/deepseek-trace.h5" emulation.scale=8 \
+    emulation.dilation=50 workload.seq=1024
 
 "$PYTHON" - "$dir" "$load" "$(nproc)" "$RANKS" > "$dir/paced.md" << 'PY'
 import glob, os, sys
