@@ -115,7 +115,8 @@ static bool read_all(hid_t set, hid_t type, hid_t space, size_t *budget)
     void *data = calloc((size_t)step, row);
     bool ok = data != NULL;
     if (ok && rank == 0)
-        ok = H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
+        ok = H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0 &&
+             H5Dvlen_reclaim(type, space, H5P_DEFAULT, data) >= 0;
     for (hsize_t i = 0; ok && rank > 0 && i<rows && * budget> 0; i += step) {
         const hsize_t some = rows - i < step ? rows - i : step;
         ok = read_rows(set, type, space, i, some, data);
