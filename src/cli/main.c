@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "moegps/h5.h"
@@ -45,13 +46,23 @@ static int said(int code)
     return moe_status_exit_code(MOE_IO);
 }
 
+/* @return what is started to try a file: this program by its own name, as under
+ * a debugger /proc/self/exe is that; but that where the file was removed. */
+static const char *this_program(void)
+{
+    static const char self[] = "/proc/self/exe";
+    static char path[4096];
+    const ssize_t len = readlink(self, path, sizeof path - 1);
+    return len > 0 && access(path, X_OK) == 0 ? path : self;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], MOE_H5_TRY_COMMAND) == 0)
         return moe_h5_try_main(argv[2]);
     signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error, not death */
     moe_h5_quiet();
-    moe_h5_try_with("/proc/self/exe");
+    moe_h5_try_with(this_program());
     if (argc < 2) {
         moe_subcommands_help(&program, stderr);
         return moe_status_exit_code(MOE_USAGE);
