@@ -2,7 +2,7 @@
 
 # These compile nothing themselves: they install what is missing, and then build
 # and run in a make of their own.
-BARE := clean help deps demo check check-page asan fuzz soak bench validate paper format format-check dist
+BARE := clean help deps demo check check-page asan tsan valgrind fuzz soak bench validate paper format format-check dist
 again = @$(MAKE) --no-print-directory
 
 deps: ## install missing packages (root or sudo), else name them
@@ -38,6 +38,21 @@ asan: ## the tests under address and undefined-behaviour sanitizers
 	@tools/deps.sh test
 	$(again) BUILD=$(BUILD)/asan check-only \
 	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
+
+# What has threads of its own: training, and the search of advise.
+THREADED := $(foreach t,neural search,$(BUILD)/tests/test_$(t))
+
+tsan: ## the threaded parts under the thread sanitizer (clang and its libomp)
+	@tools/deps.sh ci
+	$(again) BUILD=$(BUILD)/tsan CC=clang CFLAGS='-O1 -g -fsanitize=thread' tsan-only
+
+tsan-only: $(THREADED)
+	@tests/tsan.sh $(THREADED)
+
+valgrind: ## a run on two ranks, its report and advice under valgrind
+	@tools/deps.sh valgrind
+	$(again) all
+	@tests/valgrind.sh
 
 # A sanitizer that finds a fault ends the program, and libFuzzer keeps the input.
 fuzz: ## fuzz each parser (clang): make fuzz SECONDS=60, FUZZ="plan set" for some
@@ -114,5 +129,5 @@ dist: ## an archive of the last commit: build/moegps-VERSION.tar.gz
 	@git archive --prefix=moegps-$(VERSION:.dirty=)/ -o $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz HEAD
 	@echo $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz
 
-.PHONY: deps demo check check-only check-page check-unit build-tests asan fuzz fuzz-only soak bench bench-only validate validate-only deployments evaluate paper \
+.PHONY: deps demo check check-only check-page check-unit build-tests asan tsan tsan-only valgrind fuzz fuzz-only soak bench bench-only validate validate-only deployments evaluate paper \
         paper-only format format-check man install dist

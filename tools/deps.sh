@@ -3,6 +3,7 @@
 #   build   compile and run
 #   test    also `make check`
 #   page    also `make check-page`
+#   valgrind  also `make valgrind`
 #   report  also figures (gnuplot, which the program can do without)
 #   ci      also .ci/run, but for MPICH: MPI=mpich tools/deps.sh build
 #   flags   install nothing; print the compiler's and linker's flags for make
@@ -16,7 +17,7 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin # daemons of the tests: users need not have it
 level=${1:-build}
 case $level in
-build | test | page | report | ci | flags) ;;
+build | test | page | valgrind | report | ci | flags) ;;
 *)
     sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
     exit 2
@@ -62,6 +63,7 @@ test|have ip|iproute2|iproute|iproute2
 ci|have clang|clang|clang|llvm
 ci|openmp clang|libomp-dev|libomp-devel|llvm
 ci|have clang-format-14|clang-format-14|clang-tools-extra|llvm
+valgrind|have valgrind|valgrind|valgrind|valgrind
 page|have chromium|chromium|chromium|-
 page|have gnuplot|gnuplot-nox|gnuplot-minimal|gnuplot
 report|have gnuplot|gnuplot-nox|gnuplot-minimal|gnuplot
