@@ -49,6 +49,7 @@ static moe_advice advice_of(int i)
     p.seq = of[i].seq;
     p.skew = 4;
     p.samples = 3;
+    p.error = 0;
     p.dials.direct = false;
     moe_advise_run(&p, &v, &err);
     ck_assert_msg(err.status == MOE_OK, "%s", err.text);
@@ -69,6 +70,16 @@ START_TEST(an_iteration_is_its_layers_and_the_rest)
                                 1e-6);
     }
     ck_assert_double_eq(m->cached, _i == DECODE ? 2000 : 4096);
+    ck_assert_double_eq(m->batch, (double)of[_i].batch / of[_i].gpus);
+    /* A GPU brings its copies, or sends those of others, as fast as links are. */
+    ck_assert_double_gt(m->moved_bytes, 0);
+    ck_assert_double_ge(m->moved_s, m->moved_bytes / 500e9);
+    const double saved_s = m->time[MOE_ADVISE_BASELINE].time_s -
+                           m->time[MOE_ADVISE_DISTRIBUTION].time_s;
+    if (saved_s > 0)
+        ck_assert_double_eq(m->moved_pays, ceil(m->moved_s / saved_s));
+    else
+        ck_assert(isinf(m->moved_pays));
     ck_assert_double_gt(m->rest.dense_s, 0);
 }
 END_TEST

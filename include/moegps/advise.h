@@ -221,7 +221,14 @@ typedef struct moe_advise_model {
     moe_model_rest rest;
     moe_model_memory memory; /* with the slots of the advice */
     double cached;           /* tokens of a sequence in the cache */
+    double batch;            /* sequences of a GPU, or of those that share
+                                attention */
     moe_model_time time[MOE_ADVISE_STRATEGIES];
+    double moved_bytes; /* of the busiest GPU, all layers, when all that
+                           distribution-only places comes from the homes */
+    double moved_s;     /* by themselves: a stop of the engine */
+    double moved_pays;  /* iterations in which distribution-only saves as much;
+                           infinite: it saves nothing */
     moe_advise_room room[MOE_ADVISE_ROOMS]; /* 0, 1, 2, 4, ... spare slots */
     int n_rooms;                            /* 0: not looked at */
     int pays; /* the row with fewest copies within 1 % of the highest rate */

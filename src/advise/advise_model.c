@@ -147,6 +147,49 @@ moe_status moe_advise_find_rooms(const moe_advise *a, moe_advise_model *out,
     return MOE_OK;
 }
 
+/* ---- placing experts anew ---- */
+
+/* @return seconds of a layer's copies that come from the homes; of the GPU that
+ * takes longest. @param bytes  becomes those of the busiest GPU, if they are
+ * more */
+static double move_s(const moe_advise *a, const moe_advise_placement *p,
+                     double *bytes)
+{
+    const moe_pricer pricer = moe_advise_pricer(a);
+    double most_s = 0;
+    for (int g = 0; g < a->p.gpus; g++) {
+        moe_exchange x = moe_pricer_everyone(&pricer);
+        x.node_bytes = fmax(p->move_sent[g][0], p->move_received[g][0]);
+        x.network_bytes = fmax(p->move_sent[g][1], p->move_received[g][1]);
+        const double all = x.node_bytes + x.network_bytes;
+        if (!(all > 0))
+            continue;
+        double s = pricer.cost->transfer(pricer.state, &x).time_s;
+        if (pricer.migration_rate > 0)
+            s = fmax(s, all / pricer.migration_rate);
+        *bytes = fmax(*bytes, all);
+        most_s = fmax(most_s, s);
+    }
+    return most_s;
+}
+
+/* By hand every sample plans from the homes; the mean of samples. */
+static void find_moves(const moe_advise *a, moe_advise_model *out)
+{
+    const int layers = a->p.model->layers;
+    const double saved_s = out->time[MOE_ADVISE_BASELINE].time_s -
+                           out->time[MOE_ADVISE_DISTRIBUTION].time_s;
+    for (int i = 0; i < a->samples; i++) {
+        double bytes = 0;
+        out->moved_s +=
+            layers *
+            move_s(a, &a->layer[i].placement[PLACEMENT_PREDICTED], &bytes) /
+            a->samples;
+        out->moved_bytes += layers * bytes / a->samples;
+    }
+    out->moved_pays = saved_s > 0 ? ceil(out->moved_s / saved_s) : INFINITY;
+}
+
 /* ---- the model ---- */
 
 void moe_advise_model_of(const moe_advise *a, const double *layer_s,
@@ -155,11 +198,16 @@ void moe_advise_model_of(const moe_advise *a, const double *layer_s,
     const moe_pricer pricer = moe_advise_pricer(a);
     double sequences;
     const double tokens = mean_tokens(a, &sequences);
-    *out = (moe_advise_model){.cached = cached(a, tokens, sequences)};
+    *out = (moe_advise_model){
+        .cached = cached(a, tokens, sequences),
+        .batch =
+            ceil(sequences * moe_layer_attention_gpus(&pricer) / a->p.gpus)};
     moe_model_rest_of(&pricer, tokens, sequences, &out->rest);
     moe_model_memory_of(&pricer, a->p.cluster, a->slots, out->cached,
                         &out->memory);
     for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++)
         out->time[s] =
             moe_model_time_of(&pricer, &out->rest, layer_s[s], tokens);
+    if (a->p.trace == NULL && !moe_advise_is_exact(a))
+        find_moves(a, out);
 }

@@ -75,6 +75,32 @@ static void say_parts(moe_document *doc, const moe_advise_params *p,
                      moe_bytes_cell(b->room_bytes).text,
                      moe_bytes_cell(p->cluster->memory_bytes).text,
                      b->sequences, m->cached);
+    if (b->room_bytes >= 0 && m->batch > b->sequences)
+        fprintf(moe_doc_words(doc), "; this batch has %.0f, which do not fit",
+                m->batch);
+}
+
+/* What it takes to place experts anew, and when that has paid. */
+static void say_moves(moe_document *doc, const moe_advise_params *p,
+                      const moe_advise_model *m)
+{
+    static const char *const how[] = {
+        [MOE_MIGRATION_HIDDEN] = "hidden where links and compute leave room",
+        [MOE_MIGRATION_LAYER] = "each layer waits for its own",
+        [MOE_MIGRATION_STOP] = "all wait for it"};
+    if (!(m->moved_bytes > 0))
+        return;
+    moe_doc_fact(doc, "placing experts anew",
+                 "brings the busiest GPU %s in %s (%s)",
+                 moe_bytes_cell(m->moved_bytes).text,
+                 moe_time_cell(m->moved_s).text, how[p->cluster->migration]);
+    if (isinf(m->moved_pays))
+        fputs("; nothing pays for it", moe_doc_words(doc));
+    else
+        fprintf(moe_doc_words(doc),
+                "; if the engine stops for it, the plan has to last %.0f "
+                "iteration%s to pay",
+                m->moved_pays, m->moved_pays > 1 ? "s" : "");
 }
 
 /* ---- how many copies pay ---- */
@@ -138,6 +164,7 @@ void moe_say_model(moe_document *doc, const moe_advise_params *p,
 {
     say_times(doc, p, m);
     say_parts(doc, p, m);
+    say_moves(doc, p, m);
     say_rooms(doc, p, m);
 }
 
@@ -175,7 +202,11 @@ json_t *moe_model_json(const moe_advise_model *m, moe_error *err)
         AT(moe_advise_model, "other_bytes", memory.other_bytes),
         AT(moe_advise_model, "cached_token_bytes", memory.kv_token_bytes),
         AT(moe_advise_model, "room_bytes", memory.room_bytes),
-        AT(moe_advise_model, "sequences", memory.sequences)};
+        AT(moe_advise_model, "sequences", memory.sequences),
+        AT(moe_advise_model, "batch", batch),
+        AT(moe_advise_model, "moved_bytes", moved_bytes),
+        AT(moe_advise_model, "moved_s", moved_s),
+        AT(moe_advise_model, "moved_pays_iterations", moved_pays)};
     static const moe_json_member times[] = {
         AT(moe_model_time, "time_s", time_s),
         AT(moe_model_time, "tokens_per_s", rate),
