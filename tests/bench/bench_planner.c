@@ -391,7 +391,7 @@ static void print_window(const setup *s)
     }
     close_desk(&d);
     bench_print("balance, 8 past loads", &all, 0, NULL);
-    bench_limit("  of which two threads take half",
+    bench_limit("  half of it, as of two threads",
                 0.5e3 * bench_summary(&all).median, 10e3 * s->own_limit_s,
                 "ms");
 }
@@ -618,7 +618,6 @@ static void print_setup(const setup *s)
            s->layers, s->experts, s->slots, s->gpus);
     print_balance(s);
     print_time(s);
-    print_window(s);
     print_stale(s);
     print_minmax(s);
     print_regret(s);
@@ -644,6 +643,9 @@ int main(int argc, char **argv)
     for (size_t i = 0;
          is_wanted(argc, argv, "setups") && i < MOE_ARRAY_LEN(setups); i++)
         print_setup(&setups[i]);
+    for (size_t i = 0;
+         is_wanted(argc, argv, "window") && i < MOE_ARRAY_LEN(setups); i++)
+        print_window(&setups[i]);
     if (is_wanted(argc, argv, "largest"))
         print_largest();
     if (is_wanted(argc, argv, "steps"))
