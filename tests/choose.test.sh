@@ -46,9 +46,11 @@ chosen = f["choice/chosen"][at] > 0
 assert (chosen[:-1] == used[1:]).all()
 assert (f["choice/used"][:at] == -1).all()
 estimate, took = f["choice/estimate"][at], f["timing/iteration_time_gpu"][:]
-tried = ~np.isnan(estimate[:, :at]).any(axis=1)
-own = np.where(tried, estimate[np.arange(len(used)), used.argmax(axis=1)],
-               took[at])
+# Those that lost sit out tries; the one in use is priced in all.
+priced = estimate[np.arange(len(used)), used.argmax(axis=1)]
+tried = ~np.isnan(priced)
+own = np.where(tried, priced, took[at])
+assert np.isnan(estimate[tried][:, :at]).any() and (~np.isnan(estimate[tried][:, :at])).any()
 says, = json.load(open(sys.argv[2]))["runs"][0]["choices"]
 layers = f["timing/layer_time_gpu"].shape[2]
 mean = took.mean(axis=1) / layers
@@ -74,7 +76,8 @@ assert all(close(shares[n], used[:, names.index(n)].mean()) for n in shares)
 assert used[0].argmax() == names.index("trained")
 assert used[-1].argmax() == names.index("recent")
 assert mean[at] < mean[:2].min(), mean
-assert says["regret"] < 0.05, says["regret"]
+# Copies of the new placement cost 7 ms, which two tries have to save first.
+assert says["regret"] < 0.06, says["regret"]
 END
 }
 check_if "h5py numpy" "the report agrees with the file" agrees

@@ -9,7 +9,9 @@
 
 enum { ROUNDS = 12 };             /* after 8 it moves by less than 0.001 */
 static const float LEAST = 1e-5F; /* of a knot: what is 0 could not grow */
-static const double PRIOR = 20;   /* pairs of an expert as foretold */
+/* Pairs of each expert, and near each knot, that are taken to have come as the
+ * scores say: of few tokens that were kept back little is learned. */
+static const double EXPERT_PRIOR = 20, KNOT_PRIOR = 4;
 
 typedef struct {
     char name[2][48];
@@ -134,6 +136,13 @@ static void make_rising(const double *count, float *map)
             map[j] = (float)value[b];
 }
 
+/* The score itself, up to 1. */
+static float identity(int knot)
+{
+    const float root = (float)knot / moe_score_place(1);
+    return fminf(1, root * root);
+}
+
 /* @param visits  [experts] pairs that there were */
 static void balance(fitting *f, const double *visits, double *said,
                     float *times)
@@ -144,7 +153,8 @@ static void balance(fitting *f, const double *visits, double *said,
         for (size_t e = 0; e < n_e; e++)
             said[e] += (double)f->probability[i * n_e + e];
     for (size_t e = 0; e < n_e; e++)
-        times[e] *= (float)((visits[e] + PRIOR) / (said[e] + PRIOR));
+        times[e] *= (float)((visits[e] + EXPERT_PRIOR) /
+                            (said[e] + EXPERT_PRIOR * (double)times[e]));
 }
 
 void moe_calibration_fit(const moe_trace *trace, int layer,
@@ -153,7 +163,6 @@ void moe_calibration_fit(const moe_trace *trace, int layer,
                          moe_calibration *out)
 {
     const size_t n_e = (size_t)trace->experts, k = (size_t)trace->top_k;
-    const float per_one = moe_score_place(1);
     moe_score_job own = *job;
     own.logits = false;
     own.map = moe_calibration_of(out, layer);
@@ -162,7 +171,7 @@ void moe_calibration_fit(const moe_trace *trace, int layer,
     double visits[MOE_MAX_EXPERTS] = {0}, said[MOE_MAX_EXPERTS];
     fitting f = {trace, batch, score, scratch, {0}, {0}, {0}};
     for (int j = 0; j < MOE_SCORE_KNOTS; j++)
-        knot[j] = fminf(1, (float)(j * j) / (per_one * per_one));
+        knot[j] = identity(j);
     for (size_t e = 0; e < n_e; e++)
         times[e] = 1;
     for (size_t i = 0; i < batch->own * k; i++)
@@ -173,7 +182,9 @@ void moe_calibration_fit(const moe_trace *trace, int layer,
     for (int round = 0; round < ROUNDS; round++) {
         foretell(&f, &own);
         for (int j = 0; j < MOE_SCORE_KNOTS; j++) {
-            const double by = (f.came[j] + LEAST) / (f.said[j] + LEAST);
+            const float as_is = fmaxf(identity(j), LEAST);
+            const double kept = KNOT_PRIOR * (double)(knot[j] / as_is);
+            const double by = (f.came[j] + KNOT_PRIOR) / (f.said[j] + kept);
             knot[j] = fminf(1, (float)(by * (double)fmaxf(knot[j], LEAST)));
         }
         make_rising(f.count, knot);

@@ -12,7 +12,8 @@
 typedef struct choice_reader {
     const moe_view *view;
     moe_choices *to;
-    int *used;        /* [iterations] strategy; -1: not measured */
+    bool is[MOE_MAX_STRATEGIES]; /* a candidate, tried or not */
+    int *used;                   /* [iterations] strategy; -1: not measured */
     double *estimate; /* [iterations][candidates] s, NaN: not priced */
 } choice_reader;
 
@@ -21,9 +22,11 @@ static void note_used(const moe_reader *rd, int s, int i, const double *x,
 {
     choice_reader *r = arg;
     (void)s;
-    for (int c = 0; c < rd->view->dims.candidates; c++)
+    for (int c = 0; c < rd->view->dims.candidates; c++) {
+        r->is[c] = r->is[c] || x[c] >= 0; /* -1: it is none */
         if (x[c] > 0)
             r->used[i] = c;
+    }
 }
 
 static void note_estimate(const moe_reader *rd, int s, int i, const double *x,
@@ -93,13 +96,10 @@ static void find_candidates(choice_reader *r, moe_error *err)
     const int n = r->view->dims.candidates;
     to->candidate = moe_array_new((size_t)n, sizeof *to->candidate, err);
     for (int c = 0; to->candidate != NULL && c < n; c++) {
-        bool is = false;
         int used = 0;
-        for (int i = 0; i < r->view->dims.iterations; i++) {
-            is = is || r->used[i] == c || !isnan(estimates(r, i)[c]);
+        for (int i = 0; i < r->view->dims.iterations; i++)
             used += is_measured(r, i) && r->used[i] == c;
-        }
-        if (is)
+        if (r->is[c])
             to->candidate[to->n++] =
                 (moe_candidate){c, (double)used / to->iterations, mean_s(r, c)};
     }
@@ -130,6 +130,7 @@ static void find_tries(choice_reader *r)
 static void read_one(moe_reader *rd, choice_reader *r)
 {
     moe_choices *to = r->to;
+    memset(r->is, 0, sizeof r->is);
     for (int i = 0; i < r->view->dims.iterations; i++)
         r->used[i] = -1;
     moe_reader_one(rd, MOE_FIELD_USED, to->strategy, note_used, r);
