@@ -66,6 +66,31 @@ static const struct {
     bool analysed;
 } wanted[] = {{1, true}, {RUNS - 1, true}, {RUNS, false}};
 
+/* One run has cores enough, and another winner on the wall clock. */
+START_TEST(runs_are_judged_together_by_one_clock)
+{
+    moe_view v[RUNS];
+    moe_analysis a = {0};
+    make_runs(v);
+    moe_strategy_view *slow = &v[0].strategy[2];
+    v[0].oversubscribed = false;
+    for (int i = 0; i < N; i++)
+        slow->layer_time[MOE_CLOCK_WALL][i] *= 0.5;
+    ck_assert_int_eq(moe_summarise(slow->layer_time[MOE_CLOCK_WALL], N, 1,
+                                   &slow->summary[MOE_CLOCK_WALL], NULL),
+                     MOE_OK);
+    ck_assert_int_eq(moe_analysis_init(&a, v, RUNS, 0, NULL), MOE_OK);
+    ck_assert_int_eq(a.run[0].verdict.clock, MOE_CLOCK_WALL);
+    ck_assert_int_eq(a.run[0].verdict.best, 2);
+    ck_assert_int_eq(a.scaling.clock, MOE_CLOCK_GPU);
+    ck_assert_uint_eq(a.scaling.n_winners, RUNS);
+    for (int r = 0; r < RUNS; r++)
+        ck_assert_str_eq(a.scaling.winner[r].best, "s1");
+    moe_analysis_fini(&a);
+    free_runs(v);
+}
+END_TEST
+
 START_TEST(what_cannot_be_known_is_no_error)
 {
     const int all =
@@ -97,6 +122,7 @@ Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("analysis");
     MOE_TEST(suite, every_run_is_judged_on_the_clock_that_counts);
+    MOE_TEST(suite, runs_are_judged_together_by_one_clock);
     MOE_TEST_LOOP(suite, what_cannot_be_known_is_no_error,
                   sizeof wanted / sizeof *wanted);
     return suite;

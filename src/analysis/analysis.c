@@ -65,6 +65,18 @@ static void analyse(moe_run_analysis *run, int wanted, moe_error *err)
         map_regimes(run, err);
 }
 
+/* Runs are judged together by one clock, whatever that of each is. */
+static void judge_again(moe_scaling *scaling, const moe_run_analysis *run,
+                        moe_error *err)
+{
+    moe_verdict verdict = run->verdict;
+    moe_view view = *run->view;
+    view.clock_asked = 1 + (int)scaling->clock;
+    if (verdict.clock == scaling->clock ||
+        moe_verdict_find(&view, &verdict, err) == MOE_OK)
+        moe_scaling_judge(scaling, run->view, &verdict, err);
+}
+
 moe_status moe_analysis_init(moe_analysis *out, const moe_view *views, size_t n,
                              int wanted, moe_error *err)
 {
@@ -82,7 +94,7 @@ moe_status moe_analysis_init(moe_analysis *out, const moe_view *views, size_t n,
     if (local.status == MOE_OK)
         moe_scaling_init(&a.scaling, views, n, &local);
     for (size_t i = 0; i < n && local.status == MOE_OK; i++)
-        moe_scaling_judge(&a.scaling, &views[i], &a.run[i].verdict, &local);
+        judge_again(&a.scaling, &a.run[i], &local);
     if (local.status == MOE_OK) {
         *out = a;
         return MOE_OK;
