@@ -179,9 +179,11 @@ static const char *const elements[] = {
 /* @return bytes of what a warning says first: up to the end of a clause. */
 static size_t clause_of(const char *text)
 {
-    enum { LEAST = 24 }; /* bytes: fewer say too little */
+    enum { LEAST = 24 }; /* bytes: fewer, or one word, say too little */
+    const char *blank = strchr(text, ' ');
     for (size_t n = LEAST; n < strlen(text); n++)
-        if (strchr(":;.", text[n]) != NULL && text[n + 1] == ' ')
+        if (strchr(":;.", text[n]) != NULL && text[n + 1] == ' ' &&
+            blank < text + n)
             return n;
     return strlen(text);
 }

@@ -42,6 +42,7 @@ static moe_cell ratio_of(const moe_run_analysis *run, int s)
 static void put_script(const moe_plot_subject *x, const moe_plot_data *data,
                        FILE *out)
 {
+    const moe_view *v = x->run->view;
     const moe_clock clock = x->run->verdict.clock;
     const moe_axis axis = moe_data_span(data, 4, 6);
     const moe_legend none = {0};
@@ -49,9 +50,10 @@ static void put_script(const moe_plot_subject *x, const moe_plot_data *data,
     moe_plot_rows_put(x->run, MOE_ROW, ratio_of, out);
     moe_script_number(out, "mark", 1);
     moe_axis_put_ratios(&axis, MOE_ROW_TICKS, out);
-    moe_script_text(out, "x_title", "times as fast as %.24s (%s clock, %s)",
-                    x->run->view->strategy[x->run->view->reference_index].name,
-                    moe_clock_name(clock), moe_clock_origin(clock));
+    moe_script_text(
+        out, "x_title", "times as fast as %s (%s clock, %s)",
+        moe_name_cell(v->strategy[v->reference_index].name, 24).text,
+        moe_clock_name(clock), moe_clock_origin(clock));
 }
 
 const moe_plot_type moe_plot_speedup = {
