@@ -141,7 +141,14 @@ static void say_rooms(moe_document *doc, const moe_advise_params *p,
         return;
     moe_doc_begin(doc, MOE_DOC_PARAGRAPH);
     FILE *out = moe_doc_words(doc);
-    if (m->pays == 0)
+    const int left = none->slots * p->gpus - p->model->experts;
+    if (m->pays == 0 && left > 0)
+        fprintf(
+            out,
+            "The slots of the homes have room for %d redundant experts; more "
+            "slots win less than 1 %%",
+            left);
+    else if (m->pays == 0)
         fputs("Redundant experts do not pay: more slots win less than 1 %",
               out);
     else
