@@ -165,6 +165,7 @@ def the_pointer_shows_values(b):
 def keys_show_values(b):
     b.open(1400)
     b.js("document.querySelector('figure svg[tabindex]').focus()")
+    b.settle()
     said = []
     for _ in range(2):
         b.press("ArrowRight", 39)
@@ -182,6 +183,7 @@ def the_slider_walks_through_layers(b):
             "document.querySelectorAll('.bars i').length]"
     first, picked, bars = b.js(state)
     b.js("document.querySelector('.slider input').focus()")
+    b.settle()
     b.press("ArrowRight", 39)
     second, again, _ = b.js(state)
     assert first != second and picked == again == bars > 0, (first, second, picked, bars)

@@ -125,11 +125,13 @@
       point.dataset.tip = text(title);
       title.remove();
     }
+    let at = -1; // of the point that was shown last
     svg.setAttribute('tabindex', '0');
     svg.addEventListener('pointermove', (e) => {
       const point = nearest(points, e.clientX, e.clientY);
-      if (point) show(point);
-      else hide();
+      if (!point) return hide();
+      at = points.indexOf(point);
+      show(point);
     });
     svg.addEventListener('pointerleave', hide);
     svg.addEventListener('blur', hide);
@@ -138,9 +140,8 @@
       if (e.key === 'Escape') hide();
       if (!step) return;
       e.preventDefault();
-      const at = points.indexOf(shown);
-      const next = at < 0 ? (step > 0 ? 0 : points.length - 1) : at + step;
-      show(points[(next + points.length) % points.length]);
+      at = at < 0 && step < 0 ? points.length - 1 : (at + step + points.length) % points.length;
+      show(points[at]);
     });
   }
   addEventListener('scroll', hide, { passive: true });
