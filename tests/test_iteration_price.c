@@ -272,6 +272,32 @@ START_TEST(iteration_is_as_worked_by_hand)
 }
 END_TEST
 
+/* What is added up, as nothing runs beside the layers, is what a schedule of it
+ * takes: weights that travel in next to no time make one. */
+START_TEST(without_background_times_add_up)
+{
+    enum { N = 2, MODEL = 5 };
+    double sum[N][MOE_N_PHASES], scheduled[N][MOE_N_PHASES];
+    moe_iteration_pricer *p = NULL;
+    moe_layer_cost cost[N] = {layer_of(2, 10, 0), layer_of(3, 7, 0)};
+    ck_assert_int_eq(moe_iteration_pricer_new(MODEL, &p, NULL), MOE_OK);
+    for (int k = 0; k < MOE_N_STEPS; k++)
+        cost[0].wrong_s[k] = cost[1].wrong_s[k] =
+            cost[0].step_s[k] > 0 ? 0.1 * k : 0;
+    const moe_iteration_work w = {.cost = cost, .n = N, .layers = MODEL};
+    const moe_iteration_price a = moe_iteration_price_of(p, &w, sum);
+    cost[0].step_s[MOE_STEP_MIGRATE] = 1e-30;
+    const moe_iteration_price b = moe_iteration_price_of(p, &w, scheduled);
+    moe_iteration_pricer_free(p);
+    ck_assert_double_eq_tol(a.length_s, 3 * 31 + 2 * 29, 1e-12);
+    ck_assert_double_eq_tol(b.length_s, a.length_s, 1e-12);
+    ck_assert_double_eq_tol(b.wrong_s, a.wrong_s, 1e-12);
+    for (int l = 0; l < N; l++)
+        for (int k = 0; k < MOE_N_PHASES; k++)
+            ck_assert_double_eq_tol(sum[l][k], scheduled[l][k], 1e-12);
+}
+END_TEST
+
 /* A run of one layer prices the model as a run of all. */
 START_TEST(measured_layer_stands_for_all)
 {
@@ -411,6 +437,7 @@ Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("iteration_price");
     MOE_TEST_LOOP(suite, iteration_is_as_worked_by_hand, MOE_ARRAY_LEN(cases));
+    MOE_TEST(suite, without_background_times_add_up);
     MOE_TEST_LOOP(suite, measured_layer_stands_for_all, MOE_ARRAY_LEN(cases));
     MOE_TEST(suite, weights_hide_or_are_waited_for);
     MOE_TEST(suite, shared_experts_hide_beside_the_exchange);

@@ -377,6 +377,42 @@ static void read_times(const builder *b, moe_iteration_price *price,
     }
 }
 
+/* ---- without any of that ---- */
+
+/* Whether all tasks are of one stream, so that their times add up. */
+static bool is_plain(const moe_iteration_work *w)
+{
+    const moe_coordination_cost *c = &w->coordination;
+    bool plain = !c->collects && !c->plans && !c->tries && !c->own_device &&
+                 c->lookahead == MOE_LOOKAHEAD_ALL;
+    for (int l = 0; l < w->n && plain; l++)
+        plain = !(w->cost[l].step_s[MOE_STEP_MIGRATE] > 0) &&
+                w->cost[l].overlap == MOE_SERVE_NO_OVERLAP;
+    return plain;
+}
+
+static moe_iteration_price add_up(const moe_iteration_work *w,
+                                  double (*exposed_s)[MOE_N_PHASES])
+{
+    moe_iteration_price price = {0};
+    for (int l = 0; l < w->n; l++) {
+        const moe_layer_cost *cost = &w->cost[l];
+        const int times = images(w, l);
+        if (exposed_s != NULL)
+            memset(exposed_s[l], 0, sizeof exposed_s[l]);
+        for (int k = 0; k < MOE_N_STEPS; k++) {
+            const moe_phase phase = moe_step_phase((moe_step)k);
+            if (!(cost->step_s[k] > 0))
+                continue;
+            price.length_s += times * cost->step_s[k];
+            price.wrong_s += times * cost->wrong_s[k];
+            if (exposed_s != NULL)
+                exposed_s[l][phase] += cost->step_s[k];
+        }
+    }
+    return price;
+}
+
 moe_iteration_price
 moe_iteration_price_of(moe_iteration_pricer *p, const moe_iteration_work *work,
                        double (*exposed_s_out)[MOE_N_PHASES])
@@ -384,6 +420,8 @@ moe_iteration_price_of(moe_iteration_pricer *p, const moe_iteration_work *work,
     const builder b = {p, work, &work->coordination};
     moe_iteration_price price = {0};
     assert(work->layers <= p->layers && work->n <= work->layers);
+    if (is_plain(work))
+        return add_up(work, exposed_s_out);
     moe_timeline_clear(p->timeline);
     for (int half = 0; half < MOE_CHAINS; half++)
         p->shared[half] = MOE_NO_TASK;
