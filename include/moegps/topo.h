@@ -59,4 +59,9 @@ void moe_topo_warn_memory(moe_ctx *ctx, double need_bytes);
 moe_status moe_topo_alone(moe_topo *out, char *node_out, size_t size,
                           moe_error *err);
 
+/** Write how as many ranks are started on this machine: with what lets them
+ *  share cores, if there are more of them than cores.
+ *  @param cores  that may be used */
+void moe_topo_launcher(int cores, int ranks, char *text, size_t size);
+
 #endif

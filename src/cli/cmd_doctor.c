@@ -143,6 +143,10 @@ static bool check_cores(void)
         say(WARN, "cores", "only one may be used (CPUs %s)", topo.cpuset);
         advise("ranks will share it; of several, only the gpu clock counts");
     }
+    const int more = topo.cores < 8 ? 8 : 2 * topo.cores;
+    char line[160];
+    moe_topo_launcher(topo.cores, more, line, sizeof line);
+    say(OK, "more ranks", "than cores: %s moegps run ...", line);
     if (isinf(topo.cpu_limit)) {
         say(OK, "CPU limit", "none");
     } else if (topo.cpu_limit >= topo.cores - 0.01) {

@@ -171,13 +171,18 @@ static moe_status run_all(moe_run_job *r)
     moe_watchdog_uncover();
     if (watched != MOE_OK)
         return watched;
-    if (ctx->size == 1 && r->o.ranks == 0)
-        moe_note(ctx, "one rank, so one GPU: nothing is exchanged; for more, "
-                      "start with mpirun -n N or srun -n N");
     moe_stop_arm(r->o.max_time_s);
     if (moe_run_read_inputs(r) != MOE_OK ||
         moe_topo_discover(ctx, &r->topo) != MOE_OK)
         return ctx->err.status;
+    if (ctx->size == 1 && r->o.ranks == 0) {
+        char line[160];
+        moe_topo_launcher(r->topo.cores, 4, line, sizeof line);
+        moe_note(ctx,
+                 "one rank, so one GPU: nothing is exchanged; for four: %s "
+                 "moegps run %s",
+                 line, r->o.experiment);
+    }
     moe_topo_warn(ctx, &r->topo,
                   moe_emulation_is_paced(&r->experiment.emulation));
     if (r->experiment.emulation.rebalance_every >

@@ -380,3 +380,14 @@ void moe_topo_warn_memory(moe_ctx *ctx, double need_bytes)
              ctx->host, need / GIB, left / GIB);
     warn_worst(ctx, need > left ? need / fmax(left, 1) : 0, text);
 }
+
+void moe_topo_launcher(int cores, int ranks, char *text, size_t size)
+{
+#ifdef OPEN_MPI
+    static const char share[] = " --oversubscribe --bind-to none"
+                                " --mca mpi_yield_when_idle 1";
+#else
+    static const char share[] = "";
+#endif
+    snprintf(text, size, "mpirun -n %d%s", ranks, ranks > cores ? share : "");
+}
