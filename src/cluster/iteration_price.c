@@ -103,6 +103,8 @@ void moe_iteration_pricer_free(moe_iteration_pricer *p)
 /* @return the measured layer that stands for a layer of the model. */
 static int measured(const moe_iteration_work *w, int layer)
 {
+    if (w->n == 1 || w->n == w->layers) /* without a division */
+        return w->n == 1 ? 0 : layer;
     return (int)((long)layer * w->n / w->layers);
 }
 
@@ -149,6 +151,8 @@ static int add_half(const builder *b, int layer, int half, moe_step step,
                     int after)
 {
     const moe_layer_cost *cost = cost_of(b, layer);
+    if (!(cost->step_s[step] > 0))
+        return after;
     const bool exchange = step == MOE_STEP_DISPATCH || step == MOE_STEP_COMBINE;
     const bool turns =
         halves(cost) > 1 &&
@@ -161,7 +165,7 @@ static int add_half(const builder *b, int layer, int half, moe_step step,
     if (turns)
         task.after[1] = *turn;
     const int i = add(b, task, after);
-    if (turns && task.time_s > 0)
+    if (turns)
         *turn = i;
     return i;
 }
@@ -342,38 +346,49 @@ static int add_layer(const builder *b, int layer, int before)
 
 /* ---- what came out ---- */
 
-/* @return what of a task's time is expected to be wrong, per second. */
-static double wrong_share(const moe_iteration_work *w, const moe_task *task)
+/* Of one measured layer. */
+typedef struct {
+    int of;                     /* -1: none yet */
+    double images;              /* layers that it stands for */
+    double wrong[MOE_N_PHASES]; /* what of a phase's time is expected to be
+                                    wrong, per second */
+} layer_shares;
+
+static void find_shares(const moe_iteration_work *w, int of, layer_shares *out)
 {
-    const moe_layer_cost *cost = &w->cost[measured(w, task->layer)];
-    double time_s = 0, wrong_s = 0;
-    if (task->phase == MOE_PHASE_COLLECT)
-        return w->coordination.collect.relative_error;
-    if (task->phase == MOE_PHASE_BROADCAST)
-        return w->coordination.broadcast.relative_error;
-    for (int k = 0; k < MOE_N_STEPS; k++)
-        if (moe_step_phase((moe_step)k) == task->phase) {
-            time_s += cost->step_s[k];
-            wrong_s += cost->wrong_s[k];
-        }
-    return time_s > 0 ? wrong_s / time_s : 0;
+    const moe_layer_cost *cost = &w->cost[of];
+    double time_s[MOE_N_PHASES] = {0};
+    *out = (layer_shares){.of = of, .images = images(w, of)};
+    for (int k = 0; k < MOE_N_STEPS; k++) {
+        const moe_phase p = moe_step_phase((moe_step)k);
+        time_s[p] += cost->step_s[k];
+        out->wrong[p] += cost->wrong_s[k];
+    }
+    for (int p = 0; p < MOE_N_PHASES; p++)
+        out->wrong[p] = time_s[p] > 0 ? out->wrong[p] / time_s[p] : 0;
+    out->wrong[MOE_PHASE_COLLECT] = w->coordination.collect.relative_error;
+    out->wrong[MOE_PHASE_BROADCAST] = w->coordination.broadcast.relative_error;
 }
 
 static void read_times(const builder *b, moe_iteration_price *price,
                        double (*exposed_s)[MOE_N_PHASES])
 {
     const moe_timeline *t = b->p->timeline;
+    const size_t n = moe_timeline_length(t);
+    layer_shares shares = {.of = -1};
     if (exposed_s != NULL)
         memset(exposed_s, 0, (size_t)b->w->n * sizeof *exposed_s);
-    for (size_t i = 0; i < moe_timeline_length(t); i++) {
+    for (size_t i = 0; i < n; i++) {
         const moe_task *task = moe_timeline_task(t, i);
         const double time_s = moe_timeline_times(t, i)->exposed_s;
         const int of = measured(b->w, task->layer);
         if (!(time_s > 0))
             continue;
-        price->wrong_s += time_s * wrong_share(b->w, task);
+        if (of != shares.of)
+            find_shares(b->w, of, &shares);
+        price->wrong_s += time_s * shares.wrong[task->phase];
         if (exposed_s != NULL)
-            exposed_s[of][task->phase] += time_s / images(b->w, of);
+            exposed_s[of][task->phase] += time_s / shares.images;
     }
 }
 
