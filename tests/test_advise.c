@@ -110,6 +110,26 @@ START_TEST(pairs_rows_and_weights_are_conserved)
 }
 END_TEST
 
+/* Top 2 of 8 experts, two on each of 4 GPUs: C(6, 2) of C(8, 2) pairs of them
+ * are elsewhere. */
+static const struct {
+    int experts, top_k;
+    double share, missing;
+} visits[] = {{8, 2, 0.25, 15.0 / 28},
+              {8, 2, 0, 1},
+              {8, 2, 1, 0},
+              {60, 4, 0.5, 30.0 * 29 * 28 * 27 / (60.0 * 59 * 58 * 57)},
+              {4, 3, 0.5, 0}}; /* 3 experts do not fit into the other 2 */
+
+START_TEST(experts_of_a_token_are_distinct)
+{
+    const moe_model model = {.experts = visits[_i].experts,
+                             .top_k = visits[_i].top_k};
+    ck_assert_double_eq_tol(moe_advise_missing(&model, visits[_i].share),
+                            visits[_i].missing, 1e-12);
+}
+END_TEST
+
 /* @return of phases of the oracle, which plans anew for every batch. */
 static moe_advise_time oracle_time(const moe_advise_params *p)
 {
@@ -824,6 +844,7 @@ Suite *moe_test_suite(void)
     const size_t n = MOE_ARRAY_LEN(skews);
     MOE_TEST_LOOP(s, power_law_has_the_skewness_asked_for, n);
     MOE_TEST_LOOP(s, pairs_rows_and_weights_are_conserved, n);
+    MOE_TEST_LOOP(s, experts_of_a_token_are_distinct, MOE_ARRAY_LEN(visits));
     MOE_TEST(s, a_lookahead_pays_for_collectives_of_every_layer);
     MOE_TEST_LOOP(s, splits_pay_for_what_they_need, MOE_ARRAY_LEN(splits));
     MOE_TEST_LOOP(s, without_skew_baseline_never_loses_to_duplication, 10);

@@ -153,8 +153,12 @@ double moe_advise_group_share(const moe_pricer *pricer);
 double moe_advise_ahead_rows(const moe_pricer *pricer,
                              const moe_advise_placement *placement, double all);
 
-/** Part of the tokens that visit each GPU, if a token's experts lie
- *  independently of each other.
+/** @return part of the tokens none of whose experts, which are distinct, is on
+ *  a GPU that gets this share of all pairs: exact where all experts get alike.*/
+double moe_advise_missing(const moe_model *model, double share);
+
+/** Part of the tokens that visit each GPU, if a token's experts are distinct
+ *  and chosen without regard to each other.
  *  @param all        pairs of all GPUs
  *  @param visit_out  [gpus] */
 void moe_advise_visits(const moe_pricer *pricer,

@@ -417,13 +417,23 @@ void moe_advise_deal(moe_advise_planning *w, const double *pairs,
 
 /* ---- rows of deployments ---- */
 
+double moe_advise_missing(const moe_model *model, double share)
+{
+    double missing = 1;
+    for (int i = 0; i < model->top_k; i++)
+        missing *=
+            fmax(1 - share * model->experts / (double)(model->experts - i), 0);
+    return missing;
+}
+
 void moe_advise_visits(const moe_pricer *pricer,
                        const moe_advise_placement *placement, double all,
                        double *visit_out)
 {
     for (int g = 0; g < pricer->layout.gpus; g++)
-        visit_out[g] = 1 - pow(1 - (double)placement->pairs[g] / all,
-                               pricer->model->top_k);
+        visit_out[g] =
+            1 - moe_advise_missing(pricer->model,
+                                   (double)placement->pairs[g] / all);
 }
 
 void moe_advise_rows(const moe_pricer *pricer,

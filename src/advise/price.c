@@ -153,8 +153,8 @@ double moe_advise_ahead_rows(const moe_pricer *pricer,
     const moe_layout *y = &pricer->layout;
     double sum = 0;
     for (int g = 0; g < y->gpus; g++)
-        sum += 1 -
-               pow(1 - (double)placement->pairs[g] / all, pricer->model->top_k);
+        sum += 1 - moe_advise_missing(pricer->model,
+                                      (double)placement->pairs[g] / all);
     return sum * (moe_layer_attention_gpus(pricer) - 1) / y->gpus;
 }
 
