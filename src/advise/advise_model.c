@@ -12,6 +12,9 @@
 /* Copies that win less than this are not worth their memory. */
 static const double WORTH = 0.01;
 
+/* Batches drawn for each number of copies; all numbers see the same ones. */
+enum { ROOM_SAMPLES = 5 };
+
 static double mean_tokens(const moe_advise *a, double *sequences_out)
 {
     const int n = a->samples * a->layers;
@@ -84,8 +87,11 @@ static moe_status price_room(const moe_advise *like, int slots,
     moe_advise *a = NULL;
     double sequences;
     p.slots = slots;
+    if (p.trace == NULL && like->samples > ROOM_SAMPLES)
+        p.samples = ROOM_SAMPLES;
     if (moe_advise_new_like(like, &p, &a, err) != MOE_OK)
         return err->status;
+    a->quick = p.gpus > 16; /* of more GPUs those that stand out do */
     const double tokens = mean_tokens(a, &sequences);
     moe_model_memory m;
     moe_model_memory_of(&pricer, p.cluster, slots, cached(a, tokens, sequences),
