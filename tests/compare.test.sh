@@ -101,7 +101,7 @@ check "an unknown reference is refused" refused 2 "has no strategy 'nobody'" pro
 check "an unknown clock is refused" refused 2 "wall, cpu, gpu" program compare a.h5 b.h5 --clock sun
 check "a threshold that is none is refused" refused 2 "percent" program compare a.h5 b.h5 --fail-if fast
 check "an existing JSON file is kept" exits 2 program compare a.h5 b.h5 --json a.h5
-check "... saying so" err_has "a.h5: exists"
+check "... saying so" err_has "a.h5 is what A.h5 reads"
 check "a file that is no result is refused" refused 2 "x.yaml" program compare a.h5 x.yaml
 
 # ---- merge ----
