@@ -395,6 +395,19 @@ static moe_status check_routing(moe_experiment *x, const moe_conf *root,
     return MOE_OK;
 }
 
+static moe_status check_overlap(const moe_experiment *x, const moe_conf *root,
+                                moe_error *err)
+{
+    if (moe_emulation_is_paced(&x->emulation) &&
+        x->serving.overlap != MOE_SERVE_NO_OVERLAP)
+        return moe_conf_fail(
+            root, moe_conf_get(moe_conf_get(root, "serving"), "overlap"), err,
+            "serving.overlap: %s is priced, but not what paced ranks do "
+            "(allowed with emulation.ffn or attention: paced: none)",
+            moe_serve_overlaps[x->serving.overlap]);
+    return MOE_OK;
+}
+
 static moe_status read_all(moe_experiment *x, const moe_conf *root,
                            moe_error *err)
 {
@@ -417,6 +430,7 @@ static moe_status read_all(moe_experiment *x, const moe_conf *root,
             MOE_OK)
         return err->status;
     if (settle(&x->emulation, root, emulation, err) != MOE_OK ||
+        check_overlap(x, root, err) != MOE_OK ||
         read_strategies(x, root, err) != MOE_OK)
         return err->status;
     return check_routing(x, root, err);

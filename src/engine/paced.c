@@ -169,6 +169,7 @@ void moe_pacing_compute(moe_engine *e, const moe_runner *r, int layer)
     const uint32_t *rows = moe_dispatch_get_rows(e->dispatch).of_slot;
     const moe_price experts =
         e->cost->ffn(e->cost_state, rows, (size_t)r->slots);
+    moe_inject(e->ctx, MOE_SITE_FFN);
     wait_out(e, layer, MOE_PACE_FFN, start,
              e->pacing->shared_s + experts.time_s);
 }

@@ -160,13 +160,12 @@ static moe_status make_ffn(moe_engine *e, moe_error *err)
     return moe_home_weights_init(&e->home, &home, err);
 }
 
-/* Rows go out as narrow as the model sends them, where they are sent at the
- * model's own width. */
+/* Paced rows go out as narrow as the deployment sends them. */
 static size_t out_bytes(const moe_engine *e)
 {
     const size_t all = moe_ffn_row_bytes(&e->shape);
-    const double share =
-        moe_model_dispatch_bytes(e->p.model) / moe_model_row_bytes(e->p.model);
+    const double share = moe_serving_row_bytes(e->serving, e->p.model, false) /
+                         moe_model_row_bytes(e->p.model);
     const size_t part = (size_t)ceil((double)all * share);
     if (!e->ffn->paced || part > all)
         return all;
