@@ -85,3 +85,14 @@ int moe_engine_history(const moe_engine *e)
             return e->p.experiment->emulation.rebalance_every;
     return 0;
 }
+
+uint64_t moe_engine_max_tokens(const moe_engine *e)
+{
+    return moe_batcher_max_tokens(e->batcher);
+}
+
+double moe_engine_mean_pairs(const moe_engine *e)
+{
+    return (double)moe_engine_max_tokens(e) * e->p.model->top_k /
+           e->layout.gpus;
+}

@@ -31,17 +31,6 @@ moe_ledger_dims moe_engine_dims(const moe_engine *e)
         .paced = moe_emulation_is_paced(&e->p.experiment->emulation)};
 }
 
-uint64_t moe_engine_max_tokens(const moe_engine *e)
-{
-    return moe_batcher_max_tokens(e->batcher);
-}
-
-double moe_engine_mean_pairs(const moe_engine *e)
-{
-    return (double)moe_engine_max_tokens(e) * e->p.model->top_k /
-           e->layout.gpus;
-}
-
 moe_engine_bytes moe_engine_memory(const moe_engine *e)
 {
     const moe_ledger_dims d = moe_engine_dims(e);

@@ -98,3 +98,53 @@ void moe_share_flow(moe_share *s)
             }
     }
 }
+
+int64_t moe_share_push(moe_share *s)
+{
+    int64_t left = 0;
+    s->steps += (uint64_t)s->gpus;
+    moe_share_unmark(s);
+    if (s->gpus > MOE_SHARE_MANY)
+        moe_share_flow(s);
+    for (int g = 0; g < s->gpus; g++) {
+        while (s->load[g] > s->limit[g] && moe_share_relieve(s, g) >= 0) {
+        }
+        if (s->load[g] > s->limit[g])
+            left += s->load[g] - s->limit[g];
+    }
+    memcpy(s->stuck, s->reached, (size_t)s->gpus * sizeof *s->stuck);
+    return left;
+}
+
+static int64_t divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* @return the limit that the marked GPUs, or all, need at least. */
+static int64_t need_of(const moe_share *s, bool all)
+{
+    int64_t load = 0, n = 0;
+    for (int g = 0; g < s->gpus; g++)
+        if (all || s->stuck[g]) {
+            load += s->load[g];
+            n++;
+        }
+    return divide_up(load, n);
+}
+
+int64_t moe_share_minmax(moe_share *s)
+{
+    int64_t limit = need_of(s, true);
+    for (;; limit = need_of(s, false)) {
+        for (int g = 0; g < s->gpus; g++)
+            s->limit[g] = limit;
+        if (moe_share_push(s) == 0)
+            return limit;
+    }
+}
+
+int64_t moe_share_part(const moe_share *s, const moe_replica *replica)
+{
+    return s->part[replica->gpu * s->slots + replica->slot];
+}

@@ -56,4 +56,10 @@ moe_status moe_predictor_remember(const moe_predictor *predictor, void *state,
                                   const moe_predictor_env *env,
                                   const void *params, moe_error *err);
 
+/** The part of a predictor file that a predictor needs, checked against the
+ *  trace; NULL with an error that says what to do. */
+const moe_learned_part *moe_learned_part_for(const char *name,
+                                             const moe_predictor_env *env,
+                                             moe_error *err);
+
 #endif

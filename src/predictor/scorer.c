@@ -91,27 +91,3 @@ const float *moe_scorer_scores(const void *state)
 {
     return ((const moe_scorer *)state)->score;
 }
-
-const moe_learned_part *moe_learned_part_for(const char *name,
-                                             const moe_predictor_env *env,
-                                             moe_error *err)
-{
-    if (env->learned == NULL) {
-        moe_fail(err, MOE_USAGE,
-                 "predictor %s: needs what training made: say `load: FILE`, "
-                 "and make one with `moegps train --trace TRACE --predictors "
-                 "%s -o FILE`",
-                 name, name);
-        return NULL;
-    }
-    const moe_learned_part *part = moe_learned_find(env->learned, name);
-    moe_error local = {0};
-    if (part == NULL)
-        moe_fail(&local, MOE_USAGE, "the predictor file has none of this name");
-    else
-        moe_learned_check(env->learned, env->trace, &local);
-    if (local.status == MOE_OK)
-        return part;
-    moe_fail(err, local.status, "predictor %s: %s", name, local.text);
-    return NULL;
-}

@@ -71,10 +71,4 @@ bool moe_scorer_expect(void *state, const moe_batch *batch, int layer,
                        uint64_t *load_out);
 const float *moe_scorer_scores(const void *state);
 
-/** The part of a predictor file that a predictor needs, checked against the
- *  trace; NULL with an error that says what to do. */
-const moe_learned_part *moe_learned_part_for(const char *name,
-                                             const moe_predictor_env *env,
-                                             moe_error *err);
-
 #endif

@@ -14,7 +14,10 @@
 #include "moegps/plots.h"
 
 /* @return "not recorded" for an empty text, else the text. */
-const char *moe_known(const char *text);
+static inline const char *moe_known(const char *text)
+{
+    return text[0] != '\0' ? text : "not recorded";
+}
 
 /* ---- of a run ---- */
 

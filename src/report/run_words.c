@@ -212,11 +212,6 @@ void moe_say_warnings(moe_document *doc, const moe_run_analysis *run, bool page)
 
 /* ---- what it is ---- */
 
-const char *moe_known(const char *text)
-{
-    return text[0] != '\0' ? text : "not recorded";
-}
-
 static void say_sizes(moe_document *doc, const moe_view *v)
 {
     const moe_ledger_dims *d = &v->dims;
