@@ -79,12 +79,6 @@ bool moe_beside_takes(moe_engine *e, moe_runner *r, moe_phase phase, int first,
 
 /* ---- phases ---- */
 
-static bool replicated(const moe_engine *e)
-{
-    return e->p.experiment->emulation.coordination ==
-           MOE_COORDINATION_REPLICATED;
-}
-
 static void begin_collect(moe_engine *e, const job *j)
 {
     moe_beside *b = e->pacing->beside;
@@ -92,7 +86,7 @@ static void begin_collect(moe_engine *e, const job *j)
     const size_t at = (size_t)j->first * (size_t)e->it.batch->experts;
     const uint64_t *own = e->it.predicted_load + at;
     uint64_t *sum = e->coordination.load_sum + at;
-    if (replicated(e))
+    if (moe_engine_replicated(e))
         MOE_MPI(MPI_Iallreduce(own, sum, n, MPI_UINT64_T, MPI_SUM, b->comm,
                                &b->request));
     else
@@ -120,7 +114,7 @@ static void begin_plan(moe_engine *e, job *j)
     }
     b->began_s = moe_clock_wall();
     j->phase = MOE_PHASE_BROADCAST;
-    if (replicated(e)) {
+    if (moe_engine_replicated(e)) {
         moe_coordination_hash(e, j->runner, j->first, j->end, b->most);
         MOE_MPI(MPI_Iallreduce(MPI_IN_PLACE, b->most, 3, MPI_UINT64_T, MPI_MAX,
                                b->comm, &b->request));
@@ -135,7 +129,7 @@ static void begin_plan(moe_engine *e, job *j)
 static bool end_broadcast(moe_engine *e, const job *j)
 {
     moe_beside *b = e->pacing->beside;
-    if (replicated(e)) {
+    if (moe_engine_replicated(e)) {
         moe_coordination_confirm(e, j->runner, j->first, j->end, b->most);
         return true;
     }

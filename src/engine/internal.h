@@ -6,7 +6,8 @@
  *   clock.c       measured time of phases
  *   load_batch.c  the tokens of an iteration
  *   engine.c      iterations
- *   coordinate.c  predict, collect, plan, broadcast, migrate
+ *   coordinate.c  predict, collect, plan, broadcast, migrate: when
+ *   coordination.c  and what each of them does
  *   layer.c       attention's end, route, dispatch, ffn, combine
  *   pricing.c     the gpu clock
  *   record.c      into the ledger
@@ -308,12 +309,20 @@ void moe_engine_coordinate_beside(moe_engine *e, moe_runner *r, int layer,
 /* The same at once for all that are left: where layers are only counted. */
 void moe_engine_coordinate_rest(moe_engine *e, moe_runner *r);
 
+/* Whether all ranks plan, of equal loads. */
+static inline bool moe_engine_replicated(const moe_engine *e)
+{
+    return e->p.experiment->emulation.coordination ==
+           MOE_COORDINATION_REPLICATED;
+}
+
 /* Parts of that, which are brought on beside layers in a paced run: make a plan
  * of layers [first, end) where this rank plans, @return its bytes as encoded;
  * what ranks that plan alike compare, [3], and what comes of it: they must have
  * planned alike, or rows and weights would go where nobody waits for them, so
  * on any difference or failure all keep the old plan; the moves to r->next in
- * e->coordination.moves, @return how many; and r->next comes into force. */
+ * e->coordination.moves, @return how many; their bytes, noted; and r->next comes
+ * into force. */
 uint64_t moe_coordination_plan(moe_engine *e, moe_runner *r, int first,
                                int end);
 void moe_coordination_hash(moe_engine *e, moe_runner *r, int first, int end,
@@ -322,6 +331,7 @@ void moe_coordination_confirm(moe_engine *e, moe_runner *r, int first, int end,
                               const uint64_t *most);
 size_t moe_coordination_moves(moe_engine *e, const moe_runner *r, int first,
                               int end);
+void moe_coordination_note(moe_engine *e, size_t n_moves);
 void moe_coordination_apply(moe_engine *e, moe_runner *r, int first, int end,
                             size_t n_moves);
 
