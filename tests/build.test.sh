@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # How make finds libraries and what it says where one is missing; the release in
-# an archive. Compiles nothing. Prints TAP.
+# an archive; how the library's files hang together. Compiles nothing. Prints TAP.
 # shellcheck source=tests/tap.bash
 . "$(dirname "$0")/tap.bash"
 
@@ -66,4 +66,10 @@ archive() {
 }
 [ -e .git ] || why_not="not a clone"
 check "an archive knows its version" archive
+
+structure() { "$PYTHON" tests/structure.py "$BUILD/libmoegps.a" "$1"; }
+check "no two files of the library have one name" structure names
+check "what it exports begins with moe_" structure prefixes
+check "no two files of it call each other, but through a family" structure circles
+
 finish
