@@ -191,6 +191,17 @@ static void note_senders(moe_engine *e, int layer)
     }
 }
 
+/* What is about to end is looked at again at once; after that ranks that share
+ * the core have their turn, which may cost this one some time. */
+enum { LOOKS = 64 };
+
+static void look_again(moe_engine *e, int looked)
+{
+    advance(e);
+    if (looked > LOOKS)
+        sched_yield();
+}
+
 void moe_pacing_meet(moe_engine *e, int layer, moe_phase phase)
 {
     moe_layer_times *t = &e->it.times[layer];
@@ -200,12 +211,11 @@ void moe_pacing_meet(moe_engine *e, int layer, moe_phase phase)
     if (e->pacing == NULL || !e->it.beside)
         return;
     MOE_MPI(MPI_Ibarrier(e->pacing->meeting, &all));
-    for (;;) {
+    for (int looked = 0;; looked++) {
         MOE_MPI(MPI_Test(&all, &here, MPI_STATUS_IGNORE));
         if (here)
             break;
-        advance(e);
-        sched_yield(); /* to ranks that share the core */
+        look_again(e, looked);
     }
     const double waited_s = moe_clock_wall() - start_s;
     t->wait[phase] += waited_s;
@@ -216,10 +226,8 @@ void moe_pacing_exchange(moe_engine *e, int layer, moe_phase phase, moe_way way)
 {
     moe_layer_times *t = &e->it.times[layer];
     moe_dispatch_post(e->dispatch, way);
-    while (!moe_dispatch_test(e->dispatch)) {
-        advance(e);
-        sched_yield();
-    }
+    for (int looked = 0; !moe_dispatch_test(e->dispatch); looked++)
+        look_again(e, looked);
     const double late_s = moe_watch_late_s(e->pacing->watch);
     t->wait[phase] += late_s;
     t->wall[phase] -= late_s; /* charged as a whole */
