@@ -70,6 +70,12 @@ void moe_say_ranks(moe_document *doc, const moe_run_analysis *run);
 
 /* ---- of advice ---- */
 
+/* @return the split that was priced. */
+static inline const char *moe_advice_split(const moe_advise_params *p)
+{
+    return p->split != NULL ? p->split->name : "quota";
+}
+
 /* The whole model, memory, and how many copies pay; and the same as JSON. */
 void moe_say_model(moe_document *doc, const moe_advise_params *p,
                    const moe_advise_model *m);
