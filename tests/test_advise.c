@@ -123,9 +123,9 @@ static const struct {
 
 START_TEST(experts_of_a_token_are_distinct)
 {
-    const moe_model model = {.experts = visits[_i].experts,
-                             .top_k = visits[_i].top_k};
-    ck_assert_double_eq_tol(moe_advise_missing(&model, visits[_i].share),
+    const moe_model of = {.experts = visits[_i].experts,
+                          .top_k = visits[_i].top_k};
+    ck_assert_double_eq_tol(moe_advise_missing(&of, visits[_i].share),
                             visits[_i].missing, 1e-12);
 }
 END_TEST
