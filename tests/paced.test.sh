@@ -101,6 +101,21 @@ assert got[off].sum() == 2 * sent[off].sum(), (got, sent)
 assert (got[off] == (sent + sent.T).T[off]).all()
 '
 
+# Exchanges of several stages, and one that is a collective elsewhere.
+sed 's/gpus_per_node: 4/gpus_per_node: 2/' "$dir/round.yaml" > "$dir/pairs.yaml"
+for exchange in tokens nodes allgather; do
+    check "exchange $exchange in a paced run is valid" run "$exchange.h5" \
+        cluster="$dir/pairs.yaml" serving.attention=data serving.exchange="$exchange" \
+        workload.batch=4 workload.seq=32
+    check_if "h5py numpy" "all that it sends is seen to arrive" look "$exchange.h5" '
+sent = f["traffic/dispatch_bytes"][0]
+got = f["paced/received"][0].sum(axis=(0, 1)) # sender, rank
+off = ~np.eye(4, dtype=bool)
+assert sent[off].sum() > 0 and (got[off] == (sent + sent.T).T[off]).all(), (got, sent)
+assert (wait >= 0).all() and min(w.min() for w in wall.values()) >= 0
+'
+done
+
 check "slow motion is valid" run slow.h5 emulation.dilation=3 emulation.progress=thread
 check "it says its factor" grep -q 'took 3.00 times as long' "$dir/out"
 check_if "h5py numpy" "what is asked for stays, what is measured is divided" look slow.h5 '

@@ -218,9 +218,9 @@ void moe_dispatch_exchange(moe_dispatch *d, const moe_parcels *p)
 {
     const bool out = d->way == MOE_WAY_OUT && d->leg == &d->rest;
     const MPI_Datatype type = out ? d->out_type : d->row_type;
-    const moe_watch_exchange watched = {p->comm, type,    d->p.row_bytes,
-                                        p->from, p->send, p->send_at,
-                                        p->to,   p->recv, p->recv_at};
+    const moe_watch_exchange watched = {
+        p->comm, p->first,   type,  d->p.row_bytes, p->from,
+        p->send, p->send_at, p->to, p->recv,        p->recv_at};
     if (d->posted && d->p.watch != NULL)
         moe_watch_post(d->p.watch, &watched);
     else if (d->posted)
@@ -235,7 +235,9 @@ void moe_dispatch_exchange(moe_dispatch *d, const moe_parcels *p)
 void moe_dispatch_gather(moe_dispatch *d, const moe_parcels *p)
 {
     const int own = p->send[d->gpu];
-    if (d->posted)
+    if (d->posted && d->p.watch != NULL)
+        moe_dispatch_exchange(d, p); /* a message to each */
+    else if (d->posted)
         MOE_MPI(MPI_Iallgatherv(p->from, own, d->out_type, p->to, p->recv,
                                 p->recv_at, d->out_type, p->comm, &d->request));
     else

@@ -131,6 +131,7 @@ struct moe_dispatch {
  * they are until it is complete. */
 typedef struct moe_parcels {
     MPI_Comm comm;
+    int first; /* GPU that is its rank 0; the others follow */
     const void *from;
     const int *send, *send_at;
     void *to;
@@ -148,7 +149,7 @@ void *moe_dispatch_reserve(moe_dispatch *d, size_t n, size_t size,
 void moe_dispatch_exchange(moe_dispatch *d, const moe_parcels *parcels);
 
 /* dispatch.c: send all rows of `from` to all GPUs, or post that. Collective.
- * @param parcels  send_at is not looked at. */
+ * @param parcels  send_at: zeros. */
 void moe_dispatch_gather(moe_dispatch *d, const moe_parcels *parcels);
 
 /* dispatch.c: the exchange of a way of `rest` that goes straight there. */

@@ -174,20 +174,14 @@ void moe_pacing_compute(moe_engine *e, const moe_runner *r, int layer)
              e->pacing->shared_s + experts.time_s);
 }
 
-/* Of an exchange among all GPUs: others have ranks of their own. */
 static void note_senders(moe_engine *e, int layer)
 {
-    if (moe_watch_size(e->pacing->watch) != e->layout.gpus)
-        return;
-    const moe_watched *of = moe_watch_of(e->pacing->watch);
-    const double began_s = moe_watch_began_s(e->pacing->watch);
+    const moe_sender *of = moe_watch_senders(e->pacing->watch);
     for (int g = 0; g < e->layout.gpus; g++) {
         moe_sender *s = &e->it.senders[layer * e->layout.gpus + g];
-        if (g == e->gpu || !(of[g].arrived_s > 0))
-            continue;
         s->bytes += of[g].bytes;
-        s->late_s += fmax(of[g].announced_s - began_s, 0);
-        s->transfer_s += of[g].arrived_s - fmax(of[g].announced_s, began_s);
+        s->late_s += of[g].late_s;
+        s->transfer_s += of[g].transfer_s;
     }
 }
 
@@ -225,6 +219,7 @@ void moe_pacing_meet(moe_engine *e, int layer, moe_phase phase)
 void moe_pacing_exchange(moe_engine *e, int layer, moe_phase phase, moe_way way)
 {
     moe_layer_times *t = &e->it.times[layer];
+    moe_watch_begin(e->pacing->watch);
     moe_dispatch_post(e->dispatch, way);
     for (int looked = 0; !moe_dispatch_test(e->dispatch); looked++)
         look_again(e, looked);

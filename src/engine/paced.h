@@ -24,12 +24,6 @@ typedef struct moe_layer_pace {
     double beside_s[MOE_N_BESIDES];
 } moe_layer_pace;
 
-/* What came from one GPU in a layer. */
-typedef struct moe_sender {
-    int64_t bytes;
-    double transfer_s, late_s;
-} moe_sender;
-
 typedef struct moe_pacing {
     double dilation;
     bool attends, computes;       /* those phases are paced */

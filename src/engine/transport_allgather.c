@@ -60,6 +60,7 @@ static void stage(moe_dispatch *d, moe_way way, int i)
     const moe_parcels all = {.comm = d->comm,
                              .from = d->send,
                              .send = leg->row_send,
+                             .send_at = leg->row_send_at,
                              .to = moe_dispatch_rest_rows(d),
                              .recv = leg->row_recv,
                              .recv_at = leg->row_recv_at};

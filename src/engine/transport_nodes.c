@@ -409,12 +409,20 @@ static void add_up(moe_dispatch *d, nodes_state *s)
 
 static void exchange_via(moe_dispatch *d, const nodes_state *s, moe_way way)
 {
-    const moe_parcels out = {d->comm,        d->send, s->via_send,
-                             s->via_send_at, s->via,  s->via_recv,
-                             s->via_recv_at};
-    const moe_parcels home = {d->comm,        s->via,  s->via_recv,
-                              s->via_recv_at, d->send, s->via_send,
-                              s->via_send_at};
+    const moe_parcels out = {.comm = d->comm,
+                             .from = d->send,
+                             .send = s->via_send,
+                             .send_at = s->via_send_at,
+                             .to = s->via,
+                             .recv = s->via_recv,
+                             .recv_at = s->via_recv_at};
+    const moe_parcels home = {.comm = d->comm,
+                              .from = s->via,
+                              .send = s->via_recv,
+                              .send_at = s->via_recv_at,
+                              .to = d->send,
+                              .recv = s->via_send,
+                              .recv_at = s->via_send_at};
     moe_dispatch_exchange(d, way == MOE_WAY_OUT ? &out : &home);
 }
 
@@ -422,6 +430,7 @@ static void exchange_near(moe_dispatch *d, const nodes_state *s, moe_way way)
 {
     const bool out = way == MOE_WAY_OUT;
     const moe_parcels p = {.comm = s->comm,
+                           .first = s->first,
                            .from = out ? s->near : d->recv,
                            .send = s->near_send[way],
                            .send_at = s->near_send_at[way],

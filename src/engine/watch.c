@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "watch.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,9 @@ struct moe_watch {
     int sequence;
     int unannounced, open; /* messages due, and not yet announced or complete */
     double began_s;
+    double late_s;        /* of exchanges that are complete */
     moe_watched *of;      /* [most] */
+    moe_sender *senders;  /* [most] */
     MPI_Request *request; /* [2 * most]: receives, then sends */
     int *which;           /* [most] scratch */
 };
@@ -32,6 +35,7 @@ moe_status moe_watch_new(int most, moe_watch **out, moe_error *err)
         return moe_pass(err, &local);
     w->most = most;
     w->of = moe_array_new(n, sizeof *w->of, &local);
+    w->senders = moe_array_new(n, sizeof *w->senders, &local);
     w->request = moe_array_new(2 * n, sizeof *w->request, &local);
     w->which = moe_array_new(2 * n, sizeof *w->which, &local);
     if (local.status != MOE_OK) {
@@ -49,6 +53,7 @@ void moe_watch_free(moe_watch *w)
     if (w == NULL)
         return;
     free(w->of);
+    free(w->senders);
     free(w->request);
     free(w->which);
     free(w);
@@ -66,6 +71,12 @@ static void send_to(moe_watch *w, int g)
     MOE_MPI(MPI_Isend(rows, x->send[g], x->row, g, w->sequence, x->comm,
                       &w->request[w->most + g]));
     w->open++;
+}
+
+void moe_watch_begin(moe_watch *w)
+{
+    memset(w->senders, 0, (size_t)w->most * sizeof *w->senders);
+    w->late_s = 0;
 }
 
 void moe_watch_post(moe_watch *w, const moe_watch_exchange *x)
@@ -107,6 +118,22 @@ static void match(moe_watch *w)
     }
 }
 
+static void add_up(moe_watch *w)
+{
+    double late_s = 0;
+    for (int g = 0; g < w->size; g++) {
+        const moe_watched *of = &w->of[g];
+        moe_sender *s = &w->senders[w->x.first + g];
+        if (!(of->arrived_s > 0))
+            continue;
+        late_s = fmax(late_s, of->announced_s - w->began_s);
+        s->bytes += of->bytes;
+        s->late_s += fmax(of->announced_s - w->began_s, 0);
+        s->transfer_s += of->arrived_s - fmax(of->announced_s, w->began_s);
+    }
+    w->late_s += late_s;
+}
+
 bool moe_watch_test(moe_watch *w)
 {
     int n = 0;
@@ -122,17 +149,9 @@ bool moe_watch_test(moe_watch *w)
         if (w->which[i] < w->most)
             w->of[w->which[i]].arrived_s = now_s;
     w->open -= n;
+    if (w->open == 0)
+        add_up(w);
     return w->open == 0;
-}
-
-int moe_watch_size(const moe_watch *w)
-{
-    return w->size;
-}
-
-double moe_watch_began_s(const moe_watch *w)
-{
-    return w->began_s;
 }
 
 const moe_watched *moe_watch_of(const moe_watch *w)
@@ -140,11 +159,12 @@ const moe_watched *moe_watch_of(const moe_watch *w)
     return w->of;
 }
 
+const moe_sender *moe_watch_senders(const moe_watch *w)
+{
+    return w->senders;
+}
+
 double moe_watch_late_s(const moe_watch *w)
 {
-    double late_s = 0;
-    for (int g = 0; g < w->size; g++)
-        if (w->of[g].announced_s - w->began_s > late_s)
-            late_s = w->of[g].announced_s - w->began_s;
-    return late_s;
+    return w->late_s;
 }

@@ -11,6 +11,7 @@
 #include <mpi.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "moegps/status.h"
 
@@ -20,6 +21,7 @@ typedef struct moe_watch moe_watch;
  * complete. */
 typedef struct moe_watch_exchange {
     MPI_Comm comm;
+    int first;        /* GPU that is its rank 0; the others follow */
     MPI_Datatype row; /* of any size, row_bytes apart */
     size_t row_bytes;
     const char *from;
@@ -34,9 +36,18 @@ typedef struct moe_watched {
     double announced_s, arrived_s; /* 0: none was due */
 } moe_watched;
 
-/* @param most  GPUs of any communicator. @return MOE_OK, MOE_NOMEM. */
+/* What came from one GPU in the exchanges since moe_watch_begin(). */
+typedef struct moe_sender {
+    int64_t bytes;
+    double transfer_s, late_s;
+} moe_sender;
+
+/* @param most  GPUs, of any communicator together. @return MOE_OK, MOE_NOMEM. */
 moe_status moe_watch_new(int most, moe_watch **out, moe_error *err);
 void moe_watch_free(moe_watch *w);
+
+/* Forget the exchanges before. */
+void moe_watch_begin(moe_watch *w);
 
 /* Post an exchange, after the one before is complete. Collective over x->comm,
  * and in the same order over all ranks that have a watch. */
@@ -45,14 +56,15 @@ void moe_watch_post(moe_watch *w, const moe_watch_exchange *x);
 /* Bring it on. @return whether it is complete; true where none was posted. */
 bool moe_watch_test(moe_watch *w);
 
-/* @return ranks of the last exchange. */
-int moe_watch_size(const moe_watch *w);
-
-/* When the last exchange began here; who sent what, [GPUs of its comm]. */
-double moe_watch_began_s(const moe_watch *w);
+/* @return who sent what in the last exchange, [GPUs of its comm]. */
 const moe_watched *moe_watch_of(const moe_watch *w);
 
-/* @return s from then until the last sender had come; 0: all had before. */
+/* @return [most] who sent what since moe_watch_begin(), in exchanges that are
+ * complete. */
+const moe_sender *moe_watch_senders(const moe_watch *w);
+
+/* @return s that this rank was there before the last sender of each of these
+ * had come, their sum. */
 double moe_watch_late_s(const moe_watch *w);
 
 #endif

@@ -195,9 +195,9 @@ START_TEST(rows_that_are_watched_arrive)
     const moe_status s = moe_agree(&test_ctx);
     for (int x = 0; x < EXCHANGES && s == MOE_OK; x++) {
         fill(&r, x);
-        const moe_watch_exchange what = {test_ctx.comm, row,    ROW,
-                                         r.from,        r.send, r.send_at,
-                                         r.to,          r.recv, r.recv_at};
+        const moe_watch_exchange what = {
+            test_ctx.comm, 0,         row,  ROW,    r.from,
+            r.send,        r.send_at, r.to, r.recv, r.recv_at};
         right = right && moe_watch_test(w);
         moe_watch_post(w, &what);
         while (!moe_watch_test(w))
