@@ -133,9 +133,10 @@ static void migrate(moe_engine *e, moe_runner *r, int first, int end)
     moe_engine_barrier(e, e->ctx->comm, MOE_PHASE_MIGRATE, first, end);
     const moe_stamp start = moe_stamp_now();
     const size_t n = moe_coordination_moves(e, r, first, end);
-    if (r->weights != NULL)
+    if (r->weights != NULL) { /* else a candidate is tried */
         moe_slots_migrate(r->weights, e->coordination.moves, n, e->gpu_comm);
-    moe_pacing_migrate(e, e->coordination.moves, n);
+        moe_pacing_migrate(e, e->coordination.moves, n);
+    }
     moe_engine_charge(e, MOE_PHASE_MIGRATE, first, end, start);
     moe_coordination_apply(e, r, first, end, n);
 }

@@ -22,6 +22,8 @@ typedef struct {
     int peer, layer, tag;
     int posted;         /* chunks under way */
     size_t begun, done; /* bytes */
+    size_t after;       /* stream of the same tag that has to be under way
+                           whole before; the own one: none */
 } stream;
 
 /* One direction. Streams are served in the order of moves, which all GPUs
@@ -115,13 +117,19 @@ size_t moe_flow_memory(void)
     return (size_t)(WINDOW + 1) * MOE_FLOW_CHUNK;
 }
 
-static void append(const moe_flow *f, direction *d, int peer,
+/* @param first  of the streams that are added together, each to another slot. */
+static void append(const moe_flow *f, direction *d, size_t first, int peer,
                    const moe_move *move)
 {
     assert(d->n < f->p.max_moves);
-    d->of[d->n++] = (stream){.peer = peer,
-                             .layer = move->layer,
-                             .tag = move->layer * f->p.slots + move->to_slot};
+    stream s = {.peer = peer,
+                .layer = move->layer,
+                .tag = move->layer * f->p.slots + move->to_slot,
+                .after = d->n};
+    for (size_t k = d->head; k < first; k++)
+        if (d->of[k].peer == s.peer && d->of[k].tag == s.tag)
+            s.after = k;
+    d->of[d->n++] = s;
 }
 
 void moe_flow_add(moe_flow *f, const moe_move *moves, size_t n_moves)
@@ -132,13 +140,14 @@ void moe_flow_add(moe_flow *f, const moe_move *moves, size_t n_moves)
             both[i]->n = both[i]->head = 0;
     if (f->in.n == 0)
         memset(f->arrived_s, 0, (size_t)f->p.layers * sizeof *f->arrived_s);
+    const size_t in = f->in.n, out = f->out.n;
     for (size_t m = 0; m < n_moves && f->p.bytes > 0; m++) {
         if (moves[m].to_gpu == f->p.gpu) {
-            append(f, &f->in, moves[m].from_gpu, &moves[m]);
+            append(f, &f->in, in, moves[m].from_gpu, &moves[m]);
             f->expected[moves[m].layer]++;
         }
         if (moves[m].from_gpu == f->p.gpu)
-            append(f, &f->out, moves[m].to_gpu, &moves[m]);
+            append(f, &f->out, out, moves[m].to_gpu, &moves[m]);
     }
 }
 
@@ -198,12 +207,18 @@ static void end_chunk(moe_flow *f, direction *d, int i)
         d->head++;
 }
 
+static bool may_go_on(const moe_flow *f, const direction *d, size_t k)
+{
+    const stream *s = &d->of[k];
+    return s->begun < f->p.bytes && s->posted < EACH &&
+           (s->after == k || d->of[s->after].begun == f->p.bytes);
+}
+
 /* @return the first stream that may have another chunk under way; d->n: none. */
 static size_t next_stream(const moe_flow *f, const direction *d)
 {
     size_t k = d->head;
-    while (k < d->n &&
-           (d->of[k].begun == f->p.bytes || d->of[k].posted == EACH))
+    while (k < d->n && !may_go_on(f, d, k))
         k++;
     return k;
 }

@@ -47,7 +47,9 @@ static void make_flow(moe_engine *e, moe_error *err)
                                     .layers = e->p.n_layers,
                                     .slots = e->max_slots,
                                     .bytes = moe_engine_flow_bytes(e),
-                                    .max_moves = l * g * (size_t)e->max_slots};
+                                    /* where a candidate arrives and plans */
+                                    .max_moves =
+                                        2 * l * g * (size_t)e->max_slots};
     if (e->pacing->computes && e->gpu >= 0)
         moe_flow_new(&params, &e->pacing->flow, err);
 }

@@ -90,6 +90,35 @@ START_TEST(weights_flow_to_where_they_go)
 }
 END_TEST
 
+/* Two experts for one slot, one after the other: the receiver may have the first
+ * before it knows of the second, while the sender has both to send. */
+START_TEST(weights_that_follow_others_into_a_slot_are_told_apart)
+{
+    moe_error err = {0};
+    moe_flow *f = NULL;
+    const moe_flow_params p = {.gpu = test_ctx.rank,
+                               .layers = 1,
+                               .slots = 1,
+                               .bytes = 11 * (size_t)MOE_FLOW_CHUNK / 2,
+                               .max_moves = 2};
+    const moe_move move = {.from_gpu = 0, .to_gpu = 1};
+    if (test_ctx.size < 2)
+        return;
+    moe_flow_new(&p, &f, &err);
+    moe_flow_connect(f, test_ctx.comm);
+    for (int i = 0; i < 2; i++) {
+        moe_flow_add(f, &move, 1);
+        while (test_ctx.rank == 1 && moe_flow_expects(f, 0))
+            moe_flow_advance(f, true, &err);
+    }
+    while (!moe_flow_advance(f, true, &err))
+        continue;
+    moe_flow_free(f);
+    test_ctx.err = err;
+    ck_assert_msg(moe_agree(&test_ctx) == MOE_OK, "%s", test_ctx.err.text);
+}
+END_TEST
+
 /* Somebody sends other bytes, or too few, in place of weights. */
 static void send_wrong(int size_bytes, const moe_flow_params *p, MPI_Comm comm)
 {
@@ -215,6 +244,7 @@ Suite *moe_test_suite(void)
 {
     Suite *s = suite_create("paced");
     MOE_TEST_LOOP(s, weights_flow_to_where_they_go, MOE_ARRAY_LEN(flows));
+    MOE_TEST(s, weights_that_follow_others_into_a_slot_are_told_apart);
     MOE_TEST_LOOP(s, weights_that_arrive_changed_are_found, 2);
     MOE_TEST(s, rows_that_are_watched_arrive);
     return s;
