@@ -65,6 +65,14 @@ check "recorded loads are searched in any deployment" says \
     "Deployment: attention data, exchange tokens. Of the whole model MoE layers are" \
     ./moegps advise --trace gpt-oss-20b-mmlu --model gpt-oss-20b --cluster h100-nvlink --gpus 4 \
     --batch 16 --seq 512 --attention data --exchange tokens --quiet
+gathered() { # OPTION...: the typical layer of a predictor of tokens
+    ./moegps advise --trace gpt-oss-20b-mmlu --model gpt-oss-20b --cluster h100-nvlink --gpus 4 --samples 1 \
+        --accuracy 0.9 --no-limits --exchange allgather --quiet --json - "$@" |
+        "$PYTHON" -c 'import json, sys
+print(json.load(sys.stdin)["strategies"]["token-to-expert"]["typical"]["layer_s"])'
+}
+no_row_rides() { local s; s=$(gathered) && [ -n "$s" ] && [ "$s" = "$(gathered --no-direct-routing)" ]; }
+check "no row rides ahead of an all-gather" no_row_rides
 check "decode without a cache is refused" refused 2 \
     "kv_len: decode needs the cached tokens of a sequence (1..)" deploy --phase decode
 check "a kernel with another exchange is refused" refused 2 \

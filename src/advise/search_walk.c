@@ -109,7 +109,8 @@ static void count(walking *k, int batch, int l)
 static double recall_of(const walking *k, int batch, int l)
 {
     const search_forecast *f = k->forecast;
-    return f == NULL || f->recall == NULL || k->w->dispatched
+    return f == NULL || f->recall == NULL || k->w->dispatched ||
+                   !moe_serving_rides(moe_serving_of(k->w->pricer->serving))
                ? 0
                : f->recall[(size_t)batch * (size_t)k->w->series->layers +
                            (size_t)k->w->layers[l]];

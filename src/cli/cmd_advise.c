@@ -210,8 +210,7 @@ static moe_status check_given(settings *s, const bool *given, moe_error *err)
         s->intervals.n > 0 ? (int)s->intervals.x[0] : 1;
     s->p.predictor = s->predictor.predictor;
     s->p.predictor_params = s->predictor.params;
-    s->p.dials.direct =
-        !s->no_direct && s->p.serving.attention == MOE_SERVE_TENSOR;
+    s->p.dials.direct = !s->no_direct && moe_serving_rides(&s->p.serving);
     s->p.order = (moe_batch_order)s->order;
     if (moe_parsed_slots(s->slots, s->replicas, s->p.gpus, &s->p.slots, err) !=
         MOE_OK)

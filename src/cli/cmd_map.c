@@ -192,7 +192,7 @@ static moe_status check_given(settings *s, moe_error *err)
                         "--model and --clusters, or a --preset, are needed "
                         "(see moegps map --help)");
     s->p.order = (moe_batch_order)s->order;
-    s->p.dials.direct = s->p.serving.attention == MOE_SERVE_TENSOR;
+    s->p.dials.direct = moe_serving_rides(&s->p.serving);
     if (s->p.serving.kernel != MOE_SERVE_NCCL && s->bandwidths.n > 0)
         return moe_fail(err, MOE_USAGE,
                         "--bandwidths: kernel %s was measured on its own links "
