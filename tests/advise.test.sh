@@ -65,6 +65,9 @@ check "recorded loads are searched in any deployment" says \
     "Deployment: attention data, exchange tokens. Of the whole model MoE layers are" \
     ./moegps advise --trace gpt-oss-20b-mmlu --model gpt-oss-20b --cluster h100-nvlink --gpus 4 \
     --batch 16 --seq 512 --attention data --exchange tokens --quiet
+check "layers are kept of recordings alone" refused 2 "--layers goes with --loads" \
+    ./moegps advise --trace gpt-oss-20b-mmlu --model gpt-oss-20b --cluster h100-nvlink --gpus 4 \
+    --accuracy 0.9 --layers 0-3
 gathered() { # OPTION...: the typical layer of a predictor of tokens
     ./moegps advise --trace gpt-oss-20b-mmlu --model gpt-oss-20b --cluster h100-nvlink --gpus 4 --samples 1 \
         --accuracy 0.9 --no-limits --exchange allgather --quiet --json - "$@" |

@@ -173,13 +173,33 @@ static bool searches(const settings *s)
              s->predictor.predictor != NULL);
 }
 
-static moe_status check_load(const settings *s, moe_error *err)
+/* How to read a recording. */
+static moe_status check_recorded(const bool *given, moe_error *err)
+{
+    const size_t first = offsetof(settings, recorded);
+    char typed[40];
+    for (size_t r = 0; rows[r].key != NULL; r++) {
+        if (!given[r] || rows[r].offset < first ||
+            rows[r].offset >= first + sizeof(moe_recorded))
+            continue;
+        snprintf(typed, sizeof typed, "%s", rows[r].key);
+        for (char *c = typed; *c != '\0'; c++)
+            *c = *c == '_' ? '-' : *c;
+        return moe_fail(err, MOE_USAGE, "--%s goes with --loads", typed);
+    }
+    return MOE_OK;
+}
+
+static moe_status check_load(const settings *s, const bool *given,
+                             moe_error *err)
 {
     const bool loads = s->recorded.files.n > 0;
     if (loads + (s->trace != NULL) + (s->p.skew >= 0) != 1)
         return moe_fail(err, MOE_USAGE,
                         "one of --loads, --trace and --skew says what the "
                         "load is");
+    if (!loads && check_recorded(given, err) != MOE_OK)
+        return err->status;
     if (s->p.skew < 0 && s->p.bottleneck)
         return moe_fail(err, MOE_USAGE, "--bottleneck goes with --skew");
     if (s->tokens > 0 && s->p.batch > 1)
@@ -203,7 +223,7 @@ static moe_status check_load(const settings *s, moe_error *err)
 
 static moe_status check_given(settings *s, const bool *given, moe_error *err)
 {
-    if (check_load(s, err) != MOE_OK ||
+    if (check_load(s, given, err) != MOE_OK ||
         (searches(s) && check_search(s, given, err) != MOE_OK))
         return err->status;
     s->p.dials.rebalance_every =
