@@ -27,6 +27,8 @@ static moe_view *make_runs(void)
         v[r].measured = 12 + r;
         v[r].top_k = 2;
         v[r].valid = true;
+        v[r].scale = 16;
+        v[r].passes = 1.5 + r;
         free(v[r].config);
         v[r].config = moe_strdup(SETTINGS, NULL);
         strstr(v[r].config, "seed: 1")[6] = (char)('1' + r);
@@ -38,6 +40,9 @@ static moe_view *make_runs(void)
         strcpy(v[r].trace_sha256, "aa");
         for (int s = 0; s < 2; s++)
             v[r].strategy[s].moved_bytes = 100 * r + s;
+        for (int s = 0; s < 2; s++)
+            for (int c = 0; c < MOE_N_CLOCKS; c++)
+                v[r].strategy[s].speedup[c].n = v[r].strategy[s].summary[c].n;
     }
     return v;
 }
@@ -111,6 +116,8 @@ static void same_run(const moe_view *a, const moe_view *b)
     ck_assert_int_eq(a->dims.iterations, b->dims.iterations);
     ck_assert_int_eq(a->measured, b->measured);
     ck_assert_double_eq(a->tokens, b->tokens);
+    ck_assert_double_eq(a->scale, b->scale);
+    ck_assert_double_eq(a->passes, b->passes);
     ck_assert_int_eq(a->dims.strategies, b->dims.strategies);
     for (int s = 0; s < a->dims.strategies; s++) {
         const moe_strategy_view *x = &a->strategy[s], *y = &b->strategy[s];
@@ -119,6 +126,7 @@ static void same_run(const moe_view *a, const moe_view *b)
         for (int c = 0; c < MOE_N_CLOCKS; c++) {
             ck_assert_double_eq(x->summary[c].median, y->summary[c].median);
             ck_assert_double_eq(x->summary[c].ci_high, y->summary[c].ci_high);
+            ck_assert_uint_eq(x->speedup[c].n, y->speedup[c].n);
             ck_assert_mem_eq(x->layer_time[c], y->layer_time[c],
                              (size_t)a->dims.iterations * sizeof(double));
         }

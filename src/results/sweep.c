@@ -42,6 +42,14 @@ const moe_sweep_number moe_sweep_numbers[] = {
     {NULL, NULL, 0},
 };
 
+const moe_sweep_real moe_sweep_reals[] = {
+    {"scale", "divisor of executed sizes; above 1 wall times are no result",
+     offsetof(moe_view, scale), 0},
+    {"passes", "batches that share what is independent",
+     offsetof(moe_view, passes), 1},
+    {NULL, NULL, 0, 0},
+};
+
 /* ---- what belongs together ---- */
 
 /* Settings that a sweep is made of, and labels. */
@@ -190,6 +198,15 @@ static void put_runs(const writer *w)
     spec.long_name = "tokens of an iteration, mean";
     spec.type = H5T_IEEE_F64LE;
     moe_h5_write(w->group, &spec, H5T_NATIVE_DOUBLE, tokens, w->err);
+    spec.units = "1";
+    for (const moe_sweep_real *x = moe_sweep_reals; x->name != NULL; x++) {
+        for (size_t i = 0; tokens != NULL && i < w->n; i++)
+            memcpy(&tokens[i], (const char *)&w->views[i] + x->offset,
+                   sizeof tokens[i]);
+        spec.name = x->name;
+        spec.long_name = x->long_name;
+        moe_h5_write(w->group, &spec, H5T_NATIVE_DOUBLE, tokens, w->err);
+    }
     free(tokens);
     free(numbers);
     free(texts);

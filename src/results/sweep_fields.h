@@ -15,8 +15,17 @@ typedef struct moe_sweep_number {
     size_t offset;
 } moe_sweep_number;
 
-/* Both end with a row without a name. */
+/* What a verdict needs to know of the wall clock and of independence; files
+ * before 1.2.0 do not have it. */
+typedef struct moe_sweep_real {
+    const char *name, *long_name;
+    size_t offset;
+    double unknown; /* where the file does not say */
+} moe_sweep_real;
+
+/* All end with a row without a name. */
 extern const moe_sweep_text moe_sweep_texts[];
 extern const moe_sweep_number moe_sweep_numbers[];
+extern const moe_sweep_real moe_sweep_reals[];
 
 #endif

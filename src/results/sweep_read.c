@@ -83,6 +83,17 @@ static double *get_reals(const reader *r, const char *name, size_t inner,
     return x;
 }
 
+static void get_real(const reader *r, const moe_sweep_real *real)
+{
+    double *x = moe_h5_exists(r->group, real->name)
+                    ? get_reals(r, real->name, 1, 0)
+                    : NULL;
+    for (size_t i = 0; i < r->n && !failed(r); i++)
+        memcpy((char *)&r->views[i] + real->offset,
+               x != NULL ? &x[i] : &real->unknown, sizeof *x);
+    free(x);
+}
+
 static void get_root(const reader *r)
 {
     char reference[64] = "";
@@ -125,6 +136,8 @@ static void get_runs(const reader *r)
         get_text(r, t);
     for (const moe_sweep_number *x = moe_sweep_numbers; x->name != NULL; x++)
         get_number(r, x->name, x->offset);
+    for (const moe_sweep_real *x = moe_sweep_reals; x->name != NULL; x++)
+        get_real(r, x);
     get_configs(r);
     double *tokens = get_reals(r, "tokens", 1, 0);
     double *shared = get_reals(r, "oversubscribed", 1, -1);
@@ -180,6 +193,9 @@ static void get_statistics(const reader *r)
                     moe_statistic_set(f, m, y, x[rs * n + j]);
                     if (!m->mean_only)
                         memcpy((char *)y + m->offset + offsetof(moe_summary, n),
+                               &count, sizeof count);
+                    if (m->ratio != MOE_NO_RATIO)
+                        memcpy((char *)y + m->ratio + offsetof(moe_ratio, n),
                                &count, sizeof count);
                 }
         free(counts);
