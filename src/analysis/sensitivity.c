@@ -96,6 +96,20 @@ static double lead_of(const moe_sensitivity *o, const moe_view *v,
     return lead.median;
 }
 
+/* Prices are wrong by phases, whose medians need not add up to the lead: their
+ * interval is put about it. */
+static void put_about_lead(moe_sensitivity *o, const double *slow_s,
+                           const double *fast_s)
+{
+    double by_phases_s = 0;
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        const double gap_s = slow_s[p] - fast_s[p];
+        by_phases_s += isnan(gap_s) ? 0 : gap_s;
+    }
+    o->lead.low_s += o->lead_s - by_phases_s;
+    o->lead.high_s += o->lead_s - by_phases_s;
+}
+
 static void judge_error(moe_sensitivity *o, const moe_view *v,
                         const moe_replay *replay, moe_error *err)
 {
@@ -109,6 +123,7 @@ static void judge_error(moe_sensitivity *o, const moe_view *v,
     o->lead =
         moe_price_lead_of(b->phase[MOE_CLOCK_GPU], a->phase[MOE_CLOCK_GPU],
                           MOE_N_PHASES, o->error);
+    put_about_lead(o, b->phase[MOE_CLOCK_GPU], a->phase[MOE_CLOCK_GPU]);
 }
 
 /* A part of the run, and a close race: may it stand for the whole? */

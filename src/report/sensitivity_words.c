@@ -45,8 +45,10 @@ static void say_lead(const moe_run_analysis *run, moe_document *doc)
                 second);
         return;
     }
-    fprintf(out, "%s is %s a layer ahead of %s on the gpu clock; ", first,
-            moe_time_cell(o->lead_s).text, second);
+    fprintf(out,
+            "%s is %s a layer ahead of %s on the gpu clock, by the median of "
+            "pairs; ",
+            first, moe_time_cell(o->lead_s).text, second);
     if (isnan(o->error))
         fputs("how wrong prices may be is not known.", out);
     else
