@@ -231,6 +231,7 @@ typedef struct moe_advise_model {
                            infinite: it saves nothing */
     moe_advise_room room[MOE_ADVISE_ROOMS]; /* 0, 1, 2, 4, ... spare slots */
     int n_rooms;                            /* 0: not looked at */
+    int room_samples;                       /* that rows are of; 0: of all */
     int pays; /* the row with fewest copies within 1 % of the highest rate */
 } moe_advise_model;
 

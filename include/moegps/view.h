@@ -114,8 +114,9 @@ typedef struct moe_view {
     char validation_text[512];   /* what was checked, or what failed */
     char model[64], cluster[64]; /* "" where the run did not say */
     char trace[256];
-    int top_k;    /* 0: the run did not say */
-    char ffn[32]; /* back end of the executed FFN; "" where the run did not
+    char serving[256]; /* how the model is served; "": as in the paper */
+    int top_k;         /* 0: the run did not say */
+    char ffn[32];      /* back end of the executed FFN; "" where the run did not
                      say */
     double scale; /* that divided executed sizes; 0 where the run did not say */
     char reference[64];

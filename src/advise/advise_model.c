@@ -78,7 +78,7 @@ static double full_rate(const moe_advise *like, const moe_advise_params *asked,
     return rate;
 }
 
-static moe_status price_room(const moe_advise *like, int slots,
+static moe_status price_room(const moe_advise *like, int slots, int samples,
                              moe_advise_room *out, moe_error *err)
 {
     const moe_pricer pricer = moe_advise_pricer(like);
@@ -87,8 +87,8 @@ static moe_status price_room(const moe_advise *like, int slots,
     moe_advise *a = NULL;
     double sequences;
     p.slots = slots;
-    if (p.trace == NULL && like->samples > ROOM_SAMPLES)
-        p.samples = ROOM_SAMPLES;
+    if (samples > 0)
+        p.samples = samples;
     if (moe_advise_new_like(like, &p, &a, err) != MOE_OK)
         return err->status;
     a->quick = p.gpus > 16; /* of more GPUs those that stand out do */
@@ -138,12 +138,14 @@ moe_status moe_advise_find_rooms(const moe_advise *a, moe_advise_model *out,
     const int home = moe_layout_home_slots(&a->layout, a->p.model->experts);
     const int most = a->p.model->experts;
     out->n_rooms = 0;
+    out->room_samples =
+        a->p.trace == NULL && a->samples > ROOM_SAMPLES ? ROOM_SAMPLES : 0;
     for (int spare = 0;
          home + spare <= most && out->n_rooms<MOE_ADVISE_ROOMS; spare = spare> 0
              ? 2 * spare
              : 1) {
         moe_advise_room *room = &out->room[out->n_rooms];
-        if (price_room(a, home + spare, room, err) != MOE_OK)
+        if (price_room(a, home + spare, out->room_samples, room, err) != MOE_OK)
             return err->status;
         if (spare > 0 && room->room_bytes < 0)
             break;

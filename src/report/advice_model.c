@@ -160,6 +160,11 @@ static void say_rooms(moe_document *doc, const moe_advise_params *p,
     fputs(full ? ", each with the largest batch that its cache has room for."
                : ".",
           out);
+    if (m->room_samples > 0)
+        fprintf(out,
+                " Rows are of %d samples only: compare them with each other, "
+                "not with the times above.",
+                m->room_samples);
     moe_table *t = moe_doc_table(doc, NULL, columns,
                                  MOE_ARRAY_LEN(columns) - (full ? 0 : 2));
     for (int i = 0; i < m->n_rooms; i++)

@@ -154,7 +154,7 @@ static void say_reason(moe_document *doc, const moe_strategy_view *y)
         }
     }
     moe_doc_say(doc, MOE_DOC_UNDER,
-                "Most of the difference, %c%s, is in %s: %s.",
+                "The largest difference, %c%s, is in %s: %s.",
                 gap_s < 0 ? '-' : '+', moe_time_cell(fabs(gap_s)).text,
                 rows[most].name, rows[most].why);
 }

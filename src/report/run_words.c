@@ -221,6 +221,8 @@ static void say_sizes(moe_document *doc, const moe_view *v)
                  "%s: %d GPUs, emulated by %d ranks on %d node%s",
                  moe_known(v->cluster), d->gpus, d->ranks, v->nodes,
                  v->nodes == 1 ? "" : "s");
+    if (v->serving[0] != '\0')
+        moe_doc_fact(doc, "deployment", "%s", v->serving);
     moe_doc_fact(doc, "trace", "%s", moe_known(v->trace));
     moe_doc_fact(doc, "SHA-256", "%s", moe_known(v->trace_sha256));
     moe_doc_fact(doc, "iterations",

@@ -166,18 +166,18 @@ static void say_base(const telling *t)
 {
     const moe_search *s = t->s;
     const moe_search_params *p = t->p;
-    moe_doc_say(t->doc, MOE_DOC_PARAGRAPH,
-                "Modelled, not measured: %s on %d GPUs of %s (%s prices). %d "
-                "batches of %.0f tokens, %.0f sequence%s each, %s, after what "
-                "the trace has to learn from. Imbalance without plans: %.2f "
-                "(busiest GPU over mean). Every plan pays for its making and "
-                "for the weights that travel. All GPUs have the same mix of "
-                "tokens, and deal them over the copies in turn, as engines do.",
-                p->model->name, p->gpus, p->cluster->name, p->cluster->cost,
-                s->batches, s->tokens, s->sequences,
-                s->sequences < 1.5 ? "" : "s",
-                s->recorded ? "in recorded order" : "drawn in any order",
-                s->base_imbalance);
+    moe_doc_say(
+        t->doc, MOE_DOC_PARAGRAPH,
+        "Modelled, not measured: %s on %d GPUs of %s (%s prices). %d "
+        "batches of %.0f tokens, %.0f sequence%s each, %s, after what "
+        "the trace has to learn from. Imbalance without plans: %.2f "
+        "(busiest GPU over mean). Plans after the first pay for their "
+        "making and for the weights that travel. All GPUs have the same mix of "
+        "tokens, and deal them over the copies in turn, as engines do.",
+        p->model->name, p->gpus, p->cluster->name, p->cluster->cost, s->batches,
+        s->tokens, s->sequences, s->sequences < 1.5 ? "" : "s",
+        s->recorded ? "in recorded order" : "drawn in any order",
+        s->base_imbalance);
     say_steps(t);
     say_whole_model(t);
     const moe_search_point *best = &s->point[s->best];
@@ -201,7 +201,7 @@ static void say_once(const telling *t)
     const double gpu = x->first_bytes * t->p->model->layers / t->p->gpus;
     moe_doc_fact(
         t->doc, "the first plan",
-        "moves %s a GPU, once, in no time above; later ones move %s "
+        "moves %s a GPU, once, which no time here has; later ones move %s "
         "a batch",
         moe_bytes_cell(gpu).text,
         moe_bytes_cell(x->moved_bytes * t->p->model->layers / t->p->gpus).text);
@@ -398,9 +398,9 @@ static void say_once_planned(const telling *t, FILE *out,
             "FILE, layer_updates_per_iter: 0\n"
             "vLLM          --enable-eplb --eplb-config "
             "'{\"num_redundant_experts\": %d}', FILE as offline EPLB takes it\n"
-            "FILE          moegps plan --loads ... --replicas %d --planner %s "
-            "--split deal --emit ENGINE=FILE",
-            redundant(t, x), slots, redundant(t, x), slots,
+            "FILE          moegps plan --loads ... --gpus %d --replicas %d "
+            "--planner %s --split deal --emit ENGINE=FILE",
+            redundant(t, x), slots, redundant(t, x), t->p->gpus, slots,
             t->p->planner[x->planner]->name);
 }
 

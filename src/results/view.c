@@ -141,6 +141,7 @@ static void read_config(moe_reader *rd)
         {MOE_FACT_TRACE, v->trace, sizeof v->trace},
         {MOE_FACT_TRACE_SHA256, v->trace_sha256, sizeof v->trace_sha256},
         {MOE_FACT_FFN, v->ffn, sizeof v->ffn},
+        {MOE_FACT_SERVING, v->serving, sizeof v->serving},
         {MOE_FACT_LINKS, v->pace.links, sizeof v->pace.links},
         {MOE_FACT_TIMER, v->pace.timer, sizeof v->pace.timer},
         {MOE_FACT_PROGRESS, v->pace.progress, sizeof v->pace.progress},
