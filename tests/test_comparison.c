@@ -89,6 +89,36 @@ START_TEST(what_else_differs_is_said)
 }
 END_TEST
 
+/* Settings of two runs: a block that one lacks shifts no other line. */
+static const struct {
+    const char *a, *b, *says;
+} settings[] = {
+    {"seq: 4\nseed: 1\n", "seq: 4\nseed: 1\n", ""},
+    {"seq: 4\nserving:\nseed: 1\n", "seq: 4\nseed: 1\n",
+     "setting (serving:, -)"},
+    {"seq: 4\n", "seq: 4\nserving:\n  phase: decode\n",
+     "setting (-, serving:), setting (-, phase: decode)"},
+    {"seq: 4\nseed: 1\n", "phase: x\nseq: 5\nseed: 1\n",
+     "setting (-, phase: x), setting (seq: 4, seq: 5)"},
+    {"", "seq: 4\n", "setting (-, seq: 4)"},
+};
+
+START_TEST(settings_are_compared_by_key)
+{
+    moe_view a = made_view(2, N, times), b = made_view(2, N, times);
+    moe_comparison c;
+    free(a.config);
+    free(b.config);
+    a.config = moe_strdup(settings[_i].a, NULL);
+    b.config = moe_strdup(settings[_i].b, NULL);
+    ck_assert_int_eq(compare(&a, &b, MOE_CLOCK_WALL, NULL, &c, NULL), MOE_OK);
+    ck_assert_str_eq(c.differs, settings[_i].says);
+    moe_comparison_fini(&c);
+    moe_view_free(&a);
+    moe_view_free(&b);
+}
+END_TEST
+
 static const struct {
     const char *model, *names[2], *reference;
     moe_status status;
@@ -138,6 +168,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, ratios_are_those_that_were_made,
                   MOE_ARRAY_LEN(slower));
     MOE_TEST(suite, what_else_differs_is_said);
+    MOE_TEST_LOOP(suite, settings_are_compared_by_key, MOE_ARRAY_LEN(settings));
     MOE_TEST_LOOP(suite, what_cannot_be_compared_is_refused,
                   MOE_ARRAY_LEN(refusals));
     MOE_TEST_LOOP(suite, wall_counts_where_no_rank_shares_a_core, 4);

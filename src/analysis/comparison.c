@@ -71,26 +71,62 @@ static void differ_number(moe_comparison *c, const char *what, int a, int b)
     differ(c, what, x, y);
 }
 
-/* Settings in one line of YAML each; the first few that differ. */
+/* @return length of a line's key, with what is before it. */
+static size_t key_of(const char *line)
+{
+    return strcspn(line, ":\n");
+}
+
+/* Is a line with the key of `line` in the text, from one line on? */
+static bool has_key(const char *text, const char *line)
+{
+    const size_t n = key_of(line);
+    for (; *text != '\0'; text += text[0] == '\n') {
+        if (key_of(text) == n && memcmp(text, line, n) == 0)
+            return true;
+        text += strcspn(text, "\n");
+    }
+    return false;
+}
+
+static const char *next_line(const char *line)
+{
+    const size_t n = strcspn(line, "\n");
+    return line + n + (line[n] != '\0');
+}
+
+/* What a line says, without its indentation; "-": there is none. */
+static void get_setting(const char *line, char text[64])
+{
+    const char *from = line + strspn(line, " -");
+    snprintf(text, 64, "%.*s", (int)strcspn(from, "\n"), from);
+    if (*line == '\0')
+        strcpy(text, "-");
+}
+
+/* Settings in one line of YAML each; the first few that differ. A line whose
+ * key the other lacks from there on stands alone. */
 static void differ_settings(moe_comparison *c)
 {
     static const char *const known[] = {"cluster:", "output:", "trace:"};
     const char *a = c->a->config, *b = c->b->config;
-    for (int said = 0; *a != '\0' && *b != '\0' && said < 3;) {
-        const size_t n = strcspn(a, "\n"), m = strcspn(b, "\n");
-        bool skip = n == m && memcmp(a, b, n) == 0;
+    for (int said = 0; (*a != '\0' || *b != '\0') && said < 3;) {
+        const bool only_a = *a != '\0' && !has_key(b, a);
+        const bool only_b = !only_a && *b != '\0' && !has_key(a, b);
+        const char *x = only_b ? "" : a, *y = only_a ? "" : b;
+        const char *line = only_b ? b : a;
+        char left[64], right[64];
+        bool skip = false;
         for (size_t k = 0; k < MOE_ARRAY_LEN(known); k++)
-            skip = skip || strncmp(a, known[k], strlen(known[k])) == 0;
-        char x[64], y[64];
-        snprintf(x, sizeof x, "%.*s", (int)n, a + strspn(a, " -"));
-        snprintf(y, sizeof y, "%.*s", (int)m, b + strspn(b, " -"));
-        x[strcspn(x, "\n")] = y[strcspn(y, "\n")] = '\0';
-        if (!skip) {
-            differ(c, "setting", x, y);
+            skip = skip || strncmp(line, known[k], strlen(known[k])) == 0;
+        get_setting(x, left);
+        get_setting(y, right);
+        if (!skip && strcmp(left, right) != 0) {
+            differ(c, "setting", left, right);
             said++;
         }
-        a += n + (a[n] != '\0');
-        b += m + (b[m] != '\0');
+        a = only_b ? a : next_line(a);
+        b = only_a ? b : next_line(b);
     }
 }
 
