@@ -30,9 +30,11 @@ check "... with what each needs" sh -c "[ \$(grep -cE '  (memory|time): ' '$dir/
 # What a dry run printed works in a shell, here with commands of our own.
 pasted() {
     { echo 'sbatch() { echo "$MOEGPS_OUT: $*" >> "$LOG"; echo 7; }
-env() { while [[ $1 == *=* ]]; do export "$1"; shift; done; "$@"; }'
-    sed -n '/^[a-z0-9]*=\$(/p' "$dir/err"; } > "$dir/pasted"
-    LOG=$dir/log bash "$dir/pasted" && [ "$(wc -l < "$dir/log")" -eq 4 ] &&
+env() { while [[ $1 == *=* ]]; do export "$1"; shift; done; "$@"; }
+mkdir() { folder=$2; [ $# -eq 2 ] || folder=; }'
+    sed -n '/^mkdir /p; /^[a-z0-9]*=\$(/p' "$dir/err"
+    echo '[ "$folder" = "$1" ]'; } > "$dir/pasted"
+    LOG=$dir/log bash "$dir/pasted" "$dir/two words/out" && [ "$(wc -l < "$dir/log")" -eq 4 ] &&
         grep -q "^$dir/two words/out/n0004-r%a.h5: .*/job.sbatch" "$dir/log" &&
         tail -n 1 "$dir/log" | grep -q -- "--dependency=afterany:7:7:7 .*/report.sbatch $dir/two words/out"
 }

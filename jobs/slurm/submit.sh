@@ -130,7 +130,7 @@ tried() {
 }
 
 full=$(realpath -m "$out")
-if $dry; then quoted mkdir -p "$full" >&2; else mkdir -p "$full"; fi
+if $dry; then printf "%s\n" "$(quoted mkdir -p "$full")" >&2; else mkdir -p "$full"; fi
 MOEGPS_EXPERIMENT=$(realpath "$experiment")
 [ -z "$(command -v "$MOEGPS")" ] || MOEGPS=$(realpath "$(command -v "$MOEGPS")")
 export MOEGPS_EXPERIMENT MOEGPS MOEGPS_LAUNCHER
