@@ -172,7 +172,9 @@ static void say_strategy(moe_document *doc, const moe_view *v, int s)
     const double *wall = y->phase[MOE_CLOCK_WALL];
     if (isnan(y->summary[MOE_CLOCK_WALL].median))
         return;
-    moe_doc_say(doc, MOE_DOC_CAPTION, "%s on both clocks, per layer", y->name);
+    moe_doc_say(doc, MOE_DOC_CAPTION, "%s on both clocks, per layer%s", y->name,
+                moe_verdict_wall_counts(v) ? ""
+                                           : "; the wall clock is no result");
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (size_t i = 0; i < MOE_ARRAY_LEN(rows); i++)
         put_row(t, rows[i].name, sum_of(gpu, i), sum_of(wall, i));
