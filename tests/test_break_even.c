@@ -39,9 +39,10 @@ static const struct {
      0.7, /* 100 - 15 x / .3 = 95 - 5 */
      {"s3 takes 5.00 us a layer to predict; it beats s1 as long as that is "
       "below 10.0 us.\n",
-      "At the cost of s3, a predictor of tokens beats s1 if it is right for "
-      "more than 70.0 % of a token's experts, by lines between strategies of "
-      "this run; s3 is for 80.0 %.\n"}},
+      "At the cost of s3, a predictor of tokens loses to s1 if it is right for "
+      "50.0 % of a token's experts, and beats it if it is right for 80.0 %; by "
+      "a "
+      "line between these, from 70.0 % on; s3 is for 80.0 %.\n"}},
     /* a dear predictor loses; cheaper, or more often right, it would win */
     {{{'-', 100, 0, NAN},
       {'t', 110, 30, 0.6},
@@ -56,7 +57,8 @@ static const struct {
      0.8, /* 80 - 20 x / .4 = 100 - 30 */
      {"s1 takes 30.0 us a layer to predict; to beat s0 it would have to be "
       "below 20.0 us.\n",
-      "more than 80.0 % of a token's experts"}},
+      "if it is right for 60.0 % of a token's experts, and beats it if it is "
+      "right for 100 %; by a line between these, from 80.0 % on"}},
     /* not even free */
     {{{'-', 50, 0, NAN},
       {'t', 110, 30, 0.6},
@@ -98,7 +100,9 @@ static const struct {
      false,
      NAN,
      0.75,
-     {"", "more than 75.0 %"}},
+     {"",
+      "right for 50.0 % of a token's experts, and beats it if it is right for "
+      "100 %; by a line between these, from 75.0 % on"}},
     /* an oracle of another planner says nothing */
     {{{'-', 100, 0, NAN},
       {'T', 90, 5, 0.6},

@@ -15,7 +15,6 @@ import numpy as np
 SEQUENCES, ITERATIONS, WARMUP = 32, 13, 1
 MOST_SEQUENCES = 2048  # of a batch that is run
 ASIDE = 0.02           # on either side of a turn
-ACCURACY_ASIDE = 0.04  # ... of a line between strategies
 # Of times: a run of more tokens plans anew, and rounds its plans to whole pairs
 # elsewhere. What differs less is no claim.
 TIE = 1e-3
@@ -193,20 +192,20 @@ def check_links(claims, x, text, now):
 
 def check_accuracy(claims, x, text, times):
     needed = re.search(rf"At (no cost|the cost of (\w+)), a predictor of tokens with planner (\w+) and split (\w+) "
-                       rf"beats (\w+) if it is right for more than {NUMBER} %", text)
+                       rf"loses to (\w+) if it is right for {NUMBER} % of a token's experts, and beats it if it is right "
+                       rf"for {NUMBER} %; by a line between these, from {NUMBER} % on", text)
     beaten = re.search(rf"(?:Even right for|Right for) {NUMBER} % of a token's experts, at (no cost|the cost of (\w+)), "
                        r"a predictor of tokens with planner (\w+) and split (\w+) (would not beat|beats) (\w+)", text)
     if needed is not None:
         claims.turns += 1
-        rival, at = needed.group(5), float(needed.group(6)) / 100
+        rival = needed.group(5)
+        low, high, line = (float(needed.group(i)) / 100 for i in (6, 7, 8))
+        claims.hold(x, needed.group(0), low <= line <= high, "in order")
         assert f"planner: {needed.group(3)}" in x.how and f"split: {needed.group(4)}" in x.how, x.how
-        for up in (False, True):
-            a = at + (ACCURACY_ASIDE if up else -ACCURACY_ASIDE)
-            if 0 <= a <= 1:
-                ran = times_of(x.run(more=[f"{{name: rightnow, predictor: oracle, accuracy: {a:.6f}, {x.how}}}"]))
-                claims.hold(x, needed.group(0) + (", above" if up else ", below"),
-                            (ran["rightnow"] < ran[rival]) == up,
-                            f"at {a:.3f}: " + said_times(ran), abs(ran["rightnow"] / ran[rival] - 1) < TIE)
+        for a, wins in (low, False), (high, True):
+            ran = times_of(x.run(more=[f"{{name: rightnow, predictor: oracle, accuracy: {a:.6f}, {x.how}}}"]))
+            claims.hold(x, needed.group(0) + (", wins" if wins else ", loses"), (ran["rightnow"] < ran[rival]) == wins,
+                        f"at {a:.3f}: " + said_times(ran), abs(ran["rightnow"] / ran[rival] - 1) < TIE)
     elif beaten is not None:
         a, rival = float(beaten.group(1)) / 100, beaten.group(7)
         ran = times_of(x.run(more=[f"{{name: rightnow, predictor: oracle, accuracy: {a:.6f}, {x.how}}}"]))

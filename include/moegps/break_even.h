@@ -20,6 +20,8 @@ typedef struct moe_break_even {
     double recall_needed; /* of a predictor that takes predict_s (without a
                              strategy: nothing) to be as fast as `without`; NaN:
                              none up to `recall_most` would do */
+    double recall_loses, recall_wins; /* of the run's strategies next to that,
+                                         between which it is by a line */
     int like; /* strategy that has the planner and split of which these recalls
                  are; -1: none foretells tokens */
     double recall_least, recall_most;    /* of all that foretell tokens and are

@@ -68,19 +68,23 @@ static int collect(const moe_view *v, int like, point *all)
     return n;
 }
 
-/* @return the recall from which on all points take less than `goal_s`. */
-static double recall_from(const point *all, int n, double goal_s)
+/* Find the recall from which on all points take less than `goal_s`. */
+static void find_needed(const point *all, int n, double goal_s,
+                        moe_break_even *b)
 {
     int at = n - 1;
     if (n == 0 || !(all[at].free_s < goal_s))
-        return NAN;
+        return;
     while (at > 0 && all[at - 1].free_s < goal_s)
         at--;
-    if (at == 0)
-        return all[0].recall;
-    const point low = all[at - 1], high = all[at];
-    return low.recall + (high.recall - low.recall) * (low.free_s - goal_s) /
-                            (low.free_s - high.free_s);
+    const point low = all[at > 0 ? at - 1 : 0], high = all[at];
+    b->recall_needed = high.recall;
+    if (at > 0)
+        b->recall_needed = low.recall + (high.recall - low.recall) *
+                                            (low.free_s - goal_s) /
+                                            (low.free_s - high.free_s);
+    b->recall_loses = low.recall;
+    b->recall_wins = high.recall;
 }
 
 moe_break_even moe_break_even_of(const moe_view *v)
@@ -97,6 +101,8 @@ moe_break_even moe_break_even_of(const moe_view *v)
                         .limit_s = NAN,
                         .recall = NAN,
                         .recall_needed = NAN,
+                        .recall_loses = NAN,
+                        .recall_wins = NAN,
                         .recall_least = n > 0 ? all[0].recall : (double)NAN,
                         .recall_most = n > 0 ? all[n - 1].recall : (double)NAN};
     double cost_s = 0;
@@ -110,6 +116,6 @@ moe_break_even moe_break_even_of(const moe_view *v)
         b.ahead = b.limit_s > cost_s;
     }
     if (b.without >= 0)
-        b.recall_needed = recall_from(all, n, median_s(v, b.without) - cost_s);
+        find_needed(all, n, median_s(v, b.without) - cost_s, &b);
     return b;
 }

@@ -223,10 +223,12 @@ static void say_accuracy(const moe_break_even *b, const moe_view *v, FILE *out)
     else
         fprintf(
             out,
-            "At %s, a predictor of tokens%s beats %s if it is right for more "
-            "than %s of a token's experts, by lines between strategies of "
-            "this run",
+            "At %s, a predictor of tokens%s loses to %s if it is right for %s "
+            "of a token's experts, and beats it if it is right for %s; by a "
+            "line between these, from %s on",
             cost.text, planning.text, rival,
+            moe_percent_cell(b->recall_loses).text,
+            moe_percent_cell(b->recall_wins).text,
             moe_percent_cell(b->recall_needed).text);
     if (b->strategy >= 0)
         fprintf(out, "; %s is for %s", name_of(v, b->strategy),
