@@ -15,8 +15,8 @@ import numpy as np
 SEQUENCES, ITERATIONS, WARMUP = 32, 13, 1
 MOST_SEQUENCES = 2048  # of a batch that is run
 ASIDE = 0.02           # on either side of a turn
-# Of times: a run of more tokens plans anew, and rounds its plans to whole pairs
-# elsewhere. What differs less is no claim.
+# Of times: a run of another batch plans anew, from pairs that are rounded
+# elsewhere, and may copy another expert. What differs less is no claim.
 TIE = 1e-3
 MPIRUN = os.environ.get("MPIRUN", "mpirun")
 
@@ -154,6 +154,12 @@ def said_times(times):
     return ", ".join(f"{n} {t * 1e6:.2f} us" for n, t in times.items())
 
 
+def whole(x, sequences, up):
+    """As many on every GPU, as in the run that is asked: with one more on some,
+    their own copies compute more than others."""
+    return (np.ceil if up else np.floor)(sequences / x.gpus) * x.gpus
+
+
 def check_tokens(claims, x, text, now):
     here, below, above = re.search(r"Tokens of a batch \(here (\d+)\): (.*?); (.*?)\. Batches", text).groups()
     assert int(here) == SEQUENCES * x.tokens, here
@@ -162,14 +168,14 @@ def check_tokens(claims, x, text, now):
         none = re.fullmatch(r"(down|up) to (\d+) nothing changes", words)
         at = int((turn or none).group(2)) / x.tokens
         up = (turn or none).group(1) in ("above", "up")
-        beyond = np.ceil(at * (1 + ASIDE)) if up else np.floor(at * (1 - ASIDE))
-        before = np.floor(at * (1 - ASIDE)) if up else np.ceil(at * (1 + ASIDE))
+        beyond = whole(x, at * (1 + ASIDE), True) if up else whole(x, at * (1 - ASIDE), False)
+        before = whole(x, at * (1 - ASIDE), False) if up else whole(x, at * (1 + ASIDE), True)
         if turn and 1 <= beyond <= MOST_SEQUENCES:
             claims.turns += 1
             side(claims, x, words, turn.group(3), x.run(int(beyond)))
         elif turn:
             claims.unreachable += 1
-        before = min(before, MOST_SEQUENCES // 4) if up else max(before, 1)
+        before = min(before, MOST_SEQUENCES // 4) if up else max(before, x.gpus)
         if (before > SEQUENCES) if up else (before < SEQUENCES):
             side(claims, x, f"before: {words}", now, x.run(int(before)))
 
