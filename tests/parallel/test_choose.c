@@ -212,14 +212,20 @@ static const char *check_iteration(const bench *b, int i, double auto_s)
     if (i > 0 && used != marked(b, b->ledger.chosen, i - 1))
         return "the one in use was chosen before";
     const double own_s = b->ledger.estimate[choice_at(b, i, used)];
-    int tried = 0, priced = 0, n = 0;
+    int tried = 0, priced = 0;
     for (int c = 0; c < b->ledger.dims.candidates; c++) {
-        tried += b->ledger.tried[choice_at(b, i, c)] > 0;
-        priced += !isnan(b->ledger.estimate[choice_at(b, i, c)]);
-        n += b->ledger.used[choice_at(b, i, c)] >= 0;
+        const bool is_tried = b->ledger.tried[choice_at(b, i, c)] > 0;
+        const bool is_priced = !isnan(b->ledger.estimate[choice_at(b, i, c)]);
+        if (is_tried && !is_priced)
+            return "who is tried is priced";
+        tried += is_tried;
+        priced += is_priced;
     }
-    if (priced != 0 && priced != n)
-        return "all candidates are priced together";
+    /* Who lost in earlier tries may sit this one out. */
+    if (priced > 0 && isnan(own_s))
+        return "the one in use is priced with the others";
+    if (priced > 0 && isnan(b->ledger.estimate[choice_at(b, i, chosen)]))
+        return "who is chosen is priced";
     if (b->ledger.tried[choice_at(b, i, used)] != 0)
         return "the one in use needs no try";
     if (priced == 0)
