@@ -160,6 +160,11 @@ def whole(x, sequences, up):
     return (np.ceil if up else np.floor)(sequences / x.gpus) * x.gpus
 
 
+def near(sequences, at):
+    """Few sequences do not divide near a turn, and another may lie beyond."""
+    return abs(sequences / at - 1) < 4 * ASIDE
+
+
 def check_tokens(claims, x, text, now):
     here, below, above = re.search(r"Tokens of a batch \(here (\d+)\): (.*?); (.*?)\. Batches", text).groups()
     assert int(here) == SEQUENCES * x.tokens, here
@@ -170,7 +175,7 @@ def check_tokens(claims, x, text, now):
         up = (turn or none).group(1) in ("above", "up")
         beyond = whole(x, at * (1 + ASIDE), True) if up else whole(x, at * (1 - ASIDE), False)
         before = whole(x, at * (1 - ASIDE), False) if up else whole(x, at * (1 + ASIDE), True)
-        if turn and 1 <= beyond <= MOST_SEQUENCES:
+        if turn and 1 <= beyond <= MOST_SEQUENCES and near(beyond, at):
             claims.turns += 1
             side(claims, x, words, turn.group(3), x.run(int(beyond)))
         elif turn:
