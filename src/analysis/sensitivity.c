@@ -14,8 +14,11 @@ static const double STEP = 2.0;  /* of a scan */
 static const double SPAN = 64.0; /* of bandwidths, either way */
 /* Of an expert, mean: counts of fewer, rounded, are none. */
 static const double LEAST_PAIRS = 8;
-static const double TOKENS = 4e6;     /* of a batch, at most */
-enum { BISECTIONS = 10 };             /* a part in 1024 of a step */
+static const double TOKENS = 4e6; /* of a batch, at most */
+enum {
+    PARTS = 8,     /* of a step, looked at where it ends at another winner */
+    BISECTIONS = 7 /* of a part: a part in 1024 of a step */
+};
 static const double MOST_DRIFT = 0.5; /* of the lead, by a part of the run */
 
 /* A way to go from the run. */
@@ -44,8 +47,24 @@ static int winner_at(const direction *way, double factor)
     return fastest(way->replay, way->view, &what);
 }
 
+/* Narrow a step, on which the winner changes, to its first part on which it
+ * does: tiles and latencies make close strategies change places several times. */
+static int first_part(const direction *way, double *same, double *next)
+{
+    const double part = pow(*next / *same, 1.0 / PARTS), end = *next;
+    int other = way->winner;
+    for (int i = 1; i <= PARTS && other == way->winner; i++) {
+        *next = i < PARTS ? *same * part : end;
+        other = winner_at(way, *next);
+        if (other == way->winner)
+            *same = *next;
+    }
+    return other;
+}
+
 /* Step away from the run until another is fastest, then bisect. Of several
- * turns it is the nearest, unless two hide within a step.
+ * turns it is the nearest, unless two hide within a step, or within a part of
+ * the last one.
  * @param unit  value at factor 1 */
 static moe_turn find_turn(const direction *way, double end, double unit)
 {
@@ -60,6 +79,7 @@ static moe_turn find_turn(const direction *way, double end, double unit)
             same = next;
             continue;
         }
+        other = first_part(way, &same, &next);
         for (int i = 0; i < BISECTIONS; i++) {
             const double middle = sqrt(same * next);
             const int here = winner_at(way, middle);
