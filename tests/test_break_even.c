@@ -195,6 +195,22 @@ START_TEST(break_even_is_where_times_are_equal)
 }
 END_TEST
 
+/* @return what is said of a run, a line each; to be freed. */
+static char *said(const moe_run_analysis *run)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    moe_document *doc = moe_document_new(NULL);
+    moe_say_sensitivity(doc, run);
+    ck_assert_int_eq(moe_document_ready(doc, NULL), MOE_OK);
+    for (size_t i = 0; i < doc->n; i++)
+        fprintf(out, "%s\n", doc->text + doc->node[i].text);
+    moe_document_free(doc);
+    fclose(out);
+    return text;
+}
+
 START_TEST(break_even_is_told)
 {
     moe_strategy_view y[S];
@@ -203,16 +219,7 @@ START_TEST(break_even_is_told)
         .view = &v,
         .break_even = moe_break_even_of(&v),
         .sensitivity = {.analysed = true, .why_not = "x.h5: has no /work"}};
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    moe_document *doc = moe_document_new(NULL);
-    moe_say_sensitivity(doc, &run);
-    ck_assert_int_eq(moe_document_ready(doc, NULL), MOE_OK);
-    for (size_t i = 0; i < doc->n; i++)
-        fprintf(out, "%s\n", doc->text + doc->node[i].text);
-    moe_document_free(doc);
-    fclose(out);
+    char *text = said(&run);
     for (int k = 0; k < 2; k++)
         ck_assert_msg(strstr(text, cases[_i].says[k]) != NULL, "%s", text);
     if (cases[_i].says[1][0] == '\0')
@@ -223,11 +230,44 @@ START_TEST(break_even_is_told)
 }
 END_TEST
 
+/* Of pairs of batches; the first has the least median. */
+static const struct {
+    double lead_us;
+    const char *says;
+} leads[] = {{10, "s1 is 10.0 us a layer ahead of s0 on the gpu clock, by the"},
+             {0, "s1 and s0 take equally long on the gpu clock.\n"},
+             {-10,
+              "s1 has the least median on the gpu clock, but by the median "
+              "of pairs s0 is 10.0 us a layer ahead of it.\n"}};
+
+START_TEST(a_lead_is_of_pairs)
+{
+    moe_strategy_view y[S];
+    double stages[S * MOE_N_PERFECTS];
+    const moe_view v = view_of(0, y);
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
+        stages[i] = NAN;
+    const moe_run_analysis run = {
+        .view = &v,
+        .break_even = {.strategy = -1, .without = -1},
+        .sensitivity = {.analysed = true,
+                        .known = true,
+                        .undecided = true,
+                        .winner = 1,
+                        .lead_s = 1e-6 * leads[_i].lead_us,
+                        .stage_s = stages}};
+    char *text = said(&run);
+    ck_assert_msg(strstr(text, leads[_i].says) != NULL, "%s", text);
+    free(text);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("break-even");
     const size_t n = sizeof cases / sizeof *cases;
     MOE_TEST_LOOP(suite, break_even_is_where_times_are_equal, n);
     MOE_TEST_LOOP(suite, break_even_is_told, n);
+    MOE_TEST_LOOP(suite, a_lead_is_of_pairs, sizeof leads / sizeof *leads);
     return suite;
 }

@@ -427,7 +427,8 @@ static const struct {
     bool says_use;
     const char *says;
 } trusted[] = {
-    {"pass", 1e-6, true, "Prices are not wrong by as much as the lead."},
+    {"pass", 1e-6, true,
+     "The lead is more than two of three prices are wrong by."},
     {"pass", -1e-6, true, "Prices may be wrong by as much as the lead."},
     {"pass", NAN, true,
      "prices of cluster a100-nvlink for what every GPU did "

@@ -340,8 +340,9 @@ static void say_price_error(const moe_run_analysis *run, FILE *out)
     if (run->verdict.doubt != MOE_DOUBT_NONE || !o->analysed ||
         o->winner != run->verdict.best || isnan(o->lead.low_s))
         return;
-    fputs(o->lead.low_s > 0 ? " Prices are not wrong by as much as the lead."
-                            : " Prices may be wrong by as much as the lead.",
+    fputs(o->lead.low_s > 0
+              ? " The lead is more than two of three prices are wrong by."
+              : " Prices may be wrong by as much as the lead.",
           out);
 }
 

@@ -40,6 +40,13 @@ static void say_lead(const moe_run_analysis *run, moe_document *doc)
                     name_of(v, o->winner));
     FILE *out = item(doc);
     const char *first = name_of(v, o->winner), *second = name_of(v, o->second);
+    if (o->lead_s < 0) {
+        fprintf(out,
+                "%s has the least median on the gpu clock, but by the median "
+                "of pairs %s is %s a layer ahead of it.",
+                first, second, moe_time_cell(-o->lead_s).text);
+        return;
+    }
     if (!(o->lead_s > 0)) {
         fprintf(out, "%s and %s take equally long on the gpu clock.", first,
                 second);
