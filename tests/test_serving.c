@@ -266,6 +266,28 @@ START_TEST(rows_are_at_most_those_of_pairs)
 }
 END_TEST
 
+/* Of 4 nodes of 8, where GPU g gets (1 + g % 8) / 8 of all rows: 3 rows of each
+ * place come from other nodes, and those of its own place are not passed on. */
+START_TEST(a_forwarder_passes_on_what_is_for_others)
+{
+    const moe_serving by_node = {.exchange = MOE_SERVE_NODES};
+    deployment n = deploy("h100-nvlink", 32, &by_node);
+    double visit[32], sent[2], received[2], all_sent = 0, all_received = 0;
+    for (int g = 0; g < 32; g++)
+        visit[g] = (1 + g % 8) / 8.0;
+    for (int g = 0; g < 32; g++) {
+        moe_serving_rows(n.c, visit, 32, g, sent, received);
+        const double others = 4.5 - visit[g]; /* of 1 + .. + 8 eighths */
+        ck_assert_double_eq_tol(received[0], 7 * visit[g] * (1 + 3), 1e-12);
+        ck_assert_double_eq_tol(sent[0], others * (1 + 3), 1e-12);
+        all_sent += sent[0];
+        all_received += received[0];
+    }
+    ck_assert_double_eq_tol(all_sent, all_received, 1e-9);
+    leave(&n);
+}
+END_TEST
+
 /* MLA of 128 sequences, 128 heads over 4096 cached tokens: a measured kernel
  * and six products. */
 START_TEST(decode_attention_is_kernel_and_products)
@@ -352,6 +374,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, halves_have_whole_sequences_and_half_the_tokens);
     MOE_TEST(suite, kernels_take_the_sms_that_they_were_measured_with);
     MOE_TEST(suite, rows_are_at_most_those_of_pairs);
+    MOE_TEST(suite, a_forwarder_passes_on_what_is_for_others);
     MOE_TEST(suite, decode_attention_is_kernel_and_products);
     MOE_TEST(suite, clusters_without_measurements_are_priced_by_bandwidth);
     MOE_TEST(suite, text_tells_what_is_not_the_default);

@@ -337,8 +337,6 @@ void moe_serving_rows(const moe_serving_cost *c, const double *visit,
     }
     if (c->s.exchange == MOE_SERVE_NODES) {
         const double by = limited(c, visit);
-        const double forwarded = received[1];
-        /* Forwarders share the rows of their node. */
         sent[1] = 0;
         for (int n = 0; n < moe_layout_nodes(y); n++)
             if (n != here)
@@ -347,8 +345,12 @@ void moe_serving_rows(const moe_serving_cost *c, const double *visit,
             here * each + each < y->gpus ? each : y->gpus - here * each;
         received[1] =
             (tokens - own * n_here) * by * node_visit(c, visit, here) / n_here;
-        received[0] += forwarded;
-        sent[0] += forwarded;
+        /* A forwarder has the rows of its place on the other nodes; those that
+         * are for it have arrived. */
+        const double of = own * (y->gpus - n_here) / n_here;
+        received[0] += of * (n_here - 1) * visit[gpu];
+        for (int g = here * each; g < here * each + n_here; g++)
+            sent[0] += g != gpu ? of * visit[g] : 0;
     }
     memcpy(sent_out, sent, sizeof sent);
     memcpy(received_out, received, sizeof received);
