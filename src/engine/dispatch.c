@@ -245,16 +245,21 @@ void moe_dispatch_gather(moe_dispatch *d, const moe_parcels *p)
                                p->recv_at, d->out_type, p->comm));
 }
 
-void moe_dispatch_exchange_rows(moe_dispatch *d, moe_way way)
+moe_parcels moe_dispatch_rest_parcels(moe_dispatch *d)
 {
     const moe_leg *leg = &d->rest;
-    const moe_parcels out = {.comm = d->comm,
-                             .from = d->send,
-                             .send = leg->row_send,
-                             .send_at = leg->row_send_at,
-                             .to = moe_dispatch_rest_rows(d),
-                             .recv = leg->row_recv,
-                             .recv_at = leg->row_recv_at};
+    return (moe_parcels){.comm = d->comm,
+                         .from = d->send,
+                         .send = leg->row_send,
+                         .send_at = leg->row_send_at,
+                         .to = moe_dispatch_rest_rows(d),
+                         .recv = leg->row_recv,
+                         .recv_at = leg->row_recv_at};
+}
+
+void moe_dispatch_exchange_rows(moe_dispatch *d, moe_way way)
+{
+    const moe_parcels out = moe_dispatch_rest_parcels(d);
     const moe_parcels home = {.comm = d->comm,
                               .from = d->recv,
                               .send = d->home_count,

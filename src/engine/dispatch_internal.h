@@ -152,6 +152,9 @@ void moe_dispatch_exchange(moe_dispatch *d, const moe_parcels *parcels);
  * @param parcels  send_at: zeros. */
 void moe_dispatch_gather(moe_dispatch *d, const moe_parcels *parcels);
 
+/* dispatch.c: the rows of `rest` on their way out. Buffers are of the dispatch. */
+moe_parcels moe_dispatch_rest_parcels(moe_dispatch *d);
+
 /* dispatch.c: the exchange of a way of `rest` that goes straight there. */
 void moe_dispatch_exchange_rows(moe_dispatch *d, moe_way way);
 

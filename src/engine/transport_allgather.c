@@ -56,14 +56,7 @@ static void place(moe_dispatch *d)
 
 static void stage(moe_dispatch *d, moe_way way, int i)
 {
-    const moe_leg *leg = &d->rest;
-    const moe_parcels all = {.comm = d->comm,
-                             .from = d->send,
-                             .send = leg->row_send,
-                             .send_at = leg->row_send_at,
-                             .to = moe_dispatch_rest_rows(d),
-                             .recv = leg->row_recv,
-                             .recv_at = leg->row_recv_at};
+    const moe_parcels all = moe_dispatch_rest_parcels(d);
     (void)i;
     if (way == MOE_WAY_OUT)
         moe_dispatch_gather(d, &all);
