@@ -714,6 +714,27 @@ static int check_token_turns(const moe_advise_params *p, const moe_advice *v)
     return turns;
 }
 
+/* Between the links of the condition and the turn that is said, at parts of a
+ * part of a step, nothing else is fastest. */
+static void check_nearest(const moe_advise_params *p, const moe_advice *v)
+{
+    const moe_advise_limits *l = &v->limits;
+    const moe_cluster *c = p->cluster;
+    const double from = l->network ? c->network_bandwidth : c->link_bandwidth;
+    const double turns[] = {l->bandwidth_low, l->bandwidth_high};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(turns); i++) {
+        if (isnan(turns[i]))
+            continue;
+        const int n = (int)floor(8 * fabs(log2(turns[i] / from)));
+        for (int k = 1; k <= n; k++) {
+            const double x = from * exp2((turns[i] > from ? k : -k) / 8.0);
+            if (winner_with(p, true, l->network, x) != v->winner[1])
+                ck_abort_msg("seed %d: %.9g of %.9g to %.9g", (int)p->seed, x,
+                             from, turns[i]);
+        }
+    }
+}
+
 START_TEST(every_turn_that_is_said_is_there)
 {
     enum { EACH = 10 };
@@ -725,6 +746,7 @@ START_TEST(every_turn_that_is_said_is_there)
         moe_advise_run(&p, &v, &err);
         ck_assert_msg(err.status == MOE_OK, "%s", err.text);
         turns += check_winner_turns(&p, &v) + check_token_turns(&p, &v);
+        check_nearest(&p, &v);
     }
     ck_assert_int_ge(turns, EACH);
 }
