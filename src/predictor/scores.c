@@ -268,23 +268,33 @@ MOE_WITHIN int64_t units_of(float probability)
     return word & INT64_C(0xfffffffffffff);
 }
 
+/* Of probabilities, which are not negative, the same order as of the numbers
+   themselves; integers, since clang makes no vectors of the largest float. */
+MOE_WITHIN int32_t rank_of(float probability)
+{
+    int32_t word;
+    memcpy(&word, &probability, sizeof word);
+    return word;
+}
+
 MOE_WIDE void moe_score_load(const float *score, size_t rows, int experts,
                              int k, uint64_t *load)
 {
     for (size_t r = 0; r < rows; r++, score += experts) {
         int64_t sum = 0;
         int best = experts;
-        float most = 0;
+        int32_t most = 0;
 #pragma omp simd reduction(+ : sum) reduction(max : most)
         for (int e = 0; e < experts; e++) {
             const int64_t units = units_of(score[e]);
             load[e] += (uint64_t)units;
             sum += units;
-            most = score[e] > most ? score[e] : most;
+            const int32_t rank = rank_of(score[e]);
+            most = rank > most ? rank : most;
         }
 #pragma omp simd reduction(min : best)
         for (int e = 0; e < experts; e++) {
-            const int here = score[e] >= most ? e : experts;
+            const int here = rank_of(score[e]) >= most ? e : experts;
             best = here < best ? here : best;
         }
         load[best] += (uint64_t)(k * (int64_t)MOE_LOAD_ONE - sum);
