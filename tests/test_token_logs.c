@@ -23,12 +23,14 @@ START_TEST(logarithms_and_exponentials_are_those_of_the_library)
     for (int i = 0; i < N; i++)
         sum += expf(y[i] - y[0]);
     for (int i = 0; i < N; i++)
-        MOE_EACH_LANE(l) lanes[i * MOE_LANES + l] = y[i] - (float)l;
+        for (int l = 0; l < MOE_LANES; l++)
+            lanes[i * MOE_LANES + l] = y[i] - (float)l;
     moe_smooth_softmax(lanes, N, 4);
     for (int i = 0; i < N && y[i] - y[0] > -86; i++)
-        MOE_EACH_LANE(l)
-    ck_assert_float_eq_tol(
-        lanes[i * MOE_LANES + l] / (4 * expf(y[i] - y[0]) / sum), 1, 3e-6F);
+        for (int l = 0; l < MOE_LANES; l++)
+            ck_assert_float_eq_tol(lanes[i * MOE_LANES + l] /
+                                       (4 * expf(y[i] - y[0]) / sum),
+                                   1, 3e-6F);
 }
 END_TEST
 

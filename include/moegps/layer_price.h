@@ -90,9 +90,9 @@ typedef struct moe_layer_cost {
     moe_price_source source[MOE_N_STEPS]; /* of a step that takes no time it
                                              means nothing */
     unsigned uses[MOE_N_STEPS];           /* MOE_RESOURCE_ bits (timeline.h) */
-    double takes;  /* share of the SMs that dispatch and combine keep busy */
-    int overlap;   /* moe_serve_overlap: what runs side by side */
-    int migration; /* moe_migration: what waits for weights */
+    double takes; /* share of the SMs that dispatch and combine keep busy */
+    int overlap;  /* moe_serve_overlap: what runs side by side */
+    moe_migration migration; /* what waits for weights */
 } moe_layer_cost;
 
 /** Set all times to 0. */
