@@ -49,6 +49,19 @@ check "pairs that cross nodes are counted" says "pairs that cross nodes: in forc
 echo '{"physical_to_logical": [[0,1,2,3,0,1,2,3]]}' > "$dir/all.json"
 check "... half of them where both nodes have all experts" says "in force 50.0 %, planned 37.5 %; 37.5 % where" \
     plan --loads "$dir/tokens.csv" --gpus 2 --nodes 2 --slots 4 --planner static --previous "$dir/all.json"
+echo '{"gpus": 2, "physical_to_logical": [[0,1,2,0,3,-1],[0,1,-1,2,3,-1]]}' > "$dir/equal.json"
+sed 's/^gpus_per_node:.*/gpus_per_node: 1/' jobs/clusters/a100-nvlink.yaml > "$dir/single.yaml"
+# A GPU that has 3/4 of expert 0 holds 50 of 80 pairs; with half of it 40.
+echo '{"gpus": 2, "physical_to_logical": [[0,1,2,0,3,-1],[0,1,-1,2,3,-1]],
+ "quotas": [[0.75,1,1,0.25,1,0],[1,1,0,1,1,0]]}' > "$dir/quotas.json"
+check "what is in force divides by its quotas" says "largest            1.2500   1.0000" \
+    plan --loads "$dir/wide.csv" --gpus 2 --slots 3 --previous "$dir/quotas.json"
+check "... a file without them equally" says "largest            1.0000   1.0000" \
+    plan --loads "$dir/wide.csv" --gpus 2 --slots 3 --previous "$dir/equal.json"
+check "the cluster says how many nodes there are" says "6 slots on 2 GPUs of 2 nodes" \
+    plan --loads "$dir/wide.csv" --gpus 2 --model "$dir/four.yaml" --cluster "$dir/single.yaml"
+check "... and --nodes overrules it" says "6 slots on 2 GPUs of 1 node" plan --nodes 1 \
+    --loads "$dir/wide.csv" --gpus 2 --model "$dir/four.yaml" --cluster "$dir/single.yaml"
 # by hand: home has 50 and 30, 20 and 20 pairs: 1.25 and 1; the plan evens both
 check "percentiles stand beside means" says "largest            1.2500   1.0000" plan \
     --loads "$dir/wide.csv" --gpus 2

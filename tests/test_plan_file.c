@@ -116,23 +116,29 @@ START_TEST(placement_that_was_written_is_read_back)
                   "%s", err.text);
     const size_t n = LAYERS * GPUS * SLOTS;
     ck_assert_mem_eq(back.expert, plan.expert, n * sizeof *plan.expert);
+    for (size_t k = 0; k < n; k++)
+        ck_assert_double_eq_tol((double)back.quota[k], (double)plan.quota[k],
+                                1e-6 * MOE_QUOTA_ONE);
     free(text);
     moe_plan_fini(&plan);
     moe_plan_fini(&back);
 }
 END_TEST
 
-START_TEST(first_replica_takes_all_and_a_second_one_of_a_gpu_none)
+/* An engine sends to slots in turn: a GPU with two of three takes two thirds. */
+START_TEST(without_quotas_the_slots_of_an_expert_share_it_equally)
 {
     moe_plan plan = empty();
     moe_error err = {0};
-    put("{\"physical_to_logical\": [[0,1,1,2,3,0],[-1,2,3,1,0,2]]}");
+    put("{\"physical_to_logical\": [[0,1,1,2,3,1],[-1,2,3,1,0,2]]}");
     ck_assert_int_eq(moe_plan_file_read(path, &any, &plan, NULL, &err), MOE_OK);
-    static const int16_t expert[] = {0, 1, -1, 2, 3, 0, -1, 2, 3, 1, 0, 2};
-    static const bool all[] = {1, 1, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0};
+    static const int16_t expert[] = {0, 1, -1, 2, 3, 1, -1, 2, 3, 1, 0, 2};
+    static const double quota[] = {1, 2. / 3, 0, 1, 1, 1. / 3,
+                                   0, .5,     1, 1, 1, .5};
     for (size_t k = 0; k < MOE_ARRAY_LEN(expert); k++) {
         ck_assert_int_eq(plan.expert[k], expert[k]);
-        ck_assert_uint_eq(plan.quota[k], all[k] ? MOE_QUOTA_ONE : 0);
+        ck_assert_double_eq_tol((double)plan.quota[k], quota[k] * MOE_QUOTA_ONE,
+                                1);
     }
     moe_plan_fini(&plan);
 }
@@ -166,6 +172,15 @@ static const struct {
     {"{\"layer_number\": [3], \"experts\": 4, \"physical_to_logical\": "
      "[[0,1,2,3,0,1],[0,1,2,3,0,1]]}",
      "layer_number is not [2]", MOE_FORMAT},
+    {"{\"physical_to_logical\": [[0,1,2,2,3,0],[3,2,1,1,0,2]], "
+     "\"quotas\": [[1,1,1,1,1]]}",
+     "quotas are not [2][6]", MOE_FORMAT},
+    {"{\"physical_to_logical\": [[0,1,2,2,3,0],[3,2,1,1,0,2]], "
+     "\"quotas\": [[0.5,1,0,1,1,0.5],[1,0,1,-1,1,1]]}",
+     "layer 1, slot 3: -1 is no quota of 0..1", MOE_FORMAT},
+    {"{\"physical_to_logical\": [[0,1,2,2,3,0],[3,2,1,1,0,2]], "
+     "\"quotas\": [[0.5,1,0,1,1,0.5],[1,0,0.5,0,1,1]]}",
+     "layer 1: the quotas of expert 1 sum to 0.5, not 1", MOE_FORMAT},
 };
 
 START_TEST(file_of_another_shape_is_refused)
@@ -221,7 +236,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, plan_is_written_as_its_header_says);
     MOE_TEST(suite, replicas_of_one_gpu_share_the_quota_of_their_slot);
     MOE_TEST(suite, placement_that_was_written_is_read_back);
-    MOE_TEST(suite, first_replica_takes_all_and_a_second_one_of_a_gpu_none);
+    MOE_TEST(suite, without_quotas_the_slots_of_an_expert_share_it_equally);
     MOE_TEST_LOOP(suite, file_of_another_shape_is_refused, MOE_ARRAY_LEN(bad));
     MOE_TEST(suite, gpus_that_are_gone_leave_experts_that_nobody_has);
     MOE_TEST(suite, file_that_is_not_there_is_named);

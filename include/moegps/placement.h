@@ -22,13 +22,14 @@
 #include "moegps/status.h"
 
 typedef struct moe_placement {
-    int layers, slots; /* slots of all GPUs together */
-    int experts;       /* largest expert + 1, or what the file says */
-    int gpus;          /* 0: the file does not say */
-    bool numbered;     /* the file says which layers it has */
-    bool of_engine;    /* not a plan of this program: copies share equally */
+    int layers, slots;     /* slots of all GPUs together */
+    int experts;           /* largest expert + 1, or what the file says */
+    int gpus;              /* 0: the file does not say */
+    bool numbered;         /* the file says which layers it has */
     int32_t *layer_number; /* [layers] rising; owned */
     int16_t *expert;       /* [layers][slots], -1: empty; owned */
+    float *quota; /* [layers][slots] share of its expert; NULL: as in engines,
+                     copies share equally; owned */
 } moe_placement;
 
 /** Read a placement of any form; the content decides.

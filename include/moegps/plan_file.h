@@ -22,8 +22,9 @@ typedef struct moe_plan_file_params {
 } moe_plan_file_params;
 
 /** Read a placement of any form (placement.h), also one of another number of
- *  GPUs, or of fewer slots. An expert twice on a GPU counts once, and its first
- *  replica takes all of it. Not collective.
+ *  GPUs, or of fewer slots. An expert twice on a GPU counts once. Quotas are
+ *  those of the file; where it has none, the slots of an expert share it
+ *  equally, as in engines. Not collective.
  *  @param out  of the shape that is wanted, from moe_plan_init(). Experts that
  *  no GPU has stand in slots that are empty, or over copies, so that every one
  *  is somewhere.

@@ -42,7 +42,10 @@ static const moe_opt rows[] = {
                   "that the plan is made for; see `moegps list splits`; "
                   "default: quota; equal with --emit, and where --previous is "
                   "an engine's file"),
-    MOE_ARGS_INT("nodes", nodes, "1", 1, 4096, "of equally many GPUs"),
+    MOE_ARGS_INT(
+        "nodes", nodes, "", 1, 4096,
+        "of equally many GPUs; default: as --cluster has them, without "
+        "it and with --active one"),
     MOE_ARGS_INT("groups", groups, "1", 1, 32767,
                  "of experts that stay on a node, for planners with that "
                  "option"),
@@ -109,7 +112,7 @@ static const moe_args args = {
 static void check_sizes(const moe_plan_settings *s, const moe_recording *l,
                         moe_error *err)
 {
-    if (s->gpus % s->nodes != 0)
+    if (s->nodes > 0 && s->gpus % s->nodes != 0)
         moe_fail(err, MOE_USAGE, "--nodes: %d nodes do not divide %d GPUs",
                  s->nodes, s->gpus);
     if (l->experts % s->groups != 0)
@@ -144,19 +147,38 @@ static void read_loads(moe_plan_offline *w, const moe_plan_settings *s,
     }
     if (err->status == MOE_OK &&
         moe_recorded_read(&s->recorded, &options, &w->loads, err) == MOE_OK) {
-        if (s->nodes > 1)
+        if (moe_layout_nodes(&w->env.layout) > 1)
             moe_plan_keep_tokens(w, err);
         moe_recording_count(&w->loads, err);
     }
 }
 
-static void read_profiles(moe_plan_offline *w, const moe_plan_settings *s,
-                          moe_error *err)
+static void read_cluster(moe_plan_offline *w, const moe_plan_settings *s,
+                         moe_error *err)
 {
     if (s->cluster != NULL && s->model == NULL)
         moe_fail(err, MOE_USAGE, "--cluster goes with --model");
-    if (s->cluster == NULL || err->status != MOE_OK ||
-        moe_cluster_read(s->cluster, &w->cluster, err) != MOE_OK)
+    else if (s->cluster != NULL)
+        moe_cluster_read(s->cluster, &w->cluster, err);
+}
+
+/* GPUs that are left of nodes need not be equally many on each. */
+static moe_layout layout_of(const moe_plan_offline *w,
+                            const moe_plan_settings *s)
+{
+    const int gpus = (int)w->active.n;
+    int per_node = gpus;
+    if (s->nodes > 0)
+        per_node = gpus / s->nodes;
+    else if (s->cluster != NULL && s->active == NULL)
+        per_node = w->cluster.gpus_per_node;
+    return (moe_layout){gpus, per_node < gpus ? per_node : gpus};
+}
+
+static void set_pricer(moe_plan_offline *w, const moe_plan_settings *s,
+                       moe_error *err)
+{
+    if (s->cluster == NULL)
         return;
     check_pairs(w, moe_recorded_name(&s->recorded), err);
     const moe_cost *cost = moe_cost_find(w->cluster.cost);
@@ -247,13 +269,16 @@ static void read_all(moe_plan_offline *w, const moe_plan_settings *s,
         moe_parsed_slots(s->slots, (int)s->replicas.x[0], gpus, &slots, err) !=
             MOE_OK)
         return;
-    read_loads(w, s, err);
+    read_cluster(w, s, err);
+    w->env.layout = layout_of(w, s);
+    if (err->status == MOE_OK)
+        read_loads(w, s, err);
     if (err->status != MOE_OK)
         return;
     check_sizes(s, &w->loads, err);
     if (moe_plan_check_slots(w, s, slots, err) != MOE_OK)
         return;
-    w->env = (moe_planner_env){.layout = {gpus, gpus / s->nodes},
+    w->env = (moe_planner_env){.layout = w->env.layout,
                                .experts = w->loads.experts,
                                .division = s->split->division,
                                .sequences = s->batch,
@@ -261,7 +286,7 @@ static void read_all(moe_plan_offline *w, const moe_plan_settings *s,
     w->env.slots =
         slots != 0 ? slots
                    : moe_layout_home_slots(&w->env.layout, w->env.experts) + 1;
-    read_profiles(w, s, err);
+    set_pricer(w, s, err);
     if (err->status == MOE_OK)
         set_options(w, s, err);
     if (err->status == MOE_OK)
@@ -327,7 +352,7 @@ static bool is_of_engine(const char *previous)
     if (previous == NULL ||
         moe_placement_read(previous, NULL, &p, &none) != MOE_OK)
         return false;
-    const bool is = p.of_engine;
+    const bool is = p.quota == NULL;
     moe_placement_fini(&p);
     return is;
 }
@@ -338,9 +363,10 @@ int moe_cmd_plan(int argc, char **argv)
     moe_plan_settings s = {.previous = NULL};
     moe_plan_offline w = {.params = NULL};
     const bool parsed = moe_args_parse(&args, argc, argv, &s, &err);
+    w.of_engine = parsed && is_of_engine(s.previous);
     if (parsed && s.split == NULL)
-        s.split = moe_split_find(
-            s.emit.n > 0 || is_of_engine(s.previous) ? "equal" : "quota");
+        s.split =
+            moe_split_find(s.emit.n > 0 || w.of_engine ? "equal" : "quota");
     if (parsed)
         read_all(&w, &s, &err);
     if (w.previous.expert != NULL && err.status == MOE_OK) {

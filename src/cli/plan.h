@@ -46,7 +46,7 @@ typedef struct moe_plan_worth {
     double cross_near; /* of the plan, where a copy on the own node is taken */
 } moe_plan_worth;
 
-/** Tokens of a recording, where it has any. */
+/** Tokens of a recording, where it has any and there are several nodes. */
 typedef struct moe_plan_tokens {
     uint16_t *experts_of; /* [layers][n][top_k] owned */
     uint64_t n;
@@ -56,7 +56,7 @@ typedef struct moe_plan_tokens {
 /** What was read, and what the planner made of it. */
 typedef struct moe_plan_offline {
     moe_recording loads;
-    moe_plan_tokens tokens; /* with settings.nodes */
+    moe_plan_tokens tokens;
     moe_planner_env env;
     void *params;      /* of the planner; owned */
     moe_model model;   /* with settings.model */
@@ -65,6 +65,7 @@ typedef struct moe_plan_offline {
     void *cost_state;  /* owned */
     moe_ranges active; /* numbers of the GPUs that are planned, rising */
     moe_plan previous; /* in force before the first step */
+    bool of_engine;    /* previous has no quotas: copies share equally */
     moe_plan present;  /* what of it is there: without GPUs that are gone */
     moe_study study;
     moe_plan_worth worth;

@@ -179,13 +179,14 @@ void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
 {
     const int n_scores = n_scores_of(w);
     const bool one = is_one_plan(w, s);
+    const int nodes = moe_layout_nodes(&w->env.layout);
     moe_doc_say(doc, MOE_DOC_PARAGRAPH,
                 "%s: %zu step%s, %d layers, %d experts, %d slots on %d "
                 "GPUs of %d node%s",
                 s->planner->name, w->loads.steps,
                 w->loads.steps == 1 ? "" : "s", w->loads.layers,
                 w->loads.experts, w->env.layout.gpus * w->env.slots,
-                w->env.layout.gpus, s->nodes, s->nodes == 1 ? "" : "s");
+                w->env.layout.gpus, nodes, nodes == 1 ? "" : "s");
     moe_doc_say(doc, MOE_DOC_UNDER, "balancedness: mean / max load of a GPU%s",
                 scores_of(w, s));
     say_before(doc, w, s);
@@ -220,7 +221,7 @@ moe_status moe_plan_write_json(const moe_plan_offline *w,
                                       w->loads.layer_number, err);
     json_t *scores = json_object();
     moe_json_put_text(root, "planner", s->planner->name, err);
-    moe_json_put_integer(root, "nodes", s->nodes, err);
+    moe_json_put_integer(root, "nodes", moe_layout_nodes(&w->env.layout), err);
     moe_json_put_integer(root, "groups", s->groups, err);
     moe_json_put(scores, "in force, equal",
                  scores_json(study->before, w->loads.layers, err), err);
@@ -232,7 +233,7 @@ moe_status moe_plan_write_json(const moe_plan_offline *w,
     if (s->emit.n > 0)
         moe_json_put_number(scores, "emitted, equal", w->emitted_balance, err);
     moe_json_put(root, "scores", scores, err);
-    if (w->tokens.n > 0 && s->nodes > 1) {
+    if (w->tokens.n > 0) {
         moe_json_put_number(root, "cross_in_force",
                             w->worth.cross[MOE_IN_FORCE], err);
         moe_json_put_number(root, "cross_planned", w->worth.cross[MOE_PLANNED],

@@ -58,6 +58,7 @@ static void say_sizes(const moe_plan_offline *w, const moe_plan_settings *s,
                                   {"mean / max", next, MOE_RIGHT},
                                   {"experts", "of a GPU", MOE_RIGHT},
                                   {"layer", "modelled", MOE_RIGHT}};
+    const int nodes = moe_layout_nodes(&w->env.layout);
     moe_document *doc = moe_document_new(err);
     if (doc == NULL)
         return;
@@ -66,8 +67,8 @@ static void say_sizes(const moe_plan_offline *w, const moe_plan_settings *s,
                 "of %d node%s",
                 s->planner->name, s->split->name, w->loads.steps,
                 w->loads.steps == 1 ? "" : "s", w->loads.layers,
-                w->loads.experts, w->env.layout.gpus, s->nodes,
-                s->nodes == 1 ? "" : "s");
+                w->loads.experts, w->env.layout.gpus, nodes,
+                nodes == 1 ? "" : "s");
     moe_table *t =
         moe_doc_table(doc, NULL, columns, sizeof columns / sizeof *columns);
     for (int i = 0; i < n; i++) {

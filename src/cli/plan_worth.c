@@ -18,12 +18,13 @@ size_t moe_plan_first_step(const moe_plan_offline *w,
     return s->steps == MOE_STUDY_EACH ? w->loads.steps - 1 : 0;
 }
 
-/* Engines divide equally what is in force now. */
+/* Engines have no quotas: they divide equally what is in force now. */
 static moe_division division_of(const moe_plan_offline *w, int which)
 {
-    return which == MOE_PLANNED || w->env.division == MOE_DIVISION_MINMAX
-               ? w->env.division
-               : MOE_DIVISION_EQUAL;
+    return which == MOE_IN_FORCE && w->of_engine &&
+                   w->env.division == MOE_DIVISION_QUOTA
+               ? MOE_DIVISION_EQUAL
+               : w->env.division;
 }
 
 static void weigh(moe_plan_offline *w, size_t first, int which, moe_value *v,
@@ -192,7 +193,7 @@ void moe_plan_say_worth(moe_document *doc, const moe_plan_offline *w,
                         const moe_plan_settings *s)
 {
     say_percentiles(doc, w, s);
-    if (w->tokens.n > 0 && s->nodes > 1)
+    if (w->tokens.n > 0)
         moe_doc_say(doc, MOE_DOC_UNDER,
                     "pairs that cross nodes: in force %s, planned %s; %s where "
                     "a copy on the token's node is preferred",

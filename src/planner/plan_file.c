@@ -60,7 +60,8 @@ static bool has(const int16_t *gpu, int n, int expert)
     return false;
 }
 
-/* An expert twice on a GPU counts once; the first replica takes all. */
+/* An expert twice on a GPU counts once. Its first replica takes all, until it
+ * is known which are there. */
 static void take_row(const reading *r, const int16_t *row, moe_plan_layer *to,
                      bool *seen)
 {
@@ -95,6 +96,36 @@ static void complete_row(moe_plan_layer *row, const bool *seen)
     }
 }
 
+/* What is needed to divide experts among the replicas of a layer. */
+typedef struct {
+    bool *seen;    /* [experts] */
+    double *share; /* [gpus][slots] */
+    moe_replicas replicas;
+} scratch;
+
+/* As the file has it, or equally among its slots; so are experts that it has on
+ * none of these GPUs. */
+static void divide_row(const reading *r, const int16_t *row, moe_plan_layer *to,
+                       scratch *s)
+{
+    const int32_t *active = r->params->active;
+    const float *quota =
+        r->file.quota != NULL ? r->file.quota + (row - r->file.expert) : NULL;
+    for (int k = 0; k < to->gpus * to->slots; k++) {
+        const int gpu = k / to->slots;
+        const int number = active != NULL ? active[gpu] : gpu;
+        s->share[k] = 0;
+        for (int j = 0; j < r->slots && number < r->gpus; j++) {
+            const int slot = number * r->slots + j;
+            if (to->expert[k] >= 0 && row[slot] == to->expert[k])
+                s->share[k] += quota != NULL ? (double)quota[slot] : 1;
+        }
+    }
+    memset(to->quota, 0,
+           (size_t)to->gpus * (size_t)to->slots * sizeof *to->quota);
+    moe_plan_layer_set_quota(to, s->share, &s->replicas);
+}
+
 /* Every expert is somewhere in the file. */
 static void check_row(const reading *r, const int16_t *row, int number,
                       bool *seen)
@@ -115,7 +146,12 @@ static void take_layers(const reading *r)
 {
     moe_plan *full = r->full;
     const size_t slots = (size_t)full->gpus * (size_t)full->slots;
-    bool *seen = moe_array_new((size_t)full->experts, sizeof *seen, r->err);
+    scratch s = {
+        .seen = moe_array_new((size_t)full->experts, sizeof *s.seen, r->err),
+        .share = moe_array_new(slots, sizeof *s.share, r->err)};
+    if (r->err->status == MOE_OK)
+        moe_replicas_init(&s.replicas, full->experts, full->gpus, full->slots,
+                          r->err);
     for (int l = 0; l < full->layers && r->err->status == MOE_OK; l++) {
         const int32_t *numbers = r->params->layer_number;
         const int number = numbers != NULL ? numbers[l] : l;
@@ -128,14 +164,17 @@ static void take_layers(const reading *r)
                      r->file.layers, number);
             break;
         }
-        check_row(r, row, number, seen);
-        take_row(r, row, &layer, seen);
+        check_row(r, row, number, s.seen);
+        take_row(r, row, &layer, s.seen);
         if (r->present != NULL)
             memcpy(moe_plan_at(r->present, l).expert, layer.expert,
                    slots * sizeof *layer.expert);
-        complete_row(&layer, seen);
+        complete_row(&layer, s.seen);
+        divide_row(r, row, &layer, &s);
     }
-    free(seen);
+    moe_replicas_fini(&s.replicas);
+    free(s.share);
+    free(s.seen);
 }
 
 moe_status moe_plan_file_read(const char *path,

@@ -2,6 +2,7 @@
 #include "moegps/placement.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ moe_status moe_placement_init(moe_placement *p, int layers, int slots,
                         "%d layers of %d slots: 1..%d and 1..%d are wanted",
                         layers, slots, MOE_MAX_RECORDED_LAYERS, MOST_SLOTS);
     const size_t n = (size_t)layers * (size_t)slots;
-    *p = (moe_placement){.layers = layers, .slots = slots, .of_engine = true};
+    *p = (moe_placement){.layers = layers, .slots = slots};
     p->layer_number =
         moe_array_new((size_t)layers, sizeof *p->layer_number, &local);
     p->expert = moe_array_new(n, sizeof *p->expert, &local);
@@ -39,6 +40,7 @@ void moe_placement_fini(moe_placement *p)
 {
     free(p->layer_number);
     free(p->expert);
+    free(p->quota);
     *p = (moe_placement){0};
 }
 
@@ -109,24 +111,51 @@ static int whole_of(const moe_jtree *t, const char *key, int most, int absent)
                : absent;
 }
 
-/* A plan of this program. */
-static void take_own(const reading *r, const moe_jtree *t)
+/* Shares of the replicas of an expert sum to one; they were written with 17
+ * digits. */
+static void check_quotas(const reading *r, int layer, double *sum)
 {
-    const moe_jtree *numbers = moe_jtree_get(t, "layer_number");
-    take_map(r, moe_jtree_get(t, "physical_to_logical"));
-    if (failed(r))
-        return;
-    r->out->of_engine = false;
-    const int seen = r->out->experts;
-    r->out->experts = whole_of(t, "experts", MOE_MAX_EXPERTS, seen);
-    if (r->out->experts < seen) {
-        moe_fail(r->err, MOE_FORMAT, "%s: has expert %d, but says %d experts",
-                 r->path, seen - 1, r->out->experts);
+    const size_t at = (size_t)layer * (size_t)r->out->slots;
+    const int16_t *expert = r->out->expert + at;
+    memset(sum, 0, (size_t)r->out->experts * sizeof *sum);
+    for (int k = 0; k < r->out->slots; k++)
+        if (expert[k] >= 0)
+            sum[expert[k]] += (double)r->out->quota[at + (size_t)k];
+    for (int k = 0; k < r->out->slots && !failed(r); k++)
+        if (expert[k] >= 0 && fabs(sum[expert[k]] - 1) > 1e-5)
+            moe_fail(r->err, MOE_FORMAT,
+                     "%s: layer %d: the quotas of expert %d sum to %g, not 1",
+                     r->path, r->out->layer_number[layer], expert[k],
+                     sum[expert[k]]);
+}
+
+static void take_quotas(const reading *r, const moe_jtree *map)
+{
+    moe_placement *p = r->out;
+    const size_t n = (size_t)p->layers * (size_t)p->slots;
+    if (map->type != MOE_JARRAY || map->rank != 2 ||
+        map->dims[0] != (size_t)p->layers || map->dims[1] != (size_t)p->slots) {
+        moe_fail(r->err, MOE_FORMAT, "%s: quotas are not [%d][%d]", r->path,
+                 p->layers, p->slots);
         return;
     }
-    r->out->gpus = whole_of(t, "gpus", MOST_SLOTS, 0);
-    if (numbers == NULL)
-        return;
+    double *sum = moe_array_new((size_t)p->experts, sizeof *sum, r->err);
+    p->quota = moe_array_new(n, sizeof *p->quota, r->err);
+    for (size_t i = 0; i < n && !failed(r); i++) {
+        p->quota[i] = (float)map->data[i];
+        if (!(map->data[i] >= 0 && map->data[i] <= 1))
+            moe_fail(r->err, MOE_FORMAT,
+                     "%s: layer %d, slot %d: %g is no quota of 0..1", r->path,
+                     p->layer_number[i / map->dims[1]], (int)(i % map->dims[1]),
+                     map->data[i]);
+    }
+    for (int l = 0; l < p->layers && !failed(r); l++)
+        check_quotas(r, l, sum);
+    free(sum);
+}
+
+static void take_numbers(const reading *r, const moe_jtree *numbers)
+{
     if (numbers->type != MOE_JARRAY || numbers->rank != 1 ||
         numbers->dims[0] != (size_t)r->out->layers) {
         moe_fail(r->err, MOE_FORMAT, "%s: layer_number is not [%d]", r->path,
@@ -140,6 +169,28 @@ static void take_own(const reading *r, const moe_jtree *t)
         else
             moe_fail(r->err, MOE_FORMAT, "%s: %g is no layer number", r->path,
                      numbers->data[l]);
+}
+
+/* A plan of this program. */
+static void take_own(const reading *r, const moe_jtree *t)
+{
+    const moe_jtree *numbers = moe_jtree_get(t, "layer_number");
+    const moe_jtree *quotas = moe_jtree_get(t, "quotas");
+    take_map(r, moe_jtree_get(t, "physical_to_logical"));
+    if (failed(r))
+        return;
+    const int seen = r->out->experts;
+    r->out->experts = whole_of(t, "experts", MOE_MAX_EXPERTS, seen);
+    if (r->out->experts < seen) {
+        moe_fail(r->err, MOE_FORMAT, "%s: has expert %d, but says %d experts",
+                 r->path, seen - 1, r->out->experts);
+        return;
+    }
+    r->out->gpus = whole_of(t, "gpus", MOST_SLOTS, 0);
+    if (numbers != NULL)
+        take_numbers(r, numbers);
+    if (quotas != NULL && !failed(r))
+        take_quotas(r, quotas);
 }
 
 /* Rows are all layers of the model. */
