@@ -79,14 +79,19 @@ int moe_measured_order(const moe_measurement *a, const moe_measurement *b);
 moe_status moe_measured_clean(moe_measurements *m, moe_remarks *said,
                               moe_error *err);
 
+/** A file that is read, and where its rows go. All borrowed. */
+typedef struct moe_measured_file {
+    const char *path;
+    char *text; /* all of it; readers may cut it up */
+    const moe_measured_options *options;
+    moe_measurements *out;
+} moe_measured_file;
+
 /** A format: a member of a family, one file each. */
 typedef struct moe_measured_format {
     const char *name, *help;
-    /** @param text  the file. */
     bool (*detect)(const char *text);
-    moe_status (*read)(const char *path, char *text,
-                       const moe_measured_options *options,
-                       moe_measurements *out, moe_error *err);
+    moe_status (*read)(const moe_measured_file *file, moe_error *err);
 } moe_measured_format;
 
 /** @return member i, or NULL past the last; the first that detects reads. */

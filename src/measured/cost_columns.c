@@ -74,25 +74,23 @@ static void take_op(const char *path, uint64_t line, moe_measurement *row,
         snprintf(op, sizeof row->text[i], "%s", known);
 }
 
-static void take_row(const moe_csv *csv, size_t r, const char *path,
-                     const moe_measured_group *group,
-                     const moe_measured_options *options, moe_measurements *out,
-                     moe_error *err)
+static void take_row(const moe_measured_file *file, const moe_csv *csv,
+                     size_t r, const moe_measured_group *group, moe_error *err)
 {
     moe_measurement row = {
-        .group = group, .path = path, .line = csv->line[r + 1]};
+        .group = group, .path = file->path, .line = csv->line[r + 1]};
     for (int i = 0; group->text[i] != NULL && err->status == MOE_OK; i++) {
         const char *name = group->text[i];
         const int c = moe_csv_find(csv, name);
         const char *text =
-            c >= 0 ? moe_csv_text(csv, r, c) : otherwise(name, options);
+            c >= 0 ? moe_csv_text(csv, r, c) : otherwise(name, file->options);
         if (text == NULL)
             moe_csv_column(csv, name, err);
         else
             snprintf(row.text[i], sizeof row.text[i], "%s",
                      strcmp(text, "bf16") == 0 ? "bfloat16" : text);
         if (err->status == MOE_OK && strcmp(name, "op") == 0)
-            take_op(path, row.line, &row, i, err);
+            take_op(file->path, row.line, &row, i, err);
     }
     for (int i = 0; group->number[i] != NULL && err->status == MOE_OK; i++)
         row.number[i] =
@@ -106,11 +104,10 @@ static void take_row(const moe_csv *csv, size_t r, const char *path,
     if (err->status == MOE_OK)
         row.time_us = moe_csv_number(csv, r, time, 0.5, 1e8, err);
     if (err->status == MOE_OK)
-        moe_measured_add(out, &row, err);
+        moe_measured_add(file->out, &row, err);
 }
 
-static void take_all(const moe_csv *csv, const char *path,
-                     const moe_measured_options *options, moe_measurements *out,
+static void take_all(const moe_measured_file *file, const moe_csv *csv,
                      moe_error *err)
 {
     const moe_measured_group *group = group_of(csv);
@@ -123,26 +120,22 @@ static void take_all(const moe_csv *csv, const char *path,
                  "%s: its columns are those of no table: wanted are those of "
                  "`cost` and latency_us, or batch_size and time_us of a fused "
                  "MoE kernel",
-                 path);
+                 file->path);
     for (size_t r = 0; r < csv->n_rows && err->status == MOE_OK; r++)
         if (group != NULL)
-            take_row(csv, r, path, group, options, out, err);
+            take_row(file, csv, r, group, err);
         else
             moe_measured_add_ffn(
-                out, path, csv->line[r + 1],
+                file, csv->line[r + 1],
                 moe_csv_number(csv, r, batch, 1, INT32_MAX, err),
-                us * moe_csv_number(csv, r, time, 1e-4, 1e8, err), options,
-                err);
+                us * moe_csv_number(csv, r, time, 1e-4, 1e8, err), err);
 }
 
-static moe_status read(const char *path, char *text,
-                       const moe_measured_options *options,
-                       moe_measurements *out, moe_error *err)
+static moe_status read(const moe_measured_file *file, moe_error *err)
 {
     moe_csv csv = {0};
-    (void)text;
-    if (moe_csv_read(path, &csv, err) == MOE_OK)
-        take_all(&csv, path, options, out, err);
+    if (moe_csv_read(file->path, &csv, err) == MOE_OK)
+        take_all(file, &csv, err);
     moe_csv_free(&csv);
     return err->status;
 }

@@ -53,9 +53,8 @@ static int count_ranks(const char *text)
     return ranks;
 }
 
-static moe_status take_best(const char *path, char *line, uint64_t number,
-                            int ranks, const moe_measured_options *options,
-                            moe_measurements *out, moe_error *err)
+static moe_status take_best(const moe_measured_file *file, char *line,
+                            uint64_t number, int ranks, moe_error *err)
 {
     const bool dispatch = strstr(line, "Best dispatch") != NULL;
     const double transmit = behind(line, "transmit: ");
@@ -69,36 +68,36 @@ static moe_status take_best(const char *path, char *line, uint64_t number,
         return moe_fail(err, MOE_FORMAT,
                         "%s:%llu: has no times (transmit, notify): a log of an "
                         "older DeepEP",
-                        path, (unsigned long long)number);
+                        file->path, (unsigned long long)number);
     const double most =
         fmax(strtod(rate + 4, NULL), nvl != NULL ? strtod(nvl + 1, NULL) : 0);
-    return moe_measured_add_link(
-        out, path, number, op, ranks, round(most * 1e3 * transmit),
-        transmit + (isnan(notify) ? 0 : notify), options, err);
+    const moe_measured_link link = {number, op, ranks,
+                                    round(most * 1e3 * transmit),
+                                    transmit + (isnan(notify) ? 0 : notify)};
+    return moe_measured_add_link(file, &link, err);
 }
 
-static moe_status read(const char *path, char *text,
-                       const moe_measured_options *options,
-                       moe_measurements *out, moe_error *err)
+static moe_status read(const moe_measured_file *file, moe_error *err)
 {
-    moe_measured_lines lines = {.rest = text};
+    moe_measured_lines lines = {.rest = file->text};
     slowest way[2] = {{.time_us = 0}};
-    const int ranks = count_ranks(text);
+    const int ranks = count_ranks(file->text);
     for (char *line;
          err->status == MOE_OK && (line = moe_measured_line(&lines)) != NULL;) {
         if (strstr(line, "[tuning] Best ") != NULL)
-            take_best(path, line, lines.number, ranks, options, out, err);
+            take_best(file, line, lines.number, ranks, err);
         if (strstr(line, "Dispatch bandwidth:") == NULL)
             continue;
         take_way(line, "Dispatch bandwidth", lines.number, &way[0]);
         take_way(line, "Combine bandwidth", lines.number, &way[1]);
     }
-    for (int i = 0; i < 2 && err->status == MOE_OK; i++)
-        if (way[i].time_us > 0)
-            moe_measured_add_link(
-                out, path, way[i].line,
-                i == 0 ? "deepep_ll_dispatch" : "deepep_ll_combine", ranks,
-                way[i].bytes, way[i].time_us, options, err);
+    for (int i = 0; i < 2 && err->status == MOE_OK; i++) {
+        const moe_measured_link link = {
+            way[i].line, i == 0 ? "deepep_ll_dispatch" : "deepep_ll_combine",
+            ranks, way[i].bytes, way[i].time_us};
+        if (link.time_us > 0)
+            moe_measured_add_link(file, &link, err);
+    }
     return err->status;
 }
 

@@ -30,11 +30,9 @@ static bool detect(const char *text)
            strcasestr(text, "kernel time: ") != NULL;
 }
 
-static moe_status read(const char *path, char *text,
-                       const moe_measured_options *options,
-                       moe_measurements *out, moe_error *err)
+static moe_status read(const moe_measured_file *file, moe_error *err)
 {
-    moe_measured_lines lines = {.rest = text};
+    moe_measured_lines lines = {.rest = file->text};
     double batch = 0;
     for (char *line;
          err->status == MOE_OK && (line = moe_measured_line(&lines)) != NULL;) {
@@ -44,9 +42,8 @@ static moe_status read(const char *path, char *text,
             batch = strtod(size + strlen("Batch size: "), NULL);
         if (time == NULL || batch <= 0)
             continue;
-        moe_measured_add_ffn(out, path, lines.number, batch,
-                             strtod(time + strlen("kernel time: "), NULL),
-                             options, err);
+        moe_measured_add_ffn(file, lines.number, batch,
+                             strtod(time + strlen("kernel time: "), NULL), err);
         batch = 0;
     }
     return err->status;
@@ -87,9 +84,8 @@ static double batch_of(const moe_jtree *t)
     return NAN;
 }
 
-static moe_status take_items(const char *path, const moe_jtree *root,
-                             const moe_measured_options *options,
-                             moe_measurements *out, moe_error *err)
+static void take_items(const moe_measured_file *file, const moe_jtree *root,
+                       moe_error *err)
 {
     const bool keyed = root->type == MOE_JOBJECT;
     for (size_t i = 0; i < root->n && err->status == MOE_OK; i++) {
@@ -97,30 +93,23 @@ static moe_status take_items(const char *path, const moe_jtree *root,
         const double batch = keyed ? strtod(root->key[i], NULL) : batch_of(t);
         const double time_us = time_of(t);
         if (moe_jtree_get(t, "BLOCK_SIZE_M") != NULL && isnan(time_us))
-            return moe_fail(err, MOE_FORMAT,
-                            "%s: are tuned configurations, without times: the "
-                            "benchmark's output has them",
-                            path);
-        if (!(batch >= 1) || isnan(time_us))
-            return moe_fail(err, MOE_FORMAT,
-                            "%s: item %zu has no tokens (batch_size, "
-                            "num_tokens) or no time (time_us, time_ms)",
-                            path, i);
-        moe_measured_add_ffn(out, path, i + 1, batch, time_us, options, err);
+            moe_fail(err, MOE_FORMAT,
+                     "%s: are tuned configurations, without times: the "
+                     "benchmark's output has them",
+                     file->path);
+        else if (!(batch >= 1) || isnan(time_us))
+            moe_fail(err, MOE_FORMAT,
+                     "%s: item %zu has no tokens (batch_size, num_tokens) or "
+                     "no time (time_us, time_ms)",
+                     file->path, i);
+        else
+            moe_measured_add_ffn(file, i + 1, batch, time_us, err);
     }
-    return err->status;
 }
 
-static moe_status read_json(const char *path, char *text,
-                            const moe_measured_options *options,
-                            moe_measurements *out, moe_error *err)
+static moe_status read_json(const moe_measured_file *file, moe_error *err)
 {
-    moe_jtree root = {0};
-    (void)text;
-    if (moe_measured_json(path, &root, err) == MOE_OK)
-        take_items(path, &root, options, out, err);
-    moe_jtree_fini(&root);
-    return err->status;
+    return moe_measured_json(file, take_items, err);
 }
 
 const moe_measured_format moe_measured_fused_moe_json_format = {

@@ -5,29 +5,35 @@
 #include "moegps/jtree.h"
 #include "moegps/measured.h"
 
-/* A row of a collective of these ranks.
- * @return MOE_OK, MOE_USAGE (neither file nor option says ranks, or which
+/* A row of a collective. What the file does not say, options say. */
+typedef struct moe_measured_link {
+    uint64_t line;
+    const char *op; /* NULL: not said */
+    int ranks;      /* 0: not said */
+    double bytes, time_us;
+} moe_measured_link;
+
+/* @return MOE_OK, MOE_USAGE (neither file nor option says ranks, or which
  * collective), MOE_FORMAT, MOE_NOMEM. */
-moe_status moe_measured_add_link(moe_measurements *out, const char *path,
-                                 uint64_t line, const char *op, int ranks,
-                                 double bytes, double time_us,
-                                 const moe_measured_options *options,
-                                 moe_error *err);
+moe_status moe_measured_add_link(const moe_measured_file *file,
+                                 const moe_measured_link *link, moe_error *err);
 
 /* A row of the experts of options->model at so many tokens.
  * @return MOE_OK, MOE_USAGE (no model), MOE_FORMAT, MOE_NOMEM. */
-moe_status moe_measured_add_ffn(moe_measurements *out, const char *path,
-                                uint64_t line, double tokens, double time_us,
-                                const moe_measured_options *options,
-                                moe_error *err);
+moe_status moe_measured_add_ffn(const moe_measured_file *file, uint64_t line,
+                                double tokens, double time_us, moe_error *err);
 
 /* @return the collective whose name is in a text, as the tables spell it;
  * NULL: none. */
 const char *moe_measured_collective(const char *text);
 
-/* The first JSON value of a file. @param out  release in any case.
+/* Take the rows of the first JSON value of a file.
  * @return MOE_OK, MOE_USAGE, MOE_FORMAT, MOE_NOMEM. */
-moe_status moe_measured_json(const char *path, moe_jtree *out, moe_error *err);
+moe_status moe_measured_json(const moe_measured_file *file,
+                             void (*take)(const moe_measured_file *file,
+                                          const moe_jtree *root,
+                                          moe_error *err),
+                             moe_error *err);
 
 /* Lines of a text, one after the other, ended in place.
  * @return NULL: there is none left. */

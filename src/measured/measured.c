@@ -68,76 +68,79 @@ static void set(moe_measurement *row, int i, const char *text)
     snprintf(row->text[i], sizeof row->text[i], "%s", text);
 }
 
-moe_status moe_measured_json(const char *path, moe_jtree *out, moe_error *err)
+moe_status moe_measured_json(const moe_measured_file *file,
+                             void (*take)(const moe_measured_file *file,
+                                          const moe_jtree *root,
+                                          moe_error *err),
+                             moe_error *err)
 {
     moe_jreader *reader = NULL;
+    moe_jtree root = {0};
     bool more = false;
-    if (moe_jreader_open(path, &reader, err) == MOE_OK)
-        moe_jreader_next(reader, out, &more, err);
+    if (moe_jreader_open(file->path, &reader, err) == MOE_OK &&
+        moe_jreader_next(reader, &root, &more, err) == MOE_OK)
+        take(file, &root, err);
     moe_jreader_close(reader);
+    moe_jtree_fini(&root);
     return err->status;
 }
 
-moe_status moe_measured_add_link(moe_measurements *out, const char *path,
-                                 uint64_t line, const char *op, int ranks,
-                                 double bytes, double time_us,
-                                 const moe_measured_options *options,
-                                 moe_error *err)
+moe_status moe_measured_add_link(const moe_measured_file *file,
+                                 const moe_measured_link *link, moe_error *err)
 {
-    moe_measurement row = {.group = &moe_measured_collectives,
-                           .x = bytes,
-                           .time_us = time_us,
-                           .path = path,
-                           .line = line};
-    /* Options are for files that do not say. */
-    const char *which = op != NULL ? op : options->op;
-    row.number[0] = ranks > 0 ? ranks : options->ranks;
-    if (which == NULL)
+    const moe_measured_options *options = file->options;
+    const char *op = link->op != NULL ? link->op : options->op;
+    moe_measurement row = {
+        .group = &moe_measured_collectives,
+        .number = {link->ranks > 0 ? link->ranks : options->ranks},
+        .x = link->bytes,
+        .time_us = link->time_us,
+        .path = file->path,
+        .line = link->line};
+    if (op == NULL)
         return moe_fail(err, MOE_USAGE,
                         "%s: does not say which collective it is (--op "
                         "alltoall, all_reduce, all_gather or reduce_scatter)",
-                        path);
+                        file->path);
     if (row.number[0] < 1)
         return moe_fail(err, MOE_USAGE,
                         "%s: does not say how many GPUs took part (--ranks)",
-                        path);
-    if (bytes > INT32_MAX) {
-        moe_remark(&out->said,
-                   "%s:%" PRIu64 ": %.0f bytes: left out, as above "
-                   "2 GiB",
-                   path, line, bytes);
+                        file->path);
+    if (link->bytes > INT32_MAX) {
+        moe_remark(&file->out->said,
+                   "%s:%" PRIu64 ": %.0f bytes: left out, as above 2 GiB",
+                   file->path, link->line, link->bytes);
         return MOE_OK;
     }
     set(&row, 0, options->gpu);
     set(&row, 1, "measured");
-    set(&row, 2, which);
-    return moe_measured_add(out, &row, err);
+    set(&row, 2, op);
+    return moe_measured_add(file->out, &row, err);
 }
 
-moe_status moe_measured_add_ffn(moe_measurements *out, const char *path,
-                                uint64_t line, double tokens, double time_us,
-                                const moe_measured_options *options,
-                                moe_error *err)
+moe_status moe_measured_add_ffn(const moe_measured_file *file, uint64_t line,
+                                double tokens, double time_us, moe_error *err)
 {
+    const moe_measured_options *options = file->options;
     const moe_model *m = options->model;
     if (m == NULL)
         return moe_fail(err, MOE_USAGE,
                         "%s: does not say what experts were computed (--model, "
                         "and --ep for GPUs that share them)",
-                        path);
+                        file->path);
     moe_measurement row = {.group = &moe_measured_moe,
                            .number = {m->hidden, m->intermediate, m->top_k,
                                       m->experts, options->ep},
                            .x = tokens,
                            .time_us = time_us,
-                           .path = path,
+                           .path = file->path,
                            .line = line};
     set(&row, 0, options->gpu);
     set(&row, 1, options->stack);
     set(&row, 2, "measured");
     set(&row, 3, m->dtype == MOE_DTYPE_FP8 ? "fp8" : "bfloat16");
     set(&row, 4, "balanced");
-    return moe_measured_add(out, &row, err);
+    return moe_measured_add(file->out, &row, err);
 }
 
 const char *moe_measured_collective(const char *text)

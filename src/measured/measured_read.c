@@ -35,13 +35,13 @@ moe_status moe_measured_read(const char *path,
     const size_t before = out->n;
     if (moe_read_text(path, &text, err) != MOE_OK)
         return err->status;
+    const moe_measured_file file = {path, text, options, out};
     size_t i = 0;
     while (i < MOE_ARRAY_LEN(formats) && !formats[i]->detect(text))
         moe_text_add(known, sizeof known, ", ", "%s", formats[i++]->name);
     if (i == MOE_ARRAY_LEN(formats))
         moe_fail(err, MOE_FORMAT, "%s: is none of %s", path, known);
-    else if (formats[i]->read(path, text, options, out, err) == MOE_OK &&
-             out->n == before)
+    else if (formats[i]->read(&file, err) == MOE_OK && out->n == before)
         moe_fail(err, MOE_FORMAT, "%s: has no measured row (read as %s)", path,
                  formats[i]->name);
     else if (err->status == MOE_OK)

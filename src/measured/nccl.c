@@ -47,21 +47,19 @@ static moe_status wrong(const char *path, uint64_t line, double n,
                     path, (unsigned long long)line, n);
 }
 
-static moe_status take_row(const char *path, uint64_t line, char *text,
-                           const char *op, int ranks,
-                           const moe_measured_options *options,
-                           moe_measurements *out, moe_error *err)
+/* @param link  what is known of it: line, op, ranks. */
+static moe_status take_row(const moe_measured_file *file, char *text,
+                           moe_measured_link link, moe_error *err)
 {
     char *word[MOST_WORDS];
-    double size, time_us, errors = 0;
+    double errors = 0;
     const int n = split(text, word);
-    if (n < LEAST_WORDS || !is_number(word[0], &size) || size < 1 ||
-        !is_number(word[n - IN_PLACE_WORDS], &time_us))
+    if (n < LEAST_WORDS || !is_number(word[0], &link.bytes) || link.bytes < 1 ||
+        !is_number(word[n - IN_PLACE_WORDS], &link.time_us))
         return MOE_OK;
     if (is_number(word[n - IN_PLACE_WORDS + 3], &errors) && errors > 0)
-        return wrong(path, line, errors, err);
-    return moe_measured_add_link(out, path, line, op, ranks, size, time_us,
-                                 options, err);
+        return wrong(file->path, link.line, errors, err);
+    return moe_measured_add_link(file, &link, err);
 }
 
 static const char *name_of(const char *path)
@@ -70,13 +68,12 @@ static const char *name_of(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-static moe_status read(const char *path, char *text,
-                       const moe_measured_options *options,
-                       moe_measurements *out, moe_error *err)
+static moe_status read(const moe_measured_file *file, moe_error *err)
 {
-    moe_measured_lines lines = {.rest = text};
-    const char *op =
-        options->op != NULL ? NULL : moe_measured_collective(name_of(path));
+    moe_measured_lines lines = {.rest = file->text};
+    const char *op = file->options->op != NULL
+                         ? NULL
+                         : moe_measured_collective(name_of(file->path));
     int ranks = 0;
     for (char *line;
          err->status == MOE_OK && (line = moe_measured_line(&lines)) != NULL;) {
@@ -89,7 +86,10 @@ static moe_status read(const char *path, char *text,
         if (strstr(line, "Rank") != NULL && strstr(line, " device ") != NULL)
             ranks++;
         else if (*line != '#')
-            take_row(path, lines.number, line, op, ranks, options, out, err);
+            take_row(file, line,
+                     (moe_measured_link){
+                         .line = lines.number, .op = op, .ranks = ranks},
+                     err);
     }
     return err->status;
 }
@@ -114,9 +114,8 @@ static double number_at(const moe_jtree *t, const char *key, double absent)
     return x != NULL && x->type == MOE_JNUMBER ? x->number : absent;
 }
 
-static void take_results(const char *path, const moe_jtree *root,
-                         const moe_measured_options *options,
-                         moe_measurements *out, moe_error *err)
+static void take_results(const moe_measured_file *file, const moe_jtree *root,
+                         moe_error *err)
 {
     const moe_jtree *config = moe_jtree_get(root, "config");
     const moe_jtree *devices = moe_jtree_get(config, "devices");
@@ -127,13 +126,13 @@ static void take_results(const char *path, const moe_jtree *root,
     if (!(gpus >= 1 && gpus <= MOST_GPUS) || gpus != floor(gpus) ||
         (listed > 0 && gpus > (double)listed)) {
         moe_fail(err, MOE_FORMAT,
-                 "%s: config: ngpus is %g, with %zu devices listed", path, gpus,
-                 listed);
+                 "%s: config: ngpus is %g, with %zu devices listed", file->path,
+                 gpus, listed);
         return;
     }
     const int ranks =
         listed > 0 ? (int)listed : (int)number_at(config, "ngpus", 0);
-    const char *op = moe_measured_collective(name_of(path));
+    const char *op = moe_measured_collective(name_of(file->path));
     const moe_jtree *test = moe_jtree_get(root, "test");
     if (test != NULL && test->type == MOE_JTEXT)
         op = moe_measured_collective(test->text);
@@ -142,25 +141,18 @@ static void take_results(const char *path, const moe_jtree *root,
          i++) {
         const moe_jtree *r = &results->item[i];
         const moe_jtree *o = moe_jtree_get(r, "out_of_place");
-        const double size = number_at(r, "size", 0);
+        const moe_measured_link link = {
+            i + 1, op, ranks, number_at(r, "size", 0), number_at(o, "time", 0)};
         if (number_at(o, "nwrong", 0) > 0)
-            wrong(path, i + 1, number_at(o, "nwrong", 0), err);
-        else if (size >= 1)
-            moe_measured_add_link(out, path, i + 1, op, ranks, size,
-                                  number_at(o, "time", 0), options, err);
+            wrong(file->path, link.line, number_at(o, "nwrong", 0), err);
+        else if (link.bytes >= 1)
+            moe_measured_add_link(file, &link, err);
     }
 }
 
-static moe_status read_json(const char *path, char *text,
-                            const moe_measured_options *options,
-                            moe_measurements *out, moe_error *err)
+static moe_status read_json(const moe_measured_file *file, moe_error *err)
 {
-    moe_jtree root = {0};
-    (void)text;
-    if (moe_measured_json(path, &root, err) == MOE_OK)
-        take_results(path, &root, options, out, err);
-    moe_jtree_fini(&root);
-    return err->status;
+    return moe_measured_json(file, take_results, err);
 }
 
 const moe_measured_format moe_measured_nccl_json_format = {

@@ -37,17 +37,16 @@ static moe_status check_line(const char *path, uint64_t number,
     return MOE_OK;
 }
 
-static moe_status read(const char *path, char *text,
-                       const moe_measured_options *options,
-                       moe_measurements *out, moe_error *err)
+static moe_status read(const moe_measured_file *file, moe_error *err)
 {
-    moe_measured_lines lines = {.rest = text};
+    const int ranks = file->options->ranks;
+    moe_measured_lines lines = {.rest = file->text};
     const char *op = NULL;
     for (char *line;
          err->status == MOE_OK && (line = moe_measured_line(&lines)) != NULL;) {
         char *end = NULL;
         if (*line == '#') {
-            check_line(path, lines.number, line, &op, err);
+            check_line(file->path, lines.number, line, &op, err);
             continue;
         }
         const double size = strtod(line, &end);
@@ -56,14 +55,14 @@ static moe_status read(const char *path, char *text,
         const double time_us = strtod(end, &end);
         const bool each = op != NULL && (strcmp(op, "alltoall") == 0 ||
                                          strcmp(op, "all_gather") == 0);
-        const double buffer = each ? size * options->ranks : size;
-        if (options->ranks == 0)
+        if (ranks == 0)
             return moe_fail(err, MOE_USAGE,
                             "%s: does not say how many GPUs took part "
                             "(--ranks)",
-                            path);
-        moe_measured_add_link(out, path, lines.number, op, options->ranks,
-                              buffer, time_us, options, err);
+                            file->path);
+        const moe_measured_link link = {lines.number, op, ranks,
+                                        each ? size * ranks : size, time_us};
+        moe_measured_add_link(file, &link, err);
     }
     return err->status;
 }
