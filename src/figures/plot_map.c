@@ -166,12 +166,17 @@ static void put_letters(const moe_map_slice *x, FILE *out)
 /* ---- colours ---- */
 
 /* A box for neighbours of one colour in a row: their seams would show. */
-static void put_box(const moe_map_slice *x, double left, double right,
-                    double low, double high, int colour, FILE *out)
+/* In cells, from the first one's middle. */
+typedef struct {
+    double left, right, low, high;
+} box;
+
+static void put_box(const moe_map_slice *x, const box *b, int colour, FILE *out)
 {
-    fprintf(out, "%d,%.9g,%.9g,%.9g,%.9g\n", colour,
-            moe_map_slice_skew_at(x, left), moe_map_slice_skew_at(x, right),
-            moe_map_slice_level_at(x, low), moe_map_slice_level_at(x, high));
+    fprintf(
+        out, "%d,%.9g,%.9g,%.9g,%.9g\n", colour,
+        moe_map_slice_skew_at(x, b->left), moe_map_slice_skew_at(x, b->right),
+        moe_map_slice_level_at(x, b->low), moe_map_slice_level_at(x, b->high));
 }
 
 /* Between cells colours turn where the line is: of few cells each is drawn in
@@ -182,21 +187,20 @@ static void put_boxes(const moe_map_slice *x, FILE *out)
     const int rows = x->map->own_links ? 1 : parts;
     fputs("$boxes << EOD\n", out);
     for (int j = 0; j < x->n_row * rows; j++) {
-        const double low = (double)j / rows - 0.5;
-        const double high = (double)(j + 1) / rows - 0.5;
-        double left = -0.5;
+        box b = {-0.5, 0, (double)j / rows - 0.5, (double)(j + 1) / rows - 0.5};
         int last = -1;
         for (int k = 0; k < x->n_skew * parts; k++) {
-            const double from = (double)k / parts - 0.5;
+            b.right = (double)k / parts - 0.5;
             const int colour =
-                colour_at(x, from + 0.5 / parts, low + 0.5 / rows);
+                colour_at(x, b.right + 0.5 / parts, b.low + 0.5 / rows);
             if (last >= 0 && colour != last) {
-                put_box(x, left, from, low, high, last, out);
-                left = from;
+                put_box(x, &b, last, out);
+                b.left = b.right;
             }
             last = colour;
         }
-        put_box(x, left, x->n_skew - 0.5, low, high, last, out);
+        b.right = x->n_skew - 0.5;
+        put_box(x, &b, last, out);
     }
     fputs("EOD\n", out);
 }
