@@ -29,6 +29,29 @@ START_TEST(median_ci_ranks_equal_binomial_tails)
 }
 END_TEST
 
+/* As numpy's nanmean and nanmax. */
+static const struct {
+    double x[4];
+    size_t n;
+    double mean, largest;
+} known[] = {
+    {{0}, 0, NAN, NAN},
+    {{NAN, NAN}, 2, NAN, NAN},
+    {{-3}, 1, -3, -3},
+    {{NAN, 1, 4, NAN}, 4, 2.5, 4},
+    {{-2, -1, -6, NAN}, 4, -3, -1},
+};
+
+START_TEST(what_is_not_known_counts_for_nothing)
+{
+    const double mean = moe_mean_known(known[_i].x, known[_i].n);
+    const double largest = moe_largest_known(known[_i].x, known[_i].n);
+    ck_assert(isnan(known[_i].mean) ? isnan(mean) : mean == known[_i].mean);
+    ck_assert(isnan(known[_i].mean) ? isnan(largest)
+                                    : largest == known[_i].largest);
+}
+END_TEST
+
 /* Golden: numpy median, mean, std(ddof=1), min, max. */
 static const struct {
     double x[8];
@@ -420,6 +443,8 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("stats");
     MOE_TEST_LOOP(suite, median_ci_ranks_equal_binomial_tails,
                   MOE_ARRAY_LEN(ci_ranks));
+    MOE_TEST_LOOP(suite, what_is_not_known_counts_for_nothing,
+                  MOE_ARRAY_LEN(known));
     MOE_TEST_LOOP(suite, summary_equals_numpy, MOE_ARRAY_LEN(summaries));
     MOE_TEST(suite, percentiles_need_a_hundred_samples);
     MOE_TEST(suite, summary_leaves_samples_alone);

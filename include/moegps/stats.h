@@ -95,6 +95,10 @@ double moe_t975(double df);
  *  @param x  [n] in the order of time, none NaN; n >= 6 */
 double moe_mean_inflation(const double *x, size_t n);
 
+/** @return mean, largest of those that are not NaN; NaN: all are. */
+double moe_mean_known(const double *x, size_t n);
+double moe_largest_known(const double *x, size_t n);
+
 /** Quantile of sorted samples by linear interpolation (type 7); n >= 1. */
 double moe_quantile_sorted(const double *sorted, size_t n, double q);
 

@@ -106,6 +106,26 @@ static double autocorrelation(const double *x, size_t n)
     return fmin(fmax(r, 0), MOST_CORRELATED);
 }
 
+double moe_mean_known(const double *x, size_t n)
+{
+    double sum = 0;
+    size_t known = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(x[i])) {
+            sum += x[i];
+            known++;
+        }
+    return known > 0 ? sum / (double)known : (double)NAN;
+}
+
+double moe_largest_known(const double *x, size_t n)
+{
+    double most = NAN;
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, x[i]);
+    return most;
+}
+
 double moe_mean_inflation(const double *x, size_t n)
 {
     const double r = autocorrelation(x, n);

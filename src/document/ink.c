@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "moegps/stats.h"
+
 enum { EIGHTHS = 8 };
 
 /* Lower eighths of a block, and left ones: U+2581.., U+258F.. */
@@ -87,19 +89,6 @@ moe_strokes moe_ink_bar(const moe_ink *ink, double share, int length)
     return bar;
 }
 
-/* @return mean of those that are numbers; NaN: none is. */
-static double mean_of(const double *x, size_t n)
-{
-    double sum = 0;
-    size_t present = 0;
-    for (size_t i = 0; i < n; i++)
-        if (!isnan(x[i])) {
-            sum += x[i];
-            present++;
-        }
-    return present > 0 ? sum / (double)present : (double)NAN;
-}
-
 moe_strokes moe_ink_spark(const moe_ink *ink, const double *x, size_t n,
                           int length)
 {
@@ -109,7 +98,7 @@ moe_strokes moe_ink_spark(const moe_ink *ink, const double *x, size_t n,
     const size_t m = n < room ? n : room;
     for (size_t j = 0; j < m; j++) {
         const size_t first = j * n / m, end = (j + 1) * n / m;
-        y[j] = mean_of(x + first, end - first);
+        y[j] = moe_mean_known(x + first, end - first);
         low = fmin(low, y[j]);
         high = fmax(high, y[j]);
     }

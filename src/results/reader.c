@@ -134,3 +134,17 @@ void moe_reader_check_run(moe_reader *rd)
     if (!moe_reader_failed(rd) && strcmp(run_id, rd->view->run_id) != 0)
         moe_fail(rd->err, MOE_MISMATCH, "is of another run by now");
 }
+
+void moe_reader_merge_periods(const moe_view *view, double *x,
+                              double (*mean)(const double *x, size_t n))
+{
+    const size_t n = (size_t)view->dims.iterations;
+    const size_t period = (size_t)view->period;
+    for (size_t j = 0; j < n && period > 1; j++)
+        x[j] = j < n / period ? mean(x + j * period, period) : (double)NAN;
+}
+
+bool moe_reader_measured(const moe_reader *rd, int s, int i)
+{
+    return !isnan(rd->view->strategy[s].layer_time[MOE_CLOCK_WALL][i]);
+}

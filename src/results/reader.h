@@ -73,6 +73,18 @@ void moe_numbers_check(const char *name, const double *x, size_t n, double min,
 /** Refuse a layer's time that is no time; NaN is one that was not measured. */
 void moe_layer_time_check(double time_s, int clock, moe_error *err);
 
+/** Turn iterations into samples, in place: a plan serves the view's `period`
+ *  iterations and is paid for in one of them, so that a median of iterations
+ *  would not see its price. What is left over at the end is no sample: NaN. */
+void moe_reader_merge_periods(const moe_view *view, double *x,
+                              double (*mean)(const double *x, size_t n));
+
+/** @return whether an iteration of a strategy was measured. */
+bool moe_reader_measured(const moe_reader *rd, int strategy, int iteration);
+
+/** Reduce what is no time; after the times, which say what was measured. */
+void moe_reader_reduce_loads(moe_reader *rd);
+
 /** Reduce fields to the view's samples and summaries; its sizes and names are there already. */
 void moe_reader_reduce(moe_reader *rd);
 
