@@ -59,7 +59,8 @@ $(BUILD)/settings: FORCE
 
 $(BUILD)/version.h: FORCE
 	@printf '#define MOE_%s "%s"\n' VERSION '$(VERSION)' CFLAGS \
-	    '$(strip $(ALL_CFLAGS))' CC '$(CC)' PREFIX '$(PREFIX)' $(into)
+	    '$(strip $(ALL_CFLAGS))' CC '$(CC)' PREFIX '$(PREFIX)' TABLES_SHA256 \
+	    "$$(sha256sum < jobs/silicon/tables.h5 | cut -c-64)" $(into)
 
 # Templates of figures, as rows of C: {"name", "text"},
 $(BUILD)/gnuplot_templates.h: $(wildcard src/figures/*.gp)

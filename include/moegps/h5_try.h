@@ -15,8 +15,11 @@
 
 /** Have every file checked by this program from now on, which answers to
  *  MOE_H5_TRY_COMMAND; without, files are opened unchecked. Not collective;
- *  once per process, as HDF5's own state is. @param program  static storage. */
-void moe_h5_try_with(const char *program);
+ *  once per process, as HDF5's own state is.
+ *  @param program  static storage.
+ *  @param known    SHA-256, hex, of a file that is as healthy as the program,
+ *  which is not tried; NULL: all are. Static storage. */
+void moe_h5_try_with(const char *program, const char *known);
 
 /** Check a file. Not collective; the last file is not checked again unless it
  *  has changed. What the library itself refuses is not told

@@ -10,6 +10,7 @@
 #include "moegps/h5_try.h"
 #include "moegps/status.h"
 #include "subcommands.h"
+#include "version.h"
 
 static const moe_subcommand commands[] = {
     {"run", moe_cmd_run, "run an experiment, under mpirun or srun"},
@@ -62,7 +63,7 @@ int main(int argc, char **argv)
         return moe_h5_try_main(argv[2]);
     signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error, not death */
     moe_h5_quiet();
-    moe_h5_try_with(this_program());
+    moe_h5_try_with(this_program(), MOE_TABLES_SHA256);
     if (argc < 2) {
         moe_subcommands_help(&program, stderr);
         return moe_status_exit_code(MOE_USAGE);

@@ -6,12 +6,15 @@
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <openssl/evp.h>
 
 #include "moegps/h5.h"
 #include "moegps/mem.h"
@@ -22,6 +25,7 @@ enum {
     CHUNK_BYTES = 256 << 20,    /* of all chunks: 1 s of inflating */
     MOST_ROW_BYTES = 512 << 20, /* of a dataset */
     MOST_TEXTS = 1 << 24,       /* of a dataset: more takes all CPU_S */
+    KNOWN_BYTES = 4 << 20,      /* of a file that may be known: 2 ms */
     EXIT_DAMAGED = 10,
     EXIT_ELSEWHERE = 11
 };
@@ -247,13 +251,36 @@ int moe_h5_try_main(const char *path)
 /* HDF5 is one per process, and so is this. */
 static struct {
     const char *program; /* NULL: nothing is checked */
+    const char *known;   /* SHA-256 of a file that is not tried; or NULL */
     struct stat last;    /* of the file that was checked last */
     moe_error verdict;   /* on that */
 } state;
 
-void moe_h5_try_with(const char *program)
+void moe_h5_try_with(const char *program, const char *known)
 {
     state.program = program;
+    state.known = known;
+}
+
+/* Whether it is, bit by bit, the file that is known. */
+static bool is_known(const char *path, const struct stat *info)
+{
+    const size_t bytes = (size_t)info->st_size;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
+    unsigned len = 0;
+    if (state.known == NULL || bytes == 0 || bytes > KNOWN_BYTES)
+        return false;
+    unsigned char *data = moe_array_new(bytes, 1, NULL);
+    FILE *f = fopen(path, "rb");
+    if (data != NULL && f != NULL && fread(data, 1, bytes, f) == bytes &&
+        EVP_Digest(data, bytes, digest, &len, EVP_sha256(), NULL) == 1)
+        for (unsigned b = 0; b < len; b++)
+            snprintf(hex + 2 * (size_t)b, 3, "%02x", digest[b]);
+    if (f != NULL)
+        fclose(f);
+    free(data);
+    return strcmp(hex, state.known) == 0;
 }
 
 static bool is_unchanged(const struct stat *info)
@@ -326,7 +353,8 @@ moe_status moe_h5_try(const char *path, moe_error *err)
         return MOE_OK;
     if (!is_unchanged(&info)) {
         state.verdict = (moe_error){0};
-        judge(path, &state.verdict);
+        if (!is_known(path, &info))
+            judge(path, &state.verdict);
         state.last = info;
     }
     return moe_pass(err, &state.verdict);
