@@ -12,6 +12,9 @@
 
 /* Of DeepEP's normal kernels, as its authors run them. Source: DeepEP. */
 static const double NORMAL_SMS = 20;
+/* Operations that are priced here; others are the cost model's. */
+static const unsigned OPS = 1u << MOE_SILICON_EXCHANGE |
+                            1u << MOE_SILICON_DECODE | 1u << MOE_SILICON_MLA;
 /* Of attention priced from memory bandwidth alone. */
 static const double ROOFLINE_ERROR = 0.3;
 
@@ -144,8 +147,9 @@ moe_status moe_serving_cost_new(const moe_serving *s, const moe_model *model,
     if (moe_serving_check(s, layout, err) != MOE_OK)
         return err->status;
     moe_serving_cost *c = moe_array_new(1, sizeof *c, &own);
-    moe_silicon *tables =
-        own.status == MOE_OK ? moe_silicon_open(NULL, &own) : NULL;
+    moe_silicon *tables = own.status == MOE_OK
+                              ? moe_silicon_open_ops(NULL, OPS, &own)
+                              : NULL;
     if (own.status == MOE_OK) {
         *c = (moe_serving_cost){
             .s = *s, .model = *model, .cluster = *cluster, .layout = *layout};

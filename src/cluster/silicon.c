@@ -19,6 +19,11 @@ enum {
     GRID = EXACT + 1 + OCTAVE * DOUBLINGS
 };
 
+/* Operations that are priced here; others are a deployment's. */
+static const unsigned OPS =
+    1u << MOE_SILICON_FFN | 1u << MOE_SILICON_SLOW | 1u << MOE_SILICON_LINK |
+    1u << MOE_SILICON_ATTENTION | 1u << MOE_SILICON_GEMM;
+
 /* What composing adds to the errors of shares, of two prices in three and of
  * nine in ten: so that as many measured calls of unequal experts keep to what
  * is stated, see `make validate`. */
@@ -290,8 +295,8 @@ static moe_status init(void *state, const moe_model *model,
         s->dense.bytes = 0.5;
     if (model->dtype == MOE_DTYPE_FP8 && cluster->fp8_flops > 0)
         s->dense.rate = cluster->fp8_flops / cluster->peak_flops;
-    moe_silicon *tables = moe_silicon_open(
-        cluster->tables[0] != '\0' ? cluster->tables : NULL, &own);
+    moe_silicon *tables = moe_silicon_open_ops(
+        cluster->tables[0] != '\0' ? cluster->tables : NULL, OPS, &own);
     if (tables != NULL)
         load(s, tables, &own);
     moe_silicon_close(tables);

@@ -94,6 +94,11 @@ struct moe_silicon {
     moe_silicon_fit fit[MOE_SILICON_OPS];
 };
 
+/** As moe_silicon_open(), but tables of other operations are as if there were
+ *  none, unread and unchecked. @param ops  bit op: of MOE_SILICON_op */
+moe_silicon *moe_silicon_open_ops(const char *path, unsigned ops,
+                                  moe_error *err);
+
 /** @return code of a text, or -1. */
 int moe_silicon_code(const moe_silicon *s, const char *text);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -288,7 +289,8 @@ static const moe_h5_schema schema = {.name = "moe-gps-silicon",
                                      .version = "1",
                                      .noun = "a file of measured tables"};
 
-static void read_all(const char *path, moe_silicon *s, moe_error *err)
+static void read_ops(const char *path, unsigned ops, moe_silicon *s,
+                     moe_error *err)
 {
     hid_t file = moe_h5_open(path, false, err);
     if (err->status != MOE_OK)
@@ -297,7 +299,8 @@ static void read_all(const char *path, moe_silicon *s, moe_error *err)
     s->names = moe_h5_read_strings(file, "names", &s->n_names, err);
     for (int op = 0; op < MOE_SILICON_OPS; op++) {
         const moe_silicon_layout *layout = &moe_silicon_layouts[op];
-        if (layout->optional && !moe_h5_exists(file, layout->group))
+        if ((ops >> op & 1) == 0 ||
+            (layout->optional && !moe_h5_exists(file, layout->group)))
             continue;
         read_op(file, s, op, err);
         if (layout->parameters > 0)
@@ -309,13 +312,19 @@ static void read_all(const char *path, moe_silicon *s, moe_error *err)
 
 moe_silicon *moe_silicon_open(const char *path, moe_error *err)
 {
+    return moe_silicon_open_ops(path, UINT_MAX, err);
+}
+
+moe_silicon *moe_silicon_open_ops(const char *path, unsigned ops,
+                                  moe_error *err)
+{
     moe_error own = {0};
     char found[MAX_PATH];
     if (path == NULL)
         moe_profile_find("silicon", "tables", ".h5", found, sizeof found, &own);
     moe_silicon *s = moe_array_new(1, sizeof *s, &own);
     if (own.status == MOE_OK)
-        read_all(path != NULL ? path : found, s, &own);
+        read_ops(path != NULL ? path : found, ops, s, &own);
     if (own.status == MOE_OK)
         return s;
     moe_silicon_close(s);

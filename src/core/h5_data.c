@@ -13,6 +13,8 @@
 
 enum { DEFLATE_LEVEL = 6 };
 enum {
+    CONVERT_LEAST = 64, /* bytes: more than any element */
+    CONVERT_MOST = 1 << 20,
     LONG_SCALE = 1 << 20,  /* numbers of a scale that is deflated */
     LARGE_BYTES = 16 << 20 /* of an array that is written chunk by chunk */
 };
@@ -374,6 +376,20 @@ static size_t n_elements(hid_t dataset, const char *name, size_t element_bytes,
     return 0;
 }
 
+/* Numbers of another width are converted in a buffer, all of which the library
+ * zeroes for every call: 1 MiB, unless it is told to take less. */
+static bool read_numbers(hid_t dataset, hid_t mem_type, size_t bytes,
+                         void *data)
+{
+    hid_t list = H5Pcreate(H5P_DATASET_XFER);
+    if (bytes >= CONVERT_LEAST && bytes < CONVERT_MOST)
+        H5Pset_buffer(list, bytes, NULL, NULL);
+    const bool ok =
+        H5Dread(dataset, mem_type, H5S_ALL, H5S_ALL, list, data) >= 0;
+    moe_h5_close(list);
+    return ok;
+}
+
 void *moe_h5_read(hid_t where, const char *name, hid_t mem_type,
                   size_t mem_size, size_t n, moe_error *err)
 {
@@ -390,8 +406,7 @@ void *moe_h5_read(hid_t where, const char *name, hid_t mem_type,
                  name, found, n);
     else
         data = moe_array_new(n, mem_size, err);
-    if (data != NULL &&
-        H5Dread(dataset, mem_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
+    if (data != NULL && !read_numbers(dataset, mem_type, n * mem_size, data)) {
         moe_h5_fail(err, MOE_FORMAT, "cannot read dataset", name);
         free(data);
         data = NULL;
