@@ -193,13 +193,29 @@ static moe_status open_cost(moe_advise *a, moe_error *err)
     return err->status;
 }
 
-static void share_cost(moe_advise *a, const moe_advise *like)
+static void borrow(moe_advise *a, const moe_advise *like)
 {
     assert(like->p.model == a->p.model && like->p.cluster == a->p.cluster);
     a->cost = like->cost;
     a->cost_state = like->cost_state;
     a->serving = like->serving;
-    a->borrows_cost = true;
+    a->iterations = like->iterations;
+    a->borrows = true;
+}
+
+static void set_shares(moe_advise *a, const moe_advise *like, moe_error *err)
+{
+    const moe_advise_params *p = &a->p;
+    const size_t n = (size_t)p->model->experts;
+    a->shares = moe_array_new(n, sizeof *a->shares, err);
+    if (a->shares == NULL)
+        return;
+    if (like != NULL && like->shares != NULL &&
+        !(like->p.skew < p->skew || like->p.skew > p->skew) &&
+        like->p.bottleneck == p->bottleneck)
+        memcpy(a->shares, like->shares, n * sizeof *a->shares);
+    else
+        moe_advise_shares_by_hand(p, a->shares);
 }
 
 void moe_advise_set_links(moe_advise *a, double node_rate, double network_rate)
@@ -207,9 +223,8 @@ void moe_advise_set_links(moe_advise *a, double node_rate, double network_rate)
     a->cost->set_links(a->cost_state, node_rate, network_rate);
 }
 
-moe_status moe_advise_new_like(const moe_advise *like,
-                               const moe_advise_params *params,
-                               moe_advise **out, moe_error *err)
+static moe_status build(const moe_advise *like, const moe_advise_params *params,
+                        bool forecasts, moe_advise **out, moe_error *err)
 {
     moe_error local = {0};
     moe_advise *a = NULL;
@@ -227,10 +242,13 @@ moe_status moe_advise_new_like(const moe_advise *like,
         params->samples > 0 ? params->samples : default_samples(params);
     a->split = params->split != NULL ? params->split : moe_split_find("quota");
     a->samples -= a->samples % moe_advise_period(a);
+    a->forecasts = forecasts && !moe_advise_is_exact(a);
     if (like != NULL)
-        share_cost(a, like);
-    else
-        open_cost(a, &local);
+        borrow(a, like);
+    else if (open_cost(a, &local) == MOE_OK)
+        moe_iteration_pricer_new(a->p.model->layers, &a->iterations, &local);
+    if (params->trace == NULL)
+        set_shares(a, like, &local);
     if (local.status == MOE_OK && params->trace != NULL)
         moe_advise_build_from_trace(a, &local);
     else if (local.status == MOE_OK)
@@ -247,7 +265,21 @@ moe_status moe_advise_new_like(const moe_advise *like,
 moe_status moe_advise_new(const moe_advise_params *params, moe_advise **out,
                           moe_error *err)
 {
-    return moe_advise_new_like(NULL, params, out, err);
+    return build(NULL, params, false, out, err);
+}
+
+moe_status moe_advise_new_like(const moe_advise *like,
+                               const moe_advise_params *params,
+                               moe_advise **out, moe_error *err)
+{
+    return build(like, params, false, out, err);
+}
+
+moe_status moe_advise_new_forecast(const moe_advise *like,
+                                   const moe_advise_params *params,
+                                   moe_advise **out, moe_error *err)
+{
+    return build(like, params, true, out, err);
 }
 
 void moe_advise_free(moe_advise *a)
@@ -258,9 +290,11 @@ void moe_advise_free(moe_advise *a)
         for (int s = 0; s < N_PLACEMENTS; s++)
             moe_advise_placement_fini(&a->layer[i].placement[s]);
     free(a->layer);
-    if (!a->borrows_cost) {
+    free(a->shares);
+    if (!a->borrows) {
         moe_cost_free(a->cost, a->cost_state);
         moe_serving_cost_free(a->serving);
+        moe_iteration_pricer_free(a->iterations);
     }
     free(a);
 }

@@ -71,7 +71,7 @@ static double full_rate(const moe_advise *like, const moe_advise_params *asked,
         return NAN;
     p.batch = (int)room->batch;
     p.tokens = 0;
-    if (moe_advise_new_like(like, &p, &a, NULL) != MOE_OK)
+    if (moe_advise_new_forecast(like, &p, &a, NULL) != MOE_OK)
         return NAN;
     const double rate = rate_of(a, typical_s(a, MOE_ADVISE_DISTRIBUTION));
     moe_advise_free(a);

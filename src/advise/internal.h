@@ -14,6 +14,7 @@
 #define MOEGPS_ADVISE_INTERNAL_H
 
 #include "moegps/advise.h"
+#include "moegps/iteration_price.h"
 #include "moegps/layer_price.h"
 #include "moegps/layout.h"
 #include "moegps/plan.h"
@@ -32,6 +33,29 @@ typedef struct moe_advise_load {
 /** @return pairs of an expert on GPUs below `gpu`. */
 uint64_t moe_advise_load_before(const moe_advise_load *load, int gpu,
                                 int expert);
+
+/** The same of one GPU after the other, without a division for each. */
+typedef struct moe_advise_bound {
+    uint64_t at;                     /* moe_advise_load_before() of the GPU */
+    const uint32_t *before;          /* of this GPU; NULL: alike */
+    uint64_t each, rest, left, gpus; /* alike: total / gpus, what it leaves,
+                                        and what `at` leaves */
+    size_t experts;
+} moe_advise_bound;
+
+moe_advise_bound moe_advise_bound_of(const moe_advise_load *load, int gpu,
+                                     int expert);
+
+/** Go to the next GPU. @return `at`. */
+static inline uint64_t moe_advise_bound_next(moe_advise_bound *b)
+{
+    if (b->before != NULL)
+        return b->at = *(b->before += b->experts);
+    b->left += b->rest;
+    const bool whole = b->left >= b->gpus;
+    b->left -= whole ? b->gpus : 0;
+    return b->at += b->each + whole;
+}
 
 moe_status moe_advise_load_init(moe_advise_load *load, int experts, int gpus,
                                 bool alike, moe_error *err);
@@ -160,7 +184,8 @@ double moe_advise_missing(const moe_model *model, double share);
 /** Part of the tokens that visit each GPU, if a token's experts are distinct
  *  and chosen without regard to each other.
  *  @param all        pairs of all GPUs
- *  @param visit_out  [gpus] */
+ *  @param visit_out  [gpus]; untouched where a row is a pair's, whoever else
+ *  the token visits */
 void moe_advise_visits(const moe_pricer *pricer,
                        const moe_advise_placement *placement, double all,
                        double *visit_out);
@@ -197,9 +222,18 @@ struct moe_advise {
     const moe_cost *cost;
     void *cost_state;
     moe_serving_cost *serving; /* NULL: the default deployment */
-    bool borrows_cost;         /* cost_state and serving are another's */
+    moe_iteration_pricer *iterations;
+    double *shares; /* [experts] by hand, the busiest first; owned */
+    bool borrows;   /* cost_state, serving and iterations are another's */
+    bool forecasts; /* has no PLACEMENT_TRUTH: just what is foretold */
     bool quick;                /* price the GPUs that stand out, not all */
 };
+
+/** As moe_advise_new_like(), for prices of the baseline and distribution-only:
+ *  what knows its batch is not planned, unless distribution-only does. */
+moe_status moe_advise_new_forecast(const moe_advise *like,
+                                   const moe_advise_params *params,
+                                   moe_advise **out, moe_error *err);
 
 /** @return whether every batch has just the load that was told: the paper's
  *  reading, by hand. */

@@ -92,7 +92,7 @@ static bool same_winner_at_bandwidth(search *q, double bandwidth)
 static moe_advise *plan_anew(const search *q, const moe_advise_params *p)
 {
     moe_advise *a = NULL;
-    if (moe_advise_new_like(q->base, p, &a, NULL) == MOE_OK)
+    if (moe_advise_new_forecast(q->base, p, &a, NULL) == MOE_OK)
         a->quick = q->base->quick;
     return a;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,24 @@ uint64_t moe_advise_load_before(const moe_advise_load *load, int gpu,
         return load
             ->before[(size_t)gpu * (size_t)load->experts + (size_t)expert];
     return load->total[expert] * (uint64_t)gpu / (uint64_t)load->gpus;
+}
+
+moe_advise_bound moe_advise_bound_of(const moe_advise_load *load, int gpu,
+                                     int expert)
+{
+    const uint64_t gpus = (uint64_t)load->gpus, total = load->total[expert];
+    const uint64_t part = total * (uint64_t)gpu;
+    const size_t experts = (size_t)load->experts;
+    if (load->before == NULL)
+        return (moe_advise_bound){.at = part / gpus,
+                                  .each = total / gpus,
+                                  .rest = total % gpus,
+                                  .left = part % gpus,
+                                  .gpus = gpus};
+    const uint32_t *before =
+        load->before + (size_t)gpu * experts + (size_t)expert;
+    return (moe_advise_bound){
+        .at = *before, .before = before, .experts = experts};
 }
 
 moe_status moe_advise_load_init(moe_advise_load *load, int experts, int gpus,
@@ -42,12 +61,12 @@ void moe_advise_load_fini(moe_advise_load *load)
     *load = (moe_advise_load){0};
 }
 
-/* Fill with r^-s. @return the sum. */
-static double powers(double s, int n, double *out)
+/* Fill with r^-s. @param logs  [n] of r = 1, 2, ... @return the sum. */
+static double powers(double s, const double *logs, int n, double *out)
 {
     double sum = 0.0;
-    for (int r = 1; r <= n; r++)
-        sum += out[r - 1] = exp(-s * log(r));
+    for (int r = 0; r < n; r++)
+        sum += out[r] = exp(-s * logs[r]);
     return sum;
 }
 
@@ -55,15 +74,18 @@ void moe_advise_power_law(double skew, int n, double *share_out)
 {
     /* The first share is 1 / sum r^-s, which rises with s. At s = 64 all but
      * one expert are idle. */
-    double low = 0.0, high = skew > 1 ? 64.0 : 0.0;
+    double low = 0.0, high = skew > 1 ? 64.0 : 0.0, logs[MOE_MAX_EXPERTS];
+    assert(n <= MOE_MAX_EXPERTS);
+    for (int r = 0; r < n; r++)
+        logs[r] = log(r + 1);
     for (int step = 0; step < 40 && high > low; step++) {
         const double s = 0.5 * (low + high);
-        if (n / powers(s, n, share_out) < skew)
+        if (n / powers(s, logs, n, share_out) < skew)
             low = s;
         else
             high = s;
     }
-    const double sum = powers(low, n, share_out);
+    const double sum = powers(low, logs, n, share_out);
     for (int r = 0; r < n; r++)
         share_out[r] /= sum;
 }

@@ -216,9 +216,9 @@ static void count_replica(const moe_advise_planning *w,
     int end = first + w->layout.gpus_per_node;
     end = end < w->layout.gpus ? end : w->layout.gpus;
     double near = 0.0, kept = 0.0;
-    uint64_t at = moe_advise_load_before(load, first, e);
-    for (int g = first; g < end; g++) {
-        const uint64_t stop = moe_advise_load_before(load, g + 1, e);
+    moe_advise_bound bound = moe_advise_bound_of(load, first, e);
+    for (int g = first; g < end && own.to > bound.at; g++) {
+        const uint64_t at = bound.at, stop = moe_advise_bound_next(&bound);
         const double n = overlap(own, (interval){at, stop});
         if (g == gpu)
             kept = n;
@@ -227,7 +227,6 @@ static void count_replica(const moe_advise_planning *w,
         /* Far pairs of g: all of them, less those that stay on the node. */
         placement->sent[g][1] -= n;
         near += n;
-        at = stop;
     }
     placement->received[gpu][0] += near - kept;
     placement->received[gpu][1] += (double)(own.to - own.from) - near;
@@ -426,10 +425,18 @@ double moe_advise_missing(const moe_model *model, double share)
     return missing;
 }
 
+static bool rows_are_of_visits(const moe_pricer *pricer)
+{
+    const int exchange = moe_serving_of(pricer->serving)->exchange;
+    return exchange == MOE_SERVE_TOKENS || exchange == MOE_SERVE_NODES;
+}
+
 void moe_advise_visits(const moe_pricer *pricer,
                        const moe_advise_placement *placement, double all,
                        double *visit_out)
 {
+    if (!rows_are_of_visits(pricer))
+        return;
     for (int g = 0; g < pricer->layout.gpus; g++)
         visit_out[g] =
             1 - moe_advise_missing(pricer->model,
@@ -441,8 +448,7 @@ void moe_advise_rows(const moe_pricer *pricer,
                      double tokens, int gpu, double *sent_out,
                      double *received_out)
 {
-    const int exchange = moe_serving_of(pricer->serving)->exchange;
-    if (exchange == MOE_SERVE_TOKENS || exchange == MOE_SERVE_NODES) {
+    if (rows_are_of_visits(pricer)) {
         moe_serving_rows(pricer->serving, visit, tokens, gpu, sent_out,
                          received_out);
         return;

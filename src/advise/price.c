@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,6 @@ typedef struct {
     double overhead_s; /* of the predictor */
     /* scratch: */
     uint32_t *rows; /* [slots] */
-    moe_iteration_pricer *pricer;
     moe_layer_cost *worst;             /* [layers] */
     double *plan_s;                    /* [layers] */
     double (*exposed_s)[MOE_N_PHASES]; /* [layers] */
@@ -61,6 +61,7 @@ static void choose_placement(pricing *j, moe_advise_case c)
         &j->layer->placement[j->strategy == MOE_ADVISE_BASELINE ? PLACEMENT_HOME
                              : predicted ? PLACEMENT_PREDICTED
                                          : PLACEMENT_TRUTH];
+    assert(j->placement->pairs != NULL);
     const double total = mean_pairs(j) * j->a->p.gpus;
     const double load = (double)j->placement->pairs[j->placement->busiest];
     const double e = shown ? 0.0 : error_of(j);
@@ -325,7 +326,7 @@ static void price_iteration(pricing *j, moe_advise_case c, int sample, bool due,
     }
     const moe_iteration_work w = iteration_of(j, due, plan_bytes);
     const moe_iteration_price price =
-        moe_iteration_price_of(j->pricer, &w, j->exposed_s);
+        moe_iteration_price_of(a->iterations, &w, j->exposed_s);
     read_times(j, &w, out);
     out->error_s = price.wrong_s / w.layers;
 }
@@ -422,13 +423,11 @@ static bool pricing_begin(pricing *j, const moe_advise *a,
     j->worst = moe_array_new(n, sizeof *j->worst, &local);
     j->plan_s = moe_array_new(n, sizeof *j->plan_s, &local);
     j->exposed_s = moe_array_new(n, sizeof *j->exposed_s, &local);
-    moe_iteration_pricer_new(a->p.model->layers, &j->pricer, &local);
     return local.status == MOE_OK;
 }
 
 static void pricing_end(pricing *j)
 {
-    moe_iteration_pricer_free(j->pricer);
     free(j->exposed_s);
     free(j->plan_s);
     free(j->worst);

@@ -16,7 +16,6 @@ typedef struct {
     moe_plan home, current[N_PLACEMENTS];
     double *predicted; /* [experts] */
     bool planned;      /* at least once */
-    double *shares;    /* [experts] by hand */
 } layer_plans;
 
 static moe_status layer_plans_init(layer_plans *d, const moe_advise *a,
@@ -29,7 +28,6 @@ static moe_status layer_plans_init(layer_plans *d, const moe_advise *a,
         if (moe_plan_init(plan[i], 1, n_e, a->p.gpus, a->slots, err) == MOE_OK)
             moe_plan_set_home(plan[i], &a->layout);
     d->predicted = moe_array_new((size_t)n_e, sizeof *d->predicted, err);
-    d->shares = moe_array_new((size_t)n_e, sizeof *d->shares, err);
     return err->status;
 }
 
@@ -39,7 +37,6 @@ static void layer_plans_fini(layer_plans *d)
     moe_plan_fini(&d->current[PLACEMENT_TRUTH]);
     moe_plan_fini(&d->current[PLACEMENT_PREDICTED]);
     free(d->predicted);
-    free(d->shares);
 }
 
 static void describe(const moe_advise_load *load, moe_advise_layer *layer)
@@ -58,7 +55,8 @@ static moe_status layer_init(const moe_advise *a, moe_advise_layer *layer,
                              moe_error *err)
 {
     for (int s = 0; s < N_PLACEMENTS && err->status == MOE_OK; s++)
-        if (s != PLACEMENT_PREDICTED || !moe_advise_is_exact(a))
+        if (!(s == PLACEMENT_PREDICTED && moe_advise_is_exact(a)) &&
+            !(s == PLACEMENT_TRUTH && a->forecasts))
             moe_advise_placement_init(&layer->placement[s], a->p.gpus, a->slots,
                                       err);
     return err->status;
@@ -117,7 +115,7 @@ static moe_status place_batch(const moe_advise *a, moe_advise_planning *w,
     }
     for (int e = 0; e < load->experts; e++)
         d->predicted[e] = (double)load->total[e];
-    return err->status == MOE_OK
+    return err->status == MOE_OK && !a->forecasts
                ? place(w, d, load, PLACEMENT_TRUTH, layer, err)
                : err->status;
 }
@@ -131,7 +129,7 @@ static moe_status make_sample(moe_advise *a, moe_advise_planning *w,
                              err) != MOE_OK)
         return err->status;
     if (layer_init(a, layer, err) == MOE_OK &&
-        moe_advise_load_by_hand(&load, &a->p, d->shares, i, d->predicted,
+        moe_advise_load_by_hand(&load, &a->p, a->shares, i, d->predicted,
                                 err) == MOE_OK)
         place_batch(a, w, d, &load, layer, err);
     moe_advise_load_fini(&load);
@@ -147,8 +145,8 @@ moe_status moe_advise_build_by_hand(moe_advise *a, moe_error *err)
     a->layer = moe_array_new((size_t)a->samples, sizeof *a->layer, &local);
     const moe_pricer pricer = moe_advise_pricer(a);
     moe_advise_planning_init(&w, &a->p, a->slots, a->split, &pricer, &local);
-    if (local.status == MOE_OK && layer_plans_init(&d, a, &local) == MOE_OK)
-        moe_advise_shares_by_hand(&a->p, d.shares);
+    if (local.status == MOE_OK)
+        layer_plans_init(&d, a, &local);
     for (int i = 0; i < a->samples && local.status == MOE_OK; i++)
         make_sample(a, &w, &d, i, &local);
     layer_plans_fini(&d);
