@@ -49,6 +49,9 @@ check "pairs that cross nodes are counted" says "pairs that cross nodes: in forc
 echo '{"physical_to_logical": [[0,1,2,3,0,1,2,3]]}' > "$dir/all.json"
 check "... half of them where both nodes have all experts" says "in force 50.0 %, planned 37.5 %; 37.5 % where" \
     plan --loads "$dir/tokens.csv" --gpus 2 --nodes 2 --slots 4 --planner static --previous "$dir/all.json"
+echo '{"gpus": 2, "physical_to_logical": [[0,1,2,3,0,1,2,3]], "quotas": [[1,1,0,0,0,0,1,1]]}' > "$dir/near.json"
+check "... and as its quotas have it" says "in force 37.5 %, planned 37.5 %" plan \
+    --loads "$dir/tokens.csv" --gpus 2 --nodes 2 --slots 4 --planner static --previous "$dir/near.json"
 echo '{"gpus": 2, "physical_to_logical": [[0,1,2,0,3,-1],[0,1,-1,2,3,-1]]}' > "$dir/equal.json"
 sed 's/^gpus_per_node:.*/gpus_per_node: 1/' jobs/clusters/a100-nvlink.yaml > "$dir/single.yaml"
 # A GPU that has 3/4 of expert 0 holds 50 of 80 pairs; with half of it 40.
@@ -63,8 +66,12 @@ check "the cluster says how many nodes there are" says "6 slots on 2 GPUs of 2 n
 check "... and --nodes overrules it" says "6 slots on 2 GPUs of 1 node" plan --nodes 1 \
     --loads "$dir/wide.csv" --gpus 2 --model "$dir/four.yaml" --cluster "$dir/single.yaml"
 # by hand: home has 50 and 30, 20 and 20 pairs: 1.25 and 1; the plan evens both
-check "percentiles stand beside means" says "largest            1.2500   1.0000" plan \
-    --loads "$dir/wide.csv" --gpus 2
+check "what is in force stands beside the plan, by every convention" says "sum of means / sum of max    0.8571   1.0000" \
+    plan --loads "$dir/wide.csv" --gpus 2
+check "... with percentiles" out_has "max/mean, largest            1.2500   1.0000"
+check "... and the gain" out_has "in force: the home placement, 0.9000; planned: 1.0000; the busiest GPU has 11.1 % less load"
+check "a plan is scored on its own load as it is divided" says "max/mean, averaged         1.0000   1.1250" \
+    plan --loads "$dir/wide.csv" --gpus 2 --slots 3 --split equal --planner duplicate
 # 50 and 30 pairs at home, 20 and 20; six slots even both
 check "what further replicas are worth is a table" says "       6         3      1.0000            n/a  31.5 GiB       n/a" \
     plan --loads "$dir/wide.csv" --gpus 2 --replicas 4,6 --model "$dir/four.yaml"

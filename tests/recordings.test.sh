@@ -106,6 +106,20 @@ check "what is emitted is planned and scored as engines divide" says "emitted, e
     plan --loads $cases/sglang-rank0.csv --replicas 6 --emit sglang="$dir/equal.out"
 check "... unless the user asks for another plan" says "emitted, every slot filled: 0.9461" \
     plan --loads $cases/sglang-rank0.csv --replicas 6 --split quota --emit sglang="$dir/quota.out"
+# What is said of a move is of what is written, whose empty slots are filled.
+moved() {
+    plan --loads $cases/steps-sum.json --replicas 8 --emit sglang="$dir/all.out" --json - > "$dir/moved.json" &&
+        "$PYTHON" - "$dir" <<- 'PY'
+		import json, sys
+		new = json.load(open(sys.argv[1] + "/all.out"))["physical_to_logical_map"]
+		told = json.load(open(sys.argv[1] + "/moved.json"))
+		home = [{0, 1}, {2, 3}]
+		want = {(l, e, g) for l, row in enumerate(new) for g in range(2) for e in set(row[4 * g:4 * g + 4]) - home[g]}
+		assert {(a["layer"], a["expert"], a["gpu"]) for a in told["arrivals"]} == want and len(want) == 4
+		assert told["changed_slots"] == 4 and told["scores"]["emitted"]["imbalance"] == 1, told
+		PY
+}
+check "what must be loaded is what is emitted" moved
 check "emits for no other engine" refused 2 "'nvidia=x' is not ENGINE=FILE" \
     plan --loads $cases/caps.csv --emit nvidia=x
 check "does not overwrite a placement" refused 2 "exists" \

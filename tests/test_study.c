@@ -159,7 +159,6 @@ START_TEST(one_plan_is_scored_on_every_step)
         check_tally(&on[0], 2, (double[]){6, 4}, (double[]){8, 4});
         check_tally(&on[1], 2, (double[]){2, 3}, (double[]){2, 5});
     }
-    check_tally(&s.before[0], 2, (double[]){6, 4}, (double[]){8, 4});
     ck_assert_uint_eq(s.time.n, REPEATS);
     ck_assert_uint_eq(s.travelled, 0);
     moe_study_fini(&s);

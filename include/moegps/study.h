@@ -55,7 +55,7 @@ typedef enum moe_study_use {
     MOE_STUDY_LAST  /* the last step, once */
 } moe_study_use;
 
-/* A plan on its own load; on those of the steps that it serves, or every one's
+/* A plan on its own load, by env->division; on those of the steps that it serves, or every one's
  * where there is one plan, by each division. */
 enum {
     MOE_STUDY_PLANNED,
@@ -84,12 +84,11 @@ typedef struct moe_study {
                       times on a GPU; else the plan's */
     int *doubles; /* [layers] slots of `raw` whose GPU has the expert already */
     moe_tally *score[MOE_STUDY_SCORES]; /* [layers] over steps */
-    moe_tally *bound;  /* [layers] of what no plan can be below */
-    moe_tally *before; /* [layers] `previous` on every step, divided equally */
-    size_t plans;      /* that were made */
-    size_t changed;    /* slots of `plan` that `previous` has otherwise */
-    size_t travelled;  /* slots that changed from plan to plan, all together */
-    moe_summary time;  /* s, CPU of this process, of planning all layers once;
+    moe_tally *bound; /* [layers] of what no plan can be below */
+    size_t plans;     /* that were made */
+    size_t changed;   /* slots of `plan` that `previous` has otherwise */
+    size_t travelled; /* slots that changed from plan to plan, all together */
+    moe_summary time; /* s, CPU of this process, of planning all layers once;
                          plans * repeats samples */
 } moe_study;
 

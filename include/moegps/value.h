@@ -40,7 +40,7 @@ typedef struct moe_arrival {
     int32_t gpu, from; /* from: GPU that has it; -1: none has */
 } moe_arrival;
 
-/** List what GPUs hold in `to` and not in `from`: of the GPUs that have a
+/** List what GPUs hold in `to` and not in `from`, once a GPU: of the GPUs that have a
  *  weight those of the own node send it first, and of these the one that has
  *  sent least.
  *  @param n_out  how many. @return the list, to be freed; NULL: none, or an

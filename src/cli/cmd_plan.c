@@ -324,8 +324,8 @@ static void study(moe_plan_offline *w, const moe_plan_settings *s,
                   moe_error *err)
 {
     if (moe_plan_study(w, s, err) != MOE_OK ||
-        moe_plan_weigh(w, s, err) != MOE_OK ||
-        moe_plan_cross(w, err) != MOE_OK || moe_plan_fill(w, s, err) != MOE_OK)
+        moe_plan_fill(w, s, err) != MOE_OK ||
+        moe_plan_weigh(w, s, err) != MOE_OK || moe_plan_cross(w, err) != MOE_OK)
         return;
     if (s->json == NULL || strcmp(s->json, "-") != 0) {
         moe_document *doc = moe_document_new(err);
@@ -382,6 +382,7 @@ int moe_cmd_plan(int argc, char **argv)
     moe_plan_fini(&w.present);
     moe_plan_worth_fini(&w.worth);
     moe_placement_fini(&w.emitted);
+    moe_plan_fini(&w.filled);
     moe_study_fini(&w.study);
     moe_cost_free(w.pricer.cost, w.cost_state);
     free(w.params);

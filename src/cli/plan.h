@@ -34,14 +34,14 @@ enum { MOE_IN_FORCE, MOE_PLANNED, MOE_N_PLACED };
 /** What the plan is worth beside the placement in force. */
 typedef struct moe_plan_worth {
     size_t n; /* of the next: steps that are compared, times layers */
-    double
-        *imbalance[MOE_N_PLACED]; /* [steps][layers] max / mean load; owned */
-    double step_s[MOE_N_PLACED];  /* of the slowest GPUs, mean over steps; NaN:
+    double *imbalance[MOE_N_PLACED]; /* [steps][layers] max / mean; owned */
+    moe_tally *tally[MOE_N_PLACED];  /* [layers] over the steps; owned */
+    double step_s[MOE_N_PLACED]; /* of the slowest GPUs, mean over steps; NaN:
                                     no prices */
-    moe_arrival *moves;           /* [n_moves] owned */
-    size_t n_moves, lost;         /* lost: of these what no GPU has */
-    moe_price move;               /* of all moves; with settings.cluster */
-    double cross[MOE_N_PLACED]; /* share of pairs that cross nodes, with tokens
+    moe_arrival *moves;          /* [n_moves] owned */
+    size_t n_moves, lost;        /* lost: of these what no GPU has */
+    moe_price move;              /* of all moves; with settings.cluster */
+    double cross[MOE_N_PLACED];  /* share of pairs that cross nodes, with tokens
                                     and several nodes; else 0 */
     double cross_near; /* of the plan, where a copy on the own node is taken */
 } moe_plan_worth;
@@ -69,8 +69,8 @@ typedef struct moe_plan_offline {
     moe_plan present;  /* what of it is there: without GPUs that are gone */
     moe_study study;
     moe_plan_worth worth;
-    moe_placement emitted;  /* with settings.emit: every slot filled */
-    double emitted_balance; /* mean / max, averaged over steps and layers */
+    moe_placement emitted; /* with settings.emit: every slot filled */
+    moe_plan filled;       /* the same as a plan; copies share equally */
 } moe_plan_offline;
 
 /** Say it as tables for people, or write the plan's JSON with the scores. */
@@ -97,7 +97,7 @@ moe_status moe_plan_compare_sizes(moe_plan_offline *w,
 moe_status moe_plan_study(moe_plan_offline *w, const moe_plan_settings *s,
                           moe_error *err);
 
-/** Give every slot a replica, as engines do, and score that, where --emit asks.
+/** Give every slot a replica, as engines do, where --emit asks.
  *  @return as moe_emit_fill(). */
 moe_status moe_plan_fill(moe_plan_offline *w, const moe_plan_settings *s,
                          moe_error *err);
@@ -113,10 +113,23 @@ moe_status moe_plan_weigh(moe_plan_offline *w, const moe_plan_settings *s,
                           moe_error *err);
 void moe_plan_worth_fini(moe_plan_worth *worth);
 
-/** @return modelled seconds of a layer, mean over layers and the steps that the
- *  plan is weighed on; NaN: no prices. */
-double moe_plan_layer_s(const moe_plan_offline *w, const moe_plan_settings *s,
-                        const moe_plan *plan, moe_error *err);
+/** Score one of the placements on the steps that they are compared on. */
+moe_status moe_plan_judge(moe_plan_offline *w, const moe_plan_settings *s,
+                          int which, moe_error *err);
+
+/** @return the placement that is scored; with --emit that is what is emitted. */
+const moe_plan *moe_plan_placed(const moe_plan_offline *w, int which);
+
+/** @return how its copies share: engines have no quotas. */
+moe_division moe_plan_division(const moe_plan_offline *w, int which);
+
+/** @return what it is called: "planned", or "emitted" where that is it. */
+const char *moe_plan_noun(const moe_plan_settings *s);
+
+extern const char *const moe_plan_conventions[MOE_N_BALANCES];
+
+/** @return its balance over layers and steps. */
+double moe_plan_balance(const moe_plan_offline *w, int which, moe_balance by);
 
 /** Keep the tokens of w->loads before they are counted. */
 void moe_plan_keep_tokens(moe_plan_offline *w, moe_error *err);

@@ -33,6 +33,12 @@ static void count_node(const moe_plan_offline *w, int node, int nodes,
 /* How a token's copy is chosen. */
 typedef enum { BY_QUOTA, EQUALLY, NEAR } choice;
 
+static choice choice_of(const moe_plan_offline *w, int which)
+{
+    return moe_plan_division(w, which) == MOE_DIVISION_EQUAL ? EQUALLY
+                                                             : BY_QUOTA;
+}
+
 /* @return the share of an expert's pairs that stay on a node. */
 static double stays(const moe_plan_offline *w, const moe_plan_layer *layer,
                     int expert, int node, choice by)
@@ -52,9 +58,10 @@ static double stays(const moe_plan_offline *w, const moe_plan_layer *layer,
     return all > 0 ? here / all : 0;
 }
 
-static double crossing(const moe_plan_offline *w, const moe_plan *plan,
-                       double *pairs, choice by)
+static double crossing(const moe_plan_offline *w, int which, choice by,
+                       double *pairs)
 {
+    const moe_plan *plan = moe_plan_placed(w, which);
     const int nodes = moe_layout_nodes(&w->env.layout);
     double cross = 0, all = 0;
     for (int node = 0; node < nodes; node++) {
@@ -80,11 +87,9 @@ moe_status moe_plan_cross(moe_plan_offline *w, moe_error *err)
     pairs = moe_array_new(n, sizeof *pairs, err);
     if (pairs == NULL)
         return err->status;
-    const choice planned =
-        w->env.division == MOE_DIVISION_EQUAL ? EQUALLY : BY_QUOTA;
-    w->worth.cross[MOE_IN_FORCE] = crossing(w, &w->previous, pairs, EQUALLY);
-    w->worth.cross[MOE_PLANNED] = crossing(w, &w->study.plan, pairs, planned);
-    w->worth.cross_near = crossing(w, &w->study.plan, pairs, NEAR);
+    for (int i = 0; i < MOE_N_PLACED; i++)
+        w->worth.cross[i] = crossing(w, i, choice_of(w, i), pairs);
+    w->worth.cross_near = crossing(w, MOE_PLANNED, NEAR, pairs);
     free(pairs);
     return MOE_OK;
 }

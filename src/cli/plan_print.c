@@ -16,12 +16,6 @@ static const char *const titles[2][MOE_STUDY_SCORES] = {
     {"planned", "next: quota", "next: equal", "next: minmax"},
     {"planned", "steps: quota", "steps: equal", "steps: minmax"}};
 
-static const char *const conventions[MOE_N_BALANCES] = {
-    [MOE_BALANCE_MEAN] = "mean/max, then averaged",
-    [MOE_BALANCE_OF_SUMS] = "sum of means / sum of max",
-    [MOE_BALANCE_IMBALANCE] = "max/mean, averaged",
-    [MOE_BALANCE_EXCESS] = "max/mean - 1, averaged"};
-
 /* The last step has no next one. */
 static int n_scores_of(const moe_plan_offline *w)
 {
@@ -95,7 +89,7 @@ static void say_conventions(moe_document *doc, const moe_plan_offline *w,
     const moe_tally bound = moe_tally_sum(w->study.bound, w->loads.layers);
     for (int c = 0; c < MOE_N_BALANCES; c++) {
         const moe_balance by = (moe_balance)c;
-        moe_table_cell(t, "%s", conventions[c]);
+        moe_table_cell(t, "%s", moe_plan_conventions[c]);
         moe_table_put(t, moe_fixed_cell(moe_tally_balance(&bound, by)));
         for (int i = 0; i < n_scores; i++) {
             const moe_tally all =
@@ -136,23 +130,25 @@ static void say_facts(moe_document *doc, const moe_plan_offline *w,
                 moe_time_cell(study->time.max).text, study->time.n);
 }
 
-/* The placement in force beside the planned one, as engines divide. */
-static void say_before(moe_document *doc, const moe_plan_offline *w,
-                       const moe_plan_settings *s)
+/* What is won. A plan of its own step says nothing of the next. */
+static void say_gain(moe_document *doc, const moe_plan_offline *w,
+                     const moe_plan_settings *s)
 {
-    const int last = MOE_STUDY_NEXT + MOE_DIVISION_EQUAL;
-    const moe_tally before = moe_tally_sum(w->study.before, w->loads.layers);
-    const moe_tally after =
-        moe_tally_sum(w->study.score[last], w->loads.layers);
-    moe_doc_say(doc, MOE_DOC_UNDER,
-                "in force: %s, %.4f when copies share equally",
+    double most[MOE_N_PLACED];
+    for (int i = 0; i < MOE_N_PLACED; i++)
+        most[i] = moe_plan_balance(w, i, MOE_BALANCE_IMBALANCE);
+    const double gain = 1 - most[MOE_PLANNED] / most[MOE_IN_FORCE];
+    moe_doc_say(doc, MOE_DOC_UNDER, "in force: %s, %.4f; %s: %.4f",
                 s->previous != NULL ? s->previous : "the home placement",
-                balancedness(&before));
-    if (is_one_plan(w, s))
-        fprintf(moe_doc_words(doc), "; planned: %.4f", balancedness(&after));
-    if (s->emit.n > 0)
-        fprintf(moe_doc_words(doc), "; emitted, every slot filled: %.4f",
-                w->emitted_balance);
+                moe_plan_balance(w, MOE_IN_FORCE, MOE_BALANCE_MEAN),
+                s->emit.n > 0 ? "emitted, every slot filled" : "planned",
+                moe_plan_balance(w, MOE_PLANNED, MOE_BALANCE_MEAN));
+    if (s->steps == MOE_STUDY_EACH && w->loads.steps > 1)
+        fprintf(moe_doc_words(doc),
+                " on the last step, of which the last plan is made");
+    else
+        fprintf(moe_doc_words(doc), "; the busiest GPU has %s %s load",
+                moe_percent_cell(fabs(gain)).text, gain < 0 ? "more" : "less");
 }
 
 /* What the columns are scores of. */
@@ -181,15 +177,16 @@ void moe_plan_say(moe_document *doc, const moe_plan_offline *w,
     const bool one = is_one_plan(w, s);
     const int nodes = moe_layout_nodes(&w->env.layout);
     moe_doc_say(doc, MOE_DOC_PARAGRAPH,
-                "%s: %zu step%s, %d layers, %d experts, %d slots on %d "
+                "%s: %zu step%s, %d layer%s, %d experts, %d slots on %d "
                 "GPUs of %d node%s",
                 s->planner->name, w->loads.steps,
                 w->loads.steps == 1 ? "" : "s", w->loads.layers,
-                w->loads.experts, w->env.layout.gpus * w->env.slots,
-                w->env.layout.gpus, nodes, nodes == 1 ? "" : "s");
+                w->loads.layers == 1 ? "" : "s", w->loads.experts,
+                w->env.layout.gpus * w->env.slots, w->env.layout.gpus, nodes,
+                nodes == 1 ? "" : "s");
     moe_doc_say(doc, MOE_DOC_UNDER, "balancedness: mean / max load of a GPU%s",
                 scores_of(w, s));
-    say_before(doc, w, s);
+    say_gain(doc, w, s);
     say_layers(doc, w, n_scores, one);
     say_conventions(doc, w, n_scores, one);
     moe_plan_say_worth(doc, w, s);
@@ -223,15 +220,16 @@ moe_status moe_plan_write_json(const moe_plan_offline *w,
     moe_json_put_text(root, "planner", s->planner->name, err);
     moe_json_put_integer(root, "nodes", moe_layout_nodes(&w->env.layout), err);
     moe_json_put_integer(root, "groups", s->groups, err);
-    moe_json_put(scores, "in force, equal",
-                 scores_json(study->before, w->loads.layers, err), err);
+    for (int i = 0; i < MOE_N_PLACED; i++)
+        if (i == MOE_IN_FORCE || s->emit.n > 0)
+            moe_json_put(scores, i == MOE_IN_FORCE ? "in force" : "emitted",
+                         scores_json(w->worth.tally[i], w->loads.layers, err),
+                         err);
     moe_json_put(scores, "bound",
                  scores_json(study->bound, w->loads.layers, err), err);
     for (int i = 0; i < n_scores_of(w); i++)
         moe_json_put(scores, score_names[is_one_plan(w, s)][i],
                      scores_json(study->score[i], w->loads.layers, err), err);
-    if (s->emit.n > 0)
-        moe_json_put_number(scores, "emitted, equal", w->emitted_balance, err);
     moe_json_put(root, "scores", scores, err);
     if (w->tokens.n > 0) {
         moe_json_put_number(root, "cross_in_force",

@@ -34,15 +34,17 @@ static moe_status measure(moe_plan_offline *w, const moe_plan_settings *s,
                       w->env.layout.gpus, row->slots, err) != MOE_OK)
         return err->status;
     moe_plan_set_home(&w->previous, &w->env.layout);
-    if (moe_plan_study(w, s, err) == MOE_OK) {
+    if (moe_plan_study(w, s, err) == MOE_OK &&
+        moe_plan_judge(w, s, MOE_PLANNED, err) == MOE_OK) {
         const int next = MOE_STUDY_NEXT + (int)w->env.division;
         row->planned = balance_of(w, MOE_STUDY_PLANNED);
         row->next = w->loads.steps > 1 ? balance_of(w, next) : NAN;
         row->bytes = s->model == NULL ? NAN
                                       : moe_model_expert_bytes(&w->model) *
                                             row->slots * w->model.layers;
-        row->layer_s = moe_plan_layer_s(w, s, &w->study.plan, err);
+        row->layer_s = w->worth.step_s[MOE_PLANNED] / w->loads.layers;
     }
+    moe_plan_worth_fini(&w->worth);
     moe_study_fini(&w->study);
     return err->status;
 }
@@ -63,12 +65,12 @@ static void say_sizes(const moe_plan_offline *w, const moe_plan_settings *s,
     if (doc == NULL)
         return;
     moe_doc_say(doc, MOE_DOC_PARAGRAPH,
-                "%s, split %s: %zu step%s, %d layers, %d experts on %d GPUs "
-                "of %d node%s",
+                "%s, split %s: %zu step%s, %d layer%s, %d experts on %d "
+                "GPUs of %d node%s",
                 s->planner->name, s->split->name, w->loads.steps,
                 w->loads.steps == 1 ? "" : "s", w->loads.layers,
-                w->loads.experts, w->env.layout.gpus, nodes,
-                nodes == 1 ? "" : "s");
+                w->loads.layers == 1 ? "" : "s", w->loads.experts,
+                w->env.layout.gpus, nodes, nodes == 1 ? "" : "s");
     moe_table *t =
         moe_doc_table(doc, NULL, columns, sizeof columns / sizeof *columns);
     for (int i = 0; i < n; i++) {

@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "emit.h"
 #include "moegps/bulk.h"
@@ -53,27 +54,6 @@ static double *planned_load(const moe_plan_offline *w,
     return load;
 }
 
-/* @return balancedness of what is emitted, averaged. */
-static double score_emitted(const moe_plan_offline *w,
-                            const moe_plan_settings *s, moe_error *err)
-{
-    const size_t n_l = (size_t)w->loads.layers, n_e = (size_t)w->loads.experts;
-    const size_t first = moe_plan_first_step(w, s) * n_l;
-    const size_t n = w->loads.steps * n_l;
-    moe_value *v = moe_value_new(&w->env, err);
-    double sum = 0;
-    for (size_t i = first; v != NULL && i < n; i++) {
-        const moe_plan_layer layer = {
-            w->loads.experts, w->env.layout.gpus, w->env.slots,
-            w->emitted.expert + i % n_l * (size_t)w->emitted.slots, NULL};
-        const double *load = w->loads.load + i * n_e;
-        moe_bulk_passed(load, n_e * sizeof *load);
-        sum += 1 / moe_value_imbalance(v, &layer, load, MOE_DIVISION_EQUAL);
-    }
-    moe_value_free(v);
-    return sum / (double)(n - first);
-}
-
 moe_status moe_plan_fill(moe_plan_offline *w, const moe_plan_settings *s,
                          moe_error *err)
 {
@@ -85,8 +65,12 @@ moe_status moe_plan_fill(moe_plan_offline *w, const moe_plan_settings *s,
                             .layer_number = w->loads.layer_number,
                             .expert = w->study.raw,
                             .load = load};
-    if (load != NULL && moe_emit_fill(&e, &w->emitted, err) == MOE_OK)
-        w->emitted_balance = score_emitted(w, s, err);
+    if (load != NULL && moe_emit_fill(&e, &w->emitted, err) == MOE_OK &&
+        moe_plan_init(&w->filled, e.layers, e.experts, e.gpus, e.slots, err) ==
+            MOE_OK)
+        memcpy(w->filled.expert, w->emitted.expert,
+               (size_t)e.layers * (size_t)w->emitted.slots *
+                   sizeof *w->filled.expert);
     free(load);
     return err->status;
 }

@@ -156,7 +156,7 @@ static double mean_of(const study_run *w, const double *load)
     return mean;
 }
 
-/* The plan on its own load. */
+/* The plan on its own load, divided as it is made for. */
 static void score_own(study_run *w)
 {
     for (int l = 0; l < w->p->layers; l++) {
@@ -165,7 +165,7 @@ static void score_own(study_run *w)
         const double mean = mean_of(w, load);
         moe_tally_add(
             &w->out->score[MOE_STUDY_PLANNED][l], mean,
-            moe_regret_busiest(w->regret, &plan, load, MOE_DIVISION_QUOTA));
+            moe_regret_busiest(w->regret, &plan, load, w->p->env->division));
         moe_tally_add(&w->out->bound[l], mean,
                       moe_regret_bound(w->regret, load));
     }
@@ -185,19 +185,6 @@ static void score_on(study_run *w, size_t step)
     }
 }
 
-static void score_before(study_run *w)
-{
-    for (size_t step = 0; step < w->p->steps; step++)
-        for (int l = 0; l < w->p->layers; l++) {
-            const moe_plan_layer plan = moe_plan_at(w->p->previous, l);
-            const double *load = load_of(w, step, l);
-            moe_bulk_passed(load, (size_t)w->p->env->experts * sizeof *load);
-            moe_tally_add(
-                &w->out->before[l], mean_of(w, load),
-                moe_regret_busiest(w->regret, &plan, load, MOE_DIVISION_EQUAL));
-        }
-}
-
 /* ---- the study ---- */
 
 static void set_up(study_run *w, moe_error *err)
@@ -213,7 +200,6 @@ static void set_up(study_run *w, moe_error *err)
     s->raw = moe_array_new(n, sizeof *s->raw, err);
     s->doubles = moe_array_new(layers, sizeof *s->doubles, err);
     s->bound = moe_array_new(layers, sizeof *s->bound, err);
-    s->before = moe_array_new(layers, sizeof *s->before, err);
     w->sum = moe_array_new(layers * (size_t)like->experts, sizeof *w->sum, err);
     for (int i = 0; i < MOE_STUDY_SCORES; i++)
         s->score[i] = moe_array_new(layers, sizeof *s->score[i], err);
@@ -276,7 +262,6 @@ static void run(study_run *w, moe_error *err)
     moe_study *s = w->out;
     const bool each = w->p->use == MOE_STUDY_EACH;
     moe_plan_copy(&s->plan, w->p->previous);
-    score_before(w);
     if (each)
         run_steps(w, err);
     else
@@ -312,7 +297,6 @@ void moe_study_fini(moe_study *study)
     free(study->raw);
     free(study->doubles);
     free(study->bound);
-    free(study->before);
     for (int i = 0; i < MOE_STUDY_SCORES; i++)
         free(study->score[i]);
     *study = (moe_study){.changed = 0};

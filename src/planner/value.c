@@ -143,12 +143,18 @@ double moe_value_layer_s(moe_value *v, const moe_plan_layer *layer,
 
 /* ---- moves ---- */
 
-static bool holds(const moe_plan_layer *layer, int gpu, int expert)
+/* Whether one of the slots [first, end) has an expert. */
+static bool has(const moe_plan_layer *layer, int first, int end, int expert)
 {
-    for (int k = gpu * layer->slots; k < (gpu + 1) * layer->slots; k++)
+    for (int k = first; k < end; k++)
         if (layer->expert[k] == expert)
             return true;
     return false;
+}
+
+static bool holds(const moe_plan_layer *layer, int gpu, int expert)
+{
+    return has(layer, gpu * layer->slots, (gpu + 1) * layer->slots, expert);
 }
 
 /* @return the GPU that sends an expert; -1: none has it. */
@@ -185,7 +191,8 @@ moe_arrival *moe_value_moves(const moe_plan *from, const moe_plan *to,
         const moe_plan_layer after = moe_plan_at(to, l);
         for (int k = 0; k < slots; k++) {
             const int e = after.expert[k], gpu = k / to->slots;
-            if (e < 0 || holds(&before, gpu, e))
+            if (e < 0 || holds(&before, gpu, e) ||
+                has(&after, gpu * to->slots, k, e))
                 continue;
             const int sender = sender_of(&before, layout, e, gpu, sent);
             if (sender >= 0)
