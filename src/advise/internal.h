@@ -171,11 +171,15 @@ void moe_advise_deal(moe_advise_planning *w, const double *pairs,
  *  which direct routing brings them. */
 double moe_advise_group_share(const moe_pricer *pricer);
 
-/** @return GPUs per token that rows ride to beside its home, if a token's
- *  experts lie independently of each other: rightly predicted or not.
- *  @param all  pairs of all GPUs */
-double moe_advise_ahead_rows(const moe_pricer *pricer,
-                             const moe_advise_placement *placement, double all);
+/** @return GPUs that a token's experts are on, if they lie independently of
+ *  each other. @param all  pairs of all GPUs */
+double moe_advise_visited(const moe_model *model,
+                          const moe_advise_placement *placement, int gpus,
+                          double all);
+
+/** @return GPUs per token that rows ride to beside its home, rightly predicted
+ *  or not. @param visited  moe_advise_visited() */
+double moe_advise_ahead_rows(const moe_pricer *pricer, double visited);
 
 /** @return part of the tokens none of whose experts, which are distinct, is on
  *  a GPU that gets this share of all pairs: exact where all experts get alike.*/
@@ -204,6 +208,7 @@ typedef struct moe_advise_layer {
     moe_advise_placement
         placement[N_PLACEMENTS]; /* PLACEMENT_PREDICTED not of exact loads */
     double tokens, sequences;
+    double visited; /* GPUs by a token, of PLACEMENT_TRUTH */
     double skew, error;
     double sampling; /* by hand: sum |p^ - p| of the drawn batch */
     bool due;        /* a plan was made for this batch; by hand always */

@@ -425,6 +425,17 @@ double moe_advise_missing(const moe_model *model, double share)
     return missing;
 }
 
+double moe_advise_visited(const moe_model *model,
+                          const moe_advise_placement *placement, int gpus,
+                          double all)
+{
+    double sum = 0;
+    for (int g = 0; g < gpus; g++)
+        sum +=
+            1 - moe_advise_missing(model, (double)placement->pairs[g] / all);
+    return sum;
+}
+
 static bool rows_are_of_visits(const moe_pricer *pricer)
 {
     const int exchange = moe_serving_of(pricer->serving)->exchange;

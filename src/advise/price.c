@@ -148,15 +148,10 @@ double moe_advise_group_share(const moe_pricer *pricer)
     return (double)(moe_layer_attention_gpus(pricer) - 1) / (local - 1);
 }
 
-double moe_advise_ahead_rows(const moe_pricer *pricer,
-                             const moe_advise_placement *placement, double all)
+double moe_advise_ahead_rows(const moe_pricer *pricer, double visited)
 {
-    const moe_layout *y = &pricer->layout;
-    double sum = 0;
-    for (int g = 0; g < y->gpus; g++)
-        sum += 1 - moe_advise_missing(pricer->model,
-                                      (double)placement->pairs[g] / all);
-    return sum * (moe_layer_attention_gpus(pricer) - 1) / y->gpus;
+    return visited * (moe_layer_attention_gpus(pricer) - 1) /
+           pricer->layout.gpus;
 }
 
 static double group_share(const pricing *j)
@@ -170,8 +165,7 @@ static double ahead_rows(const pricing *j)
     const moe_pricer pricer = moe_advise_pricer(j->a);
     if (j->dials->paper || !(known(j) > 0))
         return 0;
-    return moe_advise_ahead_rows(&pricer, j->placement,
-                                 mean_pairs(j) * j->a->p.gpus);
+    return moe_advise_ahead_rows(&pricer, j->layer->visited);
 }
 
 /* ---- one layer ---- */

@@ -72,6 +72,15 @@ static double distance(const double *share, const moe_advise_load *load)
     return error;
 }
 
+/* Of batches that are known. */
+static void note_visited(const moe_advise *a, moe_advise_layer *layer)
+{
+    const double mean = layer->tokens * a->p.model->top_k / a->p.gpus;
+    layer->visited =
+        moe_advise_visited(a->p.model, &layer->placement[PLACEMENT_TRUTH],
+                           a->p.gpus, mean * a->p.gpus);
+}
+
 /* ---- by hand ---- */
 
 /* Plan from the homes what is known of a batch, and count what came. */
@@ -115,9 +124,10 @@ static moe_status place_batch(const moe_advise *a, moe_advise_planning *w,
     }
     for (int e = 0; e < load->experts; e++)
         d->predicted[e] = (double)load->total[e];
-    return err->status == MOE_OK && !a->forecasts
-               ? place(w, d, load, PLACEMENT_TRUTH, layer, err)
-               : err->status;
+    if (err->status == MOE_OK && !a->forecasts &&
+        place(w, d, load, PLACEMENT_TRUTH, layer, err) == MOE_OK)
+        note_visited(a, layer);
+    return err->status;
 }
 
 static moe_status make_sample(moe_advise *a, moe_advise_planning *w,
@@ -257,6 +267,7 @@ static moe_status visit_batches(moe_advise *a, trace_pass *k, moe_error *err)
             if (visit_layer(k, batch, l, plan_is_due(a, i), layer, err) !=
                 MOE_OK)
                 return err->status;
+            note_visited(a, layer);
             if (i == 0)
                 set_first_apart(a, layer);
         }

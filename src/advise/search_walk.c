@@ -134,8 +134,10 @@ static void price_common(walking *k, int batch, const moe_advise_placement *p,
         .direct = recall > 0,
         .slots = (size_t)k->planning.slots};
     if (recall > 0)
-        alike.ahead_rows =
-            moe_advise_ahead_rows(w->pricer, p, tokens * w->series->top_k);
+        alike.ahead_rows = moe_advise_ahead_rows(
+            w->pricer, moe_advise_visited(w->pricer->model, p,
+                                          w->pricer->layout.gpus,
+                                          tokens * w->series->top_k));
     const moe_layer_work *was = &k->alike;
     if (was->tokens == alike.tokens && was->sequences == alike.sequences &&
         was->numbers == alike.numbers && was->ahead_rows == alike.ahead_rows &&

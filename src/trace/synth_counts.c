@@ -6,17 +6,20 @@
 
 /* Variances of independent counts that, given their sum, have those of the
  * experts of one token: c with c - c^2 / sum c = p (1 - p) (Deville and Tille
- * 2005). @return their sum. */
+ * 2005), until they stay. @return their sum. */
 static double count_variances(const double *inclusion, int n, double *out)
 {
     enum { ROUNDS = 20 }; /* gains a binary digit each, at worst */
     double sum = 0;
-    for (int round = 0; round < ROUNDS; round++) {
+    bool stay = false;
+    for (int round = 0; round < ROUNDS && !stay; round++) {
         const double before = sum;
         sum = 0;
+        stay = before > 0;
         for (int e = 0; e < n; e++) {
             const double c = before > 0 ? out[e] : 0, p = inclusion[e];
             out[e] = p * (1 - fmin(p, 1)) + (before > 0 ? c * c / before : 0);
+            stay = stay && !(out[e] < c || out[e] > c);
             sum += out[e];
         }
     }
