@@ -140,6 +140,14 @@ moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
                             moe_advise_strategy s, moe_advise_case c,
                             moe_advise_time *out, moe_error *err);
 
+/** Price a strategy in all cases.
+ *  @param out            [MOE_ADVISE_CASES]
+ *  @param typical_s_out  as moe_advise_sample_s() of the typical case; NULL: not
+ *  asked */
+moe_status moe_advise_price_cases(const moe_advise *a, moe_advise_strategy s,
+                                  moe_advise_time *out, double *typical_s_out,
+                                  moe_error *err);
+
 /** @return the median alone; NaN when out of memory. */
 double moe_advise_layer_s(const moe_advise *a, const moe_advise_dials *dials,
                           moe_advise_strategy s, moe_advise_case c);

@@ -29,7 +29,7 @@ typedef struct {
     double up, down;   /* factors of its rows and of the others' */
     double overhead_s; /* of the predictor */
     /* scratch: */
-    uint32_t *rows; /* [slots] */
+    uint32_t *rows;                    /* [slots] */
     moe_layer_cost *worst;             /* [layers] */
     double *plan_s;                    /* [layers] */
     double (*exposed_s)[MOE_N_PHASES]; /* [layers] */
@@ -372,52 +372,48 @@ static void price_interval(pricing *j, moe_advise_case c, int sample,
     }
 }
 
-/* No case is better than the one before it: where the busiest GPU is not the
- * slowest, pairs that come to it may leave the slowest. */
-static void price_cases(pricing *j, moe_advise_case c, int sample,
-                        layer_time *out)
+/* A sample, a batch's mean over layers, in all cases up to `most`. Cases are
+ * those of an error that is described. None is better than the one before it:
+ * where the busiest GPU is not the slowest, pairs that come to it may leave the
+ * slowest.
+ * @param out  [most + 1] */
+static void price_sample(pricing *j, moe_advise_case most, int i,
+                         layer_time *out)
 {
     const moe_advise_strategy s = j->strategy;
     const bool described =
         s == MOE_ADVISE_TOKEN ||
         (s == MOE_ADVISE_DISTRIBUTION && j->a->p.trace == NULL);
-    price_interval(j, c, sample, out);
-    while (described && c > MOE_ADVISE_OPTIMISTIC) {
-        layer_time better;
-        price_interval(j, --c, sample, &better);
-        if (better.layer_s > out->layer_s)
-            *out = better;
-    }
-}
-
-/* A sample: a batch's mean over layers. */
-static void price_sample(pricing *j, moe_advise_case c, int i, layer_time *out)
-{
-    const moe_advise_strategy s = j->strategy;
     j->overhead_s = j->dials->overhead_s;
     if (s == MOE_ADVISE_TOKEN && j->dials->overhead_share > 0) {
         layer_time baseline;
         j->strategy = MOE_ADVISE_BASELINE;
-        price_interval(j, c, i, &baseline);
+        price_interval(j, MOE_ADVISE_OPTIMISTIC, i, &baseline);
         j->overhead_s += j->dials->overhead_share * baseline.layer_s;
         j->strategy = s;
     }
-    price_cases(j, c, i, out);
+    price_interval(j, MOE_ADVISE_OPTIMISTIC, i, out);
+    for (int c = 1; c <= (int)most; c++) {
+        if (described)
+            price_interval(j, (moe_advise_case)c, i, &out[c]);
+        if (!described || out[c - 1].layer_s > out[c].layer_s)
+            out[c] = out[c - 1];
+    }
 }
 
-static bool pricing_begin(pricing *j, const moe_advise *a,
-                          const moe_advise_dials *dials, moe_advise_strategy s)
+static moe_status pricing_begin(pricing *j, const moe_advise *a,
+                                const moe_advise_dials *dials,
+                                moe_advise_strategy s, moe_error *err)
 {
     const size_t n = (size_t)a->layers;
-    moe_error local = {0};
     *j = (pricing){
         .a = a, .dials = dials != NULL ? dials : &a->p.dials, .strategy = s};
-    j->rows = moe_array_new((size_t)a->slots, sizeof *j->rows, &local);
-    j->visit = moe_array_new((size_t)a->p.gpus, sizeof *j->visit, &local);
-    j->worst = moe_array_new(n, sizeof *j->worst, &local);
-    j->plan_s = moe_array_new(n, sizeof *j->plan_s, &local);
-    j->exposed_s = moe_array_new(n, sizeof *j->exposed_s, &local);
-    return local.status == MOE_OK;
+    j->rows = moe_array_new((size_t)a->slots, sizeof *j->rows, err);
+    j->visit = moe_array_new((size_t)a->p.gpus, sizeof *j->visit, err);
+    j->worst = moe_array_new(n, sizeof *j->worst, err);
+    j->plan_s = moe_array_new(n, sizeof *j->plan_s, err);
+    j->exposed_s = moe_array_new(n, sizeof *j->exposed_s, err);
+    return err->status;
 }
 
 static void pricing_end(pricing *j)
@@ -434,14 +430,16 @@ void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
                          double *x_out)
 {
     pricing j;
-    const bool ready = pricing_begin(&j, a, dials, s);
+    moe_error local = {0};
+    const bool ready = pricing_begin(&j, a, dials, s, &local) == MOE_OK;
     const int period = moe_advise_period(a);
     for (int i = 0; i < a->samples; i++) {
-        layer_time time = {.layer_s = NAN};
+        layer_time time[MOE_ADVISE_CASES];
+        time[c].layer_s = NAN;
         if (ready)
-            price_sample(&j, c, i, &time);
+            price_sample(&j, c, i, time);
         x_out[i / period] =
-            (i % period > 0 ? x_out[i / period] : 0) + time.layer_s / period;
+            (i % period > 0 ? x_out[i / period] : 0) + time[c].layer_s / period;
     }
     pricing_end(&j);
 }
@@ -498,28 +496,63 @@ static void summarise(const layer_time *time, int n, double passes, double *x,
     out->imbalance = over(time, n, offsetof(layer_time, imbalance), x);
 }
 
+/* @param time  [most + 1][samples / period], zero before */
+static void price_samples(pricing *j, moe_advise_case most, layer_time *time)
+{
+    const moe_advise *a = j->a;
+    const int period = moe_advise_period(a), n = a->samples / period;
+    for (int i = 0; i < a->samples; i++) {
+        layer_time one[MOE_ADVISE_CASES];
+        price_sample(j, most, i, one);
+        for (int c = 0; c <= (int)most; c++)
+            add_part(&time[c * n + i / period], &one[c], period);
+    }
+}
+
+/* @param out  [most + 1]
+ * @param typical_s_out  [samples / period] of the typical case; NULL: not asked */
+static moe_status price_cases(pricing *j, moe_advise_case most,
+                              moe_advise_time *out, double *typical_s_out,
+                              moe_error *err)
+{
+    const int n = j->a->samples / moe_advise_period(j->a);
+    const size_t all = (size_t)n * ((size_t)most + 1);
+    layer_time *time = moe_array_new(all, sizeof *time, err);
+    double *x = moe_array_new((size_t)n, sizeof *x, err);
+    if (time != NULL && x != NULL) {
+        price_samples(j, most, time);
+        for (int i = 0; typical_s_out != NULL && i < n; i++)
+            typical_s_out[i] = time[MOE_ADVISE_TYPICAL * n + i].layer_s;
+        for (int c = 0; c <= (int)most && err->status == MOE_OK; c++)
+            summarise(time + c * n, n, j->a->alike, x, &out[c], err);
+    }
+    free(time);
+    free(x);
+    return err->status;
+}
+
+moe_status moe_advise_price_cases(const moe_advise *a, moe_advise_strategy s,
+                                  moe_advise_time *out, double *typical_s_out,
+                                  moe_error *err)
+{
+    pricing j;
+    moe_error local = {0};
+    if (pricing_begin(&j, a, NULL, s, &local) == MOE_OK)
+        price_cases(&j, MOE_ADVISE_PESSIMISTIC, out, typical_s_out, &local);
+    pricing_end(&j);
+    return moe_pass(err, &local);
+}
+
 moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
                             moe_advise_strategy s, moe_advise_case c,
                             moe_advise_time *out, moe_error *err)
 {
     pricing j;
+    moe_advise_time cases[MOE_ADVISE_CASES];
     moe_error local = {0};
-    const size_t n = (size_t)a->samples;
-    layer_time *time = moe_array_new(n, sizeof *time, &local);
-    double *x = moe_array_new(n, sizeof *x, &local);
-    if (!pricing_begin(&j, a, dials, s))
-        moe_fail(&local, MOE_NOMEM, "out of memory");
-    if (local.status == MOE_OK) {
-        const int period = moe_advise_period(a);
-        for (int i = 0; i < a->samples; i++) {
-            layer_time one;
-            price_sample(&j, c, i, &one);
-            add_part(&time[i / period], &one, period);
-        }
-        summarise(time, a->samples / period, a->alike, x, out, &local);
-    }
+    if (pricing_begin(&j, a, dials, s, &local) == MOE_OK &&
+        price_cases(&j, c, cases, NULL, &local) == MOE_OK)
+        *out = cases[c];
     pricing_end(&j);
-    free(time);
-    free(x);
     return moe_pass(err, &local);
 }

@@ -46,34 +46,30 @@ static void judge_error(moe_advice *v)
     v->survives_error = v->lead.low_s > 0; /* not when it is unknown */
 }
 
-static moe_status judge_samples(const moe_advise *a, moe_advice *v,
-                                moe_error *err)
+/* @param x  [MOE_ADVISE_STRATEGIES][n] samples of the typical case */
+static moe_status judge_samples(const moe_advise *a, const double *x, size_t n,
+                                moe_advice *v, moe_error *err)
 {
-    const size_t n = (size_t)(a->samples / moe_advise_period(a));
+    const double *first = x + (size_t)v->winner[1] * n;
+    const double *second = x + (size_t)v->second[1] * n;
     moe_ratio ratio = {0};
-    double *x = moe_array_new(2 * n, sizeof *x, err);
-    if (x == NULL)
-        return MOE_NOMEM;
-    moe_advise_sample_s(a, NULL, v->winner[1], MOE_ADVISE_TYPICAL, x);
-    moe_advise_sample_s(a, NULL, v->second[1], MOE_ADVISE_TYPICAL, x + n);
-    moe_paired_ratio(x + n, x, n, a->alike, &ratio, err);
+    moe_paired_ratio(second, first, n, a->alike, &ratio, err);
     for (size_t i = 0; i < n; i++)
-        v->share += (x[i] < x[n + i]) / (double)n;
-    free(x);
+        v->share += (first[i] < second[i]) / (double)n;
     v->ci_low = ratio.ci_low;
     v->ci_high = ratio.ci_high;
     v->survives_ci = ratio.ci_low > 1.0;
     return err->status;
 }
 
-static moe_status judge(const moe_advise *a, moe_advice *v, moe_error *err)
+/* @param x  [MOE_ADVISE_STRATEGIES][n] scratch */
+static moe_status judge(const moe_advise *a, double *x, size_t n, moe_advice *v,
+                        moe_error *err)
 {
     for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++)
-        for (int c = 0; c < MOE_ADVISE_CASES; c++)
-            if (moe_advise_price(a, NULL, (moe_advise_strategy)s,
-                                 (moe_advise_case)c, &v->time[s][c],
-                                 err) != MOE_OK)
-                return err->status;
+        if (moe_advise_price_cases(a, (moe_advise_strategy)s, v->time[s],
+                                   x + (size_t)s * n, err) != MOE_OK)
+            return err->status;
     v->survives_cases = true;
     for (int c = 0; c < MOE_ADVISE_CASES; c++)
         rank(v, &a->p.dials, c);
@@ -83,7 +79,7 @@ static moe_status judge(const moe_advise *a, moe_advice *v, moe_error *err)
         v->time[v->second[1]][1].layer_s / v->time[v->winner[1]][1].layer_s -
         1.0;
     judge_error(v);
-    return judge_samples(a, v, err);
+    return judge_samples(a, x, n, v, err);
 }
 
 moe_status moe_advise_run(const moe_advise_params *params, moe_advice *out,
@@ -95,7 +91,9 @@ moe_status moe_advise_run(const moe_advise_params *params, moe_advice *out,
     if (moe_advise_new(params, &a, &local) != MOE_OK)
         return moe_pass(err, &local);
     moe_advise_facts_of(a, &v.facts);
-    if (judge(a, &v, &local) == MOE_OK) {
+    const size_t n = (size_t)(a->samples / moe_advise_period(a));
+    double *x = moe_array_new(MOE_ADVISE_STRATEGIES * n, sizeof *x, &local);
+    if (x != NULL && judge(a, x, n, &v, &local) == MOE_OK) {
         double layer_s[MOE_ADVISE_STRATEGIES];
         for (int s = 0; s < MOE_ADVISE_STRATEGIES; s++)
             layer_s[s] = v.time[s][MOE_ADVISE_TYPICAL].layer_s;
@@ -104,6 +102,7 @@ moe_status moe_advise_run(const moe_advise_params *params, moe_advice *out,
             moe_advise_find_rooms(a, &v.model, &local);
         moe_advise_find_limits(a, &v, &v.limits);
     }
+    free(x);
     moe_advise_free(a);
     if (local.status != MOE_OK)
         return moe_pass(err, &local);
