@@ -52,6 +52,7 @@ typedef struct {
     int *used;       /* [gpus] slots taken */
     double *share;   /* [gpus][slots] */
     moe_peak busiest, idlest; /* of all GPUs; of those with room */
+    int64_t least_full;       /* no GPU without room has less */
     moe_replicas replicas;
 } duplicate_state;
 
@@ -99,9 +100,16 @@ static int place(duplicate_state *s, int e, int g)
     return at;
 }
 
+static void note_full(duplicate_state *s, int g)
+{
+    if (s->used[g] == s->slots && s->load[g] < s->least_full)
+        s->least_full = s->load[g];
+}
+
 static void start_from_home(duplicate_state *s, const double *load)
 {
     const int g_n = s->layout.gpus;
+    s->least_full = INT64_MAX;
     for (int e = 0; e < s->experts; e++) {
         s->any[e] = -1;
         s->copies[e] = 0;
@@ -116,6 +124,7 @@ static void start_from_home(duplicate_state *s, const double *load)
             s->pairs[at] = (int64_t)llround(load[e]);
             s->load[g] += s->pairs[at];
         }
+        note_full(s, g);
         s->busiest.key[g] = s->load[g];
         s->idlest.key[g] = idle_key(s, g);
     }
@@ -132,32 +141,43 @@ static int find(const duplicate_state *s, int e, int g)
     return -1;
 }
 
+/* @return whether an expert that h has load of may get one more copy. */
+static bool can_copy(duplicate_state *s, int h)
+{
+    bool copyable = false;
+    s->steps += (uint64_t)s->used[h];
+    for (int at = h * s->slots; at < h * s->slots + s->used[h]; at++) {
+        if (s->pairs[at] == 0)
+            continue;
+        copyable = copyable || s->copies[s->expert[at]] < s->max_copies;
+        s->steps += (uint64_t)s->copies[s->expert[at]];
+    }
+    return copyable;
+}
+
+/* @return the idler one of two, of equals the first; c -1: g. */
+static int idler(const duplicate_state *s, int c, int g)
+{
+    return c < 0 || s->load[g] < s->load[c] ||
+                   (s->load[g] == s->load[c] && g < c)
+               ? g
+               : c;
+}
+
 /* The idlest GPU that can take something from h: one with room, if an expert
- * of h may be copied, or one that has an expert of h already. @return -1 when
- * nothing can leave h. */
+ * of h may be copied, or one that has an expert of h already; of these only
+ * one without room can be idler. @return -1 when nothing can leave h. */
 static int pick_gpu(duplicate_state *s, int h)
 {
     int c = -1;
-    s->steps += (uint64_t)s->used[h];
-    bool copyable = false;
-    for (int k = 0; k < s->used[h]; k++) {
-        const int at = h * s->slots + k, e = s->expert[at];
-        if (s->pairs[at] == 0)
-            continue;
-        copyable = copyable || s->copies[e] < s->max_copies;
-        s->steps += (uint64_t)s->copies[e];
-        for (int i = s->any[e]; i >= 0; i = s->other[i]) {
-            const int g = i / s->slots;
-            if (c < 0 || s->load[g] < s->load[c] ||
-                (s->load[g] == s->load[c] && g < c))
-                c = g;
-        }
-    }
     const int open = moe_peak_first(&s->idlest, 0);
-    if (copyable && s->used[open] < s->slots &&
-        (s->load[open] < s->load[c] ||
-         (s->load[open] == s->load[c] && open < c)))
+    if (can_copy(s, h) && s->used[open] < s->slots)
         c = open;
+    if (c < 0 || s->load[c] >= s->least_full)
+        for (int at = h * s->slots; at < h * s->slots + s->used[h]; at++)
+            for (int i = s->pairs[at] > 0 ? s->any[s->expert[at]] : -1; i >= 0;
+                 i = s->other[i])
+                c = idler(s, c, i / s->slots);
     return c >= 0 && s->load[h] - s->load[c] > 1 ? c : -1;
 }
 
@@ -191,6 +211,8 @@ static void move(duplicate_state *s, int from, int h, int c)
     s->pairs[to] += n;
     s->load[h] -= n;
     s->load[c] += n;
+    note_full(s, h);
+    note_full(s, c);
     moe_peak_set(&s->busiest, h, s->load[h]);
     moe_peak_set(&s->busiest, c, s->load[c]);
     moe_peak_set(&s->idlest, h, idle_key(s, h));

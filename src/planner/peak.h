@@ -11,10 +11,15 @@
 
 #include "moegps/status.h"
 
+typedef struct moe_peak_match {
+    int64_t key; /* of the winner */
+    int32_t winner;
+} moe_peak_match;
+
 typedef struct moe_peak {
     int groups, size, leaves; /* leaves: a power of two, size at least */
     int64_t *key;             /* [groups * size] */
-    int32_t *winner;          /* [groups][2 * leaves] of the group; -1: none */
+    moe_peak_match *match;    /* [groups][2 * leaves]; [1]: the final */
 } moe_peak;
 
 /** Allocate. Release with moe_peak_fini(). @return MOE_OK, MOE_NOMEM. */
@@ -30,7 +35,7 @@ void moe_peak_set(moe_peak *p, int i, int64_t key);
 /** @return the number that is the largest of a group. */
 static inline int moe_peak_first(const moe_peak *p, int group)
 {
-    return p->winner[group * 2 * p->leaves + 1];
+    return p->match[group * 2 * p->leaves + 1].winner;
 }
 
 #endif
