@@ -107,10 +107,13 @@ typedef struct moe_replica {
     uint32_t quota;
 } moe_replica;
 
+typedef struct moe_plan_gap moe_plan_gap;
+
 typedef struct moe_replicas {
     int experts;
     uint32_t *first;      /* [experts + 1] */
     moe_replica *replica; /* [first[experts]] */
+    moe_plan_gap *gap;    /* scratch of moe_plan_layer_set_quota() */
 } moe_replicas;
 
 /** Allocate for a layer of this shape. @return MOE_OK, MOE_NOMEM. */

@@ -123,64 +123,56 @@ static double relative(const double *share, size_t s, double most)
     return most > 0 ? share[s] / most : 1.0;
 }
 
-/* One expert's replicas while its quotas are made. */
-typedef struct {
-    moe_plan_layer *layer;
-    moe_replica *replica; /* reordered */
-    const double *share;
-    double most, scale; /* largest share; quota of a relative share */
-} division;
+/* What truncation took from the replica in a slot. */
+struct moe_plan_gap {
+    double lost;
+    size_t slot;
+};
 
-/* What truncation took from a replica. */
-static double gap_of(const division *d, uint32_t r)
+static bool is_short(const moe_plan_gap *a, const moe_plan_gap *b)
 {
-    const size_t s = slot_of(d->layer, &d->replica[r]);
-    return relative(d->share, s, d->most) * d->scale - d->layer->quota[s];
+    return a->lost > b->lost || (a->lost == b->lost && a->slot < b->slot);
 }
 
-static bool is_short(const division *d, uint32_t a, uint32_t b)
+static void sift(moe_plan_gap *gap, uint32_t at, uint32_t n)
 {
-    const double x = gap_of(d, a), y = gap_of(d, b);
-    return x > y || (x == y && slot_of(d->layer, &d->replica[a]) <
-                                   slot_of(d->layer, &d->replica[b]));
-}
-
-static void sift(division *d, uint32_t at, uint32_t n)
-{
+    const moe_plan_gap moved = gap[at];
     for (uint32_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && is_short(d, child + 1, child))
+        if (child + 1 < n && is_short(&gap[child + 1], &gap[child]))
             child++;
-        if (!is_short(d, child, at))
-            return;
-        const moe_replica swap = d->replica[at];
-        d->replica[at] = d->replica[child];
-        d->replica[child] = swap;
+        if (!is_short(&gap[child], &moved))
+            break;
+        gap[at] = gap[child];
     }
+    gap[at] = moved;
 }
 
 /* Truncate, then hand out what is left over, one unit each, to those that
  * lost most. */
-static void divide(moe_plan_layer *layer, moe_replica *replica, uint32_t copies,
-                   const double *share)
+static void divide(moe_plan_layer *layer, const moe_replica *replica,
+                   uint32_t copies, const double *share, moe_plan_gap *gap)
 {
-    division d = {.layer = layer, .replica = replica, .share = share};
-    double total = 0.0;
+    double total = 0.0, most = 0.0;
     uint32_t rest = MOE_QUOTA_ONE;
-    for (uint32_t r = 0; r < copies; r++)
-        d.most = fmax(d.most, share[slot_of(layer, &replica[r])]);
-    for (uint32_t r = 0; r < copies; r++)
-        total += relative(share, slot_of(layer, &replica[r]), d.most);
-    d.scale = MOE_QUOTA_ONE / total;
     for (uint32_t r = 0; r < copies; r++) {
-        const size_t s = slot_of(layer, &replica[r]);
-        layer->quota[s] = (uint32_t)(relative(share, s, d.most) * d.scale);
-        rest -= layer->quota[s];
+        gap[r].slot = slot_of(layer, &replica[r]);
+        most = fmax(most, share[gap[r].slot]);
+    }
+    for (uint32_t r = 0; r < copies; r++)
+        total += gap[r].lost = relative(share, gap[r].slot, most);
+    const double scale = MOE_QUOTA_ONE / total;
+    for (uint32_t r = 0; r < copies; r++) {
+        const double all = gap[r].lost * scale;
+        layer->quota[gap[r].slot] = (uint32_t)all;
+        rest -= layer->quota[gap[r].slot];
+        gap[r].lost = all - layer->quota[gap[r].slot];
     }
     for (uint32_t i = copies / 2; rest > 0 && i-- > 0;)
-        sift(&d, i, copies);
+        sift(gap, i, copies);
     for (; rest > 0; rest--) {
-        layer->quota[slot_of(layer, &replica[0])]++;
-        sift(&d, 0, copies);
+        layer->quota[gap[0].slot]++;
+        gap[0].lost--;
+        sift(gap, 0, copies);
     }
 }
 
@@ -194,12 +186,12 @@ void moe_plan_layer_set_quota(moe_plan_layer *layer, const double *share,
 {
     moe_replicas_index(scratch, layer);
     for (int e = 0; e < layer->experts; e++) {
-        moe_replica *replica = &scratch->replica[scratch->first[e]];
+        const moe_replica *replica = &scratch->replica[scratch->first[e]];
         uint32_t copies = scratch->first[e + 1] - scratch->first[e];
         if (copies == 1)
             layer->quota[slot_of(layer, replica)] = MOE_QUOTA_ONE;
         else if (copies > 1)
-            divide(layer, replica, copies, share);
+            divide(layer, replica, copies, share, scratch->gap);
     }
 }
 
@@ -435,6 +427,8 @@ moe_status moe_replicas_init(moe_replicas *r, int experts, int gpus, int slots,
     r->first = moe_array_new((size_t)experts + 1, sizeof *r->first, &local);
     r->replica =
         moe_array_new((size_t)gpus * (size_t)slots, sizeof *r->replica, &local);
+    r->gap =
+        moe_array_new((size_t)gpus * (size_t)slots, sizeof *r->gap, &local);
     if (local.status == MOE_OK)
         return MOE_OK;
     moe_replicas_fini(r);
@@ -445,6 +439,7 @@ void moe_replicas_fini(moe_replicas *r)
 {
     free(r->first);
     free(r->replica);
+    free(r->gap);
     *r = (moe_replicas){0};
 }
 
@@ -457,14 +452,12 @@ void moe_replicas_index(moe_replicas *r, const moe_plan_layer *layer)
             r->first[layer->expert[s] + 1]++;
     for (int e = 0; e < r->experts; e++)
         r->first[e + 1] += r->first[e];
-    for (size_t s = 0; s < n_slots(layer); s++) {
-        if (layer->expert[s] < 0)
-            continue;
-        moe_replica *at = &r->replica[r->first[layer->expert[s]]++];
-        *at =
-            (moe_replica){(int32_t)(s / (size_t)layer->slots),
-                          (int32_t)(s % (size_t)layer->slots), layer->quota[s]};
-    }
+    size_t s = 0;
+    for (int g = 0; g < layer->gpus; g++)
+        for (int k = 0; k < layer->slots; k++, s++)
+            if (layer->expert[s] >= 0)
+                r->replica[r->first[layer->expert[s]]++] =
+                    (moe_replica){g, k, layer->quota[s]};
     for (int e = r->experts; e > 0; e--) /* each start moved to its end */
         r->first[e] = r->first[e - 1];
     r->first[0] = 0;
