@@ -18,6 +18,8 @@ ASIDE = 0.02           # on either side of a turn
 # Of times: a run of another batch plans anew, from pairs that are rounded
 # elsewhere, and may copy another expert. What differs less is no claim.
 TIE = 1e-3
+# What a batch that is planned anew may add to a lead; links leave plans as they are.
+PLANNED_ANEW = 1e-2
 MPIRUN = os.environ.get("MPIRUN", "mpirun")
 
 CLUSTERS = ("a100-nvlink", "h100-nvlink", "l40s-pcie", "b200-nvlink")
@@ -136,18 +138,24 @@ class Claims:
 
     def hold(self, x, words, is_so, detail, tie=False):
         self.n += 1
+        tie = tie and not is_so
         self.ties += tie
         self.wrong += not is_so and not tie
         if "VERBOSE" in os.environ or not (is_so or tie):
             print(f"{'tie' if tie else 'holds' if is_so else 'WRONG'}: {x.seed}: {words} [{detail}]", flush=True)
 
 
-def side(claims, x, words, expect, path):
-    """A run has the winner that is expected."""
+def beaten(claims, x, words, who, now, path):
+    """In a run one is ahead of another, as at a turn and beyond it."""
     times = times_of(path)
-    got = fastest(times)
-    claims.hold(x, words, got == expect, f"ran: {got}, " + said_times(times),
-                times[expect] / times[got] - 1 < TIE and got != expect)
+    claims.hold(x, words, times[who] < times[now], "ran: " + said_times(times), times[who] / times[now] - 1 < TIE)
+
+
+def unbeaten(claims, x, words, now, most, path):
+    """In a run none is ahead of one by more."""
+    times = times_of(path)
+    behind = times[now] / times[fastest(times)] - 1
+    claims.hold(x, words, behind <= most, f"ran: {behind:.2%} behind, " + said_times(times), behind <= most + TIE)
 
 
 def said_times(times):
@@ -165,40 +173,82 @@ def near(sequences, at):
     return abs(sequences / at - 1) < 4 * ASIDE
 
 
+class Side:
+    """What is said of one side of a run, of tokens or of GB/s: up to `safe` none
+    is ahead, from `at` on `who` is, as far as `until`; `now` is the run's."""
+
+    def __init__(self, words):
+        self.words = words
+        number = NUMBER + "(?: GB/s)?"
+        m = re.fullmatch(
+            rf"(?:(?P<safe_way>down|up) to {named('safe')} none beats (?P<now>\w+) by (?P<clear>[0-9]+) %(?:, |$))?"
+            rf"(?:(?P<way>below|above) {named('at')} |from {named('from')} (?P<part_way>down|up) to {named('until')} )?"
+            r"(?:(?P<who>\w+) beats (?P<then>\w+))?"
+            rf"(?:beyond it is open|(?P<open_way>down|up) to {number} it is open)?", words)
+        assert m is not None, words
+        said = m.groupdict()
+        self.who, self.now = said["who"], said["now"] or said["then"]
+        ways = {said[k] for k in said if k.endswith("way")} - {None}
+        self.up = bool(ways & {"up", "above"})
+        assert len({w in ("up", "above") for w in ways}) == 1, words
+        self.safe, self.at, self.until = (float(x) if x else None for x in
+                                          (said["safe"], said["at"] or said["from"], said["until"]))
+
+    def aside(self, beyond):
+        """A place beside the turn, beyond it or before."""
+        return self.at * (1 + ASIDE if self.up == beyond else 1 - ASIDE)
+
+    def inside(self):
+        """The last place where none is ahead, as far as is said; None: nothing is."""
+        return self.safe if self.safe or not self.at else self.aside(False)
+
+    def passed(self, at):
+        return self.until is not None and (at > self.until) == self.up
+
+
+def named(name):
+    return f"(?P<{name}>[0-9.e+]+)(?: GB/s)?"
+
+
+def clear_of(text):
+    """From how much on others count as ahead, as the report has it."""
+    return float(re.search(r"does so by ([0-9]+) % or more where that begins", text).group(1)) / 100
+
+
 def check_tokens(claims, x, text, now):
-    here, below, above = re.search(r"Tokens of a batch \(here (\d+)\): (.*?); (.*?)\. Batches", text).groups()
+    here, *sides = re.search(r"Tokens of a batch \(here (\d+)\): (.*?); (.*?)\. Batches", text).groups()
     assert int(here) == SEQUENCES * x.tokens, here
-    for words in (below, above):
-        turn = re.fullmatch(r"(below|above) (\d+) (\w+) is fastest", words)
-        none = re.fullmatch(r"(down|up) to (\d+) nothing changes", words)
-        at = int((turn or none).group(2)) / x.tokens
-        up = (turn or none).group(1) in ("above", "up")
-        beyond = whole(x, at * (1 + ASIDE), True) if up else whole(x, at * (1 - ASIDE), False)
-        before = whole(x, at * (1 - ASIDE), False) if up else whole(x, at * (1 + ASIDE), True)
-        if turn and 1 <= beyond <= MOST_SEQUENCES and near(beyond, at):
-            claims.turns += 1
-            side(claims, x, words, turn.group(3), x.run(int(beyond)))
-        elif turn:
-            claims.unreachable += 1
-        before = min(before, MOST_SEQUENCES // 4) if up else max(before, x.gpus)
-        if (before > SEQUENCES) if up else (before < SEQUENCES):
-            side(claims, x, f"before: {words}", now, x.run(int(before)))
+    for s in map(Side, sides):
+        assert s.now in (now, None), (s.now, now)
+        if s.who:
+            beyond = whole(x, s.aside(True) / x.tokens, s.up)
+            if 1 <= beyond <= MOST_SEQUENCES and near(beyond, s.at / x.tokens) and not s.passed(beyond * x.tokens):
+                claims.turns += 1
+                beaten(claims, x, s.words, s.who, now, x.run(int(beyond)))
+            else:
+                claims.unreachable += 1
+        if s.safe:
+            before = whole(x, s.safe / x.tokens, not s.up)
+            before = min(before, MOST_SEQUENCES // 4) if s.up else max(before, x.gpus)
+            if before != SEQUENCES and (before > SEQUENCES) == s.up:
+                unbeaten(claims, x, f"before: {s.words}", now, clear_of(text) + PLANNED_ANEW, x.run(int(before)))
 
 
 def check_links(claims, x, text, now):
-    here, below, above = re.search(
-        rf"Bandwidth of links, per GPU and direction \(here {NUMBER} GB/s\): (.*?); (.*? (?:fastest|changes))\.", text).groups()
-    for words in (below, above):
-        turn = re.fullmatch(rf"(below|above) {NUMBER} GB/s (\w+) is fastest", words)
-        none = re.fullmatch(rf"(down|up) to {NUMBER} GB/s nothing changes", words)
-        at = float((turn or none).group(2)) * 1e9
-        up = (turn or none).group(1) in ("above", "up")
-        if turn:
-            claims.turns += 1
-            side(claims, x, words, turn.group(3), x.run(bandwidth=at * (1 + ASIDE if up else 1 - ASIDE)))
-            side(claims, x, f"before: {words}", now, x.run(bandwidth=at * (1 - ASIDE if up else 1 + ASIDE)))
+    sides = re.search(rf"Bandwidth of links, per GPU and direction \(here {NUMBER} GB/s\): (.*?); (.*?)\. ", text).groups()[1:]
+    for s in map(Side, sides):
+        assert s.now == now, (s.now, now)
+        if s.inside():
+            unbeaten(claims, x, f"before: {s.words}", now, clear_of(text), x.run(bandwidth=s.inside() * 1e9))
+        if s.who is None:
+            continue
+        claims.turns += 1
+        if s.passed(s.aside(True)):
+            claims.unreachable += 1
         else:
-            side(claims, x, words, now, x.run(bandwidth=at))
+            beaten(claims, x, s.words, s.who, now, x.run(bandwidth=s.aside(True) * 1e9))
+        if s.until is not None:
+            beaten(claims, x, f"until: {s.words}", s.who, now, x.run(bandwidth=s.until * 1e9))
 
 
 def check_accuracy(claims, x, text, times):

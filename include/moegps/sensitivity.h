@@ -13,11 +13,17 @@
 #include "moegps/status.h"
 #include "moegps/view.h"
 
-/** The nearest place, going one way, where another strategy becomes fastest. */
+/** What is known going one way, in steps by two that are narrowed where they
+ *  tell: how far nobody is clearly ahead of the run's winner, and from where on
+ *  another is. Links leave plans as they are, and medians tell. A batch of
+ *  another size is planned anew: there pairs of batches have to agree, 95 %, and
+ *  what lies between both places is open. */
 typedef struct moe_turn {
-    double at;  /* NaN: none up to `end` */
-    double end; /* the last place that was tried */
-    int winner; /* beyond it */
+    double safe;  /* how far nobody is; NaN: not even here, for sure */
+    double at;    /* from where on another is; NaN: nowhere up to `end` */
+    double until; /* how far that one stays ahead at all; `end`: to it */
+    double end;   /* the last place that was tried */
+    int winner;   /* who is ahead from `at` on */
 } moe_turn;
 
 /** Stages made perfect, each together with those before it. */
@@ -47,6 +53,7 @@ typedef struct moe_sensitivity {
                             moe_replay_sample_error() */
     bool undecided;   /* the part's lead differs from the run's by half of it or
                        more, so that turns are not known */
+    double clear;     /* by how much others have to be ahead, of their time */
     double tokens;    /* of a batch */
     double bandwidth; /* B/s, of the links that were varied */
     bool network;     /* those between nodes, not those within */

@@ -4,10 +4,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "moegps/layout.h"
 #include "moegps/mem.h"
 #include "moegps/replay.h"
+#include "moegps/stats.h"
 #include "moegps/verdict.h"
 
 static const double STEP = 2.0;  /* of a scan */
@@ -15,9 +17,12 @@ static const double SPAN = 64.0; /* of bandwidths, either way */
 /* Of an expert, mean: counts of fewer, rounded, are none. */
 static const double LEAST_PAIRS = 8;
 static const double TOKENS = 4e6; /* of a batch, at most */
+/* Of times: tiles and latencies make closer strategies change places back and
+ * forth. */
+static const double CLEAR = 0.01;
 enum {
-    PARTS = 8,     /* of a step, looked at where it ends at another winner */
-    BISECTIONS = 7 /* of a part: a part in 1024 of a step */
+    PARTS = 8,     /* of a step, looked at on both sides of a turn */
+    BISECTIONS = 5 /* of a part: a part in 256 of a step */
 };
 static const double MOST_DRIFT = 0.5; /* of the lead, by a part of the run */
 
@@ -25,82 +30,188 @@ static const double MOST_DRIFT = 0.5; /* of the lead, by a part of the run */
 typedef struct direction {
     moe_replay *replay;
     const moe_view *view;
+    size_t n;      /* samples */
     size_t member; /* of moe_what_if that changes */
+    bool anew;     /* a run there would plan anew: medians alone are no claim */
     int winner;    /* of the run */
+    double *time_s;  /* [strategies][n] at a place */
+    double *scratch; /* [n] */
 } direction;
 
-/* @return the fastest that can be built, under a question; -1. */
-static int fastest(moe_replay *r, const moe_view *v, const moe_what_if *what)
+/* By how much a strategy is ahead of the run's winner, of its time: by the
+ * ratio of medians, and by pairs, 95 %. */
+typedef struct ahead_by {
+    double low, median, high;
+} ahead_by;
+
+static double median_of(const direction *way, int s)
 {
-    double time_s[MOE_MAX_STRATEGIES];
-    for (int s = 0; s < v->dims.strategies; s++)
-        time_s[s] = moe_contends(v, s, MOE_BUILDABLE)
-                        ? moe_replay_layer_s(r, s, what)
-                        : (double)NAN;
-    return moe_least(time_s, v->dims.strategies);
+    memcpy(way->scratch, way->time_s + (size_t)s * way->n,
+           way->n * sizeof *way->scratch);
+    return moe_median_sorting(way->scratch, way->n);
 }
 
-static int winner_at(const direction *way, double factor)
+static ahead_by lead_of(const direction *way, int s)
+{
+    const double *of = way->time_s + (size_t)s * way->n;
+    const double *winner = way->time_s + (size_t)way->winner * way->n;
+    const double x = median_of(way, way->winner) / median_of(way, s) - 1;
+    size_t low, high;
+    if (!way->anew)
+        return (ahead_by){x, x, x};
+    if (way->n < MOE_STATS_MIN_WORTH)
+        return (ahead_by){-INFINITY, x, INFINITY};
+    for (size_t i = 0; i < way->n; i++)
+        way->scratch[i] = winner[i] / of[i] - 1;
+    moe_median_sorting(way->scratch, way->n);
+    moe_median_ci_ranks(way->n, &low, &high);
+    return (ahead_by){fmin(x, way->scratch[low]), x,
+                      fmax(x, way->scratch[high])};
+}
+
+/* What is known of a place. */
+typedef struct place {
+    int ahead; /* who is clearly ahead of the run's winner, most of all; -1 */
+    bool safe; /* nobody is, for sure */
+} place;
+
+static bool contends(const direction *way, int s)
+{
+    return moe_contends(way->view, s, MOE_BUILDABLE) &&
+           !isnan(way->view->strategy[s].summary[MOE_CLOCK_GPU].median);
+}
+
+static void price(const direction *way, const moe_what_if *what)
+{
+    for (int s = 0; s < way->view->dims.strategies; s++)
+        if (contends(way, s))
+            moe_replay_samples_s(way->replay, s, what,
+                                 way->time_s + (size_t)s * way->n);
+}
+
+static place look(const direction *way, double factor)
 {
     moe_what_if what = moe_what_if_init();
+    place at = {-1, true};
+    double most = 0;
     *(double *)((char *)&what + way->member) = factor;
-    return fastest(way->replay, way->view, &what);
-}
-
-/* Narrow a step, on which the winner changes, to its first part on which it
- * does: tiles and latencies make close strategies change places several times. */
-static int first_part(const direction *way, double *same, double *next)
-{
-    const double part = pow(*next / *same, 1.0 / PARTS), end = *next;
-    int other = way->winner;
-    for (int i = 1; i <= PARTS && other == way->winner; i++) {
-        *next = i < PARTS ? *same * part : end;
-        other = winner_at(way, *next);
-        if (other == way->winner)
-            *same = *next;
+    price(way, &what);
+    for (int s = 0; s < way->view->dims.strategies; s++) {
+        if (s == way->winner || !contends(way, s))
+            continue;
+        const ahead_by x = lead_of(way, s);
+        at.safe = at.safe && x.high < CLEAR;
+        if (x.low > 0 && x.median >= CLEAR && x.median > most) {
+            most = x.median;
+            at.ahead = s;
+        }
     }
-    return other;
+    return at;
 }
 
-/* Step away from the run until another is fastest, then bisect. Of several
- * turns it is the nearest, unless two hide within a step, or within a part of
- * the last one.
- * @param unit  value at factor 1 */
+/* @return the next place of a way, not beyond its end. */
+static double go_on(double from, double step, double end)
+{
+    return step > 1 ? fmin(from * step, end) : fmax(from * step, end);
+}
+
+/* Step away as long as nobody is ahead for sure, then bisect the last step.
+ * @return the last such place; NaN: the run itself is none. */
+static double safe_until(const direction *way, double step, double end)
+{
+    double safe = 1, other = 1;
+    if (!look(way, 1).safe)
+        return NAN;
+    for (bool is_safe = true; is_safe && safe != end;) {
+        other = go_on(safe, step, end);
+        is_safe = look(way, other).safe;
+        safe = is_safe ? other : safe;
+    }
+    for (int i = 0; i < BISECTIONS && safe != end; i++) {
+        const double middle = sqrt(safe * other);
+        if (look(way, middle).safe)
+            safe = middle;
+        else
+            other = middle;
+    }
+    return safe;
+}
+
+/* Go back from a place where another is ahead, part by part, as long as one
+ * is; then bisect the part on which that ends.
+ * @param ahead  who is there
+ * @param far    in: that place; out: the first of those where one is ahead
+ * @return who is ahead there */
+static int back_to_turn(const direction *way, double near, int ahead,
+                        double *far)
+{
+    const double part = pow(*far / near, 1.0 / PARTS);
+    for (int i = 1; i < PARTS; i++) {
+        const int here = look(way, *far / part).ahead;
+        if (here < 0) {
+            near = *far / part;
+            break;
+        }
+        *far /= part;
+        ahead = here;
+    }
+    for (int i = 0; i < BISECTIONS; i++) {
+        const double middle = sqrt(near * *far);
+        const int here = look(way, middle).ahead;
+        if (here < 0) {
+            near = middle;
+        } else {
+            *far = middle;
+            ahead = here;
+        }
+    }
+    return ahead;
+}
+
+/* @return how far a strategy stays ahead at all: by parts at first, then by
+ * steps. */
+static double stays_until(const direction *way, int ahead, double from,
+                          double step, double end)
+{
+    const double part = pow(step, 1.0 / PARTS);
+    for (int i = 0; from != end; i++) {
+        const double next = go_on(from, i < PARTS ? part : step, end);
+        look(way, next);
+        if (!(lead_of(way, ahead).median > 0))
+            break;
+        from = next;
+    }
+    return from;
+}
+
+/* @param unit  value at factor 1 */
 static moe_turn find_turn(const direction *way, double end, double unit)
 {
     const double step = end > 1 ? STEP : 1 / STEP;
-    moe_turn turn = {.at = NAN, .end = end * unit, .winner = way->winner};
-    double same = 1;
-    while (end > 1 ? same < end : same > end) {
-        double next = same * step;
-        next = end > 1 ? fmin(next, end) : fmax(next, end);
-        int other = winner_at(way, next);
-        if (other == way->winner) {
-            same = next;
-            continue;
-        }
-        other = first_part(way, &same, &next);
-        for (int i = 0; i < BISECTIONS; i++) {
-            const double middle = sqrt(same * next);
-            const int here = winner_at(way, middle);
-            if (here == way->winner) {
-                same = middle;
-            } else {
-                next = middle;
-                other = here;
-            }
-        }
-        turn.at = next * unit;
-        turn.winner = other;
-        break;
+    moe_turn turn = {.safe = safe_until(way, step, end) * unit,
+                     .at = NAN,
+                     .until = NAN,
+                     .end = end * unit,
+                     .winner = way->winner};
+    double near = 1, far = 1;
+    int ahead = -1;
+    while (far != end && ahead < 0) {
+        near = far;
+        far = go_on(near, step, end);
+        ahead = look(way, far).ahead;
     }
+    if (ahead < 0)
+        return turn;
+    turn.winner = back_to_turn(way, near, ahead, &far);
+    turn.at = far * unit;
+    turn.until = stays_until(way, turn.winner, far, step, end) * unit;
     return turn;
 }
 
 /* Median over pairs of how much longer the second takes: the batches that the
  * verdict's ratio is of. */
-static double lead_of(const moe_sensitivity *o, const moe_view *v,
-                      moe_error *err)
+static double lead_of_pairs(const moe_sensitivity *o, const moe_view *v,
+                            moe_error *err)
 {
     const size_t n = (size_t)v->dims.iterations;
     moe_summary lead = {.median = NAN};
@@ -135,7 +246,7 @@ static void judge_error(moe_sensitivity *o, const moe_view *v,
 {
     const moe_strategy_view *a = &v->strategy[o->winner];
     const moe_strategy_view *b = &v->strategy[o->second];
-    o->lead_s = lead_of(o, v, err);
+    o->lead_s = lead_of_pairs(o, v, err);
     o->error =
         (moe_replay_error_s(replay, o->winner) +
          moe_replay_error_s(replay, o->second)) /
@@ -147,16 +258,19 @@ static void judge_error(moe_sensitivity *o, const moe_view *v,
 }
 
 /* A part of the run, and a close race: may it stand for the whole? */
-static bool is_undecided(const moe_sensitivity *o, const moe_view *v,
-                         moe_replay *replay)
+static bool is_undecided(const moe_sensitivity *o, const direction *way)
 {
     const moe_what_if itself = moe_what_if_init();
-    const double run = v->strategy[o->second].summary[MOE_CLOCK_GPU].median /
-                       v->strategy[o->winner].summary[MOE_CLOCK_GPU].median;
-    const double part = moe_replay_layer_s(replay, o->second, &itself) /
-                        moe_replay_layer_s(replay, o->winner, &itself);
-    return fastest(replay, v, &itself) != o->winner ||
-           !(fabs(part - run) <= MOST_DRIFT * (run - 1));
+    const moe_strategy_view *of = way->view->strategy;
+    const double run = of[o->second].summary[MOE_CLOCK_GPU].median /
+                       of[o->winner].summary[MOE_CLOCK_GPU].median;
+    price(way, &itself);
+    const double winner_s = median_of(way, o->winner);
+    const double part = median_of(way, o->second) / winner_s;
+    for (int s = 0; s < way->view->dims.strategies; s++)
+        if (contends(way, s) && median_of(way, s) < winner_s)
+            return true;
+    return !(fabs(part - run) <= MOST_DRIFT * (run - 1));
 }
 
 static void find_turns(moe_sensitivity *o, direction *way)
@@ -164,8 +278,10 @@ static void find_turns(moe_sensitivity *o, direction *way)
     const double few = LEAST_PAIRS * (double)way->view->dims.experts /
                        way->view->top_k / o->tokens;
     way->member = offsetof(moe_what_if, tokens);
+    way->anew = true;
     o->fewer = find_turn(way, fmin(1, few), o->tokens);
     o->more = find_turn(way, fmax(1, TOKENS / o->tokens), o->tokens);
+    way->anew = false;
     way->member = o->network ? offsetof(moe_what_if, network)
                              : offsetof(moe_what_if, link);
     o->slower = find_turn(way, 1 / SPAN, o->bandwidth);
@@ -218,29 +334,38 @@ static void analyse(moe_sensitivity *o, const moe_view *v, const moe_work *work,
         return;
     const moe_cluster *c = moe_replay_cluster(replay);
     const moe_layout layout = {v->dims.gpus, work->gpus_per_node};
-    direction way = {.replay = replay, .view = v, .winner = o->winner};
+    direction way = {.replay = replay,
+                     .view = v,
+                     .winner = o->winner,
+                     .n = (size_t)work->samples};
+    way.scratch = moe_array_new(way.n, sizeof *way.scratch, err);
+    way.time_s = moe_array_new((size_t)v->dims.strategies * way.n,
+                               sizeof *way.time_s, err);
     o->sample_error = moe_replay_sample_error(replay);
     o->tokens = v->tokens;
     o->network = moe_layout_nodes(&layout) > 1;
     o->link_bandwidth = c->link_bandwidth;
     o->bandwidth = o->network ? c->network_bandwidth : c->link_bandwidth;
-    if (o->second >= 0) {
+    if (o->second >= 0 && err->status == MOE_OK) {
         judge_error(o, v, replay, err);
-        o->undecided = is_undecided(o, v, replay);
+        o->undecided = is_undecided(o, &way);
         if (!o->undecided)
             find_turns(o, &way);
     }
     find_all_stages(o, v, replay, (size_t)work->samples, err);
     o->known = err->status == MOE_OK;
+    free(way.scratch);
+    free(way.time_s);
     moe_replay_free(replay);
 }
 
-static const moe_turn nowhere = {NAN, NAN, -1};
+static const moe_turn nowhere = {NAN, NAN, NAN, NAN, -1};
 
 static void start(moe_sensitivity *o, const moe_view *v, moe_error *err)
 {
     const size_t n = (size_t)v->dims.strategies;
     *o = (moe_sensitivity){.analysed = true,
+                           .clear = CLEAR,
                            .lead_s = NAN,
                            .error = NAN,
                            .lead = {NAN, NAN, NAN},

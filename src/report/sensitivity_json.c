@@ -21,7 +21,9 @@ static void put_turn(json_t *object, const char *key, const moe_turn *t,
                      const moe_view *v, moe_error *err)
 {
     json_t *turn = json_object();
+    moe_json_put_number(turn, "safe", t->safe, err);
     moe_json_put_number(turn, "at", t->at, err);
+    moe_json_put_number(turn, "until", t->until, err);
     put_strategy(turn, "winner", v, isnan(t->at) ? -1 : t->winner, err);
     moe_json_put_number(turn, "looked_to", t->end, err);
     moe_json_put(object, key, turn, err);
@@ -80,7 +82,7 @@ json_t *moe_sensitivity_json(const moe_run_analysis *run, moe_error *err)
     static const moe_json_member lead[] = {
         SENSITIVITY("lead_s", lead_s), SENSITIVITY("cost_model_error", error),
         SENSITIVITY("lead_low_s", lead.low_s),
-        SENSITIVITY("lead_high_s", lead.high_s),
+        SENSITIVITY("lead_high_s", lead.high_s), SENSITIVITY("clear", clear),
         SENSITIVITY("close", undecided)};
     const moe_sensitivity *o = &run->sensitivity;
     const moe_view *v = run->view;

@@ -101,16 +101,6 @@ static void say_stages(const moe_sensitivity *o, const moe_view *v,
     fputs(".", out);
 }
 
-static void say_turn(const moe_turn *t, const moe_view *v, const char *side,
-                     moe_cell (*cell)(double), const char *unit, FILE *out)
-{
-    if (isnan(t->at))
-        fprintf(out, "%s %s%s nothing changes", side, cell(t->end).text, unit);
-    else
-        fprintf(out, "%s %s%s %s is fastest", side, cell(t->at).text, unit,
-                name_of(v, t->winner));
-}
-
 static moe_cell count_cell(double x)
 {
     moe_cell cell;
@@ -125,36 +115,72 @@ static moe_cell rate_cell(double x)
     return cell;
 }
 
-static void say_turns(const moe_sensitivity *o, const moe_view *v,
-                      moe_document *doc)
+/* What is on one side of the run. */
+typedef struct {
+    const moe_turn *turn;
+    const char *beyond, *towards; /* below, down to; above, up to */
+} side;
+
+/* Of `at`: told once where both places of a side are one. */
+static const double APART = 0.05;
+
+static void say_side(const side *x, const moe_run_analysis *run,
+                     moe_cell (*cell)(double), FILE *out)
 {
+    const moe_turn *t = x->turn;
+    const char *winner = name_of(run->view, run->sensitivity.winner);
+    const bool turns = !isnan(t->at);
+    const bool safe =
+        !isnan(t->safe) && !(turns && fabs(t->safe / t->at - 1) < APART);
+    if (safe)
+        fprintf(out, "%s %s none beats %s by %.0f %%", x->towards,
+                cell(t->safe).text, winner, 100 * run->sensitivity.clear);
+    if (turns && t->until == t->end)
+        fprintf(out, "%s%s %s", safe ? ", " : "", x->beyond, cell(t->at).text);
+    else if (turns)
+        fprintf(out, "%sfrom %s %s %s", safe ? ", " : "", cell(t->at).text,
+                x->towards, cell(t->until).text);
+    if (turns)
+        fprintf(out, " %s beats %s", name_of(run->view, t->winner), winner);
+    else if (!safe)
+        fprintf(out, "%s %s it is open", x->towards, cell(t->end).text);
+    else if (t->safe != t->end)
+        fputs(", beyond it is open", out);
+}
+
+static void say_sides(const moe_turn *below, const moe_turn *above,
+                      const moe_run_analysis *run, moe_cell (*cell)(double),
+                      FILE *out)
+{
+    say_side(&(side){below, "below", "down to"}, run, cell, out);
+    fputs("; ", out);
+    say_side(&(side){above, "above", "up to"}, run, cell, out);
+    fputs(".", out);
+}
+
+static void say_turns(const moe_run_analysis *run, moe_document *doc)
+{
+    const moe_sensitivity *o = &run->sensitivity;
     FILE *out = item(doc);
     fprintf(out, "Tokens of a batch (here %.0f): ", o->tokens);
-    say_turn(&o->fewer, v, isnan(o->fewer.at) ? "down to" : "below", count_cell,
-             "", out);
-    fputs("; ", out);
-    say_turn(&o->more, v, isnan(o->more.at) ? "up to" : "above", count_cell, "",
-             out);
-    fputs(". Batches are taken to be as uneven and as hard to foretell as "
+    say_sides(&o->fewer, &o->more, run, count_cell, out);
+    fputs(" Batches are taken to be as uneven and as hard to foretell as "
           "those of the run; real larger ones are evener and easier to "
-          "foretell, so that theirs may lie elsewhere.",
+          "foretell, so that theirs may lie elsewhere. They are planned anew: "
+          "what pairs of batches do not agree in (sign test, 95 %) is open.",
           out);
-    if (v->dims.gpus < 2)
+    if (run->view->dims.gpus < 2)
         return;
     out = item(doc);
     fprintf(out, "Bandwidth %s, per GPU and direction (here %s): ",
             o->network ? "between nodes" : "of links",
             rate_cell(o->bandwidth).text);
-    say_turn(&o->slower, v, isnan(o->slower.at) ? "down to" : "below",
-             rate_cell, "", out);
-    fputs("; ", out);
-    say_turn(&o->faster, v, isnan(o->faster.at) ? "up to" : "above", rate_cell,
-             "", out);
-    fputs(".", out);
+    say_sides(&o->slower, &o->faster, run, rate_cell, out);
 }
 
 /* Where a verdict turns depends on how each strategy plans and divides. */
-static void say_planning(const moe_view *v, moe_document *doc)
+static void say_planning(const moe_sensitivity *o, const moe_view *v,
+                         moe_document *doc)
 {
     FILE *out = NULL;
     for (int s = 0; s < v->dims.strategies; s++) {
@@ -162,15 +188,16 @@ static void say_planning(const moe_view *v, moe_document *doc)
         if (f->planner[0] == '\0' || f->split[0] == '\0')
             continue;
         if (out == NULL)
-            fputs(
-                "All of it holds for the planner and split of each strategy: ",
-                out = item(doc));
+            fputs("All of it holds for the run's plans, by planner and split: ",
+                  out = item(doc));
         else
             fputs(", ", out);
         fprintf(out, "%s %s/%s", name_of(v, s), f->planner, f->split);
     }
     if (out != NULL)
-        fputs(".", out);
+        fprintf(out,
+                ". Who beats %s does so by %.0f %% or more where that begins.",
+                name_of(v, o->winner), 100 * o->clear);
 }
 
 static void say_overhead(const moe_break_even *b, const moe_view *v, FILE *out)
@@ -286,8 +313,8 @@ void moe_say_sensitivity(moe_document *doc, const moe_run_analysis *run)
         return;
     }
     if (!o->undecided) {
-        say_turns(o, v, doc);
-        say_planning(v, doc);
+        say_turns(run, doc);
+        say_planning(o, v, doc);
     }
     say_sample_error(o, doc);
 }
