@@ -45,8 +45,8 @@ static void add_predictor(setting *s, const char *name, int window)
 }
 
 /* Loads that wander. @param drift  sd of a step */
-static setting make(int layers, int experts, double sigma, double drift,
-                    const char *cluster)
+static setting make_long(int steps, int layers, int experts, double sigma,
+                         double drift, const char *cluster)
 {
     static const char *const planners[] = {"eplb", "balance", "relocate"};
     static const int spares[] = {0, 1, 2}, intervals[] = {1, 2, 5};
@@ -59,7 +59,7 @@ static setting make(int layers, int experts, double sigma, double drift,
     how.layers = layers;
     how.experts = experts;
     how.top_k = 2;
-    how.seqs = 50;
+    how.seqs = steps;
     how.tokens = 4096;
     how.sigma = sigma;
     how.drift = drift;
@@ -82,6 +82,12 @@ static setting make(int layers, int experts, double sigma, double drift,
     add_predictor(&s, "window", 8);
     add_predictor(&s, "window", 1);
     return s;
+}
+
+static setting make(int layers, int experts, double sigma, double drift,
+                    const char *cluster)
+{
+    return make_long(50, layers, experts, sigma, drift, cluster);
 }
 
 /* Point the params at the setting's own arrays, which may have moved. */
@@ -249,6 +255,7 @@ START_TEST(agrees_with_the_walk_that_a_run_agrees_with)
     moe_search_params p = params_of(&s);
     p.n_spares = 1;
     p.n_planners = 1;
+    p.phases = 1;
     moe_search found = search(&p);
     moe_advise_params a;
     moe_advise_params_init(&a);
@@ -351,6 +358,45 @@ START_TEST(a_plan_is_paid_in_one_pass_of_a_step)
 }
 END_TEST
 
+/* Planned more often, loads that wander are served better, until plans cost
+ * more than they win. A few plans would hide that: which batches they are made
+ * at tells as much. */
+START_TEST(more_plans_win_until_they_cost_more)
+{
+    static const double NOISE = 0.005;
+    static const int every[] = {1, 2, 5, 10, 20, 30};
+    double gain[MOE_ARRAY_LEN(every)];
+    const int n = MOE_ARRAY_LEN(every);
+    setting s = make_long(216, 2, 8, 0.6, 0.15, "h100-nvlink");
+    moe_search_params p = params_of(&s);
+    p.interval = every;
+    p.n_intervals = n;
+    p.planner += 1; /* balance */
+    p.n_planners = 1;
+    p.predictor += 1; /* a window of 8 */
+    p.n_predictors = 1;
+    p.spare += _i;
+    p.n_spares = 1;
+    moe_search found = search(&p);
+    int best = 0;
+    ck_assert_int_eq(found.n_points, n);
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++)
+            if (found.point[j].every == every[i])
+                gain[i] = moe_search_gain(&found.point[j]);
+    for (int i = 1; i < n; i++)
+        best = gain[i] > gain[best] ? i : best;
+    for (int i = 1; i < n; i++)
+        ck_assert_msg(i <= best ? gain[i] > gain[i - 1] - NOISE
+                                : gain[i] < gain[i - 1] + NOISE,
+                      "%g %g %g %g %g %g", gain[0], gain[1], gain[2], gain[3],
+                      gain[4], gain[5]);
+    ck_assert_int_eq(found.point[0].every, every[best]);
+    moe_search_fini(&found);
+    release(&s);
+}
+END_TEST
+
 /* Even loads: nothing is to be won, and that is said. */
 START_TEST(even_loads_are_left_alone)
 {
@@ -403,10 +449,12 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("search");
     MOE_TEST_LOOP(suite, finds_the_best_of_the_whole_grid,
                   MOE_ARRAY_LEN(grids));
-    MOE_TEST_LOOP(suite, few_layers_first_find_as_good_a_one, 2);
+    MOE_TEST_LOOP(suite, few_layers_first_find_as_good_a_one,
+                  MOE_ARRAY_LEN(grids));
     MOE_TEST(suite, agrees_with_the_walk_that_a_run_agrees_with);
     MOE_TEST(suite, deployments_are_searched_with_their_own_prices);
     MOE_TEST(suite, a_plan_is_paid_in_one_pass_of_a_step);
+    MOE_TEST_LOOP(suite, more_plans_win_until_they_cost_more, 3);
     MOE_TEST(suite, even_loads_are_left_alone);
     MOE_TEST(suite, steady_loads_are_planned_once);
     MOE_TEST(suite, too_few_batches_are_refused);

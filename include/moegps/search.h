@@ -4,9 +4,10 @@
  *  A walk plans as a deployment would: from what is known before the batch, by
  *  the planner, for the split in use; between plans the loads that really
  *  followed meet the plan in force. Each plan pays for its making and for what
- *  travels; what the first one moves from the homes is told apart. All GPUs
- *  have the same mix of tokens. Times are modelled, by the prices of a run's gpu
- *  clock (iteration_price.h).
+ *  travels; what the first one moves from the homes is told apart. Plans that
+ *  serve many batches are few: walks that make them at other batches are taken
+ *  together. All GPUs have the same mix of tokens. Times are modelled, by the
+ *  prices of a run's gpu clock (iteration_price.h).
  *
  *  A large grid is looked at on few layers first; the better part on more, and
  *  on all what is recommended and the fastest of every number of copies and
@@ -70,6 +71,8 @@ typedef struct moe_search_params {
     int step_passes; /* forward passes that a recorded step is of, where a batch
                         is one of them: so many batches are alike, and a plan
                         is made in one of them; 0, 1: a step is a batch */
+    int phases;      /* walks of a combination, at most, each with plans at
+                        other batches; 0: as many as tell, with all layers */
     double assumed;  /* accuracy of a predictor that nobody has; 0: none */
     int layers;      /* looked at first, of all combinations; 0: few, where all
                         would take long */

@@ -10,10 +10,12 @@
 enum {
     FIRST_LAYERS = 1, /* of more than the next, that all walk with */
     MORE_LAYERS = 8,  /* ... and the better part of them */
-    BETTER = 5,       /* one in so many */
+    BETTER = 8,       /* one in so many */
     SPLIT_LAYERS = 4, /* for what is not on offer */
     FINALISTS = 2,    /* of the fastest, with all layers */
-    SIMPLER = 4       /* that may be walked to find one as good */
+    SIMPLER = 4,      /* that may be walked to find one as good */
+    PLANS = 40,       /* that a gain should be of, with all layers, ... */
+    PHASES = 3        /* ... as far as so many walks have them */
 };
 
 /* Batches of a layer that may be walked through in any case: some seconds. */
@@ -158,17 +160,52 @@ static double mean_of(const double *x, int n)
     return sum / n;
 }
 
+/* How many walks a point takes: few plans are made at few batches, and which
+ * these are decides as much as how often. */
+static int phases_of(const searching *k, const search_walk *w)
+{
+    const int most = k->p->phases > 0 ? k->p->phases : PHASES;
+    const int wanted =
+        (PLANS * w->every + k->out->batches - 1) / k->out->batches;
+    if (w->every <= 1 || w->n_layers < k->out->layers)
+        return 1;
+    return wanted < most ? wanted : most;
+}
+
+/* Walk with plans at other batches each time.
+ * @param time_s  [2][batches] the mean over walks; scratch */
+static moe_status walk_phases(const searching *k, search_walk walk,
+                              search_walked *out, double *time_s,
+                              moe_error *err)
+{
+    const int n = phases_of(k, &walk);
+    double *own_s = time_s + k->out->batches;
+    *out = (search_walked){.batches = k->out->batches};
+    for (int i = 0; i < n; i++) {
+        search_walked w;
+        walk.early = walk.every * i / n;
+        if (moe_search_walk_run(&walk, &w, own_s, err) != MOE_OK)
+            return err->status;
+        out->batches = w.batches < out->batches ? w.batches : out->batches;
+        for (int j = 0; j < out->batches; j++)
+            time_s[j] = (i > 0 ? time_s[j] : 0) + own_s[j] / n;
+        out->first_bytes += w.first_bytes / n;
+        out->moved_bytes += w.moved_bytes / n;
+    }
+    out->layer_s = mean_of(time_s, out->batches);
+    return MOE_OK;
+}
+
 /* @param n  of the chosen layers, that walk_base() was called with */
 static moe_status walk_point(const searching *k, moe_search_point *x, int n,
                              moe_error *err)
 {
     search_walked w;
-    const search_walk walk = walk_of(k, x, n);
     const search_forecast *f = &k->series.forecast[x->predictor];
     double *time_s =
         moe_array_new(2 * (size_t)k->out->batches, sizeof *time_s, err);
     if (time_s == NULL ||
-        moe_search_walk_run(&walk, &w, time_s, err) != MOE_OK) {
+        walk_phases(k, walk_of(k, x, n), &w, time_s, err) != MOE_OK) {
         free(time_s);
         return err->status;
     }
@@ -414,17 +451,14 @@ static moe_status try_splits(searching *k, moe_error *err)
     return MOE_OK;
 }
 
-/* What a predictor of tokens would win that is as accurate as was assumed,
- * whether its rows go ahead or not. */
-static moe_status try_assumed(searching *k, moe_error *err)
+/* The best of all combinations with what is assumed, whether its rows go ahead
+ * or not, with the chosen layers. */
+static moe_status search_assumed(searching *k, int n, moe_search_point *best,
+                                 moe_error *err)
 {
-    moe_search *s = k->out;
     const moe_search_params *p = k->p;
-    s->assumed_gain = NAN;
-    if (!(p->assumed > 0))
-        return MOE_OK;
-    const int n = begin_stage(k, SPLIT_LAYERS, err);
     moe_search_point x = {.predictor = p->n_predictors, .every = 1};
+    best->layers = 0;
     for (int i = 0; i < 2 * p->n_spares; i++)
         for (x.planner = 0; x.planner < p->n_planners; x.planner++) {
             x.spare = i / 2;
@@ -433,13 +467,31 @@ static moe_status try_assumed(searching *k, moe_error *err)
                 continue;
             if (err->status != MOE_OK || walk_point(k, &x, n, err) != MOE_OK)
                 return err->status;
-            if (!(moe_search_gain(&x) <= s->assumed_gain)) {
-                s->assumed_gain = moe_search_gain(&x);
-                s->assumed_spare = x.spare;
-                s->assumed_planner = x.planner;
-            }
+            if (best->layers == 0 ||
+                moe_search_gain(&x) > moe_search_gain(best))
+                *best = x;
         }
     return err->status;
+}
+
+/* What a predictor of tokens would win that is as accurate as was assumed. */
+static moe_status try_assumed(searching *k, moe_error *err)
+{
+    moe_search *s = k->out;
+    moe_search_point best;
+    s->assumed_gain = NAN;
+    if (!(k->p->assumed > 0))
+        return MOE_OK;
+    int n = begin_stage(k, FIRST_LAYERS, err);
+    if (search_assumed(k, n, &best, err) != MOE_OK)
+        return err->status;
+    n = begin_stage(k, MORE_LAYERS, err);
+    if (err->status != MOE_OK || walk_point(k, &best, n, err) != MOE_OK)
+        return err->status;
+    s->assumed_gain = moe_search_gain(&best);
+    s->assumed_spare = best.spare;
+    s->assumed_planner = best.planner;
+    return MOE_OK;
 }
 
 /* ---- all of it ---- */

@@ -60,6 +60,7 @@ typedef struct search_walk {
     const moe_planner *planner;
     const moe_split *split, *planned; /* that divides; that is planned for */
     int slots, every;
+    int early;         /* batches by which plans after the first are sooner */
     bool dispatched;   /* no rows go ahead */
     const int *layers; /* [n_layers] of the trace */
     int n_layers;

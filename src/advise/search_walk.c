@@ -45,7 +45,7 @@ static bool is_due(const walking *k, int batch)
     if (batch == 0)
         return true;
     return every != MOE_SEARCH_ONCE &&
-           (batch - k->w->params->warmup) % every == 0;
+           (batch - k->w->params->warmup + k->w->early) % every == 0;
 }
 
 static moe_status plan_layer(walking *k, int batch, int l, moe_error *err)
