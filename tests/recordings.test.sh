@@ -189,6 +189,17 @@ check "... in info" eval 'info | grep -q "^steps *2 (1 train, 1 test)"'
 check "a profile says what options leave out" says "32 layers (0..31)" import \
     jobs/traces/mixtral-8x7b-mmlu.h5 --model mixtral-8x7b
 
+# 131 MB of integers: no program has more than a piece of them in memory
+memory() { # FILE: MiB that reading it takes at most
+    "$PYTHON" -c "import resource as r, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(r.getrusage(r.RUSAGE_CHILDREN).ru_maxrss // 1024)" ./moegps trace check "$1" --kind load
+}
+few() { # FILE
+    local mib
+    mib=$(memory "$1") && { [ "$mib" -lt 200 ] || { echo "$mib MiB"; return 1; }; }
+}
+
 # files of engines, as they write them
 if "$PYTHON" tests/golden_recordings.py "$dir" && [ -e "$dir/stat.pt" ]; then
     check "SGLang's stat" says "2 layers (1..2), 4 experts, 1 step" plan --loads "$dir/stat.pt"
@@ -264,5 +275,36 @@ if "$PYTHON" tests/golden_recordings.py "$dir" && [ -e "$dir/stat.pt" ]; then
     check "a cut archive is refused" refused 2 "is not a zip file" plan --loads "$dir/cut.pt"
 else
     skip "files of engines" "python3 cannot write them"
+fi
+
+# HDF5: loads, and tokens in either order, of any integers, as in .npy
+h5() {
+    "$PYTHON" - "$dir" <<- 'PY'
+		import h5py, numpy as np, sys
+		ids = np.array([[[0, 1], [3, 2]], [[1, 2], [0, 1]], [[2, 3], [1, 0]]])
+		with h5py.File(sys.argv[1] + "/ids.h5", "w") as f:
+		    f["routed"] = ids.astype(">i2")
+		    f["layers"] = ids.transpose(1, 0, 2).astype("u1")
+		    f["names"] = ["a", "b"]
+		    f["loads"] = np.array([[4, 1, 1, 2], [1, 1, 1, 1]], "<f2")
+		with h5py.File(sys.argv[1] + "/large.h5", "w") as f:
+		    f.create_dataset("loads", (2000, 64, 256), "i4", chunks=(1000, 8, 8), fillvalue=8)
+	PY
+}
+if h5 2> /dev/null; then
+    check "tokens in HDF5" says "2 layers (0..1), 4 experts, 3 tokens of 2 choices each" import "$dir/ids.h5" \
+        --dataset routed --model m --axes tokens,layers,k
+    check "... as they are" is "$(./moegps trace export "$dir/t.h5" --csv -o "$dir/t5.csv" && tail -n +2 "$dir/t5.csv" |
+        cut -d, -f1,2,6- | tr '\n' ' ')" "0,0,0,1 0,1,1,2 0,2,2,3 1,0,3,2 1,1,0,1 1,2,1,0 "
+    check "... in the other order" says "2 layers (0..1), 4 experts, 3 tokens" import "$dir/ids.h5" \
+        --dataset layers --model m --axes layers,tokens,k
+    check "integers may be either" refused 2 "may be loads or experts of tokens" import "$dir/ids.h5" \
+        --dataset routed --model m
+    check "texts are no numbers" refused 2 "ids.h5: names: is no array of numbers" import "$dir/ids.h5" \
+        --dataset names --model m
+    check "loads of half precision" says "2 layers (0..1), 4 experts, 1 step" plan --loads "$dir/ids.h5"
+    check "a large dataset is read piece by piece" few "$dir/large.h5"
+else
+    skip "recordings in HDF5" "python3-h5py is missing"
 fi
 finish

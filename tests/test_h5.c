@@ -300,6 +300,37 @@ START_TEST(blocks_land_where_they_belong)
 }
 END_TEST
 
+/* Blocks follow each other and are all of it, keep to chunks where they are
+ * larger, and are no larger than asked. */
+START_TEST(blocks_go_over_a_dataset_in_order)
+{
+    static const hsize_t chunk[3] = {2, 2, 2};
+    static const struct {
+        hsize_t dims[3], most, first[3];
+        const hsize_t *chunk;
+    } cases[] = {
+        {{5, 3, 4}, 60, {5, 3, 4}, NULL},  {{5, 3, 4}, 47, {3, 3, 4}, NULL},
+        {{5, 3, 4}, 47, {2, 3, 4}, chunk}, {{5, 3, 4}, 11, {1, 2, 4}, NULL},
+        {{5, 3, 4}, 3, {1, 1, 3}, NULL},   {{5, 3, 4}, 3, {1, 1, 2}, chunk},
+        {{5, 3, 4}, 1, {1, 1, 1}, chunk},  {{0, 3, 4}, 60, {0}, NULL}};
+    moe_h5_pieces p = {
+        .rank = 3, .chunk = cases[_i].chunk, .most = cases[_i].most};
+    moe_h5_block b = {.start = {0}};
+    memcpy(p.dims, cases[_i].dims, sizeof cases[_i].dims);
+    hsize_t n = moe_h5_next_block(&b, &p), sum = 0;
+    ck_assert_mem_eq(b.count, cases[_i].first, sizeof cases[_i].first);
+    for (; n > 0; n = moe_h5_next_block(&b, &p)) {
+        ck_assert_uint_eq(n, b.count[0] * b.count[1] * b.count[2]);
+        ck_assert_uint_le(n, p.most);
+        ck_assert_uint_eq(sum,
+                          (b.start[0] * p.dims[1] + b.start[1]) * p.dims[2] +
+                              b.start[2]);
+        sum += n;
+    }
+    ck_assert_uint_eq(sum, p.dims[0] * p.dims[1] * p.dims[2]);
+}
+END_TEST
+
 START_TEST(block_beyond_the_dataset_is_refused_by_name)
 {
     bench b;
@@ -750,6 +781,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, scales_are_scales_with_coordinates);
     MOE_TEST(suite, new_dataset_holds_its_fill_value);
     MOE_TEST_LOOP(suite, blocks_land_where_they_belong, 2);
+    MOE_TEST_LOOP(suite, blocks_go_over_a_dataset_in_order, 8);
     MOE_TEST_LOOP(suite, block_beyond_the_dataset_is_refused_by_name, 2);
     MOE_TEST(suite, whole_datasets_and_texts_read_back);
     MOE_TEST_LOOP(suite, mistake_is_refused_with_a_reason,

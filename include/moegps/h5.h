@@ -142,8 +142,22 @@ void moe_h5_write(hid_t group, const moe_h5_spec *spec, hid_t mem_type,
 
 /** A part of a dataset: of each of its dimensions, `count` from `start` on. */
 typedef struct moe_h5_block {
-    hsize_t start[MOE_H5_MAX_RANK], count[MOE_H5_MAX_RANK];
+    hsize_t start[H5S_MAX_RANK], count[H5S_MAX_RANK];
 } moe_h5_block;
+
+/** How a dataset is gone over. */
+typedef struct moe_h5_pieces {
+    int rank; /* at least 1 */
+    hsize_t dims[H5S_MAX_RANK];
+    const hsize_t *chunk; /* [rank] whose borders blocks keep to where they are
+                             larger; NULL: it has none */
+    hsize_t most;         /* elements of a block, at least 1 */
+} moe_h5_pieces;
+
+/** Go to the next block in C order, whose elements follow each other in it.
+ *  @param block  of zeros before the first.
+ *  @return its elements; 0: there is none. */
+hsize_t moe_h5_next_block(moe_h5_block *block, const moe_h5_pieces *pieces);
 
 /** Write or read a block. The buffer is dense and in the dataset's order.
  *  `xfer` is H5P_DEFAULT or a collective transfer list (then: collective, and

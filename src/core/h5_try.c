@@ -20,12 +20,12 @@
 #include "moegps/mem.h"
 
 enum {
-    CPU_S = 4,                  /* a healthy file takes 0.02 s */
-    BLOCK_BYTES = 16 << 20,     /* of a dataset, read at a time */
-    CHUNK_BYTES = 256 << 20,    /* of all chunks: 1 s of inflating */
-    MOST_ROW_BYTES = 512 << 20, /* of a dataset */
-    MOST_TEXTS = 1 << 24,       /* of a dataset: more takes all CPU_S */
-    KNOWN_BYTES = 4 << 20,      /* of a file that may be known: 2 ms */
+    CPU_S = 4,               /* a healthy file takes 0.02 s */
+    BLOCK_BYTES = 16 << 20,  /* of a dataset, read at a time */
+    CHUNK_BYTES = 256 << 20, /* of all chunks: 1 s of inflating */
+    MOST_ELEMENT_BYTES = 512 << 20,
+    MOST_TEXTS = 1 << 24,  /* of a dataset: more takes all CPU_S */
+    KNOWN_BYTES = 4 << 20, /* of a file that may be known: 2 ms */
     EXIT_DAMAGED = 10,
     EXIT_ELSEWHERE = 11
 };
@@ -82,49 +82,64 @@ static herr_t read_attribute(hid_t obj, const char *name,
     return 0;
 }
 
-/* Read rows [first, first + n) of a dataset. */
-static bool read_rows(hid_t set, hid_t type, hid_t space, hsize_t first,
+/* Read a block of a dataset, or all of what is no array. @param n  elements. */
+static bool read_some(hid_t set, hid_t type, const moe_h5_block *block,
                       hsize_t n, void *data)
 {
-    hsize_t dims[H5S_MAX_RANK] = {0}, start[H5S_MAX_RANK] = {first};
-    const int rank = H5Sget_simple_extent_dims(space, dims, NULL);
-    dims[0] = n;
-    hid_t memory = H5Screate_simple(rank, dims, NULL);
-    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, dims, NULL);
+    hid_t memory = H5Screate_simple(1, &n, NULL), space = H5Dget_space(set);
+    if (H5Sget_simple_extent_ndims(space) > 0)
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, block->start, NULL,
+                            block->count, NULL);
     const bool ok = H5Dread(set, type, memory, space, H5P_DEFAULT, data) >= 0;
     if (ok)
         H5Dvlen_reclaim(type, memory, H5P_DEFAULT, data);
+    H5Sclose(space);
     H5Sclose(memory);
     return ok;
 }
 
-/* Read a dataset in blocks of rows; of chunks of numbers only as much as fits
- * the budget: their index was followed when the object was opened.
- * @return whether that was possible. */
-static bool read_all(hid_t set, hid_t type, hid_t space, size_t *budget)
+/* @return elements of the chunks that hold a block, as if it began with one. */
+static size_t inflated(const moe_h5_block *block, const moe_h5_pieces *p)
 {
-    hsize_t dims[H5S_MAX_RANK] = {0};
+    size_t n = 1;
+    for (int d = 0; d < p->rank; d++) {
+        const hsize_t chunk = p->chunk != NULL ? p->chunk[d] : 1;
+        n *= (size_t)((block->count[d] + chunk - 1) / chunk * chunk);
+    }
+    return n;
+}
+
+/* Read a dataset in blocks; of chunks of numbers only as much as fits the
+ * budget: their index was followed when the object was opened.
+ * @param chunk  their sizes; NULL: there are none
+ * @return whether that was possible. */
+static bool read_all(hid_t set, hid_t type, const hsize_t *chunk,
+                     size_t *budget)
+{
+    hid_t space = H5Dget_space(set);
     const hssize_t n = H5Sget_simple_extent_npoints(space);
-    const int rank = H5Sget_simple_extent_dims(space, dims, NULL);
+    const size_t size = H5Tget_size(type);
+    moe_h5_pieces pieces = {.chunk = chunk};
+    moe_h5_block block = {.count = {0}};
+    pieces.rank = H5Sget_simple_extent_dims(space, pieces.dims, NULL);
+    H5Sclose(space);
     if (n <= 0)
         return n == 0;
-    const hsize_t rows = rank > 0 ? dims[0] : 1;
-    const double row_bytes =
-        (double)n / (double)rows * (double)H5Tget_size(type);
-    if (!(row_bytes >= 1 && row_bytes <= MOST_ROW_BYTES))
+    if (size == 0 || size > MOST_ELEMENT_BYTES)
         return false;
-    const size_t row = (size_t)row_bytes;
-    hsize_t step = BLOCK_BYTES / row > 0 ? BLOCK_BYTES / row : 1;
-    step = step < rows ? step : rows;
-    void *data = calloc((size_t)step, row);
+    pieces.most = size < BLOCK_BYTES ? BLOCK_BYTES / size : 1;
+    pieces.most = pieces.most < (hsize_t)n ? pieces.most : (hsize_t)n;
+    void *data = calloc(pieces.most, size);
     bool ok = data != NULL;
-    if (ok && rank == 0)
-        ok = H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0 &&
-             H5Dvlen_reclaim(type, space, H5P_DEFAULT, data) >= 0;
-    for (hsize_t i = 0; ok && rank > 0 && i<rows && * budget> 0; i += step) {
-        const hsize_t some = rows - i < step ? rows - i : step;
-        ok = read_rows(set, type, space, i, some, data);
-        *budget -= *budget < some * row ? *budget : some * row;
+    if (ok && pieces.rank == 0)
+        ok = read_some(set, type, &block, 1, data);
+    while (ok && pieces.rank > 0 && *budget > 0) {
+        const hsize_t some = moe_h5_next_block(&block, &pieces);
+        if (some == 0)
+            break;
+        ok = read_some(set, type, &block, some, data);
+        const size_t bytes = inflated(&block, &pieces) * size;
+        *budget -= *budget < bytes ? *budget : bytes;
     }
     free(data);
     return ok;
@@ -153,7 +168,14 @@ static bool can_read_texts(hid_t set, hid_t type, hid_t space)
     size_t all = SIZE_MAX;
     return H5Dget_storage_size(set) == 0 ||
            (H5Sget_simple_extent_npoints(space) <= MOST_TEXTS &&
-            read_all(set, type, space, &all));
+            read_all(set, type, NULL, &all));
+}
+
+static bool can_read_chunks(hid_t set, hid_t type, hid_t list, size_t *budget)
+{
+    hsize_t chunk[H5S_MAX_RANK];
+    return H5Pget_chunk(list, H5S_MAX_RANK, chunk) > 0 &&
+           read_all(set, type, chunk, budget);
 }
 
 /* Plain numbers in one piece need no interpretation. */
@@ -167,9 +189,9 @@ static void try_dataset(hid_t set, trial *t)
         t->code = EXIT_ELSEWHERE;
     else if (list < 0 || type < 0 || space < 0 || layout < 0)
         t->code = EXIT_DAMAGED;
-    else if (is_indirect(type)
-                 ? !can_read_texts(set, type, space)
-                 : layout == H5D_CHUNKED && !read_all(set, type, space, &left))
+    else if (is_indirect(type) ? !can_read_texts(set, type, space)
+                               : layout == H5D_CHUNKED &&
+                                     !can_read_chunks(set, type, list, &left))
         t->code = EXIT_DAMAGED;
     t->read = CHUNK_BYTES - left;
     H5Sclose(space);

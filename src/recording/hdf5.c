@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "internal.h"
 #include "moegps/h5.h"
 #include "moegps/mem.h"
@@ -20,38 +22,124 @@ static const char *name_of(hid_t file, const moe_recording_options *o)
     return usual[0];
 }
 
-/* Steps, layers and experts; steps are 1 where the dataset has none.
- * @return false: it has neither 2 nor 3 dimensions. */
-static bool sizes_of(hid_t dataset, hsize_t *sizes)
+/* ---- a dataset, as numbers ---- */
+
+enum { BUFFER_BYTES = 64 << 20 };
+
+/* What is read of it, block by block. */
+typedef struct {
+    hid_t dataset, type; /* type: in memory */
+    moe_h5_pieces pieces;
+    moe_h5_block block;
+    char *buffer;    /* [pieces.most] elements; owned */
+    size_t n, at;    /* bytes that are in it, and handed out of it */
+    moe_error error; /* why no more are */
+} h5_bytes;
+
+static size_t hand_out(void *from, void *to, size_t bytes)
 {
-    hid_t space = dataset >= 0 ? H5Dget_space(dataset) : H5I_INVALID_HID;
-    const int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : 0;
-    sizes[0] = 1;
-    if (rank == 2 || rank == 3)
-        H5Sget_simple_extent_dims(space, sizes + (3 - rank), NULL);
-    moe_h5_close(space);
-    return rank == 2 || rank == 3;
+    h5_bytes *b = from;
+    size_t done = 0;
+    while (done < bytes) {
+        if (b->at == b->n) {
+            b->n =
+                moe_h5_next_block(&b->block, &b->pieces) * H5Tget_size(b->type);
+            b->at = 0;
+            moe_h5_read_block(b->dataset, &b->block, b->type, b->buffer,
+                              &b->error);
+            if (b->n == 0 || b->error.status != MOE_OK)
+                break;
+        }
+        const size_t left = b->n - b->at;
+        const size_t now = bytes - done < left ? bytes - done : left;
+        memcpy((char *)to + done, b->buffer + b->at, now);
+        b->at += now;
+        done += now;
+    }
+    return done;
 }
 
-static void take_dataset(const char *path, hid_t file,
+/* Of which type elements are handed out. @return false: they are no numbers. */
+static bool choose_type(hid_t stored, moe_numbers *a, hid_t *out)
+{
+    const size_t size = H5Tget_size(stored);
+    const hid_t integers[2][4] = {
+        {H5T_STD_I8LE, H5T_STD_I16LE, H5T_STD_I32LE, H5T_STD_I64LE},
+        {H5T_STD_U8LE, H5T_STD_U16LE, H5T_STD_U32LE, H5T_STD_U64LE}};
+    if (H5Tget_class(stored) == H5T_FLOAT) {
+        a->kind = 'f';
+        a->size = size > sizeof(float) ? sizeof(double) : sizeof(float);
+        *out = size > sizeof(float) ? H5T_IEEE_F64LE : H5T_IEEE_F32LE;
+        return true;
+    }
+    const int bits = size <= 1 ? 0 : size <= 2 ? 1 : size <= 4 ? 2 : 3;
+    const bool is_signed = H5Tget_sign(stored) != H5T_SGN_NONE;
+    a->kind = is_signed ? 'i' : 'u';
+    a->size = (size_t)1 << bits;
+    *out = integers[is_signed ? 0 : 1][bits];
+    return H5Tget_class(stored) == H5T_INTEGER;
+}
+
+/* @param chunk  [H5S_MAX_RANK] work space */
+static void open_bytes(hid_t dataset, const moe_numbers *a, hsize_t *chunk,
+                       h5_bytes *b, moe_error *err)
+{
+    hid_t list = H5Dget_create_plist(dataset);
+    const size_t n = moe_numbers_length(a);
+    b->dataset = dataset;
+    if (H5Pget_layout(list) == H5D_CHUNKED &&
+        H5Pget_chunk(list, H5S_MAX_RANK, chunk) == a->rank)
+        b->pieces.chunk = chunk;
+    moe_h5_close(list);
+    b->pieces.rank = a->rank;
+    b->pieces.most = BUFFER_BYTES / a->size;
+    b->pieces.most = n < b->pieces.most ? n + 1 : b->pieces.most;
+    b->buffer = moe_array_new(b->pieces.most, a->size, err);
+}
+
+static void take_numbers(hid_t dataset, moe_numbers *a,
                          const moe_recording_options *o, moe_recording *out,
                          moe_error *err)
 {
-    const char *name = name_of(file, o);
-    hsize_t sizes[3] = {0};
+    hsize_t chunk[H5S_MAX_RANK] = {0};
+    h5_bytes b = {.n = 0};
+    moe_error local = {0};
+    hid_t stored = H5Dget_type(dataset), space = H5Dget_space(dataset);
+    a->source = (moe_byte_source){&b, hand_out};
+    const int rank = H5Sget_simple_extent_ndims(space);
+    if (rank < 1 || rank > MOE_NUMBERS_MAX_RANK ||
+        !choose_type(stored, a, &b.type)) {
+        moe_fail(err, MOE_FORMAT, "%s: is no array of numbers", a->name);
+    } else {
+        a->rank = H5Sget_simple_extent_dims(space, b.pieces.dims, NULL);
+        for (int d = 0; d < rank; d++)
+            a->dims[d] = b.pieces.dims[d];
+        open_bytes(dataset, a, chunk, &b, err);
+    }
+    if (err->status == MOE_OK)
+        moe_recording_take_array(a, o, NULL, out, &local);
+    moe_error_prefix(&b.error, "%s", a->name);
+    moe_pass(err, b.error.status != MOE_OK ? &b.error : &local);
+    free(b.buffer);
+    moe_h5_close(stored);
+    moe_h5_close(space);
+}
+
+/* Datasets of the usual names are loads. */
+static void take_dataset(const char *path, hid_t file,
+                         const moe_recording_options *options,
+                         moe_recording *out, moe_error *err)
+{
+    const char *name = name_of(file, options);
+    moe_recording_options o = *options;
+    moe_numbers a = {.rank = 0};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(usual); i++)
+        if (o.kind == MOE_RECORDING_ANY && strcmp(name, usual[i]) == 0)
+            o.kind = MOE_RECORDING_LOADS;
+    snprintf(a.name, sizeof a.name, "%.400s: %.80s", path, name);
     hid_t dataset = moe_h5_open_dataset(file, name, err);
-    if (err->status == MOE_OK && !sizes_of(dataset, sizes))
-        moe_fail(err, MOE_FORMAT,
-                 "%s: %s is neither [layers, experts] nor [steps, layers, "
-                 "experts]",
-                 path, name);
-    if (err->status == MOE_OK &&
-        moe_recording_make_loads(out, path, sizes[0], sizes[1], sizes[2],
-                                 err) == MOE_OK &&
-        H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT,
-                out->load) < 0)
-        moe_fail(err, MOE_FORMAT, "%s: %s: cannot be read as numbers", path,
-                 name);
+    if (err->status == MOE_OK)
+        take_numbers(dataset, &a, &o, out, err);
     moe_h5_close(dataset);
 }
 
@@ -149,6 +237,6 @@ static moe_status read(const char *path, const moe_recording_options *options,
 
 const moe_recording_format moe_recording_hdf5 = {
     .name = "hdf5",
-    .help = "a dataset of loads, or a trace of this program",
+    .help = "a dataset of loads or tokens, or a trace of this program",
     .detect = detect,
     .read = read};
