@@ -87,6 +87,28 @@ def sglang(folder):
                                     "last_physical_to_logical_map": Tensor((3, 6), mapping, "q")})
 
 
+def large(folder):
+    """[steps 2000, layers 64, experts 256] of eights, packed."""
+    class Eights(Storage):
+        def __init__(self, n):
+            self.kind, self.data = IntStorage, range(n)
+
+    t = Tensor((2000, 64, 256), [])
+    t.storage = Eights(2000 * 64 * 256)
+    out = io.BytesIO()
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, x):
+            return ("storage", x.kind, "0", "cpu", len(x.data)) if isinstance(x, Eights) else None
+
+    Pickler(out, 2).dump({"logical_count": t})
+    with zipfile.ZipFile(folder + "/large.pt", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("archive/data.pkl", out.getvalue())
+        with archive.open("archive/data/0", "w") as data:
+            for _ in range(2000):
+                data.write(array.array("i", [8]) * (64 * 256))
+
+
 class Command:
     def __reduce__(self):
         import os
@@ -150,6 +172,7 @@ def numpy(folder):
 
 numpy(sys.argv[1])
 sglang(sys.argv[1])
+large(sys.argv[1])
 tensorrt(sys.argv[1])
 vllm(sys.argv[1])
 save(sys.argv[1] + "/hostile.pt", {"logical_count": Command()})

@@ -271,6 +271,7 @@ if "$PYTHON" tests/golden_recordings.py "$dir" && [ -e "$dir/stat.pt" ]; then
     check "so are parts of sequences" refused 2 "token 1: its sequence is of the other part" import \
         "$dir/routed.npy" --model m --axes tokens,layers,k --splits "$dir/mixed-splits.npy" \
         --sequences "$dir/sequences.npy"
+    check "a large archive of torch is read piece by piece" few "$dir/large.pt"
     head -c 300 "$dir/stat.pt" > "$dir/cut.pt"
     check "a cut archive is refused" refused 2 "is not a zip file" plan --loads "$dir/cut.pt"
 else

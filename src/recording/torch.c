@@ -63,7 +63,7 @@ static moe_status take_array(const char *path, const char *name, FILE *from,
     snprintf(a.name, sizeof a.name, "%.400s", path);
     o.kind =
         strcmp(name, "loads") == 0 ? MOE_RECORDING_LOADS : MOE_RECORDING_TOKENS;
-    o.axes = MOE_AXES_LAYERS_TOKENS;
+    o.axes = MOE_AXES_TOKENS_LAYERS;
     if (moe_npy_header(&a, err) != MOE_OK)
         return err->status;
     if (strcmp(name, "loads") != 0 && strcmp(name, "tokens") != 0)

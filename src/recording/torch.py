@@ -1,34 +1,60 @@
 """Hand out what an engine saved with torch.save, as NumPy arrays, without torch.
 
 torch.py FILE: lines NAME, each with a .npy behind it; or a line `refuse WHY`.
-Only tensors and containers are built of a pickle; all else is refused.
+Only tensors and containers are built of a pickle; all else is refused. Storages
+are read piece by piece, when they are handed out.
 """
 import array
 import pickle
+import resource
 import struct
 import sys
 import zipfile
 
 TYPES = {"Int": "i4", "Long": "i8", "Short": "i2", "Char": "i1", "Byte": "u1",
          "Float": "f4", "Double": "f8"}
+CODES = {"i1": "b", "u1": "B", "i2": "h", "i4": "i", "i8": "q", "f4": "f", "f8": "d"}
+PIECE = 1 << 20
+MEMORY = 4 << 30  # for lists of numbers in a pickle
 
 
-class Tensor(list):
-    """A flat list of numbers, and its shape."""
+class Tensor:
+    """A part of a storage, and its shape."""
+
+    def __init__(self, storage, offset, shape, stride):
+        self.archive, self.member, self.type = storage
+        self.size = int(self.type[1])
+        self.shape, self.n = tuple(shape), 1
+        for d in reversed(range(len(shape))):
+            if shape[d] > 1 and stride[d] != self.n:
+                raise ValueError("a tensor that is not contiguous")
+            self.n *= shape[d]
+        self.first = offset * self.size
+        stored = self.archive.getinfo(self.member).file_size
+        if min((*shape, offset), default=0) < 0 or self.first + self.n * self.size > stored:
+            raise ValueError("a tensor outside its storage")
+
+    def pieces(self):
+        """Its bytes."""
+        left = self.n * self.size
+        with self.archive.open(self.member) as data:
+            data.seek(self.first)
+            while left > 0:
+                piece = data.read(min(left, PIECE))
+                if not piece:
+                    raise ValueError("a tensor that is cut")
+                left -= len(piece)
+                yield piece
+
+    def numbers(self):
+        out = array.array(CODES[self.type])
+        for piece in self.pieces():
+            out.frombytes(piece)
+        return out
 
 
 def tensor(storage, offset, shape, stride, *_):
-    t = Tensor()
-    t.shape = tuple(shape)
-    n = 1
-    for d in reversed(range(len(shape))):
-        if shape[d] > 1 and stride[d] != n:
-            raise ValueError("a tensor that is not contiguous")
-        n *= shape[d]
-    if min((*shape, offset), default=0) < 0 or offset + n > len(storage):
-        raise ValueError("a tensor outside its storage")
-    t.extend(storage[offset:offset + n])
-    return t
+    return Tensor(storage, offset, shape, stride)
 
 
 class Unpickler(pickle.Unpickler):
@@ -47,78 +73,126 @@ class Unpickler(pickle.Unpickler):
         raise ValueError(f"{module}.{name} is no tensor and no container")
 
     def persistent_load(self, key):
-        code = TYPES[key[1]]
-        data = self.archive.read(f"{self.root}data/{key[2]}")
-        out = array.array({"i1": "b", "u1": "B", "i2": "h", "i4": "i",
-                           "i8": "q", "f4": "f", "f8": "d"}[code])
-        out.frombytes(data[:len(data) // out.itemsize * out.itemsize])
-        return out
+        return self.archive, f"{self.root}data/{key[2]}", TYPES[key[1]]
 
 
-def put(name, shape, values, code="i8"):
+def put(name, shape, code, pieces):
     head = f"{{'descr': '<{code}', 'fortran_order': False, 'shape': {shape}, }}\n"
     out = sys.stdout.buffer
     out.write(name.encode() + b"\n\x93NUMPY\x01\x00")
     out.write(struct.pack("<H", len(head)) + head.encode())
-    out.write(array.array("d" if code == "f8" else "q", values).tobytes())
+    for piece in pieces:
+        out.write(piece)
 
 
-def logical(record, mapping):
-    """Loads of experts of the loads of slots, row by row."""
-    counts, experts = record["global_physical_count"], max(mapping) + 1
-    layers, slots = counts.shape
-    load = [0] * (layers * experts)
-    for i, x in enumerate(counts):
-        load[i // slots * experts + mapping[i]] += x
-    return layers, experts, load
+def put_list(name, values):
+    put(name, (len(values),), "i8", [array.array("q", values).tobytes()])
+
+
+def numbers(x):
+    return x.numbers() if isinstance(x, Tensor) else x
+
+
+def alike(records, key):
+    """Shapes of a tensor in all records: they differ at most where tokens are."""
+    first = records[0][key].shape
+    if any(len(r[key].shape) != len(first) or r[key].shape[0] != first[0] for r in records):
+        raise ValueError(f"{key} of different layers")
+    return first
+
+
+def loads(records, mapping):
+    """Loads of experts of the loads of slots, a step each."""
+    key = "global_physical_count"
+    layers, slots = alike(records, key)
+    if any(r[key].shape[1] != slots for r in records) or mapping.shape != (layers, slots):
+        raise ValueError(f"{key} of different slots")
+    to = mapping.numbers()
+    experts = max(to) + 1
+
+    def steps():
+        for r in records:
+            load = array.array("d", bytes(8 * layers * experts))
+            for i, x in enumerate(r[key].numbers()):
+                load[i // slots * experts + to[i]] += x
+            yield load.tobytes()
+
+    put("loads", (len(records), layers, experts), "f8", steps())
 
 
 def tokens(records, mapping):
-    ids = [r["topk_ids_of_layer"] for r in records]
-    layers, _, k = ids[0].shape
+    key = "topk_ids_of_layer"
+    layers, _, k = alike(records, key)
     slots = mapping.shape[1]
-    used = [l for l in range(layers) if any(
-        e >= 0 for a in ids for e in a[l * a.shape[1] * k:(l + 1) * a.shape[1] * k])]
-    rows, seq, ids_of, places, n = {l: [] for l in used}, [], [], [], 0
-    for r, a in zip(records, ids):
-        lengths = r.get("extend_seq_lens") or [1] * len(r["input_ids"])
-        owner = [n + s for s, m in enumerate(lengths) for _ in range(int(m))]
-        n += len(lengths)
-        for t in range(len(r["input_ids"])):
-            if all(a[(l * a.shape[1] + t) * k] < 0 for l in used):
-                continue
-            for l in used:
-                at = (l * a.shape[1] + t) * k
-                rows[l] += [e if e < 0 else mapping[l * slots + e]
-                            for e in a[at:at + k]]
-            seq.append(owner[t])
-            ids_of.append(r["input_ids"][t])
-            places.append(r["positions"][t])
-    put("sequences", (len(seq),), seq)
-    put("token_ids", (len(seq),), ids_of)
-    put("positions", (len(seq),), places)
-    put("layers", (len(used),), used)
-    put("tokens", (len(used), len(seq), k), [e for l in used for e in rows[l]])
+    to = mapping.numbers()
+    rows = [to[l * slots:(l + 1) * slots].tolist() + [-1] for l in range(layers)]
+    row = [len(numbers(r["input_ids"])) for r in records]  # without padding behind
+    if any(len(numbers(r["positions"])) != n or r[key].shape[1] < n or r[key].shape[2] != k
+           for r, n in zip(records, row)):
+        raise ValueError(f"{key} and positions of different tokens")
+    used = set()
+    for r, n in zip(records, row):
+        a, all_n = r[key].numbers(), r[key].shape[1]
+        if len(a) > 0 and (min(a) < -1 or max(a) >= slots):
+            raise ValueError(f"{key} has {min(a)} to {max(a)}, the map {slots} slots")
+        used |= {l for l in range(layers) if l not in used and
+                 max(a[l * all_n * k:(l + 1) * all_n * k], default=-1) >= 0}
+    used = sorted(used)
+
+    def kept(r, a, n):
+        """Tokens that chose in some layer."""
+        all_n = r[key].shape[1]
+        return [t for t in range(n) if any(a[(l * all_n + t) * k] >= 0 for l in used)]
+
+    seq, ids, places, n_seq, n_kept = array.array("q"), array.array("q"), array.array("q"), 0, 0
+    for r, n in zip(records, row):
+        lengths = numbers(r.get("extend_seq_lens")) or [1] * n
+        owner = [n_seq + s for s, m in enumerate(lengths) for _ in range(int(m))]
+        n_seq += len(lengths)
+        keep = kept(r, r[key].numbers(), n)
+        n_kept += len(keep)
+        for to_list, of in ((seq, owner), (ids, numbers(r["input_ids"])), (places, numbers(r["positions"]))):
+            to_list.extend([of[t] for t in keep])
+    put_list("sequences", seq)
+    put_list("token_ids", ids)
+    put_list("positions", places)
+    put_list("layers", used)
+
+    def choices():
+        for r, n in zip(records, row):
+            a, all_n, width = r[key].numbers(), r[key].shape[1], len(used) * k
+            keep = kept(r, a, n)
+            out = array.array("h", bytes(2 * len(keep) * width))
+            for u, l in enumerate(used):
+                first, to_expert = l * all_n * k, rows[l]
+                for j in range(k):
+                    column = a[first + j:first + n * k:k]
+                    out[u * k + j::width] = array.array("h", [to_expert[column[t]] for t in keep])
+            yield out.tobytes()
+
+    put("tokens", (n_kept, len(used), k), "i2", choices())
 
 
 def main(path):
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with zipfile.ZipFile(path) as archive:
         root = [n for n in archive.namelist() if n.endswith("data.pkl")][0]
         data = Unpickler(archive, root[:-len("data.pkl")]).load()
-    if isinstance(data, Tensor):
-        data = {"logical_count": data}
-    records, mapping = data.get("records"), data.get("last_physical_to_logical_map")
-    if "logical_count" in data:
-        put("loads", data["logical_count"].shape, data["logical_count"], "f8")
-    elif records and "topk_ids_of_layer" in records[0]:
-        tokens(records, mapping)
-    elif records:
-        steps = [logical(r, mapping) for r in records]
-        put("loads", (len(steps), *steps[0][:2]), [x for s in steps for x in s[2]],
-            "f8")
-    else:
-        raise ValueError(f"keys {', '.join(map(str, data))}; wanted are "
-                         "logical_count, or records")
+        if isinstance(data, Tensor):
+            data = {"logical_count": data}
+        records, mapping = data.get("records"), data.get("last_physical_to_logical_map")
+        if "logical_count" in data:
+            count = data["logical_count"]
+            put("loads", count.shape, count.type, count.pieces())
+        elif records and not isinstance(mapping, Tensor):
+            raise ValueError("records without last_physical_to_logical_map")
+        elif records and "topk_ids_of_layer" in records[0]:
+            tokens(records, mapping)
+        elif records:
+            loads(records, mapping)
+        else:
+            raise ValueError(f"keys {', '.join(map(str, data))}; wanted are "
+                             "logical_count, or records")
 
 
 try:
