@@ -547,6 +547,9 @@ START_TEST(sequences_are_not_cut_between_gpus)
             ck_assert_uint_eq(x->first, (uint64_t)(first * each));
             ck_assert_uint_eq(x->own, (uint32_t)((end - first) * each));
             ck_assert_uint_eq(x->sequences, (uint32_t)(end - first));
+            ck_assert_uint_eq(x->half,
+                              (uint32_t)((end - first + 1) / 2 * each));
+            ck_assert_uint_eq(y->half, (y->own + 1) / 2);
             ck_assert_mem_eq(x->id, y->id + x->first, x->own * sizeof *x->id);
         }
         moe_batcher_free(all);

@@ -20,6 +20,8 @@ typedef struct moe_batch {
     uint64_t tokens; /* of the whole batch */
     uint64_t first;  /* of this rank's tokens within the batch */
     uint32_t own;    /* tokens of this rank */
+    uint32_t half;   /* of them, those of the first half of the batch: of half
+                        its sequences where whole ones have a GPU */
     uint32_t sequences, all_sequences; /* of this rank, of all, where whole
                                           ones have a GPU; else 0 */
     double cached, all_cached; /* decode: tokens of these that came before */

@@ -94,18 +94,38 @@ static bool is_whole(const moe_batcher *b)
            (b->p.trace->kind == MOE_TRACE_TOKENS || b->p.seq > 0);
 }
 
+/* @return tokens of a batch before its sequence number s. */
+static uint64_t before(const moe_batcher *b, uint64_t iteration, uint64_t s)
+{
+    if (b->p.seq > 0)
+        return s * (uint64_t)b->p.seq;
+    const uint64_t seq = b->skip + iteration * (uint64_t)b->p.batch + s;
+    return seq / b->n_seqs * b->start[b->n_seqs] + b->start[seq % b->n_seqs] -
+           piece_of(b, iteration).first;
+}
+
+/* @return sequences that GPUs below g have. */
+static uint64_t sequences_below(const moe_batcher *b, uint64_t g)
+{
+    return (uint64_t)b->p.batch * g / (uint64_t)b->p.gpus;
+}
+
 /* @return tokens of a batch that GPUs below g have. */
 static uint64_t cut(const moe_batcher *b, uint64_t iteration, uint64_t g)
 {
-    const piece all = piece_of(b, iteration);
-    const uint64_t gpus = (uint64_t)b->p.gpus, batch = (uint64_t)b->p.batch;
-    if (!is_whole(b))
-        return all.tokens * g / gpus;
-    if (b->p.seq > 0)
-        return batch * g / gpus * (uint64_t)b->p.seq;
-    const uint64_t seq = b->skip + iteration * batch + batch * g / gpus;
-    return seq / b->n_seqs * b->start[b->n_seqs] + b->start[seq % b->n_seqs] -
-           all.first;
+    return is_whole(b)
+               ? before(b, iteration, sequences_below(b, g))
+               : piece_of(b, iteration).tokens * g / (uint64_t)b->p.gpus;
+}
+
+/* @return tokens of GPU g in the first half of a batch; the larger, as it is
+ * priced. */
+static uint64_t half(const moe_batcher *b, uint64_t iteration, uint64_t g)
+{
+    const uint64_t first = cut(b, iteration, g);
+    const uint64_t s = sequences_below(b, g), end = sequences_below(b, g + 1);
+    return is_whole(b) ? before(b, iteration, s + (end - s + 1) / 2) - first
+                       : (cut(b, iteration, g + 1) - first + 1) / 2;
 }
 
 static void measure_batches(moe_batcher *b)
@@ -433,13 +453,14 @@ static void count_pairs(moe_batch *x)
 static void count_sequences(moe_batcher *b, uint64_t iteration)
 {
     moe_batch *x = &b->batch;
-    const uint64_t g = (uint64_t)b->p.gpu, gpus = (uint64_t)b->p.gpus;
-    const uint64_t batch = (uint64_t)b->p.batch;
+    const uint64_t g = (uint64_t)b->p.gpu;
     x->cached = x->all_cached = 0;
-    x->all_sequences = b->running != NULL || is_whole(b) ? (uint32_t)batch : 0;
-    x->sequences = b->p.gpu < 0 || x->all_sequences == 0
-                       ? 0
-                       : (uint32_t)(batch * (g + 1) / gpus - batch * g / gpus);
+    x->all_sequences =
+        b->running != NULL || is_whole(b) ? (uint32_t)b->p.batch : 0;
+    x->sequences =
+        b->p.gpu < 0 || x->all_sequences == 0
+            ? 0
+            : (uint32_t)(sequences_below(b, g + 1) - sequences_below(b, g));
     for (int s = 0; b->running != NULL && s < b->p.batch; s++) {
         const double cached = next_token(b, iteration, s).cached;
         const bool own =
@@ -458,6 +479,7 @@ moe_batch *moe_batcher_load(moe_batcher *b, uint64_t iteration)
     x->tokens = whole.tokens;
     x->first = b->p.gpu < 0 ? 0 : cut(b, iteration, g);
     x->own = b->p.gpu < 0 ? 0 : (uint32_t)(cut(b, iteration, g + 1) - x->first);
+    x->half = b->p.gpu < 0 ? 0 : (uint32_t)half(b, iteration, g);
     count_sequences(b, iteration);
     for (uint32_t done = 0; done < x->own && b->running != NULL; done++) {
         const new_token n = next_token(b, iteration, (int)(x->first + done));
@@ -510,7 +532,7 @@ moe_batch *moe_batcher_count(moe_batcher *b, uint64_t iteration)
     x->iteration = iteration;
     x->tokens = whole.tokens;
     x->first = 0;
-    x->own = 0;
+    x->own = x->half = 0;
     count_pairs(x); /* of no tokens: zero */
     count_sequences(b, iteration);
     for (int j = 0; b->running != NULL && j < b->p.batch; j++) {
