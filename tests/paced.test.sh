@@ -144,6 +144,7 @@ refused() { # WORDS SETTING...
     shift
     ! run no.h5 "$@" && grep -q "$words" "$dir/err" && [ ! -e "$dir/no.h5" ]
 }
+# Attention of a token takes 58 ns there, less than clocks take to be read.
 sed 's/^launch_s:.*/launch_s: 0/' "$dir/round.yaml" > "$dir/fast.yaml"
 stopped() {
     exits 75 ranks 4 ./moegps run "$dir/x.yaml" --set workload.iterations=40 \
@@ -153,7 +154,7 @@ stopped() {
         look stop.h5 'assert np.isfinite(asked).all() and np.isfinite(late).all()'
 }
 check "deadlines below the timer's error are refused" \
-    refused 'by which this machine keeps deadlines late' "cluster=$dir/fast.yaml"
+    refused 'to which this machine keeps deadlines' "cluster=$dir/fast.yaml" workload.seq=1
 check "tables of other links are refused" \
     refused "no measured 'mpi'" emulation.dilation=auto \
     emulation.links=jobs/silicon/tables.h5

@@ -73,7 +73,7 @@ import sys
 import h5py
 
 with h5py.File(sys.argv[1]) as f:
-    assert f.attrs["schema_version"] == "1.7.0"
+    assert f.attrs["schema_version"] == "1.8.0"
     assert set(f) == {"config", "strategies", "provenance", "timing", "load",
                       "prediction", "plan", "regret", "traffic", "work",
                       "resume", "summary"}, list(f)

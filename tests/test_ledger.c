@@ -84,6 +84,8 @@ static const struct {
     {MOE_FIELD_PACE_ASKED, S *I *L * 2 * 8, true},
     {MOE_FIELD_PACE_LATE, S *I *L * 2 * 8, true},
     {MOE_FIELD_BESIDE, S *I *L * 4 * 8, true},
+    {MOE_FIELD_TRAVEL, S *I *L * 2 * 8, true},
+    {MOE_FIELD_TRAVEL_EXPOSED, S *I *L * 2 * 8, true},
     {MOE_FIELD_SENDER_BYTES, S *I *L *G * 8, true},
     {MOE_FIELD_SENDER_TIME, S *I *L *G * 8, true},
     {MOE_FIELD_SENDER_LATE, S *I *L *G * 8, true},

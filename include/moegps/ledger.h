@@ -73,6 +73,16 @@ enum {
     MOE_N_BESIDES = MOE_PHASE_MIGRATE - MOE_PHASE_COLLECT + 1
 };
 
+/** @return the name of the phase, "collect". */
+const char *moe_beside_name(int beside);
+
+/** Exchanges of rows that a paced run times from sent to arrived; the first of
+ *  moe_exchange_kind. */
+enum { MOE_N_TRAVELS = MOE_EXCHANGE_COMBINE + 1 };
+
+/** @return the name of the phase, "dispatch". */
+const char *moe_travel_name(int travel);
+
 /** GPUs of a paced run beyond which it does not record who sent what to whom. */
 enum { MOE_MOST_SENDERS = 64 };
 

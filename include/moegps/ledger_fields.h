@@ -21,6 +21,7 @@
     X(LINKS, "strategy", "iteration", "layer", "link", "rank")     \
     X(PACES, "strategy", "iteration", "layer", "pace", "rank")     \
     X(BESIDES, "strategy", "iteration", "layer", "beside", "rank") \
+    X(TRAVELS, "strategy", "iteration", "layer", "travel", "rank") \
     X(SENDERS, "strategy", "iteration", "layer", "sender", "rank") \
     X(TRUE_LOAD, "iteration", "layer", "expert")                   \
     X(CHOICES, "strategy", "iteration", "candidate")               \
@@ -159,11 +160,15 @@
           "received", "B", "rows received of each GPU")                        \
     FIELD(SENDER_TIME, F64, sender_time, BY_RANKS, SENDERS, "paced",           \
           "transfer", "s",                                                     \
-          "from announced, or wanted where that was later, to arrived, sum "   \
+          "from announced, or posted where that was later , to arrived, sum "  \
           "over exchanges")                                                    \
     FIELD(SENDER_LATE, F64, sender_late, BY_RANKS, SENDERS, "paced",           \
           "sender_late", "s",                                                  \
           "by which the GPU announced its rows after they were wanted, sum "   \
-          "over exchanges")
+          "over exchanges")                                                    \
+    FIELD(TRAVEL, F64, travel, BY_RANKS, TRAVELS, "paced", "travel_time", "s", \
+          "from rows being sent to all having arrived, hidden or not")         \
+    FIELD(TRAVEL_EXPOSED, F64, travel_exposed, BY_RANKS, TRAVELS, "paced",     \
+          "travel_exposed", "s", "part of that which the layer waited for")
 
 #endif

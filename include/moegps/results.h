@@ -25,7 +25,7 @@
 /* MAJOR breaks readers, MINOR adds; readers ignore what they do not
  * know. */
 #define MOE_RESULTS_SCHEMA "moe-gps"
-#define MOE_RESULTS_SCHEMA_VERSION "1.7.0"
+#define MOE_RESULTS_SCHEMA_VERSION "1.8.0"
 
 /** How the ranks' columns reach the file. */
 typedef enum moe_results_writer {

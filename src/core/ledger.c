@@ -44,6 +44,17 @@ const char *moe_pace_name(int pace)
                                                : MOE_PHASE_ATTENTION);
 }
 
+const char *moe_beside_name(int beside)
+{
+    return moe_phase_name((moe_phase)(MOE_BESIDE_FIRST + beside));
+}
+
+const char *moe_travel_name(int travel)
+{
+    return moe_phase_name(travel == MOE_EXCHANGE_COMBINE ? MOE_PHASE_COMBINE
+                                                         : MOE_PHASE_DISPATCH);
+}
+
 size_t moe_element_size(moe_element element)
 {
     static const size_t size[] = {
@@ -76,6 +87,7 @@ size_t moe_dims_extent(const moe_ledger_dims *dims, const char *name)
         {"candidate", dims->candidates},
         {"pace", dims->paced ? MOE_N_PACES : 0},
         {"beside", dims->paced ? MOE_N_BESIDES : 0},
+        {"travel", dims->paced ? MOE_N_TRAVELS : 0},
         {"sender",
          dims->paced && dims->gpus <= MOE_MOST_SENDERS ? dims->gpus : 0},
     };

@@ -9,6 +9,7 @@
  *   coordinate.c  predict, collect, plan, broadcast, migrate: when
  *   coordination.c  and what each of them does
  *   layer.c       attention's end, route, dispatch, ffn, combine
+ *   part.c        of the batch, or of halves that take turns (part.h)
  *   pricing.c     the gpu clock
  *   record.c      into the ledger
  *   levels.c      which stage of a strategy loses balance
@@ -35,6 +36,7 @@
 #include "moegps/regret.h"
 #include "moegps/shared_file.h"
 #include "paced.h"
+#include "part.h"
 #include "weights.h"
 
 typedef struct moe_choice moe_choice;
@@ -203,10 +205,11 @@ struct moe_engine {
     const moe_ffn *ffn, *exact;
     void *ffn_state, *exact_state;
     moe_home_weights home;
-    moe_dispatch *dispatch; /* NULL on a dedicated rank */
-    char *rows;             /* [max_own][row bytes] hidden vectors, real */
-    char *exact_rows;       /* the same for the exact back end */
-    char *out;              /* [max_own][out bytes] */
+    moe_part part[MOE_MOST_PARTS]; /* [n_parts] of each batch */
+    int n_parts;
+    char *rows;       /* [max_own][row bytes] hidden vectors, real */
+    char *exact_rows; /* the same for the exact back end */
+    char *out;        /* [max_own][out bytes] */
 
     const moe_cost *cost;
     void *cost_state;

@@ -7,7 +7,7 @@
 static void address_rows(moe_engine *e, moe_runner *r, int layer,
                          const char *rows)
 {
-    moe_dispatch *d = e->dispatch;
+    moe_dispatch *d = e->part->dispatch;
     const moe_replicas *replicas = &r->replicas[layer];
     if (r->spec->split->needs_counts && moe_replicas_copies(replicas)) {
         moe_dispatch_number(d);
@@ -26,10 +26,8 @@ static void address_rows(moe_engine *e, moe_runner *r, int layer,
  * meanwhile. */
 static void travel(moe_engine *e, int layer, moe_phase phase, moe_way way)
 {
-    if (e->pacing != NULL)
-        moe_pacing_exchange(e, layer, phase, way);
-    else
-        moe_dispatch_send(e->dispatch, way);
+    moe_part_send(e, e->part, layer, phase, way);
+    moe_pacing_await(e, e->part);
 }
 
 /* Attention itself is not executed. Of the reduce-scatter that ends it, direct
@@ -41,7 +39,7 @@ static void end_attention(moe_engine *e, moe_runner *r, int layer,
     moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_ATTENTION, layer, layer + 1);
     const moe_stamp start = moe_stamp_now();
     moe_pacing_meet(e, layer, MOE_PHASE_ATTENTION);
-    moe_dispatch_expect(e->dispatch, e->it.batch,
+    moe_dispatch_expect(e->part->dispatch, e->it.batch,
                         e->it.predicted_experts + (size_t)layer * pairs);
     address_rows(e, r, layer, rows);
     if (rows != NULL)
@@ -53,9 +51,9 @@ static void route(moe_engine *e, const moe_runner *r, int layer)
 {
     const moe_stamp start = moe_stamp_now();
     if (r->direct)
-        moe_dispatch_compare(e->dispatch, e->it.batch, layer);
+        moe_dispatch_compare(e->part->dispatch, e->it.batch, layer);
     else
-        moe_dispatch_count(e->dispatch, e->it.batch, layer);
+        moe_dispatch_count(e->part->dispatch, e->it.batch, layer);
     moe_engine_charge(e, MOE_PHASE_ROUTE, layer, layer + 1, start);
 }
 
@@ -73,7 +71,7 @@ static void dispatch(moe_engine *e, moe_runner *r, int layer, const char *rows)
 /* Spoil one received row, so that tests see the checks fail. */
 static void corrupt(moe_engine *e, char *grouped)
 {
-    if (!e->checks.corrupt || moe_dispatch_get_rows(e->dispatch).all == 0)
+    if (!e->checks.corrupt || moe_dispatch_get_rows(e->part->dispatch).all == 0)
         return;
     for (size_t b = 0; b < moe_ffn_row_bytes(&e->shape); b++)
         grouped[b] = (char)~grouped[b];
@@ -84,7 +82,7 @@ static void run_experts(moe_engine *e, moe_runner *r, int layer,
                         const moe_ffn *ffn, void *ffn_state)
 {
     const moe_stamp start = moe_stamp_now();
-    moe_dispatch *d = e->dispatch;
+    moe_dispatch *d = e->part->dispatch;
     moe_ffn_input input = {.slots = r->slots,
                            .weights = r->weights->weights +
                                       (size_t)layer * (size_t)r->slots,
@@ -104,7 +102,8 @@ static void combine(moe_engine *e, int layer, const moe_ffn *ffn,
     const moe_stamp start = moe_stamp_now();
     moe_ffn_sums sums;
     travel(e, layer, MOE_PHASE_COMBINE, MOE_WAY_HOME);
-    const void *rows = moe_dispatch_get_home(e->dispatch, e->it.batch, &sums);
+    const void *rows =
+        moe_dispatch_get_home(e->part->dispatch, e->it.batch, &sums);
     ffn->combine(ffn_state, &sums, rows, e->out);
     moe_engine_charge(e, MOE_PHASE_COMBINE, layer, layer + 1, start);
 }
@@ -130,7 +129,7 @@ static void note_exchange(const moe_engine *e, const int *sent,
 
 static void note_rows(moe_engine *e, const moe_runner *r, int layer)
 {
-    const moe_dispatch_rows n = moe_dispatch_get_rows(e->dispatch);
+    const moe_dispatch_rows n = moe_dispatch_get_rows(e->part->dispatch);
     const double sent = moe_model_dispatch_bytes(e->p.model);
     const double row = moe_model_row_bytes(e->p.model);
     const double on_wire = moe_serving_row_bytes(e->serving, e->p.model, false);
@@ -168,10 +167,12 @@ void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
         return;
     dispatch(e, r, layer, rows);
     if (rows != NULL) {
-        if (paced && ffn->paced)
-            moe_pacing_compute(e, r, layer);
-        else
+        if (paced && ffn->paced) {
+            moe_pacing_share(e, layer);
+            moe_pacing_compute(e, r, e->part, layer);
+        } else {
             run_experts(e, r, layer, ffn, ffn_state);
+        }
         combine(e, layer, ffn, ffn_state);
     }
     note_rows(e, r, layer);

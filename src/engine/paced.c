@@ -12,7 +12,8 @@ static const moe_phase phase_of[MOE_N_PACES] = {
 
 static bool advance(void *arg)
 {
-    return moe_beside_advance(arg);
+    const bool travels = moe_parts_advance(arg);
+    return moe_beside_advance(arg) || travels;
 }
 
 /* The thread that makes progress calls MPI, while nobody else does. */
@@ -74,7 +75,6 @@ void moe_pacing_init(moe_engine *e)
                                      .interval_s = 1e-6 * em->poll_interval_us};
     check_threads(em, err);
     moe_pacer_new(&params, &p->pacer, err);
-    moe_watch_new(e->layout.gpus, &p->watch, err);
     p->beside = moe_beside_new(e, err);
     make_flow(e, err);
 }
@@ -99,7 +99,6 @@ void moe_pacing_fini(moe_engine *e)
         MOE_MPI(MPI_Comm_free(&p->meeting));
     moe_flow_free(p->flow);
     moe_beside_free(p->beside);
-    moe_watch_free(p->watch);
     moe_pacer_free(p->pacer);
     free(p);
 }
@@ -154,44 +153,40 @@ static void wait_out(moe_engine *e, int layer, moe_pace pace, moe_stamp start,
         fmin(fmax(moe_beside_planned_s(e) - deadline_s, 0), late_s);
     e->it.times[layer].wall[phase_of[pace]] -= planned_s;
     e->it.times[layer].wall[MOE_PHASE_PLAN] += planned_s;
-    of->asked_s[pace] = modelled_s;
-    of->late_s[pace] = late_s - planned_s;
+    of->asked_s[pace] += modelled_s;
+    of->late_s[pace] += late_s - planned_s;
 }
 
 void moe_pacing_attend(moe_engine *e, int layer)
 {
     if (e->pacing->attends)
         wait_out(e, layer, MOE_PACE_ATTENTION, moe_stamp_now(),
-                 e->pacing->attention_s);
+                 e->pacing->attention_s / e->n_parts);
 }
 
-void moe_pacing_compute(moe_engine *e, const moe_runner *r, int layer)
+void moe_pacing_share(moe_engine *e, int layer)
+{
+    if (e->pacing->shared_s > 0)
+        wait_out(e, layer, MOE_PACE_FFN, moe_stamp_now(),
+                 e->pacing->shared_s / e->n_parts);
+}
+
+void moe_pacing_compute(moe_engine *e, const moe_runner *r, const moe_part *p,
+                        int layer)
 {
     const moe_stamp start = moe_stamp_now();
-    const uint32_t *rows = moe_dispatch_get_rows(e->dispatch).of_slot;
+    const uint32_t *rows = moe_dispatch_get_rows(p->dispatch).of_slot;
     const moe_price experts =
         e->cost->ffn(e->cost_state, rows, (size_t)r->slots);
     moe_inject(e->ctx, MOE_SITE_FFN);
-    wait_out(e, layer, MOE_PACE_FFN, start,
-             e->pacing->shared_s + experts.time_s);
-}
-
-static void note_senders(moe_engine *e, int layer)
-{
-    const moe_sender *of = moe_watch_senders(e->pacing->watch);
-    for (int g = 0; g < e->layout.gpus; g++) {
-        moe_sender *s = &e->it.senders[layer * e->layout.gpus + g];
-        s->bytes += of[g].bytes;
-        s->late_s += of[g].late_s;
-        s->transfer_s += of[g].transfer_s;
-    }
+    wait_out(e, layer, MOE_PACE_FFN, start, experts.time_s);
 }
 
 /* What is about to end is looked at again at once; after that ranks that share
  * the core have their turn, which may cost this one some time. */
 enum { LOOKS = 64 };
 
-static void look_again(moe_engine *e, int looked)
+static void look(moe_engine *e, int looked)
 {
     advance(e);
     if (looked > LOOKS)
@@ -211,24 +206,45 @@ void moe_pacing_meet(moe_engine *e, int layer, moe_phase phase)
         MOE_MPI(MPI_Test(&all, &here, MPI_STATUS_IGNORE));
         if (here)
             break;
-        look_again(e, looked);
+        look(e, looked);
     }
     const double waited_s = moe_clock_wall() - start_s;
     t->wait[phase] += waited_s;
     t->wall[phase] -= waited_s; /* charged as a whole */
 }
 
-void moe_pacing_exchange(moe_engine *e, int layer, moe_phase phase, moe_way way)
+static void note_senders(moe_engine *e, const moe_part *p)
 {
-    moe_layer_times *t = &e->it.times[layer];
-    moe_watch_begin(e->pacing->watch);
-    moe_dispatch_post(e->dispatch, way);
-    for (int looked = 0; !moe_dispatch_test(e->dispatch); looked++)
-        look_again(e, looked);
-    const double late_s = moe_watch_late_s(e->pacing->watch);
-    t->wait[phase] += late_s;
-    t->wall[phase] -= late_s; /* charged as a whole */
-    note_senders(e, layer);
+    const moe_sender *of = moe_watch_senders(p->watch);
+    moe_sender *s = e->it.senders + p->layer * e->layout.gpus;
+    for (int g = 0; g < e->layout.gpus; g++, s++, of++) {
+        s->bytes += of->bytes;
+        s->late_s += of->late_s;
+        s->transfer_s += of->transfer_s;
+    }
+}
+
+void moe_pacing_await(moe_engine *e, moe_part *p)
+{
+    if (!p->due)
+        return;
+    const double start_s = e->n_parts > 1 ? moe_clock_wall() : p->posted_s;
+    p->due = false;
+    moe_watch_want(p->watch, start_s);
+    for (int looked = 0; p->travels; looked++)
+        look(e, looked);
+    const double late_s = moe_watch_late_s(p->watch);
+    moe_layer_times *t = &e->it.times[p->layer];
+    t->wait[p->phase] += late_s;
+    t->wall[p->phase] -= late_s; /* charged as a whole */
+    note_senders(e, p);
+    if (p->phase == MOE_PHASE_ATTENTION)
+        return;
+    moe_layer_pace *pace = &e->it.paces[p->layer];
+    const int x = p->phase == MOE_PHASE_COMBINE ? MOE_EXCHANGE_COMBINE
+                                                : MOE_EXCHANGE_DISPATCH;
+    pace->travel_s[x] += p->arrived_s - p->posted_s;
+    pace->exposed_s[x] += fmax(p->arrived_s - start_s, 0);
 }
 
 void moe_pacing_migrate(moe_engine *e, const moe_move *moves, size_t n)
@@ -257,6 +273,12 @@ static void record_layers(const moe_engine *e, const moe_runner *r, int i,
         for (size_t k = 0; k < MOE_N_BESIDES; k++)
             ledger->beside[cell * MOE_N_BESIDES + k] =
                 moe_pacing_undilated(e, of->beside_s[k]);
+        for (size_t k = 0; k < MOE_N_TRAVELS; k++) {
+            ledger->travel[cell * MOE_N_TRAVELS + k] =
+                moe_pacing_undilated(e, of->travel_s[k]);
+            ledger->travel_exposed[cell * MOE_N_TRAVELS + k] =
+                moe_pacing_undilated(e, of->exposed_s[k]);
+        }
     }
 }
 

@@ -15,13 +15,15 @@
 #include "moegps/layer_price.h"
 #include "moegps/ledger.h"
 #include "moegps/pacer.h"
-#include "watch.h"
+#include "part.h"
 
 /* What a layer of a paced run did on this rank, s of the wall clock as read. */
 typedef struct moe_layer_pace {
     double asked_s[MOE_N_PACES]; /* modelled: not dilated */
     double late_s[MOE_N_PACES];
     double beside_s[MOE_N_BESIDES];
+    double travel_s[MOE_N_TRAVELS];  /* from sent to arrived */
+    double exposed_s[MOE_N_TRAVELS]; /* of that, waited for */
 } moe_layer_pace;
 
 typedef struct moe_pacing {
@@ -33,7 +35,7 @@ typedef struct moe_pacing {
     MPI_Comm meeting; /* of the GPUs */
     moe_pacer *pacer;
     moe_pacer_error error; /* of deadlines here, on the worst rank */
-    moe_watch *watch;
+    double shortest_s;     /* that a phase can take here, likewise */
     moe_beside *beside;
     moe_flow *flow; /* NULL: experts are not paced */
 } moe_pacing;
@@ -69,11 +71,14 @@ void moe_pacing_load(moe_engine *e);
 /* Let weights flow beside the tags that migrate, and wait for them. */
 void moe_pacing_migrate(moe_engine *e, const moe_move *moves, size_t n);
 
-/* Wait for as long as attention of a layer takes. */
+/* Wait for as long as attention of a layer takes, of one part of the batch. */
 void moe_pacing_attend(moe_engine *e, int layer);
 
-/* Wait for as long as experts take with the rows that came. */
-void moe_pacing_compute(moe_engine *e, const moe_runner *r, int layer);
+/* Wait for as long as shared experts take with a part's tokens, which need no
+ * rows of others; and as the others take with the rows that came. */
+void moe_pacing_share(moe_engine *e, int layer);
+void moe_pacing_compute(moe_engine *e, const moe_runner *r, const moe_part *p,
+                        int layer);
 
 /* Wait for all GPUs before they exchange counts, which none of them can do
  * without the others: recorded as waiting. A rank that sat in a collective
@@ -81,10 +86,9 @@ void moe_pacing_compute(moe_engine *e, const moe_runner *r, int layer);
  * GPUs. */
 void moe_pacing_meet(moe_engine *e, int layer, moe_phase phase);
 
-/* Send rows that were addressed and told, and wait for those of others; what
- * that takes until the last of them has come is waiting. */
-void moe_pacing_exchange(moe_engine *e, int layer, moe_phase phase,
-                         moe_way way);
+/* Wait for what a part sent; nothing where it was made at once. What that takes is exposed, and is for the caller to
+ * charge to the phase; until the last sender has come it is waiting. */
+void moe_pacing_await(moe_engine *e, moe_part *p);
 
 /* What was paced in one (strategy, iteration), into the ledger. */
 void moe_pacing_record(const moe_engine *e, const moe_runner *r, int i,

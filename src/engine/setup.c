@@ -9,7 +9,6 @@
 
 #include "moegps/h5_try.h"
 #include "moegps/topo.h"
-#include "transport.h"
 
 static moe_status check_inputs(const moe_engine *e, moe_error *err)
 {
@@ -158,41 +157,6 @@ static moe_status make_ffn(moe_engine *e, moe_error *err)
                                           .ffn = e->ffn,
                                           .ffn_state = e->ffn_state};
     return moe_home_weights_init(&e->home, &home, err);
-}
-
-/* Paced rows go out as narrow as the deployment sends them. */
-static size_t out_bytes(const moe_engine *e)
-{
-    const size_t all = moe_ffn_row_bytes(&e->shape);
-    const double share = moe_serving_row_bytes(e->serving, e->p.model, false) /
-                         moe_model_row_bytes(e->p.model);
-    const size_t part = (size_t)ceil((double)all * share);
-    if (!e->ffn->paced || part > all)
-        return all;
-    return part < sizeof(uint64_t) ? sizeof(uint64_t) : part;
-}
-
-static moe_status make_dispatch(moe_engine *e, moe_error *err)
-{
-    if (e->gpu < 0)
-        return MOE_OK;
-    const uint64_t tokens = moe_batcher_max_tokens(e->batcher);
-    const moe_pricer pricer = moe_engine_pricer(e);
-    const moe_dispatch_params params = {
-        .transport = moe_transport_find(
-            moe_serve_exchanges[e->p.experiment->serving.exchange]),
-        .gpu = e->gpu,
-        .layout = e->layout,
-        .experts = e->p.model->experts,
-        .top_k = e->p.model->top_k,
-        .group = moe_layer_attention_gpus(&pricer),
-        .max_slots = e->max_slots,
-        .max_tokens = tokens,
-        .max_own = moe_batcher_max_own(e->batcher),
-        .watch = e->pacing != NULL ? e->pacing->watch : NULL,
-        .row_bytes = moe_ffn_row_bytes(&e->shape),
-        .out_bytes = out_bytes(e)};
-    return moe_dispatch_new(&params, &e->dispatch, err);
 }
 
 static moe_status make_rows(moe_engine *e, moe_error *err)
@@ -426,12 +390,11 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
             moe_agree(ctx);
         }
         if (ctx->err.status == MOE_OK) {
-            make_dispatch(e, &ctx->err);
+            moe_parts_init(e);
             moe_agree(ctx);
         }
         if (ctx->err.status == MOE_OK) {
-            if (e->gpu >= 0)
-                moe_dispatch_connect(e->dispatch, e->gpu_comm);
+            moe_parts_connect(e);
             moe_pacing_connect(e);
             moe_pacing_check(e);
             moe_agree(ctx);
@@ -452,7 +415,7 @@ void moe_engine_free(moe_engine *e)
     for (int i = 0; i < e->n_runners; i++)
         moe_runner_fini(e, &e->runner[i]);
     moe_engine_regret_fini(e);
-    moe_dispatch_free(e->dispatch);
+    moe_parts_fini(e);
     moe_pacing_fini(e);
     moe_home_weights_fini(&e->home);
     moe_ffn_free(e->ffn, e->ffn_state);

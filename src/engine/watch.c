@@ -19,6 +19,7 @@ struct moe_watch {
     int sequence;
     int unannounced, open; /* messages due, and not yet announced or complete */
     double began_s;
+    double wanted_s;      /* since when the rank waits; INFINITY: it does not */
     double late_s;        /* of exchanges that are complete */
     moe_watched *of;      /* [most] */
     moe_sender *senders;  /* [most] */
@@ -77,6 +78,12 @@ void moe_watch_begin(moe_watch *w)
 {
     memset(w->senders, 0, (size_t)w->most * sizeof *w->senders);
     w->late_s = 0;
+    w->wanted_s = INFINITY;
+}
+
+void moe_watch_want(moe_watch *w, double since_s)
+{
+    w->wanted_s = since_s;
 }
 
 void moe_watch_post(moe_watch *w, const moe_watch_exchange *x)
@@ -126,9 +133,11 @@ static void add_up(moe_watch *w)
         moe_sender *s = &w->senders[w->x.first + g];
         if (!(of->arrived_s > 0))
             continue;
-        late_s = fmax(late_s, of->announced_s - w->began_s);
+        const double own_s =
+            fmax(of->announced_s - fmax(w->began_s, w->wanted_s), 0);
+        late_s = fmax(late_s, own_s);
         s->bytes += of->bytes;
-        s->late_s += fmax(of->announced_s - w->began_s, 0);
+        s->late_s += own_s;
         s->transfer_s += of->arrived_s - fmax(of->announced_s, w->began_s);
     }
     w->late_s += late_s;

@@ -46,7 +46,7 @@ typedef struct moe_sender {
 moe_status moe_watch_new(int most, moe_watch **out, moe_error *err);
 void moe_watch_free(moe_watch *w);
 
-/* Forget the exchanges before. */
+/* Forget the exchanges before; nobody waits for those that follow yet. */
 void moe_watch_begin(moe_watch *w);
 
 /* Post an exchange, after the one before is complete. Collective over x->comm,
@@ -63,8 +63,12 @@ const moe_watched *moe_watch_of(const moe_watch *w);
  * complete. */
 const moe_sender *moe_watch_senders(const moe_watch *w);
 
-/* @return s that this rank was there before the last sender of each of these
- * had come, their sum. */
+/* From this moment on the rank waits for what was begun, and no sooner: who is
+ * late then keeps it. */
+void moe_watch_want(moe_watch *w, double since_s);
+
+/* @return s that this rank waited before the last sender of each of these had
+ * come, their sum. */
 double moe_watch_late_s(const moe_watch *w);
 
 #endif

@@ -48,6 +48,7 @@ static const struct {
     {"candidate", "strategy that another may use"},
     {"pace", "phase that takes its modelled time"},
     {"beside", "phase that runs beside the layers"},
+    {"travel", "phase whose rows travel"},
     {"sender", "GPU that sends"},
 };
 
@@ -92,34 +93,41 @@ static const char *scale_text(const char *name)
     return NULL;
 }
 
+static const char *phase_name(int phase)
+{
+    return moe_phase_name((moe_phase)phase);
+}
+
+/* @return what the places of a scale are called; NULL: they have numbers. */
+static const char *(*scale_names(const char *name))(int)
+{
+    static const struct {
+        const char *scale, *(*names)(int);
+    } known[] = {{"phase", phase_name},
+                 {"link", moe_link_name},
+                 {"pace", moe_pace_name},
+                 {"beside", moe_beside_name},
+                 {"travel", moe_travel_name}};
+    for (size_t i = 0; i < MOE_ARRAY_LEN(known); i++)
+        if (strcmp(known[i].scale, name) == 0)
+            return known[i].names;
+    return NULL;
+}
+
 static void write_scale(hid_t group, const char *name,
                         const moe_results_meta *meta,
                         const moe_ledger_dims *dims, moe_error *err)
 {
+    const char *words[MOE_N_PHASES]; /* the longest of them */
     size_t n = moe_dims_extent(dims, name);
     const char *text = scale_text(name);
+    const char *(*names)(int) = scale_names(name);
     if (strcmp(name, "strategy") == 0 || strcmp(name, "candidate") == 0) {
         moe_h5_scale_text(group, name, n, meta->strategies, text, err);
-    } else if (strcmp(name, "phase") == 0) {
-        const char *phases[MOE_N_PHASES];
-        for (int p = 0; p < MOE_N_PHASES; p++)
-            phases[p] = moe_phase_name((moe_phase)p);
-        moe_h5_scale_text(group, name, n, phases, text, err);
-    } else if (strcmp(name, "link") == 0) {
-        const char *links[MOE_N_LINKS];
-        for (int k = 0; k < MOE_N_LINKS; k++)
-            links[k] = moe_link_name(k);
-        moe_h5_scale_text(group, name, n, links, text, err);
-    } else if (strcmp(name, "pace") == 0) {
-        const char *paces[MOE_N_PACES];
-        for (int k = 0; k < MOE_N_PACES; k++)
-            paces[k] = moe_pace_name(k);
-        moe_h5_scale_text(group, name, n, paces, text, err);
-    } else if (strcmp(name, "beside") == 0) {
-        const char *besides[MOE_N_BESIDES];
-        for (int k = 0; k < MOE_N_BESIDES; k++)
-            besides[k] = moe_phase_name((moe_phase)(MOE_BESIDE_FIRST + k));
-        moe_h5_scale_text(group, name, n, besides, text, err);
+    } else if (names != NULL) {
+        for (size_t k = 0; k < n; k++)
+            words[k] = names((int)k);
+        moe_h5_scale_text(group, name, n, words, text, err);
     } else {
         bool layer = strcmp(name, "layer") == 0;
         moe_h5_scale(group, name, n, layer ? meta->layers : NULL, text, err);
