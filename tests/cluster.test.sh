@@ -172,6 +172,51 @@ due = beside[:, 0, :] - hides
 print("# first layer: migration", beside[:, 0, :].max(), "s, exposed", wall["migrate"].max(), "s")
 assert (wall["migrate"] >= due - 5e-3 - 0.05 * beside[:, 0, :]).all(), (wall["migrate"], due)
 PY
+# Two halves in turn, one GPU a host. In slow motion a launch takes 10 ms: each
+# half attends for 50 ms and is computed for 30 ms. Rows of one leave, or come
+# home, beside one of these of the other: so much is hidden, or all of it. Only
+# the last layer's second half comes home beside nothing.
+sed 's/^gpus_per_node:.*/gpus_per_node: 1/; s/^launch_s:.*/launch_s: 1e-3/' \
+    tests/cluster/round.yaml > "$dir/round.yaml"
+halves=(--set cluster="$dir/round.yaml" --set emulation.ffn=paced --set emulation.attention=paced
+    --set emulation.scale=16 --set emulation.dilation=10 --set workload.iterations=3
+    --set workload.batch=4 --set workload.seq=1024 --set serving.overlap=two-batch)
+halves_run() {
+    local rc=0
+    $cluster shape "$dir" n1 80mbit 1ms && $cluster shape "$dir" n2 80mbit 1ms &&
+        exits 0 run_on 2 2 halves.h5 "${halves[@]}" || rc=$?
+    $cluster unshape "$dir" n1
+    $cluster unshape "$dir" n2
+    return $rc
+}
+check "two halves in turn over a slow link" halves_run
+check "rows of one keep to the link, and hide behind as much compute of the other" \
+    "$PYTHON" - "$dir/halves.h5" <<'PY'
+import sys
+import h5py
+import numpy as np
+f = h5py.File(sys.argv[1])
+rate = 80e6 / 8
+travel, exposed = f["paced/travel_time"][...] * 10, f["paced/travel_exposed"][...] * 10
+asked = f["paced/asked"][...]
+assert np.allclose(asked[..., 0, :], 10e-3, rtol=1e-2) and np.allclose(asked[..., 1, :], 6e-3, rtol=1e-2)
+s = 0  # baseline: nothing else crosses the link
+got = f["paced/received"][s].sum(axis=2)  # iteration, layer, rank: dispatch and combine
+assert (got > 500e3).all(), got
+both = travel[s].sum(axis=2)
+assert (both > (got - 4 * 100e3) / rate).all(), (both, got / rate)  # less what bursts pass
+hidden = travel[s] - exposed[s]
+# of each layer's two halves the sum: first and second
+beside = {0: (50e-3, 30e-3), 1: (30e-3, 50e-3)}
+for x, (a, b) in beside.items():
+    layers = slice(None) if x == 0 else slice(0, -1)
+    least = np.minimum(travel[s, :, layers, x, :], min(a, b))
+    assert (hidden[:, layers, x, :] > least - 1e-6).all(), (x, hidden, travel)
+link = got / rate
+print("# rows of a layer need %.0f ms of the link beside 160 of compute; travelled %.0f, exposed %.0f ms (first layer, least)"
+      % (1e3 * link[:, 0].max(), 1e3 * both[:, 0].min(), 1e3 * exposed[s, :, 0].sum(axis=1).min()))
+PY
+grep '^# rows of a layer' "$dir/said" || :
 [ ! -e "$dir/env" ] || why_not=
 
 # ---- survive ----

@@ -2,32 +2,7 @@
 # Runs whose ranks keep a GPU's pace. Speaks TAP.
 . "$(dirname "$0")/tap.bash"
 
-# A GPU whose every kernel takes as long as its launch, and whose links take no
-# time. Attention with its reduction and the router is six launches and the FFN is
-# three: a layer has to take 10 ms.
-cat > "$dir/round.yaml" << END
-gpu: a100_sxm
-cost: analytic
-gpus_per_node: 4
-memory_bytes: 80e9
-memory_bandwidth: 1e15
-peak_flops: 1e17
-vector_flops: 1e16
-compute_efficiency: 1
-memory_efficiency: 1
-sms: 108
-tile_m: 32
-tile_n: 32
-launch_s: 1.11111e-3
-link_bandwidth: 1e14
-link_efficiency: 1
-link_latency_s: 0
-link_topology: switch
-network_bandwidth: 1e14
-network_efficiency: 1
-network_latency_s: 0
-origin: round numbers
-END
+cp tests/cluster/round.yaml "$dir/round.yaml"
 cat > "$dir/x.yaml" << END
 model: mixtral-8x7b
 cluster: $dir/round.yaml
@@ -40,11 +15,12 @@ strategies:
   - {name: tokens, predictor: token, slots: 3}
 END
 
+N=4 # ranks
 run() { # FILE SETTING...
     local file=$1 sets=()
     shift
     for s in "$@"; do sets+=(--set "$s"); done
-    kept ranks 4 ./moegps run "$dir/x.yaml" "${sets[@]}" -o "$dir/$file"
+    kept ranks $N ./moegps run "$dir/x.yaml" "${sets[@]}" -o "$dir/$file"
 }
 
 look() { # PYTHON, with f: the file, and what is of interest in it
@@ -56,6 +32,8 @@ wall = {p: f["timing/wall"][..., i, :] for i, p in enumerate(phases)}
 wait, gpu = f["timing/wait"][...], f["timing/gpu"][...]
 asked, late = f["paced/asked"][...], f["paced/late"][...]
 beside = f["paced/beside_time"][...]
+travel, exposed = f["paced/travel_time"][...], f["paced/travel_exposed"][...]
+def of(name, field): return h5py.File("$dir/" + name + ".h5")[field][...]
 fact = f["config"].attrs
 $2
 END
@@ -116,6 +94,61 @@ assert (wait >= 0).all() and min(w.min() for w in wall.values()) >= 0
 '
 done
 
+# ---- two halves in turn ----
+
+# Half a batch has as many launches as a whole one: attention and router of a
+# layer take twice 6.67 ms, the FFN twice 3.33 ms. Rows of the first half go
+# while the second attends, those of the second while the first is computed, and
+# so they come home: what is exposed is what takes longer than that.
+hidden='
+N = asked.shape[-1] # alone, attention needs no reduction: a launch less
+least = min(asked[..., 0, :].min(), asked[..., 1, :].min()) / 2
+due = np.maximum(travel - least, 0)
+assert (travel >= exposed).all() and (exposed >= 0).all()
+assert (exposed[:, :, :-1] <= due[:, :, :-1] + 1e-9).all(), (exposed, due)
+assert (exposed[:, :, -1, 0] <= due[:, :, -1, 0] + 1e-9).all(), (exposed, due)
+assert least > 3.3e-3 and np.allclose(asked[0].sum(axis=2), 20e-3 if N > 1 else 17.78e-3, rtol=1e-3)
+print("# two halves: rows travelled %.2f ms a layer, of that %.2f exposed"
+      % (1e3 * np.median(travel.sum(axis=3)), 1e3 * np.median(exposed.sum(axis=3))))
+'
+for N in 1 2 4; do
+    some=(workload.batch=4 workload.seq=32 strategies.online.slots=8 strategies.tokens.slots=8)
+    check "$N ranks run a batch as a whole" run "whole$N.h5" "${some[@]}"
+    check "$N ranks run it in two halves" \
+        run "two$N.h5" "${some[@]}" serving.overlap=two-batch
+    check_if "h5py numpy" "$N ranks compute the rows of one beside the other" look "two$N.h5" "$hidden"
+    grep '^# two' "$dir/said"
+    check_if "h5py numpy" "$N ranks compute and send as much as without halves" look "two$N.h5" "
+for x in 'load/rank_pairs', 'work/dispatch', 'work/combine', 'work/slot_pairs':
+    assert (of('two$N', x)[0] == of('whole$N', x)[0]).all(), x
+sent = f['traffic/dispatch_bytes'][0]
+assert (sent == of('whole$N', 'traffic/dispatch_bytes')[0]).all() and ($N == 1 or sent.sum() > 0)
+got = f['paced/received'][0].sum(axis=(0, 1)) # sender, rank
+assert (got == (sent + sent.T).T)[~np.eye($N, dtype=bool)].all()
+assert (f['load/rank_pairs'][1:].sum(axis=3) == f['load/rank_pairs'][0].sum(axis=2)).all()
+"
+done
+for exchange in tokens nodes allgather; do
+    check "exchange $exchange of two halves is valid" run "two-$exchange.h5" \
+        cluster="$dir/pairs.yaml" serving.attention=data serving.exchange="$exchange" \
+        workload.batch=6 workload.seq=32 serving.overlap=two-batch emulation.progress=thread
+    check_if "h5py numpy" "all that they send is seen to arrive" look "two-$exchange.h5" '
+sent = f["traffic/dispatch_bytes"][0]
+got = f["paced/received"][0].sum(axis=(0, 1)) # sender, rank
+off = ~np.eye(4, dtype=bool)
+assert sent[off].sum() > 0 and (got[off] == (sent + sent.T).T[off]).all(), (got, sent)
+assert (wait >= 0).all() and (exposed <= travel).all()
+'
+done
+spoilt() {
+    exits 3 ranks 4 ./moegps run "$dir/x.yaml" --set serving.overlap=two-batch \
+        --set workload.batch=4 --set workload.seq=32 -o "$dir/spoilt.h5" --inject check:2 &&
+        grep -q 'strategy baseline' "$dir/err"
+}
+check "a row that is spoilt in a half is found" spoilt
+
+# ---- slow motion, links ----
+
 check "slow motion is valid" run slow.h5 emulation.dilation=3 emulation.progress=thread
 check "it says its factor" grep -q 'took 3.00 times as long' "$dir/out"
 check_if "h5py numpy" "what is asked for stays, what is measured is divided" look slow.h5 '
@@ -142,6 +175,7 @@ check "and says so" grep -q 'measured by calibrate --mpi' "$dir/out"
 refused() { # WORDS SETTING...
     local words=$1
     shift
+    rm -f "$dir/no.h5"
     ! run no.h5 "$@" && grep -q "$words" "$dir/err" && [ ! -e "$dir/no.h5" ]
 }
 # Attention of a token takes 58 ns there, less than clocks take to be read.
@@ -155,6 +189,10 @@ stopped() {
 }
 check "deadlines below the timer's error are refused" \
     refused 'to which this machine keeps deadlines' "cluster=$dir/fast.yaml" workload.seq=1
+check "one sequence has no halves" \
+    refused 'two-batch splits the sequences' serving.overlap=two-batch
+check "shared experts beside the exchange alone are refused" \
+    refused 'allowed with emulation.ffn or attention: paced: none, two-batch' serving.overlap=shared
 check "tables of other links are refused" \
     refused "no measured 'mpi'" emulation.dilation=auto \
     emulation.links=jobs/silicon/tables.h5

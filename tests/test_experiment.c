@@ -444,8 +444,8 @@ static const struct {
      "emulation.links"},
     {TOP ONE "emulation: {dilation: 2}\n",
      "emulation.dilation: only where ffn or attention is paced"},
-    {TOP ONE "emulation: {ffn: paced}\nserving: {overlap: two-batch}\n",
-     "x.yaml:6: serving.overlap: two-batch is priced, but not what paced ranks "
+    {TOP ONE "emulation: {ffn: paced}\nserving: {overlap: shared}\n",
+     "x.yaml:6: serving.overlap: shared is priced, but not what paced ranks "
      "do"},
     {TOP ONE "emulation: {links: x.h5}\n",
      "emulation.links: only where ffn or attention is paced"},

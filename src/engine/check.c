@@ -36,6 +36,7 @@ void moe_engine_check_layer(moe_engine *e, moe_runner *r, int layer)
     if (e->gpu >= 0)
         e->checks.corrupt = moe_inject_here(e->ctx, MOE_SITE_CHECK);
     moe_engine_layer(e, r, layer, e->exact, e->exact_state, e->exact_rows);
+    moe_engine_end_layers(e);
     if (e->gpu < 0)
         return;
     e->exact->check(e->exact_state, e->it.batch, layer, e->out, &e->ctx->err);

@@ -16,6 +16,7 @@ static void begin_leg(moe_dispatch *d, moe_leg *leg, const uint16_t *experts,
 {
     const size_t n = batch->own * (size_t)batch->top_k;
     d->leg = leg;
+    d->ffn = NULL; /* until something is computed */
     d->tokens = batch->own;
     d->experts = experts;
     memset(d->own, 0, (size_t)d->p.experts * sizeof *d->own);

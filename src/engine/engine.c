@@ -55,9 +55,12 @@ static double warm_up_strategy(moe_engine *e, int s, bool compare)
     moe_iteration_clear(e, &e->it);
     for (int l = 0; l < e->p.n_layers; l++) {
         moe_engine_layer(e, r, l, e->ffn, e->ffn_state, e->rows);
-        if (compare)
-            moe_engine_check_output(e, r, l);
+        if (!compare)
+            continue;
+        moe_engine_end_layers(e);
+        moe_engine_check_output(e, r, l);
     }
+    moe_engine_end_layers(e);
     moe_engine_observe(e, s);
     return slowest(e);
 }
@@ -97,6 +100,7 @@ moe_status moe_engine_measure(moe_engine *e, int i, moe_ledger *ledger)
         moe_engine_coordinate(e, r);
         for (int l = 0; l < e->p.n_layers; l++)
             moe_engine_layer(e, r, l, e->ffn, e->ffn_state, e->rows);
+        moe_engine_end_layers(e);
         moe_beside_finish(e);
         moe_engine_share_planner_work(e);
         moe_engine_choose(e, s);

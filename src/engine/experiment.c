@@ -399,11 +399,11 @@ static moe_status check_overlap(const moe_experiment *x, const moe_conf *root,
                                 moe_error *err)
 {
     if (moe_emulation_is_paced(&x->emulation) &&
-        x->serving.overlap != MOE_SERVE_NO_OVERLAP)
+        x->serving.overlap == MOE_SERVE_SHARED)
         return moe_conf_fail(
             root, moe_conf_get(moe_conf_get(root, "serving"), "overlap"), err,
             "serving.overlap: %s is priced, but not what paced ranks do "
-            "(allowed with emulation.ffn or attention: paced: none)",
+            "(allowed with emulation.ffn or attention: paced: none, two-batch)",
             moe_serve_overlaps[x->serving.overlap]);
     return MOE_OK;
 }

@@ -361,12 +361,14 @@ void moe_engine_note_way(moe_engine *e, const moe_plan *from,
                          const moe_plan *to);
 
 /* layer.c: attention's end, route, dispatch, ffn, combine of one layer with the
- * given back end, and the plans of layers that are made beside it; leaves the
- * sums in e->out. Direct routing goes by what was predicted last. Without rows
- * nothing is sent or computed: what would be is counted. Collective over
- * ctx. */
+ * given back end, and the plans of layers that are made beside it. Direct
+ * routing goes by what was predicted last. Without rows nothing is sent or
+ * computed: what would be is counted. Halves of a batch are left on their way
+ * home beside the next layer; at the end of the last one they come home. Then
+ * the sums are in e->out. Collective over ctx. */
 void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
                       const moe_ffn *ffn, void *ffn_state, const char *rows);
+void moe_engine_end_layers(moe_engine *e);
 
 /* pricing.c: its scratch, after the runners; fill gpu, exposed and what else
  * the gpu clock says of one (strategy, iteration). init and fini are local;

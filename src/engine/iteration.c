@@ -47,6 +47,7 @@ void moe_iteration_clear(const moe_engine *e, moe_iteration *it)
     memset(it->times, 0, l * sizeof *it->times);
     memset(it->facts, 0, l * sizeof *it->facts);
     memset(it->planner_steps, 0, 2 * l * sizeof *it->planner_steps);
+    memset(it->slot_rows, 0, l * (size_t)e->max_slots * sizeof *it->slot_rows);
     memset(it->sent_bytes, 0, g * sizeof *it->sent_bytes);
     memset(it->ahead_bytes, 0, g * sizeof *it->ahead_bytes);
     memset(it->paces, 0, l * sizeof *it->paces);

@@ -3,177 +3,258 @@
 
 #include <string.h>
 
+/* A way through a layer, and whose experts compute it. */
+typedef struct {
+    moe_runner *r;
+    int layer;
+    const moe_ffn *ffn; /* NULL: pairs are only counted */
+    void *ffn_state;
+    const char *rows; /* [own][row bytes]; NULL likewise */
+    bool paced;
+} pass;
+
 /* Number and address the pairs that were counted last, and tell who gets them. */
-static void address_rows(moe_engine *e, moe_runner *r, int layer,
-                         const char *rows)
+static void address_rows(moe_engine *e, const pass *w, moe_part *p)
 {
-    moe_dispatch *d = e->part->dispatch;
-    const moe_replicas *replicas = &r->replicas[layer];
+    moe_dispatch *d = p->dispatch;
+    moe_runner *r = w->r;
+    const moe_replicas *replicas = &r->replicas[w->layer];
     if (r->spec->split->needs_counts && moe_replicas_copies(replicas)) {
         moe_dispatch_number(d);
-        e->it.facts[layer].numbers++;
+        e->it.facts[w->layer].numbers += p == e->part; /* one for all parts */
     } else {
         moe_dispatch_number_own(d);
     }
-    moe_dispatch_address(d, e->it.batch, replicas, r->slots, r->spec->split,
+    moe_dispatch_address(d, &p->batch, replicas, r->slots, r->spec->split,
                          r->split);
     moe_dispatch_tell(d);
-    if (rows != NULL)
-        moe_dispatch_pack(d, e->it.batch, rows);
-}
-
-/* Rows travel. Those of a paced run are watched, and what runs beside goes on
- * meanwhile. */
-static void travel(moe_engine *e, int layer, moe_phase phase, moe_way way)
-{
-    moe_part_send(e, e->part, layer, phase, way);
-    moe_pacing_await(e, e->part);
+    if (w->rows != NULL)
+        moe_dispatch_pack(d, &p->batch,
+                          w->rows + p->first * moe_ffn_row_bytes(&e->shape));
 }
 
 /* Attention itself is not executed. Of the reduce-scatter that ends it, direct
  * routing has the part that brings rows to their predicted experts. */
-static void end_attention(moe_engine *e, moe_runner *r, int layer,
-                          const char *rows)
+static void end_attention(moe_engine *e, const pass *w, moe_part *p)
 {
-    const size_t pairs = e->it.batch->own * (size_t)e->it.batch->top_k;
-    moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_ATTENTION, layer, layer + 1);
+    const size_t k = (size_t)e->it.batch->top_k;
+    const size_t at = (size_t)w->layer * e->it.batch->own + p->first;
+    moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_ATTENTION, w->layer,
+                       w->layer + 1);
     const moe_stamp start = moe_stamp_now();
-    moe_pacing_meet(e, layer, MOE_PHASE_ATTENTION);
-    moe_dispatch_expect(e->part->dispatch, e->it.batch,
-                        e->it.predicted_experts + (size_t)layer * pairs);
-    address_rows(e, r, layer, rows);
-    if (rows != NULL)
-        travel(e, layer, MOE_PHASE_ATTENTION, MOE_WAY_OUT);
-    moe_engine_charge(e, MOE_PHASE_ATTENTION, layer, layer + 1, start);
+    moe_pacing_meet(e, w->layer, MOE_PHASE_ATTENTION);
+    moe_dispatch_expect(p->dispatch, &p->batch,
+                        e->it.predicted_experts + at * k);
+    address_rows(e, w, p);
+    if (w->rows != NULL)
+        moe_part_send(e, p, w->layer, MOE_PHASE_ATTENTION, MOE_WAY_OUT);
+    moe_pacing_await(e, p);
+    moe_engine_charge(e, MOE_PHASE_ATTENTION, w->layer, w->layer + 1, start);
 }
 
-static void route(moe_engine *e, const moe_runner *r, int layer)
+static void route(moe_engine *e, const pass *w, moe_part *p)
 {
     const moe_stamp start = moe_stamp_now();
-    if (r->direct)
-        moe_dispatch_compare(e->part->dispatch, e->it.batch, layer);
+    if (w->r->direct)
+        moe_dispatch_compare(p->dispatch, &p->batch, 0);
     else
-        moe_dispatch_count(e->part->dispatch, e->it.batch, layer);
-    moe_engine_charge(e, MOE_PHASE_ROUTE, layer, layer + 1, start);
+        moe_dispatch_count(p->dispatch, &p->batch, 0);
+    moe_engine_charge(e, MOE_PHASE_ROUTE, w->layer, w->layer + 1, start);
 }
 
-static void dispatch(moe_engine *e, moe_runner *r, int layer, const char *rows)
+static void dispatch(moe_engine *e, const pass *w, moe_part *p)
 {
-    moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_DISPATCH, layer, layer + 1);
+    moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_DISPATCH, w->layer,
+                       w->layer + 1);
     const moe_stamp start = moe_stamp_now();
-    moe_pacing_meet(e, layer, MOE_PHASE_DISPATCH);
-    address_rows(e, r, layer, rows);
-    if (rows != NULL)
-        travel(e, layer, MOE_PHASE_DISPATCH, MOE_WAY_OUT);
-    moe_engine_charge(e, MOE_PHASE_DISPATCH, layer, layer + 1, start);
+    moe_pacing_meet(e, w->layer, MOE_PHASE_DISPATCH);
+    address_rows(e, w, p);
+    if (w->rows != NULL)
+        moe_part_send(e, p, w->layer, MOE_PHASE_DISPATCH, MOE_WAY_OUT);
+    if (e->n_parts == 1)
+        moe_pacing_await(e, p);
+    moe_engine_charge(e, MOE_PHASE_DISPATCH, w->layer, w->layer + 1, start);
+}
+
+static void await(moe_engine *e, moe_part *p)
+{
+    const moe_stamp start = moe_stamp_now();
+    if (!p->due)
+        return;
+    moe_pacing_await(e, p);
+    moe_engine_charge(e, p->phase, p->layer, p->layer + 1, start);
 }
 
 /* Spoil one received row, so that tests see the checks fail. */
-static void corrupt(moe_engine *e, char *grouped)
+static void corrupt(moe_engine *e, const moe_part *p, char *grouped)
 {
-    if (!e->checks.corrupt || moe_dispatch_get_rows(e->part->dispatch).all == 0)
+    if (!e->checks.corrupt || moe_dispatch_get_rows(p->dispatch).all == 0)
         return;
     for (size_t b = 0; b < moe_ffn_row_bytes(&e->shape); b++)
         grouped[b] = (char)~grouped[b];
     e->checks.corrupt = false;
 }
 
-static void run_experts(moe_engine *e, moe_runner *r, int layer,
-                        const moe_ffn *ffn, void *ffn_state)
+static void run_experts(moe_engine *e, const pass *w, moe_part *p)
 {
     const moe_stamp start = moe_stamp_now();
-    moe_dispatch *d = e->part->dispatch;
+    const moe_runner *r = w->r;
     moe_ffn_input input = {.slots = r->slots,
                            .weights = r->weights->weights +
-                                      (size_t)layer * (size_t)r->slots,
-                           .rows = moe_dispatch_get_rows(d).of_slot,
-                           .data = moe_dispatch_group(d)};
-    ffn->run(ffn_state, &input, &e->ctx->err);
+                                      (size_t)w->layer * (size_t)r->slots,
+                           .rows = moe_dispatch_get_rows(p->dispatch).of_slot,
+                           .data = moe_dispatch_group(p->dispatch)};
+    w->ffn->run(w->ffn_state, &input, &e->ctx->err);
     moe_inject(e->ctx, MOE_SITE_FFN);
-    corrupt(e, input.data);
-    moe_dispatch_ungroup(d, ffn, ffn_state);
-    moe_engine_charge(e, MOE_PHASE_FFN, layer, layer + 1, start);
+    corrupt(e, p, input.data);
+    moe_dispatch_ungroup(p->dispatch, w->ffn, w->ffn_state);
+    moe_engine_charge(e, MOE_PHASE_FFN, w->layer, w->layer + 1, start);
 }
 
-static void combine(moe_engine *e, int layer, const moe_ffn *ffn,
-                    void *ffn_state)
+/* What went home is there, and summed. */
+static void come_home(moe_engine *e, moe_part *p, moe_stamp start)
 {
-    moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_COMBINE, layer, layer + 1);
-    const moe_stamp start = moe_stamp_now();
     moe_ffn_sums sums;
-    travel(e, layer, MOE_PHASE_COMBINE, MOE_WAY_HOME);
-    const void *rows =
-        moe_dispatch_get_home(e->part->dispatch, e->it.batch, &sums);
-    ffn->combine(ffn_state, &sums, rows, e->out);
-    moe_engine_charge(e, MOE_PHASE_COMBINE, layer, layer + 1, start);
+    moe_pacing_await(e, p);
+    const void *rows = moe_dispatch_get_home(p->dispatch, &p->batch, &sums);
+    p->ffn->combine(p->ffn_state, &sums, rows,
+                    e->out + p->first * moe_ffn_out_bytes(&e->shape));
+    p->ffn = NULL;
+    moe_engine_charge(e, MOE_PHASE_COMBINE, p->layer, p->layer + 1, start);
 }
 
-/* Full-size bytes of an exchange as its busier direction has them; what stays
- * on this GPU costs nothing. */
-static void note_exchange(const moe_engine *e, const int *sent,
-                          const int *received, double bytes, double *bytes_out)
+/* ... if it is on its way. */
+static void bring_home(moe_engine *e, moe_part *p)
+{
+    if (p->ffn != NULL)
+        come_home(e, p, moe_stamp_now());
+}
+
+/* What came is computed, and goes home. */
+static void compute(moe_engine *e, const pass *w, moe_part *p)
+{
+    if (w->paced && w->ffn->paced)
+        moe_pacing_share(e, w->layer);
+    await(e, p);
+    if (w->paced && w->ffn->paced)
+        moe_pacing_compute(e, w->r, p, w->layer);
+    else
+        run_experts(e, w, p);
+    moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_COMBINE, w->layer,
+                       w->layer + 1);
+    const moe_stamp start = moe_stamp_now();
+    p->ffn = w->ffn;
+    p->ffn_state = w->ffn_state;
+    moe_part_send(e, p, w->layer, MOE_PHASE_COMBINE, MOE_WAY_HOME);
+    if (e->n_parts == 1)
+        come_home(e, p, start);
+    else
+        moe_engine_charge(e, MOE_PHASE_COMBINE, w->layer, w->layer + 1, start);
+}
+
+/* What one GPU has of an exchange, within the node and across nodes; what stays
+ * on it costs nothing. */
+typedef struct {
+    int64_t out[2], in[2];
+} volume;
+
+static void add_volume(const moe_engine *e, const int *sent,
+                       const int *received, volume *to)
 {
     const int node = moe_layout_node(&e->layout, e->gpu);
-    int64_t out[2] = {0, 0}, in[2] = {0, 0};
     for (int g = 0; g < e->layout.gpus; g++) {
         const int far = moe_layout_node(&e->layout, g) != node;
         if (g == e->gpu)
             continue;
-        out[far] += sent[g];
-        in[far] += received[g];
+        to->out[far] += sent[g];
+        to->in[far] += received[g];
     }
-    for (int far = 0; far < 2; far++)
-        bytes_out[far] =
-            (double)(out[far] > in[far] ? out[far] : in[far]) * bytes;
 }
 
-static void note_rows(moe_engine *e, const moe_runner *r, int layer)
+/* Full-size bytes as the busier direction has them. */
+static void note_volume(const volume *v, double bytes, double *bytes_out)
 {
-    const moe_dispatch_rows n = moe_dispatch_get_rows(e->part->dispatch);
-    const double sent = moe_model_dispatch_bytes(e->p.model);
+    for (int far = 0; far < 2; far++)
+        bytes_out[far] =
+            (double)(v->out[far] > v->in[far] ? v->out[far] : v->in[far]) *
+            bytes;
+}
+
+static void note_part(moe_engine *e, const pass *w, const moe_dispatch_rows *n)
+{
     const double row = moe_model_row_bytes(e->p.model);
     const double on_wire = moe_serving_row_bytes(e->serving, e->p.model, false);
-    moe_layer_facts *f = &e->it.facts[layer];
+    moe_layer_facts *f = &e->it.facts[w->layer];
+    uint32_t *rows = e->it.slot_rows + (size_t)w->layer * (size_t)e->max_slots;
     for (int g = 0; g < e->layout.gpus; g++) {
-        e->it.sent_bytes[g] += (int64_t)(n.sent[g] * on_wire);
-        if (n.ahead != NULL)
-            e->it.ahead_bytes[g] += (int64_t)(n.ahead[g] * row);
+        e->it.sent_bytes[g] += (int64_t)(n->sent[g] * on_wire);
+        if (n->ahead != NULL)
+            e->it.ahead_bytes[g] += (int64_t)(n->ahead[g] * row);
     }
-    note_exchange(e, n.sent, n.received, sent, f->dispatch_bytes);
-    note_exchange(e, n.home, n.back, row, f->combine_bytes);
-    f->ahead_tokens = n.ahead_tokens;
-    f->rows = n.all;
-    f->placed = n.in_place;
-    memcpy(e->it.slot_rows + (size_t)layer * (size_t)e->max_slots, n.of_slot,
-           (size_t)r->slots * sizeof *e->it.slot_rows);
+    f->ahead_tokens += n->ahead_tokens;
+    f->rows += n->all;
+    f->placed += n->in_place;
+    for (int s = 0; s < w->r->slots; s++)
+        rows[s] += n->of_slot[s];
+}
+
+static void note_rows(moe_engine *e, const pass *w, int parts)
+{
+    moe_layer_facts *f = &e->it.facts[w->layer];
+    volume out = {{0}, {0}}, home = {{0}, {0}};
+    for (int i = 0; i < parts; i++) {
+        const moe_dispatch_rows n = moe_dispatch_get_rows(e->part[i].dispatch);
+        note_part(e, w, &n);
+        add_volume(e, n.sent, n.received, &out);
+        add_volume(e, n.home, n.back, &home);
+    }
+    note_volume(&out, moe_model_dispatch_bytes(e->p.model), f->dispatch_bytes);
+    note_volume(&home, moe_model_row_bytes(e->p.model), f->combine_bytes);
+}
+
+/* Up to where a part's rows leave. */
+static void send_out(moe_engine *e, const pass *w, moe_part *p, bool last)
+{
+    if (w->paced) {
+        moe_pacing_attend(e, w->layer);
+        moe_beside_need(e, w->layer);
+    }
+    if (w->r->direct)
+        end_attention(e, w, p);
+    route(e, w, p);
+    if (last)
+        moe_engine_coordinate_beside(e, w->r, w->layer, true);
+    dispatch(e, w, p);
 }
 
 void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
                       const moe_ffn *ffn, void *ffn_state, const char *rows)
 {
-    const bool paced = e->pacing != NULL && rows != NULL && ffn == e->ffn;
+    const pass w = {.r = r,
+                    .layer = layer,
+                    .ffn = ffn,
+                    .ffn_state = ffn_state,
+                    .rows = rows,
+                    .paced =
+                        e->pacing != NULL && rows != NULL && ffn == e->ffn};
+    const int n = rows != NULL ? e->n_parts : 1;
     moe_engine_coordinate_beside(e, r, layer, false);
-    if (e->gpu >= 0) {
-        if (paced) {
-            moe_pacing_attend(e, layer);
-            moe_beside_need(e, layer);
-        }
-        if (r->direct)
-            end_attention(e, r, layer, rows);
-        route(e, r, layer);
-    }
-    moe_engine_coordinate_beside(e, r, layer, true);
-    if (e->gpu < 0)
+    if (e->gpu < 0) {
+        moe_engine_coordinate_beside(e, r, layer, true);
         return;
-    dispatch(e, r, layer, rows);
-    if (rows != NULL) {
-        if (paced && ffn->paced) {
-            moe_pacing_share(e, layer);
-            moe_pacing_compute(e, r, e->part, layer);
-        } else {
-            run_experts(e, r, layer, ffn, ffn_state);
-        }
-        combine(e, layer, ffn, ffn_state);
     }
-    note_rows(e, r, layer);
+    for (int i = 0; i < n; i++) {
+        bring_home(e, &e->part[i]);
+        moe_part_load(e, i, n, layer);
+        send_out(e, &w, &e->part[i], i + 1 == n);
+    }
+    for (int i = 0; i < n && rows != NULL; i++)
+        compute(e, &w, &e->part[i]);
+    note_rows(e, &w, n);
+}
+
+void moe_engine_end_layers(moe_engine *e)
+{
+    for (int i = 0; i < e->n_parts && e->gpu >= 0; i++)
+        bring_home(e, &e->part[i]);
 }
