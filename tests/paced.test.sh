@@ -118,6 +118,8 @@ for N in 1 2 4; do
         run "two$N.h5" "${some[@]}" serving.overlap=two-batch
     check_if "h5py numpy" "$N ranks compute the rows of one beside the other" look "two$N.h5" "$hidden"
     grep '^# two' "$dir/said"
+    check "the report of $N ranks says what of that was hidden" \
+        sh -c "./moegps report '$dir/two$N.h5' --all | grep -q 'computed the other half of the'"
     check_if "h5py numpy" "$N ranks compute and send as much as without halves" look "two$N.h5" "
 for x in 'load/rank_pairs', 'work/dispatch', 'work/combine', 'work/slot_pairs':
     assert (of('two$N', x)[0] == of('whole$N', x)[0]).all(), x
@@ -128,6 +130,16 @@ assert (got == (sent + sent.T).T)[~np.eye($N, dtype=bool)].all()
 assert (f['load/rank_pairs'][1:].sum(axis=3) == f['load/rank_pairs'][0].sum(axis=2)).all()
 "
 done
+check "rows of a whole batch hide behind nothing" \
+    sh -c "! ./moegps report '$dir/whole4.h5' --all | grep -q 'computed the other half of the'"
+older() {
+    cp "$dir/two4.h5" "$dir/old.h5" && "$PYTHON" -c "
+import h5py
+f = h5py.File('$dir/old.h5', 'r+')
+del f['paced/travel_time'], f['paced/travel_exposed'], f['paced/travel']" &&
+        kept ./moegps report "$dir/old.h5" --all && grep -q 'on both clocks' "$dir/out"
+}
+check_if h5py "a file without these times is read" older
 for exchange in tokens nodes allgather; do
     check "exchange $exchange of two halves is valid" run "two-$exchange.h5" \
         cluster="$dir/pairs.yaml" serving.attention=data serving.exchange="$exchange" \

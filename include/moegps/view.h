@@ -80,6 +80,10 @@ typedef struct moe_strategy_view {
                                     than MOE_MOST_LATE of the layer */
     double beside_s[MOE_N_BESIDES]; /* s per layer, slowest rank, mean: from
                                        begin to end of what ran beside */
+    double travel_s[MOE_N_TRAVELS]; /* s likewise: rows, from sent to
+                                               arrived */
+    double
+        travel_exposed_s[MOE_N_TRAVELS]; /* s likewise: of that, waited for */
 } moe_strategy_view;
 
 /** Lateness of paced phases, as a share of a layer, beyond which the wall clock

@@ -132,9 +132,27 @@ static double sum_of(const double *phase_s, size_t row)
     return sum;
 }
 
-static void put_row(moe_table *t, const char *name, double gpu_s, double wall_s)
+/* @return s from begin to end of what may run beside layers; NaN: nothing of
+ * the row does, or the file does not say. */
+static double span_of(const moe_strategy_view *y, size_t row)
+{
+    double sum = NAN;
+    for (int p = rows[row].first; p <= rows[row].last; p++) {
+        const int k = p - MOE_BESIDE_FIRST;
+        if (k >= 0 && k < MOE_N_BESIDES)
+            sum = (isnan(sum) ? 0 : sum) + y->beside_s[k];
+        else if (p == MOE_PHASE_DISPATCH || p == MOE_PHASE_COMBINE)
+            sum = y->travel_s[p == MOE_PHASE_COMBINE ? MOE_EXCHANGE_COMBINE
+                                                     : MOE_EXCHANGE_DISPATCH];
+    }
+    return sum;
+}
+
+static void put_row(moe_table *t, const char *name, double span_s, double gpu_s,
+                    double wall_s)
 {
     moe_table_cell(t, "%s", name);
+    moe_table_put(t, moe_time_cell(span_s));
     moe_table_put(t, moe_time_cell(gpu_s));
     moe_table_put(t, moe_time_cell(wall_s));
     moe_table_put(t, moe_number_cell(gpu_s > 0 ? wall_s / gpu_s : (double)NAN));
@@ -159,10 +177,27 @@ static void say_reason(moe_document *doc, const moe_strategy_view *y)
                 rows[most].name, rows[most].why);
 }
 
+/* Of rows that travel while something is computed. */
+static void say_hidden(moe_document *doc, const moe_strategy_view *y)
+{
+    double travel_s = 0, exposed_s = 0;
+    for (size_t x = 0; x < MOE_N_TRAVELS; x++) {
+        travel_s += y->travel_s[x];
+        exposed_s += y->travel_exposed_s[x];
+    }
+    if (exposed_s < travel_s)
+        moe_doc_say(doc, MOE_DOC_UNDER,
+                    "Rows travelled for %s; the layer waited for %s of that "
+                    "and computed the other half of the batch in the rest.",
+                    moe_time_cell(travel_s).text,
+                    moe_time_cell(exposed_s).text);
+}
+
 static void say_strategy(moe_document *doc, const moe_view *v, int s)
 {
     static const moe_column columns[] = {
         {"phase", NULL, MOE_LEFT},
+        {"begin to end", "hidden or not", MOE_RIGHT},
         {"gpu", "modelled", MOE_RIGHT},
         {"wall", "paced", MOE_RIGHT},
         {"wall / gpu", NULL, MOE_RIGHT},
@@ -177,11 +212,13 @@ static void say_strategy(moe_document *doc, const moe_view *v, int s)
                                            : "; the wall clock is no result");
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (size_t i = 0; i < MOE_ARRAY_LEN(rows); i++)
-        put_row(t, rows[i].name, sum_of(gpu, i), sum_of(wall, i));
-    put_row(t, "(wait for others)", NAN, y->wait);
-    put_row(t, "layer", y->summary[MOE_CLOCK_GPU].median,
+        put_row(t, rows[i].name, span_of(y, i), sum_of(gpu, i),
+                sum_of(wall, i));
+    put_row(t, "(wait for others)", NAN, NAN, y->wait);
+    put_row(t, "layer", NAN, y->summary[MOE_CLOCK_GPU].median,
             y->summary[MOE_CLOCK_WALL].median);
     say_reason(doc, y);
+    say_hidden(doc, y);
 }
 
 /* ---- links ---- */

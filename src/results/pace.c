@@ -58,22 +58,38 @@ static void visit_late(const moe_reader *rd, int s, int i, const double *x,
     }
 }
 
-/* Sum over layers of what the slowest rank took, mean over iterations. */
-static void visit_beside(const moe_reader *rd, int s, int i, const double *x,
-                         void *arg)
+/* Fields of what a layer has several of, and where their means go. */
+static const struct {
+    moe_field_id field;
+    size_t n, to; /* values of a layer; offset in moe_strategy_view */
+} spans[] = {
+    {MOE_FIELD_BESIDE, MOE_N_BESIDES, offsetof(moe_strategy_view, beside_s)},
+    {MOE_FIELD_TRAVEL, MOE_N_TRAVELS, offsetof(moe_strategy_view, travel_s)},
+    {MOE_FIELD_TRAVEL_EXPOSED, MOE_N_TRAVELS,
+     offsetof(moe_strategy_view, travel_exposed_s)},
+};
+
+static double *means_of(const moe_view *v, int s, size_t span)
+{
+    char *y = (char *)&v->strategy[s];
+    return (double *)(void *)(y + spans[span].to);
+}
+
+/* Sum over layers of what the slowest rank took. */
+static void visit_span(const moe_reader *rd, int s, int i, const double *x,
+                       void *arg)
 {
     const moe_ledger_dims *d = &rd->view->dims;
-    const size_t ranks = (size_t)d->ranks;
-    moe_strategy_view *y = &rd->view->strategy[s];
-    (void)arg;
-    if (isnan(y->layer_time[MOE_CLOCK_WALL][i]))
+    const size_t ranks = (size_t)d->ranks, span = *(const size_t *)arg;
+    double *mean = means_of(rd->view, s, span);
+    if (isnan(rd->view->strategy[s].layer_time[MOE_CLOCK_WALL][i]))
         return;
     for (int l = 0; l < d->layers; l++)
-        for (int k = 0; k < MOE_N_BESIDES; k++, x += ranks) {
+        for (size_t k = 0; k < spans[span].n; k++, x += ranks) {
             double most = 0;
             for (size_t r = 0; r < ranks; r++)
                 most = fmax(most, x[r]);
-            y->beside_s[k] += most / d->layers;
+            mean[k] += most / d->layers;
         }
 }
 
@@ -101,7 +117,6 @@ static void summarise(moe_reader *rd, late_samples *from)
     for (int s = 0; s < v->dims.strategies && !moe_reader_failed(rd); s++) {
         moe_strategy_view *y = &v->strategy[s];
         const size_t at = (size_t)s * n;
-        const int measured = count_measured(v, s);
         moe_summarise(from->late + at, n, v->passes, &y->late, rd->err);
         y->late_share = from->all[s] > 0
                             ? (double)from->over[s] / (double)from->all[s]
@@ -109,9 +124,25 @@ static void summarise(moe_reader *rd, late_samples *from)
         for (size_t k = 0; k < MOE_N_PACES; k++)
             for (size_t q = 0; q < 2; q++)
                 y->late_s[k][q] = median_of(rd, from->quantile[k][q] + at);
-        for (size_t k = 0; k < MOE_N_BESIDES; k++)
-            y->beside_s[k] /= measured > 0 ? measured : (double)NAN;
         v->pace.late = fmax(v->pace.late, y->late.median);
+    }
+}
+
+/* Mean over iterations; NaN where the file has none of it. */
+static void read_spans(moe_reader *rd)
+{
+    for (size_t f = 0; f < MOE_ARRAY_LEN(spans); f++) {
+        if (!moe_reader_has(rd, spans[f].field))
+            continue;
+        for (int s = 0; s < rd->view->dims.strategies; s++)
+            for (size_t k = 0; k < spans[f].n; k++)
+                means_of(rd->view, s, f)[k] = 0;
+        moe_reader_each(rd, spans[f].field, visit_span, &f);
+        for (int s = 0; s < rd->view->dims.strategies; s++) {
+            const int n = count_measured(rd->view, s);
+            for (size_t k = 0; k < spans[f].n; k++)
+                means_of(rd->view, s, f)[k] /= n > 0 ? n : (double)NAN;
+        }
     }
 }
 
@@ -141,6 +172,9 @@ static void forget(moe_view *v)
         y->late_share = NAN;
         for (size_t k = 0; k < MOE_N_PACES; k++)
             y->late_s[k][0] = y->late_s[k][1] = NAN;
+        for (size_t f = 0; f < MOE_ARRAY_LEN(spans); f++)
+            for (size_t k = 0; k < spans[f].n; k++)
+                means_of(v, s, f)[k] = NAN;
     }
 }
 
@@ -234,7 +268,7 @@ void moe_pace_read(moe_reader *rd)
             to.quantile[k][q] = samples(rd, n);
     if (!moe_reader_failed(rd)) {
         moe_reader_each(rd, MOE_FIELD_PACE_LATE, visit_late, &to);
-        moe_reader_each(rd, MOE_FIELD_BESIDE, visit_beside, NULL);
+        read_spans(rd);
         summarise(rd, &to);
         read_routes(rd);
     }
