@@ -343,7 +343,7 @@ START_TEST(intervals_hold_the_ratio_of_sums)
             dear += i % 5 == 0 ? 2 : 0;
         }
         const double truth = 5 / (4 + dear / (double)n);
-        const moe_ratio r = moe_sum_ratio(a, b, n, 1, scratch);
+        const moe_ratio r = moe_sum_ratio(a, b, n, 1, 1, scratch);
         given += !isnan(r.ci_low);
         held += r.ci_low <= truth && truth <= r.ci_high;
     }
@@ -379,9 +379,9 @@ START_TEST(clusters_are_the_unit_of_intervals)
         memcpy(a, scratch, n * sizeof *a);
         moe_rng_shuffle(&rng, a, (uint32_t)n, sizeof *a);
         const double shared = (double)clustered[_i].each;
-        moe_ratio r = moe_sum_ratio(a, b, n, shared, scratch);
+        moe_ratio r = moe_sum_ratio(a, b, n, shared, 1, scratch);
         held += r.ci_low <= 5 && 5 <= r.ci_high;
-        r = moe_sum_ratio(a, b, n, 1, scratch);
+        r = moe_sum_ratio(a, b, n, 1, 1, scratch);
         held_alone += r.ci_low <= 5 && 5 <= r.ci_high;
         ck_assert_int_eq(moe_summarise(a, n, shared, &s, NULL), MOE_OK);
         median += s.ci_low <= 20 && 20 <= s.ci_high;
@@ -392,6 +392,48 @@ START_TEST(clusters_are_the_unit_of_intervals)
 }
 END_TEST
 
+/* Batches that a plan serves are as good as it is: it lasts for `each` of them.
+ * Of several walks whose plans begin at other batches the mean counts. */
+static const struct {
+    size_t n, each, walks;
+    double plans, passes; /* part of the variance; as the search has it */
+} planned[] = {{150, 10, 1, .5, 1},   {120, 10, 3, .5, 1.4},
+               {120, 10, 3, .8, 1.4}, {240, 20, 3, .2, 1.4},
+               {240, 20, 3, .8, 1.4}, {150, 10, 2, .8, 1.4}};
+
+START_TEST(plans_that_serve_many_batches_are_the_unit)
+{
+    enum { SERIES = 2000, MOST = 240 };
+    const size_t n = planned[_i].n, each = planned[_i].each;
+    const size_t walks = planned[_i].walks;
+    int given = 0, held = 0, given_alone = 0, held_alone = 0;
+    for (uint64_t seed = 0; seed < SERIES; seed++) {
+        moe_rng rng = moe_rng_at(seed, MOE_RNG_TEST, 0, 5, (uint64_t)_i);
+        double a[MOST], b[MOST], scratch[MOST], plan = 0;
+        for (size_t i = 0; i < n; i++) {
+            a[i] = 5;
+            b[i] = 5 + sqrt(1 - planned[_i].plans) * moe_rng_normal(&rng) / 2;
+        }
+        for (size_t w = 0; w < walks; w++)
+            for (size_t i = 0; i < n; i++) {
+                if (i == 0 || (i + each * w / walks) % each == 0)
+                    plan = sqrt(planned[_i].plans) * moe_rng_normal(&rng) / 2;
+                b[i] += plan / (double)walks;
+            }
+        moe_ratio r = moe_sum_ratio(a, b, n, planned[_i].passes, each, scratch);
+        given += !isnan(r.ci_low);
+        held += r.ci_low <= 1 && 1 <= r.ci_high;
+        r = moe_sum_ratio(a, b, n, 1, 1, scratch);
+        given_alone += !isnan(r.ci_low);
+        held_alone += r.ci_low <= 1 && 1 <= r.ci_high;
+    }
+    if (held < .92 * given || held == given || given < SERIES / 2 ||
+        held_alone > .9 * given_alone)
+        ck_abort_msg("%d of %d; else %d of %d", held, given, held_alone,
+                     given_alone);
+}
+END_TEST
+
 START_TEST(few_batches_have_a_ratio_of_sums_alone)
 {
     double a[11], b[11], scratch[11];
@@ -399,7 +441,7 @@ START_TEST(few_batches_have_a_ratio_of_sums_alone)
         a[i] = 6 + i % 2;
         b[i] = 2 + i % 3;
     }
-    const moe_ratio r = moe_sum_ratio(a, b, 11, 1, scratch);
+    const moe_ratio r = moe_sum_ratio(a, b, 11, 1, 1, scratch);
     ck_assert_double_eq_tol(r.ratio, 71.0 / 32.0, 1e-12);
     ck_assert(isnan(r.ci_low) && isnan(r.ci_high));
 }
@@ -460,6 +502,8 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(withheld));
     MOE_TEST_LOOP(suite, intervals_hold_the_ratio_of_sums,
                   MOE_ARRAY_LEN(summed));
+    MOE_TEST_LOOP(suite, plans_that_serve_many_batches_are_the_unit,
+                  MOE_ARRAY_LEN(planned));
     MOE_TEST_LOOP(suite, clusters_are_the_unit_of_intervals,
                   MOE_ARRAY_LEN(clustered));
     MOE_TEST(suite, few_batches_have_a_ratio_of_sums_alone);

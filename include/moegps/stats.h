@@ -68,9 +68,12 @@ moe_status moe_paired_ratio(const double *a, const double *b, size_t n,
  *  independent ones.
  *  @param a, b  [n] none NaN, b > 0  @param residual  [n] scratch
  *  @param passes  as in moe_summarise()
- *  Source: Cochran, Sampling Techniques, 3rd ed. 1977, section 6.4. */
+ *  @param each  neighbours that share a cause that lasts so long, as batches
+ *               share a plan: their sums are the samples. Others have 1.
+ *  Source: Cochran, Sampling Techniques, 3rd ed. 1977, section 6.4; sums of
+ *  neighbours: batch means, Law & Kelton, Simulation Modeling and Analysis. */
 moe_ratio moe_sum_ratio(const double *a, const double *b, size_t n,
-                        double passes, double *residual);
+                        double passes, size_t each, double *residual);
 
 /** Ratio of two medians of samples that are no pairs. Each way, the distances
  *  of the logarithms of both medians to the limits of their intervals add up

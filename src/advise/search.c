@@ -21,6 +21,10 @@ enum {
 /* Batches of a layer that may be walked through in any case: some seconds. */
 static const double ALL_WALKS = 1e5;
 
+/* Walks with plans at other batches share half a plan, or a third and two: sums
+ * over a plan's batches are correlated by 1/6 or 0.21, and 1 + 2 r worth less. */
+static const double OVERLAP = 1.4;
+
 /* Slower than the best by so much is as good, if it is simpler. */
 static const double AS_GOOD = 0.01;
 
@@ -201,17 +205,20 @@ static moe_status walk_point(const searching *k, moe_search_point *x, int n,
                              moe_error *err)
 {
     search_walked w;
+    const search_walk walk = walk_of(k, x, n);
     const search_forecast *f = &k->series.forecast[x->predictor];
     double *time_s =
         moe_array_new(2 * (size_t)k->out->batches, sizeof *time_s, err);
-    if (time_s == NULL ||
-        walk_phases(k, walk_of(k, x, n), &w, time_s, err) != MOE_OK) {
+    if (time_s == NULL || walk_phases(k, walk, &w, time_s, err) != MOE_OK) {
         free(time_s);
         return err->status;
     }
     const size_t batches = (size_t)w.batches;
+    const int each = x->every > 1 ? x->every : 1;
+    const double shared = phases_of(k, &walk) > 1 ? OVERLAP : 1;
     const moe_ratio r = moe_sum_ratio(k->base_s, time_s, batches,
-                                      k->series.alike, time_s + batches);
+                                      fmax(k->series.alike / each, shared),
+                                      (size_t)each, time_s + batches);
     free(time_s);
     x->layers = n;
     x->layer_s = w.layer_s;

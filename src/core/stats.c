@@ -249,8 +249,20 @@ moe_status moe_paired_ratio(const double *a, const double *b, size_t n,
     return moe_pass(err, &local);
 }
 
+/* Sums of neighbours, in place. @return how many there are, whole. */
+static size_t sum_neighbours(double *x, size_t n, size_t each)
+{
+    for (size_t i = 0; i < n / each; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < each; j++)
+            sum += x[i * each + j];
+        x[i] = sum;
+    }
+    return n / each;
+}
+
 moe_ratio moe_sum_ratio(const double *a, const double *b, size_t n,
-                        double passes, double *residual)
+                        double passes, size_t each, double *residual)
 {
     double sum_a = 0, sum_b = 0, mean, sd;
     for (size_t i = 0; i < n; i++) {
@@ -260,6 +272,7 @@ moe_ratio moe_sum_ratio(const double *a, const double *b, size_t n,
     moe_ratio r = {n, sum_a / sum_b, NAN, NAN};
     for (size_t i = 0; i < n; i++)
         residual[i] = a[i] - r.ratio * b[i];
+    n = sum_neighbours(residual, n, each);
     const double worth =
         n >= MOE_STATS_MIN_CI
             ? (double)n / fmax(passes, moe_mean_inflation(residual, n))
