@@ -51,16 +51,19 @@ void moe_hedge_begin(moe_hedge *h, const int16_t *expert)
 static float find_critical(moe_hedge *h)
 {
     const moe_samples *s = h->samples;
-    float score = 0;
+    float score = 0, most[MOE_SAMPLES] = {0};
     memset(h->critical, 0, (size_t)h->p.gpus * sizeof *h->critical);
+    memset(h->busiest, 0, sizeof h->busiest);
+    for (int g = 0; g < h->p.gpus; g++) {
+        const float *sum = moe_hedge_sum(h, g);
+        for (int i = 0; i < s->stride; i++) {
+            h->busiest[i] = sum[i] > most[i] ? g : h->busiest[i];
+            most[i] = moe_larger(sum[i], most[i]);
+        }
+    }
     for (int i = 0; i < s->n; i++) {
-        int most = 0;
-        for (int g = 1; g < h->p.gpus; g++)
-            if (h->sum[g * s->stride + i] > h->sum[most * s->stride + i])
-                most = g;
-        h->busiest[i] = most;
-        h->critical[most] += s->weight[i];
-        score += s->weight[i] * h->sum[most * s->stride + i];
+        h->critical[h->busiest[i]] += s->weight[i];
+        score += s->weight[i] * most[i];
     }
     h->steps += (uint64_t)(h->p.gpus * s->n);
     return score;

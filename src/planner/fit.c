@@ -31,16 +31,6 @@ static void sum_shares(moe_hedge *h)
     h->steps += n + (uint64_t)(h->p.gpus * h->p.slots * h->samples->n);
 }
 
-static int busiest(const moe_hedge *h, int sample)
-{
-    const int stride = h->samples->stride;
-    int most = 0;
-    for (int g = 1; g < h->p.gpus; g++)
-        if (h->load[g * stride + sample] > h->load[most * stride + sample])
-            most = g;
-    return most;
-}
-
 /* Replicas on the busiest GPU of a sample get less, by how much load they
  * bring it; shares of an expert sum to 1 again. */
 static void step_from(moe_hedge *h, int gpu, int sample, double rate)
@@ -65,11 +55,17 @@ static void step_from(moe_hedge *h, int gpu, int sample, double rate)
 static double score(moe_hedge *h, int *busiest_out)
 {
     const moe_samples *s = h->samples;
-    double sum = 0;
-    for (int i = 0; i < s->n; i++) {
-        busiest_out[i] = busiest(h, i);
-        sum += (double)s->weight[i] * h->load[busiest_out[i] * s->stride + i];
+    double sum = 0, most[MOE_SAMPLES] = {0};
+    memset(busiest_out, 0, (size_t)s->stride * sizeof *busiest_out);
+    for (int g = 0; g < h->p.gpus; g++) {
+        const double *load = h->load + g * s->stride;
+        for (int i = 0; i < s->stride; i++) {
+            busiest_out[i] = load[i] > most[i] ? g : busiest_out[i];
+            most[i] = load[i] > most[i] ? load[i] : most[i];
+        }
     }
+    for (int i = 0; i < s->n; i++)
+        sum += (double)s->weight[i] * most[i];
     h->steps += (uint64_t)(h->p.gpus * s->n);
     return sum;
 }

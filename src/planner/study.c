@@ -134,15 +134,15 @@ static void plan_once(study_run *w, const double *own, size_t nth,
     w->own = own;
     const size_t repeats = (size_t)w->p->repeats;
     for (size_t i = 0; i < repeats && err->status == MOE_OK; i++) {
-        const double start = moe_clock_cpu();
-        for (int l = 0; l < w->p->layers; l++)
+        double *time_s = &w->time_s[nth * repeats + i];
+        *time_s = 0;
+        for (int l = 0; l < w->p->layers && err->status == MOE_OK; l++) {
+            const double start = moe_clock_cpu();
             plan_layer(w, l, err);
-        w->time_s[nth * repeats + i] = moe_clock_cpu() - start;
-    }
-    /* once more, as only the last raw placement of a planner is there */
-    for (int l = 0; l < w->p->layers && err->status == MOE_OK; l++) {
-        plan_layer(w, l, err);
-        note_raw(w, l);
+            *time_s += moe_clock_cpu() - start;
+            if (i + 1 == repeats && err->status == MOE_OK)
+                note_raw(w, l); /* before the next layer's is there */
+        }
     }
 }
 
