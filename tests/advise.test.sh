@@ -342,6 +342,7 @@ EOF
 }
 check_if "h5py numpy" "combinations of the search take what runs of them take" combinations
 check "the answer is a sentence" says "Keep 4 redundant experts (3 slots a GPU), plan every 10 batches with balance" search --trace "$dir/drift.h5" -q
+check "a search plans layers beside earlier ones" says "during the one 2 before it" search --trace "$dir/drift.h5" --lookahead 2 -q
 check "... with what splits would add, and engines' words" says "SGLang" search --trace "$dir/drift.h5" -q
 check "what is recommended is written for engines" says \
     "written: 3 slots on each of 4 GPUs, by planner balance" search --trace "$dir/drift.h5" -q --emit trtllm="$dir/adv.yaml"

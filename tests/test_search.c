@@ -251,11 +251,14 @@ END_TEST
  * mixes. */
 START_TEST(agrees_with_the_walk_that_a_run_agrees_with)
 {
-    setting s = make(2, 16, 0.8, 0.15, "a100-nvlink");
+    setting s = make(6, 16, 0.8, 0.15, "a100-nvlink");
+    s.cluster.planner_step_s *= 3000; /* so that it shows when plans are made */
     moe_search_params p = params_of(&s);
     p.n_spares = 1;
     p.n_planners = 1;
     p.phases = 1;
+    p.layers = 6;
+    p.lookahead = _i;
     moe_search found = search(&p);
     moe_advise_params a;
     moe_advise_params_init(&a);
@@ -271,6 +274,7 @@ START_TEST(agrees_with_the_walk_that_a_run_agrees_with)
     a.seq_tokens = p.seq_tokens;
     a.slots = 4;
     a.samples = found.batches;
+    a.dials.lookahead = p.lookahead;
     moe_advise_interval walked[3];
     moe_error err = {0};
     moe_advise_intervals(&a, s.interval, 3, walked, &err);
@@ -451,7 +455,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(grids));
     MOE_TEST_LOOP(suite, few_layers_first_find_as_good_a_one,
                   MOE_ARRAY_LEN(grids));
-    MOE_TEST(suite, agrees_with_the_walk_that_a_run_agrees_with);
+    MOE_TEST_LOOP(suite, agrees_with_the_walk_that_a_run_agrees_with, 2);
     MOE_TEST(suite, deployments_are_searched_with_their_own_prices);
     MOE_TEST(suite, a_plan_is_paid_in_one_pass_of_a_step);
     MOE_TEST_LOOP(suite, more_plans_win_until_they_cost_more, 3);

@@ -22,6 +22,7 @@
 
 #include "moegps/batch.h"
 #include "moegps/cluster.h"
+#include "moegps/iteration_price.h"
 #include "moegps/learned.h"
 #include "moegps/model.h"
 #include "moegps/planner.h"
@@ -73,6 +74,8 @@ typedef struct moe_search_params {
                         is made in one of them; 0, 1: a step is a batch */
     int phases;      /* walks of a combination, at most, each with plans at
                         other batches; 0: as many as tell, with all layers */
+    int lookahead;   /* layers ahead that a layer is planned, or
+                        MOE_LOOKAHEAD_ALL */
     double assumed;  /* accuracy of a predictor that nobody has; 0: none */
     int layers;      /* looked at first, of all combinations; 0: few, where all
                         would take long */

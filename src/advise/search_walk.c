@@ -135,9 +135,9 @@ static void price_common(walking *k, int batch, const moe_advise_placement *p,
         .slots = (size_t)k->planning.slots};
     if (recall > 0)
         alike.ahead_rows = moe_advise_ahead_rows(
-            w->pricer, moe_advise_visited(w->pricer->model, p,
-                                          w->pricer->layout.gpus,
-                                          tokens * w->series->top_k));
+            w->pricer,
+            moe_advise_visited(w->pricer->model, p, w->pricer->layout.gpus,
+                               tokens * w->series->top_k));
     const moe_layer_work *was = &k->alike;
     if (was->tokens == alike.tokens && was->sequences == alike.sequences &&
         was->numbers == alike.numbers && was->ahead_rows == alike.ahead_rows &&
@@ -191,7 +191,7 @@ static double price_pass(walking *k, int batch, bool due)
     const moe_coordination_work c = {.collects = due,
                                      .plans = due,
                                      .central = true,
-                                     .lookahead = MOE_LOOKAHEAD_ALL,
+                                     .lookahead = w->params->lookahead,
                                      .plan_bytes =
                                          plan_bytes * layers / w->n_layers,
                                      .plan_s = k->plan_s};
@@ -307,8 +307,10 @@ static moe_status set_up(walking *k, moe_error *err)
         .gpus = w->params->gpus,
         .batch = (int)fmax(w->series->sequences[0], 1),
         .planner_s = -1,
-        .dials.rebalance_every =
-            (w->every == MOE_SEARCH_ONCE ? batches : w->every) * passes};
+        .dials = {.lookahead = w->params->lookahead,
+                  .rebalance_every =
+                      (w->every == MOE_SEARCH_ONCE ? batches : w->every) *
+                      passes}};
     k->layer = moe_array_new(n, sizeof *k->layer, err);
     k->worst = moe_array_new(n, sizeof *k->worst, err);
     k->plan_s = moe_array_new(n, sizeof *k->plan_s, err);

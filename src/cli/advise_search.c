@@ -377,6 +377,7 @@ moe_status moe_advise_search(const moe_advise_settings *s, moe_error *err)
                     .seed = a->seed,
                     .warmup = a->warmup > 0 ? a->warmup : 1,
                     .step_passes = s->step_passes,
+                    .lookahead = a->dials.lookahead,
                     .assumed = 0.9,
                     .quiet = s->quiet},
               .learned = {.shared = MPI_WIN_NULL}};

@@ -146,8 +146,7 @@ static const moe_args args = {
 static const char *const of_comparison[] = {
     "token-error",  "overhead", "overhead-hidden",
     "moving",       "error",    "no-limits",
-    "planner-time", "samples",  "no-direct-routing",
-    "lookahead"};
+    "planner-time", "samples",  "no-direct-routing"};
 
 static moe_status check_search(const settings *s, const bool *given,
                                moe_error *err)

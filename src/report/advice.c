@@ -89,6 +89,15 @@ static void say_load_of_trace(moe_document *doc, const moe_advise_params *p,
                      f->passes);
 }
 
+void moe_say_lookahead(moe_document *doc, int lookahead)
+{
+    if (lookahead != MOE_LOOKAHEAD_ALL)
+        moe_doc_fact(doc, "lookahead",
+                     "a layer is planned during the one %d before it, by "
+                     "collectives of its own",
+                     lookahead);
+}
+
 static void say_inputs(moe_document *doc, const moe_advise_params *p,
                        const moe_advise_facts *f)
 {
@@ -122,11 +131,7 @@ static void say_inputs(moe_document *doc, const moe_advise_params *p,
                  d->overhead_hidden ? "hidden by attention" : "exposed");
     if (p->split != NULL)
         moe_doc_fact(doc, "split", "%s: %s", p->split->name, p->split->help);
-    if (d->lookahead != MOE_LOOKAHEAD_ALL)
-        moe_doc_fact(doc, "lookahead",
-                     "a layer is planned during the one %d before it, by "
-                     "collectives of its own",
-                     d->lookahead);
+    moe_say_lookahead(doc, d->lookahead);
     if (d->paper)
         moe_doc_fact(doc, "copies",
                      "as the paper has them: they neither travel nor cost the "

@@ -127,4 +127,7 @@ void moe_regime_map_say(const moe_run_analysis *run, FILE *out);
 void moe_say_page(moe_document *doc, const moe_analysis *analysis,
                   const moe_plots *plots, moe_error *err);
 
+/* Say how many layers ahead a layer is planned, if any. */
+void moe_say_lookahead(moe_document *doc, int lookahead);
+
 #endif

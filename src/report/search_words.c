@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "contents.h"
 #include "moegps/json.h"
 #include "moegps/mem.h"
 #include "moegps/report.h"
@@ -452,6 +453,7 @@ void moe_report_search(moe_document *doc, const moe_search_params *params,
     say_headline(&t);
     say_base(&t);
     moe_doc_begin(doc, MOE_DOC_FACTS);
+    moe_say_lookahead(doc, params->lookahead);
     say_once(&t);
     say_assumed(&t);
     say_memory(&t);
@@ -522,6 +524,7 @@ moe_status moe_report_search_json(const moe_search_params *p,
     moe_json_put_text(root, "cluster", p->cluster->name, err);
     moe_json_put_integer(root, "gpus", p->gpus, err);
     moe_json_put_members(root, members, MOE_ARRAY_LEN(members), s, err);
+    moe_json_put_integer(root, "lookahead", p->lookahead, err);
     moe_json_put_integer(root, "step_batches", passes_of(&t, 1), err);
     moe_json_put_number(root, "assumed_accuracy", p->assumed, err);
     put_point_json(&t, root, "recommended", s->simplest, err);
