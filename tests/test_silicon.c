@@ -544,6 +544,29 @@ START_TEST(part_of_a_time_that_is_traffic_changes)
 }
 END_TEST
 
+/* 256 tokens on all 32 experts: bytes take 54 % of what was measured, and 27 %
+ * of them are left. */
+START_TEST(narrow_weights_are_read_faster)
+{
+    uint32_t rows[32];
+    double time_s[2];
+    for (int i = 0; i < 32; i++)
+        rows[i] = 256 * 4 / 32;
+    for (int narrow = 0; narrow < 2; narrow++) {
+        pricing p;
+        moe_error err = {0};
+        pricing_read(&p, "gpt-oss-20b", "a100-nvlink");
+        p.model.weight_bits = narrow ? 4.25 : 16;
+        pricing_open(&p, NULL, &err);
+        ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+        time_s[narrow] = p.cost->ffn(p.state, rows, 32).time_s;
+        pricing_close(&p);
+    }
+    ck_assert_double_eq_tol(time_s[1] / time_s[0], 1 - 0.54 + 0.54 * 0.27,
+                            0.02);
+}
+END_TEST
+
 START_TEST(stand_ins_are_never_silent)
 {
     pricing p = priced("deepseek-v3", "a100-nvlink"); /* fp8 on bf16 tables */
@@ -869,6 +892,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, faster_memory_helps_small_batches_only);
     MOE_TEST_LOOP(suite, part_of_a_time_that_is_traffic_changes,
                   MOE_ARRAY_LEN(targets));
+    MOE_TEST(suite, narrow_weights_are_read_faster);
     MOE_TEST(suite, stand_ins_are_never_silent);
     MOE_TEST(suite, a_stack_that_is_not_measured_is_refused);
     MOE_TEST_LOOP(suite, ranks_of_wide_groups_take_the_measured_time,
