@@ -572,7 +572,7 @@ START_TEST(a_mixed_step_has_the_recorded_loads)
         int64_t *more = moe_array_new((size_t)t.experts, sizeof *more, NULL);
         moe_trace_expand(&t, 5, seq, 1, plain);
         moe_trace_expand(&t, 5, seq, 1, mixed);
-        moe_trace_mix(&t, 5, seq, 1, mixed);
+        moe_trace_mix(&t, 5, &(moe_stretch){seq, 0, n}, 1, mixed);
         changed = changed || memcmp(plain, mixed, n * k * sizeof *plain) != 0;
         for (size_t p = 0; p < n * k; p++) {
             more[plain[p]]++;
@@ -587,6 +587,53 @@ START_TEST(a_mixed_step_has_the_recorded_loads)
         free(more);
     }
     ck_assert(changed);
+    moe_trace_free(&t);
+}
+END_TEST
+
+static moe_batcher *make_mixed(const moe_trace *t, int shape, int gpu, int gpus,
+                               bool mixed)
+{
+    const moe_batcher_params params = {.trace = t,
+                                       .seed = 11,
+                                       .batch = shapes[shape].batch,
+                                       .seq = shapes[shape].seq,
+                                       .layers = layers,
+                                       .n_layers = N_LAYERS,
+                                       .iterations = 8,
+                                       .gpu = gpu,
+                                       .gpus = gpus,
+                                       .mixed = mixed};
+    moe_batcher *b = NULL;
+    ck_assert_int_eq(moe_batcher_new(&params, &b, NULL), MOE_OK);
+    return b;
+}
+
+/* Whoever shares rows draws the loads of who does not, also of a part of a step;
+ * and on any number of GPUs the same tokens. */
+START_TEST(a_mixed_batch_has_the_loads_of_one_that_is_not)
+{
+    enum { GPUS = 3 };
+    moe_trace t = make_trace(shapes[_i].loads);
+    const size_t n = N_LAYERS * (size_t)t.experts;
+    moe_batcher *plain = make_mixed(&t, _i, 0, 1, false);
+    moe_batcher *counts = make_mixed(&t, _i, 0, 1, true);
+    moe_batcher *all = make_mixed(&t, _i, 0, 1, true);
+    for (uint64_t i = 0; i < 8; i++) {
+        const moe_batch *x = moe_batcher_load(plain, i);
+        const moe_batch *y = moe_batcher_load(all, i);
+        const moe_batch *z = moe_batcher_count(counts, i);
+        ck_assert_mem_eq(x->true_pairs, y->true_pairs, n * sizeof(int64_t));
+        ck_assert_mem_eq(x->true_pairs, z->true_pairs, n * sizeof(int64_t));
+        for (int g = 0; g < GPUS; g++) {
+            moe_batcher *own = make_mixed(&t, _i, g, GPUS, true);
+            ck_assert(rows_equal(y, moe_batcher_load(own, i)));
+            moe_batcher_free(own);
+        }
+    }
+    moe_batcher_free(all);
+    moe_batcher_free(counts);
+    moe_batcher_free(plain);
     moe_trace_free(&t);
 }
 END_TEST
@@ -638,6 +685,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, decode_takes_the_next_token_of_each_running_sequence);
     MOE_TEST_LOOP(suite, sequences_are_not_cut_between_gpus, 2);
     MOE_TEST(suite, a_mixed_step_has_the_recorded_loads);
+    MOE_TEST_LOOP(suite, a_mixed_batch_has_the_loads_of_one_that_is_not, n);
     MOE_TEST_LOOP(suite, a_trace_without_test_tokens_is_refused, 2);
     return suite;
 }

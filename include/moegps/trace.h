@@ -209,13 +209,19 @@ uint64_t moe_trace_part_tokens(const moe_trace *trace, moe_split_part part);
 void moe_trace_expand(const moe_trace *trace, uint64_t seed, uint64_t seq,
                       int layer, uint16_t *experts_out);
 
+/** Tokens [from, from + n) of a sequence (step). */
+typedef struct moe_stretch {
+    uint64_t seq, from, n;
+} moe_stretch;
+
 /** Let chance decide which experts of an expanded step meet in a token: as the
- *  columns are of sorted pairs, neighbours never do. Experts of two tokens
- *  change places, half as often as there are pairs, where a token's stay
- *  distinct; counts stay as they are. Token traces are left alone.
- *  Deterministic, by (seed, MOE_RNG_MIX, step, layer). Not collective.
- *  @param experts  of moe_trace_expand(). */
-void moe_trace_mix(const moe_trace *trace, uint64_t seed, uint64_t seq,
-                   int layer, uint16_t *experts);
+ *  columns are of sorted pairs, neighbours never do. Experts of two tokens of a
+ *  stretch change places, half as often as it has pairs, where a token's stay
+ *  distinct; counts of the stretch stay as they are. Token traces are left
+ *  alone. Deterministic, by (seed, MOE_RNG_MIX, step, layer, first token). Not
+ *  collective.
+ *  @param experts  of moe_trace_expand(), of the whole step. */
+void moe_trace_mix(const moe_trace *trace, uint64_t seed,
+                   const moe_stretch *part, int layer, uint16_t *experts);
 
 #endif

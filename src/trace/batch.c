@@ -72,19 +72,16 @@ static uint32_t find_sequence(const moe_batcher *b, uint64_t place)
     return low;
 }
 
-/* The next piece of one sequence. */
-typedef struct {
-    uint64_t seq, from, n; /* tokens [from, from + n) of the sequence */
-} stretch;
-
-/* @param place  in the endless stream.  @param most  tokens. */
-static stretch stretch_at(const moe_batcher *b, uint64_t place, uint64_t most)
+/* @return the next piece of one sequence. @param place  in the endless stream.
+ * @param most  tokens. */
+static moe_stretch stretch_at(const moe_batcher *b, uint64_t place,
+                              uint64_t most)
 {
     place %= b->start[b->n_seqs];
     const uint32_t s = find_sequence(b, place);
     const uint64_t left = b->start[s + 1] - place;
-    return (stretch){b->order[s], place - b->start[s],
-                     left < most ? left : most};
+    return (moe_stretch){b->order[s], place - b->start[s],
+                         left < most ? left : most};
 }
 
 /* Steps are no sequences: a deployment's tokens of one iteration. */
@@ -255,7 +252,7 @@ static uint32_t main_cluster(const moe_batcher *b, uint64_t iteration,
     uint64_t tokens[MOST_MET] = {0};
     int n = 0, most = 0;
     for (uint64_t done = 0; done < whole.tokens;) {
-        const stretch s =
+        const moe_stretch s =
             stretch_at(b, whole.first + done, whole.tokens - done);
         const uint32_t c = cluster != NULL ? cluster[s.seq] : (uint32_t)s.seq;
         int at = 0;
@@ -404,16 +401,16 @@ uint32_t moe_batch_share_max(uint64_t tokens, int gpus)
     return (uint32_t)((tokens + (uint64_t)gpus - 1) / (uint64_t)gpus);
 }
 
-/* Copy `n` tokens of one sequence, from its token `from` on, to the batch's
- * tokens `at`... */
-static void take(moe_batcher *b, uint64_t seq, uint64_t from, uint32_t n,
+/* Copy a stretch to the batch's tokens `at`...
+ * @param whole  that the batch has of the step: its tokens are mixed. */
+static void take(moe_batcher *b, const moe_stretch *s, const moe_stretch *whole,
                  uint32_t at)
 {
     const moe_trace *t = b->p.trace;
     moe_batch *x = &b->batch;
-    const uint64_t first = t->seq_offset[seq] + from;
+    const uint64_t first = t->seq_offset[s->seq] + s->from, n = s->n;
     const size_t k = (size_t)x->top_k;
-    for (uint32_t j = 0; j < n; j++)
+    for (uint64_t j = 0; j < n; j++)
         x->id[at + j] = first + j;
     if (x->token_id != NULL)
         memcpy(x->token_id + at, t->token_id + first, n * sizeof *x->token_id);
@@ -429,13 +426,26 @@ static void take(moe_batcher *b, uint64_t seq, uint64_t from, uint32_t n,
                 memcpy(x->gate + to, t->gate + row * k,
                        n * k * sizeof *x->gate);
         } else {
-            moe_trace_expand(t, b->p.seed, seq, b->layers[l], b->expanded);
+            moe_trace_expand(t, b->p.seed, s->seq, b->layers[l], b->expanded);
             if (b->p.mixed)
-                moe_trace_mix(t, b->p.seed, seq, b->layers[l], b->expanded);
-            memcpy(x->experts_of + to, b->expanded + from * k,
+                moe_trace_mix(t, b->p.seed, whole, b->layers[l], b->expanded);
+            memcpy(x->experts_of + to, b->expanded + s->from * k,
                    n * k * sizeof *x->experts_of);
         }
     }
+}
+
+/* @return what the batch has of the step of a stretch, which is at `place`. */
+static moe_stretch around(const moe_batcher *b, const piece *batch,
+                          uint64_t place, const moe_stretch *s)
+{
+    const uint64_t *offset = b->p.trace->seq_offset;
+    const uint64_t start = place - s->from;
+    const uint64_t end = start + offset[s->seq + 1] - offset[s->seq];
+    const uint64_t last = batch->first + batch->tokens;
+    const uint64_t from = start > batch->first ? start : batch->first;
+    const uint64_t to = end < last ? end : last;
+    return (moe_stretch){s->seq, from - start, to - from};
 }
 
 static void count_pairs(moe_batch *x)
@@ -483,12 +493,14 @@ moe_batch *moe_batcher_load(moe_batcher *b, uint64_t iteration)
     count_sequences(b, iteration);
     for (uint32_t done = 0; done < x->own && b->running != NULL; done++) {
         const new_token n = next_token(b, iteration, (int)(x->first + done));
-        take(b, n.seq, n.from, 1, done);
+        const moe_stretch s = {n.seq, n.from, 1};
+        take(b, &s, &s, done);
     }
     for (uint32_t done = 0; done < x->own && b->running == NULL;) {
-        const stretch s =
-            stretch_at(b, whole.first + x->first + done, x->own - done);
-        take(b, s.seq, s.from, (uint32_t)s.n, done);
+        const uint64_t place = whole.first + x->first + done;
+        const moe_stretch s = stretch_at(b, place, x->own - done);
+        const moe_stretch all = around(b, &whole, place, &s);
+        take(b, &s, &all, done);
         done += (uint32_t)s.n;
     }
     count_pairs(x);
@@ -496,7 +508,7 @@ moe_batch *moe_batcher_load(moe_batcher *b, uint64_t iteration)
 }
 
 /* Steps that are taken whole need not be expanded to tokens. */
-static void count_stretch(moe_batcher *b, const stretch *s)
+static void count_stretch(moe_batcher *b, const moe_stretch *s)
 {
     const moe_trace *t = b->p.trace;
     moe_batch *x = &b->batch;
@@ -516,8 +528,6 @@ static void count_stretch(moe_batcher *b, const stretch *s)
         const uint16_t *chosen = b->expanded;
         if (t->kind == MOE_TRACE_LOADS)
             moe_trace_expand(t, b->p.seed, s->seq, b->layers[l], b->expanded);
-        if (t->kind == MOE_TRACE_LOADS && b->p.mixed)
-            moe_trace_mix(t, b->p.seed, s->seq, b->layers[l], b->expanded);
         if (t->kind == MOE_TRACE_TOKENS)
             chosen = t->experts_of + (layer * t->n_tokens + first) * k;
         for (size_t p = s->from * k; p < (s->from + s->n) * k; p++)
@@ -537,12 +547,12 @@ moe_batch *moe_batcher_count(moe_batcher *b, uint64_t iteration)
     count_sequences(b, iteration);
     for (int j = 0; b->running != NULL && j < b->p.batch; j++) {
         const new_token n = next_token(b, iteration, j);
-        const stretch s = {n.seq, n.from, 1};
+        const moe_stretch s = {n.seq, n.from, 1};
         count_stretch(b, &s);
     }
     for (uint64_t done = b->running != NULL ? whole.tokens : 0;
          done < whole.tokens;) {
-        const stretch s =
+        const moe_stretch s =
             stretch_at(b, whole.first + done, whole.tokens - done);
         count_stretch(b, &s);
         done += s.n;

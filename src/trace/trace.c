@@ -227,13 +227,14 @@ static bool has(const uint16_t *experts, size_t k, uint16_t expert)
     return false;
 }
 
-void moe_trace_mix(const moe_trace *trace, uint64_t seed, uint64_t seq,
-                   int layer, uint16_t *experts)
+void moe_trace_mix(const moe_trace *trace, uint64_t seed,
+                   const moe_stretch *part, int layer, uint16_t *experts)
 {
     const size_t k = (size_t)trace->top_k;
-    const uint64_t pairs =
-        (trace->seq_offset[seq + 1] - trace->seq_offset[seq]) * k;
-    moe_rng rng = moe_rng_at(seed, MOE_RNG_MIX, seq, (uint64_t)layer, 0);
+    const uint64_t pairs = part->n * k;
+    moe_rng rng =
+        moe_rng_at(seed, MOE_RNG_MIX, part->seq, (uint64_t)layer, part->from);
+    experts += part->from * k;
     if (trace->kind == MOE_TRACE_TOKENS)
         return;
     for (uint64_t i = 0; i < pairs; i++) {
