@@ -11,7 +11,10 @@
 enum { RUNS = 3 };
 
 static const char SETTINGS[] = "model: tiny\nworkload:\n  batch: 8\n"
-                               "  seed: 1\nemulation:\n  scale: 16\n";
+                               "  seed: 1\nemulation:\n  scale: 16\n"
+                               "  ffn: \"paced\"\n  attention: paced\n"
+                               "  dilation: \"3\"\n"
+                               "serving:\n  overlap: two-batch\n";
 
 /* Three runs that belong together: 4, 8 and 16 GPUs, seeds and lengths of
  * their own. */
@@ -28,6 +31,16 @@ static moe_view *make_runs(void)
         v[r].top_k = 2;
         v[r].valid = true;
         v[r].scale = 16;
+        v[r].pace = (moe_pace_view){.phase = {true, true},
+                                    .dilation = 3,
+                                    .late = 0.01 + r,
+                                    .links = "slow",
+                                    .timer = "late",
+                                    .progress = "poll"};
+        strcpy(v[r].ffn, "paced");
+        strcpy(v[r].serving, "overlap two-batch");
+        for (int s = 0; s < 2; s++) /* the second is later */
+            v[r].strategy[s].late.median = (0.01 + r) * (s + 1) / 2;
         v[r].passes = 1.5 + r;
         free(v[r].config);
         v[r].config = moe_strdup(SETTINGS, NULL);
@@ -118,6 +131,12 @@ static void same_run(const moe_view *a, const moe_view *b)
     ck_assert_double_eq(a->tokens, b->tokens);
     ck_assert_double_eq(a->scale, b->scale);
     ck_assert_double_eq(a->passes, b->passes);
+    ck_assert_str_eq(a->ffn, b->ffn);
+    ck_assert_str_eq(a->serving, b->serving);
+    ck_assert_double_eq(a->pace.dilation, b->pace.dilation);
+    ck_assert_double_eq(a->pace.late, b->pace.late);
+    for (int k = 0; k < MOE_N_PACES; k++)
+        ck_assert_int_eq(a->pace.phase[k], b->pace.phase[k]);
     ck_assert_int_eq(a->dims.strategies, b->dims.strategies);
     for (int s = 0; s < a->dims.strategies; s++) {
         const moe_strategy_view *x = &a->strategy[s], *y = &b->strategy[s];
@@ -155,6 +174,31 @@ START_TEST(runs_come_back_as_they_were)
 }
 END_TEST
 
+/* Before 1.3.0, and before 1.2.0, only the settings say how a run was made. */
+START_TEST(an_older_sweep_has_it_from_the_settings)
+{
+    static const char *const later[] = {"runs/serving",  "runs/dilation",
+                                        "runs/links",    "runs/timer",
+                                        "runs/progress", "runs/scale"};
+    char path[300];
+    moe_view *v = make_runs(), *back = NULL;
+    size_t n = 0;
+    moe_error err = {0};
+    snprintf(path, sizeof path, "%s/older.h5", test_dir);
+    moe_sweep_write(path, v, RUNS, &err);
+    hid_t file = moe_h5_open(path, true, &err);
+    for (size_t k = 0; k < MOE_ARRAY_LEN(later); k++)
+        ck_assert_int_ge(H5Ldelete(file, later[k], H5P_DEFAULT), 0);
+    moe_h5_close_file(file, &err);
+    ck_assert_msg(moe_sweep_read(path, &back, &n, &err) == MOE_OK, "%s",
+                  err.text);
+    for (int r = 0; r < RUNS; r++)
+        same_run(&v[r], &back[r]);
+    moe_views_free(back, n);
+    moe_views_free(v, RUNS);
+}
+END_TEST
+
 START_TEST(a_file_that_is_not_there_is_named)
 {
     moe_view *back = NULL;
@@ -173,6 +217,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, only_runs_that_belong_together_are_taken,
                   sizeof checks / sizeof *checks);
     MOE_TEST(suite, runs_come_back_as_they_were);
+    MOE_TEST(suite, an_older_sweep_has_it_from_the_settings);
     MOE_TEST(suite, a_file_that_is_not_there_is_named);
     return suite;
 }

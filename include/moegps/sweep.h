@@ -11,7 +11,7 @@
 
 /* MAJOR breaks readers, MINOR adds. */
 #define MOE_SWEEP_SCHEMA "moe-gps-sweep"
-#define MOE_SWEEP_SCHEMA_VERSION "1.2.0"
+#define MOE_SWEEP_SCHEMA_VERSION "1.3.0"
 
 /** Check that runs belong into one sweep: complete and valid, the same model,
  *  trace, strategies and settings except the cluster, the number of GPUs, the

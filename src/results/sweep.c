@@ -14,17 +14,26 @@
 #include "version.h"
 
 const moe_sweep_text moe_sweep_texts[] = {
-    {"run_id", "id of the run", offsetof(moe_view, run_id), 64},
-    {"path", "its result file", offsetof(moe_view, path), 1024},
-    {"title", "what was run", offsetof(moe_view, title), 256},
-    {"date", "when it began", offsetof(moe_view, date), 32},
-    {"source", "version of the program", offsetof(moe_view, source), 128},
-    {"status", "how it ended", offsetof(moe_view, status), 32},
-    {"validation", "outcome of its checks", offsetof(moe_view, validation), 16},
+    {"run_id", "id of the run", offsetof(moe_view, run_id), 64, false},
+    {"path", "its result file", offsetof(moe_view, path), 1024, false},
+    {"title", "what was run", offsetof(moe_view, title), 256, false},
+    {"date", "when it began", offsetof(moe_view, date), 32, false},
+    {"source", "version of the program", offsetof(moe_view, source), 128,
+     false},
+    {"status", "how it ended", offsetof(moe_view, status), 32, false},
+    {"validation", "outcome of its checks", offsetof(moe_view, validation), 16,
+     false},
     {"validation_text", "what was checked", offsetof(moe_view, validation_text),
-     512},
-    {"cluster", "emulated cluster", offsetof(moe_view, cluster), 64},
-    {NULL, NULL, 0, 0},
+     512, false},
+    {"cluster", "emulated cluster", offsetof(moe_view, cluster), 64, false},
+    {"serving", "how the model is served", offsetof(moe_view, serving), 256,
+     true},
+    {"links", "how links compare with the cluster's",
+     offsetof(moe_view, pace.links), 512, true},
+    {"timer", "how exactly deadlines are kept", offsetof(moe_view, pace.timer),
+     256, true},
+    {"progress", "who makes it", offsetof(moe_view, pace.progress), 64, true},
+    {NULL, NULL, 0, 0, false},
 };
 
 const moe_sweep_number moe_sweep_numbers[] = {
@@ -47,6 +56,7 @@ const moe_sweep_real moe_sweep_reals[] = {
      offsetof(moe_view, scale), 0},
     {"passes", "batches that share what is independent",
      offsetof(moe_view, passes), 1},
+    {"dilation", "of paced phases", offsetof(moe_view, pace.dilation), 0},
     {NULL, NULL, 0, 0},
 };
 

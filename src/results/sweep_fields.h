@@ -2,12 +2,14 @@
 #ifndef MOEGPS_RESULTS_SWEEP_FIELDS_H
 #define MOEGPS_RESULTS_SWEEP_FIELDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A text or a number of a moe_view. */
 typedef struct moe_sweep_text {
     const char *name, *long_name;
     size_t offset, size;
+    bool later; /* since 1.3.0: what the settings say where it is not there */
 } moe_sweep_text;
 
 typedef struct moe_sweep_number {
@@ -15,8 +17,8 @@ typedef struct moe_sweep_number {
     size_t offset;
 } moe_sweep_number;
 
-/* What a verdict needs to know of the wall clock and of independence; files
- * before 1.2.0 do not have it. */
+/* What a verdict needs to know of the wall clock and of independence; older
+ * files do not have all of it. */
 typedef struct moe_sweep_real {
     const char *name, *long_name;
     size_t offset;

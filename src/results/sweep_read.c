@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/conf.h"
 #include "moegps/mem.h"
+#include "moegps/serving.h"
 #include "moegps/sweep.h"
 #include "reader.h"
 #include "strategies.h"
@@ -45,6 +47,8 @@ static void check_extent(const reader *r, const char *name)
 static void get_text(const reader *r, const moe_sweep_text *text)
 {
     size_t n = 0;
+    if (text->later && !moe_h5_exists(r->group, text->name))
+        return;
     check_extent(r, text->name);
     char **all = moe_h5_read_strings(r->group, text->name, &n, r->err);
     for (size_t i = 0; all != NULL && i < r->n; i++)
@@ -60,6 +64,45 @@ static void get_configs(const reader *r)
     for (size_t i = 0; all != NULL && i < r->n; i++)
         r->views[i].config = moe_strdup(all[i], r->err);
     moe_h5_free_strings(all, r->n);
+}
+
+static const char *setting(const moe_conf *map, const char *key)
+{
+    const moe_conf *node = moe_conf_get(map, key);
+    return node != NULL && node->text != NULL ? node->text : "";
+}
+
+/* A number that a file of an older version does not have. */
+static void fill_in(const moe_conf *map, const char *key, double *x)
+{
+    const double set = strtod(setting(map, key), NULL);
+    if (!(*x > 0) && isfinite(set))
+        *x = set;
+}
+
+/* What the settings say of a run, which sweeps do not repeat. Settings that are
+ * not understood, as of another version, say nothing. */
+static void read_settings(moe_view *v)
+{
+    moe_conf *root = NULL;
+    moe_serving serving;
+    const moe_conf_target rows = {moe_serving_options, &serving};
+    const moe_conf_schema of_serving = {"serving", &rows, 1, NULL};
+    if (v->config == NULL ||
+        moe_conf_parse(v->config, v->path, &root, NULL) != MOE_OK)
+        return;
+    const moe_conf *emulation = moe_conf_get(root, "emulation");
+    for (int k = 0; k < MOE_N_PACES; k++)
+        v->pace.phase[k] =
+            strcmp(setting(emulation, moe_pace_name(k)), "paced") == 0;
+    snprintf(v->ffn, sizeof v->ffn, "%s", setting(emulation, "ffn"));
+    fill_in(emulation, "scale", &v->scale);
+    fill_in(emulation, "dilation", &v->pace.dilation);
+    if (v->serving[0] == '\0' &&
+        moe_conf_read(root, moe_conf_get(root, "serving"), &of_serving, NULL) ==
+            MOE_OK)
+        moe_serving_text(&serving, v->serving, sizeof v->serving);
+    moe_conf_free(root);
 }
 
 static void get_number(const reader *r, const char *name, size_t offset)
@@ -146,6 +189,7 @@ static void get_runs(const reader *r)
         v->tokens = tokens[i];
         v->oversubscribed = shared[i] > 0;
         v->valid = strcmp(v->validation, "pass") == 0;
+        read_settings(v);
         moe_sizes_check(v, r->err);
         if ((size_t)v->dims.iterations > r->iterations)
             moe_fail(r->err, MOE_FORMAT,
@@ -202,6 +246,13 @@ static void get_statistics(const reader *r)
         free(x);
     }
     moe_h5_free_strings(names, n);
+}
+
+static void find_latest(moe_view *v)
+{
+    v->pace.late = NAN;
+    for (int s = 0; s < v->dims.strategies; s++)
+        v->pace.late = fmax(v->pace.late, v->strategy[s].late.median);
 }
 
 /* Iterations measured must be those that have times. */
@@ -292,6 +343,8 @@ moe_status moe_sweep_read(const char *path, moe_view **views_out, size_t *n_out,
         get_statistics(&r);
         get_samples(&r);
         get_phases(&r);
+        for (size_t i = 0; i < r.n && !failed(&r); i++)
+            find_latest(&r.views[i]);
         for (size_t i = 0; i < r.n; i++)
             moe_strategies_read(r.file, &r.views[i], &local);
     }
