@@ -163,6 +163,17 @@ check "a row that is spoilt in a half is found" spoilt
 
 check "slow motion is valid" run slow.h5 emulation.dilation=3 emulation.progress=thread
 check "it says its factor" grep -q 'took 3.00 times as long' "$dir/out"
+check "lateness and the timer are of one clock" \
+    sh -c "tr -s '\n ' ' ' < '$dir/out' | grep -q 'layers and ranks, by the clock of this machine; '"
+check_if "h5py numpy" "lateness is not divided by the factor" look slow.h5 '
+said = " ".join(open(sys.argv[1].replace("slow.h5", "out")).read().split())
+at = said.index("Paced phases ended late, in ") + 28
+strategy = said[at:said.index(" by most", at)]
+s = list(f["timing/strategy"].asstr()).index(strategy)
+number, unit = said[said.index("attention by ", at) + 13:].split()[:2]
+own = np.median([np.median(x) for x in late[s, :, :, 0, :]]) * 3
+assert abs(float(number) * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}[unit] / own - 1) < 0.02, (number, unit, own)
+'
 check_if "h5py numpy" "what is asked for stays, what is measured is divided" look slow.h5 '
 one = h5py.File(sys.argv[1].replace("slow", "paced"))["paced/asked"][...]
 assert np.allclose(asked[0], one[0])

@@ -63,9 +63,11 @@ static int latest(const moe_view *v)
     return most;
 }
 
+/* By the clock of the machine whose timer it is, as what is said of that. */
 static void say_phases_late(const moe_view *v, const moe_strategy_view *y,
                             FILE *out)
 {
+    const double by = v->pace.dilation;
     const char *comma = ":";
     for (int k = 0; k < MOE_N_PACES; k++) {
         if (!v->pace.phase[k])
@@ -73,8 +75,9 @@ static void say_phases_late(const moe_view *v, const moe_strategy_view *y,
         fprintf(out,
                 "%s %s by %s in the median and %s in the 99th percentile over "
                 "layers and ranks",
-                comma, moe_pace_name(k), moe_time_cell(y->late_s[k][0]).text,
-                moe_time_cell(y->late_s[k][1]).text);
+                comma, moe_pace_name(k),
+                moe_time_cell(y->late_s[k][0] * by).text,
+                moe_time_cell(y->late_s[k][1] * by).text);
         comma = ",";
     }
 }
@@ -90,7 +93,8 @@ void moe_say_lateness(moe_document *doc, const moe_view *v)
                 y->name, moe_percent_cell(y->late.median).text);
     FILE *out = moe_doc_words(doc);
     say_phases_late(v, y, out);
-    fprintf(out, "; %s of them by more than %g %% of a layer.",
+    fprintf(out, "%s; %s of them by more than %g %% of a layer.",
+            v->pace.dilation > 1 ? ", by the clock of this machine" : "",
             moe_percent_cell(y->late_share).text, 100 * MOE_MOST_LATE);
     if (!(v->pace.late <= MOE_MOST_LATE))
         fprintf(out,
