@@ -70,6 +70,8 @@ check "what is in force stands beside the plan, by every convention" says "sum o
     plan --loads "$dir/wide.csv" --gpus 2
 check "... with percentiles" out_has "max/mean, largest            1.2500   1.0000"
 check "... and the gain" out_has "in force: the home placement, 0.9000; planned: 1.0000; the busiest GPU has 11.1 % less load"
+check "... or that there is none" says "planned: 0.9000; the busiest GPU has as much load" \
+    plan --loads "$dir/wide.csv" --gpus 2 --planner static
 check "a plan is scored on its own load as it is divided" says "max/mean, averaged         1.0000   1.1250" \
     plan --loads "$dir/wide.csv" --gpus 2 --slots 3 --split equal --planner duplicate
 # 50 and 30 pairs at home, 20 and 20; six slots even both

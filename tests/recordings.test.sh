@@ -70,6 +70,8 @@ done <<- 'EOF'
 	layer3.csv --layers 3-|--layers: '3-' is not a list as in 0,3,8-11
 	tok_pad.npy --axes layers,tokens,k|layer 0, token 17, choice 0: -1 is no expert
 	prev-sglang.json|is a placement, not a recording
+	prev-vllm2.json|is a placement, not a recording
+	prev-ascend.json|is a placement, not a recording
 	logical_count.json tests/data/recordings/no-such.json|cannot open
 EOF
 
@@ -129,9 +131,40 @@ rows() { # the engine's row of every layer of the model: 3 and 4 are planned
 }
 check "placements have the layers' own numbers" rows
 
+# Two MoE layers of a model are its layers 1 and 3: a file without numbers has
+# both, one with a single layer says which.
+sed 's/^layers:.*/layers: 2\nfirst_layer: 1\nlayer_step: 2/; s/^experts:.*/experts: 4/; s/^name:.*/name: sparse/' \
+    jobs/models/mixtral-8x7b.yaml > "$dir/sparse.yaml"
+sparse() { plan --loads "$@" --model "$dir/sparse.yaml" --replicas 6 --force; }
+emitted() { # FORMS of what follows
+    for e in sglang vllm trtllm ascend; do sparse "$@" --emit $e="$dir/$e.out" || return 1; done
+}
+check "a file without numbers has the model's layers" says "2 layers (1, 3), 4 experts, 1 step" sparse \
+    $cases/f16.npy --emit sglang="$dir/sglang.out"
+check "... where they are in the model" eval "is \"\$(sed -n '2,5s/[][ ]//gp' '$dir/sglang.out' | sed 's/,*$//' |
+    sed -n '1p;3p' | sort -u)\" 0,1,2,3,0,1"
+emitted $cases/layer3.csv > "$dir/out" 2> "$dir/err"
+check "what was not recorded is said" err_has "1 of 2 MoE layers of sparse were not recorded"
+check "... and has experts in order, as engines want every layer" is "$(grep -c '^  \[0, 1, 2, 3, 0, 1\]' "$dir/vllm.out"
+    )$(grep -c '^  1: \[0, 1, 2, 3, 0, 1\]' "$dir/trtllm.out")$(grep -c '"layer_id"' "$dir/ascend.out")" 112
+for e in sglang vllm trtllm ascend; do
+    check "... $e knows which is which" says ".out, 0.9891; planned: 0.9891; the busiest" sparse $cases/layer3.csv \
+        --previous "$dir/$e.out" --split equal
+done
+check "a layer that the model has not is refused" refused 2 \
+    "layer 0 is no MoE layer of sparse (1..3); --layers says which were recorded" \
+    sparse $cases/caps.csv --emit vllm="$dir/vllm.out"
+
 # physical experts
 printf 'layer,expert,count\n0,0,5\n0,1,1\n0,2,1\n0,3,2\n0,4,6\n0,5,1\n' > "$dir/physical.csv"
 sed 's/.*\[\[/{"physical_to_logical_map": [[/; s/], \[.*/]]}/' $cases/prev-sglang.json > "$dir/map.json"
+echo '{"physical_to_logical_map": [[0,1,2,3,0,1],[0,1,2,3,2,3]]}' > "$dir/map2.json"
+"$PYTHON" -c "import struct, sys
+head = b\"{'descr': '<i4', 'fortran_order': False, 'shape': (1, 6), }\n\"
+open(sys.argv[1], 'wb').write(b'\x93NUMPY\x01\0' + struct.pack('<H', len(head)) + head + struct.pack('<6i', 5, 1, 1, 2, 6, 1))" "$dir/row.npy"
+check "which layer's slots they are is not guessed" refused 2 "the recording does not say which its 1 are (--layers does)" \
+    plan --loads "$dir/row.npy" --physical-map "$dir/map2.json"
+check "... but said" says "6 slots are 4 experts" plan --loads "$dir/row.npy" --physical-map "$dir/map2.json" --layers 1
 check "slots become experts" says "6 slots are 4 experts by the placement" plan \
     --loads "$dir/physical.csv" --physical-map "$dir/map.json" --experts 4
 check "slots are never taken for experts" refused 2 "--physical-map makes them logical" plan \

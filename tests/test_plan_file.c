@@ -154,7 +154,7 @@ static const struct {
     {"{\"physical_to_logical\": 3}", "the map is not [layers][slots]",
      MOE_FORMAT},
     {"{\"physical_to_logical\": [[0,1,2,2,3,0]]}",
-     "has 1 layers, none of them is 1", MOE_MISMATCH},
+     "has rows of 1 layers without numbers, not 2", MOE_MISMATCH},
     {"{\"physical_to_logical\": [[0,1,2,2,3,0],[0,1,2,3,0]]}",
      "the map is not [layers][slots]", MOE_FORMAT},
     {"{\"physical_to_logical\": [[0,1,2,2,3,0],[0,1,2,3,0,4]]}",
@@ -218,6 +218,26 @@ START_TEST(gpus_that_are_gone_leave_experts_that_nobody_has)
 }
 END_TEST
 
+/* Rows of a model's three MoE layers, 1, 3 and 5: the plan is of two of them. */
+START_TEST(rows_without_numbers_are_of_the_models_layers)
+{
+    static const int32_t numbers[] = {3, 5};
+    const moe_model model = {.layers = 3, .first_layer = 1, .layer_step = 2};
+    const moe_plan_file_params params = {.model = &model,
+                                         .layer_number = numbers};
+    moe_plan plan = empty();
+    moe_error err = {0};
+    put("{\"physical_to_logical\": "
+        "[[0,1,0,2,3,1],[1,0,2,2,3,0],[3,2,1,1,0,2]]}");
+    ck_assert_msg(moe_plan_file_read(path, &params, &plan, NULL, &err) ==
+                      MOE_OK,
+                  "%s", err.text);
+    static const int16_t want[] = {1, 0, 2, 2, 3, 0, 3, 2, 1, 1, 0, 2};
+    ck_assert_mem_eq(plan.expert, want, sizeof want);
+    moe_plan_fini(&plan);
+}
+END_TEST
+
 START_TEST(file_that_is_not_there_is_named)
 {
     moe_plan plan = empty();
@@ -239,6 +259,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, without_quotas_the_slots_of_an_expert_share_it_equally);
     MOE_TEST_LOOP(suite, file_of_another_shape_is_refused, MOE_ARRAY_LEN(bad));
     MOE_TEST(suite, gpus_that_are_gone_leave_experts_that_nobody_has);
+    MOE_TEST(suite, rows_without_numbers_are_of_the_models_layers);
     MOE_TEST(suite, file_that_is_not_there_is_named);
     return suite;
 }

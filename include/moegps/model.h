@@ -48,7 +48,8 @@ typedef struct moe_model {
 
 extern const moe_opt moe_model_options[];
 
-/** @return the number of the last MoE layer among all layers. */
+/** @return the number of a MoE layer, and of the last one, among all layers. */
+int moe_model_layer(const moe_model *model, int layer);
 int moe_model_last_layer(const moe_model *model);
 
 /** @return bytes of one element on the GPU: 1, 2 or 4. */

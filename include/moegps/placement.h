@@ -47,8 +47,8 @@ moe_status moe_placement_init(moe_placement *placement, int layers, int slots,
                               moe_error *err);
 
 /** @return the row of the layer with this number; NULL: there is none.
- *  Where the file numbers no layers, those of `n_layers` are meant in order,
- *  and `layer` counts among them. */
+ *  Where the file numbers no layers, and has `n_layers`, these are meant in
+ *  order, and `layer` counts among them. */
 const int16_t *moe_placement_row(const moe_placement *placement, int number,
                                  int layer, int n_layers);
 

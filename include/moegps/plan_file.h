@@ -9,12 +9,14 @@
 #define MOEGPS_PLAN_FILE_H
 
 #include "moegps/json.h"
+#include "moegps/model.h"
 #include "moegps/plan.h"
 
 /** What is known of the file. All borrowed. */
 typedef struct moe_plan_file_params {
-    const char *model; /* whose map is wanted where a file has several; NULL:
-                          the only one */
+    const moe_model *model; /* whose map is wanted where a file has several, and
+                               whose layers rows without numbers are; NULL: the
+                               only one; those of the plan */
     const int32_t *layer_number; /* [layers] of the model; NULL: from 0 */
     const int32_t *active; /* [gpus of the plan] number in the file of each GPU;
                               one that the file has not is empty; NULL: from 0 */

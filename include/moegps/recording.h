@@ -43,11 +43,14 @@ typedef enum moe_companion {
 
 /** What the user says of a file. */
 typedef struct moe_recording_options {
-    moe_recording_kind kind; /* of an array, which does not say */
-    int experts;             /* of the model; 0: as many as are seen */
-    int layers;              /* MoE layers of the model; 0: unknown. A table
+    moe_recording_kind kind;     /* of an array, which does not say */
+    int experts;                 /* of the model; 0: as many as are seen */
+    int layers;                  /* MoE layers of the model; 0: unknown. A table
                                 without names has as many in a step */
-    int top_k;               /* experts per token; 0: unknown */
+    int first_layer, layer_step; /* numbers of these among all layers, where a
+                                    file has as many and does not say; step 0:
+                                    not known */
+    int top_k;                   /* experts per token; 0: unknown */
     moe_axes axes;
     bool padded; /* ids equal to `pad` are no experts */
     int64_t pad;

@@ -331,6 +331,7 @@ static void place(const moe_search_params *p, recommended *r, moe_error *err)
                             .gpus = p->gpus,
                             .slots = r->slots,
                             .layer_number = r->layer_number,
+                            .model = p->model,
                             .expert = r->study.raw,
                             .load = r->load};
     moe_emit_fill(&e, &r->placement, err);

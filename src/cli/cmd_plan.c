@@ -143,6 +143,8 @@ static void read_loads(moe_plan_offline *w, const moe_plan_settings *s,
         moe_model_read(s->model, &w->model, err) == MOE_OK) {
         options.experts = w->model.experts;
         options.layers = w->model.layers;
+        options.first_layer = w->model.first_layer;
+        options.layer_step = w->model.layer_step;
         options.top_k = w->model.top_k;
     }
     if (err->status == MOE_OK &&
@@ -231,11 +233,11 @@ static void read_previous(moe_plan_offline *w, const moe_plan_settings *s,
                           moe_error *err)
 {
     const int gpus = w->env.layout.gpus;
-    const moe_plan_file_params params = {
-        .model = s->model != NULL ? w->model.name : NULL,
-        .layer_number = w->loads.layer_number,
-        .active = w->active.number,
-        .gpus = s->gpus};
+    const moe_plan_file_params params = {.model = s->model != NULL ? &w->model
+                                                                   : NULL,
+                                         .layer_number = w->loads.layer_number,
+                                         .active = w->active.number,
+                                         .gpus = s->gpus};
     if (moe_plan_init(&w->previous, w->loads.layers, w->loads.experts, gpus,
                       w->env.slots, err) != MOE_OK ||
         moe_plan_init(&w->present, w->loads.layers, w->loads.experts, gpus,

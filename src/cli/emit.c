@@ -8,6 +8,51 @@
 #include "moegps/mem.h"
 #include "moegps/replace.h"
 
+/* Layers that are as many as the model's are those, however they are numbered. */
+static bool is_layer(const moe_model *m, int layers, int number, int l)
+{
+    return layers == m->layers || number == moe_model_layer(m, l);
+}
+
+/* Rows of all MoE layers of the model.
+ * @return a placement, or MOE_MISMATCH: it has one of another layer. */
+static moe_status complete(const moe_placement *p, const moe_model *m,
+                           moe_placement *out, moe_error *err)
+{
+    const size_t n = (size_t)p->slots;
+    int next = 0;
+    if (moe_placement_init(out, m->layers, p->slots, err) != MOE_OK)
+        return err->status;
+    out->gpus = p->gpus;
+    out->experts = p->experts;
+    out->numbered = true;
+    for (int l = 0; l < m->layers; l++) {
+        int16_t *row = out->expert + (size_t)l * n;
+        out->layer_number[l] = moe_model_layer(m, l);
+        for (size_t k = 0; k < n; k++)
+            row[k] = (int16_t)((int)k % p->experts);
+        if (next < p->layers &&
+            is_layer(m, p->layers, p->layer_number[next], l))
+            memcpy(row, p->expert + (size_t)next++ * n, n * sizeof *row);
+    }
+    return next == p->layers
+               ? MOE_OK
+               : moe_fail(err, MOE_MISMATCH,
+                          "--emit: layer %d is no MoE layer of %s (%d..%d); "
+                          "--layers says which were recorded",
+                          p->layer_number[next], m->name, m->first_layer,
+                          moe_model_last_layer(m));
+}
+
+static void check_layers(const moe_placement *p, const moe_model *m,
+                         moe_error *err)
+{
+    moe_placement all = {0};
+    if (m != NULL && err->status == MOE_OK)
+        complete(p, m, &all, err);
+    moe_placement_fini(&all);
+}
+
 moe_status moe_emit_fill(const moe_emission *e, moe_placement *out,
                          moe_error *err)
 {
@@ -25,6 +70,7 @@ moe_status moe_emit_fill(const moe_emission *e, moe_placement *out,
     for (int l = 0; l < p.layers && local.status == MOE_OK; l++)
         moe_fill(e->load + (size_t)l * (size_t)e->experts, p.experts, p.gpus,
                  e->slots, p.expert + (size_t)l * slots, &local);
+    check_layers(&p, e->model, &local);
     if (local.status == MOE_OK) {
         *out = p;
         return MOE_OK;
@@ -62,8 +108,8 @@ moe_status moe_emit_check(const moe_strings *emit, bool force, moe_error *err)
     return err->status;
 }
 
-moe_status moe_emit_write(const moe_strings *emit, const moe_placement *p,
-                          const moe_model *model, bool force, moe_error *err)
+static moe_status write_all(const moe_strings *emit, const moe_placement *p,
+                            const moe_model *model, bool force, moe_error *err)
 {
     for (int i = 0; i < emit->n && err->status == MOE_OK; i++) {
         const char *path = NULL;
@@ -77,5 +123,22 @@ moe_status moe_emit_write(const moe_strings *emit, const moe_placement *p,
                             out, err);
         moe_replace_close(&to, out, err);
     }
+    return err->status;
+}
+
+moe_status moe_emit_write(const moe_strings *emit, const moe_placement *p,
+                          const moe_model *model, bool force, moe_error *err)
+{
+    moe_placement all = {0};
+    if (emit->n == 0 || model == NULL)
+        return write_all(emit, p, model, force, err);
+    if (complete(p, model, &all, err) == MOE_OK &&
+        write_all(emit, &all, model, force, err) == MOE_OK &&
+        p->layers < model->layers)
+        fprintf(stderr,
+                "moegps: %d of %d MoE layers of %s were not recorded: their "
+                "experts are in order\n",
+                model->layers - p->layers, model->layers, model->name);
+    moe_placement_fini(&all);
     return err->status;
 }

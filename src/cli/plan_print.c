@@ -130,6 +130,8 @@ static void say_facts(moe_document *doc, const moe_plan_offline *w,
                 moe_time_cell(study->time.max).text, study->time.n);
 }
 
+static const double SAME = 5e-5; /* what four decimals show as equal */
+
 /* What is won. A plan of its own step says nothing of the next. */
 static void say_gain(moe_document *doc, const moe_plan_offline *w,
                      const moe_plan_settings *s)
@@ -146,6 +148,8 @@ static void say_gain(moe_document *doc, const moe_plan_offline *w,
     if (s->steps == MOE_STUDY_EACH && w->loads.steps > 1)
         fprintf(moe_doc_words(doc),
                 " on the last step, of which the last plan is made");
+    else if (fabs(gain) < SAME)
+        fprintf(moe_doc_words(doc), "; the busiest GPU has as much load");
     else
         fprintf(moe_doc_words(doc), "; the busiest GPU has %s %s load",
                 moe_percent_cell(fabs(gain)).text, gain < 0 ? "more" : "less");

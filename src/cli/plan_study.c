@@ -63,6 +63,7 @@ moe_status moe_plan_fill(moe_plan_offline *w, const moe_plan_settings *s,
                             .gpus = w->env.layout.gpus,
                             .slots = w->env.slots,
                             .layer_number = w->loads.layer_number,
+                            .model = s->model != NULL ? &w->model : NULL,
                             .expert = w->study.raw,
                             .load = load};
     if (load != NULL && moe_emit_fill(&e, &w->emitted, err) == MOE_OK &&

@@ -198,9 +198,14 @@ const moe_opt moe_model_options[] = {
      .help = "where the numbers come from"},
     {.key = NULL}};
 
+int moe_model_layer(const moe_model *model, int layer)
+{
+    return model->first_layer + layer * model->layer_step;
+}
+
 int moe_model_last_layer(const moe_model *model)
 {
-    return model->first_layer + (model->layers - 1) * model->layer_step;
+    return moe_model_layer(model, model->layers - 1);
 }
 
 int moe_dtype_size(moe_dtype dtype)

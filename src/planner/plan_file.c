@@ -160,8 +160,12 @@ static void take_layers(const reading *r)
         moe_plan_layer layer = moe_plan_at(full, l);
         if (row == NULL) {
             moe_fail(r->err, MOE_MISMATCH,
-                     "%s: has %d layers, none of them is %d", r->path,
-                     r->file.layers, number);
+                     r->file.numbered
+                         ? "%s: has %d layers, none of them is %d"
+                         : "%s: has rows of %d layers without numbers, not %d "
+                           "(--model says which they are)",
+                     r->path, r->file.layers,
+                     r->file.numbered ? number : full->layers);
             break;
         }
         check_row(r, row, number, s.seen);
@@ -177,6 +181,16 @@ static void take_layers(const reading *r)
     free(s.seen);
 }
 
+/* Rows that are as many as the model's MoE layers are those. */
+static void number_rows(moe_placement *p, const moe_model *m)
+{
+    if (p->numbered || m == NULL || p->layers != m->layers)
+        return;
+    for (int l = 0; l < p->layers; l++)
+        p->layer_number[l] = moe_model_layer(m, l);
+    p->numbered = true;
+}
+
 moe_status moe_plan_file_read(const char *path,
                               const moe_plan_file_params *params, moe_plan *out,
                               moe_plan *present, moe_error *err)
@@ -187,8 +201,13 @@ moe_status moe_plan_file_read(const char *path,
                  .full = out,
                  .present = present,
                  .err = &local};
-    if (moe_placement_read(path, params->model, &r.file, &local) == MOE_OK &&
-        find_gpus(&r) == MOE_OK)
+    if (moe_placement_read(path,
+                           params->model != NULL ? params->model->name : NULL,
+                           &r.file, &local) == MOE_OK) {
+        number_rows(&r.file, params->model);
+        find_gpus(&r);
+    }
+    if (local.status == MOE_OK)
         take_layers(&r);
     moe_placement_fini(&r.file);
     return moe_pass(err, &local);

@@ -30,7 +30,10 @@ moe_status moe_json_refuse_keys(const char *path, const moe_jtree *t,
     for (size_t i = 0; i < t->n && n + 1 < sizeof keys; i++)
         n += (size_t)snprintf(keys + n, sizeof keys - n, "%s%.40s",
                               i > 0 ? ", " : "", t->key[i]);
-    if (moe_jtree_get(t, "physical_to_logical_map") != NULL)
+    if (moe_jtree_get(t, "physical_to_logical_map") != NULL ||
+        moe_jtree_get(t, "physical_to_logical") != NULL ||
+        moe_jtree_get(t, "model_maps") != NULL ||
+        moe_jtree_get(t, "layer_list") != NULL)
         return moe_fail(err, MOE_FORMAT,
                         "%s: is a placement, not a recording (--previous "
                         "takes it)",

@@ -30,6 +30,11 @@ static moe_status find_rows(const moe_recording *r, rows *out, moe_error *err)
         return moe_fail(err, MOE_MISMATCH,
                         "the placement has %d slots, the recording counts %d",
                         map->slots, r->experts);
+    if (!r->numbered && map->layers != r->layers)
+        return moe_fail(err, MOE_MISMATCH,
+                        "the placement has %d layers, the recording does not "
+                        "say which its %d are (--layers does)",
+                        map->layers, r->layers);
     out->row = moe_array_new((size_t)r->layers, sizeof(int16_t *), err);
     for (int l = 0; out->row != NULL && l < r->layers; l++) {
         out->row[l] = moe_placement_row(map, r->layer_number[l], l, r->layers);

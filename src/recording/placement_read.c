@@ -49,7 +49,7 @@ const int16_t *moe_placement_row(const moe_placement *p, int number, int layer,
 {
     int at = -1;
     if (!p->numbered)
-        at = p->layers == n_layers ? layer : number;
+        at = p->layers == n_layers ? layer : -1;
     for (int l = 0; p->numbered && l < p->layers; l++)
         at = p->layer_number[l] == number ? l : at;
     return at >= 0 && at < p->layers ? p->expert + (size_t)at * (size_t)p->slots

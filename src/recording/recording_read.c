@@ -68,6 +68,16 @@ static void complete_experts(moe_recording *r, const char *path, int experts,
     r->experts = experts;
 }
 
+/* A file of as many layers as the model has of experts has those. */
+static void number_as_model(moe_recording *r, const moe_recording_options *o)
+{
+    if (r->numbered || o->layer_step == 0 || r->layers != o->layers)
+        return;
+    for (int l = 0; l < r->layers; l++)
+        r->layer_number[l] = (int32_t)(o->first_layer + l * o->layer_step);
+    r->numbered = true;
+}
+
 static moe_status check_loads(const moe_recording *r, const char *path,
                               moe_error *err)
 {
@@ -187,6 +197,8 @@ moe_status moe_recording_read(const char *path,
     if (choose_format(path, &format, &local) == MOE_OK &&
         format->read(path, options, &r, &local) == MOE_OK)
         complete_experts(&r, path, options->experts, &local);
+    if (local.status == MOE_OK && options->keep == NULL)
+        number_as_model(&r, options);
     if (local.status == MOE_OK && options->keep != NULL)
         moe_recording_keep(&r, path, options->keep, &local);
     if (local.status == MOE_OK && r.kind == MOE_RECORDING_LOADS)

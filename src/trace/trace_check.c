@@ -86,14 +86,16 @@ static moe_status check_experts(const moe_trace *t, size_t layer,
         for (size_t j = 0; j < k; j++) {
             if (row[j] >= t->experts)
                 return moe_fail(err, MOE_FORMAT,
-                                "dataset 'experts': layer %zu, token %" PRIu64
+                                "dataset 'experts': layer %d, token %" PRIu64
                                 ": expert %d is not in 0..%d",
-                                layer, i, row[j], t->experts - 1);
+                                moe_trace_layer_number(t, (int)layer), i,
+                                row[j], t->experts - 1);
             if (seen[row[j]] == mark)
                 return moe_fail(err, MOE_FORMAT,
-                                "dataset 'experts': layer %zu, token %" PRIu64
+                                "dataset 'experts': layer %d, token %" PRIu64
                                 ": expert %d is there twice",
-                                layer, i, row[j]);
+                                moe_trace_layer_number(t, (int)layer), i,
+                                row[j]);
             seen[row[j]] = mark;
         }
     }
@@ -110,14 +112,15 @@ static moe_status check_gates(const moe_trace *t, size_t layer, moe_error *err)
         for (size_t j = 0; j < k; j++) {
             if (!isfinite(row[j]) || row[j] < 0)
                 return moe_fail(err, MOE_FORMAT,
-                                "dataset 'gate': layer %zu, token %" PRIu64
+                                "dataset 'gate': layer %d, token %" PRIu64
                                 ": %g is no weight",
-                                layer, i, (double)row[j]);
+                                moe_trace_layer_number(t, (int)layer), i,
+                                (double)row[j]);
             if (t->ordered && j > 0 && row[j] > row[j - 1])
                 return moe_fail(err, MOE_FORMAT,
-                                "dataset 'gate': layer %zu, token %" PRIu64
+                                "dataset 'gate': layer %d, token %" PRIu64
                                 ": weights rise in an ordered trace",
-                                layer, i);
+                                moe_trace_layer_number(t, (int)layer), i);
         }
     }
     return MOE_OK;
@@ -161,17 +164,18 @@ static moe_status check_step(const moe_trace *t, uint64_t step, size_t layer,
         if (row[e] > tokens)
             return moe_fail(err, MOE_FORMAT,
                             "dataset 'counts': step %" PRIu64
-                            ", layer %zu, expert %zu: %" PRIu32
+                            ", layer %d, expert %zu: %" PRIu32
                             " pairs of only %" PRIu64 " tokens",
-                            step, layer, e, row[e], tokens);
+                            step, moe_trace_layer_number(t, (int)layer), e,
+                            row[e], tokens);
         sum += row[e];
     }
     if (sum != tokens * (uint64_t)t->top_k)
-        return moe_fail(
-            err, MOE_FORMAT,
-            "dataset 'counts': step %" PRIu64 ", layer %zu: %" PRIu64
-            " pairs, not %" PRIu64 " (%" PRIu64 " tokens x %d)",
-            step, layer, sum, tokens * (uint64_t)t->top_k, tokens, t->top_k);
+        return moe_fail(err, MOE_FORMAT,
+                        "dataset 'counts': step %" PRIu64 ", layer %d: %" PRIu64
+                        " pairs, not %" PRIu64 " (%" PRIu64 " tokens x %d)",
+                        step, moe_trace_layer_number(t, (int)layer), sum,
+                        tokens * (uint64_t)t->top_k, tokens, t->top_k);
     return MOE_OK;
 }
 
