@@ -46,9 +46,14 @@ START_TEST(a_plan_is_scored_on_later_steps)
     const moe_planner *planner = moe_planner_find("static");
     char params[256] = {0};
     moe_opt_defaults(planner->opts, params);
-    ck_assert_int_eq(moe_outlast_plans(planner, params, &env, &home,
-                                       &load[0][0][0], STEPS, good, &err),
-                     MOE_OK);
+    const moe_study_params how = {.planner = planner,
+                                  .params = params,
+                                  .env = &env,
+                                  .previous = &home,
+                                  .load = &load[0][0][0],
+                                  .steps = STEPS,
+                                  .layers = LAYERS};
+    ck_assert_int_eq(moe_outlast_plans(&how, good, &err), MOE_OK);
     for (int lag = 0; lag < moe_outlast_lags(STEPS); lag++)
         ck_assert_double_eq_tol(good[lag], (5. / 8 + 1) / 2, 1e-12);
     moe_plan_fini(&home);

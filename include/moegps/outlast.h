@@ -6,7 +6,7 @@
 #ifndef MOEGPS_OUTLAST_H
 #define MOEGPS_OUTLAST_H
 
-#include "moegps/planner.h"
+#include "moegps/study.h"
 
 enum { MOE_OUTLAST_LAGS = 32 }; /* most steps that are looked ahead */
 
@@ -22,11 +22,10 @@ void moe_outlast_drift(const double *load, size_t steps, int layers,
 
 /** Balancedness (mean / max load of a GPU) of plans of a step on the loads of
  *  later ones, mean over steps and layers. Each is made from `previous`.
+ *  @param params    how often to plan, and what of, is left aside.
  *  @param good_out  [lags] of plans `lag` + 1 steps old.
  *  @return MOE_OK, MOE_NOMEM, or what the planner returns. */
-moe_status moe_outlast_plans(const moe_planner *planner, const void *params,
-                             const moe_planner_env *env,
-                             const moe_plan *previous, const double *load,
-                             size_t steps, double *good_out, moe_error *err);
+moe_status moe_outlast_plans(const moe_study_params *params, double *good_out,
+                             moe_error *err);
 
 #endif

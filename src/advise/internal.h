@@ -194,14 +194,18 @@ void moe_advise_visits(const moe_pricer *pricer,
                        const moe_advise_placement *placement, double all,
                        double *visit_out);
 
-/** Rows that a GPU sends and receives: a row a pair, or as the deployment has
- *  it.
- *  @param tokens  of the batch
- *  @param sent_out, received_out  [2] within the node, beyond */
-void moe_advise_rows(const moe_pricer *pricer,
-                     const moe_advise_placement *placement, const double *visit,
-                     double tokens, int gpu, double *sent_out,
-                     double *received_out);
+/** Rows of a GPU, 0: within the node, 1: beyond. */
+typedef struct moe_advise_traffic {
+    double sent[2], received[2];
+} moe_advise_traffic;
+
+/** @return what a GPU sends and receives: a row a pair, or as the deployment
+ *  has it.
+ *  @param visit   of moe_advise_visits()
+ *  @param tokens  of the batch */
+moe_advise_traffic moe_advise_rows(const moe_pricer *pricer,
+                                   const moe_advise_placement *placement,
+                                   const double *visit, double tokens, int gpu);
 
 /** One layer of one batch, or one way to place the experts. */
 typedef struct moe_advise_layer {

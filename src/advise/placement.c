@@ -431,8 +431,7 @@ double moe_advise_visited(const moe_model *model,
 {
     double sum = 0;
     for (int g = 0; g < gpus; g++)
-        sum +=
-            1 - moe_advise_missing(model, (double)placement->pairs[g] / all);
+        sum += 1 - moe_advise_missing(model, (double)placement->pairs[g] / all);
     return sum;
 }
 
@@ -454,16 +453,17 @@ void moe_advise_visits(const moe_pricer *pricer,
                                    (double)placement->pairs[g] / all);
 }
 
-void moe_advise_rows(const moe_pricer *pricer,
-                     const moe_advise_placement *placement, const double *visit,
-                     double tokens, int gpu, double *sent_out,
-                     double *received_out)
+moe_advise_traffic moe_advise_rows(const moe_pricer *pricer,
+                                   const moe_advise_placement *placement,
+                                   const double *visit, double tokens, int gpu)
 {
+    moe_advise_traffic rows;
     if (rows_are_of_visits(pricer)) {
-        moe_serving_rows(pricer->serving, visit, tokens, gpu, sent_out,
-                         received_out);
-        return;
+        moe_serving_rows(pricer->serving, visit, tokens, gpu, rows.sent,
+                         rows.received);
+        return rows;
     }
-    memcpy(sent_out, placement->sent[gpu], 2 * sizeof *sent_out);
-    memcpy(received_out, placement->received[gpu], 2 * sizeof *received_out);
+    memcpy(rows.sent, placement->sent[gpu], sizeof rows.sent);
+    memcpy(rows.received, placement->received[gpu], sizeof rows.received);
+    return rows;
 }

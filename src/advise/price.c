@@ -205,18 +205,18 @@ static moe_layer_work work_of(const pricing *j, const moe_layer_work *common,
     const double by = gpu == s->busiest ? j->up : j->down;
     const bool still =
         j->dials->paper && j->strategy == MOE_ADVISE_DISTRIBUTION;
-    const moe_advise_placement *rows =
+    const moe_advise_placement *of =
         still ? &j->layer->placement[PLACEMENT_HOME] : s;
     const double left[] = {1 - known(j) * group_share(j),
                            j->dials->paper ? 1 - known(j) : 1};
     moe_layer_work w = *common;
-    double sent[2], received[2];
     w.rows = scaled_rows(j, gpu);
     const moe_pricer pricer = moe_advise_pricer(j->a);
-    moe_advise_rows(&pricer, rows, j->visit, j->layer->tokens, gpu, sent,
-                    received);
+    const moe_advise_traffic rows =
+        moe_advise_rows(&pricer, of, j->visit, j->layer->tokens, gpu);
     for (int far = 0; far < 2; far++) {
-        const double n = fmax(sent[far], received[far] * (still ? 1.0 : by));
+        const double n =
+            fmax(rows.sent[far], rows.received[far] * (still ? 1.0 : by));
         w.combine_bytes[far] = n * moe_model_row_bytes(m);
         w.dispatch_bytes[far] = left[far] * n * moe_model_dispatch_bytes(m);
         w.move_bytes[far] = due && replans(j) ? move_bytes(j, gpu, far) : 0;

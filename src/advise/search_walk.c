@@ -163,10 +163,10 @@ static void price_layer(walking *k, int batch, int l, bool due)
         const int g = p->standout[i];
         moe_layer_work w = k->alike;
         w.rows = p->rows + (size_t)g * w.slots;
-        double sent[2], received[2];
-        moe_advise_rows(pricer, p, k->visit, tokens, g, sent, received);
+        const moe_advise_traffic rows =
+            moe_advise_rows(pricer, p, k->visit, tokens, g);
         for (int far = 0; far < 2; far++) {
-            const double n = fmax(sent[far], received[far]);
+            const double n = fmax(rows.sent[far], rows.received[far]);
             w.combine_bytes[far] = n * moe_model_row_bytes(m);
             w.dispatch_bytes[far] = left[far] * n * moe_model_dispatch_bytes(m);
             w.move_bytes[far] =

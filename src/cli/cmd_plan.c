@@ -302,6 +302,7 @@ static void write_page(const moe_plan_offline *w, const moe_plan_settings *s,
 {
     double drift[MOE_OUTLAST_LAGS], good[MOE_OUTLAST_LAGS];
     const size_t first = moe_plan_first_step(w, s);
+    const moe_study_params params = moe_plan_study_params(w, s);
     const moe_plot_loads loads = {.steps = (int)(w->loads.steps - first),
                                   .layers = w->loads.layers,
                                   .uneven = w->worth.imbalance[MOE_PLANNED],
@@ -311,9 +312,7 @@ static void write_page(const moe_plan_offline *w, const moe_plan_settings *s,
     moe_document *doc = moe_document_new(err);
     moe_outlast_drift(w->loads.load, w->loads.steps, w->loads.layers,
                       w->loads.experts, drift);
-    if (doc != NULL &&
-        moe_outlast_plans(s->planner, w->params, &w->env, &w->previous,
-                          w->loads.load, w->loads.steps, good, err) == MOE_OK) {
+    if (doc != NULL && moe_outlast_plans(&params, good, err) == MOE_OK) {
         moe_doc_say(doc, MOE_DOC_TITLE, "Plan of %s",
                     moe_recorded_name(&s->recorded));
         moe_plan_say(doc, w, s);

@@ -92,6 +92,10 @@ json_t *moe_plan_arrivals_json(const moe_plan_offline *w, moe_error *err);
 moe_status moe_plan_compare_sizes(moe_plan_offline *w,
                                   const moe_plan_settings *s, moe_error *err);
 
+/** @return what is studied, borrowed from both. */
+moe_study_params moe_plan_study_params(const moe_plan_offline *w,
+                                       const moe_plan_settings *s);
+
 /** Run a study of the loads with w->env, from w->previous.
  *  @return as moe_study_run(). */
 moe_status moe_plan_study(moe_plan_offline *w, const moe_plan_settings *s,

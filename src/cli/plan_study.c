@@ -20,10 +20,10 @@ moe_status moe_plan_check_slots(const moe_plan_offline *w,
                     w->loads.experts);
 }
 
-moe_status moe_plan_study(moe_plan_offline *w, const moe_plan_settings *s,
-                          moe_error *err)
+moe_study_params moe_plan_study_params(const moe_plan_offline *w,
+                                       const moe_plan_settings *s)
 {
-    const moe_study_params params = {
+    return (moe_study_params){
         .planner = s->planner,
         .params = w->params,
         .env = &w->env,
@@ -33,6 +33,12 @@ moe_status moe_plan_study(moe_plan_offline *w, const moe_plan_settings *s,
         .layers = w->loads.layers,
         .repeats = s->repeats,
         .use = w->loads.steps > 1 ? (moe_study_use)s->steps : MOE_STUDY_EACH};
+}
+
+moe_status moe_plan_study(moe_plan_offline *w, const moe_plan_settings *s,
+                          moe_error *err)
+{
+    const moe_study_params params = moe_plan_study_params(w, s);
     return moe_study_run(&w->study, &params, err);
 }
 

@@ -56,54 +56,65 @@ void moe_outlast_drift(const double *load, size_t steps, int layers,
     }
 }
 
-/* One plan of a layer on the loads of later steps. */
-static void score(moe_value *v, const moe_plan_layer *plan,
-                  const moe_planner_env *env, const double *load, size_t t,
-                  size_t steps, size_t l, size_t n_l, double *sum)
+/* What scoring needs. */
+typedef struct {
+    const moe_study_params *p;
+    void *state; /* the planner's */
+    moe_value *value;
+    moe_plan made;                /* of a step */
+    double sum[MOE_OUTLAST_LAGS]; /* of balancedness */
+    double n[MOE_OUTLAST_LAGS];   /* of layers */
+} outlasting;
+
+static const double *load_of(const moe_study_params *p, size_t step, int layer)
 {
-    for (int lag = 0; lag < moe_outlast_lags(steps); lag++) {
-        const size_t later = t + (size_t)lag + 1;
-        moe_bulk_passed(load, (size_t)env->experts * sizeof *load);
-        if (later < steps)
-            sum[lag] += 1 / moe_value_imbalance(v, plan,
-                                                load + (later * n_l + l) *
-                                                           (size_t)env->experts,
-                                                env->division);
+    return p->load +
+           (step * (size_t)p->layers + (size_t)layer) * (size_t)p->env->experts;
+}
+
+/* Plan a layer of a step, and score that on the loads of later ones. */
+static void outlast(outlasting *o, size_t step, int layer, moe_error *err)
+{
+    const moe_study_params *p = o->p;
+    const moe_plan_layer current = moe_plan_at(p->previous, layer);
+    moe_plan_layer made = moe_plan_at(&o->made, layer);
+    const moe_planner_task task = {.load = load_of(p, step, layer),
+                                   .current = &current};
+    if (p->planner->plan(o->state, &task, &made, err) != MOE_OK)
+        return;
+    for (int lag = 0; lag < moe_outlast_lags(p->steps); lag++) {
+        const size_t later = step + (size_t)lag + 1;
+        moe_bulk_passed(p->load, (size_t)p->env->experts * sizeof *p->load);
+        if (later >= p->steps)
+            break;
+        o->sum[lag] +=
+            1 / moe_value_imbalance(o->value, &made, load_of(p, later, layer),
+                                    p->env->division);
+        o->n[lag]++;
     }
 }
 
-moe_status moe_outlast_plans(const moe_planner *planner, const void *params,
-                             const moe_planner_env *env,
-                             const moe_plan *previous, const double *load,
-                             size_t steps, double *good_out, moe_error *err)
+moe_status moe_outlast_plans(const moe_study_params *params, double *good_out,
+                             moe_error *err)
 {
+    const moe_study_params *p = params;
+    const moe_plan *plan = p->previous;
     moe_error local = {0};
-    moe_plan next = {0};
-    const size_t n_l = (size_t)previous->layers;
-    double sum[MOE_OUTLAST_LAGS] = {0}, n[MOE_OUTLAST_LAGS] = {0};
-    void *state = moe_planner_new(planner, env, params, &local);
-    moe_value *v = local.status == MOE_OK ? moe_value_new(env, &local) : NULL;
-    if (v != NULL)
-        moe_plan_init(&next, previous->layers, previous->experts,
-                      previous->gpus, previous->slots, &local);
-    for (size_t t = 0; local.status == MOE_OK && t + 1 < steps;
-         t += stride_of(steps)) {
-        for (size_t l = 0; l < n_l && local.status == MOE_OK; l++) {
-            moe_plan_layer current = moe_plan_at(previous, (int)l);
-            moe_plan_layer made = moe_plan_at(&next, (int)l);
-            const moe_planner_task task = {
-                .load = load + (t * n_l + l) * (size_t)env->experts,
-                .current = &current};
-            if (planner->plan(state, &task, &made, &local) == MOE_OK)
-                score(v, &made, env, load, t, steps, l, n_l, sum);
-        }
-        for (int lag = 0; lag < moe_outlast_lags(steps); lag++)
-            n[lag] += t + (size_t)lag + 1 < steps ? (double)n_l : 0;
-    }
-    for (int lag = 0; lag < moe_outlast_lags(steps); lag++)
-        good_out[lag] = sum[lag] / n[lag];
-    moe_plan_fini(&next);
-    moe_value_free(v);
-    moe_planner_free(planner, state);
+    outlasting o = {.p = p};
+    o.state = moe_planner_new(p->planner, p->env, p->params, &local);
+    if (local.status == MOE_OK)
+        o.value = moe_value_new(p->env, &local);
+    if (local.status == MOE_OK)
+        moe_plan_init(&o.made, plan->layers, plan->experts, plan->gpus,
+                      plan->slots, &local);
+    for (size_t t = 0; local.status == MOE_OK && t + 1 < p->steps;
+         t += stride_of(p->steps))
+        for (int l = 0; l < p->layers && local.status == MOE_OK; l++)
+            outlast(&o, t, l, &local);
+    for (int lag = 0; lag < moe_outlast_lags(p->steps); lag++)
+        good_out[lag] = o.sum[lag] / o.n[lag];
+    moe_plan_fini(&o.made);
+    moe_value_free(o.value);
+    moe_planner_free(p->planner, o.state);
     return moe_pass(err, &local);
 }
