@@ -1,9 +1,10 @@
 /** internal.h: what the files of this folder share.
  *
  *  load.c       pairs per expert: by hand, or of a trace's batch
- *  placement.c  a placement and what every GPU does under it
+ *  placement.c  a placement, how it is planned and what moves
+ *  count.c      what every GPU does under a placement
  *  sample.c     all samples: loads, plans, placements
- *  price.c      placements to seconds
+ *  price.c      placements to seconds, price_layer.c of one layer
  *  advise.c     the samples of one condition
  *  intervals.c  one walk for each interval between plans
  *  limits.c     where verdicts turn

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
 #include "moegps/iteration_price.h"
 #include "moegps/mem.h"
 #include "moegps/stats.h"
+#include "pricing.h"
 
 /* What a layer takes, mean over layers. */
 typedef struct {
@@ -17,242 +16,14 @@ typedef struct {
     unsigned extrapolated; /* bit p: phase p */
 } layer_time;
 
-/* One strategy on one layer of a sample. */
-typedef struct {
-    const moe_advise *a;
-    const moe_advise_dials *dials;
-    const moe_advise_layer *layer;
-    const moe_advise_placement *placement;
-    moe_advise_strategy strategy;
-    double *visit;     /* [gpus] part of the tokens that visit each GPU */
-    double target;     /* pairs of the busiest GPU under the error */
-    double up, down;   /* factors of its rows and of the others' */
-    double overhead_s; /* of the predictor */
-    /* scratch: */
-    uint32_t *rows;                    /* [slots] */
-    moe_layer_cost *worst;             /* [layers] */
-    double *plan_s;                    /* [layers] */
-    double (*exposed_s)[MOE_N_PHASES]; /* [layers] */
-} pricing;
-
-static double mean_pairs(const pricing *j)
-{
-    return j->layer->tokens * j->a->p.model->top_k / j->a->p.gpus;
-}
-
-static double error_of(const pricing *j)
-{
-    const moe_advise_dials *d = j->dials;
-    if (j->strategy == MOE_ADVISE_TOKEN)
-        return d->token_error >= 0 ? d->token_error : 1.0 - d->accuracy;
-    return j->strategy == MOE_ADVISE_DISTRIBUTION ? j->layer->error : 0.0;
-}
-
-/* A trace shows what a distribution's error does, in all cases alike. By hand
- * the batch shows what drawing it does, in all cases; the error told is
- * drift on top. */
-static void choose_placement(pricing *j, moe_advise_case c)
-{
-    const bool traced = j->a->p.trace != NULL;
-    const bool predicted = j->strategy == MOE_ADVISE_DISTRIBUTION &&
-                           (traced || !moe_advise_is_exact(j->a));
-    const bool shown = traced && predicted;
-    j->placement =
-        &j->layer->placement[j->strategy == MOE_ADVISE_BASELINE ? PLACEMENT_HOME
-                             : predicted ? PLACEMENT_PREDICTED
-                                         : PLACEMENT_TRUTH];
-    assert(j->placement->pairs != NULL);
-    const double total = mean_pairs(j) * j->a->p.gpus;
-    const double load = (double)j->placement->pairs[j->placement->busiest];
-    const double e = shown ? 0.0 : error_of(j);
-    j->target = load;
-    if (c == MOE_ADVISE_TYPICAL)
-        j->target = fmin(load * (1 + e), total);
-    else if (c == MOE_ADVISE_PESSIMISTIC)
-        j->target = fmin(
-            fmax(load + (j->dials->paper ? e : e / 2) * total, load * (1 + e)),
-            total);
-    j->up = load > 0 ? j->target / load : 1.0;
-    j->down = total > load ? (total - j->target) / (total - load) : 1.0;
-}
-
-/* The paper's duplication: pairs of a GPU as if they were of its homes. */
-static const uint32_t *merged_rows(const pricing *j, int gpu)
-{
-    const moe_advise *a = j->a;
-    const double by = gpu == j->placement->busiest ? j->up : j->down;
-    const double pairs = floor((double)j->placement->pairs[gpu] * by + 0.5);
-    const int homes = moe_layout_home_slots(&a->layout, a->p.model->experts);
-    for (int s = 0; s < a->slots; s++)
-        j->rows[s] = s >= homes ? 0
-                                : (uint32_t)(floor(pairs * (s + 1) / homes) -
-                                             floor(pairs * s / homes));
-    return j->rows;
-}
-
-/* Pairs of one GPU under the error. */
-static const uint32_t *scaled_rows(const pricing *j, int gpu)
-{
-    const size_t n = (size_t)j->a->slots;
-    const uint32_t *rows = j->placement->rows + (size_t)gpu * n;
-    const double by = gpu == j->placement->busiest ? j->up : j->down;
-    if (j->dials->paper && j->strategy != MOE_ADVISE_BASELINE)
-        return merged_rows(j, gpu);
-    if (by == 1.0)
-        return rows;
-    moe_layer_scale_rows(rows, n, by, j->rows);
-    return j->rows;
-}
-
-/* Whether what a strategy knows changes with every batch, so that it plans
- * anew; a distribution's forecast stays, unless its predictor learns. */
-static bool replans(const pricing *j)
-{
-    const moe_predictor *p = j->a->p.predictor;
-    const bool learns = p != NULL && p->observe != NULL;
-    return !j->dials->paper &&
-           (j->strategy == MOE_ADVISE_TOKEN ||
-            j->strategy == MOE_ADVISE_ORACLE ||
-            (j->strategy == MOE_ADVISE_DISTRIBUTION && learns));
-}
-
-/* Copies that travel: of a trace those that changed, by hand all of them, as far
- * as the dial says; what a distribution's do is known. */
-static double move_bytes(const pricing *j, int gpu, int far)
-{
-    const bool shown = j->strategy == MOE_ADVISE_DISTRIBUTION;
-    const moe_advise_placement *s =
-        shown ? &j->layer->placement[PLACEMENT_PREDICTED] : j->placement;
-    return (shown ? 1 : j->dials->moving) *
-           fmax(s->move_sent[gpu][far], s->move_received[gpu][far]);
-}
-
-/* ---- direct routing ---- */
-
-/* Share of pairs whose expert is known before attention ends. */
-static double known(const pricing *j)
-{
-    if (!j->dials->direct)
-        return 0;
-    return j->strategy == MOE_ADVISE_TOKEN    ? j->dials->accuracy
-           : j->strategy == MOE_ADVISE_ORACLE ? 1
-                                              : 0;
-}
-
-double moe_advise_group_share(const moe_pricer *pricer)
-{
-    const moe_layout *y = &pricer->layout;
-    const int local = y->gpus < y->gpus_per_node ? y->gpus : y->gpus_per_node;
-    if (local < 2)
-        return 1;
-    return (double)(moe_layer_attention_gpus(pricer) - 1) / (local - 1);
-}
-
-double moe_advise_ahead_rows(const moe_pricer *pricer, double visited)
-{
-    return visited * (moe_layer_attention_gpus(pricer) - 1) /
-           pricer->layout.gpus;
-}
-
-static double group_share(const pricing *j)
-{
-    const moe_pricer pricer = moe_advise_pricer(j->a);
-    return j->dials->paper ? 1 : moe_advise_group_share(&pricer);
-}
-
-static double ahead_rows(const pricing *j)
-{
-    const moe_pricer pricer = moe_advise_pricer(j->a);
-    if (j->dials->paper || !(known(j) > 0))
-        return 0;
-    return moe_advise_ahead_rows(&pricer, j->layer->visited);
-}
-
-/* ---- one layer ---- */
-
-static int numberings(const pricing *j)
-{
-    if (j->dials->paper || j->strategy == MOE_ADVISE_BASELINE ||
-        !j->a->split->needs_counts || !(j->placement->copies > 0))
-        return 0;
-    return known(j) > 0 ? 2 : 1; /* rows that go ahead are numbered, too */
-}
-
-/* What all GPUs have alike. */
-static moe_layer_work common_work(const pricing *j)
-{
-    const int numbers = numberings(j);
-    moe_layer_work w = {
-        .tokens = j->layer->tokens,
-        .sequences = j->layer->sequences,
-        .numbers = numbers,
-        .solve_s =
-            j->a->split->solves ? numbers * j->a->p.cluster->split_solver_s : 0,
-        .ahead_rows = ahead_rows(j),
-        .direct = known(j) > 0,
-        .slots = (size_t)j->a->slots};
-    if (j->strategy == MOE_ADVISE_TOKEN)
-        w.predict_s = j->overhead_s;
-    return w;
-}
-
-/* @param due  a plan is made in this iteration. */
-static moe_layer_work work_of(const pricing *j, const moe_layer_work *common,
-                              int gpu, bool due)
-{
-    const moe_model *m = j->a->p.model;
-    const moe_advise_placement *s = j->placement;
-    const double by = gpu == s->busiest ? j->up : j->down;
-    const bool still =
-        j->dials->paper && j->strategy == MOE_ADVISE_DISTRIBUTION;
-    const moe_advise_placement *of =
-        still ? &j->layer->placement[PLACEMENT_HOME] : s;
-    const double left[] = {1 - known(j) * group_share(j),
-                           j->dials->paper ? 1 - known(j) : 1};
-    moe_layer_work w = *common;
-    w.rows = scaled_rows(j, gpu);
-    const moe_pricer pricer = moe_advise_pricer(j->a);
-    const moe_advise_traffic rows =
-        moe_advise_rows(&pricer, of, j->visit, j->layer->tokens, gpu);
-    for (int far = 0; far < 2; far++) {
-        const double n =
-            fmax(rows.sent[far], rows.received[far] * (still ? 1.0 : by));
-        w.combine_bytes[far] = n * moe_model_row_bytes(m);
-        w.dispatch_bytes[far] = left[far] * n * moe_model_dispatch_bytes(m);
-        w.move_bytes[far] = due && replans(j) ? move_bytes(j, gpu, far) : 0;
-    }
-    return w;
-}
-
-static void price_layer(const pricing *j, bool due, moe_layer_cost *worst)
-{
-    const moe_advise *a = j->a;
-    const moe_pricer pricer = moe_advise_pricer(j->a);
-    const moe_layer_work alike = common_work(j);
-    moe_layer_cost common, own;
-    moe_advise_visits(&pricer, j->placement, mean_pairs(j) * a->p.gpus,
-                      j->visit);
-    moe_layer_cost_common(&pricer, &alike, &common);
-    moe_layer_cost_init(worst);
-    /* The paper's exchange has other standouts than its FFN. */
-    const bool quick = a->quick && !j->dials->paper;
-    const int n = quick ? j->placement->n_standouts : a->p.gpus;
-    for (int i = 0; i < n; i++) {
-        const int gpu = quick ? j->placement->standout[i] : i;
-        const moe_layer_work w = work_of(j, &alike, gpu, due);
-        moe_layer_cost_own(&pricer, &common, &w, &own);
-        moe_layer_cost_merge(worst, &own);
-    }
-}
-
 /* ---- one iteration ---- */
 
-static moe_iteration_work iteration_of(const pricing *j, bool due,
+static moe_iteration_work iteration_of(const moe_advise_pricing *j, bool due,
                                        double plan_bytes)
 {
     const moe_advise *a = j->a;
     const moe_pricer pricer = moe_advise_pricer(j->a);
-    const bool plans = due && replans(j);
+    const bool plans = due && moe_advise_replans(j);
     const moe_coordination_work c = {
         .collects = plans,
         .plans = plans,
@@ -276,7 +47,7 @@ static void note_source(layer_time *out, moe_price_source source)
 }
 
 /* Means over layers of what the timeline says. */
-static void read_times(const pricing *j, const moe_iteration_work *w,
+static void read_times(const moe_advise_pricing *j, const moe_iteration_work *w,
                        layer_time *out)
 {
     for (int l = 0; l < w->n; l++) {
@@ -304,19 +75,19 @@ static void read_times(const pricing *j, const moe_iteration_work *w,
 }
 
 /* An iteration of a sample: all its layers. */
-static void price_iteration(pricing *j, moe_advise_case c, int sample, bool due,
-                            layer_time *out)
+static void price_iteration(moe_advise_pricing *j, moe_advise_case c,
+                            int sample, bool due, layer_time *out)
 {
     const moe_advise *a = j->a;
     double plan_bytes = 0;
     *out = (layer_time){.source = MOE_PRICE_TABULATED};
     for (int l = 0; l < a->layers; l++) {
         j->layer = &a->layer[sample * a->layers + l];
-        choose_placement(j, c);
-        price_layer(j, due, &j->worst[l]);
+        moe_advise_choose_placement(j, c);
+        moe_advise_price_layer(j, due, &j->worst[l]);
         j->plan_s[l] = j->placement->planner_s;
         plan_bytes += j->placement->plan_bytes;
-        out->imbalance += j->target / mean_pairs(j) / a->layers;
+        out->imbalance += j->target / moe_advise_mean_pairs(j) / a->layers;
     }
     const moe_iteration_work w = iteration_of(j, due, plan_bytes);
     const moe_iteration_price price =
@@ -359,13 +130,13 @@ static void add_part(layer_time *mean, const layer_time *one, int n)
 
 /* One batch of a trace, with a plan if one was made for it; by hand, the mean
  * over an interval between two plans. */
-static void price_interval(pricing *j, moe_advise_case c, int sample,
+static void price_interval(moe_advise_pricing *j, moe_advise_case c, int sample,
                            layer_time *out)
 {
     const moe_advise *a = j->a;
     const int every = j->dials->rebalance_every;
     price_iteration(j, c, sample, a->layer[sample * a->layers].due, out);
-    if (a->p.trace == NULL && every > 1 && replans(j)) {
+    if (a->p.trace == NULL && every > 1 && moe_advise_replans(j)) {
         layer_time without;
         price_iteration(j, c, sample, false, &without);
         mix(out, &without, every);
@@ -377,7 +148,7 @@ static void price_interval(pricing *j, moe_advise_case c, int sample,
  * where the busiest GPU is not the slowest, pairs that come to it may leave the
  * slowest.
  * @param out  [most + 1] */
-static void price_sample(pricing *j, moe_advise_case most, int i,
+static void price_sample(moe_advise_pricing *j, moe_advise_case most, int i,
                          layer_time *out)
 {
     const moe_advise_strategy s = j->strategy;
@@ -401,12 +172,12 @@ static void price_sample(pricing *j, moe_advise_case most, int i,
     }
 }
 
-static moe_status pricing_begin(pricing *j, const moe_advise *a,
+static moe_status pricing_begin(moe_advise_pricing *j, const moe_advise *a,
                                 const moe_advise_dials *dials,
                                 moe_advise_strategy s, moe_error *err)
 {
     const size_t n = (size_t)a->layers;
-    *j = (pricing){
+    *j = (moe_advise_pricing){
         .a = a, .dials = dials != NULL ? dials : &a->p.dials, .strategy = s};
     j->rows = moe_array_new((size_t)a->slots, sizeof *j->rows, err);
     j->visit = moe_array_new((size_t)a->p.gpus, sizeof *j->visit, err);
@@ -416,7 +187,7 @@ static moe_status pricing_begin(pricing *j, const moe_advise *a,
     return err->status;
 }
 
-static void pricing_end(pricing *j)
+static void pricing_end(moe_advise_pricing *j)
 {
     free(j->exposed_s);
     free(j->plan_s);
@@ -429,7 +200,7 @@ void moe_advise_sample_s(const moe_advise *a, const moe_advise_dials *dials,
                          moe_advise_strategy s, moe_advise_case c,
                          double *x_out)
 {
-    pricing j;
+    moe_advise_pricing j;
     moe_error local = {0};
     const bool ready = pricing_begin(&j, a, dials, s, &local) == MOE_OK;
     const int period = moe_advise_period(a);
@@ -497,7 +268,8 @@ static void summarise(const layer_time *time, int n, double passes, double *x,
 }
 
 /* @param time  [most + 1][samples / period], zero before */
-static void price_samples(pricing *j, moe_advise_case most, layer_time *time)
+static void price_samples(moe_advise_pricing *j, moe_advise_case most,
+                          layer_time *time)
 {
     const moe_advise *a = j->a;
     const int period = moe_advise_period(a), n = a->samples / period;
@@ -511,7 +283,7 @@ static void price_samples(pricing *j, moe_advise_case most, layer_time *time)
 
 /* @param out  [most + 1]
  * @param typical_s_out  [samples / period] of the typical case; NULL: not asked */
-static moe_status price_cases(pricing *j, moe_advise_case most,
+static moe_status price_cases(moe_advise_pricing *j, moe_advise_case most,
                               moe_advise_time *out, double *typical_s_out,
                               moe_error *err)
 {
@@ -535,7 +307,7 @@ moe_status moe_advise_price_cases(const moe_advise *a, moe_advise_strategy s,
                                   moe_advise_time *out, double *typical_s_out,
                                   moe_error *err)
 {
-    pricing j;
+    moe_advise_pricing j;
     moe_error local = {0};
     if (pricing_begin(&j, a, NULL, s, &local) == MOE_OK)
         price_cases(&j, MOE_ADVISE_PESSIMISTIC, out, typical_s_out, &local);
@@ -547,7 +319,7 @@ moe_status moe_advise_price(const moe_advise *a, const moe_advise_dials *dials,
                             moe_advise_strategy s, moe_advise_case c,
                             moe_advise_time *out, moe_error *err)
 {
-    pricing j;
+    moe_advise_pricing j;
     moe_advise_time cases[MOE_ADVISE_CASES];
     moe_error local = {0};
     if (pricing_begin(&j, a, dials, s, &local) == MOE_OK &&
