@@ -205,7 +205,7 @@ refused() { # WORDS SETTING...
 sed 's/^launch_s:.*/launch_s: 0/' "$dir/round.yaml" > "$dir/fast.yaml"
 stopped() {
     exits 75 ranks 4 ./moegps run "$dir/x.yaml" --set workload.iterations=40 \
-        -o "$dir/stop.h5" --max-time 4 &&
+        -o "$dir/stop.h5" --max-time 2 &&
         kept ranks 4 ./moegps run "$dir/x.yaml" --set workload.iterations=40 \
             -o "$dir/stop.h5" --resume &&
         look stop.h5 'assert np.isfinite(asked).all() and np.isfinite(late).all()'

@@ -239,21 +239,21 @@ void moe_beside_need(moe_engine *e, int layer)
 {
     if (!e->it.beside)
         return;
+    moe_stamp at = moe_stamp_now();
     for (;;) {
         const moe_phase phase = awaited(e, layer);
         if (phase == MOE_N_PHASES)
             return;
-        const moe_stamp start = moe_stamp_now();
         moe_beside_advance(e);
         sched_yield();
-        moe_engine_charge(e, phase, layer, layer + 1, start);
+        at = moe_engine_charge(e, phase, layer, layer + 1, at);
     }
 }
 
 void moe_beside_finish(moe_engine *e)
 {
     const int last = e->p.n_layers - 1;
-    moe_stamp start = moe_stamp_now();
+    moe_stamp at = moe_stamp_now();
     if (!e->it.beside)
         return;
     while (moe_beside_advance(e)) {
@@ -261,8 +261,7 @@ void moe_beside_finish(moe_engine *e)
         const moe_phase phase =
             b->head < b->n ? b->queue[b->head].phase : MOE_PHASE_MIGRATE;
         sched_yield();
-        moe_engine_charge(e, phase, last, last + 1, start);
-        start = moe_stamp_now();
+        at = moe_engine_charge(e, phase, last, last + 1, at);
     }
     moe_beside *b = e->pacing->beside;
     for (int l = 0; l <= last; l++) {

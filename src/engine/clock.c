@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
-void moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
-                       moe_stamp start)
+moe_stamp moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
+                            moe_stamp start)
 {
     const moe_stamp now = moe_stamp_now();
     const double part = 1.0 / (end - first);
@@ -10,6 +10,7 @@ void moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
         e->it.times[l].wall[phase] += (now.wall - start.wall) * part;
         e->it.times[l].cpu[phase] += (now.cpu - start.cpu) * part;
     }
+    return now;
 }
 
 void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,

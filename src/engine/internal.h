@@ -283,9 +283,10 @@ void moe_iteration_fini(moe_iteration *it);
 void moe_iteration_clear(const moe_engine *e, moe_iteration *it);
 
 /* clock.c: add the time since `start` to a phase of layers [first, end), shared out
- * evenly: what one call does for all layers is each layer's part. */
-void moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
-                       moe_stamp start);
+ * evenly: what one call does for all layers is each layer's part. @return up to
+ * when, from where a loop charges on so that no time between is lost. */
+moe_stamp moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
+                            moe_stamp start);
 
 /* Wait for all ranks of `comm`, unless sync is none, and record how long, for
  * the phase that follows. */
