@@ -114,6 +114,36 @@ START_TEST(phases_that_differ_most_come_first)
 }
 END_TEST
 
+/* What stands against a verdict, the first of all that do. */
+static const struct {
+    int strategies, iterations, gpus;
+    double ratio; /* of the second strategy's times; 0: either is slower */
+    moe_doubt doubt;
+} doubtful[] = {
+    {1, 24, 4, 1.5, MOE_DOUBT_ALONE}, {2, 24, 1, 1.5, MOE_DOUBT_ONE_GPU},
+    {2, 5, 4, 1.5, MOE_DOUBT_FEW},    {2, 11, 4, 1.5, MOE_DOUBT_FEW},
+    {2, 24, 4, 0, MOE_DOUBT_OVERLAP}, {2, 24, 4, 1.02, MOE_DOUBT_NONE},
+    {2, 12, 4, 1.5, MOE_DOUBT_NONE},
+};
+
+START_TEST(doubts_stand_against_a_verdict)
+{
+    const double time_s[] = {1,
+                             doubtful[_i].ratio > 0 ? doubtful[_i].ratio : 1};
+    const int n = doubtful[_i].iterations;
+    moe_view v = made_view(doubtful[_i].strategies, n, time_s);
+    moe_verdict verdict;
+    v.dims.gpus = doubtful[_i].gpus;
+    for (int i = 0; i < n && !(doubtful[_i].ratio > 0); i++)
+        v.strategy[1].layer_time[MOE_CLOCK_GPU][i] *=
+            i % 5 < 3 ? 1.01 : 0.95; /* slower in the median of pairs */
+    v.clock_asked = MOE_CLOCK_GPU + 1;
+    ck_assert_int_eq(moe_verdict_find(&v, &verdict, NULL), MOE_OK);
+    ck_assert_int_eq(verdict.doubt, doubtful[_i].doubt);
+    moe_view_free(&v);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("verdict");
@@ -125,5 +155,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(runs));
     MOE_TEST(suite, predictors_of_tokens_are_ordered_by_recall);
     MOE_TEST(suite, phases_that_differ_most_come_first);
+    MOE_TEST_LOOP(suite, doubts_stand_against_a_verdict,
+                  MOE_ARRAY_LEN(doubtful));
     return suite;
 }
