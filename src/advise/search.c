@@ -14,7 +14,7 @@ enum {
     SPLIT_LAYERS = 4, /* for what is not on offer */
     FINALISTS = 2,    /* of the fastest, with all layers */
     SIMPLER = 4,      /* that may be walked to find one as good */
-    PLANS = 40,       /* that a gain should be of, with all layers, ... */
+    PLANS = 20,       /* that a gain should be of, with all layers, ... */
     PHASES = 3        /* ... as far as so many walks have them */
 };
 
