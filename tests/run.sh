@@ -2,13 +2,15 @@
 # Run the test programs and scripts given as arguments; all speak TAP. Programs
 # under a folder parallel/ run on each number of RANKS; on all but the first they
 # leave out what does not depend on it. JOBS run side by side.
-# The last line is "N passed, N failed[, N skipped]"; exit 1 if any failed.
+# Each has its line: tests, and seconds by the wall and of CPU, the latter without
+# what daemons took. At the end every failed test is listed with what it said; the
+# last line is "N passed, N failed[, N skipped]"; exit 1 if any failed.
 set -uo pipefail
 # shellcheck source=tests/env.bash
 . "$(dirname "$0")/env.bash"
 : "${RANKS:=1 2 4}" "${JOBS:=$(nproc)}"
-logs=$BUILD/check log=$BUILD/check.log
-rm -rf "$logs" && mkdir -p "$logs" && : > "$log"
+logs=$BUILD/check log=$BUILD/check.log failures=$BUILD/check/failures
+rm -rf "$logs" && mkdir -p "$logs" && : > "$log" && : > "$failures"
 passed=0 failed=0 skipped=0
 declare -A name_of=() started=()
 trap 'kill "${!name_of[@]}"; exit 130' INT TERM
@@ -24,8 +26,27 @@ export CK_TIMEOUT_MULTIPLIER=$slow
 # start NAME LIMIT_S COMMAND...: beside the others
 start() {
     while [ "${#name_of[@]}" -ge "$JOBS" ]; do finish_one; done
-    timeout -k 5 $(($2 * slow)) "${@:3}" > "$logs/$1.out" 2> "$logs/$1.err" &
+    # shellcheck disable=SC2016 # for the shell that keeps the time
+    timeout -k 5 $(($2 * slow)) bash -c \
+        'TIMEFORMAT="%U %S"; { time "$@" 2>&3; } 3>&2 2> "$0"' \
+        "$logs/$1.cpu" "${@:3}" > "$logs/$1.out" 2> "$logs/$1.err" &
     name_of[$!]=$1 started[$!]=$SECONDS
+}
+
+# explain NAME: its failed tests, each with what it said: in lines "# ..." that
+# follow it, or as "# rank R: TEST: ..." of a program.
+explain() {
+    awk -v name="$1" '
+        FILENAME == ARGV[1] { said[n++] = $0; next }
+        /^not ok / {
+            print name ": " $0
+            left = 15
+            for (i = 0; i < n && left > 0; i++)
+                if (index(said[i], ": " substr($0, 10) ": ")) { print said[i]; left-- }
+            next
+        }
+        !/^#/ { left = 0 }
+        left-- > 0' "$logs/$1.err" "$logs/$1.out"
 }
 
 # Count the TAP lines of one that has ended; no plan, or a bad exit status
@@ -36,14 +57,17 @@ finish_one() {
     name=${name_of[$pid]} out=$logs/$name.out
     { echo "== $name (exit $rc)" && cat "$logs/$name.err" "$out"; } >> "$log"
     if ! grep -q '^1\.\.' "$out" || { [ "$rc" -ne 0 ] && ! grep -q '^not ok ' "$out"; }; then
-        echo "not ok - ended with status $rc before its last test" >> "$out"
+        { echo "not ok - ended with status $rc before its last test" &&
+            tail -n 15 "$logs/$name.err" | sed 's/^/# /'; } >> "$out"
     fi
     s=$(grep -c '^ok .*# SKIP' "$out")
     p=$(($(grep -c '^ok ' "$out") - s))
     f=$(grep -c '^not ok ' "$out")
     sed -n "/^not ok \|^ok .*# SKIP/s|^|$name: |p" "$out"
-    printf '%-40s %4d passed %3d failed %4d s\n' "$name" "$p" "$f" \
-        $((SECONDS - started[$pid]))
+    explain "$name" >> "$failures"
+    printf '%-40s %4d passed %3d failed %4d s %6.1f s CPU\n' "$name" "$p" "$f" \
+        $((SECONDS - started[$pid])) \
+        "$(awk '{ s = $1 + $2 } END { print s + 0 }' "$logs/$name.cpu" 2> /dev/null)"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     unset "name_of[$pid]"
 }
@@ -61,7 +85,7 @@ for t in "$@"; do
     esac
 done
 while [ "${#name_of[@]}" -gt 0 ]; do finish_one; done
-[ "$failed" -eq 0 ] || { echo; echo "failures are explained in $log"; grep -h '^# ' "$log" | head -n 40; }
+[ "$failed" -eq 0 ] || { echo && echo "failed; all that was said is in $log" && cat "$failures"; }
 line="$passed passed, $failed failed"
 [ "$skipped" -eq 0 ] || line="$line, $skipped skipped"
 echo "$line"

@@ -18,7 +18,7 @@ check() {
     else
         echo "not ok - $1"
         cat "$dir/said" "$dir/out" "$dir/err" 2> /dev/null |
-            sed 's/^/# /' | head -n 30 >&2
+            sed 's/^/# /' | head -n 30
     fi
 }
 
