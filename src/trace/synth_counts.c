@@ -10,18 +10,24 @@
 static double count_variances(const double *inclusion, int n, double *out)
 {
     enum { ROUNDS = 20 }; /* gains a binary digit each, at worst */
-    double sum = 0;
-    bool stay = false;
-    for (int round = 0; round < ROUNDS && !stay; round++) {
+    double alone[MOE_MAX_EXPERTS], sum = 0;
+    for (int e = 0; e < n; e++) {
+        out[e] = alone[e] = inclusion[e] * (1 - fmin(inclusion[e], 1));
+        sum += out[e];
+    }
+    bool moved = sum > 0;
+    for (int round = 1; round < ROUNDS && moved; round++) {
+        int other = 0;
         const double before = sum;
-        sum = 0;
-        stay = before > 0;
-        for (int e = 0; e < n; e++) {
-            const double c = before > 0 ? out[e] : 0, p = inclusion[e];
-            out[e] = p * (1 - fmin(p, 1)) + (before > 0 ? c * c / before : 0);
-            stay = stay && !(out[e] < c || out[e] > c);
-            sum += out[e];
+        for (int e = 0; e < n; e++) { /* in vectors */
+            const double c = out[e];
+            out[e] = alone[e] + c * c / before;
+            other |= (out[e] < c) | (out[e] > c);
         }
+        sum = 0;
+        for (int e = 0; e < n; e++)
+            sum += out[e];
+        moved = other != 0;
     }
     return sum;
 }
