@@ -161,6 +161,49 @@ assert ran > 0
 ' "$dir/run.h5" "$dir/a1.json" "$dir/a0.8.json"
 }
 check_if h5py "a run's gpu clock agrees within 3 %" agrees
+# With known tokens advice counts rows as the exchange has them: on GPUs that have
+# unlike many sequences, and on nodes that are not full.
+sed 's/^gpus_per_node:.*/gpus_per_node: 2/' jobs/clusters/h100-nvlink.yaml > "$dir/pairs.yaml"
+deployed() { # ATTENTION EXCHANGE SPLIT
+    cat > "$dir/deployed.yaml" <<EOF
+model: gpt-oss-20b
+cluster: $dir/pairs.yaml
+trace: gpt-oss-20b-mmlu
+workload: {batch: 4, seq: 64, iterations: 3, warmup: 1, seed: 3}
+serving: {attention: $1, exchange: $2}
+emulation: {ffn: none, scale: 64}
+strategies:
+  - {name: baseline}
+  - {name: distribution-only, predictor: distribution, planner: balance, slots: 13, split: $3}
+  - {name: oracle, predictor: oracle, planner: balance, slots: 13, split: $3}
+EOF
+    kept ranks 3 ./moegps run "$dir/deployed.yaml" --force -o "$dir/deployed.h5" || return 1
+    ./moegps advise --model gpt-oss-20b --cluster "$dir/pairs.yaml" --gpus 3 --trace gpt-oss-20b-mmlu \
+        --batch 4 --seq 64 --slots 13 --samples 3 --warmup 1 --seed 3 --accuracy 1 --token-error 0 \
+        --overhead 0 --planner balance --split "$3" --no-limits --attention "$1" --exchange "$2" \
+        --json - > "$dir/deployed.json" && "$PYTHON" -c '
+import json, sys, h5py, numpy
+times = h5py.File(sys.argv[1])["timing/layer_time_gpu"][...].mean(axis=2)
+said = json.load(open(sys.argv[2]))["strategies"]
+for s, name in enumerate(("baseline", "distribution-only", "token-to-expert")):
+    ran, told = numpy.median(times[s]), said[name]["typical"]["layer_s"]
+    print("#", name, ran, told)
+    # but for rows that ride ahead to GPUs of tensor-parallel attention
+    most = 0.03 if name == "token-to-expert" and sys.argv[3] == "tensor" else 1e-6
+    assert abs(told / ran - 1) < most, name
+' "$dir/deployed.h5" "$dir/deployed.json" "$1"
+}
+while read -r attention exchange split; do
+    check_if h5py "advice is what a run charges: $attention, $exchange, $split" \
+        deployed "$attention" "$exchange" "$split" < /dev/null
+done <<'EOF'
+tensor pairs quota
+data pairs quota
+data tokens quota
+data tokens deal
+data nodes quota
+data allgather quota
+EOF
 check "a trace's batches" says "of the trace" advise --gpus 4 --trace mixtral-8x7b-mmlu --accuracy 0.9
 
 # what it says travels

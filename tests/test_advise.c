@@ -51,6 +51,69 @@ static double typical(const moe_advise *a, const moe_advise_dials *d,
     return moe_advise_layer_s(a, d, s, MOE_ADVISE_TYPICAL);
 }
 
+/* Four experts, each at home on one of four GPUs, on nodes of two or of three
+ * GPUs; two tokens of two experts on each GPU. */
+static const uint16_t chosen[] = {0, 1, 2, 3,  /* GPU 0 */
+                                  1, 0, 1, 2,  /* GPU 1 */
+                                  2, 3, 3, 2,  /* GPU 2 */
+                                  0, 3, 0, 1}; /* GPU 3 */
+static const struct {
+    int exchange, each;
+    double sent[4][2], received[4][2];
+} exchanges[] = {
+    /* A row for each GPU beside the own one, in the node and beyond. */
+    {MOE_SERVE_TOKENS,
+     2,
+     {{1, 2}, {1, 1}, {2, 0}, {0, 3}},
+     {{1, 2}, {1, 1}, {0, 2}, {2, 1}}},
+    /* GPU 0 reaches node 1 by GPU 2, which sends on to 3; GPU 1 by GPU 3, which
+     * sends on to 2; GPU 3 reaches node 0 by GPU 1, which sends on to 0. */
+    {MOE_SERVE_NODES,
+     2,
+     {{1, 1}, {3, 1}, {3, 0}, {1, 2}},
+     {{3, 0}, {1, 2}, {1, 1}, {3, 1}}},
+    /* Node 1 is GPU 3 alone, which reaches node 0 by GPU 0. */
+    {MOE_SERVE_NODES,
+     3,
+     {{3, 1}, {2, 0}, {0, 2}, {0, 2}},
+     {{1, 2}, {2, 0}, {2, 0}, {0, 3}}},
+};
+
+START_TEST(rows_of_known_tokens_are_counted)
+{
+    moe_advise_params p = paper(1, 0);
+    moe_advise_planning w;
+    moe_advise_load load;
+    moe_advise_placement at = {0};
+    moe_plan plan = {0};
+    moe_error err = {0};
+    model.experts = 4;
+    cluster.gpus_per_node = exchanges[_i].each;
+    const moe_pricer pricer = {.model = &model};
+    moe_advise_planning_init(&w, &p, 1, moe_split_find("quota"), &pricer, &err);
+    w.exchange = exchanges[_i].exchange;
+    moe_advise_load_init(&load, 4, 4, false, &err);
+    moe_advise_placement_init(&at, 4, 1, &err);
+    moe_plan_init(&plan, 1, 4, 4, 1, &err);
+    moe_plan_set_home(&plan, &w.layout);
+    for (uint64_t g = 0; g <= 4; g++)
+        load.first[g] = 2 * g;
+    moe_advise_load_of_tokens(&load, chosen, 2);
+    moe_advise_count(&w, &load, &plan, &at);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    for (int g = 0; g < 4; g++)
+        for (int far = 0; far < 2; far++) {
+            ck_assert_double_eq(at.sent[g][far], exchanges[_i].sent[g][far]);
+            ck_assert_double_eq(at.received[g][far],
+                                exchanges[_i].received[g][far]);
+        }
+    moe_plan_fini(&plan);
+    moe_advise_placement_fini(&at);
+    moe_advise_load_fini(&load);
+    moe_advise_planning_fini(&w);
+}
+END_TEST
+
 static const double skews[] = {1.0, 1.4, 2.0, 3.0, 4.0};
 
 START_TEST(power_law_has_the_skewness_asked_for)
@@ -866,6 +929,8 @@ Suite *moe_test_suite(void)
     const size_t n = MOE_ARRAY_LEN(skews);
     MOE_TEST_LOOP(s, power_law_has_the_skewness_asked_for, n);
     MOE_TEST_LOOP(s, pairs_rows_and_weights_are_conserved, n);
+    MOE_TEST_LOOP(s, rows_of_known_tokens_are_counted,
+                  MOE_ARRAY_LEN(exchanges));
     MOE_TEST_LOOP(s, experts_of_a_token_are_distinct, MOE_ARRAY_LEN(visits));
     MOE_TEST(s, a_lookahead_pays_for_collectives_of_every_layer);
     MOE_TEST_LOOP(s, splits_pay_for_what_they_need, MOE_ARRAY_LEN(splits));

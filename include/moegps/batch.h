@@ -80,6 +80,11 @@ void moe_batcher_free(moe_batcher *batcher);
 uint64_t moe_batcher_max_tokens(const moe_batcher *batcher);
 uint32_t moe_batcher_max_own(const moe_batcher *batcher);
 
+/** @return tokens of an iteration's batch that GPUs below `gpu` of `gpus` have,
+ *  whatever GPUs the batches are prepared for; `whole` holds. */
+uint64_t moe_batcher_before(const moe_batcher *batcher, uint64_t iteration,
+                            int gpu, int gpus);
+
 /** @return decode: cached tokens of a sequence, mean over all iterations; 0:
  *  the trace does not say. */
 double moe_batcher_cached(const moe_batcher *batcher);

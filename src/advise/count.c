@@ -47,13 +47,15 @@ static void clear_counts(const moe_advise_planning *w,
                          moe_advise_placement *placement)
 {
     const size_t g_n = (size_t)w->layout.gpus;
+    placement->of_tokens =
+        load->experts_of != NULL && moe_advise_shares_rows(w->exchange);
     memset(placement->rows, 0,
            g_n * (size_t)w->slots * sizeof *placement->rows);
     memset(placement->pairs, 0, g_n * sizeof *placement->pairs);
     memset(placement->received, 0, g_n * sizeof *placement->received);
     for (int g = 0; g < w->layout.gpus; g++) {
         placement->sent[g][0] = 0.0;
-        placement->sent[g][1] = (double)load->own[g];
+        placement->sent[g][1] = placement->of_tokens ? 0 : (double)load->own[g];
     }
 }
 
@@ -120,11 +122,13 @@ static void count_each(moe_advise_planning *w, const moe_advise_load *load,
                             moe_layout_node(&w->layout, to->gpu);
             placement->rows[to->gpu * w->slots + to->slot] += w->pairs[j];
             placement->pairs[to->gpu] += w->pairs[j];
-            if (to->gpu == g)
+            if (to->gpu == g || placement->of_tokens)
                 continue;
             placement->sent[g][far] += w->pairs[j];
             placement->received[to->gpu][far] += w->pairs[j];
         }
+        if (placement->of_tokens)
+            moe_advise_count_tokens(w, load, g, g + 1, placement);
     }
 }
 
@@ -152,10 +156,13 @@ static void count_numbered(moe_advise_planning *w, const moe_advise_load *load,
             placement->rows[gpu * w->slots + r->replica[j].slot] = w->pairs[j];
             placement->pairs[gpu] += w->pairs[j];
             const interval own = {at, at + w->pairs[j]};
-            count_replica(w, load, e, gpu, own, placement);
+            if (!placement->of_tokens)
+                count_replica(w, load, e, gpu, own, placement);
             at += w->pairs[j];
         }
     }
+    if (placement->of_tokens)
+        moe_advise_count_tokens(w, load, 0, w->layout.gpus, placement);
 }
 
 void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,

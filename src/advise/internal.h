@@ -29,6 +29,9 @@ typedef struct moe_advise_load {
                          tokens are alike, GPU g has its g-th part; owned */
     uint64_t *own;    /* [gpus] pairs that GPU g has itself; owned */
     double tokens, sequences;
+    const uint16_t *experts_of; /* [tokens][top_k]; NULL: not known; borrowed */
+    int top_k;
+    uint64_t *first; /* [gpus + 1] of them that GPUs below have; owned */
 } moe_advise_load;
 
 /** @return pairs of an expert on GPUs below `gpu`. */
@@ -80,10 +83,10 @@ moe_status moe_advise_load_by_hand(moe_advise_load *load,
                                    const double *shares, int sample,
                                    double *expected_out, moe_error *err);
 
-/** Fill from a layer of a whole batch. @param experts_of  [tokens][top_k] */
+/** Fill from a layer of a whole batch, divided as load->first says.
+ *  @param experts_of  [first[gpus]][top_k], borrowed while it is counted */
 void moe_advise_load_of_tokens(moe_advise_load *load,
-                               const uint16_t *experts_of, uint64_t tokens,
-                               int top_k);
+                               const uint16_t *experts_of, int top_k);
 
 /** Fill with pairs of tokens that are alike on all GPUs.
  *  @param pairs  [experts] whole numbers */
@@ -106,8 +109,10 @@ typedef struct moe_advise_placement {
     double (*move_sent)[2]; /* [gpus] bytes of weights */
     double (*move_received)[2];
     double plan_bytes, planner_s;
-    double copies;                  /* replicas beside one per expert */
-    int busiest;                    /* GPU with most pairs */
+    double copies;  /* replicas beside one per expert */
+    int busiest;    /* GPU with most pairs */
+    bool of_tokens; /* sent and received are rows of known tokens as the
+                       exchange has them, not pairs */
     int standout[ADVISE_STANDOUTS]; /* GPUs that are first in something */
     int n_standouts;
 } moe_advise_placement;
@@ -125,6 +130,7 @@ typedef struct moe_advise_planning {
     bool from_home; /* every plan changes the home placement */
     moe_layout layout;
     int experts, slots;
+    int exchange; /* MOE_SERVE_ */
     double expert_bytes;
     double step_s;          /* host time of a step of the planner */
     double fixed_planner_s; /* as moe_advise_fixed_planner_s() */
@@ -161,6 +167,17 @@ moe_status moe_advise_replan(moe_advise_planning *w, int which,
  *  GPU computes, sends and receives. */
 void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
                       const moe_plan *plan, moe_advise_placement *placement);
+
+/** @return whether an exchange has a row for a token and GPU, or node. */
+bool moe_advise_shares_rows(int exchange);
+
+/** Count the rows that known tokens of GPUs [first, end) send, one for each GPU
+ *  (`nodes`: node) that a token visits.
+ *  @param w  w->pairs  [replicas] of these tokens' pairs each gets, in order;
+ *  used up, as is w->own. */
+void moe_advise_count_tokens(moe_advise_planning *w,
+                             const moe_advise_load *load, int first, int end,
+                             moe_advise_placement *placement);
 
 /** The same where every GPU has the same mix of tokens and each deals its own
  *  pairs over the copies in turn, but for what does not divide.
@@ -213,7 +230,9 @@ typedef struct moe_advise_layer {
     moe_advise_placement
         placement[N_PLACEMENTS]; /* PLACEMENT_PREDICTED not of exact loads */
     double tokens, sequences;
-    double visited; /* GPUs by a token, of PLACEMENT_TRUTH */
+    double own_tokens; /* most of any GPU, which attends to its own; 0: as if
+                          shared out evenly */
+    double visited;    /* GPUs by a token, of PLACEMENT_TRUTH */
     double skew, error;
     double sampling; /* by hand: sum |p^ - p| of the drawn batch */
     bool due;        /* a plan was made for this batch; by hand always */
@@ -236,7 +255,7 @@ struct moe_advise {
     double *shares; /* [experts] by hand, the busiest first; owned */
     bool borrows;   /* cost_state, serving and iterations are another's */
     bool forecasts; /* has no PLACEMENT_TRUTH: just what is foretold */
-    bool quick;                /* price the GPUs that stand out, not all */
+    bool quick;     /* price the GPUs that stand out, not all */
 };
 
 /** As moe_advise_new_like(), for prices of the baseline and distribution-only:

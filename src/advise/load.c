@@ -43,11 +43,13 @@ moe_status moe_advise_load_init(moe_advise_load *load, int experts, int gpus,
     const size_t n = (size_t)experts;
     load->total = moe_array_new(n, sizeof *load->total, err);
     load->own = moe_array_new((size_t)gpus, sizeof *load->own, err);
-    if (!alike)
-        load->before =
-            moe_array_new(((size_t)gpus + 1) * n, sizeof *load->before, err);
+    const size_t ends = alike ? 0 : (size_t)gpus + 1;
+    if (!alike) {
+        load->before = moe_array_new(ends * n, sizeof *load->before, err);
+        load->first = moe_array_new(ends, sizeof *load->first, err);
+    }
     if (load->total != NULL && load->own != NULL &&
-        (alike || load->before != NULL))
+        (alike || (load->before != NULL && load->first != NULL)))
         return MOE_OK;
     moe_advise_load_fini(load);
     return MOE_NOMEM;
@@ -57,6 +59,7 @@ void moe_advise_load_fini(moe_advise_load *load)
 {
     free(load->total);
     free(load->before);
+    free(load->first);
     free(load->own);
     *load = (moe_advise_load){0};
 }
@@ -199,23 +202,24 @@ moe_status moe_advise_load_by_hand(moe_advise_load *load,
 }
 
 void moe_advise_load_of_tokens(moe_advise_load *load,
-                               const uint16_t *experts_of, uint64_t tokens,
-                               int top_k)
+                               const uint16_t *experts_of, int top_k)
 {
-    const size_t n = (size_t)load->experts;
-    const uint64_t gpus = (uint64_t)load->gpus;
-    memset(load->before, 0, (size_t)(gpus + 1) * n * sizeof *load->before);
-    for (uint64_t g = 0; g < gpus; g++) {
+    const size_t n = (size_t)load->experts, gpus = (size_t)load->gpus;
+    const uint64_t k = (uint64_t)top_k;
+    memset(load->before, 0, (gpus + 1) * n * sizeof *load->before);
+    for (size_t g = 0; g < gpus; g++) {
         uint32_t *row = load->before + (g + 1) * n;
         memcpy(row, row - n, n * sizeof *row);
-        const uint64_t from = tokens * g / gpus, to = tokens * (g + 1) / gpus;
-        load->own[g] = (to - from) * (uint64_t)top_k;
-        for (uint64_t i = from * (uint64_t)top_k; i < to * (uint64_t)top_k; i++)
+        const uint64_t from = load->first[g], to = load->first[g + 1];
+        load->own[g] = (to - from) * k;
+        for (uint64_t i = from * k; i < to * k; i++)
             row[experts_of[i]]++;
     }
     for (size_t e = 0; e < n; e++)
         load->total[e] = load->before[gpus * n + e];
-    load->tokens = (double)tokens;
+    load->tokens = (double)load->first[gpus];
+    load->experts_of = experts_of;
+    load->top_k = top_k;
 }
 
 /* @return whether a token's experts are at home in more nodes than that.

@@ -92,6 +92,7 @@ moe_status moe_advise_planning_init(moe_advise_planning *w,
         .layout = {p->gpus, p->cluster->gpus_per_node},
         .experts = p->model->experts,
         .slots = slots,
+        .exchange = moe_serving_of(pricer->serving)->exchange,
         .expert_bytes = moe_model_expert_bytes(p->model),
         .from_home = p->trace == NULL,
         .step_s = p->cluster->planner_step_s,
@@ -191,58 +192,4 @@ moe_status moe_advise_replan(moe_advise_planning *w, int which,
     list_moves(w, current, next, placement);
     moe_plan_copy(current, next);
     return MOE_OK;
-}
-
-/* ---- rows of deployments ---- */
-
-double moe_advise_missing(const moe_model *model, double share)
-{
-    double missing = 1;
-    for (int i = 0; i < model->top_k; i++)
-        missing *=
-            fmax(1 - share * model->experts / (double)(model->experts - i), 0);
-    return missing;
-}
-
-double moe_advise_visited(const moe_model *model,
-                          const moe_advise_placement *placement, int gpus,
-                          double all)
-{
-    double sum = 0;
-    for (int g = 0; g < gpus; g++)
-        sum += 1 - moe_advise_missing(model, (double)placement->pairs[g] / all);
-    return sum;
-}
-
-static bool rows_are_of_visits(const moe_pricer *pricer)
-{
-    const int exchange = moe_serving_of(pricer->serving)->exchange;
-    return exchange == MOE_SERVE_TOKENS || exchange == MOE_SERVE_NODES;
-}
-
-void moe_advise_visits(const moe_pricer *pricer,
-                       const moe_advise_placement *placement, double all,
-                       double *visit_out)
-{
-    if (!rows_are_of_visits(pricer))
-        return;
-    for (int g = 0; g < pricer->layout.gpus; g++)
-        visit_out[g] =
-            1 - moe_advise_missing(pricer->model,
-                                   (double)placement->pairs[g] / all);
-}
-
-moe_advise_traffic moe_advise_rows(const moe_pricer *pricer,
-                                   const moe_advise_placement *placement,
-                                   const double *visit, double tokens, int gpu)
-{
-    moe_advise_traffic rows;
-    if (rows_are_of_visits(pricer)) {
-        moe_serving_rows(pricer->serving, visit, tokens, gpu, rows.sent,
-                         rows.received);
-        return rows;
-    }
-    memcpy(rows.sent, placement->sent[gpu], sizeof rows.sent);
-    memcpy(rows.received, placement->received[gpu], sizeof rows.received);
-    return rows;
 }

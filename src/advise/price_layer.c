@@ -147,6 +147,9 @@ static moe_layer_work common_work(const moe_advise_pricing *j)
     moe_layer_work w = {
         .tokens = j->layer->tokens,
         .sequences = j->layer->sequences,
+        .own = j->layer->own_tokens > 0,
+        .own_tokens = j->layer->own_tokens,
+        .own_sequences = ceil(j->layer->sequences / j->a->p.gpus),
         .numbers = numbers,
         .solve_s =
             j->a->split->solves ? numbers * j->a->p.cluster->split_solver_s : 0,

@@ -180,8 +180,19 @@ typedef struct {
     double *past; /* [MOE_PLANNER_PAST][experts] that it is made of */
     moe_advise_load load;
     double seq_tokens;     /* as in the params */
+    bool whole;            /* no sequence is cut between GPUs */
     moe_advise_layer warm; /* counts of warm-up batches */
 } trace_pass;
+
+static double most_tokens(const moe_advise_load *load)
+{
+    uint64_t most = 0;
+    for (int g = 0; g < load->gpus; g++) {
+        const uint64_t own = load->first[g + 1] - load->first[g];
+        most = own > most ? own : most;
+    }
+    return (double)most;
+}
 
 static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
                               bool due, moe_advise_layer *layer, moe_error *err)
@@ -194,7 +205,7 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
     moe_advise_load_of_tokens(&k->load,
                               batch->experts_of +
                                   (size_t)l * batch->own * (size_t)batch->top_k,
-                              batch->tokens, batch->top_k);
+                              batch->top_k);
     if (k->seq_tokens > 0)
         k->load.sequences = fmax(k->load.tokens / k->seq_tokens, 1);
     moe_predictor_load(k->predictor, MOE_FORECAST_LOAD, k->predictor_state,
@@ -220,6 +231,7 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
     }
     d->planned = true;
     describe(&k->load, layer);
+    layer->own_tokens = k->whole ? most_tokens(&k->load) : 0;
     layer->error = distance(k->share, &k->load);
     layer->due = due;
     moe_advise_count(&k->planning, &k->load, &d->home,
@@ -259,6 +271,9 @@ static moe_status visit_batches(moe_advise *a, trace_pass *k, moe_error *err)
     for (int i = 0; i < a->p.warmup + a->samples; i++) {
         moe_batch *batch = moe_batcher_load(k->batcher, (uint64_t)i);
         const int sample = i - a->p.warmup;
+        for (int g = 0; g <= a->p.gpus; g++)
+            k->load.first[g] =
+                moe_batcher_before(k->batcher, (uint64_t)i, g, a->p.gpus);
         for (int l = 0; l < a->layers; l++) {
             moe_advise_layer *layer =
                 sample < 0 ? &k->warm : &a->layer[sample * a->layers + l];
@@ -318,6 +333,14 @@ static moe_status open_predictor(const moe_advise *a, trace_pass *k,
     return err->status;
 }
 
+/* As in a run, GPUs that attend to sequences of their own have whole ones. */
+static bool keeps_sequences(const moe_advise *a)
+{
+    const moe_pricer pricer = moe_advise_pricer(a);
+    return a->p.trace->kind == MOE_TRACE_TOKENS &&
+           moe_serving_of(pricer.serving)->attention == MOE_SERVE_DATA;
+}
+
 static moe_status open_batches(moe_advise *a, trace_pass *k, moe_error *err)
 {
     for (int l = 0; l < a->layers; l++)
@@ -331,7 +354,8 @@ static moe_status open_batches(moe_advise *a, trace_pass *k, moe_error *err)
                                        .iterations = a->p.warmup + a->samples,
                                        .gpu = 0,
                                        .gpus = 1,
-                                       .order = a->p.order};
+                                       .order = a->p.order,
+                                       .whole = k->whole};
     if (moe_batcher_new(&params, &k->batcher, err) == MOE_OK)
         a->passes = moe_batcher_passes(k->batcher);
     if (err->status == MOE_OK)
@@ -355,6 +379,7 @@ static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
         moe_advise_load_init(&k->load, (int)n_e, a->p.gpus, false, err);
     k->load.sequences = a->p.batch;
     k->seq_tokens = a->p.seq_tokens;
+    k->whole = keeps_sequences(a);
     if (err->status == MOE_OK)
         open_batches(a, k, err);
     if (err->status == MOE_OK)

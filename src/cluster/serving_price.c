@@ -147,9 +147,8 @@ moe_status moe_serving_cost_new(const moe_serving *s, const moe_model *model,
     if (moe_serving_check(s, layout, err) != MOE_OK)
         return err->status;
     moe_serving_cost *c = moe_array_new(1, sizeof *c, &own);
-    moe_silicon *tables = own.status == MOE_OK
-                              ? moe_silicon_open_ops(NULL, OPS, &own)
-                              : NULL;
+    moe_silicon *tables =
+        own.status == MOE_OK ? moe_silicon_open_ops(NULL, OPS, &own) : NULL;
     if (own.status == MOE_OK) {
         *c = (moe_serving_cost){
             .s = *s, .model = *model, .cluster = *cluster, .layout = *layout};

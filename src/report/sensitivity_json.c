@@ -80,9 +80,11 @@ static void put_turns(json_t *object, double here, const moe_turn *below,
 json_t *moe_sensitivity_json(const moe_run_analysis *run, moe_error *err)
 {
     static const moe_json_member lead[] = {
-        SENSITIVITY("lead_s", lead_s), SENSITIVITY("cost_model_error", error),
+        SENSITIVITY("lead_s", lead_s),
+        SENSITIVITY("cost_model_error", error),
         SENSITIVITY("lead_low_s", lead.low_s),
-        SENSITIVITY("lead_high_s", lead.high_s), SENSITIVITY("clear", clear),
+        SENSITIVITY("lead_high_s", lead.high_s),
+        SENSITIVITY("clear", clear),
         SENSITIVITY("close", undecided)};
     const moe_sensitivity *o = &run->sensitivity;
     const moe_view *v = run->view;

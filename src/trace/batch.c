@@ -101,18 +101,24 @@ static uint64_t before(const moe_batcher *b, uint64_t iteration, uint64_t s)
            piece_of(b, iteration).first;
 }
 
-/* @return sequences that GPUs below g have. */
-static uint64_t sequences_below(const moe_batcher *b, uint64_t g)
+/* @return sequences that the first g of some GPUs have. */
+static uint64_t sequences_below(const moe_batcher *b, uint64_t g, int gpus)
 {
-    return (uint64_t)b->p.batch * g / (uint64_t)b->p.gpus;
+    return (uint64_t)b->p.batch * g / (uint64_t)gpus;
+}
+
+uint64_t moe_batcher_before(const moe_batcher *b, uint64_t iteration, int gpu,
+                            int gpus)
+{
+    const uint64_t g = (uint64_t)gpu;
+    return is_whole(b) ? before(b, iteration, sequences_below(b, g, gpus))
+                       : piece_of(b, iteration).tokens * g / (uint64_t)gpus;
 }
 
 /* @return tokens of a batch that GPUs below g have. */
 static uint64_t cut(const moe_batcher *b, uint64_t iteration, uint64_t g)
 {
-    return is_whole(b)
-               ? before(b, iteration, sequences_below(b, g))
-               : piece_of(b, iteration).tokens * g / (uint64_t)b->p.gpus;
+    return moe_batcher_before(b, iteration, (int)g, b->p.gpus);
 }
 
 /* @return tokens of GPU g in the first half of a batch; the larger, as it is
@@ -120,7 +126,8 @@ static uint64_t cut(const moe_batcher *b, uint64_t iteration, uint64_t g)
 static uint64_t half(const moe_batcher *b, uint64_t iteration, uint64_t g)
 {
     const uint64_t first = cut(b, iteration, g);
-    const uint64_t s = sequences_below(b, g), end = sequences_below(b, g + 1);
+    const uint64_t s = sequences_below(b, g, b->p.gpus);
+    const uint64_t end = sequences_below(b, g + 1, b->p.gpus);
     return is_whole(b) ? before(b, iteration, s + (end - s + 1) / 2) - first
                        : (cut(b, iteration, g + 1) - first + 1) / 2;
 }
@@ -467,10 +474,10 @@ static void count_sequences(moe_batcher *b, uint64_t iteration)
     x->cached = x->all_cached = 0;
     x->all_sequences =
         b->running != NULL || is_whole(b) ? (uint32_t)b->p.batch : 0;
-    x->sequences =
-        b->p.gpu < 0 || x->all_sequences == 0
-            ? 0
-            : (uint32_t)(sequences_below(b, g + 1) - sequences_below(b, g));
+    x->sequences = b->p.gpu < 0 || x->all_sequences == 0
+                       ? 0
+                       : (uint32_t)(sequences_below(b, g + 1, b->p.gpus) -
+                                    sequences_below(b, g, b->p.gpus));
     for (int s = 0; b->running != NULL && s < b->p.batch; s++) {
         const double cached = next_token(b, iteration, s).cached;
         const bool own =
