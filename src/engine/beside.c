@@ -235,19 +235,17 @@ static moe_phase awaited(const moe_engine *e, int layer)
                : MOE_N_PHASES;
 }
 
-void moe_beside_need(moe_engine *e, int layer)
+moe_stamp moe_beside_need(moe_engine *e, int layer, moe_stamp at)
 {
-    if (!e->it.beside)
-        return;
-    moe_stamp at = moe_stamp_now();
-    for (;;) {
+    while (e->it.beside) {
         const moe_phase phase = awaited(e, layer);
         if (phase == MOE_N_PHASES)
-            return;
+            break;
         moe_beside_advance(e);
         sched_yield();
         at = moe_engine_charge(e, phase, layer, layer + 1, at);
     }
+    return at;
 }
 
 void moe_beside_finish(moe_engine *e)

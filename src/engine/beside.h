@@ -12,6 +12,7 @@
 
 #include "moegps/phase.h"
 #include "moegps/status.h"
+#include "stamp.h"
 
 typedef struct moe_beside moe_beside;
 typedef struct moe_engine moe_engine;
@@ -33,8 +34,9 @@ bool moe_beside_takes(moe_engine *e, moe_runner *r, moe_phase phase, int first,
 bool moe_beside_advance(moe_engine *e);
 
 /* Wait until the plan of a layer is in force and its weights are here: what
- * that takes is exposed, and charged to the phase waited for. */
-void moe_beside_need(moe_engine *e, int layer);
+ * that takes is exposed, and charged to the phase waited for. @param at
+ * since when. @return when that ended. */
+moe_stamp moe_beside_need(moe_engine *e, int layer, moe_stamp at);
 
 /* The same for all that is left, at the end of an iteration. */
 void moe_beside_finish(moe_engine *e);

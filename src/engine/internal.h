@@ -3,7 +3,7 @@
  *   setup.c       what a run needs, before anything is timed
  *   runner.c      one strategy: its predictor, planner, split and weights
  *   iteration.c   what one iteration of one strategy did
- *   clock.c       measured time of phases
+ *   stamp.c       measured time of phases (stamp.h)
  *   load_batch.c  the tokens of an iteration
  *   engine.c      iterations
  *   coordinate.c  predict, collect, plan, broadcast, migrate: when
@@ -28,7 +28,6 @@
 #include "beside.h"
 #include "chooser.h"
 #include "dispatch.h"
-#include "moegps/clock.h"
 #include "moegps/cost.h"
 #include "moegps/engine.h"
 #include "moegps/iteration_price.h"
@@ -37,6 +36,7 @@
 #include "moegps/shared_file.h"
 #include "paced.h"
 #include "part.h"
+#include "stamp.h"
 #include "weights.h"
 
 typedef struct moe_choice moe_choice;
@@ -241,16 +241,6 @@ static inline moe_pricer moe_engine_pricer(const moe_engine *e)
                         .migration = e->p.cluster->migration};
 }
 
-/* One reading of both clocks, in s. */
-typedef struct moe_stamp {
-    double wall, cpu;
-} moe_stamp;
-
-static inline moe_stamp moe_stamp_now(void)
-{
-    return (moe_stamp){moe_clock_wall(), moe_clock_cpu()};
-}
-
 /* engine.c: load a batch, with its true load. Collective. @return merged
  * status. */
 moe_status moe_engine_load_batch(moe_engine *e, uint64_t iteration);
@@ -281,17 +271,6 @@ void moe_iteration_fini(moe_iteration *it);
 
 /* Forget what the iteration before did; the batch stays. */
 void moe_iteration_clear(const moe_engine *e, moe_iteration *it);
-
-/* clock.c: add the time since `start` to a phase of layers [first, end), shared out
- * evenly: what one call does for all layers is each layer's part. @return up to
- * when, from where a loop charges on so that no time between is lost. */
-moe_stamp moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
-                            moe_stamp start);
-
-/* Wait for all ranks of `comm`, unless sync is none, and record how long, for
- * the phase that follows. */
-void moe_engine_barrier(moe_engine *e, MPI_Comm comm, moe_phase phase,
-                        int first, int end);
 
 /* coordinate.c: its scratch. Local; fini accepts partly initialised ones. */
 moe_status moe_engine_coordination_init(moe_engine *e, moe_error *err);

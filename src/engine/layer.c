@@ -11,10 +11,26 @@ typedef struct {
     void *ffn_state;
     const char *rows; /* [own][row bytes]; NULL likewise */
     bool paced;
+    moe_stamp at; /* when the phase in progress began */
 } pass;
 
+/* A phase has ended, and the next one begins. */
+static void end_phase(moe_engine *e, pass *w, moe_phase phase)
+{
+    w->at = moe_engine_charge(e, phase, w->layer, w->layer + 1, w->at);
+}
+
+/* GPUs begin a phase together, where runs are made so. */
+static void begin_phase(moe_engine *e, pass *w, moe_phase phase)
+{
+    if (e->p.experiment->emulation.sync == MOE_SYNC_NONE)
+        return;
+    moe_engine_barrier(e, e->gpu_comm, phase, w->layer, w->layer + 1);
+    w->at = moe_stamp_now();
+}
+
 /* Number and address the pairs that were counted last, and tell who gets them. */
-static void address_rows(moe_engine *e, const pass *w, moe_part *p)
+static void address_rows(moe_engine *e, pass *w, moe_part *p)
 {
     moe_dispatch *d = p->dispatch;
     moe_runner *r = w->r;
@@ -35,13 +51,11 @@ static void address_rows(moe_engine *e, const pass *w, moe_part *p)
 
 /* Attention itself is not executed. Of the reduce-scatter that ends it, direct
  * routing has the part that brings rows to their predicted experts. */
-static void end_attention(moe_engine *e, const pass *w, moe_part *p)
+static void end_attention(moe_engine *e, pass *w, moe_part *p)
 {
     const size_t k = (size_t)e->it.batch->top_k;
     const size_t at = (size_t)w->layer * e->it.batch->own + p->first;
-    moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_ATTENTION, w->layer,
-                       w->layer + 1);
-    const moe_stamp start = moe_stamp_now();
+    begin_phase(e, w, MOE_PHASE_ATTENTION);
     moe_pacing_meet(e, w->layer, MOE_PHASE_ATTENTION);
     moe_dispatch_expect(p->dispatch, &p->batch,
                         e->it.predicted_experts + at * k);
@@ -49,40 +63,28 @@ static void end_attention(moe_engine *e, const pass *w, moe_part *p)
     if (w->rows != NULL)
         moe_part_send(e, p, w->layer, MOE_PHASE_ATTENTION, MOE_WAY_OUT);
     moe_pacing_await(e, p);
-    moe_engine_charge(e, MOE_PHASE_ATTENTION, w->layer, w->layer + 1, start);
+    end_phase(e, w, MOE_PHASE_ATTENTION);
 }
 
-static void route(moe_engine *e, const pass *w, moe_part *p)
+static void route(moe_engine *e, pass *w, moe_part *p)
 {
-    const moe_stamp start = moe_stamp_now();
     if (w->r->direct)
         moe_dispatch_compare(p->dispatch, &p->batch, 0);
     else
         moe_dispatch_count(p->dispatch, &p->batch, 0);
-    moe_engine_charge(e, MOE_PHASE_ROUTE, w->layer, w->layer + 1, start);
+    end_phase(e, w, MOE_PHASE_ROUTE);
 }
 
-static void dispatch(moe_engine *e, const pass *w, moe_part *p)
+static void dispatch(moe_engine *e, pass *w, moe_part *p)
 {
-    moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_DISPATCH, w->layer,
-                       w->layer + 1);
-    const moe_stamp start = moe_stamp_now();
+    begin_phase(e, w, MOE_PHASE_DISPATCH);
     moe_pacing_meet(e, w->layer, MOE_PHASE_DISPATCH);
     address_rows(e, w, p);
     if (w->rows != NULL)
         moe_part_send(e, p, w->layer, MOE_PHASE_DISPATCH, MOE_WAY_OUT);
     if (e->n_parts == 1)
         moe_pacing_await(e, p);
-    moe_engine_charge(e, MOE_PHASE_DISPATCH, w->layer, w->layer + 1, start);
-}
-
-static void await(moe_engine *e, moe_part *p)
-{
-    const moe_stamp start = moe_stamp_now();
-    if (!p->due)
-        return;
-    moe_pacing_await(e, p);
-    moe_engine_charge(e, p->phase, p->layer, p->layer + 1, start);
+    end_phase(e, w, MOE_PHASE_DISPATCH);
 }
 
 /* Spoil one received row, so that tests see the checks fail. */
@@ -95,9 +97,8 @@ static void corrupt(moe_engine *e, const moe_part *p, char *grouped)
     e->checks.corrupt = false;
 }
 
-static void run_experts(moe_engine *e, const pass *w, moe_part *p)
+static void run_experts(moe_engine *e, pass *w, moe_part *p)
 {
-    const moe_stamp start = moe_stamp_now();
     const moe_runner *r = w->r;
     moe_ffn_input input = {.slots = r->slots,
                            .weights = r->weights->weights +
@@ -108,11 +109,11 @@ static void run_experts(moe_engine *e, const pass *w, moe_part *p)
     moe_inject(e->ctx, MOE_SITE_FFN);
     corrupt(e, p, input.data);
     moe_dispatch_ungroup(p->dispatch, w->ffn, w->ffn_state);
-    moe_engine_charge(e, MOE_PHASE_FFN, w->layer, w->layer + 1, start);
+    end_phase(e, w, MOE_PHASE_FFN);
 }
 
-/* What went home is there, and summed. */
-static void come_home(moe_engine *e, moe_part *p, moe_stamp start)
+/* What went home is there, and summed. @return when. */
+static moe_stamp come_home(moe_engine *e, moe_part *p, moe_stamp start)
 {
     moe_ffn_sums sums;
     moe_pacing_await(e, p);
@@ -120,36 +121,32 @@ static void come_home(moe_engine *e, moe_part *p, moe_stamp start)
     p->ffn->combine(p->ffn_state, &sums, rows,
                     e->out + p->first * moe_ffn_out_bytes(&e->shape));
     p->ffn = NULL;
-    moe_engine_charge(e, MOE_PHASE_COMBINE, p->layer, p->layer + 1, start);
-}
-
-/* ... if it is on its way. */
-static void bring_home(moe_engine *e, moe_part *p)
-{
-    if (p->ffn != NULL)
-        come_home(e, p, moe_stamp_now());
+    return moe_engine_charge(e, MOE_PHASE_COMBINE, p->layer, p->layer + 1,
+                             start);
 }
 
 /* What came is computed, and goes home. */
-static void compute(moe_engine *e, const pass *w, moe_part *p)
+static void compute(moe_engine *e, pass *w, moe_part *p)
 {
-    if (w->paced && w->ffn->paced)
-        moe_pacing_share(e, w->layer);
-    await(e, p);
-    if (w->paced && w->ffn->paced)
-        moe_pacing_compute(e, w->r, p, w->layer);
+    const bool paced = w->paced && w->ffn->paced;
+    if (paced)
+        w->at = moe_pacing_share(e, w->layer, w->at);
+    if (p->due) {
+        moe_pacing_await(e, p);
+        end_phase(e, w, MOE_PHASE_DISPATCH);
+    }
+    if (paced)
+        w->at = moe_pacing_compute(e, w->r, p, w->layer, w->at);
     else
         run_experts(e, w, p);
-    moe_engine_barrier(e, e->gpu_comm, MOE_PHASE_COMBINE, w->layer,
-                       w->layer + 1);
-    const moe_stamp start = moe_stamp_now();
+    begin_phase(e, w, MOE_PHASE_COMBINE);
     p->ffn = w->ffn;
     p->ffn_state = w->ffn_state;
     moe_part_send(e, p, w->layer, MOE_PHASE_COMBINE, MOE_WAY_HOME);
     if (e->n_parts == 1)
-        come_home(e, p, start);
+        w->at = come_home(e, p, w->at);
     else
-        moe_engine_charge(e, MOE_PHASE_COMBINE, w->layer, w->layer + 1, start);
+        end_phase(e, w, MOE_PHASE_COMBINE);
 }
 
 /* What one GPU has of an exchange, within the node and across nodes; what stays
@@ -212,41 +209,52 @@ static void note_rows(moe_engine *e, const pass *w, int parts)
     note_volume(&home, moe_model_row_bytes(e->p.model), f->combine_bytes);
 }
 
+/* Plans that are made beside the layer. */
+static void coordinate(moe_engine *e, pass *w, bool routed)
+{
+    const int done = e->it.coordinated;
+    moe_engine_coordinate_beside(e, w->r, w->layer, routed);
+    if (e->it.coordinated != done)
+        w->at = moe_stamp_now();
+}
+
 /* Up to where a part's rows leave. */
-static void send_out(moe_engine *e, const pass *w, moe_part *p, bool last)
+static void send_out(moe_engine *e, pass *w, moe_part *p, bool last)
 {
     if (w->paced) {
-        moe_pacing_attend(e, w->layer);
-        moe_beside_need(e, w->layer);
+        w->at = moe_pacing_attend(e, w->layer, w->at);
+        w->at = moe_beside_need(e, w->layer, w->at);
     }
     if (w->r->direct)
         end_attention(e, w, p);
     route(e, w, p);
     if (last)
-        moe_engine_coordinate_beside(e, w->r, w->layer, true);
+        coordinate(e, w, true);
     dispatch(e, w, p);
 }
 
 void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
                       const moe_ffn *ffn, void *ffn_state, const char *rows)
 {
-    const pass w = {.r = r,
-                    .layer = layer,
-                    .ffn = ffn,
-                    .ffn_state = ffn_state,
-                    .rows = rows,
-                    .paced =
-                        e->pacing != NULL && rows != NULL && ffn == e->ffn};
+    pass w = {.r = r,
+              .layer = layer,
+              .ffn = ffn,
+              .ffn_state = ffn_state,
+              .rows = rows,
+              .paced = e->pacing != NULL && rows != NULL && ffn == e->ffn,
+              .at = moe_stamp_now()};
     const int n = rows != NULL ? e->n_parts : 1;
-    moe_engine_coordinate_beside(e, r, layer, false);
+    coordinate(e, &w, false);
     if (e->gpu < 0) {
-        moe_engine_coordinate_beside(e, r, layer, true);
+        coordinate(e, &w, true);
         return;
     }
     for (int i = 0; i < n; i++) {
-        bring_home(e, &e->part[i]);
+        moe_part *p = &e->part[i];
+        if (p->ffn != NULL)
+            w.at = come_home(e, p, w.at);
         moe_part_load(e, i, n, layer);
-        send_out(e, &w, &e->part[i], i + 1 == n);
+        send_out(e, &w, p, i + 1 == n);
     }
     for (int i = 0; i < n && rows != NULL; i++)
         compute(e, &w, &e->part[i]);
@@ -255,6 +263,7 @@ void moe_engine_layer(moe_engine *e, moe_runner *r, int layer,
 
 void moe_engine_end_layers(moe_engine *e)
 {
-    for (int i = 0; i < e->n_parts && e->gpu >= 0; i++)
-        bring_home(e, &e->part[i]);
+    for (moe_part *p = e->part; p < e->part + e->n_parts; p++)
+        if (p->ffn != NULL)
+            come_home(e, p, moe_stamp_now());
 }

@@ -140,14 +140,15 @@ void moe_pacing_load(moe_engine *e)
 
 /* ---- phases ---- */
 
-static void wait_out(moe_engine *e, int layer, moe_pace pace, moe_stamp start,
-                     double modelled_s)
+static moe_stamp wait_out(moe_engine *e, int layer, moe_pace pace,
+                          moe_stamp start, double modelled_s)
 {
     const moe_pacing *p = e->pacing;
     moe_layer_pace *of = &e->it.paces[layer];
     const double deadline_s = start.wall + modelled_s * p->dilation;
     const double late_s = moe_pacer_wait(p->pacer, deadline_s);
-    moe_engine_charge(e, phase_of[pace], layer, layer + 1, start);
+    const moe_stamp end =
+        moe_engine_charge(e, phase_of[pace], layer, layer + 1, start);
     /* A planner that ran on beyond the deadline is what kept the rank. */
     const double planned_s =
         fmin(fmax(moe_beside_planned_s(e) - deadline_s, 0), late_s);
@@ -155,31 +156,31 @@ static void wait_out(moe_engine *e, int layer, moe_pace pace, moe_stamp start,
     e->it.times[layer].wall[MOE_PHASE_PLAN] += planned_s;
     of->asked_s[pace] += modelled_s;
     of->late_s[pace] += late_s - planned_s;
+    return end;
 }
 
-void moe_pacing_attend(moe_engine *e, int layer)
+moe_stamp moe_pacing_attend(moe_engine *e, int layer, moe_stamp start)
 {
-    if (e->pacing->attends)
-        wait_out(e, layer, MOE_PACE_ATTENTION, moe_stamp_now(),
-                 e->pacing->attention_s / e->n_parts);
+    return e->pacing->attends ? wait_out(e, layer, MOE_PACE_ATTENTION, start,
+                                         e->pacing->attention_s / e->n_parts)
+                              : start;
 }
 
-void moe_pacing_share(moe_engine *e, int layer)
+moe_stamp moe_pacing_share(moe_engine *e, int layer, moe_stamp start)
 {
-    if (e->pacing->shared_s > 0)
-        wait_out(e, layer, MOE_PACE_FFN, moe_stamp_now(),
-                 e->pacing->shared_s / e->n_parts);
+    return e->pacing->shared_s > 0 ? wait_out(e, layer, MOE_PACE_FFN, start,
+                                              e->pacing->shared_s / e->n_parts)
+                                   : start;
 }
 
-void moe_pacing_compute(moe_engine *e, const moe_runner *r, const moe_part *p,
-                        int layer)
+moe_stamp moe_pacing_compute(moe_engine *e, const moe_runner *r,
+                             const moe_part *p, int layer, moe_stamp start)
 {
-    const moe_stamp start = moe_stamp_now();
     const uint32_t *rows = moe_dispatch_get_rows(p->dispatch).of_slot;
     const moe_price experts =
         e->cost->ffn(e->cost_state, rows, (size_t)r->slots);
     moe_inject(e->ctx, MOE_SITE_FFN);
-    wait_out(e, layer, MOE_PACE_FFN, start, experts.time_s);
+    return wait_out(e, layer, MOE_PACE_FFN, start, experts.time_s);
 }
 
 /* What is about to end is looked at again at once; after that ranks that share

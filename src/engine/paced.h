@@ -16,6 +16,7 @@
 #include "moegps/ledger.h"
 #include "moegps/pacer.h"
 #include "part.h"
+#include "stamp.h"
 
 /* What a layer of a paced run did on this rank, s of the wall clock as read. */
 typedef struct moe_layer_pace {
@@ -71,14 +72,15 @@ void moe_pacing_load(moe_engine *e);
 /* Let weights flow beside the tags that migrate, and wait for them. */
 void moe_pacing_migrate(moe_engine *e, const moe_move *moves, size_t n);
 
-/* Wait for as long as attention of a layer takes, of one part of the batch. */
-void moe_pacing_attend(moe_engine *e, int layer);
+/* Wait for as long as attention of a layer takes, of one part of the batch.
+ * @return when it ended. */
+moe_stamp moe_pacing_attend(moe_engine *e, int layer, moe_stamp start);
 
 /* Wait for as long as shared experts take with a part's tokens, which need no
  * rows of others; and as the others take with the rows that came. */
-void moe_pacing_share(moe_engine *e, int layer);
-void moe_pacing_compute(moe_engine *e, const moe_runner *r, const moe_part *p,
-                        int layer);
+moe_stamp moe_pacing_share(moe_engine *e, int layer, moe_stamp start);
+moe_stamp moe_pacing_compute(moe_engine *e, const moe_runner *r,
+                             const moe_part *p, int layer, moe_stamp start);
 
 /* Wait for all GPUs before they exchange counts, which none of them can do
  * without the others: recorded as waiting. A rank that sat in a collective

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "stamp.h"
+
 #include "internal.h"
 
 moe_stamp moe_engine_charge(moe_engine *e, moe_phase phase, int first, int end,
