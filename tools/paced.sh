@@ -42,6 +42,9 @@ END
 for ranks in $RANKS; do # the same batch on more GPUs: shorter phases
     run "ranks-$ranks" "$ranks" "$dir/ranks.yaml"
 done
+for overlap in none two-batch; do # four sequences, so that there are halves
+    run "overlap-$overlap" 4 "$dir/ranks.yaml" workload.batch=4 serving.overlap="$overlap"
+done
 for by in poll thread; do
     run "$by" 4 jobs/paced.yaml workload.iterations=12 workload.layers="$LAYERS" \
         emulation.dilation=20 emulation.progress="$by"
@@ -135,6 +138,13 @@ for n in ranks.split():
     late = max(r.late(s) for s in range(len(r.names)))
     print("| %s | %g | %s | %s | %s | %.2f %% | %s |" % (n, int(n) / int(cores), us(x * shortest(r)),
           us(m), us(p), 100 * late, "yes" if late <= 0.02 else "no"))
+print("\n## Two halves in turn\n\nMixtral, 4 sequences of 512 tokens, 4 ranks, dilation 20; microseconds per layer, divided by it; the halves each "
+      "read all weights.\n")
+print("| overlap | layer, gpu (modelled) | layer, wall (paced) | modelled compute | rows travelled | of that exposed |\n|---|---|---|---|---|---|")
+for overlap in ("none", "two-batch"):
+    r = Run("overlap-" + overlap)
+    x = [np.median(r.f["paced/" + n][0].sum(axis=2).max(axis=2).mean(axis=1)) for n in ("asked", "travel_time", "travel_exposed")]
+    print("| %s | %s | %s | %s | %s | %s |" % (overlap, us(r.layer("gpu", 0)), us(r.layer("wall", 0)), *map(us, x)))
 print("\n## Who makes progress\n\nThe demo job's strategies, dilation 20; times but lateness divided by it.\n")
 print("| progress | late: median, us | 99th percentile, us | layer of oracle, us | CPU time of a rank per layer, us |\n|---|---|---|---|---|")
 for by in ("poll", "thread"):
