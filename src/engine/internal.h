@@ -254,6 +254,12 @@ void moe_engine_observe(moe_engine *e, int s);
 moe_status moe_runner_init(moe_engine *e, moe_runner *r, moe_error *err);
 void moe_runner_fini(const moe_engine *e, moe_runner *r);
 
+/* Make e->runner, and read the files that their predictors ask for; and forget
+ * these, once predictors have taken what they need. Collective; errors go to
+ * ctx->err. @return the merged status. */
+moe_status moe_runners_share_files(moe_engine *e);
+void moe_runners_drop_files(moe_engine *e);
+
 /* Weights at home. @param share_home  no planner that gets them moves these.
  * @return MOE_OK, MOE_NOMEM. */
 moe_status moe_runner_hold_weights(const moe_engine *e, moe_runner *r,

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "moegps/h5_try.h"
+
 static const moe_learned *learned_of(const moe_engine *e, const moe_runner *r)
 {
     return e->p.learned != NULL
@@ -133,4 +135,58 @@ void moe_runner_fini(const moe_engine *e, moe_runner *r)
         moe_slots_fini(r->weights);
     free(r->weights);
     free(r->choice);
+}
+
+/* ---- all of them ---- */
+
+/* A runner for every strategy, then for every candidate of those that choose.
+ */
+static moe_status name_runners(moe_engine *e, moe_error *err)
+{
+    const moe_experiment *x = e->p.experiment;
+    int n = x->n_strategies;
+    for (int i = 0; i < x->n_strategies; i++)
+        n += x->strategy[i].n_candidates;
+    e->runner = moe_array_new((size_t)n, sizeof *e->runner, err);
+    if (e->runner == NULL)
+        return err->status;
+    for (int i = 0; i < x->n_strategies; i++)
+        e->runner[e->n_runners++] =
+            (moe_runner){.spec = &x->strategy[i], .index = i};
+    for (int i = 0; i < x->n_strategies; i++)
+        for (int k = 0; k < x->strategy[i].n_candidates; k++)
+            e->runner[e->n_runners++] = (moe_runner){
+                .spec = &x->strategy[x->strategy[i].candidate[k]], .index = i};
+    return MOE_OK;
+}
+
+/* Rank 0 alone touches the file system. */
+moe_status moe_runners_share_files(moe_engine *e)
+{
+    moe_ctx *ctx = e->ctx;
+    name_runners(e, &ctx->err);
+    if (moe_agree(ctx) != MOE_OK)
+        return ctx->err.status;
+    for (int i = 0; i < e->n_runners; i++) {
+        moe_runner *r = &e->runner[i];
+        const char *path =
+            r->spec->predictor->file != NULL
+                ? r->spec->predictor->file(r->spec->predictor_params)
+                : NULL;
+        if (path == NULL || *path == '\0')
+            continue;
+        if (ctx->rank == 0)
+            moe_h5_try(path, &ctx->err);
+        if (moe_shared_file(ctx, path, &r->file) != MOE_OK) {
+            moe_error_prefix(&ctx->err, "strategy %s", r->spec->name);
+            return ctx->err.status;
+        }
+    }
+    return MOE_OK;
+}
+
+void moe_runners_drop_files(moe_engine *e)
+{
+    for (int i = 0; i < e->n_runners; i++)
+        moe_shared_file_free(&e->runner[i].file);
 }

@@ -7,7 +7,6 @@
 
 #include <omp.h>
 
-#include "moegps/h5_try.h"
 #include "moegps/topo.h"
 
 static moe_status check_inputs(const moe_engine *e, moe_error *err)
@@ -208,60 +207,6 @@ static void make_runners(moe_engine *e, moe_error *err)
             moe_engine_choice_init(e, &e->runner[i], err);
 }
 
-/* A runner for every strategy, then for every candidate of those that choose.
- */
-static moe_status name_runners(moe_engine *e, moe_error *err)
-{
-    const moe_experiment *x = e->p.experiment;
-    int n = x->n_strategies;
-    for (int i = 0; i < x->n_strategies; i++)
-        n += x->strategy[i].n_candidates;
-    e->runner = moe_array_new((size_t)n, sizeof *e->runner, err);
-    if (e->runner == NULL)
-        return err->status;
-    for (int i = 0; i < x->n_strategies; i++)
-        e->runner[e->n_runners++] =
-            (moe_runner){.spec = &x->strategy[i], .index = i};
-    for (int i = 0; i < x->n_strategies; i++)
-        for (int k = 0; k < x->strategy[i].n_candidates; k++)
-            e->runner[e->n_runners++] = (moe_runner){
-                .spec = &x->strategy[x->strategy[i].candidate[k]], .index = i};
-    return MOE_OK;
-}
-
-/* Read the files that predictors ask for: rank 0 alone touches the file system.
- * Collective. */
-static moe_status share_files(moe_engine *e)
-{
-    moe_ctx *ctx = e->ctx;
-    name_runners(e, &ctx->err);
-    if (moe_agree(ctx) != MOE_OK)
-        return ctx->err.status;
-    for (int i = 0; i < e->n_runners; i++) {
-        moe_runner *r = &e->runner[i];
-        const char *path =
-            r->spec->predictor->file != NULL
-                ? r->spec->predictor->file(r->spec->predictor_params)
-                : NULL;
-        if (path == NULL || *path == '\0')
-            continue;
-        if (ctx->rank == 0)
-            moe_h5_try(path, &ctx->err);
-        if (moe_shared_file(ctx, path, &r->file) != MOE_OK) {
-            moe_error_prefix(&ctx->err, "strategy %s", r->spec->name);
-            return ctx->err.status;
-        }
-    }
-    return MOE_OK;
-}
-
-/* Predictors have taken what they need. Collective. */
-static void drop_files(moe_engine *e)
-{
-    for (int i = 0; i < e->n_runners; i++)
-        moe_shared_file_free(&e->runner[i].file);
-}
-
 static int widest_slots(const moe_engine *e)
 {
     int most = 0;
@@ -376,14 +321,14 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
                           "instructions that all of them have");
         find_place(e);
         e->max_slots = widest_slots(e);
-        if (share_files(e) == MOE_OK)
+        if (moe_runners_share_files(e) == MOE_OK)
             set_up(e, &ctx->err);
         if (moe_agree(ctx) == MOE_OK) {
             warn_of_memory(e);
             set_up_buffers(e, &ctx->err);
         }
         moe_agree(ctx);
-        drop_files(e);
+        moe_runners_drop_files(e);
         if (ctx->err.status == MOE_OK) {
             warn_of_repeats(e);
             moe_pacing_init(e);
