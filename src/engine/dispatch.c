@@ -158,6 +158,8 @@ moe_status moe_dispatch_new(const moe_dispatch_params *p, moe_dispatch **d_out,
     moe_error local = {0};
     moe_dispatch *d = moe_array_new(1, sizeof *d, &local);
     moe_to_int(p->max_tokens * (uint64_t)p->top_k, "pairs of a batch", &local);
+    moe_to_int(p->transport->send_rows != NULL ? p->transport->send_rows(p) : 0,
+               "rows to send", &local);
     if (d != NULL)
         *d = (moe_dispatch){.p = *p,
                             .gpu = p->gpu,

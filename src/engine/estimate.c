@@ -8,9 +8,7 @@
 #include <omp.h>
 
 #include "moegps/clock.h"
-
-/* Copies of a rank's rows: as sent, as received, and grouped by slot. */
-static const double ROW_BUFFERS = 3.0;
+#include "transport.h"
 
 enum { CALLS = 5 }; /* of the experts that are timed */
 
@@ -31,6 +29,16 @@ moe_ledger_dims moe_engine_dims(const moe_engine *e)
         .paced = moe_emulation_is_paced(&e->p.experiment->emulation)};
 }
 
+static double held_rows(const moe_engine *e)
+{
+    const moe_transport *by = moe_transport_find(
+        moe_serve_exchanges[e->p.experiment->serving.exchange]);
+    const double pairs = moe_engine_mean_pairs(e);
+    return by->held_rows != NULL
+               ? by->held_rows((double)moe_engine_max_tokens(e), pairs)
+               : 3 * pairs;
+}
+
 moe_engine_bytes moe_engine_memory(const moe_engine *e)
 {
     const moe_ledger_dims d = moe_engine_dims(e);
@@ -41,7 +49,7 @@ moe_engine_bytes moe_engine_memory(const moe_engine *e)
         slots += e->runner[i].spec->slots;
     return (moe_engine_bytes){
         .weights = expert * d.layers * (d.experts + slots * d.gpus),
-        .rows = ROW_BUFFERS * moe_engine_mean_pairs(e) * row +
+        .rows = row * held_rows(e) +
                 (e->ffn->paced ? (double)moe_flow_memory() : 0),
         .measurements = moe_ledger_bytes(&d, 1),
         .root_measurements = moe_ledger_bytes(&d, 0)};

@@ -20,6 +20,10 @@ struct moe_transport {
     int stages[MOE_N_WAYS]; /* at least 1 each */
     /** @return most rows that `send` holds; NULL: one for every own pair. */
     size_t (*send_rows)(const moe_dispatch_params *p);
+    /** @return about as many rows as a GPU holds at a time: sent, received,
+     *  and grouped by slot; NULL: each own pair thrice.
+     *  @param tokens  of a batch.  @param pairs  of a GPU */
+    double (*held_rows)(double tokens, double pairs);
     /** Allocate what else is needed, by moe_dispatch_array() and _reserve().
      *  Local; NULL: nothing. @return err's status. */
     moe_status (*init)(moe_dispatch *d, moe_error *err);

@@ -14,6 +14,12 @@ static size_t send_rows(const moe_dispatch_params *p)
     return p->max_own * (size_t)p->layout.gpus;
 }
 
+/* A sum for every token to send, a row of each that came. */
+static double held_rows(double tokens, double pairs)
+{
+    return 2 * tokens + pairs;
+}
+
 static moe_status init(moe_dispatch *d, moe_error *err)
 {
     d->sum_row =
@@ -69,6 +75,7 @@ const moe_transport moe_transport_allgather = {
     .shares = true,
     .stages = {1, 1},
     .send_rows = send_rows,
+    .held_rows = held_rows,
     .init = init,
     .number = number,
     .pack = pack,

@@ -44,6 +44,13 @@ static size_t send_rows(const moe_dispatch_params *p)
     return (p->max_own + p->max_tokens) * (size_t)p->top_k;
 }
 
+/* Rows for forwarders, between GPUs of the node, and those that it forwards. */
+static double held_rows(double tokens, double pairs)
+{
+    (void)tokens;
+    return 5 * pairs;
+}
+
 static int *ints(moe_dispatch *d, moe_error *err)
 {
     return moe_dispatch_array(d, (size_t)d->p.layout.gpus, sizeof(int), err);
@@ -456,6 +463,7 @@ const moe_transport moe_transport_nodes = {
     .shares = true,
     .stages = {2, 2},
     .send_rows = send_rows,
+    .held_rows = held_rows,
     .init = init,
     .connect = connect,
     .fini = fini,

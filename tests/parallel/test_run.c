@@ -232,6 +232,15 @@ START_TEST(facts_are_those_of_the_run)
 }
 END_TEST
 
+/* Rows that a GPU holds of each token, and of each own pair. */
+static const struct {
+    int exchange;
+    double tokens, pairs;
+} rows_held[] = {{MOE_SERVE_PAIRS, 0, 3},
+                 {MOE_SERVE_TOKENS, 0, 3},
+                 {MOE_SERVE_NODES, 0, 5},
+                 {MOE_SERVE_ALLGATHER, 2, 1}};
+
 /* 3 layers of 8 experts of 3 x 64 x 128 weights; 60 tokens of 2 pairs. */
 START_TEST(memory_is_what_the_sizes_say)
 {
@@ -241,6 +250,7 @@ START_TEST(memory_is_what_the_sizes_say)
     double expert = 0, row = 0;
     moe_status s = start(&b);
     if (s == MOE_OK) {
+        b.x.serving.exchange = rows_held[_i].exchange;
         m = moe_engine_memory(b.engine);
         d = moe_engine_dims(b.engine);
         expert = (double)moe_ffn_weight_bytes(moe_engine_shape(b.engine));
@@ -249,7 +259,10 @@ START_TEST(memory_is_what_the_sizes_say)
     bench_fini(&b);
     ck_assert_int_eq(s, MOE_OK);
     ck_assert_double_eq(m.weights, expert * 3 * (8 + (0 + 9 + 9) * d.gpus));
-    ck_assert_double_eq_tol(m.rows, 3 * 60 * 2 * row / d.gpus, 1e-6);
+    ck_assert_double_eq_tol(m.rows,
+                            row * rows_held[_i].tokens * 60 +
+                                row * rows_held[_i].pairs * 120 / d.gpus,
+                            1e-6);
     ck_assert_double_eq(m.measurements, moe_ledger_bytes(&d, 1));
     ck_assert_double_eq(m.root_measurements, moe_ledger_bytes(&d, 0));
 }
@@ -264,6 +277,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, failed_check_is_closed_as_one);
     MOE_TEST(suite, run_goes_on_where_another_stopped);
     MOE_TEST(suite, facts_are_those_of_the_run);
-    MOE_TEST(suite, memory_is_what_the_sizes_say);
+    MOE_TEST_LOOP(suite, memory_is_what_the_sizes_say,
+                  MOE_ARRAY_LEN(rows_held));
     return suite;
 }
