@@ -317,6 +317,15 @@ for accuracy in 0 1; do
     check "direct routing at accuracy $accuracy" valid 7 run "$x" --set strategies.dimmed.accuracy=$accuracy -o "$dir/a$accuracy.h5"
 done
 
+# What is wrong is said once; Open MPI's own lines, which come below, can be left out.
+check "an error of four ranks is one line under mpirun -q" refused 2 "no.yaml: cannot open" \
+    ranks 4 -q ./moegps run "$dir/no.yaml"
+said_once() {
+    exits 2 ranks 4 ./moegps run "$dir/no.yaml"
+    is "$(grep -n '^moegps: ' "$dir/err" | cut -d: -f1)" 1
+}
+check "... and the first line without" said_once
+
 # --- faults: every site on every rank ends all ranks, once ---
 for site in config trace setup predictor batch predict plan ffn create write finish; do
     for rank in 0 1; do

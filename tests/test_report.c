@@ -462,6 +462,53 @@ START_TEST(verdict_says_whom_and_what_it_rests_on)
 }
 END_TEST
 
+/* Winners by number of GPUs, and what a sweep's verdict says of them. */
+static const struct {
+    moe_scaling_winner winner[4];
+    size_t n;
+    const char *says;
+} sweeps[] = {
+    {{{4, 1, .best = "a"}, {8, 2, .best = "a"}},
+     2,
+     "Use a on 4 to 8 GPUs (1 to 2 nodes), by the gpu clock (modelled)."},
+    {{{1, 1, .doubt = MOE_DOUBT_ONE_GPU},
+      {4, 1, .best = "a"},
+      {8, 2, .doubt = MOE_DOUBT_OVERLAP},
+      {16, 4, .best = "b"}},
+     4,
+     "Use a on 4 GPUs, b on 16 GPUs (4 nodes), by the gpu clock (modelled). "
+     "No verdict on 1 GPU: nothing to balance. No verdict on 8 GPUs "
+     "(2 nodes): too close to call. It turns from a to b between 4 and 16 "
+     "GPUs."},
+    {{{2, 1, .best = "a"}, {4, 1, .best = "b"}, {8, 1, .best = "a"}},
+     3,
+     "Use a on 2 GPUs, b on 4 GPUs, a on 8 GPUs, by the gpu clock (modelled). "
+     "It turns from a to b between 2 and 4 GPUs. It turns from "
+     "b to a between 4 and 8 GPUs."},
+    {{{4, 1, .differ = true}}, 1, "No verdict on 4 GPUs: runs differ."}};
+
+START_TEST(verdict_of_a_sweep_says_where_it_turns)
+{
+    char *text = NULL;
+    size_t size = 0;
+    moe_scaling_winner winner[4];
+    memcpy(winner, sweeps[_i].winner, sizeof winner);
+    const moe_analysis a = {.scaling = {.strategies = 2,
+                                        .clock = MOE_CLOCK_GPU,
+                                        .winner = winner,
+                                        .n_winners = sweeps[_i].n}};
+    FILE *out = open_memstream(&text, &size);
+    moe_document *doc = moe_document_new(NULL);
+    moe_say_scaling_verdict(doc, &a);
+    ck_assert_int_eq(moe_document_say(doc, out, NULL), MOE_OK);
+    fclose(out);
+    for (char *p = text; *p != '\0'; p++) /* lines are broken at spaces */
+        *p = *p == '\n' ? ' ' : *p;
+    ck_assert_msg(strstr(text, sweeps[_i].says) != NULL, "%s", text);
+    free(text);
+}
+END_TEST
+
 /* Every mention of the gpu clock's times says where they come from. */
 START_TEST(gpu_clock_is_called_modelled)
 {
@@ -827,6 +874,8 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(shown_clocks));
     MOE_TEST_LOOP(suite, verdict_says_whom_and_what_it_rests_on,
                   MOE_ARRAY_LEN(trusted));
+    MOE_TEST_LOOP(suite, verdict_of_a_sweep_says_where_it_turns,
+                  MOE_ARRAY_LEN(sweeps));
     MOE_TEST(suite, gpu_clock_is_called_modelled);
     MOE_TEST_LOOP(suite, result_needs_an_end_and_a_check,
                   MOE_ARRAY_LEN(results));

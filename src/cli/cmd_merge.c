@@ -88,7 +88,8 @@ static void merge(const settings *s, moe_error *err)
     if (err->status == MOE_OK && moe_sweep_check(views, n, err) == MOE_OK)
         write_file(s, views, n, err);
     if (err->status == MOE_OK)
-        fprintf(stderr, "moegps: %zu runs in %s\n", n, s->output);
+        fprintf(stderr, "moegps: %zu run%s in %s\n", n, n == 1 ? "" : "s",
+                s->output);
     moe_views_free(views, n);
 }
 

@@ -75,7 +75,7 @@ static size_t group_end(const moe_scaling *x, size_t i)
     return end;
 }
 
-/* "on 2 to 8 GPUs", "on 16 GPUs (4 nodes)". */
+/* "on 2 to 8 GPUs (1 to 2 nodes)", "on 16 GPUs (4 nodes)". */
 static void say_gpus(const moe_scaling_winner *from,
                      const moe_scaling_winner *to, FILE *out)
 {
@@ -84,7 +84,9 @@ static void say_gpus(const moe_scaling_winner *from,
     else
         fputs("on ", out);
     fprintf(out, "%d GPU%s", to->gpus, to->gpus == 1 ? "" : "s");
-    if (to->nodes > 1)
+    if (from->nodes != to->nodes)
+        fprintf(out, " (%d to %d nodes)", from->nodes, to->nodes);
+    else if (to->nodes > 1)
         fprintf(out, " (%d nodes)", to->nodes);
 }
 
