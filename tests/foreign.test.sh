@@ -79,6 +79,33 @@ forges_nothing() {
 }
 check "texts of files forge no lines" forges_nothing
 
+# Every text of every kind of file, so spoilt.
+kept ./moegps map --model mixtral-8x7b --clusters a100-nvlink --skews 1,2 -o "$dir/map.h5"
+cp jobs/traces/mixtral-8x7b-mmlu.h5 "$dir/trace.h5"
+for f in run sweep map; do
+    check "texts of a $f reach no terminal raw" "$PYTHON" tests/poison.py "$dir/$f.h5" ./moegps report @
+done
+for what in info check; do
+    check "texts of a trace do not, by trace $what" "$PYTHON" tests/poison.py "$dir/trace.h5" ./moegps trace $what @
+done
+check "texts of recordings, placements and profiles do not" "$PYTHON" tests/poison.py "$dir"
+
+# What gnuplot, a shell or a browser would run or mark up.
+runs_nothing() {
+    edit run evil "evil = '\\\\x\`touch $dir/ran\`\"\$(touch $dir/ran)\\'; system(\"touch $dir/ran\") #</script><b>& %s'
+    s = f['timing/strategy']
+    s[...] = [str(x) + evil for x in s.asstr()[...]]
+    f.attrs['title'] = f['config'].attrs['model'] = evil" || return 1
+    kept ./moegps report "$dir/evil.h5" -o "$dir/evil" && [ ! -e "$dir/ran" ] &&
+        ! grep -F '#</script>' "$dir/evil/report.html" && "$PYTHON" - "$dir/evil" <<- 'PY'
+		import glob, sys, xml.dom.minidom
+		drawn = glob.glob(sys.argv[1] + "/figures/*.svg")
+		texts = "".join(xml.dom.minidom.parse(f).toxml() for f in drawn)
+		assert not drawn or "touch" in texts, "no name is shown"
+		PY
+}
+check "texts of files run nothing, and mark nothing up" runs_nothing
+
 # ---- files that a run goes on with, and other inputs of runs ----
 
 cat > "$dir/x.yaml" <<'EOF2'
