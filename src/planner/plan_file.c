@@ -181,10 +181,11 @@ static void take_layers(const reading *r)
     free(s.seen);
 }
 
-/* Rows that are as many as the model's MoE layers are those. */
+/* Rows that are as many as the model's MoE layers are those, also where they
+ * were numbered from 0, as without a model. */
 static void number_rows(moe_placement *p, const moe_model *m)
 {
-    if (p->numbered || m == NULL || p->layers != m->layers)
+    if (m == NULL || p->layers != m->layers)
         return;
     for (int l = 0; l < p->layers; l++)
         p->layer_number[l] = moe_model_layer(m, l);
