@@ -49,6 +49,7 @@ done <<- 'EOF'
 	load_history.json|2 layers (0..1), 4 experts, 2 steps
 	bylayer.json|2 layers (0..1), 4 experts, 1 step
 	steps-sum.json|1 layer (0), 4 experts, 2 steps
+	routed_experts.npy|taken for loads of 2 experts: if these are experts that tokens chose, --axes says so
 	routed_experts.npy --axes tokens,layers,k|2 layers (0..1), 4 experts, 3 tokens of 2 choices each
 	tok_pad.npy --axes layers,tokens,k --pad -1|3 of 20 tokens are padding
 EOF

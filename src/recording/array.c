@@ -56,6 +56,45 @@ static moe_status refuse(const moe_numbers *a, const char *why, moe_error *err)
 
 /* ---- loads ---- */
 
+enum { FEW_ROWS = 3, FEW_COLUMNS = 16 };
+
+static bool is_distinct(const double *row, size_t n)
+{
+    for (size_t a = 1; a < n; a++)
+        for (size_t b = 0; b < a; b++)
+            if (row[a] == row[b])
+                return false;
+    return true;
+}
+
+static double sum_of(const double *row, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += row[i];
+    return sum;
+}
+
+/* Layers of a step have the pairs of the same tokens, and loads are seldom all
+ * different and small; experts that a token chose are. */
+static bool may_be_choices(const moe_recording *r)
+{
+    const size_t n_e = (size_t)r->experts, n_l = (size_t)r->layers;
+    const size_t rows = r->steps * n_l;
+    bool differ = false;
+    if (n_e > FEW_COLUMNS || rows < FEW_ROWS)
+        return false;
+    for (size_t i = 0; i < rows; i++) {
+        const double *row = r->load + i * n_e;
+        const double sum = sum_of(row, n_e);
+        moe_bulk_passed(row, n_e * sizeof *row);
+        if (!is_distinct(row, n_e) || sum >= (double)n_e * MOE_MAX_EXPERTS)
+            return false;
+        differ = differ || sum != sum_of(r->load + i / n_l * n_l * n_e, n_e);
+    }
+    return differ;
+}
+
 static moe_status read_loads(moe_numbers *a, const moe_recording_options *o,
                              moe_recording *out, moe_error *err)
 {
@@ -93,6 +132,11 @@ static moe_status read_loads(moe_numbers *a, const moe_recording_options *o,
         }
         moe_bulk_passed(out->load, now * sizeof *out->load);
     }
+    if ((a->kind == 'i' || a->kind == 'u') && may_be_choices(out))
+        moe_remark(&out->understood,
+                   "taken for loads of %d experts: if these are experts that "
+                   "tokens chose, --axes says so",
+                   out->experts);
     return MOE_OK;
 }
 
