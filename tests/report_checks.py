@@ -361,6 +361,15 @@ def outlook_agrees(report, result, stages):
                 add = float(row["to_s"]) - float(row["from_s"])
                 assert abs(add - won.pop(row["stage"])) < 1e-10, row
         assert all(x == 0 for x in won.values()), won
+    # Going either way: none is ahead, it is open, another is, it has been looked.
+    for what in "tokens", "bandwidth":
+        for way, sign in ("below", -1), ("above", 1):
+            t = o[what][way]
+            places = [o[what]["here"], t["safe"], t["at"], t["until"], t["looked_to"]]
+            places = [sign * p for p in places if p is not None]
+            assert places == sorted(places), (what, way, t)
+            assert (t["at"] is None) == (t["until"] is None) == (t["winner"] is None), t
+            assert t["winner"] != o["winner"], t
     b = o["break_even"]
     assert b["strategy"] is None and b["without"] == o["winner"]
     assert (b["recall_needed"] is None) == (
