@@ -53,12 +53,35 @@ in_order() {
     for c in "${commands[@]}"; do
         read -ra words <<< "$c"
         ./moegps "${words[@]}" --help | sed '1,/^$/d' |
-            grep -nvE '^(  -., --|      --)[a-z].{0,72}$|^ {29}[^ ].{0,49}$|^  [a-z]+ |^$|^`' &&
+            grep -nvE '^(  -., --|      --)[a-z].{0,72}$|^ {29}[^ ].{0,49}$|^  [a-z]+ |^$|^`|^Example: moegps|^Example: mpirun' &&
             { echo "$c"; return 1; }
     done
     return 0
 }
 check "help has no stray lines" in_order
+
+# Examples work as they are, one after the other, where jobs/ is; what they read
+# is there. Of a run it is checked that it would.
+ranks 4 env MOEGPS_TEST_RESULT="$dir/run.h5" "$BUILD/tests/parallel/test_results" > /dev/null 2>&1
+cp "$dir/run.h5" "$dir/again.h5"
+ranks 2 env MOEGPS_TEST_RESULT="$dir/wider.h5" "$BUILD/tests/parallel/test_results" > /dev/null 2>&1
+ln -s "$PWD/jobs" "$dir/jobs"
+printf 'gpu,op,gpus,buffer_bytes\nh100_sxm,alltoall,8,1048576\n' > "$dir/sizes.csv"
+printf 'step,layer,expert,count\n' > "$dir/loads.csv"
+for i in {0..7}; do echo "0,0,$i,2"; done >> "$dir/loads.csv"
+"$PYTHON" tests/golden_measured.py "$dir" && mv "$dir/a2a.txt" "$dir/alltoall.txt"
+works() { # COMMAND: its example, without a launcher
+    local line
+    line=$(./moegps "$@" --help | sed -n 's/^Example: //p')
+    [[ $line == *"moegps $*"* ]] || { echo "no example"; return 1; }
+    line=${line#mpirun -n 4 }
+    [ "$1" != run ] || line+=" --dry-run"
+    (dir=$dir/ && cd "$dir" && eval "${line/moegps/\"$OLDPWD/moegps\"}")
+}
+for c in "${commands[@]}"; do
+    read -ra words <<< "$c"
+    [ "$c" = trace ] || [ "$c" = doctor ] || check "the example of moegps $c works" works "${words[@]}"
+done
 
 helped() { cmp <(./moegps help "$@") <(./moegps "$@" --help); }
 check "help COMMAND explains it" helped plan

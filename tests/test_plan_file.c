@@ -227,8 +227,10 @@ START_TEST(rows_without_numbers_are_of_the_models_layers)
                                          .layer_number = numbers};
     moe_plan plan = empty();
     moe_error err = {0};
-    put("{\"physical_to_logical\": "
-        "[[0,1,0,2,3,1],[1,0,2,2,3,0],[3,2,1,1,0,2]]}");
+    put(_i == 0 ? "{\"physical_to_logical\": "
+                  "[[0,1,0,2,3,1],[1,0,2,2,3,0],[3,2,1,1,0,2]]}"
+                : "{\"layer_number\": [0, 1, 2], \"physical_to_logical\": "
+                  "[[0,1,0,2,3,1],[1,0,2,2,3,0],[3,2,1,1,0,2]]}");
     ck_assert_msg(moe_plan_file_read(path, &params, &plan, NULL, &err) ==
                       MOE_OK,
                   "%s", err.text);
@@ -259,7 +261,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, without_quotas_the_slots_of_an_expert_share_it_equally);
     MOE_TEST_LOOP(suite, file_of_another_shape_is_refused, MOE_ARRAY_LEN(bad));
     MOE_TEST(suite, gpus_that_are_gone_leave_experts_that_nobody_has);
-    MOE_TEST(suite, rows_without_numbers_are_of_the_models_layers);
+    MOE_TEST_LOOP(suite, rows_without_numbers_are_of_the_models_layers, 2);
     MOE_TEST(suite, file_that_is_not_there_is_named);
     return suite;
 }

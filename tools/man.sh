@@ -60,6 +60,11 @@ page() {
             print shown(substr($0, split_at + RLENGTH - 1))
             next
         }
+        sub(/^Example: /, "") {
+            section("EXAMPLE")
+            print ".nf\n" shown($0) "\n.fi"
+            next
+        }
         $0 == "" { print ".PP"; next }
         { sub(/^ */, ""); print shown($0) }
         END {

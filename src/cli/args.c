@@ -174,6 +174,8 @@ static void tell_help(session *s, struct argp_state *state)
     }
     print_option(KEY_HELP, "--help", "", "print this help");
     print_option(KEY_VERSION, "--version", "", "print the version");
+    if (s->args->example != NULL)
+        printf("\nExample: %s\n", s->args->example);
 }
 
 static void tell(session *s, int key, struct argp_state *state)

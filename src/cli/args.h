@@ -18,6 +18,7 @@
 typedef struct moe_args {
     const char *name;         /* as the user types it: "moegps trace info" */
     const char *help;         /* what the command does, for --help */
+    const char *example;      /* a line that works, for --help; NULL: none */
     const moe_opt *rows;      /* options; '_' in a key is typed as '-'. A row
                             without help works and is not shown */
     const moe_opt *more;      /* further ones; NULL: none */

@@ -134,6 +134,8 @@ static const moe_opt rows[] = {
 
 static const moe_args args = {
     .name = "moegps advise",
+    .example = "moegps advise --model mixtral-8x7b --cluster a100-nvlink "
+               "--gpus 4 --skew 1.4 --error 0.02",
     .help = "Say which strategy a layer would be fastest with, by how much, "
             "why, how sure that is and where it turns. Of recorded loads or a "
             "trace: which predictor, how many redundant experts, planned anew "

@@ -45,6 +45,8 @@ static const moe_opt arguments[] = {
 
 static const moe_args args = {
     .name = "moegps calibrate",
+    .example =
+        "moegps calibrate --profile h100-nvlink alltoall.txt -o tables.h5",
     .help = "Make tables and a profile of a cluster's own measurements, which "
             "`cost: silicon` then prices by: what nccl-tests, OSU, DeepEP's "
             "tests and fused-MoE benchmarks print, or CSV in the columns of "

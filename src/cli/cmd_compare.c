@@ -64,6 +64,7 @@ static const moe_opt arguments[] = {
 
 static const moe_args args = {
     .name = "moegps compare",
+    .example = "moegps compare run.h5 again.h5",
     .help =
         "Compare two result files strategy by strategy: pair by pair where "
         "both ran the same batches, else by medians; always with intervals. "

@@ -45,6 +45,7 @@ static const moe_opt rows[] = {
 
 static const moe_args args = {
     .name = "moegps cost",
+    .example = "moegps cost --op alltoall --csv sizes.csv -o prices.csv",
     .help =
         "Price rows from the measured tables. Columns, in any order: moe_ffn "
         "gpu, stack, dtype, hidden, inter, top_k, experts, ep, distribution, "

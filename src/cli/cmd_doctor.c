@@ -267,6 +267,7 @@ static void check_profiles(void)
 
 static const moe_args args = {
     .name = "moegps doctor",
+    .example = "moegps doctor",
     .help = "Say what this machine and this build can do; exit 1 when runs "
             "cannot work."};
 

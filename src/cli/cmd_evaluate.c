@@ -58,6 +58,8 @@ static const moe_opt rows[] = {
 
 static const moe_args args = {
     .name = "moegps evaluate",
+    .example = "moegps evaluate --trace mixtral-8x7b-tokens --predictors "
+               "token,frequency",
     .help = "Say how well predictors foretell the test part of a trace, and "
             "what they cost: error of the distribution, beside what chance "
             "alone would make it; accuracy of tokens; time.",

@@ -383,8 +383,10 @@ int moe_cmd_list(int argc, char **argv)
     for (size_t i = 0; i < MOE_ARRAY_LEN(kinds); i++)
         moe_text_add(help, sizeof help, "", "  %-12s %s\n", kinds[i].name,
                      kinds[i].help);
-    const moe_args args = {
-        .name = "moegps list", .help = help, .arguments = arguments};
+    const moe_args args = {.name = "moegps list",
+                           .example = "moegps list models mixtral-8x7b",
+                           .help = help,
+                           .arguments = arguments};
     bool go_on = moe_args_parse(&args, argc, argv, &s, &err);
     if (go_on && s.of.n > 0 && s.list != list_models)
         moe_fail(&err, MOE_USAGE, "only models are shown one by one");

@@ -142,6 +142,8 @@ static const moe_opt rows[] = {
 
 static const moe_args args = {
     .name = "moegps map",
+    .example = "moegps map --model mixtral-8x7b --clusters "
+               "a100-nvlink,a100-pcie -o map.h5",
     .help = "Say which strategy wins at which skewness and link bandwidth, "
             "like the paper's Figure 7. All of it is modelled, as by moegps "
             "advise.",

@@ -30,6 +30,7 @@ static const moe_opt arguments[] = {
 
 static const moe_args args = {
     .name = "moegps merge",
+    .example = "moegps merge run.h5 wider.h5 -o sweep.h5",
     .help = "Bring runs of one experiment - other numbers of GPUs, clusters, "
             "batches, seeds - into one file with a run dimension, for "
             "moegps report and for xarray.",

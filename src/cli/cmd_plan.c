@@ -100,6 +100,8 @@ static const moe_opt arguments[] = {
 
 static const moe_args args = {
     .name = "moegps plan",
+    .example = "moegps plan --loads jobs/traces/mixtral-8x7b-mmlu.h5 --gpus 4 "
+               "--replicas 12",
     .help = "Plan replicas for given loads, offline: how even the plan is, in "
             "every convention in use, what has to travel for it, how long it "
             "takes to make, and, with several steps, what it is worth on the "

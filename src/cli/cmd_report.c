@@ -54,6 +54,7 @@ static const moe_opt arguments[] = {
 
 static const moe_args args = {
     .name = "moegps report",
+    .example = "moegps report run.h5 -o page",
     .help = "Show result files, and those of moegps map, as tables, a page, "
             "CSV or JSON. Files of runs that were interrupted or killed "
             "(RESULTS.h5.partial) are fine. With --force, a folder that is "

@@ -74,6 +74,7 @@ static const moe_opt arguments[] = {
 
 static const moe_args args = {
     .name = "moegps run",
+    .example = "mpirun -n 4 moegps run jobs/demo.yaml -o run.h5",
     .help = "Run an experiment: every strategy on the same batches of a real "
             "trace, each MPI rank one GPU. Start it with mpirun or srun.",
     .rows = rows,

@@ -71,6 +71,8 @@ static const moe_opt rows[] = {
 
 static const moe_args args = {
     .name = "moegps train",
+    .example = "moegps train --trace mixtral-8x7b-tokens --predictors ngram -o "
+               "predictors.h5",
     .help = "Train predictors on the training part of a token trace. Equal "
             "options make equal files on a machine with as many threads "
             "(OMP_NUM_THREADS). Ctrl-C keeps the finished epochs.",

@@ -83,6 +83,7 @@ static const moe_opt import_arguments[] = {
 
 static const moe_args import_args = {
     .name = "moegps trace import",
+    .example = "moegps trace import loads.csv --model mixtral-8x7b -o trace.h5",
     .help = "Make a trace of recordings: tables, .npy, JSON, safetensors, "
             "HDF5, and what engines write. Table columns are "
             "layer,token,expert0,... (and, where known, sequence, split, "
@@ -199,6 +200,7 @@ static const moe_opt check_arguments[] = {
 
 static const moe_args check_args = {
     .name = "moegps trace check",
+    .example = "moegps trace check loads.csv",
     .help = "Look for what usually spoils recordings, and say what to do: "
             "dummy tokens, layers of other tokens, data-parallel copies, what "
             "cannot be split or learned from; and what can be benchmarked.",
@@ -266,10 +268,12 @@ static const moe_opt export_arguments[] = {
     {.key = "FILE|NAME", .type = MOE_OPT_STRING, AT(name)}, {.key = NULL}};
 #undef AT
 
-static const moe_args export_args = {.name = "moegps trace export",
-                                     .help = "Write a trace as a table.",
-                                     .rows = export_rows,
-                                     .arguments = export_arguments};
+static const moe_args export_args = {
+    .name = "moegps trace export",
+    .example = "moegps trace export mixtral-8x7b-tokens --csv -o tokens.csv",
+    .help = "Write a trace as a table.",
+    .rows = export_rows,
+    .arguments = export_arguments};
 
 static void export(const export_options *o, moe_error *err)
 {

@@ -278,6 +278,7 @@ static const moe_opt arguments[] = {
 
 static const moe_args args = {
     .name = "moegps trace info",
+    .example = "moegps trace info mixtral-8x7b-mmlu",
     .help = "Say what a trace holds. Skewness is the pairs of the most popular "
             "expert over the mean pairs per expert.",
     .rows = rows,

@@ -70,6 +70,8 @@ int moe_cmd_trace_synth(int argc, char **argv)
     bool given[MOE_ARGS_MAX_ROWS];
     synth_options o = {.output = NULL};
     const moe_args args = {.name = "moegps trace synth",
+                           .example = "moegps trace synth --kind load --sigma "
+                                      "0.8 --drift 0.05 -o synth.h5",
                            .help =
                                "Make a trace. Equal options make equal traces.",
                            .rows = moe_synth_options,
@@ -130,6 +132,7 @@ static const moe_opt slice_arguments[] = {
 
 static const moe_args slice_args = {
     .name = "moegps trace slice",
+    .example = "moegps trace slice gpt-oss-20b-mmlu --layers 0,12 -o slice.h5",
     .help = "Keep some sequences, tokens and layers of a trace. Sequences are "
             "numbered from 0 again; layers keep their numbers.",
     .rows = slice_rows,
