@@ -204,6 +204,11 @@ data tokens deal
 data nodes quota
 data allgather quota
 EOF
+limited() {
+    kept ./moegps run "$dir/deployed.yaml" --dry-run --ranks 3 --set serving.exchange=nodes \
+        --set serving.group_limit=1 && err_has "are at home on more than 1 node; their rows go there"
+}
+check "a limit of nodes is checked where a trace is run" limited
 check "a trace's batches" says "of the trace" advise --gpus 4 --trace mixtral-8x7b-mmlu --accuracy 0.9
 
 # what it says travels

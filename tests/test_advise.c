@@ -11,6 +11,7 @@
 #include "moegps/csv.h"
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
+#include "moegps/trace_visits.h"
 #include "moegps/rng.h"
 #include "moegps/stats.h"
 
@@ -882,9 +883,9 @@ START_TEST(a_trace_is_checked_against_a_limit_of_nodes)
     for (size_t i = 0; i < n; i++)
         beyond += (t.experts_of[i * k] < 4) != (t.experts_of[i * k + 1] < 4);
     ck_assert_double_gt(beyond, 0);
-    ck_assert_double_eq_tol(moe_advise_over_limit(&t, &layout, 1),
+    ck_assert_double_eq_tol(moe_trace_over_limit(&t, &layout, 1),
                             beyond / (double)n, 1e-12);
-    ck_assert_double_eq(moe_advise_over_limit(&t, &layout, 2), 0);
+    ck_assert_double_eq(moe_trace_over_limit(&t, &layout, 2), 0);
     moe_trace_free(&t);
 }
 END_TEST

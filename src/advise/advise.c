@@ -7,6 +7,7 @@
 
 #include "internal.h"
 #include "moegps/mem.h"
+#include "moegps/trace_visits.h"
 
 void moe_advise_params_init(moe_advise_params *p)
 {
@@ -311,8 +312,8 @@ void moe_advise_facts_of(const moe_advise *a, moe_advise_facts *out)
                               .over_limit = NAN,
                               .first_bytes = a->first_bytes};
     if (a->p.trace != NULL && a->p.serving.group_limit > 0)
-        out->over_limit = moe_advise_over_limit(a->p.trace, &a->layout,
-                                                a->p.serving.group_limit);
+        out->over_limit = moe_trace_over_limit(a->p.trace, &a->layout,
+                                               a->p.serving.group_limit);
     int plans = 0;
     for (int i = 0; i < n; i++) {
         const moe_advise_layer *s = &a->layer[i];

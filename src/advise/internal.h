@@ -65,11 +65,6 @@ moe_status moe_advise_load_init(moe_advise_load *load, int experts, int gpus,
                                 bool alike, moe_error *err);
 void moe_advise_load_fini(moe_advise_load *load);
 
-/** @return share of a trace's tokens whose experts' homes lie in more than `limit`
- *  nodes, over all layers; NaN: the trace has no tokens. */
-double moe_advise_over_limit(const moe_trace *trace, const moe_layout *layout,
-                             int limit);
-
 /** Shares of the described load, the busiest first.
  *  @param share_out  [experts] */
 void moe_advise_shares_by_hand(const moe_advise_params *p, double *share_out);

@@ -8,6 +8,7 @@
 #include <omp.h>
 
 #include "moegps/topo.h"
+#include "moegps/trace_visits.h"
 
 static moe_status check_inputs(const moe_engine *e, moe_error *err)
 {
@@ -296,6 +297,22 @@ static void warn_of_repeats(const moe_engine *e)
                  passes);
 }
 
+/* A limit shapes what is described; a trace's tokens go where they went. */
+static void warn_of_limit(const moe_engine *e)
+{
+    const int limit = e->p.experiment->serving.group_limit;
+    if (limit == 0 || e->ctx->rank != 0)
+        return;
+    const double beyond = moe_trace_over_limit(e->p.trace, &e->layout, limit);
+    if (beyond > 0)
+        moe_warn(
+            e->ctx,
+            "serving.group_limit: the experts of %.1f %% of the trace's "
+            "tokens are at home on more than %d node%s; their rows go there "
+            "all the same",
+            100 * beyond, limit, limit == 1 ? "" : "s");
+}
+
 moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
                           moe_engine **engine_out)
 {
@@ -331,6 +348,7 @@ moe_status moe_engine_new(moe_ctx *ctx, const moe_engine_params *params,
         moe_runners_drop_files(e);
         if (ctx->err.status == MOE_OK) {
             warn_of_repeats(e);
+            warn_of_limit(e);
             moe_pacing_init(e);
             moe_agree(ctx);
         }
