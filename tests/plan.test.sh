@@ -39,6 +39,8 @@ check "max / mean is scored" says "max/mean, averaged         1.0000   1.1250" \
     plan --loads "$dir/wide.csv" --gpus 2 --planner static
 check "a step is scored on the next" says "next: minmax" \
     plan --loads "$dir/steps.json" --gpus 2 --steps each
+check "a planner's option may name its family" says "balance: 1 step" plan --loads "$dir/wide.csv" --gpus 2 \
+    --set planner.tolerance=0.1
 check "bytes of a model" says " GiB" plan --loads jobs/traces/mixtral-8x7b-mmlu.h5 \
     --gpus 4 --model mixtral-8x7b --repeats 1 --planner eplb --set policy=global
 # four tokens on two nodes of a GPU, experts 0, 1 | 2, 3 at home: of node 0's four pairs two stay,
@@ -256,6 +258,7 @@ done <<- 'END'
 	2 nodes do not divide 1 groups|--loads @wide.csv --gpus 2 --nodes 2 --planner eplb --set policy=hierarchical
 	planner duplicate has no option 'groups'|--loads @wide.csv --gpus 2 --groups 2 --planner duplicate
 	planner balance has no option 'x'|--loads @wide.csv --gpus 2 --set x=1
+	planner balance has no option 'x'|--loads @wide.csv --gpus 2 --set planner.x=1
 	'tolerance' is not key=value|--loads @wide.csv --gpus 2 --set tolerance
 	planner timed needs prices|--loads @wide.csv --gpus 2 --planner timed
 	--cluster wants pairs, not shares|--loads @shares.csv --gpus 2 --model @four.yaml --cluster a100-nvlink

@@ -58,7 +58,7 @@ static const moe_opt rows[] = {
      AT(replicas),
      .help = "slots of all GPUs in a layer, instead of --slots; of several "
              "numbers, as in 256,272,288, a table says what each is worth"},
-    MOE_ARGS_SET("an option of the planner"),
+    MOE_ARGS_SET("an option of the planner; planner.KEY is the same"),
     MOE_ARGS_WORD("steps", steps, "sum", uses,
                   "of several steps plan the sum, the last one, or each one "
                   "after the other"),
@@ -207,6 +207,8 @@ static void set_option(const moe_planner *planner, const char *key,
         moe_opt_parse(row, value, params, err);
 }
 
+static const char FAMILY[] = "planner."; /* may stand before a key */
+
 static void set_options(moe_plan_offline *w, const moe_plan_settings *s,
                         moe_error *err)
 {
@@ -227,7 +229,9 @@ static void set_options(moe_plan_offline *w, const moe_plan_settings *s,
         }
         snprintf(text, sizeof text, "%.*s", (int)(equals - s->set.text[i]),
                  s->set.text[i]);
-        set_option(s->planner, text, equals + 1, w->params, err);
+        const bool named = strncmp(text, FAMILY, sizeof FAMILY - 1) == 0;
+        set_option(s->planner, text + (named ? sizeof FAMILY - 1 : 0),
+                   equals + 1, w->params, err);
     }
 }
 
