@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -113,6 +114,18 @@ START_TEST(refuses_what_overflows)
 }
 END_TEST
 
+/* Files of this process may have a GiB: who tries to make a larger one is killed.
+ * Of a PiB the disk's space says that it will not do. */
+START_TEST(does_not_fill_a_disk_to_see_whether_it_fits)
+{
+    const struct rlimit most = {(rlim_t)1 << 30, RLIM_INFINITY};
+    moe_error err = {0};
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &most), 0);
+    ck_assert_ptr_null(moe_bulk_new((size_t)1 << 47, 8, &err));
+    ck_assert_int_eq(err.status, MOE_NOMEM);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("bulk");
@@ -122,5 +135,6 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, without_a_folder_all_is_on_the_heap);
     MOE_TEST(suite, copies_between_large_ones);
     MOE_TEST(suite, refuses_what_overflows);
+    MOE_TEST(suite, does_not_fill_a_disk_to_see_whether_it_fits);
     return suite;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "moegps/mem.h"
@@ -60,6 +61,14 @@ static int open_nameless(void)
     return fd;
 }
 
+/* Whether there is room for it. Without asking, posix_fallocate() would fill the
+ * disk before it gives up, for everybody. */
+static bool has_space(int fd, size_t bytes)
+{
+    struct statvfs disk;
+    return fstatvfs(fd, &disk) == 0 && bytes / disk.f_frsize < disk.f_bavail;
+}
+
 /* Space is taken at once: writing to a page without any kills. @return NULL:
  * it cannot be had. */
 static void *map(size_t bytes)
@@ -70,7 +79,8 @@ static void *map(size_t bytes)
     maps.at = more;
     const int fd = open_nameless();
     void *base = MAP_FAILED;
-    if (fd >= 0 && posix_fallocate(fd, 0, (off_t)bytes) == 0)
+    if (fd >= 0 && has_space(fd, bytes) &&
+        posix_fallocate(fd, 0, (off_t)bytes) == 0)
         base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (base == MAP_FAILED) {
         if (fd >= 0)
@@ -96,7 +106,8 @@ static void *grow_mapped(mapping *m, size_t bytes)
 {
     if (bytes <= m->bytes)
         return m->base;
-    if (posix_fallocate(m->fd, 0, (off_t)bytes) != 0)
+    if (!has_space(m->fd, bytes - m->bytes) ||
+        posix_fallocate(m->fd, 0, (off_t)bytes) != 0)
         return NULL;
     void *base = mremap(m->base, m->bytes, bytes, MREMAP_MAYMOVE);
     if (base == MAP_FAILED)
