@@ -31,9 +31,11 @@ check "a lock of a process that lives is kept" taken \
 check "also by --resume" taken "is being written by process" "$host $$ $start -" --resume
 check "one of an earlier process of that number is not" gone "$host $$ 1 -"
 check "nor one of no process" gone "$host 999999999 1 -" --force
-# What has ended and is not waited for has a number and a start yet.
+# What has ended and is not waited for has a number and a start yet. It ends once
+# its parent is no shell any more: that would wait for it.
 zombie() {
-    bash -c 'sleep 0 & echo $! > "$0"; exec sleep 600' "$dir/zombie" &
+    bash -c 'while grep -q bash /proc/$$/comm; do sleep 0.01; done & echo $! > "$0"
+        exec sleep 600' "$dir/zombie" &
     local parent=$! rc=0 pid
     await 10 test -s "$dir/zombie"
     pid=$(cat "$dir/zombie")
