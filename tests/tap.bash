@@ -77,6 +77,8 @@ refusal() {
 
 # What the last of these commands said, on stdout or on stderr.
 out_has() { grep -qF -- "$1" "$dir/out" || { echo "does not say: $1"; return 1; }; }
+# out_reads TEXT: out_has, wherever lines break: names of folders are long or short.
+out_reads() { [[ $(tr -s ' \n' ' ' < "$dir/out") = *"$1"* ]] || { echo "does not read: $1"; return 1; }; }
 err_has() { grep -qF -- "$1" "$dir/err" || { echo "does not say: $1"; return 1; }; }
 
 is() { [ "$1" = "$2" ] || { echo "is '$1', not '$2'"; return 1; }; }
