@@ -133,7 +133,7 @@ for kind in load token; do
     check "$kind trace is the same CSV again" cmp "$dir/$kind.csv" "$dir/$kind.again.csv"
     check "export writes a $kind trace as .npy" \
         trace export "$dir/$kind.h5" --npy -o "$dir/$kind.npy"
-    [ $kind = token ] && flags+=(--axes layers,tokens,k)
+    [ $kind = token ] && flags+=(--axes "layers,tokens,k")
     trace import "$dir/$kind.npy" --kind $kind "${flags[@]}" -o "$dir/$kind.npy.h5"
     trace export "$dir/$kind.npy.h5" --npy -o "$dir/$kind.again.npy"
     check "$kind trace survives .npy" cmp "$dir/$kind.npy" "$dir/$kind.again.npy"

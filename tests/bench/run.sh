@@ -4,7 +4,7 @@
 # "/* ranks: 2 4 ..." runs on those numbers of ranks, others on one. Then time
 # reports.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 1
 : "${BUILD:=build}" "${MPIRUN:=mpirun}"
 export BUILD MPIRUN
 export OMP_NUM_THREADS=1
