@@ -202,7 +202,7 @@ static const struct {
     {"share", "1.500001"},             /* above */
     {"share", "inf"},                  /* above */
     {"share", "nan"},                  /* NaN */
-    {"share", "1.5s"},                 /* trailing text */
+    {"share", "1.5x"},                 /* trailing text */
     {"share", " 1"},                   /* leading space */
     {"share", ""},                     /* nothing */
     {"share", "."},                    /* nothing */
@@ -238,6 +238,44 @@ static const struct {
     {"list", "1:2:1x"},                /* trailing text */
 };
 
+/* Numbers with a unit, in that of their row; 0: refused. */
+static const struct {
+    const char *unit, *text;
+    double value;
+} units[] = {
+    {"B s-1", "448GB/s", 448e9},
+    {"B s-1", "1.5TB/s", 1.5e12},
+    {"B s-1", "2MiB/s", 0x1p21},
+    {"B s-1", "448e9", 448e9},
+    {"B s-1", "448GB", 0},
+    {"B s-1", "448 GB/s", 0},
+    {"B s-1", "448gB/s", 0},
+    {"B s-1", "5mB/s", 0},
+    {"B", "80GiB", 80 * 0x1p30},
+    {"B", "80GB", 80e9},
+    {"B", "80G", 0},
+    {"s", "5us", 5e-6},
+    {"s", "2ms", 2e-3},
+    {"s", "30ns", 30e-9},
+    {"s", "3s", 3},
+    {"s", "3Kis", 0},
+    {"s-1", "312TFLOP/s", 312e12},
+    {"1", "5us", 0},
+    {NULL, "5s", 0},
+};
+
+START_TEST(numbers_are_read_with_their_units)
+{
+    const moe_opt row = {
+        .key = "x", .type = MOE_OPT_REAL, .unit = units[_i].unit, .max = 1e18};
+    double x = 7;
+    const bool taken = moe_opt_parse(&row, units[_i].text, &x, NULL) == MOE_OK;
+    ck_assert_msg(taken == (units[_i].value > 0), "%s", units[_i].text);
+    ck_assert_double_eq_tol(x, taken ? units[_i].value : 7,
+                            1e-12 * fabs(units[_i].value) + 1e-300);
+}
+END_TEST
+
 START_TEST(value_out_of_range_is_refused_and_nothing_changes)
 {
     settings s, before;
@@ -262,7 +300,7 @@ static const struct {
     {"count", "an integer in -2..64"},
     {"any", "an integer in -2147483648..2147483647 tokens"},
     {"seed", "an integer in 1..9007199254740992"},
-    {"share", "a number in 0..1.5 s"},
+    {"share", "a number in 0..1.5 s, as in 5us"},
     {"real", "a number in -inf..inf"},
     {"flag", "true or false"},
     {"text", "a text of at most 7 characters"},
@@ -406,6 +444,8 @@ Suite *moe_test_suite(void)
     Suite *suite = suite_create("options");
     MOE_TEST_LOOP(suite, value_in_range_is_read_and_written_back,
                   MOE_ARRAY_LEN(good));
+    MOE_TEST_LOOP(suite, numbers_are_read_with_their_units,
+                  MOE_ARRAY_LEN(units));
     MOE_TEST_LOOP(suite, value_out_of_range_is_refused_and_nothing_changes,
                   MOE_ARRAY_LEN(bad));
     MOE_TEST_LOOP(suite, message_says_what_is_allowed_however_long_the_text,

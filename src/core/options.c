@@ -64,6 +64,44 @@ static bool parse_u64(const moe_opt *row, const char *text, void *at)
     return true;
 }
 
+/* What a number may end in, by the unit of its row. */
+static const struct {
+    const char *unit, *suffix; /* behind a prefix */
+    bool binary;               /* Ki, Mi, ... too */
+} suffixes[] = {{"B", "B", true},
+                {"B s-1", "B/s", true},
+                {"s", "s", false},
+                {"s-1", "FLOP/s", false}};
+
+static const struct {
+    const char *text;
+    double factor;
+} prefixes[] = {{"", 1},       {"k", 1e3},     {"M", 1e6},     {"G", 1e9},
+                {"T", 1e12},   {"P", 1e15},    {"m", 1e-3},    {"u", 1e-6},
+                {"n", 1e-9},   {"Ki", 0x1p10}, {"Mi", 0x1p20}, {"Gi", 0x1p30},
+                {"Ti", 0x1p40}};
+
+/* @return what a suffix stands for, in the unit of the row; 0: it is none. */
+static double factor_of(const moe_opt *row, const char *suffix)
+{
+    for (size_t i = 0; row->unit != NULL && i < MOE_ARRAY_LEN(suffixes); i++) {
+        const size_t all = strlen(suffix), n = strlen(suffixes[i].suffix);
+        if (strcmp(suffixes[i].unit, row->unit) != 0 || all < n ||
+            strcmp(suffix + all - n, suffixes[i].suffix) != 0)
+            continue;
+        for (size_t p = 0; p < MOE_ARRAY_LEN(prefixes); p++) {
+            const char *text = prefixes[p].text;
+            const bool binary = strchr(text, 'i') != NULL;
+            if (strlen(text) == all - n && strncmp(suffix, text, all - n) == 0)
+                return (binary && !suffixes[i].binary) ||
+                               (prefixes[p].factor < 1 && suffixes[i].binary)
+                           ? 0
+                           : prefixes[p].factor;
+        }
+    }
+    return *suffix == '\0' ? 1 : 0;
+}
+
 static bool parse_real(const moe_opt *row, const char *text, void *at)
 {
     char *end = NULL;
@@ -71,7 +109,9 @@ static bool parse_real(const moe_opt *row, const char *text, void *at)
     double v = strtod(text, &end);
     /* The C library also reports denormal numbers, which are fine. */
     bool overflow = errno == ERANGE && (isinf(v) || v == 0);
-    if (end == text || *end != '\0' || overflow || isnan(v) ||
+    const double factor = end != text ? factor_of(row, end) : 0;
+    v *= factor;
+    if (end == text || factor == 0 || overflow || isnan(v) ||
         isspace((unsigned char)*text) || v < row->min || v > row->max)
         return false;
     *(double *)at = v;
@@ -318,6 +358,17 @@ static void allowed_enum(const moe_opt *row, char *text, size_t size)
         moe_text_add(text, size, i > 0 ? ", " : "", "%s", row->choices[i]);
 }
 
+static const char *example_of(const moe_opt *row)
+{
+    static const char *const examples[] = {", as in 80GiB", ", as in 448GB/s",
+                                           ", as in 5us", ", as in 312TFLOP/s"};
+    _Static_assert(MOE_ARRAY_LEN(examples) == MOE_ARRAY_LEN(suffixes), "");
+    for (size_t i = 0; row->unit != NULL && i < MOE_ARRAY_LEN(suffixes); i++)
+        if (strcmp(suffixes[i].unit, row->unit) == 0)
+            return examples[i];
+    return "";
+}
+
 void moe_opt_allowed(const moe_opt *row, char *text, size_t size)
 {
     const char *unit =
@@ -330,8 +381,8 @@ void moe_opt_allowed(const moe_opt *row, char *text, size_t size)
                  gap, unit);
         break;
     case MOE_OPT_REAL:
-        snprintf(text, size, "a number in %g..%g%s%s", row->min, row->max, gap,
-                 unit);
+        snprintf(text, size, "a number in %g..%g%s%s%s", row->min, row->max,
+                 gap, unit, example_of(row));
         break;
     case MOE_OPT_BOOL:
         snprintf(text, size, "true or false");
