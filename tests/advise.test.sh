@@ -23,6 +23,10 @@ warns() {
         err_has "warning: experts and copies"
 }
 check "too little memory is warned of" warns
+check "a key of a profile is set" says "4 GPUs of a100-nvlink (link_bandwidth=64GB/s)" ./moegps advise \
+    --model mixtral-8x7b --cluster a100-nvlink --gpus 4 --skew 2 --no-limits --set cluster.link_bandwidth=64GB/s
+check "... one that it has not" refused 2 "a cluster has no 'speed'" advise --gpus 4 --skew 2 --set cluster.speed=1
+check "... or of nothing" refused 2 "is not cluster.KEY=VALUE or model.KEY=VALUE" advise --gpus 4 --skew 2 --set speed=1
 # deployments
 deploy() { ./moegps advise --model deepseek-v3 --cluster h100-nvlink --gpus 32 --skew 4 --error 0.018 --accuracy 0.9 --no-limits "$@"; }
 same_as_default() {

@@ -68,6 +68,11 @@ echo "modle: x" | cat - "$x" > "$dir/key.yaml"
 check "an unknown key is named with its line" \
     refused_on 2 2 "key.yaml:1: experiment: unknown key 'modle'; did you mean model? (allowed: " run "$dir/key.yaml"
 check "a wrong type is named" refused_on 2 2 "workload.batch: 'many' is not an integer" run "$x" --set workload.batch=many
+set_profile() {
+    moegps 2 run "$x" -q --force -o "$dir/profile.h5" --set cluster.link_latency_s=5us > "$dir/out" &&
+        out_has "(link_latency_s=5us)" && ./moegps report "$dir/profile.h5" | grep -q "(link_latency_s=5us)"
+}
+check "a key of a profile is set for the run, and kept" set_profile
 check "a value out of range is named" refused_on 2 2 "is not an integer in 1.." run "$x" --set workload.iterations=0
 check "a list where a value belongs" refused_on 2 2 "workload.seed: a list where" run "$x" --set workload.seed=[1]
 check "k above E is refused" refused_on 2 2 "top_k" run "$x" --set model="$dir/manyk.yaml"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/profile.h"
+#include "moegps/profile_set.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,6 +141,63 @@ START_TEST(paths_are_taken_as_they_are)
 }
 END_TEST
 
+/* A profile whose keys are set otherwise, and what it is then called. */
+static const struct {
+    const char *set[2], *text, *name, *error;
+} sets[] = {
+    {{"cluster.link_latency_s=5us", "model.top_k=4"},
+     "gpu: a\nlink_latency_s: 5us\n",
+     "c (link_latency_s=5us)",
+     NULL},
+    {{"cluster.gpu=b", "cluster.sms=7"},
+     "link_latency_s: 1\n  more\ngpu: b\nsms: 7\n",
+     "c (gpu=b, sms=7)",
+     NULL},
+    {{"model.top_k=4", "workload.batch=2"},
+     "gpu: a\nlink_latency_s: 1\n  more\n",
+     "c",
+     NULL},
+    {{"cluster.nothing=1", ""}, NULL, "", "a cluster has no 'nothing'"},
+    {{"cluster.sms=many", ""},
+     NULL,
+     "",
+     "--set: sms: 'many' is not an integer"},
+    {{"cluster.sms", ""}, NULL, "", "is not cluster.KEY=VALUE"},
+};
+
+START_TEST(keys_of_a_profile_are_set_in_its_text)
+{
+    moe_cluster scratch = {0};
+    const moe_profile_keys keys = {"cluster", moe_cluster_options, &scratch};
+    char name[64] = "c";
+    moe_error err = {0};
+    char *text = moe_profile_with("gpu: a\nlink_latency_s: 1\n  more\n", &keys,
+                                  sets[_i].set, 2, &err);
+    if (sets[_i].error != NULL) {
+        ck_assert_ptr_null(text);
+        ck_assert_int_eq(err.status, MOE_USAGE);
+        ck_assert_msg(strstr(err.text, sets[_i].error) != NULL, "%s", err.text);
+        return;
+    }
+    ck_assert_str_eq(text, sets[_i].text);
+    moe_profile_name_set(name, sizeof name, "cluster", sets[_i].set, 2);
+    ck_assert_str_eq(name, sets[_i].name);
+    free(text);
+}
+END_TEST
+
+START_TEST(a_name_that_would_be_too_long_says_that_it_is_changed)
+{
+    const char *const set[] = {"cluster.origin=0123456789"};
+    char name[32] = "a cluster";
+    moe_profile_name_set(name, sizeof name, "cluster", set, 1);
+    ck_assert_str_eq(name, "a cluster (origin=0123456789)");
+    char brief[20] = "a cluster";
+    moe_profile_name_set(brief, sizeof brief, "cluster", set, 1);
+    ck_assert_str_eq(brief, "a cluster (changed)");
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("profile");
@@ -148,5 +206,8 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, environment_comes_first);
     MOE_TEST(suite, unknown_name_is_answered_with_the_known);
     MOE_TEST(suite, paths_are_taken_as_they_are);
+    MOE_TEST_LOOP(suite, keys_of_a_profile_are_set_in_its_text,
+                  MOE_ARRAY_LEN(sets));
+    MOE_TEST(suite, a_name_that_would_be_too_long_says_that_it_is_changed);
     return suite;
 }

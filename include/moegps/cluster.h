@@ -102,6 +102,15 @@ char *moe_cluster_text(const char *text, const moe_cluster *cluster,
  *  collective. @return as moe_profile_read() and moe_cluster_parse(). */
 moe_status moe_cluster_read(const char *name, moe_cluster *out, moe_error *err);
 
+/** The same with keys set by "cluster.KEY=VALUE"; assignments of other kinds are
+ *  left alone.
+ *  @param text  of a profile; NULL: to be found by name.
+ *  @param origin  where the text is from, or the name.
+ *  @param text_out  the text as it was read, to be freed; NULL: not wanted. */
+moe_status moe_cluster_read_set(const char *text, const char *origin,
+                                const moe_strings *set, moe_cluster *out,
+                                char **text_out, moe_error *err);
+
 /** Take another library's kernels for the experts; NULL: those of the profile.
  *  @return MOE_OK, MOE_USAGE (the cluster is not priced from measurements). That
  *  no such stack was measured is found by moe_cost_new(). */

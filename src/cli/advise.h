@@ -15,6 +15,7 @@ typedef struct moe_advise_settings {
     moe_parsed_predictor predictor;
     moe_reals intervals;
     moe_strings emit; /* ENGINE=FILE */
+    moe_strings set;  /* KEY=VALUE of a profile */
     int slots, replicas;
     int tokens;      /* of a forward pass; 0: as recorded */
     int step_passes; /* forward passes of a recorded step; 0: one */

@@ -127,6 +127,9 @@ char *moe_args_line(const moe_args *args, int argc, char **argv);
         .key = "set", .letter = 's', .form = "KEY=VALUE",             \
         .type = MOE_OPT_STRINGS, .initial = "", AT(set), .help = text \
     }
+#define MOE_ARGS_PROFILE_SET                         \
+    MOE_ARGS_SET("change a key of a profile, as in " \
+                 "cluster.link_bandwidth=448GB/s or model.top_k=4")
 #define MOE_ARGS_STACK(member)                                           \
     MOE_ARGS_STRING("stack", member, "", "NAME",                         \
                     "library whose measured kernels price the experts, " \

@@ -34,6 +34,7 @@ static const moe_opt rows[] = {
                     "profile in jobs/models, or a path"),
     MOE_ARGS_STRING("cluster", cluster, NULL, "FILE|NAME",
                     "profile in jobs/clusters, or a path"),
+    MOE_ARGS_PROFILE_SET,
     MOE_ARGS_STACK(stack),
     MOE_ARGS_INT("gpus", p.gpus, NULL, 1, 65536, "that hold the experts"),
     {.key = "loads",
@@ -306,8 +307,11 @@ static void advise(settings *s, const bool *given, moe_error *err)
     moe_cluster cluster;
     moe_trace trace = {.shared = MPI_WIN_NULL};
     if (check_given(s, given, err) != MOE_OK ||
-        moe_model_read(s->model, &model, err) != MOE_OK ||
-        moe_cluster_read(s->cluster, &cluster, err) != MOE_OK ||
+        moe_parsed_profile_sets(&s->set, err) != MOE_OK ||
+        moe_model_read_set(NULL, s->model, &s->set, &model, NULL, err) !=
+            MOE_OK ||
+        moe_cluster_read_set(NULL, s->cluster, &s->set, &cluster, NULL, err) !=
+            MOE_OK ||
         moe_cluster_set_stack(&cluster, s->stack, err) != MOE_OK)
         return;
     s->p.model = &model;

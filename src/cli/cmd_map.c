@@ -16,7 +16,8 @@ enum { MAX_CLUSTERS = 16 };
 
 typedef struct {
     const char *model, *clusters, *stack, *trace, *output;
-    int order; /* moe_batch_order */
+    moe_strings set; /* KEY=VALUE of a profile */
+    int order;       /* moe_batch_order */
     moe_reals skews, bandwidths, accuracies, batches;
     moe_advise_params p;
     int slots, replicas, shown; /* shown: moe_advise_case */
@@ -88,6 +89,7 @@ static const moe_opt rows[] = {
      .form = "C1,C2",
      AT(clusters),
      .help = "profiles in jobs/clusters, or paths; a map of each"},
+    MOE_ARGS_PROFILE_SET,
     MOE_ARGS_STACK(stack),
     MOE_ARGS_INT("gpus", p.gpus, "4", 1, 65536, "that hold the experts"),
     MOE_ARGS_TRACE("", "whose batches are priced, as they follow one another, "
@@ -160,22 +162,23 @@ static void write_map(const settings *s, const moe_map *map, moe_error *err)
 }
 
 /* Clusters by name, separated by commas. */
-static moe_status read_clusters(const char *names, const char *stack,
-                                moe_cluster *out, int *n_out, moe_error *err)
+static moe_status read_clusters(const settings *s, moe_cluster *out, int *n_out,
+                                moe_error *err)
 {
     char name[1024];
     *n_out = 0;
-    for (const char *at = names; at != NULL;) {
+    for (const char *at = s->clusters; at != NULL;) {
         const char *end = strchrnul(at, ',');
         if (end == at || (size_t)(end - at) >= sizeof name)
             return moe_fail(err, MOE_USAGE, "clusters: '%s' is not C1,C2,...",
-                            names);
+                            s->clusters);
         if (*n_out == MAX_CLUSTERS)
             return moe_fail(err, MOE_USAGE, "clusters: more than %d",
                             MAX_CLUSTERS);
         snprintf(name, sizeof name, "%.*s", (int)(end - at), at);
-        if (moe_cluster_read(name, &out[*n_out], err) != MOE_OK ||
-            moe_cluster_set_stack(&out[*n_out], stack, err) != MOE_OK)
+        if (moe_cluster_read_set(NULL, name, &s->set, &out[*n_out], NULL,
+                                 err) != MOE_OK ||
+            moe_cluster_set_stack(&out[*n_out], s->stack, err) != MOE_OK)
             return err->status;
         for (int i = 0; i < *n_out; i++)
             if (strcmp(out[i].name, out[*n_out].name) == 0)
@@ -213,8 +216,7 @@ static void sweep_clusters(settings *s, const char *line, moe_error *err)
     char measured[128];
     int batch[MOE_OPT_MAX_REALS], n_cluster;
     if (moe_parsed_sequences(&s->p, err) != MOE_OK ||
-        read_clusters(s->clusters, s->stack, cluster, &n_cluster, err) !=
-            MOE_OK)
+        read_clusters(s, cluster, &n_cluster, err) != MOE_OK)
         return;
     s->p.dials.accuracy = s->accuracies.n > 0 ? s->accuracies.x[0] : -1;
     if (moe_parsed_measured(&s->p, measured, sizeof measured, err) != MOE_OK)
@@ -275,7 +277,9 @@ static void sweep(settings *s, const bool *given, const char *line,
     moe_model model;
     moe_trace trace = {.shared = MPI_WIN_NULL};
     if (check_given(s, err) != MOE_OK || check_trace(s, given, err) != MOE_OK ||
-        moe_model_read(s->model, &model, err) != MOE_OK)
+        moe_parsed_profile_sets(&s->set, err) != MOE_OK ||
+        moe_model_read_set(NULL, s->model, &s->set, &model, NULL, err) !=
+            MOE_OK)
         return;
     s->p.model = &model;
     if (s->trace != NULL && moe_trace_by_name(s->trace, &trace, err) == MOE_OK)

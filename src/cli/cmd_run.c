@@ -43,7 +43,8 @@ static moe_status parse_time(const char *text, void *s_out, moe_error *err)
 #define AT(member) MOE_OPT_AT(moe_run_options, member)
 static const moe_opt rows[] = {
     MOE_ARGS_SET("change a setting, as in workload.batch=4 or "
-                 "strategies.oracle.slots=5"),
+                 "strategies.oracle.slots=5, or a key of a profile, as in "
+                 "cluster.link_bandwidth=448GB/s or model.top_k=4"),
     MOE_ARGS_OUTPUT("", "FILE", "result file, instead of the experiment's"),
     MOE_ARGS_JSON,
     MOE_ARGS_FLAG(

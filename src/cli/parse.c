@@ -10,6 +10,7 @@
 #include "moegps/advise.h"
 #include "moegps/mem.h"
 #include "moegps/planner.h"
+#include "moegps/profile_set.h"
 #include "moegps/split.h"
 
 bool moe_parse_digits(const char **at, uint64_t *out)
@@ -171,6 +172,17 @@ moe_status moe_parsed_measured(moe_advise_params *p, char *text, size_t size,
     snprintf(text, size, "%s on %s (results/evaluate.md)", m->predictor,
              m->trace);
     p->measured = text;
+    return MOE_OK;
+}
+
+moe_status moe_parsed_profile_sets(const moe_strings *set, moe_error *err)
+{
+    for (int i = 0; i < set->n; i++)
+        if (!moe_profile_is_set(set->text[i]))
+            return moe_fail(err, MOE_USAGE,
+                            "--set: '%.80s' is not cluster.KEY=VALUE or "
+                            "model.KEY=VALUE",
+                            set->text[i]);
     return MOE_OK;
 }
 

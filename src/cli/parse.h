@@ -61,6 +61,9 @@ moe_status moe_parsed_measured(moe_advise_params *p, char *text, size_t size,
  *  @return MOE_OK, MOE_USAGE (it must be said; decode has one new token). */
 moe_status moe_parsed_sequences(moe_advise_params *p, moe_error *err);
 
+/** Check that --set names keys of profiles. @return MOE_OK, MOE_USAGE. */
+moe_status moe_parsed_profile_sets(const moe_strings *set, moe_error *err);
+
 /** Read a run of digits and move on behind it. @return false: there is none,
  *  or it overflows. */
 bool moe_parse_digits(const char **at, uint64_t *out);

@@ -9,6 +9,7 @@
 
 #include "experiment_strategies.h"
 #include "moegps/conf.h"
+#include "moegps/profile_set.h"
 
 bool moe_emulation_is_paced(const moe_emulation *emulation)
 {
@@ -136,7 +137,8 @@ moe_status moe_experiment_parse(const char *text, const char *origin,
     moe_error local = {0};
     if (moe_conf_parse(text, origin, &root, &local) == MOE_OK)
         for (int i = 0; i < n_sets && local.status == MOE_OK; i++)
-            moe_conf_set(root, sets[i], &local);
+            if (!moe_profile_is_set(sets[i]))
+                moe_conf_set(root, sets[i], &local);
     if (local.status == MOE_OK)
         read_all(&x, root, &local);
     moe_conf_free(root);
