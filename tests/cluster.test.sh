@@ -254,7 +254,7 @@ dead_node() {
     run_on 4 4 node.h5 "${long[@]}" --watchdog "$(patience 4)" > "$dir/node.out" 2>&1 &
     local pid=$!
     await 90 iterated node.h5 && $cluster kill "$dir" n3 || return 1
-    await 15 not kill -0 "$pid" && { not wait "$pid" || grep 'Node failure on n3' "$dir/node.out"; }
+    await 120 not kill -0 "$pid" && { not wait "$pid" || grep 'Node failure on n3' "$dir/node.out"; }
 }
 check "a dead node ends the job, with an error" dead_node
 check "... leaving no rank behind" await 5 none_left "moegps run .*$dir/node.h5"

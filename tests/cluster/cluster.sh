@@ -61,6 +61,8 @@ possible() {
     need && try_namespaces
 }
 
+# A job that is queued again waits until its credential has expired: 10 s here, of
+# 120 elsewhere.
 write_conf() {
     local dir=$1 n=$2 i
     {
@@ -70,7 +72,7 @@ SlurmctldHost=$(hostname)($net.254)
 SlurmctldPort=$((16817 + k))
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket=$dir/munge/munge.socket
+AuthInfo=socket=$dir/munge/munge.socket,cred_expire=10
 MpiDefault=pmix
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
