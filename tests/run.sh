@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Run the test programs and scripts given as arguments; all speak TAP. Programs
 # under a folder parallel/ run on each number of RANKS; on all but the first they
-# leave out what does not depend on it. JOBS run side by side.
+# leave out what does not depend on it. JOBS run side by side, and beside them
+# those named in WAITING, which need a core for a part of their time only.
 # Each has its line: tests, and seconds by the wall and of CPU, the latter without
 # what daemons took. At the end every failed test is listed with what it said; the
 # last line is "N passed, N failed[, N skipped]"; exit 1 if any failed.
 set -uo pipefail
 # shellcheck source=tests/env.bash
 . "$(dirname "$0")/env.bash"
-: "${RANKS:=1 2 4}" "${JOBS:=$(nproc)}"
+: "${RANKS:=1 2 4}" "${JOBS:=$(nproc)}" "${WAITING:=}"
 logs=$BUILD/check log=$BUILD/check.log failures=$BUILD/check/failures
 rm -rf "$logs" && mkdir -p "$logs" && : > "$log" && : > "$failures"
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 waiting=0 # the last: of those that run
 declare -A name_of=() started=()
 trap 'kill "${!name_of[@]}"; exit 130' INT TERM
 # Results are flushed to what they lie on. A disk would be waited for; memory,
@@ -23,9 +24,15 @@ fi
 slow=$(patience 1) # the limits are for what hangs
 export CK_TIMEOUT_MULTIPLIER=$slow
 
+waits() { [[ " $WAITING " = *" $1 "* ]]; }
+
 # start NAME LIMIT_S COMMAND...: beside the others
 start() {
-    while [ "${#name_of[@]}" -ge "$JOBS" ]; do finish_one; done
+    if waits "$1"; then
+        waiting=$((waiting + 1))
+    else
+        while [ $((${#name_of[@]} - waiting)) -ge "$JOBS" ]; do finish_one; done
+    fi
     # shellcheck disable=SC2016 # for the shell that keeps the time
     timeout -k 5 $(($2 * slow)) bash -c \
         'TIMEFORMAT="%U %S"; { time "$@" 2>&3; } 3>&2 2> "$0"' \
@@ -69,6 +76,7 @@ finish_one() {
         $((SECONDS - started[$pid])) \
         "$(awk '{ s = $1 + $2 } END { print s + 0 }' "$logs/$name.cpu" 2> /dev/null)"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    ! waits "$name" || waiting=$((waiting - 1))
     unset "name_of[$pid]"
 }
 

@@ -27,7 +27,7 @@ END
 chmod +x "$dir/program"
 
 # ran STATUS TEST...: by a runner of its own
-ran() { BUILD=$dir/build JOBS=1 exits "$1" tests/run.sh "${@:2}"; }
+ran() { WAITING=${waiting:-} BUILD=$dir/build JOBS=1 exits "$1" tests/run.sh "${@:2}"; }
 
 # said_last LINES: at the end, behind that of where all is
 said_last() { is "$(sed '1,/^failed; /d' "$dir/out")" "$1"; }
@@ -54,4 +54,19 @@ END
 check "what passes or is skipped fails no run" ran 0 "$dir/well.test.sh"
 check "... and lists nothing" not grep -q '^failed' "$dir/out"
 check "... but counts both" is "$(tail -n 1 "$dir/out")" "1 passed, 0 failed, 1 skipped"
+
+# One ends only once the other has begun, and there is one job at a time.
+cat > "$dir/waits.test.sh" << END
+. tests/tap.bash
+check "another runs meanwhile" await 60 test -e "$dir/begun"
+finish
+END
+cat > "$dir/begins.test.sh" << END
+. tests/tap.bash
+check "begins" touch "$dir/begun"
+finish
+END
+waiting=waits.test.sh
+check "who waits takes no job's place" ran 0 "$dir/waits.test.sh" "$dir/begins.test.sh" "$dir/well.test.sh"
+check "... and what follows runs, too" is "$(tail -n 1 "$dir/out")" "3 passed, 0 failed, 1 skipped"
 finish
