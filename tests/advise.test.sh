@@ -217,9 +217,9 @@ check "a trace's batches" says "of the trace" advise --gpus 4 --trace mixtral-8x
 
 # what it says travels
 phase() { ./moegps advise --model mixtral-8x7b --cluster a100-paper --gpus 4 --skew 2 --no-limits "$@"; }
-still() { phase | grep -q "^migrate  *0  *0  *[1-9]"; }
+still() { phase | finds "^migrate  *0  *0  *[1-9]"; }
 check "copies of distribution-only stay, those of tokens travel" still
-none() { phase --moving 0 | grep -q "^migrate  *0  *0  *0  *0"; }
+none() { phase --moving 0 | finds "^migrate  *0  *0  *0  *0"; }
 check "--moving 0: nothing travels" none
 check "--as-paper is said" says "as the paper has them" advise --gpus 4 --skew 2 --as-paper
 traced() {

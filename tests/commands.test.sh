@@ -12,7 +12,7 @@ subcommands() { ./moegps "$@" --help | sed -n 's/^  \([a-z]*\) .*/\1/p'; }
 
 helps() {
     exits 0 program "$@" && [ ! -s "$dir/err" ] &&
-        head -n 1 "$dir/out" | grep -q "^Usage: moegps ${*:1:$#-1}"
+        head -n 1 "$dir/out" | finds "^Usage: moegps ${*:1:$#-1}"
 }
 version() {
     exits 0 program "$@" && [ ! -s "$dir/err" ] && cmp -s "$dir/out" "$dir/version"

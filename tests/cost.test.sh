@@ -61,7 +61,7 @@ check "a measured wide EP kernel is tabulated" \
     price wide_ep_moe $wide,2 166.890,tabulated,0.0200,0.0500
 
 # between and beyond
-source_is() { row moe_ffn "$1"; cost --op moe_ffn --csv "$dir/in.csv" | tail -n 1 | grep -q ",$2,0\.[0-9]*,0\.[0-9]*$"; }
+source_is() { row moe_ffn "$1"; cost --op moe_ffn --csv "$dir/in.csv" | tail -n 1 | finds ",$2,0\.[0-9]*,0\.[0-9]*$"; }
 check "between token counts it is interpolated" source_is $mixtral,48 interpolated
 check "beyond them it is extrapolated" source_is $mixtral,100000 extrapolated
 check "another shape is extrapolated" \
@@ -88,7 +88,7 @@ check "... by the part of its time that is traffic" scales
 row link h200_sxm,8,1048576
 check "... and its links" price alltoall h200_sxm,8,1048576 15.610,scaled,0.0380,0.0920
 row gemm h200_sxm,vllm-0.24.0,16,4096,4096
-check "... and its GEMM" eval 'cost --op gemm --csv "$dir/in.csv" | grep -q ",scaled,"'
+check "... and its GEMM" eval 'cost --op gemm --csv "$dir/in.csv" | finds ",scaled,"'
 
 # columns
 printf 'note,tokens,distribution,ep,experts,top_k,inter,hidden,dtype,stack,gpu,latency_us\n"a, b",2,balanced,1,8,2,14336,4096,bf16,sglang-0.5.10,a100_sxm,843.716\n' > "$dir/in.csv"
@@ -99,7 +99,7 @@ check "a column in the way is renamed" \
     prints note,tokens,distribution,ep,experts,top_k,inter,hidden,dtype,stack,gpu,input_latency_us,latency_us,source,relative_error,error_p90 \
     --op moe_ffn --csv "$dir/in.csv"
 printf 'gpu,op,gpus,buffer_bytes,nccl\r\nh100_sxm,all_gather,8,1048576,2.29.2\r\n\r\n' > "$dir/in.csv"
-gather() { cost --op alltoall --csv "$dir/in.csv" | grep -q "^h100_sxm,all_gather,8,1048576,2.29.2,[0-9.]*,tabulated,"; }
+gather() { cost --op alltoall --csv "$dir/in.csv" | finds "^h100_sxm,all_gather,8,1048576,2.29.2,[0-9.]*,tabulated,"; }
 check "a column op is obeyed, line ends of DOS are fine" gather
 printf '\xef\xbb\xbf# measured\rGPU;Stack;M;N;K;note\ra100_sxm;sglang-0.5.10;2049;4096;7168;a, b\r' > "$dir/in.csv"
 check "a mark, comments, semicolons, capitals and line ends of old Macs are fine" \

@@ -80,7 +80,7 @@ check "a plan is scored on its own load as it is divided" says "max/mean, averag
 check "what further replicas are worth is a table" says "       6         3      1.0000            n/a  31.5 GiB       n/a" \
     plan --loads "$dir/wide.csv" --gpus 2 --replicas 4,6 --model "$dir/four.yaml"
 sizes() { plan --loads "$dir/steps.json" --gpus 2 --replicas 4,6 --json - | tr -d ' \n'; }
-check "... with scores on further steps" eval 'sizes | grep -q "\"replicas\":6,\"slots_per_gpu\":3,\"planned\":1.0,\"next\":0\.9"'
+check "... with scores on further steps" eval 'sizes | finds "\"replicas\":6,\"slots_per_gpu\":3,\"planned\":1.0,\"next\":0\.9"'
 # [20000, 10000, 10000, 20000] on two GPUs: copies cost reading, and save rows
 printf 'e0,e1,e2,e3\n40000,10000,10000,20000\n' > "$dir/pairs.csv"
 payback() { # N such that what N steps save is no less than the move, and N - 1 steps save less
@@ -95,7 +95,7 @@ assert n >= 1 and int(said[1]) == n, (n, said)
 END
 }
 check "a move is weighed against the steps that it saves" payback
-check "... where prices are known" eval "! plan --loads '$dir/pairs.csv' --gpus 2 | grep -q 'moving costs'"
+check "... where prices are known" eval "! plan --loads '$dir/pairs.csv' --gpus 2 | finds 'moving costs'"
 # pages: by hand, shares of layer 0 in the two steps differ by 40/80 in two experts, those of layer 1
 # not at all
 page() { plan --loads "$dir/steps.json" --gpus 2 --repeats 1 -o "$dir/page" > /dev/null 2> "$dir/err"; }

@@ -76,10 +76,10 @@ done <<- 'EOF'
 	logical_count.json tests/data/recordings/no-such.json|cannot open
 EOF
 
-layer_of_table() { plan --loads $cases/sglang-rank0.csv | grep -Eq '^ +4 +5 '; }
+layer_of_table() { plan --loads $cases/sglang-rank0.csv | finds -E '^ +4 +5 '; }
 check "a plan's table has the file's layers" layer_of_table
 layer_of_file() {
-    plan --loads $cases/sglang-rank0.csv --json - | grep -q '"layer_number":\[3,4\]'
+    plan --loads $cases/sglang-rank0.csv --json - | finds '"layer_number":\[3,4\]'
 }
 check "a plan's file has the file's layers" layer_of_file
 
@@ -205,7 +205,7 @@ check "import warns of dummy tokens" says "check: 16 of 20 tokens (80 %)" import
     --model m
 check "... and drops them" says "left out: 16 of 20 tokens" import $cases/dummy-tokens.csv --model m \
     --drop-repeats 8
-check "... so that the others are left" eval 'info | grep -q "^tokens *4 "'
+check "... so that the others are left" eval 'info | finds "^tokens *4 "'
 check "check finds the same" says "check: 16 of 20 tokens (80 %)" ./moegps trace check \
     $cases/dummy-tokens.csv
 check "... and what can be benchmarked" out_has "can: benchmark planners and splits, the exchange of tokens as it was"
@@ -217,10 +217,10 @@ check "padding is no expert" refused 2 "(--pad drops padding)" import $cases/tok
     --axes layers,tokens,k
 check "a trace keeps the layers' numbers" says "2 layers (3..4)" import $cases/sglang-rank0.csv --model m \
     --top-k 1 --layers 3-4 --experts 4
-check "... in info" eval 'info | grep -q "^layers *2: 3, 4"'
+check "... in info" eval 'info | finds "^layers *2: 3, 4"'
 check "a test part follows" says "then the test part: 1 layer (0), 4 experts, 1 step" import \
     $cases/caps.csv --test $cases/quoted-long.csv --model m --top-k 1
-check "... in info" eval 'info | grep -q "^steps *2 (1 train, 1 test)"'
+check "... in info" eval 'info | finds "^steps *2 (1 train, 1 test)"'
 check "a profile says what options leave out" says "32 layers (0..31)" import \
     jobs/traces/mixtral-8x7b-mmlu.h5 --model mixtral-8x7b
 
@@ -256,7 +256,7 @@ if "$PYTHON" tests/golden_recordings.py "$dir" && [ -e "$dir/stat.pt" ]; then
         --loads "$dir/rank0.safetensors" "$dir/rank1.safetensors"
     check "... are of the model that meta_info.json says" says "2 layers (3..4), 4 experts" import \
         "$dir/rank0.safetensors" --model m
-    check "... in info" eval 'info | grep -q "^experts *4, 2 per token"'
+    check "... in info" eval 'info | finds "^experts *4, 2 per token"'
     echo '{"num_experts": 8, "num_experts_per_token": 2}' > "$dir/meta_info.json"
     check "... or of none" refused 2 "has loads of 4 experts; meta_info.json beside it does not say as many" \
         plan --loads "$dir/rank0.safetensors"

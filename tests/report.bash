@@ -21,7 +21,7 @@ drawn() {
             { echo "$f: no data or script"; return 1; }
         have_gnuplot || continue
         grep -q '</svg>' "$folder/$f.svg" &&
-            head -c 5 "$folder/$f.pdf" | grep -q '^%PDF-' ||
+            head -c 5 "$folder/$f.pdf" | finds '^%PDF-' ||
             { echo "$f: not drawn"; return 1; }
     done
     [ "$(find "$folder" -name '*.csv' | wc -l)" -eq $# ]

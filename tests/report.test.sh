@@ -94,7 +94,7 @@ if drawn:
 # The example draws the same from the file alone.
 analysis_agrees() {
     "$PYTHON" results/analyse.py "$dir/a.h5" "$dir/a.pdf" > "$dir/table" &&
-        head -c 5 "$dir/a.pdf" | grep -q '^%PDF-' &&
+        head -c 5 "$dir/a.pdf" | finds '^%PDF-' &&
         checks analysis_agrees "$dir/table" "$dir/new/figures/phases.csv"
 }
 
@@ -274,7 +274,7 @@ error_is_of_what_differs() {
 unknown_outlook_is_said() {
     cp "$dir/a.h5" "$dir/old.h5" && checks make_old "$dir/old.h5" &&
         kept report "$dir/old.h5" -o "$dir/old" && [ "$(wc -l < "$dir/err")" -eq 1 ] &&
-        tr -s '\n ' ' ' < "$dir/out" | grep -q 'cannot be priced: .*was priced by other rules' &&
+        tr -s '\n ' ' ' < "$dir/out" | finds 'cannot be priced: .*was priced by other rules' &&
         page "$dir/old/report.html" '
 items = " ".join(page.text["li"])
 assert "was priced by other rules" in items, items

@@ -24,7 +24,7 @@ terminal() {
             grep -q "^clock       modelled: nothing of it was measured$" "$dir/out" &&
             [ "$(tail -n 1 "$dir/out")" = "RESULT: VALID" ] || return 1
     done
-    ! grep -v "^[-a-zGB0-9 ]*  [BDT0-9]\|^---" "$dir/out" | grep -q '.\{101\}'
+    ! grep -v "^[-a-zGB0-9 ]*  [BDT0-9]\|^---" "$dir/out" | finds '.\{101\}'
 }
 
 shares() {

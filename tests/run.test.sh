@@ -70,7 +70,8 @@ check "an unknown key is named with its line" \
 check "a wrong type is named" refused_on 2 2 "workload.batch: 'many' is not an integer" run "$x" --set workload.batch=many
 set_profile() {
     moegps 2 run "$x" -q --force -o "$dir/profile.h5" --set cluster.link_latency_s=5us > "$dir/out" &&
-        out_has "(link_latency_s=5us)" && ./moegps report "$dir/profile.h5" | grep -q "(link_latency_s=5us)"
+        out_reads "(link_latency_s=5us)" && ./moegps report "$dir/profile.h5" > "$dir/out" &&
+        out_reads "(link_latency_s=5us)"
 }
 check "a key of a profile is set for the run, and kept" set_profile
 check "a value out of range is named" refused_on 2 2 "is not an integer in 1.." run "$x" --set workload.iterations=0
@@ -125,13 +126,13 @@ far() { # 150 characters
     folder=$dir/$(printf 'f%.0s' {1..150})
     mkdir "$folder" && cp "$dir/tiny.h5" "$folder/t.h5" &&
         valid 1 run "$x" --set trace="$folder/t.h5" -o "$dir/far.h5" &&
-        h5dump -a /config/trace "$dir/far.h5" | tr -d '\n ' | grep -qF "$folder/t.h5"
+        h5dump -a /config/trace "$dir/far.h5" | tr -d '\n ' | finds -F "$folder/t.h5"
 }
 check "a long path of a trace is recorded whole" far
 warned() {
     valid 2 run "$x" --set workload.iterations="$1" --set workload.layers=0 -q \
         -o "$dir/warned$1.h5" && grep -q "is used $2 times over" "$dir/err" &&
-        h5dump -d /log/warning "$dir/warned$1.h5" | grep -q "is used $2 times"
+        h5dump -d /log/warning "$dir/warned$1.h5" | finds "is used $2 times"
 }
 unwarned() { ! warned 1 ".*"; }
 check "tokens that come again are warned about, and quiet runs record it" warned 12 ".*"

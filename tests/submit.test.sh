@@ -36,7 +36,7 @@ mkdir() { folder=$2; [ $# -eq 2 ] || folder=; }'
     echo '[ "$folder" = "$1" ]'; } > "$dir/pasted"
     LOG=$dir/log bash "$dir/pasted" "$dir/two words/out" && [ "$(wc -l < "$dir/log")" -eq 4 ] &&
         grep -q "^$dir/two words/out/n0004-r%a.h5: .*/job.sbatch" "$dir/log" &&
-        tail -n 1 "$dir/log" | grep -q -- "--dependency=afterany:7:7:7 .*/report.sbatch $dir/two words/out"
+        tail -n 1 "$dir/log" | finds -- "--dependency=afterany:7:7:7 .*/report.sbatch $dir/two words/out"
 }
 check "... in commands that can be pasted" pasted
 check "... with paths in one piece" err_has "/two\\ words/out/n4-%a.out"

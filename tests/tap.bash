@@ -81,6 +81,10 @@ out_has() { grep -qF -- "$1" "$dir/out" || { echo "does not say: $1"; return 1; 
 out_reads() { [[ $(tr -s ' \n' ' ' < "$dir/out") = *"$1"* ]] || { echo "does not read: $1"; return 1; }; }
 err_has() { grep -qF -- "$1" "$dir/err" || { echo "does not say: $1"; return 1; }; }
 
+# finds ARGUMENTS OF GREP: behind a pipe, without a word. All of it is read: grep -q
+# ends at once, and what writes into the pipe may fail for that.
+finds() { grep "$@" > /dev/null; }
+
 is() { [ "$1" = "$2" ] || { echo "is '$1', not '$2'"; return 1; }; }
 not() { ! "$@"; }
 

@@ -74,7 +74,7 @@ parts() { says "$2" trace info "$1"; }
 check "a synthetic trace is a series" has_order "$dir/load.h5" time
 check "... that ends with the test part" parts "$dir/load.h5" "(14 train, 6 test)"
 check "a bundled trace has no order" has_order mixtral-8x7b-mmlu none
-info_order() { trace info --json - "$dir/load.h5" | grep -q '"order": "time"'; }
+info_order() { trace info --json - "$dir/load.h5" | finds '"order": "time"'; }
 check "JSON says the order, too" info_order
 check "synth takes tail=SHARE" make tail.h5 --seqs 20 --split tail=0.25
 check "... of testing" parts "$dir/tail.h5" "(15 train, 5 test)"
@@ -99,14 +99,14 @@ check "slice does not write over its input" refused 2 "all.h5 is what FILE|NAME 
     ./moegps trace slice "$dir/all.h5" --layers 0-1 --force -o "$dir/all.h5"
 check "slice cuts tokens" trace slice "$dir/token.h5" --tokens 30:70 -o "$dir/cut.h5"
 check "... within sequences" says "sequences    2 " trace info "$dir/cut.h5"
-check "... of all that it has" eval 'trace info "$dir/cut.h5" | grep -q "^tokens *40 "'
+check "... of all that it has" eval 'trace info "$dir/cut.h5" | finds "^tokens *40 "'
 check "slice refuses far tokens" refused 2 "tokens 5:1001 are not a range within 0:1000" trace \
     slice "$dir/token.h5" --tokens 5:1001 -o "$dir/x.h5"
 check "slice refuses tokens of loads" refused 2 "has no tokens to cut" trace \
     slice "$dir/load.h5" --tokens 0:5 -o "$dir/x.h5"
 trace slice "$dir/token.h5" --layers 1-2 -o "$dir/later.h5"
 check "slice finds layers by number" trace slice "$dir/later.h5" --layers 2 -o "$dir/last.h5"
-check "... which they keep" eval 'trace info "$dir/last.h5" | grep -q "^layers *1: 2"'
+check "... which they keep" eval 'trace info "$dir/last.h5" | finds "^layers *1: 2"'
 check "slice refuses a layer that is not there" refused 2 "the trace has no layer 0" trace \
     slice "$dir/later.h5" --layers 0 -o "$dir/x.h5"
 check "slice refuses a far range" refused 2 "not a range within 0:20" trace \
