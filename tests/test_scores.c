@@ -253,7 +253,8 @@ START_TEST(probabilities_are_those_that_outcomes_were_drawn_with)
     memcpy(p, d.score, n * sizeof *p);
     moe_score_settle(&job, p, DRAWS, NULL);
     const double before = distance(&d, p);
-    moe_calibration_fit(&d.trace, 0, &job, &d.batch, d.score, p, &map);
+    const moe_calibration_data data = {&d.trace, &d.batch, d.score, p};
+    moe_calibration_fit(&data, 0, &job, &map);
     for (int j = 1; j < MOE_SCORE_KNOTS; j++)
         ck_assert_float_ge(knot[j], knot[j - 1]);
     job.map = moe_calibration_of(&map, 0);

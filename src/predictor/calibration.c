@@ -157,11 +157,11 @@ static void balance(fitting *f, const double *visits, double *said,
                             (said[e] + EXPERT_PRIOR * (double)times[e]));
 }
 
-void moe_calibration_fit(const moe_trace *trace, int layer,
-                         const moe_score_job *job, const moe_batch *batch,
-                         const float *score, float *scratch,
-                         moe_calibration *out)
+void moe_calibration_fit(const moe_calibration_data *data, int layer,
+                         const moe_score_job *job, moe_calibration *out)
 {
+    const moe_trace *trace = data->trace;
+    const moe_batch *batch = data->batch;
     const size_t n_e = (size_t)trace->experts, k = (size_t)trace->top_k;
     moe_score_job own = *job;
     own.logits = false;
@@ -169,7 +169,7 @@ void moe_calibration_fit(const moe_trace *trace, int layer,
     float *knot = out->knot + (ptrdiff_t)layer * MOE_SCORE_KNOTS;
     float *times = out->times + (ptrdiff_t)layer * out->experts;
     double visits[MOE_MAX_EXPERTS] = {0}, said[MOE_MAX_EXPERTS];
-    fitting f = {trace, batch, score, scratch, {0}, {0}, {0}};
+    fitting f = {trace, batch, data->score, data->scratch, {0}, {0}, {0}};
     for (int j = 0; j < MOE_SCORE_KNOTS; j++)
         knot[j] = identity(j);
     for (size_t e = 0; e < n_e; e++)

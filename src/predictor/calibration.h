@@ -40,15 +40,19 @@ static inline moe_score_map moe_calibration_of(const moe_calibration *c,
                            c->times + (ptrdiff_t)layer * c->experts};
 }
 
+/** What a map is fitted to. All borrowed. */
+typedef struct moe_calibration_data {
+    const moe_trace *trace;
+    const moe_batch *batch; /* tokens of it */
+    const float *score; /* [own][experts] of them, as moe_score_open() leaves
+                           them */
+    float *scratch;     /* as large */
+} moe_calibration_data;
+
 /** Fit the map of a layer.
- *  @param job      experts, top_k and scratch
- *  @param batch    tokens of the trace
- *  @param score    [own][experts] of them, as moe_score_open() leaves them
- *  @param scratch  as large
- *  @param out      whose layer is filled. */
-void moe_calibration_fit(const moe_trace *trace, int layer,
-                         const moe_score_job *job, const moe_batch *batch,
-                         const float *score, float *scratch,
-                         moe_calibration *out);
+ *  @param job  experts, top_k and scratch
+ *  @param out  whose layer is filled. */
+void moe_calibration_fit(const moe_calibration_data *data, int layer,
+                         const moe_score_job *job, moe_calibration *out);
 
 #endif

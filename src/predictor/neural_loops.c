@@ -125,18 +125,23 @@ void moe_neural_loss_fini(moe_neural_loss *s)
 }
 
 /* What would be chosen by these shares, against the truth. */
-static void add_choice(const moe_neural_loss *s, int layer, uint64_t token,
-                       const float *p, const uint16_t *truth, int *hits,
-                       int *firsts)
+typedef struct {
+    int hits, firsts; /* of the token's experts, and of the most probable */
+} choices;
+
+static void add_choice(const moe_neural_loss *s, size_t layer, uint64_t token,
+                       const float *p, choices *sum)
 {
     const moe_trace *t = s->task->trace;
+    const uint16_t *truth =
+        t->experts_of + (layer * t->n_tokens + token) * (size_t)t->top_k;
     uint16_t said[MOE_MAX_TOP_K];
     moe_score_choose(p, t->experts, t->top_k, said);
-    moe_leads_put_first(s->leads, layer, &t->token_id[token], p, 1, said);
+    moe_leads_put_first(s->leads, (int)layer, &t->token_id[token], p, 1, said);
     for (int j = 0; j < t->top_k; j++)
         for (int i = 0; i < t->top_k; i++)
-            *hits += said[i] == truth[j];
-    *firsts += said[0] == truth[0];
+            sum->hits += said[i] == truth[j];
+    sum->firsts += said[0] == truth[0];
 }
 
 /* One token: its loss, summed over layers; its logits' gradient replaces the
@@ -148,13 +153,13 @@ static void score_row(const moe_neural_loss *s, size_t row, uint64_t token,
     const size_t n_e = (size_t)t->experts, k = (size_t)t->top_k;
     const float weight = 1 / (float)k;
     double loss = 0;
-    int hits = 0, firsts = 0;
+    choices right = {0, 0};
     for (size_t l = 0; l < (size_t)t->layers; l++, p += n_e) {
         const uint16_t *truth = t->experts_of + (l * t->n_tokens + token) * k;
         for (size_t j = 0; j < k; j++)
             loss -= (double)(weight * logf(fmaxf(p[truth[j]], 1e-30F)));
         if (!train) {
-            add_choice(s, (int)l, token, p, truth, &hits, &firsts);
+            add_choice(s, l, token, p, &right);
             continue;
         }
         for (size_t e = 0; e < n_e; e++)
@@ -163,8 +168,8 @@ static void score_row(const moe_neural_loss *s, size_t row, uint64_t token,
             p[truth[j]] -= scale * weight;
     }
     s->row_loss[row] = loss / t->layers;
-    s->row_hits[row] = (float)hits / (float)(t->layers * t->top_k);
-    s->row_firsts[row] = (float)firsts / (float)t->layers;
+    s->row_hits[row] = (float)right.hits / (float)(t->layers * t->top_k);
+    s->row_firsts[row] = (float)right.firsts / (float)t->layers;
 }
 
 dnnl_status_t moe_neural_loss_run(const moe_neural_loss *s,

@@ -42,8 +42,9 @@ static void fit_maps(const after *a, moe_error *err)
                                        .scratch = s->scratch};
             s->fill(s, &a->batch, l);
             moe_score_open(&job, s->score, a->batch.own);
-            moe_calibration_fit(as.trace, l, &job, &a->batch, s->score, scratch,
-                                &maps);
+            moe_calibration_fit(
+                &(moe_calibration_data){as.trace, &a->batch, s->score, scratch},
+                l, &job, &maps);
         }
     moe_predictor_free(a->predictor, s);
     free(scratch);

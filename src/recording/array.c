@@ -182,15 +182,22 @@ static moe_status choose_axes(const moe_numbers *a,
     return MOE_OK;
 }
 
-static moe_status take_expert(const moe_numbers *a,
-                              const moe_recording_options *o, const walk *w,
-                              const axes *x, int64_t value, uint16_t *out,
-                              int *experts, moe_error *err)
+/* Where a value is from. */
+typedef struct {
+    const moe_numbers *a;
+    const moe_recording_options *o;
+    const axes *x;
+    walk w;
+} token_walk;
+
+static moe_status take_expert(const token_walk *t, int64_t value, uint16_t *out,
+                              moe_error *err)
 {
+    const moe_recording_options *o = t->o;
+    const size_t *index = t->w.index;
     if (value >= 0 && value < MOE_MAX_EXPERTS &&
         (o->experts == 0 || value < o->experts)) {
         *out = (uint16_t)value;
-        *experts = value >= *experts ? (int)value + 1 : *experts;
         return MOE_OK;
     }
     if (o->padded && value == o->pad) {
@@ -200,8 +207,8 @@ static moe_status take_expert(const moe_numbers *a,
     return moe_fail(err, MOE_FORMAT,
                     "%s: layer %zu, token %zu, choice %zu: %" PRId64
                     " is no expert of 0..%d%s",
-                    a->name, w->index[x->layer], w->index[x->token],
-                    x->choice >= 0 ? w->index[x->choice] : 0, value,
+                    t->a->name, index[t->x->layer], index[t->x->token],
+                    t->x->choice >= 0 ? index[t->x->choice] : 0, value,
                     (o->experts > 0 ? o->experts : MOE_MAX_EXPERTS) - 1,
                     value < 0 ? " (--pad drops padding)" : "");
 }
@@ -310,7 +317,7 @@ static moe_status read_tokens(moe_numbers *a, const moe_recording_options *o,
             out, a->name, a->dims[x.layer], a->dims[x.token],
             x.choice >= 0 ? a->dims[x.choice] : 1, err) != MOE_OK)
         return err->status;
-    walk w = walk_of(a, &x, out);
+    token_walk t = {a, o, &x, walk_of(a, &x, out)};
     const size_t n = moe_numbers_length(a);
     int64_t value[CHUNK];
     for (size_t done = 0; done < n;) {
@@ -318,12 +325,14 @@ static moe_status read_tokens(moe_numbers *a, const moe_recording_options *o,
         if (moe_numbers_int(a, now, value, err) != MOE_OK)
             return err->status;
         for (size_t j = 0; j < now; j++, done++) {
-            uint16_t *to = &out->experts_of[w.at];
-            if (take_expert(a, o, &w, &x, value[j], to, &out->experts, err) !=
-                MOE_OK)
+            uint16_t *to = &out->experts_of[t.w.at];
+            if (take_expert(&t, value[j], to, err) != MOE_OK)
                 return err->status;
-            any = any || *to == PADDING;
-            step(&w);
+            if (*to == PADDING)
+                any = true;
+            else if (*to >= out->experts)
+                out->experts = *to + 1;
+            step(&t.w);
         }
         moe_bulk_passed(out->experts_of, now * sizeof *out->experts_of);
     }

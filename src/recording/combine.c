@@ -150,15 +150,18 @@ moe_status moe_recording_widen(moe_recording *into, const moe_recording *part,
 /* ---- one after the other ---- */
 
 /* [layers][n][width] and [layers][m][width] become [layers][n + m][width]. */
-static void *join(const void *a, uint64_t n, const void *b, uint64_t m,
-                  size_t layers, size_t width, moe_error *err)
+typedef struct {
+    const void *data;
+    uint64_t n;
+} piece;
+
+static void *join(piece a, piece b, size_t layers, size_t width, moe_error *err)
 {
-    char *to = moe_bulk_new(layers * (n + m), width, err);
+    const size_t n = a.n * width, m = b.n * width;
+    char *to = moe_bulk_new(layers * (a.n + b.n), width, err);
     for (size_t l = 0; to != NULL && l < layers; l++) {
-        moe_bulk_copy(to + l * (n + m) * width, (const char *)a + l * n * width,
-                      n * width);
-        moe_bulk_copy(to + (l * (n + m) + n) * width,
-                      (const char *)b + l * m * width, m * width);
+        moe_bulk_copy(to + l * (n + m), (const char *)a.data + l * n, n);
+        moe_bulk_copy(to + l * (n + m) + n, (const char *)b.data + l * m, m);
     }
     return to;
 }
@@ -182,8 +185,8 @@ static moe_status append_steps(moe_recording *into, const moe_recording *part,
     memcpy(all.layer_number, into->layer_number,
            (size_t)into->layers * sizeof *all.layer_number);
     if (into->seq_part != NULL && part->seq_part != NULL)
-        all.seq_part = join(into->seq_part, into->steps, part->seq_part,
-                            part->steps, 1, 1, err);
+        all.seq_part = join((piece){into->seq_part, into->steps},
+                            (piece){part->seq_part, part->steps}, 1, 1, err);
     if (err->status == MOE_OK)
         replace(into, &all);
     else
@@ -233,19 +236,22 @@ static moe_status append_tokens(moe_recording *into, const moe_recording *part,
     if (n + m > UINT32_MAX)
         return moe_fail(err, MOE_FORMAT, "these files have too many tokens");
     all.experts = larger(into->experts, part->experts);
-    all.layer_number =
-        join(into->layer_number, l, NULL, 0, 1, sizeof *all.layer_number, err);
-    all.experts_of =
-        join(into->experts_of, n * k, part->experts_of, m * k, l, 2, err);
+    all.layer_number = join((piece){into->layer_number, l}, (piece){NULL, 0}, 1,
+                            sizeof *all.layer_number, err);
+    all.experts_of = join((piece){into->experts_of, n * k},
+                          (piece){part->experts_of, m * k}, l, 2, err);
     if (into->gate != NULL && part->gate != NULL)
-        all.gate = join(into->gate, n * k, part->gate, m * k, l, 4, err);
+        all.gate = join((piece){into->gate, n * k}, (piece){part->gate, m * k},
+                        l, 4, err);
     if (into->token_id != NULL && part->token_id != NULL) {
-        all.token_id = join(into->token_id, n, part->token_id, m, 1, 4, err);
+        all.token_id = join((piece){into->token_id, n},
+                            (piece){part->token_id, m}, 1, 4, err);
         all.vocab_size = into->vocab_size > part->vocab_size ? into->vocab_size
                                                              : part->vocab_size;
     }
     if (into->position != NULL && part->position != NULL)
-        all.position = join(into->position, n, part->position, m, 1, 4, err);
+        all.position = join((piece){into->position, n},
+                            (piece){part->position, m}, 1, 4, err);
     join_sequences(&all, into, part, err);
     if (err->status == MOE_OK)
         replace(into, &all);

@@ -25,21 +25,27 @@ static double variance_left(double pairs, int top_k, double tokens)
     return of > tokens ? (of - tokens) / (of - 1) : 0;
 }
 
-/* @param q, counts  [n] scratch */
-static void draw_row(double *load, int n, int top_k, uint32_t tokens,
-                     moe_rng *rng, double *q, uint32_t *counts)
+/* What a row is drawn with. */
+typedef struct {
+    int n, top_k; /* experts, of a token */
+    uint32_t tokens;
+    double *q;        /* [n] scratch, as the next */
+    uint32_t *counts; /* [n] */
+} drawing;
+
+static void draw_row(const drawing *d, double *load, moe_rng *rng)
 {
     double pairs = 0;
-    for (int e = 0; e < n; e++)
+    for (int e = 0; e < d->n; e++)
         pairs += load[e];
-    const double left = variance_left(pairs, top_k, tokens);
-    moe_synth_inclusion(load, n, top_k, q);
-    moe_synth_draw_counts(q, n, top_k, tokens, rng, counts);
-    for (int e = 0; e < n; e++)
-        q[e] += sqrt(left) * (counts[e] / (double)tokens - q[e]);
-    moe_synth_apportion(q, n, top_k, tokens, counts);
-    for (int e = 0; e < n; e++)
-        load[e] = counts[e];
+    const double left = variance_left(pairs, d->top_k, d->tokens);
+    moe_synth_inclusion(load, d->n, d->top_k, d->q);
+    moe_synth_draw_counts(d->q, d->n, d->top_k, d->tokens, rng, d->counts);
+    for (int e = 0; e < d->n; e++)
+        d->q[e] += sqrt(left) * (d->counts[e] / (double)d->tokens - d->q[e]);
+    moe_synth_apportion(d->q, d->n, d->top_k, d->tokens, d->counts);
+    for (int e = 0; e < d->n; e++)
+        load[e] = d->counts[e];
 }
 
 int moe_recording_passes(const moe_recording *r, int top_k, uint32_t tokens)
@@ -63,8 +69,9 @@ moe_status moe_recording_draw(moe_recording *r, int top_k, uint32_t tokens,
 {
     moe_error local = {0};
     const size_t n_e = (size_t)r->experts, rows = r->steps * (size_t)r->layers;
-    double *q = moe_array_new(n_e, sizeof *q, &local);
-    uint32_t *counts = moe_array_new(n_e, sizeof *counts, &local);
+    const drawing d = {r->experts, top_k, tokens,
+                       moe_array_new(n_e, sizeof *d.q, &local),
+                       moe_array_new(n_e, sizeof *d.counts, &local)};
     for (size_t i = 0; local.status == MOE_OK && i < rows; i++) {
         moe_rng rng = moe_rng_at(seed, MOE_RNG_DRAW, i / (size_t)r->layers,
                                  i % (size_t)r->layers, 0);
@@ -73,14 +80,13 @@ moe_status moe_recording_draw(moe_recording *r, int top_k, uint32_t tokens,
         for (size_t e = 0; e < n_e; e++)
             sum += r->load[i * n_e + e];
         if (sum > 0)
-            draw_row(r->load + i * n_e, r->experts, top_k, tokens, &rng, q,
-                     counts);
+            draw_row(&d, r->load + i * n_e, &rng);
         else
             moe_fail(&local, MOE_FORMAT, "step %lld, layer %d has no load",
                      (long long)r->step_number[i / (size_t)r->layers],
                      r->layer_number[i % (size_t)r->layers]);
     }
-    free(q);
-    free(counts);
+    free(d.q);
+    free(d.counts);
     return moe_pass(err, &local);
 }

@@ -53,24 +53,30 @@ static pid_t start(char *text, const char *path, int out)
     return pid;
 }
 
-static moe_status take_array(const char *path, const char *name, FILE *from,
-                             const moe_recording_options *options,
-                             moe_companions *beside, moe_recording *out,
-                             moe_error *err)
+/* What the script says of a file, and where that goes. */
+typedef struct {
+    const char *path;
+    FILE *from;
+    const moe_recording_options *options;
+    moe_companions beside;
+    moe_recording *out;
+} telling;
+
+static moe_status take_array(telling *t, const char *name, moe_error *err)
 {
-    moe_numbers a = {.source = moe_source_of_file(from)};
-    moe_recording_options o = *options;
-    snprintf(a.name, sizeof a.name, "%.400s", path);
+    moe_numbers a = {.source = moe_source_of_file(t->from)};
+    moe_recording_options o = *t->options;
+    snprintf(a.name, sizeof a.name, "%.400s", t->path);
     o.kind =
         strcmp(name, "loads") == 0 ? MOE_RECORDING_LOADS : MOE_RECORDING_TOKENS;
     o.axes = MOE_AXES_TOKENS_LAYERS;
     if (moe_npy_header(&a, err) != MOE_OK)
         return err->status;
     if (strcmp(name, "loads") != 0 && strcmp(name, "tokens") != 0)
-        return moe_companions_take(beside, name, &a, err);
-    moe_recording_take_array(&a, &o, beside, out, err);
+        return moe_companions_take(&t->beside, name, &a, err);
+    moe_recording_take_array(&a, &o, &t->beside, t->out, err);
     if (strcmp(name, "loads") == 0)
-        out->numbered = true; /* rows are all layers of the model */
+        t->out->numbered = true; /* rows are all layers of the model */
     return err->status;
 }
 
@@ -79,17 +85,17 @@ static void take_all(const char *path, FILE *from,
                      moe_error *err)
 {
     char line[512];
-    moe_companions beside = {0};
+    telling t = {.path = path, .from = from, .options = options, .out = out};
     while (err->status == MOE_OK && fgets(line, sizeof line, from) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         if (strncmp(line, "refuse ", 7) == 0)
             moe_fail(err, MOE_FORMAT, "%s: %.300s", path, line + 7);
         else
-            take_array(path, line, from, options, &beside, out, err);
+            take_array(&t, line, err);
     }
     if (err->status == MOE_OK && out->kind == MOE_RECORDING_ANY)
         moe_fail(err, MOE_FORMAT, "%s: needs python3 to be read", path);
-    moe_companions_fini(&beside);
+    moe_companions_fini(&t.beside);
 }
 
 static bool detect(const char *path, const char *head, size_t n)
