@@ -208,6 +208,44 @@ data tokens deal
 data nodes quota
 data allgather quota
 EOF
+# A token of a load trace's step is a sequence that decodes. Rows per token are
+# expected of loads, those of a run drawn.
+decoded() { # ATTENTION EXCHANGE
+    cat > "$dir/decoded.yaml" <<EOF
+model: mixtral-8x7b
+cluster: $dir/pairs.yaml
+trace: mixtral-8x7b-mmlu
+workload: {batch: 1, seq: 0, iterations: 3, warmup: 1, seed: 3}
+serving: {phase: decode, kv_len: 500, attention: $1, exchange: $2}
+emulation: {ffn: none, scale: 64}
+strategies:
+  - {name: baseline}
+  - {name: distribution-only, predictor: distribution, planner: balance, slots: 4, split: quota}
+EOF
+    kept ranks 4 ./moegps run "$dir/decoded.yaml" --force -o "$dir/decoded.h5" || return 1
+    ./moegps advise --model mixtral-8x7b --cluster "$dir/pairs.yaml" --gpus 4 --trace mixtral-8x7b-mmlu \
+        --batch 1 --slots 4 --samples 3 --warmup 1 --seed 3 --accuracy 1 --token-error 0 --overhead 0 \
+        --planner balance --split quota --no-limits --phase decode --kv-len 500 --attention "$1" \
+        --exchange "$2" --json - > "$dir/decoded.json" && "$PYTHON" -c '
+import json, sys, h5py, numpy
+times = h5py.File(sys.argv[1])["timing/layer_time_gpu"][...].mean(axis=2)
+said = json.load(open(sys.argv[2]))["strategies"]
+for s, name in enumerate(("baseline", "distribution-only")):
+    ran, told = numpy.median(times[s]), said[name]["typical"]["layer_s"]
+    print("#", name, ran, told)
+    assert abs(told / ran - 1) < (0.03 if sys.argv[3] in ("tokens", "nodes") else 1e-6), name
+' "$dir/decoded.h5" "$dir/decoded.json" "$2"
+}
+while read -r attention exchange; do
+    check_if h5py "advice is what a run charges in decode: $attention, $exchange" \
+        decoded "$attention" "$exchange" < /dev/null
+done <<'EOF'
+tensor pairs
+tensor tokens
+data pairs
+data nodes
+data allgather
+EOF
 limited() {
     kept ./moegps run "$dir/deployed.yaml" --dry-run --ranks 3 --set serving.exchange=nodes \
         --set serving.group_limit=1 && err_has "are at home on more than 1 node; their rows go there"

@@ -189,9 +189,9 @@ moe_status moe_parsed_profile_sets(const moe_strings *set, moe_error *err)
 moe_status moe_parsed_sequences(moe_advise_params *p, moe_error *err)
 {
     const moe_trace *t = p->trace;
-    const bool batches =
-        t != NULL && t->kind == MOE_TRACE_LOADS && t->order == MOE_ORDER_TIME;
     const bool decodes = p->serving.phase == MOE_SERVE_DECODE;
+    const bool batches = t != NULL && t->kind == MOE_TRACE_LOADS &&
+                         (t->order == MOE_ORDER_TIME || decodes);
     if (batches && decodes && p->seq > 1)
         return moe_fail(err, MOE_USAGE,
                         "--seq: %d in decode: a step has one new token of each "

@@ -56,7 +56,8 @@ moe_status moe_parsed_measured(moe_advise_params *p, char *text, size_t size,
 
 /** Say how long sequences are. Steps of a load trace in the order of time are
  *  batches of a server, of as many sequences as somebody has to say, into
- *  seq_tokens; of another, and of tokens, they are sequences. seq below 0: not
+ *  seq_tokens; in decode those of any load trace, of as many as tokens. Of
+ *  another, and of tokens, they are sequences. seq below 0: not
  *  said.
  *  @return MOE_OK, MOE_USAGE (it must be said; decode has one new token). */
 moe_status moe_parsed_sequences(moe_advise_params *p, moe_error *err);
