@@ -25,6 +25,22 @@ warns() {
 check "too little memory is warned of" warns
 check "a key of a profile is set" says "4 GPUs of a100-nvlink (link_bandwidth=64GB/s)" ./moegps advise \
     --model mixtral-8x7b --cluster a100-nvlink --gpus 4 --skew 2 --no-limits --set cluster.link_bandwidth=64GB/s
+# What is measured is scaled from the profile's own bandwidths.
+sed 's/^link_bandwidth:.*/link_bandwidth: 64e9/; s/^memory_bandwidth:.*/memory_bandwidth: 1e12/' \
+    jobs/clusters/a100-nvlink.yaml > "$dir/scaled.yaml"
+printf '%s\n' 'tables_gpu: a100_sxm' 'tables_bandwidth: 2.039e12' 'tables_link_bandwidth: 300e9' >> "$dir/scaled.yaml"
+by_hand() { # ARGUMENTS
+    ./moegps advise --model mixtral-8x7b --gpus 4 --skew 2 --error 0.05 --accuracy 0.9 --no-limits --json - "$@"
+}
+strategies() { by_hand "$@" | "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["strategies"])'; }
+scaled() {
+    local told
+    told=$(strategies --cluster a100-nvlink --set cluster.link_bandwidth=64GB/s --set cluster.memory_bandwidth=1TB/s)
+    is "$told" "$(strategies --cluster "$dir/scaled.yaml")" && not is "$told" "$(strategies --cluster a100-nvlink)"
+}
+check "... and measured prices with it" scaled
+check "... one of the analytic model alone" refused 2 "cluster.launch_s is of the analytic model" \
+    by_hand --cluster a100-nvlink --set cluster.launch_s=1ms
 check "... one that it has not" refused 2 "a cluster has no 'speed'" advise --gpus 4 --skew 2 --set cluster.speed=1
 check "... or of nothing" refused 2 "is not cluster.KEY=VALUE or model.KEY=VALUE" advise --gpus 4 --skew 2 --set speed=1
 # deployments

@@ -69,9 +69,11 @@ check "an unknown key is named with its line" \
     refused_on 2 2 "key.yaml:1: experiment: unknown key 'modle'; did you mean model? (allowed: " run "$dir/key.yaml"
 check "a wrong type is named" refused_on 2 2 "workload.batch: 'many' is not an integer" run "$x" --set workload.batch=many
 set_profile() {
-    moegps 2 run "$x" -q --force -o "$dir/profile.h5" --set cluster.link_latency_s=5us > "$dir/out" &&
-        out_reads "(link_latency_s=5us)" && ./moegps report "$dir/profile.h5" > "$dir/out" &&
-        out_reads "(link_latency_s=5us)"
+    moegps 2 run "$x" -q --force -o "$dir/profile.h5" --set cluster.link_bandwidth=30GB/s > "$dir/out" &&
+        out_reads "(link_bandwidth=30GB/s)" && ./moegps report "$dir/profile.h5" > "$dir/out" &&
+        out_reads "(link_bandwidth=30GB/s)" &&
+        h5dump -d /config/cluster_profile "$dir/profile.h5" > "$dir/out" &&
+        out_has "tables_link_bandwidth: '300000000000'"
 }
 check "a key of a profile is set for the run, and kept" set_profile
 check "a value out of range is named" refused_on 2 2 "is not an integer in 1.." run "$x" --set workload.iterations=0

@@ -146,12 +146,20 @@ static const struct {
     const char *set[2], *text, *name, *error;
 } sets[] = {
     {{"cluster.link_latency_s=5us", "model.top_k=4"},
-     "gpu: a\nlink_latency_s: 5us\n",
+     "gpu: a\nlink_latency_s: '5us'\n",
      "c (link_latency_s=5us)",
      NULL},
     {{"cluster.gpu=b", "cluster.sms=7"},
-     "link_latency_s: 1\n  more\ngpu: b\nsms: 7\n",
+     "link_latency_s: 1\n  more\ngpu: 'b'\nsms: '7'\n",
      "c (gpu=b, sms=7)",
+     NULL},
+    {{"cluster.origin=it's a #1: all", ""},
+     "gpu: a\nlink_latency_s: 1\n  more\norigin: 'it''s a #1: all'\n",
+     "c (origin=it's a #1: all)",
+     NULL},
+    {{"cluster.sms=1", "cluster.sms=2"},
+     "gpu: a\nlink_latency_s: 1\n  more\nsms: '2'\n",
+     "c (sms=1, sms=2)",
      NULL},
     {{"model.top_k=4", "workload.batch=2"},
      "gpu: a\nlink_latency_s: 1\n  more\n",
@@ -171,8 +179,10 @@ START_TEST(keys_of_a_profile_are_set_in_its_text)
     const moe_profile_keys keys = {"cluster", moe_cluster_options, &scratch};
     char name[64] = "c";
     moe_error err = {0};
+    const char *given[] = {sets[_i].set[0], sets[_i].set[1]};
+    const moe_strings set = {given, 2};
     char *text = moe_profile_with("gpu: a\nlink_latency_s: 1\n  more\n", &keys,
-                                  sets[_i].set, 2, &err);
+                                  &set, &err);
     if (sets[_i].error != NULL) {
         ck_assert_ptr_null(text);
         ck_assert_int_eq(err.status, MOE_USAGE);
@@ -180,7 +190,7 @@ START_TEST(keys_of_a_profile_are_set_in_its_text)
         return;
     }
     ck_assert_str_eq(text, sets[_i].text);
-    moe_profile_name_set(name, sizeof name, "cluster", sets[_i].set, 2);
+    moe_profile_name_set(name, sizeof name, "cluster", &set);
     ck_assert_str_eq(name, sets[_i].name);
     free(text);
 }
@@ -188,12 +198,13 @@ END_TEST
 
 START_TEST(a_name_that_would_be_too_long_says_that_it_is_changed)
 {
-    const char *const set[] = {"cluster.origin=0123456789"};
+    const char *given[] = {"cluster.origin=0123456789"};
+    const moe_strings set = {given, 1};
     char name[32] = "a cluster";
-    moe_profile_name_set(name, sizeof name, "cluster", set, 1);
+    moe_profile_name_set(name, sizeof name, "cluster", &set);
     ck_assert_str_eq(name, "a cluster (origin=0123456789)");
     char brief[20] = "a cluster";
-    moe_profile_name_set(brief, sizeof brief, "cluster", set, 1);
+    moe_profile_name_set(brief, sizeof brief, "cluster", &set);
     ck_assert_str_eq(brief, "a cluster (changed)");
 }
 END_TEST

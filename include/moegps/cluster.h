@@ -103,13 +103,16 @@ char *moe_cluster_text(const char *text, const moe_cluster *cluster,
 moe_status moe_cluster_read(const char *name, moe_cluster *out, moe_error *err);
 
 /** The same with keys set by "cluster.KEY=VALUE"; assignments of other kinds are
- *  left alone.
- *  @param text  of a profile; NULL: to be found by name.
- *  @param origin  where the text is from, or the name.
+ *  left alone. Measured prices are scaled from the profile's own bandwidths to
+ *  those that are set; keys of the analytic model alone are refused there. */
+moe_status moe_cluster_read_set(const char *name, const moe_strings *set,
+                                moe_cluster *out, moe_error *err);
+
+/** The same of a profile's text.
  *  @param text_out  the text as it was read, to be freed; NULL: not wanted. */
-moe_status moe_cluster_read_set(const char *text, const char *origin,
-                                const moe_strings *set, moe_cluster *out,
-                                char **text_out, moe_error *err);
+moe_status moe_cluster_parse_set(const char *text, const char *origin,
+                                 const moe_strings *set, moe_cluster *out,
+                                 char **text_out, moe_error *err);
 
 /** Take another library's kernels for the experts; NULL: those of the profile.
  *  @return MOE_OK, MOE_USAGE (the cluster is not priced from measurements). That

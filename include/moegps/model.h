@@ -91,9 +91,15 @@ char *moe_model_keys(const char *text, const char *origin, moe_error *err);
  *  collective. @return as moe_profile_read() and moe_model_parse(). */
 moe_status moe_model_read(const char *name, moe_model *out, moe_error *err);
 
-/** The same with keys set by "model.KEY=VALUE", as moe_cluster_read_set(). */
-moe_status moe_model_read_set(const char *text, const char *origin,
-                              const moe_strings *set, moe_model *out,
-                              char **text_out, moe_error *err);
+/** The same with keys set by "model.KEY=VALUE"; assignments of other kinds are
+ *  left alone. */
+moe_status moe_model_read_set(const char *name, const moe_strings *set,
+                              moe_model *out, moe_error *err);
+
+/** The same of a profile's text, or of a Hugging Face config.
+ *  @param text_out  the profile as it was read, to be freed; NULL: not wanted. */
+moe_status moe_model_parse_set(const char *text, const char *origin,
+                               const moe_strings *set, moe_model *out,
+                               char **text_out, moe_error *err);
 
 #endif

@@ -308,10 +308,8 @@ static void advise(settings *s, const bool *given, moe_error *err)
     moe_trace trace = {.shared = MPI_WIN_NULL};
     if (check_given(s, given, err) != MOE_OK ||
         moe_parsed_profile_sets(&s->set, err) != MOE_OK ||
-        moe_model_read_set(NULL, s->model, &s->set, &model, NULL, err) !=
-            MOE_OK ||
-        moe_cluster_read_set(NULL, s->cluster, &s->set, &cluster, NULL, err) !=
-            MOE_OK ||
+        moe_model_read_set(s->model, &s->set, &model, err) != MOE_OK ||
+        moe_cluster_read_set(s->cluster, &s->set, &cluster, err) != MOE_OK ||
         moe_cluster_set_stack(&cluster, s->stack, err) != MOE_OK)
         return;
     s->p.model = &model;

@@ -176,8 +176,7 @@ static moe_status read_clusters(const settings *s, moe_cluster *out, int *n_out,
             return moe_fail(err, MOE_USAGE, "clusters: more than %d",
                             MAX_CLUSTERS);
         snprintf(name, sizeof name, "%.*s", (int)(end - at), at);
-        if (moe_cluster_read_set(NULL, name, &s->set, &out[*n_out], NULL,
-                                 err) != MOE_OK ||
+        if (moe_cluster_read_set(name, &s->set, &out[*n_out], err) != MOE_OK ||
             moe_cluster_set_stack(&out[*n_out], s->stack, err) != MOE_OK)
             return err->status;
         for (int i = 0; i < *n_out; i++)
@@ -278,8 +277,7 @@ static void sweep(settings *s, const bool *given, const char *line,
     moe_trace trace = {.shared = MPI_WIN_NULL};
     if (check_given(s, err) != MOE_OK || check_trace(s, given, err) != MOE_OK ||
         moe_parsed_profile_sets(&s->set, err) != MOE_OK ||
-        moe_model_read_set(NULL, s->model, &s->set, &model, NULL, err) !=
-            MOE_OK)
+        moe_model_read_set(s->model, &s->set, &model, err) != MOE_OK)
         return;
     s->p.model = &model;
     if (s->trace != NULL && moe_trace_by_name(s->trace, &trace, err) == MOE_OK)

@@ -19,41 +19,34 @@ static moe_status read_profile(moe_ctx *ctx, const char *kind, const char *name,
     return moe_ctx_read_text(ctx, path, text_out);
 }
 
-/* The profiles as they are with what --set says of them. */
-static void use_model(moe_run_job *r, const char *path)
+static void put_back(char **profile, char *text)
 {
-    char *text = r->model_profile;
-    moe_model_read_set(text, path, &r->o.set, &r->model, &r->model_profile,
-                       &r->ctx.err);
-    if (r->model_profile != text)
-        free(text);
-}
-
-static void use_cluster(moe_run_job *r, const char *path)
-{
-    char *text = r->cluster_profile;
-    moe_cluster_read_set(text, path, &r->o.set, &r->cluster,
-                         &r->cluster_profile, &r->ctx.err);
-    if (r->cluster_profile != text)
-        free(text);
+    if (text == NULL)
+        return;
+    free(*profile);
+    *profile = text;
 }
 
 static moe_status read_profiles(moe_run_job *r)
 {
-    char path[1024] = "";
+    char path[1024] = "", *text = NULL;
     moe_ctx *ctx = &r->ctx;
     if (read_profile(ctx, "models", r->experiment.model_name, path,
                      &r->model_profile) == MOE_OK)
-        use_model(r, path);
+        moe_model_parse_set(r->model_profile, path, &r->o.set, &r->model, &text,
+                            &ctx->err);
+    put_back(&r->model_profile, text);
+    text = NULL;
     if (moe_agree(ctx) == MOE_OK &&
         read_profile(ctx, "clusters", r->experiment.cluster_name, path,
                      &r->cluster_profile) == MOE_OK)
-        use_cluster(r, path);
+        moe_cluster_parse_set(r->cluster_profile, path, &r->o.set, &r->cluster,
+                              &text, &ctx->err);
+    put_back(&r->cluster_profile, text);
     if (moe_agree(ctx) != MOE_OK)
         return ctx->err.status;
-    char *text = moe_cluster_text(r->cluster_profile, &r->cluster, &ctx->err);
-    free(r->cluster_profile);
-    r->cluster_profile = text;
+    put_back(&r->cluster_profile,
+             moe_cluster_text(r->cluster_profile, &r->cluster, &ctx->err));
     return moe_agree(ctx);
 }
 

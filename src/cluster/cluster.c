@@ -11,7 +11,6 @@
 #include "moegps/cost.h"
 #include "moegps/mem.h"
 #include "moegps/profile.h"
-#include "moegps/profile_set.h"
 
 static const char *const topologies[] = {[MOE_LINK_SWITCH] = "switch",
                                          [MOE_LINK_RING] = "ring",
@@ -366,46 +365,6 @@ char *moe_cluster_text(const char *text, const moe_cluster *cluster,
     free(out);
     moe_fail(err, MOE_NOMEM, "out of memory");
     return NULL;
-}
-
-moe_status moe_cluster_read(const char *name, moe_cluster *out, moe_error *err)
-{
-    char path[1024];
-    moe_error local = {0};
-    char *text = moe_profile_read("clusters", name, path, sizeof path, &local);
-    if (text != NULL)
-        moe_cluster_parse(text, path, out, &local);
-    free(text);
-    return moe_pass(err, &local);
-}
-
-moe_status moe_cluster_read_set(const char *text, const char *origin,
-                                const moe_strings *set, moe_cluster *out,
-                                char **text_out, moe_error *err)
-{
-    char path[1024];
-    moe_cluster scratch;
-    moe_error local = {0};
-    const moe_profile_keys keys = {"cluster", moe_cluster_options, &scratch};
-    char *found = NULL, *changed = NULL;
-    if (text == NULL)
-        text = found =
-            moe_profile_read("clusters", origin, path, sizeof path, &local);
-    if (found != NULL)
-        origin = path;
-    if (local.status == MOE_OK)
-        changed = moe_profile_with(text, &keys, set->text, set->n, &local);
-    if (changed != NULL &&
-        moe_cluster_parse(changed, origin, out, &local) == MOE_OK)
-        moe_profile_name_set(out->name, sizeof out->name, "cluster", set->text,
-                             set->n);
-    if (text_out != NULL && local.status == MOE_OK) {
-        *text_out = changed;
-        changed = NULL;
-    }
-    free(changed);
-    free(found);
-    return moe_pass(err, &local);
 }
 
 moe_status moe_cluster_set_stack(moe_cluster *cluster, const char *stack,

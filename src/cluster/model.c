@@ -335,46 +335,43 @@ moe_status moe_model_parse(const char *text, const char *origin, moe_model *out,
     return status;
 }
 
-moe_status moe_model_read(const char *name, moe_model *out, moe_error *err)
+moe_status moe_model_parse_set(const char *text, const char *origin,
+                               const moe_strings *set, moe_model *out,
+                               char **text_out, moe_error *err)
 {
-    char path[1024];
-    moe_error local = {0};
-    char *text = moe_profile_read("models", name, path, sizeof path, &local);
-    if (text != NULL)
-        moe_model_parse(text, path, out, &local);
-    free(text);
-    return moe_pass(err, &local);
-}
-
-moe_status moe_model_read_set(const char *text, const char *origin,
-                              const moe_strings *set, moe_model *out,
-                              char **text_out, moe_error *err)
-{
-    char path[1024];
     moe_model scratch;
     moe_error local = {0};
     const moe_profile_keys keys = {"model", moe_model_options, &scratch};
-    char *found = NULL, *changed = NULL;
-    if (text == NULL)
-        text = found =
-            moe_profile_read("models", origin, path, sizeof path, &local);
-    if (found != NULL)
-        origin = path;
-    char *profile = NULL;
-    if (local.status == MOE_OK && moe_model_is_config(text))
-        text = profile = moe_model_config_profile(text, origin, &local);
-    if (local.status == MOE_OK)
-        changed = moe_profile_with(text, &keys, set->text, set->n, &local);
+    char *profile = moe_profile_any_set("model", set)
+                        ? moe_model_keys(text, origin, &local)
+                        : moe_strdup(text, &local);
+    char *changed =
+        profile != NULL ? moe_profile_with(profile, &keys, set, &local) : NULL;
     if (changed != NULL &&
         moe_model_parse(changed, origin, out, &local) == MOE_OK)
-        moe_profile_name_set(out->name, sizeof out->name, "model", set->text,
-                             set->n);
+        moe_profile_name_set(out->name, sizeof out->name, "model", set);
     if (text_out != NULL && local.status == MOE_OK) {
         *text_out = changed;
         changed = NULL;
     }
     free(changed);
     free(profile);
-    free(found);
     return moe_pass(err, &local);
+}
+
+moe_status moe_model_read_set(const char *name, const moe_strings *set,
+                              moe_model *out, moe_error *err)
+{
+    char path[1024];
+    moe_error local = {0};
+    char *text = moe_profile_read("models", name, path, sizeof path, &local);
+    if (text != NULL)
+        moe_model_parse_set(text, path, set, out, NULL, &local);
+    free(text);
+    return moe_pass(err, &local);
+}
+
+moe_status moe_model_read(const char *name, moe_model *out, moe_error *err)
+{
+    return moe_model_read_set(name, &(moe_strings){.n = 0}, out, err);
 }
