@@ -9,6 +9,7 @@
 #include "internal.h"
 #include "moegps/conf.h"
 #include "moegps/cost.h"
+#include "moegps/ctx.h"
 #include "moegps/mem.h"
 #include "moegps/profile.h"
 
@@ -393,12 +394,15 @@ static void match_relative(const char *name, const char *path, void *arg)
 {
     relative *r = arg;
     moe_cluster c;
+    char *text;
     (void)name;
-    if (r->found || moe_cluster_read(path, &c, NULL) != MOE_OK)
+    if (r->found || moe_read_text(path, &text, NULL) != MOE_OK)
         return;
-    r->found = c.tables_gpu[0] != '\0' && strcmp(c.gpu, r->gpu) == 0;
+    r->found = moe_cluster_parse(text, path, &c, NULL) == MOE_OK &&
+               c.tables_gpu[0] != '\0' && strcmp(c.gpu, r->gpu) == 0;
     if (r->found)
         *r->out = c;
+    free(text);
 }
 
 bool moe_cluster_find_relative(const char *gpu, moe_cluster *out)
