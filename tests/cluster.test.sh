@@ -141,15 +141,16 @@ PY
 paced=(--set emulation.ffn=paced --set emulation.attention=paced --set emulation.scale=16
     --set emulation.dilation=20 --set workload.iterations=4 --set workload.seq=256
     --set strategies.oracle.slots=5 --set strategies.distribution-only.slots=5)
-paced_run() {
+# over_80mbit FILE ARGUMENTS...: a run whose two hosts both have a slow link
+over_80mbit() {
     local rc=0
     $cluster shape "$dir" n1 80mbit 1ms && $cluster shape "$dir" n2 80mbit 1ms &&
-        exits 0 run_on 2 2 paced.h5 "${paced[@]}" || rc=$?
+        exits 0 run_on 2 2 "$@" || rc=$?
     $cluster unshape "$dir" n1
     $cluster unshape "$dir" n2
     return $rc
 }
-check "a paced run over a slow link" paced_run
+check "a paced run over a slow link" over_80mbit paced.h5 "${paced[@]}"
 check "its report has the rows between nodes" sh -c \
     "./moegps report '$dir/paced.h5' | grep -A10 'Rows between nodes' | grep -Eq '^ +0 +1 '"
 check "weights keep to the link, and exposure is what attention does not hide" "$PYTHON" - "$dir/paced.h5" <<'PY'
@@ -181,15 +182,7 @@ sed 's/^gpus_per_node:.*/gpus_per_node: 1/; s/^launch_s:.*/launch_s: 1e-3/' \
 halves=(--set cluster="$dir/round.yaml" --set emulation.ffn=paced --set emulation.attention=paced
     --set emulation.scale=16 --set emulation.dilation=10 --set workload.iterations=3
     --set workload.batch=4 --set workload.seq=1024 --set serving.overlap=two-batch)
-halves_run() {
-    local rc=0
-    $cluster shape "$dir" n1 80mbit 1ms && $cluster shape "$dir" n2 80mbit 1ms &&
-        exits 0 run_on 2 2 halves.h5 "${halves[@]}" || rc=$?
-    $cluster unshape "$dir" n1
-    $cluster unshape "$dir" n2
-    return $rc
-}
-check "two halves in turn over a slow link" halves_run
+check "two halves in turn over a slow link" over_80mbit halves.h5 "${halves[@]}"
 check "rows of one keep to the link, and hide behind as much compute of the other" \
     "$PYTHON" - "$dir/halves.h5" <<'PY'
 import sys

@@ -10,10 +10,13 @@
 #define MOEGPS_TESTS_SERIES_H
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "moegps/mem.h"
 #include "moegps/planner.h"
 #include "moegps/rng.h"
+#include "moegps/study.h"
 
 enum { SERIES_EXPERTS = 256, SERIES_WINDOW = 8, SERIES_GPUS = 64 };
 
@@ -163,5 +166,56 @@ static const moe_planner series_flashlb = {.name = "flashlb",
                                            .copies = true,
                                            .init = flash_init,
                                            .plan = flash_plan};
+
+/* ---- what it is worth ---- */
+
+/* Plan every step of a series from the plan before it, from homes on.
+ * @param study  release with moe_study_fini() in any case. */
+static moe_status series_study(const series *s, const moe_planner *p,
+                               moe_division division, const double *load,
+                               moe_study *study, moe_error *err)
+{
+    const moe_planner_env env = {.layout = {s->gpus, 8},
+                                 .experts = s->experts,
+                                 .slots = s->slots,
+                                 .interval = 1,
+                                 .division = division};
+    moe_plan home = {0};
+    void *params = moe_array_new(1, p->params_size, err);
+    if (params != NULL && p->opts != NULL)
+        moe_opt_defaults(p->opts, params);
+    moe_plan_init(&home, s->layers, s->experts, s->gpus, s->slots, err);
+    const moe_study_params how = {.planner = p,
+                                  .params = params,
+                                  .env = &env,
+                                  .previous = &home,
+                                  .load = load,
+                                  .steps = (size_t)s->steps,
+                                  .layers = s->layers,
+                                  .repeats = 1};
+    *study = (moe_study){0};
+    if (err->status == MOE_OK) {
+        moe_plan_set_home(&home, &env.layout);
+        moe_study_run(study, &how, err);
+    }
+    moe_plan_fini(&home);
+    free(params);
+    return err->status;
+}
+
+/* Mean / max load on the next step, by a division. */
+static double series_next(const series *s, const moe_study *study, int division)
+{
+    const moe_tally t =
+        moe_tally_sum(study->score[MOE_STUDY_NEXT + division], s->layers);
+    return moe_tally_balance(&t, MOE_BALANCE_MEAN);
+}
+
+/* Slots that changed, of all. */
+static double series_moved(const series *s, const moe_study *study)
+{
+    return (double)study->travelled /
+           (s->steps * s->layers * s->gpus * s->slots);
+}
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "harness.h"
 #include "moegps/mem.h"
-#include "moegps/study.h"
 
 enum { LAYERS = 4 };
 
@@ -17,37 +16,13 @@ typedef struct {
 static outcome plan_by(const moe_planner *p, const series *s,
                        moe_division division, const double *load)
 {
-    const moe_planner_env env = {.layout = {s->gpus, 8},
-                                 .experts = s->experts,
-                                 .slots = s->slots,
-                                 .interval = 1,
-                                 .division = division};
-    moe_error err = {0};
-    moe_plan home;
     moe_study study;
-    void *params = moe_array_new(1, p->params_size, &err);
-    if (p->opts != NULL)
-        moe_opt_defaults(p->opts, params);
-    moe_plan_init(&home, s->layers, s->experts, s->gpus, s->slots, &err);
-    moe_plan_set_home(&home, &env.layout);
-    const moe_study_params how = {.planner = p,
-                                  .params = params,
-                                  .env = &env,
-                                  .previous = &home,
-                                  .load = load,
-                                  .steps = (size_t)s->steps,
-                                  .layers = s->layers,
-                                  .repeats = 1};
-    moe_study_run(&study, &how, &err);
+    moe_error err = {0};
+    series_study(s, p, division, load, &study, &err);
     ck_assert_msg(err.status == MOE_OK, "%s", err.text);
-    const moe_tally tally =
-        moe_tally_sum(study.score[MOE_STUDY_NEXT + (int)division], s->layers);
-    const outcome o = {moe_tally_balance(&tally, MOE_BALANCE_MEAN),
-                       (double)study.travelled /
-                           (s->steps * s->layers * s->gpus * s->slots)};
+    const outcome o = {series_next(s, &study, (int)division),
+                       series_moved(s, &study)};
     moe_study_fini(&study);
-    moe_plan_fini(&home);
-    free(params);
     return o;
 }
 

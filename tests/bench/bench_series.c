@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "moegps/study.h"
 #include "series.h"
 
 static const series all[] = {
@@ -34,51 +33,20 @@ static const struct {
                 {"balance, split quota", "balance", MOE_DIVISION_QUOTA},
                 {"relocate", "relocate", MOE_DIVISION_EQUAL}};
 
-static double next_step(const moe_study *study, int layers, int by)
-{
-    const moe_tally t =
-        moe_tally_sum(study->score[MOE_STUDY_NEXT + by], layers);
-    return moe_tally_balance(&t, MOE_BALANCE_MEAN);
-}
-
 static void print_row(const series *s, size_t i, const double *load)
 {
     const moe_planner *p = entrants[i].planner != NULL
                                ? moe_planner_find(entrants[i].planner)
                                : &series_flashlb;
-    const moe_planner_env env = {.layout = {s->gpus, 8},
-                                 .experts = s->experts,
-                                 .slots = s->slots,
-                                 .interval = 1,
-                                 .division = entrants[i].division};
-    void *params = bench_array(1, p->params_size);
-    moe_plan home;
     moe_study study;
     moe_error err = {0};
-    if (p->opts != NULL)
-        moe_opt_defaults(p->opts, params);
-    must(moe_plan_init(&home, s->layers, s->experts, s->gpus, s->slots, &err),
-         &err);
-    moe_plan_set_home(&home, &env.layout);
-    const moe_study_params study_params = {.planner = p,
-                                           .params = params,
-                                           .env = &env,
-                                           .previous = &home,
-                                           .load = load,
-                                           .steps = (size_t)s->steps,
-                                           .layers = s->layers,
-                                           .repeats = 1};
-    must(moe_study_run(&study, &study_params, &err), &err);
+    must(series_study(s, p, entrants[i].division, load, &study, &err), &err);
     printf("  %-22s %8.3f %8.3f %8.3f %8.1f %% %9.2f\n", entrants[i].name,
-           next_step(&study, s->layers, MOE_DIVISION_EQUAL),
-           next_step(&study, s->layers, MOE_DIVISION_QUOTA),
-           next_step(&study, s->layers, MOE_DIVISION_MINMAX),
-           100.0 * (double)study.travelled /
-               (s->steps * s->layers * s->gpus * s->slots),
-           1e3 * study.time.median);
+           series_next(s, &study, MOE_DIVISION_EQUAL),
+           series_next(s, &study, MOE_DIVISION_QUOTA),
+           series_next(s, &study, MOE_DIVISION_MINMAX),
+           100 * series_moved(s, &study), 1e3 * study.time.median);
     moe_study_fini(&study);
-    moe_plan_fini(&home);
-    free(params);
 }
 
 int main(int argc, char **argv)
