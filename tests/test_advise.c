@@ -92,7 +92,7 @@ START_TEST(rows_of_known_tokens_are_counted)
     cluster.gpus_per_node = exchanges[_i].each;
     const moe_pricer pricer = {.model = &model};
     moe_advise_planning_init(&w, &p, 1, moe_split_find("quota"), &pricer, &err);
-    w.exchange = exchanges[_i].exchange;
+    w.serving = &(moe_serving){.exchange = exchanges[_i].exchange};
     moe_advise_load_init(&load, 4, 4, false, &err);
     moe_advise_placement_init(&at, 4, 1, &err);
     moe_plan_init(&plan, 1, 4, 4, 1, &err);

@@ -136,6 +136,10 @@ bool moe_serving_is_default(const moe_serving *s);
  *  there is one, and not all rows go everywhere anyway. */
 bool moe_serving_rides(const moe_serving *s);
 
+/** @return whether the pairs of a token share rows: one for each GPU, or node,
+ *  that it visits. */
+bool moe_serving_shares_rows(const moe_serving *s);
+
 /** Refuse what means nothing together.
  *  @return MOE_OK, or MOE_USAGE with one line: what, and what would do. */
 moe_status moe_serving_check(const moe_serving *s, const moe_layout *layout,

@@ -48,7 +48,7 @@ static void clear_counts(const moe_advise_planning *w,
 {
     const size_t g_n = (size_t)w->layout.gpus;
     placement->of_tokens =
-        load->experts_of != NULL && moe_advise_shares_rows(w->exchange);
+        load->experts_of != NULL && moe_serving_shares_rows(w->serving);
     memset(placement->rows, 0,
            g_n * (size_t)w->slots * sizeof *placement->rows);
     memset(placement->pairs, 0, g_n * sizeof *placement->pairs);

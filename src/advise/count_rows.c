@@ -46,7 +46,7 @@ static void count_token(const moe_advise_planning *w, int gpu, const int *to,
     const moe_layout *y = &w->layout;
     for (int i = 0; i < n; i++) {
         const bool far = moe_layout_node(y, gpu) != moe_layout_node(y, to[i]);
-        const int via = far && w->exchange == MOE_SERVE_NODES
+        const int via = far && w->serving->exchange == MOE_SERVE_NODES
                             ? forwarder(y, gpu, to[i])
                             : gpu;
         if (via != gpu && !is_among(to, i, to[i], y->gpus_per_node))
@@ -104,17 +104,12 @@ double moe_advise_visited(const moe_model *model,
     return sum;
 }
 
-bool moe_advise_shares_rows(int exchange)
-{
-    return exchange == MOE_SERVE_TOKENS || exchange == MOE_SERVE_NODES;
-}
-
 /* Whether rows are of GPUs that tokens are expected to visit. */
 static bool are_expected(const moe_pricer *pricer,
                          const moe_advise_placement *placement)
 {
     return !placement->of_tokens &&
-           moe_advise_shares_rows(moe_serving_of(pricer->serving)->exchange);
+           moe_serving_shares_rows(moe_serving_of(pricer->serving));
 }
 
 void moe_advise_visits(const moe_pricer *pricer,

@@ -125,7 +125,7 @@ typedef struct moe_advise_planning {
     bool from_home; /* every plan changes the home placement */
     moe_layout layout;
     int experts, slots;
-    int exchange; /* MOE_SERVE_ */
+    const moe_serving *serving; /* borrowed */
     double expert_bytes;
     double step_s;          /* host time of a step of the planner */
     double fixed_planner_s; /* as moe_advise_fixed_planner_s() */
@@ -162,9 +162,6 @@ moe_status moe_advise_replan(moe_advise_planning *w, int which,
  *  GPU computes, sends and receives. */
 void moe_advise_count(moe_advise_planning *w, const moe_advise_load *load,
                       const moe_plan *plan, moe_advise_placement *placement);
-
-/** @return whether an exchange has a row for a token and GPU, or node. */
-bool moe_advise_shares_rows(int exchange);
 
 /** Count the rows that known tokens of GPUs [first, end) send, one for each GPU
  *  (`nodes`: node) that a token visits.

@@ -111,6 +111,11 @@ bool moe_serving_rides(const moe_serving *s)
            s->exchange != MOE_SERVE_ALLGATHER;
 }
 
+bool moe_serving_shares_rows(const moe_serving *s)
+{
+    return s->exchange == MOE_SERVE_TOKENS || s->exchange == MOE_SERVE_NODES;
+}
+
 static moe_status check_kernel(const moe_serving *s, int nodes, moe_error *err)
 {
     const moe_serve_exchange wide =

@@ -78,8 +78,8 @@ static void say_load_of_trace(moe_document *doc, const moe_advise_params *p,
         moe_doc_fact(
             doc, "group_limit",
             "%.1f %% of the trace's tokens have experts at home in more "
-            "than %d node%s: it was not routed so; rows are priced as if "
-            "it had been",
+            "than %d node%s: it was not routed so, and its rows are "
+            "counted as they went",
             100 * f->over_limit, p->serving.group_limit,
             p->serving.group_limit == 1 ? "" : "s");
     else if (!isnan(f->over_limit))
@@ -111,7 +111,11 @@ static void say_inputs(moe_document *doc, const moe_advise_params *p,
     if (!moe_serving_is_default(&p->serving)) {
         char deployment[256];
         moe_serving_text(&p->serving, deployment, sizeof deployment);
-        moe_doc_fact(doc, "deployment", "%s", deployment);
+        moe_doc_fact(doc, "deployment", "%s%s", deployment,
+                     p->trace == NULL && moe_serving_shares_rows(&p->serving)
+                         ? "; a token's experts as if chosen independently of "
+                           "each other"
+                         : "");
     }
     if (p->trace == NULL)
         say_load_by_hand(doc, p, f);

@@ -120,7 +120,11 @@ static void say_whole_model(const telling *t)
     moe_doc_begin(t->doc, MOE_DOC_PARAGRAPH);
     FILE *out = moe_doc_words(t->doc);
     if (deployment[0] != '\0')
-        fprintf(out, "Deployment: %s. ", deployment);
+        fprintf(out, "Deployment: %s%s. ", deployment,
+                moe_serving_shares_rows(&t->p->serving)
+                    ? "; a token's experts as if chosen independently of each "
+                      "other"
+                    : "");
     fprintf(out,
             "Of the whole model MoE layers are %.0f %% of the time: %s %s "
             "where experts are at home",
