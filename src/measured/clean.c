@@ -110,14 +110,14 @@ static void drop_falls(moe_measurements *m, moe_remarks *said)
         const moe_measurement row = m->row[i];
         if (i + 1 < m->n && moe_measured_order(&row, &m->row[i + 1]) != 0)
             least = INFINITY;
-        if (row.time_us > MOST_FALL * least) {
+        if ((float)row.time_us > MOST_FALL * least) { /* as tables keep it */
             leave_out(&row, "as more work took less than a quarter", said);
             memmove(&m->row[i], &m->row[i + 1],
                     (kept - i - 1) * sizeof *m->row);
             kept--;
             m->n = kept;
         }
-        least = fmin(least, row.time_us);
+        least = fmin(least, (float)row.time_us);
     }
 }
 
