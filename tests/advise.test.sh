@@ -82,7 +82,7 @@ for s in m["strategies"].values():
 ' "$dir/m.json"; }
 check "the whole model is in the JSON" whole_model
 check "recorded loads are searched in any deployment" says \
-    "Deployment: attention data, exchange tokens; a token's experts as if chosen independently of each other. Of the whole model MoE layers are" \
+    "Deployment: attention data, exchange tokens; a token's experts as if chosen independently of each" \
     ./moegps advise --trace gpt-oss-20b-mmlu --model gpt-oss-20b --cluster h100-nvlink --gpus 4 \
     --batch 16 --seq 512 --attention data --exchange tokens --quiet
 check "layers are kept of recordings alone" refused 2 "--layers goes with --loads" \
