@@ -84,7 +84,7 @@ static void visit_strategy(moe_reader *rd, const pass *p, size_t s)
     const int at = moe_reader_by_strategy(p->id); /* of iteration */
     moe_h5_block block = {.start = {s}};
     size_t inner = 1;
-    memcpy(block.count, p->extent, sizeof block.count);
+    memcpy(block.count, p->extent, sizeof p->extent);
     for (int d = at + 1; field->dims[d] != NULL; d++)
         inner *= (size_t)block.count[d];
     size_t all = (size_t)block.count[at], step = block_iterations(rd, p->id);

@@ -3,7 +3,7 @@
 # SECONDS_EACH: from the seeds of tests/fuzz/NAME, small recordings, and what
 # earlier runs found worth keeping in build/. What crashes, hangs or takes too
 # much memory stays as build/fuzz/found-NAME-*. Says how many inputs ran, what
-# they covered, and for how long nothing new was found.
+# they covered (edges), and when the last of it was reached.
 # The last line is "N parsers, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -47,9 +47,11 @@ for name in ${FUZZ:-$(env -u FUZZ "$program")}; do
     rc=${PIPESTATUS[0]}
     runs=$(sed -n 's/.*stat::number_of_executed_units: *//p' "$work/$name.log" | tail -1)
     covered=$(grep -ao 'cov: [0-9]*' "$work/$name.log" | tail -1)
-    last=$(grep -a 'NEW  ' "$work/$name.log" | tail -1)
+    last=$(awk '/ cov: / { split($0, part, " cov: "); cov = part[2] + 0 }
+        / NEW  / && cov > most { last = $1 } cov > most { most = cov } END { print last + 0 }' \
+        "$work/$name.log")
     printf '%-14s %9s runs  %-10s last new after %4s s  %s\n' "$name" "${runs:-?}" "$covered" \
-        "${last%% *}" "$([ "$rc" -eq 0 ] && echo ok || echo "FAILED: $work/$name.log")"
+        "$last" "$([ "$rc" -eq 0 ] && echo ok || echo "FAILED: $work/$name.log")"
     n=$((n + 1)) failed=$((failed + (rc != 0)))
 done
 echo "$n parsers, $failed failed"
