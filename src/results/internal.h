@@ -96,7 +96,7 @@ typedef enum moe_resume_kind {
 
 /** The run that goes on, and where its file may be. All borrowed. */
 typedef struct moe_resume {
-    const char *path, *partial;
+    const char *path, *partial, *beside;
     const moe_results_meta *meta;
     const moe_ledger_dims *dims;
 } moe_resume;
@@ -121,6 +121,20 @@ void moe_target_abandon(hid_t file);
 
 /** Make sure that PATH.partial can grow a little; else MOE_IO. */
 void moe_target_reserve(const char *partial, moe_error *err);
+
+/** Begin to change the structure of PATH.partial, which HDF5 does in several
+ *  writes: a process that is killed between them would leave a file that nobody
+ *  can read. So the change is made in a copy. Rank 0 only.
+ *  @param beside  PATH.partial.new, which this run alone may use.
+ *  @return the file to change, in closed state: `beside`; or `partial` itself,
+ *  where there is no room for two, and after an error (MOE_IO). */
+const char *moe_target_change(const char *partial, const char *beside,
+                              moe_error *err);
+
+/** Put the change in force, durably; or take it back after an error. The file
+ *  may be open.
+ *  @param where  what moe_target_change() returned, or a new file. */
+void moe_target_changed(const char *where, const char *partial, moe_error *err);
 
 /** Rename PATH.partial to PATH, durably. MOE_EXISTS if there is a PATH by now
  *  and no `force`. */

@@ -16,9 +16,9 @@
 static const uint64_t MPIO_BYTES = (uint64_t)1 << 30;
 
 struct moe_results {
-    char *path, *partial;
-    hid_t file;  /* serial: on rank 0; shared: on all */
-    bool shared; /* open with MPI-IO */
+    char *path, *partial, *beside; /* the last: for changes */
+    hid_t file;                    /* serial: on rank 0; shared: on all */
+    bool shared;                   /* open with MPI-IO */
     moe_blocks blocks;
     bool force;
     bool locked;     /* rank 0: PATH.partial.lock is ours */
@@ -45,9 +45,19 @@ static void release(moe_results *r)
         return;
     if (r->locked)
         moe_lock_drop(r->partial);
+    free(r->beside);
     free(r->partial);
     free(r->path);
     free(r);
+}
+
+static char *with_ending(const char *path, const char *ending, moe_error *err)
+{
+    const size_t size = strlen(path) + strlen(ending) + 1;
+    char *text = moe_array_new(size, 1, err);
+    if (text != NULL)
+        snprintf(text, size, "%s%s", path, ending);
+    return text;
 }
 
 static moe_results *new_results(const char *path, bool force, moe_error *err)
@@ -55,11 +65,9 @@ static moe_results *new_results(const char *path, bool force, moe_error *err)
     moe_results *r = moe_array_new(1, sizeof *r, err);
     if (r == NULL)
         return NULL;
-    size_t size = strlen(path) + sizeof ".partial";
     r->path = moe_strdup(path, err);
-    r->partial = moe_array_new(size, 1, err);
-    if (r->partial != NULL)
-        snprintf(r->partial, size, "%s.partial", path);
+    r->partial = with_ending(path, ".partial", err);
+    r->beside = with_ending(path, ".partial.new", err);
     r->force = force;
     r->file = H5I_INVALID_HID;
     r->blocks.xfer = H5P_DEFAULT;
@@ -131,8 +139,9 @@ static bool visible_to_all(moe_ctx *ctx, const char *path)
     return all != 0;
 }
 
-/* Whether all ranks write. Collective, equal on all ranks. */
-static bool choose_mpio(moe_ctx *ctx, const moe_results *r,
+/* Whether all ranks write. Collective, equal on all ranks.
+ * @param file  that is there on rank 0. */
+static bool choose_mpio(moe_ctx *ctx, const char *file,
                         const moe_results_meta *meta,
                         const moe_ledger_dims *dims)
 {
@@ -140,10 +149,9 @@ static bool choose_mpio(moe_ctx *ctx, const moe_results *r,
     if (meta->writer == MOE_WRITER_SERIAL ||
         (meta->writer == MOE_WRITER_AUTO && (!large || ctx->size == 1)))
         return false;
-    bool visible = visible_to_all(ctx, r->partial);
+    bool visible = visible_to_all(ctx, file);
     if (!visible && meta->writer == MOE_WRITER_MPIO)
-        moe_fail(&ctx->err, MOE_IO, "%s: is not visible on all nodes",
-                 r->partial);
+        moe_fail(&ctx->err, MOE_IO, "%s: is not visible on all nodes", file);
     return visible;
 }
 
@@ -199,10 +207,11 @@ static void write_skeleton(moe_ctx *ctx, moe_results *r,
                                    .mpio = r->blocks.mpio};
     moe_skeleton_write(r->file, ctx, &skeleton, &ctx->err);
     moe_target_flush(r->file, r->partial, &ctx->err);
-    if (!r->blocks.mpio || ctx->err.status != MOE_OK)
-        return;
-    moe_h5_close_file(r->file, &ctx->err);
-    r->file = H5I_INVALID_HID;
+    if (r->blocks.mpio && ctx->err.status == MOE_OK) {
+        moe_h5_close_file(r->file, &ctx->err);
+        r->file = H5I_INVALID_HID;
+    }
+    moe_target_changed(r->beside, r->partial, &ctx->err);
 }
 
 /* Take a failed file back; gone for all when this returns. `made` on rank 0:
@@ -217,6 +226,8 @@ static void discard(moe_ctx *ctx, moe_results *r, bool made)
             moe_target_abandon(r->file);
         if (made)
             unlink(r->partial);
+        if (made)
+            unlink(r->beside);
     }
     release(r);
     MOE_MPI(MPI_Barrier(ctx->comm));
@@ -239,14 +250,17 @@ static moe_rank_facts *gather_facts(moe_ctx *ctx, const moe_results_meta *meta)
     return all;
 }
 
-/* Rank 0: make the empty file. @return whether that was done. */
+/* Rank 0: make the empty file, beside its name until it is whole.
+ * @return whether that was done. */
 static bool make_file(moe_ctx *ctx, moe_results *r, uint64_t bytes)
 {
     r->locked = moe_lock_take(r->partial, &ctx->err);
     if (ctx->err.status == MOE_OK)
         moe_target_check(r->path, r->partial, bytes, r->force, &ctx->err);
-    r->file = moe_h5_create(r->partial, &ctx->err);
-    stat(r->partial, &r->own);
+    if (ctx->err.status == MOE_OK)
+        unlink(r->beside); /* of a process that was killed */
+    r->file = moe_h5_create(r->beside, &ctx->err);
+    stat(r->beside, &r->own);
     return r->file >= 0;
 }
 
@@ -266,7 +280,7 @@ moe_status moe_results_create(moe_ctx *ctx, const char *path,
         made = make_file(ctx, r, field_bytes(&ledger->dims, 0, MOE_N_FIELDS));
     if (moe_agree(ctx) != MOE_OK)
         goto out;
-    r->blocks.mpio = choose_mpio(ctx, r, meta, &ledger->dims);
+    r->blocks.mpio = choose_mpio(ctx, r->beside, meta, &ledger->dims);
     facts = gather_facts(ctx, meta);
     if (moe_agree(ctx) != MOE_OK)
         goto out;
@@ -296,6 +310,7 @@ static moe_resume_kind open_earlier(moe_ctx *ctx, moe_results *r,
 {
     const moe_resume resume = {.path = r->path,
                                .partial = r->partial,
+                               .beside = r->beside,
                                .meta = meta,
                                .dims = &ledger->dims};
     r->locked = moe_lock_take(r->partial, &ctx->err);
@@ -312,7 +327,7 @@ static moe_resume_kind open_earlier(moe_ctx *ctx, moe_results *r,
 static void reopen(moe_ctx *ctx, moe_results *r, const moe_results_meta *meta,
                    moe_ledger *ledger, int *done_out)
 {
-    r->blocks.mpio = choose_mpio(ctx, r, meta, &ledger->dims);
+    r->blocks.mpio = choose_mpio(ctx, r->partial, meta, &ledger->dims);
     if (r->blocks.mpio && ctx->rank == 0) {
         moe_h5_close_file(r->file, &ctx->err);
         r->file = H5I_INVALID_HID;
@@ -431,10 +446,11 @@ static void finish(moe_ctx *ctx, const moe_results *r, moe_run_state state,
     moe_error *err = &ctx->err;
     moe_view view = {0};
     check_own(r, err);
+    const char *where = moe_target_change(r->partial, r->beside, err);
     if (err->status == MOE_OK)
-        moe_view_read(r->partial, &view, err);
-    moe_target_reserve(r->partial, err);
-    hid_t file = moe_h5_open(r->partial, true, err);
+        moe_view_read(where, &view, err);
+    moe_target_reserve(where, err);
+    hid_t file = moe_h5_open(where, true, err);
     if (file >= 0) {
         moe_summary_write(file, &view, err);
         moe_log_write(file, ctx, err);
@@ -447,6 +463,7 @@ static void finish(moe_ctx *ctx, const moe_results *r, moe_run_state state,
     }
     moe_view_free(&view);
     check_own(r, err);
+    moe_target_changed(where, r->partial, err);
     if (state != MOE_RUN_FAILED)
         moe_target_publish(r->path, r->partial, r->force, err);
 }

@@ -153,17 +153,24 @@ static void note_resumption(hid_t file, const moe_ctx *ctx, moe_error *err)
     moe_h5_put_text(file, "status", "running", err);
 }
 
-/* Mark the file as running. Space was asked for, as a note that finds the
- * disk full half-way spoils the file. */
-static moe_status begin_part(hid_t file, const char *path, const moe_ctx *ctx,
-                             moe_error *err)
+/* Mark the file as running. @return its id, open. */
+static hid_t begin_part(const moe_resume *resume, const moe_ctx *ctx,
+                        moe_error *err)
 {
+    const char *partial = resume->partial;
     moe_error local = {0};
-    note_resumption(file, ctx, &local);
-    if (local.status != MOE_OK)
-        return moe_fail(err, local.status, "%s: %s", path, local.text);
-    moe_target_flush(file, path, err);
-    return err->status;
+    const char *where = moe_target_change(partial, resume->beside, &local);
+    hid_t file = moe_h5_open(where, true, &local);
+    if (file >= 0 && local.status == MOE_OK) {
+        note_resumption(file, ctx, &local);
+        moe_error_prefix(&local, "%s", partial);
+        moe_target_flush(file, partial, &local);
+    }
+    moe_target_changed(where, partial, &local);
+    if (moe_pass(err, &local) == MOE_OK)
+        return file;
+    moe_target_abandon(file);
+    return H5I_INVALID_HID;
 }
 
 /* Other versions have other datasets. */
@@ -211,20 +218,15 @@ hid_t moe_resume_open(const moe_resume *resume, moe_resume_kind kind,
             moe_fail(err, local.status, "%s: %s", from, local.text);
         return H5I_INVALID_HID;
     }
-    moe_target_flush(file, from, err);
+    moe_target_flush(file, from, err); /* is there room? */
     if (err->status != MOE_OK) {
         moe_target_abandon(file);
         return H5I_INVALID_HID;
     }
-    if (kind == MOE_RESUME_INTERRUPTED && rename(from, partial) != 0) {
+    moe_h5_close_file(file, err);
+    if (kind == MOE_RESUME_INTERRUPTED && rename(from, partial) != 0)
         moe_fail(err, MOE_IO, "%s: cannot be renamed to %s: %s", from, partial,
                  strerror(errno));
-        moe_h5_close_file(file, &(moe_error){0});
-        return H5I_INVALID_HID;
-    }
-    if (begin_part(file, partial, ctx, err) != MOE_OK) {
-        moe_target_abandon(file);
-        return H5I_INVALID_HID;
-    }
-    return file;
+    return err->status == MOE_OK ? begin_part(resume, ctx, err)
+                                 : H5I_INVALID_HID;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -167,6 +168,59 @@ static int sync_path(const char *path, int flags)
     if (fd >= 0)
         close(fd);
     return rc;
+}
+
+/* ---- a change that is whole or not there ---- */
+
+/* Copy all of a file, as the file system does it fastest. @return errno, or 0 */
+static int copy_file(const char *from, const char *to)
+{
+    struct stat info = {0};
+    const int in = open(from, O_RDONLY | O_CLOEXEC);
+    const int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int rc = in < 0 || out < 0 || fstat(in, &info) != 0 ? errno : 0;
+    for (off_t left = info.st_size; rc == 0 && left > 0;) {
+        ssize_t n = copy_file_range(in, NULL, out, NULL, (size_t)left, 0);
+        if (n < 0 && errno != ENOSPC && errno != EDQUOT && errno != EFBIG)
+            n = sendfile(out, in, NULL, (size_t)left); /* knows all of them */
+        rc = n > 0 ? 0 : n < 0 ? errno : EIO;
+        left -= n;
+    }
+    if (rc == 0 && fchmod(out, info.st_mode & 07777) != 0)
+        rc = errno;
+    if (in >= 0)
+        close(in);
+    if (out >= 0 && close(out) != 0 && rc == 0)
+        rc = errno;
+    return rc;
+}
+
+const char *moe_target_change(const char *partial, const char *beside,
+                              moe_error *err)
+{
+    if (err->status != MOE_OK)
+        return partial;
+    unlink(beside); /* of a process that was killed */
+    const int rc = copy_file(partial, beside);
+    if (rc == 0)
+        return beside;
+    unlink(beside);
+    if (rc != ENOSPC && rc != EDQUOT && rc != EFBIG)
+        moe_fail(err, MOE_IO, "%s: cannot be copied to %s: %s", partial, beside,
+                 strerror(rc));
+    return partial;
+}
+
+void moe_target_changed(const char *where, const char *partial, moe_error *err)
+{
+    if (where == partial)
+        return;
+    if (err->status == MOE_OK &&
+        (sync_path(where, 0) != 0 || rename(where, partial) != 0))
+        moe_fail(err, MOE_IO, "%s: cannot be renamed to %s: %s", where, partial,
+                 strerror(errno));
+    if (err->status != MOE_OK)
+        unlink(where);
 }
 
 void moe_target_publish(const char *path, const char *partial, bool force,
