@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "harness.h"
 #include "moegps/mem.h"
@@ -431,6 +432,67 @@ START_TEST(prices_say_where_they_come_from)
 END_TEST
 
 static const struct {
+    const char *cluster, *cost;
+} eights[] = {{"h100-nvlink", "silicon"},
+              {"l40s-pcie", "silicon"},
+              {"h100-nvlink", "analytic"},
+              {"mi300x", "analytic"},
+              {"a100-paper", "analytic"}};
+
+/* Products of attention with the weights that a quantised model keeps in its
+ * own dtype. */
+static double projections_s(const pricing *p, double tokens)
+{
+    const moe_model *m = &p->model;
+    const double own = m->heads * m->head_dim, hidden = m->hidden;
+    const double kv = m->kv_heads * m->head_dim;
+    const moe_gemm qkv = {tokens, own + 2 * kv, hidden, true};
+    const moe_gemm query = {tokens, own, hidden, true};
+    const moe_gemm key = {tokens, kv, hidden, true};
+    const moe_gemm out = {tokens, hidden, own, true};
+    const bool apart =
+        strcmp(p->cost->name, "analytic") == 0 && !p->cluster.fused_attention;
+    const double in_s = apart ? p->cost->gemm(p->state, &query).time_s +
+                                    2 * p->cost->gemm(p->state, &key).time_s
+                              : p->cost->gemm(p->state, &qkv).time_s;
+    return in_s + p->cost->gemm(p->state, &out).time_s;
+}
+
+/* Where all its weights are fp8, a model attends, routes and predicts in bf16:
+ * what is left of attention without its projections, and a product that is not
+ * quantised, take what they take in a bf16 model; bound by memory as well as by
+ * tensor cores. */
+START_TEST(an_fp8_model_attends_routes_and_predicts_in_bf16)
+{
+    enum { SHORT, LONG };
+    static const moe_dtype dtypes[] = {MOE_DTYPE_BF16, MOE_DTYPE_FP8};
+    static const double seq[] = {[SHORT] = 32, [LONG] = 4096};
+    static const moe_gemm wide[] = {{4096, 8, 4096, false},   /* router */
+                                    {4096, 128, 256, false}}; /* predictor */
+    double projections[2][2], core[2][2], product[2][2];
+    for (int i = 0; i < 2; i++) {
+        pricing p;
+        pricing_read(&p, "mixtral-8x7b", eights[_i].cluster);
+        p.model.dtype = dtypes[i];
+        ck_assert_int_eq(pricing_open(&p, eights[_i].cost, NULL), MOE_OK);
+        for (int k = 0; k < 2; k++) {
+            projections[i][k] = projections_s(&p, 4 * seq[k]);
+            core[i][k] = p.cost->attention(p.state, 4, seq[k], 1).time_s -
+                         projections[i][k];
+            product[i][k] = p.cost->gemm(p.state, &wide[k]).time_s;
+        }
+        pricing_close(&p);
+    }
+    ck_assert_double_lt(projections[1][SHORT], projections[0][SHORT]);
+    for (int k = 0; k < 2; k++) {
+        ck_assert_double_gt(core[0][k], 0);
+        ck_assert_double_eq_tol(core[1][k] / core[0][k], 1, 1e-9);
+        ck_assert_double_eq(product[1][k], product[0][k]);
+    }
+}
+END_TEST
+
+static const struct {
     double price, error, low, high;
 } intervals[] = {
     {10, 0, 10, 10},      {9, 0.25, 7.2, 12},     {10, 0.8, 50 / 9.0, 50},
@@ -512,6 +574,8 @@ Suite *moe_test_suite(void)
                   N_MACHINES);
     MOE_TEST_LOOP(suite, ffn_is_above_the_roofline, N_MACHINES);
     MOE_TEST(suite, splitting_an_expert_reads_its_weights_twice);
+    MOE_TEST_LOOP(suite, an_fp8_model_attends_routes_and_predicts_in_bf16,
+                  MOE_ARRAY_LEN(eights));
     MOE_TEST(suite, prices_say_where_they_come_from);
     MOE_TEST_LOOP(suite, an_error_says_where_the_truth_is,
                   MOE_ARRAY_LEN(intervals));

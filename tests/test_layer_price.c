@@ -326,6 +326,84 @@ START_TEST(rows_have_the_width_of_their_transfer)
 }
 END_TEST
 
+/* What a layer asks a cost model for, products in their order. */
+typedef struct {
+    moe_gemm product[8];
+    int n;
+    double reduced; /* bytes */
+} asked;
+
+static moe_price note_gemm(const void *state, const moe_gemm *shape)
+{
+    asked *a = *(asked *const *)state;
+    a->product[a->n++] = *shape;
+    return priced(1);
+}
+
+static moe_price note_allreduce(const void *state, const moe_exchange *x,
+                                double bytes)
+{
+    (void)x;
+    (*(asked *const *)state)->reduced = bytes;
+    return priced(1);
+}
+
+static moe_price note_attention(const void *state, double batch, double seq,
+                                int tp)
+{
+    (void)state, (void)batch, (void)seq, (void)tp;
+    return priced(1);
+}
+
+/* In an fp8 model shared experts multiply in fp8; a predictor and the router
+ * do not, and what attention sums up is bf16. */
+START_TEST(parts_of_a_layer_have_their_own_width)
+{
+    static const struct {
+        const char *name;
+        moe_gemm shape;
+    } of[] = {{"predictor", {64, 3, 5, false}},
+              {"router", {64, 8, 64, false}},
+              {"shared experts, up", {64, 2 * 128, 64, true}},
+              {"shared experts, down", {64, 64, 128, true}}};
+    static const struct {
+        moe_dtype dtype;
+        double reduced; /* bytes of the 128 tokens of a sequence */
+    } models[] = {{MOE_DTYPE_FP8, 128 * 64 * 2},
+                  {MOE_DTYPE_BF16, 128 * 64 * 2},
+                  {MOE_DTYPE_F32, 128 * 64 * 4}};
+    const moe_gemm_run predictor = {of[0].shape, 1};
+    moe_cost cost = by_hand;
+    cost.gemm = note_gemm;
+    cost.allreduce = note_allreduce;
+    cost.attention = note_attention;
+    for (size_t i = 0; i < MOE_ARRAY_LEN(models); i++) {
+        moe_model model = fixture_model();
+        asked a = {.n = 0}, *state = &a;
+        const moe_pricer pricer = {
+            .cost = &cost, .state = &state, .model = &model, .layout = {4, 2}};
+        const moe_layer_work w = {.tokens = 256,
+                                  .sequences = 2,
+                                  .predict = &predictor,
+                                  .n_predict = 1};
+        moe_layer_cost out;
+        model.shared_experts = 1;
+        model.dtype = models[i].dtype;
+        moe_layer_cost_common(&pricer, &w, &out);
+        ck_assert_double_eq(a.reduced, models[i].reduced);
+        ck_assert_int_eq(a.n, MOE_ARRAY_LEN(of));
+        for (size_t k = 0; k < MOE_ARRAY_LEN(of); k++) {
+            const moe_gemm *s = &a.product[k], *want = &of[k].shape;
+            ck_assert_msg(s->m == want->m && s->n == want->n &&
+                              s->k == want->k &&
+                              s->quantised == want->quantised,
+                          "%s: [%g][%g] x [%g], quantised: %d", of[k].name,
+                          s->m, s->n, s->k, s->quantised);
+        }
+    }
+}
+END_TEST
+
 /* Two GPUs, each the slowest of some stage. */
 START_TEST(a_layer_waits_for_the_slowest_gpu_of_each_stage)
 {
@@ -419,6 +497,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, weights_travel_no_faster_than_they_are_moved);
     MOE_TEST(suite, transfers_use_the_links_that_they_cross);
     MOE_TEST(suite, rows_have_the_width_of_their_transfer);
+    MOE_TEST(suite, parts_of_a_layer_have_their_own_width);
     MOE_TEST_LOOP(suite, a_layer_waits_for_the_slowest_gpu_of_each_stage, 2);
     MOE_TEST(suite, equals_are_merged_alike_in_any_order);
     MOE_TEST(suite, scaled_rows_are_whole_and_sum_up);

@@ -495,9 +495,11 @@ START_TEST(work_says_what_a_layer_costs)
     moe_gemm_run runs[MOE_PREDICT_GEMMS];
     const int n = s.predictor->work(s.state, 512, 4, runs);
     double products = 0;
-    for (int i = 0; i < n; i++)
-        products +=
-            runs[i].shape.m * runs[i].shape.n * runs[i].shape.k * runs[i].times;
+    for (int i = 0; i < n; i++) {
+        const moe_gemm *g = &runs[i].shape;
+        ck_assert(!g->quantised);
+        products += g->m * g->n * g->k * runs[i].times;
+    }
     ck_assert_double_eq_tol(products, 512 * (trunk[_i] / L + 64 * E + E), 1e-6);
     const size_t heads = (64 + 1) * L * E + L + 2 * VOCAB * E,
                  table = (VOCAB + 1) * 64;

@@ -152,6 +152,27 @@ START_TEST(every_forecast_is_what_it_says_it_is)
 }
 END_TEST
 
+/* None runs in fp8, whatever the model does. */
+static void ask_work(prediction *s, const moe_trace *trace)
+{
+    moe_gemm_run run[MOE_PREDICT_GEMMS];
+    (void)trace;
+    const int n = s->predictor->work != NULL
+                      ? s->predictor->work(s->state, 64, 2, run)
+                      : 0;
+    for (int i = 0; i < n; i++)
+        ck_assert_msg(!run[i].shape.quantised, "%s: product %d",
+                      s->predictor->name, i);
+}
+
+START_TEST(products_of_predictors_are_not_quantised)
+{
+    moe_trace trace = make_trace(0);
+    for_all(&trace, ask_work);
+    moe_trace_free(&trace);
+}
+END_TEST
+
 static void ask_in_parts(prediction *s, const moe_trace *trace)
 {
     static const int parts[] = {1, 2, 4, 7, 113};
@@ -520,6 +541,7 @@ Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("predictor");
     MOE_TEST_LOOP(suite, every_forecast_is_what_it_says_it_is, 2);
+    MOE_TEST(suite, products_of_predictors_are_not_quantised);
     MOE_TEST_LOOP(suite, loads_do_not_depend_on_the_number_of_ranks, 2);
     MOE_TEST_LOOP(suite, predictors_foretell_the_same_again, 2);
     MOE_TEST(suite, predictors_are_found_by_name);
