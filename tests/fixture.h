@@ -16,6 +16,7 @@
 static inline moe_model fixture_model(void)
 {
     return (moe_model){.name = "tiny",
+                       .profile = "tiny",
                        .layers = 3,
                        .layer_step = 1,
                        .experts = 8,

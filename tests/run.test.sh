@@ -76,6 +76,11 @@ set_profile() {
         out_has "tables_link_bandwidth: '300000000000'"
 }
 check "a key of a profile is set for the run, and kept" set_profile
+set_model() {
+    kept moegps 1 run "$x" -q -o "$dir/model.h5" --set model.heads=16 --set model.layers=3 &&
+        out_has "tiny (heads=16, layers=3)" && out_has "RESULT: VALID"
+}
+check "... of the model, too, whose traces stay its own" set_model
 check "a value out of range is named" refused_on 2 2 "is not an integer in 1.." run "$x" --set workload.iterations=0
 check "a list where a value belongs" refused_on 2 2 "workload.seed: a list where" run "$x" --set workload.seed=[1]
 check "k above E is refused" refused_on 2 2 "top_k" run "$x" --set model="$dir/manyk.yaml"

@@ -21,7 +21,7 @@ typedef enum moe_ffn_form {
 } moe_ffn_form;
 
 typedef struct moe_model {
-    char name[64];
+    char name[64];      /* with what --set changed */
     int layers;         /* MoE layers */
     int first_layer;    /* number of the first of them among all layers */
     int layer_step;     /* from one of them to the next */
@@ -44,6 +44,7 @@ typedef struct moe_model {
     int dense_layers;       /* layers with a plain FFN */
     int dense_intermediate; /* inner width of that */
     int vocab;              /* tokens of the vocabulary; 0: not said */
+    char profile[64]; /* its name before keys were set: what traces are of */
 } moe_model;
 
 extern const moe_opt moe_model_options[];

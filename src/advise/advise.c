@@ -64,7 +64,7 @@ static void check_range(const char *what, double value, double low, double high,
 static void check_trace(const moe_advise_params *p, moe_error *err)
 {
     const moe_model *m = p->model;
-    const moe_trace_model of = {m->name, m->layers, moe_model_last_layer(m),
+    const moe_trace_model of = {m->profile, m->layers, moe_model_last_layer(m),
                                 m->experts, m->top_k};
     moe_trace_fits(p->trace, &of, err);
     /* No real batch has the same tokens twice. */

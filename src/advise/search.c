@@ -589,7 +589,7 @@ static moe_status set_up(searching *k, moe_error *err)
 {
     const moe_search_params *p = k->p;
     const moe_model *m = p->model;
-    const moe_trace_model of = {m->name, m->layers, moe_model_last_layer(m),
+    const moe_trace_model of = {m->profile, m->layers, moe_model_last_layer(m),
                                 m->experts, m->top_k};
     if (moe_trace_fits(p->trace, &of, err) != MOE_OK)
         return err->status;

@@ -39,7 +39,7 @@ static void take_loads(moe_advise_settings *s, const moe_model *m,
         s->step_passes = moe_recording_passes(r, m->top_k, (uint32_t)s->tokens);
         moe_recording_draw(r, m->top_k, (uint32_t)s->tokens, s->p.seed, err);
     }
-    snprintf(t->model, sizeof t->model, "%s", m->name);
+    snprintf(t->model, sizeof t->model, "%s", m->profile);
     t->top_k = m->top_k;
     if (err->status == MOE_OK &&
         moe_recording_to_trace(r, m->layers, t, err) != MOE_OK) {

@@ -311,6 +311,7 @@ static moe_status parse_profile(const char *text, const char *origin,
     if (status != MOE_OK)
         return status;
     moe_profile_name(origin, model.name, sizeof model.name);
+    memcpy(model.profile, model.name, sizeof model.profile);
     *out = model;
     return MOE_OK;
 }

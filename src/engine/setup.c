@@ -14,7 +14,7 @@ static moe_status check_inputs(const moe_engine *e, moe_error *err)
 {
     const moe_engine_params *p = &e->p;
     const moe_model *m = p->model;
-    const moe_trace_model of = {m->name, m->layers, moe_model_last_layer(m),
+    const moe_trace_model of = {m->profile, m->layers, moe_model_last_layer(m),
                                 m->experts, m->top_k};
     if (moe_trace_fits(p->trace, &of, err) != MOE_OK)
         return err->status;
