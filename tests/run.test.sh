@@ -176,6 +176,15 @@ check "--dry-run runs nothing" dry
 as_if() { exits 0 ./moegps run "$x" -q --dry-run --ranks 8 && grep -q "^# as if started on 8 ranks: 8 GPUs" "$dir/out" && grep -q "^# time: experts take about [0-9.e-]* s" "$dir/out"; }
 check "... nor as if on other ranks" as_if
 check "... which are the launcher's in a run" refused 2 "--ranks: only with --dry-run" ./moegps run "$x" --ranks 8
+# 1 TiB of weights: more than machines have. Where one has it, the limit keeps it.
+unfit() (
+    ulimit -v $((32 << 20))
+    exits 1 moegps 2 run "$x" --set emulation.ffn=dnnl --set model.hidden=16384 --set model.intermediate=16384 \
+        -o "$dir/unfit.h5" "$@" && err_has "warning: memory: the ranks of $(uname -n) need about" &&
+        is "$(grep -c '^moegps: warning: memory: ' "$dir/err")" 1 && err_has "moegps: out of memory: needed "
+)
+check "a dry run warns of ranks that will not fit" unfit --dry-run
+check "... as does a run, before it takes the memory" unfit
 help() { kept moegps 2 run --help && [ "$(grep -c "Usage:" "$dir/out")" -eq 1 ]; }
 check "--help is printed once" help
 

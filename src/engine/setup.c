@@ -146,17 +146,21 @@ static moe_status make_ffn(moe_engine *e, moe_error *err)
     e->exact_state = moe_array_new(1, e->exact->state_size, err);
     if (err->status != MOE_OK || e->gpu < 0)
         return err->status;
-    if (e->ffn->init(e->ffn_state, &e->shape, err) != MOE_OK ||
-        e->exact->init(e->exact_state, &e->shape, err) != MOE_OK)
-        return err->status;
+    if (e->ffn->init(e->ffn_state, &e->shape, err) == MOE_OK)
+        e->exact->init(e->exact_state, &e->shape, err);
+    return err->status;
+}
+
+static moe_status make_home(moe_engine *e, moe_error *err)
+{
     const moe_home_weights_params home = {.layout = &e->layout,
                                           .gpu = e->gpu,
                                           .layers = e->p.n_layers,
-                                          .experts = m->experts,
+                                          .experts = e->p.model->experts,
                                           .bytes = moe_engine_held_bytes(e),
                                           .ffn = e->ffn,
                                           .ffn_state = e->ffn_state};
-    return moe_home_weights_init(&e->home, &home, err);
+    return e->gpu < 0 ? MOE_OK : moe_home_weights_init(&e->home, &home, err);
 }
 
 static moe_status make_rows(moe_engine *e, moe_error *err)
@@ -278,7 +282,7 @@ static void warn_of_memory(const moe_engine *e)
 /* ... then what takes memory. */
 static void set_up_buffers(moe_engine *e, moe_error *err)
 {
-    if (make_scratch(e, err) != MOE_OK)
+    if (make_home(e, err) != MOE_OK || make_scratch(e, err) != MOE_OK)
         return;
     if (!moe_inject(e->ctx, MOE_SITE_PREDICTOR))
         make_runners(e, err);
