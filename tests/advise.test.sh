@@ -306,7 +306,19 @@ check "... as is the error" refused 2 "error is needed: nothing was measured" \
     ./moegps advise --model olmoe-1b-7b --cluster a100-nvlink --gpus 4 --skew 2 --accuracy 0.9
 check "an oracle that loses is explained" says "slower than doing nothing: it copies anew" \
     advise --gpus 4 --skew 2
-check "a trace shows its spread" says "slowest" advise --gpus 4 --trace mixtral-8x7b-mmlu --accuracy 0.9 --no-limits
+spread() { # the table's fastest and slowest batch are those of the JSON file
+    kept advise --gpus 4 --trace mixtral-8x7b-mmlu --accuracy 0.9 --no-limits --json "$dir/spread.json" &&
+        "$PYTHON" - "$dir/spread.json" "$dir/out" << 'PY'
+import json, sys
+t = json.load(open(sys.argv[1]))["strategies"]["baseline"]["typical"]
+said = [l.split() for l in open(sys.argv[2]) if l.startswith("baseline ")][0]
+assert t["fastest_s"] < t["layer_s"] < t["slowest_s"], t
+for word, number in (said[1], t["fastest_s"]), (said[2], t["layer_s"]):
+    assert abs(float(word) * 1e-6 / number - 1) < 1e-3, (word, number)
+assert any(abs(float(w) * 1e-6 / t["slowest_s"] - 1) < 1e-3 for w in said[4:6]), said
+PY
+}
+check "a trace shows its spread" spread
 
 # wrong use
 check "a share that travels above 1 is refused" refused 2 "moving: '1.5' is not" advise --gpus 4 \

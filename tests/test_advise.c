@@ -388,6 +388,54 @@ START_TEST(with_a_trace_the_dial_leaves_a_distribution_alone)
 }
 END_TEST
 
+static moe_advise_time priced(const moe_advise_params *p, moe_advise_strategy s,
+                              moe_advise_facts *facts_out)
+{
+    moe_advise_time t;
+    moe_advise *a = make(p);
+    moe_advise_price(a, NULL, s, MOE_ADVISE_TYPICAL, &t, NULL);
+    moe_advise_facts_of(a, facts_out);
+    moe_advise_free(a);
+    return t;
+}
+
+/* Of each batch alone, and of all: what is between the fastest and the slowest
+ * is the trace's own spread, not that of an error. */
+START_TEST(a_trace_shows_its_own_spread)
+{
+    enum { BATCHES = 4 };
+    const moe_model tiny = fixture_model();
+    const moe_cluster a100 = fixture_cluster();
+    moe_trace trace = fixture_tokens(&tiny);
+    double alone[BATCHES], least = INFINITY, most = 0;
+    moe_advise_facts facts;
+    moe_advise_params p = paper(1, 0);
+    p.model = &tiny;
+    p.cluster = &a100;
+    p.trace = &trace;
+    p.batch = 2;
+    p.seq = 0;
+    p.samples = 1;
+    for (p.warmup = 0; p.warmup < BATCHES; p.warmup++) {
+        const moe_advise_time t = priced(&p, MOE_ADVISE_BASELINE, &facts);
+        alone[p.warmup] = t.layer_s;
+        ck_assert_double_eq(t.least_s, t.layer_s);
+        ck_assert_double_eq(t.most_s, t.layer_s);
+        least = fmin(least, t.layer_s);
+        most = fmax(most, t.layer_s);
+    }
+    p.warmup = 0;
+    p.samples = BATCHES;
+    const moe_advise_time all = priced(&p, MOE_ADVISE_BASELINE, &facts);
+    ck_assert_double_lt(least, most);
+    ck_assert_double_eq_tol(all.least_s / least, 1, 1e-12);
+    ck_assert_double_eq_tol(all.most_s / most, 1, 1e-12);
+    ck_assert_double_eq_tol(all.layer_s / moe_median_sorting(alone, BATCHES), 1,
+                            1e-12);
+    moe_trace_free(&trace);
+}
+END_TEST
+
 /* ---- the paper's own figures ---- */
 
 static double cell(const moe_csv *csv, size_t row, const char *name)
@@ -509,17 +557,6 @@ START_TEST(errors_reach_the_busiest_gpu)
     moe_advise_free(a);
 }
 END_TEST
-
-static moe_advise_time priced(const moe_advise_params *p, moe_advise_strategy s,
-                              moe_advise_facts *facts_out)
-{
-    moe_advise_time t;
-    moe_advise *a = make(p);
-    moe_advise_price(a, NULL, s, MOE_ADVISE_TYPICAL, &t, NULL);
-    moe_advise_facts_of(a, facts_out);
-    moe_advise_free(a);
-    return t;
-}
 
 /* 256 level experts on 32 GPUs, 8 of each token. A GPU expects n pairs, with a
  * standard deviation of nearly sqrt(n); the largest of 32 normal numbers lies
@@ -939,6 +976,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(s, perfect_free_tokens_never_lose_to_distribution, n);
     MOE_TEST_LOOP(s, copies_travel_only_for_plans_that_change, 2);
     MOE_TEST_LOOP(s, with_a_trace_the_dial_leaves_a_distribution_alone, 2);
+    MOE_TEST(s, a_trace_shows_its_own_spread);
     MOE_TEST(s, under_its_assumptions_the_papers_layers_come_out);
     MOE_TEST_LOOP(s, time_never_falls_with_overhead, n);
     MOE_TEST_LOOP(s, cases_are_in_order, n);

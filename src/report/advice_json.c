@@ -19,7 +19,8 @@ static json_t *phases_json(const double *x, moe_error *err)
 static json_t *time_json(const moe_advise_time *t, moe_error *err)
 {
     static const moe_json_member members[] = {
-        AT("layer_s", layer_s),     AT("ci_low_s", ci_low),
+        AT("layer_s", layer_s),     AT("fastest_s", least_s),
+        AT("slowest_s", most_s),    AT("ci_low_s", ci_low),
         AT("ci_high_s", ci_high),   AT("error_s", error_s),
         AT("imbalance", imbalance),
     };
