@@ -90,6 +90,26 @@ for what in info check; do
 done
 check "texts of recordings, placements and profiles do not" "$PYTHON" tests/poison.py "$dir"
 
+# A predictor file, and files whose names are texts, too.
+check "a predictor is trained" kept ./moegps train -t mixtral-8x7b-tokens -p ngram -o "$dir/predictor.h5" -q
+check "texts of a predictor do not" "$PYTHON" tests/poison.py "$dir/predictor.h5" \
+    ./moegps evaluate -t mixtral-8x7b-tokens -p ngram --seq 0 --repeats 1 --load @
+names_are_plain() {
+    local odd=$'odd\e]0;x\a\u202e' kind
+    mkdir -p "$dir/odd/jobs"/{models,clusters,traces,predictors}
+    cp jobs/models/mixtral-8x7b.yaml "$dir/odd/jobs/models/$odd.yaml"
+    cp jobs/clusters/a100-paper.yaml "$dir/odd/jobs/clusters/$odd.yaml"
+    cp "$dir/trace.h5" "$dir/odd/jobs/traces/$odd.h5"
+    cp "$dir/predictor.h5" "$dir/odd/jobs/predictors/$odd.h5"
+    for kind in models clusters traces trained; do
+        exits 0 env MOEGPS_JOBS="$dir/odd/jobs" ./moegps list $kind && out_has "odd?]0;x??" || return 1
+        ! grep -P '[\x00-\x08\x0b-\x1f\x7f]|\xe2\x80[\xaa-\xae]' "$dir/out" || return 1
+    done
+    exits 0 ./moegps plan --loads "$dir/odd/jobs/traces/$odd.h5" --gpus 4 && out_has "odd?]0;x??" &&
+        ! grep -P '[\x00-\x08\x0b-\x1f\x7f]|\xe2\x80[\xaa-\xae]' "$dir/out"
+}
+check "names of files are shown as plain text" names_are_plain
+
 # What gnuplot, a shell or a browser would run or mark up.
 runs_nothing() {
     edit run evil "evil = '\\\\x\`touch $dir/ran\`\"\$(touch $dir/ran)\\'; system(\"touch $dir/ran\") #</script><b>& %s'

@@ -82,6 +82,22 @@ def of_h5(source, command):
 
 # ---- texts ----
 
+def spoilt_json(whole):
+    """A placement of ours: each of its keys with another value, and under another name."""
+    for key, value in whole.items():
+        other = [POISON] if isinstance(value, list) else str(value) + POISON
+        yield {**whole, key: other}
+        yield {key + POISON: value, **{k: v for k, v in whole.items() if k != key}}
+
+
+def spoilt_yaml(keys):
+    """A profile: each of its keys with another value, and one that it has not."""
+    for poison in POISON, "\u202e":  # the first is refused whole
+        for spoilt in list(keys) + ["name", "none" + poison]:
+            yield "".join(f"{json.dumps(k)}: {v}\n" for k, v in keys.items() if k != spoilt) + (
+                f"{json.dumps(spoilt)}: {json.dumps(keys.get(spoilt, '') + poison)}\n")
+
+
 def of_texts(folder):
     n = [0]
 
@@ -129,6 +145,19 @@ def of_texts(folder):
                   file(*x)] for x in (("json", {POISON: POISON, "results": [{POISON: POISON}]}), ("txt", "# " + POISON))]
     commands += [["./moegps", "trace", "import", "--model", "m", "-f", "-o", folder + "/none.h5", file("csv", x)]
                  for x in (f'layer,token,expert0,"{ONE_LINE}"\n0,0,1,1\n', f'layer,token,split,expert0\n0,0,"{ONE_LINE}",1\n')]
+    placement = subprocess.run(plan + [loads, "--json", "-"], capture_output=True, check=True).stdout
+    commands += [plan + [loads, "--previous", file("json", x)] for x in spoilt_json(json.loads(placement))]
+    for kind, profile in ("models", "mixtral-8x7b"), ("clusters", "a100-nvlink"), ("clusters", "h100-nvlink"):
+        with open(f"jobs/{kind}/{profile}.yaml") as f:
+            keys = dict(re.findall(r"^(\w+): *([^#>\n]*[^#>\s])", f.read(), re.M))
+        for x in spoilt_yaml(keys):
+            path = file("yaml", x)
+            names = {"models": "mixtral-8x7b", "clusters": "a100-nvlink", kind: path}
+            of = ["--model", names["models"], "--cluster", names["clusters"]]
+            commands += [["./moegps", "advise", "--gpus", "4", "--skew", "2", "--samples", "1", "--accuracy", "0.8",
+                          "--error", "0.05"] + of, plan + [loads] + of]
+            if kind == "models":
+                commands += [["./moegps", "list", "models", path]]
     experiment = ("model: mixtral-8x7b\ncluster: a100-nvlink\ntrace: mixtral-8x7b-mmlu\n"
                   'strategies:\n  - {name: "a%s", predictor: none, planner: static}\n')
     commands += [["./moegps", "run", "--dry-run", file("yaml", experiment % x)] for x in ("\\nRESULT: FORGED", "\\e]0;x")]

@@ -27,8 +27,9 @@ moe_status moe_profile_find(const char *kind, const char *name,
 char *moe_profile_read(const char *kind, const char *name, char *path_out,
                        size_t size, moe_error *err);
 
-/** Call visit(name, path, arg) for every profile of a kind, by name; the
- *  first folder that has a name wins. Not collective. */
+/** Call visit(name, path, arg) for every profile of a kind, by name, which is
+ *  plain text (plain.h); the first folder that has a name wins. Not
+ *  collective. */
 void moe_profile_each(const char *kind, const char *suffix,
                       void (*visit)(const char *name, const char *path,
                                     void *arg),

@@ -8,6 +8,7 @@
 
 #include "moegps/mem.h"
 #include "moegps/placement.h"
+#include "moegps/plain.h"
 #include "moegps/trace.h"
 
 enum { MOST_LAYER = 32767 };
@@ -239,7 +240,10 @@ moe_status moe_recorded_trace(const char *path, moe_trace *out, moe_error *err)
 void moe_recorded_print(const char *name, const moe_recording *r,
                         const moe_remarks *check)
 {
-    printf("read %s: ", name);
+    char shown[1024];
+    snprintf(shown, sizeof shown, "%s", name);
+    moe_plain_clean(shown, false);
+    printf("read %s: ", shown);
     for (size_t i = 0; i < r->understood.n; i++)
         printf("%s%s", i > 0 ? "; " : "", r->understood.text[i]);
     putchar('\n');

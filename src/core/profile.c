@@ -11,6 +11,7 @@
 
 #include "moegps/ctx.h"
 #include "moegps/mem.h"
+#include "moegps/plain.h"
 #include "moegps/text.h"
 #include "version.h"
 
@@ -194,6 +195,7 @@ void moe_profile_each(const char *kind, const char *suffix,
         char path[2 * PATH_MAX];
         snprintf(path, sizeof path, "%s/%s%s", f.path[e->folder], e->name,
                  suffix);
+        moe_plain_clean(e->name, false);
         visit(e->name, path, arg);
     }
     for (size_t i = 0; i < list.n; i++)
