@@ -48,7 +48,7 @@ for name in ${FUZZ:-$(env -u FUZZ "$program")}; do
     runs=$(sed -n 's/.*stat::number_of_executed_units: *//p' "$work/$name.log" | tail -1)
     covered=$(grep -ao 'cov: [0-9]*' "$work/$name.log" | tail -1)
     last=$(awk '/ cov: / { split($0, part, " cov: "); cov = part[2] + 0 }
-        / NEW  / && cov > most { last = $1 } cov > most { most = cov } END { print last + 0 }' \
+        /NEW  / && cov > most { last = $1 } cov > most { most = cov } END { print last + 0 }' \
         "$work/$name.log")
     printf '%-14s %9s runs  %-10s last new after %4s s  %s\n' "$name" "${runs:-?}" "$covered" \
         "$last" "$([ "$rc" -eq 0 ] && echo ok || echo "FAILED: $work/$name.log")"
