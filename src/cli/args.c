@@ -112,7 +112,8 @@ static char *describe(const moe_opt *row)
     if (row->initial == NULL)
         fputs("; required", out);
     else if (*row->initial != '\0' && !is_switch(row))
-        fprintf(out, "; default %s", row->initial);
+        fprintf(out, "; default %s",
+                row->type == MOE_OPT_BOOL ? "yes" : row->initial);
     fclose(out);
     return text;
 }
