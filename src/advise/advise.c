@@ -128,6 +128,11 @@ static void check_serving(const moe_advise_params *p, moe_error *err)
         moe_fail(err, MOE_USAGE,
                  "phase: decode needs a load trace with seq 0, whose step is "
                  "an iteration, or a load by hand");
+    if (decode && p->trace != NULL && p->batch != 1)
+        moe_fail(err, MOE_USAGE,
+                 "batch: %d, but in decode a step of a load trace is one "
+                 "iteration, whatever its tokens (allowed: 1)",
+                 p->batch);
     if (p->dials.paper && !moe_serving_is_default(&p->serving))
         moe_fail(err, MOE_USAGE,
                  "as-paper: the paper's deployment is prefill with tensor "

@@ -363,6 +363,19 @@ static moe_status open_batches(moe_advise *a, trace_pass *k, moe_error *err)
     return err->status;
 }
 
+/* Planners are told the sequences of a batch: steps of loads have as many as
+ * their tokens make. */
+static void start_planning(moe_advise *a, trace_pass *k, moe_error *err)
+{
+    const moe_pricer pricer = moe_advise_pricer(a);
+    moe_advise_params p = a->p;
+    if (err->status == MOE_OK && p.seq_tokens > 0)
+        p.batch = (int)fmax(
+            (double)moe_batcher_max_tokens(k->batcher) / p.seq_tokens, 1);
+    moe_advise_planning_init(&k->planning, &p, a->slots, a->split, &pricer,
+                             err);
+}
+
 static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
 {
     const size_t n_e = (size_t)a->p.model->experts, n_l = (size_t)a->layers;
@@ -372,9 +385,6 @@ static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
     k->foretold = moe_array_new(n_e, sizeof *k->foretold, err);
     k->past = moe_array_new(MOE_PLANNER_PAST * n_e, sizeof *k->past, err);
     a->layer = moe_array_new((size_t)a->samples * n_l, sizeof *a->layer, err);
-    const moe_pricer pricer = moe_advise_pricer(a);
-    moe_advise_planning_init(&k->planning, &a->p, a->slots, a->split, &pricer,
-                             err);
     if (err->status == MOE_OK)
         moe_advise_load_init(&k->load, (int)n_e, a->p.gpus, false, err);
     k->load.sequences = a->p.batch;
@@ -382,6 +392,7 @@ static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
     k->whole = keeps_sequences(a);
     if (err->status == MOE_OK)
         open_batches(a, k, err);
+    start_planning(a, k, err);
     if (err->status == MOE_OK)
         layer_init(a, &k->warm, err);
     for (size_t l = 0; l < n_l && err->status == MOE_OK; l++)

@@ -552,18 +552,30 @@ static void describe(searching *k)
 }
 
 /* A step of a load trace is an iteration; a token trace does not say which
- * tokens are decoded together. Kernels have room for so many tokens of a GPU. */
+ * tokens are decoded together. */
+static moe_status check_phase(const moe_search_params *p, moe_error *err)
+{
+    if (p->serving.phase != MOE_SERVE_DECODE)
+        return MOE_OK;
+    if (p->trace->kind != MOE_TRACE_LOADS)
+        return moe_fail(err, MOE_USAGE,
+                        "phase: decode needs loads whose step is an iteration, "
+                        "or a load by hand");
+    return p->batch == 1
+               ? MOE_OK
+               : moe_fail(err, MOE_USAGE,
+                          "batch: %d, but in decode a step of a load trace is "
+                          "one iteration, whatever its tokens (allowed: 1)",
+                          p->batch);
+}
+
+/* Kernels have room for so many tokens of a GPU. */
 static moe_status check_batches(const searching *k, moe_error *err)
 {
     const moe_search_params *p = k->p;
     const search_series *s = &k->series;
     const int tp = moe_layer_attention_gpus(&k->pricer);
     double most = 0, fewest = INFINITY;
-    if (p->serving.phase == MOE_SERVE_DECODE &&
-        p->trace->kind != MOE_TRACE_LOADS)
-        return moe_fail(err, MOE_USAGE,
-                        "phase: decode needs loads whose step is an iteration, "
-                        "or a load by hand");
     for (int i = 0; i < s->batches; i++) {
         most = fmax(most, s->tokens[i]);
         fewest = fmin(fewest, s->sequences[i]);
@@ -591,7 +603,8 @@ static moe_status set_up(searching *k, moe_error *err)
     const moe_model *m = p->model;
     const moe_trace_model of = {m->profile, m->layers, moe_model_last_layer(m),
                                 m->experts, m->top_k};
-    if (moe_trace_fits(p->trace, &of, err) != MOE_OK)
+    if (moe_trace_fits(p->trace, &of, err) != MOE_OK ||
+        check_phase(p, err) != MOE_OK)
         return err->status;
     k->cost = moe_cost_find(p->cluster->cost);
     if (k->cost == NULL)

@@ -368,6 +368,10 @@ void moe_engine_price(const moe_engine *e, const moe_runner *r, int i,
  * iteration_time_gpu. @param moves  with its migration. Collective. */
 double moe_engine_price_s(const moe_engine *e, const moe_runner *r, bool moves);
 
+/* @return sequences of a batch of that many tokens, over all GPUs: in decode a
+ * token of a load trace's step is a sequence; else as the workload says. */
+double moe_engine_sequences(const moe_engine *e, double tokens);
+
 /* Whose attention the batch in progress is: fills tokens, sequences, own and
  * cached of `work`. */
 void moe_engine_attend(const moe_engine *e, moe_layer_work *work);

@@ -47,8 +47,9 @@ static void measure_timer(moe_engine *e)
 static double attention_s(const moe_engine *e)
 {
     const moe_pricer pricer = moe_engine_pricer(e);
-    const moe_layer_work work = {.tokens = (double)moe_engine_max_tokens(e),
-                                 .sequences = e->p.experiment->workload.batch};
+    const double tokens = (double)moe_engine_max_tokens(e);
+    const moe_layer_work work = {.tokens = tokens,
+                                 .sequences = moe_engine_sequences(e, tokens)};
     moe_layer_cost cost;
     moe_layer_cost_common(&pricer, &work, &cost);
     return moe_pacing_attention_s(&cost);

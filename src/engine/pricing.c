@@ -76,16 +76,20 @@ double moe_engine_predict_s(const moe_engine *e, const moe_runner *r)
     return sum_s;
 }
 
+double moe_engine_sequences(const moe_engine *e, double tokens)
+{
+    const bool steps = e->p.experiment->serving.phase == MOE_SERVE_DECODE &&
+                       e->p.trace->kind == MOE_TRACE_LOADS;
+    return steps ? tokens : e->p.experiment->workload.batch;
+}
+
 void moe_engine_attend(const moe_engine *e, moe_layer_work *w)
 {
     const moe_batch *b = e->it.batch;
     const moe_serving *s = &e->p.experiment->serving;
     const bool decode = s->phase == MOE_SERVE_DECODE;
-    const bool steps = decode && e->p.trace->kind == MOE_TRACE_LOADS;
     w->tokens = (double)b->tokens;
-    /* In decode a token of a step is a sequence. */
-    w->sequences =
-        steps ? (double)b->tokens : (double)e->p.experiment->workload.batch;
+    w->sequences = moe_engine_sequences(e, w->tokens);
     w->own = s->attention == MOE_SERVE_DATA && b->all_sequences > 0;
     w->own_sequences = w->own ? b->sequences : 0;
     w->own_tokens = w->own ? b->own : 0;

@@ -42,7 +42,7 @@ moe_status moe_runner_new_planner(const moe_engine *e, const moe_runner *r,
         .experts = e->p.model->experts,
         .slots = r->slots,
         .pricer = &pricer,
-        .sequences = e->p.experiment->workload.batch,
+        .sequences = moe_engine_sequences(e, (double)moe_engine_max_tokens(e)),
         .interval = e->p.experiment->emulation.rebalance_every,
         .step_s = e->p.cluster->planner_step_s,
         .beside =

@@ -248,10 +248,8 @@ static moe_status check_tokens(const moe_engine *e, moe_error *err)
         (double)e->layout.gpus / moe_layer_attention_gpus(&pricer);
     const double each =
         (double)moe_batcher_max_tokens(e->batcher) / e->layout.gpus;
-    const bool steps = e->p.experiment->serving.phase == MOE_SERVE_DECODE &&
-                       e->p.trace->kind == MOE_TRACE_LOADS;
-    const double batch = steps ? (double)moe_batcher_max_tokens(e->batcher)
-                               : e->p.experiment->workload.batch;
+    const double batch =
+        moe_engine_sequences(e, (double)moe_batcher_max_tokens(e->batcher));
     const double sequences = ceil(batch / groups);
     if (moe_serving_cost_fits(e->serving, each, sequences, err) != MOE_OK)
         moe_error_prefix(err, "serving");

@@ -172,6 +172,38 @@ START_TEST(a_sequence_is_attended_to_by_one_gpu)
 }
 END_TEST
 
+/* Sequences of a batch of 7 tokens, for attention and planners. */
+static const struct {
+    bool loads;
+    const char *sets[4];
+    int n, sequences;
+} batches[] = {
+    {true, {"workload.seq=0", "workload.batch=2"}, 2, 2},
+    {true,
+     {"serving.phase=decode", "serving.kv_len=9", "workload.seq=0",
+      "workload.batch=1"},
+     4,
+     7},
+    {false,
+     {"serving.phase=decode", "workload.batch=3", "workload.seq=1"},
+     3,
+     3},
+};
+
+START_TEST(a_token_of_a_step_that_decodes_is_a_sequence)
+{
+    engine_case c = {.loads = batches[_i].loads, .n_sets = batches[_i].n};
+    memcpy(c.sets, batches[_i].sets, sizeof batches[_i].sets);
+    bench b;
+    const moe_status s =
+        bench_init_on(&test_ctx, &b, &c, experiment_text, NULL);
+    const double n = s == MOE_OK ? moe_engine_sequences(b.engine, 7) : 0;
+    bench_fini(&b);
+    ck_assert_msg(s == MOE_OK, "%s", test_ctx.err.text);
+    ck_assert_int_eq((int)n, batches[_i].sequences);
+}
+END_TEST
+
 static const struct {
     bool loads;
     const char *sets[4];
@@ -217,6 +249,8 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, sharing_moves_no_more_between_nodes, 2);
     MOE_TEST_LOOP(suite, a_sequence_is_attended_to_by_one_gpu,
                   MOE_ARRAY_LEN(shared));
+    MOE_TEST_LOOP(suite, a_token_of_a_step_that_decodes_is_a_sequence,
+                  MOE_ARRAY_LEN(batches));
     MOE_TEST_LOOP(suite, what_cannot_be_served_is_refused,
                   MOE_ARRAY_LEN(refused));
     return suite;
