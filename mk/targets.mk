@@ -41,8 +41,8 @@ asan: ## the tests under address and undefined-behaviour sanitizers
 	$(again) BUILD=$(BUILD)/asan check-only \
 	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
 
-# What has threads of its own: training, and the search of advise.
-THREADED := $(foreach t,neural search,$(BUILD)/tests/test_$(t))
+# What has threads of its own: training, planning, and the search of advise.
+THREADED := $(foreach t,neural planner_team search,$(BUILD)/tests/test_$(t))
 
 tsan: ## the threaded parts under the thread sanitizer (clang and its libomp)
 	@tools/deps.sh ci

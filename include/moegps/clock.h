@@ -23,4 +23,10 @@ static inline double moe_clock_cpu(void)
     return moe_clock_read(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+/** @return CPU time of this thread. */
+static inline double moe_clock_thread_cpu(void)
+{
+    return moe_clock_read(CLOCK_THREAD_CPUTIME_ID);
+}
+
 #endif

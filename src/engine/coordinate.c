@@ -21,9 +21,11 @@ moe_status moe_engine_coordination_init(moe_engine *e, moe_error *err)
     const moe_plan widest = {
         .layers = n_layers(e), .gpus = e->layout.gpus, .slots = e->max_slots};
     c->load_sum = moe_array_new(l * x, sizeof *c->load_sum, err);
-    c->load = moe_array_new(x, sizeof *c->load, err);
+    const size_t threads = (size_t)moe_engine_planner_threads(e);
+    c->load = moe_array_new(threads * (MOE_PLANNER_PAST + 1) * x,
+                            sizeof *c->load, err);
     c->share = moe_array_new(l * x, sizeof *c->share, err);
-    c->past = moe_array_new(MOE_PLANNER_PAST * x, sizeof *c->past, err);
+    c->past = moe_array_new(threads * MOE_PLANNER_PAST, sizeof *c->past, err);
     c->moves = moe_array_new(l * (size_t)e->layout.gpus * (size_t)e->max_slots,
                              sizeof *c->moves, err);
     c->wire = moe_array_new(moe_plan_wire_max(&widest), 1, err);

@@ -7,31 +7,29 @@
  * whether coordinate.c waits for each step or beside.c lets them run beside the
  * layers. */
 
-static void plan_layer(moe_engine *e, moe_runner *r, int l)
+/* What a strategy plans for. */
+typedef struct {
+    moe_engine *e;
+    const moe_runner *r;
+} question;
+
+static void ask(void *arg, int l, int thread, moe_planner_task *task_out)
 {
-    const int n_e = e->it.batch->experts;
-    const uint64_t *sum = e->coordination.load_sum + (size_t)l * (size_t)n_e;
-    for (int x = 0; x < n_e; x++)
-        e->coordination.load[x] = (double)sum[x] / MOE_LOAD_ONE;
-    moe_plan_layer current = moe_plan_at(&r->plan, l);
-    moe_plan_layer next = moe_plan_at(&r->next, l);
-    const double *past[MOE_PLANNER_PAST];
-    const moe_past_room room = {n_e, MOE_PLANNER_PAST, e->coordination.past,
-                                past};
-    const double before = moe_clock_cpu();
-    const moe_planner_task task = {
-        .load = e->coordination.load,
+    const question *q = arg;
+    moe_coordination_scratch *c = &q->e->coordination;
+    const size_t n_e = (size_t)q->e->it.batch->experts;
+    const size_t one = MOE_PLANNER_PAST + 1;
+    const uint64_t *sum = c->load_sum + (size_t)l * n_e;
+    double *load = c->load + (size_t)thread * one * n_e;
+    const double **past = c->past + (size_t)thread * MOE_PLANNER_PAST;
+    for (size_t x = 0; x < n_e; x++)
+        load[x] = (double)sum[x] / MOE_LOAD_ONE;
+    const moe_past_room room = {(int)n_e, MOE_PLANNER_PAST, load + n_e, past};
+    *task_out = (moe_planner_task){
+        .load = load,
         .past = past,
-        .n_past =
-            moe_predictor_past(r->spec->predictor, r->predictor, l, &room),
-        .current = &current};
-    moe_status s =
-        r->spec->planner->plan(r->planner, &task, &next, &e->ctx->err);
-    if (s == MOE_OK)
-        moe_plan_layer_settle(&current, &next);
-    e->it.planner_cpu[l] = moe_clock_cpu() - before;
-    e->it.planner_steps[l] =
-        (double)moe_planner_steps(r->spec->planner, r->planner);
+        .n_past = moe_predictor_past(q->r->spec->predictor, q->r->predictor, l,
+                                     &room)};
 }
 
 uint64_t moe_coordination_plan(moe_engine *e, moe_runner *r, int first, int end)
@@ -39,8 +37,14 @@ uint64_t moe_coordination_plan(moe_engine *e, moe_runner *r, int first, int end)
     uint64_t bytes = 0;
     if (r->planner == NULL)
         return 0;
-    for (int l = first; l < end; l++)
-        plan_layer(e, r, l);
+    question q = {e, r};
+    const moe_planner_round round = {.ask = ask,
+                                     .arg = &q,
+                                     .plan = &r->plan,
+                                     .next = &r->next,
+                                     .steps = e->it.planner_steps,
+                                     .cpu_s = e->it.planner_cpu};
+    moe_planner_team_plan(r->planner, &round, first, end, &e->ctx->err);
     /* A failed plan is not sent: the old one stays in force everywhere, and
      * the error surfaces at the end of the iteration. */
     if (moe_inject(e->ctx, MOE_SITE_PLAN) || e->ctx->err.status != MOE_OK)

@@ -32,6 +32,7 @@
 #include "moegps/engine.h"
 #include "moegps/iteration_price.h"
 #include "moegps/mem.h"
+#include "moegps/planner_team.h"
 #include "moegps/regret.h"
 #include "moegps/shared_file.h"
 #include "paced.h"
@@ -48,12 +49,13 @@ struct moe_runner {
     int index; /* in the experiment: of whom it runs for */
     int slots; /* per GPU and layer */
     moe_forecast forecast;
-    moe_shared_bytes file;             /* that the predictor learns from, until
+    moe_shared_bytes file;     /* that the predictor learns from, until
                                          it has */
-    bool direct;                       /* rows go ahead to predicted experts */
-    void *predictor, *planner, *split; /* states; planner NULL where this rank
-                                          does not plan */
-    moe_plan plan;                     /* in force, equal on all ranks */
+    bool direct;               /* rows go ahead to predicted experts */
+    void *predictor, *split;   /* states */
+    moe_planner_team *planner; /* owned; NULL where this rank does not
+                                          plan */
+    moe_plan plan;             /* in force, equal on all ranks */
     moe_plan next;         /* being made; equal to plan between rounds unless
                                planning ahead */
     double *planned_share; /* [layers][experts] that the last plan was made for;
@@ -65,7 +67,7 @@ struct moe_runner {
     moe_choice *choice;     /* owned; NULL: it does not choose */
 
     /* Rank 0, to be asked about the true load; NULL, empty: not asked. */
-    void *oracle_planner; /* as `planner`, with a state of its own */
+    void *oracle_planner; /* the planner, with a state of its own */
     moe_plan plan_before; /* in force when the iteration began */
 };
 
@@ -147,14 +149,15 @@ typedef struct moe_iteration {
 
 /* Scratch of coordinate.c. */
 typedef struct moe_coordination_scratch {
-    uint64_t *load_sum; /* [layers][experts] predicted by all ranks, in
+    uint64_t *load_sum;  /* [layers][experts] predicted by all ranks, in
                            1/MOE_LOAD_ONE pair */
-    double *load;       /* [experts] pairs */
-    double *past;       /* [MOE_PLANNER_PAST][experts] pairs of past loads */
-    double *share;      /* [layers][experts] that were predicted: of a forecast
+    double *load;        /* [threads][1 + MOE_PLANNER_PAST][experts] pairs, and
+                           those of past loads */
+    const double **past; /* [threads][MOE_PLANNER_PAST] of `load` */
+    double *share;       /* [layers][experts] that were predicted: of a forecast
                            of the load */
-    moe_move *moves;    /* [layers][gpus][max_slots] */
-    uint8_t *wire;      /* encoded plan */
+    moe_move *moves;     /* [layers][gpus][max_slots] */
+    uint8_t *wire;       /* encoded plan */
 } moe_coordination_scratch;
 
 /* Counts to be added up over ranks while an iteration is recorded. */
@@ -297,6 +300,13 @@ void moe_engine_coordinate_beside(moe_engine *e, moe_runner *r, int layer,
 
 /* The same at once for all that are left: where layers are only counted. */
 void moe_engine_coordinate_rest(moe_engine *e, moe_runner *r);
+
+/* @return threads that plan: no more than there are layers. */
+static inline int moe_engine_planner_threads(const moe_engine *e)
+{
+    const int threads = e->p.threads > 0 ? e->p.threads : 1;
+    return threads < e->p.n_layers ? threads : e->p.n_layers;
+}
 
 /* Whether all ranks plan, of equal loads. */
 static inline bool moe_engine_replicated(const moe_engine *e)

@@ -33,15 +33,15 @@ static moe_status make_predictor(moe_engine *e, moe_runner *r, moe_error *err)
     return err->status;
 }
 
-moe_status moe_runner_new_planner(const moe_engine *e, const moe_runner *r,
-                                  void **state_out, moe_error *err)
+/* What a strategy's planner is told once; it copies *pricer. */
+static moe_planner_env planner_env(const moe_engine *e, const moe_runner *r,
+                                   const moe_pricer *pricer)
 {
-    const moe_pricer pricer = moe_engine_pricer(e);
-    const moe_planner_env env = {
+    return (moe_planner_env){
         .layout = e->layout,
         .experts = e->p.model->experts,
         .slots = r->slots,
-        .pricer = &pricer,
+        .pricer = pricer,
         .sequences = moe_engine_sequences(e, (double)moe_engine_max_tokens(e)),
         .interval = e->p.experiment->emulation.rebalance_every,
         .step_s = e->p.cluster->planner_step_s,
@@ -49,6 +49,13 @@ moe_status moe_runner_new_planner(const moe_engine *e, const moe_runner *r,
             r->spec->plan_ahead || r->spec->lookahead != MOE_LOOKAHEAD_ALL,
         .division = r->spec->split->division,
         .constant = r->spec->predictor->constant};
+}
+
+moe_status moe_runner_new_planner(const moe_engine *e, const moe_runner *r,
+                                  void **state_out, moe_error *err)
+{
+    const moe_pricer pricer = moe_engine_pricer(e);
+    const moe_planner_env env = planner_env(e, r, &pricer);
     *state_out =
         moe_planner_new(r->spec->planner, &env, r->spec->planner_params, err);
     return err->status;
@@ -60,7 +67,14 @@ static moe_status make_planner(moe_engine *e, moe_runner *r, moe_error *err)
         e->p.experiment->emulation.coordination == MOE_COORDINATION_CENTRAL;
     if (!r->spec->planner->plans || (central && e->ctx->rank != e->coordinator))
         return MOE_OK;
-    return moe_runner_new_planner(e, r, &r->planner, err);
+    const moe_pricer pricer = moe_engine_pricer(e);
+    const moe_planner_env env = planner_env(e, r, &pricer);
+    r->planner = moe_array_new(1, sizeof *r->planner, err);
+    if (r->planner == NULL)
+        return err->status;
+    return moe_planner_team_init(r->planner, r->spec->planner, &env,
+                                 r->spec->planner_params,
+                                 moe_engine_planner_threads(e), err);
 }
 
 static moe_status make_plans(moe_engine *e, moe_runner *r, moe_error *err)
@@ -121,7 +135,9 @@ moe_status moe_runner_hold_weights(const moe_engine *e, moe_runner *r,
 void moe_runner_fini(const moe_engine *e, moe_runner *r)
 {
     moe_predictor_free(r->spec->predictor, r->predictor);
-    moe_planner_free(r->spec->planner, r->planner);
+    if (r->planner != NULL)
+        moe_planner_team_fini(r->planner);
+    free(r->planner);
     moe_planner_free(r->spec->planner, r->oracle_planner);
     moe_split_free(r->spec->split, r->split);
     for (int l = 0; r->replicas != NULL && l < e->p.n_layers; l++)

@@ -8,38 +8,16 @@
 
 #include "../../src/planner/share_internal.h"
 #include "moegps/regret.h"
-#include "moegps/rng.h"
-#include "pricing.h"
+#include "planner_loads.h"
 
 enum {
     SEEDS = 5,
-    MAX_LAYERS = 61,
-    MAX_EXPERTS = 256,
     REPEATS = 15,
     AGAIN = 4,
-    WINDOW = 8 /* past loads */
 };
 
-static const double PAIRS = 32768;             /* of a layer */
 static const double STEP_S = 2.5e-9;           /* planner_step_s of profiles */
 static const double DRIFT = 0.5, NOISE = 0.02; /* sigma of the log of a load */
-
-typedef struct {
-    const char *name, *brief;                   /* as printed */
-    const char *model;                          /* in jobs/models, for prices */
-    int layers, experts, gpus, per_node, slots; /* slots of all GPUs */
-    const char *groups;
-    /* all layers; 0: none; a window takes ten times as long */
-    double eplb_limit_s, own_limit_s, timed_limit_s;
-} setup;
-
-static const setup setups[] = {
-    {"DeepSeek-V3, 32 GPUs", "on 32", "deepseek-v3", 58, 256, 32, 8, 288, "8",
-     5e-3, 2e-3, 20e-3},
-    {"DeepSeek-V3, 144 GPUs", "on 144", "deepseek-v3", 61, 256, 144, 8, 432,
-     "8", 0, 10e-3, 0},
-    {"Mixtral", "Mixtral", "mixtral-8x7b", 32, 8, 4, 4, 16, "1", 0, 0.1e-3, 0},
-};
 
 /* Any planner, a layer. */
 static const setup largest = {"DeepSeek-V3, 4096 GPUs",
@@ -55,35 +33,6 @@ static const setup largest = {"DeepSeek-V3, 4096 GPUs",
                               0,
                               0};
 static const double LARGEST_LIMIT_S = 20e-3;
-
-/* ---- loads ---- */
-
-typedef struct {
-    const char *name;
-    bool zipf;
-    double x; /* sigma, or exponent */
-} kind;
-
-static const kind kinds[] = {{"lognormal 0.5", false, 0.5},
-                             {"lognormal 1.0", false, 1.0},
-                             {"zipf 0.8", true, 0.8},
-                             {"zipf 1.2", true, 1.2}};
-
-static void draw(const kind *k, int seed, int layer, int n, double *load)
-{
-    moe_rng rng =
-        moe_rng_at((uint64_t)seed, MOE_RNG_TEST, 0, (uint64_t)layer, 0);
-    double sum = 0;
-    for (int e = 0; e < n; e++)
-        load[e] =
-            k->zipf ? pow(e + 1, -k->x) : exp(k->x * moe_rng_normal(&rng));
-    if (k->zipf)
-        moe_rng_shuffle(&rng, load, (size_t)n, sizeof *load);
-    for (int e = 0; e < n; e++)
-        sum += load[e];
-    for (int e = 0; e < n; e++)
-        load[e] = floor(PAIRS * load[e] / sum);
-}
 
 static void drift(double sigma, int seed, int layer, int n, const double *load,
                   double *out)
@@ -133,31 +82,9 @@ typedef struct {
     moe_plan home, next, later;
     moe_share *share;
     int64_t load[MAX_EXPERTS];
-    double sample[WINDOW][MAX_EXPERTS]; /* past loads */
-    const double *past[WINDOW];
+    past_loads past;
     int n_past;
 } desk;
-
-static void must(moe_status status, const moe_error *err)
-{
-    if (status == MOE_OK)
-        return;
-    fprintf(stderr, "bench_planner: %s\n", err->text);
-    exit(1);
-}
-
-/* Prices of the setup's model on H100s, for planners that weigh time. */
-static const moe_pricer *price(const setup *s, const moe_layout *layout)
-{
-    static pricing gpu;
-    static moe_pricer pricer;
-    moe_error err = {0};
-    pricing_close(&gpu);
-    pricing_read(&gpu, s->model, "h100-nvlink");
-    must(pricing_open(&gpu, NULL, &err), &err);
-    pricer = pricing_on(&gpu, layout->gpus, layout->gpus_per_node);
-    return &pricer;
-}
 
 /* @return false where the setup has no such thing. */
 static bool open_desk(desk *d, const setup *s, const entrant *n)
@@ -207,7 +134,7 @@ static double make_plan(desk *d, const double *load, const moe_plan *from,
     moe_error err = {0};
     moe_plan_layer current = moe_plan_at(from, 0), next = moe_plan_at(to, 0);
     const moe_planner_task task = {.load = load,
-                                   .past = d->n_past > 0 ? d->past : NULL,
+                                   .past = d->n_past > 0 ? d->past.row : NULL,
                                    .n_past = d->n_past,
                                    .current = &current};
     const double start = bench_cpu();
@@ -358,43 +285,6 @@ static void print_time(const setup *s)
                     1e3 * s->timed_limit_s, "ms");
 }
 
-/* Past loads of a layer: its load with noise, so that all of them count. */
-static void draw_past(desk *d, const setup *s, int seed, int layer)
-{
-    double load[MAX_EXPERTS];
-    draw(&kinds[1], seed, layer, s->experts, load);
-    d->n_past = WINDOW;
-    for (int i = 0; i < WINDOW; i++) {
-        moe_rng rng = moe_rng_at((uint64_t)seed, MOE_RNG_TEST, 2 + (uint64_t)i,
-                                 (uint64_t)layer, 0);
-        d->past[i] = d->sample[i];
-        for (int e = 0; e < s->experts; e++)
-            d->sample[i][e] = fmax(
-                0, floor(load[e] + 2 * sqrt(load[e]) * moe_rng_normal(&rng)));
-    }
-}
-
-/* All layers with a window of past loads, from home. */
-static void print_window(const setup *s)
-{
-    static bench_series all;
-    static desk d;
-    all.n = 0;
-    open_desk(&d, s, &entrants[OURS]);
-    for (int i = 0; i < REPEATS; i++) {
-        double time_s = 0;
-        for (int l = 0; l < s->layers; l++) {
-            draw_past(&d, s, i + 1, l);
-            time_s += make_plan(&d, d.past[0], &d.home, &d.next);
-        }
-        bench_add(&all, time_s);
-    }
-    close_desk(&d);
-    bench_print("balance, 8 past loads", &all, 0, NULL);
-    bench_limit("  all layers one after the other",
-                1e3 * bench_summary(&all).median, 10e3 * s->own_limit_s, "ms");
-}
-
 static void print_largest(void)
 {
     const setup *s = &largest;
@@ -525,7 +415,7 @@ static double plan_often(desk *d, const double *load, const moe_plan *from,
     moe_error err = {0};
     moe_plan_layer current = moe_plan_at(from, 0), next = moe_plan_at(to, 0);
     const moe_planner_task task = {.load = load,
-                                   .past = d->n_past > 0 ? d->past : NULL,
+                                   .past = d->n_past > 0 ? d->past.row : NULL,
                                    .n_past = d->n_past,
                                    .current = &current};
     const double start = bench_cpu();
@@ -546,7 +436,8 @@ static void add_work(work_series *w, desk *d, const setup *s, const kind *k,
         draw(k, seed, l, s->experts, load[l]);
     for (int l = 0; l < s->layers; l++) {
         if (window)
-            draw_past(d, s, seed, l);
+            draw_past(s, seed, l, &d->past);
+        d->n_past = window ? WINDOW : 0;
         steps[0] += plan_often(d, load[l], &d->home, &d->next, &time_s[0]);
         steps[1] += plan_often(d, load[(l + 1) % s->layers], &d->next,
                                &d->later, &time_s[1]);
@@ -642,9 +533,6 @@ int main(int argc, char **argv)
     for (size_t i = 0;
          is_wanted(argc, argv, "setups") && i < MOE_ARRAY_LEN(setups); i++)
         print_setup(&setups[i]);
-    for (size_t i = 0;
-         is_wanted(argc, argv, "window") && i < MOE_ARRAY_LEN(setups); i++)
-        print_window(&setups[i]);
     if (is_wanted(argc, argv, "largest"))
         print_largest();
     if (is_wanted(argc, argv, "steps"))
