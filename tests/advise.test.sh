@@ -422,6 +422,32 @@ EOF
 }
 # more rebalancing helps until its price exceeds it
 check_if h5py "the best interval is that of runs with each, and so is its time" optimum a100-nvlink 2
+# With a trace there are no error cases: what is said of the spread is that of a run.
+ran_spread() { # INTERVAL UNIT: of every5.h5 or every1.h5, which optimum() left
+    walk --interval "$1" --warmup 10 --samples 50 --json "$dir/spread.json" --force > "$dir/out" &&
+        not finds "optimistic|pessimistic|error cases" -E < "$dir/out" && out_has "$2, us" &&
+        "$PYTHON" - "$dir" "$1" <<'EOF'
+import json, re, sys
+import h5py
+import numpy as np
+where, every = sys.argv[1], int(sys.argv[2])
+with h5py.File(f"{where}/every{every}.h5") as f:
+    batch = f["timing/layer_time_gpu"][...].mean(axis=2)
+time = batch.reshape(2, -1, every).mean(axis=2)
+said = json.load(open(where + "/spread.json"))["strategies"]
+shown = {r[0]: [float(x) for x in r[1:]] for r in re.findall(
+    r"^(baseline|distribution-only) +([\d.]+) +([\d.]+) +(?:n/a|.* \.\. [\d.]+) +([\d.]+) +", open(where + "/out").read(), re.M)}
+for s, name in enumerate(("baseline", "distribution-only")):
+    ran = np.array([time[s].min(), np.median(time[s]), time[s].max()])
+    json_s = [said[name]["typical"][k] for k in ("fastest_s", "layer_s", "slowest_s")]
+    print("#", every, name, ran, json_s, shown[name])
+    assert ran[2] > 1.01 * ran[0]
+    assert np.abs(json_s / ran - 1).max() < 1e-3, (name, ran, json_s)
+    assert np.abs(np.array(shown[name]) / (1e6 * np.array(json_s)) - 1).max() < 6e-4, shown
+EOF
+}
+check_if "h5py numpy" "a trace shows the fastest and the slowest batch, which are those of a run" ran_spread 1 batch
+check_if "h5py numpy" "... or interval, where a plan serves several batches" ran_spread 5 interval
 check_if h5py "... on slow links, where plans are dear, a longer one" optimum l40s-pcie 10
 check "... which is said" says "distribution-only is fastest with" walk --interval 1,5 --warmup 10
 

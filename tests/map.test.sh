@@ -87,6 +87,11 @@ in_order() {
 check_if h5py "a map of a trace is the advice for it, in either order" in_order
 reads_back() { exits 0 ./moegps report "$dir/t.h5" && out_reads "12 batches of trace $dir/drift.h5, drawn in any order"; }
 check "... and reads back" reads_back
+no_cases() {
+    exits 0 ./moegps report "$dir/t.h5" && out_has "no error cases" &&
+        not finds "optimistic|pessimistic" -E < "$dir/out" && is "$(grep -c '^a100-nvlink  as they came ' "$dir/out")" 1
+}
+check "... without error cases, which are of what is described" no_cases
 check "... whose load is its own" refused 2 "a trace has its own" map --model mixtral-8x7b --clusters a100-nvlink \
     --trace mixtral-8x7b-mmlu --skews 2
 check "... as order is" refused 2 "order goes with --trace" small --order recorded

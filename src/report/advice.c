@@ -190,19 +190,21 @@ static void put_name(moe_table *t, const moe_advise_params *p,
         moe_table_cell(t, "%s", name_of(s));
 }
 
-/* By hand the cases of the error; a trace has its own spread. */
+/* By hand the cases of the error; a trace has its own spread, over batches or,
+ * where a plan serves several, over the means of those between two plans. */
 static void say_cases(moe_document *doc, const moe_advise_params *p,
                       const moe_advice *v)
 {
     const bool traced = p->trace != NULL;
+    const char *of = !traced                        ? "us"
+                     : p->dials.rebalance_every > 1 ? "interval, us"
+                                                    : "batch, us";
     const moe_column columns[] = {
         {"strategy", NULL, MOE_LEFT},
-        {traced ? "fastest" : "optimistic", traced ? "batch, us" : "us",
-         MOE_RIGHT},
+        {traced ? "fastest" : "optimistic", of, MOE_RIGHT},
         {traced ? "median" : "typical", "us", MOE_RIGHT},
         {"95 % CI", "us", MOE_RIGHT},
-        {traced ? "slowest" : "pessimistic", traced ? "batch, us" : "us",
-         MOE_RIGHT},
+        {traced ? "slowest" : "pessimistic", of, MOE_RIGHT},
         {"vs baseline", "1", MOE_RIGHT},
         {"imbalance", "max/mean", MOE_RIGHT}};
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));

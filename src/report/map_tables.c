@@ -11,8 +11,13 @@ enum {
     NAME_LEN = 24 /* characters of a cluster */
 };
 
+/* Cases are of errors that are described. Of a trace the batches themselves were
+ * priced, with the errors that forecasts of them have. */
 void moe_say_map_shares(moe_document *doc, const moe_map *map)
 {
+    const bool traced = map->trace[0] != '\0';
+    const int first = traced ? MOE_MAP_CASE : 0;
+    const int end = traced ? MOE_MAP_CASE + 1 : MOE_ADVISE_CASES;
     static const moe_column columns[] = {
         {"cluster", NULL, MOE_LEFT},
         {"case", NULL, MOE_LEFT},
@@ -23,13 +28,17 @@ void moe_say_map_shares(moe_document *doc, const moe_map *map)
     moe_doc_say(doc, MOE_DOC_CAPTION,
                 "Share of cells that each strategy wins (modelled)");
     moe_doc_say(doc, MOE_DOC_UNDER,
-                "cases: errors do nothing, what they do on average to "
-                "the busiest GPU, or the worst");
+                traced ? "batches as they came, no error cases; their spread "
+                         "is shown by moegps advise"
+                       : "cases: errors do nothing, what they do on average to "
+                         "the busiest GPU, or the worst");
     moe_table *t = moe_doc_table(doc, NULL, columns, MOE_ARRAY_LEN(columns));
     for (int c = 0; c < map->n_cluster; c++)
-        for (int e = 0; e < MOE_ADVISE_CASES; e++) {
+        for (int e = first; e < end; e++) {
             moe_table_name(t, map->cluster[c].name, NAME_LEN);
-            moe_table_cell(t, "%s", moe_advise_case_name((moe_advise_case)e));
+            moe_table_cell(t, "%s",
+                           traced ? "as they came"
+                                  : moe_advise_case_name((moe_advise_case)e));
             for (int s = 0; s < MOE_ADVISE_ORACLE; s++)
                 moe_table_put(t, moe_percent_cell(
                                      moe_map_share(map, c, (moe_advise_case)e,
