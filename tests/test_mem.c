@@ -19,8 +19,10 @@ START_TEST(array_is_aligned_and_zero)
     ck_assert_ptr_nonnull(p);
     ck_assert_int_eq(err.status, MOE_OK);
     ck_assert_uint_eq((uintptr_t)p % MOE_ALIGNMENT, 0);
+    size_t set = 0; /* bytes: an assertion for each takes long */
     for (size_t i = 0; i < sizes[_i].n * sizes[_i].size; i++)
-        ck_assert_uint_eq(p[i], 0);
+        set += p[i] != 0;
+    ck_assert_uint_eq(set, 0);
     free(p);
 }
 END_TEST
