@@ -112,7 +112,7 @@ static char *printed_of(const moe_view *view, bool all)
     moe_analysis a;
     ck_assert_int_eq(moe_analysis_init(&a, view, 1, 0, NULL), MOE_OK);
     moe_document *doc = moe_document_new(NULL);
-    moe_report_run(doc, &a.run[0], all);
+    moe_report_run(doc, &a.run[0], (moe_report_extent){.all = all});
     ck_assert_int_eq(moe_document_say(doc, out, NULL), MOE_OK);
     moe_analysis_fini(&a);
     fclose(out);

@@ -32,6 +32,7 @@ typedef enum moe_doc_block {
     MOE_DOC_TITLE,     /* of all: one, at the begin */
     MOE_DOC_HEADING,   /* of what follows up to the next */
     MOE_DOC_CAPTION,   /* of a table */
+    MOE_DOC_LEAD,      /* the paragraph that answers what was asked */
     MOE_DOC_PARAGRAPH, /* as are the next three */
     MOE_DOC_UNDER,     /* one that goes on with what is above it */
     MOE_DOC_ASIDE,

@@ -30,11 +30,17 @@
  *  failed) or "INCOMPLETE" (stopped early, or not checked). */
 const char *moe_report_result(const moe_view *view);
 
+/* What a report of a run has or leaves out. */
+typedef struct moe_report_extent {
+    bool all;    /* clocks, too, that are no result */
+    bool warned; /* its reader has just seen the run's own warnings */
+} moe_report_extent;
+
 /** Say all of a run: the verdict, what to mind, tables, why, what would change
  *  it if that was analysed, then a line per metric and strategy for programs,
- *  and the result. Tables have at most 100 columns.
- *  @param all  of clocks, too, that are no result */
-void moe_report_run(moe_document *doc, const moe_run_analysis *run, bool all);
+ *  and the result. Tables have at most 100 columns. */
+void moe_report_run(moe_document *doc, const moe_run_analysis *run,
+                    moe_report_extent extent);
 
 /** What else to say of a run. */
 typedef struct moe_report_drill {

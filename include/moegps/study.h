@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "moegps/planner.h"
+#include "moegps/progress.h"
 #include "moegps/regret.h"
 #include "moegps/stats.h"
 
@@ -74,6 +75,7 @@ typedef struct moe_study_params {
     int layers;               /* those of `previous` */
     int repeats; /* how often a step is planned, for its time; >= 1 */
     moe_study_use use;
+    moe_progress *progress; /* of `steps`, begun; NULL: nothing is shown */
 } moe_study_params;
 
 /** Arrays are owned. */

@@ -79,7 +79,7 @@ static void say_all(moe_document *doc, const settings *s, const moe_analysis *a,
         if (drill)
             moe_report_detail(doc, &a->run[i], s->drill, err);
         else
-            moe_report_run(doc, &a->run[i], s->all);
+            moe_report_run(doc, &a->run[i], (moe_report_extent){.all = s->all});
     for (size_t i = 0; i < a->n_maps && err->status == MOE_OK; i++)
         moe_report_map(doc, &a->map[i], MOE_ADVISE_TYPICAL, err);
 }

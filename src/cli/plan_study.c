@@ -38,8 +38,13 @@ moe_study_params moe_plan_study_params(const moe_plan_offline *w,
 moe_status moe_plan_study(moe_plan_offline *w, const moe_plan_settings *s,
                           moe_error *err)
 {
-    const moe_study_params params = moe_plan_study_params(w, s);
-    return moe_study_run(&w->study, &params, err);
+    moe_progress progress;
+    moe_study_params params = moe_plan_study_params(w, s);
+    params.progress = &progress;
+    moe_progress_begin(&progress, "steps", (int)params.steps, true);
+    moe_study_run(&w->study, &params, err);
+    moe_progress_end(&progress);
+    return err->status;
 }
 
 /* ---- for engines ---- */

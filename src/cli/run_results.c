@@ -4,7 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "moegps/launched.h"
 #include "moegps/mem.h"
 #include "args.h"
 #include "moegps/replace.h"
@@ -87,7 +89,10 @@ static void print_text(const moe_run_analysis *run, bool foms, moe_error *err)
     moe_document *doc = moe_document_new(err);
     moe_doc_show_foms(doc, foms);
     if (doc != NULL)
-        moe_report_run(doc, run, false);
+        moe_report_run(doc, run,
+                       (moe_report_extent){
+                           .warned = moe_launched_on_terminal(STDOUT_FILENO) &&
+                                     moe_launched_on_terminal(STDERR_FILENO)});
     moe_document_say(doc, stdout, err);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "moegps/launched.h"
 #include "moegps/stats.h"
 
 enum { EIGHTHS = 8 };
@@ -38,14 +39,11 @@ static bool is_utf8(void)
     return utf8;
 }
 
-/* mpirun of Open MPI gives ranks a terminal of its own, wherever their output
- * goes. */
 moe_ink moe_ink_of(FILE *out)
 {
     const char *terminal = setting("TERM");
     const int fd = fileno(out); /* -1: memory */
-    const bool is_terminal =
-        fd >= 0 && isatty(fd) == 1 && getenv("OMPI_COMM_WORLD_SIZE") == NULL;
+    const bool is_terminal = fd >= 0 && moe_launched_on_terminal(fd);
     return (moe_ink){.terminal = is_terminal,
                      .colour = is_terminal && setting("NO_COLOR")[0] == '\0' &&
                                terminal[0] != '\0' &&

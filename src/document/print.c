@@ -152,6 +152,7 @@ static void print_node(const printer *p, const moe_node *x)
     const char *text = p->doc->text + x->text;
     switch (x->block) {
     case MOE_DOC_VERDICT:
+    case MOE_DOC_LEAD:
     case MOE_DOC_HEADING:
         wrap(p, MOE_HUE_BOLD, "", text);
         break;

@@ -168,6 +168,7 @@ static void group(writer *w, const moe_node *x)
 static const char *const elements[] = {
     [MOE_DOC_HEADING] = "h2",
     [MOE_DOC_CAPTION] = "h3",
+    [MOE_DOC_LEAD] = "p class=\"verdict\"",
     [MOE_DOC_PARAGRAPH] = "p",
     [MOE_DOC_UNDER] = "p",
     [MOE_DOC_ASIDE] = "p class=\"soft\"",

@@ -218,6 +218,12 @@ static size_t changes(study_run *w, const moe_plan *from, const moe_plan *to)
                           w->moves);
 }
 
+static void tell(const study_run *w, size_t steps)
+{
+    if (w->p->progress != NULL)
+        moe_progress_step(w->p->progress, (int)steps);
+}
+
 /* A plan in every interval, scored on the steps that it serves. */
 static void run_steps(study_run *w, moe_error *err)
 {
@@ -234,6 +240,7 @@ static void run_steps(study_run *w, moe_error *err)
             score_on(w, step + i);
         s->travelled += changes(w, &s->plan, &w->next);
         moe_plan_copy(&s->plan, &w->next);
+        tell(w, step + every < w->p->steps ? step + every : w->p->steps);
     }
 }
 
@@ -252,8 +259,10 @@ static void run_once(study_run *w, moe_error *err)
     if (err->status != MOE_OK)
         return;
     score_own(w);
-    for (size_t step = 0; step < w->p->steps; step++)
+    for (size_t step = 0; step < w->p->steps; step++) {
         score_on(w, step);
+        tell(w, step + 1);
+    }
     moe_plan_copy(&w->out->plan, &w->next);
 }
 

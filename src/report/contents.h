@@ -21,9 +21,10 @@ static inline const char *moe_known(const char *text)
 
 /* ---- of a run ---- */
 
-/* What to mind, for whom a terminal or a page is enough. */
-void moe_say_warnings(moe_document *doc, const moe_run_analysis *run,
-                      bool page);
+/* What to mind, for whom a terminal or a page is enough.
+ * @param warned  the reader has seen the run's own warnings */
+void moe_say_warnings(moe_document *doc, const moe_run_analysis *run, bool page,
+                      bool warned);
 
 /* What ran where, and how whole it is. */
 void moe_say_run(moe_document *doc, const moe_view *view);

@@ -148,7 +148,7 @@ static void say_run(const pages *to, size_t number)
         moe_doc_say(doc, MOE_DOC_HEADING, "Run %zu: %s", number + 1,
                     moe_known(run->view->title));
     say_verdict(doc, run);
-    moe_say_warnings(doc, run, true);
+    moe_say_warnings(doc, run, true, false);
     moe_doc_say(doc, MOE_DOC_HEADING, "Why");
     moe_say_gaps(doc, run);
     say_figures(to, MOE_PLOT_OF_RUN, number);

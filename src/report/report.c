@@ -63,7 +63,8 @@ static void say_not_shown(moe_document *doc, const moe_run_analysis *run,
                     cpu ? "cpu" : "");
 }
 
-void moe_report_run(moe_document *doc, const moe_run_analysis *run, bool all)
+void moe_report_run(moe_document *doc, const moe_run_analysis *run,
+                    moe_report_extent extent)
 {
     const moe_view *view = run->view;
     const char *result = moe_report_result(view);
@@ -71,17 +72,17 @@ void moe_report_run(moe_document *doc, const moe_run_analysis *run, bool all)
     moe_say_paced(doc, run);
     moe_doc_verdict(doc, result, "%s", "");
     moe_verdict_say(run, moe_doc_words(doc));
-    moe_say_warnings(doc, run, false);
+    moe_say_warnings(doc, run, false, extent.warned);
     moe_say_run(doc, view);
-    say_clocks(doc, run, all, moe_say_times);
-    say_not_shown(doc, run, all);
+    say_clocks(doc, run, extent.all, moe_say_times);
+    say_not_shown(doc, run, extent.all);
     moe_say_samples(doc, run);
     moe_say_loads(doc, run);
     moe_say_accuracy(doc, run);
     moe_say_choices(doc, run);
     moe_say_regret(doc, run);
     moe_say_costs(doc, run);
-    say_clocks(doc, run, all, moe_say_phases);
+    say_clocks(doc, run, extent.all, moe_say_phases);
     moe_say_two_clocks(doc, run);
     moe_say_gaps(doc, run);
     moe_say_change(doc, run);

@@ -187,7 +187,8 @@ static bool says_oversubscribed(const moe_view *v)
     return false;
 }
 
-void moe_say_warnings(moe_document *doc, const moe_run_analysis *run, bool page)
+void moe_say_warnings(moe_document *doc, const moe_run_analysis *run, bool page,
+                      bool warned)
 {
     const moe_view *v = run->view;
     moe_doc_begin(doc, MOE_DOC_WARNINGS);
@@ -201,7 +202,7 @@ void moe_say_warnings(moe_document *doc, const moe_run_analysis *run, bool page)
         say_bindings(doc, run);
         say_samples(doc, v);
     }
-    for (size_t i = 0; i < v->n_warnings; i++)
+    for (size_t i = 0; !warned && i < v->n_warnings; i++)
         moe_doc_say(doc, MOE_DOC_ITEM, "%s", v->warnings[i]);
     if (page && !run->detailed)
         moe_doc_say(doc, MOE_DOC_ITEM, "%s", run->no_detail.text);

@@ -84,7 +84,7 @@ static void say_headline(const telling *t)
 {
     const moe_search *s = t->s;
     const moe_search_point *best = &s->point[s->best];
-    moe_doc_begin(t->doc, MOE_DOC_PARAGRAPH);
+    moe_doc_begin(t->doc, MOE_DOC_LEAD);
     FILE *out = moe_doc_words(t->doc);
     if (s->simplest < 0) {
         const double gain = moe_search_gain(best);
