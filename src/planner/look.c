@@ -33,14 +33,21 @@ static float pick(const moe_hedge *h, const float *weight, const float *x)
 static void weigh_experts(moe_hedge *h, int gpu)
 {
     const moe_share *x = h->at;
-    for (int e = 0; e < x->experts; e++) {
-        h->worth[e] /= (float)x->copies[e];
-        h->fee[e] = moe_hedge_price(h, gpu, e);
-        h->last[e] = x->copies[e] > 1 ? 0 : INFINITY;
-    }
+    const int n = x->experts;
+    const int *restrict copies = x->copies;
+    const bool *restrict held = h->held + (size_t)gpu * (size_t)n;
+    float *restrict worth = h->worth, *restrict fee = h->fee;
+    float *restrict last = h->last;
+    const float price = h->price;
+    for (int e = 0; e < n; e++)
+        worth[e] /= (float)copies[e];
+    for (int e = 0; e < n; e++)
+        last[e] = copies[e] > 1 ? 0 : INFINITY;
+    for (int e = 0; e < n; e++)
+        fee[e] = held[e] ? 0 : price;
     for (int t = gpu * x->slots; t < (gpu + 1) * x->slots; t++)
         if (x->expert[t] >= 0)
-            h->fee[x->expert[t]] = INFINITY;
+            fee[x->expert[t]] = INFINITY;
     h->steps += (uint64_t)x->experts;
 }
 

@@ -78,10 +78,12 @@ static float score_of_replica(moe_hedge *h, int t, int u)
     const float c = (float)x->copies[e];
     float *left = h->line + MOE_SAMPLES, *right = h->line + 2 * MOE_SAMPLES;
     const float *load = moe_hedge_load(h, e), *rest = h->rest;
-    memcpy(left, moe_hedge_sum(h, a), (size_t)n * sizeof *left);
-    memcpy(right, moe_hedge_sum(h, b), (size_t)n * sizeof *right);
-    moe_add_load(left, load, 1 / (c + 1) - 1 / c, n);
-    moe_add_load(right, load, 1 / (c + 1), n);
+    const float *from = moe_hedge_sum(h, a), *to = moe_hedge_sum(h, b);
+    const float less = 1 / (c + 1) - 1 / c, more = 1 / (c + 1);
+    for (int i = 0; i < n; i++) {
+        left[i] = from[i] + less * load[i];
+        right[i] = to[i] + more * load[i];
+    }
     float price = moe_hedge_price(h, b, e);
     if (f >= 0) {
         moe_add_load(right, moe_hedge_load(h, f), -1.0F / (float)x->copies[f],
