@@ -159,6 +159,8 @@ check "several processes do not write one file" several
 measure() { ranks 2 ./moegps calibrate --mpi -o "$dir/mpi.h5" --profile a100-nvlink > "$dir/out" 2> "$dir/err"; }
 check "measures this machine by MPI" measure
 check "... as it says" out_has "--mpi: 2 ranks on 1 node, 2 on the first"
+check "... naming no GPU as measured" eval 'out_has "the profile'"'"'s GPU: none was measured" &&
+    out_has "alltoall by MPI among 2 ranks: each of" && not finds "a100_sxm mpi" < "$dir/out"'
 own() { priced alltoall "" gpu,op,nccl,gpus,buffer_bytes a100_sxm,alltoall,mpi,2,1048576 && out_has ,tabulated,; }
 check "... and tabulates it" eval 'mv "$dir/mpi.h5" "$dir/t.h5" && own'
 finish

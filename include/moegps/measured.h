@@ -66,14 +66,20 @@ void moe_measurements_fini(moe_measurements *m);
 moe_status moe_measured_add(moe_measurements *m, const moe_measurement *row,
                             moe_error *err);
 
-/** Write a row's key: "h100_sxm measured alltoall gpus=8". */
+/** The library of collectives that ranks made by MPI, on whatever machine:
+ *  tables keep them under the name of the profile's GPU, which was not there. */
+#define MOE_MEASURED_BY_MPI "mpi"
+
+/** Write a row's key: "h100_sxm measured alltoall gpus=8"; by MPI without a GPU:
+ *  "alltoall by MPI among 4 ranks". */
 void moe_measured_key(const moe_measurement *row, char *text, size_t size);
 
 /** @return 0: the rows are of one table; else which comes first. */
 int moe_measured_order(const moe_measurement *a, const moe_measurement *b);
 
 /** Sort rows by table and size, make one of repeats, and leave out those that
- *  contradict their neighbours.
+ *  contradict their neighbours, and those by MPI that are too short for tables.
+ *  The largest size of each table stays but for that.
  *  @param said  each that is left out, with file and line, is added.
  *  @return MOE_OK, MOE_FORMAT (no microseconds; nothing is left). */
 moe_status moe_measured_clean(moe_measurements *m, moe_remarks *said,

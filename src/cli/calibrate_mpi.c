@@ -83,7 +83,7 @@ static void measure(const exchange *x, const moe_measured_options *options,
                                    .time_us = time_of(x, op, rows),
                                    .path = "--mpi"};
             snprintf(row.text[0], sizeof row.text[0], "%s", options->gpu);
-            snprintf(row.text[1], sizeof row.text[1], "mpi");
+            snprintf(row.text[1], sizeof row.text[1], MOE_MEASURED_BY_MPI);
             snprintf(row.text[2], sizeof row.text[2], "%s", ops[op]);
             moe_measured_add(out, &row, err);
         }
@@ -133,9 +133,10 @@ static void measure_all(moe_ctx *ctx, const moe_measured_options *options,
     moe_remark(&out->said,
                "--mpi: %d ranks on %d node%s, %d on the first; "
                "rows of %d bytes, equally many to each; the median "
-               "of %d times of the slowest rank",
+               "of %d times of the slowest rank; tables name %s, the "
+               "profile's GPU: none was measured",
                ctx->size, ctx->n_nodes, ctx->n_nodes == 1 ? "" : "s",
-               ctx->node_size, ROW_BYTES, SAMPLES);
+               ctx->node_size, ROW_BYTES, SAMPLES, options->gpu);
 }
 
 moe_status moe_calibrate_mpi(moe_ctx *ctx, moe_calibrate_settings *s)

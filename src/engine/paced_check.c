@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "moegps/measured.h"
 #include "moegps/silicon.h"
 #include "moegps/stats.h"
 
@@ -127,7 +128,8 @@ static double here_s(const moe_engine *e, moe_error *err)
     moe_silicon *tables = moe_silicon_open(path, err);
     moe_link *link = moe_array_new(1, sizeof *link, err);
     if (tables != NULL && link != NULL &&
-        moe_silicon_link(tables, "alltoall", gpu, "mpi", link, err) == MOE_OK) {
+        moe_silicon_link(tables, "alltoall", gpu, MOE_MEASURED_BY_MPI, link,
+                         err) == MOE_OK) {
         moe_link_smooth(link);
         for (size_t i = 0; i < link->n_counts; i++)
             if (link->count[i].gpus == e->layout.gpus)
