@@ -190,7 +190,8 @@ moe_status moe_silicon_update(const char *from, const char *to,
     if (from == NULL)
         moe_profile_find("silicon", "tables", ".h5", found, sizeof found,
                          &local);
-    if (moe_measured_clean(rows, said, &local) != MOE_OK ||
+    if (local.status != MOE_OK ||
+        moe_measured_clean(rows, said, &local) != MOE_OK ||
         copy_file(from != NULL ? from : found, to, &local) != MOE_OK)
         return moe_pass(err, &local);
     u.file = moe_h5_open(to, true, &local);

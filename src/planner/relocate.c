@@ -201,7 +201,7 @@ static bool may_pair(const relocate_state *s)
 /* One for one while that helps; then, unless that is too much work, two. */
 static void improve(relocate_state *s)
 {
-    for (int pairs = 0; pairs <= may_pair(s); pairs++) {
+    for (int pairs = 0; pairs < (may_pair(s) ? 2 : 1); pairs++) {
         s->pairs = pairs > 0;
         for (int i = 0; i < 2 * s->experts && exchange_best(s); i++) {
         }
