@@ -124,6 +124,18 @@ static char *printed(const moe_view *view)
     return printed_of(view, true);
 }
 
+/* Lines are broken at spaces, and items go on behind some. */
+static void unbreak(char *text)
+{
+    char *to = text;
+    for (const char *p = text; *p != '\0'; p++) {
+        const char c = *p == '\n' ? ' ' : *p;
+        if (c != ' ' || to == text || to[-1] != ' ')
+            *to++ = c;
+    }
+    *to = '\0';
+}
+
 static const char *const golden[] = {
     "which predictor pays",
     "",
@@ -382,6 +394,54 @@ START_TEST(shared_cores_are_said_before_any_table)
     const char *table = strstr(
         text, "wall clock (measured, slowest rank): not a result, ranks");
     ck_assert(said != NULL && table != NULL && said < table);
+    free(text);
+}
+END_TEST
+
+/* How late paced phases were, in share of a layer, and what is said and not
+ * said of that. By the 50 of the dilation, 12.9 % would be 2 % at 322.5. */
+static const struct {
+    double late;
+    const char *says[4], *never;
+} lateness[] = {
+    {0.0199,
+     {"Paced phases ended late, in token-ffn by most, 1.99 % of a layer: "
+      "attention by 50.0 us in the median and 500 us in the 99th percentile "
+      "over layers and ranks, ffn by",
+      "attention and FFN kept the pace of the cost model."},
+     "not a result"},
+    {0.129,
+     {"12.9 % of a layer",
+      "Beyond 2 % of a layer the wall clock is not a result: read the gpu "
+      "clock, or run fewer ranks a core, or with emulation.dilation from about "
+      "323 on",
+      "Times are modelled (gpu clock)"},
+     "kept the pace of the cost model"},
+};
+
+START_TEST(deadlines_that_were_missed_are_said_and_end_the_wall_clock)
+{
+    moe_strategy_view strategies[2] = {0};
+    moe_view v = example(strategies, 2);
+    v.pace.phase[MOE_PACE_ATTENTION] = v.pace.phase[MOE_PACE_FFN] = true;
+    v.pace.dilation = 50;
+    v.oversubscribed = true;
+    v.pace.late = lateness[_i].late;
+    for (int s = 0; s < 2; s++) {
+        moe_strategy_view *y = &strategies[s];
+        y->late = around(lateness[_i].late * (s + 1) / 2, 20);
+        y->late_share = 0.5;
+        for (int k = 0; k < MOE_N_PACES; k++) {
+            y->late_s[k][0] = 1e-6;
+            y->late_s[k][1] = 10e-6;
+        }
+    }
+    char *text = printed_of(&v, false);
+    unbreak(text);
+    for (int i = 0; i < 4 && lateness[_i].says[i] != NULL; i++)
+        ck_assert_msg(strstr(text, lateness[_i].says[i]) != NULL, "%s\n%s",
+                      lateness[_i].says[i], text);
+    ck_assert_msg(strstr(text, lateness[_i].never) == NULL, "%s", text);
     free(text);
 }
 END_TEST
@@ -870,6 +930,9 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, text_is_as_agreed);
     MOE_TEST_LOOP(suite, lines_fit_a_terminal, MOE_ARRAY_LEN(locales));
     MOE_TEST(suite, shared_cores_are_said_before_any_table);
+    MOE_TEST_LOOP(suite,
+                  deadlines_that_were_missed_are_said_and_end_the_wall_clock,
+                  MOE_ARRAY_LEN(lateness));
     MOE_TEST_LOOP(suite, clocks_that_are_no_result_are_left_out,
                   MOE_ARRAY_LEN(shown_clocks));
     MOE_TEST_LOOP(suite, verdict_says_whom_and_what_it_rests_on,

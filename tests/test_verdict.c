@@ -144,6 +144,49 @@ START_TEST(doubts_stand_against_a_verdict)
 }
 END_TEST
 
+/* Whether attention and FFN were paced, how late they were, and whether ranks
+ * shared cores or rows were scaled down: a paced run may share them, as far as
+ * deadlines are kept. */
+static const struct {
+    bool attention, ffn;
+    double late;
+    bool shared;
+    double scale;
+    bool counts, is_result;
+} paced[] = {
+    {true, true, 0, true, 1, true, true},
+    {true, true, 0.02, true, 1, true, true},
+    {true, true, 0.0201, true, 1, false, false},
+    {true, true, 0.0201, false, 1, false, false},
+    {true, true, 0.129, true, 1, false, false},
+    {true, true, NAN, false, 1, false, false},
+    {true, true, 0, false, 8, true, false},
+    {true, false, 0, true, 1, false, false},
+    {false, true, 0, true, 1, false, false},
+    {true, false, 0.5, false, 1, true, true},
+    {false, false, NAN, false, 1, true, true},
+    {false, false, NAN, true, 1, false, false},
+};
+
+START_TEST(a_paced_run_counts_as_far_as_deadlines_were_kept)
+{
+    moe_view v = made_view(2, 9, (const double[]){2, 1});
+    moe_verdict verdict;
+    v.pace.phase[MOE_PACE_ATTENTION] = paced[_i].attention;
+    v.pace.phase[MOE_PACE_FFN] = paced[_i].ffn;
+    v.pace.late = paced[_i].late;
+    v.oversubscribed = paced[_i].shared;
+    v.scale = paced[_i].scale;
+    ck_assert_int_eq(moe_verdict_wall_counts(&v), paced[_i].counts);
+    ck_assert_int_eq(moe_clock_is_result(&v, MOE_CLOCK_WALL),
+                     paced[_i].is_result);
+    ck_assert_int_eq(moe_verdict_find(&v, &verdict, NULL), MOE_OK);
+    ck_assert_int_eq(verdict.clock,
+                     paced[_i].is_result ? MOE_CLOCK_WALL : MOE_CLOCK_GPU);
+    moe_view_free(&v);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("verdict");
@@ -153,6 +196,8 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(leasts));
     MOE_TEST_LOOP(suite, verdict_is_of_those_that_can_be_built,
                   MOE_ARRAY_LEN(runs));
+    MOE_TEST_LOOP(suite, a_paced_run_counts_as_far_as_deadlines_were_kept,
+                  MOE_ARRAY_LEN(paced));
     MOE_TEST(suite, predictors_of_tokens_are_ordered_by_recall);
     MOE_TEST(suite, phases_that_differ_most_come_first);
     MOE_TEST_LOOP(suite, doubts_stand_against_a_verdict,

@@ -82,6 +82,18 @@ static void say_phases_late(const moe_view *v, const moe_strategy_view *y,
     }
 }
 
+/* Lateness comes from sharing cores, and is that of this machine's clock: of
+ * longer phases it is a smaller share. */
+static void say_too_late(const moe_view *v, FILE *out)
+{
+    const double by = v->pace.dilation * v->pace.late / MOE_MOST_LATE;
+    fprintf(out,
+            " Beyond %g %% of a layer the wall clock is not a result: read the "
+            "gpu clock, or run fewer ranks a core, or with emulation.dilation "
+            "from about %s on, where phases as late are within that.",
+            100 * MOE_MOST_LATE, moe_number_cell(ceil(by)).text);
+}
+
 void moe_say_lateness(moe_document *doc, const moe_view *v)
 {
     const int s = latest(v);
@@ -97,10 +109,7 @@ void moe_say_lateness(moe_document *doc, const moe_view *v)
             v->pace.dilation > 1 ? ", by the clock of this machine" : "",
             moe_percent_cell(y->late_share).text, 100 * MOE_MOST_LATE);
     if (!(v->pace.late <= MOE_MOST_LATE))
-        fprintf(out,
-                " Beyond %g %% of a layer the wall clock is not a result: read "
-                "the gpu clock.",
-                100 * MOE_MOST_LATE);
+        say_too_late(v, out);
     if (v->pace.timer[0] != '\0')
         fprintf(out, " %s.", v->pace.timer);
 }
