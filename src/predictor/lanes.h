@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-enum { MOE_LANES = 16 };
+enum { MOE_LANES = 8 };
 
 /* For every token of a block. The pragma keeps a compiler from unrolling the
  * loop before it is made one of vectors. */

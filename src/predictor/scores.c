@@ -13,6 +13,18 @@ static const float HIGHEST = 4; /* score; above it the map is flat */
 
 typedef float lane[MOE_LANES]; /* of an expert */
 
+/* All lanes at once, in registers: as arrays they went through memory, or one
+ * by one. */
+typedef float lanes_real __attribute__((vector_size(sizeof(lane))));
+typedef int32_t lanes_int __attribute__((vector_size(sizeof(lane))));
+
+/* Lane by lane, a where yes is all ones and b where it is 0. A macro, as is
+ * what else returns vectors: functions would pass them in ways that depend on
+ * the machine. */
+#define PICK(yes, a, b) \
+    ((lanes_real)(((yes) & (lanes_int)(a)) | (~(yes) & (lanes_int)(b))))
+#define ALL(x) ((lanes_real){0} + (x))
+
 /* ---- blocks ---- */
 
 MOE_WITHIN void turn_in(const float *score, size_t rows, int n, lane *z)
@@ -32,10 +44,6 @@ MOE_WITHIN void turn_out(lane *z, size_t rows, int n, float *score)
 }
 
 /* ---- choices ---- */
-
-/* All lanes at once, in registers: as arrays they went through memory. */
-typedef float lanes_real __attribute__((vector_size(sizeof(lane))));
-typedef int32_t lanes_int __attribute__((vector_size(sizeof(lane))));
 
 /* Every expert sinks into the falling list of the best so far. */
 MOE_WITHIN void choose(lane *z, int n, int k, size_t rows, uint16_t *out)
@@ -79,41 +87,51 @@ void moe_score_choose(const float *score, int experts, int k, uint16_t *out)
 
 /* ---- probabilities ---- */
 
-/* A root, to 1e-6 of it: that of the C library, which sets errno, compilers
+/* Roots, to 1e-6 of them: that of the C library, which sets errno, compilers
  * take one by one. Three steps of Newton's from a guess by the bits. */
-MOE_WITHIN float root_of(float x)
+MOE_WITHIN void take_roots(lanes_real *x)
 {
-    int32_t word;
-    float y;
-    memcpy(&word, &x, sizeof word);
-    word = 0x5f3759df - (word >> 1);
-    memcpy(&y, &word, sizeof y);
+    const lanes_int word = 0x5f3759df - ((lanes_int)*x >> 1);
+    lanes_real y = (lanes_real)word;
     for (int step = 0; step < 3; step++)
-        y *= 1.5F - 0.5F * x * y * y;
-    return x * y;
+        y *= 1.5F - 0.5F * *x * y * y;
+    *x *= y;
+}
+
+/* Of scores, where they lie among knots. */
+MOE_WITHIN void find_places(lanes_real *x)
+{
+    const lanes_real none = ALL(0), highest = ALL(HIGHEST);
+    *x = PICK(*x > none, *x, none);
+    *x = PICK(*x < highest, *x, highest);
+    take_roots(x);
+    *x *= KNOTS_PER_ONE;
 }
 
 float moe_score_place(float score)
 {
-    const float x = score > 0 ? score : 0;
-    return root_of(x < HIGHEST ? x : HIGHEST) * KNOTS_PER_ONE;
+    lanes_real x = ALL(score);
+    find_places(&x);
+    return x[0];
 }
 
-enum { CELLS = MOE_SCORE_KNOTS - 1 }; /* between knots: two vectors of them */
+enum { CELLS = MOE_SCORE_KNOTS - 1 }; /* between knots: four vectors of them */
 
 /* Of every lane, table[cell]. A look-up in registers, where compilers have one:
  * gathers from memory took longer than all else that is done here. */
 MOE_WITHIN void look_up(const float *table, const lanes_int *cell,
                         lanes_real *out)
 {
-    _Static_assert((int)CELLS == 2 * MOE_LANES, "two vectors");
+    _Static_assert((int)CELLS == 4 * MOE_LANES, "four vectors");
 #if defined(__clang__)
     MOE_EACH_LANE(l)(*out)[l] = table[(*cell)[l]];
 #else
-    lanes_real low, high;
-    memcpy(&low, table, sizeof low);
-    memcpy(&high, table + MOE_LANES, sizeof high);
-    *out = __builtin_shuffle(low, high, *cell);
+    lanes_real part[4];
+    memcpy(part, table, sizeof part);
+    const lanes_int upper = *cell >= 2 * MOE_LANES;
+    const lanes_int low = (lanes_int)__builtin_shuffle(part[0], part[1], *cell);
+    const lanes_int up = (lanes_int)__builtin_shuffle(part[2], part[3], *cell);
+    *out = (lanes_real)((upper & up) | (~upper & low));
 #endif
 }
 
@@ -125,90 +143,85 @@ MOE_WITHIN void put_through(const moe_score_map *map, lane *z, int n)
         step[j] = map->knot[j + 1] - map->knot[j];
     }
     for (int e = 0; e < n; e++) {
-        lane place, cell;
-        lanes_int at;
-        lanes_real x, floor, low, up;
-        MOE_EACH_LANE(l)
-        {
-            const float score = z[e][l] > 0 ? z[e][l] : 0;
-            place[l] =
-                root_of(score < HIGHEST ? score : HIGHEST) * KNOTS_PER_ONE;
-            cell[l] = place[l] < CELLS - 1 ? place[l] : CELLS - 1;
-        }
-        memcpy(&floor, cell, sizeof floor);
-        memcpy(&x, place, sizeof x);
-        at = __builtin_convertvector(floor, lanes_int);
-        floor = __builtin_convertvector(at, lanes_real);
+        lanes_real x, low, up;
+        memcpy(&x, z[e], sizeof x);
+        find_places(&x);
+        const lanes_real last = ALL(CELLS - 1);
+        const lanes_int at =
+            __builtin_convertvector(PICK(x < last, x, last), lanes_int);
         look_up(start, &at, &low);
         look_up(step, &at, &up);
-        x = (low + (x - floor) * up) * map->times[e];
+        x = (low + (x - __builtin_convertvector(at, lanes_real)) * up) *
+            map->times[e];
         memcpy(z[e], &x, sizeof x);
     }
 }
 
 /* Clip at 0 and 1. @return sums, in sum_out. */
-MOE_WITHIN void clip(lane *z, int n, float *sum)
+MOE_WITHIN void clip(lane *z, int n, lanes_real *sum_out)
 {
-    MOE_EACH_LANE(l) sum[l] = 0;
-    for (int e = 0; e < n; e++)
-        MOE_EACH_LANE(l)
-        {
-            z[e][l] = z[e][l] > 0 ? z[e][l] : 0;
-            z[e][l] = z[e][l] < 1 ? z[e][l] : 1;
-            sum[l] += z[e][l];
-        }
+    const lanes_real none = ALL(0), one = ALL(1);
+    lanes_real sum = none;
+    for (int e = 0; e < n; e++) {
+        lanes_real x;
+        memcpy(&x, z[e], sizeof x);
+        x = PICK(x > none, x, none);
+        x = PICK(x < one, x, one);
+        sum += x;
+        memcpy(z[e], &x, sizeof x);
+    }
+    *sum_out = sum;
 }
 
 /* What to multiply by, so that with those above 1 cut off the sum is k. From
  * scale on: what is cut off makes it larger. @return whether it is not done. */
-MOE_WITHIN bool grow(lane *z, int n, int k, float *scale)
+MOE_WITHIN bool grow(lane *z, int n, int k, lanes_real *scale)
 {
-    lane rest, above;
-    bool more = false;
-    MOE_EACH_LANE(l) rest[l] = above[l] = 0;
-    for (int e = 0; e < n; e++)
-        MOE_EACH_LANE(l)
-        {
-            const bool cut = z[e][l] * scale[l] >= 1;
-            rest[l] += cut ? 0 : z[e][l];
-            above[l] += cut ? 1.0F : 0.0F;
-        }
-    MOE_EACH_LANE(l)
-    {
-        const float now =
-            rest[l] > 0 ? ((float)k - above[l]) / rest[l] : scale[l];
-        above[l] = now > scale[l] ? 1.0F : 0.0F;
-        scale[l] = now > scale[l] ? now : scale[l];
+    const lanes_real none = ALL(0), one = ALL(1);
+    lanes_real rest = none, above = none;
+    int32_t more = 0;
+    for (int e = 0; e < n; e++) {
+        lanes_real x;
+        memcpy(&x, z[e], sizeof x);
+        const lanes_int cut = x * *scale >= one;
+        rest += PICK(cut, none, x);
+        above += PICK(cut, one, none);
     }
+    const lanes_real now = PICK(rest > none, ((float)k - above) / rest, *scale);
+    const lanes_int up = now > *scale;
+    *scale = PICK(up, now, *scale);
     for (int l = 0; l < MOE_LANES; l++)
-        more = more || above[l] > 0;
-    return more;
+        more |= up[l];
+    return more != 0;
 }
 
 MOE_WITHIN void normalise(lane *z, int n, int k)
 {
-    lane sum, scale, even;
-    clip(z, n, sum);
-    MOE_EACH_LANE(l) scale[l] = sum[l] > 0 ? (float)k / sum[l] : 0;
-    for (int pass = 0; pass < k && grow(z, n, k, scale); pass++)
+    const lanes_real none = ALL(0), one = ALL(1);
+    lanes_real sum, even = none;
+    clip(z, n, &sum);
+    lanes_real scale = PICK(sum > none, (float)k / sum, none);
+    for (int pass = 0; pass < k && grow(z, n, k, &scale); pass++)
         ;
     /* If fewer than k have a score, the others share what is left. */
-    MOE_EACH_LANE(l) sum[l] = even[l] = 0;
-    for (int e = 0; e < n; e++)
-        MOE_EACH_LANE(l)
-        {
-            const float x = z[e][l] * scale[l];
-            even[l] += z[e][l] > 0 ? 0.0F : 1.0F;
-            z[e][l] = x < 1 ? x : 1;
-            sum[l] += z[e][l];
-        }
-    MOE_EACH_LANE(l)
-    {
-        const float left = (float)k - sum[l];
-        even[l] = left > 1e-3F && even[l] > 0 ? left / even[l] : 0;
+    sum = none;
+    for (int e = 0; e < n; e++) {
+        lanes_real x;
+        memcpy(&x, z[e], sizeof x);
+        even += PICK(x > none, none, one);
+        x *= scale;
+        x = PICK(x < one, x, one);
+        sum += x;
+        memcpy(z[e], &x, sizeof x);
     }
-    for (int e = 0; e < n; e++)
-        MOE_EACH_LANE(l) z[e][l] = z[e][l] > 0 ? z[e][l] : even[l];
+    const lanes_real left = (float)k - sum;
+    even = PICK((left > ALL(1e-3F)) & (even > none), left / even, none);
+    for (int e = 0; e < n; e++) {
+        lanes_real x;
+        memcpy(&x, z[e], sizeof x);
+        x = PICK(x > none, x, even);
+        memcpy(z[e], &x, sizeof x);
+    }
 }
 
 MOE_WITHIN void open_block(const moe_score_job *job, const float *score,
