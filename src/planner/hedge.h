@@ -34,7 +34,7 @@ void moe_hedge_free(moe_hedge *h);
 /** Plan a layer.
  *  @param expert_out  [gpus][slots], -1: empty.
  *  @param share_out   [gpus][slots] of the expert, 0 on empty slots.
- *  @return numbers looked at. */
+ *  @return numbers looked at, as steps of `balance`. */
 uint64_t moe_hedge_plan(moe_hedge *h, const moe_samples *samples,
                         const moe_plan_layer *current, int16_t *expert_out,
                         double *share_out);

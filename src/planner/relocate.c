@@ -102,7 +102,7 @@ static void pack(relocate_state *s)
 {
     memset(s->used, 0, (size_t)s->layout.gpus * sizeof *s->used);
     memset(s->sum, 0, (size_t)s->layout.gpus * sizeof *s->sum);
-    s->steps += (uint64_t)s->experts * (uint64_t)s->layout.gpus;
+    s->steps += (uint64_t)s->experts * (uint64_t)s->layout.gpus / 2;
     for (int i = 0; i < s->experts; i++) {
         int to = -1;
         for (int g = 0; g < s->layout.gpus; g++)
@@ -136,13 +136,14 @@ static void look_at(relocate_state *s, int h, int c, exchange with,
     const int *member = s->member + c * s->slots;
     double gone = 0;
     with.gpu = c;
+    s->steps += 4;
     for (int i = 0; i < with.n_mine; i++)
         gone += s->load[with.mine[i]];
     for (int i = -1; i < s->used[c]; i++)
         for (int j = -1; j < i || j < 0; j++) {
             double d = gone;
             with.n_theirs = (i >= 0) + (j >= 0);
-            s->steps++;
+            s->steps += 2;
             if (s->used[c] + with.n_mine - with.n_theirs <= s->slots &&
                 s->used[h] + with.n_theirs - with.n_mine <= s->slots) {
                 with.theirs[0] = i >= 0 ? member[i] : -1;
@@ -236,7 +237,7 @@ static void disturb(relocate_state *s, int start)
         s->order[i] = s->order[to];
         s->order[to] = e;
     }
-    s->steps += 8 * (uint64_t)s->experts;
+    s->steps += 16 * (uint64_t)s->experts;
 }
 
 static void keep(relocate_state *s)
@@ -321,7 +322,7 @@ static moe_status plan(void *state, const moe_planner_task *task,
     } else {
         try_orders(s);
     }
-    s->steps += (uint64_t)s->tried;
+    s->steps += 2 * (uint64_t)s->tried;
     s->load = NULL;
     write_plan(s, next);
     return MOE_OK;
