@@ -86,4 +86,32 @@ check "the file is priced again by the candidates that ran" \
 check "its keys are listed" grep -q "strategies.NAME.try_every" \
     <(./moegps list options)
 
+# What it is for: within 2 % of the best strategy in hindsight, and before all of
+# them where traffic changes half way. tools/auto.sh has every job.
+chooses() { # JOB MOST_REGRET SWITCHES ARGUMENTS...
+    kept ranks 4 ./moegps run "$1" -q -f "${@:4}" -o "$dir/chooses.h5" --json "$dir/chooses.json" &&
+        "$PYTHON" - "$dir/chooses.json" "$2" "$3" << 'END'
+import json, sys
+c, = json.load(open(sys.argv[1]))["runs"][0]["choices"]
+others = [x["layer_time_gpu_s"] for x in c["candidates"]]
+assert len(others) >= 2 and abs(c["layer_time_gpu_s"] / min(others) - 1 - c["regret"]) < 1e-9, c
+assert c["regret"] < float(sys.argv[2]), c["regret"]
+assert len(c["switches"]) <= int(sys.argv[3]), c["switches"]
+if c["regret"] < 0: # by following the traffic, once it has changed
+    assert [(s["from"], s["to"]) for s in c["switches"]] == [("distribution-only", "window")]
+    assert 58 <= c["switches"][0]["iteration"] <= 70, c["switches"]
+END
+}
+check "a trace whose traffic changes is made" kept tools/changing.sh "$dir/changing.h5"
+for cluster in a100-nvlink b200-nvlink; do
+    check "it beats each strategy where traffic changes: $cluster" chooses jobs/changing.yaml 0 1 \
+        --set trace="$dir/changing.h5" --set cluster=$cluster
+done
+for job in demo accuracy; do
+    sed 's/^output:/  - {name: auto, candidates: all}\n&/' jobs/$job.yaml > "$dir/$job.yaml"
+    check "it is within 2 % of the best: $job" chooses "$dir/$job.yaml" 0.02 2 --set emulation.ffn=none \
+        --set emulation.scale=64 --set emulation.sync=none --set emulation.regret=false \
+        --set "workload.layers=0,12"
+done
+
 finish

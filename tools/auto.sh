@@ -15,7 +15,7 @@ trap 'rm -rf "$dir"' EXIT
 run() {
     local name=$1 ranks=$2 file=$3
     shift 3
-    sed 's/^output:/  - {name: auto, candidates: all}\n&/' "$file" > "$dir/job.yaml"
+    sed '/name: auto/d; s/^output:/  - {name: auto, candidates: all}\n&/' "$file" > "$dir/job.yaml"
     "$MPIRUN" -n "$ranks" --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 \
         ./moegps run "$dir/job.yaml" --set emulation.ffn=none --set emulation.scale=64 \
         --set emulation.sync=none --set emulation.regret=false "$@" \
@@ -47,29 +47,6 @@ print("| %s | %s | %d | %d | %s, %.0f %% | %s | %+.2f %% | %+.0f %% | %.2f %% | 
 PY
 }
 
-# Traffic that changes: tokens whose experts follow from their ids in one way,
-# and after 160 sequences in another; the first 39 are of training.
-changing() {
-    ./moegps trace synth --kind token --model mixtral-8x7b --seqs 160 --tokens 1024 --sigma 0.5 \
-        --strength 0.9 --seed 1 -o "$dir/one.h5"
-    ./moegps trace synth --kind token --model mixtral-8x7b --seqs 120 --tokens 1024 --sigma 0.5 \
-        --strength 0.9 --seed 2 -o "$dir/two.h5"
-    ./moegps trace import --model mixtral-8x7b --concat tokens --order time --split tail=0.86 \
-        "$dir/one.h5" "$dir/two.h5" -o "$dir/changing.h5" > /dev/null
-    cat > "$dir/changing.yaml" << END
-model: mixtral-8x7b
-cluster: h100-nvlink
-trace: $dir/changing.h5
-workload: {batch: 2, seq: 1024, layers: "0,16", iterations: 110, warmup: 2, seed: 1}
-strategies:
-  - {name: baseline}
-  - {name: distribution-only, predictor: distribution, slots: 4}
-  - {name: window, predictor: window, slots: 4}
-  - {name: token, predictor: token, slots: 4}
-output: changing.h5
-END
-}
-
 table() {
     printf '\n## %s\n\n' "$1"
     printf '| job | cluster | iterations | candidates | used most | best fixed |%s regret | worst fixed | tries | switches |\n' "${2:+ $2 |}"
@@ -96,14 +73,16 @@ TEXT
     run paper 4 jobs/paper.yaml --set cluster=a100-pcie
     run paper 4 jobs/paper.yaml --set cluster=l40s-pcie
     table "Traffic that changes half way" "before and after the change"
-    changing
+    tools/changing.sh "$dir/changing.h5" > /dev/null
     for cluster in h100-nvlink l40s-pcie a100-nvlink b200-nvlink a100-pcie h200-nvlink; do
-        CHANGE=58 run changing 4 "$dir/changing.yaml" --set cluster=$cluster
+        CHANGE=58 run changing 4 jobs/changing.yaml --set trace="$dir/changing.h5" \
+            --set cluster=$cluster
     done
     cat << TEXT
 
 *before and after the change*: the candidate that is best fixed in either part. Where that is one and
-the same, nobody who chooses among these can beat it; what auto takes more are its tries.
+the same, nobody who chooses among these can beat it; what auto takes more are its tries. The job is
+\`jobs/changing.yaml\`, its trace by \`tools/changing.sh\`.
 TEXT
 } > "$OUT.new"
 mv "$OUT.new" "$OUT"
