@@ -57,7 +57,7 @@ attempt() {
 declare -A whole=()
 runs=0 attempts=0
 while [ "$SECONDS" -lt "$end" ]; do
-    n=$((2 + RANDOM % 3)) story='' file=soak$runs.h5
+    n=$((2 + RANDOM % 3)) story='' file=soak$runs.h5 limit_s=$(patience 600)
     if [ -z "${whole[$n]:-}" ]; then
         run "$n" "whole$n.h5" -q > "$dir/out" 2> "$dir/err" || { cat "$dir/err"; exit 1; }
         whole[$n]=whole$n.h5

@@ -43,7 +43,7 @@ finish() { echo "1..$n"; }
 
 # ranks N COMMAND...: on so many. The limit is for those that hang.
 ranks() {
-    timeout -k 5 600 "$MPIRUN" -n "$@"
+    timeout -k 5 "${limit_s:-600}" "$MPIRUN" -n "$@"
 }
 
 # kept COMMAND...: output in $dir/out, errors in $dir/err
