@@ -25,7 +25,7 @@ static void sum_up(moe_hedge *h, int gpu)
         if (e < 0)
             continue;
         const float part = 1.0F / (float)h->at->copies[e];
-        moe_add_load(sum, moe_hedge_load(h, e), part, n);
+        moe_add_load(sum, sum, moe_hedge_load(h, e), part, n);
     }
     h->steps += (uint64_t)(slots * n);
 }

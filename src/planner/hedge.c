@@ -45,6 +45,7 @@ moe_hedge *moe_hedge_new(const moe_hedge_params *params, moe_error *err)
     h->replaces = moe_array_new(n, sizeof *h->replaces, &local);
     h->entry = moe_array_new(g, sizeof *h->entry, &local);
     h->bound = moe_array_new(g, sizeof *h->bound, &local);
+    h->turn = moe_array_new((size_t)params->slots, sizeof *h->turn, &local);
     h->fee = moe_array_new(e + 1, sizeof *h->fee, &local);
     h->last = moe_array_new(e + 1, sizeof *h->last, &local);
     h->part = moe_array_new(e, sizeof *h->part, &local);
@@ -84,7 +85,7 @@ void moe_hedge_free(moe_hedge *h)
                       h->share,  h->load,  h->packed, h->fitted,   h->worth,
                       h->level,  h->piece, h->swaps,  h->replaces, h->entry,
                       h->bound,  h->fee,   h->last,   h->part,     h->back,
-                      h->beside, h};
+                      h->beside, h->turn,  h};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
 }

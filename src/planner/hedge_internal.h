@@ -2,14 +2,10 @@
 #ifndef MOEGPS_PLANNER_HEDGE_INTERNAL_H
 #define MOEGPS_PLANNER_HEDGE_INTERNAL_H
 
+#include <string.h>
+
 #include "hedge.h"
 #include "rename.h"
-
-/* A place in the heap of GPUs. */
-typedef struct {
-    float weight;
-    int32_t gpu;
-} moe_hedge_pack;
 
 /* A step of the climb. */
 typedef struct {
@@ -43,15 +39,16 @@ struct moe_hedge {
                                 the GPU, or for nowhere; infinite: may not */
     float *entry;            /* [gpus] price of an expert; likewise */
     float *bound;            /* [gpus] */
+    int *turn;               /* [slots] of a GPU */
     int16_t *best;           /* [gpus][slots] */
     int16_t *packed, *anew;  /* [gpus][slots] before and after renaming */
     float *value;            /* [experts] that is replicated by */
-    float *part;          /* [experts] of it in a replica, that is packed by */
-    int *copies;          /* [experts] */
-    int *order;           /* [experts] */
-    moe_hedge_pack *heap; /* [gpus] */
-    moe_hedge_pack *out;  /* [gpus] taken from it */
-    int *room;            /* [gpus] slots left */
+    float *part;     /* [experts] of it in a replica, that is packed by */
+    int *copies;     /* [experts] */
+    uint64_t *order; /* [experts] keys, as the next two */
+    uint64_t *heap;  /* [gpus] */
+    uint64_t *out;   /* [gpus] taken from it */
+    int *room;       /* [gpus] slots left */
     moe_rename rename;
     moe_replicas in_force;
     double *share;  /* [gpus][slots] */
@@ -86,12 +83,17 @@ static inline float moe_larger(float a, float b)
     return a > b ? a : b;
 }
 
-/** sum += part * load, of n samples. */
-static inline void moe_add_load(float *sum, const float *load, float part,
-                                int n)
+/** out = sum + part * load, of n samples, n a multiple of the lanes.
+ *  @param out  may be `sum`, and overlaps nothing else */
+static inline void moe_add_load(float *out, const float *sum, const float *load,
+                                float part, int n)
 {
-    for (int i = 0; i < n; i++)
-        sum[i] += part * load[i];
+    for (int i = 0; i < n; i += MOE_SAMPLE_LANES) {
+        float lane[MOE_SAMPLE_LANES];
+        for (int k = 0; k < MOE_SAMPLE_LANES; k++)
+            lane[k] = sum[i + k] + part * load[i + k];
+        memcpy(out + i, lane, sizeof lane);
+    }
 }
 
 /** Begin with a placement. */

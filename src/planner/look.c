@@ -186,22 +186,22 @@ static void look_from(moe_hedge *h, const site *s, int t, moe_hedge_step *best)
     h->steps += (uint64_t)(x->gpus * x->slots);
 }
 
-/* The slot of the GPU with the smallest part that comes after that in slot
- * `last`; -1: none. */
-static int next_slot(const moe_hedge *h, int gpu, int last)
+/* Slots of the GPU in use, those with the smallest part first.
+ * @return how many. */
+static int sort_slots(moe_hedge *h, int gpu)
 {
     const moe_share *x = h->at;
-    int best = -1;
+    int n = 0;
     for (int t = gpu * x->slots; t < (gpu + 1) * x->slots; t++) {
         if (x->expert[t] < 0)
             continue;
         const float part = h->worth[x->expert[t]];
-        const float before = last < 0 ? -1 : h->worth[x->expert[last]];
-        if ((part > before || (part >= before && t > last)) &&
-            (best < 0 || part < h->worth[x->expert[best]]))
-            best = t;
+        int at = n++;
+        for (; at > 0 && h->worth[x->expert[h->turn[at - 1]]] > part; at--)
+            h->turn[at] = h->turn[at - 1];
+        h->turn[at] = t;
     }
-    return best;
+    return n;
 }
 
 /* Of equal steps the one that moves least comes first, and is taken. */
@@ -210,6 +210,7 @@ void moe_hedge_look(moe_hedge *h, int gpu, float score, moe_hedge_step *best)
     const site s = weigh(h, gpu, score);
     weigh_experts(h, gpu);
     weigh_slots(h);
-    for (int t = -1; (t = next_slot(h, gpu, t)) >= 0;)
-        look_from(h, &s, t, best);
+    const int n = sort_slots(h, gpu);
+    for (int i = 0; i < n; i++)
+        look_from(h, &s, h->turn[i], best);
 }

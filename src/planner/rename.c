@@ -27,37 +27,38 @@ void moe_rename_fini(moe_rename *r)
     *r = (moe_rename){0};
 }
 
-/* @return the name that is free and of whose GPU most is on this one, the
- * lowest of equals; -1: nothing in common with any. */
-static int most_alike(moe_rename *r, const moe_replicas *old,
-                      const int16_t *expert, int first, int end)
+/* Count what every old GPU has in common with a new one. */
+static void count_overlap(moe_rename *r, const moe_replicas *old,
+                          const int16_t *expert)
 {
-    int best = -1;
+    for (int k = 0; k < r->slots; k++) {
+        const int e = expert[k];
+        if (e < 0)
+            continue;
+        for (uint32_t i = old->first[e]; i < old->first[e + 1]; i++)
+            r->overlap[old->replica[i].gpu]++;
+        r->steps += old->first[e + 1] - old->first[e];
+    }
+}
+
+/* Forget the counts. @return the most of a free name in [first, end), above the
+ * complement of the lowest name that has it; below 2^32: nothing in common. */
+static uint64_t take_most(moe_rename *r, const moe_replicas *old,
+                          const int16_t *expert, int first, int end)
+{
+    uint64_t most = 0;
     for (int k = 0; k < r->slots; k++) {
         const int e = expert[k];
         for (uint32_t i = e >= 0 ? old->first[e] : 0;
              e >= 0 && i < old->first[e + 1]; i++) {
             const int g = old->replica[i].gpu;
-            r->steps++;
-            if (g < first || g >= end || r->taken[g])
-                continue;
-            r->overlap[g]++;
-            if (best < 0 || r->overlap[g] > r->overlap[best] ||
-                (r->overlap[g] == r->overlap[best] && g < best))
-                best = g;
+            const bool free = (g >= first) & (g < end) & !r->taken[g];
+            const uint64_t key = (uint64_t)r->overlap[g] << 32 | ~(uint32_t)g;
+            r->overlap[g] = 0;
+            most = free && key > most ? key : most;
         }
     }
-    return best;
-}
-
-static void forget(moe_rename *r, const moe_replicas *old,
-                   const int16_t *expert)
-{
-    for (int k = 0; k < r->slots; k++)
-        if (expert[k] >= 0)
-            for (uint32_t i = old->first[expert[k]];
-                 i < old->first[expert[k] + 1]; i++)
-                r->overlap[old->replica[i].gpu] = 0;
+    return most;
 }
 
 /* A GPU finds the name that it has most in common with, if that is as much as
@@ -67,13 +68,13 @@ static void find_name(moe_rename *r, const moe_replicas *old,
 {
     const int16_t *expert = made + (size_t)gpu * (size_t)r->slots;
     const int first = gpu / domain * domain;
-    const int best = most_alike(r, old, expert, first, first + domain);
-    r->bound[gpu] = best >= 0 ? r->overlap[best] : 0;
-    forget(r, old, expert);
-    if (best < 0 || r->bound[gpu] < common)
+    count_overlap(r, old, expert);
+    const uint64_t most = take_most(r, old, expert, first, first + domain);
+    r->bound[gpu] = (int)(most >> 32);
+    if (r->bound[gpu] < common)
         return;
-    r->name[gpu] = best;
-    r->taken[best] = true;
+    r->name[gpu] = (int)~(uint32_t)most;
+    r->taken[r->name[gpu]] = true;
 }
 
 /* Those that have nothing in common with any that is left. */

@@ -59,11 +59,16 @@ static const float *without_replica(moe_hedge *h, int u, float *left, int a)
         if (v == u)
             continue;
         if (v / x->slots == a) {
-            moe_add_load(left, load, more, n);
+            moe_add_load(left, left, load, more, n);
             continue;
         }
-        for (int i = 0; i < n; i++)
-            rest[i] = moe_larger(rest[i], sum[i] + more * load[i]);
+        for (int i = 0; i < n; i += MOE_SAMPLE_LANES) {
+            float lane[MOE_SAMPLE_LANES];
+            for (int k = 0; k < MOE_SAMPLE_LANES; k++)
+                lane[k] =
+                    moe_larger(rest[i + k], sum[i + k] + more * load[i + k]);
+            memcpy(rest + i, lane, sizeof lane);
+        }
     }
     h->steps += (uint64_t)(x->copies[f] * n);
     return rest;
@@ -78,16 +83,12 @@ static float score_of_replica(moe_hedge *h, int t, int u)
     const float c = (float)x->copies[e];
     float *left = h->line + MOE_SAMPLES, *right = h->line + 2 * MOE_SAMPLES;
     const float *load = moe_hedge_load(h, e), *rest = h->rest;
-    const float *from = moe_hedge_sum(h, a), *to = moe_hedge_sum(h, b);
-    const float less = 1 / (c + 1) - 1 / c, more = 1 / (c + 1);
-    for (int i = 0; i < n; i++) {
-        left[i] = from[i] + less * load[i];
-        right[i] = to[i] + more * load[i];
-    }
+    moe_add_load(left, moe_hedge_sum(h, a), load, 1 / (c + 1) - 1 / c, n);
+    moe_add_load(right, moe_hedge_sum(h, b), load, 1 / (c + 1), n);
     float price = moe_hedge_price(h, b, e);
     if (f >= 0) {
-        moe_add_load(right, moe_hedge_load(h, f), -1.0F / (float)x->copies[f],
-                     n);
+        moe_add_load(right, right, moe_hedge_load(h, f),
+                     -1.0F / (float)x->copies[f], n);
         rest = without_replica(h, u, left, a);
         price -= moe_hedge_price(h, b, f);
     }
@@ -100,8 +101,8 @@ static float score_of_removal(moe_hedge *h, int t)
     const moe_share *x = h->at;
     const int n = h->samples->stride, a = t / x->slots, e = x->expert[t];
     float *left = h->line;
-    memcpy(left, moe_hedge_sum(h, a), (size_t)n * sizeof *left);
-    moe_add_load(left, moe_hedge_load(h, e), -1.0F / (float)x->copies[e], n);
+    moe_add_load(left, moe_hedge_sum(h, a), moe_hedge_load(h, e),
+                 -1.0F / (float)x->copies[e], n);
     const float *rest = without_replica(h, t, left, a);
     return mean_of_largest(h, rest, left, left) - moe_hedge_price(h, a, e);
 }
