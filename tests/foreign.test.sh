@@ -63,6 +63,18 @@ has impossible sizes: -1 experts of a token | f['config'].attrs['top_k'] = -2**6
 has impossible sizes: 0 nodes | f['provenance'].attrs['nodes'] = 0
 EOF2
 
+# What a merge is handed: more strategies than there may be, or not those of the others.
+merged() { # FROM TEXT PYTHON
+    edit "$1" edited "f.attrs['run_id'] = 'another'; $3" && rm -f "$dir/merged.h5" &&
+        refused 2 "$2" ./moegps merge "$dir/run.h5" "$dir/edited.h5" -o "$dir/merged.h5" && [ ! -e "$dir/merged.h5" ]
+}
+check "a merge refuses 65 strategies of a sweep" merged sweep "has 65 strategies, at most 64" \
+    "t = f['runs/strategy'].dtype; del f['runs/strategy']; f['runs'].create_dataset('strategy', (65,), t)"
+check "... and of a run" merged run "has 65 strategies, at most 64" \
+    "t = f['timing/strategy'].dtype; del f['timing/strategy']; f['timing'].create_dataset('strategy', (65,), t)"
+check "... and other strategies than the first run has" merged run "its strategy 1 is" \
+    "f['timing/strategy'][1] = 'other'"
+
 # Texts that would be lines of their own, or orders to a terminal.
 forges_nothing() {
     edit run forged "f.attrs['title'] = 't\n\x1b]0;x\x07RESULT: VALID'

@@ -104,6 +104,24 @@ static void check_run(const moe_view *v, moe_error *err)
                  v->path, v->status, v->measured, v->dims.iterations);
 }
 
+/* Settings name them, too, but a file may have been changed. */
+static void compare_strategies(const moe_view *a, const moe_view *b,
+                               moe_error *err)
+{
+    const int n = a->dims.strategies;
+    if (b->dims.strategies != n)
+        moe_fail(err, MOE_MISMATCH,
+                 "%s: cannot be merged with %s: it has %d strategies, not %d",
+                 b->path, a->path, b->dims.strategies, n);
+    for (int s = 0; s < n && err->status == MOE_OK; s++)
+        if (strcmp(a->strategy[s].name, b->strategy[s].name) != 0)
+            moe_fail(err, MOE_MISMATCH,
+                     "%s: cannot be merged with %s: its strategy %d is %.64s, "
+                     "not %.64s",
+                     b->path, a->path, s, b->strategy[s].name,
+                     a->strategy[s].name);
+}
+
 static void compare_runs(const moe_view *a, const moe_view *b, moe_error *err)
 {
     const struct {
@@ -122,6 +140,7 @@ static void compare_runs(const moe_view *a, const moe_view *b, moe_error *err)
         moe_fail(err, MOE_MISMATCH, "%s: is the same run as %s", b->path,
                  a->path);
     compare_settings(a, b, err);
+    compare_strategies(a, b, err);
 }
 
 moe_status moe_sweep_check(const moe_view *views, size_t n, moe_error *err)
