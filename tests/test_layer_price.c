@@ -355,8 +355,8 @@ static moe_price note_attention(const void *state, double batch, double seq,
     return priced(1);
 }
 
-/* In an fp8 model shared experts multiply in fp8; a predictor and the router
- * do not, and what attention sums up is bf16. */
+/* In an fp8 model shared experts multiply in fp8, as one dense FFN; a predictor
+ * and the router do not, and what attention sums up is bf16. */
 START_TEST(parts_of_a_layer_have_their_own_width)
 {
     static const struct {
@@ -364,8 +364,8 @@ START_TEST(parts_of_a_layer_have_their_own_width)
         moe_gemm shape;
     } of[] = {{"predictor", {64, 3, 5, false}},
               {"router", {64, 8, 64, false}},
-              {"shared experts, up", {64, 2 * 128, 64, true}},
-              {"shared experts, down", {64, 64, 128, true}}};
+              {"shared experts, up", {64, 2 * 3 * 128, 64, true}},
+              {"shared experts, down", {64, 64, 3 * 128, true}}};
     static const struct {
         moe_dtype dtype;
         double reduced; /* bytes of the 128 tokens of a sequence */
@@ -387,7 +387,7 @@ START_TEST(parts_of_a_layer_have_their_own_width)
                                   .predict = &predictor,
                                   .n_predict = 1};
         moe_layer_cost out;
-        model.shared_experts = 1;
+        model.shared_experts = 3;
         model.dtype = models[i].dtype;
         moe_layer_cost_common(&pricer, &w, &out);
         ck_assert_double_eq(a.reduced, models[i].reduced);
