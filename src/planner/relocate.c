@@ -355,6 +355,6 @@ const moe_planner moe_planner_relocate = {
     .init = init,
     .plan = plan,
     .steps = steps,
-    .step_weight = 0.42,
+    .step_weight = 0.5,
     .fini = fini,
 };
