@@ -2,7 +2,7 @@
 
 # These compile nothing themselves: they install what is missing, and then build
 # and run in a make of their own.
-BARE := clean help deps demo check check-page asan tsan valgrind fuzz soak bench validate paper format format-check dist
+BARE := clean help deps demo check check-page asan tsan valgrind fuzz soak bench validate paper format format-check lint dist
 again = @$(MAKE) --no-print-directory
 
 deps: ## install missing packages (root or sudo), else name them
@@ -114,6 +114,11 @@ format: ## lay out sources with clang-format
 format-check: ## fail where `make format` would change something
 	@$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED)
 
+lint: ## cppcheck: fails on what tests/cppcheck.supp does not explain
+	@tools/deps.sh ci
+	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
+	    --suppressions-list=tests/cppcheck.supp --suppress=missingIncludeSystem -D_GNU_SOURCE -Iinclude src
+
 man: moegps ## man pages, of what --help says: build/man
 	@tools/man.sh $(BUILD)/moegps $(BUILD)/man
 
@@ -132,4 +137,4 @@ dist: ## an archive of the last commit: build/moegps-VERSION.tar.gz
 	@echo $(BUILD)/moegps-$(VERSION:.dirty=).tar.gz
 
 .PHONY: deps demo check check-only check-page check-unit build-tests asan tsan tsan-only valgrind fuzz fuzz-only soak bench bench-only validate validate-only deployments evaluate paper \
-        paper-only format format-check man install dist
+        paper-only format format-check lint man install dist

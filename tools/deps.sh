@@ -62,6 +62,7 @@ test|module pmix|libpmix-dev|pmix-devel|pmix
 test|have ip|iproute2|iproute|iproute2
 ci|have clang|clang|clang|llvm
 ci|openmp clang|libomp-dev|libomp-devel|llvm
+ci|have cppcheck|cppcheck|cppcheck|cppcheck
 ci|have clang-format-14|clang-format-14|clang-tools-extra|llvm
 valgrind|have valgrind|valgrind|valgrind|valgrind
 page|have chromium|chromium|chromium|-
