@@ -401,6 +401,48 @@ START_TEST(more_plans_win_until_they_cost_more)
 }
 END_TEST
 
+static const moe_search_point *same_point(const moe_search *s,
+                                          const moe_search_point *x)
+{
+    for (int i = 0; i < s->n_points; i++)
+        if (moe_search_compare(&s->point[i], x) == 0)
+            return &s->point[i];
+    ck_abort_msg("no such combination");
+}
+
+/* Weights of the first plan are named and not charged: where they travel at a
+ * snail's pace, plans that are made once take as long, and others longer. */
+START_TEST(the_first_plan_is_charged_apart)
+{
+    setting s = make(2, 8, 0.6, 0.15, "a100-nvlink");
+    moe_search_params p = params_of(&s);
+    p.warmup = _i;
+    p.layers = 2;
+    moe_search quick = search(&p);
+    s.cluster.migration_rate = 1e6;
+    moe_search slow = search(&p);
+    int once = 0, moved = 0;
+    for (int i = 0; i < quick.n_points; i++) {
+        const moe_search_point *a = &quick.point[i];
+        const moe_search_point *b = same_point(&slow, a);
+        ck_assert_double_eq(a->first_bytes, b->first_bytes);
+        if (a->every == MOE_SEARCH_ONCE) {
+            once += a->first_bytes > 0;
+            ck_assert_double_eq(a->layer_s, b->layer_s);
+            ck_assert_double_eq(a->moved_bytes, 0);
+        } else if (b->moved_bytes > 0) {
+            moved++;
+            ck_assert_double_gt(b->layer_s, 1.1 * a->layer_s);
+        }
+    }
+    ck_assert_int_gt(once, 0);
+    ck_assert_int_gt(moved, 0);
+    moe_search_fini(&quick);
+    moe_search_fini(&slow);
+    release(&s);
+}
+END_TEST
+
 /* Even loads: nothing is to be won, and that is said. */
 START_TEST(even_loads_are_left_alone)
 {
@@ -459,6 +501,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, deployments_are_searched_with_their_own_prices);
     MOE_TEST(suite, a_plan_is_paid_in_one_pass_of_a_step);
     MOE_TEST_LOOP(suite, more_plans_win_until_they_cost_more, 3);
+    MOE_TEST_LOOP(suite, the_first_plan_is_charged_apart, 2);
     MOE_TEST(suite, even_loads_are_left_alone);
     MOE_TEST(suite, steady_loads_are_planned_once);
     MOE_TEST(suite, too_few_batches_are_refused);
