@@ -63,6 +63,17 @@ print("# a layer of 10 ms took %.2f to %.2f ms, %.2f in the median"
       % (both.min(), both.max(), np.median(both)))
 '
 grep '^# a layer' "$dir/said"
+# Routing direct, rows that go ahead are part of attention, too.
+adds_up='
+for k, p in enumerate(("attention", "ffn")):
+    rest = wall[p] - asked[..., k, :] - late[..., k, :]
+    assert (rest > -1e-9).all(), (p, rest.min())
+    alone = rest[f["strategies/direct"][...] == 0] if p == "attention" else rest
+    assert len(alone) >= 2 and (np.abs(alone) < 1e-9).all(), (p, np.abs(alone).max())
+layer = (f["timing/wall"][...] + wait).sum(axis=3).max(axis=-1)
+assert np.allclose(f["timing/layer_time_wall"][...], layer, rtol=1e-9)
+'
+check_if "h5py numpy" "what paced phases took is what was asked for, and late" look paced.h5 "$adds_up"
 check_if "h5py numpy" "coordination and weights run beside the layers, and take time" look paced.h5 '
 assert (beside[0] == 0).all()
 assert beside[1].sum() > 0 and beside[2, :, :, 0, :].sum() > 0
@@ -118,6 +129,7 @@ for N in 1 2 4; do
         run "two$N.h5" "${some[@]}" serving.overlap=two-batch
     check_if "h5py numpy" "$N ranks compute the rows of one beside the other" look "two$N.h5" "$hidden"
     grep '^# two' "$dir/said"
+    check_if "h5py numpy" "$N ranks take what was asked for, and are late" look "two$N.h5" "$adds_up"
     check "the report of $N ranks says what of that was hidden" \
         sh -c "./moegps report '$dir/two$N.h5' --all | grep -q 'computed the other half of the'"
     check_if "h5py numpy" "$N ranks compute and send as much as without halves" look "two$N.h5" "
@@ -165,6 +177,7 @@ check "slow motion is valid" run slow.h5 emulation.dilation=3 emulation.progress
 check "it says its factor" grep -q 'took 3.00 times as long' "$dir/out"
 check "lateness and the timer are of one clock" \
     sh -c "tr -s '\n ' ' ' < '$dir/out' | grep -q 'layers and ranks, by the clock of this machine; '"
+check_if "h5py numpy" "what phases took adds up in slow motion, too" look slow.h5 "$adds_up"
 check_if "h5py numpy" "lateness is not divided by the factor" look slow.h5 '
 said = " ".join(open(sys.argv[1].replace("slow.h5", "out")).read().split())
 at = said.index("Paced phases ended late, in ") + 28
@@ -210,6 +223,20 @@ stopped() {
             -o "$dir/stop.h5" --resume &&
         look stop.h5 'assert np.isfinite(asked).all() and np.isfinite(late).all()'
 }
+# Four ranks of one node for two nodes of two GPUs each.
+check "nodes that are not the cluster's are no ground to refuse a run" \
+    run other-nodes.h5 cluster="$dir/pairs.yaml" workload.layers=0 workload.iterations=1
+others="ranks do not share nodes as the cluster's GPUs do, 2 a node"
+check "... but it says that its network is not the cluster's" eval \
+    'err_has "$others" && out_reads "$others: the network of this run is not the cluster'"'"'s"'
+kept ranks 4 ./moegps run "$dir/x.yaml" --force --set workload.layers=0 --set workload.iterations=1 \
+    -o "$dir/other-nodes.h5"
+check "... which nodes that are the cluster's do not say" eval \
+    '[ -s "$dir/out" ] && not finds "do not share nodes" < <(cat "$dir/out" "$dir/err")'
+# A cost model that has no such GPU.
+sed 's/^cost:.*/cost: silicon/; s/^gpu:.*/gpu: nowhere/' "$dir/round.yaml" > "$dir/nowhere.yaml"
+check "a GPU that the cost model does not have is refused" eval \
+    'refused "no measured .nowhere." cluster="$dir/nowhere.yaml" && is "$(grep "^moegps: " "$dir/err" | grep -vc warning)" 1'
 check "deadlines below the timer's error are refused" \
     refused 'to which this machine keeps deadlines' "cluster=$dir/fast.yaml" workload.seq=1
 check "one sequence has no halves" \

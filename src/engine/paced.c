@@ -146,9 +146,11 @@ static moe_stamp wait_out(moe_engine *e, int layer, moe_pace pace,
     const moe_pacing *p = e->pacing;
     moe_layer_pace *of = &e->it.paces[layer];
     const double deadline_s = start.wall + modelled_s * p->dilation;
-    const double late_s = moe_pacer_wait(p->pacer, deadline_s);
+    moe_pacer_wait(p->pacer, deadline_s);
     const moe_stamp end =
         moe_engine_charge(e, phase_of[pace], layer, layer + 1, start);
+    /* By that reading: what is charged is what was asked for, and late. */
+    const double late_s = fmax(end.wall - deadline_s, 0);
     /* A planner that ran on beyond the deadline is what kept the rank. */
     const double planned_s =
         fmin(fmax(moe_beside_planned_s(e) - deadline_s, 0), late_s);

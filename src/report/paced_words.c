@@ -90,8 +90,8 @@ static void say_too_late(const moe_view *v, FILE *out)
     fprintf(out,
             " Beyond %g %% of a layer the wall clock is not a result: read the "
             "gpu clock, or run fewer ranks a core, or with emulation.dilation "
-            "from about %s on, where phases as late are within that.",
-            100 * MOE_MOST_LATE, moe_number_cell(ceil(by)).text);
+            "from about %.0f on, where phases as late are within that.",
+            100 * MOE_MOST_LATE, ceil(by));
 }
 
 void moe_say_lateness(moe_document *doc, const moe_view *v)
@@ -129,7 +129,7 @@ static const struct {
     {"migrate, exposed", MOE_PHASE_MIGRATE, MOE_PHASE_MIGRATE,
      "what the layers did not hide of weights, on links of other speed"},
     {"attention, router", MOE_PHASE_ATTENTION, MOE_PHASE_ROUTE,
-     "lateness, and the counting of pairs"},
+     "lateness, the counting of pairs, and rows that go ahead"},
     {"dispatch", MOE_PHASE_DISPATCH, MOE_PHASE_DISPATCH,
      "links of other speed, and rows copied into place by the CPU"},
     {"ffn", MOE_PHASE_FFN, MOE_PHASE_FFN,
