@@ -241,6 +241,18 @@ def kernels(folder):
     return rows
 
 
+def prefill_loss():
+    """What the published prefill figures say of the loss that EPLB leaves and takes away"""
+    (balanced,), (eplb,), (gain,) = (PUBLISHED["lmsys-prefill" + s] for s in ("-balanced", "", "-eplb"))
+    return (f"\nThe published prefill figures, taken together: balanced routing is {balanced / eplb:.2f} "
+            "times as fast as EPLB,\nand, if the gain is of the same runs, "
+            f"{gain * balanced / eplb:.2f} times as fast as home placement. Our plans know "
+            "the\ndistribution and leave nearly nothing. A gain over our range therefore needs a home "
+            "placement that costs more than\nours does at the highest skewness: loads of another shape, "
+            "or costs that are not priced. Which of the two, loads of\nlayers would tell; they are not "
+            "published, so this stays open.")
+
+
 def others():
     gb200 = Advice(cluster=GB200, gpus=32, batch=32 * 128, phase="decode", kv_len=2000,
                    slots=9, skew=11.95, attention="data", exchange="tokens",
@@ -380,6 +392,7 @@ def main():
             inside = min(ours) <= value <= max(ours)
             out.append(f"| {key} | {value} | {min(ours):.2f} .. {max(ours):.2f} | "
                        f"{'inside' if inside else 'outside'} |")
+        out.append(prefill_loss())
         out.append("\n## Imbalance and rearrangement\n\n| source | figure | published | ours | "
                    "ratio | how |\n|---|---|---:|---:|---:|---|")
         out += [r.line() for r in others()]
