@@ -87,6 +87,22 @@ for name, layers in members.items():
 END
 }
 
+# later: cross where there are layers to look at.
+later() {
+    "$PYTHON" - "$DIR/within.json" << 'END'
+import json, sys
+r = json.load(open(sys.argv[1]))
+cross = next(p for p in r["predictors"] if p["predictor"] == "cross")
+layers = [l for l in cross["per_layer"] if l["layer"] > 0]
+each = [l["recall"] for l in layers]
+least = min(layers, key=lambda l: l["recall"]["value"])
+x = least["recall"]
+print(f"Above layer 0 `cross`, one layer ahead, finds {100 * sum(c['value'] for c in each) / len(each):.1f} % of the experts (mean of "
+      f"{len(each)} layers, {r['tokens']} tokens),\nand {100 * x['value']:.1f} % ({100 * x['ci_low']:.1f}..{100 * x['ci_high']:.1f}) in layer {least['layer']}, "
+      "where it finds least.")
+END
+}
+
 # said FROM TO: what a run said between two lines, the second one left out.
 said() { sed -n "/^$1/,/^$2/p" "$DIR/said" | sed '$d'; }
 
@@ -109,6 +125,8 @@ MMLU-Pro is the pair of data sets that the bundled trace has.
 
 EOF
     table loads.json within.json ahead.json
+    printf '\n'
+    later
     printf '\n## MMLU-Pro, learned from MMLU\n\n'
     table across.json
     cat <<EOF
