@@ -176,9 +176,17 @@ check "--dry-run runs nothing" dry
 as_if() { exits 0 ./moegps run "$x" -q --dry-run --ranks 8 && grep -q "^# as if started on 8 ranks: 8 GPUs" "$dir/out" && grep -q "^# time: experts take about [0-9.e-]* s" "$dir/out"; }
 check "... nor as if on other ranks" as_if
 check "... which are the launcher's in a run" refused 2 "--ranks: only with --dry-run" ./moegps run "$x" --ranks 8
-# 1 TiB of weights: more than machines have. Where one has it, the limit keeps it.
+# 0.8 GiB of weights a layer, three layers, and slots of every strategy.
+bounded() (
+    ulimit -v $((2 << 20))
+    exits "$1" ./moegps run "$x" -q --set emulation.ffn=dnnl --set emulation.scale=1 --set model.hidden=2048 \
+        --set model.intermediate=2048 -o "$dir/bounded.h5" "${@:2}"
+)
+check "a dry run takes the memory of one layer's experts" bounded 0 --dry-run
+check "... where a run has not enough" bounded 1
+# 1 TiB of weights: more than machines have. Even one layer's exceed the limit.
 unfit() (
-    ulimit -v $((32 << 20))
+    ulimit -v $((8 << 20))
     exits 1 moegps 2 run "$x" --set emulation.ffn=dnnl --set model.hidden=16384 --set model.intermediate=16384 \
         -o "$dir/unfit.h5" "$@" && err_has "warning: memory: the ranks of $(uname -n) need about" &&
         is "$(grep -c '^moegps: warning: memory: ' "$dir/err")" 1 && err_has "moegps: out of memory: needed "

@@ -28,8 +28,9 @@ typedef struct moe_engine_params {
     const int *layers; /* [n_layers] numbers in the model */
     int n_layers;
     int threads; /* OpenMP threads of this rank */
-    int ranks;   /* as if ctx had so many: set up, describe and estimate, but
-                    run nothing; 0: those of ctx */
+    bool dry;    /* set up, describe and estimate, but run nothing: weights of
+                    one layer are made, and no slots */
+    int ranks;   /* only where dry: as if ctx had so many; 0: those of ctx */
     /* [strategies] what `load` names, NULL where it names nothing; or NULL */
     const moe_learned *const *learned;
 } moe_engine_params;

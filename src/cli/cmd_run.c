@@ -110,6 +110,7 @@ static moe_status make_engine(moe_run_job *r)
                                       .layers = r->layers,
                                       .n_layers = r->n_layers,
                                       .threads = moe_run_threads_of(r),
+                                      .dry = r->o.dry_run,
                                       .ranks = r->o.ranks,
                                       .learned = r->learned};
     return moe_engine_new(&r->ctx, &params, &r->engine);

@@ -124,7 +124,7 @@ moe_status moe_runner_init(moe_engine *e, moe_runner *r, moe_error *err)
 moe_status moe_runner_hold_weights(const moe_engine *e, moe_runner *r,
                                    bool share_home, moe_error *err)
 {
-    if (e->gpu < 0)
+    if (e->gpu < 0 || e->p.dry)
         return MOE_OK;
     r->weights = moe_array_new(1, sizeof *r->weights, err);
     return r->weights != NULL

@@ -155,7 +155,8 @@ static moe_status make_home(moe_engine *e, moe_error *err)
 {
     const moe_home_weights_params home = {.layout = &e->layout,
                                           .gpu = e->gpu,
-                                          .layers = e->p.n_layers,
+                                          .layers =
+                                              e->p.dry ? 1 : e->p.n_layers,
                                           .experts = e->p.model->experts,
                                           .bytes = moe_engine_held_bytes(e),
                                           .ffn = e->ffn,
