@@ -226,12 +226,13 @@ data allgather quota
 EOF
 check "steps are synthesised" ./moegps trace synth --kind load --seqs 40 --tokens 512 --layers 24 --experts 32 \
     --top-k 4 -o "$dir/steps.h5"
-for form in "--trace $dir/steps.h5 --accuracy 0.9" "--loads $dir/steps.h5"; do
-    # shellcheck disable=SC2086 # options
-    check "a step that decodes is no batch of several: ${form%% *}" refused 2 \
-        "batch: 843, but in decode a step of a load trace is one iteration" ./moegps advise $form \
-        --model gpt-oss-20b --cluster h100-nvlink --gpus 4 --phase decode --kv-len 500 --batch 843
-done
+one_step() { # FORM...: refused in one line; loads are told of first
+    exits 2 ./moegps advise "$@" --model gpt-oss-20b --cluster h100-nvlink --gpus 4 --phase decode \
+        --kv-len 500 --batch 843 && is "$(wc -l < "$dir/err")" 1 &&
+        err_has "batch: 843, but in decode a step of a load trace is one iteration"
+}
+check "a step that decodes is no batch of several" one_step --trace "$dir/steps.h5" --accuracy 0.9
+check "... nor where loads are searched" one_step --loads "$dir/steps.h5"
 
 # A token of a load trace's step is a sequence that decodes. Rows per token are
 # expected of loads, those of a run drawn.

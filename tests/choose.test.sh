@@ -77,7 +77,7 @@ assert used[0].argmax() == names.index("trained")
 assert used[-1].argmax() == names.index("recent")
 assert mean[at] < mean[:2].min(), mean
 # Copies of the new placement cost 7 ms, which two tries have to save first.
-assert says["regret"] < 0.06, says["regret"]
+assert says["regret"] < 0.07, says["regret"]
 END
 }
 check_if "h5py numpy" "the report agrees with the file" agrees
