@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -22,7 +23,8 @@
 enum {
     CPU_S = 4,               /* a healthy file takes 0.02 s */
     BLOCK_BYTES = 16 << 20,  /* of a dataset, read at a time */
-    CHUNK_BYTES = 256 << 20, /* of all chunks: 1 s of inflating */
+    CHUNK_BYTES = 256 << 20, /* of all chunks */
+    CHUNKS_S = 1,            /* ... or what this CPU time inflates */
     MOST_ELEMENT_BYTES = 512 << 20,
     MOST_TEXTS = 1 << 24,  /* of a dataset: more takes all CPU_S */
     KNOWN_BYTES = 4 << 20, /* of a file that may be known: 2 ms */
@@ -86,8 +88,11 @@ static herr_t read_attribute(hid_t obj, const char *name,
 static bool read_some(hid_t set, hid_t type, const moe_h5_block *block,
                       hsize_t n, void *data)
 {
-    hid_t memory = H5Screate_simple(1, &n, NULL), space = H5Dget_space(set);
-    if (H5Sget_simple_extent_ndims(space) > 0)
+    hid_t space = H5Dget_space(set);
+    const int rank = H5Sget_simple_extent_ndims(space);
+    hid_t memory = rank > 0 ? H5Screate_simple(rank, block->count, NULL)
+                            : H5Screate_simple(1, &n, NULL);
+    if (rank > 0)
         H5Sselect_hyperslab(space, H5S_SELECT_SET, block->start, NULL,
                             block->count, NULL);
     const bool ok = H5Dread(set, type, memory, space, H5P_DEFAULT, data) >= 0;
@@ -133,7 +138,8 @@ static bool read_all(hid_t set, hid_t type, const hsize_t *chunk,
     bool ok = data != NULL;
     if (ok && pieces.rank == 0)
         ok = read_some(set, type, &block, 1, data);
-    while (ok && pieces.rank > 0 && *budget > 0) {
+    while (ok && pieces.rank > 0 && *budget > 0 &&
+           (chunk == NULL || clock() < CHUNKS_S * CLOCKS_PER_SEC)) {
         const hsize_t some = moe_h5_next_block(&block, &pieces);
         if (some == 0)
             break;
