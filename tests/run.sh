@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Run the test programs and scripts given as arguments; all speak TAP. Programs
 # under a folder parallel/ run on each number of RANKS; on all but the first they
-# leave out what does not depend on it. JOBS run side by side, one more than there
-# are cores as each waits for launchers and disks at times, and beside them
+# leave out what does not depend on it. JOBS run side by side, and beside them
 # those named in WAITING, which need a core for a part of their time only.
 # Each has its line: tests, and seconds by the wall and of CPU, the latter without
 # what daemons took. At the end every failed test is listed with what it said; the
@@ -10,7 +9,7 @@
 set -uo pipefail
 # shellcheck source=tests/env.bash
 . "$(dirname "$0")/env.bash"
-: "${RANKS:=1 2 4}" "${JOBS:=$(($(nproc) + 1))}" "${WAITING:=}"
+: "${RANKS:=1 2 4}" "${JOBS:=$(nproc)}" "${WAITING:=}"
 logs=$BUILD/check log=$BUILD/check.log failures=$BUILD/check/failures
 rm -rf "$logs" && mkdir -p "$logs" && : > "$log" && : > "$failures"
 passed=0 failed=0 skipped=0 waiting=0 # the last: of those that run
