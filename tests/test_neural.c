@@ -366,30 +366,36 @@ static void trained_free(trained *s)
     moe_predictor_free(s->predictor, s->state);
 }
 
-/* Predictions of an iteration by `gpus` GPUs, one after the other.
- * @return tokens. */
-static uint64_t predict_load(const trained *s, const moe_trace *trace, int gpus,
-                             int layer, uint16_t *out)
+/* Predictions of an iteration by one of `gpus` GPUs. @return its tokens. */
+static uint64_t predict_load(const trained *s, const moe_trace *trace, int gpu,
+                             int gpus, int layer, uint16_t *out)
+{
+    moe_batcher *batcher = NULL;
+    const moe_batcher_params params = {.trace = trace,
+                                       .seed = 7,
+                                       .batch = 3,
+                                       .seq = 220,
+                                       .layers = layers,
+                                       .n_layers = 2,
+                                       .iterations = 3,
+                                       .gpu = gpu,
+                                       .gpus = gpus};
+    ck_assert_int_eq(moe_batcher_new(&params, &batcher, NULL), MOE_OK);
+    const moe_batch *b = moe_batcher_load(batcher, 1);
+    const uint64_t n = b->own;
+    for (int l = 0; l <= layer; l++)
+        s->predictor->tokens(s->state, b, l, out);
+    moe_batcher_free(batcher);
+    return n;
+}
+
+/* The same by all, one after the other. */
+static uint64_t predict_all(const trained *s, const moe_trace *trace, int gpus,
+                            int layer, uint16_t *out)
 {
     uint64_t n = 0;
-    for (int g = 0; g < gpus; g++) {
-        moe_batcher *batcher = NULL;
-        const moe_batcher_params params = {.trace = trace,
-                                           .seed = 7,
-                                           .batch = 3,
-                                           .seq = 220,
-                                           .layers = layers,
-                                           .n_layers = 2,
-                                           .iterations = 3,
-                                           .gpu = g,
-                                           .gpus = gpus};
-        ck_assert_int_eq(moe_batcher_new(&params, &batcher, NULL), MOE_OK);
-        const moe_batch *b = moe_batcher_load(batcher, 1);
-        for (int l = 0; l <= layer; l++)
-            s->predictor->tokens(s->state, b, l, out + n * K);
-        n += b->own;
-        moe_batcher_free(batcher);
-    }
+    for (int g = 0; g < gpus; g++)
+        n += predict_load(s, trace, g, gpus, layer, out + n * K);
     return n;
 }
 
@@ -403,11 +409,10 @@ START_TEST(predictions_do_not_depend_on_ranks_or_threads)
     trained s = trained_new(kinds[_i]->name, &trace, &l);
     for (int layer = 0; layer < 2; layer++) {
         omp_set_num_threads(1);
-        const uint64_t n = predict_load(&s, &trace, 1, layer, whole);
+        const uint64_t n = predict_all(&s, &trace, 1, layer, whole);
         for (size_t p = 0; p < MOE_ARRAY_LEN(parts); p++) {
             omp_set_num_threads(p == 1 ? 2 : 1);
-            ck_assert_uint_eq(predict_load(&s, &trace, parts[p], layer, cut),
-                              n);
+            ck_assert_uint_eq(predict_all(&s, &trace, parts[p], layer, cut), n);
             ck_assert_mem_eq(whole, cut, n * K * sizeof *cut);
         }
     }
@@ -415,6 +420,44 @@ START_TEST(predictions_do_not_depend_on_ranks_or_threads)
     trained_free(&s);
     moe_learned_free(&l);
     moe_trace_free(&trace);
+}
+END_TEST
+
+/* What heads read of a batch's tokens, to the bit: the sums of a product may
+ * depend neither on how many threads there are nor on what stands beside a
+ * token. */
+START_TEST(what_heads_read_is_a_tokens_own)
+{
+    static const struct {
+        int threads, gpus;
+    } cases[] = {{2, 1}, {3, 1}, {4, 1}, {5, 1},
+                 {8, 1}, {1, 2}, {1, 7}, {2, 4}};
+    static uint16_t out[MAX_OWN * K];
+    static float whole[MAX_OWN * MOE_NEURAL_WIDTH];
+    const size_t row = MOE_NEURAL_WIDTH;
+    moe_trace trace = make_trace(1);
+    moe_learned l = learn(&trace, kinds[_i]->name, 3, 1);
+    const int before = omp_get_max_threads();
+    trained s = trained_new(kinds[_i]->name, &trace, &l);
+    const moe_neural_predictor *net = s.state;
+    int others = 0;
+    omp_set_num_threads(1);
+    uint64_t n = predict_load(&s, &trace, 0, 1, 0, out);
+    memcpy(whole, net->x, n * row * sizeof *whole);
+    for (size_t i = 0; i < MOE_ARRAY_LEN(cases); i++) {
+        omp_set_num_threads(cases[i].threads);
+        uint64_t at = 0;
+        for (int g = 0; g < cases[i].gpus; g++, at += n) {
+            n = predict_load(&s, &trace, g, cases[i].gpus, 0, out);
+            others +=
+                memcmp(whole + at * row, net->x, n * row * sizeof *whole) != 0;
+        }
+    }
+    omp_set_num_threads(before);
+    trained_free(&s);
+    moe_learned_free(&l);
+    moe_trace_free(&trace);
+    ck_assert_int_eq(others, 0);
 }
 END_TEST
 
@@ -548,6 +591,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, a_checkpoint_of_other_options_is_refused);
     MOE_TEST_LOOP(suite, predictions_do_not_depend_on_ranks_or_threads,
                   N_KINDS);
+    MOE_TEST_LOOP(suite, what_heads_read_is_a_tokens_own, N_KINDS);
     MOE_TEST_LOOP(suite, predictions_are_those_of_training, N_KINDS);
     MOE_TEST_LOOP(suite, work_says_what_a_layer_costs, N_KINDS);
     MOE_TEST_LOOP(suite, a_network_without_weights_says_how_to_train, N_KINDS);

@@ -13,7 +13,9 @@
  * per MoE layer. It knows a token and those before it, never those after. */
 
 enum { EPOCHS = 60 }; /* of training, at most */
-enum { GROUP = 4 };   /* chunks that run together */
+/* Chunks that run together: at most a tile of oneDNN's kernels for a step, and
+ * whole tiles for all steps, as MOE_NEURAL_ROWS. */
+enum { GROUP = 6 };
 
 typedef struct {
     moe_neural_predictor base;

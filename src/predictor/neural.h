@@ -24,7 +24,10 @@ enum {
     MOE_NEURAL_ARRAYS = 16,     /* most arrays of a network */
     MOE_NEURAL_HEAD_ARRAYS = 3, /* the last ones: of its heads */
     MOE_NEURAL_WIDTH = 64,      /* of embeddings, and of what heads read */
-    MOE_NEURAL_ROWS = 64        /* rows of a block in prediction */
+    /* Rows of a block in prediction. oneDNN adds up rows that fill no whole tile
+     * of its kernel (4, 6 or 8 rows, by CPU) in another order: a token's scores
+     * would depend on where in a block it stands. */
+    MOE_NEURAL_ROWS = 96
 };
 
 /* What random numbers are drawn for: the `layer` of their address. */

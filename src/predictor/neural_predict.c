@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "neural.h"
 
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,13 +11,24 @@
 
 enum { ROWS = 4 }; /* of a product at once */
 
+/* Of several threads oneDNN gives each a part of the rows, and adds up those that
+ * fill no whole tile of its kernel in another order: predictions would depend on
+ * how many threads a rank has. */
+static void run_trunk(moe_neural_predictor *p, const moe_batch *batch)
+{
+    const int threads = omp_get_max_threads();
+    omp_set_num_threads(1);
+    p->trunk(p, batch);
+    omp_set_num_threads(threads);
+}
+
 static void fill(void *state, const moe_batch *batch, int layer)
 {
     moe_neural_predictor *p = state;
     const size_t n_e = (size_t)p->base.experts;
     const float *head = p->head + (size_t)layer * MOE_NEURAL_WIDTH * n_e;
     if (!moe_mark_holds(&p->mark, batch, layer))
-        p->trunk(state, batch);
+        run_trunk(p, batch);
     for (uint32_t t = 0; t < batch->own; t++) {
         if (t + MOE_FETCH_AHEAD < batch->own)
             moe_fetch(p->logs[layer] +
