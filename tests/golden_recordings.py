@@ -21,11 +21,22 @@ class IntStorage:
     pass
 
 
+class HalfStorage:
+    pass
+
+
+class BFloat16Storage:
+    pass
+
+
+KINDS = {"q": LongStorage, "i": IntStorage, "e": HalfStorage, "H": BFloat16Storage}
+
+
 def _rebuild_tensor_v2(*_):
     pass
 
 
-for module, members in {"torch": (LongStorage, IntStorage), "torch._utils": (_rebuild_tensor_v2,)}.items():
+for module, members in {"torch": tuple(KINDS.values()), "torch._utils": (_rebuild_tensor_v2,)}.items():
     sys.modules[module] = types.ModuleType(module)
     for member in members:
         member.__module__ = module
@@ -34,20 +45,22 @@ for module, members in {"torch": (LongStorage, IntStorage), "torch._utils": (_re
 
 class Storage:
     def __init__(self, code, values):
-        self.kind = LongStorage if code == "q" else IntStorage
-        self.data = array.array(code, values)
+        self.kind = KINDS[code]
+        self.data = (array.array("H", struct.pack(f"{len(values)}e", *values)) if code == "e"
+                     else array.array(code, values))
 
 
 class Tensor:
-    def __init__(self, shape, values, code="i"):
+    def __init__(self, shape, values, code="i", first=0, stride=None):
         self.shape, self.storage = tuple(shape), Storage(code, values)
+        self.first, self.stride = first, stride
 
     def __reduce__(self):
         stride, n = [], 1
         for d in reversed(self.shape):
             stride.insert(0, n)
             n *= d
-        return _rebuild_tensor_v2, (self.storage, 0, self.shape, tuple(stride), False, {})
+        return _rebuild_tensor_v2, (self.storage, self.first, self.shape, self.stride or tuple(stride), False, {})
 
 
 def save(path, what):
@@ -85,6 +98,18 @@ def sglang(folder):
               "extend_seq_lens": [1, 2], "topk_ids_of_layer": Tensor((3, 3, 2), sum(ids, []))}
     save(folder + "/per_token.pt", {"records": [record],
                                     "last_physical_to_logical_map": Tensor((3, 6), mapping, "q")})
+
+
+def tensors(folder):
+    """The loads [2][4] of two layers, as tensors of every kind."""
+    loads = [40, 10, 10, 20, 10, 30, 20, 20]
+    save(folder + "/bare.pt", Tensor((2, 4), loads))
+    save(folder + "/half.pt", {"logical_count": Tensor((2, 4), loads, "e")})
+    save(folder + "/brain.pt", {"logical_count": Tensor((2, 4), loads, "H")})
+    turned = [99, 40, 10, 10, 30, 10, 20, 20, 20]  # [4][2] behind a number of another tensor
+    save(folder + "/turned.pt", {"logical_count": Tensor((2, 4), turned, "q", 1, (1, 2))})
+    save(folder + "/spread.pt", {"logical_count": Tensor((1 << 20, 1 << 20), loads, "q", 0, (0, 0))})
+    save(folder + "/beyond.pt", {"logical_count": Tensor((2, 4), turned, "q", 3, (1, 2))})
 
 
 def large(folder):
@@ -172,6 +197,7 @@ def numpy(folder):
 
 numpy(sys.argv[1])
 sglang(sys.argv[1])
+tensors(sys.argv[1])
 large(sys.argv[1])
 tensorrt(sys.argv[1])
 vllm(sys.argv[1])

@@ -181,6 +181,8 @@ check "ids of experts are not taken for slots" refused 2 "these are experts alre
 
 # MindIE: a table a GPU, without names, a block of all layers every few tokens
 sed 's/^layers:.*/layers: 2/; s/^experts:.*/experts: 8/' jobs/models/mixtral-8x7b.yaml > "$dir/two.yaml"
+sed 's/^layers:.*/layers: 3/; s/^experts:.*/experts: 4/; s/^name:.*/name: three/' \
+    jobs/models/mixtral-8x7b.yaml > "$dir/three.yaml"
 cat $cases/mindie.csv $cases/mindie.csv > "$dir/npu0.csv"
 cp "$dir/npu0.csv" "$dir/npu1.csv"
 check "tables without names are not added up" refused 2 "--concat experts where each has the experts of a GPU" \
@@ -249,6 +251,24 @@ if "$PYTHON" tests/golden_recordings.py "$dir" && [ -e "$dir/stat.pt" ]; then
             )1,0,0,train,11,0,0,1 1,1,1,test,12,0,2,3 2,0,0,train,11,0,3,2 2,1,1,test,12,0,1,0 "
     }
     check "... with sequences, ids, positions and logical experts" csv
+    check "... where the model has a layer that no token chose in" says "2 layers (1..2), 4 experts, 2 tokens" import \
+        "$dir/per_token.pt" --model "$dir/three.yaml"
+    of_tensor() { # FILE OPTIONS...: its counts
+        import "$dir/$1" --model m --top-k 1 --kind load "${@:2}" > /dev/null &&
+            ./moegps trace export "$dir/t.h5" --npy --force -o "$dir/t.npy" &&
+            tail -c 32 "$dir/t.npy" | od -An -v -w32 -tu4 | tr -s ' '
+    }
+    for f in bare half turned; do
+        check "a tensor, $f" eval 'is "$(of_tensor $f.pt)" " 40 10 10 20 10 30 20 20"'
+    done
+    check "one that says nothing is of the layers that the user says" says "2 layers (3, 7), 4 experts" plan \
+        --loads "$dir/bare.pt" --layers 3,7
+    check "... and may be tokens" refused 2 "may be loads or experts of tokens" import "$dir/bare.pt" --model m
+    check "numbers of another kind are named" refused 2 "numbers of kind BFloat16; wanted are Int, Long" plan \
+        --loads "$dir/brain.pt"
+    for f in spread beyond; do
+        check "no more is read than is stored, $f" refused 2 "a tensor outside its storage" plan --loads "$dir/$f.pt"
+    done
     check "a pickle that would run something is refused" refused 2 "no tensor and no container" \
         plan --loads "$dir/hostile.pt"
     check "... and has run nothing" not test -e "$dir/was-here"

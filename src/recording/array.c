@@ -147,8 +147,18 @@ typedef struct {
     int layer, token, choice; /* choice -1: the only one */
 } axes;
 
+/* Whether it is known which layers of the model so many are. */
+static bool is_listed(size_t layers, const moe_recording_options *o,
+                      const moe_companions *beside)
+{
+    return (o->keep != NULL && layers == o->keep->n) ||
+           (beside != NULL && beside->value[MOE_COMPANION_LAYERS] != NULL &&
+            layers == beside->n[MOE_COMPANION_LAYERS]);
+}
+
 static moe_status choose_axes(const moe_numbers *a,
-                              const moe_recording_options *o, axes *out,
+                              const moe_recording_options *o,
+                              const moe_companions *beside, axes *out,
                               moe_error *err)
 {
     const bool tokens_first = o->axes == MOE_AXES_TOKENS_LAYERS;
@@ -162,7 +172,7 @@ static moe_status choose_axes(const moe_numbers *a,
                         "%s: the last dimension is %zu, but %d experts are "
                         "chosen per token",
                         a->name, k, o->top_k);
-    const bool listed = o->keep != NULL && layers == o->keep->n;
+    const bool listed = is_listed(layers, o, beside);
     if (o->layers > 0 && layers != (size_t)o->layers && !listed) {
         const bool other = a->dims[out->token] == (size_t)o->layers;
         char why[160];
@@ -312,7 +322,7 @@ static moe_status read_tokens(moe_numbers *a, const moe_recording_options *o,
         return refuse(a, "are real numbers, not experts", err);
     if (a->rank != 2 && a->rank != 3)
         return refuse(a, "is not [layers, tokens, k]", err);
-    if (choose_axes(a, o, &x, err) != MOE_OK ||
+    if (choose_axes(a, o, beside, &x, err) != MOE_OK ||
         moe_recording_make_tokens(
             out, a->name, a->dims[x.layer], a->dims[x.token],
             x.choice >= 0 ? a->dims[x.choice] : 1, err) != MOE_OK)

@@ -66,16 +66,19 @@ static moe_status take_array(telling *t, const char *name, moe_error *err)
 {
     moe_numbers a = {.source = moe_source_of_file(t->from)};
     moe_recording_options o = *t->options;
+    const bool loads = strcmp(name, "loads") == 0;
+    const bool tokens = strcmp(name, "tokens") == 0;
     snprintf(a.name, sizeof a.name, "%.400s", t->path);
-    o.kind =
-        strcmp(name, "loads") == 0 ? MOE_RECORDING_LOADS : MOE_RECORDING_TOKENS;
-    o.axes = MOE_AXES_TOKENS_LAYERS;
     if (moe_npy_header(&a, err) != MOE_OK)
         return err->status;
-    if (strcmp(name, "loads") != 0 && strcmp(name, "tokens") != 0)
+    if (!loads && !tokens && strcmp(name, "array") != 0)
         return moe_companions_take(&t->beside, name, &a, err);
+    if (loads || tokens) {
+        o.kind = loads ? MOE_RECORDING_LOADS : MOE_RECORDING_TOKENS;
+        o.axes = MOE_AXES_TOKENS_LAYERS;
+    }
     moe_recording_take_array(&a, &o, &t->beside, t->out, err);
-    if (strcmp(name, "loads") == 0)
+    if (loads)
         t->out->numbered = true; /* rows are all layers of the model */
     return err->status;
 }

@@ -1,10 +1,13 @@
 """Hand out what an engine saved with torch.save, as NumPy arrays, without torch.
 
 torch.py FILE: lines NAME, each with a .npy behind it; or a line `refuse WHY`.
-Only tensors and containers are built of a pickle; all else is refused. Storages
-are read piece by piece, when they are handed out.
+NAME is `loads` of all layers of the model, `tokens`, what is beside these, or
+`array`, of which the file says nothing. Only tensors and containers are built of
+a pickle; all else is refused. Storages are read piece by piece, when they are
+handed out.
 """
 import array
+import itertools
 import pickle
 import resource
 import struct
@@ -12,9 +15,10 @@ import sys
 import zipfile
 
 TYPES = {"Int": "i4", "Long": "i8", "Short": "i2", "Char": "i1", "Byte": "u1",
-         "Float": "f4", "Double": "f8"}
-CODES = {"i1": "b", "u1": "B", "i2": "h", "i4": "i", "i8": "q", "f4": "f", "f8": "d"}
+         "Half": "f2", "Float": "f4", "Double": "f8"}
+CODES = {"i1": "b", "u1": "B", "i2": "h", "i4": "i", "i8": "q", "f2": "H", "f4": "f", "f8": "d"}
 PIECE = 1 << 20
+STRIDED = 64 << 20  # bytes of a storage whose numbers lie in another order
 MEMORY = 4 << 30  # for lists of numbers in a pickle
 
 
@@ -24,21 +28,26 @@ class Tensor:
     def __init__(self, storage, offset, shape, stride):
         self.archive, self.member, self.type = storage
         self.size = int(self.type[1])
-        self.shape, self.n = tuple(shape), 1
+        self.shape, self.stride, self.n = tuple(shape), tuple(stride), 1
+        self.contiguous = True
         for d in reversed(range(len(shape))):
-            if shape[d] > 1 and stride[d] != self.n:
-                raise ValueError("a tensor that is not contiguous")
+            self.contiguous &= shape[d] <= 1 or stride[d] == self.n
             self.n *= shape[d]
-        self.first = offset * self.size
-        stored = self.archive.getinfo(self.member).file_size
-        if min((*shape, offset), default=0) < 0 or self.first + self.n * self.size > stored:
+        self.offset = offset
+        self.stored = self.archive.getinfo(self.member).file_size // self.size
+        last = offset + sum((d - 1) * s for d, s in zip(shape, stride)) + 1 if self.n > 0 else offset
+        if min((*shape, *stride, offset), default=0) < 0 or max(last, self.n) > self.stored:
             raise ValueError("a tensor outside its storage")
 
     def pieces(self):
         """Its bytes."""
-        left = self.n * self.size
+        return self.run(self.offset, self.n) if self.contiguous else self.gathered()
+
+    def run(self, first, n):
+        """The bytes of n numbers of the storage."""
+        left = n * self.size
         with self.archive.open(self.member) as data:
-            data.seek(self.first)
+            data.seek(first * self.size)
             while left > 0:
                 piece = data.read(min(left, PIECE))
                 if not piece:
@@ -46,11 +55,23 @@ class Tensor:
                 left -= len(piece)
                 yield piece
 
+    def gathered(self):
+        """Rows of a view: transposed, or a part of another tensor."""
+        if self.stored * self.size > STRIDED:
+            raise ValueError("a large tensor that is not contiguous: .contiguous() before torch.save()")
+        all_of_it = array.array(CODES[self.type])
+        for piece in self.run(0, self.stored):
+            all_of_it.frombytes(piece)
+        for index in itertools.product(*map(range, self.shape[:-1])):
+            first = self.offset + sum(i * s for i, s in zip(index, self.stride))
+            step = max(self.stride[-1], 1)
+            yield all_of_it[first:first + (self.shape[-1] - 1) * step + 1:step].tobytes()
+
     def numbers(self):
         out = array.array(CODES[self.type])
         for piece in self.pieces():
             out.frombytes(piece)
-        return out
+        return struct.unpack(f"{len(out)}e", out) if self.type == "f2" else out
 
 
 def tensor(storage, offset, shape, stride, *_):
@@ -66,6 +87,8 @@ class Unpickler(pickle.Unpickler):
         kind = name.removesuffix("Storage")
         if module == "torch" and kind in TYPES:
             return kind
+        if module == "torch" and kind != name:
+            raise ValueError(f"has numbers of kind {kind}; wanted are {', '.join(TYPES)}")
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return tensor
         if (module, name) == ("collections", "OrderedDict"):
@@ -179,7 +202,8 @@ def main(path):
         root = [n for n in archive.namelist() if n.endswith("data.pkl")][0]
         data = Unpickler(archive, root[:-len("data.pkl")]).load()
         if isinstance(data, Tensor):
-            data = {"logical_count": data}
+            put("array", data.shape, data.type, data.pieces())
+            return
         records, mapping = data.get("records"), data.get("last_physical_to_logical_map")
         if "logical_count" in data:
             count = data["logical_count"]
