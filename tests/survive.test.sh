@@ -90,6 +90,27 @@ unshare -m mount -t tmpfs tmpfs /mnt 2> /dev/null || why_not="mounting is not pe
 check "a full disk costs a resumed run nothing" unshare -m bash -c full
 check "... once there is room" same whole.h5 room.h5
 why_not=
+
+# cannot RC TEXT FILE ARGUMENT...: a run in a folder where nothing can be made. Root
+# is held to that, too, once it has no right to pass over modes.
+mkdir "$dir/fixed"
+cp "$dir/limit.h5" "$dir/fixed/"
+cannot() {
+    local held=() before after rc=0
+    [ "$(id -u)" -ne 0 ] || held=(setpriv --bounding-set=-dac_override,-dac_read_search)
+    before=$(sha256sum "$dir"/fixed/*)
+    chmod 0555 "$dir/fixed"
+    exits 1 ranks 4 "${held[@]}" ./moegps run "$dir/x.yaml" -q -o "$dir/fixed/$2" "${@:3}" && err_has "$1" || rc=1
+    chmod 0755 "$dir/fixed"
+    after=$(sha256sum "$dir"/fixed/*)
+    is "$after" "$before" && return $rc
+}
+[ "$(id -u)" -ne 0 ] || command -v setpriv > /dev/null || why_not="needs setpriv (util-linux)"
+check "a folder that cannot be written is found out at once" cannot "new.h5.partial: cannot create: Permission denied" new.h5
+check "... by a resumed run, which leaves its file as it was" cannot \
+    "fixed/limit.h5: cannot be renamed to $dir/fixed/limit.h5.partial: Permission denied" limit.h5 --resume
+why_not=
+
 check "a file that is no result is refused" exits 2 foreign
 check "... by name" err_has "foreign.h5: attribute 'status' is missing"
 check "--resume finishes it" exits 0 run 4 limit.h5 --resume

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../src/results/internal.h"
@@ -117,11 +119,70 @@ START_TEST(change_is_whole_or_not_there)
 }
 END_TEST
 
+/* ---- what a run asks of its output before it begins ---- */
+
+enum { MIB = 1 << 20 };
+
+static const struct {
+    const char *name, *is; /* below the folder of tests; what is there */
+    bool force;
+    uint64_t bytes; /* that the file will have */
+    moe_status status;
+    const char *text; /* behind the name */
+} outputs[] = {
+    {"new.h5", "", false, 0, MOE_OK, ""},
+    {"there.h5", "file", false, 0, MOE_EXISTS, ": exists"},
+    {"there.h5", "file", true, 0, MOE_OK, ""},
+    {"folder.h5", "folder", true, 0, MOE_USAGE, ": is a folder"},
+    {"link.h5", "nowhere", true, 0, MOE_USAGE, ": is a link to nothing"},
+    {"loop.h5", "loop.h5", true, 0, MOE_USAGE, ": is a link to nothing"},
+    {"none/a.h5", "", true, 0, MOE_IO, ".partial: cannot create: "},
+    {"big.h5", "", true, 8 * MIB, MOE_IO, ".partial: needs "},
+};
+
+static void put_output(const char *path, const char *is)
+{
+    FILE *f = strcmp(is, "file") == 0 ? fopen(path, "w") : NULL;
+    if (f != NULL)
+        ck_assert_int_eq(fclose(f), 0);
+    else if (strcmp(is, "folder") == 0)
+        ck_assert_int_eq(mkdir(path, 0755), 0);
+    else if (*is != '\0')
+        ck_assert_int_eq(symlink(is, path), 0);
+}
+
+START_TEST(output_that_cannot_be_made_is_found_out_before)
+{
+    char path[512], partial[520], text[1024];
+    moe_error err = {0};
+    struct rlimit limit, most;
+    snprintf(path, sizeof path, "%s/%s", test_dir, outputs[_i].name);
+    snprintf(partial, sizeof partial, "%s.partial", path);
+    snprintf(text, sizeof text, "%s%s", path, outputs[_i].text);
+    put_output(path, outputs[_i].is);
+    getrlimit(RLIMIT_FSIZE, &limit);
+    most = limit;
+    most.rlim_cur = 8 * MIB;
+    setrlimit(RLIMIT_FSIZE, &most);
+    moe_target_check(path, partial, outputs[_i].bytes, outputs[_i].force, &err);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    const bool left = access(partial, F_OK) == 0;
+    remove(path);
+    ck_assert_int_eq(err.status, outputs[_i].status);
+    if (err.status != MOE_OK)
+        ck_assert_msg(strncmp(err.text, text, strlen(text)) == 0, "%s",
+                      err.text);
+    ck_assert(!left);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("target");
     MOE_TEST(suite, abandoned_file_leaves_nothing_open);
     MOE_TEST(suite, abandoned_file_keeps_what_was_flushed);
     MOE_TEST_LOOP(suite, change_is_whole_or_not_there, MOE_ARRAY_LEN(changes));
+    MOE_TEST_LOOP(suite, output_that_cannot_be_made_is_found_out_before,
+                  MOE_ARRAY_LEN(outputs));
     return suite;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "moegps/date.h"
@@ -206,6 +207,8 @@ hid_t moe_resume_open(const moe_resume *resume, moe_resume_kind kind,
     const char *from = kind == MOE_RESUME_PARTIAL ? partial : resume->path;
     const bool complete = kind == MOE_RESUME_COMPLETE;
     moe_error local = {0};
+    struct stat was = {0};
+    stat(from, &was);
     hid_t file = moe_h5_open(from, !complete, &local);
     if (local.status != MOE_OK) { /* the sentence names the file already */
         moe_pass(err, &local);
@@ -224,9 +227,12 @@ hid_t moe_resume_open(const moe_resume *resume, moe_resume_kind kind,
         return H5I_INVALID_HID;
     }
     moe_h5_close_file(file, err);
-    if (kind == MOE_RESUME_INTERRUPTED && rename(from, partial) != 0)
+    if (kind == MOE_RESUME_INTERRUPTED && rename(from, partial) != 0) {
         moe_fail(err, MOE_IO, "%s: cannot be renamed to %s: %s", from, partial,
                  strerror(errno));
+        if (truncate(from, was.st_size) != 0) /* that room is given back */
+            moe_fail(err, MOE_IO, "%s: %s", from, strerror(errno));
+    }
     return err->status == MOE_OK ? begin_part(resume, ctx, err)
                                  : H5I_INVALID_HID;
 }

@@ -63,8 +63,6 @@ void moe_target_check(const char *path, const char *partial, uint64_t bytes,
     struct stat info;
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
         moe_fail(err, MOE_USAGE, "%s: is a folder", path);
-    } else if (stat(path, &info) != 0 && lstat(path, &info) == 0) {
-        moe_fail(err, MOE_USAGE, "%s: is a link to nothing", path);
     } else if (moe_replace_check(path, force, err) != MOE_OK) {
         return;
     } else if (!force && access(partial, F_OK) == 0) {
