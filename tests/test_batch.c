@@ -491,6 +491,7 @@ START_TEST(decode_takes_the_next_token_of_each_running_sequence)
     ck_assert_int_eq(moe_batcher_new(&params, &b, NULL), MOE_OK);
     uint64_t seq[RUNNING], first = 0;
     int at[RUNNING], next = RUNNING;
+    double all = 0;
     while (t.seq_part[first] != MOE_PART_TEST)
         first++;
     for (int s = 0; s < RUNNING; s++) {
@@ -509,11 +510,21 @@ START_TEST(decode_takes_the_next_token_of_each_running_sequence)
             ck_assert_uint_eq(x->id[s], t.seq_offset[seq[s]] + (uint64_t)at[s]);
             cached += at[s]++;
         }
-        ck_assert_double_eq(x->all_cached, cached);
-        ck_assert_uint_eq(x->sequences, RUNNING);
+        ck_assert_double_eq(x->all.cached, cached);
+        for (int g = 0; g < 2; g++) { /* one, and the two others */
+            const moe_batch_share of = moe_batcher_share(b, i, g, 2);
+            ck_assert_uint_eq(of.sequences, (uint32_t)g + 1);
+            ck_assert_uint_eq(of.tokens, (uint64_t)g + 1);
+            ck_assert_double_eq(of.cached,
+                                g == 0 ? at[0] - 1 : at[1] + at[2] - 2);
+        }
+        all += cached;
+        ck_assert_uint_eq(x->mine.sequences, RUNNING);
     }
     ck_assert_int_eq(next, 2 * RUNNING);
     ck_assert_double_eq(moe_batcher_passes(b), 1);
+    ck_assert_int_eq(moe_batcher_kv_len(b, 7), 7);
+    ck_assert_int_eq(moe_batcher_kv_len(b, 0), (int)rint(all / MANY / RUNNING));
     moe_batcher_free(b);
     moe_trace_free(&t);
 }
@@ -546,7 +557,7 @@ START_TEST(sequences_are_not_cut_between_gpus)
             const int first = BATCH * g / GPUS, end = BATCH * (g + 1) / GPUS;
             ck_assert_uint_eq(x->first, (uint64_t)(first * each));
             ck_assert_uint_eq(x->own, (uint32_t)((end - first) * each));
-            ck_assert_uint_eq(x->sequences, (uint32_t)(end - first));
+            ck_assert_uint_eq(x->mine.sequences, (uint32_t)(end - first));
             ck_assert_uint_eq(x->half,
                               (uint32_t)((end - first + 1) / 2 * each));
             ck_assert_uint_eq(y->half, (y->own + 1) / 2);

@@ -15,6 +15,13 @@
 #include "moegps/status.h"
 #include "moegps/trace.h"
 
+/** Who attends to what: of a GPU, or of all of them. */
+typedef struct moe_batch_share {
+    uint32_t sequences; /* where whole ones have a GPU; else 0 */
+    uint64_t tokens;    /* that are new */
+    double cached;      /* decode: tokens of these sequences that came before */
+} moe_batch_share;
+
 typedef struct moe_batch {
     uint64_t iteration;
     uint64_t tokens; /* of the whole batch */
@@ -22,9 +29,7 @@ typedef struct moe_batch {
     uint32_t own;    /* tokens of this rank */
     uint32_t half;   /* of them, those of the first half of the batch: of half
                         its sequences where whole ones have a GPU */
-    uint32_t sequences, all_sequences; /* of this rank, of all, where whole
-                                          ones have a GPU; else 0 */
-    double cached, all_cached; /* decode: tokens of these that came before */
+    moe_batch_share mine, all; /* of this rank (gpu -1: nothing); of all */
     int layers, experts, top_k;
     uint16_t *experts_of; /* [layers][own][top_k] true experts */
     float *gate;          /* [layers][own][top_k] weights, or NULL: 1/k */
@@ -85,9 +90,25 @@ uint32_t moe_batcher_max_own(const moe_batcher *batcher);
 uint64_t moe_batcher_before(const moe_batcher *batcher, uint64_t iteration,
                             int gpu, int gpus);
 
-/** @return decode: cached tokens of a sequence, mean over all iterations; 0:
- *  the trace does not say. */
-double moe_batcher_cached(const moe_batcher *batcher);
+/** @return what GPU `gpu` of `gpus` attends to in an iteration, whatever GPUs
+ *  the batches are prepared for. */
+moe_batch_share moe_batcher_share(const moe_batcher *batcher,
+                                  uint64_t iteration, int gpu, int gpus);
+
+/** Cached tokens of a sequence that decodes, for what is not priced batch by
+ *  batch.
+ *  @param asked  serving's kv_len
+ *  @return `asked`; if it is 0, the mean over all iterations of a token trace
+ *  that decodes, at least 1; else 0. */
+int moe_batcher_kv_len(const moe_batcher *batcher, int asked);
+
+/** Refuse batches that do not decode: a step of a load trace is one iteration,
+ *  a sequence of a token trace has one new token.
+ *  @param batch, seq  as in moe_batcher_params
+ *  @param kv_len      asked for; 0: positions, which a load trace has not
+ *  @return MOE_OK, MOE_USAGE. */
+moe_status moe_batch_check_decode(const moe_trace *trace, int batch, int seq,
+                                  int kv_len, moe_error *err);
 
 /** @return how often the stream is used up by all iterations; above 1 the
  *  iterations repeat tokens. */

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "moegps/batch.h"
 #include "moegps/cost.h"
 #include "moegps/layout.h"
 #include "moegps/model.h"
@@ -97,6 +98,12 @@ typedef struct moe_layer_cost {
 
 /** Set all times to 0. */
 void moe_layer_cost_init(moe_layer_cost *cost);
+
+/** Say who attends: fill own, own_sequences, own_tokens and cached of `work`.
+ *  @param s         its kv_len, if it is not 0, stands for all positions
+ *  @param all, own  of the whole batch; of the GPU that is priced */
+void moe_layer_attend(const moe_serving *s, const moe_batch_share *all,
+                      const moe_batch_share *own, moe_layer_work *work);
 
 /** Price what every GPU has alike: predictor, attention, router, numbering and
  *  what is solved of it, shared experts. @param work  of any GPU: its rows, and bytes moved,

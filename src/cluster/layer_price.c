@@ -114,6 +114,17 @@ static double part_of(const moe_pricer *p, double all)
 
 /* ---- what all GPUs have alike ---- */
 
+void moe_layer_attend(const moe_serving *s, const moe_batch_share *all,
+                      const moe_batch_share *own, moe_layer_work *w)
+{
+    w->own = s->attention == MOE_SERVE_DATA && all->sequences > 0;
+    w->own_sequences = w->own ? own->sequences : 0;
+    w->own_tokens = w->own ? (double)own->tokens : 0;
+    const moe_batch_share *of = w->own ? own : all;
+    if (s->phase == MOE_SERVE_DECODE && s->kv_len == 0 && of->sequences > 0)
+        w->cached = fmax(1, of->cached / of->sequences);
+}
+
 static void charge_predictor(const moe_pricer *p, const moe_layer_work *w,
                              moe_layer_cost *out)
 {

@@ -86,19 +86,9 @@ double moe_engine_sequences(const moe_engine *e, double tokens)
 void moe_engine_attend(const moe_engine *e, moe_layer_work *w)
 {
     const moe_batch *b = e->it.batch;
-    const moe_serving *s = &e->p.experiment->serving;
-    const bool decode = s->phase == MOE_SERVE_DECODE;
     w->tokens = (double)b->tokens;
     w->sequences = moe_engine_sequences(e, w->tokens);
-    w->own = s->attention == MOE_SERVE_DATA && b->all_sequences > 0;
-    w->own_sequences = w->own ? b->sequences : 0;
-    w->own_tokens = w->own ? b->own : 0;
-    if (!decode || s->kv_len > 0 || b->all_sequences == 0)
-        return;
-    if (!w->own)
-        w->cached = fmax(1, b->all_cached / b->all_sequences);
-    else if (b->sequences > 0)
-        w->cached = fmax(1, b->cached / b->sequences);
+    moe_layer_attend(&e->p.experiment->serving, &b->all, &b->mine, w);
 }
 
 static moe_layer_work work_of(const moe_engine *e, const moe_runner *r, int l)

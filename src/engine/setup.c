@@ -31,29 +31,14 @@ static moe_status check_inputs(const moe_engine *e, moe_error *err)
     return MOE_OK;
 }
 
-/* A step of a load trace is an iteration; a sequence has one new token. */
 static moe_status check_phase(const moe_engine *e, moe_error *err)
 {
     const moe_workload *w = &e->p.experiment->workload;
-    const bool loads = e->p.trace->kind == MOE_TRACE_LOADS;
-    if (e->p.experiment->serving.phase != MOE_SERVE_DECODE)
-        return MOE_OK;
-    if (loads && (w->seq != 0 || w->batch != 1))
-        return moe_fail(err, MOE_USAGE,
-                        "workload: batch %d, seq %d with serving.phase decode: "
-                        "a step of a load trace is one iteration (allowed: "
-                        "batch 1, seq 0)",
-                        w->batch, w->seq);
-    if (!loads && w->seq != 1)
-        return moe_fail(err, MOE_USAGE,
-                        "workload.seq: %d with serving.phase decode: every "
-                        "sequence has one new token (allowed: 1)",
-                        w->seq);
-    if (loads && e->p.experiment->serving.kv_len < 1)
-        return moe_fail(err, MOE_USAGE,
-                        "serving.kv_len: 0 with phase decode: a load trace has "
-                        "no positions (allowed: 1..)");
-    return MOE_OK;
+    const moe_serving *s = &e->p.experiment->serving;
+    return s->phase == MOE_SERVE_DECODE
+               ? moe_batch_check_decode(e->p.trace, w->batch, w->seq, s->kv_len,
+                                        err)
+               : MOE_OK;
 }
 
 /* Layers are numbered as in the model; the trace may hold some of them. */
@@ -233,8 +218,7 @@ static moe_status make_cost(moe_engine *e, moe_error *err)
     if (err->status != MOE_OK)
         return err->status;
     moe_serving serving = e->p.experiment->serving;
-    if (serving.phase == MOE_SERVE_DECODE && serving.kv_len == 0)
-        serving.kv_len = (int)fmax(1, rint(moe_batcher_cached(e->batcher)));
+    serving.kv_len = moe_batcher_kv_len(e->batcher, serving.kv_len);
     if (moe_serving_cost_new(&serving, e->p.model, e->p.cluster, &e->layout,
                              &e->serving, err) != MOE_OK)
         moe_error_prefix(err, "serving");

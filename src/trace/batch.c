@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -371,9 +372,32 @@ uint32_t moe_batcher_max_own(const moe_batcher *b)
     return b->max_own;
 }
 
-double moe_batcher_cached(const moe_batcher *b)
+int moe_batcher_kv_len(const moe_batcher *b, int asked)
 {
-    return b->cached;
+    if (asked > 0 || b->running == NULL)
+        return asked;
+    return b->cached > 1 ? (int)rint(b->cached) : 1;
+}
+
+moe_status moe_batch_check_decode(const moe_trace *t, int batch, int seq,
+                                  int kv_len, moe_error *err)
+{
+    if (t->kind == MOE_TRACE_TOKENS)
+        return seq == 1 ? MOE_OK
+                        : moe_fail(err, MOE_USAGE,
+                                   "seq: %d, but in decode a sequence has one "
+                                   "new token (allowed: 1)",
+                                   seq);
+    if (batch != 1 || seq != 0)
+        return moe_fail(err, MOE_USAGE,
+                        "batch: %d, seq: %d, but in decode a step of a load "
+                        "trace is one iteration, whatever its tokens (allowed: "
+                        "batch 1, seq 0)",
+                        batch, seq);
+    return kv_len > 0 ? MOE_OK
+                      : moe_fail(err, MOE_USAGE,
+                                 "kv_len: 0, but a load trace that decodes has "
+                                 "no positions (allowed: 1..)");
 }
 
 double moe_batcher_passes(const moe_batcher *b)
@@ -466,25 +490,28 @@ static void count_pairs(moe_batch *x)
                           x->experts_of[(size_t)l * pairs + p]]++;
 }
 
-/* Who attends, where that is known. */
-static void count_sequences(moe_batcher *b, uint64_t iteration)
+moe_batch_share moe_batcher_share(const moe_batcher *b, uint64_t iteration,
+                                  int gpu, int gpus)
+{
+    const uint64_t g = (uint64_t)gpu;
+    const uint64_t first = moe_batcher_before(b, iteration, gpu, gpus);
+    const uint64_t end = moe_batcher_before(b, iteration, gpu + 1, gpus);
+    moe_batch_share x = {.tokens = end - first};
+    if (b->running != NULL || is_whole(b))
+        x.sequences = (uint32_t)(sequences_below(b, g + 1, gpus) -
+                                 sequences_below(b, g, gpus));
+    for (uint64_t s = first; s < end && b->running != NULL; s++)
+        x.cached += next_token(b, iteration, (int)s).cached;
+    return x;
+}
+
+static void count_shares(moe_batcher *b, uint64_t iteration)
 {
     moe_batch *x = &b->batch;
-    const uint64_t g = (uint64_t)b->p.gpu;
-    x->cached = x->all_cached = 0;
-    x->all_sequences =
-        b->running != NULL || is_whole(b) ? (uint32_t)b->p.batch : 0;
-    x->sequences = b->p.gpu < 0 || x->all_sequences == 0
-                       ? 0
-                       : (uint32_t)(sequences_below(b, g + 1, b->p.gpus) -
-                                    sequences_below(b, g, b->p.gpus));
-    for (int s = 0; b->running != NULL && s < b->p.batch; s++) {
-        const double cached = next_token(b, iteration, s).cached;
-        const bool own =
-            (uint64_t)s >= x->first && (uint64_t)s < x->first + x->own;
-        x->all_cached += cached;
-        x->cached += own ? cached : 0;
-    }
+    x->all = moe_batcher_share(b, iteration, 0, 1);
+    x->mine = b->p.gpu < 0
+                  ? (moe_batch_share){0}
+                  : moe_batcher_share(b, iteration, b->p.gpu, b->p.gpus);
 }
 
 moe_batch *moe_batcher_load(moe_batcher *b, uint64_t iteration)
@@ -497,7 +524,7 @@ moe_batch *moe_batcher_load(moe_batcher *b, uint64_t iteration)
     x->first = b->p.gpu < 0 ? 0 : cut(b, iteration, g);
     x->own = b->p.gpu < 0 ? 0 : (uint32_t)(cut(b, iteration, g + 1) - x->first);
     x->half = b->p.gpu < 0 ? 0 : (uint32_t)half(b, iteration, g);
-    count_sequences(b, iteration);
+    count_shares(b, iteration);
     for (uint32_t done = 0; done < x->own && b->running != NULL; done++) {
         const new_token n = next_token(b, iteration, (int)(x->first + done));
         const moe_stretch s = {n.seq, n.from, 1};
@@ -551,7 +578,7 @@ moe_batch *moe_batcher_count(moe_batcher *b, uint64_t iteration)
     x->first = 0;
     x->own = x->half = 0;
     count_pairs(x); /* of no tokens: zero */
-    count_sequences(b, iteration);
+    count_shares(b, iteration);
     for (int j = 0; b->running != NULL && j < b->p.batch; j++) {
         const new_token n = next_token(b, iteration, j);
         const moe_stretch s = {n.seq, n.from, 1};

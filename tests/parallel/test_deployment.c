@@ -213,16 +213,17 @@ static const struct {
     {false,
      {"serving.phase=decode"},
      1,
-     "workload.seq: 30 with serving.phase decode: every sequence has one new "
-     "token (allowed: 1)"},
+     "seq: 30, but in decode a sequence has one new token (allowed: "
+     "1)"},
     {true,
      {"serving.phase=decode", "workload.seq=0"},
      2,
-     "a step of a load trace is one iteration (allowed: batch 1, seq 0)"},
+     "batch: 2, seq: 0, but in decode a step of a load trace is one "
+     "iteration, whatever its tokens (allowed: batch 1, seq 0)"},
     {true,
      {"serving.phase=decode", "workload.seq=0", "workload.batch=1"},
      3,
-     "serving.kv_len: 0 with phase decode: a load trace has no positions"},
+     "kv_len: 0, but a load trace that decodes has no positions"},
     {false,
      {"serving.kernel=deepep-ll", "serving.exchange=tokens"},
      2,
