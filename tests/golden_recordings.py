@@ -88,11 +88,19 @@ def sglang(folder):
     counts = [0] * 12 + [0] * 4 + [40, 10, 10, 20] + [10, 10, 10, 10]
     save(folder + "/stat.pt", {"rank": 0, "logical_count": Tensor((2, 3, 4), counts),
                                "average_utilization_rate_over_window": None})
-    passes = [{"forward_pass_id": 500 + i, "rank": 0, "gatherer_key": "primary",
-               "global_physical_count": Tensor((3, 6), [0] * 6 + [9, 2, 3, 4, 1, 2] + [6, 1, 1, 1, 5, 2], "q")}
-              for i in range(2)]
-    save(folder + "/per_pass.pt", {"records": passes,
-                                   "last_physical_to_logical_map": Tensor((3, 6), mapping, "q")})
+    def passes(path, rank, numbers, place=mapping):
+        """A record of every pass, and of every part of one (gatherer)."""
+        save(folder + path, {
+            "records": [{"forward_pass_id": number, "rank": rank, "gatherer_key": f"child_{i}",
+                         "global_physical_count": Tensor(
+                             (3, 6), [0] * 6 + [9, 2, 3, 4, 1, 2] + [6, 1, 1, 1, 5, 2], "q")}
+                        for i, number in enumerate(numbers)],
+            "last_physical_to_logical_map": Tensor((3, 6), place, "q")})
+
+    passes("/per_pass.pt", 0, (500, 501))
+    passes("/per_pass1.pt", 1, (501, 502))
+    passes("/parts.pt", 0, (501, 501, 500))
+    passes("/unplaced.pt", 0, (500, 501), mapping[:-1] + [-1])
     ids = [[-1] * 6] + [[4, 1, 2, 3, -1, -1], [4, 1, 2, 3, -1, -1]]
     record = {"forward_pass_id": 1, "rank": 0, "input_ids": [11, 12, 0], "positions": [0, 0, 0],
               "extend_seq_lens": [1, 2], "topk_ids_of_layer": Tensor((3, 3, 2), sum(ids, []))}

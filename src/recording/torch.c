@@ -59,8 +59,28 @@ typedef struct {
     FILE *from;
     const moe_recording_options *options;
     moe_companions beside;
+    int64_t
+        *step; /* [n_steps] numbers of loads' steps; NULL: not told; owned */
+    size_t n_steps;
     moe_recording *out;
 } telling;
+
+static moe_status take_steps(telling *t, moe_numbers *a, moe_error *err)
+{
+    t->n_steps = moe_numbers_length(a);
+    free(t->step);
+    t->step = moe_array_new(t->n_steps, sizeof *t->step, err);
+    return t->step != NULL ? moe_numbers_int(a, t->n_steps, t->step, err)
+                           : err->status;
+}
+
+/* Rows of loads are all layers of the model. */
+static void number_loads(const telling *t)
+{
+    t->out->numbered = true;
+    for (size_t s = 0; t->n_steps == t->out->steps && s < t->n_steps; s++)
+        t->out->step_number[s] = t->step[s];
+}
 
 static moe_status take_array(telling *t, const char *name, moe_error *err)
 {
@@ -71,15 +91,17 @@ static moe_status take_array(telling *t, const char *name, moe_error *err)
     snprintf(a.name, sizeof a.name, "%.400s", t->path);
     if (moe_npy_header(&a, err) != MOE_OK)
         return err->status;
+    if (strcmp(name, "steps") == 0)
+        return take_steps(t, &a, err);
     if (!loads && !tokens && strcmp(name, "array") != 0)
         return moe_companions_take(&t->beside, name, &a, err);
     if (loads || tokens) {
         o.kind = loads ? MOE_RECORDING_LOADS : MOE_RECORDING_TOKENS;
         o.axes = MOE_AXES_TOKENS_LAYERS;
     }
-    moe_recording_take_array(&a, &o, &t->beside, t->out, err);
-    if (loads)
-        t->out->numbered = true; /* rows are all layers of the model */
+    if (moe_recording_take_array(&a, &o, &t->beside, t->out, err) == MOE_OK &&
+        loads)
+        number_loads(t);
     return err->status;
 }
 
@@ -99,6 +121,7 @@ static void take_all(const char *path, FILE *from,
     if (err->status == MOE_OK && out->kind == MOE_RECORDING_ANY)
         moe_fail(err, MOE_FORMAT, "%s: needs python3 to be read", path);
     moe_companions_fini(&t.beside);
+    free(t.step);
 }
 
 static bool detect(const char *path, const char *head, size_t n)

@@ -1,10 +1,10 @@
 """Hand out what an engine saved with torch.save, as NumPy arrays, without torch.
 
 torch.py FILE: lines NAME, each with a .npy behind it; or a line `refuse WHY`.
-NAME is `loads` of all layers of the model, `tokens`, what is beside these, or
-`array`, of which the file says nothing. Only tensors and containers are built of
-a pickle; all else is refused. Storages are read piece by piece, when they are
-handed out.
+NAME is `loads` of all layers of the model, `steps` the numbers of their steps,
+`tokens`, what is beside tokens, or `array`, of which the file says nothing. Only
+tensors and containers are built of a pickle; all else is refused. Storages are
+read piece by piece, when they are handed out.
 """
 import array
 import itertools
@@ -124,30 +124,44 @@ def alike(records, key):
     return first
 
 
+def experts_of(mapping, layers):
+    """The expert of every slot, layer after layer."""
+    to = mapping.numbers()
+    if len(mapping.shape) != 2 or mapping.shape[0] != layers or min(to, default=-1) < 0:
+        raise ValueError("last_physical_to_logical_map is not [layers][slots] of experts")
+    return to
+
+
 def loads(records, mapping):
-    """Loads of experts of the loads of slots, a step each."""
+    """Loads of experts of the loads of slots, a step each forward pass: a pass in
+    parts (gatherers) has a record of each."""
     key = "global_physical_count"
     layers, slots = alike(records, key)
-    if any(r[key].shape[1] != slots for r in records) or mapping.shape != (layers, slots):
+    to = experts_of(mapping, layers)
+    if any(r[key].shape[1] != slots for r in records) or mapping.shape[1] != slots:
         raise ValueError(f"{key} of different slots")
-    to = mapping.numbers()
     experts = max(to) + 1
+    passes = {}
+    for i, r in enumerate(records):
+        passes.setdefault(int(r.get("forward_pass_id", i)), []).append(r)
 
     def steps():
-        for r in records:
+        for number in sorted(passes):
             load = array.array("d", bytes(8 * layers * experts))
-            for i, x in enumerate(r[key].numbers()):
-                load[i // slots * experts + to[i]] += x
+            for r in passes[number]:
+                for i, x in enumerate(r[key].numbers()):
+                    load[i // slots * experts + to[i]] += x
             yield load.tobytes()
 
-    put("loads", (len(records), layers, experts), "f8", steps())
+    put_list("steps", sorted(passes))
+    put("loads", (len(passes), layers, experts), "f8", steps())
 
 
 def tokens(records, mapping):
     key = "topk_ids_of_layer"
     layers, _, k = alike(records, key)
+    to = experts_of(mapping, layers)
     slots = mapping.shape[1]
-    to = mapping.numbers()
     rows = [to[l * slots:(l + 1) * slots].tolist() + [-1] for l in range(layers)]
     row = [len(numbers(r["input_ids"])) for r in records]  # without padding behind
     if any(len(numbers(r["positions"])) != n or r[key].shape[1] < n or r[key].shape[2] != k
