@@ -226,6 +226,18 @@ check "... in info" eval 'info | finds "^steps *2 (1 train, 1 test)"'
 check "a profile says what options leave out" says "32 layers (0..31)" import \
     jobs/traces/mixtral-8x7b-mmlu.h5 --model mixtral-8x7b
 
+# a file per layer, as loggers write them
+for l in 0 8 12; do
+    for t in 0 1 2; do
+        echo "{\"layer\": $l, \"request\": $((t / 2)), \"topk_ids\": [$((l % 5)), $((t + 5))]}"
+    done > "$dir/layer$l.jsonl"
+done
+check "files of other layers are one recording" says "3 layers (0, 8, 12), 8 experts, 3 tokens of 2 choices each; 3 files added up" \
+    import "$dir/layer0.jsonl" "$dir/layer12.jsonl" "$dir/layer8.jsonl" --model m
+check "... in sequences of requests" eval 'info | finds "^sequences *2 "'
+check "... and of the same layer follow each other" says "6 tokens of 2 choices each; 2 files one after the other" \
+    import "$dir/layer8.jsonl" "$dir/layer8.jsonl" --model m
+
 # 131 MB of integers: no program has more than a piece of them in memory
 memory() { # FILE: MiB that reading it takes at most
     "$PYTHON" -c "import resource as r, subprocess, sys
@@ -243,6 +255,16 @@ if "$PYTHON" tests/golden_recordings.py "$dir" && [ -e "$dir/stat.pt" ]; then
     check "... without its dense layer" out_has "left out: layer 0 has no load: a dense layer"
     check "... or empty steps" out_has "left out: 1 step without any load"
     check "SGLang's per_pass" says "2 layers (1..2), 4 experts, 2 steps" plan --loads "$dir/per_pass.pt"
+    check "... of two ranks, by the numbers of passes" says "4 experts, 3 steps; 2 files added up" import \
+        "$dir/per_pass.pt" "$dir/per_pass1.pt" --model m --top-k 1 --layers 1
+    of_passes() { # counts of layer 1
+        ./moegps trace export "$dir/t.h5" --csv --force -o "$dir/p.csv" && grep "^[0-9]*,1," "$dir/p.csv" | cut -d, -f4 | xargs
+    }
+    check "... each where it is" eval 'is "$(of_passes)" "10 4 3 4 20 8 6 8 10 4 3 4"'
+    check "... one in parts is a step" eval \
+        'import "$dir/parts.pt" --model m --top-k 1 --layers 1 > /dev/null && is "$(of_passes)" "10 4 3 4 20 8 6 8"'
+    check "a slot without an expert is refused" refused 2 "last_physical_to_logical_map is not" plan --loads \
+        "$dir/unplaced.pt"
     check "SGLang's per_token" says "2 layers (1..2), 4 experts, 2 tokens of 2 choices each" import \
         "$dir/per_token.pt" --model m --layers 1-2
     csv() { # logical experts of the slots, ids, positions and sequences

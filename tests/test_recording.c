@@ -482,6 +482,92 @@ START_TEST(lines_of_layers_are_tokens)
 }
 END_TEST
 
+/* Lines of one layer, each of a request, and the sequences they make. */
+static const struct {
+    const char *requests; /* a letter a line, of two tokens; space: not said */
+    uint64_t n, first[4];
+    bool mixed;
+} request_cases[] = {{"aab", 2, {0, 4}, false}, {"abc", 3, {0, 2, 4}, false},
+                     {"a", 1, {0}, false},      {"aba", 0, {0}, true},
+                     {"a b", 0, {0}, false},    {" bb", 0, {0}, false}};
+
+START_TEST(lines_of_requests_are_sequences)
+{
+    char text[1024] = "";
+    moe_recording r = {0};
+    moe_error err = {0};
+    for (const char *c = request_cases[_i].requests; *c != '\0'; c++) {
+        char line[128], of[32] = "";
+        if (*c != ' ')
+            snprintf(of, sizeof of, "\"request_id\": \"%c\", ", *c);
+        for (int l = 0; l < 2; l++) {
+            snprintf(line, sizeof line,
+                     "{\"layer\": %d, %s\"topk_ids\": [[1, 2], [3, 4]]}\n", l,
+                     of);
+            strcat(text, line);
+        }
+    }
+    ck_assert_msg(read_text(text, &r, &err) == MOE_OK, "%s", err.text);
+    ck_assert_uint_eq(r.seq_offset != NULL ? r.n_seqs : 0, request_cases[_i].n);
+    for (uint64_t s = 0; s < request_cases[_i].n; s++)
+        ck_assert_uint_eq(r.seq_offset[s], request_cases[_i].first[s]);
+    if (r.seq_offset != NULL)
+        ck_assert_uint_eq(r.seq_offset[r.n_seqs], r.n_tokens);
+    ck_assert(says(&r, "tokens of others lie between") ==
+              request_cases[_i].mixed);
+    moe_recording_fini(&r);
+}
+END_TEST
+
+/* Two files, with layers and tokens of their own. */
+static const struct {
+    const char *part, *refused;
+} layer_cases[] = {
+    {"layer,token,sequence,expert0\n1,0,0,7\n1,1,1,6\n1,2,1,5\n"
+     "4,0,0,5\n4,1,1,4\n4,2,1,3\n",
+     NULL},
+    {"layer,token,expert0\n1,0,7\n1,1,6\n1,2,5\n4,0,5\n4,1,4\n4,2,3\n", NULL},
+    {"layer,token,expert0\n0,0,7\n0,1,6\n0,2,5\n",
+     "of one layer cannot be added"},
+    {"layer,token,expert0\n1,0,7\n1,1,6\n",
+     "other tokens, choices or sequences"},
+    {"layer,token,expert0,expert1\n1,0,7,6\n1,1,6,5\n1,2,6,5\n",
+     "other tokens, choices or sequences"},
+    {"layer,token,sequence,expert0\n1,0,0,7\n1,1,0,6\n1,2,1,5\n",
+     "other tokens, choices or sequences"}};
+
+START_TEST(other_layers_of_the_same_tokens_add_up)
+{
+    static const uint16_t all[] = {0, 1, 2, 7, 6, 5, 2, 3, 4, 5, 4, 3};
+    static const int32_t number[] = {0, 1, 3, 4};
+    moe_recording r = {0}, part = {0};
+    moe_error err = {0};
+    ck_assert_int_eq(
+        read_text("layer,token,sequence,expert0\n0,0,0,0\n0,1,1,1\n0,2,1,2\n"
+                  "3,0,0,2\n3,1,1,3\n3,2,1,4\n",
+                  &r, &err),
+        MOE_OK);
+    ck_assert_msg(read_text(layer_cases[_i].part, &part, &err) == MOE_OK, "%s",
+                  err.text);
+    const moe_status status = moe_recording_add(&r, &part, &err);
+    if (layer_cases[_i].refused != NULL) {
+        ck_assert_int_eq(status, MOE_MISMATCH);
+        ck_assert_msg(strstr(err.text, layer_cases[_i].refused) != NULL, "%s",
+                      err.text);
+        ck_assert_int_eq(r.layers, 2);
+    } else {
+        ck_assert_msg(status == MOE_OK, "%s", err.text);
+        ck_assert_int_eq(r.layers, 4);
+        ck_assert_int_eq(r.experts, 8);
+        ck_assert_mem_eq(r.layer_number, number, sizeof number);
+        ck_assert_mem_eq(r.experts_of, all, sizeof all);
+        ck_assert_uint_eq(r.n_seqs, 2);
+    }
+    moe_recording_fini(&part);
+    moe_recording_fini(&r);
+}
+END_TEST
+
 static const struct {
     const char *text, *says;
 } bad_tokens[] = {
@@ -951,6 +1037,10 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, array_of_tokens_is_read_by_its_axes);
     MOE_TEST(suite, padding_is_dropped_and_counted);
     MOE_TEST(suite, lines_of_layers_are_tokens);
+    MOE_TEST_LOOP(suite, lines_of_requests_are_sequences,
+                  MOE_ARRAY_LEN(request_cases));
+    MOE_TEST_LOOP(suite, other_layers_of_the_same_tokens_add_up,
+                  MOE_ARRAY_LEN(layer_cases));
     MOE_TEST_LOOP(suite, bad_tables_of_tokens_are_refused,
                   MOE_ARRAY_LEN(bad_tokens));
     MOE_TEST_LOOP(suite, tensors_are_read_by_their_header,

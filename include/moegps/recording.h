@@ -150,8 +150,10 @@ moe_status moe_recording_to_logical(moe_recording *recording,
                                     moe_error *err);
 
 /** Add up a part: of another rank, or other layers of the same steps. Steps,
- *  layers and experts that one of them lacks have no load there.
- *  @return MOE_OK, MOE_MISMATCH (tokens), MOE_NOMEM; unchanged on error. */
+ *  layers and experts that one of them lacks have no load there. Of tokens it
+ *  has other layers; ids, positions and sequences are those of the first.
+ *  @return MOE_OK, MOE_MISMATCH (tokens of the same layer; other tokens),
+ *  MOE_NOMEM; unchanged on error. */
 moe_status moe_recording_add(moe_recording *into, const moe_recording *part,
                              moe_error *err);
 

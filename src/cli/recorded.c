@@ -36,7 +36,17 @@ moe_status moe_parse_pad(const char *text, void *at, moe_error *err)
     return MOE_OK;
 }
 
-/* Loads add up and tokens follow each other, unless the user says. */
+static bool is_apart(const moe_recording *a, const moe_recording *b)
+{
+    for (int i = 0; i < a->layers; i++)
+        for (int j = 0; j < b->layers; j++)
+            if (a->layer_number[i] == b->layer_number[j])
+                return false;
+    return true;
+}
+
+/* Loads add up, as do layers of the same tokens; else tokens follow each other,
+ * unless the user says. */
 static moe_status join(const moe_recorded *in, moe_recording *all,
                        const moe_recording *part, moe_error *err)
 {
@@ -54,16 +64,19 @@ static moe_status join(const moe_recorded *in, moe_recording *all,
         loads != (in->concat == MOE_CONCAT_STEPS))
         return moe_fail(err, MOE_USAGE, "--concat: these files have %s",
                         loads ? "steps of loads" : "tokens");
-    return in->concat != MOE_CONCAT_NONE || (in->sum == 0 && !loads)
+    return in->concat != MOE_CONCAT_NONE ||
+                   (in->sum == 0 && !loads && !is_apart(all, part))
                ? moe_recording_append(all, part, err)
                : moe_recording_add(all, part, err);
 }
 
-static void remark_files(const moe_recorded *in, int n, moe_recording *all)
+/* @param wider  they have more layers than the first. */
+static void remark_files(const moe_recorded *in, int n, bool wider,
+                         moe_recording *all)
 {
     char sizes[256];
-    const bool added =
-        all->kind == MOE_RECORDING_LOADS && in->concat == MOE_CONCAT_NONE;
+    const bool added = in->concat == MOE_CONCAT_NONE &&
+                       (all->kind == MOE_RECORDING_LOADS || wider);
     moe_recording_sizes(all, sizes, sizeof sizes);
     moe_remarks_fini(&all->understood);
     moe_remark(&all->understood, "%s", sizes);
@@ -77,6 +90,7 @@ static moe_status read_files(const moe_recorded *in, const moe_strings *files,
                              const moe_recording_options *options,
                              moe_recording *all, moe_error *err)
 {
+    int layers = 0; /* of the first */
     for (int i = 0; i < files->n && err->status == MOE_OK; i++) {
         moe_recording part = {.kind = MOE_RECORDING_ANY};
         moe_recording *to = i == 0 ? all : &part;
@@ -85,9 +99,10 @@ static moe_status read_files(const moe_recorded *in, const moe_strings *files,
         if (i > 0 && join(in, all, &part, err) != MOE_OK)
             moe_error_prefix(err, "%s", files->text[i]);
         moe_recording_fini(&part);
+        layers = i == 0 ? all->layers : layers;
     }
     if (err->status == MOE_OK && files->n > 1)
-        remark_files(in, files->n, all);
+        remark_files(in, files->n, all->layers > layers, all);
     return err->status;
 }
 

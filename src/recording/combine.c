@@ -37,6 +37,11 @@ static bool same_layers(const moe_recording *a, const moe_recording *b)
                   (size_t)a->layers * sizeof *a->layer_number) == 0;
 }
 
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
 static void take_numbers(moe_recording *r, const moe_axis *steps,
                          const moe_axis *layers)
 {
@@ -76,9 +81,77 @@ static void replace(moe_recording *into, moe_recording *made)
     *into = *made;
 }
 
-static int larger(int a, int b)
+/* ---- other layers of the same tokens ---- */
+
+static int layer_at(const moe_recording *r, int64_t number)
 {
-    return a > b ? a : b;
+    int l = 0;
+    while (l < r->layers && r->layer_number[l] != number)
+        l++;
+    return l < r->layers ? l : -1;
+}
+
+/* @return [layers][n_tokens][top_k] numbers of `width` bytes, from whoever has
+ * the layer. */
+static void *merge(const moe_recording *a, const void *of_a,
+                   const moe_recording *b, const void *of_b,
+                   const moe_axis *layers, size_t width, moe_error *err)
+{
+    const size_t block = a->n_tokens * (size_t)a->top_k * width;
+    char *to = moe_bulk_new(layers->n, block, err);
+    for (size_t l = 0; to != NULL && l < layers->n; l++) {
+        const int in_a = layer_at(a, layers->value[l]);
+        const int in_b = layer_at(b, layers->value[l]);
+        const char *from = in_a >= 0
+                               ? (const char *)of_a + (size_t)in_a * block
+                               : (const char *)of_b + (size_t)in_b * block;
+        moe_bulk_copy(to + l * block, from, block);
+    }
+    return to;
+}
+
+/* One sequence is what a file has that does not say. */
+static bool same_sequences(const moe_recording *a, const moe_recording *b)
+{
+    if (a->seq_offset == NULL || b->seq_offset == NULL || a->n_seqs == 1 ||
+        b->n_seqs == 1)
+        return true;
+    return a->n_seqs == b->n_seqs &&
+           memcmp(a->seq_offset, b->seq_offset,
+                  (a->n_seqs + 1) * sizeof *a->seq_offset) == 0;
+}
+
+/* What is said of tokens is said by the first file. */
+static moe_status add_layers(moe_recording *into, const moe_recording *part,
+                             const moe_axis *layers, moe_error *err)
+{
+    moe_recording all = *into;
+    if (layers->n < (size_t)into->layers + (size_t)part->layers)
+        return moe_fail(err, MOE_MISMATCH,
+                        "tokens of one layer cannot be added up");
+    if (into->n_tokens != part->n_tokens || into->top_k != part->top_k ||
+        !same_sequences(into, part))
+        return moe_fail(err, MOE_MISMATCH,
+                        "these files do not belong together: other layers "
+                        "have other tokens, choices or sequences");
+    all.layers = (int)layers->n;
+    all.experts = larger(into->experts, part->experts);
+    all.layer_number = moe_array_new(layers->n, sizeof *all.layer_number, err);
+    all.experts_of = merge(into, into->experts_of, part, part->experts_of,
+                           layers, sizeof *all.experts_of, err);
+    all.gate = into->gate != NULL && part->gate != NULL
+                   ? merge(into, into->gate, part, part->gate, layers,
+                           sizeof *all.gate, err)
+                   : NULL;
+    moe_recording *old = err->status == MOE_OK ? into : &all;
+    for (size_t l = 0; err->status == MOE_OK && l < layers->n; l++)
+        all.layer_number[l] = (int32_t)layers->value[l];
+    free(old->layer_number);
+    moe_bulk_free(old->experts_of);
+    moe_bulk_free(old->gate);
+    if (err->status == MOE_OK)
+        *into = all;
+    return err->status;
 }
 
 moe_status moe_recording_add(moe_recording *into, const moe_recording *part,
@@ -87,9 +160,14 @@ moe_status moe_recording_add(moe_recording *into, const moe_recording *part,
     moe_error local = {0};
     moe_axis steps = {0}, layers = {0};
     moe_recording sum = {.kind = MOE_RECORDING_ANY};
-    if (into->kind != MOE_RECORDING_LOADS || part->kind != into->kind)
-        return moe_fail(err, MOE_MISMATCH, "only loads can be added up");
+    if (part->kind != into->kind)
+        return moe_fail(err, MOE_MISMATCH, "loads and tokens are not added up");
     unite_layers(into, part, &layers, &local);
+    if (into->kind == MOE_RECORDING_TOKENS && local.status == MOE_OK) {
+        add_layers(into, part, &layers, &local);
+        moe_axis_fini(&layers);
+        return moe_pass(err, &local);
+    }
     for (size_t s = 0; s < into->steps; s++)
         moe_axis_add(&steps, into->step_number[s], &local);
     for (size_t s = 0; s < part->steps; s++)

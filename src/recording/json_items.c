@@ -75,23 +75,34 @@ static const moe_jtree *layer_of(const moe_jtree *t)
     return x;
 }
 
-/* Which token an item says that it has, as a number to compare. FNV-1a. */
+/* A number or text goes into a number to compare. FNV-1a. */
+static uint64_t hash_of(const moe_jtree *x, uint64_t hash)
+{
+    char text[64];
+    if (x == NULL || (x->type != MOE_JNUMBER && x->type != MOE_JTEXT))
+        return hash;
+    snprintf(text, sizeof text, "%.17g", x->number);
+    for (const char *c = x->type == MOE_JTEXT ? x->text : text; *c != '\0'; c++)
+        hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
+    return (hash ^ 256) * UINT64_C(1099511628211);
+}
+
+/* Which token an item says that it has. */
 static uint64_t token_of(const moe_jtree *t, uint64_t hash)
 {
     static const char *const keys[] = {"token", "token_idx", "request",
                                        "request_id", "position"};
-    for (size_t k = 0; k < MOE_ARRAY_LEN(keys); k++) {
-        char text[64];
-        const moe_jtree *x = moe_jtree_get(t, keys[k]);
-        if (x == NULL || (x->type != MOE_JNUMBER && x->type != MOE_JTEXT))
-            continue;
-        snprintf(text, sizeof text, "%.17g", x->number);
-        for (const char *c = x->type == MOE_JTEXT ? x->text : text; *c != '\0';
-             c++)
-            hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
-        hash = (hash ^ 256) * UINT64_C(1099511628211);
-    }
+    for (size_t k = 0; k < MOE_ARRAY_LEN(keys); k++)
+        hash = hash_of(moe_jtree_get(t, keys[k]), hash);
     return hash;
+}
+
+/* Which request. @return 0: it does not say. */
+static uint64_t request_of(const moe_jtree *t)
+{
+    const moe_jtree *x = moe_jtree_get(t, "request");
+    x = x != NULL ? x : moe_jtree_get(t, "request_id");
+    return x != NULL ? hash_of(x, 0) : 0;
 }
 
 /* What an item is called, and where it is. */
@@ -198,6 +209,55 @@ void moe_json_size(const char *key, const moe_jtree *part, void *arg,
     it->n++;
 }
 
+/* ---- sequences ---- */
+
+/* A run of tokens of one request begins where the request changes.
+ * @param first  token of the item */
+static void note_request(moe_json_items *it, const moe_jtree *t, uint64_t first,
+                         moe_error *err)
+{
+    const uint64_t request = request_of(t);
+    it->requests = request != 0 && (first == 0 || it->requests);
+    if (!it->requests || (first > 0 && request == it->request))
+        return;
+    it->request = request;
+    if (it->n_starts == it->room) {
+        const size_t room = 2 * it->room + 64;
+        uint64_t *more = realloc(it->start, room * sizeof *more);
+        if (more == NULL) {
+            moe_fail(err, MOE_NOMEM, "out of memory");
+            return;
+        }
+        it->start = more;
+        it->room = room;
+    }
+    it->start[it->n_starts++] = first;
+    moe_axis_add(&it->request_of, (int64_t)request, err);
+}
+
+/* Requests whose tokens follow each other are sequences. */
+static void make_sequences(moe_json_items *it, moe_error *err)
+{
+    moe_recording *out = it->out;
+    moe_axis_end(&it->request_of);
+    if (!it->requests || it->n_starts == 0 || err->status != MOE_OK)
+        return;
+    if (it->request_of.n < it->n_starts) {
+        moe_remark(&out->dropped,
+                   "requests, as tokens of others lie between those of one: "
+                   "sorted by request they would be sequences");
+        return;
+    }
+    out->n_seqs = it->n_starts;
+    out->seq_offset =
+        moe_array_new(it->n_starts + 1, sizeof *out->seq_offset, err);
+    if (out->seq_offset == NULL)
+        return;
+    memcpy(out->seq_offset, it->start, it->n_starts * sizeof *it->start);
+    out->seq_offset[it->n_starts] = out->n_tokens;
+    out->in_time = true;
+}
+
 /* ---- numbers ---- */
 
 static void fill_step(moe_json_items *it, const moe_jtree *t, moe_error *err)
@@ -234,6 +294,8 @@ static void fill_tokens(moe_json_items *it, const moe_jtree *t, moe_error *err)
         return;
     }
     const uint64_t at = (l * out->n_tokens + it->count[layer]) * k;
+    if (l == 0)
+        note_request(it, t, it->count[layer], err);
     it->count[layer] += n;
     if ((gates != NULL) != it->gates ||
         (gates != NULL &&
@@ -343,6 +405,7 @@ moe_status moe_json_fill(moe_json_items *it, moe_recording *out, moe_error *err)
         moe_jtree_fini(&t);
     }
     moe_jreader_close(reader);
+    make_sequences(it, err);
     return err->status;
 }
 
@@ -351,6 +414,8 @@ void moe_json_items_fini(moe_json_items *it)
     free(it->count);
     free(it->order);
     free(it->seen);
+    free(it->start);
+    moe_axis_fini(&it->request_of);
     moe_axis_fini(&it->step);
     moe_axis_fini(&it->layer);
 }

@@ -23,6 +23,11 @@ typedef struct moe_json_items {
     bool gates;       /* the first has weights of the choices */
     uint64_t *seen;   /* steps that were filled, a bit each; owned */
     moe_axis layer;   /* numbers of the layers of tokens */
+    bool requests;    /* all tokens so far say which request they are of */
+    uint64_t request; /* of the last token, as a number to compare */
+    moe_axis request_of; /* all of them */
+    uint64_t *start;     /* [n_starts] first tokens of runs of one; owned */
+    size_t n_starts, room;
     moe_recording *out; /* being filled; borrowed */
 } moe_json_items;
 
