@@ -13,15 +13,16 @@ enum {
     WORK = 2 * 1000 * 1000 /* pairs of slots looked at, at most */
 };
 
-/* Load of a GPU, and the price of what it holds. */
+/* Load of a GPU, what it holds, and the price of it. */
 static void sum_up(moe_hedge *h, int gpu)
 {
     const int n = h->samples->stride, slots = h->p.slots;
     float *sum = moe_hedge_sum(h, gpu);
     memset(sum, 0, (size_t)n * sizeof *sum);
     for (int t = gpu * slots; t < (gpu + 1) * slots; t++) {
-        const int e = h->at->expert[t];
-        h->back[t] = e >= 0 ? moe_hedge_price(h, gpu, e) : 0;
+        const int e = h->at->expert[t], place = moe_hedge_place(h, t);
+        h->expert[place] = e >= 0 ? e : h->p.experts;
+        h->back[place] = e >= 0 ? moe_hedge_price(h, gpu, e) : 0;
         if (e < 0)
             continue;
         const float part = 1.0F / (float)h->at->copies[e];

@@ -19,7 +19,9 @@ static const double WORTH = 0.02, FINEST = 3e-4, MOST = 1.5e-3;
 moe_hedge *moe_hedge_new(const moe_hedge_params *params, moe_error *err)
 {
     const size_t e = (size_t)params->experts, g = (size_t)params->gpus;
-    const size_t n = g * (size_t)params->slots;
+    const size_t slots = (size_t)params->slots, n = g * slots;
+    const size_t row =
+        (g + MOE_HEDGE_LANES - 1) / MOE_HEDGE_LANES * MOE_HEDGE_LANES;
     moe_error local = {0};
     moe_hedge *h = moe_array_new(1, sizeof *h, &local);
     if (h == NULL) {
@@ -30,27 +32,28 @@ moe_hedge *moe_hedge_new(const moe_hedge_params *params, moe_error *err)
     h->price = (float)(params->price / params->gpus);
     h->least =
         (float)fmin((params->thorough ? FINEST : WORTH) / params->gpus, MOST);
+    h->row = (int)row;
     h->at = moe_share_new(params->experts, params->gpus, params->slots, &local);
     h->sum = moe_array_new(g * MOE_SAMPLES, sizeof *h->sum, &local);
     h->mean = moe_array_new(e, sizeof *h->mean, &local);
     h->spread = moe_array_new(e, sizeof *h->spread, &local);
     h->critical = moe_array_new(g, sizeof *h->critical, &local);
     h->rest = moe_array_new(MOE_SAMPLES, sizeof *h->rest, &local);
-    h->line = moe_array_new(4 * MOE_SAMPLES, sizeof *h->line, &local);
+    h->line = moe_array_new(3 * MOE_SAMPLES, sizeof *h->line, &local);
     h->held = moe_array_new(g * e, sizeof *h->held, &local);
     h->worth = moe_array_new(e + 1, sizeof *h->worth, &local);
-    h->level = moe_array_new(g, sizeof *h->level, &local);
-    h->piece = moe_array_new(n, sizeof *h->piece, &local);
-    h->swaps = moe_array_new(n, sizeof *h->swaps, &local);
-    h->replaces = moe_array_new(n, sizeof *h->replaces, &local);
-    h->entry = moe_array_new(g, sizeof *h->entry, &local);
-    h->bound = moe_array_new(g, sizeof *h->bound, &local);
-    h->turn = moe_array_new((size_t)params->slots, sizeof *h->turn, &local);
+    h->level = moe_array_new(row, sizeof *h->level, &local);
+    h->piece = moe_array_new(slots * row, sizeof *h->piece, &local);
+    h->swaps = moe_array_new(slots * row, sizeof *h->swaps, &local);
+    h->replaces = moe_array_new(slots * row, sizeof *h->replaces, &local);
+    h->entry = moe_array_new(row, sizeof *h->entry, &local);
+    h->bound = moe_array_new(row, sizeof *h->bound, &local);
+    h->turn = moe_array_new(slots, sizeof *h->turn, &local);
     h->fee = moe_array_new(e + 1, sizeof *h->fee, &local);
     h->last = moe_array_new(e + 1, sizeof *h->last, &local);
     h->part = moe_array_new(e, sizeof *h->part, &local);
-    h->back = moe_array_new(n, sizeof *h->back, &local);
-    h->beside = moe_array_new(n, sizeof *h->beside, &local);
+    h->expert = moe_array_new(slots * row, sizeof *h->expert, &local);
+    h->back = moe_array_new(slots * row, sizeof *h->back, &local);
     h->best = moe_array_new(n, sizeof *h->best, &local);
     h->packed = moe_array_new(n, sizeof *h->packed, &local);
     h->anew = moe_array_new(n, sizeof *h->anew, &local);
@@ -85,7 +88,7 @@ void moe_hedge_free(moe_hedge *h)
                       h->share,  h->load,  h->packed, h->fitted,   h->worth,
                       h->level,  h->piece, h->swaps,  h->replaces, h->entry,
                       h->bound,  h->fee,   h->last,   h->part,     h->back,
-                      h->beside, h->turn,  h};
+                      h->expert, h->turn,  h};
     for (size_t i = 0; i < MOE_ARRAY_LEN(arrays); i++)
         free(arrays[i]);
 }

@@ -7,6 +7,8 @@
 #include "hedge.h"
 #include "rename.h"
 
+enum { MOE_HEDGE_LANES = 8 }; /* GPUs whose steps are bounded at once */
+
 /* A step of the climb. */
 typedef struct {
     int from, to; /* slots; to -1: the replica in `from` goes */
@@ -14,8 +16,18 @@ typedef struct {
     float score;  /* that it promises, price included */
 } moe_hedge_step;
 
+/* Where steps begin: what their scores have in common, by sample. */
+typedef struct {
+    int slot, gpu, expert;
+    const float *sum;           /* [stride] load of the GPU */
+    float part[MOE_SAMPLES];    /* load of a replica, */
+    float thinner[MOE_SAMPLES]; /* and where there is one more; */
+    float halved[MOE_SAMPLES];  /* load of the GPU then */
+} moe_hedge_origin;
+
 struct moe_hedge {
     moe_hedge_params p;
+    moe_hedge_origin origin;
     float price;                /* of one slot */
     float least;                /* that a step has to lower the score by */
     const moe_samples *samples; /* of this plan; borrowed */
@@ -25,20 +37,22 @@ struct moe_hedge {
     float *spread; /* [experts] standard deviation */
     float *critical; /* [gpus] weight of samples in which it is the busiest */
     float *rest;     /* [stride] the busiest GPU but one */
-    float *line;     /* [4][stride] scratch */
-    bool *held;      /* [gpus][experts] in the placement in force */
+    float *line;     /* [3][stride] scratch */
+    uint8_t *held;   /* [gpus][experts] whether in the placement in force */
     int busiest[MOE_SAMPLES]; /* GPU of each sample */
     /* for bounds of steps from one GPU, in samples in which it is busiest */
     float *worth; /* [experts + 1] load of a replica, summed up by weight */
     float *fee;   /* [experts + 1] price on that GPU; infinite: it is there */
     float *last;  /* [experts + 1] infinite: there is one replica alone */
-    float *level; /* [gpus] */
-    float *back;  /* [gpus][slots] price of what is there */
-    float *piece, *beside;   /* [slots][gpus] worth in a slot; all but that */
-    float *swaps, *replaces; /* [slots][gpus] price of what leaves a slot, for
+    float *level; /* [row] of a GPU, 0 behind the last */
+    int *expert;  /* [slots][row] that is there; [experts] stands for none */
+    float *back;  /* [slots][row] its price */
+    int row;      /* GPUs, up to a multiple of MOE_HEDGE_LANES */
+    float *piece; /* [slots][row] worth in a slot */
+    float *swaps, *replaces; /* [slots][row] price of what leaves a slot, for
                                 the GPU, or for nowhere; infinite: may not */
-    float *entry;            /* [gpus] price of an expert; likewise */
-    float *bound;            /* [gpus] */
+    float *entry;            /* [row] price of an expert; infinite: not there */
+    float *bound;            /* [row] */
     int *turn;               /* [slots] of a GPU */
     int16_t *best;           /* [gpus][slots] */
     int16_t *packed, *anew;  /* [gpus][slots] before and after renaming */
@@ -70,6 +84,12 @@ static inline float *moe_hedge_sum(const moe_hedge *h, int gpu)
 static inline bool moe_hedge_held(const moe_hedge *h, int gpu, int expert)
 {
     return h->held[(size_t)gpu * (size_t)h->p.experts + (size_t)expert];
+}
+
+/** @return where a slot is in arrays of [slots][row]. */
+static inline int moe_hedge_place(const moe_hedge *h, int slot)
+{
+    return slot % h->p.slots * h->row + slot / h->p.slots;
 }
 
 /** @return the price of an expert on a GPU. */
@@ -107,10 +127,6 @@ double moe_hedge_climb(moe_hedge *h);
  *  @param score  that the placement has now.
  *  @param best   replaced by a step of less score. */
 void moe_hedge_look(moe_hedge *h, int gpu, float score, moe_hedge_step *best);
-
-/** @return the score with a step, its price included. GPUs that only lose load
- *  count with what they had, so that it promises no more than it holds. */
-float moe_hedge_score(moe_hedge *h, const moe_hedge_step *step);
 
 /** Make h->anew for mean + z standard deviations, GPUs named as in force. */
 void moe_hedge_build(moe_hedge *h, double z);

@@ -2,13 +2,15 @@
 #include <math.h>
 #include <string.h>
 
-#include "hedge_internal.h"
+#include "step_score.h"
 
 /* The best step that relieves a GPU. Weighted sums over the samples in which it
  * is the busiest bound every score from below: the mean of a maximum is no less
  * than the maximum of means, and elsewhere the busiest GPU stays. A bound takes
  * a few operations, for several GPUs at once; a score, several for every sample.
  * So only steps whose bound is below the best score so far are scored. */
+
+enum { LANES = MOE_HEDGE_LANES };
 
 /* What bounds of steps from one GPU have in common. */
 typedef struct {
@@ -19,7 +21,7 @@ typedef struct {
 } site;
 
 /* @return the sum of x in the samples that `weight` picks. */
-static float pick(const moe_hedge *h, const float *weight, const float *x)
+MOE_WITHIN float pick(const moe_hedge *h, const float *weight, const float *x)
 {
     float lane[MOE_SAMPLE_LANES] = {0};
     for (int i = 0; i < h->samples->stride; i += MOE_SAMPLE_LANES)
@@ -30,12 +32,12 @@ static float pick(const moe_hedge *h, const float *weight, const float *x)
 
 /* What each expert is worth in one replica, and asks for when it leaves a slot
  * for the GPU, or for nowhere; the last one stands for empty slots. */
-static void weigh_experts(moe_hedge *h, int gpu)
+MOE_WITHIN void weigh_experts(moe_hedge *h, int gpu)
 {
     const moe_share *x = h->at;
     const int n = x->experts;
     const int *restrict copies = x->copies;
-    const bool *restrict held = h->held + (size_t)gpu * (size_t)n;
+    const uint8_t *restrict held = h->held + (size_t)gpu * (size_t)n;
     float *restrict worth = h->worth, *restrict fee = h->fee;
     float *restrict last = h->last;
     const float price = h->price;
@@ -44,31 +46,31 @@ static void weigh_experts(moe_hedge *h, int gpu)
     for (int e = 0; e < n; e++)
         last[e] = copies[e] > 1 ? 0 : INFINITY;
     for (int e = 0; e < n; e++)
-        fee[e] = held[e] ? 0 : price;
+        fee[e] = held[e] != 0 ? 0 : price;
     for (int t = gpu * x->slots; t < (gpu + 1) * x->slots; t++)
         if (x->expert[t] >= 0)
             fee[x->expert[t]] = INFINITY;
     h->steps += (uint64_t)x->experts;
 }
 
-/* Slots by their place on the GPU, so that those of all GPUs are together. */
-static void weigh_slots(moe_hedge *h)
+/* What is in each slot. */
+MOE_WITHIN void weigh_slots(moe_hedge *h)
 {
-    const moe_share *x = h->at;
-    const int gpus = x->gpus, slots = x->slots, none = x->experts;
-    for (int k = 0; k < slots; k++)
-        for (int g = 0; g < gpus; g++) {
-            const int t = g * slots + k, at = k * gpus + g;
-            const int e = x->expert[t] < 0 ? none : x->expert[t];
-            h->piece[at] = h->worth[e];
-            h->beside[at] = h->level[g] - h->worth[e];
-            h->swaps[at] = h->fee[e] - h->back[t];
-            h->replaces[at] = h->last[e] - h->back[t];
-        }
-    h->steps += (uint64_t)(gpus * slots);
+    const int n = h->p.slots * h->row;
+    const int *restrict held = h->expert;
+    const float *restrict back = h->back, *restrict worth = h->worth;
+    const float *restrict fee = h->fee, *restrict last = h->last;
+    float *restrict piece = h->piece, *restrict swaps = h->swaps;
+    float *restrict replaces = h->replaces;
+    for (int i = 0; i < n; i++) {
+        piece[i] = worth[held[i]];
+        swaps[i] = fee[held[i]] - back[i];
+        replaces[i] = last[held[i]] - back[i];
+    }
+    h->steps += (uint64_t)(h->p.gpus * h->p.slots);
 }
 
-static site weigh(moe_hedge *h, int gpu, float score)
+MOE_WITHIN site weigh(moe_hedge *h, int gpu, float score)
 {
     const moe_samples *s = h->samples;
     float weight[MOE_SAMPLES] = {0};
@@ -92,7 +94,7 @@ static site weigh(moe_hedge *h, int gpu, float score)
 }
 
 /* The price of an expert on every GPU that may take it. */
-static void price_entry(moe_hedge *h, const site *s, int expert)
+MOE_WITHIN void price_entry(moe_hedge *h, const site *s, int expert)
 {
     const moe_share *x = h->at;
     for (int g = 0; g < x->gpus; g++)
@@ -100,95 +102,120 @@ static void price_entry(moe_hedge *h, const site *s, int expert)
             h->level[g] < s->level ? moe_hedge_price(h, g, expert) : INFINITY;
     for (int t = x->head[expert]; t >= 0; t = x->next[t])
         h->entry[t / x->slots] = INFINITY;
+    for (int g = x->gpus; g < h->row; g++)
+        h->entry[g] = INFINITY;
     h->steps += (uint64_t)(x->gpus + x->copies[expert]);
 }
 
-/* Bounds of swaps of an expert's replica for what is in the GPUs' slots of one
- * place. @return whether any is below `limit`. */
-static bool bound_swaps(moe_hedge *h, const site *s, int k, float own,
-                        float limit)
+MOE_WITHIN void take_better(moe_hedge_step w, moe_hedge_step *best)
 {
-    const int n = h->p.gpus;
-    const float *restrict piece = h->piece + k * n;
-    const float *restrict beside = h->beside + k * n;
-    const float *restrict fee = h->swaps + k * n, *restrict entry = h->entry;
-    float *restrict out = h->bound;
-    const float from = s->level - own, others = s->others, base = s->elsewhere;
-    int any = 0;
-    for (int g = 0; g < n; g++) {
-        const float peak = moe_larger(from + piece[g], beside[g] + own);
-        out[g] = base + entry[g] + fee[g] + moe_larger(peak, others);
-        any |= out[g] < limit;
-    }
-    return any != 0;
-}
-
-/* The same of one more replica there.
- *  @param least  what the busiest of the other GPUs has then
- *  @param left   what every replica has */
-static bool bound_copies(moe_hedge *h, const site *s, int k, float least,
-                         float left, float limit)
-{
-    const int n = h->p.gpus;
-    const float *restrict beside = h->beside + k * n;
-    const float *restrict fee = h->replaces + k * n, *restrict entry = h->entry;
-    float *restrict out = h->bound;
-    const float base = s->elsewhere;
-    int any = 0;
-    for (int g = 0; g < n; g++) {
-        out[g] = base + entry[g] + fee[g] + moe_larger(least, beside[g] + left);
-        any |= out[g] < limit;
-    }
-    return any != 0;
-}
-
-static void look_at(moe_hedge *h, moe_hedge_step w, moe_hedge_step *best)
-{
-    w.score = moe_hedge_score(h, &w);
     if (w.score < best->score)
         *best = w;
 }
 
-/* Score steps of one kind to slots of place k. */
-static void look_at_place(moe_hedge *h, moe_hedge_step w, int k, float leave,
-                          moe_hedge_step *best)
+/* Steps of one kind with an expert of the GPU. */
+typedef struct {
+    bool adds;
+    float comes;      /* to the other GPU, */
+    float remains;    /* and on this one, before what comes back */
+    float least;      /* of the busiest of the others */
+    float pays;       /* what leaves its slot */
+    const float *fee; /* [slots][gpus] of what leaves the other slot */
+} steps;
+
+/* Bounds of those to slots of place k, of all GPUs.
+ * @return whether any is below `limit`. */
+MOE_WITHIN bool bound_place(moe_hedge *h, const site *s, const steps *x, int k,
+                            float limit)
 {
-    for (int g = 0; g < h->p.gpus; g++)
-        if (h->bound[g] < best->score + leave) {
-            w.to = g * h->p.slots + k;
-            look_at(h, w, best);
+    const float *piece = h->piece + k * h->row, *fee = x->fee + k * h->row;
+    const float *level = h->level, *entry = h->entry;
+    const float base = s->elsewhere, comes = x->comes;
+    const float remains = x->remains, least = x->least;
+    float *bound = h->bound;
+    const bool adds = x->adds;
+    int low[LANES] = {0}, any = 0;
+    for (int first = 0; first < h->row; first += LANES)
+#pragma omp simd
+        for (int j = 0; j < LANES; j++) {
+            const int g = first + j;
+            const float there = level[g] - piece[g] + comes;
+            float peak = moe_larger(there, least);
+            if (!adds)
+                peak = moe_larger(peak, remains + piece[g]);
+            bound[g] = base + entry[g] + fee[g] + peak;
+            low[j] |= bound[g] < limit;
         }
+    for (int j = 0; j < LANES; j++)
+        any |= low[j];
+    return any != 0;
+}
+
+/* Score the one to GPU g. */
+MOE_WITHIN void consider(moe_hedge *h, const steps *x, int g, int k,
+                         moe_hedge_step *best)
+{
+    const int t = g * h->p.slots + k;
+    const float price = h->entry[g] + x->fee[k * h->row + g] - x->pays;
+    const float load = x->adds ? score_replica(h, g, t) : score_swap(h, g, t);
+    take_better((moe_hedge_step){h->origin.slot, t, x->adds, load + price},
+                best);
+}
+
+/* Score those whose bound is low enough. */
+MOE_WITHIN void look_at_place(moe_hedge *h, const site *s, const steps *x,
+                              int k, moe_hedge_step *best)
+{
+    if (!bound_place(h, s, x, k, best->score + x->pays))
+        return;
+    for (int first = 0; first < h->row; first += LANES) {
+        const float limit = best->score + x->pays, *bound = h->bound + first;
+        int any = 0;
+#pragma omp simd reduction(| : any)
+        for (int j = 0; j < LANES; j++)
+            any |= bound[j] < limit;
+        for (int j = 0; any && j < LANES; j++)
+            if (bound[j] < best->score + x->pays)
+                consider(h, x, first + j, k, best);
+    }
 }
 
 /* Steps with the expert in slot t. */
-static void look_from(moe_hedge *h, const site *s, int t, moe_hedge_step *best)
+MOE_WITHIN void look_from(moe_hedge *h, const site *s, int t,
+                          moe_hedge_step *best)
 {
     const moe_share *x = h->at;
     const int e = x->expert[t];
     const float c = (float)x->copies[e], own = h->worth[e];
-    const float left = own * c / (c + 1), leave = h->back[t];
+    const float left = own * c / (c + 1),
+                leave = h->back[moe_hedge_place(h, t)];
     const float gone = moe_larger(s->level - own, s->others);
     const float halved = moe_larger(s->level - (own - left), s->others);
-    moe_hedge_step w = {.from = t, .to = -1};
+    const steps swap = {.comes = own,
+                        .remains = s->level - own,
+                        .least = s->others,
+                        .pays = leave,
+                        .fee = h->swaps};
+    const steps copy = {
+        .adds = true, .comes = left, .least = halved, .fee = h->replaces};
+    score_from(h, t);
     if (c > 1)
-        look_at(h, w, best);
+        take_better((moe_hedge_step){t, -1, false, score_removal(h) - leave},
+                    best);
     if (s->elsewhere + gone >= best->score + leave + h->price)
         return;
     price_entry(h, s, e);
     for (int k = 0; k < x->slots; k++) {
-        if (bound_swaps(h, s, k, own, best->score + leave))
-            look_at_place(h, (moe_hedge_step){.from = t}, k, leave, best);
-        if (s->elsewhere + halved < best->score + h->price &&
-            bound_copies(h, s, k, halved, left, best->score))
-            look_at_place(h, (moe_hedge_step){.from = t, .adds = true}, k, 0,
-                          best);
+        look_at_place(h, s, &swap, k, best);
+        if (s->elsewhere + halved < best->score + h->price)
+            look_at_place(h, s, &copy, k, best);
     }
     h->steps += (uint64_t)(x->gpus * x->slots);
 }
 
 /* Slots of the GPU in use, those with the smallest part first.
  * @return how many. */
-static int sort_slots(moe_hedge *h, int gpu)
+MOE_WITHIN int sort_slots(moe_hedge *h, int gpu)
 {
     const moe_share *x = h->at;
     int n = 0;
@@ -205,7 +232,8 @@ static int sort_slots(moe_hedge *h, int gpu)
 }
 
 /* Of equal steps the one that moves least comes first, and is taken. */
-void moe_hedge_look(moe_hedge *h, int gpu, float score, moe_hedge_step *best)
+MOE_WIDE_EXACT void moe_hedge_look(moe_hedge *h, int gpu, float score,
+                                   moe_hedge_step *best)
 {
     const site s = weigh(h, gpu, score);
     weigh_experts(h, gpu);
