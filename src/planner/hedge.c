@@ -166,5 +166,6 @@ uint64_t moe_hedge_plan(moe_hedge *h, const moe_samples *samples,
     memcpy(expert_out, h->best, n * sizeof *expert_out);
     divide(h, share_out);
     h->samples = NULL;
-    return h->steps * 2 / 3; /* most are looked at several at once */
+    /* Most are looked at several at once; bench_planner.c fits by how much. */
+    return h->steps * 2 / 3;
 }
