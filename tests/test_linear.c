@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +69,34 @@ START_TEST(least_squares_are_those_of_a_dense_solver)
     for (int i = 0; i < X * Y; i++)
         ck_assert_double_eq_tol((double)w[i], expected[i], 1e-5);
     moe_ridge_fini(&r);
+}
+END_TEST
+
+/* The same weights to the bit, as their sums are of the same parts. */
+START_TEST(least_squares_do_not_depend_on_threads)
+{
+    enum { N = MOE_RIDGE_BLOCK, X = 97, Y = 32 };
+    static const int threads[] = {1, 2, 3, 5};
+    static const size_t rows[] = {N, 2500, 700};
+    static float x[N * X], y[N * Y], w[2][X * Y];
+    const int before = omp_get_max_threads();
+    moe_rng rng = moe_rng_at(1, MOE_RNG_TEST, 4, 0, 0);
+    int others = 0;
+    for (int i = 0; i < N * X; i++)
+        x[i] = i % X == X - 1 ? 1 : (float)moe_rng_normal(&rng);
+    for (int i = 0; i < N * Y; i++)
+        y[i] = (float)moe_rng_normal(&rng);
+    for (size_t t = 0; t < MOE_ARRAY_LEN(threads); t++) {
+        moe_ridge r;
+        omp_set_num_threads(threads[t]);
+        ck_assert_int_eq(moe_ridge_init(&r, X, Y, &(moe_error){0}), MOE_OK);
+        moe_ridge_add(&r, x, y, rows[_i], NULL);
+        ck_assert_int_eq(moe_ridge_solve(&r, 1e-3, w[t > 0], NULL), MOE_OK);
+        others += t > 0 && memcmp(w[0], w[1], sizeof w[0]) != 0;
+        moe_ridge_fini(&r);
+    }
+    omp_set_num_threads(before);
+    ck_assert_int_eq(others, 0);
 }
 END_TEST
 
@@ -329,6 +358,7 @@ Suite *moe_test_suite(void)
     const int n = (int)MOE_ARRAY_LEN(members);
     Suite *suite = suite_create("linear");
     MOE_TEST_LOOP(suite, least_squares_are_those_of_a_dense_solver, 3);
+    MOE_TEST_LOOP(suite, least_squares_do_not_depend_on_threads, 3);
     MOE_TEST(suite, a_feature_that_never_varies_has_no_weight);
     MOE_TEST(suite, shares_are_those_of_direct_counting);
     MOE_TEST_LOOP(suite, nothing_outside_the_horizon_is_looked_at, n);

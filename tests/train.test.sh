@@ -54,6 +54,21 @@ END
 check "xarray reads it" reads
 train --trace "$dir/t.h5" --predictors ffn,lstm --epochs 4 -o "$dir/again.h5"
 check "the same options make the same numbers" file_equal "$dir/p.h5" "$dir/again.h5"
+# Networks depend on the number of threads, which the file names; what is solved
+# in closed form does not.
+threads_named() {
+    "$PYTHON" - "$dir/t1.h5" "$dir/t3.h5" << 'END'
+import h5py, sys
+for path, n in zip(sys.argv[1:], "13"):
+    said = h5py.File(path).attrs["command"]
+    assert said.startswith(f"OMP_NUM_THREADS={n} moegps train -q --trace"), said
+END
+}
+for n in 1 3; do
+    OMP_NUM_THREADS=$n train --trace "$dir/t.h5" --predictors cross,recent -o "$dir/t$n.h5"
+done
+check "1 and 3 threads solve for the same numbers" file_equal "$dir/t1.h5" "$dir/t3.h5"
+check "a file names its threads" threads_named
 
 # Stopped by a signal after some epoch, then resumed.
 stopped() {

@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include <math.h>
+#include <omp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,8 +75,9 @@ static const moe_args args = {
     .example = "moegps train --trace mixtral-8x7b-tokens --predictors ngram -o "
                "predictors.h5",
     .help = "Train predictors on the training part of a token trace. Equal "
-            "options make equal files on a machine with as many threads "
-            "(OMP_NUM_THREADS). Ctrl-C keeps the finished epochs.",
+            "options make equal files; those with ffn or lstm do where there "
+            "are as many threads (OMP_NUM_THREADS), which the file's command "
+            "names. Ctrl-C keeps the finished epochs.",
     .rows = rows};
 
 /* Everything a training holds. */
@@ -322,7 +324,8 @@ static moe_status train(train_job *t, const char *line, moe_error *err)
     t->hidden_file.path = t->o.hidden;
     t->hidden_file.data = t->hidden;
     t->learned.kept_bits = t->o.bits;
-    snprintf(t->learned.command, sizeof t->learned.command, "%s",
+    snprintf(t->learned.command, sizeof t->learned.command,
+             "OMP_NUM_THREADS=%d %s", omp_get_max_threads(),
              line != NULL ? line : "");
     if (resume(t, err) != MOE_OK)
         return err->status;

@@ -10,13 +10,16 @@
 
 #include "moegps/mem.h"
 
+/* Rows of a product. */
+enum { PART = 2048, MOST_PARTS = MOE_RIDGE_BLOCK / PART };
+
 moe_status moe_ridge_init(moe_ridge *r, size_t n_x, size_t n_y, moe_error *err)
 {
     *r = (moe_ridge){.n_x = n_x, .n_y = n_y};
     r->gram = moe_array_new(n_x * n_x, sizeof *r->gram, err);
     r->cross = moe_array_new(n_x * n_y, sizeof *r->cross, err);
-    r->block =
-        moe_array_new(n_x * (n_x > n_y ? n_x : n_y), sizeof *r->block, err);
+    r->product = moe_array_new(MOST_PARTS * n_x * (n_x > n_y ? n_x : n_y),
+                               sizeof *r->product, err);
     return err->status;
 }
 
@@ -24,7 +27,7 @@ void moe_ridge_fini(moe_ridge *r)
 {
     free(r->gram);
     free(r->cross);
-    free(r->block);
+    free(r->product);
 }
 
 void moe_ridge_clear(moe_ridge *r)
@@ -34,17 +37,31 @@ void moe_ridge_clear(moe_ridge *r)
     memset(r->cross, 0, r->n_x * r->n_y * sizeof *r->cross);
 }
 
-/* sum += x^T y */
+/* sum += x^T y, a product for each part of the rows. Parts are the same, and
+ * are added up in the same order, whatever the number of threads: each is one
+ * thread's, as oneDNN starts none inside a parallel region. */
 static dnnl_status_t add_product(const moe_ridge *r, const float *x,
                                  const float *y, size_t n_y, size_t n,
                                  double *sum)
 {
-    const dnnl_dim_t m = (dnnl_dim_t)r->n_x, k = (dnnl_dim_t)n_y;
-    const dnnl_status_t rc = dnnl_sgemm('T', 'N', m, k, (dnnl_dim_t)n, 1, x, m,
-                                        y, k, 0, r->block, k);
-    for (size_t i = 0; i < r->n_x * n_y; i++)
-        sum[i] += (double)r->block[i];
-    return rc;
+    const size_t size = r->n_x * n_y;
+    const int parts = (int)((n + PART - 1) / PART);
+    dnnl_status_t worst = dnnl_success;
+#pragma omp parallel for schedule(static) reduction(max : worst)
+    for (int p = 0; p < parts; p++) {
+        const size_t at = (size_t)p * PART;
+        const size_t rows = n - at < PART ? n - at : PART;
+        const dnnl_status_t rc = dnnl_sgemm(
+            'T', 'N', (dnnl_dim_t)r->n_x, (dnnl_dim_t)n_y, (dnnl_dim_t)rows, 1,
+            x + at * r->n_x, (dnnl_dim_t)r->n_x, y + at * n_y, (dnnl_dim_t)n_y,
+            0, r->product + (size_t)p * size, (dnnl_dim_t)n_y);
+        worst = rc > worst ? rc : worst;
+    }
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < size; i++)
+        for (int p = 0; p < parts; p++)
+            sum[i] += (double)r->product[(size_t)p * size + i];
+    return worst;
 }
 
 moe_status moe_ridge_add(moe_ridge *r, const float *x, const float *y, size_t n,

@@ -2,8 +2,9 @@
  *
  *  The weights minimise sum (y - W x)^2 + ridge * n * sum_j var(x_j) W_j^2,
  *  which is the plain penalty on features of equal variance. The last feature
- *  must be 1; its weight is not penalised. Sums are of doubles over blocks of
- *  float products.   Source: Hoerl & Kennard, Technometrics 12(1), 1970.
+ *  must be 1; its weight is not penalised. Sums are of doubles over products of
+ *  floats, of parts of the rows; they are the same to the bit for any number of
+ *  threads.   Source: Hoerl & Kennard, Technometrics 12(1), 1970.
  */
 #ifndef MOEGPS_PREDICTOR_RIDGE_H
 #define MOEGPS_PREDICTOR_RIDGE_H
@@ -12,14 +13,14 @@
 
 #include "moegps/status.h"
 
-enum { MOE_RIDGE_BLOCK = 2048 }; /* most rows that are added at once */
+enum { MOE_RIDGE_BLOCK = 8192 }; /* most rows that are added at once */
 
 typedef struct moe_ridge {
     size_t n_x, n_y;
-    double n;      /* rows added */
-    double *gram;  /* [n_x][n_x] */
-    double *cross; /* [n_x][n_y] */
-    float *block;  /* [n_x][max(n_x, n_y)] */
+    double n;       /* rows added */
+    double *gram;   /* [n_x][n_x] */
+    double *cross;  /* [n_x][n_y] */
+    float *product; /* of parts of the rows, each [n_x][max(n_x, n_y)] */
 } moe_ridge;
 
 /** Start with no rows. Release with moe_ridge_fini() in any case.
