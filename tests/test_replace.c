@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/replace.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -233,6 +234,52 @@ START_TEST(too_long_a_path_is_refused)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    mode_t mode, copied;
+    bool there; /* already */
+} copies[] = {
+    {"", 0644, 0644, false},
+    {"text", 0640, 0640, false},
+    {"of a folder that is read only", 0444, 0644, false},
+    {"not over another", 0644, 0, true},
+};
+
+START_TEST(copy_has_text_and_permissions)
+{
+    char copy[320];
+    struct stat info;
+    name("copied.txt");
+    put(path, copies[_i].text);
+    ck_assert_int_eq(chmod(path, copies[_i].mode), 0);
+    snprintf(copy, sizeof copy, "%s.copy", path);
+    if (copies[_i].there) {
+        put(copy, "theirs");
+        ck_assert_int_eq(moe_replace_copy(path, copy), -1);
+        ck_assert_int_eq(errno, EEXIST);
+        check_text(copy, "theirs");
+    } else {
+        ck_assert_int_eq(moe_replace_copy(path, copy), 0);
+        check_text(copy, copies[_i].text);
+        ck_assert_int_eq(stat(copy, &info), 0);
+        ck_assert_int_eq(info.st_mode & 07777, copies[_i].copied);
+    }
+    unlink(path);
+    unlink(copy);
+}
+END_TEST
+
+START_TEST(copy_of_nothing_says_why)
+{
+    char copy[320];
+    name("nothing.txt");
+    snprintf(copy, sizeof copy, "%s.copy", path);
+    ck_assert_int_eq(moe_replace_copy(path, copy), -1);
+    ck_assert_int_eq(errno, ENOENT);
+    ck_assert_int_ne(access(copy, F_OK), 0);
+}
+END_TEST
+
 Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("replace");
@@ -251,5 +298,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, folders_of_an_output_are_made);
     MOE_TEST(suite, link_to_nothing_is_no_output);
     MOE_TEST(suite, too_long_a_path_is_refused);
+    MOE_TEST_LOOP(suite, copy_has_text_and_permissions, MOE_ARRAY_LEN(copies));
+    MOE_TEST(suite, copy_of_nothing_says_why);
     return suite;
 }

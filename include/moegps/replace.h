@@ -52,4 +52,11 @@ moe_status moe_replace_close(moe_replace *r, FILE *out, moe_error *err);
  *  @return 0, or -1 with errno. */
 int moe_replace_rename(const char *from, const char *to, bool force);
 
+/** Copy a regular file, as the file system does it fastest, and its permissions;
+ *  the owner may write it.
+ *  @param to  is not there yet; what is there after an error is the caller's
+ *             to remove.
+ *  @return 0, or -1 with errno. */
+int moe_replace_copy(const char *from, const char *to);
+
 #endif

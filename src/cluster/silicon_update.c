@@ -4,13 +4,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "moegps/ctx.h"
 #include "moegps/h5.h"
 #include "moegps/mem.h"
 #include "moegps/profile.h"
+#include "moegps/replace.h"
 #include "moegps/text.h"
 #include "silicon_group.h"
 #include "silicon_internal.h"
@@ -145,21 +144,6 @@ static void update_group(moe_silicon_change *u, size_t begin, size_t end)
     }
 }
 
-static moe_status copy_file(const char *from, const char *to, moe_error *err)
-{
-    char *data = NULL;
-    size_t bytes = 0;
-    if (moe_read_bytes(from, &data, &bytes, err) != MOE_OK)
-        return err->status;
-    FILE *out = fopen(to, "wb");
-    if (out == NULL || fwrite(data, 1, bytes, out) != bytes)
-        moe_fail(err, MOE_IO, "%s: %s", to, strerror(errno));
-    if (out != NULL && fclose(out) != 0)
-        moe_fail(err, MOE_IO, "%s: %s", to, strerror(errno));
-    free(data);
-    return err->status;
-}
-
 static const moe_measured_group *const all_groups[] = {
     &moe_measured_moe, &moe_measured_collectives, &moe_measured_attention,
     &moe_measured_gemm};
@@ -187,13 +171,17 @@ moe_status moe_silicon_update(const char *from, const char *to,
     moe_error local = {0};
     moe_silicon_change u = {
         .m = rows, .said = said, .err = &local, .bundled = from == NULL};
-    if (from == NULL)
+    if (u.bundled) {
         moe_profile_find("silicon", "tables", ".h5", found, sizeof found,
                          &local);
+        from = found;
+    }
     if (local.status != MOE_OK ||
-        moe_measured_clean(rows, said, &local) != MOE_OK ||
-        copy_file(from != NULL ? from : found, to, &local) != MOE_OK)
+        moe_measured_clean(rows, said, &local) != MOE_OK)
         return moe_pass(err, &local);
+    if (moe_replace_copy(from, to) != 0)
+        return moe_fail(err, MOE_IO, "%s: cannot be copied to %s: %s", from, to,
+                        strerror(errno));
     u.file = moe_h5_open(to, true, &local);
     if (local.status == MOE_OK)
         u.names = moe_h5_read_strings(u.file, "names", &u.n_names, &local);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,6 +96,30 @@ int moe_replace_rename(const char *from, const char *to, bool force)
         return -1;
     }
     return rename(from, to);
+}
+
+int moe_replace_copy(const char *from, const char *to)
+{
+    struct stat info = {0};
+    const int in = open(from, O_RDONLY | O_CLOEXEC);
+    const int out =
+        in < 0 ? -1 : open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int why = out < 0 || fstat(in, &info) != 0 ? errno : 0;
+    for (off_t left = info.st_size; why == 0 && left > 0;) {
+        ssize_t n = copy_file_range(in, NULL, out, NULL, (size_t)left, 0);
+        if (n < 0 && errno != ENOSPC && errno != EDQUOT && errno != EFBIG)
+            n = sendfile(out, in, NULL, (size_t)left); /* knows all of them */
+        why = n > 0 ? 0 : n < 0 ? errno : EIO;
+        left -= n;
+    }
+    if (why == 0 && fchmod(out, (info.st_mode & 07777) | S_IWUSR) != 0)
+        why = errno;
+    if (in >= 0)
+        close(in);
+    if (out >= 0 && close(out) != 0 && why == 0)
+        why = errno;
+    errno = why;
+    return why == 0 ? 0 : -1;
 }
 
 moe_status moe_replace_commit(moe_replace *r, moe_error *err)
