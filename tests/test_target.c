@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <signal.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../src/results/internal.h"
@@ -75,14 +79,11 @@ static void read_status(const char *path, char *text, size_t size,
 static const struct {
     bool left;  /* by a process that was killed */
     bool fails; /* after the change was written */
-    bool full;  /* no room for a copy */
     const char *between, *after;
 } changes[] = {
-    {false, false, false, "before", "a longer text, written after"},
-    {true, false, false, "before", "a longer text, written after"},
-    {false, true, false, "before", "before"},
-    {false, false, true, "a longer text, written after",
-     "a longer text, written after"},
+    {false, false, "before", "a longer text, written after"},
+    {true, false, "before", "a longer text, written after"},
+    {false, true, "before", "before"},
 };
 
 /* Who is killed during a change leaves the file as it was. */
@@ -90,19 +91,12 @@ START_TEST(change_is_whole_or_not_there)
 {
     char partial[512], beside[520], between[64] = "", after[64] = "";
     moe_error err = {0}, failed = {0};
-    struct rlimit limit, none;
     snprintf(partial, sizeof partial, "%s/%d.partial", test_dir, _i);
     snprintf(beside, sizeof beside, "%s.new", partial);
     write_status(partial, "before", &err);
     if (changes[_i].left)
         ck_assert_int_eq(symlink(partial, beside), 0);
-    signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &limit);
-    none = limit;
-    none.rlim_cur = changes[_i].full ? 16 : limit.rlim_cur;
-    setrlimit(RLIMIT_FSIZE, &none);
     const char *where = moe_target_change(partial, beside, &err);
-    setrlimit(RLIMIT_FSIZE, &limit);
     write_status(where, "a longer text, written after", &err);
     read_status(partial, between, sizeof between, &err);
     if (changes[_i].fails)
@@ -112,10 +106,90 @@ START_TEST(change_is_whole_or_not_there)
     const bool beside_is_left = access(beside, F_OK) == 0;
     unlink(partial);
     ck_assert_msg(err.status == MOE_OK, "%s", err.text);
-    ck_assert_str_eq(where, changes[_i].full ? partial : beside);
+    ck_assert_str_eq(where, beside);
     ck_assert_str_eq(between, changes[_i].between);
     ck_assert_str_eq(after, changes[_i].after);
     ck_assert(!beside_is_left);
+}
+END_TEST
+
+/* A disk of its own, which goes with the process. @return whether that is
+ * permitted */
+static bool mount_disk(const char *at)
+{
+    return unshare(CLONE_NEWNS) == 0 &&
+           mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("tmpfs", at, "tmpfs", 0, "size=8m") == 0;
+}
+
+static bool may_mount(void)
+{
+    const pid_t pid = fork();
+    int status = 1;
+    if (pid == 0)
+        _exit(mount_disk(test_dir) ? 0 : 1);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static void leave_free(const char *folder, size_t bytes)
+{
+    char path[512];
+    struct statvfs disk;
+    snprintf(path, sizeof path, "%s/ballast", folder);
+    ck_assert_int_eq(statvfs(folder, &disk), 0);
+    const int fd = open(path, O_CREAT | O_WRONLY, 0600);
+    ck_assert_int_eq(
+        posix_fallocate(fd, 0, (off_t)(disk.f_bavail * disk.f_frsize - bytes)),
+        0);
+    close(fd);
+}
+
+enum { KIB = 1024, TEXT_KIB = 512 };
+
+/* A file of a bit more than TEXT_KIB may grow by 1 MiB. */
+static const struct {
+    size_t free_kib;
+    bool copied, changed;
+} disks[] = {
+    {1024 + TEXT_KIB + 64, true, true}, /* room for two */
+    {1024 + TEXT_KIB / 2, false, true}, /* room for two that do not grow */
+    {TEXT_KIB / 2, false, false},       /* room for one that does not grow */
+    {TEXT_KIB + 64, false, false},      /* room for two, but not to grow */
+};
+
+START_TEST(change_is_made_where_there_is_room)
+{
+    char partial[512], beside[520], text[64] = "";
+    static char filling[TEXT_KIB * KIB];
+    moe_error err = {0}, changed = {0};
+    struct stat was, now;
+    if (!mount_disk(test_dir))
+        ck_abort_msg("no disk");
+    memset(filling, 'x', sizeof filling - 1);
+    snprintf(partial, sizeof partial, "%s/x.partial", test_dir);
+    snprintf(beside, sizeof beside, "%s.new", partial);
+    write_status(partial, "before", &err);
+    hid_t file = moe_h5_open(partial, true, &err);
+    moe_h5_write_text(file, "filling", filling, &err);
+    moe_h5_close_file(file, &err);
+    ck_assert_int_eq(stat(partial, &was), 0);
+    leave_free(test_dir, disks[_i].free_kib * KIB);
+    const char *where = moe_target_change(partial, beside, &changed);
+    ck_assert_str_eq(where, disks[_i].copied ? beside : partial);
+    ck_assert_int_eq(changed.status, disks[_i].changed ? MOE_OK : MOE_IO);
+    if (disks[_i].changed) {
+        write_status(where, "after", &err);
+    } else {
+        ck_assert_int_eq(stat(partial, &now), 0);
+        ck_assert_int_eq(now.st_size, was.st_size);
+        ck_assert_ptr_nonnull(
+            strstr(changed.text, "cannot be finished: No space left"));
+    }
+    moe_target_changed(where, partial, &changed);
+    read_status(partial, text, sizeof text, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    ck_assert_str_eq(text, disks[_i].changed ? "after" : "before");
+    ck_assert_int_ne(access(beside, F_OK), 0);
 }
 END_TEST
 
@@ -184,5 +258,11 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, change_is_whole_or_not_there, MOE_ARRAY_LEN(changes));
     MOE_TEST_LOOP(suite, output_that_cannot_be_made_is_found_out_before,
                   MOE_ARRAY_LEN(outputs));
+    if (may_mount())
+        MOE_TEST_LOOP(suite, change_is_made_where_there_is_room,
+                      MOE_ARRAY_LEN(disks));
+    else
+        test_skip("change_is_made_where_there_is_room",
+                  "mounting is not permitted");
     return suite;
 }

@@ -119,15 +119,14 @@ void moe_target_flush(hid_t file, const char *partial, moe_error *err);
  *  leaving the disk as it is and nothing open. */
 void moe_target_abandon(hid_t file);
 
-/** Make sure that PATH.partial can grow a little; else MOE_IO. */
-void moe_target_reserve(const char *partial, moe_error *err);
-
 /** Begin to change the structure of PATH.partial, which HDF5 does in several
  *  writes: a process that is killed between them would leave a file that nobody
- *  can read. So the change is made in a copy. Rank 0 only.
+ *  can read. So the change is made in a copy. Whichever file is changed, it may
+ *  grow by 1 MiB. Rank 0 only.
  *  @param beside  PATH.partial.new, which this run alone may use.
  *  @return the file to change, in closed state: `beside`; or `partial` itself,
- *  where there is no room for two, and after an error (MOE_IO). */
+ *  where there is no room for two, and after an error (MOE_IO: no room to grow
+ *  either). */
 const char *moe_target_change(const char *partial, const char *beside,
                               moe_error *err);
 

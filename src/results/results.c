@@ -449,7 +449,6 @@ static void finish(moe_ctx *ctx, const moe_results *r, moe_run_state state,
     const char *where = moe_target_change(r->partial, r->beside, err);
     if (err->status == MOE_OK)
         moe_view_read(where, &view, err);
-    moe_target_reserve(where, err);
     hid_t file = moe_h5_open(where, true, err);
     if (file >= 0) {
         moe_summary_write(file, &view, err);

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -20,7 +19,7 @@
 enum {
     METADATA_BYTES = 4 << 20, /* generous: groups, texts, topology */
     FLUSH_BYTES = 256 << 10,  /* that a flush may add: places for metadata */
-    CLOSING_BYTES = 1 << 20   /* that closing may add: warnings */
+    CLOSING_BYTES = 1 << 20   /* that a change may add: warnings, a summary */
 };
 
 static const double MIB = 1 << 20;
@@ -88,16 +87,21 @@ static int *descriptor(hid_t file)
     return fd;
 }
 
+static bool no_room(int rc)
+{
+    return rc == ENOSPC || rc == EDQUOT || rc == EFBIG;
+}
+
 /* HDF5 1.10 does not survive a flush of metadata that fails: every later one
  * fails too, and so does the close. So space is asked for before. */
 void moe_target_flush(hid_t file, const char *partial, moe_error *err)
 {
-    hsize_t size = 0;
+    haddr_t size = 0; /* used of the file, which may be longer */
     if (err->status != MOE_OK)
         return;
-    if (H5Fget_filesize(file, &size) >= 0 && size > 0 &&
+    if (H5Fget_eoa(file, &size) >= 0 && size > 0 &&
         fallocate(*descriptor(file), 0, 0, (off_t)size + FLUSH_BYTES) != 0 &&
-        (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
+        no_room(errno))
         moe_fail(err, MOE_IO, "%s: cannot write: %s", partial, strerror(errno));
     else if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0)
         moe_fail(err, MOE_IO, "%s: cannot write", partial);
@@ -141,24 +145,6 @@ void moe_target_abandon(hid_t file)
         setrlimit(RLIMIT_FSIZE, &limit);
 }
 
-void moe_target_reserve(const char *partial, moe_error *err)
-{
-    struct stat info;
-    if (err->status != MOE_OK)
-        return;
-    int fd = open(partial, O_WRONLY | O_CLOEXEC);
-    int rc = fd < 0 || fstat(fd, &info) != 0
-                 ? errno
-                 : posix_fallocate(fd, info.st_size, CLOSING_BYTES);
-    if (rc != 0)
-        moe_fail(err, MOE_IO, "%s: cannot be finished: %s", partial,
-                 strerror(rc));
-    if (rc != 0 && fd >= 0 && ftruncate(fd, info.st_size) != 0)
-        moe_fail(err, MOE_IO, "%s: %s", partial, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-}
-
 static int sync_path(const char *path, int flags)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
@@ -170,26 +156,18 @@ static int sync_path(const char *path, int flags)
 
 /* ---- a change that is whole or not there ---- */
 
-/* Copy all of a file, as the file system does it fastest. @return errno, or 0 */
-static int copy_file(const char *from, const char *to)
+/* Let a file grow a little. @return 0; or errno, and the file is as it was */
+static int reserve(const char *path)
 {
-    struct stat info = {0};
-    const int in = open(from, O_RDONLY | O_CLOEXEC);
-    const int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    int rc = in < 0 || out < 0 || fstat(in, &info) != 0 ? errno : 0;
-    for (off_t left = info.st_size; rc == 0 && left > 0;) {
-        ssize_t n = copy_file_range(in, NULL, out, NULL, (size_t)left, 0);
-        if (n < 0 && errno != ENOSPC && errno != EDQUOT && errno != EFBIG)
-            n = sendfile(out, in, NULL, (size_t)left); /* knows all of them */
-        rc = n > 0 ? 0 : n < 0 ? errno : EIO;
-        left -= n;
-    }
-    if (rc == 0 && fchmod(out, info.st_mode & 07777) != 0)
+    struct stat info;
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int rc = fd < 0 || fstat(fd, &info) != 0
+                 ? errno
+                 : posix_fallocate(fd, info.st_size, CLOSING_BYTES);
+    if (rc != 0 && fd >= 0 && ftruncate(fd, info.st_size) != 0)
         rc = errno;
-    if (in >= 0)
-        close(in);
-    if (out >= 0 && close(out) != 0 && rc == 0)
-        rc = errno;
+    if (fd >= 0)
+        close(fd);
     return rc;
 }
 
@@ -199,12 +177,15 @@ const char *moe_target_change(const char *partial, const char *beside,
     if (err->status != MOE_OK)
         return partial;
     unlink(beside); /* of a process that was killed */
-    const int rc = copy_file(partial, beside);
+    int rc = moe_replace_copy(partial, beside) != 0 ? errno : reserve(beside);
     if (rc == 0)
         return beside;
     unlink(beside);
-    if (rc != ENOSPC && rc != EDQUOT && rc != EFBIG)
+    if (!no_room(rc))
         moe_fail(err, MOE_IO, "%s: cannot be copied to %s: %s", partial, beside,
+                 strerror(rc));
+    else if ((rc = reserve(partial)) != 0)
+        moe_fail(err, MOE_IO, "%s: cannot be finished: %s", partial,
                  strerror(rc));
     return partial;
 }
