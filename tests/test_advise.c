@@ -331,6 +331,19 @@ START_TEST(copies_travel_only_for_plans_that_change)
 }
 END_TEST
 
+/* Batches of two whole sequences of a trace. All borrowed. */
+static moe_advise_params traced(const moe_model *of, const moe_cluster *on,
+                                const moe_trace *trace)
+{
+    moe_advise_params p = paper(1, 0);
+    p.model = of;
+    p.cluster = on;
+    p.trace = trace;
+    p.batch = 2;
+    p.seq = 0;
+    return p;
+}
+
 /* The first plan of a trace's first batch loads every copy: told apart. Shares
  * of a training part never change, and so nothing travels for them; what does
  * for those of a window is known: the dial is for the others. */
@@ -340,12 +353,7 @@ START_TEST(with_a_trace_the_dial_leaves_a_distribution_alone)
     const moe_model tiny = fixture_model();
     const moe_cluster a100 = fixture_cluster();
     moe_trace trace = fixture_tokens(&tiny);
-    moe_advise_params p = paper(1, 0);
-    p.model = &tiny;
-    p.cluster = &a100;
-    p.trace = &trace;
-    p.batch = 2;
-    p.seq = 0;
+    moe_advise_params p = traced(&tiny, &a100, &trace);
     p.samples = 2;
     p.warmup = 1;
     p.predictor = moe_predictor_find("window");
@@ -409,12 +417,7 @@ START_TEST(a_trace_shows_its_own_spread)
     moe_trace trace = fixture_tokens(&tiny);
     double alone[BATCHES], least = INFINITY, most = 0;
     moe_advise_facts facts;
-    moe_advise_params p = paper(1, 0);
-    p.model = &tiny;
-    p.cluster = &a100;
-    p.trace = &trace;
-    p.batch = 2;
-    p.seq = 0;
+    moe_advise_params p = traced(&tiny, &a100, &trace);
     p.samples = 1;
     for (p.warmup = 0; p.warmup < BATCHES; p.warmup++) {
         const moe_advise_time t = priced(&p, MOE_ADVISE_BASELINE, &facts);
