@@ -110,6 +110,12 @@ assert any("gnuplot was not found. Install it" in t for t in page.text["p"])' &&
             gnuplot phases.gp && cmp phases.svg "$dir/new/figures/phases.svg")
 }
 
+# A limit of file sizes is an error like a full disk.
+limited_page() {
+    (ulimit -f 1; refused 1 "report.csv: File too large" report "$dir/a.h5" -o "$dir/limited")
+    [ $? -eq 0 ] && not compgen -G "$dir/limited*"
+}
+
 # A gnuplot that fails: a warning per figure says why, the page how many.
 failing_gnuplot() {
     printf '#!/bin/sh\ncase $2 in --version) exit ;; esac\n%s\n' \
@@ -319,6 +325,7 @@ ln -s nowhere "$dir/dangling"
 check "a link to nothing is no folder" refused 2 "dangling: is a link to nothing" report \
     "$dir/a.h5" -o "$dir/dangling"
 check "a folder has a name" refused 2 "'' is no folder" report "$dir/a.h5" -o ""
+check "a page that may not grow is one line, and nothing is left" limited_page
 check "folders above it are made" report "$dir/a.h5" -o "$dir/not/yet/report"
 check "texts from files are shown, not run" hostile_texts_are_shown
 check "layers and ranks have the numbers of the file" \

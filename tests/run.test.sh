@@ -176,6 +176,23 @@ check "--dry-run runs nothing" dry
 as_if() { exits 0 ./moegps run "$x" -q --dry-run --ranks 8 && grep -q "^# as if started on 8 ranks: 8 GPUs" "$dir/out" && grep -q "^# time: experts take about [0-9.e-]* s" "$dir/out"; }
 check "... nor as if on other ranks" as_if
 check "... which are the launcher's in a run" refused 2 "--ranks: only with --dry-run" ./moegps run "$x" --ranks 8
+# The address sanitizer reserves more than any limit.
+(ulimit -v $((2 << 20)); ./moegps --version > /dev/null 2>&1) || why_not="its address space cannot be limited"
+# short_of_memory: less and less of it, until three runs have not enough for 0.3 GiB of
+# weights; MPI needs less.
+short_of_memory() {
+    local kib=$((3 << 18)) rc failed=0
+    while [ "$failed" -lt 3 ]; do
+        rc=0
+        (ulimit -v $kib; kept ./moegps run "$x" -q --force -o "$dir/short-of.h5" --set emulation.ffn=dnnl \
+            --set emulation.threads=1 --set workload.iterations=1 --set model.hidden=512 --set model.intermediate=1024) || rc=$?
+        [ "$rc" -eq 0 ] || failed=$((failed + 1))
+        [ "$rc" -eq 0 ] || { is "$rc" 1 && is "$(grep -c '^moegps: .*memory' "$dir/err")" 1; } ||
+            { echo "with $kib KiB"; return 1; }
+        kib=$((kib * 9 / 10))
+    done
+}
+check "a run that has too little memory says so" short_of_memory
 # 0.8 GiB of weights a layer, three layers, and slots of every strategy.
 bounded() (
     ulimit -v $((2 << 20))
@@ -193,6 +210,7 @@ unfit() (
 )
 check "a dry run warns of ranks that will not fit" unfit --dry-run
 check "... as does a run, before it takes the memory" unfit
+why_not=
 help() { kept moegps 2 run --help && [ "$(grep -c "Usage:" "$dir/out")" -eq 1 ]; }
 check "--help is printed once" help
 

@@ -144,8 +144,21 @@ check "SIGTERM does, too" exits 75 signal TERM term.h5
 check "a signalled run resumes" exits 0 run 4 usr1.h5 --resume
 check "... to the same numbers" same whole.h5 usr1.h5
 
-# A rank that is killed after the first flush takes the others with it.
 flushed() { [ "$(done_in "$1" 2> /dev/null || echo 0)" -gt 0 ]; }
+
+# launcher: SIGTERM to mpirun, which gives its ranks a second: what they make of it
+# depends on how long an iteration takes. The file goes on in any case.
+launcher() {
+    run 4 launcher.h5 "${LONG[@]}" &
+    local pid=$!
+    await 60 flushed launcher.h5.partial
+    pkill -TERM -P "$(pgrep -P "$pid" timeout)" -x "$(basename "$MPIRUN")"
+    not wait "$pid" && exits 75 run 4 launcher.h5 --resume "${LONG[@]}" --max-time 2 &&
+        is "$(from launcher.h5 "f['provenance'].attrs['resumes']")" 1
+}
+check "SIGTERM to mpirun leaves what a run goes on with" launcher
+
+# A rank that is killed after the first flush takes the others with it.
 killed() {
     run 4 killed.h5 "${LONG[@]}" &
     local pid=$!

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "moegps/h5.h"
 
+#include <fcntl.h>
 #include <hdf5_hl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -690,6 +692,26 @@ START_TEST(file_that_may_not_be_changed_is_not_called_damaged)
 }
 END_TEST
 
+/* A writer of another process holds HDF5's lock. */
+START_TEST(file_that_is_written_is_not_called_damaged)
+{
+    bench b;
+    bench_init(&b);
+    moe_error err = {0};
+    setenv("HDF5_USE_FILE_LOCKING", "TRUE", 1);
+    moe_h5_close_file(b.file, &b.err);
+    const int fd = open(b.path, O_RDONLY);
+    ck_assert_int_eq(flock(fd, LOCK_EX | LOCK_NB), 0);
+    ck_assert(moe_h5_open(b.path, _i == 1, &err) < 0);
+    close(fd);
+    ck_assert_int_eq(err.status, MOE_USAGE);
+    ck_assert_msg(strstr(err.text, "x.h5: is being written by another run"),
+                  "%s", err.text);
+    b.file = moe_h5_open(b.path, _i == 1, &b.err);
+    bench_fini(&b, MOE_OK, "");
+}
+END_TEST
+
 START_TEST(long_names_leave_room_for_the_reason)
 {
     char name[2000];
@@ -793,6 +815,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, an_image_reads_as_its_file);
     MOE_TEST(suite, what_is_no_readable_file_is_refused);
     MOE_TEST(suite, file_that_may_not_be_changed_is_not_called_damaged);
+    MOE_TEST_LOOP(suite, file_that_is_written_is_not_called_damaged, 2);
     MOE_TEST(suite, long_names_leave_room_for_the_reason);
     MOE_TEST_LOOP(suite, schemas_are_told_apart, MOE_ARRAY_LEN(schemas));
     MOE_TEST_LOOP(suite, sizes_out_of_range_are_refused, MOE_ARRAY_LEN(sizes));
