@@ -12,6 +12,7 @@
 #include "moegps/cost.h"
 #include "moegps/status.h"
 #include "moegps/view.h"
+#include "moegps/work.h"
 
 /** What is known going one way, in steps by two that are narrowed where they
  *  tell: how far nobody is clearly ahead of the run's winner, and from where on
@@ -68,9 +69,11 @@ typedef struct moe_sensitivity {
 
 /** Analyse. What cannot be known (no /work, or a damaged one, tables that are
  *  not here, nothing measured) is no error. Not collective. Release with
- *  moe_sensitivity_fini(). @return MOE_OK, MOE_NOMEM. */
+ *  moe_sensitivity_fini().
+ *  @param work  of the view; NULL: that of its file.
+ *  @return MOE_OK, MOE_NOMEM. */
 moe_status moe_sensitivity_init(moe_sensitivity *out, const moe_view *view,
-                                moe_error *err);
+                                const moe_work *work, moe_error *err);
 void moe_sensitivity_fini(moe_sensitivity *sensitivity);
 
 #endif

@@ -58,7 +58,7 @@ static void analyse(moe_run_analysis *run, int wanted, moe_error *err)
     if (err->status == MOE_OK)
         read_choices(run, err);
     if ((wanted & MOE_WANT_SENSITIVITY) != 0 && err->status == MOE_OK)
-        moe_sensitivity_init(&run->sensitivity, run->view, err);
+        moe_sensitivity_init(&run->sensitivity, run->view, NULL, err);
     if ((wanted & MOE_WANT_DETAIL) != 0 && err->status == MOE_OK)
         read_detail(run, err);
     if ((wanted & MOE_WANT_REGIME_MAP) != 0 && err->status == MOE_OK)

@@ -384,14 +384,16 @@ static void start(moe_sensitivity *o, const moe_view *v, moe_error *err)
 }
 
 moe_status moe_sensitivity_init(moe_sensitivity *o, const moe_view *v,
-                                moe_error *err)
+                                const moe_work *work, moe_error *err)
 {
     moe_error local = {0};
-    moe_work work = {0};
+    moe_work read = {0};
     start(o, v, &local);
-    if (local.status == MOE_OK && moe_work_read(v, &work, &local) == MOE_OK)
-        analyse(o, v, &work, &local);
-    moe_work_fini(&work);
+    if (local.status == MOE_OK && work == NULL)
+        moe_work_read(v, &read, &local);
+    if (local.status == MOE_OK)
+        analyse(o, v, work != NULL ? work : &read, &local);
+    moe_work_fini(&read);
     if (local.status == MOE_OK)
         return MOE_OK;
     snprintf(o->why_not, sizeof o->why_not, "%s", local.text);
