@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 
 /* Tests run in processes of their own: each needs HDF5 quiet and a file. */
@@ -330,6 +331,37 @@ START_TEST(blocks_go_over_a_dataset_in_order)
         sum += n;
     }
     ck_assert_uint_eq(sum, p.dims[0] * p.dims[1] * p.dims[2]);
+}
+END_TEST
+
+/* 20 MB, whose chunks do not divide what is read at once. */
+START_TEST(large_datasets_are_read_block_by_block)
+{
+    enum { ROWS = 5000, COLUMNS = 1001, N = ROWS * COLUMNS };
+    bench b;
+    bench_init(&b);
+    int32_t *data = moe_array_new(N, sizeof *data, &b.err);
+    for (int i = 0; i < N; i++)
+        data[i] = i % 65521;
+    moe_h5_scale(b.file, "row", ROWS, NULL, NULL, &b.err);
+    moe_h5_scale(b.file, "column", COLUMNS, NULL, NULL, &b.err);
+    const moe_h5_spec spec = {.name = "d",
+                              .type = H5T_STD_U16LE,
+                              .rank = 2,
+                              .dims = {"row", "column"},
+                              .deflate = _i == 1,
+                              .chunk = {700, 600}};
+    moe_h5_write(b.file, &spec, H5T_NATIVE_INT32, data, &b.err);
+    bench_reopen(&b, false);
+    int32_t *all =
+        moe_h5_read_bulk(b.file, "d", H5T_NATIVE_INT32, sizeof *all, N, &b.err);
+    ck_assert_msg(all != NULL, "%s", b.err.text);
+    ck_assert_int_eq(memcmp(all, data, N * sizeof *all), 0);
+    moe_bulk_free(all);
+    ck_assert_ptr_null(moe_h5_read_bulk(b.file, "d", H5T_NATIVE_INT32,
+                                        sizeof *all, N - 1, &b.err));
+    bench_fini(&b, MOE_FORMAT, "has 5005000 elements, not 5004999");
+    free(data);
 }
 END_TEST
 
@@ -804,6 +836,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, new_dataset_holds_its_fill_value);
     MOE_TEST_LOOP(suite, blocks_land_where_they_belong, 2);
     MOE_TEST_LOOP(suite, blocks_go_over_a_dataset_in_order, 8);
+    MOE_TEST_LOOP(suite, large_datasets_are_read_block_by_block, 2);
     MOE_TEST_LOOP(suite, block_beyond_the_dataset_is_refused_by_name, 2);
     MOE_TEST(suite, whole_datasets_and_texts_read_back);
     MOE_TEST_LOOP(suite, mistake_is_refused_with_a_reason,

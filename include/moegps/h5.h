@@ -177,6 +177,10 @@ void moe_h5_dims(hid_t where, const char *name, int rank, hsize_t *dims,
 void *moe_h5_read(hid_t where, const char *name, hid_t mem_type,
                   size_t mem_size, size_t n, moe_error *err);
 
+/** The same, block by block, into memory of bulk.h; moe_bulk_free() it. */
+void *moe_h5_read_bulk(hid_t where, const char *name, hid_t mem_type,
+                       size_t mem_size, size_t n, moe_error *err);
+
 /** Write a text for each place of a scale.
  *  @param spec    of one dimension; its type says nothing.
  *  @param values  as many as the scale has places. */

@@ -15,8 +15,9 @@ enum { DEFLATE_LEVEL = 6 };
 enum {
     CONVERT_LEAST = 64, /* bytes: more than any element */
     CONVERT_MOST = 1 << 20,
-    LONG_SCALE = 1 << 20,  /* numbers of a scale that is deflated */
-    LARGE_BYTES = 16 << 20 /* of an array that is written chunk by chunk */
+    LONG_SCALE = 1 << 20,   /* numbers of a scale that is deflated */
+    LARGE_BYTES = 16 << 20, /* of an array that is written chunk by chunk */
+    PIECE_BYTES = 16 << 20  /* of an array that are read at once */
 };
 
 /* Turn a fresh one-dimensional dataset into a scale of its own name. */
@@ -365,9 +366,12 @@ static size_t n_elements(hid_t dataset, const char *name, size_t element_bytes,
     hid_t space = H5Dget_space(dataset);
     const hssize_t n = H5Sget_simple_extent_npoints(space);
     const double stored = (double)H5Dget_storage_size(dataset);
-    const double bytes = (double)n * (double)element_bytes;
+    hid_t type = H5Dget_type(dataset); /* its own, not that in memory */
+    const double packed = (double)n * (double)H5Tget_size(type);
+    moe_h5_close(type);
     moe_h5_close(space);
-    if (n > 0 && (bytes <= much || bytes <= most_ratio * stored))
+    if (n > 0 && ((double)n * (double)element_bytes <= much ||
+                  packed <= most_ratio * stored))
         return (size_t)n;
     if (n > 0)
         moe_fail(err, MOE_FORMAT,
@@ -390,30 +394,73 @@ static bool read_numbers(hid_t dataset, hid_t mem_type, size_t bytes,
     return ok;
 }
 
-void *moe_h5_read(hid_t where, const char *name, hid_t mem_type,
-                  size_t mem_size, size_t n, moe_error *err)
+/* Open a dataset of n numbers. @return H5I_INVALID_HID with an error. */
+static hid_t open_numbers(hid_t where, const char *name, size_t mem_size,
+                          size_t n, moe_error *err)
 {
     hid_t dataset = moe_h5_open_dataset(where, name, err);
     if (dataset < 0)
-        return NULL;
-    void *data = NULL;
-    size_t found = n_elements(dataset, name, mem_size, err);
+        return dataset;
+    const size_t found = n_elements(dataset, name, mem_size, err);
     hid_t type = H5Dget_type(dataset);
     if (H5Tget_class(type) == H5T_STRING)
         moe_fail(err, MOE_FORMAT, "dataset '%s' holds text, not numbers", name);
     else if (found != n)
         moe_fail(err, MOE_FORMAT, "dataset '%s' has %zu elements, not %zu",
                  name, found, n);
-    else
-        data = moe_array_new(n, mem_size, err);
+    moe_h5_close(type);
+    if (!moe_h5_failed(err))
+        return dataset;
+    moe_h5_close(dataset);
+    return H5I_INVALID_HID;
+}
+
+void *moe_h5_read(hid_t where, const char *name, hid_t mem_type,
+                  size_t mem_size, size_t n, moe_error *err)
+{
+    hid_t dataset = open_numbers(where, name, mem_size, n, err);
+    if (dataset < 0)
+        return NULL;
+    void *data = moe_array_new(n, mem_size, err);
     if (data != NULL && !read_numbers(dataset, mem_type, n * mem_size, data)) {
         moe_h5_fail(err, MOE_FORMAT, "cannot read dataset", name);
         free(data);
         data = NULL;
     }
-    moe_h5_close(type);
     moe_h5_close(dataset);
     return data;
+}
+
+void *moe_h5_read_bulk(hid_t where, const char *name, hid_t mem_type,
+                       size_t mem_size, size_t n, moe_error *err)
+{
+    hsize_t chunk[H5S_MAX_RANK] = {0}, some = 0;
+    moe_h5_pieces pieces = {.most = PIECE_BYTES / mem_size};
+    moe_h5_block block = {.count = {0}};
+    hid_t dataset = open_numbers(where, name, mem_size, n, err);
+    if (dataset < 0)
+        return NULL;
+    hid_t list = H5Dget_create_plist(dataset), space = H5Dget_space(dataset);
+    pieces.rank = H5Sget_simple_extent_dims(space, pieces.dims, NULL);
+    if (H5Pget_layout(list) == H5D_CHUNKED &&
+        H5Pget_chunk(list, H5S_MAX_RANK, chunk) == pieces.rank)
+        pieces.chunk = chunk;
+    char *data = pieces.rank > 0 ? moe_bulk_new(n, mem_size, err) : NULL;
+    for (char *to = data; to != NULL && !moe_h5_failed(err);
+         to += some * mem_size) {
+        some = moe_h5_next_block(&block, &pieces);
+        if (some == 0)
+            break;
+        moe_h5_read_block(dataset, &block, mem_type, to, err);
+        moe_bulk_passed(to, some * mem_size);
+    }
+    moe_h5_close(space);
+    moe_h5_close(list);
+    moe_h5_close(dataset);
+    if (data == NULL || !moe_h5_failed(err))
+        return data;
+    moe_bulk_free(data);
+    return NULL;
 }
 
 void moe_h5_write_text(hid_t where, const char *name, const char *text,
