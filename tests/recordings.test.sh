@@ -239,14 +239,11 @@ check "... and of the same layer follow each other" says "6 tokens of 2 choices 
     import "$dir/layer8.jsonl" "$dir/layer8.jsonl" --model m
 
 # 131 MB of integers: no program has more than a piece of them in memory
-memory() { # FILE: MiB that reading it takes at most
-    "$PYTHON" -c "import resource as r, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(r.getrusage(r.RUSAGE_CHILDREN).ru_maxrss // 1024)" ./moegps trace check "$1" --kind load
-}
-few() { # FILE
+few() { # COMMAND...: takes less than 200 MiB
     local mib
-    mib=$(memory "$1") && { [ "$mib" -lt 200 ] || { echo "$mib MiB"; return 1; }; }
+    mib=$("$PYTHON" -c "import resource as r, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(r.getrusage(r.RUSAGE_CHILDREN).ru_maxrss // 1024)" "$@") && { [ "$mib" -lt 200 ] || { echo "$mib MiB"; return 1; }; }
 }
 
 # files of engines, as they write them
@@ -348,7 +345,7 @@ if "$PYTHON" tests/golden_recordings.py "$dir" && [ -e "$dir/stat.pt" ]; then
     check "so are parts of sequences" refused 2 "token 1: its sequence is of the other part" import \
         "$dir/routed.npy" --model m --axes tokens,layers,k --splits "$dir/mixed-splits.npy" \
         --sequences "$dir/sequences.npy"
-    check "a large archive of torch is read piece by piece" few "$dir/large.pt"
+    check "a large archive of torch is read piece by piece" few ./moegps trace check "$dir/large.pt" --kind load
     head -c 300 "$dir/stat.pt" > "$dir/cut.pt"
     check "a cut archive is refused" refused 2 "is not a zip file" plan --loads "$dir/cut.pt"
 else
@@ -381,7 +378,11 @@ if h5 2> /dev/null; then
     check "texts are no numbers" refused 2 "ids.h5: names: is no array of numbers" import "$dir/ids.h5" \
         --dataset names --model m
     check "loads of half precision" says "2 layers (0..1), 4 experts, 1 step" plan --loads "$dir/ids.h5"
-    check "a large dataset is read piece by piece" few "$dir/large.h5"
+    check "a large dataset is read piece by piece" few ./moegps trace check "$dir/large.h5" --kind load
+    check "a large trace is made and read likewise" few ./moegps trace import "$dir/large.h5" --kind load --model m \
+        --top-k 8 -o "$dir/large-trace.h5"
+    check "... by info" few ./moegps trace info "$dir/large-trace.h5"
+    check "... by plan" few ./moegps plan --loads "$dir/large-trace.h5" --gpus 8 --planner static --repeats 1
 else
     skip "recordings in HDF5" "python3-h5py is missing"
 fi

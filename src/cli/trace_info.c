@@ -10,6 +10,7 @@
 
 #include "args.h"
 #include "load_page.h"
+#include "moegps/bulk.h"
 #include "moegps/json.h"
 #include "moegps/mem.h"
 #include "moegps/outlast.h"
@@ -53,35 +54,70 @@ static double skewness(const uint64_t *pairs, int n, int *popular_out)
     return sum > 0 ? (double)pairs[most] * n / (double)sum : NAN;
 }
 
-static void describe_layer(const moe_trace *t, int layer, layer_info *out)
+/* Pairs of a step, by part. @param pairs  [layers][WHOLE][experts] */
+static void count_step(const moe_trace *t, uint64_t step, uint64_t *pairs,
+                       trace_info *info)
 {
-    uint64_t pairs[N_PARTS][MOE_MAX_EXPERTS];
-    for (int p = 0; p < WHOLE; p++)
-        moe_trace_counts(t, (moe_split_part)p, layer, pairs[p]);
-    for (int e = 0; e < t->experts; e++)
-        pairs[WHOLE][e] = pairs[MOE_PART_TRAIN][e] + pairs[MOE_PART_TEST][e];
-    for (int p = 0; p < N_PARTS; p++)
-        out->skewness[p] = skewness(pairs[p], t->experts, &out->popular);
+    const size_t n_e = (size_t)t->experts, n_l = (size_t)t->layers;
+    const uint32_t *row = t->counts + step * n_l * n_e;
+    const size_t part = t->seq_part[step];
+    for (size_t l = 0; l < n_l; l++, row += n_e) {
+        uint64_t wide[MOE_MAX_EXPERTS];
+        for (size_t e = 0; e < n_e; e++) {
+            wide[e] = row[e];
+            pairs[(l * WHOLE + part) * n_e + e] += row[e];
+        }
+        info->step_skewness[part] += skewness(wide, t->experts, NULL);
+        moe_bulk_passed(row, n_e * sizeof *row);
+    }
 }
 
-static void describe_steps(trace_info *info)
+/* Pairs of a layer's tokens, by part. @param pairs  [WHOLE][experts] */
+static void count_layer(const moe_trace *t, size_t layer, uint64_t *pairs)
+{
+    const size_t k = (size_t)t->top_k;
+    const uint16_t *row = t->experts_of + layer * t->n_tokens * k;
+    for (uint64_t s = 0; s < t->n_seqs; s++) {
+        const uint64_t first = t->seq_offset[s], end = t->seq_offset[s + 1];
+        uint64_t *to = pairs + t->seq_part[s] * (size_t)t->experts;
+        for (size_t j = first * k; j < end * k; j++)
+            to[row[j]]++;
+        moe_bulk_passed(row + first * k, (end - first) * k * sizeof *row);
+    }
+}
+
+/* @param pairs  [layers][WHOLE][experts] of 0 */
+static void count(trace_info *info, uint64_t *pairs)
 {
     const moe_trace *t = &info->trace;
-    const uint32_t *row = t->counts;
-    double sum[N_PARTS] = {0};
-    for (uint64_t s = 0; row != NULL && s < t->n_seqs; s++)
-        for (int l = 0; l < t->layers; l++, row += t->experts) {
-            uint64_t pairs[MOE_MAX_EXPERTS];
-            for (int e = 0; e < t->experts; e++)
-                pairs[e] = row[e];
-            sum[t->seq_part[s]] += skewness(pairs, t->experts, NULL);
-        }
-    sum[WHOLE] = sum[MOE_PART_TRAIN] + sum[MOE_PART_TEST];
+    const size_t n_e = (size_t)t->experts;
+    if (t->kind == MOE_TRACE_TOKENS) {
+        for (size_t l = 0; l < (size_t)t->layers; l++)
+            count_layer(t, l, pairs + l * WHOLE * n_e);
+        for (int p = 0; p < N_PARTS; p++)
+            info->step_skewness[p] = NAN;
+        return;
+    }
+    for (uint64_t s = 0; s < t->n_seqs; s++)
+        count_step(t, s, pairs, info);
+    info->step_skewness[WHOLE] = info->step_skewness[MOE_PART_TRAIN] +
+                                 info->step_skewness[MOE_PART_TEST];
     for (int p = 0; p < N_PARTS; p++)
         info->step_skewness[p] =
-            row != NULL && info->n_seqs[p] > 0
-                ? sum[p] / ((double)info->n_seqs[p] * t->layers)
+            info->n_seqs[p] > 0
+                ? info->step_skewness[p] / ((double)info->n_seqs[p] * t->layers)
                 : NAN;
+}
+
+/* @param pairs  [WHOLE][experts] of a layer */
+static void describe_layer(const uint64_t *pairs, int experts, layer_info *out)
+{
+    uint64_t whole[MOE_MAX_EXPERTS];
+    for (int e = 0; e < experts; e++)
+        whole[e] = pairs[e] + pairs[experts + e];
+    for (int p = 0; p < WHOLE; p++)
+        out->skewness[p] = skewness(pairs + p * experts, experts, NULL);
+    out->skewness[WHOLE] = skewness(whole, experts, &out->popular);
 }
 
 static moe_status describe(const char *name, trace_info *info, moe_error *err)
@@ -90,21 +126,28 @@ static moe_status describe(const char *name, trace_info *info, moe_error *err)
     moe_status status = moe_trace_by_name(name, t, err);
     if (status != MOE_OK)
         return status;
+    const size_t n_e = (size_t)t->experts;
+    uint64_t *pairs =
+        moe_array_new((size_t)t->layers * WHOLE * n_e, sizeof *pairs, err);
     info->layer = moe_array_new((size_t)t->layers, sizeof *info->layer, err);
-    if (info->layer == NULL)
+    if (pairs == NULL || info->layer == NULL) {
+        free(pairs);
         return MOE_NOMEM;
+    }
     for (uint64_t s = 0; s < t->n_seqs; s++)
         info->n_seqs[t->seq_part[s]]++;
     info->n_seqs[WHOLE] = t->n_seqs;
     for (int p = 0; p < WHOLE; p++)
         info->n_tokens[p] = moe_trace_part_tokens(t, (moe_split_part)p);
     info->n_tokens[WHOLE] = t->n_tokens;
+    count(info, pairs);
     for (int l = 0; l < t->layers; l++) {
-        describe_layer(t, l, &info->layer[l]);
+        describe_layer(pairs + (size_t)l * WHOLE * n_e, t->experts,
+                       &info->layer[l]);
         for (int p = 0; p < N_PARTS; p++)
             info->skewness[p] += info->layer[l].skewness[p] / t->layers;
     }
-    describe_steps(info);
+    free(pairs);
     return MOE_OK;
 }
 
@@ -290,7 +333,7 @@ static void write_page(const options *o, const trace_info *info, moe_error *err)
     const size_t n_rows = t->n_seqs * (size_t)t->layers;
     const size_t n_e = (size_t)t->experts;
     double drift[MOE_OUTLAST_LAGS];
-    double *load = moe_array_new(n_rows * n_e, sizeof *load, err);
+    double *load = moe_bulk_new(n_rows * n_e, sizeof *load, err);
     double *uneven = moe_array_new(n_rows, sizeof *uneven, err);
     moe_document *doc = moe_document_new(err);
     for (size_t i = 0; err->status == MOE_OK && i < n_rows; i++) {
@@ -301,6 +344,8 @@ static void write_page(const options *o, const trace_info *info, moe_error *err)
             sum += load[i * n_e + e];
         }
         uneven[i] = most * t->experts / sum;
+        moe_bulk_passed(t->counts + i * n_e, n_e * sizeof *t->counts);
+        moe_bulk_passed(load + i * n_e, n_e * sizeof *load);
     }
     if (err->status == MOE_OK) {
         const moe_plot_loads loads = {.steps = (int)t->n_seqs,
@@ -319,7 +364,7 @@ static void write_page(const options *o, const trace_info *info, moe_error *err)
     }
     moe_document_free(doc);
     free(uneven);
-    free(load);
+    moe_bulk_free(load);
 }
 
 static void tell(const options *o, moe_error *err)

@@ -5,6 +5,7 @@
 
 #include "array.h"
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/h5.h"
 #include "moegps/mem.h"
 #include "moegps/trace.h"
@@ -153,46 +154,46 @@ static void take_layer_numbers(const moe_trace *t, moe_recording *out)
         out->layer_number[l] = moe_trace_layer_number(t, l);
 }
 
-static void *copy_of(const void *from, size_t n, size_t size, moe_error *err)
-{
-    void *to = from != NULL ? moe_array_new(n, size, err) : NULL;
-    if (to != NULL)
-        memcpy(to, from, n * size);
-    return to;
-}
+/* Take an array over. */
+#define MOVE(to, from) \
+    do {               \
+        (to) = (from); \
+        (from) = NULL; \
+    } while (0)
 
-static void take_counts(const char *path, const moe_trace *t,
-                        moe_recording *out, moe_error *err)
+static void take_counts(const char *path, moe_trace *t, moe_recording *out,
+                        moe_error *err)
 {
-    const size_t n = t->n_seqs * (size_t)t->layers * (size_t)t->experts;
+    const size_t rows = t->n_seqs * (size_t)t->layers, n_e = (size_t)t->experts;
     if (moe_recording_make_loads(out, path, t->n_seqs, (size_t)t->layers,
                                  (size_t)t->experts, err) != MOE_OK)
         return;
-    for (size_t i = 0; i < n; i++)
-        out->load[i] = t->counts[i];
-    out->seq_part = copy_of(t->seq_part, t->n_seqs, 1, err);
+    for (size_t i = 0; i < rows * n_e; i += n_e) {
+        for (size_t e = 0; e < n_e; e++)
+            out->load[i + e] = t->counts[i + e];
+        moe_bulk_passed(t->counts + i, n_e * sizeof *t->counts);
+        moe_bulk_passed(out->load + i, n_e * sizeof *out->load);
+    }
+    MOVE(out->seq_part, t->seq_part);
 }
 
-static void take_tokens(const char *path, const moe_trace *t,
-                        moe_recording *out, moe_error *err)
+static void take_tokens(const char *path, moe_trace *t, moe_recording *out,
+                        moe_error *err)
 {
-    const size_t n = t->n_tokens;
-    const size_t all = (size_t)t->layers * n * (size_t)t->top_k;
-    if (moe_recording_make_tokens(out, path, (size_t)t->layers, n,
+    if (moe_recording_make_tokens(out, path, (size_t)t->layers, t->n_tokens,
                                   (size_t)t->top_k, err) != MOE_OK)
         return;
     out->experts = t->experts;
     out->seen_only = false;
     out->vocab_size = t->vocab_size;
     out->n_seqs = t->n_seqs;
-    memcpy(out->experts_of, t->experts_of, all * sizeof *out->experts_of);
-    out->gate = copy_of(t->gate, all, sizeof *t->gate, err);
-    out->token_id = copy_of(t->token_id, n, sizeof *t->token_id, err);
-    if (t->has_position)
-        out->position = copy_of(t->position, n, sizeof *t->position, err);
-    out->seq_offset =
-        copy_of(t->seq_offset, t->n_seqs + 1, sizeof *t->seq_offset, err);
-    out->seq_part = copy_of(t->seq_part, t->n_seqs, 1, err);
+    moe_bulk_free(out->experts_of);
+    MOVE(out->experts_of, t->experts_of);
+    MOVE(out->gate, t->gate);
+    MOVE(out->token_id, t->token_id);
+    MOVE(out->position, t->position);
+    MOVE(out->seq_offset, t->seq_offset);
+    MOVE(out->seq_part, t->seq_part);
 }
 
 static void take_trace(const char *path, moe_recording *out, moe_error *err)

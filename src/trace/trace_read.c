@@ -69,12 +69,12 @@ static void expect_dim(const char *name, int d, hsize_t found, int expected,
 
 /* HDF5 clips what does not fit its destination: -1 would become expert 0. So
  * numbers must be of the class and sign that the format says. */
-static void *read_array(hid_t file, const char *name, hid_t mem_type,
-                        size_t size, size_t n, moe_error *err)
+static bool has_numbers(hid_t file, const char *name, hid_t mem_type,
+                        moe_error *err)
 {
     hid_t dataset = moe_h5_open_dataset(file, name, err);
     if (dataset < 0)
-        return NULL;
+        return false;
     hid_t type = H5Dget_type(dataset);
     const H5T_class_t class = H5Tget_class(mem_type);
     bool fits = H5Tget_class(type) == class && H5Tget_size(type) <= 8;
@@ -82,14 +82,20 @@ static void *read_array(hid_t file, const char *name, hid_t mem_type,
         fits = fits && H5Tget_sign(type) == H5Tget_sign(mem_type);
     moe_h5_close(type);
     moe_h5_close(dataset);
-    if (!fits) {
+    if (!fits)
         moe_fail(err, MOE_FORMAT, "dataset '%s' does not hold %s", name,
                  class != H5T_INTEGER                    ? "floats"
                  : H5Tget_sign(mem_type) == H5T_SGN_NONE ? "unsigned integers"
                                                          : "signed integers");
-        return NULL;
-    }
-    return moe_h5_read(file, name, mem_type, size, n, err);
+    return fits;
+}
+
+static void *read_array(hid_t file, const char *name, hid_t mem_type,
+                        size_t size, size_t n, moe_error *err)
+{
+    return has_numbers(file, name, mem_type, err)
+               ? moe_h5_read(file, name, mem_type, size, n, err)
+               : NULL;
 }
 
 static void read_array_of(hid_t file, const char *name, hid_t mem_type,
@@ -102,9 +108,10 @@ static void read_array_of(hid_t file, const char *name, hid_t mem_type,
         moe_fail(err, MOE_FORMAT, "dataset '%s': sizes overflow", name);
         return;
     }
-    moe_trace_set(t, which,
-                  read_array(file, name, mem_type,
-                             moe_trace_element_size(which), n, err));
+    if (has_numbers(file, name, mem_type, err))
+        moe_trace_set(t, which,
+                      moe_h5_read_bulk(file, name, mem_type,
+                                       moe_trace_element_size(which), n, err));
 }
 
 static void read_split(hid_t file, moe_trace *t, moe_error *err)

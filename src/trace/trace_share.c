@@ -57,7 +57,8 @@ static void fill_window(moe_ctx *ctx, moe_trace *read, const layout *lo,
         if (lo->bytes[a] == 0)
             continue;
         if (ctx->rank == 0) {
-            memcpy(base + lo->at[a], moe_trace_get(read, a), lo->bytes[a]);
+            moe_bulk_copy(base + lo->at[a], moe_trace_get(read, a),
+                          lo->bytes[a]);
             moe_bulk_free(moe_trace_get(read, a));
             moe_trace_set(read, a, NULL);
         }
