@@ -123,6 +123,41 @@ moved() {
 		PY
 }
 check "what must be loaded is what is emitted" moved
+# As engines' loaders check it: a model of six layers, of which 2 to 5 are MoE layers and 4 was not recorded
+sed 's/^layers:.*/layers: 4\nfirst_layer: 2/; s/^experts:.*/experts: 8/; s/^name:.*/name: odd/' \
+    jobs/models/mixtral-8x7b.yaml > "$dir/odd.yaml"
+printf '%s\n' layer,0,1,2,3,4,5,6,7 2,9,3,3,2,2,2,2,1 3,1,1,1,1,2,3,5,10 5,4,8,2,2,2,2,2,2 > "$dir/odd.csv"
+loads() { # ENGINE FILE
+    PYTHONPATH=tests "$PYTHON" -B tests/engine_loaders.py "$1" "$2" 6 2,3,4,5 8 4 12
+}
+spoiled() { # ENGINE SED-SCRIPT: no engine would load that
+    sed "$2" "$dir/odd.$1" > "$dir/spoiled" && ! cmp -s "$dir/odd.$1" "$dir/spoiled" && ! loads "$1" "$dir/spoiled" 2> "$dir/err"
+}
+for e in sglang vllm trtllm ascend; do
+    rm -f "$dir/odd.$e"
+    check "emits what $e's loader takes" eval "./moegps plan --loads '$dir/odd.csv' --model '$dir/odd.yaml' --gpus 4 \
+        --replicas 12 --repeats 1 --emit $e='$dir/odd.$e' > /dev/null 2>&1 && loads $e '$dir/odd.$e'"
+done
+for step in 0 1 2 3 4 5 6 7 8 9 10 11 12 13; do
+    tail -n +2 "$dir/odd.csv" | awk -F, -v OFS=, -v s=$step '{ for (i = 2; i <= NF; i++) $i *= 1000; print s, $0 }'
+done | cat <(echo step,layer,0,1,2,3,4,5,6,7) - > "$dir/steps.csv"
+check "... also from advise" eval "./moegps advise --loads '$dir/steps.csv' --model '$dir/odd.yaml' --cluster a100-nvlink --seq 1000 -q \
+    --gpus 4 --emit vllm='$dir/advised' > /dev/null 2>&1 && loads vllm '$dir/advised'"
+while IFS='|' read -r e script; do
+    check "the check of $e sees $script" spoiled "$e" "$script"
+done <<- 'EOF2'
+	sglang|4s/\[[0-9]*,/[-1,/
+	sglang|2d
+	sglang|s/^{/{"experts": 8, /
+	vllm|s/"version": 2/"version": "2"/
+	vllm|s/\[0, 1, 2, 3, 4, 5, 6, 7,/[0, 1, 2, 3, 4, 5, 6, 6,/
+	vllm|s/\[0, 1, 2, 3, 4, 5, 6, 7, 0,/[0, 1, 2, 3, 4, 5, 6, 7,/
+	trtllm|s/^  2: /  0: /
+	trtllm|s/^num_slots: 12/num_slots: 8/
+	ascend|s/"layer_id": 1/"layer_id": 3/
+	ascend|s/"device_count": 4/"device_count": 2/
+	ascend|3s/"device_expert": \[[0-9]*, /"device_expert": [/
+EOF2
 check "emits for no other engine" refused 2 "'nvidia=x' is not ENGINE=FILE" \
     plan --loads $cases/caps.csv --emit nvidia=x
 check "does not overwrite a placement" refused 2 "exists" \
