@@ -25,6 +25,7 @@ struct moe_rows {
     size_t begin;  /* of what has not been taken yet */
     size_t end;    /* of what was read */
     bool at_end;   /* of the file */
+    bool returns;  /* what was read has carriage returns */
     uint64_t line; /* of the last one taken */
     char separator;
     char **field; /* [field_room] into the buffer */
@@ -33,6 +34,7 @@ struct moe_rows {
 };
 
 static const char MARK[] = "\xef\xbb\xbf"; /* byte-order mark of UTF-8 */
+static const char ZERO[] = "holds a zero byte";
 
 /* @return false. */
 static bool complain(const moe_rows *r, const char *what, moe_error *err)
@@ -66,6 +68,7 @@ static bool read_on(moe_rows *r, moe_error *err)
     }
     const size_t got = fread(r->buffer + left, 1, CHUNK, r->file);
     r->end += got;
+    r->returns = r->returns || memchr(r->buffer + left, '\r', got) != NULL;
     r->at_end = got < CHUNK;
     if (ferror(r->file))
         moe_fail(err, MOE_IO, "%s: cannot read on: %s", r->path,
@@ -79,6 +82,8 @@ static char *find_end(const moe_rows *r, size_t from)
     char *at = r->buffer + from;
     const size_t n = r->end - from;
     char *lf = memchr(at, '\n', n);
+    if (!r->returns)
+        return lf;
     char *cr = memchr(at, '\r', lf != NULL ? (size_t)(lf - at) : n);
     return cr != NULL ? cr : lf;
 }
@@ -188,8 +193,8 @@ static void trim_end(char *field, const char *end)
     field[n] = '\0';
 }
 
-/* Cut a line into fields. */
-static bool split(moe_rows *r, char *at, moe_error *err)
+/* Cut a line into fields. @param end  of it, where a NUL is */
+static bool split(moe_rows *r, char *at, const char *end, moe_error *err)
 {
     const char sep = r->separator;
     r->n_fields = 0;
@@ -201,7 +206,11 @@ static bool split(moe_rows *r, char *at, moe_error *err)
         if (*at == '"') {
             at = unquote(at, &field);
             if (at == NULL)
-                return complain(r, "a quote is not closed", err);
+                return complain(r,
+                                strlen(field) < (size_t)(end - field)
+                                    ? ZERO
+                                    : "a quote is not closed",
+                                err);
             while (is_blank(*at) && *at != sep)
                 at++;
             if (*at != sep && *at != '\0')
@@ -218,7 +227,7 @@ static bool split(moe_rows *r, char *at, moe_error *err)
         if (!add_field(r, field, err))
             return false;
     }
-    return true;
+    return at - 1 == end || complain(r, ZERO, err);
 }
 
 bool moe_rows_next(moe_rows *r, moe_error *err)
@@ -228,22 +237,22 @@ bool moe_rows_next(moe_rows *r, moe_error *err)
     r->comment[0] = '\0';
     while (err->status == MOE_OK &&
            (line = take_line(r, &bytes, err)) != NULL) {
-        if (memchr(line, 0, bytes) != NULL)
-            return complain(r, "holds a zero byte", err);
+        const char *end = line + bytes;
         if (r->line == 1 && strncmp(line, MARK, strlen(MARK)) == 0)
             line += strlen(MARK);
         const char *text = line;
         while (is_blank(*text))
             text++;
-        if (*text == '\0')
-            continue;
-        if (*text == '#') {
-            keep_comment(r, text);
+        if (*text == '\0' || *text == '#') {
+            if (memchr(text, 0, (size_t)(end - text)) != NULL)
+                return complain(r, ZERO, err);
+            if (*text == '#')
+                keep_comment(r, text);
             continue;
         }
         if (r->separator == '\0')
             choose_separator(r, line);
-        return split(r, line, err);
+        return split(r, line, end, err);
     }
     return false;
 }

@@ -76,7 +76,7 @@ static double load(table *t, int column)
 static bool is_total_line(const table *t)
 {
     const char *first = moe_rows_field(t->rows, 0);
-    return t->c.kind == MOE_TABLE_LONG &&
+    return t->c.kind == MOE_TABLE_LONG && isalpha((unsigned char)*first) &&
            (strcasecmp(first, "total") == 0 || strcasecmp(first, "sum") == 0);
 }
 
