@@ -238,6 +238,60 @@ START_TEST(config_of_hugging_face_is_a_model)
 }
 END_TEST
 
+/* Quantized weights, of the whole file or of its language model. */
+static const struct {
+    const char *json; /* quantization_config */
+    moe_dtype dtype;
+    double weight_bits;
+} quantized[] = {
+    {"null", MOE_DTYPE_BF16, 0},
+    {"{\"quant_method\": \"fp8\"}", MOE_DTYPE_FP8, 0},
+    {"{\"quant_method\": \"fbgemm_fp8\"}", MOE_DTYPE_FP8, 0},
+    {"{\"quant_method\": \"mxfp4\"}", MOE_DTYPE_BF16, 4.25},
+    {"{\"quant_method\": \"gptq\", \"bits\": 4, \"group_size\": 128}",
+     MOE_DTYPE_BF16, 4.125},
+    {"{\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": -1}",
+     MOE_DTYPE_BF16, 4},
+    {"{\"quant_method\": \"modelopt\", \"quant_algo\": \"FP8\"}", MOE_DTYPE_FP8,
+     0},
+    {"{\"quant_method\": \"modelopt\", \"quant_algo\": \"NVFP4\"}",
+     MOE_DTYPE_BF16, 4.5},
+    {"{\"quant_method\": \"compressed-tensors\", \"config_groups\": "
+     "{\"group_0\": {\"weights\": {\"num_bits\": 8, \"type\": \"float\"}, "
+     "\"input_activations\": {\"num_bits\": 8}}}}",
+     MOE_DTYPE_FP8, 0},
+    {"{\"quant_method\": \"compressed-tensors\", \"config_groups\": "
+     "{\"group_0\": {\"weights\": {\"num_bits\": 4, \"type\": \"int\", "
+     "\"group_size\": 32}, \"input_activations\": null}}}",
+     MOE_DTYPE_BF16, 4.5},
+    {"{\"quant_method\": \"compressed-tensors\", \"config_groups\": "
+     "{\"group_0\": {\"weights\": {\"num_bits\": 8, \"type\": \"int\"}}}}",
+     MOE_DTYPE_BF16, 8}};
+
+START_TEST(quantized_weights_have_their_bits)
+{
+    static const char body[] =
+        "\"num_hidden_layers\": 16, \"num_experts\": 64, "
+        "\"num_experts_per_tok\": 8, \"hidden_size\": 2048, "
+        "\"intermediate_size\": 1024, \"num_attention_heads\": 16";
+    for (int nested = 0; nested < 2; nested++) {
+        char json[1024];
+        moe_model m;
+        moe_error err = {0};
+        snprintf(json, sizeof json,
+                 nested ? "{\"model_type\": \"x\", \"text_config\": {%s}, "
+                          "\"quantization_config\": %s}"
+                        : "{\"model_type\": \"x\", %s, "
+                          "\"quantization_config\": %s}",
+                 body, quantized[_i].json);
+        moe_model_parse(json, "config.json", &m, &err);
+        ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+        ck_assert_int_eq(m.dtype, quantized[_i].dtype);
+        ck_assert_double_eq(m.weight_bits, quantized[_i].weight_bits);
+    }
+}
+END_TEST
+
 static const struct {
     const char *json, *complaint;
 } bad_configs[] = {
@@ -247,6 +301,11 @@ static const struct {
     {"{\"num_hidden_layers\": \"2\"}", "num_hidden_layers is no whole number"},
     {"{\"num_hidden_layers\": 2, \"first_k_dense_replace\": 2}",
      "none of 2 layers has experts"},
+    {"{\"model_type\": \"x\", \"num_hidden_layers\": 2, \"num_experts\": 4, "
+     "\"num_experts_per_tok\": 2, \"hidden_size\": 64, "
+     "\"intermediate_size\": 64, \"num_attention_heads\": 2, "
+     "\"quantization_config\": {\"quant_method\": \"other\"}}",
+     "quantization_config: 'other' does not say how many bits"},
 };
 
 START_TEST(config_that_is_none_of_an_moe_model_is_refused)
@@ -327,6 +386,8 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(bad_models));
     MOE_TEST_LOOP(suite, config_of_hugging_face_is_a_model,
                   MOE_ARRAY_LEN(configs));
+    MOE_TEST_LOOP(suite, quantized_weights_have_their_bits,
+                  MOE_ARRAY_LEN(quantized));
     MOE_TEST_LOOP(suite, config_that_is_none_of_an_moe_model_is_refused,
                   MOE_ARRAY_LEN(bad_configs));
     MOE_TEST(suite, model_is_named_after_its_file);

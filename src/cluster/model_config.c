@@ -18,7 +18,8 @@
  * Qwen3-MoE, DeepSeek-V2 and -V3, gpt-oss, OLMoE, Llama-4, GLM-4-MoE. */
 typedef struct {
     const char *path;
-    const json_t *root;
+    const json_t *file; /* all of it */
+    const json_t *root; /* of the language model: the file, or a part of it */
     FILE *out;
     moe_error *err;
 } config;
@@ -59,9 +60,16 @@ static int64_t one(const config *c, const char *key, int64_t absent)
     return whole(c, keys, absent, &name);
 }
 
+/* What the whole file may say for its language model. */
+static const json_t *of_any(const config *c, const char *key)
+{
+    const json_t *x = json_object_get(c->root, key);
+    return x != NULL && !json_is_null(x) ? x : json_object_get(c->file, key);
+}
+
 static const char *text(const config *c, const char *key)
 {
-    const char *x = json_string_value(json_object_get(c->root, key));
+    const char *x = json_string_value(of_any(c, key));
     return x != NULL ? x : "";
 }
 
@@ -230,30 +238,103 @@ static void take_attention(const config *c)
         width > 0 ? "head_dim" : "hidden_size / num_attention_heads");
 }
 
+/* How weights are quantized. */
+typedef struct {
+    bool fp8;
+    double bits; /* of a weight with its scales; 0: as the type */
+} quantized;
+
+/* A scale has 16 bits, for a group of weights or for very many. */
+static double with_scale(int64_t bits, int64_t group)
+{
+    return (double)bits + (group > 0 ? 16.0 / (double)group : 0);
+}
+
+/* compressed-tensors: groups of modules, of which the first counts. */
+static quantized of_groups(const json_t *q)
+{
+    const json_t *groups = json_object_get(q, "config_groups");
+    const json_t *group =
+        json_object_iter_value(json_object_iter((json_t *)groups));
+    const json_t *weights = json_object_get(group, "weights");
+    const char *type = json_string_value(json_object_get(weights, "type"));
+    const int64_t bits =
+        json_integer_value(json_object_get(weights, "num_bits"));
+    const int64_t size =
+        json_integer_value(json_object_get(weights, "group_size"));
+    const bool rows =
+        json_is_object(json_object_get(group, "input_activations"));
+    if (bits == 8 && rows && type != NULL && strcmp(type, "float") == 0)
+        return (quantized){.fp8 = true};
+    if (bits == 4 && type != NULL && strcmp(type, "float") == 0)
+        return (quantized){.bits = 4.5}; /* nvfp4: 16 with a scale of 8 bits */
+    return (quantized){.bits = bits > 0 ? with_scale(bits, size) : 0};
+}
+
+/* @return nothing quantized where there is no method. */
+static quantized quantization(const config *c, const char **method_out)
+{
+    const json_t *q = of_any(c, "quantization_config");
+    const char *method = json_string_value(json_object_get(q, "quant_method"));
+    const char *algo = json_string_value(json_object_get(q, "quant_algo"));
+    const int64_t bits = json_integer_value(json_object_get(q, "bits"));
+    const int64_t group = json_integer_value(json_object_get(q, "group_size"));
+    quantized found = {.bits = 0};
+    *method_out = method;
+    if (method == NULL)
+        return found;
+    if (strcmp(method, "fp8") == 0 || strcmp(method, "fbgemm_fp8") == 0)
+        found.fp8 = true;
+    else if (strcmp(method, "mxfp4") == 0)
+        found.bits = 4.25; /* 32 with a scale of 8 bits */
+    else if (strcmp(method, "compressed-tensors") == 0)
+        found = of_groups(q);
+    else if (algo != NULL && strcmp(algo, "FP8") == 0)
+        found.fp8 = true;
+    else if (algo != NULL && strcmp(algo, "NVFP4") == 0)
+        found.bits = 4.5;
+    else if (bits > 0 && bits <= 8)
+        found.bits = with_scale(bits, group);
+    if (!found.fp8 && !(found.bits > 0 && found.bits < 32))
+        moe_fail(c->err, MOE_FORMAT,
+                 "%s: quantization_config: '%.40s' does not say how many bits "
+                 "a weight has (fp8, mxfp4, compressed-tensors, modelopt, awq "
+                 "and gptq do): without it weights are as torch_dtype",
+                 c->path, method);
+    return found;
+}
+
 static void take_type(const config *c)
 {
-    const json_t *q = json_object_get(c->root, "quantization_config");
-    const char *method = json_string_value(json_object_get(q, "quant_method"));
-    const int64_t bits = json_integer_value(json_object_get(q, "bits"));
-    const char *type = text(c, "torch_dtype");
-    if (*type == '\0')
-        type = text(c, "dtype");
-    const bool fp8 = method != NULL && strcmp(method, "fp8") == 0;
-    fprintf(c->out, "dtype: %s # %s%s\n",
-            fp8                            ? "fp8"
-            : strcmp(type, "float32") == 0 ? "f32"
-                                           : "bf16",
-            fp8 ? "quantization_config " : "torch_dtype ", fp8 ? method : type);
-    if (method != NULL && strcmp(method, "mxfp4") == 0)
-        fputs("weight_bits: 4.25 # quantization_config mxfp4: blocks of 32 "
-              "with a scale of 8 bits\n",
-              c->out);
-    else if (bits > 0 && bits < 16 && !fp8)
-        fprintf(c->out, "weight_bits: %lld # quantization_config bits\n",
-                (long long)bits);
-    fprintf(c->out, "form: %s # hidden_act %s\n",
-            strcmp(text(c, "hidden_act"), "relu") == 0 ? "linear" : "swiglu",
-            text(c, "hidden_act"));
+    const char *method = NULL, *act = text(c, "hidden_act");
+    const quantized q = quantization(c, &method);
+    const char *key = *text(c, "torch_dtype") != '\0' ? "torch_dtype" : "dtype";
+    const char *type = text(c, key);
+    if (q.fp8)
+        fprintf(c->out, "dtype: fp8 # quantization_config %s\n", method);
+    else
+        fprintf(c->out, "dtype: %s # %s\n",
+                strcmp(type, "float32") == 0 ? "f32" : "bf16",
+                *type != '\0' ? type : "no torch_dtype");
+    if (q.bits > 0)
+        fprintf(c->out,
+                "weight_bits: %.9g # quantization_config %s, with scales\n",
+                q.bits, method);
+    fprintf(c->out, "form: %s # %s\n",
+            strcmp(act, "relu") == 0 ? "linear" : "swiglu",
+            *act != '\0' ? act : "no hidden_act");
+}
+
+/* What is there and is not priced. */
+static void note_windows(const config *c)
+{
+    const json_t *use = json_object_get(c->root, "use_sliding_window");
+    const int64_t window = one(c, "sliding_window", 0);
+    if (window > 0 && !json_is_false(use))
+        fprintf(c->out,
+                "# sliding_window %lld: attention is priced as full in all "
+                "layers\n",
+                (long long)window);
 }
 
 /* The folder that config.json lies in is what people call the model. */
@@ -297,7 +378,7 @@ char *moe_model_config_profile(const char *text_of_file, const char *path,
         return NULL;
     }
     const json_t *inner = json_object_get(root, "text_config");
-    config c = {path, json_is_object(inner) ? inner : root,
+    config c = {path, root, json_is_object(inner) ? inner : root,
                 open_memstream(&profile, &size), &local};
     if (c.out == NULL)
         moe_fail(&local, MOE_NOMEM, "out of memory");
@@ -310,6 +391,7 @@ char *moe_model_config_profile(const char *text_of_file, const char *path,
         if (one(&c, "vocab_size", 0) > 0)
             put(&c, "vocab", one(&c, "vocab_size", 0), "vocab_size");
         take_type(&c);
+        note_windows(&c);
         fprintf(c.out, "origin: \"Hugging Face config %.180s\"\n", path);
         fclose(c.out);
     }
