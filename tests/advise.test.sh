@@ -105,9 +105,15 @@ check "a kernel that is not measured on a GPU is refused" refused 2 \
     ./moegps advise --model mixtral-8x7b --cluster l40s-pcie --gpus 4 --skew 2 --error 0.018 --accuracy 0.9 --kernel deepep-ll
 check "the paper has one deployment" refused 2 "as-paper: the paper's deployment is prefill" \
     deploy --as-paper --attention data
-check "decode of a token trace is refused" refused 2 "phase: decode needs a load trace" \
-    ./moegps advise --model gpt-oss-20b --cluster h100-nvlink --gpus 8 --trace gpt-oss-20b-mmlu \
-    --phase decode --kv-len 500 --accuracy 0.9
+new_tokens() { # ARGUMENTS
+    ./moegps advise --model gpt-oss-20b --cluster h100-nvlink --gpus 8 --trace gpt-oss-20b-mmlu --phase decode \
+        --accuracy 0.9 --no-limits "$@"
+}
+check "a sequence that decodes has one new token" refused 2 \
+    "seq: 2, but in decode a sequence has one new token (allowed: 1)" new_tokens --seq 2
+check "... and runs once at a time" refused 2 "batch: 202 sequences, the trace's test part has 201" \
+    new_tokens --batch 202
+check "... over what came before it" says "phase decode, over as many tokens as positions say" new_tokens --batch 64
 json() {
     advise --gpus 4 --skew 2 --error 0.16 --json - > "$dir/a.json" && "$PYTHON" -c '
 import json, sys
@@ -184,24 +190,24 @@ check_if h5py "a run's gpu clock agrees within 3 %" agrees
 # With known tokens advice counts rows as the exchange has them: on GPUs that have
 # unlike many sequences, and on nodes that are not full.
 sed 's/^gpus_per_node:.*/gpus_per_node: 2/' jobs/clusters/h100-nvlink.yaml > "$dir/pairs.yaml"
-deployed() { # ATTENTION EXCHANGE SPLIT
+deployed() { # PHASE KV_LEN BATCH SEQ ATTENTION EXCHANGE SPLIT
     cat > "$dir/deployed.yaml" <<EOF
 model: gpt-oss-20b
 cluster: $dir/pairs.yaml
 trace: gpt-oss-20b-mmlu
-workload: {batch: 4, seq: 64, iterations: 3, warmup: 1, seed: 3}
-serving: {attention: $1, exchange: $2}
+workload: {batch: $3, seq: $4, iterations: 3, warmup: 1, seed: 3}
+serving: {phase: $1, kv_len: $2, attention: $5, exchange: $6}
 emulation: {ffn: none, scale: 64}
 strategies:
   - {name: baseline}
-  - {name: distribution-only, predictor: distribution, planner: balance, slots: 13, split: $3}
-  - {name: oracle, predictor: oracle, planner: balance, slots: 13, split: $3}
+  - {name: distribution-only, predictor: distribution, planner: balance, slots: 13, split: $7}
+  - {name: oracle, predictor: oracle, planner: balance, slots: 13, split: $7}
 EOF
     kept ranks 3 ./moegps run "$dir/deployed.yaml" --force -o "$dir/deployed.h5" || return 1
     ./moegps advise --model gpt-oss-20b --cluster "$dir/pairs.yaml" --gpus 3 --trace gpt-oss-20b-mmlu \
-        --batch 4 --seq 64 --slots 13 --samples 3 --warmup 1 --seed 3 --accuracy 1 --token-error 0 \
-        --overhead 0 --planner balance --split "$3" --no-limits --attention "$1" --exchange "$2" \
-        --json - > "$dir/deployed.json" && "$PYTHON" -c '
+        --batch "$3" --seq "$4" --slots 13 --samples 3 --warmup 1 --seed 3 --accuracy 1 --token-error 0 \
+        --overhead 0 --planner balance --split "$7" --no-limits --phase "$1" --kv-len "$2" --attention "$5" \
+        --exchange "$6" --json - > "$dir/deployed.json" && "$PYTHON" -c '
 import json, sys, h5py, numpy
 times = h5py.File(sys.argv[1])["timing/layer_time_gpu"][...].mean(axis=2)
 said = json.load(open(sys.argv[2]))["strategies"]
@@ -211,18 +217,21 @@ for s, name in enumerate(("baseline", "distribution-only", "token-to-expert")):
     # but for rows that ride ahead to GPUs of tensor-parallel attention
     most = 0.03 if name == "token-to-expert" and sys.argv[3] == "tensor" else 1e-6
     assert abs(told / ran - 1) < most, name
-' "$dir/deployed.h5" "$dir/deployed.json" "$1"
+' "$dir/deployed.h5" "$dir/deployed.json" "$5"
 }
-while read -r attention exchange split; do
-    check_if h5py "advice is what a run charges: $attention, $exchange, $split" \
-        deployed "$attention" "$exchange" "$split" < /dev/null
+while read -r phase kv batch seq attention exchange split; do
+    check_if h5py "advice is what a run charges: $phase $kv, $attention, $exchange, $split" \
+        deployed "$phase" "$kv" "$batch" "$seq" "$attention" "$exchange" "$split" < /dev/null
 done <<'EOF'
-tensor pairs quota
-data pairs quota
-data tokens quota
-data tokens deal
-data nodes quota
-data allgather quota
+prefill 0 4 64 tensor pairs quota
+prefill 0 4 64 data pairs quota
+prefill 0 4 64 data tokens quota
+prefill 0 4 64 data tokens deal
+prefill 0 4 64 data nodes quota
+prefill 0 4 64 data allgather quota
+prefill 0 5 0 data tokens quota
+decode 0 41 1 tensor pairs quota
+decode 0 41 1 data nodes quota
 EOF
 check "steps are synthesised" ./moegps trace synth --kind load --seqs 40 --tokens 512 --layers 24 --experts 32 \
     --top-k 4 -o "$dir/steps.h5"

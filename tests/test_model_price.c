@@ -114,21 +114,22 @@ START_TEST(a_model_is_its_layers_and_a_head)
     deployment d;
     moe_model_rest rest, dense;
     deploy(&d, "deepseek-v3", "h100-nvlink", 32, &s);
-    const double tokens = 32 * 4 * 4096;
-    moe_model_rest_of(&d.pricer, tokens, 128, &rest);
-    const double attention_s = moe_layer_attention_s(&d.pricer, tokens, 128);
+    const moe_layer_work w = {.tokens = 32 * 4 * 4096, .sequences = 128};
+    moe_model_rest_of(&d.pricer, w.tokens, w.sequences, &rest);
+    const double attention_s = moe_layer_attention_s(&d.pricer, &w);
     ck_assert_double_gt(rest.dense_s, 3 * attention_s);
     ck_assert_double_lt(rest.dense_s, 3 * 2 * attention_s);
     ck_assert_double_gt(rest.head_s, 0); /* of four tokens: reads its weights */
     ck_assert_double_gt(rest.head_s, 2 * 129280 * 7168.0 / 3.35e12);
     ck_assert_double_lt(rest.head_s, 2e-3);
-    const moe_model_time t = moe_model_time_of(&d.pricer, &rest, 0.04, tokens);
+    const moe_model_time t =
+        moe_model_time_of(&d.pricer, &rest, 0.04, w.tokens);
     ck_assert_double_eq_tol(t.time_s, 58 * 0.04 + rest.dense_s + rest.head_s,
                             1e-12);
     ck_assert_double_eq_tol(t.rate, 4 * 4096 / t.time_s, 1e-6);
     ck_assert_double_eq_tol(t.share, 58 * 0.04 / t.time_s, 1e-12);
     d.p.model.dense_layers = d.p.model.vocab = 0;
-    moe_model_rest_of(&d.pricer, tokens, 128, &dense);
+    moe_model_rest_of(&d.pricer, w.tokens, 128, &dense);
     ck_assert(!(dense.dense_s > 0) && !(dense.head_s > 0));
     leave(&d);
 }

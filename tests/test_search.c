@@ -299,6 +299,72 @@ START_TEST(agrees_with_the_walk_that_a_run_agrees_with)
 }
 END_TEST
 
+/* What advice says of the same batches, which agrees with a run. */
+static double advised_base_s(const moe_search_params *p, int batches)
+{
+    const int every = 1;
+    moe_advise_params a;
+    moe_advise_interval walked;
+    moe_error err = {0};
+    moe_advise_params_init(&a);
+    a.model = p->model;
+    a.cluster = p->cluster;
+    a.trace = p->trace;
+    a.serving = p->serving;
+    a.gpus = p->gpus;
+    a.batch = p->batch;
+    a.seq = p->seq;
+    a.samples = batches;
+    moe_advise_intervals(&a, &every, 1, &walked, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    return walked.layer_s[MOE_ADVISE_BASELINE];
+}
+
+/* An iteration that decodes has the next token of each running sequence, over
+ * what came before it: positions, or as many tokens as are told. */
+START_TEST(a_token_trace_decodes_as_in_a_run)
+{
+    enum { RUNNING = 64 };
+    const int kv_len[] = {0, 4000};
+    double base_s[2];
+    setting s = make(2, 16, 0.8, 0, "a100-nvlink");
+    moe_synth_params how;
+    moe_error err = {0};
+    moe_opt_defaults(moe_synth_options, &how);
+    how.kind = MOE_TRACE_TOKENS;
+    snprintf(how.model, sizeof how.model, "%s", "mixtral-8x7b");
+    how.layers = 2;
+    how.experts = 16;
+    how.top_k = 2;
+    how.seqs = 400;
+    how.tokens = 30;
+    moe_trace_free(&s.trace);
+    moe_synth(&how, &s.trace, &err);
+    ck_assert_msg(err.status == MOE_OK, "%s", err.text);
+    moe_search_params p = params_of(&s);
+    p.n_predictors = p.n_planners = p.n_spares = p.n_intervals = 1;
+    p.seq_tokens = 0;
+    p.batch = RUNNING;
+    p.seq = 1;
+    p.serving.phase = MOE_SERVE_DECODE;
+    for (int i = 0; i < 2; i++) {
+        int whole = 0;
+        p.serving.kv_len = kv_len[i];
+        moe_search found = search(&p);
+        moe_search_count(&p, MOE_SEARCH_BATCHES, &whole, &err);
+        ck_assert_int_eq(found.batches, whole - p.warmup);
+        ck_assert_double_eq(found.tokens, RUNNING);
+        ck_assert_double_eq(found.sequences, RUNNING);
+        base_s[i] = found.point[0].base_s;
+        ck_assert_double_eq_tol(base_s[i] / advised_base_s(&p, found.batches),
+                                1, 5e-3);
+        moe_search_fini(&found);
+    }
+    ck_assert_double_gt(base_s[1], 1.05 * base_s[0]);
+    release(&s);
+}
+END_TEST
+
 /* Other deployments walk with their own prices, and the model's time is that of
  * its layers and the head. */
 START_TEST(deployments_are_searched_with_their_own_prices)
@@ -498,6 +564,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, few_layers_first_find_as_good_a_one,
                   MOE_ARRAY_LEN(grids));
     MOE_TEST_LOOP(suite, agrees_with_the_walk_that_a_run_agrees_with, 2);
+    MOE_TEST(suite, a_token_trace_decodes_as_in_a_run);
     MOE_TEST(suite, deployments_are_searched_with_their_own_prices);
     MOE_TEST(suite, a_plan_is_paid_in_one_pass_of_a_step);
     MOE_TEST_LOOP(suite, more_plans_win_until_they_cost_more, 3);

@@ -152,9 +152,9 @@ void moe_layer_scale_rows(const uint32_t *rows, size_t n, double by,
 
 /** @return seconds of attention, with the reduction that ends it, of a batch that
  *  is not split; no rows go ahead.
- *  @param tokens, sequences  of the whole batch */
-double moe_layer_attention_s(const moe_pricer *pricer, double tokens,
-                             double sequences);
+ *  @param work  only who attends to what is looked at */
+double moe_layer_attention_s(const moe_pricer *pricer,
+                             const moe_layer_work *work);
 
 /** @return GPUs that share one attention by tensor parallelism: those of a
  *  node as far as they divide heads, GPUs and node; further GPUs work on

@@ -140,6 +140,15 @@ int moe_search_compare(const moe_search_point *a, const moe_search_point *b);
  *  is none. */
 int moe_search_fastest(const moe_search *search, int spare, int every);
 
+/** Count the batches of one pass over the trace's test part.
+ *  @param p     of it the trace, what a batch is, and the order
+ *  @param most  at most so many are prepared for, at least 1
+ *  @return MOE_OK, MOE_USAGE (no tokens), MOE_NOMEM. */
+moe_status moe_search_count(const moe_search_params *p, int most, int *n_out,
+                            moe_error *err);
+
+enum { MOE_SEARCH_BATCHES = 4096 }; /* that walk, at most */
+
 /** Search. Release with moe_search_fini().
  *  @return MOE_OK, MOE_USAGE (too few batches for five plans of the longest
  *  interval; what predictors and planners say), MOE_MISMATCH (a trace of

@@ -73,7 +73,8 @@ static void check_trace(const moe_advise_params *p, moe_error *err)
     uint64_t seqs = 0;
     for (uint64_t s = 0; s < p->trace->n_seqs; s++)
         seqs += p->trace->seq_part[s] == MOE_PART_TEST;
-    if (p->seq == 0 && (double)p->batch > (double)seqs)
+    if ((p->seq == 0 || p->serving.phase == MOE_SERVE_DECODE) &&
+        (double)p->batch > (double)seqs)
         moe_fail(err, MOE_USAGE,
                  "batch: %d sequences, the trace's test part has %" PRIu64,
                  p->batch, seqs);
@@ -111,29 +112,24 @@ static void check_hand(const moe_advise_params *p, moe_error *err)
     check_range("error", p->error, 0, 2, err);
 }
 
-/* A step of a load trace is an iteration; a token trace does not say which
- * tokens are decoded together. */
 static void check_serving(const moe_advise_params *p, moe_error *err)
 {
     const moe_layout layout = {p->gpus, p->cluster->gpus_per_node};
-    const bool decode = p->serving.phase == MOE_SERVE_DECODE;
-    moe_serving_check(&p->serving, &layout, err);
+    moe_serving s = p->serving;
+    const bool decode = s.phase == MOE_SERVE_DECODE;
     if (decode && p->trace == NULL && p->seq != 1)
         moe_fail(err, MOE_USAGE,
                  "seq: %d, but decode has one new token a "
                  "sequence (1)",
                  p->seq);
     if (decode && p->trace != NULL &&
-        (p->trace->kind != MOE_TRACE_LOADS || p->seq != 0))
-        moe_fail(err, MOE_USAGE,
-                 "phase: decode needs a load trace with seq 0, whose step is "
-                 "an iteration, or a load by hand");
-    if (decode && p->trace != NULL && p->batch != 1)
-        moe_fail(err, MOE_USAGE,
-                 "batch: %d, but in decode a step of a load trace is one "
-                 "iteration, whatever its tokens (allowed: 1)",
-                 p->batch);
-    if (p->dials.paper && !moe_serving_is_default(&p->serving))
+        moe_batch_check_decode(p->trace, p->batch, p->seq, s.kv_len, err) ==
+            MOE_OK &&
+        s.kv_len == 0)
+        s.kv_len = 1; /* positions say it */
+    if (err->status == MOE_OK)
+        moe_serving_check(&s, &layout, err);
+    if (p->dials.paper && !moe_serving_is_default(&s))
         moe_fail(err, MOE_USAGE,
                  "as-paper: the paper's deployment is prefill with tensor "
                  "attention, pairs and nccl");
@@ -186,15 +182,36 @@ static void check_tokens(const moe_advise *a, moe_error *err)
                           err);
 }
 
+moe_status moe_advise_find_cache(const moe_batcher_params *batches, int *kv_len,
+                                 moe_error *err)
+{
+    const int first = 0;
+    moe_batcher_params p = *batches;
+    moe_batcher *b = NULL;
+    if (!p.decode || *kv_len > 0)
+        return MOE_OK;
+    p.layers = &first;
+    p.n_layers = 1;
+    p.gpu = -1;
+    if (moe_batcher_new(&p, &b, err) == MOE_OK)
+        *kv_len = moe_batcher_kv_len(b, 0);
+    moe_batcher_free(b);
+    return err->status;
+}
+
 static moe_status open_cost(moe_advise *a, moe_error *err)
 {
     const moe_cluster *cluster = a->p.cluster;
+    moe_serving serving = a->p.serving;
     a->cost = moe_cost_find(cluster->cost);
     if (a->cost == NULL)
         return moe_fail(err, MOE_USAGE, "no cost model '%s'", cluster->cost);
     a->cost_state = moe_cost_new(a->cost, a->p.model, cluster, err);
+    const moe_batcher_params batches = moe_advise_batches(a, NULL, 0);
+    if (err->status == MOE_OK && a->p.trace != NULL)
+        moe_advise_find_cache(&batches, &serving.kv_len, err);
     if (err->status == MOE_OK)
-        moe_serving_cost_new(&a->p.serving, a->p.model, cluster, &a->layout,
+        moe_serving_cost_new(&serving, a->p.model, cluster, &a->layout,
                              &a->serving, err);
     return err->status;
 }

@@ -35,7 +35,7 @@ static bool decodes(const moe_advise *a)
 /* Tokens of a sequence in the cache. */
 static double cached(const moe_advise *a, double tokens, double sequences)
 {
-    return decodes(a) ? a->p.serving.kv_len : tokens / sequences;
+    return decodes(a) ? moe_serving_of(a->serving)->kv_len : tokens / sequences;
 }
 
 static double rate_of(const moe_advise *a, double layer_s)

@@ -222,9 +222,9 @@ typedef struct moe_advise_layer {
     moe_advise_placement
         placement[N_PLACEMENTS]; /* PLACEMENT_PREDICTED not of exact loads */
     double tokens, sequences;
-    double own_tokens; /* most of any GPU, which attends to its own; 0: as if
-                          shared out evenly */
-    double visited;    /* GPUs by a token, of PLACEMENT_TRUTH */
+    moe_batch_share all, own; /* of a trace, who attends: own is of the GPU that
+                                 takes longest, where each has its own */
+    double visited;           /* GPUs by a token, of PLACEMENT_TRUTH */
     double skew, error;
     double sampling; /* by hand: sum |p^ - p| of the drawn batch */
     bool due;        /* a plan was made for this batch; by hand always */
@@ -283,6 +283,17 @@ static inline int moe_advise_period(const moe_advise *a)
 
 moe_status moe_advise_build_by_hand(moe_advise *a, moe_error *err);
 moe_status moe_advise_build_from_trace(moe_advise *a, moe_error *err);
+
+/** @return the batches of a trace that are walked through. */
+moe_batcher_params moe_advise_batches(const moe_advise *a, const int *layers,
+                                      int n_layers);
+
+/** Fill in what serving says of cached tokens where the positions of a token
+ *  trace say it: of what is not priced batch by batch.
+ *  @param batches  that are walked through
+ *  @param kv_len   left as it is if it is not 0, or nothing decodes */
+moe_status moe_advise_find_cache(const moe_batcher_params *batches, int *kv_len,
+                                 moe_error *err);
 
 /** Times of the model, and what its memory holds; no rooms.
  *  @param layer_s  [MOE_ADVISE_STRATEGIES] typical */

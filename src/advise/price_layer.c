@@ -147,15 +147,13 @@ static moe_layer_work common_work(const moe_advise_pricing *j)
     moe_layer_work w = {
         .tokens = j->layer->tokens,
         .sequences = j->layer->sequences,
-        .own = j->layer->own_tokens > 0,
-        .own_tokens = j->layer->own_tokens,
-        .own_sequences = ceil(j->layer->sequences / j->a->p.gpus),
         .numbers = numbers,
         .solve_s =
             j->a->split->solves ? numbers * j->a->p.cluster->split_solver_s : 0,
         .ahead_rows = ahead_rows(j),
         .direct = known(j) > 0,
         .slots = (size_t)j->a->slots};
+    moe_layer_attend(&j->a->p.serving, &j->layer->all, &j->layer->own, &w);
     if (j->strategy == MOE_ADVISE_TOKEN)
         w.predict_s = j->overhead_s;
     return w;

@@ -179,20 +179,10 @@ typedef struct {
                                                  1/MOE_LOAD_ONE pair, as in a run */
     double *past; /* [MOE_PLANNER_PAST][experts] that it is made of */
     moe_advise_load load;
-    double seq_tokens;     /* as in the params */
-    bool whole;            /* no sequence is cut between GPUs */
-    moe_advise_layer warm; /* counts of warm-up batches */
+    double seq_tokens;       /* as in the params */
+    moe_batch_share longest; /* of a batch: the GPU that attends longest */
+    moe_advise_layer warm;   /* counts of warm-up batches */
 } trace_pass;
-
-static double most_tokens(const moe_advise_load *load)
-{
-    uint64_t most = 0;
-    for (int g = 0; g < load->gpus; g++) {
-        const uint64_t own = load->first[g + 1] - load->first[g];
-        most = own > most ? own : most;
-    }
-    return (double)most;
-}
 
 static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
                               bool due, moe_advise_layer *layer, moe_error *err)
@@ -231,7 +221,8 @@ static moe_status visit_layer(trace_pass *k, const moe_batch *batch, int l,
     }
     d->planned = true;
     describe(&k->load, layer);
-    layer->own_tokens = k->whole ? most_tokens(&k->load) : 0;
+    layer->all = batch->all;
+    layer->own = k->longest;
     layer->error = distance(k->share, &k->load);
     layer->due = due;
     moe_advise_count(&k->planning, &k->load, &d->home,
@@ -266,6 +257,30 @@ static bool plan_is_due(const moe_advise *a, int i)
     return i == 0 || (i - a->p.warmup) % a->p.dials.rebalance_every == 0;
 }
 
+/* Where GPUs attend to sequences of their own. */
+static moe_batch_share attends_longest(const moe_advise *a, const trace_pass *k,
+                                       const moe_batch *batch)
+{
+    const moe_pricer pricer = moe_advise_pricer(a);
+    moe_batch_share longest = {0};
+    double longest_s = -1;
+    for (int g = 0; g < a->p.gpus; g++) {
+        const moe_batch_share own =
+            moe_batcher_share(k->batcher, batch->iteration, g, a->p.gpus);
+        moe_layer_work w = {.tokens = (double)batch->tokens,
+                            .sequences = k->load.sequences};
+        moe_layer_attend(&a->p.serving, &batch->all, &own, &w);
+        if (!w.own)
+            break;
+        const double time_s = moe_layer_attention_s(&pricer, &w);
+        if (time_s > longest_s) {
+            longest_s = time_s;
+            longest = own;
+        }
+    }
+    return longest;
+}
+
 static moe_status visit_batches(moe_advise *a, trace_pass *k, moe_error *err)
 {
     for (int i = 0; i < a->p.warmup + a->samples; i++) {
@@ -274,6 +289,7 @@ static moe_status visit_batches(moe_advise *a, trace_pass *k, moe_error *err)
         for (int g = 0; g <= a->p.gpus; g++)
             k->load.first[g] =
                 moe_batcher_before(k->batcher, (uint64_t)i, g, a->p.gpus);
+        k->longest = attends_longest(a, k, batch);
         for (int l = 0; l < a->layers; l++) {
             moe_advise_layer *layer =
                 sample < 0 ? &k->warm : &a->layer[sample * a->layers + l];
@@ -334,28 +350,30 @@ static moe_status open_predictor(const moe_advise *a, trace_pass *k,
 }
 
 /* As in a run, GPUs that attend to sequences of their own have whole ones. */
-static bool keeps_sequences(const moe_advise *a)
+moe_batcher_params moe_advise_batches(const moe_advise *a, const int *layers,
+                                      int n_layers)
 {
-    const moe_pricer pricer = moe_advise_pricer(a);
-    return a->p.trace->kind == MOE_TRACE_TOKENS &&
-           moe_serving_of(pricer.serving)->attention == MOE_SERVE_DATA;
+    const moe_serving *s = &a->p.serving;
+    return (moe_batcher_params){.trace = a->p.trace,
+                                .seed = a->p.seed,
+                                .batch = a->p.batch,
+                                .seq = a->p.seq,
+                                .layers = layers,
+                                .n_layers = n_layers,
+                                .iterations = a->p.warmup + a->samples,
+                                .gpu = 0,
+                                .gpus = 1,
+                                .order = a->p.order,
+                                .decode = s->phase == MOE_SERVE_DECODE,
+                                .whole = s->attention == MOE_SERVE_DATA};
 }
 
 static moe_status open_batches(moe_advise *a, trace_pass *k, moe_error *err)
 {
     for (int l = 0; l < a->layers; l++)
         k->layers[l] = (int)((long)l * a->p.trace->layers / a->layers);
-    const moe_batcher_params params = {.trace = a->p.trace,
-                                       .seed = a->p.seed,
-                                       .batch = a->p.batch,
-                                       .seq = a->p.seq,
-                                       .layers = k->layers,
-                                       .n_layers = a->layers,
-                                       .iterations = a->p.warmup + a->samples,
-                                       .gpu = 0,
-                                       .gpus = 1,
-                                       .order = a->p.order,
-                                       .whole = k->whole};
+    const moe_batcher_params params =
+        moe_advise_batches(a, k->layers, a->layers);
     if (moe_batcher_new(&params, &k->batcher, err) == MOE_OK)
         a->passes = moe_batcher_passes(k->batcher);
     if (err->status == MOE_OK)
@@ -389,7 +407,6 @@ static moe_status start_pass(moe_advise *a, trace_pass *k, moe_error *err)
         moe_advise_load_init(&k->load, (int)n_e, a->p.gpus, false, err);
     k->load.sequences = a->p.batch;
     k->seq_tokens = a->p.seq_tokens;
-    k->whole = keeps_sequences(a);
     if (err->status == MOE_OK)
         open_batches(a, k, err);
     start_planning(a, k, err);

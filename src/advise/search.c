@@ -551,22 +551,21 @@ static void describe(searching *k)
     s->slot_bytes = moe_model_expert_bytes(k->p->model) * k->p->model->layers;
 }
 
-/* A step of a load trace is an iteration; a token trace does not say which
- * tokens are decoded together. */
-static moe_status check_phase(const moe_search_params *p, moe_error *err)
+/* The deployment, with cached tokens by the positions of a token trace. */
+static moe_status find_serving(const moe_search_params *p, moe_serving *out,
+                               moe_error *err)
 {
-    if (p->serving.phase != MOE_SERVE_DECODE)
+    int n = 1;
+    *out = p->serving;
+    if (out->phase != MOE_SERVE_DECODE)
         return MOE_OK;
-    if (p->trace->kind != MOE_TRACE_LOADS)
-        return moe_fail(err, MOE_USAGE,
-                        "phase: decode needs loads whose step is an iteration, "
-                        "or a load by hand");
-    return p->batch == 1
-               ? MOE_OK
-               : moe_fail(err, MOE_USAGE,
-                          "batch: %d, but in decode a step of a load trace is "
-                          "one iteration, whatever its tokens (allowed: 1)",
-                          p->batch);
+    if (moe_batch_check_decode(p->trace, p->batch, p->seq, out->kv_len, err) !=
+            MOE_OK ||
+        moe_search_count(p, MOE_SEARCH_BATCHES, &n, err) != MOE_OK)
+        return err->status;
+    const moe_batcher_params batches =
+        moe_search_batches(p, NULL, 0, n > 0 ? n : 1);
+    return moe_advise_find_cache(&batches, &out->kv_len, err);
 }
 
 /* Kernels have room for so many tokens of a GPU. */
@@ -603,8 +602,9 @@ static moe_status set_up(searching *k, moe_error *err)
     const moe_model *m = p->model;
     const moe_trace_model of = {m->profile, m->layers, moe_model_last_layer(m),
                                 m->experts, m->top_k};
+    moe_serving serving;
     if (moe_trace_fits(p->trace, &of, err) != MOE_OK ||
-        check_phase(p, err) != MOE_OK)
+        find_serving(p, &serving, err) != MOE_OK)
         return err->status;
     k->cost = moe_cost_find(p->cluster->cost);
     if (k->cost == NULL)
@@ -612,7 +612,7 @@ static moe_status set_up(searching *k, moe_error *err)
     const moe_layout layout = {p->gpus, p->cluster->gpus_per_node};
     k->cost_state = moe_cost_new(k->cost, m, p->cluster, err);
     if (err->status == MOE_OK)
-        moe_serving_cost_new(&p->serving, m, p->cluster, &layout, &k->serving,
+        moe_serving_cost_new(&serving, m, p->cluster, &layout, &k->serving,
                              err);
     k->pricer = (moe_pricer){.cost = k->cost,
                              .state = k->cost_state,

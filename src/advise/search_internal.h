@@ -31,6 +31,7 @@ typedef struct search_series {
     double *pairs;     /* [past + batches][layers][experts] true ones; owned */
     double *tokens;    /* [batches]; owned */
     double *sequences; /* [batches]; owned */
+    double *cached;    /* [batches] as in moe_layer_work; owned */
     search_forecast *forecast; /* [n_forecasts]; owned */
     int n_forecasts;
 } search_series;
@@ -50,6 +51,11 @@ static inline const double *search_pairs(const search_series *s, int batch,
 moe_status moe_search_series_init(search_series *s, const moe_search_params *p,
                                   moe_error *err);
 void moe_search_series_fini(search_series *s);
+
+/** @return batches of the trace, not of any GPU. */
+moe_batcher_params moe_search_batches(const moe_search_params *p,
+                                      const int *layers, int n_layers,
+                                      int iterations);
 
 /** Who walks. */
 typedef struct search_walk {

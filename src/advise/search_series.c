@@ -7,8 +7,6 @@
 
 #include "moegps/mem.h"
 
-enum { MOST_BATCHES = 4096 };
-
 /* Memory that loads and forecasts may take; of a longer trace the first
  * batches walk. */
 static const double SERIES_BYTES = 512e6;
@@ -25,19 +23,29 @@ typedef struct {
     uint16_t *choice; /* [tokens][top_k] */
 } reading;
 
+moe_batcher_params moe_search_batches(const moe_search_params *p,
+                                      const int *layers, int n_layers,
+                                      int iterations)
+{
+    return (moe_batcher_params){.trace = p->trace,
+                                .seed = p->seed,
+                                .batch = p->batch,
+                                .seq = p->seq,
+                                .layers = layers,
+                                .n_layers = n_layers,
+                                .iterations = iterations,
+                                .gpu = -1,
+                                .gpus = 1,
+                                .order = p->order,
+                                .decode = p->serving.phase == MOE_SERVE_DECODE};
+}
+
 static moe_status open_batcher(const reading *r, int iterations,
                                moe_batcher **out, moe_error *err)
 {
-    const moe_batcher_params params = {.trace = r->p->trace,
-                                       .seed = r->p->seed,
-                                       .batch = r->p->batch,
-                                       .seq = r->p->seq,
-                                       .layers = r->layers,
-                                       .n_layers = r->out->layers,
-                                       .iterations = iterations,
-                                       .gpu = r->tokens ? 0 : -1,
-                                       .gpus = 1,
-                                       .order = r->p->order};
+    moe_batcher_params params =
+        moe_search_batches(r->p, r->layers, r->out->layers, iterations);
+    params.gpu = r->tokens ? 0 : -1;
     return moe_batcher_new(&params, out, err);
 }
 
@@ -65,20 +73,32 @@ static void *new_predictor(const reading *r, const moe_predictor *predictor,
 
 /* ---- what came ---- */
 
+moe_status moe_search_count(const moe_search_params *p, int most, int *n_out,
+                            moe_error *err)
+{
+    const int first = 0;
+    moe_batcher_params batches = moe_search_batches(p, &first, 1, most);
+    moe_batcher *batcher = NULL;
+    batches.repeat = true; /* who runs out is not asked again */
+    if (moe_batcher_new(&batches, &batcher, err) != MOE_OK)
+        return err->status;
+    const uint64_t whole = moe_batcher_whole(batcher);
+    moe_batcher_free(batcher);
+    *n_out = whole < (uint64_t)most ? (int)whole : most;
+    return MOE_OK;
+}
+
 /* As many as one pass has, so that the longest interval divides them. */
 static moe_status choose_batches(reading *r, moe_error *err)
 {
     const moe_search_params *p = r->p;
-    moe_batcher *batcher = NULL;
-    if (open_batcher(r, 1, &batcher, err) != MOE_OK)
-        return err->status;
-    const uint64_t whole = moe_batcher_whole(batcher);
-    moe_batcher_free(batcher);
+    int most = 0;
     const double row =
         (double)r->out->layers * r->out->experts * sizeof(double);
     const double room = SERIES_BYTES / row / (p->n_predictors + 2);
-    const int limit = room < MOST_BATCHES ? (int)room : MOST_BATCHES;
-    const int most = whole < (uint64_t)limit ? (int)whole : limit;
+    if (moe_search_count(p, (int)fmax(1, fmin(room, MOE_SEARCH_BATCHES)), &most,
+                         err) != MOE_OK)
+        return err->status;
     const int longest = p->interval[p->n_intervals - 1];
     const int n = (most - p->warmup) / longest * longest;
     if (n < MOE_SEARCH_PLANS * longest)
@@ -133,6 +153,7 @@ static moe_status read_batches(reading *r, moe_error *err)
     moe_batcher *batcher = NULL;
     s->tokens = moe_array_new((size_t)s->batches, sizeof *s->tokens, err);
     s->sequences = moe_array_new((size_t)s->batches, sizeof *s->sequences, err);
+    s->cached = moe_array_new((size_t)s->batches, sizeof *s->cached, err);
     if (err->status != MOE_OK ||
         open_batcher(r, s->batches, &batcher, err) != MOE_OK)
         return err->status;
@@ -145,6 +166,9 @@ static moe_status read_batches(reading *r, moe_error *err)
         s->sequences[i] = r->p->seq_tokens > 0
                               ? fmax(s->tokens[i] / r->p->seq_tokens, 1)
                               : r->p->batch;
+        moe_layer_work work = {.numbers = 0};
+        moe_layer_attend(&r->p->serving, &b->all, &b->all, &work);
+        s->cached[i] = work.cached;
     }
     s->recorded = moe_batcher_is_recorded(batcher);
     s->passes = moe_batcher_passes(batcher);
@@ -325,5 +349,6 @@ void moe_search_series_fini(search_series *s)
     free(s->pairs);
     free(s->tokens);
     free(s->sequences);
+    free(s->cached);
     *s = (search_series){0};
 }

@@ -126,6 +126,7 @@ static void price_common(walking *k, int batch, const moe_advise_placement *p,
     moe_layer_work alike = {
         .tokens = tokens,
         .sequences = w->series->sequences[batch],
+        .cached = w->series->cached[batch],
         .predict = k->forecast != NULL ? k->forecast->work : NULL,
         .n_predict = k->forecast != NULL ? k->forecast->n_work : 0,
         .numbers = !w->split->needs_counts || !copies ? 0
@@ -140,8 +141,8 @@ static void price_common(walking *k, int batch, const moe_advise_placement *p,
                                tokens * w->series->top_k));
     const moe_layer_work *was = &k->alike;
     if (was->tokens == alike.tokens && was->sequences == alike.sequences &&
-        was->numbers == alike.numbers && was->ahead_rows == alike.ahead_rows &&
-        was->direct == alike.direct)
+        was->cached == alike.cached && was->numbers == alike.numbers &&
+        was->ahead_rows == alike.ahead_rows && was->direct == alike.direct)
         return;
     k->alike = alike;
     moe_layer_cost_common(w->pricer, &alike, &k->common);

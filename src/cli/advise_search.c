@@ -189,8 +189,8 @@ static void add_interval(grid *g, int every)
 
 /* 1, 2, 5, 10, ... of which five fit in, or 1 alone where batches have no
  * order; or those that were asked for.
- * @param batches  of the trace's test part, about */
-static void choose_intervals(grid *g, const moe_reals *asked, double batches)
+ * @param batches  of the trace's test part */
+static void choose_intervals(grid *g, const moe_reals *asked, int batches)
 {
     static const int digit[] = {1, 2, 5};
     const bool in_order = moe_batch_in_order(g->p.trace, g->p.order);
@@ -216,16 +216,6 @@ static moe_status check_order(const grid *g, const moe_reals *asked,
     return moe_fail(err, MOE_USAGE,
                     "--interval: the order of these batches is not time "
                     "(--order recorded takes them as they stand)");
-}
-
-static double batches_of(const moe_search_params *p)
-{
-    uint64_t seqs = 0;
-    for (uint64_t i = 0; i < p->trace->n_seqs; i++)
-        seqs += p->trace->seq_part[i] == MOE_PART_TEST;
-    return p->seq > 0 ? (double)moe_trace_part_tokens(p->trace, MOE_PART_TEST) /
-                            ((double)p->batch * p->seq)
-                      : (double)seqs / p->batch;
 }
 
 static moe_status read_learned(grid *g, const char *name, moe_error *err)
@@ -383,8 +373,11 @@ moe_status moe_advise_search(const moe_advise_settings *s, moe_error *err)
                     .quiet = s->quiet},
               .learned = {.shared = MPI_WIN_NULL}};
     choose_planners(&g, a->planner);
-    choose_intervals(&g, &s->intervals, batches_of(&g.p));
-    if (check_order(&g, &s->intervals, err) == MOE_OK &&
+    int batches = 1;
+    moe_search_count(&g.p, MOE_SEARCH_BATCHES, &batches, err);
+    choose_intervals(&g, &s->intervals, batches);
+    if (err->status == MOE_OK &&
+        check_order(&g, &s->intervals, err) == MOE_OK &&
         read_learned(&g, s->trained, err) == MOE_OK &&
         choose_predictors(&g, err) == MOE_OK &&
         choose_spares(&g, s, err) == MOE_OK &&

@@ -209,6 +209,6 @@ moe_status moe_parsed_sequences(moe_advise_params *p, moe_error *err)
         p->seq = 0;
     }
     if (p->seq < 0)
-        p->seq = t != NULL ? 0 : decodes ? 1 : 512;
+        p->seq = decodes ? 1 : t != NULL ? 0 : 512;
     return MOE_OK;
 }

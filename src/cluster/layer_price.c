@@ -156,6 +156,14 @@ static void charge_sequences(const moe_pricer *p, const moe_layer_work *w,
                1 + w->ahead_rows / 2);
 }
 
+/* A sequence is not cut. @return whole ones of the busiest group that shares
+ * attention, or of this GPU. */
+static double attended(const moe_pricer *p, const moe_layer_work *w)
+{
+    const double groups = (double)p->layout.gpus / moe_layer_attention_gpus(p);
+    return w->own ? w->own_sequences : ceil(w->sequences / groups);
+}
+
 /* Tensor-parallel attention and the all-reduce that ends it: a reduce-scatter
  * that brings every token home and an all-gather. With direct routing the
  * scatter brings a token to further GPUs; a row each is a lower bound, as a
@@ -163,27 +171,22 @@ static void charge_sequences(const moe_pricer *p, const moe_layer_work *w,
 static void charge_attention(const moe_pricer *p, const moe_layer_work *w,
                              moe_layer_cost *out)
 {
-    const double groups = (double)p->layout.gpus / moe_layer_attention_gpus(p);
-    /* A sequence is not cut: the busiest group has whole ones, and so has each
-     * half. */
-    const double batch =
-        w->own ? w->own_sequences : ceil(w->sequences / groups);
-    const double first = ceil(part_of(p, batch));
+    const double batch = attended(p, w);
+    const double first = ceil(part_of(p, batch)); /* each half has whole ones */
     if (batch > 0)
         charge_sequences(p, w, first, out);
     if (batch > first)
         charge_sequences(p, w, batch - first, out);
 }
 
-double moe_layer_attention_s(const moe_pricer *pricer, double tokens,
-                             double sequences)
+double moe_layer_attention_s(const moe_pricer *pricer,
+                             const moe_layer_work *work)
 {
-    const double groups =
-        (double)pricer->layout.gpus / moe_layer_attention_gpus(pricer);
-    const moe_layer_work w = {.tokens = tokens, .sequences = sequences};
+    const double batch = attended(pricer, work);
     moe_layer_cost cost;
     moe_layer_cost_init(&cost);
-    charge_sequences(pricer, &w, ceil(sequences / groups), &cost);
+    if (batch > 0)
+        charge_sequences(pricer, work, batch, &cost);
     return cost.step_s[MOE_STEP_ATTENTION] + cost.step_s[MOE_STEP_REDUCE];
 }
 

@@ -42,11 +42,12 @@ void moe_model_rest_of(const moe_pricer *pricer, double tokens,
     const moe_model *m = pricer->model;
     const int tp = moe_layer_attention_gpus(pricer);
     const double batch = ceil(sequences * tp / pricer->layout.gpus);
+    const moe_layer_work work = {.tokens = tokens, .sequences = sequences};
     *out = (moe_model_rest){.dense_s = 0};
     if (m->dense_layers > 0)
-        out->dense_s = m->dense_layers *
-                       (moe_layer_attention_s(pricer, tokens, sequences) +
-                        dense_ffn_s(pricer, batch * tokens / sequences));
+        out->dense_s =
+            m->dense_layers * (moe_layer_attention_s(pricer, &work) +
+                               dense_ffn_s(pricer, batch * tokens / sequences));
     if (m->vocab > 0)
         out->head_s = product_s(pricer, batch, ceil((double)m->vocab / tp),
                                 m->hidden, false);

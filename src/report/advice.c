@@ -89,6 +89,13 @@ static void say_load_of_trace(moe_document *doc, const moe_advise_params *p,
                      f->passes);
 }
 
+const char *moe_words_cached(const moe_serving *s)
+{
+    return s->phase == MOE_SERVE_DECODE && s->kv_len == 0
+               ? ", over as many tokens as positions say"
+               : "";
+}
+
 void moe_say_lookahead(moe_document *doc, int lookahead)
 {
     if (lookahead != MOE_LOOKAHEAD_ALL)
@@ -111,7 +118,8 @@ static void say_inputs(moe_document *doc, const moe_advise_params *p,
     if (!moe_serving_is_default(&p->serving)) {
         char deployment[256];
         moe_serving_text(&p->serving, deployment, sizeof deployment);
-        moe_doc_fact(doc, "deployment", "%s%s", deployment,
+        moe_doc_fact(doc, "deployment", "%s%s%s", deployment,
+                     moe_words_cached(&p->serving),
                      p->trace == NULL && moe_serving_shares_rows(&p->serving)
                          ? "; a token's experts as if chosen independently of "
                            "each other"

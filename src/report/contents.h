@@ -128,6 +128,9 @@ void moe_regime_map_say(const moe_run_analysis *run, FILE *out);
 void moe_say_page(moe_document *doc, const moe_analysis *analysis,
                   const moe_plots *plots, moe_error *err);
 
+/* @return what follows a deployment that decodes as a trace's positions say. */
+const char *moe_words_cached(const moe_serving *serving);
+
 /* Say how many layers ahead a layer is planned, if any. */
 void moe_say_lookahead(moe_document *doc, int lookahead);
 

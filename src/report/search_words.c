@@ -120,7 +120,8 @@ static void say_whole_model(const telling *t)
     moe_doc_begin(t->doc, MOE_DOC_PARAGRAPH);
     FILE *out = moe_doc_words(t->doc);
     if (deployment[0] != '\0')
-        fprintf(out, "Deployment: %s%s. ", deployment,
+        fprintf(out, "Deployment: %s%s%s. ", deployment,
+                moe_words_cached(&t->p->serving),
                 moe_serving_shares_rows(&t->p->serving)
                     ? "; a token's experts as if chosen independently of each "
                       "other"
