@@ -148,6 +148,9 @@ def names_are_in_figures(folder, drawn):
         assert len({len(r) for r in rows}) == 1, figure
         found = {x.replace("'", '"') for r in rows for x in r}
         assert all(n.replace("'", '"') in found for n in NAMES), found
+        # rows are labelled where they are, and not in a legend
+        script = open(f"{folder}/{figure}.gp").read()
+        assert figure == "gpus" or "\nn_legend = 0\n" in script, figure
         if not drawn:
             continue
         svg = ElementTree.parse(f"{folder}/{figure}.svg")

@@ -1,24 +1,22 @@
 
-# ---- ecdf.gp: cumulative distribution of samples ----
-# The legend has the curves, in the order of column 1 of the data.
-# unit: of the x axis over s
+# ---- ecdf.gp: cumulative distribution of samples, and a bar at the median ----
+# median[n_rows]: s; unit: of the x axis over s
 
-set xrange [x_low:x_high]
-set xtics x_step
-set xlabel x_title offset 0,1.2
-set bmargin at screen down(height - 46)
-set yrange [0:1]
-set ytics 0.25
-
-# A curve rises at every sample, from 0 at the least, which is the first row of
-# its series: there the row before is of another one, or there is none.
+do for [i = 1:n_rows] {
+  if (median[i] == median[i]) {
+    set arrow from median[i] * unit, first from_y(i - 1) \
+      to median[i] * unit, first to_y(i - 1) nohead \
+      linecolor rgb 'black'
+  }
+}
+# A curve rises at every sample from the foot of its row to its top; to the first
+# from nothing.
+level(s, share) = to_y(s) - (to_y(s) - from_y(s)) * share
 begins(s) = (first = s != last, last = s, first)
 last = -1
-a = "data every ::1 using (begins($1) && $1 == i - 1 ? $3 * unit : NaN):4 \
-  with impulses @style"
-b = "data every ::1 using (last = -1, $1 == i - 1 ? $3 * unit : NaN):4 \
-  with steps @style"
-style = "linewidth 2 dashtype legend_kind[i] linecolor rgb paint(i) \
-  title legend_name[i]"
-curves = each(n_legend)
-plot @curves
+plot data every ::1 using (begins($1) ? $3 * unit : NaN):(to_y(int($1))): \
+    (0):(level(int($1), $4) - to_y(int($1))):(hue(int($1))) \
+    with vectors nohead linewidth 2 linecolor rgb variable title 'first', \
+  for [i = 1:n_rows] data every ::1 \
+    using ($1 == i - 1 ? $3 * unit : NaN):(level(i - 1, $4)) \
+    with steps linewidth 2 linecolor rgb hue(i - 1) title row[i]

@@ -45,8 +45,8 @@ static void put_data(const moe_plot_subject *x, moe_plot_data *out)
     enum { POINTS = 500 }; /* of a curve: more cannot be seen */
     const moe_view *v = x->run->view;
     double *t = moe_array_new((size_t)v->dims.iterations, sizeof *t, NULL);
-    moe_data_columns(out, "series,strategy,time_s,share");
-    for (int s = 0; t != NULL && s < moe_plot_series(v); s++) {
+    moe_data_columns(out, "row,strategy,time_s,share");
+    for (int s = 0; t != NULL && s < v->dims.strategies; s++) {
         const size_t n = moe_view_measured(v, s, x->run->verdict.clock, t);
         const size_t step = n / POINTS + 1;
         qsort(t, n, sizeof *t, rising);
@@ -62,27 +62,38 @@ static void put_data(const moe_plot_subject *x, moe_plot_data *out)
     free(t);
 }
 
-static void put_script(const moe_plot_subject *x, const moe_plot_data *data,
-                       FILE *out)
+/* A row per strategy, its median beside its name, and one axis of times. */
+static void put_rows(const moe_plot_subject *x, const moe_plot_data *data,
+                     int row_px, FILE *out)
 {
     const moe_clock clock = x->run->verdict.clock;
     const moe_axis span = moe_data_span(data, 3, 3);
     const moe_plot_unit unit = moe_plot_time_unit(span.high);
     const moe_axis axis = moe_axis_scaled(span, unit.factor);
-    moe_legend legend = {0};
-    moe_legend_series(&legend, x->run->view);
-    moe_legend_put(&legend, "share of samples", MOE_PLOT_PLAIN_HEIGHT, out);
+    const moe_legend none = {0};
+    double median[MOE_MAX_STRATEGIES];
+    for (int s = 0; s < x->run->view->dims.strategies; s++)
+        median[s] = x->run->view->strategy[s].summary[clock].median;
+    moe_legend_put(&none, "", moe_plot_rows_height(x->run, row_px), out);
+    moe_plot_rows_put(x->run, row_px, moe_plot_row_time, out);
+    moe_script_numbers(out, "median", median, x->run->view->dims.strategies);
     moe_axis_put(&axis, "x", MOE_ROW_TICKS, out);
     moe_script_number(out, "unit", unit.factor);
     moe_script_text(out, "x_title", "time of a layer, %s (%s clock, %s)",
                     unit.name, moe_clock_name(clock), moe_clock_origin(clock));
 }
 
+static void put_script(const moe_plot_subject *x, const moe_plot_data *data,
+                       FILE *out)
+{
+    put_rows(x, data, MOE_TALL_ROW, out);
+}
+
 const moe_plot_type moe_plot_ecdf = {
     .name = "ecdf",
     .title = "How times scatter over iterations",
     .of = MOE_PLOT_OF_RUN,
-    .template = {"ecdf"},
+    .template = {"rows", "ecdf"},
     .present = many,
     .data = put_data,
     .script = put_script,
@@ -111,21 +122,7 @@ static void dots_data(const moe_plot_subject *x, moe_plot_data *out)
 static void dots_script(const moe_plot_subject *x, const moe_plot_data *data,
                         FILE *out)
 {
-    const moe_clock clock = x->run->verdict.clock;
-    const moe_axis span = moe_data_span(data, 3, 3);
-    const moe_plot_unit unit = moe_plot_time_unit(span.high);
-    const moe_axis axis = moe_axis_scaled(span, unit.factor);
-    const moe_legend none = {0};
-    double median[MOE_MAX_STRATEGIES];
-    for (int s = 0; s < x->run->view->dims.strategies; s++)
-        median[s] = x->run->view->strategy[s].summary[clock].median;
-    moe_legend_put(&none, "", moe_plot_rows_height(x->run, MOE_ROW), out);
-    moe_plot_rows_put(x->run, MOE_ROW, moe_plot_row_time, out);
-    moe_script_numbers(out, "median", median, x->run->view->dims.strategies);
-    moe_axis_put(&axis, "x", MOE_ROW_TICKS, out);
-    moe_script_number(out, "unit", unit.factor);
-    moe_script_text(out, "x_title", "time of a layer, %s (%s clock, %s)",
-                    unit.name, moe_clock_name(clock), moe_clock_origin(clock));
+    put_rows(x, data, MOE_ROW, out);
 }
 
 const moe_plot_type moe_plot_samples = {

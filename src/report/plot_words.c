@@ -126,10 +126,12 @@ static void say_extremes(const subject *x, int n, FILE *out)
 
 static void say_ecdf(const subject *x, FILE *out)
 {
-    fprintf(out, "Cumulative distribution of layer times, %s clock (%s).",
+    fprintf(out,
+            "Layer times, %s clock (%s): a curve rises from none of the "
+            "samples to all, the bar is the median.",
             moe_clock_name(x->clock), moe_clock_origin(x->clock));
-    say_extremes(x, x->shown, out);
-    end_curves(x, out);
+    say_extremes(x, x->view->dims.strategies, out);
+    fputc('.', out);
 }
 
 static void say_dots(const subject *x, FILE *out)
