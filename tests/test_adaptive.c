@@ -90,6 +90,81 @@ START_TEST(traffic_that_changes_is_followed)
 }
 END_TEST
 
+/* ---- changepoint, from a record of all iterations ---- */
+
+typedef struct {
+    int64_t pairs[ITERATIONS][L * E];
+    int from; /* iteration with which traffic last changed */
+    double usual;
+    int changes;
+} record;
+
+/* The share of all since then; of training on kind 0 where nothing was. */
+static double share_since(const record *r, int now, int i)
+{
+    double own = 0, all = 0;
+    for (int t = r->from; t < now; t++)
+        for (int e = 0; e < E; e++) {
+            const double n = (double)r->pairs[t][i / E * E + e];
+            all += n;
+            own += e == i % E ? n : 0;
+        }
+    return now > r->from ? own / all : kinds[0][i % E];
+}
+
+/* What iteration `now` was, judged by those before it. */
+static void judge(record *r, int now, double threshold)
+{
+    double apart = 0;
+    for (int i = 0; i < L * E; i++)
+        apart +=
+            fabs(share_since(r, now, i) - (double)r->pairs[now][i] / 1000) / L;
+    if (now == 0)
+        return;
+    if (r->usual > 0 && apart > threshold * r->usual) {
+        r->from = now;
+        r->changes++;
+    } else
+        r->usual = r->usual > 0 ? 0.8 * r->usual + 0.2 * apart : apart;
+}
+
+static const double thresholds[] = {1, 1.2, 1.5, 100};
+static const int changes[][2] = {{3, 58}, {1, 30}, {1, 3}, {0, 0}};
+
+START_TEST(changepoint_forgets_what_was_before_a_change)
+{
+    const moe_model model = fixture_model();
+    const moe_predictor *p = moe_predictor_find("changepoint");
+    moe_trace t = fixture_loads(&model);
+    for (uint64_t i = 0; i < t.n_seqs * L * E; i++)
+        t.counts[i] = (uint32_t)lround(kinds[0][i % E] * 1000);
+    static record r;
+    r = (record){.changes = 0};
+    moe_batch batch = {.tokens = 500, .layers = L, .experts = E, .top_k = 2};
+    const moe_predictor_env env = {
+        .trace = &t, .layers = layers, .n_layers = L, .max_own = 1};
+    void *state = moe_predictor_new(p, &env, &thresholds[_i], NULL);
+    ck_assert_ptr_nonnull(state);
+    for (int now = 0; now < ITERATIONS; now++) {
+        double share[E];
+        draw(now >= ITERATIONS / 2, (uint64_t)now, r.pairs[now]);
+        for (int i = 0; i < L * E; i++) {
+            if (i % E == 0)
+                p->load(state, &batch, i / E, share);
+            ck_assert_double_eq_tol(share[i % E], share_since(&r, now, i),
+                                    1e-12);
+        }
+        judge(&r, now, thresholds[_i]);
+        batch.true_pairs = r.pairs[now];
+        p->observe(state, &batch);
+    }
+    ck_assert_int_ge(r.changes, changes[_i][0]);
+    ck_assert_int_le(r.changes, changes[_i][1]);
+    moe_predictor_free(p, state);
+    moe_trace_free(&t);
+}
+END_TEST
+
 START_TEST(training_that_holds_is_kept)
 {
     double shrink, window, after;
@@ -103,6 +178,8 @@ Suite *moe_test_suite(void)
 {
     Suite *suite = suite_create("adaptive");
     MOE_TEST_LOOP(suite, traffic_that_changes_is_followed, 2);
+    MOE_TEST_LOOP(suite, changepoint_forgets_what_was_before_a_change,
+                  MOE_ARRAY_LEN(thresholds));
     MOE_TEST(suite, training_that_holds_is_kept);
     return suite;
 }

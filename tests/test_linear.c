@@ -7,6 +7,7 @@
 #include "../src/predictor/linear_model.h"
 #include "../src/predictor/neural.h"
 #include "../src/predictor/ridge.h"
+#include "directly.h"
 #include "trained.h"
 
 /* ---- least squares ---- */
@@ -120,47 +121,6 @@ END_TEST
 
 /* ---- n-grams ---- */
 
-static int id_before(const moe_trace *t, uint64_t first, uint64_t i,
-                     uint64_t back)
-{
-    return i - first >= back ? (int)t->token_id[i - back] : -1;
-}
-
-/* The definition, from the trace alone: of fitted sequences but `left`. */
-static void share_directly(const moe_trace *t, const uint8_t *part, int l,
-                           uint64_t first, uint64_t token, uint64_t left,
-                           const float *discount, double *p)
-{
-    const uint16_t *all = t->experts_of + (size_t)l * t->n_tokens * K;
-    for (int o = -1; o < MOE_NGRAM_ORDERS; o++) {
-        double c[E] = {0}, n = 0, whole = 0, met = 0;
-        for (uint64_t s = 0; s < SEQS; s++)
-            for (uint64_t i = t->seq_offset[s];
-                 part[s] == NEURAL_FIT && i < t->seq_offset[s + 1]; i++) {
-                bool same = true;
-                for (int b = 0; b <= o; b++)
-                    same = same &&
-                           id_before(t, t->seq_offset[s], i, (uint64_t)b) ==
-                               id_before(t, first, token, (uint64_t)b);
-                whole += same;
-                if (!same || (s == left && o >= 0))
-                    continue;
-                n++;
-                for (int j = 0; j < K; j++)
-                    c[all[i * K + (uint64_t)j]]++;
-            }
-        for (int e = 0; e < E; e++)
-            met += c[e] > 0;
-        if (o < 0)
-            for (int e = 0; e < E; e++)
-                p[e] = c[e] / n;
-        else if (n > 0 && (o == 0 || whole >= 2))
-            for (int e = 0; e < E; e++)
-                p[e] = fmax(c[e] - (double)discount[o], 0) / n +
-                       (double)discount[o] * met / (n * K) * p[e];
-    }
-}
-
 /* In a census with and without the own sequence, and as read from a file. */
 START_TEST(shares_are_those_of_direct_counting)
 {
@@ -168,7 +128,7 @@ START_TEST(shares_are_those_of_direct_counting)
     moe_neural_task task;
     moe_ngram_census c;
     float one[E], all[E];
-    double p[E];
+    double own[E], p[E];
     ck_assert_int_eq(moe_neural_task_init(&task, &t, 7, 0, &(moe_error){0}),
                      MOE_OK);
     ck_assert_int_eq(moe_ngram_census_init(&c, &t, task.part, &(moe_error){0}),
@@ -183,10 +143,11 @@ START_TEST(shares_are_those_of_direct_counting)
                 moe_ngram_census_leave(&c, s);
             for (uint64_t i = t.seq_offset[s]; i < t.seq_offset[s + 1]; i++) {
                 double sum = 0;
+                const counting q = {&t, task.part, c.discount, l, s};
                 moe_ngram_census_share(&c, i, one, all);
-                share_directly(&t, task.part, l, t.seq_offset[s], i, s,
-                               c.discount, p);
+                share_directly(&q, t.seq_offset[s], i, own, p);
                 for (int e = 0; e < E; e++) {
+                    ck_assert_double_eq_tol((double)one[e], own[e], 1e-5);
                     ck_assert_double_eq_tol((double)all[e], p[e], 1e-5);
                     sum += (double)all[e];
                 }
@@ -204,8 +165,8 @@ END_TEST
 
 /* ---- members ---- */
 
-static const char *const members[] = {"ngram",  "linear", "cross",
-                                      "recent", "hidden", "ensemble"};
+static const char *const members[] = {"ngram",  "linear",   "cross", "recent",
+                                      "hidden", "ensemble", "ffn",   "lstm"};
 
 /* Whatever lies outside a member's horizon is drawn anew: it foretells the
  * same. @param i  the token that is looked at. */

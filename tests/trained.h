@@ -91,6 +91,7 @@ static inline void learn(stage *s, const char *name)
                                .seed = 7,
                                .lookahead = {1, 2},
                                .n_lookaheads = 2,
+                               .epochs = 2, /* of networks */
                                .hidden = s->image,
                                .learned = &s->learned,
                                .kept_bits = 23};
