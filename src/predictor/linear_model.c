@@ -9,22 +9,35 @@
 #include "moegps/wide.h"
 #include "walk.h"
 
-enum { ROWS = 4, LANES = 32 }; /* of a product that stays in registers */
+enum { ROWS = 4, LANES = 8, VECTORS = 2 }; /* of a product in registers */
+
+typedef float vector __attribute__((vector_size(LANES * sizeof(float))));
+
+/* Of experts from e on, all rows: as arrays, compilers kept the sums in memory. */
+MOE_WITHIN void multiply(const float *weight, size_t width, size_t experts,
+                         const float *rows, float *out)
+{
+    vector sum[ROWS][VECTORS] = {{{0}}};
+    for (size_t f = 0; f < width; f++)
+        for (size_t i = 0; i < VECTORS; i++) {
+            vector w;
+            memcpy(&w, weight + f * experts + i * LANES, sizeof w);
+            for (size_t r = 0; r < ROWS; r++)
+                sum[r][i] += rows[r * width + f] * w;
+        }
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t i = 0; i < VECTORS; i++) {
+            const vector v = sum[r][i];
+            memcpy(out + r * experts + i * LANES, &v, sizeof v);
+        }
+}
 
 MOE_WIDE void moe_linear_product(const float *weight, size_t width,
                                  size_t experts, const float *rows, float *out)
 {
     size_t e = 0;
-    for (; e + LANES <= experts; e += LANES) {
-        float sum[ROWS][LANES] = {{0}};
-        for (size_t f = 0; f < width; f++)
-            for (size_t r = 0; r < ROWS; r++)
-                for (size_t i = 0; i < LANES; i++)
-                    sum[r][i] +=
-                        rows[r * width + f] * weight[f * experts + e + i];
-        for (size_t r = 0; r < ROWS; r++)
-            memcpy(out + r * experts + e, sum[r], sizeof sum[r]);
-    }
+    for (; e + VECTORS * LANES <= experts; e += VECTORS * LANES)
+        multiply(weight + e, width, experts, rows, out + e);
     for (; e < experts; e++) {
         float sum[ROWS] = {0};
         for (size_t f = 0; f < width; f++)

@@ -25,21 +25,72 @@ typedef int32_t lanes_int __attribute__((vector_size(sizeof(lane))));
     ((lanes_real)(((yes) & (lanes_int)(a)) | (~(yes) & (lanes_int)(b))))
 #define ALL(x) ((lanes_real){0} + (x))
 
+/* Of two vectors, their lanes by number. */
+#if defined(__clang__)
+#define MIX(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define MIX(a, b, ...) __builtin_shuffle(a, b, (lanes_int){__VA_ARGS__})
+#endif
+
 /* ---- blocks ---- */
+
+/* Rows of eight by eight floats become columns. Pairs, then fours change places
+ * within halves of a vector, then halves do. */
+MOE_WITHIN void turn_eight(lanes_real v[MOE_LANES])
+{
+    lanes_real a[MOE_LANES], b[MOE_LANES];
+    for (int i = 0; i < MOE_LANES; i += 2) {
+        a[i] = MIX(v[i], v[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        a[i + 1] = MIX(v[i], v[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    for (int i = 0; i < MOE_LANES; i += 4)
+        for (int j = 0; j < 2; j++) {
+            b[i + 2 * j] =
+                MIX(a[i + j], a[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+            b[i + 2 * j + 1] =
+                MIX(a[i + j], a[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    for (int i = 0; i < MOE_LANES / 2; i++) {
+        v[i] = MIX(b[i], b[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        v[i + 4] = MIX(b[i], b[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
+
+/* @return experts that whole vectors take, of rows that fill a block. */
+MOE_WITHIN int in_eights(size_t rows, int n)
+{
+    return rows == MOE_LANES ? n / MOE_LANES * MOE_LANES : 0;
+}
 
 MOE_WITHIN void turn_in(const float *score, size_t rows, int n, lane *z)
 {
+    const int eights = in_eights(rows, n);
     if (rows < MOE_LANES)
         memset(z, 0, (size_t)n * sizeof *z);
+    for (int e = 0; e < eights; e += MOE_LANES) {
+        lanes_real v[MOE_LANES];
+        for (int r = 0; r < MOE_LANES; r++)
+            memcpy(&v[r], score + r * n + e, sizeof v[r]);
+        turn_eight(v);
+        memcpy(z[e], v, sizeof v);
+    }
     for (size_t r = 0; r < rows; r++)
-        for (int e = 0; e < n; e++)
+        for (int e = eights; e < n; e++)
             z[e][r] = score[r * (size_t)n + (size_t)e];
 }
 
 MOE_WITHIN void turn_out(lane *z, size_t rows, int n, float *score)
 {
+    const int eights = in_eights(rows, n);
+    for (int e = 0; e < eights; e += MOE_LANES) {
+        lanes_real v[MOE_LANES];
+        memcpy(v, z[e], sizeof v);
+        turn_eight(v);
+        for (int r = 0; r < MOE_LANES; r++)
+            memcpy(score + r * n + e, &v[r], sizeof v[r]);
+    }
     for (size_t r = 0; r < rows; r++)
-        for (int e = 0; e < n; e++)
+        for (int e = eights; e < n; e++)
             score[r * (size_t)n + (size_t)e] = z[e][r];
 }
 
