@@ -371,6 +371,22 @@ static const moe_search_point *planned_by(const telling *t, const char *name,
     return NULL;
 }
 
+/* What EPLB does in place of the planner; a walk is ended where it falls too far
+ * behind. */
+static void say_of_eplb(FILE *out, const moe_search_point *eplb, int batches)
+{
+    fputs("Engines plan with eplb themselves: ", out);
+    if (eplb == NULL) {
+        fputs("not tried. ", out);
+        return;
+    }
+    fprintf(out, "%s instead", gain_cell(moe_search_gain(eplb)).text);
+    if (eplb->batches < batches)
+        fprintf(out, ", in the %d batches after which it was given up",
+                eplb->batches);
+    fputs(". ", out);
+}
+
 /* Engines plan by EPLB on a sum of past loads. */
 static void say_differences(const telling *t, const moe_search_point *x)
 {
@@ -384,12 +400,7 @@ static void say_differences(const telling *t, const moe_search_point *x)
     if (x->every != MOE_SEARCH_ONCE && p->window > x->every)
         fputs("SGLang does not look back further than one interval. ", out);
     if (x->every != MOE_SEARCH_ONCE && strcmp(planner, "eplb") != 0)
-        fprintf(out, "Engines plan with eplb themselves: %s%s instead. ",
-                eplb == NULL ? "not tried"
-                             : gain_cell(moe_search_gain(eplb)).text,
-                eplb != NULL && eplb->batches < t->s->batches
-                    ? " in the first batches"
-                    : "");
+        say_of_eplb(out, eplb, t->s->batches);
     fputs("A batch here is an iteration, or step, of theirs.", out);
 }
 
