@@ -148,8 +148,10 @@ moe_status moe_recording_drop_empty(moe_recording *r, const char *path,
         if (empty > 0)
             moe_remark(&r->dropped, "%zu step%s without any load", empty,
                        empty == 1 ? "" : "s");
-        if (empty > 0 || memchr(layer, 0, n_l) != NULL)
+        const bool dense = memchr(layer, 0, n_l) != NULL;
+        if (empty > 0 || dense)
             keep(r, layer, step);
+        r->numbered = r->numbered || dense; /* rows were all layers */
     }
     free(step);
     free(layer);
