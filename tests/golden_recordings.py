@@ -186,6 +186,16 @@ def numpy(folder):
     members = {"routed": npy((4, 2, 2), "h", [0, 1, 3, 2, 1, 2, 0, 1, 2, 3, 1, 0, 3, 0, 2, 3]),
                "gates": npy((4, 2, 2), "f", [.75, .25] * 8), "splits": npy((4,), "B", [0, 0, 1, 1]),
                "sequences": npy((4,), "i", [0, 0, 1, 2]), "token_ids": npy((4,), "i", [5, 6, 7, 5])}
+    header, data = {}, b""
+    for member, raw in members.items():
+        shape = (4, 2, 2) if member in ("routed", "gates") else (4,)
+        raw = raw[10 + struct.unpack("<H", raw[8:10])[0]:]
+        kind = {"routed": "I16", "gates": "F32", "splits": "U8"}.get(member, "I32")
+        header[member] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    with open(folder + "/beside.safetensors", "wb") as out:
+        out.write(struct.pack("<Q", len(text)) + text + data)
     for name, how in (("stored", zipfile.ZIP_STORED), ("packed", zipfile.ZIP_DEFLATED)):
         with zipfile.ZipFile(f"{folder}/{name}.npz", "w", how) as archive:
             for member, data in members.items():

@@ -208,6 +208,11 @@ check "slots are never taken for experts" refused 2 "--physical-map makes them l
     --loads "$dir/physical.csv" --experts 4
 check "columns of experts are not slots" refused 2 "has 6 slots, the recording counts 4" plan \
     --loads $cases/bom-wide.csv --physical-map "$dir/map.json"
+"$PYTHON" -c "import struct, sys
+head = b\"{'descr': '<i4', 'fortran_order': False, 'shape': (2, 6), }\\n\"
+open(sys.argv[1], 'wb').write(b'\x93NUMPY\x01\0' + struct.pack('<H', len(head)) + head + struct.pack('<12i', *[0] * 6, 5, 1, 1, 2, 6, 1))" "$dir/dense.npy"
+check "of all layers of a model the dense ones need no --layers" says "1 layer (1), 6 experts, 1 step; 6 slots are 4 experts" \
+    plan --loads "$dir/dense.npy" --physical-map "$dir/map2.json"
 sed -i '$d' "$dir/physical.csv"
 check "slots without a row are said to be empty" says "slots 5 .. 5 were never seen" plan \
     --loads "$dir/physical.csv" --physical-map "$dir/map.json"
@@ -369,6 +374,7 @@ if "$PYTHON" tests/golden_recordings.py "$dir" && [ -e "$dir/stat.pt" ]; then
         check "one with a wrong bit is refused, $f" exits 2 plan --loads "$dir/flipped.npz"
         check "a cut one is refused, $f" refused 2 "is truncated, or no zip archive" plan --loads "$dir/cut.npz"
     done
+    check "so is what lies beside tensors" same_as_npz "$dir/beside.safetensors"
     check "so are files beside each other" same_as_npz "$dir/routed.npy" --gates "$dir/gates.npy" \
         --splits "$dir/splits.npy" --sequences "$dir/sequences.npy" --token-ids "$dir/token_ids.npy"
     check "of two arrays one is named" refused 2 "has routed, again: --dataset names the array" plan \

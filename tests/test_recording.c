@@ -661,7 +661,7 @@ static const struct {
       LOADS(3, 4)}},
     {"{\"a\":{\"dtype\":\"U16\",\"shape\":[1,2],\"data_offsets\":[0,4]},"
      "\"b\":{\"dtype\":\"U16\",\"shape\":[1,2],\"data_offsets\":[4,8]}}",
-     {"unnamed", .refused = "has 2 tensors, the first is 'a': --dataset"}},
+     {"unnamed", .refused = "has a, b: --dataset names the array"}},
     {"{\"x\":{\"dtype\":\"U16\",\"shape\":[2,3],\"data_offsets\":[0,8]}}",
      {"sizes", .refused = "its shape, its data_offsets and the file do not"}},
     {"{\"x\":{\"dtype\":\"U16\",\"shape\":[2,3],\"data_offsets\":[0,12]}}",
@@ -678,7 +678,7 @@ static const struct {
      {"a step twice",
       .refused =
           "2 tensors are not one for each of 1 iterations and 1 layers"}},
-    {"{}", {"none", .refused = "has 0 tensors: --dataset"}},
+    {"{}", {"none", .refused = "has no array: --dataset"}},
 };
 
 START_TEST(tensors_are_read_by_their_header)

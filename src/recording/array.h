@@ -46,4 +46,22 @@ moe_status moe_recording_take_array(moe_numbers *a,
                                     moe_companions *beside, moe_recording *out,
                                     moe_error *err);
 
+/* Arrays of a file, each with a name (arrays.c). */
+typedef struct moe_members {
+    const char *path;
+    size_t n;
+    void *from; /* of the two below */
+    /* Write the name of member i. @return name */
+    const char *(*name)(const void *from, size_t i, char *name, size_t size);
+    /* Read its header, so that its elements are next. */
+    moe_status (*open)(void *from, size_t i, moe_numbers *out, moe_error *err);
+} moe_members;
+
+/* Take the array that options->dataset names, or the only one that is not
+ * beside it by its name, and what is.
+ * @return as moe_recording_take_array(), MOE_FORMAT (which array it is). */
+moe_status moe_recording_take_members(const moe_members *members,
+                                      const moe_recording_options *options,
+                                      moe_recording *out, moe_error *err);
+
 #endif

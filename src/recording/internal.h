@@ -4,6 +4,7 @@
  *   recording.c    memory of a recording, numbers of its layers and steps
  *   layers.c       which layers and steps are kept
  *   companions.c   lists beside an array of tokens
+ *   arrays.c       files of several arrays
  *   zip.c          archives of files, for npz.c
  *   torch.c        what torch.save writes, by a script, torch.py
  *   physical.c     physical experts to logical ones

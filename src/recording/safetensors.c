@@ -8,6 +8,7 @@
 
 #include "array.h"
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/jtree.h"
 #include "moegps/mem.h"
 #include "moegps/trace.h"
@@ -292,6 +293,8 @@ static moe_status read_steps(moe_safetensors *s, moe_recording *out,
                               moe_axis_find(&layers, layer);
             if (moe_safetensors_seek(s, i, &a, err) == MOE_OK)
                 moe_numbers_real(&a, experts, out->load + at * experts, err);
+            moe_bulk_passed(out->load + at * experts,
+                            experts * sizeof *out->load);
         }
     out->numbered = true;
     for (size_t k = 0; err->status == MOE_OK && k < steps.n; k++)
@@ -304,25 +307,16 @@ static moe_status read_steps(moe_safetensors *s, moe_recording *out,
                                  : err->status;
 }
 
-static moe_status read_one(moe_safetensors *s,
-                           const moe_recording_options *options,
-                           moe_recording *out, moe_error *err)
+static const char *name_of(const void *from, size_t i, char *name, size_t size)
 {
-    moe_numbers a;
-    const size_t n = s->n;
-    size_t found = 0;
-    while (found < n && options->dataset != NULL && *options->dataset != '\0' &&
-           strcmp(s->tensor[found].name, options->dataset) != 0)
-        found++;
-    const bool named = options->dataset != NULL && *options->dataset != '\0';
-    if (n == 0 || found == n || (!named && n > 1))
-        return moe_fail(err, MOE_FORMAT,
-                        "%s: has %zu tensors%s%.60s%s: --dataset names one",
-                        s->path, n, n > 0 ? ", the first is '" : "",
-                        n > 0 ? s->tensor[0].name : "", n > 0 ? "'" : "");
-    if (moe_safetensors_seek(s, found, &a, err) == MOE_OK)
-        moe_recording_take_array(&a, options, NULL, out, err);
-    return err->status;
+    snprintf(name, size, "%s", ((const moe_safetensors *)from)->tensor[i].name);
+    return name;
+}
+
+static moe_status open_tensor(void *from, size_t i, moe_numbers *out,
+                              moe_error *err)
+{
+    return moe_safetensors_seek(from, i, out, err);
 }
 
 static bool detect(const char *path, const char *head, size_t n)
@@ -340,7 +334,9 @@ static moe_status read(const char *path, const moe_recording_options *options,
         if (has_steps(&s))
             read_steps(&s, out, err);
         else
-            read_one(&s, options, out, err);
+            moe_recording_take_members(
+                &(moe_members){path, s.n, &s, name_of, open_tensor}, options,
+                out, err);
     }
     moe_safetensors_close(&s);
     return err->status;
@@ -348,6 +344,7 @@ static moe_status read(const char *path, const moe_recording_options *options,
 
 const moe_recording_format moe_recording_safetensors = {
     .name = "safetensors",
-    .help = "one array, or loads as ITERATION_LAYER tensors of TensorRT-LLM",
+    .help = "an array, and what is beside it by name as in npz, or loads as "
+            "ITERATION_LAYER tensors of TensorRT-LLM",
     .detect = detect,
     .read = read};
