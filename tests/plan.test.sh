@@ -236,8 +236,8 @@ done <<- 'END'
 	--gpus is needed|--loads @wide.csv
 	--gpus: '0'|--loads @wide.csv --gpus 0
 	cannot open|--loads @nothing.npy --gpus 2
-	load_history is no list|--loads @ragged.json --gpus 2
-	load_history is no list|--loads @text.json --gpus 2
+	is no list of rows as long as each other|--loads @ragged.json --gpus 2
+	is no list of rows as long as each other|--loads @text.json --gpus 2
 	loads sum to 1e+26, above 2^53|--loads @long.json --gpus 2
 	broken.json|--loads @broken.json --gpus 2
 	minus.csv:2: e1: '-2'|--loads @minus.csv --gpus 2

@@ -99,7 +99,13 @@ static moe_status take_one(const char *path, moe_jtree *t, moe_recording *out,
         return take_array(path, loads, out, err);
     if (has_layer_keys(t))
         return take_layers(path, t, out, err);
-    if (moe_jtree_get(t, "load_history") != NULL || t->type == MOE_JLIST)
+    if (t->type == MOE_JLIST)
+        return moe_fail(err, MOE_FORMAT,
+                        "%s: is no list of rows as long as each other, "
+                        "[layers][experts] or [steps][layers][experts], and "
+                        "none of objects with loads or topk_ids",
+                        path);
+    if (moe_jtree_get(t, "load_history") != NULL)
         return moe_fail(err, MOE_FORMAT,
                         "%s: load_history is no list of objects with "
                         "logical_expert_load [layers][experts]",

@@ -516,6 +516,17 @@ static void read_tokens(table *t)
 
 /* ---- what was understood ---- */
 
+/* @return whether columns of experts count from 1. */
+static bool counts_from_1(const moe_columns *c)
+{
+    const char *name = c->n_experts > 0 ? c->name[c->expert[0]] : "";
+    size_t n = strlen(name);
+    while (n > 0 && isdigit((unsigned char)name[n - 1]))
+        n--;
+    return c->kind == MOE_TABLE_WIDE && !c->headless &&
+           strtol(name + n, NULL, 10) == 1;
+}
+
 static void remark_columns(table *t)
 {
     const moe_columns *c = &t->c;
@@ -530,6 +541,10 @@ static void remark_columns(table *t)
         isdigit((unsigned char)c->name[c->expert[0]][0]))
         moe_remark(&t->out->understood,
                    "the first row has the names of the experts, %s, ...",
+                   c->name[c->expert[0]]);
+    if (counts_from_1(c))
+        moe_remark(&t->out->understood,
+                   "columns of experts count from 1: '%s' is expert 0",
                    c->name[c->expert[0]]);
     if (c->index != MOE_NO_COLUMN)
         moe_remark(dropped, "column '%s' numbers the rows", c->name[c->index]);
