@@ -423,6 +423,9 @@ if h5 2> /dev/null; then
     check "a large trace is made and read likewise" few ./moegps trace import "$dir/large.h5" --kind load --model m \
         --top-k 8 -o "$dir/large-trace.h5"
     check "... by info" few ./moegps trace info "$dir/large-trace.h5"
+    check "... by export" few ./moegps trace export "$dir/large-trace.h5" --npy -o "$dir/large.npy"
+    rm -f "$dir/large.npy"
+    check "... by slice" few ./moegps trace slice "$dir/large-trace.h5" --seqs 0:1900 -o "$dir/slice.h5"
     check "... by plan" few ./moegps plan --loads "$dir/large-trace.h5" --gpus 8 --planner static --repeats 1
 else
     skip "recordings in HDF5" "python3-h5py is missing"

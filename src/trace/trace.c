@@ -106,7 +106,7 @@ moe_status moe_trace_allocate(moe_trace *trace, moe_error *err)
             return moe_fail(err, MOE_FORMAT, "sizes overflow");
         if (n == 0 || moe_trace_get(trace, a) != NULL)
             continue;
-        void *data = moe_array_new(n, arrays[a].size, err);
+        void *data = moe_bulk_new(n, arrays[a].size, err);
         if (data == NULL)
             return MOE_NOMEM;
         moe_trace_set(trace, a, data);

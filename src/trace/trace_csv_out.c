@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "moegps/bulk.h"
+
 static const char *const parts[] = {
     [MOE_PART_TRAIN] = "train", [MOE_PART_TEST] = "test"};
 
@@ -32,6 +34,9 @@ static void write_token(const moe_trace *t, int layer, uint64_t seq, uint64_t i,
     for (size_t j = 0; t->has_gate && j < k; j++)
         fprintf(out, ",%.9g", (double)t->gate[at + j]);
     fputc('\n', out);
+    moe_bulk_passed(t->experts_of + at, k * sizeof *t->experts_of);
+    if (t->has_gate)
+        moe_bulk_passed(t->gate + at, k * sizeof *t->gate);
 }
 
 static void write_tokens(const moe_trace *t, FILE *out)
@@ -56,11 +61,13 @@ static void write_loads(const moe_trace *t, FILE *out)
     fprintf(out, "step,layer,expert,count,split%s\n",
             order_column(t, ",order"));
     for (uint64_t s = 0; s < t->n_seqs; s++)
-        for (int l = 0; l < t->layers; l++)
+        for (int l = 0; l < t->layers; l++, count += t->experts) {
             for (int e = 0; e < t->experts; e++)
                 fprintf(out, "%" PRIu64 ",%d,%d,%" PRIu32 ",%s%s\n", s,
-                        moe_trace_layer_number(t, l), e, *count++,
+                        moe_trace_layer_number(t, l), e, count[e],
                         parts[t->seq_part[s]], order_column(t, ",none"));
+            moe_bulk_passed(count, (size_t)t->experts * sizeof *count);
+        }
 }
 
 moe_status moe_trace_to_csv(const moe_trace *trace, FILE *out, moe_error *err)
@@ -82,6 +89,8 @@ static void write_counts(const uint32_t *row, int n, FILE *out)
     for (int e = 0; e < n; e++)
         fprintf(out, "%s%" PRIu32, e > 0 ? "," : "[", row != NULL ? row[e] : 0);
     fputc(']', out);
+    if (row != NULL)
+        moe_bulk_passed(row, (size_t)n * sizeof *row);
 }
 
 static void write_step(const moe_trace *t, uint64_t step, FILE *out)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 #include "moegps/mem.h"
 
 static moe_status check_range(const moe_trace *in, const moe_trace_range *range,
@@ -75,15 +76,18 @@ static void copy_tokens(const moe_trace *in, const moe_trace_range *range,
     for (int j = 0; j < t->layers; j++) {
         const size_t from = (source_layer(range, j) * in->n_tokens + first) * k;
         const size_t to = (size_t)j * n * k;
-        memcpy(t->experts_of + to, in->experts_of + from,
-               n * k * sizeof *t->experts_of);
+        moe_bulk_copy(t->experts_of + to, in->experts_of + from,
+                      n * k * sizeof *t->experts_of);
         if (t->has_gate)
-            memcpy(t->gate + to, in->gate + from, n * k * sizeof *t->gate);
+            moe_bulk_copy(t->gate + to, in->gate + from,
+                          n * k * sizeof *t->gate);
     }
     if (t->vocab_size > 0)
-        memcpy(t->token_id, in->token_id + first, n * sizeof *t->token_id);
+        moe_bulk_copy(t->token_id, in->token_id + first,
+                      n * sizeof *t->token_id);
     if (t->has_position)
-        memcpy(t->position, in->position + first, n * sizeof *t->position);
+        moe_bulk_copy(t->position, in->position + first,
+                      n * sizeof *t->position);
 }
 
 static void copy_counts(const moe_trace *in, const moe_trace_range *range,
@@ -95,8 +99,8 @@ static void copy_counts(const moe_trace *in, const moe_trace_range *range,
             const size_t from = (range->first_seq + s) * (size_t)in->layers +
                                 source_layer(range, j);
             const size_t to = s * (size_t)t->layers + (size_t)j;
-            memcpy(t->counts + to * e, in->counts + from * e,
-                   e * sizeof *t->counts);
+            moe_bulk_copy(t->counts + to * e, in->counts + from * e,
+                          e * sizeof *t->counts);
         }
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 
 static moe_status check_alike(const moe_trace *a, const moe_trace *b,
                               moe_error *err)
@@ -50,22 +51,23 @@ static void add_part(const moe_trace *from, moe_split_part part, moe_trace *t,
                 t->cluster[*seq] = from->cluster[s];
         }
         if (t->counts != NULL)
-            memcpy(t->counts + *seq * n_e, from->counts + s * n_e,
-                   n_e * sizeof *t->counts);
+            moe_bulk_copy(t->counts + *seq * n_e, from->counts + s * n_e,
+                          n_e * sizeof *t->counts);
         for (size_t l = 0; t->experts_of != NULL && l < n_l; l++) {
             const size_t to = (l * t->n_tokens + *token) * k;
             const size_t old = (l * from->n_tokens + at) * k;
-            memcpy(t->experts_of + to, from->experts_of + old,
-                   n * k * sizeof *t->experts_of);
+            moe_bulk_copy(t->experts_of + to, from->experts_of + old,
+                          n * k * sizeof *t->experts_of);
             if (t->gate != NULL)
-                memcpy(t->gate + to, from->gate + old, n * k * sizeof *t->gate);
+                moe_bulk_copy(t->gate + to, from->gate + old,
+                              n * k * sizeof *t->gate);
         }
         if (t->token_id != NULL)
-            memcpy(t->token_id + *token, from->token_id + at,
-                   n * sizeof *t->token_id);
+            moe_bulk_copy(t->token_id + *token, from->token_id + at,
+                          n * sizeof *t->token_id);
         if (t->position != NULL)
-            memcpy(t->position + *token, from->position + at,
-                   n * sizeof *t->position);
+            moe_bulk_copy(t->position + *token, from->position + at,
+                          n * sizeof *t->position);
         *seq += 1;
         *token += n;
     }

@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "internal.h"
+#include "moegps/bulk.h"
 
 /* Format: numpy.lib.format, version 1.0. */
 static const char magic[] = "\x93NUMPY";
 enum { MAGIC_LEN = 6, HEADER_ALIGNMENT = 64 };
+enum { PIECE = 1 << 20 }; /* bytes that are written at once */
 
 static const bool little_endian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 
@@ -18,10 +20,22 @@ static const bool little_endian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 static void write_by_token(const moe_trace *t, FILE *out)
 {
     const size_t k = (size_t)t->top_k;
-    for (uint64_t i = 0; i < t->n_tokens; i++)
+    for (uint64_t i = 0; i < t->n_tokens; i++) {
         for (size_t l = 0; l < (size_t)t->layers; l++)
             fwrite(t->experts_of + (l * t->n_tokens + i) * k,
                    sizeof *t->experts_of, k, out);
+        moe_bulk_passed(t->experts_of,
+                        (size_t)t->layers * k * sizeof *t->experts_of);
+    }
+}
+
+static void write_all(const char *data, size_t bytes, FILE *out)
+{
+    for (size_t at = 0; at < bytes; at += PIECE) {
+        const size_t now = bytes - at < PIECE ? bytes - at : PIECE;
+        fwrite(data + at, 1, now, out);
+        moe_bulk_passed(data + at, now);
+    }
 }
 
 moe_status moe_trace_to_npy(const moe_trace *trace, bool by_token, FILE *out,
@@ -58,8 +72,8 @@ moe_status moe_trace_to_npy(const moe_trace *trace, bool by_token, FILE *out,
     if (tokens && by_token)
         write_by_token(t, out);
     else
-        fwrite(moe_trace_get(t, which), moe_trace_element_size(which), elements,
-               out);
+        write_all(moe_trace_get(t, which),
+                  elements * moe_trace_element_size(which), out);
     if (fflush(out) != 0 || ferror(out))
         return moe_fail(err, MOE_IO, "cannot write .npy: %s", strerror(errno));
     return MOE_OK;
