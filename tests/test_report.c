@@ -446,6 +446,42 @@ START_TEST(deadlines_that_were_missed_are_said_and_end_the_wall_clock)
 }
 END_TEST
 
+/* What was priced side by side, by whom it ran, and whether the wall clock has
+ * it. */
+static const struct {
+    const char *serving;
+    bool paced;
+    const char *not_executed;
+} overlaps[] = {
+    {"", false, NULL},
+    {"exchange tokens", false, NULL},
+    {"attention data, overlap two-batch", false, "two-batch"},
+    {"attention data, overlap two-batch", true, NULL},
+    {"overlap shared", false, "shared"},
+};
+
+START_TEST(overlap_that_was_not_executed_is_said)
+{
+    char says[64];
+    moe_strategy_view strategies[2] = {0};
+    moe_view v = example(strategies, 2);
+    snprintf(v.serving, sizeof v.serving, "%s", overlaps[_i].serving);
+    v.pace.phase[MOE_PACE_ATTENTION] = overlaps[_i].paced;
+    v.pace.phase[MOE_PACE_FFN] = overlaps[_i].paced;
+    v.pace.dilation = 1;
+    char *text = printed_of(&v, false);
+    unbreak(text);
+    snprintf(says, sizeof says, "Overlap %s was priced, not executed",
+             overlaps[_i].not_executed == NULL ? ""
+                                               : overlaps[_i].not_executed);
+    if (overlaps[_i].not_executed != NULL)
+        ck_assert_msg(strstr(text, says) != NULL, "%s", text);
+    else
+        ck_assert_ptr_null(strstr(text, "not executed"));
+    free(text);
+}
+END_TEST
+
 /* Of the clocks: whether ranks shared cores, one that is asked for, 1 + clock;
  * those that are shown. */
 static const struct {
@@ -930,6 +966,8 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, text_is_as_agreed);
     MOE_TEST_LOOP(suite, lines_fit_a_terminal, MOE_ARRAY_LEN(locales));
     MOE_TEST(suite, shared_cores_are_said_before_any_table);
+    MOE_TEST_LOOP(suite, overlap_that_was_not_executed_is_said,
+                  MOE_ARRAY_LEN(overlaps));
     MOE_TEST_LOOP(suite,
                   deadlines_that_were_missed_are_said_and_end_the_wall_clock,
                   MOE_ARRAY_LEN(lateness));

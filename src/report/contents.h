@@ -34,6 +34,8 @@ void moe_say_run(moe_document *doc, const moe_view *view);
  * nothing. */
 void moe_say_paced(moe_document *doc, const moe_run_analysis *run);
 void moe_say_lateness(moe_document *doc, const moe_view *view);
+/* Say of a run that did not execute the overlap that it was priced with. */
+void moe_say_overlap(moe_document *doc, const moe_view *view);
 void moe_say_two_clocks(moe_document *doc, const moe_run_analysis *run);
 
 /* The verdict in one sentence, with its margin and confidence. */

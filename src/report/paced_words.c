@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "moegps/mem.h"
+#include "moegps/serving.h"
 
 /* What is said of runs whose ranks kept a GPU's pace. */
 
@@ -49,6 +50,21 @@ void moe_say_paced(moe_document *doc, const moe_run_analysis *run)
         fputs(" The other of attention and FFN was not, so the wall clock is "
               "no GPU's.",
               out);
+}
+
+/* Paced ranks take two batches in turn; nobody has shared experts beside
+ * dispatch. A deployment that is not understood has no overlap known. */
+void moe_say_overlap(moe_document *doc, const moe_view *v)
+{
+    moe_serving s;
+    if (moe_serving_read(v->serving, &s, NULL) != MOE_OK ||
+        s.overlap == MOE_SERVE_NO_OVERLAP ||
+        (s.overlap == MOE_SERVE_TWO_BATCH && any_paced(v)))
+        return;
+    moe_doc_say(doc, MOE_DOC_ITEM,
+                "Overlap %s was priced, not executed: only the gpu clock has "
+                "it, and the wall clock is of steps that follow one another.",
+                moe_serve_overlaps[s.overlap]);
 }
 
 /* @return the strategy that is latest; -1: none was measured. */

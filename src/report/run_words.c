@@ -193,6 +193,7 @@ void moe_say_warnings(moe_document *doc, const moe_run_analysis *run, bool page,
     const moe_view *v = run->view;
     moe_doc_begin(doc, MOE_DOC_WARNINGS);
     moe_say_lateness(doc, v);
+    moe_say_overlap(doc, v);
     if (v->oversubscribed && !moe_verdict_is_paced(v) &&
         !says_oversubscribed(v))
         moe_doc_say(doc, MOE_DOC_ITEM,
