@@ -385,6 +385,46 @@ START_TEST(shared_experts_hide_beside_the_exchange)
 }
 END_TEST
 
+/* Layers that are alike are priced by a few of them, layers that are told one by
+ * one by all: the same, for whatever an exchange, experts and shared experts
+ * take beside attention, in one batch and in halves. */
+START_TEST(layers_that_are_alike_repeat_each_other)
+{
+    enum { MANY = 61 };
+    static const double factors[] = {0.05, 0.3, 1, 2.7, 9};
+    const double by[] = {factors[_i % 5], factors[_i / 5 % 5],
+                         factors[_i / 25 % 5]};
+    moe_layer_cost one = layer_of(0, 7, 0), all[MANY];
+    double exposed_s[MANY][MOE_N_PHASES], alike_s[1][MOE_N_PHASES];
+    one.step_s[MOE_STEP_DISPATCH] *= by[0];
+    one.step_s[MOE_STEP_COMBINE] *= by[0] * 1.3;
+    one.step_s[MOE_STEP_FFN] *= by[1];
+    one.step_s[MOE_STEP_SHARED] = 3 * by[2];
+    one.overlap = _i < 125 ? MOE_SERVE_TWO_BATCH : MOE_SERVE_SHARED;
+    one.takes = _i % 2 == 0 ? 0.15 : 0;
+    for (int l = 0; l < MANY; l++)
+        all[l] = one;
+    moe_iteration_pricer *p = NULL;
+    ck_assert_int_eq(moe_iteration_pricer_new(MANY, &p, NULL), MOE_OK);
+    moe_iteration_work w = {
+        .cost = all, .n = MANY, .layers = MANY, .slowdown = 0.1};
+    w.coordination.lookahead = MOE_LOOKAHEAD_ALL;
+    const moe_iteration_price told = moe_iteration_price_of(p, &w, exposed_s);
+    w.cost = &one;
+    w.n = 1;
+    const moe_iteration_price alike = moe_iteration_price_of(p, &w, alike_s);
+    ck_assert_double_eq_tol(alike.length_s / told.length_s, 1, 1e-11);
+    for (int ph = 0; ph < MOE_N_PHASES; ph++) {
+        double sum_s = 0;
+        for (int l = 0; l < MANY; l++)
+            sum_s += exposed_s[l][ph];
+        ck_assert_double_eq_tol(alike_s[0][ph] * MANY, sum_s,
+                                1e-11 * told.length_s);
+    }
+    moe_iteration_pricer_free(p);
+}
+END_TEST
+
 /* Compute of a half: attention 4, router and solver 0.5 + 0.25, experts 3, links 2 +
  * 0.75 + 1.5 + 1.5 s. What both halves compute is never hidden; of links what the
  * first and the last half have alone, and what compute does not cover. */
@@ -441,6 +481,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, measured_layer_stands_for_all, MOE_ARRAY_LEN(cases));
     MOE_TEST(suite, weights_hide_or_are_waited_for);
     MOE_TEST(suite, shared_experts_hide_beside_the_exchange);
+    MOE_TEST_LOOP(suite, layers_that_are_alike_repeat_each_other, 250);
     MOE_TEST(suite, halves_take_turns);
     MOE_TEST(suite, short_exchanges_hide_behind_the_other_half);
     return suite;

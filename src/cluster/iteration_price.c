@@ -2,6 +2,7 @@
 #include "moegps/iteration_price.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +71,8 @@ typedef struct {
     moe_iteration_pricer *p;
     const moe_iteration_work *w;
     const moe_coordination_cost *c;
+    int layers; /* that are scheduled; fewer than w->layers: the REPEATED one
+                   stands for the others, too */
 } builder;
 
 moe_status moe_iteration_pricer_new(int layers, moe_iteration_pricer **out,
@@ -257,12 +260,12 @@ static void coordinate_all(const builder *b)
 {
     double host_s = 0;
     int last = MOE_NO_TASK;
-    for (int l = 0; l < b->w->layers; l++) {
+    for (int l = 0; l < b->layers; l++) {
         last = add_prediction(b, l, last);
         host_s += plan_s(b->w, l);
     }
     last = add_coordination(b, 0, host_s, last);
-    for (int l = 0; l < b->w->layers; l++)
+    for (int l = 0; l < b->layers; l++)
         b->p->ready[l] = waits_itself(b, l) ? last : add_migration(b, l, last);
 }
 
@@ -283,9 +286,9 @@ static void coordinate_ahead(const builder *b, int layer, bool routed,
     const int ahead = b->c->lookahead;
     if (ahead == MOE_LOOKAHEAD_ALL)
         return;
-    for (int l = 0; layer == 0 && !routed && l < ahead && l < b->w->layers; l++)
+    for (int l = 0; layer == 0 && !routed && l < ahead && l < b->layers; l++)
         coordinate_one(b, l, after);
-    if (routed == b->c->sees_layers && layer + ahead < b->w->layers)
+    if (routed == b->c->sees_layers && layer + ahead < b->layers)
         coordinate_one(b, layer + ahead, after);
 }
 
@@ -344,6 +347,48 @@ static int add_layer(const builder *b, int layer, int before)
     return last;
 }
 
+/* ---- layers that repeat each other ---- */
+
+/* Layers that are alike settle to a rhythm: so many show it, the one in the
+ * middle repeats. Those before it do not know how many are to come, and the
+ * last ones end as they would behind more. */
+enum { SHOWN = 12, REPEATED = 5 };
+
+/* Whether nothing but the layers themselves, which are alike, is scheduled. */
+static bool is_alike(const moe_iteration_work *w)
+{
+    const moe_coordination_cost *c = &w->coordination;
+    return w->n == 1 && w->layers > SHOWN && !c->collects && !c->plans &&
+           !c->tries && !(w->cost->step_s[MOE_STEP_MIGRATE] > 0) &&
+           !(w->cost->step_s[MOE_STEP_PREDICT] > 0);
+}
+
+/* Whether the layers around the REPEATED one have the same part of the
+ * schedule. */
+static bool has_settled(const moe_timeline *t)
+{
+    double sum_s[3][MOE_N_PHASES] = {{0}};
+    for (size_t i = 0; i < moe_timeline_length(t); i++) {
+        const moe_task *task = moe_timeline_task(t, i);
+        const int at = task->layer - (REPEATED - 1);
+        if (at >= 0 && at < 3)
+            sum_s[at][task->phase] += moe_timeline_times(t, i)->exposed_s;
+    }
+    double layer_s = 0, differ_s = 0;
+    for (int p = 0; p < MOE_N_PHASES; p++) {
+        layer_s += sum_s[1][p];
+        differ_s +=
+            fabs(sum_s[0][p] - sum_s[1][p]) + fabs(sum_s[2][p] - sum_s[1][p]);
+    }
+    return differ_s <= 1e-10 * layer_s;
+}
+
+/* @return layers that a scheduled one stands for. */
+static double repeats(const builder *b, int layer)
+{
+    return layer == REPEATED ? 1.0 + b->w->layers - b->layers : 1.0;
+}
+
 /* ---- what came out ---- */
 
 /* Of one measured layer. */
@@ -380,12 +425,14 @@ static void read_times(const builder *b, moe_iteration_price *price,
         memset(exposed_s, 0, (size_t)b->w->n * sizeof *exposed_s);
     for (size_t i = 0; i < n; i++) {
         const moe_task *task = moe_timeline_task(t, i);
-        const double time_s = moe_timeline_times(t, i)->exposed_s;
+        const double time_s =
+            moe_timeline_times(t, i)->exposed_s * repeats(b, task->layer);
         const int of = measured(b->w, task->layer);
         if (!(time_s > 0))
             continue;
         if (of != shares.of)
             find_shares(b->w, of, &shares);
+        price->length_s += time_s;
         price->wrong_s += time_s * shares.wrong[task->phase];
         if (exposed_s != NULL)
             exposed_s[of][task->phase] += time_s / shares.images;
@@ -428,26 +475,40 @@ static moe_iteration_price add_up(const moe_iteration_work *w,
     return price;
 }
 
-moe_iteration_price
-moe_iteration_price_of(moe_iteration_pricer *p, const moe_iteration_work *work,
-                       double (*exposed_s_out)[MOE_N_PHASES])
+static double schedule(const builder *b)
 {
-    const builder b = {p, work, &work->coordination};
-    moe_iteration_price price = {0};
-    assert(work->layers <= p->layers && work->n <= work->layers);
-    if (is_plain(work))
-        return add_up(work, exposed_s_out);
+    moe_iteration_pricer *p = b->p;
     moe_timeline_clear(p->timeline);
     for (int half = 0; half < MOE_CHAINS; half++)
         p->shared[half] = MOE_NO_TASK;
     p->turn[0] = p->turn[1] = MOE_NO_TASK;
-    if (b.c->lookahead == MOE_LOOKAHEAD_ALL)
-        coordinate_all(&b);
-    for (int l = 0, last = MOE_NO_TASK; l < work->layers; l++)
-        last = add_layer(&b, l, last);
-    add_tries(&b);
-    price.length_s = moe_timeline_run(p->timeline, work->slowdown);
+    if (b->c->lookahead == MOE_LOOKAHEAD_ALL)
+        coordinate_all(b);
+    for (int l = 0, last = MOE_NO_TASK; l < b->layers; l++)
+        last = add_layer(b, l, last);
+    add_tries(b);
+    return moe_timeline_run(p->timeline, b->w->slowdown);
+}
+
+moe_iteration_price
+moe_iteration_price_of(moe_iteration_pricer *p, const moe_iteration_work *work,
+                       double (*exposed_s_out)[MOE_N_PHASES])
+{
+    builder b = {p, work, &work->coordination, SHOWN};
+    moe_iteration_price price = {0};
+    assert(work->layers <= p->layers && work->n <= work->layers);
+    if (is_plain(work))
+        return add_up(work, exposed_s_out);
+    bool settled = is_alike(work);
+    if (settled) {
+        schedule(&b);
+        settled = has_settled(p->timeline);
+    }
+    b.layers = settled ? SHOWN : work->layers;
+    const double length_s = settled ? 0 : schedule(&b);
     read_times(&b, &price, exposed_s_out);
+    if (!settled) /* as it is, without the rounding of a sum */
+        price.length_s = length_s;
     return price;
 }
 
