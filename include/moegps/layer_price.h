@@ -111,6 +111,9 @@ void moe_layer_attend(const moe_serving *s, const moe_batch_share *all,
 void moe_layer_cost_common(const moe_pricer *pricer, const moe_layer_work *work,
                            moe_layer_cost *out);
 
+/** @return whether moe_layer_cost_common() prices both the same. */
+bool moe_layer_work_is_alike(const moe_layer_work *a, const moe_layer_work *b);
+
 /** Price one GPU: `common`, of the same layer, and what is its own. Local,
  *  deterministic, allocates nothing. */
 void moe_layer_cost_own(const moe_pricer *pricer, const moe_layer_cost *common,

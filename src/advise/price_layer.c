@@ -188,16 +188,18 @@ static moe_layer_work work_of(const moe_advise_pricing *j,
     return w;
 }
 
-void moe_advise_price_layer(const moe_advise_pricing *j, bool due,
+void moe_advise_price_layer(moe_advise_pricing *j, bool due,
                             moe_layer_cost *worst_out)
 {
     const moe_advise *a = j->a;
     const moe_pricer pricer = moe_advise_pricer(j->a);
     const moe_layer_work alike = common_work(j);
-    moe_layer_cost common, own;
+    moe_layer_cost own;
     moe_advise_visits(&pricer, j->placement,
                       moe_advise_mean_pairs(j) * a->p.gpus, j->visit);
-    moe_layer_cost_common(&pricer, &alike, &common);
+    if (!moe_layer_work_is_alike(&j->alike, &alike))
+        moe_layer_cost_common(&pricer, &alike, &j->common);
+    j->alike = alike;
     moe_layer_cost_init(worst_out);
     /* The paper's exchange has other standouts than its FFN. */
     const bool quick = a->quick && !j->dials->paper;
@@ -205,7 +207,7 @@ void moe_advise_price_layer(const moe_advise_pricing *j, bool due,
     for (int i = 0; i < n; i++) {
         const int gpu = quick ? j->placement->standout[i] : i;
         const moe_layer_work w = work_of(j, &alike, gpu, due);
-        moe_layer_cost_own(&pricer, &common, &w, &own);
+        moe_layer_cost_own(&pricer, &j->common, &w, &own);
         moe_layer_cost_merge(worst_out, &own);
     }
 }

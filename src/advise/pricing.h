@@ -15,10 +15,12 @@ typedef struct {
     const moe_advise_layer *layer;
     const moe_advise_placement *placement;
     moe_advise_strategy strategy;
-    double *visit;     /* [gpus] part of the tokens that visit each GPU */
-    double target;     /* pairs of the busiest GPU under the error */
-    double up, down;   /* factors of its rows and of the others' */
-    double overhead_s; /* of the predictor */
+    double *visit;         /* [gpus] part of the tokens that visit each GPU */
+    double target;         /* pairs of the busiest GPU under the error */
+    double up, down;       /* factors of its rows and of the others' */
+    double overhead_s;     /* of the predictor */
+    moe_layer_work alike;  /* what `common` is priced for; no tokens: nothing */
+    moe_layer_cost common; /* of all GPUs */
     /* scratch: */
     uint32_t *rows;                    /* [slots] */
     moe_layer_cost *worst;             /* [layers] */
@@ -42,7 +44,7 @@ void moe_advise_choose_placement(moe_advise_pricing *j, moe_advise_case c);
 /** Price j->layer with that.
  *  @param due        a plan is made in this iteration.
  *  @param worst_out  the slowest GPU of each stage */
-void moe_advise_price_layer(const moe_advise_pricing *j, bool due,
+void moe_advise_price_layer(moe_advise_pricing *j, bool due,
                             moe_layer_cost *worst_out);
 
 #endif

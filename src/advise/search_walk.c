@@ -139,13 +139,10 @@ static void price_common(walking *k, int batch, const moe_advise_placement *p,
             w->pricer,
             moe_advise_visited(w->pricer->model, p, w->pricer->layout.gpus,
                                tokens * w->series->top_k));
-    const moe_layer_work *was = &k->alike;
-    if (was->tokens == alike.tokens && was->sequences == alike.sequences &&
-        was->cached == alike.cached && was->numbers == alike.numbers &&
-        was->ahead_rows == alike.ahead_rows && was->direct == alike.direct)
-        return;
+    const bool known = moe_layer_work_is_alike(&k->alike, &alike);
     k->alike = alike;
-    moe_layer_cost_common(w->pricer, &alike, &k->common);
+    if (!known)
+        moe_layer_cost_common(w->pricer, &alike, &k->common);
 }
 
 static void price_layer(walking *k, int batch, int l, bool due)

@@ -219,6 +219,16 @@ static void charge_shared(const moe_pricer *p, double part, moe_layer_cost *out)
     charge(out, MOE_STEP_SHARED, p->cost->gemm(p->state, &second), times(p));
 }
 
+bool moe_layer_work_is_alike(const moe_layer_work *a, const moe_layer_work *b)
+{
+    return a->tokens == b->tokens && a->sequences == b->sequences &&
+           a->own == b->own && a->own_sequences == b->own_sequences &&
+           a->own_tokens == b->own_tokens && a->cached == b->cached &&
+           a->predict == b->predict && a->n_predict == b->n_predict &&
+           a->predict_s == b->predict_s && a->ahead_rows == b->ahead_rows &&
+           a->numbers == b->numbers && a->solve_s == b->solve_s;
+}
+
 void moe_layer_cost_common(const moe_pricer *pricer, const moe_layer_work *work,
                            moe_layer_cost *out)
 {
