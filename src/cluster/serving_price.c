@@ -30,6 +30,7 @@ struct moe_serving_cost {
     bool latent;                     /* MLA */
     double even[2]; /* rows of each GPU per token if all experts were as busy,
                        within the node and across */
+    double least_s[DIRECTIONS]; /* of exchange, with one token of a GPU */
 };
 
 /* ---- choosing kernels ---- */
@@ -98,6 +99,32 @@ static moe_status load_exchange(moe_serving_cost *c, const moe_silicon *t,
     return MOE_OK;
 }
 
+static void sizes_of(const moe_serving_cost *c, double tokens_per_gpu,
+                     double *size)
+{
+    const bool normal = c->s.kernel == MOE_SERVE_DEEPEP_NORMAL;
+    const double sizes[] = {moe_layout_nodes(&c->layout),
+                            c->layout.gpus,
+                            c->model.hidden,
+                            c->model.top_k,
+                            c->model.experts,
+                            normal ? NORMAL_SMS : 0,
+                            fmax(1, ceil(tokens_per_gpu))};
+    memcpy(size, sizes, sizeof sizes);
+}
+
+/* Of one token of a GPU: what does not grow with rows. */
+static void price_least(moe_serving_cost *c)
+{
+    double size[MOE_LINE_SIZES];
+    sizes_of(c, 1, size);
+    for (int d = 0; d < DIRECTIONS; d++) {
+        moe_price least = {.time_s = 0};
+        moe_lines_price(c->exchange[d], size, &least, NULL);
+        c->least_s[d] = least.time_s;
+    }
+}
+
 /* Measured attention where there is some; a cluster priced from data sheets
  * has none. */
 static void load_attention(moe_serving_cost *c, const moe_silicon *t)
@@ -156,8 +183,9 @@ moe_status moe_serving_cost_new(const moe_serving *s, const moe_model *model,
                                                 s->attention == MOE_SERVE_DATA);
         load_attention(c, tables);
         count_even(c, &own);
-        if (s->kernel != MOE_SERVE_NCCL)
-            load_exchange(c, tables, &own);
+        if (s->kernel != MOE_SERVE_NCCL &&
+            load_exchange(c, tables, &own) == MOE_OK)
+            price_least(c);
     }
     moe_silicon_close(tables);
     if (own.status == MOE_OK)
@@ -359,20 +387,6 @@ void moe_serving_rows(const moe_serving_cost *c, const double *visit,
     memcpy(received_out, received, sizeof received);
 }
 
-static void sizes_of(const moe_serving_cost *c, double tokens_per_gpu,
-                     double *size)
-{
-    const bool normal = c->s.kernel == MOE_SERVE_DEEPEP_NORMAL;
-    const double sizes[] = {moe_layout_nodes(&c->layout),
-                            c->layout.gpus,
-                            c->model.hidden,
-                            c->model.top_k,
-                            c->model.experts,
-                            normal ? NORMAL_SMS : 0,
-                            fmax(1, ceil(tokens_per_gpu))};
-    memcpy(size, sizes, sizeof sizes);
-}
-
 moe_status moe_serving_cost_fits(const moe_serving_cost *c,
                                  double tokens_per_gpu, double sequences,
                                  moe_error *err)
@@ -436,13 +450,12 @@ static moe_price measured(const moe_serving_cost *c, double tokens,
     const double even_s = on_links_s(c, even);
     const double load = even_s > 0 ? on_links_s(c, bytes) / even_s : 1;
     double size[MOE_LINE_SIZES];
-    moe_price price = {.time_s = 0}, least = {.time_s = 0};
+    moe_price price = {.time_s = 0};
     sizes_of(c, tokens / c->layout.gpus, size);
     moe_lines_price(c->exchange[direction], size, &price, NULL);
-    size[6] = 1;
-    moe_lines_price(c->exchange[direction], size, &least, NULL);
     const double slower = slower_links(c);
-    price.time_s += (load * slower - 1) * fmax(0, price.time_s - least.time_s);
+    price.time_s +=
+        (load * slower - 1) * fmax(0, price.time_s - c->least_s[direction]);
     if (slower > 1 || slower < 1) {
         price.source = MOE_PRICE_SCALED;
         price.relative_error += moe_silicon_scaled_guess(1, 1 / slower);

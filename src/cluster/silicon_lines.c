@@ -41,6 +41,8 @@ struct moe_lines {
     size_t n, rows;
     line *lines;               /* [n] */
     double *x, *us, *model_us; /* [rows], line by line; x rises */
+    double low[MOE_LINE_SIZES], high[MOE_LINE_SIZES]; /* places of lines */
+    double low_x, high_x;
     errors row, end, whole; /* of a row, the first or last row, a line that is
                                left out */
 };
@@ -195,20 +197,10 @@ static double outer_ratio(const moe_lines *l, const double *place, double x,
 /* Octaves by which sizes lie beyond all lines. */
 static double octaves_beyond(const moe_lines *l, const double *place, double x)
 {
-    double sum = 0, low_x = INFINITY, high_x = 0;
-    for (int i = 0; i < l->sizes; i++) {
-        double low = INFINITY, high = -INFINITY;
-        for (size_t k = 0; k < l->n; k++) {
-            low = fmin(low, l->lines[k].place[i]);
-            high = fmax(high, l->lines[k].place[i]);
-        }
-        sum += fmax(0, fmax(low - place[i], place[i] - high));
-    }
-    for (size_t r = 0; r < l->rows; r++) {
-        low_x = fmin(low_x, l->x[r]);
-        high_x = fmax(high_x, l->x[r]);
-    }
-    return sum + fmax(0, fmax(log2(low_x / x), log2(x / high_x)));
+    double sum = 0;
+    for (int i = 0; i < l->sizes; i++)
+        sum += fmax(0, fmax(l->low[i] - place[i], place[i] - l->high[i]));
+    return sum + fmax(0, fmax(log2(l->low_x / x), log2(x / l->high_x)));
 }
 
 /* @param more  relative error beside `e`. */
@@ -396,6 +388,23 @@ static bool load_parameters(const moe_silicon_fit *fit, int texts,
     return false;
 }
 
+static void find_range(moe_lines *l)
+{
+    for (int i = 0; i < l->sizes; i++) {
+        l->low[i] = INFINITY;
+        l->high[i] = -INFINITY;
+        for (size_t k = 0; k < l->n; k++) {
+            l->low[i] = fmin(l->low[i], l->lines[k].place[i]);
+            l->high[i] = fmax(l->high[i], l->lines[k].place[i]);
+        }
+    }
+    l->low_x = INFINITY;
+    for (size_t r = 0; r < l->rows; r++) {
+        l->low_x = fmin(l->low_x, l->x[r]);
+        l->high_x = fmax(l->high_x, l->x[r]);
+    }
+}
+
 static moe_status load(moe_lines *l, const moe_silicon *s, const int *codes,
                        moe_error *err)
 {
@@ -420,6 +429,7 @@ static moe_status load(moe_lines *l, const moe_silicon *s, const int *codes,
     for (size_t i = 0; i < t->n; i++)
         if (chosen(t, i, codes, texts))
             load_line(l, t, i, texts);
+    find_range(l);
     return state_errors(l, err);
 }
 
