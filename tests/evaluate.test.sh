@@ -235,6 +235,10 @@ pair() {
         out_has 'there.h5, trained on ' 
 }
 check "a predictor is asked about another trace" pair
+./moegps trace synth --kind token --model other --layers 2 --experts 4 --top-k 1 --seqs 4 \
+    --tokens 20 --seed 1 -o "$dir/other.h5" > "$dir/said"
+check "... of the same model" refused 2 "and must be of one model" ./moegps evaluate \
+    --train "$dir/tiny.h5" --test "$dir/other.h5" --predictors token
 check "... and not about both" refused 2 "either --trace" ./moegps evaluate \
     --trace "$dir/tiny.h5" --test "$dir/tiny.h5" --predictors token
 

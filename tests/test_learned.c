@@ -301,7 +301,8 @@ static const struct {
     {other_layers, "trained for 3 layers, 8 experts, top 2; the trace has 2, "
                    "8, 2"},
     {larger_vocabulary, "trained for token ids below 100, the trace has 101"},
-    {no_ids, "the trace has no token ids, from which experts are predicted"},
+    {no_ids, "the trace has no token ids, from which experts are predicted: a "
+             "token trace with ids is needed"},
     {other_split, "training saw sequence 2 of the trace's test part"},
     {same_split, NULL},
     {smaller_test, NULL},

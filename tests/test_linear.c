@@ -119,6 +119,32 @@ START_TEST(a_feature_that_never_varies_has_no_weight)
 }
 END_TEST
 
+/* Two features that are the same within rounding, and no room for a penalty:
+ * it grows. Sums that are no numbers have no solution. */
+START_TEST(sums_that_rounding_made_singular_are_solved)
+{
+    enum { N = 9, X = 40 };
+    float x[N * X], y[N], w[X];
+    moe_ridge r;
+    moe_rng rng = moe_rng_at(1, MOE_RNG_TEST, 5, 0, 0);
+    for (int i = 0; i < N * X; i++)
+        x[i] = i % X == X - 1 ? 1 : (float)(moe_rng_unit(&rng));
+    for (int i = 0; i < N; i++)
+        y[i] = (float)i;
+    ck_assert_int_eq(moe_ridge_init(&r, X, 1, &(moe_error){0}), MOE_OK);
+    moe_ridge_add(&r, x, y, N, NULL);
+    ck_assert_int_eq(moe_ridge_solve(&r, 1e-12, w, NULL), MOE_OK);
+    for (int i = 0; i < X; i++)
+        ck_assert(isfinite(w[i]));
+    moe_ridge_clear(&r);
+    x[3] = NAN;
+    moe_ridge_add(&r, x, y, N, NULL);
+    ck_assert_int_eq(moe_ridge_solve(&r, 1e-3, w, &(moe_error){0}),
+                     MOE_INVALID);
+    moe_ridge_fini(&r);
+}
+END_TEST
+
 /* ---- n-grams ---- */
 
 /* In a census with and without the own sequence, and as read from a file. */
@@ -290,9 +316,10 @@ START_TEST(what_a_file_cannot_serve_is_refused)
     err = (moe_error){0};
     begin(&s, "hidden");
     write_states(&s, WIDTH + 1);
-    ck_assert_int_eq(set_up(&s, 1, &err), MOE_FORMAT);
-    ck_assert_msg(strstr(err.text, "of dimension 'feature'") != NULL, "%s",
-                  err.text);
+    ck_assert_int_eq(set_up(&s, 1, &err), MOE_MISMATCH);
+    ck_assert_msg(strstr(err.text, "trained on hidden states of width 5, the "
+                                   "file's are 6 wide") != NULL,
+                  "%s", err.text);
     end(&s);
 }
 END_TEST
@@ -321,6 +348,7 @@ Suite *moe_test_suite(void)
     MOE_TEST_LOOP(suite, least_squares_are_those_of_a_dense_solver, 3);
     MOE_TEST_LOOP(suite, least_squares_do_not_depend_on_threads, 3);
     MOE_TEST(suite, a_feature_that_never_varies_has_no_weight);
+    MOE_TEST(suite, sums_that_rounding_made_singular_are_solved);
     MOE_TEST(suite, shares_are_those_of_direct_counting);
     MOE_TEST_LOOP(suite, nothing_outside_the_horizon_is_looked_at, n);
     MOE_TEST_LOOP(suite, what_is_foretold_does_not_depend_on_the_ranks, n);

@@ -126,8 +126,20 @@ check "a lookahead that was not trained is refused" \
     refused 2 "was not trained for lookahead 2, only for 1" \
     ./moegps evaluate --trace "$dir/t.h5" --seq 40 --load "$dir/closed.h5" \
     --predictors cross --lookahead 2
-check "hidden states that are missing are refused" refused 2 "hidden states are needed" \
+check "hidden states that are missing are refused" refused 2 'train: `--hidden FILE`' \
     train --trace "$dir/t.h5" --predictors hidden -o "$dir/x.h5"
+
+# Sequences of one token have nothing before it.
+lone() {
+    ./moegps trace synth --kind token --model tiny --layers 2 --experts 8 \
+        --top-k 2 --seqs 12 --tokens 1 --seed 3 -o "$dir/lone.h5" &&
+        train --trace "$dir/lone.h5" --predictors ffn,lstm,cross,recent,ensemble \
+            --lookahead 1 --epochs 1 -o "$dir/lone-p.h5" &&
+        ./moegps evaluate --trace "$dir/lone.h5" --seq 0 --load "$dir/lone-p.h5" \
+            --predictors ngram,ffn,lstm,linear,cross,recent,ensemble --lookahead 1 > "$dir/out" &&
+        out_has "ensemble "
+}
+check "sequences of one token are learned and foretold" lone
 
 # wrong use
 check "no trace is refused" refused 2 "--trace is needed" train --predictors ffn

@@ -57,7 +57,7 @@ moe_status moe_hidden_read(moe_hidden *h, const moe_h5_image *file,
     if (file->data == NULL)
         return moe_fail(err, MOE_USAGE,
                         "hidden states are needed: name the file that has "
-                        "them");
+                        "them (train: `--hidden FILE`, else `path: FILE`)");
     hid_t h5 = moe_h5_open_image(file, &local);
     if (h5 >= 0) {
         check_trace(h5, trace, &local);

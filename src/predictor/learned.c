@@ -56,7 +56,10 @@ moe_status moe_learned_new(const moe_trace *trace, moe_learned *out,
                         "a load trace has no tokens to learn from; a token "
                         "trace is needed");
     if (trace->token_id == NULL)
-        return moe_fail(err, MOE_USAGE, "the trace has no token ids");
+        return moe_fail(
+            err, MOE_USAGE,
+            "the trace has no token ids to learn from; a token trace "
+            "with ids is needed");
     if (moe_trace_part_tokens(trace, MOE_PART_TRAIN) == 0)
         return moe_fail(err, MOE_USAGE, "the trace's training part is empty");
     snprintf(l.model, sizeof l.model, "%s", trace->model);
@@ -237,7 +240,7 @@ static moe_status check_sizes(const moe_learned *l, const moe_trace *t,
     if (t->kind != MOE_TRACE_TOKENS || t->token_id == NULL)
         return moe_fail(err, MOE_MISMATCH,
                         "the trace has no token ids, from which experts are "
-                        "predicted");
+                        "predicted: a token trace with ids is needed");
     if (t->vocab_size > l->vocab_size)
         return moe_fail(err, MOE_MISMATCH,
                         "trained for token ids below %" PRIu32

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "linear_model.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +84,24 @@ static void fill(void *state, const moe_batch *batch, int layer)
     }
 }
 
+/* The width of hidden states is what a map's own width leaves. */
+static moe_status check_states(const moe_linear *s,
+                               const moe_learned_part *part, moe_error *err)
+{
+    const uint64_t others = s->features.width - s->hidden.width;
+    for (int a = 0; a < part->n_arrays && s->hidden.width > 0; a++) {
+        const moe_learned_array *w = &part->array[a];
+        if (w->rank == 3 && w->dim[1] >= others &&
+            w->dim[1] != s->features.width)
+            return moe_fail(err, MOE_MISMATCH,
+                            "predictor %s: was trained on hidden states of "
+                            "width %" PRIu64 ", the file's are %zu wide",
+                            part->predictor, w->dim[1] - others,
+                            s->hidden.width);
+    }
+    return MOE_OK;
+}
+
 /* The map of this lookahead, and what it rests on. */
 static moe_status open_parts(moe_linear *s, const moe_predictor_env *env,
                              moe_error *err)
@@ -93,6 +112,8 @@ static moe_status open_parts(moe_linear *s, const moe_predictor_env *env,
         moe_ngrams_open(&s->grams, env, part->seed, err) != MOE_OK)
         return err->status;
     const bool ahead = moe_horizon_layers(env->self->sees);
+    if (check_states(s, part, err) != MOE_OK)
+        return err->status;
     s->weight = moe_linear_weights(part, env->trace, s->features.width,
                                    ahead ? env->lookahead : 0, err);
     return err->status;

@@ -10,6 +10,8 @@
 
 #include "moegps/mem.h"
 
+enum { MOST_TRIES = 8 }; /* of a larger penalty */
+
 /* Rows of a product. */
 enum { PART = 2048, MOST_PARTS = MOE_RIDGE_BLOCK / PART };
 
@@ -17,6 +19,7 @@ moe_status moe_ridge_init(moe_ridge *r, size_t n_x, size_t n_y, moe_error *err)
 {
     *r = (moe_ridge){.n_x = n_x, .n_y = n_y};
     r->gram = moe_array_new(n_x * n_x, sizeof *r->gram, err);
+    r->own = moe_array_new(n_x, sizeof *r->own, err);
     r->cross = moe_array_new(n_x * n_y, sizeof *r->cross, err);
     r->product = moe_array_new(MOST_PARTS * n_x * (n_x > n_y ? n_x : n_y),
                                sizeof *r->product, err);
@@ -26,6 +29,7 @@ moe_status moe_ridge_init(moe_ridge *r, size_t n_x, size_t n_y, moe_error *err)
 void moe_ridge_fini(moe_ridge *r)
 {
     free(r->gram);
+    free(r->own);
     free(r->cross);
     free(r->product);
 }
@@ -126,12 +130,35 @@ static void divide_row(const moe_ridge *r, size_t i)
         r->cross[i * r->n_y + c] /= by;
 }
 
+/* The upper half has what a try has overwritten in the lower one. */
+static void restore(moe_ridge *r)
+{
+    for (size_t i = 0; i < r->n_x; i++) {
+        for (size_t j = 0; j < i; j++)
+            r->gram[i * r->n_x + j] = r->gram[j * r->n_x + i];
+        r->gram[i * r->n_x + i] = r->own[i];
+    }
+}
+
+static bool penalise_and_factorise(moe_ridge *r, double ridge)
+{
+    for (size_t i = 0; i < r->n_x; i++)
+        r->own[i] = r->gram[i * r->n_x + i];
+    for (int tries = 0; tries < MOST_TRIES; tries++, ridge *= 10) {
+        if (tries > 0)
+            restore(r);
+        penalise(r, ridge);
+        if (factorise(r->gram, r->n_x))
+            return true;
+    }
+    return false;
+}
+
 moe_status moe_ridge_solve(moe_ridge *r, double ridge, float *weight_out,
                            moe_error *err)
 {
     const size_t n = r->n_x;
-    penalise(r, ridge);
-    if (!factorise(r->gram, n))
+    if (!penalise_and_factorise(r, ridge))
         return moe_fail(err, MOE_INVALID,
                         "least squares: the sums are not those of numbers");
     for (size_t i = 0; i < n; i++) {

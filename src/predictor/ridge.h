@@ -4,7 +4,8 @@
  *  which is the plain penalty on features of equal variance. The last feature
  *  must be 1; its weight is not penalised. Sums are of doubles over products of
  *  floats, of parts of the rows; they are the same to the bit for any number of
- *  threads.   Source: Hoerl & Kennard, Technometrics 12(1), 1970.
+ *  threads. Where they are of so few rows that rounding leaves them singular,
+ *  the penalty grows by tens until they are not.   Source: Hoerl & Kennard, Technometrics 12(1), 1970.
  */
 #ifndef MOEGPS_PREDICTOR_RIDGE_H
 #define MOEGPS_PREDICTOR_RIDGE_H
@@ -19,6 +20,7 @@ typedef struct moe_ridge {
     size_t n_x, n_y;
     double n;       /* rows added */
     double *gram;   /* [n_x][n_x] */
+    double *own;    /* [n_x] its diagonal */
     double *cross;  /* [n_x][n_y] */
     float *product; /* of parts of the rows, each [n_x][max(n_x, n_y)] */
 } moe_ridge;

@@ -11,16 +11,19 @@ static moe_status check_alike(const moe_trace *a, const moe_trace *b,
                               moe_error *err)
 {
     if (strcmp(a->model, b->model) != 0)
-        return moe_fail(err, MOE_MISMATCH, "traces are of '%s' and of '%s'",
+        return moe_fail(err, MOE_MISMATCH,
+                        "traces are of '%s' and of '%s', and must be of "
+                        "one model",
                         a->model, b->model);
     if (a->kind != b->kind)
         return moe_fail(err, MOE_MISMATCH,
-                        "one trace has tokens, the other loads");
+                        "one trace has tokens, the other loads, and both must "
+                        "have the same");
     if (a->layers != b->layers || a->experts != b->experts ||
         a->top_k != b->top_k)
         return moe_fail(err, MOE_MISMATCH,
                         "traces have %d layers of %d experts, top %d, and %d "
-                        "of %d, top %d",
+                        "of %d, top %d, and must be of one model",
                         a->layers, a->experts, a->top_k, b->layers, b->experts,
                         b->top_k);
     for (int l = 0; l < a->layers; l++)
