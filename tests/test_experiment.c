@@ -397,6 +397,7 @@ static const struct {
      "workload, emulation, serving, strategies, model, cluster"},
     {"cluster: c\ntrace: t\n" ONE, "experiment: key 'model' is missing"},
     {"model: m\ntrace: t\n" ONE, "experiment: key 'cluster' is missing"},
+    {"trace: t\n" ONE, "experiment: keys 'model', 'cluster' are missing"},
     {"model: m\ncluster: c\n" ONE, "experiment: key 'trace' is missing"},
     {TOP, "x.yaml:1: strategies: a list of at least one strategy"},
     {TOP "strategies: []\n", "x.yaml:4: strategies: a list of at least"},

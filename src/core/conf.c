@@ -479,22 +479,28 @@ static moe_status read_key(const moe_conf *root, const moe_conf *node,
     return moe_conf_fail(root, node, err, "%s.%s", where, local.text);
 }
 
-/* Every required option is there; else all that are missing are named. */
+/* Every required option is there; else all that are missing are named: one with
+ * what it may be. */
 static moe_status check_required(const moe_conf *root, const moe_conf *map,
                                  const moe_conf_schema *schema, moe_error *err)
 {
-    char missing[400] = "", allowed[256];
+    char missing[400] = "", allowed[256] = "";
+    int n = 0;
     for (size_t t = 0; t < schema->n_targets; t++)
         for (const moe_opt *r = schema->targets[t].rows;
              r != NULL && r->key != NULL; r++)
             if (r->initial == NULL && moe_conf_get(map, r->key) == NULL) {
                 moe_opt_allowed(r, allowed, sizeof allowed);
-                moe_text_add(missing, sizeof missing, ", ",
-                             "key '%s' is missing (%s)", r->key, allowed);
+                moe_text_add(missing, sizeof missing, ", ", "'%s'", r->key);
+                n++;
             }
-    return missing[0] == '\0' ? MOE_OK
-                              : moe_conf_fail(root, map, err, "%s: %s",
-                                              schema->where, missing);
+    if (n == 0)
+        return MOE_OK;
+    if (n > 1)
+        return moe_conf_fail(root, map, err, "%s: keys %s are missing",
+                             schema->where, missing);
+    return moe_conf_fail(root, map, err, "%s: key %s is missing (%s)",
+                         schema->where, missing, allowed);
 }
 
 moe_status moe_conf_read(const moe_conf *root, const moe_conf *map,
