@@ -283,6 +283,11 @@ static const char *const golden[] = {
     "Against baseline, per layer on the wall clock (measured):",
     "  token-ffn: 2.00 times as fast: combine -100 us, ffn -88.9 us",
     "",
+    "Use token-ffn: a layer takes 500 us, 2.00 times as fast as baseline (95 % "
+    "interval 1.80 .. 2.20, n =",
+    "20). Times were measured on this machine (wall clock), without "
+    "attention.",
+    "",
     "FOM layer_time_wall baseline = 0.001 s",
     "FOM layer_time_wall token-ffn = 0.0005 s",
     "FOM layer_time_cpu baseline = 0.002 s",

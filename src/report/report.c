@@ -63,6 +63,14 @@ static void say_not_shown(moe_document *doc, const moe_run_analysis *run,
                     cpu ? "cpu" : "");
 }
 
+/* First and last, as a report is longer than a screen. */
+static void say_verdict(moe_document *doc, const moe_run_analysis *run,
+                        const char *result)
+{
+    moe_doc_verdict(doc, result, "%s", "");
+    moe_verdict_say(run, moe_doc_words(doc));
+}
+
 void moe_report_run(moe_document *doc, const moe_run_analysis *run,
                     moe_report_extent extent)
 {
@@ -70,8 +78,7 @@ void moe_report_run(moe_document *doc, const moe_run_analysis *run,
     const char *result = moe_report_result(view);
     moe_doc_say(doc, MOE_DOC_PARAGRAPH, "%s", moe_known(view->title));
     moe_say_paced(doc, run);
-    moe_doc_verdict(doc, result, "%s", "");
-    moe_verdict_say(run, moe_doc_words(doc));
+    say_verdict(doc, run, result);
     moe_say_warnings(doc, run, false, extent.warned);
     moe_say_run(doc, view);
     say_clocks(doc, run, extent.all, moe_say_times);
@@ -86,6 +93,7 @@ void moe_report_run(moe_document *doc, const moe_run_analysis *run,
     moe_say_two_clocks(doc, run);
     moe_say_gaps(doc, run);
     moe_say_change(doc, run);
+    say_verdict(doc, run, result);
     say_foms(doc, view);
     moe_doc_result(doc, result);
 }
