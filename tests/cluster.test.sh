@@ -36,9 +36,6 @@ tried() {
 
 all_ended() { [ -z "$(squeue -h 2>&1)" ] || { squeue; return 1; }; }
 
-# iterated FILE: some iterations are flushed
-iterated() { [ "$(done_in "$1.partial" 2> /dev/null || echo 0)" -gt 0 ]; }
-
 why_not=$($cluster possible) && why_not=
 check "a cluster of four hosts comes up" $cluster start "$dir" 4
 [ -n "$why_not" ] || [ -e "$dir/env" ] || why_not="the cluster did not come up"
@@ -218,10 +215,10 @@ export MOEGPS_EXPERIMENT=$PWD/tests/cluster/demo.yaml MOEGPS=$PWD/moegps MOEGPS_
 warn() {
     job=$(MOEGPS_OUT=$dir/usr1.h5 MOEGPS_SET="workload.iterations=60" sbatch --parsable -N2 \
         --ntasks-per-node=1 --time=20 --output="$dir/usr1.out" jobs/slurm/job.sbatch) &&
-        await 60 iterated_or_crashed && scancel --signal=USR1 "$job" &&
+        await 60 begun_or_crashed && flushed usr1.h5.partial && scancel --signal=USR1 "$job" &&
         await 30 grep -q 'queued again' "$dir/usr1.out" || { cat "$dir/usr1.out"; return 1; }
 }
-iterated_or_crashed() { iterated usr1.h5 || crashed_at_start "$dir/usr1.out"; }
+begun_or_crashed() { [ -e "$dir/usr1.h5.partial" ] || crashed_at_start "$dir/usr1.out"; }
 warned() {
     local i
     for ((i = 0; i < 9; i++)); do
@@ -246,13 +243,13 @@ none_left() { ! pgrep -af "$1"; }
 dead_node() {
     run_on 4 4 node.h5 "${long[@]}" --watchdog "$(patience 4)" > "$dir/node.out" 2>&1 &
     local pid=$!
-    await 90 iterated node.h5 && $cluster kill "$dir" n3 || return 1
+    flushed node.h5.partial && $cluster kill "$dir" n3 || return 1
     await 120 not kill -0 "$pid" && { not wait "$pid" || grep 'Node failure on n3' "$dir/node.out"; }
 }
 check "a dead node ends the job, with an error" dead_node
 check "... leaving no rank behind" await 5 none_left "moegps run .*$dir/node.h5"
 check "... and a readable file" attribute_is node.h5.partial status running
-check "... with iterations" iterated node.h5
+check "... with iterations" flushed node.h5.partial
 check "the node comes back" $cluster revive "$dir" n3
 # Without --kill-on-bad-exit, as all ranks exit with 75.
 go_on() {

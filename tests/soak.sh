@@ -7,6 +7,7 @@
 # seed repeats it as far as time does.
 # shellcheck source=tests/tap.bash
 . "$(dirname "$0")/tap.bash"
+ITERATIONS=1500 # blows fall within two seconds
 # shellcheck source=tests/survive.bash
 . "$(dirname "$0")/survive.bash"
 minutes=${1:-120} seed=${2:-$((EPOCHSECONDS % 32768))}

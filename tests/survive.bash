@@ -3,12 +3,14 @@
 # come out of them all the same. Source it behind tap.bash.
 trap 'pkill -9 -f "$dir" 2> /dev/null; rm -rf "$dir"' EXIT
 
-# Long enough to be stopped in the middle, small enough to be quick.
-cat > "$dir/x.yaml" <<'EOF'
+# Long enough to be stopped in the middle, small enough to be quick: where ranks
+# share cores they wait in each of an iteration's collectives.
+: "${ITERATIONS:=200}"
+cat > "$dir/x.yaml" <<EOF
 model: mixtral-8x7b
 cluster: a100-nvlink
 trace: mixtral-8x7b-mmlu
-workload: {batch: 1, seq: 128, layers: "0,7,31", iterations: 1500, warmup: 1, seed: 3}
+workload: {batch: 1, seq: 128, layers: "0,31", iterations: $ITERATIONS, warmup: 1, seed: 3}
 emulation: {ffn: dnnl, scale: 128, rebalance_every: 3}
 strategies:
   - {name: baseline, predictor: none, planner: static}

@@ -102,3 +102,24 @@ attribute_is() { is "$(from "$1" "f.attrs['$2']")" "$3"; }
 
 # done_in FILE: iterations that the journal vouches for
 done_in() { from "$1" 'f["resume/progress"][0]'; }
+
+# flushed FILE: waits until some are, in one process: to start Python for each try
+# takes half a second of CPU. A file that is being written may be unreadable.
+flushed() {
+    HDF5_USE_FILE_LOCKING=FALSE "$PYTHON" - "$dir/$1" "$(patience 60)" <<'PY'
+import sys
+import time
+import h5py
+
+until = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < until:
+    try:
+        with h5py.File(sys.argv[1]) as f:
+            if f["resume/progress"][0] > 0:
+                sys.exit(0)
+    except (OSError, KeyError):
+        pass
+    time.sleep(0.02)
+sys.exit("no iteration was flushed")
+PY
+}

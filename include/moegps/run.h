@@ -32,7 +32,8 @@ typedef struct moe_run_params {
     moe_watchdog *watchdog;  /* NULL: none */
     int done;                /* iterations that an earlier run measured; rank
                                 0's ledger holds what resuming needs */
-    double flush_every_s;    /* rank 0's clock decides for all */
+    double flush_every_s;    /* behind the first iteration, which is flushed at
+                                once; rank 0's clock decides for all */
     const char *resume_hint; /* what goes on with a run that was stopped */
 } moe_run_params;
 

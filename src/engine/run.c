@@ -12,7 +12,7 @@ typedef struct {
     bool hurry; /* the stop may become a kill at any moment */
     const moe_run_params *p;
     moe_progress progress;
-    double flushed_s; /* MPI_Wtime() of the last flush */
+    double flushed_s; /* MPI_Wtime() of the last flush; -inf: none yet */
 } run;
 
 /* Whether to flush now: rank 0's clock decides for all. */
@@ -86,7 +86,7 @@ static moe_status iterate(run *r)
     const moe_ledger_dims *d = &p->ledger->dims;
     double longest_s = 0;
     int written = p->done;
-    r->flushed_s = MPI_Wtime();
+    r->flushed_s = -INFINITY;
     for (int i = p->done; i < d->iterations; i++) {
         const double start = MPI_Wtime();
         moe_watchdog_feed(p->watchdog, d->warmup + i);
