@@ -44,6 +44,30 @@ check "a cluster of four hosts comes up" $cluster start "$dir" 4
 check "ranks find each other across hosts" sh -c \
     "[ \$(srun -N4 -n4 --ntasks-per-node=1 hostname | sort | tr '\n' ' ' | tr -d ' ') = n1n2n3n4 ]"
 
+# ---- other checkouts that test at the same time ----
+# Bridge, network and port of a cluster have its number in their names.
+others() {
+    mkdir "$dir/killed" "$dir/other" && $cluster claim "$dir/killed" && $cluster claim "$dir/other" &&
+        is "$(sort -u "$dir/number" "$dir/killed/number" "$dir/other/number" | wc -l)" 3
+}
+check "clusters of other checkouts have other numbers" others
+given_back() {
+    local bridge
+    bridge=moe$(cat "$dir/other/number")br
+    ip link show "$bridge" && $cluster stop "$dir/other" && not ip link show "$bridge" &&
+        ip link show "moe$(cat "$dir/number")br"
+}
+check "... which they give back, and no others" given_back
+# The first free number is taken; so no higher one.
+taken_over() {
+    local number
+    number=$(cat "$dir/killed/number") && rm -r "$dir/killed" && mkdir "$dir/next" &&
+        $cluster claim "$dir/next" && [ "$(cat "$dir/next/number")" -le "$number" ] &&
+        $cluster stop "$dir/next"
+}
+check "... and what a killed one left is taken over" taken_over
+check "this cluster goes on" sh -c "[ \"\$(sinfo -h -N -o %T | sort -u)\" = idle ]"
+
 # ---- submit to report ----
 submit() {
     jobs/slurm/submit.sh tests/cluster/demo.yaml "$dir/jobs" MOEGPS=./moegps MOEGPS_BIND= \

@@ -4,6 +4,7 @@
 #
 #   cluster.sh possible          exit 0, or say why not and exit 1
 #   cluster.sh start DIR [N]     N hosts n1 .. nN (default 4); state in DIR
+#   cluster.sh claim DIR         only take a number, with what is named after it
 #   cluster.sh stop DIR          end everything; safe to call twice
 #   cluster.sh shape DIR HOST RATE DELAY   slow the host's link down, as in n2
 #                                40mbit 2ms; without netem in the kernel no delay
@@ -215,8 +216,10 @@ stop() {
     for f in "$dir"/host.*.pid "$dir/slurmctld.pid" "$dir/munge/pid"; do
         [ -s "$f" ] && kill -9 "$(cat "$f")" 2> /dev/null || true
     done
+    # The mark first: who finds the bridge gone may set one.
+    [ "$(cat "$mark.$k" 2> /dev/null)" != "$dir" ] || rm -f "$mark.$k"
     stop_network
-    rm -f "$mark.$k" "$dir/number"
+    rm -f "$dir/number"
 }
 
 shape() {
@@ -232,6 +235,7 @@ shape() {
 case ${1:-} in
 possible) possible ;;
 start) start "${@:2}" ;;
+claim) claim "$2" ;;
 stop) [ ! -s "$2/number" ] || stop "$2" ;;
 shape) shape "${@:3}" ;;
 unshape) ip netns exec "moe$k.${3#n}" tc qdisc del dev eth0 root ;;
