@@ -29,9 +29,11 @@ commands() {
 }
 
 # step COMMAND: in the folder. The predictors' job takes long: checked, not run.
+# Links are calibrated by two of eight ranks; calibrate.test.sh reads what comes out.
 step() {
     local line=$1
     case $line in
+    *" -n 8 moegps calibrate "*) line=${line/ -n 8 / -n 2 } ;;
     *"run jobs/tokens.yaml"*)
         line="moegps run jobs/tokens.yaml -o mine.h5 --dry-run --ranks 4 && cp run.h5 mine.h5" ;;
     *"run jobs/paced.yaml"*) line="$line --dry-run" ;; # paced.test.sh runs such

@@ -13,17 +13,27 @@ with h5py.File('$dir/$2.h5', 'r+') as f:
     $3"
 }
 
-# refuses FROM TEXT PYTHON: a report of the edited file says TEXT, no more.
-refuses() {
-    edit "$1" edited "$3" && refused 2 "$2" ./moegps report "$dir/edited.h5"
-}
-
-# each FROM NAME: rows of "TEXT | PYTHON", one test each, on standard input
+# each FROM NAME: rows of "TEXT | PYTHON", one test each, on standard input: a
+# report of the file so edited says TEXT, no more. One Python makes all files.
 each() {
-    local text code
+    local text code i=0
+    rm -f "$dir"/edited-*.h5
+    cat > "$dir/rows"
+    "$PYTHON" - "$dir/$1.h5" "$dir/edited-" "$dir/rows" <<'PY'
+import shutil
+import sys
+import h5py
+import numpy as np
+
+for i, row in enumerate(open(sys.argv[3])):
+    path = f"{sys.argv[2]}{i}.h5"
+    shutil.copy(sys.argv[1], path)
+    with h5py.File(path, "r+") as f:
+        exec(row.split("|", 1)[1].strip())
+PY
     while IFS='|' read -r text code; do
-        check "$2: ${code# }" refuses "$1" "${text% }" "${code# }"
-    done
+        check "$2: ${code# }" refused 2 "${text% }" ./moegps report "$dir/edited-$((i++)).h5"
+    done < "$dir/rows"
 }
 
 check "a run is made" kept ranks 4 env MOEGPS_TEST_RESULT="$dir/run.h5" \
