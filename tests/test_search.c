@@ -365,6 +365,56 @@ START_TEST(a_token_trace_decodes_as_in_a_run)
 }
 END_TEST
 
+/* Copies take the memory of cached sequences: each slot of a GPU that much, until
+ * weights do not fit, and of sequences that decode longer fewer fit. The rate is
+ * of the largest batch, within what the exchange's kernel takes. */
+START_TEST(copies_take_the_cache_of_sequences)
+{
+    const int kv_len[] = {500, 4000};
+    setting s = make(2, 16, 0.8, 0.15, "a100-nvlink");
+    moe_search_params p = params_of(&s);
+    p.n_predictors = p.n_planners = p.n_intervals = 1;
+    p.seq_tokens = 1;
+    p.serving.phase = MOE_SERVE_DECODE;
+    s.model.layers = 2;
+    s.cluster.memory_bytes = 8e9;
+    moe_search found[2];
+    for (int i = 0; i < 2; i++) {
+        p.serving.kv_len = kv_len[i];
+        found[i] = search(&p);
+        const moe_search_room *x = found[i].room;
+        ck_assert_double_eq(found[i].cached, kv_len[i]);
+        ck_assert_double_eq(found[i].own_batch, ceil(found[i].sequences));
+        for (int r = 0; r < p.n_spares; r++) {
+            ck_assert_double_eq_tol(x[0].room_bytes - x[r].room_bytes,
+                                    p.spare[r] * found[i].slot_bytes,
+                                    1e-6 * found[i].slot_bytes);
+            ck_assert_double_eq(x[r].batch, x[r].sequences);
+            ck_assert_double_gt(x[r].full_rate, 0);
+            ck_assert_double_gt(x[r].rate, 0);
+        }
+        ck_assert_double_lt(x[2].sequences, x[0].sequences);
+    }
+    ck_assert_double_eq_tol(found[0].room[0].sequences,
+                            8 * found[1].room[0].sequences, 8);
+    /* few sequences leave experts' weights to be read for few tokens */
+    ck_assert_double_lt(found[1].room[0].full_rate, found[0].room[0].full_rate);
+    s.cluster.memory_bytes =
+        found[0].home_slots * found[0].slot_bytes; /* no room */
+    moe_search none = search(&p);
+    ck_assert_double_lt(none.room[0].room_bytes, 0);
+    ck_assert(isnan(none.room[0].full_rate));
+    moe_search_fini(&none);
+    p.serving = (moe_serving){.phase = MOE_SERVE_PREFILL};
+    none = search(&p);
+    ck_assert(isnan(none.room[0].full_rate));
+    moe_search_fini(&none);
+    moe_search_fini(&found[0]);
+    moe_search_fini(&found[1]);
+    release(&s);
+}
+END_TEST
+
 /* Other deployments walk with their own prices, and the model's time is that of
  * its layers and the head. */
 START_TEST(deployments_are_searched_with_their_own_prices)
@@ -565,6 +615,7 @@ Suite *moe_test_suite(void)
                   MOE_ARRAY_LEN(grids));
     MOE_TEST_LOOP(suite, agrees_with_the_walk_that_a_run_agrees_with, 2);
     MOE_TEST(suite, a_token_trace_decodes_as_in_a_run);
+    MOE_TEST(suite, copies_take_the_cache_of_sequences);
     MOE_TEST(suite, deployments_are_searched_with_their_own_prices);
     MOE_TEST(suite, a_plan_is_paid_in_one_pass_of_a_step);
     MOE_TEST_LOOP(suite, more_plans_win_until_they_cost_more, 3);

@@ -102,6 +102,17 @@ typedef struct moe_search_point {
 /** @return by how much faster than the homes: base_s / layer_s - 1. */
 double moe_search_gain(const moe_search_point *point);
 
+/** What a number of copies leaves of a GPU's memory, and what that is worth. */
+typedef struct moe_search_room {
+    double room_bytes; /* left for the cache; below 0: weights do not fit */
+    double sequences;  /* that it has room for, as in moe_model_memory */
+    double rate;  /* tokens/s of a GPU, by the fastest of its combinations */
+    double batch; /* decode: sequences of all GPUs that fit, and that the
+                          exchange's kernel takes */
+    double full_rate; /* decode: tokens/s of a GPU with them, if a batch has the
+                          same shares of experts; NaN: it cannot be */
+} moe_search_room;
+
 typedef struct moe_search {
     moe_search_point *point; /* [n_points] owned */
     int n_points;
@@ -129,6 +140,12 @@ typedef struct moe_search {
                                          layers */
     int home_slots;                     /* of a GPU */
     double slot_bytes;                  /* of a slot in all layers */
+    moe_search_room *room; /* [n_spares] by the layers of room_layers; owned */
+    int room_layers;
+    int pays;         /* of the rooms, the one with fewest copies within 1 % of
+                           the highest full_rate, or without one, rate */
+    double own_batch; /* sequences of a GPU, or of those that share attention */
+    double cached;    /* tokens of a sequence in the cache */
 } moe_search;
 
 /** How simple: fewer copies, then a plan that serves longer, then a simpler

@@ -501,6 +501,39 @@ static moe_status try_assumed(searching *k, moe_error *err)
     return MOE_OK;
 }
 
+/* ---- what copies leave for the cache ---- */
+
+/* The fastest of every number of copies, by the same layers. */
+static moe_status find_rooms(searching *k, moe_error *err)
+{
+    const moe_search_params *p = k->p;
+    moe_search *s = k->out;
+    const moe_serving *serving = moe_serving_of(k->serving);
+    const int n = choose_layers(k, MORE_LAYERS);
+    const int tp = moe_layer_attention_gpus(&k->pricer);
+    s->room_layers = n;
+    s->own_batch = ceil(s->sequences * tp / p->gpus);
+    s->cached = serving->phase == MOE_SERVE_DECODE ? serving->kv_len
+                                                   : s->tokens / s->sequences;
+    s->room = moe_array_new((size_t)p->n_spares, sizeof *s->room, err);
+    for (int i = 0; i < p->n_spares && err->status == MOE_OK; i++) {
+        const int at = moe_search_fastest(s, i, -1);
+        moe_search_point none = s->point[s->best];
+        none.layer_s = none.base_s;
+        const moe_search_point *x = at >= 0 ? &s->point[at] : &none;
+        search_walk walk = walk_of(k, x, n);
+        walk.slots = k->home + p->spare[i];
+        if (at < 0) { /* experts stay at home */
+            walk.forecast = -1;
+            walk.planner = moe_planner_find("static");
+        }
+        moe_search_price_room(&walk, x, s, &s->room[i], err);
+    }
+    if (err->status == MOE_OK)
+        s->pays = moe_search_room_that_pays(s->room, p->n_spares);
+    return err->status;
+}
+
 /* ---- all of it ---- */
 
 typedef struct {
@@ -650,7 +683,7 @@ moe_status moe_search_run(const moe_search_params *params, moe_search *out,
                            s.n_points + s.n_points / BETTER, !params->quiet);
         if (look(&k, &local) == MOE_OK && try_splits(&k, &local) == MOE_OK)
             try_assumed(&k, &local);
-        if (local.status == MOE_OK)
+        if (local.status == MOE_OK && find_rooms(&k, &local) == MOE_OK)
             tell_model(&k);
         moe_progress_end(&k.progress);
     }
@@ -672,5 +705,6 @@ moe_status moe_search_run(const moe_search_params *params, moe_search *out,
 void moe_search_fini(moe_search *s)
 {
     free(s->point);
+    free(s->room);
     *s = (moe_search){.point = NULL};
 }

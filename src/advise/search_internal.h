@@ -2,6 +2,7 @@
  *
  *  search_series.c  what came batch by batch, and what was foretold of it
  *  search_walk.c    one combination walking through it
+ *  search_rooms.c   what copies leave for the cache
  *  search.c         which combinations walk, and which is recommended
  */
 #ifndef MOEGPS_ADVISE_SEARCH_INTERNAL_H
@@ -68,6 +69,8 @@ typedef struct search_walk {
     int slots, every;
     int early;         /* batches by which plans after the first are sooner */
     bool dispatched;   /* no rows go ahead */
+    double scale;      /* of every batch, whose experts keep their shares, and
+                          whose plans stay; 0: as it is */
     const int *layers; /* [n_layers] of the trace */
     int n_layers;
     const double *base_s; /* [batches after the warm-up] of the homes: give up
@@ -85,5 +88,17 @@ typedef struct search_walked {
  *  each the mean over layers; NULL: not wanted. */
 moe_status moe_search_walk_run(const search_walk *walk, search_walked *out,
                                double *layer_s_out, moe_error *err);
+
+/** Say what the slots of a walk leave of memory, and walk with as many sequences
+ *  as that is for, where they decode.
+ *  @param point  that walks, for its layer_s
+ *  @param s      its tokens, sequences and cached */
+moe_status moe_search_price_room(const search_walk *walk,
+                                 const moe_search_point *point,
+                                 const moe_search *s, moe_search_room *out,
+                                 moe_error *err);
+
+/** @return the room with fewest copies that is as good as the best. */
+int moe_search_room_that_pays(const moe_search_room *room, int n);
 
 #endif

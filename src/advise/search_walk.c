@@ -28,6 +28,7 @@ typedef struct {
     standing *layer;       /* [n_layers] */
     moe_layer_cost *worst; /* [n_layers] of the slowest GPUs */
     double *plan_s;        /* [n_layers] */
+    double *scaled;        /* [experts] pairs of a scaled batch */
     double *visit;         /* [gpus] part of the tokens that visit each */
     moe_iteration_pricer *pricer;
     moe_layer_work alike;  /* of the batch */
@@ -93,9 +94,23 @@ static moe_status plan_all(walking *k, int batch, moe_error *err)
 
 /* ---- pricing ---- */
 
+static double scale_of(const search_walk *w)
+{
+    return w->scale > 0 ? w->scale : 1;
+}
+
+static double tokens_of(const search_walk *w, int batch)
+{
+    return w->series->tokens[batch] * scale_of(w);
+}
+
 static void count(walking *k, int batch, int l)
 {
     const double *pairs = search_pairs(k->w->series, batch, k->w->layers[l]);
+    for (int e = 0; k->w->scale > 0 && e < k->w->series->experts; e++)
+        k->scaled[e] = rint(pairs[e] * k->w->scale);
+    if (k->w->scale > 0)
+        pairs = k->scaled;
     standing *x = &k->layer[l];
     if (k->deals) {
         moe_advise_deal(&k->planning, pairs, &x->plan, &x->placement);
@@ -121,11 +136,11 @@ static void price_common(walking *k, int batch, const moe_advise_placement *p,
                          double recall)
 {
     const search_walk *w = k->w;
-    const double tokens = w->series->tokens[batch];
+    const double tokens = tokens_of(w, batch);
     const bool copies = p->copies > 0;
     moe_layer_work alike = {
         .tokens = tokens,
-        .sequences = w->series->sequences[batch],
+        .sequences = w->series->sequences[batch] * scale_of(w),
         .cached = w->series->cached[batch],
         .predict = k->forecast != NULL ? k->forecast->work : NULL,
         .n_predict = k->forecast != NULL ? k->forecast->n_work : 0,
@@ -153,7 +168,7 @@ static void price_layer(walking *k, int batch, int l, bool due)
     const double recall = recall_of(k, batch, l);
     price_common(k, batch, p, recall);
     const double left[] = {1 - recall * moe_advise_group_share(pricer), 1};
-    const double tokens = k->w->series->tokens[batch];
+    const double tokens = tokens_of(k->w, batch);
     moe_advise_visits(pricer, p, tokens * m->top_k, k->visit);
     moe_layer_cost own;
     moe_layer_cost_init(&k->worst[l]);
@@ -313,6 +328,8 @@ static moe_status set_up(walking *k, moe_error *err)
     k->worst = moe_array_new(n, sizeof *k->worst, err);
     k->plan_s = moe_array_new(n, sizeof *k->plan_s, err);
     k->visit = moe_array_new((size_t)k->w->params->gpus, sizeof *k->visit, err);
+    k->scaled =
+        moe_array_new((size_t)w->series->experts, sizeof *k->scaled, err);
     moe_iteration_pricer_new(w->params->model->layers, &k->pricer, err);
     moe_advise_planning_init(&k->planning, &p, w->slots, w->planned, w->pricer,
                              err);
@@ -345,6 +362,7 @@ moe_status moe_search_walk_run(const search_walk *walk, search_walked *out,
     free(k.worst);
     free(k.plan_s);
     free(k.visit);
+    free(k.scaled);
     moe_iteration_pricer_free(k.pricer);
     moe_advise_load_fini(&k.load);
     moe_advise_planning_fini(&k.planning);

@@ -12,6 +12,7 @@
 #include "moegps/document.h"
 #include "moegps/map_slice.h"
 #include "moegps/plots.h"
+#include "moegps/search.h"
 
 /* @return "not recorded" for an empty text, else the text. */
 static inline const char *moe_known(const char *text)
@@ -132,6 +133,12 @@ void moe_say_page(moe_document *doc, const moe_analysis *analysis,
 
 /* @return what follows a deployment that decodes as a trace's positions say. */
 const char *moe_words_cached(const moe_serving *serving);
+
+/* What a search says of copies and of the cache; JSON is the caller's. */
+void moe_say_search_rooms(moe_document *doc, const moe_search_params *params,
+                          const moe_search *search);
+json_t *moe_search_rooms_json(const moe_search_params *params,
+                              const moe_search *search, moe_error *err);
 
 /* Say how many layers ahead a layer is planned, if any. */
 void moe_say_lookahead(moe_document *doc, int lookahead);

@@ -473,6 +473,7 @@ void moe_report_search(moe_document *doc, const moe_search_params *params,
     say_once(&t);
     say_assumed(&t);
     say_memory(&t);
+    moe_say_search_rooms(doc, params, search);
     say_frequency(&t);
     say_engines(&t);
 }
@@ -548,6 +549,7 @@ moe_status moe_report_search_json(const moe_search_params *p,
     put_point_json(&t, root, "without_copies", s->placement, err);
     for (int i = 0; i < s->n_points; i++)
         moe_json_add(all, point_json(&t, &s->point[i], err), err);
+    moe_json_put(root, "rooms", moe_search_rooms_json(p, s, err), err);
     moe_json_put(root, "combinations", all, err);
     return moe_json_write(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15), path,
                           force, err);
