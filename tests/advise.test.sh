@@ -238,7 +238,7 @@ check "steps are synthesised" ./moegps trace synth --kind load --seqs 40 --token
 one_step() { # FORM...: refused in one line; loads are told of first
     exits 2 ./moegps advise "$@" --model gpt-oss-20b --cluster h100-nvlink --gpus 4 --phase decode \
         --kv-len 500 --batch 843 && is "$(wc -l < "$dir/err")" 1 &&
-        err_has "batch: 843, but in decode a step of a load trace is one iteration"
+        err_has "batch: 843, seq: 0, but in decode a step of a load trace is one iteration"
 }
 check "a step that decodes is no batch of several" one_step --trace "$dir/steps.h5" --accuracy 0.9
 check "... nor where loads are searched" one_step --loads "$dir/steps.h5"
