@@ -133,9 +133,12 @@ START_TEST(paths_are_taken_as_they_are)
         moe_profile_find("models", file, ".yaml", path, sizeof path, NULL),
         MOE_OK);
     ck_assert_str_eq(path, file);
+    moe_error err = {0};
     ck_assert_int_eq(moe_profile_find("models", "./jobs/absent.yaml", ".yaml",
-                                      path, sizeof path, NULL),
+                                      path, sizeof path, &err),
                      MOE_USAGE);
+    ck_assert_str_eq(
+        err.text, "./jobs/absent.yaml: cannot open: No such file or directory");
     ck_assert_int_eq(moe_profile_find("models", file, ".yaml", path, 8, NULL),
                      MOE_USAGE);
 }

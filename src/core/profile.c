@@ -2,6 +2,7 @@
 #include "moegps/profile.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -98,7 +99,8 @@ moe_status moe_profile_find(const char *kind, const char *name,
             return moe_fail(err, MOE_USAGE, "%s: path of %zu characters", kind,
                             strlen(name));
         if (!readable(name))
-            return moe_fail(err, MOE_USAGE, "%s: cannot read '%s'", kind, name);
+            return moe_fail(err, MOE_USAGE, "%s: cannot open: %s", name,
+                            strerror(errno));
         snprintf(path_out, size, "%s", name);
         return MOE_OK;
     }
