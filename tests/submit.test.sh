@@ -26,6 +26,7 @@ dry() {
 check "a dry run submits" dry 0 NODES="1 2 4" REPETITIONS=3
 check "... a job per number of nodes" sh -c "[ \$(grep -c '^job[124]=.* sbatch .*--array=1-3 ' '$dir/err') -eq 3 ]"
 check "... and a report after all" err_has '--dependency=afterany:$job1:$job2:$job4 '
+check "... said of each" err_has "submit.sh: 1 node, 4 GPUs"
 check "... with what each needs" sh -c "[ \$(grep -cE '  (memory|time): ' '$dir/err') -eq 6 ]"
 # What a dry run printed works in a shell, here with commands of our own.
 pasted() {

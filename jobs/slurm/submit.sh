@@ -140,7 +140,7 @@ for n in $NODES; do
     export MOEGPS_SET=$SET MOEGPS_OUT
     [ "$SCALING" = strong ] || MOEGPS_SET="${SET:+$SET }workload.batch=$((n * node_batch))"
     MOEGPS_OUT=$full/$(printf 'n%04d' "$n")-r%a.h5
-    echo "submit.sh: $n nodes, $((n * RANKS_PER_NODE)) GPUs${MOEGPS_SET:+, $MOEGPS_SET}" >&2
+    echo "submit.sh: $n node$([ "$n" -eq 1 ] || echo s), $((n * RANKS_PER_NODE)) GPUs${MOEGPS_SET:+, $MOEGPS_SET}" >&2
     # shellcheck disable=SC2086 # words
     ! $dry || [ -n "${MOEGPS_MODULE:-}" ] || tried $((n * RANKS_PER_NODE)) $MOEGPS_SET ||
         fail "$experiment cannot run on $((n * RANKS_PER_NODE)) GPUs"
