@@ -44,7 +44,7 @@ static void visit_late(const moe_reader *rd, int s, int i, const double *x,
     late_samples *to = arg;
     const moe_ledger_dims *d = &rd->view->dims;
     const size_t ranks = (size_t)d->ranks, gpus = (size_t)d->gpus;
-    const size_t at = (size_t)(s * d->iterations + i);
+    const size_t at = (size_t)s * (size_t)d->iterations + (size_t)i;
     if (isnan(rd->view->strategy[s].layer_time[MOE_CLOCK_WALL][i]))
         return;
     visit_layers_late(rd, s, i, x, to);

@@ -132,7 +132,7 @@ static void choose(work_reader *r)
     }
     w->layers =
         least(least(v->dims.layers, LAYERS), room / (w->samples * w->entries));
-    w->weight = moe_array_new((size_t)(w->samples * w->entries),
+    w->weight = moe_array_new((size_t)w->samples * (size_t)w->entries,
                               sizeof *w->weight, r->rd.err);
     for (int l = 0; l < w->layers; l++)
         r->layer[l] = l * v->dims.layers / w->layers;
@@ -311,8 +311,8 @@ static void read_choice(work_reader *r, int s, int i, moe_work_cell *to)
 static void read_cells(work_reader *r)
 {
     moe_work *w = &r->w;
-    const size_t n =
-        (size_t)(w->strategies * w->samples * w->entries * w->layers);
+    const size_t n = (size_t)w->strategies * (size_t)w->samples *
+                     (size_t)w->entries * (size_t)w->layers;
     const size_t room = (size_t)MOE_WORK_GPUS * (size_t)w->slots;
     w->cell = moe_array_new(n, sizeof *w->cell, r->rd.err);
     w->pairs = moe_array_new(n * room, sizeof *w->pairs, r->rd.err);
