@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Predictors that training makes, against the limit of their arithmetic: the
- * products (and the recurrence) by oneDNN, the softmax by oneDNN, and copies of
- * as many bytes from the places in tables that tokens look up. Choices,
- * probabilities and the sums that plans take come on top. */
+/* Predictors that training makes, against the limit of their arithmetic. All
+ * of its rates are measured in the same sample:
+ *
+ *  - products of trunks, the recurrence and the softmax: by oneDNN;
+ *  - cache lines of the table rows that a batch looks up, counted row by row:
+ *    random lines of tables as large, fetched ahead;
+ *  - operations on floats or 32-bit integers, a multiply-add being one: as
+ *    multiply-adds in registers, by vectors of MOE_LANES; what makes choices
+ *    and probabilities of scores is counted as scores.c does it, with one pass;
+ *  - scores that are written, read and written again: streamed where they lie.
+ *
+ * Left out: finding n-grams, which is done once for all layers, moving scores
+ * between layouts, and loops themselves. */
 #include "bench.h"
 
 #include <omp.h>
@@ -10,10 +19,13 @@
 
 #include "../../src/predictor/calibration.h"
 #include "../../src/predictor/features.h"
+#include "../../src/predictor/lanes.h"
 #include "../../src/predictor/neural_recur.h"
 #include "../../src/predictor/ngrams.h"
 #include "moegps/h5.h"
 #include "moegps/profile.h"
+#include "moegps/rng.h"
+#include "moegps/wide.h"
 
 enum { SAMPLES = 15, SEQS = 8, LEN = 256, MAX_LAYERS = 256 };
 
@@ -192,23 +204,122 @@ static double time_predictor(predicting *s, const moe_batch *batch, int times)
     return bench_cpu() - start;
 }
 
+/* ---- rates ---- */
+
+/* Seconds of one. */
+typedef struct {
+    double operation, line, byte;
+} rates;
+
+/* Registers that multiply and add, each on its own: enough to fill pipelines. */
+typedef float lanes __attribute__((vector_size(MOE_LANES * sizeof(float))));
+enum { CHAINS = 12, TURNS = 20000 };
+
+MOE_WIDE static float multiply_add(float by)
+{
+    lanes x[CHAINS], sum = {0};
+    const lanes a = (lanes){0} + by, b = (lanes){0} + (1 - by);
+    for (int c = 0; c < CHAINS; c++)
+        x[c] = (lanes){0} + (float)c;
+    for (int t = 0; t < TURNS; t++)
+        for (int c = 0; c < CHAINS; c++)
+            x[c] = x[c] * a + b;
+    for (int c = 0; c < CHAINS; c++)
+        sum += x[c];
+    return sum[0];
+}
+
+/* The fastest of a few: a peak. */
+static double time_operation(void)
+{
+    static volatile float sink;
+    double best = 1;
+    for (int i = 0; i < 5; i++) {
+        const double start = bench_cpu();
+        sink = multiply_add(0.5F + sink * 1e-30F);
+        best = fmin(best, bench_cpu() - start);
+    }
+    return best / ((double)TURNS * CHAINS * MOE_LANES);
+}
+
+/* Tables as large as those of all layers, looked into layer by layer. */
+typedef struct {
+    char *table;
+    size_t lines; /* of a layer */
+    int layers;
+    float *scores;
+    size_t n_scores;
+} places;
+
+static double time_line(const places *p)
+{
+    enum { LOOKS = 20000, AHEAD = 24 };
+    static uint32_t at[LOOKS + AHEAD];
+    uint64_t sum = 0;
+    double taken = 0;
+    for (int l = 0; l < p->layers; l++) {
+        const char *from =
+            p->table + (size_t)l * p->lines * (size_t)MOE_CACHE_LINE;
+        moe_rng rng = moe_rng_at(2, MOE_RNG_TEST, 0, 0, (uint64_t)l);
+        for (int i = 0; i < LOOKS + AHEAD; i++)
+            at[i] = (uint32_t)moe_rng_below(&rng, p->lines);
+        const double start = bench_cpu();
+        for (int i = 0; i < LOOKS; i++) {
+            __builtin_prefetch(from + (size_t)at[i + AHEAD] * MOE_CACHE_LINE);
+            sum += (uint64_t)from[(size_t)at[i] * MOE_CACHE_LINE];
+        }
+        taken += bench_cpu() - start;
+    }
+    __asm__ volatile("" : : "r"(sum));
+    return taken / ((double)LOOKS * p->layers);
+}
+
+static double time_byte(const places *p)
+{
+    enum { TIMES = 20 };
+    const double start = bench_cpu();
+    for (int t = 0; t < TIMES; t++) {
+        for (size_t i = 0; i < p->n_scores; i++)
+            p->scores[i] += 1;
+        __asm__ volatile("" : : "r"(p->scores) : "memory");
+    }
+    return (bench_cpu() - start) /
+           (2.0 * TIMES * (double)p->n_scores * sizeof *p->scores);
+}
+
+static rates measure_rates(const places *p)
+{
+    return (rates){time_operation(), time_line(p), time_byte(p)};
+}
+
 /* ---- the limit ---- */
 
 enum { MOST_PRODUCTS = 4, BLOCK = 64 };
 
+/* Of a token in a layer. */
+typedef struct {
+    double operations, lines, bytes;
+} load;
+
 /* Of all tokens of the batch, in all layers. */
 typedef struct {
     product once[MOST_PRODUCTS]; /* of the trunk */
-    product layer;               /* of each layer; run NULL: none */
     dnnl_primitive_t softmax;    /* of BLOCK rows */
     dnnl_memory_t z;
     moe_recur_trunk *recur;
     int n_once, chunks, layers;
-    size_t row_bytes, rows_of_token;
-    char *table, *sink;
-    const moe_batch *batch;
-    uint32_t vocab;
+    uint32_t own;
+    load each;
 } limit;
+
+/* From scores to choices and probabilities, an expert: what scores.c does. */
+static double settling(int k, bool choices)
+{
+    const double choose = 5.0 * k; /* a comparison and four selections */
+    const double place = 4 + 15 + 1, map = 2 + 2 + 2 + 3; /* root: 15 */
+    const double clip = 4 + 1, pass = 6, scale = 8;
+    return (choices ? choose : 0) + place + map + clip + pass + scale;
+}
 
 static dnnl_primitive_t make_softmax(int64_t experts, dnnl_memory_t *z)
 {
@@ -235,59 +346,35 @@ static void run_softmax(const limit *b)
     must(moe_neural_execute(&lib, b->softmax, args, 2), &err);
 }
 
-/* Rows of each token's id, with those of tokens to come fetched ahead. */
-static void copy_rows(const limit *b, int layer)
-{
-    enum { AHEAD = 12, LINE = 64 };
-    const size_t n = b->rows_of_token;
-    const size_t table = (size_t)b->vocab * n * b->row_bytes;
-    const char *from = b->table + (size_t)layer * table;
-    for (uint32_t t = 0; t < b->batch->own; t++) {
-        const uint32_t ahead = t + AHEAD < b->batch->own ? t + AHEAD : t;
-        const char *later = from + b->batch->token_id[ahead] * n * b->row_bytes;
-        for (size_t at = 0; at < n * b->row_bytes; at += LINE)
-            __builtin_prefetch(later + at);
-        memcpy(b->sink + t % BLOCK * n * b->row_bytes,
-               from + b->batch->token_id[t] * n * b->row_bytes,
-               n * b->row_bytes);
-    }
-}
-
-static double time_limit(limit *b, const float *const *value)
+static double time_limit(limit *b, const rates *r, const float *const *value)
 {
     moe_error err = {.text = "LSTM"};
-    const int blocks = (int)(b->batch->own / BLOCK);
+    const int blocks = (int)(b->own / BLOCK);
     const double start = bench_cpu();
     for (int c = 0; c < b->chunks; c++)
         must(moe_recur_lstm_forward(&b->recur->lstm, &lib, b->recur->x,
                                     value[MOE_TRUNK_BIAS], b->recur->h),
              &err);
     time_products(b->once, b->n_once, blocks);
-    for (int l = 0; l < b->layers; l++) {
-        if (b->layer.run != NULL)
-            time_products(&b->layer, 1, blocks);
-        for (int i = 0; i < blocks && b->softmax != NULL; i++)
-            run_softmax(b);
-        copy_rows(b, l);
-    }
-    return bench_cpu() - start;
+    for (int i = 0; i < b->layers * blocks && b->softmax != NULL; i++)
+        run_softmax(b);
+    return bench_cpu() - start +
+           (double)b->own * b->layers *
+               (b->each.operations * r->operation + b->each.lines * r->line +
+                b->each.bytes * r->byte);
 }
 
+/* @param each  before scores are settled */
 static limit limit_new(const moe_predictor_env *env, const moe_batch *batch,
-                       int64_t width, bool softmax, size_t row_bytes)
+                       bool softmax, load each)
 {
-    limit b = {.layers = env->n_layers,
-               .batch = batch,
-               .vocab = env->trace->vocab_size,
-               .row_bytes = row_bytes,
-               .rows_of_token = 1};
-    const int64_t n_e = env->trace->experts;
-    if (width > 0)
-        b.layer = make_product(BLOCK, width, n_e);
+    const double n_e = env->trace->experts;
+    limit b = {.layers = env->n_layers, .own = batch->own, .each = each};
     if (softmax)
-        b.softmax = make_softmax(n_e, &b.z);
-    b.table = bench_array((size_t)b.layers * b.vocab, row_bytes);
-    b.sink = bench_array(BLOCK, row_bytes);
+        b.softmax = make_softmax(env->trace->experts, &b.z);
+    b.each.lines++; /* who leads */
+    b.each.operations += n_e * settling(env->trace->top_k, true);
+    b.each.bytes += 3 * n_e * sizeof(float);
     return b;
 }
 
@@ -295,22 +382,26 @@ static void limit_free(limit *b)
 {
     for (int i = 0; i < b->n_once; i++)
         free_product(&b->once[i]);
-    if (b->layer.run != NULL)
-        free_product(&b->layer);
     if (b->softmax != NULL)
         dnnl_primitive_destroy(b->softmax);
     dnnl_memory_destroy(b->z);
-    free(b->table);
-    free(b->sink);
 }
 
-/* Bytes that a token's rows of n-grams hold in a layer: where they begin,
- * experts and counts; the mean. */
-static size_t gram_bytes(const moe_predictor_env *env, const moe_batch *batch)
+static double lines_of(size_t at, size_t end)
+{
+    const size_t per = MOE_CACHE_LINE / sizeof(float);
+    return end > at ? (double)((end - 1) / per - at / per + 1) : 0;
+}
+
+/* A token's rows of n-grams in a layer, the mean: lines of where they begin, of
+ * how often they were seen, of experts and of counts; and what scales and adds
+ * them. @param table_out  bytes of a layer */
+static load gram_load(const moe_predictor_env *env, const moe_batch *batch,
+                      size_t *table_out)
 {
     moe_error err = {0};
     moe_ngrams g;
-    double sum = 0;
+    load sum = {0, 0, 0};
     must(moe_ngrams_open(&g, env, moe_learned_find(env->learned, "ngram")->seed,
                          &err),
          &err);
@@ -319,84 +410,137 @@ static size_t gram_bytes(const moe_predictor_env *env, const moe_batch *batch)
         const uint64_t first = batch->id[t] - t % LEN;
         moe_ngram_index_find(&g.index, env->trace, first, batch->id[t], rows);
         for (int o = 0; o < MOE_NGRAM_ORDERS; o++)
-            if (rows[o] != MOE_NGRAM_NONE)
-                for (int l = 0; l < env->n_layers; l++)
-                    sum +=
-                        (double)(2 * sizeof(size_t) + (g.start[l][rows[o] + 1] -
-                                                       g.start[l][rows[o]]) *
-                                                          2 * sizeof(float));
+            for (int l = 0; rows[o] != MOE_NGRAM_NONE && l < env->n_layers;
+                 l++) {
+                const size_t at = g.start[l][rows[o]];
+                const size_t end = g.start[l][rows[o] + 1];
+                sum.lines += 2 + 2 * lines_of(at, end);
+                sum.operations += g.experts + 2 * (double)(end - at);
+            }
     }
+    *table_out =
+        (g.start[0][g.index.rows] - g.start[0][0]) * 2 * sizeof(float) +
+        g.index.rows * (sizeof **g.start + sizeof *g.seen) +
+        (size_t)env->trace->vocab_size * (size_t)g.experts;
     moe_ngrams_fini(&g);
-    return (size_t)(sum / ((double)batch->own * env->n_layers)) / 4 * 4;
+    const double n = (double)batch->own * env->n_layers;
+    return (load){sum.operations / n, sum.lines / n, 0};
 }
 
 static void compare(const moe_predictor_env *env, const moe_batch *batch,
                     const char *name, limit *bare, int n_bare,
-                    const float *const *value)
+                    const places *where, const float *const *value)
 {
     static bench_series own, other;
-    char text[64];
     predicting s = make_predictor(name, env);
     own.n = other.n = 0;
     for (int i = -1; i < SAMPLES; i++) {
+        const rates r = measure_rates(where);
         const double t = time_predictor(&s, batch, 1);
         double u = 0;
         for (int b = 0; b < n_bare; b++)
-            u += time_limit(&bare[b], value);
+            u += time_limit(&bare[b], &r, value);
         if (i < 0) /* warm-up */
             continue;
         bench_add(&own, t);
         bench_add(&other, u);
     }
     const double tokens = (double)batch->own * env->n_layers * 1e-6;
-    snprintf(text, sizeof text, "%s", name);
-    bench_print(text, &own, tokens, "M tokens and layers/s");
-    snprintf(text, sizeof text, "its limit");
-    bench_print(text, &other, tokens, "M tokens and layers/s");
+    bench_print(name, &own, tokens, "M tokens and layers/s");
+    bench_print("its limit", &other, tokens, "M tokens and layers/s");
+    for (int b = 0; b < n_bare; b++)
+        printf("  %-40s %9.0f operations, %.1f lines, %.0f B a token and "
+               "layer\n",
+               "", bare[b].each.operations, bare[b].each.lines,
+               bare[b].each.bytes);
     const double ratio = bench_ratio(&own, &other);
     printf("  %-40s %9.3f of it  target >= %g  %s\n", "", ratio, TARGET,
            ratio >= TARGET ? "ok" : "below");
     free_predictor(&s);
 }
 
+enum { NGRAM, LINEAR, FFN, LSTM, N_MEMBERS, GROUP = 4 };
+
+static void make_limits(const moe_predictor_env *env, const moe_batch *batch,
+                        moe_recur_trunk *trunk, load grams, limit *bare)
+{
+    const double n_e = env->trace->experts;
+    const double width = (2 + MOE_FEATURE_MEANS) * n_e + 1;
+    const load linear = {grams.operations + 2 * MOE_FEATURE_MEANS * n_e +
+                             width * n_e,
+                         grams.lines, 0};
+    const load head = {(MOE_NEURAL_WIDTH + 1) * n_e,
+                       n_e * sizeof(float) / MOE_CACHE_LINE, 0};
+    bare[NGRAM] = limit_new(env, batch, false, grams);
+    bare[LINEAR] = limit_new(env, batch, false, linear);
+    bare[FFN] = limit_new(env, batch, true, head);
+    bare[LSTM] = limit_new(env, batch, true, head);
+    bare[FFN].n_once = 2;
+    bare[FFN].once[0] = make_product(BLOCK, MOE_NEURAL_WIDTH, 128);
+    bare[FFN].once[1] = make_product(BLOCK, 128, MOE_NEURAL_WIDTH);
+    bare[LSTM].recur = trunk;
+    bare[LSTM].chunks = SEQS * (int)(recur_chunk_of(LEN - 1) + 1) / GROUP;
+    bare[LSTM].n_once = 3; /* attention's: to keys and values */
+    bare[LSTM].once[0] = make_product(BLOCK, MOE_NEURAL_WIDTH, MOE_RECUR_QKV);
+    bare[LSTM].once[1] = make_product(BLOCK, MOE_NEURAL_WIDTH, MOE_RECUR_REACH);
+    bare[LSTM].once[2] = make_product(BLOCK, MOE_RECUR_REACH, MOE_NEURAL_WIDTH);
+}
+
+/* The mixture's members choose nothing; it settles their sum once more. */
+static void mix_limits(const moe_predictor_env *env, limit *bare)
+{
+    const double n_e = env->trace->experts;
+    const int k = env->trace->top_k;
+    for (int m = 0; m < N_MEMBERS; m++) {
+        bare[m].each.operations +=
+            n_e * (settling(k, false) - settling(k, true) + 1);
+        bare[m].each.lines--;
+    }
+    bare[0].each.operations += n_e * settling(k, true);
+    bare[0].each.bytes += 3 * n_e * sizeof(float);
+    bare[0].each.lines++;
+}
+
 /* Every member alone, then the mixture against all limits together. */
 static void compare_all(const moe_predictor_env *env, const moe_batch *batch)
 {
-    enum { NGRAM, LINEAR, FFN, LSTM, N, GROUP = 4 };
-    static const char *const names[N] = {"ngram", "linear", "ffn", "lstm"};
+    static const char *const names[] = {"ngram", "linear", "ffn", "lstm"};
     moe_error err = {.text = "LSTM"};
     moe_recur_trunk trunk;
+    limit bare[N_MEMBERS];
     const moe_learned_part *part = moe_learned_find(env->learned, "lstm");
     const float *value[MOE_TRUNK_ARRAYS];
-    const int64_t n_e = env->trace->experts;
     for (int a = 0; a < MOE_TRUNK_ARRAYS; a++)
         value[a] = part->array[a].data;
     must(moe_recur_trunk_init(&trunk, &lib, GROUP, false, &err), &err);
     must(moe_recur_lstm_load(&trunk.lstm, &lib, value[MOE_TRUNK_INPUT],
                              value[MOE_TRUNK_STATE]),
          &err);
-    const size_t grams = gram_bytes(env, batch);
-    const size_t leads = (size_t)n_e, logs = (size_t)n_e * sizeof(float);
-    limit bare[N] = {
-        limit_new(env, batch, 0, false, grams + leads),
-        limit_new(env, batch, (2 + MOE_FEATURE_MEANS) * n_e + 1, false,
-                  grams + leads),
-        limit_new(env, batch, MOE_NEURAL_WIDTH, true, logs + leads),
-        limit_new(env, batch, MOE_NEURAL_WIDTH, true, logs + leads)};
-    bare[FFN].n_once = 2;
-    bare[FFN].once[0] = make_product(BLOCK, MOE_NEURAL_WIDTH, 128);
-    bare[FFN].once[1] = make_product(BLOCK, 128, MOE_NEURAL_WIDTH);
-    bare[LSTM].recur = &trunk;
-    bare[LSTM].chunks = SEQS * (int)(recur_chunk_of(LEN - 1) + 1) / GROUP;
-    bare[LSTM].n_once = 3; /* attention's: to keys and values */
-    bare[LSTM].once[0] = make_product(BLOCK, MOE_NEURAL_WIDTH, MOE_RECUR_QKV);
-    bare[LSTM].once[1] = make_product(BLOCK, MOE_NEURAL_WIDTH, MOE_RECUR_REACH);
-    bare[LSTM].once[2] = make_product(BLOCK, MOE_RECUR_REACH, MOE_NEURAL_WIDTH);
-    for (int m = 0; m < N; m++)
-        compare(env, batch, names[m], &bare[m], 1, value);
-    compare(env, batch, "ensemble", bare, N, value);
-    for (int m = 0; m < N; m++)
+    size_t bytes = 0;
+    const load grams = gram_load(env, batch, &bytes);
+    places where = {.lines = bytes / MOE_CACHE_LINE,
+                    .layers = env->n_layers,
+                    .n_scores = batch->own * (size_t)env->trace->experts};
+    where.table =
+        bench_array(where.lines * (size_t)where.layers, MOE_CACHE_LINE);
+    memset(where.table, 1, where.lines * (size_t)where.layers * MOE_CACHE_LINE);
+    where.scores = bench_array(where.n_scores, sizeof *where.scores);
+    const rates r = measure_rates(&where);
+    printf("   %.1f G operations/s; lines of %.1f MB: %.2f ns; scores of %.0f "
+           "KB: %.1f GB/s\n",
+           1e-9 / r.operation, 1e-6 * (double)bytes * where.layers,
+           1e9 * r.line, 4e-3 * (double)where.n_scores, 1e-9 / r.byte);
+    printf("   the limit: operations, lines and bytes at these rates, measured "
+           "anew in each sample; trunks, recurrence and softmax by oneDNN\n");
+    make_limits(env, batch, &trunk, grams, bare);
+    for (int m = 0; m < N_MEMBERS; m++)
+        compare(env, batch, names[m], &bare[m], 1, &where, value);
+    mix_limits(env, bare);
+    compare(env, batch, "ensemble", bare, N_MEMBERS, &where, value);
+    for (int m = 0; m < N_MEMBERS; m++)
         limit_free(&bare[m]);
+    free(where.table);
+    free(where.scores);
     moe_recur_trunk_fini(&trunk);
 }
 
