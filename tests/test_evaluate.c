@@ -376,6 +376,37 @@ START_TEST(intervals_leave_out_a_cluster_at_a_time)
 }
 END_TEST
 
+typedef struct {
+    double last;
+    int steps, falls;
+} heard;
+
+static void hear(void *arg, double done)
+{
+    heard *h = arg;
+    h->falls += done <= h->last;
+    h->last = done;
+    h->steps++;
+}
+
+START_TEST(it_says_how_far_it_is)
+{
+    const moe_model model = fixture_model();
+    moe_trace t = fixture_tokens(&model);
+    moe_evaluate_params p = defaults();
+    moe_evaluation v;
+    heard h = {0, 0, 0};
+    p.step = hear;
+    p.arg = &h;
+    ck_assert_int_eq(evaluate(&t, "window", NULL, &p, &v, NULL), MOE_OK);
+    ck_assert_int_eq(h.falls, 0);
+    ck_assert_int_ge(h.steps, 4);
+    ck_assert_double_eq_tol(h.last, 1, 1e-12);
+    moe_evaluation_fini(&v);
+    moe_trace_free(&t);
+}
+END_TEST
+
 START_TEST(figures_are_the_same_again)
 {
     const moe_model model = fixture_model();
@@ -441,6 +472,7 @@ Suite *moe_test_suite(void)
     MOE_TEST(suite, a_stationary_trace_is_foretold_up_to_chance);
     MOE_TEST(suite, the_price_is_that_of_the_cost_model);
     MOE_TEST(suite, intervals_leave_out_a_cluster_at_a_time);
+    MOE_TEST(suite, it_says_how_far_it_is);
     MOE_TEST(suite, figures_are_the_same_again);
     MOE_TEST_LOOP(suite, what_cannot_be_evaluated_is_refused,
                   MOE_ARRAY_LEN(refusals));

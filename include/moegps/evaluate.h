@@ -84,6 +84,10 @@ typedef struct moe_evaluate_params {
     int lookahead;            /* layers; who needs none is given none */
     int repeats;              /* of the timing, >= 1 */
     const moe_pricer *pricer; /* NULL: no price */
+    /** Called as it goes on. @param done  share of it, rising to 1. NULL:
+     *  nobody asks. */
+    void (*step)(void *arg, double done);
+    void *arg;
 } moe_evaluate_params;
 
 /** Evaluate one predictor. Not collective.

@@ -149,8 +149,22 @@ static moe_status read_learned(const settings *s, const moe_trace *trace,
     return moe_learned_check(&r->learned, trace, err);
 }
 
+/* How far all are, in percent. */
+typedef struct {
+    moe_progress shown;
+    size_t before, of; /* predictors */
+} progress;
+
+static void show_progress(void *arg, double done)
+{
+    progress *p = arg;
+    moe_progress_step(&p->shown,
+                      (int)(100 * ((double)p->before + done) / (double)p->of));
+}
+
 static moe_status evaluate_one(const settings *s, const moe_evaluate_report *r,
-                               moe_evaluate_subject *subject, moe_error *err)
+                               moe_evaluate_subject *subject, progress *shown,
+                               moe_error *err)
 {
     const moe_predictor *p = subject->predictor;
     const char *path = p->file != NULL ? p->file(subject->params) : NULL;
@@ -166,7 +180,9 @@ static moe_status evaluate_one(const settings *s, const moe_evaluate_report *r,
         .learned = r->learned.n_parts > 0 ? &r->learned : NULL,
         .lookahead = s->lookahead,
         .repeats = s->repeats,
-        .pricer = s->cluster != NULL ? &r->pricer : NULL};
+        .pricer = s->cluster != NULL ? &r->pricer : NULL,
+        .step = show_progress,
+        .arg = shown};
     if (path != NULL && *path != '\0' &&
         moe_read_bytes(path, &data, &params.file.bytes, err) == MOE_OK) {
         params.file.path = path;
@@ -241,13 +257,11 @@ static void evaluate(const settings *s, moe_error *err)
         read_learned(s, &trace, &r, err);
     if (err->status == MOE_OK && r.priced)
         read_pricer(s, &trace, &r, err);
-    moe_progress progress;
-    moe_progress_begin(&progress, "predictors", (int)r.n, true);
-    for (size_t i = 0; i < r.n && err->status == MOE_OK; i++) {
-        evaluate_one(s, &r, &r.subject[i], err);
-        moe_progress_step(&progress, (int)i + 1);
-    }
-    moe_progress_end(&progress);
+    progress shown = {.of = r.n};
+    moe_progress_begin(&shown.shown, "percent", 100, true);
+    for (; shown.before < r.n && err->status == MOE_OK; shown.before++)
+        evaluate_one(s, &r, &r.subject[shown.before], &shown, err);
+    moe_progress_end(&shown.shown);
     if (err->status == MOE_OK)
         tell(s, &r, err);
     release(&r);

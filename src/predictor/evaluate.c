@@ -265,6 +265,14 @@ static void observe(moe_evaluate_pass *c, const moe_batch *b)
         c->p->predictor->observe(c->state, b);
 }
 
+/* Both passes ask about the test part, so each counts as a half. */
+static void say_done(const moe_evaluate_pass *c, int half, uint64_t done,
+                     uint64_t of)
+{
+    if (c->p->step != NULL)
+        c->p->step(c->p->arg, (half + (double)done / (double)of) / 2);
+}
+
 static moe_status pass_sequences(moe_evaluate_pass *c, moe_error *err)
 {
     moe_batcher *batcher =
@@ -273,6 +281,7 @@ static moe_status pass_sequences(moe_evaluate_pass *c, moe_error *err)
         const moe_batch *b = moe_batcher_load(batcher, i);
         add_sequence(c, b, c->group[i]);
         observe(c, b);
+        say_done(c, 0, i + 1, c->n_seqs);
     }
     moe_batcher_free(batcher);
     return err->status;
@@ -328,6 +337,7 @@ static moe_status pass_batches(moe_evaluate_pass *c, moe_evaluation *out,
             mean[i] += error / c->n_layers;
         }
         observe(c, b);
+        say_done(c, 1, i + 1, n);
     }
     if (batcher != NULL)
         out->recorded = moe_batcher_is_recorded(batcher);
