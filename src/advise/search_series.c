@@ -77,7 +77,10 @@ moe_status moe_search_count(const moe_search_params *p, int most, int *n_out,
                             moe_error *err)
 {
     const int first = 0;
-    moe_batcher_params batches = moe_search_batches(p, &first, 1, most);
+    /* Whole batches are counted without going through them, but of decode. */
+    const bool decode = p->serving.phase == MOE_SERVE_DECODE;
+    moe_batcher_params batches =
+        moe_search_batches(p, &first, 1, decode ? most : 1);
     moe_batcher *batcher = NULL;
     batches.repeat = true; /* who runs out is not asked again */
     if (moe_batcher_new(&batches, &batcher, err) != MOE_OK)
