@@ -18,8 +18,16 @@ check() {
     else
         echo "not ok - $1"
         cat "$dir/said" "$dir/out" "$dir/err" 2> /dev/null |
-            sed 's/^/# /' | head -n 30
+            sed 's/^/# /' | ends
     fi
+}
+
+# Of much, how it begins and how it ends: why something failed stands at either.
+ends() {
+    awk '{ line[NR] = $0 }
+         END { for (i = 1; i <= NR; i++)
+                   if (i <= 10 || i > NR - 30) print line[i]
+                   else if (i == 11) print "# ..." }'
 }
 
 # skip NAME WHY
