@@ -14,7 +14,7 @@ import sys
 import numpy as np
 rng = np.random.default_rng(1)
 shares = rng.gamma(1.0, size=(58, 256))
-loads = rng.multinomial(4096 * 8, shares / shares.sum(axis=1, keepdims=True), size=(12, 58))
+loads = rng.multinomial(4096 * 8, shares / shares.sum(axis=1, keepdims=True), size=(9, 58))
 np.save(sys.argv[1] + "/loads.npy", loads)
 np.save(sys.argv[1] + "/later.npy", loads[:, :, ::-1])
 with open(sys.argv[1] + "/loads.csv", "w") as f:
