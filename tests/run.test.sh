@@ -178,21 +178,6 @@ check "... nor as if on other ranks" as_if
 check "... which are the launcher's in a run" refused 2 "--ranks: only with --dry-run" ./moegps run "$x" --ranks 8
 # The address sanitizer reserves more than any limit.
 (ulimit -v $((2 << 20)); ./moegps --version > /dev/null 2>&1) || why_not="its address space cannot be limited"
-# short_of_memory: less and less of it, until three runs have not enough for 0.3 GiB of
-# weights; MPI needs less.
-short_of_memory() {
-    local kib=$((3 << 18)) rc failed=0
-    while [ "$failed" -lt 3 ]; do
-        rc=0
-        (ulimit -v $kib; kept ./moegps run "$x" -q --force -o "$dir/short-of.h5" --set emulation.ffn=dnnl \
-            --set emulation.threads=1 --set workload.iterations=1 --set model.hidden=512 --set model.intermediate=1024) || rc=$?
-        [ "$rc" -eq 0 ] || failed=$((failed + 1))
-        [ "$rc" -eq 0 ] || { is "$rc" 1 && is "$(grep -c '^moegps: .*memory' "$dir/err")" 1; } ||
-            { echo "with $kib KiB"; return 1; }
-        kib=$((kib * 9 / 10))
-    done
-}
-check "a run that has too little memory says so" short_of_memory
 # 0.8 GiB of weights a layer, three layers, and slots of every strategy.
 bounded() (
     ulimit -v $((2 << 20))
@@ -200,7 +185,8 @@ bounded() (
         --set model.intermediate=2048 -o "$dir/bounded.h5" "${@:2}"
 )
 check "a dry run takes the memory of one layer's experts" bounded 0 --dry-run
-check "... where a run has not enough" bounded 1
+starved() { bounded 1 && is "$(grep -c '^moegps: .*memory' "$dir/err")" 1; }
+check "... where a run has not enough, and says so" starved
 # 1 TiB of weights: more than machines have. Even one layer's exceed the limit.
 unfit() (
     ulimit -v $((8 << 20))
