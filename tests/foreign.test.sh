@@ -117,7 +117,7 @@ check "a predictor is trained" kept ./moegps train -t mixtral-8x7b-tokens -p ngr
 check "texts of a predictor do not" "$PYTHON" tests/poison.py "$dir/predictor.h5" \
     ./moegps evaluate -t mixtral-8x7b-tokens -p ngram --seq 0 --repeats 1 --load @
 names_are_plain() {
-    local odd=$'odd\e]0;x\a\u202e' kind
+    local odd=$'odd\e]0;x\a\xe2\x80\xae' kind
     mkdir -p "$dir/odd/jobs"/{models,clusters,traces,predictors}
     cp jobs/models/mixtral-8x7b.yaml "$dir/odd/jobs/models/$odd.yaml"
     cp jobs/clusters/a100-paper.yaml "$dir/odd/jobs/clusters/$odd.yaml"
