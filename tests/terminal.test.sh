@@ -50,7 +50,7 @@ goes() {
 silent() { exits 0 "$@" && is "$(grep -c 'to go' "$dir/err")" 0 && not grep -q 'to go' "$dir/out"; }
 check "merge says how far it is" goes files "${merge[@]}"
 check "... to a terminal only" silent "${merge[@]}"
-for command in plan:steps evaluate:predictors; do
+for command in plan:steps evaluate:percent; do
     declare -n words=${command%:*}
     check "${command%:*} says how far it is" goes "${command#*:}" "${words[@]}"
     check "... to a terminal only" silent "${words[@]}"
