@@ -509,9 +509,9 @@ static void count_shares(moe_batcher *b, uint64_t iteration)
 {
     moe_batch *x = &b->batch;
     x->all = moe_batcher_share(b, iteration, 0, 1);
-    x->mine = b->p.gpu < 0
-                  ? (moe_batch_share){0}
-                  : moe_batcher_share(b, iteration, b->p.gpu, b->p.gpus);
+    x->mine = (moe_batch_share){0};
+    if (b->p.gpu >= 0)
+        x->mine = moe_batcher_share(b, iteration, b->p.gpu, b->p.gpus);
 }
 
 moe_batch *moe_batcher_load(moe_batcher *b, uint64_t iteration)
