@@ -18,7 +18,9 @@ static void say_pays(moe_document *doc, const moe_search_params *p,
     moe_doc_begin(doc, MOE_DOC_PARAGRAPH);
     FILE *out = moe_doc_words(doc);
     const char *with =
-        full ? ", each with the largest batch that its cache has room for" : "";
+        full ? ", each with its fastest plan and the largest batch that its "
+               "cache has room for"
+             : ", each with its fastest plan";
     if (s->pays == 0)
         fprintf(out,
                 "Of the whole model more slots than %d a GPU win less than 1 "
